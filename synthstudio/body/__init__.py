@@ -1,0 +1,1 @@
+"""Dressed, posed people."""

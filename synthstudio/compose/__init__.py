@@ -1,0 +1,1 @@
+"""Cut-outs over the rendering, and what lens, sensor and encoder do."""

@@ -1,0 +1,64 @@
+"""Every error this package raises on purpose.
+
+SynthStudioError
+├── RecipeError          a recipe: syntax, unknown field, value out of range
+├── AssetError           a file from outside: image, mesh, HDRI, cut-out, folder of them
+├── GeometryError        a scene that cannot be rendered exactly (range limits, empty meshes)
+├── DatasetError         a data set on disk: not empty, locked, damaged, of another recipe
+├── DiskError            the disk is full, read-only or not writable
+├── DeviceError          no CUDA, no EGL, a missing system library
+└── WorkerError          a worker process died or a frame failed twice
+
+A message says what is wrong, where (file, field path, frame), what was expected, what was
+found and what to do next. The command line prints it and exits with 1.
+"""
+
+
+class SynthStudioError(Exception):
+    """Base of all errors that are the user's to mend."""
+
+
+class RecipeError(SynthStudioError):
+    """A recipe cannot be read or asks for something impossible."""
+
+
+class AssetError(SynthStudioError):
+    """A file from outside is missing, damaged, too large or of the wrong kind."""
+
+
+class GeometryError(SynthStudioError):
+    """A scene lies outside what the rasteriser handles exactly."""
+
+
+class DatasetError(SynthStudioError):
+    """A data set on disk cannot be used as asked."""
+
+
+class DiskError(SynthStudioError):
+    """Writing failed: disk full, read-only or no permission."""
+
+
+class DeviceError(SynthStudioError):
+    """A device, driver or system library that was asked for is not there."""
+
+
+class WorkerError(SynthStudioError):
+    """A worker process died, or one frame failed twice."""
+
+
+def explain(  # noqa: PLR0913 - the parts of one sentence
+    what: str,
+    *,
+    where: str,
+    expected: str | None = None,
+    got: str | None = None,
+    then: str | None = None,
+) -> str:
+    """Put the parts of an error message into the one order that all messages share."""
+    parts = [f"{where}: {what}" if where else what]
+    if expected is not None:
+        parts.append(f"expected {expected}")
+    if got is not None:
+        parts.append(f"got {got}")
+    text = "; ".join(parts) + "."
+    return f"{text} {then}" if then else text

@@ -1,0 +1,122 @@
+"""What passes between body, props, render and label: geometry in world metres, frozen.
+
+Letters: V vertices, F faces, J joints, N points a joint, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthstudio.core.camera import Camera
+from synthstudio.core.spec import Material
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+I32 = NDArray[np.int32]
+U8 = NDArray[np.uint8]
+U32 = NDArray[np.uint32]
+Bool = NDArray[np.bool_]
+
+PARTS = (
+    "head", "scalp", "neck", "torso", "pelvis",
+    "left_upper_arm", "right_upper_arm", "left_forearm", "right_forearm",
+    "left_hand", "right_hand", "left_thigh", "right_thigh",
+    "left_shin", "right_shin", "left_foot", "right_foot",
+)  # fmt: skip
+"""Body parts. A part's id is its place here; a set of parts is a uint32 with those bits set."""
+
+NO_PART = 255
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surface:
+    """One drawable piece of a person or thing.
+
+    `part`: body part of each bare-skin face (NO_PART for clothes and things). `covers`: for
+    each face of a garment, the set of parts it covers; a joint's points on those parts are not
+    hidden by it. `drawn` False marks skin under clothes: not drawn, yet it hides joints.
+    """
+
+    name: str
+    instance: int
+    vertices_m: F32  # (V, 3) world
+    faces: I32  # (F, 3)
+    coords: F32  # (V, 3) texture space, see docs/conventions.md
+    material: Material
+    normals: F32 | None = None  # (V, 3) unit; None: the renderer makes smooth ones
+    tint: F32 | None = None  # (V, 3) linear RGB that multiplies the material's colours
+    part: U8 | None = None  # (F,)
+    covers: U32 | None = None  # (F,)
+    drawn: Bool | None = None  # (F,)
+    flat: bool = False  # face normals instead of smooth ones
+    two_sided: bool = False  # never culled: open cloth, leaves
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointPatches:
+    """The exterior surface points of every joint, posed, in world metres."""
+
+    points_m: F64  # (J, N, 3)
+    normals: F64  # (J, N, 3) unit
+    weights: F64  # (J, N) area shares, each joint's sum is 1
+    part: U8  # (J, N) body part of the face under the point
+
+
+@dataclass(frozen=True, kw_only=True)
+class PosedPerson:
+    """A dressed person in the world."""
+
+    instance: int
+    surfaces: tuple[Surface, ...]
+    joints_m: F64  # (J, 3) world, in the order of the skeleton
+    patches: JointPatches
+    stature_m: float  # height of the unposed body
+
+
+@dataclass(frozen=True, kw_only=True)
+class Light:
+    """Radiance ready for shading: a sun and an ambient as spherical harmonics.
+
+    `ambient_sh` holds nine irradiance coefficients a channel, already convolved with the
+    cosine lobe and divided by pi (Ramamoorthi and Hanrahan 2001), so that a white matte
+    surface with normal n reflects sum_k ambient_sh[k] Y_k(n).
+    """
+
+    sun_direction: F64  # (3,) unit, towards the sun
+    sun_rgb: F64  # (3,)
+    ambient_sh: F64  # (9, 3)
+    exposure: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """All that the renderer needs for one frame."""
+
+    camera: Camera
+    people: tuple[PosedPerson, ...]
+    things: tuple[Surface, ...]  # floor and walls among them
+    light: Light
+    backdrop: U8  # (H, W, 3) sRGB, what is seen where no surface is
+    textures: tuple[U8, ...] = field(default=())  # each (h, w, 4) sRGB + alpha, row 0 at v = 1
+    catches_shadow: bool = True  # an undrawn floor at z = 0 darkens the backdrop
+    supersample: int = 2
+
+    @property
+    def surfaces(self) -> tuple[Surface, ...]:
+        """Return every surface: people's in order, then things."""
+        return tuple(s for person in self.people for s in person.surfaces) + self.things
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rendering:
+    """What the renderer returns. Arrays other than `rgb` are one sample at each pixel centre."""
+
+    rgb: U8  # (H, W, 3) sRGB, composed over the backdrop
+    depth_m: F32  # (H, W) z in camera metres; inf where nothing is
+    instance: I32  # (H, W)
+    part: U8  # (H, W) PARTS id on bare skin, NO_PART elsewhere
+    normal: F32 | None = None  # (H, W, 3) camera axes; only when asked for
+    surface: I32 | None = None  # (H, W) place in Scene.surfaces, -1 nothing; when asked for

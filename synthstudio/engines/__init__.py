@@ -1,0 +1,1 @@
+"""Run a picklable function over ranges; knows nothing of frames."""

@@ -1,0 +1,1 @@
+"""Paired pure functions between our rows and other tools' files."""

@@ -1,0 +1,1 @@
+"""What a frame's labels say, from small arrays that the renderer returns."""

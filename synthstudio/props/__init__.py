@@ -1,0 +1,1 @@
+"""Things, cut-outs, backdrops and rooms."""

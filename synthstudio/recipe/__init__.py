@@ -1,0 +1,1 @@
+"""What a person writes, and the draw that makes every random choice."""
