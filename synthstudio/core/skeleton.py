@@ -125,8 +125,6 @@ def skeleton(name: str) -> Skeleton:
     """Return the skeleton of that name; RecipeError if there is none."""
     if name not in SKELETONS:
         raise RecipeError(
-            explain(
-                "unknown skeleton", where="skeleton", expected=" or ".join(SKELETONS), got=name
-            )
+            explain("unknown skeleton", where="skeleton", expected=" or ".join(SKELETONS), got=name)
         )
     return SKELETONS[name]

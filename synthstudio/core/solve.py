@@ -5,12 +5,18 @@ from __future__ import annotations
 from typing import Protocol
 
 from synthstudio.core.camera import Camera
+from synthstudio.core.catalogue import Catalogue
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import PersonSpec, ThingSpec
 
 
 class Solve(Protocol):
     """Answers are pure functions of their arguments, computed on the CPU path."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Return what the draw may choose from."""
+        ...
 
     def drop_m(self, person: PersonSpec) -> float:
         """Return the z_m that puts the person's lowest drawn vertex on the floor (z = 0)."""
