@@ -68,7 +68,7 @@ class Camera:
         return (np.asarray(points_m, np.float64) - m[:3, 3]) @ m[:3, :3]
 
     def project(self, camera_m: F64) -> F64:
-        """Return camera points (..., 3) as continuous pixels (..., 2); null (NaN) before the near plane."""
+        """Return camera points (..., 3) as pixels (..., 2); NaN nearer than the near plane."""
         camera_m = np.asarray(camera_m, np.float64)
         z = camera_m[..., 2]
         k = self.K

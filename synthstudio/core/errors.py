@@ -46,7 +46,7 @@ class WorkerError(SynthStudioError):
     """A worker process died, or one frame failed twice."""
 
 
-def explain(  # noqa: PLR0913 - the parts of one sentence
+def explain(
     what: str,
     *,
     where: str,

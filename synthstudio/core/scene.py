@@ -111,6 +111,18 @@ class Scene:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CutoutLayer:
+    """A cut-out as it will lie over the frame: scaled, mirrored, feathered, clipped to it."""
+
+    instance: int
+    left_px: int
+    top_px: int
+    rgb: U8  # (h, w, 3) sRGB, gain applied
+    alpha: F32  # (h, w) 0..1
+    depth_m: float  # z in camera metres; 0 is in front of everything
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rendering:
     """What the renderer returns. Arrays other than `rgb` are one sample at each pixel centre."""
 
