@@ -31,10 +31,10 @@ class Solve(Protocol):
         ...
 
     def gap_m(self, a: PersonSpec | ThingSpec, b: PersonSpec | ThingSpec) -> float:
-        """Return the distance in metres between hulls of two items; negative if they meet.
+        """Return how far two items stand apart in metres; negative if their outlines meet.
 
-        Hulls are convex in each 20 cm layer of height, so a positive gap proves that the two
-        do not touch.
+        Outlines are convex in each 20 cm layer of height (core.hulls), so a positive gap proves
+        that the two do not touch; inf when they share no layer.
         """
         ...
 

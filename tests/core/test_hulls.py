@@ -1,0 +1,75 @@
+"""Laws of the outlines that keep items apart."""
+
+import math
+
+import numpy as np
+import pytest
+import trimesh
+
+from synthstudio.core.hulls import gap_m, hulls
+from synthstudio.core.rng import stream
+from synthstudio.core.scene import Surface
+from synthstudio.core.spec import Material
+
+
+def _surface(mesh: trimesh.Trimesh) -> Surface:
+    return Surface(
+        name="test",
+        instance=1000,
+        vertices_m=mesh.vertices.astype(np.float32),
+        faces=mesh.faces.astype(np.int32),
+        coords=mesh.vertices.astype(np.float32),
+        material=Material(),
+    )
+
+
+def _box(centre: tuple[float, float, float], size: tuple[float, float, float]) -> Surface:
+    mesh = trimesh.creation.box(size)
+    mesh.apply_translation(centre)
+    return _surface(mesh)
+
+
+def test_gap_of_two_boxes_is_their_distance() -> None:
+    a = hulls([_box((0, 0, 0.5), (1, 1, 1))])
+    b = hulls([_box((2, 0, 0.5), (1, 1, 1))])
+    assert gap_m(a, b) == pytest.approx(1.0, abs=1e-6)
+    assert gap_m(b, a) == gap_m(a, b)
+
+
+def test_meeting_boxes_have_no_gap() -> None:
+    a = hulls([_box((0, 0, 0.5), (1, 1, 1))])
+    assert gap_m(a, hulls([_box((0.9, 0.2, 0.5), (1, 1, 1))])) < 0
+
+
+def test_boxes_in_different_layers_are_apart() -> None:
+    table, lamp = _box((0, 0, 0.35), (1, 1, 0.7)), _box((0, 0, 1.5), (0.2, 0.2, 0.2))
+    assert gap_m(hulls([table]), hulls([lamp])) == math.inf
+
+
+def test_long_triangles_reach_through_the_layers_between_their_corners() -> None:
+    pole, ring = _box((0, 0, 1.0), (0.1, 0.1, 2.0)), _box((0, 0, 1.0), (1.0, 1.0, 0.05))
+    assert gap_m(hulls([pole]), hulls([ring])) < 0
+
+
+def test_moved_equals_hulls_of_moved_vertices() -> None:
+    shape = trimesh.creation.icosphere(radius=0.4)
+    a = hulls([_surface(shape)]).moved(1.5, -0.7)
+    shape.apply_translation((1.5, -0.7, 0))
+    np.testing.assert_allclose(a.support_m, hulls([_surface(shape)]).support_m, atol=1e-6)
+
+
+def test_a_positive_gap_proves_that_nothing_touches() -> None:
+    rng = stream(7, "hulls")
+    positive = 0
+    for _ in range(60):
+        meshes = []
+        for _ in range(2):
+            mesh = trimesh.creation.icosphere(subdivisions=2, radius=0.3)
+            mesh.vertices *= rng.uniform(0.3, 1.5, 3)
+            mesh.apply_translation((*rng.uniform(-0.5, 0.5, 2), rng.uniform(0.5, 1.2)))
+            meshes.append(mesh)
+        gap = gap_m(hulls([_surface(meshes[0])]), hulls([_surface(meshes[1])]))
+        if gap > 0:
+            positive += 1
+            assert not meshes[0].contains(meshes[1].vertices).any()
+    assert 5 < positive < 55

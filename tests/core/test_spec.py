@@ -1,0 +1,115 @@
+"""A stored spec reads back equal; anything else is one clear error."""
+
+import json
+
+import pytest
+
+from synthstudio.core.camera import Camera
+from synthstudio.core.errors import RecipeError
+from synthstudio.core.skeleton import SKELETONS, skeleton
+from synthstudio.core.spec import (
+    AssetRef,
+    CutoutSpec,
+    FrameSpec,
+    GarmentSpec,
+    HdriBackdrop,
+    LensSpec,
+    LightSpec,
+    Look,
+    Material,
+    PersonSpec,
+    Phenotype,
+    PhotoBackdrop,
+    PlainBackdrop,
+    PoseSpec,
+    RoomBackdrop,
+    ThingSpec,
+    from_json,
+    to_json,
+)
+
+ASSET = AssetRef(sha256="ab" * 32, name="folder/é.jpg")
+BACKDROPS = [
+    PhotoBackdrop(asset=ASSET, crop_px=(0.0, 1.0, 2.5, 3.0)),
+    HdriBackdrop(asset=ASSET, yaw_rad=0.1),
+    RoomBackdrop(size_m=(4.0, 5.0, 3.0), centre_m=(0.0, 1.0), floor=Material(), wall=Material()),
+    PlainBackdrop(top_rgb=(1.0, 1.0, 1.0), bottom_rgb=(0.1, 0.2, 0.3)),
+]
+
+
+def _spec(backdrop: object) -> FrameSpec:
+    person = PersonSpec(
+        identity="id-0001",
+        phenotype=Phenotype(
+            gender=0.0, age=0.66, muscle=0.5, weight=0.5, height=0.4, proportions=1 / 3
+        ),
+        look=Look(skin_rgb=(0.5, 0.4, 0.3), hair_rgb=(0.1, 0.1, 0.1), iris_rgb=(0.1, 0.2, 0.3)),
+        pose=PoseSpec(name="stand", family="stand", angles_rad={"left_knee_flexion": 0.1 + 0.2}),
+        outfit=(GarmentSpec(kind="t_shirt", shape={"hem_m": 1e-17}, material=Material()),),
+    )
+    return FrameSpec(
+        seed=2**63, index=7,
+        camera=Camera(
+            width_px=64, height_px=48, focal_px=55.5, position_m=(0.0, -3.0, 1.5),
+            yaw_rad=0.1, pitch_rad=-0.05,
+        ),
+        people=(person,),
+        things=(ThingSpec(kind="mesh", asset=ASSET, held_by=0, shape={"a": 1.0}),),
+        cutouts=(CutoutSpec(asset=ASSET, kind="cat", top_left_px=(-3.5, 4.0), size_px=(9, 8)),),
+        backdrop=backdrop,  # type: ignore[arg-type]
+        light=LightSpec(
+            sun_direction=(0.0, 0.0, 1.0), sun_rgb=(1.0, 1.0, 1.0),
+            sky_rgb=(0.5, 0.6, 0.7), ground_rgb=(0.2, 0.2, 0.2),
+        ),
+        lens=LensSpec(noise_seed=2**60),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("backdrop", BACKDROPS, ids=lambda b: b.kind)
+def test_there_and_back(backdrop: object) -> None:
+    spec = _spec(backdrop)
+    assert from_json(to_json(spec)) == spec
+    assert to_json(from_json(to_json(spec))) == to_json(spec)
+
+
+def _broken(change: object) -> str:
+    data = json.loads(to_json(_spec(BACKDROPS[0])))
+    change(data)  # type: ignore[operator]
+    return json.dumps(data)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not a stored frame spec"),
+        ("[]", "an object"),
+        ("[" * 100_000, "not a stored frame spec"),
+        (_broken(lambda d: d.update(colour=1)), "fields of FrameSpec"),
+        (_broken(lambda d: d.pop("camera")), "camera"),
+        (_broken(lambda d: d.update(index="7")), "spec.index"),
+        (_broken(lambda d: d.update(index=True)), "spec.index"),
+        (_broken(lambda d: d.update(split="tain")), "one of train, val, test"),
+        (_broken(lambda d: d["backdrop"].update(kind="painting")), "a known kind"),
+        (_broken(lambda d: d["camera"].update(position_m=[1, 2])), "a list of 3"),
+    ],
+)
+def test_anything_else_is_one_error_that_says_where(text: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        from_json(text)
+
+
+@pytest.mark.parametrize("name", sorted(SKELETONS))
+def test_skeletons_are_sound(name: str) -> None:
+    s = skeleton(name)
+    assert s.flip[s.flip].tolist() == list(range(len(s.joints)))
+    assert len(s.sigmas) == len(s.places) == len(s.joints) == len(set(s.joints))
+    assert [s.sides[i] for i in s.flip] == [
+        {"left": "right", "right": "left"}.get(side, side) for side in s.sides
+    ]
+    for joint, parent in enumerate(s.parents):
+        assert parent is None or parent < joint
+
+
+def test_unknown_skeleton_names_the_known_ones() -> None:
+    with pytest.raises(RecipeError, match="coco17 or coco23"):
+        skeleton("coco18")
