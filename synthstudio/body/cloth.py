@@ -1,0 +1,317 @@
+"""Cloth: what is fixed when a garment is cut, and how it is sewn onto one posed person.
+
+Letters: N atlas vertices, V garment vertices, F faces, E boundary edges.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from synthstudio.body.atlas import BareBody
+from synthstudio.body.hang import Hang, hang_of, hung_m
+from synthstudio.body.weave import (
+    Basis,
+    Places,
+    Weave,
+    along_chain,
+    boundary_edges,
+    corner_sum,
+    covered_parts,
+    neighbour_mean,
+    places,
+)
+from synthstudio.core.scene import F32, F64, I32, U32
+
+STATURE_M = 1.660  # of the template, so that one pattern scale fits every stature
+_SMOOTHING = 0.6
+_ANCHORS = 4
+_MAX_PUSH_M = 0.05
+_COVER_RADIUS_M = 0.06
+_TORSO_RADIUS_M, _ARM_RADIUS_M, _LEG_RADIUS_M = 0.15, 0.05, 0.08
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Cut:
+    """What a garment's builder decides about one piece of cloth."""
+
+    weave: Weave
+    offset_m: F32  # (V,) from the base surface at loose = 1
+    least_m: F32  # (V,) never nearer to the skin than this
+    passes: int = 5  # smoothing
+    folds_m: float = 0.010
+    rim_m: float = 0.008  # depth of the edge turned inwards
+    radius_m: float = _COVER_RADIUS_M  # how far below it parts count as covered
+    second: bool = False  # drawn with the second material
+    tint: F32 | None = None  # (V, 3)
+    covers: int | None = None  # this set of parts instead of those near it
+    coords: F32 | None = None  # (V, 3) fixed texture space instead of rest metres
+    level: bool = True  # cloth lies flat on what faces up; hair and hats do not
+    hang: F32 | None = None  # (V,) how much it hangs off what sticks out, 0..1; see hang.py
+    taper: float = 0.2  # how fast it draws in below that, metres a metre
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Cloth:
+    """One piece of cloth, ready to be sewn onto anybody."""
+
+    rows: sparse.csr_array  # (V, N)
+    faces: I32  # (F, 3)
+    all_faces: I32  # (F + rim, 3); rim vertices follow the V own ones
+    rim: I32  # (E, 2)
+    covers: U32  # (F + rim,)
+    offset_m: F32  # (V, 1)
+    least_m: F32  # (V,)
+    normal_sum: sparse.csr_array  # (V, F)
+    mean: sparse.csr_array  # (V, V) of neighbours, for normals
+    smooth: sparse.csr_array  # (V, V) one smoothing pass
+    anchors: NDArray[np.intp]  # (V, 4) nearest skin vertices of the template
+    across_m: F32  # (V,) first texture coordinate
+    arm: F32  # (V,)
+    side: I32  # (V,) 0 left, 1 right
+    crease: F32  # (V, 3) phases of folds
+    fade: F32  # (V,) folds fade towards hems
+    passes: int
+    folds_m: float
+    rim_m: float
+    second: bool
+    tint: F32 | None
+    coords: F32 | None
+    level: float
+    hang: Hang | None
+    where: Places  # the V vertices on the template
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Wearer:
+    """A posed person as cloth needs it."""
+
+    vertices_m: F32  # (N, 3)
+    rest_m: F32  # (N, 3) scaled to the template's stature
+    normals: F32  # (N, 3) of the skin
+    rest_joints_m: F64  # (2, 6, 3) scaled alike
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sewn:
+    """A piece of cloth on a person, in the person's frame."""
+
+    vertices_m: F32
+    faces: I32
+    coords: F32
+    covers: U32
+    tint: F32 | None
+
+
+def wearer_of(base: Basis, bare: BareBody) -> Wearer:
+    """Return what sewing needs of a posed body."""
+    rest = bare.rest_m * np.float32(STATURE_M / bare.stature_m)
+    return Wearer(
+        vertices_m=bare.vertices_m,
+        rest_m=rest,
+        normals=unit(base.normal_sum @ face_cross(bare.vertices_m, base.atlas.body_faces)),
+        rest_joints_m=(base.joint_rows @ rest.astype(np.float64)).reshape(2, 6, 3),
+    )
+
+
+def compiled(base: Basis, cut: Cut) -> Cloth:
+    """Work out everything about a piece of cloth that no person or pose changes."""
+    rows, faces = cut.weave.rows, cut.weave.faces
+    count = rows.shape[0]
+    where = places(base.atlas, rows)
+    rim = boundary_edges(faces)
+    if cut.covers is None:
+        covers = covered_parts(base, where, faces, cut.radius_m)
+    else:
+        covers = np.full(len(faces), cut.covers, np.uint32)
+    mean = neighbour_mean(faces, count, along_edge=False)
+    hoop = neighbour_mean(faces, count, along_edge=True)
+    keep = sparse.eye_array(count, dtype=np.float32)
+    return Cloth(
+        rows=rows,
+        faces=faces,
+        all_faces=np.vstack([faces, _rim_faces(rim, count)]),
+        rim=rim,
+        covers=np.concatenate([covers, _rim_covers(covers, faces, rim)]),
+        offset_m=cut.offset_m.astype(np.float32)[:, None],
+        least_m=cut.least_m.astype(np.float32),
+        normal_sum=corner_sum(faces, count),
+        mean=sparse.csr_array((mean + keep) * np.float32(0.5)),
+        smooth=sparse.csr_array(hoop * np.float32(_SMOOTHING) + keep * np.float32(1 - _SMOOTHING)),
+        anchors=base.skin[base.skin_tree.query(where.at, k=_ANCHORS)[1]],
+        across_m=_across(where, mean),
+        arm=_blend(where.arm),
+        side=(where.at[:, 0] < 0).astype(np.int32),
+        crease=_crease(where),
+        fade=_fade(where.at, rim),
+        passes=cut.passes,
+        folds_m=cut.folds_m,
+        rim_m=cut.rim_m,
+        second=cut.second,
+        tint=None if cut.tint is None else cut.tint.astype(np.float32),
+        coords=cut.coords,
+        level=0.65 if cut.level else 0.0,
+        where=where,
+        hang=None if cut.hang is None else hang_of(where, cut.hang, taper=cut.taper),
+    )
+
+
+def sewn(cloth: Cloth, wearer: Wearer, *, loose: float, phase: float) -> Sewn:
+    """Put a piece of cloth on a person. `loose` scales its offset, `phase` shifts its folds."""
+    v = cloth.rows @ wearer.vertices_m
+    rest = cloth.rows @ wearer.rest_m
+    cross = face_cross(v, cloth.faces)
+    normals = unit(cloth.mean @ (cloth.mean @ unit(cloth.normal_sum @ cross)))
+    # Cloth lies on what faces up and hangs off what does not.
+    lie = 1 - cloth.level * np.maximum(normals[:, 2:], 0)
+    away = np.maximum(cloth.offset_m * loose, cloth.least_m[:, None])
+    if cloth.hang is not None:
+        hung = hung_m(cloth.hang, rest, wearer.rest_joints_m.reshape(-1, 3))
+        away = away + (cloth.mean @ (cloth.mean @ hung))[:, None]
+    v = v + normals * (away * lie)
+    for _ in range(cloth.passes):
+        v = cloth.smooth @ v
+    if cloth.folds_m:
+        v = v + normals * _folds(cloth, cross, rest, phase)[:, None]
+    v = pushed_out(v, cloth.anchors, wearer, cloth.least_m)
+    inner = v[cloth.rim[:, 0]] - normals[cloth.rim[:, 0]] * np.float32(cloth.rim_m)
+    coords = _coords(cloth, wearer, rest) if cloth.coords is None else cloth.coords
+    return Sewn(
+        vertices_m=np.vstack([v, inner]).astype(np.float32),
+        faces=cloth.all_faces,
+        coords=np.vstack([coords, coords[cloth.rim[:, 0]]]).astype(np.float32),
+        covers=cloth.covers,
+        tint=None if cloth.tint is None else np.vstack([cloth.tint, cloth.tint[cloth.rim[:, 0]]]),
+    )
+
+
+def pushed_out(v: F32, anchors: NDArray[np.intp], wearer: Wearer, least_m: F32) -> F32:
+    """Move vertices out of the skin near them until they are `least_m` (V,) above it."""
+    normals = wearer.normals[anchors]
+    above = ((v[:, None] - wearer.vertices_m[anchors]) * normals).sum(axis=2)
+    deepest = np.argmin(above, axis=1)
+    row = np.arange(len(v))
+    move = np.clip(least_m - above[row, deepest], 0, _MAX_PUSH_M)
+    return v + normals[row, deepest] * move[:, None].astype(np.float32)
+
+
+def face_cross(v: F32, faces: I32) -> F32:
+    """Return (F, 3) face normals whose length is twice the area."""
+    a, b, c = v[faces[:, 0]], v[faces[:, 1]], v[faces[:, 2]]
+    e, f = b - a, c - a
+    out = np.empty_like(e)
+    out[:, 0] = e[:, 1] * f[:, 2] - e[:, 2] * f[:, 1]
+    out[:, 1] = e[:, 2] * f[:, 0] - e[:, 0] * f[:, 2]
+    out[:, 2] = e[:, 0] * f[:, 1] - e[:, 1] * f[:, 0]
+    return out
+
+
+def unit(v: F32) -> F32:
+    """Return vectors (V, 3) at length 1; zeros stay zeros."""
+    return v / np.maximum(np.sqrt((v * v).sum(axis=1, keepdims=True)), 1e-12)
+
+
+# Folds and texture space --------------------------------------------------------------------
+
+
+def _folds(cloth: Cloth, cross: F32, rest: F32, phase: float) -> F32:
+    """Return (V,) heights: ridges where the pose presses the cloth together."""
+    posed = np.sqrt((cross * cross).sum(axis=1))
+    flat = np.sqrt((face_cross(rest, cloth.faces) ** 2).sum(axis=1))
+    pressed = np.clip(1 - posed / np.maximum(flat, 1e-9), 0, 0.6)
+    pressed = (cloth.normal_sum @ pressed) / 6
+    pressed = cloth.mean @ (cloth.mean @ pressed)
+    a, b, c = cloth.crease.T
+    warp = 0.9 * np.sin(c + 2 * phase)
+    ridges = 1 - np.abs(np.sin(a + warp + phase)) - 0.5 * np.abs(np.sin(b - warp + 1.7 * phase))
+    return (cloth.folds_m * cloth.fade * (0.25 + 1.6 * pressed) * ridges).astype(np.float32)
+
+
+def _crease(where: Places) -> F32:
+    """Return (V, 3) fold phases: rings round limbs, slanted on the trunk."""
+    x, y, z = where.at.T
+    trunk = np.stack([13 * z + 9 * np.abs(x), 17 * x + 7 * z + 9 * y, 11 * x + 8 * y - 6 * z], 1)
+    arm = np.stack([38 * where.down_arm + 8 * y, 24 * where.down_arm + 14 * z, 22 * y + 9 * z], 1)
+    leg = np.stack([30 * where.down_leg + 11 * y, 19 * where.down_leg + 13 * x, 14 * y + 9 * x], 1)
+    on_arm, on_leg = _blend(where.arm)[:, None], _blend(where.leg)[:, None]
+    return ((1 - on_arm) * ((1 - on_leg) * trunk + on_leg * leg) + on_arm * arm).astype(np.float32)
+
+
+def _fade(at: F32, rim: I32) -> F32:
+    from scipy.spatial import cKDTree
+
+    if not len(rim):
+        return np.ones(len(at), np.float32)
+    distance = cKDTree(at[rim[:, 0]]).query(at)[0]
+    return np.clip(distance / 0.05, 0.05, 1).astype(np.float32)
+
+
+def _coords(cloth: Cloth, wearer: Wearer, rest: F32) -> F32:
+    """Return (V, 3) rest metres: across (round limbs), along, through."""
+    along = rest[:, 2].copy()
+    for side in (0, 1):
+        mine = (cloth.side == side) & (cloth.arm > 0)
+        if mine.any():
+            chain = wearer.rest_joints_m[side, :3]
+            down = chain[0, 2] - along_chain(rest[mine], chain)
+            along[mine] += cloth.arm[mine] * (down - along[mine])
+    out = np.stack([cloth.across_m, along, rest[:, 1]], axis=1).astype(np.float32)
+    for _ in range(min(cloth.passes, 3)):
+        out = cloth.smooth @ out
+    return out[:, [0, 2, 1]]
+
+
+def _across(where: Places, mean: sparse.csr_array) -> F32:
+    """Return (V,) metres round the trunk or limb; folded at flanks, so it has no seam."""
+    x, y, z = where.at.T
+    side = np.where(x < 0, -1, 1)
+    trunk = _arc(x, y + 0.03) * _TORSO_RADIUS_M
+    # Over the shoulders azimuths run together: straight across there.
+    trunk = trunk + np.clip((z - 0.30) / 0.14, 0, 1) * (1.15 * x - trunk)
+    elbow = np.clip((where.down_arm - 0.13) / 0.12, 0, 1)
+    arm = _arc((z - 0.427 + 1.1 * (np.abs(x) - 0.165)), y + 0.015 + 0.07 * elbow) * _ARM_RADIUS_M
+    leg = _arc(np.abs(x) - 0.11 - 0.075 * np.clip(-z / 0.8, 0, 1), y + 0.01) * _LEG_RADIUS_M
+    on_arm, on_leg = _blend(where.arm), _blend(where.leg)
+    out = (1 - on_arm) * ((1 - on_leg) * trunk + on_leg * side * (leg + 0.11)) + on_arm * arm
+    for _ in range(3):
+        out = mean @ out
+    return out.astype(np.float32)
+
+
+def _arc(x: F32, y: F32) -> F32:
+    """Return the angle from straight ahead (-y), folded back beyond a quarter turn."""
+    angle = np.arctan2(x, -y)
+    folded = np.sign(angle) * (np.pi - np.abs(angle))
+    return np.where(np.abs(angle) > np.pi / 2, folded, angle)
+
+
+def _blend(weight: F32) -> F32:
+    t = np.clip((weight - 0.3) / 0.5, 0, 1)
+    return (t * t * (3 - 2 * t)).astype(np.float32)
+
+
+# Rims ---------------------------------------------------------------------------------------
+
+
+def _rim_faces(rim: I32, count: int) -> I32:
+    """Return quads that join each boundary edge to its copy inside, two triangles each."""
+    if not len(rim):
+        return np.zeros((0, 3), np.int32)
+    copy = np.full(int(rim.max()) + 1, -1, np.int64)
+    copy[rim[:, 0]] = count + np.arange(len(rim))
+    a, b = rim.T
+    inner_a, inner_b = copy[a], copy[b]
+    return np.concatenate(
+        [np.stack([b, a, inner_a], 1), np.stack([b, inner_a, inner_b], 1)]
+    ).astype(np.int32)
+
+
+def _rim_covers(covers: U32, faces: I32, rim: I32) -> U32:
+    owner = {}
+    for i, (a, b, c) in enumerate(faces.tolist()):
+        owner[a, b] = owner[b, c] = owner[c, a] = i
+    each = covers[[owner[a, b] for a, b in rim.tolist()]] if len(rim) else covers[:0]
+    return np.concatenate([each, each])

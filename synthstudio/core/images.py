@@ -1,0 +1,331 @@
+"""Pictures in and out: the one place where files of untrusted pixels are decoded.
+
+Headers come first and cost no decompression; pixels only after size and format are accepted.
+Arrays are (H, W, C) uint8 sRGB, upright (EXIF orientation applied once); ICC profiles are
+ignored.
+"""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from synthstudio.core.errors import AssetError, explain
+from synthstudio.core.radiance import decode_hdr
+
+U8 = NDArray[np.uint8]
+F32 = NDArray[np.float32]
+T = TypeVar("T")
+
+MAX_PIXELS = 100_000_000
+MAX_BYTES = 256 * 1024 * 1024
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_EIGHT_BIT = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
+_SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+
+
+def read_bytes(path: Path, *, limit: int = MAX_BYTES) -> bytes:
+    """Return a file's bytes; AssetError if it is missing, no plain file, empty or too large."""
+    try:
+        if not path.is_file():
+            raise AssetError(
+                explain(
+                    "there is no such file" if not path.exists() else "this is not a plain file",
+                    where=str(path),
+                    then="Check the path in the recipe.",
+                )
+            )
+        size = path.stat().st_size
+        if size == 0:
+            raise AssetError(
+                explain(
+                    "the file is empty",
+                    where=str(path),
+                    got="0 bytes",
+                    then="Copy it again or take it out of the folder.",
+                )
+            )
+        if size > limit:
+            raise AssetError(
+                explain(
+                    "the file is too large",
+                    where=str(path),
+                    expected=f"at most {limit / 2**20:.0f} MB",
+                    got=f"{size / 2**20:.1f} MB",
+                    then="Save a smaller version.",
+                )
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise AssetError(
+            explain(f"cannot read the file: {error.strerror or error}", where=str(path))
+        ) from error
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Return (width, height) of the upright picture; reads the header, decodes no pixels.
+
+    (A PNG may keep its EXIF behind the pixels: only then they are decoded too.)
+    """
+    return decode(read_bytes(path), str(path), _upright_size)
+
+
+def check_image(path: Path) -> tuple[int, int]:
+    """Return (width, height) of the upright picture after decoding all of it, JPEG at 1/8."""
+    return decode(read_bytes(path), str(path), _checked_size)
+
+
+def read_rgb(path: Path) -> U8:
+    """Return an opaque picture as (H, W, 3) uint8; AssetError if parts are transparent."""
+    return decode_rgb(read_bytes(path), str(path))
+
+
+def read_rgba(path: Path) -> U8:
+    """Return a picture as (H, W, 4) uint8, alpha not premultiplied; 255 where it has none."""
+    return decode_rgba(read_bytes(path), str(path))
+
+
+def read_hdr(path: Path) -> F32:
+    """Return a Radiance panorama as (h, w, 3) float32 linear; row 0 looks up."""
+    return decode_hdr(read_bytes(path), str(path))
+
+
+def decode_rgb(data: bytes, where: str) -> U8:
+    """Decode as `read_rgb` does; `where` names the source in messages."""
+    rgba = decode_rgba(data, where)
+    if rgba[..., 3].min() < 255:
+        raise AssetError(
+            explain(
+                "the picture has transparent parts",
+                where=where,
+                expected="an opaque picture",
+                then="Flatten it, or use it as a cut-out.",
+            )
+        )
+    return np.ascontiguousarray(rgba[..., :3])
+
+
+def decode_rgba(data: bytes, where: str) -> U8:
+    """Decode as `read_rgba` does; `where` names the source in messages."""
+    return decode(data, where, _upright_rgba)
+
+
+def picture_rgba(image: Image.Image, where: str, *, longest: int) -> U8:
+    """Decode a picture that a library opened but did not decode yet, as (h, w, 4) uint8.
+
+    It is shrunk to at most `longest` pixels a side; EXIF does not turn it.
+    """
+    with _as_asset_error(where), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _check_pixels(image.size, where)
+        _check_mode(image.mode, where)
+        rgba = Image.fromarray(_rgba(image))
+        rgba.thumbnail((longest, longest), Image.Resampling.BOX)
+        return np.array(rgba)
+
+
+def decode(data: bytes, where: str, use: Callable[[Image.Image], T]) -> T:
+    """Open `data` as a picture, check its header, and return use(picture); else AssetError."""
+    _check_webp_size(data, where)
+    with _as_asset_error(where), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # Pillow's own limit is lower than ours and only warns; ours is checked right below.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with Image.open(BytesIO(data), formats=FORMATS) as image:
+            _check_pixels(image.size, where)
+            _check_mode(image.mode, where)
+            return use(image)
+
+
+@contextmanager
+def _as_asset_error(where: str) -> Iterator[None]:
+    """Turn whatever a decoder throws at damaged input into one AssetError."""
+    try:
+        yield
+    except AssetError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise AssetError(_too_many(where, str(error))) from error
+    except Image.UnidentifiedImageError as error:
+        raise AssetError(
+            explain(
+                "this is not a picture that can be read",
+                where=where,
+                expected="JPEG, PNG, WebP or BMP",
+                then="Convert it, or take it out of the folder.",
+            )
+        ) from error
+    except Exception as error:  # decoders raise nearly every built-in error on damaged bytes
+        raise AssetError(
+            explain(
+                f"the picture is damaged ({type(error).__name__}: {error})",
+                where=where,
+                then="Copy it again or take it out of the folder.",
+            )
+        ) from error
+
+
+def _too_many(where: str, got: str) -> str:
+    return explain(
+        "the picture has too many pixels",
+        where=where,
+        expected=f"at most {MAX_PIXELS // 1_000_000} megapixels",
+        got=got,
+        then="Scale it down.",
+    )
+
+
+def _check_pixels(size: tuple[int, int], where: str) -> None:
+    if size[0] * size[1] > MAX_PIXELS:
+        raise AssetError(
+            _too_many(where, f"{size[0]} x {size[1]} = {size[0] * size[1] / 1e6:.0f} megapixels")
+        )
+
+
+def _check_mode(mode: str, where: str) -> None:
+    if mode not in _EIGHT_BIT + _SIXTEEN_BIT:
+        raise AssetError(
+            explain(
+                "this kind of pixel is not supported",
+                where=where,
+                expected="8 or 16 bits a channel",
+                got=f"mode {mode}",
+                then="Save it as an 8-bit RGB picture.",
+            )
+        )
+
+
+def _check_webp_size(data: bytes, where: str) -> None:
+    """Check a WebP canvas before Pillow opens it, which would already reserve its pixels.
+
+    Layout: developers.google.com/speed/webp/docs/riff_container.
+    """
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or len(data) < 30:
+        return
+    chunk = data[12:16]
+    if chunk == b"VP8X":
+        w = 1 + int.from_bytes(data[24:27], "little")
+        h = 1 + int.from_bytes(data[27:30], "little")
+    elif chunk == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        w, h = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    else:
+        w, h = (side & 0x3FFF for side in struct.unpack("<HH", data[26:30]))
+    _check_pixels((w, h), where)
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1..8. Damaged EXIF counts as upright, as viewers have it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        value = image.getexif().get(_ORIENTATION, 1)
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    w, h = image.size
+    return (h, w) if _orientation(image) >= 5 else (w, h)
+
+
+def _checked_size(image: Image.Image) -> tuple[int, int]:
+    size = _upright_size(image)
+    image.draft(None, (1, 1))
+    image.load()
+    return size
+
+
+def _upright_rgba(image: Image.Image) -> U8:
+    turn = _TURNS.get(_orientation(image))
+    pixels = _rgba(image)
+    return pixels if turn is None else np.array(Image.fromarray(pixels).transpose(turn))
+
+
+def _rgba(image: Image.Image) -> U8:
+    if image.mode in _SIXTEEN_BIT:
+        # The high byte, as Pillow itself does for 16-bit colour.
+        grey = np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255).astype(np.uint8)
+        image = Image.fromarray(grey)
+    return np.array(image.convert("RGBA"))
+
+
+def resample(rgb: U8, box_px: tuple[float, float, float, float], size_px: tuple[int, int]) -> U8:
+    """Return the box (x0, y0, x1, y1, continuous pixels) of (H, W, 3) scaled to (width, height).
+
+    Bicubic, widened when shrinking so that nothing aliases.
+    """
+    with Image.fromarray(rgb) as image:
+        return np.array(image.resize(size_px, Image.Resampling.BICUBIC, box=box_px))
+
+
+def encode_jpeg(rgb: U8, quality: int) -> bytes:
+    """Return (H, W, 3) as the bytes of a JPEG file; the same array gives the same bytes."""
+    import cv2
+
+    bgr = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2BGR)
+    ok, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, int(quality)])
+    if not ok:
+        raise ValueError(f"no JPEG of shape {rgb.shape} at quality {quality}")
+    return data.tobytes()
+
+
+def encode_png(array: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
+    """Return (H, W), (H, W, 3) or (H, W, 4) of 8 or 16 bits as the bytes of a PNG file."""
+    import cv2
+
+    if array.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"a PNG holds uint8 or uint16, not {array.dtype}")
+    if array.ndim == 3:
+        code = cv2.COLOR_RGB2BGR if array.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
+        array = cv2.cvtColor(np.ascontiguousarray(array), code)
+    ok, data = cv2.imencode(".png", array, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    if not ok:
+        raise ValueError(f"no PNG of shape {array.shape}")
+    return data.tobytes()
+
+
+def _linear_table() -> F32:
+    """Return the sRGB transfer curve (IEC 61966-2-1) at 0..255."""
+    s = np.arange(256) / 255
+    return np.where(s <= 0.04045, s / 12.92, ((s + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+def _srgb_table() -> U8:
+    """Return the inverse curve at k / 65535: within 0.03 of a grey level before rounding."""
+    v = np.arange(65536) / 65535
+    s = np.where(v <= 0.0031308, v * 12.92, 1.055 * v ** (1 / 2.4) - 0.055)
+    return np.rint(s * 255).astype(np.uint8)
+
+
+_TO_LINEAR = _linear_table()
+_TO_SRGB = _srgb_table()
+
+
+def srgb_to_linear(srgb: U8) -> F32:
+    """Return linear light 0..1 of sRGB values 0..255, any shape."""
+    return _TO_LINEAR[srgb]
+
+
+def linear_to_srgb_u8(linear: NDArray[np.floating]) -> U8:
+    """Return sRGB values 0..255 of linear light, any shape; what lies outside 0..1 is clipped."""
+    scaled = np.clip(linear, 0, 1) * np.float32(65535) + np.float32(0.5)
+    return _TO_SRGB[scaled.astype(np.uint16)]

@@ -1,0 +1,298 @@
+"""Labels drawn into a picture: joints, bones, boxes and causes, with a legend; contact sheets.
+
+A joint's marker says its cause by shape and its side by colour, so that it reads without colour:
+filled dot visible, ring hidden by the person itself, triangle by another person, square by a
+thing, cross outside the frame, diamond unknown. Bones are dashed where an end is hidden.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from synthstudio.core.labels import F64, U8, FrameLabels, PersonLabel
+from synthstudio.core.skeleton import COLOURS, Skeleton
+
+Colour = tuple[int, int, int]
+
+_BASE_ROWS = 900  # small frames are enlarged to about this many rows
+_SHIFT = 4
+_INK: Colour = (18, 20, 24)
+_PAPER: Colour = (24, 26, 31)
+_TEXT: Colour = (232, 234, 238)
+_PEOPLE: tuple[Colour, ...] = (
+    (86, 214, 160), (255, 209, 92), (226, 120, 214), (120, 200, 255),
+    (255, 128, 110), (178, 222, 90), (170, 150, 255), (250, 170, 200),
+)  # fmt: skip
+_LEGEND = (
+    ("visible", "visible"), ("self", "by itself"), ("person", "by a person"),
+    ("object", "by a thing"), ("truncated", "outside"),
+)  # fmt: skip
+_LEGEND_UNITS = 860  # the legend's length in strokes: a narrow picture gets a smaller one
+_FEW = 6  # people up to whom each gets a line of text
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pen:
+    """How large things are drawn: `zoom` output pixels a frame pixel, `unit` a stroke's width."""
+
+    zoom: int
+    unit: float
+    marker: float  # radius of a joint's marker, output pixels
+
+    def place(self, px: Sequence[float] | F64) -> tuple[int, int]:
+        """Return a continuous frame point in OpenCV's fixed-point pixel indices."""
+        x, y = (round((float(v) * self.zoom - 0.5) * (1 << _SHIFT)) for v in (px[0], px[1]))
+        return x, y
+
+    def width(self, strokes: float) -> int:
+        """Return a line width of so many strokes."""
+        return max(1, round(self.unit * strokes))
+
+
+def draw_labels(rgb: U8, labels: FrameLabels, skeleton: Skeleton, *, legend: bool = True) -> U8:
+    """Return the frame (H, W, 3), enlarged by a whole number when it is small, with its labels.
+
+    Modal boxes are solid, amodal ones dashed. A joint outside the frame is a cross at the
+    nearest border. With `legend` a strip below says what the marks mean.
+    """
+    zoom = max(1, round(_BASE_ROWS / rgb.shape[0]))
+    size = (rgb.shape[1] * zoom, rgb.shape[0] * zoom)
+    canvas = np.array(cv2.resize(rgb, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+    rows = canvas.shape[0]
+    pen = _Pen(zoom=zoom, unit=rows / 640, marker=max(2.5, rows / 170))
+    farthest_first = sorted(labels.people, key=lambda p: -p.depth_rank)
+    for person in farthest_first:
+        _draw_boxes(canvas, person, pen)
+    for person in farthest_first:
+        _draw_skeleton(canvas, person, skeleton, pen)
+    canvas = _draw_names(canvas, farthest_first, labels, pen)
+    return np.vstack([canvas, _legend(canvas.shape[1], pen)]) if legend else canvas
+
+
+def contact_sheet(images: Sequence[U8], *, columns: int = 6, gap_px: int = 8) -> U8:
+    """Return images (h, w, 3) in a grid, row by row, each centred in a cell of the largest size."""
+    if not images or columns < 1:
+        return np.full((1, 1, 3), _PAPER, np.uint8)
+    high, wide = max(i.shape[0] for i in images), max(i.shape[1] for i in images)
+    columns = min(columns, len(images))
+    lines = math.ceil(len(images) / columns)
+    size = (lines * (high + gap_px) + gap_px, columns * (wide + gap_px) + gap_px, 3)
+    sheet = np.full(size, _PAPER, np.uint8)
+    for k, image in enumerate(images):
+        h, w = image.shape[:2]
+        top = gap_px + (k // columns) * (high + gap_px) + (high - h) // 2
+        left = gap_px + (k % columns) * (wide + gap_px) + (wide - w) // 2
+        sheet[top : top + h, left : left + w] = image
+    return sheet
+
+
+def person_colour(instance: int) -> Colour:
+    """Return the sRGB colour of a person's box and name."""
+    return _PEOPLE[(instance - 1) % len(_PEOPLE)]
+
+
+def _draw_boxes(canvas: U8, person: PersonLabel, pen: _Pen) -> None:
+    colour = person_colour(person.instance)
+    for box, dash in ((person.amodal_box_px, True), (person.modal_box_px, False)):
+        x, y, w, h = box
+        if w <= 0 or h <= 0:
+            continue
+        corners = [(x, y), (x + w, y), (x + w, y + h), (x, y + h), (x, y)]
+        for a, b in itertools.pairwise(corners):
+            for strokes, ink in ((2.2, _INK), (1.0, colour)):
+                _line(canvas, a, b, pen=pen, colour=ink, strokes=strokes, dash=dash)
+
+
+def _draw_skeleton(canvas: U8, person: PersonLabel, skeleton: Skeleton, pen: _Pen) -> None:
+    height, width = (n // pen.zoom for n in canvas.shape[:2])
+    known = ~np.isnan(person.joints_px[:, 0])
+    for strokes, under in ((4.0, True), (2.2, False)):
+        for a, b in skeleton.bones:
+            if not (known[a] and known[b]) or not (person.state[a] or person.state[b]):
+                continue
+            side = _bone_side(skeleton, a, b)
+            hidden = min(person.state[a], person.state[b]) < 2
+            _line(canvas, person.joints_px[a], person.joints_px[b], pen=pen,
+                  colour=_INK if under else COLOURS[side],
+                  strokes=strokes * (0.6 if hidden else 1.0), dash=hidden)  # fmt: skip
+    for j in np.argsort(-person.joints_camera_m[:, 2], kind="stable"):
+        if not known[j]:
+            continue
+        inset = 1.3 * pen.marker / pen.zoom
+        limit = np.array([width - inset, height - inset])
+        at = person.joints_px[j]
+        if person.cause[j] == "truncated":
+            at = np.clip(at, inset, limit)
+        _marker(canvas, at, person.cause[j], COLOURS[skeleton.sides[j]], pen)
+
+
+def _bone_side(skeleton: Skeleton, a: int, b: int) -> str:
+    sides = {skeleton.sides[a], skeleton.sides[b]} - {"middle"}
+    return sides.pop() if len(sides) == 1 else "middle"
+
+
+def _marker(canvas: U8, at: F64, cause: str, colour: Colour, pen: _Pen) -> None:
+    x, y = pen.place(at)
+    r = pen.marker
+    if cause in ("visible", "self"):
+        fill = colour if cause == "visible" else _INK
+        _disc(canvas, (x, y), r + pen.unit * 1.2, _INK)
+        _disc(canvas, (x, y), r, colour)
+        if cause == "self":
+            _disc(canvas, (x, y), r * 0.6, fill)
+        return
+    if cause == "truncated":
+        arms = [(_polar(x, y, r, k), _polar(x, y, r, k + 180)) for k in (45, 135)]
+        for strokes, ink in ((3.6, _INK), (1.8, colour)):
+            for a, b in arms:
+                cv2.line(canvas, a, b, ink, pen.width(strokes), cv2.LINE_AA, _SHIFT)
+        return
+    turn, sides, grow = {"person": (-90, 3, 1.45), "object": (45, 4, 1.3)}.get(cause, (0, 4, 1.3))
+    for radius, ink in (
+        (r * grow + pen.unit * 1.6, _INK), (r * grow, colour), (r * grow * 0.55, _INK)
+    ):  # fmt: skip
+        ring = [_polar(x, y, radius, turn + k * 360 / sides) for k in range(sides)]
+        cv2.fillPoly(canvas, [np.array(ring, np.int32)], ink, cv2.LINE_AA, _SHIFT)
+
+
+def _disc(canvas: U8, at: tuple[int, int], radius: float, colour: Colour) -> None:
+    cv2.circle(canvas, at, round(radius * (1 << _SHIFT)), colour, -1, cv2.LINE_AA, _SHIFT)
+
+
+def _polar(x: int, y: int, radius: float, degrees: float) -> tuple[int, int]:
+    a, reach = math.radians(degrees), radius * (1 << _SHIFT)
+    return round(x + reach * math.cos(a)), round(y + reach * math.sin(a))
+
+
+def _line(
+    canvas: U8,
+    a: Sequence[float] | F64,
+    b: Sequence[float] | F64,
+    *,
+    pen: _Pen,
+    colour: Colour,
+    strokes: float,
+    dash: bool,
+) -> None:
+    clipped = _clip(a, b, canvas.shape[1] / pen.zoom, canvas.shape[0] / pen.zoom)
+    if clipped is None:
+        return
+    start, end = clipped
+    length = float(np.hypot(*(end - start))) * pen.zoom
+    pieces = [(0.0, 1.0)]
+    if dash and length > 0:
+        period = 9 * pen.unit
+        count = max(1, round(length / period))
+        pieces = [(k / count, (k + 0.55) / count) for k in range(count)]
+    for lo, hi in pieces:
+        p, q = (pen.place(start + (end - start) * t) for t in (lo, hi))
+        cv2.line(canvas, p, q, colour, pen.width(strokes), cv2.LINE_AA, _SHIFT)
+
+
+def _clip(
+    a: Sequence[float] | F64, b: Sequence[float] | F64, width: float, height: float
+) -> tuple[F64, F64] | None:
+    """Return the part of a segment inside the frame grown by 2 px (Liang-Barsky); None: none."""
+    p, q = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    low, high = 0.0, 1.0
+    for axis, size in ((0, width), (1, height)):
+        step = q[axis] - p[axis]
+        for way, room in ((-step, p[axis] + 2), (step, size + 2 - p[axis])):
+            if way == 0:
+                if room < 0:
+                    return None
+            elif way < 0:
+                low = max(low, room / way)
+            else:
+                high = min(high, room / way)
+    return (p + (q - p) * low, p + (q - p) * high) if low <= high else None
+
+
+def _draw_names(canvas: U8, people: Sequence[PersonLabel], labels: FrameLabels, pen: _Pen) -> U8:
+    """Write each person's number, and with few people what it does and how much is hidden."""
+    image = Image.fromarray(canvas)
+    draw = ImageDraw.Draw(image)
+    font = _font(pen, 13 if len(labels.people) <= _FEW else 10)
+    taken: list[tuple[float, float, float, float]] = []
+    for person in reversed(people):
+        text = f"{person.instance}"
+        if len(labels.people) <= _FEW:
+            text += f"  {person.pose.replace('_', ' ')}, {person.occluded_fraction:.0%} hidden"
+        pad, right, bottom = 3 * pen.unit, *draw.textbbox((0, 0), text, font=font)[2:]
+        size = (right + 2 * pad, bottom + 1.6 * pad)
+        box = _free_place(person, size, taken, canvas.shape, pen)
+        taken.append(box)
+        draw.rectangle(box, fill=person_colour(person.instance))
+        draw.text((box[0] + pad, box[1] + 0.6 * pad), text, fill=_INK, font=font)
+    return np.asarray(image).copy()
+
+
+def _free_place(
+    person: PersonLabel,
+    size: tuple[float, float],
+    taken: Sequence[tuple[float, float, float, float]],
+    canvas_shape: tuple[int, ...],
+    pen: _Pen,
+) -> tuple[float, float, float, float]:
+    """Return x0, y0, x1, y1 for a name: above the person's box, or the next place that is free."""
+    box = person.modal_box_px if person.modal_area_px else person.amodal_box_px
+    x, y, w, h = (v * pen.zoom for v in box)
+    wide, high = size
+    places = [
+        (x, y - high), (x + w - wide, y - high), (x, y + h), (x + w - wide, y + h),
+        (x, y - 2 * high), (x, y), (x, y + h + high), (x, y + high), (x, y),
+    ]  # fmt: skip
+    for left, top in places:
+        left = min(max(0.0, left), canvas_shape[1] - wide)
+        top = min(max(0.0, top), canvas_shape[0] - high)
+        found = (left, top, left + wide, top + high)
+        if not any(
+            found[0] < t[2] and t[0] < found[2] and found[1] < t[3] and t[1] < found[3]
+            for t in taken
+        ):
+            break
+    return found
+
+
+def _legend(width: int, pen: _Pen) -> U8:
+    """Return a strip (h, width, 3) that says what the marks mean."""
+    unit = min(pen.unit, width / _LEGEND_UNITS)
+    pen = _Pen(zoom=1, unit=unit, marker=pen.marker * unit / pen.unit)
+    high = math.ceil(30 * pen.unit)
+    strip = np.full((high, width, 3), _PAPER, np.uint8)
+    font = _font(pen, 13)
+    texts: list[tuple[float, str]] = []
+    x, gap = 14 * pen.unit, 16 * pen.unit
+
+    def place(text: str, mark: float) -> None:
+        nonlocal x
+        texts.append((x + mark, text))
+        x += mark + font.getlength(text) + gap
+
+    for cause, text in _LEGEND:
+        _marker(strip, np.array([x, high / 2]), cause, COLOURS["middle"], pen)
+        place(text, 10 * pen.unit)
+    for side in ("left", "right"):
+        _line(strip, (x, high / 2), (x + 16 * pen.unit, high / 2), pen=pen,
+              colour=COLOURS[side], strokes=2.6, dash=False)  # fmt: skip
+        place(f"person's {side}", 22 * pen.unit)
+    for dash, text in ((False, "box of what is seen"), (True, "of all")):
+        _line(strip, (x, high / 2), (x + 22 * pen.unit, high / 2), pen=pen,
+              colour=_PEOPLE[0], strokes=1.2, dash=dash)  # fmt: skip
+        place(text, 28 * pen.unit)
+    image = Image.fromarray(strip)
+    draw = ImageDraw.Draw(image)
+    for left, text in texts:
+        draw.text((left, high / 2), text, fill=_TEXT, font=font, anchor="lm")
+    return np.asarray(image).copy()
+
+
+def _font(pen: _Pen, size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(round(size * pen.unit))

@@ -1,0 +1,123 @@
+"""Files that are wholly there or not at all, also after a power cut; errors that say why."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from synthstudio.core.errors import DatasetError, DiskError, explain
+
+TEMPORARY = ".tmp-"
+"""Every unfinished file or folder has this prefix; the holder of the lock may delete it."""
+MAX_JSON_BYTES = 256 * 1024 * 1024
+
+_WHY = {
+    errno.ENOSPC: ("the disk is full", "Free some space, then run again with --resume."),
+    errno.EDQUOT: ("the disk quota is used up", "Free some space, then run again with --resume."),
+    errno.EROFS: ("the file system is read-only", "Choose another --out."),
+    errno.EACCES: ("no permission to write here", "Choose another --out or change its owner."),
+    errno.EPERM: ("no permission to write here", "Choose another --out or change its owner."),
+}
+
+
+@contextmanager
+def disk_errors(where: Path) -> Iterator[None]:
+    """Turn an OSError of the body into a DiskError that names `where` and says what to do."""
+    try:
+        yield
+    except OSError as error:
+        what, then = _WHY.get(
+            error.errno or 0, ("writing failed", "Check the disk, then run again with --resume.")
+        )
+        place = str(error.filename or where)
+        raise DiskError(explain(what, where=place, got=str(error), then=then)) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Make the bytes of `path` survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write `path` so that a reader sees the old bytes or the new ones; DiskError on failure."""
+    temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
+    with disk_errors(path):
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            sync_folder(path.parent)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder; one that another process deletes meanwhile is no error."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+        if path.exists():  # a dying worker may have added a file: once more, loudly
+            shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def canonical_json(value: Any) -> bytes:
+    """Return the one way to write `value`: sorted keys, two blanks, a newline at the end."""
+    text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode("utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; DatasetError when it is missing, too large or damaged."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_JSON_BYTES:
+            raise damaged(path, f"at most {MAX_JSON_BYTES} bytes", f"{size} bytes")
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise damaged(path, "a JSON object", str(error)) from error
+    if not isinstance(value, dict):
+        raise damaged(path, "a JSON object", type(value).__name__)
+    return value
+
+
+def damaged(path: Path, expected: str, got: str) -> DatasetError:
+    """Return the error for a file of a data set that does not hold what it must."""
+    return DatasetError(
+        explain(
+            "this file of the data set is damaged",
+            where=str(path),
+            expected=expected,
+            got=got[:200],
+            then="Copy the data set again from where it was made, or make it anew.",
+        )
+    )

@@ -1,0 +1,217 @@
+"""`dataset.json`: everything that decides the bytes of a data set, and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from synthstudio.core.errors import DatasetError, explain
+from synthstudio.core.labels import SHARES
+from synthstudio.dataset.durable import canonical_json, damaged, read_json, replace_file
+
+MANIFEST_NAME = "dataset.json"
+FORMAT_VERSION = 1
+FRAMES_PER_SHARD = 64
+
+CONVENTIONS = {
+    "pixels": "continuous: pixel (row i, column j) covers [j, j+1) x [i, i+1)",
+    "world": "z up, metres",
+    "camera": "OpenCV axes: x right, y down, z forward; world_to_camera 4x4, K 3x3",
+    "shares": ", ".join(SHARES),
+    "state": "2 visible share >= 0.5, 1 hidden, 0 outside the frame",
+    "instances": "0 nothing, people from 1, things from 1000",
+    "masks": "COCO compressed RLE",
+}
+"""What the numbers in a data set mean; docs/conventions.md says it at length."""
+
+_PACKAGES = (
+    "synthstudio", "numpy", "scipy", "torch", "warp-lang", "anny", "opencv-python-headless",
+    "albumentations", "pillow", "trimesh", "pyrender", "pycocotools", "pyarrow",
+)  # fmt: skip
+# The instruction sets that numeric libraries choose their kernels by.
+_FLAGS = ("sse4_2", "avx", "avx2", "fma", "avx512", "amx", "neon", "asimd", "sve")
+_STRUCTURE = ("format_version", "frames_per_shard", "skeleton")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssetRow:
+    """One line of the licence ledger. `name` is a path below the asset root, never absolute."""
+
+    sha256: str
+    name: str
+    licence: str = ""
+    source: str = ""
+    category: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """What a data set is. Equal identities give equal bytes.
+
+    `recipe` has its defaults filled in; `versions` maps packages to releases; `machine` says
+    CPU model, instruction sets and device kind. `frames` is the length of the whole run, also
+    in a part of it.
+    """
+
+    recipe: dict[str, Any]
+    assets: tuple[AssetRow, ...] = ()
+    seed: int
+    skeleton: str
+    frames: int
+    frames_per_shard: int = FRAMES_PER_SHARD
+    conventions: dict[str, str] = field(default_factory=lambda: dict(CONVENTIONS))
+    versions: dict[str, str]
+    machine: dict[str, str]
+    format_version: int = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        """Refuse counts that no run can have."""
+        for name in ("frames", "frames_per_shard"):
+            if getattr(self, name) < 1:
+                raise DatasetError(
+                    explain(
+                        "a data set holds at least one frame",
+                        where=name,
+                        expected="1 or more",
+                        got=str(getattr(self, name)),
+                    )
+                )
+
+    @property
+    def shards(self) -> int:
+        """Return how many shards the whole run has."""
+        return -(-self.frames // self.frames_per_shard)
+
+    def frames_of(self, shard: int) -> range:
+        """Return the indices of the frames that belong in a shard."""
+        first = shard * self.frames_per_shard
+        return range(first, min(first + self.frames_per_shard, self.frames))
+
+
+def package_versions() -> dict[str, str]:
+    """Return the releases that decide bytes, without importing any of the packages."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def machine_kind(device: str) -> dict[str, str]:
+    """Return the kind of machine: CPU model, its instruction sets, and `device` as given.
+
+    `device` is "cpu" or the model of the GPU; no name that tells one machine from its twin.
+    """
+    model, flags = platform.machine(), set[str]()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text("utf-8", "replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                model = value.strip()
+            elif key.strip() in ("flags", "Features"):
+                flags |= {f for f in value.split() if f.startswith(_FLAGS)}
+    return {
+        "cpu": model,
+        "flags": " ".join(sorted(flags)),
+        "device": device,
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def to_bytes(identity: Identity) -> bytes:
+    """Return the bytes of `dataset.json`."""
+    return canonical_json(dataclasses.asdict(identity))
+
+
+def write_identity(folder: Path, identity: Identity) -> None:
+    """Write `dataset.json` whole or not at all; DiskError on failure."""
+    replace_file(folder / MANIFEST_NAME, to_bytes(identity))
+
+
+def read_identity(folder: Path) -> Identity:
+    """Read `dataset.json`; DatasetError when it is missing, damaged or of another format."""
+    path = folder / MANIFEST_NAME
+    if not path.is_file():
+        raise DatasetError(
+            explain("this is no data set", where=str(folder), expected=f"a file {MANIFEST_NAME}")
+        )
+    value = read_json(path)
+    if value.get("format_version") != FORMAT_VERSION:
+        raise DatasetError(
+            explain(
+                "this data set has another format",
+                where=str(path),
+                expected=f"format_version {FORMAT_VERSION}",
+                got=str(value.get("format_version")),
+                then="Read it with the release of synthstudio that made it (see versions).",
+            )
+        )
+    _check_types(path, value)
+    rows = tuple(AssetRow(**row) for row in value.pop("assets"))
+    return Identity(assets=rows, **value)
+
+
+def _check_types(path: Path, value: dict[str, Any]) -> None:
+    kinds = {
+        "recipe": dict, "assets": list, "seed": int, "skeleton": str, "frames": int,
+        "frames_per_shard": int, "conventions": dict, "versions": dict, "machine": dict,
+        "format_version": int,
+    }  # fmt: skip
+    if set(value) != set(kinds):
+        raise damaged(path, f"the fields {', '.join(sorted(kinds))}", ", ".join(sorted(value)))
+    for name, kind in kinds.items():
+        if not isinstance(value[name], kind) or isinstance(value[name], bool):
+            raise damaged(path, f"{name} as {kind.__name__}", repr(value[name]))
+    columns = {f.name for f in dataclasses.fields(AssetRow)}
+    for row in value["assets"]:
+        if not isinstance(row, dict) or set(row) != columns:
+            raise damaged(path, f"assets with {', '.join(sorted(columns))}", repr(row))
+
+
+def identity_differences(a: Identity, b: Identity) -> list[str]:
+    """Return a line for each field in which the wanted `b` differs from `a` on disk.
+
+    The number of frames may grow and is then no difference.
+    """
+    had, wants = dict(_flatten(dataclasses.asdict(a))), dict(_flatten(dataclasses.asdict(b)))
+    if b.frames >= a.frames:
+        del had["frames"], wants["frames"]
+    return [
+        f"{path}: had {_short(had.get(path, _ABSENT))}, wants {_short(wants.get(path, _ABSENT))}"
+        for path in sorted(set(had) | set(wants))
+        if had.get(path, _ABSENT) != wants.get(path, _ABSENT)
+    ]
+
+
+def structural_differences(a: Identity, b: Identity) -> list[str]:
+    """Return the differences that no mixed data set can have: its files would not fit."""
+    lines = identity_differences(a, b)
+    return [line for line in lines if line.startswith((*_STRUCTURE, "frames:"))]
+
+
+_ABSENT = object()
+
+
+def _flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _flatten(inner, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list | tuple):
+        for place, inner in enumerate(value):
+            yield from _flatten(inner, f"{path}[{place}]")
+        yield f"{path} (length)", len(value)
+    else:
+        yield path, value
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is _ABSENT else repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,256 @@
+"""A data set that is read: lazily, shard by shard, trusting no name that is stored in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from synthstudio.core.errors import DatasetError, RecipeError, explain
+from synthstudio.core.spec import FrameSpec, from_json
+from synthstudio.dataset.durable import damaged, file_sha256, read_json
+from synthstudio.dataset.manifest import Identity, read_identity
+from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
+from synthstudio.dataset.shards import (
+    FRAMES_NAME,
+    INSTANCES_NAME,
+    SHARD_NAME,
+    SHARDS_DIR,
+    FailedFrame,
+    ShardEntry,
+    is_shard_name,
+    read_entry,
+    verify_shard,
+)
+from synthstudio.dataset.writer import INDEX_NAME, Part, read_mixed
+
+Kind = Literal["frames", "instances"]
+_FILES: dict[Kind, str] = {"frames": FRAMES_NAME, "instances": INSTANCES_NAME}
+_SCHEMAS: dict[Kind, pa.Schema] = {"frames": FRAME_SCHEMA, "instances": INSTANCE_SCHEMA}
+_IMAGE = re.compile(r"images/[0-9]{6,}\.jpg")
+BATCH_ROWS = 256
+
+
+class Dataset:
+    """A data set on disk. Nothing but its small tables is held in memory.
+
+    `allow_unfinished`: take one without index.json too, with the shards that it has.
+    """
+
+    def __init__(self, folder: Path, *, allow_unfinished: bool = False) -> None:
+        """Open the data set; DatasetError when there is none, it is unfinished or damaged."""
+        self.folder = Path(folder)
+        self.identity: Identity = read_identity(self.folder)
+        self.finished = (self.folder / INDEX_NAME).is_file()
+        self._kept: tuple[int, list[Row], list[Row]] | None = None
+        if not self.finished and not allow_unfinished:
+            raise DatasetError(
+                explain(
+                    "this data set is unfinished",
+                    where=str(self.folder),
+                    expected=f"a file {INDEX_NAME}",
+                    then="Finish it by running generate again with --resume.",
+                )
+            )
+
+    @cached_property
+    def _index(self) -> dict[str, Any]:
+        return read_json(self.folder / INDEX_NAME) if self.finished else {}
+
+    @property
+    def part(self) -> Part | None:
+        """Return (k, n) when this is the k-th of n parts of a run."""
+        value = self._index.get("part")
+        if value is None:
+            return None
+        if not (isinstance(value, list) and len(value) == 2 and all(type(v) is int for v in value)):
+            raise damaged(self.folder / INDEX_NAME, "part as [k, n]", repr(value))
+        return (value[0], value[1])
+
+    @property
+    def mixed(self) -> list[dict[str, Any]]:
+        """Return the notes of shards made under another identity; empty for most data sets."""
+        return read_mixed(self.folder)
+
+    @cached_property
+    def entries(self) -> tuple[ShardEntry, ...]:
+        """Return the shard table; DatasetError when index.json and the shards do not agree."""
+        if not self.finished:
+            names = sorted(p.name for p in (self.folder / SHARDS_DIR).glob("*"))
+            return tuple(
+                read_entry(self.folder / SHARDS_DIR / name) for name in names if is_shard_name(name)
+            )
+        return tuple(self._listed())
+
+    def _listed(self) -> Iterator[ShardEntry]:
+        path = self.folder / INDEX_NAME
+        listed = self._index.get("shards")
+        if not isinstance(listed, list):
+            raise damaged(path, "shards as a list", repr(listed))
+        for row in listed:
+            try:
+                shard, name = int(row["shard"]), str(row["path"])
+                stored = (row["first"], row["frames"], row["people"], row["sha256"])
+            except (KeyError, TypeError, ValueError) as error:
+                raise damaged(path, "a row for each shard", repr(error)) from error
+            if name != f"{SHARDS_DIR}/{shard:05d}":
+                raise damaged(path, f"path {SHARDS_DIR}/{shard:05d}", name)
+            entry = read_entry(self.folder / name)
+            if (entry.first, entry.frames, entry.people, entry.sha256) != stored:
+                raise damaged(self.folder / name / SHARD_NAME, str(stored), str(entry))
+            yield entry
+
+    @property
+    def frames(self) -> int:
+        """Return how many frames are stored (failed ones are not)."""
+        return sum(entry.frames - len(entry.failed) for entry in self.entries)
+
+    @property
+    def people(self) -> int:
+        """Return how many people are stored."""
+        return sum(entry.people for entry in self.entries)
+
+    @property
+    def failed(self) -> tuple[FailedFrame, ...]:
+        """Return the frames that were skipped because they could not be made."""
+        return tuple(failed for entry in self.entries for failed in entry.failed)
+
+    def iter_batches(
+        self, kind: Kind, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield record batches in the order of frames, at most BATCH_ROWS rows each."""
+        for entry in self.entries:
+            yield from self._batches(entry, kind, columns)
+
+    def iter_frames(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
+        """Yield the rows of frames.parquet in order; memory does not grow with the set."""
+        for batch in self.iter_batches("frames", columns):
+            yield from batch.to_pylist()
+
+    def iter_instances(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
+        """Yield the rows of instances.parquet in order; memory does not grow with the set."""
+        for batch in self.iter_batches("instances", columns):
+            yield from batch.to_pylist()
+
+    def frame(self, index: int) -> Row:
+        """Return a frame's row; DatasetError when the set does not hold that frame."""
+        for row in self._rows(index)[0]:
+            if row["index"] == index:
+                return row
+        failed = [f.error for f in self.failed if f.index == index]
+        raise DatasetError(
+            explain(
+                "this frame was skipped when the data set was made",
+                where=f"{self.folder}, frame {index}",
+                got=failed[0] if failed else "no row",
+            )
+        )
+
+    def instances(self, index: int) -> list[Row]:
+        """Return the rows of the people in a frame; DatasetError when it is not held."""
+        return [row for row in self._rows(index)[1] if row["frame_index"] == index]
+
+    def spec(self, index: int) -> FrameSpec:
+        """Return the FrameSpec that made a frame; DatasetError when it is damaged."""
+        row = self.frame(index)
+        try:
+            return from_json(row["spec"])
+        except RecipeError as error:
+            raise DatasetError(
+                explain(str(error), where=f"{self.folder}, frame {index}")
+            ) from error
+
+    def image_path(self, index: int) -> Path:
+        """Return the path of a frame's image, which lies inside the data set."""
+        return self.image_of(self.frame(index))
+
+    def image_of(self, row: Row) -> Path:
+        """Return the path of the image that a frame's row names; DatasetError for any other."""
+        shard = self.folder / self._entry(row["index"]).path
+        name = row["file_name"]
+        path = shard / str(name)
+        if not isinstance(name, str) or not _IMAGE.fullmatch(name):
+            raise damaged(shard / FRAMES_NAME, "file_name as images/000000.jpg", repr(name))
+        if not path.resolve().is_relative_to(self.folder.resolve()):
+            raise damaged(path, "a file inside the data set", str(path.resolve()))
+        return path
+
+    def layer_path(self, index: int, layer: str) -> Path:
+        """Return the path of a frame's layer; DatasetError when it was not stored."""
+        shard = self.folder / self._entry(index).path
+        path = shard / "layers" / layer / f"{index:06d}.png"
+        inside = path.resolve().is_relative_to((shard / "layers").resolve())
+        if not inside or not path.is_file():
+            raise DatasetError(
+                explain("this layer is not stored", where=f"{self.folder}, frame {index}",
+                        got=layer, then="Ask for it in the recipe's output.layers.")
+            )  # fmt: skip
+        return path
+
+    def verify(self) -> Iterator[str]:
+        """Check every byte against its hash; yield what is wrong, a line each."""
+        for entry in self.entries:
+            folder = self.folder / entry.path
+            yield from (f"{entry.path}/{problem}" for problem in verify_shard(folder))
+            if file_sha256(folder / SHARD_NAME) != entry.sha256:
+                yield f"{entry.path}/{SHARD_NAME}: its bytes have changed"
+
+    def _entry(self, index: int) -> ShardEntry:
+        entry = self._by_shard.get(index // self.identity.frames_per_shard)
+        if entry is None or not entry.first <= index < entry.first + entry.frames:
+            raise DatasetError(
+                explain(
+                    "the data set does not hold this frame",
+                    where=str(self.folder),
+                    expected=f"0 to {self.identity.frames - 1}",
+                    got=str(index),
+                )
+            )
+        return entry
+
+    @cached_property
+    def _by_shard(self) -> dict[int, ShardEntry]:
+        return {entry.shard: entry for entry in self.entries}
+
+    def _rows(self, index: int) -> tuple[list[Row], list[Row]]:
+        """Return the rows of the shard that holds a frame; those of the last one are kept."""
+        entry = self._entry(index)
+        if self._kept is None or self._kept[0] != entry.shard:
+            frames = [r for b in self._batches(entry, "frames", None) for r in b.to_pylist()]
+            people = [r for b in self._batches(entry, "instances", None) for r in b.to_pylist()]
+            self._kept = (entry.shard, frames, people)
+        return self._kept[1:]
+
+    def _batches(
+        self, entry: ShardEntry, kind: Kind, columns: Sequence[str] | None
+    ) -> Iterator[pa.RecordBatch]:
+        path = self.folder / entry.path / _FILES[kind]
+        wanted = None if columns is None else list(columns)
+        with _parquet_errors(path), pq.ParquetFile(path) as file:
+            if not file.schema_arrow.equals(_SCHEMAS[kind]):
+                raise damaged(path, "this version's columns", ", ".join(file.schema_arrow.names))
+            unknown = sorted(set(wanted or ()) - set(_SCHEMAS[kind].names))
+            if unknown:
+                raise DatasetError(
+                    explain(
+                        f"no such column of {kind}",
+                        where=str(path),
+                        expected=f"some of {', '.join(_SCHEMAS[kind].names)}",
+                        got=", ".join(unknown),
+                    )
+                )
+            yield from file.iter_batches(batch_size=BATCH_ROWS, columns=wanted, use_threads=False)
+
+
+@contextmanager
+def _parquet_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise damaged(path, "a Parquet file", str(error)) from error

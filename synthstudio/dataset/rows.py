@@ -1,0 +1,347 @@
+"""The two tables of a data set: one row a frame, one row a person in a frame; there and back.
+
+Lists are flat, in row-major order of the shapes below. Letters: J joints of the skeleton,
+T things, B pairs (joint, hider). Pixels are continuous. A 2D joint before the near plane is NaN.
+Columns marked * may be null in rows that were imported from elsewhere.
+
+frames
+    index, seed            decide the frame; `file_name` is where its image lies
+    file_name, image_sha256, width_px, height_px
+    split, group_id, variant, skeleton
+    K (3x3)*, world_to_camera (4x4)*
+    crowd_index*
+    thing_instance, thing_kind, thing_held_by (T)      held_by 0: nobody
+    layers                 names of the layers stored beside the image, sorted
+    spec*                  the FrameSpec as JSON: body parameters of person i at people[i - 1]
+
+instances
+    frame_index, instance
+    identity*, pose*, pose_family*, phenotype (6)*: gender age muscle weight height proportions
+    joints_px (J,2), joints_camera_m (J,3)*, joints_world_m (J,3)*
+    shares (J,5): visible self person object truncated; NaN where nobody knows
+    state (J), cause (J), ambiguous (J), occluder_id (J), origin (J)   state 255: unlabelled
+    hidden_joint, hidden_instance, hidden_share (B)    largest share first for each joint
+    mask_size (2): H W     modal_counts*, amodal_counts*: COCO run-length codes of that size
+    modal_box_px (4), amodal_box_px (4)*: x y w h      modal_area_px, amodal_area_px*
+    occluded_fraction*, truncated_fraction*, depth_m*, depth_rank*, stature_m*
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from synthstudio.core.camera import Camera
+from synthstudio.core.errors import DatasetError, explain
+from synthstudio.core.frame import Frame
+from synthstudio.core.labels import SHARES, FrameLabels, PersonLabel
+from synthstudio.core.spec import to_json
+
+Row = dict[str, Any]
+Sample = tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]
+"""A row of the frames table and the rows of its people."""
+
+NO_STATE = 255
+"""The state of a joint that nobody labelled; only imported rows have it."""
+
+
+def _fields(kind: pa.DataType, *names: str, null: bool = False) -> list[pa.Field]:
+    return [pa.field(name, kind, nullable=null) for name in names]
+
+
+def _list(kind: pa.DataType) -> pa.DataType:
+    return pa.list_(pa.field("item", kind, nullable=False))
+
+
+_TEXTS, _REALS, _INTS = _list(pa.string()), _list(pa.float64()), _list(pa.int32())
+
+FRAME_SCHEMA = pa.schema(
+    [
+        *_fields(pa.int64(), "index", "seed"),
+        *_fields(pa.string(), "file_name", "image_sha256"),
+        *_fields(pa.int32(), "width_px", "height_px"),
+        *_fields(pa.string(), "split", "group_id", "variant", "skeleton"),
+        *_fields(_REALS, "K", "world_to_camera", null=True),
+        *_fields(pa.float64(), "crowd_index", null=True),
+        *_fields(_INTS, "thing_instance"),
+        *_fields(_TEXTS, "thing_kind"),
+        *_fields(_INTS, "thing_held_by"),
+        *_fields(_TEXTS, "layers"),
+        *_fields(pa.string(), "spec", null=True),
+    ]
+)
+INSTANCE_SCHEMA = pa.schema(
+    [
+        *_fields(pa.int64(), "frame_index"),
+        *_fields(pa.int32(), "instance"),
+        *_fields(pa.string(), "identity", "pose", "pose_family", null=True),
+        *_fields(_REALS, "phenotype", null=True),
+        *_fields(_REALS, "joints_px"),
+        *_fields(_REALS, "joints_camera_m", "joints_world_m", null=True),
+        *_fields(_REALS, "shares"),
+        *_fields(_list(pa.uint8()), "state"),
+        *_fields(_TEXTS, "cause"),
+        *_fields(_list(pa.bool_()), "ambiguous"),
+        *_fields(_INTS, "occluder_id"),
+        *_fields(_TEXTS, "origin"),
+        *_fields(_INTS, "hidden_joint", "hidden_instance"),
+        *_fields(_REALS, "hidden_share"),
+        *_fields(_INTS, "mask_size"),
+        *_fields(pa.string(), "modal_counts", "amodal_counts", null=True),
+        *_fields(_REALS, "modal_box_px"),
+        *_fields(_REALS, "amodal_box_px", null=True),
+        *_fields(pa.int64(), "modal_area_px"),
+        *_fields(pa.int64(), "amodal_area_px", null=True),
+        *_fields(pa.float64(), "occluded_fraction", "truncated_fraction", "depth_m", null=True),
+        *_fields(pa.int32(), "depth_rank", null=True),
+        *_fields(pa.float64(), "stature_m", null=True),
+    ]
+)
+
+
+def frame_row(frame: Frame, file_name: str) -> Row:
+    """Return the frame's row; `file_name` is where the writer puts its image."""
+    spec, camera, things = frame.spec, frame.spec.camera, frame.labels.things
+    return {
+        "index": spec.index,
+        "seed": spec.seed,
+        "file_name": file_name,
+        "image_sha256": hashlib.sha256(frame.jpeg).hexdigest(),
+        "width_px": camera.width_px,
+        "height_px": camera.height_px,
+        "split": spec.split,
+        "group_id": spec.group_id,
+        "variant": spec.variant,
+        "skeleton": spec.skeleton,
+        **camera_row(camera),
+        "crowd_index": frame.labels.crowd_index,
+        "thing_instance": [instance for instance, _, _ in things],
+        "thing_kind": [kind for _, kind, _ in things],
+        "thing_held_by": [held_by or 0 for _, _, held_by in things],
+        "layers": sorted(frame.layers),
+        "spec": to_json(spec),
+    }
+
+
+def camera_row(camera: Camera) -> Row:
+    """Return the columns `K` and `world_to_camera` of a frame's row."""
+    return {
+        "K": camera.K.ravel().tolist(),
+        "world_to_camera": camera.world_to_camera.ravel().tolist(),
+    }
+
+
+def instance_rows(frame: Frame) -> list[Row]:
+    """Return a row for each person of the frame, in the order of its labels."""
+    people = frame.spec.people
+    return [
+        {
+            "frame_index": frame.spec.index,
+            "phenotype": [float(v) for v in astuple(people[person.instance - 1].phenotype)],
+            **person_row(person),
+        }
+        for person in frame.labels.people
+    ]
+
+
+def person_row(person: PersonLabel) -> Row:
+    """Return what a person's labels say as columns of its row."""
+    hidden = [(j, i, s) for j, found in enumerate(person.hidden_by) for i, s in found]
+    return {
+        "instance": person.instance,
+        "identity": person.identity,
+        "pose": person.pose,
+        "pose_family": person.pose_family,
+        "joints_px": person.joints_px.ravel().tolist(),
+        "joints_camera_m": person.joints_camera_m.ravel().tolist(),
+        "joints_world_m": person.joints_world_m.ravel().tolist(),
+        "shares": person.shares.ravel().tolist(),
+        "state": person.state.tolist(),
+        "cause": list(person.cause),
+        "ambiguous": person.ambiguous.tolist(),
+        "occluder_id": person.occluder_id.tolist(),
+        "origin": ["rendered"] * len(person.cause),
+        "hidden_joint": [j for j, _, _ in hidden],
+        "hidden_instance": [i for _, i, _ in hidden],
+        "hidden_share": [s for _, _, s in hidden],
+        "mask_size": list(person.modal["size"]),
+        "modal_counts": person.modal["counts"],
+        "amodal_counts": person.amodal["counts"],
+        "modal_box_px": list(person.modal_box_px),
+        "amodal_box_px": list(person.amodal_box_px),
+        "modal_area_px": person.modal_area_px,
+        "amodal_area_px": person.amodal_area_px,
+        "occluded_fraction": person.occluded_fraction,
+        "truncated_fraction": person.truncated_fraction,
+        "depth_m": person.depth_m,
+        "depth_rank": person.depth_rank,
+        "stature_m": person.stature_m,
+    }
+
+
+def labels_from_rows(
+    frame: Mapping[str, Any], instances: Iterable[Mapping[str, Any]]
+) -> FrameLabels:
+    """Return the labels that the rows were made of; DatasetError when the rows cannot hold them.
+
+    `instances` are the rows of this frame in their order. Rows imported without 3D, amodal
+    masks or a camera are no FrameLabels.
+    """
+    things = tuple(
+        (instance, kind, held_by or None)
+        for instance, kind, held_by in zip(
+            frame["thing_instance"], frame["thing_kind"], frame["thing_held_by"], strict=True
+        )
+    )
+    _complete(frame, FRAME_SCHEMA, where=f"frame {frame['index']}", unless=("spec",))
+    return FrameLabels(
+        people=tuple(person_from_row(row) for row in instances),
+        crowd_index=frame["crowd_index"],
+        things=things,
+    )
+
+
+def person_from_row(row: Mapping[str, Any]) -> PersonLabel:
+    """Return the person's labels; DatasetError for a row with nulls or lists that do not fit."""
+    where = f"frame {row['frame_index']}, person {row['instance']}"
+    _complete(row, INSTANCE_SCHEMA, where=where, unless=("phenotype",))
+    joints = len(row["state"])
+
+    def matrix(name: str, columns: int) -> NDArray[np.float64]:
+        values = np.array(row[name], np.float64)
+        if values.size != joints * columns:
+            raise DatasetError(
+                explain(
+                    f"the list {name} does not fit its row",
+                    where=where,
+                    expected=f"{joints} x {columns} numbers",
+                    got=str(values.size),
+                )
+            )
+        return values.reshape(joints, columns)
+
+    size = list(row["mask_size"])
+    return PersonLabel(
+        instance=row["instance"],
+        identity=row["identity"],
+        pose=row["pose"],
+        pose_family=row["pose_family"],
+        joints_px=matrix("joints_px", 2),
+        joints_camera_m=matrix("joints_camera_m", 3),
+        joints_world_m=matrix("joints_world_m", 3),
+        shares=matrix("shares", len(SHARES)),
+        state=np.array(row["state"], np.uint8),
+        cause=tuple(row["cause"]),
+        ambiguous=np.array(row["ambiguous"], np.bool_),
+        occluder_id=np.array(row["occluder_id"], np.int32),
+        hidden_by=hidden_by(row),
+        modal={"size": size, "counts": row["modal_counts"]},
+        amodal={"size": size, "counts": row["amodal_counts"]},
+        modal_box_px=_box(row["modal_box_px"]),
+        amodal_box_px=_box(row["amodal_box_px"]),
+        modal_area_px=row["modal_area_px"],
+        amodal_area_px=row["amodal_area_px"],
+        occluded_fraction=row["occluded_fraction"],
+        truncated_fraction=row["truncated_fraction"],
+        depth_m=row["depth_m"],
+        depth_rank=row["depth_rank"],
+        stature_m=row["stature_m"],
+    )
+
+
+def hidden_by(row: Mapping[str, Any]) -> tuple[tuple[tuple[int, float], ...], ...]:
+    """Return for each joint of an instance's row its hiders (instance, share), as stored."""
+    found: list[list[tuple[int, float]]] = [[] for _ in row["state"]]
+    flat = zip(row["hidden_joint"], row["hidden_instance"], row["hidden_share"], strict=True)
+    for joint, instance, share in flat:
+        found[joint].append((instance, share))
+    return tuple(tuple(pairs) for pairs in found)
+
+
+def write_parquet(path: Path, schema: pa.Schema, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows as one Parquet file. The same rows and library give the same bytes.
+
+    No time, host or path is stored. Nothing is synced or renamed here. A row that does not fit
+    the schema is a DatasetError; OSError is passed on to whoever knows the folder.
+    """
+    names = set(schema.names)
+    for number, row in enumerate(rows):
+        if row.keys() != names:
+            raise DatasetError(
+                explain(
+                    "a row does not have the table's columns",
+                    where=f"{path.name} row {number}",
+                    expected="exactly the columns of its schema",
+                    got=f"missing or unknown: {', '.join(sorted(names ^ row.keys()))}",
+                )
+            )
+    try:
+        table = pa.Table.from_pylist(list(rows), schema=schema)
+        table.validate(full=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+        raise DatasetError(explain(f"a value does not fit: {error}", where=path.name)) from error
+    pq.write_table(
+        table,
+        path,
+        version="2.6",
+        data_page_version="2.0",
+        compression="zstd",
+        compression_level=3,
+        use_dictionary=True,
+        write_statistics=True,
+        row_group_size=4096,
+    )
+
+
+def pair_rows(frames: Iterable[Row], instances: Iterable[Row]) -> Iterator[tuple[Row, list[Row]]]:
+    """Yield each frame's row with the rows of its people; holds one frame's rows at a time.
+
+    Both come in the order in which a data set stores them. DatasetError when a person belongs
+    to no frame or comes out of order.
+    """
+    people = iter(instances)
+    person = next(people, None)
+    for frame in frames:
+        found: list[Row] = []
+        while person is not None and person["frame_index"] == frame["index"]:
+            found.append(person)
+            person = next(people, None)
+        yield frame, found
+    if person is not None:
+        raise DatasetError(
+            explain(
+                "the tables of frames and instances do not fit",
+                where="instances",
+                expected="people of stored frames, in the order of the frames",
+                got=f"person {person['instance']} of frame {person['frame_index']}",
+                then="Check the data set with: synthstudio validate.",
+            )
+        )
+
+
+def _box(values: Sequence[float]) -> tuple[float, float, float, float]:
+    x, y, w, h = values
+    return x, y, w, h
+
+
+def _complete(
+    row: Mapping[str, Any], schema: pa.Schema, *, where: str, unless: tuple[str, ...]
+) -> None:
+    missing = [n for n in schema.names if n not in unless and row.get(n) is None]
+    if missing:
+        raise DatasetError(
+            explain(
+                "the row is no rendered one",
+                where=where,
+                expected="a value in every column",
+                got=f"none in {', '.join(missing)}",
+            )
+        )

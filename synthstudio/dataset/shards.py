@@ -1,0 +1,271 @@
+"""One shard: written aside with every byte on disk, then renamed; checked by its hashes.
+
+shards/00000/  images/000000.jpg …  layers/NAME/000000.png …
+               frames.parquet  instances.parquet  shard.json (counts, hash of every file)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import stat
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from synthstudio.core.errors import DatasetError, explain
+from synthstudio.core.frame import Frame
+from synthstudio.dataset import rows
+from synthstudio.dataset.durable import (
+    TEMPORARY,
+    canonical_json,
+    disk_errors,
+    file_sha256,
+    read_json,
+    remove,
+    sync_file,
+    sync_folder,
+)
+
+SHARDS_DIR = "shards"
+SHARD_NAME = "shard.json"
+FRAMES_NAME = "frames.parquet"
+INSTANCES_NAME = "instances.parquet"
+_LAYER = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_FOLDER = re.compile(r"[0-9]{5,}")
+
+OnEvent = Callable[[str], None]
+
+
+def no_event(name: str) -> None:
+    """Ignore an event."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedFrame:
+    """A frame that could not be made and was skipped. `error` is the kind, not the message:
+    a message may hold a path, and the file it goes to is hashed.
+    """
+
+    index: int
+    error: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardEntry:
+    """One line of the shard table. `first` is a frame index; `sha256` is that of shard.json."""
+
+    shard: int
+    first: int
+    frames: int
+    people: int
+    failed: tuple[FailedFrame, ...] = ()
+    sha256: str
+
+    @property
+    def path(self) -> str:
+        """Return the shard's folder below the data set's."""
+        return f"{SHARDS_DIR}/{shard_name(self.shard)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagedShard:
+    """A shard that is whole and on disk under a temporary name, not yet in its place."""
+
+    entry: ShardEntry
+    temporary: Path
+
+
+def shard_name(shard: int) -> str:
+    """Return the name of a shard's folder."""
+    return f"{shard:05d}"
+
+
+def image_name(index: int) -> str:
+    """Return the path of a frame's image below its shard."""
+    return f"images/{index:06d}.jpg"
+
+
+def new_temporary(dataset_dir: Path, shard: int) -> Path:
+    """Return an unused name for an unfinished shard, beside its later place."""
+    return dataset_dir / SHARDS_DIR / f"{TEMPORARY}shard-{shard_name(shard)}-{secrets.token_hex(6)}"
+
+
+def write_shard(
+    dataset_dir: Path,
+    shard: int,
+    frames: Iterable[Frame | FailedFrame],
+    *,
+    on_event: OnEvent = no_event,
+) -> StagedShard:
+    """Write a shard under a temporary name, every file and folder synced; any process may.
+
+    `frames` may be lazy: one frame's image is held at a time. Only the holder of the lock puts
+    the result in its place (`Session.publish`). Raises DiskError when writing fails and passes
+    on what `frames` raises; both leave nothing behind. `on_event` hears "frame-written" and
+    "shard-written".
+    """
+    temporary = new_temporary(dataset_dir, shard)
+    try:
+        with disk_errors(temporary):
+            (temporary / "images").mkdir(parents=True)
+        frame_rows: list[dict[str, Any]] = []
+        instance_rows: list[dict[str, Any]] = []
+        failed: list[FailedFrame] = []
+        indices: list[int] = []
+        for frame in frames:
+            if isinstance(frame, FailedFrame):
+                failed.append(frame)
+                indices.append(frame.index)
+                continue
+            with disk_errors(temporary):
+                _write_pictures(temporary, frame)
+            indices.append(frame.spec.index)
+            frame_rows.append(rows.frame_row(frame, image_name(frame.spec.index)))
+            instance_rows.extend(rows.instance_rows(frame))
+            on_event("frame-written")
+        _check_order(shard, indices)
+        with disk_errors(temporary):
+            rows.write_parquet(temporary / FRAMES_NAME, rows.FRAME_SCHEMA, frame_rows)
+            rows.write_parquet(temporary / INSTANCES_NAME, rows.INSTANCE_SCHEMA, instance_rows)
+            head = {
+                "shard": shard,
+                "first": indices[0],
+                "frames": len(indices),
+                "people": len(instance_rows),
+                "failed": [{"index": f.index, "error": f.error} for f in failed],
+            }
+            staged = seal(temporary, head)
+    except BaseException:
+        _discard(temporary)
+        raise
+    on_event("shard-written")
+    return staged
+
+
+def seal(temporary: Path, head: dict[str, Any]) -> StagedShard:
+    """Hash every file, write shard.json with `head` (the counts) and sync all; OSError."""
+    files, folders = _walk(temporary)
+    table = {name: _facts(temporary / name) for name in files}
+    value = {**head, "files": table}
+    (temporary / SHARD_NAME).write_bytes(canonical_json({**value, "check": _check(value)}))
+    for name in (*files, SHARD_NAME):
+        sync_file(temporary / name)
+    for name in folders:
+        sync_folder(temporary / name)
+    sync_folder(temporary)
+    return StagedShard(entry=read_entry(temporary), temporary=temporary)
+
+
+def read_entry(folder: Path) -> ShardEntry:
+    """Read a shard's line of the table from its shard.json; DatasetError when damaged."""
+    path = folder / SHARD_NAME
+    value = read_json(path)
+    try:
+        failed = tuple(
+            FailedFrame(index=int(f["index"]), error=str(f["error"])) for f in value["failed"]
+        )
+        counts = {name: int(value[name]) for name in ("shard", "first", "frames", "people")}
+    except (KeyError, TypeError, ValueError) as error:
+        raise DatasetError(
+            explain("not the table of a shard", where=str(path), got=repr(error))
+        ) from error
+    return ShardEntry(**counts, failed=failed, sha256=file_sha256(path))
+
+
+def verify_shard(folder: Path) -> list[str]:
+    """Return what is wrong with a shard, a line each: files missing, extra or changed."""
+    try:
+        read_entry(folder)
+        value = read_json(folder / SHARD_NAME)
+        table = value["files"]
+        if value.pop("check") != _check(value):
+            return [f"{SHARD_NAME}: its bytes have changed"]
+        files, _ = _walk(folder)
+        present = set(files) - {SHARD_NAME}
+        problems = [f"{name}: missing" for name in sorted(set(table) - present)]
+        problems += [f"{name}: not in {SHARD_NAME}" for name in sorted(present - set(table))]
+        for name in sorted(present & set(table)):
+            problems += _compare(folder / name, name, table[name])
+    except (DatasetError, OSError, KeyError, TypeError) as error:
+        return [f"{SHARD_NAME}: {error}"]
+    return problems
+
+
+def is_shard_name(name: str) -> bool:
+    """Say whether a folder below shards/ is named as a shard."""
+    return bool(_FOLDER.fullmatch(name)) and shard_name(int(name)) == name
+
+
+def hashed_files(dataset_dir: Path) -> dict[str, str]:
+    """Return path -> sha256 of every file that (recipe, seed) decides: equal runs, equal tables.
+
+    The lock, the log and what was set aside are not among them.
+    """
+    found = [p for p in (dataset_dir / SHARDS_DIR).rglob("*") if not p.is_dir()]
+    found += [p for p in dataset_dir.glob("*.json") if not p.name.startswith(TEMPORARY)]
+    return {p.relative_to(dataset_dir).as_posix(): file_sha256(p) for p in sorted(found)}
+
+
+def _write_pictures(temporary: Path, frame: Frame) -> None:
+    index = frame.spec.index
+    (temporary / image_name(index)).write_bytes(frame.jpeg)
+    for layer, data in sorted(frame.layers.items()):
+        if not _LAYER.fullmatch(layer):
+            raise DatasetError(
+                explain("not a layer's name", where=f"frame {index}", expected="a-z, 0-9, _",
+                        got=layer)
+            )  # fmt: skip
+        path = temporary / "layers" / layer / f"{index:06d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def _check_order(shard: int, indices: list[int]) -> None:
+    if not indices or indices != list(range(indices[0], indices[0] + len(indices))):
+        raise DatasetError(
+            explain(
+                "the frames of a shard must follow one another",
+                where=f"shard {shard}",
+                expected="at least one frame, indices rising by one",
+                got=str(indices)[:80],
+            )
+        )
+
+
+def _walk(folder: Path) -> tuple[list[str], list[str]]:
+    """Return files and folders below `folder`, sorted; anything else (links too) is a file."""
+    files: list[str] = []
+    folders: list[str] = []
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        (folders if path.is_dir() and not path.is_symlink() else files).append(name)
+    return files, folders
+
+
+def _check(value: dict[str, Any]) -> str:
+    """Return a hash that tells whether shard.json itself has changed: no index holds it yet."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    return {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+
+
+def _compare(path: Path, name: str, facts: dict[str, Any]) -> list[str]:
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode):
+        return [f"{name}: not a plain file"]
+    if found.st_size != facts["bytes"]:
+        return [f"{name}: {found.st_size} bytes, expected {facts['bytes']}"]
+    if file_sha256(path) != facts["sha256"]:
+        return [f"{name}: its bytes have changed"]
+    return []
+
+
+def _discard(temporary: Path) -> None:
+    with suppress(OSError):  # the error that led here says more; the next run clears what stays
+        remove(temporary)

@@ -1,0 +1,140 @@
+"""Counts over a data set, row by row: nothing but the counts is held."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from synthstudio.core.labels import CAUSES
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.core.spec import THING_BASE
+from synthstudio.dataset.rows import Sample
+
+_BINS = 10
+EDGES = tuple(i / _BINS for i in range(_BINS + 1))
+"""Edges of every histogram: ten bins over 0..1, each with its lower edge; 1 is in the last."""
+
+
+def stats(samples: Iterable[Sample], skeleton: Skeleton) -> dict[str, Any]:
+    """Return counts that JSON can hold, keys in a fixed order.
+
+    `joints` maps each joint to counts by cause, by state ("none": unlabelled) and of ambiguous
+    ones; `causes` and `states` are their sums. Histograms (`occluded_fraction`,
+    `truncated_fraction` over people, `crowd_index` over frames) have ten bins between `edges`,
+    `zero` (exactly 0: also in the first bin), `unknown` (null) and `mean`. `hidden_by_kind`
+    counts hidden joints by the kind of thing that hides most of them.
+    """
+    tally = _Tally(skeleton)
+    for frame, people in samples:
+        tally.add(frame, people)
+    return tally.result()
+
+
+class _Histogram:
+    """Ten bins over 0..1."""
+
+    def __init__(self) -> None:
+        self.counts = [0] * _BINS
+        self.zero = self.unknown = 0
+        self.total = 0.0
+
+    def add(self, value: float | None) -> None:
+        if value is None:
+            self.unknown += 1
+            return
+        self.counts[min(_BINS - 1, max(0, int(value * _BINS)))] += 1
+        self.zero += value == 0
+        self.total += value
+
+    def result(self) -> dict[str, Any]:
+        known = sum(self.counts)
+        return {
+            "edges": list(EDGES),
+            "counts": self.counts,
+            "zero": self.zero,
+            "unknown": self.unknown,
+            "mean": self.total / known if known else None,
+        }
+
+
+class _Tally:
+    """All running counts of one data set."""
+
+    def __init__(self, skeleton: Skeleton) -> None:
+        self.names = skeleton.joints
+        self.causes: list[Counter[str]] = [Counter() for _ in self.names]
+        self.states: list[Counter[str]] = [Counter() for _ in self.names]
+        self.ambiguous = [0] * len(self.names)
+        self.occluded, self.truncated = _Histogram(), _Histogram()
+        self.crowd = _Histogram()
+        self.people_per_frame: Counter[int] = Counter()
+        self.named: dict[str, Counter[str]] = {
+            name: Counter() for name in ("splits", "variants", "pose_families", "things")
+        }
+        self.kinds: Counter[str] = Counter()
+        self.identities: set[str] = set()
+
+    def add(self, frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]]) -> None:
+        self.people_per_frame[len(people)] += 1
+        self.named["splits"][frame["split"]] += 1
+        self.named["variants"][frame["variant"]] += 1
+        self.named["things"].update(frame["thing_kind"])
+        self.crowd.add(frame["crowd_index"])
+        kinds = dict(zip(frame["thing_instance"], frame["thing_kind"], strict=True))
+        for row in people:
+            self._add_person(row, kinds)
+
+    def _add_person(self, row: Mapping[str, Any], kinds: Mapping[int, str]) -> None:
+        self.named["pose_families"][row["pose_family"] or "unknown"] += 1
+        if row["identity"]:
+            self.identities.add(row["identity"])
+        self.occluded.add(row["occluded_fraction"])
+        self.truncated.add(row["truncated_fraction"])
+        joints = zip(row["cause"], row["state"], row["ambiguous"], row["occluder_id"], strict=True)
+        for j, (cause, state, ambiguous, occluder) in enumerate(joints):
+            self.causes[j][cause] += 1
+            self.states[j][_state_name(state)] += 1
+            self.ambiguous[j] += ambiguous
+            if occluder >= THING_BASE:
+                self.kinds[kinds.get(occluder, "unknown")] += 1
+
+    def result(self) -> dict[str, Any]:
+        counts = self.people_per_frame
+        people = sum(n * times for n, times in counts.items())
+        joints = {
+            name: {
+                **{cause: self.causes[j][cause] for cause in CAUSES},
+                "states": {state: self.states[j][state] for state in _STATES},
+                "ambiguous": self.ambiguous[j],
+            }
+            for j, name in enumerate(self.names)
+        }
+        return {
+            "frames": counts.total(),
+            "people": people,
+            "joints_total": people * len(self.names),
+            "identities": len(self.identities),
+            "people_per_frame": {str(n): counts[n] for n in sorted(counts)},
+            "causes": {c: sum(row[c] for row in self.causes) for c in CAUSES},
+            "states": {s: sum(row[s] for row in self.states) for s in _STATES},
+            "ambiguous": sum(self.ambiguous),
+            "joints": joints,
+            "hidden_by_kind": _sorted(self.kinds),
+            "occluded_fraction": self.occluded.result(),
+            "truncated_fraction": self.truncated.result(),
+            "crowd_index": self.crowd.result(),
+            **{name: _sorted(found) for name, found in self.named.items()},
+        }
+
+
+_STATES = ("2", "1", "0", "none")
+
+
+def _state_name(state: int) -> str:
+    return str(state) if state <= 2 else "none"
+
+
+def _sorted(found: Counter[str]) -> dict[str, int]:
+    """Return counts, the largest first, then by name."""
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))

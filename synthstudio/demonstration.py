@@ -1,0 +1,83 @@
+"""The demo: a small data set from nothing, checked, exported and shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from synthstudio.audit import audit
+from synthstudio.formats.export import EXPORTERS
+from synthstudio.pictures import sheet
+from synthstudio.pipeline import OnProgress, generate
+from synthstudio.recipe.load import dump, load, parse
+from synthstudio.stage import prepare
+
+SCENE = "quickstart.yaml"
+
+
+def scene_file() -> Path:
+    """Return the quickstart recipe: in the checkout, or as the installed package brings it."""
+    beside = Path(__file__).resolve().parents[1] / "scenes" / SCENE
+    return (
+        beside if beside.is_file() else Path(str(resources.files("synthstudio"))) / "scenes" / SCENE
+    )
+
+
+def demo(
+    out: Path, *, frames: int, workers: int, step: Callable[[str], OnProgress]
+) -> dict[str, Any]:
+    """Generate, audit, export COCO and draw a contact sheet below `out`; return what and where.
+
+    `step(title)` gives the reporter of each long step. A second call with the same folder and
+    settings takes over what is there.
+    """
+    path = scene_file()
+    recipe = parse({**dump(load(path)), "frames": frames}, str(path))
+    settings = prepare(recipe, assets=path.parent, device="auto")
+    made = generate(
+        settings,
+        out / "dataset",
+        workers=workers,
+        resume=True,
+        frames_per_shard=8,
+        on_progress=step("generating"),
+    )
+    tally = audit(out / "dataset", settings, workers=workers, on_progress=step("auditing"))
+    coco_folder = _unused(out / "coco")
+    exported = EXPORTERS["coco"](out / "dataset", coco_folder)
+    sheet(out / "dataset", out / "contact_sheet.png")
+    return {
+        "frames": made.frames,
+        "people": made.people,
+        "dataset": str(out / "dataset"),
+        "audit": tally.report(),
+        "coco": str(exported.annotations),
+        "contact_sheet": str(out / "contact_sheet.png"),
+    }
+
+
+def _unused(folder: Path) -> Path:
+    """Return the folder, or the first of folder-2, folder-3, … that is not there."""
+    number, name = 1, folder
+    while name.exists():
+        number += 1
+        name = folder.with_name(f"{folder.name}-{number}")
+    return name
+
+
+def summary(result: dict[str, Any]) -> str:
+    """Return what a demo made as lines for people."""
+    found = result["audit"]
+    return "\n".join(
+        (
+            f"{result['frames']} frames with {result['people']} people",
+            f"  contact sheet  {result['contact_sheet']}",
+            f"  data set       {result['dataset']}",
+            f"  COCO file      {result['coco']}",
+            f"  audit          {found['state_differs']} of {found['joints']} joint states differ, "
+            f"{found['cause_differs']} causes",
+            f"Next: synthstudio stats {result['dataset']}",
+        )
+    )

@@ -1,0 +1,180 @@
+"""From what the renderer answered to a frame's labels: the stage's one entrance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthstudio.core.camera import Camera
+from synthstudio.core.errors import GeometryError, explain
+from synthstudio.core.labels import F64, FrameLabels, PersonLabel
+from synthstudio.core.scene import F32, I32, CutoutLayer, PosedPerson
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.core.spec import PersonSpec
+from synthstudio.label.keypoints import in_frame, place_joints
+from synthstudio.label.masks import amodal_box, encode, mask_box, occluded_fraction
+from synthstudio.label.visibility import PatchQuery, decide_visibility
+
+Bool = NDArray[np.bool_]
+Thing = tuple[int, str, int | None]
+
+_CROWD_JOINTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+_CROWD_LEAST = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonEvidence:
+    """What is known about one person before its labels are decided.
+
+    `query` is `patch_query(camera, posed)`; the blockers are the renderer's answer to its
+    points (read only where `query.wanted`). `amodal` and what follows describe the person
+    drawn alone, hair and clothes included.
+    """
+
+    spec: PersonSpec
+    posed: PosedPerson
+    query: PatchQuery
+    blocker_instance: I32  # (J, N) nearest instance in front of the point; 0 nothing
+    blocker_depth_m: F32  # (J, N) z of that surface
+    amodal: Bool  # (H, W) inside the frame
+    amodal_extent_px: tuple[float, float, float, float]  # x0, y0, x1, y1 on an endless canvas
+    outside_share: float  # of the camera-facing surface, outside the frame
+    depth_m: float  # median z of its surface
+
+
+def label_frame(
+    camera: Camera,
+    skeleton: Skeleton,
+    *,
+    people: tuple[PersonEvidence, ...],
+    instance_map: I32,  # (H, W) cut-outs included where their alpha is at least 0.5
+    cutouts: tuple[CutoutLayer, ...] = (),
+    things: tuple[Thing, ...] = (),  # (instance, kind, held_by instance or None)
+) -> FrameLabels:
+    """Return the labels of a frame; GeometryError when the evidence does not fit together."""
+    size = (camera.height_px, camera.width_px)
+    for name, image in (("instance_map", instance_map), *_amodals(people)):
+        if image.shape != size:
+            raise _misfit(name, expected=f"shape {size}", got=str(image.shape))
+    nearest = sorted(people, key=lambda p: (p.depth_m, p.posed.instance))
+    rank = {p.posed.instance: i for i, p in enumerate(nearest)}
+    labels = tuple(
+        _label_person(camera, skeleton, p, instance_map, cutouts, rank[p.posed.instance])
+        for p in people
+    )
+    return FrameLabels(
+        people=labels, crowd_index=crowd_index(camera, skeleton, labels), things=things
+    )
+
+
+def crowd_index(camera: Camera, skeleton: Skeleton, people: tuple[PersonLabel, ...]) -> float:
+    """Return the crowd index: the mean over all people of N_other / N_own (Li et al. 2019).
+
+    N_own counts a person's own in-frame joints inside its amodal box, N_other those of other
+    people. A ratio is 0 when N_own < 4 and clipped to 1; no people: 0. The joints are
+    CrowdPose's 14: shoulders, elbows, wrists, hips, knees, ankles as the skeleton has them; the
+    neck is the middle of the shoulders, the head the middle of the ears, both in 3D. Joints
+    that a skeleton lacks are left out.
+    """
+    joints = [_crowd_joints(camera, skeleton, p) for p in people]
+    ratios = []
+    for i, person in enumerate(people):
+        counts = [_inside_box(px, person.amodal_box_px) for px in joints]
+        own, other = counts[i], sum(counts) - counts[i]
+        ratios.append(min(1.0, other / own) if own >= _CROWD_LEAST else 0.0)
+    return float(np.mean(ratios)) if ratios else 0.0
+
+
+def _label_person(
+    camera: Camera,
+    skeleton: Skeleton,
+    person: PersonEvidence,
+    instance_map: I32,
+    cutouts: tuple[CutoutLayer, ...],
+    rank: int,
+) -> PersonLabel:
+    posed, instance = person.posed, person.posed.instance
+    if posed.joints_m.shape != (len(skeleton.joints), 3):
+        raise _misfit(
+            f"joints of person {instance}",
+            expected=f"the {len(skeleton.joints)} of {skeleton.name}",
+            got=str(posed.joints_m.shape),
+        )
+    modal = instance_map == instance
+    if (modal & ~person.amodal).any():
+        raise _misfit(
+            f"masks of person {instance}",
+            expected="every visible pixel in the mask of the person alone",
+            got=f"{int((modal & ~person.amodal).sum())} pixels beyond it",
+        )
+    seen = decide_visibility(
+        person.query,
+        instance=instance,
+        blocker_instance=person.blocker_instance,
+        blocker_depth_m=person.blocker_depth_m,
+        cutouts=cutouts,
+        frame_px=(camera.width_px, camera.height_px),
+    )
+    places = place_joints(camera, posed.joints_m)
+    modal_area, amodal_area = int(modal.sum()), int(person.amodal.sum())
+    return PersonLabel(
+        instance=instance,
+        identity=person.spec.identity,
+        pose=person.spec.pose.name,
+        pose_family=person.spec.pose.family,
+        joints_px=places.px,
+        joints_camera_m=places.camera_m,
+        joints_world_m=places.world_m,
+        shares=seen.shares,
+        state=seen.state,
+        cause=seen.cause,
+        ambiguous=seen.ambiguous,
+        occluder_id=seen.occluder_id,
+        hidden_by=seen.hidden_by,
+        modal=encode(modal),
+        amodal=encode(person.amodal),
+        modal_box_px=mask_box(modal),
+        amodal_box_px=amodal_box(person.amodal, person.amodal_extent_px),
+        modal_area_px=modal_area,
+        amodal_area_px=amodal_area,
+        occluded_fraction=occluded_fraction(modal_area, amodal_area),
+        truncated_fraction=float(person.outside_share),
+        depth_m=float(person.depth_m),
+        depth_rank=rank,
+        stature_m=float(posed.stature_m),
+    )
+
+
+def _crowd_joints(camera: Camera, skeleton: Skeleton, person: PersonLabel) -> F64:
+    """Return (n, 2) the person's in-frame crowd joints in continuous pixels."""
+    names = {name: j for j, name in enumerate(skeleton.joints)}
+    listed = [
+        names[f"{s}_{n}"] for n in _CROWD_JOINTS for s in ("left", "right") if f"{s}_{n}" in names
+    ]
+    points = [person.joints_px[listed]]
+    for pair in (("left_shoulder", "right_shoulder"), ("left_ear", "right_ear")):
+        if all(name in names for name in pair):
+            middle = person.joints_camera_m[[names[name] for name in pair]].mean(axis=0)
+            points.append(camera.project(middle[None]))
+    px = np.concatenate(points)
+    return px[in_frame(camera, px)]
+
+
+def _inside_box(px: F64, box: tuple[float, float, float, float]) -> int:
+    x, y, w, h = box
+    inside = (px[:, 0] >= x) & (px[:, 0] < x + w) & (px[:, 1] >= y) & (px[:, 1] < y + h)
+    return int(inside.sum())
+
+
+def _amodals(people: tuple[PersonEvidence, ...]) -> list[tuple[str, Bool]]:
+    return [(f"amodal mask of person {p.posed.instance}", p.amodal) for p in people]
+
+
+def _misfit(what: str, *, expected: str, got: str) -> GeometryError:
+    return GeometryError(
+        explain(
+            f"{what}: the renderer's answers do not fit", where="label", expected=expected, got=got
+        )
+    )

@@ -1,0 +1,68 @@
+"""Masks, boxes and areas. Masks are (H, W) bool at pixel centres; boxes are pixel-edge extents."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+from synthstudio.core.errors import GeometryError, explain
+from synthstudio.core.labels import Rle
+
+Bool = NDArray[np.bool_]
+Box = tuple[float, float, float, float]
+
+EMPTY_BOX: Box = (0.0, 0.0, 0.0, 0.0)
+
+
+def encode(mask: Bool) -> Rle:
+    """Return the compressed COCO run-length code of a mask (H, W); `counts` is ASCII text."""
+    rle = coco_mask.encode(np.asfortranarray(mask, np.uint8))
+    return {"size": [int(n) for n in rle["size"]], "counts": rle["counts"].decode("ascii")}
+
+
+def decode(rle: Rle) -> Bool:
+    """Return the mask (H, W) of a COCO run-length code."""
+    return coco_mask.decode(rle).astype(np.bool_)
+
+
+def mask_box(mask: Bool) -> Box:
+    """Return x, y, w, h of the mask's pixels, edges included; zeros when it is empty."""
+    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+    if not len(columns):
+        return EMPTY_BOX
+    x, y = int(columns[0]), int(rows[0])
+    return float(x), float(y), float(columns[-1] + 1 - x), float(rows[-1] + 1 - y)
+
+
+def amodal_box(
+    mask: Bool,  # (H, W) the part inside the frame
+    extent_px: tuple[float, float, float, float],  # x0, y0, x1, y1 on an endless canvas
+) -> Box:
+    """Return x, y, w, h of the person alone, which may leave the frame; zeros when nothing is.
+
+    GeometryError when the extent is no box or does not hold the mask.
+    """
+    x0, y0, x1, y1 = (float(v) for v in extent_px)
+    x, y, w, h = mask_box(mask)
+    holds = w == 0 or (x0 <= x and y0 <= y and x + w <= x1 and y + h <= y1)
+    if not all(map(math.isfinite, extent_px)) or x1 < x0 or y1 < y0 or not holds:
+        raise GeometryError(
+            explain(
+                "the extent of a person's surface does not fit its mask",
+                where="amodal box",
+                expected=f"finite x0 <= x1, y0 <= y1 round {(x, y, x + w, y + h)} px",
+                got=str(extent_px),
+            )
+        )
+    return x0, y0, x1 - x0, y1 - y0
+
+
+def occluded_fraction(modal_area_px: int, amodal_area_px: int) -> float:
+    """Return 1 - modal / amodal area inside the frame; 0 for a person with no pixel in it.
+
+    Nothing hides a person who is wholly outside: `truncated_fraction` says that.
+    """
+    return 1.0 - modal_area_px / amodal_area_px if amodal_area_px else 0.0

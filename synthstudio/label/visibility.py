@@ -1,0 +1,265 @@
+"""How much of every joint can be seen, and what hides the rest.
+
+A joint's patch is a fixed set of points on the body's outside around it. A point's weight in a
+frame is its area share x max(0, cos of its angle to the camera): the share of the patch's
+projected surface. The base are the points with weight inside the frame and beyond the near
+plane. Three cases, in this order:
+
+* **The centre is outside** the frame or nearer than the near plane. Nothing is claimed about
+  what might hide the joint there: shares are (0, 0, 0, 0, 1), state 0, cause `truncated`, and
+  `hidden_by` is empty. (A larger hiding share beside the cause `truncated` would break the rule
+  that the cause is the largest share that is not `visible`.)
+* **The centre is inside and the base weighs less than 0.02**: the patch faces away (a nose seen
+  from behind) and the person itself hides it: shares (0, 1, 0, 0, 0).
+* **The centre is inside otherwise.** The shares are those of the base alone, divided by its
+  weight. The part of the patch that lies outside the frame is left out, not counted as
+  `truncated`: so `truncated` is 0, the other four sum to 1, and a joint at the frame's edge
+  whose remaining patch is seen is seen.
+
+A point is hidden wholly by the nearest surface in front of it, and by a cut-out in front of it
+as far as the cut-out's alpha goes. Front to back, each takes its part of what is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthstudio.core.camera import Camera
+from synthstudio.core.errors import GeometryError, explain
+from synthstudio.core.labels import (
+    AMBIGUOUS_FROM,
+    EMPTY_BASE,
+    F64,
+    SHARES,
+    STATE_HIDDEN,
+    STATE_OUTSIDE,
+    STATE_VISIBLE,
+    U8,
+    VISIBLE_THRESHOLD,
+)
+from synthstudio.core.scene import F32, I32, CutoutLayer, JointPatches, PosedPerson
+from synthstudio.core.spec import THING_BASE
+from synthstudio.label.keypoints import in_frame, place_joints
+
+Bool = NDArray[np.bool_]
+
+_TIE_ORDER = ("object", "person", "self")
+_TIE = 1e-9  # sums of weights in another order differ by less
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchQuery:
+    """One person's patch points as this frame's camera sees them; row j belongs to joint j."""
+
+    points_m: F64  # (J, N, 3) world
+    px: F64  # (J, N, 2) continuous pixels; NaN before the near plane
+    depth_m: F64  # (J, N) z in camera metres
+    weights: F64  # (J, N) area share x max(0, cos); 0 for points that are not in the base
+    inside: Bool  # (J,) the joint's centre is in the frame
+
+    @property
+    def wanted(self) -> Bool:
+        """Return (J, N) the points that decide a share: only these need the renderer's answer."""
+        return (self.weights > 0) & _answered(self)[:, None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointVisibility:
+    """What can be seen of one person's joints; fields as in `core.labels.PersonLabel`."""
+
+    shares: F64  # (J, 5)
+    state: U8  # (J,)
+    cause: tuple[str, ...]  # J
+    ambiguous: Bool  # (J,)
+    occluder_id: I32  # (J,)
+    hidden_by: tuple[tuple[tuple[int, float], ...], ...]  # J x [(instance, share)]
+
+
+def patch_query(camera: Camera, posed: PosedPerson) -> PatchQuery:
+    """Return the person's patch points, their weights in this frame, and which ones matter."""
+    patches = posed.patches
+    in_camera = camera.to_camera(patches.points_m)
+    px = camera.project(in_camera)
+    return PatchQuery(
+        points_m=patches.points_m,
+        px=px,
+        depth_m=in_camera[..., 2],
+        weights=np.where(in_frame(camera, px), _facing(camera, patches), 0.0),
+        inside=place_joints(camera, posed.joints_m).inside,
+    )
+
+
+def decide_visibility(
+    query: PatchQuery,
+    *,
+    instance: int,
+    blocker_instance: I32,  # (J, N) nearest instance in front of the point; 0 nothing
+    blocker_depth_m: F32,  # (J, N) z of that surface; not read where nothing is
+    cutouts: tuple[CutoutLayer, ...],
+    frame_px: tuple[int, int],  # width, height
+) -> JointVisibility:
+    """Return what can be seen of the joints of person `instance`.
+
+    Answers are read only where `query.wanted`. GeometryError when the shapes do not fit.
+    """
+    for name, answer in (("instance", blocker_instance), ("depth_m", blocker_depth_m)):
+        if answer.shape != query.weights.shape:
+            raise GeometryError(
+                explain(
+                    f"blocker_{name} does not fit the patch points",
+                    where=f"person {instance}",
+                    expected=f"shape {query.weights.shape}",
+                    got=str(answer.shape),
+                )
+            )
+    hidden = _hidden_shares(query, blocker_instance, blocker_depth_m, cutouts, frame_px)
+    answered = _answered(query)
+    facing_away = query.inside & ~answered
+    if facing_away.any():
+        hidden[instance] = hidden.get(instance, np.zeros(len(answered))) + facing_away
+    shares = _shares_by_cause(hidden, instance=instance, seen=answered, inside=query.inside)
+    state = np.where(shares[:, 0] >= VISIBLE_THRESHOLD, STATE_VISIBLE, STATE_HIDDEN)
+    state = np.where(query.inside, state, STATE_OUTSIDE).astype(np.uint8)
+    hidden_by = _hidden_by(hidden, len(shares))
+    cause = causes(shares, state)
+    return JointVisibility(
+        shares=shares,
+        state=state,
+        cause=cause,
+        ambiguous=(shares[:, 0] >= AMBIGUOUS_FROM) & (shares[:, 0] < VISIBLE_THRESHOLD),
+        occluder_id=np.array(
+            [_winner(found, why, instance) for found, why in zip(hidden_by, cause, strict=True)],
+            np.int32,
+        ),
+        hidden_by=hidden_by,
+    )
+
+
+def causes(shares: F64, state: U8) -> tuple[str, ...]:
+    """Return the cause of each joint from its shares (J, 5) and state (J,).
+
+    `visible` iff state 2, `truncated` iff state 0, else the largest hiding share; ties (within
+    1e-9, the noise of a sum) go to object, then person, then self.
+    """
+    out = []
+    for row, kind in zip(shares, state, strict=True):
+        if kind == STATE_VISIBLE:
+            out.append("visible")
+        elif kind == STATE_OUTSIDE:
+            out.append("truncated")
+        else:
+            most = max(row[SHARES.index(c)] for c in _TIE_ORDER)
+            out.append(next(c for c in _TIE_ORDER if row[SHARES.index(c)] >= most - _TIE))
+    return tuple(out)
+
+
+def cause_of_instance(blocker: int, instance: int) -> str:
+    """Return which share `blocker` counts for when it hides part of person `instance`."""
+    if blocker == instance:
+        return "self"
+    return "object" if blocker >= THING_BASE else "person"
+
+
+def alpha_at(
+    cutout: CutoutLayer,
+    px: F64,  # (..., 2) continuous
+    *,
+    frame_px: tuple[int, int],
+) -> F64:
+    """Return (...) the cut-out's alpha, bilinear between pixel centres; 0 beyond its edge.
+
+    Where the layer ends at the frame's border it was clipped there: its last alpha goes on.
+    """
+    height, width = cutout.alpha.shape
+    padded = np.zeros((height + 2, width + 2))
+    padded[1:-1, 1:-1] = cutout.alpha
+    if cutout.top_px <= 0:
+        padded[0] = padded[1]
+    if cutout.top_px + height >= frame_px[1]:
+        padded[-1] = padded[-2]
+    if cutout.left_px <= 0:
+        padded[:, 0] = padded[:, 1]
+    if cutout.left_px + width >= frame_px[0]:
+        padded[:, -1] = padded[:, -2]
+    x = np.nan_to_num(px[..., 0], nan=-1e9) - cutout.left_px + 0.5
+    y = np.nan_to_num(px[..., 1], nan=-1e9) - cutout.top_px + 0.5
+    within = (x >= 0) & (x <= width + 1) & (y >= 0) & (y <= height + 1)
+    x, y = np.where(within, x, 0.0), np.where(within, y, 0.0)
+    j = np.minimum(x.astype(np.int64), width)
+    i = np.minimum(y.astype(np.int64), height)
+    u, v = x - j, y - i
+    top = padded[i, j] * (1 - u) + padded[i, j + 1] * u
+    low = padded[i + 1, j] * (1 - u) + padded[i + 1, j + 1] * u
+    return np.where(within, top * (1 - v) + low * v, 0.0)
+
+
+def _facing(camera: Camera, patches: JointPatches) -> F64:
+    """Return (J, N): area share x max(0, cos of the angle between normal and camera)."""
+    towards = np.asarray(camera.position_m, np.float64) - patches.points_m
+    distance = np.linalg.norm(towards, axis=-1)
+    dot = np.einsum("jnk,jnk->jn", patches.normals, towards)
+    cos = np.divide(dot, distance, out=np.zeros_like(dot), where=distance > 0)
+    return patches.weights * np.maximum(0.0, cos)
+
+
+def _answered(query: PatchQuery) -> Bool:
+    """Return (J,): centre inside and enough base, so that blockers decide the shares."""
+    return query.inside & (query.weights.sum(axis=1) >= EMPTY_BASE)
+
+
+def _hidden_shares(
+    query: PatchQuery,
+    blocker_instance: I32,
+    blocker_depth_m: F32,
+    cutouts: tuple[CutoutLayer, ...],
+    frame_px: tuple[int, int],
+) -> dict[int, F64]:
+    """Return instance -> (J,) share of the base that it hides, front to back."""
+    weights = np.where(query.wanted, query.weights, 0.0)
+    total = weights.sum(axis=1)
+    blocked = query.wanted & (blocker_instance != 0)
+    limit = np.where(blocked, np.minimum(blocker_depth_m, query.depth_m), query.depth_m)
+    left = np.ones_like(weights)
+    taken: dict[int, F64] = {}
+
+    def take(instance: int, part: F64) -> None:
+        weight = (weights * part).sum(axis=1)
+        share = np.divide(weight, total, out=np.zeros_like(total), where=total > 0)
+        taken[instance] = taken.get(instance, np.zeros_like(total)) + share
+
+    # Of two cut-outs at one depth the later lies on top: layers are laid in their order.
+    order = sorted(range(len(cutouts)), key=lambda k: (cutouts[k].depth_m, -k))
+    for cutout in (cutouts[k] for k in order):
+        part = left * alpha_at(cutout, query.px, frame_px=frame_px) * (cutout.depth_m <= limit)
+        left = left - part
+        take(cutout.instance, part)
+    for instance in np.unique(blocker_instance[blocked]):
+        take(int(instance), np.where(blocked & (blocker_instance == instance), left, 0.0))
+    return taken
+
+
+def _shares_by_cause(hidden: dict[int, F64], *, instance: int, seen: Bool, inside: Bool) -> F64:
+    """Return (J, 5). `seen`: blockers decided the joint, so what they leave is visible."""
+    shares = np.zeros((len(inside), len(SHARES)))
+    for blocker, share in hidden.items():
+        shares[:, SHARES.index(cause_of_instance(blocker, instance))] += share
+    left = 1.0 - shares.sum(axis=1)
+    left[np.abs(left) < _TIE] = 0.0
+    shares[:, 0] = np.where(seen, left, 0.0)
+    shares[:, SHARES.index("truncated")] = np.where(inside, 0.0, 1.0)
+    return shares
+
+
+def _hidden_by(hidden: dict[int, F64], joints: int) -> tuple[tuple[tuple[int, float], ...], ...]:
+    found: list[list[tuple[int, float]]] = [[] for _ in range(joints)]
+    for blocker, share in hidden.items():
+        for j in np.flatnonzero(share > 0):
+            found[j].append((blocker, float(share[j])))
+    return tuple(tuple(sorted(row, key=lambda f: (-f[1], f[0]))) for row in found)
+
+
+def _winner(found: tuple[tuple[int, float], ...], cause: str, instance: int) -> int:
+    return next((i for i, _ in found if cause_of_instance(i, instance) == cause), 0)

@@ -1,0 +1,297 @@
+"""Folders of the user's pictures and meshes, found below an asset root and known by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import yaml
+
+from synthstudio.core import images
+from synthstudio.core.catalogue import ImageAsset, MeshAsset
+from synthstudio.core.errors import AssetError, explain
+from synthstudio.core.spec import AssetRef
+from synthstudio.props.cutouts import check_alpha
+from synthstudio.props.meshes import MESH_SUFFIXES, load_mesh
+
+ImageKind = Literal["background", "cutout", "hdri"]
+Stamp = tuple[str, int, int]  # path, bytes, change time in ns: the same stamp is the same content
+Asset = TypeVar("Asset", ImageAsset, MeshAsset)
+
+MANIFEST = "manifest.json"
+_MAX_MANIFEST = 16 * 1024 * 1024
+_MAX_SIDECAR = 4096
+_HASHES: dict[Stamp, str] = {}
+_CHECKED: dict[tuple[ImageKind, Stamp], tuple[int, int]] = {}
+_SIDECAR_RANGES = {
+    "camera_height_m": (0.05, 100.0),
+    "pitch_deg": (-89.0, 89.0),
+    "vertical_fov_deg": (5.0, 150.0),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssetTable:
+    """Finds the file that a stored spec names, and proves that its content is still the same."""
+
+    root: Path
+
+    def resolve(self, ref: AssetRef) -> Path:
+        """Return the absolute path of `ref`; AssetError if it is missing or has changed."""
+        path = _below(self.root, ref.name)
+        if not path.is_file():
+            raise AssetError(
+                explain(
+                    "the file is no longer there",
+                    where=ref.name,
+                    expected=f"a file with sha256 {ref.sha256[:12]}… below {self.root}",
+                    then="Put it back, or name the folder that the assets were taken from.",
+                )
+            )
+        got = content_hash(path)
+        if got != ref.sha256:
+            raise AssetError(
+                explain(
+                    "the file has changed since the frame was drawn",
+                    where=ref.name,
+                    expected=f"sha256 {ref.sha256[:12]}…",
+                    got=f"{got[:12]}…",
+                    then="Put the old file back, or generate the data set anew.",
+                )
+            )
+        return path
+
+
+def content_hash(path: Path) -> str:
+    """Return the sha256 of a file's bytes, remembered while its size and time stay the same."""
+    stamp = _stamp(path)
+    if stamp not in _HASHES:
+        _HASHES[stamp] = hashlib.sha256(images.read_bytes(path)).hexdigest()
+    return _HASHES[stamp]
+
+
+def scan_images(root: Path, folder: str, *, kind: ImageKind) -> tuple[ImageAsset, ...]:
+    """Return the pictures of `folder` (relative to `root`, not its subfolders) sorted by name.
+
+    Every picture is decoded once, so damage is found before a run starts; the same content is
+    kept once. Licence, category and source come from a manifest.json beside the pictures, a
+    photo's camera from NAME.camera.yaml; without them they are unknown. AssetError names the
+    first file that cannot be used.
+    """
+    suffixes = (".hdr",) if kind == "hdri" else images.SUFFIXES
+    base = _folder(root, folder)
+    facts = _manifest(base / MANIFEST)
+    found = []
+    for path in _files(root, folder, suffixes):
+        width, height = _checked_size(path, kind)
+        asset = ImageAsset(
+            asset=_ref(root, folder, path), width_px=width, height_px=height, **_ledger(facts, path)
+        )
+        found.append(_with_camera(asset, path) if kind == "background" else asset)
+    return _once(found)
+
+
+def scan_meshes(root: Path, folder: str) -> tuple[MeshAsset, ...]:
+    """Return the meshes of `folder` (relative to `root`) sorted by name, each loaded and checked."""
+    found = [
+        MeshAsset(asset=_ref(root, folder, path), size_m=load_mesh(path).size_m)
+        for path in _files(root, folder, MESH_SUFFIXES)
+    ]
+    return _once(found)
+
+
+def _stamp(path: Path) -> Stamp:
+    stat = path.stat()
+    return (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+
+
+def _below(root: Path, name: str) -> Path:
+    """Return root/name; AssetError if that leads out of the root, also through links."""
+    path = root / name
+    if Path(name).is_absolute() or ".." in Path(name).parts or "\\" in name:
+        raise AssetError(
+            explain(
+                "assets are named relative to the asset root",
+                where=name or "folder",
+                expected="a relative path without '..'",
+                then="Move the files below the root, or name another root.",
+            )
+        )
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise AssetError(
+            explain(
+                "a link leads out of the asset root",
+                where=name,
+                got=str(path.resolve()),
+                then="Copy the files below the root.",
+            )
+        )
+    return path
+
+
+def _folder(root: Path, folder: str) -> Path:
+    path = _below(root, folder)
+    if not path.is_dir():
+        raise AssetError(
+            explain(
+                "this is a file, not a folder" if path.exists() else "there is no such folder",
+                where=folder,
+                expected=f"a folder below {root}",
+                then="Check the path in the recipe.",
+            )
+        )
+    return path
+
+
+def _files(root: Path, folder: str, suffixes: tuple[str, ...]) -> list[Path]:
+    """Return the visible files with one of the suffixes; AssetError if there are none."""
+    base = _folder(root, folder)
+    names = sorted(
+        path.name
+        for path in base.iterdir()
+        if path.suffix.lower() in suffixes and not path.name.startswith(".")
+    )
+    if not names:
+        raise AssetError(
+            explain(
+                "the folder holds no file that can be used",
+                where=folder,
+                expected=" ".join(suffixes),
+                got=f"{sum(1 for _ in base.iterdir())} other files",
+                then="Put files in, or take the folder out of the recipe.",
+            )
+        )
+    return [_below(root, f"{folder.rstrip('/')}/{name}") for name in names]
+
+
+def _ref(root: Path, folder: str, path: Path) -> AssetRef:
+    return AssetRef(sha256=content_hash(path), name=(Path(folder) / path.name).as_posix())
+
+
+def _once(found: list[Asset]) -> tuple[Asset, ...]:
+    """Keep the first of each content."""
+    first: dict[str, Asset] = {}
+    for item in found:
+        first.setdefault(item.asset.sha256, item)
+    return tuple(first.values())
+
+
+def _checked_size(path: Path, kind: ImageKind) -> tuple[int, int]:
+    key = (kind, _stamp(path))
+    if key not in _CHECKED:
+        if kind == "hdri":
+            pixels = images.read_hdr(path)
+            _CHECKED[key] = (pixels.shape[1], pixels.shape[0])
+        elif kind == "cutout":
+            rgba = images.read_rgba(path)
+            check_alpha(rgba[..., 3], str(path))
+            _CHECKED[key] = (rgba.shape[1], rgba.shape[0])
+        else:
+            _CHECKED[key] = images.check_image(path)
+    return _CHECKED[key]
+
+
+def _manifest(path: Path) -> dict[str, dict[str, str]]:
+    """Return what a manifest says of each file; {} when there is none."""
+    if not path.exists():
+        return {}
+    try:
+        entries = json.loads(images.read_bytes(path, limit=_MAX_MANIFEST))
+    except (ValueError, RecursionError) as error:
+        raise AssetError(
+            explain(f"the manifest is not JSON: {error}", where=str(path), then="Mend it.")
+        ) from error
+    if not isinstance(entries, list):
+        raise _bad_manifest(path, type(entries).__name__)
+    facts: dict[str, dict[str, str]] = {}
+    for number, entry in enumerate(entries):
+        if not isinstance(entry, dict) or not isinstance(entry.get("file"), str):
+            raise _bad_manifest(path, f"entry {number}: {str(entry)[:60]}")
+        if entry["file"] in facts:
+            raise _bad_manifest(path, f"{entry['file']} twice")
+        facts[entry["file"]] = {k: v for k, v in entry.items() if isinstance(v, str)}
+    return facts
+
+
+def _bad_manifest(path: Path, got: str) -> AssetError:
+    return AssetError(
+        explain(
+            "the manifest has another shape",
+            where=str(path),
+            expected='a list of {"file": …, "category": …, "license": …}, each file once',
+            got=got,
+            then="Mend it, or remove it.",
+        )
+    )
+
+
+def _ledger(facts: dict[str, dict[str, str]], path: Path) -> dict[str, str]:
+    entry = facts.get(path.name, {})
+    licence = " ".join(filter(None, (entry.get("license", ""), entry.get("license_url", ""))))
+    source = entry.get("flickr_url") or entry.get("coco_url") or entry.get("source") or ""
+    return {"category": entry.get("category", ""), "licence": licence, "source": source}
+
+
+def _with_camera(asset: ImageAsset, path: Path) -> ImageAsset:
+    """Add what the photo's sidecar says of its camera."""
+    sidecar = path.with_name(path.stem + ".camera.yaml")
+    if not sidecar.exists():
+        return asset
+    facts = _sidecar(sidecar)
+
+    def radians(key: str) -> float | None:
+        return math.radians(facts[key]) if key in facts else None
+
+    return replace(
+        asset,
+        camera_height_m=facts.get("camera_height_m"),
+        pitch_rad=radians("pitch_deg"),
+        vertical_fov_rad=radians("vertical_fov_deg"),
+    )
+
+
+def _sidecar(path: Path) -> dict[str, float]:
+    """Read `key: number` lines; AssetError for anything else, a key twice or out of range."""
+    try:
+        root = yaml.compose(images.read_bytes(path, limit=_MAX_SIDECAR), Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise _bad_sidecar(path, "not YAML") from error
+    if not isinstance(root, yaml.MappingNode):
+        raise _bad_sidecar(path, "no mapping")
+    facts: dict[str, float] = {}
+    for key, value in root.value:
+        if not isinstance(key, yaml.ScalarNode) or not isinstance(value, yaml.ScalarNode):
+            raise _bad_sidecar(path, "a nested value")
+        if key.value in facts:
+            raise _bad_sidecar(path, f"{key.value} twice")
+        facts[key.value] = _number(path, key.value, value.value)
+    return facts
+
+
+def _number(path: Path, key: str, text: str) -> float:
+    if key not in _SIDECAR_RANGES:
+        raise _bad_sidecar(path, f"an unknown field {key[:40]}")
+    low, high = _SIDECAR_RANGES[key]
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not low <= number <= high:
+        raise _bad_sidecar(path, f"{key}: {text[:40]} (allowed {low:g} to {high:g})")
+    return number
+
+
+def _bad_sidecar(path: Path, got: str) -> AssetError:
+    return AssetError(
+        explain(
+            "the photo's camera file cannot be used",
+            where=str(path),
+            expected="lines of camera_height_m, pitch_deg, vertical_fov_deg, each with a number",
+            got=got,
+            then="Mend it, or remove it.",
+        )
+    )

@@ -1,0 +1,139 @@
+"""2D cut-outs: cropped, scaled, mirrored and feathered without dark or bright fringes."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from synthstudio.core.errors import AssetError, GeometryError, explain
+from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
+from synthstudio.core.scene import F32, U8, CutoutLayer
+from synthstudio.core.spec import CutoutSpec
+
+MAX_SIDE_PX = 8192
+
+
+def check_alpha(alpha: U8, where: str) -> None:
+    """Raise AssetError unless `alpha` (H, W) has both something to show and something around it."""
+    if alpha.max() < 128:
+        raise AssetError(
+            explain(
+                "the cut-out shows nothing",
+                where=where,
+                expected="some pixels of alpha 128 or more",
+                got=f"at most {alpha.max()}",
+                then="Take it out of the folder.",
+            )
+        )
+    if alpha.min() == 255:
+        raise AssetError(
+            explain(
+                "the picture is opaque everywhere, so it is no cut-out",
+                where=where,
+                expected="transparent pixels around the thing",
+                then="Cut the thing out, or use the picture as a background.",
+            )
+        )
+
+
+def cutout_layer(
+    spec: CutoutSpec, rgba: U8, *, instance: int, frame_wh: tuple[int, int]
+) -> CutoutLayer:
+    """Return the layer of `rgba` (h, w, 4) as `spec` wants it, clipped to the frame.
+
+    The picture is cropped to where it is not transparent and that crop fills `size_px`, its
+    corner at the pixel nearest `top_left_px`. Resampling and feathering work on linear light
+    weighted by alpha (Porter and Duff 1984), so no colour of transparent pixels leaks in. A
+    layer wholly outside the frame has no pixels.
+    """
+    check_alpha(rgba[..., 3], spec.asset.name)
+    width, height = spec.size_px
+    if not (1 <= width <= MAX_SIDE_PX and 1 <= height <= MAX_SIDE_PX):
+        raise GeometryError(
+            explain(
+                "a cut-out has a senseless size",
+                where=spec.asset.name,
+                expected=f"1 to {MAX_SIDE_PX} pixels a side",
+                got=f"{width} x {height}",
+            )
+        )
+    crop = _crop(rgba)
+    if spec.mirrored:
+        crop = crop[:, ::-1]
+    sigma = max(0.0, spec.feather_px)
+    margin = math.ceil(3 * sigma)
+    scaled = cv2.copyMakeBorder(
+        _scale(_weighted(crop), width, height),
+        margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0),
+    )  # fmt: skip
+    left = math.floor(spec.top_left_px[0] + 0.5) - margin
+    top = math.floor(spec.top_left_px[1] + 0.5) - margin
+    linear, alpha = _feather(scaled, sigma)
+    rows, left, top = _clip(left, top, alpha.shape, frame_wh)
+    return CutoutLayer(
+        instance=instance,
+        left_px=left,
+        top_px=top,
+        rgb=linear_to_srgb_u8(linear[rows] * np.float32(spec.gain)),
+        alpha=np.ascontiguousarray(alpha[rows]),
+        depth_m=0.0 if spec.depth_m is None else spec.depth_m,
+    )
+
+
+def _crop(rgba: U8) -> U8:
+    rows = np.flatnonzero(rgba[..., 3].any(axis=1))
+    columns = np.flatnonzero(rgba[..., 3].any(axis=0))
+    return rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _weighted(rgba: U8) -> F32:
+    """Return (h, w, 4): linear light times alpha, and alpha 0..1."""
+    out = np.empty(rgba.shape, np.float32)
+    out[..., 3] = rgba[..., 3] * np.float32(1 / 255)
+    np.multiply(srgb_to_linear(rgba[..., :3]), out[..., 3:], out=out[..., :3])
+    return out
+
+
+def _scale(weighted: F32, width: int, height: int) -> F32:
+    """Scale by area where it shrinks, by Lanczos where it grows, axis by axis."""
+    for size in ((width, weighted.shape[0]), (width, height)):
+        now = (weighted.shape[1], weighted.shape[0])
+        if now == size:
+            continue
+        shrinks = size[0] < now[0] or size[1] < now[1]
+        method = cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4
+        weighted = cv2.resize(weighted, size, interpolation=method)
+    # Lanczos overshoots; light and alpha stay in range and light never exceeds its alpha.
+    weighted = np.clip(weighted, 0, 1)
+    np.minimum(weighted[..., :3], weighted[..., 3:], out=weighted[..., :3])
+    return weighted
+
+
+def _feather(weighted: F32, sigma: float) -> tuple[F32, NDArray[np.float32]]:
+    """Return linear colours (h, w, 3) and alpha (h, w) blurred by `sigma` pixels at the edge.
+
+    Only alpha softens: inside the old edge colours stay as they were, outside they continue
+    the colours of the edge.
+    """
+    alpha = weighted[..., 3]
+    colour = weighted[..., :3] / np.maximum(alpha, 1e-6)[..., None]
+    if sigma > 0:
+        soft = cv2.GaussianBlur(weighted, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
+        beyond = soft[..., :3] / np.maximum(soft[..., 3], 1e-6)[..., None]
+        colour = np.where(alpha[..., None] > 0.5, colour, beyond)
+        alpha = soft[..., 3]
+    alpha = np.where(alpha < 1 / 512, np.float32(0), np.minimum(alpha, 1))
+    return np.clip(colour, 0, 1), alpha
+
+
+def _clip(
+    left: int, top: int, shape: tuple[int, ...], frame_wh: tuple[int, int]
+) -> tuple[tuple[slice, slice], int, int]:
+    """Return the part inside the frame as slices, and its left and top in the frame."""
+    x0, y0 = min(max(left, 0), frame_wh[0]), min(max(top, 0), frame_wh[1])
+    x1 = max(x0, min(left + shape[1], frame_wh[0]))
+    y1 = max(y0, min(top + shape[0], frame_wh[1]))
+    return (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)), x0, y0

@@ -1,0 +1,233 @@
+"""A mesh file and the files it names, checked before any loader sees them.
+
+Nothing outside the mesh's own folder is ever opened, and nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import struct
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from trimesh.resolvers import Resolver
+
+from synthstudio.core.errors import AssetError, explain
+from synthstudio.core.images import decode, read_bytes
+
+MAX_BYTES = 200 * 1024 * 1024
+MAX_TRIANGLES = 500_000
+_MAX_JSON = 32 * 1024 * 1024
+_GLB_MAGIC = 0x46546C67
+_NOT_PICTURES = (".mtl", ".bin")
+# glTF extensions that may be required without changing where triangles lie.
+_KNOWN_EXTENSIONS = ("KHR_materials_", "KHR_mesh_quantization", "KHR_lights_punctual")
+
+
+class FolderResolver(Resolver):
+    """Hands a loader files of one folder; `refusals` keeps what was asked for and refused.
+
+    Loaders swallow what a resolver raises, so whoever uses one must look there afterwards.
+    """
+
+    def __init__(self, folder: Path, where: str) -> None:
+        """Serve files below `folder`; `where` names the mesh in messages."""
+        self.folder = folder
+        self.where = where
+        self.refusals: list[AssetError] = []
+
+    def get(self, key: str) -> bytes:
+        """Return the bytes of the file called `key`, a decodable picture unless .mtl or .bin."""
+        try:
+            path = inside(self.folder, key, self.where)
+            data = read_bytes(path, limit=MAX_BYTES)
+            if path.suffix.lower() not in _NOT_PICTURES:
+                check_picture(data, f"{self.where}: {key}")
+        except AssetError as error:
+            self.refusals.append(error)
+            raise
+        return data
+
+    def write(self, name: str, data: bytes) -> None:
+        """Refuse: nothing is written beside the user's files."""
+        raise AssetError(explain("a mesh loader wants to write", where=self.where, got=name))
+
+    def namespaced(self, namespace: str) -> FolderResolver:
+        """Return the same resolver: subfolders are part of the names."""
+        return self
+
+    def keys(self) -> list[str]:
+        """Return no names: files are found when they are asked for."""
+        return []
+
+
+def inside(folder: Path, name: str, where: str) -> Path:
+    """Return the file `name` of `folder`; AssetError if it lies elsewhere or is an address."""
+    plain = unquote(name)
+    odd = "://" in plain or "\\" in plain or "\0" in plain or re.match(r"[A-Za-z]:", plain)
+    if odd or plain.startswith(("/", "~")) or ".." in Path(plain).parts or not plain.strip():
+        raise _leaves(name, where)
+    path = folder / plain
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise _leaves(name, where)
+    return path
+
+
+def _leaves(name: str, where: str) -> AssetError:
+    return AssetError(
+        explain(
+            "the mesh names a file outside its folder",
+            where=where,
+            expected="files in the same folder, or data inside the file",
+            got=name[:100],
+            then="Save it as a single .glb, or put its files beside it.",
+        )
+    )
+
+
+def check_picture(data: bytes, where: str) -> None:
+    """Raise AssetError unless `data` begins like a picture of an allowed size."""
+    decode(data, where, lambda image: image.size)
+
+
+def check_header(data: bytes, suffix: str, where: str, resolver: FolderResolver) -> None:
+    """Raise AssetError for what a look at the file's head already shows to be too much."""
+    if suffix in (".gltf", ".glb"):
+        _check_gltf(data, suffix, where, resolver)
+    elif suffix == ".obj":
+        check_triangles(data.count(b"\nf "), where)
+    elif suffix == ".stl" and not data[:5].lower() == b"solid" and len(data) >= 84:
+        check_triangles(struct.unpack_from("<I", data, 80)[0], where)
+    elif suffix == ".ply":
+        _check_ply(data, where)
+
+
+def check_triangles(count: int, where: str) -> None:
+    """Raise AssetError if `count` triangles are too many."""
+    if count > MAX_TRIANGLES:
+        raise AssetError(
+            explain(
+                "the mesh has too many triangles",
+                where=where,
+                expected=f"at most {MAX_TRIANGLES:,}",
+                got=f"{count:,}",
+                then="Decimate it (in Blender: Modifiers > Decimate) and save it again.",
+            )
+        )
+
+
+def _bad(what: str, where: str, got: str | None = None) -> AssetError:
+    return AssetError(explain(what, where=where, got=got, then="Export the mesh again."))
+
+
+def _check_ply(data: bytes, where: str) -> None:
+    head = data[: data.find(b"end_header") + 1]
+    if not data.startswith(b"ply") or not head:
+        raise _bad("this is not a PLY file", where)
+    for element, count in re.findall(rb"element +(\w+) +(\d+)", head):
+        if element == b"face":
+            check_triangles(int(count), where)
+        if int(count) > len(data):
+            raise _bad("the header promises more than the file holds", where, f"{int(count)} items")
+
+
+def _check_gltf(data: bytes, suffix: str, where: str, resolver: FolderResolver) -> None:
+    """Check a glTF's own words: what it requires, how much it promises, which files it names."""
+    text, binary = _glb_chunks(data, where) if suffix == ".glb" else (data, b"")
+    tree = _gltf_tree(text, where)
+    for name in _list(tree, "extensionsRequired", where):
+        if not isinstance(name, str) or not name.startswith(_KNOWN_EXTENSIONS):
+            raise AssetError(
+                explain(
+                    "the glTF needs an extension that is not read here",
+                    where=where,
+                    got=str(name)[:60],
+                    then="Export it again without compression or extensions.",
+                )
+            )
+    for accessor in _dicts(tree, "accessors", where):
+        count = accessor.get("count")
+        if not isinstance(count, int) or not 0 <= count <= 3 * MAX_TRIANGLES:
+            raise _bad("the glTF promises a senseless amount of data", where, f"count {count}")
+    buffers = [_blob(b, where, resolver, binary) for b in _dicts(tree, "buffers", where)]
+    views = _dicts(tree, "bufferViews", where)
+    for number, image in enumerate(_dicts(tree, "images", where)):
+        picture = _image_bytes(image, views, buffers, where, resolver)
+        check_picture(picture, f"{where}: image {number}")
+
+
+def _glb_chunks(data: bytes, where: str) -> tuple[bytes, bytes]:
+    """Return the JSON and the binary chunk of a GLB (Khronos glTF 2.0, section 4.4)."""
+    if len(data) < 20 or struct.unpack_from("<I", data)[0] != _GLB_MAGIC:
+        raise _bad("this is not a GLB file", where)
+    length = struct.unpack_from("<I", data, 12)[0]
+    if data[16:20] != b"JSON" or 20 + length > len(data):
+        raise _bad("the GLB is cut off or damaged", where)
+    rest = data[20 + length :]
+    return data[20 : 20 + length], rest[8:]
+
+
+def _gltf_tree(text: bytes, where: str) -> dict[str, Any]:
+    if len(text) > _MAX_JSON and b"base64," not in text:
+        raise _bad("the glTF's JSON is too large", where, f"{len(text) / 2**20:.0f} MB")
+    try:
+        tree = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _bad(f"the glTF is not JSON: {error}", where) from error
+    if not isinstance(tree, dict):
+        raise _bad("the glTF is not a JSON object", where)
+    return tree
+
+
+def _list(tree: dict[str, Any], key: str, where: str) -> list[Any]:
+    value = tree.get(key, [])
+    if not isinstance(value, list):
+        raise _bad(f"the glTF's {key} are not a list", where)
+    return value
+
+
+def _dicts(tree: dict[str, Any], key: str, where: str) -> list[dict[str, Any]]:
+    value = _list(tree, key, where)
+    if not all(isinstance(item, dict) for item in value):
+        raise _bad(f"the glTF's {key} are not objects", where)
+    return value
+
+
+def _blob(item: dict[str, Any], where: str, resolver: FolderResolver, binary: bytes) -> bytes:
+    """Return the bytes of a buffer or image: of the GLB, in the JSON, or in a file beside it."""
+    uri = item.get("uri")
+    if uri is None:
+        return binary
+    if not isinstance(uri, str):
+        raise _bad("a uri is not text", where)
+    if uri.startswith("data:"):
+        _, mark, payload = uri.partition("base64,")
+        if not mark:
+            raise _bad("a data URI is not base64", where)
+        try:
+            return base64.b64decode(payload)
+        except ValueError as error:
+            raise _bad("a data URI is damaged", where) from error
+    if "base64," in uri:
+        raise _leaves(uri, where)
+    return read_bytes(inside(resolver.folder, uri, where), limit=MAX_BYTES)
+
+
+def _image_bytes(
+    image: dict[str, Any],
+    views: list[dict[str, Any]],
+    buffers: list[bytes],
+    where: str,
+    resolver: FolderResolver,
+) -> bytes:
+    if "bufferView" not in image:
+        return _blob(image, where, resolver, b"")
+    try:
+        view = views[image["bufferView"]]
+        start = view.get("byteOffset", 0)
+        return buffers[view["buffer"]][start : start + view["byteLength"]]
+    except (LookupError, TypeError) as error:
+        raise _bad("an image of the glTF points nowhere", where) from error

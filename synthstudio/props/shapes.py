@@ -1,0 +1,334 @@
+"""Closed pieces of things: chamfered boxes, prisms, turned profiles, tubes and leaves, in metres.
+
+A piece carries its own normals and texture coordinates in rest metres: (x, z) of `coords` lie
+in the surface, so that boards and bricks keep their size on every side; y is the distance
+along the normal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from synthstudio.core.scene import F64
+from synthstudio.core.spec import Vec2, Vec3
+
+CREASE = math.cos(math.radians(40))
+"""Faces of a turned profile that meet at more than 40 degrees are shaded with an edge."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """A closed piece (or an open, two-sided one); `slot` numbers the thing's materials."""
+
+    vertices: F64  # (V, 3)
+    faces: np.ndarray  # (F, 3) counter-clockwise from outside
+    coords: F64  # (V, 3)
+    normals: F64  # (V, 3) unit
+    slot: int = 0
+    two_sided: bool = False
+
+
+def joined(pieces: Sequence[Piece]) -> Piece:
+    """Return the pieces as one, with the slot and sidedness of the first."""
+    starts = np.cumsum([0] + [len(p.vertices) for p in pieces[:-1]])
+    return replace(
+        pieces[0],
+        vertices=np.concatenate([p.vertices for p in pieces]),
+        faces=np.concatenate([p.faces + s for p, s in zip(pieces, starts, strict=True)]),
+        coords=np.concatenate([p.coords for p in pieces]),
+        normals=np.concatenate([p.normals for p in pieces]),
+    )
+
+
+def moved(piece: Piece, offset: Vec3, *, turn: F64 | None = None) -> Piece:
+    """Return the piece turned by a (3, 3) rotation, then shifted; its coords stay."""
+    turn = np.eye(3) if turn is None else turn
+    return replace(
+        piece,
+        vertices=piece.vertices @ turn.T + np.array(offset),
+        normals=piece.normals @ turn.T,
+    )
+
+
+def about(axis: str, angle_rad: float) -> F64:
+    """Return the (3, 3) rotation about "x", "y" or "z"."""
+    c, s = math.cos(angle_rad), math.sin(angle_rad)
+    k = "xyz".index(axis)
+    i, j = (k + 1) % 3, (k + 2) % 3
+    out = np.eye(3)
+    out[i, i], out[i, j], out[j, i], out[j, j] = c, -s, s, c
+    return out
+
+
+def box(low: Vec3, high: Vec3, *, bevel: float = 0.004, along: str = "z", slot: int = 0) -> Piece:
+    """Return a box with chamfered edges shaded round; the grain runs along the named axis."""
+    lo, hi = np.array(low, np.float64), np.array(high, np.float64)
+    b = min(bevel, 0.3 * float((hi - lo).min()))
+    # Every corner of the box becomes three vertices, one on each of its faces.
+    signs = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)])
+    corner = np.where(signs == 1, hi, lo)
+    inward = np.where(signs == 1, -b, b)
+    parts = [_box_side(corner, inward, axis, side, along) for axis in range(3) for side in (0, 1)]
+    parts += [
+        _box_edge(corner, inward, axis, side_i, side_j)
+        for axis in range(3)
+        for side_i in (0, 1)
+        for side_j in (0, 1)
+    ]
+    parts += [_box_corner(corner, inward, signs, number) for number in range(8)]
+    return replace(joined(parts), slot=slot)
+
+
+def _on_face(corner: F64, inward: F64, number: int, axis: int) -> F64:
+    """Return the vertex of box corner `number` that lies on its face across `axis`."""
+    point = corner[number] + inward[number]
+    point[axis] = corner[number, axis]
+    return point
+
+
+def _number(axis: int, values: tuple[int, int, int]) -> int:
+    """Return the corner whose sides along (axis, axis + 1, axis + 2) are `values`."""
+    sides = {(axis + k) % 3: v for k, v in enumerate(values)}
+    return 4 * sides[0] + 2 * sides[1] + sides[2]
+
+
+def _box_side(corner: F64, inward: F64, axis: int, side: int, along: str) -> Piece:
+    ring = ((0, 0), (1, 0), (1, 1), (0, 1)) if side else ((0, 0), (0, 1), (1, 1), (1, 0))
+    points = np.array(
+        [_on_face(corner, inward, _number(axis, (side, i, j)), axis) for i, j in ring]
+    )
+    tangents = [k for k in range(3) if k != axis]
+    wanted = "xyz".index(along)
+    up = wanted if wanted in tangents else tangents[-1]
+    across = next(k for k in tangents if k != up)
+    normal = np.zeros(3)
+    normal[axis] = 2 * side - 1
+    return Piece(
+        vertices=points,
+        faces=np.array([[0, 1, 2], [0, 2, 3]]),
+        coords=points[:, [across, axis, up]],
+        normals=np.tile(normal, (4, 1)),
+    )
+
+
+def _box_edge(corner: F64, inward: F64, axis: int, side_i: int, side_j: int) -> Piece:
+    """Return the chamfer along `axis` between the faces across the other two axes."""
+    i, j = (axis + 1) % 3, (axis + 2) % 3
+    low, high = (_number(axis, (end, side_i, side_j)) for end in (0, 1))
+    points = np.array(
+        [
+            _on_face(corner, inward, low, i), _on_face(corner, inward, low, j),
+            _on_face(corner, inward, high, j), _on_face(corner, inward, high, i),
+        ]
+    )  # fmt: skip
+    normals = np.zeros((4, 3))
+    normals[[0, 3], i] = 2 * side_i - 1
+    normals[[1, 2], j] = 2 * side_j - 1
+    across = np.linalg.norm(points[1] - points[0])
+    coords = np.column_stack([np.array([0, across, across, 0]), np.zeros(4), points[:, axis]])
+    order = [[0, 1, 2], [0, 2, 3]] if side_i == side_j else [[0, 2, 1], [0, 3, 2]]
+    return Piece(vertices=points, faces=np.array(order), coords=coords, normals=normals)
+
+
+def _box_corner(corner: F64, inward: F64, signs: np.ndarray, number: int) -> Piece:
+    points = np.array([_on_face(corner, inward, number, axis) for axis in range(3)])
+    normals = np.diag(2.0 * signs[number] - 1)
+    order = [0, 1, 2] if signs[number].sum() % 2 else [0, 2, 1]
+    return Piece(
+        vertices=points, faces=np.array([order]), coords=points - points[0], normals=normals
+    )
+
+
+def prism(outline: Sequence[Vec2], y0: float, y1: float, *, slot: int = 0) -> Piece:
+    """Return a convex outline in (x, z), counter-clockwise seen from -y, drawn from y0 to y1."""
+    ring = np.array(outline, np.float64)
+    n = len(ring)
+    fan = np.array([[0, k, k + 1] for k in range(1, n - 1)])
+
+    def cap(y: float, sign: float) -> Piece:
+        points = np.column_stack([ring[:, 0], np.full(n, y), ring[:, 1]])
+        return Piece(
+            vertices=points,
+            faces=fan if sign < 0 else fan[:, ::-1],
+            coords=points,
+            normals=np.tile([0.0, sign, 0.0], (n, 1)),
+        )
+
+    parts = [cap(y0, -1), cap(y1, 1)]
+    run = 0.0
+    for a, b in zip(ring, np.roll(ring, -1, axis=0), strict=True):
+        length = float(np.linalg.norm(b - a))
+        normal = np.array([b[1] - a[1], 0, a[0] - b[0]]) / length
+        parts.append(
+            Piece(
+                vertices=np.array([[*a, y0], [*b, y0], [*b, y1], [*a, y1]])[:, [0, 2, 1]],
+                faces=np.array([[0, 2, 1], [0, 3, 2]]),
+                coords=np.array(
+                    [[run, 0, y0], [run + length, 0, y0], [run + length, 0, y1], [run, 0, y1]]
+                ),
+                normals=np.tile(normal, (4, 1)),
+            )
+        )
+        run += length
+    return replace(joined(parts), slot=slot)
+
+
+def turned(profile: Sequence[Vec2], *, segments: int = 24, slot: int = 0) -> Piece:
+    """Return the profile of (radius, z) points turned about z.
+
+    The profile goes from the bottom's middle (radius 0) outside and up to the top's (radius
+    0), so the piece is closed. Flat ends take planar coordinates, sides (arc, profile length).
+    """
+    points = np.array(profile, np.float64)
+    steps = np.diff(points, axis=0)
+    lengths = np.hypot(steps[:, 0], steps[:, 1])
+    outward = np.column_stack([steps[:, 1], -steps[:, 0]]) / lengths[:, None]
+    angle = np.arange(segments + 1) * (2 * math.pi / segments)
+    circle = np.column_stack([np.cos(angle), np.sin(angle)])
+    circle[-1] = circle[0]
+    parts, run = [], 0.0
+    for k in range(len(steps)):
+        ends = (_soft(outward, k, k - 1), _soft(outward, k, k + 1))
+        parts.append(_band(points[k : k + 2], ends, circle, angle, (run, run + lengths[k])))
+        run += lengths[k]
+    return replace(joined(parts), slot=slot)
+
+
+def _soft(outward: F64, k: int, other: int) -> F64:
+    """Return the normal at the end of band k towards band `other`, shared unless creased."""
+    if not 0 <= other < len(outward) or outward[k] @ outward[other] < CREASE:
+        return outward[k]
+    mean = outward[k] + outward[other]
+    return mean / np.linalg.norm(mean)
+
+
+def _band(
+    ends: F64, outward: tuple[F64, F64], circle: F64, angle: F64, run: tuple[float, float]
+) -> Piece:
+    n = len(circle)
+    flat = abs(ends[1, 1] - ends[0, 1]) < 1e-9
+    rings, normals, coords = [], [], []
+    for (radius, z), normal, along in zip(ends, outward, run, strict=True):
+        ring = np.column_stack([circle * radius, np.full(n, z)])
+        rings.append(ring)
+        normals.append(np.column_stack([circle * normal[0], np.full(n, normal[1])]))
+        arc = angle * ends[:, 0].max()
+        coords.append(
+            ring[:, [0, 2, 1]] if flat else np.column_stack([arc, np.zeros(n), np.full(n, along)])
+        )
+    a = np.arange(n - 1)
+    lower = np.column_stack([a, a + 1, a + n + 1])
+    upper = np.column_stack([a, a + n + 1, a + n])
+    keep = [f for f, radius in ((lower, ends[0, 0]), (upper, ends[1, 0])) if radius > 0]
+    return Piece(
+        vertices=np.concatenate(rings),
+        faces=np.concatenate(keep),
+        coords=np.concatenate(coords),
+        normals=np.concatenate(normals),
+    )
+
+
+def cylinder(
+    radius: float, z0: float, z1: float, *, bevel: float = 0.002, segments: int = 20, slot: int = 0
+) -> Piece:
+    """Return an upright cylinder with slightly broken edges."""
+    b = min(bevel, radius / 3, (z1 - z0) / 3)
+    return turned(
+        [(0, z0), (radius - b, z0), (radius, z0 + b), (radius, z1 - b), (radius - b, z1), (0, z1)],
+        segments=segments,
+        slot=slot,
+    )
+
+
+def ball(radius: float, centre: Vec3, *, stretch: float = 1.0, slot: int = 0) -> Piece:
+    """Return a ball, `stretch` times as high as wide."""
+    angles = np.linspace(-math.pi / 2, math.pi / 2, 11)
+    profile = [(radius * math.cos(a), radius * stretch * math.sin(a)) for a in angles]
+    profile[0], profile[-1] = (0.0, profile[0][1]), (0.0, profile[-1][1])
+    return moved(turned(profile, segments=18, slot=slot), centre)
+
+
+def tube(
+    path: Sequence[Vec3], radius: float | Sequence[float], *, segments: int = 10, slot: int = 0
+) -> Piece:
+    """Return a round bar along a path, closed at its ends."""
+    points = np.array(path, np.float64)
+    radii = np.broadcast_to(np.asarray(radius, np.float64), len(points))
+    frames = _frames(points)
+    angle = np.arange(segments + 1) * (2 * math.pi / segments)
+    circle = np.column_stack([np.cos(angle), np.sin(angle)])
+    circle[-1] = circle[0]
+    outward = np.einsum("sk,pki->psi", circle, frames[:, :2])
+    rings = points[:, None] + outward * radii[:, None, None]
+    run = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+    n, p = segments + 1, len(points)
+    coords = np.zeros((p, n, 3))
+    coords[..., 0], coords[..., 2] = angle * radii.max(), run[:, None]
+    a = (np.arange(p - 1)[:, None] * n + np.arange(segments)).ravel()
+    sides = Piece(
+        vertices=rings.reshape(-1, 3),
+        faces=np.concatenate(
+            [np.column_stack([a, a + 1, a + n + 1]), np.column_stack([a, a + n + 1, a + n])]
+        ),
+        coords=coords.reshape(-1, 3),
+        normals=outward.reshape(-1, 3),
+        slot=slot,
+    )
+    caps = [_cap(rings[end, :-1], frames[end, 2] * sign, sign) for end, sign in ((0, -1), (-1, 1))]
+    return joined([sides, *caps])
+
+
+def _cap(ring: F64, normal: F64, sign: int) -> Piece:
+    n = len(ring)
+    fan = np.array([[0, k, k + 1] for k in range(1, n - 1)])
+    return Piece(
+        vertices=ring,
+        faces=fan if sign > 0 else fan[:, ::-1],
+        coords=ring - ring[0],
+        normals=np.tile(normal, (n, 1)),
+    )
+
+
+def _frames(points: F64) -> F64:
+    """Return (P, 3, 3) rows: two directions across and the one along, carried without twist."""
+    along = np.gradient(points, axis=0)
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    side = np.eye(3)[int(np.argmin(np.abs(along[0])))]
+    frames = np.empty((len(points), 3, 3))
+    for k, direction in enumerate(along):
+        side = side - direction * (side @ direction)
+        side = side / np.linalg.norm(side)
+        frames[k] = side, np.cross(direction, side), direction
+    return frames
+
+
+def leaf(base: F64, tip: F64, width: float, up: F64, *, slot: int = 0) -> Piece:
+    """Return a pointed leaf from `base` to `tip`, folded along its middle; seen from both sides."""
+    along = tip - base
+    length = float(np.linalg.norm(along))
+    across = np.cross(along, up)
+    size = float(np.linalg.norm(across))
+    across = across / size if size > 1e-9 else np.array([1.0, 0, 0])
+    normal = np.cross(across, along / length)
+    middle = base + along * 0.45 - normal * width * 0.15
+    left = base + along * 0.42 - across * width / 2
+    right = base + along * 0.42 + across * width / 2
+    tilt = across * 0.35
+    normals = np.array([normal, normal - tilt, normal + tilt, normal, normal])
+    return Piece(
+        vertices=np.array([base, left, right, middle, tip]),
+        faces=np.array([[0, 3, 1], [0, 2, 3], [1, 3, 4], [3, 2, 4]]),
+        coords=np.array(
+            [
+                [0, 0, 0], [-width / 2, 0, length * 0.42], [width / 2, 0, length * 0.42],
+                [0, 0, length * 0.45], [0, 0, length],
+            ]
+        ),
+        normals=normals / np.linalg.norm(normals, axis=1, keepdims=True),
+        slot=slot,
+        two_sided=True,
+    )  # fmt: skip

@@ -1,0 +1,230 @@
+"""Distributions as a recipe writes them: a number, a range, a normal, a weighted choice.
+
+    3.2                                             always 3.2
+    [2.5, 5.0]                                      every value between alike
+    {normal: {mean: 0, sd: 5, low: -15, high: 15}}  a bell, cut off at low and high
+    {choice: {1: 0.2, 2: 0.8}}                      some values, by weight
+
+A draw takes exactly one random number, whatever the form.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    Tag,
+    model_validator,
+)
+from pydantic_core import CoreSchema, core_schema
+
+from synthstudio.core.rng import Generator
+
+T = TypeVar("T")
+
+Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Whole = Annotated[int, Field(strict=True)]
+Weight = Annotated[float, Field(strict=True, ge=0.0, allow_inf_nan=False)]
+
+
+class Base(BaseModel):
+    """What every part of a recipe shares: unknown fields are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def ordered(span: tuple[float, float]) -> tuple[float, float]:
+    """Return the span; ValueError if its low is greater than its high."""
+    if span[0] > span[1]:
+        raise ValueError(f"a range is [low, high]: low {span[0]:g} is greater than {span[1]:g}")
+    return span
+
+
+def weighted(weights: dict[Any, float]) -> dict[Any, float]:
+    """Return the weights; ValueError unless their sum is positive."""
+    if not sum(weights.values()) > 0:
+        raise ValueError("weights must have a positive sum")
+    return weights
+
+
+class Normal(Base):
+    """A normal distribution, cut off at both ends."""
+
+    mean: Real = Field(description="Where its peak is.")
+    sd: Weight = Field(description="Its standard deviation before the cut.")
+    low: Real = Field(description="Nothing below this.")
+    high: Real = Field(description="Nothing above this.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        ordered((self.low, self.high))
+        if not self.low <= self.mean <= self.high:
+            raise ValueError(f"mean {self.mean:g} lies outside [{self.low:g}, {self.high:g}]")
+        return self
+
+
+class NormalNumber(Base):
+    """`{normal: {mean: ..., sd: ..., low: ..., high: ...}}`."""
+
+    normal: Normal = Field(description="A bell with its ends cut off.")
+
+
+class ChoiceNumber(Base):
+    """`{choice: {value: weight, ...}}`."""
+
+    choice: Annotated[
+        dict[Annotated[float, Field(allow_inf_nan=False)], Weight],
+        Field(min_length=1, max_length=100, description="Values and their weights."),
+        AfterValidator(weighted),
+    ]
+
+
+class ChoiceCount(Base):
+    """`{choice: {value: weight, ...}}` with whole values."""
+
+    choice: Annotated[
+        dict[int, Weight],
+        Field(min_length=1, max_length=100, description="Whole values and their weights."),
+        AfterValidator(weighted),
+    ]
+
+
+def _form(value: Any) -> str | None:
+    """Tell the form of a distribution from its looks; None if it is none."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return "fixed"
+    if isinstance(value, list | tuple):
+        return "range" if len(value) == 2 else None
+    if isinstance(value, NormalNumber) or (isinstance(value, dict) and set(value) == {"normal"}):
+        return "normal"
+    if isinstance(value, ChoiceNumber | ChoiceCount):
+        return "choice"
+    return "choice" if isinstance(value, dict) and set(value) == {"choice"} else None
+
+
+Number = Annotated[
+    Annotated[Real, Tag("fixed")]
+    | Annotated[tuple[Real, Real], AfterValidator(ordered), Tag("range")]
+    | Annotated[NormalNumber, Tag("normal")]
+    | Annotated[ChoiceNumber, Tag("choice")],
+    Discriminator(
+        _form,
+        custom_error_type="distribution",
+        custom_error_message="not a number, [low, high], {normal: ...} or {choice: ...}",
+    ),
+]
+"""A distribution over real numbers."""
+
+Count = Annotated[
+    Annotated[Whole, Tag("fixed")]
+    | Annotated[tuple[Whole, Whole], AfterValidator(ordered), Tag("range")]
+    | Annotated[ChoiceCount, Tag("choice")],
+    Discriminator(
+        _form,
+        custom_error_type="distribution",
+        custom_error_message="not a whole number, [low, high] or {choice: {value: weight}}",
+    ),
+]
+"""A distribution over whole numbers; both ends of a range belong to it."""
+
+AnyNumber = float | tuple[float, float] | NormalNumber | ChoiceNumber
+AnyCount = int | tuple[int, int] | ChoiceCount
+
+
+@dataclass(frozen=True)
+class Within:
+    """Limits that hold for everything a distribution can give; JSON Schema describes them."""
+
+    low: float
+    high: float
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Check the support after the form is known."""
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Give plain numbers and ranges their limits, so that an editor can check them."""
+        out = handler(schema)
+        forms: list[dict[str, Any]] = out.get("oneOf") or out.get("anyOf") or [out]
+        for form in forms:
+            for part in [form, *form.get("prefixItems", [])]:
+                if part.get("type") in ("number", "integer"):
+                    part["minimum"], part["maximum"] = self.low, self.high
+        return out
+
+    def _check(self, value: Any) -> Any:
+        low, high = support(value)
+        if low < self.low or high > self.high:
+            got = f"{low:g}" if low == high else f"[{low:g}, {high:g}]"
+            raise ValueError(f"outside [{self.low:g}, {self.high:g}]: {got}")
+        return value
+
+
+def support(of: AnyNumber | AnyCount) -> tuple[float, float]:
+    """Return the least and greatest value that a distribution can give."""
+    if isinstance(of, NormalNumber):
+        return of.normal.low, of.normal.high
+    if isinstance(of, ChoiceNumber | ChoiceCount):
+        values = [value for value, weight in of.choice.items() if weight > 0]
+        return min(values), max(values)
+    return of if isinstance(of, tuple) else (of, of)
+
+
+def sample(of: AnyNumber, rng: Generator) -> float:
+    """Return one value of a distribution over real numbers."""
+    u = float(rng.random())
+    if isinstance(of, tuple):
+        return min(of[0] + (of[1] - of[0]) * u, of[1])
+    if isinstance(of, ChoiceNumber):
+        return float(_at(of.choice, u))
+    if isinstance(of, NormalNumber):
+        return _normal(of.normal, u)
+    return float(of)
+
+
+def sample_count(of: AnyCount, rng: Generator) -> int:
+    """Return one value of a distribution over whole numbers."""
+    u = float(rng.random())
+    if isinstance(of, tuple):
+        return min(of[0] + int((of[1] - of[0] + 1) * u), of[1])
+    return _at(of.choice, u) if isinstance(of, ChoiceCount) else of
+
+
+def pick(weights: Mapping[T, float], rng: Generator) -> T:
+    """Return one key, each as likely as its share of the weights' sum."""
+    return _at(weights, float(rng.random()))
+
+
+def _at(weights: Mapping[T, float], u: float) -> T:
+    """Return the key at the share u in [0, 1) of the weights; keys of weight 0 never."""
+    keys = [key for key, weight in weights.items() if weight > 0]
+    sums = list(itertools.accumulate(weights[key] for key in keys))
+    return keys[min(bisect.bisect_right(sums, u * sums[-1]), len(keys) - 1)]
+
+
+def _normal(of: Normal, u: float) -> float:
+    """Invert the cumulative distribution between the cuts."""
+    if of.sd == 0 or of.low == of.high:
+        return of.mean
+    bell = NormalDist(of.mean, of.sd)
+    low, high = bell.cdf(of.low), bell.cdf(of.high)
+    share = min(max(low + (high - low) * u, 1e-12), 1 - 1e-12)
+    return min(max(bell.inv_cdf(share), of.low), of.high)

@@ -1,0 +1,254 @@
+"""Things that hide people: 3D things on the floor, and 2D cut-outs over the frame."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from synthstudio.core.catalogue import ImageAsset, MeshAsset, ThingKind
+from synthstudio.core.errors import RecipeError, explain
+from synthstudio.core.rng import Generator
+from synthstudio.core.scene import F64
+from synthstudio.core.spec import CutoutSpec, PersonSpec, ThingSpec
+from synthstudio.recipe import palette
+from synthstudio.recipe.choose import Draw, asset_held, pick_one
+from synthstudio.recipe.distributions import pick, sample, sample_count
+from synthstudio.recipe.model_scene import Cutouts, MeshThings, ProceduralThings, Standing
+from synthstudio.recipe.placement import Placed, Stage, corners, moved
+from synthstudio.recipe.seats import materials
+
+T = TypeVar("T")
+
+_DESIGNS = 12
+_SPOTS = 8
+"""Candidates: so many sizes and turns, each at so many places."""
+_SEARCHED = 3 * _SPOTS
+"""So many candidates are compared for how much they hide; later ones only for room."""
+_SPREAD = 0.35
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Target:
+    """Whom a thing shall hide, and how many joints of theirs."""
+
+    at_m: tuple[float, float]
+    joints_m: F64  # (J, 3)
+    hidden: int
+
+
+def place_things(stage: Stage, placed: list[Placed]) -> list[Placed]:
+    """Return the recipe's things, each on the floor and free of everything; see `Standing`.
+
+    RecipeError when a thing finds no room.
+    """
+    people = [p for p in placed if isinstance(p.item, PersonSpec)]
+    out: list[Placed] = []
+    for entry, wanted in enumerate(stage.draw.recipe.things):
+        count = sample_count(wanted.count, stage.draw.rng("things", entry))
+        for number in range(count):
+            rng = stage.draw.rng("thing", entry, number)
+            out.append(_place(stage, wanted, people, [*placed, *out], rng))
+    return out
+
+
+def _place(
+    stage: Stage, wanted: Standing, people: list[Placed], placed: list[Placed], rng: Generator
+) -> Placed:
+    target = _target(stage, wanted, people, rng)
+    best: tuple[int, Placed] | None = None
+    kind = _kind(stage.draw, wanted, rng)
+    for design in range(_DESIGNS):
+        thing = _design(wanted, kind, rng, shrink=design / _DESIGNS)
+        origin = Placed(item=thing, box_m=stage.solve.box_m(thing))
+        for spot in range(_SPOTS):
+            number = design * _SPOTS + spot
+            here = moved(origin, *_candidate(stage, wanted, target, rng, number))
+            if not (stage.clear(here.box_m) and stage.free(here, placed)):
+                continue
+            if wanted.placement != "in_front" or number >= _SEARCHED:
+                return best[1] if best else here
+            off = abs(_hidden(stage, target, here.box_m) - target.hidden)
+            if best is None or off < best[0]:
+                best = (off, here)
+            if off <= 1:
+                return here
+    if best is not None:
+        return best[1]
+    raise RecipeError(
+        explain(
+            "no room for a thing on the floor",
+            where=stage.draw.where,
+            expected=f"a free place among {_DESIGNS * _SPOTS} tried",
+            then="Ask for fewer things or people, or a greater distance to the camera.",
+        )
+    )
+
+
+def _target(stage: Stage, wanted: Standing, people: list[Placed], rng: Generator) -> _Target:
+    u, share = float(rng.random()), sample(wanted.hides, rng)
+    if not people:
+        return _Target(at_m=(0.0, 0.0), joints_m=np.zeros((0, 3)), hidden=0)
+    person = people[int(u * len(people))].item
+    assert isinstance(person, PersonSpec)
+    joints = stage.solve.joints_m(person)
+    return _Target(at_m=person.position_m[:2], joints_m=joints, hidden=round(share * len(joints)))
+
+
+def _hidden(stage: Stage, target: _Target, box_m: F64) -> int:
+    """Return how many joints lie behind the picture's rectangle of a box, as a quick measure."""
+    box = stage.camera.to_camera(corners(box_m))
+    joints = stage.camera.to_camera(target.joints_m)
+    if box[:, 2].min() <= 0:
+        return 0
+    outline, pixels = stage.camera.project(box), stage.camera.project(joints)
+    inside = (pixels >= outline.min(axis=0)).all(axis=1) & (pixels <= outline.max(axis=0)).all(
+        axis=1
+    )
+    return int((inside & (joints[:, 2] > box[:, 2].min())).sum())
+
+
+def _kind(draw: Draw, wanted: Standing, rng: Generator) -> ThingKind | MeshAsset:
+    """Return what to build; held-out kinds never in train."""
+    held = set(draw.recipe.holdout.occluders)
+    if isinstance(wanted, MeshThings):
+        called = asset_held(held)
+        meshes = draw.catalogue.meshes
+        return _one(draw, draw.allowed(meshes, rng, held=lambda mesh: called(mesh.asset)), rng)
+    assert isinstance(wanted, ProceduralThings)
+    weights = wanted.kinds
+    kinds = [kind for kind in draw.catalogue.things if "occluder" in kind.roles]
+    if weights is not None:
+        kinds = [kind for kind in kinds if weights.get(kind.kind, 0.0) > 0]
+    left = draw.allowed(kinds, rng, held=lambda kind: kind.kind in held)
+    return _one(draw, left, rng, {i: (weights or {}).get(k.kind, 1.0) for i, k in enumerate(left)})
+
+
+def _one(
+    draw: Draw, left: tuple[T, ...], rng: Generator, weights: dict[int, float] | None = None
+) -> T:
+    if not left:
+        raise RecipeError(
+            explain(
+                "no kind of thing is left to draw",
+                where=f"{draw.where}: things",
+                then="Name more kinds, or hold out fewer.",
+            )
+        )
+    return left[pick(weights or dict.fromkeys(range(len(left)), 1.0), rng)]
+
+
+def _design(
+    wanted: Standing, kind: ThingKind | MeshAsset, rng: Generator, *, shrink: float
+) -> ThingSpec:
+    """Return a thing at the origin; `shrink` 0..1 takes it towards its least size."""
+    yaw = (float(rng.random()) * 2 - 1) * math.pi
+    if isinstance(kind, MeshAsset):
+        assert isinstance(wanted, MeshThings)
+        scale = sample(wanted.scale, rng)
+        width, depth, height = (size * scale for size in kind.size_m)
+        return ThingSpec(kind="mesh", size_m=(width, depth, height), asset=kind.asset, yaw_rad=yaw)
+    shared = float(rng.random())
+    sizes = []
+    for low, high in zip(kind.size_low_m, kind.size_high_m, strict=True):
+        share = (1 - _SPREAD) * shared + _SPREAD * float(rng.random())
+        sizes.append(low + (high - low) * share * (1 - shrink))
+    return ThingSpec(
+        kind=kind.kind,
+        size_m=(sizes[0], sizes[1], sizes[2]),
+        materials=materials(kind, rng),
+        yaw_rad=yaw,
+    )
+
+
+def _candidate(
+    stage: Stage, wanted: Standing, target: _Target, rng: Generator, number: int
+) -> tuple[float, float]:
+    """Return the world x, y of a candidate; later ones reach farther out."""
+    between, offset = sample(wanted.between, rng), sample(wanted.offset_m, rng)
+    u = float(rng.random())
+    x, y = target.at_m
+    late = max(0, number - _SEARCHED) / _SPOTS
+    if wanted.placement == "in_front":
+        cx, cy, _ = stage.camera.position_m
+        dx, dy = cx - x, cy - y
+        length = math.hypot(dx, dy)
+        aside = offset + math.copysign(0.4 * late, offset)
+        return (
+            x + dx * between - dy / length * aside,
+            y + dy * between + dx / length * aside,
+        )
+    if wanted.placement == "beside":
+        return x + offset + math.copysign(0.4 * late, offset), y + (u - 0.5) * (0.6 + late)
+    radius = abs(offset) + 0.5 * late
+    return radius * math.cos(2 * math.pi * u), radius * math.sin(2 * math.pi * u)
+
+
+# Cut-outs ----------------------------------------------------------------------------------
+
+
+def draw_cutouts(stage: Stage, people: list[Placed]) -> tuple[CutoutSpec, ...]:
+    """Return the recipe's cut-outs, many of them over a joint of somebody."""
+    wanted = stage.draw.recipe.cutouts
+    if wanted is None:
+        return ()
+    count = sample_count(wanted.count, stage.draw.rng("cutouts"))
+    joints = [stage.solve.joints_m(p.item) for p in people if isinstance(p.item, PersonSpec)]
+    seen = stage.camera.project(stage.camera.to_camera(np.concatenate([*joints, np.zeros((0, 3))])))
+    size = np.array([stage.camera.width_px, stage.camera.height_px])
+    seen = seen[((seen >= 0) & (seen < size)).all(axis=1)]
+    return tuple(
+        _cutout(stage.draw, wanted, seen, stage.draw.rng("cutout", number))
+        for number in range(count)
+    )
+
+
+def _cutout(draw: Draw, wanted: Cutouts, seen_px: F64, rng: Generator) -> CutoutSpec:
+    """Return one cut-out; `seen_px` (N, 2) are the joints inside the frame."""
+    asset = _picture(draw, wanted, rng)
+    image = draw.recipe.image
+    scale = sample(wanted.height_share, rng) * image.height_px / asset.height_px
+    scale = min(scale, wanted.enlarge_at_most)
+    width, height = (max(2, round(side * scale)) for side in (asset.width_px, asset.height_px))
+    x, y = rng.random(2) * (image.width_px, image.height_px)
+    over, stands, which = (
+        rng.random() < wanted.over_person,
+        rng.random() < wanted.stands,
+        rng.random(),
+    )
+    if over and len(seen_px):
+        x, y = seen_px[int(which * len(seen_px))]
+    # The joint, or a random pixel, lies in the middle 70 % of the picture.
+    left = x - width * palette.between(0.15, 0.85, rng)
+    top = y - height * palette.between(0.15, 0.85, rng)
+    foot = palette.between(0.67, 1.08, rng) * image.height_px
+    if stands:
+        top = max(foot, y if over else foot) - height
+    gain, feather = sample(wanted.gain, rng), sample(wanted.feather_px, rng)
+    return CutoutSpec(
+        asset=asset.asset,
+        kind=asset.category or "unknown",
+        top_left_px=(float(round(left)), float(round(top))),
+        size_px=(width, height),
+        mirrored=bool(rng.random() < 0.5),
+        gain=gain,
+        feather_px=feather,
+        depth_m=None if wanted.depth_m is None else sample(wanted.depth_m, rng),
+    )
+
+
+def _picture(draw: Draw, wanted: Cutouts, rng: Generator) -> ImageAsset:
+    """Return a picture: a category first, so that many pictures of one do not crowd out others."""
+    held = set(draw.recipe.holdout.occluders)
+    called = asset_held(held)
+    left = draw.allowed(
+        draw.catalogue.cutouts, rng, held=lambda c: c.category in held or called(c.asset)
+    )
+    if not left:
+        raise RecipeError(
+            explain("no cut-out is left to draw", where=f"{draw.where}: folder {wanted.folder}")
+        )
+    category = pick_one(sorted({picture.category for picture in left}), rng)
+    return pick_one([picture for picture in left if picture.category == category], rng)

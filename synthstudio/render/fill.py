@@ -1,0 +1,390 @@
+"""Warp kernels that find which pixel centres a triangle covers; `raster.py` launches them.
+
+Fixed point: vertices are snapped to 1/256 px, edge functions are int64 and ties go by the
+top-left rule, so two triangles that share an edge neither miss a pixel nor draw it twice.
+Triangles are clipped at the near plane inside the kernel. Nothing here may be fused or
+approximated by a device: these kernels decide labels.
+"""
+
+# mypy: ignore-errors
+# (Warp compiles these functions from their source; their types are not Python's.)
+
+import warp as wp
+
+wp.set_module_options({"enable_backward": False, "fuse_fp": False})
+
+LARGE_PX = 4096
+"""Triangles whose box is larger are shared among bands of rows (CUDA)."""
+WIDE_PX = 16
+"""From this width on, the covered span of a row is solved instead of testing each pixel."""
+
+
+@wp.struct
+class Mesh:
+    """What the kernels read of a scene; see pack.Packed."""
+
+    faces: wp.array[wp.vec3i]
+    points: wp.array[wp.vec3]
+    snapped: wp.array[wp.vec2i]
+    instance: wp.array[wp.int32]
+    drawn: wp.array[wp.bool]
+    cull: wp.array[wp.bool]
+
+
+@wp.struct
+class View:
+    """What turns a near-clipped point into a snapped screen position."""
+
+    focal: wp.float64
+    cx: wp.float64
+    cy: wp.float64
+    near: wp.float64
+    scale: wp.int64
+    perspective: wp.bool
+    culling: wp.bool
+    drawn_only: wp.bool
+    only: wp.int32  # an instance, 0 for all
+
+
+@wp.struct
+class Piece:
+    """One snapped triangle: a face, or one of the two that near clipping leaves of it."""
+
+    count: wp.int32
+    ax: wp.int64
+    ay: wp.int64
+    bx: wp.int64
+    by: wp.int64
+    cx: wp.int64
+    cy: wp.int64
+    za: wp.float64
+    zb: wp.float64
+    zc: wp.float64
+
+
+@wp.struct
+class Edges:
+    """Edge functions with their fill-rule bias at one pixel centre, and their steps by a pixel.
+
+    Function k is zero on the edge opposite corner k and `area` at that corner.
+    """
+
+    area: wp.int64
+    e0: wp.int64
+    e1: wp.int64
+    e2: wp.int64
+    dx0: wp.int64
+    dx1: wp.int64
+    dx2: wp.int64
+    dy0: wp.int64
+    dy1: wp.int64
+    dy2: wp.int64
+    bias0: wp.int64
+    bias1: wp.int64
+    bias2: wp.int64
+    z0: wp.float64
+    z1: wp.float64
+    z2: wp.float64
+
+
+@wp.func
+def _corner(snapped: wp.array[wp.vec2i], i: wp.int32, view: View):
+    s = snapped[i]
+    return wp.vec2l(wp.int64(s[0]) * view.scale, wp.int64(s[1]) * view.scale)
+
+
+@wp.func
+def _meet(inside: wp.vec3, outside: wp.vec3, view: View):
+    """Snap where an edge meets the near plane: always from inside, so both its faces agree."""
+    z = wp.float64(inside[2])
+    t = (view.near - z) / (wp.float64(outside[2]) - z)
+    x = wp.float64(inside[0]) + t * (wp.float64(outside[0]) - wp.float64(inside[0]))
+    y = wp.float64(inside[1]) + t * (wp.float64(outside[1]) - wp.float64(inside[1]))
+    sx = wp.floor((view.focal * x / view.near + view.cx) * wp.float64(256.0) + wp.float64(0.5))
+    sy = wp.floor((view.focal * y / view.near + view.cy) * wp.float64(256.0) + wp.float64(0.5))
+    return wp.vec2l(wp.int64(sx) * view.scale, wp.int64(sy) * view.scale)
+
+
+@wp.func
+def _turned(f: wp.vec3i, first: wp.int32):
+    if first == 1:
+        return wp.vec3i(f[1], f[2], f[0])
+    if first == 2:
+        return wp.vec3i(f[2], f[0], f[1])
+    return f
+
+
+@wp.func
+def _piece(mesh: Mesh, face: wp.vec3i, which: wp.int32, view: View):
+    """Return piece `which` (0 or 1) of a face after near clipping; `count` says how many."""
+    p = Piece()
+    in0 = not view.perspective or wp.float64(mesh.points[face[0]][2]) >= view.near
+    in1 = not view.perspective or wp.float64(mesh.points[face[1]][2]) >= view.near
+    in2 = not view.perspective or wp.float64(mesh.points[face[2]][2]) >= view.near
+    n = wp.int32(in0) + wp.int32(in1) + wp.int32(in2)
+    p.count = wp.min(n, 1)
+    if n == 0:
+        return p
+    f = face
+    if n == 1:
+        f = _turned(face, wp.where(in0, 0, wp.where(in1, 1, 2)))
+    if n == 2:
+        f = _turned(face, wp.where(not in0, 1, wp.where(not in1, 2, 0)))
+        p.count = 2
+    a = _corner(mesh.snapped, f[0], view)
+    b = _corner(mesh.snapped, f[1], view)
+    c = _corner(mesh.snapped, f[2], view)
+    p.za = wp.float64(mesh.points[f[0]][2])
+    p.zb = wp.float64(mesh.points[f[1]][2])
+    p.zc = wp.float64(mesh.points[f[2]][2])
+    if n == 1:
+        b = _meet(mesh.points[f[0]], mesh.points[f[1]], view)
+        c = _meet(mesh.points[f[0]], mesh.points[f[2]], view)
+        p.zb = view.near
+        p.zc = view.near
+    if n == 2:
+        second = _meet(mesh.points[f[1]], mesh.points[f[2]], view)
+        if which == 0:
+            c = second
+        else:
+            b = second
+            c = _meet(mesh.points[f[0]], mesh.points[f[2]], view)
+            p.zb = view.near
+        p.zc = view.near
+    p.ax = a[0]
+    p.ay = a[1]
+    p.bx = b[0]
+    p.by = b[1]
+    p.cx = c[0]
+    p.cy = c[1]
+    return p
+
+
+@wp.func
+def _doubled_area(p: Piece):
+    """Return twice the signed area: negative for a face that looks at the camera (y is down)."""
+    return (p.bx - p.ax) * (p.cy - p.ay) - (p.by - p.ay) * (p.cx - p.ax)
+
+
+@wp.func
+def _bias(dx: wp.int64, dy: wp.int64):
+    """Return 0 for a top or left edge, which owns the centres on it, else -1."""
+    if dy < wp.int64(0) or (dy == wp.int64(0) and dx > wp.int64(0)):
+        return wp.int64(0)
+    return wp.int64(-1)
+
+
+@wp.func
+def _edges(p: Piece, x: wp.int64, y: wp.int64):
+    """Return the edge functions of a piece of non-zero area at the snapped point (x, y)."""
+    e = Edges()
+    e.area = _doubled_area(p)
+    bx = p.bx
+    by = p.by
+    cx = p.cx
+    cy = p.cy
+    zb = p.zb
+    zc = p.zc
+    if e.area < wp.int64(0):
+        e.area = -e.area
+        bx = p.cx
+        by = p.cy
+        cx = p.bx
+        cy = p.by
+        zb = p.zc
+        zc = p.zb
+    e.bias0 = _bias(cx - bx, cy - by)
+    e.bias1 = _bias(p.ax - cx, p.ay - cy)
+    e.bias2 = _bias(bx - p.ax, by - p.ay)
+    e.e0 = (cx - bx) * (y - by) - (cy - by) * (x - bx) + e.bias0
+    e.e1 = (p.ax - cx) * (y - cy) - (p.ay - cy) * (x - cx) + e.bias1
+    e.e2 = (bx - p.ax) * (y - p.ay) - (by - p.ay) * (x - p.ax) + e.bias2
+    pixel = wp.int64(256)
+    e.dx0 = (by - cy) * pixel
+    e.dx1 = (cy - p.ay) * pixel
+    e.dx2 = (p.ay - by) * pixel
+    e.dy0 = (cx - bx) * pixel
+    e.dy1 = (p.ax - cx) * pixel
+    e.dy2 = (bx - p.ax) * pixel
+    e.z0 = p.za
+    e.z1 = zb
+    e.z2 = zc
+    return e
+
+
+@wp.func
+def _narrow(span: wp.vec2l, e: wp.int64, dx: wp.int64):
+    """Keep the steps k of span (first, last) for which e + k dx >= 0."""
+    if dx > wp.int64(0):
+        if e < wp.int64(0):
+            return wp.vec2l(wp.max(span[0], (dx - wp.int64(1) - e) / dx), span[1])
+        return span
+    if e < wp.int64(0):
+        return wp.vec2l(wp.int64(1), wp.int64(0))
+    if dx < wp.int64(0):
+        return wp.vec2l(span[0], wp.min(span[1], e / -dx))
+    return span
+
+
+@wp.func
+def _span(e: Edges, row: wp.int64, last: wp.int64):
+    """Return (first, last) covered step of a row, counted from where `e` was evaluated."""
+    span = wp.vec2l(wp.int64(0), last)
+    span = _narrow(span, e.e0 + row * e.dy0, e.dx0)
+    span = _narrow(span, e.e1 + row * e.dy1, e.dx1)
+    return _narrow(span, e.e2 + row * e.dy2, e.dx2)
+
+
+@wp.func
+def _first_centre(low: wp.int64):
+    """Return the first pixel whose centre (256 j + 128) is at or after `low`."""
+    return (low + wp.int64(127)) >> wp.int64(8)
+
+
+@wp.func
+def _last_centre(high: wp.int64):
+    return (high - wp.int64(128)) >> wp.int64(8)
+
+
+@wp.func
+def _fill(
+    p: Piece,
+    triangle: wp.int32,
+    band: wp.int32,
+    bands: wp.int32,
+    perspective: wp.bool,
+    keys: wp.array2d[wp.uint64],
+):
+    """Write a piece's key to the pixels it covers; a large piece only in the rows of `band`."""
+    zero = wp.int64(0)
+    j0 = wp.max(_first_centre(wp.min(p.ax, wp.min(p.bx, p.cx))), zero)
+    i0 = wp.max(_first_centre(wp.min(p.ay, wp.min(p.by, p.cy))), zero)
+    j1 = wp.min(_last_centre(wp.max(p.ax, wp.max(p.bx, p.cx))), wp.int64(keys.shape[1] - 1))
+    i1 = wp.min(_last_centre(wp.max(p.ay, wp.max(p.by, p.cy))), wp.int64(keys.shape[0] - 1))
+    if j0 > j1 or i0 > i1 or _doubled_area(p) == zero:
+        return
+    step = wp.int64(1)
+    start = zero
+    if (j1 - j0 + step) * (i1 - i0 + step) > wp.int64(LARGE_PX):
+        start = wp.int64(band)
+        step = wp.int64(bands)
+    elif band > 0:
+        return
+    centre = wp.int64(128)
+    pixel = wp.int64(256)
+    e = _edges(p, j0 * pixel + centre, i0 * pixel + centre)
+    q0 = e.z0
+    q1 = e.z1
+    q2 = e.z2
+    area = wp.float64(e.area)
+    one = wp.float64(1.0)
+    if perspective:
+        q0 = one / q0
+        q1 = one / q1
+        q2 = one / q2
+    wide = j1 - j0 >= wp.int64(WIDE_PX)
+    row = start
+    while row <= i1 - i0:
+        span = wp.vec2l(zero, j1 - j0)
+        if wide:
+            span = _span(e, row, j1 - j0)
+        k = span[0]
+        w0 = e.e0 + row * e.dy0 + k * e.dx0
+        w1 = e.e1 + row * e.dy1 + k * e.dx1
+        w2 = e.e2 + row * e.dy2 + k * e.dx2
+        while k <= span[1]:
+            if (w0 | w1 | w2) >= zero:
+                # Without its bias the weight is exact; with it, depths of small faces are off.
+                q = (
+                    wp.float64(w0 - e.bias0) * q0
+                    + wp.float64(w1 - e.bias1) * q1
+                    + wp.float64(w2 - e.bias2) * q2
+                )
+                z = wp.float32(wp.where(perspective, area / q, q / area))
+                key = (wp.uint64(wp.cast(z, wp.uint32)) << wp.uint64(32)) | wp.uint64(triangle)
+                wp.atomic_min(keys, wp.int32(i0 + row), wp.int32(j0 + k), key)
+            w0 += e.dx0
+            w1 += e.dx1
+            w2 += e.dx2
+            k += wp.int64(1)
+        row += step
+
+
+@wp.func
+def _seen(mesh: Mesh, triangle: wp.int32, view: View):
+    """Return whether a face takes part at all."""
+    if view.drawn_only and not mesh.drawn[triangle]:
+        return False
+    return view.only == 0 or mesh.instance[triangle] == view.only
+
+
+@wp.func
+def _turned_away(mesh: Mesh, triangle: wp.int32, view: View, p: Piece):
+    return view.culling and mesh.cull[triangle] and _doubled_area(p) > wp.int64(0)
+
+
+@wp.kernel
+def raster_kernel(
+    mesh: Mesh,
+    view: View,
+    first: wp.int32,
+    bands: wp.int32,
+    keys: wp.array2d[wp.uint64],
+):
+    """Draw faces from `first` on: dim (faces, bands)."""
+    i, band = wp.tid()
+    t = first + i
+    if not _seen(mesh, t, view):
+        return
+    p = _piece(mesh, mesh.faces[t], 0, view)
+    if p.count == 0 or _turned_away(mesh, t, view, p):
+        return
+    _fill(p, t, band, bands, view.perspective, keys)
+    if p.count == 2:
+        second = _piece(mesh, mesh.faces[t], 1, view)
+        _fill(second, t, band, bands, view.perspective, keys)
+
+
+@wp.func
+def _reach_out(p: Piece, extent: wp.array[wp.int32]):
+    """Widen (x0, y0, x1, y1) by the pixels that a piece covers, in the frame or not."""
+    j0 = _first_centre(wp.min(p.ax, wp.min(p.bx, p.cx)))
+    i0 = _first_centre(wp.min(p.ay, wp.min(p.by, p.cy)))
+    j1 = _last_centre(wp.max(p.ax, wp.max(p.bx, p.cx)))
+    i1 = _last_centre(wp.max(p.ay, wp.max(p.by, p.cy)))
+    if j0 > j1 or i0 > i1 or _doubled_area(p) == wp.int64(0):
+        return
+    x0, y0, x1, y1 = j0, i0, j1, i1
+    # A piece of very many rows goes by its corners: its spans would take too long.
+    if i1 - i0 < wp.int64(LARGE_PX):
+        x0, y0, x1, y1 = j1, i1, j0 - wp.int64(1), i0 - wp.int64(1)
+        e = _edges(p, j0 * wp.int64(256) + wp.int64(128), i0 * wp.int64(256) + wp.int64(128))
+        row = wp.int64(0)
+        while row <= i1 - i0:
+            span = _span(e, row, j1 - j0)
+            if span[0] <= span[1]:
+                x0 = wp.min(x0, j0 + span[0])
+                x1 = wp.max(x1, j0 + span[1])
+                y0 = wp.min(y0, i0 + row)
+                y1 = i0 + row
+            row += wp.int64(1)
+    if x1 < x0 or y1 < y0:
+        return
+    wp.atomic_min(extent, 0, wp.int32(x0))
+    wp.atomic_min(extent, 1, wp.int32(y0))
+    wp.atomic_max(extent, 2, wp.int32(x1) + 1)
+    wp.atomic_max(extent, 3, wp.int32(y1) + 1)
+
+
+@wp.kernel
+def extent_kernel(mesh: Mesh, view: View, first: wp.int32, extent: wp.array[wp.int32]):
+    """Widen `extent` by the pixels that faces from `first` on cover on an endless canvas."""
+    t = first + wp.tid()
+    if not _seen(mesh, t, view):
+        return
+    p = _piece(mesh, mesh.faces[t], 0, view)
+    if p.count == 0 or _turned_away(mesh, t, view, p):
+        return
+    _reach_out(p, extent)
+    if p.count == 2:
+        _reach_out(_piece(mesh, mesh.faces[t], 1, view), extent)

@@ -1,0 +1,158 @@
+"""Ambient light as spherical harmonics, and a sun out of a panorama.
+
+Irradiance coefficients after Ramamoorthi and Hanrahan, "An Efficient Representation for
+Irradiance Environment Maps" (2001), stored as `core.scene.Light` asks: convolved with the
+cosine lobe and divided by pi.
+
+Panoramas are equirectangular: row 0 is up, the middle column lies along world +y (where a
+camera at yaw 0 looks), columns go on to the right; `yaw_rad` turns the panorama about z.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthstudio.core.errors import AssetError, explain
+from synthstudio.core.scene import F64, Light
+from synthstudio.core.spec import Vec3
+
+_LOBE = np.array([1.0] + [2.0 / 3.0] * 3 + [0.25] * 5)
+"""The cosine lobe's coefficients A_l / pi for the nine functions."""
+_SUN_CONE_RAD = math.radians(10.0)
+_SUN_SHARE_OF_PEAK = 0.1
+_MAX_ROWS = 128
+
+
+def sh_basis(directions: F64) -> F64:
+    """Return the nine real spherical harmonics (..., 9) of unit `directions` (..., 3)."""
+    x, y, z = np.moveaxis(np.asarray(directions, np.float64), -1, 0)
+    return np.stack(
+        [
+            np.full_like(x, 0.28209479177387814),
+            0.4886025119029199 * y,
+            0.4886025119029199 * z,
+            0.4886025119029199 * x,
+            1.0925484305920792 * x * y,
+            1.0925484305920792 * y * z,
+            0.31539156525252005 * (3 * z * z - 1),
+            1.0925484305920792 * x * z,
+            0.5462742152960396 * (x * x - y * y),
+        ],
+        axis=-1,
+    )
+
+
+def ambient_from_sky(sky_rgb: Vec3, ground_rgb: Vec3) -> F64:
+    """Return (9, 3) coefficients of a uniform sky above the horizon and ground below it.
+
+    Exact: a white matte surface with normal n reflects (1 + n_z)/2 sky + (1 - n_z)/2 ground.
+    """
+    sky, ground = np.asarray(sky_rgb, np.float64), np.asarray(ground_rgb, np.float64)
+    out = np.zeros((9, 3))
+    out[0] = (sky + ground) / 2 / 0.28209479177387814
+    out[2] = (sky - ground) / 2 / 0.4886025119029199
+    return out
+
+
+def ambient_from_panorama(radiance: NDArray[np.floating], *, yaw_rad: float = 0.0) -> F64:
+    """Return (9, 3) coefficients of a panorama (h, w, 3) of linear radiance, sun included."""
+    small = _shrunk(_checked(radiance))
+    directions, steradians = _sphere(small.shape[0], small.shape[1], yaw_rad)
+    weighted = small * steradians[..., None]
+    return np.einsum("hwk,hwc->kc", sh_basis(directions), weighted) * _LOBE[:, None]
+
+
+def sun_from_panorama(
+    radiance: NDArray[np.floating], *, yaw_rad: float = 0.0
+) -> tuple[F64, F64]:
+    """Return the direction (3,) towards the brightest lamp above the horizon and its RGB (3,).
+
+    The RGB is what a white matte surface that faces it reflects: its radiance over what lies
+    around it, integrated over its solid angle, divided by pi.
+    """
+    _, direction, rgb = _split(_shrunk(_checked(radiance)), yaw_rad)
+    return direction, rgb
+
+
+def light_from_panorama(
+    radiance: NDArray[np.floating], *, yaw_rad: float = 0.0, exposure: float = 1.0
+) -> Light:
+    """Return sun and ambient of a panorama (h, w, 3); the sun's energy is counted once."""
+    rest, direction, rgb = _split(_shrunk(_checked(radiance)), yaw_rad)
+    return Light(
+        sun_direction=direction,
+        sun_rgb=rgb,
+        ambient_sh=ambient_from_panorama(rest, yaw_rad=yaw_rad),
+        exposure=exposure,
+    )
+
+
+def _split(radiance: F64, yaw_rad: float) -> tuple[F64, F64, F64]:
+    """Part a panorama into what is left without its sun, the sun's direction and its RGB."""
+    directions, steradians = _sphere(radiance.shape[0], radiance.shape[1], yaw_rad)
+    luminance = radiance @ np.array([0.2126, 0.7152, 0.0722])
+    above = np.where(directions[..., 2] > 0.05, luminance, -1.0)
+    peak = np.unravel_index(int(np.argmax(above)), above.shape)
+    cosine = directions @ directions[peak]
+    cone = cosine > math.cos(_SUN_CONE_RAD)
+    ring = (cosine > math.cos(2 * _SUN_CONE_RAD)) & ~cone
+    around = np.median(radiance[ring], axis=0)
+    lit = cone & (luminance > _SUN_SHARE_OF_PEAK * luminance[peak])
+    rest = np.where(lit[..., None], np.minimum(radiance, around), radiance)
+    energy = (radiance - rest) * steradians[..., None]
+    weight = energy.sum(axis=-1)
+    if weight.sum() <= 0.0:
+        return radiance, np.array([0.0, 0.0, 1.0]), np.zeros(3)
+    direction = np.einsum("hw,hwc->c", weight, directions)
+    return rest, direction / np.linalg.norm(direction), energy.sum(axis=(0, 1)) / math.pi
+
+
+def _sphere(h: int, w: int, yaw_rad: float) -> tuple[F64, F64]:
+    """Return unit directions (h, w, 3) and solid angles (h, w) of an equirectangular grid."""
+    edges = np.linspace(math.pi / 2, -math.pi / 2, h + 1)
+    up = (edges[:-1] + edges[1:]) / 2
+    across = ((np.arange(w) + 0.5) / w - 0.5) * 2 * math.pi - yaw_rad
+    flat = np.cos(up)[:, None]
+    directions = np.stack(
+        [
+            flat * np.sin(across),
+            flat * np.cos(across),
+            np.broadcast_to(np.sin(up)[:, None], (h, w)),
+        ],
+        axis=-1,
+    )
+    bands = (np.sin(edges[:-1]) - np.sin(edges[1:])) * 2 * math.pi / w
+    return directions, np.broadcast_to(bands[:, None], (h, w))
+
+
+def _shrunk(radiance: F64) -> F64:
+    """Average whole blocks until at most 128 rows are left: irradiance needs no more."""
+    step = max(1, radiance.shape[0] // _MAX_ROWS)
+    h, w = radiance.shape[0] // step * step, radiance.shape[1] // step * step
+    blocks = radiance[:h, :w].reshape(h // step, step, w // step, step, 3)
+    return blocks.mean(axis=(1, 3))
+
+
+def _checked(radiance: NDArray[np.floating]) -> F64:
+    radiance = np.asarray(radiance, np.float64)
+    if radiance.ndim != 3 or radiance.shape[2] != 3 or min(radiance.shape[:2]) < 8:
+        raise AssetError(
+            explain(
+                "a panorama has the wrong shape",
+                where="radiance",
+                expected="(h, w, 3), at least 8 by 8",
+                got=str(radiance.shape),
+            )
+        )
+    if not np.isfinite(radiance).all() or radiance.min() < 0:
+        raise AssetError(
+            explain(
+                "a panorama holds radiance that is negative or not a number",
+                where="radiance",
+                expected="finite values from 0",
+                got=f"{np.count_nonzero(~(radiance >= 0))} wrong values",
+                then="Convert it again from its source.",
+            )
+        )
+    return radiance

@@ -1,0 +1,268 @@
+"""What hides a point: exact visibility of single points, an irregular z-buffer.
+
+Each triangle tests the projected positions of the points themselves, not pixel centres, so the
+answer does not depend on the resolution (Johnson et al. 2005, "The irregular Z-buffer").
+
+The rules, which `rays.py` shares and decides in its own way: the blocker is the nearest surface
+on the segment from the near plane to the point. All faces take part, drawn or not and from both
+sides, but for own faces that cover the point's part. An own surface must be more than 3 mm
+nearer along z than the point (its own skin lies at its own depth); any other, just nearer.
+"""
+
+# mypy: disable-error-code="index,operator,no-untyped-def,arg-type,misc,call-overload,assignment"
+# (Warp compiles the kernel from its source; its types are not Python's.)
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import warp as wp
+from numpy.typing import NDArray
+
+from synthstudio.core.camera import NEAR_M
+from synthstudio.core.labels import SELF_TOLERANCE_M
+from synthstudio.core.scene import F32, F64, I32, U8, Bool
+from synthstudio.render.pack import SUBPIXELS, Packed, to_device, to_host
+
+wp.set_module_options({"enable_backward": False, "fuse_fp": False})
+
+CELL_PX = 3.0
+NOTHING = (0x7F800000 << 32) | 0xFFFFFFFF
+CUDA_BANDS = 16
+"""On CUDA the rows of cells under a triangle are shared among this many threads."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Blockers:
+    """What is nearest in front of each of Q points."""
+
+    instance: I32  # (Q,) 0 nothing
+    depth_m: F32  # (Q,) z in camera metres; inf nothing
+
+
+@wp.struct
+class Grid:
+    """Square cells over the screen; what lies outside belongs to the nearest border cell."""
+
+    left: wp.float64
+    top: wp.float64
+    cell: wp.float64
+    columns: wp.int32
+    rows: wp.int32
+    start: wp.array[wp.int32]  # (rows columns + 1,) first point of each cell
+
+
+@wp.struct
+class Points:
+    """Q points in the order of their cells."""
+
+    ray: wp.array[wp.vec3]  # x / z, y / z, z
+    owner: wp.array[wp.int32]
+    part: wp.array[wp.uint32]  # the part's bit
+
+
+@wp.struct
+class Faces:
+    """What the kernel reads of a scene; see pack.Packed."""
+
+    faces: wp.array[wp.vec3i]
+    camera: wp.array[wp.vec3]
+    snapped: wp.array[wp.vec2i]
+    instance: wp.array[wp.int32]
+    covers: wp.array[wp.uint32]
+
+
+@wp.func
+def _cell(place: wp.float64, origin: wp.float64, size: wp.float64, count: wp.int32):
+    k = wp.floor((place - origin) / size)
+    return wp.int32(wp.clamp(k, wp.float64(0.0), wp.float64(count - 1)))
+
+
+@wp.func
+def _on_screen(p: wp.vec3, lens: wp.vec3d):
+    z = wp.float64(p[2])
+    return wp.vec2d(
+        lens[0] * wp.float64(p[0]) / z + lens[1], lens[0] * wp.float64(p[1]) / z + lens[2]
+    )
+
+
+@wp.func
+def _widened(box: wp.vec4d, p: wp.vec3, q: wp.vec3, lens: wp.vec3d, near: wp.float64):
+    """Widen (x0, y0, x1, y1) by p if it is in front and by where p q meets the near plane."""
+    pz, qz = wp.float64(p[2]), wp.float64(q[2])
+    if pz >= near:
+        s = _on_screen(p, lens)
+        box = wp.vec4d(
+            wp.min(box[0], s[0]), wp.min(box[1], s[1]), wp.max(box[2], s[0]), wp.max(box[3], s[1])
+        )
+    if (pz >= near) != (qz >= near):
+        t = (near - pz) / (qz - pz)
+        x = wp.float64(p[0]) + t * wp.float64(q[0] - p[0])
+        y = wp.float64(p[1]) + t * wp.float64(q[1] - p[1])
+        x = lens[0] * x / near + lens[1]
+        y = lens[0] * y / near + lens[2]
+        box = wp.vec4d(wp.min(box[0], x), wp.min(box[1], y), wp.max(box[2], x), wp.max(box[3], y))
+    return box
+
+
+@wp.kernel
+def points_kernel(
+    mesh: Faces,
+    points: Points,
+    grid: Grid,
+    lens: wp.vec3d,  # focal, cx, cy
+    near: wp.float64,
+    tolerance: wp.float32,
+    bands: wp.int32,
+    keys: wp.array[wp.uint64],
+):
+    """Write the nearest blocker of each point; dim (faces, bands)."""
+    t, band = wp.tid()
+    f = mesh.faces[t]
+    a, b, c = mesh.camera[f[0]], mesh.camera[f[1]], mesh.camera[f[2]]
+    nearest = wp.min(a[2], wp.min(b[2], c[2]))
+    if wp.float64(wp.max(a[2], wp.max(b[2], c[2]))) < near:
+        return
+    box = wp.vec4d()
+    if wp.float64(nearest) >= near:
+        sa, sb, sc = mesh.snapped[f[0]], mesh.snapped[f[1]], mesh.snapped[f[2]]
+        unit = wp.float64(1.0 / 256.0)
+        box = wp.vec4d(
+            wp.float64(wp.min(sa[0], wp.min(sb[0], sc[0])) - 1) * unit,
+            wp.float64(wp.min(sa[1], wp.min(sb[1], sc[1])) - 1) * unit,
+            wp.float64(wp.max(sa[0], wp.max(sb[0], sc[0])) + 1) * unit,
+            wp.float64(wp.max(sa[1], wp.max(sb[1], sc[1])) + 1) * unit,
+        )
+    else:
+        far = wp.float64(1.0e9)
+        box = wp.vec4d(far, far, -far, -far)
+        box = _widened(box, a, b, lens, near)
+        box = _widened(box, b, c, lens, near)
+        box = _widened(box, c, a, lens, near)
+        margin = wp.float64(1.0)
+        box = wp.vec4d(box[0] - margin, box[1] - margin, box[2] + margin, box[3] + margin)
+    first = _cell(box[0], grid.left, grid.cell, grid.columns)
+    last = _cell(box[2], grid.left, grid.cell, grid.columns)
+    row = _cell(box[1], grid.top, grid.cell, grid.rows) + band
+    bottom = _cell(box[3], grid.top, grid.cell, grid.rows)
+    instance = mesh.instance[t]
+    covers = mesh.covers[t]
+    while row <= bottom:
+        q = grid.start[row * grid.columns + first]
+        end = grid.start[row * grid.columns + last + 1]
+        while q < end:
+            r = points.ray[q]
+            own = instance == points.owner[q]
+            limit = r[2] - wp.where(own, tolerance, 0.0)
+            if nearest < limit and not (own and (covers & points.part[q]) != wp.uint32(0)):
+                # Edges relative to the ray: equal and opposite for the two faces of an edge,
+                # so with both signs and zero let in no ray slips between them.
+                ax, ay = a[0] - r[0] * a[2], a[1] - r[1] * a[2]
+                bx, by = b[0] - r[0] * b[2], b[1] - r[1] * b[2]
+                cx, cy = c[0] - r[0] * c[2], c[1] - r[1] * c[2]
+                u = bx * cy - by * cx
+                v = cx * ay - cy * ax
+                w = ax * by - ay * bx
+                total = u + v + w
+                low, high = wp.min(u, wp.min(v, w)), wp.max(u, wp.max(v, w))
+                if (low >= 0.0 or high <= 0.0) and total != 0.0:
+                    z = (u * a[2] + v * b[2] + w * c[2]) / total
+                    if z < limit and wp.float64(z) >= near:
+                        key = (wp.uint64(wp.cast(z, wp.uint32)) << wp.uint64(32)) | wp.uint64(t)
+                        wp.atomic_min(keys, q, key)
+            q += 1
+        row += bands
+
+
+def nearest_blockers(
+    packed: Packed,
+    points_m: F64,  # (Q, 3) world
+    owner: I32,  # (Q,) instance of the person each point belongs to
+    part: U8,  # (Q,) the body part each point lies on
+    wanted: Bool | None = None,  # (Q,) which to answer; None: all
+    *,
+    self_tolerance_m: float = SELF_TOLERANCE_M,
+) -> Blockers:
+    """Return what hides each point from the camera; see the top of this file for the rules.
+
+    Points outside the frame are answered like any other. Points before the near plane and
+    those not wanted get nothing (0, inf).
+    """
+    camera = packed.scene.camera
+    camera_m = camera.to_camera(points_m)
+    asked = camera_m[:, 2] >= NEAR_M
+    if wanted is not None:
+        asked &= wanted
+    chosen = np.flatnonzero(asked)
+    instance, depth_m = np.zeros(len(asked), np.int32), np.full(len(asked), np.inf, np.float32)
+    if len(chosen) == 0 or len(packed.host_faces) == 0:
+        return Blockers(instance=instance, depth_m=depth_m)
+    screen = camera.project(camera_m[chosen])
+    grid, order = _sorted(screen, camera.width_px, camera.height_px, packed.device)
+    chosen = chosen[order]
+    keys = wp.full(len(chosen), NOTHING, dtype=wp.uint64, device=packed.device)
+    bands = 1 if packed.device == "cpu" else CUDA_BANDS
+    k = camera.K
+    wp.launch(
+        points_kernel,
+        dim=(len(packed.host_faces), bands),
+        inputs=[
+            _faces(packed),
+            _points(camera_m[chosen], owner[chosen], part[chosen], packed.device),
+            grid,
+            wp.vec3d(k[0, 0], k[0, 2], k[1, 2]),
+            NEAR_M,
+            self_tolerance_m,
+            bands,
+        ],
+        outputs=[keys],
+        device=packed.device,
+    )
+    found = to_host(keys).view(np.uint32).reshape(-1, 2)
+    instance[chosen] = np.append(packed.host_instance, np.int32(0))[found[:, 0].view(np.int32)]
+    depth_m[chosen] = np.ascontiguousarray(found[:, 1]).view(np.float32)
+    return Blockers(instance=instance, depth_m=depth_m)
+
+
+def _sorted(
+    screen: F64, width: int, height: int, device: str
+) -> tuple[Any, NDArray[np.int64]]:
+    """Return a Grid over the points (Q, 2) and the order that sorts them by cell.
+
+    Only the frame and as much again around it has cells: beyond, border cells take all.
+    """
+    size = np.array([width, height], np.float64)
+    low = np.maximum(screen.min(axis=0), -size)
+    high = np.minimum(screen.max(axis=0), 2 * size)
+    counts = np.maximum(np.floor((high - low) / CELL_PX), 0).astype(np.int64) + 1
+    cells = np.clip(np.floor((screen - low) / CELL_PX), 0, counts - 1).astype(np.int64)
+    flat = cells[:, 1] * counts[0] + cells[:, 0]
+    start = np.zeros(counts[0] * counts[1] + 1, np.int32)
+    np.cumsum(np.bincount(flat, minlength=counts[0] * counts[1]), out=start[1:])
+    grid: Any = Grid()
+    grid.left, grid.top, grid.cell = low[0], low[1], CELL_PX
+    grid.columns, grid.rows = counts
+    grid.start = to_device(start, wp.int32, device)
+    return grid, np.argsort(flat, kind="stable")
+
+
+def _points(camera_m: F64, owner: I32, part: U8, device: str) -> Any:
+    rays = np.empty_like(camera_m, np.float32)
+    rays[:, :2] = camera_m[:, :2] / camera_m[:, 2:]
+    rays[:, 2] = camera_m[:, 2]
+    points: Any = Points()
+    points.ray = to_device(rays, wp.vec3, device)
+    points.owner = to_device(owner.astype(np.int32), wp.int32, device)
+    # A part of 32 or more (NO_PART) is covered by nothing.
+    bits = np.where(part < 32, np.uint32(1) << (part & 31).astype(np.uint32), np.uint32(0))
+    points.part = to_device(bits.astype(np.uint32), wp.uint32, device)
+    return points
+
+
+def _faces(packed: Packed) -> Any:
+    mesh: Any = Faces()
+    mesh.faces, mesh.camera, mesh.snapped = packed.faces, packed.camera_m, packed.snapped
+    mesh.instance, mesh.covers = packed.instance, packed.covers
+    return mesh

@@ -1,0 +1,113 @@
+"""What hides a point, decided by casting rays: the second oracle, for the audit and tests.
+
+It follows the rules at the top of `points.py` by other means: no projection, no rasteriser and
+none of their data, but a bounding volume hierarchy over the scene's own surfaces in world space
+and one ray a point, which steps from hit to hit until it meets a blocker or the point.
+"""
+
+# mypy: disable-error-code="index,operator,no-untyped-def,arg-type,misc,call-overload,assignment"
+# (Warp compiles the kernel from its source; its types are not Python's.)
+
+from __future__ import annotations
+
+import numpy as np
+import warp as wp
+
+from synthstudio.core.camera import NEAR_M
+from synthstudio.core.labels import SELF_TOLERANCE_M
+from synthstudio.core.scene import F64, I32, U8, Bool, Scene
+from synthstudio.render import runtime
+from synthstudio.render.points import Blockers
+
+wp.set_module_options({"enable_backward": False, "fuse_fp": False})
+
+STEP = 2.0e-6
+"""A ray goes on this far behind a hit that does not count: a few float32 steps, metres a metre."""
+
+
+@wp.kernel
+def cast_kernel(
+    mesh: wp.uint64,
+    forward: wp.vec3,
+    points: wp.array[wp.vec3],
+    owner: wp.array[wp.int32],
+    bit: wp.array[wp.uint32],
+    instance: wp.array[wp.int32],
+    covers: wp.array[wp.uint32],
+    limits: wp.vec2,  # near, self tolerance
+    found: wp.array[wp.int32],
+    depth: wp.array[wp.float32],
+):
+    """Cast a ray from the origin to each point; write the first face that counts."""
+    i = wp.tid()
+    distance = wp.length(points[i])
+    direction = points[i] / distance
+    slope = wp.dot(direction, forward)
+    t = limits[0] / slope
+    while t < distance:
+        query = wp.mesh_query_ray(mesh, t * direction, direction, distance - t)
+        if not query.result:
+            return
+        t += query.t
+        z = t * slope
+        own = instance[query.face] == owner[i]
+        covered = own and (covers[query.face] & bit[i]) != wp.uint32(0)
+        limit = distance * slope - wp.where(own, limits[1], 0.0)
+        if z < limit and not covered:
+            found[i] = instance[query.face]
+            depth[i] = z
+            return
+        t += wp.static(STEP) * wp.max(t, 1.0)
+
+
+def nearest_blockers_by_rays(
+    scene: Scene,
+    points_m: F64,  # (Q, 3) world
+    owner: I32,  # (Q,) instance of the person each point belongs to
+    part: U8,  # (Q,) the body part each point lies on
+    wanted: Bool | None = None,  # (Q,) which to answer; None: all
+    *,
+    device: str = "cpu",
+    self_tolerance_m: float = SELF_TOLERANCE_M,
+) -> Blockers:
+    """Return what hides each point from the camera, as `points.nearest_blockers` does.
+
+    Everything is moved so that the camera is the origin, in float64, before it becomes float32.
+    """
+    runtime.init(device)
+    pose = scene.camera.world_to_camera
+    eye, forward = -pose[:3, :3].T @ pose[:3, 3], pose[2, :3]
+    rays = np.asarray(points_m, np.float64) - eye
+    asked = rays @ forward >= NEAR_M
+    if wanted is not None:
+        asked &= wanted
+    instance = np.zeros(len(rays), np.int32)
+    depth_m = np.full(len(rays), np.inf, np.float32)
+    if asked.any() and scene.surfaces:
+        found, depth = wp.zeros(int(asked.sum()), dtype=wp.int32, device=device), None
+        depth = wp.full(int(asked.sum()), np.inf, dtype=wp.float32, device=device)
+        vertices, faces, face_instance, face_covers = _gathered(scene, eye)
+        mesh = wp.Mesh(
+            points=wp.array(vertices, dtype=wp.vec3, device=device),
+            indices=wp.array(faces.ravel(), dtype=wp.int32, device=device),
+        )
+        bits = np.where(part < 32, np.uint32(1) << (part % 32).astype(np.uint32), np.uint32(0))
+        wp.launch(
+            cast_kernel,
+            dim=len(found),
+            inputs=[
+                mesh.id,
+                wp.vec3(*forward),
+                wp.array(rays[asked].astype(np.float32), dtype=wp.vec3, device=device),
+                wp.array(np.asarray(owner)[asked], dtype=wp.int32, device=device),
+                wp.array(bits[asked], dtype=wp.uint32, device=device),
+                wp.array(face_instance, dtype=wp.int32, device=device),
+                wp.array(face_covers, dtype=wp.uint32, device=device),
+                wp.vec2(NEAR_M, self_tolerance_m),
+            ],
+            outputs=[found, depth],
+            device=device,
+        )
+        instance[asked] = found.numpy()
+        depth_m[asked] = depth.numpy()
+    return Blockers(instance=instance, depth_m=depth_m)

@@ -1,0 +1,297 @@
+"""Shadows: a depth map seen from the sun, and how much of the sky each floor point loses.
+
+The contact map makes feet stand on the floor with no sun at all. Seen from below, what is
+above the floor is a height field h; a horizontal patch of it at height h takes the share
+h^2 / (pi (h^2 + r^2)^2) dA of the light of a floor point at distance r (its form factor). That is a
+convolution a height; its transform is (kh) K1(kh), so a few heights cost a few small FFTs.
+"""
+
+# mypy: disable-error-code="valid-type,no-any-return"
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import scipy.fft
+import scipy.special
+import warp as wp
+from numpy.typing import NDArray
+
+from synthstudio.core.scene import F32, F64, Bool, Light
+from synthstudio.core.spec import THING_BASE
+from synthstudio.render.pack import Packed, to_device
+from synthstudio.render.raster import rasterise_projected
+
+wp.set_module_options({"enable_backward": False, "fuse_fp": False})
+
+ROOM = (THING_BASE, THING_BASE + 1)
+"""The drawn floor and walls: they receive shadows and cast none (a lamp hangs inside)."""
+SUN_TEXELS = 1024
+CONTACT_TEXELS = 160
+_REACH_M = 8.0
+"""Casters farther than this from all people are left out where they would coarsen the map."""
+_MARGIN_M = 1.0
+_HEIGHTS_M = (0.02, 0.05, 0.12, 0.3, 0.7, 1.6)
+_FINEST_M = 0.015
+_LEG_M = 0.12
+_LEG_REACH_M = 0.35
+_FAINTEST = 0.012
+"""Contact shade below this share is dropped: the map ends without an edge."""
+
+
+@wp.struct
+class SunMap:
+    """Depth from the sun. A world point's texel is (dot(across, p) + x0, dot(up, p) + y0)."""
+
+    on: int
+    keys: wp.array2d[wp.uint64]
+    across: wp.vec3
+    up: wp.vec3
+    towards: wp.vec3
+    x0: float
+    y0: float
+    far: float  # depth = far - dot(towards, p), metres
+    texel_m: float
+    size: int
+
+
+@wp.struct
+class ContactMap:
+    """Share of the sky's light that the floor loses, bilinear; 0 outside."""
+
+    loss: wp.array2d[wp.float32]
+    x0: float
+    y0: float
+    per_m: float
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Casters:
+    """What throws shadows: which vertices, and where they are near people, world metres."""
+
+    throws: Bool  # (V,)
+    vertices: F32  # (3, N) clipped to the neighbourhood of people, for fitting
+    box_m: F64  # (2, 3)
+
+
+def casters(packed: Packed) -> Casters | None:
+    """Return what throws shadows in a scene, or None when nothing does."""
+    throws = np.array([s.instance not in ROOM for s in packed.surfaces], dtype=bool)
+    if not throws.any():
+        return None
+    # Transposed, because least and greatest of long rows are many times faster.
+    vertices = np.ascontiguousarray(packed.host_world_m.T)
+    every = np.repeat(throws, np.diff(packed.vertex_start))
+    if not throws.all():
+        vertices = vertices[:, every]
+    people = sum(len(person.surfaces) for person in packed.scene.people)
+    centre = packed.host_world_m[: packed.vertex_start[people]].T if people else vertices
+    near = np.stack([centre.min(axis=1) - _REACH_M, centre.max(axis=1) + _REACH_M])
+    box = np.stack([vertices.min(axis=1), vertices.max(axis=1)])
+    if (box[0] < near[0]).any() or (box[1] > near[1]).any():
+        vertices = np.clip(vertices, near[0][:, None], near[1][:, None])
+        box = np.clip(box, near[0], near[1])
+    return Casters(throws=every, vertices=vertices, box_m=box.astype(np.float64))
+
+
+def floor_reach(thrown: Casters, contact: ContactMap, light: Light) -> F64:
+    """Return (4, 3): the corners of a rectangle of floor outside which no shadow falls."""
+    low, high = thrown.box_m[0].copy(), thrown.box_m[1].copy()
+    start = np.array([contact.x0, contact.y0])
+    corners = [-start / contact.per_m, (contact.size - start) / contact.per_m]
+    if light.sun_direction[2] > 0.02:
+        slide = np.asarray(light.sun_direction)[:2] / light.sun_direction[2]
+        for z in (low[2], high[2]):
+            corners += [low[:2] - slide * z, high[:2] - slide * z]
+    points = np.array(corners)
+    (x0, y0), (x1, y1) = points.min(axis=0), points.max(axis=0)
+    return np.array([(x0, y0, 0.0), (x1, y0, 0.0), (x1, y1, 0.0), (x0, y1, 0.0)])
+
+
+def sun_map(packed: Packed, thrown: Casters | None, light: Light) -> SunMap:
+    """Return the depth map from the sun; off when the sun is down, black or lights nothing."""
+    out = SunMap()
+    out.keys = wp.zeros((1, 1), dtype=wp.uint64, device=packed.device)
+    if thrown is None or light.sun_direction[2] <= 0.02 or not np.any(light.sun_rgb > 0.0):
+        return out
+    towards = np.asarray(light.sun_direction, np.float64)
+    side = np.cross([0.0, 0.0, 1.0] if abs(towards[2]) < 0.99 else [0.0, 1.0, 0.0], towards)
+    side /= np.linalg.norm(side)
+    axes = np.stack([side, np.cross(towards, side), towards])
+    seen = axes[:2].astype(np.float32) @ thrown.vertices
+    low, high = seen.min(axis=1).astype(np.float64), seen.max(axis=1).astype(np.float64)
+    texel = max(float((high - low).max()) / (SUN_TEXELS - 8), 1e-4)
+    start = (low + high) / 2 / texel - SUN_TEXELS / 2
+    far = float((packed.host_world_m @ axes[2].astype(np.float32)).max()) + 1.0
+    out.on, out.size, out.texel_m, out.far = 1, SUN_TEXELS, texel, far
+    out.across, out.up = wp.vec3(*(axes[0] / texel)), wp.vec3(*(axes[1] / texel))
+    out.towards = wp.vec3(*axes[2])
+    out.x0, out.y0 = float(-start[0]), float(-start[1])
+    matrix = np.stack([axes[0] / texel, axes[1] / texel, -axes[2]])
+    out.keys = _depth(packed, thrown, matrix, np.array([-start[0], -start[1], far]), SUN_TEXELS)
+    return out
+
+
+def contact_map(packed: Packed, thrown: Casters | None) -> ContactMap:
+    """Return how much of the sky's light the floor z = 0 loses to what stands on it."""
+    out = ContactMap()
+    if thrown is None:
+        out.loss = wp.zeros((1, 1), dtype=wp.float32, device=packed.device)
+        return out
+    low, high = thrown.box_m[0, :2] - _MARGIN_M, thrown.box_m[1, :2] + _MARGIN_M
+    texel = _ladder(float((high - low).max()) / CONTACT_TEXELS)
+    start = (low + high) / 2 / texel - CONTACT_TEXELS / 2
+    lift = 1.0 - min(0.0, float(thrown.box_m[0, 2]))
+    matrix = np.diag([1 / texel, 1 / texel, 1.0])
+    offset = np.array([-start[0], -start[1], lift])
+    keys = _depth(packed, thrown, matrix, offset, CONTACT_TEXELS).numpy()
+    height = (keys >> np.uint64(32)).astype(np.uint32).view(np.float32) - np.float32(lift)
+    out.loss = to_device(_loss(height, texel), wp.float32, packed.device)
+    out.x0, out.y0 = float(-start[0]), float(-start[1])
+    out.per_m, out.size = 1.0 / texel, CONTACT_TEXELS
+    return out
+
+
+def _depth(
+    packed: Packed, thrown: Casters, matrix: F64, offset: F64, size: int
+) -> wp.array2d[wp.uint64]:
+    """Return keys (size, size) of the casters under texels, depth = matrix p + offset."""
+    count = len(packed.host_world_m)
+    points = wp.empty(count, dtype=wp.vec3, device=packed.device)
+    snapped = wp.empty(count, dtype=wp.vec2i, device=packed.device)
+    wp.launch(
+        _cast,
+        dim=count,
+        inputs=[
+            packed.world_m,
+            to_device(thrown.throws, wp.bool, packed.device),
+            wp.mat33(*matrix.ravel().tolist()),
+            wp.vec3(*offset.tolist()),
+        ],
+        outputs=[points, snapped],
+        device=packed.device,
+    )
+    buffer = rasterise_projected(
+        packed, points=points, snapped=snapped, width_px=size, height_px=size
+    )
+    return buffer.keys
+
+
+def _ladder(texel_m: float) -> float:
+    """Round a texel up to one of few sizes, so that their kernels are built once."""
+    steps = max(0, math.ceil(2 * math.log2(max(texel_m, _FINEST_M) / _FINEST_M)))
+    return _FINEST_M * 2 ** (steps / 2)
+
+
+def _loss(height: F32, texel_m: float) -> F32:
+    """Return the share of sky light (n, n) lost below a height field (n, n); inf is open sky."""
+    n = len(height)
+    rung = np.log(np.clip(height, _HEIGHTS_M[0], _HEIGHTS_M[-1]))
+    rungs = np.log(np.array(_HEIGHTS_M))
+    masks = np.empty((len(_HEIGHTS_M) + 1, n, n), np.float32)
+    for k in range(len(_HEIGHTS_M)):
+        pulse = np.zeros(len(_HEIGHTS_M))
+        pulse[k] = 1.0
+        masks[k] = np.interp(rung, rungs, pulse)
+    masks[:-1] *= np.isfinite(height)
+    # What reaches the floor is taken for a leg: its sides hide the sky round about, too.
+    masks[-1] = masks[0] + masks[1] + masks[2]
+    masks[-1] *= height > -0.05
+    spectra = scipy.fft.rfft2(masks) * _kernels(n, texel_m)
+    flat, legs = scipy.fft.irfft2(np.stack([spectra[:-1].sum(axis=0), spectra[-1]]), s=(n, n))
+    open_sky = (1.0 - np.clip(flat, 0.0, 0.97)) * (1.0 - np.clip(legs, 0.0, 0.4))
+    loss = (1.0 - open_sky - _FAINTEST) / (1.0 - _FAINTEST) * _window(n)
+    return np.ascontiguousarray(np.maximum(loss, 0.0), dtype=np.float32)
+
+
+@lru_cache(maxsize=8)
+def _kernels(n: int, texel_m: float) -> NDArray[np.float32]:
+    """Return transforms (heights + 1, n, n // 2 + 1) of the form factors and of a leg's side."""
+    across = np.fft.rfftfreq(n, texel_m) * 2 * math.pi
+    k = np.hypot(np.fft.fftfreq(n, texel_m)[:, None] * 2 * math.pi, across[None, :])
+    out = np.empty((len(_HEIGHTS_M) + 1, *k.shape), np.float32)
+    for place, height in enumerate(_HEIGHTS_M):
+        kh = np.maximum(k * height, 1e-6)
+        out[place] = kh * scipy.special.k1(kh)
+    # A pole of width w fills w / (2 pi r) of the light from the side: a transform of 1 / r, with
+    # an exponential end.
+    out[-1] = 1.0 / (_LEG_M * np.sqrt(k * k + 1.0 / _LEG_REACH_M**2))
+    return out
+
+
+@lru_cache(maxsize=2)
+def _window(n: int) -> F32:
+    """Return (n, n): 1 inside, smoothly 0 over the last eighth towards the border."""
+    edge = np.minimum(np.arange(n), np.arange(n)[::-1]) / (n / 8)
+    ramp = np.clip(edge, 0.0, 1.0)
+    ramp = ramp * ramp * (3 - 2 * ramp)
+    return (ramp[:, None] * ramp[None, :]).astype(np.float32)
+
+
+@wp.kernel
+def _cast(
+    world: wp.array[wp.vec3],
+    throws: wp.array[wp.bool],
+    matrix: wp.mat33,
+    offset: wp.vec3,
+    points: wp.array[wp.vec3],
+    snapped: wp.array[wp.vec2i],
+):
+    # What throws no shadow goes to one point far outside: a triangle without area.
+    i = wp.tid()
+    place = matrix * world[i] + offset
+    if not throws[i]:
+        place = wp.vec3(-65536.0, -65536.0, 1.0)
+    x = wp.clamp(place[0], -65536.0, 65536.0)
+    y = wp.clamp(place[1], -65536.0, 65536.0)
+    points[i] = place
+    snapped[i] = wp.vec2i(int(wp.floor(x * 256.0 + 0.5)), int(wp.floor(y * 256.0 + 0.5)))
+
+
+@wp.func
+def depth_at(key: wp.uint64) -> float:
+    """Return the depth that a key holds; inf where nothing is."""
+    return wp.cast(wp.uint32(key >> wp.uint64(32)), wp.float32)
+
+
+@wp.func
+def sunlight(m: SunMap, p: wp.vec3) -> float:
+    """Return the share 0..1 of the sun that reaches world point `p`; 1 outside the map.
+
+    Percentage-closer filtering with a tent two texels wide: nine comparisons, weighted.
+    """
+    if m.on == 0:
+        return 1.0
+    x = wp.dot(m.across, p) + m.x0 - 0.5
+    y = wp.dot(m.up, p) + m.y0 - 0.5
+    ix, iy = int(wp.floor(x + 0.5)), int(wp.floor(y + 0.5))
+    if ix < 1 or iy < 1 or ix >= m.size - 1 or iy >= m.size - 1:
+        return 1.0
+    depth = m.far - wp.dot(m.towards, p)
+    fx, fy = x - float(ix), y - float(iy)
+    wx = wp.vec3(0.25 - 0.5 * fx, 0.5, 0.25 + 0.5 * fx)
+    wy = wp.vec3(0.25 - 0.5 * fy, 0.5, 0.25 + 0.5 * fy)
+    lit = float(0.0)
+    for j in range(3):
+        for i in range(3):
+            if depth_at(m.keys[iy + j - 1, ix + i - 1]) >= depth:
+                lit += wx[i] * wy[j]
+    return lit
+
+
+@wp.func
+def sky_loss(m: ContactMap, x_m: float, y_m: float) -> float:
+    """Return the share of the sky's light that the floor loses at (x_m, y_m)."""
+    x, y = x_m * m.per_m + m.x0 - 0.5, y_m * m.per_m + m.y0 - 0.5
+    fx, fy = wp.floor(x), wp.floor(y)
+    ix, iy = int(fx), int(fy)
+    if ix < 0 or iy < 0 or ix >= m.size - 1 or iy >= m.size - 1:
+        return 0.0
+    u, v = x - fx, y - fy
+    top = m.loss[iy, ix] * (1.0 - u) + m.loss[iy, ix + 1] * u
+    low = m.loss[iy + 1, ix] * (1.0 - u) + m.loss[iy + 1, ix + 1] * u
+    return top * (1.0 - v) + low * v

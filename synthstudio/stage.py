@@ -1,0 +1,232 @@
+"""What one process holds to make frames: the body, opened assets, a device.
+
+`prepare` reads a recipe's assets once; its `Settings` travel to workers; each opens a `Stage`.
+The stage is also what a draw asks when a choice needs geometry (`core.solve.Solve`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from synthstudio.body import anny, poses, wardrobe
+from synthstudio.core import hulls
+from synthstudio.core.catalogue import Catalogue
+from synthstudio.core.errors import DeviceError, explain
+from synthstudio.core.images import read_rgb, read_rgba
+from synthstudio.core.radiance import read_hdr
+from synthstudio.core.scene import F64, U8, Surface
+from synthstudio.core.skeleton import skeleton
+from synthstudio.core.spec import (
+    PERSON_BASE,
+    THING_BASE,
+    AssetRef,
+    PersonSpec,
+    ThingSpec,
+    to_json,
+)
+from synthstudio.dataset.manifest import (
+    FRAMES_PER_SHARD,
+    AssetRow,
+    Identity,
+    machine_kind,
+    package_versions,
+)
+from synthstudio.dataset.reader import Dataset
+from synthstudio.props import meshes, procedural
+from synthstudio.props.assets import AssetTable, scan_images, scan_meshes
+from synthstudio.recipe.load import dump, parse
+from synthstudio.recipe.model import Recipe
+from synthstudio.render import runtime
+
+FIRST_THING = THING_BASE + 2
+"""1,000 is a room's floor and 1,001 its walls; the things of a FrameSpec follow."""
+RENDERERS = ("raster", "pyrender")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a process needs to open a stage; it travels to workers. `device` is resolved."""
+
+    recipe: Recipe
+    catalogue: Catalogue
+    assets: AssetTable
+    device: str
+    renderer: str
+
+
+def prepare(
+    recipe: Recipe, *, assets: Path, device: str = "auto", renderer: str = "raster"
+) -> Settings:
+    """Read and check every asset that the recipe names, below the folder `assets`.
+
+    Raises AssetError for the first file that cannot be used, DeviceError for a device or
+    renderer that is not there.
+    """
+    if renderer not in RENDERERS:
+        known = " or ".join(RENDERERS)
+        raise DeviceError(
+            explain("unknown renderer", where="renderer", expected=known, got=renderer)
+        )
+    folders = recipe.folders
+
+    def images(use: str, kind: Any) -> Any:
+        return scan_images(assets, folders[use], kind=kind) if use in folders else ()
+
+    catalogue = Catalogue(
+        poses=poses.library(),
+        limits_rad=dict(poses.LIMITS_RAD),
+        garments=wardrobe.garments(),
+        things=procedural.kinds(),
+        backgrounds=images("backgrounds", "background"),
+        hdris=images("hdris", "hdri"),
+        cutouts=images("cutouts", "cutout"),
+        meshes=scan_meshes(assets, folders["meshes"]) if "meshes" in folders else (),
+    )
+    return Settings(
+        recipe=recipe,
+        catalogue=catalogue,
+        assets=AssetTable(root=assets),
+        device=runtime.resolve_device(device),  # type: ignore[arg-type]
+        renderer=renderer,
+    )
+
+
+def prepare_caches(settings: Settings) -> None:
+    """Build what workers would otherwise build at once: Anny's cache and Warp's kernels."""
+    anny.load(settings.recipe.skeleton)
+    runtime.compile_all(settings.device)
+
+
+def identity_of(settings: Settings, frames_per_shard: int = FRAMES_PER_SHARD) -> Identity:
+    """Return what `dataset.json` says of a run with these settings."""
+    recipe, catalogue = settings.recipe, settings.catalogue
+    written = dump(recipe)
+    del written["frames"]  # may grow; Identity.frames holds it
+    pictures = (*catalogue.backgrounds, *catalogue.hdris, *catalogue.cutouts)
+    ledger = [
+        AssetRow(
+            sha256=a.asset.sha256,
+            name=a.asset.name,
+            licence=a.licence,
+            source=a.source,
+            category=a.category,
+        )
+        for a in pictures
+    ]
+    ledger += [AssetRow(sha256=m.asset.sha256, name=m.asset.name) for m in catalogue.meshes]
+    return Identity(
+        recipe=written,
+        assets=tuple(sorted(ledger, key=lambda row: row.name)),
+        seed=recipe.seed,
+        skeleton=recipe.skeleton,
+        frames=recipe.frames,
+        frames_per_shard=frames_per_shard,
+        versions=package_versions(),
+        machine={
+            **machine_kind(runtime.device_model(settings.device)),
+            "renderer": settings.renderer,
+        },
+    )
+
+
+def settings_of(dataset: Dataset, *, assets: Path | None = None, device: str = "auto") -> Settings:
+    """Return the settings that a data set was made with, to make its frames again.
+
+    `assets` is where its asset folders are now; by default where they were, as run.log says.
+    """
+    identity = dataset.identity
+    recipe = parse(
+        {**identity.recipe, "frames": identity.frames}, str(dataset.folder / "dataset.json")
+    )
+    root = assets or asset_root(dataset.folder)
+    renderer = identity.machine.get("renderer", "raster")
+    return prepare(recipe, assets=root, device=device, renderer=renderer)
+
+
+def asset_root(folder: Path) -> Path:
+    """Return the asset root that the last run into this folder used, or the folder itself."""
+    root = folder
+    log = folder / "run.log"
+    lines = log.read_text("utf-8", "replace").splitlines() if log.is_file() else []
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue  # a line that a kill cut short
+        if isinstance(entry, dict) and entry.get("event") == "assets":
+            root = Path(str(entry.get("root")))
+    return root
+
+
+class Stage:
+    """What one process holds to make frames. It is the `core.solve.Solve` of a draw."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Load the body and start the device; caches fill as frames need them."""
+        cv2.setNumThreads(1)
+        runtime.init(settings.device)
+        self.settings = settings
+        self.skeleton = skeleton(settings.recipe.skeleton)
+        self.body = anny.load(self.skeleton.name)
+        self.photo = self._opened(read_rgb, 32)
+        self.cutout = self._opened(read_rgba, 64)
+        self.panorama = self._opened(read_hdr, 4)
+        self.mesh = self._opened(meshes.load_mesh, 16)
+        self._outlines = functools.lru_cache(512)(self._outlines_of)
+        self._asked: dict[str, PersonSpec | ThingSpec] = {}
+
+    def _opened(self, read: Callable[[Path], Any], keep: int) -> Callable[[AssetRef], Any]:
+        return functools.lru_cache(keep)(lambda ref: read(self.settings.assets.resolve(ref)))
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Return what a draw may choose from."""
+        return self.settings.catalogue
+
+    def drop_m(self, person: PersonSpec) -> float:
+        """Return the z_m that puts the person's lowest drawn vertex on the floor."""
+        return self.body.drop_m(person)
+
+    def joints_m(self, person: PersonSpec) -> F64:
+        """Return (J, 3) world joints of the person where its spec puts it."""
+        return self.body.joints_m(person)
+
+    def box_m(self, item: PersonSpec | ThingSpec) -> F64:
+        """Return (2, 3): the item's least and greatest corner."""
+        return self.outlines(item).box_m
+
+    def gap_m(self, a: PersonSpec | ThingSpec, b: PersonSpec | ThingSpec) -> float:
+        """Return how far two items stand apart; negative if their outlines meet."""
+        return hulls.gap_m(self.outlines(a), self.outlines(b))
+
+    def outlines(self, item: PersonSpec | ThingSpec) -> hulls.Hulls:
+        """Return the item's outlines in the world; where it stands costs nothing new."""
+        x, y, z = item.position_m
+        at_origin = dataclasses.replace(item, position_m=(0.0, 0.0, z))
+        key = to_json(at_origin)
+        self._asked = {key: at_origin}
+        return self._outlines(key).moved(x, y)
+
+    def _outlines_of(self, key: str) -> hulls.Hulls:
+        item = self._asked[key]
+        if isinstance(item, PersonSpec):
+            return hulls.hulls(self.body.posed(item, instance=PERSON_BASE).surfaces)
+        return hulls.hulls(self.thing(item, instance=FIRST_THING, first_texture=0)[0])
+
+    def thing(
+        self, spec: ThingSpec, *, instance: int, first_texture: int
+    ) -> tuple[tuple[Surface, ...], tuple[U8, ...]]:
+        """Return a thing's surfaces in the world and the textures they bring."""
+        if spec.asset is None:
+            return procedural.build(spec, instance=instance), ()
+        data = self.mesh(spec.asset)
+        surfaces = meshes.mesh_surfaces(spec, data, instance=instance, texture_offset=first_texture)
+        return surfaces, () if data.texture is None else (data.texture,)

@@ -1,0 +1,114 @@
+"""A whole run as its own process, so that it can be killed: driver.py OUT JSON-OPTIONS.
+
+Options: frames, workers, part, resume, seed; `kill`: {"at": event, "nth": n, "who": "self" or
+"group" or "parent"} sends SIGKILL when the event is heard for the nth time; `kill_shard`
+limits the events of workers to one shard.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fake_frames
+
+from synthstudio.core.errors import SynthStudioError
+from synthstudio.dataset.shards import OnEvent, StagedShard, no_event, write_shard
+from synthstudio.dataset.writer import open_or_create
+from synthstudio.engines import local
+
+
+@dataclass
+class Killer:
+    at: str = ""
+    nth: int = 1
+    who: str = "self"
+    group: int = 0
+    parent: int = 0
+    heard: int = 0
+
+    def __call__(self, name: str) -> None:
+        if name != self.at:
+            return
+        self.heard += 1
+        if self.heard == self.nth:
+            if self.who == "group":
+                os.killpg(self.group, signal.SIGKILL)
+            os.kill(self.parent if self.who == "parent" else os.getpid(), signal.SIGKILL)
+            time.sleep(30)
+
+
+@dataclass(frozen=True)
+class Job:
+    folder: Path
+    shard: int
+    indices: range
+    seed: int
+    pause_s: float
+    on_event: OnEvent
+
+    def __str__(self) -> str:
+        return f"shard {self.shard}"
+
+
+def context() -> str:
+    return os.environ["OMP_NUM_THREADS"]
+
+
+def work(threads: str, job: Job, report: local.Report) -> StagedShard:
+    assert threads == "1"
+
+    def frames():  # type: ignore[no-untyped-def]
+        for index in job.indices:
+            time.sleep(job.pause_s)
+            yield fake_frames.frame(index, seed=job.seed)
+            report(1)
+
+    return write_shard(job.folder, job.shard, frames(), on_event=job.on_event)
+
+
+def generate(out: Path, options: dict[str, Any]) -> None:
+    killer = Killer(**options.get("kill", {}), group=os.getpgrp(), parent=os.getpid())
+    seed = options.get("seed", 1)
+    identity = fake_frames.identity(frames=options.get("frames", 10), seed=seed)
+    part = options.get("part")
+    with open_or_create(
+        out,
+        identity,
+        resume=options.get("resume", False),
+        part=None if part is None else (part[0], part[1]),
+        on_event=killer,
+    ) as session:
+        pause = options.get("pause_s", 0.0)
+        jobs = (
+            Job(
+                out,
+                shard,
+                session.identity.frames_of(shard),
+                seed,
+                pause,
+                killer if shard == options.get("kill_shard", shard) else no_event,
+            )
+            for shard in session.todo
+        )
+        local.run(
+            work,
+            jobs,
+            workers=options.get("workers", 1),
+            initializer=context,
+            on_done=session.publish,
+        )
+        session.finish()
+
+
+if __name__ == "__main__":
+    try:
+        generate(Path(sys.argv[1]), json.loads(sys.argv[2]))
+    except SynthStudioError as error:
+        sys.exit(f"{type(error).__name__}: {error}")

@@ -1,0 +1,196 @@
+"""Reading: lazy, in order, and trusting nothing that is stored."""
+
+import json
+import tracemalloc
+from pathlib import Path
+
+import fake_frames
+import pyarrow.parquet as pq
+import pytest
+
+from synthstudio.core.errors import DatasetError
+from synthstudio.core.spec import to_json
+from synthstudio.dataset import rows, shards
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.shards import FailedFrame, write_shard
+from synthstudio.dataset.writer import open_or_create
+
+
+def _make(out: Path, frames: int, *, finish: bool = True, skip: int = -1) -> Path:
+    with open_or_create(out, fake_frames.identity(frames=frames)) as session:
+        for shard in session.todo if finish else session.todo[:-1]:
+            made = (
+                FailedFrame(index=i, error="GeometryError") if i == skip else fake_frames.frame(i)
+                for i in session.identity.frames_of(shard)
+            )
+            session.publish(write_shard(out, shard, made))
+        if finish:
+            session.finish()
+    return out
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _make(tmp_path_factory.mktemp("read") / "set", 10)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    return _make(tmp_path / "set", 6)
+
+
+def test_what_was_written_is_read(stored: Path) -> None:
+    data = Dataset(stored)
+    made = [fake_frames.frame(i) for i in range(10)]
+    assert data.finished and data.part is None and data.frames == 10 and data.people == 9
+    assert list(data.iter_frames()) == [
+        rows.frame_row(f, f"images/{f.spec.index:06d}.jpg") for f in made
+    ]
+    assert list(data.iter_instances()) == [r for f in made for r in rows.instance_rows(f)]
+    for index in (9, 0, 5):
+        assert data.spec(index) == made[index].spec
+        assert data.image_path(index).read_bytes() == made[index].jpeg
+        assert data.layer_path(index, "depth").read_bytes() == made[index].layers["depth"]
+        assert data.instances(index) == rows.instance_rows(made[index])
+    assert list(data.verify()) == []
+
+
+def test_columns_are_read_alone(stored: Path) -> None:
+    assert list(Dataset(stored).iter_frames(["index"])) == [{"index": i} for i in range(10)]
+    with pytest.raises(DatasetError, match=r"no such column of frames.*nonsense"):
+        list(Dataset(stored).iter_frames(["nonsense"]))
+
+
+def test_frames_and_layers_that_are_not_there(stored: Path, tmp_path: Path) -> None:
+    data = Dataset(stored)
+    for index in (-1, 10):
+        with pytest.raises(DatasetError, match=r"does not hold this frame.*0 to 9"):
+            data.frame(index)
+    for layer in ("normal", "../../../00000/images", "../../images"):
+        with pytest.raises(DatasetError, match="not stored"):
+            data.layer_path(0, layer)
+    skipped = Dataset(_make(tmp_path / "skipped", 3, skip=1))
+    assert skipped.failed == (FailedFrame(index=1, error="GeometryError"),)
+    assert skipped.frames == 2 and skipped.frame(2)["index"] == 2
+    with pytest.raises(DatasetError, match=r"skipped.*GeometryError"):
+        skipped.frame(1)
+
+
+def test_an_unfinished_set_is_read_only_when_asked(tmp_path: Path) -> None:
+    out = _make(tmp_path / "set", 10, finish=False)
+    with pytest.raises(DatasetError, match=r"unfinished.*--resume"):
+        Dataset(out)
+    data = Dataset(out, allow_unfinished=True)
+    assert not data.finished and data.frames == 8 and len(list(data.iter_frames())) == 8
+    with pytest.raises(DatasetError, match="does not hold this frame"):
+        data.frame(9)
+
+
+def test_no_data_set(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(DatasetError, match="this is no data set"):
+            Dataset(path)
+
+
+@pytest.mark.parametrize("data", [b"", b"PAR1", b"PAR1" * 100])
+@pytest.mark.parametrize("name", ["frames.parquet", "instances.parquet"])
+def test_damaged_tables_are_one_message(own: Path, name: str, data: bytes) -> None:
+    (own / "shards" / "00001" / name).write_bytes(data)
+    read = Dataset(own)
+    with pytest.raises(DatasetError, match=f"{name}.*damaged"):
+        list(read.iter_frames())
+        list(read.iter_instances())
+    assert any(name in line for line in read.verify())
+
+
+def test_a_table_of_other_columns_is_one_message(own: Path) -> None:
+    path = own / "shards" / "00000" / "frames.parquet"
+    pq.write_table(pq.read_table(path).drop_columns(["seed"]), path)
+    with pytest.raises(DatasetError, match="this version's columns"):
+        Dataset(own).frame(0)
+
+
+def _rewrite(out: Path, column: str, value: str) -> None:
+    path = out / "shards" / "00000" / "frames.parquet"
+    stored = [{**row, column: value} for row in pq.read_table(path).to_pylist()]
+    rows.write_parquet(path, rows.FRAME_SCHEMA, stored)
+
+
+@pytest.mark.parametrize(
+    "name", ["../../../etc/passwd", "/etc/passwd", "images/../x.jpg", "images/1.jpg", ""]
+)
+def test_image_names_cannot_lead_outside(own: Path, name: str) -> None:
+    _rewrite(own, "file_name", name)
+    with pytest.raises(DatasetError, match=r"file_name as images/000000\.jpg"):
+        Dataset(own).image_path(0)
+
+
+def test_links_cannot_lead_outside(own: Path, tmp_path: Path) -> None:
+    image = own / "shards" / "00000" / "images" / "000000.jpg"
+    image.rename(tmp_path / "outside.jpg")
+    image.symlink_to(tmp_path / "outside.jpg")
+    with pytest.raises(DatasetError, match="inside the data set"):
+        Dataset(own).image_path(0)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"seed": "x"}'])
+def test_a_damaged_spec_is_one_message(own: Path, text: str) -> None:
+    _rewrite(own, "spec", text)
+    with pytest.raises(DatasetError, match="frame 0"):
+        Dataset(own).spec(0)
+
+
+def test_spec_text_is_canonical(stored: Path) -> None:
+    data = Dataset(stored)
+    assert data.frame(4)["spec"] == to_json(data.spec(4))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("shards", None, "shards as a list"),
+        ("shards", [{}], "a row for each shard"),
+        ("shards", ["x"], "a row for each shard"),
+        ("part", "1/3", "part as"),
+    ],
+)
+def test_a_damaged_index_is_one_message(own: Path, key: str, value: object, message: str) -> None:
+    path = own / "index.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    with pytest.raises(DatasetError, match=message):
+        data = Dataset(own)
+        _ = data.entries, data.part
+
+
+def test_an_index_cannot_lead_outside_or_name_other_shards(own: Path) -> None:
+    path = own / "index.json"
+    text = path.read_text()
+    path.write_text(text.replace("shards/00001", "../elsewhere"))
+    with pytest.raises(DatasetError, match="path shards/00001"):
+        _ = Dataset(own).entries
+    path.write_text(text.replace('"people": 3', '"people": 4'))
+    with pytest.raises(DatasetError, match="damaged"):
+        _ = Dataset(own).entries
+    path.write_text("{")
+    with pytest.raises(DatasetError, match="damaged"):
+        _ = Dataset(own).entries
+
+
+def test_memory_does_not_grow_with_the_set(tmp_path: Path) -> None:
+    peaks = []
+    for count in (8, 64):
+        data = Dataset(_make(tmp_path / str(count), count))
+        list(data.iter_frames(["index"]))  # the table of shards is read once
+        tracemalloc.start()
+        for row in data.iter_frames():
+            del row
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0], peaks
+
+
+def test_shard_names() -> None:
+    good = ["00000", "00012", "99999", "100000"]
+    bad = ["0", "000000", ".tmp-shard-00000-ab", "0000a", "012345", ""]
+    assert all(shards.is_shard_name(name) for name in good)
+    assert not any(shards.is_shard_name(name) for name in bad)

@@ -1,0 +1,91 @@
+"""Jobs for test_local.py: what worker processes import."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from synthstudio.core.errors import GeometryError
+from synthstudio.engines.local import Report, run
+
+
+@dataclass(frozen=True)
+class Task:
+    number: int
+    what: str = "square"
+    folder: str = ""
+
+    def __str__(self) -> str:
+        return f"task {self.number}"
+
+
+class Unpicklable:
+    def __reduce__(self) -> Any:
+        raise TypeError("this cannot travel")
+
+
+def context(start: int) -> dict[str, Any]:
+    return {"start": start, "pid": os.getpid(), "calls": 0}
+
+
+def bad_context() -> None:
+    raise GeometryError("the meshes are not there")
+
+
+def dead_context() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def work(ctx: dict[str, Any], task: Task, report: Report) -> Any:
+    ctx["calls"] += 1
+    report(2)
+    return ACTS[task.what](ctx, task)
+
+
+def _pid(ctx: dict[str, Any], task: Task) -> Any:
+    Path(task.folder, str(os.getpid())).touch()
+    time.sleep(60)
+
+
+def _raise(error: BaseException) -> Any:
+    raise error
+
+
+ACTS = {
+    "square": lambda ctx, task: (task.number, ctx["start"] + task.number**2),
+    "facts": lambda ctx, task: (ctx["pid"], ctx["calls"], dict(os.environ)),
+    "own error": lambda ctx, task: _raise(GeometryError("frame 7: too large.")),
+    "other error": lambda ctx, task: _raise(EOFError("short file")),
+    "exit": lambda ctx, task: os._exit(3),
+    "kill": lambda ctx, task: os.kill(os.getpid(), signal.SIGKILL),
+    "unpicklable": lambda ctx, task: Unpicklable(),
+    "hang": _pid,
+    "big": lambda ctx, task: bytes(3_000_000),
+}
+
+
+def hang(folder: str, workers: int) -> None:
+    """Run jobs that say their pid in `folder` and never end."""
+    tasks = [Task(number=i, what="hang", folder=folder) for i in range(workers)]
+    try:
+        run(
+            work,
+            tasks,
+            workers=workers,
+            initializer=context,
+            initargs=(0,),
+            on_done=print,
+        )
+    except KeyboardInterrupt:
+        Path(folder, "interrupted").touch()
+        raise
+
+
+if __name__ == "__main__":
+    import sys
+
+    hang(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,234 @@
+"""People of round-ended sticks, flat in depth, whose evidence needs no renderer.
+
+Masks are decided analytically at pixel centres and blockers at the points' own places, so that
+labels made of them are what a renderer would give for such bodies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from synthstudio.core.camera import Camera
+from synthstudio.core.frame import Frame
+from synthstudio.core.labels import FrameLabels
+from synthstudio.core.rng import stream
+from synthstudio.core.scene import CutoutLayer, JointPatches, PosedPerson
+from synthstudio.core.skeleton import Skeleton, skeleton
+from synthstudio.core.spec import (
+    FrameSpec,
+    LensSpec,
+    LightSpec,
+    Look,
+    PersonSpec,
+    Phenotype,
+    PlainBackdrop,
+    PoseSpec,
+)
+from synthstudio.label.frame import PersonEvidence, label_frame
+from synthstudio.label.visibility import patch_query
+
+# Metres from the floor under the body: x to the person's left, z up.
+_PLACES = {
+    "nose": (0, 1.55), "eye": (0.03, 1.6), "ear": (0.07, 1.58), "shoulder": (0.19, 1.4),
+    "elbow": (0.3, 1.13), "wrist": (0.33, 0.88), "hip": (0.1, 0.92), "knee": (0.12, 0.5),
+    "ankle": (0.12, 0.09), "big_toe": (0.16, 0.02), "small_toe": (0.2, 0.03), "heel": (0.11, 0.04),
+}  # fmt: skip
+_LIMB_M = 0.075
+_N = 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """An upright rectangle at one depth, edges in continuous pixels: a thing."""
+
+    instance: int
+    depth_m: float
+    box_px: tuple[float, float, float, float]  # x0, y0, x1, y1
+    kind: str = "panel"
+
+
+def make_camera(width: int = 320, height: int = 240, **changes: object) -> Camera:
+    values: dict[str, object] = {
+        "width_px": width, "height_px": height, "focal_px": 1.1 * height,
+        "position_m": (0.0, -4.0, 1.0), "yaw_rad": 0.0, "pitch_rad": 0.0,
+    }  # fmt: skip
+    return Camera(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def make_posed(
+    bones: Skeleton, *, instance: int, x_m: float = 0.0, y_m: float = 0.0, sway: float = 0.0
+) -> PosedPerson:
+    """Stand a person at (x_m, y_m) facing -y; its arms and knees `sway` to its left, metres."""
+    joints = np.array([_joint(name, sway) for name in bones.joints])
+    joints = joints + np.array([x_m, y_m, 0.0])
+    k = np.arange(_N) + 0.5
+    polar, turn = np.arccos(1 - 2 * k / _N), np.pi * (1 + 5**0.5) * k
+    ball = np.stack(
+        [np.cos(turn) * np.sin(polar), np.sin(turn) * np.sin(polar), np.cos(polar)], axis=1
+    )
+    count = len(joints)
+    return PosedPerson(
+        instance=instance,
+        surfaces=(),
+        joints_m=joints,
+        patches=JointPatches(
+            points_m=joints[:, None] + 0.04 * ball,
+            normals=np.broadcast_to(ball, (count, _N, 3)).copy(),
+            weights=np.full((count, _N), 1 / _N),
+            part=np.zeros((count, _N), np.uint8),
+        ),
+        stature_m=1.72,
+    )
+
+
+def _joint(name: str, sway: float) -> tuple[float, float, float]:
+    side = 1.0 if name.startswith("left_") else -1.0 if name.startswith("right_") else 0.0
+    kind = name.removeprefix("left_").removeprefix("right_")
+    x, z = _PLACES[kind]
+    moves = {"elbow": 0.4, "wrist": 1.0, "knee": 0.3, "ankle": 0.2}
+    return side * x + sway * moves.get(kind, 0.0), 0.0, z
+
+
+def make_person_spec(name: str = "p0", pose: str = "stand") -> PersonSpec:
+    rgb = (0.25, 0.5, 0.75)
+    return PersonSpec(
+        identity=name,
+        phenotype=Phenotype(
+            gender=0.25, age=0.6, muscle=0.5, weight=0.4, height=0.7, proportions=0.5
+        ),
+        look=Look(skin_rgb=rgb, hair_rgb=rgb, iris_rgb=rgb),
+        pose=PoseSpec(name=pose, family="standing", angles_rad={}),
+        outfit=(),
+    )
+
+
+def make_spec(camera: Camera, people: int, *, index: int = 0, bones: str = "coco17") -> FrameSpec:
+    rgb = (0.25, 0.5, 0.75)
+    return FrameSpec(
+        seed=1,
+        index=index,
+        camera=camera,
+        people=tuple(make_person_spec(f"p{i}") for i in range(people)),
+        backdrop=PlainBackdrop(top_rgb=rgb, bottom_rgb=rgb),
+        light=LightSpec(sun_direction=(0.0, 0.0, 1.0), sun_rgb=rgb, sky_rgb=rgb, ground_rgb=rgb),
+        lens=LensSpec(),
+        skeleton=bones,
+        group_id=f"g{index}",
+    )
+
+
+def make_labels(
+    camera: Camera,
+    bones: Skeleton,
+    people: tuple[PosedPerson, ...],
+    *,
+    panels: tuple[Panel, ...] = (),
+    cutouts: tuple[CutoutLayer, ...] = (),
+) -> FrameLabels:
+    """Label people as far from the camera as their root, behind and before panels."""
+    rows, columns = np.mgrid[: camera.height_px, : camera.width_px]
+    centres = np.stack([columns + 0.5, rows + 0.5], axis=-1)
+    shapes = [(p.instance, _depth(camera, p), _cover(camera, bones, p)) for p in people]
+    shapes += [(p.instance, p.depth_m, _panel_cover(p)) for p in panels]
+    shapes.sort(key=lambda s: -s[1])
+    image = np.zeros(centres.shape[:2], np.int32)
+    for instance, _, cover in shapes:
+        image[cover(centres)] = instance
+    for cutout in cutouts:
+        h, w = cutout.alpha.shape
+        part = image[cutout.top_px : cutout.top_px + h, cutout.left_px : cutout.left_px + w]
+        part[cutout.alpha >= 0.5] = cutout.instance
+    evidence = tuple(_evidence(camera, bones, p, shapes) for p in people)
+    things = tuple((p.instance, p.kind, None) for p in panels)
+    things += tuple((c.instance, "leaf", None) for c in cutouts)
+    return label_frame(
+        camera, bones, people=evidence, instance_map=image, cutouts=cutouts, things=things
+    )
+
+
+def make_frame(index: int = 0, *, people: int = 2, bones: str = "coco17", **place: int) -> Frame:
+    """Return a frame of people side by side, some behind others and behind panels."""
+    camera, joints, rng = make_camera(**place), skeleton(bones), stream(7, "sticks", index)
+    posed = tuple(
+        make_posed(
+            joints, instance=i + 1, x_m=float(rng.uniform(-1.6, 1.6)),
+            y_m=0.15 * i, sway=float(rng.uniform(-0.2, 0.2)),
+        )
+        for i in range(people)
+    )  # fmt: skip
+    x = float(rng.uniform(0.2, 0.7)) * camera.width_px
+    panel = Panel(instance=1002, depth_m=2.5, box_px=(x, 0.4 * camera.height_px, x + 40.0, 1e4))
+    return Frame(
+        spec=make_spec(camera, people, index=index, bones=bones),
+        jpeg=rng.bytes(50),
+        labels=make_labels(camera, joints, posed, panels=(panel,)),
+    )
+
+
+def _depth(camera: Camera, person: PosedPerson) -> float:
+    return float(camera.to_camera(person.joints_m)[:, 2].mean())
+
+
+def _panel_cover(panel: Panel):
+    x0, y0, x1, y1 = panel.box_px
+    return lambda px: (
+        (px[..., 0] >= x0) & (px[..., 0] < x1) & (px[..., 1] >= y0) & (px[..., 1] < y1)
+    )
+
+
+def _cover(camera: Camera, bones: Skeleton, person: PosedPerson):
+    joints = camera.project(camera.to_camera(person.joints_m))
+    radius = camera.focal_px * _LIMB_M / _depth(camera, person)
+    names = bones.joints
+    pairs = [*bones.bones, *((names.index(a), names.index(b)) for a, b in
+             (("left_shoulder", "right_hip"), ("right_shoulder", "left_hip")))]  # fmt: skip
+
+    low, high = joints.min(axis=0) - radius, joints.max(axis=0) + radius
+
+    def cover(px):
+        inside = ((px >= low) & (px <= high)).all(axis=-1)
+        near = px[inside]
+        hit = np.zeros(len(near), bool)
+        for a, b in pairs:
+            start, along = joints[a], joints[b] - joints[a]
+            t = np.clip(((near - start) @ along) / max(along @ along, 1e-12), 0, 1)
+            hit |= ((near - start - t[:, None] * along) ** 2).sum(axis=-1) <= radius**2
+        inside[inside] = hit
+        return inside
+
+    return cover
+
+
+def _evidence(camera, bones, person, shapes) -> PersonEvidence:
+    query = patch_query(camera, person)
+    instance = np.zeros(query.weights.shape, np.int32)
+    depth = np.zeros(query.weights.shape, np.float32)
+    mine = _depth(camera, person)
+    for other, z, cover in shapes:  # the nearest comes last and stays
+        if other != person.instance and z < mine:
+            hit = cover(query.px)
+            instance[hit], depth[hit] = other, z
+    cover = _cover(camera, bones, person)
+    # An endless canvas, cut to what the person can reach.
+    joints = camera.project(camera.to_camera(person.joints_m))
+    reach = camera.focal_px * _LIMB_M / mine + 2
+    left, top = (min(0, int(v)) for v in joints.min(axis=0) - reach)
+    right, low = (int(v) for v in joints.max(axis=0) + reach)
+    rows, columns = np.mgrid[top : max(low, camera.height_px), left : max(right, camera.width_px)]
+    wide = cover(np.stack([columns + 0.5, rows + 0.5], axis=-1))
+    i, j = np.nonzero(wide)
+    amodal = wide[-top : -top + camera.height_px, -left : -left + camera.width_px]
+    extent = (j.min() + left, i.min() + top, j.max() + left + 1, i.max() + top + 1)
+    return PersonEvidence(
+        spec=make_person_spec(f"p{person.instance - 1}"),
+        posed=person,
+        query=query,
+        blocker_instance=instance,
+        blocker_depth_m=depth,
+        amodal=amodal,
+        amodal_extent_px=tuple(map(float, extent)),
+        outside_share=1 - amodal.sum() / wide.sum(),
+        depth_m=mine,
+    )

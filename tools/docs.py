@@ -1,0 +1,56 @@
+"""Write the parts of the docs that come from code: docs/cli.md and scenes/schema.json.
+
+With --check nothing is written; the exit status is 1 if a file on disk is not what the code says.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+os.environ.update(COLUMNS="100", TERM="dumb", NO_COLOR="1")
+
+import typer.main
+from typer.testing import CliRunner
+
+from synthstudio.cli import app
+from synthstudio.recipe.load import json_schema
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def cli_reference() -> str:
+    """Return every command's --help as Markdown."""
+    names = sorted(typer.main.get_group(app).commands)
+    parts = ["# Commands", "", "Written by `make docs` from `--help`; checked by `make check`.", ""]
+    for name in names:
+        text = CliRunner().invoke(app, [name, "--help"], prog_name="synthstudio").output
+        lines = "\n".join(line.rstrip() for line in text.strip().splitlines())
+        parts += [f"## {name}", "", "```text", lines, "```", ""]
+    return "\n".join(parts)
+
+
+def schema() -> str:
+    """Return the JSON Schema of recipes, for editors."""
+    return json.dumps(json_schema(), indent=2, sort_keys=True) + "\n"
+
+
+def main() -> int:
+    """Write or check the files; return the exit status."""
+    stale = 0
+    made = {ROOT / "docs/cli.md": cli_reference(), ROOT / "scenes/schema.json": schema()}
+    for path, text in made.items():
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale += 1
+        if "--check" in sys.argv[1:]:
+            name = path.relative_to(ROOT)
+            sys.stderr.write(f"{name} is not what the code says; run: make docs\n")
+        else:
+            path.write_text(text, encoding="utf-8")
+            sys.stderr.write(f"wrote {path.relative_to(ROOT)}\n")
+    return 1 if stale and "--check" in sys.argv[1:] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
