@@ -42,7 +42,7 @@ def sheet(folder: Path, out: Path, *, frames: int = 12, columns: int = 4) -> Non
     indices = [row["index"] for row in dataset.iter_frames(columns=["index"])]
     step = max(1, len(indices) // frames)
     chosen = indices[::step][:frames]
-    save(out, encode_png(contact_sheet([drawn(dataset, i) for i in chosen], columns)))
+    save(out, encode_png(contact_sheet([drawn(dataset, i) for i in chosen], columns=columns)))
 
 
 def save(out: Path, data: bytes) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from synthstudio.compose import blend, lens
 from synthstudio.core.errors import SynthStudioError, WorkerError, explain
 from synthstudio.core.frame import Frame
-from synthstudio.core.images import encode_png
+from synthstudio.core.images import encode_jpeg, encode_png
 from synthstudio.core.labels import FrameLabels
 from synthstudio.core.scene import U8, CutoutLayer, Light, Rendering, Scene, Surface
 from synthstudio.core.spec import (
@@ -131,7 +131,7 @@ def make_frame(stage: Stage, spec: FrameSpec, *, layers: Sequence[str] = ()) -> 
         rendering = blend.over(rendering, built.cutouts)
         seen = lens.develop(rendering.rgb, spec.lens)
     with _timed(took, "jpeg"):
-        jpeg = lens.encode(seen, spec.lens)
+        jpeg = encode_jpeg(seen, spec.lens.jpeg_quality)
     with _timed(took, "label"):
         labels = _label(stage, spec, built, packed, rendering)
     with _timed(took, "layers"):
@@ -270,13 +270,16 @@ def generate(  # noqa: PLR0913 - the options of one command
             if on_progress is not None:
                 on_progress(taken_over + now.units, taken_over + to_make, now.per_second)
 
+        def put_in_place(staged: StagedShard) -> None:
+            session.publish(staged)
+
         local.run(
             make_shard,
             jobs,
             workers=workers,
             initializer=Stage,
             initargs=(settings,),
-            on_done=session.publish,
+            on_done=put_in_place,
             on_progress=progress,
         )
         session.finish()

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 
 from synthstudio.body import anny, poses, wardrobe
 from synthstudio.core import hulls
 from synthstudio.core.catalogue import Catalogue
 from synthstudio.core.errors import DeviceError, explain
-from synthstudio.core.images import read_rgb, read_rgba
-from synthstudio.core.radiance import read_hdr
+from synthstudio.core.images import read_hdr, read_rgb, read_rgba
 from synthstudio.core.scene import F64, U8, Surface
 from synthstudio.core.skeleton import skeleton
 from synthstudio.core.spec import (
@@ -30,7 +30,6 @@ from synthstudio.core.spec import (
     AssetRef,
     PersonSpec,
     ThingSpec,
-    to_json,
 )
 from synthstudio.dataset.manifest import (
     FRAMES_PER_SHARD,
@@ -49,6 +48,7 @@ from synthstudio.render import runtime
 FIRST_THING = THING_BASE + 2
 """1,000 is a room's floor and 1,001 its walls; the things of a FrameSpec follow."""
 RENDERERS = ("raster", "pyrender")
+WELL_APART_M = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,8 +180,12 @@ class Stage:
         self.cutout = self._opened(read_rgba, 64)
         self.panorama = self._opened(read_hdr, 4)
         self.mesh = self._opened(meshes.load_mesh, 16)
-        self._outlines = functools.lru_cache(512)(self._outlines_of)
-        self._asked: dict[str, PersonSpec | ThingSpec] = {}
+        self._outlines_at_origin = functools.lru_cache(512)(
+            lambda item: hulls.hulls(self._surfaces(item))
+        )
+        self._box_at_origin = functools.lru_cache(512)(
+            lambda item: hulls.box_m(self._surfaces(item))
+        )
 
     def _opened(self, read: Callable[[Path], Any], keep: int) -> Callable[[AssetRef], Any]:
         return functools.lru_cache(keep)(lambda ref: read(self.settings.assets.resolve(ref)))
@@ -201,25 +205,27 @@ class Stage:
 
     def box_m(self, item: PersonSpec | ThingSpec) -> F64:
         """Return (2, 3): the item's least and greatest corner."""
-        return self.outlines(item).box_m
+        x, y, _ = item.position_m
+        return np.asarray(self._box_at_origin(_at_origin(item)) + np.array([x, y, 0.0]))
 
     def gap_m(self, a: PersonSpec | ThingSpec, b: PersonSpec | ThingSpec) -> float:
-        """Return how far two items stand apart; negative if their outlines meet."""
-        return hulls.gap_m(self.outlines(a), self.outlines(b))
+        """Return how far two items stand apart; negative if their outlines meet.
 
-    def outlines(self, item: PersonSpec | ThingSpec) -> hulls.Hulls:
-        """Return the item's outlines in the world; where it stands costs nothing new."""
-        x, y, z = item.position_m
-        at_origin = dataclasses.replace(item, position_m=(0.0, 0.0, z))
-        key = to_json(at_origin)
-        self._asked = {key: at_origin}
-        return self._outlines(key).moved(x, y)
+        Where their boxes are well apart the distance between those is answered.
+        """
+        apart = hulls.box_gap_m(self.box_m(a), self.box_m(b))
+        if apart > WELL_APART_M:
+            return apart
+        return max(apart, hulls.gap_m(self._outlines(a), self._outlines(b)))
 
-    def _outlines_of(self, key: str) -> hulls.Hulls:
-        item = self._asked[key]
+    def _outlines(self, item: PersonSpec | ThingSpec) -> hulls.Hulls:
+        x, y, _ = item.position_m
+        return self._outlines_at_origin(_at_origin(item)).moved(x, y)
+
+    def _surfaces(self, item: PersonSpec | ThingSpec) -> tuple[Surface, ...]:
         if isinstance(item, PersonSpec):
-            return hulls.hulls(self.body.posed(item, instance=PERSON_BASE).surfaces)
-        return hulls.hulls(self.thing(item, instance=FIRST_THING, first_texture=0)[0])
+            return self.body.posed(item, instance=PERSON_BASE).surfaces
+        return self.thing(item, instance=FIRST_THING, first_texture=0)[0]
 
     def thing(
         self, spec: ThingSpec, *, instance: int, first_texture: int
@@ -230,3 +236,8 @@ class Stage:
         data = self.mesh(spec.asset)
         surfaces = meshes.mesh_surfaces(spec, data, instance=instance, texture_offset=first_texture)
         return surfaces, () if data.texture is None else (data.texture,)
+
+
+def _at_origin(item: PersonSpec | ThingSpec) -> PersonSpec | ThingSpec:
+    """Return the item over the origin: where it stands costs nothing new."""
+    return dataclasses.replace(item, position_m=(0.0, 0.0, item.position_m[2]))

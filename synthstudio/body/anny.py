@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -15,12 +15,14 @@ from synthstudio.body.poses import LIMITS_RAD, library
 from synthstudio.body.wardrobe import dress, garments
 from synthstudio.core.catalogue import GarmentKind, KeyPose
 from synthstudio.core.errors import GeometryError, explain
-from synthstudio.core.scene import F32, F64, JointPatches, PosedPerson, Surface
-from synthstudio.core.skeleton import skeleton
-from synthstudio.core.spec import PersonSpec, Vec2, to_json
+from synthstudio.core.scene import F32, F64, PARTS, JointPatches, PosedPerson, Surface
+from synthstudio.core.skeleton import SKELETONS, skeleton
+from synthstudio.core.spec import PersonSpec, Vec2
 
 _BARE_CACHE = 64
 _DRESSED_CACHE = 12  # about 4 MB each
+_LEFT_HIP, _RIGHT_HIP = (SKELETONS["coco23"].joints.index(f"{s}_hip") for s in ("left", "right"))
+_SEATED = [PARTS.index(part) for part in ("pelvis", "left_thigh", "right_thigh")]
 
 
 class Body(Protocol):
@@ -36,6 +38,10 @@ class Body(Protocol):
 
     def joints_m(self, person: PersonSpec) -> F64:
         """Return (J, 3) world joints."""
+        ...
+
+    def seat_m(self, person: PersonSpec) -> float:
+        """Return the world height of the underside of the hips: the top of a seat."""
         ...
 
     def fresh_patches(self, person: PersonSpec, *, points: int, seed: int) -> JointPatches:
@@ -75,7 +81,7 @@ class AnnyBody:
 
     def posed(self, person: PersonSpec, *, instance: int) -> PosedPerson:
         """Return the dressed person in the world, its surfaces marked with `instance`."""
-        bare, surfaces = _bare(_who(person)), _dressed(_who(person)).surfaces
+        bare, surfaces = _bare(_unplaced(person)), _dressed(_unplaced(person)).surfaces
         return PosedPerson(
             instance=instance,
             surfaces=tuple(_placed(surface, person, instance) for surface in surfaces),
@@ -88,17 +94,29 @@ class AnnyBody:
 
     def drop_m(self, person: PersonSpec) -> float:
         """Return the z of `position_m` at which the lowest drawn vertex, shoes too, is at 0."""
-        return -_dressed(_who(person)).lowest_m
+        return -_dressed(_unplaced(person)).lowest_m
 
     def joints_m(self, person: PersonSpec) -> F64:
         """Return (J, 3) world joints in the order of the skeleton."""
-        own = _bare(_who(person)).joints_m[: self.joints]
-        return own @ _turn(person.yaw_rad).T + np.array(person.position_m)
+        own = _bare(_unplaced(person)).joints_m[: self.joints]
+        out: F64 = own @ _turn(person.yaw_rad).T + np.array(person.position_m)
+        return out
+
+    def seat_m(self, person: PersonSpec) -> float:
+        """Return the world height of the lowest bare skin within 12 cm of the hips' middle,
+        seen from above; clothes are about a centimetre thick there.
+        """
+        bare = _bare(_unplaced(person))
+        middle = bare.joints_m[[_LEFT_HIP, _RIGHT_HIP], :2].mean(axis=0)
+        near = np.linalg.norm(bare.vertices_m[:, :2] - middle, axis=1) < 0.12
+        seated = near & np.isin(self.atlas.vertex_part, _SEATED)
+        seated &= np.isin(np.arange(len(seated)), self.atlas.body_faces)
+        return float(bare.vertices_m[seated, 2].min()) + person.position_m[2]
 
     def fresh_patches(self, person: PersonSpec, *, points: int, seed: int) -> JointPatches:
         """Return the posed points of another table: `seed` 0 with 96 points is the labels' own."""
         table = patches(self.skeleton, points, seed)
-        world = _moved(_bare(_who(person)).vertices_m, person)
+        world = _moved(_bare(_unplaced(person)).vertices_m, person)
         return posed_patches(table, world, self.atlas.body_faces)
 
     def garments(self) -> tuple[GarmentKind, ...]:
@@ -117,37 +135,29 @@ class AnnyBody:
 # One person asked for its drop, its joints and its surfaces is posed and dressed once. --------
 
 
-@dataclass(frozen=True)
-class _Who:
-    key: str
-    person: PersonSpec = field(compare=False)
-
-
 @dataclass(frozen=True, eq=False)
 class _DressedPerson:
     surfaces: tuple[Surface, ...]
     lowest_m: float
 
 
-def _who(person: PersonSpec) -> _Who:
-    """Return the person without its place, as a key: the same words, the same body."""
-    here = dataclasses.replace(person, position_m=(0.0, 0.0, 0.0), yaw_rad=0.0)
-    return _Who(to_json(here), here)
+def _unplaced(person: PersonSpec) -> PersonSpec:
+    return dataclasses.replace(person, position_m=(0.0, 0.0, 0.0), yaw_rad=0.0)
 
 
 @functools.lru_cache(maxsize=_BARE_CACHE)
-def _bare(who: _Who) -> BareBody:
-    return bare_body(load_atlas(), who.person.phenotype, who.person.pose.angles_rad)
+def _bare(person: PersonSpec) -> BareBody:
+    return bare_body(load_atlas(), person.phenotype, person.pose.angles_rad)
 
 
 @functools.lru_cache(maxsize=_DRESSED_CACHE)
-def _dressed(who: _Who) -> _DressedPerson:
-    surfaces = dress(load_atlas(), _bare(who), who.person).surfaces
+def _dressed(person: PersonSpec) -> _DressedPerson:
+    surfaces = dress(load_atlas(), _bare(person), person).surfaces
     lowest = min((_lowest(surface) for surface in surfaces), default=np.inf)
     if not np.isfinite(lowest):
         raise GeometryError(
             explain("a person has no drawn vertex, or one that is not finite",
-                    where=f"person {who.person.identity}")
+                    where=f"person {person.identity}")
         )  # fmt: skip
     return _DressedPerson(surfaces, float(lowest))
 

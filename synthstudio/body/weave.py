@@ -7,7 +7,7 @@ that garment on that person. Letters: N vertices of the atlas, V of a weave, F f
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ KNEE = (0.133, -0.028, -0.396)
 ANKLE = (0.170, 0.000, -0.796)
 JOINTS = (SHOULDER, ELBOW, WRIST, HIP, KNEE, ANKLE)
 
+_SHOULDERS = [PARTS.index(n) for n in ("neck", "torso", "left_upper_arm", "right_upper_arm")]
 _ARM_PARTS = ("upper_arm", "forearm", "hand")
 _LEG_PARTS = ("thigh", "shin", "foot")
 
@@ -54,6 +55,7 @@ class Basis:
     skin_tree: cKDTree
     part_trees: dict[int, cKDTree]  # part id -> its skin vertices
     normal_sum: sparse.csr_array  # (N, F) adds face normals at the body's vertices
+    shoulders: NDArray[np.intp]  # skin vertices of neck, chest, back and upper arms
     joint_rows: sparse.csr_array  # (2 x 6, N) left then right JOINTS of any person
 
 
@@ -63,6 +65,7 @@ class Weave:
 
     rows: sparse.csr_array  # (V, N)
     faces: I32  # (F, 3)
+    shift_m: F32 | None = None  # (V, 3) away from the blend, template metres; turns with a bone
 
 
 @functools.lru_cache(maxsize=2)
@@ -80,13 +83,16 @@ def basis(atlas: Atlas) -> Basis:
         skin_tree=cKDTree(atlas.template_m[skin]),
         part_trees=trees,
         normal_sum=corner_sum(atlas.body_faces, len(atlas.template_m)),
+        shoulders=skin[np.isin(part_of, _SHOULDERS) & (atlas.template_m[skin, 2] > 0.2)][::2],
         joint_rows=_joint_rows(atlas, skin),
     )
 
 
-def places(atlas: Atlas, rows: sparse.csr_array) -> Places:
-    """Return where blends `rows` (V, N) of the template lie."""
+def places(atlas: Atlas, rows: sparse.csr_array, shift_m: F32 | None = None) -> Places:
+    """Return where blends `rows` (V, N) of the template lie, moved by `shift_m` (V, 3)."""
     at = (rows @ atlas.template_m).astype(np.float32)
+    if shift_m is not None:
+        at = at + shift_m
     pulls = rows @ (atlas.weights @ _limb_of_bone(atlas))
     side = np.sign(at[:, :1])
     mirrored = at * np.hstack([np.where(side < 0, -1, 1), np.ones((len(at), 2))])
@@ -156,16 +162,30 @@ def _subdivided(weave: Weave) -> Weave:
     return Weave(rows=_with_cuts(weave.rows, ends, half), faces=split.astype(np.int32))
 
 
+def anchored(base: Basis, at: F32, faces: I32, among: NDArray[np.intp]) -> Weave:
+    """Return a free mesh (V, 3) tied to the three nearest of the vertices `among`."""
+    distance, near = cKDTree(base.atlas.template_m[among]).query(at, k=3)
+    weight = 1 / np.maximum(distance, 1e-4) ** 2
+    weight = (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
+    where = (np.repeat(np.arange(len(at)), 3), among[near.ravel()])
+    rows = sparse.csr_array((weight.ravel(), where), shape=(len(at), len(base.atlas.template_m)))
+    return Weave(
+        rows=rows,
+        faces=faces.astype(np.int32),
+        shift_m=(at - rows @ base.atlas.template_m).astype(np.float32),
+    )
+
+
 def clipped(weave: Weave, field: F32) -> Weave:
     """Return the part of `weave` where `field` (V,) is positive, cut crisply along zero."""
-    inside, _, rows = _cut(weave, field)
-    return compact(Weave(rows=rows, faces=inside))
+    inside, _, whole = _cut(weave, field)
+    return compact(replace(whole, faces=inside))
 
 
 def scored(weave: Weave, field: F32) -> Weave:
     """Return the whole of `weave` with edges along the zero of `field` (V,)."""
-    inside, outside, rows = _cut(weave, field)
-    return Weave(rows=rows, faces=np.vstack([inside, outside]).astype(np.int32))
+    inside, outside, whole = _cut(weave, field)
+    return replace(whole, faces=np.vstack([inside, outside]).astype(np.int32))
 
 
 def compact(weave: Weave) -> Weave:
@@ -173,10 +193,15 @@ def compact(weave: Weave) -> Weave:
     if not len(weave.faces):
         raise GeometryError(explain("a cut leaves no cloth", where="wardrobe"))
     used, inverse = np.unique(weave.faces, return_inverse=True)
-    return Weave(rows=weave.rows[used], faces=inverse.reshape(-1, 3).astype(np.int32))
+    return Weave(
+        rows=weave.rows[used],
+        faces=inverse.reshape(-1, 3).astype(np.int32),
+        shift_m=None if weave.shift_m is None else weave.shift_m[used],
+    )
 
 
-def _cut(weave: Weave, field: F32) -> tuple[I32, I32, sparse.csr_array]:
+def _cut(weave: Weave, field: F32) -> tuple[I32, I32, Weave]:
+    """Return the faces inside and outside, and the weave with the cut's vertices appended."""
     faces = weave.faces
     positive = field[faces] > 0
     count = positive.sum(axis=1)
@@ -195,8 +220,13 @@ def _cut(weave: Weave, field: F32) -> tuple[I32, I32, sparse.csr_array]:
     rest_in = np.concatenate([~tip_in, ~tip_in])
     inside = np.vstack([faces[count == 3], tip[tip_in], rest[rest_in]])
     outside = np.vstack([faces[count == 0], tip[~tip_in], rest[~rest_in]])
-    rows = _with_cuts(weave.rows, ends, share.astype(np.float32))
-    return inside.astype(np.int32), outside.astype(np.int32), rows
+    share = share.astype(np.float32)
+    shift = weave.shift_m
+    if shift is not None:
+        along = shift[ends[:, 0]] + share[:, None] * (shift[ends[:, 1]] - shift[ends[:, 0]])
+        shift = np.vstack([shift, along])
+    whole = Weave(rows=_with_cuts(weave.rows, ends, share), faces=faces, shift_m=shift)
+    return inside.astype(np.int32), outside.astype(np.int32), whole
 
 
 def _with_cuts(rows: sparse.csr_array, ends: I32, share: F32) -> sparse.csr_array:

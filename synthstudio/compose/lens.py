@@ -8,9 +8,8 @@ from __future__ import annotations
 import math
 import os
 from functools import lru_cache
-from types import ModuleType
+from typing import Any
 
-import cv2
 import numpy as np
 from scipy.special import ndtri
 
@@ -48,7 +47,7 @@ def develop(rgb: U8, lens: LensSpec) -> U8:
         rgb = _vignetted(rgb, lens.vignette)
     if lens.exposure_ev != 0:
         light = srgb_to_linear(np.arange(256, dtype=np.uint8)) * np.float32(2**lens.exposure_ev)
-        rgb = cv2.LUT(rgb, linear_to_srgb_u8(light))
+        rgb = linear_to_srgb_u8(light)[rgb]
     if lens.noise_sigma > 0:
         rgb = _pixels().add_noise(rgb, _noise(rgb.shape, lens))
     return np.ascontiguousarray(rgb)
@@ -75,14 +74,15 @@ def motion_kernel(length_px: float, angle_rad: float) -> F32:
         np.add.at(kernel, (row + dy, column + dx), weight)
     kernel = kernel[:size, :size]
     kernel = kernel + kernel[::-1, ::-1]
-    return (kernel / kernel.sum()).astype(np.float32)
+    even: F32 = (kernel / kernel.sum()).astype(np.float32)
+    return even
 
 
 def _check(lens: LensSpec) -> None:
     ranges = {
         "blur_sigma_px": (0, MAX_BLUR_PX), "motion_px": (0, MAX_BLUR_PX),
         "motion_angle_rad": (-1000, 1000), "noise_sigma": (0, 255), "exposure_ev": (-20, 20),
-        "vignette": (0, 1), "jpeg_quality": (1, 100),
+        "vignette": (0, 0.95), "jpeg_quality": (1, 100),
     }  # fmt: skip
     for name, (low, high) in ranges.items():
         value = getattr(lens, name)
@@ -97,7 +97,7 @@ def _check(lens: LensSpec) -> None:
             )
 
 
-def _pixels() -> ModuleType:
+def _pixels() -> Any:
     """Import albumentations when an effect needs it: it takes two seconds."""
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
     from albumentations.augmentations.pixel import functional
@@ -105,7 +105,7 @@ def _pixels() -> ModuleType:
     return functional
 
 
-def _blurs() -> ModuleType:
+def _blurs() -> Any:
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
     from albumentations.augmentations.blur import functional
 
@@ -113,14 +113,15 @@ def _blurs() -> ModuleType:
 
 
 def _vignetted(rgb: U8, strength: float) -> U8:
-    """Darken corners by `strength`, centre untouched: 1 - s + s * bell, scaled to 1 in the middle."""
+    """Leave the middle as it is and darken outwards along a bell, to 1 - strength far away."""
     dimmed = _pixels().apply_gaussian_illumination(
         rgb.astype(np.float32) * np.float32((1 - strength) / 255),
-        intensity=strength / max(1 - strength, 1e-3),
+        intensity=strength / (1 - strength),
         center=(0.5, 0.5),
         sigma=_VIGNETTE_SPREAD,
     )
-    return np.rint(dimmed * np.float32(255)).astype(np.uint8)
+    dark: U8 = np.rint(dimmed * np.float32(255)).astype(np.uint8)
+    return dark
 
 
 @lru_cache(maxsize=1)
@@ -134,4 +135,5 @@ def _noise(shape: tuple[int, ...], lens: LensSpec) -> F32:
     """Return noise of that shape in grey levels. A table is six times faster than rejection."""
     raw = stream(lens.noise_seed, "noise").bytes(2 * math.prod(shape))
     table = _normal_table() * np.float32(lens.noise_sigma)
-    return table[np.frombuffer(raw, "<u2")].reshape(shape)
+    noise: F32 = table[np.frombuffer(raw, "<u2")].reshape(shape)
+    return noise

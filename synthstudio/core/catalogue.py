@@ -47,6 +47,7 @@ class ThingKind:
     materials: int  # how many materials it takes, in the order its builder names
     patterns: tuple[Pattern, ...]
     roles: tuple[str, ...] = ("occluder",)
+    shape: tuple[str, ...] = ()  # names that ThingSpec.shape may hold, e.g. seat_height_m
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from synthstudio.core.errors import AssetError, explain
 from synthstudio.core.radiance import decode_hdr
@@ -166,7 +166,7 @@ def _as_asset_error(where: str) -> Iterator[None]:
         raise
     except Image.DecompressionBombError as error:
         raise AssetError(_too_many(where, str(error))) from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise AssetError(
             explain(
                 "this is not a picture that can be read",
@@ -295,9 +295,9 @@ def encode_png(array: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
     if array.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"a PNG holds uint8 or uint16, not {array.dtype}")
     if array.ndim == 3:
-        code = cv2.COLOR_RGB2BGR if array.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
-        array = cv2.cvtColor(np.ascontiguousarray(array), code)
-    ok, data = cv2.imencode(".png", array, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+        array = array[..., [2, 1, 0, 3][: array.shape[2]]]  # OpenCV wants BGR
+    bgr: Any = np.ascontiguousarray(array)
+    ok, data = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 3])
     if not ok:
         raise ValueError(f"no PNG of shape {array.shape}")
     return data.tobytes()
@@ -323,6 +323,14 @@ _TO_SRGB = _srgb_table()
 def srgb_to_linear(srgb: U8) -> F32:
     """Return linear light 0..1 of sRGB values 0..255, any shape."""
     return _TO_LINEAR[srgb]
+
+
+def toned(linear: F32) -> F32:
+    """Return linear light whose highlights above 0.8 roll off towards 1, any shape.
+
+    Below 0.8 nothing changes; the slope is continuous. Renderer and panoramas share this curve.
+    """
+    return np.where(linear <= 0.8, linear, 1 - 0.2 * np.exp((0.8 - linear) * 5)).astype(np.float32)
 
 
 def linear_to_srgb_u8(linear: NDArray[np.floating]) -> U8:

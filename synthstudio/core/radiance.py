@@ -6,6 +6,7 @@ Format: Ward, "Real Pixels", Graphics Gems II (1991), and radsite.lbl.gov/radian
 from __future__ import annotations
 
 import re
+
 import numpy as np
 from numpy.typing import NDArray
 

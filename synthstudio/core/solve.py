@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import Catalogue
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import PersonSpec, ThingSpec
@@ -36,10 +35,4 @@ class Solve(Protocol):
         Outlines are convex in each 20 cm layer of height (core.hulls), so a positive gap proves
         that the two do not touch; inf when they share no layer.
         """
-        ...
-
-    def covered(
-        self, person: PersonSpec, by: tuple[PersonSpec | ThingSpec, ...], camera: Camera
-    ) -> float:
-        """Return the share of the person's amodal pixels inside the frame that `by` hides."""
         ...

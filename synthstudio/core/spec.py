@@ -26,6 +26,19 @@ THING_BASE = 1000
 """Instance ids: 0 nothing, people from 1, things from 1,000 (the drawn floor is 1,000)."""
 
 
+class Numbers(dict[str, float]):
+    """A dict of numbers that nobody changes, so that specs can be keys of caches."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        """Return a hash that does not depend on the order of the keys."""
+        return hash(frozenset(self.items()))
+
+
+def _hashable(spec: Any, name: str) -> None:
+    """Make a frozen spec's dict field a Numbers."""
+    object.__setattr__(spec, name, Numbers(getattr(spec, name)))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Material:
     """How a surface reflects. Colours are linear RGB albedo in 0..1; what coords mean is in
@@ -73,6 +86,10 @@ class PoseSpec:
     family: str
     angles_rad: dict[str, float]
 
+    def __post_init__(self) -> None:
+        """Make the spec hashable."""
+        _hashable(self, "angles_rad")
+
 
 @dataclass(frozen=True, kw_only=True)
 class GarmentSpec:
@@ -82,6 +99,10 @@ class GarmentSpec:
     shape: dict[str, float]
     material: Material
     second_material: Material | None = None  # soles, collars
+
+    def __post_init__(self) -> None:
+        """Make the spec hashable."""
+        _hashable(self, "shape")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +145,10 @@ class ThingSpec:
     position_m: Vec3 = (0.0, 0.0, 0.0)
     yaw_rad: float = 0.0
     held_by: int | None = None  # index into FrameSpec.people
+
+    def __post_init__(self) -> None:
+        """Make the spec hashable."""
+        _hashable(self, "shape")
 
 
 @dataclass(frozen=True, kw_only=True)

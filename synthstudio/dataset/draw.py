@@ -21,7 +21,8 @@ from synthstudio.core.skeleton import COLOURS, Skeleton
 
 Colour = tuple[int, int, int]
 
-_BASE_ROWS = 900  # small frames are enlarged to about this many rows
+BASE_ROWS = 900
+"""Small frames are enlarged to about this many rows, so that marks can be told apart."""
 _SHIFT = 4
 _INK: Colour = (18, 20, 24)
 _PAPER: Colour = (24, 26, 31)
@@ -34,7 +35,7 @@ _LEGEND = (
     ("visible", "visible"), ("self", "by itself"), ("person", "by a person"),
     ("object", "by a thing"), ("truncated", "outside"),
 )  # fmt: skip
-_LEGEND_UNITS = 860  # the legend's length in strokes: a narrow picture gets a smaller one
+_LEGEND_UNITS = 920  # the legend's length in strokes: a narrow picture gets a smaller one
 _FEW = 6  # people up to whom each gets a line of text
 
 
@@ -56,22 +57,29 @@ class _Pen:
         return max(1, round(self.unit * strokes))
 
 
-def draw_labels(rgb: U8, labels: FrameLabels, skeleton: Skeleton, *, legend: bool = True) -> U8:
-    """Return the frame (H, W, 3), enlarged by a whole number when it is small, with its labels.
+def draw_labels(
+    rgb: U8,
+    labels: FrameLabels,
+    skeleton: Skeleton,
+    *,
+    rows_px: int = BASE_ROWS,
+    legend: bool = True,
+) -> U8:
+    """Return the frame (H, W, 3), enlarged by a whole number to about `rows_px`, with its labels.
 
     Modal boxes are solid, amodal ones dashed. A joint outside the frame is a cross at the
     nearest border. With `legend` a strip below says what the marks mean.
     """
-    zoom = max(1, round(_BASE_ROWS / rgb.shape[0]))
+    zoom = max(1, round(rows_px / rgb.shape[0]))
     size = (rgb.shape[1] * zoom, rgb.shape[0] * zoom)
     canvas = np.array(cv2.resize(rgb, size, interpolation=cv2.INTER_CUBIC), np.uint8)
     rows = canvas.shape[0]
-    pen = _Pen(zoom=zoom, unit=rows / 640, marker=max(2.5, rows / 170))
+    pen = _Pen(zoom=zoom, unit=max(0.7, rows / 640), marker=max(2.5, rows / 170))
     farthest_first = sorted(labels.people, key=lambda p: -p.depth_rank)
     for person in farthest_first:
-        _draw_boxes(canvas, person, pen)
+        _draw_boxes(canvas, person, _finer(pen, person, rows))
     for person in farthest_first:
-        _draw_skeleton(canvas, person, skeleton, pen)
+        _draw_skeleton(canvas, person, skeleton, _finer(pen, person, rows))
     canvas = _draw_names(canvas, farthest_first, labels, pen)
     return np.vstack([canvas, _legend(canvas.shape[1], pen)]) if legend else canvas
 
@@ -96,6 +104,13 @@ def contact_sheet(images: Sequence[U8], *, columns: int = 6, gap_px: int = 8) ->
 def person_colour(instance: int) -> Colour:
     """Return the sRGB colour of a person's box and name."""
     return _PEOPLE[(instance - 1) % len(_PEOPLE)]
+
+
+def _finer(pen: _Pen, person: PersonLabel, rows: int) -> _Pen:
+    """Return a finer pen for a person who is small in the picture."""
+    share = person.amodal_box_px[3] * pen.zoom / rows
+    by = min(1.0, max(0.5, share / 0.4))
+    return _Pen(zoom=pen.zoom, unit=pen.unit * by, marker=max(2.0, pen.marker * by))
 
 
 def _draw_boxes(canvas: U8, person: PersonLabel, pen: _Pen) -> None:
@@ -241,9 +256,8 @@ def _free_place(
     canvas_shape: tuple[int, ...],
     pen: _Pen,
 ) -> tuple[float, float, float, float]:
-    """Return x0, y0, x1, y1 for a name: above the person's box, or the next place that is free."""
-    box = person.modal_box_px if person.modal_area_px else person.amodal_box_px
-    x, y, w, h = (v * pen.zoom for v in box)
+    """Return x0, y0, x1, y1 for a name: above the amodal box, or the next place that is free."""
+    x, y, w, h = (v * pen.zoom for v in person.amodal_box_px)
     wide, high = size
     places = [
         (x, y - high), (x + w - wide, y - high), (x, y + h), (x + w - wide, y + h),

@@ -288,6 +288,7 @@ def write_parquet(path: Path, schema: pa.Schema, rows: Sequence[Mapping[str, Any
         table.validate(full=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
         raise DatasetError(explain(f"a value does not fit: {error}", where=path.name)) from error
+    _refuse_nulls(table, path.name)
     pq.write_table(
         table,
         path,
@@ -325,6 +326,22 @@ def pair_rows(frames: Iterable[Row], instances: Iterable[Row]) -> Iterator[tuple
                 then="Check the data set with: synthstudio validate.",
             )
         )
+
+
+def _refuse_nulls(table: pa.Table, where: str) -> None:
+    """Raise DatasetError for a null where the schema has none: Arrow itself lets it pass."""
+    for field, column in zip(table.schema, table.columns, strict=True):
+        nulls = 0 if field.nullable else column.null_count
+        if pa.types.is_list(field.type):
+            nulls += sum(chunk.flatten().null_count for chunk in column.chunks)
+        if nulls:
+            raise DatasetError(
+                explain(
+                    f"the column {field.name} may not hold null",
+                    where=where,
+                    got=f"{nulls} nulls",
+                )
+            )
 
 
 def _box(values: Sequence[float]) -> tuple[float, float, float, float]:

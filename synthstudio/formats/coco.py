@@ -152,7 +152,7 @@ def _write(file: IO[str], images: IO[str], samples: Iterable[Sample], polygons: 
 def _append_images(file: IO[str], images: IO[str]) -> None:
     file.write(',\n"images": [')
     images.seek(0)
-    shutil.copyfileobj(images, file)
+    shutil.copyfileobj(images, file, 1 << 13)
     file.write("\n]")
 
 

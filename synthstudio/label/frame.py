@@ -103,11 +103,12 @@ def _label_person(
             got=str(posed.joints_m.shape),
         )
     modal = instance_map == instance
-    if (modal & ~person.amodal).any():
+    beyond = np.count_nonzero(modal & ~person.amodal)
+    if beyond:
         raise _misfit(
             f"masks of person {instance}",
             expected="every visible pixel in the mask of the person alone",
-            got=f"{int((modal & ~person.amodal).sum())} pixels beyond it",
+            got=f"{beyond} pixels beyond it",
         )
     seen = decide_visibility(
         person.query,
@@ -118,7 +119,7 @@ def _label_person(
         frame_px=(camera.width_px, camera.height_px),
     )
     places = place_joints(camera, posed.joints_m)
-    modal_area, amodal_area = int(modal.sum()), int(person.amodal.sum())
+    modal_area, amodal_area = np.count_nonzero(modal), np.count_nonzero(person.amodal)
     return PersonLabel(
         instance=instance,
         identity=person.spec.identity,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +20,20 @@ EMPTY_BOX: Box = (0.0, 0.0, 0.0, 0.0)
 
 def encode(mask: Bool) -> Rle:
     """Return the compressed COCO run-length code of a mask (H, W); `counts` is ASCII text."""
-    rle = coco_mask.encode(np.asfortranarray(mask, np.uint8))
+    # Only the mask's own box is copied into the column order that pycocotools wants.
+    x, y, w, h = (int(v) for v in mask_box(mask))
+    box = slice(y, y + h), slice(x, x + w)
+    columns = np.zeros(mask.shape, np.uint8, order="F")
+    columns[box] = mask[box]
+    rle = coco_mask.encode(columns)
     return {"size": [int(n) for n in rle["size"]], "counts": rle["counts"].decode("ascii")}
 
 
 def decode(rle: Rle) -> Bool:
     """Return the mask (H, W) of a COCO run-length code."""
-    return coco_mask.decode(rle).astype(np.bool_)
+    with warnings.catch_warnings():  # pycocotools 2.0.11 hands NumPy 2 an old-style array
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return coco_mask.decode(rle).astype(np.bool_)
 
 
 def mask_box(mask: Bool) -> Box:

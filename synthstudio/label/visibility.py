@@ -115,12 +115,15 @@ def decide_visibility(
                     got=str(answer.shape),
                 )
             )
-    hidden = _hidden_shares(query, blocker_instance, blocker_depth_m, cutouts, frame_px)
-    answered = _answered(query)
-    facing_away = query.inside & ~answered
+    visible, hidden = _split(query, blocker_instance, blocker_depth_m, cutouts, frame_px)
+    facing_away = query.inside & ~_answered(query)
     if facing_away.any():
-        hidden[instance] = hidden.get(instance, np.zeros(len(answered))) + facing_away
-    shares = _shares_by_cause(hidden, instance=instance, seen=answered, inside=query.inside)
+        hidden[instance] = hidden.get(instance, np.zeros_like(visible)) + facing_away
+    shares = np.zeros((len(visible), len(SHARES)))
+    shares[:, 0] = visible
+    for blocker, share in hidden.items():
+        shares[:, SHARES.index(cause_of_instance(blocker, instance))] += share
+    shares[:, SHARES.index("truncated")] = ~query.inside
     state = np.where(shares[:, 0] >= VISIBLE_THRESHOLD, STATE_VISIBLE, STATE_HIDDEN)
     state = np.where(query.inside, state, STATE_OUTSIDE).astype(np.uint8)
     hidden_by = _hidden_by(hidden, len(shares))
@@ -210,14 +213,14 @@ def _answered(query: PatchQuery) -> Bool:
     return query.inside & (query.weights.sum(axis=1) >= EMPTY_BASE)
 
 
-def _hidden_shares(
+def _split(
     query: PatchQuery,
     blocker_instance: I32,
     blocker_depth_m: F32,
     cutouts: tuple[CutoutLayer, ...],
     frame_px: tuple[int, int],
-) -> dict[int, F64]:
-    """Return instance -> (J,) share of the base that it hides, front to back."""
+) -> tuple[F64, dict[int, F64]]:
+    """Return (J,) the share of the base that is seen, and instance -> (J,) what it hides."""
     weights = np.where(query.wanted, query.weights, 0.0)
     total = weights.sum(axis=1)
     blocked = query.wanted & (blocker_instance != 0)
@@ -225,10 +228,12 @@ def _hidden_shares(
     left = np.ones_like(weights)
     taken: dict[int, F64] = {}
 
-    def take(instance: int, part: F64) -> None:
+    def share(part: F64) -> F64:
         weight = (weights * part).sum(axis=1)
-        share = np.divide(weight, total, out=np.zeros_like(total), where=total > 0)
-        taken[instance] = taken.get(instance, np.zeros_like(total)) + share
+        return np.divide(weight, total, out=np.zeros_like(total), where=total > 0)
+
+    def take(instance: int, part: F64) -> None:
+        taken[instance] = taken.get(instance, np.zeros_like(total)) + share(part)
 
     # Of two cut-outs at one depth the later lies on top: layers are laid in their order.
     order = sorted(range(len(cutouts)), key=lambda k: (cutouts[k].depth_m, -k))
@@ -238,19 +243,7 @@ def _hidden_shares(
         take(cutout.instance, part)
     for instance in np.unique(blocker_instance[blocked]):
         take(int(instance), np.where(blocked & (blocker_instance == instance), left, 0.0))
-    return taken
-
-
-def _shares_by_cause(hidden: dict[int, F64], *, instance: int, seen: Bool, inside: Bool) -> F64:
-    """Return (J, 5). `seen`: blockers decided the joint, so what they leave is visible."""
-    shares = np.zeros((len(inside), len(SHARES)))
-    for blocker, share in hidden.items():
-        shares[:, SHARES.index(cause_of_instance(blocker, instance))] += share
-    left = 1.0 - shares.sum(axis=1)
-    left[np.abs(left) < _TIE] = 0.0
-    shares[:, 0] = np.where(seen, left, 0.0)
-    shares[:, SHARES.index("truncated")] = np.where(inside, 0.0, 1.0)
-    return shares
+    return share(np.where(blocked, 0.0, left)), taken
 
 
 def _hidden_by(hidden: dict[int, F64], joints: int) -> tuple[tuple[tuple[int, float], ...], ...]:

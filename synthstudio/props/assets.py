@@ -88,15 +88,14 @@ def scan_images(root: Path, folder: str, *, kind: ImageKind) -> tuple[ImageAsset
     found = []
     for path in _files(root, folder, suffixes):
         width, height = _checked_size(path, kind)
-        asset = ImageAsset(
-            asset=_ref(root, folder, path), width_px=width, height_px=height, **_ledger(facts, path)
-        )
+        asset = ImageAsset(asset=_ref(root, folder, path), width_px=width, height_px=height)
+        asset = _with_ledger(asset, facts.get(path.name, {}))
         found.append(_with_camera(asset, path) if kind == "background" else asset)
     return _once(found)
 
 
 def scan_meshes(root: Path, folder: str) -> tuple[MeshAsset, ...]:
-    """Return the meshes of `folder` (relative to `root`) sorted by name, each loaded and checked."""
+    """Return the meshes of `folder` (relative to `root`) by name, each loaded and checked."""
     found = [
         MeshAsset(asset=_ref(root, folder, path), size_m=load_mesh(path).size_m)
         for path in _files(root, folder, MESH_SUFFIXES)
@@ -229,11 +228,11 @@ def _bad_manifest(path: Path, got: str) -> AssetError:
     )
 
 
-def _ledger(facts: dict[str, dict[str, str]], path: Path) -> dict[str, str]:
-    entry = facts.get(path.name, {})
+def _with_ledger(asset: ImageAsset, entry: dict[str, str]) -> ImageAsset:
+    """Add what the manifest says of a file."""
     licence = " ".join(filter(None, (entry.get("license", ""), entry.get("license_url", ""))))
     source = entry.get("flickr_url") or entry.get("coco_url") or entry.get("source") or ""
-    return {"category": entry.get("category", ""), "licence": licence, "source": source}
+    return replace(asset, category=entry.get("category", ""), licence=licence, source=source)
 
 
 def _with_camera(asset: ImageAsset, path: Path) -> ImageAsset:

@@ -9,7 +9,7 @@ import numpy as np
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import AssetError, explain
-from synthstudio.core.images import linear_to_srgb_u8, resample
+from synthstudio.core.images import linear_to_srgb_u8, resample, toned
 from synthstudio.core.scene import F32, F64, U8
 from synthstudio.core.spec import HdriBackdrop, PhotoBackdrop, PlainBackdrop, RoomBackdrop, Vec3
 
@@ -38,7 +38,7 @@ def photo_backdrop(spec: PhotoBackdrop, rgb: U8, camera: Camera) -> U8:
 def panorama_backdrop(spec: HdriBackdrop, radiance: F32, camera: Camera, *, exposure: float) -> U8:
     """Return (H, W, 3) sRGB: what the camera sees of a panorama (h, w, 3), infinitely far away.
 
-    Light is radiance x spec.gain x exposure, clipped as the renderer clips it. At yaw 0 the
+    Light is radiance x spec.gain x exposure, toned as the renderer tones it. At yaw 0 the
     middle column of the panorama lies along world +y, its first row looks up.
     """
     radiance = _shrink(radiance, camera)
@@ -52,7 +52,7 @@ def panorama_backdrop(spec: HdriBackdrop, radiance: F32, camera: Camera, *, expo
         np.clip(row, 0, h - 1).astype(np.float32),
         cv2.INTER_LINEAR,
     )
-    return linear_to_srgb_u8(seen * np.float32(spec.gain * exposure))
+    return linear_to_srgb_u8(toned(seen * np.float32(spec.gain * exposure)))
 
 
 def plain_backdrop(spec: PlainBackdrop, camera: Camera, *, exposure: float = 1.0) -> U8:
@@ -67,12 +67,13 @@ def sky_backdrop(spec: RoomBackdrop, camera: Camera, *, exposure: float = 1.0) -
 
 def turned_panorama(radiance: F32, yaw_rad: float) -> F32:
     """Return the panorama turned by `yaw_rad` about z (left is positive), for lighting."""
-    h, w = radiance.shape[:2]
+    w = radiance.shape[1]
     shift = -yaw_rad / (2 * math.pi) * w
     whole = math.floor(shift)
     part = np.float32(shift - whole)
     near = np.roll(radiance, whole, axis=1)
-    return near * (1 - part) + np.roll(near, 1, axis=1) * part
+    out: F32 = near * (1 - part) + np.roll(near, 1, axis=1) * part
+    return out
 
 
 def panorama_gain(radiance: F32) -> float:
@@ -94,7 +95,8 @@ def view_directions(camera: Camera) -> F64:
     rays = np.empty((camera.height_px, camera.width_px, 3))
     rays[..., 0], rays[..., 1], rays[..., 2] = x, y[:, None], 1
     rays = rays @ camera.world_to_camera[:3, :3]
-    return rays / np.linalg.norm(rays, axis=-1, keepdims=True)
+    unit: F64 = rays / np.linalg.norm(rays, axis=-1, keepdims=True)
+    return unit
 
 
 def _places(directions: F64, yaw_rad: float, size: tuple[int, int]) -> tuple[F64, F64]:
@@ -112,7 +114,7 @@ def _shrink(radiance: F32, camera: Camera) -> F32:
     if block < 2:
         return radiance
     size = (max(2, w // block), max(1, h // block))
-    return cv2.resize(radiance, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(radiance, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _gradient(top: Vec3, bottom: Vec3, camera: Camera, exposure: float) -> U8:

@@ -65,10 +65,9 @@ def cutout_layer(
         crop = crop[:, ::-1]
     sigma = max(0.0, spec.feather_px)
     margin = math.ceil(3 * sigma)
-    scaled = cv2.copyMakeBorder(
-        _scale(_weighted(crop), width, height),
-        margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0),
-    )  # fmt: skip
+    scaled = np.pad(
+        _scale(_weighted(crop), width, height), ((margin, margin), (margin, margin), (0, 0))
+    )
     left = math.floor(spec.top_left_px[0] + 0.5) - margin
     top = math.floor(spec.top_left_px[1] + 0.5) - margin
     linear, alpha = _feather(scaled, sigma)
@@ -105,7 +104,7 @@ def _scale(weighted: F32, width: int, height: int) -> F32:
             continue
         shrinks = size[0] < now[0] or size[1] < now[1]
         method = cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4
-        weighted = cv2.resize(weighted, size, interpolation=method)
+        weighted = np.asarray(cv2.resize(weighted, size, interpolation=method), np.float32)
     # Lanczos overshoots; light and alpha stay in range and light never exceeds its alpha.
     weighted = np.clip(weighted, 0, 1)
     np.minimum(weighted[..., :3], weighted[..., 3:], out=weighted[..., :3])
@@ -121,7 +120,8 @@ def _feather(weighted: F32, sigma: float) -> tuple[F32, NDArray[np.float32]]:
     alpha = weighted[..., 3]
     colour = weighted[..., :3] / np.maximum(alpha, 1e-6)[..., None]
     if sigma > 0:
-        soft = cv2.GaussianBlur(weighted, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
+        blurred = cv2.GaussianBlur(weighted, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
+        soft = np.asarray(blurred, np.float32)
         beyond = soft[..., :3] / np.maximum(soft[..., 3], 1e-6)[..., None]
         colour = np.where(alpha[..., None] > 0.5, colour, beyond)
         alpha = soft[..., 3]

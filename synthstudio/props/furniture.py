@@ -6,9 +6,12 @@ Base centre near the origin, z up; what has a front shows it towards -y, as peop
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+
+import numpy as np
 
 from synthstudio.core.spec import Vec3
-from synthstudio.props.shapes import Piece, ball, box, cylinder, moved, tube, turned
+from synthstudio.props.shapes import Piece, about, ball, box, cylinder, moved, tube, turned
 
 Shape = dict[str, float]
 
@@ -27,7 +30,9 @@ def posts(size: Vec3, height: float, thick: float, *, slot: int = 0) -> list[Pie
     ]
 
 
-def planks(low: Vec3, high: Vec3, axis: int, *, wide: float, gap: float, slot: int = 0) -> list[Piece]:
+def planks(
+    low: Vec3, high: Vec3, axis: int, *, wide: float, gap: float, slot: int = 0
+) -> list[Piece]:
     """Return boards that fill low..high side by side along `axis`, with gaps between."""
     span = high[axis] - low[axis]
     count = max(1, round((span + gap) / (wide + gap)))
@@ -39,9 +44,12 @@ def planks(low: Vec3, high: Vec3, axis: int, *, wide: float, gap: float, slot: i
         lo, hi = list(low), list(high)
         lo[axis] = low[axis] + number * (width + gap)
         hi[axis] = lo[axis] + width
-        boards.append(
-            box((lo[0], lo[1], lo[2]), (hi[0], hi[1], hi[2]), bevel=0.003, along=along, slot=slot)
+        board = box(
+            (lo[0], lo[1], lo[2]), (hi[0], hi[1], hi[2]), bevel=0.003, along=along, slot=slot
         )
+        # Each board is cut from another place of the tree.
+        other = board.coords + number * np.array([0.0, 0.7, 1.3])
+        boards.append(replace(board, coords=other))
     return boards
 
 
@@ -120,10 +128,20 @@ def chair(size: Vec3, shape: Shape) -> list[Piece]:
     for s in (-1, 1):
         a, b = sorted((s * x, s * (x - leg)))
         pieces.append(box((a, -y, 0), (b, -y + leg, sit - 0.03)))
-        pieces.append(tube([((a + b) / 2, y - leg / 2, 0), ((a + b) / 2, y - leg / 2, sit),
-                            ((a + b) / 2, y - leg / 4, h - 0.01)], leg / 2, segments=8))
-        pieces.append(box((a + 0.008, -y + leg, sit - 0.09), (b - 0.008, y - leg, sit - 0.03),
-                          along="y"))
+        pieces.append(
+            tube(
+                [
+                    ((a + b) / 2, y - leg / 2, 0),
+                    ((a + b) / 2, y - leg / 2, sit),
+                    ((a + b) / 2, y - leg / 4, h - 0.01),
+                ],
+                leg / 2,
+                segments=8,
+            )
+        )
+        pieces.append(
+            box((a + 0.008, -y + leg, sit - 0.09), (b - 0.008, y - leg, sit - 0.03), along="y")
+        )
         pieces.append(box((a + 0.01, -y + leg, 0.14), (b - 0.01, y - leg, 0.165), along="y"))
     for edge in (-y + 0.008, y - leg + 0.008):
         pieces.append(
@@ -136,8 +154,13 @@ def chair(size: Vec3, shape: Shape) -> list[Piece]:
         for low, tall in ((h - 0.08, 0.08), (sit + 0.10, 0.04))
     ]
     inner = (-x + leg + 0.02, x - leg - 0.02)
-    slats = planks((inner[0], back + 0.004, sit + 0.14), (inner[1], back + 0.016, h - 0.08), 0,
-                   wide=0.035, gap=0.045)
+    slats = planks(
+        (inner[0], back + 0.004, sit + 0.14),
+        (inner[1], back + 0.016, h - 0.08),
+        0,
+        wide=0.035,
+        gap=0.045,
+    )
     return [*pieces, seat, *rail, *slats]  # fmt: skip
 
 
@@ -153,9 +176,7 @@ def stool(size: Vec3, shape: Shape) -> list[Piece]:
         a = math.pi / 4 + k * math.pi / 2
         c, s = math.cos(a), math.sin(a)
         foot, top = r * 0.95, r * 0.6
-        legs.append(
-            tube([(foot * c, foot * s, 0), (top * c, top * s, h - 0.035)], 0.016, slot=1)
-        )
+        legs.append(tube([(foot * c, foot * s, 0), (top * c, top * s, h - 0.035)], 0.016, slot=1))
     height = 0.3 * h
     at = r * 0.95 - (r * 0.35) * 0.3
     for k in range(4):
@@ -188,8 +209,8 @@ def sofa(size: Vec3, shape: Shape) -> list[Piece]:
                 bevel=0.04, slot=1)
         )  # fmt: skip
         cushions.append(
-            box((left + 0.006, y - back - 0.15, sit), (left + step - 0.006, y - back + 0.02, h - 0.04),
-                bevel=0.05, slot=1)
+            box((left + 0.006, y - back - 0.15, sit),
+                (left + step - 0.006, y - back + 0.02, h - 0.04), bevel=0.05, slot=1)
         )  # fmt: skip
     feet = [
         moved(cylinder(0.025, 0, foot, slot=2), (sx * (x - 0.07), sy * (y - 0.07), 0))
@@ -231,7 +252,7 @@ def _books(span: tuple[float, float], y: float, z: float, room: float, shelf: in
         deep = 0.12 + 0.06 * ((number * 29) % 7) / 6
         books.append(
             box((at, max(-y + 0.02, y - 0.04 - deep), z), (at + wide - 0.001, y - 0.04, z + tall),
-                bevel=0.002, slot=1 + (number * 5) % 3 % 2)
+                bevel=0, slot=1 + (number * 5) % 3 % 2)
         )  # fmt: skip
         at += wide
         number += 1
@@ -245,8 +266,13 @@ def counter(size: Vec3, shape: Shape) -> list[Piece]:
     base = box((-x + 0.04, -y + 0.09, 0), (x - 0.04, y - 0.04, plinth), bevel=0.002, slot=2)
     worktop = box((-x, -y, h - top), (x, y, h), bevel=0.006, along="x", slot=1)
     front = -y + 0.04
-    doors = planks((-x + lip, front - 0.018, plinth + 0.01), (x - lip, front, h - top - 0.01), 0,
-                   wide=0.5, gap=0.004)
+    doors = planks(
+        (-x + lip, front - 0.018, plinth + 0.01),
+        (x - lip, front, h - top - 0.01),
+        0,
+        wide=0.5,
+        gap=0.004,
+    )
     knobs = [
         ball(0.014, ((d.vertices[:, 0].max() - 0.05), front - 0.028, h - top - 0.12), slot=2)
         for d in doors
@@ -257,7 +283,7 @@ def counter(size: Vec3, shape: Shape) -> list[Piece]:
 def door(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a standing door: frame (0), leaf with two raised panels (1), handle (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
-    jamb, leaf = 0.06, min(0.04, 0.8 * size[1])
+    jamb, leaf = 0.06, min(0.04, 0.5 * size[1])
     pieces = [
         box((-x, -y, 0), (-x + jamb, y, h)),
         box((x - jamb, -y, 0), (x, y, h)),
@@ -271,7 +297,7 @@ def door(size: Vec3, shape: Shape) -> list[Piece]:
             a, b = sorted((s * leaf * 0.45, s * (leaf / 2 + 0.008)))
             pieces.append(box((inner[0], a, low), (inner[1], b, high), bevel=0.008, slot=1))
     for s in (-1, 1):
-        at, out = x - jamb - 0.05, s * (leaf / 2 + 0.045)
+        at, out = x - jamb - 0.05, s * (min(y, leaf / 2 + 0.055) - 0.009)
         height = 0.5 * clear
         pieces.append(
             tube([(at, s * leaf / 3, height), (at, out, height), (at - 0.02, out, height),
@@ -288,8 +314,7 @@ def divider(size: Vec3, shape: Shape) -> list[Piece]:
     wide = math.hypot(run, deep)
     for k in range(3):
         turn = math.atan2(deep, run) * (1 if k % 2 == 0 else -1)
-        c, s = math.cos(turn), math.sin(turn)
-        rotation = _turn_z(c, s)
+        rotation = about("z", turn)
         half = wide / 2 - 0.004
         leaf = [
             box((-half, -0.012, 0), (-half + 0.04, 0.012, h)),
@@ -301,12 +326,6 @@ def divider(size: Vec3, shape: Shape) -> list[Piece]:
         ]
         pieces += [moved(p, ((k - 1) * run, 0, 0), turn=rotation) for p in leaf]
     return pieces
-
-
-def _turn_z(c: float, s: float):  # noqa: ANN202
-    import numpy as np
-
-    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
 
 
 def suitcase(size: Vec3, shape: Shape) -> list[Piece]:
@@ -324,11 +343,15 @@ def suitcase(size: Vec3, shape: Shape) -> list[Piece]:
             continue
         for s in (-1, 1):
             a, b = sorted((s * (y - 0.01), s * (y + 0.004)))
-            ribs.append(box((at - 0.008, a, wheel + 0.05), (at + 0.008, b, top - 0.05), bevel=0.004))
+            ribs.append(
+                box((at - 0.008, a, wheel + 0.05), (at + 0.008, b, top - 0.05), bevel=0.004)
+            )
     wheels = []
     for sx in (-1, 1):
         for sy in (-1, 1):
-            disc = moved(cylinder(wheel / 2, -0.011, 0.011, slot=1), (0, 0, 0), turn=_lie())
+            disc = moved(
+                cylinder(wheel / 2, -0.011, 0.011, slot=1), (0, 0, 0), turn=about("y", math.pi / 2)
+            )
             wheels.append(moved(disc, (sx * (x - 0.04), sy * (y - 0.035), wheel / 2)))
             wheels.append(
                 box((sx * (x - 0.04) - 0.013, sy * (y - 0.035) - 0.013, wheel * 0.6),
@@ -339,12 +362,10 @@ def suitcase(size: Vec3, shape: Shape) -> list[Piece]:
         tube([(s * reach, y * 0.55, top - 0.02), (s * reach, y * 0.55, h - 0.02)], 0.008, slot=1)
         for s in (-1, 1)
     ]
-    bar = box((-reach - 0.015, y * 0.55 - 0.013, h - 0.03), (reach + 0.015, y * 0.55 + 0.013, h),
-              bevel=0.008, slot=1)
+    bar = box(
+        (-reach - 0.015, y * 0.55 - 0.013, h - 0.03),
+        (reach + 0.015, y * 0.55 + 0.013, h),
+        bevel=0.008,
+        slot=1,
+    )
     return [shell, zipper, *ribs, *wheels, *handle, bar]  # fmt: skip
-
-
-def _lie():  # noqa: ANN202
-    from synthstudio.props.shapes import about
-
-    return about("y", math.pi / 2)

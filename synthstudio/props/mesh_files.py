@@ -99,7 +99,7 @@ def check_header(data: bytes, suffix: str, where: str, resolver: FolderResolver)
         _check_gltf(data, suffix, where, resolver)
     elif suffix == ".obj":
         check_triangles(data.count(b"\nf "), where)
-    elif suffix == ".stl" and not data[:5].lower() == b"solid" and len(data) >= 84:
+    elif suffix == ".stl" and data[:5].lower() != b"solid" and len(data) >= 84:
         check_triangles(struct.unpack_from("<I", data, 80)[0], where)
     elif suffix == ".ply":
         _check_ply(data, where)
@@ -228,6 +228,7 @@ def _image_bytes(
     try:
         view = views[image["bufferView"]]
         start = view.get("byteOffset", 0)
-        return buffers[view["buffer"]][start : start + view["byteLength"]]
+        buffer: bytes = buffers[view["buffer"]]
+        return buffer[start : start + view["byteLength"]]
     except (LookupError, TypeError) as error:
         raise _bad("an image of the glTF points nowhere", where) from error

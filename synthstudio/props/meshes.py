@@ -280,10 +280,10 @@ def _closed(vertices: F64, faces: np.ndarray) -> tuple[bool, float]:
 
 def _colours(mesh: trimesh.Trimesh, suffix: str) -> F32 | None:
     """Return linear colours (V, 3) or (F, 3) when the file holds some."""
-    if mesh.visual.kind not in ("vertex", "face"):
+    visual: Any = mesh.visual
+    if visual.kind not in ("vertex", "face"):
         return None
-    kind = mesh.visual.kind
-    rgb = mesh.visual.vertex_colors if kind == "vertex" else mesh.visual.face_colors
+    rgb = visual.vertex_colors if visual.kind == "vertex" else visual.face_colors
     rgb = np.asarray(rgb)[:, :3]
     # glTF's colours are linear, PLY's and OBJ's by habit sRGB.
     if suffix in (".glb", ".gltf"):

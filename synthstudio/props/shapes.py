@@ -64,83 +64,96 @@ def about(axis: str, angle_rad: float) -> F64:
     return out
 
 
+@dataclass(frozen=True, kw_only=True)
+class _BoxTemplate:
+    """A chamfered unit box: each of its 8 corners is up to seven vertices."""
+
+    high: np.ndarray  # (V, 3) bool: the corner's side on each axis
+    inward: F64  # (V, 3) times bevel: the way from the corner to the vertex
+    normals: F64  # (V, 3)
+    faces: np.ndarray  # (F, 3)
+    columns: dict[str, np.ndarray]  # grain axis -> (V, 3) which axes become coords
+    across: F64  # (V,) times bevel: coords x on chamfers, NaN elsewhere
+
+
 def box(low: Vec3, high: Vec3, *, bevel: float = 0.004, along: str = "z", slot: int = 0) -> Piece:
-    """Return a box with chamfered edges shaded round; the grain runs along the named axis."""
+    """Return a box; the grain of its sides runs along the named axis where it can.
+
+    With a bevel its edges are chamfered and shaded round.
+    """
     lo, hi = np.array(low, np.float64), np.array(high, np.float64)
     b = min(bevel, 0.3 * float((hi - lo).min()))
-    # Every corner of the box becomes three vertices, one on each of its faces.
-    signs = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)])
-    corner = np.where(signs == 1, hi, lo)
-    inward = np.where(signs == 1, -b, b)
-    parts = [_box_side(corner, inward, axis, side, along) for axis in range(3) for side in (0, 1)]
-    parts += [
-        _box_edge(corner, inward, axis, side_i, side_j)
-        for axis in range(3)
-        for side_i in (0, 1)
-        for side_j in (0, 1)
-    ]
-    parts += [_box_corner(corner, inward, signs, number) for number in range(8)]
-    return replace(joined(parts), slot=slot)
-
-
-def _on_face(corner: F64, inward: F64, number: int, axis: int) -> F64:
-    """Return the vertex of box corner `number` that lies on its face across `axis`."""
-    point = corner[number] + inward[number]
-    point[axis] = corner[number, axis]
-    return point
-
-
-def _number(axis: int, values: tuple[int, int, int]) -> int:
-    """Return the corner whose sides along (axis, axis + 1, axis + 2) are `values`."""
-    sides = {(axis + k) % 3: v for k, v in enumerate(values)}
-    return 4 * sides[0] + 2 * sides[1] + sides[2]
-
-
-def _box_side(corner: F64, inward: F64, axis: int, side: int, along: str) -> Piece:
-    ring = ((0, 0), (1, 0), (1, 1), (0, 1)) if side else ((0, 0), (0, 1), (1, 1), (1, 0))
-    points = np.array(
-        [_on_face(corner, inward, _number(axis, (side, i, j)), axis) for i, j in ring]
+    form = _CHAMFERED if b > 0 else _PLAIN
+    vertices = np.where(form.high, hi, lo) + form.inward * b
+    coords = np.take_along_axis(vertices, form.columns[along], axis=1)
+    coords[:, 0] = np.where(np.isnan(form.across), coords[:, 0], form.across * b)
+    return Piece(
+        vertices=vertices, faces=form.faces, coords=coords, normals=form.normals, slot=slot
     )
+
+
+def _box_template(*, chamfered: bool) -> _BoxTemplate:
+    high: list[tuple[int, int, int]] = []
+    inward, normals, faces, across = [], [], [], []
+    columns: dict[str, list[list[int]]] = {axis: [] for axis in "xyz"}
+
+    def add(sides: tuple[int, int, int], face: int, picks: tuple[list[int], ...], x: float) -> None:
+        """Add the vertex of a corner that lies on its face across axis `face`."""
+        signs = np.array([2 * v - 1 for v in sides])
+        high.append(sides)
+        inward.append(np.where(np.arange(3) == face, 0, -signs) if chamfered else np.zeros(3))
+        normals.append(np.where(np.arange(3) == face, signs, 0))
+        across.append(x)
+        for axis, pick in zip("xyz", picks, strict=True):
+            columns[axis].append(pick)
+
+    for axis in range(3):
+        for side in (0, 1):
+            ring = ((0, 0), (1, 0), (1, 1), (0, 1)) if side else ((0, 0), (0, 1), (1, 1), (1, 0))
+            start = len(high)
+            faces += [[start, start + 1, start + 2], [start, start + 2, start + 3]]
+            picks = tuple(_face_columns(axis, grain) for grain in range(3))
+            for i, j in ring:
+                add(_sides(axis, (side, i, j)), axis, picks, math.nan)
+    for axis, si, sj in np.ndindex(3, 2, 2) if chamfered else ():
+        start = len(high)
+        order = ((0, 1, 2), (0, 2, 3)) if si == sj else ((0, 2, 1), (0, 3, 2))
+        faces += [[start + k for k in triangle] for triangle in order]
+        pick = [(axis + 1) % 3, (axis + 2) % 3, axis]
+        for end, face, x in ((0, 1, 0.0), (0, 2, 1.0), (1, 2, 1.0), (1, 1, 0.0)):
+            add(_sides(axis, (end, si, sj)), (axis + face) % 3, (pick,) * 3, x * math.sqrt(2))
+    for sides in np.ndindex(2, 2, 2) if chamfered else ():
+        start = len(high)
+        faces.append(
+            [start, start + 1, start + 2] if sum(sides) % 2 else [start, start + 2, start + 1]
+        )
+        for axis in range(3):
+            add((sides[0], sides[1], sides[2]), axis, ([0, 1, 2],) * 3, 0.0)
+    return _BoxTemplate(
+        high=np.array(high, bool),
+        inward=np.array(inward, np.float64),
+        normals=np.array(normals, np.float64),
+        faces=np.array(faces),
+        columns={axis: np.array(picks) for axis, picks in columns.items()},
+        across=np.array(across),
+    )
+
+
+def _face_columns(axis: int, grain: int) -> list[int]:
+    """Return which axes become (x, y, z) of coords on the faces across `axis`."""
     tangents = [k for k in range(3) if k != axis]
-    wanted = "xyz".index(along)
-    up = wanted if wanted in tangents else tangents[-1]
-    across = next(k for k in tangents if k != up)
-    normal = np.zeros(3)
-    normal[axis] = 2 * side - 1
-    return Piece(
-        vertices=points,
-        faces=np.array([[0, 1, 2], [0, 2, 3]]),
-        coords=points[:, [across, axis, up]],
-        normals=np.tile(normal, (4, 1)),
-    )
+    up = grain if grain in tangents else tangents[-1]
+    return [next(k for k in tangents if k != up), axis, up]
 
 
-def _box_edge(corner: F64, inward: F64, axis: int, side_i: int, side_j: int) -> Piece:
-    """Return the chamfer along `axis` between the faces across the other two axes."""
-    i, j = (axis + 1) % 3, (axis + 2) % 3
-    low, high = (_number(axis, (end, side_i, side_j)) for end in (0, 1))
-    points = np.array(
-        [
-            _on_face(corner, inward, low, i), _on_face(corner, inward, low, j),
-            _on_face(corner, inward, high, j), _on_face(corner, inward, high, i),
-        ]
-    )  # fmt: skip
-    normals = np.zeros((4, 3))
-    normals[[0, 3], i] = 2 * side_i - 1
-    normals[[1, 2], j] = 2 * side_j - 1
-    across = np.linalg.norm(points[1] - points[0])
-    coords = np.column_stack([np.array([0, across, across, 0]), np.zeros(4), points[:, axis]])
-    order = [[0, 1, 2], [0, 2, 3]] if side_i == side_j else [[0, 2, 1], [0, 3, 2]]
-    return Piece(vertices=points, faces=np.array(order), coords=coords, normals=normals)
+def _sides(axis: int, values: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Return the corner whose sides along (axis, axis + 1, axis + 2) are `values`."""
+    x, y, z = (values[(k - axis) % 3] for k in range(3))
+    return x, y, z
 
 
-def _box_corner(corner: F64, inward: F64, signs: np.ndarray, number: int) -> Piece:
-    points = np.array([_on_face(corner, inward, number, axis) for axis in range(3)])
-    normals = np.diag(2.0 * signs[number] - 1)
-    order = [0, 1, 2] if signs[number].sum() % 2 else [0, 2, 1]
-    return Piece(
-        vertices=points, faces=np.array([order]), coords=points - points[0], normals=normals
-    )
+_PLAIN = _box_template(chamfered=False)
+_CHAMFERED = _box_template(chamfered=True)
 
 
 def prism(outline: Sequence[Vec2], y0: float, y1: float, *, slot: int = 0) -> Piece:
@@ -186,8 +199,8 @@ def turned(profile: Sequence[Vec2], *, segments: int = 24, slot: int = 0) -> Pie
     points = np.array(profile, np.float64)
     steps = np.diff(points, axis=0)
     lengths = np.hypot(steps[:, 0], steps[:, 1])
-    outward = np.column_stack([steps[:, 1], -steps[:, 0]]) / lengths[:, None]
-    angle = np.arange(segments + 1) * (2 * math.pi / segments)
+    outward: F64 = np.column_stack([steps[:, 1], -steps[:, 0]]) / lengths[:, None]
+    angle = np.linspace(0, 2 * math.pi, segments + 1)
     circle = np.column_stack([np.cos(angle), np.sin(angle)])
     circle[-1] = circle[0]
     parts, run = [], 0.0
@@ -200,10 +213,10 @@ def turned(profile: Sequence[Vec2], *, segments: int = 24, slot: int = 0) -> Pie
 
 def _soft(outward: F64, k: int, other: int) -> F64:
     """Return the normal at the end of band k towards band `other`, shared unless creased."""
-    if not 0 <= other < len(outward) or outward[k] @ outward[other] < CREASE:
-        return outward[k]
-    mean = outward[k] + outward[other]
-    return mean / np.linalg.norm(mean)
+    creased = not 0 <= other < len(outward) or outward[k] @ outward[other] < CREASE
+    mean: F64 = outward[k] if creased else outward[k] + outward[other]
+    unit: F64 = mean / np.linalg.norm(mean)
+    return unit
 
 
 def _band(
@@ -306,29 +319,41 @@ def _frames(points: F64) -> F64:
     return frames
 
 
-def leaf(base: F64, tip: F64, width: float, up: F64, *, slot: int = 0) -> Piece:
-    """Return a pointed leaf from `base` to `tip`, folded along its middle; seen from both sides."""
-    along = tip - base
-    length = float(np.linalg.norm(along))
-    across = np.cross(along, up)
-    size = float(np.linalg.norm(across))
-    across = across / size if size > 1e-9 else np.array([1.0, 0, 0])
-    normal = np.cross(across, along / length)
-    middle = base + along * 0.45 - normal * width * 0.15
-    left = base + along * 0.42 - across * width / 2
-    right = base + along * 0.42 + across * width / 2
-    tilt = across * 0.35
-    normals = np.array([normal, normal - tilt, normal + tilt, normal, normal])
+def leaves(bases: F64, tips: F64, widths: F64, ups: F64, *, slot: int = 0) -> Piece:
+    """Return L pointed leaves from `bases` to `tips` (L, 3), folded along their middles.
+
+    `widths` is (L,); `ups` (L, 3) says which way each upper side looks. Seen from both sides.
+    """
+    count = len(bases)
+    along = tips - bases
+    lengths = np.linalg.norm(along, axis=1)
+    along = along / lengths[:, None]
+    across = np.cross(along, ups)
+    size = np.linalg.norm(across, axis=1, keepdims=True)
+    across = np.where(size > 1e-9, across / np.maximum(size, 1e-9), np.array([1.0, 0, 0]))
+    normal = np.cross(across, along)
+    side, belly = across * (widths / 2)[:, None], along * (0.42 * lengths)[:, None]
+    middle = bases + along * (0.45 * lengths)[:, None] - normal * (0.15 * widths)[:, None]
+    points = np.stack([bases, bases + belly - side, bases + belly + side, middle, tips], axis=1)
+    tilt = 0.35 * across
+    normals = np.stack([normal, normal - tilt, normal + tilt, normal, normal], axis=1)
+    zero = np.zeros(count)
+    coords = np.stack(
+        [
+            np.stack([zero, zero, zero], axis=1),
+            np.stack([-widths / 2, zero, 0.42 * lengths], axis=1),
+            np.stack([widths / 2, zero, 0.42 * lengths], axis=1),
+            np.stack([zero, zero, 0.45 * lengths], axis=1),
+            np.stack([zero, zero, lengths], axis=1),
+        ],
+        axis=1,
+    )
+    triangles = np.array([[0, 3, 1], [0, 2, 3], [1, 3, 4], [3, 2, 4]])
     return Piece(
-        vertices=np.array([base, left, right, middle, tip]),
-        faces=np.array([[0, 3, 1], [0, 2, 3], [1, 3, 4], [3, 2, 4]]),
-        coords=np.array(
-            [
-                [0, 0, 0], [-width / 2, 0, length * 0.42], [width / 2, 0, length * 0.42],
-                [0, 0, length * 0.45], [0, 0, length],
-            ]
-        ),
-        normals=normals / np.linalg.norm(normals, axis=1, keepdims=True),
+        vertices=points.reshape(-1, 3),
+        faces=(triangles[None] + 5 * np.arange(count)[:, None, None]).reshape(-1, 3),
+        coords=coords.reshape(-1, 3),
+        normals=(normals / np.linalg.norm(normals, axis=-1, keepdims=True)).reshape(-1, 3),
         slot=slot,
         two_sided=True,
-    )  # fmt: skip
+    )

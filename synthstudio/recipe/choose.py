@@ -116,7 +116,7 @@ def check(recipe: Recipe, catalogue: Catalogue) -> None:
     _known(recipe, "people.poses.names", wants.poses.names or (), poses)
     _known(recipe, "people.poses.families", wants.poses.families or (), families)
     _known(
-        recipe, "people.wardrobe.kinds", wants.wardrobe.kinds or (),
+        recipe, "people.wardrobe.kinds", wants.wardrobe.kinds,
         {g.kind for g in catalogue.garments},
     )  # fmt: skip
     for i, things in enumerate(recipe.things):
@@ -167,9 +167,8 @@ def _something_left(recipe: Recipe, catalogue: Catalogue) -> None:
                     got=f"{len(uses[use])} files",
                 )
             )
-    if recipe.people.poses is not None and not any(
-        recipe.splits.train == 0 or not pose_held(recipe)(p) for p in catalogue.poses
-    ):
+    held_out = pose_held(recipe)
+    if recipe.splits.train > 0 and all(held_out(pose) for pose in catalogue.poses):
         raise RecipeError(
             explain("holdout.poses leaves no pose to train on", where=f"{recipe.name}: holdout")
         )

@@ -16,6 +16,7 @@ from synthstudio.recipe.distributions import (
     Base,
     Count,
     Number,
+    Weight,
     Whole,
     Within,
     support,
@@ -132,10 +133,11 @@ class Poses(Base):
 class Wardrobe(Base):
     """What people wear. Everybody wears a top, a bottom, shoes and hair."""
 
-    kinds: Weights | None = Field(
-        default=None,
+    kinds: dict[str, Weight] = Field(
+        default={},
+        max_length=100,
         description="Weights of garments, hair styles and hats; those not named weigh 1, so "
-        "{hoodie: 0} leaves one out.",
+        "{sweater: 0} leaves one out.",
     )
     hat: Probability = Field(default=0.15, description="How often somebody wears a hat.")
     patterned: Probability = Field(default=0.4, description="How often cloth has a pattern.")

@@ -20,6 +20,8 @@ _LEGS = ("hip", "knee", "ankle")
 _STIFF = ("root", "toe")
 _ODD = ("turn", "side_bend", "root_roll")
 _LEG_JITTER = 0.5
+DESIGNS_A_KIND = 6
+"""A new design costs about as much as a frame; a data set of any length has this many a kind."""
 # A pose takes another's arms only while they cannot reach the floor.
 _UPRIGHT_HIP_RAD = math.radians(60)
 _UPRIGHT_ROOT_RAD = math.radians(20)
@@ -63,7 +65,8 @@ def identity(recipe: Recipe, number: int, garments: tuple[GarmentKind, ...]) -> 
         freckles=max(0.0, palette.between(-0.6, 1.0, rng)) if tone < 0.35 else 0.0,
     )
     kind = _garment(recipe, garments, "hair", phenotype.gender, rng)
-    style = GarmentSpec(kind=kind.kind, shape=_shape(kind, rng), material=palette.hair(hair, rng))
+    design = _shape(kind, recipe, rng)
+    style = GarmentSpec(kind=kind.kind, shape=design, material=palette.hair(hair, rng))
     return Identity(name=f"id-{number + 1:04d}", phenotype=phenotype, look=look, hair=style)
 
 
@@ -223,7 +226,7 @@ def _outfit(draw: Draw, who: Identity, rng: Generator) -> tuple[GarmentSpec, ...
 def _wear(draw: Draw, slot: Slot, gender: float, rng: Generator) -> GarmentSpec:
     recipe = draw.recipe
     kind = _garment(recipe, draw.catalogue.garments, slot, gender, rng)
-    shape = _shape(kind, rng)
+    shape = _shape(kind, recipe, rng)
     if slot == "shoes":
         upper, sole = palette.shoes(rng)
         return GarmentSpec(kind=kind.kind, shape=shape, material=upper, second_material=sole)
@@ -250,7 +253,7 @@ def _garment(
     recipe: Recipe, garments: Sequence[GarmentKind], slot: Slot, gender: float, rng: Generator
 ) -> GarmentKind:
     """Return a garment for the slot, by weight; RecipeError if nothing fits: nobody is bare."""
-    weights = recipe.people.wardrobe.kinds or {}
+    weights = recipe.people.wardrobe.kinds
     fits = [g for g in garments if g.slot == slot and g.gender[0] <= gender <= g.gender[1]]
     wanted = {g.kind: weights.get(g.kind, 1.0) for g in fits}
     if not any(wanted.values()):
@@ -265,11 +268,13 @@ def _garment(
     return pick_one(fits, rng, weights=wanted, name=lambda g: g.kind)
 
 
-def _shape(kind: GarmentKind, rng: Generator) -> dict[str, float]:
-    """Return a design; each value is one of `steps` so that designs can be cached."""
-    out = {}
+def _shape(kind: GarmentKind, recipe: Recipe, rng: Generator) -> dict[str, float]:
+    """Return one of the kind's designs; a data set has few, so that workers can keep them all."""
+    number = int(rng.random() * DESIGNS_A_KIND)
+    own = stream(recipe.seed, "design", kind.kind, number)
+    shape = {}
     for name, (low, high) in sorted(kind.shape.items()):
-        step = min(int(rng.random() * kind.steps), kind.steps - 1)
+        step = min(int(own.random() * kind.steps), kind.steps - 1)
         share = step / (kind.steps - 1) if kind.steps > 1 else 0.5
-        out[name] = round(low + (high - low) * share, 6)
-    return out
+        shape[name] = round(low + (high - low) * share, 6)
+    return shape

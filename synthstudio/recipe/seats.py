@@ -14,6 +14,14 @@ from synthstudio.recipe.choose import Draw
 
 BELOW_HIP_M = 0.1
 """From the centre of the hip joint down to the seat: buttocks and trousers pressed flat."""
+_LEAST_M = 0.08
+_BACKED_M = 0.7
+_LEAST_BACK_M = 0.3
+_STOOL_FORWARD_M = 0.05
+_CHAIR_BACK_M = 0.19
+_SOFA_BACK_M = 0.5
+"""From a seat's rear edge to the hip joints: the back's thickness and half a trunk."""
+_SOFA_DEPTH_M = 0.65
 
 
 def seats_in(draw: Draw) -> tuple[ThingKind, ...]:
@@ -29,21 +37,38 @@ def _kinds(catalogue: Catalogue) -> tuple[ThingKind, ...]:
 def draw_seat(draw: Draw, person: PersonSpec, joints_m: F64, rng: Generator) -> ThingSpec:
     """Return a seat under the hips of a person who is already on the floor.
 
-    `joints_m` (J, 3) world. A seat's height is its size along z.
+    `joints_m` (J, 3) world. A kind that can be taller than 0.7 m has a back: the hips are put
+    in front of it and `shape` says how high one sits; else the seat is as high as that.
     """
     names = skeleton(draw.recipe.skeleton).joints
     hips = (joints_m[names.index("left_hip")] + joints_m[names.index("right_hip")]) / 2
     held = set(draw.recipe.holdout.occluders)
     kinds = draw.allowed(_kinds(draw.catalogue), rng, held=lambda kind: kind.kind in held)
     kind = kinds[int(rng.random() * len(kinds))]
-    width, depth = (palette.between(kind.size_low_m[i], kind.size_high_m[i], rng) for i in range(2))
+    width, depth, height = (
+        palette.between(low, high, rng)
+        for low, high in zip(kind.size_low_m, kind.size_high_m, strict=True)
+    )
+    top = max(float(hips[2]) - BELOW_HIP_M, _LEAST_M)
+    forward = _STOOL_FORWARD_M
+    if kind.size_high_m[2] > _BACKED_M:
+        height = max(height, top + _LEAST_BACK_M)
+        forward = depth / 2 - (_SOFA_BACK_M if depth > _SOFA_DEPTH_M else _CHAIR_BACK_M)
+    else:
+        height = top
+    # At yaw 0 people face world -y, and so do seats.
     return ThingSpec(
         kind=kind.kind,
         role="seat",
-        size_m=(width, depth, max(float(hips[2]) - BELOW_HIP_M, 0.05)),
+        size_m=(width, depth, height),
+        shape={"seat_height_m": top} if "seat_height_m" in kind.shape else {},
         materials=materials(kind, rng),
-        position_m=(float(hips[0]), float(hips[1]), 0.0),
-        yaw_rad=math.remainder(person.yaw_rad, 2 * math.pi),
+        position_m=(
+            float(hips[0]) + forward * math.sin(person.yaw_rad),
+            float(hips[1]) - forward * math.cos(person.yaw_rad),
+            0.0,
+        ),
+        yaw_rad=person.yaw_rad,
     )
 
 

@@ -12,7 +12,7 @@ from synthstudio.core.catalogue import ImageAsset, MeshAsset, ThingKind
 from synthstudio.core.errors import RecipeError, explain
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
-from synthstudio.core.spec import CutoutSpec, PersonSpec, ThingSpec
+from synthstudio.core.spec import CutoutSpec, Material, PersonSpec, ThingSpec
 from synthstudio.recipe import palette
 from synthstudio.recipe.choose import Draw, asset_held, pick_one
 from synthstudio.recipe.distributions import pick, sample, sample_count
@@ -57,26 +57,33 @@ def place_things(stage: Stage, placed: list[Placed]) -> list[Placed]:
 def _place(
     stage: Stage, wanted: Standing, people: list[Placed], placed: list[Placed], rng: Generator
 ) -> Placed:
+    """Return the best free candidate. Geometry is asked only of candidates that would be taken."""
     target = _target(stage, wanted, people, rng)
-    best: tuple[int, Placed] | None = None
+    best: Placed | None = None
+    best_off = len(target.joints_m) + 1
     kind = _kind(stage.draw, wanted, rng)
+    made_of = materials(kind, rng) if isinstance(kind, ThingKind) else ()
     for design in range(_DESIGNS):
-        thing = _design(wanted, kind, rng, shrink=design / _DESIGNS)
-        origin = Placed(item=thing, box_m=stage.solve.box_m(thing))
+        if best is not None and design * _SPOTS >= _SEARCHED:
+            return best
+        thing = _design(wanted, kind, made_of, rng, shrink=design / _DESIGNS)
+        origin = Placed(item=thing, box_m=_box_m(thing))
+        exact: Placed | None = None
         for spot in range(_SPOTS):
             number = design * _SPOTS + spot
-            here = moved(origin, *_candidate(stage, wanted, target, rng, number))
-            if not (stage.clear(here.box_m) and stage.free(here, placed)):
+            shift = _candidate(stage, wanted, target, rng, number)
+            here = moved(origin, *shift)
+            off = _off(stage, wanted, target, here.box_m, number)
+            if off >= best_off or not stage.clear(here.box_m):
                 continue
-            if wanted.placement != "in_front" or number >= _SEARCHED:
-                return best[1] if best else here
-            off = abs(_hidden(stage, target, here.box_m) - target.hidden)
-            if best is None or off < best[0]:
-                best = (off, here)
-            if off <= 1:
-                return here
+            exact = exact or Placed(item=thing, box_m=stage.solve.box_m(thing))
+            here = moved(exact, *shift)
+            if stage.clear(here.box_m) and stage.free(here, placed):
+                best, best_off = here, off
+                if off <= 1:
+                    return best
     if best is not None:
-        return best[1]
+        return best
     raise RecipeError(
         explain(
             "no room for a thing on the floor",
@@ -85,6 +92,21 @@ def _place(
             then="Ask for fewer things or people, or a greater distance to the camera.",
         )
     )
+
+
+def _box_m(thing: ThingSpec) -> F64:
+    """Return the box (2, 3) of a thing at the origin, from its size and turn alone."""
+    width, depth, height = thing.size_m
+    c, s = abs(math.cos(thing.yaw_rad)), abs(math.sin(thing.yaw_rad))
+    x, y = (c * width + s * depth) / 2, (s * width + c * depth) / 2
+    return np.array([[-x, -y, 0.0], [x, y, height]])
+
+
+def _off(stage: Stage, wanted: Standing, target: _Target, box_m: F64, number: int) -> int:
+    """Return how many joints too many or too few a candidate hides; 0 where that is no matter."""
+    if wanted.placement != "in_front" or number >= _SEARCHED or len(target.joints_m) == 0:
+        return 0
+    return abs(_hidden(stage, target, box_m) - target.hidden)
 
 
 def _target(stage: Stage, wanted: Standing, people: list[Placed], rng: Generator) -> _Target:
@@ -141,7 +163,12 @@ def _one(
 
 
 def _design(
-    wanted: Standing, kind: ThingKind | MeshAsset, rng: Generator, *, shrink: float
+    wanted: Standing,
+    kind: ThingKind | MeshAsset,
+    made_of: tuple[Material, ...],
+    rng: Generator,
+    *,
+    shrink: float,
 ) -> ThingSpec:
     """Return a thing at the origin; `shrink` 0..1 takes it towards its least size."""
     yaw = (float(rng.random()) * 2 - 1) * math.pi
@@ -156,10 +183,7 @@ def _design(
         share = (1 - _SPREAD) * shared + _SPREAD * float(rng.random())
         sizes.append(low + (high - low) * share * (1 - shrink))
     return ThingSpec(
-        kind=kind.kind,
-        size_m=(sizes[0], sizes[1], sizes[2]),
-        materials=materials(kind, rng),
-        yaw_rad=yaw,
+        kind=kind.kind, size_m=(sizes[0], sizes[1], sizes[2]), materials=made_of, yaw_rad=yaw
     )
 
 

@@ -138,7 +138,7 @@ def _of_crop(facts: ImageAsset, photo: PhotoBackdrop, width_px: int) -> tuple[fl
 
 
 def draw_backdrop(draw: Draw, behind: Behind, reach_m: tuple[Vec2, Vec2]) -> Backdrop:
-    """Return the backdrop; a room holds everything between the two corners of `reach_m`."""
+    """Return the backdrop; a room holds `reach_m`: (low, high) along x and along y."""
     if behind.photo is not None:
         return behind.photo
     if behind.hdri is not None:
@@ -161,7 +161,7 @@ def _room(wanted: wish.Room, reach_m: tuple[Vec2, Vec2], rng: Generator) -> Room
     """
     sizes = sample(wanted.width_m, rng), sample(wanted.depth_m, rng)
     centre, size = [], []
-    for low, high, least in zip(*reach_m, sizes, strict=True):
+    for (low, high), least in zip(reach_m, sizes, strict=True):
         need = high - low + 2 * _MARGIN_M
         spare = max(0.0, least - need)
         start = low - _MARGIN_M - spare * palette.between(0.15, 0.85, rng)

@@ -346,6 +346,27 @@ def raster_kernel(
 
 
 @wp.func
+def _covered_box(p: Piece, box: wp.vec4l):
+    """Return (first x, first y, last x, last y) of the pixels of `box` that a piece covers."""
+    centre, pixel = wp.int64(128), wp.int64(256)
+    e = _edges(p, box[0] * pixel + centre, box[1] * pixel + centre)
+    one = wp.int64(1)
+    covered = wp.vec4l(box[2] + one, box[3] + one, box[0] - one, box[1] - one)
+    row = wp.int64(0)
+    while row <= box[3] - box[1]:
+        span = _span(e, row, box[2] - box[0])
+        if span[0] <= span[1]:
+            covered = wp.vec4l(
+                wp.min(covered[0], box[0] + span[0]),
+                wp.min(covered[1], box[1] + row),
+                wp.max(covered[2], box[0] + span[1]),
+                wp.max(covered[3], box[1] + row),
+            )
+        row += one
+    return covered
+
+
+@wp.func
 def _reach_out(p: Piece, extent: wp.array[wp.int32]):
     """Widen (x0, y0, x1, y1) by the pixels that a piece covers, in the frame or not."""
     j0 = _first_centre(wp.min(p.ax, wp.min(p.bx, p.cx)))
@@ -354,26 +375,15 @@ def _reach_out(p: Piece, extent: wp.array[wp.int32]):
     i1 = _last_centre(wp.max(p.ay, wp.max(p.by, p.cy)))
     if j0 > j1 or i0 > i1 or _doubled_area(p) == wp.int64(0):
         return
-    x0, y0, x1, y1 = j0, i0, j1, i1
     # A piece of very many rows goes by its corners: its spans would take too long.
+    box = wp.vec4l(j0, i0, j1, i1)
     if i1 - i0 < wp.int64(LARGE_PX):
-        x0, y0, x1, y1 = j1, i1, j0 - wp.int64(1), i0 - wp.int64(1)
-        e = _edges(p, j0 * wp.int64(256) + wp.int64(128), i0 * wp.int64(256) + wp.int64(128))
-        row = wp.int64(0)
-        while row <= i1 - i0:
-            span = _span(e, row, j1 - j0)
-            if span[0] <= span[1]:
-                x0 = wp.min(x0, j0 + span[0])
-                x1 = wp.max(x1, j0 + span[1])
-                y0 = wp.min(y0, i0 + row)
-                y1 = i0 + row
-            row += wp.int64(1)
-    if x1 < x0 or y1 < y0:
-        return
-    wp.atomic_min(extent, 0, wp.int32(x0))
-    wp.atomic_min(extent, 1, wp.int32(y0))
-    wp.atomic_max(extent, 2, wp.int32(x1) + 1)
-    wp.atomic_max(extent, 3, wp.int32(y1) + 1)
+        box = _covered_box(p, box)
+    if box[0] <= box[2]:
+        wp.atomic_min(extent, 0, wp.int32(box[0]))
+        wp.atomic_min(extent, 1, wp.int32(box[1]))
+        wp.atomic_max(extent, 2, wp.int32(box[2]) + 1)
+        wp.atomic_max(extent, 3, wp.int32(box[3]) + 1)
 
 
 @wp.kernel

@@ -17,6 +17,10 @@ from synthstudio.core.errors import AssetError, explain
 from synthstudio.core.scene import F64, Light
 from synthstudio.core.spec import Vec3
 
+SH_CONSTANTS = np.sqrt(
+    np.array([1, 3, 3, 3, 15, 15, 5 / 4, 15, 15 / 4]) / (4 * math.pi)
+)
+"""What 1, y, z, x, xy, yz, 3z^2 - 1, xz, x^2 - y^2 are multiplied by to be orthonormal."""
 _LOBE = np.array([1.0] + [2.0 / 3.0] * 3 + [0.25] * 5)
 """The cosine lobe's coefficients A_l / pi for the nine functions."""
 _SUN_CONE_RAD = math.radians(10.0)
@@ -27,20 +31,8 @@ _MAX_ROWS = 128
 def sh_basis(directions: F64) -> F64:
     """Return the nine real spherical harmonics (..., 9) of unit `directions` (..., 3)."""
     x, y, z = np.moveaxis(np.asarray(directions, np.float64), -1, 0)
-    return np.stack(
-        [
-            np.full_like(x, 0.28209479177387814),
-            0.4886025119029199 * y,
-            0.4886025119029199 * z,
-            0.4886025119029199 * x,
-            1.0925484305920792 * x * y,
-            1.0925484305920792 * y * z,
-            0.31539156525252005 * (3 * z * z - 1),
-            1.0925484305920792 * x * z,
-            0.5462742152960396 * (x * x - y * y),
-        ],
-        axis=-1,
-    )
+    shapes = [np.ones_like(x), y, z, x, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y]
+    return np.stack(shapes, axis=-1) * SH_CONSTANTS
 
 
 def ambient_from_sky(sky_rgb: Vec3, ground_rgb: Vec3) -> F64:
@@ -50,8 +42,8 @@ def ambient_from_sky(sky_rgb: Vec3, ground_rgb: Vec3) -> F64:
     """
     sky, ground = np.asarray(sky_rgb, np.float64), np.asarray(ground_rgb, np.float64)
     out = np.zeros((9, 3))
-    out[0] = (sky + ground) / 2 / 0.28209479177387814
-    out[2] = (sky - ground) / 2 / 0.4886025119029199
+    out[0] = (sky + ground) / 2 / SH_CONSTANTS[0]
+    out[2] = (sky - ground) / 2 / SH_CONSTANTS[2]
     return out
 
 

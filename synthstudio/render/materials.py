@@ -51,7 +51,11 @@ def material_rows(surfaces: tuple[Surface, ...], texels: list[tuple[int, int, in
             row[name] = getattr(material, name)
         if 0 <= material.texture < len(texels):
             row["texel"], row["width"], row["height"] = texels[material.texture]
-        row["flat"] = int(surface.flat)
+        row["flat"], row["tinted"] = int(surface.flat), int(surface.tint is not None)
+        row["framed"] = int(
+            material.kind in ("cloth", "skin", "hair")
+            or (material.kind == "matte" and (material.pattern != "plain" or material.bump > 0))
+        )
     return rows
 
 

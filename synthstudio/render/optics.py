@@ -22,12 +22,11 @@ class Mesh:
     """The scene's triangles, as `Packed` holds them."""
 
     faces: wp.array[wp.vec3i]
-    points: wp.array[wp.vec3]  # camera metres
-    normals: wp.array[wp.vec3]  # world
+    world: wp.array[wp.vec3]
+    normals: wp.array[wp.vec3]
     coords: wp.array[wp.vec3]
     tint: wp.array[wp.vec3]
     surface: wp.array[wp.int32]
-    instance: wp.array[wp.int32]
     materials: wp.array[Mat]
     texels: wp.array[wp.uint32]
     linear: wp.array[wp.float32]  # (256,) linear light of an sRGB byte
@@ -35,13 +34,13 @@ class Mesh:
 
 @wp.struct
 class Eye:
-    """The camera: a camera vector v lies along `turn` v in the world."""
+    """The camera: the ray through pixel (x, y) is corner + x right + y down, in the world."""
 
-    focal: float
-    cx: float
-    cy: float
-    turn: wp.mat33
     place: wp.vec3
+    corner: wp.vec3
+    right: wp.vec3
+    down: wp.vec3
+    per_m: float  # pixels a metre at one metre: the focal length
 
 
 @wp.struct
@@ -50,7 +49,8 @@ class Lamps:
 
     sun: wp.vec3  # direction towards it
     sun_rgb: wp.vec3
-    ambient: wp.array[wp.vec3]  # (9,)
+    ambient: wp.array[wp.vec3]  # (9,) multiplied by the constants of the harmonics
+    curved: int  # whether the last five of them are not all zero
     exposure: float
     shadow: SunMap
     contact: ContactMap
@@ -58,44 +58,36 @@ class Lamps:
 
 @wp.struct
 class Point:
-    """A surface point under a ray."""
+    """A surface point under a ray, world metres."""
 
-    world: wp.vec3
-    view: wp.vec3  # unit, towards the camera, world
+    place: wp.vec3
+    view: wp.vec3  # unit, towards the camera
     normal: wp.vec3  # shading normal, towards the viewer
     face: wp.vec3  # geometric normal, towards the viewer
     coords: wp.vec3
-    coords_face: wp.vec3  # the face's normal in texture space
+    coords_face: wp.vec3  # the face's normal in texture space, not unit; 0 if nobody asks
     tint: wp.vec3
     foot_m: float  # a pixel's width on the surface
 
 
 @wp.func
 def ray_to(eye: Eye, x: float, y: float) -> wp.vec3:
-    """Return the camera ray (z = 1) through the continuous pixel (x, y)."""
-    return wp.vec3((x - eye.cx) / eye.focal, (y - eye.cy) / eye.focal, 1.0)
+    """Return the world ray through the continuous pixel (x, y); its depth along z is 1."""
+    return eye.corner + eye.right * x + eye.down * y
 
 
 @wp.func
-def face_normal(faces: wp.array[wp.vec3i], points: wp.array[wp.vec3], triangle: int) -> wp.vec3:
-    """Return a triangle's unit normal in the space of `points`."""
-    f = faces[triangle]
-    a = points[f[0]]
-    return wp.normalize(wp.cross(points[f[1]] - a, points[f[2]] - a))
-
-
-@wp.func
-def _weights(a: wp.vec3, b: wp.vec3, c: wp.vec3, ray: wp.vec3) -> wp.vec3:
-    # Barycentric weights where the ray meets the triangle; just outside, its nearest rim.
-    w = wp.vec3(
-        wp.dot(ray, wp.cross(b, c)), wp.dot(ray, wp.cross(c, a)), wp.dot(ray, wp.cross(a, b))
-    )
-    total = w[0] + w[1] + w[2]
-    if total == 0.0:
+def _weights(e1: wp.vec3, e2: wp.vec3, n: wp.vec3, to_eye: wp.vec3, ray: wp.vec3) -> wp.vec3:
+    # Moeller and Trumbore 1997: weights where the ray meets the triangle with edges e1, e2,
+    # n = e1 x e2, seen from its first corner + to_eye; just outside it, its nearest rim.
+    across = wp.cross(to_eye, ray)
+    slant = wp.dot(ray, n)
+    if slant == 0.0:
         return wp.vec3(1.0, 0.0, 0.0)
-    w = w / total
-    w = wp.vec3(wp.max(w[0], 0.0), wp.max(w[1], 0.0), wp.max(w[2], 0.0))
-    return w / (w[0] + w[1] + w[2])
+    v = wp.max(wp.dot(across, e2) / slant, 0.0)
+    w = wp.max(-wp.dot(across, e1) / slant, 0.0)
+    u = wp.max(1.0 - v - w, 0.0)
+    return wp.vec3(u, v, w) / (u + v + w)
 
 
 @wp.func
@@ -104,30 +96,35 @@ def _mixed(values: wp.array[wp.vec3], f: wp.vec3i, w: wp.vec3) -> wp.vec3:
 
 
 @wp.func
-def point_under(mesh: Mesh, eye: Eye, triangle: int, ray: wp.vec3) -> Point:
-    """Return the surface point where a camera ray meets a triangle."""
-    f = mesh.faces[triangle]
-    a, b, c = mesh.points[f[0]], mesh.points[f[1]], mesh.points[f[2]]
-    w = _weights(a, b, c, ray)
-    here = a * w[0] + b * w[1] + c * w[2]
+def point_under(mesh: Mesh, m: Mat, eye: Eye, f: wp.vec3i, ray: wp.vec3) -> Point:
+    """Return the surface point where a ray meets face `f`; asks the material what it needs."""
+    a = mesh.world[f[0]]
+    e1, e2 = mesh.world[f[1]] - a, mesh.world[f[2]] - a
+    n = wp.cross(e1, e2)
+    w = _weights(e1, e2, n, eye.place - a, ray)
     out = Point()
-    out.world = eye.turn * here + eye.place
-    out.view = -wp.normalize(eye.turn * ray)
-    out.face = wp.normalize(eye.turn * wp.cross(b - a, c - a))
-    out.normal = _mixed(mesh.normals, f, w)
-    if mesh.materials[mesh.surface[triangle]].flat == 1 or wp.length_sq(out.normal) < 1.0e-12:
-        out.normal = out.face
-    out.normal = wp.normalize(out.normal)
+    out.place = a + e1 * w[1] + e2 * w[2]
+    long = wp.length(ray)
+    out.view = ray * (-1.0 / long)
+    out.face = wp.normalize(n)
     if wp.dot(out.face, out.view) < 0.0:
         out.face = -out.face
-    if wp.dot(out.normal, out.face) < 0.0:
-        out.normal = -out.normal
+    out.normal = out.face
+    if m.flat == 0:
+        soft = _mixed(mesh.normals, f, w)
+        size = wp.length(soft)
+        if size > 1.0e-6:
+            out.normal = soft * (wp.where(wp.dot(soft, out.face) < 0.0, -1.0, 1.0) / size)
     out.coords = _mixed(mesh.coords, f, w)
-    ca = mesh.coords[f[0]]
-    out.coords_face = wp.cross(mesh.coords[f[1]] - ca, mesh.coords[f[2]] - ca)
-    out.tint = _mixed(mesh.tint, f, w)
+    out.tint = wp.vec3(1.0, 1.0, 1.0)
+    if m.tinted == 1:
+        out.tint = _mixed(mesh.tint, f, w)
+    if m.framed == 1:
+        ca = mesh.coords[f[0]]
+        out.coords_face = wp.cross(mesh.coords[f[1]] - ca, mesh.coords[f[2]] - ca)
+    away = wp.length(out.place - eye.place) / long
     slant = wp.max(wp.dot(out.face, out.view), 0.15)
-    out.foot_m = here[2] / (eye.focal * wp.sqrt(slant))
+    out.foot_m = away / (eye.per_m * wp.sqrt(slant))
     return out
 
 
@@ -166,7 +163,7 @@ def _bumped(p: Point, slope: wp.vec3) -> wp.vec3:
     # The slope's tangential part, turned with the shortest turn from rest normal to normal.
     rest = p.coords_face
     size = wp.length(rest)
-    if wp.length_sq(slope) == 0.0 or size < 1.0e-12:
+    if size < 1.0e-12:
         return p.normal
     rest = rest / size
     flat = slope - rest * wp.dot(rest, slope)
@@ -180,13 +177,14 @@ def _bumped(p: Point, slope: wp.vec3) -> wp.vec3:
 
 
 @wp.func
-def ambient_light(sh: wp.array[wp.vec3], n: wp.vec3) -> wp.vec3:
+def ambient_light(lamps: Lamps, n: wp.vec3) -> wp.vec3:
     """Return what a white matte surface with normal `n` reflects of the ambient light."""
     x, y, z = n[0], n[1], n[2]
-    out = sh[0] * 0.28209479 + sh[1] * (0.48860251 * y) + sh[2] * (0.48860251 * z)
-    out += sh[3] * (0.48860251 * x) + sh[4] * (1.09254843 * x * y)
-    out += sh[5] * (1.09254843 * y * z) + sh[6] * (0.31539157 * (3.0 * z * z - 1.0))
-    out += sh[7] * (1.09254843 * x * z) + sh[8] * (0.54627422 * (x * x - y * y))
+    out = lamps.ambient[0] + lamps.ambient[1] * y + lamps.ambient[2] * z + lamps.ambient[3] * x
+    if lamps.curved == 1:
+        out += lamps.ambient[4] * (x * y) + lamps.ambient[5] * (y * z)
+        out += lamps.ambient[6] * (3.0 * z * z - 1.0)
+        out += lamps.ambient[7] * (x * z) + lamps.ambient[8] * (x * x - y * y)
     return wp.max(out, wp.vec3(0.0, 0.0, 0.0))
 
 
@@ -228,27 +226,29 @@ def _sun_share(lamps: Lamps, p: Point, m: Mat) -> float:
         lift, away = 0.004 + texel, 0.004 + texel
     elif slope <= 0.0:
         return 0.0
-    return sunlight(lamps.shadow, p.world + p.face * lift + lamps.sun * away)
+    return sunlight(lamps.shadow, p.place + p.face * lift + lamps.sun * away)
 
 
 @wp.func
 def _open_sky(lamps: Lamps, p: Point) -> float:
     # Floors lose sky to what stands on them; what stands loses it low down, facing down.
-    z = wp.max(p.world[2], 0.0)
+    z = wp.max(p.place[2], 0.0)
     if z > 0.6:
         return 1.0
     loss = float(0.0)
     if p.face[2] > 0.7:
-        loss = sky_loss(lamps.contact, p.world[0], p.world[1]) * (1.0 - smooth(0.01, 0.05, z))
-    down = 0.5 - 0.5 * p.normal[2]
-    return (1.0 - loss) * (1.0 - 0.7 * down * wp.exp(-z * 9.0))
+        loss = sky_loss(lamps.contact, p.place[0], p.place[1]) * (1.0 - smooth(0.01, 0.05, z))
+        return 1.0 - loss
+    return 1.0 - 0.35 * (1.0 - p.normal[2]) * wp.exp(-z * 9.0)
 
 
 @wp.func
 def _lit(lamps: Lamps, p: Point, s: Look, m: Mat) -> wp.vec3:
-    n = _bumped(p, s.slope)
+    n = p.normal
+    if wp.length_sq(s.slope) > 1.0e-8:
+        n = _bumped(p, s.slope)
     facing = wp.max(wp.dot(n, p.view), 0.0)
-    sky = ambient_light(lamps.ambient, n) * _open_sky(lamps, p)
+    sky = ambient_light(lamps, n) * _open_sky(lamps, p)
     cosine = wp.dot(n, lamps.sun)
     sun = lamps.sun_rgb * 0.0
     bright = wp.vec3(0.0, 0.0, 0.0)
@@ -256,7 +256,8 @@ def _lit(lamps: Lamps, p: Point, s: Look, m: Mat) -> wp.vec3:
         share = _sun_share(lamps, p, m)
         if share > 0.0:
             sun = wp.cw_mul(lamps.sun_rgb, _wrapped(m, cosine)) * share
-            bright = lamps.sun_rgb * (share * _gloss(n, p.view, lamps.sun, s))
+            if cosine > 0.0 and s.specular > 0.0:
+                bright = lamps.sun_rgb * (share * _gloss(n, p.view, lamps.sun, s))
     rim = 1.0 - facing
     rim = rim * rim
     out = wp.cw_mul(s.rgb, sky + sun) * (1.0 - s.specular) + bright
@@ -266,7 +267,7 @@ def _lit(lamps: Lamps, p: Point, s: Look, m: Mat) -> wp.vec3:
         out += wp.cw_mul(fibres, sky + sun) * (m.sheen * rim * rim)
     mirror = sky
     if s.roughness < 0.5:
-        mirror = ambient_light(lamps.ambient, n * (2.0 * facing) - p.view)
+        mirror = ambient_light(lamps, n * (2.0 * facing) - p.view)
     grazing = s.specular + (1.0 - s.specular) * rim * rim * rim * (1.0 - s.roughness) * 0.5
     return (out + mirror * wp.min(grazing, 1.0)) * lamps.exposure
 
@@ -281,9 +282,10 @@ def _toned(x: float) -> float:
 
 @wp.func
 def shaded(mesh: Mesh, eye: Eye, lamps: Lamps, triangle: int, ray: wp.vec3) -> wp.vec3:
-    """Return the light, toned to 0..1, that a triangle sends along a camera ray."""
-    p = point_under(mesh, eye, triangle, ray)
+    """Return the light, toned to 0..1, that a triangle sends along a ray."""
     m = mesh.materials[mesh.surface[triangle]]
+    f = mesh.faces[triangle]
+    p = point_under(mesh, m, eye, f, ray)
     tint = p.tint
     if m.kind == TEXTURE and m.width > 0:
         tint = wp.cw_mul(tint, _texture(mesh, m, p.coords))
@@ -295,19 +297,18 @@ def shaded(mesh: Mesh, eye: Eye, lamps: Lamps, triangle: int, ray: wp.vec3) -> w
 def floor_keeps(eye: Eye, lamps: Lamps, ray: wp.vec3) -> wp.vec3:
     """Return what the undrawn floor under a ray keeps of its light; 1 where no shadow falls."""
     one = wp.vec3(1.0, 1.0, 1.0)
-    way = eye.turn * ray
-    if way[2] > -1.0e-4 or eye.place[2] <= 0.0:
+    if ray[2] > -1.0e-4 or eye.place[2] <= 0.0:
         return one
-    p = eye.place - way * (eye.place[2] / way[2])
+    p = eye.place - ray * (eye.place[2] / ray[2])
     loss = sky_loss(lamps.contact, p[0], p[1])
     texel = lamps.shadow.texel_m
     share = sunlight(lamps.shadow, p + lamps.sun * (0.002 + 0.5 * texel))
     if loss <= 0.0 and share >= 1.0:
         return one
     up = wp.vec3(0.0, 0.0, 1.0)
-    sky = wp.max(ambient_light(lamps.ambient, up), wp.vec3(1.0e-4, 1.0e-4, 1.0e-4))
+    sky = wp.max(ambient_light(lamps, up), wp.vec3(1.0e-4, 1.0e-4, 1.0e-4))
     sun = lamps.sun_rgb * wp.max(lamps.sun[2], 0.0)
     kept = wp.cw_div(sky * (1.0 - loss) + sun * share, sky + sun)
     # Near the horizon the floor is a guess: shadows fade out there.
-    sure = smooth(0.01, 0.06, -way[2] / wp.length(way))
+    sure = smooth(0.01, 0.06, -ray[2] / wp.length(ray))
     return one + (kept - one) * sure

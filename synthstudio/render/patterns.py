@@ -30,15 +30,16 @@ class Mat:
     width: int
     height: int
     flat: int
+    tinted: int
+    framed: int  # whether it needs the face's normal in texture space
 
 
 @wp.func
 def _hash(x: int, y: int, z: int) -> float:
-    h = wp.uint32(x) * wp.uint32(0x8DA6B343) + wp.uint32(y) * wp.uint32(0xD8163841)
-    h = h + wp.uint32(z) * wp.uint32(0xCB1AB31F)
+    h = wp.uint32(x) * wp.uint32(0x1B56C4E9) ^ wp.uint32(y) * wp.uint32(0x2F0B4C47)
+    h = (h ^ wp.uint32(z) * wp.uint32(0x4B1AB31F)) * wp.uint32(0x27D4EB2D)
     h = (h ^ (h >> wp.uint32(15))) * wp.uint32(0x2C1B3C6D)
-    h = (h ^ (h >> wp.uint32(12))) * wp.uint32(0x297A2D39)
-    return float(h >> wp.uint32(9)) * (1.0 / 4194304.0) - 1.0
+    return float(wp.int32(h)) * (1.0 / 2147483648.0)
 
 
 @wp.func

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from synthstudio.core.camera import NEAR_M
 from synthstudio.core.labels import SELF_TOLERANCE_M
 from synthstudio.core.scene import F32, F64, I32, U8, Bool
-from synthstudio.render.pack import SUBPIXELS, Packed, to_device, to_host
+from synthstudio.render.pack import Packed, to_device, to_host
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})
 
@@ -48,7 +48,7 @@ class Grid:
 
     left: wp.float64
     top: wp.float64
-    cell: wp.float64
+    cells_per_px: wp.float64
     columns: wp.int32
     rows: wp.int32
     start: wp.array[wp.int32]  # (rows columns + 1,) first point of each cell
@@ -75,8 +75,8 @@ class Faces:
 
 
 @wp.func
-def _cell(place: wp.float64, origin: wp.float64, size: wp.float64, count: wp.int32):
-    k = wp.floor((place - origin) / size)
+def _cell(place: wp.float64, origin: wp.float64, per_px: wp.float64, count: wp.int32):
+    k = (place - origin) * per_px
     return wp.int32(wp.clamp(k, wp.float64(0.0), wp.float64(count - 1)))
 
 
@@ -143,10 +143,11 @@ def points_kernel(
         box = _widened(box, c, a, lens, near)
         margin = wp.float64(1.0)
         box = wp.vec4d(box[0] - margin, box[1] - margin, box[2] + margin, box[3] + margin)
-    first = _cell(box[0], grid.left, grid.cell, grid.columns)
-    last = _cell(box[2], grid.left, grid.cell, grid.columns)
-    row = _cell(box[1], grid.top, grid.cell, grid.rows) + band
-    bottom = _cell(box[3], grid.top, grid.cell, grid.rows)
+    # The box is wider than the rounding here and in `_sorted`, so no point is missed.
+    first = _cell(box[0], grid.left, grid.cells_per_px, grid.columns)
+    last = _cell(box[2], grid.left, grid.cells_per_px, grid.columns)
+    row = _cell(box[1], grid.top, grid.cells_per_px, grid.rows) + band
+    bottom = _cell(box[3], grid.top, grid.cells_per_px, grid.rows)
     instance = mesh.instance[t]
     covers = mesh.covers[t]
     while row <= bottom:
@@ -226,9 +227,7 @@ def nearest_blockers(
     return Blockers(instance=instance, depth_m=depth_m)
 
 
-def _sorted(
-    screen: F64, width: int, height: int, device: str
-) -> tuple[Any, NDArray[np.int64]]:
+def _sorted(screen: F64, width: int, height: int, device: str) -> tuple[Any, NDArray[np.int64]]:
     """Return a Grid over the points (Q, 2) and the order that sorts them by cell.
 
     Only the frame and as much again around it has cells: beyond, border cells take all.
@@ -242,7 +241,7 @@ def _sorted(
     start = np.zeros(counts[0] * counts[1] + 1, np.int32)
     np.cumsum(np.bincount(flat, minlength=counts[0] * counts[1]), out=start[1:])
     grid: Any = Grid()
-    grid.left, grid.top, grid.cell = low[0], low[1], CELL_PX
+    grid.left, grid.top, grid.cells_per_px = low[0], low[1], 1.0 / CELL_PX
     grid.columns, grid.rows = counts
     grid.start = to_device(start, wp.int32, device)
     return grid, np.argsort(flat, kind="stable")

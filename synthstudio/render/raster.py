@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from synthstudio.core.camera import NEAR_M
 from synthstudio.core.errors import GeometryError, explain
 from synthstudio.core.scene import F32, I32, NO_PART, U8, Bool
-from synthstudio.render.fill import Mesh, View, extent_kernel, raster_kernel
+from synthstudio.render.fill import Mesh, View, raster_kernel
 from synthstudio.render.pack import REACH_PX, Packed, to_device, to_host
 from synthstudio.render.vertices import normal_map_kernel
 
@@ -76,7 +76,7 @@ def rasterise(
             )
         )
     camera = packed.scene.camera
-    view = _view(packed, only_instance, scale=scale)
+    view = view_of(packed, only_instance, scale=scale)
     view.drawn_only = drawn_only
     return VisibilityBuffer(
         keys=_draw(packed, view, (camera.height_px * scale, camera.width_px * scale)), scale=scale
@@ -99,7 +99,7 @@ def rasterise_projected(
     """
     view: Any = View()
     view.scale, view.perspective, view.drawn_only = 1, False, True
-    mesh = _mesh(packed)
+    mesh = mesh_of(packed)
     mesh.points, mesh.snapped = points, snapped
     return VisibilityBuffer(keys=_draw(packed, view, (height_px, width_px), mesh=mesh))
 
@@ -151,35 +151,16 @@ def amodal_mask(packed: Packed, instance: int) -> Bool:
     return rasterise(packed, only_instance=instance).triangle >= 0
 
 
-def amodal_extent_px(packed: Packed, instance: int) -> tuple[int, int, int, int]:
-    """Return (x0, y0, x1, y1), pixel edges of the instance's mask on an endless canvas.
-
-    Inside the frame it is the extent of `amodal_mask` itself; it may leave the frame. Four
-    zeros when no pixel centre anywhere is covered, as when all is before the near plane.
-    """
-    unset = np.array([2**30, 2**30, -(2**30), -(2**30)], np.int32)
-    extent = to_device(unset, wp.int32, packed.device)
-    first, last = packed.face_range(instance)
-    view = _view(packed, instance, scale=1)
-    wp.launch(
-        extent_kernel,
-        dim=last - first,
-        inputs=[_mesh(packed), view, first],
-        outputs=[extent],
-        device=packed.device,
-    )
-    x0, y0, x1, y1 = (int(v) for v in to_host(extent))
-    return (x0, y0, x1, y1) if x0 < x1 else (0, 0, 0, 0)
-
-
-def _mesh(packed: Packed) -> Any:
+def mesh_of(packed: Packed) -> Any:
+    """Return the fill.Mesh of a scene."""
     mesh: Any = Mesh()
     mesh.faces, mesh.points, mesh.snapped = packed.faces, packed.camera_m, packed.snapped
     mesh.instance, mesh.drawn, mesh.cull = packed.instance, packed.drawn, packed.cull
     return mesh
 
 
-def _view(packed: Packed, only_instance: int | None, *, scale: int) -> Any:
+def view_of(packed: Packed, only_instance: int | None, *, scale: int) -> Any:
+    """Return the fill.View of the scene's camera: drawn faces, of one instance or (None) all."""
     view: Any = View()
     k = packed.scene.camera.K
     view.focal, view.cx, view.cy, view.near = k[0, 0], k[0, 2], k[1, 2], NEAR_M
@@ -196,7 +177,7 @@ def _draw(packed: Packed, view: Any, shape: tuple[int, int], *, mesh: Any = None
     wp.launch(
         raster_kernel,
         dim=(last - first, bands),
-        inputs=[mesh or _mesh(packed), view, first, bands],
+        inputs=[mesh or mesh_of(packed), view, first, bands],
         outputs=[keys],
         device=packed.device,
     )

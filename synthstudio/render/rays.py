@@ -5,17 +5,20 @@ none of their data, but a bounding volume hierarchy over the scene's own surface
 and one ray a point, which steps from hit to hit until it meets a blocker or the point.
 """
 
-# mypy: disable-error-code="index,operator,no-untyped-def,arg-type,misc,call-overload,assignment"
+# mypy: disable-error-code="index,operator,no-untyped-def,attr-defined,no-untyped-call"
 # (Warp compiles the kernel from its source; its types are not Python's.)
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import warp as wp
+from numpy.typing import NDArray
 
 from synthstudio.core.camera import NEAR_M
 from synthstudio.core.labels import SELF_TOLERANCE_M
-from synthstudio.core.scene import F64, I32, U8, Bool, Scene
+from synthstudio.core.scene import F32, F64, I32, U8, U32, Bool, Scene
 from synthstudio.render import runtime
 from synthstudio.render.points import Blockers
 
@@ -25,13 +28,20 @@ STEP = 2.0e-6
 """A ray goes on this far behind a hit that does not count: a few float32 steps, metres a metre."""
 
 
+@wp.struct
+class Targets:
+    """The points that rays go to, with the camera at the origin."""
+
+    place: wp.array[wp.vec3]
+    owner: wp.array[wp.int32]
+    bit: wp.array[wp.uint32]  # of the part under the point
+
+
 @wp.kernel
 def cast_kernel(
     mesh: wp.uint64,
     forward: wp.vec3,
-    points: wp.array[wp.vec3],
-    owner: wp.array[wp.int32],
-    bit: wp.array[wp.uint32],
+    targets: Targets,
     instance: wp.array[wp.int32],
     covers: wp.array[wp.uint32],
     limits: wp.vec2,  # near, self tolerance
@@ -40,8 +50,8 @@ def cast_kernel(
 ):
     """Cast a ray from the origin to each point; write the first face that counts."""
     i = wp.tid()
-    distance = wp.length(points[i])
-    direction = points[i] / distance
+    distance = wp.length(targets.place[i])
+    direction = targets.place[i] / distance
     slope = wp.dot(direction, forward)
     t = limits[0] / slope
     while t < distance:
@@ -50,8 +60,8 @@ def cast_kernel(
             return
         t += query.t
         z = t * slope
-        own = instance[query.face] == owner[i]
-        covered = own and (covers[query.face] & bit[i]) != wp.uint32(0)
+        own = instance[query.face] == targets.owner[i]
+        covered = own and (covers[query.face] & targets.bit[i]) != wp.uint32(0)
         limit = distance * slope - wp.where(own, limits[1], 0.0)
         if z < limit and not covered:
             found[i] = instance[query.face]
@@ -83,31 +93,52 @@ def nearest_blockers_by_rays(
         asked &= wanted
     instance = np.zeros(len(rays), np.int32)
     depth_m = np.full(len(rays), np.inf, np.float32)
-    if asked.any() and scene.surfaces:
-        found, depth = wp.zeros(int(asked.sum()), dtype=wp.int32, device=device), None
-        depth = wp.full(int(asked.sum()), np.inf, dtype=wp.float32, device=device)
-        vertices, faces, face_instance, face_covers = _gathered(scene, eye)
-        mesh = wp.Mesh(
-            points=wp.array(vertices, dtype=wp.vec3, device=device),
-            indices=wp.array(faces.ravel(), dtype=wp.int32, device=device),
-        )
-        bits = np.where(part < 32, np.uint32(1) << (part % 32).astype(np.uint32), np.uint32(0))
-        wp.launch(
-            cast_kernel,
-            dim=len(found),
-            inputs=[
-                mesh.id,
-                wp.vec3(*forward),
-                wp.array(rays[asked].astype(np.float32), dtype=wp.vec3, device=device),
-                wp.array(np.asarray(owner)[asked], dtype=wp.int32, device=device),
-                wp.array(bits[asked], dtype=wp.uint32, device=device),
-                wp.array(face_instance, dtype=wp.int32, device=device),
-                wp.array(face_covers, dtype=wp.uint32, device=device),
-                wp.vec2(NEAR_M, self_tolerance_m),
-            ],
-            outputs=[found, depth],
-            device=device,
-        )
-        instance[asked] = found.numpy()
-        depth_m[asked] = depth.numpy()
+    if not asked.any() or not scene.surfaces:
+        return Blockers(instance=instance, depth_m=depth_m)
+    vertices, faces, face_instance, face_covers = _gathered(scene, eye)
+    mesh = wp.Mesh(
+        points=wp.array(vertices, dtype=wp.vec3, device=device),
+        indices=wp.array(faces, dtype=wp.int32, device=device),
+    )
+    # NO_PART, or any part beyond 31, is covered by nothing.
+    bits = np.where(part < 32, np.left_shift(1, part.astype(np.int64) % 32), 0)[asked]
+    targets: Any = Targets()
+    targets.place = wp.array(rays[asked].astype(np.float32), dtype=wp.vec3, device=device)
+    targets.owner = wp.array(np.asarray(owner)[asked], dtype=wp.int32, device=device)
+    targets.bit = wp.array(bits.astype(np.uint32), dtype=wp.uint32, device=device)
+    found = wp.zeros(len(bits), dtype=wp.int32, device=device)
+    depth = wp.full(len(bits), np.inf, dtype=wp.float32, device=device)
+    wp.launch(
+        cast_kernel,
+        dim=len(bits),
+        inputs=[
+            mesh.id,
+            wp.vec3(*forward),
+            targets,
+            wp.array(face_instance, dtype=wp.int32, device=device),
+            wp.array(face_covers, dtype=wp.uint32, device=device),
+            wp.vec2(NEAR_M, self_tolerance_m),
+        ],
+        outputs=[found, depth],
+        device=device,
+    )
+    instance[asked], depth_m[asked] = found.numpy(), depth.numpy()
     return Blockers(instance=instance, depth_m=depth_m)
+
+
+def _gathered(scene: Scene, eye: NDArray[np.float64]) -> tuple[F32, I32, I32, U32]:
+    """Return vertices relative to the eye (V, 3), corners (3 F,), instance and covers (F,)."""
+    vertices, corners, instances, covers = [], [], [], []
+    before = 0
+    for s in scene.surfaces:
+        vertices.append((s.vertices_m.astype(np.float64) - eye).astype(np.float32))
+        corners.append(s.faces.ravel() + before)
+        instances.append(np.full(len(s.faces), s.instance, np.int32))
+        covers.append(np.zeros(len(s.faces), np.uint32) if s.covers is None else s.covers)
+        before += len(s.vertices_m)
+    return (
+        np.concatenate(vertices),
+        np.concatenate(corners),
+        np.concatenate(instances),
+        np.concatenate(covers),
+    )

@@ -57,6 +57,12 @@ def init(device: str) -> None:
         resolve_device("cuda")
 
 
+def device_model(device: str) -> str:
+    """Return "cpu", or the model of the GPU behind "cuda:0"."""
+    init(device)
+    return "cpu" if device == "cpu" else str(wp.get_device(device).name)
+
+
 def compile_all(device: str) -> None:
     """Compile and load every kernel of the modules below `render` that are imported.
 

@@ -19,19 +19,22 @@ from numpy.typing import NDArray
 from synthstudio.core.camera import NEAR_M
 from synthstudio.core.scene import U8, Bool, F64, Rendering, Scene
 from synthstudio.render import shadow
+from synthstudio.render.light import SH_CONSTANTS
 from synthstudio.render.materials import material_rows
 from synthstudio.render.optics import (
-    Eye, Lamps, Mesh, face_normal, floor_keeps, point_under, ray_to, shaded,
+    Eye, Lamps, Mesh, floor_keeps, ray_to, shaded,
 )
-from synthstudio.render.pack import Packed, to_device
+from synthstudio.render.pack import Packed, to_device, to_host
 from synthstudio.render.patterns import Mat
-from synthstudio.render.raster import VisibilityBuffer, instance_map, part_map, rasterise, surface_map
+from synthstudio.render.raster import VisibilityBuffer, instance_map, normal_map, part_map, rasterise, surface_map
 from synthstudio.render.shadow import depth_at
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})
 
 LUT = 16384
 _LAST = wp.constant(float(LUT - 1))
+RUN = wp.constant(32)
+"""Pixels that one thread takes: what a kernel is handed is large and copied for each thread."""
 _CREASE = wp.constant(0.9)  # cosine between face normals above which a pixel is smooth
 BARE, ONE, MIXED = wp.constant(0), wp.constant(1), wp.constant(2)
 """What a pixel's samples see: nothing, one smooth surface, several things."""
@@ -85,57 +88,46 @@ def render(packed: Packed, scene: Scene, *, want: frozenset[str] = frozenset()) 
 def _painted(packed: Packed, fine: VisibilityBuffer) -> U8:
     """Return (H, W, 3) sRGB: the backdrop, shadows on it, then what is drawn."""
     camera, device = packed.scene.camera, packed.device
-    kind = wp.empty(camera.height_px * camera.width_px, dtype=wp.uint8, device=device)
+    kind = wp.empty((camera.height_px, camera.width_px), dtype=wp.uint8, device=device)
     thrown = shadow.casters(packed)
     mesh, eye, lamps = _mesh(packed), _eye(packed.scene), _lamps(packed, thrown)
     sheet = _sheet(packed, fine)
     wp.launch(
         _classify,
-        dim=len(kind),
-        inputs=[sheet.keys, sheet.scale, sheet.width, mesh.surface, mesh.faces, mesh.points],
+        dim=(camera.height_px, -(-camera.width_px // RUN)),
+        inputs=[sheet.keys, sheet.scale, mesh],
         outputs=[kind],
         device=device,
     )
-    host_kind = kind.numpy()
+    host_kind = to_host(kind)
     if packed.scene.catches_shadow and thrown is not None:
         reach = shadow.floor_reach(thrown, lamps.contact, packed.scene.light)
-        pixels = _shadow_pixels(packed.scene, reach, host_kind != ONE)
+        pixels = _shadow_pixels(packed.scene, reach, host_kind)
         _over(_catch, pixels, [eye, lamps, sheet], device)
-    _over(_shade, np.flatnonzero(host_kind != BARE), [kind, mesh, eye, lamps, sheet], device)
-    return sheet.rgb.numpy().reshape(camera.height_px, camera.width_px, 3)
+    _over(_shade, np.flatnonzero(host_kind != BARE), [kind.flatten(), mesh, eye, lamps, sheet], device)
+    return to_host(sheet.rgb).reshape(camera.height_px, camera.width_px, 3)
 
 
 def _over(kernel: Any, pixels: NDArray[np.intp], inputs: list[Any], device: str) -> None:
     places = to_device(pixels.astype(np.int32), wp.int32, device)
-    wp.launch(kernel, dim=len(pixels), inputs=[places, *inputs], device=device)
+    wp.launch(kernel, dim=-(-len(pixels) // RUN), inputs=[places, *inputs], device=device)
 
 
 def _rendering(
     packed: Packed, single: VisibilityBuffer, rgb: U8, want: frozenset[str]
 ) -> Rendering:
-    normal = None
-    if "normal" in want:
-        normals = wp.zeros(rgb.shape[:2], dtype=wp.vec3, device=packed.device)
-        wp.launch(
-            _normals,
-            dim=rgb.shape[:2],
-            inputs=[single.keys, _mesh(packed), _eye(packed.scene)],
-            outputs=[normals],
-            device=packed.device,
-        )
-        normal = normals.numpy()
     return Rendering(
         rgb=rgb,
         depth_m=single.depth_m,
         instance=instance_map(packed, single),
         part=part_map(packed, single),
-        normal=normal,
+        normal=normal_map(packed, single) if "normal" in want else None,
         surface=surface_map(packed, single) if "surface" in want else None,
     )
 
 
-def _shadow_pixels(scene: Scene, reach: F64, open_pixels: Bool) -> NDArray[np.intp]:
-    """Return those of (H W) `open_pixels` where a shadow can fall on the floor z = 0."""
+def _shadow_pixels(scene: Scene, reach: F64, kind: U8) -> NDArray[np.intp]:
+    """Return the pixels not wholly covered where a shadow can fall on the floor z = 0."""
     camera = scene.camera
     corners = camera.to_camera(reach)
     polygon = []
@@ -150,16 +142,15 @@ def _shadow_pixels(scene: Scene, reach: F64, open_pixels: Bool) -> NDArray[np.in
     size = np.array([camera.width_px, camera.height_px])
     x0, y0 = np.clip(np.floor(seen.min(axis=0)), 0, size).astype(int)
     x1, y1 = np.clip(np.ceil(seen.max(axis=0)), 0, size).astype(int)
-    window = open_pixels.reshape(size[1], size[0])[y0:y1, x0:x1]
-    rows, columns = np.nonzero(window)
+    rows, columns = np.nonzero(kind[y0:y1, x0:x1] != ONE)
     return (rows + y0) * size[0] + columns + x0
 
 
 def _mesh(packed: Packed) -> Any:
     mesh = Mesh()
-    mesh.faces, mesh.points = packed.faces, packed.camera_m
+    mesh.faces, mesh.world = packed.faces, packed.world_m
     mesh.normals, mesh.coords, mesh.tint = packed.normals, packed.coords, packed.tint
-    mesh.surface, mesh.instance = packed.surface, packed.instance
+    mesh.surface = packed.surface
     textures = packed.scene.textures
     places, start = [], 0
     for texture in textures:
@@ -174,11 +165,12 @@ def _mesh(packed: Packed) -> Any:
 
 
 def _eye(scene: Scene) -> Any:
+    camera = scene.camera
+    k, turn = camera.K, camera.world_to_camera[:3, :3].T
     eye = Eye()
-    eye.focal = scene.camera.focal_px
-    eye.cx, eye.cy = float(scene.camera.K[0, 2]), float(scene.camera.K[1, 2])
-    eye.turn = wp.mat33(*scene.camera.world_to_camera[:3, :3].T.ravel().tolist())
-    eye.place = wp.vec3(*scene.camera.position_m)
+    eye.place, eye.per_m = wp.vec3(*camera.position_m), camera.focal_px
+    eye.right, eye.down = wp.vec3(*(turn[:, 0] / k[0, 0])), wp.vec3(*(turn[:, 1] / k[1, 1]))
+    eye.corner = wp.vec3(*(turn @ np.linalg.inv(k)[:, 2]))
     return eye
 
 
@@ -187,7 +179,9 @@ def _lamps(packed: Packed, thrown: shadow.Casters | None) -> Any:
     lamps = Lamps()
     lamps.sun = wp.vec3(*np.asarray(light.sun_direction, np.float64).tolist())
     lamps.sun_rgb = wp.vec3(*np.asarray(light.sun_rgb, np.float64).tolist())
-    lamps.ambient = to_device(np.asarray(light.ambient_sh, np.float32), wp.vec3, packed.device)
+    sh = np.asarray(light.ambient_sh, np.float64) * SH_CONSTANTS[:, None]
+    lamps.ambient = to_device(sh.astype(np.float32), wp.vec3, packed.device)
+    lamps.curved = int(np.any(sh[4:] != 0.0))
     lamps.exposure = light.exposure
     lamps.shadow = shadow.sun_map(packed, thrown, light)
     lamps.contact = shadow.contact_map(packed, thrown)
@@ -204,35 +198,64 @@ def _sheet(packed: Packed, fine: VisibilityBuffer) -> Any:
     return sheet
 
 
+@wp.func
+def _face(key: wp.uint64) -> int:
+    return wp.int32(key & wp.uint64(0xFFFFFFFF))
+
+
+@wp.func
+def _crease(keys: wp.array2d[wp.uint64], place: wp.vec2i, scale: int, mesh: Mesh) -> int:
+    # Whether the samples of a pixel, not all on one triangle, need shading one by one.
+    key = keys[place[0], place[1]]
+    first = _face(key)
+    if first < 0:
+        return MIXED
+    near, far = depth_at(key), depth_at(key)
+    seen, surface = first, mesh.surface[first]
+    normal = _normal(mesh, first)
+    for y in range(scale):
+        for x in range(scale):
+            key = keys[place[0] + y, place[1] + x]
+            other = _face(key)
+            if other != seen and other != first:
+                if other < 0:
+                    return MIXED
+                if mesh.surface[other] != surface or wp.dot(_normal(mesh, other), normal) < _CREASE:
+                    return MIXED
+                near, far = wp.min(near, depth_at(key)), wp.max(far, depth_at(key))
+                seen = other
+    return wp.where(far > near * 1.01, MIXED, ONE)
+
+
+@wp.func
+def _normal(mesh: Mesh, triangle: int) -> wp.vec3:
+    f = mesh.faces[triangle]
+    a = mesh.world[f[0]]
+    return wp.normalize(wp.cross(mesh.world[f[1]] - a, mesh.world[f[2]] - a))
+
+
 @wp.kernel
 def _classify(
-    keys: wp.array2d[wp.uint64],
-    scale: int,
-    width: int,
-    surface: wp.array[wp.int32],
-    faces: wp.array[wp.vec3i],
-    points: wp.array[wp.vec3],
-    kind: wp.array[wp.uint8],
+    keys: wp.array2d[wp.uint64], scale: int, mesh: Mesh, kind: wp.array2d[wp.uint8]
 ):
-    i = wp.tid()
-    y0, x0 = i / width * scale, i % width * scale
-    key = keys[y0, x0]
-    first = wp.int32(key & wp.uint64(0xFFFFFFFF))
-    near = depth_at(key)
-    far = near
-    out = wp.where(first < 0, BARE, ONE)
-    for k in range(1, scale * scale):
-        key = keys[y0 + k / scale, x0 + k % scale]
-        other = wp.int32(key & wp.uint64(0xFFFFFFFF))
-        if other != first and out != MIXED:
-            if other < 0 or first < 0 or surface[other] != surface[first]:
-                out = MIXED
-            else:
-                near, far = wp.min(near, depth_at(key)), wp.max(far, depth_at(key))
-                a, b = face_normal(faces, points, first), face_normal(faces, points, other)
-                if wp.dot(a, b) < _CREASE or far > near * 1.01:
-                    out = MIXED
-    kind[i] = wp.uint8(out)
+    row, part = wp.tid()
+    for column in range(part * RUN, wp.min((part + 1) * RUN, kind.shape[1])):
+        y0, x0 = row * scale, column * scale
+        first = _face(keys[y0, x0])
+        same = int(1)
+        if scale == 2:
+            a, b, c = keys[y0, x0 + 1], keys[y0 + 1, x0], keys[y0 + 1, x0 + 1]
+            if _face(a) != first or _face(b) != first or _face(c) != first:
+                same = 0
+        else:
+            for y in range(scale):
+                for x in range(scale):
+                    if _face(keys[y0 + y, x0 + x]) != first:
+                        same = 0
+        out = wp.where(first < 0, BARE, ONE)
+        if same == 0:
+            out = _crease(keys, wp.vec2i(y0, x0), scale, mesh)
+        kind[row, column] = wp.uint8(out)
 
 
 @wp.func
@@ -252,11 +275,13 @@ def _write(sheet: Sheet, i: int, light: wp.vec3):
 
 @wp.kernel
 def _catch(pixels: wp.array[wp.int32], eye: Eye, lamps: Lamps, sheet: Sheet):
-    i = pixels[wp.tid()]
-    row, column = i / sheet.width, i % sheet.width
-    kept = floor_keeps(eye, lamps, ray_to(eye, float(column) + 0.5, float(row) + 0.5))
-    if wp.min(kept) < 1.0:
-        _write(sheet, i, wp.cw_mul(_behind(sheet, i), kept))
+    start = wp.tid() * RUN
+    for k in range(start, wp.min(start + RUN, pixels.shape[0])):
+        i = pixels[k]
+        x, y = float(i % sheet.width) + 0.5, float(i / sheet.width) + 0.5
+        kept = floor_keeps(eye, lamps, ray_to(eye, x, y))
+        if wp.min(kept) < 1.0:
+            _write(sheet, i, wp.cw_mul(_behind(sheet, i), kept))
 
 
 @wp.kernel
@@ -268,32 +293,26 @@ def _shade(
     lamps: Lamps,
     sheet: Sheet,
 ):
-    i = pixels[wp.tid()]
-    row, column = i / sheet.width, i % sheet.width
+    start = wp.tid() * RUN
     scale = sheet.scale
-    # A smooth pixel is one sample at its centre, on the triangle nearest to that.
-    first, count, share = (scale * scale) / 2 + (scale / 2) * (1 - scale % 2), 1, 1.0
-    if int(kind[i]) == MIXED:
-        first, count, share = 0, scale * scale, 1.0 / float(scale * scale)
-    light = wp.vec3(0.0, 0.0, 0.0)
-    for k in range(first, first + count):
-        y, x = row * scale + k / scale, column * scale + k % scale
-        triangle = wp.int32(sheet.keys[y, x] & wp.uint64(0xFFFFFFFF))
-        if triangle < 0:
-            light += _behind(sheet, i) * share
-        else:
-            px = wp.where(count == 1, float(column) + 0.5, (float(x) + 0.5) / float(scale))
-            py = wp.where(count == 1, float(row) + 0.5, (float(y) + 0.5) / float(scale))
-            light += shaded(mesh, eye, lamps, triangle, ray_to(eye, px, py)) * share
-    _write(sheet, i, light)
-
-
-@wp.kernel
-def _normals(
-    keys: wp.array2d[wp.uint64], mesh: Mesh, eye: Eye, normals: wp.array2d[wp.vec3]
-):
-    i, j = wp.tid()
-    triangle = wp.int32(keys[i, j] & wp.uint64(0xFFFFFFFF))
-    if triangle >= 0:
-        p = point_under(mesh, eye, triangle, ray_to(eye, float(j) + 0.5, float(i) + 0.5))
-        normals[i, j] = wp.transpose(eye.turn) * p.normal
+    for n in range(start, wp.min(start + RUN, pixels.shape[0])):
+        i = pixels[n]
+        row, column = i / sheet.width, i % sheet.width
+        # A smooth pixel is one sample at its centre, on the triangle nearest to that.
+        y0, x0, side, step = row * scale + scale / 2, column * scale + scale / 2, 1, 1.0
+        if int(kind[i]) == MIXED:
+            y0, x0, side, step = row * scale, column * scale, scale, 1.0 / float(scale)
+        light = wp.vec3(0.0, 0.0, 0.0)
+        for y in range(side):
+            for x in range(side):
+                triangle = _face(sheet.keys[y0 + y, x0 + x])
+                if triangle < 0:
+                    light += _behind(sheet, i)
+                else:
+                    ray = ray_to(
+                        eye,
+                        float(column) + (float(x) + 0.5) * step,
+                        float(row) + (float(y) + 0.5) * step,
+                    )
+                    light += shaded(mesh, eye, lamps, triangle, ray)
+        _write(sheet, i, light * (step * step))

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.scene import F32, F64, Bool, Light
 from synthstudio.core.spec import THING_BASE
-from synthstudio.render.pack import Packed, to_device
+from synthstudio.render.pack import Packed, to_device, to_host
 from synthstudio.render.raster import rasterise_projected
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})
@@ -33,6 +33,7 @@ SUN_TEXELS = 1024
 CONTACT_TEXELS = 160
 _REACH_M = 8.0
 """Casters farther than this from all people are left out where they would coarsen the map."""
+TILE = wp.constant(8)
 _MARGIN_M = 1.0
 _HEIGHTS_M = (0.02, 0.05, 0.12, 0.3, 0.7, 1.6)
 _FINEST_M = 0.015
@@ -48,6 +49,7 @@ class SunMap:
 
     on: int
     keys: wp.array2d[wp.uint64]
+    crowded: wp.array2d[wp.uint8]  # of each tile: whether anything is in it or at its rim
     across: wp.vec3
     up: wp.vec3
     towards: wp.vec3
@@ -74,7 +76,7 @@ class Casters:
     """What throws shadows: which vertices, and where they are near people, world metres."""
 
     throws: Bool  # (V,)
-    vertices: F32  # (3, N) clipped to the neighbourhood of people, for fitting
+    vertices: F32  # (N, 3) clipped to the neighbourhood of people, for fitting
     box_m: F64  # (2, 3)
 
 
@@ -83,19 +85,36 @@ def casters(packed: Packed) -> Casters | None:
     throws = np.array([s.instance not in ROOM for s in packed.surfaces], dtype=bool)
     if not throws.any():
         return None
-    # Transposed, because least and greatest of long rows are many times faster.
-    vertices = np.ascontiguousarray(packed.host_world_m.T)
     every = np.repeat(throws, np.diff(packed.vertex_start))
-    if not throws.all():
-        vertices = vertices[:, every]
+    vertices = packed.host_world_m if throws.all() else packed.host_world_m[every]
     people = sum(len(person.surfaces) for person in packed.scene.people)
-    centre = packed.host_world_m[: packed.vertex_start[people]].T if people else vertices
-    near = np.stack([centre.min(axis=1) - _REACH_M, centre.max(axis=1) + _REACH_M])
-    box = np.stack([vertices.min(axis=1), vertices.max(axis=1)])
+    near = _box(packed.host_world_m[: packed.vertex_start[people]] if people else vertices)
+    near += np.array([[-_REACH_M], [_REACH_M]], np.float32)
+    box = _box(vertices)
     if (box[0] < near[0]).any() or (box[1] > near[1]).any():
-        vertices = np.clip(vertices, near[0][:, None], near[1][:, None])
-        box = np.clip(box, near[0], near[1])
+        vertices, box = np.clip(vertices, *near), np.clip(box, *near)
     return Casters(throws=every, vertices=vertices, box_m=box.astype(np.float64))
+
+
+def _box(points: F32) -> F32:
+    """Return (2, k) the least and greatest of points (N, k).
+
+    Rows are taken 64 at a time: NumPy reduces long rows many times faster than short ones.
+    """
+    count, k = points.shape
+    whole = count // 64 * 64
+    blocks = points[:whole].reshape(-1, 64 * k)
+    return np.stack(
+        [
+            reduce(
+                np.concatenate([reduce(blocks, axis=0).reshape(64, k), points[whole:]])
+                if whole
+                else points,
+                axis=0,
+            )
+            for reduce in (np.min, np.max)
+        ]
+    )
 
 
 def floor_reach(thrown: Casters, contact: ContactMap, light: Light) -> F64:
@@ -122,8 +141,7 @@ def sun_map(packed: Packed, thrown: Casters | None, light: Light) -> SunMap:
     side = np.cross([0.0, 0.0, 1.0] if abs(towards[2]) < 0.99 else [0.0, 1.0, 0.0], towards)
     side /= np.linalg.norm(side)
     axes = np.stack([side, np.cross(towards, side), towards])
-    seen = axes[:2].astype(np.float32) @ thrown.vertices
-    low, high = seen.min(axis=1).astype(np.float64), seen.max(axis=1).astype(np.float64)
+    low, high = _box(thrown.vertices @ axes[:2].T.astype(np.float32)).astype(np.float64)
     texel = max(float((high - low).max()) / (SUN_TEXELS - 8), 1e-4)
     start = (low + high) / 2 / texel - SUN_TEXELS / 2
     far = float((packed.host_world_m @ axes[2].astype(np.float32)).max()) + 1.0
@@ -132,7 +150,18 @@ def sun_map(packed: Packed, thrown: Casters | None, light: Light) -> SunMap:
     out.towards = wp.vec3(*axes[2])
     out.x0, out.y0 = float(-start[0]), float(-start[1])
     matrix = np.stack([axes[0] / texel, axes[1] / texel, -axes[2]])
-    out.keys = _depth(packed, thrown, matrix, np.array([-start[0], -start[1], far]), SUN_TEXELS)
+    offset = np.array([-start[0], -start[1], far])
+    points, snapped = _projected(packed, thrown, matrix, offset)
+    out.keys = _depth(packed, points, snapped, SUN_TEXELS)
+    tiles = SUN_TEXELS // TILE
+    out.crowded = wp.zeros((tiles, tiles), dtype=wp.uint8, device=packed.device)
+    wp.launch(
+        _crowd,
+        dim=len(packed.host_faces),
+        inputs=[packed.faces, packed.drawn, snapped],
+        outputs=[out.crowded],
+        device=packed.device,
+    )
     return out
 
 
@@ -148,7 +177,8 @@ def contact_map(packed: Packed, thrown: Casters | None) -> ContactMap:
     lift = 1.0 - min(0.0, float(thrown.box_m[0, 2]))
     matrix = np.diag([1 / texel, 1 / texel, 1.0])
     offset = np.array([-start[0], -start[1], lift])
-    keys = _depth(packed, thrown, matrix, offset, CONTACT_TEXELS).numpy()
+    points, snapped = _projected(packed, thrown, matrix, offset)
+    keys = to_host(_depth(packed, points, snapped, CONTACT_TEXELS))
     height = (keys >> np.uint64(32)).astype(np.uint32).view(np.float32) - np.float32(lift)
     out.loss = to_device(_loss(height, texel), wp.float32, packed.device)
     out.x0, out.y0 = float(-start[0]), float(-start[1])
@@ -156,10 +186,10 @@ def contact_map(packed: Packed, thrown: Casters | None) -> ContactMap:
     return out
 
 
-def _depth(
-    packed: Packed, thrown: Casters, matrix: F64, offset: F64, size: int
-) -> wp.array2d[wp.uint64]:
-    """Return keys (size, size) of the casters under texels, depth = matrix p + offset."""
+def _projected(
+    packed: Packed, thrown: Casters, matrix: F64, offset: F64
+) -> tuple[wp.array[wp.vec3], wp.array[wp.vec2i]]:
+    """Return (V,) matrix p + offset, in texels and metres of depth, and its snapped x, y."""
     count = len(packed.host_world_m)
     points = wp.empty(count, dtype=wp.vec3, device=packed.device)
     snapped = wp.empty(count, dtype=wp.vec2i, device=packed.device)
@@ -175,6 +205,13 @@ def _depth(
         outputs=[points, snapped],
         device=packed.device,
     )
+    return points, snapped
+
+
+def _depth(
+    packed: Packed, points: wp.array[wp.vec3], snapped: wp.array[wp.vec2i], size: int
+) -> wp.array2d[wp.uint64]:
+    """Return the keys (size, size) of what is nearest to the light."""
     buffer = rasterise_projected(
         packed, points=points, snapped=snapped, width_px=size, height_px=size
     )
@@ -252,6 +289,29 @@ def _cast(
     snapped[i] = wp.vec2i(int(wp.floor(x * 256.0 + 0.5)), int(wp.floor(y * 256.0 + 0.5)))
 
 
+@wp.kernel
+def _crowd(
+    faces: wp.array[wp.vec3i],
+    drawn: wp.array[wp.bool],
+    snapped: wp.array[wp.vec2i],
+    crowded: wp.array2d[wp.uint8],
+):
+    # Marks the tiles that a face's box touches, a texel wider: what filtering could read.
+    t = wp.tid()
+    if not drawn[t]:
+        return
+    a, b, c = snapped[faces[t][0]], snapped[faces[t][1]], snapped[faces[t][2]]
+    low = wp.min(a, wp.min(b, c)) - wp.vec2i(512, 512)
+    high = wp.max(a, wp.max(b, c)) + wp.vec2i(512, 512)
+    x0, x1 = wp.max(low[0] / (256 * TILE), 0), high[0] / (256 * TILE)
+    y0, y1 = wp.max(low[1] / (256 * TILE), 0), high[1] / (256 * TILE)
+    if high[0] < 0 or high[1] < 0:
+        return
+    for y in range(y0, wp.min(y1 + 1, crowded.shape[0])):
+        for x in range(x0, wp.min(x1 + 1, crowded.shape[1])):
+            crowded[y, x] = wp.uint8(1)
+
+
 @wp.func
 def depth_at(key: wp.uint64) -> float:
     """Return the depth that a key holds; inf where nothing is."""
@@ -271,15 +331,27 @@ def sunlight(m: SunMap, p: wp.vec3) -> float:
     ix, iy = int(wp.floor(x + 0.5)), int(wp.floor(y + 0.5))
     if ix < 1 or iy < 1 or ix >= m.size - 1 or iy >= m.size - 1:
         return 1.0
+    if m.crowded[iy / TILE, ix / TILE] == wp.uint8(0):
+        return 1.0
     depth = m.far - wp.dot(m.towards, p)
     fx, fy = x - float(ix), y - float(iy)
-    wx = wp.vec3(0.25 - 0.5 * fx, 0.5, 0.25 + 0.5 * fx)
-    wy = wp.vec3(0.25 - 0.5 * fy, 0.5, 0.25 + 0.5 * fy)
+    top = _row_lit(m.keys, iy - 1, ix, depth, fx)
+    middle = _row_lit(m.keys, iy, ix, depth, fx)
+    low = _row_lit(m.keys, iy + 1, ix, depth, fx)
+    return top * (0.25 - 0.5 * fy) + middle * 0.5 + low * (0.25 + 0.5 * fy)
+
+
+@wp.func
+def _row_lit(
+    keys: wp.array2d[wp.uint64], row: int, column: int, depth: float, across: float
+) -> float:
     lit = float(0.0)
-    for j in range(3):
-        for i in range(3):
-            if depth_at(m.keys[iy + j - 1, ix + i - 1]) >= depth:
-                lit += wx[i] * wy[j]
+    if depth_at(keys[row, column - 1]) >= depth:
+        lit += 0.25 - 0.5 * across
+    if depth_at(keys[row, column]) >= depth:
+        lit += 0.5
+    if depth_at(keys[row, column + 1]) >= depth:
+        lit += 0.25 + 0.5 * across
     return lit
 
 

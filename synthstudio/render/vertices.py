@@ -7,6 +7,9 @@ import warp as wp
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})
 
+INSIDE, OUTSIDE, CUT = 0, 1, 2
+"""Where a face lies towards the frame's pyramid."""
+
 
 @wp.func
 def barycentric(ray: wp.vec2, a: wp.vec3, b: wp.vec3, c: wp.vec3):
@@ -108,3 +111,36 @@ def normal_map_kernel(
     if wp.dot(n, wp.vec3(ray[0], ray[1], 1.0)) > 0.0:
         n = -n
     out[i, j] = wp.normalize(n)
+
+
+@wp.kernel
+def facing_kernel(
+    camera: wp.array[wp.vec3],
+    faces: wp.array[wp.vec3i],
+    planes: wp.array[wp.vec4d],
+    first: wp.int32,
+    weight: wp.array[wp.float64],
+    side: wp.array[wp.int32],
+):
+    """Write each face's area x max(0, cosine to the camera) and its side of all planes."""
+    i = wp.tid()
+    f = faces[first + i]
+    a = wp.vec3d(camera[f[0]])
+    b = wp.vec3d(camera[f[1]])
+    c = wp.vec3d(camera[f[2]])
+    normal = wp.cross(b - a, c - a)
+    distance = wp.length(a + b + c)
+    if distance > wp.float64(0.0):
+        facing = -wp.dot(normal, a + b + c) / distance
+        weight[i] = wp.max(facing, wp.float64(0.0)) / wp.float64(2.0)
+    for k in range(planes.shape[0]):
+        p = planes[k]
+        n = wp.vec3d(p[0], p[1], p[2])
+        da = wp.dot(n, a) + p[3]
+        db = wp.dot(n, b) + p[3]
+        dc = wp.dot(n, c) + p[3]
+        zero = wp.float64(0.0)
+        if da < zero and db < zero and dc < zero:
+            side[i] = OUTSIDE
+        elif (da < zero or db < zero or dc < zero) and side[i] != OUTSIDE:
+            side[i] = CUT

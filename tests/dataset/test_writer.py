@@ -15,7 +15,7 @@ import pytest
 
 from synthstudio.core.errors import DatasetError, DiskError
 from synthstudio.core.rng import stream
-from synthstudio.dataset import durable, shards
+from synthstudio.dataset import durable, shards, writer
 from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.shards import FailedFrame, hashed_files, verify_shard, write_shard
 from synthstudio.dataset.writer import Session, open_or_create, shards_of
@@ -476,3 +476,24 @@ def test_a_temporary_that_a_dying_worker_fills_is_still_removed(
     monkeypatch.setattr(durable.shutil, "rmtree", once_not)
     durable.remove(folder)
     assert not folder.exists()
+
+
+def test_a_set_that_is_being_changed_is_never_called_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise DiskError("full")
+
+    part, damaged, grown = tmp_path / "part", tmp_path / "damaged", tmp_path / "grown"
+    make(part, fake_frames.identity(), part=(1, 2))
+    with open_or_create(part, fake_frames.identity(), resume=True):
+        assert not (part / "index.json").exists()
+    make(damaged, fake_frames.identity())
+    _truncate(damaged / "shards" / "00000")
+    with open_or_create(damaged, fake_frames.identity(), resume=True):
+        assert not (damaged / "index.json").exists()
+    make(grown, fake_frames.identity(frames=8))
+    monkeypatch.setattr(writer, "write_identity", full)
+    with pytest.raises(DiskError):
+        make(grown, fake_frames.identity(frames=9), resume=True)
+    assert not (grown / "index.json").exists()

@@ -168,6 +168,10 @@ def test_workers_die_with_their_parent(tmp_path: Path) -> None:
 def test_ctrl_c_ends_all_at_once_and_quietly(tmp_path: Path) -> None:
     process, pids = _hanging(tmp_path)
     with process:
+        for pid in pids:
+            os.kill(pid, signal.SIGINT)
+        time.sleep(0.2)
+        assert process.poll() is None and all(alive(pid) for pid in pids)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to everyone
         _, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == -signal.SIGINT

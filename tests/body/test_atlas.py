@@ -1,0 +1,288 @@
+"""Anny's static data and bare bodies."""
+
+import fcntl
+import hashlib
+import subprocess
+import sys
+import tempfile
+
+import anny.paths
+import numpy as np
+import pytest
+import torch
+
+from synthstudio.body import atlas as module
+from synthstudio.body.atlas import bare_body, cache_folder, cache_lock, load_atlas
+from synthstudio.body.poses import bone_rotations, library, mirrored
+from synthstudio.core.errors import DiskError
+from synthstudio.core.scene import PARTS
+from synthstudio.core.skeleton import SKELETONS
+from synthstudio.core.spec import Phenotype
+
+MAN = Phenotype(gender=0.0, age=0.6, muscle=0.6, weight=0.5, height=0.4, proportions=0.5)
+WOMAN = Phenotype(gender=1.0, age=0.9, muscle=0.3, weight=0.8, height=0.3, proportions=0.3)
+SHAPES = (MAN, WOMAN)
+JOINTS = SKELETONS["coco23"].joints
+POSES = {pose.name: pose for pose in library()}
+
+
+def _volume(vertices, faces):
+    corners = vertices[faces].astype(float)
+    return np.einsum("fi,fi->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum() / 6
+
+
+def test_body_is_annys_own_mesh_and_faces_outward():
+    atlas = load_atlas()
+    assert atlas.template_m.shape == (19158, 3)
+    assert atlas.body_faces.shape == (27420, 3)
+    np.testing.assert_array_equal(atlas.body_faces, atlas.model.faces.numpy())
+    assert _volume(atlas.template_m, atlas.body_faces[atlas.skin_face]) > 0.05
+
+
+@pytest.mark.parametrize(
+    ("group", "first", "last", "faces"),
+    [
+        ("tights", 15328, 18001, 5300),
+        ("skirt", 18002, 18721, 1368),
+        ("hair", 18722, 19149, 396),
+        ("left_eye", 14598, 14669, 140),
+        ("right_eye", 14670, 14741, 140),
+        ("left_lashes", 14742, 14866, 184),
+        ("upper_teeth", 15060, 15127, 96),
+        ("lower_teeth", 14992, 15059, 96),
+        ("tongue", 13380, 13605, 448),
+    ],
+)
+def test_helper_groups(group, first, last, faces):
+    found = load_atlas().groups[group]
+    assert len(found) == faces
+    assert found.min() == first
+    assert found.max() == last
+
+
+def test_quads_are_split_as_annys_own_faces_are():
+    atlas = load_atlas()
+    ours = {tuple(sorted(face)) for face in atlas.groups["left_eye"].tolist()}
+    assert ours <= {tuple(sorted(face)) for face in atlas.body_faces[~atlas.skin_face].tolist()}
+    ours = {tuple(sorted(face)) for face in atlas.groups["tongue"].tolist()}
+    assert ours <= {tuple(sorted(face)) for face in atlas.body_faces[~atlas.skin_face].tolist()}
+    eye = atlas.groups["left_eye"]
+    middle = atlas.template_m[eye].reshape(-1, 3).mean(axis=0)
+    assert _volume(atlas.template_m - middle, eye) > 0  # closed and outward
+
+
+def test_template_is_where_the_conventions_say():
+    atlas = load_atlas()
+    eye = atlas.template_m[np.unique(atlas.groups["left_eye"])].mean(axis=0)
+    np.testing.assert_allclose(eye, (0.030, -0.108, 0.649), atol=1e-3)
+    lips = atlas.template_m[atlas.masks["lips"] > 0.5]
+    assert 0.55 < lips[:, 2].min() < lips[:, 2].max() < 0.61
+    assert np.abs(atlas.template_m[atlas.masks["ears"] > 0.5, 0]).min() > 0.05
+    nails = atlas.vertex_part[atlas.masks["fingernails"] > 0.5]
+    assert {PARTS[p] for p in nails} == {"left_hand", "right_hand"}
+
+
+def test_parts_lie_where_their_joints_are():
+    atlas = load_atlas()
+    assert set(np.unique(atlas.part)) == set(range(len(PARTS)))
+    joints = atlas.joint_weights @ atlas.template_m.astype(float)
+    centres = atlas.template_m[atlas.body_faces].mean(axis=1)
+    for joint, expected in [
+        ("left_elbow", {"left_upper_arm", "left_forearm"}),
+        ("right_wrist", {"right_forearm", "right_hand"}),
+        ("left_knee", {"left_thigh", "left_shin"}),
+        ("right_ankle", {"right_shin", "right_foot"}),
+        ("nose", {"head"}),
+        ("left_big_toe", {"left_foot"}),
+    ]:
+        gap = np.linalg.norm(centres - joints[JOINTS.index(joint)], axis=1)
+        near = {PARTS[p] for p in atlas.part[np.argsort(gap)[:60]]}
+        assert near == expected, joint
+
+
+def test_parts_are_symmetric():
+    atlas = load_atlas()
+    count = np.bincount(atlas.part, minlength=len(PARTS))
+    for place, name in enumerate(PARTS):
+        if name.startswith("left_"):
+            assert count[place] == count[PARTS.index("right_" + name[5:])]
+
+
+def test_weights_sum_to_one():
+    atlas = load_atlas()
+    np.testing.assert_allclose(atlas.weights.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(atlas.joint_weights.sum(axis=1), 1, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", ["squat_deep", "throw", "arms_crossed"])
+def test_body_and_joints_equal_annys_own_forward_pass_and_regressor(shape, name):
+    from anny.keypoints import KeypointsRegressor
+
+    atlas = load_atlas()
+    angles = POSES[name].angles_rad
+    ours = bare_body(atlas, shape, angles)
+    pose = torch.eye(4).repeat(1, len(atlas.bone_names), 1, 1)
+    pose[0, :, :3, :3] = torch.from_numpy(bone_rotations(angles)).float()
+    values = {label: getattr(shape, label) for label in atlas.model.phenotype_labels}
+    theirs = atlas.model(pose_parameters=pose, phenotype_kwargs=values)
+    np.testing.assert_allclose(ours.vertices_m, theirs["vertices"][0].numpy(), atol=2e-6)
+    regressor = KeypointsRegressor.coco(atlas.model)
+    exact = regressor.double()({"vertices": theirs["vertices"].double()})[0].numpy()
+    named = dict(zip(regressor.labels, exact, strict=True))
+    expected = np.stack([named[joint] for joint in JOINTS])
+    np.testing.assert_allclose(ours.joints_m, expected, atol=5e-6)
+
+
+def test_rest_is_the_identity_pose_and_its_height_the_stature():
+    atlas = load_atlas()
+    values = {label: getattr(WOMAN, label) for label in atlas.model.phenotype_labels}
+    theirs = atlas.model(phenotype_kwargs=values)["vertices"][0].numpy()
+    body = bare_body(atlas, WOMAN, {})
+    np.testing.assert_allclose(body.rest_m, theirs, atol=2e-6)
+    z = theirs[np.unique(atlas.body_faces), 2]
+    assert body.stature_m == pytest.approx(z.max() - z.min(), abs=1e-5)
+
+
+def test_bone_deltas_carry_rigid_parts_from_rest_to_pose():
+    atlas = load_atlas()
+    body = bare_body(atlas, MAN, POSES["bend_forward"].angles_rad)
+    bone = atlas.bone_names.index("head")
+    only = np.flatnonzero(atlas.weights.toarray()[:, bone] > 0.9999)
+    rest = body.rest_m[only] - body.rest_m[only].mean(axis=0)
+    posed = body.vertices_m[only] - body.vertices_m[only].mean(axis=0)
+    np.testing.assert_allclose(rest @ body.bone_deltas[bone].T, posed, atol=1e-4)
+    assert np.abs(rest - posed).max() > 0.01
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", ["kick", "throw", "sit_legs_crossed"])
+def test_mirrored_angles_give_mirrored_joints(shape, name):
+    atlas, flip = load_atlas(), SKELETONS["coco23"].flip
+    angles = POSES[name].angles_rad
+    one = bare_body(atlas, shape, angles).joints_m
+    other = bare_body(atlas, shape, mirrored(angles)).joints_m
+    np.testing.assert_allclose(other[flip] * (-1, 1, 1), one, atol=1e-3)
+    assert np.abs(other - one).max() > 0.05  # the pose itself is not symmetric
+
+
+def test_left_is_plus_x_and_people_face_minus_y():
+    joints = bare_body(load_atlas(), MAN, {}).joints_m
+    at = dict(zip(JOINTS, joints, strict=True))
+    assert at["left_shoulder"][0] > 0.1 > -0.1 > at["right_shoulder"][0]
+    assert at["nose"][1] < at["left_ear"][1] - 0.05
+    assert at["left_big_toe"][1] < at["left_heel"][1] - 0.1
+
+
+_IN_A_PROCESS = """
+import hashlib, socket
+def refuse(*a, **k): raise AssertionError("no network")
+socket.socket.connect = refuse
+from synthstudio.body.atlas import bare_body, load_atlas
+from synthstudio.body.patches import patches
+from synthstudio.body.poses import library
+from synthstudio.core.spec import Phenotype
+shape = Phenotype(gender=0.0, age=0.6, muscle=0.6, weight=0.5, height=0.4, proportions=0.5)
+digest = hashlib.sha256()
+for pose in library()[:5]:
+    body = bare_body(load_atlas(), shape, pose.angles_rad)
+    digest.update(body.vertices_m.tobytes() + body.joints_m.tobytes())
+table = patches("coco23")
+digest.update(table.face.tobytes() + table.barycentric.tobytes() + table.weights.tobytes())
+print(digest.hexdigest())
+"""
+
+
+def test_another_process_without_a_network_gets_the_same_bytes():
+    from synthstudio.body.patches import patches
+
+    digest = hashlib.sha256()
+    bare_body(load_atlas(), WOMAN, {})  # what came before must not matter
+    for pose in library()[:5]:
+        body = bare_body(load_atlas(), MAN, pose.angles_rad)
+        digest.update(body.vertices_m.tobytes() + body.joints_m.tobytes())
+    table = patches("coco23")
+    digest.update(table.face.tobytes() + table.barycentric.tobytes() + table.weights.tobytes())
+    there = subprocess.run(
+        [sys.executable, "-c", _IN_A_PROCESS], capture_output=True, text=True, check=True
+    )
+    assert there.stdout.split()[-1] == digest.hexdigest()
+
+
+def test_torch_runs_on_one_thread():
+    load_atlas()
+    assert torch.get_num_threads() == 1
+
+
+def test_shared_arrays_cannot_be_written():
+    body = bare_body(load_atlas(), MAN, {})
+    with pytest.raises(ValueError, match="read-only"):
+        body.rest_m[0] = 0
+
+
+# Anny's cache ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cache_at(monkeypatch):
+    before = anny.paths.get_anny_cache_path()
+    yield anny.paths.set_anny_cache_path
+    anny.paths.set_anny_cache_path(before)
+
+
+def test_a_cache_that_cannot_be_written_gives_way_to_a_temporary_one(
+    cache_at, tmp_path, monkeypatch
+):
+    (tmp_path / "file").write_text("not a folder")
+    cache_at(tmp_path / "file" / "cache")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert cache_folder().parent == tmp_path
+
+
+def test_no_writable_folder_at_all_is_one_clear_error(cache_at, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("not a folder")
+    cache_at(tmp_path / "file" / "cache")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "file"))
+    with pytest.raises(DiskError, match="ANNY_CACHE_DIR"):
+        cache_folder()
+
+
+def test_the_lock_keeps_others_out(tmp_path):
+    with cache_lock(tmp_path), (tmp_path / "synthstudio.lock").open("a") as other:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with (tmp_path / "synthstudio.lock").open("a") as other:
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_build_that_dies_leaves_nothing_that_looks_built(cache_at, tmp_path, monkeypatch):
+    cache_at(tmp_path)
+
+    def half():
+        (anny.paths.get_anny_cache_path() / "half.safetensors").write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "_construct", half)
+    with pytest.raises(KeyboardInterrupt):
+        module._load_model()
+    anny.paths.set_anny_cache_path(tmp_path)
+    assert not module.cache_is_built()
+    assert [path.name for path in tmp_path.rglob("*.safetensors")] == []
+
+
+def test_a_build_that_ends_moves_its_files_and_is_not_repeated(cache_at, tmp_path, monkeypatch):
+    cache_at(tmp_path)
+    made = []
+
+    def whole():
+        made.append(anny.paths.get_anny_cache_path())
+        (made[-1] / "v").mkdir(exist_ok=True)
+        (made[-1] / "v" / "whole.safetensors").write_bytes(b"whole")
+        return "model"
+
+    monkeypatch.setattr(module, "_construct", whole)
+    assert module._load_model() == "model"
+    assert module._load_model() == "model"
+    assert made[0].parent == tmp_path
+    assert made[1:] == [tmp_path, tmp_path]
+    assert (tmp_path / "v" / "whole.safetensors").exists()

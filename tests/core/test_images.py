@@ -1,0 +1,315 @@
+"""Untrusted pictures: every bad file is one AssetError, every good one the right pixels."""
+
+import contextlib
+import struct
+import warnings
+import zlib
+from io import BytesIO
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from synthstudio.core import images
+from synthstudio.core.errors import AssetError
+from synthstudio.core.radiance import decode_hdr
+from synthstudio.core.rng import stream
+
+
+def _photo(w: int = 24, h: int = 16) -> np.ndarray:
+    """A smooth picture without symmetry."""
+    y, x = np.mgrid[:h, :w]
+    return np.stack([x * 250 // w, y * 250 // h, (x + y) * 120 // (w + h)], axis=-1).astype(
+        np.uint8
+    )
+
+
+def _saved(image: Image.Image, kind: str, **options: object) -> bytes:
+    out = BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def _write(folder: Path, name: str, data: bytes) -> Path:
+    path = folder / name
+    path.write_bytes(data)
+    return path
+
+
+def _png_header(w: int, h: int) -> bytes:
+    """A PNG that promises w x h pixels and holds none."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        crc = struct.pack(">I", zlib.crc32(name + body))
+        return struct.pack(">I", len(body)) + name + body + crc
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", w, h, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+def _webp_header(w: int, h: int) -> bytes:
+    body = b"VP8X" + struct.pack("<I", 10) + b"\0\0\0\0"
+    body += (w - 1).to_bytes(3, "little") + (h - 1).to_bytes(3, "little") + b"\0" * 20
+    return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
+
+
+PHOTO = _photo()
+GOOD_JPEG = _saved(Image.fromarray(PHOTO), "JPEG", quality=95)
+GOOD_PNG = _saved(Image.fromarray(PHOTO), "PNG")
+GOOD_WEBP = _saved(Image.fromarray(PHOTO), "WEBP", lossless=True)
+
+BAD = {
+    "empty.jpg": (b"", "0 bytes"),
+    "text.jpg": (b"this is no picture at all", "not a picture"),
+    "gif.png": (_saved(Image.fromarray(PHOTO), "GIF"), "not a picture"),
+    "tiff.png": (_saved(Image.fromarray(PHOTO), "TIFF"), "not a picture"),
+    "cut.jpg": (GOOD_JPEG[: len(GOOD_JPEG) // 2], "damaged"),
+    "cut.png": (GOOD_PNG[: len(GOOD_PNG) // 2], "damaged"),
+    "cut.webp": (GOOD_WEBP[: len(GOOD_WEBP) // 2], "damaged"),
+    "huge.png": (_png_header(20_000, 6_000), "too many pixels"),
+    "bomb.png": (_png_header(60_000, 60_000), "too many pixels"),
+    "bomb.webp": (_webp_header(16_000, 16_000), "too many pixels"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_pictures_are_one_clear_error(tmp_path: Path, name: str) -> None:
+    data, reason = BAD[name]
+    path = _write(tmp_path, name, data)
+    for read in (images.read_rgb, images.read_rgba, images.check_image):
+        with pytest.raises(AssetError, match=reason) as caught:
+            read(path)
+        assert name in str(caught.value)
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
+    for path in (tmp_path / "no.jpg", tmp_path):
+        with pytest.raises(AssetError, match=str(path)):
+            images.read_rgb(path)
+
+
+def test_the_file_size_has_a_limit(tmp_path: Path) -> None:
+    with pytest.raises(AssetError, match="too large"):
+        images.read_bytes(_write(tmp_path, "a.bin", bytes(2_000)), limit=1_000)
+
+
+def test_pictures_between_pillows_limit_and_ours_are_read_without_a_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        size = images.decode(_png_header(10_000, 9_500), "x.png", lambda image: image.size)
+    assert size == (10_000, 9_500)
+
+
+@pytest.mark.parametrize(("name", "data"), [("a.png", GOOD_PNG), ("a.webp", GOOD_WEBP)])
+def test_lossless_pixels_come_back(tmp_path: Path, name: str, data: bytes) -> None:
+    path = _write(tmp_path, name, data)
+    assert (images.read_rgb(path) == PHOTO).all()
+    assert images.image_size(path) == images.check_image(path) == (24, 16)
+
+
+def test_cmyk_is_converted(tmp_path: Path) -> None:
+    flat = Image.new("CMYK", (32, 32), (0, 255, 255, 0))  # full magenta and yellow: red
+    path = _write(tmp_path, "a.jpg", _saved(flat, "JPEG", quality=95))
+    assert np.abs(images.read_rgb(path).astype(int) - [254, 0, 0]).max() <= 3
+
+
+def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
+    ramp = (np.arange(256, dtype=np.uint16) * 257).reshape(16, 16)
+    ok, grey = cv2.imencode(".png", ramp)
+    assert ok
+    expected = np.arange(256).reshape(16, 16)
+    path = _write(tmp_path, "grey.png", grey.tobytes())
+    assert (images.read_rgb(path) == expected[..., None]).all()
+    ok, colour = cv2.imencode(".png", np.stack([ramp, ramp // 2, ramp * 0], axis=-1))
+    assert ok
+    rgb = images.read_rgb(_write(tmp_path, "colour.png", colour.tobytes()))
+    assert (rgb[..., 2] == expected).all()
+    assert (rgb[..., 0] == 0).all()
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "1", "LA", "RGBA"])
+def test_every_usual_mode_reads(tmp_path: Path, mode: str) -> None:
+    image = Image.fromarray(PHOTO).convert(mode)
+    rgba = images.read_rgba(_write(tmp_path, "a.png", _saved(image, "PNG")))
+    assert (rgba == np.array(image.convert("RGBA"))).all()
+
+
+def test_palette_transparency_becomes_alpha(tmp_path: Path) -> None:
+    image = Image.fromarray(PHOTO).convert("P")
+    corner = image.getpixel((0, 0))
+    path = _write(tmp_path, "a.png", _saved(image, "PNG", transparency=corner))
+    assert images.read_rgba(path)[0, 0, 3] == 0
+    with pytest.raises(AssetError, match="transparent"):
+        images.read_rgb(path)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_exif_turns_the_picture_once(tmp_path: Path, orientation: int, kind: str) -> None:
+    upright = _photo(40, 24)
+    # What a camera stores so that `orientation` makes it upright again (EXIF 2.3, 4.6.4).
+    stored = {
+        1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1],
+        5: upright.transpose(1, 0, 2), 6: np.rot90(upright),
+        7: upright[::-1, ::-1].transpose(1, 0, 2), 8: np.rot90(upright, -1),
+    }[orientation]  # fmt: skip
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = _saved(Image.fromarray(np.ascontiguousarray(stored)), kind, exif=exif, quality=95)
+    path = _write(tmp_path, "a." + kind.lower(), data)
+    got = images.read_rgb(path)
+    assert images.image_size(path) == images.check_image(path) == (40, 24)
+    assert np.abs(got.astype(int) - upright).mean() < (0.01 if kind == "PNG" else 3)
+
+
+def test_damaged_exif_counts_as_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = bytearray(_saved(Image.fromarray(PHOTO), "JPEG", exif=exif))
+    at = data.index(b"Exif\0\0") + 6
+    data[at : at + 8] = b"\xff" * 8
+    assert images.read_rgb(_write(tmp_path, "a.jpg", bytes(data))).shape == PHOTO.shape
+
+
+def _rgb_profile_of_nonsense() -> bytes:
+    return b"\0" * 200
+
+
+def test_icc_profiles_change_nothing(tmp_path: Path) -> None:
+    data = _saved(Image.fromarray(PHOTO), "PNG", icc_profile=_rgb_profile_of_nonsense())
+    assert (images.read_rgb(_write(tmp_path, "a.png", data)) == PHOTO).all()
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    source=st.sampled_from([GOOD_JPEG, GOOD_PNG, GOOD_WEBP]),
+    edits=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=6),
+    cut=st.integers(0, 10_000),
+)
+def test_mutated_pictures_decode_or_are_asset_errors(
+    source: bytes, edits: list[tuple[int, int]], cut: int
+) -> None:
+    data = bytearray(source)
+    for place, value in edits:
+        data[place % len(data)] = value
+    data = data[: len(data) - cut % 40]
+    try:
+        rgba = images.decode_rgba(bytes(data), "fuzz")
+    except AssetError:
+        return
+    assert rgba.dtype == np.uint8
+    assert rgba.ndim == 3
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.binary(max_size=200), head=st.sampled_from([b"", b"\xff\xd8\xff", b"RIFF", b"BM"]))
+def test_random_bytes_are_asset_errors(data: bytes, head: bytes) -> None:
+    try:
+        images.decode_rgba(head + data, "fuzz")
+    except AssetError as error:
+        assert "fuzz" in str(error)
+
+
+def test_encoders_are_deterministic_and_read_back() -> None:
+    rng = stream(1, "pictures")
+    rgb = rng.integers(0, 256, (20, 30, 3), np.uint8)
+    assert images.encode_png(rgb) == images.encode_png(rgb.copy())
+    assert (images.decode_rgb(images.encode_png(rgb), "x") == rgb).all()
+    assert images.encode_jpeg(PHOTO, 90) == images.encode_jpeg(PHOTO.copy(), 90)
+    back = images.decode_rgb(images.encode_jpeg(PHOTO, 95), "x")
+    assert np.abs(back.astype(int) - PHOTO).mean() < 3, "channels in the right order"
+    rgba = rng.integers(0, 256, (9, 7, 4), np.uint8)
+    assert (images.decode_rgba(images.encode_png(rgba), "x") == rgba).all()
+    deep = rng.integers(0, 65536, (6, 5)).astype(np.uint16)
+    again = cv2.imdecode(np.frombuffer(images.encode_png(deep), np.uint8), cv2.IMREAD_UNCHANGED)
+    assert (again == deep).all()
+
+
+def test_srgb_tables_match_the_formula() -> None:
+    values = np.arange(256, dtype=np.uint8)
+    linear = images.srgb_to_linear(values)
+    assert linear[0] == 0
+    assert linear[255] == 1
+    assert linear[188] == pytest.approx(0.502886, abs=1e-5)  # sRGB 188 is half of the light
+    assert (images.linear_to_srgb_u8(linear) == values).all(), "there and back is the identity"
+    x = stream(2, "light").random(10_000)
+    exact = np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055) * 255
+    assert np.abs(images.linear_to_srgb_u8(x) - exact).max() < 0.56
+    assert list(images.linear_to_srgb_u8(np.array([-1.0, 7.0]))) == [0, 255]
+
+
+def test_resampling_keeps_flat_areas_and_means() -> None:
+    assert (
+        images.resample(np.full((30, 50, 3), 77, np.uint8), (3.3, 2.1, 44, 29), (13, 9)) == 77
+    ).all()
+    noise = stream(3, "noise").integers(0, 256, (400, 400, 3), np.uint8)
+    small = images.resample(noise, (0, 0, 400, 400), (20, 20))
+    assert small.std() < 12, "a widened filter averages; picking pixels would leave 74"
+
+
+def _hdr(pixels: bytes, *, head: bytes = b"FORMAT=32-bit_rle_rgbe\n", size: bytes) -> bytes:
+    return b"#?RADIANCE\n" + head + b"\n" + size + b"\n" + pixels
+
+
+FLAT = _hdr(bytes([128, 64, 32, 129]) * 8, size=b"-Y 2 +X 4")
+
+
+def test_radiance_agrees_with_opencv() -> None:
+    rng = stream(4, "hdr")
+    smooth = cv2.GaussianBlur(rng.random((32, 64, 3)).astype(np.float32) ** 8 * 300, (0, 0), 2)
+    smooth[:8] = 0.25  # runs
+    ok, data = cv2.imencode(".hdr", smooth)
+    assert ok
+    expected = cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_UNCHANGED), cv2.COLOR_BGR2RGB)
+    assert np.array_equal(decode_hdr(data.tobytes(), "x"), expected)
+
+
+def test_flat_radiance_and_exposure() -> None:
+    # 128 * 2^(129 - 136) = 1
+    assert np.array_equal(decode_hdr(FLAT, "x")[0, 0], np.float32([1.0, 0.5, 0.25]))
+    brighter = FLAT.replace(b"\n\n", b"\nEXPOSURE=2\nEXPOSURE=2\n\n", 1)
+    assert np.array_equal(decode_hdr(brighter, "x")[0, 0], np.float32([1.0, 0.5, 0.25]) / 4)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (GOOD_PNG, "not a Radiance"),
+        (FLAT[:-1], "ends early"),
+        (FLAT.replace(b"-Y 2 +X 4", b"-Y 2 +X 5"), "twice as wide"),
+        (FLAT.replace(b"-Y 2 +X 4", b"+Y 2 +X 4"), "orientation"),
+        (FLAT.replace(b"-Y 2 +X 4", b"-Y 0 +X 0"), "twice as wide"),
+        (FLAT.replace(b"-Y 2 +X 4", b"-Y 9000 +X 18000"), "too large"),
+        (FLAT.replace(b"rgbe", b"xyze"), "pixel format"),
+        (FLAT.replace(b"\n\n", b"\nEXPOSURE=0\n\n", 1), "EXPOSURE"),
+        (FLAT.replace(b"\n\n", b"\nEXPOSURE=nan\n\n", 1), "EXPOSURE"),
+        (b"#?RADIANCE\n" + b"x" * 100_000, "no end"),
+        (_hdr(b"\x02\x02\x00\x10" + bytes([144, 1] * 3), size=b"-Y 8 +X 16"), "cut off"),
+        (_hdr(b"\x02\x02\x00\x11" + bytes(400), size=b"-Y 8 +X 16"), "damaged"),
+    ],
+)
+def test_bad_panoramas_are_one_clear_error(tmp_path: Path, data: bytes, reason: str) -> None:
+    with pytest.raises(AssetError, match=reason):
+        images.read_hdr(_write(tmp_path, "a.hdr", data))
+
+
+@settings(max_examples=100, deadline=None)
+@given(edits=st.lists(st.tuples(st.integers(0, 5_000), st.integers(0, 255)), max_size=8))
+def test_mutated_panoramas_decode_or_are_asset_errors(edits: list[tuple[int, int]]) -> None:
+    ok, good = cv2.imencode(".hdr", np.full((16, 32, 3), 0.7, np.float32))
+    assert ok
+    data = bytearray(good.tobytes())
+    for place, value in edits:
+        data[place % len(data)] = value
+    with contextlib.suppress(AssetError):
+        assert np.isfinite(decode_hdr(bytes(data), "fuzz")).all()
+
+
+def test_real_panoramas_agree_with_opencv(shared_data: Path) -> None:
+    for path in sorted((shared_data / "hdri").glob("*.hdr"))[:2]:
+        expected = cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), cv2.COLOR_BGR2RGB)
+        assert np.array_equal(images.read_hdr(path), expected)

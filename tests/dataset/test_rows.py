@@ -1,0 +1,186 @@
+import dataclasses
+import hashlib
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from stick_people import make_camera, make_frame, make_labels, make_posed, make_spec
+
+from synthstudio.core.errors import DatasetError
+from synthstudio.core.frame import Frame
+from synthstudio.core.skeleton import skeleton
+from synthstudio.core.spec import from_json
+from synthstudio.dataset.rows import (
+    FRAME_SCHEMA,
+    INSTANCE_SCHEMA,
+    frame_row,
+    instance_rows,
+    labels_from_rows,
+    pair_rows,
+    write_parquet,
+)
+
+
+def hard_frame() -> Frame:
+    """Return a frame with a NaN joint, a held thing, an empty mask, ambiguous joints."""
+    camera, joints = make_camera(), skeleton("coco17")
+    people = (
+        make_posed(joints, instance=1),
+        make_posed(joints, instance=2, x_m=0.2, y_m=0.3),
+        make_posed(joints, instance=3, x_m=9.0),
+        make_posed(joints, instance=4, x_m=1.0, y_m=-4.1),
+    )
+    labels = make_labels(camera, joints, people[:3])
+    behind = labels.people[2]
+    behind = dataclasses.replace(
+        behind, joints_px=np.vstack([np.full((1, 2), np.nan), behind.joints_px[1:]])
+    )
+    labels = dataclasses.replace(
+        labels,
+        people=(*labels.people[:2], behind),
+        things=((1002, "phone", 1), (1003, "tree", None)),
+    )
+    return Frame(
+        spec=make_spec(camera, 3, index=5),
+        jpeg=b"jpeg",
+        labels=labels,
+        layers={"normals": b"n", "depth": b"d"},
+    )
+
+
+def equal(a, b) -> bool:
+    """Compare values and arrays, types too; NaN is NaN."""
+    if dataclasses.is_dataclass(a):
+        return type(a) is type(b) and all(
+            equal(getattr(a, f.name), getattr(b, f.name)) for f in dataclasses.fields(a)
+        )
+    if isinstance(a, np.ndarray):
+        if a.dtype != b.dtype or a.shape != b.shape:
+            return False
+        return np.array_equal(a, b, equal_nan=a.dtype == np.float64)
+    if isinstance(a, tuple):
+        return isinstance(b, tuple) and len(a) == len(b) and all(map(equal, a, b))
+    return type(a) is type(b) and a == b
+
+
+@pytest.mark.parametrize(
+    "frame", [hard_frame(), make_frame(2, people=0), make_frame(3, bones="coco23")]
+)
+def test_there_and_back_through_a_file(frame, tmp_path) -> None:
+    write_parquet(tmp_path / "f", FRAME_SCHEMA, [frame_row(frame, "images/a.jpg")])
+    write_parquet(tmp_path / "i", INSTANCE_SCHEMA, instance_rows(frame))
+    (row,), people = (
+        pq.read_table(tmp_path / "f").to_pylist(),
+        pq.read_table(tmp_path / "i").to_pylist(),
+    )
+    back = labels_from_rows(row, people)
+    assert equal(back, frame.labels)
+    assert from_json(row["spec"]) == frame.spec
+    assert row["image_sha256"] == hashlib.sha256(frame.jpeg).hexdigest()
+    assert np.array_equal(np.reshape(row["K"], (3, 3)), frame.spec.camera.K)
+    assert np.array_equal(
+        np.reshape(row["world_to_camera"], (4, 4)), frame.spec.camera.world_to_camera
+    )
+
+
+def test_the_comparison_can_fail() -> None:
+    labels = hard_frame().labels
+    for field, value in (
+        ("depth_m", 1.0),
+        ("cause", ("unknown",) * 17),
+        ("shares", np.zeros((17, 5))),
+    ):
+        person = dataclasses.replace(labels.people[0], **{field: value})
+        assert not equal(dataclasses.replace(labels, people=(person, *labels.people[1:])), labels)
+
+
+def test_rows_are_plain_and_say_where_from() -> None:
+    frame = hard_frame()
+    row, people = frame_row(frame, "images/a.jpg"), instance_rows(frame)
+    assert row["layers"] == ["depth", "normals"]
+    assert row["thing_held_by"] == [1, 0]
+    assert [p["frame_index"] for p in people] == [5, 5, 5]
+    assert people[0]["phenotype"] == [0.25, 0.6, 0.5, 0.4, 0.7, 0.5]
+    assert people[0]["origin"] == ["rendered"] * 17
+    assert np.isnan(people[2]["joints_px"][:2]).all()
+    json.dumps([row, *people])  # nothing of NumPy inside
+
+
+def test_the_same_rows_give_the_same_bytes(tmp_path) -> None:
+    rows = [row for k in range(4) for row in instance_rows(make_frame(k))]
+    for name in ("a", "b"):
+        write_parquet(tmp_path / name, INSTANCE_SCHEMA, rows)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    write_parquet(tmp_path / "c", INSTANCE_SCHEMA, rows[:-1])
+    assert (tmp_path / "a").read_bytes() != (tmp_path / "c").read_bytes()
+    assert str(tmp_path).encode() not in (tmp_path / "a").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"surplus": 1}, "surplus"),
+        ({"depth_m": "far"}, "does not fit"),
+        ({"shares": None}, "shares.*null"),
+        ({"shares": [None] * 85}, "shares.*null"),
+        ({"depth_rank": 2**40}, "does not fit"),
+    ],
+)
+def test_a_row_that_does_not_fit_is_refused(change, message, tmp_path) -> None:
+    (row, *_) = instance_rows(make_frame(0))
+    with pytest.raises(DatasetError, match=message):
+        write_parquet(tmp_path / "i", INSTANCE_SCHEMA, [{**row, **change}])
+    assert not (tmp_path / "i").exists()
+
+
+def test_a_row_without_a_column_is_refused(tmp_path) -> None:
+    (row, *_) = instance_rows(make_frame(0))
+    del row["pose"]
+    with pytest.raises(DatasetError, match="pose"):
+        write_parquet(tmp_path / "i", INSTANCE_SCHEMA, [row])
+
+
+@pytest.mark.parametrize(
+    "change", [{"amodal_counts": None}, {"joints_camera_m": None}, {"shares": [1.0, 0.0]}]
+)
+def test_rows_that_are_no_labels_are_refused(change) -> None:
+    frame = make_frame(0)
+    (row, *_) = instance_rows(frame)
+    with pytest.raises(DatasetError, match="frame 0, person 1"):
+        labels_from_rows(frame_row(frame, "a.jpg"), [{**row, **change}])
+
+
+def test_pairs_of_frames_and_people() -> None:
+    frames = [make_frame(k, people=n) for k, n in enumerate((2, 0, 1))]
+    rows = [frame_row(f, "a.jpg") for f in frames]
+    people = [row for f in frames for row in instance_rows(f)]
+    paired = list(pair_rows(iter(rows), iter(people)))
+    assert [(f["index"], [p["instance"] for p in ps]) for f, ps in paired] == [
+        (0, [1, 2]), (1, []), (2, [1]),
+    ]  # fmt: skip
+    with pytest.raises(DatasetError, match="person 1 of frame 2"):
+        list(pair_rows(rows[:2], people))
+    with pytest.raises(DatasetError, match="do not fit"):
+        list(pair_rows(rows, people[::-1]))
+
+
+def test_columns_are_those_of_the_docstring() -> None:
+    from synthstudio.dataset import rows
+
+    text = rows.__doc__ or ""
+    names = [*FRAME_SCHEMA.names, *INSTANCE_SCHEMA.names]
+    assert [n for n in names if n not in text] == []
+    for schema in (FRAME_SCHEMA, INSTANCE_SCHEMA):
+        for field in schema:
+            assert (
+                f"{field.name}*"
+                in text.replace(" (6)", "")
+                .replace(" (4)", "")
+                .replace(" (3x3)", "")
+                .replace(" (4x4)", "")
+                .replace(" (J,3)", "")
+                or not field.nullable
+            )
+            assert field.type != pa.float32()

@@ -1,0 +1,351 @@
+import contextlib
+import copy
+import errno
+import io
+import itertools
+import json
+import tracemalloc
+import warnings
+
+import cv2
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from stick_people import Panel, make_camera, make_frame, make_labels, make_posed, make_spec
+
+from synthstudio.core.errors import DatasetError, DiskError
+from synthstudio.core.frame import Frame
+from synthstudio.core.skeleton import skeleton
+from synthstudio.dataset.manifest import AssetRow
+from synthstudio.dataset.rows import frame_row, instance_rows
+from synthstudio.formats import coco
+from synthstudio.formats.coco import export_coco, from_coco, load_coco, to_coco
+from synthstudio.label.masks import decode
+
+COCO17 = skeleton("coco17")
+ASSETS = (AssetRow(sha256="ab" * 32, name="tree.png", licence="CC0-1.0", source="https://a.b/c"),)
+
+
+def sample(frame: Frame):
+    row = frame_row(frame, f"images/{frame.spec.index:06d}.jpg")
+    return row, instance_rows(frame)
+
+
+def hidden_frame(index: int) -> Frame:
+    """Return a frame in which one of two people is wholly hidden."""
+    camera = make_camera()
+    people = (make_posed(COCO17, instance=1, x_m=-0.8), make_posed(COCO17, instance=2, x_m=0.8))
+    wall = Panel(instance=1002, depth_m=1.0, box_px=(160, 0, 999, 999), kind="wall")
+    labels = make_labels(camera, COCO17, people, panels=(wall,))
+    assert labels.people[1].modal_area_px == 0
+    return Frame(spec=make_spec(camera, 2, index=index), jpeg=b"", labels=labels)
+
+
+def cut_frame(index: int) -> Frame:
+    """Return a frame whose right border cuts the only person."""
+    camera = make_camera()
+    labels = make_labels(camera, COCO17, (make_posed(COCO17, instance=1, x_m=2.3),))
+    return Frame(spec=make_spec(camera, 1, index=index), jpeg=b"", labels=labels)
+
+
+@pytest.fixture(scope="module")
+def samples():
+    """A crowd of 25, someone wholly hidden, someone cut by the frame, nobody."""
+    return [
+        sample(make_frame(0, people=25, width=640, height=480)),
+        sample(hidden_frame(1)),
+        *(sample(make_frame(k, people=3)) for k in range(2, 6)),
+        sample(cut_frame(6)),
+        sample(make_frame(7, people=0)),
+    ]
+
+
+@pytest.fixture(scope="module")
+def written(samples, tmp_path_factory):
+    path = tmp_path_factory.mktemp("coco") / "people.json"
+    counts = export_coco(iter(samples), path, skeleton=COCO17, assets=ASSETS)
+    return path, counts
+
+
+def annotations(written) -> list[dict]:
+    return json.loads(written[0].read_text())["annotations"]
+
+
+def test_counts(samples, written) -> None:
+    rows = [row for _, people in samples for row in people]
+    shown = [row for row in rows if row["modal_area_px"] >= 16]
+    counts = written[1]
+    assert counts.images == 8
+    assert counts.annotations == len(shown) == len(annotations(written))
+    assert counts.skipped == len(rows) - len(shown) >= 1
+    assert counts.largest == max(
+        len([r for r in p if r["modal_area_px"] >= 16]) for _, p in samples
+    )
+    assert counts.largest > 10
+
+
+@pytest.mark.parametrize("polygons", [False, True])
+def test_streamed_and_whole_are_the_same(samples, polygons, tmp_path) -> None:
+    path = tmp_path / "a.json"
+    export_coco(iter(samples), path, skeleton=COCO17, assets=ASSETS, polygons=polygons)
+    whole = to_coco(samples, COCO17, assets=ASSETS, polygons=polygons)
+    assert json.loads(path.read_text()) == whole
+    keys = list(json.loads(path.read_text()))
+    assert keys == sorted(keys)
+    again = tmp_path / "b.json"
+    export_coco(samples, again, skeleton=COCO17, assets=ASSETS, polygons=polygons)
+    assert path.read_bytes() == again.read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.json", "b.json"]
+
+
+def test_keys_are_sorted_at_every_depth(written) -> None:
+    def check(value) -> None:
+        if isinstance(value, dict):
+            assert list(value) == sorted(value)
+            value = list(value.values())
+        if isinstance(value, list):
+            for inner in value:
+                check(inner)
+
+    check(json.loads(written[0].read_text()))
+
+
+def test_projecting_the_json_alone_gives_its_pixels(written) -> None:
+    data = json.loads(written[0].read_text())
+    images, worst, joints = {i["id"]: i for i in data["images"]}, 0.0, 0
+    for entry in data["annotations"]:
+        image = images[entry["image_id"]]
+        k, m = np.array(image["K"]), np.array(image["world_to_camera"])
+        turn = cv2.Rodrigues(m[:3, :3])[0]
+        for points, rotation, shift in (
+            (entry["keypoints_3d_world_m"], turn, m[:3, 3]),
+            (entry["keypoints_3d_camera_m"], np.zeros(3), np.zeros(3)),
+        ):
+            px = cv2.projectPoints(np.array(points), rotation, shift, k, None)[0][:, 0]
+            worst = max(worst, np.abs(px - np.array(entry["keypoints_all"])).max())
+            listed = np.array(entry["keypoints"], float).reshape(-1, 3)
+            inside = listed[:, 2] > 0
+            worst = max(worst, np.abs(px - 0.5 - listed[:, :2])[inside].max(initial=0))
+            joints += int(inside.sum())
+    assert joints > 500
+    assert worst < 0.01
+    assert worst < 1e-5
+
+
+def test_keypoints_are_indices_and_zero_outside(samples, written) -> None:
+    rows = {(f["index"], r["instance"]): r for f, people in samples for r in people}
+    seen = set()
+    for entry in annotations(written):
+        row = rows[entry["image_id"], entry["instance_id"]]
+        assert entry["id"] == entry["image_id"] * 1000 + entry["instance_id"]
+        px = np.reshape(row["joints_px"], (-1, 2))
+        for j, (x, y, v) in enumerate(np.reshape(entry["keypoints"], (-1, 3))):
+            assert v == row["state"][j]
+            seen.add(int(v))
+            assert (x, y) == ((0, 0) if v == 0 else (px[j, 0] - 0.5, px[j, 1] - 0.5))
+        assert entry["num_keypoints"] == sum(s > 0 for s in row["state"])
+        assert entry["iscrowd"] == 0
+        mask = decode(entry["segmentation"])
+        assert (entry["area"], entry["bbox"]) == (int(mask.sum()), row["modal_box_px"])
+    assert seen == {0, 1, 2}
+
+
+def score(path, kind: str, *, largest: int, move: float = 0.0) -> float:
+    """Return AP of the ground truth scored as detections, moved by `move` pixels."""
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # pycocotools and NumPy 2
+        truth = COCO(str(path))
+        found = []
+        for entry in truth.dataset["annotations"]:
+            if kind == "keypoints" and not entry["num_keypoints"]:
+                continue
+            copied = {k: copy.deepcopy(entry[k]) for k in ("image_id", "category_id", kind)}
+            if kind == "keypoints":
+                copied[kind] = [v + move if i % 3 == 0 else v for i, v in enumerate(copied[kind])]
+            if kind == "segmentation":
+                copied[kind] = truth.annToRLE(entry)
+            if kind == "bbox":
+                copied[kind][0] += move
+            found.append({**copied, "score": 0.9})
+        run = COCOeval(truth, truth.loadRes(found), kind.replace("segmentation", "segm"))
+        run.params.maxDets = [largest] if kind == "keypoints" else [1, 10, largest]
+        run.params.kpt_oks_sigmas = COCO17.sigmas
+        run.evaluate()
+        run.accumulate()
+    precision = run.eval["precision"][:, :, 0, 0, -1]  # all areas, the largest maxDets
+    return float(precision[precision > -1].mean())
+
+
+@pytest.mark.parametrize("kind", ["keypoints", "bbox", "segmentation"])
+def test_ground_truth_scores_one(kind, written) -> None:
+    path, counts = written
+    assert score(path, kind, largest=counts.largest) == pytest.approx(1.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["keypoints", "bbox"])
+def test_the_score_can_be_less(kind, written) -> None:
+    path, counts = written
+    assert score(path, kind, largest=counts.largest, move=8.0) < 0.9
+    assert score(path, kind, largest=5) < 0.9  # a crowd needs maxDets
+
+
+def test_polygons_score_one_too(samples, tmp_path) -> None:
+    path = tmp_path / "polygons.json"
+    counts = export_coco(samples, path, skeleton=COCO17, polygons=True)
+    assert isinstance(annotations((path,))[0]["segmentation"], list)
+    assert score(path, "segmentation", largest=counts.largest) == pytest.approx(1.0, abs=1e-12)
+
+
+def test_ours_comes_back(samples, written) -> None:
+    frames, people = from_coco(load_coco(written[0]), COCO17)
+    lost = ("spec", "layers")
+    expected = [{k: v for k, v in f.items() if k not in lost} for f, _ in samples]
+    assert [{k: v for k, v in f.items() if k not in lost} for f in frames] == expected
+    shown = [row for _, rows in samples for row in rows if row["modal_area_px"] >= 16]
+    assert people == shown
+    by_frame = [[p for p in people if p["frame_index"] == f["index"]] for f in frames]
+    again = to_coco(zip(frames, by_frame, strict=True), COCO17, assets=ASSETS)
+    assert again == json.loads(written[0].read_text())
+
+
+def test_polygons_come_back_as_the_same_masks(samples, tmp_path) -> None:
+    _, people = from_coco(to_coco(samples, COCO17, polygons=True), COCO17)
+    shown = [row for _, rows in samples for row in rows if row["modal_area_px"] >= 16]
+    assert [p["modal_counts"] for p in people] == [p["modal_counts"] for p in shown]
+
+
+def test_a_joint_before_the_near_plane_is_null_and_comes_back() -> None:
+    row, people = sample(make_frame(2, people=1))
+    people[0]["joints_px"][:2] = [float("nan")] * 2
+    people[0]["state"][0] = 0
+    data = json.loads(json.dumps(to_coco([(row, people)], COCO17), allow_nan=False))
+    assert data["annotations"][0]["keypoints_all"][0] == [None, None]
+    assert data["annotations"][0]["keypoints"][:3] == [0, 0, 0]
+    back = from_coco(data, COCO17)[1][0]["joints_px"]
+    assert np.isnan(back[:2]).all()
+    assert back[2:] == people[0]["joints_px"][2:]
+
+
+def foreign() -> dict:
+    """Return a file as COCO itself publishes them."""
+    points = list(itertools.chain.from_iterable((10 + j, 20 + j, j % 3) for j in range(17)))
+    person = {
+        "id": 9, "image_id": 397133, "category_id": 1, "iscrowd": 0, "area": 99.4,
+        "bbox": [10, 20, 18, 18], "segmentation": [[10, 20, 28, 20, 28, 38, 10, 38]],
+        "keypoints": points, "num_keypoints": 11,
+    }  # fmt: skip
+    region = {
+        **person,
+        "id": 2,
+        "iscrowd": 1,
+        "segmentation": {"size": [60, 80], "counts": [0, 4800]},
+    }
+    return {
+        "images": [{"id": 397133, "file_name": "a.jpg", "width": 80, "height": 60}],
+        "annotations": [{**person, "id": 10}, person, region],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joints)}],
+    }
+
+
+def test_a_file_of_others() -> None:
+    (frame,), people = from_coco(foreign(), COCO17)
+    assert (frame["index"], frame["K"], frame["spec"]) == (397133, None, None)
+    assert [p["instance"] for p in people] == [1, 2]  # the iscrowd region is left out
+    row = people[0]
+    assert row["cause"][:3] == ["unlabelled", "unknown", "visible"]
+    assert row["state"][:3] == [255, 1, 2]
+    assert np.isnan(row["joints_px"][:2]).all()
+    assert row["joints_px"][2:4] == [11.5, 21.5]  # index + 0.5
+    assert np.isnan(row["shares"]).all()
+    assert row["origin"] == ["human"] * 17
+    mask = decode({"size": row["mask_size"], "counts": row["modal_counts"]})
+    assert mask.sum() == 18 * 18
+    assert row["amodal_counts"] is None
+    out = to_coco([(frame, people)], COCO17)["annotations"][0]
+    assert out["keypoints"] == foreign()["annotations"][1]["keypoints"][:0] + [
+        v if point[2] else 0
+        for point in np.reshape(foreign()["annotations"][1]["keypoints"], (-1, 3)).tolist()
+        for v in point
+    ]
+    assert out["num_keypoints"] == 11
+
+
+def test_imported_rows_fit_the_tables(tmp_path) -> None:
+    from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, write_parquet
+
+    frames, people = from_coco(foreign(), COCO17)
+    write_parquet(tmp_path / "f", FRAME_SCHEMA, frames)
+    write_parquet(tmp_path / "i", INSTANCE_SCHEMA, people)
+
+
+def broken(**changes):
+    data = foreign()
+    data["annotations"][0] |= changes
+    return data
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({}, "no list images"),
+        ({**foreign(), "categories": []}, "no category"),
+        (broken(image_id=1), "no such image"),
+        (broken(keypoints=[1, 2, 2]), "51 numbers; got 3"),
+    ],
+)
+def test_what_is_no_coco_is_refused(data, message) -> None:
+    with pytest.raises(DatasetError, match=message):
+        from_coco(data, COCO17)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{", "[" * 100_000])
+def test_what_is_no_json_is_refused(text, tmp_path) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(DatasetError, match=r"a\.json"):
+        load_coco(tmp_path / "a.json")
+
+
+def test_a_failed_write_leaves_the_old_file(samples, tmp_path, monkeypatch) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("old")
+
+    def full(*args) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(coco.os, "fsync", full)
+    with pytest.raises(DiskError, match="disk is full"):
+        export_coco(samples[-1:], path, skeleton=COCO17)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+    assert path.read_text() == "old"
+
+
+def test_memory_stays_far_below_the_file(samples, tmp_path) -> None:
+    frame, people = samples[1]
+    path = tmp_path / "a.json"
+    tracemalloc.start()
+    export_coco((({**frame, "index": k}, people) for k in range(300)), path, skeleton=COCO17)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert path.stat().st_size > 1_000_000
+    assert peak < 300_000
+
+
+def test_the_head_says_what_it_is(written) -> None:
+    data = json.loads(written[0].read_text())
+    assert data["licenses"] == [
+        {
+            "id": 1,
+            "name": "CC0-1.0",
+            "url": "https://a.b/c",
+            "asset": "tree.png",
+            "sha256": "ab" * 32,
+        }
+    ]
+    (category,) = data["categories"]
+    assert category["keypoints"] == list(COCO17.joints)
+    assert min(v for bone in category["skeleton"] for v in bone) == 1
+    described = " ".join(data["info"]) + " ".join(data["info"].values())
+    for name in ("keypoints_all", "K", "amodal_bbox", "shares", "cause", "hidden_by", "truncated"):
+        assert name in described
+    assert data["images"][0]["date_captured"] == data["info"]["date_created"]

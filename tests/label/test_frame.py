@@ -1,0 +1,176 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import stick_people
+from stick_people import Panel, make_camera, make_labels, make_posed
+
+from synthstudio.core.errors import GeometryError
+from synthstudio.core.labels import FrameLabels
+from synthstudio.core.scene import CutoutLayer
+from synthstudio.core.skeleton import skeleton
+from synthstudio.label.frame import PersonEvidence, crowd_index, label_frame
+from synthstudio.label.masks import decode
+
+COCO17, COCO23 = skeleton("coco17"), skeleton("coco23")
+
+
+def joint(name: str) -> int:
+    return COCO17.joints.index(name)
+
+
+def test_a_panel_over_the_left_side() -> None:
+    """The camera sees the person's left on its right: right of the middle is hidden."""
+    camera = make_camera()
+    panel = Panel(instance=1002, depth_m=2.0, box_px=(160, 0, 999, 999))
+    labels = make_labels(camera, COCO17, (make_posed(COCO17, instance=1),), panels=(panel,))
+    person = labels.people[0]
+    for j, name in enumerate(COCO17.joints):
+        if name.startswith("left"):
+            assert person.joints_px[j, 0] > 160
+        if name in ("left_shoulder", "left_elbow", "left_wrist", "left_hip", "left_knee"):
+            assert (person.state[j], person.cause[j], person.occluder_id[j]) == (1, "object", 1002)
+        if name in ("right_shoulder", "right_elbow", "right_wrist", "right_hip"):
+            assert (person.state[j], person.cause[j], person.occluder_id[j]) == (2, "visible", 0)
+    nose = person.shares[joint("nose")]
+    assert nose[0] == pytest.approx(0.5, abs=0.1)
+    assert nose[3] == pytest.approx(1 - nose[0])
+    assert person.occluded_fraction == pytest.approx(0.5, abs=0.05)
+    assert not decode(person.modal)[:, 160:].any()
+    x, _, w, _ = person.modal_box_px
+    assert x + w == 160
+    assert labels.things == ((1002, "panel", None),)
+
+
+def test_who_stands_in_front() -> None:
+    near = make_posed(COCO17, instance=1)
+    far = make_posed(COCO17, instance=2, y_m=0.6)
+    labels = make_labels(make_camera(), COCO17, (near, far))
+    assert [p.depth_rank for p in labels.people] == [0, 1]
+    hidden = labels.people[1]
+    assert hidden.cause[joint("left_shoulder")] == "person"
+    assert hidden.occluder_id[joint("left_shoulder")] == 1
+    assert labels.people[0].cause == ("visible",) * 17
+    assert labels.people[0].occluded_fraction == 0
+
+
+def test_somebody_wholly_hidden_has_labels_and_no_modal_mask() -> None:
+    wall = Panel(instance=1002, depth_m=1.0, box_px=(0, 0, 999, 999))
+    person = make_labels(
+        make_camera(), COCO17, (make_posed(COCO17, instance=1),), panels=(wall,)
+    ).people[0]
+    assert person.modal_area_px == 0
+    assert person.modal_box_px == (0, 0, 0, 0)
+    assert person.occluded_fraction == 1
+    assert set(person.cause) == {"object"}
+    assert (person.state == 1).all()
+
+
+def test_somebody_cut_by_the_frame() -> None:
+    person = make_labels(make_camera(), COCO17, (make_posed(COCO17, instance=1, x_m=2.3),)).people[
+        0
+    ]
+    outside = person.joints_px[:, 0] >= 320
+    assert 0 < outside.sum() < 17
+    assert ((person.state == 0) == outside).all()
+    assert all((c == "truncated") == o for c, o in zip(person.cause, outside, strict=True))
+    x, _, w, _ = person.amodal_box_px
+    assert x + w > 320
+    assert 0 < person.truncated_fraction < 1
+    mx, _, mw, _ = person.modal_box_px
+    assert mx + mw == 320
+
+
+def test_somebody_wholly_outside() -> None:
+    person = make_labels(make_camera(), COCO17, (make_posed(COCO17, instance=1, x_m=9.0),)).people[
+        0
+    ]
+    assert person.amodal_area_px == person.modal_area_px == 0
+    assert person.occluded_fraction == 0
+    assert person.truncated_fraction == 1
+    assert person.amodal_box_px[0] > 320
+    assert (person.shares == [0, 0, 0, 0, 1]).all()
+
+
+def test_a_thin_cutout_hides_by_its_alpha() -> None:
+    layer = CutoutLayer(
+        instance=1002, left_px=0, top_px=0, rgb=np.zeros((240, 320, 3), np.uint8),
+        alpha=np.full((240, 320), 0.4, np.float32), depth_m=0.0,
+    )  # fmt: skip
+    person = make_labels(
+        make_camera(), COCO17, (make_posed(COCO17, instance=1),), cutouts=(layer,)
+    ).people[0]
+    assert person.shares[:, 0] == pytest.approx(0.6)
+    assert set(person.cause) == {"visible"}
+    assert person.occluded_fraction == 0  # masks take it from alpha 0.5 on
+    assert person.hidden_by[0] == ((1002, pytest.approx(0.4)),)
+
+
+def crowd(*people) -> float:
+    camera = make_camera()
+    labels = make_labels(camera, COCO17, people)
+    assert labels.crowd_index == crowd_index(camera, COCO17, labels.people)
+    return labels.crowd_index
+
+
+def test_crowd_index_by_hand() -> None:
+    assert crowd() == 0
+    alone = make_posed(COCO17, instance=1)
+    assert crowd(alone) == 0
+    # Two people in one place: each box holds all 14 joints of both.
+    assert crowd(alone, make_posed(COCO17, instance=2, y_m=0.001)) == 1
+    # Far apart: nothing of the other in either box.
+    assert crowd(alone, make_posed(COCO17, instance=2, x_m=1.5)) == 0
+    # Someone outside counts as a person whose ratio is 0.
+    outside = make_posed(COCO17, instance=3, x_m=9.0)
+    twice = crowd(alone, make_posed(COCO17, instance=2, y_m=0.001), outside)
+    assert twice == pytest.approx(2 / 3)
+
+
+def test_crowd_index_counts_head_and_neck() -> None:
+    """A box round the head alone: of 14 joints it holds the neck, the head and two shoulders."""
+    camera = make_camera()
+    person = make_labels(camera, COCO17, (make_posed(COCO17, instance=1),)).people[0]
+    shoulders = person.joints_px[[joint("left_shoulder"), joint("right_shoulder")]]
+    x0, x1 = sorted(shoulders[:, 0])
+    box = (x0 - 2, 0.0, x1 - x0 + 4, shoulders[0, 1] + 2)
+    other = dataclasses.replace(person, instance=2)
+    small = dataclasses.replace(person, amodal_box_px=box)
+    # small: own 4, other 4 -> 1; the other: own 14, other 14 -> 1.
+    assert crowd_index(camera, COCO17, (small, other)) == 1
+    lower = dataclasses.replace(small, amodal_box_px=(box[0], shoulders[0, 1] - 2, box[2], 4.0))
+    # Shoulders and neck are only three: N_own < 4 gives 0.
+    assert crowd_index(camera, COCO17, (lower, other)) == pytest.approx(0.5)
+
+
+def test_both_skeletons() -> None:
+    frame = stick_people.make_frame(1, people=2, bones="coco23")
+    assert all(p.shares.shape == (23, 5) for p in frame.labels.people)
+
+
+def _evidence(monkeypatch) -> tuple[PersonEvidence, np.ndarray]:
+    """Return what a labelled frame was made of."""
+    kept = {}
+
+    def keep(camera, bones, **given) -> FrameLabels:
+        kept.update(given)
+        return label_frame(camera, bones, **given)
+
+    monkeypatch.setattr(stick_people, "label_frame", keep)
+    make_labels(make_camera(), COCO17, (make_posed(COCO17, instance=1),))
+    return kept["people"][0], kept["instance_map"]
+
+
+@pytest.mark.parametrize("wrong", ["size", "mask", "joints", "amodal"])
+def test_evidence_that_does_not_fit_is_refused(wrong, monkeypatch) -> None:
+    person, image = _evidence(monkeypatch)
+    bones = COCO23 if wrong == "joints" else COCO17
+    if wrong == "size":
+        image = image[:-1]
+    if wrong == "mask":
+        image = image.copy()
+        image[0, 0] = 1
+    if wrong == "amodal":
+        person = dataclasses.replace(person, amodal=person.amodal[:, :-1])
+    with pytest.raises(GeometryError, match="do not fit"):
+        label_frame(make_camera(), bones, people=(person,), instance_map=image)

@@ -1,0 +1,193 @@
+"""A geometry that needs no body: people are boxes, so is every thing. Counts what is asked."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from synthstudio.core.camera import Camera
+from synthstudio.core.catalogue import (
+    Catalogue,
+    GarmentKind,
+    ImageAsset,
+    KeyPose,
+    MeshAsset,
+    ThingKind,
+)
+from synthstudio.core.scene import F64
+from synthstudio.core.skeleton import skeleton
+from synthstudio.core.spec import AssetRef, PersonSpec, ThingSpec
+
+_RAD = math.radians
+_SIDED = {
+    "shoulder_flexion": (-60, 170), "shoulder_abduction": (-30, 170), "elbow_flexion": (0, 150),
+    "wrist_flexion": (-75, 80), "hip_flexion": (-30, 135), "hip_abduction": (-25, 50),
+    "knee_flexion": (0, 155), "ankle_flexion": (-50, 30), "toe_extension": (-20, 65),
+}  # fmt: skip
+_MIDDLE = {
+    "spine_flexion": (-25, 80), "spine_turn": (-45, 45), "neck_turn": (-70, 70),
+    "root_pitch": (-180, 180), "root_roll": (-180, 180),
+}  # fmt: skip
+LIMITS_RAD = {
+    name: (_RAD(low), _RAD(high))
+    for name, (low, high) in sorted(
+        ({f"{s}_{k}": v for k, v in _SIDED.items() for s in ("left", "right")} | _MIDDLE).items()
+    )
+}
+
+
+def pose(name: str, family: str, needs: str = "floor", **degrees: float) -> KeyPose:
+    angles = {key: _RAD(value) for key, value in degrees.items()}
+    return KeyPose(name=name, family=family, angles_rad=angles, needs=needs)  # type: ignore[arg-type]
+
+
+POSES = (
+    pose("lie_back", "lie", root_pitch=-90),
+    pose("reach_up", "reach", left_shoulder_flexion=150, neck_turn=20),
+    pose("run", "walk", left_hip_flexion=50, left_knee_flexion=70, right_hip_flexion=-20),
+    pose("sit", "sit", "seat", left_hip_flexion=90, right_hip_flexion=90, left_knee_flexion=85),
+    pose("stand", "stand"),
+    pose("stand_bent", "stand", left_elbow_flexion=80, spine_turn=10),
+    pose("walk", "walk", right_hip_flexion=25, left_shoulder_flexion=20),
+)
+GARMENTS = (
+    GarmentKind(kind="cap", slot="hat", shape={}, patterns=("plain",)),
+    GarmentKind(kind="jeans", slot="bottom", shape={"hem": (-0.8, -0.7)}, patterns=("denim",)),
+    GarmentKind(
+        kind="long_hair", slot="hair", shape={"l": (0.1, 0.3)}, patterns=(), gender=(0.5, 1)
+    ),
+    GarmentKind(kind="short_hair", slot="hair", shape={}, patterns=()),
+    GarmentKind(
+        kind="skirt", slot="bottom", shape={}, patterns=("plain", "plaid"), gender=(0.6, 1)
+    ),
+    GarmentKind(kind="sneakers", slot="shoes", shape={"top": (0.03, 0.08)}, patterns=("plain",)),
+    GarmentKind(
+        kind="t_shirt",
+        slot="top",
+        shape={"sleeve": (0.1, 0.2), "hem": (-0.1, 0.0)},
+        patterns=("plain", "stripes", "checks", "dots"),
+        steps=3,
+    ),
+)  # fmt: skip
+THINGS = (
+    ThingKind(
+        kind="bookcase", size_low_m=(0.6, 0.25, 1.4), size_high_m=(1.2, 0.4, 2.1), materials=3,
+        patterns=("wood", "plain"),
+    ),
+    ThingKind(
+        kind="chair", size_low_m=(0.4, 0.4, 0.8), size_high_m=(0.5, 0.5, 1.0), materials=2,
+        patterns=("wood", "plain"), roles=("occluder", "seat"), shape=("seat_height_m",),
+    ),
+    ThingKind(
+        kind="crate", size_low_m=(0.4, 0.4, 0.3), size_high_m=(0.9, 0.8, 0.9), materials=1,
+        patterns=("wood",),
+    ),
+    ThingKind(
+        kind="lamp_post", size_low_m=(0.2, 0.2, 2.5), size_high_m=(0.3, 0.3, 4.0), materials=1,
+        patterns=("plain",),
+    ),
+    ThingKind(
+        kind="table", size_low_m=(0.8, 0.6, 0.7), size_high_m=(1.8, 0.9, 0.8), materials=2,
+        patterns=("wood", "plain"),
+    ),
+)  # fmt: skip
+
+
+def ref(name: str) -> AssetRef:
+    return AssetRef(sha256=name.encode().hex().ljust(64, "0")[:64], name=name)
+
+
+def images(
+    folder: str, count: int, *, size: tuple[int, int], category: str = ""
+) -> tuple[ImageAsset, ...]:
+    return tuple(
+        ImageAsset(
+            asset=ref(f"{folder}/{folder}_{i:02d}.jpg"),
+            width_px=size[0],
+            height_px=size[1],
+            category=f"{category}{i % 3}" if category else "",
+        )
+        for i in range(count)
+    )  # fmt: skip
+
+
+CATALOGUE = Catalogue(
+    poses=POSES,
+    limits_rad=LIMITS_RAD,
+    garments=GARMENTS,
+    things=THINGS,
+    backgrounds=images("backgrounds", 6, size=(640, 427)),
+    hdris=images("hdri", 3, size=(1024, 512)),
+    cutouts=images("occluders", 9, size=(300, 420), category="kind"),
+    meshes=(
+        MeshAsset(asset=ref("meshes/drum.glb"), size_m=(0.6, 0.6, 0.9)),
+        MeshAsset(asset=ref("meshes/sign.obj"), size_m=(0.7, 0.1, 2.0)),
+    ),
+)
+_JOINTS = skeleton("coco23").joints
+_HEIGHTS = {
+    "nose": 0.92, "eye": 0.94, "ear": 0.93, "shoulder": 0.82, "elbow": 0.62, "wrist": 0.48,
+    "hip": 0.52, "knee": 0.28, "ankle": 0.05, "toe": 0.01, "heel": 0.02,
+}  # fmt: skip
+
+
+@dataclass
+class FakeSolve:
+    """Boxes for bodies; answers are exact for what they stand for."""
+
+    catalogue: Catalogue = CATALOGUE
+    width_m: float = 0.5
+    depth_m: float = 0.35
+    asked: dict[str, int] = field(default_factory=dict)
+
+    def _count(self, name: str) -> None:
+        self.asked[name] = self.asked.get(name, 0) + 1
+
+    def stature_m(self, person: PersonSpec) -> float:
+        body = person.phenotype
+        return 1.36 + 1.09 * body.height - 0.14 * body.gender
+
+    def drop_m(self, person: PersonSpec) -> float:
+        self._count("drop_m")
+        return 0.5 * self.stature_m(person)
+
+    def joints_m(self, person: PersonSpec) -> F64:
+        self._count("joints_m")
+        tall, (x, y, z) = self.stature_m(person), person.position_m
+        out = []
+        for name in _JOINTS:
+            side = 0.16 if name.startswith("left") else -0.16 if name.startswith("right") else 0.0
+            height = next(v for k, v in _HEIGHTS.items() if k in name)
+            c, s = math.cos(person.yaw_rad), math.sin(person.yaw_rad)
+            out.append([x + c * side, y + s * side, z - 0.5 * tall + height * tall])
+        return np.array(out)
+
+    def box_m(self, item: PersonSpec | ThingSpec) -> F64:
+        self._count("box_m")
+        if isinstance(item, ThingSpec):
+            width, depth, height = item.size_m
+            floor = item.position_m[2]
+        else:
+            width, depth, height = self.width_m, self.depth_m, self.stature_m(item)
+            floor = item.position_m[2] - height / 2
+        c, s = abs(math.cos(item.yaw_rad)), abs(math.sin(item.yaw_rad))
+        hx, hy = (c * width + s * depth) / 2, (s * width + c * depth) / 2
+        x, y, _ = item.position_m
+        return np.array([[x - hx, y - hy, floor], [x + hx, y + hy, floor + height]])
+
+    def gap_m(self, a: PersonSpec | ThingSpec, b: PersonSpec | ThingSpec) -> float:
+        self._count("gap_m")
+        first, second = self.box_m(a), self.box_m(b)
+        return float(np.maximum(first[0] - second[1], second[0] - first[1]).max())
+
+    def covered(
+        self, person: PersonSpec, by: tuple[PersonSpec | ThingSpec, ...], camera: Camera
+    ) -> float:
+        raise NotImplementedError
+
+
+def without(solve: FakeSolve, **fields: object) -> FakeSolve:
+    return dataclasses.replace(solve, catalogue=dataclasses.replace(solve.catalogue, **fields))  # type: ignore[arg-type]

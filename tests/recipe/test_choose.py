@@ -1,0 +1,153 @@
+import dataclasses
+from collections import Counter
+
+import pytest
+from recipe_fake import CATALOGUE, FakeSolve
+
+from synthstudio.core.errors import RecipeError
+from synthstudio.recipe.choose import check, names, split_of
+from synthstudio.recipe.draw import draw
+from synthstudio.recipe.load import parse
+
+HELD = {
+    "name": "held",
+    "splits": {"train": 0.6, "val": 0.2, "test": 0.2},
+    "people": {"count": [1, 3], "identities": 12, "poses": {"mix": 0.5}},
+    "things": [
+        {"kind": "procedural", "placement": "around", "offset_m": [1, 2]},
+        {"kind": "mesh", "folder": "meshes", "placement": "around", "offset_m": [1, 2]},
+    ],
+    "cutouts": {"folder": "occluders", "count": 2},
+    "backdrop": {
+        "kind": "mix",
+        "choices": [
+            {"weight": 1, "backdrop": {"kind": "photo", "folder": "backgrounds"}},
+            {"weight": 1, "backdrop": {"kind": "hdri", "folder": "hdri"}},
+        ],
+    },
+    "holdout": {
+        "poses": ["sit", "reach_up"],
+        "occluders": ["lamp_post", "kind1", "drum", "occluders_00"],
+        "backgrounds": ["backgrounds_02.jpg", "backgrounds/backgrounds_03.jpg", "hdri_01"],
+        "identities": 4,
+        "share": 0.5,
+    },
+}
+
+
+def held_things(spec):
+    """Return the held-out things that a frame shows, whatever they are."""
+    found = set()
+    for person in spec.people:
+        if int(person.identity.removeprefix("id-")) > 8:
+            found.add("identity")
+        if {"sit", "reach_up"} & {person.pose.family, *person.pose.name.split("+")}:
+            found.add("pose")
+    for thing in spec.things:
+        if thing.kind == "lamp_post" or (thing.asset and "drum" in thing.asset.name):
+            found.add(thing.kind)
+    for cutout in spec.cutouts:
+        if cutout.kind == "kind1" or "occluders_00" in cutout.asset.name:
+            found.add("cutout")
+    stem = spec.backdrop.asset.name.rsplit("/", 1)[-1].removesuffix(".jpg")
+    if stem in ("backgrounds_02", "backgrounds_03", "hdri_01"):
+        found.add(spec.backdrop.kind)
+    return found
+
+
+def test_training_frames_never_show_what_is_held_out():
+    recipe, solve = parse(HELD), FakeSolve()
+    seen: Counter = Counter()
+    splits: Counter = Counter()
+    for index in range(200):
+        spec = draw(recipe, index, solve)
+        splits[spec.split] += 1
+        if spec.split == "train":
+            assert held_things(spec) == set()
+        else:
+            seen.update(held_things(spec))
+    assert splits == {"train": 120, "val": 40, "test": 40}
+    # Negative control: val and test do show every kind of held-out thing.
+    assert set(seen) == {"identity", "pose", "lamp_post", "mesh", "cutout", "photo", "hdri"}
+
+
+def test_held_out_seats_are_not_sat_on():
+    wanted = {
+        "name": "seats",
+        "people": {"count": 1, "poses": {"families": {"sit": 3, "stand": 1}}},
+        "holdout": {"occluders": ["chair"]},
+    }
+    solve = FakeSolve()
+    kinds = Counter()
+    for index in range(120):
+        spec = draw(parse(wanted), index, solve)
+        kinds[spec.split, spec.people[0].pose.family] += 1
+        assert spec.split != "train" or not spec.things
+    assert kinds["train", "sit"] == 0
+    assert kinds["val", "sit"] + kinds["test", "sit"] > 5
+
+
+@pytest.mark.parametrize(
+    "shares", [(0.8, 0.1, 0.1), (0.6, 0.2, 0.2), (0.7, 0.15, 0.15), (1.0, 0.0, 0.0), (0, 0, 1)]
+)
+def test_every_block_of_20_has_its_shares(shares):
+    recipe = parse(
+        {"name": "s", "splits": dict(zip(("train", "val", "test"), shares, strict=True))}
+    )
+    for block in range(30):
+        counts = Counter(split_of(recipe, block * 20 + i) for i in range(20))
+        assert [counts[k] for k in ("train", "val", "test")] == [round(20 * s) for s in shares]
+
+
+def test_odd_shares_hold_over_a_run():
+    recipe = parse({"name": "s", "splits": {"train": 0.93, "val": 0.033, "test": 0.037}})
+    counts = Counter(split_of(recipe, i) for i in range(4000))
+    assert abs(counts["val"] - 132) <= 4
+    assert abs(counts["test"] - 148) <= 4
+
+
+def test_splits_lie_scattered_and_follow_the_seed():
+    runs = [
+        [split_of(parse({"name": "s", "seed": seed}), i) for i in range(400)] for seed in (1, 2)
+    ]
+    assert runs[0] != runs[1]
+    places = {i % 20 for i, split in enumerate(runs[0]) if split == "test"}
+    assert len(places) > 10
+
+
+def test_assets_answer_to_path_file_and_stem():
+    asset = CATALOGUE.backgrounds[1].asset
+    assert names(asset) == (
+        "backgrounds/backgrounds_01.jpg",
+        "backgrounds_01.jpg",
+        "backgrounds_01",
+    )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "says"),
+    [
+        ({"people": {"poses": {"names": {"stnad": 1}}}}, "Did you mean 'stand'"),
+        ({"people": {"poses": {"families": {"fly": 1}}}}, "people.poses.families"),
+        ({"people": {"wardrobe": {"kinds": {"tshirt": 1}}}}, "Did you mean 't_shirt'"),
+        ({"things": [{"kind": "procedural", "kinds": {"crat": 1}}]}, "things.0.kinds"),
+        ({"holdout": {"poses": ["flying"]}}, "holdout.poses"),
+        ({"holdout": {"occluders": ["unicorn"]}}, "holdout.occluders"),
+        ({"holdout": {"backgrounds": ["moon"]}}, "holdout.backgrounds"),
+    ],
+)
+def test_names_that_do_not_exist_are_refused(wanted, says):
+    with pytest.raises(RecipeError, match=says):
+        check(parse({"name": "names", **wanted}), CATALOGUE)
+
+
+def test_an_empty_folder_and_a_hold_out_of_everything_are_refused():
+    photo = {"name": "n", "backdrop": {"kind": "photo", "folder": "backgrounds"}}
+    with pytest.raises(RecipeError, match="nothing to choose from for backgrounds"):
+        check(parse(photo), dataclasses.replace(CATALOGUE, backgrounds=()))
+    everything = [f"backgrounds_{i:02d}" for i in range(6)]
+    with pytest.raises(RecipeError, match="not all held out"):
+        check(parse({**photo, "holdout": {"backgrounds": everything}}), CATALOGUE)
+    families = sorted({pose.family for pose in CATALOGUE.poses})
+    with pytest.raises(RecipeError, match="no pose to train on"):
+        check(parse({"name": "n", "holdout": {"poses": families}}), CATALOGUE)

@@ -1,0 +1,107 @@
+"""Every scene loads, names what exists, and draws."""
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+from recipe_fake import CATALOGUE, FakeSolve
+
+from synthstudio.body import poses
+from synthstudio.core.spec import from_json, to_json
+from synthstudio.recipe.choose import check
+from synthstudio.recipe.draw import draw
+from synthstudio.recipe.load import json_schema, load
+from synthstudio.recipe.model import Recipe
+
+SCENES = Path(__file__).parents[2] / "scenes"
+FILES = sorted(SCENES.glob("*.yaml"))
+REAL = dataclasses.replace(CATALOGUE, poses=poses.library(), limits_rad=poses.LIMITS_RAD)
+
+
+def test_the_scenes_are_there():
+    assert {path.stem for path in FILES} >= {
+        "quickstart", "photo_backdrop", "rooms", "crowd", "close_ups", "bench",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_scene_loads_and_draws(path):
+    recipe = load(path)
+    assert recipe.name == path.stem.replace("_", "-")
+    assert recipe.description
+    check(recipe, REAL)
+    solve = FakeSolve(catalogue=REAL)
+    most = 3 if path.stem == "crowd" else 24
+    for index in range(min(recipe.frames, most)):
+        spec = draw(recipe, index, solve)
+        assert from_json(to_json(spec)) == spec
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_scene_tells_editors_where_its_schema_is(path):
+    assert path.read_text().startswith("# yaml-language-server: $schema=schema.json\n")
+
+
+def test_every_field_of_every_scene_is_in_the_schema():
+    text = str(json_schema())
+
+    def walk(value):
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                assert isinstance(key, int | float) or f"'{key}'" in text or key in NAMES, key
+                walk(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                walk(inner)
+
+    NAMES = {pose.family for pose in REAL.poses}
+    for path in FILES:
+        walk(yaml.safe_load(path.read_text()))
+
+
+def test_quickstart_has_two_people_and_one_thing_in_front():
+    recipe, solve = load(SCENES / "quickstart.yaml"), FakeSolve(catalogue=REAL)
+    assert (recipe.image.width_px, recipe.image.height_px, recipe.frames) == (320, 240, 24)
+    for index in range(24):
+        spec = draw(recipe, index, solve)
+        assert len(spec.people) == 2
+        assert len([t for t in spec.things if t.role == "occluder"]) == 1
+
+
+def test_photo_backdrop_mixes_seven_photos_to_three_panoramas():
+    recipe, solve = load(SCENES / "photo_backdrop.yaml"), FakeSolve(catalogue=REAL)
+    assert recipe.frames == 200
+    assert recipe.folders == {
+        "backgrounds": "backgrounds",
+        "hdris": "hdri",
+        "cutouts": "occluders",
+    }
+    specs = [draw(recipe, i, solve) for i in range(200)]
+    kinds = Counter(spec.backdrop.kind for spec in specs)
+    assert abs(kinds["photo"] / 200 - 0.7) < 0.1
+    assert {len(spec.people) for spec in specs} == {1, 2, 3, 4}
+
+
+def test_the_field_reference_names_every_field():
+    text = (SCENES / "README.md").read_text()
+
+    def fields(model, seen):
+        for name, field in model.model_fields.items():
+            seen.add(name)
+            for part in _models(field.annotation):
+                fields(part, seen)
+        return seen
+
+    missing = sorted(name for name in fields(Recipe, set()) if f"`{name}`" not in text)
+    assert missing == []
+
+
+def _models(kind):
+    from typing import get_args
+
+    if isinstance(kind, type) and hasattr(kind, "model_fields"):
+        yield kind
+    for arg in get_args(kind):
+        yield from _models(arg)

@@ -1,0 +1,198 @@
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+from recipe_fake import CATALOGUE, THINGS, FakeSolve, without
+
+from synthstudio.core.errors import RecipeError
+from synthstudio.recipe.draw import draw
+from synthstudio.recipe.load import parse
+from synthstudio.recipe.placement import corners
+
+STANDING = {"families": {"stand": 1}}
+
+
+def frames(count, solve=None, **recipe):
+    wish = {"people": {"count": 2, "poses": STANDING}, "name": "t", **recipe}
+    solve = solve or FakeSolve()
+    return solve, [draw(parse(wish), i, solve) for i in range(count)]
+
+
+def joints_behind(solve, spec, thing):
+    """Return for each person how many joints lie in the rectangle of the thing and beyond it."""
+    camera = spec.camera
+    box = camera.to_camera(corners(solve.box_m(thing)))
+    outline = camera.project(box)
+    out = []
+    for person in spec.people:
+        joints = camera.to_camera(solve.joints_m(person))
+        pixels = camera.project(joints)
+        inside = ((pixels >= outline.min(axis=0)) & (pixels <= outline.max(axis=0))).all(axis=1)
+        out.append(int((inside & (joints[:, 2] > box[:, 2].min())).sum()))
+    return out
+
+
+def test_things_in_front_hide_about_what_was_asked():
+    wide = {"kind": "procedural", "kinds": {"crate": 1, "table": 1}, "hides": [0.3, 0.5]}
+    solve, specs = frames(150, things=[wide])
+    hidden = [max(joints_behind(solve, spec, spec.things[0])) / 23 for spec in specs]
+    assert np.mean([0.2 <= share <= 0.7 for share in hidden]) > 0.85
+    assert np.mean([share > 0 for share in hidden]) > 0.95
+
+
+def test_asking_for_more_hides_more():
+    def mean(low, high):
+        thing = {"kind": "procedural", "kinds": {"crate": 1, "table": 1, "bookcase": 1}}
+        alone = {"count": 1, "poses": STANDING}
+        solve, specs = frames(60, things=[{**thing, "hides": [low, high]}], people=alone)
+        return np.mean([joints_behind(solve, s, s.things[0])[0] for s in specs])
+
+    assert mean(0.05, 0.15) < 5
+    assert mean(0.5, 0.7) > 10
+
+
+def test_things_in_front_stand_between_camera_and_somebody():
+    thing = {"kind": "procedural", "kinds": {"lamp_post": 1}, "offset_m": 0.0}
+    _, specs = frames(60, things=[thing])
+    for spec in specs:
+        camera, post = np.array(spec.camera.position_m[:2]), np.array(spec.things[0].position_m[:2])
+        shares = []
+        for person in spec.people:
+            way = camera - np.array(person.position_m[:2])
+            from_person = post - np.array(person.position_m[:2])
+            aside = abs(way[0] * from_person[1] - way[1] * from_person[0]) / np.linalg.norm(way)
+            if aside < 1e-6:
+                shares.append(from_person @ way / (way @ way))
+        assert len(shares) == 1
+        assert 0.15 <= shares[0] <= 0.6
+
+
+def test_things_beside_keep_their_side():
+    thing = {"kind": "procedural", "kinds": {"lamp_post": 1}, "placement": "beside"}
+    for offset in (-1.2, 1.2):
+        _, specs = frames(30, things=[{**thing, "offset_m": offset}])
+        for spec in specs:
+            shift = [spec.things[0].position_m[0] - p.position_m[0] for p in spec.people]
+            assert any(s / offset > 1 - 1e-9 for s in shift)
+
+
+def test_sizes_keep_to_their_kind_and_meshes_to_their_file():
+    _, specs = frames(
+        120,
+        things=[
+            {"kind": "procedural", "placement": "around", "offset_m": [1, 3]},
+            {"kind": "mesh", "folder": "m", "placement": "around", "offset_m": 3, "scale": 2},
+        ],
+    )
+    kinds = {kind.kind: kind for kind in THINGS}
+    meshes = {mesh.asset: mesh for mesh in CATALOGUE.meshes}
+    seen = Counter()
+    for spec in specs:
+        for thing in spec.things:
+            seen[thing.kind] += 1
+            if thing.kind == "mesh":
+                assert thing.size_m == tuple(2 * s for s in meshes[thing.asset].size_m)
+                continue
+            kind = kinds[thing.kind]
+            assert len(thing.materials) == kind.materials
+            for size, low, high in zip(
+                thing.size_m, kind.size_low_m, kind.size_high_m, strict=True
+            ):
+                assert low <= size <= high
+            assert {m.pattern for m in thing.materials} <= set(kind.patterns)
+    assert set(seen) == {*kinds, "mesh"}
+
+
+def test_counts_and_weights_of_things_follow_the_recipe():
+    thing = {"kind": "procedural", "placement": "around", "offset_m": [1, 4]}
+    _, specs = frames(
+        150, things=[{**thing, "count": [0, 2], "kinds": {"crate": 3, "lamp_post": 1}}]
+    )
+    assert {len(spec.things) for spec in specs} == {0, 1, 2}
+    kinds = Counter(t.kind for spec in specs for t in spec.things)
+    assert set(kinds) == {"crate", "lamp_post"}
+    assert abs(kinds["crate"] / kinds.total() - 0.75) < 0.12
+
+
+def test_no_things_and_no_people_are_possible():
+    _, specs = frames(5, people={"count": 0}, things=[{"kind": "procedural"}])
+    assert all(spec.people == () and len(spec.things) == 1 for spec in specs)
+
+
+def test_geometry_is_asked_of_few_candidates():
+    solve, _ = frames(50, things=[{"kind": "procedural"}])
+    # Two people, two boxes; a thing needs the boxes of the designs that might be taken.
+    assert solve.asked["box_m"] - 2 * solve.asked["gap_m"] < 50 * (2 + 4)
+
+
+def cutouts(count, **wanted):
+    _, specs = frames(count, cutouts={"folder": "occluders", "count": 2, **wanted})
+    return [(spec, cutout) for spec in specs for cutout in spec.cutouts]
+
+
+def test_cutouts_keep_size_shape_and_limits():
+    for spec, cutout in cutouts(100, height_share=[0.2, 0.4], enlarge_at_most=0.5):
+        width, height = cutout.size_px
+        assert height <= 0.4 * spec.camera.height_px + 1
+        assert height <= 0.5 * 420 + 1
+        assert width / height == pytest.approx(300 / 420, rel=0.02)
+        assert 0.8 <= cutout.gain <= 1.2
+        assert cutout.depth_m is None
+        assert cutout.kind in {"kind0", "kind1", "kind2"}
+
+
+def test_cutouts_lie_over_people_as_often_as_asked():
+    def share(chance):
+        solve, hits = FakeSolve(), []
+        for spec, cutout in cutouts(80, over_person=chance, stands=0, height_share=0.15):
+            joints = np.concatenate([solve.joints_m(p) for p in spec.people])
+            pixels = spec.camera.project(spec.camera.to_camera(joints))
+            low = np.array(cutout.top_left_px) - 1
+            inside = (pixels >= low) & (pixels <= low + np.array(cutout.size_px) + 2)
+            hits.append(inside.all(axis=1).any())
+        return np.mean(hits)
+
+    assert share(1.0) == 1.0
+    assert share(0.0) < 0.6
+
+
+def test_standing_cutouts_reach_the_lower_third():
+    for spec, cutout in cutouts(50, stands=1.0):
+        assert cutout.top_left_px[1] + cutout.size_px[1] >= 0.66 * spec.camera.height_px
+
+
+def test_every_category_is_as_likely_however_many_pictures_it_has():
+    many = CATALOGUE.cutouts + tuple(
+        type(CATALOGUE.cutouts[0])(
+            asset=type(CATALOGUE.cutouts[0].asset)(sha256=f"{i:064d}", name=f"o/x{i}.png"),
+            width_px=100,
+            height_px=100,
+            category="kind0",
+        )
+        for i in range(60)
+    )
+    _, specs = frames(
+        150,
+        solve=without(FakeSolve(), cutouts=many),
+        cutouts={"folder": "o", "count": 2, "depth_m": [1, 2]},
+    )
+    kinds = Counter(c.kind for spec in specs for c in spec.cutouts)
+    assert all(abs(kinds[k] / 300 - 1 / 3) < 0.1 for k in ("kind0", "kind1", "kind2"))
+    assert all(1 <= c.depth_m <= 2 for spec in specs for c in spec.cutouts)
+
+
+def test_a_hold_out_of_every_kind_leaves_an_error_not_a_leak():
+    with pytest.raises(RecipeError, match="no kind of thing is left"):
+        frames(
+            20,
+            things=[{"kind": "procedural", "kinds": {"crate": 1}}],
+            holdout={"occluders": ["crate"]},
+        )
+
+
+def test_yaw_is_any_way_round():
+    _, specs = frames(80, things=[{"kind": "procedural"}])
+    yaws = [thing.yaw_rad for spec in specs for thing in spec.things]
+    assert min(yaws) < -math.pi * 0.8
+    assert max(yaws) > math.pi * 0.8

@@ -1,0 +1,183 @@
+"""Packing: checks with names in them, coordinates, normals, culling."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import trimesh
+from render_scenes import busy_scene, camera, plate, scene, surface
+
+from synthstudio.core.errors import DeviceError, GeometryError
+from synthstudio.core.scene import NO_PART
+from synthstudio.render import runtime
+from synthstudio.render.pack import pack
+
+
+def ball(place=(0.0, 2.0, 0.0), radius=0.5):
+    mesh = trimesh.creation.icosphere(subdivisions=2, radius=radius)
+    mesh.apply_translation(place)
+    return mesh
+
+
+def test_surfaces_lie_one_after_another():
+    made = busy_scene(0)
+    packed = pack(made)
+    for k, s in enumerate(made.surfaces):
+        faces = slice(*packed.face_start[k : k + 2])
+        vertices = slice(*packed.vertex_start[k : k + 2])
+        assert np.array_equal(packed.host_world_m[vertices], s.vertices_m)
+        assert np.array_equal(packed.host_faces[faces], s.faces + packed.vertex_start[k])
+        assert (packed.surface.numpy()[faces] == k).all()
+        assert (packed.instance.numpy()[faces] == s.instance).all()
+        assert np.array_equal(packed.covers.numpy()[faces], np.broadcast_to(
+            0 if s.covers is None else s.covers, len(s.faces)))  # fmt: skip
+        assert np.array_equal(packed.part.numpy()[faces], np.broadcast_to(
+            NO_PART if s.part is None else s.part, len(s.faces)))  # fmt: skip
+        assert np.array_equal(packed.drawn.numpy()[faces], np.broadcast_to(
+            True if s.drawn is None else s.drawn, len(s.faces)))  # fmt: skip
+    assert packed.face_range(2) == (packed.face_start[2], packed.face_start[4])
+    assert packed.face_range(77) == (0, 0)
+
+
+def test_camera_and_screen_coordinates_are_the_cameras_own():
+    made = busy_scene(1)
+    packed, view = pack(made), made.camera
+    camera_m = view.to_camera(packed.host_world_m)
+    assert np.allclose(packed.host_camera_m, camera_m, rtol=0, atol=1e-5)
+    pixels = view.project(packed.host_camera_m.astype(np.float64))
+    front = np.isfinite(pixels[:, 0])
+    assert np.abs(packed.host_snapped[front] / 256 - pixels[front]).max() <= 0.5 / 256 + 1e-9
+    assert not packed.host_snapped[~front].any()
+
+
+def test_reach_is_the_farthest_screen_coordinate_also_at_the_near_plane():
+    view = camera(32, 24, 100.0)
+    wall = plate(view, -500, 0, 700, 20, 2.0)
+    assert pack(scene([surface(wall, 1)], view)).reach_px == pytest.approx(700)
+    through = trimesh.Trimesh([[1, 1, 0], [1, -1, 0], [1, 1, 0.1]], [[0, 1, 2]], process=False)
+    at_near = 100 * 1 / 0.05 + 16
+    assert pack(scene([surface(through, 1)], view)).reach_px == pytest.approx(at_near, abs=0.01)
+
+
+def test_smooth_normals_are_made_where_there_are_none():
+    own = np.tile(np.float32([0, 0, 1]), (len(ball().vertices), 1))
+    packed = pack(scene([surface(ball(), 1), surface(ball(), 2, normals=own)], camera()))
+    half = len(own)
+    radial = (packed.host_world_m[:half] - [0, 2, 0]) / 0.5
+    normals = packed.normals.numpy()
+    assert (normals[:half] * radial).sum(axis=1).min() > 0.999
+    assert np.array_equal(normals[half:], own)
+
+
+def test_tint_is_one_where_there_is_none():
+    tint = np.full((len(ball().vertices), 3), 0.25, np.float32)
+    packed = pack(scene([surface(ball(), 1, tint=tint), surface(ball(), 2)], camera()))
+    assert np.array_equal(packed.tint.numpy()[: len(tint)], tint)
+    assert (packed.tint.numpy()[len(tint) :] == 1).all()
+    assert np.array_equal(packed.coords.numpy(), packed.host_world_m)
+
+
+def test_back_faces_go_only_where_nobody_sees_them():
+    faces = len(ball().faces)
+    some = np.arange(faces) > 3
+    packed = pack(
+        scene(
+            [
+                surface(ball(), 1),
+                surface(ball(), 2, two_sided=True),
+                surface(ball(), 3, drawn=some),
+                surface(ball((0, 0, 0)), 4),
+            ],
+            camera(),
+        )
+    )
+    assert [bool(c) for c in packed.cull.numpy()[::faces]] == [True, False, False, False]
+
+
+def far_plate(name, **changes):
+    mesh = plate(camera(), 0, 0, 9, 9, 1.0)
+    mesh = trimesh.Trimesh(
+        changes.get("v", mesh.vertices), changes.get("f", mesh.faces), process=False
+    )
+    return surface(mesh, 7, name=name)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"f": np.zeros((0, 3), int)}, "'wing' of instance 7: the mesh is empty"),
+        ({"f": [[0, 1, 4]]}, "'wing' of instance 7: a face points at no vertex.*0 to 3.*0 to 4"),
+        ({"f": [[0, 1, -1]]}, "'wing' of instance 7: a face points at no vertex.*-1 to 1"),
+        ({"v": np.full((4, 3), np.nan)}, "'wing' of instance 7: .*finite"),
+        ({"v": np.full((4, 3), -np.inf)}, "'wing' of instance 7: .*finite"),
+        ({"v": np.eye(4, 3) * 4000 + [0, 0.06, 0]}, "'wing' of instance 7: .*too far"),
+        ({"v": [[9000, 1, 0], [9000, -1, 0], [0, 1, 1], [0, 1, 0]]}, "'wing' .*too far.*px"),
+    ],
+)  # fmt: skip
+def test_a_bad_surface_is_named(change, message):
+    good = surface(ball(), 1, name="good")
+    with pytest.raises(GeometryError, match=message):
+        pack(scene([good, far_plate("wing", **change), good], camera()))
+
+
+def test_devices():
+    assert runtime.resolve_device("cpu") == "cpu"
+    assert runtime.resolve_device("auto") in ("cpu", "cuda:0")
+    assert runtime.device_model("cpu") == "cpu"
+    with pytest.raises(DeviceError, match="expected auto, cpu or cuda; got tpu"):
+        runtime.resolve_device("tpu")
+    with pytest.raises(DeviceError, match="expected cpu or cuda:0"):
+        runtime.init("gpu")
+
+
+def in_child(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_no_cuda_is_one_clear_error():
+    done = in_child(
+        """
+        from synthstudio.core.errors import DeviceError
+        from synthstudio.render import runtime
+        try:
+            runtime.resolve_device("cuda")
+        except DeviceError as error:
+            print(error)
+        print(runtime.resolve_device("auto"))
+        """,
+        CUDA_VISIBLE_DEVICES="",
+    )
+    assert done.stderr == ""
+    assert "there is no CUDA device" in done.stdout
+    assert "Use --device cpu" in done.stdout
+    assert done.stdout.endswith("cpu\n")
+
+
+def test_an_unusable_kernel_cache_is_replaced(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.touch()
+    done = in_child(
+        """
+        import os
+        import warp as wp
+        from synthstudio.render import pack, runtime
+        runtime.init("cpu")
+        runtime.compile_all("cpu")
+        print(wp.config.kernel_cache_dir.startswith(os.environ["WARP_CACHE_PATH"]))
+        print(sorted(os.listdir(wp.config.kernel_cache_dir))[0], os.environ["WARP_CACHE_PATH"])
+        """,
+        WARP_CACHE_PATH=str(blocked / "below"),
+        TMPDIR=str(tmp_path),
+    )
+    assert done.stderr == ""
+    assert done.stdout.startswith("True\nsynthstudio.lock")
+    assert list(tmp_path.iterdir()) == [blocked]  # nothing is left behind

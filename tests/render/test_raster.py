@@ -1,0 +1,217 @@
+"""The rasteriser's laws: every pixel once, the same bytes whatever the order, exact maps."""
+
+import numpy as np
+import pytest
+import trimesh
+import warp as wp
+from render_scenes import at_pixels, busy_scene, camera, plate, scene, surface
+from scipy.spatial import Delaunay
+
+from synthstudio.core.errors import GeometryError
+from synthstudio.core.rng import stream
+from synthstudio.core.scene import NO_PART
+from synthstudio.render import raster
+from synthstudio.render.fill import raster_kernel
+from synthstudio.render.pack import pack, to_device
+
+
+def times_covered(vertices, faces, view):
+    """How often each pixel is covered when every face is drawn alone: (H, W)."""
+    alone = [
+        surface(trimesh.Trimesh(vertices[f], [[0, 1, 2]], process=False), 1 + i, two_sided=True)
+        for i, f in enumerate(faces)
+    ]
+    packed = pack(scene(alone, view))
+    return sum(
+        (raster.amodal_mask(packed, 1 + i).astype(np.int32) for i in range(len(faces))),
+        start=np.zeros((view.height_px, view.width_px), np.int32),
+    )
+
+
+@pytest.mark.parametrize("kind", ["random", "quarter grid", "pixel centres"])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_cut_up_plane_covers_every_pixel_once(kind, seed):
+    view = camera(48, 32, 32.0)
+    pixels = stream(seed, "plane").uniform([-9, -9], [57, 41], (150, 2))
+    if kind == "quarter grid":
+        pixels = np.round(pixels * 4) / 4
+    if kind == "pixel centres":
+        pixels = np.floor(pixels) + 0.5
+    pixels = np.unique(np.concatenate([pixels, [[-9, -9], [57, -9], [-9, 41], [57, 41]]]), axis=0)
+    faces = Delaunay(pixels).simplices
+    covered = times_covered(at_pixels(view, pixels, 1.0), faces, view)
+    assert covered.min() == 1
+    assert covered.max() == 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("radius", [0.3, 4.0])
+def test_a_closed_surface_round_the_camera_covers_every_pixel_once(seed, radius):
+    ball = trimesh.creation.icosphere(subdivisions=1, radius=radius)
+    turn = stream(seed, "turn").uniform(size=3)
+    ball.apply_transform(trimesh.transformations.random_rotation_matrix(turn))
+    view = camera(48, 32, 10.0)  # wide, so that many faces reach behind the camera
+    behind = view.to_camera(ball.vertices)[:, 2][ball.faces] < 0.05
+    covered = times_covered(np.asarray(ball.vertices), ball.faces, view)
+    assert (behind.any(axis=1) & ~behind.all(axis=1)).sum() > 10
+    assert covered.min() == 1
+    assert covered.max() == 1
+
+
+def test_the_same_bytes_again_and_in_any_order_of_faces():
+    made = busy_scene(1)
+    packed = pack(made)
+    keys = raster.rasterise(packed).keys.numpy()
+    assert np.array_equal(keys, raster.rasterise(pack(made)).keys.numpy())
+    # Bands, as CUDA takes them, in another order and on the CPU.
+    banded = wp.full(keys.shape, raster.NOTHING, dtype=wp.uint64, device="cpu")
+    view = raster.view_of(packed, None, scale=1)
+    for first in range(len(packed.host_faces) - 1, -1, -1):
+        inputs = [raster.mesh_of(packed), view, first, 7]
+        wp.launch(raster_kernel, dim=(1, 7), inputs=inputs, outputs=[banded], device="cpu")
+    assert np.array_equal(keys, banded.numpy())
+
+
+def test_a_smaller_frame_is_a_window_of_the_larger():
+    made = busy_scene(2)
+    place = {"position_m": made.camera.position_m, "yaw_rad": 0.1}
+    views = camera(96, 72, **place), camera(40, 30, centre_px=(48.0 - 18, 36.0 - 16), **place)
+    large, small = (raster.rasterise(pack(scene(made.surfaces, view))) for view in views)
+    assert np.array_equal(small.triangle, large.triangle[16:46, 18:58])
+
+
+def test_pixel_centres_decide():
+    view = camera(20, 10, 16.0)
+    mask = raster.amodal_mask(
+        pack(scene([surface(plate(view, 3.49, 2.51, 7.51, 5.5, 2.0), 5)], view)), 5
+    )
+    expected = np.zeros((10, 20), bool)
+    expected[3:5, 3:8] = True  # centres at 3.5..7.5 and 3.5, 4.5; a lower edge owns none
+    assert np.array_equal(mask, expected)
+
+
+def test_depth_is_z_not_distance():
+    view = camera(40, 30, 20.0)
+    buffer = raster.rasterise(pack(scene([surface(plate(view, -9, -9, 60, 60, 2.5), 1)], view)))
+    assert np.allclose(buffer.depth_m, 2.5, rtol=1e-6)
+
+
+def test_closed_surfaces_lose_only_faces_that_nobody_sees():
+    ball = trimesh.creation.icosphere(subdivisions=3, radius=0.5)
+    ball.apply_translation([0.1, 2, 0.2])
+    one, two = (
+        raster.rasterise(pack(scene([surface(ball, 1, two_sided=both)], camera())))
+        for both in (False, True)
+    )
+    assert np.array_equal(one.keys.numpy(), two.keys.numpy())
+    # Turned inside out, culling shows the far side instead: the flag does something.
+    ball.invert()
+    inside = raster.rasterise(pack(scene([surface(ball, 1)], camera())))
+    seen = np.isfinite(one.depth_m)
+    assert (inside.depth_m[seen] >= one.depth_m[seen]).all()
+    assert inside.depth_m[seen].mean() > one.depth_m[seen].mean() + 0.3
+
+
+def test_a_camera_inside_a_closed_surface_sees_it():
+    box = trimesh.creation.box((2, 2, 2))
+    assert (raster.rasterise(pack(scene([surface(box, 1)], camera()))).triangle >= 0).all()
+
+
+def test_maps_say_what_is_nearest():
+    view = camera(30, 20, 20.0)
+    near, far = plate(view, 0, 0, 10, 20, 1.0), plate(view, 5, 0, 20, 20, 2.0)
+    hidden = plate(view, 0, 0, 30, 20, 0.5)
+    packed = pack(
+        scene(
+            [
+                surface(near, 1, part=np.array([4, 4], np.uint8)),
+                surface(far, 1000),
+                surface(hidden, 2, drawn=np.zeros(2, bool)),
+            ],
+            view,
+        )
+    )
+    buffer = raster.rasterise(packed)
+    columns = {"near": slice(0, 10), "far": slice(10, 20), "nothing": slice(20, 30)}
+    for name, instance, place, part in (
+        ("near", 1, 0, 4),
+        ("far", 1000, 1, NO_PART),
+        ("nothing", 0, -1, NO_PART),
+    ):
+        assert (raster.instance_map(packed, buffer)[:, columns[name]] == instance).all()
+        assert (raster.surface_map(packed, buffer)[:, columns[name]] == place).all()
+        assert (raster.part_map(packed, buffer)[:, columns[name]] == part).all()
+    assert raster.part_map(packed, buffer).dtype == np.uint8
+    assert np.isinf(buffer.depth_m[:, columns["nothing"]]).all()
+    assert (raster.rasterise(packed, drawn_only=False).triangle >= 4).all()
+    assert raster.amodal_mask(packed, 1000)[:, 5:20].all()
+    assert not raster.amodal_mask(packed, 2).any()
+    assert not raster.amodal_mask(packed, 77).any()
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_normals_are_those_of_a_ball_and_face_the_camera(flat):
+    ball = trimesh.creation.icosphere(subdivisions=5, radius=0.5)
+    ball.apply_translation([0, 2, 0])
+    view = camera(120, 90, 100.0, yaw_rad=0.1, pitch_rad=0.05, roll_rad=0.2)
+    packed = pack(scene([surface(ball, 1, flat=flat)], view))
+    buffer = raster.rasterise(packed)
+    normals = raster.normal_map(packed, buffer)
+    seen = buffer.triangle >= 0
+    i, j = np.nonzero(seen)
+    pixels = np.stack([j + 0.5, i + 0.5], axis=-1)
+    points = view.unproject(pixels, buffer.depth_m[seen].astype(np.float64))
+    radial = points - view.to_camera(np.array([0.0, 2.0, 0.0]))
+    radial /= np.linalg.norm(radial, axis=1, keepdims=True)
+    apart = np.degrees(np.arccos(np.clip((radial * normals[seen]).sum(axis=1), -1, 1)))
+    assert np.percentile(apart, 99) < (4.0 if flat else 0.5)
+    assert ((points * normals[seen]).sum(axis=1) <= 1e-6).all()
+    assert not normals[~seen].any()
+
+
+def test_every_scale_samples_the_same_geometry():
+    """At scale 3 the middle sample of each pixel is the pixel's own centre."""
+    packed = pack(busy_scene(3))
+    fine = raster.rasterise(packed, scale=3)
+    assert np.array_equal(fine.triangle[1::3, 1::3], raster.rasterise(packed).triangle)
+
+
+def test_an_orthographic_view_has_linear_depth():
+    view = camera(32, 32, 32.0)
+    packed = pack(scene([surface(plate(view, 0, 0, 32, 32, 1.0), 1)], view))
+    corners = packed.host_snapped.astype(np.float32) / 256
+    depth = np.concatenate([corners, 1 + corners[:, :1] / 32], axis=1).astype(np.float32)
+    buffer = raster.rasterise_projected(
+        packed,
+        points=to_device(depth, wp.vec3, "cpu"),
+        snapped=packed.snapped,
+        width_px=32,
+        height_px=16,
+    )
+    assert buffer.depth_m.shape == (16, 32)
+    assert np.allclose(buffer.depth_m, 1 + (np.arange(32) + 0.5) / 32, atol=1e-6)
+
+
+def test_an_empty_scene_is_empty():
+    packed = pack(scene([], camera()))
+    assert not raster.instance_map(packed, raster.rasterise(packed)).any()
+
+
+def test_supersampling_beyond_the_exact_range_is_an_error():
+    view = camera(32, 24, 3000.0)
+    long = trimesh.Trimesh([[-99, 0.1, 0], [99, 0.1, 0], [0, 0.1, 1]], [[0, 1, 2]], process=False)
+    packed = pack(scene([surface(long, 1)], view))
+    raster.rasterise(packed)
+    with pytest.raises(GeometryError, match=r"supersampling.*expected.*got 29700"):
+        raster.rasterise(packed, scale=2)
+
+
+@pytest.mark.gpu
+def test_cuda_gives_the_same_bytes():
+    if not wp.is_cuda_available():
+        pytest.skip("no CUDA device")
+    made = busy_scene(4, 640, 480)
+    ours, theirs = (
+        raster.rasterise(pack(made, device=device), scale=2) for device in ("cpu", "cuda:0")
+    )
+    assert np.array_equal(ours.keys.numpy(), theirs.keys.numpy())
