@@ -119,7 +119,7 @@ def _label_person(
         frame_px=(camera.width_px, camera.height_px),
     )
     places = place_joints(camera, posed.joints_m)
-    modal_area, amodal_area = np.count_nonzero(modal), np.count_nonzero(person.amodal)
+    modal_area, amodal_area = (int(np.count_nonzero(m)) for m in (modal, person.amodal))
     return PersonLabel(
         instance=instance,
         identity=person.spec.identity,

@@ -99,6 +99,9 @@ def check_header(data: bytes, suffix: str, where: str, resolver: FolderResolver)
         _check_gltf(data, suffix, where, resolver)
     elif suffix == ".obj":
         check_triangles(data.count(b"\nf "), where)
+        odd = re.findall(rb"(?i)^v .*(?:nan|inf)", data, re.MULTILINE)
+        if odd:
+            raise not_numbers(where, len(odd))
     elif suffix == ".stl" and data[:5].lower() != b"solid" and len(data) >= 84:
         check_triangles(struct.unpack_from("<I", data, 80)[0], where)
     elif suffix == ".ply":
@@ -117,6 +120,19 @@ def check_triangles(count: int, where: str) -> None:
                 then="Decimate it (in Blender: Modifiers > Decimate) and save it again.",
             )
         )
+
+
+def not_numbers(where: str, count: int) -> AssetError:
+    """Return the error of a mesh with `count` vertices that are NaN or infinite."""
+    return AssetError(
+        explain(
+            "the mesh has vertices that are not numbers",
+            where=where,
+            expected="finite coordinates",
+            got=f"{count} with NaN or infinity",
+            then="Clean it up and export it again.",
+        )
+    )
 
 
 def _bad(what: str, where: str, got: str | None = None) -> AssetError:

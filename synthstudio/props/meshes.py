@@ -21,6 +21,7 @@ from synthstudio.props.mesh_files import (
     FolderResolver,
     check_header,
     check_triangles,
+    not_numbers,
 )
 
 MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl")
@@ -232,15 +233,7 @@ def _part(
 
 def _check_arrays(vertices: F64, faces: np.ndarray, transform: F64, where: str) -> None:
     if not np.isfinite(vertices).all() or not np.isfinite(transform).all():
-        raise AssetError(
-            explain(
-                "the mesh has vertices that are not numbers",
-                where=where,
-                expected="finite coordinates",
-                got=f"{int((~np.isfinite(vertices)).any(axis=1).sum())} with NaN or infinity",
-                then="Clean it up and export it again.",
-            )
-        )
+        raise not_numbers(where, int((~np.isfinite(vertices)).any(axis=1).sum()))
     if len(faces) and (faces.min() < 0 or faces.max() >= len(vertices)):
         raise AssetError(
             explain(
@@ -254,9 +247,10 @@ def _check_arrays(vertices: F64, faces: np.ndarray, transform: F64, where: str) 
 
 
 def _cofactors(linear: F64) -> F64:
-    """Return the matrix that carries normals along with `linear`, also where it mirrors."""
+    """Return a multiple of the inverse transpose of `linear`: it carries normals along."""
     a, b, c = linear.T
-    return np.column_stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)])
+    out: F64 = np.column_stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)])
+    return out if np.linalg.det(linear) >= 0 else -out
 
 
 def _unit(normals: F64) -> F64:
