@@ -94,7 +94,7 @@ def against_pyrender(*, frames: int = 12) -> dict[str, float]:
 
 def cli_start(*, repeats: int = 7) -> float:
     """Return the best of some timings of `import synthstudio.cli`, in seconds."""
-    code = "import time as t; a = t.perf_counter(); import synthstudio.cli; print(t.perf_counter()-a)"
+    code = "import time as t; a=t.perf_counter(); import synthstudio.cli; print(t.perf_counter()-a)"
     command = [sys.executable, "-c", code]
     return min(
         float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)

@@ -133,13 +133,13 @@ def make_frame(stage: Stage, spec: FrameSpec, *, layers: Sequence[str] = ()) -> 
     with _timed(took, "jpeg"):
         jpeg = encode_jpeg(seen, spec.lens.jpeg_quality)
     with _timed(took, "label"):
-        labels = _label(stage, spec, built, packed, rendering)
+        labels = decide_labels(stage, spec, built, packed, rendering)
     with _timed(took, "layers"):
         pngs = {name: encode_png(LAYERS[name](rendering)) for name in layers}
     return Frame(spec=spec, jpeg=jpeg, labels=labels, layers=pngs, timings_ms=took)
 
 
-def _label(
+def decide_labels(
     stage: Stage, spec: FrameSpec, built: Built, packed: Packed, rendering: Rendering
 ) -> FrameLabels:
     """Ask the renderer what hides each person's points, then decide the labels."""

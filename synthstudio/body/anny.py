@@ -15,14 +15,12 @@ from synthstudio.body.poses import LIMITS_RAD, library
 from synthstudio.body.wardrobe import dress, garments
 from synthstudio.core.catalogue import GarmentKind, KeyPose
 from synthstudio.core.errors import GeometryError, explain
-from synthstudio.core.scene import F32, F64, PARTS, JointPatches, PosedPerson, Surface
-from synthstudio.core.skeleton import SKELETONS, skeleton
+from synthstudio.core.scene import F32, F64, JointPatches, PosedPerson, Surface
+from synthstudio.core.skeleton import skeleton
 from synthstudio.core.spec import PersonSpec, Vec2
 
 _BARE_CACHE = 64
 _DRESSED_CACHE = 12  # about 4 MB each
-_LEFT_HIP, _RIGHT_HIP = (SKELETONS["coco23"].joints.index(f"{s}_hip") for s in ("left", "right"))
-_SEATED = [PARTS.index(part) for part in ("pelvis", "left_thigh", "right_thigh")]
 
 
 class Body(Protocol):
@@ -38,10 +36,6 @@ class Body(Protocol):
 
     def joints_m(self, person: PersonSpec) -> F64:
         """Return (J, 3) world joints."""
-        ...
-
-    def seat_m(self, person: PersonSpec) -> float:
-        """Return the world height of the underside of the hips: the top of a seat."""
         ...
 
     def fresh_patches(self, person: PersonSpec, *, points: int, seed: int) -> JointPatches:
@@ -101,17 +95,6 @@ class AnnyBody:
         own = _bare(_unplaced(person)).joints_m[: self.joints]
         out: F64 = own @ _turn(person.yaw_rad).T + np.array(person.position_m)
         return out
-
-    def seat_m(self, person: PersonSpec) -> float:
-        """Return the world height of the lowest bare skin within 12 cm of the hips' middle,
-        seen from above; clothes are about a centimetre thick there.
-        """
-        bare = _bare(_unplaced(person))
-        middle = bare.joints_m[[_LEFT_HIP, _RIGHT_HIP], :2].mean(axis=0)
-        near = np.linalg.norm(bare.vertices_m[:, :2] - middle, axis=1) < 0.12
-        seated = near & np.isin(self.atlas.vertex_part, _SEATED)
-        seated &= np.isin(np.arange(len(seated)), self.atlas.body_faces)
-        return float(bare.vertices_m[seated, 2].min()) + person.position_m[2]
 
     def fresh_patches(self, person: PersonSpec, *, points: int, seed: int) -> JointPatches:
         """Return the posed points of another table: `seed` 0 with 96 points is the labels' own."""

@@ -55,6 +55,7 @@ _MIDDLE = {
     "spine05": "pelvis", "spine": "torso", "clavicle": "torso", "shoulder": "torso",
 }  # fmt: skip
 _REST_CACHE = 16
+_KEPT = "build_compact_model_data_*.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -216,7 +217,7 @@ def cache_folder() -> Path:
         explain(
             "no folder can be written for Anny's cache",
             where="ANNY_CACHE_DIR",
-            then="Point ANNY_CACHE_DIR at a writable folder with 300 MB free.",
+            then="Point ANNY_CACHE_DIR at a writable folder with 1 GB free.",
         )
     )
 
@@ -252,11 +253,12 @@ def _load_model() -> Any:
         marker = _marker(folder)
         if not marker.exists():
             log.info("building Anny's cache in %s: about a minute, once", folder)
-            # Anny writes its files in place, so a kill would leave half a file for good.
+            # Anny writes its files in place, so a kill would leave half a file for good. Of
+            # those it writes only one is read again; the others take 860 MB.
             with tempfile.TemporaryDirectory(dir=folder) as stage:
                 anny.paths.set_anny_cache_path(stage)
                 _construct()
-                for file in sorted(p for p in Path(stage).rglob("*") if p.is_file()):
+                for file in sorted(Path(stage).rglob(_KEPT)):
                     target = folder / file.relative_to(stage)
                     target.parent.mkdir(parents=True, exist_ok=True)
                     file.replace(target)

@@ -32,7 +32,7 @@ _SMOOTHING = 0.6
 _ANCHORS = 4
 _MAX_PUSH_M = 0.05
 _EARS_M, _LIMP = 0.635, 0.75  # template height from which hair hangs, and how limp it is
-_COVER_RADIUS_M = 0.06
+_COVER_RADIUS_M = 0.075
 _HEM_PASSES = 14
 _NONE = np.zeros(0, np.intp)
 _HALF_WIDTH_M, _HALF_DEPTH_M = 0.155, 0.105  # of the trunk
@@ -62,6 +62,17 @@ class Cut:
     limp: bool = False  # long hair: gravity pulls what hangs below the ears
     studs: NDArray[np.intp] | None = None  # vertices that carry a button
     level_hem: F32 | None = None  # (V,) positive where the cloth forgets the limbs under it
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Settle:
+    """How loose cloth finds the skin under it in a pose."""
+
+    moving: NDArray[np.intp]  # (M,) vertices that move
+    least_m: F32  # (M,) above the skin
+    skin: NDArray[np.intp]  # vertices they may lie on
+    smooth: sparse.csr_array  # (M, V)
+    rounds: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -96,6 +107,7 @@ class Cloth:
     shift_m: F32 | None
     bones: tuple[int, int]
     drop_m: F32 | None  # (V,) of limp hair below the ears
+    settle: Settle | None
     studs: NDArray[np.intp] | None
     hem: NDArray[np.intp]  # (H,) vertices that are smoothed much more
     hem_smooth: sparse.csr_array  # (H, V)
@@ -111,7 +123,6 @@ class Wearer:
     rest_joints_m: F64  # (2, 6, 3) scaled alike
     bone_deltas: F32  # (B, 3, 3)
     scale: float  # stature over the template's
-    shoulders: NDArray[np.intp]  # skin vertices on which long hair lies
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -137,7 +148,6 @@ def wearer_of(base: Basis, bare: BareBody) -> Wearer:
         rest_joints_m=(base.joint_rows @ rest.astype(np.float64)).reshape(2, 6, 3),
         bone_deltas=bare.bone_deltas.astype(np.float32),
         scale=bare.stature_m / STATURE_M,
-        shoulders=base.shoulders,
     )
 
 
@@ -155,6 +165,7 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
     mean = neighbour_mean(faces, count, along_edge=False)
     hoop = neighbour_mean(faces, count, along_edge=True)
     keep = sparse.eye_array(count, dtype=np.float32)
+    drop = np.maximum(_EARS_M - where.at[:, 2], 0) if cut.limp else None
     smooth = sparse.csr_array(hoop * np.float32(_SMOOTHING) + keep * np.float32(1 - _SMOOTHING))
     names = base.atlas.bone_names
     return Cloth(
@@ -184,11 +195,31 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
         where=where,
         shift_m=cut.weave.shift_m,
         bones=(names.index(cut.bones[0]), names.index(cut.bones[1])),
-        drop_m=np.maximum(_EARS_M - where.at[:, 2], 0) if cut.limp else None,
+        drop_m=drop,
+        settle=_settle(base, cut, where, smooth),
         studs=cut.studs,
         hem=hem,
         hem_smooth=smooth[hem],
         hang=None if cut.hang is None else hang_of(where, cut.hang, taper=cut.taper),
+    )
+
+
+def _settle(base: Basis, cut: Cut, where: Places, smooth: sparse.csr_array) -> Settle | None:
+    z = where.at[:, 2]
+    if cut.limp:
+        moving = np.flatnonzero(z < _EARS_M)
+        least, skin, rounds = np.minimum(0.15 * (_EARS_M - z[moving]), 0.024), base.shoulders, 1
+    elif cut.wraps_trunk:
+        moving = np.flatnonzero(z < 0.0)
+        least, skin, rounds = cut.least_m[moving] + 0.006, base.legs, 3
+    else:
+        return None
+    return Settle(
+        moving=moving,
+        least_m=least.astype(np.float32),
+        skin=skin,
+        smooth=smooth[moving],
+        rounds=rounds,
     )
 
 
@@ -213,9 +244,8 @@ def sewn(cloth: Cloth, wearer: Wearer, *, loose: float, phase: float) -> Sewn:
         v[cloth.hem] = cloth.hem_smooth @ v
     if cloth.folds_m:
         v = v + normals * _folds(cloth, cross, rest, phase)[:, None]
-    if cloth.drop_m is None:
-        v = pushed_out(v, cloth.anchors, wearer, cloth.least_m)
-    else:
+    v = pushed_out(v, cloth.anchors, wearer, cloth.least_m)
+    if cloth.settle is not None:
         v = _settled(v, cloth, wearer)
     inner = v[cloth.rim[:, 0]] - normals[cloth.rim[:, 0]] * np.float32(cloth.rim_m)
     coords = _coords(cloth, wearer, rest) if cloth.coords is None else cloth.coords
@@ -243,16 +273,17 @@ def _turned(cloth: Cloth, wearer: Wearer) -> F32:
 
 
 def _settled(v: F32, cloth: Cloth, wearer: Wearer) -> F32:
-    """Lay long hair on neck, shoulders, chest and back, above what is worn there."""
-    moving = np.flatnonzero(cloth.drop_m > 0)
-    tree = cKDTree(wearer.vertices_m[wearer.shoulders])
-    near = wearer.shoulders[tree.query(v[moving], k=2)[1]]
-    least = np.minimum(0.15 * cloth.drop_m[moving], 0.024).astype(np.float32)
+    """Lay loose cloth or long hair on whatever skin is under it in this pose."""
+    loose = cloth.settle
+    tree = cKDTree(wearer.vertices_m[loose.skin])
     v = v.copy()
-    v[moving] = pushed_out(v[moving], near, wearer, least)
-    for _ in range(3):
-        v[moving] = (cloth.smooth @ v)[moving]
-    v[moving] = pushed_out(v[moving], near, wearer, least)
+    for _ in range(loose.rounds):
+        near = loose.skin[tree.query(v[loose.moving])[1]][:, None]
+        v[loose.moving] = pushed_out(v[loose.moving], near, wearer, loose.least_m)
+        for _ in range(2):
+            v[loose.moving] = loose.smooth @ v
+    near = loose.skin[tree.query(v[loose.moving])[1]][:, None]
+    v[loose.moving] = pushed_out(v[loose.moving], near, wearer, loose.least_m)
     return v
 
 

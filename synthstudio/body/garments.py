@@ -24,11 +24,11 @@ _WAIST_M = 0.012  # of trousers off the skin: more than a shirt that is tucked i
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Tailored:
-    """A garment before it is compiled: its pieces, and the field of what it hides below."""
+    """A garment before it is compiled: its pieces, and the fields of what it hides below."""
 
     pieces: tuple[Cut, ...]
-    inside: Field
-    margin_m: float = 0.015  # skin this far inside is not drawn
+    inside: Field  # > 0 under the garment
+    hides: Field | None = None  # > 0 where skin is not drawn; None: well inside `inside`
 
 
 def step(value: F32, low: float, high: float) -> F32:
@@ -254,10 +254,6 @@ def coat(base: Basis, shape: Shape) -> Tailored:
         slit = np.where(p.at[:, 1] < 0, np.abs(p.at[:, 0]) - 0.008, _FAR)
         return np.minimum(_legs(p, 0.075, shape["hem"]), slit).astype(np.float32)
 
-    def inside(p: Places) -> F32:
-        z = p.at[:, 2]
-        return np.where(z > 0.06, upper(p), lower(p)).astype(np.float32)
-
     top = _top(base, upper, thick_m=0.021, flare_m=0.006, tucked=False, taper=0.06)
     z = places(base.atlas, top.weave.rows).at[:, 2]
     hang = top.hang * step(z, 0.05, 0.15)
@@ -271,7 +267,7 @@ def coat(base: Basis, shape: Shape) -> Tailored:
             _collar(base, thick_m=0.014),
             _belt(base, 0.045, 0.085, 0.036),
         ),
-        inside=inside,
+        inside=upper,  # the tail may swing open
     )
 
 
@@ -286,11 +282,16 @@ def dress(base: Basis, shape: Shape) -> Tailored:
         return _legs(p, 0.085, shape["hem"]).astype(np.float32)
 
     def inside(p: Places) -> F32:
-        return np.maximum(upper(p), np.minimum(lower(p), p.at[:, 2] - shape["hem"] - 0.12))
+        return np.maximum(upper(p), lower(p))
+
+    def hides(p: Places) -> F32:
+        return np.maximum(upper(p), _lined(p))
 
     top = _top(base, upper, thick_m=0.007, flare_m=0.004, tucked=True)
     return Tailored(
-        pieces=(top, _skirt(base, lower, shape["width"], 0.085, offset_m=0.012)), inside=inside
+        pieces=(_liner(base), top, _skirt(base, lower, shape["width"], 0.085)),
+        inside=inside,
+        hides=hides,
     )
 
 
@@ -352,7 +353,11 @@ def shorts(base: Basis, shape: Shape) -> Tailored:
         return _legs(p, 0.075, shape["hem"]).astype(np.float32)
 
     cut = _bottom(base, inside, width_m=shape["width"], from_m=-0.2)
-    return Tailored(pieces=(cut,), inside=inside)
+
+    def hides(p: Places) -> F32:
+        return np.maximum(_lined(p), inside(p) - 0.03)
+
+    return Tailored(pieces=(_liner(base), cut), inside=inside, hides=hides)
 
 
 def skirt(base: Basis, shape: Shape) -> Tailored:
@@ -362,12 +367,27 @@ def skirt(base: Basis, shape: Shape) -> Tailored:
         return _legs(p, 0.075, shape["hem"]).astype(np.float32)
 
     return Tailored(
-        pieces=(_skirt(base, inside, shape["width"], 0.075),), inside=inside, margin_m=0.12
+        pieces=(_liner(base), _skirt(base, inside, shape["width"], 0.075)),
+        inside=inside,
+        hides=_lined,
+    )
+
+
+def _lined(p: Places) -> F32:
+    return _legs(p, 0.06, -0.17).astype(np.float32)
+
+
+def _liner(base: Basis) -> Cut:
+    """Return close shorts under a skirt: nobody is ever nude, whatever the pose."""
+    weave, p = _suit(base, _lined)
+    count = len(p.at)
+    return Cut(
+        weave=weave, offset_m=np.full(count, 0.003), least_m=np.full(count, 0.002), folds_m=0.0
     )
 
 
 def _skirt(
-    base: Basis, field: Field, width_m: float, waist_m: float, *, offset_m: float = 0.009
+    base: Basis, field: Field, width_m: float, waist_m: float, *, offset_m: float = 0.012
 ) -> Cut:
     weave = _cut_from(base, "skirt", field)
     z = places(base.atlas, weave.rows).at[:, 2]

@@ -115,7 +115,7 @@ def _key(atlas: Atlas, points: int, seed: int) -> str:
 def _read(path: Path) -> PatchTable | None:
     """Return the stored table; None when there is none or the file is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             return PatchTable(**{name: data[name] for name in PatchTable.__dataclass_fields__})
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         path.unlink(missing_ok=True)
@@ -187,7 +187,8 @@ def escape_share(corners: F64, wanted: NDArray[np.int64]) -> F64:
         weight = np.maximum(normal @ direction, 0)
         ahead = np.flatnonzero(weight > 0)
         total += weight
-        weight[ahead[_blocked(corners, origin[ahead], wanted[ahead], direction)]] = 0
+        if len(ahead):
+            weight[ahead[_blocked(corners, origin[ahead], wanted[ahead], direction)]] = 0
         free += weight
     return free / total
 

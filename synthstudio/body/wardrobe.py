@@ -23,6 +23,7 @@ from synthstudio.core.scene import PARTS, Bool, Surface
 from synthstudio.core.spec import GarmentSpec, Material, PersonSpec
 
 _DESIGNS = 256
+_HIDE_SKIN_M = 0.02  # skin this far inside a garment is not drawn
 _SHOW_INNER_M = 0.030  # an inner garment this far under an outer one is not drawn
 
 _BUTTON_M, _BUTTON_CORNERS = 0.0055, 8
@@ -159,7 +160,7 @@ GARMENTS: dict[str, Entry] = {
                 kind="dress",
                 slot="top",
                 shape={
-                    "hem": (-0.62, -0.25),
+                    "hem": (-0.62, -0.33),
                     "sleeve": (0.0, 0.16),
                     "width": (0.01, 0.06),
                     "loose": (0.9, 1.2),
@@ -200,7 +201,7 @@ GARMENTS: dict[str, Entry] = {
             GarmentKind(
                 kind="shorts",
                 slot="bottom",
-                shape={"hem": (-0.42, -0.22), "width": (0.008, 0.025), "loose": (0.8, 1.3)},
+                shape={"hem": (-0.42, -0.26), "width": (0.008, 0.025), "loose": (0.8, 1.3)},
                 patterns=_CLOTH,
                 steps=3,
             ),
@@ -212,7 +213,7 @@ GARMENTS: dict[str, Entry] = {
             GarmentKind(
                 kind="skirt",
                 slot="bottom",
-                shape={"hem": (-0.62, -0.28), "width": (0.0, 0.05), "loose": (0.9, 1.2)},
+                shape={"hem": (-0.62, -0.33), "width": (0.0, 0.05), "loose": (0.9, 1.2)},
                 patterns=_CLOTH,
                 steps=3,
                 gender=(0.5, 1.0),
@@ -522,13 +523,13 @@ def design(base: Basis, garment: GarmentSpec) -> Design:
         _CACHE.move_to_end(key)
         return _CACHE[key]
     tailored = entry.cut(base, cut_by)
-    inside = tailored.inside(base.places)
+    hidden = (tailored.hides or tailored.inside)(base.places)
     made = Design(
         key=key,
         basis=base,
         cloths=tuple(compiled(base, piece) for piece in tailored.pieces),
         tailored=tailored,
-        hides=(inside[base.atlas.body_faces] > tailored.margin_m).all(axis=1),
+        hides=(hidden[base.atlas.body_faces] > _HIDE_SKIN_M).all(axis=1),
     )
     _CACHE[key] = made
     while len(_CACHE) > _DESIGNS:

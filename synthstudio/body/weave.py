@@ -30,6 +30,7 @@ ANKLE = (0.170, 0.000, -0.796)
 JOINTS = (SHOULDER, ELBOW, WRIST, HIP, KNEE, ANKLE)
 
 _SHOULDERS = [PARTS.index(n) for n in ("neck", "torso", "left_upper_arm", "right_upper_arm")]
+_LEGS = [PARTS.index(n) for n in ("pelvis", "left_thigh", "right_thigh", "left_shin", "right_shin")]
 _ARM_PARTS = ("upper_arm", "forearm", "hand")
 _LEG_PARTS = ("thigh", "shin", "foot")
 
@@ -56,6 +57,7 @@ class Basis:
     part_trees: dict[int, cKDTree]  # part id -> its skin vertices
     normal_sum: sparse.csr_array  # (N, F) adds face normals at the body's vertices
     shoulders: NDArray[np.intp]  # skin vertices of neck, chest, back and upper arms
+    legs: NDArray[np.intp]  # skin vertices of pelvis, thighs and shins
     joint_rows: sparse.csr_array  # (2 x 6, N) left then right JOINTS of any person
 
 
@@ -84,6 +86,7 @@ def basis(atlas: Atlas) -> Basis:
         part_trees=trees,
         normal_sum=corner_sum(atlas.body_faces, len(atlas.template_m)),
         shoulders=skin[np.isin(part_of, _SHOULDERS) & (atlas.template_m[skin, 2] > 0.2)][::2],
+        legs=skin[np.isin(part_of, _LEGS)],
         joint_rows=_joint_rows(atlas, skin),
     )
 
@@ -309,7 +312,7 @@ def _same_limb(part: str, x_m: F32, arm: F32) -> Bool:
     elif part.startswith("right"):
         own = x_m < 0.03
     if part.endswith(_ARM_PARTS):
-        return own & (arm > 0.05)
+        return own & (arm > 0.01)
     if part.endswith(_LEG_PARTS):
         return own & (arm < 0.5)
-    return own & (arm < 0.95)
+    return own & (arm < 0.99)

@@ -114,10 +114,11 @@ def _blurs() -> Any:
 
 def _vignetted(rgb: U8, strength: float) -> U8:
     """Leave the middle as it is and darken outwards along a bell, to 1 - strength far away."""
+    height, width = rgb.shape[:2]
     dimmed = _pixels().apply_gaussian_illumination(
         rgb.astype(np.float32) * np.float32((1 - strength) / 255),
         intensity=strength / (1 - strength),
-        center=(0.5, 0.5),
+        center=(0.5 - 0.5 / width, 0.5 - 0.5 / height),  # it counts pixels by their corners
         sigma=_VIGNETTE_SPREAD,
     )
     dark: U8 = np.rint(dimmed * np.float32(255)).astype(np.uint8)
@@ -135,5 +136,5 @@ def _noise(shape: tuple[int, ...], lens: LensSpec) -> F32:
     """Return noise of that shape in grey levels. A table is six times faster than rejection."""
     raw = stream(lens.noise_seed, "noise").bytes(2 * math.prod(shape))
     table = _normal_table() * np.float32(lens.noise_sigma)
-    noise: F32 = table[np.frombuffer(raw, "<u2")].reshape(shape)
-    return noise
+    # Rounded here, because albumentations would cut towards zero and weaken it.
+    return np.rint(table)[np.frombuffer(raw, "<u2")].reshape(shape)

@@ -32,10 +32,10 @@ _PEOPLE: tuple[Colour, ...] = (
     (255, 128, 110), (178, 222, 90), (170, 150, 255), (250, 170, 200),
 )  # fmt: skip
 _LEGEND = (
-    ("visible", "visible"), ("self", "by itself"), ("person", "by a person"),
+    ("visible", "visible"), ("self", "hidden by itself"), ("person", "by a person"),
     ("object", "by a thing"), ("truncated", "outside"),
 )  # fmt: skip
-_LEGEND_UNITS = 920  # the legend's length in strokes: a narrow picture gets a smaller one
+_LEGEND_UNITS = 970  # the legend's length in strokes: a narrow picture gets a smaller one
 _FEW = 6  # people up to whom each gets a line of text
 
 

@@ -232,6 +232,15 @@ def _part(
 
 
 def _check_arrays(vertices: F64, faces: np.ndarray, transform: F64, where: str) -> None:
+    if vertices.shape[1:] != (3,) or faces.shape[1:] != (3,):
+        raise AssetError(
+            explain(
+                "the mesh is not made of triangles in space",
+                where=where,
+                got=f"vertices {vertices.shape}, faces {faces.shape}",
+                then="Export it again.",
+            )
+        )
     if not np.isfinite(vertices).all() or not np.isfinite(transform).all():
         raise not_numbers(where, int((~np.isfinite(vertices)).any(axis=1).sum()))
     if len(faces) and (faces.min() < 0 or faces.max() >= len(vertices)):

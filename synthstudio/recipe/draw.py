@@ -46,7 +46,8 @@ def draw(recipe: Recipe, index: int, solve: Solve) -> FrameSpec:
     standing += place_things(stage, standing)
     cutouts = draw_cutouts(stage, standing)
 
-    backdrop = draw_backdrop(frame, behind, _reach_m(camera, standing))
+    reach_m = _reach_m(camera, standing)
+    backdrop = draw_backdrop(frame, behind, reach_m, focal_px=camera.focal_px)
     _check_range(frame, camera, standing, backdrop)
     return FrameSpec(
         seed=recipe.seed,
@@ -56,7 +57,7 @@ def draw(recipe: Recipe, index: int, solve: Solve) -> FrameSpec:
         things=tuple(p.item for p in standing if isinstance(p.item, ThingSpec)),
         cutouts=cutouts,
         backdrop=backdrop,
-        light=draw_light(frame),
+        light=draw_light(frame, behind),
         lens=draw_lens(frame),
         skeleton=recipe.skeleton,
         supersample=recipe.image.supersample,

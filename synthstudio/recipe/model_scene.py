@@ -128,7 +128,7 @@ class Hdri(Base):
 
 
 class Room(Base):
-    """A floor with a pattern, with walls or under an open sky; it hides what is behind it."""
+    """A floor with walls or, without them, a wide open ground under a sky."""
 
     kind: Literal["room"] = Field(description="A drawn floor and walls.")
     width_m: Annotated[Number, Within(2, 60)] = Field(
@@ -138,12 +138,12 @@ class Room(Base):
         default=(6.0, 11.0), description="Least depth, along the view."
     )
     height_m: Annotated[Number, Within(2.2, 20)] = Field(
-        default=(2.4, 3.6), description="Height of the walls."
+        default=(2.8, 4.5), description="Height of the walls."
     )
     walls: Probability = Field(default=0.8, description="How often there are walls.")
     floor_patterns: dict[Pattern, Weight] = Field(
         default={"planks": 3, "tiles": 3, "concrete": 2, "grass": 1, "plain": 1},
-        description="Floors and their weights.",
+        description="Floors and their weights. Grass lies only where there are no walls.",
         min_length=1,
     )
     wall_patterns: dict[Pattern, Weight] = Field(

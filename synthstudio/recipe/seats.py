@@ -15,8 +15,10 @@ from synthstudio.recipe.choose import Draw
 BELOW_HIP_M = 0.1
 """From the centre of the hip joint down to the seat: buttocks and trousers pressed flat."""
 _LEAST_M = 0.08
-_BACKED_M = 0.7
-_LEAST_BACK_M = 0.3
+_USUAL = 0.4
+"""How often a thing has the colours that its builder gives it."""
+_HEIGHT = "seat_height_m"
+_LEAST_BACK_M = 0.35
 _STOOL_FORWARD_M = 0.05
 _CHAIR_BACK_M = 0.19
 _SOFA_BACK_M = 0.5
@@ -37,8 +39,8 @@ def _kinds(catalogue: Catalogue) -> tuple[ThingKind, ...]:
 def draw_seat(draw: Draw, person: PersonSpec, joints_m: F64, rng: Generator) -> ThingSpec:
     """Return a seat under the hips of a person who is already on the floor.
 
-    `joints_m` (J, 3) world. A kind that can be taller than 0.7 m has a back: the hips are put
-    in front of it and `shape` says how high one sits; else the seat is as high as that.
+    `joints_m` (J, 3) world. A kind that takes `seat_height_m` has a back: the hips are put in
+    front of it, and it is taller than that; any other is as high as one sits.
     """
     names = skeleton(draw.recipe.skeleton).joints
     hips = (joints_m[names.index("left_hip")] + joints_m[names.index("right_hip")]) / 2
@@ -51,7 +53,8 @@ def draw_seat(draw: Draw, person: PersonSpec, joints_m: F64, rng: Generator) -> 
     )
     top = max(float(hips[2]) - BELOW_HIP_M, _LEAST_M)
     forward = _STOOL_FORWARD_M
-    if kind.size_high_m[2] > _BACKED_M:
+    backed = _HEIGHT in kind.shape
+    if backed:
         height = max(height, top + _LEAST_BACK_M)
         forward = depth / 2 - (_SOFA_BACK_M if depth > _SOFA_DEPTH_M else _CHAIR_BACK_M)
     else:
@@ -61,7 +64,7 @@ def draw_seat(draw: Draw, person: PersonSpec, joints_m: F64, rng: Generator) -> 
         kind=kind.kind,
         role="seat",
         size_m=(width, depth, height),
-        shape={"seat_height_m": top} if "seat_height_m" in kind.shape else {},
+        shape={_HEIGHT: top} if backed else {},
         materials=materials(kind, rng),
         position_m=(
             float(hips[0]) + forward * math.sin(person.yaw_rad),
@@ -73,9 +76,13 @@ def draw_seat(draw: Draw, person: PersonSpec, joints_m: F64, rng: Generator) -> 
 
 
 def materials(kind: ThingKind, rng: Generator) -> tuple[Material, ...]:
-    """Return as many materials as the kind's builder takes."""
+    """Return as many materials as the kind's builder takes, or none: then it has its usual ones.
+
+    Things that grow (their shape has a variant) keep their own green.
+    """
     patterns = kind.patterns or ("plain",)
-    return tuple(
+    drawn = tuple(
         palette.surface(patterns[int(rng.random() * len(patterns))], rng)
         for _ in range(kind.materials)
     )
+    return () if rng.random() < _USUAL or "variant" in kind.shape else drawn

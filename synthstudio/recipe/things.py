@@ -15,7 +15,7 @@ from synthstudio.core.scene import F64
 from synthstudio.core.spec import CutoutSpec, Material, PersonSpec, ThingSpec
 from synthstudio.recipe import palette
 from synthstudio.recipe.choose import Draw, asset_held, pick_one
-from synthstudio.recipe.distributions import pick, sample, sample_count
+from synthstudio.recipe.distributions import pick, sample, sample_count, support
 from synthstudio.recipe.model_scene import Cutouts, MeshThings, ProceduralThings, Standing
 from synthstudio.recipe.placement import Placed, Stage, corners, moved
 from synthstudio.recipe.seats import materials
@@ -26,17 +26,21 @@ _DESIGNS = 12
 _SPOTS = 8
 """Candidates: so many sizes and turns, each at so many places."""
 _SEARCHED = 3 * _SPOTS
-"""So many candidates are compared for how much they hide; later ones only for room."""
+"""So many candidates are compared; so many more only if those hide far too much or too little."""
+_FAR_OFF = 0.15
+_ASIDE_M = 0.3
 _SPREAD = 0.35
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Target:
-    """Whom a thing shall hide, and how many joints of theirs."""
+    """Whom a thing shall hide, and how many joints of theirs; and who else is there."""
 
     at_m: tuple[float, float]
     joints_m: F64  # (J, 3)
     hidden: int
+    others_m: tuple[F64, ...] = ()  # (J, 3) each
+    most: int = 0
 
 
 def place_things(stage: Stage, placed: list[Placed]) -> list[Placed]:
@@ -64,8 +68,8 @@ def _place(
     kind = _kind(stage.draw, wanted, rng)
     made_of = materials(kind, rng) if isinstance(kind, ThingKind) else ()
     for design in range(_DESIGNS):
-        if best is not None and design * _SPOTS >= _SEARCHED:
-            return best
+        if design * _SPOTS >= _SEARCHED and best_off <= _FAR_OFF * len(target.joints_m):
+            break
         thing = _design(wanted, kind, made_of, rng, shrink=design / _DESIGNS)
         origin = Placed(item=thing, box_m=_box_m(thing))
         exact: Placed | None = None
@@ -73,7 +77,7 @@ def _place(
             number = design * _SPOTS + spot
             shift = _candidate(stage, wanted, target, rng, number)
             here = moved(origin, *shift)
-            off = _off(stage, wanted, target, here.box_m, number)
+            off = _off(stage, wanted, target, here.box_m)
             if off >= best_off or not stage.clear(here.box_m):
                 continue
             exact = exact or Placed(item=thing, box_m=stage.solve.box_m(thing))
@@ -102,27 +106,37 @@ def _box_m(thing: ThingSpec) -> F64:
     return np.array([[-x, -y, 0.0], [x, y, height]])
 
 
-def _off(stage: Stage, wanted: Standing, target: _Target, box_m: F64, number: int) -> int:
-    """Return how many joints too many or too few a candidate hides; 0 where that is no matter."""
-    if wanted.placement != "in_front" or number >= _SEARCHED or len(target.joints_m) == 0:
+def _off(stage: Stage, wanted: Standing, target: _Target, box_m: F64) -> int:
+    """Return how many joints too many or too few a candidate hides; 0 where that is no matter.
+
+    Of all others, it counts what is hidden beyond the most that the recipe wants of one.
+    """
+    if wanted.placement != "in_front" or len(target.joints_m) == 0:
         return 0
-    return abs(_hidden(stage, target, box_m) - target.hidden)
+    off = abs(_hidden(stage, target.joints_m, box_m) - target.hidden)
+    return off + sum(max(0, _hidden(stage, o, box_m) - target.most) for o in target.others_m)
 
 
 def _target(stage: Stage, wanted: Standing, people: list[Placed], rng: Generator) -> _Target:
     u, share = float(rng.random()), sample(wanted.hides, rng)
     if not people:
         return _Target(at_m=(0.0, 0.0), joints_m=np.zeros((0, 3)), hidden=0)
-    person = people[int(u * len(people))].item
-    assert isinstance(person, PersonSpec)
-    joints = stage.solve.joints_m(person)
-    return _Target(at_m=person.position_m[:2], joints_m=joints, hidden=round(share * len(joints)))
+    place = int(u * len(people))
+    joints = [stage.solve.joints_m(p.item) for p in people if isinstance(p.item, PersonSpec)]
+    own = joints.pop(place)
+    return _Target(
+        at_m=people[place].item.position_m[:2],
+        joints_m=own,
+        hidden=round(share * len(own)),
+        others_m=tuple(joints),
+        most=round(support(wanted.hides)[1] * len(own)),
+    )
 
 
-def _hidden(stage: Stage, target: _Target, box_m: F64) -> int:
+def _hidden(stage: Stage, joints_m: F64, box_m: F64) -> int:
     """Return how many joints lie behind the picture's rectangle of a box, as a quick measure."""
     box = stage.camera.to_camera(corners(box_m))
-    joints = stage.camera.to_camera(target.joints_m)
+    joints = stage.camera.to_camera(joints_m)
     if box[:, 2].min() <= 0:
         return 0
     outline, pixels = stage.camera.project(box), stage.camera.project(joints)
@@ -199,13 +213,13 @@ def _candidate(
         cx, cy, _ = stage.camera.position_m
         dx, dy = cx - x, cy - y
         length = math.hypot(dx, dy)
-        aside = offset + math.copysign(0.4 * late, offset)
+        aside = offset + math.copysign(_ASIDE_M * late, offset)
         return (
             x + dx * between - dy / length * aside,
             y + dy * between + dx / length * aside,
         )
     if wanted.placement == "beside":
-        return x + offset + math.copysign(0.4 * late, offset), y + (u - 0.5) * (0.6 + late)
+        return x + offset + math.copysign(_ASIDE_M * late, offset), y + (u - 0.5) * (0.6 + late)
     radius = abs(offset) + 0.5 * late
     return radius * math.cos(2 * math.pi * u), radius * math.sin(2 * math.pi * u)
 

@@ -15,6 +15,7 @@ from synthstudio.core.spec import (
     HdriBackdrop,
     LensSpec,
     LightSpec,
+    Pattern,
     PhotoBackdrop,
     PlainBackdrop,
     RoomBackdrop,
@@ -28,6 +29,10 @@ from synthstudio.recipe.distributions import pick, sample, sample_count
 
 GROUND_ALBEDO = 0.3
 _MARGIN_M = 0.4
+_OPEN_M = 100.0
+_OPEN_PX = 40_000.0
+"""An open floor's side times the focal length: a tenth of what the rasteriser can hold."""
+_MORE_GRASS = 6.0
 _LUMINANCE = (0.2126, 0.7152, 0.0722)
 
 
@@ -137,7 +142,9 @@ def _of_crop(facts: ImageAsset, photo: PhotoBackdrop, width_px: int) -> tuple[fl
     return focal, (width_px - x if photo.mirrored else x, y)
 
 
-def draw_backdrop(draw: Draw, behind: Behind, reach_m: tuple[Vec2, Vec2]) -> Backdrop:
+def draw_backdrop(
+    draw: Draw, behind: Behind, reach_m: tuple[Vec2, Vec2], *, focal_px: float
+) -> Backdrop:
     """Return the backdrop; a room holds `reach_m`: (low, high) along x and along y."""
     if behind.photo is not None:
         return behind.photo
@@ -145,7 +152,7 @@ def draw_backdrop(draw: Draw, behind: Behind, reach_m: tuple[Vec2, Vec2]) -> Bac
         return behind.hdri
     rng = draw.rng("room")
     if isinstance(behind.wanted, wish.Room):
-        return _room(behind.wanted, reach_m, rng)
+        return _room(behind.wanted, reach_m, focal_px, rng)
     assert isinstance(behind.wanted, wish.Plain)
     grey = sample(behind.wanted.brightness, rng)
     tints = [palette.between(0.9, 1.1, rng) for _ in range(3)]
@@ -154,33 +161,47 @@ def draw_backdrop(draw: Draw, behind: Behind, reach_m: tuple[Vec2, Vec2]) -> Bac
     return PlainBackdrop(top_rgb=top, bottom_rgb=(top[0] * fall, top[1] * fall, top[2] * fall))
 
 
-def _room(wanted: wish.Room, reach_m: tuple[Vec2, Vec2], rng: Generator) -> RoomBackdrop:
+def _room(
+    wanted: wish.Room, reach_m: tuple[Vec2, Vec2], focal_px: float, rng: Generator
+) -> RoomBackdrop:
     """Return a room of the wanted size, grown where something would stand in a wall.
 
-    What it is larger than needed goes to a random side.
+    What it is larger than needed goes to a random side. Without walls the floor runs on to
+    where the horizon seems to be, and is grass rather more often; with walls it is not grass
+    unless nothing else is wanted.
     """
-    sizes = sample(wanted.width_m, rng), sample(wanted.depth_m, rng)
+    least = [sample(wanted.width_m, rng), sample(wanted.depth_m, rng)]
+    height, walls = sample(wanted.height_m, rng), bool(rng.random() < wanted.walls)
+    if not walls:
+        least = [min(_OPEN_M, _OPEN_PX / focal_px)] * 2
     centre, size = [], []
-    for (low, high), least in zip(reach_m, sizes, strict=True):
+    for (low, high), side in zip(reach_m, least, strict=True):
         need = high - low + 2 * _MARGIN_M
-        spare = max(0.0, least - need)
-        start = low - _MARGIN_M - spare * palette.between(0.15, 0.85, rng)
+        spare = max(0.0, side - need)
+        start = low - _MARGIN_M - spare * (palette.between(0.15, 0.85, rng) if walls else 0.5)
         size.append(need + spare)
         centre.append(start + (need + spare) / 2)
-    floor, wall = pick(wanted.floor_patterns, rng), pick(wanted.wall_patterns, rng)
+    floor, wall = pick(_floors(wanted, walls), rng), pick(wanted.wall_patterns, rng)
     return RoomBackdrop(
-        size_m=(size[0], size[1], sample(wanted.height_m, rng)),
+        size_m=(size[0], size[1], height),
         centre_m=(centre[0], centre[1]),
         floor=palette.surface(floor, rng),
         wall=palette.wall(wall, rng),
-        walls=bool(rng.random() < wanted.walls),
+        walls=walls,
     )
 
 
-def draw_light(draw: Draw) -> LightSpec:
+def _floors(wanted: wish.Room, walls: bool) -> dict[Pattern, float]:
+    by = 0.0 if walls else _MORE_GRASS
+    floors = {p: w * (by if p == "grass" else 1.0) for p, w in wanted.floor_patterns.items()}
+    return floors if any(floors.values()) else wanted.floor_patterns
+
+
+def draw_light(draw: Draw, behind: Behind) -> LightSpec:
     """Return sun and sky. A white surface facing the sun under the open sky reflects 1.
 
-    Exposure puts mid-grey that is lit at 45 degrees at mid-grey.
+    Exposure puts mid-grey that is lit at 45 degrees at mid-grey. A panorama is its own light:
+    what it is scaled by is known only where it is read, so there exposure is the wish alone.
     """
     rng = draw.rng("light")
     wants = draw.recipe.light
@@ -205,7 +226,7 @@ def draw_light(draw: Draw) -> LightSpec:
         sun_rgb=sun,
         sky_rgb=sky,
         ground_rgb=ground,
-        exposure=sample(wants.brightness, rng) / lit,
+        exposure=sample(wants.brightness, rng) / (1.0 if behind.hdri is not None else lit),
     )
 
 

@@ -17,9 +17,7 @@ from synthstudio.core.errors import AssetError, explain
 from synthstudio.core.scene import F64, Light
 from synthstudio.core.spec import Vec3
 
-SH_CONSTANTS = np.sqrt(
-    np.array([1, 3, 3, 3, 15, 15, 5 / 4, 15, 15 / 4]) / (4 * math.pi)
-)
+SH_CONSTANTS = np.sqrt(np.array([1, 3, 3, 3, 15, 15, 5 / 4, 15, 15 / 4]) / (4 * math.pi))
 """What 1, y, z, x, xy, yz, 3z^2 - 1, xz, x^2 - y^2 are multiplied by to be orthonormal."""
 _LOBE = np.array([1.0] + [2.0 / 3.0] * 3 + [0.25] * 5)
 """The cosine lobe's coefficients A_l / pi for the nine functions."""
@@ -55,9 +53,7 @@ def ambient_from_panorama(radiance: NDArray[np.floating], *, yaw_rad: float = 0.
     return np.einsum("hwk,hwc->kc", sh_basis(directions), weighted) * _LOBE[:, None]
 
 
-def sun_from_panorama(
-    radiance: NDArray[np.floating], *, yaw_rad: float = 0.0
-) -> tuple[F64, F64]:
+def sun_from_panorama(radiance: NDArray[np.floating], *, yaw_rad: float = 0.0) -> tuple[F64, F64]:
     """Return the direction (3,) towards the brightest lamp above the horizon and its RGB (3,).
 
     The RGB is what a white matte surface that faces it reflects: its radiance over what lies

@@ -60,23 +60,25 @@ def material_rows(surfaces: tuple[Surface, ...], texels: list[tuple[int, int, in
 
 
 @wp.func
-def _matte(m: Mat, c: wp.vec3, face: wp.vec3, foot_m: float, tint: wp.vec3) -> Look:
+def _matte(
+    ms: wp.array[Mat], k: int, c: wp.vec3, face: wp.vec3, foot_m: float, tint: wp.vec3
+) -> Look:
     out = Look()
-    out.rgb = wp.cw_mul(pattern_rgb(m, sided(c, face), foot_m), tint)
-    out.roughness = m.roughness
-    out.specular = m.specular
+    out.rgb = wp.cw_mul(pattern_rgb(ms, k, sided(c, face), foot_m), tint)
+    out.roughness = ms[k].roughness
+    out.specular = ms[k].specular
     out.slope = wp.vec3(0.0, 0.0, 0.0)
-    if m.bump > 0.0:
-        rough = noise(c * (6.0 * m.per_m))
-        fade = 1.0 - smooth(0.05, 0.2, foot_m * m.per_m * 6.0)
-        out.slope = wp.vec3(rough[1], rough[2], rough[3]) * (0.12 * m.bump * fade)
+    if ms[k].bump > 0.0:
+        rough = noise(c * (6.0 * ms[k].per_m))
+        fade = 1.0 - smooth(0.05, 0.2, foot_m * ms[k].per_m * 6.0)
+        out.slope = wp.vec3(rough[1], rough[2], rough[3]) * (0.12 * ms[k].bump * fade)
     return out
 
 
 @wp.func
-def _cloth(m: Mat, c: wp.vec3, foot_m: float, tint: wp.vec3) -> Look:
+def _cloth(ms: wp.array[Mat], k: int, c: wp.vec3, foot_m: float, tint: wp.vec3) -> Look:
     out = Look()
-    rgb = wp.cw_mul(pattern_rgb(m, c, foot_m), tint)
+    rgb = wp.cw_mul(pattern_rgb(ms, k, c, foot_m), tint)
     out.slope = wp.vec3(0.0, 0.0, 0.0)
     if foot_m < 0.006:
         # Threads: one noise about 3 mm wide, gone before it could alias.
@@ -84,21 +86,21 @@ def _cloth(m: Mat, c: wp.vec3, foot_m: float, tint: wp.vec3) -> Look:
         fade = 1.0 - smooth(0.001, 0.006, foot_m)
         rgb = rgb * (1.0 + 0.09 * weave[0] * fade)
         out.slope = wp.vec3(weave[1], weave[2], weave[3]) * (0.05 * fade)
-    if m.bump > 0.0:
+    if ms[k].bump > 0.0:
         # Soft folds 10 cm apart, longer along the garment than round it, and creases on them.
         fold = noise(wp.vec3(c[0] * 11.0, c[1] * 11.0, c[2] * 7.0))
         crease = noise(wp.vec3(c[0] * 26.0 + 1.3 * fold[0], c[1] * 26.0, c[2] * 17.0))
         near = 1.0 - smooth(0.008, 0.025, foot_m)
         tight = 0.11 * near * (1.0 - wp.abs(crease[0]))
-        out.slope = out.slope + m.bump * wp.vec3(
+        out.slope = out.slope + ms[k].bump * wp.vec3(
             0.2 * fold[1] + tight * crease[1],
             0.2 * fold[2] + tight * crease[2],
             0.13 * fold[3] + 0.7 * tight * crease[3],
         )
-        rgb = rgb * (1.0 + 0.05 * m.bump * fold[0])
+        rgb = rgb * (1.0 + 0.05 * ms[k].bump * fold[0])
     out.rgb = rgb
-    out.roughness = m.roughness
-    out.specular = m.specular
+    out.roughness = ms[k].roughness
+    out.specular = ms[k].specular
     return out
 
 
@@ -138,9 +140,9 @@ def _freckles(c: wp.vec3) -> float:
 
 
 @wp.func
-def _skin(m: Mat, c: wp.vec3, foot_m: float, tint: wp.vec3) -> Look:
+def _skin(ms: wp.array[Mat], k: int, c: wp.vec3, foot_m: float, tint: wp.vec3) -> Look:
     out = Look()
-    rgb = wp.cw_mul(m.base, tint)
+    rgb = wp.cw_mul(ms[k].base, tint)
     patch = noise(c * 28.0)
     rgb = wp.cw_mul(rgb, wp.vec3(1.0, 1.0, 1.0) + wp.vec3(0.03, 0.055, 0.06) * patch[0])
     out.slope = wp.vec3(0.0, 0.0, 0.0)
@@ -155,28 +157,28 @@ def _skin(m: Mat, c: wp.vec3, foot_m: float, tint: wp.vec3) -> Look:
         nose = wp.exp(-(c[0] * c[0] + (c[2] - 0.617) * (c[2] - 0.617)) * 5200.0)
         flush = wp.min(cheek * 0.8 + nose * smooth(-0.11, -0.13, c[1]), 1.0)
         rgb = wp.cw_mul(rgb, wp.vec3(1.0, 1.0, 1.0) - wp.vec3(-0.02, 0.13, 0.12) * flush)
-        if m.sheen > 0.0:
-            rgb = blend(rgb, wp.cw_mul(rgb, m.second) * 0.9, 0.75 * m.sheen * _stubble(c))
-        if m.bump > 0.0:
+        if ms[k].sheen > 0.0:
+            rgb = blend(rgb, wp.cw_mul(rgb, ms[k].second) * 0.9, 0.75 * ms[k].sheen * _stubble(c))
+        if ms[k].bump > 0.0:
             rgb = wp.cw_mul(
-                rgb, wp.vec3(1.0, 1.0, 1.0) - wp.vec3(0.2, 0.36, 0.45) * (m.bump * _freckles(c))
+                rgb, wp.vec3(1.0, 1.0, 1.0) - wp.vec3(0.2, 0.36, 0.45) * (ms[k].bump * _freckles(c))
             )
-        rgb = blend(rgb, m.second, 0.9 * _brow(c))
+        rgb = blend(rgb, ms[k].second, 0.9 * _brow(c))
     out.rgb = rgb
-    out.roughness = m.roughness + 0.06 * patch[0]
-    out.specular = m.specular
+    out.roughness = ms[k].roughness + 0.06 * patch[0]
+    out.specular = ms[k].specular
     return out
 
 
 @wp.func
-def _eye(m: Mat, c: wp.vec3) -> Look:
+def _eye(ms: wp.array[Mat], k: int, c: wp.vec3) -> Look:
     # Angle to -y: pupil 0.19 rad, iris 0.49, its rim dark from 0.40; compared as cosines.
     forward = -c[1] / wp.max(wp.length(c), 1.0e-6)
     iris = smooth(0.872, 0.892, forward)
     pupil = smooth(0.976, 0.988, forward)
     rim = smooth(0.905, 0.945, forward)
     streak = noise(wp.vec3(c[0] * 14.0, forward * 9.0, c[2] * 14.0))[0]
-    colour = m.base * (0.45 + 0.55 * rim) * (1.0 + 0.3 * streak)
+    colour = ms[k].base * (0.45 + 0.55 * rim) * (1.0 + 0.3 * streak)
     corner = wp.min(wp.abs(c[0]), 1.0)
     sclera = wp.vec3(0.72, 0.68, 0.65) * (1.0 - 0.45 * corner * corner)
     out = Look()
@@ -188,42 +190,44 @@ def _eye(m: Mat, c: wp.vec3) -> Look:
 
 
 @wp.func
-def _hair(m: Mat, c: wp.vec3, foot_m: float, tint: wp.vec3) -> Look:
+def _hair(ms: wp.array[Mat], k: int, c: wp.vec3, foot_m: float, tint: wp.vec3) -> Look:
     # Texture space is an angle about the crown, so 26 strands lie round a circle of 2 pi.
     strand = noise(wp.vec3(c[0] * 13.0, c[1] * 13.0, c[2] * 1.6))
     fine = noise(wp.vec3(c[0] * 41.0, c[1] * 41.0, c[2] * 3.0))
     fade = 1.0 - smooth(0.002, 0.008, foot_m)
     value = 0.3 * strand[0] + 0.32 * fade * fine[0]
     out = Look()
-    out.rgb = wp.cw_mul(blend(m.base, m.second, wp.clamp(0.3 + value, 0.0, 1.0)), tint)
+    out.rgb = wp.cw_mul(blend(ms[k].base, ms[k].second, wp.clamp(0.3 + value, 0.0, 1.0)), tint)
     out.rgb = out.rgb * (1.0 + 0.7 * value)
     slope = wp.vec3(strand[1] + fade * fine[1], strand[2] + fade * fine[2], 0.0)
     out.slope = slope * 0.22
-    out.roughness = m.roughness
-    out.specular = m.specular * (1.0 + 0.6 * value)
+    out.roughness = ms[k].roughness
+    out.specular = ms[k].specular * (1.0 + 0.6 * value)
     return out
 
 
 @wp.func
-def look(m: Mat, c: wp.vec3, face: wp.vec3, foot_m: float, tint: wp.vec3) -> Look:
-    """Return the look of material `m` at texture coordinates `c`.
+def look(
+    ms: wp.array[Mat], k: int, c: wp.vec3, face: wp.vec3, foot_m: float, tint: wp.vec3
+) -> Look:
+    """Return the look of material `k` at texture coordinates `c`.
 
     `face` is the face's normal in texture space, `foot_m` a pixel's width on the surface.
     Texture lookups are the caller's: kind "texture" comes with its texel in `tint`.
     """
-    if m.kind == CLOTH:
-        return _cloth(m, c, foot_m, tint)
-    if m.kind == SKIN:
-        return _skin(m, c, foot_m, tint)
-    if m.kind == EYE:
-        return _eye(m, c)
-    if m.kind == HAIR:
-        return _hair(m, c, foot_m, tint)
-    if m.kind == TEXTURE:
+    if ms[k].kind == CLOTH:
+        return _cloth(ms, k, c, foot_m, tint)
+    if ms[k].kind == SKIN:
+        return _skin(ms, k, c, foot_m, tint)
+    if ms[k].kind == EYE:
+        return _eye(ms, k, c)
+    if ms[k].kind == HAIR:
+        return _hair(ms, k, c, foot_m, tint)
+    if ms[k].kind == TEXTURE:
         out = Look()
-        out.rgb = wp.cw_mul(m.base, tint)
+        out.rgb = wp.cw_mul(ms[k].base, tint)
         out.slope = wp.vec3(0.0, 0.0, 0.0)
-        out.roughness = m.roughness
-        out.specular = m.specular
+        out.roughness = ms[k].roughness
+        out.specular = ms[k].specular
         return out
-    return _matte(m, c, face, foot_m, tint)
+    return _matte(ms, k, c, face, foot_m, tint)

@@ -283,13 +283,14 @@ def _toned(x: float) -> float:
 @wp.func
 def shaded(mesh: Mesh, eye: Eye, lamps: Lamps, triangle: int, ray: wp.vec3) -> wp.vec3:
     """Return the light, toned to 0..1, that a triangle sends along a ray."""
-    m = mesh.materials[mesh.surface[triangle]]
+    k = mesh.surface[triangle]
+    m = mesh.materials[k]
     f = mesh.faces[triangle]
     p = point_under(mesh, m, eye, f, ray)
     tint = p.tint
     if m.kind == TEXTURE and m.width > 0:
         tint = wp.cw_mul(tint, _texture(mesh, m, p.coords))
-    rgb = _lit(lamps, p, look(m, p.coords, p.coords_face, p.foot_m, tint), m)
+    rgb = _lit(lamps, p, look(mesh.materials, k, p.coords, p.coords_face, p.foot_m, tint), m)
     return wp.vec3(_toned(rgb[0]), _toned(rgb[1]), _toned(rgb[2]))
 
 

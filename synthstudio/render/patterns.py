@@ -11,6 +11,7 @@ import warp as wp
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})
 
+
 @wp.struct
 class Mat:
     """One surface's material on the device."""
@@ -79,6 +80,17 @@ def noise(p: wp.vec3) -> wp.vec4:
 
 
 @wp.func
+def cloud(x: float, y: float) -> float:
+    """Return value noise in -1..1 over a plane: a third of the cost of `noise`."""
+    fx, fy = wp.floor(x), wp.floor(y)
+    ix, iy, u, v = int(fx), int(fy), x - fx, y - fy
+    u, v = u * u * (3.0 - 2.0 * u), v * v * (3.0 - 2.0 * v)
+    a, b = _hash(ix, iy, 0), _hash(ix + 1, iy, 0)
+    c, d = _hash(ix, iy + 1, 0), _hash(ix + 1, iy + 1, 0)
+    return a + (b - a) * u + (c - a) * v + (a - b - c + d) * u * v
+
+
+@wp.func
 def _wave_integral(x: float, duty: float) -> float:
     whole = wp.floor(x)
     return whole * duty + wp.min(x - whole, duty)
@@ -113,152 +125,156 @@ def _plaid(u: float, v: float, foot: float) -> float:
 
 
 @wp.func
-def _camouflage(m: Mat, q: wp.vec3) -> wp.vec3:
+def _camouflage(ms: wp.array[Mat], k: int, q: wp.vec3) -> wp.vec3:
     n1 = noise(q * 1.6)
     n2 = noise(q * 4.1 + wp.vec3(7.3, 1.7, 4.1))
     n3 = noise(q * 1.3 + wp.vec3(17.7, 5.2, 9.4))
-    rgb = m.base
+    rgb = ms[k].base
     if n1[0] + 0.45 * n2[0] > 0.12:
-        rgb = m.second
+        rgb = ms[k].second
     if n3[0] - 0.4 * n2[0] > 0.38:
-        rgb = wp.cw_mul(m.base, m.second) * 0.6 + m.base * 0.12
+        rgb = wp.cw_mul(ms[k].base, ms[k].second) * 0.6 + ms[k].base * 0.12
     if n3[0] + 0.5 * n2[0] < -0.55:
-        rgb = blend(m.base, m.second, 0.5) * 1.25
+        rgb = blend(ms[k].base, ms[k].second, 0.5) * 1.25
     return rgb
 
 
 @wp.func
-def _denim(m: Mat, c: wp.vec3, foot_m: float) -> wp.vec3:
+def _denim(ms: wp.array[Mat], k: int, c: wp.vec3, foot_m: float) -> wp.vec3:
     # Slubs run along the cloth; the twill shows only close by.
-    slub = noise(wp.vec3(c[0] * 420.0, c[1] * 420.0, c[2] * 38.0))[0]
-    worn = noise(wp.vec3(c[0] * 9.0, c[1] * 9.0, c[2] * 6.0))[0]
-    fine = 1.0 - smooth(0.002, 0.007, foot_m)
-    t = wp.clamp(0.22 + 0.2 * worn + 0.22 * slub * fine, 0.0, 1.0)
-    return blend(m.base, m.second, t)
+    t = 0.22 + 0.2 * cloud(c[0] * 9.0 + c[1] * 5.0, c[2] * 6.0)
+    if foot_m < 0.007:
+        slub = cloud((c[0] + c[1]) * 420.0, c[2] * 38.0)
+        t += 0.22 * slub * (1.0 - smooth(0.002, 0.007, foot_m))
+    return blend(ms[k].base, ms[k].second, wp.clamp(t, 0.0, 1.0))
 
 
 @wp.func
-def _knit(m: Mat, u: float, v: float, foot: float) -> wp.vec3:
+def _knit(ms: wp.array[Mat], k: int, u: float, v: float, foot: float) -> wp.vec3:
     # Columns of V-shaped stitches: the phase along v is sheared up, then down, across a column.
     across = u - wp.floor(u)
     shear = wp.abs(across - 0.5)
     thread = wave(v * 1.4 + shear, 0.72, foot * 1.4)
     groove = wave(u + 0.08, 0.16, foot)
-    return m.base * (0.72 + 0.4 * thread) * (1.0 - 0.3 * groove)
+    return ms[k].base * (0.72 + 0.4 * thread) * (1.0 - 0.3 * groove)
 
 
 @wp.func
-def _wood(m: Mat, q: wp.vec3) -> wp.vec3:
-    slow = noise(wp.vec3(q[0] * 1.1, q[1] * 1.1, q[2] * 0.22))[0]
-    ring = q[0] * 2.0 + 1.6 * slow
+def _faded(strength: float, x: float, y: float, foot: float, limit: float) -> float:
+    # Noise of unit scale, gone (and not even computed) where a pixel covers `limit` of it.
+    if foot >= limit:
+        return 0.0
+    return strength * cloud(x, y) * (1.0 - smooth(0.3 * limit, limit, foot))
+
+
+@wp.func
+def _wood(ms: wp.array[Mat], k: int, u: float, v: float, foot: float) -> wp.vec3:
+    ring = u * 2.0 + 1.6 * cloud(u * 1.1, v * 0.22)
     saw = ring - wp.floor(ring)
-    grain = noise(wp.vec3(q[0] * 22.0, q[1] * 22.0, q[2] * 1.1))[0]
-    return blend(m.base, m.second, wp.clamp(0.62 * saw * saw + 0.22 * grain + 0.1, 0.0, 1.0))
+    # The ring's mean where it is finer than a pixel; its jump softened by the same width.
+    soft = wp.clamp(foot * 2.0, 0.08, 1.0)
+    ramp = saw * saw * wp.clamp((1.0 - saw) / soft, 0.0, 1.0)
+    ramp = ramp + (0.33 - ramp) * smooth(0.4, 1.0, foot * 2.0)
+    t = 0.62 * ramp + 0.1 + _faded(0.22, u * 22.0, v * 1.1, foot * 22.0, 1.0)
+    return blend(ms[k].base, ms[k].second, wp.clamp(t, 0.0, 1.0))
 
 
 @wp.func
-def _bricks(m: Mat, u: float, v: float, foot: float) -> wp.vec3:
+def _bricks(ms: wp.array[Mat], k: int, u: float, v: float, foot: float) -> wp.vec3:
     course = v * 3.0
     row = wp.floor(course)
     along = u + 0.5 * (row - 2.0 * wp.floor(row * 0.5))
     mortar = wp.max(wave(along, 0.045, foot), wave(course, 0.13, foot * 3.0))
-    tone = 0.85 + 0.22 * _hash(int(wp.floor(along)), int(row), 11)
-    speck = noise(wp.vec3(u * 14.0, v * 14.0, 3.3))[0]
-    tone = tone + 0.1 * speck * (1.0 - smooth(0.05, 0.15, foot))
-    return blend(m.base * tone, m.second, mortar)
+    tone = 0.22 * _hash(int(wp.floor(along)), int(row), 11) * (1.0 - smooth(0.5, 1.5, foot))
+    tone += 0.85 + _faded(0.1, u * 14.0, v * 14.0, foot * 14.0, 2.0)
+    return blend(ms[k].base * tone, ms[k].second, mortar)
 
 
 @wp.func
-def _tiles(m: Mat, u: float, v: float, foot: float) -> wp.vec3:
+def _tiles(ms: wp.array[Mat], k: int, u: float, v: float, foot: float) -> wp.vec3:
     grout = wp.max(wave(u, 0.025, foot), wave(v, 0.025, foot))
-    tone = 0.97 + 0.05 * _hash(int(wp.floor(u)), int(wp.floor(v)), 5)
-    cloud = noise(wp.vec3(u * 3.1, v * 3.1, 0.7))[0]
-    return blend(m.base * (tone + 0.03 * cloud), m.second, grout)
+    tone = 0.05 * _hash(int(wp.floor(u)), int(wp.floor(v)), 5) * (1.0 - smooth(0.5, 1.5, foot))
+    tone += 0.97 + _faded(0.03, u * 3.1, v * 3.1, foot * 3.1, 1.5)
+    return blend(ms[k].base * tone, ms[k].second, grout)
 
 
 @wp.func
-def _concrete(m: Mat, q: wp.vec3, foot: float) -> wp.vec3:
-    broad = noise(q * 0.9)[0]
-    mid = noise(q * 3.7 + wp.vec3(3.1, 8.2, 1.9))[0]
-    fine = noise(q * 31.0)[0] * (1.0 - smooth(0.015, 0.04, foot))
-    t = wp.clamp(0.5 + 0.3 * broad + 0.18 * mid + 0.2 * fine, 0.0, 1.0)
-    return blend(m.base, m.second, t)
+def _concrete(ms: wp.array[Mat], k: int, u: float, v: float, foot: float) -> wp.vec3:
+    t = 0.5 + 0.3 * cloud(u * 0.9, v * 0.9) + _faded(0.18, u * 3.7, v * 3.7, foot * 3.7, 1.5)
+    t += _faded(0.2, u * 31.0, v * 31.0, foot * 31.0, 1.2)
+    return blend(ms[k].base, ms[k].second, wp.clamp(t, 0.0, 1.0))
 
 
 @wp.func
-def _grass(m: Mat, q: wp.vec3, foot: float) -> wp.vec3:
-    patch = noise(q * 0.8)[0]
-    tuft = noise(q * 6.3)[0] * (1.0 - smooth(0.08, 0.2, foot))
-    blade = noise(wp.vec3(q[0] * 46.0, q[1] * 46.0, q[2] * 17.0))[0]
-    blade = blade * (1.0 - smooth(0.01, 0.03, foot))
-    t = wp.clamp(0.45 + 0.25 * patch + 0.25 * tuft + 0.3 * blade, 0.0, 1.0)
-    return blend(m.base, m.second, t) * (1.0 + 0.15 * blade)
+def _grass(ms: wp.array[Mat], k: int, u: float, v: float, foot: float) -> wp.vec3:
+    # Floors lie level: without a grain along either axis.
+    blade = _faded(1.0, u * 37.0 + 5.0 * v, v * 31.0 - 4.0 * u, foot * 37.0, 1.3)
+    t = 0.45 + 0.25 * cloud(u * 0.8, v * 0.8) + 0.3 * blade
+    t += _faded(0.25, u * 6.3, v * 6.3, foot * 6.3, 1.5)
+    return blend(ms[k].base, ms[k].second, wp.clamp(t, 0.0, 1.0)) * (1.0 + 0.15 * blade)
 
 
 @wp.func
-def _planks(m: Mat, u: float, v: float, foot: float) -> wp.vec3:
+def _planks(ms: wp.array[Mat], k: int, u: float, v: float, foot: float) -> wp.vec3:
     plank = wp.floor(u)
     shift = 3.7 * _hash(int(plank), 3, 1)
     end = wp.floor(v * 0.12 + shift)
     gap = wp.max(wave(u, 0.03, foot), wave(v * 0.12 + shift, 0.004, foot * 0.12))
-    tone = 0.9 + 0.14 * _hash(int(plank), int(end), 7)
-    grain = noise(wp.vec3(u * 19.0, v * 0.9 + shift * 9.0, plank))[0]
-    grain = grain * (1.0 - smooth(0.03, 0.09, foot))
-    warm = blend(m.base, m.second, 0.25 + 0.18 * grain)
-    return blend(warm * tone, m.second * 0.45, gap)
+    tone = 0.9 + 0.14 * _hash(int(plank), int(end), 7) * (1.0 - smooth(0.5, 1.5, foot))
+    grain = _faded(0.18, u * 19.0 + plank * 7.0, v * 0.9 + shift * 9.0, foot * 19.0, 1.5)
+    return blend(blend(ms[k].base, ms[k].second, 0.25 + grain) * tone, ms[k].second * 0.45, gap)
 
 
 @wp.func
-def _two_tone(m: Mat, u: float, v: float, foot: float) -> float:
+def _two_tone(ms: wp.array[Mat], k: int, u: float, v: float, foot: float) -> float:
     t = float(0.0)
-    if m.pattern == 1:
+    if ms[k].pattern == 1:
         t = wave(v, 0.5, foot)
-    elif m.pattern == 2:
+    elif ms[k].pattern == 2:
         a, b = wave(u, 0.5, foot), wave(v, 0.5, foot)
         t = a + b - 2.0 * a * b
-    elif m.pattern == 3:
+    elif ms[k].pattern == 3:
         t = _dots(u, v, foot)
-    elif m.pattern == 4:
+    elif ms[k].pattern == 4:
         t = _plaid(u, v, foot)
     return t
 
 
 @wp.func
-def _built(m: Mat, q: wp.vec3, foot: float) -> wp.vec3:
-    rgb = m.base
-    if m.pattern == 9:
-        rgb = _bricks(m, q[0], q[2], foot)
-    elif m.pattern == 10:
-        rgb = _tiles(m, q[0], q[2], foot)
-    elif m.pattern == 11:
-        rgb = _concrete(m, q, foot)
-    elif m.pattern == 12:
-        rgb = _grass(m, q, foot)
-    elif m.pattern == 13:
-        rgb = _planks(m, q[0], q[2], foot)
+def _built(ms: wp.array[Mat], k: int, u: float, v: float, foot: float) -> wp.vec3:
+    rgb = ms[k].base
+    if ms[k].pattern == 8:
+        rgb = _wood(ms, k, u, v, foot)
+    elif ms[k].pattern == 9:
+        rgb = _bricks(ms, k, u, v, foot)
+    elif ms[k].pattern == 10:
+        rgb = _tiles(ms, k, u, v, foot)
+    elif ms[k].pattern == 11:
+        rgb = _concrete(ms, k, u, v, foot)
+    elif ms[k].pattern == 12:
+        rgb = _grass(ms, k, u, v, foot)
+    elif ms[k].pattern == 13:
+        rgb = _planks(ms, k, u, v, foot)
     return rgb
 
 
 @wp.func
-def pattern_rgb(m: Mat, c: wp.vec3, foot_m: float) -> wp.vec3:
+def pattern_rgb(ms: wp.array[Mat], k: int, c: wp.vec3, foot_m: float) -> wp.vec3:
     """Return the pattern's colour at `c` (metres; the pattern lies in x and z)."""
-    if m.pattern == 0:
-        return m.base
-    u = (c[0] * m.cosine + c[2] * m.sine) * m.per_m
-    v = (c[2] * m.cosine - c[0] * m.sine) * m.per_m
-    q = wp.vec3(u, c[1] * m.per_m, v)
-    foot = foot_m * m.per_m
-    if m.pattern <= 4:
-        return blend(m.base, m.second, _two_tone(m, u, v, foot))
-    if m.pattern == 5:
-        return _camouflage(m, q)
-    if m.pattern == 6:
-        return _denim(m, c, foot_m)
-    if m.pattern == 7:
-        return _knit(m, u, v, foot)
-    if m.pattern == 8:
-        return _wood(m, q)
-    return _built(m, q, foot)
+    if ms[k].pattern == 0:
+        return ms[k].base
+    u = (c[0] * ms[k].cosine + c[2] * ms[k].sine) * ms[k].per_m
+    v = (c[2] * ms[k].cosine - c[0] * ms[k].sine) * ms[k].per_m
+    foot = foot_m * ms[k].per_m
+    if ms[k].pattern <= 4:
+        return blend(ms[k].base, ms[k].second, _two_tone(ms, k, u, v, foot))
+    if ms[k].pattern == 5:
+        return _camouflage(ms, k, wp.vec3(u, c[1] * ms[k].per_m, v))
+    if ms[k].pattern == 6:
+        return _denim(ms, k, c, foot_m)
+    if ms[k].pattern == 7:
+        return _knit(ms, k, u, v, foot)
+    return _built(ms, k, u, v, foot)
 
 
 @wp.func

@@ -73,7 +73,8 @@ def compile_all(device: str) -> None:
     folder = _cache_folder()
     with (folder / "synthstudio.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        wp.load_module("synthstudio.render", device=device, recursive=True)
+        # Packing runs on the CPU whatever the device.
+        wp.load_module("synthstudio.render", device=list({"cpu", device}), recursive=True)
 
 
 @cache

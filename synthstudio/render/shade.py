@@ -22,11 +22,23 @@ from synthstudio.render import shadow
 from synthstudio.render.light import SH_CONSTANTS
 from synthstudio.render.materials import material_rows
 from synthstudio.render.optics import (
-    Eye, Lamps, Mesh, floor_keeps, ray_to, shaded,
+    Eye,
+    Lamps,
+    Mesh,
+    floor_keeps,
+    ray_to,
+    shaded,
 )
 from synthstudio.render.pack import Packed, to_device, to_host
 from synthstudio.render.patterns import Mat
-from synthstudio.render.raster import VisibilityBuffer, instance_map, normal_map, part_map, rasterise, surface_map
+from synthstudio.render.raster import (
+    VisibilityBuffer,
+    instance_map,
+    normal_map,
+    part_map,
+    rasterise,
+    surface_map,
+)
 from synthstudio.render.shadow import depth_at
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})
@@ -104,7 +116,9 @@ def _painted(packed: Packed, fine: VisibilityBuffer) -> U8:
         reach = shadow.floor_reach(thrown, lamps.contact, packed.scene.light)
         pixels = _shadow_pixels(packed.scene, reach, host_kind)
         _over(_catch, pixels, [eye, lamps, sheet], device)
-    _over(_shade, np.flatnonzero(host_kind != BARE), [kind.flatten(), mesh, eye, lamps, sheet], device)
+    _over(
+        _shade, np.flatnonzero(host_kind != BARE), [kind.flatten(), mesh, eye, lamps, sheet], device
+    )
     return to_host(sheet.rgb).reshape(camera.height_px, camera.width_px, 3)
 
 
@@ -235,9 +249,7 @@ def _normal(mesh: Mesh, triangle: int) -> wp.vec3:
 
 
 @wp.kernel
-def _classify(
-    keys: wp.array2d[wp.uint64], scale: int, mesh: Mesh, kind: wp.array2d[wp.uint8]
-):
+def _classify(keys: wp.array2d[wp.uint64], scale: int, mesh: Mesh, kind: wp.array2d[wp.uint8]):
     row, part = wp.tid()
     for column in range(part * RUN, wp.min((part + 1) * RUN, kind.shape[1])):
         y0, x0 = row * scale, column * scale

@@ -248,9 +248,12 @@ def test_no_writable_folder_at_all_is_one_clear_error(cache_at, tmp_path, monkey
 
 
 def test_the_lock_keeps_others_out(tmp_path):
-    with cache_lock(tmp_path), (tmp_path / "synthstudio.lock").open("a") as other:
-        with pytest.raises(BlockingIOError):
-            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with (
+        cache_lock(tmp_path),
+        (tmp_path / "synthstudio.lock").open("a") as other,
+        pytest.raises(BlockingIOError),
+    ):
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     with (tmp_path / "synthstudio.lock").open("a") as other:
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
@@ -277,12 +280,14 @@ def test_a_build_that_ends_moves_its_files_and_is_not_repeated(cache_at, tmp_pat
     def whole():
         made.append(anny.paths.get_anny_cache_path())
         (made[-1] / "v").mkdir(exist_ok=True)
-        (made[-1] / "v" / "whole.safetensors").write_bytes(b"whole")
+        for name in ("build_compact_model_data_1.safetensors", "load_data_1.safetensors"):
+            (made[-1] / "v" / name).write_bytes(b"whole")
         return "model"
 
     monkeypatch.setattr(module, "_construct", whole)
     assert module._load_model() == "model"
     assert module._load_model() == "model"
     assert made[0].parent == tmp_path
-    assert made[1:] == [tmp_path, tmp_path]
-    assert (tmp_path / "v" / "whole.safetensors").exists()
+    assert made[1:] == [tmp_path, tmp_path]  # loading is not building
+    assert (tmp_path / "v" / "build_compact_model_data_1.safetensors").exists()
+    assert not (tmp_path / made[0].name).exists()

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import (
     Catalogue,
     GarmentKind,
@@ -182,11 +181,6 @@ class FakeSolve:
         self._count("gap_m")
         first, second = self.box_m(a), self.box_m(b)
         return float(np.maximum(first[0] - second[1], second[0] - first[1]).max())
-
-    def covered(
-        self, person: PersonSpec, by: tuple[PersonSpec | ThingSpec, ...], camera: Camera
-    ) -> float:
-        raise NotImplementedError
 
 
 def without(solve: FakeSolve, **fields: object) -> FakeSolve:

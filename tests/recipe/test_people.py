@@ -7,7 +7,7 @@ from recipe_fake import CATALOGUE, GARMENTS, LIMITS_RAD, FakeSolve, without
 from synthstudio.core.errors import RecipeError
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.load import parse
-from synthstudio.recipe.people import identity, mirrored
+from synthstudio.recipe.people import DESIGNS_A_KIND, identity, mirrored
 
 SLOT = {garment.kind: garment.slot for garment in GARMENTS}
 KIND = {garment.kind: garment for garment in GARMENTS}
@@ -39,10 +39,20 @@ def test_garments_keep_to_the_gender_that_wears_them(many):
     assert any(g.kind == "skirt" for p in many for g in p.outfit)
 
 
-def test_designs_are_quantised(many):
-    sleeves = {g.shape["sleeve"] for p in many for g in p.outfit if g.kind == "t_shirt"}
-    assert sleeves == {0.1, 0.15, 0.2}
-    hems = {g.shape["hem"] for p in many for g in p.outfit if g.kind == "jeans"}
+def test_designs_are_quantised_and_few():
+    designs: dict = {}
+    for seed in range(8):
+        wish = parse({"name": "p", "seed": seed, "people": {"count": 3}})
+        own = {}
+        for index in range(40):
+            for person in draw(wish, index, FakeSolve()).people:
+                for garment in person.outfit:
+                    own.setdefault(garment.kind, set()).add(tuple(sorted(garment.shape.items())))
+        assert all(len(shapes) <= DESIGNS_A_KIND for shapes in own.values())
+        for kind, shapes in own.items():
+            designs.setdefault(kind, set()).update(shapes)
+    assert {dict(shape)["sleeve"] for shape in designs["t_shirt"]} == {0.1, 0.15, 0.2}
+    hems = {dict(shape)["hem"] for shape in designs["jeans"]}
     assert len(hems) == 4
     assert (min(hems), max(hems)) == (-0.8, -0.7)
 

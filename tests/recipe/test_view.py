@@ -146,6 +146,25 @@ def test_rooms_hold_the_camera_and_everybody():
     assert min(walls.values()) > 25
 
 
+def test_open_ground_is_wide_and_grass_grows_only_there():
+    seen = Counter()
+    for spec in frames(200, backdrop={"kind": "room", "walls": 0.5}):
+        room = spec.backdrop
+        seen[room.walls, room.floor.pattern] += 1
+        if not room.walls:
+            assert min(room.size_m[:2]) > 40
+    assert seen[True, "grass"] == 0
+    assert seen[False, "grass"] > 15
+    lawn = {"kind": "room", "walls": 1.0, "floor_patterns": {"grass": 1}}
+    assert frames(1, backdrop=lawn)[0].backdrop.floor.pattern == "grass"
+
+
+def test_a_panorama_is_exposed_by_the_wish_alone():
+    backdrop = {"kind": "hdri", "folder": "hdri"}
+    for spec in frames(5, backdrop=backdrop, light={"brightness": 1.25}):
+        assert spec.light.exposure == 1.25
+
+
 def test_plain_backdrops_keep_their_brightness():
     for spec in frames(30, backdrop={"kind": "plain", "brightness": [0.3, 0.5]}):
         assert isinstance(spec.backdrop, PlainBackdrop)

@@ -83,7 +83,7 @@ def test_surface_that_looks_away_or_is_not_drawn_does_not_count():
     inside, hidden = plate(view, 0, 0, 60, 40, 10.0), plate(view, -60, 0, 0, 40, 10.0)
     no_face = np.zeros(len(hidden.faces), bool)
     surfaces = [surface(away, 1), surface(inside, 1), surface(hidden, 1, drawn=no_face)]
-    assert outside_share(pack(scene(surfaces, view)), 1) == 0.0
+    assert outside_share(pack(scene(surfaces, view)), 1) == pytest.approx(0.0, abs=1e-6)
     surfaces[2] = surface(hidden, 1)
     assert outside_share(pack(scene(surfaces, view)), 1) == pytest.approx(0.5, abs=0.01)
 

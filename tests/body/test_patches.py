@@ -1,0 +1,231 @@
+"""Joint patches: where they lie, what they weigh, how they ride on the body."""
+
+import numpy as np
+import pytest
+
+from synthstudio.body import patches as module
+from synthstudio.body.atlas import bare_body, cache_folder, load_atlas
+from synthstudio.body.patches import RADII_M, escape_share, patches, posed_patches
+from synthstudio.body.poses import library, mirrored
+from synthstudio.core.errors import RecipeError
+from synthstudio.core.scene import PARTS
+from synthstudio.core.skeleton import SKELETONS
+from synthstudio.core.spec import Phenotype
+
+JOINTS = SKELETONS["coco23"].joints
+PERSON = Phenotype(gender=0.5, age=0.62, muscle=0.5, weight=0.5, height=0.38, proportions=0.5)
+
+
+def _rest():
+    """Return the table posed on the template and the joints there."""
+    atlas = load_atlas()
+    posed = posed_patches(patches("coco23"), atlas.template_m, atlas.body_faces)
+    return posed, atlas.joint_weights @ atlas.template_m.astype(float)
+
+
+def _kind(joint):
+    return joint.removeprefix("left_").removeprefix("right_")
+
+
+@pytest.mark.parametrize("joint", JOINTS)
+def test_points_lie_within_the_radius_on_the_right_side(joint):
+    posed, joints = _rest()
+    place = JOINTS.index(joint)
+    gap = np.linalg.norm(posed.points_m[place] - joints[place], axis=1)
+    # A mirrored point is moved by the model's own asymmetry, 0.3 mm.
+    assert gap.max() < RADII_M[_kind(joint)] + 3e-4
+    assert gap.max() > 0.6 * RADII_M[_kind(joint)]
+    side = {"l": 1, "r": -1}.get(joint[0], 0) if joint != "nose" else 0
+    assert (side * posed.points_m[place, :, 0] >= -0.006).all()
+
+
+def test_shapes_weights_and_parts():
+    table = patches("coco23")
+    assert table.face.shape == table.weights.shape == table.part.shape == (23, 96)
+    np.testing.assert_allclose(table.weights.sum(axis=1), 1, atol=1e-12)
+    np.testing.assert_allclose(table.barycentric.sum(axis=2), 1, atol=1e-12)
+    assert table.barycentric.min() >= 0
+    assert table.weights.min() > 0
+    np.testing.assert_array_equal(table.part, load_atlas().part[table.face])
+    for place, joint in enumerate(JOINTS):
+        for part in np.unique(table.part[place]):
+            assert ("left_" in PARTS[part]) <= joint.startswith("left_")
+            assert ("right_" in PARTS[part]) <= joint.startswith("right_")
+
+
+def test_coco17_is_the_beginning_of_coco23():
+    short, whole = patches("coco17"), patches("coco23")
+    np.testing.assert_array_equal(short.face, whole.face[:17])
+    assert len(short.weights) == 17
+
+
+def test_an_unknown_skeleton_is_an_error():
+    with pytest.raises(RecipeError, match="coco99"):
+        patches("coco99")
+
+
+@pytest.mark.parametrize("joint", [j for j in JOINTS if j.startswith("left_")])
+def test_left_and_right_are_mirror_images(joint):
+    posed, _ = _rest()
+    left, right = JOINTS.index(joint), JOINTS.index("right_" + joint[5:])
+    np.testing.assert_allclose(posed.points_m[right] * (-1, 1, 1), posed.points_m[left], atol=1e-3)
+    np.testing.assert_array_equal(posed.weights[right], posed.weights[left])
+    cosine = (posed.normals[right] * (-1, 1, 1) * posed.normals[left]).sum(axis=1)
+    assert np.average(cosine, weights=posed.weights[left]) > 0.97
+
+
+def test_points_are_evenly_spread():
+    posed, _ = _rest()
+    for place in range(len(JOINTS)):
+        points = posed.points_m[place]
+        gap = np.linalg.norm(points[:, None] - points[None], axis=2)
+        np.fill_diagonal(gap, np.inf)
+        nearest = gap.min(axis=1)
+        assert nearest.min() > 0.3 * np.median(nearest), JOINTS[place]
+
+
+def test_the_patch_stands_for_its_surface():
+    """The weighted mean of 96 points agrees with the mean of 400 fresh ones."""
+    atlas = load_atlas()
+    posed, _ = _rest()
+    fresh = posed_patches(patches("coco23", 400, 1), atlas.template_m, atlas.body_faces)
+    for place, joint in enumerate(JOINTS):
+        for values, others in ((posed.points_m, fresh.points_m), (posed.normals, fresh.normals)):
+            one = np.average(values[place], axis=0, weights=posed.weights[place])
+            two = np.average(others[place], axis=0, weights=fresh.weights[place])
+            scale = RADII_M[_kind(joint)] if values is posed.points_m else 1
+            assert np.abs(one - two).max() < 0.08 * scale, joint
+    assert not np.isin(fresh.points_m[0], posed.points_m[0]).any()
+
+
+# What is exterior --------------------------------------------------------------------------
+
+
+def _box(low, high):
+    """Return the (12, 3, 3) triangles of a box, facing outward."""
+    import trimesh
+
+    box = trimesh.creation.box(bounds=(low, high))
+    return np.array(box.triangles)
+
+
+def test_escape_share_of_a_box_and_of_a_box_in_a_box():
+    inner, outer = _box((-1, -1, -1), (1, 1, 1)) * 0.05, _box((-1, -1, -1), (1, 1, 1)) * 0.1
+    both = np.concatenate([inner, outer])
+    share = escape_share(both, np.arange(24))
+    assert share[:12].max() == 0  # shut in
+    assert share[12:].min() == 1
+    np.testing.assert_allclose(escape_share(inner, np.arange(12)), 1)
+
+
+def test_escape_share_beside_a_wall_is_about_a_half():
+    floor = np.array([[[-0.001, -0.001, 0], [0.001, -0.001, 0], [0, 0.001, 0]]])
+    wall = np.array([[[0.01, -9, -9], [0.01, 9, -9], [0.01, 0, 18]]])
+    share = escape_share(np.concatenate([floor, wall]), np.array([0]))
+    assert share[0] == pytest.approx(0.5, abs=0.06)
+
+
+def test_escape_share_agrees_with_embree_on_the_head():
+    ray = pytest.importorskip("trimesh.ray.ray_pyembree")
+    import trimesh
+
+    atlas = load_atlas()
+    corners = atlas.template_m.astype(float)[atlas.body_faces]
+    wanted = np.flatnonzero(atlas.part == PARTS.index("head"))[::53]
+    ours = escape_share(corners, wanted)
+    mesh = trimesh.Trimesh(atlas.template_m, atlas.body_faces, process=False)
+    caster = ray.RayMeshIntersector(mesh)
+    normals, total, free = mesh.face_normals[wanted], 0.0, 0.0
+    for direction in module._sphere(module.DIRECTIONS):
+        weight = np.maximum(normals @ direction, 0)
+        start = corners[wanted].mean(axis=1) + 1e-5 * direction
+        hit = caster.intersects_any(start, np.tile(direction, (len(wanted), 1)))
+        total, free = total + weight, free + weight * ~hit
+    assert np.abs(ours - free / total).mean() < 0.01
+    assert 0.1 < (ours > module.EXTERIOR).mean() < 0.99
+
+
+def test_patches_shun_the_mouth_and_the_back_of_the_eyes():
+    atlas = load_atlas()
+    posed, joints = _rest()
+    mouth = atlas.masks["inside-mouth"] > 0.5
+    for place in range(5):
+        assert not mouth[atlas.body_faces[patches("coco23").face[place]]].all(axis=1).any()
+    for joint in ("left_eye", "right_eye"):
+        place = JOINTS.index(joint)
+        eye = posed.points_m[place]
+        on_ball = ~atlas.skin_face[patches("coco23").face[place]]
+        assert 4 < on_ball.sum() < 40
+        assert eye[on_ball, 1].max() < joints[place, 1] + 0.008  # the ball's front
+        assert posed.normals[place][on_ball, 1].max() < 0.1
+
+
+# Posed ---------------------------------------------------------------------------------------
+
+
+def test_posed_points_lie_on_their_faces_and_normals_are_the_faces_own():
+    atlas, table = load_atlas(), patches("coco23")
+    vertices = bare_body(atlas, PERSON, library()[0].angles_rad).vertices_m
+    posed = posed_patches(table, vertices, atlas.body_faces)
+    for place, point in [(0, 0), (7, 40), (22, 95)]:
+        a, b, c = vertices[atlas.body_faces[table.face[place, point]]].astype(float)
+        weights = table.barycentric[place, point]
+        np.testing.assert_allclose(
+            posed.points_m[place, point], weights @ np.stack([a, b, c]), atol=1e-12
+        )
+        normal = np.cross(b - a, c - a)
+        np.testing.assert_allclose(
+            posed.normals[place, point], normal / np.linalg.norm(normal), atol=1e-12
+        )
+
+
+def test_normals_point_outward():
+    posed, joints = _rest()
+    out = ((posed.points_m - joints[:, None]) * posed.normals).sum(axis=2)
+    for place, joint in enumerate(JOINTS):
+        if _kind(joint) in ("elbow", "wrist", "knee", "ankle"):  # the joint lies inside
+            assert (out[place] > 0).mean() > 0.95, joint
+
+
+def test_mirrored_poses_give_mirrored_patches():
+    atlas, table, flip = load_atlas(), patches("coco23"), SKELETONS["coco23"].flip
+    angles = next(pose for pose in library() if pose.name == "throw").angles_rad
+    one, other = (
+        posed_patches(table, bare_body(atlas, PERSON, a).vertices_m, atlas.body_faces)
+        for a in (angles, mirrored(angles))
+    )
+    sided = [k for k, joint in enumerate(JOINTS) if joint != "nose"]
+    np.testing.assert_allclose(
+        other.points_m[flip][sided] * (-1, 1, 1), one.points_m[sided], atol=2e-3
+    )
+
+
+# The stored file -----------------------------------------------------------------------------
+
+
+def test_a_damaged_file_is_built_again_and_never_unpickled(tmp_path):
+    table = patches("coco23")
+    path = tmp_path / "table.npz"
+    module._write(path, table)
+    read = module._read(path)
+    for name, array in vars(table).items():
+        np.testing.assert_array_equal(getattr(read, name), array)
+    path.write_bytes(path.read_bytes()[:1000])
+    assert module._read(path) is None
+    assert not path.exists()
+    np.savez(path, face=np.array([{}], object))
+    assert module._read(path) is None
+
+
+def test_the_file_lies_beside_annys_cache_and_names_its_content():
+    patches("coco23")
+    key = module._key(load_atlas(), 96, 0)
+    assert (cache_folder() / f"synthstudio-patches-{key}.npz").exists()
+    assert key != module._key(load_atlas(), 96, 1)
+    assert key != module._key(load_atlas(), 97, 0)
+
+
+def test_building_anew_gives_the_stored_table():
+    table, built = patches("coco23"), module._build(load_atlas(), 96, 0)
+    for name, array in vars(built).items():
+        np.testing.assert_array_equal(array, getattr(table, name))

@@ -1,0 +1,142 @@
+"""Alpha over, held against a slow float64 reference."""
+
+import numpy as np
+import pytest
+
+from synthstudio.compose.blend import over
+from synthstudio.core.rng import stream
+from synthstudio.core.scene import NO_PART, CutoutLayer, Rendering
+
+
+def _linear(srgb: np.ndarray) -> np.ndarray:
+    s = srgb.astype(np.float64) / 255
+    return np.where(s <= 0.04045, s / 12.92, ((s + 0.055) / 1.055) ** 2.4)
+
+
+def _encoded(linear: np.ndarray) -> np.ndarray:
+    return 255 * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+
+
+def _rendering(seed: int, h: int = 24, w: int = 32) -> Rendering:
+    rng = stream(seed, "rendering")
+    depth = rng.uniform(1, 6, (h, w)).astype(np.float32)
+    depth[rng.random((h, w)) < 0.3] = np.inf
+    return Rendering(
+        rgb=rng.integers(0, 256, (h, w, 3), np.uint8),
+        depth_m=depth,
+        instance=rng.integers(0, 3, (h, w)).astype(np.int32),
+        part=rng.integers(0, 17, (h, w)).astype(np.uint8),
+        normal=rng.normal(size=(h, w, 3)).astype(np.float32),
+        surface=rng.integers(0, 9, (h, w)).astype(np.int32),
+    )
+
+
+def _layer(
+    seed: int, depth_m: float, instance: int, shape: tuple[int, int] = (12, 15)
+) -> CutoutLayer:
+    rng = stream(seed, "layer")
+    alpha = rng.random(shape).astype(np.float32)
+    alpha[rng.random(shape) < 0.3] = 1
+    alpha[rng.random(shape) < 0.3] = 0
+    return CutoutLayer(
+        instance=instance,
+        left_px=int(rng.integers(0, 17)),
+        top_px=int(rng.integers(0, 12)),
+        rgb=rng.integers(0, 256, (*shape, 3), np.uint8),
+        alpha=alpha,
+        depth_m=depth_m,
+    )
+
+
+def _reference(rendering: Rendering, layers: tuple[CutoutLayer, ...]) -> tuple[np.ndarray, ...]:
+    """Pixel by pixel, float64: the layers behind first."""
+    light = _linear(rendering.rgb)
+    depth = rendering.depth_m.astype(np.float64)
+    instance, part = rendering.instance.copy(), rendering.part.copy()
+    order = sorted(range(len(layers)), key=lambda k: (-(layers[k].depth_m or -1e9), k))
+    order = sorted(order, key=lambda k: layers[k].depth_m == 0)
+    for k in order:
+        layer = layers[k]
+        for i, j in np.ndindex(layer.alpha.shape):
+            y, x = layer.top_px + i, layer.left_px + j
+            if layer.depth_m > rendering.depth_m[y, x]:
+                continue
+            a = float(layer.alpha[i, j])
+            light[y, x] = _linear(layer.rgb[i, j]) * a + light[y, x] * (1 - a)
+            if a >= 0.5:
+                instance[y, x], part[y, x], depth[y, x] = layer.instance, NO_PART, layer.depth_m
+    return _encoded(light), instance, part, depth
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_blending_agrees_with_the_reference(seed: int) -> None:
+    rendering = _rendering(seed)
+    layers = tuple(
+        _layer(10 * seed + k, depth, 1002 + k) for k, depth in enumerate((2.0, 0.0, 4.5, 2.0, 0.0))
+    )
+    got = over(rendering, layers)
+    rgb, instance, part, depth = _reference(rendering, layers)
+    # Each of up to five layers is stored in 8 bits.
+    assert np.abs(got.rgb - rgb).max() < 4
+    assert np.abs(got.rgb - rgb).mean() < 0.5
+    assert (got.instance == instance).all()
+    assert (got.part == part).all()
+    assert np.array_equal(got.depth_m, depth.astype(np.float32))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_one_layer_is_exact_to_rounding(seed: int) -> None:
+    rendering, layer = _rendering(seed), _layer(seed, 0.0, 1002)
+    assert np.abs(over(rendering, (layer,)).rgb - _reference(rendering, (layer,))[0]).max() < 0.6
+
+
+def test_the_input_stays_as_it_was() -> None:
+    rendering = _rendering(1)
+    copies = [np.copy(a) for a in (rendering.rgb, rendering.depth_m, rendering.instance)]
+    over(rendering, (_layer(1, 0.0, 1002),))
+    for before, after in zip(
+        copies, (rendering.rgb, rendering.depth_m, rendering.instance), strict=True
+    ):
+        assert np.array_equal(before, after)
+    assert over(rendering, ()) is rendering
+
+
+def test_a_layer_behind_hides_nothing_and_one_in_front_owns_its_pixels() -> None:
+    rendering = _rendering(2)
+    near = np.full_like(rendering.depth_m, 3.0)
+    rendering = Rendering(
+        rgb=rendering.rgb, depth_m=near, instance=rendering.instance, part=rendering.part,
+        normal=rendering.normal, surface=rendering.surface,
+    )  # fmt: skip
+    behind = over(rendering, (_layer(3, 3.5, 1002),))
+    assert np.array_equal(behind.rgb, rendering.rgb)
+    assert np.array_equal(behind.instance, rendering.instance)
+    layer = _layer(3, 2.5, 1002)
+    front = over(rendering, (layer,))
+    box = (slice(layer.top_px, layer.top_px + 12), slice(layer.left_px, layer.left_px + 15))
+    owned = layer.alpha >= 0.5
+    assert (front.instance[box][owned] == 1002).all()
+    assert (front.instance[box][~owned] == rendering.instance[box][~owned]).all()
+    assert (front.part[box][owned] == NO_PART).all()
+    assert (front.depth_m[box][owned] == 2.5).all()
+    assert front.surface is not None
+    assert (front.surface[box][owned] == -1).all()
+    assert front.normal is not None
+    assert (front.normal[box][owned] == [0, 0, -1]).all()
+
+
+def test_an_opaque_layer_replaces_and_a_clear_one_leaves() -> None:
+    rendering, layer = _rendering(4), _layer(4, 0.0, 1002)
+    got = over(rendering, (layer,))
+    box = (slice(layer.top_px, layer.top_px + 12), slice(layer.left_px, layer.left_px + 15))
+    assert (got.rgb[box][layer.alpha == 1] == layer.rgb[layer.alpha == 1]).all()
+    assert (got.rgb[box][layer.alpha == 0] == rendering.rgb[box][layer.alpha == 0]).all()
+
+
+def test_an_empty_layer_changes_nothing() -> None:
+    rendering = _rendering(5)
+    empty = CutoutLayer(
+        instance=1002, left_px=32, top_px=0, rgb=np.zeros((24, 0, 3), np.uint8),
+        alpha=np.zeros((24, 0), np.float32), depth_m=0.0,
+    )  # fmt: skip
+    assert np.array_equal(over(rendering, (empty,)).rgb, rendering.rgb)

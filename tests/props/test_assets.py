@@ -1,0 +1,183 @@
+"""Folders of pictures and meshes: what is listed, what is refused, how a replay finds files."""
+
+import json
+import math
+import os
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import trimesh
+
+from synthstudio.core.errors import AssetError
+from synthstudio.core.images import encode_jpeg, encode_png
+from synthstudio.core.spec import AssetRef
+from synthstudio.props.assets import AssetTable, content_hash, scan_images, scan_meshes
+
+
+def _photo(path: Path, shade: int, size: tuple[int, int] = (12, 20)) -> None:
+    path.write_bytes(encode_jpeg(np.full((*size, 3), shade, np.uint8), 90))
+
+
+def _cutout(path: Path, low: int = 0, high: int = 255) -> None:
+    rgba = np.full((10, 14, 4), low, np.uint8)
+    rgba[3:7, 4:9] = high
+    path.write_bytes(encode_png(rgba))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "root"
+    (folder / "photos").mkdir(parents=True)
+    for k, name in enumerate(("b.jpg", "a.JPG", "c.jpeg")):
+        _photo(folder / "photos" / name, 50 * (k + 1))
+    return folder
+
+
+def test_pictures_are_sorted_hashed_and_measured(root: Path) -> None:
+    (root / "photos" / "notes.txt").write_text("not a picture")
+    (root / "photos" / "._a.jpg").write_text("a shadow file that another system leaves")
+    found = scan_images(root, "photos", kind="background")
+    assert [a.asset.name for a in found] == ["photos/a.JPG", "photos/b.jpg", "photos/c.jpeg"]
+    assert [(a.width_px, a.height_px) for a in found] == [(20, 12)] * 3
+    assert found[0].asset.sha256 == content_hash(root / "photos" / "a.JPG")
+    assert found[0].licence == found[0].source == found[0].category == ""
+    assert scan_images(root, "photos/", kind="background") == found
+
+
+def test_the_same_content_is_kept_once(root: Path) -> None:
+    shutil.copy(root / "photos" / "b.jpg", root / "photos" / "z.jpg")
+    assert len(scan_images(root, "photos", kind="background")) == 3
+
+
+def test_the_manifest_gives_licence_category_and_source(root: Path) -> None:
+    entry = {
+        "file": "b.jpg", "category": "street", "license": "CC BY", "license_url": "http://l",
+        "coco_url": "http://c", "flickr_url": "http://f", "w": 20,
+    }  # fmt: skip
+    (root / "photos" / "manifest.json").write_text(json.dumps([entry]))
+    by_name = {a.asset.name: a for a in scan_images(root, "photos", kind="background")}
+    asset = by_name["photos/b.jpg"]
+    assert (asset.category, asset.licence, asset.source) == ("street", "CC BY http://l", "http://f")
+    assert by_name["photos/a.JPG"].licence == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "{}", "[1]", '[{"file": 3}]', '[{"file": "b.jpg"}, {"file": "b.jpg"}]', "[" * 100_000],
+)
+def test_a_bad_manifest_is_refused(root: Path, text: str) -> None:
+    (root / "photos" / "manifest.json").write_text(text)
+    with pytest.raises(AssetError, match=r"manifest\.json"):
+        scan_images(root, "photos", kind="background")
+
+
+def test_a_sidecar_gives_the_camera(root: Path) -> None:
+    sidecar = root / "photos" / "b.camera.yaml"
+    sidecar.write_text("camera_height_m: 1.5\npitch_deg: -10\n")
+    asset = scan_images(root, "photos", kind="background")[1]
+    assert asset.camera_height_m == 1.5
+    assert asset.pitch_rad == pytest.approx(math.radians(-10))
+    assert asset.vertical_fov_rad is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "- 1", "camera_height_m: high", "camera_height_m: -1", "camera_height_m: .nan",
+        "pitch_deg: 91", "vertical_fov_deg: 500", "height: 2", "pitch_deg: [1]", "a: &a 1\nb: *a",
+        "pitch_deg: 1\npitch_deg: 2", "pitch_deg: {", "x: " + "[" * 900, "\x00",
+        "pitch_deg: 1" * 999,
+    ],
+)  # fmt: skip
+def test_a_bad_sidecar_is_refused(root: Path, text: str) -> None:
+    (root / "photos" / "b.camera.yaml").write_text(text)
+    with pytest.raises(AssetError, match=r"b\.camera\.yaml"):
+        scan_images(root, "photos", kind="background")
+
+
+@pytest.mark.parametrize("kind", ["background", "cutout", "hdri"])
+@pytest.mark.parametrize(
+    "folder", ["nowhere", "photos/a.JPG", "/etc", "../root/photos", "empty", "link"]
+)
+def test_folders_that_cannot_be_used_are_refused(root: Path, folder: str, kind: str) -> None:
+    (root / "empty").mkdir()
+    (root.parent / "outside").mkdir()
+    _photo(root.parent / "outside" / "a.jpg", 3)
+    (root / "link").symlink_to(root.parent / "outside")
+    with pytest.raises(AssetError, match=folder):
+        scan_images(root, folder, kind=kind)  # type: ignore[arg-type]
+    with pytest.raises(AssetError, match=folder):
+        scan_meshes(root, folder)
+
+
+def test_a_linked_file_may_not_leave_the_root(root: Path) -> None:
+    _photo(root.parent / "secret.jpg", 3)
+    (root / "photos" / "d.jpg").symlink_to(root.parent / "secret.jpg")
+    with pytest.raises(AssetError, match=r"photos/d\.jpg: a link leads out"):
+        scan_images(root, "photos", kind="background")
+
+
+def test_links_inside_the_root_are_fine(root: Path) -> None:
+    (root / "also").symlink_to(root / "photos")
+    assert len(scan_images(root, "also", kind="background")) == 3
+
+
+def test_a_damaged_picture_is_found_while_scanning(root: Path) -> None:
+    path = root / "photos" / "b.jpg"
+    path.write_bytes(path.read_bytes()[:-60])
+    with pytest.raises(AssetError, match=r"b\.jpg.*damaged"):
+        scan_images(root, "photos", kind="background")
+
+
+def test_cutouts_must_be_cut_out(root: Path) -> None:
+    (root / "things").mkdir()
+    _cutout(root / "things" / "a.png")
+    assert len(scan_images(root, "things", kind="cutout")) == 1
+    _cutout(root / "things" / "b.png", low=255)
+    with pytest.raises(AssetError, match=r"b\.png.*opaque"):
+        scan_images(root, "things", kind="cutout")
+    _cutout(root / "things" / "b.png", high=0)
+    with pytest.raises(AssetError, match=r"b\.png.*shows nothing"):
+        scan_images(root, "things", kind="cutout")
+
+
+def test_panoramas_and_meshes_are_listed(root: Path) -> None:
+    ok, data = cv2.imencode(".hdr", np.full((16, 32, 3), 0.5, np.float32))
+    assert ok
+    (root / "photos" / "sky.hdr").write_bytes(data.tobytes())
+    (sky,) = scan_images(root, "photos", kind="hdri")
+    assert (sky.width_px, sky.height_px) == (32, 16)
+    trimesh.creation.box((1, 2, 3)).export(root / "photos" / "box.stl")
+    (box,) = scan_meshes(root, "photos")
+    assert box.asset.name == "photos/box.stl"
+    assert box.size_m == pytest.approx((1, 2, 3))
+
+
+def test_a_replay_finds_the_same_content_or_says_why_not(root: Path) -> None:
+    (first, *_) = scan_images(root, "photos", kind="background")
+    table = AssetTable(root=root)
+    path = table.resolve(first.asset)
+    assert path == root / "photos" / "a.JPG"
+    stamp = path.stat()
+    _photo(path, 99)
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns + 1))
+    with pytest.raises(AssetError, match="has changed"):
+        table.resolve(first.asset)
+    path.unlink()
+    with pytest.raises(AssetError, match="no longer there"):
+        table.resolve(first.asset)
+    for name in ("../x.jpg", "/etc/passwd"):
+        with pytest.raises(AssetError, match="relative"):
+            table.resolve(AssetRef(sha256="0" * 64, name=name))
+
+
+def test_real_folders_are_listed(shared_data: Path) -> None:
+    photos = scan_images(shared_data, "backgrounds", kind="background")
+    cutouts = scan_images(shared_data, "occluders", kind="cutout")
+    skies = scan_images(shared_data, "hdri", kind="hdri")
+    assert (len(photos), len(cutouts), len(skies)) == (15, 32, 4)
+    assert all(a.category and a.licence and a.source for a in cutouts)
+    assert all(a.licence and a.source for a in photos)

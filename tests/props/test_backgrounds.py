@@ -1,0 +1,169 @@
+"""Backdrops: crops, gradients, and panoramas that lie where the camera model says."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from synthstudio.core.camera import Camera
+from synthstudio.core.errors import AssetError
+from synthstudio.core.images import linear_to_srgb_u8, read_hdr, srgb_to_linear
+from synthstudio.core.spec import (
+    AssetRef,
+    HdriBackdrop,
+    Material,
+    PhotoBackdrop,
+    PlainBackdrop,
+    RoomBackdrop,
+)
+from synthstudio.props.backgrounds import (
+    panorama_backdrop,
+    panorama_gain,
+    photo_backdrop,
+    plain_backdrop,
+    sky_backdrop,
+    turned_panorama,
+    view_directions,
+)
+
+REF = AssetRef(sha256="0" * 64, name="a")
+CAMERA = Camera(
+    width_px=80, height_px=60, focal_px=70.0, position_m=(3.0, 1.0, 1.5), yaw_rad=0.4,
+    pitch_rad=-0.2, roll_rad=0.1,
+)  # fmt: skip
+
+
+def _spot(azimuth: float, elevation: float, h: int = 128) -> np.ndarray:
+    """A dark panorama with a smooth spot; azimuth from world +y to the left."""
+    w = 2 * h
+    row, column = np.mgrid[:h, :w] + 0.5
+    left = (0.5 - column / w) * 2 * math.pi
+    up = (0.5 - row / h) * math.pi
+    cosine = np.sin(up) * math.sin(elevation)
+    cosine += np.cos(up) * math.cos(elevation) * np.cos(left - azimuth)
+    spot = np.exp(-((np.arccos(np.clip(cosine, -1, 1)) / 0.06) ** 2))
+    return np.repeat(spot[..., None], 3, axis=-1).astype(np.float32) * 0.7
+
+
+def _direction(azimuth: float, elevation: float) -> np.ndarray:
+    flat = math.cos(elevation)
+    return np.array([-math.sin(azimuth) * flat, math.cos(azimuth) * flat, math.sin(elevation)])
+
+
+def _centroid(rgb: np.ndarray) -> np.ndarray:
+    weight = rgb[..., 0].astype(float) ** 2
+    y, x = np.mgrid[: rgb.shape[0], : rgb.shape[1]] + 0.5
+    return np.array([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
+
+
+@pytest.mark.parametrize("turn", [0.0, 1.0, -2.5, 7.0])
+@pytest.mark.parametrize("offset", [(0.0, 0.0), (0.2, 0.1), (-0.25, -0.15)])
+@pytest.mark.parametrize("yaw", [0.0, 0.4, math.pi, -3.1])
+def test_a_bright_spot_lands_where_the_camera_projects_its_direction(
+    turn: float, offset: tuple[float, float], yaw: float
+) -> None:
+    camera = replace(CAMERA, yaw_rad=yaw)
+    azimuth, elevation = yaw + offset[0], camera.pitch_rad + offset[1]
+    spec = HdriBackdrop(asset=REF, yaw_rad=turn)
+    seen = panorama_backdrop(spec, _spot(azimuth - turn, elevation), camera, exposure=1.0)
+    far = np.array(camera.position_m) + 1e7 * _direction(azimuth, elevation)
+    expected = camera.project(camera.to_camera(far))
+    assert _centroid(seen) == pytest.approx(expected, abs=0.3)
+
+
+def test_the_middle_column_lies_along_plus_y_and_the_first_row_up() -> None:
+    level = replace(CAMERA, yaw_rad=0.0, pitch_rad=0.0, roll_rad=0.0)
+    panorama = np.zeros((64, 128, 3), np.float32)
+    panorama[:32] = 0.5
+    panorama[:, :64, 0] += 0.2  # the left half: world -x, the camera's left
+    seen = panorama_backdrop(HdriBackdrop(asset=REF), panorama, level, exposure=1.0)
+    assert (seen[:28, :, 1] > seen[32:, :, 1].max()).all()
+    assert (seen[5, :38, 0] > seen[5, 42, 0]).all()
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.3, -1.7, 6.0])
+def test_a_turned_panorama_shows_what_a_turned_backdrop_shows(turn: float) -> None:
+    panorama = _spot(0.5, -0.1)
+    a = panorama_backdrop(HdriBackdrop(asset=REF, yaw_rad=turn), panorama, CAMERA, exposure=1.0)
+    b = panorama_backdrop(HdriBackdrop(asset=REF), turned_panorama(panorama, turn), CAMERA,
+                          exposure=1.0)  # fmt: skip
+    assert np.abs(srgb_to_linear(a) - srgb_to_linear(b)).max() < 0.012
+
+
+def test_gain_and_exposure_scale_light_and_highlights_roll_off() -> None:
+    panorama = np.full((16, 32, 3), 0.25, np.float32)
+    spec = HdriBackdrop(asset=REF, gain=1.5)
+    seen = panorama_backdrop(spec, panorama, CAMERA, exposure=2.0)
+    assert (seen == linear_to_srgb_u8(np.float32([0.75]))).all()
+    hot = panorama_backdrop(spec, panorama, CAMERA, exposure=4.0)
+    assert 230 < hot.min() == hot.max() < 255, "1.5 rolls off below white"
+    assert (panorama_backdrop(spec, panorama, CAMERA, exposure=1e6) == 255).all()
+
+
+def test_a_fine_panorama_does_not_alias() -> None:
+    fine = np.zeros((1024, 2048, 3), np.float32)
+    fine[:, ::2] = 0.4
+    wide = replace(CAMERA, focal_px=40.0)
+    seen = panorama_backdrop(HdriBackdrop(asset=REF), fine, wide, exposure=1.0)
+    assert np.ptp(seen.astype(int)) <= 3
+
+
+def test_directions_are_those_of_the_camera() -> None:
+    pixels = np.array([[10.5, 20.5], [70.5, 3.5]])
+    points = CAMERA.to_world(CAMERA.unproject(pixels, np.array([5.0, 2.0])))
+    away = points - np.array(CAMERA.position_m)
+    away /= np.linalg.norm(away, axis=1, keepdims=True)
+    assert view_directions(CAMERA)[[20, 3], [10, 70]] == pytest.approx(away, abs=1e-12)
+
+
+def test_the_gain_brings_the_median_to_mid_grey() -> None:
+    panorama = np.full((32, 64, 3), 4.0, np.float32)
+    panorama[0] = 1e6  # a small part of the sphere
+    assert panorama_gain(panorama) * 4.0 == pytest.approx(0.18)
+    panorama[:20] = 9.0
+    assert panorama_gain(panorama) * 9.0 == pytest.approx(0.18)
+    assert math.isfinite(panorama_gain(np.zeros((4, 8, 3), np.float32)))
+
+
+def test_a_photo_is_cropped_and_scaled() -> None:
+    photo = np.zeros((120, 200, 3), np.uint8)
+    photo[30:90, 50:130] = np.arange(80, dtype=np.uint8)[None, :, None] * 3
+    spec = PhotoBackdrop(asset=REF, crop_px=(50.0, 30.0, 130.0, 90.0))
+    assert (photo_backdrop(spec, photo, CAMERA) == photo[30:90, 50:130]).all(), "1:1 is exact"
+    mirrored = photo_backdrop(replace(spec, mirrored=True), photo, CAMERA)
+    assert (mirrored == photo[30:90, 50:130][:, ::-1]).all()
+    half = photo_backdrop(replace(spec, crop_px=(10.0, 0.0, 170.0, 120.0)), photo, CAMERA)
+    assert half.shape == (60, 80, 3)
+
+
+@pytest.mark.parametrize("crop", [(-1, 0, 5, 5), (0, 0, 201, 5), (5, 5, 5, 9), (math.nan, 0, 5, 5)])
+def test_a_crop_outside_the_photo_is_refused(crop: tuple[float, float, float, float]) -> None:
+    with pytest.raises(AssetError, match="crop"):
+        photo_backdrop(
+            PhotoBackdrop(asset=REF, crop_px=crop), np.zeros((120, 200, 3), np.uint8), CAMERA
+        )
+
+
+def test_a_gradient_runs_in_linear_light() -> None:
+    spec = PlainBackdrop(top_rgb=(1.0, 0.0, 0.2), bottom_rgb=(0.0, 1.0, 0.2))
+    seen = plain_backdrop(spec, CAMERA)
+    assert seen.shape == (60, 80, 3)
+    assert (seen == seen[:, :1]).all()
+    middle = (seen[29, 0].astype(int) + seen[30, 0]) / 2
+    assert middle[:2] == pytest.approx([188, 188], abs=2), "half the light, not half the code"
+
+
+def test_the_sky_over_a_room_is_plain() -> None:
+    room = RoomBackdrop(size_m=(4, 4, 2), centre_m=(0, 0), floor=Material(), wall=Material())
+    seen = sky_backdrop(room, CAMERA)
+    assert (seen == seen[0, 0]).all()
+
+
+def test_real_panoramas_come_out_well_exposed(shared_data: Path) -> None:
+    for path in sorted((shared_data / "hdri").glob("*.hdr")):
+        radiance = read_hdr(path)
+        spec = HdriBackdrop(asset=REF)
+        seen = panorama_backdrop(spec, radiance, CAMERA, exposure=panorama_gain(radiance))
+        assert 20 < np.median(seen) < 235, path.name

@@ -1,0 +1,187 @@
+"""Procedural things: closed, outward, of their true size, on their base."""
+
+import hashlib
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import trimesh
+
+from synthstudio.core.errors import RecipeError
+from synthstudio.core.rng import stream
+from synthstudio.core.scene import Surface
+from synthstudio.core.spec import Material, ThingSpec, Vec3
+from synthstudio.props import procedural, shapes
+from synthstudio.props.procedural import KINDS, build, kinds, seat_height_m
+from synthstudio.props.shapes import Piece
+
+
+def _size(kind: str, share: float) -> Vec3:
+    low, high = np.array(KINDS[kind].low_m), np.array(KINDS[kind].high_m)
+    x, y, z = low + (high - low) * share
+    return float(x), float(y), float(z)
+
+
+def _spec(kind: str, share: float = 0.5, **more: object) -> ThingSpec:
+    return replace(ThingSpec(kind=kind, size_m=_size(kind, share)), **more)  # type: ignore[arg-type]
+
+
+def _points(surfaces: tuple[Surface, ...]) -> np.ndarray:
+    return np.concatenate([s.vertices_m for s in surfaces]).astype(np.float64)
+
+
+def _merged(piece: Piece) -> trimesh.Trimesh:
+    mesh = trimesh.Trimesh(piece.vertices, piece.faces, process=False)
+    mesh.merge_vertices(merge_tex=True, merge_norm=True)
+    return mesh
+
+
+def _lean(piece: Piece) -> np.ndarray:
+    """How far each face's geometric normal agrees with its vertices' normals."""
+    a, b, c = (piece.vertices[piece.faces[:, k]] for k in range(3))
+    return np.einsum("ij,ij->i", np.cross(b - a, c - a), piece.normals[piece.faces].mean(axis=1))
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_pieces_are_closed_outward_and_carry_good_normals(kind: str, share: float) -> None:
+    pieces = KINDS[kind].build(_size(kind, share), {})
+    closed = [p for p in pieces if not p.two_sided]
+    assert closed
+    for piece in closed:
+        mesh = _merged(piece)
+        assert mesh.is_watertight
+        assert mesh.is_winding_consistent
+        assert mesh.volume > 0
+        assert (_lean(piece) >= 0).all()
+    for piece in pieces:
+        assert np.linalg.norm(piece.normals, axis=1) == pytest.approx(1, abs=1e-6)
+        assert piece.coords.shape == piece.vertices.shape
+        assert 0 <= piece.slot < len(KINDS[kind].materials)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_things_have_their_true_size_and_stand_on_the_floor(kind: str, share: float) -> None:
+    spec = _spec(kind, share, position_m=(1.0, -2.0, 0.25))
+    points = _points(build(spec, instance=1002))
+    assert np.ptp(points, axis=0) == pytest.approx(spec.size_m, abs=1e-5)
+    assert points[:, 2].min() == pytest.approx(0.25, abs=1e-6)
+    middle = (points.min(axis=0) + points.max(axis=0)) / 2
+    assert middle[:2] == pytest.approx([1, -2], abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_builders_come_close_to_the_size_before_they_are_fitted(kind: str) -> None:
+    for share in (0.0, 1.0):
+        points = np.concatenate([p.vertices for p in KINDS[kind].build(_size(kind, share), {})])
+        stretch = np.array(_size(kind, share)) / np.ptp(points, axis=0)
+        assert (np.abs(np.log(stretch)) < math.log(1.35)).all(), "details would be distorted"
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_yaw_turns_about_the_base_centre(kind: str) -> None:
+    straight = _points(build(_spec(kind), instance=1002))
+    turned = _points(build(_spec(kind, yaw_rad=math.pi / 2), instance=1002))
+    assert turned == pytest.approx(
+        np.column_stack([-straight[:, 1], straight[:, 0], straight[:, 2]]), abs=1e-5
+    )
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_the_same_spec_gives_the_same_bytes(kind: str) -> None:
+    def digest() -> str:
+        data = b"".join(
+            a.tobytes()
+            for s in build(_spec(kind, 0.4), instance=1002)
+            for a in (s.vertices_m, s.faces, s.coords, s.normals)
+            if a is not None
+        )
+        return hashlib.sha256(data).hexdigest()
+
+    first = digest()
+    for other in sorted(KINDS)[:3]:
+        build(_spec(other, stream(5, other).random()), instance=1002)
+    procedural._shaped.cache_clear()
+    assert digest() == first
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_coords_are_metres_in_the_surface(kind: str) -> None:
+    for piece in KINDS[kind].build(_size(kind, 0.5), {}):
+        a, b, c = (piece.vertices[piece.faces[:, k]] for k in range(3))
+        u, v, w = (piece.coords[piece.faces[:, k]][:, [0, 2]] for k in range(3))
+        area = np.linalg.norm(np.cross(b - a, c - a), axis=1).sum()
+        across = (v - u)[:, 0] * (w - u)[:, 1] - (v - u)[:, 1] * (w - u)[:, 0]
+        assert np.abs(across).sum() == pytest.approx(area, rel=0.6)
+
+
+def test_the_table_is_what_a_draw_sees() -> None:
+    listed = kinds()
+    assert [k.kind for k in listed] == sorted(KINDS)
+    assert len(listed) >= 12
+    for kind in listed:
+        assert all(0 < a <= b for a, b in zip(kind.size_low_m, kind.size_high_m, strict=True))
+        assert kind.materials == len(KINDS[kind.kind].materials)
+        surfaces = build(_spec(kind.kind), instance=1011)
+        assert {s.instance for s in surfaces} == {1011}
+        assert sum(len(s.faces) for s in surfaces) < 7_000
+        assert all(s.vertices_m.dtype == np.float32 and s.faces.dtype == np.int32 for s in surfaces)
+
+
+def test_given_materials_are_used_in_their_order() -> None:
+    red, blue = Material(base_rgb=(1, 0, 0)), Material(base_rgb=(0, 0, 1))
+    surfaces = build(_spec("table", materials=(red, blue)), instance=1002)
+    assert {s.name: s.material for s in surfaces} == {"table 0": red, "table 1": blue}
+    top = next(s for s in surfaces if s.material == red)
+    assert top.vertices_m[:, 2].min() > 0.5, "the first material of a table is its top"
+
+
+@pytest.mark.parametrize("kind", [k for k in sorted(KINDS) if "seat" in KINDS[k].roles])
+def test_seats_carry_a_surface_at_seat_height(kind: str) -> None:
+    asked = {"seat_height_m": 0.43} if "seat_height_m" in KINDS[kind].shape else {}
+    spec = _spec(kind, shape=asked)
+    if kind == "bench":
+        spec = replace(spec, size_m=(1.5, 0.5, 0.85))
+    height = seat_height_m(spec)
+    assert height == asked.get("seat_height_m", spec.size_m[2])
+    mesh = trimesh.util.concatenate(
+        [trimesh.Trimesh(s.vertices_m, s.faces, process=False) for s in build(spec, instance=1002)]
+    )
+    front = [[x, -0.04 * spec.size_m[1], 3.0] for x in (-0.021, 0.033, 0.11)]
+    hits, _, _ = mesh.ray.intersects_location(front, [[0, 0, -1]] * 3, multiple_hits=False)
+    assert len(hits) == 3
+    assert hits[:, 2].max() == pytest.approx(height, abs=0.015)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"kind": "unicorn"}, "unknown kind.*barrel"),
+        ({"size_m": (0.0, 1.0, 1.0)}, "size"),
+        ({"size_m": (1.0, math.nan, 1.0)}, "size"),
+        ({"size_m": (1.0, 1.0, 1e6)}, "size"),
+        ({"materials": (Material(),)}, "materials"),
+        ({"shape": {"wings": 2.0}}, "wings"),
+    ],
+)
+def test_senseless_specs_are_refused(changes: dict[str, object], reason: str) -> None:
+    with pytest.raises(RecipeError, match=reason):
+        build(_spec("chair", **changes) if "kind" not in changes else
+              ThingSpec(kind="unicorn"), instance=1002)  # fmt: skip
+
+
+def test_a_box_grain_runs_where_it_is_told() -> None:
+    for along, axis in (("x", 0), ("y", 1), ("z", 2)):
+        piece = shapes.box((0, 0, 0), (2, 1, 0.5), bevel=0.01, along=along)
+        length = (2.0, 1.0, 0.5)[axis]
+        assert np.ptp(piece.coords[:, 2]) >= length - 0.03
+
+
+def test_a_tube_is_round_and_as_long_as_its_path() -> None:
+    piece = shapes.tube([(0, 0, 0), (0, 0, 1), (0.2, 0.3, 1.5)], 0.1, segments=40)
+    mesh = _merged(piece)
+    assert mesh.is_watertight
+    length = 1 + math.sqrt(0.04 + 0.09 + 0.25)
+    assert mesh.volume == pytest.approx(math.pi * 0.01 * length, rel=0.05)

@@ -1,0 +1,123 @@
+"""The two oracles and Embree give the same answers; a fault in one of them shows."""
+
+import numpy as np
+import pytest
+from embreex.mesh_construction import TriangleMesh
+from embreex.rtcore_scene import EmbreeScene
+from render_scenes import busy_scene, skin_points
+
+from synthstudio.core.camera import NEAR_M
+from synthstudio.core.labels import SELF_TOLERANCE_M
+from synthstudio.core.rng import stream
+from synthstudio.render.pack import pack
+from synthstudio.render.points import nearest_blockers
+from synthstudio.render.rays import nearest_blockers_by_rays
+
+SCENES = 12
+POINTS = 1000  # a person
+
+
+def first_hit(triangles, rays):
+    """Return (z share along each ray, triangle) of the first hit from the eye on, by Embree."""
+    scene = EmbreeScene()
+    TriangleMesh(scene, triangles.astype(np.float32))
+    hit = scene.run(np.zeros_like(rays), rays, query="INTERSECT", output=True)
+    return hit["tfar"], hit["primID"]
+
+
+def by_embree(made, points, owner, part):
+    """Two first hits a point: among the faces of others, and of its own that count."""
+    eye = np.array(made.camera.position_m)
+    depth = made.camera.to_camera(points)[:, 2]
+    rays = (points - eye).astype(np.float32)
+    triangles = np.concatenate(
+        [s.vertices_m[s.faces].astype(np.float64) - eye for s in made.surfaces]
+    )
+    instance = np.concatenate([np.full(len(s.faces), s.instance) for s in made.surfaces])
+    covers = np.concatenate(
+        [np.zeros(len(s.faces), np.uint32) if s.covers is None else s.covers for s in made.surfaces]
+    )
+    found, nearest = np.zeros(len(points), np.int64), np.full(len(points), np.inf)
+    for who, where in np.unique(np.stack([owner, part], axis=1), axis=0):
+        mine = np.flatnonzero((owner == who) & (part == where))
+        own = (instance == who) & ((covers >> np.uint32(where)) & 1 == 0)
+        for faces, tolerance in ((own, SELF_TOLERANCE_M), (instance != who, 0.0)):
+            share, primitive = first_hit(triangles[faces], rays[mine])
+            z = share * depth[mine]
+            hides = (primitive >= 0) & (z < depth[mine] - tolerance) & (z < nearest[mine])
+            hides &= z >= NEAR_M
+            found[mine[hides]] = instance[faces][primitive[hides]]
+            nearest[mine[hides]] = z[hides]
+    return found
+
+
+@pytest.fixture(scope="module")
+def cases():
+    made = [busy_scene(100 + seed) for seed in range(SCENES)]
+    return [(scene, pack(scene), skin_points(scene, k, POINTS)) for k, scene in enumerate(made)]
+
+
+@pytest.fixture(scope="module")
+def answers(cases):
+    return [nearest_blockers(packed, *asked) for _, packed, asked in cases]
+
+
+@pytest.fixture(scope="module")
+def rays(cases):
+    return [nearest_blockers_by_rays(made, *asked) for made, _, asked in cases]
+
+
+def differing(a, b):
+    return sum(int((x.instance != y.instance).sum()) for x, y in zip(a, b, strict=True))
+
+
+def test_both_oracles_agree_on_every_point(answers, rays):
+    """24,000 points behind people, poles of 2 mm and more, boxes and a floor."""
+    assert differing(answers, rays) <= 2
+    for a, b in zip(answers, rays, strict=True):
+        both = (a.instance > 0) & (a.instance == b.instance)
+        assert np.allclose(a.depth_m[both], b.depth_m[both], atol=2e-3)
+    kinds = np.concatenate([a.instance for a in answers])
+    for low, high in ((0, 1), (1, 3), (1002, 1005), (1005, 1006)):
+        assert ((kinds >= low) & (kinds < high)).sum() > 200
+
+
+def test_embree_agrees_with_both(cases, answers, rays):
+    wrong_points = wrong_rays = 0
+    for (made, _, asked), a, b in zip(cases, answers, rays, strict=True):
+        third = by_embree(made, *asked)
+        wrong_points += int((a.instance != third).sum())
+        wrong_rays += int((b.instance != third).sum())
+    assert wrong_points <= 2
+    assert wrong_rays <= 2
+
+
+def test_a_wrong_tolerance_in_one_oracle_is_seen(cases, rays):
+    wrong = [nearest_blockers(p, *asked, self_tolerance_m=0.05) for _, p, asked in cases]
+    assert differing(wrong, rays) > 100
+
+
+def test_a_moved_point_in_one_oracle_is_seen(cases, rays):
+    wrong = [
+        nearest_blockers(p, points + np.array([0.03, 0, 0]), owner, part)
+        for _, p, (points, owner, part) in cases
+    ]
+    assert differing(wrong, rays) > 100
+
+
+def test_a_garment_that_is_not_skipped_in_one_oracle_is_seen(cases, answers):
+    wrong = [
+        nearest_blockers_by_rays(made, points, owner, np.full_like(part, 31))
+        for made, _, (points, owner, part) in cases
+    ]
+    assert differing(answers, wrong) > 100
+
+
+def test_only_what_is_wanted_is_cast(cases):
+    made, _, (points, owner, part) = cases[0]
+    wanted = stream(0, "wanted").uniform(size=len(points)) < 0.3
+    every = nearest_blockers_by_rays(made, points, owner, part)
+    some = nearest_blockers_by_rays(made, points, owner, part, wanted)
+    assert np.array_equal(some.instance, np.where(wanted, every.instance, 0))
+    assert np.array_equal(some.depth_m, np.where(wanted, every.depth_m, np.inf))
+    assert not nearest_blockers_by_rays(made, points, owner, part, wanted & False).instance.any()

@@ -1,0 +1,196 @@
+"""Scenes whose answers are known without a renderer: a plate's edge over known joints."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from synthstudio import pipeline
+from synthstudio.audit import compare
+from synthstudio.core.camera import Camera
+from synthstudio.core.labels import FrameLabels, PersonLabel
+from synthstudio.core.scene import Surface
+from synthstudio.core.skeleton import skeleton
+from synthstudio.core.spec import FrameSpec, Material
+from synthstudio.dataset import rows
+from synthstudio.recipe.load import load
+from synthstudio.render import shade
+from synthstudio.render.pack import pack
+from synthstudio.stage import Stage, prepare
+
+SCENES = Path(__file__).resolve().parents[1] / "scenes"
+NAMES = skeleton("coco23").joints
+PLATE_Y_M = -1.5  # between the camera and the person, who stands at the origin
+
+
+@pytest.fixture(scope="module")
+def stage() -> Stage:
+    return Stage(prepare(load(SCENES / "quickstart.yaml"), assets=SCENES, device="cpu"))
+
+
+@pytest.fixture(scope="module")
+def spec(stage: Stage) -> FrameSpec:
+    """Return a frame of one person, upright before the camera, and nothing else."""
+    drawn = pipeline.draw_spec(stage, 0)
+    person = dataclasses.replace(
+        drawn.people[0],
+        pose=dataclasses.replace(drawn.people[0].pose, name="rest", family="stand", angles_rad={}),
+        position_m=(0.0, 0.0, 0.0),
+        yaw_rad=0.0,
+    )
+    person = dataclasses.replace(person, position_m=(0.0, 0.0, stage.drop_m(person)))
+    camera = Camera(
+        width_px=320, height_px=240, focal_px=300.0, position_m=(0.0, -4.0, 1.0),
+        yaw_rad=0.0, pitch_rad=0.0,
+    )  # fmt: skip
+    return dataclasses.replace(drawn, camera=camera, people=(person,), things=(), cutouts=())
+
+
+def _plate(low: tuple[float, float], high: tuple[float, float], y_m: float) -> Surface:
+    """Return an upright plate from (x, z) low to high that faces the camera."""
+    (x0, z0), (x1, z1) = low, high
+    corners = np.array([[x0, y_m, z0], [x1, y_m, z0], [x1, y_m, z1], [x0, y_m, z1]], np.float32)
+    return Surface(
+        name="plate",
+        instance=1002,
+        vertices_m=corners,
+        faces=np.array([[0, 1, 2], [0, 2, 3]], np.int32),
+        coords=corners,
+        material=Material(),
+        two_sided=True,
+    )
+
+
+def _labelled(stage: Stage, spec: FrameSpec, things: tuple[Surface, ...]) -> FrameLabels:
+    built = pipeline.build(stage, spec)
+    scene = dataclasses.replace(built.scene, things=things, supersample=1)
+    built = pipeline.Built(scene=scene, cutouts=(), things=((1002, "plate", None),))
+    packed = pack(scene)
+    return pipeline.decide_labels(stage, spec, built, packed, shade.render(packed, scene))
+
+
+def _hidden_by_edge(stage: Stage, spec: FrameSpec, edge_m: float) -> np.ndarray:
+    """Return (J,) the share of each patch whose line to the camera passes x > edge at the plate."""
+    patches = stage.body.posed(spec.people[0], instance=1).patches
+    eye = np.array(spec.camera.position_m)
+    towards = eye - patches.points_m
+    cosine = (towards * patches.normals).sum(-1) / np.linalg.norm(towards, axis=-1)
+    weights = patches.weights * np.maximum(0, cosine)
+    along = (PLATE_Y_M - eye[1]) / (patches.points_m[..., 1] - eye[1])
+    crossing = eye[0] + along * (patches.points_m[..., 0] - eye[0])
+    return (weights * (crossing > edge_m)).sum(1) / np.maximum(weights.sum(1), 1e-9)
+
+
+@pytest.mark.parametrize("joint", ["left_shoulder", "left_elbow", "left_knee", "nose", "right_hip"])
+def test_an_edge_over_a_joint_hides_the_share_that_geometry_says(
+    stage: Stage, spec: FrameSpec, joint: str
+) -> None:
+    clean = _labelled(stage, spec, ()).people[0]
+    j = NAMES.index(joint)
+    x, y, _ = clean.joints_world_m[j]
+    eye_y = spec.camera.position_m[1]
+    for shift_m in (-0.03, 0.0, 0.02):
+        edge_m = (x + shift_m) * (PLATE_Y_M - eye_y) / (y - eye_y)
+        hidden = _labelled(stage, spec, (_plate((edge_m, -3), (9, 6), PLATE_Y_M),)).people[0]
+        expected = _hidden_by_edge(stage, spec, edge_m)
+        # Whatever the plate hides counts for it, also what the person hid of itself before.
+        for k in range(len(NAMES)):
+            if clean.shares[k][1] < 1e-9:  # nothing of this patch hides itself
+                assert hidden.shares[k][3] == pytest.approx(expected[k], abs=0.02), NAMES[k]
+        assert hidden.shares[j][3] >= expected[j] - clean.shares[j][1] - 0.02
+
+
+def test_a_person_behind_a_wall_is_hidden_by_it_and_by_nothing_else(
+    stage: Stage, spec: FrameSpec
+) -> None:
+    person = _labelled(stage, spec, (_plate((-9, -3), (9, 6), PLATE_Y_M),)).people[0]
+    facing = person.shares[:, 3] > 0
+    assert set(person.cause) <= {"object", "self"}
+    assert facing.sum() >= 15
+    assert (person.shares[facing, 3] == pytest.approx(1.0)) or person.shares[facing, 3].min() > 0.4
+    assert person.modal_area_px == 0
+    assert person.occluded_fraction == 1.0
+    assert not (person.state == 2).any()
+    assert {i for found in person.hidden_by for i, _ in found} <= {1, 1002}
+
+
+def test_a_wall_behind_a_person_hides_nothing(stage: Stage, spec: FrameSpec) -> None:
+    clean = _labelled(stage, spec, ())
+    behind = _labelled(stage, spec, (_plate((-9, -3), (9, 6), 1.5),))
+    np.testing.assert_array_equal(clean.people[0].shares, behind.people[0].shares)
+
+
+def test_a_plate_over_the_left_half_hides_the_left_joints(stage: Stage, spec: FrameSpec) -> None:
+    person = _labelled(stage, spec, (_plate((0.01, -3), (9, 6), PLATE_Y_M),)).people[0]
+    for joint in ("shoulder", "elbow", "knee", "ankle", "wrist"):
+        left, right = NAMES.index(f"left_{joint}"), NAMES.index(f"right_{joint}")
+        assert person.cause[left] == "object", joint
+        assert person.occluder_id[left] == 1002
+        assert person.shares[right][3] == 0.0
+
+
+def test_seen_from_behind_the_face_is_hidden_by_its_own_head(stage: Stage, spec: FrameSpec) -> None:
+    turned = dataclasses.replace(spec, people=(dataclasses.replace(spec.people[0], yaw_rad=np.pi),))
+    person = _labelled(stage, turned, ()).people[0]
+    for joint in ("nose", "left_eye", "right_eye"):
+        assert person.cause[NAMES.index(joint)] == "self"
+    for joint in ("left_shoulder", "right_shoulder", "left_knee", "left_heel", "right_elbow"):
+        assert person.state[NAMES.index(joint)] == 2, joint
+
+
+def test_clothes_do_not_hide_the_joints_they_cover(stage: Stage, spec: FrameSpec) -> None:
+    person = _labelled(stage, spec, ()).people[0]
+    for joint in ("left_shoulder", "right_shoulder", "left_hip", "right_knee", "left_ankle"):
+        assert person.shares[NAMES.index(joint)][0] > 0.8, joint
+
+
+# Faults put into one oracle: each must be found by the other.
+
+
+def _with_rows(stage: Stage, spec: FrameSpec, people: tuple[PersonLabel, ...]) -> list[rows.Row]:
+    return [rows.person_row(person) for person in people]
+
+
+def _disagreement(stage: Stage, spec: FrameSpec, people: tuple[PersonLabel, ...]) -> int:
+    built = pipeline.build(stage, spec)
+    fresh = [stage.body.fresh_patches(p, points=100, seed=1) for p in spec.people]
+    found = compare(
+        built, _with_rows(stage, spec, people), fresh, joints=stage.skeleton.joints, frame=0
+    )
+    return found.state_differs + found.cause_differs
+
+
+@pytest.fixture(scope="module")
+def drawn(stage: Stage) -> list[FrameSpec]:
+    return [pipeline.draw_spec(stage, i) for i in range(6)]
+
+
+def _stored(stage: Stage, spec: FrameSpec) -> tuple[PersonLabel, ...]:
+    return pipeline.make_frame(stage, spec).labels.people
+
+
+def test_the_oracles_agree_without_a_fault(stage: Stage, drawn: list[FrameSpec]) -> None:
+    assert sum(_disagreement(stage, s, _stored(stage, s)) for s in drawn) == 0
+
+
+@pytest.mark.parametrize("fault", ["tolerance of 5 cm", "points moved by 3 cm", "garments kept"])
+def test_a_fault_in_one_oracle_is_found(
+    stage: Stage, drawn: list[FrameSpec], fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from synthstudio.render import points
+
+    ask = points.nearest_blockers
+
+    def moved(packed, points_m, owner, part, wanted=None):  # type: ignore[no-untyped-def]
+        return ask(packed, points_m - np.array([0.03, 0, 0]), owner, part, wanted=wanted)
+
+    def uncovered(packed, points_m, owner, part, wanted=None):  # type: ignore[no-untyped-def]
+        return ask(packed, points_m, owner, np.full_like(part, 31), wanted=wanted)
+
+    if fault == "tolerance of 5 cm":
+        monkeypatch.setattr(points, "SELF_TOLERANCE_M", 0.05)
+    else:
+        broken = moved if fault == "points moved by 3 cm" else uncovered
+        monkeypatch.setattr(points, "nearest_blockers", broken)
+    assert sum(_disagreement(stage, s, _stored(stage, s)) for s in drawn) > 0
