@@ -15,7 +15,7 @@ from synthstudio.core.skeleton import skeleton
 from synthstudio.core.spec import FrameSpec, Material
 from synthstudio.dataset import rows
 from synthstudio.recipe.load import load
-from synthstudio.render import shade
+from synthstudio.render import points, shade
 from synthstudio.render.pack import pack
 from synthstudio.stage import Stage, prepare
 
@@ -178,8 +178,6 @@ def test_the_oracles_agree_without_a_fault(stage: Stage, drawn: list[FrameSpec])
 def test_a_fault_in_one_oracle_is_found(
     stage: Stage, drawn: list[FrameSpec], fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from synthstudio.render import points
-
     ask = points.nearest_blockers
 
     def moved(packed, points_m, owner, part, wanted=None):  # type: ignore[no-untyped-def]
@@ -188,9 +186,13 @@ def test_a_fault_in_one_oracle_is_found(
     def uncovered(packed, points_m, owner, part, wanted=None):  # type: ignore[no-untyped-def]
         return ask(packed, points_m, owner, np.full_like(part, 31), wanted=wanted)
 
-    if fault == "tolerance of 5 cm":
-        monkeypatch.setattr(points, "SELF_TOLERANCE_M", 0.05)
-    else:
-        broken = moved if fault == "points moved by 3 cm" else uncovered
-        monkeypatch.setattr(points, "nearest_blockers", broken)
+    def tolerant(*arguments, **named):  # type: ignore[no-untyped-def]
+        return ask(*arguments, **named, self_tolerance_m=0.05)
+
+    faults = {
+        "tolerance of 5 cm": tolerant,
+        "points moved by 3 cm": moved,
+        "garments kept": uncovered,
+    }
+    monkeypatch.setattr(points, "nearest_blockers", faults[fault])
     assert sum(_disagreement(stage, s, _stored(stage, s)) for s in drawn) > 0

@@ -84,8 +84,8 @@ def _weights(e1: wp.vec3, e2: wp.vec3, n: wp.vec3, to_eye: wp.vec3, ray: wp.vec3
     slant = wp.dot(ray, n)
     if slant == 0.0:
         return wp.vec3(1.0, 0.0, 0.0)
-    v = wp.max(wp.dot(across, e2) / slant, 0.0)
-    w = wp.max(-wp.dot(across, e1) / slant, 0.0)
+    v = wp.max(-wp.dot(across, e2) / slant, 0.0)
+    w = wp.max(wp.dot(across, e1) / slant, 0.0)
     u = wp.max(1.0 - v - w, 0.0)
     return wp.vec3(u, v, w) / (u + v + w)
 

@@ -85,7 +85,7 @@ def test_the_middle_column_lies_along_plus_y_and_the_first_row_up() -> None:
 
 @pytest.mark.parametrize("turn", [0.0, 0.3, -1.7, 6.0])
 def test_a_turned_panorama_shows_what_a_turned_backdrop_shows(turn: float) -> None:
-    panorama = _spot(0.5, -0.1)
+    panorama = _spot(0.5, -0.1, h=512)
     a = panorama_backdrop(HdriBackdrop(asset=REF, yaw_rad=turn), panorama, CAMERA, exposure=1.0)
     b = panorama_backdrop(HdriBackdrop(asset=REF), turned_panorama(panorama, turn), CAMERA,
                           exposure=1.0)  # fmt: skip

@@ -60,7 +60,7 @@ def test_asking_for_more_hides_more():
 
 
 def test_things_in_front_stand_between_camera_and_somebody():
-    thing = {"kind": "procedural", "kinds": {"lamp_post": 1}, "offset_m": 0.0}
+    thing = {"kind": "procedural", "kinds": {"lamp_post": 1}, "offset_m": 0.0, "hides": 0.1}
     _, specs = frames(60, things=[thing])
     for spec in specs:
         camera, post = np.array(spec.camera.position_m[:2]), np.array(spec.things[0].position_m[:2])
