@@ -228,7 +228,10 @@ def _own_temporary() -> Path:
 
 def cache_is_built() -> bool:
     """Return whether `load_atlas` will find Anny's cache (False: its next call takes a minute)."""
-    return _marker(cache_folder()).exists()
+    import anny.paths
+
+    folders = (anny.paths.get_anny_cache_path(), cache_folder())
+    return any(_marker(folder).exists() for folder in folders)
 
 
 def _marker(folder: Path) -> Path:
@@ -248,6 +251,9 @@ def cache_lock(folder: Path) -> Iterator[None]:
 def _load_model() -> Any:
     import anny.paths
 
+    # What is built is never changed: no lock, and a read-only folder will do.
+    if _marker(anny.paths.get_anny_cache_path()).exists():
+        return _construct()
     folder = cache_folder()
     with cache_lock(folder):
         marker = _marker(folder)

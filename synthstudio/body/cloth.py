@@ -29,11 +29,11 @@ from synthstudio.core.scene import F32, F64, I32, U32
 
 STATURE_M = 1.660  # of the template, so that one pattern scale fits every stature
 _SMOOTHING = 0.6
-_ANCHORS = 4
+_ANCHORS = 3
 _MAX_PUSH_M = 0.05
 _EARS_M, _LIMP = 0.635, 0.75  # template height from which hair hangs, and how limp it is
 _COVER_RADIUS_M = 0.075
-_HEM_PASSES = 14
+_HEM_PASSES, _LAST_PASSES = 14, 2
 _NONE = np.zeros(0, np.intp)
 _HALF_WIDTH_M, _HALF_DEPTH_M = 0.155, 0.105  # of the trunk
 _ARM_RADIUS_M, _LEG_RADIUS_M = 0.05, 0.08
@@ -120,6 +120,7 @@ class Wearer:
     vertices_m: F32  # (N, 3)
     rest_m: F32  # (N, 3) scaled to the template's stature
     normals: F32  # (N, 3) of the skin
+    plane_m: F32  # (N,) vertex . normal: how far its tangent plane is from the origin
     rest_joints_m: F64  # (2, 6, 3) scaled alike
     bone_deltas: F32  # (B, 3, 3)
     scale: float  # stature over the template's
@@ -141,10 +142,12 @@ class Sewn:
 def wearer_of(base: Basis, bare: BareBody) -> Wearer:
     """Return what sewing needs of a posed body."""
     rest = bare.rest_m * np.float32(STATURE_M / bare.stature_m)
+    normals = unit(base.normal_sum @ face_cross(bare.vertices_m, base.atlas.body_faces))
     return Wearer(
         vertices_m=bare.vertices_m,
         rest_m=rest,
-        normals=unit(base.normal_sum @ face_cross(bare.vertices_m, base.atlas.body_faces)),
+        normals=normals,
+        plane_m=np.einsum("ij,ij->i", bare.vertices_m, normals),
         rest_joints_m=(base.joint_rows @ rest.astype(np.float64)).reshape(2, 6, 3),
         bone_deltas=bare.bone_deltas.astype(np.float32),
         scale=bare.stature_m / STATURE_M,
@@ -211,7 +214,7 @@ def _settle(base: Basis, cut: Cut, where: Places, smooth: sparse.csr_array) -> S
         least, skin, rounds = np.minimum(0.15 * (_EARS_M - z[moving]), 0.024), base.shoulders, 1
     elif cut.wraps_trunk:
         moving = np.flatnonzero(z < 0.0)
-        least, skin, rounds = cut.least_m[moving] + 0.006, base.legs, 3
+        least, skin, rounds = cut.least_m[moving] + 0.006, base.legs, 2
     else:
         return None
     return Settle(
@@ -245,6 +248,8 @@ def sewn(cloth: Cloth, wearer: Wearer, *, loose: float, phase: float) -> Sewn:
     if cloth.folds_m:
         v = v + normals * _folds(cloth, cross, rest, phase)[:, None]
     v = pushed_out(v, cloth.anchors, wearer, cloth.least_m)
+    for _ in range(_LAST_PASSES if cloth.passes > 1 else 0):  # skin pushes in single vertices
+        v = cloth.smooth @ v
     if cloth.settle is not None:
         v = _settled(v, cloth, wearer)
     inner = v[cloth.rim[:, 0]] - normals[cloth.rim[:, 0]] * np.float32(cloth.rim_m)
@@ -279,38 +284,47 @@ def _settled(v: F32, cloth: Cloth, wearer: Wearer) -> F32:
     v = v.copy()
     for _ in range(loose.rounds):
         near = loose.skin[tree.query(v[loose.moving])[1]][:, None]
-        v[loose.moving] = pushed_out(v[loose.moving], near, wearer, loose.least_m)
         for _ in range(2):
+            v[loose.moving] = pushed_out(v[loose.moving], near, wearer, loose.least_m)
             v[loose.moving] = loose.smooth @ v
-    near = loose.skin[tree.query(v[loose.moving])[1]][:, None]
-    v[loose.moving] = pushed_out(v[loose.moving], near, wearer, loose.least_m)
+        v[loose.moving] = pushed_out(v[loose.moving], near, wearer, loose.least_m)
     return v
 
 
 def pushed_out(v: F32, anchors: NDArray[np.intp], wearer: Wearer, least_m: F32) -> F32:
-    """Move vertices out of the skin near them until they are `least_m` (V,) above it."""
-    normals = wearer.normals[anchors]
-    above = ((v[:, None] - wearer.vertices_m[anchors]) * normals).sum(axis=2)
-    deepest = np.argmin(above, axis=1)
+    """Move vertices out of the skin near them until they are `least_m` (V,) above it.
+
+    `anchors` (V, K) are skin vertices near each; the one deepest above it decides.
+    """
+    height = np.einsum("ijk,ik->ij", wearer.normals[anchors], v)
+    height -= wearer.plane_m[anchors]
+    deepest = np.argmin(height, axis=1)
     row = np.arange(len(v))
-    move = np.clip(least_m - above[row, deepest], 0, _MAX_PUSH_M)
-    return v + normals[row, deepest] * move[:, None].astype(np.float32)
+    move = np.clip(least_m - height[row, deepest], 0, _MAX_PUSH_M)
+    return v + wearer.normals[anchors[row, deepest]] * move[:, None]
 
 
 def face_cross(v: F32, faces: I32) -> F32:
     """Return (F, 3) face normals whose length is twice the area."""
-    a, b, c = v[faces[:, 0]], v[faces[:, 1]], v[faces[:, 2]]
-    e, f = b - a, c - a
-    out = np.empty_like(e)
-    out[:, 0] = e[:, 1] * f[:, 2] - e[:, 2] * f[:, 1]
-    out[:, 1] = e[:, 2] * f[:, 0] - e[:, 0] * f[:, 2]
-    out[:, 2] = e[:, 0] * f[:, 1] - e[:, 1] * f[:, 0]
+    axes = np.ascontiguousarray(v.T)
+    corner = np.ascontiguousarray(faces.T)
+    a = axes[:, corner[0]]
+    e, f = axes[:, corner[1]] - a, axes[:, corner[2]] - a
+    out = np.empty((len(faces), 3), v.dtype)
+    out[:, 0] = e[1] * f[2] - e[2] * f[1]
+    out[:, 1] = e[2] * f[0] - e[0] * f[2]
+    out[:, 2] = e[0] * f[1] - e[1] * f[0]
     return out
 
 
 def unit(v: F32) -> F32:
     """Return vectors (V, 3) at length 1; zeros stay zeros."""
-    return v / np.maximum(np.sqrt((v * v).sum(axis=1, keepdims=True)), 1e-12)
+    return v / np.maximum(length(v), 1e-12)[:, None]
+
+
+def length(v: F32) -> F32:
+    """Return (V,) lengths of vectors (V, 3)."""
+    return np.sqrt(np.einsum("ij,ij->i", v, v))
 
 
 # Folds and texture space --------------------------------------------------------------------
@@ -318,8 +332,7 @@ def unit(v: F32) -> F32:
 
 def _folds(cloth: Cloth, cross: F32, rest: F32, phase: float) -> F32:
     """Return (V,) heights: ridges where the pose presses the cloth together."""
-    posed = np.sqrt((cross * cross).sum(axis=1))
-    flat = np.sqrt((face_cross(rest, cloth.faces) ** 2).sum(axis=1))
+    posed, flat = length(cross), length(face_cross(rest, cloth.faces))
     pressed = np.clip(1 - posed / np.maximum(flat, 1e-9), 0, 0.6)
     pressed = (cloth.normal_sum @ pressed) / 6
     pressed = cloth.mean @ (cloth.mean @ pressed)
@@ -356,7 +369,7 @@ def _coords(cloth: Cloth, wearer: Wearer, rest: F32) -> F32:
             down = chain[0, 2] - along_chain(rest[mine], chain)
             along[mine] += cloth.arm[mine] * (down - along[mine])
     out = np.stack([cloth.across_m, along, rest[:, 1]], axis=1).astype(np.float32)
-    for _ in range(min(cloth.passes, 3)):
+    for _ in range(min(cloth.passes, 6)):
         out = cloth.smooth @ out
     return out[:, [0, 2, 1]]
 
@@ -415,8 +428,11 @@ def _rim_faces(rim: I32, count: int) -> I32:
 
 
 def _rim_covers(covers: U32, faces: I32, rim: I32) -> U32:
-    owner = {}
-    for i, (a, b, c) in enumerate(faces.tolist()):
-        owner[a, b] = owner[b, c] = owner[c, a] = i
-    each = covers[[owner[a, b] for a, b in rim.tolist()]] if len(rim) else covers[:0]
+    """Return (2 E,) what the rim covers: as much as the face at whose edge it is."""
+    count = int(faces.max()) + 1
+    start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
+    keys = start.astype(np.int64) * count + end
+    order = np.argsort(keys)
+    found = np.searchsorted(keys[order], rim[:, 0].astype(np.int64) * count + rim[:, 1])
+    each = covers[order[found] // 3]
     return np.concatenate([each, each])

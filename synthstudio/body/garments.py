@@ -93,7 +93,7 @@ def _top(
     offset = thick_m + flare_m * (0.5 * low + 0.5 * cuff) + waist * low
     if tucked:
         offset = offset + (0.005 - offset) * low
-    least = np.where(trunk > 0.5, 0.004 + (0 if tucked else 0.014) * low, 0.003)
+    least = np.where(trunk > 0.5, 0.004 + (0 if tucked else 0.010) * low, 0.003)
     hang = trunk * step(z, 0.42, 0.34)
     if tucked:
         hang = hang * step(z, 0.08, 0.14)
@@ -265,7 +265,7 @@ def coat(base: Basis, shape: Shape) -> Tailored:
             _buttoned(top, base, apart_m=0.11),
             tail,
             _collar(base, thick_m=0.014),
-            _belt(base, 0.045, 0.085, 0.036),
+            _belt(base, 0.040, 0.082, 0.046),
         ),
         inside=upper,  # the tail may swing open
     )

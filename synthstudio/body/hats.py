@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from scipy import sparse
 
@@ -27,6 +29,11 @@ def _above(at: F32, front_m: float, back_m: float) -> F32:
     """Return (V,) metres above the plane of a hat's edge."""
     slope = (back_m - front_m) / (_BACK_Y_M - _FRONT_Y_M)
     return at[:, 2] - (front_m + (at[:, 1] - _FRONT_Y_M) * slope)
+
+
+def _under(p: Places, *, front_m: float, back_m: float) -> F32:
+    """Return how far places lie above a hat's edge; hair there is not drawn from 3 cm on."""
+    return np.where(p.at[:, 2] > 0.6, _above(p.at, front_m, back_m), -1).astype(np.float32)
 
 
 def _dome(base: Basis, front_m: float, back_m: float) -> tuple[Weave, Places, F32]:
@@ -61,7 +68,8 @@ def beanie(base: Basis, shape: Shape) -> Tailored:
             _hat(weave, offset, passes=8),
             _hat(band, np.full(band.rows.shape[0], 0.019), passes=8, rim_m=0.008),
         ),
-        inside=nowhere,
+        inside=partial(_under, front_m=0.700, back_m=0.628),
+        hides=nowhere,
     )
 
 
@@ -75,7 +83,8 @@ def cap(base: Basis, shape: Shape) -> Tailored:
             _hat(weave, offset, passes=10),
             _hat(brim, np.zeros(brim.rows.shape[0]), passes=0, rim_m=0.003),
         ),
-        inside=nowhere,
+        inside=partial(_under, front_m=0.702, back_m=0.668),
+        hides=nowhere,
     )
 
 
@@ -90,7 +99,8 @@ def hard_hat(base: Basis, shape: Shape) -> Tailored:
             _hat(weave, offset, passes=8, rim_m=0.012),
             _hat(brim, np.zeros(brim.rows.shape[0]), passes=0, rim_m=0.004),
         ),
-        inside=nowhere,
+        inside=partial(_under, front_m=0.706, back_m=0.676),
+        hides=nowhere,
     )
 
 

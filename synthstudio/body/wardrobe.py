@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,6 +26,7 @@ _DESIGNS = 256
 _HIDE_SKIN_M = 0.02  # skin this far inside a garment is not drawn
 _SHOW_INNER_M = 0.030  # an inner garment this far under an outer one is not drawn
 
+_UNDER_HAT = {"thick": 0.006, "volume": 0.006, "height": -0.02, "fringe": 0.0}
 _BUTTON_M, _BUTTON_CORNERS = 0.0055, 8
 _FRONT = sum(1 << PARTS.index(part) for part in ("neck", "torso", "pelvis"))
 _CLOTH = ("plain", "stripes", "checks", "dots", "plaid", "camouflage")
@@ -43,7 +44,6 @@ class Entry:
     cut: Callable[[Basis, Shape], Tailored]
     layer: int
     hides: frozenset[str] = frozenset()
-    hair: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,6 @@ def _entry(
         cut=cutter,
         layer=layer,
         hides=frozenset(hides.split()),
-        hair=kind.slot == "hair",
     )
 
 
@@ -354,7 +353,7 @@ def dress(atlas: Atlas, bare: BareBody, person: PersonSpec) -> Dressed:
     check_outfit(person)
     base = basis(atlas)
     wearer = wearer_of(base, bare)
-    worn = sorted(person.outfit, key=_layer)
+    worn = sorted(_pressed(person.outfit), key=_layer)
     designs = [design(base, g) for g in worn]
     drawn = np.ones(len(atlas.body_faces), bool)
     for made in designs:
@@ -363,6 +362,18 @@ def dress(atlas: Atlas, bare: BareBody, person: PersonSpec) -> Dressed:
     for place, (garment, made) in enumerate(zip(worn, designs, strict=True)):
         surfaces += _sewn(garment, made, designs[place + 1 :], wearer, person)
     return Dressed(surfaces=tuple(surfaces))
+
+
+def _pressed(outfit: tuple[GarmentSpec, ...]) -> list[GarmentSpec]:
+    """Return the outfit with its hair flat enough to go under its hat."""
+    if all(GARMENTS[g.kind].kind.slot != "hat" for g in outfit):
+        return list(outfit)
+    return [
+        replace(g, shape={k: min(v, _UNDER_HAT.get(k, v)) for k, v in g.shape.items()})
+        if GARMENTS[g.kind].kind.slot == "hair"
+        else g
+        for g in outfit
+    ]
 
 
 def _layer(garment: GarmentSpec) -> int:
@@ -457,6 +468,7 @@ def check_outfit(person: PersonSpec) -> None:
                 )
             )
         _check_shape(garment, where)
+        _check_place(garment, person, where)
         hidden |= GARMENTS[garment.kind].hides
     if hidden < {"torso", "pelvis"}:
         bare = " and ".join(sorted({"torso", "pelvis"} - hidden))
@@ -468,6 +480,16 @@ def check_outfit(person: PersonSpec) -> None:
                 got=", ".join(g.kind for g in person.outfit) or "nothing",
                 then="Everyone is dressed: add what is missing.",
             )
+        )
+
+
+def _check_place(garment: GarmentSpec, person: PersonSpec, where: str) -> None:
+    layer = GARMENTS[garment.kind].layer
+    rivals = [g.kind for g in person.outfit if g.kind in GARMENTS]
+    rivals = [kind for kind in rivals if GARMENTS[kind].layer == layer]
+    if len(rivals) > 1:
+        raise RecipeError(
+            explain("two garments in one place", where=where, expected="one", got=", ".join(rivals))
         )
 
 
@@ -507,6 +529,12 @@ class Design:
     cloths: tuple[Cloth, ...]
     tailored: Tailored
     hides: Bool  # (body F,) skin well inside the garment
+
+
+def forget_designs() -> None:
+    """Empty the caches of designs."""
+    _CACHE.clear()
+    _HIDDEN.clear()
 
 
 _CACHE: OrderedDict[tuple[object, ...], Design] = OrderedDict()

@@ -86,7 +86,7 @@ def basis(atlas: Atlas) -> Basis:
         part_trees=trees,
         normal_sum=corner_sum(atlas.body_faces, len(atlas.template_m)),
         shoulders=skin[np.isin(part_of, _SHOULDERS) & (atlas.template_m[skin, 2] > 0.2)][::2],
-        legs=skin[np.isin(part_of, _LEGS)],
+        legs=skin[np.isin(part_of, _LEGS)][::2],
         joint_rows=_joint_rows(atlas, skin),
     )
 
@@ -298,9 +298,9 @@ def covered_parts(base: Basis, places_: Places, faces: I32, radius_m: float) -> 
     arm = places_.arm[faces].mean(axis=1)
     out = np.zeros(len(faces), np.uint32)
     for part, tree in base.part_trees.items():
-        near = np.isfinite(tree.query(centre, distance_upper_bound=radius_m)[0])
-        near &= _same_limb(PARTS[part], centre[:, 0], arm)
-        out |= near.astype(np.uint32) << np.uint32(part)
+        own = np.flatnonzero(_same_limb(PARTS[part], centre[:, 0], arm))
+        near = np.isfinite(tree.query(centre[own], distance_upper_bound=radius_m)[0])
+        out[own] |= near.astype(np.uint32) << np.uint32(part)
     return out
 
 

@@ -11,6 +11,8 @@ from synthstudio.core.scene import NO_PART, Bool, CutoutLayer, Rendering
 
 OPAQUE = 0.5
 """From this alpha on a cut-out owns the pixel in ids, parts and depth."""
+SOLID = 0.9999
+"""Above this alpha nothing of what is behind could change a grey level."""
 
 
 def over(rendering: Rendering, layers: tuple[CutoutLayer, ...]) -> Rendering:
@@ -42,7 +44,9 @@ def _lay(out: Rendering, layer: CutoutLayer, in_front: Bool) -> None:
     h, w = layer.alpha.shape
     box = (slice(layer.top_px, layer.top_px + h), slice(layer.left_px, layer.left_px + w))
     alpha = np.where(in_front[box], layer.alpha, np.float32(0))
-    touched = alpha > 0
+    full = alpha > SOLID
+    out.rgb[box][full] = layer.rgb[full]
+    touched = (alpha > 0) & ~full
     weight = alpha[touched][:, None]
     below = srgb_to_linear(out.rgb[box][touched])
     mixed = srgb_to_linear(layer.rgb[touched]) * weight + below * (1 - weight)

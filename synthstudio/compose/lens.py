@@ -137,4 +137,5 @@ def _noise(shape: tuple[int, ...], lens: LensSpec) -> F32:
     raw = stream(lens.noise_seed, "noise").bytes(2 * math.prod(shape))
     table = _normal_table() * np.float32(lens.noise_sigma)
     # Rounded here, because albumentations would cut towards zero and weaken it.
-    return np.rint(table)[np.frombuffer(raw, "<u2")].reshape(shape)
+    noise: F32 = np.rint(table)[np.frombuffer(raw, "<u2")].reshape(shape)
+    return noise

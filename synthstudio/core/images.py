@@ -330,7 +330,10 @@ def toned(linear: F32) -> F32:
 
     Below 0.8 nothing changes; the slope is continuous. Renderer and panoramas share this curve.
     """
-    return np.where(linear <= 0.8, linear, 1 - 0.2 * np.exp((0.8 - linear) * 5)).astype(np.float32)
+    out = linear.astype(np.float32)
+    hot = out > 0.8
+    out[hot] = 1 - 0.2 * np.exp((np.float32(0.8) - out[hot]) * 5)
+    return out
 
 
 def linear_to_srgb_u8(linear: NDArray[np.floating]) -> U8:

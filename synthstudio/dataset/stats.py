@@ -138,3 +138,32 @@ def _state_name(state: int) -> str:
 def _sorted(found: Counter[str]) -> dict[str, int]:
     """Return counts, the largest first, then by name."""
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+
+def text(found: dict[str, Any]) -> str:
+    """Return the counts of `stats` for people to read: joints by cause, then who is hidden."""
+    causes = [cause for cause in CAUSES if found["causes"][cause]]
+    width = max(len(name) for name in found["joints"])
+    lines = [
+        f"{found['frames']} frames, {found['people']} people, {found['identities']} identities, "
+        f"{_percent(found['ambiguous'], found['joints_total'])} of joints ambiguous",
+        "",
+        " " * width + "".join(f"{cause:>12}" for cause in causes),
+    ]
+    for joint, counts in found["joints"].items():
+        lines.append(f"{joint:<{width}}" + "".join(f"{counts[c]:12d}" for c in causes))
+    total = found["joints_total"]
+    shares = "".join(f"{_percent(found['causes'][c], total):>12}" for c in causes)
+    lines += [f"{'all':<{width}}{shares}", "", "occluded fraction of people"]
+    bins = found["occluded_fraction"]["counts"]
+    for low, count in zip(EDGES, bins, strict=False):
+        bar = "#" * round(40 * count / max(1, *bins))
+        lines.append(f"  {low:.1f} to {low + 1 / _BINS:.1f} {count:8d} {bar}")
+    hiders = list(found["hidden_by_kind"].items())[:8]
+    if hiders:
+        lines += ["", "hidden by: " + ", ".join(f"{kind} {count}" for kind, count in hiders)]
+    return "\n".join(lines)
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{part / max(1, whole):.1%}"

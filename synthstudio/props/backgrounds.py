@@ -15,6 +15,8 @@ from synthstudio.core.spec import HdriBackdrop, PhotoBackdrop, PlainBackdrop, Ro
 
 MID_GREY = 0.18
 """The linear reflectance that photographers expose for."""
+WHITE_BALL = 0.6
+"""The greatest mean light of a white matte ball in a panorama."""
 
 
 def photo_backdrop(spec: PhotoBackdrop, rgb: U8, camera: Camera) -> U8:
@@ -43,14 +45,15 @@ def panorama_backdrop(spec: HdriBackdrop, radiance: F32, camera: Camera, *, expo
     """
     radiance = _shrink(radiance, camera)
     h, w = radiance.shape[:2]
-    column, row = _places(view_directions(camera), spec.yaw_rad, (w, h))
+    column, row = _places(_rays(camera), spec.yaw_rad % (2 * math.pi), (w, h))
     # One column more on either side, so that bilinear taps wrap round.
     wrapped = np.concatenate([radiance[:, -1:], radiance, radiance[:, :1]], axis=1)
     seen = cv2.remap(
         wrapped,
-        (column + 1).astype(np.float32),
-        np.clip(row, 0, h - 1).astype(np.float32),
+        column + np.float32(1),
+        row,
         cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
     )
     return linear_to_srgb_u8(toned(seen * np.float32(spec.gain * exposure)))
 
@@ -77,34 +80,46 @@ def turned_panorama(radiance: F32, yaw_rad: float) -> F32:
 
 
 def panorama_gain(radiance: F32) -> float:
-    """Return the gain that brings a panorama's median luminance, by solid angle, to mid grey."""
-    h = radiance.shape[0]
-    luminance = radiance.astype(np.float64) @ np.array([0.2126, 0.7152, 0.0722])
-    weight = np.repeat(np.sin((np.arange(h) + 0.5) / h * np.pi), radiance.shape[1])
-    flat = luminance.ravel()
-    order = np.argsort(flat, kind="stable")
+    """Return the gain that exposes a panorama well, a pure function of its pixels.
+
+    The median luminance by solid angle goes to mid grey, but no further than to where a white
+    matte ball would have a mean of 0.6: a studio's black walls must not burn out its people.
+    """
+    small = cv2.resize(radiance, (256, 128), interpolation=cv2.INTER_AREA)
+    luminance = (small.astype(np.float64) @ np.array([0.2126, 0.7152, 0.0722])).ravel()
+    weight = np.repeat(np.sin((np.arange(128) + 0.5) / 128 * np.pi), 256)
+    order = np.argsort(luminance, kind="stable")
     total = np.cumsum(weight[order])
-    median = flat[order[np.searchsorted(total, total[-1] / 2)]]
-    return float(MID_GREY / max(median, 1e-6))
+    median = luminance[order[np.searchsorted(total, total[-1] / 2)]]
+    mean = float(luminance @ weight / total[-1])
+    return float(min(MID_GREY / max(median, 1e-9), WHITE_BALL / max(mean, 1e-9)))
 
 
-def view_directions(camera: Camera) -> F64:
-    """Return (H, W, 3) unit world directions through the centres of the pixels."""
-    x = (np.arange(camera.width_px) + 0.5 - camera.K[0, 2]) / camera.focal_px
-    y = (np.arange(camera.height_px) + 0.5 - camera.K[1, 2]) / camera.focal_px
-    rays = np.empty((camera.height_px, camera.width_px, 3))
-    rays[..., 0], rays[..., 1], rays[..., 2] = x, y[:, None], 1
-    rays = rays @ camera.world_to_camera[:3, :3]
-    unit: F64 = rays / np.linalg.norm(rays, axis=-1, keepdims=True)
-    return unit
+def _rays(camera: Camera) -> tuple[F32, F32, F32]:
+    """Return x, y, z (H, W) of world directions through the pixels' centres, any length."""
+    x = ((np.arange(camera.width_px) + 0.5 - camera.K[0, 2]) / camera.focal_px)[None, :]
+    y = ((np.arange(camera.height_px) + 0.5 - camera.K[1, 2]) / camera.focal_px)[:, None]
+    turn = camera.world_to_camera[:3, :3]
+    across, down, ahead = ((x * turn[0, k], y * turn[1, k], turn[2, k]) for k in range(3))
+    return _sum(*across), _sum(*down), _sum(*ahead)
 
 
-def _places(directions: F64, yaw_rad: float, size: tuple[int, int]) -> tuple[F64, F64]:
-    """Return the column and row index (pixel centres at whole numbers) of each direction."""
-    left = np.arctan2(-directions[..., 0], directions[..., 1]) - yaw_rad
-    up = np.arcsin(np.clip(directions[..., 2], -1, 1))
-    column = (0.5 - left / (2 * np.pi)) % 1 * size[0] - 0.5
-    return column, (0.5 - up / np.pi) * size[1] - 0.5
+def _sum(row: F64, column: F64, constant: float) -> F32:
+    return row.astype(np.float32) + (column + constant).astype(np.float32)
+
+
+def _places(rays: tuple[F32, F32, F32], yaw_rad: float, size: tuple[int, int]) -> tuple[F32, F32]:
+    """Return the column and row index (pixel centres at whole numbers) of each ray."""
+    x, y, z = rays
+    column = np.arctan2(x, y)  # to the right of world +y
+    column += np.float32(yaw_rad + math.pi)
+    column *= np.float32(size[0] / (2 * math.pi))
+    column %= np.float32(size[0])
+    column -= np.float32(0.5)
+    row = np.arctan2(z, np.sqrt(x * x + y * y))
+    row *= np.float32(-size[1] / math.pi)
+    row += np.float32(size[1] / 2 - 0.5)
+    return column, row
 
 
 def _shrink(radiance: F32, camera: Camera) -> F32:

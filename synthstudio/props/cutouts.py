@@ -97,18 +97,16 @@ def _weighted(rgba: U8) -> F32:
 
 
 def _scale(weighted: F32, width: int, height: int) -> F32:
-    """Scale by area where it shrinks, by Lanczos where it grows, axis by axis."""
-    for size in ((width, weighted.shape[0]), (width, height)):
-        now = (weighted.shape[1], weighted.shape[0])
-        if now == size:
-            continue
-        shrinks = size[0] < now[0] or size[1] < now[1]
-        method = cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4
-        weighted = np.asarray(cv2.resize(weighted, size, interpolation=method), np.float32)
-    # Lanczos overshoots; light and alpha stay in range and light never exceeds its alpha.
-    weighted = np.clip(weighted, 0, 1)
-    np.minimum(weighted[..., :3], weighted[..., 3:], out=weighted[..., :3])
-    return weighted
+    """Scale by area where it shrinks, by Lanczos where it grows."""
+    rows, columns = weighted.shape[:2]
+    if width < columns or height < rows:
+        size = (min(width, columns), min(height, rows))
+        weighted = np.asarray(cv2.resize(weighted, size, interpolation=cv2.INTER_AREA), np.float32)
+    if width > columns or height > rows:
+        size = (width, height)
+        grown = cv2.resize(weighted, size, interpolation=cv2.INTER_LANCZOS4)
+        weighted = np.asarray(grown, np.float32)
+    return np.clip(weighted, 0, 1)  # Lanczos overshoots
 
 
 def _feather(weighted: F32, sigma: float) -> tuple[F32, NDArray[np.float32]]:
@@ -117,16 +115,19 @@ def _feather(weighted: F32, sigma: float) -> tuple[F32, NDArray[np.float32]]:
     Only alpha softens: inside the old edge colours stay as they were, outside they continue
     the colours of the edge.
     """
-    alpha = weighted[..., 3]
-    colour = weighted[..., :3] / np.maximum(alpha, 1e-6)[..., None]
+    alpha = np.ascontiguousarray(weighted[..., 3])
+    colour = np.ascontiguousarray(weighted[..., :3])
+    edge = (alpha > 0.5) & (alpha < 1)
+    colour[edge] /= alpha[edge, None]
+    soft, shown = weighted, alpha
     if sigma > 0:
         blurred = cv2.GaussianBlur(weighted, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
         soft = np.asarray(blurred, np.float32)
-        beyond = soft[..., :3] / np.maximum(soft[..., 3], 1e-6)[..., None]
-        colour = np.where(alpha[..., None] > 0.5, colour, beyond)
-        alpha = soft[..., 3]
-    alpha = np.where(alpha < 1 / 512, np.float32(0), np.minimum(alpha, 1))
-    return np.clip(colour, 0, 1), alpha
+        shown = np.minimum(soft[..., 3], 1)
+    shown[shown < 1 / 512] = 0
+    beyond = (alpha <= 0.5) & (shown > 0)
+    colour[beyond] = soft[beyond, :3] / soft[beyond, 3:]
+    return np.clip(colour, 0, 1), shown
 
 
 def _clip(

@@ -58,6 +58,21 @@ def seat_height(size: Vec3, shape: Shape) -> float:
     return min(shape.get("seat_height_m", 0.5 * size[2]), size[2])
 
 
+def lowered(pieces: list[Piece], built_m: float, wanted_m: float) -> list[Piece]:
+    """Return a seat built at the height `built_m` squashed below it to `wanted_m`."""
+    share = wanted_m / built_m
+    out = []
+    for piece in pieces:
+        z = piece.vertices[:, 2]
+        squashed = np.where(z <= built_m, z * share, z - built_m + wanted_m)
+        normals = piece.normals.copy()
+        normals[z < built_m, 2] /= share
+        normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+        vertices = np.column_stack([piece.vertices[:, :2], squashed])
+        out.append(replace(piece, vertices=vertices, normals=normals))
+    return out
+
+
 def crate(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a wooden crate: boards round a core, battens at the corners."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -149,14 +164,17 @@ def chair(size: Vec3, shape: Shape) -> list[Piece]:
         )
     seat = box((-x, -y - 0.0, sit - 0.03), (x, y - leg, sit), bevel=0.012, along="y", slot=1)
     back = y - leg * 0.75
+    rise = h - sit
+    top, low = h - min(0.08, 0.3 * rise), sit + min(0.1, 0.25 * rise)
+    middle = low + min(0.04, 0.15 * rise)
     rail = [
-        box((-x + 0.01, back, low), (x - 0.01, back + 0.02, low + tall), along="x")
-        for low, tall in ((h - 0.08, 0.08), (sit + 0.10, 0.04))
+        box((-x + 0.01, back, z0), (x - 0.01, back + 0.02, z1), along="x")
+        for z0, z1 in ((top, h), (low, middle))
     ]
     inner = (-x + leg + 0.02, x - leg - 0.02)
     slats = planks(
-        (inner[0], back + 0.004, sit + 0.14),
-        (inner[1], back + 0.016, h - 0.08),
+        (inner[0], back + 0.004, middle),
+        (inner[1], back + 0.016, top),
         0,
         wide=0.035,
         gap=0.045,
@@ -196,8 +214,8 @@ def sofa(size: Vec3, shape: Shape) -> list[Piece]:
     body = [
         box((-x, -y, foot), (x, y, sit - 0.13), bevel=0.02),
         box((-x, y - back, sit - 0.14), (x, y, h), bevel=0.06),
-        box((-x, -y, sit - 0.14), (-x + arm, y - back, sit + 0.2), bevel=0.05),
-        box((x - arm, -y, sit - 0.14), (x, y - back, sit + 0.2), bevel=0.05),
+        box((-x, -y, sit - 0.14), (-x + arm, y - back, min(sit + 0.2, h)), bevel=0.05),
+        box((x - arm, -y, sit - 0.14), (x, y - back, min(sit + 0.2, h)), bevel=0.05),
     ]
     count = max(1, round((size[0] - 2 * arm) / 0.65))
     step = (size[0] - 2 * arm) / count
@@ -210,7 +228,8 @@ def sofa(size: Vec3, shape: Shape) -> list[Piece]:
         )  # fmt: skip
         cushions.append(
             box((left + 0.006, y - back - 0.15, sit),
-                (left + step - 0.006, y - back + 0.02, h - 0.04), bevel=0.05, slot=1)
+                (left + step - 0.006, y - back + 0.02, max(h - 0.04, sit + 0.03)),
+                bevel=0.05, slot=1)
         )  # fmt: skip
     feet = [
         moved(cylinder(0.025, 0, foot, slot=2), (sx * (x - 0.07), sy * (y - 0.07), 0))

@@ -17,6 +17,8 @@ from synthstudio.props import furniture, plants, street
 from synthstudio.props.shapes import Piece, joined
 
 MAX_SIDE_M = 50.0
+LEAST_SEAT_M = 0.34
+"""Seats lower than this are squashed: their legs and aprons need some height."""
 Builder = Callable[[Vec3, dict[str, float]], list[Piece]]
 
 
@@ -216,10 +218,15 @@ def build(spec: ThingSpec, *, instance: int) -> tuple[Surface, ...]:
 
 def seat_height_m(spec: ThingSpec) -> float:
     """Return how high above its base one sits on the thing."""
-    kind = _checked(spec)
-    if "seat_height_m" not in kind.shape or (spec.kind == "bench" and spec.size_m[2] <= 0.6):
-        return spec.size_m[2]
-    return furniture.seat_height(spec.size_m, spec.shape)
+    _checked(spec)
+    return _seat_height(spec.kind, spec.size_m, spec.shape)
+
+
+def _seat_height(kind: str, size: Vec3, shape: dict[str, float]) -> float:
+    backed = "seat_height_m" in KINDS[kind].shape
+    if not backed or (kind == "bench" and not street.has_back(size, shape)):
+        return size[2]
+    return furniture.seat_height(size, shape)
 
 
 def _checked(spec: ThingSpec) -> Kind:
@@ -259,10 +266,22 @@ def _checked(spec: ThingSpec) -> Kind:
     return kind
 
 
+def _built(kind: str, size: Vec3, shape: dict[str, float]) -> list[Piece]:
+    """Build the thing; one that is too low for its legs is built higher and squashed."""
+    if "seat" not in KINDS[kind].roles:
+        return KINDS[kind].build(size, shape)
+    low = _seat_height(kind, size, shape)
+    high = max(low, LEAST_SEAT_M)
+    if low < size[2]:
+        shape = shape | {"seat_height_m": high}
+    pieces = KINDS[kind].build((size[0], size[1], size[2] + high - low), shape)
+    return furniture.lowered(pieces, high, low)
+
+
 @lru_cache(maxsize=256)
 def _shaped(kind: str, size: Vec3, shape: tuple[tuple[str, float], ...]) -> tuple[Piece, ...]:
     """Return the thing at the origin, a piece a material; a search asks for the same again."""
-    pieces = KINDS[kind].build(size, dict(shape))
+    pieces = _built(kind, size, dict(shape))
     keys = sorted({(p.slot, p.two_sided) for p in pieces})
     merged = [joined([p for p in pieces if (p.slot, p.two_sided) == key]) for key in keys]
     return tuple(_fitted(merged, size))

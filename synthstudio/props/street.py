@@ -51,15 +51,22 @@ def low_wall(size: Vec3, shape: Shape) -> list[Piece]:
     return [wall, box((-x, -y, h - cap), (x, y, h), bevel=0.01, along="x", slot=1)]
 
 
+def has_back(size: Vec3, shape: Shape) -> bool:
+    """Say whether a bench of that size has a back."""
+    return "seat_height_m" in shape or size[2] > 0.6
+
+
 def bench(size: Vec3, shape: Shape) -> list[Piece]:
-    """Build a park bench: boards (0), iron frames (1); with a back when over 60 cm high."""
+    """Build a park bench: boards (0), iron frames (1); and a back when `has_back`."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
-    backed = h > 0.6
+    backed = has_back(size, shape)
     sit = seat_height(size, shape) if backed else h
     pieces = planks((-x, -y, sit - 0.03), (x, y - (0.08 if backed else 0), sit), 1,
                     wide=0.09, gap=0.012)  # fmt: skip
     if backed:
-        pieces += planks((-x, y - 0.05, sit + 0.12), (x, y - 0.025, h), 2, wide=0.09, gap=0.015)
+        pieces += planks(
+            (-x, y - 0.05, min(sit + 0.12, h - 0.05)), (x, y - 0.025, h), 2, wide=0.09, gap=0.015
+        )
     for s in (-1, 1):
         at = s * (x - 0.18)
         a, b = at - 0.025, at + 0.025
@@ -187,8 +194,8 @@ def umbrella(size: Vec3, shape: Shape) -> list[Piece]:
         a = math.pi / 8 + k * math.pi / 4
         c, s = math.cos(a) * rim, math.sin(a) * rim
         ribs.append(
-            tube([(0, 0, h - 0.04), (0.5 * c, 0.5 * s, h - 0.045 - 0.38 * drop),
-                  (0.97 * c, 0.97 * s, h - 0.04 - 0.97 * drop)], 0.006, segments=6, slot=1)
+            tube([(0, 0, h - 0.06), (0.5 * c, 0.5 * s, h - 0.06 - 0.44 * drop),
+                  (0.97 * c, 0.97 * s, h - 0.05 - 0.97 * drop)], 0.006, segments=6, slot=1)
         )  # fmt: skip
     return [canopy, stick, finial, foot, *ribs]
 

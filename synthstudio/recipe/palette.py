@@ -109,7 +109,7 @@ def skin_rgb(tone: float, rng: Generator) -> Vec3:
 
 def hair_rgb(tone: float, age: float, rng: Generator) -> Vec3:
     """Return linear albedo of hair: grey with age, fair hair rare with dark skin."""
-    grey, dyed = rng.random() < max(0.0, (age - 0.72) * 2.8), rng.random() < 0.02
+    grey, dyed = rng.random() < max(0.0, (age - 0.72) * 2.8), rng.random() < 0.01
     if grey:
         return choose(_GREY_HAIR, rng)
     if dyed:

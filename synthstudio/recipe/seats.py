@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from synthstudio.core.catalogue import Catalogue, ThingKind
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
@@ -24,6 +26,9 @@ _CHAIR_BACK_M = 0.19
 _SOFA_BACK_M = 0.5
 """From a seat's rear edge to the hip joints: the back's thickness and half a trunk."""
 _SOFA_DEPTH_M = 0.65
+_SHIN_M = 0.11
+_LEAST_EDGE_M = 0.12
+"""From the hip joints forward to a seat's front edge, when the feet are drawn in below it."""
 
 
 def seats_in(draw: Draw) -> tuple[ThingKind, ...]:
@@ -40,10 +45,16 @@ def draw_seat(draw: Draw, person: PersonSpec, joints_m: F64, rng: Generator) -> 
     """Return a seat under the hips of a person who is already on the floor.
 
     `joints_m` (J, 3) world. A kind that takes `seat_height_m` has a back: the hips are put in
-    front of it, and it is taller than that; any other is as high as one sits.
+    front of it, and it is taller than that; any other is as high as one sits. Its front edge
+    stays behind the shins.
     """
     names = skeleton(draw.recipe.skeleton).joints
-    hips = (joints_m[names.index("left_hip")] + joints_m[names.index("right_hip")]) / 2
+    at = {name: joints_m[place] for place, name in enumerate(names)}
+    hips = (at["left_hip"] + at["right_hip"]) / 2
+    # At yaw 0 people face world -y, and so do seats.
+    facing = np.array([math.sin(person.yaw_rad), -math.cos(person.yaw_rad), 0.0])
+    shins = [at[f"{side}_{j}"] for side in ("left", "right") for j in ("knee", "ankle")]
+    edge = max(min(float((shin - hips) @ facing) for shin in shins) - _SHIN_M, _LEAST_EDGE_M)
     held = set(draw.recipe.holdout.occluders)
     kinds = draw.allowed(_kinds(draw.catalogue), rng, held=lambda kind: kind.kind in held)
     kind = kinds[int(rng.random() * len(kinds))]
@@ -59,18 +70,15 @@ def draw_seat(draw: Draw, person: PersonSpec, joints_m: F64, rng: Generator) -> 
         forward = depth / 2 - (_SOFA_BACK_M if depth > _SOFA_DEPTH_M else _CHAIR_BACK_M)
     else:
         height = top
-    # At yaw 0 people face world -y, and so do seats.
+    forward = min(forward, edge - depth / 2)
+    middle = hips + forward * facing
     return ThingSpec(
         kind=kind.kind,
         role="seat",
         size_m=(width, depth, height),
         shape={_HEIGHT: top} if backed else {},
         materials=materials(kind, rng),
-        position_m=(
-            float(hips[0]) + forward * math.sin(person.yaw_rad),
-            float(hips[1]) - forward * math.cos(person.yaw_rad),
-            0.0,
-        ),
+        position_m=(float(middle[0]), float(middle[1]), 0.0),
         yaw_rad=person.yaw_rad,
     )
 

@@ -32,7 +32,8 @@ _MARGIN_M = 0.4
 _OPEN_M = 100.0
 _OPEN_PX = 40_000.0
 """An open floor's side times the focal length: a tenth of what the rasteriser can hold."""
-_MORE_GRASS = 6.0
+_OPEN_FLOORS: dict[Pattern, float] = {"grass": 4.0, "planks": 0.1, "tiles": 0.3}
+"""How much more often, or less, a floor lies in the open."""
 _LUMINANCE = (0.2126, 0.7152, 0.0722)
 
 
@@ -192,8 +193,8 @@ def _room(
 
 
 def _floors(wanted: wish.Room, walls: bool) -> dict[Pattern, float]:
-    by = 0.0 if walls else _MORE_GRASS
-    floors = {p: w * (by if p == "grass" else 1.0) for p, w in wanted.floor_patterns.items()}
+    by: dict[Pattern, float] = {"grass": 0.0} if walls else _OPEN_FLOORS
+    floors = {p: w * by.get(p, 1.0) for p, w in wanted.floor_patterns.items()}
     return floors if any(floors.values()) else wanted.floor_patterns
 
 

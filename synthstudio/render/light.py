@@ -30,7 +30,8 @@ def sh_basis(directions: F64) -> F64:
     """Return the nine real spherical harmonics (..., 9) of unit `directions` (..., 3)."""
     x, y, z = np.moveaxis(np.asarray(directions, np.float64), -1, 0)
     shapes = [np.ones_like(x), y, z, x, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y]
-    return np.stack(shapes, axis=-1) * SH_CONSTANTS
+    out: F64 = np.stack(shapes, axis=-1) * SH_CONSTANTS
+    return out
 
 
 def ambient_from_sky(sky_rgb: Vec3, ground_rgb: Vec3) -> F64:
@@ -50,7 +51,8 @@ def ambient_from_panorama(radiance: NDArray[np.floating], *, yaw_rad: float = 0.
     small = _shrunk(_checked(radiance))
     directions, steradians = _sphere(small.shape[0], small.shape[1], yaw_rad)
     weighted = small * steradians[..., None]
-    return np.einsum("hwk,hwc->kc", sh_basis(directions), weighted) * _LOBE[:, None]
+    out: F64 = np.einsum("hwk,hwc->kc", sh_basis(directions), weighted) * _LOBE[:, None]
+    return out
 
 
 def sun_from_panorama(radiance: NDArray[np.floating], *, yaw_rad: float = 0.0) -> tuple[F64, F64]:
@@ -119,28 +121,29 @@ def _shrunk(radiance: F64) -> F64:
     step = max(1, radiance.shape[0] // _MAX_ROWS)
     h, w = radiance.shape[0] // step * step, radiance.shape[1] // step * step
     blocks = radiance[:h, :w].reshape(h // step, step, w // step, step, 3)
-    return blocks.mean(axis=(1, 3))
+    out: F64 = blocks.mean(axis=(1, 3))
+    return out
 
 
 def _checked(radiance: NDArray[np.floating]) -> F64:
-    radiance = np.asarray(radiance, np.float64)
-    if radiance.ndim != 3 or radiance.shape[2] != 3 or min(radiance.shape[:2]) < 8:
+    checked: F64 = np.asarray(radiance, np.float64)
+    if checked.ndim != 3 or checked.shape[2] != 3 or min(checked.shape[:2]) < 8:
         raise AssetError(
             explain(
                 "a panorama has the wrong shape",
                 where="radiance",
                 expected="(h, w, 3), at least 8 by 8",
-                got=str(radiance.shape),
+                got=str(checked.shape),
             )
         )
-    if not np.isfinite(radiance).all() or radiance.min() < 0:
+    if not np.isfinite(checked).all() or checked.min() < 0:
         raise AssetError(
             explain(
                 "a panorama holds radiance that is negative or not a number",
                 where="radiance",
                 expected="finite values from 0",
-                got=f"{np.count_nonzero(~(radiance >= 0))} wrong values",
+                got=f"{np.count_nonzero(~(checked >= 0))} wrong values",
                 then="Convert it again from its source.",
             )
         )
-    return radiance
+    return checked

@@ -7,22 +7,14 @@ What the fields of `core.spec.Material` mean here, beyond their names:
 * hair: `second_rgb` the streaks.
 """
 
-# mypy: disable-error-code="valid-type,no-any-return"
+# mypy: ignore-errors
+# (Warp compiles these functions from their source; their types are not Python's.)
 
-import numpy as np
 import warp as wp
 
-from synthstudio.core.scene import Surface
-from synthstudio.core.spec import Material
 from synthstudio.render.patterns import Mat, blend, noise, pattern_rgb, sided, smooth
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})
-
-KINDS = {"matte": 0, "cloth": 1, "skin": 2, "eye": 3, "hair": 4, "texture": 5}
-PATTERNS = {
-    "plain": 0, "stripes": 1, "checks": 2, "dots": 3, "plaid": 4, "camouflage": 5, "denim": 6,
-    "knit": 7, "wood": 8, "bricks": 9, "tiles": 10, "concrete": 11, "grass": 12, "planks": 13,
-}  # fmt: skip
 
 MATTE, CLOTH, SKIN = wp.constant(0), wp.constant(1), wp.constant(2)
 EYE, HAIR, TEXTURE = wp.constant(3), wp.constant(4), wp.constant(5)
@@ -36,27 +28,6 @@ class Look:
     slope: wp.vec3
     roughness: float
     specular: float
-
-
-def material_rows(surfaces: tuple[Surface, ...], texels: list[tuple[int, int, int]]) -> np.ndarray:
-    """Return one `Mat` row a surface; `texels` holds (first, width, height) of each texture."""
-    rows = np.zeros(max(len(surfaces), 1), dtype=Mat.numpy_dtype())
-    for row, surface in zip(rows, surfaces, strict=False):
-        material: Material = surface.material
-        row["kind"], row["pattern"] = KINDS[material.kind], PATTERNS[material.pattern]
-        row["base"], row["second"] = material.base_rgb, material.second_rgb
-        row["per_m"] = 1.0 / max(material.scale_m, 1e-4)
-        row["cosine"], row["sine"] = np.cos(material.angle_rad), np.sin(material.angle_rad)
-        for name in ("roughness", "specular", "sheen", "bump"):
-            row[name] = getattr(material, name)
-        if 0 <= material.texture < len(texels):
-            row["texel"], row["width"], row["height"] = texels[material.texture]
-        row["flat"], row["tinted"] = int(surface.flat), int(surface.tint is not None)
-        row["framed"] = int(
-            material.kind in ("cloth", "skin", "hair")
-            or (material.kind == "matte" and (material.pattern != "plain" or material.bump > 0))
-        )
-    return rows
 
 
 @wp.func

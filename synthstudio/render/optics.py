@@ -4,15 +4,14 @@ Lambert and GGX (Walter et al. 2007, with Karis' approximations for shading with
 sheen for cloth, wrapped light with a red terminator for skin.
 """
 
-# mypy: disable-error-code="valid-type,no-any-return"
-
-from __future__ import annotations
+# mypy: ignore-errors
+# (Warp compiles these functions from their source; their types are not Python's.)
 
 import warp as wp
 
 from synthstudio.render.materials import EYE, SKIN, TEXTURE, Look, look
 from synthstudio.render.patterns import Mat, smooth
-from synthstudio.render.shadow import ContactMap, SunMap, sky_loss, sunlight
+from synthstudio.render.shadow_kernels import ContactMap, SunMap, sky_loss, sunlight
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})
 
@@ -107,7 +106,8 @@ def point_under(mesh: Mesh, m: Mat, eye: Eye, f: wp.vec3i, ray: wp.vec3) -> Poin
     long = wp.length(ray)
     out.view = ray * (-1.0 / long)
     out.face = wp.normalize(n)
-    if wp.dot(out.face, out.view) < 0.0:
+    # Beyond a silhouette the pixel's own ray may see the face's back by a hair: no turn there.
+    if wp.dot(out.face, out.view) < -0.05:
         out.face = -out.face
     out.normal = out.face
     if m.flat == 0:
@@ -235,7 +235,7 @@ def _open_sky(lamps: Lamps, p: Point) -> float:
     z = wp.max(p.place[2], 0.0)
     if z > 0.6:
         return 1.0
-    loss = float(0.0)
+    loss = wp.float32(0.0)
     if p.face[2] > 0.7:
         loss = sky_loss(lamps.contact, p.place[0], p.place[1]) * (1.0 - smooth(0.01, 0.05, z))
         return 1.0 - loss

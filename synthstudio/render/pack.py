@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -125,15 +126,19 @@ def pack(scene: Scene, *, device: str = "cpu") -> Packed:
     _check_finite(surfaces, vertex_start, camera)
     behind = camera[:, 2].astype(np.float64) < NEAR_M
     reach_px = _check_reach(surfaces, vertex_start, snapped)
-    if behind.any():
-        crossing = _crossing_reach(scene.camera, camera, faces, behind)
-        reach_px = max(reach_px, _check_reach(surfaces, face_start, crossing))
+    crosses = [bool(behind[a:b].any()) for a, b in pairwise(vertex_start)]
+    for k in np.flatnonzero(crosses):
+        mine = faces[face_start[k] : face_start[k + 1]]
+        crossing = _crossing_screen(scene.camera, camera, mine, behind)
+        start = np.array([0, len(crossing)])
+        reach_px = max(reach_px, _check_reach(surfaces[k : k + 1], start, crossing))
     surface = np.repeat(np.arange(len(surfaces), dtype=np.int32), counts)
     instance = np.repeat(np.array([s.instance for s in surfaces], np.int32), counts)
     part = _per_face(surfaces, "part", np.uint8, NO_PART)
     drawn = _per_face(surfaces, "drawn", np.bool_, True)
     covers = _per_face(surfaces, "covers", np.uint32, 0)
-    cull = np.repeat(np.array(_culled(surfaces, vertex_start, behind), np.bool_), counts)
+    culled = [_culled(s, c) for s, c in zip(surfaces, crosses, strict=True)]
+    cull = np.repeat(np.array(culled, np.bool_), counts)
     return Packed(
         scene=scene,
         device=device,
@@ -209,38 +214,25 @@ def _smooth_normals(packed: Packed, wanted: list[bool]) -> F32:
     return out
 
 
-def _culled(
-    surfaces: tuple[Surface, ...], vertex_start: NDArray[np.int64], behind: Bool
-) -> list[bool]:
-    """Return (S,) whether back faces may go: only where they cannot be seen.
+def _culled(surface: Surface, crosses: bool) -> bool:
+    """Return whether back faces of a surface may go: only where they cannot be seen.
 
     The camera may be inside a surface that crosses the near plane, and undrawn faces leave
     holes through which the far side shows.
     """
-    return [
-        not s.two_sided
-        and (s.drawn is None or bool(s.drawn.all()))
-        and not behind[vertex_start[k] : vertex_start[k + 1]].any()
-        for k, s in enumerate(surfaces)
-    ]
+    whole = surface.drawn is None or bool(surface.drawn.all())
+    return whole and not surface.two_sided and not crosses
 
 
-def _crossing_reach(camera: Camera, camera_m: F32, faces: I32, behind: Bool) -> F64:
-    """Return (F,) the largest |screen coordinate|, 1/256 px, where a face meets the near plane."""
-    reach = np.zeros(len(faces))
-    if not behind.any():
-        return reach
-    mixed = behind[faces]
-    crossing = np.flatnonzero(mixed.any(axis=1) & ~mixed.all(axis=1))
-    corners = camera_m[faces[crossing]].astype(np.float64)  # (N, 3, 3)
-    following = np.roll(corners, -1, axis=1)
-    meets = mixed[crossing] != np.roll(mixed[crossing], -1, axis=1)
-    t = (NEAR_M - corners[..., 2]) / np.where(meets, following[..., 2] - corners[..., 2], 1.0)
-    xy = corners[..., :2] + t[..., None] * (following - corners)[..., :2]
+def _crossing_screen(camera: Camera, camera_m: F32, faces: I32, behind: Bool) -> F64:
+    """Return (n, 2) screen coordinates, 1/256 px, where edges of faces meet the near plane."""
+    tails, heads = faces.ravel(), faces[:, [1, 2, 0]].ravel()
+    meets = behind[tails] != behind[heads]
+    a, b = (camera_m[ends[meets]].astype(np.float64) for ends in (tails, heads))
+    t = (NEAR_M - a[:, 2]) / (b[:, 2] - a[:, 2])
+    xy = a[:, :2] + t[:, None] * (b - a)[:, :2]
     k = camera.K
-    screen = np.abs(xy * (k[0, 0] / NEAR_M) + k[:2, 2]).max(axis=-1) * SUBPIXELS
-    reach[crossing] = np.where(meets, screen, 0.0).max(axis=1)
-    return reach
+    return np.asarray((xy * (k[0, 0] / NEAR_M) + k[:2, 2]) * SUBPIXELS)
 
 
 def _check_faces(s: Surface) -> None:

@@ -5,7 +5,8 @@ cost more than the rest of shading. Square waves: the wave's integral over the p
 footprint divided by the footprint (Quilez, "Filtering procedural textures").
 """
 
-# mypy: disable-error-code="valid-type,no-any-return"
+# mypy: ignore-errors
+# (Warp compiles these functions from their source; their types are not Python's.)
 
 import warp as wp
 
@@ -227,7 +228,7 @@ def _planks(ms: wp.array[Mat], k: int, u: float, v: float, foot: float) -> wp.ve
 
 @wp.func
 def _two_tone(ms: wp.array[Mat], k: int, u: float, v: float, foot: float) -> float:
-    t = float(0.0)
+    t = wp.float32(0.0)
     if ms[k].pattern == 1:
         t = wave(v, 0.5, foot)
     elif ms[k].pattern == 2:

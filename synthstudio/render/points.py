@@ -24,11 +24,14 @@ from numpy.typing import NDArray
 from synthstudio.core.camera import NEAR_M
 from synthstudio.core.labels import SELF_TOLERANCE_M
 from synthstudio.core.scene import F32, F64, I32, U8, Bool
-from synthstudio.render.pack import Packed, to_device, to_host
+from synthstudio.render.pack import SUBPIXELS, Packed, to_device, to_host
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})
 
-CELL_PX = 3.0
+CELL_BITS = 9
+"""Cells are 2^9 / 256 = 2 px wide."""
+FARTHEST = 2**30
+"""Screen coordinates in 1/256 px are clipped to this; pack refuses surfaces beyond."""
 NOTHING = (0x7F800000 << 32) | 0xFFFFFFFF
 CUDA_BANDS = 16
 """On CUDA the rows of cells under a triangle are shared among this many threads."""
@@ -46,9 +49,9 @@ class Blockers:
 class Grid:
     """Square cells over the screen; what lies outside belongs to the nearest border cell."""
 
-    left: wp.float64
-    top: wp.float64
-    cells_per_px: wp.float64
+    left: wp.int32  # 1/256 px
+    top: wp.int32
+    bits: wp.int32
     columns: wp.int32
     rows: wp.int32
     start: wp.array[wp.int32]  # (rows columns + 1,) first point of each cell
@@ -75,35 +78,35 @@ class Faces:
 
 
 @wp.func
-def _cell(place: wp.float64, origin: wp.float64, per_px: wp.float64, count: wp.int32):
-    k = (place - origin) * per_px
-    return wp.int32(wp.clamp(k, wp.float64(0.0), wp.float64(count - 1)))
+def _place(camera: wp.float64, z: wp.float64, focal: wp.float64, centre: wp.float64):
+    """Return a screen coordinate in 1/256 px."""
+    limit = wp.static(wp.float64(FARTHEST))
+    return wp.clamp((focal * camera / z + centre) * wp.float64(256.0), -limit, limit)
 
 
 @wp.func
-def _on_screen(p: wp.vec3, lens: wp.vec3d):
-    z = wp.float64(p[2])
-    return wp.vec2d(
-        lens[0] * wp.float64(p[0]) / z + lens[1], lens[0] * wp.float64(p[1]) / z + lens[2]
+def _wider(box: wp.vec4i, x: wp.float64, y: wp.float64, z: wp.float64, lens: wp.vec3d):
+    """Widen (x0, y0, x1, y1) by a camera point, rounded outwards by at least 1/256 px."""
+    sx, sy = wp.int32(_place(x, z, lens[0], lens[1])), wp.int32(_place(y, z, lens[0], lens[2]))
+    return wp.vec4i(
+        wp.min(box[0], sx - 2),
+        wp.min(box[1], sy - 2),
+        wp.max(box[2], sx + 2),
+        wp.max(box[3], sy + 2),
     )
 
 
 @wp.func
-def _widened(box: wp.vec4d, p: wp.vec3, q: wp.vec3, lens: wp.vec3d, near: wp.float64):
-    """Widen (x0, y0, x1, y1) by p if it is in front and by where p q meets the near plane."""
-    pz, qz = wp.float64(p[2]), wp.float64(q[2])
+def _clipped_box(box: wp.vec4i, p: wp.vec3, q: wp.vec3, lens: wp.vec3d, near: wp.float64):
+    """Widen a box by p if it is in front and by where the edge p q meets the near plane."""
+    px, py, pz = wp.float64(p[0]), wp.float64(p[1]), wp.float64(p[2])
+    qz = wp.float64(q[2])
     if pz >= near:
-        s = _on_screen(p, lens)
-        box = wp.vec4d(
-            wp.min(box[0], s[0]), wp.min(box[1], s[1]), wp.max(box[2], s[0]), wp.max(box[3], s[1])
-        )
+        box = _wider(box, px, py, pz, lens)
     if (pz >= near) != (qz >= near):
         t = (near - pz) / (qz - pz)
-        x = wp.float64(p[0]) + t * wp.float64(q[0] - p[0])
-        y = wp.float64(p[1]) + t * wp.float64(q[1] - p[1])
-        x = lens[0] * x / near + lens[1]
-        y = lens[0] * y / near + lens[2]
-        box = wp.vec4d(wp.min(box[0], x), wp.min(box[1], y), wp.max(box[2], x), wp.max(box[3], y))
+        x, y = px + t * (wp.float64(q[0]) - px), py + t * (wp.float64(q[1]) - py)
+        box = _wider(box, x, y, near, lens)
     return box
 
 
@@ -125,29 +128,26 @@ def points_kernel(
     nearest = wp.min(a[2], wp.min(b[2], c[2]))
     if wp.float64(wp.max(a[2], wp.max(b[2], c[2]))) < near:
         return
-    box = wp.vec4d()
+    # Boxes are a little wide, so no point in the triangle is missed for a rounding.
+    box = wp.vec4i()
     if wp.float64(nearest) >= near:
         sa, sb, sc = mesh.snapped[f[0]], mesh.snapped[f[1]], mesh.snapped[f[2]]
-        unit = wp.float64(1.0 / 256.0)
-        box = wp.vec4d(
-            wp.float64(wp.min(sa[0], wp.min(sb[0], sc[0])) - 1) * unit,
-            wp.float64(wp.min(sa[1], wp.min(sb[1], sc[1])) - 1) * unit,
-            wp.float64(wp.max(sa[0], wp.max(sb[0], sc[0])) + 1) * unit,
-            wp.float64(wp.max(sa[1], wp.max(sb[1], sc[1])) + 1) * unit,
+        box = wp.vec4i(
+            wp.min(sa[0], wp.min(sb[0], sc[0])) - 2,
+            wp.min(sa[1], wp.min(sb[1], sc[1])) - 2,
+            wp.max(sa[0], wp.max(sb[0], sc[0])) + 2,
+            wp.max(sa[1], wp.max(sb[1], sc[1])) + 2,
         )
     else:
-        far = wp.float64(1.0e9)
-        box = wp.vec4d(far, far, -far, -far)
-        box = _widened(box, a, b, lens, near)
-        box = _widened(box, b, c, lens, near)
-        box = _widened(box, c, a, lens, near)
-        margin = wp.float64(1.0)
-        box = wp.vec4d(box[0] - margin, box[1] - margin, box[2] + margin, box[3] + margin)
-    # The box is wider than the rounding here and in `_sorted`, so no point is missed.
-    first = _cell(box[0], grid.left, grid.cells_per_px, grid.columns)
-    last = _cell(box[2], grid.left, grid.cells_per_px, grid.columns)
-    row = _cell(box[1], grid.top, grid.cells_per_px, grid.rows) + band
-    bottom = _cell(box[3], grid.top, grid.cells_per_px, grid.rows)
+        far = wp.static(FARTHEST)
+        box = wp.vec4i(far, far, -far, -far)
+        box = _clipped_box(box, a, b, lens, near)
+        box = _clipped_box(box, b, c, lens, near)
+        box = _clipped_box(box, c, a, lens, near)
+    first = wp.clamp((box[0] - grid.left) >> grid.bits, 0, grid.columns - 1)
+    last = wp.clamp((box[2] - grid.left) >> grid.bits, 0, grid.columns - 1)
+    row = wp.clamp((box[1] - grid.top) >> grid.bits, 0, grid.rows - 1) + band
+    bottom = wp.clamp((box[3] - grid.top) >> grid.bits, 0, grid.rows - 1)
     instance = mesh.instance[t]
     covers = mesh.covers[t]
     while row <= bottom:
@@ -232,17 +232,18 @@ def _sorted(screen: F64, width: int, height: int, device: str) -> tuple[Any, NDA
 
     Only the frame and as much again around it has cells: beyond, border cells take all.
     """
-    size = np.array([width, height], np.float64)
-    low = np.maximum(screen.min(axis=0), -size)
-    high = np.minimum(screen.max(axis=0), 2 * size)
-    counts = np.maximum(np.floor((high - low) / CELL_PX), 0).astype(np.int64) + 1
-    cells = np.clip(np.floor((screen - low) / CELL_PX), 0, counts - 1).astype(np.int64)
-    flat = cells[:, 1] * counts[0] + cells[:, 0]
-    start = np.zeros(counts[0] * counts[1] + 1, np.int32)
-    np.cumsum(np.bincount(flat, minlength=counts[0] * counts[1]), out=start[1:])
+    places = np.clip(np.floor(screen * SUBPIXELS), -FARTHEST, FARTHEST).astype(np.int64)
+    size = np.array([width, height]) * SUBPIXELS
+    low = np.clip(places.min(axis=0), -size, 2 * size)
+    high = np.clip(places.max(axis=0), -size, 2 * size)
+    columns, rows = ((high - low) >> CELL_BITS) + 1
+    cells = np.clip((places - low) >> CELL_BITS, 0, (columns - 1, rows - 1))
+    flat = cells[:, 1] * columns + cells[:, 0]
+    start = np.zeros(columns * rows + 1, np.int32)
+    np.cumsum(np.bincount(flat, minlength=columns * rows), out=start[1:])
     grid: Any = Grid()
-    grid.left, grid.top, grid.cells_per_px = low[0], low[1], 1.0 / CELL_PX
-    grid.columns, grid.rows = counts
+    grid.left, grid.top = low
+    grid.bits, grid.columns, grid.rows = CELL_BITS, columns, rows
     grid.start = to_device(start, wp.int32, device)
     return grid, np.argsort(flat, kind="stable")
 

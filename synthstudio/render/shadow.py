@@ -6,13 +6,12 @@ h^2 / (pi (h^2 + r^2)^2) dA of the light of a floor point at distance r (its for
 convolution a height; its transform is (kh) K1(kh), so a few heights cost a few small FFTs.
 """
 
-# mypy: disable-error-code="valid-type,no-any-return"
-
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -24,8 +23,7 @@ from synthstudio.core.scene import F32, F64, Bool, Light
 from synthstudio.core.spec import THING_BASE
 from synthstudio.render.pack import Packed, to_device, to_host
 from synthstudio.render.raster import rasterise_projected
-
-wp.set_module_options({"enable_backward": False, "fuse_fp": False})
+from synthstudio.render.shadow_kernels import TILE, ContactMap, SunMap, cast_kernel, crowd_kernel
 
 ROOM = (THING_BASE, THING_BASE + 1)
 """The drawn floor and walls: they receive shadows and cast none (a lamp hangs inside)."""
@@ -33,7 +31,6 @@ SUN_TEXELS = 1024
 CONTACT_TEXELS = 160
 _REACH_M = 8.0
 """Casters farther than this from all people are left out where they would coarsen the map."""
-TILE = wp.constant(8)
 _MARGIN_M = 1.0
 _HEIGHTS_M = (0.02, 0.05, 0.12, 0.3, 0.7, 1.6)
 _FINEST_M = 0.015
@@ -41,34 +38,6 @@ _LEG_M = 0.12
 _LEG_REACH_M = 0.35
 _FAINTEST = 0.012
 """Contact shade below this share is dropped: the map ends without an edge."""
-
-
-@wp.struct
-class SunMap:
-    """Depth from the sun. A world point's texel is (dot(across, p) + x0, dot(up, p) + y0)."""
-
-    on: int
-    keys: wp.array2d[wp.uint64]
-    crowded: wp.array2d[wp.uint8]  # of each tile: whether anything is in it or at its rim
-    across: wp.vec3
-    up: wp.vec3
-    towards: wp.vec3
-    x0: float
-    y0: float
-    far: float  # depth = far - dot(towards, p), metres
-    texel_m: float
-    size: int
-
-
-@wp.struct
-class ContactMap:
-    """Share of the sky's light that the floor loses, bilinear; 0 outside."""
-
-    loss: wp.array2d[wp.float32]
-    x0: float
-    y0: float
-    per_m: float
-    size: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +86,7 @@ def _box(points: F32) -> F32:
     )
 
 
-def floor_reach(thrown: Casters, contact: ContactMap, light: Light) -> F64:
+def floor_reach(thrown: Casters, contact: Any, light: Light) -> F64:
     """Return (4, 3): the corners of a rectangle of floor outside which no shadow falls."""
     low, high = thrown.box_m[0].copy(), thrown.box_m[1].copy()
     start = np.array([contact.x0, contact.y0])
@@ -131,9 +100,9 @@ def floor_reach(thrown: Casters, contact: ContactMap, light: Light) -> F64:
     return np.array([(x0, y0, 0.0), (x1, y0, 0.0), (x1, y1, 0.0), (x0, y1, 0.0)])
 
 
-def sun_map(packed: Packed, thrown: Casters | None, light: Light) -> SunMap:
+def sun_map(packed: Packed, thrown: Casters | None, light: Light) -> Any:
     """Return the depth map from the sun; off when the sun is down, black or lights nothing."""
-    out = SunMap()
+    out: Any = SunMap()
     out.keys = wp.zeros((1, 1), dtype=wp.uint64, device=packed.device)
     if thrown is None or light.sun_direction[2] <= 0.02 or not np.any(light.sun_rgb > 0.0):
         return out
@@ -156,7 +125,7 @@ def sun_map(packed: Packed, thrown: Casters | None, light: Light) -> SunMap:
     tiles = SUN_TEXELS // TILE
     out.crowded = wp.zeros((tiles, tiles), dtype=wp.uint8, device=packed.device)
     wp.launch(
-        _crowd,
+        crowd_kernel,
         dim=len(packed.host_faces),
         inputs=[packed.faces, packed.drawn, snapped],
         outputs=[out.crowded],
@@ -165,9 +134,9 @@ def sun_map(packed: Packed, thrown: Casters | None, light: Light) -> SunMap:
     return out
 
 
-def contact_map(packed: Packed, thrown: Casters | None) -> ContactMap:
+def contact_map(packed: Packed, thrown: Casters | None) -> Any:
     """Return how much of the sky's light the floor z = 0 loses to what stands on it."""
-    out = ContactMap()
+    out: Any = ContactMap()
     if thrown is None:
         out.loss = wp.zeros((1, 1), dtype=wp.float32, device=packed.device)
         return out
@@ -194,7 +163,7 @@ def _projected(
     points = wp.empty(count, dtype=wp.vec3, device=packed.device)
     snapped = wp.empty(count, dtype=wp.vec2i, device=packed.device)
     wp.launch(
-        _cast,
+        cast_kernel,
         dim=count,
         inputs=[
             packed.world_m,
@@ -210,7 +179,7 @@ def _projected(
 
 def _depth(
     packed: Packed, points: wp.array[wp.vec3], snapped: wp.array[wp.vec2i], size: int
-) -> wp.array2d[wp.uint64]:
+) -> wp.array[Any]:
     """Return the keys (size, size) of what is nearest to the light."""
     buffer = rasterise_projected(
         packed, points=points, snapped=snapped, width_px=size, height_px=size
@@ -267,103 +236,3 @@ def _window(n: int) -> F32:
     ramp = np.clip(edge, 0.0, 1.0)
     ramp = ramp * ramp * (3 - 2 * ramp)
     return (ramp[:, None] * ramp[None, :]).astype(np.float32)
-
-
-@wp.kernel
-def _cast(
-    world: wp.array[wp.vec3],
-    throws: wp.array[wp.bool],
-    matrix: wp.mat33,
-    offset: wp.vec3,
-    points: wp.array[wp.vec3],
-    snapped: wp.array[wp.vec2i],
-):
-    # What throws no shadow goes to one point far outside: a triangle without area.
-    i = wp.tid()
-    place = matrix * world[i] + offset
-    if not throws[i]:
-        place = wp.vec3(-65536.0, -65536.0, 1.0)
-    x = wp.clamp(place[0], -65536.0, 65536.0)
-    y = wp.clamp(place[1], -65536.0, 65536.0)
-    points[i] = place
-    snapped[i] = wp.vec2i(int(wp.floor(x * 256.0 + 0.5)), int(wp.floor(y * 256.0 + 0.5)))
-
-
-@wp.kernel
-def _crowd(
-    faces: wp.array[wp.vec3i],
-    drawn: wp.array[wp.bool],
-    snapped: wp.array[wp.vec2i],
-    crowded: wp.array2d[wp.uint8],
-):
-    # Marks the tiles that a face's box touches, a texel wider: what filtering could read.
-    t = wp.tid()
-    if not drawn[t]:
-        return
-    a, b, c = snapped[faces[t][0]], snapped[faces[t][1]], snapped[faces[t][2]]
-    low = wp.min(a, wp.min(b, c)) - wp.vec2i(512, 512)
-    high = wp.max(a, wp.max(b, c)) + wp.vec2i(512, 512)
-    x0, x1 = wp.max(low[0] / (256 * TILE), 0), high[0] / (256 * TILE)
-    y0, y1 = wp.max(low[1] / (256 * TILE), 0), high[1] / (256 * TILE)
-    if high[0] < 0 or high[1] < 0:
-        return
-    for y in range(y0, wp.min(y1 + 1, crowded.shape[0])):
-        for x in range(x0, wp.min(x1 + 1, crowded.shape[1])):
-            crowded[y, x] = wp.uint8(1)
-
-
-@wp.func
-def depth_at(key: wp.uint64) -> float:
-    """Return the depth that a key holds; inf where nothing is."""
-    return wp.cast(wp.uint32(key >> wp.uint64(32)), wp.float32)
-
-
-@wp.func
-def sunlight(m: SunMap, p: wp.vec3) -> float:
-    """Return the share 0..1 of the sun that reaches world point `p`; 1 outside the map.
-
-    Percentage-closer filtering with a tent two texels wide: nine comparisons, weighted.
-    """
-    if m.on == 0:
-        return 1.0
-    x = wp.dot(m.across, p) + m.x0 - 0.5
-    y = wp.dot(m.up, p) + m.y0 - 0.5
-    ix, iy = int(wp.floor(x + 0.5)), int(wp.floor(y + 0.5))
-    if ix < 1 or iy < 1 or ix >= m.size - 1 or iy >= m.size - 1:
-        return 1.0
-    if m.crowded[iy / TILE, ix / TILE] == wp.uint8(0):
-        return 1.0
-    depth = m.far - wp.dot(m.towards, p)
-    fx, fy = x - float(ix), y - float(iy)
-    top = _row_lit(m.keys, iy - 1, ix, depth, fx)
-    middle = _row_lit(m.keys, iy, ix, depth, fx)
-    low = _row_lit(m.keys, iy + 1, ix, depth, fx)
-    return top * (0.25 - 0.5 * fy) + middle * 0.5 + low * (0.25 + 0.5 * fy)
-
-
-@wp.func
-def _row_lit(
-    keys: wp.array2d[wp.uint64], row: int, column: int, depth: float, across: float
-) -> float:
-    lit = float(0.0)
-    if depth_at(keys[row, column - 1]) >= depth:
-        lit += 0.25 - 0.5 * across
-    if depth_at(keys[row, column]) >= depth:
-        lit += 0.5
-    if depth_at(keys[row, column + 1]) >= depth:
-        lit += 0.25 + 0.5 * across
-    return lit
-
-
-@wp.func
-def sky_loss(m: ContactMap, x_m: float, y_m: float) -> float:
-    """Return the share of the sky's light that the floor loses at (x_m, y_m)."""
-    x, y = x_m * m.per_m + m.x0 - 0.5, y_m * m.per_m + m.y0 - 0.5
-    fx, fy = wp.floor(x), wp.floor(y)
-    ix, iy = int(fx), int(fy)
-    if ix < 0 or iy < 0 or ix >= m.size - 1 or iy >= m.size - 1:
-        return 0.0
-    u, v = x - fx, y - fy
-    top = m.loss[iy, ix] * (1.0 - u) + m.loss[iy, ix + 1] * u
-    low = m.loss[iy + 1, ix] * (1.0 - u) + m.loss[iy + 1, ix + 1] * u
-    return top * (1.0 - v) + low * v

@@ -247,6 +247,14 @@ def test_no_writable_folder_at_all_is_one_clear_error(cache_at, tmp_path, monkey
         cache_folder()
 
 
+def test_a_built_cache_is_read_without_writing_beside_it(cache_at, tmp_path, monkeypatch):
+    cache_at(tmp_path)
+    module._marker(tmp_path).touch()
+    monkeypatch.setattr(module, "_construct", lambda: "model")
+    assert module._load_model() == "model"
+    assert [path.name for path in tmp_path.iterdir()] == [module._marker(tmp_path).name]
+
+
 def test_the_lock_keeps_others_out(tmp_path):
     with (
         cache_lock(tmp_path),

@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import trimesh
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import stream
@@ -24,7 +26,8 @@ def _size(kind: str, share: float) -> Vec3:
 
 
 def _spec(kind: str, share: float = 0.5, **more: object) -> ThingSpec:
-    return replace(ThingSpec(kind=kind, size_m=_size(kind, share)), **more)  # type: ignore[arg-type]
+    usual = ThingSpec(kind=kind, size_m=_size(kind, share))
+    return replace(usual, **more)  # type: ignore[arg-type]
 
 
 def _points(surfaces: tuple[Surface, ...]) -> np.ndarray:
@@ -43,6 +46,32 @@ def _lean(piece: Piece) -> np.ndarray:
     return np.einsum("ij,ij->i", np.cross(b - a, c - a), piece.normals[piece.faces].mean(axis=1))
 
 
+def _is_closed(piece: Piece) -> None:
+    mesh = _merged(piece)
+    assert mesh.is_watertight
+    assert mesh.is_winding_consistent
+    assert mesh.volume > 0
+    assert (_lean(piece) >= -1e-12).all()
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+@settings(max_examples=8, deadline=None)
+@given(factors=st.tuples(*[st.floats(0.6, 1.6)] * 3), seat=st.floats(0.05, 0.7))
+def test_unusual_sizes_still_give_closed_things(
+    kind: str, factors: tuple[float, float, float], seat: float
+) -> None:
+    middle = _size(kind, 0.5)
+    size = (middle[0] * factors[0], middle[1] * factors[1], middle[2] * factors[2])
+    low = min(seat, 0.7 * size[2])
+    shape = {"seat_height_m": low} if "seat_height_m" in KINDS[kind].shape else {}
+    pieces = procedural._built(kind, size, shape)
+    for piece in pieces:
+        if not piece.two_sided:
+            _is_closed(piece)
+    points = _points(build(ThingSpec(kind=kind, size_m=size, shape=shape), instance=1002))
+    assert np.ptp(points, axis=0) == pytest.approx(size, abs=1e-5)
+
+
 @pytest.mark.parametrize("kind", sorted(KINDS))
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_pieces_are_closed_outward_and_carry_good_normals(kind: str, share: float) -> None:
@@ -50,11 +79,7 @@ def test_pieces_are_closed_outward_and_carry_good_normals(kind: str, share: floa
     closed = [p for p in pieces if not p.two_sided]
     assert closed
     for piece in closed:
-        mesh = _merged(piece)
-        assert mesh.is_watertight
-        assert mesh.is_winding_consistent
-        assert mesh.volume > 0
-        assert (_lean(piece) >= 0).all()
+        _is_closed(piece)
     for piece in pieces:
         assert np.linalg.norm(piece.normals, axis=1) == pytest.approx(1, abs=1e-6)
         assert piece.coords.shape == piece.vertices.shape
@@ -139,11 +164,12 @@ def test_given_materials_are_used_in_their_order() -> None:
 
 
 @pytest.mark.parametrize("kind", [k for k in sorted(KINDS) if "seat" in KINDS[k].roles])
-def test_seats_carry_a_surface_at_seat_height(kind: str) -> None:
-    asked = {"seat_height_m": 0.43} if "seat_height_m" in KINDS[kind].shape else {}
-    spec = _spec(kind, shape=asked)
-    if kind == "bench":
-        spec = replace(spec, size_m=(1.5, 0.5, 0.85))
+@pytest.mark.parametrize("seat", [0.1, 0.3, 0.43, 0.6])
+def test_seats_carry_a_surface_at_seat_height(kind: str, seat: float) -> None:
+    backed = "seat_height_m" in KINDS[kind].shape
+    asked = {"seat_height_m": seat} if backed else {}
+    width, depth, _ = _size(kind, 0.5)
+    spec = _spec(kind, shape=asked, size_m=(width, depth, seat + 0.4 if backed else seat))
     height = seat_height_m(spec)
     assert height == asked.get("seat_height_m", spec.size_m[2])
     mesh = trimesh.util.concatenate(

@@ -60,19 +60,20 @@ def test_asking_for_more_hides_more():
 
 
 def test_things_in_front_stand_between_camera_and_somebody():
-    thing = {"kind": "procedural", "kinds": {"lamp_post": 1}, "offset_m": 0.0, "hides": 0.1}
+    thing = {"kind": "procedural", "kinds": {"lamp_post": 1}, "offset_m": 0.0, "hides": 1.0}
     _, specs = frames(60, things=[thing])
+    on_the_way = 0
     for spec in specs:
         camera, post = np.array(spec.camera.position_m[:2]), np.array(spec.things[0].position_m[:2])
-        shares = []
         for person in spec.people:
             way = camera - np.array(person.position_m[:2])
             from_person = post - np.array(person.position_m[:2])
             aside = abs(way[0] * from_person[1] - way[1] * from_person[0]) / np.linalg.norm(way)
             if aside < 1e-6:
-                shares.append(from_person @ way / (way @ way))
-        assert len(shares) == 1
-        assert 0.15 <= shares[0] <= 0.6
+                on_the_way += 1
+                assert 0.15 <= from_person @ way / (way @ way) <= 0.6
+    # The others found no free place there, and stepped aside.
+    assert 45 <= on_the_way <= 60
 
 
 def test_things_beside_keep_their_side():

@@ -146,7 +146,7 @@ def test_answers_do_not_depend_on_resolution_order_or_bands(monkeypatch):
     view = made.camera
     small = dataclasses.replace(view, width_px=24, height_px=18, focal_px=view.focal_px / 4)
     order = stream(5, "order").permutation(len(points))
-    monkeypatch.setattr(module, "CELL_PX", 11.0)
+    monkeypatch.setattr(module, "CELL_BITS", 11)
     again = nearest_blockers(
         pack(dataclasses.replace(made, camera=small)), points[order], owner[order], part[order]
     )

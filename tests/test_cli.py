@@ -1,0 +1,248 @@
+"""Every command runs; every bad input is one message and exit status 1, with nothing written."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import trimesh
+from PIL import Image
+
+from synthstudio.cli import main
+from synthstudio.core.images import image_size
+from synthstudio.recipe.load import json_schema
+
+SCENES = Path(__file__).resolve().parents[1] / "scenes"
+QUICK = str(SCENES / "quickstart.yaml")
+
+
+class Ran:
+    """What a command did."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    def call(*arguments: object) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["synthstudio", *map(str, arguments)])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return Ran(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a data set made by the command itself, in a process of its own."""
+    out = tmp_path_factory.mktemp("cli") / "set"
+    done = subprocess.run(
+        [sys.executable, "-m", "synthstudio", "generate", QUICK, "--frames", "6", "--out", str(out),
+         "--workers", "2", "--json"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    said = json.loads(done.stdout)
+    assert said["frames"] == 6
+    assert said["people"] == 12
+    assert "Traceback" not in done.stderr
+    return out
+
+
+def test_stats_counts_every_joint(run, dataset: Path) -> None:  # type: ignore[no-untyped-def]
+    counted = json.loads(run("stats", dataset, "--json").out)
+    assert sum(counted["causes"].values()) == 12 * 23
+    text = run("stats", dataset)
+    assert text.code == 0
+    assert "left_wrist" in text.out
+    assert "object" in text.out
+
+
+def test_export_then_pycocotools_opens_it(run, dataset: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    made = run("export", dataset, "--out", tmp_path / "coco", "--json")
+    assert made.code == 0
+    told = json.loads(made.out)
+    from pycocotools.coco import COCO
+
+    coco = COCO(told["annotations"])
+    assert len(coco.imgs) == told["images"] == 6
+    assert len(coco.anns) == told["people"]
+    for image in coco.imgs.values():
+        with Image.open(tmp_path / "coco" / image["file_name"]) as opened:
+            assert opened.size == (image["width"], image["height"])
+    again = run("export", dataset, "--out", tmp_path / "coco")
+    assert again.code == 1
+    assert "a folder of its own" in again.err
+
+
+def test_frame_is_the_same_and_says_so(run, dataset: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    made = run("frame", dataset, 3, "--out", tmp_path / "f.jpg", "--drawn", tmp_path / "f.png")
+    assert made.code == 0
+    assert "same bytes" in made.err
+    stored = next(dataset.rglob("000003.jpg")).read_bytes()
+    assert (tmp_path / "f.jpg").read_bytes() == stored
+    assert image_size(tmp_path / "f.png")[0] >= 320
+    missing = run("frame", dataset, 99)
+    assert missing.code == 1
+    assert "does not hold this frame" in missing.err
+
+
+def test_audit_agrees(run, dataset: Path) -> None:  # type: ignore[no-untyped-def]
+    found = json.loads(run("audit", dataset, "--json").out)
+    assert found["disagreement_rate"] == 0
+    assert found["joints"] > 200
+
+
+def test_preview_draws_a_picture(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    made = run("preview", QUICK, "--index", 2, "--out", tmp_path / "p.png")
+    assert made.code == 0
+    assert image_size(tmp_path / "p.png")[0] >= 320
+
+
+def test_schema_is_printed(run) -> None:  # type: ignore[no-untyped-def]
+    assert json.loads(run("schema").out) == json_schema()
+
+
+def test_parts_merge(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    one = run("generate", QUICK, "--frames", 3, "--part", "1/1", "--out", tmp_path / "p1")
+    assert one.code == 0
+    joined = run("merge", tmp_path / "p1", "--out", tmp_path / "whole", "--json")
+    assert json.loads(joined.out)["frames"] == 3
+
+
+def test_plan_says_rate_time_and_disk(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    said = run("generate", QUICK, "--frames", 30, "--plan", "--out", tmp_path / "never", "--json")
+    assert said.code == 0
+    plan = json.loads(said.out)
+    assert plan["frames"] == 30
+    assert plan["frames_per_second"] > 0
+    assert plan["disk_bytes"] > 10_000
+    assert list(tmp_path.iterdir()) == []
+
+
+ALIASES = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a]\nname: bomb\nc: [*b,*b,*b]\n"
+BAD_RECIPES = {
+    "not YAML": ("name: [unclosed", "not a recipe in YAML"),
+    "unknown field": ("name: x\nframez: 3\n", "framez"),
+    "doubled field": ("name: x\nname: y\n", "name"),
+    "alias bomb": (ALIASES, "alias"),
+    "min above max": ("name: x\ncamera: {distance_m: [5, 3]}\n", "camera.distance_m"),
+    "probability 1.5": ("name: x\npeople: {wardrobe: {hat: 1.5}}\n", "people.wardrobe.hat"),
+    "zero frames": ("name: x\nframes: 0\n", "frames"),
+    "missing folder": ("name: x\nbackdrop: {kind: photo, folder: nowhere}\n", "nowhere"),
+    "absolute folder": ("name: x\nbackdrop: {kind: photo, folder: /etc}\n", "relative"),
+}
+
+
+@pytest.mark.parametrize("fault", BAD_RECIPES)
+def test_bad_recipes(run, tmp_path: Path, fault: str) -> None:  # type: ignore[no-untyped-def]
+    text, message = BAD_RECIPES[fault]
+    path = tmp_path / "bad.yaml"
+    path.write_text(text, encoding="utf-8")
+    ran = run("generate", path, "--out", tmp_path / "out")
+    assert ran.code == 1
+    assert message in ran.err
+    assert ran.err.count("error:") == 1
+    assert "Traceback" not in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_recipe(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    ran = run("generate", tmp_path / "none.yaml")
+    assert ran.code == 1
+    assert "no recipe there" in ran.err
+
+
+def _photo_recipe(tmp_path: Path) -> Path:
+    (tmp_path / "photos").mkdir()
+    path = tmp_path / "photo.yaml"
+    path.write_text("name: x\nframes: 1\nbackdrop: {kind: photo, folder: photos}\n")
+    return path
+
+
+def test_an_empty_folder_of_photos(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    ran = run("generate", _photo_recipe(tmp_path), "--out", tmp_path / "out")
+    assert ran.code == 1
+    assert "photos" in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xd8\xff\xe0 cut short", b"GIF89a no photo"])
+def test_damaged_photos_are_named(run, tmp_path: Path, content: bytes) -> None:  # type: ignore[no-untyped-def]
+    path = _photo_recipe(tmp_path)
+    (tmp_path / "photos" / "broken.jpg").write_bytes(content)
+    ran = run("generate", path, "--out", tmp_path / "out")
+    assert ran.code == 1
+    assert "broken.jpg" in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mesh_in_kilometres_says_so(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "things").mkdir()
+    trimesh.creation.box((2000, 2000, 2000)).export(tmp_path / "things" / "tower.obj")
+    path = tmp_path / "m.yaml"
+    path.write_text("name: x\nframes: 1\nthings: [{kind: mesh, folder: things}]\n")
+    ran = run("generate", path, "--out", tmp_path / "out")
+    assert ran.code == 1
+    assert "tower.obj" in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_users_mesh_becomes_a_thing_in_the_frame(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "things").mkdir()
+    trimesh.creation.box((0.6, 0.6, 1.2)).export(tmp_path / "things" / "box.glb")
+    path = tmp_path / "m.yaml"
+    path.write_text("name: x\nframes: 2\nthings: [{kind: mesh, folder: things}]\n")
+    assert run("generate", path, "--out", tmp_path / "out").code == 0
+    assert json.loads(run("stats", tmp_path / "out", "--json").out)["frames"] == 2
+
+
+def test_a_folder_with_other_things_in_it(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "mine.txt").write_text("keep me")
+    ran = run("generate", QUICK, "--frames", 1, "--out", tmp_path)
+    assert ran.code == 1
+    assert "not empty" in ran.err
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_going_on_needs_resume_and_the_same_recipe(run, dataset: Path) -> None:  # type: ignore[no-untyped-def]
+    assert "--resume" in run("generate", QUICK, "--frames", 6, "--out", dataset).err
+    other = run("generate", QUICK, "--frames", 6, "--seed", 5, "--resume", "--out", dataset)
+    assert other.code == 1
+    assert "seed" in other.err
+    same = run("generate", QUICK, "--frames", 6, "--resume", "--out", dataset, "--json")
+    assert json.loads(same.out)["made"] == 0
+
+
+def test_no_cuda_is_one_message(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    from synthstudio.render import runtime
+
+    if runtime.resolve_device("auto") != "cpu":
+        pytest.skip("this machine has CUDA")
+    ran = run("generate", QUICK, "--device", "cuda", "--out", tmp_path / "out")
+    assert ran.code == 1
+    assert "no CUDA device" in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("generate",), ("generate", QUICK, "--workers", 0), ("generate", QUICK, "--part", "3"),
+     ("nonsense",), ("frame", "x", -1)],
+)  # fmt: skip
+def test_wrong_usage_exits_with_2(run, arguments: tuple[object, ...]) -> None:  # type: ignore[no-untyped-def]
+    assert run(*arguments).code == 2
+
+
+@pytest.mark.parametrize("command", ["stats", "audit", "export", "frame"])
+def test_a_folder_that_is_no_data_set(run, tmp_path: Path, command: str) -> None:  # type: ignore[no-untyped-def]
+    more = {"export": ("--out", tmp_path / "o"), "frame": (0,)}.get(command, ())
+    ran = run(command, tmp_path, *more)
+    assert ran.code == 1
+    assert "no data set" in ran.err
