@@ -235,7 +235,7 @@ class Stage:
             return procedural.build(spec, instance=instance), ()
         data = self.mesh(spec.asset)
         surfaces = meshes.mesh_surfaces(spec, data, instance=instance, texture_offset=first_texture)
-        return surfaces, () if data.texture is None else (data.texture,)
+        return surfaces, data.textures
 
 
 def _at_origin(item: PersonSpec | ThingSpec) -> PersonSpec | ThingSpec:

@@ -211,7 +211,7 @@ def _settle(base: Basis, cut: Cut, where: Places, smooth: sparse.csr_array) -> S
     z = where.at[:, 2]
     if cut.limp:
         moving = np.flatnonzero(z < _EARS_M)
-        least, skin, rounds = np.minimum(0.15 * (_EARS_M - z[moving]), 0.024), base.shoulders, 1
+        least, skin, rounds = np.minimum(0.15 * (_EARS_M - z[moving]), 0.024), base.shoulders, 2
     elif cut.wraps_trunk:
         moving = np.flatnonzero(z < 0.0)
         least, skin, rounds = cut.least_m[moving] + 0.006, base.legs, 2

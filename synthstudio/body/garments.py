@@ -265,7 +265,7 @@ def coat(base: Basis, shape: Shape) -> Tailored:
             _buttoned(top, base, apart_m=0.11),
             tail,
             _collar(base, thick_m=0.014),
-            _belt(base, 0.040, 0.082, 0.046),
+            _belt(base, 0.040, 0.082, 0.043),
         ),
         inside=upper,  # the tail may swing open
     )

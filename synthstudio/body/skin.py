@@ -51,8 +51,11 @@ def skin_surfaces(
 
 def _brow_rgb(look: Look) -> Vec3:
     """Brows are a little darker than the hair, and never lighter than the skin allows."""
-    r, g, b = (0.75 * h for h in look.hair_rgb)
-    return (min(r, 0.55 * look.skin_rgb[0]), min(g, 0.5 * look.skin_rgb[1]), b)
+    r, g, b = (
+        min(0.75 * hair, 0.5 * skin)
+        for hair, skin in zip(look.hair_rgb, look.skin_rgb, strict=True)
+    )
+    return (r, g, b)
 
 
 @functools.lru_cache(maxsize=2)

@@ -306,7 +306,7 @@ def covered_parts(base: Basis, places_: Places, faces: I32, radius_m: float) -> 
 
 def _same_limb(part: str, x_m: F32, arm: F32) -> Bool:
     """Return whether cloth at x, pulled by the arm so much, can lie on the part."""
-    own = np.ones(len(x_m), bool)
+    own = np.full(len(x_m), part not in ("head", "scalp"))  # a collar may hide a chin
     if part.startswith("left"):
         own = x_m > -0.03
     elif part.startswith("right"):

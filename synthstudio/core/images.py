@@ -136,7 +136,7 @@ def picture_rgba(image: Image.Image, where: str, *, longest: int) -> U8:
     It is shrunk to at most `longest` pixels a side; EXIF does not turn it.
     """
     with _as_asset_error(where), warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("ignore")
         _check_pixels(image.size, where)
         _check_mode(image.mode, where)
         rgba = Image.fromarray(_rgba(image))
@@ -148,9 +148,8 @@ def decode(data: bytes, where: str, use: Callable[[Image.Image], T]) -> T:
     """Open `data` as a picture, check its header, and return use(picture); else AssetError."""
     _check_webp_size(data, where)
     with _as_asset_error(where), warnings.catch_warnings():
-        warnings.simplefilter("error")
-        # Pillow's own limit is lower than ours and only warns; ours is checked right below.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        # Pillow warns of odd metadata, and of sizes below our own limit, which is checked next.
+        warnings.simplefilter("ignore")
         with Image.open(BytesIO(data), formats=FORMATS) as image:
             _check_pixels(image.size, where)
             _check_mode(image.mode, where)

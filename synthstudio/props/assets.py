@@ -16,6 +16,7 @@ from synthstudio.core.catalogue import ImageAsset, MeshAsset
 from synthstudio.core.errors import AssetError, explain
 from synthstudio.core.spec import AssetRef
 from synthstudio.props.cutouts import check_alpha
+from synthstudio.props.mesh_files import named_files
 from synthstudio.props.meshes import MESH_SUFFIXES, load_mesh
 
 ImageKind = Literal["background", "cutout", "hdri"]
@@ -25,7 +26,8 @@ Asset = TypeVar("Asset", ImageAsset, MeshAsset)
 MANIFEST = "manifest.json"
 _MAX_MANIFEST = 16 * 1024 * 1024
 _MAX_SIDECAR = 4096
-_HASHES: dict[Stamp, str] = {}
+_HASHES: dict[tuple[Stamp, ...], str] = {}
+_NAMED: dict[Stamp, tuple[Path, ...]] = {}
 _CHECKED: dict[tuple[ImageKind, Stamp], tuple[int, int]] = {}
 _SIDECAR_RANGES = {
     "camera_height_m": (0.05, 100.0),
@@ -67,11 +69,28 @@ class AssetTable:
 
 
 def content_hash(path: Path) -> str:
-    """Return the sha256 of a file's bytes, remembered while its size and time stay the same."""
+    """Return the sha256 of a file's bytes, remembered while its size and time stay the same.
+
+    A mesh that names other files is known by all of them: the sha256 of their sha256s.
+    """
+    files = [path]
+    for file in files:
+        files += [other for other in _named(file) if other not in files]
+    stamps = tuple(_stamp(file) for file in files)
+    if stamps not in _HASHES:
+        each = [hashlib.sha256(images.read_bytes(file)).hexdigest() for file in files]
+        joint = hashlib.sha256(" ".join(each).encode()).hexdigest()
+        _HASHES[stamps] = joint if len(each) > 1 else each[0]
+    return _HASHES[stamps]
+
+
+def _named(path: Path) -> tuple[Path, ...]:
+    if path.suffix.lower() in images.SUFFIXES:
+        return ()
     stamp = _stamp(path)
-    if stamp not in _HASHES:
-        _HASHES[stamp] = hashlib.sha256(images.read_bytes(path)).hexdigest()
-    return _HASHES[stamp]
+    if stamp not in _NAMED:
+        _NAMED[stamp] = named_files(path)
+    return _NAMED[stamp]
 
 
 def scan_images(root: Path, folder: str, *, kind: ImageKind) -> tuple[ImageAsset, ...]:
@@ -104,7 +123,16 @@ def scan_meshes(root: Path, folder: str) -> tuple[MeshAsset, ...]:
 
 
 def _stamp(path: Path) -> Stamp:
-    stat = path.stat()
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise AssetError(
+            explain(
+                f"cannot read the file: {error.strerror}",
+                where=str(path),
+                then="Put it back, or take out what names it.",
+            )
+        ) from error
     return (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
 
 

@@ -22,6 +22,11 @@ MAX_BYTES = 200 * 1024 * 1024
 MAX_TRIANGLES = 500_000
 _MAX_JSON = 32 * 1024 * 1024
 _GLB_MAGIC = 0x46546C67
+_NAMING_LINES = {
+    ".obj": rb"^mtllib +(.+)$",
+    ".mtl": rb"(?i)^\s*map_kd +(.+)$",
+    ".ply": rb"^comment TextureFile +(.+)$",
+}
 _NOT_PICTURES = (".mtl", ".bin")
 # glTF extensions that may be required without changing where triangles lie.
 _KNOWN_EXTENSIONS = ("KHR_materials_", "KHR_mesh_quantization", "KHR_lights_punctual")
@@ -86,6 +91,24 @@ def _leaves(name: str, where: str) -> AssetError:
             then="Save it as a single .glb, or put its files beside it.",
         )
     )
+
+
+def named_files(path: Path) -> tuple[Path, ...]:
+    """Return the files beside it that a mesh or .mtl file names, not what these name in turn."""
+    suffix, where = path.suffix.lower(), str(path)
+    if suffix not in (".gltf", ".glb", ".obj", ".mtl", ".ply"):
+        return ()
+    data = read_bytes(path, limit=MAX_BYTES)
+    names: list[str] = []
+    if suffix in (".gltf", ".glb"):
+        tree = _gltf_tree(_glb_chunks(data, where)[0] if suffix == ".glb" else data, where)
+        items = _dicts(tree, "buffers", where) + _dicts(tree, "images", where)
+        uris = [item["uri"] for item in items if isinstance(item.get("uri"), str)]
+        names = [uri for uri in uris if not uri.startswith("data:")]
+    else:
+        found = re.findall(_NAMING_LINES[suffix], data, re.MULTILINE)
+        names = [name.decode("utf-8", "replace").strip() for name in found]
+    return tuple(inside(path.parent, name, where) for name in dict.fromkeys(names))
 
 
 def check_picture(data: bytes, where: str) -> None:

@@ -278,7 +278,7 @@ def _built(kind: str, size: Vec3, shape: dict[str, float]) -> list[Piece]:
     return furniture.lowered(pieces, high, low)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _shaped(kind: str, size: Vec3, shape: tuple[tuple[str, float], ...]) -> tuple[Piece, ...]:
     """Return the thing at the origin, a piece a material; a search asks for the same again."""
     pieces = _built(kind, size, dict(shape))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -74,6 +75,7 @@ def split_of(recipe: Recipe, index: int) -> Split:
     return "val" if at < recipe.splits.test + recipe.splits.val - 1e-12 else "train"
 
 
+@functools.lru_cache(maxsize=4096)
 def names(asset: AssetRef) -> tuple[str, ...]:
     """Return the names by which a recipe may call an asset: path, file name, bare name."""
     path = PurePosixPath(asset.name)

@@ -34,13 +34,14 @@ _SPREAD = 0.35
 
 @dataclass(frozen=True, kw_only=True)
 class _Target:
-    """Whom a thing shall hide, and how many joints of theirs; and who else is there."""
+    """Whom a thing shall hide, and how many of their joints; and where everybody's joints are."""
 
     at_m: tuple[float, float]
-    joints_m: F64  # (J, 3)
-    hidden: int
-    others_m: tuple[F64, ...] = ()  # (J, 3) each
-    most: int = 0
+    place: int = 0
+    hidden: int = 0
+    most: int = 0  # of anybody else
+    joints_px: F64  # (P, J, 2)
+    depth_m: F64  # (P, J)
 
 
 def place_things(stage: Stage, placed: list[Placed]) -> list[Placed]:
@@ -64,11 +65,11 @@ def _place(
     """Return the best free candidate. Geometry is asked only of candidates that would be taken."""
     target = _target(stage, wanted, people, rng)
     best: Placed | None = None
-    best_off = len(target.joints_m) + 1
+    best_off = target.depth_m.size + 1
     kind = _kind(stage.draw, wanted, rng)
     made_of = materials(kind, rng) if isinstance(kind, ThingKind) else ()
     for design in range(_DESIGNS):
-        if design * _SPOTS >= _SEARCHED and best_off <= _FAR_OFF * len(target.joints_m):
+        if design * _SPOTS >= _SEARCHED and best_off <= _FAR_OFF * target.depth_m.shape[1]:
             break
         thing = _design(wanted, kind, made_of, rng, shrink=design / _DESIGNS)
         origin = Placed(item=thing, box_m=_box_m(thing))
@@ -111,39 +112,46 @@ def _off(stage: Stage, wanted: Standing, target: _Target, box_m: F64) -> int:
 
     Of all others, it counts what is hidden beyond the most that the recipe wants of one.
     """
-    if wanted.placement != "in_front" or len(target.joints_m) == 0:
+    if wanted.placement != "in_front" or target.depth_m.size == 0:
         return 0
-    off = abs(_hidden(stage, target.joints_m, box_m) - target.hidden)
-    return off + sum(max(0, _hidden(stage, o, box_m) - target.most) for o in target.others_m)
+    hidden = _hidden(stage, target, box_m)
+    own = hidden.pop(target.place)
+    return abs(own - target.hidden) + sum(max(0, other - target.most) for other in hidden)
 
 
 def _target(stage: Stage, wanted: Standing, people: list[Placed], rng: Generator) -> _Target:
     u, share = float(rng.random()), sample(wanted.hides, rng)
     if not people:
-        return _Target(at_m=(0.0, 0.0), joints_m=np.zeros((0, 3)), hidden=0)
+        nobody = np.zeros((0, 0))
+        return _Target(at_m=(0.0, 0.0), joints_px=np.zeros((0, 0, 2)), depth_m=nobody)
     place = int(u * len(people))
     joints = [stage.solve.joints_m(p.item) for p in people if isinstance(p.item, PersonSpec)]
-    own = joints.pop(place)
+    seen = stage.camera.to_camera(np.stack(joints))
+    count = seen.shape[1]
+    x, y, _ = people[place].item.position_m
     return _Target(
-        at_m=people[place].item.position_m[:2],
-        joints_m=own,
-        hidden=round(share * len(own)),
-        others_m=tuple(joints),
-        most=round(support(wanted.hides)[1] * len(own)),
+        at_m=(x, y),
+        place=place,
+        hidden=round(share * count),
+        most=round(support(wanted.hides)[1] * count),
+        joints_px=stage.camera.project(seen),
+        depth_m=seen[..., 2],
     )
 
 
-def _hidden(stage: Stage, joints_m: F64, box_m: F64) -> int:
-    """Return how many joints lie behind the picture's rectangle of a box, as a quick measure."""
+def _hidden(stage: Stage, target: _Target, box_m: F64) -> list[int]:
+    """Return for each person how many joints lie behind the picture's rectangle of a box.
+
+    A quick measure: the rasteriser decides later what the thing itself hides.
+    """
     box = stage.camera.to_camera(corners(box_m))
-    joints = stage.camera.to_camera(joints_m)
-    if box[:, 2].min() <= 0:
-        return 0
-    outline, pixels = stage.camera.project(box), stage.camera.project(joints)
-    inside = (pixels >= outline.min(axis=0)).all(axis=1) & (pixels <= outline.max(axis=0)).all(
-        axis=1
-    )
-    return int((inside & (joints[:, 2] > box[:, 2].min())).sum())
+    nearest = box[:, 2].min()
+    if nearest <= 0:
+        return [0] * len(target.depth_m)
+    outline = stage.camera.project(box)
+    low, high = outline.min(axis=0), outline.max(axis=0)
+    inside = ((target.joints_px >= low) & (target.joints_px <= high)).all(axis=-1)
+    return [int(n) for n in (inside & (target.depth_m > nearest)).sum(axis=1)]
 
 
 def _kind(draw: Draw, wanted: Standing, rng: Generator) -> ThingKind | MeshAsset:

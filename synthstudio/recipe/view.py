@@ -28,6 +28,7 @@ from synthstudio.recipe.choose import Draw, asset_held
 from synthstudio.recipe.distributions import pick, sample, sample_count
 
 GROUND_ALBEDO = 0.3
+_HEADROOM = 0.85
 _MARGIN_M = 0.4
 _OPEN_M = 100.0
 _OPEN_PX = 40_000.0
@@ -201,7 +202,8 @@ def _floors(wanted: wish.Room, walls: bool) -> dict[Pattern, float]:
 def draw_light(draw: Draw, behind: Behind) -> LightSpec:
     """Return sun and sky. A white surface facing the sun under the open sky reflects 1.
 
-    Exposure puts mid-grey that is lit at 45 degrees at mid-grey. A panorama is its own light:
+    Exposure puts mid-grey that is lit at 45 degrees a quarter stop below mid-grey, so that white
+    floors are not all clipped. A panorama is its own light:
     what it is scaled by is known only where it is read, so there exposure is the wish alone.
     """
     rng = draw.rng("light")
@@ -227,7 +229,7 @@ def draw_light(draw: Draw, behind: Behind) -> LightSpec:
         sun_rgb=sun,
         sky_rgb=sky,
         ground_rgb=ground,
-        exposure=sample(wants.brightness, rng) / (1.0 if behind.hdri is not None else lit),
+        exposure=sample(wants.brightness, rng) * (1.0 if behind.hdri else _HEADROOM / lit),
     )
 
 

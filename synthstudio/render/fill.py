@@ -82,9 +82,7 @@ class Edges:
     bias0: wp.int64
     bias1: wp.int64
     bias2: wp.int64
-    z0: wp.float64
-    z1: wp.float64
-    z2: wp.float64
+    z: wp.vec3d
 
 
 @wp.func
@@ -206,9 +204,7 @@ def _edges(p: Piece, x: wp.int64, y: wp.int64):
     e.dy0 = (cx - bx) * pixel
     e.dy1 = (p.ax - cx) * pixel
     e.dy2 = (bx - p.ax) * pixel
-    e.z0 = p.za
-    e.z1 = zb
-    e.z2 = zc
+    e.z = wp.vec3d(p.za, zb, zc)
     return e
 
 
@@ -236,14 +232,15 @@ def _span(e: Edges, row: wp.int64, last: wp.int64):
 
 
 @wp.func
-def _first_centre(low: wp.int64):
-    """Return the first pixel whose centre (256 j + 128) is at or after `low`."""
-    return (low + wp.int64(127)) >> wp.int64(8)
-
-
-@wp.func
-def _last_centre(high: wp.int64):
-    return (high - wp.int64(128)) >> wp.int64(8)
+def _box(p: Piece):
+    """Return (first x, first y, last x, last y) of the pixels whose centres p's box holds."""
+    low, high, bits = wp.int64(127), wp.int64(128), wp.int64(8)  # a centre lies at 256 j + 128
+    return wp.vec4l(
+        (wp.min(p.ax, wp.min(p.bx, p.cx)) + low) >> bits,
+        (wp.min(p.ay, wp.min(p.by, p.cy)) + low) >> bits,
+        (wp.max(p.ax, wp.max(p.bx, p.cx)) - high) >> bits,
+        (wp.max(p.ay, wp.max(p.by, p.cy)) - high) >> bits,
+    )
 
 
 @wp.func
@@ -257,10 +254,11 @@ def _fill(
 ):
     """Write a piece's key to the pixels it covers; a large piece only in the rows of `band`."""
     zero = wp.int64(0)
-    j0 = wp.max(_first_centre(wp.min(p.ax, wp.min(p.bx, p.cx))), zero)
-    i0 = wp.max(_first_centre(wp.min(p.ay, wp.min(p.by, p.cy))), zero)
-    j1 = wp.min(_last_centre(wp.max(p.ax, wp.max(p.bx, p.cx))), wp.int64(keys.shape[1] - 1))
-    i1 = wp.min(_last_centre(wp.max(p.ay, wp.max(p.by, p.cy))), wp.int64(keys.shape[0] - 1))
+    box = _box(p)
+    j0 = wp.max(box[0], zero)
+    i0 = wp.max(box[1], zero)
+    j1 = wp.min(box[2], wp.int64(keys.shape[1] - 1))
+    i1 = wp.min(box[3], wp.int64(keys.shape[0] - 1))
     if j0 > j1 or i0 > i1 or _doubled_area(p) == zero:
         return
     step = wp.int64(1)
@@ -273,15 +271,11 @@ def _fill(
     centre = wp.int64(128)
     pixel = wp.int64(256)
     e = _edges(p, j0 * pixel + centre, i0 * pixel + centre)
-    q0 = e.z0
-    q1 = e.z1
-    q2 = e.z2
+    z = e.z
     area = wp.float64(e.area)
     one = wp.float64(1.0)
     if perspective:
-        q0 = one / q0
-        q1 = one / q1
-        q2 = one / q2
+        z = wp.vec3d(one / z[0], one / z[1], one / z[2])
     wide = j1 - j0 >= wp.int64(WIDE_PX)
     row = start
     while row <= i1 - i0:
@@ -296,12 +290,12 @@ def _fill(
             if (w0 | w1 | w2) >= zero:
                 # Without its bias the weight is exact; with it, depths of small faces are off.
                 q = (
-                    wp.float64(w0 - e.bias0) * q0
-                    + wp.float64(w1 - e.bias1) * q1
-                    + wp.float64(w2 - e.bias2) * q2
+                    wp.float64(w0 - e.bias0) * z[0]
+                    + wp.float64(w1 - e.bias1) * z[1]
+                    + wp.float64(w2 - e.bias2) * z[2]
                 )
-                z = wp.float32(wp.where(perspective, area / q, q / area))
-                key = (wp.uint64(wp.cast(z, wp.uint32)) << wp.uint64(32)) | wp.uint64(triangle)
+                depth = wp.float32(wp.where(perspective, area, q) / wp.where(perspective, q, area))
+                key = (wp.uint64(wp.cast(depth, wp.uint32)) << wp.uint64(32)) | wp.uint64(triangle)
                 wp.atomic_min(keys, wp.int32(i0 + row), wp.int32(j0 + k), key)
             w0 += e.dx0
             w1 += e.dx1
@@ -369,15 +363,20 @@ def _covered_box(p: Piece, box: wp.vec4l):
 @wp.func
 def _reach_out(p: Piece, extent: wp.array[wp.int32]):
     """Widen (x0, y0, x1, y1) by the pixels that a piece covers, in the frame or not."""
-    j0 = _first_centre(wp.min(p.ax, wp.min(p.bx, p.cx)))
-    i0 = _first_centre(wp.min(p.ay, wp.min(p.by, p.cy)))
-    j1 = _last_centre(wp.max(p.ax, wp.max(p.bx, p.cx)))
-    i1 = _last_centre(wp.max(p.ay, wp.max(p.by, p.cy)))
-    if j0 > j1 or i0 > i1 or _doubled_area(p) == wp.int64(0):
+    box = _box(p)
+    if box[0] > box[2] or box[1] > box[3] or _doubled_area(p) == wp.int64(0):
+        return
+    # Extents only grow: what lies inside one that was read at any time cannot widen it.
+    old = wp.vec4i(extent[0], extent[1], extent[2], extent[3])
+    if (
+        box[0] >= wp.int64(old[0])
+        and box[1] >= wp.int64(old[1])
+        and box[2] < wp.int64(old[2])
+        and box[3] < wp.int64(old[3])
+    ):
         return
     # A piece of very many rows goes by its corners: its spans would take too long.
-    box = wp.vec4l(j0, i0, j1, i1)
-    if i1 - i0 < wp.int64(LARGE_PX):
+    if box[3] - box[1] < wp.int64(LARGE_PX):
         box = _covered_box(p, box)
     if box[0] <= box[2]:
         wp.atomic_min(extent, 0, wp.int32(box[0]))

@@ -115,7 +115,7 @@ def _skin(ms: wp.array[Mat], k: int, c: wp.vec3, foot_m: float, tint: wp.vec3) -
     out = Look()
     rgb = wp.cw_mul(ms[k].base, tint)
     patch = noise(c * 28.0)
-    rgb = wp.cw_mul(rgb, wp.vec3(1.0, 1.0, 1.0) + wp.vec3(0.03, 0.055, 0.06) * patch[0])
+    rgb = wp.cw_mul(rgb, wp.vec3(1.0, 1.0, 1.0) + wp.vec3(0.02, 0.04, 0.045) * patch[0])
     out.slope = wp.vec3(0.0, 0.0, 0.0)
     if foot_m < 0.005:
         pores = noise(c * 240.0)
@@ -127,7 +127,7 @@ def _skin(ms: wp.array[Mat], k: int, c: wp.vec3, foot_m: float, tint: wp.vec3) -
         cheek = wp.exp(-(x * x + (c[2] - 0.612) * (c[2] - 0.612)) * 2600.0)
         nose = wp.exp(-(c[0] * c[0] + (c[2] - 0.617) * (c[2] - 0.617)) * 5200.0)
         flush = wp.min(cheek * 0.8 + nose * smooth(-0.11, -0.13, c[1]), 1.0)
-        rgb = wp.cw_mul(rgb, wp.vec3(1.0, 1.0, 1.0) - wp.vec3(-0.02, 0.13, 0.12) * flush)
+        rgb = wp.cw_mul(rgb, wp.vec3(1.0, 1.0, 1.0) - wp.vec3(-0.01, 0.07, 0.065) * flush)
         if ms[k].sheen > 0.0:
             rgb = blend(rgb, wp.cw_mul(rgb, ms[k].second) * 0.9, 0.75 * ms[k].sheen * _stubble(c))
         if ms[k].bump > 0.0:
@@ -166,12 +166,12 @@ def _hair(ms: wp.array[Mat], k: int, c: wp.vec3, foot_m: float, tint: wp.vec3) -
     strand = noise(wp.vec3(c[0] * 13.0, c[1] * 13.0, c[2] * 1.6))
     fine = noise(wp.vec3(c[0] * 41.0, c[1] * 41.0, c[2] * 3.0))
     fade = 1.0 - smooth(0.002, 0.008, foot_m)
-    value = 0.3 * strand[0] + 0.32 * fade * fine[0]
+    value = 0.24 * strand[0] + 0.22 * fade * fine[0]
     out = Look()
     out.rgb = wp.cw_mul(blend(ms[k].base, ms[k].second, wp.clamp(0.3 + value, 0.0, 1.0)), tint)
     out.rgb = out.rgb * (1.0 + 0.7 * value)
     slope = wp.vec3(strand[1] + fade * fine[1], strand[2] + fade * fine[2], 0.0)
-    out.slope = slope * 0.22
+    out.slope = slope * 0.15
     out.roughness = ms[k].roughness
     out.specular = ms[k].specular * (1.0 + 0.6 * value)
     return out

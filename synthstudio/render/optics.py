@@ -232,8 +232,8 @@ def _sun_share(lamps: Lamps, p: Point, m: Mat) -> float:
 @wp.func
 def _open_sky(lamps: Lamps, p: Point) -> float:
     # Floors lose sky to what stands on them; what stands loses it low down, facing down.
-    z = wp.max(p.place[2], 0.0)
-    if z > 0.6:
+    z = p.place[2]
+    if z > 0.6 or z < -0.01:
         return 1.0
     loss = wp.float32(0.0)
     if p.face[2] > 0.7:

@@ -126,7 +126,15 @@ def _plaid(u: float, v: float, foot: float) -> float:
 
 
 @wp.func
-def _camouflage(ms: wp.array[Mat], k: int, q: wp.vec3) -> wp.vec3:
+def _faded(strength: float, x: float, y: float, foot: float, limit: float) -> float:
+    # Noise of unit scale, gone (and not even computed) where a pixel covers `limit` of it.
+    if foot >= limit:
+        return 0.0
+    return strength * cloud(x, y) * (1.0 - smooth(0.3 * limit, limit, foot))
+
+
+@wp.func
+def _camouflage(ms: wp.array[Mat], k: int, q: wp.vec3, foot: float) -> wp.vec3:
     n1 = noise(q * 1.6)
     n2 = noise(q * 4.1 + wp.vec3(7.3, 1.7, 4.1))
     n3 = noise(q * 1.3 + wp.vec3(17.7, 5.2, 9.4))
@@ -137,13 +145,14 @@ def _camouflage(ms: wp.array[Mat], k: int, q: wp.vec3) -> wp.vec3:
         rgb = wp.cw_mul(ms[k].base, ms[k].second) * 0.6 + ms[k].base * 0.12
     if n3[0] + 0.5 * n2[0] < -0.55:
         rgb = blend(ms[k].base, ms[k].second, 0.5) * 1.25
-    return rgb
+    mean = blend(ms[k].base, ms[k].second, 0.4) * 0.9
+    return blend(rgb, mean, smooth(0.3, 1.2, foot))
 
 
 @wp.func
 def _denim(ms: wp.array[Mat], k: int, c: wp.vec3, foot_m: float) -> wp.vec3:
     # Slubs run along the cloth; the twill shows only close by.
-    t = 0.22 + 0.2 * cloud(c[0] * 9.0 + c[1] * 5.0, c[2] * 6.0)
+    t = 0.22 + _faded(0.2, c[0] * 9.0 + c[1] * 5.0, c[2] * 6.0, foot_m * 9.0, 2.0)
     if foot_m < 0.007:
         slub = cloud((c[0] + c[1]) * 420.0, c[2] * 38.0)
         t += 0.22 * slub * (1.0 - smooth(0.002, 0.007, foot_m))
@@ -158,14 +167,6 @@ def _knit(ms: wp.array[Mat], k: int, u: float, v: float, foot: float) -> wp.vec3
     thread = wave(v * 1.4 + shear, 0.72, foot * 1.4)
     groove = wave(u + 0.08, 0.16, foot)
     return ms[k].base * (0.72 + 0.4 * thread) * (1.0 - 0.3 * groove)
-
-
-@wp.func
-def _faded(strength: float, x: float, y: float, foot: float, limit: float) -> float:
-    # Noise of unit scale, gone (and not even computed) where a pixel covers `limit` of it.
-    if foot >= limit:
-        return 0.0
-    return strength * cloud(x, y) * (1.0 - smooth(0.3 * limit, limit, foot))
 
 
 @wp.func
@@ -201,7 +202,8 @@ def _tiles(ms: wp.array[Mat], k: int, u: float, v: float, foot: float) -> wp.vec
 
 @wp.func
 def _concrete(ms: wp.array[Mat], k: int, u: float, v: float, foot: float) -> wp.vec3:
-    t = 0.5 + 0.3 * cloud(u * 0.9, v * 0.9) + _faded(0.18, u * 3.7, v * 3.7, foot * 3.7, 1.5)
+    t = 0.5 + _faded(0.3, u * 0.9, v * 0.9, foot * 0.9, 2.0)
+    t += _faded(0.18, u * 3.7, v * 3.7, foot * 3.7, 1.5)
     t += _faded(0.2, u * 31.0, v * 31.0, foot * 31.0, 1.2)
     return blend(ms[k].base, ms[k].second, wp.clamp(t, 0.0, 1.0))
 
@@ -210,7 +212,7 @@ def _concrete(ms: wp.array[Mat], k: int, u: float, v: float, foot: float) -> wp.
 def _grass(ms: wp.array[Mat], k: int, u: float, v: float, foot: float) -> wp.vec3:
     # Floors lie level: without a grain along either axis.
     blade = _faded(1.0, u * 37.0 + 5.0 * v, v * 31.0 - 4.0 * u, foot * 37.0, 1.3)
-    t = 0.45 + 0.25 * cloud(u * 0.8, v * 0.8) + 0.3 * blade
+    t = 0.45 + _faded(0.25, u * 0.8, v * 0.8, foot * 0.8, 2.0) + 0.3 * blade
     t += _faded(0.25, u * 6.3, v * 6.3, foot * 6.3, 1.5)
     return blend(ms[k].base, ms[k].second, wp.clamp(t, 0.0, 1.0)) * (1.0 + 0.15 * blade)
 
@@ -270,7 +272,7 @@ def pattern_rgb(ms: wp.array[Mat], k: int, c: wp.vec3, foot_m: float) -> wp.vec3
     if ms[k].pattern <= 4:
         return blend(ms[k].base, ms[k].second, _two_tone(ms, k, u, v, foot))
     if ms[k].pattern == 5:
-        return _camouflage(ms, k, wp.vec3(u, c[1] * ms[k].per_m, v))
+        return _camouflage(ms, k, wp.vec3(u, c[1] * ms[k].per_m, v), foot)
     if ms[k].pattern == 6:
         return _denim(ms, k, c, foot_m)
     if ms[k].pattern == 7:

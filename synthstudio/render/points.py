@@ -80,7 +80,7 @@ class Faces:
 @wp.func
 def _place(camera: wp.float64, z: wp.float64, focal: wp.float64, centre: wp.float64):
     """Return a screen coordinate in 1/256 px."""
-    limit = wp.static(wp.float64(FARTHEST))
+    limit = wp.float64(FARTHEST)
     return wp.clamp((focal * camera / z + centre) * wp.float64(256.0), -limit, limit)
 
 
@@ -139,7 +139,7 @@ def points_kernel(
             wp.max(sa[1], wp.max(sb[1], sc[1])) + 2,
         )
     else:
-        far = wp.static(FARTHEST)
+        far = wp.int32(FARTHEST)
         box = wp.vec4i(far, far, -far, -far)
         box = _clipped_box(box, a, b, lens, near)
         box = _clipped_box(box, b, c, lens, near)

@@ -15,6 +15,7 @@ import warp as wp
 from numpy.typing import NDArray
 
 from synthstudio.core.camera import NEAR_M
+from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
 from synthstudio.core.scene import F64, U8, Rendering, Scene, Surface
 from synthstudio.render import shadow
 from synthstudio.render.light import SH_CONSTANTS
@@ -47,23 +48,11 @@ PATTERNS = {
 }  # fmt: skip
 
 
-def srgb_encoded(linear: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return sRGB in 0..1 of linear light in 0..1 (IEC 61966-2-1)."""
-    linear = np.clip(np.asarray(linear, np.float64), 0.0, 1.0)
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-
-
-def srgb_decoded(encoded: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return linear light in 0..1 of sRGB in 0..1 (IEC 61966-2-1)."""
-    encoded = np.asarray(encoded, np.float64)
-    return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
-
-
 @lru_cache(maxsize=4)
 def tables(device: str) -> tuple[wp.array[Any], wp.array[Any]]:
     """Return (256,) linear light of each byte and (LUT,) the byte of evenly spaced linear light."""
-    linear = srgb_decoded(np.arange(256) / 255).astype(np.float32)
-    encoded = np.rint(srgb_encoded(np.arange(LUT) / (LUT - 1)) * 255).astype(np.uint8)
+    linear = srgb_to_linear(np.arange(256, dtype=np.uint8))
+    encoded = linear_to_srgb_u8(np.linspace(0.0, 1.0, LUT))
     return to_device(linear, wp.float32, device), to_device(encoded, wp.uint8, device)
 
 
@@ -161,11 +150,11 @@ def _mesh(packed: Packed) -> Any:
     texels = np.concatenate(flat) if flat else np.zeros(1, np.uint32)
     mesh.texels = to_device(texels, wp.uint32, packed.device)
     mesh.linear = tables(packed.device)[0]
-    mesh.materials = to_device(_material_rows(packed.surfaces, places), Mat, packed.device)
+    mesh.materials = to_device(material_rows(packed.surfaces, places), Mat, packed.device)
     return mesh
 
 
-def _material_rows(surfaces: tuple[Surface, ...], texels: list[tuple[int, int, int]]) -> Any:
+def material_rows(surfaces: tuple[Surface, ...], texels: list[tuple[int, int, int]]) -> Any:
     """Return one `Mat` row a surface; `texels` holds (first, width, height) of each texture."""
     layout: Any = Mat
     rows: Any = np.zeros(max(len(surfaces), 1), dtype=layout.numpy_dtype())

@@ -32,6 +32,7 @@ CONTACT_TEXELS = 160
 _REACH_M = 8.0
 """Casters farther than this from all people are left out where they would coarsen the map."""
 _MARGIN_M = 1.0
+_RUG_M = 0.03
 _HEIGHTS_M = (0.02, 0.05, 0.12, 0.3, 0.7, 1.6)
 _FINEST_M = 0.015
 _LEG_M = 0.12
@@ -45,6 +46,7 @@ class Casters:
     """What throws shadows: which vertices, and where they are near people, world metres."""
 
     throws: Bool  # (V,)
+    stands: Bool  # (V,) without what only lies on the floor, which is floor itself
     vertices: F32  # (N, 3) clipped to the neighbourhood of people, for fitting
     box_m: F64  # (2, 3)
 
@@ -62,7 +64,13 @@ def casters(packed: Packed) -> Casters | None:
     box = _box(vertices)
     if (box[0] < near[0]).any() or (box[1] > near[1]).any():
         vertices, box = np.clip(vertices, *near), np.clip(box, *near)
-    return Casters(throws=every, vertices=vertices, box_m=box.astype(np.float64))
+    stands = throws & np.array([s.vertices_m[:, 2].max() > _RUG_M for s in packed.surfaces])
+    return Casters(
+        throws=every,
+        stands=np.repeat(stands, np.diff(packed.vertex_start)),
+        vertices=vertices,
+        box_m=box.astype(np.float64),
+    )
 
 
 def _box(points: F32) -> F32:
@@ -120,7 +128,7 @@ def sun_map(packed: Packed, thrown: Casters | None, light: Light) -> Any:
     out.x0, out.y0 = float(-start[0]), float(-start[1])
     matrix = np.stack([axes[0] / texel, axes[1] / texel, -axes[2]])
     offset = np.array([-start[0], -start[1], far])
-    points, snapped = _projected(packed, thrown, matrix, offset)
+    points, snapped = _projected(packed, thrown.throws, matrix, offset)
     out.keys = _depth(packed, points, snapped, SUN_TEXELS)
     tiles = SUN_TEXELS // TILE
     out.crowded = wp.zeros((tiles, tiles), dtype=wp.uint8, device=packed.device)
@@ -146,7 +154,7 @@ def contact_map(packed: Packed, thrown: Casters | None) -> Any:
     lift = 1.0 - min(0.0, float(thrown.box_m[0, 2]))
     matrix = np.diag([1 / texel, 1 / texel, 1.0])
     offset = np.array([-start[0], -start[1], lift])
-    points, snapped = _projected(packed, thrown, matrix, offset)
+    points, snapped = _projected(packed, thrown.stands, matrix, offset)
     keys = to_host(_depth(packed, points, snapped, CONTACT_TEXELS))
     height = (keys >> np.uint64(32)).astype(np.uint32).view(np.float32) - np.float32(lift)
     out.loss = to_device(_loss(height, texel), wp.float32, packed.device)
@@ -156,7 +164,7 @@ def contact_map(packed: Packed, thrown: Casters | None) -> Any:
 
 
 def _projected(
-    packed: Packed, thrown: Casters, matrix: F64, offset: F64
+    packed: Packed, throws: Bool, matrix: F64, offset: F64
 ) -> tuple[wp.array[wp.vec3], wp.array[wp.vec2i]]:
     """Return (V,) matrix p + offset, in texels and metres of depth, and its snapped x, y."""
     count = len(packed.host_world_m)
@@ -167,7 +175,7 @@ def _projected(
         dim=count,
         inputs=[
             packed.world_m,
-            to_device(thrown.throws, wp.bool, packed.device),
+            to_device(throws, wp.bool, packed.device),
             wp.mat33(*matrix.ravel().tolist()),
             wp.vec3(*offset.tolist()),
         ],

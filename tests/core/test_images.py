@@ -166,6 +166,16 @@ def test_exif_turns_the_picture_once(tmp_path: Path, orientation: int, kind: str
     assert np.abs(got.astype(int) - upright).mean() < (0.01 if kind == "PNG" else 3)
 
 
+def test_odd_metadata_neither_warns_nor_refuses(tmp_path: Path) -> None:
+    # The directory of a multi-picture file that points nowhere: Pillow warns of it.
+    lie = b"MPF\0II*\0\x08\0\0\0\xff\xff"
+    segment = b"\xff\xe2" + struct.pack(">H", len(lie) + 2) + lie
+    path = _write(tmp_path, "a.jpg", GOOD_JPEG[:2] + segment + GOOD_JPEG[2:])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert images.read_rgb(path).shape == PHOTO.shape
+
+
 def test_damaged_exif_counts_as_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -175,12 +185,8 @@ def test_damaged_exif_counts_as_upright(tmp_path: Path) -> None:
     assert images.read_rgb(_write(tmp_path, "a.jpg", bytes(data))).shape == PHOTO.shape
 
 
-def _rgb_profile_of_nonsense() -> bytes:
-    return b"\0" * 200
-
-
 def test_icc_profiles_change_nothing(tmp_path: Path) -> None:
-    data = _saved(Image.fromarray(PHOTO), "PNG", icc_profile=_rgb_profile_of_nonsense())
+    data = _saved(Image.fromarray(PHOTO), "PNG", icc_profile=b"\0" * 200)
     assert (images.read_rgb(_write(tmp_path, "a.png", data)) == PHOTO).all()
 
 

@@ -174,6 +174,31 @@ def test_a_replay_finds_the_same_content_or_says_why_not(root: Path) -> None:
             table.resolve(AssetRef(sha256="0" * 64, name=name))
 
 
+def test_a_mesh_is_known_by_all_its_files(root: Path) -> None:
+    folder = root / "meshes"
+    folder.mkdir()
+    (folder / "a.obj").write_text(
+        "mtllib a.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 0 1\nusemtl m\nf 1/1 2/2 3/3\n"
+    )
+    (folder / "a.mtl").write_text("newmtl m\nmap_Kd a.png\n")
+    (folder / "a.png").write_bytes(encode_png(np.zeros((4, 4, 3), np.uint8)))
+    (asset,) = scan_meshes(root, "meshes")
+    table = AssetTable(root=root)
+    assert table.resolve(asset.asset) == folder / "a.obj"
+    (folder / "a.png").write_bytes(encode_png(np.ones((5, 4, 3), np.uint8)))
+    with pytest.raises(AssetError, match="has changed"):
+        table.resolve(asset.asset)
+    (folder / "a.png").unlink()
+    with pytest.raises(AssetError, match=r"a\.png"):
+        table.resolve(asset.asset)
+    tree = {"asset": {"version": "2.0"}, "buffers": [{"byteLength": 4, "uri": "b%20c.bin"}]}
+    (folder / "b.gltf").write_text(json.dumps(tree))
+    (folder / "b c.bin").write_bytes(b"1234")
+    before = content_hash(folder / "b.gltf")
+    (folder / "b c.bin").write_bytes(b"12345")
+    assert content_hash(folder / "b.gltf") != before
+
+
 def test_real_folders_are_listed(shared_data: Path) -> None:
     photos = scan_images(shared_data, "backgrounds", kind="background")
     cutouts = scan_images(shared_data, "occluders", kind="cutout")

@@ -38,16 +38,20 @@ def by_embree(made, points, owner, part):
         [np.zeros(len(s.faces), np.uint32) if s.covers is None else s.covers for s in made.surfaces]
     )
     found, nearest = np.zeros(len(points), np.int64), np.full(len(points), np.inf)
-    for who, where in np.unique(np.stack([owner, part], axis=1), axis=0):
-        mine = np.flatnonzero((owner == who) & (part == where))
-        own = (instance == who) & ((covers >> np.uint32(where)) & 1 == 0)
-        for faces, tolerance in ((own, SELF_TOLERANCE_M), (instance != who, 0.0)):
-            share, primitive = first_hit(triangles[faces], rays[mine])
-            z = share * depth[mine]
-            hides = (primitive >= 0) & (z < depth[mine] - tolerance) & (z < nearest[mine])
-            hides &= z >= NEAR_M
-            found[mine[hides]] = instance[faces][primitive[hides]]
-            nearest[mine[hides]] = z[hides]
+
+    def look(mine, faces, tolerance):
+        share, primitive = first_hit(triangles[faces], rays[mine])
+        z = share * depth[mine]
+        hides = (primitive >= 0) & (z < depth[mine] - tolerance) & (z < nearest[mine])
+        hides &= z >= NEAR_M
+        found[mine[hides]] = instance[faces][primitive[hides]]
+        nearest[mine[hides]] = z[hides]
+
+    for who in np.unique(owner):
+        look(np.flatnonzero(owner == who), instance != who, 0.0)
+        for where in np.unique(part[owner == who]):
+            counts = (instance == who) & ((covers >> np.uint32(where)) & 1 == 0)
+            look(np.flatnonzero((owner == who) & (part == where)), counts, SELF_TOLERANCE_M)
     return found
 
 

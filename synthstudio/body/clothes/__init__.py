@@ -1,0 +1,1 @@
+"""Clothes, hair and hats: how they are cut once and sewn onto any posed person."""

@@ -1,0 +1,223 @@
+"""Cloth: everything about a piece of a garment that no person and no pose changes.
+
+Letters: N atlas vertices, V garment vertices, F faces, E boundary edges.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.spatial import cKDTree
+
+from synthstudio.body.clothes.hang import Hang, hang_of
+from synthstudio.body.clothes.texture import across_m, on_limb
+from synthstudio.body.clothes.weave import (
+    Basis,
+    Places,
+    Weave,
+    boundary_edges,
+    corner_sum,
+    covered_parts,
+    neighbour_mean,
+    places,
+)
+from synthstudio.core.scene import F32, I32, U32
+
+EARS_M = 0.635  # template height from which long hair hangs
+_SMOOTHING = 0.6
+_ANCHORS = 3
+_COVER_RADIUS_M = 0.075
+_NONE = np.zeros(0, np.intp)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Cut:
+    """What a garment's builder decides about one piece of cloth."""
+
+    weave: Weave
+    offset_m: F32  # (V,) from the base surface at loose = 1
+    least_m: F32  # (V,) never nearer to the skin than this
+    passes: int = 5  # smoothing
+    folds_m: float = 0.010
+    rim_m: float = 0.008  # depth of the edge turned inwards
+    radius_m: float = _COVER_RADIUS_M  # how far below it parts count as covered
+    second: bool = False  # drawn with the second material
+    tint: F32 | None = None  # (V, 3)
+    covers: int | None = None  # this set of parts instead of those near it
+    coords: F32 | None = None  # (V, 3) fixed texture space instead of rest metres
+    level: bool = True  # cloth lies flat on what faces up; hair and hats do not
+    hang: F32 | None = None  # (V,) how much it hangs off what sticks out, 0..1; see hang.py
+    taper: float = 0.2  # how fast it draws in below that, metres a metre
+    bones: tuple[str, str] = ("head", "head")  # that turn the weave's shift, left and right
+    wraps_trunk: bool = False  # texture space goes round the trunk, also where legs pull
+    limp: bool = False  # long hair: gravity pulls what hangs below the ears
+    studs: NDArray[np.intp] | None = None  # vertices that carry a button
+    level_hem: F32 | None = None  # (V,) positive where the cloth forgets the limbs under it
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Settle:
+    """How loose cloth finds the skin under it in a pose."""
+
+    moving: NDArray[np.intp]  # (M,) vertices that move
+    least_m: F32  # (M,) above the skin
+    skin: NDArray[np.intp]  # vertices they may lie on
+    smooth: sparse.csr_array  # (M, V)
+    rounds: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Cloth:
+    """One piece of cloth, ready to be sewn onto anybody."""
+
+    rows: sparse.csr_array  # (V, N)
+    faces: I32  # (F, 3)
+    all_faces: I32  # (F + rim, 3); rim vertices follow the V own ones
+    rim: I32  # (E, 2)
+    covers: U32  # (F + rim,)
+    offset_m: F32  # (V, 1)
+    least_m: F32  # (V,)
+    normal_sum: sparse.csr_array  # (V, F)
+    mean: sparse.csr_array  # (V, V) of neighbours, for normals
+    smooth: sparse.csr_array  # (V, V) one smoothing pass
+    anchors: NDArray[np.intp]  # (V, 4) nearest skin vertices of the template
+    across_m: F32  # (V,) first texture coordinate
+    arm: F32  # (V,)
+    side: I32  # (V,) 0 left, 1 right
+    crease: F32  # (V, 3) phases of folds
+    fade: F32  # (V,) folds fade towards hems
+    passes: int
+    folds_m: float
+    rim_m: float
+    second: bool
+    tint: F32 | None
+    coords: F32 | None
+    level: float
+    hang: Hang | None
+    where: Places  # the V vertices on the template
+    shift_m: F32 | None
+    bones: tuple[int, int]
+    drop_m: F32 | None  # (V,) of limp hair below the ears
+    settle: Settle | None
+    studs: NDArray[np.intp] | None
+    hem: NDArray[np.intp]  # (H,) vertices that are smoothed much more
+    hem_smooth: sparse.csr_array  # (H, V)
+
+
+def compiled(base: Basis, cut: Cut) -> Cloth:
+    """Work out everything about a piece of cloth that no person or pose changes."""
+    rows, faces = cut.weave.rows, cut.weave.faces
+    count = rows.shape[0]
+    where = places(base.atlas, rows, cut.weave.shift_m)
+    hem = np.flatnonzero(cut.level_hem > 0) if cut.level_hem is not None else _NONE
+    rim = boundary_edges(faces)
+    if cut.covers is None:
+        covers = covered_parts(base, where, faces, cut.radius_m)
+    else:
+        covers = np.full(len(faces), cut.covers, np.uint32)
+    mean = neighbour_mean(faces, count, along_edge=False)
+    hoop = neighbour_mean(faces, count, along_edge=True)
+    keep = sparse.eye_array(count, dtype=np.float32)
+    drop = np.maximum(EARS_M - where.at[:, 2], 0) if cut.limp else None
+    smooth = sparse.csr_array(hoop * np.float32(_SMOOTHING) + keep * np.float32(1 - _SMOOTHING))
+    names = base.atlas.bone_names
+    return Cloth(
+        rows=rows,
+        faces=faces,
+        all_faces=np.vstack([faces, _rim_faces(rim, count)]),
+        rim=rim,
+        covers=np.concatenate([covers, _rim_covers(covers, faces, rim)]),
+        offset_m=cut.offset_m.astype(np.float32)[:, None],
+        least_m=cut.least_m.astype(np.float32),
+        normal_sum=corner_sum(faces, count),
+        mean=sparse.csr_array((mean + keep) * np.float32(0.5)),
+        smooth=smooth,
+        anchors=base.skin[base.skin_tree.query(where.at, k=_ANCHORS)[1]],
+        across_m=across_m(where, mean, trunk_only=cut.wraps_trunk),
+        arm=on_limb(where.arm),
+        side=(where.at[:, 0] < 0).astype(np.int32),
+        crease=_crease(where),
+        fade=_fade(where.at, rim),
+        passes=cut.passes,
+        folds_m=cut.folds_m,
+        rim_m=cut.rim_m,
+        second=cut.second,
+        tint=None if cut.tint is None else cut.tint.astype(np.float32),
+        coords=cut.coords,
+        level=0.65 if cut.level else 0.0,
+        where=where,
+        shift_m=cut.weave.shift_m,
+        bones=(names.index(cut.bones[0]), names.index(cut.bones[1])),
+        drop_m=drop,
+        settle=_settle(base, cut, where, smooth),
+        studs=cut.studs,
+        hem=hem,
+        hem_smooth=smooth[hem],
+        hang=None if cut.hang is None else hang_of(where, cut.hang, taper=cut.taper),
+    )
+
+
+def _settle(base: Basis, cut: Cut, where: Places, smooth: sparse.csr_array) -> Settle | None:
+    z = where.at[:, 2]
+    if cut.limp:
+        moving = np.flatnonzero(z < EARS_M)
+        least, skin, rounds = np.minimum(0.15 * (EARS_M - z[moving]), 0.024), base.shoulders, 2
+    elif cut.wraps_trunk:
+        moving = np.flatnonzero(z < 0.0)
+        least, skin, rounds = cut.least_m[moving] + 0.006, base.legs, 2
+    else:
+        return None
+    return Settle(
+        moving=moving,
+        least_m=least.astype(np.float32),
+        skin=skin,
+        smooth=smooth[moving],
+        rounds=rounds,
+    )
+
+
+def _crease(where: Places) -> F32:
+    """Return (V, 3) fold phases: rings round limbs, slanted on the trunk."""
+    x, y, z = where.at.T
+    trunk = np.stack([13 * z + 9 * np.abs(x), 17 * x + 7 * z + 9 * y, 11 * x + 8 * y - 6 * z], 1)
+    arm = np.stack([38 * where.down_arm + 8 * y, 24 * where.down_arm + 14 * z, 22 * y + 9 * z], 1)
+    leg = np.stack([30 * where.down_leg + 11 * y, 19 * where.down_leg + 13 * x, 14 * y + 9 * x], 1)
+    on_arm, on_leg = on_limb(where.arm)[:, None], on_limb(where.leg)[:, None]
+    return ((1 - on_arm) * ((1 - on_leg) * trunk + on_leg * leg) + on_arm * arm).astype(np.float32)
+
+
+def _fade(at: F32, rim: I32) -> F32:
+    if not len(rim):
+        return np.ones(len(at), np.float32)
+    distance = cKDTree(at[rim[:, 0]]).query(at)[0]
+    return np.clip(distance / 0.05, 0.05, 1).astype(np.float32)
+
+
+# Rims ---------------------------------------------------------------------------------------
+
+
+def _rim_faces(rim: I32, count: int) -> I32:
+    """Return quads that join each boundary edge to its copy inside, two triangles each."""
+    if not len(rim):
+        return np.zeros((0, 3), np.int32)
+    copy = np.full(int(rim.max()) + 1, -1, np.int64)
+    copy[rim[:, 0]] = count + np.arange(len(rim))
+    a, b = rim.T
+    inner_a, inner_b = copy[a], copy[b]
+    return np.concatenate(
+        [np.stack([b, a, inner_a], 1), np.stack([b, inner_a, inner_b], 1)]
+    ).astype(np.int32)
+
+
+def _rim_covers(covers: U32, faces: I32, rim: I32) -> U32:
+    """Return (2 E,) what the rim covers: as much as the face at whose edge it is."""
+    count = int(faces.max()) + 1
+    start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
+    keys = start.astype(np.int64) * count + end
+    order = np.argsort(keys)
+    found = np.searchsorted(keys[order], rim[:, 0].astype(np.int64) * count + rim[:, 1])
+    each = covers[order[found] // 3]
+    return np.concatenate([each, each])

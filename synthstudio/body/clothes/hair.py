@@ -1,0 +1,232 @@
+"""Hair, cut from the head of the template or grown round it. It covers only the scalp."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from synthstudio.body.clothes.cloth import Cut
+from synthstudio.body.clothes.tailor import Shape, Tailored, step
+from synthstudio.body.clothes.weave import Basis, Places, Weave, anchored, clipped, places, weave_of
+from synthstudio.core.scene import F32, I32, PARTS
+
+SCALP = 1 << PARTS.index("scalp")
+CENTRE_M = (0.0, -0.030, 0.660)  # of the skull
+_HAIRLINE_DEG = (0, 30, 45, 57, 64, 74, 86, 98, 115, 140, 180)
+_HAIRLINE_M = (0.722, 0.721, 0.708, 0.688, 0.645, 0.640, 0.668, 0.640, 0.606, 0.598, 0.596)
+_COLUMNS, _DOME_ROWS, _DROP_ROW_M = 72, 14, 0.012
+
+
+def azimuth(at: F32) -> F32:
+    """Return (V,) degrees round the head from straight ahead, 0..180 on both sides."""
+    return np.degrees(np.arctan2(np.abs(at[:, 0]), -(at[:, 1] - CENTRE_M[1])))
+
+
+def hairline(at: F32) -> F32:
+    """Return (V,) metres above the hairline (negative: face, ears' root and neck)."""
+    return at[:, 2] - np.interp(azimuth(at), _HAIRLINE_DEG, _HAIRLINE_M)
+
+
+def strands(at: F32) -> F32:
+    """Return (V, 3) (cos phi, sin phi, theta) about the crown; theta grows on below the skull."""
+    d = at - np.array(CENTRE_M)
+    low = np.maximum(-d[:, 2], 0)
+    d = d / np.maximum(np.linalg.norm(d, axis=1, keepdims=True), 1e-9)
+    # The crown lies behind the top of the skull.
+    up = np.array((0.0, 0.42, 0.91))
+    back = np.array((0.0, 0.91, -0.42))
+    phi = np.arctan2(d[:, 0], d @ back)
+    theta = np.arccos(np.clip(d @ up, -1, 1)) + 3 * low
+    return np.stack([np.cos(phi), np.sin(phi), theta], axis=1).astype(np.float32)
+
+
+def _curls(at: F32) -> F32:
+    """Return (V, 3) places in which strand noise is as fine along as across."""
+    d = (at - np.array(CENTRE_M)) / 0.11
+    return (d * [2.3, 2.3, 20.0]).astype(np.float32)
+
+
+def nowhere(p: Places) -> F32:
+    """Return a field that hides nothing."""
+    return np.full(len(p.at), -1, np.float32)
+
+
+def head_faces(base: Basis, *, ears: bool) -> I32:
+    """Return the triangles of the head's outer skin, with or without the ears."""
+    atlas = base.atlas
+    keep = np.isin(atlas.part, [PARTS.index(n) for n in ("head", "scalp", "neck")])
+    keep &= atlas.skin_face
+    for mask, unwanted in (("ears", not ears), ("inside-mouth", True)):
+        if unwanted:
+            keep &= ~(atlas.masks[mask][atlas.body_faces] > 0.5).any(axis=1)
+    return atlas.body_faces[keep]
+
+
+def _cap(base: Basis) -> tuple[Weave, Places]:
+    """Return the head's skin above the hairline, ears left out."""
+    weave = weave_of(base.atlas, head_faces(base, ears=False))
+    field = hairline(places(base.atlas, weave.rows).at)
+    weave = clipped(weave, field.astype(np.float32))
+    return weave, places(base.atlas, weave.rows)
+
+
+def _lumps(at: F32) -> F32:
+    """Return (V,) smooth noise in -1..1 with features of 2 to 4 cm."""
+    x, y, z = at.T
+    return (
+        np.sin(130 * x + 3 * np.sin(90 * z))
+        + np.sin(150 * y + 2 * np.sin(110 * x))
+        + np.sin(120 * z + 3 * np.sin(80 * y))
+    ) / 3
+
+
+def short_hair(base: Basis, shape: Shape) -> Tailored:
+    """A cap of hair, `thick` metres at the top."""
+    weave, p = _cap(base)
+    deep = step(hairline(p.at), 0.0, 0.035)
+    top = step(p.at[:, 2], 0.66, 0.75)
+    offset = 0.0015 + deep * (0.35 + 0.65 * top) * shape["thick"] * (1 + 0.25 * _lumps(p.at))
+    return Tailored(pieces=(_hair(weave, p.at, offset, passes=2),), inside=nowhere)
+
+
+def cropped_hair(base: Basis, shape: Shape) -> Tailored:
+    """Stubble on the scalp."""
+    weave, p = _cap(base)
+    offset = np.full(len(p.at), shape["thick"])
+    return Tailored(pieces=(_hair(weave, p.at, offset, passes=1),), inside=nowhere)
+
+
+def afro_hair(base: Basis, shape: Shape) -> Tailored:
+    """A round, thick cap."""
+    weave, p = _cap(base)
+    deep = step(hairline(p.at), -0.005, 0.05)
+    offset = 0.002 + deep * shape["thick"] * (1 + 0.10 * _lumps(1.3 * p.at))
+    curls = _hair(weave, p.at, offset, passes=4)
+    return Tailored(pieces=(replace(curls, coords=_curls(p.at)),), inside=nowhere)
+
+
+def bun_hair(base: Basis, shape: Shape) -> Tailored:
+    """Hair combed back close to the skull, and a bun `size` metres in radius behind."""
+    weave, p = _cap(base)
+    offset = 0.0015 + step(hairline(p.at), 0.0, 0.03) * 0.007
+    ball, faces = _ball(14, 9)
+    size = shape["size"]
+    lumps = 1 + 0.07 * np.sin(7 * np.arctan2(ball[:, 0], ball[:, 2]) + 5 * ball[:, 1])
+    centre = np.array((0.0, 0.062 + 0.55 * size, 0.640 + shape["height"]))
+    at = (ball * [1, 0.8, 1] * size * lumps[:, None] + centre).astype(np.float32)
+    bun = anchored(base, at, faces, _scalp(base))
+    return Tailored(
+        pieces=(
+            _hair(weave, p.at, offset, passes=2),
+            _hair(bun, at, np.zeros(len(at)), passes=0),
+        ),
+        inside=nowhere,
+    )
+
+
+def long_hair(base: Basis, shape: Shape) -> Tailored:
+    """Hair over the ears that falls to `length` metres below the chin; `fringe` over the brow."""
+    weave = clipped(*_shell(base, shape["length"], shape["volume"], shape["fringe"]))
+    at = places(base.atlas, weave.rows, weave.shift_m).at
+    return Tailored(
+        pieces=(_hair(weave, at, np.zeros(len(at)), passes=0, limp=True),), inside=nowhere
+    )
+
+
+def _hair(weave: Weave, at: F32, offset: F32, *, passes: int, limp: bool = False) -> Cut:
+    return Cut(
+        weave=weave,
+        offset_m=offset,
+        least_m=np.full(len(offset), 0.0008),
+        passes=passes,
+        folds_m=0.0,
+        rim_m=0.006 if limp else 0.002,
+        covers=SCALP,
+        coords=strands(at),
+        level=False,
+        limp=limp,
+    )
+
+
+def _scalp(base: Basis) -> NDArray[np.intp]:
+    """Return the skull's vertices: hair moves with them, not with face and ears."""
+    at = base.atlas.template_m[base.skin]
+    part = base.atlas.vertex_part[base.skin]
+    head = np.isin(part, [PARTS.index("head"), PARTS.index("scalp")])
+    clear = (at[:, 2] > 0.60) & (base.atlas.masks["ears"][base.skin] < 0.2) & (azimuth(at) > 35)
+    return base.skin[head & (clear | (at[:, 2] > 0.70))]
+
+
+def _shell(base: Basis, length_m: float, volume_m: float, fringe: float) -> tuple[Weave, F32]:
+    """Return hair as a dome that falls straight from its widest, and the field of its edge."""
+    bottom_m = 0.545 - length_m
+    drops = int(np.ceil((CENTRE_M[2] - bottom_m) / _DROP_ROW_M)) + 2
+    turn = np.linspace(-np.pi, np.pi, _COLUMNS, endpoint=False)
+    rise = np.linspace(np.pi / 2, 0, _DOME_ROWS)
+    psi = np.tile(turn, _DOME_ROWS + drops)
+    lift = np.repeat(np.concatenate([rise, np.zeros(drops)]), _COLUMNS)
+    fall = np.repeat(
+        np.concatenate([np.zeros(_DOME_ROWS), np.arange(1, drops + 1) * _DROP_ROW_M]), _COLUMNS
+    )
+    ahead = np.stack([np.sin(psi) * np.cos(lift), -np.cos(psi) * np.cos(lift), np.sin(lift)], 1)
+    degrees = np.degrees(np.abs(psi))
+    edge = _edge_m(degrees, bottom_m, fringe) + 0.006 * np.sin(9 * psi + 2 * np.sin(4 * psi))
+    height = CENTRE_M[2] + 0.09 * np.sin(lift) - fall
+    thick = 0.004 + (volume_m - 0.004) * step(
+        height - np.where(degrees < 62, edge, 0.0), 0.0, 0.035
+    )
+    radius = _skull_radius(base, ahead) + thick
+    low = step(fall, 0.0, 0.10)
+    side = step(np.abs(np.sin(psi)), 0.5, 0.95)
+    clumps = 0.0025 * np.sin(17 * psi + 3 * np.sin(5 * psi)) * (0.3 + low)
+    # Over the ears, then in towards the neck and straight down.
+    radius = radius + side * 0.012 * step(fall, -0.05, 0.03) + clumps
+    radius = radius * (1 - 0.10 * step(fall, 0.04, 0.14))
+    at = np.array(CENTRE_M) + ahead * radius[:, None] - fall[:, None] * np.array((0, 0, 1))
+    weave = anchored(base, at.astype(np.float32), _grid(_DOME_ROWS + drops), _scalp(base))
+    return weave, (at[:, 2] - edge).astype(np.float32)
+
+
+def _edge_m(degrees: F32, bottom_m: float, fringe: float) -> F32:
+    """Return the height of the hair's lower edge at an azimuth."""
+    brow = 0.722 - 0.042 * fringe
+    return np.interp(
+        degrees, (0, 30, 44, 54, 62, 80), (brow, brow, 0.703, 0.655, bottom_m + 0.03, bottom_m)
+    )
+
+
+def _skull_radius(base: Basis, ahead: F32) -> F32:
+    """Return how far the skull reaches from its centre in directions (V, 3)."""
+    d = base.atlas.template_m[_scalp(base)] - np.array(CENTRE_M)
+    length = np.linalg.norm(d, axis=1)
+    distance, near = cKDTree(d / length[:, None]).query(ahead, k=8)
+    weight = 1 / (distance + 0.05) ** 2
+    return (weight * length[near]).sum(axis=1) / weight.sum(axis=1)
+
+
+def _grid(rows: int) -> I32:
+    """Return the triangles of a tube of _COLUMNS columns, outward."""
+    k = np.arange(rows * _COLUMNS).reshape(rows, _COLUMNS)
+    a, b = k[:-1], np.roll(k, -1, axis=1)[:-1]
+    c, d = k[1:], np.roll(k, -1, axis=1)[1:]
+    return np.concatenate(
+        [np.stack([a, c, b], 2).reshape(-1, 3), np.stack([b, c, d], 2).reshape(-1, 3)]
+    ).astype(np.int32)
+
+
+def _ball(columns: int, rows: int) -> tuple[F32, I32]:
+    """Return a unit sphere."""
+    turn = np.linspace(0, 2 * np.pi, columns, endpoint=False)
+    rise = np.linspace(np.pi / 2, -np.pi / 2, rows + 1)
+    up, round_ = np.meshgrid(rise, turn, indexing="ij")
+    at = np.stack([np.cos(up) * np.cos(round_), np.cos(up) * np.sin(round_), np.sin(up)], 2)
+    k = np.arange((rows + 1) * columns).reshape(rows + 1, columns)
+    a, b = k[:-1], np.roll(k, -1, axis=1)[:-1]
+    c, d = k[1:], np.roll(k, -1, axis=1)[1:]
+    faces = np.concatenate(
+        [np.stack([a, c, b], 2)[1:].reshape(-1, 3), np.stack([b, c, d], 2)[:-1].reshape(-1, 3)]
+    )
+    return at.reshape(-1, 3).astype(np.float32), faces.astype(np.int32)

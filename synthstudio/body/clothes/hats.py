@@ -1,0 +1,143 @@
+"""Hats: domes cut from the head of the template, with peaks and brims. They cover the scalp."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from scipy import sparse
+
+from synthstudio.body.clothes.cloth import Cut
+from synthstudio.body.clothes.tailor import Shape, Tailored, step
+from synthstudio.body.clothes.hair import SCALP, azimuth, head_faces, nowhere
+from synthstudio.body.clothes.weave import (
+    Basis,
+    Places,
+    Weave,
+    boundary_edges,
+    clipped,
+    compact,
+    places,
+    weave_of,
+)
+from synthstudio.core.scene import F32
+
+_FRONT_Y_M, _BACK_Y_M = -0.13, 0.06
+
+
+def _above(at: F32, front_m: float, back_m: float) -> F32:
+    """Return (V,) metres above the plane of a hat's edge."""
+    slope = (back_m - front_m) / (_BACK_Y_M - _FRONT_Y_M)
+    return at[:, 2] - (front_m + (at[:, 1] - _FRONT_Y_M) * slope)
+
+
+def _under(p: Places, *, front_m: float, back_m: float) -> F32:
+    """Return how far places lie above a hat's edge; hair there is not drawn from 3 cm on."""
+    return np.where(p.at[:, 2] > 0.6, _above(p.at, front_m, back_m), -1).astype(np.float32)
+
+
+def _dome(base: Basis, front_m: float, back_m: float) -> tuple[Weave, Places, F32]:
+    weave = weave_of(base.atlas, head_faces(base, ears=True))
+    at = places(base.atlas, weave.rows).at
+    weave = clipped(weave, _above(at, front_m, back_m).astype(np.float32))
+    p = places(base.atlas, weave.rows)
+    return weave, p, _above(p.at, front_m, back_m)
+
+
+def _hat(weave: Weave, offset: F32, *, passes: int, rim_m: float = 0.006) -> Cut:
+    return Cut(
+        weave=weave,
+        offset_m=offset,
+        least_m=np.full(len(offset), 0.003),
+        passes=passes,
+        folds_m=0.0,
+        rim_m=rim_m,
+        covers=SCALP,
+        level=False,
+    )
+
+
+def beanie(base: Basis, shape: Shape) -> Tailored:
+    """Knitted, down to the ears, with a turned-up band; `slouch` metres of room on top."""
+    weave, _, above = _dome(base, 0.700, 0.628)
+    offset = 0.014 + shape["slouch"] * step(above, 0.03, 0.10)
+    band, _, height = _dome(base, 0.698, 0.626)
+    band = clipped(band, (0.036 - height).astype(np.float32))
+    return Tailored(
+        pieces=(
+            _hat(weave, offset, passes=8),
+            _hat(band, np.full(band.rows.shape[0], 0.019), passes=8, rim_m=0.008),
+        ),
+        inside=partial(_under, front_m=0.700, back_m=0.628),
+        hides=nowhere,
+    )
+
+
+def cap(base: Basis, shape: Shape) -> Tailored:
+    """A baseball cap; its peak reaches `peak` metres."""
+    weave, p, above = _dome(base, 0.702, 0.668)
+    offset = 0.011 + 0.010 * step(above, 0.0, 0.05)
+    brim = _extruded(weave, p.at, (0.008, 0.5), reach_m=shape["peak"], fade_deg=(42, 72))
+    return Tailored(
+        pieces=(
+            _hat(weave, offset, passes=10),
+            _hat(brim, np.zeros(brim.rows.shape[0]), passes=0, rim_m=0.003),
+        ),
+        inside=partial(_under, front_m=0.702, back_m=0.668),
+        hides=nowhere,
+    )
+
+
+def hard_hat(base: Basis, shape: Shape) -> Tailored:
+    """A builder's helmet with a brim all round, widest in front."""
+    weave, p, above = _dome(base, 0.706, 0.676)
+    ridge = 0.006 * step(np.abs(p.at[:, 0]), 0.016, 0.010)
+    offset = 0.026 + 0.012 * step(above, 0.0, 0.04) + ridge * step(above, 0.03, 0.06)
+    brim = _extruded(weave, p.at, (0.018, 0.35), reach_m=0.034, fade_deg=(50, 400))
+    return Tailored(
+        pieces=(
+            _hat(weave, offset, passes=8, rim_m=0.012),
+            _hat(brim, np.zeros(brim.rows.shape[0]), passes=0, rim_m=0.004),
+        ),
+        inside=partial(_under, front_m=0.706, back_m=0.676),
+        hides=nowhere,
+    )
+
+
+def _extruded(
+    weave: Weave, at: F32, droop: tuple[float, float], *, reach_m: float, fade_deg: tuple[int, int]
+) -> Weave:
+    """Return a brim: the dome's edge drawn outwards in rings, less beyond `fade_deg`.
+
+    `droop` is (metres from the skull at which it starts, share of its reach that it falls).
+    """
+    edges = boundary_edges(weave.faces)
+    turn = azimuth(at)
+    low, high = fade_deg
+    keep = (turn[edges] < high).all(axis=1)
+    edges = edges[keep]
+    used, inverse = np.unique(edges, return_inverse=True)
+    a, b = inverse.reshape(-1, 2).T
+    rings, count = 5, len(used)
+    out = at[used] * [1, 1, 0] - np.array((0.0, -0.02, 0.0))
+    out = out / np.linalg.norm(out, axis=1, keepdims=True)
+    radial = out
+    out = 0.35 * out + 0.65 * np.array((0.0, -1.0, 0.0)) if high < 180 else out
+    reach = reach_m * (1 - step(turn[used], low, high) * (0.7 if high > 180 else 1.0))
+    shift, faces = [], []
+    for ring in range(rings):
+        share = ring / (rings - 1)
+        fall = droop[1] * share * reach * (0.35 + 0.65 * step(turn[used], 0, 60))
+        start = radial * droop[0]
+        shift.append(start + out * (share * reach)[:, None] - np.outer(fall, (0, 0, 1)))
+        if ring:
+            i, j = (ring - 1) * count, ring * count
+            faces += [np.stack([a + i, b + j, b + i], 1), np.stack([a + i, a + j, b + j], 1)]
+    rows = sparse.csr_array(sparse.vstack([weave.rows[used]] * rings, format="csr"))
+    return compact(
+        Weave(
+            rows=rows,
+            faces=np.concatenate(faces).astype(np.int32),
+            shift_m=np.concatenate(shift).astype(np.float32),
+        )
+    )

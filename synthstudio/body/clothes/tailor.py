@@ -1,0 +1,75 @@
+"""What every garment is cut with: smooth fields over template coordinates, positive inside.
+
+Lengths are metres on the template (ground -0.895, crotch about -0.08, waist 0.10, neck 0.50,
+top of the head 0.76); see weave.py for joints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from synthstudio.body.clothes.cloth import Cut
+from synthstudio.body.clothes.weave import Basis, Places, Weave, clipped, places, weave_of
+from synthstudio.core.scene import F32, Bool
+
+Shape = Mapping[str, float]
+Field = Callable[[Places], F32]
+FAR = np.float32(1.0)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Tailored:
+    """A garment before it is compiled: its pieces, and the fields of what it hides below."""
+
+    pieces: tuple[Cut, ...]
+    inside: Field  # > 0 under the garment
+    hides: Field | None = None  # > 0 where skin is not drawn; None: well inside `inside`
+
+
+def step(value: F32, low: float, high: float) -> F32:
+    """Return the smooth step of `value` from 0 at `low` to 1 at `high` (or falling)."""
+    t = np.clip((value - low) / (high - low), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def on_arm(p: Places) -> F32:
+    return p.arm > 0.4
+
+
+def neckline(p: Places, drop_m: float, vee_m: float = 0.0) -> F32:
+    """Return height below a round neckline; `vee_m` deepens it at the front."""
+    x, y, z = p.at.T
+    line = 0.522 + 0.55 * (y + 0.01) + 1.1 * np.maximum(np.abs(x) - 0.062, 0) - drop_m
+    notch = vee_m * np.clip(1 - np.abs(x) / 0.075, 0, 1) * (y < 0)
+    return line - notch - z
+
+
+def hem_line(p: Places, z_m: float) -> F32:
+    return np.where(on_arm(p), FAR, p.at[:, 2] - z_m)
+
+
+def sleeve_end(p: Places, length_m: float) -> F32:
+    return np.where(on_arm(p), length_m - p.down_arm, FAR)
+
+
+def armhole(p: Places, width_m: float) -> F32:
+    x, z = np.abs(p.at[:, 0]), p.at[:, 2]
+    return width_m + 0.2 * np.maximum(0.43 - z, 0) - x
+
+
+def legs(p: Places, waist_m: float, hem_m: float) -> F32:
+    z = p.at[:, 2]
+    return np.where(on_arm(p), -FAR, np.minimum(waist_m - z, z - hem_m))
+
+
+def cut_from(base: Basis, group: str, field: Field) -> Weave:
+    weave = weave_of(base.atlas, base.atlas.groups[group])
+    return clipped(weave, field(places(base.atlas, weave.rows)))
+
+
+def suit(base: Basis, field: Field) -> tuple[Weave, Places]:
+    weave = cut_from(base, "tights", field)
+    return weave, places(base.atlas, weave.rows)

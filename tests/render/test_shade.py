@@ -1,0 +1,228 @@
+"""Shading against closed forms: furnaces, cosines, coverage, where textures lie."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from render_scenes import busy_scene, camera, plate, surface
+from shade_scenes import GREY, WHITE, ball, from_above, lit, shot, square
+
+from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
+from synthstudio.core.rng import stream
+from synthstudio.core.spec import Material
+from synthstudio.render.pack import pack, to_host
+from synthstudio.render.shade import render, tables
+
+LEVEL = 0.006
+"""More than half a grey level of sRGB, in linear light, between 0.2 and 0.8."""
+
+
+@pytest.mark.parametrize("kind", ["matte", "cloth"])
+def test_white_in_an_even_light_returns_it(kind):
+    material = Material(
+        kind=kind, base_rgb=(1, 1, 1), second_rgb=(1, 1, 1), specular=0.0, roughness=1.0
+    )
+    rendering, seen = shot(
+        camera(),
+        [ball((0, 3, 3), 1.0, material=material)],
+        lit(sky=0.5, ground=0.5),
+        camera=camera(pitch_rad=math.pi / 4),
+    )
+    inside = rendering.instance == 1002
+    assert inside.sum() > 300
+    np.testing.assert_allclose(seen[inside], 0.5, atol=LEVEL if kind == "matte" else 0.06)
+    np.testing.assert_allclose(seen[inside].mean(), 0.5, atol=LEVEL)
+
+
+def test_gloss_makes_no_light():
+    for roughness in (0.1, 0.5, 1.0):
+        material = Material(base_rgb=(1, 1, 1), specular=0.04, roughness=roughness)
+        rendering, seen = shot(
+            camera(pitch_rad=0.5),
+            [ball((0, 3, 1.6), 1.0, material=material)],
+            lit(sky=0.5, ground=0.5),
+        )
+        inside = seen[rendering.instance == 1002]
+        assert np.median(inside) == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("degrees", [0, 20, 45, 60, 80])
+def test_lambert(degrees):
+    angle = math.radians(degrees)
+    _, seen = shot(
+        from_above(),
+        [square(5.0, 0.0, material=WHITE)],
+        lit(sun=(math.sin(angle), 0, math.cos(angle)), sun_rgb=0.7),
+    )
+    want = 0.7 * math.cos(angle)
+    np.testing.assert_allclose(seen, want, rtol=0.01, atol=0.002)
+
+
+def test_a_surface_turned_from_the_sun_is_dark():
+    _, seen = shot(from_above(), [square(5.0, 0.0, material=WHITE)], lit((1, 0, -0.5), 0.7))
+    assert seen.max() == 0.0
+
+
+def test_light_adds_up():
+    sun, sky = lit((0, 0.3, 1), 0.3), lit(sky=0.2)
+    both = lit((0, 0.3, 1), 0.3, sky=0.2)
+    ground = [square(5.0, 0.0, material=GREY)]
+    a, b, c = (shot(from_above(), ground, light)[1].mean() for light in (sun, sky, both))
+    assert a + b == pytest.approx(c, abs=0.004)
+
+
+def test_exposure_multiplies_surfaces_and_leaves_the_backdrop():
+    ground = [square(0.5, 0.0, material=GREY)]
+    dim, bright = lit(sky=0.4), lit(sky=0.4, exposure=2.0)
+    a, b = (shot(from_above(), ground, light, catches_shadow=False) for light in (dim, bright))
+    inside = a[0].instance == 1002
+    assert b[1][inside].mean() == pytest.approx(2 * a[1][inside].mean(), rel=0.02)
+    np.testing.assert_array_equal(a[0].rgb[~inside], b[0].rgb[~inside])
+
+
+def test_the_table_is_srgb():
+    linear, encoded = (to_host(table) for table in tables("cpu"))
+    value = np.arange(256) / 255
+    formula = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    np.testing.assert_allclose(linear, formula, rtol=1e-6)
+    x = np.arange(len(encoded)) / (len(encoded) - 1)
+    formula = np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055)
+    assert np.abs(encoded - formula * 255).max() <= 0.51
+    np.testing.assert_array_equal(
+        encoded[np.rint(linear * (len(encoded) - 1)).astype(int)], range(256)
+    )
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+def test_edges_cover_what_they_cover(scale):
+    # A white plate with slanted edges over black: a pixel's light is its covered share.
+    view = camera(64, 64, 64.0, position_m=(0, 0, 9))
+    left, right, slope = 20.3, 41.7, 0.21
+    thing = surface(plate(view, left, -5, right, 70, 3.0), 1002, flat=True)
+    corners = thing.vertices_m.copy()
+    corners[:, 0] += slope * (corners[:, 2] - 6.0)
+    thing = dataclasses.replace(thing, vertices_m=corners, material=WHITE, two_sided=True)
+    _, seen = shot(
+        view,
+        [thing],
+        lit(sky=0.79, ground=0.79),
+        backdrop=np.zeros((64, 64, 3), np.uint8),
+        supersample=scale,
+        catches_shadow=False,
+    )
+    rows = np.arange(64 * 32) / 32 + 1 / 64
+    # z falls by 3/64 m a row; x grows by slope * 64/3 pixels a metre of z.
+    z = (32 - rows) * 3.0 / 64
+    shift = slope * (z + 3.0) * 64 / 3
+    columns = np.arange(65)[None, :]
+    reached = np.clip(columns, left + shift[:, None], right + shift[:, None])
+    share = np.diff(reached, axis=1).reshape(64, 32, 64).mean(axis=1)
+    error = np.abs(seen[..., 0] / 0.79 - share)
+    bound = {1: 0.55, 2: 0.3, 3: 0.2, 4: 0.15}[scale]
+    assert error.max() <= bound
+    assert abs((seen[..., 0] / 0.79).mean() - share.mean()) < 0.004
+    edge = (share > 0.02) & (share < 0.98)
+    assert error[edge].mean() <= {1: 0.3, 2: 0.13, 3: 0.09, 4: 0.07}[scale]
+
+
+def test_edges_mix_in_linear_light():
+    # At exactly half coverage the pixel is the mean of plate and backdrop in linear light.
+    view = camera(64, 64, 64.0, position_m=(0, 0, 9))
+    thing = surface(plate(view, 20.5, -5, 70, 70, 3.0), 1002, material=WHITE, two_sided=True)
+    rendering, seen = shot(view, [thing], lit(sky=0.6, ground=0.6), supersample=2)
+    behind = srgb_to_linear(np.uint8(150))
+    assert rendering.instance[32, 20] in (0, thing.instance)
+    assert seen[32, 20, 0] == pytest.approx((0.6 + behind) / 2, abs=0.004)
+    assert seen[32, 19, 0] == pytest.approx(behind, abs=1e-6)
+    assert seen[32, 21, 0] == pytest.approx(0.6, abs=0.004)
+
+
+def test_the_backdrop_comes_through_byte_for_byte():
+    view = camera(120, 90, 90.0, position_m=(0, -3, 1.2))
+    backdrop = stream(5, "backdrop").integers(0, 256, (90, 120, 3)).astype(np.uint8)
+    thing = ball((0, 0, 0.4), 0.4, material=GREY)
+    rendering, _ = shot(view, [thing], lit((0.3, 0.2, 1), 0.6, sky=0.3), backdrop=backdrop)
+    touched = (rendering.rgb != backdrop).any(axis=-1)
+    assert touched[rendering.instance == 1002].mean() > 0.9
+    # The horizon is the middle row; a shadow can only lie below it, and near the ball.
+    free = rendering.instance == 0
+    assert not touched[:45][free[:45]].any()
+    assert 20 < touched[free].sum() < 0.3 * free.sum()
+    bare, _ = shot(view, [], lit((0.3, 0.2, 1), 0.6, sky=0.3), backdrop=backdrop)
+    np.testing.assert_array_equal(bare.rgb, backdrop)
+
+
+def test_without_a_catcher_only_surfaces_touch_the_backdrop():
+    view = camera(120, 90, 90.0, position_m=(0, -3, 1.2))
+    thing = ball((0, 0, 0.4), 0.4, material=GREY)
+    rendering, _ = shot(
+        view, [thing], lit((0.3, 0.2, 1), 0.6, sky=0.3), catches_shadow=False, supersample=1
+    )
+    assert (rendering.rgb[rendering.instance == 0] == 150).all()
+
+
+def test_a_texture_lies_where_its_coordinates_say():
+    # Perspective: the plate is slanted in depth, the texture is a ramp, so light is (u, v).
+    view = camera(96, 96, 96.0, position_m=(0, 0, 9))
+    vertices = np.array([[-1, 2, 8], [1, 4, 8], [1, 4, 10], [-1, 2, 10]], np.float32)
+    uv = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], np.float32)
+    ramp = np.linspace(0, 1, 64)
+    texture = np.full((64, 64, 4), 255, np.uint8)
+    texture[..., 0] = linear_to_srgb_u8(np.broadcast_to(ramp[None, :] * 0.75, (64, 64)))
+    texture[..., 1] = linear_to_srgb_u8(np.broadcast_to(ramp[::-1, None] * 0.75, (64, 64)))
+    thing = dataclasses.replace(
+        square(1.0, 0.0),
+        vertices_m=vertices,
+        coords=uv,
+        two_sided=True,
+        material=Material(kind="texture", base_rgb=(1, 1, 1), texture=0, specular=0.0),
+    )
+    rendering, seen = shot(view, [thing], lit(sky=1.0, ground=1.0), textures=(texture,))
+    i, j = np.nonzero(rendering.instance == 1002)
+    where = view.to_world(
+        view.unproject(np.stack([j + 0.5, i + 0.5], axis=-1), rendering.depth_m[i, j])
+    )
+    u, v = (where[:, 0] + 1) / 2, (where[:, 2] - 8) / 2
+    inner = (u > 0.05) & (u < 0.95) & (v > 0.05) & (v < 0.95)
+    assert inner.sum() > 1000
+    np.testing.assert_allclose(seen[i, j, 0][inner], u[inner] * 0.75, atol=0.02)
+    np.testing.assert_allclose(seen[i, j, 1][inner], v[inner] * 0.75, atol=0.02)
+
+
+def test_tint_multiplies():
+    tint = np.tile(np.array([0.5, 1.0, 0.25], np.float32), (4, 1))
+    thing = square(5.0, 0.0, material=GREY, tint=tint)
+    _, seen = shot(from_above(), [thing], lit(sky=0.8, ground=0.8))
+    np.testing.assert_allclose(seen[64, 64], [0.2, 0.4, 0.1], atol=LEVEL)
+
+
+def test_the_same_scene_gives_the_same_bytes():
+    scene = busy_scene(3)
+    a, b = (render(pack(scene), scene) for _ in range(2))
+    for name in ("rgb", "depth_m", "instance", "part"):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+
+
+def test_labels_do_not_depend_on_the_picture():
+    scene = busy_scene(3)
+    other = dataclasses.replace(
+        scene, supersample=4, light=lit((1, 1, 1), 0.2), backdrop=scene.backdrop + 9
+    )
+    a, b = render(pack(scene), scene), render(pack(other), other)
+    for name in ("depth_m", "instance", "part"):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+
+
+def test_extra_layers_come_only_when_wanted():
+    scene = busy_scene(3)
+    packed = pack(scene)
+    plain = render(packed, scene)
+    assert plain.normal is None and plain.surface is None
+    full = render(packed, scene, want=frozenset({"normal", "surface"}))
+    seen = full.instance > 0
+    np.testing.assert_array_equal(full.surface >= 0, seen)
+    owner = np.array([s.instance for s in scene.surfaces])
+    np.testing.assert_array_equal(owner[full.surface[seen]], full.instance[seen])
+    np.testing.assert_allclose(np.linalg.norm(full.normal[seen], axis=-1), 1.0, atol=1e-3)
+    assert np.isinf(full.depth_m[~seen]).all() and (full.part[~seen] == 255).all()

@@ -1,0 +1,172 @@
+"""Shadows against geometry: where a plate's shadow lies, no acne, no gap at the feet."""
+
+import math
+
+import numpy as np
+import pytest
+import trimesh
+from render_scenes import camera, surface
+from shade_scenes import GREY, ball, floor_xy, from_above, lit, shot, square
+
+from synthstudio.core.scene import Scene
+from synthstudio.render import shadow
+from synthstudio.render.pack import pack, to_host
+
+FLOOR = {"instance": 1000, "name": "floor", "material": GREY}
+
+
+def box(centre, size, instance=1002, **fields):
+    mesh = trimesh.creation.box(size)
+    mesh.apply_translation(centre)
+    return surface(mesh, instance, flat=True, material=GREY, **fields)
+
+
+@pytest.mark.parametrize("caught", [False, True], ids=["drawn floor", "undrawn floor"])
+@pytest.mark.parametrize("towards", [(1.0, 0.0, 1.0), (-0.4, 0.7, 1.0)])
+def test_a_plate_darkens_exactly_its_shadow(towards, caught):
+    view, half, height = from_above(), 0.25, 0.6
+    plate = square(half, height, material=GREY)
+    things = [plate] if caught else [plate, square(9.0, 0.0, **FLOOR)]
+    rendering, seen = shot(view, things, lit(towards, 0.6, sky=0.1))
+    open_floor = np.isin(rendering.instance, (0, 1000))
+    xy = floor_xy(view)
+    centre = -np.array(towards[:2]) / towards[2] * height
+    inside = half - np.abs(xy - centre).max(axis=-1)  # metres, negative outside
+    two_texels = 2 * (2 * half * 1.5) / 1000 + 0.5 * view.position_m[2] / view.focal_px
+    dark = seen[..., 0] < 0.5 * np.median(seen[open_floor & (inside < -0.5)])
+    sure = open_floor & (np.abs(inside) > two_texels)
+    assert (sure & (inside > 0)).sum() > 300
+    np.testing.assert_array_equal(dark[sure], inside[sure] > 0)
+
+
+def test_a_shadowed_photo_keeps_the_ambient_share():
+    # Out of the sun the floor keeps ambient / (ambient + sun cos) of its light.
+    view = from_above()
+    light = lit((1, 0, 1), 0.6, sky=0.3)
+    _, seen = shot(view, [square(0.3, 3.0, material=GREY)], light, camera=view)
+    xy = floor_xy(view)
+    inside = np.abs(xy - np.array([-3.0, 0])).max(axis=-1) < 0.2
+    far = from_above(8.0, 128, 128.0)
+    rendering, seen = shot(far, [square(0.3, 3.0, material=GREY)], light)
+    xy = floor_xy(far)
+    inside = (np.abs(xy - np.array([-3.0, 0])).max(axis=-1) < 0.2) & (rendering.instance == 0)
+    lit_up = (xy[..., 0] > 2.5) & (rendering.instance == 0)
+    assert inside.sum() > 5
+    want = 0.3 / (0.3 + 0.6 * math.sqrt(0.5))
+    assert seen[inside].mean() / seen[lit_up].mean() == pytest.approx(want, rel=0.03)
+
+
+@pytest.mark.parametrize("degrees", [10, 35, 80])
+def test_no_acne(degrees):
+    # A lone ball on a floor: what the sun sees keeps its Lambert light everywhere.
+    angle = math.radians(degrees)
+    towards = np.array([math.cos(angle), 0.0, math.sin(angle)])
+    view = camera(160, 120, 220.0, position_m=(1.5, -2.5, 1.2), yaw_rad=0.54, pitch_rad=-0.3)
+    rendering, seen = shot(
+        view, [ball((0, 0, 0.5), 0.5, material=GREY), square(9, 0, **FLOOR)], lit(towards, 0.7)
+    )
+    i, j = np.nonzero(rendering.instance == 1002)
+    where = view.to_world(
+        view.unproject(np.stack([j + 0.5, i + 0.5], axis=-1), rendering.depth_m[i, j])
+    )
+    cosine = (where - [0, 0, 0.5]) / 0.5 @ towards
+    facing = cosine > 0.25
+    assert facing.sum() > 300
+    np.testing.assert_allclose(seen[i, j, 0][facing], 0.35 * cosine[facing], atol=0.03)
+
+
+def test_shadows_start_at_the_feet():
+    # Beside a box's shaded side the floor is dark from the first centimetre and a half on.
+    view = from_above(3.0, 256, 512.0)
+    rendering, seen = shot(
+        view, [box((0, 0, 0.1), (0.3, 0.3, 0.2)), square(9, 0, **FLOOR)], lit((1, 0, 1), 0.7)
+    )
+    xy = floor_xy(view)
+    floor = rendering.instance == 1000
+    beside = floor & (np.abs(xy[..., 1]) < 0.1) & (xy[..., 0] < -0.175) & (xy[..., 0] > -0.33)
+    assert beside.sum() > 100
+    assert seen[beside].max() < 0.02
+
+
+def test_the_room_casts_no_shadow():
+    roof = square(9.0, 3.0, instance=1001, name="walls", material=GREY)
+    things = [roof, square(9.0, 0.0, **FLOOR)]
+    view = from_above(2.0)
+    _, roofed = shot(view, things, lit((0, 0, 1), 0.7))
+    np.testing.assert_allclose(roofed, 0.35, atol=0.01)
+
+
+def test_nothing_falls_above_the_horizon_or_without_a_caster():
+    view = camera(160, 120, 120.0, position_m=(0, -4, 1.0), pitch_rad=0.1)
+    rendering, _ = shot(
+        view, [ball((0, 0, 0.5), 0.5, material=GREY)], lit((0, 1, 0.2), 1.0, sky=0.2)
+    )
+    free = rendering.instance == 0
+    changed = (rendering.rgb != 150).any(axis=-1) & free
+    horizon = view.horizon_px
+    assert changed.any() and np.nonzero(changed)[0].min() > horizon
+
+
+def maps(things, light=None):
+    view = from_above()
+    scene = Scene(
+        camera=view,
+        people=(),
+        things=tuple(things),
+        light=light or lit(sky=0.5),
+        backdrop=np.zeros((128, 128, 3), np.uint8),
+    )
+    packed = pack(scene)
+    thrown = shadow.casters(packed)
+    return shadow.contact_map(packed, thrown), shadow.sun_map(packed, thrown, scene.light)
+
+
+@pytest.mark.parametrize("height", [0.1, 0.3, 0.7])
+def test_contact_shade_is_a_disc_s_form_factor(height):
+    # A disc of radius R at height h takes R^2 / (R^2 + h^2) of the light of the point below it.
+    radius = 0.3
+    disc = trimesh.creation.cylinder(radius, 1e-3, sections=64)
+    disc.apply_translation((0, 0, height))
+    contact, _ = maps([surface(disc, 1002)])
+    loss = to_host(contact.loss)
+    middle = int(contact.x0)
+    want = radius**2 / (radius**2 + height**2)
+    assert loss[middle, middle] == pytest.approx(want, abs=0.05)
+    assert loss[0].max() == 0.0 and loss[:, -1].max() == 0.0
+
+
+def test_contact_shade_fades_with_height_and_distance():
+    low, _ = maps([box((0, 0, 0.11), (0.2, 0.2, 0.2))])
+    high, _ = maps([box((0, 0, 1.1), (0.2, 0.2, 0.2))])
+    middle = int(low.x0)
+    near, far = to_host(low.loss)[middle, middle:], to_host(high.loss)[int(high.x0)]
+    assert near[0] > 0.8 and far.max() < 0.15
+    assert (np.diff(near[: len(near) // 2]) < 1e-3).all()
+
+
+def test_feet_darken_the_floor_without_any_sun():
+    view = from_above(3.0, 256, 512.0)
+    light = lit(sky=0.5)
+    rendering, seen = shot(view, [box((0, 0, 0.2), (0.1, 0.28, 0.4))], light, camera=view)
+    free = rendering.instance == 0
+    x = floor_xy(view)[..., 0]
+    whole = seen[free & (np.abs(x) > 0.6)].mean()
+    beside = seen[free & (np.abs(x) < 0.1) & (np.abs(floor_xy(view)[..., 1]) < 0.1)].mean()
+    assert 0.4 * whole < beside < 0.85 * whole
+
+
+def test_what_lies_on_the_floor_is_floor():
+    contact, _ = maps([square(0.5, 0.01, material=GREY)])
+    assert to_host(contact.loss).max() == 0.0
+
+
+@pytest.mark.parametrize("light", [lit((0, 0, -1), 1.0), lit((0, 0, 1), 0.0)], ids=["set", "black"])
+def test_no_sun_no_map(light):
+    _, sun = maps([box((0, 0, 0.5), (1, 1, 1))], light)
+    assert sun.on == 0
+
+
+def test_far_things_do_not_coarsen_the_map():
+    near = [box((0, 0, 0.9), (0.5, 0.3, 1.8))]
+    _, alone = maps(near, lit((1, 0, 1), 0.5))
+    assert alone.texel_m < 0.004
