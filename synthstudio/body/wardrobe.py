@@ -3,47 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from synthstudio.body import garments as cut
-from synthstudio.body import hair, hats
 from synthstudio.body.atlas import Atlas, BareBody
-from synthstudio.body.cloth import Cloth, Sewn, Wearer, compiled, sewn, unit, wearer_of
-from synthstudio.body.garments import Shape, Tailored
+from synthstudio.body.clothes.cloth import Cloth
+from synthstudio.body.clothes.design import Design, design, drawn_faces
+from synthstudio.body.clothes.kinds import FIT, GARMENTS, SKIN
+from synthstudio.body.clothes.sew import Sewn, Wearer, sewn, wearer_of
+from synthstudio.body.clothes.weave import basis, unit
 from synthstudio.body.skin import skin_surfaces
-from synthstudio.body.weave import Basis, basis
 from synthstudio.core.catalogue import GarmentKind
 from synthstudio.core.errors import RecipeError, explain
 from synthstudio.core.rng import stream
-from synthstudio.core.scene import PARTS, Bool, Surface
+from synthstudio.core.scene import PARTS, Surface
 from synthstudio.core.spec import GarmentSpec, Material, PersonSpec
 
-_DESIGNS = 256
-_HIDE_SKIN_M = 0.02  # skin this far inside a garment is not drawn
-_SHOW_INNER_M = 0.030  # an inner garment this far under an outer one is not drawn
+__all__ = ["GARMENTS", "Dressed", "check_outfit", "dress", "garments"]
 
 _UNDER_HAT = {"thick": 0.006, "volume": 0.006, "height": -0.02, "fringe": 0.0}
 _BUTTON_M, _BUTTON_CORNERS = 0.0055, 8
 _FRONT = sum(1 << PARTS.index(part) for part in ("neck", "torso", "pelvis"))
-_CLOTH = ("plain", "stripes", "checks", "dots", "plaid", "camouflage")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """A kind of garment: what the catalogue tells, how it is cut, and where it lies.
-
-    `layer` orders garments from the skin outwards; `fits` are shape parameters that only
-    scale a design (they cost no new cut). `hides` says what a person needs it for.
-    """
-
-    kind: GarmentKind
-    cut: Callable[[Basis, Shape], Tailored]
-    layer: int
-    hides: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,292 +32,6 @@ class Dressed:
     """A dressed person in its own frame; every surface has instance 0."""
 
     surfaces: tuple[Surface, ...]
-
-
-def _entry(
-    kind: GarmentKind,
-    cutter: Callable[[Basis, Shape], Tailored],
-    layer: int,
-    hides: str = "",
-) -> Entry:
-    return Entry(
-        kind=kind,
-        cut=cutter,
-        layer=layer,
-        hides=frozenset(hides.split()),
-    )
-
-
-_LOOSE = (0.7, 1.6)
-
-GARMENTS: dict[str, Entry] = {
-    e.kind.kind: e
-    for e in (
-        _entry(
-            GarmentKind(
-                kind="t_shirt",
-                slot="top",
-                shape={
-                    "sleeve": (0.11, 0.21),
-                    "hem": (-0.07, -0.02),
-                    "vee": (0.0, 0.05),
-                    "loose": _LOOSE,
-                },
-                patterns=_CLOTH,
-                steps=3,
-            ),
-            cut.t_shirt,
-            30,
-            "torso",
-        ),
-        _entry(
-            GarmentKind(
-                kind="tank_top",
-                slot="top",
-                shape={"hem": (-0.06, -0.01), "vee": (0.0, 0.04), "loose": _LOOSE},
-                patterns=_CLOTH,
-                steps=3,
-            ),
-            cut.tank_top,
-            30,
-            "torso",
-        ),
-        _entry(
-            GarmentKind(
-                kind="shirt",
-                slot="top",
-                shape={
-                    "sleeve": (0.44, 0.475),
-                    "hem": (-0.075, -0.04),
-                    "tucked": (0.0, 1.0),
-                    "loose": _LOOSE,
-                },
-                patterns=("plain", "stripes", "checks", "plaid"),
-                steps=2,
-            ),
-            cut.shirt,
-            30,
-            "torso",
-        ),
-        _entry(
-            GarmentKind(
-                kind="sweater",
-                slot="top",
-                shape={"sleeve": (0.45, 0.48), "hem": (-0.07, -0.03), "loose": (0.8, 1.5)},
-                patterns=("plain", "knit", "stripes"),
-                steps=2,
-            ),
-            cut.sweater,
-            30,
-            "torso",
-        ),
-        _entry(
-            GarmentKind(
-                kind="hoodie",
-                slot="top",
-                shape={"sleeve": (0.45, 0.48), "hem": (-0.07, -0.03), "loose": (0.9, 1.5)},
-                patterns=("plain", "knit"),
-                steps=2,
-            ),
-            cut.hoodie,
-            30,
-            "torso",
-        ),
-        _entry(
-            GarmentKind(
-                kind="coat",
-                slot="top",
-                shape={"hem": (-0.45, -0.25), "loose": (0.9, 1.2)},
-                patterns=("plain", "plaid"),
-                steps=3,
-            ),
-            cut.coat,
-            35,
-            "torso",
-        ),
-        _entry(
-            GarmentKind(
-                kind="dress",
-                slot="top",
-                shape={
-                    "hem": (-0.62, -0.33),
-                    "sleeve": (0.0, 0.16),
-                    "width": (0.01, 0.06),
-                    "loose": (0.9, 1.2),
-                },
-                patterns=_CLOTH,
-                steps=3,
-                gender=(0.5, 1.0),
-            ),
-            cut.dress,
-            30,
-            "torso pelvis",
-        ),
-        _entry(
-            GarmentKind(
-                kind="trousers",
-                slot="bottom",
-                shape={"hem": (-0.80, -0.76), "width": (0.004, 0.022), "loose": (0.8, 1.2)},
-                patterns=("plain", "camouflage", "checks"),
-                steps=3,
-            ),
-            cut.trousers,
-            20,
-            "pelvis",
-        ),
-        _entry(
-            GarmentKind(
-                kind="jeans",
-                slot="bottom",
-                shape={"hem": (-0.80, -0.77), "width": (0.002, 0.012), "loose": (0.8, 1.2)},
-                patterns=("denim",),
-                steps=3,
-            ),
-            cut.trousers,
-            20,
-            "pelvis",
-        ),
-        _entry(
-            GarmentKind(
-                kind="shorts",
-                slot="bottom",
-                shape={"hem": (-0.42, -0.26), "width": (0.008, 0.025), "loose": (0.8, 1.3)},
-                patterns=_CLOTH,
-                steps=3,
-            ),
-            cut.shorts,
-            20,
-            "pelvis",
-        ),
-        _entry(
-            GarmentKind(
-                kind="skirt",
-                slot="bottom",
-                shape={"hem": (-0.62, -0.33), "width": (0.0, 0.05), "loose": (0.9, 1.2)},
-                patterns=_CLOTH,
-                steps=3,
-                gender=(0.5, 1.0),
-            ),
-            cut.skirt,
-            20,
-            "pelvis",
-        ),
-        _entry(
-            GarmentKind(
-                kind="sneakers",
-                slot="shoes",
-                shape={"top": (0.0, 0.05), "sole": (0.014, 0.026)},
-                patterns=("plain",),
-                steps=3,
-            ),
-            cut.sneakers,
-            10,
-        ),
-        _entry(
-            GarmentKind(
-                kind="low_shoes",
-                slot="shoes",
-                shape={"top": (-0.015, 0.01), "open": (0.0, 0.025)},
-                patterns=("plain",),
-                steps=3,
-            ),
-            cut.low_shoes,
-            10,
-        ),
-        _entry(
-            GarmentKind(
-                kind="boots",
-                slot="shoes",
-                shape={"top": (0.07, 0.22)},
-                patterns=("plain",),
-                steps=3,
-            ),
-            cut.boots,
-            10,
-        ),
-        _entry(
-            GarmentKind(
-                kind="short_hair",
-                slot="hair",
-                shape={"thick": (0.008, 0.026)},
-                patterns=("plain",),
-                steps=3,
-            ),
-            hair.short_hair,
-            40,
-        ),
-        _entry(
-            GarmentKind(
-                kind="cropped_hair",
-                slot="hair",
-                shape={"thick": (0.0015, 0.004)},
-                patterns=("plain",),
-                steps=2,
-                gender=(0.0, 0.5),
-            ),
-            hair.cropped_hair,
-            40,
-        ),
-        _entry(
-            GarmentKind(
-                kind="afro_hair",
-                slot="hair",
-                shape={"thick": (0.025, 0.06)},
-                patterns=("plain",),
-                steps=3,
-            ),
-            hair.afro_hair,
-            40,
-        ),
-        _entry(
-            GarmentKind(
-                kind="bun_hair",
-                slot="hair",
-                shape={"size": (0.03, 0.045), "height": (-0.02, 0.06)},
-                patterns=("plain",),
-                steps=2,
-                gender=(0.5, 1.0),
-            ),
-            hair.bun_hair,
-            40,
-        ),
-        _entry(
-            GarmentKind(
-                kind="long_hair",
-                slot="hair",
-                shape={"length": (0.0, 0.22), "volume": (0.012, 0.022), "fringe": (0.0, 1.0)},
-                patterns=("plain",),
-                steps=3,
-                gender=(0.5, 1.0),
-            ),
-            hair.long_hair,
-            40,
-        ),
-        _entry(
-            GarmentKind(
-                kind="cap", slot="hat", shape={"peak": (0.055, 0.08)}, patterns=("plain",), steps=2
-            ),
-            hats.cap,
-            50,
-        ),
-        _entry(
-            GarmentKind(
-                kind="beanie",
-                slot="hat",
-                shape={"slouch": (0.0, 0.02)},
-                patterns=("plain", "knit", "stripes"),
-                steps=2,
-            ),
-            hats.beanie,
-            50,
-        ),
-        _entry(
-            GarmentKind(kind="hard_hat", slot="hat", shape={}, patterns=("plain",), steps=2),
-            hats.hard_hat,
-            50,
-        ),
-    )
-}
 
 
 def garments() -> tuple[GarmentKind, ...]:
@@ -379,7 +74,7 @@ def _pressed(outfit: tuple[GarmentSpec, ...]) -> list[GarmentSpec]:
 def _layer(garment: GarmentSpec) -> int:
     """Return a garment's place from the skin outwards; a tucked top lies under the bottom."""
     tucked = garment.shape.get("tucked", 0.0) >= 0.5
-    return GARMENTS[garment.kind].layer - (15 if tucked else 0)
+    return SKIN if tucked else GARMENTS[garment.kind].layer
 
 
 def _sewn(
@@ -390,10 +85,10 @@ def _sewn(
     person: PersonSpec,
 ) -> list[Surface]:
     phase = float(stream(0, "folds", person.identity, garment.kind).uniform(0, math.tau))
-    loose = garment.shape.get("loose", 1.0)
+    loose = garment.shape.get(FIT, 1.0)
     out = []
     for place, cloth in enumerate(made.cloths):
-        drawn = _drawn(made, place, outer)
+        drawn = drawn_faces(made, place, outer)
         if not drawn.any():
             continue
         piece = sewn(cloth, wearer, loose=loose, phase=phase)
@@ -515,74 +210,3 @@ def _check_shape(garment: GarmentSpec, where: str) -> None:
                     got=f"{value:g}",
                 )
             )
-
-
-# Designs ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Design:
-    """A garment that is cut and compiled; it fits every person and pose."""
-
-    key: tuple[object, ...]
-    basis: Basis
-    cloths: tuple[Cloth, ...]
-    tailored: Tailored
-    hides: Bool  # (body F,) skin well inside the garment
-
-
-def forget_designs() -> None:
-    """Empty the caches of designs."""
-    _CACHE.clear()
-    _HIDDEN.clear()
-
-
-_CACHE: OrderedDict[tuple[object, ...], Design] = OrderedDict()
-_HIDDEN: OrderedDict[tuple[object, ...], Bool] = OrderedDict()
-
-
-def design(base: Basis, garment: GarmentSpec) -> Design:
-    """Return the cut of a garment, from the cache of the last 256 when it is there."""
-    entry = GARMENTS[garment.kind]
-    shape = {k: round(v, 6) for k, v in sorted(garment.shape.items())}
-    cut_by = {k: v for k, v in shape.items() if k != "loose"}
-    key = (base, garment.kind, *cut_by.items())
-    if key in _CACHE:
-        _CACHE.move_to_end(key)
-        return _CACHE[key]
-    tailored = entry.cut(base, cut_by)
-    hidden = (tailored.hides or tailored.inside)(base.places)
-    made = Design(
-        key=key,
-        basis=base,
-        cloths=tuple(compiled(base, piece) for piece in tailored.pieces),
-        tailored=tailored,
-        hides=(hidden[base.atlas.body_faces] > _HIDE_SKIN_M).all(axis=1),
-    )
-    _CACHE[key] = made
-    while len(_CACHE) > _DESIGNS:
-        _CACHE.popitem(last=False)
-    return made
-
-
-def _drawn(made: Design, place: int, outer: list[Design]) -> Bool:
-    """Return the faces of a piece that no outer garment hides for certain."""
-    cloth = made.cloths[place]
-    drawn = np.ones(len(cloth.all_faces), bool)
-    for over in outer:
-        drawn &= ~_under(made, place, over)
-    return drawn
-
-
-def _under(made: Design, place: int, over: Design) -> Bool:
-    key = (made.key, place, over.key)
-    if key not in _HIDDEN:
-        cloth = made.cloths[place]
-        inside = over.tailored.inside(cloth.where)
-        deep = np.concatenate([inside, inside[cloth.rim[:, 0]]]) > _SHOW_INNER_M
-        _HIDDEN[key] = deep[cloth.all_faces].all(axis=1)
-        while len(_HIDDEN) > 4 * _DESIGNS:
-            _HIDDEN.popitem(last=False)
-    else:
-        _HIDDEN.move_to_end(key)
-    return _HIDDEN[key]

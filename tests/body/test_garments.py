@@ -12,8 +12,16 @@ from wardrobe_people import LOOK, OUTFITS, bare_of, dressed, person
 
 from synthstudio.body import wardrobe
 from synthstudio.body.atlas import Atlas, load_atlas
-from synthstudio.body.cloth import face_cross, unit
-from synthstudio.body.weave import Weave, basis, boundary_edges, clipped, places, weave_of
+from synthstudio.body.clothes.weave import (
+    Weave,
+    basis,
+    boundary_edges,
+    clipped,
+    face_cross,
+    places,
+    unit,
+    weave_of,
+)
 from synthstudio.core.camera import Camera, look_at
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.scene import PARTS, Light, PosedPerson, Scene, Surface

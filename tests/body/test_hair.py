@@ -8,8 +8,8 @@ from scipy.spatial import cKDTree
 from wardrobe_people import GARMENTS, bare_of, dressed, person
 
 from synthstudio.body.atlas import Atlas, load_atlas
-from synthstudio.body.hair import azimuth, hairline
-from synthstudio.body.weave import basis
+from synthstudio.body.clothes.hair import azimuth, hairline
+from synthstudio.body.clothes.weave import basis
 from synthstudio.core.scene import PARTS
 
 HAIR = sorted(k for k, e in GARMENTS.items() if e.kind.slot == "hair")
@@ -75,7 +75,7 @@ def test_long_hair_stays_out_of_the_body(atlas: Atlas) -> None:
         spec = person("thin", pose, "t_shirt", "jeans", "long_hair", share=1.0)
         made = dressed(atlas, spec)
         skin = made.surfaces[0].vertices_m
-        from synthstudio.body.cloth import face_cross, unit
+        from synthstudio.body.clothes.weave import face_cross, unit
 
         normals = unit(base.normal_sum @ face_cross(skin, atlas.body_faces))
         hair = next(s for s in made.surfaces if s.name == "long_hair").vertices_m

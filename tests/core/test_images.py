@@ -86,6 +86,22 @@ def test_bad_pictures_are_one_clear_error(tmp_path: Path, name: str) -> None:
         assert name in str(caught.value)
 
 
+@pytest.mark.parametrize("form", ["lossy", "lossless", "extended"])
+def test_a_webp_is_measured_before_its_pixels_are_reserved(
+    form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = Image.fromarray(PHOTO)
+    if form == "extended":
+        image.putalpha(128)
+    data = _saved(image, "WEBP", lossless=form == "lossless")
+    kind = {"lossy": b"VP8 ", "lossless": b"VP8L", "extended": b"VP8X"}[form]
+    assert data[12:16] == kind
+    monkeypatch.setattr(images, "MAX_PIXELS", 24 * 16 - 1)
+    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("opened"))
+    with pytest.raises(AssetError, match="24 x 16"):
+        images.decode_rgba(data, "a.webp")
+
+
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
     for path in (tmp_path / "no.jpg", tmp_path):
         with pytest.raises(AssetError, match=str(path)):

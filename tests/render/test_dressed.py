@@ -26,8 +26,8 @@ def scenes():
 
 
 def test_three_oracles_agree_about_joints(scenes):
-    count = wrong_rays = wrong_embree = 0
-    for scene in scenes:
+    count = wrong = 0
+    for i, scene in enumerate(scenes):
         queries = [patch_query(scene.camera, person) for person in scene.people]
         wanted = np.concatenate([q.wanted.ravel() for q in queries])
         points = np.concatenate([q.points_m.reshape(-1, 3) for q in queries])[wanted]
@@ -36,12 +36,12 @@ def test_three_oracles_agree_about_joints(scenes):
         found = nearest_blockers(pack(scene), points, owner.astype(np.int32), part)
         rays = nearest_blockers_by_rays(scene, points, owner.astype(np.int32), part)
         count += len(points)
-        wrong_rays += int((found.instance != rays.instance).sum())
-        wrong_embree += int((found.instance != by_embree(scene, points, owner, part)).sum())
+        wrong += int((found.instance != rays.instance).sum())
+        if i == 0:  # Embree builds a tree for every part of the body: seconds a scene
+            wrong += int((found.instance != by_embree(scene, points, owner, part)).sum())
         assert 0.1 < (found.instance > 0).mean() < 0.9
     assert count > 3000
-    assert wrong_rays <= 1
-    assert wrong_embree <= 1
+    assert wrong <= 1
 
 
 def test_the_slow_twin_gives_the_same_triangles(scenes):

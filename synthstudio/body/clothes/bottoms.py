@@ -66,8 +66,8 @@ def trousers(base: Basis, shape: Shape) -> Tailored:
         return legs(p, 0.075, shape["hem"]).astype(np.float32)
 
     cut = _bottom(base, inside, width_m=shape["width"], from_m=-0.35)
-    belt = belt(base, 0.040, 0.072, _WAIST_M + 0.004)
-    return Tailored(pieces=(cut, belt), inside=inside)
+    band = belt(base, 0.040, 0.072, _WAIST_M + 0.004)
+    return Tailored(pieces=(cut, band), inside=inside)
 
 
 def shorts(base: Basis, shape: Shape) -> Tailored:
@@ -98,6 +98,7 @@ def skirt(base: Basis, shape: Shape) -> Tailored:
 
 
 def lined(p: Places) -> F32:
+    """Return the field of the shorts that `liner` makes."""
     return legs(p, 0.06, -0.17).astype(np.float32)
 
 
@@ -113,6 +114,7 @@ def liner(base: Basis) -> Cut:
 def skirt_cut(
     base: Basis, field: Field, width_m: float, waist_m: float, *, offset_m: float = 0.012
 ) -> Cut:
+    """Return a ring of cloth round both legs, `width_m` wider at the ankles than at the waist."""
     weave = cut_from(base, "skirt", field)
     z = places(base.atlas, weave.rows).at[:, 2]
     offset = offset_m + width_m * step(z, waist_m - 0.1, -0.5)

@@ -8,8 +8,8 @@ import numpy as np
 from scipy import sparse
 
 from synthstudio.body.clothes.cloth import Cut
-from synthstudio.body.clothes.tailor import Shape, Tailored, step
 from synthstudio.body.clothes.hair import SCALP, azimuth, head_faces, nowhere
+from synthstudio.body.clothes.tailor import Shape, Tailored, step
 from synthstudio.body.clothes.weave import (
     Basis,
     Places,

@@ -13,7 +13,7 @@ import numpy as np
 
 from synthstudio.body.clothes.cloth import Cut
 from synthstudio.body.clothes.weave import Basis, Places, Weave, clipped, places, weave_of
-from synthstudio.core.scene import F32, Bool
+from synthstudio.core.scene import F32
 
 Shape = Mapping[str, float]
 Field = Callable[[Places], F32]
@@ -35,7 +35,8 @@ def step(value: F32, low: float, high: float) -> F32:
     return t * t * (3 - 2 * t)
 
 
-def on_arm(p: Places) -> F32:
+def on_arm(p: Places) -> Bool:
+    """Return (V,) what belongs to an arm, hand included."""
     return p.arm > 0.4
 
 
@@ -48,28 +49,34 @@ def neckline(p: Places, drop_m: float, vee_m: float = 0.0) -> F32:
 
 
 def hem_line(p: Places, z_m: float) -> F32:
+    """Return height above a level hem; arms, which hang as low, are far inside."""
     return np.where(on_arm(p), FAR, p.at[:, 2] - z_m)
 
 
 def sleeve_end(p: Places, length_m: float) -> F32:
+    """Return metres up the arm from a sleeve's end; the trunk is far inside."""
     return np.where(on_arm(p), length_m - p.down_arm, FAR)
 
 
 def armhole(p: Places, width_m: float) -> F32:
+    """Return how far places are inside the armholes of a sleeveless top `width_m` from the middle."""
     x, z = np.abs(p.at[:, 0]), p.at[:, 2]
     return width_m + 0.2 * np.maximum(0.43 - z, 0) - x
 
 
 def legs(p: Places, waist_m: float, hem_m: float) -> F32:
+    """Return how far places are between waist and hem; arms are far outside."""
     z = p.at[:, 2]
     return np.where(on_arm(p), -FAR, np.minimum(waist_m - z, z - hem_m))
 
 
 def cut_from(base: Basis, group: str, field: Field) -> Weave:
+    """Return the part of a group of the atlas's helper geometry where `field` is positive."""
     weave = weave_of(base.atlas, base.atlas.groups[group])
     return clipped(weave, field(places(base.atlas, weave.rows)))
 
 
 def suit(base: Basis, field: Field) -> tuple[Weave, Places]:
+    """Return the part of the body suit where `field` is positive, and where it lies."""
     weave = cut_from(base, "tights", field)
     return weave, places(base.atlas, weave.rows)

@@ -222,7 +222,9 @@ def dress(base: Basis, shape: Shape) -> Tailored:
 
     def upper(p: Places) -> F32:
         arm = armhole(p, 0.143) if shape["sleeve"] < 0.05 else sleeve_end(p, shape["sleeve"])
-        return np.minimum(np.minimum(neckline(p, 0.02, 0.03), hem_line(p, 0.05)), arm).astype(np.float32)
+        return np.minimum(np.minimum(neckline(p, 0.02, 0.03), hem_line(p, 0.05)), arm).astype(
+            np.float32
+        )
 
     def lower(p: Places) -> F32:
         return legs(p, 0.085, shape["hem"]).astype(np.float32)

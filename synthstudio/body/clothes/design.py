@@ -1,0 +1,87 @@
+"""Designs: garments cut and compiled, kept for the next person who wears them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+
+from synthstudio.body.clothes.cloth import Cloth, compiled
+from synthstudio.body.clothes.kinds import FIT, GARMENTS
+from synthstudio.body.clothes.tailor import Tailored
+from synthstudio.body.clothes.weave import Basis
+from synthstudio.core.scene import Bool
+from synthstudio.core.spec import GarmentSpec
+
+_DESIGNS = 256
+_HIDE_SKIN_M = 0.02  # skin this far inside a garment is not drawn
+_SHOW_INNER_M = 0.030  # an inner garment this far under an outer one is not drawn
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Design:
+    """A garment that is cut and compiled; it fits every person and pose."""
+
+    key: tuple[object, ...]
+    basis: Basis
+    cloths: tuple[Cloth, ...]
+    tailored: Tailored
+    hides: Bool  # (body F,) skin well inside the garment
+
+
+def forget_designs() -> None:
+    """Empty the caches of designs."""
+    _CACHE.clear()
+    _HIDDEN.clear()
+
+
+_CACHE: OrderedDict[tuple[object, ...], Design] = OrderedDict()
+_HIDDEN: OrderedDict[tuple[object, ...], Bool] = OrderedDict()
+
+
+def design(base: Basis, garment: GarmentSpec) -> Design:
+    """Return the cut of a garment, from the cache of the last 256 when it is there."""
+    entry = GARMENTS[garment.kind]
+    shape = {k: round(v, 6) for k, v in sorted(garment.shape.items())}
+    cut_by = {k: v for k, v in shape.items() if k != FIT}
+    key = (base, garment.kind, *cut_by.items())
+    if key in _CACHE:
+        _CACHE.move_to_end(key)
+        return _CACHE[key]
+    tailored = entry.cut(base, cut_by)
+    hidden = (tailored.hides or tailored.inside)(base.places)
+    made = Design(
+        key=key,
+        basis=base,
+        cloths=tuple(compiled(base, piece) for piece in tailored.pieces),
+        tailored=tailored,
+        hides=(hidden[base.atlas.body_faces] > _HIDE_SKIN_M).all(axis=1),
+    )
+    _CACHE[key] = made
+    while len(_CACHE) > _DESIGNS:
+        _CACHE.popitem(last=False)
+    return made
+
+
+def drawn_faces(made: Design, place: int, outer: list[Design]) -> Bool:
+    """Return the faces of a piece that no outer garment hides for certain."""
+    cloth = made.cloths[place]
+    drawn = np.ones(len(cloth.all_faces), bool)
+    for over in outer:
+        drawn &= ~_under(made, place, over)
+    return drawn
+
+
+def _under(made: Design, place: int, over: Design) -> Bool:
+    key = (made.key, place, over.key)
+    if key not in _HIDDEN:
+        cloth = made.cloths[place]
+        inside = over.tailored.inside(cloth.where)
+        deep = np.concatenate([inside, inside[cloth.rim[:, 0]]]) > _SHOW_INNER_M
+        _HIDDEN[key] = deep[cloth.all_faces].all(axis=1)
+        while len(_HIDDEN) > 4 * _DESIGNS:
+            _HIDDEN.popitem(last=False)
+    else:
+        _HIDDEN.move_to_end(key)
+    return _HIDDEN[key]

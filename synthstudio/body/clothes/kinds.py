@@ -1,0 +1,152 @@
+"""Every kind of garment, hair and hat. To add one: write its cut, and one entry here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from synthstudio.body.clothes import bottoms, hair, hats, shoes, tops
+from synthstudio.body.clothes.tailor import Shape, Tailored
+from synthstudio.body.clothes.weave import Basis
+from synthstudio.core.catalogue import GarmentKind, Slot
+from synthstudio.core.spec import Pattern, Vec2
+
+SHOES, SKIN, BOTTOM, TOP, COAT, HAIR, HAT = 10, 15, 20, 30, 35, 40, 50
+"""Layers from the skin outwards; SKIN is a top that is tucked in."""
+
+FIT = "loose"
+"""The one shape parameter that scales a design at no cost; every other one is a new cut."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """What the catalogue tells of a kind, how it is cut, its layer, and what it hides for sure."""
+
+    kind: GarmentKind
+    cut: Callable[[Basis, Shape], Tailored]
+    layer: int
+    hides: frozenset[str] = frozenset()
+
+
+_ALL: tuple[Pattern, ...] = ("plain", "stripes", "checks", "dots", "plaid", "camouflage")
+_SHIRT: tuple[Pattern, ...] = ("plain", "stripes", "checks", "plaid")
+_WOOL: tuple[Pattern, ...] = ("plain", "knit", "stripes")
+_PLAIN: tuple[Pattern, ...] = ("plain",)
+_TORSO, _PELVIS = frozenset({"torso"}), frozenset({"pelvis"})
+_ANYBODY, _MEN, _WOMEN = (0.0, 1.0), (0.0, 0.5), (0.5, 1.0)
+
+
+def _kind(
+    name: str,
+    slot: Slot,
+    patterns: tuple[Pattern, ...],
+    gender: Vec2 = _ANYBODY,
+    /,
+    **shape: Vec2,
+) -> GarmentKind:
+    return GarmentKind(kind=name, slot=slot, shape=shape, patterns=patterns, steps=3, gender=gender)
+
+
+# fmt: off
+GARMENTS: dict[str, Entry] = {
+    "t_shirt": Entry(
+        kind=_kind("t_shirt", "top", _ALL, sleeve=(0.11, 0.21), hem=(-0.07, -0.02),
+                   vee=(0.0, 0.05), loose=(0.7, 1.6)),
+        cut=tops.t_shirt, layer=TOP, hides=_TORSO,
+    ),
+    "tank_top": Entry(
+        kind=_kind("tank_top", "top", _ALL, hem=(-0.06, -0.01), vee=(0.0, 0.04),
+                   loose=(0.7, 1.6)),
+        cut=tops.tank_top, layer=TOP, hides=_TORSO,
+    ),
+    "shirt": Entry(
+        kind=_kind("shirt", "top", _SHIRT, sleeve=(0.44, 0.475), hem=(-0.075, -0.04),
+                   tucked=(0.0, 1.0), loose=(0.7, 1.6)),
+        cut=tops.shirt, layer=TOP, hides=_TORSO,
+    ),
+    "sweater": Entry(
+        kind=_kind("sweater", "top", _WOOL, sleeve=(0.45, 0.48), hem=(-0.07, -0.03),
+                   loose=(0.8, 1.5)),
+        cut=tops.sweater, layer=TOP, hides=_TORSO,
+    ),
+    "hoodie": Entry(
+        kind=_kind("hoodie", "top", _WOOL[:2], sleeve=(0.45, 0.48), hem=(-0.07, -0.03),
+                   loose=(0.9, 1.5)),
+        cut=tops.hoodie, layer=TOP, hides=_TORSO,
+    ),
+    "coat": Entry(
+        kind=_kind("coat", "top", ("plain", "plaid"), hem=(-0.45, -0.25), loose=(0.9, 1.2)),
+        cut=tops.coat, layer=COAT, hides=_TORSO,
+    ),
+    "dress": Entry(
+        kind=_kind("dress", "top", _ALL, _WOMEN, hem=(-0.62, -0.33), sleeve=(0.0, 0.16),
+                   width=(0.01, 0.06), loose=(0.9, 1.2)),
+        cut=tops.dress, layer=TOP, hides=_TORSO | _PELVIS,
+    ),
+    "trousers": Entry(
+        kind=_kind("trousers", "bottom", ("plain", "camouflage", "checks"), hem=(-0.80, -0.76),
+                   width=(0.004, 0.022), loose=(0.8, 1.2)),
+        cut=bottoms.trousers, layer=BOTTOM, hides=_PELVIS,
+    ),
+    "jeans": Entry(
+        kind=_kind("jeans", "bottom", ("denim",), hem=(-0.80, -0.77), width=(0.002, 0.012),
+                   loose=(0.8, 1.2)),
+        cut=bottoms.trousers, layer=BOTTOM, hides=_PELVIS,
+    ),
+    "shorts": Entry(
+        kind=_kind("shorts", "bottom", _ALL, hem=(-0.42, -0.26), width=(0.008, 0.025),
+                   loose=(0.8, 1.3)),
+        cut=bottoms.shorts, layer=BOTTOM, hides=_PELVIS,
+    ),
+    "skirt": Entry(
+        kind=_kind("skirt", "bottom", _ALL, _WOMEN, hem=(-0.62, -0.33), width=(0.0, 0.05),
+                   loose=(0.9, 1.2)),
+        cut=bottoms.skirt, layer=BOTTOM, hides=_PELVIS,
+    ),
+    "sneakers": Entry(
+        kind=_kind("sneakers", "shoes", _PLAIN, top=(0.0, 0.05), sole=(0.014, 0.026)),
+        cut=shoes.sneakers, layer=SHOES,
+    ),
+    "low_shoes": Entry(
+        kind=_kind("low_shoes", "shoes", _PLAIN, top=(-0.015, 0.01), open=(0.0, 0.025)),
+        cut=shoes.low_shoes, layer=SHOES,
+    ),
+    "boots": Entry(
+        kind=_kind("boots", "shoes", _PLAIN, top=(0.07, 0.22)),
+        cut=shoes.boots, layer=SHOES,
+    ),
+    "short_hair": Entry(
+        kind=_kind("short_hair", "hair", _PLAIN, thick=(0.008, 0.026)),
+        cut=hair.short_hair, layer=HAIR,
+    ),
+    "cropped_hair": Entry(
+        kind=_kind("cropped_hair", "hair", _PLAIN, _MEN, thick=(0.0015, 0.004)),
+        cut=hair.cropped_hair, layer=HAIR,
+    ),
+    "afro_hair": Entry(
+        kind=_kind("afro_hair", "hair", _PLAIN, thick=(0.025, 0.06)),
+        cut=hair.afro_hair, layer=HAIR,
+    ),
+    "bun_hair": Entry(
+        kind=_kind("bun_hair", "hair", _PLAIN, _WOMEN, size=(0.03, 0.045), height=(-0.02, 0.06)),
+        cut=hair.bun_hair, layer=HAIR,
+    ),
+    "long_hair": Entry(
+        kind=_kind("long_hair", "hair", _PLAIN, _WOMEN, length=(0.0, 0.22),
+                   volume=(0.012, 0.022), fringe=(0.0, 1.0)),
+        cut=hair.long_hair, layer=HAIR,
+    ),
+    "cap": Entry(
+        kind=_kind("cap", "hat", _PLAIN, peak=(0.055, 0.08)),
+        cut=hats.cap, layer=HAT,
+    ),
+    "beanie": Entry(
+        kind=_kind("beanie", "hat", _WOOL, slouch=(0.0, 0.02)),
+        cut=hats.beanie, layer=HAT,
+    ),
+    "hard_hat": Entry(
+        kind=_kind("hard_hat", "hat", _PLAIN),
+        cut=hats.hard_hat, layer=HAT,
+    ),
+}
+# fmt: on
