@@ -84,7 +84,8 @@ def _mix(share: F32, rgb: F32) -> F32:
 
 def _smooth(mask: F32) -> F32:
     t = np.clip((mask - 0.2) / 0.6, 0, 1)
-    return t * t * (3 - 2 * t)
+    made: F32 = t * t * (3 - 2 * t)
+    return made
 
 
 def _knuckles(atlas: Atlas) -> F32:

@@ -106,7 +106,7 @@ def _sewn(
                 two_sided=True,
             )
         )
-        if piece.studs_m is not None:
+        if len(piece.studs_m):
             out.append(_buttons(garment, piece))
     return out
 
@@ -121,12 +121,13 @@ def _buttons(garment: GarmentSpec, piece: Sewn) -> Surface:
     ring = np.cos(turn)[:, None, None] * right + np.sin(turn)[:, None, None] * up
     ring = at + 0.0015 * out + _BUTTON_M * ring
     vertices = np.concatenate([(at + 0.003 * out)[None], ring]).transpose(1, 0, 2)
-    i = np.arange(_BUTTON_CORNERS)
+    i = np.arange(_BUTTON_CORNERS, dtype=np.int32)
     disc = np.stack([np.zeros_like(i), i + 1, (i + 1) % _BUTTON_CORNERS + 1], 1)
-    faces = (disc[None] + np.arange(len(at))[:, None, None] * (_BUTTON_CORNERS + 1)).reshape(-1, 3)
+    first = np.arange(len(at), dtype=np.int32) * (_BUTTON_CORNERS + 1)
+    faces = (disc[None] + first[:, None, None]).reshape(-1, 3)
     vertices = vertices.reshape(-1, 3).astype(np.float32)
-    light = tuple(0.4 + 0.4 * c for c in garment.material.base_rgb)
-    plain = Material(kind="matte", base_rgb=light, roughness=0.4)
+    r, g, b = (0.4 + 0.4 * c for c in garment.material.base_rgb)
+    plain = Material(kind="matte", base_rgb=(r, g, b), roughness=0.4)
     return Surface(
         name=garment.kind,
         instance=0,

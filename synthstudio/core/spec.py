@@ -29,9 +29,20 @@ THING_BASE = 1000
 class Numbers(dict[str, float]):
     """A dict of numbers that nobody changes, so that specs can be keys of caches."""
 
+    __slots__ = ("_hash",)
+    _hash: int
+
     def __hash__(self) -> int:  # type: ignore[override]
-        """Return a hash that does not depend on the order of the keys."""
-        return hash(frozenset(self.items()))
+        """Return a hash that does not depend on the order of the keys; reckoned once."""
+        try:
+            return self._hash
+        except AttributeError:
+            self._hash = hash(frozenset(self.items()))
+            return self._hash
+
+    def __reduce__(self) -> tuple[type, tuple[dict[str, float]]]:
+        """Pickle the numbers alone: in another process strings have other hashes."""
+        return Numbers, (dict(self),)
 
 
 def _hashable(spec: Any, name: str) -> None:

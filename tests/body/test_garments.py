@@ -12,6 +12,7 @@ from wardrobe_people import LOOK, OUTFITS, bare_of, dressed, person
 
 from synthstudio.body import wardrobe
 from synthstudio.body.atlas import Atlas, load_atlas
+from synthstudio.body.clothes import design as designs
 from synthstudio.body.clothes.weave import (
     Weave,
     basis,
@@ -115,7 +116,7 @@ def _leaks(atlas: Atlas, spec: PersonSpec) -> tuple[float, float]:
     hidden = np.full(len(atlas.template_m), -1.0, np.float32)
     base = basis(atlas)
     for garment in spec.outfit:
-        cut = wardrobe.design(base, garment).tailored
+        cut = designs.design(base, garment).tailored
         hidden = np.maximum(hidden, (cut.hides or cut.inside)(base.places))
     deep = hidden[atlas.body_faces].min(axis=1)
     nude, veiled = replace(skin, drawn=atlas.skin_face), replace(skin, drawn=skin.drawn & False)
@@ -151,17 +152,17 @@ def test_no_skin_shows_through_cloth(atlas: Atlas, phenotype: str, outfit: str) 
 @pytest.fixture
 def spoilt_designs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let a test change designs; none of them outlives it."""
-    monkeypatch.setattr(wardrobe, "_HIDE_SKIN_M", 1.0)
-    wardrobe.forget_designs()
+    monkeypatch.setattr(designs, "_HIDE_SKIN_M", 1.0)
+    designs.forget_designs()
     yield
-    wardrobe.forget_designs()
+    designs.forget_designs()
 
 
 @pytest.mark.usefixtures("spoilt_designs")
 def test_the_check_for_skin_can_fail(atlas: Atlas) -> None:
     """Cloth pressed 3 cm into the body must be noticed."""
     spec = person("man", "stand_relaxed", "t_shirt", "jeans")
-    cloths = {g.kind: wardrobe.design(basis(atlas), g) for g in spec.outfit}
+    cloths = {g.kind: designs.design(basis(atlas), g) for g in spec.outfit}
     for made in cloths.values():
         for cloth in made.cloths:
             cloth.least_m[:] = -0.03
@@ -207,7 +208,7 @@ def _uncovered(atlas: Atlas, spec: PersonSpec) -> tuple[int, int]:
     pairs = missing = 0
     pieces = {}
     for garment in spec.outfit:
-        for cloth in wardrobe.design(base, garment).cloths:
+        for cloth in designs.design(base, garment).cloths:
             at = np.vstack([cloth.where.at, cloth.where.at[cloth.rim[:, 0]]])
             pieces[garment.kind, len(cloth.all_faces)] = at
     for s in made.surfaces:
@@ -272,9 +273,9 @@ def test_a_sleeve_does_not_cover_the_trunk(atlas: Atlas) -> None:
     made = dressed(atlas, person("man", "stand_relaxed", "shirt", "jeans"))
     base = basis(atlas)
     body = next(s for s in made.surfaces if s.name == "shirt")
-    cloth = wardrobe.design(
-        base, person("man", "stand_relaxed", "shirt", "jeans").outfit[0]
-    ).cloths[0]
+    cloth = designs.design(base, person("man", "stand_relaxed", "shirt", "jeans").outfit[0]).cloths[
+        0
+    ]
     down = cloth.where.down_arm[cloth.faces].min(axis=1)
     low = (cloth.where.arm[cloth.faces].min(axis=1) > 0.9) & (down > 0.14)
     covers = body.covers[: len(cloth.faces)][low]

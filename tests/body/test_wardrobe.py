@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from wardrobe_people import GARMENTS, OUTFITS, PHENOTYPES, dressed, garment, person
 
-from synthstudio.body import wardrobe
 from synthstudio.body.atlas import Atlas, load_atlas
+from synthstudio.body.clothes import design as designs
 from synthstudio.body.wardrobe import Dressed, check_outfit, garments
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import NO_PART, PARTS
@@ -113,11 +113,11 @@ def test_the_skin_is_the_whole_body(atlas: Atlas) -> None:
 def test_same_bytes_with_and_without_cached_designs(atlas: Atlas) -> None:
     spec = person("thin", "sit_upright", *OUTFITS["office"])
     other = person("man", "stand_relaxed", *OUTFITS["sport"])
-    wardrobe.forget_designs()
+    designs.forget_designs()
     first = digest(dressed(atlas, spec))
     dressed(atlas, other)
     assert digest(dressed(atlas, spec)) == first
-    wardrobe.forget_designs()
+    designs.forget_designs()
     dressed(atlas, other)
     assert digest(dressed(atlas, spec)) == first
     assert digest(dressed(atlas, replace(spec, identity="another"))) != first
@@ -144,7 +144,7 @@ def test_another_process_makes_the_same_bytes(atlas: Atlas) -> None:
 
 def test_the_cache_of_designs_is_bounded(atlas: Atlas) -> None:
     dressed(atlas, person("man", "stand_relaxed", *OUTFITS["plain"]))
-    assert 0 < len(wardrobe._CACHE) <= wardrobe._DESIGNS
+    assert 0 < len(designs._CACHE) <= designs._DESIGNS
 
 
 def test_the_catalogue_is_sorted_and_complete() -> None:

@@ -1,6 +1,10 @@
 """A stored spec reads back equal; anything else is one clear error."""
 
 import json
+import os
+import pickle
+import subprocess
+import sys
 
 import pytest
 
@@ -113,3 +117,17 @@ def test_skeletons_are_sound(name: str) -> None:
 def test_unknown_skeleton_names_the_known_ones() -> None:
     with pytest.raises(RecipeError, match="coco17 or coco23"):
         skeleton("coco18")
+
+
+def test_specs_are_keys_that_cross_to_other_processes() -> None:
+    spec = _spec(BACKDROPS[0])
+    found = {spec.people[0]: 1}
+    copy = pickle.loads(pickle.dumps(spec.people[0]))
+    assert found[copy] == 1
+    assert pickle.loads(pickle.dumps(spec)) == spec
+    code = "import pickle as k, sys; p=k.load(sys.stdin.buffer); print({p: 1}[type(p)(**vars(p))])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=pickle.dumps(spec.people[0]), capture_output=True,
+        check=True, env={**os.environ, "PYTHONHASHSEED": "1"},
+    )  # fmt: skip
+    assert done.stdout.strip() == b"1"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import trimesh
-from render_scenes import busy_scene, camera, plate, scene, surface
+from render_scenes import at_pixels, busy_scene, camera, plate, scene, surface
 
 from synthstudio.core.rng import stream
 from synthstudio.render import raster
@@ -12,6 +12,8 @@ from synthstudio.render.pack import pack
 
 
 def box_of(mask):
+    if not mask.any():
+        return (0, 0, 0, 0)
     i, j = np.nonzero(mask)
     return (j.min(), i.min(), j.max() + 1, i.max() + 1)
 
@@ -26,6 +28,15 @@ def test_inside_the_frame_it_is_the_masks_own(seed):
         for k, (edge, other) in enumerate(zip(*inside, strict=True)):
             touches = edge == (0, 0, 120, 160)[k]
             assert (other <= edge if k < 2 else other >= edge) if touches else other == edge
+
+
+def test_of_one_triangle_it_is_the_masks_own():
+    view, random = camera(60, 40), stream(0, "triangles")
+    for _ in range(200):
+        pixels, depth_m = random.uniform([5, 5], [55, 35], (3, 2)), random.uniform(1, 3, 3)
+        mesh = trimesh.Trimesh(at_pixels(view, pixels, depth_m), [[0, 1, 2]], process=False)
+        packed = pack(scene([surface(mesh, 1, two_sided=True)], view))
+        assert amodal_extent_px(packed, 1) == box_of(raster.amodal_mask(packed, 1))
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -119,6 +119,20 @@ def test_nothing_before_the_near_plane_hides():
         assert (ask([wall], view, points).instance == blocker).all()
 
 
+def test_of_a_surface_through_the_near_plane_only_the_far_part_hides():
+    """A steep wall rises through the near plane: z is 0.05 where it meets row 36."""
+    view = camera()
+    wall = trimesh.Trimesh(
+        [[-9, 0.05 - 0.04, 0.1], [9, 0.05 - 0.04, 0.1], [9, 0.09, -0.1], [-9, 0.09, -0.1]],
+        [[0, 1, 2], [0, 2, 3]],
+        process=False,
+    )
+    points = at_pixels(view, [[48, 30], [48, 35.9], [48, 36.1], [48, 42]], 3.0)
+    for two in (wall, trimesh.Trimesh(wall.vertices, wall.faces[:, ::-1], process=False)):
+        found = ask([surface(two, 1000)], view, points)
+        assert list(found.instance) == [0, 0, 1000, 1000]
+
+
 def test_a_triangle_that_reaches_behind_the_camera_hides():
     view = camera()
     floor = trimesh.Trimesh([[-9, -9, -1], [9, -9, -1], [0, 9, -1]], [[0, 1, 2]], process=False)

@@ -79,7 +79,8 @@ def shorts(base: Basis, shape: Shape) -> Tailored:
     cut = _bottom(base, inside, width_m=shape["width"], from_m=-0.2)
 
     def hides(p: Places) -> F32:
-        return np.maximum(lined(p), inside(p) - 0.03)
+        made: F32 = np.maximum(lined(p), inside(p) - 0.03)
+        return made
 
     return Tailored(pieces=(liner(base), cut), inside=inside, hides=hides)
 

@@ -102,7 +102,7 @@ class Cloth:
     bones: tuple[int, int]
     drop_m: F32 | None  # (V,) of limp hair below the ears
     settle: Settle | None
-    studs: NDArray[np.intp] | None
+    studs: NDArray[np.intp]  # (B,) vertices that carry a button
     hem: NDArray[np.intp]  # (H,) vertices that are smoothed much more
     hem_smooth: sparse.csr_array  # (H, V)
 
@@ -153,7 +153,7 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
         bones=(names.index(cut.bones[0]), names.index(cut.bones[1])),
         drop_m=drop,
         settle=_settle(base, cut, where, smooth),
-        studs=cut.studs,
+        studs=_NONE if cut.studs is None else cut.studs,
         hem=hem,
         hem_smooth=smooth[hem],
         hang=None if cut.hang is None else hang_of(where, cut.hang, taper=cut.taper),
@@ -186,14 +186,18 @@ def _crease(where: Places) -> F32:
     arm = np.stack([38 * where.down_arm + 8 * y, 24 * where.down_arm + 14 * z, 22 * y + 9 * z], 1)
     leg = np.stack([30 * where.down_leg + 11 * y, 19 * where.down_leg + 13 * x, 14 * y + 9 * x], 1)
     on_arm, on_leg = on_limb(where.arm)[:, None], on_limb(where.leg)[:, None]
-    return ((1 - on_arm) * ((1 - on_leg) * trunk + on_leg * leg) + on_arm * arm).astype(np.float32)
+    made: F32 = ((1 - on_arm) * ((1 - on_leg) * trunk + on_leg * leg) + on_arm * arm).astype(
+        np.float32
+    )
+    return made
 
 
 def _fade(at: F32, rim: I32) -> F32:
     if not len(rim):
         return np.ones(len(at), np.float32)
     distance = cKDTree(at[rim[:, 0]]).query(at)[0]
-    return np.clip(distance / 0.05, 0.05, 1).astype(np.float32)
+    made: F32 = np.clip(distance / 0.05, 0.05, 1).astype(np.float32)
+    return made
 
 
 # Rims ---------------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ def design(base: Basis, garment: GarmentSpec) -> Design:
         basis=base,
         cloths=tuple(compiled(base, piece) for piece in tailored.pieces),
         tailored=tailored,
-        hides=(hidden[base.atlas.body_faces] > _HIDE_SKIN_M).all(axis=1),
+        hides=np.all(hidden[base.atlas.body_faces] > _HIDE_SKIN_M, axis=1),
     )
     _CACHE[key] = made
     while len(_CACHE) > _DESIGNS:
@@ -79,7 +79,7 @@ def _under(made: Design, place: int, over: Design) -> Bool:
         cloth = made.cloths[place]
         inside = over.tailored.inside(cloth.where)
         deep = np.concatenate([inside, inside[cloth.rim[:, 0]]]) > _SHOW_INNER_M
-        _HIDDEN[key] = deep[cloth.all_faces].all(axis=1)
+        _HIDDEN[key] = np.all(deep[cloth.all_faces], axis=1)
         while len(_HIDDEN) > 4 * _DESIGNS:
             _HIDDEN.popitem(last=False)
     else:

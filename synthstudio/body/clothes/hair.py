@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +23,11 @@ _COLUMNS, _DOME_ROWS, _DROP_ROW_M = 72, 14, 0.012
 
 def azimuth(at: F32) -> F32:
     """Return (V,) degrees round the head from straight ahead, 0..180 on both sides."""
-    return np.degrees(np.arctan2(np.abs(at[:, 0]), -(at[:, 1] - CENTRE_M[1])))
+    made: F32 = np.degrees(np.arctan2(np.abs(at[:, 0]), -(at[:, 1] - CENTRE_M[1])))
+    return made
 
 
-def hairline(at: F32) -> F32:
+def hairline(at: F32) -> NDArray[Any]:
     """Return (V,) metres above the hairline (negative: face, ears' root and neck)."""
     return at[:, 2] - np.interp(azimuth(at), _HAIRLINE_DEG, _HAIRLINE_M)
 
@@ -46,7 +48,8 @@ def strands(at: F32) -> F32:
 def _curls(at: F32) -> F32:
     """Return (V, 3) places in which strand noise is as fine along as across."""
     d = (at - np.array(CENTRE_M)) / 0.11
-    return (d * [2.3, 2.3, 20.0]).astype(np.float32)
+    made: F32 = (d * [2.3, 2.3, 20.0]).astype(np.float32)
+    return made
 
 
 def nowhere(p: Places) -> F32:
@@ -76,11 +79,12 @@ def _cap(base: Basis) -> tuple[Weave, Places]:
 def _lumps(at: F32) -> F32:
     """Return (V,) smooth noise in -1..1 with features of 2 to 4 cm."""
     x, y, z = at.T
-    return (
+    made: F32 = (
         np.sin(130 * x + 3 * np.sin(90 * z))
         + np.sin(150 * y + 2 * np.sin(110 * x))
         + np.sin(120 * z + 3 * np.sin(80 * y))
     ) / 3
+    return made
 
 
 def short_hair(base: Basis, shape: Shape) -> Tailored:
@@ -136,7 +140,7 @@ def long_hair(base: Basis, shape: Shape) -> Tailored:
     )
 
 
-def _hair(weave: Weave, at: F32, offset: F32, *, passes: int, limp: bool = False) -> Cut:
+def _hair(weave: Weave, at: F32, offset: NDArray[Any], *, passes: int, limp: bool = False) -> Cut:
     return Cut(
         weave=weave,
         offset_m=offset,
@@ -190,12 +194,13 @@ def _shell(base: Basis, length_m: float, volume_m: float, fringe: float) -> tupl
     return weave, (at[:, 2] - edge).astype(np.float32)
 
 
-def _edge_m(degrees: F32, bottom_m: float, fringe: float) -> F32:
+def _edge_m(degrees: NDArray[Any], bottom_m: float, fringe: float) -> NDArray[Any]:
     """Return the height of the hair's lower edge at an azimuth."""
     brow = 0.722 - 0.042 * fringe
-    return np.interp(
+    made: NDArray[Any] = np.interp(
         degrees, (0, 30, 44, 54, 62, 80), (brow, brow, 0.703, 0.655, bottom_m + 0.03, bottom_m)
     )
+    return made
 
 
 def _skull_radius(base: Basis, ahead: F32) -> F32:
@@ -204,7 +209,8 @@ def _skull_radius(base: Basis, ahead: F32) -> F32:
     length = np.linalg.norm(d, axis=1)
     distance, near = cKDTree(d / length[:, None]).query(ahead, k=8)
     weight = 1 / (distance + 0.05) ** 2
-    return (weight * length[near]).sum(axis=1) / weight.sum(axis=1)
+    made: F32 = (weight * length[near]).sum(axis=1) / weight.sum(axis=1)
+    return made
 
 
 def _grid(rows: int) -> I32:

@@ -86,14 +86,16 @@ def hung_m(hang: Hang, rest_m: F32, joints_m: F64) -> F32:
     for level in _FALLS:
         np.maximum(outline[level], outline[level - 1] - fall, out=outline[level])
     out = hang.spread @ outline.ravel() - radius
-    return np.clip(out, 0, _MAX_M).astype(np.float32) * hang.weight
+    made: F32 = np.clip(out, 0, _MAX_M).astype(np.float32) * hang.weight
+    return made
 
 
 def _convex(outline: F32) -> F32:
     """Return radii (L, A) of the convex outline through those of each level (0: unknown)."""
     support = (outline[:, None, :] * _FACING[None]).max(axis=2)
     reach = np.where(_AHEAD, support[:, None, :] / np.where(_AHEAD, _FACING, 1), np.inf)
-    return reach.min(axis=2).astype(np.float32)
+    made: F32 = reach.min(axis=2).astype(np.float32)
+    return made
 
 
 _FALLS = tuple(

@@ -43,8 +43,8 @@ class Sewn:
     coords: F32
     covers: U32
     tint: F32 | None
-    studs_m: F32 | None  # (S, 3) where buttons sit
-    studs_out: F32 | None  # (S, 3) unit, outwards
+    studs_m: F32  # (B, 3) where buttons sit
+    studs_out: F32  # (B, 3) unit, outwards
 
 
 def wearer_of(base: Basis, bare: BareBody) -> Wearer:
@@ -96,8 +96,8 @@ def sewn(cloth: Cloth, wearer: Wearer, *, loose: float, phase: float) -> Sewn:
         coords=np.vstack([coords, coords[cloth.rim[:, 0]]]).astype(np.float32),
         covers=cloth.covers,
         tint=None if cloth.tint is None else np.vstack([cloth.tint, cloth.tint[cloth.rim[:, 0]]]),
-        studs_m=None if cloth.studs is None else v[cloth.studs],
-        studs_out=None if cloth.studs is None else normals[cloth.studs],
+        studs_m=v[cloth.studs],
+        studs_out=normals[cloth.studs],
     )
 
 
@@ -110,7 +110,8 @@ def _turned(cloth: Cloth, wearer: Wearer) -> F32:
     if cloth.drop_m is not None:  # the part below the ears turns back towards straight down
         up = np.array((0, 0, 1), np.float32)
         turned = turned + _LIMP * cloth.drop_m[:, None] * (left @ up - up)
-    return turned * np.float32(wearer.scale)
+    made: F32 = turned * np.float32(wearer.scale)
+    return made
 
 
 def _settled(v: F32, loose: Settle, wearer: Wearer) -> F32:
@@ -136,7 +137,8 @@ def pushed_out(v: F32, anchors: NDArray[np.intp], wearer: Wearer, least_m: F32) 
     deepest = np.argmin(height, axis=1)
     row = np.arange(len(v))
     move = np.clip(least_m - height[row, deepest], 0, _MAX_PUSH_M)
-    return v + wearer.normals[anchors[row, deepest]] * move[:, None]
+    made: F32 = v + wearer.normals[anchors[row, deepest]] * move[:, None]
+    return made
 
 
 def _folds(cloth: Cloth, cross: F32, rest: F32, phase: float) -> F32:
@@ -148,7 +150,8 @@ def _folds(cloth: Cloth, cross: F32, rest: F32, phase: float) -> F32:
     a, b, c = cloth.crease.T
     warp = 0.9 * np.sin(c + 2 * phase)
     ridges = 1 - np.abs(np.sin(a + warp + phase)) - 0.5 * np.abs(np.sin(b - warp + 1.7 * phase))
-    return (cloth.folds_m * cloth.fade * (0.25 + 1.6 * pressed) * ridges).astype(np.float32)
+    made: F32 = (cloth.folds_m * cloth.fade * (0.25 + 1.6 * pressed) * ridges).astype(np.float32)
+    return made
 
 
 def _coords(cloth: Cloth, wearer: Wearer, rest: F32) -> F32:

@@ -13,7 +13,7 @@ import numpy as np
 
 from synthstudio.body.clothes.cloth import Cut
 from synthstudio.body.clothes.weave import Basis, Places, Weave, clipped, places, weave_of
-from synthstudio.core.scene import F32
+from synthstudio.core.scene import F32, Bool
 
 Shape = Mapping[str, float]
 Field = Callable[[Places], F32]
@@ -32,7 +32,8 @@ class Tailored:
 def step(value: F32, low: float, high: float) -> F32:
     """Return the smooth step of `value` from 0 at `low` to 1 at `high` (or falling)."""
     t = np.clip((value - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)
+    made: F32 = t * t * (3 - 2 * t)
+    return made
 
 
 def on_arm(p: Places) -> Bool:
@@ -45,7 +46,8 @@ def neckline(p: Places, drop_m: float, vee_m: float = 0.0) -> F32:
     x, y, z = p.at.T
     line = 0.522 + 0.55 * (y + 0.01) + 1.1 * np.maximum(np.abs(x) - 0.062, 0) - drop_m
     notch = vee_m * np.clip(1 - np.abs(x) / 0.075, 0, 1) * (y < 0)
-    return line - notch - z
+    made: F32 = line - notch - z
+    return made
 
 
 def hem_line(p: Places, z_m: float) -> F32:
@@ -59,9 +61,10 @@ def sleeve_end(p: Places, length_m: float) -> F32:
 
 
 def armhole(p: Places, width_m: float) -> F32:
-    """Return how far places are inside the armholes of a sleeveless top `width_m` from the middle."""
+    """Return how far places are inside the armholes at `width_m` from the middle."""
     x, z = np.abs(p.at[:, 0]), p.at[:, 2]
-    return width_m + 0.2 * np.maximum(0.43 - z, 0) - x
+    made: F32 = width_m + 0.2 * np.maximum(0.43 - z, 0) - x
+    return made
 
 
 def legs(p: Places, waist_m: float, hem_m: float) -> F32:

@@ -26,7 +26,8 @@ def across_m(where: Places, mean: sparse.csr_array, *, trunk_only: bool) -> F32:
     out = (1 - on_arm) * ((1 - on_leg) * trunk + on_leg * side * (leg + 0.11)) + on_arm * arm
     for _ in range(3):
         out = mean @ out
-    return out.astype(np.float32)
+    made: F32 = out.astype(np.float32)
+    return made
 
 
 def _girth_m(angle: F32) -> F32:
@@ -34,7 +35,8 @@ def _girth_m(angle: F32) -> F32:
     t = np.linspace(0, np.pi / 2, 91)
     speed = np.hypot(_HALF_WIDTH_M * np.cos(t), _HALF_DEPTH_M * np.sin(t))
     length = np.concatenate([[0], np.cumsum(0.5 * (speed[1:] + speed[:-1]) * (t[1] - t[0]))])
-    return np.sign(angle) * np.interp(np.abs(angle), t, length)
+    made: F32 = np.sign(angle) * np.interp(np.abs(angle), t, length)
+    return made
 
 
 def _arc(x: F32, y: F32) -> F32:
@@ -47,7 +49,8 @@ def _arc(x: F32, y: F32) -> F32:
 def on_limb(weight: F32) -> F32:
     """Return 0..1: how much of a limb a skinning weight (V,) makes a vertex."""
     t = np.clip((weight - 0.3) / 0.5, 0, 1)
-    return (t * t * (3 - 2 * t)).astype(np.float32)
+    made: F32 = (t * t * (3 - 2 * t)).astype(np.float32)
+    return made
 
 
 def along_m(rest: F32, arm: F32, side: I32, joints_m: F64) -> F32:

@@ -107,7 +107,8 @@ def _collar(base: Basis, *, thick_m: float = 0.0) -> Cut:
         points = 0.016 * front * step(np.abs(x), 0.055, 0.03)
         width = np.minimum(below, 0.036 + points - below)
         gap = np.abs(x) - 0.003 - 0.42 * np.maximum(below - 0.004, 0)
-        return np.where(y < -0.02, np.minimum(width, gap), width).astype(np.float32)
+        made: F32 = np.where(y < -0.02, np.minimum(width, gap), width).astype(np.float32)
+        return made
 
     weave, p = suit(base, leaf)
     below = neckline(p, -0.014)
@@ -185,7 +186,8 @@ def _hood(p: Places) -> F32:
     back = step(y, -0.05, 0.03)
     gap = np.where(y < -0.03, np.abs(x) - 0.008 - 0.25 * np.maximum(below, 0), FAR)
     width = np.minimum(below, 0.05 + 0.08 * back - below)
-    return np.minimum(width, gap).astype(np.float32)
+    made: F32 = np.minimum(width, gap).astype(np.float32)
+    return made
 
 
 def coat(base: Basis, shape: Shape) -> Tailored:
@@ -202,7 +204,7 @@ def coat(base: Basis, shape: Shape) -> Tailored:
 
     top = _top(base, upper, thick_m=0.021, flare_m=0.006, tucked=False, taper=0.06)
     z = places(base.atlas, top.weave.rows).at[:, 2]
-    hang = top.hang * step(z, 0.05, 0.15)
+    hang = None if top.hang is None else top.hang * step(z, 0.05, 0.15)
     top = replace(top, passes=9, rim_m=0.012, level_hem=None, hang=hang)
     tail = skirt_cut(base, lower, 0.03, 0.075, offset_m=0.030)
     tail = replace(tail, least_m=tail.least_m + 0.018, passes=10)

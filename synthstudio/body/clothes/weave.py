@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,19 +76,19 @@ def basis(atlas: Atlas) -> Basis:
     """Return what cutting needs of `atlas`."""
     skin = np.unique(atlas.body_faces[atlas.skin_face])
     # Mouth and nostrils lie inside the head: nothing is anchored there.
-    skin = skin[atlas.masks["inside-mouth"][skin] < 0.5]
-    part_of = atlas.vertex_part[skin]
-    trees = {p: cKDTree(atlas.template_m[skin[part_of == p]]) for p in np.unique(part_of).tolist()}
+    outer: NDArray[np.intp] = skin[atlas.masks["inside-mouth"][skin] < 0.5].astype(np.intp)
+    part_of = atlas.vertex_part[outer]
+    trees = {p: cKDTree(atlas.template_m[outer[part_of == p]]) for p in np.unique(part_of).tolist()}
     return Basis(
         atlas=atlas,
         places=places(atlas, sparse.eye_array(len(atlas.template_m), format="csr")),
-        skin=skin,
-        skin_tree=cKDTree(atlas.template_m[skin]),
+        skin=outer,
+        skin_tree=cKDTree(atlas.template_m[outer]),
         part_trees=trees,
         normal_sum=corner_sum(atlas.body_faces, len(atlas.template_m)),
-        shoulders=skin[np.isin(part_of, _SHOULDERS) & (atlas.template_m[skin, 2] > 0.2)][::2],
-        legs=skin[np.isin(part_of, _LEGS)][::2],
-        joint_rows=_joint_rows(atlas, skin),
+        shoulders=outer[np.isin(part_of, _SHOULDERS) & (atlas.template_m[outer, 2] > 0.2)][::2],
+        legs=outer[np.isin(part_of, _LEGS)][::2],
+        joint_rows=_joint_rows(atlas, outer),
     )
 
 
@@ -115,9 +116,10 @@ def along_chain(points_m: F32, chain_m: NDArray[np.float64]) -> F32:
     u, w = (b - a) / first, (c - b) / second
     bisector = (u + w) / np.linalg.norm(u + w)
     lower = 1 / (1 + np.exp(np.clip(-(points_m - b) @ bisector / 0.012, -40, 40)))
-    return ((1 - lower) * ((points_m - a) @ u) + lower * (first + (points_m - b) @ w)).astype(
+    made: F32 = ((1 - lower) * ((points_m - a) @ u) + lower * (first + (points_m - b) @ w)).astype(
         np.float32
     )
+    return made
 
 
 def _limb_of_bone(atlas: Atlas) -> F32:
@@ -232,7 +234,7 @@ def _cut(weave: Weave, field: F32) -> tuple[I32, I32, Weave]:
     return inside.astype(np.int32), outside.astype(np.int32), whole
 
 
-def _with_cuts(rows: sparse.csr_array, ends: I32, share: F32) -> sparse.csr_array:
+def _with_cuts(rows: sparse.csr_array, ends: I32, share: NDArray[Any]) -> sparse.csr_array:
     """Append vertices at `share` of the way from ends[:, 0] to ends[:, 1]."""
     n = len(ends)
     where = (np.tile(np.arange(n), 2), ends.T.ravel())
@@ -336,9 +338,11 @@ def face_cross(v: F32, faces: I32) -> F32:
 
 def unit(v: F32) -> F32:
     """Return vectors (V, 3) at length 1; zeros stay zeros."""
-    return v / np.maximum(length(v), 1e-12)[:, None]
+    made: F32 = (v / np.maximum(length(v), 1e-12)[:, None]).astype(v.dtype)
+    return made
 
 
 def length(v: F32) -> F32:
     """Return (V,) lengths of vectors (V, 3)."""
-    return np.sqrt(np.einsum("ij,ij->i", v, v))
+    made: F32 = np.sqrt(np.einsum("ij,ij->i", v, v))
+    return made
