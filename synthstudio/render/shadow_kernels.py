@@ -42,17 +42,14 @@ class ContactMap:
 @wp.kernel
 def cast_kernel(
     world: wp.array[wp.vec3],
-    throws: wp.array[wp.bool],
     matrix: wp.mat33,
     offset: wp.vec3,
     points: wp.array[wp.vec3],
     snapped: wp.array[wp.vec2i],
 ):
-    """Project every vertex; what throws no shadow goes to one far point, without area."""
+    """Project every vertex to texels and depth; x, y in 1/256 texel, clamped far outside."""
     i = wp.tid()
     place = matrix * world[i] + offset
-    if not throws[i]:
-        place = wp.vec3(-65536.0, -65536.0, 1.0)
     x = wp.clamp(place[0], -65536.0, 65536.0)
     y = wp.clamp(place[1], -65536.0, 65536.0)
     points[i] = place
@@ -60,25 +57,40 @@ def cast_kernel(
 
 
 @wp.kernel
-def crowd_kernel(
+def choose_kernel(
     faces: wp.array[wp.vec3i],
-    drawn: wp.array[wp.bool],
+    throws: wp.array[wp.bool],
+    cull: wp.array[wp.bool],
     snapped: wp.array[wp.vec2i],
+    size: int,
+    chosen: wp.array[wp.bool],
     crowded: wp.array2d[wp.uint8],
 ):
-    """Mark the tiles that a face's box touches, two texels wider: what filtering could read."""
+    """Choose the faces to draw: they throw, lie on the map and, if closed, face the light.
+
+    Marks the tiles that their boxes touch, two texels wider: what filtering could read.
+    """
     t = wp.tid()
-    if not drawn[t]:
+    chosen[t] = False
+    if not throws[t]:
         return
     a, b, c = snapped[faces[t][0]], snapped[faces[t][1]], snapped[faces[t][2]]
+    if cull[t]:
+        across = wp.int64(b[0] - a[0]) * wp.int64(c[1] - a[1])
+        if across <= wp.int64(b[1] - a[1]) * wp.int64(c[0] - a[0]):
+            return
     low = wp.min(a, wp.min(b, c)) - wp.vec2i(512, 512)
     high = wp.max(a, wp.max(b, c)) + wp.vec2i(512, 512)
-    x0, x1 = wp.max(low[0] / (256 * TILE), 0), high[0] / (256 * TILE)
-    y0, y1 = wp.max(low[1] / (256 * TILE), 0), high[1] / (256 * TILE)
-    if high[0] < 0 or high[1] < 0:
+    edge = 256 * size
+    if high[0] < 0 or high[1] < 0 or low[0] >= edge or low[1] >= edge:
         return
-    for y in range(y0, wp.min(y1 + 1, crowded.shape[0])):
-        for x in range(x0, wp.min(x1 + 1, crowded.shape[1])):
+    chosen[t] = True
+    if crowded.shape[0] <= 1:
+        return
+    x0, x1 = wp.max(low[0], 0) / (256 * TILE), wp.min(high[0], edge - 1) / (256 * TILE)
+    y0, y1 = wp.max(low[1], 0) / (256 * TILE), wp.min(high[1], edge - 1) / (256 * TILE)
+    for y in range(y0, y1 + 1):
+        for x in range(x0, x1 + 1):
             crowded[y, x] = wp.uint8(1)
 
 

@@ -10,7 +10,7 @@ from scipy.spatial import Delaunay
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import NO_PART
-from synthstudio.render import raster
+from synthstudio.render import fill, points, raster, runtime, vertices
 from synthstudio.render.fill import raster_kernel
 from synthstudio.render.pack import pack, to_device
 
@@ -204,6 +204,19 @@ def test_supersampling_beyond_the_exact_range_is_an_error():
     raster.rasterise(packed)
     with pytest.raises(GeometryError, match=r"supersampling.*expected.*got 29700"):
         raster.rasterise(packed, scale=2)
+
+
+@pytest.mark.parametrize("module", [fill, points, vertices])
+def test_label_kernels_compile_for_cuda_and_fuse_nothing(module, tmp_path):
+    """No GPU is needed: Warp brings NVIDIA's compiler. A fused product would round otherwise."""
+    runtime.init("cpu")
+    if 90 not in wp.get_cuda_supported_archs():
+        pytest.skip("this build of Warp compiles no CUDA code")
+    wp.compile_aot_module(module, arch=90, module_dir=tmp_path, use_ptx=True)
+    code = "".join(path.read_text() for path in tmp_path.glob("*.ptx"))
+    assert "div.rn.f" in code
+    for inexact in ("fma.", ".approx", "div.full", ".ftz"):
+        assert inexact not in code
 
 
 @pytest.mark.gpu

@@ -35,7 +35,7 @@ def _bottom(base: Basis, field: Field, *, width_m: float, from_m: float) -> Cut:
         least_m=np.full(len(z), 0.004),
         passes=8,
         hang=hang,
-        taper=0.13,
+        taper=0.24 - 6 * width_m,
     )
 
 

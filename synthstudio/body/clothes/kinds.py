@@ -84,12 +84,12 @@ GARMENTS: dict[str, Entry] = {
         cut=tops.dress, layer=TOP, hides=_TORSO | _PELVIS,
     ),
     "trousers": Entry(
-        kind=_kind("trousers", "bottom", ("plain", "camouflage", "checks"), hem=(-0.80, -0.76),
-                   width=(0.004, 0.022), loose=(0.8, 1.2)),
+        kind=_kind("trousers", "bottom", ("plain", "camouflage"), hem=(-0.80, -0.76),
+                   width=(0.002, 0.018), loose=(0.8, 1.2)),
         cut=bottoms.trousers, layer=BOTTOM, hides=_PELVIS,
     ),
     "jeans": Entry(
-        kind=_kind("jeans", "bottom", ("denim",), hem=(-0.80, -0.77), width=(0.002, 0.012),
+        kind=_kind("jeans", "bottom", ("denim",), hem=(-0.80, -0.77), width=(0.0, 0.010),
                    loose=(0.8, 1.2)),
         cut=bottoms.trousers, layer=BOTTOM, hides=_PELVIS,
     ),

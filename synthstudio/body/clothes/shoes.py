@@ -18,7 +18,7 @@ _FEET = ("foot.L", "foot.R")
 
 def sneakers(base: Basis, shape: Shape) -> Tailored:
     """Thick flat soles in the second material."""
-    return _shoes(base, shape["top"], thick_m=shape["sole"], offset_m=0.008, heel_m=0.0)
+    return _shoes(base, shape["top"], thick_m=shape["sole"], offset_m=0.0065, heel_m=0.0)
 
 
 def low_shoes(base: Basis, shape: Shape) -> Tailored:
@@ -79,7 +79,7 @@ def _tread(p: Places, thick_m: float, heel_m: float) -> F32:
     reach = np.maximum(np.linalg.norm(d * [1.0, 0.4], axis=1), 1e-6)[:, None]
     out = (0.004 * low)[:, None] * (0.7 * across + 0.3 * d) / reach
     # A toe box: the mitten's flat toes are lifted.
-    box = 0.012 * step(y, -0.10, -0.16) * step(z, _WELT_M, _WELT_M + 0.02)
+    box = 0.009 * step(y, -0.10, -0.16) * step(z, _WELT_M, _WELT_M + 0.02)
     return np.stack([out[:, 0] * side, out[:, 1], low * (flat - z) + box], 1).astype(np.float32)
 
 

@@ -1,0 +1,72 @@
+"""Every recipe in scenes/ makes frames; photo_backdrop also on real photos where there are some."""
+
+import itertools
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from synthstudio import pipeline
+from synthstudio.core.labels import FrameLabels
+from synthstudio.recipe.load import dump, load, parse
+from synthstudio.stage import Settings, prepare
+
+SCENES = Path(__file__).resolve().parents[1] / "scenes"
+NAMES = sorted(path.name for path in SCENES.glob("*.yaml"))
+
+
+@pytest.fixture(scope="session")
+def small_assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an asset root with pictures made here, in the folders that the scenes name."""
+    root = tmp_path_factory.mktemp("assets")
+    for folder in ("backgrounds", "hdri", "occluders"):
+        (root / folder).mkdir()
+    ramp = np.linspace(40, 210, 320 * 240 * 3).reshape(240, 320, 3).astype(np.uint8)
+    Image.fromarray(ramp).save(root / "backgrounds" / "ramp.jpg")
+    Image.fromarray(ramp[::-1, ::-1]).save(root / "backgrounds" / "pmar.png")
+    radiance = np.full((64, 128, 3), 0.4, np.float32)
+    radiance[10:14, 60:66] = 40.0
+    cv2.imwrite(str(root / "hdri" / "lamp.hdr"), radiance)
+    disc = np.zeros((90, 70, 4), np.uint8)
+    disc[..., :3] = (200, 80, 30)
+    cv2.circle(disc, (35, 45), 30, (200, 80, 30, 255), -1)
+    Image.fromarray(disc).save(root / "occluders" / "disc.png")
+    return root
+
+
+def _settings(name: str, assets: Path, *, frames: int, width: int = 256) -> Settings:
+    text = dump(load(SCENES / name))
+    height = round(width * text["image"]["height_px"] / text["image"]["width_px"])
+    text["image"] |= {"width_px": width, "height_px": height}
+    return prepare(parse({**text, "frames": frames}, name), assets=assets, device="cpu")
+
+
+def _check(labels: FrameLabels) -> None:
+    for person in labels.people:
+        np.testing.assert_allclose(person.shares.sum(axis=1), 1.0, atol=1e-9)
+        assert person.modal_area_px <= person.amodal_area_px
+        assert ((person.state == 2) == (person.shares[:, 0] >= 0.5)).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_scene_makes_frames(name: str, small_assets: Path) -> None:
+    frames = list(itertools.islice(pipeline.stream(_settings(name, small_assets, frames=2)), 2))
+    assert len(frames) == 2
+    assert all(frame.jpeg.startswith(b"\xff\xd8") for frame in frames)
+    assert sum(len(frame.labels.people) for frame in frames) >= 1
+    for frame in frames:
+        _check(frame.labels)
+
+
+def test_photo_backdrop_on_real_assets(shared_data: Path) -> None:
+    settings = _settings("photo_backdrop.yaml", shared_data, frames=6, width=320)
+    kinds = set()
+    for frame in pipeline.stream(settings):
+        _check(frame.labels)
+        kinds.add(frame.spec.backdrop.kind)
+    assert kinds == {"photo", "hdri"}
+    assert len(settings.catalogue.backgrounds) == 15
+    assert len(settings.catalogue.cutouts) == 32
+    assert all(asset.licence for asset in settings.catalogue.backgrounds)
