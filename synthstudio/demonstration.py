@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,10 @@ SCENE = "quickstart.yaml"
 
 
 def scene_file() -> Path:
-    """Return the quickstart recipe: in the checkout, or as the installed package brings it."""
+    """Return the quickstart recipe: in the checkout, or where the wheel has put it."""
     beside = Path(__file__).resolve().parents[1] / "scenes" / SCENE
-    return (
-        beside if beside.is_file() else Path(str(resources.files("synthstudio"))) / "scenes" / SCENE
-    )
+    installed = Path(sys.prefix) / "share" / "synthstudio" / "scenes" / SCENE
+    return beside if beside.is_file() else installed
 
 
 def demo(

@@ -360,7 +360,8 @@ def _depth_png(rendering: Rendering) -> Any:
 
 def _normal_png(rendering: Rendering) -> U8:
     assert rendering.normal is not None  # asked for in make_frame
-    return np.rint((rendering.normal + 1) * 127.5).astype(np.uint8)
+    levels: U8 = np.rint((rendering.normal + 1) * 127.5).astype(np.uint8)
+    return levels
 
 
 LAYERS: dict[str, Callable[[Rendering], Any]] = {

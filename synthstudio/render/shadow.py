@@ -8,6 +8,7 @@ convolution a height; its transform is (kh) K1(kh), so a few heights cost a few 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,7 +24,14 @@ from synthstudio.core.scene import F32, F64, Bool, Light
 from synthstudio.core.spec import THING_BASE
 from synthstudio.render.pack import Packed, to_device, to_host
 from synthstudio.render.raster import rasterise_projected
-from synthstudio.render.shadow_kernels import TILE, ContactMap, SunMap, cast_kernel, crowd_kernel
+from synthstudio.render.shadow_kernels import (
+    TILE,
+    Choice,
+    ContactMap,
+    SunMap,
+    cast_kernel,
+    choose_kernel,
+)
 
 ROOM = (THING_BASE, THING_BASE + 1)
 """The drawn floor and walls: they receive shadows and cast none (a lamp hangs inside)."""
@@ -33,7 +41,7 @@ _REACH_M = 8.0
 """Casters farther than this from all people are left out where they would coarsen the map."""
 _MARGIN_M = 1.0
 _RUG_M = 0.03
-_HEIGHTS_M = (0.02, 0.05, 0.12, 0.3, 0.7, 1.6)
+_HEIGHTS_M = (0.02, 0.05, 0.12, 0.3, 0.6, 1.1)
 _FINEST_M = 0.015
 _LEG_M = 0.12
 _LEG_REACH_M = 0.35
@@ -43,10 +51,10 @@ _FAINTEST = 0.012
 
 @dataclass(frozen=True, kw_only=True)
 class Casters:
-    """What throws shadows: which vertices, and where they are near people, world metres."""
+    """What throws shadows: which surfaces, and where they are near people, world metres."""
 
-    throws: Bool  # (V,)
-    stands: Bool  # (V,) without what only lies on the floor, which is floor itself
+    throws: Bool  # (S,) for each surface
+    stands: Bool  # (S,) without what only lies on the floor, which is floor itself
     vertices: F32  # (N, 3) clipped to the neighbourhood of people, for fitting
     box_m: F64  # (2, 3)
 
@@ -56,8 +64,9 @@ def casters(packed: Packed) -> Casters | None:
     throws = np.array([s.instance not in ROOM for s in packed.surfaces], dtype=bool)
     if not throws.any():
         return None
-    every = np.repeat(throws, np.diff(packed.vertex_start))
-    vertices = packed.host_world_m if throws.all() else packed.host_world_m[every]
+    vertices = packed.host_world_m
+    if not throws.all():
+        vertices = vertices[np.repeat(throws, np.diff(packed.vertex_start))]
     people = sum(len(person.surfaces) for person in packed.scene.people)
     near = _box(packed.host_world_m[: packed.vertex_start[people]] if people else vertices)
     near += np.array([[-_REACH_M], [_REACH_M]], np.float32)
@@ -65,12 +74,7 @@ def casters(packed: Packed) -> Casters | None:
     if (box[0] < near[0]).any() or (box[1] > near[1]).any():
         vertices, box = np.clip(vertices, *near), np.clip(box, *near)
     stands = throws & np.array([s.vertices_m[:, 2].max() > _RUG_M for s in packed.surfaces])
-    return Casters(
-        throws=every,
-        stands=np.repeat(stands, np.diff(packed.vertex_start)),
-        vertices=vertices,
-        box_m=box.astype(np.float64),
-    )
+    return Casters(throws=throws, stands=stands, vertices=vertices, box_m=box.astype(np.float64))
 
 
 def _box(points: F32) -> F32:
@@ -128,17 +132,11 @@ def sun_map(packed: Packed, thrown: Casters | None, light: Light) -> Any:
     out.x0, out.y0 = float(-start[0]), float(-start[1])
     matrix = np.stack([axes[0] / texel, axes[1] / texel, -axes[2]])
     offset = np.array([-start[0], -start[1], far])
-    points, snapped = _projected(packed, thrown.throws, matrix, offset)
-    out.keys = _depth(packed, points, snapped, SUN_TEXELS)
     tiles = SUN_TEXELS // TILE
     out.crowded = wp.zeros((tiles, tiles), dtype=wp.uint8, device=packed.device)
-    wp.launch(
-        crowd_kernel,
-        dim=len(packed.host_faces),
-        inputs=[packed.faces, packed.drawn, snapped],
-        outputs=[out.crowded],
-        device=packed.device,
-    )
+    choice = _choice(packed, thrown.throws, SUN_TEXELS)
+    choice.facing, choice.deepest = 1, np.inf
+    out.keys = _depth(packed, choice, (matrix, offset), out.crowded)
     return out
 
 
@@ -154,8 +152,10 @@ def contact_map(packed: Packed, thrown: Casters | None) -> Any:
     lift = 1.0 - min(0.0, float(thrown.box_m[0, 2]))
     matrix = np.diag([1 / texel, 1 / texel, 1.0])
     offset = np.array([-start[0], -start[1], lift])
-    points, snapped = _projected(packed, thrown.stands, matrix, offset)
-    keys = to_host(_depth(packed, points, snapped, CONTACT_TEXELS))
+    choice = _choice(packed, thrown.stands, CONTACT_TEXELS)
+    choice.facing, choice.deepest = -1, lift + _HEIGHTS_M[-1]  # seen from below
+    no_tiles = wp.zeros((1, 1), dtype=wp.uint8, device=packed.device)
+    keys = to_host(_depth(packed, choice, (matrix, offset), no_tiles))
     height = (keys >> np.uint64(32)).astype(np.uint32).view(np.float32) - np.float32(lift)
     out.loss = to_device(_loss(height, texel), wp.float32, packed.device)
     out.x0, out.y0 = float(-start[0]), float(-start[1])
@@ -163,34 +163,47 @@ def contact_map(packed: Packed, thrown: Casters | None) -> Any:
     return out
 
 
-def _projected(
-    packed: Packed, throws: Bool, matrix: F64, offset: F64
-) -> tuple[wp.array[wp.vec3], wp.array[wp.vec2i]]:
-    """Return (V,) matrix p + offset, in texels and metres of depth, and its snapped x, y."""
-    count = len(packed.host_world_m)
-    points = wp.empty(count, dtype=wp.vec3, device=packed.device)
-    snapped = wp.empty(count, dtype=wp.vec2i, device=packed.device)
-    wp.launch(
-        cast_kernel,
-        dim=count,
-        inputs=[
-            packed.world_m,
-            to_device(throws, wp.bool, packed.device),
-            wp.mat33(*matrix.ravel().tolist()),
-            wp.vec3(*offset.tolist()),
-        ],
-        outputs=[points, snapped],
-        device=packed.device,
-    )
-    return points, snapped
+def _choice(packed: Packed, throws: Bool, size: int) -> Any:
+    choice: Any = Choice()
+    closed = np.array([not s.two_sided for s in packed.surfaces], np.bool_)
+    choice.throws = to_device(throws, wp.bool, packed.device)
+    choice.closed = to_device(closed, wp.bool, packed.device)
+    choice.surface, choice.drawn, choice.size = packed.surface, packed.drawn, size
+    return choice
 
 
 def _depth(
-    packed: Packed, points: wp.array[wp.vec3], snapped: wp.array[wp.vec2i], size: int
+    packed: Packed, choice: Any, projection: tuple[F64, F64], crowded: wp.array[Any]
 ) -> wp.array[Any]:
-    """Return the keys (size, size) of what is nearest to the light."""
+    """Return the keys (size, size) of what is nearest to the light; fills `crowded`.
+
+    `projection` holds a matrix (3, 3) and an offset (3,): matrix p + offset is a world point's
+    place in texels and its depth in metres.
+    """
+    device, (matrix, offset) = packed.device, projection
+    points = wp.empty(len(packed.host_world_m), dtype=wp.vec3, device=device)
+    snapped = wp.empty(len(packed.host_world_m), dtype=wp.vec2i, device=device)
+    wp.launch(
+        cast_kernel,
+        dim=len(points),
+        inputs=[packed.world_m, wp.mat33(*matrix.ravel().tolist()), wp.vec3(*offset.tolist())],
+        outputs=[points, snapped],
+        device=device,
+    )
+    chosen = wp.empty(len(packed.host_faces), dtype=wp.bool, device=device)
+    wp.launch(
+        choose_kernel,
+        dim=len(chosen),
+        inputs=[packed.faces, choice, points, snapped],
+        outputs=[chosen, crowded],
+        device=device,
+    )
     buffer = rasterise_projected(
-        packed, points=points, snapped=snapped, width_px=size, height_px=size
+        dataclasses.replace(packed, drawn=chosen),
+        points=points,
+        snapped=snapped,
+        width_px=choice.size,
+        height_px=choice.size,
     )
     return buffer.keys
 

@@ -56,13 +56,25 @@ def cast_kernel(
     snapped[i] = wp.vec2i(int(wp.floor(x * 256.0 + 0.5)), int(wp.floor(y * 256.0 + 0.5)))
 
 
+@wp.struct
+class Choice:
+    """Which faces a shadow map needs."""
+
+    throws: wp.array[wp.bool]  # (S,)
+    closed: wp.array[wp.bool]  # (S,) their back faces hide nothing that a front face does not
+    surface: wp.array[wp.int32]  # (F,)
+    drawn: wp.array[wp.bool]  # (F,)
+    facing: int  # sign of the area of faces that look at the light
+    deepest: float
+    size: int
+
+
 @wp.kernel
 def choose_kernel(
     faces: wp.array[wp.vec3i],
-    throws: wp.array[wp.bool],
-    cull: wp.array[wp.bool],
+    choice: Choice,
+    points: wp.array[wp.vec3],
     snapped: wp.array[wp.vec2i],
-    size: int,
     chosen: wp.array[wp.bool],
     crowded: wp.array2d[wp.uint8],
 ):
@@ -72,16 +84,22 @@ def choose_kernel(
     """
     t = wp.tid()
     chosen[t] = False
-    if not throws[t]:
+    k = choice.surface[t]
+    if not (choice.throws[k] and choice.drawn[t]):
         return
-    a, b, c = snapped[faces[t][0]], snapped[faces[t][1]], snapped[faces[t][2]]
-    if cull[t]:
-        across = wp.int64(b[0] - a[0]) * wp.int64(c[1] - a[1])
-        if across <= wp.int64(b[1] - a[1]) * wp.int64(c[0] - a[0]):
+    f = faces[t]
+    a, b, c = snapped[f[0]], snapped[f[1]], snapped[f[2]]
+    if choice.closed[k]:
+        left = wp.int64(b[0] - a[0]) * wp.int64(c[1] - a[1])
+        right = wp.int64(b[1] - a[1]) * wp.int64(c[0] - a[0])
+        if (left - right) * wp.int64(choice.facing) <= wp.int64(0):
             return
+    nearest = wp.min(points[f[0]][2], wp.min(points[f[1]][2], points[f[2]][2]))
+    if nearest > choice.deepest:
+        return
     low = wp.min(a, wp.min(b, c)) - wp.vec2i(512, 512)
     high = wp.max(a, wp.max(b, c)) + wp.vec2i(512, 512)
-    edge = 256 * size
+    edge = 256 * choice.size
     if high[0] < 0 or high[1] < 0 or low[0] >= edge or low[1] >= edge:
         return
     chosen[t] = True
