@@ -54,6 +54,10 @@ AssetsOption = Annotated[
     Path | None,
     typer.Option(help="The folder that the recipe's asset folders are in; default: the recipe's."),
 ]
+StoredAssetsOption = Annotated[
+    Path | None,
+    typer.Option(help="Where its asset folders are now; default: where they were."),
+]
 SeedOption = Annotated[int | None, typer.Option(help="Instead of the recipe's seed.")]
 DeviceOption = Annotated[DeviceName, typer.Option(help="Where kernels run.")]
 RendererOption = Annotated[RendererName, typer.Option(help="Who draws the colours.")]
@@ -118,7 +122,11 @@ def demo(
 def generate(  # noqa: PLR0913 - one parameter per option
     scene: SceneArgument,
     frames: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
-    seed: SeedOption = None,
+    seed: StoredAssetsOption = Annotated[
+    Path | None,
+    typer.Option(help="Where its asset folders are now; default: where they were."),
+]
+SeedOption = None,
     out: Annotated[Path | None, typer.Option(help="Default: exports/NAME.")] = None,
     assets: AssetsOption = None,
     workers: WorkersOption = 1,
@@ -183,7 +191,11 @@ def preview(
     scene: SceneArgument,
     index: Annotated[int, typer.Option(min=0, help="Which frame.")] = 0,
     out: Annotated[Path, typer.Option(help="A PNG file.")] = Path("preview.png"),
-    seed: SeedOption = None,
+    seed: StoredAssetsOption = Annotated[
+    Path | None,
+    typer.Option(help="Where its asset folders are now; default: where they were."),
+]
+SeedOption = None,
     assets: AssetsOption = None,
     device: DeviceOption = DeviceName.auto,
     renderer: RendererOption = RendererName.raster,
@@ -211,7 +223,7 @@ def frame(
     index: Annotated[int, typer.Argument(min=0, help="Which frame.")],
     out: Annotated[Path | None, typer.Option(help="Write the image made again here.")] = None,
     drawn: Annotated[Path | None, typer.Option(help="Write it with its labels, a PNG.")] = None,
-    assets: AssetsOption = None,
+    assets: StoredAssetsOption = None,
     device: DeviceOption = DeviceName.auto,
     as_json: JsonOption = False,
 ) -> None:
@@ -242,7 +254,7 @@ def frame(
 def audit(
     dataset: DatasetArgument,
     frames: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
-    assets: AssetsOption = None,
+    assets: StoredAssetsOption = None,
     workers: WorkersOption = 1,
     device: DeviceOption = DeviceName.auto,
     as_json: JsonOption = False,

@@ -7,6 +7,7 @@ import functools
 import numpy as np
 
 from synthstudio.body.atlas import Atlas
+from synthstudio.body.clothes.hair import hairline
 from synthstudio.core.scene import F32, NO_PART, PARTS, U8, Bool, Surface
 from synthstudio.core.spec import Look, Material, Vec3
 
@@ -24,9 +25,12 @@ _RED = np.array((1.05, 0.86, 0.84), np.float32)
 
 
 def skin_surfaces(
-    atlas: Atlas, vertices_m: F32, look: Look, drawn: Bool
+    atlas: Atlas, vertices_m: F32, look: Look, drawn: Bool, *, hair: bool = False
 ) -> tuple[Surface, Surface, Surface]:
-    """Return skin, eyes and lashes over the posed vertices (N, 3); `drawn` is (F,)."""
+    """Return skin, eyes and lashes over the posed vertices (N, 3); `drawn` is (F,).
+
+    With `hair` the scalp takes the hair's colour, fading out over the hairline.
+    """
     skin = Surface(
         name="skin",
         instance=0,
@@ -42,7 +46,7 @@ def skin_surfaces(
             sheen=look.stubble,
             bump=look.freckles,
         ),
-        tint=_tint(atlas),
+        tint=_with_roots(atlas, look) if hair else _tint(atlas),
         part=atlas.part,
         drawn=drawn & atlas.skin_face,
     )
@@ -76,6 +80,22 @@ def _tint(atlas: Atlas) -> F32:
     tint = tint.astype(np.float32)
     tint.flags.writeable = False
     return tint
+
+
+def _with_roots(atlas: Atlas, look: Look) -> F32:
+    """Return (N, 3) the tint with hair roots on the scalp: no hairline is a clean edge."""
+    share = _roots(atlas)[:, None]
+    roots = np.array(look.hair_rgb, np.float32) / np.maximum(look.skin_rgb, 1e-3)
+    made: F32 = (_tint(atlas) * (1 - share) + roots * share).astype(np.float32)
+    return made
+
+
+@functools.lru_cache(maxsize=2)
+def _roots(atlas: Atlas) -> F32:
+    at = atlas.template_m
+    height = hairline(at)
+    share = 0.85 * np.clip((height + 0.007) / 0.014, 0, 1) * (at[:, 2] > 0.59)
+    return (share * (atlas.masks["ears"] < 0.3)).astype(np.float32)
 
 
 def _mix(share: F32, rgb: F32) -> F32:

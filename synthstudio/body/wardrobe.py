@@ -53,7 +53,8 @@ def dress(atlas: Atlas, bare: BareBody, person: PersonSpec) -> Dressed:
     drawn = np.ones(len(atlas.body_faces), bool)
     for made in designs:
         drawn &= ~made.hides
-    surfaces = list(skin_surfaces(atlas, bare.vertices_m, person.look, drawn))
+    hair = any(GARMENTS[g.kind].kind.slot == "hair" for g in worn)
+    surfaces = list(skin_surfaces(atlas, bare.vertices_m, person.look, drawn, hair=hair))
     for place, (garment, made) in enumerate(zip(worn, designs, strict=True)):
         surfaces += _sewn(garment, made, designs[place + 1 :], wearer, person)
     return Dressed(surfaces=tuple(surfaces))

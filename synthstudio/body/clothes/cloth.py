@@ -42,7 +42,7 @@ class Cut:
     least_m: F32  # (V,) never nearer to the skin than this
     passes: int = 5  # smoothing
     folds_m: float = 0.010
-    rim_m: float = 0.008  # depth of the edge turned inwards
+    rim_m: float = 0.008  # depth of the edge turned inwards; 0: a bare edge
     radius_m: float = _COVER_RADIUS_M  # how far below it parts count as covered
     second: bool = False  # drawn with the second material
     tint: F32 | None = None  # (V, 3)
@@ -113,7 +113,8 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
     count = rows.shape[0]
     where = places(base.atlas, rows, cut.weave.shift_m)
     hem = np.flatnonzero(cut.level_hem > 0) if cut.level_hem is not None else _NONE
-    rim = boundary_edges(faces)
+    edge = boundary_edges(faces)
+    rim = edge if cut.rim_m else edge[:0]
     if cut.covers is None:
         covers = covered_parts(base, where, faces, cut.radius_m)
     else:
@@ -140,7 +141,7 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
         arm=on_limb(where.arm),
         side=(where.at[:, 0] < 0).astype(np.int32),
         crease=_crease(where),
-        fade=_fade(where.at, rim),
+        fade=_fade(where.at, edge),
         passes=cut.passes,
         folds_m=cut.folds_m,
         rim_m=cut.rim_m,

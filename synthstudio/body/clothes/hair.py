@@ -17,7 +17,7 @@ from synthstudio.core.scene import F32, I32, PARTS
 SCALP = 1 << PARTS.index("scalp")
 CENTRE_M = (0.0, -0.030, 0.660)  # of the skull
 _HAIRLINE_DEG = (0, 30, 45, 57, 64, 74, 86, 98, 115, 140, 180)
-_HAIRLINE_M = (0.722, 0.721, 0.708, 0.688, 0.645, 0.640, 0.668, 0.640, 0.606, 0.598, 0.596)
+_HAIRLINE_M = (0.722, 0.721, 0.708, 0.690, 0.656, 0.648, 0.668, 0.640, 0.606, 0.598, 0.596)
 _COLUMNS, _DOME_ROWS, _DROP_ROW_M = 72, 14, 0.012
 
 
@@ -71,7 +71,8 @@ def head_faces(base: Basis, *, ears: bool) -> I32:
 def _cap(base: Basis) -> tuple[Weave, Places]:
     """Return the head's skin above the hairline, ears left out."""
     weave = weave_of(base.atlas, head_faces(base, ears=False))
-    field = hairline(places(base.atlas, weave.rows).at)
+    at = places(base.atlas, weave.rows).at
+    field = hairline(at) + 0.0022 * np.sin(700 * at[:, 0] + 5 * np.sin(410 * at[:, 2]))
     weave = clipped(weave, field.astype(np.float32))
     return weave, places(base.atlas, weave.rows)
 
@@ -92,7 +93,7 @@ def short_hair(base: Basis, shape: Shape) -> Tailored:
     weave, p = _cap(base)
     deep = step(hairline(p.at), 0.0, 0.035)
     top = step(p.at[:, 2], 0.66, 0.75)
-    offset = 0.0015 + deep * (0.35 + 0.65 * top) * shape["thick"] * (1 + 0.25 * _lumps(p.at))
+    offset = 0.0008 + deep * (0.35 + 0.65 * top) * shape["thick"] * (1 + 0.25 * _lumps(p.at))
     return Tailored(pieces=(_hair(weave, p.at, offset, passes=2),), inside=nowhere)
 
 
@@ -144,10 +145,10 @@ def _hair(weave: Weave, at: F32, offset: NDArray[Any], *, passes: int, limp: boo
     return Cut(
         weave=weave,
         offset_m=offset,
-        least_m=np.full(len(offset), 0.0008),
+        least_m=np.full(len(offset), 0.0004),
         passes=passes,
         folds_m=0.0,
-        rim_m=0.006 if limp else 0.002,
+        rim_m=0.006 if limp else 0.0,
         covers=SCALP,
         coords=strands(at),
         level=False,
@@ -177,7 +178,7 @@ def _shell(base: Basis, length_m: float, volume_m: float, fringe: float) -> tupl
     )
     ahead = np.stack([np.sin(psi) * np.cos(lift), -np.cos(psi) * np.cos(lift), np.sin(lift)], 1)
     degrees = np.degrees(np.abs(psi))
-    edge = _edge_m(degrees, bottom_m, fringe) + 0.006 * np.sin(9 * psi + 2 * np.sin(4 * psi))
+    edge = _edge_m(degrees, bottom_m, fringe) + _ragged(psi, degrees, fringe)
     height = CENTRE_M[2] + 0.09 * np.sin(lift) - fall
     thick = 0.004 + (volume_m - 0.004) * step(
         height - np.where(degrees < 62, edge, 0.0), 0.0, 0.035
@@ -192,6 +193,14 @@ def _shell(base: Basis, length_m: float, volume_m: float, fringe: float) -> tupl
     at = np.array(CENTRE_M) + ahead * radius[:, None] - fall[:, None] * np.array((0, 0, 1))
     weave = anchored(base, at.astype(np.float32), _grid(_DOME_ROWS + drops), _scalp(base))
     return weave, (at[:, 2] - edge).astype(np.float32)
+
+
+def _ragged(psi: NDArray[Any], degrees: NDArray[Any], fringe: float) -> NDArray[Any]:
+    """Return how uneven the lower edge is: strands on a fringe, locks behind."""
+    locks = 0.006 * np.sin(9 * psi + 2 * np.sin(4 * psi))
+    front = (0.001 + 0.002 * fringe) * np.sin(31 * psi + 2 * np.sin(13 * psi))
+    share = np.clip((degrees - 45) / 20, 0, 1)
+    return np.asarray(front + share * (locks - front))
 
 
 def _edge_m(degrees: NDArray[Any], bottom_m: float, fringe: float) -> NDArray[Any]:
