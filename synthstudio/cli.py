@@ -122,11 +122,7 @@ def demo(
 def generate(  # noqa: PLR0913 - one parameter per option
     scene: SceneArgument,
     frames: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
-    seed: StoredAssetsOption = Annotated[
-    Path | None,
-    typer.Option(help="Where its asset folders are now; default: where they were."),
-]
-SeedOption = None,
+    seed: SeedOption = None,
     out: Annotated[Path | None, typer.Option(help="Default: exports/NAME.")] = None,
     assets: AssetsOption = None,
     workers: WorkersOption = 1,
@@ -191,11 +187,7 @@ def preview(
     scene: SceneArgument,
     index: Annotated[int, typer.Option(min=0, help="Which frame.")] = 0,
     out: Annotated[Path, typer.Option(help="A PNG file.")] = Path("preview.png"),
-    seed: StoredAssetsOption = Annotated[
-    Path | None,
-    typer.Option(help="Where its asset folders are now; default: where they were."),
-]
-SeedOption = None,
+    seed: SeedOption = None,
     assets: AssetsOption = None,
     device: DeviceOption = DeviceName.auto,
     renderer: RendererOption = RendererName.raster,

@@ -36,6 +36,7 @@ from synthstudio.render.shadow_kernels import (
 ROOM = (THING_BASE, THING_BASE + 1)
 """The drawn floor and walls: they receive shadows and cast none (a lamp hangs inside)."""
 SUN_TEXELS = 1024
+"""At most, a side; fewer where they would be finer than half a pixel."""
 CONTACT_TEXELS = 160
 _REACH_M = 8.0
 """Casters farther than this from all people are left out where they would coarsen the map."""
@@ -123,21 +124,31 @@ def sun_map(packed: Packed, thrown: Casters | None, light: Light) -> Any:
     side /= np.linalg.norm(side)
     axes = np.stack([side, np.cross(towards, side), towards])
     low, high = _box(thrown.vertices @ axes[:2].T.astype(np.float32)).astype(np.float64)
-    texel = max(float((high - low).max()) / (SUN_TEXELS - 8), 1e-4)
-    start = (low + high) / 2 / texel - SUN_TEXELS / 2
+    extent = float((high - low).max())
+    texel = max(extent / (SUN_TEXELS - 2 * TILE), _useful_texel(packed, thrown.box_m))
+    size = TILE * math.ceil(extent / texel / TILE + 2)
+    start = (low + high) / 2 / texel - size / 2
     far = float((packed.host_world_m @ axes[2].astype(np.float32)).max()) + 1.0
-    out.on, out.size, out.texel_m, out.far = 1, SUN_TEXELS, texel, far
+    out.on, out.size, out.texel_m, out.far = 1, size, texel, far
     out.across, out.up = wp.vec3(*(axes[0] / texel)), wp.vec3(*(axes[1] / texel))
     out.towards = wp.vec3(*axes[2])
     out.x0, out.y0 = float(-start[0]), float(-start[1])
     matrix = np.stack([axes[0] / texel, axes[1] / texel, -axes[2]])
     offset = np.array([-start[0], -start[1], far])
-    tiles = SUN_TEXELS // TILE
-    out.crowded = wp.zeros((tiles, tiles), dtype=wp.uint8, device=packed.device)
-    choice = _choice(packed, thrown.throws, SUN_TEXELS)
+    tiles = (size // TILE, size // TILE)
+    out.crowded = wp.zeros(tiles, dtype=wp.uint8, device=packed.device)
+    choice = _choice(packed, thrown.throws, size)
     choice.facing, choice.deepest = 1, np.inf
     out.keys = _depth(packed, choice, (matrix, offset), out.crowded)
     return out
+
+
+def _useful_texel(packed: Packed, box_m: F64) -> float:
+    """Return half of what a pixel spans at the nearest caster: finer shadows cannot be seen."""
+    camera = packed.scene.camera
+    place = np.array(camera.position_m)
+    away = float(np.linalg.norm(np.clip(place, *box_m) - place))
+    return max(0.5 * away / camera.focal_px, 5e-4)
 
 
 def contact_map(packed: Packed, thrown: Casters | None) -> Any:

@@ -223,13 +223,13 @@ def _skull_radius(base: Basis, ahead: F32) -> F32:
 
 
 def _grid(rows: int) -> I32:
-    """Return the triangles of a tube of _COLUMNS columns, outward."""
+    """Return the triangles of a tube of _COLUMNS columns, outward, closed at its first row."""
     k = np.arange(rows * _COLUMNS).reshape(rows, _COLUMNS)
+    k[0] = 0
     a, b = k[:-1], np.roll(k, -1, axis=1)[:-1]
     c, d = k[1:], np.roll(k, -1, axis=1)[1:]
-    return np.concatenate(
-        [np.stack([a, c, b], 2).reshape(-1, 3), np.stack([b, c, d], 2).reshape(-1, 3)]
-    ).astype(np.int32)
+    upper = np.stack([a, c, b], 2)[1:].reshape(-1, 3)  # at the top they have no area
+    return np.concatenate([upper, np.stack([b, c, d], 2).reshape(-1, 3)]).astype(np.int32)
 
 
 def _ball(columns: int, rows: int) -> tuple[F32, I32]:
