@@ -16,6 +16,9 @@ from synthstudio.pipeline import draw_spec, make_frame
 from synthstudio.stage import Settings, Stage
 
 
+SHEET_ROWS_PX = 400
+
+
 def preview(settings: Settings, index: int, out: Path) -> None:
     """Draw frame `index` of a recipe with its labels into the PNG file `out`."""
     stage = Stage(settings)
@@ -28,12 +31,13 @@ def save_drawn(frame: Frame, skeleton_name: str, out: Path) -> None:
     save(out, encode_png(draw_labels(rgb, frame.labels, skeleton(skeleton_name))))
 
 
-def drawn(dataset: Dataset, index: int) -> U8:
-    """Return a stored frame (h, w, 3) with its stored labels drawn in."""
+def drawn(dataset: Dataset, index: int, *, rows_px: int = 900, legend: bool = True) -> U8:
+    """Return a stored frame (h, w, 3) with its stored labels drawn in, about `rows_px` high."""
     path = dataset.image_path(index)
     labels = labels_from_rows(dataset.frame(index), dataset.instances(index))
     rgb = decode_rgb(path.read_bytes(), str(path))
-    return draw_labels(rgb, labels, skeleton(dataset.identity.skeleton))
+    joints = skeleton(dataset.identity.skeleton)
+    return draw_labels(rgb, labels, joints, rows_px=rows_px, legend=legend)
 
 
 def sheet(folder: Path, out: Path, *, frames: int = 12, columns: int = 4) -> None:
@@ -42,7 +46,8 @@ def sheet(folder: Path, out: Path, *, frames: int = 12, columns: int = 4) -> Non
     indices = [row["index"] for row in dataset.iter_frames(columns=["index"])]
     step = max(1, len(indices) // frames)
     chosen = indices[::step][:frames]
-    save(out, encode_png(contact_sheet([drawn(dataset, i) for i in chosen], columns=columns)))
+    pictures = [drawn(dataset, i, rows_px=SHEET_ROWS_PX, legend=False) for i in chosen]
+    save(out, encode_png(contact_sheet(pictures, columns=columns)))
 
 
 def save(out: Path, data: bytes) -> None:

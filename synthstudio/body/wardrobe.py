@@ -98,6 +98,7 @@ def _sewn(
                 name=garment.kind,
                 instance=0,
                 vertices_m=piece.vertices_m,
+                normals=piece.normals,
                 faces=piece.faces,
                 coords=piece.coords,
                 material=_material(garment, cloth),

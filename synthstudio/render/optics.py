@@ -65,6 +65,7 @@ class Point:
     face: wp.vec3  # geometric normal, towards the viewer
     coords: wp.vec3
     coords_face: wp.vec3  # the face's normal in texture space, not unit; 0 if nobody asks
+    coords_per_m: float  # how much longer than metres texture coordinates are; 0 likewise
     tint: wp.vec3
     foot_m: float  # a pixel's width on the surface
 
@@ -76,17 +77,10 @@ def ray_to(eye: Eye, x: float, y: float) -> wp.vec3:
 
 
 @wp.func
-def _weights(e1: wp.vec3, e2: wp.vec3, n: wp.vec3, to_eye: wp.vec3, ray: wp.vec3) -> wp.vec3:
-    # Moeller and Trumbore 1997: weights where the ray meets the triangle with edges e1, e2,
-    # n = e1 x e2, seen from its first corner + to_eye; just outside it, its nearest rim.
-    across = wp.cross(to_eye, ray)
-    slant = wp.dot(ray, n)
-    if slant == 0.0:
-        return wp.vec3(1.0, 0.0, 0.0)
-    v = wp.max(-wp.dot(across, e2) / slant, 0.0)
-    w = wp.max(wp.dot(across, e1) / slant, 0.0)
-    u = wp.max(1.0 - v - w, 0.0)
-    return wp.vec3(u, v, w) / (u + v + w)
+def _rim(v: float, w: float) -> wp.vec3:
+    # Weights of a point just outside a triangle, moved to its rim.
+    a, b, c = wp.max(1.0 - v - w, 0.0), wp.max(v, 0.0), wp.max(w, 0.0)
+    return wp.vec3(a, b, c) / (a + b + c)
 
 
 @wp.func
@@ -96,35 +90,45 @@ def _mixed(values: wp.array[wp.vec3], f: wp.vec3i, w: wp.vec3) -> wp.vec3:
 
 @wp.func
 def point_under(mesh: Mesh, m: Mat, eye: Eye, f: wp.vec3i, ray: wp.vec3) -> Point:
-    """Return the surface point where a ray meets face `f`; asks the material what it needs."""
+    """Return the surface point where a ray meets face `f`; asks the material what it needs.
+
+    Weights after Moeller and Trumbore 1997, for both sides of a face.
+    """
     a = mesh.world[f[0]]
-    e1, e2 = mesh.world[f[1]] - a, mesh.world[f[2]] - a
+    e1, e2, back = mesh.world[f[1]] - a, mesh.world[f[2]] - a, eye.place - a
     n = wp.cross(e1, e2)
-    w = _weights(e1, e2, n, eye.place - a, ray)
+    across = wp.cross(back, ray)
+    slant = wp.dot(ray, n)
+    per = wp.where(slant == 0.0, 0.0, 1.0 / slant)
+    v, w = -wp.dot(across, e2) * per, wp.dot(across, e1) * per
+    weights = wp.vec3(1.0 - v - w, v, w)
+    if wp.min(weights) < 0.0:
+        weights = _rim(v, w)
     out = Point()
-    out.place = a + e1 * w[1] + e2 * w[2]
-    long = wp.length(ray)
-    out.view = ray * (-1.0 / long)
-    out.face = wp.normalize(n)
+    out.place = a + e1 * weights[1] + e2 * weights[2]
+    out.view = ray * (-1.0 / wp.length(ray))
+    out.face = n * (1.0 / wp.max(wp.length(n), 1.0e-20))
+    open = wp.dot(out.face, out.view)
     # Beyond a silhouette the pixel's own ray may see the face's back by a hair: no turn there.
-    if wp.dot(out.face, out.view) < -0.05:
+    if open < -0.05:
         out.face = -out.face
     out.normal = out.face
     if m.flat == 0:
-        soft = _mixed(mesh.normals, f, w)
+        soft = _mixed(mesh.normals, f, weights)
         size = wp.length(soft)
         if size > 1.0e-6:
             out.normal = soft * (wp.where(wp.dot(soft, out.face) < 0.0, -1.0, 1.0) / size)
-    out.coords = _mixed(mesh.coords, f, w)
+    out.coords = _mixed(mesh.coords, f, weights)
     out.tint = wp.vec3(1.0, 1.0, 1.0)
     if m.tinted == 1:
-        out.tint = _mixed(mesh.tint, f, w)
+        out.tint = _mixed(mesh.tint, f, weights)
     if m.framed == 1:
         ca = mesh.coords[f[0]]
         out.coords_face = wp.cross(mesh.coords[f[1]] - ca, mesh.coords[f[2]] - ca)
-    away = wp.length(out.place - eye.place) / long
-    slant = wp.max(wp.dot(out.face, out.view), 0.15)
-    out.foot_m = away / (eye.per_m * wp.sqrt(slant))
+        grown = wp.length(out.coords_face) / wp.max(wp.length(n), 1.0e-20)
+        out.coords_per_m = wp.sqrt(grown)
+    depth = wp.abs(wp.dot(back, n) * per)
+    out.foot_m = depth / (eye.per_m * wp.sqrt(wp.max(wp.abs(open), 0.15)))
     return out
 
 
@@ -146,16 +150,30 @@ def _texel(mesh: Mesh, m: Mat, x: int, y: int) -> wp.vec3:
 
 
 @wp.func
-def _texture(mesh: Mesh, m: Mat, c: wp.vec3) -> wp.vec3:
-    # Row 0 lies at v = 1; outside 0..1 the texture repeats.
-    x = c[0] * float(m.width) - 0.5
-    y = (1.0 - c[1]) * float(m.height) - 0.5
+def _bilinear(mesh: Mesh, m: Mat, x: float, y: float) -> wp.vec3:
     fx, fy = wp.floor(x), wp.floor(y)
     ix, iy, u, v = int(fx), int(fy), x - fx, y - fy
     top = _texel(mesh, m, ix, iy) * (1.0 - u) + _texel(mesh, m, ix + 1, iy) * u
     low = _texel(mesh, m, ix, iy + 1) * (1.0 - u)
     low += _texel(mesh, m, ix + 1, iy + 1) * u
     return top * (1.0 - v) + low * v
+
+
+@wp.func
+def _texture(mesh: Mesh, m: Mat, p: Point) -> wp.vec3:
+    # Row 0 lies at v = 1; outside 0..1 the texture repeats. A pixel that spans more than a
+    # texel and a half takes 16 of those it spans.
+    x, y = p.coords[0] * float(m.width), (1.0 - p.coords[1]) * float(m.height)
+    span = p.foot_m * p.coords_per_m
+    wide, high = span * float(m.width), span * float(m.height)
+    if wp.max(wide, high) <= 1.5:
+        return _bilinear(mesh, m, x - 0.5, y - 0.5)
+    out = wp.vec3(0.0, 0.0, 0.0)
+    for k in range(16):
+        across, down = (float(k % 4) - 1.5) * 0.25, (float(k / 4) - 1.5) * 0.25
+        ix, iy = int(wp.floor(x + across * wide)), int(wp.floor(y + down * high))
+        out += _texel(mesh, m, ix, iy)
+    return out * (1.0 / 16.0)
 
 
 @wp.func
@@ -289,7 +307,7 @@ def shaded(mesh: Mesh, eye: Eye, lamps: Lamps, triangle: int, ray: wp.vec3) -> w
     p = point_under(mesh, m, eye, f, ray)
     tint = p.tint
     if m.kind == TEXTURE and m.width > 0:
-        tint = wp.cw_mul(tint, _texture(mesh, m, p.coords))
+        tint = wp.cw_mul(tint, _texture(mesh, m, p))
     rgb = _lit(lamps, p, look(mesh.materials, k, p.coords, p.coords_face, p.foot_m, tint), m)
     return wp.vec3(_toned(rgb[0]), _toned(rgb[1]), _toned(rgb[2]))
 

@@ -170,7 +170,7 @@ def material_rows(surfaces: tuple[Surface, ...], texels: list[tuple[int, int, in
             row["texel"], row["width"], row["height"] = texels[material.texture]
         row["flat"], row["tinted"] = int(surface.flat), int(surface.tint is not None)
         row["framed"] = int(
-            material.kind in ("cloth", "skin", "hair")
+            material.kind in ("cloth", "skin", "hair", "texture")
             or (material.kind == "matte" and (material.pattern != "plain" or material.bump > 0))
         )
     return rows

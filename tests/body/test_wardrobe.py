@@ -88,6 +88,12 @@ def test_surfaces_are_well_formed(atlas: Atlas, outfit: str) -> None:
         assert np.isfinite(s.coords).all()
         assert s.vertices_m.dtype == s.coords.dtype == np.float32
         assert s.faces.dtype == np.int32
+        if s.normals is not None:
+            long = np.linalg.norm(s.normals[np.unique(s.faces)], axis=1)
+            assert s.normals.shape == s.vertices_m.shape
+            assert s.normals.dtype == np.float32
+            assert ((np.abs(long - 1) < 1e-4) | (long == 0)).all()
+            assert (long > 0.5).mean() > 0.995
         assert s.coords.shape == s.vertices_m.shape == (count, 3)
         assert s.faces.min() >= 0
         assert s.faces.max() < count

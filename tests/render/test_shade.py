@@ -24,10 +24,9 @@ def test_white_in_an_even_light_returns_it(kind):
         kind=kind, base_rgb=(1, 1, 1), second_rgb=(1, 1, 1), specular=0.0, roughness=1.0
     )
     rendering, seen = shot(
-        camera(),
+        camera(pitch_rad=math.pi / 4),
         [ball((0, 3, 3), 1.0, material=material)],
         lit(sky=0.5, ground=0.5),
-        camera=camera(pitch_rad=math.pi / 4),
     )
     inside = rendering.instance == 1002
     assert inside.sum() > 300
@@ -188,6 +187,38 @@ def test_a_texture_lies_where_its_coordinates_say():
     assert inner.sum() > 1000
     np.testing.assert_allclose(seen[i, j, 0][inner], u[inner] * 0.75, atol=0.02)
     np.testing.assert_allclose(seen[i, j, 1][inner], v[inner] * 0.75, atol=0.02)
+
+
+def test_a_texture_finer_than_pixels_is_its_mean():
+    noise = stream(9, "texels").integers(0, 2, (256, 256, 1)) * np.array([255, 255, 255, 0])
+    texture = (noise + np.array([0, 0, 0, 255])).astype(np.uint8)
+    uv = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], np.float32)
+    thing = dataclasses.replace(
+        square(0.5, 0.0),
+        coords=uv,
+        material=Material(kind="texture", base_rgb=(1, 1, 1), texture=0, specular=0.0),
+    )
+    view = from_above(4.0, 128, 256.0)  # 64 pixels show 256 texels
+    rendering, seen = shot(view, [thing], lit(sky=0.7), textures=(texture,))
+    inside = seen[rendering.instance == 1002][:, 0]
+    assert inside.mean() == pytest.approx(0.35, abs=0.01)
+    assert inside.std() < 0.35 / 2.5  # single texels would give 0.35
+
+
+def test_skin_glows_red_beyond_the_terminator():
+    skin = Material(kind="skin", base_rgb=(0.8, 0.8, 0.8), specular=0.0, roughness=1.0)
+    light = lit((1.0, 0.0, 0.1), 0.8)
+    tilted = camera(64, 64, 64.0, position_m=(0, -3, 3))
+    rendering, seen = shot(tilted, [ball((0, 0, 3), 0.8, material=skin)], light)
+    i, j = np.nonzero(rendering.instance == 1002)
+    where = tilted.to_world(
+        tilted.unproject(np.stack([j + 0.5, i + 0.5], axis=-1), rendering.depth_m[i, j])
+    )
+    cosine = (where - [0, 0, 3]) / 0.8 @ light.sun_direction
+    beyond = (cosine < -0.02) & (cosine > -0.2)
+    red, green, blue = seen[i, j][beyond].mean(axis=0)
+    assert beyond.sum() > 50 and red > 1.5 * green > 0.0 and green >= blue
+    assert seen[i, j][cosine < -0.3].max() == 0.0
 
 
 def test_tint_multiplies():

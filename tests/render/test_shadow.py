@@ -8,7 +8,7 @@ import trimesh
 from render_scenes import camera, surface
 from shade_scenes import GREY, ball, floor_xy, from_above, lit, shot, square
 
-from synthstudio.core.scene import Scene
+from synthstudio.core.scene import PosedPerson, Scene
 from synthstudio.render import shadow
 from synthstudio.render.pack import pack, to_host
 
@@ -41,11 +41,7 @@ def test_a_plate_darkens_exactly_its_shadow(towards, caught):
 
 def test_a_shadowed_photo_keeps_the_ambient_share():
     # Out of the sun the floor keeps ambient / (ambient + sun cos) of its light.
-    view = from_above()
     light = lit((1, 0, 1), 0.6, sky=0.3)
-    _, seen = shot(view, [square(0.3, 3.0, material=GREY)], light, camera=view)
-    xy = floor_xy(view)
-    inside = np.abs(xy - np.array([-3.0, 0])).max(axis=-1) < 0.2
     far = from_above(8.0, 128, 128.0)
     rendering, seen = shot(far, [square(0.3, 3.0, material=GREY)], light)
     xy = floor_xy(far)
@@ -107,11 +103,11 @@ def test_nothing_falls_above_the_horizon_or_without_a_caster():
     assert changed.any() and np.nonzero(changed)[0].min() > horizon
 
 
-def maps(things, light=None):
+def maps(things, light=None, people=()):
     view = from_above()
     scene = Scene(
         camera=view,
-        people=(),
+        people=people,
         things=tuple(things),
         light=light or lit(sky=0.5),
         backdrop=np.zeros((128, 128, 3), np.uint8),
@@ -147,7 +143,7 @@ def test_contact_shade_fades_with_height_and_distance():
 def test_feet_darken_the_floor_without_any_sun():
     view = from_above(3.0, 256, 512.0)
     light = lit(sky=0.5)
-    rendering, seen = shot(view, [box((0, 0, 0.2), (0.1, 0.28, 0.4))], light, camera=view)
+    rendering, seen = shot(view, [box((0, 0, 0.2), (0.1, 0.28, 0.4))], light)
     free = rendering.instance == 0
     x = floor_xy(view)[..., 0]
     whole = seen[free & (np.abs(x) > 0.6)].mean()
@@ -166,7 +162,18 @@ def test_no_sun_no_map(light):
     assert sun.on == 0
 
 
-def test_far_things_do_not_coarsen_the_map():
-    near = [box((0, 0, 0.9), (0.5, 0.3, 1.8))]
-    _, alone = maps(near, lit((1, 0, 1), 0.5))
-    assert alone.texel_m < 0.004
+def test_a_far_thing_does_not_coarsen_people_s_shadows():
+    figure = box((0, 0, 0.9), (0.5, 0.3, 1.8), instance=1)
+    person = PosedPerson(
+        instance=1, surfaces=(figure,), joints_m=np.zeros((0, 3)), patches=None, stature_m=1.8
+    )
+    light, far = lit((1, 0, 1), 0.5), box((60, 0, 0.5), (3, 3, 1))
+    _, alone = maps([], light, (person,))
+    _, both = maps([far], light, (person,))
+    assert alone.texel_m < 0.01 and both.texel_m < 3 * 0.01
+
+
+def test_texels_follow_what_a_pixel_can_show():
+    near, far = (maps([box((0, 0, z), (0.5, 0.5, 0.2))], lit(sun_rgb=1.0))[1] for z in (3.5, 0.1))
+    assert near.texel_m < far.texel_m
+    assert far.texel_m == pytest.approx(0.5 * 3.8 / 256, rel=0.01)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from synthstudio.body.clothes.cloth import Cut
@@ -35,7 +37,7 @@ def _bottom(base: Basis, field: Field, *, width_m: float, from_m: float) -> Cut:
         least_m=np.full(len(z), 0.004),
         passes=8,
         hang=hang,
-        taper=0.24 - 6 * width_m,
+        taper=max(0.20 - 4 * width_m, 0.13),
     )
 
 
@@ -77,6 +79,8 @@ def shorts(base: Basis, shape: Shape) -> Tailored:
         return legs(p, 0.075, shape["hem"]).astype(np.float32)
 
     cut = _bottom(base, inside, width_m=shape["width"], from_m=-0.2)
+    # Short legs have no weight: they stay nearer to the thigh.
+    cut = replace(cut, hang=0.55 * cut.hang)
 
     def hides(p: Places) -> F32:
         made: F32 = np.maximum(lined(p), inside(p) - 0.03)

@@ -20,6 +20,7 @@ from synthstudio.body.clothes.weave import (
     Weave,
     boundary_edges,
     corner_sum,
+    corners,
     covered_parts,
     neighbour_mean,
     places,
@@ -41,7 +42,7 @@ class Cut:
     offset_m: F32  # (V,) from the base surface at loose = 1
     least_m: F32  # (V,) never nearer to the skin than this
     passes: int = 5  # smoothing
-    folds_m: float = 0.010
+    folds_m: float = 0.015
     rim_m: float = 0.008  # depth of the edge turned inwards; 0: a bare edge
     radius_m: float = _COVER_RADIUS_M  # how far below it parts count as covered
     second: bool = False  # drawn with the second material
@@ -75,6 +76,7 @@ class Cloth:
 
     rows: sparse.csr_array  # (V, N)
     faces: I32  # (F, 3)
+    corner: NDArray[np.intp]  # (3, F)
     all_faces: I32  # (F + rim, 3); rim vertices follow the V own ones
     rim: I32  # (E, 2)
     covers: U32  # (F + rim,)
@@ -128,6 +130,7 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
     return Cloth(
         rows=rows,
         faces=faces,
+        corner=corners(faces),
         all_faces=np.vstack([faces, _rim_faces(rim, count)]),
         rim=rim,
         covers=np.concatenate([covers, _rim_covers(covers, faces, rim)]),
@@ -183,9 +186,14 @@ def _settle(base: Basis, cut: Cut, where: Places, smooth: sparse.csr_array) -> S
 def _crease(where: Places) -> F32:
     """Return (V, 3) fold phases: rings round limbs, slanted on the trunk."""
     x, y, z = where.at.T
-    trunk = np.stack([13 * z + 9 * np.abs(x), 17 * x + 7 * z + 9 * y, 11 * x + 8 * y - 6 * z], 1)
+    trunk = np.stack(
+        [27 * z + 16 * np.abs(x), 30 * x + 15 * z + 13 * y, 13 * x + 10 * y - 9 * z], 1
+    )
     arm = np.stack([38 * where.down_arm + 8 * y, 24 * where.down_arm + 14 * z, 22 * y + 9 * z], 1)
-    leg = np.stack([30 * where.down_leg + 11 * y, 19 * where.down_leg + 13 * x, 14 * y + 9 * x], 1)
+    leg = np.stack(
+        [17 * where.down_leg + 25 * y, 13 * where.down_leg + 30 * x, 12 * y + 15 * where.down_leg],
+        1,
+    )
     on_arm, on_leg = on_limb(where.arm)[:, None], on_limb(where.leg)[:, None]
     made: F32 = ((1 - on_arm) * ((1 - on_leg) * trunk + on_leg * leg) + on_arm * arm).astype(
         np.float32

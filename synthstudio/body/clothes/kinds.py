@@ -94,7 +94,7 @@ GARMENTS: dict[str, Entry] = {
         cut=bottoms.trousers, layer=BOTTOM, hides=_PELVIS,
     ),
     "shorts": Entry(
-        kind=_kind("shorts", "bottom", _ALL, hem=(-0.42, -0.26), width=(0.008, 0.025),
+        kind=_kind("shorts", "bottom", _ALL, hem=(-0.42, -0.26), width=(0.006, 0.018),
                    loose=(0.8, 1.3)),
         cut=bottoms.shorts, layer=BOTTOM, hides=_PELVIS,
     ),

@@ -12,7 +12,7 @@ from synthstudio.body.atlas import BareBody
 from synthstudio.body.clothes.cloth import Cloth, Settle
 from synthstudio.body.clothes.hang import hung_m
 from synthstudio.body.clothes.texture import along_m
-from synthstudio.body.clothes.weave import Basis, face_cross, length, unit
+from synthstudio.body.clothes.weave import Basis, cross_of, length, unit
 from synthstudio.core.scene import F32, F64, I32, U32
 
 STATURE_M = 1.660  # of the template, so that one pattern scale fits every stature
@@ -39,6 +39,7 @@ class Sewn:
     """A piece of cloth on a person, in the person's frame."""
 
     vertices_m: F32
+    normals: F32
     faces: I32
     coords: F32
     covers: U32
@@ -50,7 +51,7 @@ class Sewn:
 def wearer_of(base: Basis, bare: BareBody) -> Wearer:
     """Return what sewing needs of a posed body."""
     rest = bare.rest_m * np.float32(STATURE_M / bare.stature_m)
-    normals = unit(base.normal_sum @ face_cross(bare.vertices_m, base.atlas.body_faces))
+    normals = unit(base.normal_sum @ cross_of(bare.vertices_m, base.corner))
     return Wearer(
         vertices_m=bare.vertices_m,
         rest_m=rest,
@@ -64,15 +65,35 @@ def wearer_of(base: Basis, bare: BareBody) -> Wearer:
 
 def sewn(cloth: Cloth, wearer: Wearer, *, loose: float, phase: float) -> Sewn:
     """Put a piece of cloth on a person. `loose` scales its offset, `phase` shifts its folds."""
-    v = cloth.rows @ wearer.vertices_m
+    rest = cloth.rows @ wearer.rest_m
+    v = _settled(_draped(cloth, wearer, rest, loose, phase), cloth.settle, wearer)
+    normals = cloth.normal_sum @ cross_of(v, cloth.corner)
+    normals = unit(cloth.mean @ normals if cloth.passes > 1 else normals)
+    edge = cloth.rim[:, 0]
+    beyond = unit(v[edge] - (cloth.mean @ v)[edge])  # away from the cloth, in its surface
+    coords = _coords(cloth, wearer, rest) if cloth.coords is None else cloth.coords
+    return Sewn(
+        vertices_m=np.vstack([v, v[edge] - normals[edge] * np.float32(cloth.rim_m)]),
+        normals=np.vstack([normals, unit(beyond - np.float32(0.5) * normals[edge])]),
+        faces=cloth.all_faces,
+        coords=np.vstack([coords, coords[edge]]).astype(np.float32),
+        covers=cloth.covers,
+        tint=None if cloth.tint is None else np.vstack([cloth.tint, cloth.tint[edge]]),
+        studs_m=v[cloth.studs],
+        studs_out=normals[cloth.studs],
+    )
+
+
+def _draped(cloth: Cloth, wearer: Wearer, rest: F32, loose: float, phase: float) -> F32:
+    """Return (V, 3): off the body, smoothed, pushed out of the skin again and creased."""
+    v: F32 = cloth.rows @ wearer.vertices_m
     if cloth.shift_m is not None:
         v = v + _turned(cloth, wearer)
-    rest = cloth.rows @ wearer.rest_m
-    cross = face_cross(v, cloth.faces)
+    cross = cross_of(v, cloth.corner)
     normals = unit(cloth.mean @ (cloth.mean @ unit(cloth.normal_sum @ cross)))
     # Cloth lies on what faces up and hangs off what does not.
     lie = 1 - cloth.level * np.maximum(normals[:, 2:], 0)
-    away = np.maximum(cloth.offset_m * loose, cloth.least_m[:, None])
+    away = np.maximum(cloth.offset_m * np.float32(loose), cloth.least_m[:, None])
     if cloth.hang is not None:
         hung = hung_m(cloth.hang, rest, wearer.rest_joints_m.reshape(-1, 3))
         away = away + (cloth.mean @ (cloth.mean @ hung))[:, None]
@@ -81,24 +102,12 @@ def sewn(cloth: Cloth, wearer: Wearer, *, loose: float, phase: float) -> Sewn:
         v = cloth.smooth @ v
     for _ in range(_HEM_PASSES if len(cloth.hem) else 0):
         v[cloth.hem] = cloth.hem_smooth @ v
-    if cloth.folds_m:
-        v = v + normals * _folds(cloth, cross, rest, phase)[:, None]
     v = pushed_out(v, cloth.anchors, wearer, cloth.least_m)
     for _ in range(_LAST_PASSES if cloth.passes > 1 else 0):  # skin pushes in single vertices
         v = cloth.smooth @ v
-    if cloth.settle is not None:
-        v = _settled(v, cloth.settle, wearer)
-    inner = v[cloth.rim[:, 0]] - normals[cloth.rim[:, 0]] * np.float32(cloth.rim_m)
-    coords = _coords(cloth, wearer, rest) if cloth.coords is None else cloth.coords
-    return Sewn(
-        vertices_m=np.vstack([v, inner]).astype(np.float32),
-        faces=cloth.all_faces,
-        coords=np.vstack([coords, coords[cloth.rim[:, 0]]]).astype(np.float32),
-        covers=cloth.covers,
-        tint=None if cloth.tint is None else np.vstack([cloth.tint, cloth.tint[cloth.rim[:, 0]]]),
-        studs_m=v[cloth.studs],
-        studs_out=normals[cloth.studs],
-    )
+    if cloth.folds_m:
+        v = v + normals * _folds(cloth, cross, rest, phase)[:, None]
+    return v
 
 
 def _turned(cloth: Cloth, wearer: Wearer) -> F32:
@@ -114,8 +123,10 @@ def _turned(cloth: Cloth, wearer: Wearer) -> F32:
     return made
 
 
-def _settled(v: F32, loose: Settle, wearer: Wearer) -> F32:
+def _settled(v: F32, loose: Settle | None, wearer: Wearer) -> F32:
     """Lay loose cloth or long hair on whatever skin is under it in this pose."""
+    if loose is None:
+        return v
     tree = cKDTree(wearer.vertices_m[loose.skin])
     v = v.copy()
     for _ in range(loose.rounds):
@@ -143,21 +154,21 @@ def pushed_out(v: F32, anchors: NDArray[np.intp], wearer: Wearer, least_m: F32) 
 
 def _folds(cloth: Cloth, cross: F32, rest: F32, phase: float) -> F32:
     """Return (V,) heights: ridges where the pose presses the cloth together."""
-    posed, flat = length(cross), length(face_cross(rest, cloth.faces))
+    posed, flat = length(cross), length(cross_of(rest, cloth.corner))
     pressed = np.clip(1 - posed / np.maximum(flat, 1e-9), 0, 0.6)
     pressed = (cloth.normal_sum @ pressed) / 6
     pressed = cloth.mean @ (cloth.mean @ pressed)
     a, b, c = cloth.crease.T
     warp = 0.9 * np.sin(c + 2 * phase)
-    ridges = 1 - np.abs(np.sin(a + warp + phase)) - 0.5 * np.abs(np.sin(b - warp + 1.7 * phase))
-    made: F32 = (cloth.folds_m * cloth.fade * (0.25 + 1.6 * pressed) * ridges).astype(np.float32)
+    ridges = (1 - np.abs(np.sin(a + warp + phase))) ** 2
+    ridges += 0.7 * (1 - np.abs(np.sin(b - warp + 1.7 * phase))) ** 2 - 0.25
+    made: F32 = (cloth.folds_m * cloth.fade * (0.25 + 2.0 * pressed) * ridges).astype(np.float32)
     return made
 
 
 def _coords(cloth: Cloth, wearer: Wearer, rest: F32) -> F32:
-    """Return (V, 3) rest metres across, through and along, as smooth as the cloth."""
+    """Return (V, 3) rest metres across, through and along; along is as smooth as the cloth."""
     along = along_m(rest, cloth.arm, cloth.side, wearer.rest_joints_m)
-    out = np.stack([cloth.across_m, rest[:, 1], along], axis=1).astype(np.float32)
     for _ in range(min(cloth.passes, _COORD_PASSES)):
-        out = cloth.smooth @ out
-    return out
+        along = cloth.smooth @ along
+    return np.stack([cloth.across_m, rest[:, 1], along], axis=1)

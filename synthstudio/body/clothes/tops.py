@@ -43,7 +43,7 @@ def _top(
     hang = trunk * step(z, 0.42, 0.34)
     if tucked:
         hang = hang * step(z, 0.08, 0.14)
-    hem = trunk * step(z, 0.02, -0.01)
+    hem = trunk * step(z, 0.08, 0.03)
     return Cut(
         weave=weave,
         offset_m=offset,

@@ -57,6 +57,7 @@ class Basis:
     skin_tree: cKDTree
     part_trees: dict[int, cKDTree]  # part id -> its skin vertices
     normal_sum: sparse.csr_array  # (N, F) adds face normals at the body's vertices
+    corner: NDArray[np.intp]  # (3, F) of the body
     shoulders: NDArray[np.intp]  # skin vertices of neck, chest, back and upper arms
     legs: NDArray[np.intp]  # skin vertices of pelvis, thighs and shins
     joint_rows: sparse.csr_array  # (2 x 6, N) left then right JOINTS of any person
@@ -86,6 +87,7 @@ def basis(atlas: Atlas) -> Basis:
         skin_tree=cKDTree(atlas.template_m[outer]),
         part_trees=trees,
         normal_sum=corner_sum(atlas.body_faces, len(atlas.template_m)),
+        corner=corners(atlas.body_faces),
         shoulders=outer[np.isin(part_of, _SHOULDERS) & (atlas.template_m[outer, 2] > 0.2)][::2],
         legs=outer[np.isin(part_of, _LEGS)][::2],
         joint_rows=_joint_rows(atlas, outer),
@@ -323,17 +325,25 @@ def _same_limb(part: str, x_m: F32, arm: F32) -> Bool:
 # Vectors ---------------------------------------------------------------------------------------
 
 
-def face_cross(v: F32, faces: I32) -> F32:
-    """Return (F, 3) face normals whose length is twice the area."""
-    axes = np.ascontiguousarray(v.T)
-    corner = np.ascontiguousarray(faces.T)
-    a = axes[:, corner[0]]
-    e, f = axes[:, corner[1]] - a, axes[:, corner[2]] - a
-    out = np.empty((len(faces), 3), v.dtype)
+def corners(faces: I32) -> NDArray[np.intp]:
+    """Return faces (F, 3) as (3, F), ready for `cross_of`."""
+    return np.ascontiguousarray(faces.T, np.intp)
+
+
+def cross_of(v: F32, corner: NDArray[np.intp]) -> F32:
+    """Return (F, 3) face normals whose length is twice the area; `corner` is (3, F)."""
+    a = v.take(corner[0], axis=0)
+    e, f = (v.take(corner[1], axis=0) - a).T, (v.take(corner[2], axis=0) - a).T
+    out = np.empty(a.shape, v.dtype)
     out[:, 0] = e[1] * f[2] - e[2] * f[1]
     out[:, 1] = e[2] * f[0] - e[0] * f[2]
     out[:, 2] = e[0] * f[1] - e[1] * f[0]
     return out
+
+
+def face_cross(v: F32, faces: I32) -> F32:
+    """Return `cross_of` for faces (F, 3)."""
+    return cross_of(v, corners(faces))
 
 
 def unit(v: F32) -> F32:
