@@ -15,7 +15,6 @@ from synthstudio.dataset.rows import labels_from_rows
 from synthstudio.pipeline import draw_spec, make_frame
 from synthstudio.stage import Settings, Stage
 
-
 SHEET_ROWS_PX = 400
 
 
