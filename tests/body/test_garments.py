@@ -140,7 +140,7 @@ def _leaks(atlas: Atlas, spec: PersonSpec) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("phenotype", ["man", "heavy", "thin"])
-@pytest.mark.parametrize("outfit", ["plain", "office", "party", "sport"])
+@pytest.mark.parametrize("outfit", ["plain", "office", "party", "sport", "summer", "winter"])
 def test_no_skin_shows_through_cloth(atlas: Atlas, phenotype: str, outfit: str) -> None:
     found = [_leaks(atlas, person(phenotype, pose, *OUTFITS[outfit])) for pose in POSES]
     through, holes = np.array(found).T

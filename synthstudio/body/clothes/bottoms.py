@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from synthstudio.body.clothes.cloth import Cut
@@ -24,19 +22,22 @@ from synthstudio.core.scene import F32
 _WAIST_M = 0.012  # of trousers off the skin: more than a shirt that is tucked in
 
 
-def _bottom(base: Basis, field: Field, *, width_m: float, from_m: float) -> Cut:
-    """Return trousers: `width_m` more room around the leg below `from_m`."""
+def _bottom(base: Basis, field: Field, *, width_m: float, from_m: float, hang: float = 1.0) -> Cut:
+    """Return trousers: `width_m` more room around the leg below `from_m`.
+
+    Less `hang` keeps short legs, which have little weight, nearer to the thigh.
+    """
     weave, p = suit(base, field)
     z = p.at[:, 2]
     inner = step(np.abs(p.at[:, 0]), 0.02, 0.07)
     room = width_m * step(z, -0.05, from_m) + 0.3 * width_m * step(z, -0.35, -0.6)
-    hang = step(z, 0.06, 0.0) * (0.35 + 0.65 * inner)
+    hangs = hang * step(z, 0.06, 0.0) * (0.35 + 0.65 * inner)
     return Cut(
         weave=weave,
         offset_m=_WAIST_M + room * (0.4 + 0.6 * inner),
         least_m=np.full(len(z), 0.004),
         passes=8,
-        hang=hang,
+        hang=hangs,
         taper=max(0.20 - 4 * width_m, 0.13),
     )
 
@@ -78,9 +79,7 @@ def shorts(base: Basis, shape: Shape) -> Tailored:
     def inside(p: Places) -> F32:
         return legs(p, 0.075, shape["hem"]).astype(np.float32)
 
-    cut = _bottom(base, inside, width_m=shape["width"], from_m=-0.2)
-    # Short legs have no weight: they stay nearer to the thigh.
-    cut = replace(cut, hang=0.55 * cut.hang)
+    cut = _bottom(base, inside, width_m=shape["width"], from_m=-0.2, hang=0.55)
 
     def hides(p: Places) -> F32:
         made: F32 = np.maximum(lined(p), inside(p) - 0.03)
