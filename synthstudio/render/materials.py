@@ -2,7 +2,7 @@
 
 What the fields of `core.spec.Material` mean here, beyond their names:
 * `stripes` run across the garment at angle 0 (they repeat along z), one repeat is a light and
-  a dark band; `bricks`: `scale_m` is a brick's length; `planks`: a plank's width, along z.
+  a dark band; `bricks`: `scale_m` is a brick's length; `planks`: a plank's width, along x.
 * skin: `second_rgb` brows and stubble, `sheen` the strength of stubble, `bump` of freckles.
 * hair: `second_rgb` the streaks.
 """
