@@ -55,17 +55,22 @@ def dress(atlas: Atlas, bare: BareBody, person: PersonSpec) -> Dressed:
         drawn &= ~made.hides
     hair = any(GARMENTS[g.kind].kind.slot == "hair" for g in worn)
     surfaces = list(skin_surfaces(atlas, bare.vertices_m, person.look, drawn, hair=hair))
+    over_m = max(m.thick_m * g.shape.get(FIT, 1.0) for g, m in zip(worn, designs, strict=True))
     for place, (garment, made) in enumerate(zip(worn, designs, strict=True)):
-        surfaces += _sewn(garment, made, designs[place + 1 :], wearer, person)
+        phase = float(stream(0, "folds", person.identity, garment.kind).uniform(0, math.tau))
+        surfaces += _sewn(garment, made, designs[place + 1 :], wearer, phase=phase, over_m=over_m)
     return Dressed(surfaces=tuple(surfaces))
 
 
 def _pressed(outfit: tuple[GarmentSpec, ...]) -> list[GarmentSpec]:
-    """Return the outfit with its hair flat enough to go under its hat."""
-    if all(GARMENTS[g.kind].kind.slot != "hat" for g in outfit):
-        return list(outfit)
+    """Return the outfit with its hair flat enough for its hat, and inside its hood."""
+    most: dict[str, float] = {}
+    if any(GARMENTS[g.kind].kind.slot == "hat" for g in outfit):
+        most |= _UNDER_HAT
+    if any(g.kind == "hoodie" for g in outfit):
+        most["length"] = 0.0
     return [
-        replace(g, shape={k: min(v, _UNDER_HAT.get(k, v)) for k, v in g.shape.items()})
+        replace(g, shape={k: min(v, most.get(k, v)) for k, v in g.shape.items()})
         if GARMENTS[g.kind].kind.slot == "hair"
         else g
         for g in outfit
@@ -83,16 +88,17 @@ def _sewn(
     made: Design,
     outer: list[Design],
     wearer: Wearer,
-    person: PersonSpec,
+    *,
+    phase: float,
+    over_m: float,
 ) -> list[Surface]:
-    phase = float(stream(0, "folds", person.identity, garment.kind).uniform(0, math.tau))
     loose = garment.shape.get(FIT, 1.0)
     out = []
     for place, cloth in enumerate(made.cloths):
         drawn = drawn_faces(made, place, outer)
         if not drawn.any():
             continue
-        piece = sewn(cloth, wearer, loose=loose, phase=phase)
+        piece = sewn(cloth, wearer, loose=loose, phase=phase, over_m=over_m)
         out.append(
             Surface(
                 name=garment.kind,

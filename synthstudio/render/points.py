@@ -28,8 +28,9 @@ from synthstudio.render.pack import SUBPIXELS, Packed, to_device, to_host
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})
 
-CELL_BITS = 9
-"""Cells are 2^9 / 256 = 2 px wide."""
+CELL_BITS = 8
+"""Cells are 2^8 / 256 = 1 px wide."""
+BLOCK = wp.constant(4)
 FARTHEST = 2**30
 """Screen coordinates in 1/256 px are clipped to this; pack refuses surfaces beyond."""
 NOTHING = (0x7F800000 << 32) | 0xFFFFFFFF
@@ -55,12 +56,14 @@ class Grid:
     columns: wp.int32
     rows: wp.int32
     start: wp.array[wp.int32]  # (rows columns + 1,) first point of each cell
+    farthest: wp.array[wp.float32]  # (rows columns,) z of the points from a cell BLOCK cells on
 
 
 @wp.struct
 class Points:
     """Q points in the order of their cells."""
 
+    screen: wp.array[wp.vec2i]  # 1/256 px, rounded down
     ray: wp.array[wp.vec3]  # x / z, y / z, z
     owner: wp.array[wp.int32]
     part: wp.array[wp.uint32]  # the part's bit
@@ -148,16 +151,25 @@ def points_kernel(
     last = wp.clamp((box[2] - grid.left) >> grid.bits, 0, grid.columns - 1)
     row = wp.clamp((box[1] - grid.top) >> grid.bits, 0, grid.rows - 1) + band
     bottom = wp.clamp((box[3] - grid.top) >> grid.bits, 0, grid.rows - 1)
+    if last - first < BLOCK and bottom - row < BLOCK:
+        if nearest >= grid.farthest[row * grid.columns + first]:
+            return
     instance = mesh.instance[t]
     covers = mesh.covers[t]
     while row <= bottom:
         q = grid.start[row * grid.columns + first]
         end = grid.start[row * grid.columns + last + 1]
         while q < end:
+            at = points.screen[q]
+            within = at[0] >= box[0] and at[0] <= box[2] and at[1] >= box[1] and at[1] <= box[3]
             r = points.ray[q]
             own = instance == points.owner[q]
             limit = r[2] - wp.where(own, tolerance, 0.0)
-            if nearest < limit and not (own and (covers & points.part[q]) != wp.uint32(0)):
+            if (
+                within
+                and nearest < limit
+                and not (own and (covers & points.part[q]) != wp.uint32(0))
+            ):
                 # Edges relative to the ray: equal and opposite for the two faces of an edge,
                 # so with both signs and zero let in no ray slips between them.
                 ax, ay = a[0] - r[0] * a[2], a[1] - r[1] * a[2]
@@ -200,9 +212,12 @@ def nearest_blockers(
     instance, depth_m = np.zeros(len(asked), np.int32), np.full(len(asked), np.inf, np.float32)
     if len(chosen) == 0 or len(packed.host_faces) == 0:
         return Blockers(instance=instance, depth_m=depth_m)
-    screen = camera.project(camera_m[chosen])
-    grid, order = _sorted(screen, camera.width_px, camera.height_px, packed.device)
-    chosen = chosen[order]
+    places = np.floor(camera.project(camera_m[chosen]) * SUBPIXELS)
+    places = np.clip(places, -FARTHEST, FARTHEST).astype(np.int64)
+    grid, order = _sorted(
+        places, camera_m[chosen, 2], camera.width_px, camera.height_px, packed.device
+    )
+    chosen, places = chosen[order], places[order]
     keys = wp.full(len(chosen), NOTHING, dtype=wp.uint64, device=packed.device)
     bands = 1 if packed.device == "cpu" else CUDA_BANDS
     k = camera.K
@@ -211,7 +226,7 @@ def nearest_blockers(
         dim=(len(packed.host_faces), bands),
         inputs=[
             _faces(packed),
-            _points(camera_m[chosen], owner[chosen], part[chosen], packed.device),
+            _points(places, camera_m[chosen], owner[chosen], part[chosen], packed.device),
             grid,
             wp.vec3d(k[0, 0], k[0, 2], k[1, 2]),
             NEAR_M,
@@ -227,12 +242,13 @@ def nearest_blockers(
     return Blockers(instance=instance, depth_m=depth_m)
 
 
-def _sorted(screen: F64, width: int, height: int, device: str) -> tuple[Any, NDArray[np.int64]]:
-    """Return a Grid over the points (Q, 2) and the order that sorts them by cell.
+def _sorted(
+    places: NDArray[np.int64], depth_m: F64, width: int, height: int, device: str
+) -> tuple[Any, NDArray[np.int64]]:
+    """Return a Grid over the points (Q, 2), in 1/256 px, and the order that sorts them by cell.
 
     Only the frame and as much again around it has cells: beyond, border cells take all.
     """
-    places = np.clip(np.floor(screen * SUBPIXELS), -FARTHEST, FARTHEST).astype(np.int64)
     size = np.array([width, height]) * SUBPIXELS
     low = np.clip(places.min(axis=0), -size, 2 * size)
     high = np.clip(places.max(axis=0), -size, 2 * size)
@@ -245,14 +261,25 @@ def _sorted(screen: F64, width: int, height: int, device: str) -> tuple[Any, NDA
     grid.left, grid.top = low
     grid.bits, grid.columns, grid.rows = CELL_BITS, columns, rows
     grid.start = to_device(start, wp.int32, device)
-    return grid, np.argsort(flat, kind="stable")
+    order = np.argsort(flat, kind="stable")
+    used = np.flatnonzero(np.diff(start))
+    farthest = np.zeros((rows, columns), np.float32)
+    farthest.ravel()[used] = np.maximum.reduceat(depth_m[order], start[used])
+    for step in (1, 2):
+        np.maximum(farthest[:-step], farthest[step:], out=farthest[:-step])
+        np.maximum(farthest[:, :-step], farthest[:, step:], out=farthest[:, :-step])
+    grid.farthest = to_device(farthest.ravel(), wp.float32, device)
+    return grid, order
 
 
-def _points(camera_m: F64, owner: I32, part: U8, device: str) -> Any:
+def _points(
+    places: NDArray[np.int64], camera_m: F64, owner: I32, part: U8, device: str
+) -> Any:
     rays = np.empty_like(camera_m, np.float32)
     rays[:, :2] = camera_m[:, :2] / camera_m[:, 2:]
     rays[:, 2] = camera_m[:, 2]
     points: Any = Points()
+    points.screen = to_device(places.astype(np.int32), wp.vec2i, device)
     points.ray = to_device(rays, wp.vec3, device)
     points.owner = to_device(owner.astype(np.int32), wp.int32, device)
     # A part of 32 or more (NO_PART) is covered by nothing.

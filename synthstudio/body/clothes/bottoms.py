@@ -19,6 +19,7 @@ from synthstudio.body.clothes.tailor import (
 from synthstudio.body.clothes.weave import Basis, Places, places
 from synthstudio.core.scene import F32
 
+_OVER_BOOTS_M = 0.025  # of long legs off the skin where boots may be under them
 _WAIST_M = 0.012  # of trousers off the skin: more than a shirt that is tucked in
 
 
@@ -31,10 +32,11 @@ def _bottom(base: Basis, field: Field, *, width_m: float, from_m: float, hang: f
     z = p.at[:, 2]
     inner = step(np.abs(p.at[:, 0]), 0.02, 0.07)
     room = width_m * step(z, -0.05, from_m) + 0.3 * width_m * step(z, -0.35, -0.6)
+    low = step(z, -0.56, -0.68)
     hangs = hang * step(z, 0.06, 0.0) * (0.35 + 0.65 * inner)
     return Cut(
         weave=weave,
-        offset_m=_WAIST_M + room * (0.4 + 0.6 * inner),
+        offset_m=np.maximum(_WAIST_M + room * (0.4 + 0.6 * inner), _OVER_BOOTS_M * low),
         least_m=np.full(len(z), 0.004),
         passes=8,
         hang=hangs,

@@ -64,10 +64,11 @@ class Settle:
     """How loose cloth finds the skin under it in a pose."""
 
     moving: NDArray[np.intp]  # (M,) vertices that move
-    least_m: F32  # (M,) above the skin
+    least_m: F32  # (M,) above the skin; of hair: no more than what is worn under it
     skin: NDArray[np.intp]  # vertices they may lie on
     smooth: sparse.csr_array  # (M, V)
     rounds: int
+    hair: bool
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -168,7 +169,7 @@ def _settle(base: Basis, cut: Cut, where: Places, smooth: sparse.csr_array) -> S
     z = where.at[:, 2]
     if cut.limp:
         moving = np.flatnonzero(z < EARS_M)
-        least, skin, rounds = np.minimum(0.15 * (EARS_M - z[moving]), 0.024), base.shoulders, 2
+        least, skin, rounds = 0.25 * (EARS_M - z[moving]), base.shoulders, 2
     elif cut.wraps_trunk:
         moving = np.flatnonzero(z < 0.0)
         least, skin, rounds = cut.least_m[moving] + 0.006, base.legs, 2
@@ -180,6 +181,7 @@ def _settle(base: Basis, cut: Cut, where: Places, smooth: sparse.csr_array) -> S
         skin=skin,
         smooth=smooth[moving],
         rounds=rounds,
+        hair=cut.limp,
     )
 
 

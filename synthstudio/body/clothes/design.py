@@ -27,6 +27,7 @@ class Design:
     basis: Basis
     cloths: tuple[Cloth, ...]
     tailored: Tailored
+    thick_m: float  # how far it reaches off the shoulders
     hides: Bool  # (body F,) skin well inside the garment
 
 
@@ -51,17 +52,25 @@ def design(base: Basis, garment: GarmentSpec) -> Design:
         return _CACHE[key]
     tailored = entry.cut(base, cut_by)
     hidden = (tailored.hides or tailored.inside)(base.places)
+    cloths = tuple(compiled(base, piece) for piece in tailored.pieces)
     made = Design(
         key=key,
         basis=base,
-        cloths=tuple(compiled(base, piece) for piece in tailored.pieces),
+        cloths=cloths,
         tailored=tailored,
+        thick_m=max(_thick_m(cloth) for cloth in cloths),
         hides=np.all(hidden[base.atlas.body_faces] > _HIDE_SKIN_M, axis=1),
     )
     _CACHE[key] = made
     while len(_CACHE) > _DESIGNS:
         _CACHE.popitem(last=False)
     return made
+
+
+def _thick_m(cloth: Cloth) -> float:
+    x, _, z = cloth.where.at.T
+    high = (z > 0.30) & (z < 0.53) & (np.abs(x) < 0.20)
+    return float(cloth.offset_m[high].max()) if high.any() else 0.0
 
 
 def drawn_faces(made: Design, place: int, outer: list[Design]) -> Bool:

@@ -50,7 +50,7 @@ def _kind(
 # fmt: off
 GARMENTS: dict[str, Entry] = {
     "t_shirt": Entry(
-        kind=_kind("t_shirt", "top", _ALL, sleeve=(0.11, 0.21), hem=(-0.07, -0.02),
+        kind=_kind("t_shirt", "top", _ALL, sleeve=(0.11, 0.21), hem=(-0.06, -0.02),
                    vee=(0.0, 0.05), loose=(0.7, 1.6)),
         cut=tops.t_shirt, layer=TOP, hides=_TORSO,
     ),
@@ -60,17 +60,17 @@ GARMENTS: dict[str, Entry] = {
         cut=tops.tank_top, layer=TOP, hides=_TORSO,
     ),
     "shirt": Entry(
-        kind=_kind("shirt", "top", _SHIRT, sleeve=(0.44, 0.475), hem=(-0.075, -0.04),
+        kind=_kind("shirt", "top", _SHIRT, sleeve=(0.44, 0.475), hem=(-0.06, -0.035),
                    tucked=(0.0, 1.0), loose=(0.7, 1.6)),
         cut=tops.shirt, layer=TOP, hides=_TORSO,
     ),
     "sweater": Entry(
-        kind=_kind("sweater", "top", _WOOL, sleeve=(0.45, 0.48), hem=(-0.07, -0.03),
+        kind=_kind("sweater", "top", _WOOL, sleeve=(0.45, 0.48), hem=(-0.055, -0.025),
                    loose=(0.8, 1.5)),
         cut=tops.sweater, layer=TOP, hides=_TORSO,
     ),
     "hoodie": Entry(
-        kind=_kind("hoodie", "top", _WOOL[:2], sleeve=(0.45, 0.48), hem=(-0.07, -0.03),
+        kind=_kind("hoodie", "top", _WOOL[:2], sleeve=(0.45, 0.48), hem=(-0.055, -0.025),
                    loose=(0.9, 1.5)),
         cut=tops.hoodie, layer=TOP, hides=_TORSO,
     ),
@@ -132,7 +132,7 @@ GARMENTS: dict[str, Entry] = {
         cut=hair.bun_hair, layer=HAIR,
     ),
     "long_hair": Entry(
-        kind=_kind("long_hair", "hair", _PLAIN, _WOMEN, length=(0.0, 0.22),
+        kind=_kind("long_hair", "hair", _PLAIN, _WOMEN, length=(0.0, 0.18),
                    volume=(0.012, 0.022), fringe=(0.0, 1.0)),
         cut=hair.long_hair, layer=HAIR,
     ),

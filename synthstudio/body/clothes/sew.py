@@ -17,6 +17,7 @@ from synthstudio.core.scene import F32, F64, I32, U32
 
 STATURE_M = 1.660  # of the template, so that one pattern scale fits every stature
 _MAX_PUSH_M = 0.05
+_HAIR_OVER_M = 0.030  # at most
 _LIMP = 0.75  # how far hanging hair turns towards straight down
 _HEM_PASSES, _LAST_PASSES, _COORD_PASSES = 14, 2, 6
 
@@ -63,10 +64,12 @@ def wearer_of(base: Basis, bare: BareBody) -> Wearer:
     )
 
 
-def sewn(cloth: Cloth, wearer: Wearer, *, loose: float, phase: float) -> Sewn:
-    """Put a piece of cloth on a person. `loose` scales its offset, `phase` shifts its folds."""
+def sewn(cloth: Cloth, wearer: Wearer, *, loose: float, phase: float, over_m: float = 0.0) -> Sewn:
+    """Put a piece of cloth on a person. `loose` scales its offset, `phase` shifts its folds;
+    hair lies over clothes that reach `over_m` off the shoulders.
+    """
     rest = cloth.rows @ wearer.rest_m
-    v = _settled(_draped(cloth, wearer, rest, loose, phase), cloth.settle, wearer)
+    v = _settled(_draped(cloth, wearer, rest, loose, phase), cloth.settle, wearer, over_m)
     normals = cloth.normal_sum @ cross_of(v, cloth.corner)
     normals = unit(cloth.mean @ normals if cloth.passes > 1 else normals)
     edge = cloth.rim[:, 0]
@@ -123,18 +126,23 @@ def _turned(cloth: Cloth, wearer: Wearer) -> F32:
     return made
 
 
-def _settled(v: F32, loose: Settle | None, wearer: Wearer) -> F32:
+def _settled(v: F32, loose: Settle | None, wearer: Wearer, over_m: float) -> F32:
     """Lay loose cloth or long hair on whatever skin is under it in this pose."""
     if loose is None:
         return v
     tree = cKDTree(wearer.vertices_m[loose.skin])
+    least, keep = loose.least_m, np.ones(3, np.float32)
+    if loose.hair:  # it does not spread sideways over the shoulders
+        least = np.minimum(least, np.float32(min(over_m, _HAIR_OVER_M) + 0.010))
+        keep = np.array((0.15, 1, 1), np.float32)
     v = v.copy()
     for _ in range(loose.rounds):
         near = loose.skin[tree.query(v[loose.moving])[1]][:, None]
-        for _ in range(2):
-            v[loose.moving] = pushed_out(v[loose.moving], near, wearer, loose.least_m)
-            v[loose.moving] = loose.smooth @ v
-        v[loose.moving] = pushed_out(v[loose.moving], near, wearer, loose.least_m)
+        for last in (False, False, True):
+            before = v[loose.moving]
+            v[loose.moving] = before + keep * (pushed_out(before, near, wearer, least) - before)
+            if not last:
+                v[loose.moving] = loose.smooth @ v
     return v
 
 
