@@ -9,23 +9,33 @@ table of hand-judged joints in the tests.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synthstudio.core.camera import NEAR_M, Camera
 from synthstudio.core.labels import EMPTY_BASE, VISIBLE_THRESHOLD
-from synthstudio.core.scene import F64, CutoutLayer, JointPatches, PosedPerson
+from synthstudio.core.scene import (
+    F32,
+    F64,
+    I32,
+    Bool,
+    CutoutLayer,
+    JointPatches,
+    PosedPerson,
+)
 from synthstudio.core.spec import THING_BASE
 from synthstudio.dataset.reader import Dataset
 from synthstudio.engines import local
 from synthstudio.pipeline import Built, build
 from synthstudio.render.rays import nearest_blockers_by_rays
 from synthstudio.stage import Settings, Stage
+
+I64 = NDArray[np.int64]
 
 LEAST_HEIGHT_PX = 32
 """People whose amodal box is lower than this are left out: nobody can label them either."""
@@ -151,148 +161,156 @@ def compare(
     frame: int,
 ) -> Tally:
     """Hold the stored rows of one frame against shares decided again by rays."""
-    camera = built.scene.camera
+    people = built.scene.people
+    asked = [(person, person.patches) for person in people]
+    again = shares_by_rays(built, asked + list(zip(people, fresh, strict=True)))
     tally = Tally(frames=1)
-    for row, person, more in zip(rows, built.scene.people, fresh, strict=True):
+    for p, (row, person) in enumerate(zip(rows, people, strict=True)):
         if row["amodal_box_px"][3] < LEAST_HEIGHT_PX:
             continue
         tally.people += 1
-        again = shares_by_rays(built, person, person.patches)
-        better = shares_by_rays(built, person, more)
         stored = np.asarray(row["shares"], np.float64).reshape(len(joints), 5)
         for j, name in enumerate(joints):
-            tally.joints += 1
-            state, cause = _decide(again[j], camera, person.joints_m[j])
-            far = abs(again[j][0] - VISIBLE_THRESHOLD) > FAR or state == 0
-            tally.far_joints += far
-            wrong_state = far and state != row["state"][j]
-            near_flip = not far and "visible" in (cause, row["cause"][j])
-            wrong_cause = cause != row["cause"][j] and not near_flip
-            tally.state_differs += wrong_state
-            tally.cause_differs += wrong_cause
-            error = float(np.abs(stored[j] - again[j]).max())
-            tally.largest_share_error = max(tally.largest_share_error, error)
-            if state != 0:
-                tally.fresh_joints += 1
-                tally.fresh_error_sum += abs(stored[j][0] - better[j][0])
-                other = (stored[j][0] >= VISIBLE_THRESHOLD) != (better[j][0] >= VISIBLE_THRESHOLD)
-                tally.fresh_state_differs += other and abs(better[j][0] - 0.5) > FAR
-            if wrong_state or wrong_cause:
-                tally.findings.append(
-                    Finding(
-                        frame=frame,
-                        instance=person.instance,
-                        joint=name,
-                        stored=tuple(stored[j].tolist()),
-                        again=tuple(again[j].tolist()),
-                        stored_cause=row["cause"][j],
-                        again_cause=cause,
-                    )
+            one = _compare_joint(
+                row, j, stored[j], again[p][j], again[len(people) + p][j],
+                _decide(again[p][j], built.scene.camera, person.joints_m[j]),
+            )  # fmt: skip
+            if one.state_differs or one.cause_differs:
+                found = Finding(
+                    frame=frame,
+                    instance=person.instance,
+                    joint=name,
+                    stored=tuple(stored[j].tolist()),
+                    again=tuple(again[p][j].tolist()),
+                    stored_cause=row["cause"][j],
+                    again_cause=_decide(again[p][j], built.scene.camera, person.joints_m[j])[1],
                 )
+                one.findings.append(found)
+            tally.add(one)
     return tally
 
 
-def shares_by_rays(built: Built, person: PosedPerson, patches: JointPatches) -> F64:
-    """Return (J, 5) visible, self, person, object, truncated of each joint's patch."""
-    camera = built.scene.camera
-    points = patches.points_m.reshape(-1, 3)
+def _compare_joint(
+    row: dict[str, Any], j: int, stored: F64, again: F64, fresh: F64, decided: tuple[int, str]
+) -> Tally:
+    """Return the counts of one joint. `fresh` are shares from other points of its surface."""
+    state, cause = decided
+    far = state == 0 or abs(again[0] - VISIBLE_THRESHOLD) > FAR
+    near_flip = not far and "visible" in (cause, row["cause"][j])
+    tally = Tally(joints=1, far_joints=int(far))
+    tally.state_differs = int(far and state != row["state"][j])
+    tally.cause_differs = int(cause != row["cause"][j] and not near_flip)
+    tally.largest_share_error = float(np.abs(stored - again).max())
+    if state != 0:
+        flips = (stored[0] >= VISIBLE_THRESHOLD) != (fresh[0] >= VISIBLE_THRESHOLD)
+        tally.fresh_joints = 1
+        tally.fresh_error_sum = float(abs(stored[0] - fresh[0]))
+        tally.fresh_state_differs = int(flips and abs(fresh[0] - VISIBLE_THRESHOLD) > FAR)
+    return tally
+
+
+def shares_by_rays(built: Built, asked: list[tuple[PosedPerson, JointPatches]]) -> list[F64]:
+    """Return (J, 5) visible, self, person, object, truncated for each person and its patches.
+
+    One BVH answers all; a ray goes from the camera to every point.
+    """
+    if not asked:
+        return []
+    points = [patches.points_m.reshape(-1, 3) for _, patches in asked]
+    owners = [np.full(len(k), p.instance) for k, (p, _) in zip(points, asked, strict=True)]
     found = nearest_blockers_by_rays(
         built.scene,
-        points,
-        np.full(len(points), person.instance, np.int32),
-        patches.part.ravel(),
+        np.concatenate(points),
+        np.concatenate(owners).astype(np.int32),
+        np.concatenate([patches.part.ravel() for _, patches in asked]),
     )
-    seen = camera.to_camera(points)
-    eye = np.array(camera.position_m)
-    sums = np.zeros((len(patches.points_m), 5))
-    for k, point in enumerate(points):
-        j, n = divmod(k, patches.points_m.shape[1])
-        x, y, z = seen[k]
-        if z < NEAR_M or not _inside(camera, x, y, z):
-            continue
-        to_eye = eye - point
-        cosine = float(patches.normals[j, n] @ to_eye) / math.dist(eye, point)
-        weight = float(patches.weights[j, n]) * max(0.0, cosine)
-        if weight > 0.0:
-            sums[j] += weight * _one_point(
-                built.cutouts,
-                _pixel(camera, x, y, z),
-                z,
-                person.instance,
-                (int(found.instance[k]), float(found.depth_m[k])),
-                (camera.width_px, camera.height_px),
-            )
-    for j, joint in enumerate(person.joints_m):
-        x, y, z = camera.to_camera(joint)
-        if z < NEAR_M or not _inside(camera, x, y, z):
+    out, start = [], 0
+    for (person, patches), mine in zip(asked, points, strict=True):
+        stop = start + len(mine)
+        out.append(
+            _shares(built, person, patches, found.instance[start:stop], found.depth_m[start:stop])
+        )
+        start = stop
+    return out
+
+
+def _shares(
+    built: Built, person: PosedPerson, patches: JointPatches, blocker: I32, blocker_m: F32
+) -> F64:
+    """Return (J, 5) of one person from what the rays met on the way to each point."""
+    camera = built.scene.camera
+    seen = camera.to_camera(patches.points_m.reshape(-1, 3))
+    pixel = _pixels(camera, seen)
+    to_eye = np.array(camera.position_m) - patches.points_m
+    cosine = (patches.normals * to_eye).sum(-1) / np.sqrt((to_eye * to_eye).sum(-1))
+    weight = (patches.weights * cosine.clip(min=0)).ravel() * _inside(camera, seen, pixel)
+    became = _what_becomes(built, person.instance, pixel, seen[:, 2], (blocker, blocker_m))
+    sums = (weight[:, None] * became).reshape(*patches.weights.shape, 5).sum(axis=1)
+    centres = camera.to_camera(person.joints_m)
+    inside = _inside(camera, centres, _pixels(camera, centres))
+    for j in range(len(sums)):
+        if not inside[j]:
             sums[j] = (0.0, 0.0, 0.0, 0.0, 1.0)
         elif sums[j].sum() < EMPTY_BASE:
             sums[j] = (0.0, 1.0, 0.0, 0.0, 0.0)
         else:
             sums[j] /= sums[j].sum()
-    return sums
+    done: F64 = sums
+    return done
 
 
-def _one_point(
-    cutouts: tuple[CutoutLayer, ...],
-    pixel: tuple[float, float],
-    z: float,
-    own: int,
-    blocker: tuple[int, float],
-    frame_wh: tuple[int, int],
-) -> F64:
-    """Return (5,) what becomes of one point: front to back, each cut-out lets 1 - alpha pass."""
-    out, left = np.zeros(5), 1.0
-    first = min(blocker[1], z) if blocker[0] else z
-    for layer in sorted(cutouts, key=lambda c: c.depth_m):
-        if layer.depth_m <= first:
-            taken = left * _alpha(layer, pixel, frame_wh)
-            out[3] += taken
-            left -= taken
-    if blocker[0] == 0:
-        out[0] = left
-    elif blocker[0] == own:
-        out[1] += left
-    elif blocker[0] < THING_BASE:
-        out[2] += left
-    else:
-        out[3] += left
+def _what_becomes(built: Built, own: int, pixel: F64, z: F64, blocker: tuple[I32, F32]) -> F64:
+    """Return (Q, 5) what becomes of each point: front to back, a cut-out lets 1 - alpha pass."""
+    met, met_m = blocker
+    frame_wh = (built.scene.camera.width_px, built.scene.camera.height_px)
+    out, left = np.zeros((len(z), 5)), np.ones(len(z))
+    first = np.where(met != 0, np.minimum(met_m, z), z)
+    for layer in sorted(built.cutouts, key=lambda c: c.depth_m):
+        taken = left * _alpha(layer, pixel, frame_wh) * (layer.depth_m <= first)
+        out[:, 3] += taken
+        left = left - taken
+    who = np.where(met == 0, 0, np.where(met == own, 1, np.where(met < THING_BASE, 2, 3)))
+    out[np.arange(len(z)), who] += left
     return out
 
 
-def _alpha(layer: CutoutLayer, pixel: tuple[float, float], frame_wh: tuple[int, int]) -> float:
-    """Return the alpha at a point, bilinear between pixel centres.
+def _alpha(layer: CutoutLayer, pixel: F64, frame_wh: tuple[int, int]) -> F64:
+    """Return (Q,) the alpha at points (Q, 2), bilinear between pixel centres.
 
     Beyond the layer it is 0, except where the frame's border cut the layer off.
     """
     height, width = layer.alpha.shape
-    x, y = pixel[0] - layer.left_px - 0.5, pixel[1] - layer.top_px - 0.5
-    j, i = math.floor(x), math.floor(y)
+    x = np.nan_to_num(pixel[:, 0], nan=-1e6) - layer.left_px - 0.5
+    y = np.nan_to_num(pixel[:, 1], nan=-1e6) - layer.top_px - 0.5
+    j, i = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
+    cut = (
+        layer.left_px <= 0, layer.left_px + width >= frame_wh[0],
+        layer.top_px <= 0, layer.top_px + height >= frame_wh[1],
+    )  # fmt: skip
 
-    def at(row: int, column: int) -> float:
-        if row < 0 and layer.top_px <= 0:
-            row = 0
-        if row >= height and layer.top_px + height >= frame_wh[1]:
-            row = height - 1
-        if column < 0 and layer.left_px <= 0:
-            column = 0
-        if column >= width and layer.left_px + width >= frame_wh[0]:
-            column = width - 1
-        return float(layer.alpha[row, column]) if 0 <= row < height and 0 <= column < width else 0.0
+    def at(row: I64, column: I64) -> F64:
+        column = np.where((column < 0) & cut[0], 0, column)
+        column = np.where((column >= width) & cut[1], width - 1, column)
+        row = np.where((row < 0) & cut[2], 0, row)
+        row = np.where((row >= height) & cut[3], height - 1, row)
+        there = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        found = layer.alpha[row.clip(0, height - 1), column.clip(0, width - 1)]
+        known: F64 = np.where(there, found, 0.0).astype(np.float64)
+        return known
 
+    if layer.alpha.size == 0:
+        return np.zeros(len(x))
     u, v = x - j, y - i
-    return (
-        at(i, j) * (1 - u) * (1 - v)
-        + at(i, j + 1) * u * (1 - v)
-        + at(i + 1, j) * (1 - u) * v
-        + at(i + 1, j + 1) * u * v
-    )
+    upper = at(i, j) * (1 - u) + at(i, j + 1) * u
+    lower = at(i + 1, j) * (1 - u) + at(i + 1, j + 1) * u
+    mixed: F64 = upper * (1 - v) + lower * v
+    return mixed
 
 
 def _decide(shares: F64, camera: Camera, joint_m: F64) -> tuple[int, str]:
     """Return state and cause of a joint from its shares."""
-    x, y, z = camera.to_camera(joint_m)
-    if z < NEAR_M or not _inside(camera, x, y, z):
+    centre = camera.to_camera(joint_m[None])
+    if not _inside(camera, centre, _pixels(camera, centre))[0]:
         return 0, "truncated"
     if shares[0] >= VISIBLE_THRESHOLD:
         return 2, "visible"
@@ -301,11 +319,22 @@ def _decide(shares: F64, camera: Camera, joint_m: F64) -> tuple[int, str]:
     return 1, next(name for name, place in order if shares[place] >= most - 1e-9)
 
 
-def _pixel(camera: Camera, x: float, y: float, z: float) -> tuple[float, float]:
+def _pixels(camera: Camera, seen_m: F64) -> F64:
+    """Return (Q, 2) continuous pixels of camera points (Q, 3); infinite or NaN at z = 0."""
     k = camera.K
-    return k[0, 0] * x / z + k[0, 2], k[1, 1] * y / z + k[1, 2]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.stack(
+            [
+                k[0, 0] * seen_m[:, 0] / seen_m[:, 2] + k[0, 2],
+                k[1, 1] * seen_m[:, 1] / seen_m[:, 2] + k[1, 2],
+            ],
+            axis=1,
+        )
 
 
-def _inside(camera: Camera, x: float, y: float, z: float) -> bool:
-    column, row = _pixel(camera, x, y, z)
-    return 0 <= column < camera.width_px and 0 <= row < camera.height_px
+def _inside(camera: Camera, seen_m: F64, pixel: F64) -> Bool:
+    """Return (Q,) whether camera points lie in the frame and not before the near plane."""
+    x, y = pixel[:, 0], pixel[:, 1]
+    inside = (x >= 0) & (x < camera.width_px) & (y >= 0) & (y < camera.height_px)
+    near: Bool = seen_m[:, 2] >= NEAR_M
+    return inside & near
