@@ -56,7 +56,7 @@ def test_pinned_lock_holds_every_dependency() -> None:
     block = re.search(r"\ndependencies = \[(.*?)\n\]", project, re.S)
     assert block
     for name in re.findall(r'"([A-Za-z0-9-]+)', block.group(1)):
-        assert re.search(rf"^{re.escape(name.lower()).replace('-', '[-_]')}==", lock, re.M), name
+        assert re.search(rf"^{re.sub('[-_]', '[-_]', name.lower())}==", lock, re.M), name
 
 
 def test_docs_link_only_to_files_that_exist() -> None:
