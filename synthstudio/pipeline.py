@@ -153,12 +153,11 @@ def decide_labels(
         wanted=_joined([q.wanted.ravel() for q in queries], dtype=np.bool_),
     )
     evidence, start = [], 0
+    size = (spec.camera.height_px, spec.camera.width_px)
     for i, (query, person) in enumerate(zip(queries, people, strict=True)):
         mine = slice(start, start + query.wanted.size)
         start = mine.stop
-        alone = raster.rasterise(packed, only_instance=person.instance)
-        amodal = alone.triangle >= 0
-        depth = alone.depth_m[amodal]
+        alone = raster.alone(packed, person.instance)
         evidence.append(
             PersonEvidence(
                 spec=spec.people[i],
@@ -166,10 +165,10 @@ def decide_labels(
                 query=query,
                 blocker_instance=found.instance[mine].reshape(query.wanted.shape),
                 blocker_depth_m=found.depth_m[mine].reshape(query.wanted.shape),
-                amodal=amodal,
+                amodal=alone.mask(size),
                 amodal_extent_px=extent.amodal_extent_px(packed, person.instance),
                 outside_share=extent.outside_share(packed, person.instance),
-                depth_m=float(np.median(depth if depth.size else query.depth_m)),
+                depth_m=float(np.median(alone.depth_m if alone.depth_m.size else query.depth_m)),
             )
         )
     return label_frame(

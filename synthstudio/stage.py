@@ -180,6 +180,7 @@ class Stage:
         self.cutout = self._opened(read_rgba, 64)
         self.panorama = self._opened(read_hdr, 4)
         self.mesh = self._opened(meshes.load_mesh, 16)
+        self._surfaces = functools.lru_cache(4)(self._made)
         self._outlines_at_origin = functools.lru_cache(512)(
             lambda item: hulls.hulls(self._surfaces(item))
         )
@@ -222,7 +223,7 @@ class Stage:
         x, y, _ = item.position_m
         return self._outlines_at_origin(_at_origin(item)).moved(x, y)
 
-    def _surfaces(self, item: PersonSpec | ThingSpec) -> tuple[Surface, ...]:
+    def _made(self, item: PersonSpec | ThingSpec) -> tuple[Surface, ...]:
         if isinstance(item, PersonSpec):
             return self.body.posed(item, instance=PERSON_BASE).surfaces
         return self.thing(item, instance=FIRST_THING, first_texture=0)[0]

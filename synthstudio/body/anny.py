@@ -20,7 +20,7 @@ from synthstudio.core.skeleton import skeleton
 from synthstudio.core.spec import PersonSpec, Vec2
 
 _BARE_CACHE = 64
-_DRESSED_CACHE = 12  # about 4 MB each
+_DRESSED_CACHE = 32  # about 1.5 MB each; a crowd that was drawn is then built from it
 
 
 class Body(Protocol):
@@ -75,10 +75,10 @@ class AnnyBody:
 
     def posed(self, person: PersonSpec, *, instance: int) -> PosedPerson:
         """Return the dressed person in the world, its surfaces marked with `instance`."""
-        bare, surfaces = _bare(_unplaced(person)), _dressed(_unplaced(person)).surfaces
+        bare, dressed = _bare(_unplaced(person)), _dressed(_unplaced(person))
         return PosedPerson(
             instance=instance,
-            surfaces=tuple(_placed(surface, person, instance) for surface in surfaces),
+            surfaces=_placed(dressed, person, instance),
             joints_m=self.joints_m(person),
             patches=posed_patches(
                 self.table, _moved(bare.vertices_m, person), self.atlas.body_faces
@@ -122,6 +122,8 @@ class AnnyBody:
 class _DressedPerson:
     surfaces: tuple[Surface, ...]
     lowest_m: float
+    vertices_m: F32  # (V, 3) of every surface, in order
+    normals: F32  # (V', 3) of those that have some
 
 
 def _unplaced(person: PersonSpec) -> PersonSpec:
@@ -142,12 +144,18 @@ def _dressed(person: PersonSpec) -> _DressedPerson:
             explain("a person has no drawn vertex, or one that is not finite",
                     where=f"person {person.identity}")
         )  # fmt: skip
-    return _DressedPerson(surfaces, float(lowest))
+    vertices = np.concatenate([s.vertices_m for s in surfaces])
+    normals = np.concatenate([s.normals for s in surfaces if s.normals is not None])
+    kept = _with_arrays(surfaces, vertices, normals)
+    return _DressedPerson(kept, float(lowest), vertices, normals)
 
 
 def _lowest(surface: Surface) -> float:
-    faces = surface.faces if surface.drawn is None else surface.faces[surface.drawn]
-    return float(surface.vertices_m[faces, 2].min()) if len(faces) else np.inf
+    faces = surface.faces
+    if surface.drawn is not None:
+        faces = faces.compress(surface.drawn, axis=0)
+    heights = np.ascontiguousarray(surface.vertices_m[:, 2])
+    return float(heights.take(faces).min()) if len(faces) else np.inf
 
 
 def _turn(yaw_rad: float) -> F64:
@@ -161,13 +169,25 @@ def _moved(vertices_m: F32, person: PersonSpec) -> F32:
     return vertices_m @ turn.T + np.array(person.position_m, np.float32)
 
 
-def _placed(surface: Surface, person: PersonSpec, instance: int) -> Surface:
-    normals = surface.normals
-    if normals is not None:
-        normals = normals @ _turn(person.yaw_rad).astype(np.float32).T
-    return dataclasses.replace(
-        surface,
-        instance=instance,
-        vertices_m=_moved(surface.vertices_m, person),
-        normals=normals,
-    )
+def _placed(dressed: _DressedPerson, person: PersonSpec, instance: int) -> tuple[Surface, ...]:
+    """Return the surfaces in the world; all of a person's vertices are turned at once."""
+    vertices = _moved(dressed.vertices_m, person)
+    normals = dressed.normals @ _turn(person.yaw_rad).astype(np.float32).T
+    surfaces = _with_arrays(dressed.surfaces, vertices, normals)
+    return tuple(dataclasses.replace(surface, instance=instance) for surface in surfaces)
+
+
+def _with_arrays(
+    surfaces: tuple[Surface, ...], vertices_m: F32, normals: F32
+) -> tuple[Surface, ...]:
+    """Return the surfaces over slices of joined vertices, and of normals where they have some."""
+    out, first, first_normal = [], 0, 0
+    for surface in surfaces:
+        end, own = first + len(surface.vertices_m), None
+        if surface.normals is not None:
+            end_normal = first_normal + len(surface.normals)
+            own = normals[first_normal:end_normal]
+            first_normal = end_normal
+        out.append(dataclasses.replace(surface, vertices_m=vertices_m[first:end], normals=own))
+        first = end
+    return tuple(out)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import sparse
 
+from synthstudio.body.chain import Chain, chain_of, posed_chain
 from synthstudio.body.poses import bone_rotations
 from synthstudio.core.errors import DiskError, explain
 from synthstudio.core.scene import F32, F64, I32, PARTS, U8, Bool
@@ -54,7 +55,7 @@ _MIDDLE = {
     "head": "head", "eye": "head", "neck": "neck", "root": "pelvis", "pelvis": "pelvis",
     "spine05": "pelvis", "spine": "torso", "clavicle": "torso", "shoulder": "torso",
 }  # fmt: skip
-_REST_CACHE = 16
+_REST_CACHE = 256  # about 0.5 MB each: as many as a pool of people has
 _KEPT = "build_compact_model_data_*.safetensors"
 
 
@@ -100,8 +101,7 @@ class BareBody:
 @dataclass(frozen=True, eq=False)
 class _Rest:
     vertices: F32  # (V, 3) before Anny's reference orientations: what its skinning takes
-    bone_poses: torch.Tensor  # (1, B, 4, 4)
-    identity: F64  # (B, 3, 3) bone rotations of the identity pose
+    chain: Chain
     rest_m: F32
     stature_m: float
 
@@ -144,17 +144,13 @@ def load_atlas() -> Atlas:
 
 def bare_body(atlas: Atlas, phenotype: Phenotype, angles_rad: dict[str, float]) -> BareBody:
     """Return the body of that phenotype in that pose (angles: see body/poses.py)."""
-    with torch.inference_mode():
-        rest = _rest_of(phenotype)
-        delta = torch.eye(4).repeat(1, len(atlas.bone_names), 1, 1)
-        delta[0, :, :3, :3] = torch.from_numpy(bone_rotations(angles_rad).astype(np.float32))
-        transforms = atlas.model.get_bone_transforms(delta, rest.bone_poses)[0][0].numpy()
+    rest = _rest_of(phenotype)
+    transforms, turns = posed_chain(rest.chain, bone_rotations(angles_rad))
     vertices = _skin(atlas.weights, transforms, rest.vertices)
-    deltas = transforms[:, :3, :3].astype(np.float64) @ rest.identity.transpose(0, 2, 1)
     return BareBody(
         vertices_m=_frozen(vertices),
         rest_m=rest.rest_m,
-        bone_deltas=_frozen(deltas),
+        bone_deltas=_frozen(turns),
         joints_m=_frozen(atlas.joint_weights @ vertices.astype(np.float64)),
         stature_m=rest.stature_m,
     )
@@ -168,24 +164,22 @@ def _rest_of(phenotype: Phenotype) -> _Rest:
         *_, parameters, local, facial = atlas.model.get_tensor_inputs(None, values, None, None)
         coefficients = atlas.model._get_phenotype_blendshape_coefficients(parameters, local, facial)
         rest = atlas.model.get_rest_model(coefficients)
-        identity = torch.eye(4).repeat(1, len(atlas.bone_names), 1, 1)
-        transforms = atlas.model.get_bone_transforms(identity, rest["rest_bone_poses"])[0]
-        transforms = transforms[0].numpy()
     vertices = rest["rest_vertices"][0].numpy()
-    rest_m = _skin(atlas.weights, transforms, vertices)
-    z = rest_m[np.unique(atlas.body_faces), 2]
-    return _Rest(
-        vertices,
-        rest["rest_bone_poses"],
-        transforms[:, :3, :3].astype(np.float64),
-        _frozen(rest_m),
-        float(z.max() - z.min()),
-    )
+    chain = chain_of(atlas.model, rest["rest_bone_poses"], atlas.bone_parents)
+    identity = np.tile(np.eye(3), (len(atlas.bone_names), 1, 1))
+    rest_m = _skin(atlas.weights, posed_chain(chain, identity)[0], vertices)
+    z = rest_m[_body_vertices(), 2]
+    return _Rest(vertices, chain, _frozen(rest_m), float(z.max() - z.min()))
+
+
+@functools.cache
+def _body_vertices() -> NDArray[np.int32]:
+    return np.unique(load_atlas().body_faces)
 
 
 def _skin(weights: sparse.csr_array, transforms: F32, vertices: F32) -> F32:
-    """Linear blend skinning: (V, B) weights, (B, 4, 4) transforms, (V, 3) vertices."""
-    blend: F32 = (weights @ transforms[:, :3].reshape(-1, 12)).reshape(-1, 3, 4)
+    """Linear blend skinning: (V, B) weights, (B, 3, 4) transforms, (V, 3) vertices."""
+    blend: F32 = (weights @ transforms.reshape(-1, 12)).reshape(-1, 3, 4)
     x, y, z = vertices[:, :1], vertices[:, 1:2], vertices[:, 2:]
     out: F32 = blend[:, :, 0] * x + blend[:, :, 1] * y + blend[:, :, 2] * z + blend[:, :, 3]
     return out

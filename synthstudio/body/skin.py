@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synthstudio.body.atlas import Atlas
 from synthstudio.body.clothes.hair import hairline
-from synthstudio.core.scene import F32, NO_PART, PARTS, U8, Bool, Surface
+from synthstudio.core.scene import F32, I32, NO_PART, PARTS, U8, Bool, Surface
 from synthstudio.core.spec import Look, Material, Vec3
 
 _EYE_CENTRES_M = {"left": (0.0297, -0.1076, 0.6487), "right": (-0.0297, -0.1076, 0.6487)}
@@ -84,18 +85,22 @@ def _tint(atlas: Atlas) -> F32:
 
 def _with_roots(atlas: Atlas, look: Look) -> F32:
     """Return (N, 3) the tint with hair roots on the scalp: no hairline is a clean edge."""
-    share = _roots(atlas)[:, None]
+    scalp, share = _roots(atlas)
     roots = np.array(look.hair_rgb, np.float32) / np.maximum(look.skin_rgb, 1e-3)
-    made: F32 = (_tint(atlas) * (1 - share) + roots * share).astype(np.float32)
-    return made
+    tint = _tint(atlas).copy()
+    tint[scalp] += share * (roots.astype(np.float32) - tint[scalp])
+    return tint
 
 
 @functools.lru_cache(maxsize=2)
-def _roots(atlas: Atlas) -> F32:
+def _roots(atlas: Atlas) -> tuple[NDArray[np.intp], F32]:
+    """Return (M,) vertices with hair roots and (M, 1) their share of the tint."""
     at = atlas.template_m
     height = hairline(at)
     share = 0.85 * np.clip((height + 0.007) / 0.014, 0, 1) * (at[:, 2] > 0.59)
-    return (share * (atlas.masks["ears"] < 0.3)).astype(np.float32)
+    share = share * (atlas.masks["ears"] < 0.3)
+    scalp = np.flatnonzero(share)
+    return scalp, share[scalp, None].astype(np.float32)
 
 
 def _mix(share: F32, rgb: F32) -> F32:
@@ -120,13 +125,12 @@ def _knuckles(atlas: Atlas) -> F32:
 
 
 def _eyes(atlas: Atlas, vertices_m: F32, iris_rgb: Vec3) -> Surface:
-    faces = np.vstack([atlas.groups["left_eye"], atlas.groups["right_eye"]])
-    used, inverse = np.unique(faces, return_inverse=True)
+    used, faces = _both(atlas, "eye")
     return Surface(
         name="eyes",
         instance=0,
         vertices_m=vertices_m[used],
-        faces=inverse.reshape(-1, 3).astype(np.int32),
+        faces=faces,
         coords=_eye_coords(atlas)[used],
         material=Material(
             kind="eye", base_rgb=iris_rgb, second_rgb=(0.78, 0.74, 0.71), roughness=0.1
@@ -134,6 +138,16 @@ def _eyes(atlas: Atlas, vertices_m: F32, iris_rgb: Vec3) -> Surface:
         part=_parts(len(faces), "head"),
         covers=np.full(len(faces), _HEAD, np.uint32),
     )
+
+
+@functools.lru_cache(maxsize=4)
+def _both(atlas: Atlas, group: str) -> tuple[NDArray[np.intp], I32]:
+    """Return the vertices of a left and right group, and (F, 3) triangles among them."""
+    faces = np.vstack([atlas.groups[f"left_{group}"], atlas.groups[f"right_{group}"]])
+    used, inverse = np.unique(faces, return_inverse=True)
+    own = inverse.reshape(-1, 3).astype(np.int32)
+    own.flags.writeable = False
+    return used.astype(np.intp), own
 
 
 @functools.lru_cache(maxsize=2)
@@ -147,14 +161,13 @@ def _eye_coords(atlas: Atlas) -> F32:
 
 
 def _lashes(atlas: Atlas, vertices_m: F32, look: Look) -> Surface:
-    faces = np.vstack([atlas.groups["left_lashes"], atlas.groups["right_lashes"]])
-    used, inverse = np.unique(faces, return_inverse=True)
+    used, faces = _both(atlas, "lashes")
     dark = min(0.06, 0.5 * min(look.hair_rgb) + 0.01)
     return Surface(
         name="lashes",
         instance=0,
         vertices_m=vertices_m[used],
-        faces=inverse.reshape(-1, 3).astype(np.int32),
+        faces=faces,
         coords=atlas.template_m[used],
         material=Material(kind="matte", base_rgb=(dark, 0.8 * dark, 0.7 * dark), roughness=0.8),
         part=np.full(len(faces), NO_PART, np.uint8),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, replace
 
@@ -12,7 +13,7 @@ from synthstudio.body.clothes.cloth import Cloth
 from synthstudio.body.clothes.design import Design, design, drawn_faces
 from synthstudio.body.clothes.kinds import FIT, GARMENTS, SKIN
 from synthstudio.body.clothes.sew import Sewn, Wearer, sewn, wearer_of
-from synthstudio.body.clothes.weave import basis, unit
+from synthstudio.body.clothes.weave import basis
 from synthstudio.body.skin import skin_surfaces
 from synthstudio.core.catalogue import GarmentKind
 from synthstudio.core.errors import RecipeError, explain
@@ -46,7 +47,7 @@ def dress(atlas: Atlas, bare: BareBody, person: PersonSpec) -> Dressed:
     range, two garments for one slot's layer, or an outfit that leaves torso or pelvis bare.
     """
     check_outfit(person)
-    base = basis(atlas)
+    base = basis(atlas, person.detail)
     wearer = wearer_of(base, bare)
     worn = sorted(_pressed(person.outfit), key=_layer)
     designs = [design(base, g) for g in worn]
@@ -57,9 +58,15 @@ def dress(atlas: Atlas, bare: BareBody, person: PersonSpec) -> Dressed:
     surfaces = list(skin_surfaces(atlas, bare.vertices_m, person.look, drawn, hair=hair))
     over_m = max(m.thick_m * g.shape.get(FIT, 1.0) for g, m in zip(worn, designs, strict=True))
     for place, (garment, made) in enumerate(zip(worn, designs, strict=True)):
-        phase = float(stream(0, "folds", person.identity, garment.kind).uniform(0, math.tau))
+        phase = _phase(person.identity, garment.kind)
         surfaces += _sewn(garment, made, designs[place + 1 :], wearer, phase=phase, over_m=over_m)
     return Dressed(surfaces=tuple(surfaces))
+
+
+@functools.lru_cache(maxsize=4096)
+def _phase(identity: str, kind: str) -> float:
+    """Return where the folds of a person's garment begin."""
+    return float(stream(0, "folds", identity, kind).uniform(0, math.tau))
 
 
 def _pressed(outfit: tuple[GarmentSpec, ...]) -> list[GarmentSpec]:
@@ -123,7 +130,7 @@ def _buttons(garment: GarmentSpec, piece: Sewn) -> Surface:
     """Return flat discs on a garment, in the second material."""
     at, out = piece.studs_m, piece.studs_out
     right = np.cross(out, np.array((0.0, 0.0, 1.0)))
-    right = unit(right.astype(np.float32))
+    right /= np.maximum(np.linalg.norm(right, axis=1, keepdims=True), 1e-12)
     up = np.cross(right, out)
     turn = np.linspace(0, 2 * np.pi, _BUTTON_CORNERS, endpoint=False)
     ring = np.cos(turn)[:, None, None] * right + np.sin(turn)[:, None, None] * up

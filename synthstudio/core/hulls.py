@@ -12,15 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from synthstudio.core.scene import F32, F64, Bool, Surface
+from synthstudio.core.scene import F32, F64, Surface
 
 LAYER_M = 0.2
 DIRECTIONS = 16
 ROUNDING_M = 1e-4  # outlines are made in float32
 _ANGLES = np.arange(DIRECTIONS) * (2 * math.pi / DIRECTIONS)
 _AXES = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)])  # (2, D)
+_HALF = np.ascontiguousarray(_AXES[:, : DIRECTIONS // 2].T, np.float32)  # the rest are opposite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +38,10 @@ class Hulls:
 
 def box_m(surfaces: Sequence[Surface]) -> F64:
     """Return (2, 3) the least and greatest corner of what the surfaces' vertices span."""
-    low = np.min([s.vertices_m.min(axis=0) for s in surfaces], axis=0)
-    return np.stack([low, np.max([s.vertices_m.max(axis=0) for s in surfaces], axis=0)]).astype(
-        np.float64
-    )
+    # A column at a time: NumPy is slow over rows of three.
+    low = np.min([[c.min() for c in s.vertices_m.T] for s in surfaces], axis=0)
+    high = np.max([[c.max() for c in s.vertices_m.T] for s in surfaces], axis=0)
+    return np.stack([low, high]).astype(np.float64)
 
 
 def box_gap_m(a: F64, b: F64) -> float:
@@ -51,42 +51,41 @@ def box_gap_m(a: F64, b: F64) -> float:
 
 def hulls(surfaces: Sequence[Surface]) -> Hulls:
     """Return the outlines of everything that `surfaces` draw or hold."""
-    points, least, most = _reaching(surfaces)
-    low, high = float(points[:, 2].min()), float(points[:, 2].max())
+    x_m, y_m, z_m, reach_m = _corners(surfaces)
+    low, high = z_m.min(), z_m.max()
     first, last = math.floor(low / LAYER_M), math.floor(high / LAYER_M)
-    support = np.full((last - first + 1, DIRECTIONS), -np.inf)
-    reach_m = points[:, :2] @ _AXES.astype(np.float32)
-    from_layer = np.floor(least.clip(min=low) / LAYER_M).astype(np.int64) - first
-    to_layer = np.floor(most.clip(max=high) / LAYER_M).astype(np.int64) - first
-    for steps in range(int((to_layer - from_layer).max()) + 1):
-        here = from_layer + steps
-        _raise(support, here, reach_m, here <= to_layer)
-    return Hulls(first=first, support_m=support + ROUNDING_M)
+    lowest, highest = (
+        np.floor(z.clip(low, high) / np.float32(LAYER_M)).astype(np.int16) - np.int16(first)
+        for z in (z_m - reach_m, z_m + reach_m)
+    )
+    order = np.argsort(lowest, kind="stable")
+    layer, highest = lowest[order], highest[order]
+    along = _HALF @ np.stack([x_m[order], y_m[order]])
+    support = np.full((DIRECTIONS, last - first + 1), -np.inf, np.float32)
+    while len(layer):
+        starts = np.flatnonzero(np.diff(layer, prepend=layer[0] - 1))
+        most, least = (f.reduceat(along, starts, axis=1) for f in (np.maximum, np.minimum))
+        here = layer[starts]
+        support[:, here] = np.maximum(support[:, here], np.concatenate([most, -least]))
+        higher = np.flatnonzero(highest > layer)
+        layer, highest = layer[higher] + 1, highest[higher]
+        along = along.take(higher, axis=1)
+    return Hulls(first=first, support_m=support.T.astype(np.float64) + ROUNDING_M)
 
 
-def _reaching(surfaces: Sequence[Surface]) -> tuple[F32, F32, F32]:
-    """Return the vertices (n, 3) and the heights (n,) between which their faces reach."""
+def _corners(surfaces: Sequence[Surface]) -> tuple[F32, F32, F32, F32]:
+    """Return x, y, z (n,) of the faces' corners and how far up and down faces reach from them."""
     parts = []
     for surface in surfaces:
-        z = surface.vertices_m[:, 2]
-        a, b, c = (z[surface.faces[:, k]] for k in range(3))
-        spans = np.maximum(np.maximum(a, b), c) - np.minimum(np.minimum(a, b), c)
+        x, y, z = surface.vertices_m.T
+        corners = np.ascontiguousarray(surface.faces.T, np.intp)
+        heights = np.ascontiguousarray(z).take(corners)
+        reach = (heights.max(axis=0) - heights.min(axis=0)).max(initial=np.float32(0))
         used = np.zeros(len(z), np.bool_)
-        used[surface.faces] = True
-        reach = spans.max(initial=np.float32(0))
-        parts.append((surface.vertices_m[used], z[used] - reach, z[used] + reach))
-    points, least, most = (np.concatenate([p[k] for p in parts]) for k in range(3))
-    return points, least, most
-
-
-def _raise(support: F64, layer: NDArray[np.int64], reach_m: F32, chosen: Bool) -> None:
-    """Raise each layer's support to that of the chosen points in it."""
-    order = np.argsort(layer[chosen], kind="stable")
-    if not order.size:
-        return
-    layers, starts = np.unique(layer[chosen][order], return_index=True)
-    most = np.maximum.reduceat(reach_m[chosen][order], starts, axis=0)
-    support[layers] = np.maximum(support[layers], most)
+        used[corners] = True
+        parts.append((x[used], y[used], z[used], np.full(used.sum(), reach)))
+    x_m, y_m, z_m, reach_m = (np.concatenate([p[k] for p in parts]) for k in range(4))
+    return x_m, y_m, z_m, reach_m
 
 
 def gap_m(a: Hulls, b: Hulls) -> float:

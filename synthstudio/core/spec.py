@@ -21,6 +21,7 @@ Pattern = Literal[
     "knit", "wood", "bricks", "tiles", "concrete", "grass", "planks",
 ]  # fmt: skip
 Split = Literal["train", "val", "test"]
+Detail = Literal["fine", "coarse"]
 PERSON_BASE = 1
 THING_BASE = 1000
 """Instance ids: 0 nothing, people from 1, things from 1,000 (the drawn floor is 1,000)."""
@@ -129,7 +130,11 @@ class Look:
 
 @dataclass(frozen=True, kw_only=True)
 class PersonSpec:
-    """One person. `position_m` is where the root's origin goes after the pose is dropped."""
+    """One person. `position_m` is where the root's origin goes after the pose is dropped.
+
+    `detail`: how finely clothes and hair are cut; decided by how many pixels high the person
+    stands in the picture. Body, joints and what clothes cover do not depend on it.
+    """
 
     identity: str  # the shape and face, for hold-outs: the same identity is the same body
     phenotype: Phenotype
@@ -138,6 +143,7 @@ class PersonSpec:
     outfit: tuple[GarmentSpec, ...]
     position_m: Vec3 = (0.0, 0.0, 0.0)
     yaw_rad: float = 0.0  # 0 faces world -y (towards a camera at yaw 0 in front); + turns left
+    detail: Detail = "fine"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,9 +278,12 @@ class FrameSpec:
 
 def to_json(spec: Any) -> str:
     """Write a spec as canonical JSON: sorted keys, no blanks, floats that read back equal."""
-    return json.dumps(
-        dataclasses.asdict(spec), sort_keys=True, separators=(",", ":"), allow_nan=False
-    )
+    return json.dumps(spec, default=_named, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _named(spec: Any) -> dict[str, Any]:
+    """Return a spec's own fields: unlike dataclasses.asdict, without copying what they hold."""
+    return {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec)}
 
 
 def from_json(text: str) -> FrameSpec:

@@ -119,6 +119,7 @@ def _label_person(
         frame_px=(camera.width_px, camera.height_px),
     )
     places = place_joints(camera, posed.joints_m)
+    modal_box, inner_box = mask_box(modal), mask_box(person.amodal)
     modal_area, amodal_area = (int(np.count_nonzero(m)) for m in (modal, person.amodal))
     return PersonLabel(
         instance=instance,
@@ -134,10 +135,10 @@ def _label_person(
         ambiguous=seen.ambiguous,
         occluder_id=seen.occluder_id,
         hidden_by=seen.hidden_by,
-        modal=encode(modal),
-        amodal=encode(person.amodal),
-        modal_box_px=mask_box(modal),
-        amodal_box_px=amodal_box(person.amodal, person.amodal_extent_px),
+        modal=encode(modal, modal_box),
+        amodal=encode(person.amodal, inner_box),
+        modal_box_px=modal_box,
+        amodal_box_px=amodal_box(inner_box, person.amodal_extent_px),
         modal_area_px=modal_area,
         amodal_area_px=amodal_area,
         occluded_fraction=occluded_fraction(modal_area, amodal_area),

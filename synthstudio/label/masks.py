@@ -18,13 +18,16 @@ Box = tuple[float, float, float, float]
 EMPTY_BOX: Box = (0.0, 0.0, 0.0, 0.0)
 
 
-def encode(mask: Bool) -> Rle:
-    """Return the compressed COCO run-length code of a mask (H, W); `counts` is ASCII text."""
+def encode(mask: Bool, box: Box | None = None) -> Rle:
+    """Return the compressed COCO run-length code of a mask (H, W); `counts` is ASCII text.
+
+    `box` is `mask_box(mask)`, for those who have it.
+    """
     # Only the mask's own box is copied into the column order that pycocotools wants.
-    x, y, w, h = (int(v) for v in mask_box(mask))
-    box = slice(y, y + h), slice(x, x + w)
+    x, y, w, h = (int(v) for v in box or mask_box(mask))
+    inside = slice(y, y + h), slice(x, x + w)
     columns = np.zeros(mask.shape, np.uint8, order="F")
-    columns[box] = mask[box]
+    columns[inside] = mask[inside]
     rle = coco_mask.encode(columns)
     return {"size": [int(n) for n in rle["size"]], "counts": rle["counts"].decode("ascii")}
 
@@ -46,7 +49,7 @@ def mask_box(mask: Bool) -> Box:
 
 
 def amodal_box(
-    mask: Bool,  # (H, W) the part inside the frame
+    seen: Box,  # of the part inside the frame
     extent_px: tuple[float, float, float, float],  # x0, y0, x1, y1 on an endless canvas
 ) -> Box:
     """Return x, y, w, h of the person alone, which may leave the frame; zeros when nothing is.
@@ -54,7 +57,7 @@ def amodal_box(
     GeometryError when the extent is no box or does not hold the mask.
     """
     x0, y0, x1, y1 = (float(v) for v in extent_px)
-    x, y, w, h = mask_box(mask)
+    x, y, w, h = seen
     holds = w == 0 or (x0 <= x and y0 <= y and x + w <= x1 and y + h <= y1)
     if not all(map(math.isfinite, extent_px)) or x1 < x0 or y1 < y0 or not holds:
         raise GeometryError(

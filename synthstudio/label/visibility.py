@@ -23,6 +23,7 @@ as far as the cut-out's alpha goes. Front to back, each takes its part of what i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,10 +61,15 @@ class PatchQuery:
     weights: F64  # (J, N) area share x max(0, cos); 0 for points that are not in the base
     inside: Bool  # (J,) the joint's centre is in the frame
 
-    @property
+    @cached_property
+    def answered(self) -> Bool:
+        """Return (J,): centre inside and enough base, so that blockers decide the shares."""
+        return self.inside & (self.weights.sum(axis=1) >= EMPTY_BASE)
+
+    @cached_property
     def wanted(self) -> Bool:
         """Return (J, N) the points that decide a share: only these need the renderer's answer."""
-        return (self.weights > 0) & _answered(self)[:, None]
+        return (self.weights > 0) & self.answered[:, None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +122,7 @@ def decide_visibility(
                 )
             )
     visible, hidden = _split(query, blocker_instance, blocker_depth_m, cutouts, frame_px)
-    facing_away = query.inside & ~_answered(query)
+    facing_away = query.inside & ~query.answered
     if facing_away.any():
         hidden[instance] = hidden.get(instance, np.zeros_like(visible)) + facing_away
     shares = np.zeros((len(visible), len(SHARES)))
@@ -206,11 +212,6 @@ def _facing(camera: Camera, patches: JointPatches) -> F64:
     dot = np.einsum("jnk,jnk->jn", patches.normals, towards)
     cos = np.divide(dot, distance, out=np.zeros_like(dot), where=distance > 0)
     return patches.weights * np.maximum(0.0, cos)
-
-
-def _answered(query: PatchQuery) -> Bool:
-    """Return (J,): centre inside and enough base, so that blockers decide the shares."""
-    return query.inside & (query.weights.sum(axis=1) >= EMPTY_BASE)
 
 
 def _split(

@@ -14,6 +14,7 @@ from synthstudio.core.spec import Vec3
 from synthstudio.props.shapes import Piece, about, ball, box, cylinder, moved, tube, turned
 
 Shape = dict[str, float]
+_NEXT_CUT_M = np.array([0.0, 0.7, 1.3])
 
 
 def posts(size: Vec3, height: float, thick: float, *, slot: int = 0) -> list[Piece]:
@@ -48,8 +49,7 @@ def planks(
             (lo[0], lo[1], lo[2]), (hi[0], hi[1], hi[2]), bevel=0.003, along=along, slot=slot
         )
         # Each board is cut from another place of the tree.
-        other = board.coords + number * np.array([0.0, 0.7, 1.3])
-        boards.append(replace(board, coords=other))
+        boards.append(replace(board, coords=board.coords + number * _NEXT_CUT_M))
     return boards
 
 

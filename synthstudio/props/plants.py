@@ -36,7 +36,7 @@ def potted_plant(size: Vec3, shape: Shape) -> list[Piece]:
         [(0, tall * 0.8), (wide * 0.885, tall * 0.8), (wide * 0.885, tall * 0.9), (0, tall * 0.92)],
         slot=1,
     )
-    stems, fronds = [], []
+    stems, leaf = [], []
     for k in range(9):
         around = k * GOLDEN + rng.uniform(-0.3, 0.3)
         lean = rng.uniform(0.25, 0.6) if k else 0.02
@@ -46,12 +46,17 @@ def potted_plant(size: Vec3, shape: Shape) -> list[Piece]:
         end = out * lean * r + UP * top
         bend = (foot + end) / 2 - out * 0.15 * lean * r
         stems.append(tube([_t(foot), _t(bend), _t(end)], [0.009, 0.007, 0.003], segments=6, slot=2))
-        fronds.append(_fronds(rng, (foot, bend, end), 0.7 * min(r, 0.6 * h)))
-    return [pot, earth, *stems, *fronds]
+        leaf.append(_fronds(rng, (foot, bend, end), 0.7 * min(r, 0.6 * h)))
+    bases, tips, sizes = (np.concatenate([one[k] for one in leaf]) for k in range(3))
+    ups = np.tile(UP, (len(sizes), 1))
+    return [pot, earth, *stems, leaves(bases, tips, sizes * 0.36, ups, slot=2)]
 
 
-def _fronds(rng: Generator, stem: tuple[F64, F64, F64], length: float) -> Piece:
-    """Return the leaves of one stem (foot, bend, end of an arc): sideways, and one at its tip."""
+def _fronds(rng: Generator, stem: tuple[F64, F64, F64], length: float) -> tuple[F64, F64, F64]:
+    """Return (L, 3) bases, (L, 3) tips and (L,) lengths of the leaves of one stem.
+
+    The stem is an arc from its foot through a bend to its end; the last leaf is at its tip.
+    """
     share = np.append(np.repeat(np.linspace(0.35, 1, 7), 2), 1.0)[:, None]
     foot, bend, end = stem
     bases = (1 - share) ** 2 * foot + 2 * share * (1 - share) * bend + share**2 * end
@@ -59,8 +64,7 @@ def _fronds(rng: Generator, stem: tuple[F64, F64, F64], length: float) -> Piece:
     ways = np.column_stack([np.cos(around), np.sin(around), rng.uniform(-0.5, 0.45, len(share))])
     ways[-1] = end - bend
     sizes = length * rng.uniform(0.65, 1.0, len(share)) * (1.15 - 0.4 * share[:, 0])
-    tips = bases + _unit(ways) * sizes[:, None]
-    return leaves(bases, tips, sizes * 0.36, np.tile(UP, (len(share), 1)), slot=2)
+    return bases, bases + _unit(ways) * sizes[:, None], sizes
 
 
 def _unit(vectors: F64) -> F64:

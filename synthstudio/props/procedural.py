@@ -14,7 +14,7 @@ from synthstudio.core.errors import RecipeError, explain
 from synthstudio.core.scene import Surface
 from synthstudio.core.spec import Material, Pattern, ThingSpec, Vec3
 from synthstudio.props import furniture, plants, street
-from synthstudio.props.shapes import Piece, joined
+from synthstudio.props.shapes import Piece, joined, lengths
 
 MAX_SIDE_M = 50.0
 LEAST_SEAT_M = 0.34
@@ -275,7 +275,7 @@ def _built(kind: str, size: Vec3, shape: dict[str, float]) -> list[Piece]:
     if low < size[2]:
         shape = shape | {"seat_height_m": high}
     pieces = KINDS[kind].build((size[0], size[1], size[2] + high - low), shape)
-    return furniture.lowered(pieces, high, low)
+    return furniture.lowered(pieces, high, low) if high > low else pieces
 
 
 @lru_cache(maxsize=64)
@@ -289,13 +289,14 @@ def _shaped(kind: str, size: Vec3, shape: tuple[tuple[str, float], ...]) -> tupl
 
 def _fitted(pieces: list[Piece], size: Vec3) -> list[Piece]:
     """Stretch the whole to `size` exactly and put its base's centre at the origin."""
-    everything = np.concatenate([p.vertices for p in pieces])
-    low, high = everything.min(axis=0), everything.max(axis=0)
+    # A column at a time: NumPy is slow over rows of three.
+    columns = np.concatenate([p.vertices for p in pieces]).T.copy()
+    low, high = columns.min(axis=1), columns.max(axis=1)
     scale = np.array(size) / (high - low)
     origin = np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]])
     out = []
     for piece in pieces:
         normals = piece.normals / scale
-        normals = normals / np.linalg.norm(normals, axis=1, keepdims=True)
+        normals = normals / lengths(normals)[:, None]
         out.append(replace(piece, vertices=(piece.vertices - origin) * scale, normals=normals))
     return out

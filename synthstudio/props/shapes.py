@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -72,8 +73,8 @@ class _BoxTemplate:
     inward: F64  # (V, 3) times bevel: the way from the corner to the vertex
     normals: F64  # (V, 3)
     faces: np.ndarray  # (F, 3)
-    columns: dict[str, np.ndarray]  # grain axis -> (V, 3) which axes become coords
-    across: F64  # (V,) times bevel: coords x on chamfers, NaN elsewhere
+    columns: dict[str, np.ndarray]  # grain axis -> (V, 3) which of all numbers become coords
+    across: F64  # (C,) times bevel: coords x of the last C vertices, those of chamfers
 
 
 def box(low: Vec3, high: Vec3, *, bevel: float = 0.004, along: str = "z", slot: int = 0) -> Piece:
@@ -85,8 +86,8 @@ def box(low: Vec3, high: Vec3, *, bevel: float = 0.004, along: str = "z", slot: 
     b = min(bevel, 0.3 * float((hi - lo).min()))
     form = _CHAMFERED if b > 0 else _PLAIN
     vertices = np.where(form.high, hi, lo) + form.inward * b
-    coords = np.take_along_axis(vertices, form.columns[along], axis=1)
-    coords[:, 0] = np.where(np.isnan(form.across), coords[:, 0], form.across * b)
+    coords = vertices.take(form.columns[along])
+    coords[len(coords) - len(form.across) :, 0] = form.across * b
     return Piece(
         vertices=vertices, faces=form.faces, coords=coords, normals=form.normals, slot=slot
     )
@@ -97,15 +98,14 @@ def _box_template(*, chamfered: bool) -> _BoxTemplate:
     inward, normals, faces, across = [], [], [], []
     columns: dict[str, list[list[int]]] = {axis: [] for axis in "xyz"}
 
-    def add(sides: tuple[int, int, int], face: int, picks: tuple[list[int], ...], x: float) -> None:
+    def add(sides: tuple[int, int, int], face: int, picks: tuple[list[int], ...]) -> None:
         """Add the vertex of a corner that lies on its face across axis `face`."""
         signs = np.array([2 * v - 1 for v in sides])
         high.append(sides)
         inward.append(np.where(np.arange(3) == face, 0, -signs) if chamfered else np.zeros(3))
         normals.append(np.where(np.arange(3) == face, signs, 0))
-        across.append(x)
         for axis, pick in zip("xyz", picks, strict=True):
-            columns[axis].append(pick)
+            columns[axis].append([3 * (len(high) - 1) + k for k in pick])
 
     for axis in range(3):
         for side in (0, 1):
@@ -114,21 +114,23 @@ def _box_template(*, chamfered: bool) -> _BoxTemplate:
             faces += [[start, start + 1, start + 2], [start, start + 2, start + 3]]
             picks = tuple(_face_columns(axis, grain) for grain in range(3))
             for i, j in ring:
-                add(_sides(axis, (side, i, j)), axis, picks, math.nan)
+                add(_sides(axis, (side, i, j)), axis, picks)
     for axis, si, sj in np.ndindex(3, 2, 2) if chamfered else ():
         start = len(high)
         order = ((0, 1, 2), (0, 2, 3)) if si == sj else ((0, 2, 1), (0, 3, 2))
         faces += [[start + k for k in triangle] for triangle in order]
         pick = [(axis + 1) % 3, (axis + 2) % 3, axis]
         for end, face, x in ((0, 1, 0.0), (0, 2, 1.0), (1, 2, 1.0), (1, 1, 0.0)):
-            add(_sides(axis, (end, si, sj)), (axis + face) % 3, (pick,) * 3, x * math.sqrt(2))
+            add(_sides(axis, (end, si, sj)), (axis + face) % 3, (pick,) * 3)
+            across.append(x * math.sqrt(2))
     for sides in np.ndindex(2, 2, 2) if chamfered else ():
         start = len(high)
         faces.append(
             [start, start + 1, start + 2] if sum(sides) % 2 else [start, start + 2, start + 1]
         )
         for axis in range(3):
-            add((sides[0], sides[1], sides[2]), axis, ([0, 1, 2],) * 3, 0.0)
+            add((sides[0], sides[1], sides[2]), axis, ([0, 1, 2],) * 3)
+            across.append(0.0)
     return _BoxTemplate(
         high=np.array(high, bool),
         inward=np.array(inward, np.float64),
@@ -160,34 +162,38 @@ def prism(outline: Sequence[Vec2], y0: float, y1: float, *, slot: int = 0) -> Pi
     """Return a convex outline in (x, z), counter-clockwise seen from -y, drawn from y0 to y1."""
     ring = np.array(outline, np.float64)
     n = len(ring)
-    fan = np.array([[0, k, k + 1] for k in range(1, n - 1)])
+    way = np.roll(ring, -1, axis=0) - ring
+    length = np.hypot(way[:, 0], way[:, 1])
+    run = np.concatenate([[0.0], np.cumsum(length)])
+    # Corners of each side: this one and the next at y0, then the next and this one at y1.
+    place = (np.arange(n)[:, None] + np.array([0, 1, 1, 0])) % n
+    sides = np.empty((n, 4, 3))
+    sides[..., [0, 2]], sides[..., 1] = ring[place], np.array([y0, y0, y1, y1])
+    coords = np.zeros((n, 4, 3))
+    coords[..., 0] = run[np.arange(n)[:, None] + np.array([0, 1, 1, 0])]
+    coords[..., 2] = sides[..., 1]
+    normals = np.zeros((n, 3))
+    normals[:, 0], normals[:, 2] = way[:, 1] / length, -way[:, 0] / length
+    caps = np.empty((2, n, 3))
+    caps[..., [0, 2]], caps[..., 1] = ring, np.array([[y0], [y1]])
+    facing = np.zeros((2, n, 3))
+    facing[..., 1] = np.array([[-1.0], [1.0]])
+    quads = 2 * n + 4 * np.arange(n)[:, None, None] + np.array([[0, 2, 1], [0, 3, 2]])
+    fan = _fan(n)
+    return Piece(
+        vertices=np.concatenate([caps.reshape(-1, 3), sides.reshape(-1, 3)]),
+        faces=np.concatenate([fan, fan[:, ::-1] + n, quads.reshape(-1, 3)]),
+        coords=np.concatenate([caps.reshape(-1, 3), coords.reshape(-1, 3)]),
+        normals=np.concatenate([facing.reshape(-1, 3), np.repeat(normals, 4, axis=0)]),
+        slot=slot,
+    )
 
-    def cap(y: float, sign: float) -> Piece:
-        points = np.column_stack([ring[:, 0], np.full(n, y), ring[:, 1]])
-        return Piece(
-            vertices=points,
-            faces=fan if sign < 0 else fan[:, ::-1],
-            coords=points,
-            normals=np.tile([0.0, sign, 0.0], (n, 1)),
-        )
 
-    parts = [cap(y0, -1), cap(y1, 1)]
-    run = 0.0
-    for a, b in zip(ring, np.roll(ring, -1, axis=0), strict=True):
-        length = float(np.linalg.norm(b - a))
-        normal = np.array([b[1] - a[1], 0, a[0] - b[0]]) / length
-        parts.append(
-            Piece(
-                vertices=np.array([[*a, y0], [*b, y0], [*b, y1], [*a, y1]])[:, [0, 2, 1]],
-                faces=np.array([[0, 2, 1], [0, 3, 2]]),
-                coords=np.array(
-                    [[run, 0, y0], [run + length, 0, y0], [run + length, 0, y1], [run, 0, y1]]
-                ),
-                normals=np.tile(normal, (4, 1)),
-            )
-        )
-        run += length
-    return replace(joined(parts), slot=slot)
+@lru_cache(maxsize=64)
+def _fan(n: int) -> np.ndarray:
+    """Return (n - 2, 3) the triangles of a convex ring of n corners."""
+    k = np.arange(1, n - 1)
+    return np.column_stack([np.zeros_like(k), k, k + 1])
 
 
 def turned(profile: Sequence[Vec2], *, segments: int = 24, slot: int = 0) -> Piece:
@@ -199,50 +205,55 @@ def turned(profile: Sequence[Vec2], *, segments: int = 24, slot: int = 0) -> Pie
     points = np.array(profile, np.float64)
     steps = np.diff(points, axis=0)
     lengths = np.hypot(steps[:, 0], steps[:, 1])
-    outward: F64 = np.column_stack([steps[:, 1], -steps[:, 0]]) / lengths[:, None]
+    bands = np.stack([points[:-1], points[1:]], axis=1)  # (K, lower and upper end, radius and z)
+    ends = _soft(np.column_stack([steps[:, 1], -steps[:, 0]]) / lengths[:, None])
+    angle, circle = _circle(segments)
+    shape = (len(steps), 2, segments + 1, 3)
+    vertices, normals, coords = np.empty(shape), np.empty(shape), np.zeros(shape)
+    for rings, values in ((vertices, bands), (normals, ends)):
+        rings[..., :2] = circle * values[..., None, :1]
+        rings[..., 2] = values[..., 1:]
+    run = np.concatenate([[0.0], np.cumsum(lengths)])
+    coords[..., 0] = angle * bands[..., 0].max(axis=1)[:, None, None]
+    coords[..., 2] = np.column_stack([run[:-1], run[1:]])[..., None]
+    flat = np.abs(steps[:, 1]) < 1e-9
+    coords[flat] = vertices[flat][..., [0, 2, 1]]
+    first = 2 * (segments + 1) * np.arange(len(steps))
+    faces = first[:, None, None, None] + _strip(segments)
+    return Piece(
+        vertices=vertices.reshape(-1, 3),
+        faces=faces[bands[..., 0] > 0].reshape(-1, 3),  # at radius 0 a triangle has no area
+        coords=coords.reshape(-1, 3),
+        normals=normals.reshape(-1, 3),
+        slot=slot,
+    )
+
+
+@lru_cache(maxsize=64)
+def _circle(segments: int) -> tuple[F64, F64]:
+    """Return (S + 1,) angles of a whole turn and (S + 1, 2) their cosines and sines."""
     angle = np.linspace(0, 2 * math.pi, segments + 1)
     circle = np.column_stack([np.cos(angle), np.sin(angle)])
     circle[-1] = circle[0]
-    parts, run = [], 0.0
-    for k in range(len(steps)):
-        ends = (_soft(outward, k, k - 1), _soft(outward, k, k + 1))
-        parts.append(_band(points[k : k + 2], ends, circle, angle, (run, run + lengths[k])))
-        run += lengths[k]
-    return replace(joined(parts), slot=slot)
+    return angle, circle
 
 
-def _soft(outward: F64, k: int, other: int) -> F64:
-    """Return the normal at the end of band k towards band `other`, shared unless creased."""
-    creased = not 0 <= other < len(outward) or outward[k] @ outward[other] < CREASE
-    mean: F64 = outward[k] if creased else outward[k] + outward[other]
-    unit: F64 = mean / np.linalg.norm(mean)
-    return unit
-
-
-def _band(
-    ends: F64, outward: tuple[F64, F64], circle: F64, angle: F64, run: tuple[float, float]
-) -> Piece:
-    n = len(circle)
-    flat = abs(ends[1, 1] - ends[0, 1]) < 1e-9
-    rings, normals, coords = [], [], []
-    for (radius, z), normal, along in zip(ends, outward, run, strict=True):
-        ring = np.column_stack([circle * radius, np.full(n, z)])
-        rings.append(ring)
-        normals.append(np.column_stack([circle * normal[0], np.full(n, normal[1])]))
-        arc = angle * ends[:, 0].max()
-        coords.append(
-            ring[:, [0, 2, 1]] if flat else np.column_stack([arc, np.zeros(n), np.full(n, along)])
-        )
-    a = np.arange(n - 1)
+@lru_cache(maxsize=64)
+def _strip(segments: int) -> np.ndarray:
+    """Return (2, S, 3) the triangles between two rings: those on the lower, those on the upper."""
+    a, n = np.arange(segments), segments + 1
     lower = np.column_stack([a, a + 1, a + n + 1])
-    upper = np.column_stack([a, a + n + 1, a + n])
-    keep = [f for f, radius in ((lower, ends[0, 0]), (upper, ends[1, 0])) if radius > 0]
-    return Piece(
-        vertices=np.concatenate(rings),
-        faces=np.concatenate(keep),
-        coords=np.concatenate(coords),
-        normals=np.concatenate(normals),
-    )
+    return np.stack([lower, np.column_stack([a, a + n + 1, a + n])])
+
+
+def _soft(outward: F64) -> F64:
+    """Return (K, 2, 2) each band's normals at its ends, shared with the next unless creased."""
+    ends = np.stack([outward, outward], axis=1)
+    shared = (outward[:-1] * outward[1:]).sum(axis=1) >= CREASE
+    mean = outward[:-1][shared] + outward[1:][shared]
+    ends[1:, 0][shared] = ends[:-1, 1][shared] = mean
+    soft: F64 = ends / np.hypot(ends[..., :1], ends[..., 1:])
+    return soft
 
 
 def cylinder(
@@ -272,50 +283,45 @@ def tube(
     points = np.array(path, np.float64)
     radii = np.broadcast_to(np.asarray(radius, np.float64), len(points))
     frames = _frames(points)
-    angle = np.arange(segments + 1) * (2 * math.pi / segments)
-    circle = np.column_stack([np.cos(angle), np.sin(angle)])
-    circle[-1] = circle[0]
-    outward = np.einsum("sk,pki->psi", circle, frames[:, :2])
+    angle, circle = _circle(segments)
+    outward = circle @ frames[:, :2]
     rings = points[:, None] + outward * radii[:, None, None]
-    run = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+    run = np.concatenate([[0], np.cumsum(lengths(np.diff(points, axis=0)))])
     n, p = segments + 1, len(points)
     coords = np.zeros((p, n, 3))
     coords[..., 0], coords[..., 2] = angle * radii.max(), run[:, None]
-    a = (np.arange(p - 1)[:, None] * n + np.arange(segments)).ravel()
-    sides = Piece(
-        vertices=rings.reshape(-1, 3),
+    sides = n * np.arange(p - 1)[:, None] + _strip(segments).reshape(2, 1, -1)
+    fan, ends = _fan(segments), rings[[0, -1], :-1]
+    facing = np.stack([-frames[0, 2], frames[-1, 2]])
+    return Piece(
+        vertices=np.concatenate([rings.reshape(-1, 3), ends.reshape(-1, 3)]),
         faces=np.concatenate(
-            [np.column_stack([a, a + 1, a + n + 1]), np.column_stack([a, a + n + 1, a + n])]
+            [sides.reshape(-1, 3), fan[:, ::-1] + p * n, fan + (p * n + segments)]
         ),
-        coords=coords.reshape(-1, 3),
-        normals=outward.reshape(-1, 3),
+        coords=np.concatenate([coords.reshape(-1, 3), (ends - ends[:, :1]).reshape(-1, 3)]),
+        normals=np.concatenate([outward.reshape(-1, 3), np.repeat(facing, segments, axis=0)]),
         slot=slot,
     )
-    caps = [_cap(rings[end, :-1], frames[end, 2] * sign, sign) for end, sign in ((0, -1), (-1, 1))]
-    return joined([sides, *caps])
 
 
-def _cap(ring: F64, normal: F64, sign: int) -> Piece:
-    n = len(ring)
-    fan = np.array([[0, k, k + 1] for k in range(1, n - 1)])
-    return Piece(
-        vertices=ring,
-        faces=fan if sign > 0 else fan[:, ::-1],
-        coords=ring - ring[0],
-        normals=np.tile(normal, (n, 1)),
-    )
+def lengths(vectors: F64) -> F64:
+    """Return (n,) lengths of vectors (n, 3)."""
+    x, y, z = vectors.T
+    return np.asarray(np.sqrt(x * x + y * y + z * z))
 
 
 def _frames(points: F64) -> F64:
     """Return (P, 3, 3) rows: two directions across and the one along, carried without twist."""
     along = np.gradient(points, axis=0)
-    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    along /= lengths(along)[:, None]
     side = np.eye(3)[int(np.argmin(np.abs(along[0])))]
     frames = np.empty((len(points), 3, 3))
+    frames[:, 2] = along
     for k, direction in enumerate(along):
         side = side - direction * (side @ direction)
-        side = side / np.linalg.norm(side)
-        frames[k] = side, np.cross(direction, side), direction
+        side = side / math.sqrt(side @ side)
+        frames[k, 0] = side
+    frames[:, 1] = np.cross(along, frames[:, 0])
     return frames
 
 

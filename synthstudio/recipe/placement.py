@@ -21,6 +21,7 @@ from synthstudio.core.scene import F64
 from synthstudio.core.solve import Solve
 from synthstudio.core.spec import PersonSpec, ThingSpec
 from synthstudio.recipe.choose import Draw
+from synthstudio.recipe.detail import detail_at
 from synthstudio.recipe.distributions import AnyNumber, sample
 from synthstudio.recipe.model import Group
 from synthstudio.recipe.seats import draw_seat
@@ -32,6 +33,7 @@ _WIDEN_EVERY = 16
 _STEP_BACK_M = 0.02
 _IN_VIEW = 0.8
 _SAME_SPOT_M = 0.12
+_CORNERS = np.array(list(np.ndindex(2, 2, 2)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +81,7 @@ class Stage:
 
 def corners(box_m: F64) -> F64:
     """Return the (8, 3) corners of a box (2, 3)."""
-    x, y, z = box_m.T
-    return np.array([[a, b, c] for a in x for b in y for c in z])
+    return box_m[_CORNERS, np.arange(3)]
 
 
 def moved(placed: Placed, x_m: float, y_m: float) -> Placed:
@@ -100,10 +101,9 @@ def place_people(stage: Stage, people: tuple[tuple[PersonSpec, KeyPose], ...]) -
     rng = stage.draw.rng("arrangement")
     reach = sample(_reach(stage), rng)
     for place, (person, key) in enumerate(people):
-        unit = _stood(stage, person)
-        parts = [unit]
-        if key.needs == "seat":
-            parts.append(_seat(stage, unit, place))
+        first = _candidate(stage, stage.draw.rng("spot", place), 0, place=place, reach_m=reach)
+        detail = detail_at(stage.camera, *first)
+        parts = _parts(stage, dataclasses.replace(person, detail=detail), key, place)
         spot = _spot(stage, parts, everybody + seats, place=place, reach_m=reach)
         if spot is None:
             raise RecipeError(
@@ -114,14 +114,28 @@ def place_people(stage: Stage, people: tuple[tuple[PersonSpec, KeyPose], ...]) -
                     then="Ask for fewer people, a smaller min_gap_m or things, or more spread.",
                 )
             )
-        everybody.append(moved(unit, *spot))
-        seats += [moved(part, *spot) for part in parts[1:]]
+        seen = detail_at(stage.camera, *spot)
+        here = [moved(part, *spot) for part in parts]
+        if seen != detail:
+            again = _parts(stage, dataclasses.replace(person, detail=seen), key, place)
+            again = [moved(part, *spot) for part in again]
+            # Millimetres differ, so it may not fit where the other did; then that stays.
+            if all(stage.free(part, everybody + seats) for part in again):
+                here = again
+        everybody.append(here[0])
+        seats += here[1:]
     return everybody + seats
 
 
 def _reach(stage: Stage) -> AnyNumber:
     arrangement = stage.draw.recipe.people.arrangement
     return arrangement.spread_m if isinstance(arrangement, Group) else arrangement.depth_m
+
+
+def _parts(stage: Stage, person: PersonSpec, key: KeyPose, place: int) -> list[Placed]:
+    """Return the person on the floor at the world's origin, and the seat if the pose needs one."""
+    unit = _stood(stage, person)
+    return [unit, _seat(stage, unit, place)] if key.needs == "seat" else [unit]
 
 
 def _stood(stage: Stage, person: PersonSpec) -> Placed:

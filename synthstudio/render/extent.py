@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from synthstudio.core.camera import NEAR_M, Camera
 from synthstudio.core.scene import F64
 from synthstudio.render.fill import extent_kernel
-from synthstudio.render.pack import SUBPIXELS, Packed, to_device, to_host
-from synthstudio.render.raster import mesh_of, view_of
+from synthstudio.render.pack import Packed, to_device, to_host
+from synthstudio.render.raster import alone, mesh_of, view_of
 from synthstudio.render.vertices import CUT, OUTSIDE, facing_kernel
 
 
@@ -20,6 +20,9 @@ def amodal_extent_px(packed: Packed, instance: int) -> tuple[int, int, int, int]
     Inside the frame it is the extent of `amodal_mask` itself; it may leave the frame. Four
     zeros when no pixel centre anywhere is covered, as when all is before the near plane.
     """
+    own = alone(packed, instance)
+    if own.inside:
+        return own.box_px
     unset = np.array([2**30, 2**30, -(2**30), -(2**30)], np.int32)
     extent = to_device(unset, wp.int32, packed.device)
     first, last = packed.face_range(instance)
@@ -42,7 +45,7 @@ def outside_share(packed: Packed, instance: int) -> float:
     and the way to the camera) outside the frame or before the near plane, divided by the sum
     of all. Faces on the border are cut exactly. 0 when no face looks at the camera.
     """
-    if _all_inside(packed, instance):
+    if alone(packed, instance).inside:
         return 0.0
     first, last = packed.face_range(instance)
     planes = _frustum(packed.scene.camera)
@@ -70,21 +73,6 @@ def outside_share(packed: Packed, instance: int) -> float:
         corners = packed.host_camera_m[packed.host_faces[first + cut]].astype(np.float64)
         lost += float((weight[cut] * (1.0 - _kept(corners, planes))).sum())
     return min(max(lost / total, 0.0), 1.0)
-
-
-def _all_inside(packed: Packed, instance: int) -> bool:
-    """Return whether every vertex is in the frame: then nothing needs to be summed."""
-    camera = packed.scene.camera
-    for k, s in enumerate(packed.surfaces):
-        mine = slice(packed.vertex_start[k], packed.vertex_start[k + 1])
-        if s.instance == instance and (
-            float(packed.host_camera_m[mine, 2].min()) < NEAR_M
-            or packed.host_snapped[mine].min() < 0
-            or packed.host_snapped[mine, 0].max() > camera.width_px * SUBPIXELS
-            or packed.host_snapped[mine, 1].max() > camera.height_px * SUBPIXELS
-        ):
-            return False
-    return True
 
 
 def _frustum(camera: Camera) -> F64:

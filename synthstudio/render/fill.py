@@ -44,6 +44,8 @@ class View:
     culling: wp.bool
     drawn_only: wp.bool
     only: wp.int32  # an instance, 0 for all
+    left: wp.int32  # the first column and row of samples that the buffer holds
+    top: wp.int32
 
 
 @wp.struct
@@ -249,16 +251,16 @@ def _fill(
     triangle: wp.int32,
     band: wp.int32,
     bands: wp.int32,
-    perspective: wp.bool,
+    view: View,
     keys: wp.array2d[wp.uint64],
 ):
     """Write a piece's key to the pixels it covers; a large piece only in the rows of `band`."""
     zero = wp.int64(0)
     box = _box(p)
-    j0 = wp.max(box[0], zero)
-    i0 = wp.max(box[1], zero)
-    j1 = wp.min(box[2], wp.int64(keys.shape[1] - 1))
-    i1 = wp.min(box[3], wp.int64(keys.shape[0] - 1))
+    j0 = wp.max(box[0], wp.int64(view.left))
+    i0 = wp.max(box[1], wp.int64(view.top))
+    j1 = wp.min(box[2], wp.int64(view.left + keys.shape[1] - 1))
+    i1 = wp.min(box[3], wp.int64(view.top + keys.shape[0] - 1))
     if j0 > j1 or i0 > i1 or _doubled_area(p) == zero:
         return
     step = wp.int64(1)
@@ -274,9 +276,11 @@ def _fill(
     z = e.z
     area = wp.float64(e.area)
     one = wp.float64(1.0)
+    perspective = view.perspective
     if perspective:
         z = wp.vec3d(one / z[0], one / z[1], one / z[2])
     wide = j1 - j0 >= wp.int64(WIDE_PX)
+    top, left = wp.int32(i0) - view.top, wp.int32(j0) - view.left
     row = start
     while row <= i1 - i0:
         span = wp.vec2l(zero, j1 - j0)
@@ -296,7 +300,7 @@ def _fill(
                 )
                 depth = wp.float32(wp.where(perspective, area, q) / wp.where(perspective, q, area))
                 key = (wp.uint64(wp.cast(depth, wp.uint32)) << wp.uint64(32)) | wp.uint64(triangle)
-                wp.atomic_min(keys, wp.int32(i0 + row), wp.int32(j0 + k), key)
+                wp.atomic_min(keys, top + wp.int32(row), left + wp.int32(k), key)
             w0 += e.dx0
             w1 += e.dx1
             w2 += e.dx2
@@ -317,26 +321,42 @@ def _turned_away(mesh: Mesh, triangle: wp.int32, view: View, p: Piece):
     return view.culling and mesh.cull[triangle] and _doubled_area(p) > wp.int64(0)
 
 
-@wp.kernel
-def raster_kernel(
+@wp.func
+def _draw(
     mesh: Mesh,
     view: View,
-    first: wp.int32,
+    t: wp.int32,
+    band: wp.int32,
     bands: wp.int32,
     keys: wp.array2d[wp.uint64],
 ):
-    """Draw faces from `first` on: dim (faces, bands)."""
-    i, band = wp.tid()
-    t = first + i
     if not _seen(mesh, t, view):
         return
     p = _piece(mesh, mesh.faces[t], 0, view)
     if p.count == 0 or _turned_away(mesh, t, view, p):
         return
-    _fill(p, t, band, bands, view.perspective, keys)
+    _fill(p, t, band, bands, view, keys)
     if p.count == 2:
-        second = _piece(mesh, mesh.faces[t], 1, view)
-        _fill(second, t, band, bands, view.perspective, keys)
+        _fill(_piece(mesh, mesh.faces[t], 1, view), t, band, bands, view, keys)
+
+
+@wp.kernel
+def raster_kernel(
+    mesh: Mesh,
+    view: View,
+    first: wp.int32,
+    last: wp.int32,
+    run: wp.int32,
+    bands: wp.int32,
+    keys: wp.array2d[wp.uint64],
+):
+    """Draw the faces first..last - 1: dim (runs of `run` faces, bands)."""
+    i, band = wp.tid()
+    t = first + i * run
+    end = wp.min(t + run, last)
+    while t < end:
+        _draw(mesh, view, t, band, bands, keys)
+        t += 1
 
 
 @wp.func

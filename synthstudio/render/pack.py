@@ -6,7 +6,7 @@ CPU and a GPU start from equal numbers. Screen coordinates are snapped to 1/256 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -56,6 +56,7 @@ class Packed:
     vertex_start: NDArray[np.int64]  # (S + 1,) first vertex of each surface
     face_start: NDArray[np.int64]  # (S + 1,) first face of each surface
     reach_px: float  # the largest |screen coordinate| after near clipping
+    alone: dict[int, Any] = field(default_factory=dict)  # instance -> raster.Alone, as asked for
 
     @property
     def surfaces(self) -> tuple[Surface, ...]:
@@ -100,6 +101,20 @@ class Packed:
         if not mine:
             return 0, 0
         return int(self.face_start[mine[0]]), int(self.face_start[mine[-1] + 1])
+
+    def screen_box(self, instance: int) -> I32 | None:
+        """Return (2, 2) least and greatest screen x, y of the instance's vertices, in 1/256 px.
+
+        None when it has none, or one before the near plane.
+        """
+        mine = [k for k, s in enumerate(self.surfaces) if s.instance == instance]
+        if not mine:
+            return None
+        own = slice(self.vertex_start[mine[0]], self.vertex_start[mine[-1] + 1])
+        if float(self.host_camera_m[own, 2].min()) < NEAR_M:
+            return None
+        x, y = self.host_snapped[own].T
+        return np.array([[x.min(), y.min()], [x.max(), y.max()]])
 
     def _per_vertex(self, arrays: list[F32]) -> wp.array[wp.vec3]:
         return to_device(_joined(arrays, np.float32, (0, 3)), wp.vec3, self.device)

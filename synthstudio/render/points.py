@@ -21,7 +21,7 @@ import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
-from synthstudio.core.camera import NEAR_M
+from synthstudio.core.camera import NEAR_M, Camera
 from synthstudio.core.labels import SELF_TOLERANCE_M
 from synthstudio.core.scene import F32, F64, I32, U8, Bool
 from synthstudio.render.pack import SUBPIXELS, Packed, to_device, to_host
@@ -30,7 +30,12 @@ wp.set_module_options({"enable_backward": False, "fuse_fp": False})
 
 CELL_BITS = 8
 """Cells are 2^8 / 256 = 1 px wide."""
-BLOCK = wp.constant(4)
+MOST_CELLS = 2**18
+"""Over a larger area cells are wider."""
+BLOCK = 4
+"""A face on at most 4 x 4 cells is dropped by one look at the farthest point in them."""
+CPU_RUN = 512
+"""On the CPU a thread takes this many faces one after another: starting one costs a face."""
 FARTHEST = 2**30
 """Screen coordinates in 1/256 px are clipped to this; pack refuses surfaces beyond."""
 NOTHING = (0x7F800000 << 32) | 0xFFFFFFFF
@@ -56,7 +61,7 @@ class Grid:
     columns: wp.int32
     rows: wp.int32
     start: wp.array[wp.int32]  # (rows columns + 1,) first point of each cell
-    farthest: wp.array[wp.float32]  # (rows columns,) z of the points from a cell BLOCK cells on
+    farthest: wp.array[wp.float32]  # (rows columns,) z of the points from a cell on, BLOCK each way
 
 
 @wp.struct
@@ -78,6 +83,15 @@ class Faces:
     snapped: wp.array[wp.vec2i]
     instance: wp.array[wp.int32]
     covers: wp.array[wp.uint32]
+
+
+@wp.struct
+class Asked:
+    """The camera and the rules."""
+
+    lens: wp.vec3d  # focal, cx, cy
+    near: wp.float64
+    tolerance: wp.float32
 
 
 @wp.func
@@ -113,80 +127,97 @@ def _clipped_box(box: wp.vec4i, p: wp.vec3, q: wp.vec3, lens: wp.vec3d, near: wp
     return box
 
 
-@wp.kernel
-def points_kernel(
-    mesh: Faces,
-    points: Points,
-    grid: Grid,
-    lens: wp.vec3d,  # focal, cx, cy
-    near: wp.float64,
-    tolerance: wp.float32,
-    bands: wp.int32,
-    keys: wp.array[wp.uint64],
-):
-    """Write the nearest blocker of each point; dim (faces, bands)."""
-    t, band = wp.tid()
-    f = mesh.faces[t]
-    a, b, c = mesh.camera[f[0]], mesh.camera[f[1]], mesh.camera[f[2]]
-    nearest = wp.min(a[2], wp.min(b[2], c[2]))
-    if wp.float64(wp.max(a[2], wp.max(b[2], c[2]))) < near:
-        return
-    # Boxes are a little wide, so no point in the triangle is missed for a rounding.
-    box = wp.vec4i()
-    if wp.float64(nearest) >= near:
-        sa, sb, sc = mesh.snapped[f[0]], mesh.snapped[f[1]], mesh.snapped[f[2]]
-        box = wp.vec4i(
+@wp.func
+def _screen_box(mesh: Faces, face: wp.vec3i, lens: wp.vec3d, near: wp.float64):
+    """Return the box of what a face shows; a little wide, so no rounding loses a point in it."""
+    a, b, c = mesh.camera[face[0]], mesh.camera[face[1]], mesh.camera[face[2]]
+    if wp.float64(wp.min(a[2], wp.min(b[2], c[2]))) >= near:
+        sa, sb, sc = mesh.snapped[face[0]], mesh.snapped[face[1]], mesh.snapped[face[2]]
+        return wp.vec4i(
             wp.min(sa[0], wp.min(sb[0], sc[0])) - 2,
             wp.min(sa[1], wp.min(sb[1], sc[1])) - 2,
             wp.max(sa[0], wp.max(sb[0], sc[0])) + 2,
             wp.max(sa[1], wp.max(sb[1], sc[1])) + 2,
         )
-    else:
-        far = wp.int32(FARTHEST)
-        box = wp.vec4i(far, far, -far, -far)
-        box = _clipped_box(box, a, b, lens, near)
-        box = _clipped_box(box, b, c, lens, near)
-        box = _clipped_box(box, c, a, lens, near)
+    far = wp.int32(FARTHEST)
+    box = wp.vec4i(far, far, -far, -far)
+    box = _clipped_box(box, a, b, lens, near)
+    box = _clipped_box(box, b, c, lens, near)
+    return _clipped_box(box, c, a, lens, near)
+
+
+@wp.func
+def _meets(r: wp.vec3, a: wp.vec3, b: wp.vec3, c: wp.vec3):
+    """Return z where the ray meets the triangle a, b, c; inf where it does not."""
+    # Edges relative to the ray: equal and opposite for the two faces of an edge, so with both
+    # signs and zero let in no ray slips between them.
+    ax, ay = a[0] - r[0] * a[2], a[1] - r[1] * a[2]
+    bx, by = b[0] - r[0] * b[2], b[1] - r[1] * b[2]
+    cx, cy = c[0] - r[0] * c[2], c[1] - r[1] * c[2]
+    u = bx * cy - by * cx
+    v = cx * ay - cy * ax
+    w = ax * by - ay * bx
+    total = u + v + w
+    low, high = wp.min(u, wp.min(v, w)), wp.max(u, wp.max(v, w))
+    if (low >= 0.0 or high <= 0.0) and total != 0.0:
+        return (u * a[2] + v * b[2] + w * c[2]) / total
+    return wp.inf
+
+
+@wp.func
+def _test(mesh: Faces, points: Points, grid: Grid, asked: Asked, t: wp.int32, band: wp.int32,
+          bands: wp.int32, keys: wp.array[wp.uint64]):  # fmt: skip
+    """Write a face's key to the points that it hides."""
+    f = mesh.faces[t]
+    a, b, c = mesh.camera[f[0]], mesh.camera[f[1]], mesh.camera[f[2]]
+    nearest = wp.min(a[2], wp.min(b[2], c[2]))
+    if wp.float64(wp.max(a[2], wp.max(b[2], c[2]))) < asked.near:
+        return
+    box = _screen_box(mesh, f, asked.lens, asked.near)
     first = wp.clamp((box[0] - grid.left) >> grid.bits, 0, grid.columns - 1)
     last = wp.clamp((box[2] - grid.left) >> grid.bits, 0, grid.columns - 1)
     row = wp.clamp((box[1] - grid.top) >> grid.bits, 0, grid.rows - 1) + band
     bottom = wp.clamp((box[3] - grid.top) >> grid.bits, 0, grid.rows - 1)
-    if last - first < BLOCK and bottom - row < BLOCK:
+    if last - first < BLOCK and bottom - row < BLOCK and row <= bottom:
         if nearest >= grid.farthest[row * grid.columns + first]:
             return
-    instance = mesh.instance[t]
-    covers = mesh.covers[t]
+    instance, covers = mesh.instance[t], mesh.covers[t]
     while row <= bottom:
         q = grid.start[row * grid.columns + first]
         end = grid.start[row * grid.columns + last + 1]
         while q < end:
             at = points.screen[q]
-            within = at[0] >= box[0] and at[0] <= box[2] and at[1] >= box[1] and at[1] <= box[3]
-            r = points.ray[q]
-            own = instance == points.owner[q]
-            limit = r[2] - wp.where(own, tolerance, 0.0)
-            if (
-                within
-                and nearest < limit
-                and not (own and (covers & points.part[q]) != wp.uint32(0))
-            ):
-                # Edges relative to the ray: equal and opposite for the two faces of an edge,
-                # so with both signs and zero let in no ray slips between them.
-                ax, ay = a[0] - r[0] * a[2], a[1] - r[1] * a[2]
-                bx, by = b[0] - r[0] * b[2], b[1] - r[1] * b[2]
-                cx, cy = c[0] - r[0] * c[2], c[1] - r[1] * c[2]
-                u = bx * cy - by * cx
-                v = cx * ay - cy * ax
-                w = ax * by - ay * bx
-                total = u + v + w
-                low, high = wp.min(u, wp.min(v, w)), wp.max(u, wp.max(v, w))
-                if (low >= 0.0 or high <= 0.0) and total != 0.0:
-                    z = (u * a[2] + v * b[2] + w * c[2]) / total
-                    if z < limit and wp.float64(z) >= near:
+            if at[0] >= box[0] and at[0] <= box[2] and at[1] >= box[1] and at[1] <= box[3]:
+                r = points.ray[q]
+                own = instance == points.owner[q]
+                limit = r[2] - wp.where(own, asked.tolerance, 0.0)
+                if nearest < limit and not (own and (covers & points.part[q]) != wp.uint32(0)):
+                    z = _meets(r, a, b, c)
+                    if z < limit and wp.float64(z) >= asked.near:
                         key = (wp.uint64(wp.cast(z, wp.uint32)) << wp.uint64(32)) | wp.uint64(t)
                         wp.atomic_min(keys, q, key)
             q += 1
         row += bands
+
+
+@wp.kernel
+def points_kernel(
+    mesh: Faces,
+    points: Points,
+    grid: Grid,
+    asked: Asked,
+    faces: wp.int32,
+    run: wp.int32,
+    bands: wp.int32,
+    keys: wp.array[wp.uint64],
+):
+    """Write the nearest blocker of each point; dim (runs of `run` faces, bands)."""
+    i, band = wp.tid()
+    t = i * run
+    end = wp.min(t + run, faces)
+    while t < end:
+        _test(mesh, points, grid, asked, t, band, bands, keys)
+        t += 1
 
 
 def nearest_blockers(
@@ -213,79 +244,86 @@ def nearest_blockers(
     if len(chosen) == 0 or len(packed.host_faces) == 0:
         return Blockers(instance=instance, depth_m=depth_m)
     places = np.floor(camera.project(camera_m[chosen]) * SUBPIXELS)
-    places = np.clip(places, -FARTHEST, FARTHEST).astype(np.int64)
-    grid, order = _sorted(
-        places, camera_m[chosen, 2], camera.width_px, camera.height_px, packed.device
-    )
-    chosen, places = chosen[order], places[order]
+    places = np.clip(places, -FARTHEST, FARTHEST).astype(np.int32)
+    grid, order = _sorted(places, camera_m[chosen, 2], camera, packed.device)
+    chosen = chosen[order]
     keys = wp.full(len(chosen), NOTHING, dtype=wp.uint64, device=packed.device)
-    bands = 1 if packed.device == "cpu" else CUDA_BANDS
-    k = camera.K
+    run, bands = (CPU_RUN, 1) if packed.device == "cpu" else (1, CUDA_BANDS)
+    faces = len(packed.host_faces)
     wp.launch(
         points_kernel,
-        dim=(len(packed.host_faces), bands),
+        dim=(-(-faces // run), bands),
         inputs=[
             _faces(packed),
-            _points(places, camera_m[chosen], owner[chosen], part[chosen], packed.device),
+            _points(places[order], camera_m[chosen], owner[chosen], part[chosen], packed.device),
             grid,
-            wp.vec3d(k[0, 0], k[0, 2], k[1, 2]),
-            NEAR_M,
-            self_tolerance_m,
+            _rules(camera, self_tolerance_m),
+            faces,
+            run,
             bands,
         ],
         outputs=[keys],
         device=packed.device,
     )
     found = to_host(keys).view(np.uint32).reshape(-1, 2)
-    instance[chosen] = np.append(packed.host_instance, np.int32(0))[found[:, 0].view(np.int32)]
+    triangle = found[:, 0].view(np.int32)
+    instance[chosen] = np.where(triangle >= 0, packed.host_instance[triangle], np.int32(0))
     depth_m[chosen] = np.ascontiguousarray(found[:, 1]).view(np.float32)
     return Blockers(instance=instance, depth_m=depth_m)
 
 
 def _sorted(
-    places: NDArray[np.int64], depth_m: F64, width: int, height: int, device: str
+    places: I32, depth_m: F64, camera: Camera, device: str
 ) -> tuple[Any, NDArray[np.int64]]:
     """Return a Grid over the points (Q, 2), in 1/256 px, and the order that sorts them by cell.
 
     Only the frame and as much again around it has cells: beyond, border cells take all.
     """
-    size = np.array([width, height]) * SUBPIXELS
+    size = np.array([camera.width_px, camera.height_px]) * SUBPIXELS
     low = np.clip(places.min(axis=0), -size, 2 * size)
     high = np.clip(places.max(axis=0), -size, 2 * size)
-    columns, rows = ((high - low) >> CELL_BITS) + 1
-    cells = np.clip((places - low) >> CELL_BITS, 0, (columns - 1, rows - 1))
+    bits = CELL_BITS
+    while np.prod(((high - low) >> bits) + 1) > MOST_CELLS:
+        bits += 1
+    columns, rows = ((high - low) >> bits) + 1
+    cells = np.clip((places - low) >> bits, 0, (columns - 1, rows - 1))
     flat = cells[:, 1] * columns + cells[:, 0]
+    order = np.argsort(flat, kind="stable")
     start = np.zeros(columns * rows + 1, np.int32)
     np.cumsum(np.bincount(flat, minlength=columns * rows), out=start[1:])
     grid: Any = Grid()
     grid.left, grid.top = low
-    grid.bits, grid.columns, grid.rows = CELL_BITS, columns, rows
+    grid.bits, grid.columns, grid.rows = bits, columns, rows
     grid.start = to_device(start, wp.int32, device)
-    order = np.argsort(flat, kind="stable")
-    used = np.flatnonzero(np.diff(start))
+    used = np.flatnonzero(start[1:] > start[:-1])
     farthest = np.zeros((rows, columns), np.float32)
     farthest.ravel()[used] = np.maximum.reduceat(depth_m[order], start[used])
-    for step in (1, 2):
+    for step in (1, 2):  # the greatest of 2, then of 4 cells
         np.maximum(farthest[:-step], farthest[step:], out=farthest[:-step])
         np.maximum(farthest[:, :-step], farthest[:, step:], out=farthest[:, :-step])
     grid.farthest = to_device(farthest.ravel(), wp.float32, device)
     return grid, order
 
 
-def _points(
-    places: NDArray[np.int64], camera_m: F64, owner: I32, part: U8, device: str
-) -> Any:
+def _points(places: I32, camera_m: F64, owner: I32, part: U8, device: str) -> Any:
     rays = np.empty_like(camera_m, np.float32)
     rays[:, :2] = camera_m[:, :2] / camera_m[:, 2:]
     rays[:, 2] = camera_m[:, 2]
     points: Any = Points()
-    points.screen = to_device(places.astype(np.int32), wp.vec2i, device)
+    points.screen = to_device(places, wp.vec2i, device)
     points.ray = to_device(rays, wp.vec3, device)
     points.owner = to_device(owner.astype(np.int32), wp.int32, device)
     # A part of 32 or more (NO_PART) is covered by nothing.
     bits = np.where(part < 32, np.uint32(1) << (part & 31).astype(np.uint32), np.uint32(0))
     points.part = to_device(bits.astype(np.uint32), wp.uint32, device)
     return points
+
+
+def _rules(camera: Camera, tolerance_m: float) -> Any:
+    asked: Any = Asked()
+    asked.lens = wp.vec3d(camera.K[0, 0], camera.K[0, 2], camera.K[1, 2])
+    asked.near, asked.tolerance = NEAR_M, tolerance_m
+    return asked
 
 
 def _faces(packed: Packed) -> Any:

@@ -19,13 +19,15 @@ from synthstudio.core.camera import NEAR_M
 from synthstudio.core.errors import GeometryError, explain
 from synthstudio.core.scene import F32, I32, NO_PART, U8, Bool
 from synthstudio.render.fill import Mesh, View, raster_kernel
-from synthstudio.render.pack import REACH_PX, Packed, to_device, to_host
-from synthstudio.render.vertices import normal_map_kernel
+from synthstudio.render.pack import REACH_PX, SUBPIXELS, Packed, to_device, to_host
+from synthstudio.render.vertices import RUN, merge_kernel, normal_map_kernel
 
 NOTHING = (0x7F800000 << 32) | 0xFFFFFFFF
 """The key of a pixel that nothing covers: depth inf, triangle -1."""
 CUDA_BANDS = 32
 """On CUDA the rows of a large triangle are shared among this many threads."""
+CPU_RUN = 512
+"""On the CPU a thread takes this many faces one after another."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,6 +54,49 @@ class VisibilityBuffer:
         return np.ascontiguousarray(self._host[..., 1]).view(np.float32)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Alone:
+    """One instance drawn as if nothing else were there, in the window that can hold it.
+
+    `inside`: no vertex of it lies outside the frame or before the near plane.
+    """
+
+    keys: wp.array[Any]  # (h, w) as in VisibilityBuffer
+    left_px: int
+    top_px: int
+    inside: bool
+
+    @cached_property
+    def covered(self) -> Bool:
+        """Return (h, w) where the window shows it."""
+        return np.asarray(to_host(self.keys) != NOTHING)
+
+    @cached_property
+    def depth_m(self) -> F32:
+        """Return (n,) z in camera metres at the covered pixels."""
+        bits = to_host(self.keys)[self.covered] >> np.uint64(32)
+        return bits.astype(np.uint32).view(np.float32)
+
+    @property
+    def box_px(self) -> tuple[int, int, int, int]:
+        """Return (x0, y0, x1, y1), the edges of what is covered; zeros when nothing is."""
+        columns = np.flatnonzero(self.covered.any(axis=0))
+        rows = np.flatnonzero(self.covered.any(axis=1))
+        if not len(columns):
+            return 0, 0, 0, 0
+        x, y = self.left_px, self.top_px
+        return (
+            x + int(columns[0]), y + int(rows[0]), x + int(columns[-1]) + 1, y + int(rows[-1]) + 1
+        )  # fmt: skip
+
+    def mask(self, shape: tuple[int, int]) -> Bool:
+        """Return (H, W) where the frame shows it."""
+        mask = np.zeros(shape, np.bool_)
+        h, w = self.covered.shape
+        mask[self.top_px : self.top_px + h, self.left_px : self.left_px + w] = self.covered
+        return mask
+
+
 def rasterise(
     packed: Packed,
     *,
@@ -76,11 +121,60 @@ def rasterise(
             )
         )
     camera = packed.scene.camera
+    shape = camera.height_px * scale, camera.width_px * scale
+    if scale == 1 and only_instance is None and drawn_only:
+        return VisibilityBuffer(keys=_merged(packed, shape))
     view = view_of(packed, only_instance, scale=scale)
     view.drawn_only = drawn_only
-    return VisibilityBuffer(
-        keys=_draw(packed, view, (camera.height_px * scale, camera.width_px * scale)), scale=scale
+    faces = (
+        (0, len(packed.host_faces)) if only_instance is None else packed.face_range(only_instance)
     )
+    return VisibilityBuffer(keys=_draw(packed, view, faces, shape), scale=scale)
+
+
+def alone(packed: Packed, instance: int) -> Alone:
+    """Return the instance's drawn faces as if nothing else were there; reckoned once a scene."""
+    if instance not in packed.alone:
+        packed.alone[instance] = _alone(packed, instance)
+    made: Alone = packed.alone[instance]
+    return made
+
+
+def _alone(packed: Packed, instance: int) -> Alone:
+    camera = packed.scene.camera
+    size = np.array([camera.width_px, camera.height_px])
+    low, high, inside = np.zeros(2, np.int64), size, False
+    screen = packed.screen_box(instance)
+    if screen is not None:
+        inside = bool((screen[0] >= 0).all() and (screen[1] <= size * SUBPIXELS).all())
+        low = np.clip(screen[0] // SUBPIXELS, 0, size - 1)
+        high = np.clip(screen[1] // SUBPIXELS + 1, low + 1, size)
+    view = view_of(packed, instance, scale=1)
+    view.left, view.top = (int(v) for v in low)
+    w, h = (int(v) for v in high - low)
+    keys = _draw(packed, view, packed.face_range(instance), (h, w))
+    return Alone(keys=keys, left_px=view.left, top_px=view.top, inside=inside)
+
+
+def _merged(packed: Packed, shape: tuple[int, int]) -> wp.array[Any]:
+    """Return (H, W) keys of all drawn faces: things, and over them each person drawn alone.
+
+    The least key wins whatever the order, so what is drawn apart may be merged; and labels
+    need everybody alone in any case.
+    """
+    people = [s for person in packed.scene.people for s in person.surfaces]
+    things = int(packed.face_start[len(people)]), len(packed.host_faces)
+    keys = _draw(packed, view_of(packed, None, scale=1), things, shape)
+    for instance in dict.fromkeys(s.instance for s in people):
+        own = alone(packed, instance)
+        wp.launch(
+            merge_kernel,
+            dim=(own.keys.shape[0], -(-own.keys.shape[1] // RUN)),
+            inputs=[own.keys, own.left_px, own.top_px],
+            outputs=[keys],
+            device=packed.device,
+        )
+    return keys
 
 
 def rasterise_projected(
@@ -101,7 +195,8 @@ def rasterise_projected(
     view.scale, view.perspective, view.drawn_only = 1, False, True
     mesh = mesh_of(packed)
     mesh.points, mesh.snapped = points, snapped
-    return VisibilityBuffer(keys=_draw(packed, view, (height_px, width_px), mesh=mesh))
+    faces = 0, len(packed.host_faces)
+    return VisibilityBuffer(keys=_draw(packed, view, faces, (height_px, width_px), mesh=mesh))
 
 
 def instance_map(packed: Packed, buffer: VisibilityBuffer) -> I32:
@@ -148,7 +243,8 @@ def normal_map(packed: Packed, buffer: VisibilityBuffer) -> F32:
 
 def amodal_mask(packed: Packed, instance: int) -> Bool:
     """Return (H, W) where the instance would be seen if it were alone."""
-    return rasterise(packed, only_instance=instance).triangle >= 0
+    camera = packed.scene.camera
+    return alone(packed, instance).mask((camera.height_px, camera.width_px))
 
 
 def mesh_of(packed: Packed) -> Any:
@@ -169,15 +265,22 @@ def view_of(packed: Packed, only_instance: int | None, *, scale: int) -> Any:
     return view
 
 
-def _draw(packed: Packed, view: Any, shape: tuple[int, int], *, mesh: Any = None) -> wp.array[Any]:
-    """Return (H, W) keys of the faces that `view` lets through."""
+def _draw(
+    packed: Packed,
+    view: Any,
+    faces: tuple[int, int],
+    shape: tuple[int, int],
+    *,
+    mesh: Any = None,
+) -> wp.array[Any]:
+    """Return (H, W) keys of those of the faces first..last - 1 that `view` lets through."""
     keys = wp.full(shape, NOTHING, dtype=wp.uint64, device=packed.device)
-    first, last = packed.face_range(view.only) if view.only else (0, len(packed.host_faces))
-    bands = 1 if packed.device == "cpu" else CUDA_BANDS
+    first, last = faces
+    run, bands = (CPU_RUN, 1) if packed.device == "cpu" else (1, CUDA_BANDS)
     wp.launch(
         raster_kernel,
-        dim=(last - first, bands),
-        inputs=[mesh or mesh_of(packed), view, first, bands],
+        dim=(-(-(last - first) // run), bands),
+        inputs=[mesh or mesh_of(packed), view, first, last, run, bands],
         outputs=[keys],
         device=packed.device,
     )

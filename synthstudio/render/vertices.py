@@ -1,4 +1,4 @@
-"""Warp kernels over vertices and pixels: projection, smooth normals, the normal map."""
+"""Warp kernels over vertices and pixels: projection, smooth normals, the normal map, merging."""
 
 # mypy: ignore-errors
 # (Warp compiles these functions from their source; their types are not Python's.)
@@ -7,6 +7,8 @@ import warp as wp
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})
 
+RUN = 32
+"""Columns that a thread of `merge_kernel` takes."""
 INSIDE, OUTSIDE, CUT = 0, 1, 2
 """Where a face lies towards the frame's pyramid."""
 
@@ -111,6 +113,22 @@ def normal_map_kernel(
     if wp.dot(n, wp.vec3(ray[0], ray[1], 1.0)) > 0.0:
         n = -n
     out[i, j] = wp.normalize(n)
+
+
+@wp.kernel
+def merge_kernel(
+    part: wp.array2d[wp.uint64],
+    left: wp.int32,
+    top: wp.int32,
+    keys: wp.array2d[wp.uint64],
+):
+    """Take over the nearer samples of a part of the buffer: dim (rows, runs of RUN columns)."""
+    i, run = wp.tid()
+    j = run * RUN
+    end = wp.min(j + RUN, part.shape[1])
+    while j < end:
+        keys[top + i, left + j] = wp.min(keys[top + i, left + j], part[i, j])
+        j += 1
 
 
 @wp.kernel

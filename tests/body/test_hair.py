@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
-from wardrobe_people import GARMENTS, bare_of, dressed, person
+from wardrobe_people import GARMENTS, bare_of, dressed, face_cross, person, unit
 
 from synthstudio.body.atlas import Atlas, load_atlas
 from synthstudio.body.clothes.hair import azimuth, hairline
@@ -75,8 +75,6 @@ def test_long_hair_stays_out_of_the_body(atlas: Atlas) -> None:
         spec = person("thin", pose, "t_shirt", "jeans", "long_hair", share=1.0)
         made = dressed(atlas, spec)
         skin = made.surfaces[0].vertices_m
-        from synthstudio.body.clothes.weave import face_cross, unit
-
         normals = unit(base.normal_sum @ face_cross(skin, atlas.body_faces))
         hair = next(s for s in made.surfaces if s.name == "long_hair").vertices_m
         near = base.shoulders[cKDTree(skin[base.shoulders]).query(hair)[1]]

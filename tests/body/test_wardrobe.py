@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 from wardrobe_people import GARMENTS, OUTFITS, PHENOTYPES, dressed, garment, person
 
 from synthstudio.body.atlas import Atlas, load_atlas
@@ -17,6 +18,7 @@ from synthstudio.body.clothes import design as designs
 from synthstudio.body.wardrobe import Dressed, check_outfit, garments
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import NO_PART, PARTS
+from synthstudio.core.spec import Detail
 
 
 @pytest.fixture(scope="module")
@@ -116,8 +118,9 @@ def test_the_skin_is_the_whole_body(atlas: Atlas) -> None:
     assert shown["neck"] > 0.5
 
 
-def test_same_bytes_with_and_without_cached_designs(atlas: Atlas) -> None:
-    spec = person("thin", "sit_upright", *OUTFITS["office"])
+@pytest.mark.parametrize("detail", ["fine", "coarse"])
+def test_same_bytes_with_and_without_cached_designs(atlas: Atlas, detail: Detail) -> None:
+    spec = replace(person("thin", "sit_upright", *OUTFITS["office"]), detail=detail)
     other = person("man", "stand_relaxed", *OUTFITS["sport"])
     designs.forget_designs()
     first = digest(dressed(atlas, spec))
@@ -167,13 +170,35 @@ def test_the_catalogue_is_sorted_and_complete() -> None:
             assert len(worn) >= 2
 
 
+@pytest.mark.parametrize("outfit", sorted(OUTFITS))
+def test_details_differ_in_triangles_and_in_little_else(atlas: Atlas, outfit: str) -> None:
+    spec = person("heavy", "lunge", *OUTFITS[outfit])
+    fine, coarse = dressed(atlas, spec), dressed(atlas, replace(spec, detail="coarse"))
+    assert [s.name for s in fine.surfaces] == [s.name for s in coarse.surfaces]
+    for one, other in zip(fine.surfaces[:3], coarse.surfaces[:3], strict=True):
+        assert np.array_equal(one.vertices_m, other.vertices_m)
+        assert (one.drawn is None) or np.array_equal(one.drawn, other.drawn)
+    for one, other in zip(fine.surfaces[3:], coarse.surfaces[3:], strict=True):
+        assert len(other.faces) <= len(one.faces)
+        assert one.material == other.material
+        known = [int(np.bitwise_or.reduce(s.covers)) for s in (one, other)]
+        assert known[0] == known[1]
+        apart = cKDTree(one.vertices_m).query(other.vertices_m)[0]
+        assert np.median(apart) < 0.012
+    sizes = [sum(len(s.faces) for s in made.surfaces[3:]) for made in (fine, coarse)]
+    assert 0.2 < sizes[1] / sizes[0] < 0.45
+
+
+@pytest.mark.parametrize("detail", ["fine", "coarse"])
 @pytest.mark.parametrize("kind", sorted(GARMENTS))
 @pytest.mark.parametrize("share", [0.0, 1.0])
-def test_the_ends_of_every_range_build(atlas: Atlas, kind: str, share: float) -> None:
+def test_the_ends_of_every_range_build(
+    atlas: Atlas, kind: str, share: float, detail: Detail
+) -> None:
     slot = GARMENTS[kind].kind.slot
     rest = [k for k in ("t_shirt", "jeans") if GARMENTS[k].kind.slot != slot]
     spec = person("man", "arms_crossed", *rest)
-    spec = replace(spec, outfit=(*spec.outfit, garment(kind, share)))
+    spec = replace(spec, outfit=(*spec.outfit, garment(kind, share)), detail=detail)
     pieces = [s for s in dressed(atlas, spec).surfaces if s.name == kind]
     assert pieces
     for piece in pieces:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from synthstudio.body.atlas import Atlas, BareBody, bare_body
 from synthstudio.body.poses import library
 from synthstudio.body.wardrobe import GARMENTS, Dressed, dress
@@ -59,3 +61,14 @@ def bare_of(atlas: Atlas, spec: PersonSpec) -> BareBody:
 def dressed(atlas: Atlas, spec: PersonSpec) -> Dressed:
     """Return the person in its outfit."""
     return dress(atlas, bare_of(atlas, spec), spec)
+
+
+def face_cross(v: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Return (F, 3) face normals of v (V, 3) whose length is twice the area."""
+    a, b, c = (v[faces[:, k]] for k in range(3))
+    return np.cross(b - a, c - a)
+
+
+def unit(v: np.ndarray) -> np.ndarray:
+    """Return vectors (V, 3) at length 1; zeros stay zeros."""
+    return v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-12)

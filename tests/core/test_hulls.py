@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from synthstudio.core.hulls import box_gap_m, box_m, gap_m, hulls
+from synthstudio.core.hulls import LAYER_M, box_gap_m, box_m, gap_m, hulls
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import Surface
 from synthstudio.core.spec import Material
@@ -27,6 +27,35 @@ def _box(centre: tuple[float, float, float], size: tuple[float, float, float]) -
     mesh = trimesh.creation.box(size)
     mesh.apply_translation(centre)
     return _surface(mesh)
+
+
+def test_outlines_are_the_farthest_reach_of_all_corners_near_a_layer() -> None:
+    """The slow way: each layer, each direction, each corner whose faces could reach the layer."""
+    rng = stream(3, "reach")
+    for _ in range(10):
+        parts = []
+        for _ in range(3):
+            mesh = trimesh.creation.icosphere(subdivisions=1, radius=0.3)
+            mesh.vertices *= rng.uniform(0.2, 1.5, 3)
+            mesh.apply_translation(rng.uniform(-0.6, 0.9, 3))
+            mesh.vertices = np.concatenate([mesh.vertices, [[9.0, 9.0, 9.0]]])  # of no face
+            parts.append(_surface(mesh))
+        found = hulls(parts)
+        for layer, row in enumerate(found.support_m, found.first):
+            for k, reach in enumerate(row):
+                angle = 2 * math.pi * k / len(row)
+                assert reach == pytest.approx(_reach(parts, layer, angle), abs=2e-4)
+
+
+def _reach(parts: list[Surface], layer: int, angle: float) -> float:
+    far = -math.inf
+    for part in parts:
+        z = part.vertices_m[part.faces, 2]
+        most = float((z.max(axis=1) - z.min(axis=1)).max())
+        for x, y, height in part.vertices_m[np.unique(part.faces)]:
+            if height - most < (layer + 1) * LAYER_M and height + most >= layer * LAYER_M:
+                far = max(far, x * math.cos(angle) + y * math.sin(angle))
+    return far
 
 
 def test_gap_of_two_boxes_is_their_distance() -> None:

@@ -1,5 +1,6 @@
 """A stored spec reads back equal; anything else is one clear error."""
 
+import dataclasses
 import json
 import os
 import pickle
@@ -74,6 +75,7 @@ def test_there_and_back(backdrop: object) -> None:
     spec = _spec(backdrop)
     assert from_json(to_json(spec)) == spec
     assert to_json(from_json(to_json(spec))) == to_json(spec)
+    assert json.loads(to_json(spec)) == json.loads(json.dumps(dataclasses.asdict(spec)))
 
 
 def _broken(change: object) -> str:

@@ -42,10 +42,9 @@ def test_one_pixel_has_a_box_of_one_pixel() -> None:
 def test_the_amodal_box_may_leave_the_frame() -> None:
     mask = np.zeros((5, 7), np.bool_)
     mask[0:3, 0:2] = True
-    assert amodal_box(mask, (-4, -2, 2, 3)) == (-4, -2, 6, 5)
-    nothing = np.zeros((5, 7), np.bool_)
-    assert amodal_box(nothing, (9, 1, 12, 3)) == (9, 1, 3, 2)
-    assert amodal_box(nothing, (0, 0, 0, 0)) == EMPTY_BOX
+    assert amodal_box(mask_box(mask), (-4, -2, 2, 3)) == (-4, -2, 6, 5)
+    assert amodal_box(EMPTY_BOX, (9, 1, 12, 3)) == (9, 1, 3, 2)
+    assert amodal_box(EMPTY_BOX, (0, 0, 0, 0)) == EMPTY_BOX
 
 
 @pytest.mark.parametrize(
@@ -55,7 +54,7 @@ def test_an_extent_that_does_not_hold_the_mask_is_refused(extent) -> None:
     mask = np.zeros((5, 7), np.bool_)
     mask[0:3, 0:2] = True
     with pytest.raises(GeometryError, match="extent"):
-        amodal_box(mask, extent)
+        amodal_box(mask_box(mask), extent)
 
 
 def test_occluded_fraction() -> None:

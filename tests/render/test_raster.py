@@ -1,5 +1,7 @@
 """The rasteriser's laws: every pixel once, the same bytes whatever the order, exact maps."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import trimesh
@@ -9,7 +11,7 @@ from scipy.spatial import Delaunay
 
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.rng import stream
-from synthstudio.core.scene import NO_PART
+from synthstudio.core.scene import NO_PART, JointPatches, PosedPerson
 from synthstudio.render import fill, points, raster, runtime, vertices
 from synthstudio.render.fill import raster_kernel
 from synthstudio.render.pack import pack, to_device
@@ -67,7 +69,7 @@ def test_the_same_bytes_again_and_in_any_order_of_faces():
     banded = wp.full(keys.shape, raster.NOTHING, dtype=wp.uint64, device="cpu")
     view = raster.view_of(packed, None, scale=1)
     for first in range(len(packed.host_faces) - 1, -1, -1):
-        inputs = [raster.mesh_of(packed), view, first, 7]
+        inputs = [raster.mesh_of(packed), view, first, first + 1, 1, 7]
         wp.launch(raster_kernel, dim=(1, 7), inputs=inputs, outputs=[banded], device="cpu")
     assert np.array_equal(keys, banded.numpy())
 
@@ -78,6 +80,57 @@ def test_a_smaller_frame_is_a_window_of_the_larger():
     views = camera(96, 72, **place), camera(40, 30, centre_px=(48.0 - 18, 36.0 - 16), **place)
     large, small = (raster.rasterise(pack(scene(made.surfaces, view))) for view in views)
     assert np.array_equal(small.triangle, large.triangle[16:46, 18:58])
+
+
+def peopled(made):
+    """The same surfaces in the same order, those of instances 1 and 2 as people's."""
+    none = np.zeros((0, 96, 3))
+    patches = JointPatches(points_m=none, normals=none, weights=none[..., 0], part=none[..., 0])
+    people = tuple(
+        PosedPerson(
+            instance=instance,
+            surfaces=tuple(s for s in made.things if s.instance == instance),
+            joints_m=np.zeros((0, 3)),
+            patches=patches,
+            stature_m=1.7,
+        )
+        for instance in (1, 2)
+    )
+    things = tuple(s for s in made.things if s.instance >= 1000)
+    return dataclasses.replace(made, people=people, things=things)
+
+
+VIEWS = {
+    "whole": {},
+    "cut by the frame": {"width_px": 40, "height_px": 24},
+    "outside": {"yaw_rad": 0.6},
+    "behind": {"yaw_rad": 3.0},
+    "among people": {"position_m": (-0.3, -0.12, 1.0)},
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_people_drawn_alone_and_merged_are_the_whole(name):
+    made = busy_scene(3)
+    made = dataclasses.replace(made, camera=dataclasses.replace(made.camera, **VIEWS[name]))
+    packed = pack(peopled(made))
+    together = raster.rasterise(pack(made)).keys.numpy()
+    assert np.array_equal(raster.rasterise(packed).keys.numpy(), together)
+    shape = (made.camera.height_px, made.camera.width_px)
+    for instance in (1, 2):
+        alone = raster.rasterise(packed, only_instance=instance)
+        found = raster.alone(packed, instance)
+        assert np.array_equal(found.mask(shape), alone.triangle >= 0)
+        assert np.array_equal(np.sort(found.depth_m), np.sort(alone.depth_m[alone.triangle >= 0]))
+        assert found.inside == whole_in_frame(made, instance)
+
+
+def whole_in_frame(made, instance):
+    """Whether every vertex of the instance is in the frame."""
+    points = np.concatenate([s.vertices_m for s in made.surfaces if s.instance == instance])
+    pixels = made.camera.project(made.camera.to_camera(points))
+    size = (made.camera.width_px, made.camera.height_px)
+    return bool(((pixels >= 0) & (pixels <= size)).all())
 
 
 def test_pixel_centres_decide():
@@ -220,11 +273,12 @@ def test_label_kernels_compile_for_cuda_and_fuse_nothing(module, tmp_path):
 
 
 @pytest.mark.gpu
-def test_cuda_gives_the_same_bytes():
+@pytest.mark.parametrize("scale", [1, 2])
+def test_cuda_gives_the_same_bytes(scale):
     if not wp.is_cuda_available():
         pytest.skip("no CUDA device")
-    made = busy_scene(4, 640, 480)
+    made = peopled(busy_scene(4, 640, 480))
     ours, theirs = (
-        raster.rasterise(pack(made, device=device), scale=2) for device in ("cpu", "cuda:0")
+        raster.rasterise(pack(made, device=device), scale=scale) for device in ("cpu", "cuda:0")
     )
     assert np.array_equal(ours.keys.numpy(), theirs.keys.numpy())

@@ -28,7 +28,8 @@ from synthstudio.body.clothes.weave import (
 from synthstudio.core.scene import F32, I32, U32
 
 EARS_M = 0.635  # template height from which long hair hangs
-_SMOOTHING = 0.6
+_PASS = 0.6  # of the way to the neighbours' mean: the pass that Cut.passes counts
+_HEM_PASSES, _LAST_PASSES, _COORD_PASSES = 14, 2, 6
 _ANCHORS = 3
 _COVER_RADIUS_M = 0.075
 _NONE = np.zeros(0, np.intp)
@@ -46,6 +47,7 @@ class Cut:
     rim_m: float = 0.008  # depth of the edge turned inwards; 0: a bare edge
     radius_m: float = _COVER_RADIUS_M  # how far below it parts count as covered
     second: bool = False  # drawn with the second material
+    split: bool = False  # its triangles are small in coarse detail, too
     tint: F32 | None = None  # (V, 3)
     covers: int | None = None  # this set of parts instead of those near it
     coords: F32 | None = None  # (V, 3) fixed texture space instead of rest metres
@@ -57,6 +59,18 @@ class Cut:
     limp: bool = False  # long hair: gravity pulls what hangs below the ears
     studs: NDArray[np.intp] | None = None  # vertices that carry a button
     level_hem: F32 | None = None  # (V,) positive where the cloth forgets the limbs under it
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rounds:
+    """How often each smoothing is done."""
+
+    cloth: int
+    hem: int
+    last: int  # after the skin has pushed single vertices out
+    coords: int
+    normals: int  # with Cloth.mean
+    shading: int  # of the normals that are drawn
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,27 +95,29 @@ class Cloth:
     all_faces: I32  # (F + rim, 3); rim vertices follow the V own ones
     rim: I32  # (E, 2)
     covers: U32  # (F + rim,)
-    offset_m: F32  # (V, 1)
+    offset_m: F32  # (V,)
     least_m: F32  # (V,)
     normal_sum: sparse.csr_array  # (V, F)
-    mean: sparse.csr_array  # (V, V) of neighbours, for normals
+    mean: sparse.csr_array  # (V, V) towards the neighbours', for normals
     smooth: sparse.csr_array  # (V, V) one smoothing pass
-    anchors: NDArray[np.intp]  # (V, 4) nearest skin vertices of the template
+    edge_mean: sparse.csr_array  # (E, V) rows of `mean` where the rim begins
+    anchors: NDArray[np.intp]  # (3, V) nearest skin vertices of the template
     across_m: F32  # (V,) first texture coordinate
     arm: F32  # (V,)
+    sleeves: tuple[NDArray[np.intp], NDArray[np.intp]]  # left and right vertices of an arm
     side: I32  # (V,) 0 left, 1 right
-    crease: F32  # (V, 3) phases of folds
+    crease: F32  # (3, V) phases of folds
     fade: F32  # (V,) folds fade towards hems
-    passes: int
+    rounds: Rounds
     folds_m: float
     rim_m: float
     second: bool
     tint: F32 | None
-    coords: F32 | None
+    coords: F32 | None  # (3, V)
     level: float
     hang: Hang | None
     where: Places  # the V vertices on the template
-    shift_m: F32 | None
+    shift_m: F32 | None  # (3, V)
     bones: tuple[int, int]
     drop_m: F32 | None  # (V,) of limp hair below the ears
     settle: Settle | None
@@ -113,7 +129,7 @@ class Cloth:
 def compiled(base: Basis, cut: Cut) -> Cloth:
     """Work out everything about a piece of cloth that no person or pose changes."""
     rows, faces = cut.weave.rows, cut.weave.faces
-    count = rows.shape[0]
+    count, fine = rows.shape[0], base.fine or cut.split
     where = places(base.atlas, rows, cut.weave.shift_m)
     hem = np.flatnonzero(cut.level_hem > 0) if cut.level_hem is not None else _NONE
     edge = boundary_edges(faces)
@@ -126,8 +142,12 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
     hoop = neighbour_mean(faces, count, along_edge=True)
     keep = sparse.eye_array(count, dtype=np.float32)
     drop = np.maximum(EARS_M - where.at[:, 2], 0) if cut.limp else None
-    smooth = sparse.csr_array(hoop * np.float32(_SMOOTHING) + keep * np.float32(1 - _SMOOTHING))
+    share, rounds = _rounds(cut.passes, fine=fine)
+    smooth = sparse.csr_array(hoop * np.float32(share) + keep * np.float32(1 - share))
     names = base.atlas.bone_names
+    arm, right = on_limb(where.arm), where.at[:, 0] < 0
+    soft = np.float32(0.5 if fine else 0.25)
+    blur = sparse.csr_array(mean * soft + keep * (1 - soft))
     return Cloth(
         rows=rows,
         faces=faces,
@@ -135,26 +155,28 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
         all_faces=np.vstack([faces, _rim_faces(rim, count)]),
         rim=rim,
         covers=np.concatenate([covers, _rim_covers(covers, faces, rim)]),
-        offset_m=cut.offset_m.astype(np.float32)[:, None],
+        offset_m=cut.offset_m.astype(np.float32),
         least_m=cut.least_m.astype(np.float32),
         normal_sum=corner_sum(faces, count),
-        mean=sparse.csr_array((mean + keep) * np.float32(0.5)),
+        mean=blur,
         smooth=smooth,
-        anchors=base.skin[base.skin_tree.query(where.at, k=_ANCHORS)[1]],
-        across_m=across_m(where, mean, trunk_only=cut.wraps_trunk),
-        arm=on_limb(where.arm),
-        side=(where.at[:, 0] < 0).astype(np.int32),
+        edge_mean=blur[rim[:, 0]],
+        anchors=np.ascontiguousarray(base.skin[base.skin_tree.query(where.at, k=_ANCHORS)[1]].T),
+        across_m=across_m(where, mean, trunk_only=cut.wraps_trunk, passes=3 if fine else 1),
+        arm=arm,
+        sleeves=(np.flatnonzero((arm > 0) & ~right), np.flatnonzero((arm > 0) & right)),
+        side=right.astype(np.int32),
         crease=_crease(where),
         fade=_fade(where.at, edge),
-        passes=cut.passes,
+        rounds=rounds,
         folds_m=cut.folds_m,
         rim_m=cut.rim_m,
         second=cut.second,
         tint=None if cut.tint is None else cut.tint.astype(np.float32),
-        coords=cut.coords,
+        coords=None if cut.coords is None else np.ascontiguousarray(cut.coords.T),
         level=0.65 if cut.level else 0.0,
         where=where,
-        shift_m=cut.weave.shift_m,
+        shift_m=None if cut.weave.shift_m is None else np.ascontiguousarray(cut.weave.shift_m.T),
         bones=(names.index(cut.bones[0]), names.index(cut.bones[1])),
         drop_m=drop,
         settle=_settle(base, cut, where, smooth),
@@ -162,6 +184,29 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
         hem=hem,
         hem_smooth=smooth[hem],
         hang=None if cut.hang is None else hang_of(where, cut.hang, taper=cut.taper),
+    )
+
+
+def _rounds(passes: int, *, fine: bool) -> tuple[float, Rounds]:
+    """Return the share of one smoothing pass and how often it is done.
+
+    A pass smooths as far as its triangles are long, so where these are twice as long a quarter
+    of the passes does; fewer, stronger ones do the same as many weak ones.
+    """
+    scale, most = (1.0, 0.9) if fine else (0.25, 0.45)
+    count = int(np.ceil(passes * _PASS * scale / most - 1e-9))
+    share = passes * _PASS * scale / count if count else most
+
+    def alike(number: int) -> int:
+        return round(number * _PASS * scale / share)
+
+    return share, Rounds(
+        cloth=count,
+        hem=alike(_HEM_PASSES),
+        last=alike(_LAST_PASSES) if passes > 1 else 0,
+        coords=alike(min(passes, _COORD_PASSES)),
+        normals=2 if fine else 1,
+        shading=1 if fine and passes > 1 else 0,
     )
 
 
@@ -186,7 +231,7 @@ def _settle(base: Basis, cut: Cut, where: Places, smooth: sparse.csr_array) -> S
 
 
 def _crease(where: Places) -> F32:
-    """Return (V, 3) fold phases: rings round limbs, slanted on the trunk."""
+    """Return (3, V) fold phases: rings round limbs, slanted on the trunk."""
     x, y, z = where.at.T
     trunk = np.stack(
         [27 * z + 16 * np.abs(x), 30 * x + 15 * z + 13 * y, 13 * x + 10 * y - 9 * z], 1
@@ -197,10 +242,8 @@ def _crease(where: Places) -> F32:
         1,
     )
     on_arm, on_leg = on_limb(where.arm)[:, None], on_limb(where.leg)[:, None]
-    made: F32 = ((1 - on_arm) * ((1 - on_leg) * trunk + on_leg * leg) + on_arm * arm).astype(
-        np.float32
-    )
-    return made
+    made = (1 - on_arm) * ((1 - on_leg) * trunk + on_leg * leg) + on_arm * arm
+    return np.ascontiguousarray(made.T, np.float32)
 
 
 def _fade(at: F32, rim: I32) -> F32:

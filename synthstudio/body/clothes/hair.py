@@ -70,7 +70,7 @@ def head_faces(base: Basis, *, ears: bool) -> I32:
 
 def _cap(base: Basis) -> tuple[Weave, Places]:
     """Return the head's skin above the hairline, ears left out."""
-    weave = weave_of(base.atlas, head_faces(base, ears=False))
+    weave = weave_of(base.atlas, head_faces(base, ears=False), fine=base.fine)
     at = places(base.atlas, weave.rows).at
     field = hairline(at) + 0.0022 * np.sin(700 * at[:, 0] + 5 * np.sin(410 * at[:, 2]))
     weave = clipped(weave, field.astype(np.float32))
@@ -117,7 +117,7 @@ def bun_hair(base: Basis, shape: Shape) -> Tailored:
     """Hair combed back close to the skull, and a bun `size` metres in radius behind."""
     weave, p = _cap(base)
     offset = 0.0015 + step(hairline(p.at), 0.0, 0.03) * 0.007
-    ball, faces = _ball(14, 9)
+    ball, faces = _ball(14, 9) if base.fine else _ball(10, 6)
     size = shape["size"]
     lumps = 1 + 0.07 * np.sin(7 * np.arctan2(ball[:, 0], ball[:, 2]) + 5 * ball[:, 1])
     centre = np.array((0.0, 0.062 + 0.55 * size, 0.640 + shape["height"]))
@@ -168,14 +168,14 @@ def _scalp(base: Basis) -> NDArray[np.intp]:
 def _shell(base: Basis, length_m: float, volume_m: float, fringe: float) -> tuple[Weave, F32]:
     """Return hair as a dome that falls straight from its widest, and the field of its edge."""
     bottom_m = 0.545 - length_m
-    drops = int(np.ceil((CENTRE_M[2] - bottom_m) / _DROP_ROW_M)) + 2
-    turn = np.linspace(-np.pi, np.pi, _COLUMNS, endpoint=False)
-    rise = np.linspace(np.pi / 2, 0, _DOME_ROWS)
-    psi = np.tile(turn, _DOME_ROWS + drops)
-    lift = np.repeat(np.concatenate([rise, np.zeros(drops)]), _COLUMNS)
-    fall = np.repeat(
-        np.concatenate([np.zeros(_DOME_ROWS), np.arange(1, drops + 1) * _DROP_ROW_M]), _COLUMNS
-    )
+    apart = 1 if base.fine else 2
+    columns, rows, row_m = _COLUMNS // apart, _DOME_ROWS // apart, _DROP_ROW_M * apart
+    drops = int(np.ceil((CENTRE_M[2] - bottom_m) / row_m)) + 2
+    turn = np.linspace(-np.pi, np.pi, columns, endpoint=False)
+    rise = np.linspace(np.pi / 2, 0, rows)
+    psi = np.tile(turn, rows + drops)
+    lift = np.repeat(np.concatenate([rise, np.zeros(drops)]), columns)
+    fall = np.repeat(np.concatenate([np.zeros(rows), np.arange(1, drops + 1) * row_m]), columns)
     ahead = np.stack([np.sin(psi) * np.cos(lift), -np.cos(psi) * np.cos(lift), np.sin(lift)], 1)
     degrees = np.degrees(np.abs(psi))
     edge = _edge_m(degrees, bottom_m, fringe) + _ragged(psi, degrees, fringe)
@@ -191,7 +191,7 @@ def _shell(base: Basis, length_m: float, volume_m: float, fringe: float) -> tupl
     radius = radius + side * 0.012 * step(fall, -0.05, 0.03) + clumps
     radius = radius * (1 - 0.10 * step(fall, 0.04, 0.14))
     at = np.array(CENTRE_M) + ahead * radius[:, None] - fall[:, None] * np.array((0, 0, 1))
-    weave = anchored(base, at.astype(np.float32), _grid(_DOME_ROWS + drops), _scalp(base))
+    weave = anchored(base, at.astype(np.float32), _grid(rows + drops, columns), _scalp(base))
     return weave, (at[:, 2] - edge).astype(np.float32)
 
 
@@ -222,9 +222,9 @@ def _skull_radius(base: Basis, ahead: F32) -> F32:
     return made
 
 
-def _grid(rows: int) -> I32:
-    """Return the triangles of a tube of _COLUMNS columns, outward, closed at its first row."""
-    k = np.arange(rows * _COLUMNS).reshape(rows, _COLUMNS)
+def _grid(rows: int, columns: int) -> I32:
+    """Return the triangles of a tube, outward, closed at its first row."""
+    k = np.arange(rows * columns).reshape(rows, columns)
     k[0] = 0
     a, b = k[:-1], np.roll(k, -1, axis=1)[:-1]
     c, d = k[1:], np.roll(k, -1, axis=1)[1:]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from synthstudio.body.clothes.vectors import spread
 from synthstudio.body.clothes.weave import Places
 from synthstudio.core.scene import F32, F64
 
@@ -27,18 +28,20 @@ _MAX_M = 0.10
 
 _TURN = np.arange(_AZIMUTHS) * (2 * np.pi / _AZIMUTHS)
 _FACING = np.cos(_TURN[:, None] - _TURN[None]).astype(np.float32)  # (A, A)
-_AHEAD = _FACING > 0.35  # directions whose support line bounds a radius
+# Only support lines of directions well ahead bound a radius.
+_REACH = np.where(_FACING > 0.35, 1 / np.where(_FACING > 0.35, _FACING, 1), 1e6).astype(np.float32)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Hang:
     """The columns of one garment."""
 
-    axis: F32  # (V, 12) blend of a person's twelve joints (left, right) that is a vertex's axis
+    axis: F32  # (12, V) blend of a person's twelve joints (left, right) that is a vertex's axis
+    trunk: NDArray[np.intp]  # vertices that hang round the trunk's own axis
     order: NDArray[np.intp]  # (U,) vertices that hold the cloth out, sorted by bin
     starts: NDArray[np.intp]  # (B,) where each occupied bin begins in `order`
     bins: NDArray[np.intp]  # (B,) level * _AZIMUTHS + azimuth
-    spread: sparse.csr_array  # (V, levels x azimuths) bilinear look-up
+    look_up: sparse.csr_array  # (V, levels x azimuths) bilinear look-up
     weight: F32  # (V,) how much of the hang a vertex takes
     taper: float
 
@@ -62,51 +65,51 @@ def hang_of(where: Places, weight: F32, *, taper: float) -> Hang:
     order = order[np.argsort(bins[order], kind="stable")]
     occupied, starts = np.unique(bins[order], return_index=True)
     return Hang(
-        axis=axis.astype(np.float32),
+        axis=np.ascontiguousarray(axis.T, np.float32),
+        trunk=np.flatnonzero(~on_leg),
         order=order,
         starts=starts,
         bins=occupied,
-        spread=_spread(level, azimuth, first, last),
+        look_up=_look_up(level, azimuth, first, last),
         weight=(weight * (z < _TOP_M)).astype(np.float32),
         taper=taper,
     )
 
 
 def hung_m(hang: Hang, rest_m: F32, joints_m: F64) -> F32:
-    """Return (V,) metres that cloth hangs off a person: rest (V, 3), joints (12, 3)."""
-    centre = hang.axis @ joints_m[:, :2].astype(np.float32)
-    on_trunk = ~hang.axis.any(axis=1)
-    centre[on_trunk, 1] = _AXIS_Y_M
-    d = rest_m[:, :2] - centre
-    radius = np.sqrt((d * d).sum(axis=1))
+    """Return (V,) metres that cloth hangs off a person: rest (3, V), joints (12, 3)."""
+    x, y = joints_m[:, :2].T.astype(np.float32) @ hang.axis
+    y[hang.trunk] = _AXIS_Y_M
+    x -= rest_m[0]
+    y -= rest_m[1]
+    radius = np.sqrt(x * x + y * y)
     outline = np.zeros(_LEVELS * _AZIMUTHS, np.float32)
     outline[hang.bins] = np.maximum.reduceat(radius[hang.order], hang.starts)
     outline = _convex(outline.reshape(_LEVELS, _AZIMUTHS))
-    fall = np.float32(hang.taper * _LEVEL_M)
-    for level in _FALLS:
-        np.maximum(outline[level], outline[level - 1] - fall, out=outline[level])
-    out = hang.spread @ outline.ravel() - radius
-    made: F32 = np.clip(out, 0, _MAX_M).astype(np.float32) * hang.weight
+    # Falling by so much a level is running downhill beside a slope: a running maximum.
+    slope = _STEPS_DOWN * np.float32(hang.taper * _LEVEL_M)
+    outline += slope
+    for column in _COLUMNS:
+        np.maximum.accumulate(outline[column], axis=0, out=outline[column])
+    outline -= slope
+    out = spread(hang.look_up, outline.reshape(1, -1))[0] - radius
+    made: F32 = np.clip(out, 0, _MAX_M) * hang.weight
     return made
 
 
 def _convex(outline: F32) -> F32:
     """Return radii (L, A) of the convex outline through those of each level (0: unknown)."""
-    support = (outline[:, None, :] * _FACING[None]).max(axis=2)
-    reach = np.where(_AHEAD, support[:, None, :] / np.where(_AHEAD, _FACING, 1), np.inf)
-    made: F32 = reach.min(axis=2).astype(np.float32)
+    support = (outline[:, :, None] * _FACING[None]).max(axis=1)
+    made: F32 = (support[:, :, None] * _REACH[None]).min(axis=1)
     return made
 
 
-_FALLS = tuple(
-    level
-    for first, count in (
-        (0, _TRUNK_LEVELS),
-        (_TRUNK_LEVELS, _LEG_LEVELS),
-        (_TRUNK_LEVELS + _LEG_LEVELS, _LEG_LEVELS),
-    )
-    for level in range(first + 1, first + count)
+_COLUMNS = (
+    slice(0, _TRUNK_LEVELS),
+    slice(_TRUNK_LEVELS, _TRUNK_LEVELS + _LEG_LEVELS),
+    slice(_TRUNK_LEVELS + _LEG_LEVELS, _LEVELS),
 )
+_STEPS_DOWN = np.arange(_LEVELS, dtype=np.float32)[:, None]
 
 
 def _template_joints() -> F64:
@@ -140,7 +143,7 @@ def _levels(
     return np.clip(first + (top - z) / _LEVEL_M, first, last), first, last
 
 
-def _spread(
+def _look_up(
     level: F64, azimuth: F32, first: NDArray[np.intp], last: NDArray[np.intp]
 ) -> sparse.csr_array:
     count = len(level)

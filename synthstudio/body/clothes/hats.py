@@ -37,7 +37,7 @@ def _under(p: Places, *, front_m: float, back_m: float) -> F32:
 
 
 def _dome(base: Basis, front_m: float, back_m: float) -> tuple[Weave, Places, F32]:
-    weave = weave_of(base.atlas, head_faces(base, ears=True))
+    weave = weave_of(base.atlas, head_faces(base, ears=True), fine=base.fine)
     at = places(base.atlas, weave.rows).at
     weave = clipped(weave, _above(at, front_m, back_m).astype(np.float32))
     p = places(base.atlas, weave.rows)

@@ -8,7 +8,7 @@ import numpy as np
 
 from synthstudio.body.clothes.cloth import Cut
 from synthstudio.body.clothes.tailor import FAR, Shape, Tailored, step, suit
-from synthstudio.body.clothes.weave import Basis, Places, Weave, clipped, places
+from synthstudio.body.clothes.weave import Basis, Places, Weave, basis, clipped, places
 from synthstudio.core.scene import F32
 
 _SOLE_M = -0.872  # the lowest point of the suit
@@ -50,11 +50,14 @@ def _shoes(
         vamp = np.maximum(top - open_m * step(y, 0.02, -0.06) - z, -y - 0.150)
         return np.where(z < -0.45, vamp if open_m else top - z, -FAR).astype(np.float32)
 
-    weave, p = suit(base, inside)
-    weave = replace(weave, shift_m=_tread(p, thick_m, heel_m))
-    above = p.at[:, 2] - _WELT_M
-    # The sole reaches up round the upper, so that no gap can open between them.
-    upper, sole = clipped(weave, above), clipped(weave, 0.006 - above)
+    def from_welt(of: Basis, up: float, over_m: float) -> Weave:
+        weave, p = suit(of, inside)
+        weave = replace(weave, shift_m=_tread(p, thick_m, heel_m))
+        return clipped(weave, over_m + up * (p.at[:, 2] - _WELT_M))
+
+    # The sole reaches up round the upper, so that no gap can open between them. It is always
+    # fine: people stand on it, at the same height in every detail.
+    upper, sole = from_welt(base, 1, 0.0), from_welt(basis(base.atlas), -1, 0.006)
     below = _SOLE_M - thick_m - 0.5 * heel_m
     shaft = step(places(base.atlas, upper.rows).at[:, 2], -0.79, -0.72)
     return Tailored(
@@ -91,5 +94,6 @@ def _leather(weave: Weave, offset: F32, *, passes: int, second: bool = False) ->
         passes=passes,
         folds_m=0.0,
         second=second,
+        split=second,
         bones=_FEET,
     )

@@ -75,7 +75,7 @@ def legs(p: Places, waist_m: float, hem_m: float) -> F32:
 
 def cut_from(base: Basis, group: str, field: Field) -> Weave:
     """Return the part of a group of the atlas's helper geometry where `field` is positive."""
-    weave = weave_of(base.atlas, base.atlas.groups[group])
+    weave = weave_of(base.atlas, base.atlas.groups[group], fine=base.fine)
     return clipped(weave, field(places(base.atlas, weave.rows)))
 
 

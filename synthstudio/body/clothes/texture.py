@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from synthstudio.body.clothes.weave import Places, along_chain
-from synthstudio.core.scene import F32, F64, I32
+from synthstudio.core.scene import F32, F64
 
 _HALF_WIDTH_M, _HALF_DEPTH_M = 0.155, 0.105  # of the trunk
 _ARM_RADIUS_M, _LEG_RADIUS_M = 0.05, 0.08
 
 
-def across_m(where: Places, mean: sparse.csr_array, *, trunk_only: bool) -> F32:
+def across_m(where: Places, mean: sparse.csr_array, *, trunk_only: bool, passes: int) -> F32:
     """Return (V,) metres round the trunk or limb; folded at flanks, so it has no seam."""
     x, y, z = where.at.T
     side = np.where(x < 0, -1, 1)
@@ -24,7 +25,7 @@ def across_m(where: Places, mean: sparse.csr_array, *, trunk_only: bool) -> F32:
     leg = _arc(np.abs(x) - 0.11 - 0.075 * np.clip(-z / 0.8, 0, 1), y + 0.01) * _LEG_RADIUS_M
     on_arm, on_leg = on_limb(where.arm), 0 if trunk_only else on_limb(where.leg)
     out = (1 - on_arm) * ((1 - on_leg) * trunk + on_leg * side * (leg + 0.11)) + on_arm * arm
-    for _ in range(3):
+    for _ in range(passes):
         out = mean @ out
     made: F32 = out.astype(np.float32)
     return made
@@ -53,16 +54,18 @@ def on_limb(weight: F32) -> F32:
     return made
 
 
-def along_m(rest: F32, arm: F32, side: I32, joints_m: F64) -> F32:
-    """Return (V,) metres up the trunk or a leg, or up a sleeve, of a person's rest shape (V, 3).
+def along_m(
+    rest: F32, arm: F32, sleeves: tuple[NDArray[np.intp], NDArray[np.intp]], joints_m: F64
+) -> F32:
+    """Return (V,) metres up the trunk or a leg, or up a sleeve, of a person's rest shape (3, V).
 
-    `arm` (V,) 0..1, `side` (V,) 0 left, 1 right, `joints_m` (2, 6, 3) the person's joints.
+    `arm` (V,) 0..1, `sleeves` the left and right vertices of which it is not 0, `joints_m`
+    (2, 6, 3) the person's joints.
     """
-    along = rest[:, 2].copy()
-    for which in (0, 1):
-        mine = (side == which) & (arm > 0)
-        if mine.any():
-            chain = joints_m[which, :3]
-            down = chain[0, 2] - along_chain(rest[mine], chain)
-            along[mine] += arm[mine] * (down - along[mine])
+    along: F32 = rest[2].copy()
+    for mine, joints in zip(sleeves, joints_m, strict=True):
+        if len(mine):
+            chain = joints[:3]
+            down = chain[0, 2] - along_chain(rest[:, mine].T, chain)
+            along[mine] += arm[mine] * (down.astype(np.float32) - along[mine])
     return along

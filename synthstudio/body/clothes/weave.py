@@ -18,6 +18,7 @@ from scipy.spatial import cKDTree
 from synthstudio.body.atlas import Atlas, bone_part
 from synthstudio.core.errors import GeometryError, explain
 from synthstudio.core.scene import F32, I32, PARTS, U32, Bool
+from synthstudio.core.spec import Detail
 
 _CUT_MARGIN = 0.02  # a cut stays this share of an edge away from its ends: no slivers
 
@@ -49,9 +50,10 @@ class Places:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Basis:
-    """What cutting needs of an atlas, worked out once."""
+    """What cutting needs of an atlas, worked out once for each detail."""
 
     atlas: Atlas
+    fine: bool  # helper triangles are split into four before they are cut
     places: Places  # of all N vertices
     skin: NDArray[np.intp]  # vertices of the outer body, without eyes and tongue
     skin_tree: cKDTree
@@ -72,9 +74,15 @@ class Weave:
     shift_m: F32 | None = None  # (V, 3) away from the blend, template metres; turns with a bone
 
 
-@functools.lru_cache(maxsize=2)
-def basis(atlas: Atlas) -> Basis:
-    """Return what cutting needs of `atlas`."""
+def basis(atlas: Atlas, detail: Detail = "fine") -> Basis:
+    """Return what cutting needs of `atlas`; the same object every time."""
+    return _basis(atlas, detail)
+
+
+@functools.lru_cache(maxsize=4)
+def _basis(atlas: Atlas, detail: Detail) -> Basis:
+    if detail == "coarse":
+        return replace(_basis(atlas, "fine"), fine=False)
     skin = np.unique(atlas.body_faces[atlas.skin_face])
     # Mouth and nostrils lie inside the head: nothing is anchored there.
     outer: NDArray[np.intp] = skin[atlas.masks["inside-mouth"][skin] < 0.5].astype(np.intp)
@@ -82,6 +90,7 @@ def basis(atlas: Atlas) -> Basis:
     trees = {p: cKDTree(atlas.template_m[outer[part_of == p]]) for p in np.unique(part_of).tolist()}
     return Basis(
         atlas=atlas,
+        fine=True,
         places=places(atlas, sparse.eye_array(len(atlas.template_m), format="csr")),
         skin=outer,
         skin_tree=cKDTree(atlas.template_m[outer]),
@@ -145,7 +154,7 @@ def _joint_rows(atlas: Atlas, skin: NDArray[np.intp]) -> sparse.csr_array:
 # Cutting ------------------------------------------------------------------------------------
 
 
-def weave_of(atlas: Atlas, faces: I32, *, fine: bool = True) -> Weave:
+def weave_of(atlas: Atlas, faces: I32, *, fine: bool) -> Weave:
     """Return triangles of the template as a weave, each split into four when `fine`."""
     used, inverse = np.unique(faces, return_inverse=True)
     rows = sparse.csr_array(
@@ -322,37 +331,6 @@ def _same_limb(part: str, x_m: F32, arm: F32) -> Bool:
     return own & (arm < 0.99)
 
 
-# Vectors ---------------------------------------------------------------------------------------
-
-
 def corners(faces: I32) -> NDArray[np.intp]:
-    """Return faces (F, 3) as (3, F), ready for `cross_of`."""
+    """Return faces (F, 3) as (3, F), ready for `vectors.cross_of`."""
     return np.ascontiguousarray(faces.T, np.intp)
-
-
-def cross_of(v: F32, corner: NDArray[np.intp]) -> F32:
-    """Return (F, 3) face normals whose length is twice the area; `corner` is (3, F)."""
-    a = v.take(corner[0], axis=0)
-    e, f = (v.take(corner[1], axis=0) - a).T, (v.take(corner[2], axis=0) - a).T
-    out = np.empty(a.shape, v.dtype)
-    out[:, 0] = e[1] * f[2] - e[2] * f[1]
-    out[:, 1] = e[2] * f[0] - e[0] * f[2]
-    out[:, 2] = e[0] * f[1] - e[1] * f[0]
-    return out
-
-
-def face_cross(v: F32, faces: I32) -> F32:
-    """Return `cross_of` for faces (F, 3)."""
-    return cross_of(v, corners(faces))
-
-
-def unit(v: F32) -> F32:
-    """Return vectors (V, 3) at length 1; zeros stay zeros."""
-    made: F32 = (v / np.maximum(length(v), 1e-12)[:, None]).astype(v.dtype)
-    return made
-
-
-def length(v: F32) -> F32:
-    """Return (V,) lengths of vectors (V, 3)."""
-    made: F32 = np.sqrt(np.einsum("ij,ij->i", v, v))
-    return made

@@ -1,0 +1,102 @@
+"""Coarse clothes are a saving that labels do not notice: same floor, states and covered parts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from synthstudio.core.camera import Camera
+from synthstudio.core.spec import FrameSpec, PersonSpec
+from synthstudio.pipeline import draw_spec, make_frame
+from synthstudio.recipe.load import parse
+from synthstudio.stage import Stage, prepare
+
+PEOPLE = 20
+SHOES = {"sneakers", "low_shoes", "boots"}
+
+
+@pytest.fixture(scope="module")
+def stage() -> Stage:
+    recipe = parse({"name": "details", "frames": 10, "seed": 3, "people": {"count": 2}})
+    return Stage(prepare(recipe, assets=Path(), device="cpu"))
+
+
+@pytest.fixture(scope="module")
+def frames(stage: Stage) -> list[FrameSpec]:
+    return [draw_spec(stage, index) for index in range(PEOPLE // 2)]
+
+
+def _in(stage: Stage, person: PersonSpec, detail: str) -> PersonSpec:
+    """Return the person on the floor in that detail."""
+    person = replace(person, detail=detail)
+    return replace(person, position_m=(*person.position_m[:2], stage.drop_m(person)))
+
+
+def _small(spec: FrameSpec) -> Camera:
+    """Return the frame's camera with a picture in which people are about 200 pixels high."""
+    focal = spec.camera.focal_px * 320 / spec.camera.height_px
+    width = round(spec.camera.width_px * 320 / spec.camera.height_px)
+    return replace(spec.camera, width_px=width, height_px=320, focal_px=focal)
+
+
+def test_both_details_stand_at_the_same_height(stage: Stage, frames: list[FrameSpec]) -> None:
+    """On the same soles exactly; who lies or kneels does so on cloth, millimetres apart."""
+    people = [person for spec in frames for person in spec.people]
+    fine, coarse = (
+        np.array([stage.drop_m(replace(person, detail=detail)) for person in people])
+        for detail in ("fine", "coarse")
+    )
+    on_soles = np.array([_on_soles(stage, person) for person in people])
+    assert len(people) == PEOPLE
+    assert on_soles.sum() > PEOPLE / 2
+    assert (fine == coarse)[on_soles].all()
+    assert np.abs(fine - coarse).max() < 0.006
+
+
+def _on_soles(stage: Stage, person: PersonSpec) -> bool:
+    """Return whether the soles, the last of the shoes' pieces, are what touches the floor."""
+    made = stage.body.posed(_in(stage, person, "fine"), instance=1).surfaces
+    sole = [s for s in made if s.name in SHOES][-1]
+    return float(sole.vertices_m[sole.faces[sole.drawn], 2].min()) < 1e-5
+
+
+def test_the_drawn_detail_stands_on_the_floor(stage: Stage, frames: list[FrameSpec]) -> None:
+    for spec in frames:
+        for person in spec.people:
+            assert person.position_m[2] == stage.drop_m(person)
+
+
+def test_joints_are_as_visible_in_either_detail(stage: Stage, frames: list[FrameSpec]) -> None:
+    same, shares = [], []
+    for spec in frames:
+        spec = replace(spec, camera=_small(spec), cutouts=())
+        made = [
+            make_frame(
+                stage, replace(spec, people=tuple(_in(stage, p, detail) for p in spec.people))
+            )
+            for detail in ("fine", "coarse")
+        ]
+        for fine, coarse in zip(*(frame.labels.people for frame in made), strict=True):
+            same.append(fine.state == coarse.state)
+            shares.append(np.abs(fine.shares - coarse.shares))
+        assert made[0].jpeg != made[1].jpeg
+    assert np.mean(same) >= 0.99
+    assert np.mean(shares) < 0.005
+
+
+def test_coarse_clothes_have_a_third_of_the_triangles(
+    stage: Stage, frames: list[FrameSpec]
+) -> None:
+    counts = []
+    for detail in ("fine", "coarse"):
+        posed = [
+            stage.body.posed(_in(stage, person, detail), instance=1)
+            for spec in frames
+            for person in spec.people
+        ]
+        counts.append(sum(len(s.faces) for person in posed for s in person.surfaces[3:]))
+    fine, coarse = counts
+    assert 0.2 * fine < coarse < 0.4 * fine
