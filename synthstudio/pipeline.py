@@ -343,7 +343,9 @@ def _with_raster(packed: Packed, scene: Scene, want: frozenset[str]) -> Renderin
 def _with_pyrender(packed: Packed, scene: Scene, want: frozenset[str]) -> Rendering:
     from synthstudio.render import pyrender_backend
 
-    return pyrender_backend.render(scene, want=want)
+    # Only the colours are pyrender's: maps and labels always come from the exact rasteriser.
+    rgb = pyrender_backend.render(scene).rgb
+    return shade.rendering_of(packed, raster.rasterise(packed), rgb, want)
 
 
 RENDERERS: dict[str, Callable[[Packed, Scene, frozenset[str]], Rendering]] = {

@@ -70,3 +70,15 @@ def test_photo_backdrop_on_real_assets(shared_data: Path) -> None:
     assert len(settings.catalogue.backgrounds) == 15
     assert len(settings.catalogue.cutouts) == 32
     assert all(asset.licence for asset in settings.catalogue.backgrounds)
+
+
+@pytest.mark.egl
+def test_pyrender_draws_other_colours_and_the_same_labels(small_assets: Path) -> None:
+    settings = _settings("bench.yaml", small_assets, frames=2)
+    exact = list(pipeline.stream(settings))
+    other = list(pipeline.stream(Settings(**{**vars(settings), "renderer": "pyrender"})))
+    for a, b in zip(exact, other, strict=True):
+        assert a.jpeg != b.jpeg
+        for person, same in zip(a.labels.people, b.labels.people, strict=True):
+            assert person.modal == same.modal
+            np.testing.assert_array_equal(person.shares, same.shares)

@@ -66,7 +66,7 @@ def render(packed: Packed, scene: Scene, *, want: frozenset[str] = frozenset()) 
     single = rasterise(packed)
     scale = scene.supersample
     fine = single if scale == 1 else rasterise(packed, scale=scale)
-    return _rendering(packed, single, _painted(packed, fine), want)
+    return rendering_of(packed, single, _painted(packed, fine), want)
 
 
 def _painted(packed: Packed, fine: VisibilityBuffer) -> U8:
@@ -102,9 +102,10 @@ def _over(kernel: Any, pixels: NDArray[np.intp], inputs: list[Any], device: str)
     wp.launch(kernel, dim=-(-len(pixels) // RUN), inputs=[places, *inputs], device=device)
 
 
-def _rendering(
+def rendering_of(
     packed: Packed, single: VisibilityBuffer, rgb: U8, want: frozenset[str]
 ) -> Rendering:
+    """Return a picture (H, W, 3) with the maps of `single`, one sample at each pixel centre."""
     return Rendering(
         rgb=rgb,
         depth_m=single.depth_m,
