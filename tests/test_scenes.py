@@ -1,6 +1,7 @@
 """Every recipe in scenes/ makes frames; photo_backdrop also on real photos where there are some."""
 
 import itertools
+import os
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from synthstudio import pipeline
+from synthstudio.core.errors import DeviceError
 from synthstudio.core.labels import FrameLabels
 from synthstudio.recipe.load import dump, load, parse
 from synthstudio.stage import Settings, prepare
@@ -76,7 +78,12 @@ def test_photo_backdrop_on_real_assets(shared_data: Path) -> None:
 def test_pyrender_draws_other_colours_and_the_same_labels(small_assets: Path) -> None:
     settings = _settings("bench.yaml", small_assets, frames=2)
     exact = list(pipeline.stream(settings))
-    other = list(pipeline.stream(Settings(**{**vars(settings), "renderer": "pyrender"})))
+    try:
+        other = list(pipeline.stream(Settings(**{**vars(settings), "renderer": "pyrender"})))
+    except DeviceError as error:
+        if "egl" in os.environ.get("SYNTHSTUDIO_REQUIRE", ""):
+            raise
+        pytest.skip(str(error))
     for a, b in zip(exact, other, strict=True):
         assert a.jpeg != b.jpeg
         for person, same in zip(a.labels.people, b.labels.people, strict=True):
