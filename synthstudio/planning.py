@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,13 @@ from synthstudio.dataset.durable import disk_errors
 from synthstudio.pipeline import OnProgress, generate
 from synthstudio.stage import Settings
 
-SAMPLE_SHARDS = 3  # a worker's; the first pays for empty caches, as it does in the run
+SAMPLE_SHARDS = 8  # a worker's
 SAMPLE_FRAMES = 12  # a shard's
+LONGEST_S = 45.0
+
+
+class _Enough(Exception):
+    """Enough was measured; raised inside the sample's run to end it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,14 +28,9 @@ class Plan:
 
     frames: int
     workers: int
-    frames_per_second: float
-    start_s: float
+    frames_per_second: float  # once caches are full
+    seconds: float  # the whole run, start and empty caches included
     bytes_per_frame: float
-
-    @property
-    def seconds(self) -> float:
-        """Return how long the whole run takes."""
-        return self.start_s + self.frames / self.frames_per_second
 
     @property
     def disk_bytes(self) -> float:
@@ -60,35 +62,43 @@ def plan(
     """Make a sample of the recipe's frames beside the folder `near` and scale it up.
 
     The sample is the recipe's own first frames, made by as many workers as the run will have
-    and deleted afterwards.
+    and deleted afterwards. Its first half fills caches (clothes that nobody wore yet); the
+    second half gives the rate of the rest.
     """
     wanted = settings.recipe.frames
     sample = min(wanted, SAMPLE_SHARDS * SAMPLE_FRAMES * workers)
     recipe = settings.recipe.model_copy(update={"frames": sample})
     with disk_errors(near):
         near.parent.mkdir(parents=True, exist_ok=True)
-    rates: list[float] = []
+    start = time.monotonic()
+    seen = [(0.0, 0)]  # seconds, frames done
 
     def watch(done: int, total: int, per_second: float) -> None:
-        rates.append(per_second)
+        seen.append((time.monotonic() - start, done))
         if on_progress is not None:
             on_progress(done, total, per_second)
+        if seen[-1][0] > LONGEST_S and done >= 2 * SAMPLE_FRAMES * workers:
+            raise _Enough
 
     with tempfile.TemporaryDirectory(prefix=".plan-", dir=near.parent) as folder:
-        made = generate(
-            Settings(**{**vars(settings), "recipe": recipe}),
-            Path(folder) / "sample",
-            workers=workers,
-            frames_per_shard=SAMPLE_FRAMES,
-            on_progress=watch,
-        )
+        with suppress(_Enough):
+            generate(
+                Settings(**{**vars(settings), "recipe": recipe}),
+                Path(folder) / "sample",
+                workers=workers,
+                frames_per_shard=SAMPLE_FRAMES,
+                on_progress=watch,
+            )
         shards = Path(folder) / "sample" / "shards"
-        size = sum(path.stat().st_size for path in shards.rglob("*") if path.is_file())
-    rate = rates[-1]
+        images = len(list(shards.glob("[0-9]*/images/*.jpg")))
+        size = sum(path.stat().st_size for path in shards.glob("[0-9]*/**/*") if path.is_file())
+    end_s, done = seen[-1]
+    half_s, half = next(point for point in seen if point[1] >= done / 2)
+    rate = (done - half) / (end_s - half_s) if done > half else done / end_s
     return Plan(
         frames=wanted,
         workers=workers,
         frames_per_second=rate,
-        start_s=max(0.0, made.seconds - sample / rate),
-        bytes_per_frame=size / sample,
+        seconds=end_s if wanted <= done else half_s + (wanted - half) / rate,
+        bytes_per_frame=size / max(1, images),
     )
