@@ -221,6 +221,10 @@ class ShardJob:
     skip_failed: bool
     on_event: OnEvent
 
+    def __str__(self) -> str:
+        """Name the job in messages."""
+        return f"shard {self.shard} (frames {self.frames.start} to {self.frames.stop - 1})"
+
 
 OnProgress = Callable[[int, int, float], None]
 """Called with frames done, frames in all and frames a second."""
@@ -257,7 +261,7 @@ def generate(  # noqa: PLR0913 - the options of one command
             ShardJob(
                 folder=out,
                 shard=shard,
-                frames=identity.frames_of(shard),
+                frames=session.identity.frames_of(shard),
                 skip_failed=skip_failed,
                 on_event=on_event,
             )
