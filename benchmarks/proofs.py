@@ -83,11 +83,15 @@ def kill_plan(seed: int, *, random_moments: int, frames: int) -> list[tuple[str,
     """Return (event, n-th, victim): every event with every victim, and some random ones."""
     plan = [(e, 1, v) for e in EVENTS for v in VICTIMS if v != "parent" or e in IN_WORKERS]
     rng = stream(seed, "kills")
+    # An event in a worker is counted within one shard: its hook arrives with the job.
+    most = {
+        "frame-written": FRAMES_PER_SHARD, "shard-written": 1,
+        "before-rename": frames // FRAMES_PER_SHARD, "after-rename": frames // FRAMES_PER_SHARD,
+    }  # fmt: skip
     for _ in range(random_moments):
-        event = str(rng.choice(["frame-written", "before-rename", "shard-written"]))
-        most = max(1, frames // (2 if event == "frame-written" else FRAMES_PER_SHARD) - 1)
+        event = str(rng.choice(sorted(most)))
         victim = str(rng.choice(["self", "group"]))
-        plan.append((event, int(rng.integers(1, most + 1)), victim))
+        plan.append((event, int(rng.integers(1, most[event] + 1)), victim))
     return plan
 
 
