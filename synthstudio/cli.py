@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import click
 import typer
 
 from synthstudio.core.errors import SynthStudioError
 
 if TYPE_CHECKING:
     from synthstudio.stage import Settings
+
+LOG_EVERY_S = 30.0
 
 app = typer.Typer(
     name="synthstudio",
@@ -62,21 +67,45 @@ SeedOption = Annotated[int | None, typer.Option(help="Instead of the recipe's se
 DeviceOption = Annotated[DeviceName, typer.Option(help="Where kernels run.")]
 RendererOption = Annotated[RendererName, typer.Option(help="Who draws the colours.")]
 WorkersOption = Annotated[
-    int, typer.Option(min=1, max=256, help="Processes; the bytes do not depend on it.")
+    int,
+    typer.Option(
+        min=1, max=256, help="Processes, each makes shards of 64 frames; no byte depends on it."
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
 def main() -> None:
     """Run the command line; an error of ours is one message and exit status 1."""
+    show_notices()
     try:
-        app()
+        sys.exit(app(standalone_mode=False) or 0)
+    except click.exceptions.Abort:
+        pass  # how click passes on Ctrl-C
+    except KeyboardInterrupt:
+        pass
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
     except SynthStudioError as error:
         say(f"error: {error}")
         sys.exit(1)
-    except KeyboardInterrupt:
-        say("stopped; complete shards are kept. The same command with --resume goes on.")
-        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(1)  # whoever read our output has gone
+    say("stopped; what was complete is kept. A run goes on with --resume.")
+    sys.exit(130)
+
+
+def show_notices() -> None:
+    """Print what the package logs (a cache that takes a minute to build) to stderr."""
+    log = logging.getLogger("synthstudio")
+    if not log.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
 
 
 def say(text: str) -> None:
@@ -379,7 +408,11 @@ def progress_steps() -> Iterator[Callable[[str], Callable[[int, int, float], Non
         TextColumn("{task.fields[rate]}"),
         Remaining(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield plain_progress
+        return
+    with Progress(*columns, console=console, transient=True) as bar:
 
         def step(title: str) -> Callable[[int, int, float], None]:
             task = bar.add_task(title, total=None, rate="starting")
@@ -390,3 +423,16 @@ def progress_steps() -> Iterator[Callable[[str], Callable[[int, int, float], Non
             return report
 
         yield step
+
+
+def plain_progress(title: str) -> Callable[[int, int, float], None]:
+    """Return a reporter for logs: a line now and then instead of a bar."""
+    last = time.monotonic()
+
+    def report(done: int, total: int, per_second: float) -> None:
+        nonlocal last
+        if time.monotonic() - last >= LOG_EVERY_S:
+            last = time.monotonic()
+            say(f"{title}: {done} of {total}, {per_second:.1f}/s")
+
+    return report

@@ -9,7 +9,7 @@ from synthstudio.core.images import decode_rgb, encode_png
 from synthstudio.core.scene import U8
 from synthstudio.core.skeleton import skeleton
 from synthstudio.dataset.draw import contact_sheet, draw_labels
-from synthstudio.dataset.durable import disk_errors
+from synthstudio.dataset.durable import disk_errors, replace_file
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import labels_from_rows
 from synthstudio.pipeline import draw_spec, make_frame
@@ -32,9 +32,8 @@ def save_drawn(frame: Frame, skeleton_name: str, out: Path) -> None:
 
 def drawn(dataset: Dataset, index: int, *, rows_px: int = 900, legend: bool = True) -> U8:
     """Return a stored frame (h, w, 3) with its stored labels drawn in, about `rows_px` high."""
-    path = dataset.image_path(index)
     labels = labels_from_rows(dataset.frame(index), dataset.instances(index))
-    rgb = decode_rgb(path.read_bytes(), str(path))
+    rgb = decode_rgb(dataset.image_bytes(index), str(dataset.image_path(index)))
     joints = skeleton(dataset.identity.skeleton)
     return draw_labels(rgb, labels, joints, rows_px=rows_px, legend=legend)
 
@@ -53,4 +52,4 @@ def save(out: Path, data: bytes) -> None:
     """Write a file, making its folder; DiskError on failure."""
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_bytes(data)
+    replace_file(out, data)

@@ -47,7 +47,7 @@ def replay(folder: Path, index: int, settings: Settings) -> tuple[Frame, Agreeme
 
 def compare(dataset: Dataset, index: int, frame: Frame) -> Agreement:
     """Hold a frame against the stored one of that index."""
-    stored = dataset.image_path(index).read_bytes()
+    stored = dataset.image_bytes(index)
     had, made = dataset.instances(index), rows.instance_rows(frame)
     same_image = stored == frame.jpeg
     row = dataset.frame(index)

@@ -18,11 +18,16 @@ TEMPORARY = ".tmp-"
 """Every unfinished file or folder has this prefix; the holder of the lock may delete it."""
 MAX_JSON_BYTES = 256 * 1024 * 1024
 
+_FREE = "Free some space, then run it again (generate: with --resume)."
+_OTHER = "Choose another --out."
 _WHY = {
-    errno.ENOSPC: ("the disk is full", "Free some space, then run again with --resume."),
-    errno.EDQUOT: ("the disk quota is used up", "Free some space, then run again with --resume."),
-    errno.EROFS: ("the file system is read-only", "Choose another --out."),
+    errno.ENOSPC: ("the disk is full", _FREE),
+    errno.EDQUOT: ("the disk quota is used up", _FREE),
+    errno.EROFS: ("the file system is read-only", _OTHER),
     errno.EACCES: ("no permission to write here", "Choose another --out or change its owner."),
+    errno.ENOTDIR: ("a file is where a folder should be", _OTHER),
+    errno.EISDIR: ("a folder is where a file should be", _OTHER),
+    errno.EEXIST: ("something is there already", _OTHER),
     errno.EPERM: ("no permission to write here", "Choose another --out or change its owner."),
 }
 
@@ -34,7 +39,8 @@ def disk_errors(where: Path) -> Iterator[None]:
         yield
     except OSError as error:
         what, then = _WHY.get(
-            error.errno or 0, ("writing failed", "Check the disk, then run again with --resume.")
+            error.errno or 0,
+            ("writing failed", "Check the disk, then run it again (a generate with --resume)."),
         )
         place = str(error.filename or where)
         raise DiskError(explain(what, where=place, got=str(error), then=then)) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -49,6 +50,7 @@ class Dataset:
         self.identity: Identity = read_identity(self.folder)
         self.finished = (self.folder / INDEX_NAME).is_file()
         self._kept: tuple[int, list[Row], list[Row]] | None = None
+        self._table: tuple[str, dict[str, dict[str, Any]]] | None = None
         if not self.finished and not allow_unfinished:
             raise DatasetError(
                 explain(
@@ -181,6 +183,31 @@ class Dataset:
             raise damaged(path, "a file inside the data set", str(path.resolve()))
         return path
 
+    def image_bytes(self, index: int) -> bytes:
+        """Return a frame's JPEG; DatasetError when it is missing or not what was stored."""
+        return self.image_bytes_of(self.frame(index))
+
+    def image_bytes_of(self, row: Row) -> bytes:
+        """Return the JPEG of a frame's row, checked against the hash in its shard.json."""
+        path = self.image_of(row)
+        facts = self._files(self._entry(row["index"]).path).get(row["file_name"])
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise damaged(path, "the frame's image", str(error.strerror)) from error
+        if not facts or hashlib.sha256(data).hexdigest() != facts.get("sha256"):
+            raise damaged(path, "the bytes that shard.json names", "other bytes")
+        return data
+
+    def _files(self, shard: str) -> dict[str, dict[str, Any]]:
+        """Return the table of a shard's files; that of the last one asked for is kept."""
+        if self._table is None or self._table[0] != shard:
+            files = read_json(self.folder / shard / SHARD_NAME).get("files")
+            if not isinstance(files, dict):
+                raise damaged(self.folder / shard / SHARD_NAME, "files as an object", repr(files))
+            self._table = (shard, files)
+        return self._table[1]
+
     def layer_path(self, index: int, layer: str) -> Path:
         """Return the path of a frame's layer; DatasetError when it was not stored."""
         shard = self.folder / self._entry(index).path
@@ -189,7 +216,7 @@ class Dataset:
         if not inside or not path.is_file():
             raise DatasetError(
                 explain("this layer is not stored", where=f"{self.folder}, frame {index}",
-                        got=layer, then="Ask for it in the recipe's output.layers.")
+                        got=layer, then="Ask for it in the recipe's layers.")
             )  # fmt: skip
         return path
 

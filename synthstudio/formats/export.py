@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from synthstudio.core.errors import DatasetError, explain
 from synthstudio.core.skeleton import skeleton
-from synthstudio.dataset.durable import disk_errors
+from synthstudio.dataset.durable import TEMPORARY, disk_errors, remove, sync_folder
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row, pair_rows
 from synthstudio.formats.coco import export_coco
@@ -42,7 +41,10 @@ class Exported:
 
 
 def coco(folder: Path, out: Path, *, polygons: bool = False) -> Exported:
-    """Write OUT/annotations.json and OUT/images/ (linked where possible, else copied)."""
+    """Write OUT/annotations.json and copies of the images in OUT/images/, whole or not at all.
+
+    DatasetError when `out` is not free or the data set is damaged; DiskError on failure.
+    """
     dataset = Dataset(folder)
     with disk_errors(out):
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -54,22 +56,27 @@ def coco(folder: Path, out: Path, *, polygons: bool = False) -> Exported:
                     then="Choose another --out.",
                 )
             )
-        (out / "images").mkdir(parents=True, exist_ok=True)
-
-    def samples() -> Iterator[tuple[Row, list[Row]]]:
-        for frame, people in pair_rows(dataset.iter_frames(), dataset.iter_instances()):
-            name = f"images/{frame['index']:06d}.jpg"
-            with disk_errors(out / name):
-                _place(dataset.image_of(frame), out / name)
-            yield {**frame, "file_name": name}, people
-
-    counts = export_coco(
-        samples(),
-        out / "annotations.json",
-        skeleton=skeleton(dataset.identity.skeleton),
-        assets=dataset.identity.assets,
-        polygons=polygons,
-    )
+        out.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = out.with_name(f"{TEMPORARY}{out.name}-{secrets.token_hex(4)}")
+    try:
+        with disk_errors(unfinished):
+            (unfinished / "images").mkdir(parents=True)
+        counts = export_coco(
+            _copied(dataset, unfinished),
+            unfinished / "annotations.json",
+            skeleton=skeleton(dataset.identity.skeleton),
+            assets=dataset.identity.assets,
+            polygons=polygons,
+        )
+        with disk_errors(out):
+            if out.exists():
+                out.rmdir()
+            unfinished.rename(out)
+            sync_folder(out.parent)
+    except BaseException:
+        if unfinished.exists():
+            remove(unfinished)
+        raise
     return Exported(
         annotations=out / "annotations.json",
         images=counts.images,
@@ -78,11 +85,14 @@ def coco(folder: Path, out: Path, *, polygons: bool = False) -> Exported:
     )
 
 
-def _place(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another file system, or one without links: copying says what is really wrong
-        shutil.copyfile(source, target)
+def _copied(dataset: Dataset, target: Path) -> Iterator[tuple[Row, list[Row]]]:
+    """Yield each frame with its people once its image is copied; every image is checked."""
+    for frame, people in pair_rows(dataset.iter_frames(), dataset.iter_instances()):
+        name = f"images/{frame['index']:06d}.jpg"
+        data = dataset.image_bytes_of(frame)
+        with disk_errors(target / name):
+            (target / name).write_bytes(data)
+        yield {**frame, "file_name": name}, people
 
 
 EXPORTERS: dict[str, Callable[..., Exported]] = {"coco": coco}

@@ -22,6 +22,7 @@ from synthstudio.recipe.seats import materials
 
 T = TypeVar("T")
 
+_RINGS, _RING_M, _RING_STEPS = 20, 0.6, 12
 _DESIGNS = 12
 _SPOTS = 8
 """Candidates: so many sizes and turns, each at so many places."""
@@ -87,16 +88,32 @@ def _place(
                 best, best_off = here, off
                 if off <= 1:
                     return best
+    best = best or _farther(
+        stage, Placed(item=thing, box_m=stage.solve.box_m(thing)), target, placed
+    )
     if best is not None:
         return best
     raise RecipeError(
         explain(
             "no room for a thing on the floor",
             where=stage.draw.where,
-            expected=f"a free place among {_DESIGNS * _SPOTS} tried",
+            expected=f"a free place within {_RINGS * _RING_M:.0f} m",
             then="Ask for fewer things or people, or a greater distance to the camera.",
         )
     )
+
+
+def _farther(stage: Stage, origin: Placed, target: _Target, placed: list[Placed]) -> Placed | None:
+    """Return the nearest free place on rings about the target, wherever the recipe wanted it."""
+    x, y = target.at_m
+    for ring in range(1, _RINGS + 1):
+        for step in range(_RING_STEPS):
+            angle = 2 * math.pi * step / _RING_STEPS
+            reach = ring * _RING_M
+            here = moved(origin, x + reach * math.cos(angle), y + reach * math.sin(angle))
+            if stage.clear(here.box_m) and stage.free(here, placed):
+                return here
+    return None
 
 
 def _box_m(thing: ThingSpec) -> F64:
