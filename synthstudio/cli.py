@@ -12,7 +12,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 
 from synthstudio.core.errors import SynthStudioError
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from synthstudio.stage import Settings
 
 LOG_EVERY_S = 30.0
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="synthstudio",
@@ -79,23 +79,14 @@ def main() -> None:
     """Run the command line; an error of ours is one message and exit status 1."""
     show_notices()
     try:
-        sys.exit(app(standalone_mode=False) or 0)
-    except click.exceptions.Abort:
-        pass  # how click passes on Ctrl-C
-    except KeyboardInterrupt:
-        pass
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        app()
     except SynthStudioError as error:
         say(f"error: {error}")
         sys.exit(1)
-    except BrokenPipeError:
-        sys.exit(1)  # whoever read our output has gone
-    say("stopped; what was complete is kept. A run goes on with --resume.")
-    sys.exit(130)
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:  # typer answers Ctrl-C with this status and no word
+            say("stopped; what was complete is kept. A run goes on with --resume.")
+        raise
 
 
 def show_notices() -> None:

@@ -175,7 +175,7 @@ class Stage:
         runtime.init(settings.device)
         self.settings = settings
         self.skeleton = skeleton(settings.recipe.skeleton)
-        self.body = anny.load(self.skeleton.name)
+        self.body: anny.Body = anny.load(self.skeleton.name)
         self.photo = self._opened(read_rgb, 32)
         self.cutout = self._opened(read_rgba, 64)
         self.panorama = self._opened(read_hdr, 4)

@@ -1,8 +1,12 @@
 """Every command runs; every bad input is one message and exit status 1, with nothing written."""
 
 import json
+import shutil
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -246,3 +250,57 @@ def test_a_folder_that_is_no_data_set(run, tmp_path: Path, command: str) -> None
     ran = run(command, tmp_path, *more)
     assert ran.code == 1
     assert "no data set" in ran.err
+
+
+def test_ctrl_c_says_that_nothing_complete_is_lost(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "synthstudio", "generate", QUICK, "--frames", "5000",
+         "--out", str(out)],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        for _ in range(600):
+            if (out / "run.log").exists() and "started" in (out / "run.log").read_text():
+                break
+            time.sleep(0.1)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "--resume" in said
+    assert "Traceback" not in said
+    assert not list(out.glob("shards/.tmp-*"))
+
+
+def test_a_changed_or_missing_stored_image_is_noticed(  # type: ignore[no-untyped-def]
+    run, dataset: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(dataset, broken)
+    image = next(broken.rglob("000003.jpg"))
+    data = bytearray(image.read_bytes())
+    data[len(data) // 2] ^= 1
+    image.write_bytes(data)
+    for command in (("frame", broken, 3), ("export", broken, "--out", tmp_path / "coco")):
+        ran = run(*command)
+        assert ran.code == 1
+        assert "000003.jpg" in ran.err
+    assert not (tmp_path / "coco").exists()
+    image.unlink()
+    ran = run("frame", broken, 3)
+    assert ran.code == 1
+    assert "000003.jpg" in ran.err
+    assert [p.name for p in tmp_path.iterdir()] == ["broken"]
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail any connection that a command tries in this process."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a command opened a connection")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)

@@ -11,13 +11,11 @@ import numpy as np
 
 from synthstudio.body.atlas import Atlas, BareBody, bare_body, load_atlas
 from synthstudio.body.patches import PatchTable, patches, posed_patches
-from synthstudio.body.poses import LIMITS_RAD, library
-from synthstudio.body.wardrobe import dress, garments
-from synthstudio.core.catalogue import GarmentKind, KeyPose
+from synthstudio.body.wardrobe import dress
 from synthstudio.core.errors import GeometryError, explain
 from synthstudio.core.scene import F32, F64, JointPatches, PosedPerson, Surface
 from synthstudio.core.skeleton import skeleton
-from synthstudio.core.spec import PersonSpec, Vec2
+from synthstudio.core.spec import PersonSpec
 
 _BARE_CACHE = 64
 _DRESSED_CACHE = 32  # about 1.5 MB each; a crowd that was drawn is then built from it
@@ -40,18 +38,6 @@ class Body(Protocol):
 
     def fresh_patches(self, person: PersonSpec, *, points: int, seed: int) -> JointPatches:
         """Return other points of the same joints, for the audit."""
-        ...
-
-    def garments(self) -> tuple[GarmentKind, ...]:
-        """Return the kinds of garments."""
-        ...
-
-    def poses(self) -> tuple[KeyPose, ...]:
-        """Return the authored poses."""
-        ...
-
-    def limits_rad(self) -> dict[str, Vec2]:
-        """Return the least and greatest value of every anatomical angle."""
         ...
 
 
@@ -101,18 +87,6 @@ class AnnyBody:
         table = patches(self.skeleton, points, seed)
         world = _moved(_bare(_unplaced(person)).vertices_m, person)
         return posed_patches(table, world, self.atlas.body_faces)
-
-    def garments(self) -> tuple[GarmentKind, ...]:
-        """Return the kinds of garments, hair and hats, sorted by name."""
-        return garments()
-
-    def poses(self) -> tuple[KeyPose, ...]:
-        """Return the authored poses, sorted by name."""
-        return library()
-
-    def limits_rad(self) -> dict[str, Vec2]:
-        """Return the least and greatest value of every anatomical angle."""
-        return dict(LIMITS_RAD)
 
 
 # One person asked for its drop, its joints and its surfaces is posed and dressed once. --------

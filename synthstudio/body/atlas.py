@@ -220,14 +220,6 @@ def _own_temporary() -> Path:
     return Path(tempfile.gettempdir()) / f"synthstudio-anny-{os.getuid()}"
 
 
-def cache_is_built() -> bool:
-    """Return whether `load_atlas` will find Anny's cache (False: its next call takes a minute)."""
-    import anny.paths
-
-    folders = (anny.paths.get_anny_cache_path(), cache_folder())
-    return any(_marker(folder).exists() for folder in folders)
-
-
 def _marker(folder: Path) -> Path:
     import anny
 

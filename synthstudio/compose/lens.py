@@ -15,18 +15,13 @@ import numpy as np
 from scipy.special import ndtri
 
 from synthstudio.core.errors import GeometryError, explain
-from synthstudio.core.images import encode_jpeg, linear_to_srgb_u8, srgb_to_linear
+from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import F32, F64, U8
 from synthstudio.core.spec import LensSpec
 
 MAX_BLUR_PX = 100.0
 _VIGNETTE_SPREAD = 0.6
-
-
-def to_jpeg(rgb: U8, lens: LensSpec) -> bytes:
-    """Return the JPEG bytes of (H, W, 3) sRGB as seen through `lens`."""
-    return encode_jpeg(develop(rgb, lens), lens.jpeg_quality)
 
 
 def develop(rgb: U8, lens: LensSpec) -> U8:

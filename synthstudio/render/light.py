@@ -55,20 +55,14 @@ def ambient_from_panorama(radiance: NDArray[np.floating], *, yaw_rad: float = 0.
     return out
 
 
-def sun_from_panorama(radiance: NDArray[np.floating], *, yaw_rad: float = 0.0) -> tuple[F64, F64]:
-    """Return the direction (3,) towards the brightest lamp above the horizon and its RGB (3,).
-
-    The RGB is what a white matte surface that faces it reflects: its radiance over what lies
-    around it, integrated over its solid angle, divided by pi.
-    """
-    _, direction, rgb = _split(_shrunk(_checked(radiance)), yaw_rad)
-    return direction, rgb
-
-
 def light_from_panorama(
     radiance: NDArray[np.floating], *, yaw_rad: float = 0.0, exposure: float = 1.0
 ) -> Light:
-    """Return sun and ambient of a panorama (h, w, 3); the sun's energy is counted once."""
+    """Return sun and ambient of a panorama (h, w, 3); the sun's energy is counted once.
+
+    The sun is the brightest lamp above the horizon; its RGB is what a white matte surface that
+    faces it reflects: its radiance over what lies around it, by solid angle, divided by pi.
+    """
     rest, direction, rgb = _split(_shrunk(_checked(radiance)), yaw_rad)
     return Light(
         sun_direction=direction,

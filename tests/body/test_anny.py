@@ -9,6 +9,8 @@ from synthstudio.body import anny as module
 from synthstudio.body.anny import load
 from synthstudio.body.atlas import bare_body, load_atlas
 from synthstudio.body.patches import patches
+from synthstudio.body.poses import LIMITS_RAD, library
+from synthstudio.body.wardrobe import garments
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import NO_PART
 from synthstudio.core.skeleton import SKELETONS
@@ -25,14 +27,14 @@ JOINTS = SKELETONS["coco23"].joints
 
 
 def _garment(kind):
-    found = next(g for g in load().garments() if g.kind == kind)
+    found = next(g for g in garments() if g.kind == kind)
     shape = {name: low + (high - low) / 2 for name, (low, high) in found.shape.items()}
     return GarmentSpec(kind=kind, shape=shape, material=Material(kind="cloth"))
 
 
 def _person(pose_name="stand_relaxed", **changes):
     body = load()
-    pose = next(pose for pose in body.poses() if pose.name == pose_name)
+    pose = next(pose for pose in library() if pose.name == pose_name)
     kinds = ("t_shirt", "trousers", "sneakers", "short_hair")
     person = PersonSpec(
         identity="someone",
@@ -66,7 +68,7 @@ def test_people_face_minus_y_with_their_left_at_plus_x():
     assert at["nose"][1] < at["left_ear"][1]
 
 
-@pytest.mark.parametrize("pose", [pose.name for pose in load().poses()])
+@pytest.mark.parametrize("pose", [pose.name for pose in library()])
 def test_every_pose_stands_on_the_floor_after_its_drop(pose):
     body, person = load(), _person(pose)
     down = dataclasses.replace(person, position_m=(0.3, -0.2, body.drop_m(person)), yaw_rad=1.0)
@@ -204,6 +206,6 @@ def test_stature_does_not_depend_on_the_pose():
 
 def test_limits_and_poses_are_passed_through():
     body = load()
-    limits = body.limits_rad()
-    for pose in body.poses():
+    limits = LIMITS_RAD
+    for pose in library():
         assert all(limits[k][0] <= v <= limits[k][1] for k, v in pose.angles_rad.items())

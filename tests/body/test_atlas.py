@@ -277,7 +277,7 @@ def test_a_build_that_dies_leaves_nothing_that_looks_built(cache_at, tmp_path, m
     with pytest.raises(KeyboardInterrupt):
         module._load_model()
     anny.paths.set_anny_cache_path(tmp_path)
-    assert not module.cache_is_built()
+    assert not list(tmp_path.rglob("*.built"))
     assert [path.name for path in tmp_path.rglob("*.safetensors")] == []
 
 

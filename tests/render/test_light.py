@@ -82,14 +82,15 @@ def sunny(direction, cone_rad, strength, around=0.3):
 def test_a_sun_is_found_where_it_stands():
     direction = np.array([0.48, -0.64, 0.6])
     radiance, rgb = sunny(direction, math.radians(2), 800.0)
-    found, found_rgb = light.sun_from_panorama(radiance)
+    lit = light.light_from_panorama(radiance)
+    found, found_rgb = lit.sun_direction, lit.sun_rgb
     assert math.degrees(math.acos(found @ direction)) < 1.0
     np.testing.assert_allclose(found_rgb, rgb, rtol=0.05)
 
 
 def test_the_sun_turns_with_its_panorama():
     radiance, _ = sunny(np.array([0.48, -0.64, 0.6]), math.radians(2), 800.0)
-    found, _ = light.sun_from_panorama(radiance, yaw_rad=math.pi / 2)
+    found = light.light_from_panorama(radiance, yaw_rad=math.pi / 2).sun_direction
     np.testing.assert_allclose(found, [0.64, 0.48, 0.6], atol=0.02)
 
 
@@ -104,8 +105,8 @@ def test_sun_and_ambient_share_the_energy(normals):
 
 def test_a_lamp_below_the_horizon_is_no_sun():
     radiance, _ = sunny(np.array([0.0, 0.6, -0.8]), math.radians(4), 500.0)
-    found, rgb = light.sun_from_panorama(radiance)
-    assert found[2] > 0 and rgb.max() < 1e-6
+    lit = light.light_from_panorama(radiance)
+    assert lit.sun_direction[2] > 0 and lit.sun_rgb.max() < 1e-6
 
 
 def test_an_even_panorama_has_no_sun():
