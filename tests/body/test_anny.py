@@ -33,7 +33,6 @@ def _garment(kind):
 
 
 def _person(pose_name="stand_relaxed", **changes):
-    body = load()
     pose = next(pose for pose in library() if pose.name == pose_name)
     kinds = ("t_shirt", "trousers", "sneakers", "short_hair")
     person = PersonSpec(
@@ -204,8 +203,7 @@ def test_stature_does_not_depend_on_the_pose():
     assert 1.6 < tall.stature_m < 2.0
 
 
-def test_limits_and_poses_are_passed_through():
-    body = load()
+def test_every_pose_lies_within_the_limits():
     limits = LIMITS_RAD
     for pose in library():
         assert all(limits[k][0] <= v <= limits[k][1] for k, v in pose.angles_rad.items())
