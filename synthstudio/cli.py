@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from synthstudio.core.errors import SynthStudioError
+from synthstudio.progress import progress, progress_steps
 
 if TYPE_CHECKING:
     from synthstudio.stage import Settings
 
-LOG_EVERY_S = 30.0
 INTERRUPTED = 130
 
 app = typer.Typer(
@@ -376,54 +373,3 @@ def _part(text: str | None) -> tuple[int, int] | None:
     if len(numbers) != 2 or not all(n.isascii() and n.isdigit() and len(n) < 7 for n in numbers):
         raise typer.BadParameter("write it as K/N, e.g. 3/8", param_hint="--part")
     return int(numbers[0]), int(numbers[1])
-
-
-@contextmanager
-def progress(title: str) -> Iterator[Callable[[int, int, float], None]]:
-    """Show a bar with rate and time left on stderr while the body runs; yield its reporter."""
-    with progress_steps() as step:
-        yield step(title)
-
-
-@contextmanager
-def progress_steps() -> Iterator[Callable[[str], Callable[[int, int, float], None]]]:
-    """Show a bar for each step that the body begins; yield what begins one."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as Remaining
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        Remaining(),
-    )
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield plain_progress
-        return
-    with Progress(*columns, console=console, transient=True) as bar:
-
-        def step(title: str) -> Callable[[int, int, float], None]:
-            task = bar.add_task(title, total=None, rate="starting")
-
-            def report(done: int, total: int, per_second: float) -> None:
-                bar.update(task, completed=done, total=total, rate=f"{per_second:.1f}/s")
-
-            return report
-
-        yield step
-
-
-def plain_progress(title: str) -> Callable[[int, int, float], None]:
-    """Return a reporter for logs: a line now and then instead of a bar."""
-    last = time.monotonic()
-
-    def report(done: int, total: int, per_second: float) -> None:
-        nonlocal last
-        if time.monotonic() - last >= LOG_EVERY_S:
-            last = time.monotonic()
-            say(f"{title}: {done} of {total}, {per_second:.1f}/s")
-
-    return report

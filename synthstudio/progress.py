@@ -1,0 +1,61 @@
+"""Bars with rate and time left on a terminal, a line now and then in a log; all on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+LOG_EVERY_S = 30.0
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Callable[[int, int, float], None]]:
+    """Show a bar with rate and time left on stderr while the body runs; yield its reporter."""
+    with progress_steps() as step:
+        yield step(title)
+
+
+@contextmanager
+def progress_steps() -> Iterator[Callable[[str], Callable[[int, int, float], None]]]:
+    """Show a bar for each step that the body begins; yield what begins one."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        Remaining(),
+    )
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield plain_progress
+        return
+    with Progress(*columns, console=console, transient=True) as bar:
+
+        def step(title: str) -> Callable[[int, int, float], None]:
+            task = bar.add_task(title, total=None, rate="starting")
+
+            def report(done: int, total: int, per_second: float) -> None:
+                bar.update(task, completed=done, total=total, rate=f"{per_second:.1f}/s")
+
+            return report
+
+        yield step
+
+
+def plain_progress(title: str) -> Callable[[int, int, float], None]:
+    """Return a reporter for logs: a line now and then instead of a bar."""
+    last = time.monotonic()
+
+    def report(done: int, total: int, per_second: float) -> None:
+        nonlocal last
+        if time.monotonic() - last >= LOG_EVERY_S:
+            last = time.monotonic()
+            sys.stderr.write(f"{title}: {done} of {total}, {per_second:.1f}/s\n")
+
+    return report
