@@ -1,4 +1,4 @@
-"""What a draw can choose from. `stage.prepare` gathers it from body, props and the asset folders."""
+"""What a draw can choose from; `stage.prepare` gathers it."""
 
 from __future__ import annotations
 

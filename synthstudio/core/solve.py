@@ -1,4 +1,4 @@
-"""What `recipe.draw` may ask of geometry; `stage.Stage` implements it and `pipeline` hands it in."""
+"""What `recipe.draw` may ask of geometry; `stage.Stage` answers."""
 
 from __future__ import annotations
 
