@@ -2,7 +2,8 @@
 
 Prints milliseconds a frame by stage; frames a second with one and two workers; the raster path
 against the pyrender path for the same fully labelled frame; the share of body posing and JPEG
-encoding, which no renderer can save; the start of the command line.
+encoding, which no renderer can save; what a variant costs beside a new moment and a search for
+targets beside a frame; the start of the command line.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
+import dataclasses
 import json
 import platform
 import statistics
@@ -22,8 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from synthstudio import pipeline
+from synthstudio.body import anny
 from synthstudio.core.errors import DeviceError
 from synthstudio.recipe.load import dump, load, parse
+from synthstudio.recipe.model_variants import KINDS
 from synthstudio.stage import Settings, Stage, prepare
 
 SCENES = Path(__file__).resolve().parents[1] / "scenes"
@@ -92,6 +96,89 @@ def against_pyrender(*, frames: int = 12) -> dict[str, float]:
     return found
 
 
+def variants(*, moments: int = 40) -> dict[str, float]:
+    """Return what one variant of each kind adds to a moment, over what a new moment costs.
+
+    Moments of scenes/bench.yaml with one variant and without any, taking turns; draws included.
+    Everything is drawn once before, so that nobody pays for cutting designs of clothes.
+    """
+    plain = settings_for("bench.yaml", frames=moments)
+    wishes: dict[str, dict[str, int]] = {"none": {}, **{kind: {kind: 1} for kind in KINDS}}
+    stages = {}
+    for name, wish in wishes.items():
+        recipe = parse({**dump(plain.recipe), "variants": wish})
+        stages[name] = Stage(dataclasses.replace(plain, recipe=recipe))
+    took: dict[str, list[float]] = {name: [] for name in stages}
+    for measured in (False, True):
+        for moment in range(moments):
+            for name, stage in stages.items():
+                start = time.perf_counter()
+                per = stage.settings.recipe.variants.per_moment
+                for k in range(per):
+                    spec = pipeline.draw_spec(stage, moment * per + k)
+                    if measured:
+                        pipeline.make_frame(stage, spec)
+                if measured:
+                    took[name].append((time.perf_counter() - start) * 1e3)
+                anny.forget()  # the next one in turn has the same people
+    new = statistics.median(took["none"])
+    found = {"a new moment, ms": new}
+    for kind in KINDS:
+        added = statistics.median(took[kind]) - new
+        found |= {f"{kind}, ms": added, f"{kind} / new": added / new}
+    return found
+
+
+TARGETS: dict[str, dict[str, Any]] = {
+    "fraction": {"occluded_fraction": [0, 0.7]},
+    "fraction and wrists": {
+        "occluded_fraction": [0.05, 0.6], "joints": {"left_wrist+right_wrist": 0.4},
+    },
+    "crowd index": {"crowd_index": [0.1, 0.8]},
+}  # fmt: skip
+
+
+def search(*, moments: int = 60) -> dict[str, float]:
+    """Return what searching for targets costs, as a share of a whole frame with the search.
+
+    The same frames of scenes/bench.yaml with the search and with `search: false`, taking turns.
+    Everything is drawn once before, so that nobody pays for cutting designs of clothes.
+    """
+    plain = settings_for("bench.yaml", frames=moments)
+    found: dict[str, float] = {}
+    for name, targets in TARGETS.items():
+        stages = {
+            way: Stage(
+                dataclasses.replace(
+                    plain,
+                    recipe=parse({**dump(plain.recipe), "targets": {**targets, "search": way}}),
+                )
+            )
+            for way in (True, False)
+        }
+        drawn: dict[bool, list[float]] = {True: [], False: []}
+        whole: list[float] = []
+        for measured in (False, True):
+            for moment in range(moments):
+                for way, stage in stages.items():
+                    start = time.perf_counter()
+                    spec = pipeline.draw_spec(stage, moment)
+                    took = time.perf_counter() - start
+                    if measured:
+                        drawn[way].append(took * 1e3)
+                    if measured and way:
+                        pipeline.make_frame(stage, spec)
+                        whole.append((time.perf_counter() - start) * 1e3)
+                    anny.forget()  # the next one in turn has the same people
+        more = statistics.mean(drawn[True]) - statistics.mean(drawn[False])
+        found |= {
+            f"{name}: frame, ms": statistics.mean(whole),
+            f"{name}: search, ms": more,
+            f"{name}: search / frame": more / statistics.mean(whole),
+        }
+    return found
+
+
 def cli_start(*, repeats: int = 7) -> float:
     """Return the best of some timings of `import synthstudio.cli`, in seconds."""
     code = "import time as t; a=t.perf_counter(); import synthstudio.cli; print(t.perf_counter()-a)"
@@ -116,6 +203,8 @@ def main() -> None:
         found["raster against pyrender"] = against_pyrender()
     except DeviceError as error:
         found["raster against pyrender"] = f"not measured: {error}"
+    found["variants"] = variants()
+    found["search for targets"] = search()
     found["import synthstudio.cli, s"] = cli_start()
     for name, value in found.items():
         if isinstance(value, dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -121,6 +122,17 @@ def killed_and_resumed(
         settings, out, workers=workers, resume=True, frames_per_shard=FRAMES_PER_SHARD
     )
     return tree(out)
+
+
+def killed_run(settings: Settings, out: Path) -> dict[str, str]:
+    """Kill a run's process group with its second shard written, resume; return the hashes."""
+    job = out.with_suffix(".recipe.json")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    job.write_text(json.dumps(dump(settings.recipe)), encoding="utf-8")
+    return killed_and_resumed(
+        job, settings.assets.root, out, frames=settings.recipe.frames,
+        kill=("after-rename", 2, "group"), workers=2,
+    )  # fmt: skip
 
 
 def replayed(folder: Path, indices: Sequence[int]) -> dict[int, str]:

@@ -14,11 +14,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import proofs
+from benchmarks import abilities, proofs
+from benchmarks.counterfactuals import counterfactuals
 from synthstudio import pipeline
 from synthstudio.audit import audit
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.export import EXPORTERS
+from synthstudio.recipe.load import dump, load, parse
+from synthstudio.stage import Stage, prepare
 
 SCENES = proofs.ROOT / "scenes"
 Check = Callable[[Path, Path], tuple[bool, str]]
@@ -142,6 +145,52 @@ def sigmas(folder: Path) -> object:
     return skeleton(Dataset(folder).identity.skeleton).sigmas
 
 
+def clean_against_occluded(folder: Path, assets: Path) -> tuple[bool, str]:
+    """320 pairs with things, many with cut-outs: plain, room, panorama, photo behind them."""
+    backdrops: tuple[dict[str, object], ...] = (
+        {"kind": "plain"}, {"kind": "room"}, {"kind": "hdri", "folder": "hdri"},
+        {"kind": "photo", "folder": "backgrounds"},
+    )  # fmt: skip
+    scene = SCENES / "counterfactuals.yaml"
+    lines, held, pairs = [], True, 0
+    for seed, backdrop in enumerate(backdrops, 31):
+        wish = {
+            **dump(load(scene)), "seed": seed, "backdrop": backdrop,
+            "variants": {"clean": 1, "occluder": 1},
+            "cutouts": {"folder": "occluders", "count": [0, 2]},
+        }  # fmt: skip
+        settings = prepare(parse(wish, str(scene)), assets=assets, device="cpu")
+        tally = counterfactuals(Stage(settings), range(40))
+        held &= not tally.faults and tally.hidden > 0 and tally.with_cutouts > 0
+        pairs += tally.pairs
+        lines.append(f"{backdrop['kind']}: {tally.report()}")
+    return held and pairs >= 300, "\n  ".join(lines)
+
+
+def abilities_bytes(folder: Path, assets: Path) -> tuple[bool, str]:
+    """Targets, variants, clips, contacts, quotas, crowds: the same bytes in five ways."""
+    return abilities.same_bytes_of_abilities(folder, frames=96, kill=True)
+
+
+def abilities_oracle(folder: Path, assets: Path) -> tuple[bool, str]:
+    """The audit on the same abilities."""
+    return abilities.oracle_on_abilities(folder, frames=96)
+
+
+def physics_holds(folder: Path, assets: Path) -> tuple[bool, str]:
+    """2,000 frames: nothing through anything, feet on the floor, joints within limits."""
+    frames = {
+        "rooms.yaml": 700, "quickstart.yaml": 300, "close_ups.yaml": 200, "holding.yaml": 300,
+        "target_bell.yaml": 250, "clips.yaml": 96, "crowd.yaml": 60, "target_crowd.yaml": 94,
+    }  # fmt: skip
+    return abilities.physical(frames=frames, assets=SCENES)
+
+
+def targets_hold(folder: Path, assets: Path) -> tuple[bool, str]:
+    """Five targets over 1,000 people each, and the same by luck."""
+    return abilities.targets_met(folder, people=1000)
+
+
 CHECKS: dict[str, Check] = {
     "same bytes": same_bytes,
     "kills": kills,
@@ -150,6 +199,11 @@ CHECKS: dict[str, Check] = {
     "flat memory": flat_memory,
     "plan": plan_holds,
     "coco": coco_scores_itself,
+    "counterfactuals": clean_against_occluded,
+    "targets": targets_hold,
+    "physics": physics_holds,
+    "abilities: same bytes": abilities_bytes,
+    "abilities: second oracle": abilities_oracle,
 }
 
 

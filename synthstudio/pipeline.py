@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,14 @@ class Built:
 
 
 def build(stage: Stage, spec: FrameSpec) -> Built:
-    """Pose, dress and place everything that the spec names."""
+    """Pose, dress and place everything that the spec names and the last frame did not have."""
+    recent = stage.recent
+    recent.next_frame()
     people = tuple(
-        stage.body.posed(person, instance=PERSON_BASE + i) for i, person in enumerate(spec.people)
+        recent.get(
+            ("person", person, i), partial(stage.body.posed, person, instance=PERSON_BASE + i)
+        )
+        for i, person in enumerate(spec.people)
     )
     surfaces: list[Surface] = []
     textures: list[U8] = []
@@ -67,7 +73,10 @@ def build(stage: Stage, spec: FrameSpec) -> Built:
         surfaces += rooms.room_surfaces(spec.backdrop)
         named += [(s.instance, s.name, None) for s in surfaces]
     for i, thing in enumerate(spec.things):
-        made, brought = stage.thing(thing, instance=FIRST_THING + i, first_texture=len(textures))
+        made, brought = recent.get(
+            ("thing", thing, i, len(textures)),
+            partial(stage.thing, thing, instance=FIRST_THING + i, first_texture=len(textures)),
+        )
         surfaces += made
         textures += brought
         held_by = None if thing.held_by is None else PERSON_BASE + thing.held_by
@@ -80,7 +89,11 @@ def build(stage: Stage, spec: FrameSpec) -> Built:
         for i, c in enumerate(spec.cutouts)
     )
     named += [(first_cutout + i, c.kind, None) for i, c in enumerate(spec.cutouts)]
-    lit, backdrop = _light_and_backdrop(stage, spec)
+    lit = recent.get(("light", spec.backdrop, spec.light), partial(_light, stage, spec))
+    exposure = spec.light.exposure
+    backdrop = recent.get(
+        ("backdrop", spec.backdrop, exposure, spec.camera), partial(_backdrop, stage, spec)
+    )
     scene = Scene(
         camera=spec.camera,
         people=people,
@@ -90,31 +103,38 @@ def build(stage: Stage, spec: FrameSpec) -> Built:
         textures=tuple(textures),
         catches_shadow=not isinstance(spec.backdrop, RoomBackdrop),
         supersample=spec.supersample,
+        shadow_box_m=None if spec.shadow_box_m is None else np.array(spec.shadow_box_m),
     )
     return Built(scene=scene, cutouts=layers, things=tuple(named))
 
 
-def _light_and_backdrop(stage: Stage, spec: FrameSpec) -> tuple[Light, U8]:
-    """Return the light and what is seen behind everything, (H, W, 3) sRGB."""
-    behind, lamp, camera = spec.backdrop, spec.light, spec.camera
+def _light(stage: Stage, spec: FrameSpec) -> Light:
+    """Return the light on everything: a panorama's own, or the spec's sun and sky."""
+    behind, lamp = spec.backdrop, spec.light
     if isinstance(behind, HdriBackdrop):
         radiance = stage.panorama(behind.asset)
-        exposure = lamp.exposure * backgrounds.panorama_gain(radiance)
-        lit = light.light_from_panorama(
-            radiance, yaw_rad=behind.yaw_rad, exposure=exposure * behind.gain
-        )
-        return lit, backgrounds.panorama_backdrop(behind, radiance, camera, exposure=exposure)
-    lit = Light(
+        exposure = lamp.exposure * backgrounds.panorama_gain(radiance) * behind.gain
+        return light.light_from_panorama(radiance, yaw_rad=behind.yaw_rad, exposure=exposure)
+    return Light(
         sun_direction=np.array(lamp.sun_direction),
         sun_rgb=np.array(lamp.sun_rgb),
         ambient_sh=light.ambient_from_sky(lamp.sky_rgb, lamp.ground_rgb),
         exposure=lamp.exposure,
     )
+
+
+def _backdrop(stage: Stage, spec: FrameSpec) -> U8:
+    """Return what is seen behind everything, (H, W, 3) sRGB."""
+    behind, exposure, camera = spec.backdrop, spec.light.exposure, spec.camera
+    if isinstance(behind, HdriBackdrop):
+        radiance = stage.panorama(behind.asset)
+        gained = exposure * backgrounds.panorama_gain(radiance)
+        return backgrounds.panorama_backdrop(behind, radiance, camera, exposure=gained)
     if isinstance(behind, PhotoBackdrop):
-        return lit, backgrounds.photo_backdrop(behind, stage.photo(behind.asset), camera)
+        return backgrounds.photo_backdrop(behind, stage.photo(behind.asset), camera)
     if isinstance(behind, RoomBackdrop):
-        return lit, backgrounds.sky_backdrop(behind, camera, exposure=lamp.exposure)
-    return lit, backgrounds.plain_backdrop(behind, camera)
+        return backgrounds.sky_backdrop(behind, camera, exposure=exposure)
+    return backgrounds.plain_backdrop(behind, camera)
 
 
 def make_frame(stage: Stage, spec: FrameSpec, *, layers: Sequence[str] = ()) -> Frame:
@@ -187,8 +207,8 @@ def _joined(arrays: list[Any], empty: Any = (0,), dtype: Any = np.int32) -> Any:
 
 
 def draw_spec(stage: Stage, index: int) -> FrameSpec:
-    """Make every random choice of frame `index`."""
-    return draw(stage.settings.recipe, index, stage)
+    """Make every random choice of frame `index`; a moment's frames are drawn together, once."""
+    return draw(stage.settings.recipe, index, stage, group=stage.group)
 
 
 def stream(settings: Settings, *, start: int = 0) -> Iterator[Frame]:

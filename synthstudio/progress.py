@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
 
 LOG_EVERY_S = 30.0
+SLOW_S = 2.0
+_REPORT_EVERY = 64
 
 
 @contextmanager
@@ -15,6 +21,41 @@ def progress(title: str) -> Iterator[Callable[[int, int, float], None]]:
     """Show a bar with rate and time left on stderr while the body runs; yield its reporter."""
     with progress_steps() as step:
         yield step(title)
+
+
+def counted(
+    items: Iterable[T], total: int, report: Callable[[int, int, float], None]
+) -> Iterator[T]:
+    """Yield the items and report how many have gone by."""
+    started = time.monotonic()
+    for done, item in enumerate(items, 1):
+        yield item
+        if done % _REPORT_EVERY == 0:
+            report(done, total, done / max(1e-6, time.monotonic() - started))
+
+
+@contextmanager
+def waiting(title: str) -> Iterator[None]:
+    """Show on a terminal that the body still runs, and for how long, from two seconds on."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    spinner = Progress(*columns, console=Console(stderr=True), transient=True)
+    spinner.add_task(title, total=None)
+    timer = threading.Timer(SLOW_S, spinner.start)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        if spinner.live.is_started:
+            spinner.stop()
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from PIL import Image
 
 from synthstudio.cli import main
 from synthstudio.core.images import image_size
-from synthstudio.recipe.load import json_schema
+from synthstudio.recipe.load import json_schema, load
 
 SCENES = Path(__file__).resolve().parents[1] / "scenes"
 QUICK = str(SCENES / "quickstart.yaml")
@@ -66,6 +66,45 @@ def test_stats_counts_every_joint(run, dataset: Path) -> None:  # type: ignore[n
     assert text.code == 0
     assert "left_wrist" in text.out
     assert "object" in text.out
+
+
+def test_coverage_is_counted_drawn_and_followed_up(run, dataset: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    told = json.loads(run("coverage", dataset, "--json").out)
+    assert (told["frames"], told["people"]) == (6, 12)
+    assert sum(told["cells"]["count"]) == 12 * 23
+    sheet, follow = tmp_path / "some" / "sheet.jpg", tmp_path / "next.yaml"
+    ran = run("coverage", dataset, "--sheet", sheet, "--write", follow, "--at-least", 3)
+    assert ran.code == 0
+    assert "people by pose family and side seen" in ran.out
+    assert str(sheet) in ran.err and str(follow) in ran.err
+    assert image_size(sheet)[0] > 1500
+    recipe = load(follow)
+    assert recipe.frames < 6
+    assert recipe.quotas is not None and recipe.quotas.view
+    assert run("generate", follow, "--out", tmp_path / "out", "--frames", 1).code == 0
+    wrong = run("coverage", dataset, "--sheet", tmp_path / "sheet.tiff")
+    assert wrong.code == 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["next.yaml", "out", "some"]
+
+
+def test_strict_says_that_targets_were_missed(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    path, out = tmp_path / "luck.yaml", tmp_path / "out"
+    path.write_text(
+        "name: luck\nframes: 3\nimage: {width_px: 160, height_px: 120}\nthings: [{kind: procedural}]\n"
+        "targets: {occluded_fraction: 0.85, search: false}\n"
+    )
+    ran = run("generate", path, "--out", out, "--strict", "--json")
+    assert ran.code == 1
+    assert "target not met: occluded_fraction: error in the median" in ran.err
+    told = json.loads(ran.out)
+    assert told["frames"] == 3
+    assert told["unmet"]
+    asked = json.loads(run("stats", out, "--json").out)["targets"]
+    assert asked["occluded_fraction"]["people"] == asked["people"] > 0
+    assert "asked against achieved" in run("stats", out).out
+    lenient = run("generate", path, "--out", out, "--resume")
+    assert lenient.code == 0
+    assert "target not met" in lenient.err
 
 
 def test_export_then_pycocotools_opens_it(run, dataset: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
@@ -244,7 +283,7 @@ def test_wrong_usage_exits_with_2(run, arguments: tuple[object, ...]) -> None:  
     assert run(*arguments).code == 2
 
 
-@pytest.mark.parametrize("command", ["stats", "audit", "export", "frame"])
+@pytest.mark.parametrize("command", ["stats", "audit", "coverage", "export", "frame"])
 def test_a_folder_that_is_no_data_set(run, tmp_path: Path, command: str) -> None:  # type: ignore[no-untyped-def]
     more = {"export": ("--out", tmp_path / "o"), "frame": (0,)}.get(command, ())
     ran = run(command, tmp_path, *more)

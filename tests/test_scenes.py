@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 from pathlib import Path
 
 import cv2
@@ -23,6 +24,7 @@ NAMES = sorted(path.name for path in SCENES.glob("*.yaml"))
 def small_assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return an asset root with pictures made here, in the folders that the scenes name."""
     root = tmp_path_factory.mktemp("assets")
+    shutil.copytree(SCENES / "motions", root / "motions")
     for folder in ("backgrounds", "hdri", "occluders"):
         (root / folder).mkdir()
     ramp = np.linspace(40, 210, 320 * 240 * 3).reshape(240, 320, 3).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Write the parts of the docs that come from code: docs/cli.md and scenes/schema.json.
+"""Write what comes from code: docs/cli.md, scenes/schema.json, the fields in scenes/README.md.
 
 With --check nothing is written; the exit status is 1 if a file on disk is not what the code says.
 """
@@ -17,6 +17,11 @@ from synthstudio.cli import app
 from synthstudio.recipe.load import json_schema
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tools.fields import field_reference  # noqa: E402
+
+FIELDS = "## Fields\n\nWritten by `make docs` from the recipe's model."
 
 
 def cli_reference() -> str:
@@ -35,10 +40,20 @@ def schema() -> str:
     return json.dumps(json_schema(), indent=2, sort_keys=True) + "\n"
 
 
+def scenes_readme() -> str:
+    """Return scenes/README.md with its field reference as the recipe's model has it."""
+    text = (ROOT / "scenes/README.md").read_text(encoding="utf-8")
+    return text[: text.index(FIELDS)] + FIELDS + "\n\n" + field_reference()
+
+
 def main() -> int:
     """Write or check the files; return the exit status."""
     stale = 0
-    made = {ROOT / "docs/cli.md": cli_reference(), ROOT / "scenes/schema.json": schema()}
+    made = {
+        ROOT / "docs/cli.md": cli_reference(),
+        ROOT / "scenes/schema.json": schema(),
+        ROOT / "scenes/README.md": scenes_readme(),
+    }
     for path, text in made.items():
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue

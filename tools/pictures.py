@@ -1,14 +1,17 @@
-"""Make the pictures of the README: docs/images/labels.jpg and docs/images/scenes.jpg."""
+"""Make the pictures of the docs: docs/images/labels.jpg, scenes.jpg and poses.jpg."""
 
+import dataclasses
 import sys
 from pathlib import Path
 
 from synthstudio import pipeline
+from synthstudio.body.pose_library import library
 from synthstudio.core.images import decode_rgb, encode_jpeg, resample
 from synthstudio.core.scene import U8
 from synthstudio.core.skeleton import skeleton
+from synthstudio.core.spec import LensSpec
 from synthstudio.dataset.draw import contact_sheet, draw_labels
-from synthstudio.pictures import save
+from synthstudio.recipe.draw import draw
 from synthstudio.recipe.load import dump, load, parse
 from synthstudio.stage import Stage, prepare
 
@@ -34,9 +37,42 @@ def frame(scene: str, index: int, *, labels: bool) -> U8:
     return draw_labels(rgb, made.labels, skeleton(stage.skeleton.name), rows_px=960)
 
 
+def pose(stage: Stage, name: str, number: int) -> U8:
+    """Return somebody in a pose of the library as it stands there, three quarters from in front."""
+    poses = {"names": {name: 1}, "mirror": 0, "mix": 0, "jitter_deg": 0, "hands": 0}
+    stage.settings = prepare(
+        parse(
+            {
+                "name": "poses", "seed": 5, "image": {"width_px": 320, "height_px": 320},
+                "camera": {"distance_m": 3.6, "height_m": 1.35, "vertical_fov_deg": 36,
+                           "aim_height_m": 0.9, "off_centre": 0},
+                "people": {"count": 1, "facing_deg": 35, "poses": poses,
+                           "arrangement": {"kind": "group", "spread_m": 0}},
+                "things": [], "backdrop": {"kind": "plain"},
+            }
+        ),
+        assets=ROOT / "scenes", device="cpu",
+    )  # fmt: skip
+    spec = dataclasses.replace(draw(stage.settings.recipe, number, stage), lens=LensSpec())
+    return decode_rgb(pipeline.make_frame(stage, spec).jpeg, name)
+
+
+def pose_sheet(out: Path) -> None:
+    """Write one picture of each pose that holds nothing, the families side by side."""
+    stage = Stage(prepare(parse({"name": "poses"}), assets=ROOT / "scenes", device="cpu"))
+    free = [key for key in library() if not (key.holds or key.leans)]
+    free.sort(key=lambda key: (key.family, key.name))
+    write([pose(stage, key.name, k) for k, key in enumerate(free)], out, columns=16)
+
+
 def sheet(wanted: tuple[tuple[str, int], ...], out: Path, *, labels: bool) -> None:
     """Write frames side by side as a JPEG of at most `MOST_BYTES`."""
-    picture = contact_sheet([frame(s, i, labels=labels) for s, i in wanted], columns=3)
+    write([frame(s, i, labels=labels) for s, i in wanted], out, columns=3)
+
+
+def write(pictures: list[U8], out: Path, *, columns: int) -> None:
+    """Write pictures side by side as a JPEG of at most `MOST_BYTES`."""
+    picture = contact_sheet(pictures, columns=columns)
     height, width = picture.shape[:2]
     whole = (0.0, 0.0, float(width), float(height))
     picture = resample(picture, whole, (WIDTH_PX, round(WIDTH_PX * height / width)))
@@ -44,10 +80,11 @@ def sheet(wanted: tuple[tuple[str, int], ...], out: Path, *, labels: bool) -> No
         data = encode_jpeg(picture, quality)
         if len(data) <= MOST_BYTES:
             break
-    save(out, data)
+    out.write_bytes(data)
     sys.stderr.write(f"{out.relative_to(ROOT)}: {len(data)} bytes\n")
 
 
 if __name__ == "__main__":
     sheet(LABELS, ROOT / "docs/images/labels.jpg", labels=True)
     sheet(SCENES, ROOT / "docs/images/scenes.jpg", labels=False)
+    pose_sheet(ROOT / "docs/images/poses.jpg")

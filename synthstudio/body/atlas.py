@@ -24,11 +24,12 @@ from PIL import Image
 from scipy import sparse
 
 from synthstudio.body.chain import Chain, chain_of, posed_chain
+from synthstudio.body.motion import with_turns
 from synthstudio.body.poses import bone_rotations
 from synthstudio.core.errors import DiskError, explain
 from synthstudio.core.scene import F32, F64, I32, PARTS, U8, Bool
 from synthstudio.core.skeleton import SKELETONS
-from synthstudio.core.spec import Phenotype
+from synthstudio.core.spec import BoneTurn, Phenotype
 
 log = logging.getLogger(__name__)
 
@@ -142,18 +143,32 @@ def load_atlas() -> Atlas:
     )
 
 
-def bare_body(atlas: Atlas, phenotype: Phenotype, angles_rad: dict[str, float]) -> BareBody:
-    """Return the body of that phenotype in that pose (angles: see body/poses.py)."""
+def bare_body(
+    atlas: Atlas,
+    phenotype: Phenotype,
+    angles_rad: dict[str, float],
+    turns: tuple[BoneTurn, ...] = (),
+) -> BareBody:
+    """Return the body of that phenotype in that pose (angles: see body/poses.py).
+
+    A bone named in `turns` takes that rotation instead of what the angles give it.
+    """
     rest = _rest_of(phenotype)
-    transforms, turns = posed_chain(rest.chain, bone_rotations(angles_rad))
+    rotations = with_turns(bone_rotations(angles_rad), turns)
+    transforms, whole = posed_chain(rest.chain, rotations)
     vertices = _skin(atlas.weights, transforms, rest.vertices)
     return BareBody(
         vertices_m=_frozen(vertices),
         rest_m=rest.rest_m,
-        bone_deltas=_frozen(turns),
+        bone_deltas=_frozen(whole),
         joints_m=_frozen(atlas.joint_weights @ vertices.astype(np.float64)),
         stature_m=rest.stature_m,
     )
+
+
+def bones_of(phenotype: Phenotype) -> Chain:
+    """Return the bones of that phenotype."""
+    return _rest_of(phenotype).chain
 
 
 @functools.lru_cache(maxsize=_REST_CACHE)

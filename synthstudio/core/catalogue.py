@@ -19,6 +19,13 @@ class KeyPose:
     angles_rad: dict[str, float]
     needs: Literal["floor", "seat"] = "floor"  # a seat goes under the hips at `seat_height_m`
     mirrored_ok: bool = True
+    stands: bool = True  # on its feet: at least one foot is flat on the floor
+    holds: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Where the pose can hold a thing (left_hand, right_hand, both_hands) -> grips, as in
+    `ThingKind.grip`."""
+    leans: tuple[str, ...] = ()  # kinds of things it leans on
+    dynamic: bool = False  # a moment of a movement, which need not balance
+    free_hands: tuple[str, ...] = ()  # of left and right, those that may take any shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +55,8 @@ class ThingKind:
     patterns: tuple[Pattern, ...]
     roles: tuple[str, ...] = ("occluder",)
     shape: tuple[str, ...] = ()  # names that ThingSpec.shape may hold, e.g. seat_height_m
+    grip: str = ""  # how a hand holds it (role "held"), e.g. handle, bar, carry, phone
+    grip_share: Vec3 = (0.0, 0.0, 0.5)  # where: the share of its size from its base's centre
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,14 +83,38 @@ class ImageAsset:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MotionAsset:
+    """A recorded motion of the user's."""
+
+    asset: AssetRef
+    frames: int
+    fps: float
+    licence: str = ""
+    source: str = ""
+
+    @property
+    def name(self) -> str:
+        """Return the file's name without folder and ending."""
+        return self.asset.name.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+
+    @property
+    def seconds(self) -> float:
+        """Return the time from the first frame to the last."""
+        return (self.frames - 1) / self.fps
+
+
+@dataclass(frozen=True, kw_only=True)
 class Catalogue:
     """Everything a draw may pick, each tuple sorted by name."""
 
     poses: tuple[KeyPose, ...]
     limits_rad: dict[str, Vec2]  # anatomical angle -> (least, greatest)
+    hands: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Shape of a hand -> its angles in radians, names without a side."""
     garments: tuple[GarmentKind, ...]
     things: tuple[ThingKind, ...]
     backgrounds: tuple[ImageAsset, ...] = ()
     hdris: tuple[ImageAsset, ...] = ()
     cutouts: tuple[ImageAsset, ...] = ()
-    meshes: tuple[MeshAsset, ...] = field(default=())
+    meshes: tuple[MeshAsset, ...] = ()
+    motions: tuple[MotionAsset, ...] = ()

@@ -5,6 +5,7 @@ SynthStudioError
 ├── AssetError           a file from outside: image, mesh, HDRI, cut-out, folder of them
 ├── GeometryError        a scene that cannot be rendered exactly (range limits, empty meshes)
 ├── DatasetError         a data set on disk: not empty, locked, damaged, of another recipe
+├── FormatError          a file of another tool: damaged, hostile, or of another layout
 ├── DiskError            the disk is full, read-only or not writable
 ├── DeviceError          no CUDA, no EGL, a missing system library
 └── WorkerError          a worker process died or a frame failed twice
@@ -32,6 +33,10 @@ class GeometryError(SynthStudioError):
 
 class DatasetError(SynthStudioError):
     """A data set on disk cannot be used as asked."""
+
+
+class FormatError(SynthStudioError):
+    """A file that another tool wrote cannot be taken in: damaged, hostile or of another layout."""
 
 
 class DiskError(SynthStudioError):

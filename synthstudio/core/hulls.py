@@ -88,6 +88,17 @@ def _corners(surfaces: Sequence[Surface]) -> tuple[F32, F32, F32, F32]:
     return x_m, y_m, z_m, reach_m
 
 
+def swept(a: Hulls, b: Hulls) -> Hulls:
+    """Return the outlines of all that lies between two items, themselves included."""
+    first = min(a.first, b.first)
+    last = max(a.first + len(a.support_m), b.first + len(b.support_m))
+    out = np.full((last - first, DIRECTIONS), -np.inf)
+    for one in (a, b):
+        own = out[one.first - first :][: len(one.support_m)]
+        np.maximum(own, one.support_m, out=own)
+    return Hulls(first=first, support_m=out)
+
+
 def gap_m(a: Hulls, b: Hulls) -> float:
     """Return the least distance over shared layers; inf when none is shared, < 0 if they meet."""
     first = max(a.first, b.first)

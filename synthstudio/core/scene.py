@@ -103,6 +103,7 @@ class Scene:
     textures: tuple[U8, ...] = field(default=())  # each (h, w, 4) sRGB + alpha, row 0 at v = 1
     catches_shadow: bool = True  # an undrawn floor at z = 0 darkens the backdrop
     supersample: int = 2
+    shadow_box_m: F64 | None = None  # (2, 3) what the shadow maps span; None: they fit the scene
 
     @property
     def surfaces(self) -> tuple[Surface, ...]:
@@ -132,3 +133,4 @@ class Rendering:
     part: U8  # (H, W) PARTS id on bare skin, NO_PART elsewhere
     normal: F32 | None = None  # (H, W, 3) camera axes; only when asked for
     surface: I32 | None = None  # (H, W) place in Scene.surfaces, -1 nothing; when asked for
+    shadow: F32 | None = None  # (H, W, 2) sun and sky that reach it, 1 all; when asked for

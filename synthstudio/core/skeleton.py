@@ -1,4 +1,8 @@
-"""Skeletons are data: joints, how they connect, flips, sigmas and where each joint lies."""
+"""Skeletons are data: joints, how they connect, flips, sigmas and where each joint lies.
+
+`SKELETONS` can be drawn and labelled; `FOREIGN` are those of other data sets, which rows are
+converted to and imported with (formats/joints.py).
+"""
 
 from __future__ import annotations
 
@@ -45,6 +49,12 @@ _PLACES = {
     "big_toe": "tip of the big toe",
     "small_toe": "tip of the small toe",
     "heel": "back of the heel",
+    "pelvis": "between the hip joints",
+    "spine": "half way from the pelvis to the thorax",
+    "thorax": "between the shoulder joints",
+    "neck": "base of the neck",
+    "upper_neck": "where the neck meets the head",
+    "head_top": "crown of the head",
 }
 _COCO_SIGMAS = (
     0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072,
@@ -59,6 +69,7 @@ class Skeleton:
 
     name: str
     joints: tuple[str, ...]
+    up: tuple[tuple[str, str], ...]  # (joint, its parent)
     sigmas: NDArray[np.float64]  # (J,) OKS constants
     sigma_source: str
     places: tuple[str, ...]  # where each joint lies anatomically
@@ -72,7 +83,7 @@ class Skeleton:
     @property
     def parents(self) -> tuple[int | None, ...]:
         """Return the parent of each joint; None for the root."""
-        names = (_PARENTS.get(name) for name in self.joints)
+        names = (dict(self.up).get(name) for name in self.joints)
         return tuple(None if name is None else self.joints.index(name) for name in names)
 
     @property
@@ -94,14 +105,24 @@ def _mirror(name: str) -> str:
     return "left_" + name[6:] if name.startswith("right_") else name
 
 
-def _make(name: str, joints: tuple[str, ...], sigmas: tuple[float, ...], source: str) -> Skeleton:
+def _make(
+    name: str,
+    joints: tuple[str, ...],
+    sigmas: tuple[float, ...],
+    source: str,
+    *,
+    parents: dict[str, str] = _PARENTS,
+    cross: tuple[tuple[str, str], ...] = _CROSS,
+) -> Skeleton:
     def place(joint: str) -> str:
         return _PLACES[joint.removeprefix("left_").removeprefix("right_")]
 
-    pairs = [(_PARENTS[j], j) for j in joints if j in _PARENTS] + list(_CROSS)
+    up = tuple((j, parents[j]) for j in joints if j in parents)
+    pairs = [(parent, j) for j, parent in up] + list(cross)
     return Skeleton(
         name=name,
         joints=joints,
+        up=up,
         sigmas=np.array(sigmas),
         sigma_source=source,
         places=tuple(place(j) for j in joints),
@@ -120,11 +141,77 @@ SKELETONS = {
     ),
 }
 
+# COCO's sigma of each kind of joint; a trunk or head joint takes that of the joints it is near.
+_SIGMA = {
+    "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062, "hip": 0.107, "knee": 0.087,
+    "ankle": 0.089, "nose": 0.026, "pelvis": 0.107, "spine": 0.107, "thorax": 0.079,
+    "eye": 0.025, "ear": 0.035, "neck": 0.079, "upper_neck": 0.079, "head_top": 0.079,
+}  # fmt: skip
+_BY_KIND = "COCO's for limbs; trunk and head as the nearest limb joint's (CrowdPose's choice)"
+_LEGS = {
+    "left_knee": "left_hip", "right_knee": "right_hip",
+    "left_ankle": "left_knee", "right_ankle": "right_knee",
+}  # fmt: skip
+
+
+def _foreign(name: str, joints: tuple[str, ...], trunk: dict[str, str]) -> Skeleton:
+    arms = {j: p for j, p in _PARENTS.items() if j.endswith(("elbow", "wrist"))}
+    kinds = (j.removeprefix("left_").removeprefix("right_") for j in joints)
+    sigmas = tuple(_SIGMA[kind] for kind in kinds)
+    return _make(name, joints, sigmas, _BY_KIND, parents=_LEGS | arms | trunk, cross=())
+
+
+def _both(joint: str, parent: str) -> dict[str, str]:
+    return {f"left_{joint}": parent, f"right_{joint}": parent}
+
+
+FOREIGN = {
+    "crowdpose14": _foreign(
+        "crowdpose14",
+        ("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist",
+         "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
+         "right_ankle", "head_top", "neck"),
+        {"head_top": "neck", **_both("shoulder", "neck"), **_both("hip", "neck")},
+    ),
+    "mpii16": _foreign(
+        "mpii16",
+        ("right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle",
+         "pelvis", "thorax", "upper_neck", "head_top", "right_wrist", "right_elbow",
+         "right_shoulder", "left_shoulder", "left_elbow", "left_wrist"),
+        {"thorax": "pelvis", "upper_neck": "thorax", "head_top": "upper_neck",
+         **_both("hip", "pelvis"), **_both("shoulder", "thorax")},
+    ),
+    "ochuman19": _foreign(
+        "ochuman19",
+        ("right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow",
+         "left_wrist", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee",
+         "left_ankle", "head_top", "neck", "right_ear", "left_ear", "nose", "right_eye",
+         "left_eye"),
+        {"head_top": "neck", "nose": "neck", **_both("shoulder", "neck"), **_both("hip", "neck"),
+         **{j: p for j, p in _PARENTS.items() if j.endswith(("_eye", "_ear"))}},
+    ),
+    "lsp14": _foreign(
+        "lsp14",
+        ("right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle",
+         "right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow",
+         "left_wrist", "neck", "head_top"),
+        {"head_top": "neck", **_both("shoulder", "neck"), **_both("hip", "neck")},
+    ),
+    "h36m17": _foreign(
+        "h36m17",
+        ("pelvis", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee",
+         "left_ankle", "spine", "thorax", "nose", "head_top", "left_shoulder", "left_elbow",
+         "left_wrist", "right_shoulder", "right_elbow", "right_wrist"),
+        {"spine": "pelvis", "thorax": "spine", "nose": "thorax", "head_top": "nose",
+         **_both("hip", "pelvis"), **_both("shoulder", "thorax")},
+    ),
+}  # fmt: skip
+
 
 def skeleton(name: str) -> Skeleton:
     """Return the skeleton of that name; RecipeError if there is none."""
-    if name not in SKELETONS:
-        raise RecipeError(
-            explain("unknown skeleton", where="skeleton", expected=" or ".join(SKELETONS), got=name)
-        )
-    return SKELETONS[name]
+    found = SKELETONS.get(name) or FOREIGN.get(name)
+    if found is None:
+        known = " or ".join([*SKELETONS, *FOREIGN])
+        raise RecipeError(explain("unknown skeleton", where="skeleton", expected=known, got=name))
+    return found

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import types
-import typing
 from dataclasses import dataclass, field
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.errors import RecipeError, explain
 
 Vec2 = tuple[float, float]
 Vec3 = tuple[float, float, float]
@@ -91,12 +86,27 @@ class Phenotype:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BoneTurn:
+    """One bone's own rotation as a motion gives it, in Anny's `local-ref` parameterisation.
+
+    The vector's direction is the axis, its length the angle in radians.
+    """
+
+    bone: str
+    turn_rad: Vec3
+
+
+@dataclass(frozen=True, kw_only=True)
 class PoseSpec:
-    """A pose in anatomical angles, radians: see body/poses.py for names, axes and signs."""
+    """A pose in anatomical angles, radians: see body/poses.py for names, axes and signs.
+
+    A bone named in `turns` takes that rotation instead of what the angles give it.
+    """
 
     name: str
     family: str
     angles_rad: dict[str, float]
+    turns: tuple[BoneTurn, ...] = ()
 
     def __post_init__(self) -> None:
         """Make the spec hashable."""
@@ -150,17 +160,20 @@ class PersonSpec:
 class ThingSpec:
     """A 3D object: `kind` is a key of props.procedural.KINDS, or "mesh" with an `asset`.
 
-    It is built with its base centre at the origin and z up, scaled, turned, put at `position_m`.
+    It is built with its base centre at the origin and z up, scaled, turned about that origin by
+    Rz(yaw) Rx(pitch) Ry(roll), and put at `position_m`.
     """
 
     kind: str
-    role: Literal["occluder", "scenery", "seat", "held"] = "occluder"
+    role: Literal["occluder", "scenery", "seat", "support", "held"] = "occluder"
     size_m: Vec3 = (1.0, 1.0, 1.0)
     shape: dict[str, float] = field(default_factory=dict)
     materials: tuple[Material, ...] = ()
     asset: AssetRef | None = None
     position_m: Vec3 = (0.0, 0.0, 0.0)
     yaw_rad: float = 0.0
+    pitch_rad: float = 0.0
+    roll_rad: float = 0.0
     held_by: int | None = None  # index into FrameSpec.people
 
     def __post_init__(self) -> None:
@@ -257,8 +270,43 @@ class LensSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Ask:
+    """What the recipe's targets asked of one person; None or empty where nothing was asked.
+
+    `hidden` and `shown` name joints, or several joined by "+" that are asked for together.
+    `causes`: the asked share of the person's joints with that cause. `met`: whether the search
+    came within the recipe's tolerance; what was achieved is in the labels.
+    """
+
+    occluded_fraction: float | None = None
+    hidden: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
+    causes: dict[str, float] = field(default_factory=dict)
+    met: bool = True
+
+    def __post_init__(self) -> None:
+        """Make the spec hashable."""
+        _hashable(self, "causes")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipSpec:
+    """Where a frame belongs in a clip: a moment that moves, seen by one camera."""
+
+    clip_id: str
+    frame: int  # from 0
+    frames: int  # of the whole clip
+    time_s: float  # from the clip's first frame
+    motions: tuple[str, ...]  # name of each person's motion
+
+
+@dataclass(frozen=True, kw_only=True)
 class FrameSpec:
-    """Everything that decides one frame's bytes (with the assets it names by content)."""
+    """Everything that decides one frame's bytes (with the assets it names by content).
+
+    Frames of a group share all but what `differs` names. Person i of a clip is the same person
+    in all of its frames: track ids are instance ids.
+    """
 
     seed: int
     index: int
@@ -273,107 +321,10 @@ class FrameSpec:
     supersample: int = 2
     split: Split = "train"
     group_id: str = ""
-    variant: str = "base"
-
-
-def to_json(spec: Any) -> str:
-    """Write a spec as canonical JSON: sorted keys, no blanks, floats that read back equal."""
-    return json.dumps(spec, default=_named, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def _named(spec: Any) -> dict[str, Any]:
-    """Return a spec's own fields: unlike dataclasses.asdict, without copying what they hold."""
-    return {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec)}
-
-
-def from_json(text: str) -> FrameSpec:
-    """Read what `to_json` wrote of a FrameSpec; RecipeError for anything else."""
-    try:
-        return typing.cast(FrameSpec, _build(FrameSpec, json.loads(text), "spec"))
-    except (ValueError, RecursionError) as error:
-        raise RecipeError(explain(f"not a stored frame spec: {error}", where="spec")) from error
-
-
-def _build(kind: Any, value: Any, path: str) -> Any:
-    """Build a value of the annotated type `kind` from what JSON held."""
-    origin = get_origin(kind)
-    if origin in (Union, types.UnionType):
-        return _build_union(kind, value, path)
-    if dataclasses.is_dataclass(kind):
-        return _build_dataclass(kind, value, path)
-    if origin is tuple:
-        return _build_tuple(kind, value, path)
-    if origin is dict:
-        if not isinstance(value, dict):
-            raise _wrong(path, "an object", value)
-        return {str(k): _build(get_args(kind)[1], v, f"{path}.{k}") for k, v in value.items()}
-    if origin is Literal:
-        if value not in get_args(kind):
-            raise _wrong(path, f"one of {', '.join(map(str, get_args(kind)))}", value)
-        return value
-    return _build_scalar(kind, value, path)
-
-
-def _build_union(kind: Any, value: Any, path: str) -> Any:
-    options = [option for option in get_args(kind) if option is not type(None)]
-    if value is None:
-        if len(options) == len(get_args(kind)):
-            raise _wrong(path, "a value", value)
-        return None
-    if len(options) == 1:
-        return _build(options[0], value, path)
-    for option in options:  # unions of dataclasses are told apart by their field `kind`
-        if isinstance(value, dict) and value.get("kind") == _default_kind(option):
-            return _build(option, value, path)
-    raise _wrong(path, "a known kind", value)
-
-
-def _default_kind(option: Any) -> Any:
-    return next(f.default for f in dataclasses.fields(option) if f.name == "kind")
-
-
-def _build_dataclass(kind: Any, value: Any, path: str) -> Any:
-    if not isinstance(value, dict):
-        raise _wrong(path, "an object", value)
-    hints = _hints(kind)
-    unknown = sorted(set(value) - set(hints))
-    if unknown:
-        raise _wrong(path, f"fields of {kind.__name__}", unknown)
-    try:
-        return kind(**{k: _build(hints[k], v, f"{path}.{k}") for k, v in value.items()})
-    except TypeError as error:
-        raise RecipeError(explain(str(error), where=path)) from error
-
-
-def _build_tuple(kind: Any, value: Any, path: str) -> Any:
-    inner = get_args(kind)
-    if not isinstance(value, list) or (inner[-1] is not Ellipsis and len(value) != len(inner)):
-        raise _wrong(path, f"a list of {len(inner)}", value)
-    types_ = [inner[0]] * len(value) if inner[-1] is Ellipsis else list(inner)
-    return tuple(
-        _build(t, v, f"{path}[{i}]") for i, (t, v) in enumerate(zip(types_, value, strict=True))
-    )
-
-
-def _build_scalar(kind: Any, value: Any, path: str) -> Any:
-    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if kind is bool or not isinstance(value, bool):
-        if isinstance(value, kind):
-            return value
-    raise _wrong(path, kind.__name__, value)
-
-
-_HINTS: dict[Any, dict[str, Any]] = {}
-
-
-def _hints(kind: Any) -> dict[str, Any]:
-    if kind not in _HINTS:
-        _HINTS[kind] = typing.get_type_hints(kind)
-    return _HINTS[kind]
-
-
-def _wrong(path: str, expected: str, got: Any) -> RecipeError:
-    return RecipeError(
-        explain("the stored spec does not fit", where=path, expected=expected, got=repr(got)[:80])
-    )
+    variant: str = "base"  # base, clean, occluder, appearance, light or view
+    differs: tuple[str, ...] = ()  # fields that a variant does not share with its group's base
+    camera_id: int = 0  # which camera of the group's rig
+    clip: ClipSpec | None = None
+    asks: tuple[Ask, ...] = ()  # one a person; empty: the recipe has no targets
+    crowd_ask: float | None = None
+    shadow_box_m: tuple[Vec3, Vec3] | None = None  # what a group's shadow maps span; None: own fit

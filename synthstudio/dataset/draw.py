@@ -24,9 +24,9 @@ Colour = tuple[int, int, int]
 BASE_ROWS = 900
 """Small frames are enlarged to about this many rows, so that marks can be told apart."""
 _SHIFT = 4
-_INK: Colour = (18, 20, 24)
-_PAPER: Colour = (24, 26, 31)
-_TEXT: Colour = (232, 234, 238)
+INK: Colour = (18, 20, 24)
+PAPER: Colour = (24, 26, 31)
+TEXT: Colour = (232, 234, 238)
 _PEOPLE: tuple[Colour, ...] = (
     (86, 214, 160), (255, 209, 92), (226, 120, 214), (120, 200, 255),
     (255, 128, 110), (178, 222, 90), (170, 150, 255), (250, 170, 200),
@@ -64,11 +64,13 @@ def draw_labels(
     *,
     rows_px: int = BASE_ROWS,
     legend: bool = True,
+    names: bool = True,
 ) -> U8:
     """Return the frame (H, W, 3), enlarged by a whole number to about `rows_px`, with its labels.
 
     Modal boxes are solid, amodal ones dashed. A joint outside the frame is a cross at the
-    nearest border. With `legend` a strip below says what the marks mean.
+    nearest border. With `legend` a strip below says what the marks mean, with `names` a tag who
+    each person is.
     """
     zoom = max(1, round(rows_px / rgb.shape[0]))
     size = (rgb.shape[1] * zoom, rgb.shape[0] * zoom)
@@ -80,25 +82,31 @@ def draw_labels(
         _draw_boxes(canvas, person, _finer(pen, person, rows))
     for person in farthest_first:
         _draw_skeleton(canvas, person, skeleton, _finer(pen, person, rows))
-    canvas = _draw_names(canvas, farthest_first, labels, pen)
+    if names:
+        canvas = _draw_names(canvas, farthest_first, labels, pen)
     return np.vstack([canvas, _legend(canvas.shape[1], pen)]) if legend else canvas
 
 
 def contact_sheet(images: Sequence[U8], *, columns: int = 6, gap_px: int = 8) -> U8:
     """Return images (h, w, 3) in a grid, row by row, each centred in a cell of the largest size."""
     if not images or columns < 1:
-        return np.full((1, 1, 3), _PAPER, np.uint8)
+        return np.full((1, 1, 3), PAPER, np.uint8)
     high, wide = max(i.shape[0] for i in images), max(i.shape[1] for i in images)
     columns = min(columns, len(images))
     lines = math.ceil(len(images) / columns)
     size = (lines * (high + gap_px) + gap_px, columns * (wide + gap_px) + gap_px, 3)
-    sheet = np.full(size, _PAPER, np.uint8)
+    sheet = np.full(size, PAPER, np.uint8)
     for k, image in enumerate(images):
         h, w = image.shape[:2]
         top = gap_px + (k // columns) * (high + gap_px) + (high - h) // 2
         left = gap_px + (k % columns) * (wide + gap_px) + (wide - w) // 2
         sheet[top : top + h, left : left + w] = image
     return sheet
+
+
+def legend_strip(width: int) -> U8:
+    """Return a strip (h, width, 3) that says what the marks mean."""
+    return _legend(width, _Pen(zoom=1, unit=1.3, marker=6.0))
 
 
 def person_colour(instance: int) -> Colour:
@@ -121,7 +129,7 @@ def _draw_boxes(canvas: U8, person: PersonLabel, pen: _Pen) -> None:
             continue
         corners = [(x, y), (x + w, y), (x + w, y + h), (x, y + h), (x, y)]
         for a, b in itertools.pairwise(corners):
-            for strokes, ink in ((2.2, _INK), (1.0, colour)):
+            for strokes, ink in ((2.2, INK), (1.0, colour)):
                 _line(canvas, a, b, pen=pen, colour=ink, strokes=strokes, dash=dash)
 
 
@@ -135,7 +143,7 @@ def _draw_skeleton(canvas: U8, person: PersonLabel, skeleton: Skeleton, pen: _Pe
             side = _bone_side(skeleton, a, b)
             hidden = min(person.state[a], person.state[b]) < 2
             _line(canvas, person.joints_px[a], person.joints_px[b], pen=pen,
-                  colour=_INK if under else COLOURS[side],
+                  colour=INK if under else COLOURS[side],
                   strokes=strokes * (0.6 if hidden else 1.0), dash=hidden)  # fmt: skip
     for j in np.argsort(-person.joints_camera_m[:, 2], kind="stable"):
         if not known[j]:
@@ -157,21 +165,21 @@ def _marker(canvas: U8, at: F64, cause: str, colour: Colour, pen: _Pen) -> None:
     x, y = pen.place(at)
     r = pen.marker
     if cause in ("visible", "self"):
-        fill = colour if cause == "visible" else _INK
-        _disc(canvas, (x, y), r + pen.unit * 1.2, _INK)
+        fill = colour if cause == "visible" else INK
+        _disc(canvas, (x, y), r + pen.unit * 1.2, INK)
         _disc(canvas, (x, y), r, colour)
         if cause == "self":
             _disc(canvas, (x, y), r * 0.6, fill)
         return
     if cause == "truncated":
         arms = [(_polar(x, y, r, k), _polar(x, y, r, k + 180)) for k in (45, 135)]
-        for strokes, ink in ((3.6, _INK), (1.8, colour)):
+        for strokes, ink in ((3.6, INK), (1.8, colour)):
             for a, b in arms:
                 cv2.line(canvas, a, b, ink, pen.width(strokes), cv2.LINE_AA, _SHIFT)
         return
     turn, sides, grow = {"person": (-90, 3, 1.45), "object": (45, 4, 1.3)}.get(cause, (0, 4, 1.3))
     for radius, ink in (
-        (r * grow + pen.unit * 1.6, _INK), (r * grow, colour), (r * grow * 0.55, _INK)
+        (r * grow + pen.unit * 1.6, INK), (r * grow, colour), (r * grow * 0.55, INK)
     ):  # fmt: skip
         ring = [_polar(x, y, radius, turn + k * 360 / sides) for k in range(sides)]
         cv2.fillPoly(canvas, [np.array(ring, np.int32)], ink, cv2.LINE_AA, _SHIFT)
@@ -245,7 +253,7 @@ def _draw_names(canvas: U8, people: Sequence[PersonLabel], labels: FrameLabels, 
         box = _free_place(person, size, taken, canvas.shape, pen)
         taken.append(box)
         draw.rectangle(box, fill=person_colour(person.instance))
-        draw.text((box[0] + pad, box[1] + 0.6 * pad), text, fill=_INK, font=font)
+        draw.text((box[0] + pad, box[1] + 0.6 * pad), text, fill=INK, font=font)
     return np.asarray(image).copy()
 
 
@@ -280,7 +288,7 @@ def _legend(width: int, pen: _Pen) -> U8:
     unit = min(pen.unit, width / _LEGEND_UNITS)
     pen = _Pen(zoom=1, unit=unit, marker=pen.marker * unit / pen.unit)
     high = math.ceil(30 * pen.unit)
-    strip = np.full((high, width, 3), _PAPER, np.uint8)
+    strip = np.full((high, width, 3), PAPER, np.uint8)
     font = _font(pen, 13)
     texts: list[tuple[float, str]] = []
     x, gap = 14 * pen.unit, 16 * pen.unit
@@ -304,7 +312,7 @@ def _legend(width: int, pen: _Pen) -> U8:
     image = Image.fromarray(strip)
     draw = ImageDraw.Draw(image)
     for left, text in texts:
-        draw.text((left, high / 2), text, fill=_TEXT, font=font, anchor="lm")
+        draw.text((left, high / 2), text, fill=TEXT, font=font, anchor="lm")
     return np.asarray(image).copy()
 
 

@@ -80,6 +80,13 @@ def replace_file(path: Path, data: bytes) -> None:
             raise
 
 
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file that stands alone, making its folder; DiskError on failure."""
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, data)
+
+
 def remove(path: Path) -> None:
     """Delete a file or a folder; one that another process deletes meanwhile is no error."""
     if path.is_dir() and not path.is_symlink():

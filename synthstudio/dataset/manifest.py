@@ -15,7 +15,8 @@ from synthstudio.core.labels import SHARES
 from synthstudio.dataset.durable import canonical_json, damaged, read_json, replace_file
 
 MANIFEST_NAME = "dataset.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""1: before clips, variants and asks (release 0.1.0). 2: with their columns in both tables."""
 FRAMES_PER_SHARD = 64
 
 CONVENTIONS = {
@@ -35,7 +36,7 @@ _PACKAGES = (
 )  # fmt: skip
 # The instruction sets that numeric libraries choose their kernels by.
 _FLAGS = ("sse4_2", "avx", "avx2", "fma", "avx512", "amx", "neon", "asimd", "sve")
-_STRUCTURE = ("format_version", "frames_per_shard", "skeleton")
+_STRUCTURE = ("format_version", "frames_per_shard", "skeleton", "derived")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class Identity:
 
     `recipe` has its defaults filled in; `versions` maps packages to releases; `machine` says
     CPU model, instruction sets and device kind. `frames` is the length of the whole run, also
-    in a part of it.
+    in a part of it. `derived` says how it was made of other sets and of which; empty for a run.
     """
 
     recipe: dict[str, Any]
@@ -68,6 +69,7 @@ class Identity:
     versions: dict[str, str]
     machine: dict[str, str]
     format_version: int = FORMAT_VERSION
+    derived: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse counts that no run can have."""
@@ -128,7 +130,10 @@ def machine_kind(device: str) -> dict[str, str]:
 
 def to_bytes(identity: Identity) -> bytes:
     """Return the bytes of `dataset.json`."""
-    return canonical_json(dataclasses.asdict(identity))
+    value = dataclasses.asdict(identity)
+    if not identity.derived:
+        del value["derived"]
+    return canonical_json(value)
 
 
 def write_identity(folder: Path, identity: Identity) -> None:
@@ -165,6 +170,8 @@ def _check_types(path: Path, value: dict[str, Any]) -> None:
         "frames_per_shard": int, "conventions": dict, "versions": dict, "machine": dict,
         "format_version": int,
     }  # fmt: skip
+    if "derived" in value:
+        kinds["derived"] = dict
     if set(value) != set(kinds):
         raise damaged(path, f"the fields {', '.join(sorted(kinds))}", ", ".join(sorted(value)))
     for name, kind in kinds.items():

@@ -1,17 +1,37 @@
-"""Join the parts of a run (`--part k/n`) to the bytes of the unbroken run."""
+"""Join data sets: the parts of one run into its very bytes, or whole sets of any runs.
+
+merge       parts made with --part k/n ──► the unbroken run, byte for byte
+merge_sets  sets of other recipes, seeds and machines ──► one derived set: frames numbered
+            anew, identities, groups and clips of different runs kept apart by name
+"""
 
 from __future__ import annotations
 
-import errno
-import os
-import shutil
-from collections.abc import Sequence
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from synthstudio.core.errors import DatasetError, explain
-from synthstudio.dataset.durable import disk_errors, read_json, remove
-from synthstudio.dataset.manifest import identity_differences, structural_differences
+from synthstudio.dataset.derive import (
+    Chunk,
+    aligned,
+    chosen,
+    link_or_copy,
+    replaced,
+    respecify,
+    told_of,
+    write_derived,
+)
+from synthstudio.dataset.durable import canonical_json, disk_errors, read_json, remove
+from synthstudio.dataset.manifest import (
+    Identity,
+    identity_differences,
+    structural_differences,
+)
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import (
     SHARD_NAME,
@@ -23,7 +43,8 @@ from synthstudio.dataset.shards import (
 )
 from synthstudio.dataset.writer import Session, open_or_create, read_mixed, write_mixed
 
-_NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES)
+_APART = ("identity", "group_id", "clip_id")
+"""Names that mean something only within one run."""
 
 
 def merge(
@@ -117,7 +138,7 @@ def _copy_shard(session: Session, part: Dataset, shard: int) -> StagedShard:
     with disk_errors(temporary):
         try:
             for name in sorted(table["files"]):
-                _link(source / name, temporary / name)
+                link_or_copy(source / name, temporary / name)
             head = {key: table[key] for key in table if key not in ("files", "check")}
             staged = seal(temporary, head)
         except BaseException:
@@ -125,16 +146,6 @@ def _copy_shard(session: Session, part: Dataset, shard: int) -> StagedShard:
             raise
     _check_same(staged.entry, entry, source)
     return staged
-
-
-def _link(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in _NO_LINK:
-            raise
-        shutil.copyfile(source, target)
 
 
 def _check_same(made: ShardEntry, had: ShardEntry, source: Path) -> None:
@@ -148,3 +159,140 @@ def _check_same(made: ShardEntry, had: ShardEntry, source: Path) -> None:
                 then="Run that part again with --resume, then merge again.",
             )
         )
+
+
+def merge_sets(
+    sources: Sequence[Dataset], out: Path, *, drop_doubled: bool = False, resume: bool = False
+) -> Dataset:
+    """Join whole data sets of any runs as `out`: the frames of the first, then of the next, ...
+
+    A name in `identity`, `group_id` and `clip_id` gets the run that it comes from in front of
+    it (8 hex digits of recipe and seed), unless all sources are of one run: so equal names of
+    different runs stay apart, and those of one run stay together. Stored specs keep the names of
+    people, which decide how clothes fall. recipe, seed, versions and
+    machine in dataset.json are those of the first source; those of all stand in `derived`.
+
+    DatasetError: no source, other skeletons, or the same picture in two sources (with
+    `drop_doubled` the later one is left out).
+    """
+    _check_sets(sources)
+    kept = [_kept(sources, drop_doubled, number) for number in range(len(sources))]
+    runs = [run_name(source.identity) for source in sources]
+    first = sources[0].identity
+    ledger = {row.sha256 + row.name: row for source in sources for row in source.identity.assets}
+    identity = dataclasses.replace(
+        first,
+        frames=sum(source.frames for source in sources) - sum(map(len, kept)),
+        assets=tuple(ledger[key] for key in sorted(ledger)),
+        derived={
+            "by": "merge",
+            "runs": runs,
+            "doubled_left_out": [len(gone) for gone in kept],
+            "sources": [told_of(source) for source in sources],
+        },
+    )
+    chunks = _all_chunks(sources, kept, runs if len(set(runs)) > 1 else None)
+    return write_derived(out, identity, sources, chunks, resume=resume)
+
+
+def run_name(identity: Identity) -> str:
+    """Return what tells a run from others: 8 hex digits of its recipe and seed.
+
+    Frames of a longer run begin with those of a shorter one, so its length does not count.
+    """
+    recipe = {k: v for k, v in identity.recipe.items() if k != "frames"}
+    told = canonical_json({"recipe": recipe, "seed": identity.seed})
+    return hashlib.sha256(told).hexdigest()[:8]
+
+
+def _check_sets(sources: Sequence[Dataset]) -> None:
+    if not sources:
+        raise DatasetError(explain("there is nothing to merge", where="merge", got="no data set"))
+    first = sources[0]
+    for source in sources[1:]:
+        if source.identity.skeleton != first.identity.skeleton:
+            raise DatasetError(
+                explain(
+                    "the sets have different skeletons",
+                    where=f"{first.folder} and {source.folder}",
+                    expected=first.identity.skeleton,
+                    got=source.identity.skeleton,
+                    then="Export them with one skeleton instead.",
+                )
+            )
+
+
+def _kept(sources: Sequence[Dataset], drop_doubled: bool, number: int) -> set[int]:
+    """Return the frames of a source whose picture an earlier source has too."""
+    seen: set[bytes] = set()
+    for earlier in sources[:number]:
+        seen.update(_digests(earlier))
+    doubled = {
+        row["index"]
+        for row in sources[number].iter_frames(["index", "image_sha256"])
+        if row["image_sha256"] and bytes.fromhex(row["image_sha256"])[:12] in seen
+    }
+    if doubled and not drop_doubled:
+        raise DatasetError(
+            explain(
+                "these sets share pictures",
+                where=f"{sources[number].folder}",
+                got=f"{len(doubled)} frames, such as {min(doubled)}, are in an earlier set",
+                then="Leave the later ones out with --drop-doubled.",
+            )
+        )
+    return doubled
+
+
+def _digests(source: Dataset) -> Iterator[bytes]:
+    for row in source.iter_frames(["image_sha256"]):
+        if row["image_sha256"]:
+            yield bytes.fromhex(row["image_sha256"])[:12]
+
+
+def _all_chunks(
+    sources: Sequence[Dataset], left_out: Sequence[set[int]], runs: Sequence[str] | None
+) -> Iterator[Chunk]:
+    for number, source in enumerate(sources):
+        run = None if runs is None or _named_apart(source) else runs[number]
+        gone = np.array(sorted(left_out[number]), np.int64)
+        for chunk in aligned(source, source=number):
+            kept = chosen(chunk, ~np.isin(chunk.frames["index"].to_numpy(), gone))
+            yield kept if run is None else _apart(kept, run)
+
+
+def _named_apart(source: Dataset) -> bool:
+    """Say whether names in this set begin with their run already: it was merged of several."""
+    value: Mapping[str, Any] = source.identity.derived
+    while value:
+        if value.get("by") == "merge" and len(set(value.get("runs", ()))) > 1:
+            return True
+        inner = value.get("sources") or [{}]
+        value = inner[0].get("identity", {}).get("derived", {})
+    return False
+
+
+def _apart(chunk: Chunk, run: str) -> Chunk:
+    """Return a chunk with its names under its run, groups and clips in the stored specs too.
+
+    People keep their names in the specs: these decide how clothes fall.
+    """
+
+    def named(_: int, spec: Mapping[str, Any]) -> dict[str, Any]:
+        changes: dict[str, Any] = {"group_id": _under(run, spec.get("group_id"))}
+        if spec.get("clip") is not None:
+            clip = spec["clip"]
+            changes["clip"] = {**clip, "clip_id": _under(run, clip["clip_id"])}
+        return changes
+
+    frames, people = respecify(chunk.frames, named), chunk.people
+    for name in _APART:
+        if name in frames.column_names:
+            frames = replaced(frames, name, [_under(run, v) for v in frames[name].to_pylist()])
+        if name in people.column_names:
+            people = replaced(people, name, [_under(run, v) for v in people[name].to_pylist()])
+    return dataclasses.replace(chunk, frames=frames, people=people)
+
+
+def _under(run: str, name: Any) -> Any:
+    return f"{run}/{name}" if isinstance(name, str) and name else name

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from synthstudio.core.errors import DatasetError, RecipeError, explain
-from synthstudio.core.spec import FrameSpec, from_json
+from synthstudio.core.spec import FrameSpec
+from synthstudio.core.spec_json import from_json
 from synthstudio.dataset.durable import damaged, file_sha256, read_json
 from synthstudio.dataset.manifest import Identity, read_identity
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
@@ -34,7 +35,7 @@ from synthstudio.dataset.writer import INDEX_NAME, Part, read_mixed
 Kind = Literal["frames", "instances"]
 _FILES: dict[Kind, str] = {"frames": FRAMES_NAME, "instances": INSTANCES_NAME}
 _SCHEMAS: dict[Kind, pa.Schema] = {"frames": FRAME_SCHEMA, "instances": INSTANCE_SCHEMA}
-_IMAGE = re.compile(r"images/[0-9]{6,}\.jpg")
+_IMAGE = re.compile(r"images/[0-9]{6,}\.(?:jpg|png|webp|bmp)")  # rendered ones are jpg
 BATCH_ROWS = 256
 
 

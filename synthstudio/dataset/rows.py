@@ -7,9 +7,12 @@ Columns marked * may be null in rows that were imported from elsewhere.
 frames
     index, seed            decide the frame; `file_name` is where its image lies
     file_name, image_sha256, width_px, height_px
-    split, group_id, variant, skeleton
+    split, group_id, skeleton
+    variant, differs       what a frame does not share with the base of its group
+    camera_id              which camera of the group's rig, from 0
+    clip_id*, clip_frame*, clip_frames*, time_s*       null outside clips; clip_frame from 0
     K (3x3)*, world_to_camera (4x4)*
-    crowd_index*
+    crowd_index*, crowd_ask*                           what it is, and what the recipe asked for
     thing_instance, thing_kind, thing_held_by (T)      held_by 0: nobody
     layers                 names of the layers stored beside the image, sorted
     spec*                  the FrameSpec as JSON: body parameters of person i at people[i - 1]
@@ -24,11 +27,17 @@ instances
     mask_size (2): H W     modal_counts*, amodal_counts*: COCO run-length codes of that size
     modal_box_px (4), amodal_box_px (4)*: x y w h      modal_area_px, amodal_area_px*
     occluded_fraction*, truncated_fraction*, depth_m*, depth_rank*, stature_m*
+    track_id*, motion*     the same in all frames of a clip; null outside clips
+    ask_fraction*          what the recipe's targets asked of the person: the occluded fraction,
+    ask_hidden, ask_shown  joints, or several joined by "+", to hide or to show together,
+    ask_causes (5)*        shares of joints by cause, in the order of shares; NaN: not asked,
+    ask_met*               whether the search came within tolerance; null: nothing was asked
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
@@ -43,7 +52,8 @@ from synthstudio.core.camera import Camera
 from synthstudio.core.errors import DatasetError, explain
 from synthstudio.core.frame import Frame
 from synthstudio.core.labels import SHARES, FrameLabels, PersonLabel
-from synthstudio.core.spec import to_json
+from synthstudio.core.spec import Ask, ClipSpec
+from synthstudio.core.spec_json import to_json
 
 Row = dict[str, Any]
 Sample = tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]
@@ -69,8 +79,13 @@ FRAME_SCHEMA = pa.schema(
         *_fields(pa.string(), "file_name", "image_sha256"),
         *_fields(pa.int32(), "width_px", "height_px"),
         *_fields(pa.string(), "split", "group_id", "variant", "skeleton"),
+        *_fields(_TEXTS, "differs"),
+        *_fields(pa.int32(), "camera_id"),
+        *_fields(pa.string(), "clip_id", null=True),
+        *_fields(pa.int32(), "clip_frame", "clip_frames", null=True),
+        *_fields(pa.float64(), "time_s", null=True),
         *_fields(_REALS, "K", "world_to_camera", null=True),
-        *_fields(pa.float64(), "crowd_index", null=True),
+        *_fields(pa.float64(), "crowd_index", "crowd_ask", null=True),
         *_fields(_INTS, "thing_instance"),
         *_fields(_TEXTS, "thing_kind"),
         *_fields(_INTS, "thing_held_by"),
@@ -103,8 +118,19 @@ INSTANCE_SCHEMA = pa.schema(
         *_fields(pa.float64(), "occluded_fraction", "truncated_fraction", "depth_m", null=True),
         *_fields(pa.int32(), "depth_rank", null=True),
         *_fields(pa.float64(), "stature_m", null=True),
+        *_fields(pa.int32(), "track_id", null=True),
+        *_fields(pa.string(), "motion", null=True),
+        *_fields(pa.float64(), "ask_fraction", null=True),
+        *_fields(_TEXTS, "ask_hidden", "ask_shown"),
+        *_fields(_REALS, "ask_causes", null=True),
+        *_fields(pa.bool_(), "ask_met", null=True),
     ]
 )
+_CLIP_COLUMNS = ("clip_id", "clip_frame", "clip_frames", "time_s")
+_ASK_COLUMNS = ("ask_fraction", "ask_hidden", "ask_shown", "ask_causes", "ask_met")
+# What a rendered frame's rows may lack: labels hold none of it.
+_FRAME_NULLS = ("spec", "crowd_ask", *_CLIP_COLUMNS)
+_INSTANCE_NULLS = ("phenotype", "track_id", "motion", *_ASK_COLUMNS)
 
 
 def frame_row(frame: Frame, file_name: str) -> Row:
@@ -120,15 +146,26 @@ def frame_row(frame: Frame, file_name: str) -> Row:
         "split": spec.split,
         "group_id": spec.group_id,
         "variant": spec.variant,
+        "differs": list(spec.differs),
+        "camera_id": spec.camera_id,
+        **_clip_row(spec.clip),
         "skeleton": spec.skeleton,
         **camera_row(camera),
         "crowd_index": frame.labels.crowd_index,
+        "crowd_ask": spec.crowd_ask,
         "thing_instance": [instance for instance, _, _ in things],
         "thing_kind": [kind for _, kind, _ in things],
         "thing_held_by": [held_by or 0 for _, _, held_by in things],
         "layers": sorted(frame.layers),
         "spec": to_json(spec),
     }
+
+
+def _clip_row(clip: ClipSpec | None) -> Row:
+    if clip is None:
+        return dict.fromkeys(_CLIP_COLUMNS)
+    values = (clip.clip_id, clip.frame, clip.frames, clip.time_s)
+    return dict(zip(_CLIP_COLUMNS, values, strict=True))
 
 
 def camera_row(camera: Camera) -> Row:
@@ -141,15 +178,27 @@ def camera_row(camera: Camera) -> Row:
 
 def instance_rows(frame: Frame) -> list[Row]:
     """Return a row for each person of the frame, in the order of its labels."""
-    people = frame.spec.people
+    spec = frame.spec
     return [
         {
-            "frame_index": frame.spec.index,
-            "phenotype": [float(v) for v in astuple(people[person.instance - 1].phenotype)],
+            "frame_index": spec.index,
+            "phenotype": [float(v) for v in astuple(spec.people[person.instance - 1].phenotype)],
             **person_row(person),
+            "track_id": None if spec.clip is None else person.instance,
+            "motion": None if spec.clip is None else spec.clip.motions[person.instance - 1],
+            **ask_row(spec.asks[person.instance - 1] if spec.asks else Ask()),
         }
         for person in frame.labels.people
     ]
+
+
+def ask_row(ask: Ask) -> Row:
+    """Return the columns that say what was asked of a person."""
+    asked = ask.occluded_fraction is not None or bool(ask.hidden or ask.shown or ask.causes)
+    causes = [ask.causes.get(cause, math.nan) for cause in SHARES] if ask.causes else None
+    met = ask.met if asked else None
+    values = (ask.occluded_fraction, list(ask.hidden), list(ask.shown), causes, met)
+    return dict(zip(_ASK_COLUMNS, values, strict=True))
 
 
 def person_row(person: PersonLabel) -> Row:
@@ -201,7 +250,7 @@ def labels_from_rows(
             frame["thing_instance"], frame["thing_kind"], frame["thing_held_by"], strict=True
         )
     )
-    _complete(frame, FRAME_SCHEMA, where=f"frame {frame['index']}", unless=("spec",))
+    _complete(frame, FRAME_SCHEMA, where=f"frame {frame['index']}", unless=_FRAME_NULLS)
     return FrameLabels(
         people=tuple(person_from_row(row) for row in instances),
         crowd_index=frame["crowd_index"],
@@ -212,7 +261,7 @@ def labels_from_rows(
 def person_from_row(row: Mapping[str, Any]) -> PersonLabel:
     """Return the person's labels; DatasetError for a row with nulls or lists that do not fit."""
     where = f"frame {row['frame_index']}, person {row['instance']}"
-    _complete(row, INSTANCE_SCHEMA, where=where, unless=("phenotype",))
+    _complete(row, INSTANCE_SCHEMA, where=where, unless=_INSTANCE_NULLS)
     joints = len(row["state"])
 
     def matrix(name: str, columns: int) -> NDArray[np.float64]:
@@ -289,6 +338,11 @@ def write_parquet(path: Path, schema: pa.Schema, rows: Sequence[Mapping[str, Any
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
         raise DatasetError(explain(f"a value does not fit: {error}", where=path.name)) from error
     _refuse_nulls(table, path.name)
+    write_table(path, table)
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a table of one of the schemas as every table of a data set is written."""
     pq.write_table(
         table,
         path,

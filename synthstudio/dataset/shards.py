@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from synthstudio.core.errors import DatasetError, explain
 from synthstudio.core.frame import Frame
@@ -94,16 +94,43 @@ def new_temporary(dataset_dir: Path, shard: int) -> Path:
     return dataset_dir / SHARDS_DIR / f"{TEMPORARY}shard-{shard_name(shard)}-{secrets.token_hex(6)}"
 
 
+class Stored(Protocol):
+    """What a shard needs of a frame beside its rows."""
+
+    @property
+    def spec(self) -> Any:
+        """Return its spec; only `index` is read."""
+
+    @property
+    def jpeg(self) -> bytes:
+        """Return the bytes of its image."""
+
+    @property
+    def layers(self) -> dict[str, bytes]:
+        """Return the PNG of each layer by name."""
+
+
+RowsOf = Callable[[Any, str], tuple[rows.Row, list[rows.Row]]]
+"""Returns a frame's rows, its own and those of its people, for the name of its image."""
+
+
+def rendered_rows(frame: Frame, file_name: str) -> tuple[rows.Row, list[rows.Row]]:
+    """Return the rows of a rendered frame: its own, and those of its people."""
+    return rows.frame_row(frame, file_name), rows.instance_rows(frame)
+
+
 def write_shard(
     dataset_dir: Path,
     shard: int,
-    frames: Iterable[Frame | FailedFrame],
+    frames: Iterable[Stored | FailedFrame],
     *,
+    rows_of: RowsOf = rendered_rows,
     on_event: OnEvent = no_event,
 ) -> StagedShard:
     """Write a shard under a temporary name, every file and folder synced; any process may.
 
-    `frames` may be lazy: one frame's image is held at a time. Only the holder of the lock puts
+    `frames` may be lazy: one frame's image is held at a time. `rows_of(frame, file_name)` gives
+    what goes into the tables. Only the holder of the lock puts
     the result in its place (`Session.publish`). Raises DiskError when writing fails and passes
     on what `frames` raises; both leave nothing behind. `on_event` hears "frame-written" and
     "shard-written".
@@ -124,8 +151,9 @@ def write_shard(
             with disk_errors(temporary):
                 _write_pictures(temporary, frame)
             indices.append(frame.spec.index)
-            frame_rows.append(rows.frame_row(frame, image_name(frame.spec.index)))
-            instance_rows.extend(rows.instance_rows(frame))
+            row, people = rows_of(frame, image_name(frame.spec.index))
+            frame_rows.append(row)
+            instance_rows.extend(people)
             on_event("frame-written")
         _check_order(shard, indices)
         with disk_errors(temporary):
@@ -210,7 +238,7 @@ def hashed_files(dataset_dir: Path) -> dict[str, str]:
     return {p.relative_to(dataset_dir).as_posix(): file_sha256(p) for p in sorted(found)}
 
 
-def _write_pictures(temporary: Path, frame: Frame) -> None:
+def _write_pictures(temporary: Path, frame: Stored) -> None:
     index = frame.spec.index
     (temporary / image_name(index)).write_bytes(frame.jpeg)
     for layer, data in sorted(frame.layers.items()):

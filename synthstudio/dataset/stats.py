@@ -9,7 +9,22 @@ from typing import Any
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.spec import THING_BASE
+from synthstudio.dataset import asked
+from synthstudio.dataset.asked import unmet
 from synthstudio.dataset.rows import Sample
+
+__all__ = ["EDGES", "FRAME_COLUMNS", "PERSON_COLUMNS", "stats", "text", "unmet"]
+
+FRAME_COLUMNS = (
+    "index", "split", "variant", "thing_kind", "thing_instance", "crowd_index", "crowd_ask",
+    "clip_id",
+)  # fmt: skip
+PERSON_COLUMNS = (
+    "frame_index", "instance", "identity", "pose_family", "motion", "occluded_fraction",
+    "truncated_fraction", "cause", "state", "ambiguous", "occluder_id", "ask_fraction",
+    "ask_hidden", "ask_shown", "ask_causes", "ask_met",
+)  # fmt: skip
+"""What `stats` reads of rows; masks and specs are most of their size."""
 
 _BINS = 10
 EDGES = tuple(i / _BINS for i in range(_BINS + 1))
@@ -23,7 +38,15 @@ def stats(samples: Iterable[Sample], skeleton: Skeleton) -> dict[str, Any]:
     ones; `causes` and `states` are their sums. Histograms (`occluded_fraction`,
     `truncated_fraction` over people, `crowd_index` over frames) have ten bins between `edges`,
     `zero` (exactly 0: also in the first bin), `unknown` (null) and `mean`. `hidden_by_kind`
-    counts hidden joints by the kind of thing that hides most of them.
+    counts hidden joints by the kind of thing that hides most of them. `clips` says how many
+    there are and how many frames they have, `motions` counts people by motion.
+
+    `targets` compares what was asked of the base frames with what their labels say: for the
+    occluded fraction `median`, `p95` and `max` of |asked - achieved| and `ks`, the
+    Kolmogorov-Smirnov distance of the two distributions (asked.ks_distance); for each group of
+    joints how often all of them were asked to be hidden, and were; for each cause the mean
+    share of joints; for frames the crowd index; `missed`: people whose ask was not met, with
+    the first hundred of them. They stay in all other counts. Errors are in steps of 1e-4.
     """
     tally = _Tally(skeleton)
     for frame, people in samples:
@@ -70,9 +93,12 @@ class _Tally:
         self.crowd = _Histogram()
         self.people_per_frame: Counter[int] = Counter()
         self.named: dict[str, Counter[str]] = {
-            name: Counter() for name in ("splits", "variants", "pose_families", "things")
+            name: Counter() for name in ("splits", "variants", "pose_families", "things", "motions")
         }
         self.kinds: Counter[str] = Counter()
+        self.clips: set[str] = set()
+        self.clip_frames = 0
+        self.asked = asked.Asked(skeleton)
         self.identities: set[str] = set()
 
     def add(self, frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]]) -> None:
@@ -81,12 +107,18 @@ class _Tally:
         self.named["variants"][frame["variant"]] += 1
         self.named["things"].update(frame["thing_kind"])
         self.crowd.add(frame["crowd_index"])
+        if frame["clip_id"] is not None:
+            self.clips.add(frame["clip_id"])
+            self.clip_frames += 1
+        self.asked.add(frame, people)
         kinds = dict(zip(frame["thing_instance"], frame["thing_kind"], strict=True))
         for row in people:
             self._add_person(row, kinds)
 
     def _add_person(self, row: Mapping[str, Any], kinds: Mapping[int, str]) -> None:
         self.named["pose_families"][row["pose_family"] or "unknown"] += 1
+        if row["motion"]:
+            self.named["motions"][row["motion"]] += 1
         if row["identity"]:
             self.identities.add(row["identity"])
         self.occluded.add(row["occluded_fraction"])
@@ -125,6 +157,8 @@ class _Tally:
             "truncated_fraction": self.truncated.result(),
             "crowd_index": self.crowd.result(),
             **{name: _sorted(found) for name, found in self.named.items()},
+            "clips": {"count": len(self.clips), "frames": self.clip_frames},
+            "targets": self.asked.result(),
         }
 
 
@@ -162,7 +196,27 @@ def text(found: dict[str, Any]) -> str:
     hiders = list(found["hidden_by_kind"].items())[:8]
     if hiders:
         lines += ["", "hidden by: " + ", ".join(f"{kind} {count}" for kind, count in hiders)]
-    return "\n".join(lines)
+    lines += _kinds_of_frames(found)
+    compared = asked.text(found["targets"])
+    return "\n".join([*lines, "", *compared] if compared else lines)
+
+
+def _kinds_of_frames(found: dict[str, Any]) -> list[str]:
+    """Return lines on variants and clips, where there are any."""
+    lines = []
+    if set(found["variants"]) - {"base"}:
+        lines.append("variants: " + _listed(found["variants"]))
+    if found["clips"]["count"]:
+        clips = found["clips"]
+        lines.append(f"clips: {clips['count']} with {clips['frames']} frames")
+        lines.append("motions: " + _listed(found["motions"]))
+    return ["", *lines] if lines else []
+
+
+def _listed(counts: dict[str, int], most: int = 8) -> str:
+    """Return the largest counts in a line."""
+    shown = ", ".join(f"{name} {count}" for name, count in list(counts.items())[:most])
+    return shown + (f" and {len(counts) - most} more" if len(counts) > most else "")
 
 
 def _percent(part: int, whole: int) -> str:

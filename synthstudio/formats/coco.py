@@ -18,19 +18,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from synthstudio.core.safe_json import BEGIN, read_members
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import TEMPORARY, disk_errors, sync_folder
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import Row, Sample
 from synthstudio.formats.coco_entries import (
-    annotation_entry,
+    annotation_entries,
     bad,
     frame_row,
     head,
     image_entry,
     instance_row,
-    is_exported,
 )
+
+_LISTS = ("images", "annotations", "categories")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +56,7 @@ def to_coco(
     images, annotations = [], []
     for frame, people in samples:
         images.append(image_entry(frame))
-        annotations += [
-            annotation_entry(frame, row, polygons=polygons) for row in people if is_exported(row)
-        ]
+        annotations += annotation_entries(frame, people, polygons=polygons)
     return {"annotations": annotations, "images": images, **head(skeleton, assets)}
 
 
@@ -66,9 +66,11 @@ def from_coco(data: Mapping[str, Any], skeleton: Skeleton) -> tuple[list[Row], l
     What `to_coco` wrote comes back as it was, but for the FrameSpec. In files of others, v=2 is
     `visible`, v=1 hidden by `unknown` and v=0 `unlabelled`, shares are NaN, and what nobody
     said is null; people are numbered in the order of their ids, and iscrowd regions are left
-    out. DatasetError when the file is not COCO or has other joints than `skeleton`.
+    out. FormatError when the file is not COCO or has other joints than `skeleton`. For files of
+    any size: `coco_file.CocoFile`.
     """
     _check_top(data, skeleton)
+    joints = len(skeleton.joints)
     frames = {image["id"]: frame_row(image, skeleton) for image in data["images"]}
     people: dict[int, list[Row]] = {index: [] for index in frames}
     for entry in sorted(data["annotations"], key=lambda a: a["id"]):
@@ -77,9 +79,7 @@ def from_coco(data: Mapping[str, Any], skeleton: Skeleton) -> tuple[list[Row], l
         if entry["image_id"] not in frames:
             raise bad("no such image", where=f"annotation {entry['id']}", got=entry["image_id"])
         found = people[entry["image_id"]]
-        found.append(
-            instance_row(entry, frames[entry["image_id"]], len(found) + 1, len(skeleton.joints))
-        )
+        found.append(instance_row(entry, frames[entry["image_id"]], len(found) + 1, joints))
     order = sorted(frames)
     return [frames[i] for i in order], [row for i in order for row in people[i]]
 
@@ -122,13 +122,15 @@ def export_coco(
 
 
 def load_coco(path: Path) -> dict[str, Any]:
-    """Return the JSON object of a file, wholly in memory; DatasetError when it is none."""
-    try:
-        data = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise bad(f"cannot be read: {error}", where=str(path)) from error
-    if not isinstance(data, dict):
-        raise bad("is no object", where=str(path), got=type(data).__name__)
+    """Return the JSON object of a file, wholly in memory; FormatError when it is none."""
+    data: dict[str, Any] = {}
+    for name, span in read_members(path, streamed=_LISTS):
+        if span is BEGIN:
+            data[name] = []
+        elif name in _LISTS:
+            data[name].append(span.value)
+        else:
+            data[name] = span.value
     return data
 
 
@@ -137,11 +139,11 @@ def _write(file: IO[str], images: IO[str], samples: Iterable[Sample], polygons: 
     count = annotations = skipped = largest = 0
     file.write('{\n"annotations": [')
     for frame, people in samples:
-        shown = [row for row in people if is_exported(row)]
+        shown = annotation_entries(frame, people, polygons=polygons)
         images.write((",\n" if count else "\n") + _dump(image_entry(frame)))
-        for row in shown:
+        for entry in shown:
             file.write(",\n" if annotations else "\n")
-            file.write(_dump(annotation_entry(frame, row, polygons=polygons)))
+            file.write(_dump(entry))
             annotations += 1
         count, skipped = count + 1, skipped + len(people) - len(shown)
         largest = max(largest, len(shown))
@@ -163,7 +165,7 @@ def _dump(value: Any) -> str:
 
 
 def _check_top(data: Mapping[str, Any], skeleton: Skeleton) -> None:
-    for name in ("images", "annotations", "categories"):
+    for name in _LISTS:
         if not isinstance(data.get(name), list):
             raise bad(f"no list {name}", where="COCO file", got=type(data.get(name)).__name__)
     joints = [tuple(c.get("keypoints", ())) for c in data["categories"]]

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
 from pycocotools import mask as coco_mask
 
-from synthstudio.core.errors import DatasetError, explain
+from synthstudio.core.errors import FormatError, explain
 from synthstudio.core.labels import SHARES, STATE_OUTSIDE, Rle
+from synthstudio.core.rle import check_plain_counts, check_polygons
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.spec import THING_BASE
 from synthstudio.dataset.manifest import AssetRow
-from synthstudio.dataset.rows import NO_STATE, Row, hidden_by
+from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, NO_STATE, Row, hidden_by
+from synthstudio.formats import checked
 from synthstudio.formats.outlines import mask_polygons
+from synthstudio.formats.sidecar import merge
 from synthstudio.label.masks import decode
 
 LEAST_AREA_PX = 16
@@ -44,6 +47,9 @@ INFO: dict[str, str] = {
     "(`things` on images)",
     "occluder_id": "J: the largest hider of the winning cause; 0 none",
     "truncated": "part of the person's camera-facing surface is outside the frame",
+    "crowdIndex": "on images, as in CrowdPose: the same as crowd_index",
+    "other keys": "columns of the data set's own tables (synthstudio/dataset/rows.py)",
+    "max_iou": "as in OCHuman: the largest overlap (IoU) of the person's box with another's",
 }
 _SAME_NAME = (
     "ambiguous", "cause", "depth_m", "depth_rank", "identity", "occluded_fraction",
@@ -51,6 +57,20 @@ _SAME_NAME = (
     "truncated_fraction",
 )  # fmt: skip
 """Columns of the instances table that an annotation has under the same name."""
+_FRAME_ELSEWHERE = (
+    "index", "seed", "file_name", "image_sha256", "width_px", "height_px", "split", "group_id",
+    "variant", "skeleton", "K", "world_to_camera", "crowd_index", "thing_instance", "thing_kind",
+    "thing_held_by", "layers", "spec",
+)  # fmt: skip
+_PERSON_ELSEWHERE = (
+    "frame_index", "instance", "joints_px", "joints_camera_m", "joints_world_m", "shares",
+    "state", "hidden_joint", "hidden_instance", "hidden_share", "mask_size", "modal_counts",
+    "amodal_counts", "modal_box_px", "amodal_box_px", "modal_area_px", "amodal_area_px",
+    *_SAME_NAME,
+)  # fmt: skip
+_FRAME_REST = [f for f in FRAME_SCHEMA if f.name not in _FRAME_ELSEWHERE]
+_PERSON_REST = [f for f in INSTANCE_SCHEMA if f.name not in _PERSON_ELSEWHERE]
+"""Columns that have no place of their own in COCO: they stand under their own names."""
 
 
 def head(skeleton: Skeleton, assets: Sequence[AssetRow]) -> dict[str, Any]:
@@ -98,7 +118,33 @@ def image_entry(frame: Mapping[str, Any]) -> Row:
         "split": frame["split"],
         "things": [{"instance": i, "kind": k, "held_by": h} for i, k, h in things],
         "variant": frame["variant"],
+        "crowdIndex": frame["crowd_index"],
+        **_rest_to_json(frame, _FRAME_REST),
     }
+
+
+def annotation_entries(
+    frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]], *, polygons: bool = False
+) -> list[Row]:
+    """Return the entries of `annotations` of the people in a frame who are seen enough."""
+    shown = [row for row in people if is_exported(row)]
+    overlaps = max_iou([row["modal_box_px"] for row in shown])
+    return [
+        {**annotation_entry(frame, row, polygons=polygons), "max_iou": overlap}
+        for row, overlap in zip(shown, overlaps, strict=True)
+    ]
+
+
+def max_iou(boxes: Sequence[Sequence[float]]) -> list[float]:
+    """Return for each box x, y, w, h the largest intersection over union with another one."""
+    found = [0.0] * len(boxes)
+    for i, (ax, ay, aw, ah) in enumerate(boxes):
+        for j, (bx, by, bw, bh) in enumerate(boxes[:i]):
+            w, h = min(ax + aw, bx + bw) - max(ax, bx), min(ay + ah, by + bh) - max(ay, by)
+            if w > 0 and h > 0:
+                iou = w * h / (aw * ah + bw * bh - w * h)
+                found[i], found[j] = max(found[i], iou), max(found[j], iou)
+    return found
 
 
 def annotation_entry(
@@ -129,6 +175,7 @@ def annotation_entry(
         "amodal_segmentation": _rle(size, row["amodal_counts"]),
         "truncated": None if outside is None else outside > 0,
         **{name: row[name] for name in _SAME_NAME},
+        **_rest_to_json(row, _PERSON_REST),
     }
 
 
@@ -138,94 +185,146 @@ def annotation_id(index: int, instance: int) -> int:
 
 
 def frame_row(image: Mapping[str, Any], skeleton: Skeleton) -> Row:
-    """Undo `image_entry`; what another's file does not say is null, 0 or empty."""
-    things = image.get("things", [])
-    return {
-        "index": image["id"],
-        "seed": image.get("seed", 0),
-        "file_name": image["file_name"],
-        "image_sha256": image.get("sha256", ""),
-        "width_px": image["width"],
-        "height_px": image["height"],
-        "split": image.get("split", ""),
-        "group_id": image.get("group_id", ""),
-        "variant": image.get("variant", ""),
-        "skeleton": skeleton.name,
-        "K": _flat(image.get("K")),
-        "world_to_camera": _flat(image.get("world_to_camera")),
-        "crowd_index": image.get("crowd_index"),
-        "thing_instance": [t["instance"] for t in things],
-        "thing_kind": [t["kind"] for t in things],
-        "thing_held_by": [t["held_by"] for t in things],
-        "layers": [],
-        "spec": None,
-    }
+    """Undo `image_entry`; what another's file does not say is null, 0 or empty. FormatError."""
+    with checked.reading(f"image {str(image.get('id'))[:40]}"):
+        width, height = checked.size(image["width"], image["height"])
+        things = image.get("things", [])
+        ours = {
+            "seed": image.get("seed", 0),
+            "image_sha256": image.get("sha256", ""),
+            "split": image.get("split", ""),
+            "group_id": image.get("group_id", ""),
+            "variant": image.get("variant", ""),
+            "K": _flat(image.get("K")),
+            "world_to_camera": _flat(image.get("world_to_camera")),
+            "crowd_index": _crowd_index(image),
+            "thing_instance": [t["instance"] for t in things],
+            "thing_kind": [t["kind"] for t in things],
+            "thing_held_by": [t["held_by"] for t in things],
+            **_rest_from_json(image, _FRAME_REST),
+        }
+        row = checked.frame_of(
+            index=checked.integer(image["id"]),
+            file_name=checked.text(image["file_name"], 1024),
+            width=width,
+            height=height,
+            skeleton=skeleton.name,
+            **ours,
+        )
+        checked.check_frame(row)
+        return row
+
+
+def _crowd_index(image: Mapping[str, Any]) -> float | None:
+    value = image.get("crowd_index", image.get("crowdIndex"))
+    return None if value is None else checked.number(value)
 
 
 def instance_row(entry: Mapping[str, Any], frame: Row, number: int, joints: int) -> Row:
-    """Undo `annotation_entry`; `number` is the instance where the file does not say it."""
-    keypoints = entry.get("keypoints", [])
-    if len(keypoints) != 3 * joints:
-        raise bad(
-            "the list keypoints does not fit the skeleton",
-            where=f"annotation {entry['id']}",
-            expected=f"{3 * joints} numbers",
-            got=str(len(keypoints)),
-        )
-    size = [frame["height_px"], frame["width_px"]]
-    hidden = [(j, i, s) for j, pairs in enumerate(entry.get("hidden_by", ())) for i, s in pairs]
-    amodal = entry.get("amodal_segmentation")
-    return {
-        "frame_index": frame["index"],
-        "instance": entry.get("instance_id", number),
-        "joints_camera_m": _flat(entry.get("keypoints_3d_camera_m")),
-        "joints_world_m": _flat(entry.get("keypoints_3d_world_m")),
-        **{name: entry.get(name) for name in _SAME_NAME},
-        **(_stated(entry) if "state" in entry else _assumed(keypoints)),
-        "hidden_joint": [j for j, _, _ in hidden],
-        "hidden_instance": [i for _, i, _ in hidden],
-        "hidden_share": [s for _, _, s in hidden],
-        "mask_size": size,
-        "modal_counts": _counts(entry.get("segmentation"), size),
-        "amodal_counts": None if amodal is None else amodal["counts"],
-        "modal_box_px": [float(v) for v in entry["bbox"]],
-        "amodal_box_px": entry.get("amodal_bbox"),
-        "modal_area_px": round(entry["area"]),
-        "amodal_area_px": entry.get("amodal_area"),
-    }
+    """Undo `annotation_entry`; `number` is the instance where the file does not say it.
+
+    In an entry of ours whose `keypoints` were edited by another tool, those joints are taken
+    from `keypoints`. FormatError for an entry that does not fit its image or the skeleton.
+    """
+    with checked.reading(f"annotation {str(entry.get('id'))[:40]}"):
+        points = _points(entry["keypoints"], joints)
+        size = [frame["height_px"], frame["width_px"]]
+        box = checked.box(entry["bbox"])
+        more: Row = {
+            "modal_counts": _counts(entry.get("segmentation"), size),
+            "modal_area_px": checked.integer(round(checked.number(entry["area"], 1e12))),
+        }
+        if "state" in entry:
+            more |= _stated(entry) | _rest_from_json(entry, _PERSON_REST)
+            number = entry.get("instance_id", number)
+        row = checked.person_of(points, frame, number, box_px=box, **more)
+        checked.check_person(row, frame, joints)
+        return _edited(row, entry["keypoints"]) if "state" in entry else row
+
+
+def _points(keypoints: Any, joints: int) -> list[tuple[float, float, int]]:
+    """Return (x, y, v) a joint in continuous pixels of COCO's flat pixel indices."""
+    if not isinstance(keypoints, list) or len(keypoints) != 3 * joints:
+        got = len(keypoints) if isinstance(keypoints, list) else type(keypoints).__name__
+        raise ValueError(f"keypoints: expected {3 * joints} numbers; got {got}")
+    points = []
+    for x, y, v in zip(keypoints[::3], keypoints[1::3], keypoints[2::3], strict=True):
+        if v not in (0, 1, 2):
+            raise ValueError(f"v is 0, 1 or 2, not {str(v)[:40]}")
+        place = checked.number(x) + _HALF_PX, checked.number(y) + _HALF_PX
+        points.append((*place, int(v)))
+    return points
 
 
 def _stated(entry: Mapping[str, Any]) -> Row:
-    """Return the joint columns of an annotation that this package wrote."""
+    """Return the columns of an annotation that this package wrote."""
+    hidden = [(j, i, s) for j, pairs in enumerate(entry["hidden_by"]) for i, s in pairs]
+    amodal = entry["amodal_segmentation"]
     return {
         "joints_px": _flat(entry["keypoints_all"]),
+        "joints_camera_m": _flat(entry["keypoints_3d_camera_m"]),
+        "joints_world_m": _flat(entry["keypoints_3d_world_m"]),
         "shares": _flat(entry["shares"]),
         "state": [NO_STATE if s is None else s for s in entry["state"]],
+        "hidden_joint": [j for j, _, _ in hidden],
+        "hidden_instance": [i for _, i, _ in hidden],
+        "hidden_share": [s for _, _, s in hidden],
+        "amodal_counts": None if amodal is None else amodal["counts"],
+        "amodal_box_px": entry["amodal_bbox"],
+        "amodal_area_px": entry["amodal_area"],
+        **{name: entry[name] for name in _SAME_NAME},
     }
 
 
-def _assumed(keypoints: Sequence[float]) -> Row:
-    """Return the joint columns of an annotation that says no more than x, y, v."""
-    seen = [int(v) for v in keypoints[2::3]]
-    pairs = zip(keypoints[::3], keypoints[1::3], seen, strict=True)
-    px = [(x + _HALF_PX, y + _HALF_PX) if v else (math.nan, math.nan) for x, y, v in pairs]
-    return {
-        "joints_px": [float(v) for pair in px for v in pair],
-        "shares": [math.nan] * (len(SHARES) * len(seen)),
-        "state": [v or NO_STATE for v in seen],
-        "cause": [("unlabelled", "unknown", "visible")[v] for v in seen],
-        "ambiguous": [False] * len(seen),
-        "occluder_id": [0] * len(seen),
-        "origin": ["human"] * len(seen),
-    }
+def _edited(row: Row, keypoints: Sequence[float]) -> Row:
+    """Return a row of ours, with the joints whose x, y, v somebody has changed as theirs."""
+    stated, joints = _keypoints(row), len(row["state"])
+    if keypoints == stated:
+        return row
+    frame = {"index": 0, "height_px": 1, "width_px": 1}
+    box = row["modal_box_px"]
+    said, echo = (
+        checked.person_of(_points(values, joints), frame, 1, box_px=box)
+        for values in (keypoints, stated)
+    )
+    return merge(said, echo, row)
+
+
+def _rest_to_json(row: Mapping[str, Any], fields: Sequence[pa.Field]) -> Row:
+    return {f.name: _without_nan(row[f.name]) for f in fields}
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [None if v != v else v for v in value]
+    return None if value != value else value
+
+
+def _rest_from_json(entry: Mapping[str, Any], fields: Sequence[pa.Field]) -> Row:
+    found = {}
+    for field in fields:
+        if field.name in entry:
+            value = entry[field.name]
+            reals = pa.types.is_list(field.type) and pa.types.is_floating(field.type.value_type)
+            if reals and value is not None:
+                value = checked.numbers(value, 1e12)
+            found[field.name] = value
+    return found
 
 
 def _counts(segmentation: Any, size: Sequence[int]) -> str | None:
     """Return the compressed code of a mask given as code, plain counts or polygons."""
     if not segmentation:
         return None
-    if isinstance(segmentation, dict) and isinstance(segmentation["counts"], str):
-        return segmentation["counts"]
+    if isinstance(segmentation, dict):
+        counts = segmentation["counts"]
+        if segmentation["size"] != list(size):
+            raise ValueError(f"a mask of size {str(segmentation['size'])[:40]} in {list(size)}")
+        if isinstance(counts, str):
+            return checked.text(counts)  # its runs are checked with the whole row
+        check_plain_counts(counts, size)
+    else:
+        check_polygons(segmentation)
     found = coco_mask.frPyObjects(segmentation, *size)
     merged = coco_mask.merge(found) if isinstance(found, list) else found
     return str(merged["counts"].decode("ascii"))
@@ -254,21 +353,21 @@ def _flat(nested: Sequence[Sequence[Any]] | None) -> list[float] | None:
     """Undo `_nested`."""
     if nested is None:
         return None
-    return [math.nan if v is None else float(v) for row in nested for v in row]
+    return checked.numbers([v for row in nested for v in row], 1e12)
 
 
 def _rle(size: Sequence[int], counts: str | None) -> Rle | None:
     return None if counts is None else {"size": list(size), "counts": counts}
 
 
-def bad(what: str, *, where: str, expected: str | None = None, got: object = None) -> DatasetError:
+def bad(what: str, *, where: str, expected: str | None = None, got: object = None) -> FormatError:
     """Return the error for a file that is no COCO file of ours or anyone's."""
-    return DatasetError(
+    return FormatError(
         explain(
             what,
             where=where,
             expected=expected,
-            got=None if got is None else str(got),
+            got=None if got is None else str(got)[:300],
             then="See https://cocodataset.org/#format-data for the format.",
         )
     )

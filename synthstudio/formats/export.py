@@ -1,29 +1,91 @@
-"""A data set written as another tool's folder. Adding a format is adding it to EXPORTERS."""
+"""A data set written as another tool's folder. Adding a format is adding it to FORMS."""
 
 from __future__ import annotations
 
+import functools
 import secrets
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from synthstudio.core.errors import DatasetError, explain
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.errors import FormatError, explain
+from synthstudio.core.skeleton import Skeleton, skeleton
 from synthstudio.dataset.durable import TEMPORARY, disk_errors, remove, sync_folder
+from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import Row, pair_rows
+from synthstudio.dataset.rows import Sample, pair_rows
+from synthstudio.formats import (
+    arrays,
+    coco_file,
+    cvat,
+    exchange,
+    huggingface,
+    label_studio,
+    mpii,
+    ochuman,
+    webdataset,
+    yolo,
+)
 from synthstudio.formats.coco import export_coco
+from synthstudio.formats.exchange import Picture, check_free, shown
+from synthstudio.formats.joints import convert_frame, convert_row, lost_joints, rules
+from synthstudio.formats.sidecar import FOLDER, SidecarWriter
+
+Writer = Callable[[Iterable[Picture], Path, Skeleton], Path]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Form:
+    """A format. `lacks` says what it cannot hold; "" for one that holds whole rows.
+
+    `skeleton`: the only one it knows; rows are converted. `image_name` names a frame's image.
+    """
+
+    write: Writer | None = None  # None: COCO, which has options of its own
+    image_name: Callable[..., str] = exchange.image_name
+    skeleton: str | None = None
+    lacks: str = ""
+
+
+_POINTS_ONLY = "masks, amodal boxes, shares, causes, hiders, 3D, camera, FrameSpec"
+FORMS: dict[str, Form] = {
+    "coco": Form(lacks="FrameSpec"),
+    "crowdpose": Form(skeleton="crowdpose14", lacks="FrameSpec"),
+    "ochuman": Form(
+        write=ochuman.write, skeleton=ochuman.SKELETON,
+        lacks="amodal masks and boxes, shares, who hides, 3D, camera, FrameSpec",
+    ),
+    "yolo": Form(write=yolo.write, image_name=yolo.image_name, lacks=_POINTS_ONLY),
+    "cvat": Form(write=cvat.write, lacks="boxes, " + _POINTS_ONLY),
+    "webdataset": Form(write=webdataset.write, image_name=webdataset.image_name),
+    "huggingface": Form(write=huggingface.write, image_name=huggingface.image_name),
+    "label-studio": Form(write=label_studio.write, lacks=_POINTS_ONLY),
+    "mpii": Form(write=mpii.write, skeleton=mpii.SKELETON, lacks="boxes, " + _POINTS_ONLY),
+    "lsp": Form(
+        write=functools.partial(
+            arrays.write, name="joints.npz", columns=arrays.LSP, to=arrays.to_lsp
+        ),
+        skeleton="lsp14", lacks="boxes, " + _POINTS_ONLY,
+    ),
+    "h36m": Form(
+        write=functools.partial(
+            arrays.write, name="poses.npz", columns=arrays.H36M, to=arrays.to_h36m
+        ),
+        skeleton="h36m17", lacks="boxes, masks, shares, causes, hiders, FrameSpec",
+    ),
+}  # fmt: skip
+
+
+@dataclass(kw_only=True)
 class Exported:
-    """What an export wrote. `left_out` people were too little seen to be annotations."""
+    """What an export wrote. `left_out` people were too little seen to be in the format."""
 
     annotations: Path
-    images: int
-    people: int
-    left_out: int
+    images: int = 0
+    people: int = 0
+    left_out: int = 0
+    notes: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """Return it for --json."""
@@ -32,42 +94,46 @@ class Exported:
             "images": self.images,
             "people": self.people,
             "left_out": self.left_out,
+            "notes": self.notes,
         }
 
     def text(self) -> str:
-        """Return it as a line."""
-        more = f"; {self.left_out} people under 16 visible pixels left out" if self.left_out else ""
-        return f"{self.images} images and {self.people} people in {self.annotations}{more}"
+        """Return it as lines."""
+        head = f"{self.images} images and {self.people} people in {self.annotations}"
+        return "\n".join([head, *self.notes])
 
 
-def coco(folder: Path, out: Path, *, polygons: bool = False) -> Exported:
-    """Write OUT/annotations.json and copies of the images in OUT/images/, whole or not at all.
+def export(
+    form_name: str, folder: Path, out: Path, *, polygons: bool = False, bones: str | None = None
+) -> Exported:
+    """Write a data set as a folder of another tool, whole or not at all.
 
-    DatasetError when `out` is not free or the data set is damaged; DiskError on failure.
+    `polygons`: COCO masks as polygons; `bones`: convert to this skeleton (formats/joints.py).
+    What the format cannot hold goes to OUT/synthstudio/, and notes say so. DatasetError when
+    `out` is not free or the data set is damaged; FormatError for skeletons that do not fit;
+    DiskError on failure.
     """
-    dataset = Dataset(folder)
-    with disk_errors(out):
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise DatasetError(
-                explain(
-                    "the export needs a folder of its own",
-                    where=str(out),
-                    expected="an empty or missing folder",
-                    then="Choose another --out.",
-                )
-            )
-        out.parent.mkdir(parents=True, exist_ok=True)
+    form, dataset = FORMS[form_name], Dataset(folder)
+    if bones is not None and form.skeleton not in (None, bones):
+        raise FormatError(
+            explain("the format has a skeleton of its own", where=form_name,
+                    expected=str(form.skeleton), got=bones)
+        )  # fmt: skip
+    target = skeleton(form.skeleton or bones or dataset.identity.skeleton)
+    made = Exported(annotations=out)
+    check_free(out)
     unfinished = out.with_name(f"{TEMPORARY}{out.name}-{secrets.token_hex(4)}")
     try:
         with disk_errors(unfinished):
-            (unfinished / "images").mkdir(parents=True)
-        counts = export_coco(
-            _copied(dataset, unfinished),
-            unfinished / "annotations.json",
-            skeleton=skeleton(dataset.identity.skeleton),
-            assets=dataset.identity.assets,
-            polygons=polygons,
-        )
+            unfinished.mkdir()
+            sidecar = SidecarWriter(unfinished) if form.lacks else None
+            pictures = _pictures(dataset, form, target, sidecar, made)
+            write = form.write or functools.partial(
+                _write_coco, assets=dataset.identity.assets, polygons=polygons
+            )
+            path = write(pictures, unfinished, target)
+            if sidecar is not None:
+                sidecar.close(dataset)
         with disk_errors(out):
             if out.exists():
                 out.rmdir()
@@ -77,22 +143,72 @@ def coco(folder: Path, out: Path, *, polygons: bool = False) -> Exported:
         if unfinished.exists():
             remove(unfinished)
         raise
-    return Exported(
-        annotations=out / "annotations.json",
-        images=counts.images,
-        people=counts.annotations,
-        left_out=counts.skipped,
-    )
+    made.annotations = out / path.relative_to(unfinished)
+    made.notes = _notes(form, made, dataset, target)
+    return made
 
 
-def _copied(dataset: Dataset, target: Path) -> Iterator[tuple[Row, list[Row]]]:
-    """Yield each frame with its people once its image is copied; every image is checked."""
+EXPORTERS: dict[str, Callable[..., Exported]] = {
+    name: functools.partial(export, name) for name in FORMS
+}
+"""Format -> (data set, out, *, polygons, bones) -> what was written."""
+
+
+def _pictures(
+    dataset: Dataset, form: Form, target: Skeleton, sidecar: SidecarWriter | None, made: Exported
+) -> Iterator[Picture]:
+    """Yield each frame for the format, its image checked; count it and put it in the sidecar."""
     for frame, people in pair_rows(dataset.iter_frames(), dataset.iter_instances()):
-        name = f"images/{frame['index']:06d}.jpg"
         data = dataset.image_bytes_of(frame)
-        with disk_errors(target / name):
-            (target / name).write_bytes(data)
-        yield {**frame, "file_name": name}, people
+        named = {**frame, "file_name": form.image_name(frame)}
+        if sidecar is not None:
+            sidecar.add(named)
+        kept = shown(people) if form.lacks else people
+        made.images += 1
+        made.people += len(kept)
+        made.left_out += len(people) - len(kept)
+        converted = [convert_row(row, frame, target) for row in kept]
+        yield convert_frame(named, target), converted, data
 
 
-EXPORTERS: dict[str, Callable[..., Exported]] = {"coco": coco}
+def _write_coco(
+    pictures: Iterable[Picture],
+    out: Path,
+    target: Skeleton,
+    *,
+    assets: Sequence[AssetRow],
+    polygons: bool,
+) -> Path:
+    (out / "images").mkdir()
+
+    def samples() -> Iterator[Sample]:
+        for picture in pictures:
+            exchange.save_image(out, picture)
+            yield picture[:2]
+
+    path = out / coco_file.FILE_NAME
+    export_coco(samples(), path, skeleton=target, assets=assets, polygons=polygons)
+    return path
+
+
+def _notes(form: Form, made: Exported, dataset: Dataset, target: Skeleton) -> list[str]:
+    notes = []
+    if made.left_out:
+        notes.append(
+            f"{made.left_out} people under 16 visible pixels left out; they are in {FOLDER}/."
+        )
+    if form.lacks:
+        notes.append(f"The format holds no {form.lacks}: these are in {FOLDER}/.")
+    source = skeleton(dataset.identity.skeleton)
+    if source.name != target.name:
+        table = rules(source, target)
+        near = [f"{j} (mean of {', '.join(r.parts)}; {r.off})" for j, r in table.items()
+                if r.kind == "approximation"]  # fmt: skip
+        missing = [j for j, r in table.items() if r.kind == "missing"]
+        lost = lost_joints(source, target)
+        titled = {"Approximated": near, "Left empty": missing, "Not in the format": lost}
+        notes += [f"{title}: {'; '.join(names)}." for title, names in titled.items() if names]
+    layers = {name for row in dataset.iter_frames(["layers"]) for name in row["layers"]}
+    if layers:
+        notes.append(f"Layers stay in the data set: {', '.join(sorted(layers))}.")
+    return notes

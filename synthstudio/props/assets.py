@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -12,7 +13,7 @@ from typing import Literal, TypeVar
 import yaml
 
 from synthstudio.core import images
-from synthstudio.core.catalogue import ImageAsset, MeshAsset
+from synthstudio.core.catalogue import ImageAsset, MeshAsset, MotionAsset
 from synthstudio.core.errors import AssetError, explain
 from synthstudio.core.spec import AssetRef
 from synthstudio.props.cutouts import check_alpha
@@ -21,7 +22,7 @@ from synthstudio.props.meshes import MESH_SUFFIXES, load_mesh
 
 ImageKind = Literal["background", "cutout", "hdri"]
 Stamp = tuple[str, int, int]  # path, bytes, change time in ns: the same stamp is the same content
-Asset = TypeVar("Asset", ImageAsset, MeshAsset)
+Asset = TypeVar("Asset", ImageAsset, MeshAsset, MotionAsset)
 
 MANIFEST = "manifest.json"
 _MAX_MANIFEST = 16 * 1024 * 1024
@@ -120,6 +121,33 @@ def scan_meshes(root: Path, folder: str) -> tuple[MeshAsset, ...]:
         for path in _files(root, folder, MESH_SUFFIXES)
     ]
     return _once(found)
+
+
+def scan_motions(
+    root: Path,
+    folder: str,
+    *,
+    suffixes: tuple[str, ...],
+    length: Callable[[Path], tuple[int, float]],
+) -> tuple[MotionAsset, ...]:
+    """Return the recorded motions of `folder` by name; `length` reads one whole and returns its
+    frames and frames a second. Licence and source come from a manifest.json beside them.
+    """
+    facts = _manifest(_folder(root, folder) / MANIFEST)
+    found = []
+    for path in _files(root, folder, suffixes):
+        frames, fps = length(path)
+        licence, source = _credit(facts.get(path.name, {}))
+        found.append(
+            MotionAsset(asset=_ref(root, folder, path), frames=frames, fps=fps, licence=licence,
+                        source=source)
+        )  # fmt: skip
+    return _once(found)
+
+
+def credits(folder: Path) -> dict[str, tuple[str, str]]:
+    """Return the licence and source that a folder's manifest.json gives each file; {} without."""
+    return {name: _credit(entry) for name, entry in _manifest(folder / MANIFEST).items()}
 
 
 def _stamp(path: Path) -> Stamp:
@@ -258,9 +286,14 @@ def _bad_manifest(path: Path, got: str) -> AssetError:
 
 def _with_ledger(asset: ImageAsset, entry: dict[str, str]) -> ImageAsset:
     """Add what the manifest says of a file."""
-    licence = " ".join(filter(None, (entry.get("license", ""), entry.get("license_url", ""))))
-    source = entry.get("flickr_url") or entry.get("coco_url") or entry.get("source") or ""
+    licence, source = _credit(entry)
     return replace(asset, category=entry.get("category", ""), licence=licence, source=source)
+
+
+def _credit(entry: dict[str, str]) -> tuple[str, str]:
+    """Return the licence and the source that a manifest gives a file."""
+    licence = " ".join(filter(None, (entry.get("license", ""), entry.get("license_url", ""))))
+    return licence, entry.get("flickr_url") or entry.get("coco_url") or entry.get("source") or ""
 
 
 def _with_camera(asset: ImageAsset, path: Path) -> ImageAsset:

@@ -120,7 +120,7 @@ def table(size: Vec3, shape: Shape) -> list[Piece]:
     thick, leg, inset = 0.03, 0.055, 0.04
     along = "x" if x > y else "y"
     frame = (size[0] - 2 * inset, size[1] - 2 * inset, h)
-    low, high = h - thick - 0.09, h - thick
+    low, high = h - thick - 0.06, h - thick
     fx, fy = frame[0] / 2, frame[1] / 2
     rails = [
         box((-fx + leg, s * fy - (0.022 if s > 0 else 0), low),
@@ -345,6 +345,17 @@ def divider(size: Vec3, shape: Shape) -> list[Piece]:
         ]
         pieces += [moved(p, ((k - 1) * run, 0, 0), turn=rotation) for p in leaf]
     return pieces
+
+
+def partition(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a piece of wall that stands alone: wall (0), its ends and skirting (1)."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    end = 0.03
+    pieces = [box((-x + end, -y, 0), (x - end, y, h - end), bevel=0.001)]
+    for s in (-1, 1):
+        a, b = sorted((s * x, s * (x - end)))
+        pieces.append(box((a, -y, 0), (b, y, h), bevel=0.004, slot=1))
+    return [*pieces, box((-x + end, -y, h - end), (x - end, y, h), along="x", slot=1)]
 
 
 def suitcase(size: Vec3, shape: Shape) -> list[Piece]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -23,6 +22,7 @@ from synthstudio.props.mesh_files import (
     check_triangles,
     not_numbers,
 )
+from synthstudio.props.shapes import turn_of
 
 MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl")
 MAX_TEXTURE_PX = 2048
@@ -108,8 +108,7 @@ def mesh_surfaces(
     """
     size = np.array(data.size_m)
     scale = np.where(size > 0, np.array(spec.size_m) / np.where(size > 0, size, 1), 1.0)
-    c, s = math.cos(spec.yaw_rad), math.sin(spec.yaw_rad)
-    turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+    turn = turn_of(spec)
     surfaces = []
     for number, part in enumerate(data.parts):
         rest = part.vertices_m * scale

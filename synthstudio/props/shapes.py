@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 
 from synthstudio.core.scene import F64
-from synthstudio.core.spec import Vec2, Vec3
+from synthstudio.core.spec import ThingSpec, Vec2, Vec3
 
 CREASE = math.cos(math.radians(40))
 """Faces of a turned profile that meet at more than 40 degrees are shaded with an edge."""
@@ -62,6 +62,13 @@ def about(axis: str, angle_rad: float) -> F64:
     i, j = (k + 1) % 3, (k + 2) % 3
     out = np.eye(3)
     out[i, i], out[i, j], out[j, i], out[j, j] = c, -s, s, c
+    return out
+
+
+def turn_of(spec: ThingSpec) -> F64:
+    """Return the (3, 3) rotation that a spec gives a thing: Rz(yaw) Rx(pitch) Ry(roll)."""
+    tilt = about("x", spec.pitch_rad) @ about("y", spec.roll_rad)
+    out: F64 = about("z", spec.yaw_rad) @ tilt
     return out
 
 

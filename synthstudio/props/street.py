@@ -185,7 +185,7 @@ def umbrella(size: Vec3, shape: Shape) -> list[Piece]:
     drop = min(0.28 * r, 0.3 * h)
     spread = 0.9239  # an octagon's inner radius: corners lie on the axes' box when turned
     rim = r / spread
-    canopy = _canopy(rim, h - 0.03, drop)
+    cloth = canopy(rim, h - 0.03, drop)
     stick = tube([(0, 0, 0.02), (0, 0, h - 0.02)], 0.019, slot=1)
     finial = turned([(0, h - 0.03), (0.022, h - 0.028), (0.012, h - 0.01), (0, h)], slot=1)
     foot = turned([(0, 0), (0.24, 0), (0.24, 0.035), (0.05, 0.07), (0.03, 0.25), (0, 0.25)], slot=1)
@@ -197,10 +197,62 @@ def umbrella(size: Vec3, shape: Shape) -> list[Piece]:
             tube([(0, 0, h - 0.06), (0.5 * c, 0.5 * s, h - 0.06 - 0.44 * drop),
                   (0.97 * c, 0.97 * s, h - 0.05 - 0.97 * drop)], 0.006, segments=6, slot=1)
         )  # fmt: skip
-    return [canopy, stick, finial, foot, *ribs]
+    return [cloth, stick, finial, foot, *ribs]
 
 
-def _canopy(rim: float, top: float, drop: float) -> Piece:
+def hand_umbrella(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build an open umbrella on its handle: cloth (0), shaft and ribs (1), handle (2)."""
+    r, h = min(size[0], size[1]) / 2, size[2]
+    rim = r / math.cos(math.pi / 8)
+    drop = min(0.45 * r, 0.4 * h)
+    ribs = []
+    for k in range(8):
+        a = math.pi / 8 + k * math.pi / 4
+        c, s = math.cos(a) * rim, math.sin(a) * rim
+        ribs.append(
+            tube([(0, 0, h - 0.05), (0.5 * c, 0.5 * s, h - 0.055 - 0.46 * drop),
+                  (0.97 * c, 0.97 * s, h - 0.045 - 0.97 * drop)], 0.0025, segments=5, slot=1)
+        )  # fmt: skip
+        ribs.append(
+            tube([(0, 0, h - 0.05 - 0.9 * drop), (0.5 * c, 0.5 * s, h - 0.06 - 0.46 * drop)],
+                 0.002, segments=5, slot=1)
+        )  # fmt: skip
+    return [
+        canopy(rim, h - 0.03, drop),
+        tube([(0, 0, 0.05), (0, 0, h - 0.01)], 0.006, segments=8, slot=1),
+        turned([(0, h - 0.04), (0.012, h - 0.04), (0.004, h), (0, h)], segments=10, slot=1),
+        turned([(0, 0), (0.013, 0), (0.0155, 0.02), (0.0135, 0.1), (0.008, 0.13), (0, 0.13)],
+               segments=14, slot=2),
+        *ribs,
+    ]  # fmt: skip
+
+
+def cane_umbrella(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a folded umbrella on its tip: cloth (0), tip (1), curved handle (2)."""
+    r, h = size[1] / 2, size[2]
+    hook = min(max((size[0] - r - 0.011) / 2, 0.02), 0.1 * h)
+    bend = [
+        (hook - hook * math.cos(a), 0.0, h - hook - 0.011 + hook * math.sin(a))
+        for a in np.linspace(0, math.pi, 9)
+    ]
+    pleats = [
+        tube([(0.4 * r * math.cos(a), 0.4 * r * math.sin(a), 0.14 * h),
+              (0.62 * r * math.cos(a + 0.5), 0.62 * r * math.sin(a + 0.5), 0.66 * h),
+              (0.3 * r * math.cos(a + 0.8), 0.3 * r * math.sin(a + 0.8), 0.72 * h)],
+             [0.2 * r, 0.42 * r, 0.25 * r], segments=7)
+        for a in np.arange(8) * (math.pi / 4)
+    ]  # fmt: skip
+    return [
+        *pleats,
+        turned([(0, 0), (0.004, 0), (0.006, 0.07), (0.3 * r, 0.13 * h), (0.6 * r, 0.62 * h),
+                (0.25 * r, 0.72 * h), (0, 0.72 * h)], segments=16),
+        tube([(0, 0, 0.002), (0, 0, 0.14 * h)], 0.0045, segments=8, slot=1),
+        tube([(0, 0, 0.7 * h), *bend, (2 * hook, 0, h - 2 * hook - 0.011)], 0.011, segments=8,
+             slot=2),
+    ]  # fmt: skip
+
+
+def canopy(rim: float, top: float, drop: float) -> Piece:
     """Return the cloth: straight at the ribs, sagging between them, a short valance below."""
     rings, per = 7, 6
     n = 8 * per

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import functools
 import math
@@ -16,6 +17,7 @@ from synthstudio.core.rng import Generator, stream
 from synthstudio.core.spec import AssetRef, Split
 from synthstudio.recipe.distributions import pick
 from synthstudio.recipe.model import Recipe
+from synthstudio.recipe.model_motion import FAMILY
 from synthstudio.recipe.model_scene import ProceduralThings
 
 T = TypeVar("T")
@@ -33,6 +35,7 @@ class Draw:
     index: int
     split: Split
     catalogue: Catalogue
+    variant: tuple[int | str, ...] = ()  # its choices have streams of their own; () the base
 
     @property
     def where(self) -> str:
@@ -41,7 +44,15 @@ class Draw:
 
     def rng(self, *keys: int | str) -> Generator:
         """Return the frame's own stream of random numbers for one purpose."""
+        return stream(self.recipe.seed, "frame", self.index, *keys, *self.variant)
+
+    def shared_rng(self, *keys: int | str) -> Generator:
+        """Return the stream that all variants of the frame share for one purpose."""
         return stream(self.recipe.seed, "frame", self.index, *keys)
+
+    def again(self, kind: str, number: int) -> Draw:
+        """Return the same frame for variant `number` of a kind, with streams of its own."""
+        return dataclasses.replace(self, variant=("variant", kind, number))
 
     def allowed(
         self, items: Sequence[T], rng: Generator, *, held: Callable[[T], bool]
@@ -125,7 +136,12 @@ def check(recipe: Recipe, catalogue: Catalogue) -> None:
         if isinstance(things, ProceduralThings):
             occluders = {t.kind for t in catalogue.things if "occluder" in t.roles}
             _known(recipe, f"things.{i}.kinds", things.kinds or (), occluders)
-    _known(recipe, "holdout.poses", recipe.holdout.poses, poses | families)
+    held = {t.kind for t in catalogue.things if t.grip}
+    _known(recipe, "people.hold.kinds", wants.hold.kinds or (), held)
+    motions = {m.name for m in catalogue.motions}
+    _known(recipe, "motion.names", (recipe.motion and recipe.motion.names) or (), motions)
+    moving = motions | {FAMILY} if motions else set()
+    _known(recipe, "holdout.poses", recipe.holdout.poses, poses | families | moving)
     _known(recipe, "holdout.occluders", recipe.holdout.occluders, kinds | meshes | cutouts)
     _known(recipe, "holdout.backgrounds", recipe.holdout.backgrounds, places)
     _something_left(recipe, catalogue)
@@ -153,10 +169,12 @@ def _something_left(recipe: Recipe, catalogue: Catalogue) -> None:
         "hdris": [b.asset for b in catalogue.hdris],
         "cutouts": [c.asset for c in catalogue.cutouts],
         "meshes": [m.asset for m in catalogue.meshes],
+        "motions": [m.asset for m in catalogue.motions],
     }
     for use, folder in recipe.folders.items():
         held = asset_held(
             recipe.holdout.backgrounds if use in ("backgrounds", "hdris") else
+            recipe.holdout.poses if use == "motions" else
             (*recipe.holdout.occluders, *_held_categories(recipe, catalogue))
         )  # fmt: skip
         left = [asset for asset in uses[use] if recipe.splits.train == 0 or not held(asset)]

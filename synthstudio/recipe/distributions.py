@@ -190,7 +190,11 @@ def support(of: AnyNumber | AnyCount) -> tuple[float, float]:
 
 def sample(of: AnyNumber, rng: Generator) -> float:
     """Return one value of a distribution over real numbers."""
-    u = float(rng.random())
+    return quantile(of, float(rng.random()))
+
+
+def quantile(of: AnyNumber, u: float) -> float:
+    """Return the value below which a share u in [0, 1) of the distribution lies."""
     if isinstance(of, tuple):
         return min(of[0] + (of[1] - of[0]) * u, of[1])
     if isinstance(of, ChoiceNumber):

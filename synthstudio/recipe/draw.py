@@ -6,69 +6,178 @@ Nothing here knows what time it is, which worker asks or what other frames held.
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
 from synthstudio.core.camera import NEAR_M, Camera
 from synthstudio.core.errors import RecipeError, explain
 from synthstudio.core.scene import F64
 from synthstudio.core.solve import Solve
-from synthstudio.core.spec import Backdrop, FrameSpec, PersonSpec, RoomBackdrop, ThingSpec, Vec2
+from synthstudio.core.spec import (
+    Ask,
+    Backdrop,
+    FrameSpec,
+    PersonSpec,
+    RoomBackdrop,
+    ThingSpec,
+    Vec2,
+)
+from synthstudio.recipe import clips
+from synthstudio.recipe.appearance import as_fine_as_seen
+from synthstudio.recipe.asks import crowd_ask, draw_asks
 from synthstudio.recipe.choose import Draw, check, split_of
+from synthstudio.recipe.contacts import draw_contacts
+from synthstudio.recipe.gaze import look_about
 from synthstudio.recipe.model import Recipe
-from synthstudio.recipe.people import draw_people
+from synthstudio.recipe.people import draw_people, pool_by_body
 from synthstudio.recipe.placement import Placed, Stage, corners, place_people
+from synthstudio.recipe.quotas import asks_for_bodies, check_quotas
+from synthstudio.recipe.rig import draw_rig
 from synthstudio.recipe.seats import seats_in
+from synthstudio.recipe.target import hide_people
+from synthstudio.recipe.target_people import finder, turned_people
 from synthstudio.recipe.things import draw_cutouts, place_things
-from synthstudio.recipe.view import draw_backdrop, draw_behind, draw_camera, draw_lens, draw_light
+from synthstudio.recipe.variants import Hiding, in_order, shadow_box_m
+from synthstudio.recipe.variants import group as variants_of
+from synthstudio.recipe.view import (
+    Behind,
+    draw_backdrop,
+    draw_behind,
+    draw_camera,
+    draw_lens,
+    draw_light,
+)
 
+Group = tuple[FrameSpec, ...]
+"""A moment's base frame and its variants."""
 SCREEN_LIMIT_PX = 2**22
 """The rasteriser's fixed-point coordinates end here."""
 
 
-def draw(recipe: Recipe, index: int, solve: Solve) -> FrameSpec:
+def draw(
+    recipe: Recipe, index: int, solve: Solve, *, group: Callable[[int], Group] | None = None
+) -> FrameSpec:
     """Return frame `index` of the recipe: a pure function of both and of the catalogue.
 
-    RecipeError when a name is unknown, a hold-out leaves nothing, or people or things find no
-    room.
+    A clip's times follow one another, and at each time the frames of its group in the order of
+    `Variants.order`. `group` may answer `draw_group` from memory. RecipeError when a name is
+    unknown, a hold-out leaves nothing, or people, things or cameras find no room.
     """
     if index < 0:
         raise RecipeError(explain("frames count from 0", where="index", got=str(index)))
+    number, place = divmod(index, recipe.variants.per_moment)
+    found = draw_group(recipe, number, solve) if group is None else group(number)
+    return dataclasses.replace(found[place], index=index)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """A moment and what its variants are made of. The base's index is the moment's number."""
+
+    base: FrameSpec
+    frame: Draw
+    behind: Behind
+    others: tuple[Hiding, ...]
+    rig: tuple[Camera, ...]
+
+
+def draw_group(
+    recipe: Recipe,
+    number: int,
+    solve: Solve,
+    *,
+    moment: Callable[[int], Moment] | None = None,
+) -> Group:
+    """Return group `number` as the first camera sees it, and its variants after it.
+
+    Without clips a group is a moment; with them it is one of a moment's times. `moment` may
+    answer `draw_moment` from memory. Each spec's index is still the group's number.
+    """
+    place, t = divmod(number, clips.frames_of(recipe))
+    drawn = draw_moment(recipe, place, solve) if moment is None else moment(place)
+    base = drawn.base if recipe.clip is None else clips.at(recipe, drawn.base, t, solve)
+    return variants_of(
+        base,
+        draw=drawn.frame,
+        solve=solve,
+        behind=drawn.behind,
+        others=drawn.others,
+        rig=drawn.rig,
+    )
+
+
+def draw_moment(recipe: Recipe, number: int, solve: Solve) -> Moment:
+    """Return moment `number` as the first camera sees it, or how its clip begins."""
     catalogue = solve.catalogue
     check(recipe, catalogue)
-    frame = Draw(recipe=recipe, index=index, split=split_of(recipe, index), catalogue=catalogue)
+    check_quotas(recipe, catalogue, pool_by_body(recipe) if asks_for_bodies(recipe) else {})
+    frame = Draw(recipe=recipe, index=number, split=split_of(recipe, number), catalogue=catalogue)
 
     behind = draw_behind(frame)
     camera, distance_m = draw_camera(frame, behind)
     stage = Stage(draw=frame, solve=solve, camera=camera, distance_m=distance_m)
 
-    people = draw_people(frame, seats=bool(seats_in(frame)))
-    standing = place_people(stage, people)
-    standing += place_things(stage, standing)
-    cutouts = draw_cutouts(stage, standing)
+    people = draw_people(frame, solve, seats=bool(seats_in(frame)))
+    people = clips.headed(frame, solve, camera, clips.set_going(frame, people, solve))
+    people, contacts = draw_contacts(frame, people)
+    stage = dataclasses.replace(stage, contacts=contacts)
+    asks, crowd = draw_asks(frame, len(people)), crowd_ask(frame)
+    people = turned_people(stage, people, asks, seats=bool(seats_in(frame)))
+    standing = look_about(stage, place_people(stage, people, find=finder(stage, asks, crowd)))
+    hiding = _hiding(stage, standing, asks)
+    others = tuple(
+        _hiding(dataclasses.replace(stage, draw=frame.again("occluder", k)), standing, asks)
+        for k in range(recipe.variants.occluder)
+    )
+    standing += hiding.things
+    rig = draw_rig(stage, standing)
+    least = recipe.people.min_gap_m
+    standing = as_fine_as_seen(standing, rig, solve, least_m=least)
 
-    reach_m = _reach_m(camera, standing)
+    persons = tuple(p.item for p in standing if isinstance(p.item, PersonSpec))
+    cameras = (*clips.cameras(frame, solve, persons, camera), *rig)
+    everything = [*standing, *(p for o in others for p in o.things)]
+    reach_m = _reach_m(cameras, everything)
     backdrop = draw_backdrop(frame, behind, reach_m, focal_px=camera.focal_px)
-    _check_range(frame, camera, standing, backdrop)
-    return FrameSpec(
+    for eye in cameras:
+        _check_range(frame, eye, everything, backdrop)
+    base = FrameSpec(
         seed=recipe.seed,
-        index=index,
+        index=number,
         camera=camera,
-        people=tuple(p.item for p in standing if isinstance(p.item, PersonSpec)),
-        things=tuple(p.item for p in standing if isinstance(p.item, ThingSpec)),
-        cutouts=cutouts,
+        people=persons,
+        things=in_order([p.item for p in standing if isinstance(p.item, ThingSpec)]),
+        cutouts=hiding.cutouts,
         backdrop=backdrop,
         light=draw_light(frame, behind),
         lens=draw_lens(frame),
         skeleton=recipe.skeleton,
         supersample=recipe.image.supersample,
         split=frame.split,
-        group_id=f"{recipe.seed}-{index}",
+        group_id=f"{recipe.seed}-{number}",
+        asks=hiding.asks,
+        crowd_ask=crowd,
+        shadow_box_m=shadow_box_m(everything) if recipe.variants.order or recipe.clip else None,
     )
+    return Moment(base=base, frame=frame, behind=behind, others=others, rig=rig)
 
 
-def _reach_m(camera: Camera, standing: list[Placed]) -> tuple[Vec2, Vec2]:
-    """Return (low, high) along x and along y of the camera and all that stands."""
-    spots = np.array([camera.position_m[:2], (0.0, 0.0)])
+def _hiding(stage: Stage, standing: list[Placed], asks: tuple[Ask, ...]) -> Hiding:
+    """Return what stands before the people and what is laid over the picture."""
+    things = place_things(stage, standing)
+    if asks:
+        put, asks = hide_people(stage, [*standing, *things], asks)
+        things += put
+    cutouts = draw_cutouts(stage, [*standing, *things])
+    return Hiding(things=tuple(things), cutouts=cutouts, asks=asks)
+
+
+def _reach_m(cameras: tuple[Camera, ...], standing: list[Placed]) -> tuple[Vec2, Vec2]:
+    """Return (low, high) along x and along y of the cameras and all that stands."""
+    spots = np.array([*(camera.position_m[:2] for camera in cameras), (0.0, 0.0)])
     boxes = [box for p in standing for box in p.box_m[:, :2]]
     every = np.concatenate([spots, np.array(boxes).reshape(-1, 2)])
     low, high = every.min(axis=0), every.max(axis=0)

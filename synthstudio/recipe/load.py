@@ -44,7 +44,7 @@ def parse(data: Any, where: str = "recipe") -> Recipe:
 
 def dump(recipe: Recipe) -> dict[str, Any]:
     """Return the recipe as plain JSON values with every default filled in; `parse` reads it."""
-    return recipe.model_dump(mode="json")
+    return recipe.model_dump(mode="json", by_alias=True)
 
 
 @functools.cache

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from synthstudio.core.skeleton import SKELETONS
 from synthstudio.core.spec import Pattern
@@ -20,7 +20,12 @@ from synthstudio.recipe.distributions import (
     Whole,
     Within,
     support,
+    weighted,
 )
+from synthstudio.recipe.model_contact import Hold
+from synthstudio.recipe.model_motion import Clip, Motion
+from synthstudio.recipe.model_occlude import Occlude
+from synthstudio.recipe.model_quotas import Quotas
 from synthstudio.recipe.model_scene import (
     Backdrop,
     Cutouts,
@@ -36,6 +41,8 @@ from synthstudio.recipe.model_scene import (
     Things,
     Weights,
 )
+from synthstudio.recipe.model_targets import Targets
+from synthstudio.recipe.model_variants import Variants
 
 Layer = Literal["depth", "instance", "part", "normals"]
 
@@ -110,6 +117,11 @@ class Shape(Base):
     )
 
 
+Looks = Annotated[
+    dict[Literal["pose", "camera", "person", "away"], Weight], AfterValidator(weighted)
+]
+
+
 class Poses(Base):
     """Which poses people take, and how far they stray from them."""
 
@@ -127,6 +139,16 @@ class Poses(Base):
         default=_bell(0, 4, -12, 12),
         validate_default=True,
         description="Added to every joint angle, inside the joint's limits; legs get half.",
+    )
+    hands: Probability = Field(
+        default=0.25,
+        description="How often a hand that its pose leaves free takes another shape: open, flat, "
+        "fist, point, pinch, grip, hook, thumb up.",
+    )
+    look: Looks = Field(
+        default={"pose": 1.0},
+        description="Where people look, and how often: pose (as the pose has it), camera, person "
+        "(whoever is nearest), away. Only heads that can turn so far do.",
     )
 
 
@@ -177,6 +199,7 @@ class People(Base):
     shape: Shape = Field(default=Shape(), description="Bodies.")
     poses: Poses = Field(default=Poses(), description="Poses.")
     wardrobe: Wardrobe = Field(default=Wardrobe(), description="Clothes.")
+    hold: Hold = Field(default=Hold(), description="What they hold and lean on.")
     facing_deg: Annotated[Number, Within(-180, 180)] = Field(
         default=(-180, 180), description="0 faces the camera; + turns to the person's left."
     )
@@ -206,7 +229,9 @@ class Splits(Base):
 class Holdout(Base):
     """What training frames never show."""
 
-    poses: tuple[str, ...] = Field(default=(), description="Poses or whole families of poses.")
+    poses: tuple[str, ...] = Field(
+        default=(), description="Poses, whole families of poses, or motions."
+    )
     occluders: tuple[str, ...] = Field(
         default=(), description="Kinds of things, categories of cut-outs, names of mesh files."
     )
@@ -247,13 +272,29 @@ class Recipe(Base):
     holdout: Holdout = Field(default=Holdout(), description="What training frames never show.")
     camera: Camera = Field(default=Camera(), description="Where the camera stands.")
     people: People = Field(default=People(), description="Who is in the frame.")
+    motion: Motion | None = Field(
+        default=None, description="Recorded motions from which people take their poses."
+    )
+    clip: Clip | None = Field(
+        default=None, description="Renders each moment as a sequence; null: as single frames."
+    )
+    quotas: Quotas | None = Field(
+        default=None, description="Shares of people that every part of a run keeps to."
+    )
     things: Annotated[tuple[Things, ...], Field(max_length=8)] = Field(
         default=(), description="3D things that hide people."
     )
     cutouts: Cutouts | None = Field(default=None, description="2D pictures that hide people.")
     backdrop: Backdrop = Field(default=Plain(), description="What is behind the people.")
     light: Light = Field(default=Light(), description="Sun and sky.")
+    targets: Targets = Field(default=Targets(), description="How much shall be hidden.")
     lens: Lens = Field(default=Lens(), description="Blur, noise, exposure, JPEG.")
+    variants: Variants = Field(
+        default=Variants(), description="Further frames of each moment that differ in one way."
+    )
+    occlude: Occlude | None = Field(
+        default=None, description="How `synthstudio occlude` hides people in photos."
+    )
 
     @property
     def backdrops(self) -> tuple[Share, ...]:
@@ -264,7 +305,7 @@ class Recipe(Base):
 
     @property
     def folders(self) -> dict[str, str]:
-        """Return the asset folders by use: backgrounds, hdris, cutouts, meshes."""
+        """Return the asset folders by use: backgrounds, hdris, cutouts, meshes, motions."""
         out: dict[str, str] = {}
         for share in self.backdrops:
             if isinstance(share.backdrop, Photo):
@@ -273,9 +314,13 @@ class Recipe(Base):
                 out["hdris"] = share.backdrop.folder
         if self.cutouts is not None:
             out["cutouts"] = self.cutouts.folder
+        if self.occlude is not None and self.occlude.cutouts is not None:
+            out["cutouts"] = self.occlude.cutouts.folder
         for things in self.things:
             if isinstance(things, MeshThings):
                 out["meshes"] = things.folder
+        if self.motion is not None:
+            out["motions"] = self.motion.folder
         return out
 
     @model_validator(mode="after")
@@ -284,8 +329,14 @@ class Recipe(Base):
             raise ValueError(f"skeleton is one of {', '.join(sorted(SKELETONS))}")
         if sum(isinstance(things, MeshThings) for things in self.things) > 1:
             raise ValueError("things: one entry of kind mesh; put all meshes into one folder")
+        self.targets.check(SKELETONS[self.skeleton].joints, cutouts=self.cutouts is not None)
         if len(set(self.layers)) < len(self.layers):
             raise ValueError("layers: each layer once")
+        if self.variants.view and any(isinstance(b.backdrop, Photo) for b in self.backdrops):
+            raise ValueError(
+                "variants.view: a photo shows one side of a place only; "
+                "use room, hdri or plain backdrops"
+            )
         most = int(support(self.people.count)[1])
         known = self.people.identities - self.holdout.identities
         if known < most:
@@ -293,6 +344,14 @@ class Recipe(Base):
                 f"people.identities: {self.people.identities} less {self.holdout.identities} held "
                 f"out are too few for {most} different people in a training frame"
             )
+        if self.clip is not None:
+            self.clip.check([share.backdrop.kind for share in self.backdrops])
+            if self.targets.any:
+                raise ValueError("targets: they are about single moments; leave out clip")
+        if self.quotas is not None:
+            holding = self.people.hold.share > 0 or self.people.hold.lean > 0
+            families, facing = self.people.poses.families, self.people.facing_deg
+            self.quotas.check(families, facing, holding=holding)
         held = self.holdout
         named = held.poses or held.occluders or held.backgrounds or held.identities
         if named and self.splits.val + self.splits.test == 0:

@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from synthstudio.core.bins import body_of
 from synthstudio.core.catalogue import GarmentKind, KeyPose, Slot
 from synthstudio.core.errors import RecipeError, explain
 from synthstudio.core.rng import Generator, stream
-from synthstudio.core.spec import GarmentSpec, Look, Material, PersonSpec, Phenotype, PoseSpec
-from synthstudio.recipe import palette
+from synthstudio.core.scene import I32
+from synthstudio.core.solve import Solve
+from synthstudio.core.spec import (
+    GarmentSpec,
+    Look,
+    Material,
+    Numbers,
+    PersonSpec,
+    Phenotype,
+    PoseSpec,
+)
+from synthstudio.recipe import palette, quotas
 from synthstudio.recipe.choose import Draw, pick_one, pose_held
 from synthstudio.recipe.distributions import AnyNumber, sample, sample_count
+from synthstudio.recipe.hands import other_hands
 from synthstudio.recipe.model import Recipe, Shape
+from synthstudio.recipe.stray import Body, apart
 
-_UPPER = ("shoulder", "clavicle", "elbow", "forearm", "wrist", "finger", "thumb", "neck", "gaze")
-_LEGS = ("hip", "knee", "ankle")
-_STIFF = ("root", "toe")
+_UPPER = (
+    "shoulder", "clavicle", "elbow", "forearm", "wrist", "finger", "index", "thumb", "neck", "gaze",
+)  # fmt: skip
 _ODD = ("turn", "side_bend", "root_roll")
-_LEG_JITTER = 0.5
+_OTHER = {"left": "right", "right": "left"}
 DESIGNS_A_KIND = 6
 """A new design costs about as much as a frame; a data set of any length has this many a kind."""
 # A pose takes another's arms only while they cannot reach the floor.
@@ -38,7 +55,7 @@ class Identity:
     hair: GarmentSpec
 
 
-def draw_people(draw: Draw, *, seats: bool) -> tuple[tuple[PersonSpec, KeyPose], ...]:
+def draw_people(draw: Draw, solve: Solve, *, seats: bool) -> tuple[tuple[PersonSpec, KeyPose], ...]:
     """Return everybody of a frame, at the origin, each with the pose that theirs began with.
 
     `seats`: whether poses that need a seat may be drawn.
@@ -46,7 +63,7 @@ def draw_people(draw: Draw, *, seats: bool) -> tuple[tuple[PersonSpec, KeyPose],
     rng = draw.rng("people")
     count = sample_count(draw.recipe.people.count, rng)
     identities = _identities(draw, count, rng)
-    return tuple(_person(draw, who, place, seats) for place, who in enumerate(identities))
+    return tuple(_person(draw, solve, who, place, seats) for place, who in enumerate(identities))
 
 
 def identity(recipe: Recipe, number: int, garments: tuple[GarmentKind, ...]) -> Identity:
@@ -54,20 +71,41 @@ def identity(recipe: Recipe, number: int, garments: tuple[GarmentKind, ...]) -> 
     rng = stream(recipe.seed, "identity", number)
     shape = recipe.people.shape
     phenotype = _phenotype(shape, rng)
+    look = look_of(shape, phenotype, rng)
+    kind = _garment(recipe, garments, "hair", phenotype.gender, rng)
+    design = _shape(kind, recipe, rng)
+    style = GarmentSpec(kind=kind.kind, shape=design, material=palette.hair(look.hair_rgb, rng))
+    return Identity(name=f"id-{number + 1:04d}", phenotype=phenotype, look=look, hair=style)
+
+
+def look_of(shape: Shape, phenotype: Phenotype, rng: Generator) -> Look:
+    """Return skin, hair and eyes that go together, for a body of that age and gender."""
     tone = sample(shape.skin, rng)
     skin = palette.skin_rgb(tone, rng)
     hair = palette.hair_rgb(tone, phenotype.age, rng)
-    look = Look(
+    return Look(
         skin_rgb=skin,
         hair_rgb=hair,
         iris_rgb=palette.iris_rgb(tone, rng),
         stubble=_stubble(phenotype, rng),
         freckles=max(0.0, palette.between(-0.6, 1.0, rng)) if tone < 0.35 else 0.0,
     )
-    kind = _garment(recipe, garments, "hair", phenotype.gender, rng)
-    design = _shape(kind, recipe, rng)
-    style = GarmentSpec(kind=kind.kind, shape=design, material=palette.hair(hair, rng))
-    return Identity(name=f"id-{number + 1:04d}", phenotype=phenotype, look=look, hair=style)
+
+
+def pool_by_body(recipe: Recipe) -> dict[str, I32]:
+    """Return the numbers of all identities of the pool by their bin of core.bins.BODIES."""
+    shape = recipe.people.shape.model_dump_json()
+    return _pool_by_body(recipe.seed, recipe.people.identities, shape)
+
+
+@functools.lru_cache(maxsize=4)
+def _pool_by_body(seed: int, size: int, shape_json: str) -> dict[str, I32]:
+    shape = Shape.model_validate_json(shape_json)
+    found: dict[str, list[int]] = {}
+    for number in range(size):
+        body = body_of(_phenotype(shape, stream(seed, "identity", number)))
+        found.setdefault(body, []).append(number)
+    return {body: np.array(numbers, np.int32) for body, numbers in found.items()}
 
 
 def mirrored(angles_rad: dict[str, float]) -> dict[str, float]:
@@ -93,6 +131,9 @@ def _identities(draw: Draw, count: int, rng: Generator) -> list[Identity]:
         low, high = (size - held, size) if from_held and held else (0, size)
         if draw.split == "train":
             high = size - held
+        if quotas.asks_for_bodies(recipe):
+            taken.append(_of_body(draw, (low, high), taken, rng))
+            continue
         free = high - low - sum(low <= number < high for number in taken)
         if free <= 0:
             low, high = 0, size - held if draw.split == "train" else size
@@ -102,6 +143,24 @@ def _identities(draw: Draw, count: int, rng: Generator) -> list[Identity]:
             number += other <= number
         taken.append(number)
     return [identity(recipe, number, draw.catalogue.garments) for number in taken]
+
+
+def _of_body(draw: Draw, span: tuple[int, int], taken: list[int], rng: Generator) -> int:
+    """Return an identity of the body that the plan asks of the next person, none of `taken`.
+
+    It is one of `span`, or where that holds none, of all that the split allows.
+    """
+    recipe = draw.recipe
+    number = quotas.person_number(recipe, draw.index, len(taken))
+    body = quotas.bin_of(recipe, "body", number)
+    assert body is not None  # asked only where there are body quotas
+    free = quotas.identities_of(body, pool_by_body(recipe))
+    free = free[~np.isin(free, taken)]
+    known = recipe.people.identities
+    known -= recipe.holdout.identities if draw.split == "train" else 0
+    own = free[(free >= span[0]) & (free < span[1])]
+    own = own if own.size else free[free < known]
+    return int(own[int(rng.random() * own.size)])
 
 
 def _phenotype(shape: Shape, rng: Generator) -> Phenotype:
@@ -121,29 +180,51 @@ def _stubble(phenotype: Phenotype, rng: Generator) -> float:
     return max(0.0, (u - 0.4) / 0.6) if grown else 0.0
 
 
-def _person(draw: Draw, who: Identity, place: int, seats: bool) -> tuple[PersonSpec, KeyPose]:
-    key, pose = _pose(draw, draw.rng("pose", place), seats)
-    facing = sample(draw.recipe.people.facing_deg, draw.rng("facing", place))
+def _person(
+    draw: Draw, solve: Solve, who: Identity, place: int, seats: bool
+) -> tuple[PersonSpec, KeyPose]:
+    key, pose = _pose(draw, Body(solve, who.phenotype), seats, place)
     person = PersonSpec(
         identity=who.name,
         phenotype=who.phenotype,
         look=who.look,
         pose=pose,
-        outfit=_outfit(draw, who, draw.rng("outfit", place)),
-        yaw_rad=math.radians(facing),
+        outfit=outfit_of(draw, who.phenotype.gender, who.hair, draw.rng("outfit", place)),
+        yaw_rad=facing_rad(draw, place, draw.rng("facing", place)),
     )
     return person, key
+
+
+def posed_anew(
+    draw: Draw, solve: Solve, person: PersonSpec, place: int, number: int, *, seats: bool
+) -> tuple[PersonSpec, KeyPose]:
+    """Return the person in another pose: where the first cannot do what targets ask."""
+    key, pose = _pose(draw, Body(solve, person.phenotype), seats, place, "again", number)
+    return dataclasses.replace(person, pose=pose), key
+
+
+def facing_rad(draw: Draw, place: int, rng: Generator) -> float:
+    """Return a turn to the left: with quotas of views away from the camera, else from -y."""
+    number = quotas.person_number(draw.recipe, draw.index, place)
+    view = quotas.bin_of(draw.recipe, "view", number)
+    if view is not None:
+        return quotas.facing_rad(view, float(rng.random()))
+    return math.radians(sample(draw.recipe.people.facing_deg, rng))
 
 
 # Poses -------------------------------------------------------------------------------------
 
 
-def _pose(draw: Draw, rng: Generator, seats: bool) -> tuple[KeyPose, PoseSpec]:
-    """Return a key pose and what was made of it: mirrored, mixed, jittered."""
-    wants = draw.recipe.people.poses
-    poses = [p for p in draw.catalogue.poses if seats or p.needs != "seat"]
-    poses = [p for p in poses if _weight(draw.recipe, p) > 0]
-    poses = list(draw.allowed(poses, rng, held=pose_held(draw.recipe)))
+def _pose(
+    draw: Draw, body: Body, seats: bool, place: int, *again: int | str
+) -> tuple[KeyPose, PoseSpec]:
+    """Return a key pose and what was made of it: mirrored, mixed, other hands, jittered."""
+    wants, rng = draw.recipe.people.poses, draw.rng("pose", place, *again)
+    # Hands that grip are drawn with what they hold: contacts.py.
+    poses = [p for p in draw.catalogue.poses if not (p.holds or p.leans)]
+    poses = [p for p in poses if seats or p.needs != "seat"]
+    weighted = [p for p in poses if _weight(draw.recipe, p) > 0]
+    poses = list(draw.allowed(weighted, rng, held=pose_held(draw.recipe)))
     if not poses:
         raise RecipeError(
             explain(
@@ -152,18 +233,28 @@ def _pose(draw: Draw, rng: Generator, seats: bool) -> tuple[KeyPose, PoseSpec]:
                 then="Allow more poses or families, or hold out fewer.",
             )
         )
-    key = _key_pose(draw.recipe, poses, rng)
+    number = quotas.person_number(draw.recipe, draw.index, place)
+    family = quotas.bin_of(draw.recipe, "family", number)
+    asked = poses if family is None else quotas.of_family(draw, family, poses, weighted)
+    key = _key_pose(draw.recipe, asked, rng)
     flip, mix = rng.random() < wants.mirror and key.mirrored_ok, rng.random() < wants.mix
-    angles, name = dict(key.angles_rad), key.name
-    others = [p for p in poses if p.name != key.name and _upright(p)]
-    if mix and others and _upright(key):
+    parts, angles, name = [key], dict(key.angles_rad), key.name
+    others = [p for p in poses if p.name != key.name and is_upright(p)]
+    if mix and others and is_upright(key):
         other = _key_pose(draw.recipe, others, rng)
         angles = {k: v for k, v in angles.items() if not _is(k, _UPPER)}
         angles |= {k: v for k, v in other.angles_rad.items() if _is(k, _UPPER)}
-        name = f"{key.name}+{other.name}"
+        name, parts = f"{key.name}+{other.name}", [key, other]
         flip = flip and other.mirrored_ok
-    angles = mirrored(angles) if flip else angles
-    return key, PoseSpec(name=name, family=key.family, angles_rad=_jittered(draw, angles, rng))
+    free, like = parts[-1].free_hands, [dict(part.angles_rad) for part in parts]
+    if flip:
+        angles, like = mirrored(angles), [mirrored(part) for part in like]
+        free = tuple(_OTHER[side] for side in free)
+    angles = other_hands(draw, angles, free, draw.rng("hands", place, *again))
+    angles = apart(
+        draw, body, angles, rng, like=tuple(map(Numbers, like)), keys=("pose", place, *again)
+    )
+    return key, PoseSpec(name=name, family=key.family, angles_rad=angles)
 
 
 def _weight(recipe: Recipe, pose: KeyPose) -> float:
@@ -186,7 +277,8 @@ def _is(angle: str, groups: tuple[str, ...]) -> bool:
     return angle.removeprefix("left_").removeprefix("right_").startswith(groups)
 
 
-def _upright(pose: KeyPose) -> bool:
+def is_upright(pose: KeyPose) -> bool:
+    """Return whether a pose can take the arms of another: they cannot reach the floor."""
     angles = pose.angles_rad
     if max(abs(angles.get(f"root_{k}", 0.0)) for k in ("pitch", "roll")) > _UPRIGHT_ROOT_RAD:
         return False
@@ -194,43 +286,36 @@ def _upright(pose: KeyPose) -> bool:
     return pose.needs == "seat" or hips < _UPRIGHT_HIP_RAD
 
 
-def _jittered(draw: Draw, angles: dict[str, float], rng: Generator) -> dict[str, float]:
-    """Return every angle, strayed and cut to its limits; 1e-4 rad steps keep specs short."""
-    jitter = draw.recipe.people.poses.jitter_deg
-    out = {}
-    for name, (low, high) in draw.catalogue.limits_rad.items():
-        value = angles.get(name, 0.0)
-        stray = math.radians(sample(jitter, rng)) * (_LEG_JITTER if _is(name, _LEGS) else 1.0)
-        if not _is(name, _STIFF):
-            value = round(value + stray, 4)
-        out[name] = min(max(value, low), high)
-    return {name: value for name, value in out.items() if value != 0.0}
-
-
 # Outfits -----------------------------------------------------------------------------------
 
 
-def _outfit(draw: Draw, who: Identity, rng: Generator) -> tuple[GarmentSpec, ...]:
-    """Return a top, a bottom, shoes, the identity's hair and sometimes a hat."""
+def outfit_of(
+    draw: Draw, gender: float, hair: GarmentSpec, rng: Generator
+) -> tuple[GarmentSpec, ...]:
+    """Return a top, a bottom, shoes, that hair and sometimes a hat."""
     wants = draw.recipe.people.wardrobe
     hat = rng.random() < wants.hat
     out = []
     for slot in _SLOTS:
         if slot == "hair":
-            out.append(who.hair)
+            out.append(hair)
         elif slot != "hat" or hat:
-            out.append(_wear(draw, slot, who.phenotype.gender, rng))
+            out.append(_wear(draw, slot, gender, rng))
     return tuple(out)
 
 
 def _wear(draw: Draw, slot: Slot, gender: float, rng: Generator) -> GarmentSpec:
     recipe = draw.recipe
     kind = _garment(recipe, draw.catalogue.garments, slot, gender, rng)
-    shape = _shape(kind, recipe, rng)
-    if slot == "shoes":
+    return dyed(draw, kind, _shape(kind, recipe, rng), rng)
+
+
+def dyed(draw: Draw, kind: GarmentKind, shape: dict[str, float], rng: Generator) -> GarmentSpec:
+    """Return a garment of that cut in materials that the recipe allows; not for hair."""
+    if kind.slot == "shoes":
         upper, sole = palette.shoes(rng)
         return GarmentSpec(kind=kind.kind, shape=shape, material=upper, second_material=sole)
-    wants = recipe.people.wardrobe
+    wants = draw.recipe.people.wardrobe
     patterns = [p for p in kind.patterns if wants.patterns is None or p in wants.patterns]
     first, second = (
         palette.cloth(patterns, rng, patterned=wants.patterned, saturated=wants.saturated)

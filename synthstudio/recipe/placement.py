@@ -8,8 +8,11 @@ the recipe, so it is an error.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -19,12 +22,16 @@ from synthstudio.core.errors import RecipeError, explain
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
 from synthstudio.core.solve import Solve
-from synthstudio.core.spec import PersonSpec, ThingSpec
+from synthstudio.core.spec import Detail, PersonSpec, ThingSpec
+from synthstudio.recipe import clips
 from synthstudio.recipe.choose import Draw
+from synthstudio.recipe.contacts import Contact, contact_thing
 from synthstudio.recipe.detail import detail_at
 from synthstudio.recipe.distributions import AnyNumber, sample
 from synthstudio.recipe.model import Group
 from synthstudio.recipe.seats import draw_seat
+
+Item = TypeVar("Item", bound=PersonSpec | ThingSpec)
 
 CANDIDATES = 160
 CLEAR_M = 0.3
@@ -38,10 +45,15 @@ _CORNERS = np.array(list(np.ndindex(2, 2, 2)))
 
 @dataclass(frozen=True, kw_only=True)
 class Placed:
-    """A person or thing and its box (2, 3): least and greatest world corner."""
+    """A person or thing and its box (2, 3): least and greatest world corner.
+
+    Somebody who moves has a `path`: themselves at times of the clip, the first of which is
+    `item`; the box holds all of them.
+    """
 
     item: PersonSpec | ThingSpec
     box_m: F64
+    path: tuple[PersonSpec, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +64,7 @@ class Stage:
     solve: Solve
     camera: Camera
     distance_m: float
+    contacts: Mapping[int, Contact] = field(default_factory=dict)  # by the person's place
 
     def half_width_m(self, depth_m: float) -> float:
         """Return half the width of the view that many metres from the camera, less a margin."""
@@ -76,7 +89,12 @@ class Stage:
         near = [other for other in placed if _box_gap_m(new.box_m, other.box_m) < least]
         if any(_same_spot(new, other) for other in near):
             return False
-        return all(self.solve.gap_m(new.item, other.item) >= least for other in near)
+        return all(self._gap_m(new, other) >= least for other in near)
+
+    def _gap_m(self, a: Placed, b: Placed) -> float:
+        if not a.path and not b.path:
+            return self.solve.gap_m(a.item, b.item)
+        return self.solve.sweep_gap_m(a.path or (a.item,), b.path or (b.item,))
 
 
 def corners(box_m: F64) -> F64:
@@ -86,25 +104,50 @@ def corners(box_m: F64) -> F64:
 
 def moved(placed: Placed, x_m: float, y_m: float) -> Placed:
     """Return the same item shifted over the floor."""
-    x, y, z = placed.item.position_m
-    item = dataclasses.replace(placed.item, position_m=(x + x_m, y + y_m, z))
-    return Placed(item=item, box_m=placed.box_m + np.array([x_m, y_m, 0.0]))
+    box = placed.box_m + np.array([x_m, y_m, 0.0])
+    path = tuple(_shifted(person, x_m, y_m) for person in placed.path)
+    return Placed(item=_shifted(placed.item, x_m, y_m), box_m=box, path=path)
 
 
-def place_people(stage: Stage, people: tuple[tuple[PersonSpec, KeyPose], ...]) -> list[Placed]:
+def _shifted(item: Item, x_m: float, y_m: float) -> Item:
+    x, y, z = item.position_m
+    return dataclasses.replace(item, position_m=(x + x_m, y + y_m, z))
+
+
+class Find(Protocol):
+    """What finds a place on the floor for the next person."""
+
+    def __call__(
+        self,
+        stage: Stage,
+        built: Callable[[float], list[Placed]],
+        placed: list[Placed],
+        *,
+        place: int,
+        reach_m: float,
+    ) -> tuple[float, float] | None:
+        """Return the shift to a free place, or None; `built` takes a bearing."""
+        ...
+
+
+def place_people(
+    stage: Stage, people: tuple[tuple[PersonSpec, KeyPose], ...], *, find: Find
+) -> list[Placed]:
     """Return everybody on the floor, in order, and after them the seats that they need.
 
-    RecipeError names frame and count when even spreading out finds no room.
+    `find` is `first_free`, or what targets look for. RecipeError names frame and count when
+    even spreading out finds no room.
     """
     everybody: list[Placed] = []
     seats: list[Placed] = []
     rng = stage.draw.rng("arrangement")
     reach = sample(_reach(stage), rng)
     for place, (person, key) in enumerate(people):
-        first = _candidate(stage, stage.draw.rng("spot", place), 0, place=place, reach_m=reach)
+        first = candidate(stage, stage.draw.rng("spot", place), 0, place=place, reach_m=reach)
         detail = detail_at(stage.camera, *first)
-        parts = _parts(stage, dataclasses.replace(person, detail=detail), key, place)
-        spot = _spot(stage, parts, everybody + seats, place=place, reach_m=reach)
+        built = functools.cache(functools.partial(_turned, stage, person, key, place))
+        spot = find(stage, functools.partial(built, detail), everybody + seats,
+                     place=place, reach_m=reach)  # fmt: skip
         if spot is None:
             raise RecipeError(
                 explain(
@@ -115,10 +158,10 @@ def place_people(stage: Stage, people: tuple[tuple[PersonSpec, KeyPose], ...]) -
                 )
             )
         seen = detail_at(stage.camera, *spot)
-        here = [moved(part, *spot) for part in parts]
+        bearing = bearing_rad(stage, *spot)
+        here = [moved(part, *spot) for part in built(detail, bearing)]
         if seen != detail:
-            again = _parts(stage, dataclasses.replace(person, detail=seen), key, place)
-            again = [moved(part, *spot) for part in again]
+            again = [moved(part, *spot) for part in built(seen, bearing)]
             # Millimetres differ, so it may not fit where the other did; then that stays.
             if all(stage.free(part, everybody + seats) for part in again):
                 here = again
@@ -132,39 +175,80 @@ def _reach(stage: Stage) -> AnyNumber:
     return arrangement.spread_m if isinstance(arrangement, Group) else arrangement.depth_m
 
 
+def _turned(
+    stage: Stage, person: PersonSpec, key: KeyPose, place: int, detail: Detail, bearing_rad: float
+) -> list[Placed]:
+    """Return the parts of a person who is turned by where the camera is seen from the spot."""
+    yaw = person.yaw_rad + bearing_rad
+    return _parts(stage, dataclasses.replace(person, detail=detail, yaw_rad=yaw), key, place)
+
+
+def bearing_rad(stage: Stage, x_m: float, y_m: float) -> float:
+    """Return the yaw with which somebody at x, y faces the camera, to the nearest 10 degrees.
+
+    0 but with quotas of views or targets for which people turn: turns count from there.
+    """
+    quotas = stage.draw.recipe.quotas
+    turned = quotas is not None and quotas.view is not None
+    targets = stage.draw.recipe.targets
+    if not turned and not (targets.search and targets.turns):
+        return 0.0
+    x, y, _ = stage.camera.position_m
+    return math.radians(10 * round(math.degrees(math.atan2(x - x_m, y_m - y)) / 10))
+
+
 def _parts(stage: Stage, person: PersonSpec, key: KeyPose, place: int) -> list[Placed]:
-    """Return the person on the floor at the world's origin, and the seat if the pose needs one."""
-    unit = _stood(stage, person)
-    return [unit, _seat(stage, unit, place)] if key.needs == "seat" else [unit]
+    """Return the person on the floor at the world's origin, and what theirs is.
+
+    That is the seat if the pose needs one, what they lean on, and what they hold.
+    """
+    unit = _stood(stage, person, place)
+    parts = [unit, _seat(stage, unit, key, place)] if key.needs == "seat" else [unit]
+    contact = stage.contacts.get(place)
+    if contact is not None:
+        assert isinstance(unit.item, PersonSpec)
+        thing = contact_thing(stage.draw, stage.solve, unit.item, contact, place)
+        parts.append(Placed(item=thing, box_m=stage.solve.box_m(thing)))
+    return parts
 
 
-def _stood(stage: Stage, person: PersonSpec) -> Placed:
-    """Return the person on the floor at the world's origin."""
+def _stood(stage: Stage, person: PersonSpec, place: int) -> Placed:
+    """Return the person on the floor at the world's origin; of a path the middle lies there."""
+    path = clips.path(stage.draw, stage.solve, person, place)
+    if path:
+        boxes = np.array([stage.solve.box_m(now) for now in path])
+        box = np.stack([boxes[:, 0].min(axis=0), boxes[:, 1].max(axis=0)])
+        return Placed(item=path[0], box_m=box, path=path)
     person = dataclasses.replace(person, position_m=(0.0, 0.0, float(stage.solve.drop_m(person))))
     return Placed(item=person, box_m=stage.solve.box_m(person))
 
 
-def _seat(stage: Stage, unit: Placed, place: int) -> Placed:
+def _seat(stage: Stage, unit: Placed, key: KeyPose, place: int) -> Placed:
     assert isinstance(unit.item, PersonSpec)
-    joints = stage.solve.joints_m(unit.item)
-    seat = draw_seat(stage.draw, unit.item, joints, stage.draw.rng("seat", place))
+    rng = stage.draw.rng("seat", place)
+    seat = draw_seat(stage.draw, stage.solve, unit.item, rng, narrow=bool(key.leans))
     return Placed(item=seat, box_m=stage.solve.box_m(seat))
 
 
-def _spot(
-    stage: Stage, parts: list[Placed], placed: list[Placed], *, place: int, reach_m: float
+def first_free(
+    stage: Stage,
+    built: Callable[[float], list[Placed]],
+    placed: list[Placed],
+    *,
+    place: int,
+    reach_m: float,
 ) -> tuple[float, float] | None:
-    """Return the shift to the first free candidate, or None."""
+    """Return the shift to the first free candidate, or None; `built` takes a bearing."""
     rng = stage.draw.rng("spot", place)
     for number in range(CANDIDATES):
-        x, y = _candidate(stage, rng, number, place=place, reach_m=reach_m)
-        here = [moved(part, x, y) for part in parts]
+        x, y = candidate(stage, rng, number, place=place, reach_m=reach_m)
+        here = [moved(part, x, y) for part in built(bearing_rad(stage, x, y))]
         if all(stage.ahead(part.box_m) and stage.free(part, placed) for part in here):
             return x, y
     return None
 
 
-def _candidate(
+def candidate(
     stage: Stage, rng: Generator, number: int, *, place: int, reach_m: float
 ) -> tuple[float, float]:
     """Return the world x, y of a candidate; later ones lie farther out and farther back."""
@@ -195,5 +279,7 @@ def _box_gap_m(a: F64, b: F64) -> float:
 
 def _same_spot(a: Placed, b: Placed) -> bool:
     """Return whether the middles of two boxes all but coincide; then they meet for sure."""
+    if a.path or b.path:
+        return False
     middle = (a.box_m.sum(axis=0) - b.box_m.sum(axis=0))[:2] / 2
     return math.hypot(float(middle[0]), float(middle[1])) < _SAME_SPOT_M

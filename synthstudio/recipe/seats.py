@@ -8,14 +8,19 @@ import numpy as np
 
 from synthstudio.core.catalogue import Catalogue, ThingKind
 from synthstudio.core.rng import Generator
-from synthstudio.core.scene import F64
 from synthstudio.core.skeleton import skeleton
+from synthstudio.core.solve import Solve
 from synthstudio.core.spec import Material, PersonSpec, ThingSpec
 from synthstudio.recipe import palette
 from synthstudio.recipe.choose import Draw
 
-BELOW_HIP_M = 0.1
-"""From the centre of the hip joint down to the seat: buttocks and trousers pressed flat."""
+PRESSED_M = 0.012
+"""So far buttocks and trousers give way to a seat."""
+_SAT_ON = ("pelvis", "left_thigh", "right_thigh")
+_SAT_ON_M = (0.12, 0.16)
+"""A seat carries what is so far behind and before the hip joints."""
+NARROW_M = 0.6
+"""A seat at a table fits between its legs."""
 _LEAST_M = 0.08
 _USUAL = 0.4
 """How often a thing has the colours that its builder gives it."""
@@ -41,15 +46,17 @@ def _kinds(catalogue: Catalogue) -> tuple[ThingKind, ...]:
     return tuple(kind for kind in catalogue.things if "seat" in kind.roles)
 
 
-def draw_seat(draw: Draw, person: PersonSpec, joints_m: F64, rng: Generator) -> ThingSpec:
+def draw_seat(
+    draw: Draw, solve: Solve, person: PersonSpec, rng: Generator, *, narrow: bool = False
+) -> ThingSpec:
     """Return a seat under the hips of a person who is already on the floor.
 
-    `joints_m` (J, 3) world. A kind that takes `seat_height_m` has a back: the hips are put in
-    front of it, and it is taller than that; any other is as high as one sits. Its front edge
-    stays behind the shins.
+    `narrow`: only what fits between the legs of a table. A kind that takes `seat_height_m` has
+    a back: the hips are put in front of it, and it is taller than that; any other is as high as
+    one sits. Its front edge stays behind the shins.
     """
     names = skeleton(draw.recipe.skeleton).joints
-    at = {name: joints_m[place] for place, name in enumerate(names)}
+    at = dict(zip(names, solve.joints_m(person), strict=True))
     hips = (at["left_hip"] + at["right_hip"]) / 2
     # At yaw 0 people face world -y, and so do seats.
     facing = np.array([math.sin(person.yaw_rad), -math.cos(person.yaw_rad), 0.0])
@@ -57,12 +64,17 @@ def draw_seat(draw: Draw, person: PersonSpec, joints_m: F64, rng: Generator) -> 
     edge = max(min(float((shin - hips) @ facing) for shin in shins) - _SHIN_M, _LEAST_EDGE_M)
     held = set(draw.recipe.holdout.occluders)
     kinds = draw.allowed(_kinds(draw.catalogue), rng, held=lambda kind: kind.kind in held)
+    if narrow:
+        kinds = tuple(kind for kind in kinds if kind.size_high_m[0] <= NARROW_M) or kinds
     kind = kinds[int(rng.random() * len(kinds))]
     width, depth, height = (
         palette.between(low, high, rng)
         for low, high in zip(kind.size_low_m, kind.size_high_m, strict=True)
     )
-    top = max(float(hips[2]) - BELOW_HIP_M, _LEAST_M)
+    skin = solve.skin_m(person, _SAT_ON)
+    ahead = (skin - hips) @ facing
+    sat_on = skin[(ahead > -_SAT_ON_M[0]) & (ahead < _SAT_ON_M[1]), 2]
+    top = max(float(sat_on.min()) + PRESSED_M, _LEAST_M)
     forward = _STOOL_FORWARD_M
     backed = _HEIGHT in kind.shape
     if backed:

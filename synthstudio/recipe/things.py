@@ -48,12 +48,17 @@ class _Target:
 def place_things(stage: Stage, placed: list[Placed]) -> list[Placed]:
     """Return the recipe's things, each on the floor and free of everything; see `Standing`.
 
-    RecipeError when a thing finds no room.
+    With targets that are searched for, those in front are left to target.py. RecipeError when a
+    thing finds no room.
     """
+    targets = stage.draw.recipe.targets
+    searched = targets.search and targets.by_things
     people = [p for p in placed if isinstance(p.item, PersonSpec)]
     out: list[Placed] = []
     for entry, wanted in enumerate(stage.draw.recipe.things):
-        count = sample_count(wanted.count, stage.draw.rng("things", entry))
+        if searched and wanted.placement == "in_front":
+            continue
+        count = sample_count(wanted.count, stage.draw.shared_rng("things", entry))
         for number in range(count):
             rng = stage.draw.rng("thing", entry, number)
             out.append(_place(stage, wanted, people, [*placed, *out], rng))
@@ -67,16 +72,16 @@ def _place(
     target = _target(stage, wanted, people, rng)
     best: Placed | None = None
     best_off = target.depth_m.size + 1
-    kind = _kind(stage.draw, wanted, rng)
+    kind = draw_kind(stage.draw, wanted, rng)
     made_of = materials(kind, rng) if isinstance(kind, ThingKind) else ()
-    for design in range(_DESIGNS):
-        if design * _SPOTS >= _SEARCHED and best_off <= _FAR_OFF * target.depth_m.shape[1]:
+    for attempt in range(_DESIGNS):
+        if attempt * _SPOTS >= _SEARCHED and best_off <= _FAR_OFF * target.depth_m.shape[1]:
             break
-        thing = _design(wanted, kind, made_of, rng, shrink=design / _DESIGNS)
+        thing = design(wanted, kind, made_of, rng, shrink=attempt / _DESIGNS)
         origin = Placed(item=thing, box_m=_box_m(thing))
         exact: Placed | None = None
         for spot in range(_SPOTS):
-            number = design * _SPOTS + spot
+            number = attempt * _SPOTS + spot
             shift = _candidate(stage, wanted, target, rng, number)
             here = moved(origin, *shift)
             off = _off(stage, wanted, target, here.box_m)
@@ -171,7 +176,7 @@ def _hidden(stage: Stage, target: _Target, box_m: F64) -> list[int]:
     return [int(n) for n in (inside & (target.depth_m > nearest)).sum(axis=1)]
 
 
-def _kind(draw: Draw, wanted: Standing, rng: Generator) -> ThingKind | MeshAsset:
+def draw_kind(draw: Draw, wanted: Standing, rng: Generator) -> ThingKind | MeshAsset:
     """Return what to build; held-out kinds never in train."""
     held = set(draw.recipe.holdout.occluders)
     if isinstance(wanted, MeshThings):
@@ -201,7 +206,7 @@ def _one(
     return left[pick(weights or dict.fromkeys(range(len(left)), 1.0), rng)]
 
 
-def _design(
+def design(
     wanted: Standing,
     kind: ThingKind | MeshAsset,
     made_of: tuple[Material, ...],
@@ -257,7 +262,7 @@ def draw_cutouts(stage: Stage, people: list[Placed]) -> tuple[CutoutSpec, ...]:
     wanted = stage.draw.recipe.cutouts
     if wanted is None:
         return ()
-    count = sample_count(wanted.count, stage.draw.rng("cutouts"))
+    count = sample_count(wanted.count, stage.draw.shared_rng("cutouts"))
     joints = [stage.solve.joints_m(p.item) for p in people if isinstance(p.item, PersonSpec)]
     seen = stage.camera.project(stage.camera.to_camera(np.concatenate([*joints, np.zeros((0, 3))])))
     size = np.array([stage.camera.width_px, stage.camera.height_px])

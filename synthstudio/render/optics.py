@@ -313,21 +313,35 @@ def shaded(mesh: Mesh, eye: Eye, lamps: Lamps, triangle: int, ray: wp.vec3) -> w
 
 
 @wp.func
+def shadow_on(mesh: Mesh, eye: Eye, lamps: Lamps, triangle: int, ray: wp.vec3) -> wp.vec2:
+    """Return the shares of the sun and of the sky that reach a triangle under a ray."""
+    m = mesh.materials[mesh.surface[triangle]]
+    p = point_under(mesh, m, eye, mesh.faces[triangle], ray)
+    return wp.vec2(_sun_share(lamps, p, m), _open_sky(lamps, p))
+
+
+@wp.func
+def shadow_on_floor(eye: Eye, lamps: Lamps, ray: wp.vec3) -> wp.vec2:
+    """Return the shares of the sun and of the sky that reach the undrawn floor under a ray."""
+    if ray[2] > -1.0e-4 or eye.place[2] <= 0.0:
+        return wp.vec2(1.0, 1.0)
+    p = eye.place - ray * (eye.place[2] / ray[2])
+    texel = lamps.shadow.texel_m
+    share = sunlight(lamps.shadow, p + lamps.sun * (0.002 + 0.5 * texel))
+    return wp.vec2(share, 1.0 - sky_loss(lamps.contact, p[0], p[1]))
+
+
+@wp.func
 def floor_keeps(eye: Eye, lamps: Lamps, ray: wp.vec3) -> wp.vec3:
     """Return what the undrawn floor under a ray keeps of its light; 1 where no shadow falls."""
     one = wp.vec3(1.0, 1.0, 1.0)
-    if ray[2] > -1.0e-4 or eye.place[2] <= 0.0:
-        return one
-    p = eye.place - ray * (eye.place[2] / ray[2])
-    loss = sky_loss(lamps.contact, p[0], p[1])
-    texel = lamps.shadow.texel_m
-    share = sunlight(lamps.shadow, p + lamps.sun * (0.002 + 0.5 * texel))
-    if loss <= 0.0 and share >= 1.0:
+    lit = shadow_on_floor(eye, lamps, ray)
+    if lit[0] >= 1.0 and lit[1] >= 1.0:
         return one
     up = wp.vec3(0.0, 0.0, 1.0)
     sky = wp.max(ambient_light(lamps, up), wp.vec3(1.0e-4, 1.0e-4, 1.0e-4))
     sun = lamps.sun_rgb * wp.max(lamps.sun[2], 0.0)
-    kept = wp.cw_div(sky * (1.0 - loss) + sun * share, sky + sun)
+    kept = wp.cw_div(sky * lit[1] + sun * lit[0], sky + sun)
     # Near the horizon the floor is a guess: shadows fade out there.
     sure = smooth(0.01, 0.06, -ray[2] / wp.length(ray))
     return one + (kept - one) * sure

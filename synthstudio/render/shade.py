@@ -7,6 +7,7 @@ a label.
 
 from __future__ import annotations
 
+import dataclasses
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.camera import NEAR_M
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
-from synthstudio.core.scene import F64, U8, Rendering, Scene, Surface
+from synthstudio.core.scene import F32, F64, U8, Rendering, Scene, Surface
 from synthstudio.render import shadow
 from synthstudio.render.light import SH_CONSTANTS
 from synthstudio.render.optics import Eye, Lamps, Mesh
@@ -40,6 +41,7 @@ from synthstudio.render.raster import (
     rasterise,
     surface_map,
 )
+from synthstudio.render.shadow_values import shadow_kernel
 
 KINDS = {"matte": 0, "cloth": 1, "skin": 2, "eye": 3, "hair": 4, "texture": 5}
 PATTERNS = {
@@ -59,18 +61,23 @@ def tables(device: str) -> tuple[wp.array[Any], wp.array[Any]]:
 def render(packed: Packed, scene: Scene, *, want: frozenset[str] = frozenset()) -> Rendering:
     """Draw a scene: sRGB over its backdrop, with depth, instance and part at pixel centres.
 
-    `want` may name "normal" and "surface", which cost a little more. The picture is taken with
-    `scene.supersample` squared samples a pixel; everything else from one sample at its centre.
+    `want` may name "normal", "surface" and "shadow", which cost a little more. Picture and shadow
+    are taken with `scene.supersample` squared samples a pixel; everything else from one sample
+    at its centre.
     GeometryError when the scene leaves the rasteriser's range.
     """
     single = rasterise(packed)
     scale = scene.supersample
     fine = single if scale == 1 else rasterise(packed, scale=scale)
-    return rendering_of(packed, single, _painted(packed, fine), want)
+    rgb, lit = _painted(packed, fine, shadows="shadow" in want)
+    return dataclasses.replace(rendering_of(packed, single, rgb, want), shadow=lit)
 
 
-def _painted(packed: Packed, fine: VisibilityBuffer) -> U8:
-    """Return (H, W, 3) sRGB: the backdrop, shadows on it, then what is drawn."""
+def _painted(packed: Packed, fine: VisibilityBuffer, *, shadows: bool) -> tuple[U8, F32 | None]:
+    """Return (H, W, 3) sRGB: the backdrop, shadows on it, then what is drawn.
+
+    With it (H, W, 2): the shares of sun and sky that reach each pixel, if `shadows` are asked.
+    """
     camera, device = packed.scene.camera, packed.device
     kind: Any = wp.empty((camera.height_px, camera.width_px), dtype=wp.uint8, device=device)
     thrown = shadow.casters(packed)
@@ -94,7 +101,21 @@ def _painted(packed: Packed, fine: VisibilityBuffer) -> U8:
         [kind.flatten(), mesh, eye, lamps, sheet],
         device,
     )
-    return to_host(sheet.rgb).reshape(camera.height_px, camera.width_px, 3)
+    lit = _shadows(packed, kind, [mesh, eye, lamps, sheet]) if shadows else None
+    return to_host(sheet.rgb).reshape(camera.height_px, camera.width_px, 3), lit
+
+
+def _shadows(packed: Packed, kind: Any, inputs: list[Any]) -> F32:
+    shadow: Any = wp.empty(kind.shape, dtype=wp.vec2, device=packed.device)
+    caught = int(packed.scene.catches_shadow)
+    wp.launch(
+        shadow_kernel,
+        dim=kind.shape,
+        inputs=[kind, caught, *inputs],
+        outputs=[shadow],
+        device=packed.device,
+    )
+    return to_host(shadow)
 
 
 def _over(kernel: Any, pixels: NDArray[np.intp], inputs: list[Any], device: str) -> None:

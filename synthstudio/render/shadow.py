@@ -46,6 +46,11 @@ _HEIGHTS_M = (0.02, 0.05, 0.12, 0.3, 0.6, 1.1)
 _FINEST_M = 0.015
 _LEG_M = 0.12
 _LEG_REACH_M = 0.35
+_BEYOND_M = 64.0
+"""Casters outside a given box may be so much nearer to the sun than its corners."""
+_STEPS = 256.0
+"""Contact shade comes in so many steps: where nothing near changes, neither does any bit of it."""
+_CORNERS = np.array(list(np.ndindex(2, 2, 2)))
 _FAINTEST = 0.012
 """Contact shade below this share is dropped: the map ends without an edge."""
 
@@ -58,6 +63,7 @@ class Casters:
     stands: Bool  # (S,) without what only lies on the floor, which is floor itself
     vertices: F32  # (N, 3) clipped to the neighbourhood of people, for fitting
     box_m: F64  # (2, 3)
+    given: bool = False  # the scene's own box decides the maps' grids, whatever stands in it
 
 
 def casters(packed: Packed) -> Casters | None:
@@ -65,6 +71,11 @@ def casters(packed: Packed) -> Casters | None:
     throws = np.array([s.instance not in ROOM for s in packed.surfaces], dtype=bool)
     if not throws.any():
         return None
+    stands = throws & np.array([s.vertices_m[:, 2].max() > _RUG_M for s in packed.surfaces])
+    given = packed.scene.shadow_box_m
+    if given is not None:
+        corners = given[_CORNERS, np.arange(3)].astype(np.float32)
+        return Casters(throws=throws, stands=stands, vertices=corners, box_m=given, given=True)
     vertices = packed.host_world_m
     if not throws.all():
         vertices = vertices[np.repeat(throws, np.diff(packed.vertex_start))]
@@ -74,7 +85,6 @@ def casters(packed: Packed) -> Casters | None:
     box = _box(vertices)
     if (box[0] < near[0]).any() or (box[1] > near[1]).any():
         vertices, box = np.clip(vertices, *near), np.clip(box, *near)
-    stands = throws & np.array([s.vertices_m[:, 2].max() > _RUG_M for s in packed.surfaces])
     return Casters(throws=throws, stands=stands, vertices=vertices, box_m=box.astype(np.float64))
 
 
@@ -128,7 +138,10 @@ def sun_map(packed: Packed, thrown: Casters | None, light: Light) -> Any:
     texel = max(extent / (SUN_TEXELS - 2 * TILE), _useful_texel(packed, thrown.box_m))
     size = TILE * math.ceil(extent / texel / TILE + 2)
     start = (low + high) / 2 / texel - size / 2
-    far = float((packed.host_world_m @ axes[2].astype(np.float32)).max()) + 1.0
+    if thrown.given:
+        far = float((thrown.vertices @ axes[2].astype(np.float32)).max()) + _BEYOND_M
+    else:
+        far = float((packed.host_world_m @ axes[2].astype(np.float32)).max()) + 1.0
     out.on, out.size, out.texel_m, out.far = 1, size, texel, far
     out.across, out.up = wp.vec3(*(axes[0] / texel)), wp.vec3(*(axes[1] / texel))
     out.towards = wp.vec3(*axes[2])
@@ -243,7 +256,8 @@ def _loss(height: F32, texel_m: float) -> F32:
     flat, legs = scipy.fft.irfft2(np.stack([spectra[:-1].sum(axis=0), spectra[-1]]), s=(n, n))
     open_sky = (1.0 - np.clip(flat, 0.0, 0.97)) * (1.0 - np.clip(legs, 0.0, 0.4))
     loss = (1.0 - open_sky - _FAINTEST) / (1.0 - _FAINTEST) * _window(n)
-    return np.ascontiguousarray(np.maximum(loss, 0.0), dtype=np.float32)
+    steps = np.rint(np.maximum(loss, 0.0) * _STEPS) / _STEPS
+    return np.ascontiguousarray(steps, dtype=np.float32)
 
 
 @lru_cache(maxsize=8)

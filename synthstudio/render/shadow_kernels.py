@@ -138,7 +138,9 @@ def sunlight(m: SunMap, p: wp.vec3) -> float:
     top = _row_lit(m.keys, iy - 1, ix, depth, fx)
     middle = _row_lit(m.keys, iy, ix, depth, fx)
     low = _row_lit(m.keys, iy + 1, ix, depth, fx)
-    return top * (0.25 - 0.5 * fy) + middle * 0.5 + low * (0.25 + 0.5 * fy)
+    share = top * (0.25 - 0.5 * fy) + middle * 0.5 + low * (0.25 + 0.5 * fy)
+    # Rounding must not tell a lit point beside a shadow from one in an empty tile.
+    return wp.where(share > 0.99999, 1.0, share)
 
 
 @wp.func

@@ -9,7 +9,8 @@ from synthstudio.body import anny as module
 from synthstudio.body.anny import load
 from synthstudio.body.atlas import bare_body, load_atlas
 from synthstudio.body.patches import patches
-from synthstudio.body.poses import LIMITS_RAD, library
+from synthstudio.body.pose_library import library
+from synthstudio.body.poses import LIMITS_RAD
 from synthstudio.body.wardrobe import garments
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import NO_PART

@@ -13,7 +13,8 @@ import torch
 
 from synthstudio.body import atlas as module
 from synthstudio.body.atlas import bare_body, cache_folder, cache_lock, load_atlas
-from synthstudio.body.poses import bone_rotations, library, mirrored
+from synthstudio.body.pose_library import library
+from synthstudio.body.poses import bone_rotations, mirrored
 from synthstudio.core.errors import DiskError
 from synthstudio.core.scene import PARTS
 from synthstudio.core.skeleton import SKELETONS
@@ -180,7 +181,7 @@ def refuse(*a, **k): raise AssertionError("no network")
 socket.socket.connect = refuse
 from synthstudio.body.atlas import bare_body, load_atlas
 from synthstudio.body.patches import patches
-from synthstudio.body.poses import library
+from synthstudio.body.pose_library import library
 from synthstudio.core.spec import Phenotype
 shape = Phenotype(gender=0.0, age=0.6, muscle=0.6, weight=0.5, height=0.4, proportions=0.5)
 digest = hashlib.sha256()

@@ -8,7 +8,8 @@ import torch
 
 from synthstudio.body.atlas import load_atlas
 from synthstudio.body.chain import chain_of, posed_chain
-from synthstudio.body.poses import bone_rotations, library
+from synthstudio.body.pose_library import library
+from synthstudio.body.poses import bone_rotations
 
 POSES = {pose.name: pose.angles_rad for pose in library()}
 

@@ -6,7 +6,8 @@ import pytest
 from synthstudio.body import patches as module
 from synthstudio.body.atlas import bare_body, cache_folder, load_atlas
 from synthstudio.body.patches import RADII_M, escape_share, patches, posed_patches
-from synthstudio.body.poses import library, mirrored
+from synthstudio.body.pose_library import library
+from synthstudio.body.poses import mirrored
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import PARTS
 from synthstudio.core.skeleton import SKELETONS

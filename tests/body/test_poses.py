@@ -1,27 +1,36 @@
 """Anatomical angles, limits and the authored library."""
 
+import functools
+from importlib.resources import files
+
 import numpy as np
 import pytest
 
+from benchmarks import touch
+from synthstudio.body import capsules
 from synthstudio.body.atlas import bare_body, load_atlas
-from synthstudio.body.poses import (
-    BONES,
-    LIMITS_RAD,
-    bone_rotations,
-    library,
-    mirrored,
-    read_library,
-)
+from synthstudio.body.pose_library import hands, library, read_library
+from synthstudio.body.poses import BONES, HAND_ANGLES, LIMITS_RAD, bone_rotations, mirrored
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import PARTS
 from synthstudio.core.skeleton import SKELETONS
-from synthstudio.core.spec import Phenotype
+from synthstudio.core.spec import Numbers, Phenotype
 
 PERSON = Phenotype(gender=0.5, age=0.62, muscle=0.5, weight=0.5, height=0.38, proportions=0.5)
 JOINTS = SKELETONS["coco23"].joints
+POSES = library()
+TEXT = files("synthstudio.body").joinpath("poses.yaml").read_text(encoding="utf-8")
+OWN = [pose.name for pose in read_library({"poses.yaml": TEXT})]
 LEFT, RIGHT = (1.0, 0, 0), (-1.0, 0, 0)
 FRONT, BACK = (0, -1.0, 0), (0, 1.0, 0)
 UP = (0, 0, 1.0)
+RAISED = {"left_shoulder_flexion": np.pi / 2, "right_shoulder_flexion": np.pi / 2}
+SEATED = {"left_hip_flexion": np.pi / 2, "right_hip_flexion": np.pi / 2}
+ARMS_OUT = {"left_shoulder_abduction": 0.4, "right_shoulder_abduction": 0.4}
+IN_THE_BELLY = {
+    **ARMS_OUT, "left_shoulder_rotation": 1.6, "left_elbow_flexion": 1.9,
+    "left_shoulder_flexion": -0.1, "left_shoulder_abduction": 0.0,
+}  # fmt: skip
 BENT_ELBOWS = {"left_elbow_flexion": np.pi / 2, "right_elbow_flexion": np.pi / 2}
 
 
@@ -30,7 +39,7 @@ def _places(angles):
     atlas = load_atlas()
     body = bare_body(atlas, PERSON, angles)
     out = dict(zip(JOINTS, body.joints_m, strict=True))
-    for name in ("finger3-3.L", "finger3-3.R", "finger1-3.L", "finger1-3.R"):
+    for name in (f"finger{f}-3.{s}" for f in (1, 2, 3, 5) for s in "LR"):
         weight = atlas.weights[:, [BONES.index(name)]].toarray()[:, 0]
         out[name] = body.vertices_m[weight > 0.6].mean(axis=0)
     eye = atlas.groups["left_eye"]
@@ -91,6 +100,12 @@ def test_all_angles_zero_hang_arms_and_legs_straight(shape):
         ("left_wrist_deviation", 20, {}, "finger3-3.L", FRONT),
         ("left_finger_curl", 40, {}, "finger3-3.L", RIGHT),
         ("left_thumb_curl", 40, {}, "finger1-3.L", BACK),
+        ("left_index_curl", 40, {}, "finger2-3.L", RIGHT),
+        ("left_finger_spread", 12, {}, "finger5-3.L", BACK),
+        ("left_thumb_spread", 20, {}, "finger1-3.L", UP),
+        ("left_thumb_opposition", 40, {}, "finger1-3.L", RIGHT),
+        ("left_shoulder_horizontal_adduction", 30, RAISED, "left_wrist", RIGHT),
+        ("left_hip_horizontal_abduction", 30, SEATED, "left_knee", LEFT),
         ("left_hip_flexion", 40, {}, "left_knee", FRONT),
         ("left_hip_abduction", 30, {}, "left_ankle", LEFT),
         ("left_hip_rotation", 30, {}, "left_big_toe", RIGHT),
@@ -180,8 +195,9 @@ def test_an_unknown_angle_is_an_error():
 
 def test_the_library_is_large_enough_sorted_and_inside_the_limits():
     poses = library()
-    assert len(poses) >= 28
-    assert len({pose.family for pose in poses}) >= 12
+    own = read_library({"poses.yaml": TEXT})
+    assert len(own) >= 120
+    assert len({pose.family for pose in own}) >= 40
     assert [pose.name for pose in poses] == sorted({pose.name for pose in poses})
     for pose in poses:
         for name, value in pose.angles_rad.items():
@@ -189,52 +205,107 @@ def test_the_library_is_large_enough_sorted_and_inside_the_limits():
             assert low <= value <= high, (pose.name, name)
 
 
+def test_every_limit_names_its_source():
+    from synthstudio.body import poses
+
+    for table in (poses._LIMITS_DEG, poses._MIDDLE_LIMITS_DEG):
+        for name, (low, high, source) in table.items():
+            assert low < high, name
+            assert any(word in source for word in ("AAOS", "Kapandji", "Stahl", "no joint")), name
+
+
 def test_families_hold_both_seats_and_floors():
     needs = {pose.family: pose.needs for pose in library()}
     assert needs["sit"] == "seat"
-    assert {family for family, need in needs.items() if need == "seat"} == {"sit"}
+    assert "floor" in {pose.needs for pose in library() if pose.family == "kneel"}
 
 
-def _centre_of_mass(vertices, faces):
-    corners = vertices[faces].astype(float)
-    volume = np.einsum("fi,fi->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2]))
-    return (corners.sum(axis=1) * volume[:, None]).sum(axis=0) / (4 * volume.sum())
-
-
-def _support(name):
-    """Return the pose's centre of mass and the ground contact's box, metres, on the floor."""
-    atlas = load_atlas()
+@functools.cache
+def _bare(name):
     pose = next(pose for pose in library() if pose.name == name)
-    vertices = bare_body(atlas, PERSON, pose.angles_rad).vertices_m
-    skin = np.unique(atlas.body_faces[atlas.skin_face])
-    floor = vertices[skin, 2].min()
-    low = skin[vertices[skin, 2] < floor + 0.04]
-    return _centre_of_mass(vertices, atlas.body_faces[atlas.skin_face]), vertices[low]
+    return bare_body(load_atlas(), PERSON, pose.angles_rad)
 
 
-STATIC = [p.name for p in library() if p.family not in ("run", "sit")]
+@pytest.mark.parametrize("name", OWN)
+def test_no_part_runs_through_another(name):
+    deep = [(a, b, d) for a, b, d in touch.self_touches(_bare(name), JOINTS) if d > touch.SOFT_M]
+    assert not deep
 
 
-@pytest.mark.parametrize("name", STATIC)
+def test_a_hand_in_the_belly_is_found():
+    """Control: the check above sees what an author could get wrong."""
+    found = touch.self_touches(bare_body(load_atlas(), PERSON, IN_THE_BELLY), JOINTS)
+    assert max(d for a, b, d in found if b == "trunk") > 0.04
+
+
+@pytest.mark.parametrize(
+    "name", [p.name for p in POSES if p.needs == "floor" and not (p.dynamic or p.leans)]
+)
 def test_bodies_at_rest_do_not_fall_over(name):
-    mass, contact = _support(name)
-    assert (mass[:2] > contact[:, :2].min(axis=0) - 0.02).all()
-    assert (mass[:2] < contact[:, :2].max(axis=0) + 0.02).all()
+    assert touch.off_balance_m(_bare(name)) < 0.05
 
 
-STANDING = ("stand", "hands_on_hips", "arms_crossed", "squat", "carry", "phone", "wave", "bend",
-            "hands_behind_head", "look_around", "push", "reach_forward", "lunge")  # fmt: skip
+def test_somebody_who_leans_like_a_plank_falls_over():
+    """Control: 20 degrees forward about the toes is no balance."""
+    assert touch.off_balance_m(bare_body(load_atlas(), PERSON, {"root_pitch": 0.35})) > 0.1
 
 
-@pytest.mark.parametrize("name", [p.name for p in library() if p.family in STANDING])
-def test_both_feet_are_on_the_ground_in_standing_poses(name):
-    _, contact = _support(name)
-    atlas = load_atlas()
-    pose = next(pose for pose in library() if pose.name == name)
-    vertices = bare_body(atlas, PERSON, pose.angles_rad).vertices_m
-    for side in ("left_foot", "right_foot"):
-        foot = vertices[np.isin(atlas.vertex_part, PARTS.index(side))]
-        assert foot[:, 2].min() < contact[:, 2].min() + 0.02, side
+@pytest.mark.parametrize("name", [p.name for p in POSES if p.stands and not p.dynamic])
+def test_a_foot_is_on_the_ground_in_standing_poses(name):
+    atlas, vertices = load_atlas(), _bare(name).vertices_m
+    skin = np.unique(touch.skin())
+    feet = np.isin(atlas.vertex_part[skin], [PARTS.index(f"{s}_foot") for s in ("left", "right")])
+    assert vertices[skin][feet, 2].min() < vertices[skin, 2].min() + 0.02
+
+
+def test_capsules_see_what_the_meshes_see():
+    """The quick test of the draw: it tells a hand in the belly, and lets every library pose be."""
+    assert capsules.touches_m(PERSON, IN_THE_BELLY) > 0.03
+    assert capsules.touches_m(PERSON, ARMS_OUT) < 0.01
+    for pose in POSES:
+        same = (Numbers(pose.angles_rad),)
+        assert capsules.touches_m(PERSON, pose.angles_rad, like=same) <= 0.0101, pose.name
+
+
+# Hands ---------------------------------------------------------------------------------------
+
+
+def test_shapes_of_hands_differ_and_name_only_the_hand():
+    shapes = hands()
+    assert {"relaxed", "fist", "open", "point", "pinch", "grip", "flat"} <= set(shapes)
+    tips = {}
+    for name, shape in shapes.items():
+        assert set(shape) <= set(HAND_ANGLES)
+        at = _places({f"left_{angle}": value for angle, value in shape.items()})
+        tips[name] = np.concatenate([at["finger3-3.L"], at["finger1-3.L"], at["finger2-3.L"]])
+    names = sorted(tips)
+    for k, one in enumerate(names):
+        for other in names[k + 1 :]:
+            assert np.linalg.norm(tips[one] - tips[other]) > 0.01, (one, other)
+
+
+def test_a_pinch_brings_thumb_and_index_together_and_a_point_stretches_the_index():
+    def apart(shape):
+        at = _places({f"left_{angle}": value for angle, value in hands()[shape].items()})
+        return np.linalg.norm(at["finger2-3.L"] - at["finger1-3.L"])
+
+    assert apart("pinch") < 0.035 < apart("relaxed") < apart("open")
+    assert apart("point") > apart("fist") + 0.03
+
+
+def test_the_index_follows_the_other_fingers_unless_it_is_named():
+    curled = _places({"left_finger_curl": 1.0})
+    same = _places({"left_finger_curl": 1.0, "left_index_curl": 1.0})
+    straight = _places({"left_finger_curl": 1.0, "left_index_curl": 0.0})
+    np.testing.assert_allclose(curled["finger2-3.L"], same["finger2-3.L"], atol=1e-6)
+    assert np.linalg.norm(straight["finger2-3.L"] - curled["finger2-3.L"]) > 0.03
+
+
+def test_free_hands_are_those_that_a_pose_says_nothing_of():
+    free = {pose.name: pose.free_hands for pose in library()}
+    assert free["stand_relaxed"] == ("left", "right")
+    assert free["point_up"] == ("right",)
+    assert free["guard"] == ()
 
 
 @pytest.mark.parametrize(
@@ -262,7 +333,7 @@ def test_both_feet_are_on_the_ground_in_standing_poses(name):
 )
 def test_a_wrong_entry_is_named(text, message):
     with pytest.raises(RecipeError, match=message):
-        read_library(text, where="mine.yaml")
+        read_library({"mine.yaml": text})
 
 
 def test_both_and_relaxed_fill_in_what_a_pose_does_not_name():
@@ -271,7 +342,7 @@ relaxed: {both_elbow_flexion_deg: 10}
 poses:
   a: {family: x, left_elbow_flexion_deg: 20, both_knee_flexion_deg: 30}
 """
-    (pose,) = read_library(text, where="mine.yaml")
+    (pose,) = read_library({"mine.yaml": text})
     degrees = {name: round(np.degrees(value)) for name, value in pose.angles_rad.items()}
     assert degrees == {
         "left_elbow_flexion": 20,

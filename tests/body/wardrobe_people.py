@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from synthstudio.body.atlas import Atlas, BareBody, bare_body
-from synthstudio.body.poses import library
+from synthstudio.body.pose_library import library
 from synthstudio.body.wardrobe import GARMENTS, Dressed, dress
 from synthstudio.core.spec import (
     GarmentSpec,

@@ -29,9 +29,8 @@ from synthstudio.core.spec import (
     PoseSpec,
     RoomBackdrop,
     ThingSpec,
-    from_json,
-    to_json,
 )
+from synthstudio.core.spec_json import from_json, to_json
 
 ASSET = AssetRef(sha256="ab" * 32, name="folder/é.jpg")
 BACKDROPS = [

@@ -8,9 +8,11 @@ import numpy as np
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.frame import Frame
-from synthstudio.core.labels import FrameLabels, PersonLabel
+from synthstudio.core.labels import SHARES, FrameLabels, PersonLabel
 from synthstudio.core.rng import stream
 from synthstudio.core.spec import (
+    Ask,
+    ClipSpec,
     FrameSpec,
     GarmentSpec,
     LensSpec,
@@ -83,6 +85,15 @@ def _spec(index: int, seed: int, count: int) -> FrameSpec:
         backdrop=PlainBackdrop(top_rgb=rgb, bottom_rgb=rgb),
         light=LightSpec(sun_direction=(0.0, 0.0, 1.0), sun_rgb=rgb, sky_rgb=rgb, ground_rgb=rgb),
         lens=LensSpec(),
+        variant="view" if index % 2 else "base",
+        differs=("camera",) if index % 2 else (),
+        camera_id=index % 2,
+        clip=ClipSpec(
+            clip_id=f"{seed}-{index // 4}", frame=index % 4, frames=4, time_s=index % 4 / 8,
+            motions=("walk",) * count,
+        ),
+        asks=(Ask(occluded_fraction=0.25, hidden=("nose",), causes=dict.fromkeys(SHARES, 0.2)),) * count,
+        crowd_ask=0.25,
     )  # fmt: skip
 
 

@@ -86,6 +86,7 @@ def _break(value: dict[str, object], path: Path) -> None:
     ("change", "message"),
     [
         ({"format_version": 99}, "another format"),
+        ({"format_version": 1}, "another format"),
         ({"seed": "one"}, "seed as int"),
         ({"frames": True}, "frames as int"),
         ({"frames": 0}, "at least one frame"),

@@ -1,5 +1,6 @@
 """Parts merged are the unbroken run, byte for byte."""
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -9,7 +10,6 @@ import fake_frames
 import pytest
 
 from synthstudio.core.errors import DatasetError, DiskError
-from synthstudio.dataset import merge as merging
 from synthstudio.dataset.merge import merge
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import hashed_files, write_shard
@@ -64,7 +64,7 @@ def test_copies_where_links_are_not_possible(
     parts: list[Path], whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any, **__: Any) -> None:
-        raise OSError(merging.errno.EXDEV, "other device")
+        raise OSError(errno.EXDEV, "other device")
 
     monkeypatch.setattr(os, "link", refuse)
     merge(parts, tmp_path / "joined")
@@ -77,7 +77,7 @@ def test_a_full_disk_while_merging(
     parts: list[Path], whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: Any, **__: Any) -> None:
-        raise OSError(merging.errno.ENOSPC, "full")
+        raise OSError(errno.ENOSPC, "full")
 
     out = tmp_path / "joined"
     with monkeypatch.context() as patch:

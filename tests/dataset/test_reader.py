@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from synthstudio.core.errors import DatasetError
-from synthstudio.core.spec import to_json
+from synthstudio.core.spec_json import to_json
 from synthstudio.dataset import rows, shards
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import FailedFrame, write_shard

@@ -1,6 +1,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,8 @@ from stick_people import make_camera, make_frame, make_labels, make_posed, make_
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.frame import Frame
 from synthstudio.core.skeleton import skeleton
-from synthstudio.core.spec import from_json
+from synthstudio.core.spec import Ask, ClipSpec
+from synthstudio.core.spec_json import from_json
 from synthstudio.dataset.rows import (
     FRAME_SCHEMA,
     INSTANCE_SCHEMA,
@@ -48,6 +50,32 @@ def hard_frame() -> Frame:
         labels=labels,
         layers={"normals": b"n", "depth": b"d"},
     )
+
+
+def asked_frame() -> Frame:
+    """Return a variant's frame of a clip with three people: asked for much, for one thing, not."""
+    frame = hard_frame()
+    spec = dataclasses.replace(
+        frame.spec,
+        variant="clean",
+        differs=("things", "cutouts"),
+        camera_id=2,
+        clip=ClipSpec(
+            clip_id="1-0", frame=3, frames=48, time_s=0.125, motions=("walk", "run", "walk")
+        ),
+        crowd_ask=0.4,
+        asks=(
+            Ask(
+                occluded_fraction=0.3,
+                hidden=("left_wrist+right_wrist",),
+                causes={"object": 0.25},
+                met=False,
+            ),
+            Ask(shown=("nose",)),
+            Ask(),
+        ),
+    )
+    return dataclasses.replace(frame, spec=spec)
 
 
 def equal(a, b) -> bool:
@@ -169,18 +197,57 @@ def test_pairs_of_frames_and_people() -> None:
 def test_columns_are_those_of_the_docstring() -> None:
     from synthstudio.dataset import rows
 
-    text = rows.__doc__ or ""
+    text = re.sub(r" \([^)]*\)", "", rows.__doc__ or "")
     names = [*FRAME_SCHEMA.names, *INSTANCE_SCHEMA.names]
-    assert [n for n in names if n not in text] == []
-    for schema in (FRAME_SCHEMA, INSTANCE_SCHEMA):
-        for field in schema:
-            assert (
-                f"{field.name}*"
-                in text.replace(" (6)", "")
-                .replace(" (4)", "")
-                .replace(" (3x3)", "")
-                .replace(" (4x4)", "")
-                .replace(" (J,3)", "")
-                or not field.nullable
-            )
-            assert field.type != pa.float32()
+    assert [n for n in names if not re.search(rf"\b{n}\b", text)] == []
+    for field in [*FRAME_SCHEMA, *INSTANCE_SCHEMA]:
+        starred = re.search(rf"\b{field.name}\*", text) is not None
+        assert starred == field.nullable, field.name
+        assert field.type != pa.float32()
+
+
+def test_clips_and_asks_are_columns(tmp_path) -> None:
+    frame = asked_frame()
+    write_parquet(tmp_path / "f", FRAME_SCHEMA, [frame_row(frame, "images/a.jpg")])
+    write_parquet(tmp_path / "i", INSTANCE_SCHEMA, instance_rows(frame))
+    (row,), people = (
+        pq.read_table(tmp_path / "f").to_pylist(),
+        pq.read_table(tmp_path / "i").to_pylist(),
+    )
+    assert (row["variant"], row["differs"]) == ("clean", ["things", "cutouts"])
+    assert (row["camera_id"], row["crowd_ask"]) == (2, 0.4)
+    assert [row[n] for n in ("clip_id", "clip_frame", "clip_frames", "time_s")] == [
+        "1-0", 3, 48, 0.125,
+    ]  # fmt: skip
+    assert [(p["track_id"], p["motion"]) for p in people] == [(1, "walk"), (2, "run"), (3, "walk")]
+    first, second, third = people
+    assert (first["ask_fraction"], first["ask_met"], third["ask_met"]) == (0.3, False, None)
+    assert first["ask_hidden"] == ["left_wrist+right_wrist"]
+    assert (second["ask_shown"], second["ask_causes"], second["ask_met"]) == (["nose"], None, True)
+    causes = first["ask_causes"]
+    assert causes[3] == 0.25
+    assert np.isnan([causes[k] for k in (0, 1, 2, 4)]).all()
+    assert equal(labels_from_rows(row, people), frame.labels)
+
+
+def test_frames_without_clip_or_asks_have_nulls() -> None:
+    frame = hard_frame()
+    row, (person, *_) = frame_row(frame, "a.jpg"), instance_rows(frame)
+    assert {row[n] for n in ("clip_id", "clip_frame", "clip_frames", "time_s", "crowd_ask")} == {
+        None
+    }
+    assert (
+        person["track_id"]
+        is person["motion"]
+        is person["ask_fraction"]
+        is person["ask_met"]
+        is None
+    )
+    assert person["ask_hidden"] == person["ask_shown"] == row["differs"] == []
+
+
+def test_all_that_a_shadow_box_and_a_clip_hold_comes_back() -> None:
+    spec = dataclasses.replace(
+        asked_frame().spec, shadow_box_m=((-1.0, -1.0, 0.0), (1.0, 1.0, 2.0))
+    )
+    assert from_json(frame_row(dataclasses.replace(asked_frame(), spec=spec), "a")["spec"]) == spec

@@ -14,7 +14,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from stick_people import Panel, make_camera, make_frame, make_labels, make_posed, make_spec
 
-from synthstudio.core.errors import DatasetError, DiskError
+from synthstudio.core.errors import DiskError, FormatError
 from synthstudio.core.frame import Frame
 from synthstudio.core.skeleton import skeleton
 from synthstudio.dataset.manifest import AssetRow
@@ -305,14 +305,14 @@ def broken(**changes):
     ],
 )
 def test_what_is_no_coco_is_refused(data, message) -> None:
-    with pytest.raises(DatasetError, match=message):
+    with pytest.raises(FormatError, match=message):
         from_coco(data, COCO17)
 
 
 @pytest.mark.parametrize("text", ["", "[1]", "{", "[" * 100_000])
 def test_what_is_no_json_is_refused(text, tmp_path) -> None:
     (tmp_path / "a.json").write_text(text)
-    with pytest.raises(DatasetError, match=r"a\.json"):
+    with pytest.raises(FormatError, match=r"a\.json"):
         load_coco(tmp_path / "a.json")
 
 

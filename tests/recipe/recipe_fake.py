@@ -8,17 +8,21 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import (
     Catalogue,
     GarmentKind,
     ImageAsset,
     KeyPose,
     MeshAsset,
+    MotionAsset,
     ThingKind,
 )
-from synthstudio.core.scene import F64
+from synthstudio.core.scene import F32, F64
 from synthstudio.core.skeleton import skeleton
-from synthstudio.core.spec import AssetRef, PersonSpec, ThingSpec
+from synthstudio.core.solve import PatchesSeen, Step
+from synthstudio.core.spec import AssetRef, BoneTurn, PersonSpec, Phenotype, ThingSpec
+from synthstudio.recipe.seats import PRESSED_M
 
 _RAD = math.radians
 _SIDED = {
@@ -44,6 +48,10 @@ def pose(name: str, family: str, needs: str = "floor", **degrees: float) -> KeyP
 
 
 POSES = (
+    dataclasses.replace(
+        pose("hold_cup", "drink", right_elbow_flexion=90), holds={"right_hand": ("cup",)}
+    ),
+    dataclasses.replace(pose("lean_table", "lean", spine_flexion=20), leans=("table",)),
     pose("lie_back", "lie", root_pitch=-90),
     pose("reach_up", "reach", left_shoulder_flexion=150, neck_turn=20),
     pose("run", "walk", left_hip_flexion=50, left_knee_flexion=70, right_hip_flexion=-20),
@@ -83,6 +91,10 @@ THINGS = (
     ThingKind(
         kind="crate", size_low_m=(0.4, 0.4, 0.3), size_high_m=(0.9, 0.8, 0.9), materials=1,
         patterns=("wood",),
+    ),
+    ThingKind(
+        kind="cup", size_low_m=(0.08, 0.08, 0.1), size_high_m=(0.09, 0.09, 0.15), materials=3,
+        patterns=("plain",), roles=("held",), grip="cup",
     ),
     ThingKind(
         kind="lamp_post", size_low_m=(0.2, 0.2, 2.5), size_high_m=(0.3, 0.3, 4.0), materials=1,
@@ -125,6 +137,11 @@ CATALOGUE = Catalogue(
         MeshAsset(asset=ref("meshes/drum.glb"), size_m=(0.6, 0.6, 0.9)),
         MeshAsset(asset=ref("meshes/sign.obj"), size_m=(0.7, 0.1, 2.0)),
     ),
+    motions=(
+        MotionAsset(asset=ref("motions/short.bvh"), frames=61, fps=60.0),
+        MotionAsset(asset=ref("motions/stroll.bvh"), frames=91, fps=30.0),
+        MotionAsset(asset=ref("motions/turn.bvh"), frames=481, fps=120.0),
+    ),
 )
 _JOINTS = skeleton("coco23").joints
 _HEIGHTS = {
@@ -164,6 +181,26 @@ class FakeSolve:
             out.append([x + c * side, y + s * side, z - 0.5 * tall + height * tall])
         return np.array(out)
 
+    def palms_m(self, person: PersonSpec) -> F64:
+        self._count("palms_m")
+        wrists = self.joints_m(person)[[_JOINTS.index(f"{s}_wrist") for s in ("left", "right")]]
+        palms = np.tile(np.eye(4), (2, 1, 1))
+        palms[:, :3, :3] = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]])
+        palms[:, :3, 3] = wrists
+        return palms
+
+    def skin_m(self, person: PersonSpec, parts: tuple[str, ...]) -> F64:
+        self._count("skin_m")
+        low, high = self.box_m(person)
+        sat_on = float(self.joints_m(person)[_JOINTS.index("left_hip"), 2]) - 0.1 - PRESSED_M
+        # The middle half of the box.
+        points = low + (high - low) * (0.25 + 0.5 * np.array(list(np.ndindex(2, 2, 2))))
+        return np.concatenate([points[:, :2], np.full((8, 1), sat_on)], axis=1)
+
+    def touches_m(self, phenotype: Phenotype, angles_rad: dict, like: tuple = ()) -> float:
+        self._count("touches_m")
+        return 0.0
+
     def box_m(self, item: PersonSpec | ThingSpec) -> F64:
         self._count("box_m")
         if isinstance(item, ThingSpec):
@@ -177,10 +214,87 @@ class FakeSolve:
         x, y, _ = item.position_m
         return np.array([[x - hx, y - hy, floor], [x + hx, y + hy, floor + height]])
 
+    def depths_m(self, items: tuple[PersonSpec | ThingSpec, ...], camera: Camera) -> F32:
+        """Paint the upright rectangle of each box's middle, farthest first."""
+        self._count("depths_m")
+        out = np.full((camera.height_px, camera.width_px), np.inf, np.float32)
+        for item in items:
+            low, high = self.box_m(item)
+            y = float(low[1] + high[1]) / 2
+            corners = [(low[0], y, low[2]), (high[0], y, high[2])]
+            seen = camera.to_camera(np.array(corners))
+            if seen[:, 2].min() < 0.1:
+                continue
+            (x0, y1), (x1, y0) = camera.project(seen)
+            rows = slice(max(0, round(min(y0, y1))), max(0, round(max(y0, y1))))
+            columns = slice(max(0, round(min(x0, x1))), max(0, round(max(x0, x1))))
+            out[rows, columns] = np.minimum(out[rows, columns], seen[:, 2].mean())
+        return out
+
+    def patches_seen(
+        self, people: tuple[PersonSpec, ...], things: tuple[ThingSpec, ...], camera: Camera
+    ) -> tuple[PatchesSeen, ...]:
+        """Return one point a joint, hidden by nothing."""
+        self._count("patches_seen")
+        out = []
+        for person in people:
+            seen = camera.to_camera(self.joints_m(person))[:, None]
+            px = camera.project(seen)
+            size = (camera.width_px, camera.height_px)
+            inside = ((px >= 0) & (px < size)).all(axis=-1)
+            out.append(
+                PatchesSeen(
+                    px=px,
+                    depth_m=seen[..., 2],
+                    weights=inside.astype(np.float64),
+                    inside=inside[:, 0],
+                    blocker=np.zeros(inside.shape, np.int32),
+                    blocker_depth_m=np.full(inside.shape, np.inf, np.float32),
+                )
+            )
+        return tuple(out)
+
     def gap_m(self, a: PersonSpec | ThingSpec, b: PersonSpec | ThingSpec) -> float:
         self._count("gap_m")
         first, second = self.box_m(a), self.box_m(b)
         return float(np.maximum(first[0] - second[1], second[0] - first[1]).max())
+
+    def sweep_gap_m(
+        self, a: tuple[PersonSpec | ThingSpec, ...], b: tuple[PersonSpec | ThingSpec, ...]
+    ) -> float:
+        self._count("sweep_gap_m")
+        ways = [np.array([self.box_m(item) for item in way]) for way in (a, b)]
+        swept = [[np.stack(corners) for corners in _pairs(way)] for way in ways]
+        return min(_apart(p, q) for p in swept[0] for q in swept[1])
+
+    def steps(
+        self,
+        person: PersonSpec,
+        motion: MotionAsset,
+        *,
+        times_s: tuple[float, ...],
+        mirrored: bool = False,
+    ) -> tuple[Step, ...]:
+        """Return a walk at 1.2 m/s in which the left arm turns with time."""
+        self._count("steps")
+        tall, side = self.stature_m(person), "R" if mirrored else "L"
+        return tuple(
+            Step(
+                turns=(BoneTurn(bone=f"upperarm01.{side}", turn_rad=(round(t, 6), 0.0, 0.0)),),
+                root_m=(0.0, -1.2 * (t - times_s[0]), 0.5 * tall),
+            )
+            for t in times_s
+        )
+
+
+def _pairs(boxes: F64) -> list[tuple[F64, F64]]:
+    """Return (least corners, greatest corners) of each two boxes in a row."""
+    pairs = list(zip(boxes, boxes[1:] if len(boxes) > 1 else boxes, strict=False))
+    return [(np.minimum(p[:1], q[:1])[0], np.maximum(p[1:], q[1:])[0]) for p, q in pairs]
+
+
+def _apart(a: F64, b: F64) -> float:
+    return float(np.maximum(a[0] - b[1], b[0] - a[1]).max())
 
 
 def without(solve: FakeSolve, **fields: object) -> FakeSolve:

@@ -8,7 +8,7 @@ import pytest
 from recipe_fake import CATALOGUE, FakeSolve
 
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.spec import from_json, to_json
+from synthstudio.core.spec_json import from_json, to_json
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.load import parse
 
@@ -72,7 +72,7 @@ def test_another_process_draws_the_same(tmp_path):
         "import sys, json\n"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "from recipe_fake import FakeSolve\n"
-        "from synthstudio.core.spec import to_json\n"
+        "from synthstudio.core.spec_json import to_json\n"
         "from synthstudio.recipe.draw import draw\n"
         "from synthstudio.recipe.load import parse\n"
         f"print(to_json(draw(parse(json.loads({json.dumps(FULL)!r})), 3, FakeSolve())))\n"

@@ -4,6 +4,8 @@ from collections import Counter
 import pytest
 from recipe_fake import CATALOGUE, GARMENTS, LIMITS_RAD, FakeSolve, without
 
+from synthstudio.body import pose_library, poses
+from synthstudio.core.catalogue import KeyPose
 from synthstudio.core.errors import RecipeError
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.load import parse
@@ -101,6 +103,80 @@ def test_angles_stay_inside_the_limits():
             assert low <= value <= high
             touched += value in (low, high)
     assert touched > 10  # control: without the cut some would lie outside
+
+
+def test_500_drawn_poses_of_the_library_are_inside_the_limits():
+    real = without(
+        FakeSolve(), poses=pose_library.library(), limits_rad=poses.LIMITS_RAD,
+        hands=pose_library.hands(),
+    )  # fmt: skip
+    wild = {"jitter_deg": {"normal": {"mean": 0, "sd": 8, "low": -25, "high": 25}}, "mix": 0.5}
+    wild["families"] = {p.family: 1 for p in pose_library.library() if p.needs == "floor"}
+    drawn = people({"poses": {**wild, "hands": 0.5}}, frames=250, solve=real)
+    assert len(drawn) == 500
+    assert len({person.pose.name.partition("+")[0] for person in drawn}) > 80
+    for person in drawn:
+        for name, value in person.pose.angles_rad.items():
+            low, high = poses.LIMITS_RAD[name]
+            assert low <= value <= high, (person.pose.name, name)
+
+
+HANDS = {"fist": {"finger_curl": 1.4, "thumb_curl": 0.5}, "flat": {"index_curl": 0.0}}
+
+
+def _hand(person, side):
+    names = ("finger_curl", "thumb_curl", "index_curl")
+    angles = person.pose.angles_rad
+    return {n: angles[f"{side}_{n}"] for n in names if f"{side}_{n}" in angles}
+
+
+def test_free_hands_take_other_shapes_as_often_as_asked():
+    limits = LIMITS_RAD | {
+        f"{side}_{name}": (-0.1, 1.6)
+        for side in ("left", "right")
+        for name in ("finger_curl", "thumb_curl", "index_curl")
+    }
+    free = (KeyPose(name="free", family="a", angles_rad={"left_finger_curl": 0.2},
+                    free_hands=("left",)),)  # fmt: skip
+    solve = without(FakeSolve(), poses=free, hands=HANDS, limits_rad=dict(sorted(limits.items())))
+    for chance, low, high in ((0.0, 0, 0), (1.0, 1, 1), (0.4, 0.28, 0.52)):
+        wanted = {"hands": chance, "jitter_deg": 0, "mirror": 0, "mix": 0}
+        drawn = people({"poses": wanted}, frames=80, solve=solve)
+        changed = [p for p in drawn if _hand(p, "left") != {"finger_curl": 0.2}]
+        assert low <= len(changed) / len(drawn) <= high
+        assert all(_hand(p, "left") in HANDS.values() for p in changed)
+        assert not any(_hand(p, "right") for p in drawn)  # control: it is not free
+    flipped = people({"poses": {"hands": 1.0, "jitter_deg": 0, "mirror": 1}}, 20, solve)
+    assert all(_hand(p, "right") in HANDS.values() and not _hand(p, "left") for p in flipped)
+
+
+def test_hands_change_nothing_else():
+    solve = without(FakeSolve(), hands={"fist": {"wrist_flexion": 0.5}})
+    still, moved = (people({"poses": {"hands": h}}, 20, solve) for h in (0.0, 1.0))
+    assert [p.yaw_rad for p in still] == [p.yaw_rad for p in moved]
+    assert [p.outfit for p in still] == [p.outfit for p in moved]
+    assert [p.pose.name for p in still] == [p.pose.name for p in moved]
+
+
+class Touchy(FakeSolve):
+    """A body whose limbs touch while its left elbow is bent."""
+
+    def touches_m(self, phenotype, angles_rad, like=()):
+        self.asked["like"] = max(self.asked.get("like", 0), len(like))
+        return max(0.0, angles_rad.get("left_elbow_flexion", 0.0) - math.radians(2))
+
+
+def test_poses_in_which_limbs_touch_are_drawn_again():
+    jitter = {"normal": {"mean": 0, "sd": 6, "low": -12, "high": 12}}
+    wanted = {"names": {"stand": 1, "walk": 1}, "jitter_deg": jitter, "mix": 0.5}
+    solve = Touchy()
+    bent = math.radians(2) + 0.015
+    drawn = people({"poses": wanted}, frames=60, solve=solve)
+    assert all(p.pose.angles_rad.get("left_elbow_flexion", 0.0) <= bent for p in drawn)
+    assert solve.asked["like"] == 2  # a mixed pose may touch as either of its two does
+    careless = people({"poses": wanted}, frames=60)
+    over = sum(p.pose.angles_rad.get("left_elbow_flexion", 0.0) > bent for p in careless)
+    assert over > 10  # control
 
 
 def test_jitter_leaves_root_and_toes_alone_and_halves_the_legs():

@@ -1,0 +1,357 @@
+"""Is what a recipe draws physical? `python -m benchmarks.physics SCENE --frames N`.
+
+Frames are drawn and posed, not rendered. Of each it is asked, by ways of its own (benchmarks.touch:
+Warp's signed distance to closed meshes, not the hulls and capsules that the draw asks):
+  through   people of whom a part lies more than 2 cm inside another person or a thing, or of
+            whom a thing lies so deep inside. Clothes do not count: the bare bodies are compared.
+            Hands and forearms may close about what they hold, trunk and thighs sink into what
+            they sit or lean on by `SEAT_M`; all other parts count there too.
+  floating  people whose pose stands on its feet, and the lowest of both is more than 2 cm from
+            the floor. People who move (PoseSpec.turns) are not asked.
+  beyond    people with a joint angle outside its limits.
+  hanging   things whose lowest point is more than 2 cm from the floor and that nobody holds.
+The exit status is 1 if more than 1 % of people are through something or float, or if any joint is
+beyond its limits or any thing hangs in the air.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import proofs, touch
+from synthstudio import pipeline
+from synthstudio.body.atlas import bare_body, load_atlas
+from synthstudio.body.motion import limit_excess_rad
+from synthstudio.body.pose_library import library
+from synthstudio.body.poses import LIMITS_RAD
+from synthstudio.core.scene import F64, I32, PARTS, Bool, Surface
+from synthstudio.core.spec import PERSON_BASE, FrameSpec, PersonSpec, ThingSpec
+from synthstudio.stage import FIRST_THING, Stage
+
+SOFT_M = touch.SOFT_M
+SEAT_M = 0.06
+FLOOR_M = 0.02
+HELD_M = 0.05
+GOAL = 0.01
+_LIMIT_RAD = 1e-6
+_STEP_M = 0.02
+_HOLDING = ("hand", "forearm")
+_SITTING = ("torso", "pelvis", "thigh", "upper_arm", "forearm", "hand")
+
+
+@dataclass
+class Report:
+    """What was asked and found; findings are lines for people."""
+
+    frames: int = 0
+    people: int = 0
+    things: int = 0
+    moving: int = 0
+    standing: int = 0
+    through: int = 0
+    floating: int = 0
+    beyond: int = 0
+    hanging: int = 0
+    deepest_m: float = 0.0
+    findings: list[str] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        """Return whether the goals hold."""
+        few = self.through <= GOAL * self.people and self.floating <= GOAL * self.standing
+        return few and self.beyond == 0 and self.hanging == 0
+
+    def text(self) -> str:
+        """Return the report as lines."""
+
+        def share(part: int, whole: int) -> str:
+            return f"{part} of {whole} ({part / max(whole, 1):.2%})"
+
+        lines = [
+            f"frames {self.frames}, people {self.people} ({self.moving} moving), "
+            f"things {self.things}",
+            f"through something by more than 2 cm: {share(self.through, self.people)}, "
+            f"deepest {100 * self.deepest_m:.1f} cm",
+            f"feet off the floor: {share(self.floating, self.standing)}",
+            f"joints beyond their limits: {self.beyond}; things in the air: {self.hanging}",
+        ]
+        return "\n".join([*lines, *(f"  {finding}" for finding in self.findings)])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Bare:
+    """A person's bare body in the world."""
+
+    vertices_m: F64  # (V, 3)
+    box_m: F64  # (2, 3)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Solid:
+    """A thing: points on its surface, and its closed pieces."""
+
+    points_m: F64
+    pieces: tuple[tuple[F64, I32], ...]
+    box_m: F64
+
+
+def bare(person: PersonSpec) -> Bare:
+    """Return the bare body where the spec puts it."""
+    body = bare_body(load_atlas(), person.phenotype, person.pose.angles_rad, person.pose.turns)
+    c, s = np.cos(person.yaw_rad), np.sin(person.yaw_rad)
+    turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+    vertices = body.vertices_m.astype(np.float64) @ turn.T + np.array(person.position_m)
+    own = vertices[np.unique(touch.skin())]
+    return Bare(vertices_m=vertices, box_m=np.stack([own.min(axis=0), own.max(axis=0)]))
+
+
+def solid(surfaces: Iterable[Surface]) -> Solid:
+    """Return a thing's points, at most `_STEP_M` apart, and those of its pieces that are closed."""
+    points, pieces = [], []
+    for surface in surfaces:
+        vertices = surface.vertices_m.astype(np.float64)
+        points.append(_points(vertices[surface.faces]))
+        pieces += list(_closed_pieces(vertices, surface.faces))
+    every = np.concatenate(points)
+    box = np.stack([every.min(axis=0), every.max(axis=0)])
+    return Solid(points_m=every, pieces=tuple(pieces), box_m=box)
+
+
+def _points(corners: F64) -> F64:
+    """Return points on triangles (F, 3, 3), their corners and in between."""
+    longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
+    steps = np.clip(np.ceil(longest / _STEP_M), 1, 200).astype(int)
+    out = []
+    for count in np.unique(steps):
+        i, j = np.meshgrid(np.arange(count + 1), np.arange(count + 1))
+        inside = i + j <= count
+        a, b = i[inside] / count, j[inside] / count
+        shares = np.stack([1 - a - b, a, b], axis=1)
+        out.append(np.einsum("nk,fkc->fnc", shares, corners[steps == count]).reshape(-1, 3))
+    return np.concatenate(out)
+
+
+def _closed_pieces(vertices: F64, faces: I32) -> Iterator[tuple[F64, I32]]:
+    """Yield the connected pieces without a rim, corners at one place taken as one."""
+    places, own = np.unique(np.round(vertices, 6), axis=0, return_inverse=True)
+    welded = own.reshape(-1)[faces]
+    welded = welded[(welded != np.roll(welded, 1, axis=1)).all(axis=1)]
+    group = touch.pieces(welded, len(places))
+    for number in np.unique(group):
+        piece = welded[group == number]
+        if len(touch.closed(piece, len(places))[1]) == 0:
+            used, small = np.unique(piece, return_inverse=True)
+            yield places[used], small.reshape(-1, 3).astype(np.int32)
+
+
+def _meet(a: F64, b: F64) -> bool:
+    return bool((a[0] < b[1]).all() and (b[0] < a[1]).all())
+
+
+def body_in_body_m(a: Bare, b: Bare) -> float:
+    """Return how deep one of two people lies inside the other."""
+    if not _meet(a.box_m, b.box_m):
+        return 0.0
+    own = np.unique(touch.skin())
+    return max(
+        float(touch.depth_in_body_m(x.vertices_m[own], y.vertices_m).max(initial=0.0))
+        for x, y in ((a, b), (b, a))
+    )
+
+
+def body_and_thing_m(person: Bare, thing: Solid, parts: Bool) -> float:
+    """Return how deep a thing and a body lie in each other, where the body is of some parts.
+
+    `parts` (len(PARTS),) are the body parts that are asked.
+    """
+    if not _meet(person.box_m, thing.box_m):
+        return 0.0
+    atlas = load_atlas()
+    own = np.unique(touch.skin())
+    own = own[parts[atlas.vertex_part[own]]]
+    deepest = max(
+        (float(touch.depths_m(person.vertices_m[own], *piece).max(initial=0.0))
+         for piece in thing.pieces), default=0.0,
+    )  # fmt: skip
+    near = ((thing.points_m > person.box_m[0]) & (thing.points_m < person.box_m[1])).all(axis=1)
+    points = thing.points_m[near]
+    depth = touch.depth_in_body_m(points, person.vertices_m)
+    for k in np.flatnonzero(depth > deepest):
+        nearest = np.linalg.norm(person.vertices_m[own] - points[k], axis=1).min(initial=np.inf)
+        if nearest < depth[k] + _STEP_M:  # the skin it went through is of an asked part
+            deepest = max(deepest, float(depth[k]))
+    return deepest
+
+
+def check_frame(stage: Stage, spec: FrameSpec, report: Report) -> None:
+    """Ask everything of one frame and add it to the report."""
+    bodies = [bare(person) for person in spec.people]
+    solids = [
+        solid(stage.thing(thing, instance=FIRST_THING, first_texture=0)[0]) for thing in spec.things
+    ]
+    users = [_user(thing, k, spec, bodies, solids) for k, thing in enumerate(spec.things)]
+    report.frames += 1
+    report.people += len(bodies)
+    report.things += len(solids)
+    for place, person in enumerate(spec.people):
+        where = f"frame {spec.index}, person {place + 1} ({person.pose.name})"
+        said = [*_through(place, spec, bodies, solids, users, report)]
+        report.through += bool(said)
+        report.findings += [f"{where}: {line}" for line in said]
+        excess = beyond_rad(person)
+        if excess > _LIMIT_RAD:
+            report.beyond += 1
+            report.findings.append(f"{where}: a joint {np.degrees(excess):.1f} degrees beyond")
+        report.moving += bool(person.pose.turns)
+        if stands(person):
+            report.standing += 1
+            off = sole_m(stage, person)
+            if abs(off) > FLOOR_M:
+                report.floating += 1
+                report.findings.append(f"{where}: feet {100 * off:.1f} cm from the floor")
+    for k, (thing, one) in enumerate(zip(spec.things, solids, strict=True)):
+        if hangs(thing, one, bodies):
+            report.hanging += 1
+            low = one.box_m[0, 2]
+            report.findings.append(f"frame {spec.index}, thing {k} ({thing.kind}): {low:.2f} m up")
+
+
+def _through(
+    place: int,
+    spec: FrameSpec,
+    bodies: list[Bare],
+    solids: list[Solid],
+    users: list[int | None],
+    report: Report,
+) -> Iterator[str]:
+    """Yield what a person goes through."""
+    for other in range(len(bodies)):
+        if other != place:
+            depth = body_in_body_m(bodies[place], bodies[other])
+            report.deepest_m = max(report.deepest_m, depth)
+            if depth > SOFT_M:
+                yield f"{100 * depth:.1f} cm in person {other + 1}"
+    every = np.ones(len(PARTS), bool)
+    for k, (thing, one) in enumerate(zip(spec.things, solids, strict=True)):
+        soft = _soft(thing) if users[k] == place else ~every
+        depth = body_and_thing_m(bodies[place], one, every & ~soft)
+        most = SOFT_M
+        if depth <= SOFT_M and soft.any() and thing.held_by is None:
+            depth, most = body_and_thing_m(bodies[place], one, soft), SEAT_M
+        report.deepest_m = max(report.deepest_m, depth)
+        if depth > most:
+            yield f"{100 * depth:.1f} cm in thing {k} ({thing.kind}, {thing.role})"
+
+
+def _soft(thing: ThingSpec) -> Bool:
+    """Return (len(PARTS),) the parts that may press on a thing of one's own."""
+    ends = _HOLDING if thing.role == "held" else _SITTING
+    return np.array([part.endswith(ends) for part in PARTS])
+
+
+def _user(
+    thing: ThingSpec, k: int, spec: FrameSpec, bodies: list[Bare], solids: list[Solid]
+) -> int | None:
+    """Return who holds, sits or leans on a thing: a seat's is whose hips are nearest."""
+    if thing.held_by is not None:
+        return thing.held_by
+    if thing.role not in ("seat", "support") or not bodies:
+        return None
+    hips = np.isin(load_atlas().vertex_part, PARTS.index("pelvis"))
+    middle = solids[k].box_m[:, :2].mean(axis=0)
+    away = [np.linalg.norm(b.vertices_m[hips][:, :2].mean(axis=0) - middle) for b in bodies]
+    return int(np.argmin(away))
+
+
+def beyond_rad(person: PersonSpec) -> float:
+    """Return how far the worst joint is beyond its limits, for angles and for turns."""
+    angles = person.pose.angles_rad.items()
+    worst = max(
+        (max(LIMITS_RAD[n][0] - v, v - LIMITS_RAD[n][1], 0.0) for n, v in angles), default=0
+    )
+    turned = limit_excess_rad(person.pose.turns) if person.pose.turns else 0.0
+    return max(float(worst), float(turned))
+
+
+def stands(person: PersonSpec) -> bool:
+    """Return whether the pose, or the one that its legs are of, is on its feet."""
+    if person.pose.turns:
+        return False
+    keys = {key.name: key for key in library()}
+    return keys[person.pose.name.partition("+")[0]].stands
+
+
+def sole_m(stage: Stage, person: PersonSpec) -> float:
+    """Return the height of the lowest vertex of shoes and feet."""
+    bits = sum(1 << PARTS.index(f"{side}_foot") for side in ("left", "right"))
+    feet = [PARTS.index(f"{side}_foot") for side in ("left", "right")]
+    lowest = np.inf
+    for surface in stage.body.posed(person, instance=PERSON_BASE).surfaces:
+        own = np.ones(len(surface.faces), bool) if surface.drawn is None else surface.drawn.copy()
+        covers = np.zeros(len(own), bool)
+        if surface.covers is not None:
+            covers = (surface.covers & np.uint32(bits)) != 0
+        if surface.part is not None:
+            covers |= np.isin(surface.part, feet)
+        used = surface.faces[own & covers]
+        lowest = min(lowest, float(surface.vertices_m[used, 2].min(initial=np.inf)))
+    return lowest
+
+
+def hangs(thing: ThingSpec, one: Solid, bodies: list[Bare]) -> bool:
+    """Return whether a thing neither stands on the floor nor is at its holder's body."""
+    if abs(one.box_m[0, 2]) <= FLOOR_M:
+        return False
+    if thing.held_by is None:
+        return True
+    vertices = bodies[thing.held_by].vertices_m[np.unique(touch.skin())]
+    close = one.points_m[:: max(1, len(one.points_m) // 4000)]
+    return bool(min(np.linalg.norm(vertices - p, axis=1).min() for p in close) > HELD_M)
+
+
+def check(stage: Stage, specs: Iterable[FrameSpec], *, show: bool = False) -> Report:
+    """Return the report over frames."""
+    report = Report()
+    for spec in specs:
+        check_frame(stage, spec, report)
+        if show and report.frames % 10 == 0:
+            print(f"\r{report.frames} frames", end="", file=sys.stderr, flush=True)
+    return report
+
+
+def added(a: Report, b: Report) -> Report:
+    """Return both reports as one."""
+    one, two = vars(a), vars(b)
+    both = {name: one[name] + two[name] for name in one if name != "deepest_m"}
+    return Report(**both, deepest_m=max(a.deepest_m, b.deepest_m))
+
+
+def main() -> int:
+    """Check a scene's frames; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("scene", type=Path)
+    parser.add_argument("--frames", type=int, default=100)
+    parser.add_argument("--start", type=int, default=0)
+    parser.add_argument("--assets", type=Path, default=proofs.ROOT.parent / "shared" / "data")
+    parser.add_argument("--json", type=Path, help="write the report here as well")
+    arguments = parser.parse_args()
+    assets = arguments.assets if arguments.assets.is_dir() else arguments.scene.parent
+    last = arguments.start + arguments.frames
+    stage = Stage(proofs.settings_for(arguments.scene, assets=assets, frames=last))
+    specs = (pipeline.draw_spec(stage, index) for index in range(arguments.start, last))
+    report = check(stage, specs, show=True)
+    print(f"\r{arguments.scene.name}\n{report.text()}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")
+    return 0 if report.passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,234 @@
+"""A million people through export and import in little memory: `python -m benchmarks.scale`.
+
+Frames are stubs (one small JPEG for all, people with masks and all columns). Each step runs in a
+process of its own, whose largest resident memory and time are printed beside a plain json.dump of
+the same rows, one by one, and one of them all at once as far as memory allows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from synthstudio.core.errors import FormatError
+from synthstudio.core.images import encode_jpeg
+from synthstudio.core.labels import SHARES
+from synthstudio.core.rng import stream
+from synthstudio.core.skeleton import skeleton
+from synthstudio.dataset import manifest
+from synthstudio.dataset.manifest import Identity
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row, write_parquet
+from synthstudio.dataset.shards import FRAMES_NAME, INSTANCES_NAME, image_name, new_temporary, seal
+from synthstudio.dataset.writer import open_or_create
+from synthstudio.formats.checked import complete
+from synthstudio.formats.export import EXPORTERS
+from synthstudio.formats.imports import IMPORTERS
+from synthstudio.label.masks import encode
+
+PEOPLE_A_FRAME = 50
+WIDTH_PX, HEIGHT_PX = 320, 240
+MOST_BYTES = 1_000_000_000
+BIG_BYTES = 2_200_000_000
+JOINTS = len(skeleton("coco23").joints)
+
+
+def stub_people(index: int) -> list[Row]:
+    """Return PEOPLE_A_FRAME rows with a value in every column that a rendered one has."""
+    rng = stream(11, "scale", index)
+    mask = np.zeros((HEIGHT_PX, WIDTH_PX), np.bool_)
+    mask[40:120, 60:95] = True
+    mask[60:70, 50:60] = True
+    counts, area = encode(mask)["counts"], int(mask.sum())
+    px = rng.random((PEOPLE_A_FRAME, JOINTS, 2)) * (WIDTH_PX, HEIGHT_PX)
+    metres = rng.random((PEOPLE_A_FRAME, JOINTS, 3))
+    shares = rng.dirichlet(np.ones(len(SHARES)), (PEOPLE_A_FRAME, JOINTS))
+    return [
+        complete({
+            "frame_index": index, "instance": k + 1, "identity": f"p{k}", "pose": "stand",
+            "pose_family": "standing", "phenotype": [0.5] * 6,
+            "joints_px": px[k].ravel().tolist(), "joints_camera_m": metres[k].ravel().tolist(),
+            "joints_world_m": metres[k].ravel().tolist(), "shares": shares[k].ravel().tolist(),
+            "state": [1, 2] * (JOINTS // 2) + [2], "cause": ["object", "visible"] * (JOINTS // 2)
+            + ["visible"], "ambiguous": [False] * JOINTS, "occluder_id": [1002] * JOINTS,
+            "origin": ["rendered"] * JOINTS, "hidden_joint": [0, 2], "hidden_instance": [1002] * 2,
+            "hidden_share": [0.7, 0.6], "mask_size": [HEIGHT_PX, WIDTH_PX], "modal_counts": counts,
+            "amodal_counts": counts, "modal_box_px": [50.0, 40.0, 45.0, 80.0],
+            "amodal_box_px": [50.0, 40.0, 45.0, 80.0], "modal_area_px": area,
+            "amodal_area_px": area, "occluded_fraction": 0.0, "truncated_fraction": 0.0,
+            "depth_m": 3.0, "depth_rank": k, "stature_m": 1.7,
+        }, INSTANCE_SCHEMA)
+        for k in range(PEOPLE_A_FRAME)
+    ]  # fmt: skip
+
+
+def make(folder: Path, people: int) -> None:
+    """Write the stub data set through the writer."""
+    jpeg = encode_jpeg(np.full((HEIGHT_PX, WIDTH_PX, 3), 90, np.uint8), 50)
+    frames = people // PEOPLE_A_FRAME
+    identity = Identity(
+        recipe={"name": "scale"}, seed=1, skeleton="coco23", frames=frames,
+        versions=manifest.package_versions(), machine=manifest.machine_kind("cpu"),
+    )  # fmt: skip
+    with open_or_create(folder / "set", identity) as session:
+        for shard in session.todo:
+            temporary = new_temporary(folder / "set", shard)
+            (temporary / "images").mkdir(parents=True)
+            wanted = identity.frames_of(shard)
+            for index in wanted:
+                (temporary / image_name(index)).write_bytes(jpeg)
+            heads = [
+                complete({
+                    "index": index, "seed": 1, "file_name": image_name(index),
+                    "image_sha256": hashlib.sha256(jpeg).hexdigest(), "width_px": WIDTH_PX,
+                    "height_px": HEIGHT_PX, "skeleton": "coco23", "split": "train",
+                    "group_id": str(index), "crowd_index": 0.1, "K": [1.0] * 9,
+                    "world_to_camera": [1.0] * 16, "spec": "{}",
+                }, FRAME_SCHEMA)
+                for index in wanted
+            ]  # fmt: skip
+            bodies = [row for index in wanted for row in stub_people(index)]
+            write_parquet(temporary / FRAMES_NAME, FRAME_SCHEMA, heads)
+            write_parquet(temporary / INSTANCES_NAME, INSTANCE_SCHEMA, bodies)
+            session.publish(seal(temporary, {
+                "shard": shard, "first": wanted.start, "frames": len(wanted),
+                "people": len(bodies), "failed": [],
+            }))  # fmt: skip
+        session.finish()
+
+
+def dump(folder: Path, people: int) -> None:
+    """Write the rows by plain json.dump, a line each: what any export costs at least."""
+    with (folder / "plain.json").open("w") as file:
+        for row in _plain(folder):
+            json.dump(row, file)
+            file.write("\n")
+
+
+def _plain(folder: Path) -> Iterator[Row]:
+    yield from Dataset(folder / "set").iter_instances()
+
+
+def export(folder: Path, people: int, form: str = "coco") -> None:
+    """Export the set."""
+    EXPORTERS[form](folder / "set", folder / form)
+
+
+def take(folder: Path, people: int, form: str = "coco") -> None:
+    """Import what was exported and see that nobody is missing."""
+    made = IMPORTERS[form](folder / form, folder / f"{form}-back")
+    if made.people != people or made.edited:
+        raise SystemExit(f"{made.people} people came back, {made.edited} edited")
+
+
+def again(folder: Path, people: int) -> None:
+    """Export what was imported: the same bytes."""
+    EXPORTERS["coco"](folder / "coco-back", folder / "coco-again")
+    one, two = (folder / n / "annotations.json" for n in ("coco", "coco-again"))
+    with one.open("rb") as a, two.open("rb") as b:
+        while chunk := a.read(1 << 20):
+            if chunk != b.read(1 << 20):
+                raise SystemExit("the bytes differ")
+
+
+def valid(folder: Path, people: int) -> None:
+    """Import a valid COCO file of two gigabytes, its annotations before its images."""
+    joints = list(skeleton("coco17").joints)
+    entry = {
+        "category_id": 1, "iscrowd": 0, "area": 900, "bbox": [10, 20, 30, 30],
+        "keypoints": [20, 30, 2] * 17, "caption": "x" * (BIG_BYTES // 20_000),
+    }  # fmt: skip
+    with (folder / "big.json").open("w") as file:
+        file.write('{"annotations": [')
+        for k in range(20_000):
+            more = {"id": k + 1, "image_id": k // 50 + 1}
+            file.write((",\n" if k else "\n") + json.dumps({**entry, **more}))
+        head = {"width": WIDTH_PX, "height": HEIGHT_PX, "file_name": "stub.jpg"}
+        images = [{"id": k + 1, **head} for k in range(400)]
+        categories = [{"id": 1, "name": "person", "keypoints": joints}]
+        file.write(f'], "images": {json.dumps(images)}, "categories": {json.dumps(categories)}}}')
+    jpeg = encode_jpeg(np.full((HEIGHT_PX, WIDTH_PX, 3), 90, np.uint8), 50)
+    (folder / "stub.jpg").write_bytes(jpeg)
+    made = IMPORTERS["coco"](folder / "big.json", folder / "big")
+    if made.people != 20_000:
+        raise SystemExit(f"{made.people} people came in")
+
+
+def token(folder: Path, people: int) -> None:
+    """Refuse a file that is one string of two gigabytes."""
+    with (folder / "token.json").open("w") as file:
+        file.write('{"images": ["')
+        for _ in range(BIG_BYTES >> 20):
+            file.write("x" * (1 << 20))
+    try:
+        IMPORTERS["coco"](folder / "token.json", folder / "token")
+    except FormatError as error:
+        if "too long" in str(error):
+            return
+        raise
+    raise SystemExit("it was taken")
+
+
+STEPS = {
+    "make": make, "json.dump": dump, "export": export, "import": take, "again": again,
+    "2 GB valid": valid, "2 GB token": token,
+}  # fmt: skip
+
+
+def main() -> int:
+    """Run each step in a process of its own; exit status 1 if one took a gigabyte or failed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--people", type=int, default=1_000_000)
+    parser.add_argument("--folder", type=Path, help="default: a temporary one")
+    parser.add_argument("--only", choices=STEPS, nargs="+", help="these steps alone")
+    parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.step:
+        STEPS[args.step](args.folder, args.people)
+        return 0
+    worst = 0
+    with tempfile.TemporaryDirectory(dir=args.folder) as place:
+        for step in args.only or STEPS:
+            began = time.perf_counter()
+            made = subprocess.run(
+                [sys.executable, "-c", _TOLD, "--people", str(args.people), "--folder", place,
+                 "--step", step],
+                check=False, capture_output=True, text=True,
+            )  # fmt: skip
+            took = time.perf_counter() - began
+            if made.returncode:
+                print(f"{step}: {made.stderr[-500:]}")
+                return 1
+            peak = int(made.stdout.strip().splitlines()[-1])
+            worst = max(worst, peak if step not in ("make", "json.dump") else 0)
+            print(
+                f"{step:10} {args.people:>9,} people  {took:8.1f} s  peak {peak / 1e6:6.0f} MB",
+                flush=True,
+            )
+        path = Path(place) / "coco" / "annotations.json"
+        if path.is_file():
+            print(f"{path.name}: {path.stat().st_size / 1e9:.2f} GB; made again, the same bytes")
+    return int(worst > MOST_BYTES)
+
+
+_TOLD = """
+import resource, sys
+sys.argv[0] = "scale"
+from benchmarks import scale
+code = scale.main()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+sys.exit(code)
+"""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

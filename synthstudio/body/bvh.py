@@ -1,0 +1,246 @@
+"""A strict reader of BVH files (Biovision hierarchy): HIERARCHY and MOTION, nothing else.
+
+Format: Meredith and Maddock 2001, "Motion Capture File Formats Explained". Channels may come in
+any order; a joint turns by the product of its rotations in the order of its channels. Every
+fault is one AssetError that names the line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from synthstudio.body.recording import Motion, recorded
+from synthstudio.core.errors import AssetError, explain
+from synthstudio.core.images import read_bytes
+from synthstudio.core.scene import F64
+
+MAX_BYTES = 32 * 1024 * 1024
+MAX_JOINTS = 256
+MAX_DEPTH = 64
+MAX_FRAMES = 36_000  # five minutes at 120 a second
+MAX_TURNS = 2_000_000  # frames times joints: 144 MB of rotations
+FPS_RANGE = (1.0, 1000.0)
+_MAX_SIZE = 1e6
+_CHANNELS = {f"{axis}{kind}": (kind, place)
+             for kind in ("position", "rotation") for place, axis in enumerate("XYZ")}  # fmt: skip
+
+
+def read_bvh(path: Path) -> Motion:
+    """Return the motion in a BVH file; AssetError names file and line of the first fault."""
+    raw = read_bytes(path, limit=MAX_BYTES)
+    try:
+        text = raw.decode("ascii")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise _fault(path.name, line, "this is not a BVH file", "ASCII text",
+                     f"byte {raw[error.start]:#04x}") from error  # fmt: skip
+    return parse_bvh(text, where=path.name)
+
+
+def parse_bvh(text: str, *, where: str) -> Motion:
+    """Return the motion that the text of a BVH file holds; AssetError for anything else."""
+    lines = text.splitlines()
+    start = next((n for n, line in enumerate(lines) if line.strip() == "MOTION"), None)
+    if start is None:
+        raise _fault(where, len(lines), "the file has no MOTION part", "a line MOTION",
+                     then="It may have been cut short: copy it again.")  # fmt: skip
+    tree = _Reading(where, lines[:start]).hierarchy()
+    fps, values = _motion(lines, start, sum(len(c) for c in tree.channels), where)
+    if values.shape[0] * len(tree.names) > MAX_TURNS:
+        raise _fault(where, start + 1, "the motion is too long",
+                     f"at most {MAX_TURNS:,} frames times joints",
+                     f"{values.shape[0] * len(tree.names):,}", "Cut it up.")  # fmt: skip
+    rotations, root = _turned(tree, values)
+    return recorded(
+        joints=tuple(tree.names),
+        parents=tuple(tree.parents),
+        offsets=np.array(tree.offsets),
+        rotations=rotations,
+        root=root,
+        fps=fps,
+        where=where,
+    )
+
+
+@dataclass
+class _Tree:
+    names: list[str] = field(default_factory=list)
+    parents: list[int] = field(default_factory=list)
+    offsets: list[tuple[float, ...]] = field(default_factory=list)
+    channels: list[tuple[str, ...]] = field(default_factory=list)
+
+
+class _Reading:
+    """Words of the HIERARCHY part with the lines that they stand in."""
+
+    def __init__(self, where: str, lines: list[str]) -> None:
+        self.where = where
+        self.line = 1
+        self.words: Iterator[tuple[int, str]] = (
+            (number, word) for number, line in enumerate(lines, start=1) for word in line.split()
+        )
+
+    def hierarchy(self) -> _Tree:
+        """Read the whole part: one root, its joints, nothing after it."""
+        self.expect("HIERARCHY")
+        self.expect("ROOT")
+        tree = _Tree()
+        open_joints: list[int] = []
+        self.joint(tree, -1, self.word("a name"))
+        open_joints.append(0)
+        while open_joints:
+            word = self.word("JOINT, End or }")
+            if word == "}":
+                open_joints.pop()
+                continue
+            if word not in ("JOINT", "End"):
+                raise self.fault("unexpected word", "JOINT, End or }", word)
+            if len(open_joints) >= MAX_DEPTH or len(tree.names) >= MAX_JOINTS:
+                raise self.fault("the skeleton is too large",
+                                 f"at most {MAX_JOINTS} joints, {MAX_DEPTH} deep")  # fmt: skip
+            parent = open_joints[-1]
+            if word == "End":
+                self.expect("Site")
+                self.end(tree, parent)
+                self.expect("}")
+            else:
+                self.joint(tree, parent, self.word("a name"))
+                open_joints.append(len(tree.names) - 1)
+        extra = next(self.words, None)
+        if extra is not None:
+            self.line = extra[0]
+            raise self.fault("something follows the skeleton", "MOTION", extra[1])
+        return tree
+
+    def joint(self, tree: _Tree, parent: int, name: str) -> None:
+        """Read `{ OFFSET x y z CHANNELS n ...` of a joint."""
+        if name in tree.names:
+            raise self.fault("two joints have one name", "names that differ", name)
+        self.end(tree, parent, name)
+        self.expect("CHANNELS")
+        count = self.number("a number of channels")
+        if count not in range(7):
+            raise self.fault("wrong number of channels", "0 to 6", f"{count:g}")
+        channels = tuple(self.word("a channel") for _ in range(int(count)))
+        if any(c not in _CHANNELS for c in channels) or len(set(channels)) < len(channels):
+            raise self.fault("wrong channels", "Xposition to Zrotation, each once",
+                             " ".join(channels))  # fmt: skip
+        tree.channels[-1] = channels
+
+    def end(self, tree: _Tree, parent: int, name: str = "") -> None:
+        """Read `{ OFFSET x y z`."""
+        self.expect("{")
+        self.expect("OFFSET")
+        tree.names.append(name or f"{tree.names[parent]} end {len(tree.names)}")
+        tree.parents.append(parent)
+        tree.offsets.append(tuple(self.number("an offset") for _ in range(3)))
+        tree.channels.append(())
+
+    def word(self, expected: str) -> str:
+        found = next(self.words, None)
+        if found is None:
+            raise self.fault("the skeleton ends too early", expected,
+                             then="The file may have been cut short: copy it again.")  # fmt: skip
+        self.line, word = found
+        return word
+
+    def expect(self, expected: str) -> None:
+        word = self.word(expected)
+        if word != expected:
+            raise self.fault("unexpected word", expected, word)
+
+    def number(self, expected: str) -> float:
+        word = self.word(expected)
+        value = _number(word)
+        if value is None:
+            raise self.fault("not a usable number", f"{expected}, at most {_MAX_SIZE:g}", word)
+        return value
+
+    def fault(self, what: str, expected: str, got: str | None = None, then: str = "") -> AssetError:
+        return _fault(self.where, self.line, what, expected, got, then)
+
+
+def _motion(lines: list[str], start: int, channels: int, where: str) -> tuple[float, F64]:
+    """Return frames a second and (F, channels) values; `start` is the place of MOTION."""
+    head: list[float] = []
+    rows = ((n, line.split()) for n, line in enumerate(lines[start + 1 :], start=start + 2))
+    filled = [(n, words) for n, words in rows if words]
+    for place, key in enumerate(("Frames:", "Frame Time:")):
+        number, words = filled[place] if place < len(filled) else (len(lines), [])
+        value = _number(words[-1]) if " ".join(words[:-1]) == key else None
+        if value is None:
+            raise _fault(where, number, "the MOTION part does not begin as it should",
+                         f"{key} and a number", " ".join(words)[:40])  # fmt: skip
+        head.append(value)
+    frames, frame_s = head
+    if frames < 1 or frames > MAX_FRAMES or frames != int(frames):
+        raise _fault(where, start + 2, "wrong number of frames", f"1 to {MAX_FRAMES:,}",
+                     f"{frames:g}")  # fmt: skip
+    if not 1 / FPS_RANGE[1] <= frame_s <= 1 / FPS_RANGE[0]:
+        raise _fault(where, start + 3, "wrong frame time", "0.001 to 1 s", f"{frame_s:g}")
+    if len(filled) - 2 != frames:
+        raise _fault(where, len(lines), "the number of frames is not what the file says",
+                     f"{frames:g} lines of numbers", str(len(filled) - 2),
+                     "The file may have been cut short: copy it again.")  # fmt: skip
+    values = np.empty((int(frames), channels))
+    for row, (number, words) in enumerate(filled[2:]):
+        if len(words) != channels:
+            raise _fault(where, number, "wrong number of channels in a frame",
+                         f"{channels} numbers, as the skeleton has", str(len(words)))  # fmt: skip
+        for column, word in enumerate(words):
+            value = _number(word)
+            if value is None:
+                raise _fault(where, number, "not a usable number", "a finite number",
+                             word)  # fmt: skip
+            values[row, column] = value
+    return 1 / frame_s, values
+
+
+def _number(word: str) -> float | None:
+    """Return a plain finite number; None for anything else, also for 1_000, nan and inf."""
+    try:
+        value = float(word)
+    except ValueError:
+        return None
+    return value if abs(value) <= _MAX_SIZE and "_" not in word else None
+
+
+def _turned(tree: _Tree, values: F64) -> tuple[F64, F64]:
+    """Return (F, J, 3, 3) rotations and (F, 3) places of the root."""
+    rotations = np.tile(np.eye(3), (len(values), len(tree.names), 1, 1))
+    root = np.tile(np.array(tree.offsets[0]), (len(values), 1))
+    column = 0
+    for joint, channels in enumerate(tree.channels):
+        for channel in channels:
+            kind, axis = _CHANNELS[channel]
+            if kind == "rotation":
+                turn = _about(axis, np.radians(values[:, column]))
+                rotations[:, joint] = rotations[:, joint] @ turn
+            elif joint == 0:  # other joints' places are the skeleton's: bones keep their length
+                root[:, axis] += values[:, column]
+            column += 1
+    return rotations, root
+
+
+def _about(axis: int, angle_rad: F64) -> F64:
+    """Return (F, 3, 3) rotations about x, y or z."""
+    out = np.zeros((len(angle_rad), 3, 3))
+    i, j = (axis + 1) % 3, (axis + 2) % 3
+    out[:, axis, axis] = 1
+    out[:, i, i] = out[:, j, j] = np.cos(angle_rad)
+    out[:, j, i] = np.sin(angle_rad)
+    out[:, i, j] = -out[:, j, i]
+    return out
+
+
+def _fault(
+    where: str, line: int, what: str, expected: str, got: str | None = None, then: str = ""
+) -> AssetError:
+    shown = None if got is None else repr(got[:60])
+    return AssetError(
+        explain(what, where=f"{where}:{line}", expected=expected, got=shown, then=then or None)
+    )

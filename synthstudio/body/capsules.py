@@ -1,0 +1,213 @@
+"""Whether somebody's own limbs run into each other, by capsules along the bones: a quick test.
+
+A capsule is a segment with a radius. Each person's are fitted to its own skin in the identity
+pose, where every bone's axes are the world's, and follow one bone. Of two parts that a joint
+connects only the halves away from it are compared. What is right to the millimetre is the mesh,
+and `benchmarks.touch` asks that; this is for a draw that must choose among candidates.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthstudio.body.atlas import bare_body, bones_of, load_atlas
+from synthstudio.body.chain import posed_chain
+from synthstudio.body.poses import BONES, bone_rotations
+from synthstudio.core.scene import F64, PARTS
+from synthstudio.core.spec import Numbers, Phenotype
+
+_SLABS = {"trunk": 7, "head": 3}
+_FULL = 0.99
+"""A slab reaches as far as this share of its skin."""
+_LIMBS = (
+    ("upper_arm", "upperarm01", "lowerarm01"), ("forearm", "lowerarm01", "wrist"),
+    ("thigh", "upperleg01", "lowerleg01"), ("shin", "lowerleg01", "foot"),
+)  # fmt: skip
+_FINGERS = (("wrist", "finger2-2"), ("wrist", "finger5-2"), ("finger3-1", "finger3-3"))
+_FINGER_M = 0.017
+_SPINE = ("root", "spine05", "spine04", "spine03", "spine02", "spine01")
+_JOINED = (
+    ("trunk", "upper_arm"), ("head", "upper_arm"), ("upper_arm", "forearm"), ("forearm", "hand"),
+    ("trunk", "thigh"), ("thigh", "shin"), ("shin", "foot"),
+)  # fmt: skip
+_FAR_OK = frozenset({("trunk", "upper_arm"), ("head", "upper_arm"), ("trunk", "thigh")})
+"""Neighbours of which the far half is compared."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Capsules:
+    """One body's: N capsules."""
+
+    bone: NDArray[np.intp]  # (N,) which bone it follows
+    ends_m: F64  # (2, N, 3) from that bone's head, in the identity pose
+    radius_m: F64  # (N,)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    part: str  # trunk, head, or left_forearm and the like
+    far: bool  # the half of a limb that is farther from the trunk
+
+
+USUAL_BODY = Phenotype(gender=0.5, age=0.62, muscle=0.5, weight=0.5, height=0.38, proportions=0.5)
+"""The body on which the poses of the library are proved free of penetration."""
+_CLOSER_M = 0.01
+
+
+def touches_m(
+    phenotype: Phenotype, angles_rad: dict[str, float], *, like: tuple[Numbers, ...] = ()
+) -> float:
+    """Return how deep the deepest two capsules overlap; 0 where none do.
+
+    What touches in one of the poses `like` on the usual body may touch: that depth, less
+    `_CLOSER_M`, is taken off the pair's own.
+    """
+    depth = _overlaps_m(phenotype, angles_rad)
+    if like:
+        usual = np.max([_usual_overlaps_m(pose) for pose in like], axis=0)
+        depth = depth - np.maximum(usual - _CLOSER_M, 0.0)
+    return max(0.0, float(depth.max()))
+
+
+@functools.lru_cache(maxsize=512)
+def _usual_overlaps_m(angles_rad: Numbers) -> F64:
+    return _overlaps_m(USUAL_BODY, angles_rad)
+
+
+def _overlaps_m(phenotype: Phenotype, angles_rad: dict[str, float]) -> F64:
+    """Return (K,) how deep each pair overlaps, negative where they are apart."""
+    fitted = _fitted(phenotype)
+    heads, turns = _heads_m(phenotype, bone_rotations(angles_rad))
+    ends = heads[fitted.bone] + np.einsum("nij,enj->eni", turns[fitted.bone], fitted.ends_m)
+    first, second = _pairs()
+    gap = _segments_apart_m(ends[:, first], ends[:, second])
+    out: F64 = fitted.radius_m[first] + fitted.radius_m[second] - gap
+    return out
+
+
+def _heads_m(phenotype: Phenotype, rotations: F64) -> tuple[F64, F64]:
+    """Return each bone's head (B, 3) and whole turn (B, 3, 3)."""
+    chain = bones_of(phenotype)
+    skinning, turns = posed_chain(chain, rotations)
+    moved = np.einsum("bij,bj->bi", skinning[:, :, :3], chain.heads_m)
+    return moved + skinning[:, :, 3], turns
+
+
+@functools.lru_cache(maxsize=64)
+def _fitted(phenotype: Phenotype) -> Capsules:
+    skin = bare_body(load_atlas(), phenotype, {}).rest_m.astype(np.float64)
+    heads, _ = _heads_m(phenotype, np.tile(np.eye(3), (len(BONES), 1, 1)))
+    place = {name: k for k, name in enumerate(BONES)}
+    found = list(_pieces(lambda bone: heads[place[bone]], skin))
+    bone = np.array([place[name] for name, _, _ in found])
+    ends = np.stack([e for _, e, _ in found], axis=1) - heads[bone]
+    return Capsules(bone=bone, ends_m=ends, radius_m=np.array([r for *_, r in found]))
+
+
+def _pieces(at: Callable[[str], F64], skin: F64) -> Iterator[tuple[str, F64, float]]:
+    """Yield each capsule's (bone, ends (2, 3), radius) in the order of `_order`."""
+    for part, own in (("trunk", ("torso", "pelvis")), ("head", ("head", "scalp"))):
+        points = skin[_vertices(own)]
+        edges = np.linspace(points[:, 2].min(), points[:, 2].max(), _SLABS[part] + 1)
+        bones = _SPINE if part == "trunk" else ("head",)
+        for low, high in itertools.pairwise(edges):
+            inside = points[(points[:, 2] >= low) & (points[:, 2] <= high)]
+            bone = min(bones, key=lambda b: abs(at(b)[2] + 0.02 - (low + high) / 2))
+            ends, radius = _slab(inside)
+            yield bone, ends, radius
+    for side, s in (("left", "L"), ("right", "R")):
+        for limb, bone, end in _LIMBS:
+            points, a, b = skin[_vertices((f"{side}_{limb}",))], at(f"{bone}.{s}"), at(f"{end}.{s}")
+            along = (points - a) @ (b - a) / ((b - a) @ (b - a))
+            off = np.linalg.norm(points - a - np.outer(along, b - a), axis=1)
+            for half in (0, 1):
+                near = (along > half / 2) & (along < half / 2 + 0.5)
+                ends = np.stack([a + (b - a) * (half / 2), a + (b - a) * (half / 2 + 0.5)])
+                yield f"{bone}.{s}", ends, float(off[near].mean())
+        for bone, end in _FINGERS:
+            ends = np.stack([at(f"{bone}.{s}"), at(f"{end}.{s}")])
+            yield f"{bone}.{s}", ends, _FINGER_M
+        points = skin[_vertices((f"{side}_foot",))]
+        ends, radius = _slab(points)
+        yield f"foot.{s}", ends, radius
+
+
+def _slab(points: F64) -> tuple[F64, float]:
+    """Return the lying capsule, along x or y, that fills the points' box."""
+    low, high = np.quantile(points, [1 - _FULL, _FULL], axis=0)
+    middle, half = (low + high) / 2, (high - low)[:2] / 2
+    axis, radius = int(half.argmax()), float(half.min())
+    reach = np.zeros(3)
+    reach[axis] = half.max() - radius
+    return np.stack([middle - reach, middle + reach]), radius
+
+
+@functools.cache
+def _vertices(parts: tuple[str, ...]) -> NDArray[np.intp]:
+    atlas = load_atlas()
+    skin = np.unique(atlas.body_faces[atlas.skin_face]).astype(np.intp)
+    return skin[np.isin(atlas.vertex_part[skin], [PARTS.index(part) for part in parts])]
+
+
+@functools.cache
+def _pairs() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the places (K,) and (K,) of all pairs that are compared."""
+    every = _order()
+    pairs = [
+        (i, j)
+        for i in range(len(every))
+        for j in range(i + 1, len(every))
+        if _compared(every[i], every[j])
+    ]
+    first, second = np.array(pairs, dtype=np.intp).T
+    return first, second
+
+
+def _order() -> list[_Piece]:
+    """Return the pieces in the order of `_pieces`."""
+    out = [_Piece(part, True) for part, count in _SLABS.items() for _ in range(count)]
+    for side in ("left", "right"):
+        out += [_Piece(f"{side}_{limb}", far) for limb, *_ in _LIMBS for far in (False, True)]
+        out += [_Piece(f"{side}_hand", True)] * len(_FINGERS) + [_Piece(f"{side}_foot", True)]
+    return out
+
+
+def _compared(a: _Piece, b: _Piece) -> bool:
+    if a.part == b.part:
+        return False
+    (side_a, limb_a), (side_b, limb_b) = (_split(piece.part) for piece in (a, b))
+    if limb_a == limb_b == "thigh":
+        return a.far and b.far
+    if limb_a in ("trunk", "head") and limb_b in ("trunk", "head"):
+        return False
+    if side_a and side_b and side_a != side_b:
+        return True
+    joined = next((pair for pair in _JOINED if {limb_a, limb_b} == set(pair)), None)
+    return joined is None or (joined in _FAR_OK and a.far and b.far)
+
+
+def _split(part: str) -> tuple[str, str]:
+    side, _, limb = part.partition("_")
+    return (side, limb) if side in ("left", "right") else ("", part)
+
+
+def _segments_apart_m(p: F64, q: F64) -> F64:
+    """Return (K,) least distances between segments p and q, each (2, K, 3).
+
+    Ericson, Real-Time Collision Detection (2005), 5.1.9.
+    """
+    d, e, r = p[1] - p[0], q[1] - q[0], p[0] - q[0]
+    a, b, c = (d * d).sum(1) + 1e-12, (d * e).sum(1), (d * r).sum(1)
+    f, g = (e * r).sum(1), (e * e).sum(1) + 1e-12
+    s = np.clip((b * f - c * g) / np.maximum(a * g - b * b, 1e-12), 0, 1)
+    t = (b * s + f) / g
+    s = np.where(t < 0, np.clip(-c / a, 0, 1), np.where(t > 1, np.clip((b - c) / a, 0, 1), s))
+    t = np.clip(t, 0, 1)
+    out: F64 = np.linalg.norm(r + s[:, None] * d - t[:, None] * e, axis=1)
+    return out

@@ -1,0 +1,239 @@
+"""The authored poses: poses.yaml, and poses_contact.yaml for those that hold, carry or lean."""
+
+from __future__ import annotations
+
+import functools
+import math
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from synthstudio.body.poses import HAND_ANGLES, LIMITS_RAD
+from synthstudio.core.catalogue import KeyPose
+from synthstudio.core.errors import RecipeError, explain
+
+FILES = ("poses.yaml", "poses_contact.yaml")
+"""The first holds what goes for all: `relaxed` and the shapes of hands."""
+_HANDS = {
+    "left_hand": ("left_",),
+    "right_hand": ("right_",),
+    "both_hands": ("left_", "right_"),
+}
+_FLAGS = {"mirrored_ok": True, "stands": True, "dynamic": False}
+_ANGLE = "_deg"
+
+Hands = dict[str, dict[str, float]]
+"""Shape of a hand -> its angles in radians, names without a side."""
+
+
+@functools.cache
+def library() -> tuple[KeyPose, ...]:
+    """Return the authored poses, sorted by name; RecipeError names an entry that is wrong."""
+    return read_library({name: _text(name) for name in FILES})
+
+
+@functools.cache
+def hands() -> Hands:
+    """Return the shapes that a hand can take, by name."""
+    return _hands(_parsed(_text(FILES[0]), FILES[0]), FILES[0])
+
+
+def _text(name: str) -> str:
+    return files("synthstudio.body").joinpath(name).read_text(encoding="utf-8")
+
+
+def read_library(texts: dict[str, str]) -> tuple[KeyPose, ...]:
+    """Read poses from YAML texts by file name: `poses`, and in the first `relaxed` and `hands`.
+
+    `relaxed` has the angles of every pose that names no others, `hands` shapes of a hand. An
+    entry of `poses` has `family`, angles in degrees (`NAME_deg`; `both_` stands for left and
+    right), and may have
+      left_hand, right_hand, both_hands: a shape of `hands`
+      needs: seat           mirrored_ok: false
+      stands: false         it is not on its feet
+      dynamic: true         a moment of a movement, which need not balance
+      holds: {right_hand: [handle]}   where it can hold a thing, by which grips
+      leans: [counter]      kinds of things that it leans on
+    RecipeError for YAML that cannot be read, a name or key twice, aliases, unknown names and
+    angles outside the joint's limits.
+    """
+    data = {where: _parsed(text, where) for where, text in texts.items()}
+    first = next(iter(data))
+    shapes = _hands(data[first], first)
+    here = f"{first}: relaxed"
+    relaxed = _angles(_mapping(data[first].get("relaxed") or {}, here), here)
+    out: dict[str, KeyPose] = {}
+    for where, one in data.items():
+        if where != first and set(one) != {"poses"}:
+            raise RecipeError(explain("only the first file has relaxed and hands", where=where))
+        for name, entry in _mapping(one["poses"], f"{where}: poses").items():
+            if name in out:
+                raise RecipeError(explain(f"the pose {name} stands twice", where=where))
+            here = f"{where}: {name}"
+            out[name] = _pose(name, _mapping(entry, here), relaxed, shapes, here)
+    return tuple(out[name] for name in sorted(out))
+
+
+def _parsed(text: str, where: str) -> dict[str, Any]:
+    try:
+        data = yaml.load(text, Loader=_Strict)
+    except yaml.YAMLError as error:
+        raise RecipeError(explain(f"not readable as YAML: {error}", where=where)) from error
+    known = {"relaxed", "hands", "poses"}
+    if not isinstance(data, dict) or set(data) - known or "poses" not in data:
+        raise RecipeError(
+            explain("not a pose library", where=where,
+                    expected="the keys poses, and in the first file relaxed and hands")
+        )  # fmt: skip
+    return data
+
+
+class _Strict(yaml.SafeLoader):
+    """YAML in which an alias or a doubled key is an error."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.events.AliasEvent):
+            raise yaml.YAMLError("aliases are not allowed")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        keys = [key.value for key, _ in node.value]
+        doubled = sorted({key for key in keys if keys.count(key) > 1})
+        if doubled:
+            raise yaml.YAMLError(f"{', '.join(doubled)} stands twice{node.start_mark}")
+        return super().construct_mapping(node, deep)
+
+
+def _mapping(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise RecipeError(
+            explain("wrong kind", where=where, expected="named entries", got=repr(value)[:60])
+        )
+    return value
+
+
+def _hands(data: dict[str, Any], where: str) -> Hands:
+    shapes = _mapping(data.get("hands") or {}, f"{where}: hands")
+    out = {}
+    for name in sorted(shapes):
+        here = f"{where}: hands: {name}"
+        entry = _mapping(shapes[name], here)
+        left = _angles({f"left_{key}": value for key, value in entry.items()}, here)
+        out[name] = {key.removeprefix("left_"): value for key, value in left.items()}
+        if set(out[name]) - set(HAND_ANGLES):
+            raise RecipeError(
+                explain("not an angle of a hand", where=here, expected=", ".join(HAND_ANGLES),
+                        got=", ".join(sorted(set(out[name]) - set(HAND_ANGLES))))
+            )  # fmt: skip
+    return out
+
+
+def _pose(
+    name: str, entry: dict[str, Any], relaxed: dict[str, float], shapes: Hands, where: str
+) -> KeyPose:
+    rest = dict(entry)
+    family, needs = rest.pop("family", None), rest.pop("needs", "floor")
+    flags = {flag: rest.pop(flag, usual) for flag, usual in _FLAGS.items()}
+    good = all(isinstance(value, bool) for value in flags.values())
+    if not isinstance(family, str) or needs not in ("floor", "seat") or not good:
+        raise RecipeError(
+            explain(
+                f"wrong family, needs, {', '.join(_FLAGS)}",
+                where=where,
+                expected="family: a name; needs: floor or seat; the others: true or false",
+                got=f"{family!r}, {needs!r}, {', '.join(map(repr, flags.values()))}",
+            )
+        )
+    flags["stands"] = flags["stands"] and needs == "floor"
+    holds = _mapping(rest.pop("holds", {}), f"{where}: holds")
+    for hand in sorted(set(holds) - set(_HANDS)):
+        raise RecipeError(
+            explain("unknown hand", where=f"{where}: holds", expected=", ".join(_HANDS), got=hand)
+        )
+    leans = _names(rest.pop("leans", []), f"{where}: leans")
+    angles = relaxed | _shaped(rest, shapes, where) | _angles(rest, where)
+    return KeyPose(
+        name=name,
+        family=family,
+        angles_rad=dict(sorted(angles.items())),
+        needs=needs,
+        holds={hand: _names(grips, f"{where}: holds: {hand}") for hand, grips in holds.items()},
+        leans=leans,
+        free_hands=_free(entry),
+        **flags,
+    )
+
+
+def _free(entry: dict[str, Any]) -> tuple[str, ...]:
+    """Return the sides of which an entry says nothing about the hand's shape."""
+    said = {"both_hands", *(f"both_{angle}_deg" for angle in HAND_ANGLES)} & set(entry)
+    sides = () if said or "both_hands" in entry.get("holds", {}) else ("left", "right")
+    return tuple(
+        side
+        for side in sides
+        if f"{side}_hand" not in entry
+        and f"{side}_hand" not in entry.get("holds", {})
+        and not any(f"{side}_{angle}_deg" in entry for angle in HAND_ANGLES)
+    )
+
+
+def _names(value: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise RecipeError(
+            explain("wrong kind", where=where, expected="a list of names", got=repr(value)[:60])
+        )
+    return tuple(value)
+
+
+def _shaped(rest: dict[str, Any], shapes: Hands, where: str) -> dict[str, float]:
+    """Take the shapes of hands out of an entry and return their angles."""
+    out: dict[str, float] = {}
+    for key, sides in _HANDS.items():
+        if key not in rest:
+            continue
+        shape = rest.pop(key)
+        if shape not in shapes:
+            raise RecipeError(
+                explain("unknown shape of a hand", where=f"{where}: {key}",
+                        expected=", ".join(shapes) or "none is defined", got=repr(shape)[:60])
+            )  # fmt: skip
+        out |= {side + angle: value for side in sides for angle, value in shapes[shape].items()}
+    return out
+
+
+def _angles(entry: dict[str, Any], where: str) -> dict[str, float]:
+    """Return the angles of one entry in radians, by name."""
+    out: dict[str, float] = {}
+    for key, value in entry.items():
+        if (
+            not key.endswith(_ANGLE)
+            or isinstance(value, bool)
+            or not isinstance(value, int | float)
+        ):
+            raise RecipeError(
+                explain("not an angle", where=f"{where}: {key}", expected="NAME_deg: a number",
+                        got=repr(value)[:60])
+            )  # fmt: skip
+        name = key.removesuffix(_ANGLE)
+        sides = ("left_", "right_") if name.startswith("both_") else ("",)
+        for one in (side + name.removeprefix("both_") for side in sides):
+            if one in out:
+                raise RecipeError(explain(f"{one} is set twice", where=f"{where}: {key}"))
+            out[one] = _within(one, float(value), f"{where}: {key}")
+    return out
+
+
+def _within(name: str, degrees: float, where: str) -> float:
+    if name not in LIMITS_RAD:
+        raise RecipeError(
+            explain("unknown angle", where=where, expected=f"one of {', '.join(LIMITS_RAD)}",
+                    got=name)
+        )  # fmt: skip
+    low, high = (math.degrees(x) for x in LIMITS_RAD[name])
+    if not low - 1e-9 <= degrees <= high + 1e-9:
+        raise RecipeError(
+            explain("outside the joint's limits", where=where,
+                    expected=f"{low:.0f} to {high:.0f} degrees", got=f"{degrees:g}")
+        )  # fmt: skip
+    return math.radians(degrees)

@@ -1,0 +1,226 @@
+"""A recorded motion as every reader hands it over, whatever the file was.
+
+A reader is a plain function `(path) -> Motion`; `READERS` in body/motion.py lists them. Joints
+are known by role (`hips`, `left_knee`, ...), axes are ours (x to the person's left, y back, z
+up) and lengths are metres. Letters: F frames, J joints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from synthstudio.core.errors import AssetError, explain
+from synthstudio.core.scene import F64
+
+LEG_M = 0.85
+"""Thigh and shin of a 1.73 m adult: 0.245 + 0.246 of stature (Winter 2009, after Drillis)."""
+_LEAST_LEG = 1e-6
+_JUMP_RAD, _ENDS_S = np.radians(60), 0.1
+
+_NEEDED = ("hips", "spine", "head", *(
+    f"{side}_{joint}"
+    for side in ("left", "right")
+    for joint in ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
+))  # fmt: skip
+_MIDDLE = ("hips", "spine", "chest", "chest2", "neck", "head")
+_LIMB = ("collar", "shoulder", "elbow", "wrist", "hip", "knee", "ankle", "toe")
+# Role -> joint in the naming schemes of BVH files; {0} is Left or Right. Case does not matter.
+_SCHEMES: dict[str, tuple[str, ...]] = {
+    "hip, knee, ankle": (
+        "Hips", "lowerback", "Chest", "Chest2", "Neck", "Head",
+        "{0}Collar", "{0}Shoulder", "{0}Elbow", "{0}Wrist",
+        "{0}Hip", "{0}Knee", "{0}Ankle", "{0}Toe",
+    ),
+    "up leg, leg, foot": (
+        "Hips", "LowerBack", "Spine", "Spine1", "Neck1", "Head",
+        "{0}Shoulder", "{0}Arm", "{0}ForeArm", "{0}Hand",
+        "{0}UpLeg", "{0}Leg", "{0}Foot", "{0}ToeBase",
+    ),
+    "Spine, Spine1, Spine2": (
+        "Hips", "Spine", "Spine1", "Spine2", "Neck", "Head",
+        "{0}Shoulder", "{0}Arm", "{0}ForeArm", "{0}Hand",
+        "{0}UpLeg", "{0}Leg", "{0}Foot", "{0}ToeBase",
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Motion:
+    """A recorded motion: a skeleton of its own and its turns, in our axes and metres.
+
+    `rotations[f, j]` turns joint j against its parent, from a zero pose in which all axes are
+    the world's; `root_m` is where the hips are. `roles` names joints as the body knows them.
+    """
+
+    joints: tuple[str, ...]
+    parents: tuple[int, ...]  # (J,) -1 for the root, which comes first
+    offsets_m: F64  # (J, 3) from the parent in the zero pose
+    rotations: F64  # (F, J, 3, 3)
+    root_m: F64  # (F, 3)
+    fps: float
+    roles: dict[str, int]
+
+    @property
+    def frames(self) -> int:
+        """Return the number of frames."""
+        return len(self.root_m)
+
+    @property
+    def seconds(self) -> float:
+        """Return the time from the first frame to the last."""
+        return (self.frames - 1) / self.fps
+
+    def turns(self) -> F64:
+        """Return (F, J, 3, 3): each joint's whole turn from the zero pose."""
+        out = self.rotations.copy()
+        for joint, parent in enumerate(self.parents):
+            if parent >= 0:
+                out[:, joint] = out[:, parent] @ self.rotations[:, joint]
+        return out
+
+    def places_m(self) -> F64:
+        """Return (F, J, 3) where the joints are."""
+        turns, out = self.turns(), np.empty((self.frames, len(self.joints), 3))
+        for joint, parent in enumerate(self.parents):
+            if parent < 0:
+                out[:, joint] = self.root_m
+            else:
+                out[:, joint] = out[:, parent] + turns[:, parent] @ self.offsets_m[joint]
+        return out
+
+    @property
+    def leg_m(self) -> float:
+        """Return the length of thigh and shin, the mean of both legs."""
+        return _leg(self.offsets_m, self.roles)
+
+
+def recorded(
+    *,
+    joints: tuple[str, ...],
+    parents: tuple[int, ...],
+    offsets: F64,
+    rotations: F64,
+    root: F64,
+    fps: float,
+    where: str,
+) -> Motion:
+    """Return a motion given in a file's own axes and unit, brought into ours.
+
+    The axes are read off the zero pose (which way are the legs, which side is left), the unit
+    off the legs' length: files do not say them. AssetError names the joints that an unknown
+    skeleton lacks, or says that legs have no length or the zero pose does not stand.
+    """
+    roles = roles_of(joints, where=where)
+    leg = _leg(offsets, roles)
+    if not leg > _LEAST_LEG:
+        raise AssetError(
+            explain("the legs have no length", where=where, expected="offsets of knee and ankle",
+                    got=f"{leg:g}", then="Export the skeleton with its offsets.")
+        )  # fmt: skip
+    basis = _basis(parents, offsets, roles, where)
+    used = _without_test_pose(rotations[:, sorted(roles.values())], fps)
+    rotations, root = rotations[used], root[used]
+    scale = LEG_M / leg
+    return Motion(
+        joints=joints,
+        parents=parents,
+        offsets_m=scale * offsets @ basis.T,
+        rotations=basis @ rotations @ basis.T,
+        root_m=scale * root @ basis.T,
+        fps=fps,
+        roles=roles,
+    )
+
+
+def roles_of(joints: tuple[str, ...], *, where: str) -> dict[str, int]:
+    """Return role -> joint; AssetError says what the best fitting naming scheme lacks."""
+    at = {name.rpartition(":")[2].lower(): place for place, name in reversed([*enumerate(joints)])}
+    lacking: list[tuple[int, str, list[str]]] = []
+    for scheme, names in _SCHEMES.items():
+        called = dict(zip(_MIDDLE, names[:6], strict=True))
+        for side in ("Left", "Right"):
+            for role, name in zip(_LIMB, names[6:], strict=True):
+                called[f"{side.lower()}_{role}"] = name.format(side)
+        missing = [called[role] for role in _NEEDED if called[role].lower() not in at]
+        if not missing:
+            return {role: at[n.lower()] for role, n in called.items() if n.lower() in at}
+        lacking.append((len(missing), scheme, missing))
+    _, scheme, missing = min(lacking)
+    raise AssetError(
+        explain(
+            "unknown skeleton: its joints cannot be told from their names",
+            where=where,
+            expected=f"joints named as in one of {len(_SCHEMES)} schemes; of the nearest ({scheme})"
+            f" it lacks {', '.join(missing[:16])}",
+            got=", ".join(joints[:40])[:300],
+            then="Rename the joints in the file.",
+        )
+    )
+
+
+def mirrored(motion: Motion) -> Motion:
+    """Return the mirror image: left and right change places, paths turn the other way."""
+    flip = np.array([-1.0, 1.0, 1.0])
+    swap = {"left": "right", "right": "left"}
+    roles = {}
+    for role, joint in motion.roles.items():
+        side, _, rest = role.partition("_")
+        roles[f"{swap[side]}_{rest}" if side in swap else role] = joint
+    return Motion(
+        joints=motion.joints,
+        parents=motion.parents,
+        offsets_m=motion.offsets_m * flip,
+        rotations=motion.rotations * flip[:, None] * flip,
+        root_m=motion.root_m * flip,
+        fps=motion.fps,
+        roles=roles,
+    )
+
+
+def _without_test_pose(rotations: F64, fps: float) -> slice:
+    """Return the frames between impossible jumps near the ends of (F, joints, 3, 3).
+
+    Recordings often begin or end with a frame or two of a T-pose.
+    """
+    traces = np.einsum("fjab,fjab->fj", rotations[1:], rotations[:-1])
+    jumps = np.flatnonzero((traces < 1 + 2 * np.cos(_JUMP_RAD)).any(axis=1))
+    near = max(1, round(_ENDS_S * fps))
+    first = max((int(j) + 1 for j in jumps if j < near), default=0)
+    last = min(
+        (int(j) + 1 for j in jumps if j >= len(rotations) - 1 - near), default=len(rotations)
+    )
+    return slice(first, last) if last > first else slice(None)
+
+
+def _leg(offsets: F64, roles: dict[str, int]) -> float:
+    bones = [f"{side}_{joint}" for side in ("left", "right") for joint in ("knee", "ankle")]
+    return float(sum(np.linalg.norm(offsets[roles[bone]]) for bone in bones) / 2)
+
+
+def _basis(parents: tuple[int, ...], offsets: F64, roles: dict[str, int], where: str) -> F64:
+    """Return the (3, 3) signed permutation that takes the file's axes to ours."""
+    places = np.zeros_like(offsets)
+    for joint, parent in enumerate(parents):
+        if parent >= 0:
+            places[joint] = places[parent] + offsets[joint]
+    left, right = (
+        places[[roles[f"{side}_hip"], roles[f"{side}_ankle"]]] for side in ("left", "right")
+    )
+    up = _axis(left[0] + right[0] - left[1] - right[1])
+    across = _axis(left[0] - right[0])
+    if abs(up @ across) > 0:
+        raise AssetError(
+            explain("the zero pose does not stand: up and sideways cannot be told", where=where,
+                    expected="offsets of a person with its legs below its hips")
+        )  # fmt: skip
+    return np.stack([across, np.cross(up, across), up])
+
+
+def _axis(along: F64) -> F64:
+    """Return the signed axis nearest to a direction."""
+    out = np.zeros(3)
+    place = int(np.argmax(np.abs(along)))
+    out[place] = np.copysign(1.0, along[place])
+    return out

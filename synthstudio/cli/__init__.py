@@ -1,0 +1,71 @@
+"""The command line: a thin function per command. Everything it does is a Python call elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Annotated
+
+import typer
+
+from synthstudio.cli import exchange, inspect, make, occlude, trust
+from synthstudio.cli.options import say
+from synthstudio.core.errors import SynthStudioError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="synthstudio",
+    help="Make labelled images of partly hidden people. Start with: synthstudio demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        from synthstudio import __version__
+
+        typer.echo(f"synthstudio {__version__}")
+        raise typer.Exit
+
+
+COMMANDS = (
+    make.demo, make.generate, make.preview, make.schema, make.frame,
+    inspect.audit, inspect.stats, inspect.coverage,
+    trust.validate, trust.report, trust.diff, trust.filter, trust.split,
+    exchange.export, exchange.import_, exchange.merge, occlude.occlude,
+)  # fmt: skip
+"""In the order in which --help lists them; a command is named after its function."""
+
+for command in COMMANDS:
+    app.command(command.__name__.strip("_").replace("_", "-"))(command)
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one message and exit status 1."""
+    show_notices()
+    try:
+        app()
+    except SynthStudioError as error:
+        say(f"error: {error}")
+        sys.exit(1)
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:  # typer answers Ctrl-C with this status and no word
+            say("stopped; what was complete is kept. A run goes on with --resume.")
+        raise
+
+
+def show_notices() -> None:
+    """Print what the package logs (a cache that takes a minute to build) to stderr."""
+    log = logging.getLogger("synthstudio")
+    if not log.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)

@@ -1,0 +1,89 @@
+"""The command that hides people in real photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from synthstudio.cli.options import (
+    AssetsOption,
+    DeviceName,
+    DeviceOption,
+    JsonOption,
+    SeedOption,
+    WorkersOption,
+    finish,
+    say,
+)
+from synthstudio.progress import progress
+
+
+def occlude(  # noqa: PLR0913 - one parameter per option
+    annotations: Annotated[Path, typer.Argument(help="A COCO keypoint file.")],
+    images: Annotated[Path, typer.Option(help="The folder of its photos.")],
+    recipe: Annotated[Path, typer.Option(help="A recipe, e.g. scenes/occlude.yaml.")],
+    out: Annotated[Path, typer.Option(help="The data set's folder.")],
+    each: Annotated[
+        int | None,
+        typer.Option(min=1, max=1000, help="Occluded frames of each photo; default: the recipe's."),
+    ] = None,
+    seed: SeedOption = None,
+    assets: AssetsOption = None,
+    workers: WorkersOption = 1,
+    device: DeviceOption = DeviceName.cpu,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run.")] = False,
+    allow_mixed: Annotated[
+        bool, typer.Option("--allow-mixed", help="Resume another recipe, version or machine.")
+    ] = False,
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Leave out photos that cannot be used.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Hide people in annotated photos behind things and other people; labels follow."""
+    from synthstudio.occlude.run import occlude as hide
+    from synthstudio.recipe.load import dump, load, parse
+    from synthstudio.stage import prepare
+
+    wanted = load(recipe)
+    changed = dump(wanted)
+    changed["occlude"] = dict(changed["occlude"] or {})
+    if each is not None:
+        changed["occlude"]["each"] = each
+    if seed is not None:
+        changed["seed"] = seed
+    settings = prepare(
+        parse(changed, str(recipe)), assets=assets or recipe.parent, device=device.value
+    )
+    with progress(f"occluding {annotations.name}") as report:
+        made = hide(
+            settings,
+            annotations,
+            out,
+            images=images,
+            workers=workers,
+            resume=resume,
+            allow_mixed=allow_mixed,
+            skip_broken=skip_broken,
+            on_progress=report,
+        )
+    for note in made.notes:
+        say(f"left out: {note}")
+    found = made.summary
+    result = {
+        "folder": str(found.folder),
+        "photos": made.photos,
+        "frames": found.frames,
+        "people": found.people,
+        "made": found.made,
+        "left_out": list(made.notes),
+        "seconds": round(found.seconds, 3),
+    }
+    finish(
+        result,
+        as_json,
+        f"{found.frames} frames of {made.photos} photos with {found.people} people in "
+        f"{found.folder} ({found.seconds:.0f} s). Next: synthstudio stats {found.folder}",
+    )

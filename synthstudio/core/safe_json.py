@@ -1,0 +1,268 @@
+"""JSON that nobody vouches for, of any size: one element in memory at a time, every limit ours.
+
+A list of a million elements is read through a window that grows to the largest element and no
+further. A file is refused for an element above `MAX_ELEMENT_CHARS` (one endless string counts),
+nesting below Python's own limit of about 1,000, a key that comes twice, NaN, text that is no
+UTF-8, or anything after its end.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from synthstudio.core.errors import FormatError, explain
+
+MAX_ELEMENT_CHARS = 16 * 1024 * 1024
+MAX_KEYS = 10_000
+_CHUNK = 1 << 18
+_BLANK = re.compile(r"[ \t\n\r]*")
+
+
+@dataclass(frozen=True)
+class Span:
+    """A value and where its text lies in the file: bytes `start` to `stop`."""
+
+    value: Any
+    start: int
+    stop: int
+
+
+BEGIN = Span(None, -1, -1)
+"""Comes before the elements of a streamed list, so that an empty one is not missed."""
+
+
+def read_members(
+    path: Path, *, streamed: Collection[str], nan: bool = False
+) -> Iterator[tuple[str, Span]]:
+    """Yield (key, value) of the object in a file, in the file's order.
+
+    Under a key in `streamed` must be a list; BEGIN and then each of its elements are yielded.
+    FormatError says what is wrong and at which byte. `nan` lets NaN and Infinity pass, for those
+    who name them one by one.
+    """
+    window = _Window(path, _LENIENT if nan else _DECODER)
+    try:
+        window.take("{")
+        seen: set[str] = set()
+        if window.peek() == "}":
+            window.take("}")
+        else:
+            while True:
+                key = window.value().value
+                if not isinstance(key, str):
+                    window.fail("a key is no text")
+                if key in seen or len(seen) >= MAX_KEYS:
+                    window.fail("a key comes twice, or there are too many", got=key[:80])
+                seen.add(key)
+                window.take(":")
+                if key in streamed:
+                    yield key, BEGIN
+                    for span in _elements(window):
+                        yield key, span
+                else:
+                    yield key, window.value()
+                if window.take(",}") == "}":
+                    break
+        window.end()
+    finally:
+        window.close()
+
+
+def read_list(path: Path) -> Iterator[Span]:
+    """Yield the elements of the list that a file holds, in order; FormatError as above."""
+    window = _Window(path, _DECODER)
+    try:
+        yield from _elements(window)
+        window.end()
+    finally:
+        window.close()
+
+
+def read_value(path: Path, *, limit: int = MAX_ELEMENT_CHARS) -> Any:
+    """Return all of a small file; FormatError as above, or when it has over `limit` bytes."""
+    with _reading(path), path.open("rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise _bad(path, "the file is too large", expected=f"at most {limit} bytes")
+    return parse(data, str(path))
+
+
+def parse(data: bytes, where: str) -> Any:
+    """Return the value of some JSON text; FormatError as above."""
+    try:
+        text = data.decode("utf-8-sig")
+        value = _DECODER.decode(text)
+        _check_surrogates(value, text)
+        return value
+    except (ValueError, RecursionError) as error:
+        raise FormatError(explain(f"no JSON: {_short(error)}", where=where)) from error
+
+
+def _elements(window: _Window) -> Iterator[Span]:
+    window.take("[")
+    if window.peek() == "]":
+        window.take("]")
+        return
+    while True:
+        yield window.value()
+        if window.take(",]") == "]":
+            return
+
+
+class _Window:
+    """The part of a file's text that is being looked at."""
+
+    def __init__(self, path: Path, parser: json.JSONDecoder) -> None:
+        self.path, self._parser = path, parser
+        with _reading(path):
+            if not path.is_file():
+                raise _bad(path, "there is no such file")
+            self._file = path.open("rb")
+        self._decoder = codecs.getincrementaldecoder("utf-8")("strict")
+        self._text, self._at, self._ended = "", 0, False
+        self._byte = 0  # of self._at in the file
+        try:
+            if self._more() and self._text.startswith("\ufeff"):
+                self._step(1)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self._file.close()
+
+    def peek(self) -> str:
+        """Return the next character that is not blank; "" at the end."""
+        while True:
+            found = _BLANK.match(self._text, self._at)
+            self._step((found.end() if found else self._at) - self._at)
+            if self._at < len(self._text) or not self._more():
+                return self._text[self._at : self._at + 1]
+
+    def take(self, allowed: str) -> str:
+        """Return the next character, which must be one of `allowed`."""
+        found = self.peek()
+        if not found or found not in allowed:
+            self.fail("no JSON", expected=" or ".join(allowed), got=found or "the end")
+        self._step(1)
+        return found
+
+    def value(self) -> Span:
+        """Return the next value, which must end within MAX_ELEMENT_CHARS."""
+        self.peek()
+        while True:
+            try:
+                value, stop = self._parser.raw_decode(self._text, self._at)
+                # A number may go on behind the window: 1 of 1e+5 is one too.
+                if stop + 3 <= len(self._text) or self._ended:
+                    return self._span(value, stop)
+            except (ValueError, RecursionError) as error:
+                if self._ended or _is_final(error, self._text):
+                    self.fail(f"no JSON: {_short(error)}")
+            held = len(self._text) - self._at
+            if held > MAX_ELEMENT_CHARS:
+                self.fail("one element is too long", expected=f"at most {MAX_ELEMENT_CHARS}")
+            for _ in range(max(1, held // _CHUNK)):  # doubling: no element is read often
+                self._more()
+
+    def end(self) -> None:
+        """Refuse whatever follows the value that the file holds."""
+        if self.peek():
+            self.fail("no JSON: something follows its end", got=self.peek())
+
+    def fail(self, what: str, *, expected: str | None = None, got: str | None = None) -> NoReturn:
+        raise _bad(self.path, what, expected=expected, got=got, at=self._byte)
+
+    def _span(self, value: Any, stop: int) -> Span:
+        try:
+            _check_surrogates(value, self._text[self._at : stop])
+        except ValueError as error:
+            self.fail(f"no JSON: {_short(error)}")
+        start = self._byte
+        self._step(stop - self._at)
+        return Span(value, start, self._byte)
+
+    def _step(self, chars: int) -> None:
+        passed = self._text[self._at : self._at + chars]
+        self._byte += chars if passed.isascii() else len(passed.encode("utf-8", "surrogatepass"))
+        self._at += chars
+
+    def _more(self) -> bool:
+        """Read another chunk behind the window; False at the end of the file."""
+        if self._ended:
+            return False
+        try:
+            with _reading(self.path):
+                data = self._file.read(_CHUNK)
+            more = self._decoder.decode(data, final=not data)
+        except UnicodeDecodeError as error:
+            raise _bad(self.path, f"the text is no UTF-8: {error}") from error
+        self._ended = not data
+        self._text, self._at = self._text[self._at :] + more, 0
+        return not self._ended
+
+
+def _is_final(problem: Exception, text: str) -> bool:
+    """Say whether more text cannot mend what the parser met: it stopped well before the end."""
+    if not isinstance(problem, json.JSONDecodeError):
+        return True  # a number with too many digits, a doubled key
+    return problem.pos < len(text) - 16 and not problem.msg.startswith("Unterminated")
+
+
+def _check_surrogates(value: Any, text: str) -> None:
+    """Raise ValueError for half a character, which an escape can name and UTF-8 cannot hold."""
+    if "\\ud" in text or "\\uD" in text:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise _Doubled(f"the key {twice[:80]} comes twice")
+    return found
+
+
+class _Doubled(ValueError):
+    """A key that comes twice; not a JSONDecodeError, so that nobody waits for more text."""
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise _Doubled(f"{name} is no number of JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+_LENIENT = json.JSONDecoder(object_pairs_hook=_unique)
+
+
+class _reading:
+    """Turn an OSError into a FormatError that names the file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            raise _bad(self._path, f"cannot be read: {error.strerror or error}") from error
+
+
+def _bad(
+    path: Path, what: str, *, expected: str | None = None, got: str | None = None,
+    at: int | None = None,
+) -> FormatError:  # fmt: skip
+    where = str(path) if at is None else f"{path}, byte {at}"
+    return FormatError(explain(what, where=where, expected=expected, got=got))
+
+
+def _short(error: BaseException) -> str:
+    return (str(error) or type(error).__name__)[:200]

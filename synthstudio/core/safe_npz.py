@@ -1,0 +1,157 @@
+"""NumPy archives (.npz) that nobody vouches for, and ones larger than memory.
+
+Reading: no pickle; every head is checked against the size of its member before a byte of data is
+taken, and data lie in a temporary folder, mapped. Writing: rows go to disk as they come; equal rows
+give equal bytes.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from synthstudio.core.errors import FormatError, explain
+
+MAX_BYTES = 64 * 1024**3
+MAX_MEMBERS = 1000
+_MAX_RATIO = 200
+"""Deflate's own limit is about 1,030; joints never come near it."""
+_FREE_BYTES = 64 * 1024 * 1024
+"""Members below this are not suspected of being bombs."""
+_CHUNK = 1 << 20
+_KINDS = "fiubU"
+
+
+def read_npz(path: Path, names: Collection[str], scratch: Path) -> dict[str, NDArray[Any]]:
+    """Return the arrays of these names, mapped from files in `scratch`; FormatError.
+
+    Names that the archive lacks are left out.
+    """
+    found: dict[str, NDArray[Any]] = {}
+    if not path.is_file():
+        raise FormatError(explain("there is no such file", where=str(path)))
+    with _errors(path), zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        if len(members) > MAX_MEMBERS or len({m.filename for m in members}) != len(members):
+            raise ValueError("too many members, or two of one name")
+        for member in members:
+            name = member.filename.removesuffix(".npy")
+            if name in names and member.filename.endswith(".npy"):
+                found[name] = _extract(archive, member, scratch / f"{len(found)}.npy")
+    return found
+
+
+def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> NDArray[Any]:
+    ratio = member.file_size / max(1, member.compress_size)
+    if member.file_size > MAX_BYTES or (member.file_size > _FREE_BYTES and ratio > _MAX_RATIO):
+        raise ValueError(f"{member.filename} unpacks to {member.file_size} bytes")
+    if member.flag_bits & 1:
+        raise ValueError("the archive is encrypted")
+    with archive.open(member) as stream:
+        shape, fortran, kind = _head(stream)
+        items = 1
+        for side in shape:
+            items *= side
+        if kind.hasobject or kind.kind not in _KINDS or fortran or kind.itemsize > 65536:
+            raise ValueError(f"{member.filename} holds {kind}")
+    with archive.open(member) as stream, target.open("wb") as file:
+        _copy(stream, file, member.file_size)
+    with target.open("rb") as file:
+        _head(file)
+        if target.stat().st_size - file.tell() != items * kind.itemsize:
+            raise ValueError(f"{member.filename} is not as long as its head says")
+    if not items:
+        return np.zeros(shape, kind)
+    return np.load(target, mmap_mode="r", allow_pickle=False)
+
+
+def _head(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = npy.read_magic(stream)
+    if version == (1, 0):
+        return npy.read_array_header_1_0(stream)
+    if version == (2, 0):
+        return npy.read_array_header_2_0(stream)
+    raise ValueError(f"npy version {version}")
+
+
+def _copy(stream: IO[bytes], file: IO[bytes], limit: int) -> None:
+    done = 0
+    while chunk := stream.read(_CHUNK):
+        done += len(chunk)
+        if done > limit:
+            raise ValueError("a member is longer than it says")
+        file.write(chunk)
+
+
+@contextmanager
+def _errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (
+        ValueError, KeyError, TypeError, EOFError, OSError, RuntimeError, SyntaxError,
+        zipfile.BadZipFile, NotImplementedError, zipfile.error, MemoryError, OverflowError,
+    ) as error:  # fmt: skip
+        said = f"no .npz archive that can be read: {str(error)[:200] or type(error).__name__}"
+        raise FormatError(explain(said, where=str(path))) from error
+    except Exception as error:
+        if type(error).__module__ != "zlib":  # zlib.error is no subclass of the above
+            raise
+        raise FormatError(explain(f"damaged: {error}", where=str(path))) from error
+
+
+class NpzWriter:
+    """Writes columns row by row: `columns` says the shape and kind of a row of each."""
+
+    def __init__(self, scratch: Path, columns: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
+        """Open a file a column in `scratch`; OSError."""
+        self._columns = dict(columns)
+        self._files = {name: (scratch / f"{name}.raw").open("w+b") for name in columns}
+        self._rows = 0
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Add a row: a value of the column's shape for each column."""
+        for name, (shape, kind) in self._columns.items():
+            value = np.asarray(row[name], kind)
+            if value.shape != shape:
+                raise ValueError(f"{name}: expected {shape}, got {value.shape}")
+            self._files[name].write(value.tobytes())
+        self._rows += 1
+
+    def __enter__(self) -> NpzWriter:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close the columns' files."""
+        for file in self._files.values():
+            file.close()
+
+    def save(self, path: Path, constants: Mapping[str, Sequence[Any]] | None = None) -> None:
+        """Write the archive with the columns and small `constants`; OSError."""
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+            for name, values in sorted((constants or {}).items()):
+                with _member(archive, name) as out:
+                    npy.write_array(out, np.array(values), allow_pickle=False)
+            for name, (shape, kind) in self._columns.items():
+                file = self._files[name]
+                file.seek(0)
+                with _member(archive, name) as out:
+                    head = {
+                        "descr": npy.dtype_to_descr(np.dtype(kind)),
+                        "fortran_order": False,
+                        "shape": (self._rows, *shape),
+                    }
+                    npy.write_array_header_1_0(out, head)
+                    while chunk := file.read(_CHUNK):
+                        out.write(chunk)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    return archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True)

@@ -1,0 +1,1 @@
+"""What can be wrong with labels, and the functions that find it."""

@@ -1,0 +1,190 @@
+"""What can be wrong, in one table; single findings, and their counts with a few examples."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Severity = Literal["error", "warning"]
+EXAMPLES = 6
+"""Findings of each kind that are kept with what they were found in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One kind of finding. `mend`: what --fix does about it; empty: it needs a person."""
+
+    title: str
+    severity: Severity = "error"
+    mend: str = ""
+
+
+KINDS: dict[str, Kind] = {
+    # the file
+    "schema": Kind(
+        title="a field is missing or of the wrong type",
+        mend="an entry without id, or an image without size, is left out",
+    ),
+    "no_keypoint_category": Kind(title="a category has no keypoints"),
+    "category_keypoints": Kind(title="a category's keypoints do not fit together"),
+    "category_mismatch": Kind(title="an annotation of a category that has no such keypoints"),
+    "duplicate_id": Kind(
+        title="an id is used twice",
+        mend="a copy (or a second image) is left out, another annotation gets a new id",
+    ),
+    "duplicate_image": Kind(title="two images have the same file"),
+    "orphan_annotation": Kind(title="an annotation of no image", mend="the annotation is left out"),
+    "unsafe_name": Kind(title="a file name that leaves its folder"),
+    "stored_bytes": Kind(
+        title="stored bytes are not what their hash says", mend="the frame is left out"
+    ),
+    # pictures
+    "image_missing": Kind(
+        title="an image is missing", mend="the image and its annotations are left out"
+    ),
+    "image_broken": Kind(
+        title="an image cannot be decoded", mend="the image and its annotations are left out"
+    ),
+    "image_size": Kind(title="an image has another size than its entry says"),
+    "image_changed": Kind(title="an image has other bytes than those that were labelled"),
+    "image_mirrored": Kind(title="an image is the mirror of the one that was labelled"),
+    # numbers
+    "not_finite": Kind(
+        title="a number is NaN or infinite", mend="a joint with such a number becomes 0,0,0"
+    ),
+    "keypoint_count": Kind(title="the list of keypoints is too long or too short"),
+    "num_keypoints": Kind(title="num_keypoints is not the count of v > 0", mend="it is recounted"),
+    "bad_visibility": Kind(title="a v that is none of 0, 1, 2"),
+    "coordinates_without_v": Kind(
+        title="a joint with v=0 has coordinates", mend="the joint becomes 0,0,0, as COCO writes it"
+    ),
+    "visible_outside": Kind(
+        title="a joint with v=2 outside the image",
+        mend="the joint becomes 0,0,0: nobody can see it",
+    ),
+    "hidden_outside": Kind(title="a joint with v=1 outside the image", severity="warning"),
+    # boxes and masks
+    "box_empty": Kind(title="a box without width or height", mend="it is taken from the mask"),
+    "box_outside": Kind(title="a box lies outside the image"),
+    "box_mask": Kind(title="a box does not hold its mask", mend="it is taken from the mask"),
+    "box_loose": Kind(
+        title="a box is far larger than its mask",
+        severity="warning",
+        mend="it is taken from the mask",
+    ),
+    "area": Kind(title="the area is not that of the mask", mend="it is counted again"),
+    "mask_size": Kind(title="a mask of another size than the image"),
+    "mask_broken": Kind(title="a mask cannot be decoded"),
+    # people
+    "joint_far": Kind(title="a joint far outside its box"),
+    "joints_one_point": Kind(title="all joints at one point"),
+    "limb_length": Kind(title="a limb of impossible length"),
+    "swapped": Kind(title="left and right are swapped"),
+    "twins": Kind(title="two people of one image with the same keypoints"),
+    # rows of a data set against themselves
+    "rows_misfit": Kind(title="the tables of frames and people do not fit"),
+    "list_length": Kind(title="a list does not have one entry a joint"),
+    "shares": Kind(title="the shares of a joint do not sum to 1"),
+    "state": Kind(title="a state that its shares or place contradict"),
+    "cause": Kind(title="a cause that its state or shares contradict"),
+    "hidden_by": Kind(title="a hider that the frame does not have, or wrong shares"),
+    "fraction": Kind(title="a fraction that the masks contradict"),
+    "projection": Kind(title="a 2D joint is not the projection of its 3D joint"),
+    "amodal": Kind(title="what is seen leaves the mask of the whole person"),
+    "fields_disagree": Kind(title="two fields say different things about a joint"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that is wrong. `where` names it; `joint` is its number, if it is about one."""
+
+    kind: str
+    where: str
+    what: str
+    joint: int | None = None
+    image: Any = None  # id of the image or frame
+    person: Any = None  # id of the annotation, or instance
+
+    @property
+    def severity(self) -> Severity:
+        """Return whether this is an error or a warning."""
+        return KINDS[self.kind].severity
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """A finding with what it was found in, to draw it."""
+
+    finding: Finding
+    image: dict[str, Any]
+    people: tuple[dict[str, Any], ...]
+
+
+@dataclass
+class Findings:
+    """Counts by kind and a few examples of each; memory does not grow with the set."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    kept: dict[str, list[Finding]] = field(default_factory=dict)
+    images: int = 0
+    people: int = 0
+    not_checked: list[str] = field(default_factory=list)
+
+    def add(self, found: Iterable[Finding]) -> None:
+        """Count findings."""
+        for finding in found:
+            self.counts[finding.kind] += 1
+            kept = self.kept.setdefault(finding.kind, [])
+            if len(kept) < EXAMPLES:
+                kept.append(finding)
+
+    @property
+    def errors(self) -> int:
+        """Return how many errors were found."""
+        return self._sum("error")
+
+    @property
+    def warnings(self) -> int:
+        """Return how many warnings were found."""
+        return self._sum("warning")
+
+    def _sum(self, severity: Severity) -> int:
+        return sum(n for kind, n in self.counts.items() if KINDS[kind].severity == severity)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return counts and examples as JSON can hold them."""
+        return {
+            "images": self.images,
+            "people": self.people,
+            "errors": self.errors,
+            "warnings": self.warnings,
+            "not_checked": list(self.not_checked),
+            "kinds": {
+                kind: {
+                    "severity": KINDS[kind].severity,
+                    "title": KINDS[kind].title,
+                    "mend": KINDS[kind].mend,
+                    "count": self.counts[kind],
+                    "examples": [{"where": f.where, "what": f.what} for f in self.kept[kind]],
+                }
+                for kind in KINDS
+                if self.counts[kind]
+            },
+        }
+
+    def text(self) -> str:
+        """Return the findings for people to read."""
+        head = f"{self.images} images, {self.people} people: "
+        if not self.counts:
+            lines = [head + "nothing wrong was found"]
+        else:
+            lines = [head + f"{self.errors} errors, {self.warnings} warnings"]
+        for kind, told in KINDS.items():
+            if self.counts[kind]:
+                lines.append(f"{told.severity:<8}{self.counts[kind]:>7}  {told.title} ({kind})")
+                lines += [f"{'':17}{f.where}: {f.what}" for f in self.kept[kind][:2]]
+        lines += [f"not checked: {what}" for what in self.not_checked]
+        return "\n".join(lines)

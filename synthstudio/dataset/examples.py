@@ -1,0 +1,109 @@
+"""An example of each bin that the coverage sheet shows: the person who is seen largest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from synthstudio.core.bins import BODIES, FRACTIONS, VIEWS
+from synthstudio.core.labels import CAUSES, SHARES
+from synthstudio.core.scene import F64, I32
+from synthstudio.core.skeleton import Skeleton
+
+I64 = NDArray[np.int64]
+
+REGIONS = {
+    "head": ("nose", "eye", "ear"), "shoulders": ("shoulder",), "elbows": ("elbow",),
+    "wrists": ("wrist",), "hips": ("hip",), "knees": ("knee",), "ankles": ("ankle",),
+    "feet": ("toe", "heel"),
+}  # fmt: skip
+"""Joints by the part of the body that they are in, told by the end of their names."""
+HIDDEN = SHARES[1:]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """A person in a frame, of `count` in the bin; `joint`: the one to look at, or -1."""
+
+    frame: int
+    instance: int
+    joint: int
+    count: int
+
+
+class Bins:
+    """The best example of each of some bins so far, and how many there were."""
+
+    def __init__(self, size: int) -> None:
+        """Begin with nothing."""
+        self.counts = np.zeros(size, np.int64)
+        self._scores = np.full(size, -np.inf)
+        self._who = np.zeros((size, 3), np.int64)
+
+    def offer(self, places: I32, scores: F64, who: I64) -> None:
+        """Take n candidates for bins: scores (n,), who (n, 3) frame, instance and joint."""
+        self.counts += np.bincount(places, minlength=self.counts.size)
+        order = np.argsort(scores, kind="stable")
+        best = np.full(self.counts.size, -1)
+        best[places[order]] = order  # of several writes to a place the last stays
+        bins = np.flatnonzero(best >= 0)
+        bins = bins[scores[best[bins]] > self._scores[bins]]
+        self._scores[bins], self._who[bins] = scores[best[bins]], who[best[bins]]
+
+    def grow(self, size: int) -> None:
+        """Add empty bins at the end."""
+        more = size - self.counts.size
+        self.counts = np.concatenate([self.counts, np.zeros(more, np.int64)])
+        self._scores = np.concatenate([self._scores, np.full(more, -np.inf)])
+        self._who = np.concatenate([self._who, np.zeros((more, 3), np.int64)])
+
+    def example(self, place: int) -> Example | None:
+        """Return the best of a bin; None: there is none."""
+        if not self.counts[place]:
+            return None
+        frame, instance, joint = map(int, self._who[place])
+        return Example(frame=frame, instance=instance, joint=joint, count=int(self.counts[place]))
+
+
+class Examples:
+    """Examples by (fraction, view), by family, by body and by (cause, region of the body)."""
+
+    def __init__(self, bones: Skeleton) -> None:
+        """Begin with nothing."""
+        self.families: list[str] = []
+        self.by_view = Bins((len(FRACTIONS) + 1) * (len(VIEWS) + 1))
+        self.by_family = Bins(0)
+        self.by_body = Bins(len(BODIES) + 1)
+        self.by_cause = Bins(len(CAUSES) * len(REGIONS))
+        self._region = np.array(
+            [next((k for k, ends in enumerate(REGIONS.values()) if name.endswith(ends)), -1)
+             for name in bones.joints]
+        )  # fmt: skip
+
+    def add(
+        self, batch: pa.RecordBatch, *, causes: I32, fraction: I32, view: I32, body: I32
+    ) -> None:
+        """Offer a batch of people (P); `causes` (P, J), the others (P,) are places in bins."""
+        area = pc.fill_null(batch["modal_area_px"], 0).to_numpy(zero_copy_only=False)
+        cut = pc.fill_null(batch["truncated_fraction"], 0).to_numpy(zero_copy_only=False)
+        scores = area * (1.0 - cut)
+        frames, instances = batch["frame_index"].to_numpy(), batch["instance"].to_numpy()
+        who = np.column_stack([frames, instances, np.full(len(frames), -1)]).astype(np.int64)
+        self.by_view.offer(fraction * (len(VIEWS) + 1) + view, scores, who)
+        self.by_body.offer(body, scores, who)
+        self.by_family.offer(self._family_places(batch["pose_family"]), scores, who)
+        person, joint = np.nonzero(np.broadcast_to(self._region >= 0, causes.shape))
+        who = np.column_stack([frames[person], instances[person], joint]).astype(np.int64)
+        places = causes[person, joint] * len(REGIONS) + self._region[joint]
+        self.by_cause.offer(places, scores[person], who)
+
+    def _family_places(self, column: pa.Array) -> I32:
+        names = pc.fill_null(column, "unknown").to_pylist()
+        self.families += sorted(set(names) - set(self.families))
+        self.by_family.grow(len(self.families))
+        where = {name: k for k, name in enumerate(self.families)}
+        return np.array([where[name] for name in names], np.int32)

@@ -1,0 +1,236 @@
+"""Values and rows from outside: taken only when they can be what they say. All raise ValueError.
+
+Importers turn a ValueError, KeyError or TypeError into a FormatError that says where (`reading`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from synthstudio.core.errors import FormatError, explain
+from synthstudio.core.labels import CAUSES, SHARES, STATE_HIDDEN, STATE_VISIBLE
+from synthstudio.core.rle import check_counts
+from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, NO_STATE, Row
+
+MAX_PIXELS = 100_000_000
+MAX_PEOPLE = 999
+"""In one picture: things are numbered from 1,000."""
+LARGEST_PX = 1e7
+"""A coordinate beyond it, inside or outside a picture, is no place of a joint."""
+MAX_TEXT = 1_000_000
+MAX_SPEC = 16_000_000
+"""Characters of a FrameSpec."""
+_INT64 = 2**63 - 1
+_UNLABELLED, _UNKNOWN, _VISIBLE = "unlabelled", "unknown", "visible"
+
+
+@contextmanager
+def reading(where: str) -> Iterator[None]:
+    """Turn what checks and conversions raise into a FormatError that names the place."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError, AttributeError) as error:
+        said = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise FormatError(
+            explain(f"cannot be taken in: {said[:300]}", where=where,
+                    then="Mend it there, or leave it out.")
+        ) from error  # fmt: skip
+
+
+def integer(value: Any, low: int = 0, high: int = _INT64) -> int:
+    """Return a whole number within bounds."""
+    if type(value) is not int or not low <= value <= high:
+        raise ValueError(f"not a whole number from {low} to {high}: {str(value)[:40]}")
+    return value
+
+
+def number(value: Any, limit: float = LARGEST_PX) -> float:
+    """Return a finite number, of a size below `limit`, as float."""
+    if type(value) not in (int, float) or not abs(value) <= limit:
+        raise ValueError(f"no number in range: {str(value)[:40]}")
+    return float(value)
+
+
+def numbers(values: Any, limit: float) -> list[float]:
+    """Return finite numbers below `limit` as floats, null as NaN."""
+    if not isinstance(values, list) or not set(map(type, values)) <= {int, float, type(None)}:
+        raise ValueError(f"no list of numbers: {str(values)[:80]}")
+    found = np.array(values, np.float64)
+    if (np.abs(found) > limit).any():  # infinity too; NaN compares as False
+        raise ValueError("a number is out of range")
+    return found.tolist()
+
+
+def text(value: Any, limit: int = MAX_TEXT) -> str:
+    """Return text that can be stored as UTF-8."""
+    if not isinstance(value, str) or len(value) > limit:
+        raise ValueError(f"no text of at most {limit} characters: {str(value)[:40]}")
+    value.encode("utf-8")  # a lone surrogate is a ValueError
+    return value
+
+
+def size(width: Any, height: Any) -> tuple[int, int]:
+    """Return (width, height) of a picture."""
+    found = integer(width, 1, 2**24), integer(height, 1, 2**24)
+    if found[0] * found[1] > MAX_PIXELS:
+        raise ValueError(f"a picture of {found[0]} x {found[1]} is too large")
+    return found
+
+
+def box(values: Any) -> list[float]:
+    """Return x, y, w, h; a box may be empty but not turned over."""
+    if not isinstance(values, Sequence) or len(values) != 4:
+        raise ValueError(f"a box has x, y, w, h: {str(values)[:80]}")
+    x, y, w, h = (number(v) for v in values)
+    if w < 0 or h < 0:
+        raise ValueError(f"a box has no negative side: {values}")
+    return [x, y, w, h]
+
+
+def complete(row: Mapping[str, Any], schema: pa.Schema) -> Row:
+    """Return the row with every column of the table: null, or empty where null is not allowed."""
+    unknown = set(row) - set(schema.names)
+    if unknown:
+        raise ValueError(f"unknown columns {', '.join(sorted(unknown))}")
+    return {field.name: row.get(field.name, _empty(field)) for field in schema}
+
+
+def _empty(field: pa.Field) -> Any:
+    if field.nullable:
+        return None
+    if pa.types.is_list(field.type):
+        return []
+    return "" if pa.types.is_string(field.type) else 0
+
+
+def frame_of(
+    *, index: int, file_name: str, width: int, height: int, skeleton: str, **more: Any
+) -> Row:
+    """Return a row of the frames table for a picture of which no more is known."""
+    known = {
+        "index": index, "file_name": file_name, "width_px": width, "height_px": height,
+        "skeleton": skeleton,
+    }  # fmt: skip
+    return complete({**known, **more}, FRAME_SCHEMA)
+
+
+def person_of(
+    points: Sequence[tuple[float, float, int]],  # continuous px and v: 0 unlabelled, 1, 2
+    frame: Mapping[str, Any],
+    number_: int,
+    *,
+    box_px: Sequence[float] | None = None,
+    **more: Any,
+) -> Row:
+    """Return a row of the instances table for joints of which only x, y and v are known.
+
+    Without a box it is that of the labelled joints. The area is the box's, unless `more` has it.
+    """
+    seen = [integer(v, 0, 2) for _, _, v in points]
+    px = [(number(x), number(y)) if v else (math.nan, math.nan) for x, y, v in points]
+    around = list(box_px) if box_px is not None else _around(px)
+    causes = (_UNLABELLED, _UNKNOWN, _VISIBLE)
+    known = {
+        "frame_index": frame["index"],
+        "instance": number_,
+        "joints_px": [v for pair in px for v in pair],
+        "shares": [math.nan] * (len(SHARES) * len(seen)),
+        "state": [v or NO_STATE for v in seen],
+        "cause": [causes[v] for v in seen],
+        "ambiguous": [False] * len(seen),
+        "occluder_id": [0] * len(seen),
+        "origin": ["human"] * len(seen),
+        "mask_size": [frame["height_px"], frame["width_px"]],
+        "modal_box_px": around,
+        "modal_area_px": round(around[2] * around[3]),
+    }
+    return complete({**known, **more}, INSTANCE_SCHEMA)
+
+
+def _around(px: Sequence[tuple[float, float]]) -> list[float]:
+    known = [pair for pair in px if pair[0] == pair[0]]
+    if not known:
+        return [0.0] * 4
+    x, y = min(p[0] for p in known), min(p[1] for p in known)
+    return [x, y, max(p[0] for p in known) - x, max(p[1] for p in known) - y]
+
+
+def check_frame(row: Mapping[str, Any], schema: pa.Schema = FRAME_SCHEMA) -> None:
+    """Refuse a whole row of the frames table that no picture can have."""
+    size(row["width_px"], row["height_px"])
+    integer(row["index"], 0, 2**40)
+    integer(row["seed"], -_INT64 - 1)
+    for name, count in (("K", 9), ("world_to_camera", 16)):
+        if row[name] is not None and len(row[name]) != count:
+            raise ValueError(f"{name} has {count} numbers")
+    things = [row[n] for n in ("thing_instance", "thing_kind", "thing_held_by")]
+    if len({len(column) for column in things}) != 1:
+        raise ValueError("the lists of things are of different lengths")
+    _check_texts(row, schema)
+
+
+def check_person(row: Mapping[str, Any], frame: Mapping[str, Any], joints: int) -> None:
+    """Refuse a whole row of the instances table that does not fit its frame and skeleton."""
+    integer(row["instance"], 1, MAX_PEOPLE)
+    if row["frame_index"] != frame["index"]:
+        raise ValueError("a person of another frame")
+    for name, columns in _COLUMNS.items():
+        if row[name] is not None and len(row[name]) != joints * columns:
+            raise ValueError(f"{name} has {joints * columns} entries, not {len(row[name])}")
+    _check_joints(row)
+    hidden = [row[n] for n in ("hidden_joint", "hidden_instance", "hidden_share")]
+    if len({len(column) for column in hidden}) != 1:
+        raise ValueError("the lists of hiders are of different lengths")
+    if any(not 0 <= j < joints for j in hidden[0]):
+        raise ValueError("a hider of a joint that is not there")
+    box(row["modal_box_px"])
+    if row["amodal_box_px"] is not None:
+        box(row["amodal_box_px"])
+    _check_masks(row, frame)
+    _check_texts(row, INSTANCE_SCHEMA)
+
+
+_COLUMNS = {
+    "joints_px": 2, "joints_camera_m": 3, "joints_world_m": 3, "shares": len(SHARES),
+    "state": 1, "cause": 1, "ambiguous": 1, "occluder_id": 1, "origin": 1,
+}  # fmt: skip
+"""Numbers a joint in each list of joints."""
+
+
+def _check_joints(row: Mapping[str, Any]) -> None:
+    if not set(row["state"]) <= {0, STATE_HIDDEN, STATE_VISIBLE, NO_STATE}:
+        raise ValueError("a state is 0, 1, 2 or 255")
+    if not set(row["cause"]) <= set(CAUSES) or not set(row["origin"]) <= {"rendered", "human"}:
+        raise ValueError("an unknown cause or origin")
+    state, px = np.array(row["state"]), np.array(row["joints_px"], np.float64).reshape(-1, 2)
+    labelled = (state == STATE_HIDDEN) | (state == STATE_VISIBLE)
+    if not np.isfinite(px[labelled]).all() or (np.abs(px) > 1e12).any():
+        raise ValueError("a labelled joint has no place")
+    shares = np.array(row["shares"], np.float64)
+    if ((shares < -1e-6) | (shares > 1 + 1e-6)).any():
+        raise ValueError("a share lies outside 0 to 1")
+
+
+def _check_masks(row: Mapping[str, Any], frame: Mapping[str, Any]) -> None:
+    wanted = [frame["height_px"], frame["width_px"]]
+    if list(row["mask_size"]) != wanted:
+        raise ValueError(f"a mask of size {row['mask_size']} in a picture of {wanted}")
+    for name in ("modal_counts", "amodal_counts"):
+        if row[name] is not None:
+            check_counts(text(row[name]), wanted)
+
+
+def _check_texts(row: Mapping[str, Any], schema: pa.Schema) -> None:
+    for field in schema:
+        value = row[field.name]
+        if isinstance(value, str):
+            text(value, MAX_SPEC if field.name == "spec" else MAX_TEXT)
+        elif isinstance(value, list) and value and isinstance(value[0], str):
+            for item in value:
+                text(item)

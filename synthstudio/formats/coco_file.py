@@ -1,0 +1,283 @@
+"""A COCO file of any size, image by image: where its entries lie is kept on disk.
+
+The first reading notes in a database (a temporary file) where each image and annotation lies;
+the second fetches them in the order of images. Neither keeps more than one entry in memory, and
+annotations may come before images, as in our own files.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from synthstudio.core.errors import FormatError
+from synthstudio.core.safe_json import BEGIN, Span, parse, read_members
+from synthstudio.core.safe_paths import file_inside
+from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
+from synthstudio.dataset.manifest import AssetRow
+from synthstudio.dataset.rows import Row
+from synthstudio.formats import checked
+from synthstudio.formats.coco_entries import INFO, bad, frame_row, instance_row
+from synthstudio.formats.exchange import Found, Taken
+
+FILE_NAME = "annotations.json"
+_STREAMED = ("images", "annotations", "categories", "licenses")
+_TABLES = """
+CREATE TABLE images (id INTEGER PRIMARY KEY, start INTEGER, stop INTEGER);
+CREATE TABLE people (id INTEGER PRIMARY KEY, image INTEGER, category INTEGER, start INTEGER,
+                     stop INTEGER);
+"""
+_BATCH = 2000
+MAX_CATEGORIES = 10_000
+
+
+class _Entry(NamedTuple):
+    """An annotation as the database has it."""
+
+    id: int
+    image: int
+    category: int
+    start: int
+    stop: int
+
+
+class CocoFile:
+    """An opened COCO keypoint file; FormatError for whatever is wrong with it.
+
+    `ours`: written by this package, so image ids are frame indices. `left_out` counts what is
+    no person with keypoints, by reason. `licence`: of the image that came last.
+    """
+
+    licence = ""
+
+    def __init__(self, path: Path) -> None:
+        """Read the file once from end to end."""
+        self.path = path
+        self.left_out: Counter[str] = Counter()
+        self.assets: list[AssetRow] = []
+        self._categories: dict[int, dict[str, Any]] = {}
+        self._info: Any = None
+        self._licences: dict[int, str] = {}
+        # An empty name is a temporary database that spills to disk and is gone when closed.
+        self._base = sqlite3.connect("")
+        self._base.execute("PRAGMA cache_size = -32000")
+        self._base.executescript(_TABLES)
+        try:
+            self._open()
+        except BaseException:
+            self._base.close()
+            raise
+
+    def _open(self) -> None:
+        self._scan()
+        self.skeleton = self._skeleton()
+        self.ours = isinstance(self._info, dict) and (
+            self._info.get("description") == INFO["description"]
+        )
+        self._check()
+
+    def close(self) -> None:
+        """Forget what is known of the file."""
+        self._base.close()
+
+    def __len__(self) -> int:
+        """Return how many images it has."""
+        return int(self._one("SELECT count(*) FROM images"))
+
+    def ids(self) -> Iterator[int]:
+        """Yield the ids of the images, rising."""
+        for (found,) in self._base.execute("SELECT id FROM images ORDER BY id"):
+            yield found
+
+    def samples(self) -> Iterator[tuple[Row, list[Row]]]:
+        """Yield each image's row with those of its people, by rising id; `index` is the id."""
+        wanted = tuple(self._wanted)
+        marks = ",".join("?" * len(wanted))
+        people = iter(self._base.execute(
+            f"SELECT * FROM people WHERE category IN ({marks}) ORDER BY image, id", wanted,
+        ))  # fmt: skip
+        entry = next(people, None)
+        with self.path.open("rb") as file:
+            for number, start, stop in self._base.execute("SELECT * FROM images ORDER BY id"):
+                image = self._fetch(file, start, stop)
+                frame = frame_row(image, self.skeleton)
+                with checked.reading(f"image {number}"):
+                    self.licence = self._licences.get(image.get("license"), "")
+                found: list[Row] = []
+                while entry is not None and entry[1] == number:
+                    value = self._fetch(file, entry[3], entry[4])
+                    found.append(self._person(value, frame, len(found) + 1))
+                    if len(found) > checked.MAX_PEOPLE:
+                        raise bad("too many people in a picture", where=f"image {number}")
+                    entry = next(people, None)
+                _check_numbers(found, number)
+                yield frame, found
+
+    def _person(self, value: dict[str, Any], frame: Row, number: int) -> Row:
+        row = instance_row(value, frame, number, len(self.skeleton.joints))
+        stray = sum(
+            1
+            for x, y, v in zip(*(value["keypoints"][k::3] for k in range(3)), strict=True)
+            if v == 0 and (x or y)
+        )
+        if stray:
+            self.left_out["coordinates of a joint with v=0"] += stray
+        return row
+
+    def _scan(self) -> None:
+        images: list[tuple[int, ...]] = []
+        people: list[_Entry] = []
+        seen = set()
+        for key, span in read_members(self.path, streamed=_STREAMED):
+            if span is BEGIN:
+                seen.add(key)
+            elif key == "images":
+                with checked.reading(f"{self.path}, byte {span.start}"):
+                    images.append((checked.integer(span.value["id"]), span.start, span.stop))
+            elif key == "annotations":
+                entry = self._entry(span)
+                people += [entry] if entry else []
+            else:
+                self._add_head(key, span)
+            if len(images) + len(people) >= _BATCH:
+                self._store(images, people)
+        self._store(images, people)
+        for name in _STREAMED[:3]:
+            if name not in seen:
+                raise bad(f"no list {name}", where=str(self.path))
+
+    def _add_head(self, key: str, span: Span) -> None:
+        if key == "info":
+            self._info = span.value
+        elif key == "categories":
+            self._add_category(span)
+        elif key == "licenses":
+            self._add_licence(span)
+
+    def _store(self, images: list[tuple[int, ...]], people: list[_Entry]) -> None:
+        try:
+            self._base.executemany("INSERT INTO images VALUES (?, ?, ?)", images)
+            self._base.executemany("INSERT INTO people VALUES (?, ?, ?, ?, ?)", people)
+        except sqlite3.IntegrityError as error:
+            raise bad("two images or two annotations have one id", where=str(self.path)) from error
+        images.clear()
+        people.clear()
+
+    def _entry(self, span: Span) -> _Entry | None:
+        value = span.value
+        with checked.reading(f"{self.path}, byte {span.start}"):
+            if value.get("iscrowd"):
+                self.left_out["iscrowd region"] += 1
+                return None
+            number, image = checked.integer(value["id"]), checked.integer(value["image_id"])
+            category = checked.integer(value["category_id"])
+            return _Entry(number, image, category, span.start, span.stop)
+
+    def _add_category(self, span: Span) -> None:
+        with checked.reading(f"{self.path}, byte {span.start}"):
+            number = checked.integer(span.value["id"])
+            if number in self._categories or len(self._categories) >= MAX_CATEGORIES:
+                raise ValueError("two categories have one id, or there are too many")
+            self._categories[number] = span.value
+
+    def _add_licence(self, span: Span) -> None:
+        """Take over our own licence ledger; in files of others images refer to licences by id."""
+        value = span.value
+        with checked.reading(f"{self.path}, byte {span.start}"):
+            name, url = checked.text(value.get("name", "")), checked.text(value.get("url", ""))
+            if "sha256" not in value:
+                self._licences[checked.integer(value["id"])] = f"{name} {url}".strip()
+                return
+            self.assets.append(
+                AssetRow(
+                    sha256=checked.text(value["sha256"]),
+                    name=checked.text(value["asset"]),
+                    licence="" if name == "not stated" else name,
+                    source=url,
+                )
+            )
+
+    def _skeleton(self) -> Skeleton:
+        """Return the skeleton of the categories with keypoints, and note which they are."""
+        self._wanted: list[int] = []
+        found: Skeleton | None = None
+        for number, category in self._categories.items():
+            one = match_skeleton(category.get("keypoints"))
+            if one is not None and (found is None or one.name == found.name):
+                found = one
+                self._wanted.append(number)
+        if found is None:
+            listed = [str(c.get("keypoints"))[:200] for c in self._categories.values()]
+            known = ", ".join([*SKELETONS, *FOREIGN])
+            raise bad(
+                "no category has the keypoints of a skeleton",
+                where=f"{self.path}, categories",
+                expected=f"those of one of {known}",
+                got="; ".join(listed[:5]) or "no category",
+            )
+        return found
+
+    def _check(self) -> None:
+        orphan = self._base.execute(
+            "SELECT id, image FROM people WHERE image NOT IN (SELECT id FROM images) LIMIT 1"
+        ).fetchone()
+        if orphan:
+            raise bad("no such image", where=f"annotation {orphan[0]}", got=orphan[1])
+        for category, count in self._base.execute(
+            "SELECT category, count(*) FROM people GROUP BY category"
+        ):
+            if category not in self._categories:
+                raise bad("no such category", where=str(self.path), got=category)
+            if category not in self._wanted:
+                name = str(self._categories[category].get("name"))[:80]
+                self.left_out[f"annotation of category {name}, without keypoints"] += count
+
+    def _fetch(self, file: IO[bytes], start: int, stop: int) -> Any:
+        file.seek(start)
+        return parse(file.read(stop - start), f"{self.path}, byte {start}")
+
+    def _one(self, query: str) -> Any:
+        return self._base.execute(query).fetchone()[0]
+
+
+def read(path: Path, images: Path | None, also: Sequence[str]) -> Found:
+    """Open a COCO file (or its folder); pictures lie beside, or below `images`. FormatError."""
+    file = path / FILE_NAME if path.is_dir() else path
+    root = images or file.parent
+    opened = CocoFile(file)
+    ids = array("q", opened.ids())
+
+    def samples() -> Iterator[Taken]:
+        for frame, people in opened.samples():
+            where = f"image {frame['index']}"
+            yield frame, people, file_inside(root, frame["file_name"], where=where)
+
+    return Found(
+        skeleton=opened.skeleton,
+        numbers=ids if opened.ours else range(len(ids)),
+        samples=samples(),
+        assets=opened.assets,
+        notes=lambda: [f"{n} x {what}" for what, n in sorted(opened.left_out.items())],
+        licence=lambda: opened.licence,
+        close=opened.close,
+    )
+
+
+def match_skeleton(names: Any) -> Skeleton | None:
+    """Return the skeleton that has joints of these names in this order, or None."""
+    if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+        return None
+    plain = tuple(n.strip().lower().replace(" ", "_").replace("-", "_") for n in names)
+    aliases = {"head": "head_top", "top_head": "head_top", "headtop": "head_top"}
+    known = {s.joints: s for s in (*SKELETONS.values(), *FOREIGN.values())}
+    return known.get(plain) or known.get(tuple(aliases.get(n, n) for n in plain))
+
+
+def _check_numbers(people: list[Row], image: int) -> None:
+    numbers = [row["instance"] for row in people]
+    if len(set(numbers)) != len(numbers):
+        raise FormatError(f"image {image}: two people have one instance_id.")

@@ -1,0 +1,193 @@
+"""From one skeleton to another: a table that says of each joint same, approximation or missing.
+
+How far off an approximation is was measured on Anny's default woman and man at rest (1.69 m and
+1.57 m) against the bone that the other data set's joint stands for.
+
+An averaged joint: place and shares are means; it is unlabelled if a part is; outside if its own
+place is; else hidden if any part is not visible, by what hides the worst part (the least visible
+share, first of equals); ambiguous if a part is; `hidden_by` adds up; human if a part is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from synthstudio.core.errors import FormatError, explain
+from synthstudio.core.labels import SHARES, STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
+from synthstudio.core.skeleton import Skeleton, skeleton
+from synthstudio.dataset.rows import NO_STATE, Row, hidden_by
+
+Kind = Literal["same", "approximation", "missing"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a joint comes from those of another skeleton; `off` says how far it lies from it."""
+
+    kind: Kind
+    parts: tuple[str, ...] = ()
+    off: str = ""
+
+
+_SHOULDERS, _HIPS = ("left_shoulder", "right_shoulder"), ("left_hip", "right_hip")
+_NECK = Rule("approximation", _SHOULDERS, "6 to 7 cm below the base of the neck")
+_TRUNK: dict[str, Rule] = {
+    "pelvis": Rule("approximation", _HIPS, "3 to 4 cm below the pelvis bone"),
+    "spine": Rule("approximation", _HIPS + _SHOULDERS, "2 to 4 cm in front of the spine"),
+    "thorax": _NECK,
+    "neck": _NECK,
+    "upper_neck": Rule(
+        "approximation",
+        (*_SHOULDERS, "left_ear", "right_ear"),
+        "7 cm below the base of the skull",
+    ),
+    "head_top": Rule("missing", off="the crown lies 13 cm above the ears; nothing marks it"),
+}
+TARGETS = ("coco17", "mpii16", "crowdpose14", "h36m17", "lsp14", "ochuman19")
+"""Skeletons that coco23 and coco17 are converted to."""
+
+
+def rules(source: Skeleton, target: Skeleton) -> dict[str, Rule]:
+    """Return for each joint of `target` how it comes from `source`."""
+    return {joint: _rule(joint, source) for joint in target.joints}
+
+
+def _rule(joint: str, source: Skeleton) -> Rule:
+    if joint in source.joints:
+        return Rule("same", (joint,))
+    found = _TRUNK.get(joint, Rule("missing"))
+    return found if all(part in source.joints for part in found.parts) else Rule("missing")
+
+
+def lost_joints(source: Skeleton, target: Skeleton) -> list[str]:
+    """Return the joints of `source` that `target` does not have."""
+    return [joint for joint in source.joints if joint not in target.joints]
+
+
+def convert_frame(frame: Mapping[str, Any], target: Skeleton) -> Row:
+    """Return a frame's row for another skeleton."""
+    return {**frame, "skeleton": target.name}
+
+
+def convert_row(row: Mapping[str, Any], frame: Mapping[str, Any], target: Skeleton) -> Row:
+    """Return a person's row in another skeleton; FormatError if they share no joint."""
+    source = skeleton(frame["skeleton"])
+    if source.name == target.name:
+        return dict(row)
+    table = rules(source, target)
+    if all(rule.kind == "missing" for rule in table.values()):
+        raise FormatError(
+            explain("no joint of the skeleton is in the other", where=source.name, got=target.name)
+        )
+    old = _joints(row)
+    size = (frame["width_px"], frame["height_px"])
+    parts = [[old[source.joints.index(p)] for p in table[j].parts] for j in target.joints]
+    new = [_averaged(found, size) if len(found) != 1 else found[0] for found in parts]
+    return {**row, **_columns(new, row)}
+
+
+@dataclass(frozen=True)
+class _Joint:
+    """One joint's entries in the lists of a row; `metres`: camera, then world, or empty."""
+
+    px: Sequence[float]
+    camera_m: Sequence[float]
+    world_m: Sequence[float]
+    shares: Sequence[float]
+    state: int
+    cause: str
+    ambiguous: bool
+    occluder_id: int
+    origin: str
+    hidden_by: Sequence[tuple[int, float]]
+
+
+def _joints(row: Mapping[str, Any]) -> list[_Joint]:
+    hiders = hidden_by(row)
+
+    def at(name: str, j: int, columns: int) -> Sequence[float]:
+        values = row[name]
+        return () if values is None else values[columns * j : columns * (j + 1)]
+
+    return [
+        _Joint(
+            at("joints_px", j, 2),
+            at("joints_camera_m", j, 3),
+            at("joints_world_m", j, 3),
+            at("shares", j, len(SHARES)),
+            state,
+            row["cause"][j],
+            row["ambiguous"][j],
+            row["occluder_id"][j],
+            row["origin"][j],
+            hiders[j],
+        )
+        for j, state in enumerate(row["state"])
+    ]
+
+
+_MISSING = _Joint(
+    (math.nan,) * 2, (math.nan,) * 3, (math.nan,) * 3, (math.nan,) * 5, NO_STATE, "unlabelled",
+    False, 0, "rendered", (),
+)  # fmt: skip
+
+
+def _averaged(parts: Sequence[_Joint], size: tuple[int, int]) -> _Joint:
+    if not parts or any(p.state == NO_STATE for p in parts):
+        return _MISSING
+    px, shares = _mean([p.px for p in parts]), _mean([p.shares for p in parts])
+    worst = min(parts, key=lambda p: (p.state, _nan_last(p.shares[0])))
+    if not (0 <= px[0] < size[0] and 0 <= px[1] < size[1]):
+        state, cause = STATE_OUTSIDE, "truncated"
+    elif all(p.state == STATE_VISIBLE for p in parts):
+        state, cause = STATE_VISIBLE, "visible"
+    else:
+        # The centre lies inside, so it is not truncated, whatever a part of it is.
+        state, cause = STATE_HIDDEN, "unknown" if worst.cause == "truncated" else worst.cause
+    hiders: dict[int, float] = {}
+    for part in parts:
+        for instance, share in part.hidden_by:
+            hiders[instance] = hiders.get(instance, 0.0) + share / len(parts)
+    return _Joint(
+        px,
+        _mean([p.camera_m for p in parts]),
+        _mean([p.world_m for p in parts]),
+        shares,
+        state,
+        cause,
+        any(p.ambiguous for p in parts),
+        worst.occluder_id if state == STATE_HIDDEN and cause == worst.cause else 0,
+        "human" if any(p.origin == "human" for p in parts) else "rendered",
+        sorted(hiders.items(), key=lambda pair: (-pair[1], pair[0])),
+    )
+
+
+def _nan_last(share: float) -> float:
+    return math.inf if share != share else share
+
+
+def _mean(values: Sequence[Sequence[float]]) -> Sequence[float]:
+    return [math.fsum(column) / len(values) for column in zip(*values, strict=True)]
+
+
+def _columns(joints: Sequence[_Joint], row: Mapping[str, Any]) -> Row:
+    def flat(name: str, kept: bool) -> list[float] | None:
+        return [float(v) for joint in joints for v in getattr(joint, name)] if kept else None
+
+    hidden = [(j, i, s) for j, joint in enumerate(joints) for i, s in joint.hidden_by]
+    return {
+        "joints_px": flat("px", True),
+        "joints_camera_m": flat("camera_m", row["joints_camera_m"] is not None),
+        "joints_world_m": flat("world_m", row["joints_world_m"] is not None),
+        "shares": flat("shares", True),
+        "hidden_joint": [j for j, _, _ in hidden],
+        "hidden_instance": [i for _, i, _ in hidden],
+        "hidden_share": [s for _, _, s in hidden],
+        **{
+            name: [getattr(joint, name) for joint in joints]
+            for name in ("state", "cause", "ambiguous", "occluder_id", "origin")
+        },
+    }

@@ -1,0 +1,278 @@
+"""What a format cannot hold, kept beside it in `synthstudio/`: the two tables of the data set.
+
+    synthstudio/sidecar.json       format version, identity of the data set (dataset.json)
+    synthstudio/frames.parquet     the rows of dataset/rows.py; file_name as in the export
+    synthstudio/instances.parquet  also people too little seen to be in the format
+
+What the file says wins. A joint that it says otherwise than we wrote it (`echo`: what reading our
+own file would give) is taken from it, as a person's edit; all others get back what is stored.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from synthstudio.core.errors import FormatError, explain
+from synthstudio.core.safe_json import read_value
+from synthstudio.core.skeleton import FOREIGN, SKELETONS, skeleton
+from synthstudio.dataset.durable import canonical_json
+from synthstudio.dataset.manifest import FORMAT_VERSION, AssetRow
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
+from synthstudio.formats.checked import check_frame, check_person, integer, reading, text
+
+FOLDER = "synthstudio"
+HEAD_NAME, FRAMES_NAME, INSTANCES_NAME = "sidecar.json", "frames.parquet", "instances.parquet"
+GROUP_ROWS = 512
+MAX_GROUP_BYTES = 512 * 1024 * 1024
+SAME_PX = 1e-4
+"""Numbers closer than this are the same: formats print 12 digits."""
+
+
+class SidecarWriter:
+    """Writes the frames one by one; the people are copied from the data set at the end."""
+
+    def __init__(self, out: Path) -> None:
+        """Make the folder; OSError."""
+        self._folder = out / FOLDER
+        self._folder.mkdir()
+        self._rows: list[Mapping[str, Any]] = []
+        self._file = _writer(self._folder / FRAMES_NAME, FRAME_SCHEMA)
+
+    def add(self, frame: Mapping[str, Any]) -> None:
+        """Add a frame's row, named as in the export."""
+        self._rows.append(frame)
+        if len(self._rows) == GROUP_ROWS:
+            self._flush()
+
+    def close(self, dataset: Dataset) -> None:
+        """Write the rest."""
+        self._flush()
+        self._file.close()
+        with _writer(self._folder / INSTANCES_NAME, INSTANCE_SCHEMA) as people:
+            for table in _regrouped(dataset.iter_batches("instances")):
+                people.write_table(table, row_group_size=GROUP_ROWS)
+        head = {
+            "format_version": FORMAT_VERSION,
+            "identity": dataclasses.asdict(dataset.identity),
+        }
+        (self._folder / HEAD_NAME).write_bytes(canonical_json(head))
+
+    def _flush(self) -> None:
+        table = pa.Table.from_pylist(self._rows, schema=FRAME_SCHEMA)
+        self._file.write_table(table, row_group_size=GROUP_ROWS)
+        self._rows = []
+
+
+class Sidecar:
+    """A sidecar that is read back: one row group of each table in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open it; FormatError when it is damaged or of another version."""
+        where = folder / FOLDER
+        head = read_value(where / HEAD_NAME)
+        with reading(str(where / HEAD_NAME)):
+            if head["format_version"] != FORMAT_VERSION:
+                raise ValueError(f"format_version {head['format_version']}, not {FORMAT_VERSION}")
+            self.identity: dict[str, Any] = head["identity"]
+            canonical_json(self.identity)  # 1e400 was taken for infinity
+            name = text(self.identity["skeleton"])
+            if name not in SKELETONS and name not in FOREIGN:
+                raise ValueError(f"the skeleton {name[:80]}")
+            self.skeleton = skeleton(name)
+            self.seed = integer(self.identity["seed"], -(2**63))
+            self.assets = tuple(
+                AssetRow(**{key: text(value) for key, value in row.items()})
+                for row in self.identity["assets"]
+            )
+        self._frames = Groups(where / FRAMES_NAME, FRAME_SCHEMA)
+        self._people = Groups(where / INSTANCES_NAME, INSTANCE_SCHEMA)
+        names = self._frames.column("file_name")
+        self._number = {name: k for k, name in enumerate(names)}
+        self._index = np.array(self._frames.column("index"), np.int64)
+        self._owner = np.array(self._people.column("frame_index"), np.int64)
+        with reading(str(where)):
+            if (np.diff(self._index) <= 0).any() or (np.diff(self._owner) < 0).any():
+                raise ValueError("rows out of order")
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of the images, in the order of frames."""
+        return list(self._number)
+
+    def index_of(self, name: str) -> int | None:
+        """Return the index of the frame of that name."""
+        number = self._number.get(name)
+        return None if number is None else int(self._index[number])
+
+    def sample(self, name: str) -> tuple[Row, list[Row]] | None:
+        """Return a frame's row and those of its people, checked; None if it has none."""
+        number = self._number.get(name)
+        if number is None:
+            return None
+        first, last = np.searchsorted(self._owner, self._index[number] + np.array([0, 1]))
+        frame = self._frames.row(number)
+        people = [self._people.row(k) for k in range(first, last)]
+        with reading(f"{FOLDER}, {name}"):
+            check_frame(frame)
+            for row in people:
+                check_person(row, frame, len(self.skeleton.joints))
+        return frame, people
+
+
+class Groups:
+    """A Parquet file of the rows of one table, a group of rows in memory; FormatError."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        """Open the file, whose columns must be those of `schema`."""
+        self._path, self._at, self._rows = path, -1, list[Row]()
+        with parquet_errors(path):
+            self._file = open_parquet(path)
+            if not self._file.schema_arrow.equals(schema):
+                raise ValueError("other columns than this version's")
+            counts = [
+                self._file.metadata.row_group(g).num_rows for g in range(self._file.num_row_groups)
+            ]
+        self._ends = np.cumsum(counts) if counts else np.zeros(0, np.int64)
+
+    def column(self, name: str) -> list[Any]:
+        """Return a whole column."""
+        with parquet_errors(self._path):
+            return self._file.read(columns=[name], use_threads=False)[name].to_pylist()
+
+    def row(self, number: int) -> Row:
+        """Return a row by its place in the file."""
+        group = int(np.searchsorted(self._ends, number, side="right"))
+        if group != self._at:
+            with parquet_errors(self._path):
+                table = self._file.read_row_group(group, use_threads=False)
+                table.validate(full=True)
+                self._rows = table.to_pylist()
+            self._at = group
+        return dict(self._rows[number - (int(self._ends[group - 1]) if group else 0)])
+
+
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """Open a Parquet file of others with limits on its head and on each group of rows."""
+    file = pq.ParquetFile(path, thrift_string_size_limit=2**24, thrift_container_size_limit=2**20)
+    for group in range(file.num_row_groups):
+        facts = file.metadata.row_group(group)
+        if not 0 <= facts.total_byte_size <= MAX_GROUP_BYTES or not 0 <= facts.num_rows < 2**31:
+            raise ValueError(f"a group of rows above {MAX_GROUP_BYTES} bytes")
+    return file
+
+
+@contextmanager
+def parquet_errors(path: Path) -> Iterator[None]:
+    """Turn what a damaged Parquet file raises into a FormatError."""
+    try:
+        with reading(str(path)):
+            yield
+    except (pa.ArrowException, OSError, MemoryError) as error:
+        raise FormatError(
+            explain(f"no Parquet file: {str(error)[:200]}", where=str(path))
+        ) from error
+
+
+def restore(
+    said: Sequence[Row], echo: Sequence[Row], stored: Sequence[Row], *, boxed: bool = True
+) -> tuple[list[Row], int]:
+    """Return the people that a file says, with what is stored of them, and how many it changed.
+
+    `echo[k]` is what the file would say of `stored[k]` if nobody had touched it. People whom the
+    file has lost are left out; new ones are numbered after the stored ones.
+    """
+    free = {k: _fingerprint(row) for k, row in enumerate(echo)}
+    pairs: list[int | None] = []
+    for row in said:
+        mark = _fingerprint(row)
+        found = next((k for k, other in free.items() if other == mark), None)
+        pairs.append(found)
+        if found is not None:
+            del free[found]
+    if pairs.count(None) == len(free):  # edited, none added or taken away: in their order
+        rest: Iterator[int] = iter(sorted(free))
+        pairs = [next(rest) if k is None else k for k in pairs]
+    out, changed = [], 0
+    last = max((row["instance"] for row in stored), default=0)
+    for row, k in zip(said, pairs, strict=True):
+        if k is None:
+            last, changed = last + 1, changed + 1
+            out.append({**row, "instance": last})
+            continue
+        merged = merge(row, echo[k], stored[k], boxed=boxed)
+        changed += merged is not stored[k]
+        out.append(merged)
+    return out, changed
+
+
+def merge(said: Row, echo: Row, stored: Row, *, boxed: bool = True) -> Row:
+    """Return `stored` itself, or a copy with the joints and box that a file says otherwise.
+
+    `boxed` False: the format has no boxes, those of its rows are only round the joints.
+    """
+    differ = [
+        j
+        for j, (a, b) in enumerate(zip(_points(said), _points(echo), strict=True))
+        if a[2] != b[2] or not all(_same(u, v) for u, v in zip(a[:2], b[:2], strict=True))
+    ]
+    boxes = zip(said["modal_box_px"], echo["modal_box_px"], strict=True)
+    moved = boxed and not all(_same(u, v) for u, v in boxes)
+    if not differ and not moved:
+        return stored
+    row = {k: list(v) if isinstance(v, list) else v for k, v in stored.items()}
+    if moved:
+        row["modal_box_px"] = said["modal_box_px"]
+    for name in ("state", "cause", "ambiguous", "occluder_id", "origin"):
+        for j in differ:
+            row[name][j] = said[name][j]
+    for name, columns in (("joints_px", 2), ("shares", 5)):
+        for j in differ:
+            row[name][columns * j : columns * (j + 1)] = said[name][columns * j : columns * (j + 1)]
+    kept = [k for k, j in enumerate(row["hidden_joint"]) if j not in differ]
+    for name in ("hidden_joint", "hidden_instance", "hidden_share"):
+        row[name] = [row[name][k] for k in kept]
+    return row
+
+
+def _points(row: Row) -> Iterable[tuple[float, float, int]]:
+    return zip(row["joints_px"][::2], row["joints_px"][1::2], row["state"], strict=True)
+
+
+def _same(a: float, b: float) -> bool:
+    return a == b or abs(a - b) < SAME_PX or (math.isnan(a) and math.isnan(b))
+
+
+def _fingerprint(row: Row) -> tuple[Any, ...]:
+    """Return what tells one person from another, the same for numbers that print alike."""
+    return (
+        *row["state"],
+        *(None if v != v else round(v, 2) for v in row["joints_px"]),
+    )
+
+
+def _regrouped(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Yield tables of GROUP_ROWS rows: no byte depends on how a data set is cut into shards."""
+    kept = INSTANCE_SCHEMA.empty_table()
+    for batch in batches:
+        kept = pa.concat_tables([kept, pa.Table.from_batches([batch], INSTANCE_SCHEMA)])
+        while kept.num_rows >= GROUP_ROWS:
+            yield kept.slice(0, GROUP_ROWS).combine_chunks()
+            kept = kept.slice(GROUP_ROWS)
+    yield kept.combine_chunks()
+
+
+def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    return pq.ParquetWriter(
+        path, schema, version="2.6", data_page_version="2.0", compression="zstd",
+        compression_level=3,
+    )  # fmt: skip

@@ -1,0 +1,221 @@
+"""What a paste does to the labels of an annotated photo.
+
+A person in a photo has no surface, so a joint's patch is a disc: radius 2 sigma sqrt(area) px,
+at least 2 px, cut by the person's mask where there is one and it meets the disc. The patch is
+the disc's pixel centres inside the frame; each counts alike and is hidden by the layers' alpha,
+front to back.
+
+* **Untouched** (no layer has alpha in the patch): everything stays as it was.
+* **Unlabelled** (v=0): stays unlabelled.
+* **Visible** (v=2): shares follow from alpha (and from earlier shares where a file has them);
+  state and cause by the rules of visibility.py.
+* **Hidden** (v=1): stays hidden, cause `unknown`, unless the layers hide half of the patch: then
+  it is whatever hides most. Its shares are known only where layers hide all of it; before that
+  they stay NaN, since nobody said what hides the rest. `hidden_by` tells what the layers hide.
+
+The modal mask is the earlier one less what a layer covers with alpha 0.5 or more; fractions are
+relative to the earlier mask. Letters: J joints, h, w a crop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from synthstudio.core.labels import (
+    AMBIGUOUS_FROM,
+    F64,
+    SHARES,
+    STATE_HIDDEN,
+    STATE_VISIBLE,
+    U8,
+    VISIBLE_THRESHOLD,
+)
+from synthstudio.core.scene import F32, I32, Bool, CutoutLayer
+from synthstudio.label.visibility import cause_of_instance, causes
+
+LEAST_RADIUS_PX = 2.0
+OPAQUE = 0.5
+_ALL = 1 - 1e-6
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Annotated:
+    """One person's annotation. `mask` (h, w) lies at (`left_px`, `top_px`) of the photo."""
+
+    instance: int
+    joints_px: F64  # (J, 2) continuous; NaN where unlabelled
+    shares: F64  # (J, 5) as they were, NaN where nobody knows
+    state: U8  # (J,) other values than 1 and 2 are left alone
+    cause: tuple[str, ...]
+    ambiguous: Bool
+    occluder_id: I32
+    hidden_by: tuple[tuple[tuple[int, float], ...], ...]
+    radius_px: F64  # (J,)
+    mask: Bool
+    left_px: int
+    top_px: int
+    has_mask: bool  # False: `mask` is the box, and cuts no patch
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Relabelled:
+    """The labels after the paste; fields as in `Annotated`."""
+
+    shares: F64
+    state: U8
+    cause: tuple[str, ...]
+    ambiguous: Bool
+    occluder_id: I32
+    hidden_by: tuple[tuple[tuple[int, float], ...], ...]
+    mask: Bool  # what is left of it
+    touched: Bool  # (J,)
+
+    def hidden_fraction(self, before: Bool) -> float:
+        """Return which share of the earlier mask is hidden; 0 of an empty one."""
+        area = int(before.sum())
+        return 1 - int(self.mask.sum()) / area if area else 0.0
+
+
+def radii_px(sigmas: F64, area_px: float) -> F64:
+    """Return (J,) the radii of the joints' discs for a person of that annotated area."""
+    return np.maximum(LEAST_RADIUS_PX, 2 * sigmas * np.sqrt(area_px))
+
+
+def relabel(
+    person: Annotated, layers: tuple[CutoutLayer, ...], *, frame_px: tuple[int, int]
+) -> Relabelled:
+    """Return the person's labels behind `layers`, the nearest first; `frame_px` width, height."""
+    joints = len(person.state)
+    shares, state = person.shares.copy(), person.state.copy()
+    cause, hidden = list(person.cause), list(person.hidden_by)
+    ambiguous, occluder = person.ambiguous.copy(), person.occluder_id.copy()
+    touched = np.zeros(joints, np.bool_)
+    for j in range(joints):
+        if state[j] not in (STATE_HIDDEN, STATE_VISIBLE):
+            continue
+        taken = _taken(person, j, layers, frame_px)
+        if not taken:
+            continue
+        touched[j] = True
+        covered = sum(taken.values())
+        for blocker, share in person.hidden_by[j]:
+            taken[blocker] = taken.get(blocker, 0.0) + share * (1 - covered)
+        hidden[j] = tuple(sorted(taken.items(), key=lambda f: (-f[1], f[0])))
+        row, known = _row(person, j, taken, covered)
+        if state[j] == STATE_VISIBLE:
+            state[j] = STATE_VISIBLE if row[0] >= VISIBLE_THRESHOLD else STATE_HIDDEN
+            ambiguous[j] = AMBIGUOUS_FROM <= row[0] < VISIBLE_THRESHOLD
+        if known:
+            shares[j] = row
+        if known or covered >= 1 - VISIBLE_THRESHOLD:
+            cause[j] = causes(row[None], state[j : j + 1])[0]
+            occluder[j] = next(
+                (i for i, _ in hidden[j] if cause_of_instance(i, person.instance) == cause[j]), 0
+            )
+    left = person.mask & ~_opaque(person, layers)
+    return Relabelled(
+        shares=shares,
+        state=state,
+        cause=tuple(cause),
+        ambiguous=ambiguous,
+        occluder_id=occluder,
+        hidden_by=tuple(hidden),
+        mask=left,
+        touched=touched,
+    )
+
+
+def patch(person: Annotated, joint: int, frame_px: tuple[int, int]) -> tuple[I32, I32]:
+    """Return rows and columns of the pixels of a joint's patch; none if it lies outside."""
+    x, y = person.joints_px[joint]
+    r = float(person.radius_px[joint])
+    if not (np.isfinite(x) and np.isfinite(y)):
+        return np.zeros(0, np.int32), np.zeros(0, np.int32)
+    span = [
+        np.arange(max(0, int(np.floor(c - r))), min(size, int(np.ceil(c + r))), dtype=np.int32)
+        for c, size in ((x, frame_px[0]), (y, frame_px[1]))
+    ]
+    columns, rows = np.meshgrid(*span)
+    near = (columns + 0.5 - x) ** 2 + (rows + 0.5 - y) ** 2 <= r * r
+    rows, columns = rows[near], columns[near]
+    if person.has_mask:
+        own = _at(person.mask, rows - person.top_px, columns - person.left_px)
+        if own.any():
+            return rows[own], columns[own]
+    return rows, columns
+
+
+def _at(mask: Bool, rows: I32, columns: I32) -> Bool:
+    h, w = mask.shape
+    within = (rows >= 0) & (rows < h) & (columns >= 0) & (columns < w)
+    found = np.zeros(len(rows), np.bool_)
+    found[within] = mask[rows[within], columns[within]]
+    return found
+
+
+def _taken(
+    person: Annotated, joint: int, layers: tuple[CutoutLayer, ...], frame_px: tuple[int, int]
+) -> dict[int, float]:
+    """Return instance -> share of the patch that it hides, front to back; only what hides."""
+    rows, columns = patch(person, joint, frame_px)
+    if not len(rows):
+        return {}
+    left = np.ones(len(rows))
+    out: dict[int, float] = {}
+    for layer in layers:
+        h, w = layer.alpha.shape
+        i, k = rows - layer.top_px, columns - layer.left_px
+        within = (i >= 0) & (i < h) & (k >= 0) & (k < w)
+        part = np.zeros(len(rows))
+        part[within] = left[within] * layer.alpha[i[within], k[within]]
+        left = left - part
+        share = float(part.mean())
+        if share > 0:
+            out[layer.instance] = out.get(layer.instance, 0.0) + share
+    return out
+
+
+def _row(
+    person: Annotated, joint: int, taken: dict[int, float], covered: float
+) -> tuple[F64, bool]:
+    """Return (5,) shares after the paste, and whether all of them are known.
+
+    What stood before counts as far as the paste leaves it: where layers and earlier hiders
+    overlap inside a patch, nobody knows, so they are taken as independent.
+    """
+    before = person.shares[joint]
+    if np.isfinite(before).all():
+        known, row = True, before * (1 - covered)
+    else:
+        known = bool(person.state[joint] == STATE_VISIBLE) or covered >= _ALL
+        row = np.zeros(len(SHARES))
+        row[0] = 1 - covered if person.state[joint] == STATE_VISIBLE else 0.0
+    earlier = {blocker for blocker, _ in person.hidden_by[joint]}
+    for blocker, share in taken.items():
+        if blocker not in earlier:
+            row[SHARES.index(cause_of_instance(blocker, person.instance))] += share
+    row[0] = min(max(row[0], 0.0), 1.0)
+    return row, known
+
+
+def _opaque(person: Annotated, layers: tuple[CutoutLayer, ...]) -> Bool:
+    """Return (h, w) of the crop: where a layer has alpha 0.5 or more."""
+    out = np.zeros(person.mask.shape, np.bool_)
+    for layer in layers:
+        out |= crop(layer, person.left_px, person.top_px, person.mask.shape) >= OPAQUE
+    return out
+
+
+def crop(layer: CutoutLayer, left_px: int, top_px: int, shape: tuple[int, int]) -> F32:
+    """Return the layer's alpha in a window (h, w) of the photo, 0 beyond the layer."""
+    out = np.zeros(shape, np.float32)
+    h, w = layer.alpha.shape
+    x0, y0 = max(left_px, layer.left_px), max(top_px, layer.top_px)
+    x1, y1 = min(left_px + shape[1], layer.left_px + w), min(top_px + shape[0], layer.top_px + h)
+    if x1 > x0 and y1 > y0:
+        out[y0 - top_px : y1 - top_px, x0 - left_px : x1 - left_px] = layer.alpha[
+            y0 - layer.top_px : y1 - layer.top_px, x0 - layer.left_px : x1 - layer.left_px
+        ]
+    return out

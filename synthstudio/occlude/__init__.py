@@ -1,0 +1,1 @@
+"""Real photos whose people are hidden behind cut-outs, rendered things and rendered people."""

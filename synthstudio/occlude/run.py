@@ -1,0 +1,168 @@
+"""A whole run over annotated photos: like `pipeline.generate`, shard by shard in workers."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from synthstudio.core.errors import SynthStudioError, WorkerError, explain
+from synthstudio.dataset.manifest import FRAMES_PER_SHARD, Identity
+from synthstudio.dataset.shards import OnEvent, StagedShard, no_event, write_shard
+from synthstudio.dataset.writer import open_or_create
+from synthstudio.engines import local
+from synthstudio.occlude.make import (
+    PhotoFrame,
+    PhotoStage,
+    body_skeleton,
+    make_frame,
+    rows_of,
+)
+from synthstudio.occlude.photos import Gathered, gather
+from synthstudio.pipeline import OnProgress, ShardJob, Summary
+from synthstudio.recipe.model import Recipe
+from synthstudio.recipe.occlude_draw import occlude_of
+from synthstudio.stage import Settings, identity_of, prepare_caches
+
+MARK = "photos"
+"""The part of a stored recipe that says which annotations were occluded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Occluded:
+    """What a run made; `notes` say what of the annotations was left out."""
+
+    summary: Summary
+    photos: int
+    notes: tuple[str, ...]
+
+
+def occlude(  # noqa: PLR0913 - the options of one command
+    settings: Settings,
+    annotations: Path,
+    out: Path,
+    *,
+    images: Path,
+    workers: int = 1,
+    resume: bool = False,
+    allow_mixed: bool = False,
+    skip_broken: bool = False,
+    frames_per_shard: int = FRAMES_PER_SHARD,
+    on_progress: OnProgress | None = None,
+    on_event: OnEvent = no_event,
+) -> Occluded:
+    """Make the data set `out` of the photos in `images` and their COCO `annotations`.
+
+    Each photo gives its clean frame, then `occlude.each` frames in which people are hidden. The
+    bytes depend on the recipe, seed, photos, annotations and machine kind: not on `workers` nor
+    on how often the run was killed and resumed. FormatError, AssetError: something is wrong with
+    what is read; DatasetError, DiskError: with where it goes.
+    """
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="synthstudio-") as scratch:
+        found = gather(annotations, images, Path(scratch), skip_broken=skip_broken)
+        settings = settings_for(settings, found)
+        prepare_caches(settings)
+        identity = identity_for(settings, found, annotations.name, frames_per_shard)
+        with open_or_create(
+            out, identity, resume=resume, allow_mixed=allow_mixed, on_event=on_event
+        ) as session:
+            session.log("assets", root=str(settings.assets.root.resolve()))
+            session.log("photos", root=str(images.resolve()))
+            taken_over = sum(entry.frames for entry in session.done.values())
+            jobs = [
+                ShardJob(
+                    folder=out,
+                    shard=shard,
+                    frames=session.identity.frames_of(shard),
+                    skip_failed=False,
+                    on_event=on_event,
+                )
+                for shard in session.todo
+            ]
+            to_make = sum(len(job.frames) for job in jobs)
+
+            def progress(now: local.Progress) -> None:
+                if on_progress is not None:
+                    on_progress(taken_over + now.units, taken_over + to_make, now.per_second)
+
+            def put_in_place(staged: StagedShard) -> None:
+                session.publish(staged)
+
+            local.run(
+                make_shard,
+                jobs,
+                workers=workers,
+                initializer=PhotoStage,
+                initargs=(settings, images, found.album, found.skeleton.name),
+                on_done=put_in_place,
+                on_progress=progress,
+            )
+            session.finish()
+            entries = session.done.values()
+            summary = Summary(
+                folder=out,
+                frames=sum(entry.frames for entry in entries),
+                people=sum(entry.people for entry in entries),
+                failed=0,
+                made=to_make,
+                set_aside=tuple(session.set_aside),
+                seconds=time.monotonic() - started,
+            )
+    return Occluded(summary=summary, photos=found.count, notes=tuple(found.notes))
+
+
+def settings_for(settings: Settings, found: Gathered) -> Settings:
+    """Return the settings with the skeleton of the annotations and as many frames as they give."""
+    recipe: Recipe = settings.recipe.model_copy(
+        update={
+            "skeleton": body_skeleton(found.skeleton),
+            "frames": found.count * (1 + occlude_of(settings.recipe).each),
+        }
+    )
+    recipe.targets.check(found.skeleton.joints, cutouts=False)
+    return dataclasses.replace(settings, recipe=recipe)
+
+
+def identity_for(settings: Settings, found: Gathered, name: str, frames_per_shard: int) -> Identity:
+    """Return what `dataset.json` says of a run over these photos."""
+    base = identity_of(settings, frames_per_shard)
+    marked = {
+        **base.recipe,
+        MARK: {"annotations": name, "sha256": found.sha256, "count": found.count},
+    }
+    ledger = sorted((*base.assets, *found.assets), key=lambda row: (row.name, row.sha256))
+    return dataclasses.replace(
+        base, recipe=marked, assets=tuple(ledger), skeleton=found.skeleton.name
+    )
+
+
+def make_shard(stage: PhotoStage, job: ShardJob, report: local.Report) -> StagedShard:
+    """Make one shard's frames in a worker and write them aside; the parent puts it in place."""
+
+    def frames() -> Iterator[PhotoFrame]:
+        for index in job.frames:
+            yield _made(stage, index)
+            report(1)
+
+    return write_shard(job.folder, job.shard, frames(), rows_of=rows_of, on_event=job.on_event)
+
+
+def _made(stage: PhotoStage, index: int) -> PhotoFrame:
+    place, number = divmod(index, 1 + occlude_of(stage.settings.recipe).each)
+    sample = stage.sample(place)
+    try:
+        return make_frame(stage, sample, stage.specs(place)[number])
+    except SynthStudioError as error:
+        raise type(error)(f"frame {index}, {sample.name}: {error}") from error
+    except Exception as error:
+        raise WorkerError(
+            explain(
+                f"failed with {type(error).__name__}: {error}",
+                where=f"frame {index}, {sample.name}",
+                then="This is a fault of the program: please report it with the recipe.",
+            )
+        ) from error

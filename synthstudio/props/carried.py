@@ -1,0 +1,254 @@
+"""Builders of what people hold and carry every day. Each takes (size_m, shape), gives pieces.
+
+Base centre near the origin, z up; what has a front shows it towards -y. What hangs from a hand
+has its handle on top, along x.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from synthstudio.core.spec import Vec3
+from synthstudio.props.shapes import Piece, about, ball, box, cylinder, moved, prism, tube, turned
+
+Shape = dict[str, float]
+STRAP_LEVELS = 5
+"""Down the chest a backpack's straps are fitted at so many heights."""
+_STRAP_M = 0.012  # half as thick as they are
+
+
+def book(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build an open book that shows its pages to -y: cover (0), pages (1)."""
+    x, h = size[0] / 2, size[2]
+    open_rad = math.asin(min(0.8 * size[1] / x, 0.6))
+    half = x / math.cos(open_rad)
+    pieces = []
+    for s in (-1, 1):
+        turn = about("z", -s * open_rad)
+        near, far = sorted((0.0, s * half))
+        cover = box((near, -0.003, 0), (far, 0, h), bevel=0.001)
+        a, b = sorted((s * 0.004, s * (half - 0.006)))
+        pages = box((a, -0.016, 0.005), (b, -0.003, h - 0.005), bevel=0.004, slot=1)
+        pieces += [moved(cover, (0, 0, 0), turn=turn), moved(pages, (0, 0, 0), turn=turn)]
+    return pieces
+
+
+def cup(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a paper cup: cup (0), lid (1), sleeve (2)."""
+    r, h = min(size[0], size[1]) / 2, size[2]
+
+    def radius(share: float) -> float:
+        return r * (0.68 + 0.28 * share)
+
+    lid = [(0, 0.9 * h), (r, 0.9 * h), (r, 0.94 * h), (0.93 * r, 0.95 * h), (0.9 * r, h)]
+    band = [(0, 0.3 * h), (radius(0.3) + 0.001, 0.3 * h), (radius(0.7) + 0.001, 0.7 * h)]
+    return [
+        turned([(0, 0), (radius(0), 0), (radius(0.93), 0.93 * h), (0, 0.93 * h)], segments=28),
+        turned([*lid, (0.72 * r, h), (0.7 * r, 0.965 * h), (0, 0.965 * h)], segments=28, slot=1),
+        turned([*band, (0, 0.7 * h)], segments=28, slot=2),
+    ]
+
+
+def bottle(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a bottle: body (0), cap (1), label (2)."""
+    r, h = min(size[0], size[1]) / 2, size[2]
+    neck = 0.36 * r
+    shoulder = [
+        (neck + (r - neck) * math.cos(a), (0.66 + 0.17 * math.sin(a)) * h)
+        for a in np.linspace(0.15, math.pi / 2, 6)
+    ]
+    body = [(0, 0), (0.88 * r, 0), (0.98 * r, 0.02 * h), (0.98 * r, 0.64 * h), *shoulder]
+    return [
+        turned([*body, (neck, 0.93 * h), (0, 0.93 * h)], segments=28),
+        turned([(0, 0.91 * h), (neck * 1.25, 0.91 * h), (neck * 1.25, h - 0.001), (neck, h),
+                (0, h)], segments=20, slot=1),
+        turned([(0, 0.25 * h), (r, 0.25 * h), (r, 0.55 * h), (0, 0.55 * h)], segments=28, slot=2),
+    ]  # fmt: skip
+
+
+def tray(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a serving tray with a raised rim (0) and an inlay (1)."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    thick, rim = 0.25 * h, 0.014
+    pieces = [
+        box((-x + rim / 2, -y + rim / 2, 0), (x - rim / 2, y - rim / 2, thick), bevel=0.001),
+        box((-x + rim, -y + rim, thick / 2), (x - rim, y - rim, thick + 0.0015), slot=1),
+    ]
+    for s in (-1, 1):
+        a, b = sorted((s * x, s * (x - rim)))
+        pieces.append(box((a, -y, 0), (b, y, h), bevel=0.004, along="y"))
+        a, b = sorted((s * y, s * (y - rim)))
+        pieces.append(box((-x, a, 0), (x, b, h), bevel=0.004, along="x"))
+    return pieces
+
+
+def _arch(half: float, foot: float, top: float, y: float, radius: float, slot: int) -> Piece:
+    """Return a handle: up from x = -half, along the top, down at x = half."""
+    bend = min(0.4 * half, 0.6 * (top - foot))
+    top -= radius
+    corner = [
+        (half - bend + bend * math.sin(a), top - bend + bend * math.cos(a))
+        for a in np.linspace(0, math.pi / 2, 5)
+    ]
+    right = [(x, y, z) for x, z in corner]
+    left = [(-x, y, z) for x, z in reversed(corner)]
+    return tube([(-half, y, foot), *left, *right, (half, y, foot)], radius, segments=8, slot=slot)
+
+
+def handbag(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a handbag: leather (0), handles (1), clasp and feet (2)."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    top = 0.62 * h
+    body = []
+    for inset, front in ((0.0, 0.55), (0.012, 1.0)):
+        outline = [
+            (-x + inset, 0.0), (x - inset, 0.0), (x - inset, 0.12 * top),
+            (0.84 * x - inset, top - inset), (-0.84 * x + inset, top - inset),
+            (-x + inset, 0.12 * top),
+        ]  # fmt: skip
+        body.append(prism(outline, -front * y, front * y))
+    flap = [(-0.86 * x, 0.55 * top), (0.86 * x, 0.55 * top), (0.82 * x, top), (-0.82 * x, top)]
+    return [
+        *body,
+        prism(flap, -y - 0.004, -0.5 * y),
+        box((-0.016, -y - 0.012, 0.5 * top), (0.016, -y, 0.6 * top), slot=2),
+        *(_arch(0.45 * x, top - 0.03, h, s * 0.006, 0.006, 1) for s in (-1, 1)),
+        *(ball(0.011, (s * 0.45 * x, -y, top - 0.03), slot=2) for s in (-1, 1)),
+    ]
+
+
+def shopping_bag(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a paper shopping bag: paper (0), cords (1), a printed panel (2)."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    top = 0.76 * h
+    return [
+        box((-x, -y, 0), (x, y, top), bevel=0.004),
+        box((-0.55 * x, -y - 0.001, 0.3 * top), (0.55 * x, y + 0.001, 0.7 * top), bevel=0, slot=2),
+        *(_arch(0.38 * x, top - 0.015, h, s * 0.005, 0.004, 1) for s in (-1, 1)),
+        *(
+            tube(
+                [
+                    (sx * 0.38 * x, s * 0.005, top - 0.015),
+                    (sx * 0.38 * x, s * 0.8 * y, top + 0.003),
+                ],
+                0.004,
+                segments=6,
+                slot=1,
+            )
+            for s in (-1, 1)
+            for sx in (-1, 1)
+        ),
+    ]
+
+
+def briefcase(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a briefcase: leather (0), handle and edges (1), locks (2)."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    top = h - 0.055
+    return [
+        box((-x, -y, 0), (x, y, top), bevel=0.012),
+        box((-x - 0.002, -0.004, -0.0), (x + 0.002, 0.004, top + 0.002), bevel=0.001, slot=1),
+        _arch(0.075, top - 0.01, h, 0.0, 0.009, 1),
+        *(box((s * 0.5 * x - 0.018, -y - 0.004, top - 0.06),
+              (s * 0.5 * x + 0.018, -y + 0.002, top - 0.02), slot=2) for s in (-1, 1)),
+    ]  # fmt: skip
+
+
+def bucket(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a bucket: body with a rim (0), bail (1)."""
+    r, h = min(size[0], size[1]) / 2, size[2]
+    top, wall = 0.62 * h, 0.006
+    body = turned(
+        [(0, 0), (0.72 * r, 0), (0.94 * r, top - 0.02), (r - 0.006, top - 0.02), (r - 0.006, top),
+         (0.95 * r - wall, top), (0.72 * r, 0.02), (0, 0.02)], segments=28,
+    )  # fmt: skip
+    return [body, _arch(r - 0.004, top - 0.02, h, 0.0, 0.005, 1)]
+
+
+def backpack(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a backpack: cloth (0), pockets and straps (1), zips (2).
+
+    It is worn with its straps towards -y. `strap_K_m` says how far in front of the pack's back
+    panel the chest is, at STRAP_LEVELS heights from `shoulder_m` (above the base) down to
+    `arm_pit_m`; `side_m` how far from the middle the trunk's side is there. Without them the
+    straps lie flat.
+    """
+    x, h = size[0] / 2, size[2]
+    fronts = [shape.get(f"strap_{k}_m", 0.012) for k in range(STRAP_LEVELS)]
+    reach = max(fronts) + _STRAP_M
+    deep = size[1] - reach
+    y0 = -size[1] / 2 + reach  # the plane of the wearer's back
+    y1 = y0 + deep
+    body = min(h, shape.get("body_m", h))
+    pieces = [
+        box((-x, y0, 0), (x, y0 + 0.72 * deep, body), bevel=0.05),
+        box((-0.8 * x, y0 + 0.5 * deep, 0.04), (0.8 * x, y1, 0.52 * body), bevel=0.035, slot=1),
+        box((-0.72 * x, y0 + 0.6 * deep, 0.57 * body), (0.72 * x, y0 + 0.84 * deep, 0.86 * body),
+            bevel=0.03, slot=1),
+        box((-0.6 * x, y1 - 0.004, 0.42 * body), (0.6 * x, y1 + 0.002, 0.432 * body), slot=2),
+        tube([(-0.05, y0 + 0.03, body - 0.02), (-0.04, y0 + 0.03, body + 0.012),
+              (0.04, y0 + 0.03, body + 0.012), (0.05, y0 + 0.03, body - 0.02)], 0.008,
+             segments=6, slot=1),
+    ]  # fmt: skip
+    shoulder = shape.get("shoulder_m", 0.96 * body)
+    pit = shape.get("arm_pit_m", 0.55 * body)
+    side = shape.get("side_m", 0.8 * x)
+    at = min(0.55 * x, 0.1)
+    for s in (-1, 1):
+        worn = "side_m" in shape
+        path = [(s * at, y0 + 0.01, min(0.9 * body, shoulder - 0.03))] if worn else []
+        path += [(s * at, y0 - 0.35 * fronts[0], shoulder)]
+        for level, front in enumerate(fronts):
+            z = shoulder - (shoulder - pit) * (0.06 + 0.94 * level / (STRAP_LEVELS - 1))
+            path.append((s * (at + 0.15 * (side - at) * level / STRAP_LEVELS), y0 - front, z))
+        if worn:
+            half = fronts[-1] / 2
+            for k, degrees in enumerate((40, 62, 84, 106, 128, 146)):
+                # Trunks are boxier than an ellipse.
+                a = math.radians(degrees)
+                across = (side + 0.02) * math.sin(a) ** 0.65
+                ahead = (half + 0.02) * math.copysign(abs(math.cos(a)) ** 0.65, math.cos(a))
+                path.append((s * across, y0 - half - ahead, pit - 0.012 * (k + 1)))
+        path.append((s * 0.9 * x, y0 + 0.012, min(pit - 0.08, 0.35 * body)))
+        pieces.append(tube(path, _STRAP_M, segments=6, slot=1))
+    return pieces
+
+
+def trolley_case(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a case on wheels with its handle drawn out: shell (0), handle and wheels (1)."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    wheel = 0.045
+    top = max(0.58 * h, 0.12)
+    shell = box((-x, -y, wheel), (x, y, top), bevel=min(0.03, 0.2 * y))
+    ribs = [
+        box(
+            (k * x / 3 - 0.012, -y - 0.004, wheel + 0.04),
+            (k * x / 3 + 0.012, y + 0.004, top - 0.04),
+            bevel=0.004,
+        )
+        for k in (-2, -1, 0, 1, 2)
+    ]
+    pocket = box((-x - 0.002, -0.006, wheel), (x + 0.002, 0.006, top + 0.002), slot=1)
+    half = min(0.1, 0.6 * x)
+    rods = [
+        tube([(s * half, 0, top - 0.05), (s * half, 0, h - 0.014)], 0.007, segments=8, slot=1)
+        for s in (-1, 1)
+    ]
+    bar = box((-half - 0.02, -0.013, h - 0.028), (half + 0.02, 0.013, h), bevel=0.01, slot=1)
+    wheels = [
+        moved(
+            cylinder(wheel / 2, -0.012, 0.012, slot=1),
+            (sx * (x - 0.035), sy * (y - 0.03), wheel / 2),
+            turn=about("y", math.pi / 2),
+        )
+        for sx in (-1, 1)
+        for sy in (-1, 1)
+    ]
+    forks = [
+        box((sx * (x - 0.035) - 0.016, sy * (y - 0.03) - 0.012, wheel * 0.6),
+            (sx * (x - 0.035) + 0.016, sy * (y - 0.03) + 0.012, wheel + 0.01), slot=1)
+        for sx in (-1, 1) for sy in (-1, 1)
+    ]  # fmt: skip
+    return [shell, *ribs, pocket, *rods, bar, *wheels, *forks]

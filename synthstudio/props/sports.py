@@ -1,0 +1,265 @@
+"""Builders of sports gear and tools. Each takes (size_m, shape) and gives pieces.
+
+Base centre near the origin, z up. What a hand holds by a bar stands on that bar's end.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from synthstudio.core.spec import Vec3
+from synthstudio.props.shapes import Piece, about, box, cylinder, moved, prism, tube, turned
+
+Shape = dict[str, float]
+_ACROSS = about("y", math.pi / 2)  # from standing to lying along x
+
+
+def ball(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a ball (0) with three bands round it (1)."""
+    r = min(size) / 2
+    seam = 0.006 * size[0]
+    bands = []
+    for turn in (np.eye(3), about("x", math.pi / 2), about("y", math.pi / 2)):
+        wide = [(0, -seam), (r, -seam), (r, seam), (0, seam)]
+        bands.append(moved(turned(wide, segments=40, slot=1), (0, 0, r), turn=turn))
+    angles = np.linspace(-math.pi / 2, math.pi / 2, 19)
+    skin = 0.996 * r
+    profile = [(skin * math.cos(a), skin * math.sin(a)) for a in angles]
+    profile[0], profile[-1] = (0.0, -skin), (0.0, skin)
+    return [moved(turned(profile, segments=36), (0, 0, r)), *bands]
+
+
+def racket(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a tennis racket: frame (0), grip (1), strings (2). Its face is in the x-z plane."""
+    x, h = size[0] / 2, size[2]
+    r = min(0.011, 0.4 * size[1])
+    grip, low = 0.3 * h, 0.5 * h
+    middle, tall = (low + h) / 2, (h - low) / 2
+    ring = [
+        ((x - r) * math.cos(a), 0.0, middle + (tall - r) * math.sin(a))
+        for a in np.linspace(-math.pi / 2, 1.51 * math.pi, 37)
+    ]
+    pieces = [
+        tube(ring, r, segments=8),
+        turned([(0, 0), (0.018, 0), (0.018, 0.015), (0.0145, 0.03), (0.0145, grip), (0, grip)],
+               segments=12, slot=1),
+        tube([(0, 0, grip - 0.01), (0, 0, 0.36 * h)], 0.012, segments=8),
+    ]  # fmt: skip
+    for s in (-1, 1):
+        pieces.append(
+            tube([(0, 0, 0.35 * h), (s * 0.3 * x, 0, 0.42 * h), (s * 0.66 * x, 0, 0.57 * h)],
+                 r * 0.9, segments=8)
+        )  # fmt: skip
+    for share in np.linspace(-0.84, 0.84, 11):
+        reach = math.sqrt(1 - share * share)
+        across, up = share * (x - r), reach * (tall - r)
+        pieces.append(tube([(across, 0, middle - up), (across, 0, middle + up)], 0.0012,
+                           segments=4, slot=2))  # fmt: skip
+        level, wide = middle + share * (tall - r), reach * (x - r)
+        pieces.append(tube([(-wide, 0, level), (wide, 0, level)], 0.0012, segments=4, slot=2))
+    return pieces
+
+
+def bat(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a baseball bat: wood (0), grip tape (1)."""
+    r, h = min(size[0], size[1]) / 2, size[2]
+    profile = [
+        (0, 0), (0.6 * r, 0), (0.72 * r, 0.012), (0.55 * r, 0.025), (0.38 * r, 0.05),
+        (0.4 * r, 0.3 * h), (0.66 * r, 0.55 * h), (0.98 * r, 0.8 * h), (r, 0.93 * h),
+        (0.9 * r, 0.985 * h), (0.6 * r, h), (0, h),
+    ]  # fmt: skip
+    tape = [(0, 0.055), (0.43 * r, 0.055), (0.44 * r, 0.32 * h), (0, 0.32 * h)]
+    return [turned(profile, segments=20), turned(tape, segments=16, slot=1)]
+
+
+def skateboard(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a skateboard on its long edge: deck (0), grip tape (1), trucks and wheels (2)."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    deck, r = 0.012, h / 2
+    front = -y
+    arc = [(math.cos(a), math.sin(a)) for a in np.linspace(-math.pi / 2, math.pi / 2, 9)]
+    outline = [(x - r + r * c, r + r * s) for c, s in arc]
+    outline += [(-x + r - r * c, r - r * s) for c, s in arc]
+    inner = [(a * 0.985, r + (b - r) * 0.96) for a, b in outline]
+    pieces = [
+        prism(outline, front + 0.0015, front + deck),
+        prism(inner, front, front + 0.003, slot=1),
+    ]
+    wheel = min(0.028, 0.4 * y)
+    axle = y - wheel
+    for s in (-1, 1):
+        at = s * 0.58 * x
+        pieces.append(
+            box(
+                (at - 0.03, front + deck - 0.001, r - 0.025),
+                (at + 0.03, axle, r + 0.025),
+                bevel=0.006,
+                slot=2,
+            )
+        )
+        pieces.append(tube([(at, axle, 0.14 * h), (at, axle, 0.86 * h)], 0.006, segments=8, slot=2))
+        for low, high in ((0.1, 0.27), (0.73, 0.9)):
+            pieces.append(
+                moved(cylinder(wheel, low * h, high * h, bevel=0.004, slot=2), (at, axle, 0))
+            )
+    return pieces
+
+
+def surfboard(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a surfboard that stands in a foot on its tail: board (0), stringer and foot (1)."""
+    x, foot, h = size[0] / 2, size[1] / 2, size[2]
+    y = 0.42 * foot
+
+    def outline(scale: float) -> list[tuple[float, float]]:
+        z = 1 - np.cos(np.linspace(0, math.pi, 17))  # 0 to 2: dense at both ends
+        wide = np.sin(np.pi * (0.12 + 0.88 * z / 2)) ** 0.75
+        wide[-1] = 0.0
+        wide /= wide.max()
+        side = [(scale * x * float(w), h / 2 + scale * (float(v) - 1) * h / 2)
+                for w, v in zip(wide, z, strict=True)]  # fmt: skip
+        return [*side, *((-a, b) for a, b in reversed(side[:-1]))]
+
+    layers = [
+        prism(outline(scale), -deep * y, deep * y)
+        for scale, deep in ((1.0, 0.3), (0.985, 0.55), (0.955, 0.78), (0.9, 1.0))
+    ]
+    line = box((-0.004, -y - 0.0006, 0.09 * h), (0.004, y + 0.0006, 0.93 * h), bevel=0, slot=1)
+    jaws = [
+        box(
+            (-0.7 * x, min(side * y, side * foot), 0.0),
+            (0.7 * x, max(side * y, side * foot), 0.16),
+            slot=1,
+        )
+        for side in (-1.0, 1.0)
+    ]
+    return [*layers, line, *jaws]
+
+
+def dumbbell(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a dumbbell on end: weights (0), bar (1)."""
+    r, h = min(size[0], size[1]) / 2, size[2]
+    plate = [(0.5, 0.0), (0.5, 0.08), (0.82, 0.08), (0.82, 0.16), (1.0, 0.16), (1.0, 0.3)]
+    low = [(a * r, b * h) for a, b in plate]
+    upper = [(a, h - b) for a, b in reversed(low)]
+    return [
+        turned([(0, 0), *low, (0, 0.3 * h)], segments=6),
+        turned([(0, 0.7 * h), *upper, (0, h)], segments=6),
+        cylinder(0.015, 0.28 * h, 0.72 * h, slot=1),
+    ]
+
+
+def barbell(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a barbell lying along x: plates (0), bar (1)."""
+    x, h = size[0] / 2, size[2]
+    r = min(h, size[1]) / 2
+    pieces = [moved(cylinder(0.014, -x, x, slot=1), (0, 0, r), turn=_ACROSS)]
+    for s in (-1, 1):
+        for inner, wide, share in ((0.68, 0.05, 1.0), (0.76, 0.035, 0.75), (0.82, 0.04, 0.15)):
+            a, b = sorted((s * inner * x, s * (inner * x + wide)))
+            disc = cylinder(share * r, a, b, bevel=0.006, segments=28, slot=0 if share > 0.2 else 1)
+            pieces.append(moved(disc, (0, 0, r), turn=_ACROSS))
+    return pieces
+
+
+def _shaft(low: float, high: float, radius: float, slot: int = 0) -> Piece:
+    return cylinder(radius, low, high, bevel=0.006, segments=12, slot=slot)
+
+
+def broom(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a broom: shaft (0), head (1), bristles (2)."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    low = min(0.09, 0.12 * h)
+    tufts = []
+    for k in range(9):
+        a = (k - 4) / 4.5 * x * 0.95
+        wide = 0.09 * x
+        outline = [(a * 1.04 - wide, 0.0), (a * 1.04 + wide, 0.0), (a * 0.94 + wide * 0.8, low),
+                   (a * 0.94 - wide * 0.8, low)]  # fmt: skip
+        tufts.append(prism(outline, -y, y, slot=2))
+    head = box((-x * 0.98, -0.9 * y, low - 0.005), (x * 0.98, 0.9 * y, low + 0.03), bevel=0.008,
+               along="x", slot=1)  # fmt: skip
+    return [*tufts, head, _shaft(low + 0.02, h, 0.0125)]
+
+
+def rake(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a leaf rake: shaft (0), fan of tines (1)."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    fan = min(0.45, 0.35 * h)
+    pieces = [_shaft(fan * 0.9, h, 0.0125), cylinder(0.018, 0.85 * fan, 1.15 * fan, slot=1)]
+    for k in range(13):
+        s = (k - 6) / 6
+        pieces.append(
+            tube([(0.15 * s * x, 0, fan), (0.97 * s * x, -0.2 * y, 0.12 * fan),
+                  (s * (x - 0.004), y - 0.004, 0.003)], 0.003, segments=5, slot=1)
+        )  # fmt: skip
+    pieces.append(
+        tube([(-0.6 * x, 0, 0.5 * fan), (0.6 * x, 0, 0.5 * fan)], 0.004, segments=5, slot=1)
+    )
+    pieces.append(tube([(0, 0, 0.3), (0, -y + 0.004, 0.25 * fan)], 0.003, segments=5, slot=1))
+    return pieces
+
+
+def shovel(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a shovel: shaft (0), blade (1), grip (2)."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    blade = min(0.32, 0.3 * h)
+    outline = [(0, 0.0), (0.55 * x, 0.1 * blade), (0.9 * x, 0.4 * blade), (x, blade), (-x, blade),
+               (-0.9 * x, 0.4 * blade), (-0.55 * x, 0.1 * blade)]  # fmt: skip
+    lip = 0.02
+    return [
+        prism(outline, -0.0015, 0.0015, slot=1),
+        *(box((s * x - 0.002, -y + 0.002, 0.45 * blade), (s * x + 0.002, 0.002, blade), slot=1)
+          for s in (-1, 1)),
+        box((-x, -0.002, blade - lip), (x, y, blade), bevel=0.001, along="x", slot=1),
+        tube([(0, 0.004, 0.6 * blade), (0, 0.004, 1.3 * blade)], [0.01, 0.02], slot=1),
+        _shaft(1.2 * blade, h - 0.08, 0.0145),
+        tube([(0, 0, h - 0.1), (0.0, 0, h - 0.07)], 0.019, slot=2),
+        tube([(-0.05, 0, h - 0.012), (-0.035, 0, h - 0.07), (0.035, 0, h - 0.07),
+              (0.05, 0, h - 0.012)], 0.009, slot=2),
+        tube([(-0.058, 0, h - 0.013), (0.058, 0, h - 0.013)], 0.013, slot=2),
+    ]  # fmt: skip
+
+
+def hammer(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a hammer: shaft (0), head along x (1)."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    tall = 2 * y
+    claw = [
+        (-x, h - 0.9 * tall),
+        (0.0, h - 0.75 * tall),
+        (0.0, h - 0.1 * tall),
+        (-0.6 * x, h - 0.3 * tall),
+    ]
+    return [
+        turned([(0, 0), (0.017, 0), (0.015, 0.1 * h), (0.0125, 0.4 * h), (0.011, h - 0.4 * tall),
+                (0, h - 0.4 * tall)], segments=14),
+        box((-0.25 * x, -0.8 * y, h - tall), (0.35 * x, 0.8 * y, h), bevel=0.004, slot=1),
+        moved(cylinder(y, 0.45 * x, x, bevel=0.003, slot=1), (0, 0, h - tall / 2), turn=_ACROSS),
+        moved(cylinder(0.7 * y, 0.2 * x, 0.5 * x, slot=1), (0, 0, h - tall / 2), turn=_ACROSS),
+        prism(claw, -0.7 * y, 0.7 * y, slot=1),
+    ]  # fmt: skip
+
+
+def ladder(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a stepladder that stands open: rails (0), treads (1). One climbs it from -y."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    count = max(3, round(h / 0.26))
+    pieces = []
+    for s in (-1, 1):
+        foot, top = s * (x - 0.02), s * 0.72 * x
+        pieces.append(tube([(foot, -y + 0.02, 0), (top, -0.06, h - 0.02)], 0.02, segments=8))
+        pieces.append(tube([(foot, y - 0.02, 0), (top, 0.06, h - 0.04)], 0.015, segments=8))
+    for k in range(1, count):
+        share = k / count
+        wide = (x - 0.02) + (0.72 * x - x + 0.02) * share
+        at = (-y + 0.02) * (1 - share) - 0.06 * share
+        pieces.append(box((-wide, at - 0.045, share * h - 0.025), (wide, at + 0.045, share * h),
+                          along="x", slot=1))  # fmt: skip
+        if k % 2:
+            pieces.append(
+                tube([(-wide, -at, share * h), (wide, -at, share * h)], 0.009, segments=6)
+            )
+    pieces.append(box((-0.78 * x, -0.13, h - 0.03), (0.78 * x, 0.1, h), along="x", slot=1))
+    return pieces

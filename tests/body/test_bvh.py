@@ -1,0 +1,209 @@
+"""The BVH reader: what it reads, and one clear error for everything else."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from walk_bvh import walk_bvh
+
+from synthstudio.body import bvh
+from synthstudio.body.bvh import parse_bvh, read_bvh
+from synthstudio.body.motion import READERS, read
+from synthstudio.body.recording import LEG_M, Motion, mirrored
+from synthstudio.core.errors import AssetError
+
+WALK = walk_bvh(frames=4)
+MOCAP = ("cmu_02_01", "cmu_07_01", "cmu_16_15", "cmu_35_01")
+
+
+def parsed(text: str) -> Motion:
+    return parse_bvh(text, where="walk.bvh")
+
+
+def fault(text: str) -> str:
+    with pytest.raises(AssetError) as error:
+        parsed(text)
+    assert str(error.value).startswith("walk.bvh")
+    return str(error.value)
+
+
+def test_a_walk_is_read_in_our_axes_and_metres():
+    motion = parsed(walk_bvh())
+    assert (motion.frames, round(motion.fps, 3)) == (91, 30.0)
+    assert motion.leg_m == pytest.approx(LEG_M)
+    at = motion.places_m()[0]
+    role = motion.roles
+    assert at[role["head"], 2] > at[role["hips"], 2] > at[role["left_ankle"], 2]  # z is up
+    assert at[role["left_hip"], 0] > at[role["right_hip"], 0]  # x is to the person's left
+    assert at[role["left_toe"], 1] < at[role["left_ankle"], 1] - 0.05  # people face -y
+    assert motion.root_m[-1, 1] - motion.root_m[0, 1] == pytest.approx(-3.75 * LEG_M / 0.84)
+
+
+def test_the_scenes_walk_is_the_one_that_is_made_here():
+    path = Path(__file__).parents[2] / "scenes" / "motions" / "stroll.bvh"
+    assert path.read_text() == walk_bvh()
+    assert read_bvh(path).seconds == pytest.approx(3.0, abs=1e-3)
+
+
+def test_channels_may_come_in_any_order():
+    turned = WALK.replace("Zrotation Xrotation Yrotation", "Yrotation Zrotation Xrotation")
+    rows = []
+    for row in turned.splitlines()[-4:]:
+        values = row.split()
+        new = values[:3]
+        for k in range(3, len(values), 3):
+            z, x, y = values[k : k + 3]
+            new += [y, z, x]
+        rows.append(" ".join(new))
+    one = parsed("\n".join([*turned.splitlines()[:-4], *rows]))
+    joint = one.roles["left_knee"]  # turns about one axis only: the order is no matter
+    np.testing.assert_allclose(
+        one.rotations[:, joint], parsed(WALK).rotations[:, joint], atol=1e-12
+    )
+    hips = one.roles["hips"]
+    y, z, x = (np.radians(float(v)) for v in rows[0].split()[3:6])
+    want = _rot(1, y) @ _rot(2, z) @ _rot(0, x)
+    to_ours = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]])
+    np.testing.assert_allclose(one.rotations[0, hips], to_ours @ want @ to_ours.T, atol=1e-12)
+
+
+def _rot(axis: int, angle: float) -> np.ndarray:
+    out, (i, j) = np.eye(3), ((axis + 1) % 3, (axis + 2) % 3)
+    out[i, i] = out[j, j] = np.cos(angle)
+    out[j, i], out[i, j] = np.sin(angle), -np.sin(angle)
+    return out
+
+
+def test_the_unit_is_told_by_the_legs_and_the_axes_by_the_zero_pose():
+    def scaled(match: re.Match[str]) -> str:
+        x, y, z = (float(v) / 2.54 for v in match[1].split())
+        return f"OFFSET {y} {z} {x}"  # y becomes x, z becomes y: another file's axes, in inches
+
+    other = parsed(re.sub(r"OFFSET (.*)", scaled, WALK))
+    assert other.leg_m == pytest.approx(LEG_M)
+    np.testing.assert_allclose(other.offsets_m, parsed(WALK).offsets_m, atol=1e-9)
+
+
+def test_bones_keep_their_length_and_a_mirror_image_its_mirror():
+    motion = parsed(walk_bvh())
+    image = mirrored(mirrored(motion))
+    np.testing.assert_allclose(image.places_m(), motion.places_m(), atol=1e-12)
+    assert image.roles == motion.roles
+    other, own = mirrored(motion), motion.places_m()
+    left = other.places_m()[:, other.roles["left_wrist"]]
+    np.testing.assert_allclose(left, own[:, motion.roles["right_wrist"]] * (-1, 1, 1), atol=1e-12)
+    lengths = np.linalg.norm(own[:, 1:] - own[:, list(motion.parents[1:])], axis=2)
+    assert np.ptp(lengths, axis=0).max() < 1e-12
+
+
+def test_a_test_pose_at_an_end_is_left_out():
+    rows = walk_bvh(frames=30).splitlines()
+    values = rows[-30].split()
+    start = len(rows) - 30
+    names = re.findall(r"(?:ROOT|JOINT) (\w+)", "\n".join(rows))
+    at = 3 + 3 * names.index("LeftShoulder")
+    rows[start] = " ".join([*values[:at], "90", "0", "0", *values[at + 3 :]])
+    assert parsed("\n".join(rows)).frames == 29
+    middle = list(walk_bvh(frames=30).splitlines())
+    middle[start + 15] = rows[start]
+    assert parsed("\n".join(middle)).frames == 30  # only at the ends
+
+
+@pytest.mark.parametrize("name", MOCAP)
+def test_the_cmu_files_are_read(shared_data: Path, name: str):
+    motion = read(shared_data / "mocap" / f"{name}.bvh")
+    assert motion.fps == pytest.approx(120, abs=0.01)
+    feet = motion.places_m()[:, [motion.roles["left_ankle"], motion.roles["right_ankle"]], 2]
+    assert 0.03 < feet.min() < 0.1  # the unit is right: ankles just over the file's own floor
+
+
+BROKEN = {
+    "empty": ("", "no MOTION"),
+    "no hierarchy": ("MOTION\n", "ends too early"),
+    "cut in the skeleton": (WALK[:700], "no MOTION"),
+    "cut in the frames": (WALK[: WALK.rindex("\n", 0, -9)], "frames is not what"),
+    "cut in a frame": (WALK[:-20], "wrong number of channels"),
+    "zero frames": (WALK.replace("Frames: 4", "Frames: 0"), "wrong number of frames"),
+    "too many frames": (WALK.replace("Frames: 4", "Frames: 99999"), "wrong number of frames"),
+    "half a frame": (WALK.replace("Frames: 4", "Frames: 3.5"), "wrong number of frames"),
+    "frames missing": (WALK.replace("Frames: 4", "Frames: 5"), "frames is not what"),
+    "frame time 0": (WALK.replace("0.033333", "0"), "wrong frame time"),
+    "frame time nan": (WALK.replace("0.033333", "nan"), "Frame Time: and a number"),
+    "nan": (re.sub(r"\n0\.00 93", "\nnan 93", WALK), "not a usable number"),
+    "inf": (re.sub(r"\n0\.00 93", "\ninf 93", WALK), "not a usable number"),
+    "huge": (re.sub(r"\n0\.00 93", "\n1e300 93", WALK), "not a usable number"),
+    "python's own spelling": (re.sub(r"\n0\.00 93", "\n1_0 93", WALK), "not a usable number"),
+    "a word": (re.sub(r"\n0\.00 93", "\nx 93", WALK), "not a usable number"),
+    "a number too many": (WALK.rstrip() + " 1.0\n", "wrong number of channels"),
+    "channel count": (WALK.replace("CHANNELS 3 Z", "CHANNELS 2 Z", 1), "unexpected word"),
+    "channel name": (WALK.replace("Zrotation", "Wrotation", 1), "wrong channels"),
+    "channel twice": (WALK.replace("Zrotation Xr", "Xrotation Xr", 1), "wrong channels"),
+    "seven channels": (WALK.replace("CHANNELS 3", "CHANNELS 7", 1), "wrong number of channels"),
+    "joint twice": (WALK.replace("JOINT RightHip", "JOINT LeftHip"), "one name"),
+    "no names": (WALK.replace("JOINT LeftKnee", "JOINT b7"), "lacks LeftKnee"),
+    "legs of no length": (re.sub(r"OFFSET 0 -42 0", "OFFSET 0 0 0", WALK), "no length"),
+    "lies": (
+        WALK.replace("OFFSET 0 -42 0", "OFFSET -42 0 0").replace("OFFSET -9.5", "OFFSET 9"),
+        "does not stand",
+    ),
+    "two roots": (WALK.replace("\nMOTION", "\nROOT More\n{\n}\nMOTION"), "follows the skeleton"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_file_is_one_clear_error(name: str):
+    text, says = BROKEN[name]
+    assert text != WALK
+    assert says in fault(text)
+
+
+def test_a_fault_names_its_line():
+    text = WALK.splitlines()
+    text[-2] = text[-2].replace(text[-2].split()[0], "nan", 1)
+    assert f"walk.bvh:{len(text) - 1}: not a usable number" in fault("\n".join(text))
+
+
+def test_files_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "walk.bvh"
+    for data, says in ((b"", "empty"), (b"HIERARCHY\n\xff\xfe\x00", "byte 0xff")):
+        path.write_bytes(data)
+        with pytest.raises(AssetError, match=says):
+            read_bvh(path)
+    path.write_text(WALK)
+    monkeypatch.setattr(bvh, "MAX_BYTES", 100)
+    with pytest.raises(AssetError, match="too large"):
+        read_bvh(path)
+    with pytest.raises(AssetError, match=re.escape(" ".join(sorted(READERS)))):
+        read(tmp_path / "walk.c3d")
+    with pytest.raises(AssetError, match="no such file"):
+        read(tmp_path / "other.bvh")
+
+
+def test_a_skeleton_too_deep_or_too_large_is_refused():
+    deep = "".join(f"JOINT j{k}\n{{\nOFFSET 0 0 0\nCHANNELS 0\n" for k in range(80))
+    text = f"HIERARCHY\nROOT r\n{{\nOFFSET 0 0 0\nCHANNELS 0\n{deep}{'}' * 81}\nMOTION\n"
+    assert "64 deep" in fault(text)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_whatever_is_changed_it_is_read_or_refused(data: st.DataObject):
+    text = WALK
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(text)))
+        gone = data.draw(st.sampled_from([0, 0, 1, 5, 40, 400]))
+        new = data.draw(
+            st.sampled_from(["", "}", "{", "JOINT", "MOTION\n", "nan", "1e999", "-", "\n", "End"])
+            | st.text(max_size=6)
+        )
+        text = text[:at] + new + text[at + gone :]
+    try:
+        motion = parsed(text)
+    except AssetError:
+        return
+    assert np.isfinite(motion.rotations).all() and np.isfinite(motion.places_m()).all()
+    assert dataclasses.is_dataclass(motion)

@@ -1,0 +1,127 @@
+import json
+import tracemalloc
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synthstudio.core import safe_json
+from synthstudio.core.errors import FormatError
+from synthstudio.core.safe_json import BEGIN, read_list, read_members, read_value
+
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+VALUES = st.recursive(
+    SCALARS | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(VALUES), st.dictionaries(TEXTS, VALUES, max_size=4), st.integers(1, 9), st.booleans()
+)
+def test_any_document_comes_back_whatever_the_chunks(tmp_path_factory, items, rest, chunk, ascii_):
+    path = tmp_path_factory.mktemp("json") / "a.json"
+    value = {**rest, "images": items}
+    path.write_text(json.dumps(value, ensure_ascii=ascii_, indent=chunk % 3 or None), "utf-8")
+    raw, found = path.read_bytes(), {}
+    before, safe_json._CHUNK = safe_json._CHUNK, chunk
+    try:
+        for key, span in read_members(path, streamed=("images",)):
+            if span is BEGIN:
+                found[key] = []
+                continue
+            assert json.loads(raw[span.start : span.stop]) == span.value
+            if key == "images":
+                found[key].append(span.value)
+            else:
+                found[key] = span.value
+    finally:
+        safe_json._CHUNK = before
+    assert found == value
+    path.write_text(json.dumps(items), "utf-8")
+    assert [span.value for span in read_list(path)] == items
+    assert read_value(path) == items
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(b"\xef\xbb\xbf" + '{"images": ["ü"]}'.encode())
+    (_, _), (_, span) = read_members(path, streamed=("images",))
+    assert path.read_bytes()[span.start : span.stop].decode() == '"ü"'
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "got the end"),
+        (b"[1]", r"expected \{"),
+        (b'{"images": {}}', r"expected \["),
+        (b'{"images": [1', "expected , or ]"),
+        (b'{"images": [1 2]}', "expected , or ]"),
+        (b'{"images": [1],}', "no JSON"),
+        (b'{"images": [NaN]}', "NaN is no number"),
+        (b'{"images": [-Infinity]}', "no number"),
+        (b'{"a": 1, "a": 2}', "comes twice"),
+        (b'{"images": [{"id": 1, "id": 2}]}', "id comes twice"),
+        (b'{"images": ["\xff"]}', "no UTF-8"),
+        (b'{"images": ["\xc3', "no UTF-8"),
+        (b'{"a": 1} x', "follows its end"),
+        (b'{"images": [' + b"9" * 5000 + b"]}", "digits"),
+        (b'{"images": [' + b"[" * 100_000, "recursion"),
+        (b'{"images": ["a\nb"]}', "control character"),
+        (b"{1: 2}", "a key is no text"),
+        (rb'{"images": ["\ud800"]}', "surrogates"),
+    ],
+)  # fmt: skip
+def test_what_is_no_json_is_refused_with_its_place(data, message, tmp_path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(data)
+    with pytest.raises(FormatError, match=message) as caught:
+        list(read_members(path, streamed=("images",)))
+    assert "a.json" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "evil",
+    [b'"' + b"x" * 3_000_000, b'"' + rb"\"" * 1_500_000, b"9" * 3_000_000, b"[0," * 1_000_000,
+     b" " * 3_000_000 + b"\x00"],
+)  # fmt: skip
+def test_an_endless_token_takes_no_memory(evil, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(safe_json, "MAX_ELEMENT_CHARS", 400_000)
+    path = tmp_path / "a.json"
+    path.write_bytes(b'{"images": [' + evil)
+    tracemalloc.start()
+    try:
+        with pytest.raises(FormatError):
+            list(read_members(path, streamed=("images",)))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 12_000_000
+
+
+def test_a_long_list_takes_no_memory(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(safe_json, "_CHUNK", 1 << 14)
+    path = tmp_path / "a.json"
+    element = json.dumps({"a": list(range(100))})
+    path.write_text('{"images": [' + ",".join([element] * 3_000) + "]}")
+    tracemalloc.start()
+    count = sum(1 for _ in read_members(path, streamed=("images",)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 3_001
+    assert peak < 500_000 < path.stat().st_size
+
+
+def test_files_that_cannot_be_read(tmp_path) -> None:
+    for path in (tmp_path, tmp_path / "none.json"):
+        with pytest.raises(FormatError):
+            list(read_list(path))
+    (tmp_path / "a.json").write_text("[" * 50)
+    with pytest.raises(FormatError, match="too large"):
+        read_value(tmp_path / "a.json", limit=10)

@@ -1,0 +1,64 @@
+"""A small stored data set of stick people whose images can be read, to count coverage in."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import fake_frames
+import numpy as np
+from stick_people import make_frame
+
+from synthstudio.core.frame import Frame
+from synthstudio.core.images import encode_jpeg
+from synthstudio.core.rng import stream
+from synthstudio.dataset.shards import write_shard
+from synthstudio.dataset.writer import open_or_create
+from synthstudio.recipe.load import dump, parse
+
+FAMILIES = ("crouch", "lie", "stand")
+
+
+def frame(index: int, people: int = 2) -> Frame:
+    """Return stick people of several families and bodies before a grey picture."""
+    made, rng = make_frame(index, people=people), stream(3, "covered", index)
+    grey = np.full((240, 320, 3), 90 + 10 * (index % 8), np.uint8)
+    family = [FAMILIES[int(rng.integers(3))] for _ in made.labels.people]
+    axes = rng.random((people, 3))
+    spec_people = tuple(
+        dataclasses.replace(
+            person,
+            phenotype=dataclasses.replace(person.phenotype, gender=g, weight=w, height=h),
+        )
+        for person, (g, w, h) in zip(made.spec.people, axes.tolist(), strict=True)
+    )
+    labels = tuple(
+        dataclasses.replace(label, pose_family=name)
+        for label, name in zip(made.labels.people, family, strict=True)
+    )
+    return dataclasses.replace(
+        made,
+        jpeg=encode_jpeg(grey, 90),
+        spec=dataclasses.replace(made.spec, people=spec_people),
+        labels=dataclasses.replace(made.labels, people=labels),
+    )
+
+
+def recipe(**changes: Any) -> dict[str, Any]:
+    """Return a recipe as a data set stores it: defaults filled in, without `frames`."""
+    wanted = {"name": "sticks", "seed": 1, "things": [{"kind": "procedural"}], **changes}
+    written = dump(parse(wanted))
+    del written["frames"]
+    return written
+
+
+def store(out: Path, frames: int = 12, **changes: Any) -> Path:
+    """Write a finished data set of `frames` frames; `changes` are fields of its recipe."""
+    identity = fake_frames.identity(frames=frames, recipe=recipe(**changes))
+    with open_or_create(out, identity) as session:
+        for shard in session.todo:
+            made = (frame(i, people=i % 3 + 1) for i in session.identity.frames_of(shard))
+            session.publish(write_shard(out, shard, made))
+        session.finish()
+    return out

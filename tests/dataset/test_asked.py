@@ -1,0 +1,206 @@
+"""Asked against achieved, held against SciPy and counts by hand."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import ks_2samp
+
+from synthstudio.core.errors import DatasetError
+from synthstudio.core.rng import stream
+from synthstudio.core.skeleton import skeleton
+from synthstudio.dataset import asked
+from synthstudio.dataset.stats import stats, text, unmet
+
+COCO17 = skeleton("coco17")
+TARGETS = {
+    "tolerance": 0.05,
+    "occluded_fraction": [0, 0.8],
+    "joints": {"left_wrist+right_wrist": 0.4},
+    "causes": {"self": None, "object": 0.25},
+    "crowd_index": None,
+}
+
+
+def person(number: int = 1, **changes) -> dict:
+    row = {
+        "frame_index": 0, "instance": number, "identity": "id-1", "pose_family": "stand",
+        "motion": None, "occluded_fraction": 0.0, "truncated_fraction": 0.0,
+        "cause": ["visible"] * 17, "state": [2] * 17, "ambiguous": [False] * 17,
+        "occluder_id": [0] * 17, "ask_fraction": None, "ask_hidden": [], "ask_shown": [],
+        "ask_causes": None, "ask_met": True,
+    }  # fmt: skip
+    return {**row, **changes}
+
+
+def frame(*, variant: str = "base", **changes) -> dict:
+    row = {
+        "index": 0, "split": "train", "variant": variant, "thing_kind": [], "thing_instance": [],
+        "crowd_index": 0.0, "crowd_ask": None, "clip_id": None,
+    }  # fmt: skip
+    return {**row, **changes}
+
+
+def hidden(*names: str, cause: str = "object", state: int = 1) -> dict:
+    places = [COCO17.joints.index(name) for name in names]
+    return {
+        "state": [state if j in places else 2 for j in range(17)],
+        "cause": [cause if j in places else "visible" for j in range(17)],
+    }
+
+
+def compared(people: list[dict], **frame_changes) -> dict:
+    return stats([(frame(**frame_changes), people)], COCO17)
+
+
+def fractions(want: np.ndarray, got: np.ndarray) -> dict:
+    pairs = zip(want, got, strict=True)
+    return compared([person(ask_fraction=float(a), occluded_fraction=float(b)) for a, b in pairs])
+
+
+def test_errors_are_those_of_numpy_to_a_ten_thousandth() -> None:
+    rng = stream(1, "asked")
+    want = rng.random(1000) * 0.8
+    got = np.clip(want + rng.normal(0, 0.04, 1000), 0, 1)
+    found = fractions(want, got)["targets"]["occluded_fraction"]
+    off = np.abs(want - got)
+    assert found["people"] == 1000
+    assert found["median"] == pytest.approx(np.median(off), abs=3e-4)
+    assert found["p95"] == pytest.approx(np.quantile(off, 0.95), abs=1e-3)
+    assert found["max"] == off.max()
+    assert found["ks"] == pytest.approx(ks_2samp(want, got).statistic, abs=2e-3)
+
+
+def test_what_comes_near_an_atom_is_the_atom() -> None:
+    want = np.repeat([0.0, 0.3, 0.6], [200, 300, 500])
+    wobble = np.tile([-0.015, 0.015], 500)
+    near = np.clip(want + wobble, 0, 1)
+    assert ks_2samp(want, near).statistic > 0.2
+    assert fractions(want, near)["targets"]["occluded_fraction"]["ks"] == 0
+    far = np.where(want == 0.3, 0.35, near)
+    assert fractions(want, far)["targets"]["occluded_fraction"]["ks"] == pytest.approx(0.3)
+
+
+def test_met_targets_have_no_sentence_and_missed_ones_have() -> None:
+    want = np.linspace(0, 0.8, 400)
+    only = {"tolerance": 0.05, "occluded_fraction": [0, 0.8]}
+    assert unmet(fractions(want, np.clip(want + 0.01, 0, 1)), only) == []
+    nothing_hidden = unmet(fractions(want, np.zeros(400)), only)
+    assert len(nothing_hidden) == 3
+    assert "median" in nothing_hidden[0] and "KS" in nothing_hidden[2]
+    assert unmet(fractions(want, want + 0.035), only) == [
+        "occluded_fraction: error in the median 0.035 (at most 0.030)"
+    ]
+    assert unmet(compared([]), None) == []
+
+
+def test_joints_count_as_hidden_when_all_of_a_group_are() -> None:
+    both = "left_wrist+right_wrist"
+    people = [
+        person(ask_hidden=[both], **hidden("left_wrist", "right_wrist")),
+        person(ask_hidden=[both], **hidden("left_wrist", "right_wrist", state=0)),
+        person(ask_hidden=[both], **hidden("left_wrist")),
+        person(ask_shown=[both], **hidden("right_wrist")),
+        person(ask_shown=[both], **hidden("left_wrist", "right_wrist", "nose")),
+    ]
+    assert compared(people)["targets"]["joints"] == {
+        both: {
+            "people": 5, "asked": 0.6, "achieved": 0.6, "asked_hidden": 3,
+            "asked_hidden_met": 2, "asked_shown": 2, "asked_shown_met": 1,
+        }
+    }  # fmt: skip
+
+
+def test_causes_are_mean_shares_of_joints_where_asked() -> None:
+    nan = math.nan
+    people = [
+        person(ask_causes=[nan, nan, nan, 0.25, nan], **hidden("nose", "left_eye")),
+        person(ask_causes=[nan, nan, nan, 0.15, 0.0]),
+        person(**hidden("nose")),
+    ]
+    found = compared(people)["targets"]["causes"]
+    assert set(found) == {"object", "truncated"}
+    assert found["object"] == {"people": 2, "asked": 0.2, "achieved": pytest.approx(1 / 17)}
+    assert found["truncated"]["people"] == 1
+
+
+def test_the_crowd_index_is_counted_by_frame() -> None:
+    frames = [(frame(crowd_ask=a, crowd_index=b), []) for a, b in ((0.5, 0.4), (0.2, 0.5))]
+    found = stats([*frames, (frame(), [])], COCO17)
+    crowd = found["targets"]["crowd_index"]
+    assert (crowd["frames"], crowd["asked"]) == (2, 0.35)
+    assert crowd["mean_off"] == pytest.approx(0.2)
+    assert crowd["max_off"] == pytest.approx(0.3)
+    wants = {"tolerance": 0.05, "crowd_index": 0.4}
+    assert unmet(found, wants) == ["crowd_index: 0.200 off on average (at most 0.100)"]
+
+
+def test_missed_people_are_counted_listed_and_stay_in() -> None:
+    people = [
+        person(n, frame_index=7, ask_fraction=0.5, occluded_fraction=0.1, ask_met=n > 150)
+        for n in range(1, 1001)
+    ]
+    found = compared(people)
+    missed = found["targets"]["missed"]
+    assert (missed["count"], missed["share"], len(missed["first"])) == (150, 0.15, 100)
+    assert missed["first"][0] == {
+        "frame": 7, "person": 1, "asked": {"occluded_fraction": 0.5},
+        "achieved": {"occluded_fraction": 0.1},
+    }  # fmt: skip
+    assert found["targets"]["occluded_fraction"]["people"] == 1000
+    assert "150 of 1000 people missed" in unmet(found, {"tolerance": 0.5})[-1]
+    assert "missed: 150 (15.0%), frame/person 7/1, 7/2" in text(found)
+    json.dumps(found, allow_nan=False)
+
+
+def test_two_in_a_hundred_may_be_missed() -> None:
+    people = [person(ask_fraction=0.2, occluded_fraction=0.2, ask_met=k > 1) for k in range(100)]
+    assert unmet(compared(people), {"tolerance": 0.05}) == []
+    people[5]["ask_met"] = False
+    assert len(unmet(compared(people), {"tolerance": 0.05})) == 1
+
+
+def test_variants_and_people_not_asked_do_not_count() -> None:
+    people = [person(ask_fraction=0.5, ask_met=False)]
+    assert compared(people, variant="clean", crowd_ask=0.5)["targets"]["people"] == 0
+    found = compared([person(ask_met=None)])
+    assert found["targets"]["people"] == 0
+    assert "asked" not in text(found)
+
+
+def test_a_target_that_nobody_was_asked_for_is_said() -> None:
+    lines = unmet(compared([person()]), TARGETS)
+    assert lines == [
+        "occluded_fraction: nobody was asked for it",
+        "joints: left_wrist+right_wrist: nobody was asked for it",
+        "causes: object: nobody was asked for it",
+    ]
+
+
+def test_one_person_is_never_too_much() -> None:
+    both = "left_wrist+right_wrist"
+    wants = {"tolerance": 0.05, "joints": {both: 1.0}}
+    people = [person(ask_hidden=[both], **hidden("left_wrist", "right_wrist")) for _ in range(9)]
+    assert unmet(compared([*people, person(ask_hidden=[both])]), wants) == []
+    two = [person(ask_hidden=[both])] * 2
+    assert (
+        "joints: left_wrist+right_wrist: 100.0% asked" in unmet(compared([*people, *two]), wants)[0]
+    )
+
+
+def test_an_ask_of_no_joint_is_a_damaged_set() -> None:
+    with pytest.raises(DatasetError, match="names no joint"):
+        compared([person(ask_hidden=["third_elbow"])])
+
+
+def test_clips_and_motions_are_counted() -> None:
+    samples = [
+        (frame(index=k, clip_id=f"c{k // 3}"), [person(motion="walk"), person(2, motion="run")])
+        for k in range(6)
+    ]
+    found = stats(samples, COCO17)
+    assert found["clips"] == {"count": 2, "frames": 6}
+    assert found["motions"] == {"run": 6, "walk": 6}
+    assert "clips: 2 with 6 frames" in text(found)
+    assert asked.text(found["targets"]) == []

@@ -1,0 +1,299 @@
+"""Coverage is held against counts by hand; the sheet and the next recipe against what they say."""
+
+import itertools
+import json
+from collections import Counter
+from pathlib import Path
+
+import covered_set
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from stick_people import make_posed
+
+from synthstudio.core.bins import (
+    BODIES,
+    FRACTIONS,
+    VIEWS,
+    body_of,
+    fraction_of,
+    view_azimuth_rad,
+    view_of,
+)
+from synthstudio.core.errors import DatasetError
+from synthstudio.core.skeleton import skeleton
+from synthstudio.core.spec_json import from_json
+from synthstudio.dataset import coverage_sheet
+from synthstudio.dataset.coverage import (
+    AXES,
+    PERSON_COLUMNS,
+    Coverage,
+    camera_azimuth_rad,
+    coverage,
+    thin_pairs,
+)
+from synthstudio.dataset.coverage_next import as_yaml, next_recipe
+from synthstudio.dataset.coverage_text import text
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import (
+    FRAME_SCHEMA,
+    INSTANCE_SCHEMA,
+    instance_rows,
+    write_parquet,
+)
+from synthstudio.recipe.load import load, parse
+
+COCO17 = skeleton("coco17")
+TRUNK = [
+    COCO17.joints.index(n) for n in ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
+]
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return Dataset(covered_set.store(tmp_path_factory.mktemp("cover") / "set"))
+
+
+@pytest.fixture(scope="module")
+def found(stored: Dataset) -> Coverage:
+    return coverage(stored)
+
+
+def turned(points: np.ndarray, axis: str, degrees: float) -> np.ndarray:
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    turn = {
+        "z": [[c, -s, 0], [s, c, 0], [0, 0, 1]],
+        "x": [[1, 0, 0], [0, c, -s], [0, s, c]],
+        "y": [[c, 0, s], [0, 1, 0], [-s, 0, c]],
+    }[axis]
+    return points @ np.array(turn).T
+
+
+def side_seen(trunk: np.ndarray, eye: tuple[float, float, float]) -> str:
+    return VIEWS[int(view_of(camera_azimuth_rad(trunk[None], np.array([eye])))[0])]
+
+
+@pytest.mark.parametrize("k", range(8))
+def test_the_side_that_is_seen_follows_the_yaw(k: int) -> None:
+    trunk = make_posed(COCO17, instance=1).joints_m[TRUNK]
+    seen = turned(trunk, "z", -np.degrees(view_azimuth_rad(VIEWS[k])))
+    for off in (-20, 0, 20):
+        assert side_seen(turned(seen, "z", off), (0.0, -4.0, 1.0)) == VIEWS[k]
+    assert side_seen(turned(seen, "z", 25), (0.0, -4.0, 1.0)) != VIEWS[k]
+
+
+def test_a_left_shoulder_towards_the_camera_is_the_left_side() -> None:
+    trunk = make_posed(COCO17, instance=1).joints_m[TRUNK]
+    assert side_seen(trunk, (4.0, 0.0, 1.0)) == "left"  # left is world +x at yaw 0
+    mirrored = trunk[[1, 0, 3, 2]]
+    assert side_seen(mirrored, (4.0, 0.0, 1.0)) == "right"
+
+
+def test_people_who_lie_have_a_side_too() -> None:
+    trunk = make_posed(COCO17, instance=1).joints_m[TRUNK]
+    on_back = turned(trunk, "x", -90)  # face up: what was ahead is above
+    assert side_seen(on_back, (4.0, 0.0, 1.0)) == "left"
+    on_side = turned(trunk, "y", 90)
+    assert side_seen(on_side, (float(on_side[0, 0]) / 2, -4.0, 1.0)) == "front"
+    assert np.isnan(camera_azimuth_rad(np.zeros((1, 4, 3)), np.array([[0.0, -4, 1]])))[0]
+
+
+def test_edges_of_bins() -> None:
+    values = np.array([0, 1e-9, 0.1, 0.11, 0.3, 0.5, 0.7, 0.9, 0.91, 1.0])
+    assert fraction_of(values).tolist() == [0, 1, 1, 2, 2, 3, 4, 5, 6, 6]
+    assert view_of(np.array([-0.1, 2 * np.pi - 0.1, np.pi, -np.pi])).tolist() == [0, 0, 4, 4]
+    assert len(BODIES) == 18
+
+
+def by_hand(data: Dataset) -> Counter:
+    """Count every joint of a data set the slow way."""
+    counts: Counter = Counter()
+    for index in range(data.identity.frames):
+        frame, spec = data.frame(index), from_json(data.frame(index)["spec"])
+        matrix = np.reshape(frame["world_to_camera"], (4, 4))
+        eye = -matrix[:3, :3].T @ matrix[:3, 3]
+        for row in data.instances(index):
+            trunk = np.reshape(row["joints_world_m"], (17, 3))[TRUNK]
+            fraction = FRACTIONS[int(fraction_of(np.array(row["occluded_fraction"])))]
+            body = body_of(spec.people[row["instance"] - 1].phenotype)
+            rest = (fraction, side_seen(trunk, tuple(eye)), row["pose_family"], body)
+            counts.update(
+                (name, c, *rest) for name, c in zip(COCO17.joints, row["cause"], strict=True)
+            )
+    return counts
+
+
+def test_counts_are_those_by_hand(stored: Dataset, found: Coverage) -> None:
+    told = found.as_json()
+    columns, labels = told["cells"], told["labels"]
+    named = [[labels[axis][k] for k in columns[axis]] for axis in AXES]
+    cells = dict(zip(zip(*named, strict=True), columns["count"], strict=True))
+    assert cells == by_hand(stored)
+    assert found.people == stored.people == 24
+    assert found.frames == 12
+    assert sum(columns["count"]) == 24 * 17
+    assert sum(told["marginals"]["view"].values()) == 24
+    json.dumps(told, allow_nan=False)
+
+
+def test_how_rows_are_cut_into_batches_does_not_matter(found: Coverage) -> None:
+    rows = [r for i in range(12) for r in instance_rows(covered_set.frame(i, people=i % 3 + 1))]
+    eyes = np.tile([0.0, -4.0, 1.0], (len(rows), 1))
+    table = pa.Table.from_pylist(rows, schema=INSTANCE_SCHEMA).select(PERSON_COLUMNS)
+    for size in (1, 5, 24):
+        again = Coverage(COCO17)
+        for k, batch in enumerate(table.to_batches(max_chunksize=size)):
+            again.add(batch, eyes[k * size : (k + 1) * size])
+        assert np.array_equal(again.counts, found.counts)
+        assert again.examples.by_view.counts.tolist() == found.examples.by_view.counts.tolist()
+
+
+def test_memory_does_not_grow_with_rows() -> None:
+    rows = instance_rows(covered_set.frame(2, people=3))
+    batch = pa.RecordBatch.from_pylist(rows * 100, schema=INSTANCE_SCHEMA)
+    grown, sizes = Coverage(COCO17), []
+    for _ in range(20):
+        grown.add(batch, np.tile([0.0, -4.0, 1.0], (300, 1)))
+        sizes.append(grown._counts.nbytes)
+    assert grown.people == 6000
+    assert sizes[0] == sizes[-1] < 20e6
+
+
+def test_imported_rows_are_unknown() -> None:
+    (row,) = instance_rows(covered_set.frame(0, people=1))
+    row |= {
+        "pose_family": None, "phenotype": None, "joints_world_m": None, "cause": ["unknown"] * 17,
+        "occluded_fraction": None, "truncated_fraction": None,
+    }  # fmt: skip
+    found = Coverage(COCO17)
+    found.add(pa.RecordBatch.from_pylist([row], schema=INSTANCE_SCHEMA), np.full((1, 3), np.nan))
+    marginals = found.as_json()["marginals"]
+    for axis in ("view", "body", "fraction", "family"):
+        assert {k: n for k, n in marginals[axis].items() if n} == {"unknown": 1}
+    assert marginals["cause"]["unknown"] == 17
+    assert "unknown" in text(found)
+
+
+def test_thin_bins_are_those_below_half_of_an_even_share(found: Coverage) -> None:
+    counts = found.of_people("family", "view")[:, :8]
+    thin = {(a, b): n for a, b, n in thin_pairs(found, ("family", "view"))}
+    least = 0.5 * counts.sum() / counts.size
+    families = found.labels["family"]
+    for (f, family), (v, view) in itertools.product(enumerate(families), enumerate(VIEWS)):
+        assert ((family, view) in thin) == (counts[f, v] < least)
+    assert [n for *_, n in thin_pairs(found, ("family", "view"))] == sorted(thin.values())
+    assert thin_pairs(found, ("joint", "cause"), at_least=0) == []
+    assert len(thin_pairs(found, ("joint", "cause"), at_least=10**6)) == 17 * 5
+    across = found.of_joints("cause", "joint")
+    assert np.array_equal(across, found.of_joints("joint", "cause").T)
+
+
+def test_the_text_fits_a_terminal_and_marks_what_is_thin(found: Coverage) -> None:
+    told = text(found)
+    assert max(map(len, told.splitlines())) <= 96
+    assert told.startswith("12 frames, 24 people, 408 joints\n")
+    assert "left_wrist" in told and "woman, heavy" in told and "thin bins" in told
+    assert "fewer than 3" in text(found, at_least=3)
+    assert "*" not in text(found, at_least=0).split("\n", 2)[2]
+    assert "nothing is thin" in text(found, at_least=0)
+    assert text(Coverage(COCO17)).startswith("0 frames, 0 people")
+
+
+def test_the_sheet_has_a_picture_for_each_bin_that_holds_somebody(stored, found) -> None:
+    blocks = coverage_sheet.sections(found)
+    told = found.of_people("fraction", "view")
+    for f, v in np.ndindex(7, 8):
+        example = blocks[0].cells[f][v].example
+        assert (0 if example is None else example.count) == told[f, v]
+    seen = [c.example for b in blocks for row in b.cells for c in row]
+    assert None in seen
+    page = coverage_sheet.sheet(stored, found)
+    wide, high = coverage_sheet.CELL_PX
+    assert page.dtype == np.uint8 and page.shape[1] > 8 * wide and page.shape[0] > 14 * high
+    assert page.std() > 15
+
+
+def test_an_example_is_of_its_bin_and_seen_largest(stored: Dataset, found: Coverage) -> None:
+    family = found.examples.families.index("lie")
+    example = found.examples.by_family.example(family)
+    lying = {
+        (i, r["instance"]): r["modal_area_px"] * (1 - r["truncated_fraction"])
+        for i in range(12) for r in stored.instances(i) if r["pose_family"] == "lie"
+    }  # fmt: skip
+    assert example.count == len(lying)
+    assert lying[example.frame, example.instance] == max(lying.values())
+
+
+@pytest.mark.parametrize("gone", [2, 11])
+def test_people_of_no_frame_are_one_message(tmp_path: Path, gone: int) -> None:
+    out = covered_set.store(tmp_path / "set")
+    path = out / "shards" / f"{gone // 4:05d}" / "frames.parquet"
+    rows = [row for row in pq.read_table(path).to_pylist() if row["index"] != gone]
+    write_parquet(path, FRAME_SCHEMA, rows)
+    with pytest.raises(DatasetError, match=f"a person of frame {gone}"):
+        coverage(Dataset(out))
+
+
+def test_a_damaged_picture_is_one_message(tmp_path: Path) -> None:
+    data = Dataset(covered_set.store(tmp_path / "set", frames=3))
+    next((tmp_path / "set").rglob("000001.jpg")).write_bytes(b"none")
+    with pytest.raises(DatasetError, match=r"000001\.jpg"):
+        coverage_sheet.sheet(data, coverage(data))
+
+
+def test_the_next_recipe_loads_and_asks_for_what_is_thin(stored, found, tmp_path) -> None:
+    made = next_recipe(stored, found, families=("crouch", "lie", "stand", "walk"))
+    path = tmp_path / "next.yaml"
+    path.write_text(as_yaml(made, found))
+    recipe = load(path)
+    assert (recipe.name, recipe.frames, recipe.seed) == ("sticks-next", 3, 2)
+    assert recipe.quotas.family["walk"] >= max(recipe.quotas.family.values())
+    views = dict(zip(VIEWS, found.of_people("view").tolist(), strict=False))
+    even = 24 / 8
+    assert set(recipe.quotas.view) == {view for view, n in views.items() if n < even}
+    assert recipe.targets.joints
+    assert recipe.things[0].kind == "procedural"
+    assert next_recipe(stored, found, families=FAMILIES, frames=40)["frames"] == 40
+
+
+FAMILIES = covered_set.FAMILIES
+
+
+@pytest.mark.parametrize(
+    ("changes", "gone"),
+    [
+        ({"people": {"facing_deg": [0, 40]}}, "view"),
+        ({"people": {"poses": {"names": {"stand": 1}}}}, "family"),
+        ({"people": {"hold": {"share": 0.5}}}, "family"),
+    ],
+)
+def test_the_next_recipe_contradicts_nothing(tmp_path, changes, gone) -> None:
+    data = Dataset(covered_set.store(tmp_path / "set", frames=3, **changes))
+    made = next_recipe(data, coverage(data), families=(*FAMILIES, "walk"), at_least=50)
+    assert gone not in made["quotas"]
+    assert len(made["quotas"]) == 2
+
+
+def test_families_that_were_not_wanted_stay_out(tmp_path: Path) -> None:
+    poses = {"families": {"stand": 1, "lie": 2, "walk": 0}}
+    changes = {"people": {"poses": poses}, "things": [], "holdout": {"poses": ["lie"]}}
+    data = Dataset(covered_set.store(tmp_path / "set", frames=3, **changes))
+    made = next_recipe(data, coverage(data), families=(*FAMILIES, "walk"), at_least=50)
+    assert set(made["quotas"]["family"]) == {"stand"}
+    assert "targets" not in made  # nothing is there that could hide anybody
+    assert parse(made).holdout.poses == ("lie",)
+
+
+def test_the_pool_grows_until_it_has_every_body(tmp_path: Path) -> None:
+    few = {"people": {"identities": 8, "count": 2}}
+    data = Dataset(covered_set.store(tmp_path / "set", frames=3, **few))
+    made = next_recipe(data, coverage(data), families=FAMILIES, at_least=50)
+    assert made["people"]["identities"] == 240
+    assert set(made["quotas"]["body"]) == set(BODIES)
+
+
+def test_where_nothing_is_thin_nothing_is_asked(stored: Dataset, found: Coverage) -> None:
+    made = next_recipe(stored, found, families=FAMILIES, at_least=0)
+    assert "quotas" not in made
+    assert "targets" not in made

@@ -1,0 +1,298 @@
+"""Sets made of sets: filtered, merged, split; nothing lost, nothing leaks, origins kept."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from painted_frames import painted, write_set
+
+from synthstudio.core.errors import DatasetError
+from synthstudio.core.spec_json import from_json
+from synthstudio.dataset import diff as comparing
+from synthstudio.dataset import filter as filtering
+from synthstudio.dataset import splits
+from synthstudio.dataset.derive import origins
+from synthstudio.dataset.merge import merge_sets
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import pair_rows
+from synthstudio.dataset.shards import hashed_files
+from synthstudio.dataset.validate import validate_dataset
+from synthstudio.dataset.writer import open_or_create
+
+FRAMES = 11
+
+
+def _frames(seed: int = 7, first: int = 0, count: int = FRAMES, **changes: Any) -> list[Any]:
+    """Return frames 0.. of run `seed`, whose pictures are those of `first` and on."""
+    made = [painted(first + i, people=i % 3, seed=seed, **changes) for i in range(count)]
+    return [
+        dataclasses.replace(f, spec=dataclasses.replace(f.spec, index=i, group_id=f"{seed}-{i}"))
+        for i, f in enumerate(made)
+    ]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return write_set(tmp_path_factory.mktemp("source") / "set", _frames())
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    frames = _frames(seed=8, first=20, count=5)
+    return write_set(tmp_path_factory.mktemp("other") / "set", frames, recipe="others", seed=8)
+
+
+def _samples(dataset: Dataset) -> list[tuple[Any, Any]]:
+    return list(pair_rows(dataset.iter_frames(), dataset.iter_instances()))
+
+
+def _sound(dataset: Dataset) -> None:
+    found = validate_dataset(dataset).findings
+    assert not found.counts, found.text()
+    assert list(dataset.verify()) == []
+    for frame, _ in _samples(dataset):
+        spec = from_json(frame["spec"])
+        assert (spec.index, spec.split, spec.group_id) == (
+            frame["index"], frame["split"], frame["group_id"]
+        )  # fmt: skip
+
+
+def test_a_filtered_set_holds_the_frames_that_match(source: Dataset, tmp_path: Path) -> None:
+    before = hashed_files(source.folder)
+    query = filtering.query_of(source, "instance = 2 and frame > 3")
+    made = filtering.filter_dataset(source, query, tmp_path / "out")
+    assert [o[2] for o in origins(made)] == [5, 8]
+    assert [o[:2] for o in origins(made)] == [(0, 0), (1, 0)]
+    counted = filtering.count(source, query)
+    assert (counted.frames, counted.people, counted.all_frames) == (2, 2, FRAMES)
+    assert (made.frames, made.people) == (2, 4)
+    for (frame, people), (_, _, index) in zip(_samples(made), origins(made), strict=True):
+        had = source.frame(index)
+        assert made.image_bytes_of(frame) == source.image_bytes_of(had)
+        assert frame["image_sha256"] == had["image_sha256"]
+        assert [p["shares"] for p in people] == [p["shares"] for p in source.instances(index)]
+        assert {p["frame_index"] for p in people} == {frame["index"]}
+    derived = made.identity.derived
+    assert derived["query"] == "instance = 2 and frame > 3"
+    assert derived["sources"][0]["identity"]["recipe"] == source.identity.recipe
+    _sound(made)
+    assert hashed_files(source.folder) == before
+    again = filtering.filter_dataset(source, query, tmp_path / "again")
+    assert hashed_files(again.folder) == hashed_files(made.folder)
+
+
+def test_keep_people_keeps_only_their_rows(source: Dataset, tmp_path: Path) -> None:
+    query = filtering.query_of(source, "instance = 2")
+    made = filtering.filter_dataset(source, query, tmp_path / "out", keep_people=True)
+    assert made.people == made.frames == sum(1 for i in range(FRAMES) if i % 3 == 2)
+    assert {p["instance"] for p in made.iter_instances()} == {2}
+
+
+def test_a_filter_goes_on_where_it_was_cut(source: Dataset, tmp_path: Path) -> None:
+    query = filtering.query_of(source, "frame >= 0")
+    whole = filtering.filter_dataset(source, query, tmp_path / "whole")
+    cut = tmp_path / "cut"
+    made = filtering.filter_dataset(source, query, cut)
+    (cut / "index.json").unlink()
+    (cut / "shards" / "00001" / "origin.parquet").unlink()
+    made = filtering.filter_dataset(source, query, cut, resume=True)
+    assert hashed_files(made.folder) == hashed_files(whole.folder)
+    with (
+        pytest.raises(DatasetError, match="derived"),
+        open_or_create(cut, source.identity, resume=True, allow_mixed=True),
+    ):
+        pass  # a filtered set is not topped up by a run
+
+
+def test_nothing_matches(source: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="nothing matches"):
+        filtering.filter_dataset(
+            source, filtering.query_of(source, "occluded > 2"), tmp_path / "out"
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_changed_picture_is_refused(tmp_path: Path) -> None:
+    made = write_set(tmp_path / "set", _frames(count=3))
+    image = made.image_path(1)
+    image.write_bytes(made.image_path(2).read_bytes())
+    with pytest.raises(DatasetError, match="not the one that was labelled"):
+        filtering.filter_dataset(made, filtering.query_of(made, "frame >= 0"), tmp_path / "out")
+    assert not (tmp_path / "out" / "index.json").exists()
+    mended = filtering.without(made, validate_dataset(made).bad, tmp_path / "mended")
+    assert mended.frames == 2
+    _sound(mended)
+
+
+def test_sets_of_different_runs_are_kept_apart(
+    source: Dataset, other: Dataset, tmp_path: Path
+) -> None:
+    made = merge_sets([source, other], tmp_path / "out")
+    assert made.frames == FRAMES + 5 and made.people == source.people + other.people
+    names = [{p["identity"] for p in s.iter_instances()} for s in (source, other)]
+    assert names[0] == names[1] == {"p0", "p1"}
+    merged = {p["identity"] for p in made.iter_instances()}
+    assert len(merged) == 4 and {n.split("/")[1] for n in merged} == {"p0", "p1"}
+    groups = [f["group_id"] for f in made.iter_frames()]
+    assert len(set(groups)) == made.frames
+    assert list(origins(made))[FRAMES] == (FRAMES, 1, 0)
+    assert [f["seed"] for f in made.iter_frames()] == [7] * FRAMES + [8] * 5
+    _sound(made)
+    spec = from_json(made.frame(FRAMES + 1)["spec"])
+    had = from_json(other.frame(1)["spec"])
+    assert spec.people == had.people  # their names decide how clothes fall
+    run = made.identity.derived["runs"][1]
+    assert made.instances(FRAMES + 1)[0]["identity"] == f"{run}/{had.people[0].identity}"
+    assert made.identity.derived["runs"][0] != made.identity.derived["runs"][1]
+    # A filtered part keeps its names when it is merged again.
+    some = filtering.filter_dataset(
+        made, filtering.query_of(made, f"frame >= {FRAMES}"), tmp_path / "some"
+    )
+    third = write_set(tmp_path / "third", _frames(seed=9, first=40, count=3), recipe="x", seed=9)
+    more = merge_sets([some, third], tmp_path / "more")
+    assert {p["identity"] for p in some.iter_instances()} <= {
+        p["identity"] for p in more.iter_instances()
+    }
+
+
+def test_topping_up_with_the_same_run_keeps_names_and_refuses_doubles(
+    source: Dataset, tmp_path: Path
+) -> None:
+    low = filtering.filter_dataset(
+        source, filtering.query_of(source, "frame < 6"), tmp_path / "low"
+    )
+    high = filtering.filter_dataset(
+        source, filtering.query_of(source, "frame >= 4"), tmp_path / "high"
+    )
+    with pytest.raises(DatasetError, match="2 frames, such as 0, are in an earlier set"):
+        merge_sets([low, high], tmp_path / "no")
+    assert not (tmp_path / "no").exists()
+    made = merge_sets([low, high], tmp_path / "out", drop_doubled=True)
+    assert made.frames == FRAMES and made.people == source.people
+    assert {p["identity"] for p in made.iter_instances()} == {"p0", "p1"}
+    assert [f["image_sha256"] for f in made.iter_frames()] == [
+        f["image_sha256"] for f in source.iter_frames()
+    ]
+    _sound(made)
+
+
+def test_sets_with_other_skeletons_are_refused(source: Dataset, tmp_path: Path) -> None:
+    feet = write_set(tmp_path / "feet", [painted(0, bones="coco23")])
+    with pytest.raises(DatasetError, match="different skeletons"):
+        merge_sets([source, feet], tmp_path / "out")
+
+
+@pytest.fixture(scope="module")
+def tangled(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Return 24 frames of 8 groups of 3, and of people who appear in two groups each."""
+    frames = []
+    for i in range(24):
+        made = painted(i, people=1 + i % 2, group_id=f"g{i // 3}")
+        renamed = [
+            dataclasses.replace(p, identity=f"who{i // 6}-{p.instance}") for p in made.labels.people
+        ]
+        labels = dataclasses.replace(made.labels, people=tuple(renamed))
+        spec = dataclasses.replace(made.spec, split=("train", "val", "test")[i % 3])
+        frames.append(dataclasses.replace(made, labels=labels, spec=spec))
+    return write_set(tmp_path_factory.mktemp("tangled") / "set", frames)
+
+
+def test_a_split_leaks_nothing_and_holds_its_shares(tangled: Dataset, tmp_path: Path) -> None:
+    made = splits.split(tangled, keys=("group",), shares=(0.5, 0.25, 0.25), seed=3)
+    told = made.as_json()
+    assert told["components"] == 8
+    assert [told["splits"][n]["frames"] for n in splits.NAMES] == [12, 6, 6]
+    assert sum(told["splits"][n]["people"] for n in splits.NAMES) == tangled.people
+    splits.write_table(made, tmp_path / "splits.csv")
+    table = splits.read_table(tmp_path / "splits.csv")
+    assert splits.leaks(tangled, keys=("group",), table=table) == []
+    # Identities reach over two groups each: by them there are only four components.
+    finer = splits.split(tangled, keys=("group", "identity"), shares=(0.5, 0.25, 0.25))
+    assert finer.as_json()["components"] == 4
+    assert np.array_equal(
+        finer.table, splits.split(tangled, keys=("group", "identity"), shares=(2, 1, 1)).table
+    )
+    applied = splits.apply(tangled, finer, tmp_path / "applied")
+    assert splits.leaks(applied, keys=("group", "identity")) == []
+    _sound(applied)
+
+
+def test_planted_leaks_are_found(tangled: Dataset) -> None:
+    made = splits.split(tangled, keys=("group", "identity"))
+    table = {int(i): splits.NAMES[k] for i, k in zip(made.frames, made.table, strict=True)}
+    assert splits.leaks(tangled, keys=("group", "identity"), table=table) == []
+    table[4] = next(name for name in splits.NAMES if name != table[4])
+    found = splits.leaks(tangled, keys=("group", "identity"), table=table)
+    assert {(leak.key, leak.value) for leak in found} == {
+        ("group", "g1"), ("identity", "who0-1")
+    }  # fmt: skip
+    assert sum(found[0].frames.values()) == 3
+    # The stored splits were planted by place: every group is in all three.
+    assert len(splits.leaks(tangled, keys=("group",))) == 8
+    del table[5]
+    with pytest.raises(DatasetError, match="lacks a frame"):
+        splits.leaks(tangled, keys=("group",), table=table)
+
+
+def test_splits_are_alike_in_what_is_hidden(tmp_path: Path) -> None:
+    frames = []
+    for i in range(40):
+        made = painted(i, people=1)
+        hidden = 0.8 if i < 20 else 0.0
+        people = tuple(dataclasses.replace(p, occluded_fraction=hidden) for p in made.labels.people)
+        frames.append(
+            dataclasses.replace(made, labels=dataclasses.replace(made.labels, people=people))
+        )
+    dataset = write_set(tmp_path / "set", frames)
+    told = splits.split(dataset, keys=("group",), shares=(0.5, 0.25, 0.25)).as_json()["splits"]
+    for name, frames_of in (("train", 10), ("val", 5), ("test", 5)):
+        bins = told[name]["by_occluded_fraction"]
+        assert (bins["0"], bins[".7-.9"]) == (frames_of, frames_of)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"keys": ("colour",)}, "no such key"),
+        ({"shares": (1.0, 0.5)}, "no shares"),
+        ({"shares": (0.0, 0.0, 0.0)}, "no shares"),
+        ({"keys": ("pose",)}, "hang together"),
+    ],
+)
+def test_splits_that_cannot_be(tangled: Dataset, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
+        splits.split(tangled, **options)
+
+
+def test_a_set_does_not_differ_from_itself(source: Dataset) -> None:
+    found = comparing.diff(source, source)
+    assert found["made"] == []
+    assert all(a == b for a, b in found["counts"].values())
+    assert not any(found["distances"].values())
+    assert "alike" in comparing.text(found)
+
+
+def test_what_differs_between_two_sets(source: Dataset, other: Dataset) -> None:
+    found = comparing.diff(source, other)
+    assert found["counts"]["frames"] == [FRAMES, 5]
+    assert "recipe.name: had 'sticks', wants 'others'" in found["made"]
+    assert "seed: had 7, wants 8" in found["made"]
+    # 0, 1 and 2 people: 4, 4 and 3 of 11 frames against 2, 2 and 1 of 5.
+    assert found["distances"]["people_per_frame"] == pytest.approx(3 / 11 - 1 / 5)
+    rates = found["joints"]["nose"]["visible"]
+    assert rates[0] == pytest.approx(
+        sum(p["cause"][0] == "visible" for p in source.iter_instances()) / source.people
+    )
+    json.dumps(found, allow_nan=False)
+    text = comparing.text(found)
+    assert "'sticks' -> 'others'" in text and "joints whose rate differs" in text
+
+
+def test_total_variation_distance() -> None:
+    assert comparing.distance({"a": 1, "b": 1}, {"a": 5, "b": 5}) == 0
+    assert comparing.distance({"a": 1}, {"b": 1}) == 1
+    assert comparing.distance({"a": 3, "b": 1}, {"a": 1, "b": 1}) == pytest.approx(0.25)
+    assert comparing.distance({}, {"a": 1}) is None

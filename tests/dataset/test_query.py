@@ -1,0 +1,299 @@
+"""Queries mean what a slow evaluator in plain Python, written apart, says they mean."""
+
+import contextlib
+import functools
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from painted_frames import painted
+
+from synthstudio.core.bins import VIEWS
+from synthstudio.core.errors import DatasetError
+from synthstudio.core.labels import SHARES
+from synthstudio.core.rng import stream
+from synthstudio.core.skeleton import skeleton
+from synthstudio.dataset import query as language
+from synthstudio.dataset.matching import fields_text, matching_frames, matching_people
+from synthstudio.dataset.query_fields import FIELDS
+from synthstudio.dataset.rows import (
+    FRAME_SCHEMA,
+    INSTANCE_SCHEMA,
+    NO_STATE,
+    Row,
+    frame_row,
+    instance_rows,
+)
+
+JOINTS = skeleton("coco17").joints
+Said = bool | None
+"""True, False, or None: nobody knows."""
+Case = tuple[str, Callable[[Row, Row], Said]]
+
+
+class FakeSet:
+    """Tables in memory, read in batches of a size that is no frame's."""
+
+    def __init__(self, frames: list[Row], people: list[Row]) -> None:
+        self.tables = {
+            "frames": pa.Table.from_pylist(frames, FRAME_SCHEMA),
+            "instances": pa.Table.from_pylist(people, INSTANCE_SCHEMA),
+        }
+
+    def iter_batches(self, kind: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        table = self.tables[kind].select(list(columns)).combine_chunks()
+        yield from table.to_batches(max_chunksize={"frames": 5, "instances": 7}[kind])
+
+
+@functools.cache
+def rows() -> tuple[FakeSet, list[tuple[Row, Row]]]:
+    rng = stream(3, "query rows")
+    frames, people = [], []
+    for index in range(18):
+        made = painted(index, people=index % 4, variant="clean" if index % 3 == 0 else "base",
+                       split=("train", "val", "test")[index % 3])  # fmt: skip
+        frames.append(frame_row(made, f"images/{index:06d}.jpg"))
+        frames[-1]["clip_id"] = f"clip {index // 4}" if index % 2 else None
+        for row in instance_rows(made):
+            for j in np.flatnonzero(rng.random(17) < 0.15):
+                row["state"][j], row["cause"][j] = NO_STATE, "unlabelled"
+                row["shares"][5 * j : 5 * j + 5] = [math.nan] * 5
+            row["ambiguous"] = (rng.random(17) < 0.3).tolist()
+            if rng.random() < 0.2:
+                row["occluded_fraction"], row["pose_family"] = None, None
+            row["ask_met"] = (None, True, False)[int(rng.integers(3))]
+            people.append(row)
+    by_index = {frame["index"]: frame for frame in frames}
+    return FakeSet(frames, people), [(by_index[p["frame_index"]], p) for p in people]
+
+
+def _and(a: Said, b: Said) -> Said:
+    return False if a is False or b is False else None if a is None or b is None else True
+
+
+def _or(a: Said, b: Said) -> Said:
+    return True if a is True or b is True else None if a is None or b is None else False
+
+
+def _not(a: Said) -> Said:
+    return None if a is None else not a
+
+
+def _compare(value: Any, op: str, wanted: Any) -> Said:
+    if value is None or value != value:
+        return None
+    return {"=": value == wanted, "!=": value != wanted, "<": value < wanted,
+            "<=": value <= wanted, ">": value > wanted, ">=": value >= wanted}[op]  # fmt: skip
+
+
+def _state(row: Row, j: int, word: str) -> Said:
+    state = row["state"][j]
+    if word == "unlabelled":
+        return bool(state == NO_STATE)
+    if word == "ambiguous":
+        return bool(row["ambiguous"][j])
+    return None if state == NO_STATE else state == {"visible": 2, "hidden": 1, "outside": 0}[word]
+
+
+OPS = st.sampled_from(["=", "!=", "<", "<=", ">", ">="])
+NUMBERS: dict[str, Callable[[Row, Row], Any]] = {
+    "occluded": lambda f, p: p["occluded_fraction"],
+    "truncated": lambda f, p: p["truncated_fraction"],
+    "crowd": lambda f, p: f["crowd_index"],
+    "depth": lambda f, p: p["depth_m"],
+    "age": lambda f, p: p["phenotype"][1],
+    "box_height": lambda f, p: p["modal_box_px"][3],
+    "frame": lambda f, p: f["index"],
+    "people": lambda f, p: f["index"] % 4,
+}
+TEXTS: dict[str, tuple[Callable[[Row, Row], Any], tuple[str, ...]]] = {
+    "split": (lambda f, p: f["split"], ("train", "val", "test")),
+    "variant": (lambda f, p: f["variant"], ("base", "clean", "view")),
+    "pose family": (lambda f, p: p["pose_family"], ("standing", "sit")),
+    "identity": (lambda f, p: p["identity"], ("p0", "p1", "p9")),
+    "clip": (lambda f, p: f["clip_id"], ("clip 0", "clip 2")),
+    "met": (lambda f, p: {None: None, True: "yes", False: "no"}[p["ask_met"]], ("yes", "no")),
+}
+
+
+@st.composite
+def field_case(draw: st.DrawFn) -> Case:
+    if draw(st.booleans()):
+        name = draw(st.sampled_from(sorted(NUMBERS)))
+        op, wanted = draw(OPS), draw(st.sampled_from([0, 0.05, 0.3, 1, 3, 0.6, 80.5]))
+        get = NUMBERS[name]
+        return f"{name} {op} {wanted}", lambda f, p: _compare(get(f, p), op, wanted)
+    name = draw(st.sampled_from(sorted(TEXTS)))
+    value, known = TEXTS[name]
+    some = draw(st.lists(st.sampled_from(known), min_size=1, max_size=3))
+    if draw(st.booleans()):
+        turned = draw(st.booleans())
+        listed = ", ".join(f'"{s}"' for s in some)
+
+        def one_of(f: Row, p: Row) -> Said:
+            found = value(f, p)
+            return None if found is None else (found in some) != turned
+
+        return f"{name} {'not in' if turned else 'in'} ({listed})", one_of
+    op = draw(st.sampled_from(["=", "!="]))
+    return f"{name} {op} '{some[0]}'", lambda f, p: _compare(value(f, p), op, some[0])
+
+
+@st.composite
+def joint_case(draw: st.DrawFn) -> Case:
+    kind = draw(st.sampled_from(["state", "by", "share", "cause"]))
+    one: Callable[[Row, int], Said]
+    if kind == "state":
+        word = draw(st.sampled_from(["visible", "hidden", "outside", "unlabelled", "ambiguous"]))
+        said, one = word, lambda p, j: _state(p, j, word)
+    elif kind == "by":
+        who = draw(st.sampled_from(["self", "person", "object", "unknown"]))
+        said, one = f"hidden by {who}", lambda p, j: p["cause"][j] == who
+    elif kind == "cause":
+        some = draw(st.lists(st.sampled_from(SHARES), min_size=1, max_size=2))
+        said, one = f"cause in ({', '.join(some)})", lambda p, j: p["cause"][j] in some
+    else:
+        name, op = draw(st.sampled_from(SHARES)), draw(OPS)
+        k = SHARES.index(name)
+        said = f"{name} share {op} 0.25"
+        one = lambda p, j: _compare(p["shares"][5 * j + k], op, 0.25)  # noqa: E731
+    part = draw(st.sampled_from(["wrist", "eye", "knee", "joint", "face"]))
+    own = {"face": ("nose", "left_eye", "right_eye", "left_ear", "right_ear"),
+           "joint": JOINTS}.get(part, (f"left_{part}", f"right_{part}"))  # fmt: skip
+    places = [JOINTS.index(name) for name in own]
+    how = draw(st.sampled_from(["one", "any", "all", "no", "least", "side"]))
+    if how == "one":
+        return f"{own[0]} {said}", lambda f, p: one(p, places[0])
+    if how == "side" and part != "face" and part != "joint":
+        return f"any left {part}s {said}", lambda f, p: one(p, places[0])
+    if how == "all":
+        return f"all {part}s {said}", lambda f, p: functools.reduce(
+            _and, (one(p, j) for j in places)
+        )
+    if how == "least" and len(places) > 3:
+        return f"at least 3 {part} {said}", lambda f, p: sum(one(p, j) is True for j in places) >= 3
+    some_are = lambda p: functools.reduce(_or, (one(p, j) for j in places))  # noqa: E731
+    if how == "no":
+        return f"no {part} {said}", lambda f, p: _not(some_are(p))
+    return f"any {part} {said}", lambda f, p: some_are(p)
+
+
+def _join(word: str, both: Callable[[Said, Said], Said]) -> Callable[[tuple[Case, Case]], Case]:
+    def made(pair: tuple[Case, Case]) -> Case:
+        (a, f), (b, g) = pair
+        return f"({a}) {word} ({b})", lambda x, y: both(f(x, y), g(x, y))
+
+    return made
+
+
+CASES = st.recursive(
+    st.one_of(field_case(), joint_case()),
+    lambda inner: st.one_of(
+        st.tuples(inner, inner).map(_join("and", _and)),
+        st.tuples(inner, inner).map(_join("or", _or)),
+        inner.map(lambda c: (f"not ({c[0]})", lambda f, p, _c=c: _not(_c[1](f, p)))),
+    ),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(CASES)
+def test_the_same_people_as_in_plain_python(case: Case) -> None:
+    text, slow = case
+    held, pairs = rows()
+    query = language.parse(text, JOINTS)
+    found = list(matching_people(held, query))  # type: ignore[arg-type]
+    wanted = [(f["index"], p["instance"]) for f, p in pairs if slow(f, p) is True]
+    assert found == wanted, text
+    if not query.of_frames:
+        frames = list(matching_frames(held, query))  # type: ignore[arg-type]
+        assert frames == sorted({index for index, _ in wanted})
+
+
+def _ids(text: str) -> list[tuple[int, int]]:
+    return list(matching_people(rows()[0], language.parse(text, JOINTS)))  # type: ignore[arg-type]
+
+
+def test_and_binds_more_than_or_and_not_more_than_both() -> None:
+    a, b, c = "occluded > 0.1", "split = test", "left_wrist visible"
+    assert _ids(f"{a} or {b} and {c}") == _ids(f"{a} or ({b} and {c})")
+    assert _ids(f"not {a} and {b}") == _ids(f"(not {a}) and {b}")
+    assert _ids("occluded > 10%") == _ids("OCCLUDED > 0.1".lower()) == _ids("occluded > 1e-1")
+    assert _ids("pose_family = standing") == _ids("pose family = standing") != []
+
+
+def test_things_in_the_frame_and_views() -> None:
+    everyone = _ids("instance >= 1")
+    assert _ids("thing = panel") == everyone and _ids("thing != panel") == []
+    assert _ids("thing in (crate, panel)") == everyone and _ids("thing = pan") == []
+    by_view = [_ids(f"view = {view}") for view in VIEWS]
+    assert sorted(itertools.chain(*by_view)) == everyone
+    assert by_view[0] == everyone  # sticks face the camera
+
+
+def test_queries_of_frames_alone_find_empty_frames() -> None:
+    held = rows()[0]
+    query = language.parse("split = train", JOINTS)
+    assert query.of_frames
+    assert list(matching_frames(held, query)) == [i for i in range(18) if i % 3 == 0]  # type: ignore[arg-type]
+    assert all(i % 4 for i, _ in _ids("split = train"))
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "hint"),
+    [
+        ("left_wrist hiden", 11, "Did you mean hidden"),
+        ("left_wirst hidden", 0, "Did you mean left_wrist"),
+        ("any wrist hidden by objct", 20, "Did you mean object"),
+        ("occluded >", 10, "ends too early"),
+        ("occluded > lots", 11, "is no number"),
+        ("(occluded > 1", 13, "Expected )"),
+        ("occluded > 1)", 12, "Expected one of and, or"),
+        ("split = tset", 8, "Did you mean test"),
+        ("split < test", 6, "compares numbers"),
+        ("wrists hidden", 0, "any wrists, or all wrists"),
+        ("both faces hidden", 5, "write all"),
+        ("any big_toes hidden", 4, "is no group"),
+        ("occluded > 0.3 § 1", 15, "cannot be read"),
+        ("at least some joints hidden", 9, "is no count"),
+        ("left_wrist hidden left_elbow visible", 18, "Expected one of and, or"),
+        ("", 0, "ends too early"),
+    ],
+)
+def test_errors_point_at_the_place(text: str, at: int, hint: str) -> None:
+    with pytest.raises(DatasetError) as caught:
+        language.parse(text, JOINTS)
+    said, line, caret = str(caught.value).split("\n")
+    assert hint in said, said
+    assert line == f"  {text}" and caret.index("^") == at + 2
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=60) | st.lists(st.sampled_from(
+    ["and", "or", "not", "(", ")", "any", "left_wrist", "hidden", "by", "object", ">", "0.3",
+     "occluded", "in", ",", "share", "visible", "at", "least", "3", "wrists", "split", "="]
+), max_size=12).map(" ".join))  # fmt: skip
+def test_any_text_is_understood_or_refused(text: str) -> None:
+    with contextlib.suppress(DatasetError):
+        language.parse(text, JOINTS)
+
+
+def test_deep_and_long_queries_are_refused() -> None:
+    for text in ("(" * 500 + "occluded > 1" + ")" * 500, "occluded > 1 " * 5000):
+        with pytest.raises(DatasetError):
+            language.parse(text, JOINTS)
+    assert _ids(" or ".join(["occluded > 2"] * 300)) == []
+
+
+def test_every_field_is_a_column_and_is_listed() -> None:
+    for name, field in FIELDS.items():
+        schema = FRAME_SCHEMA if field.table == "frame" else INSTANCE_SCHEMA
+        assert field.table == "made" or field.column in schema.names, name
+        assert name in fields_text()

@@ -1,0 +1,160 @@
+"""Reports hold together: nothing fetched, nothing unescaped, every section and figure there."""
+
+import base64
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from painted_frames import painted, write_set
+
+from synthstudio.core.images import decode_rgb
+from synthstudio.core.skeleton import skeleton
+from synthstudio.dataset import facts, findings_page, report, validate
+from synthstudio.dataset.page import contents, frame
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import pair_rows
+from synthstudio.dataset.sketch import Figure, sketch
+from synthstudio.formats.coco import to_coco
+
+VOID = {"meta", "link", "img", "br", "hr"}
+AUDIT = {"joints": 1200, "state_differs": 0, "disagreement_rate": 0.0, "cause_rate": 0.0,
+         "cause_differs": 0, "largest_share_error": 0.01, "passed": True}  # fmt: skip
+
+
+class Page(HTMLParser):
+    """Tags in balance, everything that could be fetched, and the text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.fetched: list[str] = []
+        self.pictures: list[str] = []
+        self.anchors: set[str] = set()
+        self.links: set[str] = set()
+        self.tags: set[str] = set()
+        self.said = ""
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+        for name, value in attrs:
+            assert not name.startswith("on"), f"a handler: {name}"
+            if name == "id":
+                self.anchors.add(str(value))
+            if name in ("src", "href"):
+                if str(value).startswith("#"):
+                    self.links.add(str(value)[1:])
+                elif str(value).startswith("data:"):
+                    self.pictures.append(str(value))
+                else:
+                    self.fetched.append(str(value))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.said += data
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    frames = [painted(i, people=1 + i % 3) for i in range(6)]
+    folder = tmp_path_factory.mktemp("report") / "set"
+    return write_set(folder, frames, recipe="<script>alert(1)</script>")
+
+
+def test_the_page_needs_nothing_else(dataset: Dataset, tmp_path: Path) -> None:
+    steps: list[str] = []
+    told = report.report(dataset, tmp_path / "r.html", audit=AUDIT, on_step=steps.append)
+    text = (tmp_path / "r.html").read_text("utf-8")
+    page = Page(text)
+    assert page.fetched == [] and "script" not in page.tags and "url(" not in text
+    assert "default-src 'none'" in text and "prefers-color-scheme:dark" in text
+    assert "<script>alert(1)</script>" in page.said  # as text
+    assert page.links <= page.anchors
+    assert {"examples", "made", "licences", "distributions", "asked", "audit", "limits",
+            "datasheet"} <= page.anchors  # fmt: skip
+    pictures = [p for p in page.pictures if p.startswith("data:image/jpeg")]
+    assert len(pictures) >= 6
+    for code in pictures:
+        assert decode_rgb(base64.b64decode(code.split(",")[1]), "example").shape == (480, 640, 3)
+    assert f"{dataset.people} people of 3 identities" in page.said
+    assert "Within the goals" in page.said and len(steps) == 4
+    assert told.stats["frames"] == 6 and len(text) < 3_000_000
+    counts = [int(n) for n in re.findall(r"(\d+) · \d+%", page.said)]
+    assert dataset.people in counts  # everyone has one pose family
+
+
+def test_what_is_not_there_is_said(dataset: Dataset, tmp_path: Path) -> None:
+    report.report(dataset, tmp_path / "r.html")
+    page = Page((tmp_path / "r.html").read_text("utf-8"))
+    assert "No audit was given" in page.said
+    assert "The recipe sets no targets" in page.said
+    assert "To be answered by whoever publishes the set." in page.said
+    limits = contents.known_limits(dataset, facts.gather(dataset), None)
+    assert any("No person has" in line for line in limits)
+    assert any("Nobody has an occluded fraction" in line for line in limits)
+
+
+@pytest.mark.parametrize(
+    ("srgb", "name"),
+    [((245, 222, 205), "very light"), ((224, 185, 155), "light"), ((140, 90, 60), "brown"),
+     ((60, 35, 25), "dark")],
+)  # fmt: skip
+def test_skin_tones_by_typology_angle(srgb: tuple[int, int, int], name: str) -> None:
+    c = np.array(srgb) / 255
+    linear = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+    assert facts.skin_of(linear.tolist()) == name
+
+
+def test_findings_of_both_kinds_are_drawn(dataset: Dataset, tmp_path: Path) -> None:
+    bones = skeleton("coco17")
+    samples = list(pair_rows(dataset.iter_frames(), dataset.iter_instances()))
+    samples[1][1][0]["state"][0] = 3
+    found = validate.validate_samples(samples, bones).findings
+    findings_page.write_dataset_findings(found, dataset, tmp_path / "set.html")
+    page = Page((tmp_path / "set.html").read_text("utf-8"))
+    assert "frame 1, person 1" in page.said and len(page.pictures) >= 2 and not page.fetched
+
+    doc = to_coco(samples[2:], bones)
+    doc["annotations"][0]["keypoints"][:3] = [float("nan"), 1e300, 2]
+    doc["annotations"][1]["bbox"] = ["<b>", None]
+    doc["images"].append("nonsense")
+    doc["annotations"].append(["nonsense"])
+    entries = {k: (lambda k=k: iter(doc[k])) for k in ("images", "annotations")}
+    found = validate.validate_coco(
+        doc["categories"], entries["images"], entries["annotations"], folder=tmp_path
+    ).findings
+    findings_page.write_coco_findings(
+        found, "a<b>.json", doc["categories"], doc["images"][:-1], doc["annotations"],
+        tmp_path / "coco.html", folder=tmp_path,
+    )  # fmt: skip
+    page = Page((tmp_path / "coco.html").read_text("utf-8"))
+    assert not page.fetched and "a<b>.json" in page.said
+    assert {"not_finite", "image_missing", "schema"} <= page.anchors
+
+
+def test_a_sketch_draws_whatever_it_gets() -> None:
+    rgb = np.full((100, 150, 3), 90, np.uint8)
+    px = np.array([[20.0, 30.0], [np.nan, 1.0], [1e300, 5.0], [-400.0, 50.0]])
+    figure = Figure(
+        skeleton=None, px=px, state=[2, 1, 2, 1], box=(10, 10, 30, 1e9), guilty=True, ring=0
+    )
+    drawn = sketch(rgb, [figure], rows_px=200)
+    assert drawn.shape == (200, 300, 3) and (drawn != 90).any()
+    assert np.array_equal(sketch(rgb, [], rows_px=200), np.full((200, 300, 3), 90, np.uint8))
+
+
+def test_pieces_escape_what_they_are_given() -> None:
+    hostile = '"><img src=x onerror=alert(1)>'
+    for piece in (
+        frame.table((hostile,), [(hostile,)]), frame.card(hostile, note=hostile),
+        frame.details(hostile), frame.tiles({hostile: hostile}), frame.section("a", hostile),
+    ):  # fmt: skip
+        assert "<img" not in piece

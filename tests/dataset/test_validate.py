@@ -1,0 +1,341 @@
+"""Every planted error is found, each by its name, and an untouched set has none."""
+
+import copy
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from painted_frames import painted, write_set
+
+from synthstudio.core.skeleton import skeleton
+from synthstudio.dataset import validate as validating
+from synthstudio.dataset.checks import findings, people
+from synthstudio.dataset.checks.mend import write_mended
+from synthstudio.dataset.checks.subject import subject_of_row
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import Row, pair_rows
+from synthstudio.formats.coco import from_coco, load_coco, to_coco
+
+BONES = skeleton("coco17")
+Doc = dict[str, Any]
+STANDARD = ("id", "image_id", "category_id", "iscrowd", "bbox", "area", "segmentation",
+            "keypoints", "num_keypoints")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    frames = [painted(i) for i in range(6)]
+    return write_set(tmp_path_factory.mktemp("validate") / "set", frames)
+
+
+@pytest.fixture(scope="module")
+def clean(dataset: Dataset) -> Doc:
+    samples = list(pair_rows(dataset.iter_frames(), dataset.iter_instances()))
+    return to_coco(samples, BONES)
+
+
+@pytest.fixture
+def folder(dataset: Dataset, tmp_path: Path) -> Path:
+    for row in dataset.iter_frames():
+        target = tmp_path / row["file_name"]
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(dataset.image_bytes_of(row))
+    return tmp_path
+
+
+def _check(doc: Doc, folder: Path | None = None) -> findings.Findings:
+    return validating.validate_coco(
+        doc["categories"], lambda: doc["images"], lambda: doc["annotations"], folder=folder
+    ).findings
+
+
+def _plain(doc: Doc) -> Doc:
+    """Return the file as anyone would write it: without our extra fields."""
+    images = [{k: i[k] for k in ("id", "file_name", "width", "height")} for i in doc["images"]]
+    people = [{k: a[k] for k in STANDARD} for a in doc["annotations"]]
+    return {**doc, "images": images, "annotations": people}
+
+
+def _visible(entry: Doc) -> int:
+    """Return the place of a visible joint's x, of the wrists if possible."""
+    seen = [j for j in range(17) if entry["keypoints"][3 * j + 2] == 2]
+    return 3 * max(seen, key=lambda j: BONES.joints[j].endswith("wrist"))
+
+
+def _frontal(doc: Doc) -> Doc:
+    """Return a person whose face and trunk are in sight."""
+    for entry in doc["annotations"]:
+        if all(entry["keypoints"][3 * j + 2] == 2 for j in (0, 1, 2, 5, 6)):
+            return entry
+    raise AssertionError("nobody is in sight")
+
+
+def _swap(doc: Doc) -> None:
+    entry = _frontal(doc)
+    flat = np.array(entry["keypoints"]).reshape(-1, 3)[BONES.flip]
+    entry["keypoints"] = flat.ravel().tolist()
+
+
+def _joint(doc: Doc, *values: float, j: int | None = None) -> None:
+    entry = doc["annotations"][0]
+    at = _visible(entry) if j is None else 3 * j
+    entry["keypoints"][at : at + 3] = values
+
+
+def _v0(doc: Doc) -> None:
+    entry = doc["annotations"][0]
+    entry["keypoints"][_visible(entry) + 2] = 0
+    entry["num_keypoints"] -= 1
+
+
+def _box(doc: Doc, change: Callable[[list[float]], list[float]]) -> None:
+    doc["annotations"][0]["bbox"] = change(doc["annotations"][0]["bbox"])
+
+
+def _limb(doc: Doc) -> None:
+    entry = doc["annotations"][0]
+    flat = np.array(entry["keypoints"]).reshape(-1, 3)
+    elbow, wrist = BONES.joints.index("left_elbow"), BONES.joints.index("left_wrist")
+    flat[wrist, :2] = flat[elbow, :2] + 10 * (flat[wrist, :2] - flat[elbow, :2])
+    flat[wrist, 2] = 1
+    entry["keypoints"] = flat.ravel().tolist()
+
+
+def _twins(doc: Doc) -> None:
+    a, b = doc["annotations"][:2]
+    assert a["image_id"] == b["image_id"]
+    b["keypoints"], b["num_keypoints"] = list(a["keypoints"]), a["num_keypoints"]
+
+
+def _one_point(doc: Doc) -> None:
+    entry = doc["annotations"][0]
+    x, y = entry["bbox"][0] + 5, entry["bbox"][1] + 5
+    entry["keypoints"] = [x, y, 2] * 17
+    entry["num_keypoints"] = 17
+
+
+def _far(doc: Doc) -> None:
+    at = _visible(doc["annotations"][0])
+    doc["annotations"][0]["keypoints"][at] += 500
+
+
+def _rle_size(doc: Doc) -> None:
+    mask = doc["annotations"][0]["segmentation"]
+    mask["size"] = [mask["size"][0] + 1, mask["size"][1]]
+
+
+def _change(doc: Doc, where: str, **values: Any) -> None:
+    doc[where][0].update(values)
+
+
+PLANTED: dict[str, tuple[str, Callable[[Doc], None]]] = {
+    "swapped left and right": ("swapped", _swap),
+    "v=2 outside the image": ("visible_outside", lambda d: _joint(d, -40.0, 20.0, 2)),
+    "v=0 with coordinates": ("coordinates_without_v", _v0),
+    "box not holding its mask": (
+        "box_mask", lambda d: _box(d, lambda b: [b[0] + b[2] / 2, b[1], b[2], b[3]])),
+    "box far too large": ("box_loose", lambda d: _box(d, lambda _: [0, 0, 320, 240])),
+    "area off": ("area", lambda d: _change(d, "annotations", area=d["annotations"][0]["area"] + 9)),
+    "duplicate id": (
+        "duplicate_id", lambda d: _change(d, "annotations", id=d["annotations"][1]["id"])),
+    "duplicate image id": ("duplicate_id", lambda d: d["images"].append(d["images"][0])),
+    "orphan annotation": ("orphan_annotation", lambda d: _change(d, "annotations", image_id=999)),
+    "NaN": ("not_finite", lambda d: _joint(d, math.nan, 20.0, 2)),
+    "1e308": ("not_finite", lambda d: _joint(d, 1e308, 20.0, 2)),
+    "NaN in a box": ("not_finite", lambda d: _box(d, lambda b: [math.nan, *b[1:]])),
+    "keypoint count off": (
+        "keypoint_count",
+        lambda d: _change(d, "annotations", keypoints=d["annotations"][0]["keypoints"][:-3])),
+    "limb ten times too long": ("limb_length", _limb),
+    "two people with the same keypoints": ("twins", _twins),
+    "RLE size off": ("mask_size", _rle_size),
+    "RLE broken": (
+        "mask_broken",
+        lambda d: _change(d, "annotations", segmentation={"size": [240, 320], "counts": "0o"})),
+    "category mismatch": ("category_mismatch", lambda d: _change(d, "annotations", category_id=7)),
+    "no keypoints in the category": (
+        "no_keypoint_category", lambda d: _change(d, "categories", keypoints=[])),
+    "box of zero width": ("box_empty", lambda d: _box(d, lambda b: [b[0], b[1], 0, b[3]])),
+    "joint 500 px outside its box": ("joint_far", _far),
+    "all joints at one point": ("joints_one_point", _one_point),
+    "v=3": ("bad_visibility", lambda d: _joint(d, 20.0, 20.0, 3)),
+    "num_keypoints off": ("num_keypoints", lambda d: _change(d, "annotations", num_keypoints=1)),
+    "no size": ("schema", lambda d: _change(d, "images", width=None)),
+    "text for a number": ("schema", lambda d: _joint(d, "left", 20.0, 2)),  # type: ignore[arg-type]
+}  # fmt: skip
+
+
+def test_nothing_in_the_untouched_export(clean: Doc, folder: Path) -> None:
+    for doc in (clean, _plain(clean)):
+        found = _check(doc, folder)
+        assert not found.counts, found.text()
+        assert (found.images, found.people) == (6, 12)
+
+
+@pytest.mark.parametrize("name", PLANTED)
+@pytest.mark.parametrize("extra", [True, False], ids=["our file", "plain file"])
+def test_planted_in_a_file(clean: Doc, name: str, extra: bool) -> None:
+    kind, plant = PLANTED[name]
+    doc = copy.deepcopy(clean if extra else _plain(clean))
+    plant(doc)
+    found = _check(doc)
+    assert found.counts[kind] >= 1, found.text()
+    if kind != "box_loose":
+        assert found.errors >= 1
+    assert kind in found.text() and found.as_json()["kinds"][kind]["examples"]
+
+
+def _rewrite(folder: Path, change: Callable[[np.ndarray], Any]) -> None:
+    path = folder / "images" / "000001.jpg"
+    image = change(cv2.imread(str(path)))
+    assert cv2.imwrite(str(path), image)
+
+
+PICTURES: dict[str, tuple[str, Callable[[Path], Any]]] = {
+    "missing": ("image_missing", lambda f: (f / "images/000001.jpg").unlink()),
+    "cut short": (
+        "image_broken",
+        lambda f: (f / "images/000001.jpg").write_bytes(
+            (f / "images/000001.jpg").read_bytes()[:2000]
+        ),
+    ),
+    "no picture": ("image_broken", lambda f: (f / "images/000001.jpg").write_bytes(b"hello")),
+    "other size": ("image_size", lambda f: _rewrite(f, lambda i: cv2.resize(i, (160, 120)))),
+    "mirrored": ("image_mirrored", lambda f: _rewrite(f, lambda i: i[:, ::-1])),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("extra", [True, False], ids=["our file", "plain file"])
+def test_planted_in_a_picture(clean: Doc, folder: Path, name: str, extra: bool) -> None:
+    kind, plant = PICTURES[name]
+    plant(folder)
+    found = _check(clean if extra else _plain(clean), folder)
+    assert dict(found.counts) == {kind: 1}, found.text()
+
+
+def test_a_changed_picture_is_told_by_its_hash(clean: Doc, folder: Path) -> None:
+    _rewrite(folder, lambda image: cv2.add(image, 6))
+    assert dict(_check(clean, folder).counts) == {"image_changed": 1}
+    assert not _check(_plain(clean), folder).counts
+
+
+@pytest.mark.parametrize("name", ["../secret.jpg", "/etc/passwd", "a/../../b.jpg", "C:\\x.jpg"])
+def test_names_that_leave_the_folder(clean: Doc, folder: Path, name: str) -> None:
+    doc = copy.deepcopy(clean)
+    doc["images"][0]["file_name"] = name
+    assert _check(doc, folder).counts["unsafe_name"] == 1
+
+
+def test_real_photos_are_clean(shared_data: Path) -> None:
+    doc = load_coco(shared_data / "people" / "person_keypoints.json")
+    found = _check(doc, shared_data / "people" / "images")
+    assert not found.errors, found.text()
+    assert found.images == 21
+
+
+def test_rows_imported_from_real_photos_are_clean(shared_data: Path) -> None:
+    folder = shared_data / "people"
+    frames, people = from_coco(load_coco(folder / "person_keypoints.json"), BONES)
+    found = validating.validate_samples(
+        pair_rows(frames, people), BONES,
+        image=lambda row: (folder / "images" / row["file_name"]).read_bytes(),
+    ).findings  # fmt: skip
+    assert not found.errors and found.people == 116, found.text()
+
+
+def test_a_clean_data_set_and_its_damaged_copies(dataset: Dataset) -> None:
+    found = validating.validate_dataset(dataset).findings
+    assert not found.counts, found.text()
+
+    def check(change: Callable[[Row, list[Row]], None]) -> set[str]:
+        samples = [
+            copy.deepcopy(s) for s in pair_rows(dataset.iter_frames(), dataset.iter_instances())
+        ]
+        change(*samples[0])
+        return set(validating.validate_samples(samples, BONES).findings.counts)
+
+    def put(name: str, place: int, value: Any) -> Callable[[Row, list[Row]], None]:
+        return lambda _, rows: rows[0][name].__setitem__(place, value)
+
+    assert check(lambda *_: None) == set()
+    assert "shares" in check(put("shares", 0, 1.5))
+    assert "state" in check(put("state", 5, 3))
+    assert "cause" in check(put("cause", 5, "truncated"))
+    assert "projection" in check(put("joints_px", 10, 200.0))
+    assert "projection" in check(put("joints_world_m", 0, 4.0))
+    assert "list_length" in check(lambda _, rows: rows[0]["state"].pop())
+    assert "fraction" in check(lambda _, rows: rows[0].update(occluded_fraction=0.9))
+    assert "area" in check(lambda _, rows: rows[0].update(modal_area_px=3))
+    assert "box_mask" in check(put("modal_box_px", 2, 3.0))
+    assert "duplicate_id" in check(lambda _, rows: rows[1].update(instance=1))
+    assert "amodal" in check(lambda _, rows: rows[0].update(amodal_counts=rows[1]["modal_counts"]))
+    hidden = next(i for i, s in enumerate(_samples(dataset)) if s[1][0]["hidden_joint"])
+    samples = _samples(dataset)
+    samples[hidden][1][0]["hidden_share"][0] = 0.001
+    assert "hidden_by" in validating.validate_samples(samples, BONES).findings.counts
+
+
+def _samples(dataset: Dataset) -> list[tuple[Row, list[Row]]]:
+    return list(pair_rows(dataset.iter_frames(), dataset.iter_instances()))
+
+
+def test_a_swap_of_everything_is_told_by_the_head(dataset: Dataset) -> None:
+    frame, rows = _samples(dataset)[0]
+    row = copy.deepcopy(rows[0])
+    joints = np.array(row["joints_camera_m"]).reshape(-1, 3)
+    joints[0, 2] -= 0.03  # the stick head is flat: its nose comes forward, its ears go back
+    joints[3:5, 2] += 0.09
+    for places, wanted in ((joints, 0), (joints[BONES.flip], 1)):
+        row["joints_camera_m"] = places.ravel().tolist()
+        subject = subject_of_row({**frame, "K": None}, row, BONES)
+        found = [f for f in people.check_person(subject) if f.kind == "swapped"]
+        assert len(found) == wanted
+
+
+def test_stored_pictures_are_held_against_their_hashes(tmp_path: Path) -> None:
+    dataset = write_set(tmp_path / "set", [painted(i) for i in range(2)])
+    folder = tmp_path / "set" / "shards" / "00000"
+    image = cv2.imread(str(folder / "images/000001.jpg"))
+    cv2.imwrite(str(folder / "images/000001.jpg"), image[:, ::-1])
+    found = validating.validate_dataset(dataset).findings
+    assert found.counts["image_mirrored"] == 1 and found.counts["stored_bytes"] >= 1
+    (folder / "images/000001.jpg").unlink()
+    assert validating.validate_dataset(dataset).findings.counts["image_missing"] == 1
+
+
+def test_a_mended_copy(clean: Doc, folder: Path, tmp_path: Path) -> None:
+    doc = copy.deepcopy(_plain(clean))
+    a = doc["annotations"]
+    at = _visible(a[0])
+    a[0]["keypoints"][at : at + 3] = [-40.0, 20.0, 2]
+    a[1]["area"] += 99
+    a[2]["bbox"][2] = 0
+    a[3]["keypoints"][_visible(a[3])] = math.nan
+    a[4]["image_id"] = 999
+    a[5]["num_keypoints"] = 1
+    a.append(copy.deepcopy(a[6]))
+    a.append({**copy.deepcopy(a[7]), "id": a[6]["id"]})
+    a[-1]["keypoints"][_visible(a[7])] += 3.0
+    (folder / doc["images"][5]["file_name"]).unlink()
+    before = copy.deepcopy(doc)
+    found = validating.validate_coco(
+        doc["categories"], lambda: doc["images"], lambda: a, folder=folder
+    )
+    head = {k: v for k, v in doc.items() if k not in ("images", "annotations")}
+    out = tmp_path / "mended" / "annotations.json"
+    done = write_mended(head, lambda: doc["images"], lambda: a, out, left_out=found.unusable)
+    assert str(doc) == str(before)
+    mended = load_coco(out)
+    again = _check(mended, folder)
+    assert not again.errors, again.text()
+    assert done["visible_outside"] == 1 and done["duplicate_id"] == 2 and done["box_empty"] == 1
+    assert done["not_finite"] == 1 and done["area"] >= 1
+    assert len(mended["images"]) == 5
+    ids = [entry["id"] for entry in mended["annotations"]]
+    assert len(set(ids)) == len(ids) == 10
+    assert set(done) <= {kind for kind, told in findings.KINDS.items() if told.mend}

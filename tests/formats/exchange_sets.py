@@ -1,0 +1,104 @@
+"""A small data set of stick people with real JPEGs, and ways to compare data sets."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from stick_people import Panel, make_camera, make_frame, make_labels, make_posed, make_spec
+
+from synthstudio.core.frame import Frame
+from synthstudio.core.images import encode_jpeg
+from synthstudio.core.skeleton import skeleton
+from synthstudio.dataset import manifest
+from synthstudio.dataset.manifest import AssetRow, Identity
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.shards import write_shard
+from synthstudio.dataset.writer import open_or_create
+
+FRAMES = 7
+SPLITS = ("train", "train", "val", "train", "test", "train", "train")
+
+
+def make_set(out: Path, *, bones: str = "coco23", frames: int = FRAMES) -> Dataset:
+    """Write a data set: one wholly hidden, one cut by the frame, a crowd of 4, and nobody."""
+    made = [frame_at(k, bones) for k in range(frames)]
+    identity = Identity(
+        recipe={"name": "sticks"}, seed=1, skeleton=bones, frames=len(made), frames_per_shard=4,
+        assets=(AssetRow(sha256="ab" * 32, name="tree.png", licence="CC0-1.0", category="leaf"),),
+        versions=manifest.package_versions(), machine=manifest.machine_kind("cpu"),
+    )  # fmt: skip
+    with open_or_create(out, identity) as session:
+        for shard in session.todo:
+            mine = [made[k] for k in identity.frames_of(shard)]
+            session.publish(write_shard(out, shard, mine))
+        session.finish()
+    return Dataset(out)
+
+
+def frame_at(index: int, bones: str = "coco23") -> Frame:
+    """Return a frame with a JPEG."""
+    if index == 2:
+        frame = _hidden(index, bones)
+    elif index == 3:
+        frame = _cut(index, bones)
+    else:
+        frame = make_frame(index, people=(3, 4, 0, 0, 2, 0, 3)[index], bones=bones)
+    grey = np.full((240, 320, 3), 40 + 20 * index, np.uint8)
+    grey[index : index + 9] = 200
+    spec = dataclasses.replace(frame.spec, split=SPLITS[index % FRAMES])
+    return dataclasses.replace(frame, spec=spec, jpeg=encode_jpeg(grey, 90))
+
+
+def _hidden(index: int, bones: str) -> Frame:
+    camera, joints = make_camera(), skeleton(bones)
+    people = (make_posed(joints, instance=1, x_m=-0.8), make_posed(joints, instance=2, x_m=0.8))
+    wall = Panel(instance=1002, depth_m=1.0, box_px=(160, 0, 999, 999), kind="wall")
+    labels = make_labels(camera, joints, people, panels=(wall,))
+    return Frame(spec=make_spec(camera, 2, index=index, bones=bones), jpeg=b"", labels=labels)
+
+
+def _cut(index: int, bones: str) -> Frame:
+    camera, joints = make_camera(), skeleton(bones)
+    labels = make_labels(camera, joints, (make_posed(joints, instance=1, x_m=2.3),))
+    return Frame(spec=make_spec(camera, 1, index=index, bones=bones), jpeg=b"", labels=labels)
+
+
+def rows_of(folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return all rows of a data set."""
+    dataset = Dataset(folder)
+    assert not list(dataset.verify())
+    return list(dataset.iter_frames()), list(dataset.iter_instances())
+
+
+def differences(a: Sequence[Any], b: Sequence[Any]) -> list[str]:
+    """Return where two tables differ; NaN equals NaN."""
+    if len(a) != len(b):
+        return [f"{len(a)} rows and {len(b)}"]
+    return [
+        f"row {k}, {name}: {str(x[name])[:200]} and {str(y[name])[:200]}"
+        for k, (x, y) in enumerate(zip(a, b, strict=True))
+        for name in x
+        if not same(x[name], y[name])
+    ]
+
+
+def same(a: Any, b: Any) -> bool:
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
+    if isinstance(a, float) and isinstance(b, float):
+        return a == b or (math.isnan(a) and math.isnan(b))
+    return bool(a == b)
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Return path -> bytes of every file below a folder."""
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }

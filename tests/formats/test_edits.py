@@ -1,0 +1,135 @@
+"""What a person changes in another tool comes back; everything else is as it was."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from exchange_sets import differences, make_set, rows_of
+
+from synthstudio.formats.export import EXPORTERS
+from synthstudio.formats.imports import IMPORTERS
+
+JOINT = 9  # left_wrist
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    return make_set(tmp_path_factory.mktemp("sticks") / "set")
+
+
+def edit_coco(out, row) -> None:
+    path = out / "annotations.json"
+    data = json.loads(path.read_text())
+    entry = next(a for a in data["annotations"] if a["id"] == row["frame_index"] * 1000 + 1)
+    entry["keypoints"][3 * JOINT : 3 * JOINT + 3] = [49.5, 59.5, 1]
+    path.write_text(json.dumps(data))
+
+
+def edit_coco_stripped(out, row) -> None:
+    """As a tool would save that keeps nothing but COCO's own keys."""
+    edit_coco(out, row)
+    path = out / "annotations.json"
+    data = json.loads(path.read_text())
+    keep = ("id", "image_id", "category_id", "keypoints", "bbox", "area", "iscrowd", "segmentation")
+    data["annotations"] = [{k: a[k] for k in keep} for a in data["annotations"]]
+    keep = ("id", "file_name", "width", "height")
+    data["images"] = [{k: a[k] for k in keep} for a in data["images"]]
+    path.write_text(json.dumps(data))
+
+
+def edit_yolo(out, row) -> None:
+    path = out / "labels" / "train" / "000000.txt"
+    lines = path.read_text().splitlines()
+    parts = lines[0].split()
+    parts[5 + 3 * JOINT : 8 + 3 * JOINT] = [str(50 / 320), str(60 / 240), "1"]
+    path.write_text("\n".join([" ".join(parts), *lines[1:]]))
+
+
+def edit_cvat(out, row) -> None:
+    path = out / "annotations.xml"
+    text = path.read_text()
+    pattern = (
+        r'<points label="left_wrist" source="manual" outside="\d" occluded="\d" points="[^"]*"'
+    )
+    changed = (
+        '<points label="left_wrist" source="manual" outside="0" occluded="1" points="50.00,60.00"'
+    )
+    path.write_text(re.sub(pattern, changed, text, count=1))
+
+
+def edit_label_studio(out, row) -> None:
+    path = out / "tasks.json"
+    data = json.loads(path.read_text())
+    for region in data[0]["annotations"][0]["result"]:
+        if region.get("parentID") == "0-1" and region["value"]["keypointlabels"] == ["left_wrist"]:
+            region["value"] |= {"x": 100 * 50 / 320, "y": 100 * 60 / 240, "hidden": True}
+    path.write_text(json.dumps(data))
+
+
+def edit_mpii(out, row) -> None:
+    path = out / "annotations.json"
+    data = json.loads(path.read_text())
+    data[0]["joints"][15], data[0]["joints_vis"][15] = [49.5, 59.5], 0
+    path.write_text(json.dumps(data))
+
+
+@pytest.mark.parametrize(
+    ("name", "edit"),
+    [
+        ("coco", edit_coco), ("coco", edit_coco_stripped), ("yolo", edit_yolo), ("cvat", edit_cvat),
+        ("label-studio", edit_label_studio), ("mpii", edit_mpii),
+    ],
+)  # fmt: skip
+def test_one_joint_is_edited_and_nothing_else(name, edit, original, tmp_path) -> None:
+    out = tmp_path / "out"
+    EXPORTERS[name](original.folder, out)
+    stored = list(original.iter_instances())
+    assert stored[0]["frame_index"] == 0
+    edit(out, stored[0])
+    IMPORTERS[name](out, tmp_path / "back")
+    frames, people = rows_of(tmp_path / "back")
+    assert differences(list(original.iter_frames()), frames) == []
+    assert differences(stored[1:], people[1:]) == []
+    got = people[0]
+    assert np.allclose(got["joints_px"][2 * JOINT : 2 * JOINT + 2], (50, 60))
+    assert (got["state"][JOINT], got["cause"][JOINT]) == (1, "unknown")
+    assert got["origin"].count("human") == 1
+    assert got["origin"][JOINT] == "human"
+    assert np.isnan(got["shares"][5 * JOINT : 5 * JOINT + 5]).all()
+    others = [j for j in range(23) if j != JOINT]
+    for column in ("state", "cause", "ambiguous", "occluder_id", "origin"):
+        assert [got[column][j] for j in others] == [stored[0][column][j] for j in others]
+    assert JOINT not in got["hidden_joint"]
+    for column in ("joints_world_m", "modal_counts", "modal_box_px", "identity"):
+        assert got[column] == stored[0][column]
+
+
+def test_a_person_taken_away_or_added(original, tmp_path) -> None:
+    EXPORTERS["yolo"](original.folder, tmp_path / "out")
+    path = tmp_path / "out" / "labels" / "train" / "000000.txt"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines[1:]))
+    made = IMPORTERS["yolo"](tmp_path / "out", tmp_path / "less")
+    stored = [r for r in original.iter_instances() if r["frame_index"] == 0]
+    people = [r for r in rows_of(tmp_path / "less")[1] if r["frame_index"] == 0]
+    assert made.edited == 0
+    assert differences(stored[1:], people) == []
+    moved = lines[0].split()
+    moved[5:8] = ["0.5", "0.5", "2"]
+    path.write_text("\n".join([*lines, " ".join(moved)]))
+    made = IMPORTERS["yolo"](tmp_path / "out", tmp_path / "more")
+    people = [r for r in rows_of(tmp_path / "more")[1] if r["frame_index"] == 0]
+    assert made.edited == 1
+    assert differences(stored, people[:-1]) == []
+    assert people[-1]["instance"] == len(stored) + 1
+    assert people[-1]["origin"] == ["human"] * 23
+
+
+def test_a_sidecar_of_another_version_is_not_used_and_that_is_said(original, tmp_path) -> None:
+    EXPORTERS["yolo"](original.folder, tmp_path / "out")
+    path = tmp_path / "out" / "synthstudio" / "sidecar.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 99}))
+    made = IMPORTERS["yolo"](tmp_path / "out", tmp_path / "back")
+    assert "The sidecar was not used" in made.notes[0]
+    assert all(r["identity"] is None for r in rows_of(tmp_path / "back")[1])

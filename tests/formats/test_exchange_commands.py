@@ -1,0 +1,45 @@
+import json
+
+import pytest
+from exchange_sets import differences, make_set, rows_of
+from typer.testing import CliRunner
+
+from synthstudio.cli import app
+from synthstudio.cli.options import BonesName, ExportFormat
+from synthstudio.core.errors import FormatError
+from synthstudio.formats.export import EXPORTERS
+from synthstudio.formats.imports import IMPORTERS
+from synthstudio.formats.joints import TARGETS
+
+
+def test_the_commands_know_every_format_and_skeleton() -> None:
+    assert [f.value for f in ExportFormat] == list(EXPORTERS) == list(IMPORTERS)
+    assert [b.value for b in BonesName] == list(TARGETS)
+
+
+def test_export_and_import(tmp_path) -> None:
+    original = make_set(tmp_path / "set", frames=3)
+    out, back = str(tmp_path / "out"), str(tmp_path / "back")
+    run = CliRunner().invoke
+    made = run(app, ["export", str(tmp_path / "set"), "--format", "yolo", "--out", out, "--json"])
+    assert made.exit_code == 0, made.output
+    told = json.loads(made.stdout)
+    assert told["annotations"].endswith("data.yaml")
+    assert told["left_out"] == 1
+    made = run(app, ["import", out, "--format", "yolo", "--out", back, "--json"])
+    assert made.exit_code == 0, made.output
+    assert json.loads(made.stdout)["people"] == original.people
+    assert differences(list(original.iter_instances()), rows_of(tmp_path / "back")[1]) == []
+
+
+def test_another_skeleton(tmp_path) -> None:
+    original = make_set(tmp_path / "set", frames=2)
+    for bones in TARGETS:
+        EXPORTERS["yolo"](original.folder, tmp_path / bones, bones=bones)
+        made = IMPORTERS["yolo"](tmp_path / bones, tmp_path / f"{bones}-back")
+        assert made.edited == 0
+        assert differences(
+            list(original.iter_instances()), rows_of(tmp_path / f"{bones}-back")[1]
+        ) == []  # fmt: skip
+    with pytest.raises(FormatError, match="skeleton of its own"):
+        EXPORTERS["mpii"](original.folder, tmp_path / "x", bones="lsp14")

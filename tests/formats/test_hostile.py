@@ -1,0 +1,380 @@
+"""What an attacker, or a careless script, puts into a file: each is named and nothing is made."""
+
+import io
+import json
+import os
+import tarfile
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from exchange_sets import make_set, rows_of
+from PIL import Image
+
+from synthstudio.core import safe_json
+from synthstudio.core.errors import FormatError, SynthStudioError
+from synthstudio.core.skeleton import skeleton
+from synthstudio.dataset.reader import Dataset
+from synthstudio.formats import cvat, webdataset
+from synthstudio.formats.export import EXPORTERS
+from synthstudio.formats.imports import IMPORTERS
+
+JOINTS = list(skeleton("coco17").joints)
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory):
+    root = tmp_path_factory.mktemp("hostile")
+    original = make_set(root / "set", frames=2)
+    for name in EXPORTERS:
+        EXPORTERS[name](original.folder, root / name)
+    return root
+
+
+def picture(path, size=(80, 60), kind="JPEG") -> None:
+    Image.new("RGB", size, (9, 99, 199)).save(path, kind)
+
+
+def coco(**changes) -> dict:
+    person = {
+        "id": 1, "image_id": 5, "category_id": 1, "iscrowd": 0, "area": 99.4,
+        "bbox": [10, 20, 18, 18], "keypoints": [10, 20, 2] * 17,
+        "segmentation": [[10, 20, 28, 20, 28, 38, 10, 38]],
+    }  # fmt: skip
+    image = {"id": 5, "file_name": "a.jpg", "width": 80, "height": 60}
+    for key, value in changes.items():
+        (image if key in image and key != "id" else person)[key] = value
+    return {
+        "images": [image], "annotations": [person],
+        "categories": [{"id": 1, "name": "person", "keypoints": JOINTS}],
+    }  # fmt: skip
+
+
+def take(tmp_path, data, name="coco", file="a.json"):
+    path = tmp_path / file
+    if isinstance(data, bytes):
+        path.write_bytes(data)
+    else:
+        path.write_text(data if isinstance(data, str) else json.dumps(data), "utf-8")
+    made = IMPORTERS[name](path, tmp_path / "new" / "out")
+    return made, rows_of(tmp_path / "new" / "out")
+
+
+def refused(tmp_path, data, match, **options) -> None:
+    with pytest.raises(SynthStudioError, match=match):
+        take(tmp_path, data, **options)
+    assert not (tmp_path / "new").exists() or not list((tmp_path / "new").iterdir())
+
+
+def test_a_plain_file_of_others_is_taken(tmp_path) -> None:
+    picture(tmp_path / "a.jpg")
+    data = coco()
+    data["images"][0]["license"] = 3
+    data["licenses"] = [{"id": 3, "name": "CC BY", "url": "http://by"}]
+    _, (frames, people) = take(tmp_path, data)
+    assert (frames[0]["index"], frames[0]["file_name"]) == (0, "images/000000.jpg")
+    assert people[0]["state"] == [2] * 17
+    sources = pq.read_table(tmp_path / "new/out/shards/00000/sources.parquet").to_pylist()
+    assert sources == [{"index": 0, "name": "a.jpg", "licence": "CC BY http://by"}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"keypoints": [1e308, 1, 2] * 17}, "no number in range"),
+        ({"keypoints": [10, 20, 3] * 17}, "v is 0, 1 or 2"),
+        ({"keypoints": [10, 20, 2] * 16}, "51 numbers"),
+        ({"keypoints": "x"}, "51 numbers"),
+        ({"keypoints": [None, 20, 2] * 17}, "no number"),
+        ({"bbox": [1, 2, -3, 4]}, "no negative side"),
+        ({"bbox": [1, 2, 3]}, "x, y, w, h"),
+        ({"bbox": [1, 2, 3, 1e400]}, "NaN|Infinity|number"),
+        ({"area": "big"}, "no number"),
+        ({"segmentation": {"size": [60, 81], "counts": "PP"}}, "mask of size"),
+        ({"segmentation": {"size": [60, 80], "counts": "1000"}}, "not of size"),
+        ({"segmentation": {"size": [60, 80], "counts": [1, 2]}}, "not of size"),
+        ({"segmentation": {"size": [60, 80], "counts": "zzzz"}}, "run-length"),
+        ({"segmentation": [[1e9] * 8]}, "no place in a picture"),
+        ({"segmentation": 7}, "polygons are lists"),
+        ({"image_id": 6}, "no such image"),
+        ({"category_id": 9}, "no such category"),
+        ({"id": "x"}, "whole number"),
+        ({"id": True}, "whole number"),
+        ({"width": 0}, "whole number"),
+        ({"width": 100_000, "height": 100_000}, "too large"),
+        ({"width": 81}, "another size"),
+        ({"file_name": "../a.jpg"}, "leads out"),
+        ({"file_name": "/etc/passwd"}, "leads out"),
+        ({"file_name": "a.jpg\x00"}, "leads out"),
+        ({"file_name": "\ud800.jpg"}, "surrogates not allowed"),
+        ({"file_name": "link.jpg"}, "leads out"),
+        ({"file_name": "b.jpg"}, "no such file"),
+        ({"file_name": "text.jpg"}, "not a picture"),
+        ({"file_name": "."}, "no such file|leads out"),
+    ],
+)
+def test_coco(changes, match, tmp_path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    picture(folder / "a.jpg")
+    picture(tmp_path / "outside.jpg")
+    (folder / "link.jpg").symlink_to(tmp_path / "outside.jpg")
+    (folder / "text.jpg").write_text("no picture")
+    (folder / "a.json").write_text(json.dumps(coco(**changes)))
+    with pytest.raises(SynthStudioError, match=match):
+        IMPORTERS["coco"](folder / "a.json", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_coco_heads(tmp_path) -> None:
+    picture(tmp_path / "a.jpg")
+    good = coco()
+    no_points = [{"id": 1, "name": "person"}]
+    refused(tmp_path, {**good, "categories": no_points}, "no category has the keypoints")
+    refused(tmp_path, {**good, "categories": good["categories"] * 2}, "have one id")
+    refused(tmp_path, {**good, "images": good["images"] * 2}, "have one id")
+    refused(tmp_path, {**good, "annotations": good["annotations"] * 2}, "have one id")
+    refused(tmp_path, {k: v for k, v in good.items() if k != "images"}, "no list images")
+    refused(tmp_path, json.dumps(good).replace("99.4", "NaN"), "NaN")
+    refused(tmp_path, json.dumps(good).replace('"a.jpg"', '"a.jpg", "id": 7'), "comes twice")
+    refused(tmp_path, {**good, "images": []}, "no such image")
+    cars = [*good["categories"], {"id": 2, "name": "car"}]
+    more = [*good["annotations"], {**good["annotations"][0], "id": 2, "category_id": 2},
+            {**good["annotations"][0], "id": 3, "iscrowd": 1}]  # fmt: skip
+    made, (_, people) = take(tmp_path, {**good, "categories": cars, "annotations": more})
+    assert len(people) == 1
+    assert sorted(made.notes) == [
+        "Not taken over: 1 x annotation of category car, without keypoints.",
+        "Not taken over: 1 x iscrowd region.",
+    ]
+
+
+def test_an_endless_token_in_coco(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(safe_json, "MAX_ELEMENT_CHARS", 1_000_000)
+    refused(tmp_path, b'{"images": [{"file_name": "' + b"x" * 3_000_000, "too long")
+
+
+def edited(exports, tmp_path, name, file, old, new):
+    import shutil
+
+    shutil.copytree(exports / name, tmp_path / "in", ignore=shutil.ignore_patterns("synthstudio"))
+    path = tmp_path / "in" / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    return tmp_path / "in"
+
+
+CLIMBS = [
+    ("coco", "annotations.json", "images/000000.jpg", "../evil.jpg"),
+    ("ochuman", "ochuman.json", "000000.jpg", "../evil.jpg"),
+    ("cvat", "annotations.xml", "000000.jpg", "../evil.jpg"),
+    ("mpii", "annotations.json", "000000.jpg", "../evil.jpg"),
+    ("label-studio", "tasks.json", "?d=images/000000.jpg", "?d=..%2Fevil.jpg"),
+    ("label-studio", "tasks.json", "/data/local-files/?d=images/000000.jpg", "file:///../evil"),
+    ("yolo", "data.yaml", "images/train", "../images"),
+]
+
+
+@pytest.mark.parametrize(("name", "file", "old", "new"), CLIMBS)
+def test_names_do_not_climb_out(name, file, old, new, exports, tmp_path) -> None:
+    folder = edited(exports, tmp_path, name, file, old, new)
+    picture(tmp_path / "evil.jpg", (320, 240))
+    with pytest.raises(FormatError, match="leads out"):
+        IMPORTERS[name](folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+LAUGHS = (
+    '<?xml version="1.0"?><!DOCTYPE z [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">'
+    "]><annotations>&b;</annotations>"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        (LAUGHS, "DTD"),
+        ('<!DOCTYPE z SYSTEM "file:///etc/passwd"><annotations/>', "DTD"),
+        ("<annotations>" + "<a>" * 100, "nested deeper"),
+        ('<?xml version="1.0" encoding="utf-16"?><annotations/>', "UTF-8|no XML"),
+        ("<annotations><meta/>", "no XML"),
+        ("<annotations/>", "no label is a skeleton"),
+        ('<annotations><track id="0"/></annotations>', "CVAT for video"),
+        (b"<annotations>\xff</annotations>", "no XML"),
+        ("", "no XML"),
+    ],
+)
+def test_xml(text, match, tmp_path) -> None:
+    refused(tmp_path, text, match, name="cvat", file="a.xml")
+
+
+def test_an_endless_xml_token(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(cvat, "MAX_IMAGE_BYTES", 1_000_000)
+    for evil in ('<annotations a="' + "x" * 3_000_000, "<annotations><!--" + "x" * 3_000_000,
+                 "<" + "x" * 3_000_000):  # fmt: skip
+        refused(tmp_path, evil, "too long|no XML", name="cvat", file="a.xml")
+
+
+def tar(path, *members) -> None:
+    with tarfile.open(path, "w") as archive:
+        for info, data in members:
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+
+
+def linked(name: str, kind: bytes) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, "/etc/passwd"
+    return info
+
+
+@pytest.mark.parametrize(
+    ("members", "match"),
+    [
+        ([(tarfile.TarInfo("../000000.jpg"), b"x")], "no member of a shard"),
+        ([(tarfile.TarInfo("/000000.jpg"), b"x")], "no member of a shard"),
+        ([(linked("000000.jpg", tarfile.SYMTYPE), b"")], "no plain file"),
+        ([(linked("000000.jpg", tarfile.LNKTYPE), b"")], "no plain file"),
+        ([(linked("000000.jpg", tarfile.CHRTYPE), b"")], "no plain file"),
+        ([(tarfile.TarInfo("000000.jpg"), b"x")], "without its JSON"),
+        ([(tarfile.TarInfo("000000.json"), b"{}")], "without its image"),
+        ([(tarfile.TarInfo("000000.jpg"), b"x"), (tarfile.TarInfo("000000.json"), b"{}")], "frame"),
+        ([], "empty"),
+    ],
+)
+def test_tar_members(members, match, tmp_path) -> None:
+    tar(tmp_path / "a.tar", *members)
+    with pytest.raises(FormatError, match=match):
+        IMPORTERS["webdataset"](tmp_path / "a.tar", tmp_path / "out")
+
+
+def test_a_tar_head_that_asks_for_gigabytes(tmp_path, monkeypatch) -> None:
+    head = tarfile.TarInfo("x")
+    head.type, head.size = tarfile.XHDTYPE, 2 * 1024**3
+    (tmp_path / "a.tar").write_bytes(head.tobuf(tarfile.USTAR_FORMAT) + bytes(4096))
+    with pytest.raises(FormatError, match=r"asks for too much|no tar"):
+        IMPORTERS["webdataset"](tmp_path / "a.tar", tmp_path / "out")
+    monkeypatch.setattr(webdataset, "MAX_JSON_BYTES", 100)
+    tar(tmp_path / "b.tar", (tarfile.TarInfo("000000.jpg"), b"x"),
+        (tarfile.TarInfo("000000.json"), b"{" * 200))  # fmt: skip
+    with pytest.raises(FormatError, match="too large"):
+        IMPORTERS["webdataset"](tmp_path / "b.tar", tmp_path / "out")
+
+
+def test_rows_that_lie(exports, tmp_path) -> None:
+    """Whole rows are checked too: a list too short, a mask of another size, a wild state."""
+    (shard,) = (exports / "webdataset").glob("*.tar")
+    with tarfile.open(shard) as archive:
+        members = [(m.name, archive.extractfile(m).read()) for m in archive]
+    for change in (
+        {"state": [2]}, {"state": [7] * 23}, {"modal_counts": "0"}, {"mask_size": [1, 1]},
+        {"hidden_joint": [99], "hidden_instance": [1], "hidden_share": [0.5]},
+        {"joints_px": [None] * 46}, {"cause": ["x"] * 23}, {"instance": 0}, {"shares": [9.0] * 115},
+        {"frame_index": 3}, {"identity": "x" * 2_000_000}, {"identity": 7}, {"extra": 1},
+    ):  # fmt: skip
+        packed = []
+        for name, data in members:
+            value = data
+            if name == "000000.json":
+                whole = json.loads(data)
+                whole["people"][0] |= change
+                value = json.dumps(whole).encode()
+            packed.append((tarfile.TarInfo(name), value))
+        tar(tmp_path / "a.tar", *packed)
+        with pytest.raises(FormatError):
+            IMPORTERS["webdataset"](tmp_path / "a.tar", tmp_path / "out")
+
+
+def test_other_columns_and_no_parquet(exports, tmp_path) -> None:
+    data = tmp_path / "hf" / "data"
+    data.mkdir(parents=True)
+    with pytest.raises(FormatError, match="no data"):
+        IMPORTERS["huggingface"](tmp_path / "hf", tmp_path / "out")
+    (data / "train-00000.parquet").write_bytes(b"PAR1 no PAR1")
+    with pytest.raises(FormatError, match=r"Parquet"):
+        IMPORTERS["huggingface"](tmp_path / "hf", tmp_path / "out")
+    pq.write_table(pa.table({"index": [1]}), data / "train-00000.parquet")
+    with pytest.raises(FormatError, match="other columns"):
+        IMPORTERS["huggingface"](tmp_path / "hf", tmp_path / "out")
+
+
+YOLO = "kpt_shape: [17, 3]\ntrain: images\nnames: [person]\n"
+
+
+@pytest.mark.parametrize(
+    ("yaml", "label", "match"),
+    [
+        (YOLO, "0 0.5 0.5 0.1 0.1" + " nan 0.5 2" * 17, "no number"),
+        (YOLO, "0 0.5 0.5 0.1 0.1" + " 1.5 0.5 2" * 17, "no share"),
+        (YOLO, "0 0.5 0.5 0.1 0.1" + " 0.5 0.5 7" * 17, "v is 0, 1 or 2"),
+        (YOLO, "0 0.5 0.5 0.1 -0.1" + " 0.5 0.5 2" * 17, "no share"),
+        (YOLO, "0 0.5 0.5", "56 numbers"),
+        (YOLO, "0 x", "56 numbers"),
+        (YOLO, "0 0.5 0.5 0.1 0.1" + " x 0.5 2" * 17, "could not convert"),
+        (YOLO.replace("17", "5"), "", "no skeleton"),
+        (YOLO.replace("[17, 3]", "17"), "", "cannot be taken in"),
+        (YOLO.replace("images", "/etc"), "", "leads out"),
+        (YOLO.replace("images", "nowhere"), "", "no such folder"),
+        ("a: &a [1]\nb: *a\n" + YOLO, "", "aliases"),
+        ("[" * 3000, "", "nesting below"),
+        ("- 1", "", "no data.yaml"),
+        ("{", "", "no YAML"),
+    ],
+)
+def test_yolo(yaml, label, match, tmp_path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "labels").mkdir()
+    picture(tmp_path / "images/a.jpg")
+    (tmp_path / "labels/a.txt").write_text(label)
+    refused(tmp_path, yaml, match, name="yolo", file="data.yaml")
+
+
+def test_pictures_of_other_kinds_and_turned_ones(tmp_path) -> None:
+    picture(tmp_path / "a.jpg", kind="PNG")
+    _, (frames, _) = take(tmp_path, coco())
+    assert frames[0]["file_name"] == "images/000000.png"
+    assert Dataset(tmp_path / "new/out").image_bytes(0) == (tmp_path / "a.jpg").read_bytes()
+    turned = Image.new("RGB", (80, 60))
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "a.jpg", exif=exif)
+    with pytest.raises(FormatError, match="turned by its EXIF"):
+        IMPORTERS["coco"](tmp_path / "a.json", tmp_path / "out")
+    noise = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)  # noqa: TID251
+    Image.fromarray(noise).save(tmp_path / "a.jpg")
+    data = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(data[: len(data) // 2])
+    with pytest.raises(SynthStudioError, match="damaged"):
+        IMPORTERS["coco"](tmp_path / "a.json", tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", sorted(IMPORTERS))
+def test_nothing_and_pipes_are_refused(name, tmp_path) -> None:
+    """A named pipe would be waited for without end."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "none", tmp_path / "pipe", tmp_path):
+        with pytest.raises(SynthStudioError):
+            IMPORTERS[name](path, tmp_path / "out")
+
+
+def test_a_label_that_is_a_link_outside_is_not_read(tmp_path) -> None:
+    for folder in ("in/images", "in/labels"):
+        (tmp_path / folder).mkdir(parents=True)
+    picture(tmp_path / "in/images/a.jpg")
+    (tmp_path / "secret").write_text("secret words")
+    (tmp_path / "in/labels/a.txt").symlink_to(tmp_path / "secret")
+    (tmp_path / "in/data.yaml").write_text(YOLO)
+    with pytest.raises(FormatError, match="leads out") as caught:
+        IMPORTERS["yolo"](tmp_path / "in", tmp_path / "out")
+    assert "secret words" not in str(caught.value)
+
+
+def test_the_output_must_be_free(exports, tmp_path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("keep")
+    for name in ("coco", "yolo"):
+        with pytest.raises(SynthStudioError, match="folder of its own"):
+            IMPORTERS[name](exports / name, tmp_path / "out")
+    assert (tmp_path / "out" / "mine.txt").read_text() == "keep"

@@ -1,0 +1,129 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from stick_people import make_camera, make_labels, make_posed, make_spec
+
+from synthstudio.core.errors import FormatError
+from synthstudio.core.frame import Frame
+from synthstudio.core.labels import SHARES
+from synthstudio.core.skeleton import FOREIGN, SKELETONS, skeleton
+from synthstudio.dataset.rows import frame_row, instance_rows
+from synthstudio.formats import checked
+from synthstudio.formats.joints import TARGETS, convert_row, lost_joints, rules
+
+COCO23 = skeleton("coco23")
+HIPS = [COCO23.joints.index(f"{side}_hip") for side in ("left", "right")]
+
+
+@pytest.fixture
+def sample():
+    camera = make_camera()
+    labels = make_labels(camera, COCO23, (make_posed(COCO23, instance=1),))
+    frame = Frame(spec=make_spec(camera, 1, bones="coco23"), jpeg=b"", labels=labels)
+    return frame_row(frame, "images/000000.jpg"), instance_rows(frame)[0]
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_every_joint_of_every_target_has_a_rule(name, sample) -> None:
+    frame, row = sample
+    target = skeleton(name)
+    table = rules(COCO23, target)
+    assert list(table) == list(target.joints)
+    new = convert_row(row, frame, target)
+    checked.check_person(new, frame, len(target.joints))
+    for j, joint in enumerate(target.joints):
+        rule = table[joint]
+        assert rule.off or rule.kind == "same"
+        parts = [COCO23.joints.index(p) for p in rule.parts]
+        if rule.kind == "missing":
+            assert new["state"][j] == 255
+        else:
+            places = np.reshape(row["joints_px"], (-1, 2))[parts]
+            assert np.allclose(new["joints_px"][2 * j : 2 * j + 2], places.mean(axis=0))
+            shares = np.reshape(row["shares"], (-1, 5))[parts]
+            assert np.allclose(new["shares"][5 * j : 5 * j + 5], shares.mean(axis=0))
+
+
+def pelvis(frame, row):
+    target = skeleton("mpii16")
+    new, j = convert_row(row, frame, target), target.joints.index("pelvis")
+    names = ("state", "cause", "ambiguous", "occluder_id", "origin")
+    return {name: new[name][j] for name in names}
+
+
+def set_hips(row, **values) -> None:
+    for name, pair in values.items():
+        for j, value in zip(HIPS, pair, strict=True):
+            row[name][j] = value
+
+
+def test_what_an_averaged_joint_is(sample) -> None:
+    frame, row = sample
+    set_hips(row, state=(2, 2), cause=("visible", "visible"), ambiguous=(False, True))
+    assert pelvis(frame, row) == {
+        "state": 2, "cause": "visible", "ambiguous": True, "occluder_id": 0, "origin": "rendered",
+    }  # fmt: skip
+    set_hips(row, state=(2, 1), cause=("visible", "object"), occluder_id=(0, 1002),
+             origin=("human", "rendered"))  # fmt: skip
+    assert pelvis(frame, row) == {
+        "state": 1, "cause": "object", "ambiguous": True, "occluder_id": 1002, "origin": "human",
+    }  # fmt: skip
+    set_hips(row, state=(1, 0), cause=("object", "truncated"))
+    assert (pelvis(frame, row)["state"], pelvis(frame, row)["cause"]) == (1, "unknown")
+    set_hips(row, state=(2, 255), cause=("visible", "unlabelled"))
+    assert pelvis(frame, row)["state"] == 255
+    set_hips(row, state=(0, 0), cause=("truncated", "truncated"))
+    for j in HIPS:
+        row["joints_px"][2 * j] = -20.0
+    assert (pelvis(frame, row)["state"], pelvis(frame, row)["cause"]) == (0, "truncated")
+
+
+def test_hiders_are_added_up(sample) -> None:
+    frame, row = sample
+    row |= {
+        "hidden_joint": HIPS + HIPS[:1], "hidden_instance": [1002, 1002, 7],
+        "hidden_share": [0.6, 0.2, 0.3],
+    }  # fmt: skip
+    target = skeleton("h36m17")
+    new = convert_row(row, frame, target)
+    mine = [
+        (i, s)
+        for j, i, s in zip(
+            new["hidden_joint"], new["hidden_instance"], new["hidden_share"], strict=True
+        )
+        if j == 0
+    ]
+    assert [i for i, _ in mine] == [1002, 7]
+    assert np.allclose([s for _, s in mine], [0.4, 0.15])
+
+
+def test_there_and_back_keeps_what_is_the_same(sample) -> None:
+    frame, row = sample
+    target = skeleton("crowdpose14")
+    there = convert_row(row, frame, target)
+    back = convert_row(there, {**frame, "skeleton": target.name}, COCO23)
+    for j, joint in enumerate(COCO23.joints):
+        if joint in target.joints:
+            assert back["state"][j] == row["state"][j]
+            assert back["joints_px"][2 * j : 2 * j + 2] == row["joints_px"][2 * j : 2 * j + 2]
+        else:
+            assert back["state"][j] == 255
+    assert lost_joints(COCO23, target)[0] == "nose"
+
+
+def test_skeletons_without_a_common_joint_are_refused(sample) -> None:
+    frame, row = sample
+    odd = dataclasses.replace(skeleton("lsp14"), name="odd", joints=("tail",))
+    with pytest.raises(FormatError, match="no joint"):
+        convert_row(row, frame, odd)
+
+
+def test_skeletons_are_whole() -> None:
+    for bones in (*SKELETONS.values(), *FOREIGN.values()):
+        count = len(bones.joints)
+        assert len(set(bones.joints)) == count == len(bones.sigmas) == len(bones.places)
+        assert (bones.flip[bones.flip] == np.arange(count)).all()
+        assert sum(p is None for p in bones.parents) == 1
+        assert (bones.sigmas > 0).all()
+    assert len(SHARES) == 5

@@ -1,0 +1,147 @@
+import numpy as np
+import pytest
+from exchange_sets import differences, make_set, rows_of, same, tree
+
+from synthstudio.core.skeleton import skeleton
+from synthstudio.dataset.reader import Dataset
+from synthstudio.formats.export import EXPORTERS, FORMS
+from synthstudio.formats.imports import IMPORTERS
+from synthstudio.formats.joints import convert_row, rules
+
+FORMAT_NAMES = sorted(FORMS)
+CROWD = ("coco", "crowdpose")
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    return make_set(tmp_path_factory.mktemp("sticks") / "set")
+
+
+@pytest.fixture(scope="module", params=FORMAT_NAMES)
+def exported(request, original, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out") / request.param
+    made = EXPORTERS[request.param](original.folder, out)
+    assert made.annotations.exists()
+    return request.param, out
+
+
+def test_every_format_goes_both_ways() -> None:
+    assert list(EXPORTERS) == list(IMPORTERS)
+
+
+def test_there_and_back_nothing_is_lost(original, exported, tmp_path) -> None:
+    name, out = exported
+    made = IMPORTERS[name](out, tmp_path / "back")
+    assert (made.frames, made.edited) == (original.frames, 0)
+    frames, people = rows_of(tmp_path / "back")
+    assert differences(list(original.iter_frames()), frames) == []
+    assert differences(list(original.iter_instances()), people) == []
+    assert Dataset(tmp_path / "back").identity.assets == original.identity.assets or (
+        not FORMS[name].lacks
+    )
+    for frame in original.iter_frames():
+        assert Dataset(tmp_path / "back").image_bytes(frame["index"]) == (
+            original.image_bytes(frame["index"])
+        )
+
+
+def test_out_again_the_bytes_are_the_same(exported, tmp_path) -> None:
+    name, out = exported
+    IMPORTERS[name](out, tmp_path / "back")
+    EXPORTERS[name](tmp_path / "back", tmp_path / "again")
+    first, second = tree(out), tree(tmp_path / "again")
+    for files in (first, second):
+        files.pop("synthstudio/sidecar.json", None)  # says that the set was imported
+    assert first.keys() == second.keys()
+    assert [n for n in first if first[n] != second[n]] == []
+
+
+def test_two_exports_are_the_same_bytes(original, exported, tmp_path) -> None:
+    name, out = exported
+    EXPORTERS[name](original.folder, tmp_path / "again")
+    assert tree(out) == tree(tmp_path / "again")
+
+
+def without_sidecar(out, target) -> None:
+    for path, data in tree(out).items():
+        if not path.startswith("synthstudio/"):
+            (target / path).parent.mkdir(parents=True, exist_ok=True)
+            (target / path).write_bytes(data)
+
+
+def test_without_the_sidecar_all_that_the_format_holds_comes_back(
+    original, exported, tmp_path
+) -> None:
+    name, out = exported
+    if not FORMS[name].lacks:
+        assert not (out / "synthstudio").exists()  # it holds whole rows: see the tests above
+        return
+    without_sidecar(out, tmp_path / "bare")
+    IMPORTERS[name](tmp_path / "bare", tmp_path / "back")
+    target = skeleton(FORMS[name].skeleton or "coco23")
+    assert Dataset(tmp_path / "back").identity.skeleton == target.name
+    _, people = rows_of(tmp_path / "back")
+    shown = [_shown(original, frame) for frame in original.iter_frames()]
+    if name in ("mpii", "lsp", "h36m"):  # frames without people are not in these
+        shown = [rows for rows in shown if rows]
+    seen = set()
+    for place, wanted in enumerate(shown):
+        got = [row for row in people if row["frame_index"] == place]
+        assert len(got) == len(wanted)
+        for a, b in zip(wanted, got, strict=True):
+            a = convert_row(a, original.frame(a["frame_index"]), target)
+            seen |= compare_points(a, b, outside=0 if name in (*CROWD, "h36m") else 255)
+            compare_rest(name, a, b)
+    assert seen >= {0, 1, 2}
+
+
+def compare_points(a, b, *, outside: int) -> set[int]:
+    """Hold places and states against each other; return the states that occurred."""
+    pairs = zip(
+        a["state"], b["state"], np.reshape(a["joints_px"], (-1, 2)),
+        np.reshape(b["joints_px"], (-1, 2)), strict=True,
+    )  # fmt: skip
+    for state, other, place, found in pairs:
+        if state in (1, 2):
+            assert other == state
+            assert np.abs(place - found).max() < 1e-6
+        else:
+            assert other == (outside if state == 0 else 255)
+    return set(a["state"])
+
+
+def compare_rest(name, a, b) -> None:
+    """Hold against each other what this format has besides points."""
+    if name in (*CROWD, "yolo", "label-studio", "ochuman"):
+        assert np.allclose(a["modal_box_px"], b["modal_box_px"], atol=1e-6)
+    if name in CROWD:
+        assert same(a["shares"], b["shares"])
+        assert a["cause"] == b["cause"]
+    if name in (*CROWD, "ochuman"):
+        assert a["modal_counts"] == b["modal_counts"]
+    if name == "ochuman":
+        assert [c == "self" for c in a["cause"]] == [c == "self" for c in b["cause"]]
+    if name == "h36m":
+        assert np.allclose(a["joints_camera_m"], b["joints_camera_m"], equal_nan=True)
+        assert np.allclose(a["joints_world_m"], b["joints_world_m"], equal_nan=True)
+
+
+def _shown(dataset, frame):
+    return [r for r in dataset.instances(frame["index"]) if r["modal_area_px"] >= 16]
+
+
+def test_notes_say_what_is_elsewhere(original, tmp_path) -> None:
+    made = EXPORTERS["mpii"](original.folder, tmp_path / "out")
+    said = "\n".join(made.notes)
+    for part in ("1 people under 16", "masks", "thorax (mean of left_shoulder", "head_top",
+                 "left_heel"):  # fmt: skip
+        assert part in said
+    assert made.text().count("\n") == len(made.notes)
+
+
+def test_rules_name_every_joint() -> None:
+    table = rules(skeleton("coco23"), skeleton("mpii16"))
+    assert table["left_wrist"].kind == "same"
+    assert table["pelvis"].kind == "approximation"
+    assert table["pelvis"].off
+    assert table["head_top"].kind == "missing"

@@ -1,0 +1,113 @@
+"""Things that lie, lean or are held: pitch and roll turn procedural things and meshes alike."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import trimesh
+
+from synthstudio.core.scene import Surface
+from synthstudio.core.spec import ThingSpec
+from synthstudio.props import meshes, procedural
+from synthstudio.props.kinds_held import HELD
+from synthstudio.props.procedural import KINDS, build
+
+ANGLES = (0.7, -0.4, 1.1)
+SPEC = ThingSpec(kind="chair", size_m=(0.45, 0.5, 0.9), position_m=(1.0, -2.0, 0.5))
+
+
+def _rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
+    """Rz Rx Ry by trimesh, which shares no code with the package."""
+    turn = np.eye(4)
+    for angle, axis in ((yaw, [0, 0, 1]), (pitch, [1, 0, 0]), (roll, [0, 1, 0])):
+        turn = turn @ trimesh.transformations.rotation_matrix(angle, axis)
+    return np.asarray(turn[:3, :3])
+
+
+def _points(surfaces: tuple[Surface, ...], field: str = "vertices_m") -> np.ndarray:
+    return np.concatenate([getattr(s, field) for s in surfaces]).astype(np.float64)
+
+
+def _turned(spec: ThingSpec) -> ThingSpec:
+    yaw, pitch, roll = ANGLES
+    return replace(spec, yaw_rad=yaw, pitch_rad=pitch, roll_rad=roll)
+
+
+def _drum() -> meshes.MeshData:
+    part = meshes.MeshPart(
+        vertices_m=np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32),
+        faces=np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]], np.int32),
+        normals=np.eye(4, 3, dtype=np.float32) + np.float32([[0, 0, 0]] * 3 + [[0, 0, 1]]),
+        uv=None, texture=-1, colours=None, base_rgb=None, roughness=0.7, two_sided=False,
+    )  # fmt: skip
+    return meshes.MeshData(parts=(part,), textures=(), size_m=(1.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize("field", ["vertices_m", "normals"])
+def test_a_procedural_thing_turns_about_its_base_centre(field: str) -> None:
+    origin = np.array(SPEC.position_m) if field == "vertices_m" else np.zeros(3)
+    straight = _points(build(SPEC, instance=1002), field) - origin
+    turned = _points(build(_turned(SPEC), instance=1002), field) - origin
+    assert turned == pytest.approx(straight @ _rotation(*ANGLES).T, abs=1e-5)
+    wrong = straight @ _rotation(ANGLES[0], ANGLES[2], ANGLES[1]).T
+    assert np.abs(turned - wrong).max() > 0.05, "pitch and roll are told apart"
+
+
+@pytest.mark.parametrize("field", ["vertices_m", "normals"])
+def test_a_mesh_turns_as_a_procedural_thing_does(field: str) -> None:
+    spec = replace(SPEC, kind="mesh", size_m=(1.0, 1.0, 1.0))
+    origin = np.array(SPEC.position_m) if field == "vertices_m" else np.zeros(3)
+
+    def made(spec: ThingSpec) -> np.ndarray:
+        surfaces = meshes.mesh_surfaces(spec, _drum(), instance=1002, texture_offset=0)
+        return _points(surfaces, field) - origin
+
+    assert made(_turned(spec)) == pytest.approx(made(spec) @ _rotation(*ANGLES).T, abs=1e-5)
+
+
+def test_no_tilt_leaves_every_byte() -> None:
+    yawed = replace(SPEC, yaw_rad=0.3)
+    c, s = math.cos(0.3), math.sin(0.3)
+    turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+    pieces = procedural._shaped(SPEC.kind, SPEC.size_m, ())
+    for piece, surface in zip(pieces, build(yawed, instance=1002), strict=True):
+        expected = (piece.vertices @ turn.T + np.array(SPEC.position_m)).astype(np.float32)
+        assert np.array_equal(surface.vertices_m, expected)
+
+
+def test_there_are_enough_kinds_of_every_sort() -> None:
+    assert len(KINDS) >= 55
+    sorts = {
+        "furniture": {"table", "chair", "sofa", "bookcase", "counter", "bench", "stool"},
+        "fences": {"fence", "railing", "low_wall", "partition", "hedge"},
+        "poles": {"pole", "pillar", "sign_board"},
+        "plants": {"potted_plant", "hedge", "shrub"},
+        "vehicles": {"bicycle", "motor_scooter", "car", "pram", "shopping_cart"},
+        "doors": {"door"},
+        "luggage": {"suitcase", "trolley_case", "backpack", "handbag", "briefcase"},
+        "umbrellas": {"umbrella", "hand_umbrella", "cane_umbrella"},
+        "sports": {"ball", "racket", "bat", "skateboard", "surfboard", "dumbbell", "barbell"},
+        "tools": {"broom", "rake", "shovel", "hammer", "ladder", "bucket"},
+        "screens": {"phone", "tablet", "screen", "kiosk"},
+        "crates": {"crate", "cardboard_box", "barrel", "bin"},
+    }
+    assert all(names <= set(KINDS) for names in sorts.values())
+
+
+@pytest.mark.parametrize("kind", sorted(set(HELD) | {"car", "bicycle", "pram", "kiosk", "screen"}))
+def test_new_kinds_are_light(kind: str) -> None:
+    low, high = np.array(KINDS[kind].low_m), np.array(KINDS[kind].high_m)
+    x, y, z = (float(v) for v in (low + high) / 2)
+    surfaces = build(ThingSpec(kind=kind, size_m=(x, y, z)), instance=1002)
+    assert sum(len(s.faces) for s in surfaces) < 4_000
+
+
+@pytest.mark.parametrize("kind", sorted(k for k in KINDS if KINDS[k].grip))
+def test_what_a_hand_holds_says_where(kind: str) -> None:
+    made = KINDS[kind]
+    assert {"held", "support"} & set(made.roles)
+    x, y, z = made.grip_share
+    assert abs(x) <= 0.5
+    assert abs(y) <= 0.5
+    assert 0 <= z <= 1

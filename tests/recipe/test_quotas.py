@@ -1,0 +1,202 @@
+"""Quotas are kept by every part of a run, frame by frame, and what contradicts them is refused."""
+
+import dataclasses
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+from recipe_fake import CATALOGUE, FakeSolve
+
+from synthstudio.core.bins import BODIES, SECTOR_RAD, VIEWS, body_of, view_azimuth_rad, view_of
+from synthstudio.core.errors import RecipeError
+from synthstudio.recipe.draw import draw
+from synthstudio.recipe.load import dump, parse
+from synthstudio.recipe.model_quotas import bodies_in
+from synthstudio.recipe.people import pool_by_body
+from synthstudio.recipe.quotas import bin_of, person_number
+
+VIEW_SHARES = {"front": 1, "left": 2, "back": 3, "front_right": 2}
+FAMILY_SHARES = {"walk": 3, "sit": 1, "lie": 1}
+
+
+def recipe(quotas: dict | None, **changes):
+    people = {"count": 2, "identities": 60, "min_gap_m": 0.05, **changes.pop("people", {})}
+    return parse({"name": "q", "frames": 100, "people": people, "quotas": quotas, **changes})
+
+
+def azimuth_rad(spec, person) -> float:
+    """Return where the camera is about a person, + to its left."""
+    x, y = (c - p for c, p in zip(spec.camera.position_m[:2], person.position_m[:2], strict=True))
+    facing = np.array([math.sin(person.yaw_rad), -math.cos(person.yaw_rad)])
+    left = np.array([math.cos(person.yaw_rad), math.sin(person.yaw_rad)])
+    return math.atan2(float(left @ (x, y)), float(facing @ (x, y)))
+
+
+def off_rad(angle: float, middle: float) -> float:
+    return abs((angle - middle + math.pi) % (2 * math.pi) - math.pi)
+
+
+def drift(bins: list[str], shares: dict[str, float]) -> float:
+    """Return the largest |people in a bin - their due| over all prefixes and bins."""
+    total, counts, worst = sum(shares.values()), Counter[str](), 0.0
+    for n, name in enumerate(bins, 1):
+        counts[name] += 1
+        worst = max(worst, *(abs(counts[b] - n * s / total) for b, s in shares.items()))
+    return worst
+
+
+def test_every_hundred_people_hold_every_bin_by_its_share() -> None:
+    asked = recipe({"view": VIEW_SHARES})
+    bins = [bin_of(asked, "view", n) for n in range(1000)]
+    for k in range(0, 1000, 100):
+        counts = Counter(bins[k : k + 100])
+        assert all(abs(counts[view] - 12.5 * share) <= 1 for view, share in VIEW_SHARES.items())
+    assert drift(bins, VIEW_SHARES) < 14
+    assert bin_of(asked, "body", 3) is None
+    assert bin_of(recipe(None), "view", 3) is None
+
+
+def test_the_order_of_names_does_not_matter() -> None:
+    other = dict(reversed(VIEW_SHARES.items()))
+    a, b = recipe({"view": VIEW_SHARES}), recipe({"view": other})
+    assert [bin_of(a, "view", n) for n in range(50)] == [bin_of(b, "view", n) for n in range(50)]
+    again = parse(dump(a))
+    assert [bin_of(again, "view", n) for n in range(9)] == [bin_of(a, "view", n) for n in range(9)]
+
+
+def test_people_show_the_side_that_was_asked_for() -> None:
+    wide = {"arrangement": {"kind": "group", "spread_m": 2.0}, "count": 3}
+    asked = recipe({"view": VIEW_SHARES}, people=wide)
+    shown, solve = [], FakeSolve()
+    for index in range(60):
+        spec = draw(asked, index, solve)
+        for place, person in enumerate(spec.people):
+            view = bin_of(asked, "view", person_number(asked, index, place))
+            angle = azimuth_rad(spec, person)
+            assert off_rad(angle, view_azimuth_rad(view)) < SECTOR_RAD / 2
+            assert VIEWS[view_of(np.array(angle))] == view
+            shown.append(view)
+    assert drift(shown, VIEW_SHARES) < 14
+
+
+def test_without_turning_to_the_camera_people_at_the_side_show_another() -> None:
+    """Negative control: the turn by the camera's direction is what keeps the sector."""
+    wide = {"arrangement": {"kind": "group", "spread_m": 2.0}, "count": 3, "facing_deg": 0}
+    spec_of = recipe(None, people=wide)
+    specs = [draw(spec_of, i, FakeSolve()) for i in range(20)]
+    off = [off_rad(azimuth_rad(s, p), 0.0) for s in specs for p in s.people]
+    assert max(off) > SECTOR_RAD / 2
+
+
+def test_families_and_bodies_are_those_of_the_plan() -> None:
+    bodies = {"woman-tall": 2, "woman-mid": 1, "man-slim": 1}
+    asked = recipe(
+        {"family": FAMILY_SHARES, "body": bodies},
+        holdout={"identities": 20, "poses": ["run"]},
+        people={"identities": 160},
+    )
+    families, solve = [], FakeSolve()
+    for index in range(60):
+        spec = draw(asked, index, solve)
+        assert len({p.identity for p in spec.people}) == 2
+        for place, person in enumerate(spec.people):
+            number = person_number(asked, index, place)
+            families.append(person.pose.family)
+            assert person.pose.family == bin_of(asked, "family", number)
+            assert body_of(person.phenotype) in bodies_in(bin_of(asked, "body", number))
+            assert spec.split != "train" or int(person.identity[3:]) <= 140
+            assert spec.split != "train" or not person.pose.name.startswith("run")
+    assert drift(families, FAMILY_SHARES) < 14
+    luck = [p.pose.family for i in range(60) for p in draw(recipe(None), i, solve).people]
+    assert drift(luck, FAMILY_SHARES) > 14
+
+
+def test_a_person_does_not_depend_on_who_else_is_there() -> None:
+    some = recipe({"view": VIEW_SHARES}, people={"count": [1, 3]})
+    seen = [len(draw(some, i, FakeSolve()).people) for i in range(12)]
+    assert set(seen) == {1, 2, 3}
+    assert [person_number(some, 4, place) for place in range(3)] == [12, 13, 14]
+
+
+def test_the_pool_is_counted_as_it_is_drawn() -> None:
+    many = recipe({"body": {"man": 1, "woman": 1}}, people={"identities": 300})
+    pool = pool_by_body(many)
+    assert sorted(n for numbers in pool.values() for n in numbers) == list(range(300))
+    assert len(pool) == len(BODIES)  # the edges are thirds of the default bodies
+    for spec in (draw(many, i, FakeSolve()) for i in range(5)):
+        for person in spec.people:
+            assert int(person.identity[3:]) - 1 in pool[body_of(person.phenotype)]
+
+
+@pytest.mark.parametrize(
+    ("quotas", "changes", "message"),
+    [
+        ({}, {}, "at least one of view, family, body"),
+        ({"view": {"up": 1}}, {}, "'up' is no view"),
+        ({"view": {"front": 0}}, {}, "positive sum"),
+        ({"view": {}}, {}, "at least 1"),
+        ({"view": {"front": -1}}, {}, "greater than or equal to 0"),
+        ({"body": {"giant": 1}}, {}, "'giant' is no body"),
+        ({"body": {"slim-heavy": 1}}, {}, "'slim-heavy' is no body"),
+        ({"body": {"woman": 1, "tall": 1}}, {}, "overlap: both hold woman-"),
+        ({"view": {"front": 1}}, {"people": {"facing_deg": [0, 90]}}, "facing_deg"),
+        ({"family": {"walk": 1}}, {"people": {"hold": {"share": 0.5}}}, "people.hold gives"),
+        (
+            {"family": {"walk": 1, "sit": 1}},
+            {"people": {"poses": {"families": {"walk": 1, "sit": 0}}}},
+            "sit has a share of 1, but people.poses.families",
+        ),
+    ],
+)
+def test_contradictions_are_refused_when_read(quotas, changes, message) -> None:
+    with pytest.raises(RecipeError, match=message):
+        recipe(quotas, **changes)
+
+
+NO_SEATS = tuple(t for t in CATALOGUE.things if "seat" not in t.roles)
+
+
+@pytest.mark.parametrize(
+    ("quotas", "changes", "message"),
+    [
+        ({"family": {"wolk": 1}}, {}, r"no family of that name.*Did you mean 'walk'\?"),
+        ({"family": {"lie": 1}}, {"holdout": {"poses": ["lie"]}}, "held out"),
+        (
+            {"family": {"reach": 1}},
+            {"people": {"poses": {"names": {"walk": 1}}}},
+            "leaves none of its poses",
+        ),
+        ({"family": {"sit": 1}}, {"holdout": {"occluders": ["chair"]}}, "none to sit on"),
+        (
+            {"body": {"woman-heavy-tall": 1}},
+            {"people": {"shape": {"female_share": 0}}},
+            "too few people of this body.*got 0 of 60",
+        ),
+        ({"body": {"man-slim-tall": 1}}, {"people": {"identities": 3}}, "identities"),
+    ],
+)
+def test_what_a_frame_could_not_keep_is_refused(quotas, changes, message) -> None:
+    asked = recipe(quotas, **changes)
+    with pytest.raises(RecipeError, match=f"(?s){message}"):
+        draw(asked, 0, FakeSolve())
+
+
+def test_poses_that_hold_are_asked_for_elsewhere() -> None:
+    holding = dataclasses.replace(
+        CATALOGUE.poses[0], name="hold_cup", family="hold", holds={"left_hand": ("cup",)}
+    )
+    solve = FakeSolve(catalogue=dataclasses.replace(CATALOGUE, poses=(*CATALOGUE.poses, holding)))
+    with pytest.raises(RecipeError, match=r"people\.hold instead"):
+        draw(recipe({"family": {"hold": 1}}), 0, solve)
+
+
+def test_sitting_needs_a_seat_in_the_world() -> None:
+    bare = FakeSolve(catalogue=dataclasses.replace(CATALOGUE, things=NO_SEATS))
+    with pytest.raises(RecipeError, match="none to sit on"):
+        draw(recipe({"family": {"sit": 1}}), 0, bare)
+
+
+def test_a_share_of_zero_asks_for_nothing() -> None:
+    asked = recipe({"family": {"walk": 1, "lie": 0}}, holdout={"poses": ["lie"]})
+    assert {p.pose.family for i in range(5) for p in draw(asked, i, FakeSolve()).people} == {"walk"}

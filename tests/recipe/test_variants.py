@@ -1,0 +1,336 @@
+import dataclasses
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+from recipe_fake import FakeSolve
+
+from synthstudio.core.errors import RecipeError
+from synthstudio.core.spec import HdriBackdrop, PersonSpec, RoomBackdrop, ThingSpec
+from synthstudio.core.spec_json import to_json
+from synthstudio.recipe.choose import Draw, split_of
+from synthstudio.recipe.draw import draw, draw_group
+from synthstudio.recipe.load import parse
+from synthstudio.recipe.placement import Placed
+from synthstudio.recipe.placement import Stage as PlacingStage
+from synthstudio.recipe.rig import draw_rig
+from synthstudio.recipe.variants import REMOVED, clean, differing, in_order
+
+ALL = {"clean": 1, "occluder": 2, "appearance": 1, "light": 1, "view": 2}
+FLAT = {kind: count for kind, count in ALL.items() if kind != "view"}
+ORDER = ("base", "clean", "occluder", "occluder", "appearance", "light", "view", "view")
+MAY_DIFFER = {
+    "base": set(),
+    "clean": {"things", "cutouts"},
+    "occluder": {"things", "cutouts"},
+    "appearance": {"people"},
+    "light": {"light", "backdrop"},
+    "view": {"camera", "cutouts"},
+}
+BACKDROPS = {
+    "room": {"kind": "room", "walls": 1.0},
+    "plain": {"kind": "plain"},
+    "hdri": {"kind": "hdri", "folder": "h"},
+}
+
+
+def recipe(backdrop="room", variants=ALL, **more):
+    return parse({
+        "name": "v", "seed": 3, "people": {"count": [1, 3]},
+        "things": [{"kind": "procedural", "count": [0, 2]}],
+        "cutouts": {"folder": "c", "count": [0, 2]},
+        "backdrop": BACKDROPS[backdrop], "variants": variants, **more,
+    })  # fmt: skip
+
+
+def groups(count=12, solve=None, **wish):
+    made = recipe(**wish)
+    return [draw_group(made, m, solve or FakeSolve()) for m in range(count)]
+
+
+@pytest.mark.parametrize("backdrop", BACKDROPS)
+def test_a_group_has_its_order_one_name_and_one_split(backdrop):
+    wish = recipe(backdrop)
+    specs = [draw(wish, i, FakeSolve()) for i in range(3 * len(ORDER))]
+    assert [s.index for s in specs] == list(range(len(specs)))
+    for i, spec in enumerate(specs):
+        moment, place = divmod(i, len(ORDER))
+        assert spec.variant == ORDER[place]
+        assert spec.group_id == f"3-{moment}"
+        assert spec.split == split_of(wish, moment)
+        assert spec.camera_id == max(0, place - ORDER.index("view") + 1)
+
+
+@pytest.mark.parametrize("backdrop", BACKDROPS)
+def test_differs_names_what_a_variant_does_not_share_and_nothing_else(backdrop):
+    seen = Counter()
+    for base, *others in groups(backdrop=backdrop):
+        assert base.differs == ()
+        for spec in others:
+            assert set(spec.differs) == set(differing(base, spec)) <= MAY_DIFFER[spec.variant]
+            unlike = {
+                f.name for f in dataclasses.fields(spec)
+                if getattr(spec, f.name) != getattr(base, f.name)
+            }  # fmt: skip
+            assert unlike - {"index", "variant", "differs", "camera_id"} == set(spec.differs)
+            seen.update((spec.variant, name) for name in spec.differs)
+    for variant in ("clean", "occluder", "appearance", "light", "view"):
+        assert any(kind == variant for kind, _ in seen), variant
+
+
+def test_groups_do_not_depend_on_order_or_length():
+    wish = recipe(variants={"clean": 1, "view": 1}, frames=6)
+    longer = recipe(variants={"clean": 1, "view": 1}, frames=600)
+    forth = [to_json(draw(wish, i, FakeSolve())) for i in range(12)]
+    back = [to_json(draw(longer, i, FakeSolve())) for i in reversed(range(12))]
+    assert forth == back[::-1]
+
+
+def test_without_views_a_base_is_what_it_is_without_variants():
+    for moment, (base, *_) in enumerate(groups(backdrop="plain", variants=FLAT)):
+        alone = draw(recipe("plain", {}), moment, FakeSolve())
+        assert alone.shadow_box_m is None
+        assert dataclasses.replace(base, shadow_box_m=None) == alone
+
+
+def test_clean_keeps_seats_their_order_and_nothing_that_hides():
+    wish = {"poses": {"families": {"sit": 1}}, "count": 2}
+    for base, spec, *_ in groups(people=wish):
+        assert [t.role for t in spec.things] == ["seat", "seat"]
+        assert spec.things == base.things[:2]
+        assert spec.cutouts == ()
+        assert spec.people == base.people
+
+
+def test_what_clean_removes_stands_last_so_that_others_keep_their_ids():
+    roles = ("occluder", "seat", "held", "support", "occluder", "scenery", "held")
+    things = [
+        ThingSpec(kind=str(i), role=role, held_by=0 if role == "held" else None)
+        for i, role in enumerate(roles)
+    ]
+    placed = in_order(things)
+    assert [t.kind for t in placed] == ["1", "3", "5", "2", "6", "0", "4"]
+    base = dataclasses.replace(groups(1)[0][0], things=placed)
+    assert clean(base).things == placed[:3]
+    assert all(t.role in REMOVED for t in placed[3:])
+
+
+def test_other_occluders_are_as_many_free_and_elsewhere():
+    solve, changed = FakeSolve(), 0
+    for base, _, first, second, *_ in groups(20, solve):
+        for spec in (first, second):
+            assert len(spec.things) == len(base.things)
+            assert len(spec.cutouts) == len(base.cutouts)
+            items = [*spec.people, *spec.things]
+            for i, item in enumerate(items):
+                if getattr(item, "role", None) == "occluder":
+                    assert all(solve.gap_m(item, other) >= 0.05 for other in items[:i])
+            changed += spec.things != base.things
+        if any(t.role == "occluder" for t in base.things):
+            assert first.things != second.things
+    assert changed > 20
+
+
+def test_the_same_bodies_wear_other_clothes():
+    slots = {"sneakers": "shoes", "short_hair": "hair", "long_hair": "hair"}
+    changed = []
+    for group in groups(20):
+        base, other = group[0], group[4]
+        for old, new in zip(base.people, other.people, strict=True):
+            kept = ("identity", "phenotype", "pose", "position_m", "yaw_rad", "detail")
+            assert all(getattr(old, name) == getattr(new, name) for name in kept)
+            assert old.look != new.look
+            before = {slots.get(g.kind, g.kind): g for g in old.outfit}
+            after = {slots.get(g.kind, g.kind): g for g in new.outfit}
+            for slot in ("shoes", "hair"):
+                assert before[slot].shape == after[slot].shape
+                assert before[slot].kind == after[slot].kind
+            assert before["shoes"].material != after["shoes"].material
+            changed.append({g.kind for g in old.outfit} != {g.kind for g in new.outfit})
+    assert any(changed)
+
+
+@dataclasses.dataclass
+class ThickClothes(FakeSolve):
+    """Whoever wears anything but what the bases wear touches everybody, or lies higher."""
+
+    bases: dict = dataclasses.field(default_factory=dict)
+    lifted: bool = False
+
+    def _recut(self, item):
+        cut = [(g.kind, tuple(g.shape.items())) for g in getattr(item, "outfit", ())]
+        return isinstance(item, PersonSpec) and self.bases.setdefault(item.identity, cut) != cut
+
+    def gap_m(self, a, b):
+        return -1.0 if not self.lifted and self._recut(a) else super().gap_m(a, b)
+
+    def drop_m(self, person):
+        recut = self._recut(person)
+        return super().drop_m(person) + (0.02 if self.lifted and recut else 0.0)
+
+
+@pytest.mark.parametrize("lifted", [False, True], ids=["touches", "lifts"])
+def test_clothes_that_would_touch_or_lift_keep_their_cut(lifted):
+    solve = ThickClothes(lifted=lifted)
+    wish = {"variants": {"appearance": 3}, "people": {"count": 2, "identities": 2}}
+    dyed = 0
+    for moment in range(6):
+        solve.bases.clear()
+        base, *others = draw_group(recipe(**wish), moment, solve)
+        for other in others:
+            for old, new in zip(base.people, other.people, strict=True):
+                assert [(g.kind, g.shape) for g in old.outfit] == [
+                    (g.kind, g.shape) for g in new.outfit
+                ]
+                dyed += old.outfit != new.outfit
+    assert dyed == 36
+
+
+def test_a_panorama_is_turned_and_stays():
+    for base, *others in groups(backdrop="hdri"):
+        lit = others[4]
+        assert isinstance(lit.backdrop, HdriBackdrop)
+        assert isinstance(base.backdrop, HdriBackdrop)
+        assert lit.backdrop.asset == base.backdrop.asset
+        assert lit.backdrop.yaw_rad != base.backdrop.yaw_rad
+        assert lit.lens == base.lens
+
+
+def _azimuth_deg(camera, middle):
+    x, y = np.array(camera.position_m[:2]) - middle
+    return math.degrees(math.atan2(y, x))
+
+
+def test_a_ring_stands_evenly_about_the_people_and_sees_them():
+    angles = []
+    for base, *_, left, right in groups(20, things=[]):
+        middle = np.mean([p.position_m[:2] for p in base.people], axis=0)
+        first = _azimuth_deg(base.camera, middle)
+        for camera in (left.camera, right.camera):
+            angles.append((_azimuth_deg(camera, middle) - first) % 360)
+            assert camera.focal_px == base.camera.focal_px
+            trunks = np.array([[*p.position_m[:2], 1.0] for p in base.people])
+            seen = camera.to_camera(trunks)
+            pixels = camera.project(seen)
+            assert (seen[:, 2] > 0.3).all()
+            assert (pixels[:, 0] > 0).all()
+            assert (pixels[:, 0] < camera.width_px).all()
+    assert np.median(angles[::2]) == pytest.approx(120)
+    assert np.median(angles[1::2]) == pytest.approx(240)
+
+
+def test_given_azimuths_heights_distances_and_pitches_are_kept():
+    rig = {"azimuths_deg": [90, [170, 190]], "distance_m": 6.0, "height_m": 2.0, "pitch_deg": -9}
+    for base, *_, right, behind in groups(10, variants={"view": 2, "rig": rig}, things=[]):
+        middle = np.mean([p.position_m[:2] for p in base.people], axis=0)
+        first = _azimuth_deg(base.camera, middle)
+        for view, low, high in ((right, 90, 90), (behind, 170, 190)):
+            camera = view.camera
+            turned = (_azimuth_deg(camera, middle) - first) % 360
+            assert low - 1e-6 <= turned <= high + 1e-6
+            assert math.dist(camera.position_m[:2], middle) == pytest.approx(6.0)
+            assert camera.position_m[2] == 2.0
+            assert camera.pitch_rad == pytest.approx(math.radians(-9))
+        # At 90 degrees the camera stands on the right of the first picture.
+        assert base.camera.to_camera(np.array(right.camera.position_m))[0] > 0
+
+
+@pytest.mark.parametrize("walled", [True, False])
+def test_a_camera_goes_aside_where_a_wall_would_hide_everybody(walled):
+    solve = FakeSolve()
+    wish = recipe(variants={"view": 1, "rig": {"azimuths_deg": [180], "height_m": 1.5}})
+    base = draw(recipe("plain", {}, things=[], people={"count": 1}), 0, solve)
+    split = split_of(wish, 0)
+    frame = Draw(recipe=wish, index=0, split=split, catalogue=solve.catalogue)
+    x, y, _ = base.people[0].position_m
+    wall = ThingSpec(
+        kind="table", role="support", size_m=(1.6, 0.1, 2.4), position_m=(x, y + 1.2, 0.0)
+    )
+    items = [*base.people, wall] if walled else [*base.people]
+    standing = [Placed(item=item, box_m=solve.box_m(item)) for item in items]
+    stage = PlacingStage(draw=frame, solve=solve, camera=base.camera, distance_m=4.0)
+    (camera,) = draw_rig(stage, standing)
+    middle = np.array([x, y])
+    turned = (_azimuth_deg(camera, middle) - _azimuth_deg(base.camera, middle)) % 360
+    assert (abs(turned - 180) > 30) is walled
+
+
+def test_cameras_stand_off_everything_and_in_the_room():
+    solve = FakeSolve()
+    for group in groups(20, solve, things=[{"kind": "procedural", "count": 3}]):
+        base, rooms = group[0], {spec.backdrop for spec in group}
+        assert len(rooms) == 1
+        room = base.backdrop
+        assert isinstance(room, RoomBackdrop)
+        half = np.array(room.size_m[:2]) / 2
+        for spec in group:
+            place = np.array(spec.camera.position_m)
+            assert (np.abs(place[:2] - room.centre_m) < half).all()
+            for thing in spec.things:
+                assert (np.abs(np.array(thing.position_m[:2]) - room.centre_m) < half).all()
+            if spec.variant == "view":
+                for item in (*spec.people, *spec.things):
+                    low, high = solve.box_m(item)
+                    assert np.linalg.norm(place - np.clip(place, low, high)) >= 0.3
+
+
+def test_people_are_cut_as_finely_as_the_nearest_camera_sees():
+    near = {"azimuths_deg": [90], "distance_m": 2.0}
+    wish = {"camera": {"distance_m": 9.0}, "people": {"count": 1}, "things": []}
+    far = groups(5, variants={"clean": 1}, **wish)
+    close = groups(5, variants={"view": 1, "rig": near}, **wish)
+    for (alone, *_), (base, view) in zip(far, close, strict=True):
+        assert {p.detail for p in alone.people} == {"coarse"}
+        assert {p.detail for p in (*base.people, *view.people)} == {"fine"}
+        assert [p.position_m for p in base.people] == [p.position_m for p in alone.people]
+
+
+def test_the_shadow_box_holds_everything_of_the_group():
+    solve = FakeSolve()
+    for group in groups(10, solve):
+        assert len({spec.shadow_box_m for spec in group}) == 1
+        low, high = np.array(group[0].shadow_box_m)
+        for spec in group:
+            for item in (*spec.people, *spec.things):
+                box = solve.box_m(item)
+                assert (box[0] >= low).all()
+                assert (box[1] <= high).all()
+
+
+@pytest.mark.parametrize(
+    ("wish", "message"),
+    [
+        ({"variants": {"view": 1}, "backdrop": {"kind": "photo", "folder": "b"}}, "one side"),
+        ({"variants": {"view": 2, "rig": {"azimuths_deg": [90]}}}, "1 for 2 views"),
+        ({"variants": {"clean": 2}}, "less than or equal to 1"),
+        ({"variants": {"shadow": 1}}, "shadow"),
+        ({"variants": {"view": 1, "rig": {"distance_m": 0.1}}}, "0.6"),
+    ],
+)
+def test_what_cannot_be_varied_is_said_at_load(wish, message):
+    with pytest.raises(RecipeError, match=message):
+        parse({"name": "v", **wish})
+
+
+def test_a_rig_without_room_says_so():
+    crowd = {
+        "count": 25, "identities": 40, "arrangement": {"kind": "crowd", "depth_m": 8},
+        "poses": {"names": {"stand": 1}},
+    }  # fmt: skip
+    rig = {"azimuths_deg": [180], "distance_m": 0.6}
+
+    @dataclasses.dataclass
+    class Wide(FakeSolve):
+        def gap_m(self, a, b):
+            return 1.0
+
+        def box_m(self, item):
+            box = super().box_m(item)
+            return box + np.array([[-3.0, -3.0, 0.0], [3.0, 3.0, 2.0]])
+
+    wish = recipe(
+        variants={"view": 1, "rig": rig}, people=crowd, things=[], camera={"distance_m": 30.0}
+    )
+    with pytest.raises(RecipeError, match="no place for camera 1 of the rig"):
+        draw_group(wish, 0, Wide())

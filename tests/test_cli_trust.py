@@ -1,0 +1,111 @@
+"""validate, report, diff, filter, split and merge --sets from the command line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from stick_people import make_frame
+from typer.testing import CliRunner, Result
+
+from synthstudio.cli import app
+from synthstudio.core.skeleton import skeleton
+from synthstudio.dataset.manifest import Identity
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import pair_rows
+from synthstudio.dataset.shards import write_shard
+from synthstudio.dataset.writer import open_or_create
+from synthstudio.formats.coco import export_coco
+
+
+def _run(*words: object, code: int = 0) -> Result:
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
+    return result
+
+
+def _json(*words: object, code: int = 0) -> dict[str, Any]:
+    return dict(json.loads(_run(*words, "--json", code=code).stdout))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("trust") / "set"
+    identity = Identity(
+        recipe={"name": "sticks"}, seed=1, skeleton="coco17", frames=8,
+        versions={"synthstudio": "0"}, machine={"cpu": "a"},
+    )  # fmt: skip
+    with open_or_create(out, identity) as session:
+        session.publish(write_shard(out, 0, [make_frame(i) for i in range(8)]))
+        session.finish()
+    return out
+
+
+@pytest.fixture
+def coco(folder: Path, tmp_path: Path) -> Path:
+    opened = Dataset(folder)
+    samples = pair_rows(opened.iter_frames(), opened.iter_instances())
+    export_coco(samples, tmp_path / "a.json", skeleton=skeleton("coco17"))
+    return tmp_path / "a.json"
+
+
+def test_validate_says_what_is_wrong_by_its_status(coco: Path, tmp_path: Path) -> None:
+    clean = _json("validate", coco, "--no-pictures")
+    assert clean["errors"] == 0 and clean["people"] == 16
+    doc = json.loads(coco.read_text())
+    doc["annotations"][0]["keypoints"][0] = float("nan")
+    doc["annotations"][0]["keypoints"][2] = 2
+    doc["annotations"][1]["area"] = 1
+    bad = tmp_path / "bad.json"
+    bad.write_text(json.dumps(doc))
+    found = _json(
+        "validate", bad, "--no-pictures", "--report", tmp_path / "r.html",
+        "--fix", tmp_path / "mended.json", code=1,
+    )  # fmt: skip
+    assert {"not_finite", "area"} <= set(found["kinds"])
+    assert found["mended"]["kinds"]["area"] == 1
+    assert (tmp_path / "r.html").stat().st_size > 1000
+    assert np.isnan(json.loads(bad.read_text())["annotations"][0]["keypoints"][0])
+    left = _json("validate", tmp_path / "mended.json", "--no-pictures", code=1)
+    assert set(left["kinds"]) == {"fields_disagree"}  # v against our own state: a person's matter
+    _run("validate", coco, code=1)  # no pictures beside it
+    _run("validate", bad, "--no-pictures", "--fix", tmp_path / "mended.json", code=2)
+
+
+def test_validate_of_a_data_set_without_real_pictures(folder: Path, tmp_path: Path) -> None:
+    assert _json("validate", folder, "--no-pictures")["errors"] == 0
+    found = _json("validate", folder, "--report", tmp_path / "r.html", code=1)
+    assert found["kinds"]["image_broken"]["count"] == 8
+    assert _run("validate", folder, "--images", tmp_path, code=2)
+
+
+def test_filter_counts_and_writes(folder: Path, tmp_path: Path) -> None:
+    counted = _json("filter", folder, "any wrist hidden by object", "--count")
+    made = _json("filter", folder, "any wrist hidden by object", "--out", tmp_path / "out")
+    assert made["frames"] == counted["frames"] > 0
+    assert _json("filter", folder, "frame < 2", "--out", tmp_path / "p", "--keep-people")
+    assert "occluded" in _run("filter", folder, "--fields").stdout
+    result = CliRunner().invoke(app, ["filter", str(folder), "any wrst hidden", "--count"])
+    assert result.exit_code == 1 and "Did you mean wrist" in str(result.exception)
+    _run("filter", folder, "frame < 2", code=2)
+    _run("filter", folder, "--count", code=2)
+
+
+def test_split_merge_and_diff(folder: Path, tmp_path: Path) -> None:
+    table = tmp_path / "splits.csv"
+    made = _json("split", folder, "--by", "group", "--shares", "0.5,0.25,0.25",
+                 "--table", table, "--out", tmp_path / "split")  # fmt: skip
+    frames = {name: row["frames"] for name, row in made["splits"].items()}
+    assert frames == {"train": 4, "val": 2, "test": 2}
+    assert _json("split", folder, "--by", "group", "--check", "--table", table)["leaks"] == []
+    assert _json("split", tmp_path / "split", "--by", "identity", "--check", code=1)["leaks"]
+    _run("split", folder, "--shares", "most", code=2)
+    a, b = tmp_path / "a", tmp_path / "b"
+    _run("filter", folder, "frame < 5", "--out", a)
+    _run("filter", folder, "frame >= 5", "--out", b)
+    joined = _json("merge", "--sets", a, b, "--out", tmp_path / "joined")
+    assert joined["frames"] == 8
+    found = _json("diff", folder, tmp_path / "joined")
+    assert found["counts"]["people"] == [16, 16] and found["distances"]["causes"] == 0
+    assert "joints whose rate differs" in _run("diff", folder, a).stdout

@@ -1,0 +1,238 @@
+"""Variants on the real stage: what may differ does, and nothing else; caches change no byte."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from benchmarks.counterfactuals import Shot, Tally, compare, counterfactuals, pairs, shot
+from synthstudio import pipeline
+from synthstudio.core.frame import Frame
+from synthstudio.core.images import decode_rgb
+from synthstudio.core.rng import stream
+from synthstudio.core.spec import FrameSpec
+from synthstudio.core.spec_json import from_json, to_json
+from synthstudio.dataset.reader import Dataset
+from synthstudio.pictures import group_sheet
+from synthstudio.recipe.load import parse
+from synthstudio.render import shadow
+from synthstudio.render.pack import pack
+from synthstudio.stage import Settings, Stage, prepare
+
+ROOT = Path(__file__).resolve().parents[1]
+WISH = {
+    "name": "pairs",
+    "seed": 11,
+    "image": {"width_px": 256, "height_px": 192},
+    "people": {"count": 2, "identities": 8},
+    "things": [{"kind": "procedural", "count": [1, 2], "hides": [0.3, 0.6]}],
+    "cutouts": {"folder": "occluders", "count": [0, 1], "over_person": 1.0},
+}
+ROOM = {**WISH, "seed": 12, "backdrop": {"kind": "room"}, "cutouts": None}
+ALL = {"clean": 1, "occluder": 1, "appearance": 1, "light": 1, "view": 1}
+
+
+@pytest.fixture(scope="module")
+def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an asset root with one cut-out that is soft at its edge."""
+    root = tmp_path_factory.mktemp("assets")
+    (root / "occluders").mkdir()
+    disc = Image.new("RGBA", (120, 160))
+    ImageDraw.Draw(disc).ellipse((10, 10, 110, 150), fill=(200, 80, 30, 255))
+    disc.save(root / "occluders" / "disc.png")
+    return root
+
+
+def _settings(assets: Path, wish: dict[str, object], **variants: int) -> Settings:
+    return prepare(parse({**wish, "variants": variants}), assets=assets, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def compared(assets: Path) -> list[tuple[Shot, Shot]]:
+    """Return pairs of clean and occluded frames on a plain floor and in rooms."""
+    out = []
+    for wish in (WISH, ROOM):
+        stage = Stage(_settings(assets, wish, clean=1, occluder=1))
+        out += list(pairs(stage, range(3)))
+    return out
+
+
+def test_pairs_differ_only_where_something_was_removed_or_its_shadow_fell(
+    compared: list[tuple[Shot, Shot]],
+) -> None:
+    tally = Tally()
+    for clean, occluded in compared:
+        compare(clean, occluded, tally)
+    assert tally.faults == []
+    assert tally.with_things == tally.pairs == 12
+    assert tally.with_cutouts >= 2
+    assert tally.hidden > 10
+    assert tally.flips > 20
+    assert 0.02 < tally.covered / tally.pixels < 0.5
+    assert 0.005 < tally.shadowed / tally.pixels < 0.3
+    assert tally.differing <= tally.covered + tally.shadowed
+
+
+def _first(assets: Path) -> tuple[Stage, FrameSpec, FrameSpec]:
+    stage = Stage(_settings(assets, ROOM, clean=1))
+    return stage, pipeline.draw_spec(stage, 0), pipeline.draw_spec(stage, 1)
+
+
+def _with_fault(base: FrameSpec, clean: FrameSpec, fault: str) -> FrameSpec:
+    if fault == "another light":
+        dimmer = dataclasses.replace(clean.light, exposure=clean.light.exposure * 0.97)
+        return dataclasses.replace(clean, light=dimmer)
+    if fault == "a person moved":
+        first, *others = clean.people
+        x, y, z = first.position_m
+        moved = dataclasses.replace(first, position_m=(x + 0.01, y, z))
+        return dataclasses.replace(clean, people=(moved, *others))
+    if fault == "a thing is left":
+        x, y, z = base.things[0].position_m
+        left = dataclasses.replace(base.things[0], position_m=(x + 0.05, y, z))
+        return dataclasses.replace(clean, things=(left,))
+    sharper = dataclasses.replace(clean.camera, focal_px=clean.camera.focal_px * 1.002)
+    return dataclasses.replace(clean, camera=sharper)
+
+
+@pytest.mark.parametrize("fault", ["another light", "a person moved", "a thing is left", "zoomed"])
+def test_a_planted_fault_is_found(assets: Path, fault: str) -> None:
+    stage, base, clean = _first(assets)
+    tally = Tally()
+    compare(shot(stage, _with_fault(base, clean, fault)), shot(stage, base), tally)
+    assert any("differ" in found for found in tally.faults)
+    assert any("not shared" in found for found in tally.faults)
+
+
+def test_a_groups_shadow_maps_share_a_grid_which_own_fits_would_not(assets: Path) -> None:
+    stage, *specs = _first(assets)
+    for box, alike in ((specs[0].shadow_box_m, True), (None, False)):
+        grids = []
+        for spec in specs:
+            scene = pipeline.build(stage, dataclasses.replace(spec, shadow_box_m=box)).scene
+            packed = pack(scene)
+            sun = shadow.sun_map(packed, shadow.casters(packed), scene.light)
+            floor = shadow.contact_map(packed, shadow.casters(packed))
+            assert sun.on == 1
+            grids.append((sun.x0, sun.y0, sun.far, sun.texel_m, floor.x0, floor.y0, floor.per_m))
+        assert (grids[0] == grids[1]) is alike
+
+
+def test_a_joint_hidden_by_something_else_is_found(compared: list[tuple[Shot, Shot]]) -> None:
+    clean, occluded = compared[0]
+    person = occluded.labels.people[0]
+    other = tuple(((999, share),) for share in person.shares[:, 0])
+    blamed = dataclasses.replace(
+        person, hidden_by=other, occluder_id=np.full_like(person.occluder_id, 999)
+    )
+    people = (blamed, *occluded.labels.people[1:])
+    labels = dataclasses.replace(occluded.labels, people=people)
+    tally = Tally()
+    compare(clean, dataclasses.replace(occluded, labels=labels), tally)
+    assert any("flips without" in found or "hidden by" in found for found in tally.faults)
+
+
+def _bytes(frame: Frame) -> tuple[object, ...]:
+    joints = [(p.joints_px.tobytes(), p.shares.tobytes(), p.modal) for p in frame.labels.people]
+    return to_json(frame.spec), frame.jpeg, joints, frame.layers
+
+
+def test_frames_made_alone_and_in_any_order_are_those_of_the_sequence(assets: Path) -> None:
+    settings = _settings(assets, WISH, **ALL)
+    stage = Stage(settings)
+    specs = [pipeline.draw_spec(stage, i) for i in range(12)]
+    in_sequence = [_bytes(pipeline.make_frame(stage, spec)) for spec in specs]
+    order = stream(1, "shuffled").permutation(12)
+    shuffled = Stage(settings)
+    for i in (int(k) for k in order):
+        spec = pipeline.draw_spec(shuffled, i)
+        assert _bytes(pipeline.make_frame(shuffled, from_json(to_json(spec)))) == in_sequence[i]
+    for i in (3, 6):
+        alone = Stage(settings)
+        assert _bytes(pipeline.make_frame(alone, pipeline.draw_spec(alone, i))) == in_sequence[i]
+
+
+def test_memory_of_earlier_frames_is_bounded(assets: Path) -> None:
+    stage = Stage(_settings(assets, WISH, **ALL))
+    held = []
+    for index in range(18):
+        pipeline.make_frame(stage, pipeline.draw_spec(stage, index))
+        held.append(len(stage.recent))
+    # Two people, at most two things, light and backdrop: of two frames.
+    assert max(held) <= 12
+    assert stage.group.cache_info().currsize <= 2
+    off = Stage(prepare(parse(WISH), assets=assets, device="cpu"))
+    pipeline.make_frame(off, pipeline.draw_spec(off, 0))
+    assert len(off.recent) == 0
+
+
+def test_joints_stay_in_other_clothes_and_light(assets: Path) -> None:
+    stage = Stage(_settings(assets, WISH, appearance=1, light=1))
+    for moment in range(3):
+        base, dressed, lit = (
+            pipeline.make_frame(stage, pipeline.draw_spec(stage, 3 * moment + k)).labels
+            for k in range(3)
+        )
+        for other in (dressed, lit):
+            for a, b in zip(base.people, other.people, strict=True):
+                assert a.joints_world_m.tobytes() == b.joints_world_m.tobytes()
+        for a, b in zip(base.people, lit.people, strict=True):
+            assert a.modal == b.modal
+            assert a.shares.tobytes() == b.shares.tobytes()
+
+
+@pytest.fixture(scope="module")
+def dataset(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("set") / "out"
+    recipe = parse({**ROOM, "frames": 22, "variants": {**ALL, "view": 0, "appearance": 0}})
+    settings = prepare(recipe, assets=assets, device="cpu")
+    pipeline.generate(settings, out, frames_per_shard=5)
+    return out
+
+
+def test_no_split_parts_a_group_and_a_run_may_end_inside_one(dataset: Path) -> None:
+    columns = ["group_id", "variant", "split", "differs", "camera_id"]
+    rows = list(Dataset(dataset).iter_frames(columns=columns))
+    splits: dict[str, set[str]] = {}
+    for row in rows:
+        splits.setdefault(row["group_id"], set()).add(row["split"])
+    assert {len(found) for found in splits.values()} == {1}
+    assert len(splits) == 6
+    assert [row["variant"] for row in rows[-2:]] == ["base", "clean"]
+    assert rows[1]["differs"] == ["things"]
+    assert {row["camera_id"] for row in rows} == {0}
+
+
+def test_the_snippet_of_the_docs_finds_pairs(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (ROOT / "docs" / "variants.md").read_text("utf-8")
+    code = re.search(r"```python\n(.*?)```", text, re.DOTALL)
+    assert code
+    exec(code.group(1), {"folder": dataset})
+    people, flips = (int(n) for n in re.findall(r"\d+", capsys.readouterr().out))
+    assert people == 12
+    assert 10 < flips < 12 * 23
+
+
+def test_a_pair_of_moments_without_occluders_is_one_picture(assets: Path) -> None:
+    wish = {**WISH, "things": [], "cutouts": None}
+    stage = Stage(_settings(assets, wish, clean=1))
+    base, clean = (pipeline.make_frame(stage, pipeline.draw_spec(stage, k)) for k in (0, 1))
+    assert clean.spec.differs == ()
+    assert base.jpeg == clean.jpeg
+    assert counterfactuals(stage, range(1)).differing == 0
+
+
+def test_a_group_is_shown_in_one_picture(assets: Path, tmp_path: Path) -> None:
+    settings = _settings(assets, ROOM, clean=1, light=1)
+    group_sheet(settings, 1, tmp_path / "group.png", columns=3)
+    with Image.open(tmp_path / "group.png") as sheet:
+        assert sheet.size == (3 * (256 + 8) + 8, 192 + 16)
+        cells = [np.asarray(sheet)[8:200, 8 + 264 * k : 264 * (k + 1)] for k in range(3)]
+    frame = pipeline.make_frame(stage := Stage(settings), pipeline.draw_spec(stage, 4))
+    np.testing.assert_array_equal(cells[1], decode_rgb(frame.jpeg, "clean"))
+    assert not np.array_equal(cells[0], cells[1])
