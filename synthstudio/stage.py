@@ -23,7 +23,7 @@ from synthstudio.body.motion import read as read_motion
 from synthstudio.core import hulls
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import Catalogue, MotionAsset
-from synthstudio.core.errors import DeviceError, explain
+from synthstudio.core.errors import DatasetError, DeviceError, explain
 from synthstudio.core.images import read_hdr, read_rgb, read_rgba
 from synthstudio.core.recent import Recent
 from synthstudio.core.scene import F32, F64, U8, Light, PosedPerson, Scene, Surface
@@ -58,6 +58,8 @@ from synthstudio.render.pack import pack
 FIRST_THING = THING_BASE + 2
 """1,000 is a room's floor and 1,001 its walls; the things of a FrameSpec follow."""
 RENDERERS = ("raster", "pyrender")
+PHOTOS = "photos"
+"""The part of a stored recipe that says which annotated photos were occluded."""
 WELL_APART_M = 0.5
 PATCH_STRIDE = 2
 """A draw looks at every second point of a joint's patch."""
@@ -169,6 +171,15 @@ def settings_of(dataset: Dataset, *, assets: Path | None = None, device: str = "
     `assets` is where its asset folders are now; by default where they were, as run.log says.
     """
     identity = dataset.identity
+    if PHOTOS in identity.recipe:
+        raise DatasetError(
+            explain(
+                "frames of real photos cannot be made again from the data set alone",
+                where=str(dataset.folder),
+                then="Run synthstudio occlude again: the same photos, annotations and recipe "
+                "give the same bytes.",
+            )
+        )
     recipe = parse(
         {**identity.recipe, "frames": identity.frames}, str(dataset.folder / "dataset.json")
     )

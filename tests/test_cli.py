@@ -90,7 +90,8 @@ def test_coverage_is_counted_drawn_and_followed_up(run, dataset: Path, tmp_path:
 def test_strict_says_that_targets_were_missed(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     path, out = tmp_path / "luck.yaml", tmp_path / "out"
     path.write_text(
-        "name: luck\nframes: 3\nimage: {width_px: 160, height_px: 120}\nthings: [{kind: procedural}]\n"
+        "name: luck\nframes: 3\nimage: {width_px: 160, height_px: 120}\n"
+        "things: [{kind: procedural}]\n"
         "targets: {occluded_fraction: 0.85, search: false}\n"
     )
     ran = run("generate", path, "--out", out, "--strict", "--json")

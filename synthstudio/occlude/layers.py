@@ -26,7 +26,7 @@ from synthstudio.render.pack import Packed, pack
 from synthstudio.stage import Stage
 
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
-_RENDERED_SIGMA = 0.4
+_RENDERED_SIGMA = 0.55
 _CUTOUT_SIGMA = 0.7
 _MOST_BLUR = 3.5
 _LEAST_ALPHA = 1 / 512
@@ -74,7 +74,8 @@ def _laid(
         sigma = _RENDERED_SIGMA
     extra = math.sqrt(max(0.0, spec.lens.blur_sigma_px**2 - sigma**2))
     layer = _softened(layer, min(extra, _MOST_BLUR), (spec.width_px, spec.height_px))
-    nearer = tuple(_mask_layer(p) for p in people if p.instance in paste.behind)
+    size = (spec.width_px, spec.height_px)
+    nearer = tuple(_mask_layer(p, size) for p in people if p.instance in paste.behind)
     alpha = layer.alpha
     for mask in nearer:
         alpha = alpha * (1 - crop(mask, layer.left_px, layer.top_px, alpha.shape))
@@ -82,12 +83,12 @@ def _laid(
     return Laid(paste=paste, layer=layer, light=light, nearer=nearer, rendered=rendered)
 
 
-def _mask_layer(person: Annotated) -> CutoutLayer:
+def _mask_layer(person: Annotated, size: tuple[int, int]) -> CutoutLayer:
     """Return a person's mask with a soft edge, as what lies before a paste."""
     soft = np.pad(person.mask.astype(np.float32), _PAD_PX)
     alpha = np.asarray(cv2.GaussianBlur(soft, (0, 0), _MASK_SIGMA), np.float32)
     left, top = person.left_px - _PAD_PX, person.top_px - _PAD_PX
-    alpha = alpha[max(0, -top) :, max(0, -left) :]
+    alpha = alpha[max(0, -top) : size[1] - top, max(0, -left) : size[0] - left]
     return CutoutLayer(
         instance=person.instance,
         left_px=max(0, left),

@@ -242,9 +242,11 @@ def _person_row(row: Row, person: Annotated, after: Relabelled, ask: Ask, spec: 
     hidden = [(j, i, s) for j, found in enumerate(after.hidden_by) for i, s in found]
     amodal = row["amodal_counts"] is not None or row["amodal_area_px"] is not None
     fraction = after.hidden_fraction(person.mask)
+    area = int(person.mask.sum()) if person.has_mask else row["modal_area_px"]
     out = {
         **row,
         "frame_index": spec.index,
+        "modal_area_px": area,  # of a mask by its pixels, as everywhere; a file has a polygon's
         "shares": after.shares.ravel().tolist(),
         "state": after.state.tolist(),
         "cause": list(after.cause),
@@ -255,7 +257,7 @@ def _person_row(row: Row, person: Annotated, after: Relabelled, ask: Ask, spec: 
         "hidden_share": [s for _, _, s in hidden],
         "amodal_counts": row["amodal_counts"] if amodal else row["modal_counts"],
         "amodal_box_px": row["amodal_box_px"] if amodal else list(row["modal_box_px"]),
-        "amodal_area_px": row["amodal_area_px"] if amodal else row["modal_area_px"],
+        "amodal_area_px": row["amodal_area_px"] if amodal else area,
         "occluded_fraction": fraction,
         **rows.ask_row(ask),
     }
@@ -303,7 +305,8 @@ def _pasted_row(
 ) -> Row:
     made, person = one.rendered, one.paste.person
     assert made is not None and person is not None
-    before = (*one.nearer, *reversed(front))  # of one depth the later lies on top
+    before, swap = _renumbered((*one.nearer, *reversed(front)))  # the later lies on top
+    swap[PERSON_BASE] = one.paste.instance
     labels = pipeline.decide_labels(
         stage,
         made.spec,
@@ -312,7 +315,6 @@ def _pasted_row(
         blend.over(made.rendering, before),
     )
     own = rows.person_row(labels.people[0])
-    swap = {PERSON_BASE: one.paste.instance}
     row: Row = {
         **own,
         "frame_index": spec.index,
@@ -332,6 +334,24 @@ def _pasted_row(
         "skeleton": stage.skeleton.name, "width_px": spec.width_px, "height_px": spec.height_px,
     }  # fmt: skip
     return convert_row(row, frame, stage.bones)
+
+
+def _renumbered(
+    layers: tuple[CutoutLayer, ...],
+) -> tuple[tuple[CutoutLayer, ...], dict[int, int]]:
+    """Return layers whose people are numbered from 2, and what those numbers stand for.
+
+    Where a pasted person is drawn alone it is person 1, whoever that is in the photo.
+    """
+    back: dict[int, int] = {}
+    out = []
+    for layer in layers:
+        if layer.instance < THING_BASE:
+            number = PERSON_BASE + 1 + len(back)
+            back[number] = layer.instance
+            layer = dataclasses.replace(layer, instance=number)
+        out.append(layer)
+    return tuple(out), back
 
 
 def _frame_row(sample: Sample, spec: PhotoSpec, laid: tuple[Laid, ...], jpeg: bytes) -> Row:

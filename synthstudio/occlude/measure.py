@@ -37,11 +37,11 @@ _ABOVE_FLOOR_M = {"knee": 0.48, "hip": 0.8, "shoulder": 1.25, "nose": 1.4}
 """Lowest first; of somebody between standing and sitting."""
 _STATURE_M, _TRUNK_M, _HEAD_TO_ANKLE_M = 1.68, 0.6, 1.5
 _BLOCK_PX = 16
-_COLOURFUL = 90.0
+_COLOURFUL = 75.0
 """In a photo of ordinary colour a twentieth of the pixels differ so much between channels."""
 _EYE_M, _EYE_SD = 1.5, 0.35
 _HORIZON, _HORIZON_SD = 0.42, 0.18  # shares of the picture's height
-_LEAST_EYE_M, _SURE = 0.45, 0.35
+_LEAST_EYE_M, _JUMPED_OVER_M, _SURE = 0.45, 1.1, 0.35
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ def stand(joints: Mapping[str, tuple[float, float]], box: Sequence[float], botto
     """Return where a person stands; `joints` are the labelled ones, `bottom` the last row.
 
     Scale: the second longest that the bones say, which a view only shortens; with too few of
-    them the box, as of somebody who stands, or of a trunk where the picture cuts it off. Feet: below the lowest ankle; else (behind a table, cut off) where
-    somebody who stands would have them below the lowest labelled joint; else, with no joint at
-    all, at the box's lower edge.
+    them the box, as of somebody who stands, or of a trunk where the picture cuts it off. Feet:
+    below the lowest ankle; else (behind a table, cut off) about where they would be below the
+    lowest labelled joint; else, with no joint at all, at the box's lower edge.
     """
     _, y, w, h = box
     found = []
@@ -143,7 +143,8 @@ def grounded(found: Stand, plane: Floor, bottom: float) -> Stand:
         return Stand(found.px_per_m, max(on_plane, bottom), found.sure)
     if found.foot_px - plane.horizon_px >= _LEAST_EYE_M * found.px_per_m:
         return found
-    return Stand(found.px_per_m, on_plane, found.sure)
+    eye = max(plane.eye_m, _JUMPED_OVER_M)
+    return Stand(found.px_per_m, plane.horizon_px + eye * found.px_per_m, found.sure)
 
 
 def focal_px(width: int, height: int) -> float:

@@ -11,19 +11,23 @@ import sqlite3
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from synthstudio.core.errors import AssetError, FormatError, SynthStudioError, explain
 from synthstudio.core.images import decode_rgb, read_bytes
+from synthstudio.core.safe_json import read_members
 from synthstudio.core.safe_paths import file_inside, plain_name
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import Row
 from synthstudio.formats.coco_file import CocoFile
-from synthstudio.formats.coco_raw import RawCoco
 from synthstudio.props.assets import credits
 
 ALBUM_NAME = "album.sqlite"
+_TABLES = """
+CREATE TABLE samples (place INTEGER PRIMARY KEY, value TEXT);
+CREATE TABLE credits (id INTEGER PRIMARY KEY, licence INTEGER, source TEXT);
+CREATE TABLE licences (id INTEGER PRIMARY KEY, value TEXT);
+"""
 _SHOWN = 5
 _HASH_BYTES = 1 << 20
 
@@ -83,10 +87,10 @@ def gather(annotations: Path, images: Path, folder: Path, *, skip_broken: bool =
             skeleton=opened.skeleton,
             sha256=_file_hash(annotations),
         )
+        made.album.unlink(missing_ok=True)
         base = sqlite3.connect(made.album)
         try:
-            base.execute("CREATE TABLE samples (place INTEGER PRIMARY KEY, value TEXT)")
-            base.execute("CREATE TABLE credits (id INTEGER PRIMARY KEY, value TEXT)")
+            base.executescript(_TABLES)
             _store_credits(base, annotations)
             _store_samples(base, opened, images, made, skip_broken)
             base.commit()
@@ -172,33 +176,30 @@ def _checked(images: Path, name: str, size: tuple[int, int]) -> str:
 
 def _store_credits(base: sqlite3.Connection, annotations: Path) -> None:
     """Keep what the file says of each image's licence and source."""
-    raw = RawCoco(annotations)
-    licences: dict[Any, str] = {}
-    for entry in _dicts(raw.head.get("licenses")):
-        told = (str(entry.get(k) or "").strip() for k in ("name", "url"))
-        licences[entry.get("id")] = " ".join(filter(None, told))
-    for entry in raw.images():
+    for key, span in read_members(annotations, streamed=("licenses", "images", "annotations")):
+        entry = span.value
         if not isinstance(entry, dict) or type(entry.get("id")) is not int:
             continue
-        licence = entry.get("license")
-        known = licences.get(licence, "") if isinstance(licence, int | str) else ""
-        urls = (entry.get(k) for k in ("flickr_url", "coco_url", "url"))
-        source = next((u for u in urls if isinstance(u, str) and u), "")
-        if known or source:
-            base.execute(
-                "INSERT OR REPLACE INTO credits VALUES (?, ?)",
-                (entry["id"], json.dumps([known[:500], source[:500]])),
-            )
+        if key == "licenses":
+            told = (str(entry.get(k) or "").strip()[:500] for k in ("name", "url"))
+            value = " ".join(filter(None, told))
+            base.execute("INSERT OR REPLACE INTO licences VALUES (?, ?)", (entry["id"], value))
+        elif key == "images":
+            urls = (entry.get(k) for k in ("flickr_url", "coco_url", "url"))
+            source = next((u[:500] for u in urls if isinstance(u, str) and u), "")
+            licence = entry.get("license")
+            number = licence if type(licence) is int else None
+            row = (entry["id"], number, source)
+            base.execute("INSERT OR REPLACE INTO credits VALUES (?, ?, ?)", row)
 
 
 def _credit(base: sqlite3.Connection, number: int) -> tuple[str, str]:
-    row = base.execute("SELECT value FROM credits WHERE id = ?", (number,)).fetchone()
-    licence, source = json.loads(row[0]) if row else ("", "")
-    return licence, source
-
-
-def _dicts(values: Any) -> list[dict[str, Any]]:
-    return [v for v in values if isinstance(v, dict)] if isinstance(values, list) else []
+    row = base.execute(
+        "SELECT value, source FROM credits LEFT JOIN licences ON licence = licences.id "
+        "WHERE credits.id = ?",
+        (number,),
+    ).fetchone()
+    return (row[0] or "", row[1]) if row else ("", "")
 
 
 def _file_hash(path: Path) -> str:

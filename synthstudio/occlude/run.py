@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from synthstudio.core.errors import SynthStudioError, WorkerError, explain
+from synthstudio.core.errors import RecipeError, SynthStudioError, WorkerError, explain
 from synthstudio.dataset.manifest import FRAMES_PER_SHARD, Identity
 from synthstudio.dataset.shards import OnEvent, StagedShard, no_event, write_shard
 from synthstudio.dataset.writer import open_or_create
@@ -25,10 +25,7 @@ from synthstudio.occlude.photos import Gathered, gather
 from synthstudio.pipeline import OnProgress, ShardJob, Summary
 from synthstudio.recipe.model import Recipe
 from synthstudio.recipe.occlude_draw import occlude_of
-from synthstudio.stage import Settings, identity_of, prepare_caches
-
-MARK = "photos"
-"""The part of a stored recipe that says which annotations were occluded."""
+from synthstudio.stage import PHOTOS, Settings, identity_of, prepare_caches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,15 +113,54 @@ def occlude(  # noqa: PLR0913 - the options of one command
 
 
 def settings_for(settings: Settings, found: Gathered) -> Settings:
-    """Return the settings with the skeleton of the annotations and as many frames as they give."""
+    """Return the settings with the skeleton of the annotations and as many frames as they give.
+
+    RecipeError for what a recipe asks that photos cannot give.
+    """
+    _check(settings.recipe)
     recipe: Recipe = settings.recipe.model_copy(
         update={
             "skeleton": body_skeleton(found.skeleton),
             "frames": found.count * (1 + occlude_of(settings.recipe).each),
         }
     )
-    recipe.targets.check(found.skeleton.joints, cutouts=False)
+    try:
+        recipe.targets.check(found.skeleton.joints, cutouts=False)
+    except ValueError as error:
+        raise RecipeError(explain(str(error), where=recipe.name)) from error
     return dataclasses.replace(settings, recipe=recipe)
+
+
+def _check(recipe: Recipe) -> None:
+    """Refuse what would be asked for and never searched."""
+    wanted, targets = occlude_of(recipe), recipe.targets
+    if targets.causes or targets.crowd_index is not None:
+        raise RecipeError(
+            explain(
+                "photos are hidden by fraction and joints alone",
+                where=f"{recipe.name}: targets",
+                got="causes or crowd_index",
+                then="Leave them out.",
+            )
+        )
+    if recipe.cutouts and wanted.cutouts and recipe.cutouts.folder != wanted.cutouts.folder:
+        raise RecipeError(
+            explain(
+                "a recipe has one folder of cut-outs",
+                where=f"{recipe.name}: occlude.cutouts.folder",
+                expected=recipe.cutouts.folder,
+                got=wanted.cutouts.folder,
+            )
+        )
+    if recipe.cutouts is None and wanted.cutouts is None and not recipe.things:
+        if not wanted.by.get("person"):
+            raise RecipeError(
+                explain(
+                    "there is nothing to hide people behind",
+                    where=f"{recipe.name}: occlude.by",
+                    then="Name things, a folder of cut-outs, or let people hide people.",
+                )
+            )
 
 
 def identity_for(settings: Settings, found: Gathered, name: str, frames_per_shard: int) -> Identity:
@@ -132,7 +168,7 @@ def identity_for(settings: Settings, found: Gathered, name: str, frames_per_shar
     base = identity_of(settings, frames_per_shard)
     marked = {
         **base.recipe,
-        MARK: {"annotations": name, "sha256": found.sha256, "count": found.count},
+        PHOTOS: {"annotations": name, "sha256": found.sha256, "count": found.count},
     }
     ledger = sorted((*base.assets, *found.assets), key=lambda row: (row.name, row.sha256))
     return dataclasses.replace(

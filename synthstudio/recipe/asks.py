@@ -23,8 +23,9 @@ from synthstudio.recipe.sight import CAUSES, Sight
 
 _CAUSE_WEIGHT = 0.6
 _JOINT_WEIGHT = 0.4
-_LEAN = 1.5
+_LEAN_FROM, _LEAN_LEAST, _HALVINGS = 0.1, 0.01, 60
 NEAR_ENOUGH = 0.015
+_HIDDEN_NEAR = 0.012
 _OBJECT, _VISIBLE = CAUSES.index("object"), CAUSES.index("visible")
 
 
@@ -69,20 +70,33 @@ def _hides(draw: Draw, group: str, rate: float, place: int) -> bool:
 
     Where a fraction is asked as well, rather those who are to be hidden more: joints that are
     far apart cannot be hidden by little. A systematic sample of the block, in the order of what
-    is asked, whose chance rises with a power of the rank.
+    is asked, with chances as in `_chances`.
     """
-    if draw.recipe.targets.occluded_fraction is None:
+    wanted = draw.recipe.targets.occluded_fraction
+    if wanted is None:
         return _planned(draw, f"joints/{group}/{place}") < rate
     seed, key = draw.recipe.seed, f"target/fraction/{place}"
     first = draw.index - draw.index % BLOCK
     asked = np.array([permuted(seed, key, number=first + k) for k in range(BLOCK)])
-    power = min(_LEAN, 1 / max(rate, 1e-9) - 1)  # so that no chance is above 1
-    chance = rate * (1 + power) * asked**power
     order = np.argsort(asked, kind="stable")
+    chance = _chances(np.array([quantile(wanted, float(asked[k])) for k in order]), rate)
     start = permuted(seed, f"target/joints/{group}/{place}", number=draw.index // BLOCK)
-    sums = np.floor(np.cumsum(chance[order]) + start)
+    sums = np.floor(np.cumsum(chance) + start)
     taken = np.diff(sums, prepend=math.floor(start)) > 0
     return bool(taken[np.flatnonzero(order == draw.index % BLOCK)[0]])
+
+
+def _chances(fractions: F64, rate: float) -> F64:
+    """Return chances with the mean `rate`: they grow as (fraction - 0.1) squared, up to 1."""
+    weights = np.maximum(fractions - _LEAN_FROM, _LEAN_LEAST) ** 2
+    low, high = 0.0, 1 / float(weights.min())
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if np.minimum(1.0, middle * weights).mean() < rate:
+            low = middle
+        else:
+            high = middle
+    return np.asarray(np.minimum(1.0, high * weights))
 
 
 def _planned(draw: Draw, key: str) -> float:
@@ -105,8 +119,12 @@ class Goal:
         return dataclasses.replace(self, shares=shares)
 
     def near(self, joints: int) -> float:
-        """Return how far off is near enough: shares come in whole joints."""
-        return NEAR_ENOUGH + _CAUSE_WEIGHT * 0.5 * len(self.shares) / max(1, joints)
+        """Return how far off is near enough: shares come in whole joints.
+
+        Joints to be hidden leave things less choice, so the fraction may be farther off.
+        """
+        steps = _CAUSE_WEIGHT * 0.5 * len(self.shares) / max(1, joints)
+        return NEAR_ENOUGH + steps + _HIDDEN_NEAR * bool(self.hidden)
 
     @property
     def of_joints(self) -> bool:

@@ -71,7 +71,7 @@ class Targets(Base):
         default=3, description="At most so many things are put in front of one person."
     )
     effort: Annotated[Whole, Field(ge=1, le=100)] = Field(
-        default=20, description="How many things are tried for each that is put."
+        default=10, description="How many things are tried for each that is put."
     )
     search: bool = Field(
         default=True,

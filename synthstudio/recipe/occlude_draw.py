@@ -32,9 +32,10 @@ _NEAR_ENOUGH = 0.012
 _GAIN = 0.02
 _SPARED = 0.02
 """Others may lose this share of what is seen of them before it counts as harm."""
-_HARM = 1.5
+_HARM, _LESS_HARM = 1.5, 0.4
+"""What hiding others costs, and those of whom no joint is labelled."""
 _NEARER_M = 0.1
-"""Whose feet are so much lower than a thing's stands before it: the thing is cut by that mask."""
+"""Whose feet are so much lower than a thing's, and who is larger, stands before it."""
 _MOST_OF_FRAME = 0.4
 
 
@@ -313,7 +314,7 @@ def _judged(
             continue
         lost = now.occluded_fraction - before.occluded_fraction
         other = before.person
-        if lost > 0 and other.foot_px > item.foot_px + _NEARER_M * other.px_per_m:
+        if lost > 0 and _is_nearer(other, item):
             if not other.has_mask:
                 return None
             after[-1] = before
@@ -322,11 +323,17 @@ def _judged(
         allowed = _SPARED if goal.fraction is None else max(
             _SPARED, goal.fraction - before.occluded_fraction
         )  # fmt: skip
-        harm += _HARM * max(0.0, lost - allowed) * min(1.0, other.px_per_m / 15)
+        harm += (_HARM if other.seen.any() else _LESS_HARM) * max(0.0, lost - allowed)
     own = after[who]
     off = float(goals[who].off(own.occluded_fraction, own.causes)) + harm
     paste = dataclasses.replace(item.paste, behind=tuple(nearer))
     return _Found(item=dataclasses.replace(item, paste=paste), sights=after, off=off)
+
+
+def _is_nearer(person: PhotoPerson, item: Item) -> bool:
+    """Return whether somebody surely stands before an item: feet and size both say so."""
+    lower = person.foot_px > item.foot_px + _NEARER_M * person.px_per_m
+    return lower and person.px_per_m > item.px_per_m
 
 
 def _numbered(pastes: list[PasteSpec], view: PhotoView) -> tuple[PasteSpec, ...]:

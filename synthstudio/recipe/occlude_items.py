@@ -34,8 +34,10 @@ from synthstudio.recipe.things import design, draw_kind
 _CARD_SAMPLES = 144
 _NEAREST_M = 0.45
 _BEHIND = 0.95
-_WITHIN_REACH_M = (0.5, 2.0)
-"""What does not stand is held or lies on a table, so far from the camera."""
+_WITHIN_REACH_M = (0.5, 1.6)
+"""What does not stand is held or lies on a table, so far from the camera ..."""
+_CLOSE_UP_M = 6.0
+"""... and only before people who are near it themselves."""
 _EYE_RANGE_M = (0.5, 3.5)
 _MOST_PITCH_RAD = math.radians(50)
 _LEAST_SIDE_PX = 8
@@ -46,12 +48,12 @@ UNNAMED = "unknown"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Item:
-    """A candidate where it lies now. `m_per_px`: how far it moves aside for a pixel."""
+    """A candidate where it lies now; `px_per_m`: how large a metre is there."""
 
     paste: PasteSpec
     card: Card
     foot_px: float
-    m_per_px: float = 0.0
+    px_per_m: float
 
 
 def draw_item(
@@ -129,7 +131,7 @@ def moved(view: PhotoView, solve: PhotoSolve, item: Item, shift_px: float) -> It
     solid = paste.thing or paste.person
     assert solid is not None
     x, y, z = solid.position_m
-    place: Vec3 = (round(x + shift_px * item.m_per_px, 4), y, z)
+    place: Vec3 = (round(x + shift_px / item.px_per_m, 4), y, z)
     if paste.thing is not None:
         paste = dataclasses.replace(paste, thing=dataclasses.replace(paste.thing, position_m=place))
     else:
@@ -166,7 +168,7 @@ def _standing(
         paste=paste,
         card=_card(solve, paste),
         foot_px=float(camera.project(ground)[1]),
-        m_per_px=float(ground[2]) / camera.focal_px,
+        px_per_m=camera.focal_px / float(ground[2]),
     )
 
 
@@ -224,6 +226,8 @@ def _cutout(
     camera = ground_camera(view, person)
     if ahead * away < _NEAREST_M or ahead > _BEHIND:
         return None
+    if not known.stands and away > _CLOSE_UP_M:
+        return None
     per_m = person.px_per_m / ahead
     outline = solve.outline(asset)
     scale = metres * per_m / max(outline.width_px, outline.height_px)
@@ -234,7 +238,7 @@ def _cutout(
         return None
     horizon = person.foot_px - camera.position_m[2] * person.px_per_m
     foot = horizon + (person.foot_px - horizon) / ahead
-    bottom = foot if known.stands else view.height_px + height * (0.05 + 0.55 * lies)
+    bottom = foot if known.stands else view.height_px + height * (0.22 + 0.4 * lies)
     left, top = person.box_px[0] + person.box_px[2] / 2 - width / 2, bottom - height
     if top > view.height_px - 4:
         return None
@@ -261,7 +265,7 @@ def _cutout(
     alpha = outline.alpha[:, ::-1] if flip else outline.alpha
     # The outline has the picture's shape; its samples need not be square to a pixel's fraction.
     card = Card(alpha=alpha, left_px=place[0], top_px=place[1], per_px=width / alpha.shape[1])
-    return Item(paste=paste, card=card, foot_px=max(foot, bottom))
+    return Item(paste=paste, card=card, foot_px=max(foot, bottom), px_per_m=per_m)
 
 
 def _picture(draw: Draw, wanted: PhotoCutouts, rng: Generator) -> tuple[AssetRef, str]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synthstudio.core.catalogue import MeshAsset, ThingKind
+from synthstudio.core.catalogue import ThingKind
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64, Bool
 from synthstudio.core.spec import Ask, PersonSpec, ThingSpec
@@ -25,18 +25,23 @@ from synthstudio.recipe.model_scene import Standing
 from synthstudio.recipe.placement import Placed, Stage, corners, moved
 from synthstudio.recipe.seats import materials
 from synthstudio.recipe.sight import Sight, Slide, hide, sights, slide, strip_camera
-from synthstudio.recipe.things import design, draw_kind
+from synthstudio.recipe.things import design, kinds_left
 
+_MENDED = 0.025
+"""A further thing is put only for somebody who is so much farther off."""
+_PATIENCE = 0.25
+"""With each try as much farther off is near enough."""
 _GAIN = 0.004
 """A further thing must bring a person at least so much nearer."""
 _STEP_PX = 2
-_SIZES = 6
+_SIZES, _SIZES_FOR_JOINTS = 6, 9
 _LEAST_SIZE = 0.3
 """What a thing should be able to hide where only joints are asked for."""
 _ALIKE = 0.01
 _APART, _PLACES = 4, 6
 """So many places along a slide are looked at, so many steps apart."""
 _MOST_REFINED = 2
+_STARTS = 2
 _FAR_OFF = 0.1
 _ANYWHERE = (0.08, 0.9)
 _FULL = 0.75
@@ -72,13 +77,36 @@ def hide_people(
     put: list[Placed] = []
     if wants.search and wants.by_things and _entries(stage):
         for place in _nearest_first(stage, people):
-            for number in range(wants.things_each):
-                found = _best(stage, place, number, reachable, seen, [*standing, *put])
-                if found is None:
-                    break
-                put, seen = [*put, found.thing], found.sights
+            more, seen = _put_for(stage, place, reachable, seen, [*standing, *put])
+            put += more
     met = [g.met(s, wants.tolerance) for g, s in zip(goals, seen, strict=True)]
     return put, tuple(dataclasses.replace(a, met=m) for a, m in zip(asks, met, strict=True))
+
+
+def _put_for(
+    stage: Stage, place: int, goals: list[Goal], seen: list[Sight], standing: list[Placed]
+) -> tuple[list[Placed], list[Sight]]:
+    """Return things put for one person, and what is seen of everybody then.
+
+    Where that does not meet the goal, it is tried once more from the start; the better counts.
+    """
+    wants, own = stage.draw.recipe.targets, goals[place]
+    best: tuple[list[Placed], list[Sight]] = [], seen
+    least = float("inf")
+    for start in range(_STARTS):
+        put: list[Placed] = []
+        after, off = seen, float(own.off(seen[place].occluded_fraction, seen[place].causes))
+        for number in range(wants.things_each):
+            key = start * wants.things_each + number
+            found = _best(stage, place, key, goals, after, [*standing, *put], further=number > 0)
+            if found is None:
+                break
+            put, after, off = [*put, found.thing], found.sights, found.off
+        if off < least:
+            best, least = (put, after), off
+        if own.met(after[place], wants.tolerance):
+            break
+    return best
 
 
 def _nearest_first(stage: Stage, people: tuple[PersonSpec, ...]) -> list[int]:
@@ -89,26 +117,33 @@ def _nearest_first(stage: Stage, people: tuple[PersonSpec, ...]) -> list[int]:
 def _best(
     stage: Stage,
     place: int,
-    number: int,
+    key: int,
     goals: list[Goal],
     seen: list[Sight],
     standing: list[Placed],
+    *,
+    further: bool,
 ) -> _Found | None:
-    """Return the best of the candidates, or None if none brings the person nearer to its goal."""
+    """Return the best of the candidates, or None if none brings the person nearer to its goal.
+
+    `key` names the random streams; `further`: things stand there for the person already.
+    """
     own, sight = goals[place], seen[place]
-    near = own.near(len(sight.causes))
+    near = own.near(len(sight.causes)) + (_MENDED if further else 0.0)
     now = float(own.off(sight.occluded_fraction, sight.causes))
     if now <= near or sight.area == 0 or not _wants_more(own, sight):
         return None
     best: _Found | None = None
-    for attempt in range(stage.draw.recipe.targets.effort):
-        rng = stage.draw.rng("target", place, number, attempt)
+    effort = stage.draw.recipe.targets.effort
+    effort = -(-effort // 2) if further else effort
+    for attempt in range(effort):
+        rng = stage.draw.rng("target", place, key, attempt)
         least = now if best is None else best.off
-        late = attempt >= stage.draw.recipe.targets.effort // 2
+        late = attempt >= effort // 3
         found = _tried(stage, place, goals, seen, standing, rng, least=least, late=late)
         if found is not None and found.off < least:
             best = found
-            if best.off <= near:
+            if best.off <= near * (1 + attempt * _PATIENCE):
                 break
     return best if best is not None and best.off < now - _GAIN else None
 
@@ -277,23 +312,29 @@ def _sized(
 ) -> ThingSpec:
     """Return a thing at the origin that is large enough, by its box, to hide what is missing.
 
-    The first of a few; `narrow`: the narrowest, so that it hides less of others.
+    The first of a few; `narrow`: the narrowest, so that it hides less of others. Where joints
+    are to be hidden, the one that reaches them and hides least besides.
     """
     missing = _LEAST_SIZE if own.fraction is None else own.fraction - sight.occluded_fraction
     depth = float(sight.camera.to_camera(np.array([[*spot, 0.0]]))[0, 2])
-    found: list[tuple[bool, float, ThingSpec]] = []
-    for _ in range(_SIZES):
-        kind: ThingKind | MeshAsset = draw_kind(stage.draw, wanted, rng)
+    joints = bool(own.hidden and own.unlike(sight.causes))
+    kinds = kinds_left(stage.draw, wanted, rng)
+    found: list[tuple[float, float, ThingSpec]] = []
+    for _ in range(_SIZES_FOR_JOINTS if joints else _SIZES):
+        kind = kinds.pick(rng)
         made_of = materials(kind, rng) if isinstance(kind, ThingKind) else ()
         thing = design(wanted, kind, made_of, rng, shrink=0.0)
         top, bottom = _rows(sight, thing.size_m[2], spot)
         wide = math.hypot(*thing.size_m[:2]) * sight.camera.focal_px / depth
         could = _filled(sight.shown[top:bottom], wide) / max(1, sight.area) * _FULL
-        could *= _reached(own, sight, top, bottom)
-        enough = could >= missing
-        found.append((not enough, wide if narrow and enough else -could, thing))
-        if enough and not narrow:
-            break
+        reach = _reached(own, sight, top, bottom)
+        enough = could >= missing and reach == 1
+        if joints:
+            found.append((-reach, abs(could - missing), thing))
+        else:
+            found.append((float(not enough), wide if narrow and enough else -could, thing))
+            if enough and not narrow:
+                break
     return min(found, key=lambda row: row[:2])[2]
 
 

@@ -19,6 +19,7 @@ from synthstudio.core.skeleton import skeleton
 from synthstudio.core.spec import Ask, PersonSpec
 from synthstudio.recipe.asks import Goal, goal
 from synthstudio.recipe.cards import Card, Shown, card, crowd_index, hidden_by_others, inside, shown
+from synthstudio.recipe.detail import detail_at
 from synthstudio.recipe.people import facing_rad, posed_anew
 from synthstudio.recipe.placement import (
     CLEAR_M,
@@ -35,14 +36,17 @@ from synthstudio.recipe.sight import CAUSES, causes_alone
 _USUAL = 24
 """Candidates drawn as without targets; so many more before, behind and across the edge."""
 _ABOUT = 32
-_BEHIND_M = (0.5, 2.2)
+_BEHIND_M, _BEHIND = (0.5, 2.2), 0.65
 _ASIDE_M = 0.9
+_BESIDE_M, _DEEP_M = (0.8, 2.2), 0.8
 _ALIKE = 0.03
-_OVERLAP, _CLOSE = 0.5, 0.2
+_OVERLAP, _CLOSE, _ROOM = 0.5, 0.4, 1.8
 """What it costs to stand before somebody, or close beside, where nobody asked for that."""
 _ALIKE_CROWD = 0.005
 _CROWD_NEAR, _CROWD_TRIES = 0.03, 5
 _FREE_TRIES = 24
+_EDGE = 1.5
+"""The edge cuts off many joints at once, so a place must fit it better."""
 _YAWS = 6
 _POSES = 6
 """So many turns of a pose are looked at, and so many further poses."""
@@ -53,7 +57,7 @@ _TOGETHER = (0.03, 0.3)
 """Joints to be hidden lie near together, in heights of the person: the less so, the more of it
 is to be hidden."""
 _MIDDLE_M = 0.9
-_VISIBLE, _SELF, _PERSON, _, _TRUNCATED = range(len(CAUSES))
+_VISIBLE, _SELF, _PERSON, _OBJECT, _TRUNCATED = range(len(CAUSES))
 
 Unit = tuple[PersonSpec, KeyPose]
 
@@ -134,23 +138,27 @@ def _off(stage: Stage, everybody: list[Shown], goals: list[Goal], crowd: float |
         if apart:
             out += _OVERLAP * share + _CLOSE * _closeness(everybody, k)
         if _PERSON in own.shares:
-            off = float(joints.mean()) - own.shares[_PERSON]
+            # Things hide some of these joints as well, and then count for them.
+            wanted = own.shares[_PERSON] / max(0.1, 1 - 0.5 * own.shares.get(_OBJECT, 0.0))
+            off = float(joints.mean()) - wanted
             # Somebody who comes later may hide more of those who stand already.
-            out += abs(off) if k == len(everybody) - 1 else max(0.0, off)
+            last = len(everybody) in (k + 1, len(goals))
+            out += abs(off) if last else max(0.0, off)
         if _TRUNCATED in own.shares and k == len(everybody) - 1:
             seen = everybody[k]
             outside = ~inside(stage.camera, seen.at(seen.card.joints_m))
-            out += abs(float(outside.mean()) - own.shares[_TRUNCATED])
+            out += _EDGE * abs(float(outside.mean()) - own.shares[_TRUNCATED])
     return out
 
 
 def _closeness(everybody: list[Shown], place: int) -> float:
-    """Return 0 for a card that stands clear to the sides, to 1 for one right before another."""
+    """Return 0 for a card with room for a thing at its sides, to 1 for one right before another."""
     own, out = everybody[place], 0.0
     wide = (own.card.box_m[1, 0] - own.card.box_m[0, 0]) * own.per_m
     for k, other in enumerate(everybody):
         if k != place:
-            out = max(out, 1 - abs(float(own.px[0] - other.px[0])) / max(1.0, wide))
+            away = abs(float(own.px[0] - other.px[0])) / max(1.0, _ROOM * wide)
+            out = max(out, 1 - away)
     return out
 
 
@@ -163,7 +171,11 @@ def _spots(
         candidate(stage, usual, number, place=place, reach_m=reach_m) for number in range(_USUAL)
     ]
     targets = stage.draw.recipe.targets
-    if others and (targets.crowd_index is not None or "person" in targets.causes):
+    together = targets.crowd_index is not None or "person" in targets.causes
+    if others and not together:
+        for _ in range(_ABOUT):
+            spots.append(_beside(stage, others[int(more.random() * len(others))], more))
+    if others and together:
         for _ in range(_ABOUT):
             spots.append(_behind(stage, others[int(more.random() * len(others))], more))
     if "truncated" in targets.causes:
@@ -171,10 +183,21 @@ def _spots(
     return spots
 
 
-def _behind(stage: Stage, other: PersonSpec, rng: Generator) -> tuple[float, float]:
-    """Return a place behind somebody as the camera sees it, or a little to the side of that."""
+def _beside(stage: Stage, other: PersonSpec, rng: Generator) -> tuple[float, float]:
+    """Return a place to the side of somebody, about as far from the camera, within the view."""
     u, v = rng.random(2)
-    low, high = _BEHIND_M
+    low, high = _BESIDE_M
+    aside = math.copysign(low + (high - low) * abs(2 * u - 1), u - 0.5)
+    x, y = other.position_m[0] + aside, other.position_m[1] + (v - 0.5) * _DEEP_M
+    depth = y + stage.distance_m
+    middle, half = stage.middle_m(depth), stage.half_width_m(max(depth, CLEAR_M))
+    return float(min(max(x, middle - half), middle + half)), float(y)
+
+
+def _behind(stage: Stage, other: PersonSpec, rng: Generator) -> tuple[float, float]:
+    """Return a place behind or before somebody as the camera sees it, or a little aside."""
+    u, v, w = rng.random(3)
+    low, high = _BEHIND_M if w < _BEHIND else (-_BEHIND_M[0], -_BEHIND_M[1])
     at = np.array(other.position_m[:2])
     away = at - np.array(stage.camera.position_m[:2])
     away /= max(1e-6, float(np.linalg.norm(away)))
@@ -268,8 +291,9 @@ def _turn_off(stage: Stage, person: PersonSpec, own: Goal, wanted: float | None)
             near = _TOGETHER[0] + _TOGETHER[1] * (0.5 if own.fraction is None else own.fraction)
             out += _EASE * max(0.0, apart - near)
     if own.shown or wanted is not None:
-        z = stage.solve.drop_m(person)
-        stood = dataclasses.replace(person, position_m=(0.0, 0.0, z))
+        # Dressed as finely as most will be where they stand: then that is kept.
+        person = dataclasses.replace(person, detail=detail_at(stage.camera, 0.0, 0.0))
+        stood = dataclasses.replace(person, position_m=(0.0, 0.0, stage.solve.drop_m(person)))
         causes = causes_alone(stage.solve, stood, stage.camera)
         out += sum(bool((causes[group] != _VISIBLE).all()) for group in own.shown)
         out += 0.0 if wanted is None else abs(float((causes == _SELF).mean()) - wanted)

@@ -176,34 +176,52 @@ def _hidden(stage: Stage, target: _Target, box_m: F64) -> list[int]:
     return [int(n) for n in (inside & (target.depth_m > nearest)).sum(axis=1)]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Kinds:
+    """What may be built, and how often each."""
+
+    left: tuple[ThingKind, ...] | tuple[MeshAsset, ...]
+    weights: dict[int, float]
+
+    def pick(self, rng: Generator) -> ThingKind | MeshAsset:
+        """Return one of them."""
+        return self.left[pick(self.weights, rng)]
+
+
 def draw_kind(draw: Draw, wanted: Standing, rng: Generator) -> ThingKind | MeshAsset:
     """Return what to build; held-out kinds never in train."""
+    return kinds_left(draw, wanted, rng).pick(rng)
+
+
+def kinds_left(draw: Draw, wanted: Standing, rng: Generator) -> Kinds:
+    """Return what may be built: in train nothing held out. RecipeError when nothing is left."""
     held = set(draw.recipe.holdout.occluders)
+    left: tuple[ThingKind, ...] | tuple[MeshAsset, ...]
     if isinstance(wanted, MeshThings):
         called = asset_held(held)
-        meshes = draw.catalogue.meshes
-        return _one(draw, draw.allowed(meshes, rng, held=lambda mesh: called(mesh.asset)), rng)
-    assert isinstance(wanted, ProceduralThings)
-    weights = wanted.kinds
-    kinds = [kind for kind in draw.catalogue.things if "occluder" in kind.roles]
-    if weights is not None:
-        kinds = [kind for kind in kinds if weights.get(kind.kind, 0.0) > 0]
-    left = draw.allowed(kinds, rng, held=lambda kind: kind.kind in held)
-    return _one(draw, left, rng, {i: (weights or {}).get(k.kind, 1.0) for i, k in enumerate(left)})
-
-
-def _one(
-    draw: Draw, left: tuple[T, ...], rng: Generator, weights: dict[int, float] | None = None
-) -> T:
+        left = draw.allowed(draw.catalogue.meshes, rng, held=lambda mesh: called(mesh.asset))
+        weights = dict.fromkeys(range(len(left)), 1.0)
+    else:
+        assert isinstance(wanted, ProceduralThings)
+        given = wanted.kinds
+        kinds = [kind for kind in draw.catalogue.things if "occluder" in kind.roles]
+        if given is not None:
+            kinds = [kind for kind in kinds if given.get(kind.kind, 0.0) > 0]
+        left = draw.allowed(kinds, rng, held=lambda kind: kind.kind in held)
+        weights = {i: (given or {}).get(k.kind, 1.0) for i, k in enumerate(left)}
     if not left:
-        raise RecipeError(
-            explain(
-                "no kind of thing is left to draw",
-                where=f"{draw.where}: things",
-                then="Name more kinds, or hold out fewer.",
-            )
+        raise _nothing(draw)
+    return Kinds(left=left, weights=weights)
+
+
+def _nothing(draw: Draw) -> RecipeError:
+    return RecipeError(
+        explain(
+            "no kind of thing is left to draw",
+            where=f"{draw.where}: things",
+            then="Name more kinds, or hold out fewer.",
         )
-    return left[pick(weights or dict.fromkeys(range(len(left)), 1.0), rng)]
+    )
 
 
 def design(

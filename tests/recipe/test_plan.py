@@ -14,7 +14,7 @@ def worst_prefix(values: np.ndarray, threshold: float) -> float:
 @pytest.mark.parametrize("block", [1, 7, BLOCK])
 def test_every_block_covers_the_interval_evenly(block: int) -> None:
     values = np.array([permuted(3, "view", number=n, block=block) for n in range(4 * block)])
-    assert ((0 <= values) & (values < 1)).all()
+    assert ((values >= 0) & (values < 1)).all()
     for k in range(4):
         places = np.sort((values[k * block : (k + 1) * block] * block).astype(int))
         assert places.tolist() == list(range(block))

@@ -11,14 +11,19 @@ from recipe_fake import CATALOGUE, FakeSolve
 
 from synthstudio.body import pose_library, poses
 from synthstudio.core.spec_json import from_json, to_json
+from synthstudio.props import procedural
 from synthstudio.recipe.choose import check
+from synthstudio.recipe.cutout_sizes import SIZES
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.load import json_schema, load
 from synthstudio.recipe.model import Recipe
+from synthstudio.recipe.occlude_items import UNNAMED
 
 SCENES = Path(__file__).parents[2] / "scenes"
 FILES = sorted(SCENES.glob("*.yaml"))
 REAL = dataclasses.replace(CATALOGUE, poses=pose_library.library(), limits_rad=poses.LIMITS_RAD)
+NAMES_THINGS = dataclasses.replace(REAL, things=procedural.kinds())
+"""For a scene that names built-in things."""
 
 
 def test_the_scenes_are_there():
@@ -32,8 +37,9 @@ def test_a_scene_loads_and_draws(path):
     recipe = load(path)
     assert recipe.name == path.stem.replace("_", "-")
     assert recipe.description
-    check(recipe, REAL)
-    solve = FakeSolve(catalogue=REAL)
+    catalogue = NAMES_THINGS if path.stem == "occlude" else REAL
+    check(recipe, catalogue)
+    solve = FakeSolve(catalogue=catalogue)
     most = 3 if path.stem == "crowd" else 24
     for index in range(min(recipe.frames, most)):
         spec = draw(recipe, index, solve)
@@ -57,7 +63,8 @@ def test_every_field_of_every_scene_is_in_the_schema():
             for inner in value:
                 walk(inner)
 
-    NAMES = {pose.family for pose in REAL.poses} | {"left_wrist+right_wrist"}
+    NAMES = {pose.family for pose in REAL.poses} | {"left_wrist+right_wrist", UNNAMED}
+    NAMES |= {thing.kind for thing in NAMES_THINGS.things} | set(SIZES)
     for path in FILES:
         walk(yaml.safe_load(path.read_text()))
 
