@@ -23,13 +23,15 @@ import numpy as np
 import pyarrow as pa
 
 from synthstudio.core.skeleton import skeleton
-from synthstudio.dataset import diff, facts, splits, validate
-from synthstudio.dataset import filter as filtering
-from synthstudio.dataset.coverage import coverage
-from synthstudio.dataset.derive import link_or_copy
+from synthstudio.dataset import validate
+from synthstudio.dataset.counts.coverage import coverage
 from synthstudio.dataset.manifest import Identity
+from synthstudio.dataset.pages import diff, facts
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, pair_rows
+from synthstudio.dataset.select import filter as filtering
+from synthstudio.dataset.select import splits
+from synthstudio.dataset.select.derive import link_or_copy
 from synthstudio.dataset.shards import (
     FRAMES_NAME,
     INSTANCES_NAME,

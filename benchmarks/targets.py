@@ -17,10 +17,10 @@ from typing import Any
 from benchmarks.proofs import ROOT
 from synthstudio import pipeline
 from synthstudio.core.skeleton import skeleton
-from synthstudio.dataset.asked import unmet
+from synthstudio.dataset.counts.asked import unmet
+from synthstudio.dataset.counts.stats import stats
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
-from synthstudio.dataset.stats import stats
 from synthstudio.recipe.load import dump, load, parse
 from synthstudio.stage import prepare
 

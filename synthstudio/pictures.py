@@ -12,8 +12,8 @@ from synthstudio.core.frame import Frame
 from synthstudio.core.images import decode_rgb, encode_png
 from synthstudio.core.scene import U8
 from synthstudio.core.skeleton import skeleton
-from synthstudio.dataset.draw import contact_sheet, draw_labels
 from synthstudio.dataset.durable import write_file
+from synthstudio.dataset.pages.draw import contact_sheet, draw_labels
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import labels_from_rows
 from synthstudio.pipeline import draw_spec, make_frame

@@ -10,7 +10,7 @@ from synthstudio.core.images import decode_rgb, encode_jpeg, resample
 from synthstudio.core.scene import U8
 from synthstudio.core.skeleton import skeleton
 from synthstudio.core.spec import LensSpec
-from synthstudio.dataset.draw import contact_sheet, draw_labels
+from synthstudio.dataset.pages.draw import contact_sheet, draw_labels
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.load import dump, load, parse
 from synthstudio.stage import Stage, prepare

@@ -50,9 +50,7 @@ def import_(
 
 
 def merge(
-    parts: Annotated[
-        list[Path], typer.Argument(help="All parts of one run, or with --sets sets.")
-    ],
+    parts: Annotated[list[Path], typer.Argument(help="All parts of one run, or with --sets sets.")],
     out: Annotated[Path, typer.Option(help="The whole data set's folder.")],
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a merge.")] = False,
     allow_mixed: Annotated[

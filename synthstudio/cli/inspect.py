@@ -22,7 +22,7 @@ from synthstudio.cli.options import (
 from synthstudio.progress import counted, progress, progress_steps
 
 if TYPE_CHECKING:
-    from synthstudio.dataset.coverage import Coverage
+    from synthstudio.dataset.counts.coverage import Coverage
     from synthstudio.dataset.reader import Dataset
 
 
@@ -63,7 +63,7 @@ def audit(
 
 def stats(dataset: DatasetArgument, as_json: JsonOption = False) -> None:
     """Count joints by cause, people and poses; compare what was asked with what came of it."""
-    from synthstudio.dataset import stats as counting
+    from synthstudio.dataset.counts import stats as counting
     from synthstudio.dataset.reader import Dataset
 
     found = counted_stats(Dataset(dataset))
@@ -73,7 +73,7 @@ def stats(dataset: DatasetArgument, as_json: JsonOption = False) -> None:
 def counted_stats(dataset: Dataset) -> dict[str, Any]:
     """Count a data set, showing how far it is."""
     from synthstudio.core.skeleton import skeleton
-    from synthstudio.dataset import stats as counting
+    from synthstudio.dataset.counts import stats as counting
     from synthstudio.dataset.rows import pair_rows
 
     frames = dataset.iter_frames(counting.FRAME_COLUMNS)
@@ -101,8 +101,8 @@ def coverage(
     as_json: JsonOption = False,
 ) -> None:
     """Count joints by cause, fraction, view, pose and body; show and fill what is thin."""
-    from synthstudio.dataset import coverage as counting
-    from synthstudio.dataset.coverage_text import text
+    from synthstudio.dataset.counts import coverage as counting
+    from synthstudio.dataset.counts.coverage_text import text
     from synthstudio.dataset.reader import Dataset
 
     if sheet is not None and sheet.suffix.lower() not in (".jpg", ".jpeg", ".png"):
@@ -128,8 +128,8 @@ def _write_sheet(
     dataset: Dataset, found: Coverage, out: Path, report: Callable[[int, int, float], None]
 ) -> None:
     from synthstudio.core.images import encode_jpeg, encode_png
-    from synthstudio.dataset.coverage_sheet import sheet
     from synthstudio.dataset.durable import write_file
+    from synthstudio.dataset.pages.coverage_sheet import sheet
 
     drawn = sheet(dataset, found, on_progress=report)
     png = out.suffix.lower() == ".png"
@@ -140,7 +140,7 @@ def _write_next(
     dataset: Dataset, found: Coverage, out: Path, *, frames: int | None, at_least: int | None
 ) -> dict[str, Any]:
     from synthstudio.body.pose_library import library
-    from synthstudio.dataset.coverage_next import as_yaml, next_recipe
+    from synthstudio.dataset.counts.coverage_next import as_yaml, next_recipe
     from synthstudio.dataset.durable import write_file
 
     families = {pose.family for pose in library() if not (pose.holds or pose.leans)}

@@ -116,7 +116,7 @@ def generate(  # noqa: PLR0913 - one parameter per option
         raise typer.Exit(1)
 
 
-def preview(
+def preview(  # noqa: PLR0913 - the options of one command
     scene: SceneArgument,
     index: Annotated[int, typer.Option(min=0, help="Which frame.")] = 0,
     out: Annotated[Path, typer.Option(help="A PNG file.")] = Path("preview.png"),
@@ -209,8 +209,8 @@ def _settings(
 def _unmet(settings: Settings, folder: Path) -> list[str]:
     """Return how the data set in a folder misses its recipe's targets, a sentence each."""
     from synthstudio.cli.inspect import counted_stats
+    from synthstudio.dataset.counts.stats import unmet
     from synthstudio.dataset.reader import Dataset
-    from synthstudio.dataset.stats import unmet
     from synthstudio.recipe.load import dump
 
     return unmet(counted_stats(Dataset(folder)), dump(settings.recipe)["targets"])

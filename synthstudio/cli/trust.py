@@ -66,8 +66,8 @@ def report(
 ) -> None:
     """Write one self-contained HTML page about a data set, with a datasheet."""
     from synthstudio.dataset.durable import read_json
+    from synthstudio.dataset.pages.report import report as write
     from synthstudio.dataset.reader import Dataset
-    from synthstudio.dataset.report import report as write
 
     audited = None if audit is None else read_json(audit)
     facts = write(Dataset(dataset), out, audit=audited, on_step=say)
@@ -81,7 +81,7 @@ def diff(
     as_json: JsonOption = False,
 ) -> None:
     """Compare two data sets: how they were made, counts, distributions, joint rates."""
-    from synthstudio.dataset import diff as comparing
+    from synthstudio.dataset.pages import diff as comparing
     from synthstudio.dataset.reader import Dataset
 
     found = comparing.diff(Dataset(a), Dataset(b))
@@ -104,9 +104,9 @@ def filter(
     as_json: JsonOption = False,
 ) -> None:
     """Write the frames with people who match a query as a data set (docs/query.md)."""
-    from synthstudio.dataset import filter as filtering
-    from synthstudio.dataset.matching import fields_text
     from synthstudio.dataset.reader import Dataset
+    from synthstudio.dataset.select import filter as filtering
+    from synthstudio.dataset.select.matching import fields_text
 
     if fields:
         typer.echo(fields_text())
@@ -139,8 +139,8 @@ def split(
     as_json: JsonOption = False,
 ) -> None:
     """Split a data set anew so that nothing leaks, alike in how much is hidden."""
-    from synthstudio.dataset import splits
     from synthstudio.dataset.reader import Dataset
+    from synthstudio.dataset.select import splits
 
     source, keys = Dataset(dataset), [key.strip() for key in by.split(",")]
     if check:
@@ -171,9 +171,9 @@ def _validate_dataset(
     path: Path, images: Path | None, pictures: bool, report: Path | None, fix: Path | None
 ) -> tuple[Validated, dict[str, int] | None]:
     from synthstudio.dataset import validate as validating
-    from synthstudio.dataset.filter import without
-    from synthstudio.dataset.findings_page import write_dataset_findings
+    from synthstudio.dataset.pages.findings_page import write_dataset_findings
     from synthstudio.dataset.reader import Dataset
+    from synthstudio.dataset.select.filter import without
 
     if images is not None:
         raise typer.BadParameter("a data set has its own pictures", param_hint="--images")
@@ -193,7 +193,7 @@ def _validate_coco(
 ) -> tuple[Validated, dict[str, int] | None]:
     from synthstudio.dataset import validate as validating
     from synthstudio.dataset.checks.mend import write_mended
-    from synthstudio.dataset.findings_page import write_coco_findings
+    from synthstudio.dataset.pages.findings_page import write_coco_findings
     from synthstudio.formats.coco_raw import RawCoco
 
     folder = (images or path.parent) if pictures else None

@@ -16,7 +16,14 @@ from typing import Any
 import numpy as np
 
 from synthstudio.core.errors import DatasetError, explain
-from synthstudio.dataset.derive import (
+from synthstudio.dataset.durable import canonical_json, disk_errors, read_json, remove
+from synthstudio.dataset.manifest import (
+    Identity,
+    identity_differences,
+    structural_differences,
+)
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.select.derive import (
     Chunk,
     aligned,
     chosen,
@@ -26,13 +33,6 @@ from synthstudio.dataset.derive import (
     told_of,
     write_derived,
 )
-from synthstudio.dataset.durable import canonical_json, disk_errors, read_json, remove
-from synthstudio.dataset.manifest import (
-    Identity,
-    identity_differences,
-    structural_differences,
-)
-from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import (
     SHARD_NAME,
     ShardEntry,

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 
 from synthstudio.core.skeleton import skeleton
 from synthstudio.dataset.rows import Row
-from synthstudio.formats import arrays, cvat, label_studio, mpii, ochuman, yolo
 from synthstudio.formats.coco_entries import annotation_entries, instance_row
+from synthstudio.formats.tools import arrays, cvat, label_studio, mpii, ochuman, yolo
 
 Echo = Callable[[Row, Sequence[Row], bool], list[Row]]
 _COCO = ("id", "bbox", "area", "segmentation", "keypoints")

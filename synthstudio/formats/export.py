@@ -15,11 +15,14 @@ from synthstudio.dataset.durable import TEMPORARY, disk_errors, remove, sync_fol
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Sample, pair_rows
-from synthstudio.formats import (
+from synthstudio.formats import coco_file, exchange
+from synthstudio.formats.coco import export_coco
+from synthstudio.formats.exchange import Picture, check_free, shown
+from synthstudio.formats.joints import convert_frame, convert_row, lost_joints, rules
+from synthstudio.formats.sidecar import FOLDER, SidecarWriter
+from synthstudio.formats.tools import (
     arrays,
-    coco_file,
     cvat,
-    exchange,
     huggingface,
     label_studio,
     mpii,
@@ -27,10 +30,6 @@ from synthstudio.formats import (
     webdataset,
     yolo,
 )
-from synthstudio.formats.coco import export_coco
-from synthstudio.formats.exchange import Picture, check_free, shown
-from synthstudio.formats.joints import convert_frame, convert_row, lost_joints, rules
-from synthstudio.formats.sidecar import FOLDER, SidecarWriter
 
 Writer = Callable[[Iterable[Picture], Path, Skeleton], Path]
 

@@ -32,11 +32,13 @@ from synthstudio.dataset.shards import (
     seal,
 )
 from synthstudio.dataset.writer import open_or_create
-from synthstudio.formats import (
+from synthstudio.formats import coco_file, echoes
+from synthstudio.formats.exchange import Found, Taken, check_free, shown
+from synthstudio.formats.joints import convert_frame, convert_row
+from synthstudio.formats.sidecar import FOLDER, HEAD_NAME, Sidecar, restore
+from synthstudio.formats.tools import (
     arrays,
-    coco_file,
     cvat,
-    echoes,
     huggingface,
     label_studio,
     mpii,
@@ -44,9 +46,6 @@ from synthstudio.formats import (
     webdataset,
     yolo,
 )
-from synthstudio.formats.exchange import Found, Taken, check_free, shown
-from synthstudio.formats.joints import convert_frame, convert_row
-from synthstudio.formats.sidecar import FOLDER, HEAD_NAME, Sidecar, restore
 
 Reader = Callable[[Path, Path | None, Sequence[str]], Found]
 SOURCES_NAME = "sources.parquet"

@@ -314,7 +314,7 @@ def _judged(
             continue
         lost = now.occluded_fraction - before.occluded_fraction
         other = before.person
-        if lost > 0 and _is_nearer(other, item):
+        if lost > 0 and _is_nearer(view, other, item):
             if not other.has_mask:
                 return None
             after[-1] = before
@@ -330,10 +330,15 @@ def _judged(
     return _Found(item=dataclasses.replace(item, paste=paste), sights=after, off=off)
 
 
-def _is_nearer(person: PhotoPerson, item: Item) -> bool:
-    """Return whether somebody surely stands before an item: feet and size both say so."""
+def _is_nearer(view: PhotoView, person: PhotoPerson, item: Item) -> bool:
+    """Return whether somebody surely stands before an item: feet and size both say so.
+
+    And they are seen down to the item's foot: of whom a wall hides the legs, nobody knows.
+    """
     lower = person.foot_px > item.foot_px + _NEARER_M * person.px_per_m
-    return lower and person.px_per_m > item.px_per_m
+    bottom = person.box_px[1] + person.box_px[3]
+    seen = bottom >= min(item.foot_px, view.height_px) - _NEARER_M * person.px_per_m
+    return lower and seen and person.px_per_m > item.px_per_m
 
 
 def _numbered(pastes: list[PasteSpec], view: PhotoView) -> tuple[PasteSpec, ...]:

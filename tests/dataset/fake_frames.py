@@ -92,7 +92,9 @@ def _spec(index: int, seed: int, count: int) -> FrameSpec:
             clip_id=f"{seed}-{index // 4}", frame=index % 4, frames=4, time_s=index % 4 / 8,
             motions=("walk",) * count,
         ),
-        asks=(Ask(occluded_fraction=0.25, hidden=("nose",), causes=dict.fromkeys(SHARES, 0.2)),) * count,
+        asks=(
+            Ask(occluded_fraction=0.25, hidden=("nose",), causes=dict.fromkeys(SHARES, 0.2)),
+        ) * count,
         crowd_ask=0.25,
     )  # fmt: skip
 

@@ -10,8 +10,8 @@ from scipy.stats import ks_2samp
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import skeleton
-from synthstudio.dataset import asked
-from synthstudio.dataset.stats import stats, text, unmet
+from synthstudio.dataset.counts import asked
+from synthstudio.dataset.counts.stats import stats, text, unmet
 
 COCO17 = skeleton("coco17")
 TARGETS = {

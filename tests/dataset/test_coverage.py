@@ -24,8 +24,7 @@ from synthstudio.core.bins import (
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.skeleton import skeleton
 from synthstudio.core.spec_json import from_json
-from synthstudio.dataset import coverage_sheet
-from synthstudio.dataset.coverage import (
+from synthstudio.dataset.counts.coverage import (
     AXES,
     PERSON_COLUMNS,
     Coverage,
@@ -33,8 +32,9 @@ from synthstudio.dataset.coverage import (
     coverage,
     thin_pairs,
 )
-from synthstudio.dataset.coverage_next import as_yaml, next_recipe
-from synthstudio.dataset.coverage_text import text
+from synthstudio.dataset.counts.coverage_next import as_yaml, next_recipe
+from synthstudio.dataset.counts.coverage_text import text
+from synthstudio.dataset.pages import coverage_sheet
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import (
     FRAME_SCHEMA,

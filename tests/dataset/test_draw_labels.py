@@ -6,7 +6,7 @@ from stick_people import make_camera, make_frame, make_labels, make_posed
 
 from synthstudio.core.labels import FrameLabels
 from synthstudio.core.skeleton import skeleton
-from synthstudio.dataset.draw import contact_sheet, draw_labels, person_colour
+from synthstudio.dataset.pages.draw import contact_sheet, draw_labels, person_colour
 
 COCO17 = skeleton("coco17")
 NOBODY = FrameLabels(people=(), crowd_index=0.0, things=())

@@ -11,13 +11,13 @@ from painted_frames import painted, write_set
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.spec_json import from_json
-from synthstudio.dataset import diff as comparing
-from synthstudio.dataset import filter as filtering
-from synthstudio.dataset import splits
-from synthstudio.dataset.derive import origins
 from synthstudio.dataset.merge import merge_sets
+from synthstudio.dataset.pages import diff as comparing
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
+from synthstudio.dataset.select import filter as filtering
+from synthstudio.dataset.select import splits
+from synthstudio.dataset.select.derive import origins
 from synthstudio.dataset.shards import hashed_files
 from synthstudio.dataset.validate import validate_dataset
 from synthstudio.dataset.writer import open_or_create

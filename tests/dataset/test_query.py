@@ -19,9 +19,6 @@ from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import SHARES
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import skeleton
-from synthstudio.dataset import query as language
-from synthstudio.dataset.matching import fields_text, matching_frames, matching_people
-from synthstudio.dataset.query_fields import FIELDS
 from synthstudio.dataset.rows import (
     FRAME_SCHEMA,
     INSTANCE_SCHEMA,
@@ -30,6 +27,9 @@ from synthstudio.dataset.rows import (
     frame_row,
     instance_rows,
 )
+from synthstudio.dataset.select import query as language
+from synthstudio.dataset.select.matching import fields_text, matching_frames, matching_people
+from synthstudio.dataset.select.query_fields import FIELDS
 
 JOINTS = skeleton("coco17").joints
 Said = bool | None

@@ -11,11 +11,12 @@ from painted_frames import painted, write_set
 
 from synthstudio.core.images import decode_rgb
 from synthstudio.core.skeleton import skeleton
-from synthstudio.dataset import facts, findings_page, report, validate
-from synthstudio.dataset.page import contents, frame
+from synthstudio.dataset import validate
+from synthstudio.dataset.pages import facts, findings_page, report
+from synthstudio.dataset.pages.page import contents, frame
+from synthstudio.dataset.pages.sketch import Figure, sketch
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
-from synthstudio.dataset.sketch import Figure, sketch
 from synthstudio.formats.coco import to_coco
 
 VOID = {"meta", "link", "img", "br", "hr"}

@@ -5,8 +5,8 @@ from stick_people import Panel, make_camera, make_frame, make_labels, make_posed
 
 from synthstudio.core.frame import Frame
 from synthstudio.core.skeleton import skeleton
+from synthstudio.dataset.counts.stats import EDGES, stats
 from synthstudio.dataset.rows import frame_row, instance_rows
-from synthstudio.dataset.stats import EDGES, stats
 
 COCO17 = skeleton("coco17")
 

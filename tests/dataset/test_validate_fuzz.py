@@ -13,7 +13,7 @@ from painted_frames import painted
 
 from synthstudio.core.skeleton import skeleton
 from synthstudio.dataset.checks.mend import write_mended
-from synthstudio.dataset.findings_page import write_coco_findings
+from synthstudio.dataset.pages.findings_page import write_coco_findings
 from synthstudio.dataset.rows import frame_row, instance_rows
 from synthstudio.dataset.validate import validate_coco
 from synthstudio.formats.coco import to_coco

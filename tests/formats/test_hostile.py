@@ -16,9 +16,9 @@ from synthstudio.core import safe_json
 from synthstudio.core.errors import FormatError, SynthStudioError
 from synthstudio.core.skeleton import skeleton
 from synthstudio.dataset.reader import Dataset
-from synthstudio.formats import cvat, webdataset
 from synthstudio.formats.export import EXPORTERS
 from synthstudio.formats.imports import IMPORTERS
+from synthstudio.formats.tools import cvat, webdataset
 
 JOINTS = list(skeleton("coco17").joints)
 

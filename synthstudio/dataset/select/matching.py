@@ -13,11 +13,20 @@ import pyarrow.compute as pc
 
 from synthstudio.core.bins import VIEWS, view_of
 from synthstudio.core.labels import SHARES
-from synthstudio.dataset.coverage import camera_azimuth_rad
-from synthstudio.dataset.query import Both, Compare, FieldTest, JointTest, Node, Not, Query, leaves
-from synthstudio.dataset.query_fields import FRAME_PREFIX, Field
+from synthstudio.dataset.counts.coverage import camera_azimuth_rad
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE
+from synthstudio.dataset.select.query import (
+    Both,
+    Compare,
+    FieldTest,
+    JointTest,
+    Node,
+    Not,
+    Query,
+    leaves,
+)
+from synthstudio.dataset.select.query_fields import FRAME_PREFIX, Field
 
 Expression = Any  # pyarrow.compute.Expression: pyarrow has no stubs
 _OPS: dict[str, Callable[[Any, Any], Any]] = {
@@ -243,7 +252,7 @@ class _Frames:
 
 def fields_text() -> str:
     """Return the fields of the language, a line each, for --help and error pages."""
-    from synthstudio.dataset.query_fields import FIELDS
+    from synthstudio.dataset.select.query_fields import FIELDS
 
     width = max(map(len, FIELDS))
     return "\n".join(f"{name:<{width}}  {_told(field)}" for name, field in FIELDS.items())

@@ -9,10 +9,10 @@ from typing import Any
 
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.skeleton import skeleton
+from synthstudio.dataset.counts.stats import FRAME_COLUMNS, PERSON_COLUMNS, stats
 from synthstudio.dataset.manifest import identity_differences
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
-from synthstudio.dataset.stats import FRAME_COLUMNS, PERSON_COLUMNS, stats
 
 _COUNTS = ("frames", "people", "identities", "joints_total", "ambiguous")
 _HISTOGRAMS = ("occluded_fraction", "truncated_fraction", "crowd_index")

@@ -17,7 +17,7 @@ from synthstudio.dataset.checks.findings import KINDS, Finding, Findings
 from synthstudio.dataset.checks.pictures import file_findings
 from synthstudio.dataset.checks.subject import HALF_PX, is_box, is_id, is_number
 from synthstudio.dataset.durable import disk_errors, replace_file
-from synthstudio.dataset.page.frame import (
+from synthstudio.dataset.pages.page.frame import (
     card,
     escape,
     page,
@@ -27,9 +27,9 @@ from synthstudio.dataset.page.frame import (
     table,
     tiles,
 )
+from synthstudio.dataset.pages.report import figure_of
+from synthstudio.dataset.pages.sketch import Figure, sketch
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.report import figure_of
-from synthstudio.dataset.sketch import Figure, sketch
 
 _BLANK = (58, 62, 70)
 _LARGEST_PX = 6000

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from synthstudio.core.errors import DatasetError, explain
 from synthstudio.core.skeleton import skeleton
-from synthstudio.dataset.derive import Chunk, aligned, chosen, told_of, write_derived
-from synthstudio.dataset.matching import matching_frames, matching_people
-from synthstudio.dataset.query import Query, parse
 from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.select.derive import Chunk, aligned, chosen, told_of, write_derived
+from synthstudio.dataset.select.matching import matching_frames, matching_people
+from synthstudio.dataset.select.query import Query, parse
 
 I64 = NDArray[np.int64]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from synthstudio.dataset.page.frame import escape
+from synthstudio.dataset.pages.page.frame import escape
 
 CAUSE_COLOURS = {
     "visible": "#009e73", "self": "#e69f00", "person": "#cc79a7", "object": "#3a86c8",

@@ -14,14 +14,14 @@ from synthstudio.core.errors import DatasetError
 from synthstudio.core.images import decode_rgb
 from synthstudio.core.labels import U8
 from synthstudio.core.skeleton import skeleton
-from synthstudio.dataset.draw import draw_labels, person_colour
+from synthstudio.dataset.counts.examples import Example
 from synthstudio.dataset.durable import disk_errors, replace_file
-from synthstudio.dataset.examples import Example
-from synthstudio.dataset.facts import Facts, chosen_examples, gather
-from synthstudio.dataset.page import contents, datasheet, frame
+from synthstudio.dataset.pages.draw import draw_labels, person_colour
+from synthstudio.dataset.pages.facts import Facts, chosen_examples, gather
+from synthstudio.dataset.pages.page import contents, datasheet, frame
+from synthstudio.dataset.pages.sketch import Figure, sketch
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row, labels_from_rows
-from synthstudio.dataset.sketch import Figure, sketch
 
 EXAMPLE_PX = (640, 480)
 """Width and height of an example."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from synthstudio.dataset.facts import Facts
-from synthstudio.dataset.page.frame import details, escape, section
+from synthstudio.dataset.pages.facts import Facts
+from synthstudio.dataset.pages.page.frame import details, escape, section
 from synthstudio.dataset.reader import Dataset
 
 OPEN = "To be answered by whoever publishes the set."

@@ -23,7 +23,10 @@ from numpy.typing import NDArray
 from synthstudio.core.bins import FRACTIONS, fraction_of
 from synthstudio.core.errors import DatasetError, explain
 from synthstudio.core.rng import stream
-from synthstudio.dataset.derive import (
+from synthstudio.dataset.durable import damaged, replace_file
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import pair_rows
+from synthstudio.dataset.select.derive import (
     Chunk,
     aligned,
     replaced,
@@ -31,9 +34,6 @@ from synthstudio.dataset.derive import (
     told_of,
     write_derived,
 )
-from synthstudio.dataset.durable import damaged, replace_file
-from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import pair_rows
 
 KEYS = ("group", "clip", "motion", "identity", "pose", "asset")
 """What frames may share. `asset`: any file from outside that the stored spec names."""

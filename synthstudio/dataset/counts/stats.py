@@ -9,8 +9,8 @@ from typing import Any
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.spec import THING_BASE
-from synthstudio.dataset import asked
-from synthstudio.dataset.asked import unmet
+from synthstudio.dataset.counts import asked
+from synthstudio.dataset.counts.asked import unmet
 from synthstudio.dataset.rows import Sample
 
 __all__ = ["EDGES", "FRAME_COLUMNS", "PERSON_COLUMNS", "stats", "text", "unmet"]

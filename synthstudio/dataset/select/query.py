@@ -21,7 +21,7 @@ from typing import Literal, NoReturn
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES, SHARES
-from synthstudio.dataset.query_fields import FIELDS, GROUPS, Field, joints_of
+from synthstudio.dataset.select.query_fields import FIELDS, GROUPS, Field, joints_of
 
 Value = float | str
 STATES = ("visible", "hidden", "outside", "unlabelled", "ambiguous")

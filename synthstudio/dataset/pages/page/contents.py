@@ -10,12 +10,12 @@ import yaml
 from synthstudio.core.bins import FRACTIONS, HEIGHTS, VIEWS, WEIGHTS
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.skeleton import COLOURS
-from synthstudio.dataset import asked as asking
-from synthstudio.dataset.asked import unmet
-from synthstudio.dataset.coverage import UNKNOWN, Coverage, thin_pairs
-from synthstudio.dataset.facts import Facts
-from synthstudio.dataset.page import charts
-from synthstudio.dataset.page.frame import (
+from synthstudio.dataset.counts import asked as asking
+from synthstudio.dataset.counts.asked import unmet
+from synthstudio.dataset.counts.coverage import UNKNOWN, Coverage, thin_pairs
+from synthstudio.dataset.pages.facts import Facts
+from synthstudio.dataset.pages.page import charts
+from synthstudio.dataset.pages.page.frame import (
     card,
     cards,
     details,

@@ -31,7 +31,7 @@ from synthstudio.core.errors import DatasetError, explain
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.scene import F64, I32
 from synthstudio.core.skeleton import Skeleton, skeleton
-from synthstudio.dataset.examples import Examples
+from synthstudio.dataset.counts.examples import Examples
 from synthstudio.dataset.reader import Dataset
 
 I64 = NDArray[np.int64]

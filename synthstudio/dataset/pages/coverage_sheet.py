@@ -15,9 +15,9 @@ from synthstudio.core.bins import BODIES, FRACTIONS, VIEWS
 from synthstudio.core.images import decode_rgb
 from synthstudio.core.labels import CAUSES, F64, U8, FrameLabels, PersonLabel
 from synthstudio.core.skeleton import skeleton
-from synthstudio.dataset.coverage import Coverage, OnProgress
-from synthstudio.dataset.draw import PAPER, TEXT, draw_labels, legend_strip
-from synthstudio.dataset.examples import HIDDEN, REGIONS, Bins, Example
+from synthstudio.dataset.counts.coverage import Coverage, OnProgress
+from synthstudio.dataset.counts.examples import HIDDEN, REGIONS, Bins, Example
+from synthstudio.dataset.pages.draw import PAPER, TEXT, draw_labels, legend_strip
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import person_from_row
 

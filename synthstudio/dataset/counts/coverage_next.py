@@ -11,8 +11,8 @@ import yaml
 
 from synthstudio.core.bins import BODIES, VIEWS
 from synthstudio.core.labels import SHARES
-from synthstudio.dataset.coverage import Coverage, thin_below
-from synthstudio.dataset.examples import REGIONS
+from synthstudio.dataset.counts.coverage import Coverage, thin_below
+from synthstudio.dataset.counts.examples import REGIONS
 from synthstudio.dataset.reader import Dataset
 from synthstudio.recipe.distributions import support
 from synthstudio.recipe.load import dump, parse

@@ -8,7 +8,7 @@ import numpy as np
 
 from synthstudio.core.bins import HEIGHTS
 from synthstudio.core.labels import SHARES
-from synthstudio.dataset.coverage import (
+from synthstudio.dataset.counts.coverage import (
     I64,
     UNKNOWN,
     Coverage,

@@ -12,9 +12,9 @@ import numpy as np
 
 from synthstudio.core.bins import FRACTIONS, VIEWS
 from synthstudio.core.labels import CAUSES
-from synthstudio.dataset.coverage import Coverage, coverage
-from synthstudio.dataset.diff import counted
-from synthstudio.dataset.examples import REGIONS, Example
+from synthstudio.dataset.counts.coverage import Coverage, coverage
+from synthstudio.dataset.counts.examples import REGIONS, Example
+from synthstudio.dataset.pages.diff import counted
 from synthstudio.dataset.reader import Dataset
 
 SKIN = ("very light", "light", "intermediate", "tan", "brown", "dark")

@@ -1,0 +1,1 @@
+"""What a data set holds, counted: statistics, asked against achieved, coverage."""

@@ -1,0 +1,1 @@
+"""What people look at: labels drawn in, reports, differences, findings."""

@@ -1,0 +1,1 @@
+"""Choosing from data sets: queries, filters, splits, derived sets."""

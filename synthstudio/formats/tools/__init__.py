@@ -1,0 +1,1 @@
+"""Formats of single tools and benchmarks, there and back."""
