@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from synthstudio.audit import audit
+from synthstudio.dataset.pages.report import report
+from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.export import EXPORTERS
 from synthstudio.pictures import sheet
 from synthstudio.pipeline import OnProgress, generate
@@ -27,7 +29,7 @@ def scene_file() -> Path:
 def demo(
     out: Path, *, frames: int, workers: int, step: Callable[[str], OnProgress]
 ) -> dict[str, Any]:
-    """Generate, audit, export COCO and draw a contact sheet below `out`; return what and where.
+    """Generate, audit, export COCO, draw a contact sheet, write a report below `out`; tell where.
 
     `step(title)` gives the reporter of each long step. A second call with the same folder and
     settings takes over what is there.
@@ -47,6 +49,7 @@ def demo(
     coco_folder = _unused(out / "coco")
     exported = EXPORTERS["coco"](out / "dataset", coco_folder)
     sheet(out / "dataset", out / "contact_sheet.png")
+    report(Dataset(out / "dataset"), out / "report.html", audit=tally.report())
     return {
         "frames": made.frames,
         "people": made.people,
@@ -54,6 +57,7 @@ def demo(
         "audit": tally.report(),
         "coco": str(exported.annotations),
         "contact_sheet": str(out / "contact_sheet.png"),
+        "report": str(out / "report.html"),
     }
 
 
@@ -73,6 +77,7 @@ def summary(result: dict[str, Any]) -> str:
         (
             f"{result['frames']} frames with {result['people']} people",
             f"  contact sheet  {result['contact_sheet']}",
+            f"  report         {result['report']}",
             f"  data set       {result['dataset']}",
             f"  COCO file      {result['coco']}",
             f"  audit          {found['state_differs']} of {found['joints']} joint states differ, "

@@ -1,7 +1,8 @@
-"""Make the pictures of the docs: docs/images/labels.jpg, scenes.jpg and poses.jpg."""
+"""Make the pictures of docs/images: `python tools/pictures.py [labels scenes targets ...]`."""
 
 import dataclasses
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from synthstudio import pipeline
@@ -21,6 +22,11 @@ SCENES = (
     ("rooms.yaml", 2), ("rooms.yaml", 5), ("close_ups.yaml", 4),
     ("close_ups.yaml", 3), ("crowd.yaml", 1), ("rooms.yaml", 8),
 )  # fmt: skip
+TARGETS = (
+    ("target_bell.yaml", 4), ("target_bell.yaml", 10), ("target_bell.yaml", 7),
+    ("target_causes.yaml", 3), ("target_causes.yaml", 5), ("target_crowd.yaml", 2),
+)  # fmt: skip
+HOLDING = tuple(("holding.yaml", k) for k in (0, 2, 4, 8, 9, 11))
 MOST_BYTES = 290_000
 WIDTH_PX = 1920
 
@@ -84,7 +90,14 @@ def write(pictures: list[U8], out: Path, *, columns: int) -> None:
     sys.stderr.write(f"{out.relative_to(ROOT)}: {len(data)} bytes\n")
 
 
+PICTURES: dict[str, Callable[[Path], None]] = {
+    "labels": lambda out: sheet(LABELS, out, labels=True),
+    "scenes": lambda out: sheet(SCENES, out, labels=False),
+    "targets": lambda out: sheet(TARGETS, out, labels=False),
+    "holding": lambda out: sheet(HOLDING, out, labels=False),
+    "poses": pose_sheet,
+}
+
 if __name__ == "__main__":
-    sheet(LABELS, ROOT / "docs/images/labels.jpg", labels=True)
-    sheet(SCENES, ROOT / "docs/images/scenes.jpg", labels=False)
-    pose_sheet(ROOT / "docs/images/poses.jpg")
+    for name in sys.argv[1:] or PICTURES:
+        PICTURES[name](ROOT / "docs/images" / f"{name}.jpg")

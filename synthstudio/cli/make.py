@@ -35,7 +35,7 @@ def demo(
     workers: WorkersOption = 2,
     as_json: JsonOption = False,
 ) -> None:
-    """Generate 24 frames, audit them, export COCO and draw a contact sheet."""
+    """Generate 24 frames, audit them, export COCO, draw a contact sheet, write a report."""
     from synthstudio import demonstration
 
     with progress_steps() as step:
