@@ -25,8 +25,8 @@ from synthstudio.recipe.load import dump, load, parse
 from synthstudio.stage import prepare
 
 SCENES = {
-    "target_fraction": 2.0, "target_bell": 2.5, "target_wrists": 1.5, "target_causes": 3.0,
-    "target_crowd": 4.0,
+    "target_fraction": 2.0, "target_bell": 2.5, "target_wrists": 1.44, "target_causes": 3.0,
+    "target_crowd": 3.98,
 }  # fmt: skip
 """Name -> people a frame, on average."""
 

@@ -47,6 +47,12 @@ class Points:
         """Return (J,) the weight of all points."""
         return np.asarray(self.weights.sum(axis=1))
 
+    def causes(self, *, threshold: float = VISIBLE_THRESHOLD) -> I32:
+        """Return (J,) the place in CAUSES of each joint's cause; visible from `threshold` on."""
+        kinds = (_VISIBLE, _SELF, _PERSON, _OBJECT)
+        shares = np.stack([(self.weights * (self.cause == k)).sum(axis=1) for k in kinds])
+        return decided(shares, self.base, self.inside, threshold=threshold)
+
     def within(self, shape: tuple[int, int]) -> tuple[Bool, I32, I32]:
         """Return (J, n) which points a window (H, W) holds, and their rows and columns or 0."""
         kept = (self.row >= 0) & (self.row < shape[0])
@@ -72,18 +78,13 @@ class Sight:
     @property
     def causes(self) -> I32:
         """Return (J,) the place in CAUSES of each joint's cause."""
-        own = self.points
-        if own is None:
-            return np.zeros(0, np.int32)
-        kinds = (_VISIBLE, _SELF, _PERSON, _OBJECT)
-        shares = np.stack([(own.weights * (own.cause == k)).sum(axis=1) for k in kinds])
-        return decided(shares, own.base, own.inside)
+        return np.zeros(0, np.int32) if self.points is None else self.points.causes()
 
 
-def decided(shares: F64, base: F64, inside: Bool) -> I32:
+def decided(shares: F64, base: F64, inside: Bool, *, threshold: float = VISIBLE_THRESHOLD) -> I32:
     """Return (J, ...) causes from what hides how much of each joint: (4, J, ...) over (J,)."""
     shape = (len(base),) + (1,) * (shares.ndim - 2)
-    seen = shares[_VISIBLE] >= VISIBLE_THRESHOLD * base.reshape(shape)
+    seen = shares[_VISIBLE] >= threshold * base.reshape(shape)
     # Ties go to object, person, self.
     hidden = _OBJECT - np.argmax(shares[[_OBJECT, _PERSON, _SELF]], axis=0)
     out = np.where(seen, _VISIBLE, hidden)
@@ -91,16 +92,9 @@ def decided(shares: F64, base: F64, inside: Bool) -> I32:
     return np.where(inside.reshape(shape), out, _TRUNCATED).astype(np.int32)
 
 
-def causes_alone(solve: Solve, person: PersonSpec, camera: Camera) -> I32:
-    """Return (J,) the causes of a person's joints when nobody and nothing else is there."""
-    seen = solve.patches_seen((person,), (), camera)[0]
-    return Sight(
-        camera=camera,
-        own_m=np.zeros((0, 0), np.float32),
-        shown=np.zeros((0, 0), np.bool_),
-        area=0,
-        points=_points(seen, camera, camera, 0),
-    ).causes
+def points_alone(solve: Solve, person: PersonSpec, camera: Camera) -> Points:
+    """Return what hides a person's joints when nobody and nothing else is there."""
+    return _points(solve.patches_seen((person,), (), camera)[0], camera, camera, 0)
 
 
 def sights(

@@ -31,7 +31,7 @@ from synthstudio.recipe.placement import (
     first_free,
     moved,
 )
-from synthstudio.recipe.sight import CAUSES, causes_alone
+from synthstudio.recipe.sight import CAUSES, points_alone
 
 _USUAL = 24
 """Candidates drawn as without targets; so many more before, behind and across the edge."""
@@ -57,6 +57,8 @@ _TOGETHER = (0.03, 0.3)
 """Joints to be hidden lie near together, in heights of the person: the less so, the more of it
 is to be hidden."""
 _MIDDLE_M = 0.9
+_CLEARLY = 0.7
+"""What shall be seen must be seen so much of: where a person stands it is seen a bit otherwise."""
 _VISIBLE, _SELF, _PERSON, _OBJECT, _TRUNCATED = range(len(CAUSES))
 
 Unit = tuple[PersonSpec, KeyPose]
@@ -294,7 +296,9 @@ def _turn_off(stage: Stage, person: PersonSpec, own: Goal, wanted: float | None)
         # Dressed as finely as most will be where they stand: then that is kept.
         person = dataclasses.replace(person, detail=detail_at(stage.camera, 0.0, 0.0))
         stood = dataclasses.replace(person, position_m=(0.0, 0.0, stage.solve.drop_m(person)))
-        causes = causes_alone(stage.solve, stood, stage.camera)
-        out += sum(bool((causes[group] != _VISIBLE).all()) for group in own.shown)
-        out += 0.0 if wanted is None else abs(float((causes == _SELF).mean()) - wanted)
+        points = points_alone(stage.solve, stood, stage.camera)
+        clear = points.causes(threshold=_CLEARLY)
+        out += sum(bool((clear[group] != _VISIBLE).all()) for group in own.shown)
+        if wanted is not None:
+            out += abs(float((points.causes() == _SELF).mean()) - wanted)
     return out
