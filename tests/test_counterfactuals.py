@@ -212,7 +212,8 @@ def test_the_snippet_of_the_docs_finds_pairs(
     text = (ROOT / "docs" / "variants.md").read_text("utf-8")
     code = re.search(r"```python\n(.*?)```", text, re.DOTALL)
     assert code
-    exec(code.group(1), {"folder": dataset})
+    assert '"exports/counterfactuals"' in code.group(1)
+    exec(code.group(1).replace('"exports/counterfactuals"', repr(str(dataset))), {})
     people, flips = (int(n) for n in re.findall(r"\d+", capsys.readouterr().out))
     assert people == 12
     assert 10 < flips < 12 * 23

@@ -41,7 +41,7 @@ _ALIKE = 0.01
 _APART, _PLACES = 4, 6
 """So many places along a slide are looked at, so many steps apart."""
 _MOST_REFINED = 2
-_STARTS = 2
+_STARTS = 3
 _FAR_OFF = 0.1
 _ANYWHERE = (0.08, 0.9)
 _FULL = 0.75
@@ -88,7 +88,7 @@ def _put_for(
 ) -> tuple[list[Placed], list[Sight]]:
     """Return things put for one person, and what is seen of everybody then.
 
-    Where that does not meet the goal, it is tried once more from the start; the better counts.
+    Where that does not meet the goal, it is tried again from the start; the best counts.
     """
     wants, own = stage.draw.recipe.targets, goals[place]
     best: tuple[list[Placed], list[Sight]] = [], seen

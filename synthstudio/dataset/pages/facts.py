@@ -56,6 +56,9 @@ def gather(dataset: Dataset, *, on_step: Callable[[str], None] | None = None) ->
             continue
         spec = json.loads(row["spec"])
         replayable += 1
+        if "backdrop" not in spec:  # a real photo, with what was pasted over it
+            backdrops["real photo"] += 1
+            continue
         backdrops[str(spec["backdrop"]["kind"])] += 1
         height = np.degrees(np.arcsin(np.clip(spec["light"]["sun_direction"][2], 0, 1)))
         lights[min(8, int(height / 10))] += 1
