@@ -169,12 +169,12 @@ def clean_against_occluded(folder: Path, assets: Path) -> tuple[bool, str]:
 
 def abilities_bytes(folder: Path, assets: Path) -> tuple[bool, str]:
     """Targets, variants, clips, contacts, quotas, crowds: the same bytes in five ways."""
-    return abilities.same_bytes_of_abilities(folder, frames=96, kill=True)
+    return abilities.same_bytes_of_abilities(folder, frames=48, kill=True)
 
 
 def abilities_oracle(folder: Path, assets: Path) -> tuple[bool, str]:
     """The audit on the same abilities."""
-    return abilities.oracle_on_abilities(folder, frames=96)
+    return abilities.oracle_on_abilities(folder, frames=64)
 
 
 def physics_holds(folder: Path, assets: Path) -> tuple[bool, str]:
