@@ -151,6 +151,8 @@ def _hanging(folder: Path) -> tuple["subprocess.Popen[str]", list[int]]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # A shell that runs the tests in the background has them ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert until(lambda: len(list(folder.iterdir())) == 2)
     pids = [int(path.name) for path in folder.iterdir()]
