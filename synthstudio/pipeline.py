@@ -24,16 +24,10 @@ from synthstudio.core.frame import Frame
 from synthstudio.core.images import encode_jpeg, encode_png
 from synthstudio.core.labels import FrameLabels
 from synthstudio.core.scene import U8, CutoutLayer, Light, Rendering, Scene, Surface
-from synthstudio.core.spec import (
-    PERSON_BASE,
-    FrameSpec,
-    HdriBackdrop,
-    PhotoBackdrop,
-    RoomBackdrop,
-)
+from synthstudio.core.spec import PERSON_BASE, FrameSpec, HdriBackdrop, PhotoBackdrop, RoomBackdrop
 from synthstudio.dataset.manifest import FRAMES_PER_SHARD
 from synthstudio.dataset.shards import FailedFrame, OnEvent, StagedShard, no_event, write_shard
-from synthstudio.dataset.writer import Part, open_or_create
+from synthstudio.dataset.writer import Part, Session, open_or_create
 from synthstudio.engines import local
 from synthstudio.label.frame import PersonEvidence, label_frame
 from synthstudio.label.visibility import patch_query
@@ -276,47 +270,70 @@ def generate(  # noqa: PLR0913 - the options of one command
         out, identity, resume=resume, allow_mixed=allow_mixed, part=part, on_event=on_event
     ) as session:
         session.log("assets", root=str(settings.assets.root.resolve()))
-        taken_over = sum(entry.frames for entry in session.done.values())
-        jobs = [
-            ShardJob(
-                folder=out,
-                shard=shard,
-                frames=session.identity.frames_of(shard),
-                skip_failed=skip_failed,
-                on_event=on_event,
-            )
-            for shard in session.todo
-        ]
-        to_make = sum(len(job.frames) for job in jobs)
-
-        def progress(now: local.Progress) -> None:
-            if on_progress is not None:
-                on_progress(taken_over + now.units, taken_over + to_make, now.per_second)
-
-        def put_in_place(staged: StagedShard) -> None:
-            session.publish(staged)
-
-        local.run(
+        return run_shards(
+            session,
             make_shard,
-            jobs,
-            workers=workers,
             initializer=Stage,
             initargs=(settings,),
-            on_done=put_in_place,
-            on_progress=progress,
+            workers=workers,
+            skip_failed=skip_failed,
+            on_progress=on_progress,
+            on_event=on_event,
+            started=started,
         )
-        session.finish()
-        entries = session.done.values()
-        failed = sum(len(entry.failed) for entry in entries)
-        return Summary(
-            folder=out,
-            frames=sum(entry.frames for entry in entries) - failed,
-            people=sum(entry.people for entry in entries),
-            failed=failed,
-            made=to_make,
-            set_aside=tuple(session.set_aside),
-            seconds=time.monotonic() - started,
+
+
+def run_shards(  # noqa: PLR0913 - what a run of any kind consists of
+    session: Session,
+    make: Callable[[Any, ShardJob, local.Report], StagedShard],
+    *,
+    initializer: Callable[..., Any],
+    initargs: tuple[Any, ...],
+    workers: int,
+    skip_failed: bool,
+    on_progress: OnProgress | None,
+    on_event: OnEvent,
+    started: float,
+) -> Summary:
+    """Make what a session lacks, in workers, put it in place, finish; `started` is monotonic."""
+    taken_over = sum(entry.frames for entry in session.done.values())
+    jobs = [
+        ShardJob(
+            folder=session.folder,
+            shard=shard,
+            frames=session.identity.frames_of(shard),
+            skip_failed=skip_failed,
+            on_event=on_event,
         )
+        for shard in session.todo
+    ]
+    to_make = sum(len(job.frames) for job in jobs)
+
+    def progress(now: local.Progress) -> None:
+        if on_progress is not None:
+            on_progress(taken_over + now.units, taken_over + to_make, now.per_second)
+
+    local.run(
+        make,
+        jobs,
+        workers=workers,
+        initializer=initializer,
+        initargs=initargs,
+        on_done=session.publish,
+        on_progress=progress,
+    )
+    session.finish()
+    entries = session.done.values()
+    failed = sum(len(entry.failed) for entry in entries)
+    return Summary(
+        folder=session.folder,
+        frames=sum(entry.frames for entry in entries) - failed,
+        people=sum(entry.people for entry in entries),
+        failed=failed,
+        made=to_make,
+        set_aside=tuple(session.set_aside),
+        seconds=time.monotonic() - started,
+    )
 
 
 def make_shard(stage: Stage, job: ShardJob, report: local.Report) -> StagedShard:

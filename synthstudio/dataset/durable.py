@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -134,3 +135,23 @@ def damaged(path: Path, expected: str, got: str) -> DatasetError:
             then="Copy the data set again from where it was made, or make it anew.",
         )
     )
+
+
+@contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """Yield a name beside `out` to make a folder under; it becomes `out` whole, or goes away.
+
+    `out` is missing or an empty folder. DiskError when it cannot be put into place.
+    """
+    unfinished = out.with_name(f"{TEMPORARY}{out.name}-{secrets.token_hex(4)}")
+    try:
+        yield unfinished
+        with disk_errors(out):
+            if out.exists():
+                out.rmdir()
+            unfinished.rename(out)
+            sync_folder(out.parent)
+    except BaseException:
+        if unfinished.exists():
+            remove(unfinished)
+        raise

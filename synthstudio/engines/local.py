@@ -73,7 +73,7 @@ def run(
     workers: int,
     initializer: Callable[..., Context],
     initargs: tuple[Any, ...] = (),
-    on_done: Callable[[Result], None],
+    on_done: Callable[[Result], object],
     on_progress: Callable[[Progress], None] | None = None,
 ) -> None:
     """Call `work(context, job, report)` for every job and `on_done(result)` here for each.
@@ -111,7 +111,7 @@ class _Desk(Generic[Job, Result]):
         self,
         crew: list[_Worker],
         queue: Iterator[Job],
-        on_done: Callable[[Result], None],
+        on_done: Callable[[Result], object],
         on_progress: Callable[[Progress], None] | None,
     ) -> None:
         self.crew = crew

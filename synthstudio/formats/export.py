@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from synthstudio.core.errors import FormatError, explain
 from synthstudio.core.skeleton import Skeleton, skeleton
-from synthstudio.dataset.durable import TEMPORARY, disk_errors, remove, sync_folder
+from synthstudio.dataset.durable import disk_errors, whole_folder
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Sample, pair_rows
@@ -121,27 +120,16 @@ def export(
     target = skeleton(form.skeleton or bones or dataset.identity.skeleton)
     made = Exported(annotations=out)
     check_free(out)
-    unfinished = out.with_name(f"{TEMPORARY}{out.name}-{secrets.token_hex(4)}")
-    try:
-        with disk_errors(unfinished):
-            unfinished.mkdir()
-            sidecar = SidecarWriter(unfinished) if form.lacks else None
-            pictures = _pictures(dataset, form, target, sidecar, made)
-            write = form.write or functools.partial(
-                _write_coco, assets=dataset.identity.assets, polygons=polygons
-            )
-            path = write(pictures, unfinished, target)
-            if sidecar is not None:
-                sidecar.close(dataset)
-        with disk_errors(out):
-            if out.exists():
-                out.rmdir()
-            unfinished.rename(out)
-            sync_folder(out.parent)
-    except BaseException:
-        if unfinished.exists():
-            remove(unfinished)
-        raise
+    with whole_folder(out) as unfinished, disk_errors(unfinished):
+        unfinished.mkdir()
+        sidecar = SidecarWriter(unfinished) if form.lacks else None
+        pictures = _pictures(dataset, form, target, sidecar, made)
+        write = form.write or functools.partial(
+            _write_coco, assets=dataset.identity.assets, polygons=polygons
+        )
+        path = write(pictures, unfinished, target)
+        if sidecar is not None:
+            sidecar.close(dataset)
     made.annotations = out / path.relative_to(unfinished)
     made.notes = _notes(form, made, dataset, target)
     return made

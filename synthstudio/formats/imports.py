@@ -10,7 +10,6 @@ import functools
 import hashlib
 import itertools
 import math
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +21,7 @@ from synthstudio.core.errors import FormatError, explain
 from synthstudio.core.images import decode, read_bytes
 from synthstudio.core.skeleton import Skeleton, skeleton
 from synthstudio.dataset import manifest
-from synthstudio.dataset.durable import TEMPORARY, disk_errors, remove, sync_folder
+from synthstudio.dataset.durable import disk_errors, whole_folder
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row, write_parquet
 from synthstudio.dataset.shards import (
     FRAMES_NAME,
@@ -168,29 +167,18 @@ def _fill(found: Found, sidecar: Sidecar | None, form_name: str, made: Imported)
     )
     taker = _Taker(SOURCES[form_name], sidecar, joints, made)
     out = made.folder
-    unfinished = out.with_name(f"{TEMPORARY}{out.name}-{secrets.token_hex(4)}")
-    try:
-        with open_or_create(unfinished, identity) as session:
-            frames = zip(numbers, found.samples, strict=True)
-            kept = next(frames, None)
-            for shard in session.todo:
-                wanted = identity.frames_of(shard)
-                mine: list[_Frame] = []
-                temporary = new_temporary(unfinished, shard)
-                while kept is not None and kept[0] in wanted:
-                    mine.append(taker.take(*kept, temporary, licence=found.licence()))
-                    kept = next(frames, None)
-                session.publish(_write_shard(temporary, shard, wanted, mine))
-            session.finish()
-        with disk_errors(out):
-            if out.exists():
-                out.rmdir()
-            unfinished.rename(out)
-            sync_folder(out.parent)
-    except BaseException:
-        if unfinished.exists():
-            remove(unfinished)
-        raise
+    with whole_folder(out) as unfinished, open_or_create(unfinished, identity) as session:
+        frames = zip(numbers, found.samples, strict=True)
+        kept = next(frames, None)
+        for shard in session.todo:
+            wanted = identity.frames_of(shard)
+            mine: list[_Frame] = []
+            temporary = new_temporary(unfinished, shard)
+            while kept is not None and kept[0] in wanted:
+                mine.append(taker.take(*kept, temporary, licence=found.licence()))
+                kept = next(frames, None)
+            session.publish(_write_shard(temporary, shard, wanted, mine))
+        session.finish()
 
 
 IMPORTERS: dict[str, Callable[..., Imported]] = {

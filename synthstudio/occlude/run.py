@@ -22,7 +22,7 @@ from synthstudio.occlude.make import (
     rows_of,
 )
 from synthstudio.occlude.photos import Gathered, gather
-from synthstudio.pipeline import OnProgress, ShardJob, Summary
+from synthstudio.pipeline import OnProgress, ShardJob, Summary, run_shards
 from synthstudio.recipe.model import Recipe
 from synthstudio.recipe.occlude_draw import occlude_of
 from synthstudio.stage import PHOTOS, Settings, identity_of, prepare_caches
@@ -69,45 +69,16 @@ def occlude(  # noqa: PLR0913 - the options of one command
         ) as session:
             session.log("assets", root=str(settings.assets.root.resolve()))
             session.log("photos", root=str(images.resolve()))
-            taken_over = sum(entry.frames for entry in session.done.values())
-            jobs = [
-                ShardJob(
-                    folder=out,
-                    shard=shard,
-                    frames=session.identity.frames_of(shard),
-                    skip_failed=False,
-                    on_event=on_event,
-                )
-                for shard in session.todo
-            ]
-            to_make = sum(len(job.frames) for job in jobs)
-
-            def progress(now: local.Progress) -> None:
-                if on_progress is not None:
-                    on_progress(taken_over + now.units, taken_over + to_make, now.per_second)
-
-            def put_in_place(staged: StagedShard) -> None:
-                session.publish(staged)
-
-            local.run(
+            summary = run_shards(
+                session,
                 make_shard,
-                jobs,
-                workers=workers,
                 initializer=PhotoStage,
                 initargs=(settings, images, found.album, found.skeleton.name),
-                on_done=put_in_place,
-                on_progress=progress,
-            )
-            session.finish()
-            entries = session.done.values()
-            summary = Summary(
-                folder=out,
-                frames=sum(entry.frames for entry in entries),
-                people=sum(entry.people for entry in entries),
-                failed=0,
-                made=to_make,
-                set_aside=tuple(session.set_aside),
-                seconds=time.monotonic() - started,
+                workers=workers,
+                skip_failed=False,
+                on_progress=on_progress,
+                on_event=on_event,
+                started=started,
             )
     return Occluded(summary=summary, photos=found.count, notes=tuple(found.notes))
 
