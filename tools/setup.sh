@@ -15,17 +15,38 @@ PY
         exit 1
     fi
 }
-# EGL is needed by the pyrender backend alone; everything else runs without it.
+# What only some parts need; everything else runs without it.
+#   EGL: the pyrender backend. Chromium: browser tests. PostgreSQL: tests of the review store on it.
+missing="" ubuntu_browser=""
 if ! ldconfig -p 2>/dev/null | grep -q 'libEGL\.so\.1' || ! ldconfig -p | grep -q 'libEGL_mesa\|libEGL_nvidia'; then
+    missing="libegl1 libgl1-mesa-dri"
+fi
+if ! command -v chromium >/dev/null 2>&1 && ! command -v chromium-browser >/dev/null 2>&1 && ! command -v google-chrome >/dev/null 2>&1; then
+    # Ubuntu's own package only starts a snap, which containers cannot run: Playwright's is taken.
+    grep -q '^ID=ubuntu' /etc/os-release 2>/dev/null && ubuntu_browser=yes || missing="$missing chromium"
+fi
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null 2>&1 || missing="$missing postgresql"
+if [ -n "$missing" ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-        echo "setup: installing libegl1 and Mesa for the pyrender backend"
-        apt-get update -qq && apt-get install -y -qq libegl1 libgl1-mesa-dri >/dev/null
+        echo "setup: installing $missing"
+        mkdir -p /etc/postgresql-common/createcluster.d  # tests start a server of their own
+        echo "create_main_cluster = false" > /etc/postgresql-common/createcluster.d/synthstudio.conf
+        # shellcheck disable=SC2086
+        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
     else
-        echo "setup: no EGL; the pyrender backend stays off. To have it: sudo apt-get install libegl1 libgl1-mesa-dri" >&2
+        echo "setup: some tests and the pyrender backend stay off. To have them: sudo apt-get install $missing" >&2
     fi
 fi
 [ -x .venv/bin/python ] || "$PYTHON" -m venv .venv
 echo "setup: installing the locked packages into .venv (a few minutes the first time)"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+if [ -n "$ubuntu_browser" ]; then
+    if [ "$(id -u)" = 0 ]; then
+        echo "setup: installing Chromium"
+        .venv/bin/python -m playwright install --with-deps chromium >/dev/null
+    else
+        echo "setup: browser tests stay off. To have them: sudo .venv/bin/python -m playwright install-deps chromium && .venv/bin/python -m playwright install chromium" >&2
+    fi
+fi
 touch .venv/.ready

@@ -6,7 +6,11 @@ SynthStudioError
 ├── GeometryError        a scene that cannot be rendered exactly (range limits, empty meshes)
 ├── DatasetError         a data set on disk: not empty, locked, damaged, of another recipe
 ├── FormatError          a file of another tool: damaged, hostile, or of another layout
+├── ModelError           a network: shapes, checkpoints, configs and data that do not fit it
 ├── DiskError            the disk is full, read-only or not writable
+├── ReviewError          a review store: of another version, unreadable, asked for what it lacks
+│   └── Refused          something that a reviewer did is not taken; `reason` says why
+├── StudioError          the studio: how it is started, who signs in, a link, an upload
 ├── DeviceError          no CUDA, no EGL, a missing system library
 └── WorkerError          a worker process died or a frame failed twice
 
@@ -39,8 +43,35 @@ class FormatError(SynthStudioError):
     """A file that another tool wrote cannot be taken in: damaged, hostile or of another layout."""
 
 
+class ModelError(SynthStudioError):
+    """A network, a checkpoint or a training run does not fit its data or its configuration."""
+
+
+class StudioError(SynthStudioError):
+    """The studio cannot be started so, or refuses what a browser asked for."""
+
+
 class DiskError(SynthStudioError):
     """Writing failed: disk full, read-only or no permission."""
+
+
+class ReviewError(SynthStudioError):
+    """A review store cannot be used as asked."""
+
+
+class Refused(ReviewError):
+    """Something that a reviewer did is not taken, and nothing was changed.
+
+    `reason`: "role", "revision", "lease", "invalid", "gone" (no such person any more) or "busy"
+    (nothing is wrong with it: say it again later). `state`: for "revision", the item as it is
+    now (review.values.ItemState).
+    """
+
+    def __init__(self, message: str, *, reason: str, state: object | None = None) -> None:
+        """Keep the reason and the state beside the message."""
+        super().__init__(message)
+        self.reason = reason
+        self.state = state
 
 
 class DeviceError(SynthStudioError):

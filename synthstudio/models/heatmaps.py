@@ -1,0 +1,164 @@
+"""Probability maps of joints: how labels become maps and maps become joints.
+
+Letters: B people, J joints, h, w cells. A map has one number a cell. Coordinates in cells are
+continuous, as pixels are (docs/conventions.md): cell (row i, column j) covers [j, j+1) x [i, i+1)
+and its centre is (j + 0.5, i + 0.5); so a crop of W pixels and a map of w cells are related by the
+factor w / W alone, without the half-pixel bias that UDP (Huang et al. 2020) is about.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def cell_centres(h: int, w: int, like: Tensor) -> Tensor:
+    """Return (h*w, 2) the centres of the cells, x y, row by row."""
+    y, x = torch.meshgrid(
+        torch.arange(h, dtype=like.dtype, device=like.device) + 0.5,
+        torch.arange(w, dtype=like.dtype, device=like.device) + 0.5,
+        indexing="ij",
+    )
+    return torch.stack([x, y], -1).reshape(h * w, 2)
+
+
+def gaussian_map(xy: Tensor, h: int, w: int, *, sigma: float = 1.0) -> Tensor:
+    """Return (B, J, h, w) Gaussians about `xy` (B, J, 2) in cells, each summing to one.
+
+    A joint outside the map gets the part of its Gaussian that lies inside, scaled to one: the
+    loss then pulls towards the nearest border. Mask such joints where that is not wanted.
+    """
+    squared = _squared_distance(xy, h, w)
+    return torch.softmax(-squared / (2 * sigma**2), -1).view(*xy.shape[:2], h, w)
+
+
+def oks_map(xy: Tensor, sigmas: Tensor, area: Tensor, h: int, w: int) -> Tensor:
+    """Return (B, J, h, w) the OKS that an answer in each cell's centre would score.
+
+    `sigmas` (J,) are the skeleton's; `area` (B,) is the person's in square cells.
+    OKS of a joint: exp(-d^2 / (2 area (2 sigma)^2)) (cocodataset.org/#keypoints-eval). The scale
+    is kept between 0.55 and 3 cells, as ProbPose (Purkrabek & Matas 2024) does: below it the map
+    is a comb between cells, above it has no slope.
+    """
+    scale = (2 * sigmas[None] * area[:, None].sqrt()).clamp(0.55, 3.0)  # (B, J)
+    squared = _squared_distance(xy, h, w)
+    return torch.exp(-squared / (2 * scale[..., None] ** 2)).view(*xy.shape[:2], h, w)
+
+
+def _squared_distance(xy: Tensor, h: int, w: int) -> Tensor:
+    centres = cell_centres(h, w, xy)
+    return ((xy[:, :, None, :] - centres) ** 2).sum(-1)  # (B, J, h*w)
+
+
+def probabilities(logits: Tensor) -> Tensor:
+    """Return (B, J, h, w) maps that sum to one each: softmax over the cells."""
+    return torch.softmax(logits.flatten(2), -1).view_as(logits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoded:
+    """Joints read from maps: `xy` (B, J, 2) in cells, `score` (B, J) in [0, 1]."""
+
+    xy: Tensor
+    score: Tensor
+
+
+def decode_peak(maps: Tensor) -> Decoded:
+    """Read the highest cell of each map (B, J, h, w), refined below the cell.
+
+    Refinement: the vertex of the parabola through the logarithms of a cell and its two
+    neighbours, along x and y (exact for a Gaussian; DARK, Zhang et al. 2020, to second order
+    without the mixed term). The score is the map's value at the peak.
+    """
+    w = maps.shape[-1]
+    score, at = maps.flatten(2).max(-1)
+    row, column = at // w, at % w
+    logs = maps.clamp_min(1e-12).log()
+    x = column + 0.5 + _vertex(logs, row, column, (0, 1))
+    y = row + 0.5 + _vertex(logs, row, column, (1, 0))
+    return Decoded(xy=torch.stack([x, y], -1), score=score)
+
+
+def _vertex(logs: Tensor, row: Tensor, column: Tensor, step: tuple[int, int]) -> Tensor:
+    """Return (B, J) how far from the peak's centre the parabola's vertex lies; 0 at the border."""
+    h, w = logs.shape[-2:]
+    flat = logs.flatten(2)
+
+    def at(sign: int) -> tuple[Tensor, Tensor]:
+        r, c = row + sign * step[0], column + sign * step[1]
+        inside = (r >= 0) & (r < h) & (c >= 0) & (c < w)
+        index = r.clamp(0, h - 1) * w + c.clamp(0, w - 1)
+        return flat.gather(-1, index[..., None]).squeeze(-1), inside
+
+    (before, ok_before), (here, _), (after, ok_after) = at(-1), at(0), at(1)
+    bend = before - 2 * here + after
+    shift = 0.5 * (before - after) / torch.where(bend < -1e-9, bend, torch.ones_like(bend))
+    usable = ok_before & ok_after & (bend < -1e-9)
+    return torch.where(usable, shift.clamp(-0.5, 0.5), torch.zeros_like(shift))
+
+
+def soft_disc(radius: float, like: Tensor) -> Tensor:
+    """Return (k, k) one inside a disc of `radius` cells and nought outside, with a soft edge."""
+    reach = int(radius + 1.5)
+    steps = torch.arange(-reach, reach + 1, dtype=like.dtype, device=like.device)
+    distance = (steps[:, None] ** 2 + steps[None] ** 2).sqrt()
+    return (radius + 0.5 - distance).clamp(0, 1)
+
+
+def expected_hits(maps: Tensor, *, radius: float = 1.9) -> Decoded:
+    """Read where an answer has the best chance to lie within `radius` cells of the joint.
+
+    The map is summed over a disc about every cell, and the best is refined as a peak is. A map
+    with two hills is answered by the heavier one, not by the sharper one, and never between
+    them, as its mean would. The score is that chance.
+    """
+    disc = soft_disc(radius, maps)[None, None]
+    b, j, h, w = maps.shape
+    chance = F.conv2d(maps.reshape(b * j, 1, h, w), disc, padding=disc.shape[-1] // 2)
+    found = decode_peak(chance.view(b, j, h, w))
+    return Decoded(xy=found.xy, score=found.score.clamp(0, 1))
+
+
+def blur(maps: Tensor, sigma: float) -> Tensor:
+    """Return maps (B, J, h, w) blurred by a Gaussian of `sigma` cells; what leaves is lost."""
+    reach = max(1, round(3 * sigma))
+    steps = torch.arange(-reach, reach + 1, dtype=maps.dtype, device=maps.device)
+    kernel = torch.exp(-(steps**2) / (2 * sigma**2))
+    kernel = kernel / kernel.sum()
+    b, j, h, w = maps.shape
+    flat = maps.reshape(b * j, 1, h, w)
+    flat = F.conv2d(flat, kernel.view(1, 1, 1, -1), padding=(0, reach))
+    flat = F.conv2d(flat, kernel.view(1, 1, -1, 1), padding=(reach, 0))
+    return flat.view(b, j, h, w)
+
+
+def find_peaks(maps: Tensor, *, count: int = 3, least: float = 0.0, reach: int = 1) -> Decoded:
+    """Return the `count` highest local peaks of each map, `xy` (B, J, count, 2), best first.
+
+    Non-maximum suppression: a cell stays when nothing within `reach` cells is higher. Missing or
+    too low ones have score 0 and NaN coordinates.
+    """
+    h, w = maps.shape[-2:]
+    size = 2 * reach + 1
+    tops = F.max_pool2d(maps, size, stride=1, padding=reach)
+    kept = torch.where((maps >= tops) & (maps > least), maps, torch.zeros_like(maps))
+    score, at = kept.flatten(2).topk(min(count, h * w), dim=-1)
+    row, column = at // w, at % w
+    logs = maps.clamp_min(1e-12).log()
+    xs, ys = [], []
+    for k in range(score.shape[-1]):
+        xs.append(column[..., k] + 0.5 + _vertex(logs, row[..., k], column[..., k], (0, 1)))
+        ys.append(row[..., k] + 0.5 + _vertex(logs, row[..., k], column[..., k], (1, 0)))
+    xy = torch.stack([torch.stack(xs, -1), torch.stack(ys, -1)], -1)
+    return Decoded(xy=xy.masked_fill((score <= 0)[..., None], float("nan")), score=score)
+
+
+def mirrored_maps(maps: Tensor, flip: Tensor) -> Tensor:
+    """Return what maps (B, J, h, w) of a mirrored crop say of the crop itself.
+
+    `flip` (J,): the joint that each joint becomes in a mirror.
+    """
+    return maps.flip(-1)[:, flip]

@@ -1,0 +1,38 @@
+"""The few layers that backbones and blocks share."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def conv(inputs: int, outputs: int, *, size: int = 3, stride: int = 1) -> nn.Sequential:
+    """Return convolution, batch norm, ReLU; the size is divided by `stride`."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+class Residual(nn.Module):
+    """Two convolutions beside a shortcut (He et al. 2016); the shape stays."""
+
+    def __init__(self, channels: int) -> None:
+        """Make the block; the last norm starts at nought, so that it begins as the identity."""
+        super().__init__()
+        self.first = conv(channels, channels)
+        self.second = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+        nn.init.zeros_(self.norm.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x + f(x)."""
+        return F.relu(x + self.norm(self.second(self.first(x))))
+
+
+def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return x (B, C, *, *) as (B, C, h, w), bilinear, pixel edges on pixel edges."""
+    if tuple(x.shape[-2:]) == tuple(size):
+        return x
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)

@@ -1,0 +1,107 @@
+"""What passes between the studio, the command line and the review store: frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, get_args
+
+Role = Literal["viewer", "reviewer", "lead", "admin"]
+Status = Literal["pending", "approved", "rejected", "flagged", "skipped"]
+Kind = Literal["edit", "status", "comment", "add", "delete", "restore", "revert"]
+ROLES: tuple[Role, ...] = get_args(Role)
+"""Each may do what those before it may."""
+STATUSES: tuple[Status, ...] = get_args(Status)
+KINDS: tuple[Kind, ...] = get_args(Kind)
+MAIN = "main"
+"""The layer that exports read. A blind second pass and each model's predictions have their own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class User:
+    """Who does something, and what that person may do."""
+
+    name: str
+    role: Role
+
+
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """One person in one frame of a data set (`dataset`: its key, see `store.register`)."""
+
+    dataset: str
+    frame: int
+    instance: int
+    layer: str = MAIN
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointLabel:
+    """A joint as a reviewer sees it. `x_px`, `y_px`: continuous pixels, None where unknown.
+
+    `state`: 2, 1, 0 as in docs/conventions.md; None: unlabelled. `cause`: a name of
+    core.labels.CAUSES, "unknown" or "unlabelled". `origin`: "rendered", "human", "imported"...
+    """
+
+    x_px: float | None
+    y_px: float | None
+    state: int | None
+    cause: str
+    origin: str = "human"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Op:
+    """Something a person does to one item.
+
+    `client` and `seq` name it once and for all: said twice, it happens once. `revision`: the
+    item's, as its author saw it. `joints`: new values (edit, add). `status` and `text` (its
+    reason) for status; `text` for comment; `event` for revert.
+    """
+
+    client: str
+    seq: int
+    person: Person
+    revision: int
+    kind: Kind
+    joints: Mapping[str, JointLabel] = field(default_factory=dict)
+    status: Status | None = None
+    text: str = ""
+    event: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """An op that happened. `before` and `after` hold only what it changed, as JSON values."""
+
+    id: int
+    person: Person
+    revision: int
+    kind: Kind
+    who: str
+    when: datetime
+    before: Mapping[str, object]
+    after: Mapping[str, object]
+    client: str
+    seq: int
+    reverts: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemState:
+    """What all events of an item add up to. Revision 0: nobody has touched it.
+
+    `joints`: only those that somebody changed; the others are as the data set says.
+    """
+
+    person: Person
+    revision: int = 0
+    status: Status = "pending"
+    reason: str = ""
+    joints: Mapping[str, JointLabel] = field(default_factory=dict)
+    deleted: bool = False
+    added: bool = False
+    who: str | None = None
+    when: datetime | None = None
+    comments: int = 0

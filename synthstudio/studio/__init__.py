@@ -1,0 +1,1 @@
+"""The review studio: pages and the keypoint editor; presentation only."""

@@ -1,0 +1,1 @@
+"""One file a page; `synthstudio.studio.app` lists them."""

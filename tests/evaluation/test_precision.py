@@ -1,0 +1,92 @@
+"""AP equals pycocotools run by hand on the same files; Ex-OKS distances by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from synthstudio.core.rng import stream
+from synthstudio.core.skeleton import skeleton
+from synthstudio.evaluation.precision import (
+    NAMES,
+    Truth,
+    average_precision,
+    extended_distance,
+)
+
+BONES = skeleton("coco17")
+
+
+def a_truth(people: int = 40) -> tuple[Truth, np.ndarray, np.ndarray]:
+    rng = stream(7, "ap")
+    centre = rng.uniform(100, 400, (people, 1, 2))
+    xy = centre + rng.normal(0, 40, (people, 17, 2))
+    low, high = xy.min(1), xy.max(1)
+    truth = Truth(
+        image=np.arange(people) // 3 + 1,
+        xy=xy,
+        known=rng.random((people, 17)) < 0.8,
+        area=(high - low).prod(1) * 0.6,
+        box=np.concatenate([low, high - low], 1),
+    )
+    answer = xy + rng.normal(0, 1, xy.shape) * rng.uniform(1, 15, (people, 1, 1))
+    return truth, answer, rng.random(people)
+
+
+def by_hand(
+    truth: Truth, answer: np.ndarray, score: np.ndarray, known, folder: Path
+) -> list[float]:
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    entries, answers = [], []
+    for p, image in enumerate(truth.image):
+        flat = [v for j in range(17) for v in (
+            [*(truth.xy[p, j] - 0.5).tolist(), 2] if known[p, j] else [0, 0, 0])]  # fmt: skip
+        entries.append({"id": p + 1, "image_id": int(image), "category_id": 1, "iscrowd": 0,
+                        "keypoints": flat, "num_keypoints": int(known[p].sum()),
+                        "area": float(truth.area[p]), "bbox": truth.box[p].tolist()})  # fmt: skip
+        said = [v for j in range(17) for v in (*(answer[p, j] - 0.5).tolist(), 1)]
+        answers.append({"image_id": int(image), "category_id": 1, "keypoints": said,
+                        "score": float(score[p])})  # fmt: skip
+    images = [{"id": i} for i in sorted({int(i) for i in truth.image})]
+    whole = {"info": {}, "images": images, "annotations": entries,
+             "categories": [{"id": 1, "name": "person"}]}  # fmt: skip
+    (folder / "truth.json").write_text(json.dumps(whole))
+    (folder / "answers.json").write_text(json.dumps(answers))
+    base = COCO(str(folder / "truth.json"))
+    run = COCOeval(base, base.loadRes(str(folder / "answers.json")), "keypoints")
+    run.evaluate(), run.accumulate(), run.summarize()
+    return [float(v) for v in run.stats]
+
+
+@pytest.mark.parametrize("part", ["all", "some joints"])
+def test_ap_equals_pycocotools(part: str, tmp_path: Path) -> None:
+    truth, answer, score = a_truth()
+    only = None if part == "all" else stream(8, "only").random((40, 17)) < 0.3
+    mine = average_precision(truth, answer, score, sigmas=BONES.sigmas, only=only)
+    known = truth.known if only is None else truth.known & only
+    wanted = by_hand(truth, answer, score, known, tmp_path)
+    for name, value in zip(NAMES, wanted, strict=True):
+        assert mine[name] == pytest.approx(np.nan if value < 0 else value, abs=1e-6, nan_ok=True)
+    assert 0.05 < mine["AP"] < 0.95  # it can tell
+
+
+def test_nothing_known_is_no_number() -> None:
+    truth, answer, score = a_truth()
+    none = np.zeros((40, 17), bool)
+    found = average_precision(truth, answer, score, sigmas=BONES.sigmas, only=none)
+    assert all(np.isnan(v) for v in found.values())
+
+
+def test_extended_distance_by_hand() -> None:
+    window = np.array([[0.0, 0.0, 100.0, 50.0]])
+    truth = np.array([[[10, 10], [120, 20], [30, 20], [-5, -5]]], float)
+    answer = np.array([[[13, 14], [90, 25], [200, 20], [300, 10]]], float)
+    inside = np.array([[True, True, False, False]])
+    truth_inside = np.array([[True, False, True, False]])
+    distance = extended_distance(answer, inside, truth, truth_inside, window=window)
+    assert distance[0] == pytest.approx([5, 10, 20, 0])

@@ -1,0 +1,225 @@
+"""KPE and ORN: shapes, what each part is for, ablations, and any backbone in front."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from synthstudio.core.errors import ModelError
+from synthstudio.core.skeleton import skeleton
+from synthstudio.models.bank import PoseBank
+from synthstudio.models.contract import PoseMaps, PoseNet, joints_of
+from synthstudio.models.features import ConvPyramid, HuggingFaceFeatures, VitPoseFeatures
+from synthstudio.models.kpe import KPE
+from synthstudio.models.layers import Residual
+from synthstudio.models.losses import Labels, Weights, agreement_loss, pose_losses
+from synthstudio.models.orn import ORN
+
+J, SIZE = 17, (24, 18)
+SIGMAS = torch.from_numpy(skeleton("coco17").sigmas).float()
+
+
+def bank(count: int = 40) -> PoseBank:
+    made = torch.Generator().manual_seed(0)
+    return PoseBank(
+        torch.rand(count, J, 2, generator=made), torch.randn(count, J, 3, generator=made)
+    )
+
+
+def nano(**options: object) -> PoseNet:
+    torch.manual_seed(0)
+    features = ConvPyramid()
+    return PoseNet(features, ORN(features.channels, J, size=SIZE, bank=bank(), **options))  # type: ignore[arg-type]
+
+
+def images(count: int = 2, size: tuple[int, int] = (96, 72)) -> torch.Tensor:
+    made = torch.Generator().manual_seed(1)
+    return torch.randint(0, 256, (count, 3, *size), dtype=torch.uint8, generator=made)
+
+
+def labels(count: int = 2) -> Labels:
+    made = torch.Generator().manual_seed(2)
+    return Labels(
+        xy=torch.rand(count, J, 2, generator=made),
+        known=torch.ones(count, J, dtype=torch.bool),
+        present=torch.ones(count, J),
+        shares=torch.softmax(torch.randn(count, J, 4, generator=made), -1),
+        state=torch.full((count, J), 2),
+        area=torch.full((count,), 0.5),
+        occluder=(torch.rand(count, 1, *SIZE, generator=made) > 0.7).float(),
+        xyz_m=torch.randn(count, J, 3, generator=made),
+    )
+
+
+def losses(said: PoseMaps, told: Labels) -> dict[str, torch.Tensor]:
+    return pose_losses(said, told, weights=Weights(oks=0.5), sigmas=SIGMAS, balance=torch.ones(4))
+
+
+def test_shapes_of_kpe_and_orn() -> None:
+    features = ConvPyramid()
+    plain = PoseNet(features, KPE(features.channels, J, size=SIZE))(images())
+    assert [tuple(s.shape) for s in plain.logits] == [(2, J, *SIZE)]
+    assert (plain.presence, plain.shares, plain.occluder, plain.xyz_m) == (None,) * 4
+    with torch.no_grad():
+        said = nano()(images())
+    assert [tuple(s.shape) for s in said.logits] == [(2, J, *SIZE)] * 3
+    assert said.presence is not None and said.presence.shape == (2, J)
+    assert said.shares is not None and said.shares.shape == (2, J, 4)
+    assert said.quality is not None and said.quality.shape == (2, J)
+    assert said.occluder is not None and said.occluder.shape == (2, 1, *SIZE)
+    assert said.xyz_m is not None and said.xyz_m.shape == (2, J, 3)
+    assert said.attention["pixels"].sum((-2, -1)) == pytest.approx(torch.ones(2, J), abs=1e-5)
+    assert said.attention["joints"].sum(-1) == pytest.approx(torch.ones(2, J), abs=1e-5)
+    assert said.attention["poses"].sum(-1) == pytest.approx(torch.ones(2), abs=1e-5)
+    assert said.maps.sum((-2, -1)) == pytest.approx(torch.ones(2, J), abs=1e-5)
+
+
+def test_nano_is_under_a_million_parameters() -> None:
+    assert sum(p.numel() for p in nano().parameters()) < 1_000_000
+
+
+def test_ablations_take_their_part_away() -> None:
+    whole, blind, coarse = nano(), nano(attention=False), nano(refine=False)
+    assert set(whole(images()).attention) == {"pixels", "joints", "poses"}
+    assert set(blind(images()).attention) == {"poses"}
+    assert len(coarse(images()).logits) == 2
+    features = ConvPyramid()
+    bare = PoseNet(features, ORN(features.channels, J, size=SIZE, bank=None))(images())
+    assert len(bare.logits) == 2 and "poses" not in bare.attention
+
+
+def test_attention_shuns_what_covers_the_person() -> None:
+    net = nano().eval()
+    block = net.block
+    assert isinstance(block, ORN) and block.reader is not None
+    x, maps = torch.randn(2, 48, *SIZE), torch.full((2, J, *SIZE), 1 / (24 * 18))
+    covered = torch.zeros(2, 1, *SIZE)
+    covered[..., :9] = 1
+    mass = block.reader(x, maps, covered)[1][..., :9].sum((-2, -1)).mean()
+    assert mass < 0.25  # half the crop is covered: without the bias it would be about 0.5
+    with torch.no_grad():
+        block.reader.shy.fill_(-30.0)
+    assert block.reader(x, maps, covered)[1][..., :9].sum((-2, -1)).mean() > 0.4
+
+
+def test_every_term_has_a_gradient_and_every_parameter_gets_one() -> None:
+    net = nano()
+    with torch.no_grad():  # what starts at nought passes nothing on
+        net.block.refiner[1].weight.normal_(0, 0.01)  # type: ignore[index, union-attr]
+        for module in net.modules():
+            if isinstance(module, Residual):
+                module.norm.weight.fill_(0.5)
+    terms = losses(net(images()), labels())
+    assert set(terms) == {
+        "map",
+        "stages",
+        "oks",
+        "presence",
+        "shares",
+        "quality",
+        "occluder",
+        "lift",
+    }
+    torch.stack(list(terms.values())).sum().backward()
+    silent = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum()]
+    assert not silent
+
+
+def test_the_loss_of_the_first_stage_alone_leaves_the_refiner_alone() -> None:
+    net = nano()
+    said = net(images())
+    first = dataclasses.replace(said, logits=said.logits[:1])
+    losses(first, labels())["map"].backward()
+    block = net.block
+    assert isinstance(block, ORN) and block.refiner is not None
+    assert all(p.grad is None for p in block.refiner.parameters())
+    assert block.first.weight.grad is not None
+
+
+def test_unknown_labels_cost_nothing_and_make_no_nan() -> None:
+    told = labels()
+    nothing = Labels(
+        xy=torch.full_like(told.xy, torch.nan), known=torch.zeros_like(told.known),
+        present=torch.full_like(told.present, torch.nan),
+        shares=torch.full_like(told.shares, torch.nan), state=torch.full_like(told.state, 255),
+        area=told.area, occluder=torch.full_like(told.occluder, torch.nan),
+        xyz_m=torch.full_like(told.xyz_m, torch.nan),
+    )  # fmt: skip
+    net = nano()
+    terms = losses(net(images()), nothing)
+    torch.stack(list(terms.values())).sum().backward()
+    assert all(t.item() == 0 for n, t in terms.items() if n != "occluder")
+    assert all(p.grad is None or p.grad.isfinite().all() for p in net.parameters())
+
+
+def test_agreement_pulls_the_student_alone() -> None:
+    student = torch.randn(2, J, *SIZE, requires_grad=True)
+    teacher = torch.randn(2, J, *SIZE, requires_grad=True)
+    where = torch.zeros(2, J, dtype=torch.bool)
+    where[0, 3] = True
+    agreement_loss(student, teacher, where).backward()
+    assert teacher.grad is None and student.grad is not None
+    touched = student.grad.abs().sum((-2, -1)) > 0
+    assert touched.nonzero().tolist() == [[0, 3]]
+    assert agreement_loss(teacher, teacher, where).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_flip_test_equals_the_mirrored_network() -> None:
+    net = nano().eval()
+    flip = torch.from_numpy(skeleton("coco17").flip)
+    picture = images()
+    both, _ = joints_of(net, picture, flip=flip)
+    mirrored, _ = joints_of(net, picture.flip(-1), flip=flip)
+    back = torch.stack([SIZE[1] - mirrored.xy[..., 0], mirrored.xy[..., 1]], -1)[:, flip]
+    assert torch.allclose(back, both.xy, atol=1e-3)
+
+
+def test_after_a_plain_cnn() -> None:
+    cnn = nn.Sequential(nn.Conv2d(3, 20, 7, 8, 3), nn.ReLU())  # stride 8: resized by the block
+    said = PoseNet(cnn, ORN(20, J, size=SIZE, bank=bank()))(images())
+    assert said.maps.shape == (2, J, *SIZE)
+
+
+def test_after_an_auto_backbone() -> None:
+    from transformers import AutoBackbone, ResNetConfig
+
+    config = ResNetConfig(embedding_size=8, hidden_sizes=[8, 16, 24], depths=[1, 1, 1],
+                          layer_type="basic", out_features=["stage1", "stage3"])  # fmt: skip
+    features = HuggingFaceFeatures(AutoBackbone.from_config(config), frozen=True)
+    net = PoseNet(features, ORN(features.channels, J, size=SIZE, bank=bank())).train()
+    assert features.channels == 32
+    torch.stack(list(losses(net(images()), labels()).values())).sum().backward()
+    assert all(p.grad is None for p in features.parameters())
+    assert any(p.grad is not None for p in net.block.parameters())
+    assert not features.backbone.training
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_after_vitpose(frozen: bool) -> None:
+    from transformers import VitPoseConfig, VitPoseForPoseEstimation
+
+    config = VitPoseConfig(
+        backbone_config={
+            "model_type": "vitpose_backbone", "image_size": [96, 64], "patch_size": [16, 16],
+            "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2,
+            "out_features": ["stage2"],
+        }
+    )  # fmt: skip
+    features = VitPoseFeatures(VitPoseForPoseEstimation(config), frozen=frozen)
+    net = PoseNet(features, ORN(features.channels, J, size=(24, 16), bank=bank()))
+    said = net(images(size=(96, 64)))
+    assert said.maps.shape == (2, J, 24, 16)
+    said.logits[-1].square().mean().backward()
+    assert any(p.grad is not None for p in features.parameters()) != frozen
+    with pytest.raises(ModelError, match="do not fit"):
+        net(images(size=(96, 72)))
+
+
+def test_wrong_inputs_are_refused() -> None:
+    with pytest.raises(ModelError, match="no images"):
+        nano()(torch.rand(3, 96, 72))
+    with pytest.raises(ModelError, match="another skeleton"):
+        ORN(8, 12, size=SIZE, bank=bank())

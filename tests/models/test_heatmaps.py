@@ -1,0 +1,101 @@
+"""Maps there and back, at every place and stride; expected hits; peaks; mirrors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from synthstudio.core.rng import stream
+from synthstudio.core.skeleton import skeleton
+from synthstudio.evaluation.places import joint_oks
+from synthstudio.models import heatmaps as hm
+
+SIZES = [(24, 18), (48, 36), (64, 48), (6, 5)]
+
+
+def places(h: int, w: int, margin: float) -> torch.Tensor:
+    rng = stream(1, "places", h, w)
+    xy = rng.uniform([margin, margin], [w - margin, h - margin], (8, 5, 2))
+    return torch.from_numpy(xy)
+
+
+@pytest.mark.parametrize(("h", "w"), SIZES)
+def test_there_and_back_inside(h: int, w: int) -> None:
+    xy = places(h, w, 1.6)
+    found = hm.decode_peak(hm.gaussian_map(xy, h, w))
+    assert (found.xy - xy).abs().max() < 1e-6  # a Gaussian's logarithm is a parabola: exact
+
+
+@pytest.mark.parametrize(("h", "w"), SIZES)
+def test_there_and_back_at_the_border(h: int, w: int) -> None:
+    xy = places(h, w, 0.0)
+    found = hm.decode_peak(hm.gaussian_map(xy, h, w))
+    assert (found.xy - xy).abs().max() <= 0.5 + 1e-9  # the border cell's centre
+    naive = hm.decode_peak(hm.gaussian_map(xy, h, w, sigma=1e-3)).xy  # no slope to refine by
+    assert (naive - xy).abs().max() > 0.25
+
+
+def test_maps_sum_to_one() -> None:
+    maps = hm.gaussian_map(places(24, 18, 0), 24, 18)
+    assert maps.shape == (8, 5, 24, 18)
+    assert maps.sum((-2, -1)) == pytest.approx(torch.ones(8, 5, dtype=maps.dtype))
+
+
+def test_oks_map_is_the_oks_of_each_cells_centre() -> None:
+    bones = skeleton("coco17")
+    xy = torch.from_numpy(stream(2, "oks").uniform(3, 15, (2, 17, 2)))
+    area = torch.tensor([400.0, 900.0], dtype=torch.float64)
+    sigmas = torch.from_numpy(bones.sigmas)
+    maps = hm.oks_map(xy, sigmas, area, 24, 18)
+    scale = 2 * bones.sigmas[None] * np.sqrt(area.numpy())[:, None]
+    free = (scale > 0.55) & (scale < 3)
+    assert free.sum() > 10
+    cell = np.array([7.5, 11.5])
+    wanted = joint_oks(np.broadcast_to(cell, (2, 17, 2)), xy.numpy(), area=area.numpy(),
+                       sigmas=bones.sigmas)  # fmt: skip
+    assert maps[:, :, 11, 7].numpy()[free] == pytest.approx(wanted[free], abs=1e-9)
+
+
+def test_expected_hits_prefers_the_heavier_hill_to_the_sharper_one() -> None:
+    xy = torch.tensor([[[4.5, 4.5]], [[13.5, 18.5]]], dtype=torch.float64)
+    sharp = hm.gaussian_map(xy[:1], 24, 18, sigma=0.4)
+    broad = hm.gaussian_map(xy[1:], 24, 18, sigma=1.0)
+    maps = 0.3 * sharp + 0.7 * broad
+    assert hm.decode_peak(maps).xy[0, 0].tolist() == pytest.approx([4.5, 4.5], abs=0.1)
+    found = hm.expected_hits(maps)
+    assert found.xy[0, 0].tolist() == pytest.approx([13.5, 18.5], abs=0.1)
+    # The score is the chance to lie in the disc: brute force over the cells.
+    centres = hm.cell_centres(24, 18, maps)
+    near = ((centres - centres.new_tensor([13.5, 18.5])).norm(dim=-1) <= 1.4).view(24, 18)
+    far = ((centres - centres.new_tensor([13.5, 18.5])).norm(dim=-1) <= 2.4).view(24, 18)
+    assert maps[0, 0][near].sum() <= found.score[0, 0] <= maps[0, 0][far].sum()
+
+
+def test_find_peaks_finds_both_hills_in_order_and_no_shoulder() -> None:
+    xy = torch.tensor([[[4.3, 4.6]], [[13.7, 18.2]]], dtype=torch.float64)
+    both = hm.gaussian_map(xy, 24, 18)
+    maps = 0.4 * both[:1] + 0.6 * both[1:]
+    found = hm.find_peaks(maps, count=4, least=1e-3)
+    assert found.xy[0, 0, :2].tolist() == [pytest.approx([13.7, 18.2], abs=1e-3),
+                                           pytest.approx([4.3, 4.6], abs=1e-3)]  # fmt: skip
+    assert found.score[0, 0, 2:].tolist() == [0, 0]
+    assert found.xy[0, 0, 2:].isnan().all()
+
+
+def test_blur_keeps_the_sum_inside_and_widens() -> None:
+    maps = hm.gaussian_map(torch.tensor([[[9.0, 12.0]]]), 24, 18, sigma=0.8)
+    wide = hm.blur(maps, 1.5)
+    assert wide.sum() == pytest.approx(1, abs=1e-4)
+    assert wide.max() < 0.5 * maps.max()
+    assert hm.decode_peak(wide).xy[0, 0].tolist() == pytest.approx([9, 12], abs=1e-3)
+
+
+def test_mirrored_maps_undo_a_mirror() -> None:
+    flip = torch.from_numpy(skeleton("coco17").flip)
+    maps = torch.rand(2, 17, 6, 5)
+    assert torch.equal(hm.mirrored_maps(hm.mirrored_maps(maps, flip), flip), maps)
+    xy = torch.rand(1, 17, 2) * torch.tensor([5, 6])
+    turned = torch.stack([5 - xy[..., 0], xy[..., 1]], -1)[:, flip]
+    mirrored = hm.mirrored_maps(hm.gaussian_map(turned, 6, 5), flip)
+    assert torch.allclose(mirrored, hm.gaussian_map(xy, 6, 5), atol=1e-6)
