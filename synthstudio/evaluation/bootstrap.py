@@ -58,6 +58,9 @@ def _interval(sides: list[tuple[F64, F64]], *, seed: int, rounds: int) -> Interv
         if hits.shape != shape or counts.shape != shape:
             raise ValueError("sides of a paired comparison must have one shape (seeds, groups)")
     seeds, groups = shape
+    if not all(counts.sum() for _, counts in sides):
+        nothing = float("nan")
+        return Interval(value=nothing, low=nothing, high=nothing)
     rng = stream(seed, "bootstrap")
     drawn = np.empty(rounds)
     for k in range(rounds):

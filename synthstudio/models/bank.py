@@ -62,8 +62,12 @@ class PoseBank(nn.Module):
         """Attend to the poses that `maps` (B, J, h, w) support.
 
         `trust` (B, J): how much each joint's evidence counts, 1 without. A joint's own map never
-        speaks for itself: its second map comes from the others'.
+        speaks for itself: its second map comes from the others'. Always in float32.
         """
+        with torch.autocast(maps.device.type, enabled=False):
+            return self._attend(maps.float(), None if trust is None else trust.float())
+
+    def _attend(self, maps: Tensor, trust: Tensor | None) -> Attended:
         b, joints, h, w = maps.shape
         cells, inside = self._cells(h, w)  # (N, J)
         even = 1 / (h * w)

@@ -148,6 +148,15 @@ def _cells(labels: Labels, logits: Tensor) -> Tensor:
 
 
 def _mean(each: Tensor, told: Tensor) -> Tensor:
-    """Return the mean over what is told; 0, with a gradient of 0, when nothing is."""
+    """Return the mean over what is told; 0, with a gradient of 0, when nothing is.
+
+    Among several processes, of which each has a share of the batch, the count is the mean one:
+    their gradients are averaged, so together they are those of the whole batch.
+    """
     weight = told.to(each.dtype)
-    return (each * weight).sum() / weight.sum().clamp_min(1)
+    count = weight.sum().detach()
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        count = count.clone()
+        torch.distributed.all_reduce(count)
+        count = count / torch.distributed.get_world_size()
+    return (each * weight).sum() / count.clamp_min(1)

@@ -69,14 +69,15 @@ class ORN(nn.Module):
     def forward(self, features: Tensor) -> PoseMaps:
         """Return first, joined and refined maps, and all that is said of each joint."""
         x = self.stem(resize(features, self.size))
-        first, occluder = self.first(x), self.cover(x)
+        first, occluder = self.first(x).float(), self.cover(x).float()
         maps, covered = probabilities(first), torch.sigmoid(occluder)
         attended: dict[str, Tensor] = {}
         if self.reader is None:
             tokens = torch.einsum("bjhw,bchw->bjc", maps.detach(), x)
         else:
             tokens, attended["pixels"], attended["joints"] = self.reader(x, maps, covered)
-        said = self.heads(torch.cat([tokens, _facts(maps, covered)], -1))
+        told = self.heads(torch.cat([tokens, _facts(maps, covered)], -1))
+        said = {name: value.float() for name, value in told.items()}
         stages, second, xyz_m = [first], None, said["xyz_m"]
         if self.bank is not None:
             poses = self.bank(maps, torch.sigmoid(said["trust"] + 2))

@@ -24,17 +24,26 @@ Path_ = tuple[str | int, ...]
 def load(path: Path | str) -> Recipe:
     """Read a recipe from a YAML file; RecipeError with every fault that it has."""
     path = Path(path)
+    data, node = _compose(path)
+    return _validate(data, str(path), node)
+
+
+def read_yaml(path: Path) -> Any:
+    """Read any YAML file with a recipe's care (size, aliases, doubled keys); RecipeError."""
+    return _compose(path)[0]
+
+
+def _compose(path: Path) -> tuple[Any, yaml.Node | None]:
     text = _read(path)
     try:
         node = yaml.compose(text, Loader=_Loader)
-        data = yaml.load(text, Loader=_Loader)  # a SafeLoader
+        return yaml.load(text, Loader=_Loader), node  # a SafeLoader
     except yaml.YAMLError as error:
         raise RecipeError(_yaml_fault(error, str(path))) from error
     except (RecursionError, ValueError, OverflowError) as error:
         raise RecipeError(
             explain("the YAML cannot be read", where=str(path), got=str(error)[:200] or "too deep")
         ) from error
-    return _validate(data, str(path), node)
 
 
 def parse(data: Any, where: str = "recipe") -> Recipe:
@@ -170,6 +179,10 @@ def _validate(data: Any, where: str, node: yaml.Node | None) -> Recipe:
 def _fault(fault: ErrorDetails, data: Any, where: str, node: yaml.Node | None) -> str:
     """Say one fault: file, line, field path, value, what to do."""
     path = _path(fault, data)
+    text = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    got: Any = fault["input"]
+    if fault["type"] == "value_error":
+        path, text, got = _named(path, text, data, got)
     line = _line(node, path)
     field = ".".join(map(str, path)) or "the recipe"
     at = f"{where}:{line}: {field}" if line else f"{where}: {field}"
@@ -179,8 +192,33 @@ def _fault(fault: ErrorDetails, data: Any, where: str, node: yaml.Node | None) -
         return explain("unknown field", where=at, then=hint)
     if fault["type"] == "missing":
         return explain("this field is needed", where=at, then="Add it.")
-    text = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return explain(text, where=at, got=_shown(fault["input"]))
+    return explain(text, where=at, got=None if got is _NOTHING else _shown(got))
+
+
+_NOTHING = object()
+_FIELD = re.compile(r"([a-z]\w*(?:\.[a-z]\w*)*)(: | )")
+
+
+def _named(path: Path_, text: str, data: Any, got: Any) -> tuple[Path_, str, Any]:
+    """Return place, sentence and value of a fault that several fields make together.
+
+    Such a sentence begins with the name of the field to mend; what the whole part of the recipe
+    holds says nothing then.
+    """
+    found = _FIELD.match(text)
+    named = tuple(found[1].split(".")) if found else ()
+    if found is None or named[0] not in _siblings(path):
+        return path, text, _NOTHING if not path else got
+    value = data
+    for part in (*path, *named):
+        inside = isinstance(value, list) and isinstance(part, int)
+        value = (
+            value.get(part, _NOTHING)
+            if isinstance(value, dict)
+            else (value[part] if inside else _NOTHING)
+        )
+    sentence = text[found.end() :] if found[2] == ": " else text
+    return (*path, *named), sentence, _NOTHING if isinstance(value, dict) else value
 
 
 def _shown(value: Any) -> str:

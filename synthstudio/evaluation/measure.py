@@ -1,0 +1,244 @@
+"""All figures of a set of answers, as plain values that JSON holds. `sections` lists them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthstudio.core.labels import CAUSES, STATE_HIDDEN, STATE_VISIBLE
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.evaluation import places, sureness
+from synthstudio.evaluation.bootstrap import Interval, paired_interval, ratio_interval
+from synthstudio.evaluation.precision import Truth, average_precision
+from synthstudio.evaluation.table import Answers
+
+Bools = NDArray[np.bool_]
+F64 = NDArray[np.float64]
+FRACTIONS = (0.0, 0.05, 0.2, 0.35, 0.5, 0.65, 1.01)
+CROWDS = (0.0, 0.05, 0.2, 0.4, 1.01)
+SEED = 2020
+_ROUNDS = 1000
+
+
+def measure(answers: Answers, bones: Skeleton) -> dict[str, Any]:
+    """Return every figure, by section; NaN (null in JSON) where there is nothing to measure."""
+    sections: dict[str, Callable[[Answers, Skeleton], Any]] = {
+        "places": _places,
+        "precision": _precision,
+        "by_cause": _by_cause,
+        "by_joint": _by_joint,
+        "by_fraction": lambda a, b: _curve(a, a.fraction, FRACTIONS),
+        "by_crowd": lambda a, b: _curve(a, a.crowd, CROWDS),
+        "counterfactual": _counterfactual,
+        "visibility": _visibility,
+        "lifting": _lifting,
+        "prior": _prior,
+    }
+    counts = {"people": len(answers), "joints": int(answers.known.sum()),
+              "hidden": int((answers.known & (answers.state == STATE_HIDDEN)).sum())}  # fmt: skip
+    return {"counts": counts} | {name: make(answers, bones) for name, make in sections.items()}
+
+
+def parts(answers: Answers) -> dict[str, Bools]:
+    """Return the joints (P, J) that figures are told for: all, visible and hidden ones."""
+    return {
+        "all": answers.known,
+        "visible": answers.known & (answers.state == STATE_VISIBLE),
+        "hidden": answers.known & (answers.state == STATE_HIDDEN),
+    }
+
+
+def hits_of(answers: Answers, which: Bools, *, at: float = 0.1) -> tuple[F64, F64]:
+    """Return (1, G) hits of PCK and joints counted, for each group of frames: for `bootstrap`."""
+    hit = places.pck(answers.xy, answers.true_xy, length=answers.side, at=at)
+    groups = int(answers.group.max(initial=-1)) + 1
+    hits = np.where(which, hit, 0.0).sum(1)
+    return _per_group(answers.group, hits, groups), _per_group(answers.group, which.sum(1), groups)
+
+
+def _places(answers: Answers, bones: Skeleton) -> dict[str, Any]:
+    out = {}
+    head = places.head_px(answers.true_xy, bones.joints)
+    apart = places.distances(answers.xy, answers.true_xy)
+    for name, which in parts(answers).items():
+        told: dict[str, Any] = {}
+        for at in (0.05, 0.1, 0.2):
+            told[f"PCK@{at:g}"] = _interval(ratio_interval(
+                *hits_of(answers, which, at=at), seed=SEED, rounds=_ROUNDS))  # fmt: skip
+        told["PCK-AUC"] = places.pck_auc(
+            answers.xy, answers.true_xy, known=which, length=answers.side
+        )
+        near = places.pck(answers.xy, answers.true_xy, length=head, at=0.5)
+        measured = which & (head > 0)[:, None]
+        told["PCKh@0.5"] = float(near[measured].mean()) if measured.any() else float("nan")
+        told["EPE_px"] = float(apart[which].mean()) if which.any() else float("nan")
+        out[name] = told
+    return out
+
+
+def truth_of(answers: Answers) -> Truth:
+    """Return the truth as `average_precision` takes it."""
+    return Truth(image=answers.frame, xy=answers.true_xy, known=answers.known,
+                 area=answers.area, box=answers.box)  # fmt: skip
+
+
+def _precision(answers: Answers, bones: Skeleton) -> dict[str, Any]:
+    score = np.nanmean(np.where(np.isfinite(answers.quality), answers.quality, answers.score), 1)
+    return {
+        name: average_precision(
+            truth_of(answers), answers.xy, score, sigmas=bones.sigmas, only=which
+        )
+        for name, which in parts(answers).items()
+    }
+
+
+def _by_cause(answers: Answers, bones: Skeleton) -> dict[str, Any]:
+    score = answers.score.mean(1)
+    out = {}
+    for number, name in enumerate(CAUSES):
+        which = answers.known & (answers.cause == number)
+        if not which.any():
+            continue
+        found = ratio_interval(*hits_of(answers, which), seed=SEED, rounds=_ROUNDS)
+        precise = average_precision(
+            truth_of(answers), answers.xy, score, sigmas=bones.sigmas, only=which
+        )
+        out[name] = {"joints": int(which.sum()), "PCK@0.1": _interval(found), "AP": precise["AP"]}
+    return out
+
+
+def _by_joint(answers: Answers, bones: Skeleton) -> dict[str, Any]:
+    hit = places.pck(answers.xy, answers.true_xy, length=answers.side, at=0.1)
+    out: dict[str, Any] = {}
+    for j, joint in enumerate(bones.joints):
+        out[joint] = {
+            name: float(hit[which[:, j], j].mean()) if which[:, j].any() else float("nan")
+            for name, which in parts(answers).items()
+        }
+    return out
+
+
+def _curve(answers: Answers, value: F64, edges: tuple[float, ...]) -> list[dict[str, Any]]:
+    """Return PCK@0.1 of people in bins of a number, each with its interval."""
+    out = []
+    for low, high in itertools.pairwise(edges):
+        inside = ((value >= low) & (value < high))[:, None]
+        row: dict[str, Any] = {"from": low, "to": min(high, 1.0), "people": int(inside.sum())}
+        for name, which in parts(answers).items():
+            found = ratio_interval(*hits_of(answers, which & inside), seed=SEED, rounds=_ROUNDS)
+            row[name] = _interval(found)
+        out.append(row)
+    return out
+
+
+def _counterfactual(answers: Answers, bones: Skeleton) -> dict[str, Any]:
+    """Return what the occluder costs: the same joint of the same moment, with and without it.
+
+    Only joints hidden in the one and known in both: the difference of PCK@0.1, paired by moment.
+    """
+    rows = np.flatnonzero((answers.clean >= 0) & (answers.clean != np.arange(len(answers))))
+    if not len(rows):
+        return {"pairs": 0}
+    other = answers.clean[rows]
+    out: dict[str, Any] = {"pairs": len(rows)}
+    hit = places.pck(answers.xy, answers.true_xy, length=answers.side, at=0.1)
+    both = answers.known[rows] & answers.known[other]
+    groups = int(answers.group.max()) + 1
+    shown = answers.state[other] == STATE_VISIBLE
+    parted = {
+        "newly_hidden": both & shown & (answers.state[rows] == STATE_HIDDEN),
+        "still_visible": both & shown & (answers.state[rows] == STATE_VISIBLE),
+    }
+    for name, which in parted.items():
+        counted = _per_group(answers.group[rows], which.sum(1), groups)
+        sides = []
+        for side in (rows, other):
+            hits = np.where(which, hit[side], 0).sum(1)
+            sides.append((_per_group(answers.group[rows], hits, groups), counted))
+        found = paired_interval(sides[0], sides[1], seed=SEED, rounds=_ROUNDS)
+        out[name] = _interval(found) | {"joints": int(which.sum())}
+    return out
+
+
+def _per_group(group: NDArray[np.int64], values: NDArray[Any], groups: int) -> F64:
+    summed = np.bincount(group, values.astype(np.float64), minlength=groups)
+    return np.asarray(summed, np.float64)[None]
+
+
+def _visibility(answers: Answers, bones: Skeleton) -> dict[str, Any]:
+    told = answers.known & np.isfinite(answers.shares).all(-1) & ~answers.ambiguous
+    told &= np.isfinite(answers.true_shares).all(-1)
+    if not told.any():
+        return {}
+    seen = answers.state[told] == STATE_VISIBLE
+    said = answers.shares[told]
+    curve = sureness.reliability(said[:, 0], seen)
+    names = ("self", "person", "object")
+    causes = answers.cause[told] - 1
+    hidden = ~seen & np.isin(causes, range(3))
+    counts = sureness.confusion(
+        causes[hidden].astype(np.int64), said[hidden][:, 1:].argmax(1), classes=3
+    )
+    states = sureness.confusion(
+        seen.astype(np.int64), (said[:, 0] >= 0.5).astype(np.int64), classes=2
+    )
+    return {
+        "AUROC": sureness.auroc(said[:, 0], seen),
+        "AUROC_of_peak": sureness.auroc(answers.peak[told], seen),
+        "state_F1": sureness.macro_f1(states),
+        "state_F1_of_majority": sureness.majority_f1(states),
+        "cause_F1": sureness.macro_f1(counts),
+        "cause_F1_of_majority": sureness.majority_f1(counts),
+        "causes": names, "cause_confusion": counts.tolist(),
+        "Brier": sureness.brier(said[:, 0], seen), "ECE": curve.ece,
+        "reliability": {"said": curve.said.tolist(), "came": curve.came.tolist(),
+                        "count": curve.count.tolist()},
+    }  # fmt: skip
+
+
+def _lifting(answers: Answers, bones: Skeleton) -> dict[str, Any]:
+    told = np.isfinite(answers.xyz_m).all(-1) & np.isfinite(answers.true_xyz_m).all(-1)
+    told &= answers.known
+    if not told.any():
+        return {}
+    zero = np.zeros((len(answers), 3))
+    at: dict[str, Any] = {"known": told, "root": zero, "truth_root": zero}
+    said, true = np.nan_to_num(answers.xyz_m), np.nan_to_num(answers.true_xyz_m)
+    errors = {
+        "MPJPE_mm": places.mpjpe(said, true, **at),
+        "N-MPJPE_mm": places.n_mpjpe(said, true, **at),
+        "PA-MPJPE_mm": places.pa_mpjpe(said, true, known=told),
+    }
+    out: dict[str, Any] = {}
+    for name, which in parts(answers).items():
+        use = which & told
+        out[name] = {n: _mean_of(e, use) * 1000 for n, e in errors.items()}
+    return out
+
+
+def _prior(answers: Answers, bones: Skeleton) -> dict[str, Any]:
+    """Return the skill over one who never looks: the mean pose in the amodal box."""
+    size = answers.box[:, None, 2:]
+    inside = (answers.true_xy - answers.box[:, None, :2]) / size
+    mean = np.nanmean(np.where(answers.known[..., None], inside, np.nan), 0)
+    blind = answers.box[:, None, :2] + mean * size
+    out = {}
+    for name, which in parts(answers).items():
+        mine = places.pck(answers.xy, answers.true_xy, length=answers.side, at=0.1)
+        its = places.pck(blind, answers.true_xy, length=answers.side, at=0.1)
+        a, b = _mean_of(mine, which), _mean_of(its, which)
+        out[name] = {"mean_pose_PCK@0.1": b, "skill": (a - b) / (1 - b) if b < 1 else float("nan")}
+    return out
+
+
+def _mean_of(values: F64, which: Bools) -> float:
+    use = which & np.isfinite(values)
+    return float(values[use].mean()) if use.any() else float("nan")
+
+
+def _interval(found: Interval) -> dict[str, float]:
+    return {"value": found.value, "low": found.low, "high": found.high}

@@ -1,0 +1,1 @@
+"""Training pose networks: crops, batches, one loop, checkpoints."""

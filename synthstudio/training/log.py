@@ -1,0 +1,70 @@
+"""What a run writes while it goes on: CSV for people, TensorBoard for curves, pictures."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.training.batches import Batch
+from synthstudio.training.pictures import batch_picture
+
+_EVERY = 10
+
+
+class Log:
+    """log.csv (one row every 10 steps and every validation) and TensorBoard's files of a run.
+
+    `keep_before`: rows from this step on are of a run that was cut off; they are written anew.
+    """
+
+    def __init__(self, folder: Path, *, keep_before: int) -> None:
+        """Open both; rows that the run will write again are taken out."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.path = folder / "log.csv"
+        self.pictures_folder = folder / "pictures"
+        kept = self._kept(keep_before)
+        self.file = self.path.open("w", newline="", encoding="utf-8")
+        self.rows = csv.writer(self.file)
+        self.rows.writerows(kept or [["step", "what", "value"]])
+        purge: dict[str, Any] = {"purge_step": keep_before} if keep_before else {}
+        self.board = SummaryWriter(str(folder), **purge)
+
+    def _kept(self, before: int) -> list[list[str]]:
+        if not self.path.is_file():
+            return []
+        with self.path.open(newline="", encoding="utf-8") as file:
+            head, *rows = list(csv.reader(file)) or [[]]
+        return [head, *(row for row in rows if len(row) == 3 and int(row[0]) < before)]
+
+    def step(self, step: int, terms: dict[str, float], *, rate: float, norm: float) -> None:
+        """Note a step's loss terms, rate and gradient."""
+        if step % _EVERY == 0:
+            self._write(step, {f"loss/{k}": v for k, v in terms.items()})
+            self._write(step, {"loss/all": sum(terms.values()), "rate": rate, "gradient": norm})
+
+    def validation(self, step: int, found: dict[str, float]) -> None:
+        """Note what a validation found after `step` steps."""
+        self._write(step - 1, {f"validation/{k}": v for k, v in found.items()})
+        self.file.flush()
+
+    def pictures(self, step: int, batch: Batch, net: nn.Module, bones: Skeleton) -> None:
+        """Draw a batch with its targets and the network's answers."""
+        self.pictures_folder.mkdir(exist_ok=True)
+        rgb = batch_picture(batch, net, bones)
+        (self.pictures_folder / f"batch_{step:06d}.png").write_bytes(rgb[1])
+        self.board.add_image("batch", rgb[0], step, dataformats="HWC")
+
+    def _write(self, step: int, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            self.rows.writerow([step, name, f"{value:.6g}"])
+            self.board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Write what is left."""
+        self.file.close()
+        self.board.close()

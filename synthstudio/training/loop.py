@@ -1,0 +1,384 @@
+"""The training loop: read it from top to bottom.
+
+Everything random comes from (seed, step) or (seed, epoch), so a run that was cut off and goes on
+from its saved state ends with the same weights as one that was not.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from synthstudio.core.errors import ModelError, explain
+from synthstudio.models.contract import PoseMaps
+from synthstudio.models.losses import Weights, agreement_loss, pose_losses
+from synthstudio.training import batches, checkpoint, data, networks, parallel
+from synthstudio.training import config as configs
+from synthstudio.training.batches import Batch
+from synthstudio.training.config import Config
+from synthstudio.training.log import Log
+from synthstudio.training.validation import validate
+
+_WEAK = {"dropout": 0.0, "paste": 0.0, "half_body": 0.0, "shift": 0.0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What a run came to."""
+
+    folder: Path
+    steps: int
+    epochs: int
+    best: float  # the best validation PCK@0.1 of hidden and visible joints together
+    finished: bool  # False: stopped by Ctrl-C or a limit of time; --resume goes on
+    waited: float  # share of the time in which the network waited for batches
+    rate: float  # people a second
+
+
+@dataclass(kw_only=True)
+class _Run:
+    """What changes while a run goes on."""
+
+    net: nn.Module
+    ema: nn.Module | None
+    optimiser: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    place: checkpoint.Place
+    stop: list[str] = field(default_factory=list)
+
+
+def train(  # noqa: C901 - one run, from top to bottom
+    config: Config, out: Path, *, resume: bool = False, cache: Path | None = None,
+    steps: int | None = None, say: Callable[[str], None] = print,
+    progress: Callable[[int, int, str], None] = lambda done, total, text: None,
+) -> Trained:  # fmt: skip
+    """Train a network into the folder `out`; Ctrl-C stops after the step and saves.
+
+    `resume`: go on from the saved state there. `steps`: no more than these in this call (a dry
+    run, or a piece of a long one). ModelError for whatever does not fit.
+    """
+    started = time.monotonic()
+    device, world = parallel.device(config.device), parallel.world()
+    _fix(config)
+    prepare_folder(out, config, resume=resume)
+    people = data.gather(config, cache=cache or out / "cache", say=say)
+    data.check_labels(people, say=say)
+    bones, frame = people.skeleton, people.frame
+
+    net = _network(config, people, say=say).to(device)
+    ema = copy.deepcopy(net).eval() if config.ema else None
+    run = _Run(
+        net=net, ema=ema, optimiser=_optimiser(net, config),
+        scaler=torch.amp.GradScaler(device.type, enabled=config.precision == "float16"),
+        place=checkpoint.Place(data=people.key),
+    )  # fmt: skip
+    state_file = out / "state.safetensors"
+    if resume and state_file.is_file():
+        run.place = checkpoint.load_state(
+            state_file, net=net, ema=ema, optimiser=run.optimiser, scaler=run.scaler
+        )
+        data.check_same(run.place.data, people.key, out)
+    model = parallel.wrap(net)
+
+    a_pass = max(len(people.learn) // (config.batch * config.accumulate), 1)
+    total = config.steps or a_pass * config.epochs
+    end = min(total, run.place.step + steps if steps is not None else total)
+    first_of_call, waited, begun = run.place.step, 0.0, run.place.seconds
+    weights = Weights(**config.losses.model_dump())
+    sigmas = torch.from_numpy(bones.sigmas).float().to(device)
+    balance = torch.from_numpy(people.balance).float().to(device)
+    log = Log(out, keep_before=run.place.step) if world.first else None
+
+    def make(number: int) -> Batch:
+        """Return batch `number`, counted in steps times accumulation."""
+        step, part = divmod(number, config.accumulate)
+        rows = _rows(config, people, step, part, a_pass, total, world)
+        augment = config.augment
+        if step >= total * (1 - config.weak_tail):
+            augment = augment.model_copy(update=_WEAK)
+        return batches.make(
+            people.train, rows, frame, augment, seed=config.seed,
+            step=number * world.size + world.rank, paired=bool(config.losses.agreement),
+        )  # fmt: skip
+
+    numbers = range(run.place.step * config.accumulate, end * config.accumulate)
+    coming = batches.ahead(make, numbers)
+    with _ctrl_c(run.stop):
+        while run.place.step < end and not run.stop:
+            step = run.place.step
+            _set_rates(run.optimiser, config, step, total)
+            _thaw(net, config, step // a_pass)
+            net.train()
+
+            terms: dict[str, float] = {}
+            for _ in range(config.accumulate):
+                asked = time.monotonic()
+                batch = next(coming)
+                waited += time.monotonic() - asked
+                loss, told = _loss(model, run.ema, batch, config, weights, sigmas, balance, device)
+                torch.autograd.backward(run.scaler.scale(loss / config.accumulate))
+                for name, value in told.items():
+                    terms[name] = terms.get(name, 0.0) + value / config.accumulate
+            _guard(terms, step, out)
+            run.scaler.unscale_(run.optimiser)
+            norm = nn.utils.clip_grad_norm_(net.parameters(), config.clip)
+            run.scaler.step(run.optimiser)
+            run.scaler.update()
+            run.optimiser.zero_grad(set_to_none=True)
+            if ema is not None:
+                _average(ema, net, config.ema, step)
+
+            run.place.step = step + 1
+            run.place.seconds = begun + time.monotonic() - started
+            if log is not None:
+                log.step(step, terms, rate=run.optimiser.param_groups[-1]["lr"], norm=float(norm))
+                if step in (0, total // 2):
+                    log.pictures(step, batch, ema or net, bones)
+            progress(step + 1, total, " ".join(f"{k} {v:.3f}" for k, v in terms.items()))
+
+            epoch_ends = run.place.step % a_pass == 0 or run.place.step == total
+            if epoch_ends:
+                run.place.epoch += 1
+                _judge(run, config, people, out, log, device, world.first)
+            if config.minutes and run.place.seconds > config.minutes * 60:
+                run.stop.append(f"{config.minutes:g} minutes are over")
+            due = run.place.step % config.save_every == 0 or epoch_ends
+            if world.first and (due or run.stop or run.place.step == end):
+                checkpoint.save_state(
+                    state_file, net=net, ema=ema, optimiser=run.optimiser, scaler=run.scaler,
+                    place=run.place, config=config, bones=bones,
+                )  # fmt: skip
+    coming.close()
+    if log is not None:
+        log.close()
+    done = run.place.step - first_of_call
+    took = max(run.place.seconds - begun, 1e-9)
+    if run.stop:
+        say(f"stopped after step {run.place.step} of {total}: {run.stop[0]}")
+    return Trained(
+        folder=out, steps=run.place.step, epochs=run.place.epoch, best=run.place.best,
+        finished=run.place.step >= total or "improve" in "".join(run.stop),
+        waited=waited / took, rate=done * config.batch * config.accumulate / took,
+    )  # fmt: skip
+
+
+def _fix(config: Config) -> None:
+    """Seed what draws weights; in deterministic mode forbid kernels whose sums vary."""
+    torch.manual_seed(config.seed)
+    torch.use_deterministic_algorithms(config.deterministic, warn_only=config.device != "cpu")
+
+
+def prepare_folder(out: Path, config: Config, *, resume: bool) -> None:
+    """Make the run's folder; ModelError when it holds another run, or one and no --resume."""
+    kept = out / "config.yaml"
+    if kept.is_file():
+        if not resume:
+            raise ModelError(
+                explain("there is a run already", where=str(out), expected="a new folder",
+                        then="Choose another --out, or go on with --resume.")
+            )  # fmt: skip
+        before = configs.load(kept)
+        if before != config:
+            changed = [k for k, v in configs.dump(config).items() if v != configs.dump(before)[k]]
+            raise ModelError(
+                explain("the run was begun with another config", where=str(kept),
+                        got=f"changed: {', '.join(changed)}",
+                        then="Choose another --out, or use the config.yaml there.")
+            )  # fmt: skip
+        return
+    if out.exists() and any(p.name != "cache" for p in out.iterdir()):
+        raise ModelError(
+            explain("the folder is not empty", where=str(out), expected="a new or empty folder",
+                    then="Choose another --out.")
+        )  # fmt: skip
+    out.mkdir(parents=True, exist_ok=True)
+    kept.write_text(configs.dump_yaml(config), encoding="utf-8")
+
+
+def _network(config: Config, people: data.People, *, say: Callable[[str], None]) -> nn.Module:
+    bank = None
+    if config.network.block == "orn":
+        bank = networks.pose_bank(
+            people.train, people.skeleton, size=config.network.size,
+            count=config.network.bank, seed=config.seed,
+        )  # fmt: skip
+    torch.manual_seed(config.seed)
+    net = networks.build(config.network, people.skeleton, bank=bank)
+    if config.start:
+        tensors, _ = checkpoint.read(Path(config.start))
+        say(networks.take_weights(net, tensors, where=config.start).text())
+    for parameter in net.parameters():  # what convolutions are fastest with
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return net
+
+
+def _optimiser(net: nn.Module, config: Config) -> torch.optim.Optimizer:
+    """Return AdamW; no decay for norms and biases, less rate below the top of a transformer."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in net.named_parameters():
+        scale = _rate_of(name, net, config)
+        decay = config.decay if parameter.ndim > 1 else 0.0
+        groups.setdefault((scale, decay), []).append(parameter)
+    listed = [{"params": p, "scale": s, "weight_decay": d} for (s, d), p in sorted(groups.items())]
+    return torch.optim.AdamW(listed, lr=config.rate, betas=(0.9, 0.99))
+
+
+def _rate_of(name: str, net: nn.Module, config: Config) -> float:
+    """Return a parameter's rate as a share of the highest: layer-wise decay from the top down."""
+    if not config.network.pretrained or not name.startswith("features."):
+        return 1.0
+    layers = [int(p) for n, _ in net.named_parameters() for p in n.split(".") if p.isdigit()]
+    own = next((int(p) for p in name.split(".") if p.isdigit()), 0)
+    return config.backbone_rate * config.layer_decay ** (max(layers) - own)
+
+
+def _set_rates(optimiser: torch.optim.Optimizer, config: Config, step: int, total: int) -> None:
+    """Warm up in a straight line, then half a cosine down to `end_rate`."""
+    warm = max(int(total * config.warm_up), 1)
+    if step < warm:
+        share = (step + 1) / warm
+    else:
+        turn = (step - warm) / max(total - warm, 1)
+        share = config.end_rate + (1 - config.end_rate) * (1 + math.cos(math.pi * turn)) / 2
+    for group in optimiser.param_groups:
+        group["lr"] = config.rate * group["scale"] * share
+
+
+def _thaw(net: nn.Module, config: Config, epoch: int) -> None:
+    """Freeze a pretrained backbone for its first epochs, or for good."""
+    if config.network.pretrained:
+        frozen = config.network.frozen_epochs < 0 or epoch < config.network.frozen_epochs
+        for parameter in net.features.parameters():  # type: ignore[union-attr]
+            parameter.requires_grad_(not frozen)
+
+
+def _rows(
+    config: Config, people: data.People, step: int, part: int, a_pass: int, total: int,
+    world: parallel.World,
+) -> NDArray[np.int64]:  # fmt: skip
+    """Return the crops of a batch: its piece of the epoch's order; each process takes a share."""
+    order = people.order(config.seed, step // a_pass, reach=_reach(config, step, total))
+    size = config.batch * config.accumulate
+    at = (step % a_pass) * size + part * config.batch
+    rows = order[np.arange(at, at + config.batch) % len(order)]
+    return rows[world.rank :: world.size]
+
+
+def _reach(config: Config, step: int, total: int) -> float:
+    """Return the highest occluded fraction that the curriculum lets in at this step."""
+    if not config.curriculum:
+        return 1.0
+    return min(1.0, 0.1 + step / (config.curriculum * total))
+
+
+def _loss(
+    model: nn.Module, ema: nn.Module | None, batch: Batch, config: Config, weights: Weights,
+    sigmas: Tensor, balance: Tensor, device: torch.device,
+) -> tuple[Tensor, dict[str, float]]:  # fmt: skip
+    labels = type(batch.labels)(**{k: v.to(device) for k, v in vars(batch.labels).items()})
+    images = batch.images.to(device).contiguous(memory_format=torch.channels_last)
+    kind = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(config.precision)
+    with torch.autocast(device.type, kind, enabled=kind is not None):
+        said: PoseMaps = model(images)
+    said = _as_float(said)
+    terms = pose_losses(said, labels, weights=weights, sigmas=sigmas, balance=balance)
+    if batch.clean is not None and batch.paired is not None and ema is not None:
+        with torch.no_grad(), torch.autocast(device.type, kind, enabled=kind is not None):
+            teacher = _as_float(ema(batch.clean.to(device))).logits[-1]
+        hidden = labels.known & (labels.state == 1) & batch.paired.to(device)[:, None]
+        terms["agreement"] = weights.agreement * agreement_loss(said.logits[-1], teacher, hidden)
+    loss = torch.stack(list(terms.values())).sum()
+    return loss, {name: value.item() for name, value in terms.items()}
+
+
+def _as_float(said: PoseMaps) -> PoseMaps:
+    """Return the maps in float32: sums over cells are taken in full precision."""
+
+    def full(value: Tensor | None) -> Tensor | None:
+        return None if value is None else value.float()
+
+    return PoseMaps(
+        logits=tuple(stage.float() for stage in said.logits),
+        presence=full(said.presence),
+        shares=full(said.shares),
+        quality=full(said.quality),
+        occluder=full(said.occluder),
+        xyz_m=full(said.xyz_m),
+        attention=said.attention,
+    )
+
+
+def _guard(terms: dict[str, float], step: int, out: Path) -> None:
+    if not all(math.isfinite(v) for v in terms.values()):
+        shown = ", ".join(f"{k} {v:g}" for k, v in terms.items())
+        raise ModelError(
+            explain("the loss is no number", where=f"{out}, step {step}", got=shown,
+                    then="The last saved state is good; lower `rate`, or use float32.")
+        )  # fmt: skip
+
+
+def _average(ema: nn.Module, net: nn.Module, keep: float, step: int) -> None:
+    """Move the average towards the weights; faster at the start, when it knows little."""
+    keep = min(keep, (1 + step) / (10 + step))
+    with torch.no_grad():
+        for mean, value in zip(ema.parameters(), net.parameters(), strict=True):
+            mean.lerp_(value, 1 - keep)
+        for kept, now in zip(ema.buffers(), net.buffers(), strict=True):
+            kept.copy_(now)
+
+
+def _judge(
+    run: _Run, config: Config, people: data.People, out: Path, log: Log | None,
+    device: torch.device, first: bool,
+) -> None:  # fmt: skip
+    """Validate; keep the best weights and the last; stop when nothing improved for long."""
+    net = run.ema or run.net
+    found = validate(net, people.judge, people.frame, device=device)
+    score = found["pck"] if people.judge is not None else float(run.place.epoch)
+    better = score > run.place.best
+    if better:
+        run.place.best, run.place.best_epoch = score, run.place.epoch
+    if first:
+        for name in ("last", "best") if better else ("last",):
+            checkpoint.save_weights(
+                out / f"{name}.safetensors", net, config, bones=people.skeleton,
+                note=f"step {run.place.step}",
+            )  # fmt: skip
+    if log is not None:
+        log.validation(run.place.step, found)
+    if config.patience and run.place.epoch - run.place.best_epoch >= config.patience:
+        run.stop.append(f"the validation did not improve for {config.patience} epochs")
+
+
+@contextmanager
+def _ctrl_c(stop: list[str]) -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into a stop after the step; a second one breaks off."""
+    kept = {}
+
+    def ask(number: int, _: object) -> None:
+        if stop:
+            raise KeyboardInterrupt
+        stop.append("interrupted; go on with --resume")
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            kept[number] = signal.signal(number, ask)
+        except ValueError:  # not the main thread: its owner has the say
+            continue
+    try:
+        yield
+    finally:
+        for number, before in kept.items():
+            signal.signal(number, before)

@@ -1,0 +1,129 @@
+"""Figures of answers that are made so that each figure is known."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from synthstudio.core.labels import CAUSES
+from synthstudio.core.rng import stream
+from synthstudio.core.skeleton import skeleton
+from synthstudio.evaluation.measure import measure, parts
+from synthstudio.evaluation.table import Answers, some
+
+BONES = skeleton("coco17")
+J, PAIRS = 17, 20
+
+
+def answers(*, hidden_error: float = 30.0, seen_error: float = 2.0) -> Answers:
+    """Return PAIRS moments, each with an occluded row and its clean one; box side 100 px.
+
+    In the occluded row the first five joints are hidden by an object, and answered
+    `hidden_error` px off; all others are `seen_error` off.
+    """
+    rng, count = stream(1, "answers"), 2 * PAIRS
+    true = np.repeat(rng.uniform(0, 100, (PAIRS, J, 2)), 2, 0)
+    state = np.full((count, J), 2, np.uint8)
+    state[::2, :5] = 1
+    cause = np.zeros((count, J), np.uint8)
+    cause[::2, :5] = CAUSES.index("object")
+    error = np.where(state == 1, hidden_error, seen_error)
+    xyz = np.repeat(rng.normal(0, 0.4, (PAIRS, J, 3)), 2, 0)
+    shares = np.zeros((count, J, 5))
+    shares[..., 0] = state == 2
+    shares[..., 3] = state == 1
+    said = np.full((count, J, 4), 0.1)
+    said[..., 0] = np.where(state == 2, 0.7, 0.3)
+    said[..., 3] = np.where(state == 2, 0.1, 0.5)
+    number = np.arange(count)
+    return Answers(
+        xy=true + error[..., None] * [1, 0], score=np.full((count, J), 0.5),
+        peak=np.full((count, J), 0.5), present=np.ones((count, J)), shares=said,
+        quality=np.full((count, J), np.nan), xyz_m=xyz + np.array([0, 0, 0.02]), true_xy=true,
+        true_shares=shares, true_xyz_m=xyz, known=np.ones((count, J), bool), state=state,
+        cause=cause, ambiguous=np.zeros((count, J), bool), area=np.full(count, 5000.0),
+        side=np.full(count, 100.0), box=np.tile([0.0, 0, 100, 100], (count, 1)),
+        fraction=np.where(number % 2, 0.0, 0.4), crowd=np.zeros(count), frame=number,
+        instance=np.ones(count, int), group=number // 2,
+        clean=np.where(number % 2, number, number + 1),
+        variant=np.where(number % 2, "clean", "base"), family=np.full(count, "stand"),
+    )  # fmt: skip
+
+
+def test_pck_splits_into_visible_and_hidden() -> None:
+    found = measure(answers(), BONES)
+    assert found["counts"] == {"people": 40, "joints": 680, "hidden": 100}
+    assert found["places"]["visible"]["PCK@0.1"] == {"value": 1, "low": 1, "high": 1}
+    assert found["places"]["hidden"]["PCK@0.1"]["value"] == 0
+    assert found["places"]["all"]["PCK@0.1"]["value"] == pytest.approx(580 / 680)
+    assert found["places"]["hidden"]["EPE_px"] == pytest.approx(30)
+    assert found["by_cause"]["object"]["joints"] == 100
+    assert set(found["by_cause"]) == {"visible", "object"}
+    assert found["by_joint"]["nose"] == {"all": 0.5, "visible": 1.0, "hidden": 0.0}
+
+
+def test_counterfactual_cost_is_that_of_the_hidden_joints() -> None:
+    cost = measure(answers(), BONES)["counterfactual"]
+    assert cost["pairs"] == 20
+    assert cost["newly_hidden"] == {"value": -1, "low": -1, "high": -1, "joints": 100}
+    assert cost["still_visible"]["value"] == 0
+    assert measure(answers(hidden_error=2.0), BONES)["counterfactual"]["newly_hidden"]["value"] == 0
+
+
+def test_curves_fall_where_people_are_hidden() -> None:
+    curve = measure(answers(), BONES)["by_fraction"]
+    filled = [row for row in curve if row["people"]]
+    assert [row["from"] for row in filled] == [0.0, 0.35]
+    assert filled[0]["all"]["value"] == 1 and filled[1]["all"]["value"] == pytest.approx(12 / 17)
+
+
+def test_average_precision_sees_what_is_hidden() -> None:
+    precise = measure(answers(), BONES)["precision"]
+    assert precise["visible"]["AP"] > 0.7 > precise["hidden"]["AP"]
+
+
+def test_visibility_against_its_bars() -> None:
+    told = measure(answers(), BONES)["visibility"]
+    assert told["AUROC"] == 1 and told["AUROC_of_peak"] == 0.5
+    assert told["cause_F1"] == 1
+    assert told["state_F1"] == 1 > told["state_F1_of_majority"]
+    assert told["Brier"] == pytest.approx(0.09)
+    assert told["ECE"] == pytest.approx(0.3)
+
+
+def test_lifting_is_in_millimetres() -> None:
+    lifted = measure(answers(), BONES)["lifting"]
+    assert lifted["all"]["MPJPE_mm"] == pytest.approx(20)
+    assert lifted["all"]["PA-MPJPE_mm"] == pytest.approx(0, abs=1e-6)
+
+
+def test_skill_is_nought_for_the_mean_pose() -> None:
+    made = answers()
+    size = made.box[:, None, 2:]
+    blind = np.broadcast_to((made.true_xy / size).mean(0) * size, made.true_xy.shape)
+    skill = measure(dataclasses.replace(made, xy=blind), BONES)["prior"]
+    assert skill["all"]["skill"] == pytest.approx(0, abs=1e-9)
+    assert measure(made, BONES)["prior"]["visible"]["skill"] == 1
+
+
+def test_a_plain_block_has_no_visibility_and_no_lifting() -> None:
+    made = answers()
+    nothing = dataclasses.replace(
+        made, shares=np.full_like(made.shares, np.nan), xyz_m=np.full_like(made.xyz_m, np.nan)
+    )
+    found = measure(nothing, BONES)
+    assert found["visibility"] == {} and found["lifting"] == {}
+    json.dumps(found)
+
+
+def test_some_people_keep_their_pairs() -> None:
+    made = answers()
+    few = some(made, np.array([2, 3, 5]))
+    assert few.clean.tolist() == [1, 1, 2]
+    lone = some(made, np.array([4]))
+    assert lone.clean.tolist() == [-1]
+    assert measure(lone, BONES)["counterfactual"] == {"pairs": 0}
+    assert int(parts(few)["hidden"].sum()) == 5

@@ -1,0 +1,210 @@
+"""Crops and augmented batches: labels follow the pixels, and (seed, step) decides both."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from synthstudio.core.rng import stream
+from synthstudio.core.skeleton import skeleton
+from synthstudio.label.masks import encode
+from synthstudio.training import augment as aug
+from synthstudio.training import batches, crops
+from synthstudio.training.augment import NONE, Augment
+
+BONES = skeleton("coco17")
+SIZE, CELLS = (96, 72), (24, 18)
+FRAME = batches.Frame(size=SIZE, cells=CELLS, skeleton=BONES)
+STRONG = Augment(half_body=0.3, rotated=1.0, shift=0.15)
+
+
+def a_person(seed: int = 0) -> dict:
+    rng = stream(seed, "person")
+    xy = np.stack([rng.uniform(60, 140, 17), rng.uniform(40, 200, 17)], -1)
+    whole = np.zeros((240, 320), bool)
+    whole[40:200, 60:140] = True
+    seen = whole.copy()
+    seen[120:200, 60:140] = False
+    codes = [encode(m)["counts"] for m in (seen, whole)]
+    return {
+        "joints_px": xy.ravel().tolist(), "state": [2] * 16 + [1], "cause": ["visible"] * 17,
+        "shares": ([1.0, 0, 0, 0, 0] * 17), "amodal_box_px": [60.0, 40.0, 80.0, 160.0],
+        "modal_box_px": [60.0, 40.0, 80.0, 80.0], "mask_size": [240, 320],
+        "modal_counts": codes[0], "amodal_counts": codes[1], "modal_area_px": 6400,
+        "amodal_area_px": 12800, "occluded_fraction": 0.5, "frame_index": 3, "instance": 1,
+        "joints_camera_m": rng.normal(0, 1, 51).tolist(),
+    }  # fmt: skip
+
+
+def marked(person: dict) -> np.ndarray:
+    """Return a black picture with a bright round dot centred on joint 0."""
+    x, y = person["joints_px"][:2]
+    yy, xx = np.mgrid[0:240, 0:320]
+    dot = np.exp(-((xx + 0.5 - x) ** 2 + (yy + 0.5 - y) ** 2) / (2 * 2.5**2)) * 255
+    return np.repeat(dot.round().astype(np.uint8)[..., None], 3, -1)
+
+
+def some_crops(people: int = 4, pictures: np.ndarray | None = None) -> crops.Crops:
+    rows = []
+    for i in range(people):
+        person = a_person(i)
+        made = crops.crop(
+            marked(person) if pictures is None else pictures, person, BONES, size=SIZE
+        )
+        assert made is not None
+        extra = {"group": np.int64(i), "crowd": np.float32(0), "clean": np.int64(-1)}
+        extra |= {"split": "train", "variant": "base", "family": "stand"}
+        rows.append(made | extra)
+    columns = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    return crops.Crops(images=columns.pop("image"), **columns)
+
+
+def miss(picture: np.ndarray, place: np.ndarray) -> float:
+    """Return how far the dot's centroid lies from `place`; looked for within 9 pixels of it."""
+    yy, xx = np.mgrid[0 : picture.shape[0], 0 : picture.shape[1]]
+    near = np.hypot(xx + 0.5 - place[0], yy + 0.5 - place[1]) < 9
+    weight = np.where(near, picture[..., 0].astype(float), 0)
+    assert weight.sum() > 300
+    middle = np.array([(weight * (xx + 0.5)).sum(), (weight * (yy + 0.5)).sum()]) / weight.sum()
+    return float(np.linalg.norm(middle - place))
+
+
+def test_a_marker_stays_on_its_joint_in_the_canvas() -> None:
+    taken = some_crops()
+    for i in range(4):
+        assert miss(taken.images[i], taken.xy[i, 0]) < 0.1
+        assert miss(taken.images[i], taken.xy[i, 0] + 0.5) > 0.3  # it would tell half a pixel
+
+
+def test_a_marker_stays_on_its_joint_through_augmentation() -> None:
+    taken, checked = some_crops(), 0
+    plain = STRONG.model_copy(update={"colour": 0.0})
+    for step in range(12):
+        batch = batches.make(taken, np.arange(4), FRAME, plain, seed=1, step=step)
+        for b in range(4):
+            place = batch.labels.xy[b, 0].numpy() * [72, 96]  # the nose is its own mirror
+            beyond = np.array(batch.images[b].numpy() == 114).any(0)
+            x, y = place.astype(int)
+            if not (10 < x < 62 and 10 < y < 86) or beyond[y - 10 : y + 10, x - 10 : x + 10].any():
+                continue
+            assert miss(batch.images[b].numpy().transpose(1, 2, 0), place) < 0.2
+            checked += 1
+    assert checked > 8
+
+
+def test_flips_swap_sides_and_mirror_3d() -> None:
+    taken = some_crops(1)
+    draws = {"zoom": np.ones(1), "angle": np.zeros(1), "shift": np.zeros((1, 2)), "size": SIZE}
+    still = aug.views(flipped=np.zeros(1, bool), **draws)[0]
+    turned = aug.views(flipped=np.ones(1, bool), **draws)[0]
+    a, b = aug.moved(taken.xy[0], still), aug.moved(taken.xy[0], turned)
+    assert b == pytest.approx(np.stack([72 - a[:, 0], a[:, 1]], -1), abs=1e-4)
+    batch = batches.make(taken, np.zeros(1, int), FRAME, NONE.model_copy(update={"flip": 1.0}),
+                         seed=0, step=0)  # fmt: skip
+    assert batch.labels.xy[0].numpy() * [72, 96] == pytest.approx(b[BONES.flip], abs=1e-3)
+    mirrored = taken.xyz_m[0][BONES.flip] * [-1, 1, 1]
+    assert batch.labels.xyz_m[0].numpy() == pytest.approx(mirrored, abs=1e-5)
+    assert batch.labels.state[0].tolist().index(1) == BONES.flip[16]
+
+
+def test_cover_lies_over_the_hidden_half() -> None:
+    batch = batches.make(some_crops(1), np.zeros(1, int), FRAME, NONE, seed=0, step=0)
+    cover = batch.labels.occluder[0, 0]
+    assert cover.shape == CELLS
+    assert cover[4, 9] == 0 and cover[16, 9] == 1
+    # 80 of the person's 160 px, in a window 200 px high: 0.4 of the rows, 0.53 of the columns
+    assert float(cover.mean()) == pytest.approx(0.4 * 80 / 150, abs=0.02)
+
+
+def test_window_is_the_padded_amodal_box() -> None:
+    x, y, w, h = crops.window(np.array([60.0, 40.0, 80.0, 160.0]), SIZE)
+    assert (w, h) == (150, 200)  # 160 * 1.25 high, 3:4
+    assert (x + w / 2, y + h / 2) == (100, 120)
+    taken = some_crops(1)
+    assert taken.scale[0] == pytest.approx(96 / 200)
+    assert taken.side[0] == pytest.approx(160 * 96 / 200)
+
+
+def test_seed_and_step_decide_every_number() -> None:
+    taken = some_crops()
+    rows = np.array([2, 0, 1])
+    busy = Augment(paste=1.0, dropout=1.0, half_body=0.5)
+    a, b = (batches.make(taken, rows, FRAME, busy, seed=3, step=5, paired=True) for _ in range(2))
+    assert torch.equal(a.images, b.images)
+    for field in dataclasses.fields(a.labels):
+        x, y = getattr(a.labels, field.name), getattr(b.labels, field.name)
+        assert torch.equal(x.nan_to_num(9), y.nan_to_num(9))
+    other = batches.make(taken, rows, FRAME, busy, seed=3, step=6)
+    assert not torch.equal(a.images, other.images)
+
+
+def test_a_paste_hides_what_lies_under_it_and_nothing_else() -> None:
+    taken = some_crops(3)
+    noise = stream(9, "noise").integers(0, 256, taken.images.shape, np.uint8)
+    taken = dataclasses.replace(taken, images=noise)
+    pasting = NONE.model_copy(update={"paste": 1.0})
+    before = batches.make(taken, np.arange(3), FRAME, NONE, seed=1, step=1)
+    after = batches.make(taken, np.arange(3), FRAME, pasting, seed=1, step=1)
+    moved = (before.images != after.images).any(1)
+    assert moved.flatten(1).any(1).all()
+    extra = after.labels.occluder[:, 0] > before.labels.occluder[:, 0] + 0.05
+    for b in range(3):
+        pixels = moved[b].numpy().astype(np.float32)
+        touched = cv2.resize(pixels, CELLS[::-1], interpolation=cv2.INTER_AREA)
+        assert (touched[extra[b].numpy()] > 0).all()
+    share = after.labels.shares[..., 3]
+    for b, j in np.ndindex(3, 17):
+        x, y = (after.labels.xy[b, j].numpy() * [72, 96]).astype(int)
+        if 3 < x < 68 and 3 < y < 92:
+            around = moved[b, y - 3 : y + 4, x - 3 : x + 4].float().mean()
+            assert around > 0 or share[b, j] < 0.3
+            assert around < 0.97 or share[b, j] > 0.9
+    assert (share > 0.5).any()
+
+
+def test_a_moment_is_never_pasted_over_itself() -> None:
+    taken = some_crops(3)
+    alone = dataclasses.replace(taken, group=np.zeros(3, np.int64))
+    batch = batches.make(alone, np.arange(3), FRAME, NONE.model_copy(update={"paste": 1.0}),
+                         seed=1, step=1)  # fmt: skip
+    plain = batches.make(alone, np.arange(3), FRAME, NONE, seed=1, step=1)
+    assert torch.equal(batch.images, plain.images)
+    assert torch.equal(batch.labels.occluder, plain.labels.occluder)
+
+
+def test_nan_shares_stay_unknown_under_a_paste() -> None:
+    shares = np.full((1, 5), np.nan, np.float32)
+    mask = np.full(SIZE, 255, np.uint8)
+    assert np.isnan(aug.hidden_shares(shares, np.array([[30.0, 40]]), mask, np.ones(1))).all()
+
+
+def test_a_person_without_a_labelled_joint_is_left_out() -> None:
+    person = a_person() | {"state": [255] * 17}
+    assert crops.crop(marked(a_person()), person, BONES, size=SIZE) is None
+
+
+def test_a_crop_beyond_the_picture_is_grey() -> None:
+    person = a_person()
+    person["amodal_box_px"] = [-400.0, -300.0, 80.0, 160.0]
+    made = crops.crop(marked(person), person, BONES, size=SIZE)
+    assert made is not None
+    assert (made["image"] == 114).all()
+
+
+def test_batches_ahead_come_in_order_and_raise_what_was_raised() -> None:
+    taken = some_crops()
+
+    def make(step: int) -> batches.Batch:
+        if step == 4:
+            raise ValueError("broken")
+        return batches.make(taken, np.array([step % 4]), FRAME, NONE, seed=0, step=step)
+
+    seen = []
+    with pytest.raises(ValueError, match="broken"):
+        for batch in batches.ahead(make, range(9)):
+            seen.append(int(batch.rows[0]))
+    assert seen == [0, 1, 2, 3]
