@@ -70,6 +70,7 @@ class Crops:
     side: F32  # (N,) longer side of the amodal box, canvas pixels
     fraction: F32  # (N,) occluded fraction; NaN unknown
     crowd: F32  # (N,) the frame's crowd index
+    box: F32  # (N, 4) the amodal box x y w h, pixels of the picture
     scale: F32
     corner: F32
     group: I64
@@ -215,6 +216,7 @@ def crop(rgb: U8, person: Row, bones: Skeleton, *, size: tuple[int, int]) -> dic
         "cause": _causes(person["cause"]),
         "xyz_m": _relative(person, bones),
         "area": np.float32((person["amodal_area_px"] or person["modal_area_px"]) * scale**2),
+        "box": box.astype(np.float32),
         "side": np.float32(box[2:].max() * scale),
         "fraction": _number(person["occluded_fraction"]),
         "scale": np.float32(scale),
