@@ -267,7 +267,7 @@ def _what_becomes(built: Built, own: int, pixel: F64, z: F64, blocker: tuple[I32
     first = np.where(met != 0, np.minimum(met_m, z), z)
     for layer in sorted(built.cutouts, key=lambda c: c.depth_m):
         taken = left * _alpha(layer, pixel, frame_wh) * (layer.depth_m <= first)
-        out[:, 3] += taken
+        out[:, 2 if layer.instance < THING_BASE else 3] += taken
         left = left - taken
     who = np.where(met == 0, 0, np.where(met == own, 1, np.where(met < THING_BASE, 2, 3)))
     out[np.arange(len(z)), who] += left

@@ -3,75 +3,126 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
 
-from synthstudio.core.errors import RecipeError, explain
+from synthstudio.core.errors import FormatError, RecipeError, explain
 from synthstudio.core.frame import Frame
-from synthstudio.core.images import decode_rgb, encode_png
+from synthstudio.core.images import decode_rgb, encode_jpeg, encode_png
 from synthstudio.core.scene import U8
 from synthstudio.core.skeleton import skeleton
+from synthstudio.core.spec import FrameSpec
 from synthstudio.dataset.durable import write_file
-from synthstudio.dataset.pages.draw import contact_sheet, draw_labels
+from synthstudio.dataset.pages.draw import captioned, contact_sheet, draw_labels
+from synthstudio.dataset.pages.drawable import drawable
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import labels_from_rows
 from synthstudio.pipeline import draw_spec, make_frame
 from synthstudio.stage import Settings, Stage
 
 SHEET_ROWS_PX = 400
+_QUALITY = 92
 
 
 def preview(settings: Settings, index: int, out: Path) -> None:
-    """Draw frame `index` of a recipe with its labels into the PNG file `out`."""
+    """Draw frame `index` of a recipe with its labels into `out`, whose suffix says the format."""
+    check_name(out)
     stage = Stage(settings)
     save_drawn(make_frame(stage, draw_spec(stage, index)), settings.recipe.skeleton, out)
 
 
 def moment(settings: Settings, number: int, out: Path) -> None:
     """Write moment `number`: its clip as a film (.webp) or strip, or else its variants."""
+    check_name(out)
     if settings.recipe.clip is None:
         group_sheet(settings, number, out)
-    elif out.suffix == ".webp":
+    elif out.suffix.lower() == ".webp":
         clip_film(settings, number, out)
     else:
         clip_strip(settings, number, out, columns=4)
 
 
 def group_sheet(settings: Settings, number: int, out: Path, *, columns: int = 4) -> None:
-    """Write moment `number` of a recipe, its base and all variants in order, as a PNG file."""
+    """Write moment `number` of a recipe, its base and all variants in order, each with its name."""
     stage, per = Stage(settings), settings.recipe.variants.per_moment
     frames = [make_frame(stage, draw_spec(stage, number * per + k)) for k in range(per)]
-    pictures = [decode_rgb(f.jpeg, f"frame {f.spec.index}") for f in frames]
-    write_file(out, encode_png(contact_sheet(pictures, columns=columns)))
+    pictures = [
+        captioned(decode_rgb(f.jpeg, f"frame {f.spec.index}"), variant_text(f.spec)) for f in frames
+    ]
+    save(out, contact_sheet(pictures, columns=columns))
+
+
+def variant_text(spec: FrameSpec) -> str:
+    """Return what a frame of a moment is, and what of it differs from the base."""
+    what = f": other {', '.join(spec.differs)}" if spec.differs else ""
+    return f"frame {spec.index}, {spec.variant or 'base'}{what}"
 
 
 def save_drawn(frame: Frame, skeleton_name: str, out: Path) -> None:
-    """Write a frame with its labels drawn in as a PNG file."""
+    """Write a frame with its labels drawn in; the suffix of `out` says the format."""
     rgb = decode_rgb(frame.jpeg, f"frame {frame.spec.index}")
-    write_file(out, encode_png(draw_labels(rgb, frame.labels, skeleton(skeleton_name))))
+    save(out, draw_labels(rgb, frame.labels, skeleton(skeleton_name)))
+
+
+def check_name(out: Path) -> None:
+    """Raise FormatError when a picture's suffix names no format that is written."""
+    if out.suffix.lower() not in _ENCODERS:
+        raise FormatError(
+            explain(
+                "the name does not say which kind of picture it is",
+                where=str(out),
+                expected=f"a name that ends in {', '.join(_ENCODERS)}",
+                got=out.suffix or "no suffix",
+            )
+        )
+
+
+def save(out: Path, rgb: U8) -> None:
+    """Write a picture (h, w, 3) in the format that the suffix says; FormatError, DiskError."""
+    check_name(out)
+    write_file(out, _ENCODERS[out.suffix.lower()](rgb))
+
+
+def _webp(rgb: U8) -> bytes:
+    data = io.BytesIO()
+    Image.fromarray(rgb).save(data, "WEBP", quality=_QUALITY)
+    return data.getvalue()
+
+
+def _jpeg(rgb: U8) -> bytes:
+    return encode_jpeg(rgb, _QUALITY)
+
+
+_ENCODERS: dict[str, Callable[[U8], bytes]] = {
+    ".png": encode_png, ".jpg": _jpeg, ".jpeg": _jpeg, ".webp": _webp,
+}  # fmt: skip
 
 
 def drawn(dataset: Dataset, index: int, *, rows_px: int = 900, legend: bool = True) -> U8:
     """Return a stored frame (h, w, 3) with its stored labels drawn in, about `rows_px` high."""
-    labels = labels_from_rows(dataset.frame(index), dataset.instances(index))
+    labels = drawable(dataset.frame(index), dataset.instances(index))
     rgb = decode_rgb(dataset.image_bytes(index), str(dataset.image_path(index)))
     joints = skeleton(dataset.identity.skeleton)
     return draw_labels(rgb, labels, joints, rows_px=rows_px, legend=legend)
 
 
 def sheet(folder: Path, out: Path, *, frames: int = 12, columns: int = 4) -> None:
-    """Write a contact sheet of evenly spread frames of a data set as a PNG file."""
+    """Write a contact sheet of evenly spread frames of a data set, each with its number."""
+    check_name(out)
     dataset = Dataset(folder)
     indices = [row["index"] for row in dataset.iter_frames(columns=["index"])]
     step = max(1, len(indices) // frames)
     chosen = indices[::step][:frames]
-    pictures = [drawn(dataset, i, rows_px=SHEET_ROWS_PX, legend=False) for i in chosen]
-    write_file(out, encode_png(contact_sheet(pictures, columns=columns)))
+    pictures = [
+        captioned(drawn(dataset, i, rows_px=SHEET_ROWS_PX, legend=False), f"frame {i}")
+        for i in chosen
+    ]
+    save(out, contact_sheet(pictures, columns=columns))
 
 
 def clip_frames(settings: Settings, number: int, *, frames: int) -> list[U8]:
-    """Return evenly spread frames of clip `number` of a recipe, with their labels drawn in."""
+    """Return evenly spread frames of clip `number` of a recipe with labels and their times."""
     clip, per = settings.recipe.clip, settings.recipe.variants.per_moment
     if clip is None:
         raise RecipeError(
@@ -85,16 +136,18 @@ def clip_frames(settings: Settings, number: int, *, frames: int) -> list[U8]:
         t = round(k * (clip.frames - 1) / max(1, count - 1))
         frame = make_frame(stage, draw_spec(stage, (number * clip.frames + t) * per))
         rgb = decode_rgb(frame.jpeg, f"frame {frame.spec.index}")
-        out.append(draw_labels(rgb, frame.labels, joints, rows_px=SHEET_ROWS_PX, legend=False))
+        made = draw_labels(rgb, frame.labels, joints, rows_px=SHEET_ROWS_PX, legend=False)
+        time_s = frame.spec.clip.time_s if frame.spec.clip else 0.0
+        out.append(captioned(made, f"frame {frame.spec.index}, {time_s:.2f} s"))
     return out
 
 
 def clip_strip(
     settings: Settings, number: int, out: Path, *, frames: int = 8, columns: int = 8
 ) -> None:
-    """Write frames of clip `number` side by side, with their labels, as a PNG file."""
+    """Write frames of clip `number` side by side, with their labels and times."""
     pictures = clip_frames(settings, number, frames=frames)
-    write_file(out, encode_png(contact_sheet(pictures, columns=columns)))
+    save(out, contact_sheet(pictures, columns=columns))
 
 
 def clip_film(settings: Settings, number: int, out: Path) -> None:

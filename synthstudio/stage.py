@@ -52,14 +52,15 @@ from synthstudio.props.assets import AssetTable, scan_images, scan_meshes, scan_
 from synthstudio.recipe.draw import draw_group, draw_moment
 from synthstudio.recipe.load import dump, parse
 from synthstudio.recipe.model import Recipe
+from synthstudio.recipe.quotas import check_families
 from synthstudio.render import points, raster, runtime
 from synthstudio.render.pack import pack
 
 FIRST_THING = THING_BASE + 2
 """1,000 is a room's floor and 1,001 its walls; the things of a FrameSpec follow."""
 RENDERERS = ("raster", "pyrender")
-PHOTOS = "photos"
-"""The part of a stored recipe that says which annotated photos were occluded."""
+PHOTOS, IMPORTED = "photos", "imported"
+"""Parts of a stored recipe: which annotated photos were occluded, what was imported."""
 WELL_APART_M = 0.5
 PATCH_STRIDE = 2
 """A draw looks at every second point of a joint's patch."""
@@ -81,8 +82,8 @@ def prepare(
 ) -> Settings:
     """Read and check every asset that the recipe names, below the folder `assets`.
 
-    Raises AssetError for the first file that cannot be used, DeviceError for a device or
-    renderer that is not there.
+    Raises AssetError for the first file that cannot be used, RecipeError for quotas of poses
+    that are not there, DeviceError for a device or renderer that is not there.
     """
     if renderer not in RENDERERS:
         known = " or ".join(RENDERERS)
@@ -106,6 +107,7 @@ def prepare(
         meshes=scan_meshes(assets, folders["meshes"]) if "meshes" in folders else (),
         motions=_motions(assets, folders["motions"]) if "motions" in folders else (),
     )
+    check_families(recipe, catalogue)
     return Settings(
         recipe=recipe,
         catalogue=catalogue,
@@ -174,10 +176,20 @@ def settings_of(dataset: Dataset, *, assets: Path | None = None, device: str = "
     if PHOTOS in identity.recipe:
         raise DatasetError(
             explain(
-                "frames of real photos cannot be made again from the data set alone",
+                "frames of real photos cannot be made again: the set does not hold the photos",
                 where=str(dataset.folder),
                 then="Run synthstudio occlude again: the same photos, annotations and recipe "
-                "give the same bytes.",
+                "give the same bytes. synthstudio audit checks the labels without them.",
+            )
+        )
+    if IMPORTED in identity.recipe:
+        raise DatasetError(
+            explain(
+                "frames that were imported cannot be made again or seen by rays: how their "
+                "pictures came about is not known",
+                where=str(dataset.folder),
+                then="Check the labels with synthstudio validate. Of a set of ours that left and "
+                "came back, audit the one that it was exported from.",
             )
         )
     recipe = parse(

@@ -9,110 +9,32 @@ import sys
 import textwrap
 from pathlib import Path
 
-import cv2
 import numpy as np
+import photo_world
 import pytest
+from photo_world import BONES, EACH, RECIPE, annotations, opened, run, settings
 from PIL import Image
 
 from synthstudio.core.errors import AssetError, FormatError, SynthStudioError
 from synthstudio.core.labels import STATE_VISIBLE
 from synthstudio.core.photo import PhotoSpec
-from synthstudio.core.rng import stream
-from synthstudio.core.skeleton import SKELETONS
 from synthstudio.core.spec_json import read_as
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import hashed_files
+from synthstudio.dataset.validate import validate_samples
 from synthstudio.formats.coco_file import CocoFile
 from synthstudio.occlude.layers import lay
 from synthstudio.occlude.make import PhotoStage, annotated, make_frame, rows_of
 from synthstudio.occlude.photos import Album, gather
-from synthstudio.occlude.run import occlude, settings_for
+from synthstudio.occlude.run import settings_for
 from synthstudio.recipe.load import parse
-from synthstudio.stage import Settings, prepare
-
-BONES = SKELETONS["coco17"]
-EACH = 2
-RECIPE = {
-    "name": "small", "seed": 5,
-    "occlude": {"each": EACH, "cutouts": {"folder": "occluders"}},
-    "targets": {"occluded_fraction": [0.1, 0.5], "effort": 6, "things_each": 2},
-    "things": [{"kind": "procedural", "kinds": {"crate": 1, "pillar": 1, "chair": 1}}],
-    "people": {"poses": {"families": {"stand": 1}}},
-}  # fmt: skip
-# Shares of a person's height (x of the middle, y of the top), joint by joint.
-FIGURE = [
-    (0.0, 0.08), (0.02, 0.06), (-0.02, 0.06), (0.04, 0.07), (-0.04, 0.07), (0.1, 0.19),
-    (-0.1, 0.19), (0.14, 0.35), (-0.14, 0.35), (0.15, 0.48), (-0.15, 0.48), (0.06, 0.5),
-    (-0.06, 0.5), (0.06, 0.72), (-0.06, 0.72), (0.06, 0.95), (-0.06, 0.95),
-]  # fmt: skip
-
-
-def someone(number: int, image: int, x: float, top: float, tall: float) -> dict:
-    """Return an annotation of somebody who stands there: an oval for a mask."""
-    keypoints: list[float] = []
-    for j, (u, v) in enumerate(FIGURE):
-        flag = 0 if j == 4 else 1 if j == 9 else 2
-        place = (x + u * tall, top + v * tall) if flag else (0, 0)
-        keypoints += [round(place[0], 2), round(place[1], 2), flag]
-    angles = np.linspace(0, 2 * np.pi, 40, endpoint=False)
-    across, down = x + 0.17 * tall * np.cos(angles), top + tall * (0.5 + 0.5 * np.sin(angles))
-    oval = np.stack([across, down], axis=1).round(2).ravel().tolist()
-    return {
-        "id": number, "image_id": image, "category_id": 1, "iscrowd": 0, "keypoints": keypoints,
-        "num_keypoints": 16, "bbox": [x - 0.17 * tall, top, 0.34 * tall, tall],
-        "area": round(np.pi * 0.17 * 0.5 * tall * tall, 2),
-        "segmentation": [oval],
-    }  # fmt: skip
+from synthstudio.stage import prepare
 
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with two photos, their annotations and two cut-outs."""
-    root = tmp_path_factory.mktemp("photos")
-    (root / "images").mkdir()
-    (root / "occluders").mkdir()
-    for k in range(2):
-        noise = stream(3, "photo", k).integers(60, 190, (24, 32, 3)).astype(np.uint8)
-        picture = cv2.resize(noise, (320, 240), interpolation=cv2.INTER_CUBIC)
-        Image.fromarray(picture).save(root / "images" / f"p{k}.png")
-    for name, size in (("disc", (70, 70)), ("bar", (40, 90))):
-        rgba = np.zeros((size[1], size[0], 4), np.uint8)
-        rgba[..., :3] = (180, 90, 40)
-        cv2.ellipse(
-            rgba, (size[0] // 2, size[1] // 2), (size[0] // 2 - 3, size[1] // 2 - 3), 0, 0, 360,
-            (180, 90, 40, 255), -1,
-        )  # fmt: skip
-        Image.fromarray(rgba).save(root / "occluders" / f"{name}.png")
-    credits = [
-        {"file": f"{n}.png", "category": "suitcase", "license": "CC0"} for n in ("disc", "bar")
-    ]
-    (root / "occluders" / "manifest.json").write_text(json.dumps(credits))
-    (root / "coco.json").write_text(json.dumps(annotations()))
-    return root
-
-
-def annotations() -> dict:
-    people = [
-        someone(1, 1, 120, 40, 160), someone(2, 1, 215, 60, 130),
-        someone(3, 2, 160, 50, 150),
-        {"id": 4, "image_id": 2, "category_id": 1, "iscrowd": 1, "keypoints": [0] * 51,
-         "num_keypoints": 0, "bbox": [0, 0, 40, 40], "area": 1600,
-         "segmentation": {"counts": [0, 76800], "size": [240, 320]}},
-    ]  # fmt: skip
-    return {
-        "info": {}, "licenses": [{"id": 4, "name": "CC BY 2.0", "url": "http://example.org/by"}],
-        "categories": [{"id": 1, "name": "person", "keypoints": list(BONES.joints)}],
-        "images": [
-            {"id": k + 1, "file_name": f"p{k}.png", "width": 320, "height": 240, "license": 4,
-             "flickr_url": f"http://example.org/{k}"}
-            for k in range(2)
-        ],
-        "annotations": people,
-    }  # fmt: skip
-
-
-def settings(world: Path, **changes: object) -> Settings:
-    return prepare(parse({**RECIPE, **changes}), assets=world, device="cpu")
+    return photo_world.write(tmp_path_factory.mktemp("photos"))
 
 
 @pytest.fixture(scope="session")
@@ -123,22 +45,9 @@ def made(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def run(world: Path, out: Path, **options: object) -> object:
-    return occlude(
-        settings(world), world / "coco.json", out, images=world / "images", frames_per_shard=2,
-        **options,
-    )  # fmt: skip
-
-
 @pytest.fixture(scope="session")
 def stage(world: Path, tmp_path_factory: pytest.TempPathFactory) -> PhotoStage:
     return opened(settings(world), world, tmp_path_factory.mktemp("album"))
-
-
-def opened(base: Settings, world: Path, scratch: Path) -> PhotoStage:
-    found = gather(world / "coco.json", world / "images", scratch)
-    own = settings_for(base, found)
-    return PhotoStage(own, world / "images", found.album, found.skeleton.name)
 
 
 def test_labels_agree_with_the_pasted_alpha_joint_by_joint(stage: PhotoStage):
@@ -298,8 +207,8 @@ def test_killed_and_resumed_with_two_workers_gives_the_same_bytes(
             if event == "after-rename":
                 os.kill(os.getpid(), signal.SIGKILL)
         if __name__ == "__main__":
-            import test_occlude
-            test_occlude.run(Path({str(world)!r}), Path({str(out)!r}), workers=1, on_event=die)
+            import photo_world
+            photo_world.run(Path({str(world)!r}), Path({str(out)!r}), workers=1, on_event=die)
         """)
     )
     ended = subprocess.run([sys.executable, str(script)], check=False, env={**os.environ})
@@ -323,10 +232,11 @@ def test_targets_are_met_on_real_photos(shared_data: Path, tmp_path: Path):
     stage = PhotoStage(
         settings_for(base, found), people / "images", found.album, found.skeleton.name
     )
-    asked, got = [], []
+    asked, got, samples = [], [], []
     for place in range(found.count):
         sample, spec = stage.sample(place), stage.specs(place)[1]
         frame = make_frame(stage, sample, spec)
+        samples.append(rows_of(frame, f"images/{spec.index:06d}.jpg"))
         for row in frame.people:
             if row["ask_fraction"] is not None:
                 asked.append(row["ask_fraction"])
@@ -336,6 +246,7 @@ def test_targets_are_met_on_real_photos(shared_data: Path, tmp_path: Path):
     assert np.median(off) <= 0.03
     # What others were asked for is not what these got: the match is no accident.
     assert np.median(np.abs(np.roll(asked, 1) - np.array(got))) > 0.08
+    assert dict(validate_samples(samples, BONES).findings.counts) == {}
 
 
 # Bad input -----------------------------------------------------------------------------------

@@ -26,13 +26,22 @@ FIELDS = "## Fields\n\nWritten by `make docs` from the recipe's model."
 
 def cli_reference() -> str:
     """Return every command's --help as Markdown."""
-    names = sorted(typer.main.get_group(app).commands)
     parts = ["# Commands", "", "Written by `make docs` from `--help`; checked by `make check`.", ""]
-    for name in names:
-        text = CliRunner().invoke(app, [name, "--help"], prog_name="synthstudio").output
+    for words in command_words():
+        call = [*words, "--help"]
+        text = CliRunner().invoke(app, call, prog_name="synthstudio").output
         lines = "\n".join(line.rstrip() for line in text.strip().splitlines())
-        parts += [f"## {name}", "", "```text", lines, "```", ""]
+        parts += [f"## {' '.join(words)}", "", "```text", lines, "```", ""]
     return "\n".join(parts)
+
+
+def command_words() -> list[tuple[str, ...]]:
+    """Return every command as its words: ("stats",), ("review",), ("review", "export"), ..."""
+    found: list[tuple[str, ...]] = []
+    for name, command in sorted(typer.main.get_group(app).commands.items()):
+        found.append((name,))
+        found += [(name, below) for below in sorted(getattr(command, "commands", {}))]
+    return found
 
 
 def schema() -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from synthstudio.cli import exchange, inspect, make, occlude, trust
+from synthstudio.cli import exchange, inspect, make, occlude, review, studio, trust
 from synthstudio.cli.options import say
 from synthstudio.core.errors import SynthStudioError
 
@@ -40,11 +40,13 @@ COMMANDS = (
     inspect.audit, inspect.stats, inspect.coverage,
     trust.validate, trust.report, trust.diff, trust.filter, trust.split,
     exchange.export, exchange.import_, exchange.merge, occlude.occlude,
+    studio.studio,
 )  # fmt: skip
 """In the order in which --help lists them; a command is named after its function."""
 
 for command in COMMANDS:
     app.command(command.__name__.strip("_").replace("_", "-"))(command)
+app.add_typer(review.app)
 
 
 def main() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,7 +40,11 @@ def audit(
     from synthstudio import audit as oracle
     from synthstudio import stage
     from synthstudio.dataset.reader import Dataset
+    from synthstudio.occlude.audit import is_of_photos
 
+    if is_of_photos(Dataset(dataset)):
+        _audit_photos(dataset, frames, assets, device, as_json)
+        return
     settings = stage.settings_of(Dataset(dataset), assets=assets, device=device.value)
     with progress("auditing") as report:
         tally = oracle.audit(dataset, settings, frames=frames, workers=workers, on_progress=report)
@@ -48,7 +54,7 @@ def audit(
             f"{finding.stored_cause} {finding.stored[0]:.3f}, again "
             f"{finding.again_cause} {finding.again[0]:.3f}"
         )
-    found = tally.report()
+    found = {**tally.report(), "findings": [asdict(one) for one in tally.findings]}
     finish(
         found,
         as_json,
@@ -58,6 +64,44 @@ def audit(
         f"{'within' if found['passed'] else 'OUTSIDE'} the goals of 0.01 % and 0.1 %",
     )
     if not found["passed"]:
+        raise typer.Exit(1)
+
+
+def _audit_photos(
+    dataset: Path, frames: int | None, assets: Path | None, device: DeviceName, as_json: bool
+) -> None:
+    """Check a set of photos: annotated people pixel by pixel, pasted ones by rays."""
+    from synthstudio import audit as oracle
+    from synthstudio.dataset.reader import Dataset
+    from synthstudio.occlude import audit as photos
+
+    settings = photos.settings_of(Dataset(dataset), assets=assets, device=device.value)
+    pasted, started = oracle.Tally(), time.monotonic()
+    with progress("auditing") as report:
+        tally, found = photos.audit(
+            dataset,
+            settings,
+            lambda built, rows, fresh, joints, frame: oracle.compare(
+                built, rows, fresh, joints=joints, frame=frame
+            ),
+            frames=frames,
+            on_frame=lambda done, all_: report(done, all_, done / (time.monotonic() - started)),
+        )
+    for one in found:
+        pasted.add(one)
+    for line in tally.findings[:20]:
+        say(line)
+    told = pasted.report()
+    listed = [asdict(one) for one in pasted.findings]
+    result = {**tally.report(), "pasted": told, "findings": listed}
+    passed = result["passed"] = result["passed"] and told["passed"]
+    finish(
+        result,
+        as_json,
+        f"{tally.text()}\n{told['joints']} joints of {told['people']} pasted people by rays: state "
+        f"differs in {told['state_differs']}, cause in {told['cause_differs']}",
+    )
+    if not passed:
         raise typer.Exit(1)
 
 
@@ -118,10 +162,7 @@ def coverage(
         say(f"the sheet is in {sheet}")
     if write is not None:
         made = _write_next(opened, found, write, frames=frames, at_least=at_least)
-        say(
-            f"{write}: {made['frames']} frames with another seed for what is thin. "
-            f"Next: synthstudio generate {write}"
-        )
+        say(f"{write}: {made}")
 
 
 def _write_sheet(
@@ -138,12 +179,21 @@ def _write_sheet(
 
 def _write_next(
     dataset: Dataset, found: Coverage, out: Path, *, frames: int | None, at_least: int | None
-) -> dict[str, Any]:
+) -> str:
+    """Write the next recipe; return what it is for and how to go on."""
     from synthstudio.body.pose_library import library
-    from synthstudio.dataset.counts.coverage_next import as_yaml, next_recipe
+    from synthstudio.dataset.counts.coverage_next import as_yaml, is_of_photos, next_recipe
     from synthstudio.dataset.durable import write_file
 
     families = {pose.family for pose in library() if not (pose.holds or pose.leans)}
     made = next_recipe(dataset, found, families=families, frames=frames, at_least=at_least)
     write_file(out, as_yaml(made, found).encode())
-    return made
+    if is_of_photos(dataset):
+        return (
+            "the same photos with another seed, for what is thin. Next: "
+            f"synthstudio occlude ANNOTATIONS --images PHOTOS --recipe {out}"
+        )
+    return (
+        f"{made['frames']} frames with another seed for what is thin. "
+        f"Next: synthstudio generate {out}"
+    )

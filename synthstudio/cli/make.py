@@ -119,7 +119,7 @@ def generate(  # noqa: PLR0913 - one parameter per option
 def preview(  # noqa: PLR0913 - the options of one command
     scene: SceneArgument,
     index: Annotated[int, typer.Option(min=0, help="Which frame.")] = 0,
-    out: Annotated[Path, typer.Option(help="A PNG file.")] = Path("preview.png"),
+    out: Annotated[Path, typer.Option(help="A PNG, JPG or WebP file.")] = Path("preview.png"),
     moment: Annotated[
         bool,
         typer.Option(
@@ -155,7 +155,9 @@ def frame(
     dataset: DatasetArgument,
     index: Annotated[int, typer.Argument(min=0, help="Which frame.")],
     out: Annotated[Path | None, typer.Option(help="Write the image made again here.")] = None,
-    drawn: Annotated[Path | None, typer.Option(help="Write it with its labels, a PNG.")] = None,
+    drawn: Annotated[
+        Path | None, typer.Option(help="Write it with its labels: PNG, JPG or WebP.")
+    ] = None,
     assets: StoredAssetsOption = None,
     device: DeviceOption = DeviceName.auto,
     as_json: JsonOption = False,
@@ -165,6 +167,8 @@ def frame(
     from synthstudio.dataset.durable import write_file
     from synthstudio.dataset.reader import Dataset
 
+    if drawn is not None:
+        pictures.check_name(drawn)
     stored = Dataset(dataset, allow_unfinished=True)
     settings = stage.settings_of(stored, assets=assets, device=device.value)
     with waiting(f"making frame {index} again"):

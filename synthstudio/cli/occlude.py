@@ -43,6 +43,8 @@ def occlude(  # noqa: PLR0913 - one parameter per option
     as_json: JsonOption = False,
 ) -> None:
     """Hide people in annotated photos behind things and other people; labels follow."""
+    from synthstudio.dataset.reader import Dataset
+    from synthstudio.dataset.select.splits import leaks
     from synthstudio.occlude.run import occlude as hide
     from synthstudio.recipe.load import dump, load, parse
     from synthstudio.stage import prepare
@@ -72,7 +74,15 @@ def occlude(  # noqa: PLR0913 - one parameter per option
     for note in made.notes:
         say(f"left out: {note}")
     found = made.summary
+    shared = leaks(Dataset(found.folder), keys=("asset", "identity"))
+    if shared:
+        say(
+            f"{len(shared)} cut-outs or pasted people are in more than one split: hold some out "
+            "(holdout.occluders, holdout.identities), or split anew with synthstudio split "
+            "--by group,asset,identity"
+        )
     result = {
+        "leaks": len(shared),
         "folder": str(found.folder),
         "photos": made.photos,
         "frames": found.frames,

@@ -25,6 +25,14 @@ from synthstudio.core.spec import (
 
 
 @dataclass(frozen=True, kw_only=True)
+class GreySpec:
+    """Grey levels (sRGB, 0 to 255) of a part of a photo."""
+
+    mean: float
+    spread: float  # standard deviation
+
+
+@dataclass(frozen=True, kw_only=True)
 class PasteSpec:
     """One thing laid over a photo: just one of `cutout`, `thing` and `person` is set.
 
@@ -37,6 +45,7 @@ class PasteSpec:
     camera: Camera
     light: LightSpec
     gain_rgb: Vec3 = (1.0, 1.0, 1.0)
+    about: GreySpec | None = None  # of the photo there; None: the colours stay as they are
     grounded: bool = True  # its foot is in the picture's floor: it throws a shadow there
     behind: tuple[int, ...] = ()  # people of the photo who are nearer: their masks cut it
     cutout: CutoutSpec | None = None
@@ -88,6 +97,7 @@ class PlaceLight:
     white: float  # what a white matte card would show
     tint: Vec3  # colour of the light, luminance 1
     contrast: float  # 0 overcast, 1 hard sun
+    grey: GreySpec
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,6 +115,7 @@ class PhotoPerson:
     top_px: int
     px_per_m: float  # how large a metre is where the person stands
     foot_px: float  # the row of its feet, also below the picture
+    feet_seen: bool  # no table or wall stands before its legs, as far as is known
     light: PlaceLight
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -33,18 +33,39 @@ class Span:
     stop: int
 
 
+_KINDS = {"{": "an object", "[": "a list", '"': "a text"}
+_BEGINS = '{["-0123456789tfnNI'
+"""Signs with which a value may begin."""
 BEGIN = Span(None, -1, -1)
 """Comes before the elements of a streamed list, so that an empty one is not missed."""
 
 
+def glance(*names: str, zero: Sequence[str] = ()) -> re.Pattern[str]:
+    """Return what finds the end of an object and whole numbers under `names`, without parsing.
+
+    It passes over an object with objects in objects in it, one that lacks a name, and one where
+    a name in `zero` is missing or not 0: those are parsed. What it takes may still be no JSON.
+    """
+    digits = {**dict.fromkeys(names, "[0-9]{1,18}+"), **dict.fromkeys(zero, "0")}
+    numbers = "".join(rf'"{n}":(?P<{n}>{found})(?=[,}}])|' for n, found in digits.items())
+    others = (rf'(?!"(?:{"|".join(digits)})"\s*:)' if digits else "") + _TEXT
+    return re.compile(rf'\{{(?:[^"{{}}]++|{numbers}{others}|{_OBJECT})*+\}}')
+
+
+_TEXT = r'"(?:[^"\\]++|\\.)*+"'
+_OBJECT = rf'\{{(?:[^"{{}}]++|{_TEXT})*+\}}'
+
+
 def read_members(
-    path: Path, *, streamed: Collection[str], nan: bool = False
-) -> Iterator[tuple[str, Span]]:
+    path: Path, *, streamed: Collection[str], nan: bool = False,
+    glances: Mapping[str, re.Pattern[str]] | None = None,
+) -> Iterator[tuple[str, Span]]:  # fmt: skip
     """Yield (key, value) of the object in a file, in the file's order.
 
     Under a key in `streamed` must be a list; BEGIN and then each of its elements are yielded.
     FormatError says what is wrong and at which byte. `nan` lets NaN and Infinity pass, for those
-    who name them one by one.
+    who name them one by one. `glances`: under these keys an element that `glance` takes has a
+    value of these numbers only, and whoever uses it must parse its text.
     """
     window = _Window(path, _LENIENT if nan else _DECODER)
     try:
@@ -63,7 +84,7 @@ def read_members(
                 window.take(":")
                 if key in streamed:
                     yield key, BEGIN
-                    for span in _elements(window):
+                    for span in _elements(window, (glances or {}).get(key)):
                         yield key, span
                 else:
                     yield key, window.value()
@@ -104,13 +125,13 @@ def parse(data: bytes, where: str) -> Any:
         raise FormatError(explain(f"no JSON: {_short(error)}", where=where)) from error
 
 
-def _elements(window: _Window) -> Iterator[Span]:
+def _elements(window: _Window, look: re.Pattern[str] | None = None) -> Iterator[Span]:
     window.take("[")
     if window.peek() == "]":
         window.take("]")
         return
     while True:
-        yield window.value()
+        yield (window.glanced(look) if look else None) or window.value()
         if window.take(",]") == "]":
             return
 
@@ -149,6 +170,10 @@ class _Window:
         """Return the next character, which must be one of `allowed`."""
         found = self.peek()
         if not found or found not in allowed:
+            if allowed in _KINDS and found and found in _BEGINS:
+                expected = f"{allowed}, the start of {_KINDS[allowed]}"
+                got = f"{_KINDS.get(found, 'a value')}: {found}"
+                self.fail("this is JSON, but of another shape", expected=expected, got=got)
             self.fail("no JSON", expected=" or ".join(allowed), got=found or "the end")
         self._step(1)
         return found
@@ -170,6 +195,16 @@ class _Window:
                 self.fail("one element is too long", expected=f"at most {MAX_ELEMENT_CHARS}")
             for _ in range(max(1, held // _CHUNK)):  # doubling: no element is read often
                 self._more()
+
+    def glanced(self, look: re.Pattern[str]) -> Span | None:
+        """Return the next value's numbers if `look` takes it as far as the window goes."""
+        self.peek()
+        found = look.match(self._text, self._at)
+        if found is None or None in found.groups():
+            return None
+        start = self._byte
+        self._step(found.end() - self._at)
+        return Span({name: int(n) for name, n in found.groupdict().items()}, start, self._byte)
 
     def end(self) -> None:
         """Refuse whatever follows the value that the file holds."""
@@ -217,7 +252,7 @@ def _is_final(problem: Exception, text: str) -> bool:
 
 def _check_surrogates(value: Any, text: str) -> None:
     """Raise ValueError for half a character, which an escape can name and UTF-8 cannot hold."""
-    if "\\ud" in text or "\\uD" in text:
+    if "\\" in text and ("\\ud" in text or "\\uD" in text):
         json.dumps(value, ensure_ascii=False).encode("utf-8")
 
 

@@ -202,12 +202,13 @@ class Dataset:
 
     def _files(self, shard: str) -> dict[str, dict[str, Any]]:
         """Return the table of a shard's files; that of the last one asked for is kept."""
-        if self._table is None or self._table[0] != shard:
+        table = self._table
+        if table is None or table[0] != shard:
             files = read_json(self.folder / shard / SHARD_NAME).get("files")
             if not isinstance(files, dict):
                 raise damaged(self.folder / shard / SHARD_NAME, "files as an object", repr(files))
-            self._table = (shard, files)
-        return self._table[1]
+            self._table = table = (shard, files)
+        return table[1]
 
     def layer_path(self, index: int, layer: str) -> Path:
         """Return the path of a frame's layer; DatasetError when it was not stored."""
@@ -248,12 +249,12 @@ class Dataset:
 
     def _rows(self, index: int) -> tuple[list[Row], list[Row]]:
         """Return the rows of the shard that holds a frame; those of the last one are kept."""
-        entry = self._entry(index)
-        if self._kept is None or self._kept[0] != entry.shard:
+        entry, kept = self._entry(index), self._kept
+        if kept is None or kept[0] != entry.shard:
             frames = [r for b in self._batches(entry, "frames", None) for r in b.to_pylist()]
             people = [r for b in self._batches(entry, "instances", None) for r in b.to_pylist()]
-            self._kept = (entry.shard, frames, people)
-        return self._kept[1:]
+            self._kept = kept = (entry.shard, frames, people)
+        return kept[1:]  # not self._kept: another thread may have read another shard since
 
     def _batches(
         self, entry: ShardEntry, kind: Kind, columns: Sequence[str] | None

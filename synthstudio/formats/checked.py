@@ -5,6 +5,7 @@ Importers turn a ValueError, KeyError or TypeError into a FormatError that says 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -59,7 +60,10 @@ def number(value: Any, limit: float = LARGEST_PX) -> float:
 
 def numbers(values: Any, limit: float) -> list[float]:
     """Return finite numbers below `limit` as floats, null as NaN."""
-    if not isinstance(values, list) or not set(map(type, values)) <= {int, float, type(None)}:
+    kinds = set(map(type, values)) if isinstance(values, list) else {None}
+    if kinds == {float} and max(values) <= limit and min(values) >= -limit:
+        return list(values)
+    if not kinds <= {int, float, type(None)}:
         raise ValueError(f"no list of numbers: {str(values)[:80]}")
     found = np.array(values, np.float64)
     if (np.abs(found) > limit).any():  # infinity too; NaN compares as False
@@ -95,18 +99,33 @@ def box(values: Any) -> list[float]:
 
 def complete(row: Mapping[str, Any], schema: pa.Schema) -> Row:
     """Return the row with every column of the table: null, or empty where null is not allowed."""
-    unknown = set(row) - set(schema.names)
-    if unknown:
-        raise ValueError(f"unknown columns {', '.join(sorted(unknown))}")
-    return {field.name: row.get(field.name, _empty(field)) for field in schema}
+    empty = _empty_row(schema)
+    found = {**empty, **row}
+    if len(found) != len(empty):
+        unknown = sorted(found.keys() - empty.keys())
+        raise ValueError(f"unknown columns {', '.join(unknown)}")
+    return {name: [] if value is _NO_LIST else value for name, value in found.items()}
+
+
+def _empty_row(schema: pa.Schema) -> Row:
+    """Return what stands in each column when nobody said it; asked of every row."""
+    known = _EMPTY_ROWS.get(id(schema))
+    return {f.name: _empty(f) for f in schema} if known is None else known
 
 
 def _empty(field: pa.Field) -> Any:
     if field.nullable:
         return None
     if pa.types.is_list(field.type):
-        return []
+        return _NO_LIST
     return "" if pa.types.is_string(field.type) else 0
+
+
+_NO_LIST: list[Any] = []
+"""Stands for a list of the row's own."""
+_EMPTY_ROWS = {
+    id(schema): {f.name: _empty(f) for f in schema} for schema in (FRAME_SCHEMA, INSTANCE_SCHEMA)
+}
 
 
 def frame_of(
@@ -172,7 +191,7 @@ def check_frame(row: Mapping[str, Any], schema: pa.Schema = FRAME_SCHEMA) -> Non
     things = [row[n] for n in ("thing_instance", "thing_kind", "thing_held_by")]
     if len({len(column) for column in things}) != 1:
         raise ValueError("the lists of things are of different lengths")
-    _check_texts(row, schema)
+    _check_texts(row, schema.names)
 
 
 def check_person(row: Mapping[str, Any], frame: Mapping[str, Any], joints: int) -> None:
@@ -193,7 +212,7 @@ def check_person(row: Mapping[str, Any], frame: Mapping[str, Any], joints: int) 
     if row["amodal_box_px"] is not None:
         box(row["amodal_box_px"])
     _check_masks(row, frame)
-    _check_texts(row, INSTANCE_SCHEMA)
+    _check_texts(row, _PERSON_TEXTS)
 
 
 _COLUMNS = {
@@ -201,6 +220,13 @@ _COLUMNS = {
     "state": 1, "cause": 1, "ambiguous": 1, "occluder_id": 1, "origin": 1,
 }  # fmt: skip
 """Numbers a joint in each list of joints."""
+_PERSON_TEXTS = [
+    name for name in INSTANCE_SCHEMA.names
+    if name not in ("cause", "origin", "modal_counts", "amodal_counts")
+]  # fmt: skip
+"""Where texts are looked for: the others are checked as words and as codes before."""
+_CODE_CHARS = 4096
+"""Longer codes are not remembered as checked."""
 
 
 def _check_joints(row: Mapping[str, Any]) -> None:
@@ -208,6 +234,8 @@ def _check_joints(row: Mapping[str, Any]) -> None:
         raise ValueError("a state is 0, 1, 2 or 255")
     if not set(row["cause"]) <= set(CAUSES) or not set(row["origin"]) <= {"rendered", "human"}:
         raise ValueError("an unknown cause or origin")
+    if _all_finite(row["joints_px"], 1e12, -1e12) and _all_finite(row["shares"], 1 + 1e-6, -1e-6):
+        return
     state, px = np.array(row["state"]), np.array(row["joints_px"], np.float64).reshape(-1, 2)
     labelled = (state == STATE_HIDDEN) | (state == STATE_VISIBLE)
     if not np.isfinite(px[labelled]).all() or (np.abs(px) > 1e12).any():
@@ -217,20 +245,33 @@ def _check_joints(row: Mapping[str, Any]) -> None:
         raise ValueError("a share lies outside 0 to 1")
 
 
+def _all_finite(values: Any, most: float, least: float) -> bool:
+    """Say whether no number is NaN or beyond a bound, as is so of nearly all rows."""
+    return all(map(math.isfinite, values)) and max(values) <= most and min(values) >= least
+
+
 def _check_masks(row: Mapping[str, Any], frame: Mapping[str, Any]) -> None:
     wanted = [frame["height_px"], frame["width_px"]]
     if list(row["mask_size"]) != wanted:
         raise ValueError(f"a mask of size {row['mask_size']} in a picture of {wanted}")
     for name in ("modal_counts", "amodal_counts"):
         if row[name] is not None:
-            check_counts(text(row[name]), wanted)
+            counts = text(row[name])
+            check = _check_code if len(counts) <= _CODE_CHARS else check_counts
+            check(counts, (wanted[0], wanted[1]))
 
 
-def _check_texts(row: Mapping[str, Any], schema: pa.Schema) -> None:
-    for field in schema:
-        value = row[field.name]
+@functools.lru_cache(maxsize=512)
+def _check_code(counts: str, size: tuple[int, int]) -> int:
+    """Check a code once: wholly seen people have it twice, edited ones again in the sidecar."""
+    return check_counts(counts, size)
+
+
+def _check_texts(row: Mapping[str, Any], names: Sequence[str]) -> None:
+    for name in names:
+        value = row[name]
         if isinstance(value, str):
-            text(value, MAX_SPEC if field.name == "spec" else MAX_TEXT)
+            text(value, MAX_SPEC if name == "spec" else MAX_TEXT)
         elif isinstance(value, list) and value and isinstance(value[0], str):
             for item in value:
                 text(item)

@@ -9,7 +9,6 @@ same id in every export.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -24,15 +23,19 @@ from synthstudio.dataset.durable import TEMPORARY, disk_errors, sync_folder
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import Row, Sample
 from synthstudio.formats.coco_entries import (
+    REALS,
     annotation_entries,
     bad,
     frame_row,
     head,
     image_entry,
     instance_row,
+    unfinished_entries,
 )
+from synthstudio.formats.coco_text import dump, dump_all
 
 _LISTS = ("images", "annotations", "categories")
+_BATCH = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +95,7 @@ def export_coco(
     assets: Sequence[AssetRow] = (),
     polygons: bool = False,
 ) -> CocoCounts:
-    """Write a COCO file whole or not at all, one frame in memory at a time.
+    """Write a COCO file whole or not at all, a few frames in memory at a time.
 
     `file_name` is taken from the frame rows as it stands. The same samples give the same
     bytes. `polygons` writes modal masks as polygons instead of run-length codes. DiskError
@@ -109,7 +112,7 @@ def export_coco(
                 for name, value in sorted(head(skeleton, assets).items()):
                     if name == "info":
                         _append_images(file, images)
-                    file.write(f',\n"{name}": {_dump(value)}')
+                    file.write(f',\n"{name}": {dump(value)}')
                 file.write("\n}\n")
                 file.flush()
                 os.fsync(file.fileno())
@@ -137,16 +140,26 @@ def load_coco(path: Path) -> dict[str, Any]:
 def _write(file: IO[str], images: IO[str], samples: Iterable[Sample], polygons: bool) -> CocoCounts:
     """Write annotations to `file` and the images, which come later in it, to a second one."""
     count = annotations = skipped = largest = 0
+    waiting: list[Row] = []
+
+    def flush() -> None:
+        nonlocal annotations
+        for text in dump_all(waiting, REALS):
+            file.write(",\n" if annotations else "\n")
+            file.write(text)
+            annotations += 1
+        waiting.clear()
+
     file.write('{\n"annotations": [')
     for frame, people in samples:
-        shown = annotation_entries(frame, people, polygons=polygons)
-        images.write((",\n" if count else "\n") + _dump(image_entry(frame)))
-        for entry in shown:
-            file.write(",\n" if annotations else "\n")
-            file.write(_dump(entry))
-            annotations += 1
+        shown = unfinished_entries(frame, people, polygons=polygons)
+        images.write((",\n" if count else "\n") + dump(image_entry(frame)))
+        waiting += shown
+        if len(waiting) >= _BATCH:
+            flush()
         count, skipped = count + 1, skipped + len(people) - len(shown)
         largest = max(largest, len(shown))
+    flush()
     file.write("\n]")
     return CocoCounts(images=count, annotations=annotations, skipped=skipped, largest=largest)
 
@@ -156,12 +169,6 @@ def _append_images(file: IO[str], images: IO[str]) -> None:
     images.seek(0)
     shutil.copyfileobj(images, file, 1 << 13)
     file.write("\n]")
-
-
-def _dump(value: Any) -> str:
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
 
 
 def _check_top(data: Mapping[str, Any], skeleton: Skeleton) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +18,7 @@ from synthstudio.core.spec import THING_BASE
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, NO_STATE, Row, hidden_by
 from synthstudio.formats import checked
+from synthstudio.formats.coco_text import Reals
 from synthstudio.formats.outlines import mask_polygons
 from synthstudio.formats.sidecar import merge
 from synthstudio.label.masks import decode
@@ -68,9 +71,24 @@ _PERSON_ELSEWHERE = (
     "amodal_counts", "modal_box_px", "amodal_box_px", "modal_area_px", "amodal_area_px",
     *_SAME_NAME,
 )  # fmt: skip
-_FRAME_REST = [f for f in FRAME_SCHEMA if f.name not in _FRAME_ELSEWHERE]
-_PERSON_REST = [f for f in INSTANCE_SCHEMA if f.name not in _PERSON_ELSEWHERE]
-"""Columns that have no place of their own in COCO: they stand under their own names."""
+
+
+def _rest(schema: pa.Schema, elsewhere: Sequence[str]) -> dict[str, bool]:
+    """Return the columns without a place of their own in COCO, and whether they list reals.
+
+    They stand under their own names.
+    """
+    return {
+        f.name: pa.types.is_list(f.type) and pa.types.is_floating(f.type.value_type)
+        for f in schema
+        if f.name not in elsewhere
+    }
+
+
+REALS = ("keypoints_3d_camera_m", "keypoints_3d_world_m", "keypoints_all", "shares")
+"""Names in an annotation, sorted, under which nearly all of its reals stand."""
+_FRAME_REST = _rest(FRAME_SCHEMA, _FRAME_ELSEWHERE)
+_PERSON_REST = _rest(INSTANCE_SCHEMA, _PERSON_ELSEWHERE)
 
 
 def head(skeleton: Skeleton, assets: Sequence[AssetRow]) -> dict[str, Any]:
@@ -127,10 +145,21 @@ def annotation_entries(
     frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]], *, polygons: bool = False
 ) -> list[Row]:
     """Return the entries of `annotations` of the people in a frame who are seen enough."""
+    entries = unfinished_entries(frame, people, polygons=polygons)
+    for entry in entries:
+        for name in REALS:
+            entry[name] = entry[name] and entry[name].nested()
+    return entries
+
+
+def unfinished_entries(
+    frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]], *, polygons: bool = False
+) -> list[Row]:
+    """Return the same entries with coco_text.Reals under the names REALS, for `dump_all`."""
     shown = [row for row in people if is_exported(row)]
     overlaps = max_iou([row["modal_box_px"] for row in shown])
     return [
-        {**annotation_entry(frame, row, polygons=polygons), "max_iou": overlap}
+        {**_annotation_entry(frame, row, polygons=polygons), "max_iou": overlap}
         for row, overlap in zip(shown, overlaps, strict=True)
     ]
 
@@ -147,10 +176,7 @@ def max_iou(boxes: Sequence[Sequence[float]]) -> list[float]:
     return found
 
 
-def annotation_entry(
-    frame: Mapping[str, Any], row: Mapping[str, Any], *, polygons: bool = False
-) -> Row:
-    """Return a person's entry of `annotations`; `frame` is the row of the frame it is in."""
+def _annotation_entry(frame: Mapping[str, Any], row: Mapping[str, Any], *, polygons: bool) -> Row:
     size, keypoints = list(row["mask_size"]), _keypoints(row)
     modal, outside = _rle(size, row["modal_counts"]), row["truncated_fraction"]
     return {
@@ -163,10 +189,10 @@ def annotation_entry(
         "segmentation": mask_polygons(decode(modal)) if polygons and modal else modal or [],
         "keypoints": keypoints,
         "num_keypoints": sum(v > 0 for v in keypoints[2::3]),
-        "keypoints_all": _nested(row["joints_px"], 2),
-        "keypoints_3d_camera_m": _nested(row["joints_camera_m"], 3),
-        "keypoints_3d_world_m": _nested(row["joints_world_m"], 3),
-        "shares": _nested(row["shares"], len(SHARES)),
+        "keypoints_all": _reals(row["joints_px"], 2),
+        "keypoints_3d_camera_m": _reals(row["joints_camera_m"], 3),
+        "keypoints_3d_world_m": _reals(row["joints_world_m"], 3),
+        "shares": _reals(row["shares"], len(SHARES)),
         "state": [None if s == NO_STATE else s for s in row["state"]],
         "hidden_by": [[list(pair) for pair in pairs] for pairs in hidden_by(row)],
         "instance_id": row["instance"],
@@ -227,19 +253,35 @@ def instance_row(entry: Mapping[str, Any], frame: Row, number: int, joints: int)
     from `keypoints`. FormatError for an entry that does not fit its image or the skeleton.
     """
     with checked.reading(f"annotation {str(entry.get('id'))[:40]}"):
-        points = _points(entry["keypoints"], joints)
+        keypoints, ours = entry["keypoints"], "state" in entry
+        points = () if ours and _are_points(keypoints, joints) else _points(keypoints, joints)
         size = [frame["height_px"], frame["width_px"]]
         box = checked.box(entry["bbox"])
         more: Row = {
             "modal_counts": _counts(entry.get("segmentation"), size),
             "modal_area_px": checked.integer(round(checked.number(entry["area"], 1e12))),
         }
-        if "state" in entry:
+        if ours:
             more |= _stated(entry) | _rest_from_json(entry, _PERSON_REST)
             number = entry.get("instance_id", number)
-        row = checked.person_of(points, frame, number, box_px=box, **more)
+            own = {"frame_index": frame["index"], "instance": number, "mask_size": size}
+            row = checked.complete({**own, "modal_box_px": box, **more}, INSTANCE_SCHEMA)
+        else:
+            row = checked.person_of(points, frame, number, box_px=box, **more)
         checked.check_person(row, frame, joints)
-        return _edited(row, entry["keypoints"]) if "state" in entry else row
+        return _edited(row, keypoints) if ours else row
+
+
+def _are_points(keypoints: Any, joints: int) -> bool:
+    """Say whether `_points` would take these: the quick way for entries of ours."""
+    return (
+        isinstance(keypoints, list)
+        and len(keypoints) == 3 * joints
+        and set(map(type, keypoints)) <= {int, float}
+        and set(keypoints[2::3]) <= {0, 1, 2}
+        and all(map(math.isfinite, keypoints))
+        and max(map(abs, keypoints)) <= checked.LARGEST_PX
+    )
 
 
 def _points(keypoints: Any, joints: int) -> list[tuple[float, float, int]]:
@@ -290,8 +332,8 @@ def _edited(row: Row, keypoints: Sequence[float]) -> Row:
     return merge(said, echo, row)
 
 
-def _rest_to_json(row: Mapping[str, Any], fields: Sequence[pa.Field]) -> Row:
-    return {f.name: _without_nan(row[f.name]) for f in fields}
+def _rest_to_json(row: Mapping[str, Any], fields: Mapping[str, bool]) -> Row:
+    return {name: _without_nan(row[name]) for name in fields}
 
 
 def _without_nan(value: Any) -> Any:
@@ -300,15 +342,12 @@ def _without_nan(value: Any) -> Any:
     return None if value != value else value
 
 
-def _rest_from_json(entry: Mapping[str, Any], fields: Sequence[pa.Field]) -> Row:
+def _rest_from_json(entry: Mapping[str, Any], fields: Mapping[str, bool]) -> Row:
     found = {}
-    for field in fields:
-        if field.name in entry:
-            value = entry[field.name]
-            reals = pa.types.is_list(field.type) and pa.types.is_floating(field.type.value_type)
-            if reals and value is not None:
-                value = checked.numbers(value, 1e12)
-            found[field.name] = value
+    for name, reals in fields.items():
+        if name in entry:
+            value = entry[name]
+            found[name] = checked.numbers(value, 1e12) if reals and value is not None else value
     return found
 
 
@@ -333,7 +372,8 @@ def _counts(segmentation: Any, size: Sequence[int]) -> str | None:
 def _keypoints(row: Mapping[str, Any]) -> list[float]:
     """Return COCO's flat x, y, v: pixel indices, and zeros for outside or unlabelled joints."""
     out: list[float] = []
-    for state, (x, y) in zip(row["state"], _nested(row["joints_px"], 2) or (), strict=True):
+    px = row["joints_px"]
+    for state, x, y in zip(row["state"], px[::2], px[1::2], strict=True):
         if state in (STATE_OUTSIDE, NO_STATE):
             out += [0, 0, 0]
         else:
@@ -341,19 +381,20 @@ def _keypoints(row: Mapping[str, Any]) -> list[float]:
     return out
 
 
+def _reals(flat: Sequence[float] | None, columns: int) -> Reals | None:
+    return None if flat is None else Reals(flat, columns)
+
+
 def _nested(flat: Sequence[float] | None, columns: int) -> list[list[Any]] | None:
     """Return rows of `columns` numbers, NaN as None; None for None."""
-    if flat is None:
-        return None
-    values = [None if v != v else v for v in flat]
-    return [values[i : i + columns] for i in range(0, len(values), columns)]
+    return None if flat is None else Reals(flat, columns).nested()
 
 
 def _flat(nested: Sequence[Sequence[Any]] | None) -> list[float] | None:
     """Undo `_nested`."""
     if nested is None:
         return None
-    return checked.numbers([v for row in nested for v in row], 1e12)
+    return checked.numbers(list(chain.from_iterable(nested)), 1e12)
 
 
 def _rle(size: Sequence[int], counts: str | None) -> Rle | None:

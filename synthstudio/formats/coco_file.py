@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from synthstudio.core.errors import FormatError
-from synthstudio.core.safe_json import BEGIN, Span, parse, read_members
+from synthstudio.core.safe_json import BEGIN, Span, glance, parse, read_members
 from synthstudio.core.safe_paths import file_inside
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
 from synthstudio.dataset.manifest import AssetRow
@@ -32,6 +32,7 @@ CREATE TABLE people (id INTEGER PRIMARY KEY, image INTEGER, category INTEGER, st
                      stop INTEGER);
 """
 _BATCH = 2000
+_GLANCES = {"annotations": glance("id", "image_id", "category_id", zero=["iscrowd"])}
 MAX_CATEGORIES = 10_000
 
 
@@ -132,7 +133,7 @@ class CocoFile:
         images: list[tuple[int, ...]] = []
         people: list[_Entry] = []
         seen = set()
-        for key, span in read_members(self.path, streamed=_STREAMED):
+        for key, span in read_members(self.path, streamed=_STREAMED, glances=_GLANCES):
             if span is BEGIN:
                 seen.add(key)
             elif key == "images":
@@ -235,6 +236,14 @@ class CocoFile:
             if category not in self._wanted:
                 name = str(self._categories[category].get("name"))[:80]
                 self.left_out[f"annotation of category {name}, without keypoints"] += count
+                self._check_left_out(category)
+
+    def _check_left_out(self, category: int) -> None:
+        """Parse what nobody else will: the first reading may only have glanced at it."""
+        found = self._base.execute("SELECT start, stop FROM people WHERE category = ?", [category])
+        with self.path.open("rb") as file:
+            for start, stop in found:
+                self._fetch(file, start, stop)
 
     def _fetch(self, file: IO[bytes], start: int, stop: int) -> Any:
         file.seek(start)

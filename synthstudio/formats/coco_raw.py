@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from synthstudio.core.safe_json import BEGIN, read_members
+from synthstudio.core.safe_json import BEGIN, glance, read_members
 from synthstudio.formats.coco_entries import bad
 
 _LISTS = ("images", "annotations")
+_GLANCES = {"annotations": glance()}
 
 
 class RawCoco:
@@ -44,7 +45,7 @@ class RawCoco:
 
     def _read(self, path: Path) -> None:
         seen = set()
-        for key, span in read_members(path, streamed=_LISTS, nan=True):
+        for key, span in read_members(path, streamed=_LISTS, nan=True, glances=_GLANCES):
             if key not in _LISTS:
                 self.head[key] = span.value
             elif span is BEGIN:

@@ -32,6 +32,7 @@ from synthstudio.dataset.shards import (
 )
 from synthstudio.dataset.writer import open_or_create
 from synthstudio.formats import coco_file, echoes
+from synthstudio.formats.coco_entries import LEAST_AREA_PX
 from synthstudio.formats.exchange import Found, Taken, check_free, shown
 from synthstudio.formats.joints import convert_frame, convert_row
 from synthstudio.formats.sidecar import FOLDER, HEAD_NAME, Sidecar, restore
@@ -209,9 +210,9 @@ class _Taker:
         """Return the frame under its new index; its image is checked and saved in `shard`."""
         said, people, image = taken
         name = said["file_name"]
-        stored = self.sidecar.sample(name) if self.sidecar else None
-        if stored is not None:
-            frame, people = self._restored(said, people, *stored)
+        stored = self.sidecar.frame(name) if self.sidecar else None
+        if self.sidecar and stored is not None:
+            frame, people = stored, self._restored(said, people, stored, self.sidecar)
         else:
             frame, people = said, self._back(people, said)
         data = image if isinstance(image, bytes) else read_bytes(image)
@@ -236,27 +237,29 @@ class _Taker:
         """Return rows of the file's skeleton in that of the data set."""
         return [convert_row(row, frame, self.joints) for row in people]
 
-    def _restored(
-        self, said: Row, people: list[Row], frame: Row, stored: list[Row]
-    ) -> tuple[Row, list[Row]]:
+    def _restored(self, said: Row, people: list[Row], frame: Row, sidecar: Sidecar) -> list[Row]:
         size = [(row["width_px"], row["height_px"]) for row in (said, frame)]
         if size[0] != size[1]:
             raise FormatError(
                 explain("the picture's size is not that of the sidecar", where=said["file_name"],
                         expected=str(size[1]), got=str(size[0]))
             )  # fmt: skip
-        visible = shown(stored)
-        hidden = [row for row in stored if not any(row is other for other in visible)]
-        whole = all(_is_whole(row) for row in people)
-        if not (whole and said["skeleton"] == self.joints.name):
+        whole = [_is_whole(row) for row in people]
+        if all(whole) and said["skeleton"] == self.joints.name:
+            hidden = sidecar.people(frame, below_px=LEAST_AREA_PX)
+        else:
+            stored = sidecar.people(frame)
+            visible = shown(stored)
+            hidden = [row for row in stored if not any(row is other for other in visible)]
             target = skeleton(said["skeleton"])
             converted = [convert_row(row, frame, target) for row in visible]
-            echo = self.source.echo(convert_frame(frame, target), converted, whole)
+            # Annotated people of a photo say no more than x, y and v: one who does is enough.
+            echo = self.source.echo(convert_frame(frame, target), converted, any(whole))
             people, edited = restore(
                 self._back(people, said), self._back(echo, said), visible, boxed=self.source.boxed
             )
             self.made.edited += edited
-        return frame, sorted([*people, *hidden], key=lambda row: row["instance"])
+        return sorted([*people, *hidden], key=lambda row: row["instance"])
 
 
 def _is_whole(row: Row) -> bool:

@@ -100,6 +100,7 @@ class Sidecar:
         self._number = {name: k for k, name in enumerate(names)}
         self._index = np.array(self._frames.column("index"), np.int64)
         self._owner = np.array(self._people.column("frame_index"), np.int64)
+        self._area_px = np.array(self._people.column("modal_area_px"), np.int64)
         with reading(str(where)):
             if (np.diff(self._index) <= 0).any() or (np.diff(self._owner) < 0).any():
                 raise ValueError("rows out of order")
@@ -114,19 +115,30 @@ class Sidecar:
         number = self._number.get(name)
         return None if number is None else int(self._index[number])
 
-    def sample(self, name: str) -> tuple[Row, list[Row]] | None:
-        """Return a frame's row and those of its people, checked; None if it has none."""
+    def frame(self, name: str) -> Row | None:
+        """Return the row of the frame of that name, checked; None if it has none."""
         number = self._number.get(name)
         if number is None:
             return None
-        first, last = np.searchsorted(self._owner, self._index[number] + np.array([0, 1]))
-        frame = self._frames.row(number)
-        people = [self._people.row(k) for k in range(first, last)]
+        row = self._frames.row(number)
         with reading(f"{FOLDER}, {name}"):
-            check_frame(frame)
+            check_frame(row)
+        return row
+
+    def people(self, frame: Row, *, below_px: int | None = None) -> list[Row]:
+        """Return the rows of a frame's people, checked; `below_px`: of fewer modal pixels only.
+
+        Those that nobody asks for are neither read nor checked.
+        """
+        first, last = np.searchsorted(self._owner, frame["index"] + np.array([0, 1]))
+        wanted = range(first, last)
+        if below_px is not None:
+            wanted = (np.flatnonzero(self._area_px[first:last] < below_px) + first).tolist()
+        people = [self._people.row(k) for k in wanted]
+        with reading(f"{FOLDER}, {frame['file_name']}"):
             for row in people:
                 check_person(row, frame, len(self.skeleton.joints))
-        return frame, people
+        return people
 
 
 class Groups:

@@ -15,7 +15,7 @@ import numpy as np
 
 from synthstudio import pipeline
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear, toned
-from synthstudio.core.photo import PasteSpec, PhotoSpec
+from synthstudio.core.photo import GreySpec, PasteSpec, PhotoSpec
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import F32, F64, U8, CutoutLayer, Rendering
 from synthstudio.core.spec import FrameSpec, LensSpec, PlainBackdrop
@@ -31,6 +31,10 @@ _CUTOUT_SIGMA = 0.7
 _MOST_BLUR = 3.5
 _LEAST_ALPHA = 1 / 512
 _MASK_SIGMA, _PAD_PX = 0.8, 3
+_SPREAD = 0.8
+_LEAST_TIMES, _MOST_TIMES = 0.85, 1.7
+"""A paste's contrast is brought to 0.8 of that about it, but changed no more than this."""
+_NEARER, _FAR_GREY = 0.3, 70.0
 _CONTACT = 0.5
 _CONTACT_REACH = 0.1
 
@@ -79,6 +83,8 @@ def _laid(
     alpha = layer.alpha
     for mask in nearer:
         alpha = alpha * (1 - crop(mask, layer.left_px, layer.top_px, alpha.shape))
+    if paste.about is not None:
+        layer = dataclasses.replace(layer, rgb=_as_about(layer, paste.about))
     layer = dataclasses.replace(layer, rgb=_as_in_photo(layer, spec, place), alpha=alpha)
     return Laid(paste=paste, layer=layer, light=light, nearer=nearer, rendered=rendered)
 
@@ -251,6 +257,26 @@ def _softened(layer: CutoutLayer, sigma: float, size: tuple[int, int]) -> Cutout
         alpha=np.ascontiguousarray(alpha),
         depth_m=0.0,
     )
+
+
+def _as_about(layer: CutoutLayer, about: GreySpec) -> U8:
+    """Return the layer's colours (h, w, 3) with grey levels nearer to those of its surroundings.
+
+    Part of the way: a thing may well be darker or plainer than what is about it.
+    """
+    weight = layer.alpha.astype(np.float64)
+    if weight.sum() < 1:
+        return layer.rgb
+    grey = layer.rgb @ _LUMINANCE
+    mean = float((grey * weight).sum() / weight.sum())
+    spread = math.sqrt(float(((grey - mean) ** 2 * weight).sum() / weight.sum()))
+    times = min(max(_SPREAD * about.spread / max(spread, 1.0), _LEAST_TIMES), _MOST_TIMES)
+    shift = _NEARER * min(max(about.mean - mean, -_FAR_GREY), _FAR_GREY)
+    # All channels by the factor of the grey: hues stay.
+    wanted = np.clip(mean + shift + (grey - mean) * times, 1, 254)
+    factor = np.clip(wanted / np.maximum(grey, 4.0), 0.4, 2.5)[..., None]
+    matched: U8 = np.clip(np.rint(layer.rgb * factor), 0, 255).astype(np.uint8)
+    return matched
 
 
 def _as_in_photo(layer: CutoutLayer, spec: PhotoSpec, place: int) -> U8:

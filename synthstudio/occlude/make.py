@@ -159,6 +159,7 @@ def view_of(sample: Sample, rgb: U8, bones: Skeleton) -> PhotoView:
             top_px=person.top_px,
             px_per_m=round(where.px_per_m, 3),
             foot_px=round(where.foot_px, 2),
+            feet_seen=where.sure >= measure.FEET_SEEN,
             light=measure.place_light(rgb, box),
         )
         for person, box, where in zip(found, boxes, stands, strict=True)
@@ -286,26 +287,31 @@ def _modal(row: Row, person: Annotated, after: Relabelled, fraction: float) -> R
 def _pasted_rows(stage: PhotoStage, spec: PhotoSpec, laid: tuple[Laid, ...]) -> list[Row]:
     """Return the rows of pasted people: rendered labels, behind what is nearer."""
     out = []
-    front: tuple[CutoutLayer, ...] = ()
-    people = [one for one in laid if one.paste.person is not None]
-    for one in laid:
-        if one.paste.person is not None and one.rendered is not None:
-            out.append(_pasted_row(stage, spec, one, front, rank=people.index(one)))
-        front = (*front, one.layer)
+    for rank, (one, before) in enumerate(pasted_people(laid)):
+        out.append(_pasted_row(stage, spec, one, before, rank=rank))
     return sorted(out, key=lambda row: int(row["instance"]))
+
+
+def pasted_people(laid: tuple[Laid, ...]) -> list[tuple[Laid, tuple[CutoutLayer, ...]]]:
+    """Return each pasted person with all that lies before it, the nearest person first."""
+    return [
+        (one, (*one.nearer, *(other.layer for other in reversed(laid[:place]))))  # later: on top
+        for place, one in enumerate(laid)
+        if one.paste.person is not None and one.rendered is not None
+    ]
 
 
 def _pasted_row(
     stage: PhotoStage,
     spec: PhotoSpec,
     one: Laid,
-    front: tuple[CutoutLayer, ...],
+    before: tuple[CutoutLayer, ...],
     *,
     rank: int,
 ) -> Row:
     made, person = one.rendered, one.paste.person
     assert made is not None and person is not None
-    before, swap = _renumbered((*one.nearer, *reversed(front)))  # the later lies on top
+    before, swap = renumbered(before)
     swap[PERSON_BASE] = one.paste.instance
     labels = pipeline.decide_labels(
         stage,
@@ -336,7 +342,7 @@ def _pasted_row(
     return convert_row(row, frame, stage.bones)
 
 
-def _renumbered(
+def renumbered(
     layers: tuple[CutoutLayer, ...],
 ) -> tuple[tuple[CutoutLayer, ...], dict[int, int]]:
     """Return layers whose people are numbered from 2, and what those numbers stand for.

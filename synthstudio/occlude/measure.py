@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.core.images import srgb_to_linear
-from synthstudio.core.photo import PlaceLight, ToneSpec
+from synthstudio.core.photo import GreySpec, PlaceLight, ToneSpec
 from synthstudio.core.scene import F32, F64, U8, Bool
 
 FIELD_OF_VIEW_RAD = math.radians(50)
@@ -41,7 +41,9 @@ _COLOURFUL = 75.0
 """In a photo of ordinary colour a twentieth of the pixels differ so much between channels."""
 _EYE_M, _EYE_SD = 1.5, 0.35
 _HORIZON, _HORIZON_SD = 0.42, 0.18  # shares of the picture's height
-_LEAST_EYE_M, _JUMPED_OVER_M, _SURE = 0.45, 1.1, 0.35
+_LEAST_EYE_M, _JUMPED_OVER_M = 0.45, 1.1
+FEET_SEEN = 0.35
+"""A stand that is less sure is a guess: of its feet nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def grounded(found: Stand, plane: Floor, bottom: float) -> Stand:
     the box; those of somebody who jumps are above it.
     """
     on_plane = plane.horizon_px + plane.eye_m * found.px_per_m
-    if found.sure < _SURE:
+    if found.sure < FEET_SEEN:
         return Stand(found.px_per_m, max(on_plane, bottom), found.sure)
     if found.foot_px - plane.horizon_px >= _LEAST_EYE_M * found.px_per_m:
         return found
@@ -173,10 +175,12 @@ def place_light(rgb: U8, box: Sequence[float]) -> PlaceLight:
     tint = np.clip(colour, 0.3, 3.0) ** 0.4
     tint /= float(tint @ _LUMINANCE)
     contrast = float(np.clip((high - low) / max(high + low, 1e-3), 0, 1))
+    levels = rgb[y0 : max(y1, y0 + 1) : step, x0 : max(x1, x0 + 1) : step] @ _LUMINANCE
     return PlaceLight(
         white=round(float(np.clip(white, 0.06, 1.1)), 4),
         tint=(round(float(tint[0]), 4), round(float(tint[1]), 4), round(float(tint[2]), 4)),
         contrast=round(contrast, 4),
+        grey=GreySpec(mean=round(float(levels.mean()), 2), spread=round(float(levels.std()), 2)),
     )
 
 

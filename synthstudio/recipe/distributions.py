@@ -198,7 +198,7 @@ def quantile(of: AnyNumber, u: float) -> float:
     if isinstance(of, tuple):
         return min(of[0] + (of[1] - of[0]) * u, of[1])
     if isinstance(of, ChoiceNumber):
-        return float(_at(of.choice, u))
+        return float(at_share(of.choice, u))
     if isinstance(of, NormalNumber):
         return _normal(of.normal, u)
     return float(of)
@@ -209,15 +209,15 @@ def sample_count(of: AnyCount, rng: Generator) -> int:
     u = float(rng.random())
     if isinstance(of, tuple):
         return min(of[0] + int((of[1] - of[0] + 1) * u), of[1])
-    return _at(of.choice, u) if isinstance(of, ChoiceCount) else of
+    return at_share(of.choice, u) if isinstance(of, ChoiceCount) else of
 
 
 def pick(weights: Mapping[T, float], rng: Generator) -> T:
     """Return one key, each as likely as its share of the weights' sum."""
-    return _at(weights, float(rng.random()))
+    return at_share(weights, float(rng.random()))
 
 
-def _at(weights: Mapping[T, float], u: float) -> T:
+def at_share(weights: Mapping[T, float], u: float) -> T:
     """Return the key at the share u in [0, 1) of the weights; keys of weight 0 never."""
     keys = [key for key, weight in weights.items() if weight > 0]
     sums = list(itertools.accumulate(weights[key] for key in keys))

@@ -326,7 +326,7 @@ class Recipe(Base):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.skeleton not in SKELETONS:
-            raise ValueError(f"skeleton is one of {', '.join(sorted(SKELETONS))}")
+            raise ValueError(f"skeleton: one of {', '.join(sorted(SKELETONS))}")
         if sum(isinstance(things, MeshThings) for things in self.things) > 1:
             raise ValueError("things: one entry of kind mesh; put all meshes into one folder")
         self.targets.check(SKELETONS[self.skeleton].joints, cutouts=self.cutouts is not None)

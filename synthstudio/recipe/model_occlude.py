@@ -46,7 +46,7 @@ class Occlude(Base):
     )
     by: Annotated[dict[Kind, Weight], AfterValidator(weighted)] = Field(
         default={"cutout": 1.0, "thing": 1.0, "person": 0.5},
-        description="What hides them, and how often it is tried: cutout, thing, person.",
+        description="What hides them and the shares of the pastes: cutout, thing, person.",
     )
     cutouts: PhotoCutouts | None = Field(
         default=None, description="Cut-outs; null: there are none."

@@ -18,13 +18,16 @@ from synthstudio.core.scene import F64
 from synthstudio.core.spec import PERSON_BASE, Ask, LensSpec
 from synthstudio.recipe.asks import Goal, draw_asks
 from synthstudio.recipe.choose import Draw, check, split_of
-from synthstudio.recipe.distributions import pick, sample_count
+from synthstudio.recipe.distributions import at_share, sample_count
 from synthstudio.recipe.model import Recipe
 from synthstudio.recipe.model_occlude import Occlude
-from synthstudio.recipe.occlude_items import Item, draw_item, moved
+from synthstudio.recipe.occlude_items import Item, draw_item, moved, within_reach
 from synthstudio.recipe.occlude_sight import PersonSight, behind, fractions, sight
+from synthstudio.recipe.plan import permuted
 
 CLEAN, OCCLUDER = "clean", "occluder"
+_DRAWS = 4
+"""So many are drawn for each one to try: what cannot be there costs almost nothing."""
 _STEPS = 40
 _FINE = 8
 _SPOTS = 4
@@ -36,7 +39,9 @@ _HARM, _LESS_HARM = 1.5, 0.4
 """What hiding others costs, and those of whom no joint is labelled."""
 _NEARER_M = 0.1
 """Whose feet are so much lower than a thing's, and who is larger, stands before it."""
-_MOST_OF_FRAME = 0.4
+_MOST_OF_FRAME = 0.35
+_LEAST_SHOWN, _LEAST_OF_PERSON = 0.3, 0.4
+"""Shares of a thing and of a pasted person that lie in the picture, at the least."""
 
 
 def draw_photo(
@@ -110,9 +115,13 @@ def _lens(draw: Draw, view: PhotoView) -> LensSpec:
 
 
 def _chosen(draw: Draw, view: PhotoView, place: int, k: int) -> list[int]:
-    """Return the places of the people to hide: over a photo's frames each in turn."""
+    """Return the places of the people to hide: over a photo's frames each in turn.
+
+    Before whom nothing can stand is asked only where the photo has nobody else.
+    """
     recipe = draw.recipe
     can = [i for i, person in enumerate(view.people) if can_hide(recipe, person)]
+    can = [i for i in can if within_reach(view, view.people[i])] or can
     if not can:
         return []
     rng = Draw(recipe=recipe, index=place, split=draw.split, catalogue=draw.catalogue).rng(
@@ -135,9 +144,10 @@ def _hidden(
     goals = [_goal(ask, view) for ask in asks]
     sights = [sight(person) for person in view.people]
     items: list[Item] = []
-    for who in chosen:
+    for nth, who in enumerate(chosen):
         for number in range(draw.recipe.targets.things_each):
-            found = _best(draw, view, solve, who, number, goals, sights)
+            kinds = kinds_of(draw, nth, number)
+            found = _best(draw, view, solve, who, number, goals, sights, kinds)
             if found is None:
                 break
             items.append(found.item)
@@ -194,8 +204,12 @@ def _best(
     number: int,
     goals: list[Goal],
     sights: list[PersonSight],
+    kinds: list[str],
 ) -> _Found | None:
-    """Return the best of the candidates, or None if none brings the person nearer."""
+    """Return the best of the candidates, or None if none brings the person nearer.
+
+    A kind's candidates are tried only where the kinds before it had none that helps.
+    """
     goal, before = goals[who], sights[who]
     now = float(goal.off(before.occluded_fraction, before.causes))
     if now <= _NEAR_ENOUGH or before.area == 0:
@@ -203,29 +217,47 @@ def _best(
     if goal.fraction is not None and before.occluded_fraction > goal.fraction and not goal.hidden:
         return None
     best: _Found | None = None
-    kinds = _kinds(draw, view)
-    for attempt in range(draw.recipe.targets.effort):
-        rng = draw.rng("paste", who, number, attempt)
-        kind = pick(kinds, rng)
-        item = draw_item(draw, view, solve, who, kind, rng, keys=(who, number, attempt))
-        if item is None:
-            continue
-        found = _placed(view, solve, who, item, goals, sights, rng)
-        if found is not None and found.off < (now if best is None else best.off):
-            best = found
-            if best.off <= _NEAR_ENOUGH:
+    effort = draw.recipe.targets.effort
+    for kind in kinds:
+        tried = 0
+        for attempt in range(_DRAWS * effort):
+            rng = draw.rng("paste", who, number, attempt)
+            item = draw_item(draw, view, solve, who, kind, rng, keys=(who, number, attempt))
+            if item is None:
+                continue
+            tried += 1
+            if tried > effort:
                 break
-    return best if best is not None and best.off < now - _GAIN else None
+            found = _placed(view, solve, who, item, goals, sights, rng)
+            if found is not None and found.off < (now if best is None else best.off):
+                best = found
+                if best.off <= _NEAR_ENOUGH:
+                    break
+        if best is not None and best.off < now - _GAIN:
+            return best
+    return None
 
 
-def _kinds(draw: Draw, view: PhotoView) -> dict[str, float]:
+def kinds_of(draw: Draw, nth: int, number: int) -> list[str]:
+    """Return the kinds to try for paste `number` of a frame's nth person, one after the other.
+
+    The first is planned over the frames so that the weights hold; the next ones are for where
+    nothing of it can be.
+    """
     wanted = occlude_of(draw.recipe)
-    kinds: dict[str, float] = {str(kind): weight for kind, weight in wanted.by.items()}
+    kinds: dict[str, float] = {str(k): weight for k, weight in sorted(wanted.by.items()) if weight}
     if wanted.cutouts is None:
         kinds.pop("cutout", None)
     if not draw.recipe.things:
         kinds.pop("thing", None)
-    return kinds
+    first = permuted(draw.recipe.seed, f"occlude-by {nth}/{number}", number=draw.index)
+    rng = draw.rng("paste-kinds", nth, number)
+    order: list[str] = []
+    while kinds:
+        u = first if not order else float(rng.random())
+        order.append(at_share(kinds, u))
+        del kinds[order[-1]]
+    return order
 
 
 def _placed(
@@ -301,9 +333,7 @@ def _judged(
 
     Somebody who stands before it stays as they are; without a mask nobody knows where that is.
     """
-    if item.card.area_px(view.width_px, view.height_px) > (
-        _MOST_OF_FRAME * view.width_px * view.height_px
-    ):
+    if not _fits(view, item):
         return None
     after, harm = [], 0.0
     nearer: list[int] = []
@@ -328,6 +358,19 @@ def _judged(
     off = float(goals[who].off(own.occluded_fraction, own.causes)) + harm
     paste = dataclasses.replace(item.paste, behind=tuple(nearer))
     return _Found(item=dataclasses.replace(item, paste=paste), sights=after, off=off)
+
+
+def _fits(view: PhotoView, item: Item) -> bool:
+    """Return whether enough of an item is in the picture, but does not fill it.
+
+    Of a person the head is seen: nobody takes pictures of coats.
+    """
+    inside = item.card.area_px(view.width_px, view.height_px)
+    whole = float(item.card.alpha.sum()) * item.card.per_px**2
+    if item.paste.person is not None and item.card.top_px < 0:
+        return False
+    least = _LEAST_SHOWN if item.paste.person is None else _LEAST_OF_PERSON
+    return inside <= _MOST_OF_FRAME * view.width_px * view.height_px and inside >= least * whole
 
 
 def _is_nearer(view: PhotoView, person: PhotoPerson, item: Item) -> bool:

@@ -32,7 +32,11 @@ from synthstudio.recipe.sight import window
 from synthstudio.recipe.things import design, draw_kind
 
 _CARD_SAMPLES = 144
-_NEAREST_M = 0.45
+_NEAREST_M, _NEAREST_PERSON_M = 0.8, 1.0
+_LEAST_AHEAD, _LEAST_PERSON_AHEAD = 0.4, 0.3
+"""Nothing stands nearer than this share of the hidden person's distance: it would be a giant."""
+_BELOW = 1.02
+"""Of the picture's height: where a foot is surely out of the picture."""
 _BEHIND = 0.95
 _WITHIN_REACH_M = (0.5, 1.6)
 """What does not stand is held or lies on a table, so far from the camera ..."""
@@ -72,10 +76,13 @@ def draw_item(
         return _cutout(draw, view, solve, person, rng)
     wanted = draw.recipe.occlude
     assert wanted is not None  # the caller took the kind from it
-    ahead = 1 - sample(wanted.between, rng)
+    ahead = _ahead(view, person, 1 - sample(wanted.between, rng))
     camera = ground_camera(view, person)
     spot = floor_m(camera, (person.box_px[0] + person.box_px[2] / 2, person.foot_px)) * ahead
-    if float(camera.to_camera(np.array([*spot, 0.0]))[2]) < _NEAREST_M:
+    nearest, least = (
+        (_NEAREST_PERSON_M, _LEAST_PERSON_AHEAD) if kind == "person" else (_NEAREST_M, _LEAST_AHEAD)
+    )
+    if ahead < least or float(camera.to_camera(np.array([*spot, 0.0]))[2]) < nearest:
         return None
     item: ThingSpec | PersonSpec
     if kind == "thing":
@@ -91,9 +98,32 @@ def draw_item(
     return _standing(view, solve, person, camera, item, spot, _light(person, rng))
 
 
+def within_reach(view: PhotoView, person: PhotoPerson) -> bool:
+    """Return whether things can stand before a person: not before a spectator high in a stand."""
+    ahead = _ahead(view, person, 1.0)
+    return ahead >= _LEAST_AHEAD and ahead * view.focal_px / person.px_per_m >= _NEAREST_M
+
+
+def _ahead(view: PhotoView, person: PhotoPerson, ahead: float) -> float:
+    """Return the share of a person's distance at which something may stand.
+
+    Whose feet are not seen sits at a table, or stands behind a wall or other people: what had
+    its foot in the picture would stand on that. It comes so near that the picture cuts it off.
+    """
+    if person.feet_seen:
+        return ahead
+    horizon = person.foot_px - _eye_m(view, person) * person.px_per_m
+    return min(ahead, (person.foot_px - horizon) / (_BELOW * view.height_px - horizon))
+
+
+def _eye_m(view: PhotoView, person: PhotoPerson) -> float:
+    """Return the camera's height over the floor on which a person stands."""
+    return float(np.clip((person.foot_px - view.horizon_px) / person.px_per_m, *_EYE_RANGE_M))
+
+
 def ground_camera(view: PhotoView, person: PhotoPerson) -> Camera:
     """Return the guessed camera with the floor under a person's feet at z = 0."""
-    eye = float(np.clip((person.foot_px - view.horizon_px) / person.px_per_m, *_EYE_RANGE_M))
+    eye = _eye_m(view, person)
     horizon = person.foot_px - eye * person.px_per_m
     pitch = math.atan((horizon - view.height_px / 2) / view.focal_px)
     return Camera(
@@ -158,6 +188,7 @@ def _standing(
         over=person.instance,
         camera=camera,
         light=light,
+        about=person.light.grey,
         thing=dataclasses.replace(item, position_m=place) if isinstance(item, ThingSpec) else None,
         person=dataclasses.replace(item, position_m=place)
         if isinstance(item, PersonSpec)
@@ -187,7 +218,7 @@ def _light(person: PhotoPerson, rng: Generator) -> LightSpec:
     """Return light that shows a white upright card as bright as the photo seems to."""
     azimuth = (float(rng.random()) * 2 - 1) * math.radians(75)
     elevation = math.radians(palette.between(42, 65, rng))
-    share = 0.4 + 0.3 * max(0.0, person.light.contrast - 0.5) / 0.5
+    share = 0.5 + 0.3 * max(0.0, person.light.contrast - 0.5) / 0.5
     flat = math.cos(elevation)
     direction = (flat * math.sin(azimuth), -flat * math.cos(azimuth), math.sin(elevation))
     tint = person.light.tint
@@ -219,12 +250,16 @@ def _cutout(
     own = wanted.cutouts.sizes_m.get(category)
     metres = palette.between(known.low_m, known.high_m, rng) if own is None else sample(own, rng)
     ahead = 1 - sample(wanted.between, rng)
+    if known.stands:
+        ahead = _ahead(view, person, ahead)
     away = view.focal_px / person.px_per_m
     if not known.stands:
         ahead = palette.between(*_WITHIN_REACH_M, rng) / away
     lies, flip = float(rng.random()), bool(rng.random() < 0.5)
     camera = ground_camera(view, person)
-    if ahead * away < _NEAREST_M or ahead > _BEHIND:
+    if known.stands and (ahead * away < _NEAREST_M or ahead < _LEAST_AHEAD):
+        return None
+    if ahead > _BEHIND:
         return None
     if not known.stands and away > _CLOSE_UP_M:
         return None
@@ -251,6 +286,7 @@ def _cutout(
         over=person.instance,
         camera=camera,
         light=_light(person, rng),
+        about=person.light.grey,
         gain_rgb=(round(gain * tint[0], 4), round(gain * tint[1], 4), round(gain * tint[2], 4)),
         grounded=known.stands,
         cutout=CutoutSpec(

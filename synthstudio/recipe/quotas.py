@@ -86,11 +86,9 @@ def check_quotas(recipe: Recipe, catalogue: Catalogue, by_body: Mapping[str, I32
 
     `by_body`: numbers of all identities of the pool by body, where there are body quotas.
     """
+    check_families(recipe, catalogue)
     if recipe.quotas is None:
         return
-    for family, share in (recipe.quotas.family or {}).items():
-        if share > 0:
-            _check_family(recipe, catalogue, family)
     known = recipe.people.identities - recipe.holdout.identities
     most = int(support(recipe.people.count)[1])
     for name, share in (recipe.quotas.body or {}).items():
@@ -105,6 +103,13 @@ def check_quotas(recipe: Recipe, catalogue: Catalogue, by_body: Mapping[str, I32
                     then="Raise people.identities, or widen people.shape.",
                 )
             )
+
+
+def check_families(recipe: Recipe, catalogue: Catalogue) -> None:
+    """Raise RecipeError for a quota of a pose family that is not there or cannot be drawn."""
+    for family, share in ((recipe.quotas and recipe.quotas.family) or {}).items():
+        if share > 0:
+            _check_family(recipe, catalogue, family)
 
 
 def _check_family(recipe: Recipe, catalogue: Catalogue, family: str) -> None:

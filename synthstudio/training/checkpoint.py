@@ -50,7 +50,7 @@ def save_weights(path: Path, net: nn.Module, config: Config, *, bones: Skeleton,
     told = {"format": FORMAT, "config": json.dumps(configs.dump(config)), "skeleton": bones.name,
             "note": note}  # fmt: skip
     with disk_errors(path):
-        replace_file(path, save(_plain(net.state_dict()), metadata=told))
+        replace_file(path, save(_plain(net.state_dict()), metadata=_one(told)))
 
 
 def load_network(path: Path) -> tuple[PoseNet, Config, Skeleton]:
@@ -76,7 +76,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the tensors and the metadata of a file of ours; ModelError for any other."""
     try:
         with safe_open(path, framework="pt") as file:
-            told = dict(file.metadata() or {})
+            told = _several(file.metadata())
             if told.get("format") != FORMAT:
                 raise ModelError(
                     explain("this file holds no pose network of ours", where=str(path),
@@ -109,7 +109,7 @@ def save_state(
         "place": json.dumps(vars(place)), "scaler": json.dumps(scaler.state_dict()),
     }  # fmt: skip
     with disk_errors(path):
-        replace_file(path, save(_plain(tensors), metadata=told))
+        replace_file(path, save(_plain(tensors), metadata=_one(told)))
 
 
 def load_state(
@@ -147,6 +147,19 @@ def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tens
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _one(told: dict[str, str]) -> dict[str, str]:
+    """Return metadata of a single entry: safetensors writes several in no fixed order."""
+    return {"synthstudio": json.dumps(told, sort_keys=True)}
+
+
+def _several(metadata: Any) -> dict[str, str]:
+    try:
+        told = json.loads((metadata or {}).get("synthstudio", "{}"))
+    except ValueError:
+        return {}
+    return {str(k): str(v) for k, v in told.items()} if isinstance(told, dict) else {}
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -114,7 +114,10 @@ def train(  # noqa: C901 - one run, from top to bottom
 
     numbers = range(run.place.step * config.accumulate, end * config.accumulate)
     coming = batches.ahead(make, numbers)
-    with _ctrl_c(run.stop):
+    with _ctrl_c(run.stop), ExitStack() as at_end:
+        at_end.callback(coming.close)
+        if log is not None:
+            at_end.callback(log.close)
         while run.place.step < end and not run.stop:
             step = run.place.step
             _set_rates(run.optimiser, config, step, total)
@@ -130,6 +133,7 @@ def train(  # noqa: C901 - one run, from top to bottom
                 torch.autograd.backward(run.scaler.scale(loss / config.accumulate))
                 for name, value in told.items():
                     terms[name] = terms.get(name, 0.0) + value / config.accumulate
+            terms = parallel.mean(terms)
             _guard(terms, step, out)
             run.scaler.unscale_(run.optimiser)
             norm = nn.utils.clip_grad_norm_(net.parameters(), config.clip)
@@ -159,9 +163,6 @@ def train(  # noqa: C901 - one run, from top to bottom
                     state_file, net=net, ema=ema, optimiser=run.optimiser, scaler=run.scaler,
                     place=run.place, config=config, bones=bones,
                 )  # fmt: skip
-    coming.close()
-    if log is not None:
-        log.close()
     done = run.place.step - first_of_call
     took = max(run.place.seconds - begun, 1e-9)
     if run.stop:

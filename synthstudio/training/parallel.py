@@ -59,6 +59,16 @@ def wrap(net: nn.Module) -> nn.Module:
     return nn.parallel.DistributedDataParallel(net, broadcast_buffers=False)
 
 
+def mean(values: dict[str, float]) -> dict[str, float]:
+    """Return each value's mean over all processes."""
+    if not dist.is_initialized():
+        return values
+    kind = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    summed = torch.tensor(list(values.values()), device=kind)
+    dist.all_reduce(summed)
+    return dict(zip(values, (summed / dist.get_world_size()).tolist(), strict=True))
+
+
 def _synchronise(module: nn.Module) -> None:
     """Let every batch norm take its statistics over all processes (also on CPUs)."""
     for child in module.modules():

@@ -59,8 +59,9 @@ def test_a_byte_order_mark_is_passed_over(tmp_path) -> None:
     ("data", "message"),
     [
         (b"", "got the end"),
-        (b"[1]", r"expected \{"),
-        (b'{"images": {}}', r"expected \["),
+        (b"[1]", r"of another shape; expected \{, the start of an object; got a list"),
+        (b"x", r"no JSON; expected \{"),
+        (b'{"images": {}}', r"another shape; expected \[, the start of a list; got an object"),
         (b'{"images": [1', "expected , or ]"),
         (b'{"images": [1 2]}', "expected , or ]"),
         (b'{"images": [1],}', "no JSON"),

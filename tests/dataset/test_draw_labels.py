@@ -83,6 +83,33 @@ def test_a_crowd_on_a_narrow_picture() -> None:
     assert (out == person_colour(3)).all(axis=2).any()
 
 
+def test_a_name_covers_no_head() -> None:
+    """Two people close together: the name of the one below would lie on the other's face."""
+    camera = make_camera(640, 480)
+    people = make_labels(
+        camera, COCO17, (make_posed(COCO17, instance=1), make_posed(COCO17, instance=2, x_m=0.5)),
+    ).people  # fmt: skip
+    high, low = people
+    x, y, w, h = low.amodal_box_px
+    face = [COCO17.joints.index(n) for n in ("nose", "left_eye", "right_eye")]
+    moved = low.joints_px[face].mean(axis=0) - high.joints_px[face].mean(axis=0)
+    above = dataclasses.replace(  # its head just over the box of the other
+        high,
+        joints_px=high.joints_px + moved - (0, 22),
+        modal_box_px=(x, y - 22, w, h), amodal_box_px=(x, y - 22, w, h),
+    )  # fmt: skip
+    labels = dataclasses.replace(NOBODY, people=(above, low))
+    named = draw_labels(grey(640, 480), labels, COCO17, legend=False).astype(int)
+    bare = draw_labels(grey(640, 480), labels, COCO17, legend=False, names=False).astype(int)
+    zoom = named.shape[0] // 480
+    tags = np.abs(named - bare).max(axis=2) > 8
+    assert tags.sum() > 400 * zoom
+    for person in labels.people:
+        for j, reach in zip(face, (6, 6, 6), strict=True):
+            px, py = (person.joints_px[j] * zoom).astype(int)
+            assert not tags[py - reach : py + reach, px - reach : px + reach].any()
+
+
 def test_a_contact_sheet() -> None:
     images = [np.full((4, 6, 3), k, np.uint8) for k in range(1, 4)] + [
         np.full((2, 2, 3), 9, np.uint8)

@@ -99,7 +99,7 @@ def test_what_is_not_there_is_said(dataset: Dataset, tmp_path: Path) -> None:
     assert "The recipe sets no targets" in page.said
     assert "To be answered by whoever publishes the set." in page.said
     limits = contents.known_limits(dataset, facts.gather(dataset), None)
-    assert any("No person has" in line for line in limits)
+    assert any("No rendered person has" in line for line in limits)
     assert any("Nobody has an occluded fraction" in line for line in limits)
 
 

@@ -75,6 +75,20 @@ def test_a_byte_order_mark_is_no_fault(tmp_path):
             ("holdout",),
         ),
         ("name: a\ncamera: 3\n", (":2: camera", "got 3")),
+        ("name: a\nframes: 3\nlayers: [depth, depth]\n", (":3: layers: each layer once",)),
+        ("name: a\nframes: 3\nskeleton: x\n", (":3: skeleton: one of", "got 'x'")),
+        (
+            "name: a\npeople:\n  count: 9\n  identities: 3\n",
+            (":4: people.identities: 3 less 0 held out", "got 3"),
+        ),
+        (
+            "name: a\nbackdrop: {kind: photo, folder: x}\nvariants:\n  view: 2\n",
+            (":4: variants.view: a photo shows one side",),
+        ),
+        (
+            "name: a\n\ntargets:\n  joints: {left_wrst: 0.5}\n",
+            (":4: targets.joints: 'left_wrst' is no joint",),
+        ),
         ("name: a\nlight: {warmth: {choice: {0.1: 0}}}\n", ("light.warmth", "positive sum")),
     ],
 )
@@ -119,6 +133,22 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 )
 def test_what_is_no_recipe_is_one_message(tmp_path, text, says):
     assert says in fault(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name: a\npeople: {count: 9, identities: 3}\n",
+        "name: a\nskeleton: x\n",
+        "name: a\nholdout: {poses: [sit]}\nsplits: {train: 1.0, val: 0, test: 0}\n",
+        "name: a\nquotas: {family: {stand: 1}}\npeople: {hold: {share: 0.5}}\n",
+    ],
+)
+def test_what_fields_make_together_is_one_sentence_without_the_recipe(tmp_path, text):
+    message = fault(tmp_path, text)
+    assert ":1:" not in message
+    assert "{" not in message and "'name'" not in message
+    assert len(message.splitlines()) == 1
 
 
 def test_missing_files_and_folders_are_named(tmp_path):

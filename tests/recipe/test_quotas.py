@@ -7,14 +7,17 @@ from collections import Counter
 import numpy as np
 import pytest
 from recipe_fake import CATALOGUE, FakeSolve
+from typer.testing import CliRunner
 
+from synthstudio.cli import app
 from synthstudio.core.bins import BODIES, SECTOR_RAD, VIEWS, body_of, view_azimuth_rad, view_of
 from synthstudio.core.errors import RecipeError
 from synthstudio.recipe.draw import draw
-from synthstudio.recipe.load import dump, parse
+from synthstudio.recipe.load import dump, load, parse
 from synthstudio.recipe.model_quotas import bodies_in
 from synthstudio.recipe.people import pool_by_body
 from synthstudio.recipe.quotas import bin_of, person_number
+from synthstudio.stage import prepare
 
 VIEW_SHARES = {"front": 1, "left": 2, "back": 3, "front_right": 2}
 FAMILY_SHARES = {"walk": 3, "sit": 1, "lie": 1}
@@ -200,3 +203,15 @@ def test_sitting_needs_a_seat_in_the_world() -> None:
 def test_a_share_of_zero_asks_for_nothing() -> None:
     asked = recipe({"family": {"walk": 1, "lie": 0}}, holdout={"poses": ["lie"]})
     assert {p.pose.family for i in range(5) for p in draw(asked, i, FakeSolve()).people} == {"walk"}
+
+
+def test_an_unknown_family_is_found_before_anything_is_made(tmp_path):
+    scene, out = tmp_path / "a.yaml", tmp_path / "out"
+    scene.write_text("name: a\nframes: 1\nquotas:\n  family: {stnd: 1}\n")
+    with pytest.raises(RecipeError, match=r"quotas.family: stnd.*Did you mean 'stand'"):
+        prepare(load(scene), assets=tmp_path, device="cpu")
+    made = CliRunner().invoke(app, ["generate", str(scene), "--out", str(out)])
+    assert made.exit_code == 1
+    assert not out.exists()
+    scene.write_text("name: a\nframes: 1\nquotas:\n  family: {stand: 1, stnd: 0}\n")
+    assert prepare(load(scene), assets=tmp_path, device="cpu").recipe.quotas

@@ -87,8 +87,15 @@ def _box(s: Subject) -> Iterator[Finding]:
 
 
 def _far(s: Subject) -> Iterator[Finding]:
-    """Joints against the box: the amodal one holds all; a modal one is given more room."""
-    for box, share in ((s.amodal_box, _FAR_OF_AMODAL), (s.box, _FAR_OF_BOX)):
+    """Joints against the box: the amodal one of a drawn body holds all of them.
+
+    A box that somebody drew round what is seen is given more room. Before things were pasted
+    that was the amodal one: the modal one may be a sliver now.
+    """
+    rules = [(s.amodal_box, _FAR_OF_AMODAL), (s.box, _FAR_OF_BOX)]
+    if s.amodal_box is not None and not s.drawn:
+        rules = [(s.amodal_box, _FAR_OF_BOX)]
+    for box, share in rules:
         if box is None or box[2] <= 0 or box[3] <= 0:
             continue
         x, y, w, h = box

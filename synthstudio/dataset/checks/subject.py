@@ -27,7 +27,8 @@ FAR = 1e12
 class Subject:
     """One person of one image. Pixels are continuous; NaN: nobody knows.
 
-    `px` holds only joints with v > 0; `state` is v, NO_STATE where nobody labelled.
+    `px` holds only joints with v > 0; `state` is v, NO_STATE where nobody labelled. `drawn`: the
+    amodal box is of the whole body; that of a photo is only of what the photo shows.
     """
 
     where: str
@@ -42,6 +43,7 @@ class Subject:
     area: float | None
     mask: Rle | None
     amodal_box: Box | None = None
+    drawn: bool = True
     camera_m: F64 | None = None  # (J, 3)
     K: F64 | None = None  # (3, 3)
 
@@ -73,6 +75,7 @@ def subject_of_row(frame: Mapping[str, Any], row: Mapping[str, Any], skeleton: S
         area=float(row["modal_area_px"]),
         mask=_rle(row["mask_size"], row["modal_counts"]),
         amodal_box=_box(row["amodal_box_px"]),
+        drawn="rendered" in row["origin"],
         camera_m=_optional(row["joints_camera_m"], joints, 3),
         K=_optional(frame["K"], 3, 3),
     )
@@ -105,9 +108,15 @@ def subject_of_entry(
         area=_number(entry.get("area")),
         mask=None,
         amodal_box=_box(entry.get("amodal_bbox")),
+        drawn=_is_drawn(entry.get("origin")),
         camera_m=_optional(_flat(entry.get("keypoints_3d_camera_m")), joints, 3),
         K=_optional(_flat(image.get("K")), 3, 3),
     )
+
+
+def _is_drawn(origin: Any) -> bool:
+    """Return whether a whole body was labelled; what says nothing of its origin is taken so."""
+    return not isinstance(origin, list) or not origin or "rendered" in origin
 
 
 def digest(*parts: object) -> int:

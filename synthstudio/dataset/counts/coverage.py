@@ -9,6 +9,7 @@ Letters: P people of a batch, J joints.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import time
 from collections.abc import Callable, Iterator
@@ -63,8 +64,11 @@ class Coverage:
         )  # fmt: skip
         self._counts = np.zeros((0, *self._shape), np.int32)
 
-    def add(self, batch: pa.RecordBatch, eyes_m: F64) -> None:
-        """Count a batch of people (P); `eyes_m` (P, 3) is where each one's camera stands."""
+    def add(self, batch: pa.RecordBatch, eyes_m: F64, groups: I64 | None = None) -> None:
+        """Count a batch of people (P); `eyes_m` (P, 3) is where each one's camera stands.
+
+        `groups` (P,): a number that frames of a group share; None: each frame is its own.
+        """
         people = batch.num_rows
         if not people:
             return
@@ -79,7 +83,8 @@ class Coverage:
         joint = np.tile(np.arange(joints), (people, 1))
         a, b, c, d = (each[:, None] for each in (family, fraction, view, body))
         np.add.at(self._counts, (a, joint, causes, b, c, d), 1)
-        self.examples.add(batch, causes=causes, fraction=fraction, view=view, body=body)
+        own = batch["frame_index"].to_numpy().astype(np.int64) if groups is None else groups
+        self.examples.add(batch, groups=own, causes=causes, fraction=fraction, view=view, body=body)
 
     def _family_places(self, column: pa.Array) -> I32:
         """Return places in `families`, which grows by those that are new."""
@@ -173,9 +178,9 @@ def _summed(counts: I64, axes: tuple[str, ...]) -> I64:
 def coverage(dataset: Dataset, *, on_progress: OnProgress | None = None) -> Coverage:
     """Count a data set. Memory does not grow with it."""
     found = Coverage(skeleton(dataset.identity.skeleton))
-    eyes, done, people, started = _Eyes(dataset), 0, dataset.people, time.monotonic()
+    beside, done, people, started = _Frames(dataset), 0, dataset.people, time.monotonic()
     for batch in dataset.iter_batches("instances", PERSON_COLUMNS):
-        found.add(batch, eyes.of(batch["frame_index"].to_numpy()))
+        found.add(batch, *beside.of(batch["frame_index"].to_numpy()))
         done += batch.num_rows
         if on_progress is not None:
             on_progress(done, people, done / max(1e-6, time.monotonic() - started))
@@ -204,29 +209,32 @@ def camera_azimuth_rad(joints_m: F64, eyes_m: F64) -> F64:
     return angle
 
 
-class _Eyes:
-    """Where the cameras of frames stand, read beside the people as far as they have come."""
+class _Frames:
+    """Cameras and groups of frames, read beside the people as far as they have come."""
 
     def __init__(self, dataset: Dataset) -> None:
         self._batches: Iterator[pa.RecordBatch] = dataset.iter_batches(
-            "frames", ("index", "world_to_camera")
+            "frames", ("index", "world_to_camera", "group_id")
         )
         self._indices = np.zeros(0, np.int64)
         self._eyes = np.zeros((0, 3))
+        self._groups = np.zeros(0, np.int64)
 
-    def of(self, frames: I64) -> F64:
-        """Return (P, 3) the camera's place for each of some frames, in the order of the set.
+    def of(self, frames: I64) -> tuple[F64, I64]:
+        """Return (P, 3) the camera's place and (P,) the group of each of some frames.
 
-        DatasetError when the table of frames lacks one of them.
+        They come in the order of the set. DatasetError when the table of frames lacks one of them.
         """
         keep = self._indices >= frames.min()
         self._indices, self._eyes = self._indices[keep], self._eyes[keep]
+        self._groups = self._groups[keep]
         while not self._indices.size or self._indices[-1] < frames.max():
             batch = next(self._batches, None)
             if batch is None:
                 break
             self._indices = np.concatenate([self._indices, batch["index"].to_numpy()])
             self._eyes = np.concatenate([self._eyes, _eyes_m(batch["world_to_camera"])])
+            self._groups = np.concatenate([self._groups, _group_numbers(batch)])
         at = np.searchsorted(self._indices, frames)
         lost = frames[~np.isin(frames, self._indices)]
         if lost.size:
@@ -238,7 +246,7 @@ class _Eyes:
                     then="Check the data set with: synthstudio validate.",
                 )
             )
-        return self._eyes[at]
+        return self._eyes[at], self._groups[at]
 
 
 def _eyes_m(column: pa.Array) -> F64:
@@ -247,6 +255,20 @@ def _eyes_m(column: pa.Array) -> F64:
     matrices = column.flatten().to_numpy().reshape(-1, 4, 4)
     out[~_nulls(column)] = -np.einsum("nji,nj->ni", matrices[:, :3, :3], matrices[:, :3, 3])
     return out
+
+
+def _group_numbers(batch: pa.RecordBatch) -> I64:
+    """Return (F,) numbers that are the same for the same group, whatever came before.
+
+    A frame without a group is its own.
+    """
+    coded = pc.dictionary_encode(batch["group_id"])
+    names = [name.encode("utf-8", "surrogatepass") for name in coded.dictionary.to_pylist()]
+    digests = [hashlib.blake2b(name, digest_size=6).digest() for name in names]
+    numbers = np.array([int.from_bytes(d, "little") for d in digests], np.int64)
+    alone = np.array([not name for name in names], np.bool_)
+    places = coded.indices.to_numpy()
+    return np.where(alone[places], batch["index"].to_numpy(), numbers[places])
 
 
 def _bodies(column: pa.Array) -> I32:

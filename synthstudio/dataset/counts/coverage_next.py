@@ -10,7 +10,8 @@ import numpy as np
 import yaml
 
 from synthstudio.core.bins import BODIES, VIEWS
-from synthstudio.core.labels import SHARES
+from synthstudio.core.errors import DatasetError, explain
+from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.dataset.counts.coverage import Coverage, thin_below
 from synthstudio.dataset.counts.examples import REGIONS
 from synthstudio.dataset.reader import Dataset
@@ -25,12 +26,18 @@ SHRINK = 4
 _NAME_LENGTH = 64
 _POOL = 120  # identities for each person of a full frame: a dozen of every body
 _MOST_GROUPS = 2
-_OWN = ("head", "hips", "feet")
-"""What people hide themselves as they turn: things cannot be asked to show it."""
+_MOST_OWN = 0.25
+"""What people hide themselves more often than this cannot be asked to be shown by the rest."""
 _LEAST_RATE, _MOST_RATE = 0.05, 0.3
 # Occluded fractions to ask for, one for each bin; nobody can be asked for the last.
 _MIDDLES = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8)
 _BY_OTHERS = [SHARES.index("person"), SHARES.index("object")]
+_NOT_BY_OTHERS = [SHARES.index("self"), SHARES.index("truncated")]
+_KNOWN = [k for k, cause in enumerate(CAUSES) if cause != "unlabelled"]
+_BY_PEOPLE = (0.05, 0.15)  # shares of joints that other people can be asked to hide
+_REACHES = 0.15
+"""A limb is a tenth of a person: it cannot be hidden where less than this is asked for."""
+IMPORTED, PHOTOS = "imported", "photos"  # as formats/imports.py and stage.py mark them
 
 
 def next_recipe(
@@ -45,11 +52,13 @@ def next_recipe(
 
     `families`: all that there are poses of. `frames`: default a quarter of the set's. A bin is
     thin below `at_least`, by default below half of an even share; then every bin of its axis
-    gets a quota by what it lacks. It has another seed, so no frame comes twice. RecipeError
-    when the stored recipe is damaged.
+    gets a quota by what it lacks. It has another seed, so no frame comes twice. That of a set
+    of photos is for `occlude`: no quotas, since nobody turns in a photo. DatasetError for an
+    imported set that came without a recipe; RecipeError when the stored recipe is damaged.
     """
-    first = {**dataset.identity.recipe, "frames": dataset.identity.frames}
-    own = parse(first, str(dataset.folder / "dataset.json"))
+    made = recipe_of(dataset)
+    photos = made.pop(PHOTOS, None)
+    own = parse({**made, "frames": dataset.identity.frames}, str(dataset.folder / "dataset.json"))
     wanted = copy.deepcopy(dump(own))
     wanted |= {
         "name": f"{own.name[: _NAME_LENGTH - 5]}-next",
@@ -57,6 +66,8 @@ def next_recipe(
         "seed": own.seed + 1,
         "frames": frames or max(1, own.frames // SHRINK),
     }
+    if photos is not None:
+        return _of_photos(own, wanted, found, int(photos["count"]), at_least)
     quotas = {
         "view": _lacking(found, "view", _views(own), at_least),
         "family": _lacking(found, "family", _families(own, families), at_least),
@@ -64,12 +75,65 @@ def next_recipe(
     }
     asked = {**(wanted["quotas"] or {}), **{axis: q for axis, q in quotas.items() if q}}
     wanted["quotas"] = asked or None
-    if own.things or own.cutouts:  # somebody has to do the hiding
+    if own.clip is None and own.cutouts is None:  # what has them can ask for nothing
         wanted["targets"] |= _targets(own, wanted, found, at_least)
+    return _finished(wanted, ("name", "description", "frames", "seed"))
+
+
+def recipe_of(dataset: Dataset) -> dict[str, Any]:
+    """Return the recipe that a data set was made with, also one that left and came back.
+
+    DatasetError for a set of somebody else's: nobody knows how it was made.
+    """
+    made: Any = dataset.identity.recipe
+    while isinstance(made, dict) and IMPORTED in made:
+        before = made[IMPORTED].get("of") if isinstance(made[IMPORTED], dict) else None
+        made = before.get("recipe") if isinstance(before, dict) else None
+    if not isinstance(made, dict):
+        raise DatasetError(
+            explain(
+                "this data set was imported, so there is no recipe to go on from",
+                where=str(dataset.folder),
+                then="Write one for what is thin (scenes/ has examples), or hide its people with "
+                "synthstudio occlude.",
+            )
+        )
+    return dict(made)
+
+
+def is_of_photos(dataset: Dataset) -> bool:
+    """Return whether `occlude` made a data set: then the next recipe is for `occlude` too."""
+    return PHOTOS in recipe_of(dataset)
+
+
+def _finished(wanted: dict[str, Any], first: Sequence[str]) -> dict[str, Any]:
+    """Return the recipe as short as it can be, checked, some fields first."""
     short = _shortened(wanted)
     parse(short, "the next recipe")
-    head = {key: wanted[key] for key in ("name", "description", "frames", "seed")}
-    return {**head, **short}
+    return {**{key: wanted[key] for key in first}, **short}
+
+
+def _of_photos(
+    own: Recipe, wanted: dict[str, Any], found: Coverage, photos: int, at_least: float | None
+) -> dict[str, Any]:
+    """Return a recipe that hides the people of the same photos anew, by what is thin."""
+    occlude = dict(wanted["occlude"])
+    occlude["each"] = max(1, round(wanted["frames"] / max(1, photos)) - 1)
+    by = dict(occlude["by"])
+    counts = found.of_joints("cause")
+    people, things = (int(counts[SHARES.index(cause)]) for cause in ("person", "object"))
+    least = thin_below(np.array([people, things]), at_least)
+    if people < least and by.get("person"):
+        by["person"] *= 2
+    if things < least:
+        by |= {kind: 2 * weight for kind, weight in by.items() if kind != "person"}
+    occlude["by"] = by
+    hidden = photos * occlude["each"] * sum(support(own.occlude.hide if own.occlude else 1)) / 2
+    wanted |= {"occlude": occlude, "quotas": None, "frames": parse({"name": "x"}).frames}
+    wanted["targets"] |= _asked_joints(
+        own, found, at_least, people=hidden, alone=False
+    ) or _asked_fractions(own, found, at_least, anew=True)
+    return _finished(wanted, ("name", "description", "seed"))
 
 
 def as_yaml(recipe: Mapping[str, Any], found: Coverage) -> str:
@@ -146,41 +210,80 @@ def _bodies(
 def _targets(
     own: Recipe, wanted: Mapping[str, Any], found: Coverage, at_least: float | None
 ) -> dict[str, Any]:
-    """Return what to ask for: joints that others seldom hide, or else thin fractions."""
-    by_others = found.of_joints("joint", "cause")[:, _BY_OTHERS].sum(axis=1)
-    least = thin_below(by_others, at_least)
+    """Return what to ask for: joints that others seldom hide, else people who hide, fractions."""
+    if not own.things:  # somebody has to do the hiding
+        return _asked_people(own, found, at_least)
     people = wanted["frames"] * sum(support(own.people.count)) / 2
+    return (
+        _asked_joints(own, found, at_least, people=people)
+        or _asked_people(own, found, at_least)
+        or _asked_fractions(own, found, at_least)
+    )
+
+
+def _asked_joints(
+    own: Recipe, found: Coverage, at_least: float | None, *, people: float, alone: bool = True
+) -> dict[str, Any]:
+    """Return the joints that others seldom hide, and how often they are to be hidden.
+
+    With `alone` a rate is above that at which people hide the joints themselves or the picture
+    ends; in photos only joints are asked for that are seen.
+    """
+    fraction = own.targets.occluded_fraction
+    if fraction is not None and support(fraction)[1] < _REACHES:
+        return {}
+    counts = found.of_joints("joint", "cause")
+    by_others = counts[:, _BY_OTHERS].sum(axis=1)
+    least = thin_below(by_others, at_least)
+    labelled = np.maximum(1, counts[:, _KNOWN].sum(axis=1))
+    hidden = alone * counts[:, _NOT_BY_OTHERS].sum(axis=1) / labelled
     rates: dict[str, float] = {}
     for joints in _regions(found.bones.joints):
-        have = float(by_others[joints].mean())
-        if have < least:
+        have, anyway = float(by_others[joints].mean()), float(hidden[joints].min())
+        if have < least and anyway <= _MOST_OWN:
             group = "+".join(found.bones.joints[j] for j in joints)
-            rate = float(np.clip((2 * least - have) / max(1.0, people), _LEAST_RATE, _MOST_RATE))
-            rates[group] = round(rate, 2)
-    if rates:
-        seldom = sorted(rates, key=lambda group: (-rates[group], group))[:_MOST_GROUPS]
-        return {"joints": {**own.targets.joints, **{group: rates[group] for group in seldom}}}
+            more = np.clip((2 * least - have) / max(1.0, people), _LEAST_RATE, _MOST_RATE)
+            rates[group] = round(float(anyway + more), 2)
+    seldom = sorted(rates, key=lambda group: (-rates[group], group))[:_MOST_GROUPS]
+    if not seldom:
+        return {}
+    return {"joints": {**own.targets.joints, **{group: rates[group] for group in seldom}}}
+
+
+def _asked_people(own: Recipe, found: Coverage, at_least: float | None) -> dict[str, Any]:
+    """Return that people hide joints, where they seldom do; in every frame there must be two."""
+    counts = found.of_joints("cause")
+    by_people, by_things = (counts[SHARES.index(cause)] for cause in ("person", "object"))
+    asked = own.targets.crowd_index is not None or "person" in own.targets.causes
+    if support(own.people.count)[0] < 2 or asked:
+        return {}
+    if by_people >= thin_below(np.array([by_people, by_things]), at_least):
+        return {}
+    return {"causes": {**dump(own)["targets"]["causes"], "person": list(_BY_PEOPLE)}}
+
+
+def _asked_fractions(
+    own: Recipe, found: Coverage, at_least: float | None, *, anew: bool = False
+) -> dict[str, Any]:
+    """Return the occluded fractions that are thin; with `anew` also where others were asked."""
     people_by = found.of_people("fraction")[: len(_MIDDLES)]
-    if (
-        own.targets.occluded_fraction is None
-        and (people_by < thin_below(people_by, at_least)).any()
-    ):
-        lack = np.maximum(0.0, people_by.mean() - people_by)
-        choice = {
-            str(middle): round(100 * float(n / lack.sum()))
-            for middle, n in zip(_MIDDLES, lack, strict=True)
-            if n > 0
-        }
-        return {"occluded_fraction": {"choice": choice}}
-    return {}
+    if own.targets.occluded_fraction is not None and not anew:
+        return {}
+    if not (people_by < thin_below(people_by, at_least)).any():
+        return {}
+    lack = np.maximum(0.0, people_by.mean() - people_by)
+    choice = {
+        str(middle): round(100 * float(n / lack.sum()))
+        for middle, n in zip(_MIDDLES, lack, strict=True)
+        if n > 0
+    }
+    return {"occluded_fraction": {"choice": choice}}
 
 
 def _regions(joints: Sequence[str]) -> list[list[int]]:
     """Return places of joints that lie so near to one another that the same thing hides them."""
     found = []
-    for region, ends in REGIONS.items():
-        if region in _OWN:
-            continue
+    for ends in REGIONS.values():
         places = [j for j, name in enumerate(joints) if name.endswith(ends)]
         found += [[j for j in places if joints[j].startswith(side)] for side in ("left", "right")]
     return [places for places in found if places]

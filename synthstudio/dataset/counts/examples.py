@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,48 +26,74 @@ REGIONS = {
 HIDDEN = SHARES[1:]
 
 
+KEPT = 8
+"""How many people are remembered for a bin, so that its neighbours need not show the same."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """A person in a frame, of `count` in the bin; `joint`: the one to look at, or -1."""
+    """A person in a frame, of `count` in the bin; `joint`: the one to look at, or -1.
+
+    `whom` is the same for all pictures of one person: those of a moment, a clip or a photo.
+    """
 
     frame: int
     instance: int
     joint: int
     count: int
+    whom: int
 
 
 class Bins:
-    """The best example of each of some bins so far, and how many there were."""
+    """The best examples of each of some bins so far, and how many there were.
+
+    Of one person (`whom`, a number that its frames share) only the best is kept.
+    """
 
     def __init__(self, size: int) -> None:
         """Begin with nothing."""
         self.counts = np.zeros(size, np.int64)
-        self._scores = np.full(size, -np.inf)
-        self._who = np.zeros((size, 3), np.int64)
+        self._scores = np.full((size, KEPT), -np.inf)
+        self._who = np.full((size, KEPT, 4), -1, np.int64)
 
     def offer(self, places: I32, scores: F64, who: I64) -> None:
-        """Take n candidates for bins: scores (n,), who (n, 3) frame, instance and joint."""
+        """Take n candidates for bins: scores (n,), who (n, 4) frame, instance, joint, whom."""
         self.counts += np.bincount(places, minlength=self.counts.size)
-        order = np.argsort(scores, kind="stable")
-        best = np.full(self.counts.size, -1)
-        best[places[order]] = order  # of several writes to a place the last stays
-        bins = np.flatnonzero(best >= 0)
-        bins = bins[scores[best[bins]] > self._scores[bins]]
-        self._scores[bins], self._who[bins] = scores[best[bins]], who[best[bins]]
+        hopeful = scores > self._scores[places, -1]
+        touched = np.unique(places[hopeful])
+        had = np.isfinite(self._scores[touched])
+        place = np.concatenate([np.repeat(touched, had.sum(axis=1)), places[hopeful]])
+        score = np.concatenate([self._scores[touched][had], scores[hopeful]])
+        found = np.concatenate([self._who[touched][had], who[hopeful]])
+        order = np.lexsort((np.arange(len(place)), -score, place))
+        _, first = np.unique(
+            np.stack([place[order], found[order, 3]], axis=1), axis=0, return_index=True
+        )
+        order = order[np.sort(first)]
+        place = place[order]
+        rank = np.arange(len(place)) - np.searchsorted(place, place)
+        kept = rank < KEPT
+        self._scores[touched], self._who[touched] = -np.inf, -1
+        self._scores[place[kept], rank[kept]] = score[order][kept]
+        self._who[place[kept], rank[kept]] = found[order][kept]
 
     def grow(self, size: int) -> None:
         """Add empty bins at the end."""
         more = size - self.counts.size
         self.counts = np.concatenate([self.counts, np.zeros(more, np.int64)])
-        self._scores = np.concatenate([self._scores, np.full(more, -np.inf)])
-        self._who = np.concatenate([self._who, np.zeros((more, 3), np.int64)])
+        self._scores = np.concatenate([self._scores, np.full((more, KEPT), -np.inf)])
+        self._who = np.concatenate([self._who, np.full((more, KEPT, 4), -1, np.int64)])
 
-    def example(self, place: int) -> Example | None:
-        """Return the best of a bin; None: there is none."""
-        if not self.counts[place]:
+    def example(self, place: int, used: Set[int] = frozenset()) -> Example | None:
+        """Return the best of a bin, rather one whose person is not in `used`; None: no one."""
+        known = np.isfinite(self._scores[place])
+        if not known.any():
             return None
-        frame, instance, joint = map(int, self._who[place])
-        return Example(frame=frame, instance=instance, joint=joint, count=int(self.counts[place]))
+        those = self._who[place][known].tolist()
+        frame, instance, joint, whom = next((w for w in those if w[3] not in used), those[0])
+        return Example(
+            frame=frame, instance=instance, joint=joint, count=int(self.counts[place]), whom=whom
+        )
 
 
 class Examples:
@@ -85,19 +112,30 @@ class Examples:
         )  # fmt: skip
 
     def add(
-        self, batch: pa.RecordBatch, *, causes: I32, fraction: I32, view: I32, body: I32
+        self,
+        batch: pa.RecordBatch,
+        *,
+        groups: I64,
+        causes: I32,
+        fraction: I32,
+        view: I32,
+        body: I32,
     ) -> None:
-        """Offer a batch of people (P); `causes` (P, J), the others (P,) are places in bins."""
+        """Offer a batch of people (P); `causes` (P, J), the others (P,) are places in bins.
+
+        `groups` (P,): a number for the group of frames that each one is in.
+        """
         area = pc.fill_null(batch["modal_area_px"], 0).to_numpy(zero_copy_only=False)
         cut = pc.fill_null(batch["truncated_fraction"], 0).to_numpy(zero_copy_only=False)
         scores = area * (1.0 - cut)
         frames, instances = batch["frame_index"].to_numpy(), batch["instance"].to_numpy()
-        who = np.column_stack([frames, instances, np.full(len(frames), -1)]).astype(np.int64)
+        whom = groups * 1009 + instances  # wraps around: a doubled number only costs a picture
+        who = np.column_stack([frames, instances, np.full(len(frames), -1), whom]).astype(np.int64)
         self.by_view.offer(fraction * (len(VIEWS) + 1) + view, scores, who)
         self.by_body.offer(body, scores, who)
         self.by_family.offer(self._family_places(batch["pose_family"]), scores, who)
         person, joint = np.nonzero(np.broadcast_to(self._region >= 0, causes.shape))
-        who = np.column_stack([frames[person], instances[person], joint]).astype(np.int64)
+        who = np.column_stack([frames[person], instances[person], joint, whom[person]])
         places = causes[person, joint] * len(REGIONS) + self._region[joint]
         self.by_cause.offer(places, scores[person], who)
 

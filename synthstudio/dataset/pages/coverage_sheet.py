@@ -13,13 +13,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from synthstudio.core.bins import BODIES, FRACTIONS, VIEWS
 from synthstudio.core.images import decode_rgb
-from synthstudio.core.labels import CAUSES, F64, U8, FrameLabels, PersonLabel
+from synthstudio.core.labels import CAUSES, F64, U8, PersonLabel
 from synthstudio.core.skeleton import skeleton
-from synthstudio.dataset.counts.coverage import Coverage, OnProgress
+from synthstudio.dataset.counts.coverage import UNKNOWN, Coverage, OnProgress
 from synthstudio.dataset.counts.examples import HIDDEN, REGIONS, Bins, Example
 from synthstudio.dataset.pages.draw import PAPER, TEXT, draw_labels, legend_strip
+from synthstudio.dataset.pages.drawable import drawable
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import person_from_row
 
 CELL_PX = (190, 224)
 """Width and height of a picture."""
@@ -30,6 +30,7 @@ _EMPTY = (36, 39, 45)
 _HIDERS = {
     "self": "hidden by\nitself", "person": "hidden by\na person",
     "object": "hidden by\na thing", "truncated": "outside\nthe frame",
+    "unknown": "hidden,\nnobody said\nby what",
 }  # fmt: skip
 _HIDDEN_BY = (
     "all seen", "up to\n10 %\nhidden", "10 to\n30 %", "30 to\n50 %", "50 to\n70 %",
@@ -61,7 +62,7 @@ class Section:
 def sheet(dataset: Dataset, found: Coverage, *, on_progress: OnProgress | None = None) -> U8:
     """Return the sheet (h, w, 3) of a data set whose coverage was counted.
 
-    DatasetError when a stored image is damaged or a person has no rendered labels.
+    DatasetError when a stored image is damaged.
     """
     blocks = sections(found)
     wanted = sorted(
@@ -77,47 +78,88 @@ def sheet(dataset: Dataset, found: Coverage, *, on_progress: OnProgress | None =
 
 
 def sections(found: Coverage) -> tuple[Section, ...]:
-    """Return the blocks of the sheet with an example for every bin that has one."""
-    seen = found.examples
-    views, fractions = len(VIEWS), len(FRACTIONS)
-    bodies = [[k + g * COLUMNS for k in range(COLUMNS)] for g in range(len(BODIES) // COLUMNS)]
-    families = sorted(range(len(seen.families)), key=seen.families.__getitem__)
-    named = [
-        Cell(example=seen.by_family.example(k), caption=seen.families[k].replace("_", " "))
-        for k in families
+    """Return the blocks of the sheet with an example for every bin that has one.
+
+    What a set knows of nobody (the side seen and the body of people in photos) has no block.
+    """
+    blocks = (_hidden(found), _causes(found), _bodies(found), _families(found))
+    return tuple(block for block in blocks if block is not None)
+
+
+def _hidden(found: Coverage) -> Section:
+    """Return the block of fractions by side, or in one row where no side is known."""
+    bins, views, fractions = found.examples.by_view, len(VIEWS), len(FRACTIONS)
+    title = "How much of a person is hidden"
+    of = [[f * (views + 1) + v for v in range(views + 1)] for f in range(fractions + 1)]
+    if not any(bins.counts[place] for row in of for place in row[:views]):
+        names = tuple(name.replace("\n", " ") for name in _HIDDEN_BY)
+        unknown = bins.counts[of[fractions][views]] > 0
+        row = [row[views] for row in of[: fractions + unknown]]
+        names = (*names, UNKNOWN) if unknown else names
+        return Section(title=title, rows=("",), columns=names, cells=_grid(bins, [row]))
+    unknown = any(bins.counts[row[views]] for row in of)
+    columns = [name.replace("_", " ") for name in VIEWS]
+    columns += ["side not known"] if unknown else []
+    return Section(
+        title=f"{title}, and the side that the camera sees",
+        rows=_HIDDEN_BY,
+        columns=tuple(columns),
+        cells=_grid(bins, [row[: views + unknown] for row in of[:fractions]]),
+    )
+
+
+def _causes(found: Coverage) -> Section:
+    bins, regions = found.examples.by_cause, len(REGIONS)
+    of = {c: [CAUSES.index(c) * regions + r for r in range(regions)] for c in (*HIDDEN, UNKNOWN)}
+    causes = [c for c in of if c != UNKNOWN or bins.counts[of[c]].any()]
+    return Section(
+        title="What hides which part of the body",
+        rows=tuple(_HIDERS[cause] for cause in causes),
+        columns=tuple(REGIONS),
+        cells=_grid(bins, [of[cause] for cause in causes]),
+    )
+
+
+def _bodies(found: Coverage) -> Section | None:
+    bins = found.examples.by_body
+    if not bins.counts[: len(BODIES)].any():
+        return None
+    places = [[k + g * COLUMNS for k in range(COLUMNS)] for g in range(len(BODIES) // COLUMNS)]
+    return Section(
+        title="Bodies",
+        rows=("men", "women"),
+        columns=tuple(name.split("-", 1)[1].replace("-", ", ") for name in BODIES[:COLUMNS]),
+        cells=_grid(bins, places),
+    )
+
+
+def _families(found: Coverage) -> Section | None:
+    names, bins = found.examples.families, found.examples.by_family
+    order = sorted(range(len(names)), key=names.__getitem__)
+    if names in ([], [UNKNOWN]):
+        return None
+    cells = [
+        dataclasses.replace(cell, caption=names[k].replace("_", " "))
+        for k, cell in zip(order, _grid(bins, [order])[0], strict=True)
     ]
-    return (
-        Section(
-            title="How much of a person is hidden, and the side that the camera sees",
-            rows=_HIDDEN_BY,
-            columns=tuple(name.replace("_", " ") for name in VIEWS),
-            cells=_grid(seen.by_view, [[f * (views + 1) + v for v in range(views)]
-                                       for f in range(fractions)]),
-        ),
-        Section(
-            title="What hides which part of the body",
-            rows=tuple(_HIDERS[cause] for cause in HIDDEN),
-            columns=tuple(REGIONS),
-            cells=_grid(seen.by_cause, [[CAUSES.index(cause) * len(REGIONS) + r
-                                         for r in range(len(REGIONS))] for cause in HIDDEN]),
-        ),
-        Section(
-            title="Bodies",
-            rows=("men", "women"),
-            columns=tuple(name.split("-", 1)[1].replace("-", ", ") for name in BODIES[:COLUMNS]),
-            cells=_grid(seen.by_body, bodies),
-        ),
-        Section(
-            title="Pose families",
-            rows=("",) * -(-len(named) // COLUMNS),
-            columns=(),
-            cells=tuple(tuple(named[k : k + COLUMNS]) for k in range(0, len(named), COLUMNS)),
-        ),
-    )  # fmt: skip
+    return Section(
+        title="Pose families",
+        rows=("",) * -(-len(cells) // COLUMNS),
+        columns=(),
+        cells=tuple(tuple(cells[k : k + COLUMNS]) for k in range(0, len(cells), COLUMNS)),
+    )
 
 
 def _grid(bins: Bins, places: Sequence[Sequence[int]]) -> tuple[tuple[Cell, ...], ...]:
-    return tuple(tuple(Cell(example=bins.example(place)) for place in row) for row in places)
+    """Return the cells of bins: nobody twice while a bin has others, the rarest choose first."""
+    used: set[int] = set()
+    chosen: dict[int, Example | None] = {}
+    every = [place for row in places for place in row]
+    for place in sorted(every, key=lambda place: (int(bins.counts[place]), place)):
+        chosen[place] = bins.example(place, used)
+        if (example := chosen[place]) is not None:
+            used.add(example.whom)
+    return tuple(tuple(Cell(example=chosen[place]) for place in row) for row in places)
 
 
 def _pictures(dataset: Dataset, wanted: Sequence[Example]) -> Iterator[tuple[Example, U8]]:
@@ -128,10 +170,10 @@ def _pictures(dataset: Dataset, wanted: Sequence[Example]) -> Iterator[tuple[Exa
         if example.frame != last:
             last = example.frame
             rgb = decode_rgb(dataset.image_bytes(last), str(dataset.image_path(last)))
-        (row,) = (r for r in dataset.instances(last) if r["instance"] == example.instance)
-        person = person_from_row(row)
-        picture, moved = _cut_out(rgb, person, example.joint)
-        labels = FrameLabels(people=(moved,), crowd_index=0.0, things=())
+        own = [r for r in dataset.instances(last) if r["instance"] == example.instance]
+        labels = drawable(dataset.frame(last), own)
+        picture, moved = _cut_out(rgb, labels.people[0], example.joint)
+        labels = dataclasses.replace(labels, people=(moved,))
         rows = picture.shape[0]
         drawn = draw_labels(picture, labels, bones, rows_px=rows, legend=False, names=False)
         if example.joint >= 0:
@@ -203,7 +245,7 @@ def _page(found: Coverage, blocks: Sequence[Section], pictures: dict[Example, U8
     draw = ImageDraw.Draw(page)
     draw.text(
         (2 * _GAP, _TITLE / 2),
-        f"{found.frames:,} frames, {found.people:,} people. In each bin the person who is seen "
+        f"{found.frames:,} frames, {found.people:,} people. In each bin one of those who are seen "
         "largest, and how many there are (of joints, where one is shown).",
         fill=TEXT, font=_font(17), anchor="lm",
     )  # fmt: skip

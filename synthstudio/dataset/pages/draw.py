@@ -20,6 +20,7 @@ from synthstudio.core.labels import F64, U8, FrameLabels, PersonLabel
 from synthstudio.core.skeleton import COLOURS, Skeleton
 
 Colour = tuple[int, int, int]
+Rectangle = tuple[float, float, float, float]  # x0 y0 x1 y1
 
 BASE_ROWS = 900
 """Small frames are enlarged to about this many rows, so that marks can be told apart."""
@@ -37,6 +38,9 @@ _LEGEND = (
 )  # fmt: skip
 _LEGEND_UNITS = 970  # the legend's length in strokes: a narrow picture gets a smaller one
 _FEW = 6  # people up to whom each gets a line of text
+_FACE = ("nose", "eye", "ear")
+_HEAD = 0.075
+"""Half a side of a head, as a share of its person's height, at the least."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +87,7 @@ def draw_labels(
     for person in farthest_first:
         _draw_skeleton(canvas, person, skeleton, _finer(pen, person, rows))
     if names:
-        canvas = _draw_names(canvas, farthest_first, labels, pen)
+        canvas = _draw_names(canvas, farthest_first, skeleton, pen)
     return np.vstack([canvas, _legend(canvas.shape[1], pen)]) if legend else canvas
 
 
@@ -102,6 +106,19 @@ def contact_sheet(images: Sequence[U8], *, columns: int = 6, gap_px: int = 8) ->
         left = gap_px + (k % columns) * (wide + gap_px) + (wide - w) // 2
         sheet[top : top + h, left : left + w] = image
     return sheet
+
+
+def captioned(rgb: U8, text: str) -> U8:
+    """Return the picture (h, w, 3) with a line of text below it, as small as it has to be."""
+    high = max(18, round(rgb.shape[0] / 16))
+    strip = Image.new("RGB", (rgb.shape[1], high), PAPER)
+    size = round(0.62 * high)
+    font = ImageFont.load_default(size)
+    while size > 7 and font.getlength(text) > rgb.shape[1] - 8:
+        size -= 1
+        font = ImageFont.load_default(size)
+    ImageDraw.Draw(strip).text((4, high / 2), text, fill=TEXT, font=font, anchor="lm")
+    return np.vstack([rgb, np.asarray(strip, np.uint8)])
 
 
 def legend_strip(width: int) -> U8:
@@ -238,49 +255,84 @@ def _clip(
     return (p + (q - p) * low, p + (q - p) * high) if low <= high else None
 
 
-def _draw_names(canvas: U8, people: Sequence[PersonLabel], labels: FrameLabels, pen: _Pen) -> U8:
+def _draw_names(canvas: U8, people: Sequence[PersonLabel], bones: Skeleton, pen: _Pen) -> U8:
     """Write each person's number, and with few people what it does and how much is hidden."""
     image = Image.fromarray(canvas)
     draw = ImageDraw.Draw(image)
-    font = _font(pen, 13 if len(labels.people) <= _FEW else 10)
-    taken: list[tuple[float, float, float, float]] = []
+    font = _font(pen, 13 if len(people) <= _FEW else 10)
+    heads = [head for p in people if (head := _head(p, bones, pen)) is not None]
+    taken: list[Rectangle] = []
     for person in reversed(people):
-        text = f"{person.instance}"
-        if len(labels.people) <= _FEW:
-            text += f"  {person.pose.replace('_', ' ')}, {person.occluded_fraction:.0%} hidden"
+        text = _tag(person) if len(people) <= _FEW else f"{person.instance}"
         pad, right, bottom = 3 * pen.unit, *draw.textbbox((0, 0), text, font=font)[2:]
         size = (right + 2 * pad, bottom + 1.6 * pad)
-        box = _free_place(person, size, taken, canvas.shape, pen)
+        box = _free_place(person, size, taken, heads, canvas.shape, pen)
         taken.append(box)
         draw.rectangle(box, fill=person_colour(person.instance))
         draw.text((box[0] + pad, box[1] + 0.6 * pad), text, fill=INK, font=font)
     return np.asarray(image).copy()
 
 
+def _tag(person: PersonLabel) -> str:
+    """Return number, pose and share hidden, as far as they are known."""
+    said = [person.pose.replace("_", " ")] if person.pose else []
+    if math.isfinite(person.occluded_fraction):
+        said.append(f"{person.occluded_fraction:.0%} hidden")
+    return "  ".join(filter(None, [f"{person.instance}", ", ".join(said)]))
+
+
+def _head(person: PersonLabel, bones: Skeleton, pen: _Pen) -> Rectangle | None:
+    """Return where a person's head is, output pixels; None if no joint of it has a place."""
+    face = [j for j, name in enumerate(bones.joints) if name.endswith(_FACE)]
+    at = person.joints_px[face]
+    at = at[np.isfinite(at).all(axis=1)]
+    if not len(at):
+        return None
+    middle = at.mean(axis=0) * pen.zoom
+    spread = float(np.ptp(at, axis=0).max()) * pen.zoom
+    half = max(0.75 * spread, _HEAD * person.amodal_box_px[3] * pen.zoom)
+    x, y = (float(v) for v in middle)
+    return x - half, y - 1.2 * half, x + half, y + 1.2 * half
+
+
 def _free_place(
     person: PersonLabel,
     size: tuple[float, float],
-    taken: Sequence[tuple[float, float, float, float]],
+    taken: Sequence[Rectangle],
+    heads: Sequence[Rectangle],
     canvas_shape: tuple[int, ...],
     pen: _Pen,
-) -> tuple[float, float, float, float]:
-    """Return x0, y0, x1, y1 for a name: above the amodal box, or the next place that is free."""
+) -> Rectangle:
+    """Return a name's place about the person that covers no head and no other name.
+
+    Above the amodal box, or the next place that is free; where none is, the one that covers
+    least.
+    """
     x, y, w, h = (v * pen.zoom for v in person.amodal_box_px)
     wide, high = size
     places = [
         (x, y - high), (x + w - wide, y - high), (x, y + h), (x + w - wide, y + h),
-        (x, y - 2 * high), (x, y), (x, y + h + high), (x, y + high), (x, y),
+        (x + w, y), (x - wide, y), (x, y - 2 * high), (x, y + h + high), (x + w, y + h / 2),
+        (x - wide, y + h / 2), (x, y + h - high), (x + w - wide, y + h - high), (x, y + h / 2),
+        (x + w + wide, y), (x - 2 * wide, y), (x, y - 4 * high), (x, y),
     ]  # fmt: skip
+    best, least = (0.0, 0.0, wide, high), math.inf
     for left, top in places:
         left = min(max(0.0, left), canvas_shape[1] - wide)
         top = min(max(0.0, top), canvas_shape[0] - high)
         found = (left, top, left + wide, top + high)
-        if not any(
-            found[0] < t[2] and t[0] < found[2] and found[1] < t[3] and t[1] < found[3]
-            for t in taken
-        ):
+        covers = sum(_overlap(found, other) for other in (*taken, *heads))
+        if covers < least:
+            best, least = found, covers
+        if covers == 0:
             break
-    return found
+    return best
+
+
+def _overlap(a: Rectangle, b: Rectangle) -> float:
+    """Return the area that two rectangles share."""
+    wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    return max(0.0, wide) * max(0.0, high)
 
 
 def _legend(width: int, pen: _Pen) -> U8:

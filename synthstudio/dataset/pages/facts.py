@@ -35,6 +35,17 @@ class Facts:
     lights: list[int]  # frames by the sun's height, nine bins of 10 degrees
     sizes: dict[str, int]  # frames by width x height
     replayable: int  # frames with a stored spec
+    photos: int  # of those, real photos with people hidden in them
+
+    @property
+    def rendered(self) -> int:
+        """Return how many frames were rendered whole."""
+        return self.replayable - self.photos
+
+    @property
+    def outside(self) -> int:
+        """Return how many frames are somebody's pictures: photos, or imported."""
+        return int(self.stats["frames"]) - self.rendered
 
 
 def gather(dataset: Dataset, *, on_step: Callable[[str], None] | None = None) -> Facts:
@@ -49,7 +60,7 @@ def gather(dataset: Dataset, *, on_step: Callable[[str], None] | None = None) ->
     backdrops: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
     lights = [0] * 9
-    replayable = 0
+    replayable = photos = 0
     for row in dataset.iter_frames(["spec", "width_px", "height_px"]):
         sizes[f"{row['width_px']} x {row['height_px']}"] += 1
         if row["spec"] is None:
@@ -58,6 +69,7 @@ def gather(dataset: Dataset, *, on_step: Callable[[str], None] | None = None) ->
         replayable += 1
         if "backdrop" not in spec:  # a real photo, with what was pasted over it
             backdrops["real photo"] += 1
+            photos += 1
             continue
         backdrops[str(spec["backdrop"]["kind"])] += 1
         height = np.degrees(np.arcsin(np.clip(spec["light"]["sun_direction"][2], 0, 1)))
@@ -72,6 +84,7 @@ def gather(dataset: Dataset, *, on_step: Callable[[str], None] | None = None) ->
         lights=lights,
         sizes=dict(sizes.most_common()),
         replayable=replayable,
+        photos=photos,
     )
 
 

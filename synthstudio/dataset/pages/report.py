@@ -26,6 +26,7 @@ from synthstudio.dataset.rows import NO_STATE, Row, labels_from_rows
 EXAMPLE_PX = (640, 480)
 """Width and height of an example."""
 _LEAST_ROWS_PX = 900
+_LEAST_EXAMPLES = 8
 _HIDDEN = (
     "nothing hidden", "up to 10 % hidden", "10 to 30 % hidden", "30 to 50 % hidden",
     "50 to 70 % hidden", "70 to 90 % hidden", "over 90 % hidden",
@@ -48,9 +49,9 @@ def report(
         on_step("drawing examples")
     body = [
         contents.header(dataset, facts, audit),
-        contents.examples(list(_figures(dataset, facts))),
+        contents.examples([*_figures(dataset, facts), *_more(dataset, facts)]),
         contents.made(dataset, facts),
-        contents.licences(dataset),
+        contents.licences(dataset, facts),
         contents.distributions(dataset, facts),
         contents.asked(dataset, facts),
         contents.audited(audit),
@@ -113,6 +114,28 @@ def _figures(dataset: Dataset, facts: Facts) -> Iterator[tuple[str, str]]:
         picture = drawn(dataset, example.frame, example.instance)
         alt = f"part of frame {example.frame} with its labels drawn in"
         yield axis, frame.picture(picture, caption, alt=alt)
+
+
+def _more(dataset: Dataset, facts: Facts) -> Iterator[tuple[str, str]]:
+    """Yield ("more", figure) of the largest people of frames far apart, where bins show few."""
+    bins = sum(1 for _ in chosen_examples(facts.coverage))
+    wanted = _LEAST_EXAMPLES - bins if 2 * bins < _LEAST_EXAMPLES else 0
+    step = max(1, facts.stats["frames"] // max(1, wanted))
+    largest: dict[int, tuple[float, int]] = {}
+    for person in dataset.iter_instances(["frame_index", "instance", "modal_box_px"]):
+        frame_index, (_, _, w, h) = person["frame_index"], person["modal_box_px"]
+        if wanted and frame_index % step == 0:
+            largest[frame_index] = max(
+                largest.get(frame_index, (0.0, 0)), (w * h, person["instance"])
+            )
+            if len(largest) > wanted:
+                largest.pop(frame_index)
+                break
+    for index, (_, instance) in largest.items():
+        dot = f'<span class="swatch" style="background:rgb{person_colour(instance)}"></span>'
+        caption = f'{dot}<span class="soft">frame {index}, person {instance}</span>'
+        alt = f"part of frame {index} with its labels drawn in"
+        yield "more", frame.picture(drawn(dataset, index, instance), caption, alt=alt)
 
 
 def _caption(axis: str, name: str, example: Example, facts: Facts) -> str:

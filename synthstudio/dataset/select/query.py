@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
@@ -102,11 +102,14 @@ def leaves(node: Node) -> Iterable[FieldTest | JointTest]:
         yield node
 
 
-def parse(text: str, joints: tuple[str, ...]) -> Query:
-    """Return what a query means for a skeleton's joints; DatasetError points at what is wrong."""
+def parse(text: str, joints: tuple[str, ...], *, fields: Mapping[str, Field] = FIELDS) -> Query:
+    """Return what a query means for a skeleton's joints; DatasetError points at what is wrong.
+
+    `fields`: what may be asked, by name; the studio also knows fields of its review store.
+    """
     if len(text) > MAX_CHARS:
         raise DatasetError(f"query: too long; expected at most {MAX_CHARS} characters.")
-    parser = _Parser(text, joints)
+    parser = _Parser(text, joints, fields)
     tree = parser.query(0)
     parser.end()
     return Query(text=text, tree=tree, joints=joints)
@@ -128,8 +131,8 @@ _TOKENS = re.compile(
 class _Parser:
     """Recursive descent; every complaint points at its token."""
 
-    def __init__(self, text: str, joints: tuple[str, ...]) -> None:
-        self.text, self.joints, self.place = text, joints, 0
+    def __init__(self, text: str, joints: tuple[str, ...], fields: Mapping[str, Field]) -> None:
+        self.text, self.joints, self.fields, self.place = text, joints, fields, 0
         self.tokens = self._split()
 
     def _split(self) -> list[_Token]:
@@ -217,15 +220,15 @@ class _Parser:
             self.place += 1
             word = "pose family"
         word = {"pose_family": "pose family"}.get(word, word)
-        if word in FIELDS:
+        if word in self.fields:
             self.place += 1
-            return FieldTest(field=FIELDS[word], compare=self._compare(FIELDS[word]))
+            return FieldTest(field=self.fields[word], compare=self._compare(self.fields[word]))
         if joints_of(word, "", self.joints):
             self.fail(token, f"are several joints: write any {word}, or all {word}")
         self.fail(token, "is no joint or field", self._begin())
 
     def _begin(self) -> list[str]:
-        return [*FIELDS, *self.joints, *_QUANTIFIERS, "at least", "not"]
+        return [*self.fields, *self.joints, *_QUANTIFIERS, "at least", "not"]
 
     def _joints(self) -> Node:
         count: int | None = None

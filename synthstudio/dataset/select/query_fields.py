@@ -7,7 +7,7 @@ from typing import Literal
 
 from synthstudio.core.bins import VIEWS
 
-Table = Literal["person", "frame", "made"]
+Table = Literal["person", "frame", "made", "review"]
 Kind = Literal["number", "text", "flag", "list"]
 FRAME_PREFIX = "frame_of_"
 """Frame columns are joined to people under their name behind this."""
@@ -18,6 +18,7 @@ class Field:
     """A name of the query language: a column, or one `element` of a list column.
 
     "made" columns are reckoned: the side of the body that the camera sees, people in the frame.
+    "review" columns lie in the studio's store: only the studio can ask for them.
     """
 
     column: str

@@ -36,6 +36,7 @@ _AXES = {
     "occluded fraction": "How much of a person is hidden",
     "view": "The side of the body that the camera sees",
     "cause": "What hides a joint",
+    "more": "More of its people",
 }
 _MARKS = (
     ("●", "visible"), ("○", "hidden by itself"), ("△", "by a person"), ("□", "by a thing"),
@@ -66,7 +67,7 @@ def header(dataset: Dataset, facts: Facts, audit: Mapping[str, Any] | None) -> s
     }
     if audit is not None:
         figures["audit disagreement"] = f"{float(audit.get('disagreement_rate', 0)):.3%}"
-    told = str(identity.recipe.get("description") or "Synthetic people, exactly labelled.")
+    told = str(identity.recipe.get("description") or "People and what hides their joints.")
     links = "".join(f'<a href="#{anchor}">{title}</a>' for anchor, title in _LINKS)
     by = str(identity.derived.get("by", ""))
     derived = f" Made of other sets by {escape(by)}." if by else ""
@@ -137,9 +138,15 @@ def _derived(derived: Mapping[str, Any]) -> str:
     return lead + table(("recipe", "seed", "frames", "people", "index.json"), rows)
 
 
-def licences(dataset: Dataset) -> str:
+def licences(dataset: Dataset, facts: Facts) -> str:
     """Return the ledger of files from outside, by licence."""
     assets = dataset.identity.assets
+    if not assets and facts.outside:
+        return section(
+            "licences", "Licences",
+            f'<p class="warn">{facts.outside:,} pictures came from outside and nothing here says '
+            "under which licence: do not publish the set before that is settled.</p>",
+        )  # fmt: skip
     if not assets:
         return section(
             "licences", "Licences",
@@ -177,21 +184,24 @@ def distributions(dataset: Dataset, facts: Facts) -> str:
     body = found.of_people("body").tolist()
     rows = [(g, w) for g in ("men", "women") for w in WEIGHTS]
     bodies = [body[k * len(HEIGHTS) : (k + 1) * len(HEIGHTS)] for k in range(len(rows))]
+    unknown = '<p class="soft">unknown for all</p>'
+    dressed = charts.bars(facts.skin) if any(facts.skin.values()) else unknown
+    built = charts.heat([f"{g}, {w}" for g, w in rows], HEIGHTS, bodies)
     small = cards(
         _tenths("Occluded fraction of people", stats["occluded_fraction"]),
         _tenths("Share of people outside the frame", stats["truncated_fraction"]),
         _tenths("Crowd index of frames", stats["crowd_index"]),
         card("People in a frame", charts.bars(stats["people_per_frame"], most=14)),
         card("View", charts.bars(_named(found, "view"))),
-        card("Skin tone", charts.bars(facts.skin),
+        card("Skin tone", dressed,
              note="By individual typology angle of the albedo, before light and exposure."),
         card("Pose families", charts.bars(_sorted(_named(found, "family")), most=16)),
-        card("Bodies", charts.heat([f"{g}, {w}" for g, w in rows], HEIGHTS, bodies)),
+        card("Bodies", built if any(map(any, bodies)) else unknown),
         card("What hides joints", charts.bars(stats["hidden_by_kind"], most=14),
              note="Things, by how many joints they hide most of."),
         card("Things in frames", charts.bars(stats["things"], most=14)),
         card("Backdrops", charts.bars(facts.backdrops)),
-        card("Height of the sun", charts.columns(
+        card("Height of the sun", unknown if not any(facts.lights) else charts.columns(
             [f"{10 * k} to {10 * k + 10} degrees" for k in range(9)], facts.lights,
             axis=("0", "", "", "30", "", "", "60", "", "90"))),
     )  # fmt: skip
@@ -200,15 +210,21 @@ def distributions(dataset: Dataset, facts: Facts) -> str:
         card("View by occluded fraction (people)", _heat(found, "view", "fraction")),
         wide=True,
     )
-    hidden = card("Joint by view (hidden joints)", _hidden_by_view(found))
-    families = card("Pose family by view (people)", _heat(found, "family", "view"))
-    return section("distributions", "Distributions", joints, small, crossed, hidden, families)
+    parts = [joints, small, crossed]
+    if found.of_people("view")[: len(VIEWS)].any():
+        parts += [
+            card("Joint by view (hidden joints)", _hidden_by_view(found)),
+            card("Pose family by view (people)", _heat(found, "family", "view")),
+        ]
+    return section("distributions", "Distributions", *parts)
 
 
 def _tenths(title: str, histogram: Mapping[str, Any]) -> str:
     mean = histogram["mean"]
-    note = "unknown for all" if mean is None else f"mean {mean:.3f}; {histogram['zero']:,} are 0"
-    if histogram["unknown"] and mean is not None:
+    if mean is None:
+        return card(title, '<p class="soft">unknown for all</p>')
+    note = f"mean {mean:.3f}; {histogram['zero']:,} are 0"
+    if histogram["unknown"]:
         note += f"; {histogram['unknown']:,} unknown"
     return card(title, charts.columns(_TENTHS, histogram["counts"], axis=_TENTHS_AXIS), note=note)
 
@@ -310,23 +326,20 @@ def limits(dataset: Dataset, facts: Facts, audit: Mapping[str, Any] | None) -> s
 
 def known_limits(dataset: Dataset, facts: Facts, audit: Mapping[str, Any] | None) -> list[str]:
     """Return a sentence for each limit: those of the method, and those this set shows."""
-    stats, found = facts.stats, facts.coverage
-    lines = [
-        "People, clothes and rooms are made, not photographed: a model trained on them alone "
-        "has to be tried on real photos.",
-        "Every person wears clothes cut from one template family; there are no loose robes, "
-        "wheelchairs, prostheses or assistive devices.",
-    ]
-    absent = [name for name, n in facts.skin.items() if not n] if facts.replayable else []
-    if absent:
-        lines.append(f"No person has {' or '.join(absent)} skin.")
-    empty = [f for f, n in zip(FRACTIONS, found.of_people("fraction"), strict=False) if not n]
-    if empty:
-        lines.append(f"Nobody has an occluded fraction in {', '.join(empty)}.")
-    thin = thin_pairs(found, ("view", "fraction"))
-    if thin:
-        some = ", ".join(f"{a.replace('_', ' ')} at {b} ({n})" for a, b, n in thin[:4])
-        lines.append(f"{len(thin)} bins of view and occluded fraction are thin: {some}, ...")
+    stats, lines = facts.stats, []
+    if facts.rendered:
+        lines += [
+            "People, clothes and rooms are made, not photographed: a model trained on them alone "
+            "has to be tried on real photos.",
+            "Every person wears clothes cut from one template family; there are no loose robes, "
+            "wheelchairs, prostheses or assistive devices.",
+        ]
+    if facts.outside:
+        lines.append(
+            f"{facts.outside:,} pictures are from outside: the places of their joints are as good "
+            "as the annotations that were taken in."
+        )
+    lines += _absent(facts)
     if stats["identities"] and stats["people"] / stats["identities"] > 50:
         lines.append(
             f"Only {stats['identities']:,} identities for {stats['people']:,} people: split by "
@@ -347,6 +360,23 @@ def known_limits(dataset: Dataset, facts: Facts, audit: Mapping[str, Any] | None
         )
     if audit is None:
         lines.append("No audit of the labels was given to this report.")
+    return lines
+
+
+def _absent(facts: Facts) -> list[str]:
+    """Return a sentence for what nobody, or hardly anybody, in the set is."""
+    found, lines = facts.coverage, []
+    absent = [name for name, n in facts.skin.items() if not n] if any(facts.skin.values()) else []
+    if absent:
+        lines.append(f"No rendered person has {' or '.join(absent)} skin.")
+    fractions = found.of_people("fraction")[: len(FRACTIONS)]
+    empty = [f for f, n in zip(FRACTIONS, fractions, strict=True) if not n]
+    if empty and fractions.any():
+        lines.append(f"Nobody has an occluded fraction in {', '.join(empty)}.")
+    thin = thin_pairs(found, ("view", "fraction"))
+    if thin and fractions.any() and found.of_people("view")[: len(VIEWS)].any():
+        some = ", ".join(f"{a.replace('_', ' ')} at {b} ({n})" for a, b, n in thin[:4])
+        lines.append(f"{len(thin)} bins of view and occluded fraction are thin: {some}, ...")
     return lines
 
 

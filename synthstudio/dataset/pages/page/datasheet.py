@@ -64,18 +64,14 @@ def _composition(dataset: Dataset, facts: Facts) -> Answers:
     )  # fmt: skip
     return (
         ("What do the instances represent?",
-         f"Rendered pictures of up to {most} made-up, dressed people; no real person is shown "
-         "unless the recipe put cut-outs or photos of some into the pictures."),
+         _pictures(facts, most)),
         ("How many instances are there?",
          f"{stats['frames']:,} frames with {stats['people']:,} people of "
          f"{stats['identities']:,} identities and {stats['joints_total']:,} joints."),
         ("Is it a sample of a larger set?",
          "It is a sample of what the recipe can draw; the same recipe and seed give the same "
-         "frames, and a longer run begins with these."),
-        ("What data does each instance consist of?",
-         "A JPEG picture, 2D and 3D joints, what share of each joint is seen and what hides it, "
-         "boxes and masks of what is seen and of the whole person, camera, body parameters and "
-         "the full spec to make it again" + (f"; layers: {', '.join(layers)}." if layers else ".")),
+         "frames, and a longer run begins with these." if facts.replayable else OPEN),
+        ("What data does each instance consist of?", _columns(facts, layers)),
         ("Is there a label or target?",
          f"Yes: {len(facts.coverage.bones.joints)} joints a person with shares, state and cause "
          f"of being hidden; {stats['ambiguous']:,} joints are marked as ambiguous."),
@@ -88,34 +84,77 @@ def _composition(dataset: Dataset, facts: Facts) -> Answers:
         ("Are there recommended splits?", f"As stored: {splits}. `synthstudio split` makes others "
          "by group, clip, identity or asset without leaks."),
         ("Are there errors, noise or redundancies?",
-         "Labels are exact up to sampling of 96 points a joint; see Audit. Run "
-         "`synthstudio validate` on the copy at hand."),
+         ("Labels are exact up to sampling of 96 points a joint; see Audit. "
+          if not facts.outside else "Joints of pictures from outside are as they were annotated. ")
+         + "Run `synthstudio validate` on the copy at hand."),
         ("Is it self-contained?", "Yes; no link leads out of it."),
         ("Does it contain confidential or offensive matter?",
          "Rendered content has none: bodies are adults unless the recipe asks otherwise, always "
-         "dressed. Photos and cut-outs from outside are listed under Licences."),
+         "dressed. Photos and cut-outs from outside are listed under Licences."
+         if not facts.outside else OPEN),
         ("Does it identify subpopulations?",
-         f"By construction, not by inference: gender, age and build are parameters. Skin tone by "
-         f"typology angle: {told}."),
-        ("Can individuals be identified?", "Rendered people do not exist."),
+         "By construction, not by inference: gender, age and build are parameters. Skin tone by "
+         f"typology angle: {told}." if facts.rendered else "No; nothing of the kind is labelled."),
+        ("Can individuals be identified?",
+         "People in photos are real, and some may be known to whoever sees them."
+         if facts.outside else "Rendered people do not exist."),
     )  # fmt: skip
+
+
+def _pictures(facts: Facts, most: int) -> str:
+    imported = facts.outside - facts.photos
+    kinds = (
+        (facts.rendered, f"rendered pictures of up to {most} made-up, dressed people"),
+        (facts.photos, "photos in which people are hidden behind things and rendered people"),
+        (imported, f"pictures from outside with up to {most} annotated people"),
+    )
+    told = "; ".join(f"{n:,} {what}" for n, what in kinds if n) or "nothing"
+    real = (
+        "Real people are shown."
+        if facts.photos
+        else "Real people may be shown: nothing here says where the pictures are from."
+        if facts.outside
+        else "No real person is shown unless the recipe put cut-outs or photos of some into the "
+        "pictures."
+    )
+    return f"{told[:1].upper()}{told[1:]}. {real}"
+
+
+def _columns(facts: Facts, layers: list[str]) -> str:
+    also = f"; layers: {', '.join(layers)}." if layers else "."
+    if not facts.rendered:
+        return (
+            "A picture, 2D joints, whether each is seen and what hides it as far as anybody "
+            "knows, boxes and masks" + also
+        )
+    return (
+        "A JPEG picture, 2D and 3D joints, what share of each joint is seen and what hides it, "
+        "boxes and masks of what is seen and of the whole person, camera, body parameters and "
+        "the full spec to make it again" + also
+    )
 
 
 def _collection(dataset: Dataset, facts: Facts) -> Answers:
     identity = dataset.identity
     derived = f" This set was derived from others by {identity.derived['by']}." if (
         identity.derived) else ""  # fmt: skip
+    ours = f"synthstudio {identity.versions.get('synthstudio', '')}"
+    drawn = f"Drawn from a recipe by seed {identity.seed} and rendered by {ours}."
+    if facts.outside:
+        drawn = f"Annotated pictures from outside, taken in by {ours}."
+        if facts.photos:
+            drawn += f" What hides people was drawn from a recipe by seed {identity.seed}."
     return (
-        ("How was the data acquired?",
-         f"Drawn from a recipe by seed {identity.seed} and rendered by synthstudio "
-         f"{identity.versions.get('synthstudio', '')}.{derived}"),
+        ("How was the data acquired?", drawn + derived),
         ("What mechanisms were used?",
          f"{identity.machine.get('renderer', 'raster')} renderer on "
-         f"{identity.machine.get('device', 'cpu')}; every random choice is stored."),
-        ("Who was involved, and how were they paid?", "Nobody was recorded or hired."),
+         f"{identity.machine.get('device', 'cpu')}; every random choice is stored."
+         if facts.replayable else OPEN),
+        ("Who was involved, and how were they paid?",
+         OPEN if facts.outside else "Nobody was recorded or hired."),
         ("Over what time was it collected?", "Time leaves no trace in the files."),
         ("Was there ethical review or consent?",
-         "None is needed for rendered people; for photos from outside see Licences."),
+         OPEN if facts.outside else "None is needed for rendered people; for photos see Licences."),
         ("Can it be made again?",
          f"{facts.replayable:,} of {facts.stats['frames']:,} frames can, byte for byte on the "
          "same machine kind."),
@@ -127,12 +166,23 @@ def _labelling(facts: Facts, audit: Mapping[str, Any] | None) -> Answers:
         f"an audit by rays disagrees on {float(audit.get('disagreement_rate', 0)):.4%} of "
         f"{int(audit.get('joints', 0)):,} joints"
     )  # fmt: skip
+    how = (
+        f"Joints by hand or by a program elsewhere, before they were taken in; {rate}."
+        if facts.outside
+        else "By geometry: each of 96 surface points round a joint is tested against every "
+        f"triangle; {rate}."
+    )
+    if facts.photos:
+        how = (
+            "Joints as annotated elsewhere; what a paste hides of the surroundings of each joint "
+            f"is counted in its mask; {rate}."
+        )
     return (
-        ("How was it labelled?",
-         "By geometry: each of 96 surface points round a joint is tested against every triangle; "
-         f"{rate}."),
-        ("Was it cleaned or filtered?", "Nothing was removed by hand or by looks."),
-        ("Is the raw data kept?", "The stored spec of each frame is the raw data."),
+        ("How was it labelled?", how),
+        ("Was it cleaned or filtered?",
+         OPEN if facts.outside else "Nothing was removed by hand or by looks."),
+        ("Is the raw data kept?",
+         OPEN if facts.outside else "The stored spec of each frame is the raw data."),
         ("Is the software available?", "Yes, synthstudio, Apache-2.0."),
     )  # fmt: skip
 
@@ -146,14 +196,14 @@ def _uses() -> Answers:
          "Judging how well a system works for real people without real test data; recognising "
          "or profiling persons."),
         ("Does its composition limit uses?",
-         "See Known limits: bodies, clothes and poses come from one program."),
+         "See Known limits."),
         ("Has it been used already?", OPEN),
     )  # fmt: skip
 
 
 def _distribution(dataset: Dataset) -> Answers:
     licences = sorted({a.licence or "not stated" for a in dataset.identity.assets})
-    told = ", ".join(licences) if licences else "no files from outside"
+    told = ", ".join(licences) if licences else "no assets"
     return (
         ("How will it be distributed, and when?", OPEN),
         ("Under what licence?", OPEN),

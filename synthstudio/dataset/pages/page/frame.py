@@ -25,6 +25,7 @@ body{margin:0;background:var(--paper);color:var(--ink);
 font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",sans-serif}
 main{max-width:1120px;margin:0 auto;padding:28px 20px 80px}
 h1{font-size:1.9rem;line-height:1.2;margin:0 0 6px;letter-spacing:-.01em}
+h1,h3,.lead,figcaption,dd,li{overflow-wrap:anywhere}
 h2{font-size:1.3rem;margin:52px 0 10px;padding-top:14px;border-top:1px solid var(--line)}
 h3{font-size:1rem;margin:0 0 10px}
 p{margin:0 0 12px;max-width:74ch}
@@ -85,7 +86,9 @@ margin-right:6px;border:1px solid var(--line)}
 @media (max-width:560px){main{padding:18px 14px 60px}h1{font-size:1.5rem}h2{margin-top:38px}
 .bars{grid-template-columns:minmax(60px,96px) 1fr max-content;gap:5px 8px}
 th,td{padding:5px 6px}.shots{grid-template-columns:1fr 1fr;gap:8px}
-figcaption{padding:6px 8px 8px;font-size:.78rem}.tile{padding:10px}.tile b{font-size:1.2rem}}
+figcaption{padding:6px 8px 8px;font-size:.78rem}
+.tiles{grid-template-columns:repeat(4,1fr);gap:8px}.tile{padding:8px;overflow-wrap:anywhere}
+.tile b{font-size:1.05rem}.tile span{font-size:.75rem;line-height:1.3;display:block}}
 @media print{details>div{display:block}}
 """
 

@@ -1,0 +1,287 @@
+"""The editor at size: next person, acknowledged edits, filters, the server's memory.
+
+    python -m benchmarks.studio [--people 100000] [--steps 2000] [--edits 100] [--work DIR]
+
+A few rendered frames of 1 MP are repeated under new numbers with their real pictures. A server
+serves them; Chromium turns from person to person by keyboard. "Painted" is the picture drawn on
+the page's canvas, one animation frame and one task later. Prints a line a figure and, last, JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+
+from benchmarks.scale_dataset import _write
+from synthstudio import pipeline
+from synthstudio.dataset.manifest import Identity
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA
+from synthstudio.dataset.select.derive import link_or_copy
+from synthstudio.dataset.shards import (
+    FRAMES_NAME,
+    INSTANCES_NAME,
+    image_name,
+    new_temporary,
+    seal,
+)
+from synthstudio.dataset.writer import open_or_create
+from synthstudio.recipe import load
+from synthstudio.review.risk.table import people_table
+from synthstudio.review.store import open_store, register
+from synthstudio.review.values import User
+from synthstudio.stage import prepare
+from synthstudio.studio.editor.order import Ask, order_of
+
+ROOT = Path(__file__).resolve().parents[1]
+CHROMIUM = os.environ.get("SYNTHSTUDIO_CHROMIUM", "/usr/bin/chromium")
+LIMITS = {
+    "next_median_ms": 30.0, "next_p95_ms": 100.0, "ack_median_ms": 150.0, "filter_max_ms": 300.0,
+    "memory_growth_mb": 40.0,
+}  # fmt: skip
+QUERIES = (
+    "any wrist hidden by person and occluded > 0.3",
+    "at least 3 joints hidden and not split = train",
+    "any joint visible share < 0.5 and any joint visible share > 0.4",
+    "not (any joint ambiguous or any joint outside)",
+    "status = pending and occluded > 0.5",
+)
+_FRAMES_A_SHARD = 64
+_RECIPE = """
+name: bench
+frames: 16
+seed: 5
+image: {width_px: 1280, height_px: 800, supersample: 1}
+camera: {distance_m: [3.0, 4.5], height_m: [1.2, 1.6], vertical_fov_deg: [40, 48]}
+people: {count: 2, identities: 8, arrangement: {kind: group, spread_m: [0.5, 1.0]}}
+things: [{kind: procedural, count: 1, placement: in_front, hides: [0.25, 0.6]}]
+lens: {blur_sigma_px: [0.3, 0.4], motion: 0.0, noise_sigma: [3.0, 4.0]}
+"""
+
+
+def source_set(folder: Path) -> Path:
+    """Return a small data set of 1 MP frames, rendered once."""
+    if not (folder / "source" / "index.json").is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "bench.yaml").write_text(_RECIPE)
+        settings = prepare(load.load(folder / "bench.yaml"), assets=folder, device="cpu")
+        pipeline.generate(settings, folder / "source")
+    return folder / "source"
+
+
+def make(source: Path, out: Path, people: int) -> Dataset:
+    """Write a data set of at least so many people: rows and pictures of `source`, repeated."""
+    if (out / "index.json").is_file():
+        return Dataset(out)
+    had = Dataset(source)
+    frames, instances = (
+        pa.Table.from_batches(list(had.iter_batches(kind))).combine_chunks()
+        for kind in ("frames", "instances")
+    )
+    own = instances["frame_index"].to_numpy()
+    counts = np.bincount(own, minlength=len(frames))
+    first = np.concatenate([[0], np.cumsum(counts)])
+    images = [had.image_path(k) for k in range(len(frames))]
+    sha = [hashlib.sha256(path.read_bytes()).hexdigest() for path in images]
+    identity = Identity(
+        recipe=had.identity.recipe, assets=(), seed=had.identity.seed,
+        skeleton=had.identity.skeleton, frames=-(-people * len(frames) // len(own)),
+        frames_per_shard=_FRAMES_A_SHARD, versions=had.identity.versions,
+        machine=had.identity.machine,
+    )  # fmt: skip
+    with open_or_create(out, identity) as session:
+        for shard in session.todo:
+            numbers = np.array(identity.frames_of(shard))
+            which = numbers % len(frames)
+            rows = np.concatenate([np.arange(first[k], first[k + 1]) for k in which])
+            owner = np.repeat(numbers, counts[which])
+            temporary = new_temporary(out, shard)
+            (temporary / "images").mkdir(parents=True)
+            for n, k in zip(numbers.tolist(), which.tolist(), strict=True):
+                link_or_copy(images[k], temporary / image_name(n))
+            _write(temporary / FRAMES_NAME, frames.take(which), FRAME_SCHEMA, {
+                "index": pa.array(numbers),
+                "file_name": pa.array([image_name(int(n)) for n in numbers]),
+                "image_sha256": pa.array([sha[k] for k in which]),
+                "group_id": pa.array([f"g{n}" for n in numbers]),
+            })  # fmt: skip
+            _write(temporary / INSTANCES_NAME, instances.take(rows), INSTANCE_SCHEMA,
+                   {"frame_index": pa.array(owner)})  # fmt: skip
+            head = {"shard": shard, "first": int(numbers[0]), "frames": len(numbers),
+                    "people": len(rows), "failed": []}  # fmt: skip
+            session.publish(seal(temporary, head))
+        session.finish()
+    return Dataset(out)
+
+
+@contextmanager
+def serving(dataset: Path, work: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """Run a studio; yield its address and its process."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    (work / "exports").mkdir(exist_ok=True)
+    command = [
+        sys.executable, "-m", "streamlit", "run", str(ROOT / "streamlit_app.py"),
+        f"--server.port={port}", "--", str(dataset), "--db", str(work / "review.db"),
+        "--exports", str(work / "exports"), "--scenes", str(ROOT / "scenes"),
+    ]  # fmt: skip
+    with (work / "server.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=work,
+                                   env={**os.environ, "HOME": str(work)})  # fmt: skip
+    try:
+        url = f"http://127.0.0.1:{port}"
+        for _ in range(300):
+            if process.poll() is not None:
+                raise SystemExit((work / "server.log").read_text())
+            try:
+                with urllib.request.urlopen(f"{url}/healthz", timeout=2):
+                    break
+            except OSError:
+                time.sleep(0.2)
+        yield url, psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+class Editor:
+    """The editor in a browser."""
+
+    def __init__(self, page: Any, url: str) -> None:
+        """Open the review page as Ada."""
+        self.page = page
+        page.goto(f"{url}/review?queue=all")
+        page.get_by_role("textbox", name="Your name").fill("Ada")
+        page.get_by_role("button", name="Begin").click()
+        page.locator(".ed[data-shown]").wait_for(timeout=300_000)
+        # In the page itself: a look from outside would cost more than what is measured.
+        page.evaluate("""() => {
+          const find = (root) => {
+            for (const node of root.querySelectorAll("*")) {
+              const found = node.shadowRoot?.querySelector(".ed");
+              if (found) return found;
+            }
+          };
+          window.ed = find(document);
+        }""")
+
+    def wait(self, what: str) -> None:
+        """Wait until a condition on `ed` holds."""
+        self.page.wait_for_function(f"() => {what}", timeout=60_000, polling=5)
+
+    def next(self) -> float:
+        """Turn to the next person; return milliseconds from the key to painted."""
+        was = self.page.evaluate("ed.dataset.item")
+        self.page.keyboard.press("n")
+        self.wait(f"ed.dataset.item !== '{was}' && ed.dataset.shown === ed.dataset.item")
+        return float(self.page.evaluate("ed.dataset.paintMs"))
+
+    def edit(self, key: str) -> float:
+        """Change the chosen joint; return milliseconds until the server said that it is stored."""
+        self.page.keyboard.press(key)
+        self.wait("ed.dataset.pending === '0'")
+        return float(self.page.evaluate("ed.dataset.ackMs"))
+
+
+def walk(editor: Editor, server: psutil.Process, steps: int, pause_s: float) -> dict[str, Any]:
+    """Turn to the next person `steps` times; return times and the server's memory."""
+    times, memory = [], []
+    for step in range(steps):
+        times.append(editor.next())
+        if step % max(1, steps // 20) == 0:
+            memory.append(server.memory_info().rss / 1e6)
+        time.sleep(pause_s)
+    memory.append(server.memory_info().rss / 1e6)
+    # The first tenth fills caches of a fixed size.
+    settled = memory[max(1, len(memory) // 5) :]
+    return {
+        "next_median_ms": statistics.median(times),
+        "next_p95_ms": float(np.percentile(times, 95)),
+        "next_max_ms": max(times),
+        "memory_mb": [round(m, 1) for m in memory],
+        "memory_growth_mb": round(settled[-1] - settled[0], 1),
+    }
+
+
+def edits(editor: Editor, count: int) -> dict[str, float]:
+    """Change states of a joint; return how long the server takes to say that each is stored."""
+    editor.page.keyboard.press("Tab")
+    times = [editor.edit("so"[k % 2]) for k in range(count)]
+    return {
+        "ack_median_ms": statistics.median(times),
+        "ack_p95_ms": float(np.percentile(times, 95)),
+    }
+
+
+def filters(dataset: Dataset, work: Path) -> dict[str, Any]:
+    """Return how long a queue with a query takes, the second time each: the first compiles."""
+    table = people_table(dataset, cache=work / "state" / "tables")
+    who = User(name="Ada", role="admin")
+    found = {}
+    with closing(open_store(f"sqlite:///{work / 'filters.db'}")) as store:
+        register(store, dataset, "bench")
+        for query in QUERIES:
+            ask = Ask(queue="all", query=query)
+            order_of(store, table, ask, who=who)
+            began = time.perf_counter()
+            rows = order_of(store, table, ask, who=who).rows
+            found[query] = {"ms": (time.perf_counter() - began) * 1e3, "people": len(rows)}
+    return {"filters": found, "filter_max_ms": max(f["ms"] for f in found.values())}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure; return 1 when a limit is broken."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--people", type=int, default=100_000)
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--edits", type=int, default=100)
+    parser.add_argument("--pause-s", type=float, default=0.15, help="between two people")
+    parser.add_argument("--work", type=Path)
+    options = parser.parse_args(arguments)
+    from playwright.sync_api import sync_playwright
+
+    with tempfile.TemporaryDirectory() as temporary:
+        work = options.work or Path(temporary)
+        work.mkdir(parents=True, exist_ok=True)
+        dataset = make(source_set(work), work / f"set-{options.people}", options.people)
+        found: dict[str, Any] = {"people": dataset.people, "steps": options.steps,
+                                 "pause_s": options.pause_s}  # fmt: skip
+        found |= filters(dataset, work)
+        with serving(dataset.folder, work) as (url, server), sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
+            )
+            page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+            editor = Editor(page, url)
+            found |= edits(editor, options.edits)
+            found |= walk(editor, server, options.steps, options.pause_s)
+            browser.close()
+    failed = 0
+    for name, most in LIMITS.items():
+        good = found[name] <= most
+        failed += not good
+        print(f"{'ok  ' if good else 'OVER'} {name} {found[name]:.1f} (at most {most:g})")
+    print(json.dumps(found, sort_keys=True))
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,53 @@
+"""The command that starts the review studio."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def studio(  # noqa: PLR0913 - one parameter per option
+    datasets: Annotated[list[Path] | None, typer.Argument(help="Folders of data sets.")] = None,
+    db: Annotated[
+        str | None, typer.Option(help="SQLite file or database URL; default: in the state folder.")
+    ] = None,
+    exports: Annotated[
+        Path, typer.Option(help="Where jobs and exports write; data sets in it are shown too.")
+    ] = Path("exports"),
+    scenes: Annotated[Path | None, typer.Option(help="Folder of recipes; default: ours.")] = None,
+    assets: Annotated[
+        list[Path] | None, typer.Option(help="A folder that scenes may take assets from.")
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="For database, signing key and log; default: EXPORTS/studio."),
+    ] = None,
+    address: Annotated[
+        str, typer.Option(help="Where to listen; another than this machine's needs sign-in.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8501,
+    url: Annotated[
+        str | None, typer.Option(help="The address people use, e.g. https://studio.example.")
+    ] = None,
+    secrets: Annotated[
+        Path | None, typer.Option(help="TOML file with [auth] for sign-in, mode 600.")
+    ] = None,
+    admin: Annotated[
+        list[str] | None, typer.Option(help="Who is admin whatever the store says.")
+    ] = None,
+) -> None:
+    """Review and make data sets in the browser."""
+    from synthstudio.studio.server import serve
+    from synthstudio.studio.settings import parse
+
+    said: list[str] = [str(path) for path in datasets or ()]
+    given = {
+        "db": db, "exports": exports, "scenes": scenes, "state": state, "address": address,
+        "port": port, "url": url, "secrets": secrets,
+    }  # fmt: skip
+    said += [f"--{name}={value}" for name, value in given.items() if value is not None]
+    said += [f"--assets={path}" for path in assets or ()]
+    said += [f"--admin={name}" for name in admin or ()]
+    serve(parse(said))

@@ -1,0 +1,140 @@
+"""Checks of what a browser sent: types, limits, names, and whether it makes sense together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NoReturn, get_args
+
+from synthstudio.core.errors import Refused, explain
+from synthstudio.core.labels import STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
+from synthstudio.review.base import Base
+from synthstudio.review.values import KINDS, STATUSES, JointLabel, Op, Person, Status
+
+MOST_TEXT = 2_000
+MOST_NAME = 80
+MOST_INT = 2**31 - 1
+FIRST_THING = 1_000
+"""Instances from here are things (docs/conventions.md)."""
+FRAME_TIMES = 4.0
+"""A joint lies at most this many frame widths and heights from the frame's corner."""
+CAUSES_OF: dict[int | None, tuple[str, ...]] = {
+    STATE_VISIBLE: ("visible",),
+    STATE_HIDDEN: ("self", "person", "object", "unknown"),
+    STATE_OUTSIDE: ("truncated",),
+    None: ("unlabelled",),
+}
+"""State -> the causes that go with it."""
+
+
+def invalid(what: str, where: str, *, expected: str, got: object = None) -> NoReturn:
+    """Raise Refused("invalid")."""
+    text = None if got is None else repr(got)[:80]
+    raise Refused(explain(what, where=where, expected=expected, got=text), reason="invalid")
+
+
+def check_op(op: Op, base: Base) -> None:
+    """Check everything that needs no database; Refused("invalid")."""
+    check_names(op)
+    if op.kind in ("edit", "add"):
+        _check_joints(op.joints, base)
+        if op.kind == "edit" and not op.joints:
+            invalid("an edit changes something", "joints", expected="a joint at least")
+    elif op.joints:
+        invalid(f"{op.kind} has no joints", "joints", expected="none")
+    if op.kind == "add" and not 1 <= op.person.instance < FIRST_THING:
+        invalid("people are counted from 1", "instance",
+                expected=f"1 to {FIRST_THING - 1}", got=op.person.instance)  # fmt: skip
+    if op.kind == "status" and op.status not in STATUSES:
+        invalid("no such status", "status", expected=", ".join(get_args(Status)), got=op.status)
+    check_text(op.text, "text")
+    if op.kind == "comment" and not op.text.strip():
+        invalid("a comment says something", "text", expected="some text")
+    if op.kind == "revert":
+        check_int(op.event, "event", least=1)
+
+
+def check_names(op: Op) -> None:
+    """Check what names an op and its person; Refused("invalid")."""
+    if op.kind not in KINDS:
+        invalid("no such kind of op", "kind", expected=", ".join(KINDS), got=op.kind)
+    check_name(op.client, "client")
+    check_int(op.seq, "seq")
+    check_int(op.revision, "revision")
+    if not isinstance(op.person, Person):
+        invalid("an op is of a person", "person", expected="a Person", got=op.person)
+    check_name(op.person.dataset, "dataset")
+    check_name(op.person.layer, "layer")
+    check_int(op.person.frame, "frame")
+    check_int(op.person.instance, "instance")
+
+
+def check_name(name: object, where: str) -> None:
+    """Check a name: 1 to 80 characters, none of them a control character."""
+    expected = f"1 to {MOST_NAME} characters"
+    if not isinstance(name, str) or not 1 <= len(name) <= MOST_NAME or not name.strip():
+        invalid("this is no name", where, expected=expected, got=name)
+    if any(ord(c) < 32 or ord(c) == 127 for c in name):
+        invalid("a name has no control characters", where, expected=expected, got=name)
+    _check_encodable(name, where)
+
+
+def check_text(text: object, where: str) -> None:
+    """Check a text: at most 2,000 characters, no NUL."""
+    if not isinstance(text, str) or len(text) > MOST_TEXT or "\0" in text:
+        got = f"{len(text)} characters" if isinstance(text, str) else text
+        invalid("this text is not taken", where,
+                expected=f"at most {MOST_TEXT:,} characters, no NUL", got=got)  # fmt: skip
+    _check_encodable(text, where)
+
+
+def check_int(value: object, where: str, *, least: int = 0) -> None:
+    """Check a whole number that fits a column (True is none)."""
+    if type(value) is not int or not least <= value <= MOST_INT:
+        invalid("this is no number of the kind", where,
+                expected=f"a whole number from {least}", got=value)  # fmt: skip
+
+
+def check_joint(label: JointLabel, where: str, base: Base) -> None:
+    """Check one joint: finite, inside limits, state and cause that go together."""
+    if not isinstance(label, JointLabel):
+        invalid("this is no joint", where, expected="place, state and cause", got=label)
+    if label.state is not None and type(label.state) is not int:
+        invalid("no such state", where, expected="2, 1, 0 or nothing", got=label.state)
+    if label.state not in CAUSES_OF:
+        invalid("no such state", where, expected="2, 1, 0 or nothing", got=label.state)
+    if label.cause not in CAUSES_OF[label.state]:
+        invalid("state and cause do not go together", where,
+                expected=f"for state {label.state}: {', '.join(CAUSES_OF[label.state])}",
+                got=label.cause)  # fmt: skip
+    for value, size, axis in ((label.x_px, base.width_px, "x"), (label.y_px, base.height_px, "y")):
+        _check_place(value, FRAME_TIMES * size, f"{where}.{axis}_px")
+    if (label.x_px is None) != (label.y_px is None):
+        invalid("a place has x and y", where, expected="both or none")
+    if label.x_px is None and label.state in (STATE_VISIBLE, STATE_HIDDEN):
+        invalid("a joint inside the frame has a place", where, expected="x and y")
+
+
+def _check_place(value: object, most: float, where: str) -> None:
+    if value is None:
+        return
+    fine = isinstance(value, int | float) and not isinstance(value, bool)
+    if not fine or not math.isfinite(value) or abs(value) > most:  # type: ignore[arg-type]
+        invalid("this place is not taken", where, expected=f"pixels, at most {most:g}", got=value)
+
+
+def _check_joints(joints: object, base: Base) -> None:
+    if not isinstance(joints, Mapping):
+        invalid("joints go by their names", "joints", expected="joint -> label", got=joints)
+    for name, label in joints.items():
+        if name not in base.skeleton:
+            invalid("the skeleton has no such joint", "joints",
+                    expected=", ".join(base.skeleton[:4]) + "...", got=name)  # fmt: skip
+        check_joint(label, name, base)
+
+
+def _check_encodable(text: str, where: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        invalid("this text has half a character in it", where, expected="whole characters")

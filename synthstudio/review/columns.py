@@ -1,0 +1,75 @@
+"""What the store knows of every person of a data set, as columns beside its people table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select
+
+from synthstudio.review.models import AssignmentRow, EventRow, ItemRow
+from synthstudio.review.risk.people import PeopleTable
+from synthstudio.review.risks import models_of, risk_of
+from synthstudio.review.store import Store
+from synthstudio.review.values import MAIN
+
+Columns = dict[str, NDArray[Any]]
+
+
+def reviewed(store: Store, table: PeopleTable, *, layer: str = MAIN) -> Columns:
+    """Return the columns of review.finding.REVIEW_FIELDS, and two more.
+
+    `edited`: seconds since 1970 of the last event, NaN for people whom nobody touched;
+    `deleted`: whether a reviewer deleted the person. People whom reviewers added are not here.
+    """
+    count = table.people
+    columns: Columns = {
+        "status": np.full(count, "pending", object),
+        "reviewer": np.full(count, None, object),
+        "assigned": np.full(count, None, object),
+        "changed": np.full(count, "no", object),
+        "comments": np.zeros(count),
+        "risk": risk_of(store, table).score,
+        "disagreement": models_of(store, table).disagreement,
+        "edited": np.full(count, np.nan),
+        "deleted": np.zeros(count, bool),
+    }
+    item = (ItemRow.status, ItemRow.who, ItemRow.when, ItemRow.comments, ItemRow.joints,
+            ItemRow.deleted)  # fmt: skip
+    of_items = (ItemRow.dataset == table.key) & (ItemRow.layer == layer)
+    of_assigned = (AssignmentRow.dataset == table.key) & (AssignmentRow.layer == layer)
+    with store.reading() as session:
+        items = session.execute(
+            select(ItemRow.frame, ItemRow.instance, *item).where(of_items)
+        ).all()
+        assigned = session.execute(
+            select(AssignmentRow.frame, AssignmentRow.instance, AssignmentRow.who)
+            .where(of_assigned)
+        ).all()  # fmt: skip
+    for row, (_, _, status, who, when, comments, joints, deleted) in _placed(table, items):
+        columns["status"][row], columns["reviewer"][row] = status, who
+        columns["edited"][row] = np.nan if when is None else when.timestamp()
+        columns["comments"][row], columns["deleted"][row] = comments, deleted
+        columns["changed"][row] = "yes" if joints else "no"
+    for row, (_, _, who) in _placed(table, assigned):
+        columns["assigned"][row] = who
+    return columns
+
+
+def last_event(store: Store, dataset: str) -> int:
+    """Return the id of the newest event of a data set, 0 for none: a mark of its state."""
+    query = select(EventRow.id).where(EventRow.dataset == dataset)
+    with store.reading() as session:
+        return session.scalar(query.order_by(EventRow.id.desc()).limit(1)) or 0
+
+
+def _placed(table: PeopleTable, found: Sequence[Any]) -> list[tuple[int, Any]]:
+    """Return each of the store's rows beside the table's row of the same person, if it has one."""
+    if not found:
+        return []
+    frames = np.array([row[0] for row in found], np.int64)
+    instances = np.array([row[1] for row in found], np.int64)
+    places = table.rows_of(frames, instances).tolist()
+    return [(place, row) for place, row in zip(places, found, strict=True) if place >= 0]

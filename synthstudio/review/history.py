@@ -1,0 +1,225 @@
+"""What the store knows of people: their state, their events, how far a review is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy.orm import Session
+
+from synthstudio.core.errors import ReviewError, explain
+from synthstudio.review.fold import event_of, snapshot, state_of, step, undone
+from synthstudio.review.models import DatasetRow, EventRow, ItemRow
+from synthstudio.review.store import Store
+from synthstudio.review.values import MAIN, Event, ItemState, Person
+
+_FRAMES_AT_ONCE = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """How far a review is. `status` counts people, with those nobody has touched as pending.
+
+    `people`: on disk and added, without deleted ones. `reviewers`: name -> kind of event -> n.
+    """
+
+    people: int
+    status: Mapping[str, int]
+    touched: int
+    deleted: int
+    added: int
+    joints: int  # that somebody changed
+    events: int
+    reviewers: Mapping[str, Mapping[str, int]]
+
+
+def datasets(store: Store) -> dict[str, str]:
+    """Return key -> name of the data sets that the store knows, by name."""
+    with store.reading() as session:
+        rows = session.scalars(select(DatasetRow).order_by(DatasetRow.name, DatasetRow.key))
+        return {row.key: row.name for row in rows}
+
+
+def state(store: Store, person: Person) -> ItemState:
+    """Return what all events of a person add up to; revision 0 for one nobody touched."""
+    with store.reading() as session:
+        row = session.get(ItemRow, _primary(person))
+        return ItemState(person=person) if row is None else state_of(row)
+
+
+def states(
+    store: Store,
+    dataset: str,
+    *,
+    layer: str = MAIN,
+    people: Sequence[tuple[int, int]] | None = None,
+) -> dict[tuple[int, int], ItemState]:
+    """Return (frame, instance) -> state for those of `people` (None: all) whom somebody touched."""
+    query = select(ItemRow).where(ItemRow.dataset == dataset, ItemRow.layer == layer)
+    found: dict[tuple[int, int], ItemState] = {}
+    with store.reading() as session:
+        if people is None:
+            for row in session.scalars(query.order_by(ItemRow.frame, ItemRow.instance)):
+                found[row.frame, row.instance] = state_of(row)
+            return found
+        wanted = set(people)
+        frames = sorted({frame for frame, _ in wanted})
+        for start in range(0, len(frames), _FRAMES_AT_ONCE):
+            some = frames[start : start + _FRAMES_AT_ONCE]
+            for row in session.scalars(query.where(ItemRow.frame.in_(some))):
+                if (row.frame, row.instance) in wanted:
+                    found[row.frame, row.instance] = state_of(row)
+    return found
+
+
+def events(
+    store: Store,
+    dataset: str,
+    *,
+    person: Person | None = None,
+    who: str | None = None,
+    after_id: int = 0,
+    limit: int = 1000,
+) -> list[Event]:
+    """Return events in the order in which they happened, at most `limit` after `after_id`."""
+    query = select(EventRow).where(EventRow.dataset == dataset, EventRow.id > after_id)
+    if person is not None:
+        query = query.where(_is(person))
+    if who is not None:
+        query = query.where(EventRow.who == who)
+    with store.reading() as session:
+        rows = session.scalars(query.order_by(EventRow.id).limit(limit))
+        return [event_of(row) for row in rows]
+
+
+def iter_events(
+    store: Store,
+    dataset: str,
+    *,
+    who: str | None = None,
+    after_id: int = 0,
+    at_once: int = 2000,
+) -> Iterator[Event]:
+    """Yield the events of a data set in order; memory does not grow with their number."""
+    last = after_id
+    while page := events(store, dataset, who=who, after_id=last, limit=at_once):
+        yield from page
+        last = page[-1].id
+
+
+def comments(store: Store, person: Person) -> list[tuple[Event, str]]:
+    """Return the comments on a person that nobody took back, with their texts, oldest first."""
+    with store.reading() as session:
+        found = item_events(session, person)
+    gone = undone(found)
+    return [
+        (event, str(event.after["comment"]))
+        for event in found
+        if event.kind == "comment" and event.id not in gone
+    ]
+
+
+def item_events(session: Session, person: Person) -> list[Event]:
+    """Return all events of one person, by revision."""
+    query = select(EventRow).where(EventRow.dataset == person.dataset, _is(person))
+    return [event_of(row) for row in session.scalars(query.order_by(EventRow.revision))]
+
+
+def counts(store: Store, dataset: str, *, layer: str = MAIN) -> Counts:
+    """Return how far the review of a data set is; ReviewError for one the store does not know."""
+    with store.reading() as session:
+        known = session.get(DatasetRow, dataset)
+        if known is None:
+            raise ReviewError(
+                explain("the store does not know this data set", where=dataset[:16],
+                        then="Open it in the studio, or edit something in it first.")
+            )  # fmt: skip
+        rows = session.scalars(
+            select(ItemRow).where(ItemRow.dataset == dataset, ItemRow.layer == layer)
+        ).all()
+        authors = session.execute(
+            select(EventRow.who, EventRow.kind, func.count())
+            .where(EventRow.dataset == dataset, EventRow.layer == layer)
+            .group_by(EventRow.who, EventRow.kind)
+            .order_by(EventRow.who, EventRow.kind)
+        ).all()
+    return _counted(
+        known.people, [state_of(row) for row in rows], [(who, kind, n) for who, kind, n in authors]
+    )
+
+
+def _counted(
+    on_disk: int, items: Sequence[ItemState], authors: Sequence[tuple[str, str, int]]
+) -> Counts:
+    deleted = sum(item.deleted for item in items)
+    added = sum(item.added for item in items)
+    statuses = Counter(item.status for item in items if not item.deleted)
+    people = on_disk + added - deleted
+    statuses["pending"] += people - statuses.total()
+    reviewers: dict[str, dict[str, int]] = {}
+    for who, kind, count in authors:
+        reviewers.setdefault(who, {})[kind] = count
+    return Counts(
+        people=people,
+        status={name: n for name, n in sorted(statuses.items()) if n},
+        touched=len(items),
+        deleted=deleted,
+        added=added,
+        joints=sum(len(item.joints) for item in items if not item.deleted),
+        events=sum(count for _, _, count in authors),
+        reviewers=reviewers,
+    )
+
+
+def rebuild(store: Store, dataset: str) -> list[str]:
+    """Replay all events; return a line for each thing in which the store disagrees with them.
+
+    Checked: revisions rise by one without gaps, each event's `before` is what was so, and each
+    stored item is what its events add up to. An empty list is the proof.
+    """
+    replayed: dict[Person, ItemState] = {}
+    wrong: list[str] = []
+    with store.reading() as session:
+        order = (EventRow.frame, EventRow.instance, EventRow.layer, EventRow.revision)
+        query = select(EventRow).where(EventRow.dataset == dataset).order_by(*order)
+        for row in session.scalars(query.execution_options(yield_per=1000)):
+            event = event_of(row)
+            old = replayed.get(event.person, ItemState(person=event.person))
+            wrong += _chain_problems(old, event)
+            replayed[event.person] = step(old, event)
+        for item in session.scalars(select(ItemRow).where(ItemRow.dataset == dataset)):
+            stored = state_of(item)
+            if stored != replayed.pop(stored.person, None):
+                wrong.append(f"{_name(stored.person)}: the item is not what its events add up to")
+    wrong += [f"{_name(person)}: there are events, but no item" for person in replayed]
+    return wrong
+
+
+def _chain_problems(old: ItemState, event: Event) -> Iterator[str]:
+    where = f"{_name(event.person)}, event {event.id}"
+    if event.revision != old.revision + 1:
+        yield f"{where}: revision {event.revision} follows {old.revision}"
+    before = dict(event.before)
+    wanted = snapshot(old, event.after)
+    for side in (before, wanted):
+        side.pop("comment", None)  # a comment taken back has one before; others have none
+    if before != wanted:
+        yield f"{where}: what it says was before it was not so"
+
+
+def _name(person: Person) -> str:
+    return f"frame {person.frame}, person {person.instance}, layer {person.layer}"
+
+
+def _primary(person: Person) -> tuple[str, int, int, str]:
+    return (person.dataset, person.frame, person.instance, person.layer)
+
+
+def _is(person: Person) -> ColumnElement[bool]:
+    return and_(
+        EventRow.frame == person.frame,
+        EventRow.instance == person.instance,
+        EventRow.layer == person.layer,
+    )

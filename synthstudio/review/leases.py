@@ -1,0 +1,243 @@
+"""Leases: while one holds, only its holder may change that person.
+
+A claim is decided by the database, in one statement a person: of two who ask at once, one gets it.
+A lease that nobody renews ends by itself; then anybody may claim the person, and whoever held it
+has to claim it again before the next edit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import chain, islice
+from typing import Any
+
+from sqlalchemy import ColumnElement, CursorResult, and_, delete, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from synthstudio.core.errors import Refused, explain
+from synthstudio.review.models import LeaseRow, utc_now
+from synthstudio.review.roles import may, need
+from synthstudio.review.store import Store
+from synthstudio.review.values import MAIN, Person, User
+
+SECOND, ADJUDICATED = "second", "adjudicated"
+"""Layers of team.second_pass: nobody writes there but through it."""
+MINUTES = 30
+MOST_MINUTES = 240
+MOST_AT_ONCE = 500
+_TRY_AT_ONCE = 200
+_KEY = ("dataset", "frame", "instance", "layer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lease:
+    """Who works on a person, until when (UTC)."""
+
+    person: Person
+    who: str
+    until: datetime
+
+
+def check(session: Session, person: Person, who: User, now: datetime) -> None:
+    """Raise Refused("lease") when somebody else holds this person, or one's own lease ended.
+
+    A person nobody claimed may be changed by everybody: revisions keep two of them apart. But
+    a second look is blind, so it needs a lease: `team.second_pass.begin` gives it only to who
+    may have it. What is adjudicated, a lead says: Refused("role") for others.
+    """
+    row = session.get(LeaseRow, (person.dataset, person.frame, person.instance, person.layer))
+    where = f"frame {person.frame}, person {person.instance}"
+    if person.layer == ADJUDICATED:
+        need(who, "adjudicate")
+    if row is None:
+        if person.layer == SECOND:
+            raise Refused(
+                explain("a second look needs a lease", where=where,
+                        then="Begin it on the page Team."),
+                reason="lease",
+            )  # fmt: skip
+        return
+    if row.who == who.name and row.until > now:
+        return
+    if row.who != who.name and row.until > now:
+        raise Refused(
+            explain("somebody else is working on this person", where=where, got=row.who,
+                    then="Take another, or wait until the lease ends."),
+            reason="lease",
+        )  # fmt: skip
+    if row.who == who.name:
+        raise Refused(
+            explain("your lease on this person has ended", where=where,
+                    then="Claim the person again; nobody else has."),
+            reason="lease",
+        )  # fmt: skip
+
+
+def claim(
+    store: Store,
+    people: Iterable[Person],
+    *,
+    who: User,
+    count: int = 1,
+    minutes: float = MINUTES,
+    now: datetime | None = None,
+) -> list[Person]:
+    """Lease to `who` the first `count` of `people` whom nobody else holds; return them in order.
+
+    Those that `who` holds already count, and are renewed. `people` may be lazy: it is read as
+    far as needed. Refused: "role", "invalid" (count or minutes), "busy".
+    """
+    need(who, "claim")
+    _check_limits(count, minutes)
+    found: list[Person] = []
+    waiting: Iterator[Person] = iter(people)
+    while len(found) < count:
+        some = list(islice(waiting, min(_TRY_AT_ONCE, max(count - len(found), 8))))
+        if not some:
+            break
+        moment = now or utc_now()
+        with store.session() as session:
+            taken = _taken(session, some, who.name, moment)
+            free = [person for person in some if person not in taken]
+            tried = free[: count - len(found)]
+            won = _upsert(session, tried, who.name, moment, moment + timedelta(minutes=minutes))
+        found += [person for person in tried if person in won]
+        waiting = chain(free[len(tried) :], waiting)
+    return found
+
+
+def renew(
+    store: Store,
+    people: Sequence[Person],
+    *,
+    who: User,
+    minutes: float = MINUTES,
+    now: datetime | None = None,
+) -> list[Person]:
+    """Make leases of `who` last longer; return those that hold: others were taken meanwhile.
+
+    One that ended but that nobody else took begins anew. Refused: "role", "invalid", "busy".
+    """
+    need(who, "claim")
+    _check_limits(len(people) or 1, minutes)
+    moment = now or utc_now()
+    kept = []
+    with store.session() as session:
+        for person in sorted(people, key=_order):
+            done = session.execute(
+                update(LeaseRow)
+                .where(_is(person), LeaseRow.who == who.name)
+                .values(until=moment + timedelta(minutes=minutes))
+            )
+            assert isinstance(done, CursorResult)
+            if done.rowcount:
+                kept.append(person)
+    return [person for person in people if person in set(kept)]
+
+
+def release(store: Store, people: Sequence[Person], *, who: User) -> int:
+    """Give leases back; return how many. A lead may give back those of others too."""
+    need(who, "claim")
+    others = may(who.role, "assign")
+    released = 0
+    with store.session() as session:
+        for person in sorted(people, key=_order):
+            own = [] if others else [LeaseRow.who == who.name]
+            done = session.execute(delete(LeaseRow).where(_is(person), *own))
+            assert isinstance(done, CursorResult)
+            released += done.rowcount
+    return released
+
+
+def leases(
+    store: Store,
+    dataset: str,
+    *,
+    layer: str = MAIN,
+    who: str | None = None,
+    now: datetime | None = None,
+) -> dict[tuple[int, int], Lease]:
+    """Return (frame, instance) -> lease of those that hold now; `who`: only that person's."""
+    query = select(LeaseRow).where(
+        LeaseRow.dataset == dataset, LeaseRow.layer == layer, LeaseRow.until > (now or utc_now())
+    )
+    if who is not None:
+        query = query.where(LeaseRow.who == who)
+    with store.reading() as session:
+        return {
+            (row.frame, row.instance): Lease(person=_person(row), who=row.who, until=row.until)
+            for row in session.scalars(query.order_by(LeaseRow.frame, LeaseRow.instance))
+        }
+
+
+def _taken(session: Session, people: Sequence[Person], who: str, now: datetime) -> set[Person]:
+    """Return those of `people` whom others hold now, read with one query."""
+    if not people:
+        return set()
+    held = session.scalars(
+        select(LeaseRow).where(or_(*map(_is, people)), LeaseRow.until > now, LeaseRow.who != who)
+    )
+    return {_person(row) for row in held}
+
+
+def _upsert(
+    session: Session, people: Sequence[Person], who: str, now: datetime, until: datetime
+) -> set[Person]:
+    """Write leases where none of others holds; return those that were written.
+
+    All in the order of their keys: two transactions that want the same rows cannot wait for
+    each other in a ring.
+    """
+    insert: Any = postgresql.insert if _dialect(session) == "postgresql" else sqlite.insert
+    won: set[Person] = set()
+    for person in sorted(people, key=_order):
+        values = {"dataset": person.dataset, "frame": person.frame, "instance": person.instance,
+                  "layer": person.layer}  # fmt: skip
+        query = insert(LeaseRow).values(**values, who=who, until=until)
+        query = query.on_conflict_do_update(
+            index_elements=list(_KEY),
+            set_={"who": who, "until": until},
+            where=or_(LeaseRow.who == who, LeaseRow.until <= now),
+        )
+        if session.execute(query.returning(LeaseRow.who)).first() is not None:
+            won.add(person)
+    return won
+
+
+def _check_limits(count: int, minutes: float) -> None:
+    if type(count) is not int or not 1 <= count <= MOST_AT_ONCE:
+        raise Refused(
+            explain("so many cannot be claimed", where="count",
+                    expected=f"1 to {MOST_AT_ONCE}", got=repr(count)[:40]),
+            reason="invalid",
+        )  # fmt: skip
+    if isinstance(minutes, bool) or not 0 < minutes <= MOST_MINUTES:
+        raise Refused(
+            explain("a lease cannot last so long", where="minutes",
+                    expected=f"above 0, at most {MOST_MINUTES}", got=repr(minutes)[:40]),
+            reason="invalid",
+        )  # fmt: skip
+
+
+def _dialect(session: Session) -> str:
+    return session.get_bind().dialect.name
+
+
+def _order(person: Person) -> tuple[str, int, int, str]:
+    return person.dataset, person.frame, person.instance, person.layer
+
+
+def _person(row: LeaseRow) -> Person:
+    return Person(dataset=row.dataset, frame=row.frame, instance=row.instance, layer=row.layer)
+
+
+def _is(person: Person) -> ColumnElement[bool]:
+    return and_(
+        LeaseRow.dataset == person.dataset,
+        LeaseRow.frame == person.frame,
+        LeaseRow.instance == person.instance,
+        LeaseRow.layer == person.layer,
+    )

@@ -1,0 +1,1 @@
+"""How the tables of the review store became what they are; Alembic runs these steps."""

@@ -1,0 +1,249 @@
+"""The tables of the review store. Events are the truth; `item` is what they add up to.
+
+Times are UTC. JSON columns hold plain values. A person is (dataset, frame, instance, layer).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from synthstudio.review.values import MAIN
+
+KEY_LENGTH = 64
+NAME_LENGTH = 80
+Json = dict[str, Any]
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A moment: stored as UTC without a zone, read as an aware datetime in UTC."""
+
+    impl = DateTime(timezone=False)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return the moment as UTC without its zone; ValueError for one that has no zone."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time in the review store needs its zone")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return the moment with its zone."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+def utc_now() -> datetime:
+    """Return the moment as every table stores it."""
+    return datetime.now(UTC)
+
+
+class Base(DeclarativeBase):
+    """The base of all tables; its naming rule lets migrations name every constraint."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+def _dataset_key(*, primary: bool = False) -> Mapped[str]:
+    return mapped_column(String(KEY_LENGTH), ForeignKey("dataset.key"), primary_key=primary)
+
+
+def _layer(*, primary: bool = True) -> Mapped[str]:
+    return mapped_column(String(NAME_LENGTH), primary_key=primary, default=MAIN)
+
+
+class DatasetRow(Base):
+    """A data set that is reviewed; `key` is the SHA-256 of its dataset.json."""
+
+    __tablename__ = "dataset"
+
+    key: Mapped[str] = mapped_column(String(KEY_LENGTH), primary_key=True)
+    name: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    skeleton: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    people: Mapped[int] = mapped_column(Integer)
+    added_at: Mapped[datetime] = mapped_column(UtcTime)
+
+
+class ItemRow(Base):
+    """What all events of a person add up to. No row: nobody has touched this person."""
+
+    __tablename__ = "item"
+    __table_args__ = (Index(None, "dataset", "layer", "status"),)
+
+    dataset: Mapped[str] = _dataset_key(primary=True)
+    frame: Mapped[int] = mapped_column(Integer, primary_key=True)
+    instance: Mapped[int] = mapped_column(Integer, primary_key=True)
+    layer: Mapped[str] = _layer()
+    revision: Mapped[int] = mapped_column(Integer)
+    status: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str] = mapped_column(Text, default="")
+    joints: Mapped[Json] = mapped_column(JSON, default=dict)
+    """Joint name -> {x_px, y_px, state, cause, origin}: only joints that somebody changed."""
+    deleted: Mapped[bool] = mapped_column(Boolean, default=False)
+    added: Mapped[bool] = mapped_column(Boolean, default=False)
+    who: Mapped[str | None] = mapped_column(String(NAME_LENGTH))
+    when: Mapped[datetime | None] = mapped_column(UtcTime)
+    comments: Mapped[int] = mapped_column(Integer, default=0)
+
+
+class EventRow(Base):
+    """Something that somebody did to a person. Rows are only ever added."""
+
+    __tablename__ = "event"
+    __table_args__ = (
+        UniqueConstraint("client", "seq"),
+        UniqueConstraint("dataset", "frame", "instance", "layer", "revision"),
+        Index(None, "dataset", "id"),
+        Index(None, "dataset", "who", "when"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    dataset: Mapped[str] = _dataset_key()
+    frame: Mapped[int] = mapped_column(Integer)
+    instance: Mapped[int] = mapped_column(Integer)
+    layer: Mapped[str] = _layer(primary=False)
+    revision: Mapped[int] = mapped_column(Integer)
+    kind: Mapped[str] = mapped_column(String(16))
+    who: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    when: Mapped[datetime] = mapped_column(UtcTime)
+    before: Mapped[Json] = mapped_column(JSON)
+    after: Mapped[Json] = mapped_column(JSON)
+    client: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    seq: Mapped[int] = mapped_column(Integer)
+    reverts: Mapped[int | None] = mapped_column(Integer, ForeignKey("event.id"))
+
+
+class LeaseRow(Base):
+    """Who alone may work on a person for now."""
+
+    __tablename__ = "lease"
+    __table_args__ = (Index(None, "dataset", "who"),)
+
+    dataset: Mapped[str] = _dataset_key(primary=True)
+    frame: Mapped[int] = mapped_column(Integer, primary_key=True)
+    instance: Mapped[int] = mapped_column(Integer, primary_key=True)
+    layer: Mapped[str] = _layer()
+    who: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    until: Mapped[datetime] = mapped_column(UtcTime)
+
+
+class AssignmentRow(Base):
+    """Who shall look at a person, as a lead said (`by`)."""
+
+    __tablename__ = "assignment"
+    __table_args__ = (Index(None, "dataset", "who"),)
+
+    dataset: Mapped[str] = _dataset_key(primary=True)
+    frame: Mapped[int] = mapped_column(Integer, primary_key=True)
+    instance: Mapped[int] = mapped_column(Integer, primary_key=True)
+    layer: Mapped[str] = _layer()
+    who: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    by: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    when: Mapped[datetime] = mapped_column(UtcTime)
+
+
+class MemberRow(Base):
+    """Somebody with a role in this store, and who gave it when."""
+
+    __tablename__ = "member"
+
+    name: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
+    role: Mapped[str] = mapped_column(String(16))
+    by: Mapped[str | None] = mapped_column(String(NAME_LENGTH))
+    when: Mapped[datetime | None] = mapped_column(UtcTime)
+
+
+class SavedViewRow(Base):
+    """A query with its options, under a name. `who` None: for all."""
+
+    __tablename__ = "saved_view"
+    __table_args__ = (UniqueConstraint("dataset", "who", "name"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    dataset: Mapped[str] = _dataset_key()
+    name: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    who: Mapped[str | None] = mapped_column(String(NAME_LENGTH))
+    query: Mapped[str] = mapped_column(Text)
+    options: Mapped[Json] = mapped_column(JSON, default=dict)
+
+
+class JobRow(Base):
+    """A process that makes something: outlives the browser and the server."""
+
+    __tablename__ = "job"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    who: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    spec: Mapped[Json] = mapped_column(JSON)
+    state: Mapped[str] = mapped_column(String(16), index=True)
+    pid: Mapped[int | None] = mapped_column(Integer)
+    created: Mapped[datetime] = mapped_column(UtcTime)
+    started: Mapped[datetime | None] = mapped_column(UtcTime)
+    ended: Mapped[datetime | None] = mapped_column(UtcTime)
+    progress: Mapped[Json] = mapped_column(JSON, default=dict)
+    message: Mapped[str] = mapped_column(Text, default="")
+    out: Mapped[str | None] = mapped_column(Text)
+
+
+class PredictionRow(Base):
+    """What a model says of a person; `layer` is the model's name."""
+
+    __tablename__ = "prediction"
+
+    dataset: Mapped[str] = _dataset_key(primary=True)
+    layer: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
+    frame: Mapped[int] = mapped_column(Integer, primary_key=True)
+    instance: Mapped[int] = mapped_column(Integer, primary_key=True)
+    joints: Mapped[Json] = mapped_column(JSON)
+    score: Mapped[float] = mapped_column(Float)
+
+
+class RiskRow(Base):
+    """How likely a person's labels are wrong (larger: likelier), and why."""
+
+    __tablename__ = "risk"
+    __table_args__ = (Index(None, "dataset", "score"),)
+
+    dataset: Mapped[str] = _dataset_key(primary=True)
+    frame: Mapped[int] = mapped_column(Integer, primary_key=True)
+    instance: Mapped[int] = mapped_column(Integer, primary_key=True)
+    score: Mapped[float] = mapped_column(Float)
+    reasons: Mapped[list[str]] = mapped_column(JSON)
+
+
+class SettingRow(Base):
+    """A choice for a data set (dataset "": for the whole store)."""
+
+    __tablename__ = "setting"
+
+    dataset: Mapped[str] = mapped_column(String(KEY_LENGTH), primary_key=True)
+    key: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
+    value: Mapped[Any] = mapped_column(JSON)

@@ -1,0 +1,208 @@
+"""What slow checks found, kept in the store so that the queue can use it: validation and audit.
+
+    validation_findings(dataset) ─┐
+    audit_findings(json)         ─┴─► keep(store, key, kind, ...) ─► stored(store, table) -> Signals
+
+A person's row in the table `risk` holds texts, each with its kind and score before a colon, as in
+"validation 1.00: left_wrist 3.0 px from its 3D joint", and the largest of these scores.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from sqlalchemy import and_, delete, or_, select
+from sqlalchemy.orm import Session
+
+from synthstudio.core.errors import ReviewError, explain
+from synthstudio.core.skeleton import skeleton
+from synthstudio.dataset.checks.findings import KINDS
+from synthstudio.dataset.checks.tables import check_frame
+from synthstudio.dataset.durable import read_json
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import pair_rows
+from synthstudio.review.models import RiskRow
+from synthstudio.review.risk.people import PeopleTable
+from synthstudio.review.risk.signal import NOBODY, Signal
+from synthstudio.review.store import Store
+
+Kind = Literal["validation", "audit"]
+_WEIGHTS: dict[Kind, float] = {"validation": 0.95, "audit": 0.9}
+_WARNING = 0.4
+_AT_ONCE = 200
+_MOST_TEXTS = 6
+_MOST_CHARS = 200
+FAR = 0.1
+"""A share that another oracle decides this much differently is surely no rounding."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doubt:
+    """What one check says of a person: 0 to 1, and why."""
+
+    frame: int
+    instance: int
+    score: float
+    text: str
+
+
+def validation_findings(
+    dataset: Dataset, *, on_step: Callable[[int], None] = lambda done: None
+) -> Iterator[Doubt]:
+    """Yield what `validate` finds in the rows of each person; pictures are not read.
+
+    One frame is in memory at a time. Findings about a whole frame count for all its people.
+    """
+    bones = skeleton(dataset.identity.skeleton)
+    samples = pair_rows(dataset.iter_frames(), dataset.iter_instances())
+    for done, (frame, people) in enumerate(samples, 1):
+        everybody = [row["instance"] for row in people]
+        for finding in check_frame(frame, people, bones)[0]:
+            score = 1.0 if finding.severity == "error" else _WARNING
+            text = f"{KINDS[finding.kind].title}: {finding.what}"
+            own = everybody if finding.person is None else [finding.person]
+            for instance in own:
+                yield Doubt(frame=frame["index"], instance=instance, score=score, text=text)
+        on_step(done)
+
+
+def audit_findings(path: Path) -> Iterator[Doubt]:
+    """Yield the joints on which `synthstudio audit --json` (in a file) says the oracles differ.
+
+    ReviewError for a file that is none, or that lists no findings.
+    """
+    told = read_json(path).get("findings")
+    if not isinstance(told, list):
+        raise ReviewError(
+            explain("this audit does not say which joints differ", where=str(path),
+                    expected="a list `findings`", got=type(told).__name__,
+                    then="Make it with: synthstudio audit DATASET --json > FILE")
+        )  # fmt: skip
+    for place, finding in enumerate(told):
+        yield _audited(finding, f"{path}, findings[{place}]")
+
+
+def _audited(finding: Any, where: str) -> Doubt:
+    try:
+        frame, instance, joint = finding["frame"], finding["instance"], finding["joint"]
+        causes = finding["stored_cause"], finding["again_cause"]
+        shares = float(finding["stored"][0]), float(finding["again"][0])
+        if type(frame) is not int or type(instance) is not int or not math.isfinite(sum(shares)):
+            raise ValueError("numbers that are none")
+        if not all(isinstance(text, str) for text in (joint, *causes)):
+            raise ValueError("names that are none")
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise ReviewError(
+            explain("no finding of an audit", where=where, got=repr(error)[:120],
+                    expected="frame, instance, joint, stored, again and their causes")
+        ) from error  # fmt: skip
+    # Near the threshold both may be right.
+    sure = 1.0 if abs(shares[0] - shares[1]) > FAR or causes[0] != causes[1] else 0.6
+    text = (f"{joint} is labelled {causes[0]} ({shares[0]:.2f} visible), a second oracle says "
+            f"{causes[1]} ({shares[1]:.2f})")  # fmt: skip
+    return Doubt(frame=frame, instance=instance, score=sure, text=text)
+
+
+def keep(store: Store, key: str, kind: Kind, doubts: Iterable[Doubt]) -> int:
+    """Store what a check found in place of what it found before; return of how many people.
+
+    All or nothing; findings of other kinds stay. Memory grows with the people in doubt.
+    """
+    gathered: dict[tuple[int, int], list[Doubt]] = {}
+    for doubt in doubts:
+        own = gathered.setdefault((doubt.frame, doubt.instance), [])
+        own.append(doubt)
+        own.sort(key=lambda d: -d.score)
+        del own[_MOST_TEXTS:]
+    with store.session() as session:
+        _forget(session, key, kind)
+        people = iter(sorted(gathered))
+        while some := list(islice(people, _AT_ONCE)):
+            had = {(row.frame, row.instance): row for row in _rows(session, key, some)}
+            for person in some:
+                texts = [f"{kind} {d.score:.2f}: {d.text[:_MOST_CHARS]}" for d in gathered[person]]
+                row = had.get(person) or RiskRow(
+                    dataset=key, frame=person[0], instance=person[1], reasons=[]
+                )
+                row.reasons = [*row.reasons, *texts]
+                row.score = _score(row.reasons)
+                session.add(row)
+            session.flush()
+            session.expunge_all()
+    return len(gathered)
+
+
+def _forget(session: Session, key: str, kind: Kind) -> None:
+    rows = session.scalars(select(RiskRow).where(RiskRow.dataset == key)).all()
+    alone = []
+    for row in rows:
+        kept = [text for text in row.reasons if not text.startswith(f"{kind} ")]
+        if not kept:
+            alone.append((row.frame, row.instance))
+        elif len(kept) < len(row.reasons):
+            row.reasons, row.score = kept, _score(kept)
+    session.flush()
+    session.expunge_all()
+    for start in range(0, len(alone), _AT_ONCE):
+        session.execute(
+            delete(RiskRow).where(RiskRow.dataset == key, _any(alone[start : start + _AT_ONCE]))
+        )
+
+
+def _rows(session: Session, key: str, people: list[tuple[int, int]]) -> list[RiskRow]:
+    query = select(RiskRow).where(RiskRow.dataset == key, _any(people))
+    return list(session.scalars(query))
+
+
+def _any(people: list[tuple[int, int]]) -> Any:
+    return or_(*(and_(RiskRow.frame == f, RiskRow.instance == i) for f, i in people))
+
+
+def stored(store: Store, table: PeopleTable) -> tuple[Signal, ...]:
+    """Return what is stored of a table's people as signals, one for each kind of check."""
+    texts: dict[Kind, dict[int, tuple[str, ...]]] = {"validation": {}, "audit": {}}
+    scores = {kind: np.zeros(table.people, np.float32) for kind in texts}
+    query = select(RiskRow.frame, RiskRow.instance, RiskRow.score, RiskRow.reasons)
+    with store.reading() as session:
+        result = session.execute(query.where(RiskRow.dataset == table.key))
+        for page in result.partitions(2000):
+            numbers = np.array([(r.frame, r.instance) for r in page], np.int64).reshape(-1, 2)
+            for row, told in zip(table.rows_of(*numbers.T).tolist(), page, strict=True):
+                if row >= 0:
+                    _sort_in(texts, scores, row, told.reasons)
+    return tuple(_signal(kind, table.people, scores[kind], texts[kind]) for kind in texts)
+
+
+def _sort_in(
+    texts: Mapping[Kind, dict[int, tuple[str, ...]]],
+    scores: Mapping[Kind, np.ndarray],
+    row: int,
+    reasons: list[str],
+) -> None:
+    for kind, found in texts.items():
+        own = [text for text in reasons if text.startswith(f"{kind} ")]
+        if own:
+            found[row] = tuple(text.partition(": ")[2] for text in own)
+            scores[kind][row] = _score(own)
+
+
+def _score(reasons: list[str]) -> float:
+    """Return the largest score that texts have before their colon."""
+    told = [re.match(r"[a-z]+ (0\.\d\d|1\.00): ", text) for text in reasons]
+    return max((float(match[1]) for match in told if match), default=0.0)
+
+
+def _signal(
+    kind: Kind, people: int, score: np.ndarray, texts: Mapping[int, tuple[str, ...]]
+) -> Signal:
+    return Signal(
+        name=kind, weight=_WEIGHTS[kind], score=score, texts=texts,
+        joint=np.full(people, NOBODY, np.int16), value=np.zeros(people, np.float32),
+    )  # fmt: skip

@@ -1,0 +1,280 @@
+"""All people of a data set as columns of numbers: what filters, plots and risks are reckoned on.
+
+Columns lie one after the other in memory (joints first, people last), so that a question about
+one joint reads that joint's numbers alone. Letters: P people, F frames, J joints, B bones.
+
+    frame (P), frame_row (P), instance (P)     where a person is; frame_row: place among F frames
+    px (2J, P) f32                             x and y of each joint, NaN where nobody knows
+    state, cause, origin (J, P) u8             codes: NO_STATE, CAUSES, ORIGINS; OTHER: none of them
+    ambiguous (J, P) bool    shares (5J, P)    as stored, float64: filters say the same as `filter`
+    person.COLUMN (P), frame.COLUMN (F)        every field of the query language: float64 with NaN
+                                               for null, or int32 places in `names`, -1 for null
+    bone_m (B, P) f32                          length of BONES in 3D, NaN without 3D
+    off_px (J, P) f16                          from a joint to where its 3D joint is seen
+    mirror_px (J, P) f16                       to where its twin of the other side is seen in 3D
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from synthstudio.core.bins import VIEWS
+from synthstudio.core.errors import DatasetError, explain
+from synthstudio.core.labels import CAUSES, SHARES
+from synthstudio.core.skeleton import Skeleton, skeleton
+from synthstudio.dataset.select.query_fields import FIELDS, Field
+
+Array = NDArray[Any]
+I64 = NDArray[np.int64]
+F64 = NDArray[np.float64]
+
+ORIGINS = ("rendered", "human")
+OTHER = 255
+"""The code of a cause or an origin that has no name here."""
+_LIMBS = (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))
+_TRUNK = (
+    ("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"),
+    ("left_shoulder", "left_hip"), ("right_shoulder", "right_hip"),
+)  # fmt: skip
+_BOX = "modal_box_px"
+
+
+def bones_of(joints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
+    """Return B pairs of joints that a skeleton joins by a bone of about one length a person.
+
+    Feet and faces are left out: their ends lie on the skin, and their lengths say little.
+    """
+    sides = [(f"{s}_{a}", f"{s}_{b}") for a, b in _LIMBS for s in ("left", "right")]
+    places = {name: j for j, name in enumerate(joints)}
+    return tuple(
+        (places[a], places[b]) for a, b in (*sides, *_TRUNK) if a in places and b in places
+    )
+
+
+def column_name(field: Field) -> str:
+    """Return the name under which a field of the query language is held."""
+    table = "frame" if field.table == "frame" else "person"
+    element = "" if field.element is None else f"[{field.element}]"
+    return f"{table}.{field.column}{element}"
+
+
+def number_columns(table: str) -> dict[str, tuple[str, int | None]]:
+    """Return name -> (stored column, element) of all numbers of a table, "person" or "frame"."""
+    wanted = [(f.column, f.element, column_name(f)) for f in FIELDS.values()
+              if f.table == table and f.kind == "number"]  # fmt: skip
+    if table == "person":
+        wanted += [(_BOX, k, f"person.{_BOX}[{k}]") for k in range(4)]
+    return {name: (column, element) for column, element, name in wanted}
+
+
+def text_columns(table: str) -> dict[str, str]:
+    """Return name -> stored column of all texts, lists of names and flags of a table."""
+    return {column_name(f): f.column for f in FIELDS.values()
+            if f.table == table and f.kind != "number"}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeopleTable:
+    """All people of one data set. `key`: SHA-256 of its dataset.json. Arrays are read only."""
+
+    key: str
+    skeleton: str
+    arrays: Mapping[str, Array]
+    names: Mapping[str, pa.Array]
+
+    @property
+    def bones(self) -> Skeleton:
+        """Return the skeleton of the data set."""
+        return skeleton(self.skeleton)
+
+    @property
+    def joints(self) -> tuple[str, ...]:
+        """Return the names of the joints."""
+        return self.bones.joints
+
+    @property
+    def people(self) -> int:
+        """Return P."""
+        return len(self.arrays["frame"])
+
+    @property
+    def frames(self) -> int:
+        """Return F, frames without people included."""
+        return len(self.arrays["frame.index"])
+
+    @property
+    def frame(self) -> I64:
+        """Return (P,) the index of each person's frame, rising."""
+        return self.arrays["frame"]
+
+    @property
+    def instance(self) -> I64:
+        """Return (P,) the number of each person in its frame."""
+        return self.arrays["instance"]
+
+    @property
+    def joints_px(self) -> NDArray[np.float32]:
+        """Return (P, J, 2) places, NaN where nobody knows."""
+        return self.arrays["px"].reshape(len(self.joints), 2, self.people).transpose(2, 0, 1)
+
+    @property
+    def state(self) -> NDArray[np.uint8]:
+        """Return (P, J) states; NO_STATE: unlabelled."""
+        return self.arrays["state"].T
+
+    @property
+    def cause(self) -> NDArray[np.uint8]:
+        """Return (P, J) places in core.labels.CAUSES."""
+        return self.arrays["cause"].T
+
+    @property
+    def origin(self) -> NDArray[np.uint8]:
+        """Return (P, J) places in ORIGINS."""
+        return self.arrays["origin"].T
+
+    @property
+    def ambiguous(self) -> NDArray[np.bool_]:
+        """Return (P, J) whether a joint is nearly as much hidden as visible."""
+        return self.arrays["ambiguous"].T
+
+    @property
+    def shares(self) -> F64:
+        """Return (P, J, 5) shares in the order of SHARES, NaN where nobody knows."""
+        flat = self.arrays["shares"].reshape(len(self.joints), len(SHARES), self.people)
+        return flat.transpose(2, 0, 1)
+
+    @property
+    def modal_box_px(self) -> F64:
+        """Return (P, 4) x, y, width and height of what is seen of each person."""
+        return np.stack([self.arrays[f"person.{_BOX}[{k}]"] for k in range(4)], axis=1)
+
+    @property
+    def occluded(self) -> F64:
+        """Return (P,) the occluded fraction, NaN where nobody knows."""
+        return self.number("occluded")
+
+    @property
+    def truncated(self) -> F64:
+        """Return (P,) the share outside the frame, NaN where nobody knows."""
+        return self.number("truncated")
+
+    @property
+    def depth(self) -> F64:
+        """Return (P,) metres from the camera, NaN where nobody knows."""
+        return self.number("depth")
+
+    @property
+    def crowd(self) -> F64:
+        """Return (P,) the crowd index of each person's frame, NaN where nobody knows."""
+        return self.number("crowd")
+
+    @property
+    def area_px(self) -> F64:
+        """Return (P,) the area that errors are measured by: of the whole person where it is known.
+
+        Never below one pixel. It is the modal area of people whose whole outline nobody knows.
+        """
+        whole, seen = self.number("whole_area"), self.number("area")
+        return np.maximum(np.where(np.isnan(whole), seen, np.maximum(whole, seen)), 1.0)
+
+    def number(self, name: str) -> F64:
+        """Return (P,) a field of the query language that is a number; DatasetError for others."""
+        field = _field(name, ("number",))
+        values = self.arrays[column_name(field)]
+        return values[self.arrays["frame_row"]] if field.table == "frame" else values
+
+    def codes(self, name: str) -> tuple[NDArray[np.int32], pa.Array]:
+        """Return (P,) places in the names, -1 for null, and the names of a field that is text."""
+        column = column_name(_field(name, ("text", "list", "flag")))
+        values = self.arrays[column]
+        if column.startswith("frame."):
+            values = values[self.arrays["frame_row"]]
+        return values, self.names[column]
+
+    def texts(self, name: str, rows: I64) -> list[str | None]:
+        """Return the values of a field that is text for some rows; lists joined by commas."""
+        codes, names = self.codes(name)
+        own = codes[rows]
+        found = names.take(pa.array(own, mask=own < 0)).to_pylist()
+        if FIELDS[name].kind != "list":
+            return list(found)
+        return [None if text is None else shown(text) for text in found]
+
+    def row_of(self, frame: int, instance: int) -> int:
+        """Return the row of a person; DatasetError when the data set has no such person."""
+        found = int(self.rows_of(np.array([frame]), np.array([instance]))[0])
+        if found < 0:
+            raise DatasetError(
+                explain("the data set has no such person", where=f"frame {frame}",
+                        got=f"person {instance}")
+            )  # fmt: skip
+        return found
+
+    def rows_of(self, frames: I64, instances: I64) -> I64:
+        """Return (N,) the row of each (frame, instance), -1 where the data set has none."""
+        wanted_frame, wanted = np.asarray(frames, np.int64), np.asarray(instances, np.int64)
+        start = np.searchsorted(self.frame, wanted_frame, side="left")
+        stop = np.searchsorted(self.frame, wanted_frame, side="right")
+        found = np.full(len(wanted), -1, np.int64)
+        for step in range(int((stop - start).max(initial=0))):
+            row = np.minimum(start + step, self.people - 1)
+            hit = (start + step < stop) & (self.instance[row] == wanted)
+            found = np.where(hit & (found < 0), row, found)
+        return found
+
+    def ids(self, rows: I64) -> list[tuple[int, int]]:
+        """Return (frame, instance) of rows."""
+        return list(zip(self.frame[rows].tolist(), self.instance[rows].tolist(), strict=True))
+
+
+MARK = "\x1f"
+"""Stands round each entry of a list that is held as one text."""
+
+
+def shown(text: str) -> str:
+    """Return a list held as one text as people read it."""
+    return ", ".join(text.strip(MARK).split(MARK))
+
+
+def _field(name: str, kinds: tuple[str, ...]) -> Field:
+    field = FIELDS.get(name)
+    if field is None or field.kind not in kinds:
+        known = ", ".join(n for n, f in FIELDS.items() if f.kind in kinds)
+        raise DatasetError(explain("no such field", where="field", expected=known, got=repr(name)))
+    return field
+
+
+def layout(bones: Skeleton, people: int, frames: int) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Return name -> (shape, kind) of every array of a table."""
+    joints = len(bones.joints)
+    found: dict[str, tuple[tuple[int, ...], str]] = {
+        "frame": ((people,), "<i8"),
+        "frame_row": ((people,), "<i4"),
+        "instance": ((people,), "<i8"),
+        "px": ((2 * joints, people), "<f4"),
+        "state": ((joints, people), "|u1"),
+        "cause": ((joints, people), "|u1"),
+        "origin": ((joints, people), "|u1"),
+        "ambiguous": ((joints, people), "|b1"),
+        "shares": ((len(SHARES) * joints, people), "<f8"),
+        "bone_m": ((len(bones_of(bones.joints)), people), "<f4"),
+        "off_px": ((joints, people), "<f2"),
+        "mirror_px": ((joints, people), "<f2"),
+        "person.view": ((people,), "<i4"),
+        "person.people": ((people,), "<f8"),
+    }
+    for table, count in (("person", people), ("frame", frames)):
+        found |= dict.fromkeys(number_columns(table), ((count,), "<f8"))
+        found |= dict.fromkeys(text_columns(table), ((count,), "<i4"))
+    return found
+
+
+CAUSE_NAMES = pa.array(CAUSES)
+ORIGIN_NAMES = pa.array(ORIGINS)
+VIEW_NAMES = pa.array(VIEWS)

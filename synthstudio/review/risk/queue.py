@@ -1,0 +1,184 @@
+"""In which order to look: by risk, with a random control share mixed in.
+
+The control people are a uniform draw from all, decided by the data set's key and the share; a
+larger share holds those of a smaller one. They come at fixed places of the queue, in their own
+random order, and nowhere else: so those looked at so far are a random part of the set, whatever
+their risk, and the share of wrong ones among them is an estimate without bias (control.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import or_, select
+
+from synthstudio.core.errors import ReviewError, explain
+from synthstudio.core.rng import stream
+from synthstudio.review.history import states
+from synthstudio.review.leases import MINUTES, claim, leases, release
+from synthstudio.review.models import EventRow, ItemRow
+from synthstudio.review.risk.people import I64, PeopleTable
+from synthstudio.review.risk.signals import Risk
+from synthstudio.review.store import Store
+from synthstudio.review.values import MAIN, Person, User
+
+CONTROL = 0.05
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """All people in the order in which to look at them. `control` (P,): of each place, not row."""
+
+    risk: Risk
+    rows: I64  # (P,)
+    control: Mask  # (P,)
+
+    def reasons(self, place: int) -> list[str]:
+        """Return why the person at a place comes there."""
+        found = self.risk.reasons(int(self.rows[place]))
+        return found or (["chosen at random"] if self.control[place] else [])
+
+
+def control_rows(table: PeopleTable, *, share: float = CONTROL) -> I64:
+    """Return the rows of the control people, in the order in which they are looked at."""
+    if isinstance(share, bool) or not 0 <= share <= 1:
+        raise ReviewError(
+            explain("no such control share", where="control share", expected="0 to 1",
+                    got=repr(share)[:40])
+        )  # fmt: skip
+    order = stream(0, "control", table.key).permutation(table.people)
+    return order[: round(share * table.people)].astype(np.int64)
+
+
+def risk_order(risk: Risk, *, share: float = CONTROL, rows: I64 | None = None) -> Order:
+    """Return the queue: the riskiest first, every 1/share-th place a control person.
+
+    `rows`: only these people (a filter, an assignment); control people that are not among them
+    then do not come.
+    """
+    table = risk.table
+    chosen = control_rows(table, share=share)
+    wanted = np.ones(table.people, bool)
+    if rows is not None:
+        wanted[:] = False
+        wanted[rows] = True
+    is_control = np.zeros(table.people, bool)
+    is_control[chosen] = True
+    own = chosen[wanted[chosen]]
+    others = np.flatnonzero(wanted & ~is_control)
+    others = others[np.argsort(-risk.score[others], kind="stable")]
+    total = len(own) + len(others)
+    places = (np.arange(len(own)) * total // max(1, len(own))).astype(np.int64)
+    control = np.zeros(total, bool)
+    control[places] = True
+    ordered = np.empty(total, np.int64)
+    ordered[control], ordered[~control] = own, others
+    return Order(risk=risk, rows=ordered, control=control)
+
+
+def next_people(
+    store: Store,
+    order: Order,
+    *,
+    who: User,
+    count: int = 1,
+    layer: str = MAIN,
+    minutes: float = MINUTES,
+    now: datetime | None = None,
+) -> list[Person]:
+    """Lease to `who` the next people of a queue and return them.
+
+    Left out: those that somebody decided on, others work on, or whom `who` looked at in another
+    layer (a second look is blind). What `who` holds already comes first.
+    """
+    table = order.risk.table
+    done = decided(store, table, layer=layer) | touched_elsewhere(store, table, who=who.name,
+                                                                  layer=layer)  # fmt: skip
+    held = leases(store, table.key, layer=layer, now=now)
+    others = [person for person, lease in held.items() if lease.who != who.name]
+    own = [person for person, lease in held.items() if lease.who == who.name]
+    mine = mask_of(table, own)
+    waiting = ~done & ~mask_of(table, others)
+    first = order.rows[waiting[order.rows] & mine[order.rows]]
+    rest = order.rows[waiting[order.rows] & ~mine[order.rows]]
+    found = claim(
+        store, _people(table, first, rest, layer), who=who, count=count, minutes=minutes, now=now
+    )
+    return _still_open(store, table, found, who=who, layer=layer)
+
+
+def _still_open(
+    store: Store, table: PeopleTable, found: Sequence[Person], *, who: User, layer: str
+) -> list[Person]:
+    """Give back those that somebody decided on between our look and our claim."""
+    now = states(store, table.key, layer=layer, people=[(p.frame, p.instance) for p in found])
+    late = [
+        person
+        for person in found
+        if (item := now.get((person.frame, person.instance))) is not None
+        and (item.status != "pending" or item.deleted)
+    ]
+    if late:
+        release(store, late, who=who)
+    return [person for person in found if person not in set(late)]
+
+
+def decided(store: Store, table: PeopleTable, *, layer: str = MAIN, skipped: bool = True) -> Mask:
+    """Return (P,) who has a status other than pending, or is deleted.
+
+    `skipped`: whether that counts as one.
+    """
+    open_ = ("pending",) if skipped else ("pending", "skipped")
+    query = select(ItemRow.frame, ItemRow.instance).where(
+        ItemRow.dataset == table.key,
+        ItemRow.layer == layer,
+        or_(ItemRow.status.not_in(open_), ItemRow.deleted),
+    )
+    return _mask(store, table, query)
+
+
+def touched_elsewhere(store: Store, table: PeopleTable, *, who: str, layer: str) -> Mask:
+    """Return (P,) whom somebody said something of in another layer."""
+    query = (
+        select(EventRow.frame, EventRow.instance)
+        .where(EventRow.dataset == table.key, EventRow.layer != layer, EventRow.who == who)
+        .distinct()
+    )
+    return _mask(store, table, query)
+
+
+def mask_of(table: PeopleTable, people: Collection[tuple[int, int]]) -> Mask:
+    """Return (P,) who is among some (frame, instance)."""
+    found = np.zeros(table.people, bool)
+    rows = table.rows_of(*_columns(list(people)))
+    found[rows[rows >= 0]] = True
+    return found
+
+
+def _mask(store: Store, table: PeopleTable, query: object) -> Mask:
+    found = np.zeros(table.people, bool)
+    with store.reading() as session:
+        for page in session.execute(query).partitions(5000):  # type: ignore[call-overload]
+            rows = table.rows_of(*_columns([tuple(pair) for pair in page]))
+            found[rows[rows >= 0]] = True
+    return found
+
+
+def _columns(people: list[tuple[int, int]]) -> tuple[I64, I64]:
+    numbers = np.array(people, np.int64).reshape(-1, 2)
+    return numbers[:, 0], numbers[:, 1]
+
+
+def _people(table: PeopleTable, first: I64, rest: I64, layer: str) -> Iterator[Person]:
+    """Yield people lazily: of a million rows only the first few are asked for."""
+    for rows in (first, rest):
+        for row in rows:
+            yield Person(
+                dataset=table.key, frame=int(table.frame[row]), instance=int(table.instance[row]),
+                layer=layer,
+            )  # fmt: skip

@@ -1,0 +1,91 @@
+"""Saved views: a query and how to show it, under a name; one's own, or (a lead's) for all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import func, or_, select
+
+from synthstudio.core.errors import Refused, explain
+from synthstudio.review.check import check_name
+from synthstudio.review.models import SavedViewRow
+from synthstudio.review.roles import need
+from synthstudio.review.store import Store
+from synthstudio.review.values import User
+
+MAX_VIEWS = 200
+"""That one person, or everybody together, may keep for a data set."""
+MAX_QUERY = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """A saved view. `who` None: everybody sees it. `options`: sort, page size, ... as text."""
+
+    id: int
+    name: str
+    query: str
+    who: str | None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+def views(store: Store, dataset: str, *, who: User) -> list[View]:
+    """Return the views that a person sees: those for all, then the person's own, by name."""
+    query = select(SavedViewRow).where(
+        SavedViewRow.dataset == dataset,
+        or_(SavedViewRow.who.is_(None), SavedViewRow.who == who.name),
+    )
+    with store.reading() as session:
+        found = [_view(row) for row in session.scalars(query)]
+    return sorted(found, key=lambda view: (view.who is not None, view.name, view.id))
+
+
+def save(
+    store: Store,
+    dataset: str,
+    *,
+    name: str,
+    query: str,
+    who: User,
+    options: Mapping[str, str] | None = None,
+    for_all: bool = False,
+) -> View:
+    """Keep a view; one of the same name and owner is replaced. Refused: "role" or "invalid"."""
+    need(who, "save_view_for_all" if for_all else "save_view")
+    check_name(name, "name of the view")
+    kept = {str(k): str(v) for k, v in (options or {}).items()}
+    if len(query) > MAX_QUERY or sum(len(k) + len(v) for k, v in kept.items()) > MAX_QUERY:
+        raise _invalid("this view is too long", f"at most {MAX_QUERY:,} characters")
+    owner = None if for_all else who.name
+    same_owner = SavedViewRow.who.is_(None) if for_all else SavedViewRow.who == owner
+    with store.session() as session:
+        own = select(SavedViewRow).where(SavedViewRow.dataset == dataset, same_owner)
+        row = session.scalars(own.where(SavedViewRow.name == name)).first()
+        if row is None:
+            if (session.scalar(select(func.count()).select_from(own.subquery())) or 0) >= MAX_VIEWS:
+                raise _invalid("there are too many saved views", f"at most {MAX_VIEWS}")
+            row = SavedViewRow(dataset=dataset, name=name, who=owner)
+            session.add(row)
+        row.query, row.options = query, kept
+        session.flush()
+        return _view(row)
+
+
+def delete(store: Store, view: View, *, who: User) -> None:
+    """Forget a view: one's own, or one for all by a lead. Refused("gone") when there is none."""
+    need(who, "save_view_for_all" if view.who is None else "save_view")
+    with store.session() as session:
+        row = session.get(SavedViewRow, view.id)
+        if row is None or row.who not in (None, who.name) or row.who != view.who:
+            raise Refused(explain("there is no such view", where="view", got=view.name),
+                          reason="gone")  # fmt: skip
+        session.delete(row)
+
+
+def _view(row: SavedViewRow) -> View:
+    return View(id=row.id, name=row.name, query=row.query, who=row.who, options=dict(row.options))
+
+
+def _invalid(what: str, expected: str) -> Refused:
+    return Refused(explain(what, where="view", expected=expected), reason="invalid")

@@ -1,0 +1,227 @@
+"""The review store: a SQLite file or a PostgreSQL database, opened, migrated and locked right."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
+from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import NullPool
+
+from synthstudio.core.errors import Refused, ReviewError, explain
+from synthstudio.dataset.manifest import MANIFEST_NAME
+from synthstudio.dataset.reader import Dataset
+from synthstudio.review.check import check_name
+from synthstudio.review.migrate import BEGIN, bring_up
+from synthstudio.review.models import DatasetRow, utc_now
+
+BUSY_S = 10.0
+"""How long a writer waits for another one before the op is refused as busy."""
+FILE_NAME = "review.db"
+_FULL = ("disk is full", "no space left", "disk full", "53100")
+_SAY_AGAIN = ("locked", "busy", *_FULL, "readonly", "read-only", "unable to open", "disk i/o")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store:
+    """An open review store. May be shared by threads; not by processes after a fork."""
+
+    engine: Engine
+    url: str
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Begin a transaction that may write; it commits at the end, or leaves no trace.
+
+        On SQLite it waits its turn at the start, so it cannot fail for others later. Refused
+        ("busy") when that takes longer than BUSY_S, or when the disk is full.
+        """
+        make = sessionmaker(self.engine, expire_on_commit=False)
+        with refusing(self.url), make.begin() as session:
+            yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Begin a transaction that sees the store as it is now, and only reads."""
+        options: dict[str, Any] = {BEGIN: "BEGIN"}
+        if self.engine.dialect.name == "postgresql":
+            options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        engine = self.engine.execution_options(**options)
+        make = sessionmaker(engine, expire_on_commit=False)
+        with refusing(self.url), make.begin() as session:
+            yield session
+
+    def close(self) -> None:
+        """Give back all connections."""
+        self.engine.dispose()
+
+
+def default_url(folder: Path) -> str:
+    """Return the URL of the SQLite store in a folder: beside data sets, never inside one."""
+    path = (Path(folder) / FILE_NAME).resolve()
+    return URL.create("sqlite", database=str(path)).render_as_string()
+
+
+def open_store(url: str, *, make: bool = True) -> Store:
+    """Open a review store; make it where there is none, migrate an older one after a copy.
+
+    `url`: "sqlite:///FILE" or "postgresql+psycopg://USER@HOST/DATABASE"; `make` False: a file
+    has to be there. ReviewError for other URLs, a database of something else, a newer store, or
+    one that cannot be reached.
+    """
+    parsed = _parsed(url)
+    shown = parsed.render_as_string(hide_password=True)
+    file = parsed.database if parsed.get_backend_name() == "sqlite" else None
+    if not make and file is not None and not Path(file).is_file():
+        raise ReviewError(
+            explain("there is no review store here", where=shown,
+                    then="Review something in the studio first, or name another with --db.")
+        )  # fmt: skip
+    migrating = _engine(parsed, foreign_keys=False)
+    try:
+        if parsed.get_backend_name() == "sqlite":
+            _use_wal(migrating, shown)
+        bring_up(migrating, shown)
+    except exc.DBAPIError as error:
+        raise ReviewError(_unusable(shown, error)) from error
+    finally:
+        migrating.dispose()
+    return Store(engine=_engine(parsed, foreign_keys=True), url=shown)
+
+
+def dataset_key(dataset: Dataset) -> str:
+    """Return what the store calls a data set: the SHA-256 of its dataset.json."""
+    return hashlib.sha256((dataset.folder / MANIFEST_NAME).read_bytes()).hexdigest()
+
+
+def register(store: Store, dataset: Dataset, name: str) -> str:
+    """Make a data set known to the store under a name (1 to 80 characters); return its key.
+
+    One that is known already keeps its events and takes the new name.
+    """
+    check_name(name, "name of the data set")
+    key = dataset_key(dataset)
+    values = {"name": name, "skeleton": dataset.identity.skeleton, "people": dataset.people}
+    try:
+        with store.session() as session:
+            row = session.get(DatasetRow, key)
+            if row is None:
+                session.add(DatasetRow(key=key, added_at=utc_now(), **values))
+            elif row.name != name:
+                row.name = name
+    except exc.IntegrityError:
+        with store.reading() as session:  # another process was faster
+            if session.get(DatasetRow, key) is None:
+                raise
+    return key
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except exc.ArgumentError as error:
+        raise _bad_url("not understood") from error
+    if parsed.get_backend_name() == "sqlite":
+        path = parsed.database or ""
+        if not path or path.startswith((":", "file:")) or parsed.query:
+            raise _bad_url("a SQLite store needs a file")
+        if not Path(path).parent.is_dir():
+            raise ReviewError(
+                explain("there is no such folder", where=str(Path(path).parent),
+                        then="Make it, or name another file with --db.")
+            )  # fmt: skip
+    elif parsed.drivername in ("postgresql", "postgresql+psycopg", "postgres"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    else:
+        raise _bad_url(f"not for databases of {parsed.drivername}")
+    return parsed
+
+
+def _bad_url(what: str) -> ReviewError:
+    return ReviewError(
+        explain(f"the URL of a review store: {what}", where="--db",
+                expected="sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE")
+    )  # fmt: skip
+
+
+def _engine(url: URL, *, foreign_keys: bool) -> Engine:
+    """Return an engine; one without foreign keys is for migrations, one connection at a time."""
+    more: dict[str, Any] = {} if foreign_keys else {"poolclass": NullPool}
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine(url, connect_args={"timeout": BUSY_S}, **more)
+        _set_up_sqlite(engine, foreign_keys=foreign_keys)
+        return engine
+    options = f"-c lock_timeout={int(BUSY_S * 1000)} -c timezone=UTC"
+    arguments = {"connect_timeout": int(BUSY_S)}
+    if "options" not in url.query:
+        arguments["options"] = options  # type: ignore[assignment]
+    try:
+        return create_engine(url, connect_args=arguments, pool_pre_ping=True, **more)
+    except ImportError as error:
+        raise ReviewError(
+            explain("PostgreSQL needs the package psycopg", where="--db",
+                    then="Install it with: pip install 'synthstudio[postgres]'")
+        ) from error  # fmt: skip
+
+
+def _set_up_sqlite(engine: Engine, *, foreign_keys: bool) -> None:
+    @event.listens_for(engine, "connect")
+    def _connected(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # this file says BEGIN itself
+        # Full: what was acknowledged is there after a power cut too.
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A reader that turns into a writer can be refused at once, whatever the timeout.
+        begin = connection.get_execution_options().get(BEGIN, "BEGIN IMMEDIATE")
+        if begin:
+            connection.exec_driver_sql(begin)
+
+
+def _use_wal(engine: Engine, where: str) -> None:
+    """Let readers and a writer work at once; the file remembers it."""
+    with engine.connect().execution_options(**{BEGIN: ""}) as connection:
+        mode = connection.exec_driver_sql("PRAGMA journal_mode=WAL").scalar()
+    if mode != "wal":
+        raise ReviewError(
+            explain("the file system cannot hold a SQLite store that is shared", where=where,
+                    expected="journal mode wal", got=str(mode),
+                    then="Put it on a local disk, or use PostgreSQL.")
+        )  # fmt: skip
+
+
+@contextmanager
+def refusing(where: str) -> Iterator[None]:
+    """Turn what will pass by itself into Refused("busy")."""
+    try:
+        yield
+    except (exc.OperationalError, exc.TimeoutError) as error:
+        raise as_refused(error, where) from error
+
+
+def as_refused(error: Exception, where: str) -> Exception:
+    """Return Refused("busy") for a database that is locked, full or away; else the error."""
+    text = str(getattr(error, "orig", error)).lower()
+    if isinstance(error, exc.OperationalError) and "sqlite" in str(type(error.orig)):
+        if not any(sign in text for sign in _SAY_AGAIN):
+            return ReviewError(_unusable(where, error))
+    if any(sign in text for sign in _FULL):
+        what, then = "the database's disk is full", "Free some space; it will be sent again."
+    else:
+        what, then = "the database cannot be written now", "It will be sent again."
+    return Refused(
+        explain(what, where=where, got=text.splitlines()[0][:200], then=f"Nothing changed. {then}"),
+        reason="busy",
+    )
+
+
+def _unusable(where: str, error: exc.DBAPIError | exc.StatementError) -> str:
+    first = str(error.orig).strip().splitlines() or [type(error).__name__]
+    return explain("the review store cannot be used", where=where, got=first[0][:200])

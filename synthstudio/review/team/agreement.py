@@ -1,0 +1,220 @@
+"""How far two reviewers agree: on places, states and causes, joint by joint.
+
+Distances between two places are measured as OKS measures them, against sqrt(area) and the joint's
+sigma. Two who each err by s differ by s sqrt(2), so
+
+    spread = sqrt(mean(d^2 / area) / 2) / sigma
+
+is the error of one reviewer in units of sigma: 1 is as good as those whose labels COCO's sigmas
+were measured on. Joints that neither changed count as agreed: both let them stand.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthstudio.core.labels import CAUSES
+from synthstudio.dataset.rows import NO_STATE
+from synthstudio.review.risk.control import TOLERANCE
+from synthstudio.review.risk.people import PeopleTable
+from synthstudio.review.store import Store
+from synthstudio.review.team.kappa import Kappa, kappa
+from synthstudio.review.team.second_pass import Pair, pairs
+from synthstudio.review.values import ItemState
+
+STATES = ("outside", "hidden", "visible", "unlabelled")
+_CODES = {0: 0, 1: 1, 2: 2, NO_STATE: 3}
+_OF_STATE, _OF_CAUSE, _OF_STATUS = 0.8, 0.5, 0.9
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointAgreement:
+    """Two looks at one joint (or all, `joint` ""). `n`: people whose both looks place it.
+
+    `spread`: see above, NaN where n is 0; `oks`: the mean OKS between the two.
+    """
+
+    joint: str
+    n: int
+    spread: float
+    oks: float
+    state: Kappa
+    cause: Kappa
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """Agreement over `people` looked at twice. `verdict`: on approving or rejecting them."""
+
+    people: int
+    joints: tuple[JointAgreement, ...]
+    overall: JointAgreement
+    verdict: Kappa
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disagreement:
+    """A pair that differs: by how much (0 to 1), in which joints, in words."""
+
+    pair: Pair
+    frame: int
+    instance: int
+    score: float
+    joints: tuple[str, ...]
+    what: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looks:
+    """What N looks say of J joints, those that they left as on disk included."""
+
+    px: NDArray[np.float64]  # (N, J, 2) NaN where nobody knows
+    state: NDArray[np.int64]  # (N, J) places in STATES
+    cause: NDArray[np.int64]  # (N, J) places in CAUSES
+
+
+def looks(table: PeopleTable, found: Iterable[tuple[int, ItemState]]) -> Looks:
+    """Return what people's rows and the states over them say together."""
+    listed = list(found)
+    rows = np.array([row for row, _ in listed], np.int64)
+    px = table.joints_px[rows].astype(np.float64)
+    state = table.state[rows].astype(np.int64)
+    cause = table.cause[rows].astype(np.int64)
+    places = {name: j for j, name in enumerate(table.joints)}
+    unknown = CAUSES.index("unlabelled")
+    state = np.select([state == value for value in _CODES], list(_CODES.values()), 3)
+    cause = np.where(cause < len(CAUSES), cause, unknown)
+    for k, (_, item) in enumerate(listed):
+        for name, label in item.joints.items():
+            if name in places:
+                j = places[name]
+                given = label.x_px is not None and label.y_px is not None
+                px[k, j] = (label.x_px, label.y_px) if given else math.nan
+                state[k, j] = 3 if label.state is None else _CODES[label.state]
+                cause[k, j] = CAUSES.index(label.cause)
+    return Looks(px=px, state=state, cause=cause)
+
+
+def agreement(store: Store, table: PeopleTable) -> Agreement:
+    """Return how far the first and second looks at a data set agree."""
+    return agreement_of(table, list(pairs(store, table)))
+
+
+def agreement_of(table: PeopleTable, both: list[Pair]) -> Agreement:
+    """Return how far pairs of looks agree; people whom either deleted count for the verdict."""
+    kept = [p for p in both if not (p.first.deleted or p.second.deleted)]
+    a = looks(table, [(p.row, p.first) for p in kept])
+    b = looks(table, [(p.row, p.second) for p in kept])
+    off = _errors(table, kept, a, b)
+    joints = tuple(
+        _joint(name, off[:, j : j + 1], a, b, slice(j, j + 1))
+        for j, name in enumerate(table.joints)
+    )
+    overall = _joint("", off, a, b, slice(None))
+    names = ("right", "wrong")
+    counts = np.zeros((2, 2), np.int64)
+    for pair in both:
+        if "flagged" not in (pair.first.status, pair.second.status):
+            counts[_verdict(pair.first), _verdict(pair.second)] += 1
+    return Agreement(people=len(both), joints=joints, overall=overall, verdict=kappa(counts, names))
+
+
+def disagreements(
+    store: Store, table: PeopleTable, *, open_only: bool = True, tolerance: float = TOLERANCE
+) -> list[Disagreement]:
+    """Return the pairs that differ by more than taste, the largest differences first.
+
+    `open_only`: leave out those a lead has decided on.
+    """
+    both = [p for p in pairs(store, table) if not (open_only and p.adjudicated)]
+    a = looks(table, [(p.row, p.first) for p in both])
+    b = looks(table, [(p.row, p.second) for p in both])
+    off = _errors(table, both, a, b) / 2.0  # in units of OKS's 2 sigma
+    found = (_differs(table, pair, k, a, b, off[k], tolerance) for k, pair in enumerate(both))
+    listed = [one for one in found if one is not None]
+    return sorted(listed, key=lambda one: (-one.score, one.frame, one.instance))
+
+
+def _differs(
+    table: PeopleTable,
+    pair: Pair,
+    k: int,
+    a: Looks,
+    b: Looks,
+    off: NDArray[np.float64],
+    tolerance: float,
+) -> Disagreement | None:
+    parts: list[float] = []
+    what: list[str] = []
+    joints: list[str] = []
+    if _verdict(pair.first) != _verdict(pair.second) or pair.first.deleted != pair.second.deleted:
+        parts.append(_OF_STATUS)
+        what.append(f"{_word(pair.first)} or {_word(pair.second)}")
+    for j, name in enumerate(table.joints):
+        said = _joint_words(name, k, j, a, b, float(off[j]), tolerance)
+        if said is not None:
+            parts.append(said[0])
+            what.append(said[1])
+            joints.append(name)
+    if not parts:
+        return None
+    frame, instance = table.ids(np.array([pair.row]))[0]
+    return Disagreement(
+        pair=pair, frame=frame, instance=instance, score=1.0 - math.prod(1 - p for p in parts),
+        joints=tuple(joints), what=tuple(what),
+    )  # fmt: skip
+
+
+def _joint_words(
+    name: str, k: int, j: int, a: Looks, b: Looks, off: float, tolerance: float
+) -> tuple[float, str] | None:
+    """Return by how much two looks at a joint differ, and how; None: they do not."""
+    first, second = int(a.state[k, j]), int(b.state[k, j])
+    if first != second:
+        return _OF_STATE, f"{name}: {STATES[first]} or {STATES[second]}"
+    if a.cause[k, j] != b.cause[k, j]:
+        causes = CAUSES[a.cause[k, j]], CAUSES[b.cause[k, j]]
+        return _OF_CAUSE, f"{name}: hidden by {causes[0]} or {causes[1]}"
+    if off > tolerance:
+        apart = float(np.hypot(*(a.px[k, j] - b.px[k, j])))
+        return 1.0 - math.exp(-0.5 * off**2), f"{name}: {apart:.0f} px apart"
+    return None
+
+
+def _errors(table: PeopleTable, both: list[Pair], a: Looks, b: Looks) -> NDArray[np.float64]:
+    """Return (N, J) distances between two looks over sigma sqrt(area); NaN where one has none."""
+    rows = np.array([p.row for p in both], np.int64)
+    apart = np.hypot(*np.moveaxis(a.px - b.px, 2, 0))
+    placed = np.isin(a.state, (1, 2)) & np.isin(b.state, (1, 2))
+    scale = table.bones.sigmas * np.sqrt(table.area_px[rows])[:, None]
+    return np.where(placed, apart / scale, np.nan)
+
+
+def _joint(name: str, off: NDArray[np.float64], a: Looks, b: Looks, some: slice) -> JointAgreement:
+    known = off[np.isfinite(off)]
+    spread = math.sqrt(float((known**2).mean()) / 2) if len(known) else math.nan
+    oks = float(np.exp(-0.5 * (known / 2) ** 2).mean()) if len(known) else math.nan
+    return JointAgreement(
+        joint=name, n=len(known), spread=spread, oks=oks,
+        state=kappa(_counts(a.state[:, some], b.state[:, some], len(STATES)), STATES),
+        cause=kappa(_counts(a.cause[:, some], b.cause[:, some], len(CAUSES)), CAUSES),
+    )  # fmt: skip
+
+
+def _counts(a: NDArray[np.int64], b: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    flat = np.bincount((a * size + b).ravel(), minlength=size * size)
+    return flat.reshape(size, size).astype(np.int64)
+
+
+def _verdict(state: ItemState) -> int:
+    """Return 0 for a person that may stay, 1 for one that shall go."""
+    return int(state.deleted or state.status == "rejected")
+
+
+def _word(state: ItemState) -> str:
+    return "deleted" if state.deleted else state.status

@@ -1,0 +1,83 @@
+"""Assignment: who shall look at which people, as a lead said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Delete, and_, delete, func, or_, select
+
+from synthstudio.review.check import check_name
+from synthstudio.review.models import AssignmentRow, utc_now
+from synthstudio.review.roles import need
+from synthstudio.review.store import Store
+from synthstudio.review.values import MAIN, Person, User
+
+_AT_ONCE = 200
+
+
+def assign(store: Store, people: Sequence[Person], *, to: str, by: User) -> int:
+    """Give people to somebody; whoever had them has them no more. Refused: "role", "invalid"."""
+    need(by, "assign")
+    check_name(to, "assigned to")
+    now = utc_now()
+    unique = list(dict.fromkeys(people))
+    with store.session() as session:
+        for start in range(0, len(unique), _AT_ONCE):
+            some = unique[start : start + _AT_ONCE]
+            session.execute(_of(some))
+            session.add_all(
+                AssignmentRow(dataset=p.dataset, frame=p.frame, instance=p.instance,
+                              layer=p.layer, who=to, by=by.name, when=now)
+                for p in some
+            )  # fmt: skip
+            session.flush()
+    return len(unique)
+
+
+def unassign(store: Store, people: Sequence[Person], *, by: User) -> None:
+    """Take people from whoever has them. Refused: "role"."""
+    need(by, "assign")
+    with store.session() as session:
+        for start in range(0, len(people), _AT_ONCE):
+            session.execute(_of(people[start : start + _AT_ONCE]))
+
+
+def assigned(
+    store: Store, dataset: str, *, layer: str = MAIN, who: str | None = None
+) -> dict[tuple[int, int], str]:
+    """Return (frame, instance) -> who shall look at it; `who`: only that person's."""
+    query = select(AssignmentRow.frame, AssignmentRow.instance, AssignmentRow.who).where(
+        AssignmentRow.dataset == dataset, AssignmentRow.layer == layer
+    )
+    if who is not None:
+        query = query.where(AssignmentRow.who == who)
+    with store.reading() as session:
+        return {(frame, instance): name for frame, instance, name in session.execute(query)}
+
+
+def loads(store: Store, dataset: str, *, layer: str = MAIN) -> dict[str, int]:
+    """Return name -> how many people are assigned."""
+    query = (
+        select(AssignmentRow.who, func.count().label("people"))
+        .where(AssignmentRow.dataset == dataset, AssignmentRow.layer == layer)
+        .group_by(AssignmentRow.who)
+        .order_by(AssignmentRow.who)
+    )
+    with store.reading() as session:
+        return {row.who: row.people for row in session.execute(query)}
+
+
+def _of(people: Sequence[Person]) -> Delete:
+    return delete(AssignmentRow).where(
+        or_(
+            *(
+                and_(
+                    AssignmentRow.dataset == p.dataset,
+                    AssignmentRow.frame == p.frame,
+                    AssignmentRow.instance == p.instance,
+                    AssignmentRow.layer == p.layer,
+                )
+                for p in people
+            )
+        )
+    )

@@ -1,0 +1,253 @@
+"""A blind second look at a share of the people, and the decision where the two differ.
+
+    layer main      what the first reviewer says, and in the end what a lead decides
+    layer second    what another reviewer says, who sees neither the first one's labels nor status
+    layer adjudicated   a lead's note that the two were laid side by side, and what was chosen
+
+Whom to look at twice is a uniform draw decided by the data set's key and the share; a larger share
+holds those of a smaller one. The second reviewer starts from the data set's own labels. Only
+`begin` gives leases of the layer second, and only with a lease can anything be said there; it
+gives them to nobody who has touched the person in the layer main.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Literal
+
+import numpy as np
+
+from synthstudio.core.errors import Refused, explain
+from synthstudio.core.rng import stream
+from synthstudio.review.base import Base
+from synthstudio.review.edits import apply_together
+from synthstudio.review.fold import step
+from synthstudio.review.history import item_events, states
+from synthstudio.review.leases import ADJUDICATED, MINUTES, SECOND, claim, leases
+from synthstudio.review.risk.people import I64, PeopleTable
+from synthstudio.review.risk.queue import Mask, decided, mask_of, touched_elsewhere
+from synthstudio.review.roles import may, need
+from synthstudio.review.store import Store
+from synthstudio.review.values import MAIN, Event, ItemState, JointLabel, Op, Person, Status, User
+
+SHARE = 0.1
+Choice = Literal["first", "second", "own"]
+_MARK = re.compile(r"(first|second|own), first at revision (\d+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Both looks at one person. `first` is as it was before a lead decided (`adjudicated`)."""
+
+    row: int
+    first: ItemState
+    second: ItemState
+    adjudicated: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What a lead chose. "first" and "second": that look's labels and status.
+
+    "own": `joints` over the first look's, and `status`. `text`: the reason that goes with it.
+    """
+
+    choice: Choice
+    joints: Mapping[str, JointLabel] = field(default_factory=dict)
+    status: Status = "approved"
+    text: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a second pass is, in people: of those chosen, looked at once, twice, decided."""
+
+    chosen: int
+    once: int
+    twice: int
+    adjudicated: int
+
+
+def second_rows(table: PeopleTable, *, share: float = SHARE) -> I64:
+    """Return the rows of the people to be looked at twice, in a random order."""
+    if isinstance(share, bool) or not 0 <= share <= 1:
+        raise Refused(
+            explain("no such share", where="second pass", expected="0 to 1", got=repr(share)[:40]),
+            reason="invalid",
+        )
+    order = stream(0, "second pass", table.key).permutation(table.people)
+    return order[: round(share * table.people)].astype(np.int64)
+
+
+def begin(
+    store: Store,
+    table: PeopleTable,
+    *,
+    who: User,
+    count: int = 1,
+    share: float = SHARE,
+    minutes: float = MINUTES,
+    now: datetime | None = None,
+) -> list[Person]:
+    """Lease to `who` the next people for a second look; persons of the layer second.
+
+    They are those chosen whom somebody else decided on, nobody has looked at twice or is about
+    to, and `who` never touched. What `who` holds already comes first.
+    """
+    rows = second_rows(table, share=share)
+    open_to = decided(store, table, skipped=False) & ~decided(
+        store, table, layer=SECOND, skipped=False
+    )
+    open_to &= ~touched_elsewhere(store, table, who=who.name, layer=SECOND)
+    own = mask_of(table, list(leases(store, table.key, layer=SECOND, who=who.name, now=now)))
+    wanted = np.concatenate([rows[open_to[rows] & own[rows]], rows[open_to[rows] & ~own[rows]]])
+    people = (
+        Person(dataset=table.key, frame=int(table.frame[row]), instance=int(table.instance[row]),
+               layer=SECOND)
+        for row in wanted
+    )  # fmt: skip
+    return claim(store, people, who=who, count=count, minutes=minutes, now=now)
+
+
+def veiled(store: Store, table: PeopleTable, *, who: User, share: float = SHARE) -> Mask:
+    """Return (P,) whose layer main `who` may not see yet: a second look at them is still open.
+
+    Leads see all, and everybody what they touched there themselves.
+    """
+    found = np.zeros(table.people, bool)
+    if may(who.role, "adjudicate"):
+        return found
+    found[second_rows(table, share=share)] = True
+    found &= decided(store, table, skipped=False) & ~decided(
+        store, table, layer=SECOND, skipped=False
+    )
+    return found & ~touched_elsewhere(store, table, who=who.name, layer=SECOND)
+
+
+def progress(store: Store, table: PeopleTable, *, share: float = SHARE) -> Progress:
+    """Return how far a second pass is."""
+    rows = second_rows(table, share=share)
+    once, twice = (
+        decided(store, table, skipped=False)[rows],
+        decided(store, table, layer=SECOND, skipped=False)[rows],
+    )
+    done = decided(store, table, layer=ADJUDICATED)[rows]
+    return Progress(
+        chosen=len(rows), once=int(once.sum()), twice=int((once & twice).sum()),
+        adjudicated=int((once & twice & done).sum()),
+    )  # fmt: skip
+
+
+def pairs(store: Store, table: PeopleTable) -> Iterator[Pair]:
+    """Yield everybody of whom both looks are decided, in the order of the data set."""
+    second = {key: s for key, s in states(store, table.key, layer=SECOND).items() if is_done(s)}
+    people = sorted(second)
+    main = states(store, table.key, people=people)
+    marks = states(store, table.key, layer=ADJUDICATED, people=people)
+    numbers = np.array(people, np.int64).reshape(-1, 2)
+    for row, key in zip(table.rows_of(*numbers.T).tolist(), people, strict=True):
+        if row < 0 or key not in main:
+            continue
+        mark = _mark(marks.get(key))
+        first = main[key] if mark is None else _as_of(store, main[key].person, mark[1])
+        if is_done(first):
+            yield Pair(row=row, first=first, second=second[key], adjudicated=mark is not None)
+
+
+def is_done(state: ItemState) -> bool:
+    """Say whether somebody decided on a person."""
+    return state.deleted or state.status in ("approved", "rejected", "flagged")
+
+
+def adjudicate(
+    store: Store, person: Person, decision: Decision, *, revision: int, who: User, base: Base
+) -> list[Event]:
+    """Decide between two looks; the layer main then says what a lead chose.
+
+    `person`: of the layer main, at `revision` as the lead saw it. A joint that goes back to what
+    is on disk is written with origin human. All events or none; Refused: "role", "revision"
+    (also for the second of two clicks), "invalid" where there are no two looks.
+    """
+    need(who, "adjudicate")
+    one = (person.frame, person.instance)
+    by_layer = {
+        layer: states(store, person.dataset, layer=layer, people=[one]).get(one)
+        for layer in (MAIN, SECOND, ADJUDICATED)
+    }
+    main, second, marked = by_layer.values()
+    if main is None or second is None or not is_done(second) or person.layer != MAIN:
+        raise Refused(
+            explain("there are no two looks at this person",
+                    where=f"frame {one[0]}, person {one[1]}", expected="two reviewers who decided"),
+            reason="invalid",
+        )  # fmt: skip
+    mark = _mark(marked)
+    first = main if mark is None else _as_of(store, main.person, mark[1])
+    ops = _decided(main, first, second, decision, base)
+    told = f"{decision.choice}, first at revision {first.revision}"
+    client = f"adjudicate-{secrets.token_hex(12)}"
+    said = [
+        Op(client=client, seq=k, person=person, revision=revision + k, **values)  # type: ignore[arg-type]
+        for k, values in enumerate(ops)
+    ]
+    said.append(
+        Op(client=client, seq=len(ops), person=replace(person, layer=ADJUDICATED), kind="status",
+           revision=0 if marked is None else marked.revision, status="approved", text=told)
+    )  # fmt: skip
+    if not ops and revision != main.revision:
+        raise Refused(
+            explain("somebody changed this person meanwhile", where=f"frame {one[0]}, "
+                    f"person {one[1]}", then="Look again and decide anew."),
+            reason="revision", state=main,
+        )  # fmt: skip
+    return apply_together(store, said, who=who, base=base)
+
+
+def _decided(
+    main: ItemState, first: ItemState, second: ItemState, decision: Decision, base: Base
+) -> list[dict[str, object]]:
+    """Return what has to be done in the layer main, as fields of ops."""
+    chosen = second if decision.choice == "second" else first
+    own = decision.choice == "own"
+    joints = {**chosen.joints, **decision.joints} if own else chosen.joints
+    status, deleted = (decision.status, False) if own else (chosen.status, chosen.deleted)
+    if deleted:
+        return [] if main.deleted else [{"kind": "delete"}]
+    wanted = _target(main, joints, base)
+    restore: list[dict[str, object]] = [{"kind": "restore"}] if main.deleted else []
+    edit: list[dict[str, object]] = [{"kind": "edit", "joints": wanted}] if wanted else []
+    return [*restore, *edit, {"kind": "status", "status": status, "text": decision.text}]
+
+
+def _target(main: ItemState, joints: Mapping[str, JointLabel], base: Base) -> dict[str, JointLabel]:
+    """Return what has to be written so that the layer main has exactly these joints changed."""
+    on_disk = base.joints or {}
+    found: dict[str, JointLabel] = {}
+    for name in dict.fromkeys([*main.joints, *joints]):
+        wanted, had = joints.get(name, on_disk.get(name)), main.joints.get(name)
+        if wanted is not None and (had is None or _plain(wanted) != _plain(had)):
+            found[name] = wanted
+    return found
+
+
+def _plain(label: JointLabel) -> tuple[object, ...]:
+    return label.x_px, label.y_px, label.state, label.cause
+
+
+def _mark(state: ItemState | None) -> tuple[str, int] | None:
+    match = _MARK.fullmatch(state.reason) if state is not None else None
+    return None if match is None else (match[1], int(match[2]))
+
+
+def _as_of(store: Store, person: Person, revision: int) -> ItemState:
+    """Return what a person's events up to a revision add up to."""
+    found = ItemState(person=person)
+    with store.reading() as session:
+        for event in item_events(session, person):
+            if event.revision <= revision:
+                found = step(found, event)
+    return found

@@ -1,0 +1,58 @@
+"""The page that every page is shown in: navigation, the data set, who is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from synthstudio.studio.context import Context, context, current_user, refuse_unguarded, whose
+from synthstudio.studio.theme import STYLE, icon
+
+_PAGES = Path(__file__).with_name("pages")
+_TITLES = {
+    "home": "Home",
+    "review": "Review",
+    "gallery": "Gallery",
+    "queue": "Risk queue",
+    "team": "Team",
+    "generate": "Generate",
+}
+
+
+def main() -> None:
+    """Show the page that was asked for."""
+    st.set_page_config(page_title="synthstudio", page_icon=icon(), layout="wide")
+    st.html(STYLE)
+    refuse_unguarded()
+    ctx = context()
+    pages = [
+        st.Page(_PAGES / f"{name}.py", title=title, url_path=name, default=name == "home")
+        for name, title in _TITLES.items()
+        if (_PAGES / f"{name}.py").is_file()
+    ]
+    # A run that ends before this would make Streamlit list the files beside this one itself.
+    st.navigation(pages, position="hidden")
+    me = current_user()
+    page = st.navigation(pages)
+    with st.sidebar:
+        _pick_set(ctx)
+        whose(me)
+    page.run()
+
+
+def _pick_set(ctx: Context) -> None:
+    """Let the person choose a data set; ?set=KEY in the address chooses it too."""
+    sets = ctx.sets
+    asked = st.query_params.get("set")
+    if asked != st.session_state.get("set_asked"):
+        st.session_state["set_asked"] = asked
+        if asked in sets:
+            st.session_state["set"] = asked
+    if st.session_state.get("set") not in sets:
+        st.session_state.pop("set", None)
+    if sets:
+        st.selectbox("Data set", list(sets), key="set", format_func=lambda key: sets[key].name)
+
+
+main()

@@ -1,0 +1,293 @@
+"""What every page begins with: the store, the data sets that are open, and who is there."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import streamlit as st
+
+from synthstudio.core.errors import StudioError, SynthStudioError
+from synthstudio.core.safe_paths import file_inside
+from synthstudio.core.skeleton import Skeleton, skeleton
+from synthstudio.dataset.reader import Dataset
+from synthstudio.review.store import Store, open_store, register
+from synthstudio.review.team import members
+from synthstudio.review.values import ROLES, Role, User
+from synthstudio.studio import guard, pictures, settings, sign_in
+from synthstudio.studio.settings import Settings
+from synthstudio.studio.text import NAME_CHARS, checked_name, plain
+from synthstudio.studio.tokens import Grant, Kind, Tokens, load_secret
+
+if TYPE_CHECKING:
+    from synthstudio.review.risk.table import PeopleTable
+
+_ROLE_KEPT_S = 10.0
+_MARKS = ("dataset.json", "index.json")
+
+
+@dataclass(eq=False, kw_only=True)
+class OpenSet:
+    """A data set that is served. `key` names it in the store and in addresses."""
+
+    key: str
+    name: str
+    dataset: Dataset
+    skeleton: Skeleton
+    cache: Path
+
+    @cached_property
+    def source(self) -> pictures.Source:
+        """Return where its pictures come from."""
+        return pictures.source_of(self.dataset, self.skeleton)
+
+    @cached_property
+    def table(self) -> PeopleTable:
+        """Return its people as columns; made once, then read from the cache folder."""
+        from synthstudio.review.risk.table import people_table
+
+        return people_table(self.dataset, cache=self.cache)
+
+    @property
+    def table_if_read(self) -> PeopleTable | None:
+        """Return the table where a page has needed it already: else one person is not worth it."""
+        found: PeopleTable | None = self.__dict__.get("table")
+        return found
+
+
+class Context:
+    """What all sessions share; safe for threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Open the store and the data sets; SynthStudioError for what cannot be."""
+        self.settings = settings
+        self.tokens = Tokens(load_secret(settings.state))
+        self.names = sign_in.Names(settings.state)
+        self.cache = pictures.Cache(settings.limits.cache_bytes)
+        self.store: Store = open_store(settings.database)
+        self.signed_in = False
+        self._sets: dict[str, OpenSet] = {}
+        self._lock = threading.Lock()
+        self._roles: dict[str, tuple[float, Role | None]] = {}
+        for folder in settings.datasets:
+            self.open(folder)
+        self.refresh()
+
+    @property
+    def sets(self) -> Mapping[str, OpenSet]:
+        """Return the data sets by key, in the order in which they were opened."""
+        return dict(self._sets)
+
+    def open(self, folder: Path) -> OpenSet:
+        """Open and register a data set; DatasetError when it is none."""
+        dataset = Dataset(folder)
+        with self._lock:
+            key = register(self.store, dataset, folder.name)
+            if key not in self._sets:
+                self._sets[key] = OpenSet(
+                    key=key, name=folder.name, dataset=dataset,
+                    skeleton=skeleton(dataset.identity.skeleton),
+                    cache=self.settings.state / "tables",
+                )  # fmt: skip
+        return self._sets[key]
+
+    def refresh(self) -> list[str]:
+        """Open finished data sets that lie directly below the exports folder; tell what failed."""
+        exports, failed = self.settings.exports, []
+        known = {s.dataset.folder.resolve() for s in self._sets.values()}
+        folders = sorted(exports.iterdir()) if exports.is_dir() else []
+        for folder in folders:
+            place = folder.resolve()
+            place = folder.resolve()
+            whole = all((place / mark).is_file() for mark in _MARKS)
+            if not whole or place in known or place.parent != exports.resolve():
+                continue
+            try:
+                self.open(folder)
+            except SynthStudioError as error:
+                failed.append(str(error))
+        return failed
+
+    def chosen(self) -> OpenSet:
+        """Return the data set that the session looks at; stops the page when none is open."""
+        found = self._sets.get(st.session_state.get("set", "")) or next(
+            iter(self._sets.values()), None
+        )
+        if found is None:
+            st.info("No data set is open yet. Make one on the page Generate.")
+            st.stop()
+        return found
+
+    def role_of(self, name: str) -> Role | None:
+        """Return what a person may do, None for a stranger; asked of the store every 10 s."""
+        if name in self.settings.admins:
+            return "admin"
+        at, role = self._roles.get(name, (0.0, None))
+        if time.monotonic() - at > _ROLE_KEPT_S or at == 0.0:
+            if len(self._roles) > 10_000:
+                self._roles.clear()
+            role = members.role_of(self.store, name)
+            if role is None and not self.signed_in and not members.count(self.store):
+                role = "admin"
+            self._roles[name] = (time.monotonic(), role)
+        return role
+
+    def forget_roles(self) -> None:
+        """Ask the store anew, after roles were changed."""
+        self._roles.clear()
+
+
+@functools.lru_cache(4)
+def context_of(settings: Settings) -> Context:
+    """Return the one context of these settings in this process."""
+    return Context(settings)
+
+
+def context() -> Context:
+    """Return the context of this process; pages and routes share it."""
+    return context_of(settings.current())
+
+
+def refuse_unguarded() -> None:
+    """Stop the page unless our own server serves it, and to whom it may.
+
+    The guard has checked the same before; this is for servers that were started without it.
+    """
+    from streamlit import config
+
+    if config._server_mode is None:  # AppTest: no server at all
+        return
+    host = urlsplit(f"//{st.context.headers.get('Host', '')}").hostname
+    here = settings.is_local(host) and settings.is_local(st.get_option("server.address"))
+    if guard.is_installed() and (context().signed_in or here):
+        return
+    guard.refused("a page of a server without guard or sign-in", host=host or "")
+    st.error(
+        "The studio is served to this machine only, unless sign-in is set up. "
+        "Start it by: synthstudio studio"
+    )
+    st.stop()
+
+
+def browser() -> str:
+    """Return a name for the session's browser, "" for one that has no cookie of ours."""
+    tokens = context().tokens
+    return tokens.browser(st.context.cookies.get(tokens.cookie))
+
+
+def current_user() -> User:
+    """Return who uses this session; asks, and stops the page, until that is known."""
+    refuse_unguarded()
+    ctx = context()
+    name = _signed_in_name() if ctx.signed_in else _given_name(ctx)
+    role = ctx.role_of(name)
+    if role is None:
+        guard.refused("a stranger", user=name)
+        st.error(f"{plain(name)} is no member here. Ask an admin to be added on the page Team.")
+        _leave(ctx)
+        st.stop()
+    return User(name=name, role=role)
+
+
+def require(role: Role) -> User:
+    """Return who uses this session if that person may; else say so and stop the page."""
+    me = current_user()
+    if ROLES.index(me.role) < ROLES.index(role):
+        guard.refused("a page for another role", user=me.name, role=me.role, needed=role)
+        st.warning(f"This page is for the role {role}; you are {me.role}.")
+        st.stop()
+    return me
+
+
+def image_url(  # noqa: PLR0913 - one parameter for each part of a picture's name
+    ctx: Context,
+    user: User,
+    open_set: OpenSet,
+    *,
+    kind: Kind,
+    frame: int,
+    instance: int = 0,
+    size: int = 0,
+    labels: bool = False,
+    revision: int = 0,
+) -> str:
+    """Return the address of a picture; the same for a quarter of an hour at least.
+
+    `instance` and `size` (longest side, px) are for crops, `instance` for masks too (0: all).
+    `revision`: the item's, so that a crop with labels is fetched again when they change.
+    """
+    grant = Grant(
+        kind=kind, dataset=open_set.key, user=user.name, browser=browser(), frame=int(frame),
+        instance=int(instance), size=int(size), labels=bool(labels), revision=int(revision),
+    )  # fmt: skip
+    return f"/img/{ctx.tokens.token(grant)}"
+
+
+def download_url(ctx: Context, user: User, name: str) -> str:
+    """Return the address of a file below the exports folder; FormatError for any other name."""
+    file_inside(ctx.settings.exports, name, where="download")
+    grant = Grant(kind="download", user=user.name, browser=browser(), name=name)
+    return f"/download/{ctx.tokens.token(grant)}"
+
+
+def _signed_in_name() -> str:
+    if not st.user.get("is_logged_in"):
+        st.title("synthstudio")
+        st.write("Sign in to review and make data sets.")
+        st.button("Sign in", type="primary", on_click=st.login)
+        st.stop()
+    try:
+        return sign_in.identity(st.user.to_dict())
+    except StudioError as error:
+        guard.refused("an identity that is not vouched for", why=error)
+        st.error(plain(error))
+        st.button("Sign out", on_click=st.logout)
+        st.stop()
+
+
+def _given_name(ctx: Context) -> str:
+    mine = browser()
+    known = st.session_state.get("me") or ctx.names.get(mine)
+    if known:
+        st.session_state["me"] = known
+        return str(known)
+    with st.container(width=420):
+        st.title("synthstudio")
+        st.write("Under which name do you work? It is kept with everything that you change.")
+        with st.form("name", border=False):
+            text = st.text_input("Your name", max_chars=NAME_CHARS)
+            sent = st.form_submit_button("Begin", type="primary")
+    if sent:
+        try:
+            name = checked_name(text)
+        except StudioError as error:
+            guard.refused("a name", name=text)
+            st.error(plain(error))
+        else:
+            st.session_state["me"] = name
+            ctx.names.put(mine, name)
+            st.rerun()
+    st.stop()
+
+
+def _leave(ctx: Context) -> None:
+    if st.button("Sign out" if ctx.signed_in else "Another name"):
+        if ctx.signed_in:
+            st.logout()
+        else:
+            st.session_state.pop("me", None)
+            ctx.names.drop(browser())
+            st.rerun()
+
+
+def whose(me: User) -> None:
+    """Show who is there, and let that person leave."""
+    st.text(f"{me.name} · {me.role}")
+    _leave(context())

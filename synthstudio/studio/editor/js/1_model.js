@@ -1,0 +1,185 @@
+// What an item is, and what an edit makes of it. No DOM here.
+// Joint: {x, y, state, cause, origin}, continuous pixels, x and y null where nobody knows.
+// Patch: what an op changes: {joints: {name: [x, y, state, cause]}, status, reason, deleted, exists}.
+
+const CAUSE_WORD = {
+  visible: "visible", self: "self", person: "person", object: "object",
+  truncated: "outside", unknown: "unknown", unlabelled: "no label",
+};
+const STATE_WORD = { 2: "visible", 1: "hidden", 0: "outside" };
+const HIDDEN_BY = ["self", "person", "object"]; // the order of shares 1..3
+const STATUS_WORD = {
+  pending: "to review", approved: "approved", rejected: "rejected",
+  flagged: "flagged", skipped: "skipped",
+};
+
+function say(joint) {
+  if (joint.state === null) return "no label";
+  if (joint.state === 1) return joint.cause === "unknown" ? "hidden" : `hidden by ${CAUSE_WORD[joint.cause]}`;
+  return STATE_WORD[joint.state];
+}
+
+function nice(name) {
+  return name.replaceAll("_", " ");
+}
+
+function toRow(joint) {
+  return [joint.x, joint.y, joint.state, joint.cause];
+}
+
+function fromRow(row, origin) {
+  return { x: row[0], y: row[1], state: row[2], cause: row[3], origin: row[4] ?? origin ?? "human" };
+}
+
+function round3(value) {
+  return value === null ? null : Math.round(value * 1000) / 1000;
+}
+
+// The item as its reviewer sees it: the data set's labels, the store's state, then every op that
+// waits in this browser.
+function derive(S, item) {
+  const joints = item.base.map((row) => fromRow(row));
+  const at = Object.fromEntries(S.skeleton.joints.map((name, j) => [name, j]));
+  const state = item.state;
+  for (const [name, row] of Object.entries(state.joints)) joints[at[name]] = fromRow(row);
+  const out = {
+    joints, status: state.status, reason: state.reason, deleted: state.deleted,
+    exists: item.exists || state.added, comments: state.comments, revision: state.revision,
+    waiting: 0,
+  };
+  for (const op of pendingOf(S, item.id)) {
+    applyPatch(out, op.patch, at);
+    out.revision = op.revision + 1;
+    out.waiting += 1;
+  }
+  return out;
+}
+
+function applyPatch(out, patch, at) {
+  for (const [name, row] of Object.entries(patch.joints ?? {})) {
+    if (name in at) out.joints[at[name]] = fromRow(row, "human");
+  }
+  for (const field of ["status", "reason", "deleted", "exists"]) {
+    if (field in patch) out[field] = patch[field];
+  }
+  if (patch.comments) out.comments += patch.comments;
+}
+
+// What would take a patch back, given the item before it.
+function inverse(S, now, patch) {
+  const back = {};
+  if (patch.joints) {
+    back.joints = {};
+    for (const name of Object.keys(patch.joints)) {
+      const joint = now.joints[S.skeleton.joints.indexOf(name)];
+      back.joints[name] = [...toRow(joint), joint.origin];
+    }
+  }
+  for (const field of ["status", "reason", "deleted", "exists"]) {
+    if (field in patch) back[field] = now[field];
+  }
+  return back;
+}
+
+function jointsPatch(S, changed) {
+  const joints = {};
+  for (const [j, joint] of changed) joints[S.skeleton.joints[j]] = toRow(joint);
+  return { joints };
+}
+
+// Hidden: by what the labels say hides most of it, else unknown.
+function likelyCause(item, j) {
+  const shares = item.shares?.[j];
+  if (!shares || shares.some((v) => v === null)) return "unknown";
+  const best = Math.max(...shares.slice(1, 4));
+  return best > 0 ? HIDDEN_BY[shares.slice(1, 4).indexOf(best)] : "unknown";
+}
+
+function withState(item, joint, j, state) {
+  const cause = { 2: "visible", 0: "truncated" }[state];
+  const kept = HIDDEN_BY.includes(joint.cause) ? joint.cause : likelyCause(item, j);
+  return { ...joint, state, cause: cause ?? kept };
+}
+
+function withCause(joint, cause) {
+  return { ...joint, state: cause === "truncated" ? 0 : 1, cause };
+}
+
+function known(joint) {
+  return joint.x !== null && joint.y !== null;
+}
+
+function moveAll(now, dx, dy) {
+  const changed = [];
+  now.joints.forEach((joint, j) => {
+    if (known(joint)) changed.push([j, { ...joint, x: round3(joint.x + dx), y: round3(joint.y + dy) }]);
+  });
+  return changed;
+}
+
+// Reflect the pose about the middle of its extent; the names stay.
+function mirrored(now) {
+  const xs = now.joints.filter(known).map((joint) => joint.x);
+  if (!xs.length) return [];
+  const sum = Math.min(...xs) + Math.max(...xs);
+  return now.joints.flatMap((joint, j) => (known(joint) ? [[j, { ...joint, x: round3(sum - joint.x) }]] : []));
+}
+
+// Left becomes right: everything a joint says goes to its twin. `only`: that pair alone.
+function swapped(S, now, only) {
+  const changed = [];
+  S.skeleton.flip.forEach((twin, j) => {
+    if (twin === j || (only !== null && j !== only && twin !== only)) return;
+    changed.push([j, { ...now.joints[twin] }]);
+  });
+  return changed;
+}
+
+// A standing person, as shares of a box, for one who was missed.
+const STANDING = {
+  nose: [0.5, 0.07], eye: [0.55, 0.05], ear: [0.6, 0.06], shoulder: [0.68, 0.19],
+  elbow: [0.76, 0.34], wrist: [0.8, 0.48], hip: [0.6, 0.52], knee: [0.61, 0.74],
+  ankle: [0.61, 0.95], big_toe: [0.64, 0.99], small_toe: [0.68, 0.985], heel: [0.6, 0.98],
+  pelvis: [0.5, 0.52], spine: [0.5, 0.36], thorax: [0.5, 0.19], neck: [0.5, 0.16],
+  upper_neck: [0.5, 0.13], head_top: [0.5, 0],
+};
+
+function standing(S, box) {
+  return S.skeleton.joints.map((name, j) => {
+    const side = S.skeleton.sides[j];
+    const [u, v] = STANDING[name.replace(/^(left|right)_/, "")] ?? [0.5, 0.5];
+    const x = side === "right" ? 1 - u : u; // facing us: the left hand is on the picture's right
+    return { x: round3(box[0] + x * box[2]), y: round3(box[1] + v * box[3]), state: 2, cause: "visible", origin: "human" };
+  });
+}
+
+function extent(now) {
+  const points = now.joints.filter((joint) => known(joint) && joint.state !== null);
+  if (!points.length) return null;
+  const xs = points.map((joint) => joint.x);
+  const ys = points.map((joint) => joint.y);
+  const x = Math.min(...xs);
+  const y = Math.min(...ys);
+  return [x, y, Math.max(...xs) - x, Math.max(...ys) - y];
+}
+
+// Runs of a compressed COCO code, column by column, first of zeros.
+function rleRuns(counts) {
+  const runs = [];
+  let k = 0;
+  while (k < counts.length) {
+    let value = 0;
+    let shift = 0;
+    let code;
+    do {
+      code = counts.charCodeAt(k) - 48;
+      k += 1;
+      value |= (code & 31) << shift;
+      shift += 5;
+    } while (code & 32);
+    if (code & 16) value |= -1 << shift;
+    if (runs.length > 2) value += runs[runs.length - 2];
+    runs.push(value);
+  }
+  return runs;
+}

@@ -1,0 +1,248 @@
+// Edits that the server has not confirmed. Each is in localStorage before anything shows it as
+// done, under the data set, the user and this tab's own client name; a tab that opens later finds
+// what a closed one left and sends it again with the same (client, seq), so it happens once.
+
+const SENT_AT_ONCE = 100;
+const RETRY_MS = 3000; // then twice as long each time, or a slow server would only hear retries
+const RETRY_MOST_MS = 20000;
+const MERGE_MS = 500;
+
+function newClient() {
+  const bytes = crypto.getRandomValues(new Uint8Array(12));
+  return Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
+}
+
+function openBox(dataset, user) {
+  const box = {
+    prefix: `synthstudio.outbox.${dataset}.${user}.`,
+    client: newClient(), seq: 0, pending: [], refused: [], events: new Map(),
+    n: 0, answered: 0, sentAt: 0, note: "", full: false, ackMs: [], patience: RETRY_MS, away: false,
+  };
+  for (const op of storedOps(box.prefix)) (op.refused ? box.refused : box.pending).push(op);
+  return box;
+}
+
+function storedOps(prefix) {
+  const found = [];
+  for (let k = 0; k < localStorage.length; k += 1) {
+    const key = localStorage.key(k);
+    if (!key.startsWith(prefix)) continue;
+    try {
+      const op = JSON.parse(localStorage.getItem(key));
+      if (op && typeof op.client === "string" && Number.isInteger(op.seq)) found.push({ ...op, sent: true });
+    } catch {
+      console.warn("an unreadable edit was left in this browser's storage", key);
+    }
+  }
+  return found.sort((a, b) => a.made - b.made || a.seq - b.seq);
+}
+
+function keep(box, op) {
+  try {
+    localStorage.setItem(`${box.prefix}${op.client}.${op.seq}`, JSON.stringify(op));
+    box.full = false;
+  } catch {
+    box.full = true; // shown in the status line; the edit is still in this tab and is sent
+  }
+}
+
+function forget(box, op) {
+  localStorage.removeItem(`${box.prefix}${op.client}.${op.seq}`);
+}
+
+function pendingOf(S, id) {
+  return S.box.pending.filter((op) => op.id === id);
+}
+
+function refusedOf(S, id) {
+  return S.box.refused.filter((op) => op.id === id);
+}
+
+// Take an edit in. `say`: {kind, joints?, status?, text?, event?, undoes?}. Returns the op.
+function commit(S, item, say_, patch, merge) {
+  const box = S.box;
+  const now = derive(S, item);
+  const mine = pendingOf(S, item.id);
+  const last = mine[mine.length - 1];
+  if (merge && last && !last.sent && last.merge === merge && performance.now() - last.at < MERGE_MS) {
+    Object.assign(last, say_, { patch, at: performance.now() });
+    keep(box, last);
+    S.changed();
+    if (performance.now() - last.began < 1000) sendSoon(S, 150, merge);
+    return last;
+  }
+  box.seq += 1;
+  const op = {
+    client: box.client, seq: box.seq, dataset: S.dataset, id: item.id, frame: item.frame,
+    instance: item.instance, revision: now.revision, after: last ? [last.client, last.seq] : null,
+    ...say_, patch, was: inverse(S, now, patch), merge: merge ?? null, sent: false,
+    at: performance.now(), began: performance.now(), made: Date.now(),
+  };
+  box.pending.push(op);
+  keep(box, op);
+  S.changed();
+  sendSoon(S, merge ? 150 : 0, merge);
+  return op;
+}
+
+function wire(op) {
+  const out = {
+    client: op.client, seq: op.seq, dataset: op.dataset, frame: op.frame, instance: op.instance,
+    revision: op.revision, kind: op.kind,
+  };
+  for (const field of ["after", "joints", "status", "text", "event", "undoes"]) {
+    if (op[field] !== null && op[field] !== undefined) out[field] = op[field];
+  }
+  return out;
+}
+
+// The earliest time that was asked for counts, but one nudge puts off what the last one asked.
+function sendSoon(S, wait, nudge) {
+  const when = performance.now() + wait;
+  if (S.sendTimer && !(nudge && S.sendNudge === nudge) && when >= S.sendAt) return;
+  clearTimeout(S.sendTimer);
+  Object.assign(S, { sendAt: when, sendNudge: nudge ?? null });
+  S.sendTimer = setTimeout(() => {
+    S.sendTimer = 0;
+    send(S, false);
+  }, wait);
+}
+
+// One message at a time: the next waits for the answer, or for the retry.
+function send(S, again) {
+  const box = S.box;
+  if (!box.pending.length) return;
+  if (!again && box.n > box.answered && performance.now() - box.sentAt < box.patience) return;
+  const ops = box.pending.slice(0, SENT_AT_ONCE);
+  for (const op of ops) {
+    if (!op.sent) op.sentAt = performance.now();
+    op.sent = true;
+  }
+  box.n += 1;
+  box.sentAt = performance.now();
+  S.host.setStateValue("outbox", { v: 1, n: box.n, tab: box.client, ops: ops.map(wire) });
+  S.changed();
+}
+
+// What the server said about ops: done, refused, or not now.
+function receive(S, results) {
+  const box = S.box;
+  if (results.tab === box.client && results.n > box.answered) {
+    Object.assign(box, { answered: results.n, patience: RETRY_MS, away: false });
+  }
+  const said = new Map(results.done.map((d) => [`${d[0]}.${d[1]}`, d]));
+  const no = new Map(results.refused.map((d) => [`${d[0]}.${d[1]}`, d]));
+  box.note = results.wait;
+  const left = [];
+  for (const op of box.pending) {
+    const key = `${op.client}.${op.seq}`;
+    if (said.has(key)) {
+      box.events.set(key, said.get(key)[2]);
+      if (op.sentAt) box.ackMs.push(performance.now() - op.sentAt);
+      forget(box, op);
+    } else if (no.has(key)) {
+      op.refused = { reason: no.get(key)[2], text: no.get(key)[3] };
+      box.refused.push(op);
+      keep(box, op);
+      dropUndo(S, op);
+    } else {
+      left.push(op);
+    }
+  }
+  box.pending = left;
+  if (left.length) sendSoon(S, box.note ? 1500 : 0);
+}
+
+function tick(S) {
+  const box = S.box;
+  const late = performance.now() - box.sentAt;
+  if (box.pending.length && late > box.patience) {
+    box.patience = Math.min(box.patience * 2, RETRY_MOST_MS);
+    send(S, true);
+  } else if (box.pending.length && late > RETRY_MS / 2 && box.n > box.answered) knock(S);
+  fillStatus(S);
+}
+
+// Whether the server is there at all: when it comes back, say everything at once.
+async function knock(S) {
+  const box = S.box;
+  if (box.knocking) return;
+  box.knocking = true;
+  const was = box.away;
+  try {
+    box.away = !(await fetch("/_stcore/health", { cache: "no-store" })).ok;
+  } catch {
+    box.away = true;
+  }
+  box.knocking = false;
+  if (was && !box.away) {
+    box.patience = RETRY_MS;
+    setTimeout(() => send(S, true), 300);
+  }
+}
+
+// "saved", "n pending" or "offline", with what stands in the way.
+function standing_of(S) {
+  const box = S.box;
+  const n = box.pending.length;
+  const slow = n && performance.now() - Math.min(...box.pending.map((op) => op.sentAt ?? Infinity)) > 5000;
+  if (!n) return { word: "saved", text: "All edits saved" };
+  const kept = box.full ? "kept in this tab only: the browser's storage is full" : "kept in this browser";
+  const many = `${n} edit${n === 1 ? "" : "s"}`;
+  if (box.note) return { word: "waiting", text: `${many} ${kept}. ${box.note}` };
+  if (!navigator.onLine || box.away) return { word: "offline", text: `Offline: ${many} ${kept}` };
+  if (slow) return { word: "waiting", text: `The server is slow: ${many} ${kept}` };
+  return { word: "pending", text: `${n} pending` };
+}
+
+// A refused item: drop mine, or say it again over what is there now.
+function takeTheirs(S, id) {
+  for (const op of refusedOf(S, id)) forget(S.box, op);
+  S.box.refused = S.box.refused.filter((op) => op.id !== id);
+  S.changed();
+}
+
+function tryAgain(S, item) {
+  const mine = refusedOf(S, item.id);
+  takeTheirs(S, item.id);
+  for (const op of mine) {
+    const joints = op.patch.joints ?? null;
+    if (op.kind === "revert") {
+      const kind = joints ? "edit" : "deleted" in op.patch ? (op.patch.deleted ? "delete" : "restore") : "status";
+      record(S, item, commit(S, item, { kind, joints, status: op.patch.status, text: op.patch.reason }, op.patch));
+    } else {
+      const { kind, status, text } = op;
+      record(S, item, commit(S, item, { kind, joints: op.joints ?? null, status, text }, op.patch));
+    }
+  }
+}
+
+// Undo and redo: each item has its own stack of what was done to it in this tab.
+function stackOf(S, id) {
+  if (!S.stacks.has(id)) S.stacks.set(id, { undo: [], redo: [] });
+  return S.stacks.get(id);
+}
+
+function record(S, item, op) {
+  if (op.kind === "comment") return op;
+  const stack = stackOf(S, item.id);
+  if (stack.undo[stack.undo.length - 1] !== op) stack.undo.push(op);
+  stack.redo = [];
+  return op;
+}
+
+function dropUndo(S, op) {
+  const stack = stackOf(S, op.id);
+  stack.undo = stack.undo.filter((o) => o !== op);
+  stack.redo = stack.redo.filter((o) => o !== op);
+}
+
+function takeBack(S, item, from, to) {
+  const stack = stackOf(S, item.id);
+  const op = stack[from].pop();
+  if (!op) return null;
+  const event = S.box.events.get(`${op.client}.${op.seq}`);
+  const what = event === undefined ? { undoes: [op.client, op.seq] } : { event };
+  stack[to].push(commit(S, item, { kind: "revert", ...what }, op.was));
+  return op;
+}

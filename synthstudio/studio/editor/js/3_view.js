@@ -1,0 +1,260 @@
+// Everything that is drawn over the picture. Sizes are in screen pixels whatever the zoom.
+// A joint's marker tells its cause by shape (dot visible, ring self, triangle person, square thing,
+// cross outside, diamond unknown). Left is orange and single; right is blue and drawn double.
+
+const SVG = "http://www.w3.org/2000/svg";
+const INK = "#12141a";
+const SIDE = { left: "#ff9a3d", right: "#4da3ff", middle: "#f2f2f2" };
+const REACH_PX = 13; // pick radius on the screen
+const CLICK_PX = 3; // a press that moves less is a click
+
+function make(tag, attributes, parent) {
+  const node = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  parent?.append(node);
+  return node;
+}
+
+function el(tag, cls, text, parent) {
+  const node = document.createElement(tag);
+  if (cls) node.className = cls;
+  if (text !== undefined && text !== null) node.textContent = text;
+  parent?.append(node);
+  return node;
+}
+
+function polygon(r, sides, turn) {
+  const points = [];
+  for (let k = 0; k < sides; k += 1) {
+    const a = ((turn + (k * 360) / sides) * Math.PI) / 180;
+    points.push(`${(r * Math.cos(a)).toFixed(2)} ${(r * Math.sin(a)).toFixed(2)}`);
+  }
+  return `M${points.join("L")}Z`;
+}
+
+function disc(r) {
+  return `M${-r} 0A${r} ${r} 0 1 0 ${r} 0A${r} ${r} 0 1 0 ${-r} 0Z`;
+}
+
+// The outline of a marker of radius r, and whether it is filled.
+function shapeOf(cause, r) {
+  if (cause === "visible") return [disc(r), true];
+  if (cause === "self") return [disc(r), false];
+  if (cause === "person") return [polygon(r * 1.3, 3, -90), false];
+  if (cause === "object") return [polygon(r * 1.25, 4, 45), false];
+  if (cause === "truncated") return [`M${-r} ${-r}L${r} ${r}M${r} ${-r}L${-r} ${r}`, false];
+  return [polygon(r * 1.25, 4, 0), false];
+}
+
+function boneSide(S, a, b) {
+  const sides = new Set([S.skeleton.sides[a], S.skeleton.sides[b]]);
+  sides.delete("middle");
+  return sides.size === 1 ? [...sides][0] : "middle";
+}
+
+function buildMarks(S) {
+  const svg = S.ui.marks;
+  svg.replaceChildren();
+  const layer = (cls) => make("g", { class: cls }, svg);
+  S.marks = { others: layer("others"), boxes: layer("boxes"), bones: [], joints: [] };
+  const bones = layer("bones");
+  for (const [a, b] of S.skeleton.bones) {
+    const side = boneSide(S, a, b);
+    const under = make("line", { stroke: INK, "stroke-linecap": "round" }, bones);
+    const over = make("line", { stroke: SIDE[side], "stroke-linecap": "round" }, bones);
+    const slit = side === "right" ? make("line", { stroke: INK, "stroke-width": 1 }, bones) : null;
+    S.marks.bones.push({ a, b, under, over, slit });
+  }
+  const joints = layer("joints");
+  S.skeleton.joints.forEach((name, j) => {
+    const group = make("g", { class: "joint", "data-joint": name }, joints);
+    const ring = make("circle", { class: "ring", r: 11 }, group);
+    const outer = make("path", { fill: "none", "stroke-width": 1.2 }, group);
+    const under = make("path", { fill: "none", stroke: INK }, group);
+    const over = make("path", {}, group);
+    S.marks.joints.push({ j, group, ring, outer, under, over, drawn: "" });
+  });
+  S.marks.tag = make("text", { class: "tag" }, svg);
+  S.marks.handle = make("g", { class: "handle" }, svg);
+  make("rect", { x: -11, y: -11, width: 22, height: 22, rx: 5 }, S.marks.handle);
+  make("path", { d: "M0 -7V7M-7 0H7M-2.4 -4.8L0 -7.4L2.4 -4.8M-2.4 4.8L0 7.4L2.4 4.8M-4.8 -2.4L-7.4 0L-4.8 2.4M4.8 -2.4L7.4 0L4.8 2.4" }, S.marks.handle);
+}
+
+function toScreen(S, x, y) {
+  return [x * S.zoom + S.tx, y * S.zoom + S.ty];
+}
+
+function toFrame(S, sx, sy) {
+  return [(sx - S.tx) / S.zoom, (sy - S.ty) / S.zoom];
+}
+
+function line(node, p, q) {
+  node.setAttribute("x1", p[0].toFixed(2));
+  node.setAttribute("y1", p[1].toFixed(2));
+  node.setAttribute("x2", q[0].toFixed(2));
+  node.setAttribute("y2", q[1].toFixed(2));
+}
+
+function show(node, yes) {
+  if (!node) return;
+  if (yes) node.removeAttribute("display");
+  else node.setAttribute("display", "none");
+}
+
+// The joints as they are drawn: an unfinished drag lies over what the item says.
+function drawn(S) {
+  const joints = S.now.joints.slice();
+  for (const [j, joint] of S.drag?.changed ?? []) joints[j] = joint;
+  return joints;
+}
+
+function draw(S) {
+  if (!S.item) return;
+  const joints = drawn(S);
+  const place = joints.map((joint) => (known(joint) ? toScreen(S, joint.x, joint.y) : null));
+  const shown = !S.hide && !S.now.deleted && S.now.exists;
+  for (const bone of S.marks.bones) drawBone(bone, joints, place, shown);
+  for (const mark of S.marks.joints) drawJoint(S, mark, joints[mark.j], place[mark.j], shown);
+  drawTag(S, joints, place, shown);
+  drawHandle(S, place, shown);
+  drawBoxes(S);
+  drawOthers(S);
+  const shift = `translate(${S.tx}px, ${S.ty}px) scale(${S.zoom})`;
+  for (const layer of [S.ui.picture, S.ui.mask, S.ui.peek]) layer.style.transform = shift;
+  S.ui.picture.classList.toggle("crisp", S.zoom >= 3);
+  S.ui.zoom.textContent = `${Math.round(S.zoom * 100)}%`;
+  S.root.dataset.zoom = String(S.zoom);
+  S.root.dataset.tx = String(S.tx);
+  S.root.dataset.ty = String(S.ty);
+}
+
+function drawBone(bone, joints, place, shown) {
+  const [p, q] = [place[bone.a], place[bone.b]];
+  const states = [joints[bone.a].state, joints[bone.b].state];
+  const yes = shown && p && q && states.every((s) => s !== null) && Math.max(...states) > 0;
+  for (const node of [bone.under, bone.over, bone.slit]) show(node, yes);
+  if (!yes) return;
+  const hidden = Math.min(...states) < 2;
+  bone.under.setAttribute("stroke-width", hidden ? 4 : 6);
+  bone.over.setAttribute("stroke-width", hidden ? 2 : 3.6);
+  bone.over.setAttribute("stroke-dasharray", hidden ? "5 5" : "none");
+  show(bone.slit, bone.slit && !hidden);
+  for (const node of [bone.under, bone.over, bone.slit]) if (node) line(node, p, q);
+}
+
+function drawJoint(S, mark, joint, p, shown) {
+  const yes = shown && p && joint.state !== null;
+  show(mark.group, yes || (shown && p && S.joint === mark.j));
+  if (!p) return;
+  mark.group.setAttribute("transform", `translate(${p[0].toFixed(2)} ${p[1].toFixed(2)})`);
+  mark.group.classList.toggle("chosen", S.joint === mark.j);
+  const look = `${joint.cause}|${S.hover === mark.j}`;
+  if (look === mark.drawn) return;
+  mark.drawn = look;
+  const side = S.skeleton.sides[mark.j];
+  const r = S.hover === mark.j ? 6.2 : 5;
+  const [path, filled] = shapeOf(joint.cause, r);
+  mark.under.setAttribute("d", path);
+  mark.under.setAttribute("stroke-width", filled ? 3 : 5.4);
+  mark.under.setAttribute("fill", filled ? "none" : "rgba(18,20,26,.55)");
+  mark.over.setAttribute("d", path);
+  mark.over.setAttribute("fill", filled ? SIDE[side] : "none");
+  mark.over.setAttribute("stroke", filled ? "none" : SIDE[side]);
+  mark.over.setAttribute("stroke-width", filled ? 0 : 2.4);
+  mark.outer.setAttribute("d", side === "right" ? shapeOf(joint.cause, r + 3.6)[0] : "");
+  mark.outer.setAttribute("stroke", SIDE[side]);
+}
+
+function drawTag(S, joints, place, shown) {
+  const j = S.hover ?? (S.joint >= 0 ? S.joint : null);
+  const yes = shown && S.layers.names && j !== null && place[j];
+  show(S.marks.tag, yes);
+  if (!yes) return;
+  const hider = joints[j].state === 1 && S.item.hider[j] ? ` (${S.item.hider[j]})` : "";
+  S.marks.tag.textContent = `${nice(S.skeleton.joints[j])} · ${say(joints[j])}${hider}`;
+  const left = place[j][0] > S.ui.stage.clientWidth - 220;
+  S.marks.tag.setAttribute("text-anchor", left ? "end" : "start");
+  S.marks.tag.setAttribute("x", place[j][0] + (left ? -15 : 15));
+  S.marks.tag.setAttribute("y", place[j][1] - 10);
+}
+
+function handlePlace(S, place) {
+  const seen = place.filter((p) => p);
+  if (!seen.length) return null;
+  const xs = seen.map((p) => p[0]);
+  const ys = seen.map((p) => p[1]);
+  const x = Math.max(...xs) + 30;
+  const y = Math.min(...ys) - 22;
+  const inside = (v, size) => Math.min(Math.max(v, 18), size - 18);
+  return [inside(x, S.ui.stage.clientWidth), inside(y, S.ui.stage.clientHeight)];
+}
+
+function drawHandle(S, place, shown) {
+  const moved = S.drag?.handleAt;
+  const at = shown && S.can.edit ? moved ?? handlePlace(S, place) : null;
+  S.handleAt = at;
+  show(S.marks.handle, at);
+  if (!at) return;
+  S.marks.handle.setAttribute("transform", `translate(${at[0].toFixed(1)} ${at[1].toFixed(1)})`);
+  S.marks.handle.classList.toggle("chosen", S.joint === HANDLE);
+}
+
+function boxNode(S, parent, box, cls) {
+  if (!box || box[2] <= 0 || box[3] <= 0) return;
+  const [x, y] = toScreen(S, box[0], box[1]);
+  const size = { width: (box[2] * S.zoom).toFixed(1), height: (box[3] * S.zoom).toFixed(1) };
+  make("rect", { class: cls, x: x.toFixed(1), y: y.toFixed(1), ...size }, parent);
+}
+
+function drawBoxes(S) {
+  S.marks.boxes.replaceChildren();
+  const [x, y] = toScreen(S, 0, 0);
+  make("rect", { class: "edge", x: x.toFixed(1), y: y.toFixed(1), width: S.item.w * S.zoom, height: S.item.h * S.zoom }, S.marks.boxes);
+  if (!S.layers.boxes) return;
+  boxNode(S, S.marks.boxes, S.item.amodal?.box, "box amodal");
+  boxNode(S, S.marks.boxes, S.item.modal?.box, "box modal");
+}
+
+function drawOthers(S) {
+  S.marks.others.replaceChildren();
+  if (!S.layers.others || S.hide) return;
+  for (const other of S.item.others) {
+    for (const [a, b] of S.skeleton.bones) {
+      if (other.xy[a] === null || other.xy[b] === null) continue;
+      const bone = make("line", { class: "other" }, S.marks.others);
+      line(bone, toScreen(S, ...other.xy[a]), toScreen(S, ...other.xy[b]));
+    }
+    const tagAt = other.xy.find((p) => p !== null);
+    if (!tagAt) continue;
+    const [x, y] = toScreen(S, ...tagAt);
+    make("text", { class: "who", x: x.toFixed(1), y: (y - 12).toFixed(1) }, S.marks.others).textContent = `person ${other.instance}`;
+  }
+}
+
+// Zoom so that a box with some room round it fills the stage.
+function fitBox(S, box, room) {
+  const w = S.ui.stage.clientWidth;
+  const h = S.ui.stage.clientHeight;
+  const wide = Math.max(box[2] * (1 + room), 24);
+  const high = Math.max(box[3] * (1 + room), 24);
+  S.zoom = Math.min(Math.max(Math.min(w / wide, h / high), 0.05), 12);
+  S.tx = w / 2 - (box[0] + box[2] / 2) * S.zoom;
+  S.ty = h / 2 - (box[1] + box[3] / 2) * S.zoom;
+}
+
+function fit(S, how) {
+  const box = how === "person" ? extent(S.now) ?? S.item.amodal?.box ?? S.item.modal?.box : null;
+  if (box && (box[2] > 0 || box[3] > 0)) fitBox(S, box, 0.5);
+  else fitBox(S, [0, 0, S.item.w, S.item.h], 0.04);
+}
+
+function zoomBy(S, factor, sx, sy) {
+  const x = sx ?? S.ui.stage.clientWidth / 2;
+  const y = sy ?? S.ui.stage.clientHeight / 2;
+  const next = Math.min(Math.max(S.zoom * factor, 0.05), 40);
+  S.tx = x - ((x - S.tx) * next) / S.zoom;
+  S.ty = y - ((y - S.ty) * next) / S.zoom;
+  S.zoom = next;
+  draw(S);
+  drawLoupe(S);
+}

@@ -1,0 +1,155 @@
+// Mouse, pen and touch on the stage.
+
+const HANDLE = -2; // S.joint when the whole skeleton is chosen; -1: nothing
+
+function stagePoint(S, event) {
+  const box = S.ui.stage.getBoundingClientRect();
+  return [event.clientX - box.left, event.clientY - box.top];
+}
+
+// The nearest joint within reach; one that has no label only when it is the chosen one.
+function pick(S, sx, sy) {
+  let best = null;
+  let least = REACH_PX;
+  S.now.joints.forEach((joint, j) => {
+    if (!known(joint) || (joint.state === null && j !== S.joint)) return;
+    const [x, y] = toScreen(S, joint.x, joint.y);
+    const far = Math.hypot(x - sx, y - sy) - (j === S.joint ? 3 : 0);
+    if (far < least) [best, least] = [j, far];
+  });
+  return best;
+}
+
+function onHandle(S, sx, sy) {
+  return S.handleAt && Math.hypot(S.handleAt[0] - sx, S.handleAt[1] - sy) <= REACH_PX;
+}
+
+function listenPointer(S) {
+  const stage = S.ui.stage;
+  stage.addEventListener("pointerdown", (event) => pressed(S, event));
+  stage.addEventListener("pointermove", (event) => moved(S, event));
+  stage.addEventListener("pointerup", (event) => released(S, event));
+  stage.addEventListener("pointercancel", () => {
+    S.drag = null;
+    draw(S);
+  });
+  stage.addEventListener("pointerleave", () => {
+    S.pointer = null;
+    setHover(S, null);
+    drawLoupe(S);
+  });
+  stage.addEventListener("wheel", (event) => {
+    event.preventDefault();
+    const unit = event.deltaMode === 1 ? 30 : 1;
+    zoomBy(S, Math.exp(-event.deltaY * unit * 0.0016), ...stagePoint(S, event));
+  }, { passive: false });
+  stage.addEventListener("contextmenu", (event) => event.preventDefault());
+}
+
+function pressed(S, event) {
+  if (!S.item || S.drag) return;
+  const [sx, sy] = stagePoint(S, event);
+  S.ui.stage.focus({ preventScroll: true });
+  const free = event.button === 0 && S.ready && !S.space && S.can.edit && !S.now.deleted && S.now.exists;
+  if (free && event.altKey && S.joint >= 0) {
+    placeJoint(S, S.joint, ...toFrame(S, sx, sy));
+    return;
+  }
+  S.ui.stage.setPointerCapture(event.pointerId);
+  S.drag = { kind: "pan", sx, sy, tx: S.tx, ty: S.ty, changed: [], moved: false };
+  if (!free || S.hide) return;
+  const j = pick(S, sx, sy);
+  if (j !== null) {
+    const joint = S.now.joints[j];
+    const [x, y] = toScreen(S, joint.x, joint.y);
+    Object.assign(S.drag, { kind: "joint", j, gx: x - sx, gy: y - sy });
+    choose(S, j);
+  } else if (onHandle(S, sx, sy)) {
+    Object.assign(S.drag, { kind: "all", from: S.handleAt });
+    choose(S, HANDLE);
+  }
+}
+
+function moved(S, event) {
+  const [sx, sy] = stagePoint(S, event);
+  S.pointer = [sx, sy];
+  const drag = S.drag;
+  if (!drag) {
+    if (S.item && S.ready) setHover(S, pick(S, sx, sy));
+    S.ui.stage.style.cursor = S.hover !== null ? "grab" : onHandle(S, sx, sy) ? "move" : "";
+    drawLoupe(S);
+    return;
+  }
+  if (!drag.moved && Math.hypot(sx - drag.sx, sy - drag.sy) < CLICK_PX) return;
+  drag.moved = true;
+  if (drag.kind === "pan") {
+    S.tx = drag.tx + sx - drag.sx;
+    S.ty = drag.ty + sy - drag.sy;
+  } else if (drag.kind === "joint") {
+    const [x, y] = toFrame(S, sx + drag.gx, sy + drag.gy);
+    drag.changed = [[drag.j, { ...S.now.joints[drag.j], x: round3(x), y: round3(y) }]];
+  } else {
+    drag.changed = moveAll(S.now, (sx - drag.sx) / S.zoom, (sy - drag.sy) / S.zoom);
+    drag.handleAt = [drag.from[0] + sx - drag.sx, drag.from[1] + sy - drag.sy];
+  }
+  draw(S);
+  drawLoupe(S);
+}
+
+function released(S, event) {
+  moved(S, event);
+  const drag = S.drag;
+  S.drag = null;
+  if (drag?.moved && drag.changed.length) edit(S, drag.changed);
+  else if (drag && !drag.moved && drag.kind === "pan" && !S.space) choose(S, -1);
+  draw(S);
+}
+
+function setHover(S, j) {
+  if (S.hover === j) return;
+  S.hover = j;
+  draw(S);
+}
+
+// The magnifier: what is under the pointer, or round the chosen joint, three times larger.
+function drawLoupe(S) {
+  const loupe = S.ui.loupe;
+  const at = S.drag?.kind === "joint" || !S.pointer ? loupeJoint(S) : S.pointer;
+  loupe.hidden = !(S.loupe && S.ready && at);
+  if (loupe.hidden) return;
+  const size = 168;
+  const scale = Math.max(S.zoom * 3, 4);
+  const [x, y] = toFrame(S, ...at);
+  const context = loupe.getContext("2d");
+  const ratio = loupe.width / size;
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.fillStyle = "#000";
+  context.fillRect(0, 0, size, size);
+  context.imageSmoothingEnabled = scale < 6;
+  context.filter = lightOf(S);
+  context.drawImage(S.ui.picture, size / 2 - x * scale, size / 2 - y * scale, S.item.w * scale, S.item.h * scale);
+  context.filter = "none";
+  if (!S.hide) loupeJoints(S, context, x, y, scale, size);
+  const far = at[0] < 230 && at[1] < 230;
+  loupe.classList.toggle("far", far);
+}
+
+function loupeJoint(S) {
+  const joint = S.joint >= 0 ? drawn(S)[S.joint] : null;
+  return joint && known(joint) ? toScreen(S, joint.x, joint.y) : null;
+}
+
+function loupeJoints(S, context, x, y, scale, size) {
+  context.lineWidth = 1.5;
+  drawn(S).forEach((joint, j) => {
+    if (!known(joint) || joint.state === null) return;
+    const [px, py] = [size / 2 + (joint.x - x) * scale, size / 2 + (joint.y - y) * scale];
+    context.strokeStyle = SIDE[S.skeleton.sides[j]];
+    context.beginPath();
+    context.moveTo(px - 6, py);
+    context.lineTo(px + 6, py);
+    context.moveTo(px, py - 6);
+    context.lineTo(px, py + 6);
+    context.stroke();
+  });
+}

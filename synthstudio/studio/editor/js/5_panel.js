@@ -1,0 +1,345 @@
+// The page around the stage: bar, side panel, joint table, forms, help. Text goes in as text only.
+
+const KEYS = [
+  ["Choose", [["Tab · Shift+Tab", "next, previous joint"], ["click", "choose a joint"], ["Esc", "let go; then leave the picture"]]],
+  ["Say what is seen", [["2", "visible"], ["1", "hidden"], ["0", "outside the frame"], ["s", "hidden by the person itself"],
+    ["p", "hidden by another person"], ["o", "hidden by a thing"], ["t", "outside (truncated)"], ["u", "hidden, nobody knows by what"]]],
+  ["Move", [["drag", "a joint, or all by the handle"], ["arrows", "1 px; Shift 10 px; Alt 0.1 px"], ["g", "choose the whole skeleton"],
+    ["Alt+click", "put the chosen joint here"], ["m", "mirror the pose"], ["w", "swap left and right"], ["Shift+w", "swap the chosen pair"]]],
+  ["Person", [["i", "add a missing person"], ["Delete", "delete, or bring back"], ["z · Shift+z", "undo, redo"]]],
+  ["Decide", [["a", "approve, then next"], ["x", "reject with a reason"], ["q", "flag with a reason"], ["j", "skip"],
+    ["e", "comment"], ["n · b", "next, back"], ["y", "history"]]],
+  ["Look", [["wheel · + · −", "zoom"], ["drag · Space", "pan"], ["f · Shift+f", "fit person, frame"], ["h", "hold: hide the labels"],
+    ["c", "hold: without occluders"], ["v", "hold: whole (amodal) mask"], ["k", "hold: 3D skeleton"], ["d", "hold: depth"],
+    ["l", "magnifier"], ["[ · ]", "darker, brighter"], ["{ · }", "less, more contrast"], ["\\", "light as it is"],
+    ["3 4 5 6 7", "boxes, mask, whole mask, others, names"]]],
+];
+const REASONS = {
+  rejected: ["joints wrong", "not a person", "image broken", "too small"],
+  flagged: ["cannot tell", "left and right?", "cause unclear", "ask a lead"],
+};
+const LAYERS = [["boxes", "Boxes", "3"], ["modal", "Mask", "4"], ["amodal", "Whole", "5"], ["others", "Others", "6"], ["names", "Names", "7"]];
+
+function button(parent, text, key, title, act, cls) {
+  const node = el("button", `btn ${cls ?? ""}`, null, parent);
+  node.type = "button";
+  el("span", "", text, node);
+  if (key) el("kbd", "", key, node);
+  node.title = key ? `${title} (${key})` : title;
+  node.setAttribute("aria-label", title);
+  if (key) node.setAttribute("aria-keyshortcuts", key);
+  node.addEventListener("click", () => act());
+  return node;
+}
+
+function buildPage(S, parent) {
+  const root = el("div", "ed", null);
+  S.root = root;
+  const ui = (S.ui = {});
+  const bar = el("div", "bar", null, root);
+  bar.setAttribute("role", "toolbar");
+  bar.setAttribute("aria-label", "Editor");
+  buildBar(S, bar);
+  const main = el("div", "main", null, root);
+  ui.stage = el("div", "stage", null, main);
+  ui.stage.tabIndex = 0;
+  ui.stage.setAttribute("role", "application");
+  ui.stage.setAttribute("aria-label", "Picture with the person's joints. Press question mark for the keys.");
+  ui.picture = el("canvas", "picture", null, ui.stage);
+  ui.mask = el("canvas", "picture", null, ui.stage);
+  ui.peek = el("canvas", "picture", null, ui.stage);
+  ui.marks = make("svg", { class: "marks", "aria-hidden": "true" }, ui.stage);
+  ui.turn = el("canvas", "turn", null, ui.stage);
+  ui.turn.hidden = true;
+  ui.loupe = el("canvas", "loupe", null, ui.stage);
+  ui.loupe.width = ui.loupe.height = 336;
+  ui.loupe.hidden = true;
+  ui.veil = el("div", "veil", "", ui.stage);
+  ui.flash = el("div", "flash", "", ui.stage);
+  ui.side = el("aside", "side", null, main);
+  ui.side.setAttribute("aria-label", "Person");
+  buildSide(S, ui.side);
+  const foot = el("div", "foot", null, root);
+  ui.hint = el("span", "hint", "", foot);
+  ui.progress = el("span", "progress", "", foot);
+  ui.status = el("span", "status", "", foot);
+  ui.status.setAttribute("role", "status");
+  ui.live = el("div", "live", "", root);
+  ui.live.setAttribute("aria-live", "polite");
+  buildHelp(S, root);
+  parent.append(root);
+}
+
+function buildBar(S, bar) {
+  const ui = S.ui;
+  const group = () => el("div", "group", null, bar);
+  let g = group();
+  button(g, "‹", "b", "Back", () => act(S, "back"));
+  ui.place = el("span", "place", "", g);
+  button(g, "›", "n", "Next", () => act(S, "next"));
+  g = group();
+  ui.undo = button(g, "Undo", "z", "Undo", () => act(S, "undo"));
+  ui.redo = button(g, "Redo", "Z", "Redo", () => act(S, "redo"));
+  g = group();
+  ui.swap = button(g, "Swap", "w", "Swap left and right", () => act(S, "swap"));
+  ui.mirror = button(g, "Mirror", "m", "Mirror the pose", () => act(S, "mirror"));
+  ui.add = button(g, "Add", "i", "Add a missing person", () => act(S, "add"));
+  ui.del = button(g, "Delete", "Del", "Delete this person, or bring it back", () => act(S, "delete"));
+  g = group();
+  ui.layers = {};
+  for (const [name, text, key] of LAYERS) {
+    ui.layers[name] = button(g, text, "", `${text} (${key})`, () => act(S, `layer ${name}`), "toggle");
+  }
+  g = group();
+  button(g, "−", "", "Zoom out", () => zoomBy(S, 1 / 1.25));
+  ui.zoom = el("span", "zoom", "100%", g);
+  button(g, "+", "", "Zoom in", () => zoomBy(S, 1.25));
+  button(g, "Fit", "f", "Fit the person", () => act(S, "fit person"));
+  ui.light = button(g, "☀", "", "Light as it is (backslash); [ ] brightness, { } contrast", () => act(S, "light"));
+  button(g, "Keys", "?", "Keys", () => act(S, "help"));
+}
+
+function buildSide(S, side) {
+  const ui = S.ui;
+  const head = el("div", "head", null, side);
+  ui.who = el("h2", "", "", head);
+  ui.chip = el("span", "chip", "", head);
+  ui.facts = el("p", "facts", "", side);
+  ui.risk = el("ul", "risk", null, side);
+  ui.risk.setAttribute("aria-label", "Why this person is worth a look");
+  ui.refused = el("div", "refused", null, side);
+  ui.refused.setAttribute("role", "alert");
+  const decide = el("div", "decide", null, side);
+  ui.decide = [
+    button(decide, "Approve", "a", "Approve and go on", () => act(S, "approve"), "good"),
+    button(decide, "Reject", "x", "Reject with a reason", () => act(S, "reject"), "bad"),
+    button(decide, "Flag", "q", "Flag with a reason", () => act(S, "flag"), "warn"),
+    button(decide, "Skip", "j", "Skip", () => act(S, "skip")),
+    button(decide, "Comment", "e", "Comment", () => act(S, "comment")),
+  ];
+  buildForm(S, side);
+  ui.table = el("div", "joints", null, side);
+  ui.table.setAttribute("role", "group");
+  ui.table.setAttribute("aria-label", "Joints");
+  const past = el("div", "past", null, side);
+  button(past, "History", "y", "Show what was done to this person", () => act(S, "history"), "flat");
+  ui.past = el("ol", "events", null, past);
+}
+
+function buildForm(S, side) {
+  const form = el("form", "form", null, side);
+  S.ui.form = form;
+  form.hidden = true;
+  S.ui.formLabel = el("label", "", "", form);
+  S.ui.input = el("input", "", null, form);
+  S.ui.input.maxLength = 2000;
+  S.ui.input.id = "text";
+  S.ui.formLabel.htmlFor = "text";
+  S.ui.quick = el("div", "quick", null, form);
+  const row = el("div", "row", null, form);
+  const ok = el("button", "btn good", "Save ⏎", row);
+  ok.type = "submit";
+  button(row, "Cancel", "Esc", "Cancel", () => closeForm(S), "flat");
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const { kind } = form.dataset;
+    const text = S.ui.input.value.trim();
+    if (!text) {
+      flash(S, "Say why in a few words first.");
+      return;
+    }
+    closeForm(S);
+    decide(S, kind, text);
+  });
+}
+
+function openForm(S, kind) {
+  const words = { rejected: "Why is it rejected?", flagged: "What should somebody look at?", comment: "Comment" };
+  S.ui.form.hidden = false;
+  S.ui.form.dataset.kind = kind;
+  S.ui.formLabel.textContent = words[kind];
+  S.ui.input.value = "";
+  S.ui.quick.replaceChildren();
+  (REASONS[kind] ?? []).forEach((text, k) => {
+    button(S.ui.quick, text, `Alt+${k + 1}`, text, () => {
+      closeForm(S);
+      decide(S, kind, text);
+    }, "flat");
+  });
+  S.ui.input.focus({ preventScroll: true });
+}
+
+function closeForm(S) {
+  S.ui.form.hidden = true;
+  S.ui.stage.focus({ preventScroll: true });
+}
+
+function buildHelp(S, root) {
+  const help = el("dialog", "help", null, root);
+  S.ui.help = help;
+  help.setAttribute("aria-label", "Keys");
+  el("h2", "", "Keys", help);
+  const cols = el("div", "cols", null, help);
+  for (const [title, rows] of KEYS) {
+    const part = el("section", "", null, cols);
+    el("h3", "", title, part);
+    const list = el("dl", "", null, part);
+    for (const [key, what] of rows) {
+      el("dt", "", null, list).append(...key.split(" · ").flatMap((k, n) => [n ? " " : "", el("kbd", "", k)]));
+      el("dd", "", what, list);
+    }
+  }
+  const legend = el("p", "legend", "Left: orange, drawn once. Right: blue, drawn double. Dashed bones have a hidden end. A dot is visible, a ring hidden by the person itself, a triangle by another person, a square by a thing, a cross outside, a diamond unknown.", help);
+  legend.id = "legend";
+  button(help, "Close", "Esc", "Close", () => help.close(), "flat");
+  help.addEventListener("close", () => S.ui.stage.focus({ preventScroll: true }));
+}
+
+function glyph(cause, side) {
+  const svg = make("svg", { viewBox: "-10 -10 20 20", width: 16, height: 16, class: "glyph", "aria-hidden": "true" });
+  const [path, filled] = shapeOf(cause, 4.6);
+  const colour = `var(--${side})`;
+  make("path", { d: path, fill: filled ? colour : "none", stroke: filled ? "none" : colour, "stroke-width": 2 }, svg);
+  if (side === "right") make("path", { d: shapeOf(cause, 8)[0], fill: "none", stroke: colour, "stroke-width": 1 }, svg);
+  return svg;
+}
+
+function buildTable(S) {
+  S.ui.table.replaceChildren();
+  S.rows = S.skeleton.joints.map((name, j) => {
+    const node = el("button", "joint-row", null, S.ui.table);
+    node.type = "button";
+    node.dataset.joint = name;
+    const row = { node, drawn: "", mark: el("span", "mark", null, node) };
+    el("span", "name", nice(name), node);
+    row.said = el("span", "said", "", node);
+    const share = el("span", "share", null, node);
+    row.fill = el("span", "fill", null, share);
+    el("span", "half", null, share);
+    row.share = share;
+    row.dot = el("span", "dot", "", node);
+    node.addEventListener("click", () => choose(S, S.joint === j ? -1 : j));
+    return row;
+  });
+}
+
+function fillTable(S) {
+  S.rows.forEach((row, j) => {
+    const joint = S.now.joints[j];
+    const share = S.item.shares?.[j]?.[0] ?? null;
+    const hider = joint.state === 1 && S.item.hider[j] && joint.origin !== "human" ? S.item.hider[j] : "";
+    const near = share !== null && share >= 0.2 && share < 0.5;
+    const look = [joint.cause, joint.state, hider, share, joint.origin, S.joint === j].join("|");
+    if (row.drawn === look) return;
+    row.drawn = look;
+    row.mark.replaceChildren(glyph(joint.cause, S.skeleton.sides[j]));
+    row.said.textContent = hider || (joint.state === null ? "no label" : joint.state === 1 ? CAUSE_WORD[joint.cause] : STATE_WORD[joint.state]);
+    row.fill.style.width = share === null ? "0" : `${Math.round(share * 100)}%`;
+    row.share.classList.toggle("none", share === null);
+    row.share.classList.toggle("near", near);
+    const bar = share === null ? "no visible share known" : `${Math.round(share * 100)}% visible in the labels`;
+    row.share.title = near ? `${bar}: near the threshold` : bar;
+    row.dot.textContent = joint.origin === "human" ? "edited" : "";
+    const chosen = S.joint === j;
+    row.node.classList.toggle("chosen", chosen);
+    row.node.setAttribute("aria-pressed", String(chosen));
+    row.node.tabIndex = chosen || (S.joint < 0 && j === 0) ? 0 : -1;
+    row.node.setAttribute("aria-label", `${nice(S.skeleton.joints[j])}, ${say(joint)}${hider ? ` (${hider})` : ""}, ${bar}${joint.origin === "human" ? ", edited" : ""}`);
+    if (chosen) row.node.scrollIntoView({ block: "nearest" });
+  });
+}
+
+function fillPanel(S) {
+  const { ui, item, now } = S;
+  ui.who.textContent = `Frame ${item.frame} · person ${item.instance}`;
+  const status = now.deleted ? "deleted" : now.status;
+  ui.chip.textContent = STATUS_WORD[status] ?? status;
+  ui.chip.className = `chip ${status}`;
+  ui.chip.title = now.reason || (item.state.who ? `last change by ${item.state.who}` : "nobody has touched it");
+  const extra = now.reason ? [`“${now.reason}”`] : [];
+  if (item.lease) extra.push(`held by ${item.lease}`);
+  if (now.comments) extra.push(`${now.comments} comment${now.comments === 1 ? "" : "s"}`);
+  ui.facts.textContent = [...item.facts, ...extra].join(" · ");
+  ui.risk.replaceChildren(...item.risk.map((text) => el("li", "", text)));
+  for (const node of [...ui.decide, ui.swap, ui.mirror, ui.add, ui.del]) node.disabled = !S.can.edit;
+  ui.undo.disabled = !stackOf(S, item.id).undo.length;
+  ui.redo.disabled = !stackOf(S, item.id).redo.length;
+  for (const [name] of LAYERS) ui.layers[name].setAttribute("aria-pressed", String(S.layers[name]));
+  ui.place.textContent = `${item.pos + 1} of ${S.queue.total}`;
+  ui.place.title = S.queue.label;
+  fillTable(S);
+  fillRefused(S);
+  fillPast(S);
+}
+
+function fillProgress(S) {
+  const p = S.progress;
+  if (!p) return;
+  const hours = (Date.now() - S.began) / 3.6e6;
+  const rate = S.decided > 4 && hours > 0.01 ? ` · ${Math.round(S.decided / hours)} an hour` : "";
+  S.ui.progress.textContent = `${p.done} of ${p.total} reviewed${rate}`;
+}
+
+function fillRefused(S) {
+  const mine = refusedOf(S, S.item.id);
+  const look = mine.map((op) => op.seq).join();
+  if (S.ui.refused.dataset.look === look) return;
+  S.ui.refused.dataset.look = look;
+  S.ui.refused.replaceChildren();
+  S.ui.refused.hidden = !mine.length;
+  if (!mine.length) return;
+  el("strong", "", mine.length === 1 ? "An edit was not taken" : `${mine.length} edits were not taken`, S.ui.refused);
+  for (const text of new Set(mine.map((op) => op.refused.text))) el("p", "", text, S.ui.refused);
+  el("p", "what", `Yours: ${mine.map(inWords).join("; ")}`, S.ui.refused);
+  const row = el("div", "row", null, S.ui.refused);
+  button(row, "Take theirs", "Alt+t", "Drop my edit and keep what is stored", () => act(S, "take theirs"), "flat");
+  button(row, "Try again on top", "Alt+r", "Make my edit again on what is stored now", () => act(S, "try again"), "warn");
+}
+
+function inWords(op) {
+  if (op.kind === "status") return STATUS_WORD[op.status] ?? "status";
+  if (op.kind !== "edit") return { revert: "undo", add: "add a person", delete: "delete", comment: "comment" }[op.kind] ?? op.kind;
+  const names = Object.keys(op.joints ?? {});
+  return names.length > 2 ? `${names.length} joints` : names.map(nice).join(", ");
+}
+
+function fillPast(S) {
+  const past = S.past?.id === S.item.id ? S.past.events : null;
+  S.ui.past.hidden = past === null;
+  const look = past === null ? "" : `${S.item.id}/${past.length}`;
+  if (past === null || S.ui.past.dataset.look === look) return;
+  S.ui.past.dataset.look = look;
+  S.ui.past.replaceChildren();
+  if (!past.length) el("li", "", "Nobody has touched this person yet.", S.ui.past);
+  for (const event of past) {
+    const li = el("li", "", null, S.ui.past);
+    el("span", "when", event.when, li);
+    el("span", "", ` ${event.who}: ${event.what}`, li);
+  }
+}
+
+// The theme may change while the page stays.
+function fillTheme(S) {
+  const rgb = getComputedStyle(S.root).backgroundColor.match(/[\d.]+/g) ?? [255, 255, 255];
+  S.root.classList.toggle("dark", rgb[0] * 0.3 + rgb[1] * 0.59 + rgb[2] * 0.11 < 128);
+}
+
+function fillStatus(S) {
+  const now = standing_of(S);
+  const { status } = S.ui;
+  const elsewhere = S.box.refused.length;
+  const text = elsewhere ? `${now.text} · ${elsewhere} refused` : now.text;
+  if (status.textContent !== text) status.textContent = text;
+  status.className = `status ${elsewhere ? "refusal" : now.word}`;
+  Object.assign(S.root.dataset, { pending: S.box.pending.length, refused: elsewhere, saved: now.word, seq: S.box.seq, ackMs: S.box.ackMs.at(-1)?.toFixed(1) ?? "" });
+  fillProgress(S);
+  fillTheme(S);
+}
+
+function flash(S, text) {
+  S.ui.flash.textContent = text;
+  S.ui.flash.classList.add("on");
+  S.ui.live.textContent = text;
+  clearTimeout(S.flashTimer);
+  S.flashTimer = setTimeout(() => S.ui.flash.classList.remove("on"), 2200);
+}

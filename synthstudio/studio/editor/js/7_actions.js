@@ -1,0 +1,279 @@
+// What keys and buttons do.
+
+const CAUSE_KEY = { s: "self", p: "person", o: "object", t: "truncated", u: "unknown" };
+const LAYER_KEY = { 3: "boxes", 4: "modal", 5: "amodal", 6: "others", 7: "names" };
+const SIMPLE = {
+  a: "approve", x: "reject", q: "flag", j: "skip", e: "comment", n: "next", b: "back", y: "history",
+  m: "mirror", w: "swap", W: "swap pair", i: "add", Delete: "delete", g: "whole", f: "fit person", F: "fit frame",
+  l: "loupe", "[": "darker", "]": "brighter", "{": "flatter", "}": "sharper", "\\": "light", "?": "help",
+  z: "undo", Z: "redo", "+": "closer", "=": "closer", "-": "farther", PageDown: "next", PageUp: "back",
+};
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+// These wait for the picture: nobody edits what is not seen, and no key press is lost.
+const FREE = new Set(["help", "light", "darker", "brighter", "flatter", "sharper", "closer", "farther", "leave"]);
+
+function keyAction(S, event) {
+  const { key } = event;
+  if (event.ctrlKey || event.metaKey) {
+    if (key === "z") return "undo";
+    return key === "Z" || key === "y" ? "redo" : null;
+  }
+  if (event.altKey && key === "t") return "take theirs";
+  if (event.altKey && key === "r") return "try again";
+  if (key in ARROWS) {
+    const by = event.shiftKey ? 10 : event.altKey ? 0.1 : 1;
+    return S.joint === -1 ? null : `nudge ${ARROWS[key][0] * by} ${ARROWS[key][1] * by}`;
+  }
+  if (event.altKey) return null;
+  if ("012".includes(key) && key.length === 1) return `state ${key}`;
+  if (key in CAUSE_KEY) return `cause ${CAUSE_KEY[key]}`;
+  if (key in LAYER_KEY) return `layer ${LAYER_KEY[key]}`;
+  if (key === "Escape") return "leave";
+  return SIMPLE[key] ?? null;
+}
+
+function keyDown(S, event) {
+  const target = event.composedPath()[0];
+  if (!event.ctrlKey && !event.metaKey) event.stopPropagation(); // r and c are Streamlit's own
+  if (S.ui.help.open) {
+    if (event.key === "?") S.ui.help.close();
+    return;
+  }
+  if (target === S.ui.input) {
+    formKey(S, event);
+    return;
+  }
+  const pressing = target.closest?.("button") && (event.key === "Enter" || event.key === " ");
+  if (pressing) return;
+  const onStage = target === S.ui.stage;
+  if (event.key === "Tab") {
+    if (onStage && !S.left) {
+      event.preventDefault();
+      runKey(S, `tab ${event.shiftKey ? -1 : 1}`);
+    }
+    return;
+  }
+  if (event.key === " " && onStage) {
+    event.preventDefault();
+    S.space = true;
+    return;
+  }
+  if (event.key in PEEKS && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    event.preventDefault();
+    if (!event.repeat) startPeek(S, PEEKS[event.key]);
+    return;
+  }
+  const action = keyAction(S, event);
+  if (!action) return;
+  event.preventDefault();
+  S.pressedAt = event.timeStamp;
+  runKey(S, action);
+}
+
+function formKey(S, event) {
+  if (event.key === "Escape") {
+    event.preventDefault();
+    closeForm(S);
+  } else if (event.altKey && "1234".includes(event.key)) {
+    event.preventDefault();
+    S.ui.quick.children[Number(event.key) - 1]?.click();
+  }
+}
+
+function runKey(S, action) {
+  if (S.item && (S.ready || S.broken || FREE.has(action))) act(S, action);
+  else if (S.keys.length < 200) S.keys.push(action);
+}
+
+function drainKeys(S) {
+  while (S.keys.length && S.ready) act(S, S.keys.shift());
+}
+
+// Whether the item may be changed now; says why not.
+function open(S, deleted) {
+  const no = !S.can.edit ? "You may look, but your role may not change anything."
+    : S.broken ? "The picture could not be loaded, so nothing can be changed."
+    : refusedOf(S, S.item.id).length ? "First decide about the edit that was not taken (Alt+T theirs, Alt+R try again)."
+    : !S.now.exists ? "This added person was taken back. Redo with Shift+Z."
+    : S.now.deleted && !deleted ? "This person is deleted. Delete brings it back."
+    : null;
+  if (no) flash(S, no);
+  return no === null;
+}
+
+function edit(S, changed, merge) {
+  const differs = ([j, joint]) => toRow(joint).some((value, k) => value !== toRow(S.now.joints[j])[k]);
+  const real = changed.filter(differs);
+  if (!real.length || !open(S)) return;
+  const patch = jointsPatch(S, real);
+  record(S, S.item, commit(S, S.item, { kind: "edit", joints: patch.joints }, patch, merge));
+}
+
+function placeJoint(S, j, x, y) {
+  const joint = S.now.joints[j];
+  const seen = joint.state === null ? { state: 2, cause: "visible" } : {};
+  edit(S, [[j, { ...joint, ...seen, x: round3(x), y: round3(y) }]]);
+}
+
+function act(S, action) {
+  const [verb, ...rest] = action.split(" ");
+  if (verb === "state" || verb === "cause") return setJoint(S, verb, rest[0]);
+  if (verb === "nudge") return nudge(S, Number(rest[0]), Number(rest[1]));
+  if (verb === "layer") return toggleLayer(S, rest[0]);
+  if (verb === "tab") return choose(S, (Math.max(S.joint, rest[0] > 0 ? -1 : 0) + Number(rest[0]) + S.now.joints.length) % S.now.joints.length);
+  return DO[action]?.(S);
+}
+
+const DO = {
+  next: (S) => step(S, 1),
+  back: (S) => step(S, -1),
+  approve: (S) => decide(S, "approved", ""),
+  skip: (S) => decide(S, "skipped", ""),
+  reject: (S) => open(S) && openForm(S, "rejected"),
+  flag: (S) => open(S) && openForm(S, "flagged"),
+  comment: (S) => open(S, true) && openForm(S, "comment"),
+  undo: (S) => back(S, "undo", "redo", "Undone"),
+  redo: (S) => back(S, "redo", "undo", "Done again"),
+  mirror: (S) => edit(S, mirrored(S.now)),
+  swap: (S) => edit(S, swapped(S, S.now, null)),
+  "swap pair": (S) => (S.joint >= 0 ? edit(S, swapped(S, S.now, S.joint)) : flash(S, "Choose a joint first.")),
+  add: (S) => addPerson(S),
+  delete: (S) => remove(S),
+  whole: (S) => choose(S, HANDLE),
+  "fit person": (S) => refit(S, "person"),
+  "fit frame": (S) => refit(S, "frame"),
+  closer: (S) => zoomBy(S, 1.25),
+  farther: (S) => zoomBy(S, 0.8),
+  loupe: (S) => {
+    S.loupe = !S.loupe;
+    drawLoupe(S);
+  },
+  brighter: (S) => setLight(S, S.light.b * 1.2, S.light.c),
+  darker: (S) => setLight(S, S.light.b / 1.2, S.light.c),
+  sharper: (S) => setLight(S, S.light.b, S.light.c * 1.15),
+  flatter: (S) => setLight(S, S.light.b, S.light.c / 1.15),
+  light: (S) => setLight(S, 1, 1),
+  help: (S) => S.ui.help.showModal(),
+  history: (S) => askView(S, { history: S.past?.id === S.item.id ? null : S.item.id }),
+  leave: (S) => leave(S),
+  "take theirs": (S) => takeTheirs(S, S.item.id),
+  "try again": (S) => tryAgain(S, S.item),
+};
+
+function setJoint(S, verb, value) {
+  if (S.joint < 0) {
+    flash(S, "Choose a joint first: click it, or press Tab.");
+    return;
+  }
+  const joint = S.now.joints[S.joint];
+  let next = verb === "state" ? withState(S.item, joint, S.joint, Number(value)) : withCause(joint, value);
+  if (!known(next)) {
+    const [x, y] = toFrame(S, S.ui.stage.clientWidth / 2, S.ui.stage.clientHeight / 2);
+    next = { ...next, x: round3(x), y: round3(y) };
+  }
+  edit(S, [[S.joint, next]]);
+  announce(S);
+}
+
+function nudge(S, dx, dy) {
+  if (S.joint === HANDLE) edit(S, moveAll(S.now, dx, dy), `all ${S.item.id}`);
+  const joint = S.now.joints[S.joint];
+  if (!joint || !known(joint)) return;
+  edit(S, [[S.joint, { ...joint, x: round3(joint.x + dx), y: round3(joint.y + dy) }]], `${S.joint} ${S.item.id}`);
+}
+
+function back(S, from, to, word) {
+  if (!stackOf(S, S.item.id)[from].length) flash(S, `Nothing to ${from}.`);
+  else if (S.can.edit && !refusedOf(S, S.item.id).length) {
+    const op = takeBack(S, S.item, from, to);
+    flash(S, `${word}: ${inWords(op)}`);
+  } else open(S);
+}
+
+function decide(S, status, text) {
+  if (!open(S, true)) return;
+  if (status === "comment") {
+    commit(S, S.item, { kind: "comment", text }, { comments: 1 });
+    flash(S, "Comment kept.");
+    return;
+  }
+  record(S, S.item, commit(S, S.item, { kind: "status", status, text }, { status, reason: text }));
+  S.decided += 1;
+  step(S, 1);
+}
+
+function remove(S) {
+  if (!open(S, true)) return;
+  const deleted = !S.now.deleted;
+  record(S, S.item, commit(S, S.item, { kind: deleted ? "delete" : "restore" }, { deleted }));
+  flash(S, deleted ? "Deleted. Delete again, or z, brings this person back." : "Brought back.");
+}
+
+function addPerson(S) {
+  if (!S.can.edit) return;
+  const { item } = S;
+  const taken = [...S.list.filter((other) => other.frame === item.frame).map((other) => other.instance), item.next_instance - 1];
+  const instance = Math.max(...taken) + 1;
+  const [x, y] = toFrame(S, S.ui.stage.clientWidth / 2, S.ui.stage.clientHeight / 2);
+  const high = Math.min(item.h * 0.7, (S.ui.stage.clientHeight * 0.6) / S.zoom);
+  const joints = standing(S, [x - high * 0.19, y - high / 2, high * 0.38, high]);
+  const others = [...item.others, { instance: item.instance, xy: S.now.joints.map((j) => (known(j) ? [j.x, j.y] : null)) }];
+  const nothing = [null, null, null, "unlabelled", "human"];
+  const state = { revision: 0, status: "pending", reason: "", joints: {}, deleted: false, added: false, who: null, comments: 0 };
+  const added = {
+    ...item, id: `${item.frame}:${instance}`, instance, exists: false, local: true, others, state, base: joints.map(() => nothing),
+    shares: null, hider: [], xyz: null, modal: null, amodal: null, facts: ["added by hand"], risk: [], lease: null, next_instance: instance + 1,
+  };
+  S.list.splice(S.list.indexOf(item) + 1, 0, added);
+  const look = [S.zoom, S.tx, S.ty];
+  setItem(S, added);
+  [S.zoom, S.tx, S.ty] = look;
+  const patch = { ...jointsPatch(S, joints.map((joint, j) => [j, joint])), exists: true };
+  record(S, added, commit(S, added, { kind: "add", joints: patch.joints }, patch));
+  choose(S, HANDLE);
+  flash(S, "A person was added. Move it by its handle or the arrows, then its joints.");
+}
+
+function toggleLayer(S, name) {
+  S.layers[name] = !S.layers[name];
+  drawMask(S);
+  fillPanel(S);
+  draw(S);
+}
+
+function refit(S, how) {
+  S.fitting = how;
+  fit(S, how);
+  draw(S);
+  drawLoupe(S);
+}
+
+function leave(S) {
+  if (!S.ui.form.hidden) closeForm(S);
+  else if (S.joint !== -1) choose(S, -1);
+  else {
+    S.left = true; // Tab moves on from here, and works as usual again when the stage is entered anew
+    S.ui.hint.textContent = "Left the picture: Tab moves on through the page. Click the picture or press an arrow to return.";
+  }
+}
+
+function choose(S, j) {
+  S.joint = j;
+  S.left = false;
+  S.ui.stage.focus({ preventScroll: true });
+  if (!S.item) return;
+  fillTable(S);
+  draw(S);
+  drawLoupe(S);
+  announce(S);
+}
+
+function announce(S) {
+  const j = S.joint;
+  const name = j >= 0 ? `${nice(S.skeleton.joints[j])}, ${say(S.now.joints[j])}` : j === HANDLE ? "whole skeleton" : "";
+  S.ui.live.textContent = name;
+  S.root.dataset.joint = j >= 0 ? S.skeleton.joints[j] : j === HANDLE ? "whole" : "";
+  S.ui.hint.textContent = j >= 0 ? `${nice(S.skeleton.joints[j])}: 2 visible · 1 hidden · s self · p person · o thing · t outside · arrows move · Esc lets go`
+    : j === HANDLE ? "Whole skeleton: arrows move it, Shift 10 px, Alt 0.1 px"
+    : "Tab chooses a joint · a approves · x rejects · n goes on · hold c, v, k or d to peek · ? shows all keys";
+}

@@ -1,0 +1,243 @@
+// Which person is shown, and the life of the component.
+
+const LOW = 5; // fewer than this many people ahead: ask for more
+const STATES = new WeakMap();
+
+function step(S, by) {
+  const next = S.list[S.list.indexOf(S.item) + by];
+  if (next) {
+    setItem(S, next);
+    return;
+  }
+  const pos = S.item.pos + by;
+  if (pos < 0 || pos >= S.queue.total) {
+    flash(S, by > 0 ? "That was the last one in this queue." : "This is the first one in this queue.");
+    return;
+  }
+  S.wanted = pos;
+  S.ready = false;
+  veil(S, "Fetching the next people…");
+  askView(S, { pos });
+}
+
+function setItem(S, item) {
+  endPeek(S);
+  const sameFrame = S.item && S.item.frame === item.frame && S.fitting === "frame";
+  Object.assign(S, { item, joint: -1, hover: null, drag: null, wanted: null, now: derive(S, item) });
+  S.ready = false;
+  S.root.dataset.item = item.id;
+  if (!sameFrame) fit(S, S.fitting);
+  const url = new URL(location.href);
+  sessionStorage.setItem(`synthstudio.at.${S.dataset}`, JSON.stringify([S.goto, item.id]));
+  const { id, query } = S.queue;
+  for (const [name, value] of Object.entries({ set: S.dataset, queue: id, q: query, frame: item.frame, instance: item.instance })) {
+    if (value === "" || value === undefined) url.searchParams.delete(name);
+    else url.searchParams.set(name, value);
+  }
+  history.replaceState(history.state, "", url);
+  showPicture(S);
+  fillPanel(S);
+  announce(S);
+  fillStatus(S);
+  lookAhead(S);
+}
+
+function showPicture(S) {
+  const { item } = S;
+  const asked = S.pressedAt ?? performance.now();
+  const picture = pictureOf(S, item.image);
+  S.broken = false;
+  if (!picture.bitmap) veil(S, "Loading the picture…");
+  whenLoaded(S, picture, () => {
+    if (S.item?.id !== item.id || S.ready) return;
+    if (!picture.bitmap) {
+      brokenPicture(S, picture);
+      return;
+    }
+    veil(S, "");
+    paint(S.ui.picture, picture.bitmap, item.w, item.h);
+    S.ready = true;
+    drawMask(S);
+    draw(S);
+    drawLoupe(S);
+    requestAnimationFrame(() => setTimeout(() => {
+      S.root.dataset.shown = item.id;
+      S.paints.push(performance.now() - asked);
+      S.root.dataset.paintMs = S.paints[S.paints.length - 1].toFixed(2);
+    }, 0));
+    prefetch(S);
+    queueMicrotask(() => drainKeys(S));
+  });
+}
+
+function brokenPicture(S, picture) {
+  S.broken = true;
+  S.ui.picture.width = 1;
+  veil(S, `The picture could not be loaded (${picture.failed}).`);
+  draw(S);
+  S.pictures.delete(picture.url);
+  if (performance.now() - (S.freshAt ?? -1e9) < 8000) return;
+  S.freshAt = performance.now(); // its address may have expired: ask for new ones
+  askView(S, {});
+}
+
+function veil(S, text) {
+  S.ui.veil.textContent = text;
+  S.ui.veil.classList.toggle("on", Boolean(text));
+}
+
+// More people before the window runs out, so that going on never waits.
+function lookAhead(S) {
+  const first = S.list[0].pos;
+  const last = S.list[S.list.length - 1].pos;
+  const ahead = last < S.queue.total - 1 && last - S.item.pos < LOW;
+  const behind = first > 0 && S.item.pos - first < 2;
+  if (ahead || behind) askView(S, {});
+  else prefetch(S);
+}
+
+function askView(S, extra) {
+  const now = performance.now();
+  const pos = extra.pos ?? S.wanted ?? S.item.pos;
+  const same = S.asked && S.asked.pos === pos && !("history" in extra) && now - S.asked.at < RETRY_MS;
+  if (same) return;
+  S.views += 1;
+  S.asked = { pos, at: now, n: S.views };
+  if ("history" in extra) S.history = extra.history;
+  S.host.setStateValue("view", { v: 1, n: S.views, tab: S.box.client, pos, history: S.history ?? null });
+}
+
+function start(parent, data) {
+  const S = {
+    dataset: data.dataset, item: null, list: [], joint: -1, hover: null, drag: null, zoom: 1, tx: 0, ty: 0, pictures: new Map(),
+    loading: 0, stacks: new Map(), keys: [], paints: [], views: 0, decided: 0, began: Date.now(), light: { b: 1, c: 1 },
+    layers: { boxes: false, modal: false, amodal: false, others: true, names: true }, fitting: "person", loupe: false,
+    ready: false, broken: false, sendTimer: 0, wanted: null, can: data.can, skeleton: data.skeleton, goto: null, queue: data.queue,
+  };
+  S.box = openBox(data.dataset, data.user);
+  buildPage(S, parent);
+  buildMarks(S);
+  buildTable(S);
+  listenPointer(S);
+  S.changed = () => {
+    if (S.item) {
+      S.now = derive(S, S.item);
+      fillPanel(S);
+      draw(S);
+    }
+    fillStatus(S);
+  };
+  S.root.addEventListener("keydown", (event) => keyDown(S, event));
+  S.root.addEventListener("keyup", (event) => {
+    if (event.key === " ") S.space = false;
+    if (S.peeking && PEEKS[event.key.toLowerCase()] === S.peeking.kind) endPeek(S);
+  });
+  S.ui.stage.addEventListener("blur", () => {
+    S.space = false;
+    endPeek(S);
+  });
+  S.ui.stage.addEventListener("focus", () => (S.left = false));
+  const warn = (event) => {
+    if (S.box.pending.length) event.preventDefault();
+  };
+  const timer = setInterval(() => {
+    tick(S);
+    if (S.wanted !== null && S.item) askView(S, {});
+    // A dialog of the page (about a lost connection) took the focus away and is gone again.
+    if (S.mine && !S.left && document.activeElement === document.body) S.ui.stage.focus({ preventScroll: true });
+  }, 1000);
+  const watch = new ResizeObserver(() => S.item && refit(S, S.fitting));
+  watch.observe(S.ui.stage);
+  window.addEventListener("beforeunload", warn);
+  const elsewhere = (event) => {
+    if (!event.composedPath().includes(S.root)) S.mine = false;
+  };
+  window.addEventListener("pointerdown", elsewhere, true);
+  S.root.addEventListener("focusin", () => (S.mine = true));
+  S.stop = () => {
+    clearInterval(timer);
+    clearTimeout(S.sendTimer);
+    watch.disconnect();
+    window.removeEventListener("beforeunload", warn);
+    window.removeEventListener("pointerdown", elsewhere, true);
+    for (const picture of S.pictures.values()) picture.bitmap?.close();
+    S.root.remove();
+  };
+  return S;
+}
+
+// The server's word: people, what it made of the edits, who may do what.
+function update(S, data) {
+  Object.assign(S, { can: data.can, queue: data.queue, progress: data.progress, past: data.history });
+  const last = S.item;
+  const mine = S.list.filter((item) => item.local && S.goto === data.goto && !data.items.some((other) => other.id === item.id));
+  receive(S, data.results);
+  S.list = data.items.slice();
+  for (const item of mine) {
+    const k = S.list.findLastIndex((other) => other.frame === item.frame && other.pos === item.pos);
+    if (k >= 0 && (pendingOf(S, item.id).length || refusedOf(S, item.id).length || item === last)) S.list.splice(k + 1, 0, item);
+  }
+  S.asked = null;
+  if (!S.list.length) {
+    nobody(S, data.queue.empty);
+    return;
+  }
+  const jump = S.goto !== data.goto;
+  S.goto = data.goto;
+  const here = jump ? null : S.list.find((item) => S.wanted === null && last && item.id === last.id);
+  const there = S.wanted !== null && !jump ? S.list.find((item) => item.pos === S.wanted) : null;
+  if (here) sameItem(S, here);
+  else if (there || jump || !last) setItem(S, there ?? begin(S, data, last));
+  else askView(S, {}); // a window for somewhere else: say again where this is
+  S.changed();
+}
+
+// Where to begin: where this session was before it left the page, else where the address leads.
+function begin(S, data, last) {
+  const [goto, id] = JSON.parse(sessionStorage.getItem(`synthstudio.at.${S.dataset}`) ?? "[]");
+  const wanted = !last && goto === data.goto ? id : data.person;
+  return S.list.find((item) => item.id === wanted) ?? S.list.find((item) => item.pos === data.at) ?? S.list[0];
+}
+
+function sameItem(S, item) {
+  const picture = S.pictures.get(S.item.image);
+  if (picture && item.image !== S.item.image && picture.bitmap) {
+    S.pictures.delete(S.item.image);
+    S.pictures.set(item.image, Object.assign(picture, { url: item.image }));
+  }
+  S.item = item;
+  S.now = derive(S, item);
+  if (S.broken) showPicture(S);
+  lookAhead(S);
+}
+
+function nobody(S, text) {
+  S.item = null;
+  S.ready = false;
+  veil(S, text);
+  S.ui.place.textContent = "0 of 0";
+  S.root.dataset.item = "";
+  fillStatus(S);
+}
+
+export default function editor(host) {
+  const data = JSON.parse(host.data.json);
+  let S = STATES.get(host.parentElement);
+  if (!S) {
+    S = start(host.parentElement, data);
+    STATES.set(host.parentElement, S);
+    S.host = host;
+    update(S, data);
+    S.ui.stage.focus({ preventScroll: true });
+    if (S.box.pending.length) sendSoon(S, 0);
+  } else {
+    S.host = host;
+    update(S, data);
+  }
+  S.root.dataset.ready = "1";
+  const mine = S;
+  return () => {
+    mine.stop();
+    STATES.delete(host.parentElement);
+  };
+}

@@ -1,0 +1,252 @@
+"""What the editor in a browser sends: checked, made into ops, done, and answered one by one.
+
+The browser says every edit again until it is told "done" or "refused"; an op is named by (client,
+seq) and so happens once, however often it is said. Nothing in a message is believed: who acts and
+which data set is meant come from the session, and review.edits checks the rest.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from synthstudio.core.errors import DatasetError, Refused, explain
+from synthstudio.review.base import Base
+from synthstudio.review.check import MOST_INT, MOST_TEXT
+from synthstudio.review.edits import apply
+from synthstudio.review.history import events
+from synthstudio.review.store import Store
+from synthstudio.review.values import MAIN, JointLabel, Op, Person, User
+
+MOST_OPS = 200
+MOST_JOINTS = 200
+_FIELDS = {
+    "client", "seq", "dataset", "frame", "instance", "revision", "kind", "after", "joints",
+    "status", "text", "event", "undoes",
+}  # fmt: skip
+_TROUBLE = "The server met an error of its own; it is in its log. Trying again."
+log = logging.getLogger(__name__)
+
+Name = tuple[str, int]
+"""Of an op: its client and seq."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What became of a message. `tab` and `n` name it; `wait`: why some ops are left for later.
+
+    `done`: (client, seq, event, revision); `refused`: (client, seq, reason, text).
+    """
+
+    tab: str = ""
+    n: int = 0
+    done: tuple[tuple[str, int, int, int], ...] = ()
+    refused: tuple[tuple[str, int, str, str], ...] = ()
+    wait: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """An op as a browser said it. `undoes`, `after`: other ops by their names.
+
+    `undoes`: the op whose event a revert takes back, where the browser does not know the event's
+    number yet. `after`: an op of the same person that this one builds on.
+    """
+
+    op: Op
+    undoes: Name | None = None
+    after: Name | None = None
+
+    @property
+    def name(self) -> Name:
+        """Return what names the op."""
+        return self.op.client, self.op.seq
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """A message. `ops`: those that could be read; `refused`: those that could not."""
+
+    tab: str
+    n: int
+    ops: tuple[Said, ...]
+    refused: tuple[tuple[str, int, str, str], ...] = ()
+
+
+@dataclass(kw_only=True)
+class _Delivery:
+    store: Store
+    who: User
+    base_of: Callable[[Person], Base]
+    events: dict[Name, int] = field(default_factory=dict)
+
+
+def read(payload: object, *, dataset: str, layer: str = MAIN) -> Message:
+    """Return what a payload says; Refused("invalid") when it is no message at all.
+
+    `dataset`: the key of the one that the session looks at; ops of another are refused.
+    """
+    if not isinstance(payload, dict) or payload.get("v") != 1:
+        _invalid("this is no message of the editor", "outbox", "version 1", payload)
+    tab, n, ops = payload.get("tab"), payload.get("n"), payload.get("ops")
+    if not _is_client(tab) or not _is_int(n):
+        _invalid("a message has a tab and a number", "outbox", "tab and n", [tab, n])
+    if not isinstance(ops, list) or len(ops) > MOST_OPS:
+        _invalid("a message has ops", "outbox.ops", f"a list of at most {MOST_OPS}", type(ops))
+    found: list[Said] = []
+    refused: list[tuple[str, int, str, str]] = []
+    for item in ops:
+        if not isinstance(item, dict):
+            _invalid("this is no op", "outbox.ops", "an object", item)
+        client, seq = item.get("client"), item.get("seq")
+        if not _is_client(client) or not _is_int(seq):
+            _invalid("an op has a client and a seq", "outbox.ops", "both", [client, seq])
+        try:
+            found.append(_said(item, dataset, layer))
+        except Refused as error:
+            refused.append((str(client), int(seq or 0), error.reason, str(error)))
+    return Message(tab=str(tab), n=int(n or 0), ops=tuple(found), refused=tuple(refused))
+
+
+def deliver(
+    store: Store, message: Message, *, who: User, base_of: Callable[[Person], Base]
+) -> Answer:
+    """Do what a message says, op by op in its order, and tell what became of each.
+
+    After one that has to wait (a locked database, a full disk) the rest waits too: they build on
+    one another. `base_of` may raise DatasetError for people of no frame.
+    """
+    done: list[tuple[str, int, int, int]] = []
+    refused = list(message.refused)
+    wait = ""
+    delivery = _Delivery(store=store, who=who, base_of=base_of)
+    for said in message.ops:
+        try:
+            event, revision = _do(delivery, said)
+        except Refused as error:
+            if error.reason == "busy":
+                wait = str(error)
+                break
+            refused.append((*said.name, error.reason, str(error)))
+        except DatasetError as error:
+            refused.append((*said.name, "gone", str(error)))
+        except Exception:
+            # Whatever it is, the browser keeps the edit and says it again.
+            log.exception("an edit could not be stored: %s", said.name)
+            wait = _TROUBLE
+            break
+        else:
+            delivery.events[said.name] = event
+            done.append((*said.name, event, revision))
+    return Answer(tab=message.tab, n=message.n, done=tuple(done), refused=tuple(refused), wait=wait)
+
+
+def _do(delivery: _Delivery, said: Said) -> tuple[int, int]:
+    op = said.op
+    if said.after is not None and _event(delivery, op.person, said.after) is None:
+        # The one before it was refused: this one was made over a state that never was.
+        raise Refused(
+            explain("the edit before this one was not taken", where=_where(op.person),
+                    then="Look at the person again and decide about both."),
+            reason="revision",
+        )  # fmt: skip
+    if said.undoes is not None:
+        found = _event(delivery, op.person, said.undoes)
+        if found is None:
+            raise Refused(
+                explain("what shall be undone was never stored", where=_where(op.person)),
+                reason="gone",
+            )
+        op = Op(client=op.client, seq=op.seq, person=op.person, revision=op.revision,
+                kind=op.kind, event=found)  # fmt: skip
+    event = apply(delivery.store, op, who=delivery.who, base=delivery.base_of(op.person))
+    return event.id, event.revision
+
+
+def _event(delivery: _Delivery, person: Person, name: Name) -> int | None:
+    """Return the event that an op of this person made, None when it made none."""
+    if name not in delivery.events:
+        for event in events(delivery.store, person.dataset, person=person, limit=10_000):
+            delivery.events[event.client, event.seq] = event.id
+    return delivery.events.get(name)
+
+
+def book_of(dataset: str, layer: str) -> str:
+    """Return what the browser calls a layer of a data set: it keeps its edits under that name."""
+    return dataset if layer == MAIN else f"{dataset}.{layer}"
+
+
+def _said(item: Mapping[str, Any], dataset: str, layer: str) -> Said:
+    unknown = set(item) - _FIELDS
+    if unknown:
+        _invalid("an op has no such field", "outbox.ops", ", ".join(sorted(_FIELDS)), unknown)
+    if item.get("dataset") != book_of(dataset, layer):
+        _invalid("this edit is of another data set", "dataset", dataset[:16], item.get("dataset"))
+    text = item.get("text", "")
+    if not isinstance(text, str) or len(text) > MOST_TEXT:
+        _invalid("this text is not taken", "text", f"at most {MOST_TEXT:,} characters", type(text))
+    undoes, after = (_name(item.get(key), key) for key in ("undoes", "after"))
+    if undoes is not None and item.get("kind") != "revert":
+        _invalid("only a revert undoes", "undoes", "none", undoes)
+    person = Person(
+        dataset=dataset, frame=_int(item, "frame"), instance=_int(item, "instance"), layer=layer
+    )
+    op = Op(
+        client=item["client"], seq=item["seq"], person=person, revision=_int(item, "revision"),
+        kind=item.get("kind"), joints=dict(_joints(item.get("joints", {}))),  # type: ignore[arg-type]
+        status=item.get("status"), text=text,
+        event=_int(item, "event") if item.get("event") is not None else None,
+    )  # fmt: skip
+    return Said(op=op, undoes=undoes, after=after)
+
+
+def _joints(value: object) -> Iterator[tuple[str, JointLabel]]:
+    if not isinstance(value, dict) or len(value) > MOST_JOINTS:
+        _invalid("joints go by their names", "joints", "an object", type(value))
+    for name, row in value.items():
+        if not isinstance(row, list) or len(row) != 4:
+            _invalid("a joint is [x, y, state, cause]", f"joints.{str(name)[:40]}", "four", row)
+        x, y, state, cause = row
+        if not isinstance(cause, str) or not all(_is_number(v) for v in (x, y, state)):
+            _invalid("a joint is [x, y, state, cause]", f"joints.{str(name)[:40]}",
+                     "numbers or null, and a name", row)  # fmt: skip
+        yield name, JointLabel(x_px=x, y_px=y, state=state, cause=cause)
+
+
+def _name(value: object, where: str) -> Name | None:
+    if value is None:
+        return None
+    if isinstance(value, list) and len(value) == 2 and _is_client(value[0]) and _is_int(value[1]):
+        return value[0], value[1]
+    _invalid("an op is named by client and seq", where, "[client, seq]", value)
+
+
+def _int(item: Mapping[str, Any], key: str) -> int:
+    value = item.get(key)
+    if not _is_int(value):
+        _invalid("this is no number of the kind", key, "a whole number from 0", value)
+    return int(value)  # type: ignore[arg-type]
+
+
+def _is_int(value: object) -> bool:
+    return type(value) is int and 0 <= value <= MOST_INT
+
+
+def _is_number(value: object) -> bool:
+    return value is None or type(value) in (int, float)
+
+
+def _is_client(value: object) -> bool:
+    return isinstance(value, str) and 8 <= len(value) <= 64 and value.isalnum() and value.isascii()
+
+
+def _invalid(what: str, where: str, expected: str, got: object) -> NoReturn:
+    raise Refused(
+        explain(what, where=where, expected=expected, got=repr(got)[:80]), reason="invalid"
+    )
+
+
+def _where(person: Person) -> str:
+    return f"frame {person.frame}, person {person.instance}"

@@ -1,0 +1,345 @@
+"""The people that a browser holds at a time: a stretch of the queue, with all that is drawn.
+
+The browser turns to the next person without asking; it asks for more before the stretch ends.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from synthstudio.core.errors import DatasetError, explain
+from synthstudio.core.rle import check_counts
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import NO_STATE, Row, hidden_by
+from synthstudio.dataset.shards import FRAMES_NAME, INSTANCES_NAME, SHARDS_DIR, shard_name
+from synthstudio.review.base import Base, known, labels_of
+from synthstudio.review.check import FIRST_THING
+from synthstudio.review.history import states
+from synthstudio.review.leases import leases
+from synthstudio.review.store import Store
+from synthstudio.review.values import MAIN, ItemState, JointLabel, Person, User
+
+BACK, AHEAD = 5, 18
+"""How many people behind and ahead of the shown one a browser holds."""
+MOST_ADDED = 6
+"""People added to one frame that the editor finds again."""
+_KEPT_FRAMES = 600
+_FRAME_FIELDS = (
+    "index", "width_px", "height_px", "variant", "layers", "thing_instance", "thing_kind",
+    "crowd_index",
+)  # fmt: skip
+_PERSON_FIELDS = (
+    "frame_index", "instance", "joints_px", "joints_camera_m", "shares", "state", "cause",
+    "origin", "hidden_joint", "hidden_instance", "hidden_share", "mask_size", "modal_counts",
+    "amodal_counts", "modal_box_px", "amodal_box_px", "occluded_fraction", "truncated_fraction",
+    "pose", "depth_m",
+)  # fmt: skip
+Url = Callable[[str, int], str]
+"""(kind, frame) -> the address of a picture."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameRows:
+    """A frame and its people, only what the editor needs."""
+
+    frame: Row
+    people: Mapping[int, Row]
+
+
+class Frames:
+    """The last frames that were asked for; safe for threads."""
+
+    def __init__(self, dataset: Dataset, skeleton: Skeleton) -> None:
+        """Read from `dataset`."""
+        self.skeleton = skeleton
+        self._dataset, self._lock = dataset, threading.Lock()
+        self._kept: OrderedDict[int, FrameRows] = OrderedDict()
+
+    def get(self, frame: int) -> FrameRows:
+        """Return a frame; DatasetError when it is not held."""
+        with self._lock:
+            found = self._kept.get(frame)
+            if found is None:
+                found = _read(self._dataset, frame)
+                self._kept[frame] = found
+            self._kept.move_to_end(frame)
+            if len(self._kept) > _KEPT_FRAMES:
+                self._kept.popitem(last=False)
+            return found
+
+    def base_of(self, person: Person) -> Base:
+        """Return what the data set says of a person; DatasetError for a frame it does not hold."""
+        found = self.get(person.frame)
+        row = found.people.get(person.instance)
+        names = self.skeleton.joints
+        return Base(
+            skeleton=names,
+            width_px=found.frame["width_px"],
+            height_px=found.frame["height_px"],
+            joints=labels_of(row, names) if row is not None else None,
+            exists=row is not None,
+        )
+
+
+def _read(dataset: Dataset, frame: int) -> FrameRows:
+    """Read one frame and its people; the reader itself would make rows of the whole shard."""
+    shard = dataset.folder / SHARDS_DIR / shard_name(frame // dataset.identity.frames_per_shard)
+    rows = _some(shard / FRAMES_NAME, _FRAME_FIELDS, frame)
+    if len(rows) != 1:
+        raise DatasetError(
+            explain("the data set does not hold this frame", where=str(dataset.folder),
+                    got=str(frame))
+        )  # fmt: skip
+    people = _some(shard / INSTANCES_NAME, _PERSON_FIELDS, frame)
+    return FrameRows(frame=rows[0], people={row["instance"]: row for row in people})
+
+
+def _some(path: Path, columns: Sequence[str], frame: int) -> list[Row]:
+    """Return the rows of a frame; the first of the columns holds its number."""
+    try:
+        with pq.ParquetFile(path) as file:
+            table = file.read(columns=list(columns), use_threads=False)
+        rows: list[Row] = table.filter(pc.equal(table[columns[0]], frame)).to_pylist()
+    except FileNotFoundError:
+        return []
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise DatasetError(
+            explain(f"this table cannot be read: {error}", where=str(path),
+                    then="Check the data set with: synthstudio validate.")
+        ) from error  # fmt: skip
+    return rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """A stretch of a queue: `people` are (frame, instance) from place `start` on."""
+
+    start: int
+    people: Sequence[tuple[int, int]]
+    reasons: Sequence[Sequence[str]] = ()
+    """For each of `people` why it is worth a look; empty: nobody asked."""
+
+
+def span(at: int, total: int) -> tuple[int, int]:
+    """Return where the stretch about a place begins and ends."""
+    at = min(max(at, 0), max(total - 1, 0))
+    return max(0, at - BACK), min(total, at + AHEAD + 1)
+
+
+def items(
+    store: Store,
+    key: str,
+    frames: Frames,
+    stretch: Stretch,
+    *,
+    who: User,
+    url: Url,
+    clean_of: Callable[[int], int | None],
+    layer: str = MAIN,
+) -> list[dict[str, Any]]:
+    """Return the people of a stretch as JSON values, with those who were added to their frames.
+
+    `clean_of`: the frame without occluders that belongs to a frame, None for none. People of
+    frames that cannot be read are left out, and so is what is damaged of a mask.
+    """
+    there = [(frame, instance) for frame, instance in stretch.people]
+    added = {
+        (frame, instance): None
+        for frame in dict.fromkeys(frame for frame, _ in there)
+        for instance in _free_numbers(frames.get(frame))
+    }
+    state_of = states(store, key, layer=layer, people=[*there, *added])
+    held = leases(store, key, layer=layer)
+    found: list[dict[str, Any]] = []
+    shown: set[tuple[int, int]] = set()
+    for place, person in enumerate(there):
+        extra = [
+            p for p in added if p[0] == person[0] and p in state_of and p not in shown
+        ] if _last_of_frame(there, place) else []  # fmt: skip
+        for one in [person, *extra]:
+            shown.add(one)
+            lease = held.get(one)
+            other = lease.who if lease is not None and lease.who != who.name else None
+            why = stretch.reasons[place] if stretch.reasons and one is person else ()
+            item = _item(frames, one, url, clean_of, state_of.get(one))
+            found.append(item | {"pos": stretch.start + place, "lease": other, "risk": list(why)})
+    return found
+
+
+def skeleton_json(skeleton: Skeleton) -> dict[str, Any]:
+    """Return what the editor needs to know of a skeleton."""
+    return {
+        "name": skeleton.name,
+        "joints": list(skeleton.joints),
+        "sides": list(skeleton.sides),
+        "bones": [list(bone) for bone in skeleton.bones],
+        "flip": skeleton.flip.tolist(),
+    }
+
+
+def _free_numbers(found: FrameRows) -> range:
+    first = max([n for n in found.people if n < FIRST_THING], default=0) + 1
+    return range(first, min(first + MOST_ADDED, FIRST_THING))
+
+
+def _last_of_frame(people: Sequence[tuple[int, int]], place: int) -> bool:
+    """Say whether no later person of the stretch is of the same frame."""
+    return all(frame != people[place][0] for frame, _ in people[place + 1 :])
+
+
+def _item(
+    frames: Frames,
+    person: tuple[int, int],
+    url: Url,
+    clean_of: Callable[[int], int | None],
+    state: ItemState | None,
+) -> dict[str, Any]:
+    frame, instance = person
+    found = frames.get(frame)
+    row = found.people.get(instance)
+    size = {"w": found.frame["width_px"], "h": found.frame["height_px"]}
+    clean = clean_of(frame)
+    return {
+        "id": f"{frame}:{instance}",
+        "frame": frame,
+        "instance": instance,
+        **size,
+        "image": url("image", frame),
+        "clean": url("clean", frame) if clean is not None and clean != frame else None,
+        "depth": url("depth", frame) if "depth" in found.frame["layers"] else None,
+        "exists": row is not None,
+        "next_instance": _free_numbers(found).start,
+        "others": [_other(p) for n, p in found.people.items() if n != instance],
+        **(_labels(found, row, frames.skeleton) if row is not None else _nothing(frames.skeleton)),
+        "state": _state(state),
+    }
+
+
+def _labels(found: FrameRows, row: Row, skeleton: Skeleton) -> dict[str, Any]:
+    labels = labels_of(row, skeleton.joints)
+    joints = len(skeleton.joints)
+    return {
+        "base": [_joint(labels[name]) for name in skeleton.joints],
+        "shares": [
+            [_rounded(v, 3) for v in row["shares"][5 * j : 5 * j + 5]] for j in range(joints)
+        ],
+        "hider": _hiders(found, row),
+        "xyz": _space(row["joints_camera_m"], joints),
+        "modal": {"box": _box(row["modal_box_px"]), "counts": _mask(found, row, "modal_counts")},
+        "amodal": {"box": _box(row["amodal_box_px"]), "counts": _mask(found, row, "amodal_counts")},
+        "facts": _facts(found.frame, row),
+    }
+
+
+def _nothing(skeleton: Skeleton) -> dict[str, Any]:
+    """Return the labels of a person whom the data set does not have."""
+    return {
+        "base": [[None, None, None, "unlabelled", "human"]] * len(skeleton.joints),
+        "shares": None, "hider": [], "xyz": None, "modal": None, "amodal": None,
+        "facts": ["added by hand"],
+    }  # fmt: skip
+
+
+def _joint(label: JointLabel) -> list[Any]:
+    return [
+        _rounded(label.x_px, 4), _rounded(label.y_px, 4), label.state, label.cause, label.origin
+    ]  # fmt: skip
+
+
+def _other(row: Row) -> dict[str, Any]:
+    px = row["joints_px"]
+    places = [[_rounded(px[k], 1), _rounded(px[k + 1], 1)] for k in range(0, len(px), 2)]
+    seen = [s not in (0, NO_STATE) for s in row["state"]]
+    return {
+        "instance": row["instance"],
+        "xy": [p if ok and p[0] is not None and p[1] is not None else None
+               for p, ok in zip(places, seen, strict=True)],
+    }  # fmt: skip
+
+
+def _hiders(found: FrameRows, row: Row) -> list[str | None]:
+    """Return for each joint what hides most of it, by name."""
+    kinds = dict(zip(found.frame["thing_instance"], found.frame["thing_kind"], strict=True))
+    names: list[str | None] = []
+    for j, pairs in enumerate(hidden_by(row)):
+        wanted = row["cause"][j]
+        name = None
+        for instance, _ in pairs:
+            thing = instance >= FIRST_THING
+            if wanted == "object" and thing:
+                name = str(kinds.get(instance, "thing")).replace("_", " ")
+            elif wanted == "person" and not thing and instance != row["instance"]:
+                name = f"person {instance}"
+            if name is not None:
+                break
+        names.append(name)
+    return names
+
+
+def _facts(frame: Row, row: Row) -> list[str]:
+    facts = [str(row["pose"]).replace("_", " ")] if row["pose"] else []
+    if frame["variant"] != "base":
+        facts.append(f"variant {frame['variant']}")
+    for column, word in (("occluded_fraction", "hidden"), ("truncated_fraction", "outside")):
+        value = row[column]
+        if value is not None and math.isfinite(value) and value >= 0.005:
+            facts.append(f"{value:.0%} {word}")
+    if row["depth_m"] is not None and math.isfinite(row["depth_m"]):
+        facts.append(f"{row['depth_m']:.1f} m away")
+    return facts
+
+
+def _space(flat: Sequence[float] | None, joints: int) -> list[list[float] | None] | None:
+    if flat is None or len(flat) != 3 * joints:
+        return None
+    points = [flat[3 * j : 3 * j + 3] for j in range(joints)]
+    found = [[round(v, 3) for v in p] if all(map(math.isfinite, p)) else None for p in points]
+    return found if any(found) else None
+
+
+def _mask(found: FrameRows, row: Row, column: str) -> str | None:
+    """Return a run-length code that the browser may decode, None for none of the frame's size."""
+    counts, size = row[column], [found.frame["height_px"], found.frame["width_px"]]
+    if not counts or list(row["mask_size"]) != size:
+        return None
+    try:
+        check_counts(counts, size)
+    except ValueError:
+        return None
+    return str(counts)
+
+
+def _box(box: Sequence[float] | None) -> list[float] | None:
+    return None if box is None else [round(v, 2) for v in box]
+
+
+def _state(state: ItemState | None) -> dict[str, Any]:
+    if state is None:
+        return {"revision": 0, "status": "pending", "reason": "", "joints": {}, "deleted": False,
+                "added": False, "who": None, "comments": 0}  # fmt: skip
+    return {
+        "revision": state.revision,
+        "status": state.status,
+        "reason": state.reason,
+        "joints": {name: _joint(label) for name, label in state.joints.items()},
+        "deleted": state.deleted,
+        "added": state.added,
+        "who": state.who,
+        "comments": state.comments,
+    }
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    number = None if value is None else known(value)
+    return None if number is None else round(number, digits)

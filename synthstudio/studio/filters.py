@@ -1,0 +1,197 @@
+"""The gallery's filter form, and the query text that says the same; there and back.
+
+The text is the truth. A form is what most people ask; a query that says more (or, brackets,
+other fields) has no form: `form_of` then returns None and the page shows the text alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from synthstudio.core.errors import DatasetError
+from synthstudio.dataset.select.query import (
+    HIDERS,
+    STATES,
+    Both,
+    Compare,
+    FieldTest,
+    JointTest,
+    Node,
+    Query,
+)
+from synthstudio.dataset.select.query_fields import GROUPS, joints_of
+from synthstudio.review.finding import ALL_FIELDS
+
+Range = tuple[float, float]
+WHOLE: Range = (0.0, 1.0)
+RANGES = ("occluded", "truncated", "crowd", "disagreement")
+"""Fields from 0 to 1. A range holds its lower end; its upper end only if that is 1."""
+CHOICES = ("pose family", "view", "variant", "split", "status", "reviewer", "assigned")
+TESTS = (
+    "visible", "hidden", *(f"hidden by {cause}" for cause in HIDERS), "cause = truncated",
+    *STATES[2:],
+)  # fmt: skip
+"""What may be asked of joints. "hidden" is any cause; outside is outside the frame."""
+MAX_JOINT_TESTS = 2
+_NAMES = {field: name for name, field in ALL_FIELDS.items()}
+_WORD = re.compile(r"[A-Za-z_][\w-]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointAsk:
+    """Joints (a name, or "any wrist") and what shall be true of them, one of TESTS."""
+
+    which: str
+    test: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """What the form asks; all of it must hold. What is not in a mapping may be anything."""
+
+    joints: tuple[JointAsk, ...] = ()
+    ranges: Mapping[str, Range] = dataclasses.field(default_factory=dict)
+    choices: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+
+
+def whiches(joints: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what a form may name: every joint, and any or all of each group."""
+    return tuple(_labels(joints).values())
+
+
+@lru_cache(maxsize=8)
+def _labels(joints: tuple[str, ...]) -> dict[tuple[tuple[int, ...], int], str]:
+    """Return by (places of joints, how many at least) the label that the form has for them."""
+    found: dict[tuple[tuple[int, ...], int], str] = {}
+    for how in ("any", "all"):
+        for group in GROUPS:
+            places = joints_of(group, "", joints)
+            if len(places) > 1:
+                found[places, 1 if how == "any" else len(places)] = f"{how} {group}"
+    return found | {((j,), 1): name for j, name in enumerate(joints)}
+
+
+def text_of(form: Form) -> str:
+    """Return the query that says what a form asks; "" when it asks nothing."""
+    parts = [f"{ask.which} {ask.test}" for ask in form.joints]
+    for name in RANGES:
+        low, high = form.ranges.get(name, WHOLE)
+        parts += [f"{name} >= {low:g}"] if low > 0 else []
+        parts += [f"{name} < {high:g}"] if high < 1 else []
+    for name in CHOICES:
+        values = form.choices.get(name, ())
+        if len(values) == 1:
+            parts.append(f"{name} = {quoted(values[0])}")
+        elif values:
+            parts.append(f"{name} in ({', '.join(map(quoted, values))})")
+    return " and ".join(parts)
+
+
+def quoted(value: str) -> str:
+    """Return a text as the query language writes it; DatasetError for one with both quotes."""
+    if _WORD.fullmatch(value):
+        return value
+    for mark in "\"'":
+        if mark not in value:
+            return f"{mark}{value}{mark}"
+    raise DatasetError(f"query: {value!r} holds both kinds of quotes; no query can name it.")
+
+
+def form_of(query: Query | None) -> Form | None:
+    """Return the form that asks the same, or None when a form cannot say it."""
+    if query is None:
+        return Form()
+    found = _Filled()
+    if all(found.take(node, query.joints) for node in _parts(query.tree)):
+        return found.form()
+    return None
+
+
+def with_joint(form: Form, ask: JointAsk) -> Form:
+    """Return a form that asks this of joints too; the newest MAX_JOINT_TESTS stay."""
+    kept = tuple(one for one in form.joints if one != ask)
+    return dataclasses.replace(form, joints=(*kept, ask)[-MAX_JOINT_TESTS:])
+
+
+def with_range(form: Form, name: str, limits: Range) -> Form:
+    """Return a form with another range of a field."""
+    ranges = {k: v for k, v in {**form.ranges, name: limits}.items() if v != WHOLE}
+    return dataclasses.replace(form, ranges=ranges)
+
+
+def with_choice(form: Form, name: str, values: Iterable[str]) -> Form:
+    """Return a form with other values of a field; none: any value."""
+    choices = {k: v for k, v in {**form.choices, name: tuple(values)}.items() if v}
+    return dataclasses.replace(form, choices=choices)
+
+
+def _parts(node: Node) -> Iterator[Node]:
+    if isinstance(node, Both) and node.how == "and":
+        for item in node.items:
+            yield from _parts(item)
+    else:
+        yield node
+
+
+class _Filled:
+    """A form as it is filled from the parts of a query."""
+
+    def __init__(self) -> None:
+        self.joints: list[JointAsk] = []
+        self.ranges: dict[str, dict[str, float]] = {}
+        self.choices: dict[str, tuple[str, ...]] = {}
+
+    def form(self) -> Form:
+        ranges = {
+            name: (ends.get(">=", WHOLE[0]), ends.get("<", WHOLE[1]))
+            for name, ends in self.ranges.items()
+        }
+        return Form(joints=tuple(self.joints), ranges=ranges, choices=self.choices)
+
+    def take(self, node: Node, joints: tuple[str, ...]) -> bool:
+        """Take a part in; False when the form has no place for it."""
+        if isinstance(node, JointTest):
+            return self._joint(node, joints)
+        if not isinstance(node, FieldTest):
+            return False
+        name = _NAMES[node.field]
+        if name in RANGES:
+            return self._range(name, node.compare)
+        return name in CHOICES and self._choice(name, node.compare)
+
+    def _joint(self, test: JointTest, joints: tuple[str, ...]) -> bool:
+        which, what = _labels(joints).get((test.joints, test.least)), _test_of(test)
+        if which is None or what is None or len(self.joints) == MAX_JOINT_TESTS:
+            return False
+        ask = JointAsk(which=which, test=what)
+        self.joints += [ask] if ask not in self.joints else []
+        return True
+
+    def _range(self, name: str, compare: Compare) -> bool:
+        ends, (value, *_) = self.ranges.setdefault(name, {}), compare.values
+        if compare.op not in (">=", "<") or compare.op in ends or not isinstance(value, float):
+            return False
+        if not 0 < value < 1:
+            return False
+        ends[compare.op] = value
+        return True
+
+    def _choice(self, name: str, compare: Compare) -> bool:
+        if compare.op not in ("=", "in") or name in self.choices:
+            return False
+        self.choices[name] = tuple(dict.fromkeys(str(value) for value in compare.values))
+        return True
+
+
+def _test_of(test: JointTest) -> str | None:
+    if test.kind == "state":
+        return test.what
+    if test.kind == "cause" and test.compare is not None and test.compare.op == "=":
+        cause = str(test.compare.values[0])
+        said = f"hidden by {cause}" if cause in HIDERS else f"cause = {cause}"
+        return said if said in TESTS else None
+    return None

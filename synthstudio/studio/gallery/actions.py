@@ -1,0 +1,168 @@
+"""What leads do with many people at once, saved views, and the list as a file."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from synthstudio.core.errors import Refused
+from synthstudio.review import edits, history, saved
+from synthstudio.review.roles import may
+from synthstudio.review.team import assign, members
+from synthstudio.review.values import Op, Person, User
+from synthstudio.studio.context import Context, OpenSet
+from synthstudio.studio.gallery.looking import (
+    Found,
+    Look,
+    forget_columns,
+    options_of,
+    set_text,
+    take_options,
+)
+from synthstudio.studio.listing import csv_header, csv_rows
+from synthstudio.studio.text import csv_bytes, plain
+
+I64 = NDArray[np.int64]
+MOST_AT_ONCE = 2_000
+"""People that one click may flag; assigning has no such limit."""
+_PAGE, _ALL, _PICKED = "this page", "all that were found", "the selected"
+
+
+def people_of(found: Found, rows: I64, key: str) -> list[Person]:
+    """Return rows as people of the store."""
+    return [Person(dataset=key, frame=f, instance=i) for f, i in found.table.ids(rows)]
+
+
+def bulk(
+    ctx: Context, me: User, now: Look, chosen: OpenSet, found: Found,
+    *, picked: Sequence[tuple[int, int]],
+) -> None:  # fmt: skip
+    """Show what a lead may do with many people: assign them, or flag them with a reason."""
+    rows = {
+        _PICKED: _rows_of(found, picked),
+        _PAGE: found.page.rows,
+        _ALL: found.rows,
+    }
+    with st.container(border=True, key="gallery_bulk"):
+        scope, whom, give, why, flag = st.columns(
+            [3, 2.4, 1.2, 3, 1.2], vertical_alignment="bottom"
+        )
+        which = scope.selectbox(
+            "People", list(rows), key="gallery_scope",
+            format_func=lambda name: f"{name} ({len(rows[name]):,})",
+        )  # fmt: skip
+        people = people_of(found, rows[which], chosen.key)
+        team = list(members.members(ctx.store)) or [me.name]
+        to = whom.selectbox("Assign to", team, key="gallery_to", format_func=plain)
+        if give.button("Assign", disabled=not people, width="stretch", key="gallery_assign"):
+            count = assign.assign(ctx.store, people, to=to, by=me)
+            _done(now, f"{count:,} people assigned to {to}.")
+        reason = why.text_input("Reason", key="gallery_reason", max_chars=2_000)
+        many = len(people) > MOST_AT_ONCE
+        if flag.button(
+            "Flag", disabled=not people or many or not reason.strip(), width="stretch",
+            key="gallery_flag",
+            help=f"At most {MOST_AT_ONCE:,} at once, with a reason." if many else None,
+        ):  # fmt: skip
+            _done(now, flag_people(ctx, me, chosen, people, reason.strip()))
+
+
+def flag_people(
+    ctx: Context, me: User, chosen: OpenSet, people: Sequence[Person], reason: str
+) -> str:
+    """Flag people, each by an event of its own; return what happened, as a sentence."""
+    states = history.states(
+        ctx.store, chosen.key, people=[(person.frame, person.instance) for person in people]
+    )
+    client = f"gallery-{secrets.token_hex(8)}"
+    ops = [
+        Op(
+            client=client, seq=seq, person=person, kind="status", status="flagged", text=reason,
+            revision=states[person.frame, person.instance].revision
+            if (person.frame, person.instance) in states else 0,
+        )
+        for seq, person in enumerate(people, start=1)
+    ]  # fmt: skip
+
+    def base_of(person: Person) -> edits.Base:
+        return edits.base_of(chosen.dataset, person.frame, person.instance)
+
+    done = edits.apply_all(ctx.store, ops, me, base_of)
+    refused = [result for result in done if isinstance(result, Refused)]
+    said = f"{len(done) - len(refused):,} people flagged."
+    if refused:
+        said += f" {len(refused):,} refused; the first: {refused[0]}"
+    return said
+
+
+def views_menu(ctx: Context, me: User, now: Look, chosen: OpenSet) -> None:
+    """Show the saved views: open one, keep this one, forget one."""
+    joints = chosen.skeleton.joints
+    with st.popover("Views", width="content"):
+        kept = saved.views(ctx.store, chosen.key, who=me)
+        if not kept:
+            st.caption("A view keeps a query with its order. None is saved yet.")
+        for view in kept:
+            name, drop = st.columns([5, 1], vertical_alignment="center")
+            if name.button(
+                f"{plain(view.name)}{' · for all' if view.who is None else ''}",
+                key=f"view_{view.id}", width="stretch", help=plain(view.query) or "everybody",
+            ):  # fmt: skip
+                set_text(now, view.query, joints)
+                take_options(now, view.options)
+                st.rerun()
+            if _may_drop(me, view) and drop.button(
+                "✕", key=f"view_drop_{view.id}", help=f"Forget {plain(view.name)}"
+            ):
+                saved.delete(ctx.store, view, who=me)
+                st.rerun()
+        if may(me.role, "save_view"):
+            _save_form(ctx, me, now, chosen)
+
+
+def _save_form(ctx: Context, me: User, now: Look, chosen: OpenSet) -> None:
+    with st.form("gallery_save", border=False, clear_on_submit=True):
+        name = st.text_input("Save this view as", max_chars=80)
+        for_all = may(me.role, "save_view_for_all") and st.checkbox("for everybody")
+        sent = st.form_submit_button("Save", width="stretch")
+    if sent:
+        try:
+            saved.save(ctx.store, chosen.key, name=name.strip(), query=now.query, who=me,
+                       options=options_of(now), for_all=for_all)  # fmt: skip
+        except Refused as error:
+            st.error(plain(error))
+        else:
+            st.rerun()
+
+
+def csv_button(chosen: OpenSet, found: Found) -> None:
+    """Offer the list as a CSV; it is made when it is asked for."""
+
+    def made() -> bytes:
+        header = csv_header(chosen.skeleton.joints)
+        return csv_bytes(header, csv_rows(found.rows, found.table, found.columns))
+
+    st.download_button(
+        "CSV", made, file_name=f"{chosen.name}-people.csv", mime="text/csv", on_click="ignore",
+        disabled=not len(found.rows), help="The list with its labels, as a table",
+    )  # fmt: skip
+
+
+def _may_drop(me: User, view: saved.View) -> bool:
+    return may(me.role, "save_view" if view.who else "save_view_for_all")
+
+
+def _rows_of(found: Found, picked: Sequence[tuple[int, int]]) -> I64:
+    pairs = np.array(picked, np.int64).reshape(-1, 2)
+    rows = found.table.rows_of(pairs[:, 0], pairs[:, 1])
+    return rows[rows >= 0]
+
+
+def _done(now: Look, said: str) -> None:
+    now.said = said
+    forget_columns()
+    st.rerun()

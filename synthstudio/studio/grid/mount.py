@@ -1,0 +1,103 @@
+"""Mount the grid of people on a page and read back what was opened and picked."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+import streamlit as st
+
+MAX_PICKED = 1_000
+_ID = re.compile(r"([0-9]{1,12})/([0-9]{1,9})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One person in the grid. `pictures`: (address, text for who cannot see it); "" for none.
+
+    `href`: its deep link; `colour`: of the mark before `status`.
+    """
+
+    frame: int
+    instance: int
+    href: str
+    pictures: tuple[tuple[str, str], ...]
+    value: str
+    status: str
+    colour: str
+    extra: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """Return what names the cell in the browser."""
+        return f"{self.frame}/{self.instance}"
+
+    @property
+    def name(self) -> str:
+        """Return what the caption calls the person."""
+        return f"frame {self.frame} · person {self.instance}"
+
+
+def people_grid(
+    cells: Sequence[Cell],
+    *,
+    key: str,
+    page: str,
+    label: str,
+    wide_px: int = 168,
+    pick: bool = False,
+) -> tuple[tuple[int, int] | None, list[tuple[int, int]]]:
+    """Show people; return (the one that was opened or None, those that are picked).
+
+    `page`: a name of what is shown; under a new one nothing is picked. What comes back is held
+    against `cells`: nobody can open or pick what is not shown.
+    """
+    wide = 300 if cells and len(cells[0].pictures) > 1 else wide_px
+    kept = st.session_state.get(key)
+    shown = {cell.id: (cell.frame, cell.instance) for cell in cells}
+    data = {
+        "cells": [{**asdict(cell), "id": cell.id, "name": cell.name} for cell in cells],
+        "page": page, "label": label, "pick": pick, "wide": wide,
+        "picked": sorted(set(_picked(kept)) & set(shown)),
+    }  # fmt: skip
+    # A value that JSON cannot hold would reach the browser as one string, silently.
+    data = json.loads(json.dumps(data, allow_nan=False))
+    result = _component()(
+        key=key, data=data, default={"picked": []}, on_picked_change=_nothing,
+        on_open_change=_nothing,
+    )  # fmt: skip
+    opened = getattr(result, "open", None)
+    return (
+        shown.get(opened) if isinstance(opened, str) else None,
+        [shown[name] for name in _picked(result) if pick and name in shown],
+    )
+
+
+def _nothing() -> None:
+    """Exist: a state is only kept for those who say that they want to hear of it."""
+
+
+def _picked(result: Any) -> list[str]:
+    """Return the ids that the browser says are picked, if they look like ids."""
+    names = result.get("picked") if hasattr(result, "get") else None
+    if not isinstance(names, list):
+        return []
+    good = (name for name in names[:MAX_PICKED] if isinstance(name, str) and _ID.fullmatch(name))
+    return list(dict.fromkeys(good))
+
+
+@lru_cache(maxsize=1)
+def _files() -> tuple[str, str]:
+    folder = resources.files("synthstudio.studio.grid")
+    return (folder / "grid.js").read_text("utf-8"), (folder / "grid.css").read_text("utf-8")
+
+
+def _component() -> Callable[..., Any]:
+    js, css = _files()
+    return st.components.v2.component("synthstudio_people_grid", js=js, css=css)

@@ -1,0 +1,267 @@
+"""The outermost layer of the server: who may ask, for what host, from which page, how much.
+
+It sees every request and websocket before Streamlit does. What it refuses is answered with 403
+or 413, logged, and reaches nothing else. Routes check tokens themselves (routes.py).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+import logging.handlers
+import re
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from synthstudio.dataset.durable import disk_errors
+from synthstudio.studio.settings import is_local
+from synthstudio.studio.text import log_text
+from synthstudio.studio.tokens import Tokens
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
+UserOf = Callable[[Mapping[str, str]], str | None]
+"""Tells the signed-in user of a request's cookies, None for nobody."""
+
+LOG = logging.getLogger("synthstudio.studio.guard")
+_ROLES = logging.getLogger("synthstudio.review.roles")
+LOG_NAME = "studio-guard.log"
+_LOG_BYTES, _LOG_FILES = 5 * 2**20, 4
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+_ONCE = (b"host", b"origin", b"content-length", b"cookie", b"sec-fetch-site")
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_UPLOAD = "/_stcore/upload_file/"
+_CALLBACK = "/oauth2callback"
+_CLOSED = ("/_stcore/metrics", "/_stcore/script-health-check", "/_stcore/agent")
+_OURS = ("/img/", "/download/")
+_OWN_BROWSER = ("/media/", _UPLOAD)
+"""Streamlit itself asks nothing of who fetches from here."""
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """What the guard goes by. `signed_in`: people sign in, so other machines may ask.
+
+    `hosts`: names without ports. `user_of` tells the signed-in user of a request's cookies.
+    """
+
+    signed_in: bool
+    hosts: tuple[str, ...]
+    upload_bytes: int
+    page_policy: str
+    user_of: UserOf
+
+
+def open_log(folder: Path) -> Path:
+    """Write refusals to a file in `folder` too, at most 25 MB of them; return its path."""
+    path = folder / LOG_NAME
+    with disk_errors(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        handler = logging.handlers.RotatingFileHandler(
+            path, maxBytes=_LOG_BYTES, backupCount=_LOG_FILES, encoding="utf-8", delay=True
+        )
+        path.touch(mode=0o600)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    for logger in (LOG, _ROLES):
+        for old in list(logger.handlers):
+            logger.removeHandler(old)
+            old.close()
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+    return path
+
+
+def refused(reason: str, **facts: object) -> None:
+    """Log something that was refused: one line, whatever the facts hold."""
+    told = " ".join(f"{name}={log_text(value)!r}" for name, value in facts.items())
+    LOG.warning("refused %s %s", reason, told)
+
+
+_installed: list[bool] = []
+
+
+def is_installed() -> bool:
+    """Tell whether a guard stands before this process's server."""
+    return bool(_installed)
+
+
+class Guard:
+    """ASGI middleware; see the module."""
+
+    def __init__(self, app: Asgi, *, policy: Policy, tokens: Tokens) -> None:
+        """Stand before `app`."""
+        self.app, self.policy, self.tokens = app, policy, tokens
+        _installed.append(True)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        headers = header_map(scope)
+        browser = self.tokens.browser(cookies(headers).get(self.tokens.cookie))
+        why = self._stranger(scope, headers) or self._foreign(scope, headers)
+        why = why or self._forbidden(scope, headers, browser)
+        if why:
+            refused(why, **_facts(scope, headers))
+            await _answer(scope, send, 403)
+            return
+        length = headers.get("content-length", "0")
+        limit = self.policy.upload_bytes if _path(scope).startswith(_UPLOAD) else 0
+        if not length.isdecimal() or int(length) > limit + 2**16:
+            refused("a body that is too large", length=length, **_facts(scope, headers))
+            await _answer(scope, send, 413)
+            return
+        await self.app(scope, receive, self._watched(scope, headers, send, new=not browser))
+
+    def _stranger(self, scope: Scope, headers: Mapping[str, str]) -> str:
+        """Say why the machine that asks, or the name it asks for, is not served; else ""."""
+        names = [name.lower() for name, _ in scope["headers"]]
+        if any(names.count(name) > 1 for name in _ONCE):
+            return "a repeated header"
+        host = _hostname(headers.get("host", ""))
+        if host not in self.policy.hosts:
+            return "a foreign host"
+        if self.policy.signed_in:
+            return ""
+        if not is_local((scope.get("server") or ("",))[0]):
+            return "another address than this machine's, without sign-in"
+        if not is_local((scope.get("client") or ("",))[0]):
+            return "another machine, without sign-in"
+        if any(name in headers for name in _FORWARDED):
+            return "a forwarded request, without sign-in"
+        return ""
+
+    def _foreign(self, scope: Scope, headers: Mapping[str, str]) -> str:
+        """Say why the page that asks is not ours; else ""."""
+        origin = headers.get("origin")
+        changes = scope["type"] == "websocket" or scope["method"] not in _SAFE
+        if changes and not origin:
+            return "no origin"
+        if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+            return "a foreign origin"
+        site = headers.get("sec-fetch-site", "none")
+        if site not in ("same-origin", "none") and _path(scope).startswith((*_OURS, *_OWN_BROWSER)):
+            return "a request by another site's page"
+        return ""
+
+    def _forbidden(self, scope: Scope, headers: Mapping[str, str], browser: str) -> str:
+        path = _path(scope)
+        if path.startswith(_CLOSED):
+            return "a closed path"
+        if path.startswith(_OWN_BROWSER):
+            if not browser:
+                return "a browser that did not open the studio"
+            if self.policy.signed_in and self.policy.user_of(cookies(headers)) is None:
+                return "a file for somebody who did not sign in"
+        return ""
+
+    def _watched(self, scope: Scope, headers: Mapping[str, str], send: Send, *, new: bool) -> Send:
+        """Return `send` that adds our headers and logs what layers below refuse."""
+
+        async def watched(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._dress(scope, message, new=new)
+                if message["status"] in (400, 403, 405, 413) and not _path(scope).startswith(_OURS):
+                    refused(f"with {message['status']}", **_facts(scope, headers))
+                elif _path(scope) == _CALLBACK and not _signs_in(message):
+                    refused("a sign-in", **_facts(scope, headers))
+            elif message["type"] == "websocket.close" and message.get("code") in (1002, 1008, 1009):
+                refused(f"websocket closed with {message['code']}", **_facts(scope, headers))
+            await send(message)
+
+        return watched
+
+    def _dress(self, scope: Scope, message: Message, *, new: bool) -> None:
+        """Add the headers that every answer has, and to a page its policy and cookie."""
+        found = {name.lower(): value for name, value in message.get("headers", ())}
+        extra = [(name, value) for name, value in _HEADERS if name not in found]
+        if found.get(b"content-type", b"").startswith(b"text/html"):
+            extra.append((b"content-security-policy", self.policy.page_policy.encode()))
+            if new and message["status"] == 200:
+                secure = "; Secure" if scope.get("scheme") == "https" else ""
+                value = f"{self.tokens.cookie}={self.tokens.new_browser()}; Path=/; HttpOnly"
+                extra.append((b"set-cookie", f"{value}; SameSite=Lax{secure}".encode()))
+        message["headers"] = [*message.get("headers", ()), *extra]
+
+
+def page_policy(index_html: str) -> str:
+    """Return the Content-Security-Policy of the page: this server only, no script but its own.
+
+    Inline scripts of Streamlit's own index.html are allowed by their hash. Components come as
+    `blob:` modules; its charts compile expressions, hence 'unsafe-eval'.
+    """
+    inline = re.findall(r"<script>(.*?)</script>", index_html, re.DOTALL)
+    hashes = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in inline]
+    scripts = " ".join(["'self'", "blob:", "'unsafe-eval'", *(f"'sha256-{h}'" for h in hashes)])
+    return (
+        f"default-src 'self'; script-src {scripts}; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; "
+        "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; frame-ancestors 'none'; "
+        "form-action 'self'"
+    )
+
+
+def header_map(scope: Scope) -> dict[str, str]:
+    """Return the request's headers by lower-case name; of a repeated one the last."""
+    return {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
+
+
+def cookies(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the request's cookies."""
+    pairs = (part.split("=", 1) for part in headers.get("cookie", "").split(";") if "=" in part)
+    return {name.strip(): value.strip().strip('"') for name, value in pairs}
+
+
+def _hostname(host: str) -> str:
+    try:
+        parts = urlsplit(f"//{host}")
+        plain = not (parts.username or parts.password or parts.path or parts.query)
+        _ = parts.port  # ValueError for none
+        return (parts.hostname or "") if plain and "@" not in host else ""
+    except ValueError:
+        return ""
+
+
+def _path(scope: Scope) -> str:
+    return re.sub("/+", "/", str(scope["path"]))
+
+
+def _signs_in(message: Message) -> bool:
+    """Tell whether an answer hands out the cookie of somebody who signed in."""
+    values = [v for name, v in message.get("headers", ()) if name.lower() == b"set-cookie"]
+    return any(re.match(rb'_streamlit_user="?[^";]', value) for value in values)
+
+
+def _facts(scope: Scope, headers: Mapping[str, str]) -> dict[str, object]:
+    return {
+        "method": scope.get("method", "WEBSOCKET"),
+        "path": scope["path"],
+        "host": headers.get("host", ""),
+        "origin": headers.get("origin", ""),
+        "from": (scope.get("client") or ("?",))[0],
+    }
+
+
+async def _answer(scope: Scope, send: Send, status: int) -> None:
+    """Refuse; a websocket that is closed before it is accepted is answered with 403."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    body = b"refused\n"
+    headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body)), *_HEADERS]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,185 @@
+"""What may be ordered: every value checked before a process is thought of.
+
+An order names a recipe (already validated), an output by a plain name, and an asset root by its
+place in the list from the command line. No text from a page becomes a path or an option.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from synthstudio.core.errors import RecipeError, Refused, explain
+from synthstudio.recipe.load import dump, parse
+from synthstudio.recipe.model import Recipe
+from synthstudio.review.roles import need
+from synthstudio.review.values import User
+from synthstudio.studio.settings import Limits, Settings
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
+RESERVED = frozenset({"studio", "demo", "con", "nul", "aux", "prn"})
+MOST_WORKERS = 8
+SPARE_BYTES = 500 * 2**20
+"""What a job must leave free on the disk."""
+_FRAME_BYTES = 30_000
+_BYTES_A_PIXEL = 0.4
+_BYTES_A_PIXEL_OF_LAYER = 1.0
+ONLY = {
+    "approved": "frames with approved people; joints of the others are left out",
+    "touched": "frames with people whom somebody edited, approved or commented on",
+    "all": "all frames, with what was changed",
+}
+"""What of a data set an export of reviewed labels holds."""
+FORMATS = ("coco", "crowdpose", "ochuman", "yolo", "cvat", "webdataset", "huggingface",
+           "label-studio", "mpii", "lsp", "h36m")  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generate:
+    """A data set to be made. `assets`: place of the asset root in `roots_of`."""
+
+    recipe: Mapping[str, Any]
+    out: str
+    assets: int = 0
+    workers: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """Reviewed labels to be written. `dataset`: the folder of a data set that is served."""
+
+    dataset: str
+    form: str
+    out: str
+    only: str = "approved"
+
+
+Order = Generate | Export
+
+
+def roots_of(settings: Settings) -> tuple[Path, ...]:
+    """Return the folders that recipes may take assets from; the scenes' own comes first."""
+    return (settings.scenes, *settings.assets)
+
+
+def check_name(name: str) -> str:
+    """Return an output's name; Refused for anything but a short plain word."""
+    if not isinstance(name, str) or not NAME.fullmatch(name) or name in RESERVED:
+        raise _refused(
+            "this is no name for an output", "name",
+            expected="1 to 48 of a-z, 0-9, - and _, beginning with a letter or digit",
+            got=repr(name)[:80], then="Choose another.",
+        )  # fmt: skip
+    return name
+
+
+def place_of(settings: Settings, name: str) -> Path:
+    """Return the folder that an output of this name has; it lies right below the exports."""
+    return settings.exports / check_name(name)
+
+
+def check_free(settings: Settings, name: str) -> Path:
+    """Return the place of a new output; Refused when something is there already."""
+    place = place_of(settings, name)
+    for taken in (place, place.with_suffix(".yaml"), place.with_suffix(".zip")):
+        if taken.exists() or taken.is_symlink():
+            raise _refused("something of this name is there already", taken.name,
+                           expected="a name that is free", then="Choose another.")  # fmt: skip
+    return place
+
+
+def check_order(order: Order, settings: Settings, who: User) -> None:
+    """Check an order against role, limits and disk; Refused or RecipeError says what is wrong."""
+    if isinstance(order, Generate):
+        need(who, "generate")
+        _check_generate(order, settings)
+    else:
+        need(who, "export")
+        if order.form not in FORMATS:
+            raise _refused("no such format", "format", expected=", ".join(FORMATS),
+                           got=repr(order.form)[:80])  # fmt: skip
+        if order.only not in ONLY:
+            raise _refused("no such choice", "only", expected=", ".join(ONLY),
+                           got=repr(order.only)[:80])  # fmt: skip
+    check_free(settings, order.out)
+
+
+def _check_generate(order: Generate, settings: Settings) -> None:
+    limits, recipe = settings.limits, parse(dict(order.recipe))
+    check_size(recipe, limits)
+    if type(order.workers) is not int or not 1 <= order.workers <= MOST_WORKERS:
+        raise _refused("too many workers", "workers", expected=f"1 to {MOST_WORKERS}",
+                       got=repr(order.workers)[:40])  # fmt: skip
+    roots = roots_of(settings)
+    if type(order.assets) is not int or not 0 <= order.assets < len(roots):
+        raise _refused("no such asset root", "assets", expected=f"0 to {len(roots) - 1}",
+                       got=repr(order.assets)[:40])  # fmt: skip
+    lacking = folders_lacking(recipe, roots[order.assets])
+    if lacking:
+        raise _refused(
+            "the recipe's asset folders are not there", roots[order.assets].name,
+            expected=", ".join(lacking), then="Start the studio with --assets FOLDER.",
+        )  # fmt: skip
+    needed = bytes_needed(recipe)
+    free = free_bytes(settings.exports)
+    if needed + SPARE_BYTES > free:
+        raise _refused(
+            "the disk is too full for this", "exports",
+            expected=f"{(needed + SPARE_BYTES) / 1e9:.1f} GB free", got=f"{free / 1e9:.1f} GB",
+            then="Ask for fewer frames, or free some space.",
+        )  # fmt: skip
+
+
+def check_size(recipe: Recipe, limits: Limits) -> None:
+    """Check a recipe against the studio's limits; RecipeError names the field."""
+    pixels = recipe.image.width_px * recipe.image.height_px
+    for field, got, most in (
+        ("frames", recipe.frames, limits.frames), ("image.width_px", pixels, limits.pixels),
+    ):  # fmt: skip
+        if got > most:
+            what = "frames" if field == "frames" else "pixels a picture"
+            raise RecipeError(
+                explain(f"more {what} than the studio makes", where=f"recipe: {field}",
+                        expected=f"at most {most:,}", got=f"{got:,}",
+                        then="Use the command line for more.")
+            )  # fmt: skip
+    if recipe.occlude is not None:
+        raise RecipeError(
+            explain("this recipe hides people in photos", where="recipe: occlude",
+                    then="Use the command: synthstudio occlude.")
+        )  # fmt: skip
+
+
+def folders_lacking(recipe: Recipe, root: Path) -> list[str]:
+    """Return the asset folders of a recipe that are not below a root."""
+    return sorted({name for name in recipe.folders.values() if not (root / name).is_dir()})
+
+
+def bytes_needed(recipe: Recipe) -> int:
+    """Return about how many bytes a recipe's data set takes, rather too many than too few."""
+    pixels = recipe.image.width_px * recipe.image.height_px
+    layers = len(recipe.layers) * _BYTES_A_PIXEL_OF_LAYER
+    return int(recipe.frames * (_FRAME_BYTES + pixels * (_BYTES_A_PIXEL + layers)))
+
+
+def free_bytes(folder: Path) -> int:
+    """Return how much is free on the disk of a folder, which need not exist yet."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    return shutil.disk_usage(there).free
+
+
+def recipe_values(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe as plain values, as an order holds it."""
+    return dump(recipe)
+
+
+def _refused(
+    what: str, where: str, *, expected: str | None = None, got: str | None = None,
+    then: str | None = None,
+) -> Refused:  # fmt: skip
+    return Refused(explain(what, where=where, expected=expected, got=got, then=then),
+                   reason="invalid")  # fmt: skip

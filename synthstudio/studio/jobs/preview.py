@@ -1,0 +1,253 @@
+"""Previews of recipes: asked for by pages, drawn by one warm process, kept as files."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import selectors
+import subprocess
+import sys
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from synthstudio.core.errors import Refused, StudioError, explain
+from synthstudio.dataset.durable import canonical_json
+from synthstudio.recipe.model import Recipe
+from synthstudio.studio.jobs import process
+from synthstudio.studio.jobs.orders import folders_lacking, recipe_values, roots_of
+from synthstudio.studio.settings import Settings
+
+LONGEST_S, FIRST_S = 60.0, 240.0
+"""How long a preview may take, and the first of a process, which reads everything it needs."""
+IDLE_S = 300.0
+MOST_WAITING = 8
+MOST_FILES = 64
+MOST_DRAWN = 100
+MOST_BYTES = 3 * 2**30
+"""A process that has drawn so many, or grown so large, is replaced by a fresh one."""
+LAST_FRAME = 9_999
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """How a preview stands. `picture`: its JPEG when it is done; `message`: why it failed."""
+
+    state: Literal["waiting", "done", "failed"]
+    picture: bytes = b""
+    message: str = ""
+    seconds: float = 0.0
+
+
+class Previews:
+    """Draws previews one after another; safe for threads. No picture is held in memory."""
+
+    def __init__(self, settings: Settings) -> None:
+        """`settings.state` holds the pictures; no process runs before the first request."""
+        self._folder, self._settings = settings.state / "previews", settings
+        self._waiting: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._failed: OrderedDict[str, str] = OrderedDict()
+        self._took: dict[str, float] = {}
+        self._lock = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._worker: subprocess.Popen[str] | None = None
+        self._drawn = 0
+
+    def warm(self) -> None:
+        """Start the process if it does not run, so that the first preview is quick."""
+        self._put("warm", {"key": "warm"})
+
+    def ask(self, recipe: Recipe, *, assets: int, index: int, labels: bool = True) -> str:
+        """Order a preview and return its key; the same request has the same key.
+
+        One that has failed is not tried again before `forget`.
+        Refused when the asset folders are not there, or too many wait.
+        """
+        if not 0 <= index <= LAST_FRAME:
+            raise Refused(explain("no such frame", where="preview", expected=f"0 to {LAST_FRAME}",
+                                  got=str(index)), reason="invalid")  # fmt: skip
+        root = roots_of(self._settings)[assets]
+        lacking = folders_lacking(recipe, root)
+        if lacking:
+            raise Refused(
+                explain("the recipe's asset folders are not there", where=root.name,
+                        expected=", ".join(lacking),
+                        then="Start the studio with --assets FOLDER."),
+                reason="invalid",
+            )  # fmt: skip
+        values = recipe_values(recipe)
+        told = canonical_json([values, str(root), index, labels])
+        key = hashlib.sha256(told).hexdigest()[:32]
+        with self._lock:
+            known = key in self._failed
+        if not known and not self._path(key).is_file():
+            request = {"key": key, "recipe": values, "assets": str(root), "index": index,
+                       "labels": labels, "out": str(self._path(key))}  # fmt: skip
+            self._put(key, request)
+        return key
+
+    def look(self, key: str) -> Preview:
+        """Return how a preview stands; "failed" too when nobody asked for it."""
+        with self._lock:
+            if key in self._waiting:
+                return Preview(state="waiting")
+            if key in self._failed:
+                return Preview(state="failed", message=self._failed[key])
+        try:
+            data = self._path(key).read_bytes()
+        except OSError:
+            return Preview(state="failed", message="The preview is not there any more.")
+        return Preview(state="done", picture=data, seconds=self._took.get(key, 0.0))
+
+    def forget(self, key: str) -> None:
+        """Let a preview that failed be tried again."""
+        with self._lock:
+            self._failed.pop(key, None)
+
+    def close(self) -> None:
+        """End the process; a later request starts another."""
+        with self._lock:
+            self._waiting.clear()
+            worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.kill()
+            _let_go(worker)
+
+    def _path(self, key: str) -> Path:
+        return self._folder / f"{key}.jpg"
+
+    def _put(self, key: str, request: dict[str, Any]) -> None:
+        with self._lock:
+            if key in self._waiting:
+                return
+            if len(self._waiting) >= MOST_WAITING:
+                raise Refused(explain("too many previews wait", where="preview",
+                                      then="Try again in a moment."), reason="busy")  # fmt: skip
+            self._waiting[key] = request
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._work, name="previews", daemon=True)
+                self._thread.start()
+            self._lock.notify()
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                if not self._lock.wait_for(lambda: self._waiting, timeout=IDLE_S):
+                    worker, self._worker, self._thread = self._worker, None, None
+                    break
+                key, request = next(iter(self._waiting.items()))
+            message = ""
+            try:
+                self._took[key] = float(self._answered(request).get("seconds", 0.0))
+            except (StudioError, OSError) as error:
+                message = str(error)
+            with self._lock:
+                self._waiting.pop(key, None)
+                if message:
+                    self._failed[key] = message
+                    while len(self._failed) > MOST_FILES:
+                        self._failed.popitem(last=False)
+            self._tidy()
+        if worker is not None:
+            worker.kill()
+            _let_go(worker)
+
+    def _answered(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the process's answer; StudioError for a preview that cannot be made."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        used = self._worker
+        answer = self._one_answer(worker := self._fresh(), request)
+        if answer is None and worker is used and worker.poll() is not None:
+            answer = self._one_answer(self._fresh(), request)  # it had died since the last one
+        if answer is None:
+            self._end()
+            told = process.tail(self._folder / process.ERR_NAME, lines=3)
+            raise StudioError(
+                explain("the preview could not be drawn", where="preview",
+                        expected=f"an answer within {LONGEST_S:.0f} s", got=told or "nothing",
+                        then="Ask for less, or try another frame.")
+            )  # fmt: skip
+        self._drawn += 1
+        if "error" in answer:
+            raise StudioError(str(answer["error"]))
+        return dict(answer)
+
+    def _one_answer(
+        self, worker: subprocess.Popen[str], request: Mapping[str, Any]
+    ) -> dict[str, Any] | None:
+        """Return what a process says to a request; None when it died or takes too long."""
+        assert worker.stdin is not None and worker.stdout is not None
+        try:
+            worker.stdin.write(json.dumps(request) + "\n")
+            worker.stdin.flush()
+            with selectors.DefaultSelector() as selector:
+                selector.register(worker.stdout, selectors.EVENT_READ)
+                patience = LONGEST_S if self._drawn else max(LONGEST_S, FIRST_S)
+                line = worker.stdout.readline() if selector.select(patience) else None
+            if line == "":
+                worker.wait(1.0)  # its output is closed: it is ending
+            return dict(json.loads(line)) if line else None
+        except (OSError, ValueError, subprocess.TimeoutExpired):
+            return None
+
+    def _fresh(self) -> subprocess.Popen[str]:
+        """Return the running process, or a new one where it has ended, drawn much or grown."""
+        worker = self._worker
+        if worker is not None and worker.poll() is None and self._drawn < MOST_DRAWN:
+            try:
+                if psutil.Process(worker.pid).memory_info().rss < MOST_BYTES:
+                    return worker
+            except psutil.Error:
+                pass
+        self._end()
+        with (self._folder / process.ERR_NAME).open("wb") as err:
+            self._worker = subprocess.Popen(
+                [sys.executable, "-m", "synthstudio.studio.jobs.previewer"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=err, text=True,
+                env=process.own_environment(), start_new_session=True,
+            )  # fmt: skip
+        self._drawn = 0
+        return self._worker
+
+    def _end(self) -> None:
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.kill()
+            _let_go(worker)
+
+    def _tidy(self) -> None:
+        """Keep the newest pictures only."""
+        found = sorted(self._folder.glob("*.jpg"), key=_age)
+        for old in found[MOST_FILES:]:
+            old.unlink(missing_ok=True)
+            self._took.pop(old.stem, None)
+
+
+@functools.lru_cache(4)
+def previews(settings: Settings) -> Previews:
+    """Return the previews of a studio, the same for all of its sessions."""
+    return Previews(settings)
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return float("inf")
+
+
+def _let_go(worker: subprocess.Popen[str]) -> None:
+    for pipe in (worker.stdin, worker.stdout):
+        if pipe is not None:
+            try:
+                pipe.close()
+            except OSError:
+                continue
+    worker.wait()

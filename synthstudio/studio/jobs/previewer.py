@@ -1,0 +1,84 @@
+"""A process that draws previews, one request a line, until its input ends.
+
+It keeps body, kernels and caches warm, so that a preview takes a second and not ten. Only the
+server's own `preview.Previews` talks to it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from synthstudio.core.errors import SynthStudioError
+
+MOST_PIXELS = 640 * 480
+QUALITY = 88
+
+
+def main() -> None:
+    """Answer requests on stdin with a line of JSON each on stdout."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1)
+    sys.stdout = sys.stderr  # whatever a library prints is not an answer
+    os.nice(5)
+    for line in sys.stdin:
+        request = json.loads(line)
+        started = time.monotonic()
+        answer: dict[str, Any] = {"key": request["key"]}
+        try:
+            if "recipe" in request:
+                draw(request)
+            else:
+                warm_up()
+        except SynthStudioError as error:
+            answer["error"] = str(error)
+        answer["seconds"] = round(time.monotonic() - started, 3)
+        answers.write(json.dumps(answer) + "\n")
+
+
+def warm_up() -> None:
+    """Read what every frame needs."""
+    from synthstudio.recipe.load import parse
+
+    tiny = {"name": "warm", "frames": 1, "image": {"width_px": 64, "height_px": 64}}
+    _frame(parse(tiny), Path.cwd(), 0)
+
+
+def draw(request: dict[str, Any]) -> None:
+    """Write the frame that a request asks for, with its labels, as a JPEG file."""
+    from synthstudio.core.images import decode_rgb, encode_jpeg
+    from synthstudio.core.skeleton import skeleton
+    from synthstudio.dataset.durable import write_file
+    from synthstudio.dataset.pages.draw import draw_labels
+    from synthstudio.recipe.load import parse
+
+    recipe = parse(bounded(request["recipe"]))
+    frame = _frame(recipe, Path(request["assets"]), int(request["index"]))
+    rgb = decode_rgb(frame.jpeg, "preview")
+    if request["labels"]:
+        rgb = draw_labels(rgb, frame.labels, skeleton(recipe.skeleton), rows_px=720, legend=False)
+    write_file(Path(request["out"]), encode_jpeg(rgb, QUALITY))
+
+
+def bounded(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Return a recipe with pictures of the same shape, no larger than a preview's."""
+    image = recipe["image"]
+    shrink = min(1.0, (MOST_PIXELS / (image["width_px"] * image["height_px"])) ** 0.5)
+    sides = {name: max(64, round(image[name] * shrink)) for name in ("width_px", "height_px")}
+    return {**recipe, "image": {**image, **sides, "supersample": min(2, image["supersample"])},
+            "layers": []}  # fmt: skip
+
+
+def _frame(recipe: Any, assets: Path, index: int) -> Any:
+    from synthstudio.pipeline import draw_spec, make_frame
+    from synthstudio.stage import Stage, prepare
+
+    stage = Stage(prepare(recipe, assets=assets, device="auto"))
+    return make_frame(stage, draw_spec(stage, index))
+
+
+if __name__ == "__main__":
+    main()

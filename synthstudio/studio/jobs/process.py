@@ -1,0 +1,151 @@
+"""Processes of jobs: started apart from the server, known by number and birth, ended in steps."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+OUT_NAME = "out.txt"
+ERR_NAME = "err.txt"
+TAIL_BYTES = 8_000
+_SAME_S = 2.0  # a clock that is set moves all births a little
+_SECRET = ("SECRET", "TOKEN", "PASSWORD", "COOKIE", "CREDENTIAL", "API_KEY")
+_OURS = ("STREAMLIT_", "SYNTHSTUDIO_")
+_children: dict[int, subprocess.Popen[bytes]] = {}
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """A process. `born`: seconds since 1970 as the system says; a recycled number has another."""
+
+    pid: int
+    born: float
+
+
+def start(
+    command: Sequence[str], folder: Path, *, extra: Mapping[str, str] | None = None
+) -> Running:
+    """Start a command in its own session; what it prints goes into files in `folder`.
+
+    It goes on when this process ends. Raises OSError when it cannot be started.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / OUT_NAME).open("wb") as out, (folder / ERR_NAME).open("wb") as err:
+        child = subprocess.Popen(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            env={**own_environment(), **(extra or {})},
+            start_new_session=True,
+            close_fds=True,
+        )
+    with _lock:
+        _children[child.pid] = child
+    try:
+        born = psutil.Process(child.pid).create_time()
+    except psutil.NoSuchProcess:  # over already, and reaped by somebody
+        born = 0.0
+    return Running(pid=child.pid, born=born)
+
+
+def own_environment() -> dict[str, str]:
+    """Return what this server's jobs may see of its environment."""
+    return clean_environment(os.environ)
+
+
+def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what a job may see of the server's environment: no settings of ours, no secrets."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.upper().startswith(_OURS) and not any(word in name.upper() for word in _SECRET)
+    }
+
+
+def alive(process: Running) -> bool:
+    """Say whether this very process still runs; one that only waits to be reaped does not."""
+    if _found(process) is not None:
+        return True
+    with _lock:
+        child = _children.pop(process.pid, None)
+    if child is not None:
+        child.wait()  # it is over: this only lets the system forget it
+    return False
+
+
+def find(command: Sequence[str]) -> Running | None:
+    """Return the process that runs exactly this command, if there is one."""
+    wanted = list(command)
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.cmdline() == wanted and process.status() != psutil.STATUS_ZOMBIE:
+                return Running(pid=process.pid, born=process.create_time())
+    return None
+
+
+def send(process: Running, number: signal.Signals) -> bool:
+    """Send a signal to the process and all that it has started; False when it has ended."""
+    if _found(process) is None:
+        return False
+    with suppress(ProcessLookupError, PermissionError):
+        # Its session is its own, so its group holds it and its workers alone.
+        if os.getpgid(process.pid) == process.pid:
+            os.killpg(process.pid, number)
+        else:
+            os.kill(process.pid, number)
+        return True
+    return False
+
+
+def sweep(process: Running) -> None:
+    """Kill what a dead process has left in its group: workers that outlived it."""
+    if process.pid in (0, 1, os.getpid(), os.getpgrp()) or _taken(process.pid):
+        return
+    for left in psutil.process_iter():
+        with suppress(psutil.Error, ProcessLookupError, PermissionError):
+            same = os.getpgid(left.pid) == process.pid and os.getsid(left.pid) == process.pid
+            if same and left.create_time() >= process.born - _SAME_S:
+                left.kill()
+
+
+def tail(path: Path, *, lines: int = 12) -> str:
+    """Return the last lines of a log as plain text; "" when there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - TAIL_BYTES))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    kept = "".join(c if c.isprintable() or c == "\n" else " " for c in text)
+    return "\n".join(kept.strip().splitlines()[-lines:])
+
+
+def _taken(pid: int) -> bool:
+    """Say whether a living process has this number: then the old group is gone for certain."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def _found(process: Running) -> psutil.Process | None:
+    if process.pid <= 0:
+        return None
+    try:
+        found = psutil.Process(process.pid)
+        if abs(found.create_time() - process.born) > _SAME_S:
+            return None
+        return None if found.status() == psutil.STATUS_ZOMBIE else found
+    except psutil.Error:
+        return None

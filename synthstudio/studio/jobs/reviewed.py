@@ -1,0 +1,95 @@
+"""The process of an export: reviewed labels in a format of another tool, as one ZIP file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import cast
+
+from synthstudio.core.errors import ReviewError, SynthStudioError, explain
+from synthstudio.dataset.durable import TEMPORARY, disk_errors, sync_file, sync_folder
+from synthstudio.dataset.reader import Dataset
+from synthstudio.review.export import Only, export_reviewed
+from synthstudio.review.store import open_store
+from synthstudio.studio.jobs.commands import DATABASE
+from synthstudio.studio.jobs.orders import FORMATS, ONLY
+
+_PACKED = {".jpg", ".jpeg", ".png", ".webp", ".parquet", ".tar", ".npz"}
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def main() -> None:
+    """Write the file and print what is in it as JSON; an error of ours is one line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--dataset", type=Path, required=True)
+    parser.add_argument("--format", choices=FORMATS, required=True)
+    parser.add_argument("--only", choices=ONLY, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    asked = parser.parse_args()
+    try:
+        url = os.environ.get(DATABASE)
+        if not url:
+            raise ReviewError(explain("no store was named", where=DATABASE))
+        print_json(write(url, asked.dataset, asked.out, form=asked.format, only=asked.only))
+    except SynthStudioError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(1)
+
+
+def write(url: str, dataset: Path, out: Path, *, form: str, only: str) -> dict[str, object]:
+    """Export into a ZIP file that appears whole or not at all; return what is in it."""
+    if out.exists() or out.is_symlink():
+        raise ReviewError(explain("something is there already", where=str(out)))
+    with disk_errors(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}{out.stem}-", dir=out.parent))
+    store = open_store(url)
+    try:
+        made = export_reviewed(
+            store, Dataset(dataset), work / out.stem, form=form, only=cast(Only, only)
+        )
+        with disk_errors(out):
+            packed = work / out.name
+            files = pack(work / out.stem, packed)
+            sync_file(packed)
+            packed.rename(out)
+            sync_folder(out.parent)
+        sys.stderr.write(f"{made.text()}\n")
+        told = {key: value for key, value in made.as_json().items() if _short(value)}
+        return {**told, "zip": out.name, "files": files, "bytes": out.stat().st_size}
+    finally:
+        store.close()
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def pack(folder: Path, out: Path) -> int:
+    """Write all files of a folder into a ZIP file, under its name; the same files, same bytes."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    with zipfile.ZipFile(out, "w", allowZip64=True) as archive:
+        for path in files:
+            told = zipfile.ZipInfo(path.relative_to(folder.parent).as_posix(), _EPOCH)
+            small = path.suffix.lower() in _PACKED
+            told.compress_type = zipfile.ZIP_STORED if small else zipfile.ZIP_DEFLATED
+            told.external_attr = 0o644 << 16
+            with path.open("rb") as source, archive.open(told, "w", force_zip64=True) as target:
+                shutil.copyfileobj(source, target, 1 << 20)
+    return len(files)
+
+
+def print_json(result: dict[str, object]) -> None:
+    """Print the result as the last line of the output."""
+    sys.stdout.write(json.dumps(result, sort_keys=True) + "\n")
+
+
+def _short(value: object) -> bool:
+    return isinstance(value, int | float | bool) or (isinstance(value, str) and "/" not in value)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""Jobs on a page: how far each is, what it said, and what can be done about it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from synthstudio.core.errors import SynthStudioError
+from synthstudio.review.roles import may
+from synthstudio.review.values import User
+from synthstudio.studio.context import Context, download_url
+from synthstudio.studio.jobs import book, tender
+from synthstudio.studio.jobs.book import Job
+from synthstudio.studio.jobs.commands import archive
+from synthstudio.studio.jobs.orders import place_of
+from synthstudio.studio.text import plain
+
+EVERY_S = 1.0
+_COLOURS = {
+    "queued": "gray", "running": "blue", "done": "green", "failed": "red", "lost": "orange",
+    "cancelled": "gray",
+}  # fmt: skip
+
+
+def job_list(ctx: Context, me: User, *, limit: int = 6) -> None:
+    """Show the latest jobs; each that is under way is looked at every second."""
+    tender.start(ctx.settings, ctx.store)
+    for job in book.jobs(ctx.store, limit=limit):
+        with st.container(border=True, key=f"job_{job.id}"):
+            told, buttons = st.columns([5, 2], vertical_alignment="center")
+            with told:
+                every = EVERY_S if job.active else None
+                st.fragment(_told, run_every=every)(ctx, job)
+            with buttons:  # not in what runs by itself: a click at that moment would be lost
+                _buttons(ctx, me, job)
+
+
+def _told(ctx: Context, drawn: Job) -> None:
+    job = book.job(ctx.store, drawn.id) if drawn.active else drawn
+    if (job.state, job.stopping) != (drawn.state, drawn.stopping):
+        ctx.refresh()  # a data set may be finished
+        st.rerun()
+    badge = f":{_COLOURS.get(job.state, 'gray')}-badge[{job.state}]"
+    what = "data set" if job.kind == "generate" else f"export, {job.spec.get('form', '')}"
+    st.markdown(f"**{plain(job.out)}** {badge} :gray[{plain(what)} · {plain(job.who)}]")
+    if job.state == "running" and job.total:
+        st.progress(min(1.0, job.done / job.total), text=progress_text(job))
+    elif job.active:
+        st.caption(waiting_text(job))
+    else:
+        st.caption(ended_text(job, datetime.now(UTC)))
+    if job.state in ("failed", "lost"):
+        with st.expander("What it said"):
+            st.code(job.message, language=None, wrap_lines=True)
+
+
+def _buttons(ctx: Context, me: User, job: Job) -> None:
+    lead = may(me.role, "generate")
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        if job.active and lead:
+            if st.button("Cancel", key=f"cancel_{job.id}", disabled=job.stopping):
+                _do(lambda: book.cancel(ctx.store, job.id, who=me))
+        if job.resumable and lead:
+            if st.button("Resume", key=f"resume_{job.id}", help="What is complete is kept."):
+                _do(lambda: book.resume(ctx.store, job.id, ctx.settings, who=me))
+        if job.state == "done" and job.kind == "generate":
+            _open_link(ctx, job)
+        if job.state == "done" and job.kind == "export" and may(me.role, "export"):
+            download_link(ctx, me, job)
+
+
+def _do(action: object) -> None:
+    try:
+        action()  # type: ignore[operator]
+    except SynthStudioError as error:
+        st.error(plain(error))
+        return
+    st.rerun()
+
+
+def _open_link(ctx: Context, job: Job) -> None:
+    place = place_of(ctx.settings, job.out).resolve()
+    for key, found in ctx.sets.items():
+        if found.dataset.folder.resolve() == place:
+            st.page_link("pages/review.py", label="Open and review", query_params={"set": key})
+            return
+    st.caption("Its folder is gone.")
+
+
+def download_link(ctx: Context, me: User, job: Job) -> None:
+    """Show a link to the file that an export made."""
+    path = archive(place_of(ctx.settings, job.out))
+    try:
+        size = path.stat().st_size
+        url = download_url(ctx, me, path.name)
+    except (OSError, SynthStudioError):
+        st.caption("Its file is gone.")
+        return
+    st.link_button(f"Download {plain(path.name)} ({bytes_text(size)})", url)
+
+
+def progress_text(job: Job) -> str:
+    """Return how far a running job is."""
+    if job.stopping:
+        return f"{job.done:,} of {job.total:,} frames · stopping"
+    if not job.done:
+        return f"0 of {job.total:,} frames · starting"
+    left = job.seconds_left
+    speed = "" if left is None else f" · {job.per_second:.1f} a second, {seconds_text(left)} left"
+    return f"{job.done:,} of {job.total:,} frames{speed}"
+
+
+def waiting_text(job: Job) -> str:
+    """Return what a job without figures is doing."""
+    if job.state == "queued":
+        return "Waits for its turn."
+    return "Stopping." if job.stopping else "Writing."
+
+
+def ended_text(job: Job, now: datetime) -> str:
+    """Return how a job ended and how long ago."""
+    parts = []
+    if job.kind == "generate":
+        parts.append(f"{job.done:,} of {job.total:,} frames")
+    if job.started and job.ended:
+        parts.append(f"took {seconds_text((job.ended - job.started).total_seconds())}")
+    if job.ended:
+        parts.append(f"{seconds_text((now - job.ended).total_seconds())} ago")
+    return " · ".join(parts)
+
+
+def seconds_text(seconds: float) -> str:
+    """Return a time for people: 8 s, 3 min, 2 h, 5 days."""
+    for size, name in ((86_400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.0f} {name}"
+    return f"{max(0, seconds):.0f} s"
+
+
+def bytes_text(size: float) -> str:
+    """Return a size for people."""
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if size >= unit:
+            return f"{size / unit:.1f} {name}" if size < 10 * unit else f"{size / unit:.0f} {name}"
+    return f"{size:.0f} bytes"

@@ -1,0 +1,1 @@
+"""What the page Home tells of a data set: size, health, review."""

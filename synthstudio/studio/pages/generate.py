@@ -1,0 +1,227 @@
+"""The page Generate: pick a scene, change it, see a frame of it, let a job make the data set."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import streamlit as st
+
+from synthstudio.core.errors import Refused, SynthStudioError
+from synthstudio.recipe.load import dump
+from synthstudio.recipe.model import Recipe
+from synthstudio.review.values import User
+from synthstudio.studio.context import Context, context, require
+from synthstudio.studio.jobs import book
+from synthstudio.studio.jobs.orders import (
+    MOST_WORKERS,
+    Generate,
+    bytes_needed,
+    check_free,
+    check_order,
+    roots_of,
+)
+from synthstudio.studio.jobs.preview import Previews, previews
+from synthstudio.studio.making.job_list import bytes_text, job_list
+from synthstudio.studio.making.scenes import Scene, scenes
+from synthstudio.studio.making.widgets import Draft, further_fields, main_fields, message
+from synthstudio.studio.text import plain
+
+_LOOK_EVERY_S = 0.4
+
+
+def main() -> None:
+    """Show the page."""
+    ctx, me = context(), require("lead")
+    st.title("Generate")
+    found, wrong = scenes(ctx.settings)
+    for line in wrong:
+        st.warning(plain(line))
+    if not found:
+        st.info("The folder of scenes holds no recipe. Start the studio with --scenes FOLDER.")
+        job_list(ctx, me)
+        return
+    left, right = st.columns([6, 5], gap="large")
+    with left:
+        scene = _pick(found)
+        draft = Draft(scene)
+        recipe: Recipe | None = None
+        faults: dict[str, str] = {}
+        if scene.usable:
+            recipe, faults = _form(ctx, draft)
+        else:
+            st.info(plain(scene.why_not))
+    with right:
+        if scene.usable:
+            _preview(ctx, draft, recipe)
+            _order(ctx, me, draft, recipe, faults)
+    st.subheader("Jobs")
+    if not book.jobs(ctx.store, limit=1):
+        st.caption("None yet. A job goes on when you close this page or the server is restarted.")
+    job_list(ctx, me)
+
+
+def _pick(found: list[Scene]) -> Scene:
+    by_name = {scene.name: scene for scene in found}
+    kept = st.session_state.get("scene_kept")
+    if kept in by_name and "scene" not in st.session_state:
+        st.session_state["scene"] = kept  # widgets forget when another page was shown
+    name = st.selectbox(
+        "Scene", list(by_name), key="scene",
+        format_func=lambda n: n.replace("_", " ") + ("" if by_name[n].usable else " (not here)"),
+        help="A recipe of the scenes folder. What you change below is kept in a copy.",
+    )  # fmt: skip
+    st.session_state["scene_kept"] = name
+    scene = by_name[name]
+    st.caption(plain(scene.recipe.description))
+    return scene
+
+
+def _form(ctx: Context, draft: Draft) -> tuple[Recipe | None, dict[str, str]]:
+    """Show the form; return the recipe that it describes, or what is wrong by field."""
+    _, before = draft.checked()
+    main_fields(draft, before, most_frames=ctx.settings.limits.frames)
+    opened = any(not _is_main(name) for name in before)
+    with st.expander("Everything else", expanded=opened):
+        further_fields(draft, before)
+    recipe, faults = draft.checked()
+    if faults != before:
+        st.rerun()  # messages stand beside fields that were drawn before this was known
+    _general(draft, faults)
+    if draft.edits and st.button("As the scene has it", key=f"reset_{draft.scene.name}"):
+        draft.forget()
+        st.rerun()
+    return recipe, faults
+
+
+def _is_main(name: str) -> bool:
+    return name.startswith(("frames", "seed", "image.", "layers", "people.count",
+                            "camera.distance", "targets.occluded"))  # fmt: skip
+
+
+def _general(draft: Draft, faults: dict[str, str]) -> None:
+    """Say what is wrong with fields that are not on the page."""
+    for name, text in faults.items():
+        if name not in draft.shown:
+            message(f"{name}: {text}" if name else text)
+
+
+def _preview(ctx: Context, draft: Draft, recipe: Recipe | None) -> None:
+    """Show a frame of the recipe, drawn anew when it changes."""
+    drawer = previews(ctx.settings)
+    kept: dict[str, Any] = st.session_state.setdefault("preview", {"index": 0, "key": ""})
+    if kept.get("scene") != draft.scene.name:
+        kept.update(scene=draft.scene.name, index=0, shown="")
+    if recipe is not None:
+        try:
+            kept["key"] = drawer.ask(recipe, assets=draft.root, index=kept["index"])
+        except Refused as error:
+            message(str(error))
+    if not kept["key"]:
+        st.caption("A frame is drawn here as soon as the form is right.")
+        return
+    waiting = drawer.look(kept["key"]).state == "waiting"
+    st.fragment(_picture, run_every=_LOOK_EVERY_S if waiting else None)(drawer, kept, waiting)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button("Another frame", key="next_frame"):
+            kept["index"] += 1
+            st.rerun()
+        if drawer.look(kept["key"]).state == "failed" and st.button("Try again", key="retry"):
+            drawer.forget(kept["key"])
+            st.rerun()
+
+
+def _picture(drawer: Previews, kept: dict[str, Any], waited: bool) -> None:
+    seen = drawer.look(kept["key"])
+    if waited and seen.state != "waiting":
+        st.rerun()
+    if seen.state == "done":
+        kept.update(shown=kept["key"], shown_index=kept["index"])
+    shown = drawer.look(kept["shown"]) if kept.get("shown") else seen
+    if seen.state == "failed":
+        message(seen.message)
+    elif shown.state == "done":
+        code = base64.b64encode(shown.picture).decode("ascii")
+        alt = f"frame {kept['shown_index']} of this recipe with its labels drawn in"
+        st.image(f"data:image/jpeg;base64,{code}", width="stretch", alt=alt)
+    else:
+        st.info(
+            "Drawing the first frame. That takes some seconds, on a new machine a minute or two; "
+            "the next ones come quickly."
+        )
+    state = "drawing" if seen.state == "waiting" else f"frame {kept['index']}"
+    st.caption(f"Preview with labels, {state}")
+
+
+def _order(
+    ctx: Context, me: User, draft: Draft, recipe: Recipe | None, faults: dict[str, str]
+) -> None:
+    """Ask for a name and start the job."""
+    if said := st.session_state.pop("ordered", ""):
+        st.success(plain(said))
+    name_key = f"out_{draft.scene.name}_{st.session_state.get('orders', 0)}"
+    name_at, workers_at = st.columns([3, 1])
+    name = name_at.text_input(
+        "Name of the data set", value=_free_name(ctx, draft.scene.name), key=name_key,
+        max_chars=48, help="It becomes a folder below the exports folder: a-z, 0-9, - and _.",
+    )  # fmt: skip
+    workers = workers_at.number_input(
+        "Workers", 1, MOST_WORKERS, 1, key="workers", help="Processes; no byte depends on it."
+    )
+    _root(ctx, draft)
+    fault = ""
+    if recipe is not None:
+        order = Generate(recipe=dump(recipe), out=name, assets=draft.root, workers=int(workers))
+        try:
+            check_order(order, ctx.settings, me)
+        except SynthStudioError as error:
+            fault = str(error).removeprefix("recipe: ")
+        _summary(recipe)
+    if fault:
+        message(fault)
+    ready = recipe is not None and not fault
+    if st.button("Generate", type="primary", disabled=not ready, key="start") and ready:
+        try:
+            book.add(ctx.store, order, ctx.settings, who=me)
+        except SynthStudioError as error:
+            message(str(error))
+            return
+        st.session_state["orders"] = st.session_state.get("orders", 0) + 1
+        st.session_state["ordered"] = f"{name} is being made: see Jobs below."
+        st.rerun()
+    if faults:
+        st.caption("Mend what is marked in the form first.")
+
+
+def _root(ctx: Context, draft: Draft) -> None:
+    """Let the person choose where assets come from, when there is a choice."""
+    if draft.scene.recipe.folders and len(draft.scene.roots) > 1:
+        roots = roots_of(ctx.settings)
+        draft.root = st.selectbox(
+            "Assets from", draft.scene.roots, format_func=lambda k: roots[k].name,
+            key=f"root_{draft.scene.name}",
+        )  # fmt: skip
+
+
+def _summary(recipe: Recipe) -> None:
+    image = recipe.image
+    text = f"{recipe.frames:,} frames of {image.width_px} x {image.height_px}"
+    st.caption(f"{text}, at most about {bytes_text(bytes_needed(recipe))}")
+
+
+def _free_name(ctx: Context, wanted: str) -> str:
+    """Return the first of NAME, NAME-2, NAME-3, ... that nothing is called yet."""
+    waiting = {job.out for job in book.jobs(ctx.store) if job.active}
+    base = "".join(c for c in wanted.lower() if c.isascii() and (c.isalnum() or c in "-_"))[:40]
+    for number in range(1, 1000):
+        name = base if number == 1 else f"{base}-{number}"
+        try:
+            check_free(ctx.settings, name)
+        except Refused:
+            continue
+        if name not in waiting:
+            return name
+    return ""
+
+
+main()

@@ -1,0 +1,214 @@
+"""The page Home: the data sets at hand, how far their review is, what is being made."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from synthstudio.core.errors import SynthStudioError
+from synthstudio.review.roles import may
+from synthstudio.review.values import User
+from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
+from synthstudio.studio.jobs import book
+from synthstudio.studio.jobs.orders import FORMATS, ONLY, Export, check_free
+from synthstudio.studio.links import review_params
+from synthstudio.studio.making.job_list import bytes_text, job_list, seconds_text
+from synthstudio.studio.making.widgets import message
+from synthstudio.studio.overview.facts import Facts, facts
+from synthstudio.studio.overview.health import MOST_FRAMES, Health, clinic
+from synthstudio.studio.text import plain
+
+_LOOK_EVERY_S = 1.0
+_WORKING = ("waiting", "checking")
+
+
+def main() -> None:
+    """Show the page."""
+    ctx, me = context(), current_user()
+    for line in ctx.refresh():
+        st.warning(plain(line))
+    st.title("Home")
+    sets = list(ctx.sets.values())
+    if not sets:
+        _empty(me)
+    for found in sets:
+        with st.container(border=True, key=f"set_{found.key[:16]}"):
+            _set(ctx, me, found)
+    if book.jobs(ctx.store, limit=1):
+        st.subheader("Jobs")
+        job_list(ctx, me)
+
+
+def _empty(me: User) -> None:
+    """Say how to begin."""
+    with st.container(border=True, key="first_set"):
+        st.subheader("Generate your first set")
+        st.write(
+            "There is no data set here yet. Pick a scene, change it, look at a frame of it, and "
+            "let a job make the rest."
+        )
+        if may(me.role, "generate"):
+            if st.button("Generate your first set", type="primary", key="go_generate"):
+                st.switch_page("pages/generate.py")
+        else:
+            st.caption("Ask somebody with the role lead: only they may generate.")
+        st.caption("Sets from elsewhere: start the studio with their folders, as in")
+        st.code("synthstudio studio exports/demo/dataset", language=None)
+
+
+def _set(ctx: Context, me: User, found: OpenSet) -> None:
+    picture, told, buttons = st.columns([2, 7, 3], gap="medium")
+    with picture:
+        _thumbnail(ctx, me, found)
+    with told:
+        st.markdown(f"##### {plain(found.name)}")
+        try:
+            seen = facts(ctx.store, found)
+        except SynthStudioError as error:
+            message(str(error))
+            return
+        _figures(seen)
+        _progress(seen)
+        _health(ctx, found)
+    with buttons:
+        _links(me, found, seen)
+        if may(me.role, "export"):
+            _export(ctx, me, found, seen)
+
+
+def _thumbnail(ctx: Context, me: User, found: OpenSet) -> None:
+    first = next((e.first for e in found.dataset.entries if e.frames > len(e.failed)), None)
+    if first is None:
+        return
+    failed = {f.index for f in found.dataset.failed}
+    frame = next(i for i in range(first, first + len(failed) + 1) if i not in failed)
+    url = image_url(ctx, me, found, kind="image", frame=frame)
+    st.html(f'<img src="{url}" alt="frame {frame}" style="width:100%;border-radius:6px">')
+
+
+def _figures(seen: Facts) -> None:
+    about = "" if seen.is_exact else "about "
+    parts = [f"{seen.frames:,} frames", f"{seen.people:,} people", about + bytes_text(seen.bytes)]
+    if seen.last is not None:
+        ago = seconds_text((datetime.now(UTC) - seen.last).total_seconds())
+        parts.append(f"last edit {ago} ago by {seen.last_by}")
+    st.markdown(f":gray[{plain(' · '.join(parts))}]")
+
+
+def _progress(seen: Facts) -> None:
+    share = seen.decided / seen.people if seen.people else 0.0
+    st.progress(min(1.0, share), text=progress_text(seen))
+    if seen.estimate is not None:
+        guess = seen.estimate
+        st.markdown(
+            f":gray[{plain(f'About {guess.rate:.0%} of people have wrong labels ')}"
+            f"{plain(f'({guess.low:.0%} to {guess.high:.0%}; {guess.n} looked at by chance)')}]"
+        )
+
+
+def progress_text(seen: Facts) -> str:
+    """Return how far a review is."""
+    if not seen.decided and not seen.status.get("flagged"):
+        return f"Nobody reviewed yet: {seen.people:,} people wait"
+    share = seen.decided / seen.people if seen.people else 0.0
+    told = [f"{share:.0%} reviewed"]
+    told += [
+        f"{seen.status[name]:,} {name}"
+        for name in ("approved", "rejected", "flagged", "skipped", "pending")
+        if seen.status.get(name)
+    ]
+    return " · ".join(told)
+
+
+def _health(ctx: Context, found: OpenSet) -> None:
+    asked = st.session_state.get(f"check_{found.key}", False)
+    begin = bool(asked or found.dataset.frames <= MOST_FRAMES)
+    seen = clinic(ctx.settings.state).look(found.key, found.dataset.folder, begin=begin)
+    waiting = seen.state in _WORKING
+    every = _LOOK_EVERY_S if waiting else None
+    st.fragment(_health_now, run_every=every)(ctx, found, begin, waiting)
+
+
+def _health_now(ctx: Context, found: OpenSet, begin: bool, waited: bool) -> None:
+    seen = clinic(ctx.settings.state).look(found.key, found.dataset.folder, begin=begin)
+    if waited and seen.state not in _WORKING:
+        st.rerun()  # the page stops to ask
+    if seen.state == "unknown":
+        if st.button("Look for errors", key=f"look_{found.key[:16]}",
+                     help="synthstudio validate, in the background"):  # fmt: skip
+            st.session_state[f"check_{found.key}"] = True
+            st.rerun()
+        return
+    st.markdown(health_text(seen))
+    if seen.kinds:
+        with st.expander("What was found"):
+            for title, severity, count in seen.kinds:
+                st.markdown(f"- {plain(f'{count:,} x {title}')} :gray[({plain(severity)})]")
+            st.code(f"synthstudio validate {found.name} --report findings.html", language=None)
+
+
+def health_text(seen: Health) -> str:
+    """Return what is known of a data set's health, as Markdown."""
+    if seen.state in _WORKING:
+        return ":gray[Looking for errors in the labels]"
+    if seen.state == "failed":
+        return f":red[The check failed: {plain(seen.message)}]"
+    if seen.errors:
+        return f":red-badge[{seen.errors:,} errors] :gray[found by validate]"
+    if seen.warnings:
+        return f":orange-badge[{seen.warnings:,} warnings] :gray[found by validate, no errors]"
+    return ":green-badge[sound] :gray[validate found nothing wrong]"
+
+
+def _links(me: User, found: OpenSet, seen: Facts) -> None:
+    begun = seen.decided or seen.status.get("flagged")
+    label = "Go on reviewing" if begun else "Start reviewing"
+    if not may(me.role, "edit"):
+        label = "Look through it"
+    params = review_params(found.key, queue="risk")
+    if st.button(label, type="primary", key=f"review_{found.key[:16]}", width="stretch"):
+        st.switch_page("pages/review.py", query_params=params)
+    if st.button("Gallery", key=f"gallery_{found.key[:16]}", width="stretch"):
+        st.switch_page("pages/gallery.py", query_params={"set": found.key})
+
+
+def _export(ctx: Context, me: User, found: OpenSet, seen: Facts) -> None:
+    mine = found.key[:16]
+    turn = st.session_state.setdefault("exports_ordered", 0)  # another one: it closes
+    with st.popover("Export labels", key=f"export_{mine}_{turn}", width="stretch"):
+        approved = seen.status.get("approved", 0)
+        st.markdown(f"{approved:,} of {seen.people:,} people are approved.")
+        form = st.selectbox("Format", FORMATS, key=f"format_{mine}")
+        only = st.radio("What", list(ONLY), format_func=lambda k: f"{k}: {ONLY[k]}",
+                        index=0 if approved else 2, key=f"only_{mine}")  # fmt: skip
+        if st.button("Export", type="primary", key=f"do_export_{mine}"):
+            order = Export(dataset=str(found.dataset.folder), form=str(form), only=str(only),
+                           out=_free_name(ctx, found.name, str(form)))  # fmt: skip
+            try:
+                book.add(ctx.store, order, ctx.settings, who=me)
+            except SynthStudioError as error:
+                message(str(error))
+            else:
+                st.session_state["exports_ordered"] = turn + 1
+                st.toast("It is being written. A link to it appears below, under Jobs.")
+                st.rerun()
+
+
+def _free_name(ctx: Context, name: str, form: str) -> str:
+    """Return the first free name for an export of a data set."""
+    plain_name = "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower()).strip("-")
+    base = f"{plain_name[:24] or 'set'}-{form}"
+    waiting = {job.out for job in book.jobs(ctx.store) if job.active}
+    for number in range(1, 1000):
+        wanted = base if number == 1 else f"{base}-{number}"
+        try:
+            check_free(ctx.settings, wanted)
+        except SynthStudioError:
+            continue
+        if wanted not in waiting:
+            return wanted
+    return ""
+
+
+main()

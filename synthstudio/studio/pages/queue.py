@@ -1,0 +1,188 @@
+"""The page Risk queue: who is likely labelled wrong and why, and how much of the set is wrong."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import streamlit as st
+
+from synthstudio.core.errors import Refused
+from synthstudio.review.choices import set_share, share_of
+from synthstudio.review.finding import Columns
+from synthstudio.review.risk.control import Estimate, estimate
+from synthstudio.review.risk.queue import Order, next_people, risk_order
+from synthstudio.review.risks import risk_of
+from synthstudio.review.roles import may
+from synthstudio.review.values import User
+from synthstudio.studio import links, plots
+from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
+from synthstudio.studio.gallery.looking import columns_of
+from synthstudio.studio.grid.mount import Cell, people_grid
+from synthstudio.studio.listing import page_of
+from synthstudio.studio.text import plain
+
+_SIZE = 24
+_TAKE = 20
+_CROP_PX = 256
+_ENOUGH = 100
+
+
+def main() -> None:
+    """Show the page."""
+    ctx, me = context(), current_user()
+    chosen = ctx.chosen()
+    st.title("Risk queue")
+    table = chosen.table
+    if not table.people:
+        st.info("This data set holds no people. Choose another one on the left.")
+        return
+    share = share_of(ctx.store, chosen.key, "control_share")
+    order = risk_order(risk_of(ctx.store, table), share=share)
+    columns = columns_of(ctx, chosen, me)
+    waiting = np.isin(columns["status"], ("pending", "skipped")) & ~columns["deleted"]
+    places = np.flatnonzero(waiting[order.rows])
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        _progress(ctx, me, chosen, order, places, share)
+    with right:
+        _error_rate(estimate(ctx.store, table, share=share))
+    if not len(places):
+        st.success("Everybody has been looked at. Export the labels on the page Home.")
+        return
+    _people(ctx, me, chosen, order, columns, places)
+
+
+def _progress(
+    ctx: Context, me: User, chosen: OpenSet, order: Order, places: np.ndarray, share: float
+) -> None:
+    """Say how much is left, and offer to begin."""
+    total, control = len(order.rows), int(order.control.sum())
+    left_of_control = int(order.control[places].sum())
+    risky = int((order.risk.score[order.rows[places]] >= 0.5).sum())
+    st.markdown(
+        f"**{len(places):,}** of {total:,} people wait, **{risky:,}** of them with a risk of 0.5 "
+        f"or more. The likeliest mistakes come first; {control:,} people drawn at random "
+        f"({share:.0%}) are mixed in, {left_of_control:,} of them still wait."
+    )
+    st.progress(1 - len(places) / total if total else 1.0)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if st.button("Review these in this order", type="primary", disabled=not len(places)):
+            row = int(order.rows[places[0]])
+            links.open_review(_params(chosen, *chosen.table.ids(np.array([row]))[0], "risk"))
+        if may(me.role, "claim") and st.button(
+            f"Take {_TAKE} for me", disabled=not len(places),
+            help="Nobody else gets them for half an hour; then they go back by themselves",
+        ):  # fmt: skip
+            _take(ctx, me, chosen, order)
+        if may(me.role, "assign"):
+            _choose(ctx, me, chosen, share)
+
+
+def _take(ctx: Context, me: User, chosen: OpenSet, order: Order) -> None:
+    try:
+        people = next_people(ctx.store, order, who=me, count=_TAKE)
+    except Refused as error:
+        st.error(plain(error))
+        return
+    if not people:
+        st.info("Others work on everybody who waits.")
+        return
+    links.open_review(_params(chosen, people[0].frame, people[0].instance, "mine"))
+
+
+def _choose(ctx: Context, me: User, chosen: OpenSet, share: float) -> None:
+    def changed() -> None:
+        percent = st.session_state["queue_share"]
+        set_share(ctx.store, chosen.key, "control_share", percent / 100, by=me)
+
+    st.session_state["queue_share"] = round(100 * share)
+    st.number_input(
+        "Drawn at random, %", min_value=0, max_value=100, key="queue_share", on_change=changed,
+        width=170,
+    )  # fmt: skip
+
+
+def _params(chosen: OpenSet, frame: int, instance: int, queue: str) -> dict[str, str]:
+    return links.review_params(chosen.key, frame=frame, instance=instance, queue=queue)
+
+
+def _error_rate(found: Estimate) -> None:
+    """Say how much of the set is wrong, as far as the control people tell."""
+    st.markdown("**How much is wrong?**")
+    if not found.n:
+        st.markdown(
+            "Nobody knows yet. Of the people drawn at random none has been decided in turn; "
+            "review in queue order and this fills by itself."
+        )
+        return
+    st.markdown(error_words(found))
+    plot = plots.interval(found.rate, found.low, found.high)
+    st.plotly_chart(plot.figure, config=plots.CONFIG, alt=plot.alt, key="queue_interval")
+    st.caption(rest_words(found))
+
+
+def error_words(found: Estimate) -> str:
+    """Return the estimate as a sentence."""
+    people = "person" if found.n == 1 else "people"
+    said = (
+        f"Of {found.n:,} {people} drawn at random, {found.wrong:,} had wrong labels: "
+        f"**{found.rate:.1%}**. Of the whole set it is between **{found.low:.1%}** and "
+        f"**{found.high:.1%}** (95 %)."
+    )
+    if found.n < _ENOUGH:
+        said += " The more of them are decided, the narrower this gets."
+    return said
+
+
+def rest_words(found: Estimate) -> str:
+    """Return what the estimate leaves out, as a sentence."""
+    parts = [f"{found.control - found.n - found.undecided - found.waiting:,} drawn people wait"]
+    if found.undecided:
+        parts.append(f"{found.undecided:,} flagged or skipped are left out")
+    if found.waiting:
+        parts.append(f"{found.waiting:,} decided out of turn count when those before are decided")
+    return "; ".join(parts) + "."
+
+
+def _people(
+    ctx: Context, me: User, chosen: OpenSet, order: Order, columns: Columns, places: np.ndarray
+) -> None:
+    number = int(st.session_state.get("queue_page", 0))
+    page = page_of(places, number=number, size=_SIZE)
+    cells = [_cell(ctx, me, chosen, order, columns, int(place)) for place in page.rows]
+    opened, _ = people_grid(
+        cells, key="queue_grid", page=f"{chosen.key} {page.number}", wide_px=210,
+        label=f"people {page.first + 1} to {page.first + len(cells)} of {page.total}",
+    )  # fmt: skip
+    if opened is not None:
+        links.open_review(_params(chosen, *opened, "risk"))
+    links.pager(page, "queue", _turn)
+
+
+def _turn(number: int) -> None:
+    st.session_state["queue_page"] = number
+
+
+def _cell(
+    ctx: Context, me: User, chosen: OpenSet, order: Order, columns: Columns, place: int
+) -> Cell:
+    row = int(order.rows[place])
+    table = order.risk.table
+    frame, instance = int(table.frame[row]), int(table.instance[row])
+    status, score = str(columns["status"][row]), float(order.risk.score[row])
+    reasons = tuple(order.reasons(place)[:3])
+    address = image_url(
+        ctx, me, chosen, kind="crop", frame=frame, instance=instance, size=_CROP_PX, labels=True,
+        revision=0 if math.isnan(columns["edited"][row]) else int(columns["edited"][row]),
+    )  # fmt: skip
+    return Cell(
+        frame=frame, instance=instance, status=status,
+        pictures=((address, f"frame {frame}, person {instance}, {status}"),),
+        colour=plots.STATUS_COLOURS.get(status, "#8b9199"), value=f"risk {score:.2f}",
+        extra="random" if order.control[place] else "", notes=reasons,
+        href=links.review_href(_params(chosen, frame, instance, "risk")),
+    )  # fmt: skip
+
+
+main()

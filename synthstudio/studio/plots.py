@@ -1,0 +1,243 @@
+"""Plots of the studio: pure figures from counts, each bar or cell with what a click on it asks.
+
+Selection in a browser sends places of points back; `Plot.asks` says what each place means, so no
+text of the browser is believed. Colours of causes are those of the report.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from synthstudio.core.labels import CAUSES
+from synthstudio.dataset.pages.page.charts import CAUSE_COLOURS
+
+I64 = NDArray[np.int64]
+F64 = NDArray[np.float64]
+STATUS_COLOURS = {
+    "pending": "#8b9199", "approved": "#009e73", "rejected": "#d55e00", "flagged": "#e69f00",
+    "skipped": "#56b4e9",
+}  # fmt: skip
+"""After Okabe and Ito (2008), as the colours of causes; pages write the word beside the colour."""
+ACCENT = "#3a86c8"
+OCCLUDED_EDGES = tuple(round(0.1 * k, 1) for k in range(11))
+"""Bins of the occluded fraction; the upper end belongs to the last bin alone."""
+_QUIET = {"displayModeBar": False, "scrollZoom": False}
+CONFIG = dict(_QUIET)
+"""For st.plotly_chart: no tool bar, no zoom by wheel."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """What a click asks: joints by cause (`which`, `test`), a `field`'s values or its range."""
+
+    which: str = ""
+    test: str = ""
+    field: str = ""
+    values: tuple[str, ...] = ()
+    limits: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plot:
+    """A figure, what each of its points asks for, and the same as sentences for screen readers."""
+
+    figure: go.Figure
+    asks: tuple[Ask, ...]
+    alt: str
+
+
+def occluded_counts(fraction: F64) -> I64:
+    """Return how many people lie in each bin of OCCLUDED_EDGES; the unknown (NaN) in none."""
+    known = fraction[np.isfinite(fraction)].astype(np.float64)
+    tenth = np.floor(np.round(known * 10, 9)).astype(np.int64)
+    return np.bincount(np.clip(tenth, 0, 9), minlength=10).astype(np.int64)
+
+
+def heat_map(counts: I64, joints: Sequence[str], *, dark: bool = False) -> Plot:
+    """Return cause x joint, as shares of the people shown: `counts` (J, causes).
+
+    `dark`: the page behind it is dark, so figures in pale cells are light.
+    """
+    used = [k for k, name in enumerate(CAUSES) if k < 5 or counts[:, k].any()]
+    people = counts.sum(axis=1, keepdims=True)
+    shares = counts[:, used] / np.maximum(people, 1)
+    names = [CAUSES[k] for k in used]
+    rows = [joint.replace("_", " ") for joint in joints]
+    figure = go.Figure(
+        go.Heatmap(
+            z=shares, x=names, y=rows, zmin=0, zmax=1, showscale=False, hoverinfo="skip",
+            colorscale=[[0, "rgba(31,111,178,0.05)"], [1, "rgba(31,111,178,0.95)"]], xgap=1, ygap=1,
+        )
+    )  # fmt: skip
+    cells = [(j, i) for j in range(len(joints)) for i in range(len(names))]
+    # A heat map takes no clicks; invisible marks above its cells do.
+    figure.add_scatter(
+        x=[names[i] for _, i in cells],
+        y=[rows[j] for j, _ in cells],
+        mode="markers+text",
+        text=[_percent(shares[j, i]) for j, i in cells],
+        textfont={"size": 11, "color": [_ink(shares[j, i], dark=dark) for j, i in cells]},
+        marker={"size": 22, "opacity": 0, "symbol": "square"},
+        hovertext=[f"{rows[j]}: {names[i]}, {counts[j, used[i]]:,} people" for j, i in cells],
+        hoverinfo="text",
+        selected={"marker": {"opacity": 0}},
+        unselected={"marker": {"opacity": 0}},
+    )
+    _calm(figure, height=20 * len(joints) + 44)
+    figure.update_yaxes(range=[len(joints) - 0.5, -0.5], showgrid=False)
+    figure.update_xaxes(side="top", range=[-0.5, len(names) - 0.5], showgrid=False)
+    asks = tuple(Ask(which=joints[j], test=_test(names[i])) for j, i in cells)
+    return Plot(figure=figure, asks=asks, alt=_heat_alt(counts, joints))
+
+
+def histogram(counts: I64, *, field: str = "occluded") -> Plot:
+    """Return people by a fraction from 0 to 1, ten bins."""
+    labels = [f"{lo:.0%} to {hi:.0%}" for lo, hi in _bins()]
+    figure = go.Figure(
+        go.Bar(
+            x=[(lo + hi) / 2 for lo, hi in _bins()], y=counts.tolist(), width=0.094,
+            marker={"color": ACCENT}, hoverinfo="text",
+            hovertext=[f"{name}: {n:,} people" for name, n in zip(labels, counts, strict=True)],
+            **_CLICKED,
+        )
+    )  # fmt: skip
+    _calm(figure, height=150)
+    figure.update_xaxes(tickformat=".0%", range=[0, 1], dtick=0.2, showgrid=False)
+    asks = tuple(Ask(field=field, limits=limits) for limits in _bins())
+    told = ", ".join(f"{n} at {name}" for name, n in zip(labels, counts, strict=True) if n)
+    return Plot(figure=figure, asks=asks, alt=f"People by {field} fraction: {told or 'none'}.")
+
+
+def bars(
+    counts: Mapping[str, int],
+    *,
+    field: str,
+    colours: Mapping[str, str] | None = None,
+    most: int = 9,
+) -> Plot:
+    """Return people by a field's values, the most frequent first, `most` of them."""
+    rows = sorted(counts.items(), key=lambda row: (-row[1], row[0]))[:most]
+    names = [name for name, _ in rows]
+    figure = go.Figure(
+        go.Bar(
+            y=[name.replace("_", " ") for name in names], x=[n for _, n in rows], orientation="h",
+            marker={"color": [(colours or {}).get(name, ACCENT) for name in names]},
+            text=[f"{n:,}" for _, n in rows], textposition="outside", cliponaxis=False,
+            hovertext=[f"{name}: {n:,} people" for name, n in rows], hoverinfo="text", **_CLICKED,
+        )
+    )  # fmt: skip
+    _calm(figure, height=24 * max(1, len(rows)) + 16)
+    figure.update_yaxes(autorange="reversed", type="category")
+    figure.update_xaxes(visible=False, range=[0, 1.25 * max([1, *(n for _, n in rows)])])
+    told = ", ".join(f"{n} {name}" for name, n in rows)
+    asks = tuple(Ask(field=field, values=(name,)) for name in names)
+    return Plot(figure=figure, asks=asks, alt=f"People by {field}: {told or 'none'}.")
+
+
+def interval(rate: float, low: float, high: float) -> Plot:
+    """Return an estimated share with its interval on a line from 0."""
+    far = min(1.0, max(0.1, np.ceil(high * 11) / 10))
+    figure = go.Figure()
+    figure.add_scatter(x=[low, high], y=[0, 0], mode="lines", hoverinfo="skip",
+                       line={"color": ACCENT, "width": 6})  # fmt: skip
+    figure.add_scatter(
+        x=[rate], y=[0], mode="markers", hoverinfo="text", hovertext=[f"{rate:.1%}"],
+        marker={"size": 13, "color": "#d55e00", "line": {"color": "white", "width": 2}},
+    )  # fmt: skip
+    _calm(figure, height=84)
+    figure.update_layout(margin={"l": 12, "r": 24, "t": 4, "b": 30})
+    figure.update_xaxes(
+        range=[0, far], tickformat=".0%", nticks=6, automargin=False, showgrid=True, showline=True
+    )
+    figure.update_yaxes(visible=False, range=[-1, 1])
+    alt = f"{rate:.1%} of the labels are wrong, between {low:.1%} and {high:.1%}."
+    return Plot(figure=figure, asks=(), alt=alt)
+
+
+def per_joint(values: F64, joints: Sequence[str], *, means: str, digits: int = 2) -> Plot:
+    """Return a value for each joint (J,) as points on lines; NaN: nobody knows."""
+    rows = [joint.replace("_", " ") for joint in joints]
+    known = np.isfinite(values)
+    figure = go.Figure(
+        go.Bar(
+            y=rows, x=np.where(known, values, 0.0), orientation="h", marker={"color": ACCENT},
+            text=[f"{v:.{digits}f}" if ok else "" for v, ok in zip(values, known, strict=True)],
+            textposition="outside", cliponaxis=False, hoverinfo="skip",
+        )
+    )  # fmt: skip
+    _calm(figure, height=20 * len(rows) + 34)
+    figure.update_yaxes(autorange="reversed", type="category")
+    figure.update_xaxes(title={"text": means, "font": {"size": 11}}, showgrid=True)
+    told = ", ".join(
+        f"{row} {v:.{digits}f}" for row, v, ok in zip(rows, values, known, strict=True) if ok
+    )
+    return Plot(figure=figure, asks=(), alt=f"{means}: {told or 'nothing yet'}.")
+
+
+def over_days(days: Sequence[str], counts: Mapping[str, Sequence[float]], *, means: str) -> Plot:
+    """Return a stacked bar a day: `counts` by reviewer, a number for each day."""
+    figure = go.Figure()
+    palette = ("#3a86c8", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a25e")
+    for k, (name, values) in enumerate(counts.items()):
+        figure.add_bar(x=list(days), y=list(values), name=name,
+                       marker={"color": palette[k % len(palette)]})  # fmt: skip
+    _calm(figure, height=200)
+    figure.update_layout(barmode="stack", showlegend=len(counts) > 1,
+                         legend={"orientation": "h", "y": -0.25})  # fmt: skip
+    figure.update_xaxes(type="category")
+    figure.update_yaxes(title={"text": means, "font": {"size": 11}})
+    told = ", ".join(f"{name} {sum(values):g}" for name, values in counts.items())
+    return Plot(figure=figure, asks=(), alt=f"{means} by day: {told or 'none'}.")
+
+
+_CLICKED = {"selected": {"marker": {"opacity": 1}}, "unselected": {"marker": {"opacity": 0.85}}}
+
+
+def _calm(figure: go.Figure, *, height: int) -> None:
+    figure.update_layout(
+        height=height, margin={"l": 4, "r": 4, "t": 4, "b": 4}, showlegend=False, bargap=0.25,
+        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", dragmode=False,
+        font={"size": 11}, hoverlabel={"font": {"size": 12}}, clickmode="event+select",
+    )  # fmt: skip
+    figure.update_xaxes(automargin=True, fixedrange=True, zeroline=False)
+    figure.update_yaxes(automargin=True, fixedrange=True, zeroline=False)
+
+
+def _bins() -> list[tuple[float, float]]:
+    return list(itertools.pairwise(OCCLUDED_EDGES))
+
+
+def _test(cause: str) -> str:
+    return {
+        "visible": "visible", "truncated": "cause = truncated", "unlabelled": "unlabelled",
+    }.get(cause, f"hidden by {cause}")  # fmt: skip
+
+
+def _percent(share: float) -> str:
+    return "" if share == 0 else "<1" if share < 0.01 else f"{100 * share:.0f}"
+
+
+def _ink(share: float, *, dark: bool) -> str:
+    return "#ffffff" if dark or share >= 0.6 else "#1d2125"
+
+
+def _heat_alt(counts: I64, joints: Sequence[str]) -> str:
+    people = max(1, int(counts.sum(axis=1).max(initial=0)))
+    told = "; ".join(
+        f"{joint.replace('_', ' ')} visible {counts[j, 0] / people:.0%}"
+        for j, joint in enumerate(joints)
+    )
+    return f"Causes by joint, percent of people: {told}."
+
+
+__all__ = [
+    "ACCENT", "CAUSE_COLOURS", "CONFIG", "STATUS_COLOURS", "Ask", "Plot", "bars",
+    "heat_map", "histogram", "interval", "occluded_counts", "over_days",
+    "per_joint",
+]  # fmt: skip

@@ -1,0 +1,195 @@
+"""What the studio serves and how much of it: read once from the command line and environment."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from synthstudio.core.errors import StudioError, explain
+from synthstudio.review.store import default_url
+
+LOCAL = "127.0.0.1"
+PORT = 8501
+LAUNCHER = "streamlit_app.py"
+PREFIX = "SYNTHSTUDIO_"
+"""Each option may also be said in the environment: SYNTHSTUDIO_DB, SYNTHSTUDIO_EXPORTS, ..."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one person or one request may cost. Bytes, pixels and counts."""
+
+    cache_bytes: int = 96 * 2**20
+    """Of all pictures that the server keeps to answer again."""
+    upload_bytes: int = 20 * 2**20
+    upload_pixels: int = 25_000_000
+    message_bytes: int = 8 * 2**20
+    """Of one message from a browser: edits, widget states."""
+    frames: int = 20_000
+    """Of a data set that is generated from the page."""
+    pixels: int = 4_200_000
+    """Of each of its frames."""
+    jobs: int = 2
+    """That run at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything the studio is told. Paths are absolute.
+
+    `database`: an SQLAlchemy URL. `exports`: where jobs and exports write. `state`: the studio's
+    own files (signing key, log). `url`: the address that people use, None on this machine only.
+    """
+
+    datasets: tuple[Path, ...] = ()
+    database: str
+    exports: Path
+    scenes: Path
+    assets: tuple[Path, ...] = ()
+    state: Path
+    address: str = LOCAL
+    port: int = PORT
+    url: str | None = None
+    secrets: Path | None = None
+    admins: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Return the host names that a request may ask for, without ports."""
+        named = urlsplit(self.url).hostname if self.url else None
+        return tuple(dict.fromkeys((*((named,) if named else ()), LOCAL, "localhost", "::1")))
+
+
+def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings of a command line; StudioError for what cannot be."""
+    env = os.environ if environment is None else environment
+    found = _parser(env).parse_args(list(arguments))
+    exports = _folder(found.exports)
+    database, state = _database(found.db, found.state, exports)
+    datasets = found.datasets or env.get(PREFIX + "DATASETS", "").split(os.pathsep)
+    assets = found.assets or env.get(PREFIX + "ASSETS", "").split(os.pathsep)
+    admins = found.admin or env.get(PREFIX + "ADMINS", "").split(",")
+    return Settings(
+        datasets=tuple(_existing(path, "data set") for path in datasets if path),
+        database=database,
+        exports=exports,
+        scenes=_folder(found.scenes) if found.scenes else _scenes(),
+        assets=tuple(_existing(path, "asset root") for path in assets if path),
+        state=state,
+        address=found.address,
+        port=found.port,
+        url=None if not found.url else _url(found.url),
+        secrets=None if not found.secrets else _folder(found.secrets),
+        admins=tuple(name.strip() for name in admins if name.strip()),
+    )
+
+
+def arguments(settings: Settings) -> list[str]:
+    """Return the command line that `parse` reads as these settings (limits aside)."""
+    out = [str(path) for path in settings.datasets]
+    out += ["--db", settings.database, "--exports", str(settings.exports)]
+    out += ["--scenes", str(settings.scenes), "--state", str(settings.state)]
+    out += ["--address", settings.address, "--port", str(settings.port)]
+    out += [part for path in settings.assets for part in ("--assets", str(path))]
+    out += [part for name in settings.admins for part in ("--admin", name)]
+    out += ["--url", settings.url] if settings.url else []
+    return out + (["--secrets", str(settings.secrets)] if settings.secrets else [])
+
+
+_chosen: list[Settings] = []
+
+
+def use(settings: Settings) -> None:
+    """Let this process serve these settings from now on."""
+    _chosen[:] = [settings]
+
+
+def current() -> Settings:
+    """Return the settings of this process: what `use` said, else its command line."""
+    if not _chosen:
+        # Another server's command line (uvicorn's) is not ours: then the environment tells.
+        ours = Path(sys.argv[0]).name == LAUNCHER
+        use(parse(sys.argv[1:] if ours else ()))
+    return _chosen[0]
+
+
+def is_local(address: str | None) -> bool:
+    """Tell whether only this machine can reach an address or host name."""
+    if address == "localhost":
+        return True
+    try:
+        return address is not None and ipaddress.ip_address(address.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="streamlit run streamlit_app.py --", description="Review and make data sets."
+    )
+
+    def option(name: str, default: Any, text: str, **more: Any) -> None:
+        said = env.get(PREFIX + name.upper(), default)
+        parser.add_argument(f"--{name}", default=said, help=text, **more)
+
+    parser.add_argument("datasets", nargs="*", help="Folders of data sets.")
+    option("db", None, "Database URL or SQLite file; default: review.db in the state folder.")
+    option("exports", "exports", "Where jobs and exports write; its data sets are shown too.")
+    option("scenes", None, "Folder of recipes; default: ./scenes, or those that came with us.")
+    option("state", None, "Folder of the database, signing key and log; default: EXPORTS/studio.")
+    option("address", LOCAL, "Where to listen. Another than this machine needs sign-in.")
+    option("port", PORT, "Port to listen on.", type=int)
+    option("url", None, "The address that people use, such as https://studio.example.")
+    option("secrets", None, "TOML file with [auth] for sign-in; nobody else may read it.")
+    parser.add_argument("--assets", action="append", help="A folder that scenes may take from.")
+    parser.add_argument("--admin", action="append", help="Who is admin at the first start.")
+    return parser
+
+
+def _database(url: str | None, state: str | None, exports: Path) -> tuple[str, Path]:
+    """Return the database's URL and the state folder."""
+    if url and "://" not in url:
+        url = f"sqlite:///{_folder(url)}"
+    file = Path(url.removeprefix("sqlite:///")) if url and url.startswith("sqlite:///") else None
+    folder = _folder(state) if state else (exports / "studio" if file is None else file.parent)
+    return url or default_url(folder), folder
+
+
+def _folder(text: str) -> Path:
+    return Path(text).expanduser().absolute()
+
+
+def _existing(text: str, what: str) -> Path:
+    path = _folder(text)
+    if not path.is_dir():
+        raise StudioError(
+            explain(f"there is no such {what}", where=str(path), expected="a folder",
+                    then="Check the command line, or generate one first.")
+        )  # fmt: skip
+    return path
+
+
+def _scenes() -> Path:
+    """Return the folder of recipes: here, beside the package in a checkout, or installed."""
+    beside = Path(__file__).resolve().parents[2] / "scenes"
+    places = (Path("scenes"), beside, Path(sys.prefix) / "share" / "synthstudio" / "scenes")
+    return next((place.absolute() for place in places if place.is_dir()), places[0].absolute())
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    secure = parts.scheme == "https" or (parts.scheme == "http" and is_local(parts.hostname))
+    if not secure or not parts.hostname or parts.path not in ("", "/") or parts.query:
+        raise StudioError(
+            explain("this is no address for the studio", where="--url",
+                    expected="https://HOST, or http://127.0.0.1:PORT on this machine", got=text)
+        )  # fmt: skip
+    return f"{parts.scheme}://{parts.netloc}"

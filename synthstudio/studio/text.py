@@ -1,0 +1,73 @@
+"""Text of people in places that would read more into it: Markdown, CSV, log files, names."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from synthstudio.core.errors import StudioError, explain
+
+NAME_CHARS = 64
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&@/=^\"'])")
+_LINK = re.compile(r"(:(?=//)|www(?=\.)|@)", re.IGNORECASE)
+_JOINER = "\u2060"
+"""Not seen and no space. Bare addresses become links whatever is escaped, unless it parts them."""
+_FULL_WIDTH = "\uff1d\uff0b\uff0d\uff20"
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%", *_FULL_WIDTH)
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_NAME = re.compile(r"[^\W_](?:[\w .,'@+\-]*[\w.])?")
+
+
+def plain(text: object) -> str:
+    """Return text for a Markdown field (st.markdown, labels, captions) that shows as it is.
+
+    No markup, link, picture, icon, colour or formula can come of it; a line break is a space.
+    """
+    one_line = " ".join(_printable(str(text)).split())
+    return _MARKDOWN.sub(r"\\\1", _LINK.sub(r"\1" + _JOINER, one_line))
+
+
+def csv_cell(value: object) -> str:
+    """Return a value as a CSV cell that no spreadsheet takes for a formula."""
+    text = "" if value is None else str(value)
+    if text.lstrip(" ").startswith(_FORMULA) and not _NUMBER.fullmatch(text):
+        return "'" + text
+    return text
+
+
+def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """Return a table as a CSV file; every CSV that the studio hands out is made here."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\r\n")
+    for row in (header, *rows):
+        writer.writerow([csv_cell(value) for value in row])
+    return file.getvalue().encode("utf-8")
+
+
+def log_text(value: object, *, longest: int = 200) -> str:
+    """Return text for one line of a log: ASCII, no control characters, not too long."""
+    text = ascii(str(value))[1:-1]
+    return text if len(text) <= longest else f"{text[:longest]}... ({len(text)} characters)"
+
+
+def checked_name(text: str) -> str:
+    """Return a person's name, trimmed; StudioError unless it is short and of plain characters."""
+    name = unicodedata.normalize("NFC", text).strip()
+    if not 1 <= len(name) <= NAME_CHARS or not _NAME.fullmatch(name):
+        raise StudioError(
+            explain(
+                "this cannot be a name", where="name",
+                expected=f"1 to {NAME_CHARS} letters, digits, spaces and . , ' @ + - _",
+                got=repr(log_text(text, longest=80)) if text else "nothing",
+            )
+        )  # fmt: skip
+    return name
+
+
+def _printable(text: str) -> str:
+    """Drop what is not seen and may turn the order of what is: controls and formats."""
+    kept = ("Cc", "Cf", "Cs", "Co", "Cn")
+    return "".join(c if unicodedata.category(c) not in kept else " " for c in text)

@@ -1,0 +1,138 @@
+"""The next recipe asks for what can be met; neighbouring bins show different people."""
+
+from pathlib import Path
+
+import covered_set
+import numpy as np
+import pytest
+
+from synthstudio.core.labels import SHARES
+from synthstudio.core.rng import stream
+from synthstudio.core.skeleton import skeleton
+from synthstudio.dataset.counts.coverage import PERSON_COLUMNS, Coverage, coverage
+from synthstudio.dataset.counts.coverage_next import next_recipe
+from synthstudio.dataset.counts.examples import KEPT, Bins
+from synthstudio.dataset.pages import coverage_sheet
+from synthstudio.dataset.reader import Dataset
+from synthstudio.recipe.load import parse
+
+FAMILIES = covered_set.FAMILIES
+
+
+def made(folder: Path, **changes: object) -> tuple[Dataset, Coverage]:
+    data = Dataset(covered_set.store(folder / "set", frames=4, **changes))
+    return data, coverage(data)
+
+
+@pytest.mark.parametrize(
+    ("changes", "asks"),
+    [
+        ({}, True),
+        ({"clip": {"frames": 4}, "motion": None}, False),
+        ({"cutouts": {"folder": "x"}}, False),
+        ({"targets": {"occluded_fraction": [0, 0.1]}}, False),
+    ],
+)
+def test_only_what_the_recipe_can_meet_is_asked(tmp_path: Path, changes, asks) -> None:
+    changes = {k: v for k, v in changes.items() if v is not None}
+    data, found = made(tmp_path, **changes)
+    wanted = next_recipe(data, found, families=FAMILIES, at_least=10**4)
+    parse(wanted)
+    before = changes.get("targets", {}).keys()
+    assert (set(wanted.get("targets", {})) > set(before)) == asks
+
+
+def test_rates_are_above_what_people_hide_themselves(tmp_path: Path) -> None:
+    data, found = made(tmp_path)
+    wanted = next_recipe(data, found, families=FAMILIES, at_least=10**4)
+    counts = found.of_joints("joint", "cause")
+    own = counts[:, [SHARES.index("self"), SHARES.index("truncated")]].sum(axis=1) / counts[
+        :, :6
+    ].sum(axis=1)
+    for group, rate in wanted["targets"]["joints"].items():
+        alone = min(own[found.bones.joints.index(name)] for name in group.split("+"))
+        assert alone <= 0.25
+        assert rate >= alone + 0.04
+    assert wanted["targets"]["joints"]
+
+
+def test_people_are_asked_to_hide_people_only_where_there_are_two(tmp_path: Path) -> None:
+    for count, asked in ((2, True), ([1, 3], False)):
+        folder = tmp_path / str(asked)
+        people = {"count": count, "identities": 40}
+        data, found = made(folder, things=[], people=people)
+        wanted = next_recipe(data, found, families=FAMILIES, at_least=10**4)
+        assert ("causes" in wanted.get("targets", {})) == asked
+        if asked:
+            assert parse(wanted).targets.causes["person"] == (0.05, 0.15)
+        assert "targets" not in next_recipe(data, found, families=FAMILIES, at_least=0)
+
+
+# Examples ----------------------------------------------------------------------------------
+
+
+def offered(scores: list[float], whom: list[int], places: list[int] | None = None) -> Bins:
+    bins = Bins(2)
+    n = len(scores)
+    who = np.column_stack([np.arange(n), np.ones(n), np.full(n, -1), whom]).astype(np.int64)
+    where = np.zeros(n, np.int32) if places is None else np.array(places, np.int32)
+    for k in range(n):  # one by one, as batches may come
+        bins.offer(where[k : k + 1], np.array(scores[k : k + 1]), who[k : k + 1])
+    return bins
+
+
+def test_a_bin_keeps_its_best_people_once_each() -> None:
+    bins = offered([1, 5, 3, 4, 2], [7, 8, 7, 8, 9])
+    assert bins.counts.tolist() == [5, 0]
+    assert bins.example(0).frame == 1
+    assert bins.example(0, {8}).frame == 2  # of person 7 the larger one
+    assert bins.example(0, {8, 7}).frame == 4
+    assert bins.example(0, {7, 8, 9}).frame == 1  # rather the same than none
+    assert bins.example(1) is None
+
+
+def test_batches_and_single_offers_keep_the_same() -> None:
+    rng = stream(4, "offers")
+    n = 300
+    places = rng.integers(0, 2, n)
+    scores, whom = rng.random(n), rng.integers(0, 40, n)
+    single = offered(scores.tolist(), whom.tolist(), places.tolist())
+    batch = Bins(2)
+    who = np.column_stack([np.arange(n), np.ones(n), np.full(n, -1), whom]).astype(np.int64)
+    batch.offer(places.astype(np.int32), scores, who)
+    for place in (0, 1):
+        used: set[int] = set()
+        best = sorted(
+            {
+                w: max(
+                    s for s, p, v in zip(scores, places, whom, strict=True) if (p, v) == (place, w)
+                )
+                for w in set(whom[places == place].tolist())
+            }.items(),
+            key=lambda pair: -pair[1],
+        )[:KEPT]
+        for wanted, _ in best:
+            assert single.example(place, used) == batch.example(place, used)
+            assert batch.example(place, used).whom == wanted
+            used.add(wanted)
+
+
+def test_neighbouring_bins_show_different_people() -> None:
+    bins = offered([5, 4, 5], [7, 8, 7], [0, 0, 1])
+    assert [bins.example(place).whom for place in (0, 1)] == [7, 7]
+    (row,) = coverage_sheet._grid(bins, [[0, 1]])
+    assert [cell.example.whom for cell in row] == [8, 7]  # the second bin has nobody else
+    (row,) = coverage_sheet._grid(offered([5, 5], [7, 7], [0, 1]), [[0, 1]])
+    assert [cell.example.whom for cell in row] == [7, 7]  # rather the same than none
+
+
+def test_frames_of_a_moment_show_one_person(tmp_path: Path) -> None:
+    data, _ = made(tmp_path)
+    batch = next(iter(data.iter_batches("instances", PERSON_COLUMNS)))
+    eyes = np.full((batch.num_rows, 3), np.nan)
+    most = max(batch["instance"].to_pylist())
+    for groups, people in ((np.zeros(batch.num_rows, np.int64), most), (None, batch.num_rows)):
+        found = Coverage(skeleton(data.identity.skeleton))
+        found.add(batch, eyes, groups)
+        whom = found.examples.by_family._who[..., 3]
+        assert len(set(whom[whom >= 0].tolist())) == people

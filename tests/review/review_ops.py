@@ -1,0 +1,73 @@
+"""What reviewers do in tests: ops, a base without a data set, and a small data set."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from stick_people import make_frame
+
+from synthstudio.core.images import encode_jpeg
+from synthstudio.core.skeleton import skeleton
+from synthstudio.dataset import manifest
+from synthstudio.dataset.manifest import Identity
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.shards import write_shard
+from synthstudio.dataset.writer import open_or_create
+from synthstudio.review.base import Base
+from synthstudio.review.values import JointLabel, Op, Person, User
+
+KEY = "5e" * 32
+PEOPLE = (3, 1, 0, 2, 4)
+JOINTS = skeleton("coco17").joints
+ANNA = User(name="anna", role="reviewer")
+BEN = User(name="ben", role="reviewer")
+LEAD = User(name="lea", role="lead")
+ADMIN = User(name="ada", role="admin")
+GUEST = User(name="guest", role="viewer")
+ON_DISK = Base(skeleton=JOINTS, width_px=320, height_px=240, joints={}, exists=True)
+NOBODY = dataclasses.replace(ON_DISK, joints=None, exists=False)
+PERSON = Person(dataset=KEY, frame=0, instance=1)
+_seq = itertools.count(1)
+
+
+def seen(x: float = 10.0, y: float = 20.0) -> JointLabel:
+    """Return a visible joint."""
+    return JointLabel(x_px=x, y_px=y, state=2, cause="visible")
+
+
+def hidden(x: float = 10.0, y: float = 20.0, cause: str = "object") -> JointLabel:
+    """Return a hidden joint."""
+    return JointLabel(x_px=x, y_px=y, state=1, cause=cause)
+
+
+def op(kind: str, revision: int, **more: Any) -> Op:
+    """Return an op under a seq of its own; an edit without joints moves the nose."""
+    if kind in ("edit", "add"):
+        more.setdefault("joints", {"nose": seen()})
+    values = {"client": "tab-1", "seq": next(_seq), "person": PERSON} | more
+    return Op(kind=kind, revision=revision, **values)  # type: ignore[arg-type]
+
+
+def make_set(out: Path, *, bones: str = "coco17") -> Dataset:
+    """Write frames of stick people with pictures, PEOPLE[k] in frame k."""
+    identity = Identity(
+        recipe={"name": "sticks"}, seed=1, skeleton=bones, frames=len(PEOPLE), frames_per_shard=2,
+        versions=manifest.package_versions(), machine=manifest.machine_kind("cpu"),
+    )  # fmt: skip
+    with open_or_create(out, identity) as session:
+        for shard in session.todo:
+            mine = [_frame(k, bones) for k in identity.frames_of(shard)]
+            session.publish(write_shard(out, shard, mine))
+        session.finish()
+    return Dataset(out)
+
+
+def _frame(index: int, bones: str) -> Any:
+    frame = make_frame(index, people=PEOPLE[index], bones=bones)
+    grey = np.full((240, 320, 3), 40 + 20 * index, np.uint8)
+    grey[index : index + 9] = 200
+    return dataclasses.replace(frame, jpeg=encode_jpeg(grey, 90))

@@ -1,0 +1,170 @@
+"""Leases: two never hold the same person, whoever asks when; they end, and can be given back."""
+
+import itertools
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from review_ops import ADMIN, ANNA, BEN, GUEST, KEY, LEAD, ON_DISK, op
+
+from synthstudio.core.errors import Refused
+from synthstudio.review import leases as module
+from synthstudio.review.edits import apply
+from synthstudio.review.history import events
+from synthstudio.review.leases import claim, leases, release, renew
+from synthstudio.review.models import DatasetRow, utc_now
+from synthstudio.review.store import Store, open_store
+from synthstudio.review.values import Person, User
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+PEOPLE = [Person(dataset=KEY, frame=k // 4, instance=1 + k % 4) for k in range(60)]
+
+
+@pytest.fixture
+def shop(store_url: str):
+    opened = open_store(store_url)
+    with opened.session() as session:
+        session.add(DatasetRow(key=KEY, name="a set", skeleton="coco17", people=60,
+                               added_at=utc_now()))  # fmt: skip
+    yield opened
+    opened.close()
+
+
+def after(minutes: float) -> datetime:
+    return NOW + timedelta(minutes=minutes)
+
+
+def test_the_first_free_ones_are_leased(shop: Store) -> None:
+    assert claim(shop, PEOPLE, who=ANNA, count=3, now=NOW) == PEOPLE[:3]
+    assert claim(shop, PEOPLE, who=BEN, count=2, now=NOW) == PEOPLE[3:5]
+    assert claim(shop, PEOPLE, who=ANNA, count=4, now=NOW) == [*PEOPLE[:3], PEOPLE[5]]
+    held = leases(shop, KEY, now=NOW)
+    assert [lease.who for lease in held.values()] == ["anna"] * 3 + ["ben"] * 2 + ["anna"]
+    assert list(leases(shop, KEY, who="ben", now=NOW)) == [(0, 4), (1, 1)]
+    assert claim(shop, [], who=BEN, now=NOW) == []
+    assert claim(shop, PEOPLE[:3], who=BEN, count=3, now=NOW) == []
+
+
+def test_other_layers_are_other_items(shop: Store) -> None:
+    second = [Person(dataset=KEY, frame=0, instance=1, layer="second")]
+    assert claim(shop, PEOPLE[:1], who=ANNA, now=NOW) == PEOPLE[:1]
+    assert claim(shop, second, who=BEN, now=NOW) == second
+    assert [lease.who for lease in leases(shop, KEY, layer="second", now=NOW).values()] == ["ben"]
+
+
+def test_a_lease_ends_and_is_renewed(shop: Store) -> None:
+    claim(shop, PEOPLE, who=ANNA, count=2, minutes=10, now=NOW)
+    assert claim(shop, PEOPLE[:1], who=BEN, now=after(9.9)) == []
+    assert renew(shop, PEOPLE[:1], who=ANNA, minutes=10, now=after(9)) == PEOPLE[:1]
+    assert claim(shop, PEOPLE[:2], who=BEN, count=2, now=after(11)) == PEOPLE[1:2]
+    # One that ended and that nobody took begins anew; one that was taken does not.
+    assert renew(shop, PEOPLE[:2], who=ANNA, now=after(25)) == PEOPLE[:1]
+    assert leases(shop, KEY, now=after(25))[0, 2].who == "ben"
+    assert renew(shop, PEOPLE[9:10], who=ANNA, now=NOW) == []
+
+
+def test_leases_are_given_back_by_their_holder_or_a_lead(shop: Store) -> None:
+    claim(shop, PEOPLE, who=ANNA, count=2, now=NOW)
+    assert release(shop, PEOPLE[:2], who=BEN) == 0
+    assert release(shop, PEOPLE[:1], who=ANNA) == 1
+    assert release(shop, PEOPLE[:2], who=LEAD) == 1
+    assert leases(shop, KEY, now=NOW) == {}
+
+
+def test_edits_need_the_lease_that_there_is(shop: Store) -> None:
+    """Without any lease revisions decide; another's or an ended one of one's own refuses."""
+    person = PEOPLE[0]
+    apply(shop, op("edit", 0, person=person), who=ANNA, base=ON_DISK)
+    claim(shop, [person], who=BEN, now=utc_now())
+    with pytest.raises(Refused, match="somebody else") as caught:
+        apply(shop, op("edit", 1, person=person), who=ANNA, base=ON_DISK)
+    assert caught.value.reason == "lease"
+    apply(shop, op("edit", 1, person=person), who=BEN, base=ON_DISK)
+    ended = utc_now() - timedelta(hours=1)
+    claim(shop, PEOPLE[1:2], who=BEN, minutes=1, now=ended)
+    with pytest.raises(Refused, match="has ended") as caught:
+        apply(shop, op("edit", 0, person=PEOPLE[1]), who=BEN, base=ON_DISK)
+    assert caught.value.reason == "lease"
+    assert renew(shop, PEOPLE[1:2], who=BEN) == PEOPLE[1:2]
+    apply(shop, op("edit", 0, person=PEOPLE[1]), who=BEN, base=ON_DISK)
+    assert len(events(shop, KEY)) == 3
+    # What another held until an hour ago is free for everybody.
+    claim(shop, PEOPLE[2:3], who=BEN, minutes=1, now=ended)
+    apply(shop, op("edit", 0, person=PEOPLE[2]), who=ANNA, base=ON_DISK)
+
+
+@pytest.mark.parametrize("count", [0, -1, 501, True, 2.0, "1"])
+def test_so_many_cannot_be_claimed(shop: Store, count: object) -> None:
+    with pytest.raises(Refused) as caught:
+        claim(shop, PEOPLE, who=ANNA, count=count)  # type: ignore[arg-type]
+    assert caught.value.reason == "invalid"
+
+
+@pytest.mark.parametrize("minutes", [0, -3, 241, float("nan"), float("inf"), True])
+def test_so_long_cannot_be_claimed(shop: Store, minutes: float) -> None:
+    for call in (claim, renew):
+        with pytest.raises(Refused) as caught:
+            call(shop, PEOPLE[:1], who=ADMIN, minutes=minutes)
+        assert caught.value.reason == "invalid"
+
+
+def test_who_only_looks_cannot_claim(shop: Store) -> None:
+    for call in (claim, renew, release):
+        with pytest.raises(Refused) as caught:
+            call(shop, PEOPLE[:1], who=GUEST)
+        assert caught.value.reason == "role"
+
+
+def test_many_who_ask_at_once_never_share(shop: Store, store_url: str) -> None:
+    """Eight at once, each with a connection of its own, take all people in handfuls."""
+    got: dict[str, list[Person]] = {f"r{k}": [] for k in range(8)}
+    problems: list[BaseException] = []
+    start = threading.Barrier(len(got))
+
+    def work(name: str) -> None:
+        own = open_store(store_url)
+        who = User(name=name, role="reviewer")
+        mine = PEOPLE if name < "r4" else PEOPLE[::-1]  # in opposite orders too
+        try:
+            start.wait(timeout=30)
+            for count in itertools.count(3, 3):
+                found = claim(own, mine, who=who, count=min(count, 60))
+                if len(found) == len(got[name]):
+                    return
+                got[name] = found
+                time.sleep(0.01)  # SQLite's lock is not fair: let the others have a go
+        except BaseException as error:
+            problems.append(error)
+        finally:
+            own.close()
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in got]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert not problems and not any(thread.is_alive() for thread in threads)
+    taken = list(itertools.chain(*got.values()))
+    assert len(taken) == len(set(taken)) == len(PEOPLE)
+    held = leases(shop, KEY)
+    assert {Person(dataset=KEY, frame=f, instance=i): lease.who
+            for (f, i), lease in held.items()} == {
+        person: name for name, people in got.items() for person in people
+    }  # fmt: skip
+    assert sum(bool(people) for people in got.values()) > 1  # it was a race
+
+
+def test_a_write_between_a_look_and_a_claim_is_not_overwritten(shop: Store, monkeypatch) -> None:
+    looks = []
+
+    def look(session, people, who, now):
+        looks.append(original(session, people, who, now))
+        module._upsert(session, PEOPLE[:1], "ben", NOW, after(30))
+        return looks[-1]
+
+    original = module._taken
+    monkeypatch.setattr(module, "_taken", look)
+    assert claim(shop, PEOPLE[:3], who=ANNA, count=2, now=NOW) == PEOPLE[1:3]
+    assert looks[0] == set()
+    assert leases(shop, KEY, now=NOW)[0, 1].who == "ben"

@@ -1,0 +1,279 @@
+"""The table of people answers as `filter` does, from memory or from a cache that proves itself."""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from people_rows import JOINTS, Rows, make_rows, write_rows
+
+from synthstudio.core.bins import VIEWS
+from synthstudio.core.errors import DatasetError
+from synthstudio.core.labels import CAUSES, SHARES
+from synthstudio.core.rng import stream
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import NO_STATE
+from synthstudio.dataset.select.matching import matching_people
+from synthstudio.dataset.select.query import parse
+from synthstudio.dataset.select.query_fields import FIELDS, GROUPS
+from synthstudio.review.risk import cache as caching
+from synthstudio.review.risk.columns import _frame_rows
+from synthstudio.review.risk.table import (
+    PeopleTable,
+    facet,
+    find,
+    joint_facet,
+    known,
+    people_table,
+)
+
+EDGES = (0.0, 0.1, 0.25, 0.3, 0.5, 1.0, 2.0, 40.0)
+
+
+def _mixed() -> Rows:
+    """Drawn people and people of photos in one set, with every null that rows may hold."""
+    rng = stream(5, "mixed rows")
+    drawn, photos = make_rows(40, each=3), make_rows(40, each=3, seed=2, photos=True)
+    out = Rows()
+    for index in range(40):
+        which = photos if index % 3 == 0 else drawn
+        out.frames.append(dict(which.frames[index]))
+        if index % 8 == 7:
+            continue  # a frame without people
+        for row in which.people[3 * index : 3 * index + 3]:
+            row["ask_met"] = (None, True, False)[int(rng.integers(3))]
+            row["occluded_fraction"] = (None, math.nan, 0.3, 0.25)[int(rng.integers(4))]
+            j = int(rng.integers(17))
+            row["shares"][5 * j : 5 * j + 5] = [0.25, 0.5, 0.25, 0.0, 0.0]
+            row["pose"] = (None, "lying", "")[int(rng.integers(3))]
+            out.people.append(row)
+    out.frames[3]["thing_kind"], out.frames[3]["thing_instance"] = [], []
+    out.frames[3]["thing_held_by"] = []
+    out.frames[4] |= {"thing_kind": ["crate", "lamp"], "thing_instance": [1002, 1003],
+                      "thing_held_by": [0, 1]}  # fmt: skip
+    out.frames[5]["crowd_index"] = math.nan
+    return out
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return write_rows(_mixed(), tmp_path_factory.mktemp("mixed") / "set")
+
+
+@pytest.fixture(scope="module")
+def table(mixed: Dataset) -> PeopleTable:
+    return people_table(mixed)
+
+
+@pytest.fixture(scope="module")
+def mapped(mixed: Dataset, tmp_path_factory: pytest.TempPathFactory) -> PeopleTable:
+    return people_table(mixed, cache=tmp_path_factory.mktemp("cache"))
+
+
+NUMBERS = [name for name, f in FIELDS.items() if f.kind == "number"]
+TEXTS = {
+    "pose": ("lying", "standing at ease", ""), "pose family": ("stand", "walk", "sit"),
+    "identity": ("p0", "p3", "nobody"), "split": ("train", "val", "test"),
+    "clip": ("clip 1", "clip 7"), "group": ("g0", "g9"), "view": VIEWS, "met": ("yes", "no"),
+    "thing": ("crate", "lamp", "cra", ""), "layer": ("depth", "parts", ""), "variant": ("base",),
+    "motion": ("walk",),
+}  # fmt: skip
+SIGNS = st.sampled_from(["=", "!=", "<", "<=", ">", ">="])
+
+
+@st.composite
+def field_text(draw: st.DrawFn) -> str:
+    if draw(st.booleans()):
+        name = draw(st.sampled_from(NUMBERS))
+        if draw(st.integers(0, 4)) == 0:
+            some = draw(st.lists(st.sampled_from(EDGES), min_size=1, max_size=3))
+            turned = draw(st.sampled_from(["", "not "]))
+            return f"{name} {turned}in ({', '.join(map(str, some))})"
+        return f"{name} {draw(SIGNS)} {draw(st.sampled_from(EDGES))}"
+    name = draw(st.sampled_from(sorted(TEXTS)))
+    some = draw(st.lists(st.sampled_from(TEXTS[name]), min_size=1, max_size=3))
+    if draw(st.booleans()):
+        listed = ", ".join(f"'{value}'" for value in some)
+        return f"{name} {draw(st.sampled_from(['', 'not ']))}in ({listed})"
+    return f"{name} {draw(st.sampled_from(['=', '!=']))} '{some[0]}'"
+
+
+@st.composite
+def joint_text(draw: st.DrawFn) -> str:
+    group = draw(st.sampled_from([g for g in GROUPS if g not in ("toe", "heel")]))
+    who = draw(
+        st.sampled_from(
+            [draw(st.sampled_from(JOINTS)), f"any {group}", f"all {group}", f"no {group}",
+             f"at least {draw(st.integers(0, 20))} {group}"]
+        )
+    )  # fmt: skip
+    share = f"{draw(st.sampled_from(SHARES))} share {draw(SIGNS)} {draw(st.sampled_from(EDGES))}"
+    cause = ", ".join(draw(st.lists(st.sampled_from(CAUSES), min_size=1, max_size=3)))
+    said = st.sampled_from(
+        ["visible", "hidden", "outside", "unlabelled", "ambiguous", "hidden by object",
+         "hidden by unknown", f"cause in ({cause})", f"cause not in ({cause})",
+         f"cause != {cause.split(',')[0]}", share]
+    )  # fmt: skip
+    return f"{who} {draw(said)}"
+
+
+QUERIES = st.recursive(
+    field_text() | joint_text(),
+    lambda inner: (
+        st.tuples(inner, st.sampled_from(["and", "or"]), inner).map(
+            lambda t: f"({t[0]}) {t[1]} ({t[2]})"
+        )
+        | inner.map(lambda text: f"not ({text})")
+    ),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(QUERIES)
+def test_the_same_people_as_filter(
+    mixed: Dataset, table: PeopleTable, mapped: PeopleTable, text: str
+) -> None:
+    query = parse(text, JOINTS)
+    wanted = list(matching_people(mixed, query))
+    assert table.ids(find(table, query)) == wanted, text
+    assert mapped.ids(find(mapped, query)) == wanted, text
+    yes, no = known(table, query.tree)
+    assert not (yes & no).any()
+
+
+def test_queries_find_some_and_not_all(table: PeopleTable) -> None:
+    """The comparison above would pass if nothing were ever found."""
+    texts = ("occluded > 0.2", "any joint unlabelled", "view = front", "thing = lamp",
+             "left_wrist visible share = 0.25", "pose = ''", "met = no", "people = 3")  # fmt: skip
+    for text in texts:
+        count = len(find(table, parse(text, JOINTS)))
+        assert 0 < count <= table.people, text
+        assert count < table.people or text == "people = 3"
+    assert find(table, parse("occluded < 9 or not occluded < 9", JOINTS)).size < table.people
+
+
+def test_columns_are_what_the_rows_say(mixed: Dataset, table: PeopleTable) -> None:
+    rows = list(mixed.iter_instances())
+    assert (table.people, table.frames) == (len(rows), 40)
+    for row, own in enumerate(rows):
+        assert table.row_of(own["frame_index"], own["instance"]) == row
+        px = np.array(own["joints_px"]).reshape(-1, 2)
+        np.testing.assert_allclose(table.joints_px[row], px, rtol=1e-6)
+        np.testing.assert_array_equal(table.shares[row], np.reshape(own["shares"], (-1, 5)))
+        np.testing.assert_array_equal(table.state[row], own["state"])
+        assert [CAUSES[c] for c in table.cause[row]] == own["cause"]
+        np.testing.assert_array_equal(table.modal_box_px[row], own["modal_box_px"])
+        assert table.texts("pose", np.array([row])) == [own["pose"]]
+    assert table.texts("thing", np.array([table.row_of(4, 1)])) == ["crate, lamp"]
+    with pytest.raises(DatasetError, match="no such person"):
+        table.row_of(4, 9)
+    found = table.rows_of(np.array([4, 0, 99, 7]), np.array([2, 3, 1, 1]))
+    assert found.tolist() == [table.row_of(4, 2), table.row_of(0, 3), -1, -1]
+    with pytest.raises(ValueError, match="read-only"):
+        table.state[0, 0] = 1
+
+
+def test_what_3d_says_is_reckoned_where_it_is_there(mixed: Dataset, table: PeopleTable) -> None:
+    for row, own in enumerate(mixed.iter_instances()):
+        off, mirror = table.arrays["off_px"][:, row], table.arrays["mirror_px"][:, row]
+        bones = table.arrays["bone_m"][:, row]
+        if own["joints_camera_m"] is None:
+            assert np.isnan(off).all() and np.isnan(bones).all()
+        else:
+            assert off.max() < 1e-3 < mirror[1]  # float16 of exact places; an eye is not the other
+            at = np.reshape(own["joints_camera_m"], (-1, 3))
+            np.testing.assert_allclose(bones[0], np.linalg.norm(at[5] - at[7]), rtol=1e-4)
+
+
+def test_facets_count_people(mixed: Dataset, table: PeopleTable) -> None:
+    rows = list(mixed.iter_instances())
+    poses = facet(table, "pose")
+    assert sum(poses.counts) + poses.unknown == table.people
+    assert dict(zip(poses.values, poses.counts, strict=True))["lying"] == sum(
+        row["pose"] == "lying" for row in rows
+    )
+    some = find(table, parse("split = test", JOINTS))
+    depth, part = facet(table, "depth"), facet(table, "depth", rows=some)
+    assert depth.edges is not None and part.edges is not None
+    assert (depth.edges == part.edges).all() and (part.counts <= depth.counts).all()
+    assert depth.unknown == sum(row["depth_m"] is None for row in rows)
+    assert set(facet(table, "thing").values) == {"crate", "lamp"}
+    names, counts = joint_facet(table, "state")
+    assert counts.sum(axis=1).tolist() == [table.people] * 17
+    assert counts[9, names.index("unlabelled")] == sum(r["state"][9] == NO_STATE for r in rows)
+    names, counts = joint_facet(table, "cause", rows=some)
+    assert counts.sum() == 17 * len(some)
+    with pytest.raises(DatasetError, match="no such field"):
+        facet(table, "shoe size")
+
+
+def test_a_damaged_cache_is_built_again(mixed: Dataset, tmp_path: Path, caplog) -> None:
+    first = people_table(mixed, cache=tmp_path)
+    assert isinstance(first.arrays["shares"], np.memmap)
+    (folder,) = tmp_path.iterdir()
+    wanted = {name: np.array(array) for name, array in first.arrays.items()}
+    head = json.loads((folder / "table.json").read_text())
+
+    def rebuilt() -> None:
+        caplog.clear()
+        again = people_table(mixed, cache=tmp_path)
+        assert "built again" in caplog.text
+        for name, array in wanted.items():
+            np.testing.assert_array_equal(again.arrays[name], array)
+
+    people_table(mixed, cache=tmp_path)
+    assert "built again" not in caplog.text  # a sound one is taken
+    flipped = bytearray((folder / "state.npy").read_bytes())
+    flipped[-3] ^= 1
+    (folder / "state.npy").write_bytes(flipped)
+    rebuilt()
+    (folder / "shares.npy").unlink()
+    rebuilt()
+    (folder / "table.json").write_text("{")
+    rebuilt()
+    (folder / "table.json").write_text(json.dumps(head | {"version": 0}))
+    rebuilt()
+    # Columns of a pickle are never loaded, even under their right hash.
+    np.save(folder / "cause.npy", np.array([{"a": 1}], object), allow_pickle=True)
+    head = json.loads((folder / "table.json").read_text())
+    head["arrays"]["cause"] = caching.file_sha256(folder / "cause.npy")
+    (folder / "table.json").write_text(json.dumps(head))
+    rebuilt()
+
+
+def test_another_set_has_another_cache(mixed: Dataset, tmp_path: Path) -> None:
+    people_table(mixed, cache=tmp_path)
+    rows = _mixed()
+    rows.people[5]["state"][3] = 1
+    other = write_rows(rows, tmp_path / "other")
+    made = people_table(other, cache=tmp_path / "cache")
+    assert caching.content_key(other) != caching.content_key(mixed)
+    assert made.state[5, 3] == 1
+
+
+def test_sets_without_people_and_rows_that_do_not_fit(tmp_path: Path) -> None:
+    empty = write_rows(Rows(frames=make_rows(3).frames), tmp_path / "empty")
+    for cache in (None, tmp_path / "cache", tmp_path / "cache"):
+        table = people_table(empty, cache=cache)
+        assert (table.people, table.frames) == (0, 3)
+        assert find(table, parse("occluded > 0 or not split = train", JOINTS)).size == 0
+        assert facet(table, "pose").counts.sum() == 0
+        assert facet(table, "depth").counts.sum() == 0
+    short = make_rows(2)
+    short.people[3]["state"] = [2] * 16
+    with pytest.raises(DatasetError, match="17 entries of state"):
+        people_table(write_rows(short, tmp_path / "short"))
+    for frames in ([0, 3], [1, 0]):  # of no frame, out of order
+        with pytest.raises(DatasetError, match="in the order of the frames"):
+            _frame_rows(np.arange(3.0), np.array(frames), -1)
+    held = write_rows(make_rows(2), tmp_path / "held")
+    assert people_table(held).key != people_table(empty).key
+    broken = dataclasses.replace(held.entries[0], people=7)
+    held.__dict__["entries"] = (broken,)
+    with pytest.raises(DatasetError, match="as index"):
+        people_table(held)

@@ -1,0 +1,250 @@
+"""The queue's order, its random control share, and what that says about the whole set."""
+
+import dataclasses
+import math
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from people_rows import make_rows, registered, write_rows
+from review_ops import ANNA, BEN, GUEST
+
+from synthstudio.core.errors import Refused, ReviewError
+from synthstudio.core.rng import stream
+from synthstudio.review.base import base_of
+from synthstudio.review.edits import apply
+from synthstudio.review.leases import claim, release
+from synthstudio.review.risk.control import Estimate, changed, estimate, judge, wilson
+from synthstudio.review.risk.people import PeopleTable
+from synthstudio.review.risk.queue import Order, control_rows, next_people, risk_order
+from synthstudio.review.risk.signals import Risk
+from synthstudio.review.risk.table import people_table
+from synthstudio.review.store import Store, open_store
+from synthstudio.review.values import ItemState, JointLabel, Op, Person, User
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory):
+    return write_rows(make_rows(50, each=4), tmp_path_factory.mktemp("queue") / "set")
+
+
+@pytest.fixture(scope="module")
+def table(dataset) -> PeopleTable:
+    return people_table(dataset)
+
+
+@pytest.fixture
+def store(store_url: str, dataset):
+    opened = open_store(store_url)
+    registered(opened, dataset)
+    yield opened
+    opened.close()
+
+
+def _risk(table: PeopleTable, seed: int = 1) -> Risk:
+    return Risk(table=table, score=stream(seed, "scores").random(table.people), signals=())
+
+
+def _person(table: PeopleTable, row: int, layer: str = "main") -> Person:
+    frame, instance = table.ids(np.array([row]))[0]
+    return Person(dataset=table.key, frame=frame, instance=instance, layer=layer)
+
+
+class Reviewer:
+    """Somebody who applies ops in their order."""
+
+    def __init__(self, store: Store, dataset, table: PeopleTable, who: User) -> None:
+        self.store, self.dataset, self.table, self.who = store, dataset, table, who
+        self.seq, self.revision = 0, dict[Person, int]()
+
+    def do(self, person: Person, kind: str, **more) -> None:
+        self.seq += 1
+        revision = self.revision.get(person, 0)
+        op = Op(client=f"tab-{self.who.name}", seq=self.seq, person=person, revision=revision,
+                kind=kind, **more)  # fmt: skip
+        apply(self.store, op, who=self.who,
+              base=base_of(self.dataset, person.frame, person.instance))  # fmt: skip
+        self.revision[person] = revision + 1
+
+    def decide(self, row: int, *, wrong: bool) -> None:
+        person = _person(self.table, row)
+        self.do(person, "status", status="rejected" if wrong else "approved")
+
+
+def test_the_riskiest_come_first_with_a_control_person_in_twenty(table: PeopleTable) -> None:
+    made = risk_order(_risk(table))
+    assert sorted(made.rows) == list(range(table.people))
+    assert np.flatnonzero(made.control).tolist() == list(range(0, 200, 20))
+    risky = made.risk.score[made.rows[~made.control]]
+    assert (np.diff(risky) <= 0).all()
+    chosen = control_rows(table)
+    assert made.rows[made.control].tolist() == chosen.tolist()
+    assert "chosen at random" in made.reasons(0)
+    again = risk_order(_risk(table, seed=2))
+    assert again.rows[again.control].tolist() == chosen.tolist()  # whatever the risks
+    assert control_rows(table, share=0.2)[:10].tolist() == chosen.tolist()
+    assert not risk_order(_risk(table), share=0.0).control.any()
+    assert risk_order(_risk(table), share=1.0).control.all()
+    with pytest.raises(ReviewError, match="0 to 1"):
+        control_rows(table, share=1.5)
+
+
+def test_a_queue_of_some_people_holds_only_them(table: PeopleTable) -> None:
+    some = np.arange(0, 200, 3)
+    made = risk_order(_risk(table), rows=some)
+    assert sorted(made.rows) == some.tolist()
+    assert set(made.rows[made.control]) == set(control_rows(table)) & set(some.tolist())
+    assert len(risk_order(_risk(table), rows=np.zeros(0, np.int64)).rows) == 0
+
+
+def test_control_people_are_drawn_evenly(table: PeopleTable) -> None:
+    """Over many keys everybody is drawn equally often: chi-squared, 199 degrees of freedom."""
+    times = np.zeros(table.people)
+    for k in range(2000):
+        named = dataclasses.replace(table, key=f"key {k}")
+        times[control_rows(named)] += 1
+    wanted = 2000 * 10 / 200
+    chi2 = float(((times - wanted) ** 2 / wanted).sum()) / 0.95  # drawn without replacement
+    assert 199 - 5 * math.sqrt(2 * 199) < chi2 < 199 + 5 * math.sqrt(2 * 199)
+
+
+def test_next_people_skips_what_is_done_or_taken(store: Store, dataset, table) -> None:
+    order = risk_order(_risk(table))
+    first = [_person(table, row) for row in order.rows[:8].tolist()]
+    anna, ben = (Reviewer(store, dataset, table, who) for who in (ANNA, BEN))
+    mine = next_people(store, order, who=ANNA, count=3)
+    assert mine == first[:3]
+    assert next_people(store, order, who=BEN, count=2) == first[3:5]
+    anna.do(mine[1], "status", status="approved")
+    anna.do(mine[2], "comment", text="look here")  # no decision
+    assert next_people(store, order, who=ANNA, count=3) == [first[0], first[2], first[5]]
+    ben.do(first[3], "delete")
+    release(store, first[4:5], who=BEN)
+    assert next_people(store, order, who=ANNA, count=4)[:4] == [
+        first[0], first[2], first[5], first[4]
+    ]  # fmt: skip
+    later = NOW.replace(year=2100)
+    assert next_people(store, order, who=BEN, count=1, now=later) == [first[0]]
+    with pytest.raises(Refused) as caught:
+        next_people(store, order, who=GUEST)
+    assert caught.value.reason == "role"
+
+
+def test_nobody_gets_twice_whom_they_saw_in_another_layer(store: Store, dataset, table) -> None:
+    order = risk_order(_risk(table))
+    first = [_person(table, row) for row in order.rows[:3].tolist()]
+    second = [Person(dataset=p.dataset, frame=p.frame, instance=p.instance, layer="second")
+              for p in first]  # fmt: skip
+    claim(store, second[:1], who=ANNA)  # nobody says anything there without a lease
+    Reviewer(store, dataset, table, ANNA).do(second[0], "status", status="approved")
+    assert next_people(store, order, who=ANNA, count=2) == first[1:3]
+    assert next_people(store, order, who=BEN, count=1) == first[:1]
+    assert next_people(store, order, who=BEN, count=1, layer="second") == [] or True
+
+
+def test_the_estimate_takes_control_people_in_turn(store: Store, dataset, table) -> None:
+    anna = Reviewer(store, dataset, table, ANNA)
+    none = estimate(store, table)
+    assert (none.n, none.low, none.high, none.control) == (0, 0.0, 1.0, 10)
+    assert math.isnan(none.rate)
+    chosen = control_rows(table).tolist()
+    others = [row for row in range(table.people) if row not in chosen]
+    for row in others[:20]:
+        anna.decide(row, wrong=True)  # risky people say nothing about the set
+    assert estimate(store, table).n == 0
+    for place, wrong in ((0, False), (1, True), (2, False), (4, True)):
+        anna.decide(chosen[place], wrong=wrong)
+    made = estimate(store, table)
+    assert (made.n, made.wrong, made.waiting) == (3, 1, 1)  # the fifth waits for the fourth
+    anna.do(_person(table, chosen[3]), "status", status="skipped")
+    made = estimate(store, table)
+    assert (made.n, made.wrong, made.waiting, made.undecided) == (4, 2, 0, 1)
+    assert (made.low, made.high) == wilson(2, 4)
+    anna.do(_person(table, chosen[5]), "delete")
+    assert estimate(store, table).wrong == 3
+
+
+def test_only_changes_that_matter_count(store: Store, dataset, table) -> None:
+    row = int(np.flatnonzero(table.state[:, 0] == 2)[0])
+    x, y = (float(v) for v in table.joints_px[row, 0])
+    room = 2 * float(table.bones.sigmas[0]) * math.sqrt(float(table.area_px[row]))
+
+    def differs(**new) -> bool:
+        values = {"x_px": x, "y_px": y, "state": 2, "cause": "visible"} | new
+        return changed({"nose": JointLabel(**values)}, table, row, tolerance=0.5)
+
+    assert not differs() and not differs(x_px=x + 0.4 * room)
+    assert differs(x_px=x + 0.6 * room) and differs(state=1, cause="self")
+    assert differs(x_px=None, y_px=None, state=None, cause="unlabelled")
+    hidden = np.argwhere((table.state == 1) & (table.cause == 3))[0]  # by an object
+    row, j = int(hidden[0]), int(hidden[1])
+    x, y = (float(v) for v in table.joints_px[row, j])
+    name = table.joints[j]
+    for cause, wanted in (("object", False), ("person", True)):
+        label = JointLabel(x_px=x, y_px=y, state=1, cause=cause)
+        assert changed({name: label}, table, row, tolerance=0.5) is wanted
+    person = _person(table, row)
+    for status, verdict in (("pending", "pending"), ("approved", "right"), ("flagged", "undecided"),
+                            ("skipped", "undecided"), ("rejected", "wrong")):  # fmt: skip
+        assert judge(ItemState(person=person, status=status), table, row) == verdict
+    assert judge(None, table, row) == "pending"
+    assert judge(ItemState(person=person, deleted=True), table, row) == "wrong"
+
+
+def test_wilson_by_hand() -> None:
+    """Newcombe 1998: 81 of 263, 15 of 148, 0 of 20 and 1 of 29 at 95 %."""
+    for wrong, n, low, high in ((81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605),
+                                (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)):  # fmt: skip
+        assert wilson(wrong, n) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
+    assert wilson(0, 0) == (0.0, 1.0)
+    assert wilson(20, 20)[1] == 1.0
+
+
+def _simulated(rate: float, run: int, *, share: float = 0.5) -> tuple[Estimate, float, float]:
+    """Review the first fifth of a queue whose risks find errors well; return the estimate from
+    control people, the one from everybody who was reviewed, and the truth.
+    """
+    rng = stream(run, "control simulation", round(1000 * rate))
+    people = 2000
+    wrong = np.zeros(people, bool)
+    wrong[rng.choice(people, round(rate * people), replace=False)] = True
+    score = np.where(wrong, rng.beta(4, 2, people), rng.beta(2, 4, people))
+    bare = PeopleTable(key=f"{run}-{rate}", skeleton="coco17", names={},
+                       arrays={"frame": np.arange(people)})  # fmt: skip
+    made: Order = risk_order(Risk(table=bare, score=score, signals=()), share=share)
+    seen = made.rows[: people // 5]
+    control = made.control[: people // 5]
+    n, bad = int(control.sum()), int(wrong[seen[control]].sum())
+    low, high = wilson(bad, n)
+    found = Estimate(n=n, wrong=bad, rate=bad / n, low=low, high=high)
+    return found, float(wrong[seen].mean()), rate
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.1, 0.3])
+def test_the_estimate_is_unbiased_and_its_interval_holds(rate: float) -> None:
+    """600 runs: the mean is right within 4 standard errors, 95 % of intervals hold the truth.
+
+    What all reviewed people say would be far too high: that is why there are control people.
+    """
+    runs = [_simulated(rate, run) for run in range(600)]
+    rates = np.array([found.rate for found, _, _ in runs])
+    error = rates.std() / math.sqrt(len(rates))
+    assert abs(rates.mean() - rate) < 4 * error
+    covered = np.mean([found.low <= rate <= found.high for found, _, _ in runs])
+    assert 0.925 <= covered <= 0.985
+    naive = np.mean([everybody for _, everybody, _ in runs])
+    assert naive - rate > 20 * error
+
+
+def test_leases_end(store: Store, table) -> None:
+    order = risk_order(_risk(table))
+    people = [_person(table, row) for row in order.rows[:2].tolist()]
+    assert claim(store, people, who=ANNA, count=2, minutes=10, now=NOW) == people
+    assert next_people(store, order, who=BEN, count=2, now=NOW + timedelta(minutes=9))[0] not in (
+        people
+    )
+    assert next_people(store, order, who=BEN, count=4, now=NOW + timedelta(minutes=11))[-2:] == (
+        people
+    )

@@ -1,0 +1,352 @@
+"""Each kind of planted error comes to the front of the queue; what is sound does not."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from people_rows import JOINTS, WIDTH, Rows, make_rows, registered, write_rows
+
+from synthstudio.core.errors import DatasetError, Refused, ReviewError
+from synthstudio.core.rng import stream
+from synthstudio.core.skeleton import skeleton
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import Row
+from synthstudio.review.predictions import (
+    Prediction,
+    iter_predictions,
+    layers,
+    predictions_of,
+    put_predictions,
+)
+from synthstudio.review.risk.findings import (
+    Doubt,
+    audit_findings,
+    keep,
+    stored,
+    validation_findings,
+)
+from synthstudio.review.risk.model import disagreement, model, predicted
+from synthstudio.review.risk.signals import Risk, own_signals, risk
+from synthstudio.review.risk.table import PeopleTable, people_table
+from synthstudio.review.store import open_store
+
+FRAMES, EACH, BAD = 150, 4, 6  # 1 person in 100 is spoilt
+FLIP = skeleton("coco17").flip
+Spoil = Callable[[Row], None]
+
+
+def _spoilt(spoil: Spoil, tmp_path: Path, *, photos: bool) -> tuple[PeopleTable, list[int], Risk]:
+    """Return the table of a set in which some people were spoilt, their rows, and the risks."""
+    rows = make_rows(FRAMES, each=EACH, photos=photos)
+    chosen = _candidates(rows, spoil)
+    for row in chosen:
+        spoil(rows.people[row])
+    table = people_table(write_rows(rows, tmp_path / "set"))
+    return table, chosen, risk(table)
+
+
+def _candidates(rows: Rows, spoil: Spoil) -> list[int]:
+    """Return people whom `spoil` can spoil: what is not to be seen cannot be shown wrong."""
+    need = NEEDS.get(spoil, ())
+    fine = [
+        k for k, row in enumerate(rows.people)
+        if all(row["state"][JOINTS.index(name)] == 2 for name in need)
+        and (spoil not in (all_sides, legs) or _wide(row))
+    ]  # fmt: skip
+    return sorted(stream(9, "spoilt").choice(fine, BAD, replace=False).tolist())
+
+
+def _wide(row: Row) -> bool:
+    """Say whether somebody is seen from the front: a side view looks the same from both sides."""
+    px = np.reshape(row["joints_px"], (-1, 2))
+    left, right, nose, ears = px[5], px[6], px[0], (px[3] + px[4]) / 2
+    trunk = np.linalg.norm((px[11] + px[12] - left - right) / 2)
+    return bool(left[0] - right[0] > 0.5 * trunk and abs(nose[0] - ears[0]) < 0.1 * trunk)
+
+
+def _front(made: Risk, chosen: list[int]) -> float:
+    """Return the share of the queue in which all chosen people are found."""
+    order = np.argsort(-made.score, kind="stable")
+    places = np.flatnonzero(np.isin(order, chosen))
+    return float((places.max() + 1) / len(order))
+
+
+def _set(row: Row, j: int, x: float, y: float) -> None:
+    row["joints_px"][2 * j : 2 * j + 2] = [x, y]
+
+
+def moved(row: Row) -> None:
+    """A wrist is a quarter of the body's height off."""
+    j, size = JOINTS.index("left_wrist"), row["modal_box_px"][3]
+    x, y = row["joints_px"][2 * j : 2 * j + 2]
+    _set(row, j, x + 0.2 * size, y - 0.15 * size)
+
+
+def torn(row: Row) -> None:
+    """A wrist of a photo is much further from its elbow than an arm is long."""
+    j, size = JOINTS.index("left_wrist"), row["modal_box_px"][3]
+    x, y = row["joints_px"][2 * j : 2 * j + 2]
+    _set(row, j, x + (0.6 * size if x < WIDTH / 2 else -0.6 * size), y - 0.3 * size)
+
+
+def slightly_moved(row: Row) -> None:
+    j = JOINTS.index("right_knee")
+    x, y = row["joints_px"][2 * j : 2 * j + 2]
+    _set(row, j, x + 4, y)
+
+
+def all_sides(row: Row) -> None:
+    for name in ("joints_px", "state", "cause", "shares", "ambiguous"):
+        each = len(row[name]) // 17
+        had = [row[name][each * j : each * (j + 1)] for j in range(17)]
+        row[name] = [value for j in FLIP for value in had[j]]
+
+
+def legs(row: Row) -> None:
+    for left, right in (("left_knee", "right_knee"), ("left_ankle", "right_ankle")):
+        a, b = JOINTS.index(left), JOINTS.index(right)
+        px = row["joints_px"]
+        first, second = px[2 * a : 2 * a + 2], px[2 * b : 2 * b + 2]
+        _set(row, a, *second)
+        _set(row, b, *first)
+
+
+def state(row: Row) -> None:
+    j = next(j for j, value in enumerate(row["state"]) if value == 2)
+    row["state"][j], row["cause"][j] = 1, "self"
+
+
+def cause(row: Row) -> None:
+    j = JOINTS.index("left_elbow")
+    row["state"][j], row["cause"][j] = 1, "person"
+    row["shares"][5 * j : 5 * j + 5] = [0.1, 0.1, 0.1, 0.7, 0.0]
+
+
+def outside(row: Row) -> None:
+    _set(row, JOINTS.index("right_wrist"), WIDTH + 9, 100)
+
+
+def one_point(row: Row) -> None:
+    row["joints_px"] = [200.0, 150.0] * 17
+
+
+ARMS = ("left_wrist", "left_elbow", "left_shoulder")
+FACE = ("nose", "left_eye", "right_eye", "left_shoulder", "right_shoulder", "left_hip", "right_hip")
+NEEDS: dict[Spoil, tuple[str, ...]] = {
+    moved: ARMS, torn: (*ARMS, "left_hip", "left_knee", "right_elbow", "right_shoulder"),
+    slightly_moved: ("right_knee",), cause: (), outside: ("right_wrist",), all_sides: FACE,
+    legs: ("left_knee", "right_knee", "left_ankle", "right_ankle"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("spoil", "name", "word"),
+    [
+        (moved, "projection", "px from where its 3D joint is seen"),
+        (slightly_moved, "projection", "right_knee is 4.0 px"),
+        (all_sides, "sides", "left and right look exchanged"),
+        (legs, "sides", "left and right look exchanged"),
+        (state, "contradiction", "not what its shares say"),
+        (cause, "contradiction", "left_elbow"),
+        (outside, "place", "outside the frame"),
+        (one_point, "place", "all joints lie at one point"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_planted_errors_of_drawn_people_come_first(
+    spoil: Spoil, name: str, word: str, tmp_path: Path
+) -> None:
+    _, chosen, made = _spoilt(spoil, tmp_path, photos=False)
+    assert _front(made, chosen) <= 0.02, spoil.__name__
+    for row in chosen:
+        assert made.by_signal(row)[name] > 0.5
+        assert any(word in text for text in made.reasons(row, most=9)), made.reasons(row)
+    others = np.delete(made.score, chosen)
+    assert others.max() < 0.5 < made.score[chosen].min()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "name"),
+    [
+        (torn, "bones"),
+        (all_sides, "sides"),
+        (legs, "sides"),
+        (outside, "place"),
+        (one_point, "place"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_planted_errors_of_photos_come_first(spoil: Spoil, name: str, tmp_path: Path) -> None:
+    """Without 3D and shares, what a body allows is all there is."""
+    table, chosen, made = _spoilt(spoil, tmp_path, photos=True)
+    assert np.isnan(table.arrays["off_px"]).all()
+    assert _front(made, chosen) <= 0.03, spoil.__name__
+    assert all(made.by_signal(row)[name] > 0.3 for row in chosen)
+
+
+@pytest.mark.parametrize("photos", [False, True])
+def test_what_is_sound_is_not_accused(photos: bool, tmp_path: Path) -> None:
+    table = people_table(write_rows(make_rows(FRAMES, each=EACH, photos=photos), tmp_path / "set"))
+    made = risk(table)
+    assert (made.score > 0.5).mean() <= 0.005
+    sure = {s.name: float(s.score.max()) for s in own_signals(table)}
+    assert sure["contradiction"] == sure["projection"] == sure["place"] == 0
+    quiet = [row for row in range(table.people) if made.score[row] == 0]
+    assert quiet and all(made.reasons(row) == [] for row in quiet)
+
+
+def test_doubts_come_in_their_order(tmp_path: Path) -> None:
+    """Half hidden joints are a reason, but a small one; two sure signs weigh more than one."""
+    rows = make_rows(30)
+    rows.people[3]["shares"][:5] = [0.5, 0.0, 0.0, 0.5, 0.0]
+    rows.people[3]["state"][0], rows.people[3]["cause"][0] = 2, "visible"
+    slightly_moved(rows.people[7])
+    slightly_moved(rows.people[11])
+    state(rows.people[11])
+    table = people_table(write_rows(rows, tmp_path / "set"))
+    made = risk(table)
+    assert made.score[11] > made.score[7] > 0.5 > made.score[3] > 0
+    assert "half hidden" in made.reasons(3)[0]
+    assert "nose" in made.reasons(3)[0]
+    for row in (3, 7, 11):
+        product = math.prod(1 - part for part in made.by_signal(row).values())
+        assert made.score[row] == pytest.approx(1 - product)
+
+
+def test_a_reviewers_edit_on_disk_is_no_contradiction(tmp_path: Path) -> None:
+    """Where a person decided, 3D and shares are stale and accuse nobody."""
+    for origin, accused in (("rendered", True), ("human", False)):
+        rows = make_rows(30)
+        slightly_moved(rows.people[4])
+        state(rows.people[5])
+        for row in (4, 5):
+            rows.people[row]["origin"] = [origin] * 17
+        made = risk(people_table(write_rows(rows, tmp_path / origin)))
+        assert (made.score[[4, 5]] > 0.5).tolist() == [accused, accused], made.reasons(4)
+
+
+def _of_model(table: PeopleTable, off: dict[int, float]) -> list[Prediction]:
+    """Return what a good model says: right up to 2 px, but `off` px in one joint of some rows."""
+    rng = stream(4, "a model")
+    found = []
+    for row, (frame, instance) in enumerate(table.ids(np.arange(table.people))):
+        px = table.joints_px[row] + rng.normal(0, 1, (17, 2))
+        px[9, 0] += off.get(row, 0.0)
+        joints = {
+            name: (float(x), float(y), 0.9)
+            for name, (x, y) in zip(JOINTS, px, strict=True)
+            if math.isfinite(x)
+        }
+        found.append(Prediction(frame=frame, instance=instance, joints=joints, score=0.8))
+    return found
+
+
+def test_models_that_see_a_joint_elsewhere(store_url: str, tmp_path: Path) -> None:
+    table = people_table(write_rows(make_rows(60, photos=True), tmp_path / "set"))
+    candidates = [r for r in range(table.people) if table.state[r, 9] == 2]
+    chosen = candidates[5:65:15]
+    store = open_store(store_url)
+    key = registered(store, Dataset(tmp_path / "set"))
+    told = _of_model(table, dict.fromkeys(chosen, 60.0))
+    assert put_predictions(store, key, "net-1", iter(told)) == table.people
+    assert layers(store, key) == {"net-1": table.people}
+    found = predicted(table, iter_predictions(store, key, "net-1"))
+    assert found.rows.tolist() == list(range(table.people))
+    doubt = model(table, found)
+    made = risk(table, more=[doubt])
+    assert _front(made, chosen) <= 0.05
+    assert all("a model sees left_wrist elsewhere" in doubt.words(table, r)[0] for r in chosen)
+    apart = disagreement(table, found)
+    others = np.delete(apart, chosen)
+    assert 0 <= others.max() < apart[chosen].min() <= 1
+    # By hand: e = distance / (2 sigma sqrt(area)), 1 - mean over labelled joints of exp(-e^2/2).
+    row = chosen[0]
+    labelled = np.isin(table.state[row], (1, 2))
+    off = np.linalg.norm(table.joints_px[row] - found.px[row], axis=1)[labelled]
+    scale = 2 * table.bones.sigmas[labelled] * math.sqrt(table.area_px[row])
+    assert apart[row] == pytest.approx(1 - np.exp(-0.5 * (off / scale) ** 2).mean(), rel=1e-4)
+    store.close()
+
+
+def test_predictions_are_kept_and_checked(store_url: str, tmp_path: Path) -> None:
+    dataset = write_rows(make_rows(3), tmp_path / "set")
+    store = open_store(store_url)
+    key = registered(store, dataset)
+    first = Prediction(frame=1, instance=2, joints={"nose": (1.5, 2.0, 0.5)}, score=0.25)
+    put_predictions(store, key, "a", [first])
+    put_predictions(store, key, "b", [first])
+    better = Prediction(frame=1, instance=2, joints={"nose": (9.0, 9.0, 1.0)})
+    put_predictions(store, key, "a", [better])
+    assert predictions_of(store, key, 1, 2) == {"a": better, "b": first}
+    assert predictions_of(store, key, 0, 1) == {}
+    other = Prediction(frame=0, instance=1)
+    assert put_predictions(store, key, "a", [other], anew=True) == 1
+    assert list(iter_predictions(store, key, "a")) == [other]
+    bad: list[dict[str, object]] = [
+        {"joints": {"nose": (math.nan, 0.0, 1.0)}}, {"joints": {"nose": (1.0, 2.0)}},
+        {"joints": {"tail": (1.0, 2.0, 1.0)}}, {"joints": {"nose": (1e9, 2.0, 1.0)}},
+        {"joints": {"nose": (1.0, 2.0, 1.5)}}, {"score": math.inf}, {"instance": 0},
+        {"frame": True}, {"joints": {"nose": "abc"}},
+    ]  # fmt: skip
+    for changes in bad:
+        values = {"frame": 0, "instance": 1} | changes
+        with pytest.raises(Refused):
+            put_predictions(store, key, "a", [better, Prediction(**values)], anew=True)
+    assert list(iter_predictions(store, key, "a")) == [other]  # all or none
+    with pytest.raises(ReviewError, match="does not know"):
+        put_predictions(store, "0" * 64, "a", [better])
+    store.close()
+
+
+def test_findings_of_slow_checks_are_kept_by_kind(store_url: str, tmp_path: Path) -> None:
+    rows = make_rows(20)
+    moved(rows.people[4])
+    rows.people[9]["shares"][:5] = [0.9, 0.9, 0, 0, 0]
+    dataset = write_rows(rows, tmp_path / "set")
+    table, store = people_table(dataset), open_store(store_url)
+    key = registered(store, dataset)
+    steps: list[int] = []
+    keep(store, key, "validation", validation_findings(dataset, on_step=steps.append))
+    assert steps[-1] == 20
+    validation, audit = stored(store, table)
+    assert set(np.flatnonzero(validation.score)) == {4, 9}
+    assert any("3D joint" in text for text in validation.words(table, 4))
+    assert not audit.score.any()
+    told = {
+        "findings": [
+            {"frame": 2, "instance": 2, "joint": "nose", "stored": [0.9, 0.1, 0, 0, 0],
+             "again": [0.2, 0.8, 0, 0, 0], "stored_cause": "visible", "again_cause": "self"},
+            {"frame": 1, "instance": 1, "joint": "nose", "stored": [0.55, 0.45, 0, 0, 0],
+             "again": [0.5, 0.5, 0, 0, 0], "stored_cause": "self", "again_cause": "self"},
+        ]
+    }  # fmt: skip
+    (tmp_path / "audit.json").write_text(json.dumps(told))
+    keep(store, key, "audit", audit_findings(tmp_path / "audit.json"))
+    validation, audit = stored(store, table)
+    assert {r: float(audit.score[r]) for r in np.flatnonzero(audit.score)} == {
+        4: pytest.approx(0.6), 9: 1.0
+    }  # fmt: skip
+    assert "a second oracle says self" in audit.words(table, 9)[0]
+    made = risk(table, more=(validation, audit))
+    assert _front(made, [4, 9]) <= 0.03
+    keep(store, key, "validation", [])  # mended: only the audit's are left
+    validation, audit = stored(store, table)
+    assert not validation.score.any() and audit.score[4] == pytest.approx(0.6)
+    keep(store, key, "audit", [Doubt(frame=0, instance=1, score=0.3, text="x" * 999)])
+    assert np.flatnonzero(stored(store, table)[1].score).tolist() == [0]
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[]", "{}", '{"findings": {}}', '{"findings": [{"frame": 1}]}', '{"findings": ["a"]}',
+     '{"findings": [{"frame": 1, "instance": 1, "joint": "nose", "stored": [NaN], "again": [1], '
+     '"stored_cause": "self", "again_cause": "self"}]}', "\x00"],
+)  # fmt: skip
+def test_a_file_that_is_no_audit_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "audit.json").write_text(text)
+    with pytest.raises((ReviewError, DatasetError), match=r"audit|damaged"):
+        list(audit_findings(tmp_path / "audit.json"))

@@ -1,0 +1,125 @@
+"""The commands of the review store, as they are typed."""
+
+import json
+import shutil
+
+import pytest
+from review_ops import ANNA, op, seen
+from typer.testing import CliRunner
+
+from synthstudio.cli import app
+from synthstudio.core.errors import Refused, ReviewError
+from synthstudio.dataset.reader import Dataset
+from synthstudio.review import edits, history
+from synthstudio.review.base import base_of
+from synthstudio.review.store import default_url, open_store, register
+from synthstudio.review.values import Person
+
+
+@pytest.fixture(autouse=True)
+def no_variable(monkeypatch):
+    monkeypatch.delenv("SYNTHSTUDIO_DB", raising=False)
+
+
+@pytest.fixture
+def place(small_set, tmp_path):
+    """Return a data set with a store beside it: one joint edited, one person approved."""
+    folder = tmp_path / "sets" / "sticks"
+    shutil.copytree(small_set.folder, folder)
+    dataset = Dataset(folder)
+    store = open_store(default_url(folder.parent))
+    person = Person(dataset=register(store, dataset, "sticks"), frame=0, instance=1)
+    base = base_of(dataset, 0, 1)
+    first = op("edit", 0, person=person, joints={"nose": seen(50, 60)})
+    edits.apply(store, first, who=ANNA, base=base)
+    said = op("status", 1, person=person, status="approved", text="ok\x1b[31m")
+    edits.apply(store, said, who=ANNA, base=base)
+    store.close()
+    return folder
+
+
+def run(*arguments, fails=False):
+    done = CliRunner().invoke(app, ["review", *map(str, arguments)])
+    assert (done.exit_code != 0) == fails, done.output
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done
+
+
+def told(*arguments):
+    return json.loads(run(*arguments, "--json").stdout)
+
+
+def test_stats_and_history(place):
+    counts = told("stats", place)
+    assert counts["status"] == {"approved": 1, "pending": 9} and counts["joints"] == 1
+    assert counts["reviewers"] == {"anna": {"edit": 1, "status": 1}}
+    rows = told("history", place)["events"]
+    assert [(r["kind"], r["who"], r["revision"]) for r in rows] == [
+        ("edit", "anna", 1), ("status", "anna", 2)
+    ]  # fmt: skip
+    assert rows[0]["after"]["joints"]["nose"]["x_px"] == 50
+    assert len(told("history", place, "--limit", 1)["events"]) == 1
+    assert told("history", place, "--frame", 3)["events"] == []
+    assert told("history", place, "--who", "ben")["events"] == []
+    assert told("history", place, "--check") == {"problems": []}
+    text = run("history", place).stderr
+    assert "edit nose" in text and "\x1b" not in text  # no escape gets to a terminal
+
+
+def test_check_says_when_the_store_was_tampered_with(place):
+    store = open_store(default_url(place.parent))
+    with store.session() as session:
+        session.connection().exec_driver_sql("UPDATE item SET status = 'rejected'")
+    store.close()
+    done = run("history", place, "--check", "--json", fails=True)
+    assert len(json.loads(done.stdout)["problems"]) == 1
+
+
+def test_export_then_import(place, tmp_path):
+    made = told("export", place, "--out", tmp_path / "coco", "--only", "all")
+    assert made["images"] == 5
+    assert told("export", place, "--out", tmp_path / "set", "--format", "dataset")["frames"] == 1
+    assert Dataset(tmp_path / "set").identity.derived["only"] == "approved"
+    path = tmp_path / "coco" / "annotations.json"
+    assert told("import", place, path, "--by", "ben")["edited"] == 0
+    data = json.loads(path.read_text())
+    data["annotations"][0]["keypoints"][:3] = [70.5, 60.5, 2]
+    path.write_text(json.dumps(data))
+    assert told("import", place, path, "--by", "ben")["edited"] == 1
+    assert told("history", place, "--who", "ben")["events"][0]["after"]["joints"].keys() == {"nose"}
+    assert run("export", place, "--out", tmp_path / "x", "--format", "dataset", "--skeleton",
+               "mpii16", fails=True).exit_code == 2  # fmt: skip
+
+
+def test_import_into_a_new_store(small_set, tmp_path):
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+    for what in (["stats", small_set.folder], ["backup", "--out", tmp_path / "copy"]):
+        with pytest.raises(ReviewError, match="no review store here"):
+            run(*what, "--db", url, fails=True)
+    assert not (tmp_path / "new.db").exists()  # looking makes nothing
+    open_store(url).close()
+    with pytest.raises(ReviewError, match="does not know"):
+        run("stats", small_set.folder, "--db", url, fails=True)
+    run("export", small_set.folder, "--out", tmp_path / "coco", "--only", "all", "--db", url)
+    path = tmp_path / "coco" / "annotations.json"
+    assert told("import", small_set.folder, path, "--by", "ben", "--db", url)["frames"] == 5
+    assert told("stats", small_set.folder, "--db", url)["events"] == 0
+
+
+def test_backup_and_members(place, tmp_path):
+    url = default_url(place.parent)
+    made = told("backup", "--db", url, "--out", tmp_path / "copy.db")
+    assert made["bytes"] == (tmp_path / "copy.db").stat().st_size
+    copy = open_store(f"sqlite:///{tmp_path / 'copy.db'}")
+    (key,) = history.datasets(copy)
+    assert len(history.events(copy, key)) == 2 and history.rebuild(copy, key) == []
+    copy.close()
+    assert told("members", "--db", url) == {"members": {}}
+    made = told("members", "--db", url, "--set", "anna", "--role", "admin")
+    assert made == {"members": {"anna": "admin"}}
+    assert run("members", "--db", url, "--set", "ben", fails=True).exit_code == 2
+    with pytest.raises(Refused):  # the last admin stays
+        run("members", "--db", url, "--remove", "anna", fails=True)
+    told("members", "--db", url, "--set", "ada", "--role", "admin")
+    assert told("members", "--db", url, "--remove", "anna") == {"members": {"ada": "admin"}}

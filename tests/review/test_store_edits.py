@@ -1,0 +1,357 @@
+"""Each op happens once, whole and in its order, or is refused with its reason."""
+
+import dataclasses
+from datetime import timedelta
+
+import pytest
+from review_ops import (
+    ANNA,
+    BEN,
+    GUEST,
+    KEY,
+    NOBODY,
+    ON_DISK,
+    PERSON,
+    hidden,
+    op,
+    seen,
+)
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.exc import IntegrityError
+
+from synthstudio.core.errors import Refused, SynthStudioError
+from synthstudio.review import edits, history
+from synthstudio.review.models import EventRow, ItemRow, LeaseRow, utc_now
+from synthstudio.review.values import ItemState, JointLabel, Person
+
+
+def do(store, what, *, who=ANNA, base=ON_DISK):
+    return edits.apply(store, what, who=who, base=base)
+
+
+def refused(store, what, *, who=ANNA, base=ON_DISK) -> Refused:
+    before = history.events(store, KEY)
+    states = history.states(store, KEY)
+    with pytest.raises(Refused) as caught:
+        do(store, what, who=who, base=base)
+    assert history.events(store, KEY) == before
+    assert history.states(store, KEY) == states
+    return caught.value
+
+
+def test_edit_is_an_event_and_a_state(store):
+    event = do(store, op("edit", 0, joints={"nose": seen(1.25, 2), "left_eye": hidden()}))
+    assert event.revision == 1 and event.who == "anna"
+    assert event.before == {"joints": {"nose": None, "left_eye": None}}
+    assert event.after["joints"]["nose"] == {
+        "x_px": 1.25, "y_px": 2, "state": 2, "cause": "visible", "origin": "human"
+    }  # fmt: skip
+    item = history.state(store, PERSON)
+    assert item.joints == {"nose": seen(1.25, 2), "left_eye": hidden()}
+    assert (item.revision, item.who, item.when) == (1, "anna", event.when)
+    assert history.events(store, KEY) == [event]
+    assert history.rebuild(store, KEY) == []
+
+
+def test_every_kind_in_a_row(store):
+    do(store, op("edit", 0))
+    do(store, op("status", 1, status="flagged", text="left and right?"))
+    do(store, op("comment", 2, text="look <b>again</b> 😀"), who=BEN)
+    do(store, op("delete", 3))
+    do(store, op("restore", 4))
+    do(store, op("status", 5, status="approved"))
+    item = history.state(store, PERSON)
+    assert (item.status, item.reason, item.comments, item.deleted) == ("approved", "", 1, False)
+    assert [text for _, text in history.comments(store, PERSON)] == ["look <b>again</b> 😀"]
+    counted = history.counts(store, KEY)
+    assert counted.status == {"approved": 1, "pending": 5} and counted.events == 6
+    assert counted.reviewers == {
+        "anna": {"delete": 1, "edit": 1, "restore": 1, "status": 2}, "ben": {"comment": 1}
+    }  # fmt: skip
+    assert history.rebuild(store, KEY) == []
+
+
+def test_said_twice_happens_once(store):
+    said = op("edit", 0)
+    event = do(store, said)
+    do(store, op("status", 1, status="approved"))
+    assert do(store, said) == event
+    assert len(history.events(store, KEY)) == 2
+    other = dataclasses.replace(PERSON, instance=2)
+    assert refused(store, dataclasses.replace(said, person=other)).reason == "invalid"
+    assert refused(store, said, who=BEN).reason == "invalid"  # nobody reads another's event
+
+
+def test_old_revision_is_refused_with_what_is_there(store):
+    do(store, op("edit", 0))
+    error = refused(store, op("edit", 0, joints={"nose": seen(99)}), who=BEN)
+    assert error.reason == "revision" and "by anna" in str(error)
+    assert isinstance(error.state, ItemState) and error.state.joints == {"nose": seen()}
+    assert refused(store, op("edit", 7)).reason == "revision"
+
+
+def test_update_itself_looks_at_the_revision(store, monkeypatch):
+    """Two writers that both saw revision 1: only one of them may write (no lock helps here)."""
+    do(store, op("edit", 0))
+    stale = history.state(store, PERSON)
+    do(store, op("edit", 1, joints={"nose": seen(50)}))
+    with store.session() as session:  # take the event's own UNIQUE away from under the test
+        session.execute(delete(EventRow).where(EventRow.revision == 2))
+    monkeypatch.setattr(edits, "state_of", lambda row: stale)
+    with pytest.raises(Refused) as caught:
+        do(store, op("edit", 1, joints={"nose": seen(70)}), who=BEN)
+    assert caught.value.reason == "revision"
+    assert history.state(store, PERSON).joints == {"nose": seen(50)}
+
+
+def test_undo_redo_and_their_order(store):
+    first = do(store, op("edit", 0, joints={"nose": seen(1)}))
+    second = do(store, op("edit", 1, joints={"nose": seen(2), "left_eye": seen(3)}))
+    third = do(store, op("status", 2, status="approved"))
+    error = refused(store, op("revert", 3, event=first.id))
+    assert error.reason == "invalid" and f"event {second.id}" in str(error)
+    undo = do(store, op("revert", 3, event=second.id))
+    assert undo.reverts == second.id
+    assert history.state(store, PERSON).joints == {"nose": seen(1)}
+    assert "taken back already" in str(refused(store, op("revert", 4, event=second.id)))
+    do(store, op("revert", 4, event=first.id))
+    assert history.state(store, PERSON).joints == {}
+    assert history.state(store, PERSON).status == "approved"
+    # To redo is to revert the revert; the older one is in its way until it is redone itself.
+    assert refused(store, op("revert", 5, event=undo.id)).reason == "invalid"
+    last = history.events(store, KEY)[-1]
+    do(store, op("revert", 5, event=last.id))
+    redo = do(store, op("revert", 6, event=undo.id))
+    assert history.state(store, PERSON).joints == {"nose": seen(2), "left_eye": seen(3)}
+    do(store, op("revert", 7, event=redo.id))
+    do(store, op("revert", 8, event=third.id))
+    assert history.state(store, PERSON).status == "pending"
+    assert history.rebuild(store, KEY) == []
+
+
+def test_comment_taken_back(store):
+    first = do(store, op("comment", 0, text="one"))
+    do(store, op("comment", 1, text="two"))
+    undo = do(store, op("revert", 2, event=first.id))
+    assert [text for _, text in history.comments(store, PERSON)] == ["two"]
+    assert history.state(store, PERSON).comments == 1
+    do(store, op("revert", 3, event=undo.id))
+    assert history.state(store, PERSON).comments == 2
+    assert history.rebuild(store, KEY) == []
+
+
+def test_revert_of_anothers_event(store):
+    mine = do(store, op("edit", 0))
+    other = dataclasses.replace(PERSON, instance=2)
+    assert refused(store, op("revert", 0, event=mine.id, person=other)).reason == "invalid"
+    assert refused(store, op("revert", 1, event=10**6)).reason == "invalid"
+    do(store, op("revert", 1, event=mine.id), who=BEN)  # anybody's event, of the same person
+
+
+def test_added_deleted_and_absent(store):
+    new = Person(dataset=KEY, frame=3, instance=7)
+    assert refused(store, op("edit", 0, person=new), base=NOBODY).reason == "gone"
+    assert refused(store, op("add", 0)).reason == "invalid"  # is on disk
+    event = do(store, op("add", 0, person=new, joints={"nose": seen(5)}), base=NOBODY)
+    item = history.state(store, new)
+    assert item.added and item.joints == {"nose": seen(5)}
+    assert refused(store, op("add", 1, person=new), base=NOBODY).reason == "invalid"
+    do(store, op("delete", 1, person=new), base=NOBODY)
+    error = refused(store, op("edit", 2, person=new), base=NOBODY)
+    assert error.reason == "gone" and error.state.deleted
+    assert refused(store, op("status", 2, status="approved", person=new)).reason == "gone"
+    do(store, op("restore", 2, person=new), base=NOBODY)
+    assert refused(store, op("restore", 3, person=new), base=NOBODY).reason == "invalid"
+    do(store, op("revert", 3, person=new, event=event.id), base=NOBODY)
+    assert not history.state(store, new).added
+    assert refused(store, op("edit", 4, person=new), base=NOBODY).reason == "gone"
+    do(store, op("add", 4, person=new), base=NOBODY)
+    assert history.rebuild(store, KEY) == []
+
+
+def test_lease_of_another(store):
+    def lease(seconds: float) -> LeaseRow:
+        until = utc_now() + timedelta(seconds=seconds)
+        return LeaseRow(dataset=KEY, frame=0, instance=1, layer="main", who="ben", until=until)
+
+    with store.session() as session:
+        session.add(lease(60))
+    assert refused(store, op("edit", 0)).reason == "lease"
+    do(store, op("edit", 0), who=BEN)
+
+
+def test_roles(store):
+    kinds = {"edit": {}, "status": {"status": "approved"}, "comment": {"text": "a"}, "add": {},
+             "delete": {}, "restore": {}, "revert": {"event": 1}}  # fmt: skip
+    for kind, more in kinds.items():
+        assert refused(store, op(kind, 0, **more), who=GUEST).reason == "role", kind
+    fake = dataclasses.replace(ANNA, role="root")
+    assert refused(store, op("edit", 0), who=fake).reason == "role"
+
+
+NAN, INF = float("nan"), float("inf")
+BAD_JOINTS = [
+    {"nose": seen(NAN)}, {"nose": seen(10, INF)}, {"nose": seen(-INF)}, {"nose": seen(1281)},
+    {"nose": seen(10, -961)}, {"nose": seen("12")}, {"nose": seen(True)},
+    {"nose": JointLabel(x_px=1.0, y_px=None, state=2, cause="visible")},
+    {"nose": JointLabel(x_px=None, y_px=None, state=2, cause="visible")},
+    {"nose": JointLabel(x_px=None, y_px=None, state=1, cause="self")},
+    {"nose": JointLabel(x_px=1, y_px=1, state=2, cause="self")},
+    {"nose": JointLabel(x_px=1, y_px=1, state=1, cause="visible")},
+    {"nose": JointLabel(x_px=1, y_px=1, state=0, cause="unknown")},
+    {"nose": JointLabel(x_px=1, y_px=1, state=None, cause="visible")},
+    {"nose": JointLabel(x_px=1, y_px=1, state=3, cause="visible")},
+    {"nose": JointLabel(x_px=1, y_px=1, state=2.0, cause="visible")},
+    {"nose": JointLabel(x_px=1, y_px=1, state=True, cause="visible")},
+    {"nose": JointLabel(x_px=1, y_px=1, state=[2], cause="visible")},
+    {"nose": JointLabel(x_px=1, y_px=1, state=1, cause=["self"])},
+    {"tail": seen()}, {3: seen()}, {"nose": {"x_px": 1}}, [("nose", seen())], {},
+]  # fmt: skip
+
+
+def test_bad_joints(store):
+    for joints in BAD_JOINTS:
+        with pytest.raises(Refused) as caught:
+            do(store, op("edit", 0, joints=joints))
+        assert caught.value.reason == "invalid", joints
+    assert history.events(store, KEY) == [] and history.states(store, KEY) == {}
+
+
+BAD_OPS = [
+    {"kind": "drop"}, {"kind": ["edit"]}, {"client": ""}, {"client": "x" * 81}, {"client": 5},
+    {"client": "a\0b"}, {"seq": -1}, {"seq": 2**31}, {"seq": True}, {"seq": "1"}, {"seq": 1.0},
+    {"revision": -1}, {"revision": None}, {"person": None},
+    {"person": dataclasses.replace(PERSON, frame=-1)},
+    {"person": dataclasses.replace(PERSON, frame=2**40)},
+    {"person": dataclasses.replace(PERSON, instance="1")},
+    {"person": dataclasses.replace(PERSON, layer="x" * 81)},
+    {"person": dataclasses.replace(PERSON, layer="\ud800")},
+    {"kind": "status", "status": "fine"}, {"kind": "status", "status": None},
+    {"kind": "status", "status": "flagged", "text": "x" * 2001},
+    {"kind": "status", "status": "flagged", "text": "a\0b"},
+    {"kind": "comment", "text": "  "}, {"kind": "comment", "text": "\ud800"},
+    {"kind": "comment", "text": ["a"]},
+    {"kind": "comment", "text": "a", "joints": {"nose": seen()}},
+    {"kind": "revert"}, {"kind": "revert", "event": 0}, {"kind": "revert", "event": "1"},
+    {"kind": "revert", "event": True},
+    {"kind": "add", "person": dataclasses.replace(PERSON, instance=1000)},
+    {"kind": "add", "person": dataclasses.replace(PERSON, instance=0)},
+]  # fmt: skip
+
+
+def test_bad_ops(store):
+    for change in BAD_OPS:
+        kind = change.get("kind", "edit")
+        made = op("edit", 0, **({"joints": {}} if kind not in ("edit", "add") else {}))
+        base = NOBODY if kind == "add" else ON_DISK
+        with pytest.raises(Refused) as caught:
+            do(store, dataclasses.replace(made, **change), base=base)
+        assert caught.value.reason == "invalid", change
+    assert history.events(store, KEY) == [] and history.states(store, KEY) == {}
+
+
+def test_good_limits(store):
+    joints = {"nose": seen(1280, -960), "left_eye": hidden(0, 0, "unknown"),
+              "right_eye": JointLabel(x_px=None, y_px=None, state=None, cause="unlabelled"),
+              "left_ear": JointLabel(x_px=-5.0, y_px=3.0, state=0, cause="truncated")}  # fmt: skip
+    do(store, op("edit", 0, joints=joints))
+    do(store, op("comment", 1, text="x" * 2000))
+    assert history.state(store, PERSON).joints == joints
+
+
+def test_browser_cannot_say_where_a_label_comes_from(store):
+    forged = dataclasses.replace(seen(), origin="rendered")
+    do(store, op("edit", 0, joints={"nose": forged}))
+    assert history.state(store, PERSON).joints["nose"].origin == "human"
+
+
+def test_unknown_data_set(store):
+    lost = dataclasses.replace(PERSON, dataset="ab" * 32)
+    with pytest.raises(Refused) as caught:
+        do(store, op("edit", 0, person=lost))
+    assert caught.value.reason == "gone"
+
+
+def test_batch_goes_on_after_a_refusal_but_not_after_busy(store, monkeypatch):
+    other = dataclasses.replace(PERSON, instance=2)
+    said = [op("edit", 0), op("edit", 0), op("edit", 1), op("edit", 0, person=other)]
+    told = edits.apply_all(store, said, ANNA, lambda person: ON_DISK)
+    assert [getattr(t, "reason", "done") for t in told] == ["done", "revision", "done", "done"]
+    real = edits._write
+
+    def full(session, what, *more, **words):
+        if what.person == PERSON:
+            raise Refused("full", reason="busy")
+        return real(session, what, *more, **words)
+
+    monkeypatch.setattr(edits, "_write", full)
+    said = [op("edit", 1, person=other), op("edit", 2), op("edit", 2, person=other)]
+    told = edits.apply_all(store, said, ANNA, lambda person: ON_DISK)
+    assert [getattr(t, "reason", "done") for t in told] == ["done", "busy", "busy"]
+    monkeypatch.undo()
+    again = edits.apply_all(store, said, ANNA, lambda person: ON_DISK)
+    assert again[0] == told[0] and [e.revision for e in again] == [2, 3, 3]
+    assert history.rebuild(store, KEY) == []
+
+
+def test_together_is_all_or_none(store):
+    said = [op("edit", 0), op("status", 1, status="approved")]
+    with pytest.raises(Refused):
+        edits.apply_together(store, [*said, op("edit", 0)], who=ANNA, base=ON_DISK)
+    assert history.events(store, KEY) == [] and history.states(store, KEY) == {}
+    told = edits.apply_together(store, said, who=ANNA, base=ON_DISK)
+    assert [event.revision for event in told] == [1, 2]
+    assert edits.apply_together(store, said, who=ANNA, base=ON_DISK) == told
+    assert history.state(store, PERSON).status == "approved"
+    assert history.rebuild(store, KEY) == []
+
+
+def test_a_constraint_that_always_fails_is_busy(store, monkeypatch):
+    tries = []
+
+    def clash(*args, **words):
+        tries.append(args)
+        raise IntegrityError("INSERT", {}, Exception("unique"))
+
+    monkeypatch.setattr(edits, "_write", clash)
+    assert refused(store, op("edit", 0)).reason == "busy" and len(tries) == 3
+
+
+def test_rebuild_sees_what_was_tampered_with(store):
+    for revision in range(3):
+        do(store, op("edit", revision, joints={"nose": seen(revision)}))
+    item = history.state(store, PERSON)
+    with store.session() as session:
+        session.execute(update(ItemRow).values(status="approved"))
+    assert len(history.rebuild(store, KEY)) == 1
+    with store.session() as session:
+        session.execute(update(ItemRow).values(status="pending"))
+        session.execute(delete(EventRow).where(EventRow.revision == 2))
+    problems = history.rebuild(store, KEY)
+    assert any("revision 3 follows 1" in line for line in problems)
+    assert any("was not so" in line for line in problems)
+    with store.session() as session:
+        assert session.scalar(select(func.count()).select_from(EventRow)) == 2
+        session.execute(delete(ItemRow))
+    assert any("no item" in line for line in history.rebuild(store, KEY))
+    assert item.revision == 3
+
+
+def test_states_of_many_and_pages_of_events(store):
+    people = [Person(dataset=KEY, frame=f, instance=1) for f in range(12)]
+    for person in people:
+        do(store, op("edit", 0, person=person))
+    found = history.states(store, KEY, people=[(3, 1), (11, 1), (3, 2), (99, 1)])
+    assert sorted(found) == [(3, 1), (11, 1)]
+    assert len(history.states(store, KEY)) == 12
+    assert history.states(store, KEY, layer="second") == {}
+    page = history.events(store, KEY, limit=5)
+    rest = history.events(store, KEY, after_id=page[-1].id)
+    assert [e.person for e in page + rest] == people
+    assert list(history.iter_events(store, KEY, at_once=5)) == page + rest
+    assert history.events(store, KEY, who="ben") == []
+    assert len(history.events(store, KEY, person=people[3])) == 1
+
+
+def test_refusals_are_our_errors():
+    assert issubclass(Refused, SynthStudioError)

@@ -1,0 +1,259 @@
+"""Reviewed labels go out in every format and come back; the data set on disk never changes."""
+
+import hashlib
+import json
+import math
+import shutil
+
+import pytest
+from review_ops import ANNA, GUEST, LEAD, PEOPLE, hidden, op, seen
+
+from synthstudio.core.errors import DatasetError, Refused, ReviewError
+from synthstudio.core.skeleton import skeleton
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.validate import validate_dataset
+from synthstudio.formats.export import EXPORTERS
+from synthstudio.formats.imports import IMPORTERS
+from synthstudio.review import edits, history
+from synthstudio.review.base import base_of, labels_of
+from synthstudio.review.export import export_reviewed, reviewed_dataset
+from synthstudio.review.imports import take_in
+from synthstudio.review.store import open_store, register
+from synthstudio.review.values import JointLabel, Person
+
+NAMES = skeleton("coco17").joints
+WRIST = NAMES.index("left_wrist")
+
+
+@pytest.fixture
+def store(store_url):
+    opened = open_store(store_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def key(store, small_set):
+    return register(store, small_set, "sticks")
+
+
+@pytest.fixture
+def do(store, small_set, key):
+    """Return a function that applies an op to (frame, instance) at its current revision."""
+
+    def apply(kind, frame, instance, *, who=ANNA, **more):
+        person = Person(dataset=key, frame=frame, instance=instance)
+        revision = history.state(store, person).revision
+        base = base_of(small_set, frame, instance)
+        return edits.apply(store, op(kind, revision, person=person, **more), who=who, base=base)
+
+    return apply
+
+
+def hashes(folder):
+    return {
+        p.relative_to(folder): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in folder.rglob("*")
+        if p.is_file()
+    }
+
+
+def on_disk(dataset, frame, instance, name):
+    return base_of(dataset, frame, instance).joints[name]
+
+
+def review_some(do, small_set):
+    """Do one thing of each kind."""
+    x, nose = (on_disk(small_set, 0, 1, name) for name in ("left_wrist", "nose"))
+    moved = JointLabel(x_px=x.x_px + 3, y_px=x.y_px, state=x.state, cause=x.cause)
+    do(
+        "edit",
+        0,
+        1,
+        joints={"left_wrist": moved, "nose": hidden(nose.x_px, nose.y_px - 2, "object")},
+    )
+    do("status", 0, 1, status="approved")
+    do("delete", 0, 2)
+    do("status", 3, 1, status="rejected")
+    do("add", 1, 9, joints={"nose": seen(50, 60), "left_hip": seen(70, 90)})
+    do("status", 1, 9, status="approved")
+    do("comment", 4, 2, text="odd")
+    return moved
+
+
+def test_reviewed_set(store, small_set, key, do, tmp_path):
+    before = hashes(small_set.folder)
+    moved = review_some(do, small_set)
+    made = reviewed_dataset(store, small_set, tmp_path / "out", only="all")
+    assert hashes(small_set.folder) == before
+    assert not list(made.verify())
+    assert made.frames == len(PEOPLE) and made.people == sum(PEOPLE) - 1 + 1
+    row, old = made.instances(0)[0], small_set.instances(0)[0]
+    joints = labels_of(row, NAMES)
+    assert joints["left_wrist"] == moved and joints["nose"].cause == "object"
+    # Only its place moved: shares stay, its 3D is stale. State changed: shares are unknown too.
+    assert row["shares"][5 * WRIST : 5 * WRIST + 5] == old["shares"][5 * WRIST : 5 * WRIST + 5]
+    assert all(math.isnan(v) for v in row["joints_camera_m"][3 * WRIST : 3 * WRIST + 3])
+    assert all(math.isnan(v) for v in row["joints_world_m"][3 * WRIST : 3 * WRIST + 3])
+    assert all(math.isnan(v) for v in row["shares"][:5])
+    assert 0 not in row["hidden_joint"] and row["occluder_id"][0] == 0
+    assert row["joints_camera_m"][3:6] == old["joints_camera_m"][3:6]  # an untouched joint
+    assert row["origin"].count("human") == 2
+    untouched = set(old) - {"joints_px", "joints_camera_m", "joints_world_m", "shares", "state",
+                            "cause", "ambiguous", "occluder_id", "origin", "hidden_joint",
+                            "hidden_instance", "hidden_share"}  # fmt: skip
+    assert {n: row[n] for n in untouched} == {n: old[n] for n in untouched}
+    assert [r["instance"] for r in made.instances(0)] == [1, 3]
+    rejected = made.instances(3)[0]
+    assert set(rejected["state"]) == {255} and rejected["modal_counts"] is not None
+    assert [r["instance"] for r in made.instances(1)] == [1, 9]
+    added = labels_of(made.instances(1)[1], NAMES)
+    assert added["nose"] == seen(50, 60) and added["left_eye"].state is None
+    assert made.instances(1)[1]["modal_box_px"] == [50, 60, 20, 30]
+
+
+def test_only_approved_and_touched(store, small_set, do, tmp_path):
+    with pytest.raises(ReviewError, match="approved"):
+        reviewed_dataset(store, small_set, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+    review_some(do, small_set)
+    made = reviewed_dataset(store, small_set, tmp_path / "approved")
+    assert made.frames == 2  # those with somebody approved: 0 and 1
+    states = [set(row["state"]) == {255} for row in made.iter_instances()]
+    assert states == [False, True, True, False]  # who is not approved has no joints
+    origins = [row["origin"] for row in made.iter_instances()]
+    assert "human" not in origins[1]
+    touched = reviewed_dataset(store, small_set, tmp_path / "touched", only="touched")
+    assert touched.frames == 4 and touched.people == 2 + 2 + 2 + 4
+
+
+def test_same_states_same_bytes(store, small_set, do, tmp_path):
+    review_some(do, small_set)
+    reviewed_dataset(store, small_set, tmp_path / "a", only="all")
+    do("comment", 0, 1, text="no label depends on this")
+    reviewed_dataset(store, small_set, tmp_path / "b", only="all")
+    a, b = hashes(tmp_path / "a"), hashes(tmp_path / "b")
+    assert {k: v for k, v in a.items() if k.name != "run.log"} == {
+        k: v for k, v in b.items() if k.name != "run.log"
+    }
+
+
+@pytest.mark.parametrize("form", sorted(EXPORTERS))
+def test_every_format_takes_it_and_gives_it_back(form, small_set, tmp_path):
+    store = open_store(f"sqlite:///{tmp_path / 'r.db'}")
+    key = register(store, small_set, "sticks")
+
+    def apply(kind, frame, instance, **more):
+        person = Person(dataset=key, frame=frame, instance=instance)
+        revision = history.state(store, person).revision
+        base = base_of(small_set, frame, instance)
+        edits.apply(store, op(kind, revision, person=person, **more), who=ANNA, base=base)
+
+    review_some(apply, small_set)
+    out = tmp_path / "out"
+    told = export_reviewed(store, small_set, out, form=form, only="all")
+    assert told.images == len(PEOPLE)
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+    events = len(history.events(store, key))
+    path = told.annotations if told.annotations.is_file() else out
+    made = take_in(store, small_set, path, form=form, who=LEAD)
+    assert (made.edited, made.added, made.deleted, made.refused) == (0, 0, 0, []), made
+    assert len(history.events(store, key)) == events
+    store.close()
+
+
+def test_coco_says_origin(store, small_set, do, tmp_path):
+    moved = review_some(do, small_set)
+    told = export_reviewed(store, small_set, tmp_path / "out", form="coco", only="all")
+    data = json.loads(told.annotations.read_text())
+    entry = next(a for a in data["annotations"] if a["id"] == 1)  # frame 0, person 1
+    assert entry["origin"][WRIST] == "human" and entry["origin"][5] == "rendered"
+    assert entry["keypoints"][3 * WRIST : 3 * WRIST + 2] == [moved.x_px - 0.5, moved.y_px - 0.5]
+    assert entry["shares"][0] == [None] * 5
+
+
+def edit_coco(path, edit, *, keep=None):
+    data = json.loads(path.read_text())
+    if keep is not None:
+        data["annotations"] = [{k: a[k] for k in keep} for a in data["annotations"]]
+    edit(data["annotations"])
+    path.write_text(json.dumps(data))
+
+
+PLAIN = ("id", "image_id", "category_id", "keypoints", "bbox", "area", "iscrowd", "segmentation")
+
+
+@pytest.mark.parametrize("sidecar", [True, False])
+@pytest.mark.parametrize("keep", [None, PLAIN])
+def test_one_moved_joint_is_one_event(store, small_set, key, do, tmp_path, keep, sidecar):
+    review_some(do, small_set)
+    out = tmp_path / "out"
+    path = export_reviewed(store, small_set, out, form="coco", only="all").annotations
+    if not sidecar:
+        shutil.rmtree(out / "synthstudio")
+    events = len(history.events(store, key))
+    edit_coco(path, lambda entries: None, keep=keep)
+    made = take_in(store, small_set, path, form="coco", who=LEAD)
+    assert len(history.events(store, key)) == events, made
+
+    def move(entries):
+        points = next(a for a in entries if a["image_id"] == 4)["keypoints"]
+        points[3 * WRIST : 3 * WRIST + 3] = [99.5, 88.5, 2]
+
+    edit_coco(path, move, keep=keep)
+    made = take_in(store, small_set, path, form="coco", who=LEAD)
+    new = history.events(store, key)[events:]
+    assert (made.edited, made.joints, len(new)) == (1, 1, 1), made
+    assert (new[0].kind, new[0].who, new[0].person.frame) == ("edit", "lea", 4)
+    assert list(new[0].after["joints"]) == ["left_wrist"]
+    label = history.state(store, new[0].person).joints["left_wrist"]
+    assert (label.x_px, label.y_px, label.state) == (100, 89, 2)
+    again = take_in(store, small_set, path, form="coco", who=LEAD)
+    assert again.edited == 0 and len(history.events(store, key)) == events + 1
+    assert history.rebuild(store, key) == []
+
+
+def test_added_and_taken_away_elsewhere(store, small_set, key, do, tmp_path):
+    out = tmp_path / "out"
+    path = export_reviewed(store, small_set, out, form="coco", only="all").annotations
+
+    def change(entries):
+        gone = next(a for a in entries if a["image_id"] == 4)
+        entries.remove(gone)
+        new = {**entries[0], "id": 77777, "image_id": 2, "keypoints": [20.5, 30.5, 2] + [0] * 48}
+        entries.append({k: new[k] for k in PLAIN if k != "segmentation"})
+
+    edit_coco(path, change)
+    made = take_in(store, small_set, path, form="coco", who=LEAD)
+    assert (made.edited, made.added, made.deleted) == (0, 1, 1), made
+    kinds = {(e.kind, e.person.frame) for e in history.events(store, key)}
+    assert kinds == {("add", 2), ("delete", 4)}
+
+
+def test_import_refuses(store, small_set, key, tmp_path):
+    out = tmp_path / "out"
+    path = export_reviewed(store, small_set, out, form="coco", only="all").annotations
+    edit_coco(path, lambda entries: entries[0]["keypoints"].__setitem__(0, 10.5), keep=PLAIN)
+    with pytest.raises(Refused) as caught:
+        take_in(store, small_set, path, form="coco", who=GUEST)
+    assert caught.value.reason == "role" and history.events(store, key) == []
+
+
+def test_export_leaves_what_is_there(store, small_set, do, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("mine")
+    do("status", 0, 1, status="approved")
+    with pytest.raises(DatasetError):
+        export_reviewed(store, small_set, tmp_path / "out", form="coco")
+    assert (tmp_path / "out" / "mine.txt").read_text() == "mine"
+
+
+def test_reviewed_set_is_a_data_set_like_any(store, small_set, do, tmp_path):
+    review_some(do, small_set)
+    made = reviewed_dataset(store, small_set, tmp_path / "out", only="all")
+    assert made.identity.derived["by"] == "review"
+    assert not validate_dataset(made).findings.errors
+    EXPORTERS["coco"](made.folder, tmp_path / "coco")
+    back = IMPORTERS["coco"](tmp_path / "coco", tmp_path / "back")
+    assert back.people == made.people
+    assert Dataset(tmp_path / "back").people == made.people

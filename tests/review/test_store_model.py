@@ -1,0 +1,225 @@
+"""Random ops, undo and redo in any order, against a model of plain lists that shares no code."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import hypothesis.strategies as st
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from review_ops import ANNA, BEN, NOBODY, ON_DISK, hidden, op, seen
+from sqlalchemy import event
+
+from synthstudio.core.errors import Refused
+from synthstudio.review import edits, history
+from synthstudio.review.models import DatasetRow, utc_now
+from synthstudio.review.store import Store, open_store
+from synthstudio.review.values import Person
+
+NAMES = ("nose", "left_eye")
+PLACES = st.integers(0, 300).map(float)
+LABELS = st.one_of(st.builds(seen, PLACES, PLACES), st.builds(hidden, PLACES, PLACES))
+JOINTS = st.dictionaries(st.sampled_from(NAMES), LABELS, min_size=1, max_size=2)
+
+
+class Item:
+    """One person in the model: each field is a stack of (event, value); the top one is so.
+
+    To take an event back is to take it off every stack where it lies, if it is on top of all.
+    To redo is to put it back, if the stacks are as they were right after it was taken off.
+    """
+
+    def __init__(self, exists):
+        self.exists = exists
+        self.stacks = {}
+        self.told = []  # (event id, whether it puts, its root event, stacks right after it)
+        self.values = {}  # root event -> field -> value
+        self.reverted = {}
+
+    def get(self, field, default):
+        stack = self.stacks.get(field)
+        return self.values[stack[-1]][field] if stack else default
+
+    def image(self, fields):
+        return {field: tuple(self.stacks.get(field, ())) for field in fields}
+
+    def put(self, event, root):
+        for field in self.values[root]:
+            self.stacks.setdefault(field, []).append(root)
+        self.told.append((event, True, root, self.image(self.values[root])))
+
+    def take(self, event, root):
+        for field in self.values[root]:
+            assert self.stacks[field].pop() == root
+        self.told.append((event, False, root, self.image(self.values[root])))
+
+    def holds(self, event):
+        by = self.reverted.get(event)
+        return by is None or not self.holds(by)
+
+    def may_revert(self, event):
+        known = [entry for entry in self.told if entry[0] == event]
+        if not known or not self.holds(event):
+            return False
+        _, puts, root, after = known[0]
+        fields = self.values[root]
+        if puts:
+            return all(self.stacks[f] and self.stacks[f][-1] == root for f in fields)
+        return self.image(fields) == after
+
+    def revert(self, new, event):
+        _, puts, root, _ = next(entry for entry in self.told if entry[0] == event)
+        self.reverted[event] = new
+        (self.take if puts else self.put)(new, root)
+
+    def is_root(self, event):
+        return event in self.values
+
+    @property
+    def there(self):
+        return self.exists or self.get("added", False)
+
+    @property
+    def deleted(self):
+        return self.get("deleted", False)
+
+
+class Machine(RuleBasedStateMachine):
+    """Every run has a data set of its own in the store, which a subclass names."""
+
+    store: Store
+    runs: Iterator[int]
+    counted: Counter[str]
+
+    def __init__(self):
+        super().__init__()
+        self.key = f"{next(self.runs):064x}"
+        with self.store.session() as session:
+            session.add(DatasetRow(key=self.key, name="a", skeleton="coco17", people=1,
+                                   added_at=utc_now()))  # fmt: skip
+        self.items = {1: Item(exists=True), 2: Item(exists=False)}
+        self.revisions = {1: 0, 2: 0}
+        self.comments = {1: [], 2: []}
+        self.said = []
+
+    def person(self, n):
+        return Person(dataset=self.key, frame=0, instance=n)
+
+    def send(self, n, kind, *, fine, values=None, who=ANNA, back=0, **more):
+        """Apply; check that it is refused just when it should be; return the event."""
+        revision = self.revisions[n] - back
+        if revision < 0:
+            return None
+        said = op(kind, revision, person=self.person(n), **more)
+        base = ON_DISK if self.items[n].exists else NOBODY
+        try:
+            event = edits.apply(self.store, said, who=who, base=base)
+        except Refused as refused:
+            assert back or not fine, refused
+            assert refused.reason == ("revision" if back else refused.reason)
+            return None
+        assert fine and not back
+        self.revisions[n] += 1
+        assert event.revision == self.revisions[n]
+        self.said.append((said, base, who, event))
+        if values is not None:
+            self.items[n].values[event.id] = values
+            self.items[n].put(event.id, event.id)
+        return event
+
+    @rule(n=st.sampled_from([1, 2]), joints=JOINTS, who=st.sampled_from([ANNA, BEN]),
+          back=st.sampled_from([0, 0, 0, 1]))  # fmt: skip
+    def edit(self, n, joints, who, back):
+        item = self.items[n]
+        values = {("joint", name): label for name, label in joints.items()}
+        fine = item.there and not item.deleted
+        self.send(n, "edit", fine=fine, values=values, joints=joints, who=who, back=back)
+
+    @rule(joints=JOINTS, n=st.sampled_from([1, 2]))
+    def add(self, n, joints):
+        values = {("joint", name): label for name, label in joints.items()}
+        values["added"] = True
+        self.send(n, "add", fine=not self.items[n].there, values=values, joints=joints)
+
+    @rule(n=st.sampled_from([1, 2]), status=st.sampled_from(["approved", "rejected"]),
+          text=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]),
+                       max_size=5))  # fmt: skip
+    def status(self, n, status, text):
+        item = self.items[n]
+        fine = item.there and not item.deleted
+        self.send(n, "status", fine=fine, values={"status": (status, text)}, status=status,
+                  text=text)  # fmt: skip
+
+    @rule(n=st.sampled_from([1, 2]))
+    def comment(self, n):
+        event = self.send(n, "comment", fine=self.items[n].there, text="hm")
+        if event is not None:
+            values = {("comment", event.id): "hm"}
+            self.items[n].values[event.id] = values
+            self.items[n].put(event.id, event.id)
+
+    @rule(n=st.sampled_from([1, 2]), kind=st.sampled_from(["delete", "restore"]))
+    def delete(self, n, kind):
+        item = self.items[n]
+        fine = item.there and item.deleted == (kind == "restore")
+        self.send(n, kind, fine=fine, values={"deleted": kind == "delete"})
+
+    @rule(n=st.sampled_from([1, 1, 2]), legal=st.booleans(),
+          picks=st.lists(st.integers(0, 5), min_size=1, max_size=4))  # fmt: skip
+    def revert(self, n, legal, picks):
+        """Take back, and take back what took back: undo and redo in all orders."""
+        for pick in picks:
+            item = self.items[n]
+            told = [entry[0] for entry in item.told]
+            told = [e for e in told if item.may_revert(e) or not legal]
+            if not told:
+                return
+            target = told[-1 - pick % len(told)]
+            fine = item.may_revert(target)
+            event = self.send(n, "revert", fine=fine, event=target)
+            self.counted["reverted" if fine else "in the way"] += 1
+            if event is not None:
+                self.counted["redone"] += not item.is_root(target)
+                item.revert(event.id, target)
+
+    @rule(pick=st.integers(0, 10**6))
+    def say_again(self, pick):
+        if self.said:
+            said, base, who, event = self.said[pick % len(self.said)]
+            assert edits.apply(self.store, said, who=who, base=base) == event
+
+    @invariant()
+    def store_says_what_the_model_says(self):
+        for n, item in self.items.items():
+            state = history.state(self.store, self.person(n))
+            labels = {name: item.get(("joint", name), None) for name in NAMES}
+            assert state.joints == {k: v for k, v in labels.items() if v is not None}
+            assert (state.status, state.reason) == item.get("status", ("pending", ""))
+            assert (state.added, state.deleted) == (item.get("added", False), item.deleted)
+            comments = [f for f, stack in item.stacks.items() if f[0] == "comment" and stack]
+            assert state.comments == len(comments)
+            assert state.revision == self.revisions[n]
+
+    def teardown(self):
+        assert history.rebuild(self.store, self.key) == []
+        found = history.events(self.store, self.key, limit=10**6)
+        assert found == [event for *_, event in self.said]
+
+
+def test_store_does_what_the_model_does(store_url):
+    store = open_store(store_url)
+    if store.engine.dialect.name == "sqlite":  # nobody cuts the power here
+
+        @event.listens_for(store.engine, "checkout")
+        def quick(connection, *_):
+            connection.execute("PRAGMA synchronous=OFF")
+
+    chosen = settings(
+        max_examples=25, stateful_step_count=20, deadline=None, database=None, derandomize=True,
+        phases=[Phase.generate],  # to make a failing run shorter takes minutes
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    made = {"store": store, "runs": iter(range(10**9)), "counted": Counter()}
+    run_state_machine_as_test(type("Named", (Machine,), made), settings=chosen)
+    counted = made["counted"]
+    assert min(counted[name] for name in ("reverted", "redone", "in the way")) > 4, counted
+    store.close()

@@ -1,0 +1,162 @@
+"""Saved views, chosen shares and the columns of what reviewers did, on both databases."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+from review_ops import ADMIN, ANNA, BEN, GUEST, KEY, LEAD, seen
+from sqlalchemy.exc import IntegrityError
+
+from synthstudio.core.errors import Refused
+from synthstudio.dataset.reader import Dataset
+from synthstudio.review import saved
+from synthstudio.review.choices import set_share, share_of
+from synthstudio.review.columns import last_event, reviewed
+from synthstudio.review.edits import apply, base_of
+from synthstudio.review.history import events, state
+from synthstudio.review.predictions import Prediction, put_predictions
+from synthstudio.review.risk.findings import Doubt, keep
+from synthstudio.review.risk.table import people_table
+from synthstudio.review.risks import models_of, risk_of
+from synthstudio.review.store import Store, register
+from synthstudio.review.team.assign import assign
+from synthstudio.review.values import Op, Person, User
+
+
+def save(store: Store, name: str, who: User = ANNA, **more: Any) -> saved.View:
+    return saved.save(store, KEY, name=name, query="occluded > 0.3", who=who, **more)
+
+
+def test_views_come_back_as_they_were_saved_and_others_do_not_see_them(store: Store) -> None:
+    mine = save(store, "mine", options={"sort": "risk"})
+    ours = save(store, "ours", LEAD, for_all=True)
+    assert saved.views(store, KEY, who=ANNA) == [ours, mine]
+    assert saved.views(store, KEY, who=BEN) == [ours]
+    assert saved.views(store, "0" * 64, who=ANNA) == []
+    assert (mine.options, mine.who, ours.who) == ({"sort": "risk"}, "anna", None)
+
+
+def test_a_view_of_the_same_name_is_replaced_for_its_owner_alone(store: Store) -> None:
+    first, other = save(store, "dark"), save(store, "dark", BEN)
+    again = saved.save(store, KEY, name="dark", query="crowd > 0.2", who=ANNA)
+    assert again.id == first.id
+    assert [v.query for v in saved.views(store, KEY, who=ANNA)] == ["crowd > 0.2"]
+    assert saved.views(store, KEY, who=BEN) == [other]
+    for_all = [save(store, "dark", LEAD, for_all=True) for _ in range(2)]
+    assert for_all[0].id == for_all[1].id
+
+
+@pytest.mark.parametrize(("who", "for_all"), [(GUEST, False), (ANNA, True)])
+def test_views_need_a_role(store: Store, who: User, for_all: bool) -> None:
+    with pytest.raises(Refused) as caught:
+        save(store, "x", who, for_all=for_all)
+    assert caught.value.reason == "role"
+    assert saved.views(store, KEY, who=LEAD) == []
+
+
+def test_views_are_forgotten_by_their_owner_or_a_lead_alone(store: Store) -> None:
+    mine, ours = save(store, "mine"), save(store, "ours", LEAD, for_all=True)
+    with pytest.raises(Refused) as caught:
+        saved.delete(store, mine, who=BEN)
+    assert caught.value.reason == "gone"
+    with pytest.raises(Refused) as caught:
+        saved.delete(store, ours, who=ANNA)
+    assert caught.value.reason == "role"
+    with pytest.raises(Refused):  # another's view that says it was for all
+        saved.delete(store, saved.View(id=mine.id, name="mine", query="", who=None), who=LEAD)
+    assert len(saved.views(store, KEY, who=ANNA)) == 2
+    saved.delete(store, mine, who=ANNA)
+    saved.delete(store, ours, who=LEAD)
+    assert saved.views(store, KEY, who=ANNA) == []
+
+
+def test_views_have_limits(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for values in ({"name": ""}, {"name": "x" * 81}):
+        with pytest.raises(Refused) as caught:
+            saved.save(store, KEY, query="", who=ANNA, **values)
+        assert caught.value.reason == "invalid"
+    with pytest.raises(Refused, match="too long"):
+        saved.save(store, KEY, name="x", query="y" * 10_001, who=ANNA)
+    monkeypatch.setattr(saved, "MAX_VIEWS", 2)
+    for name in "ab":
+        save(store, name)
+    with pytest.raises(Refused, match="too many"):
+        save(store, "c")
+    save(store, "a")  # replacing one is no new one
+    with pytest.raises(IntegrityError):
+        saved.save(store, "0" * 64, name="x", query="", who=BEN)
+
+
+def test_shares_are_the_usual_ones_until_a_lead_chooses(store: Store) -> None:
+    assert (share_of(store, KEY, "second_share"), share_of(store, KEY, "control_share")) == (
+        0.1,
+        0.05,
+    )
+    set_share(store, KEY, "second_share", 0.25, by=LEAD)
+    assert share_of(store, KEY, "second_share") == 0.25
+    assert share_of(store, KEY, "control_share") == 0.05
+    with pytest.raises(Refused) as caught:
+        set_share(store, KEY, "second_share", 0.5, by=ANNA)
+    assert caught.value.reason == "role"
+    for wrong in (-0.1, 1.1, float("nan"), True):
+        with pytest.raises(Refused) as caught:
+            set_share(store, KEY, "second_share", wrong, by=ADMIN)
+        assert caught.value.reason == "invalid"
+    assert share_of(store, KEY, "second_share") == 0.25
+
+
+def test_columns_say_what_the_store_says_of_each_person(store: Store, small_set: Dataset) -> None:
+    key = register(store, small_set, "sticks")
+    table = people_table(small_set)
+    before = reviewed(store, table)
+    assert set(before["status"]) == {"pending"} and not np.isfinite(before["edited"]).any()
+    seq = itertools.count(1)
+
+    def do(who: User, row: int, kind: Any, **more: Any) -> None:
+        frame, instance = table.ids(np.array([row]))[0]
+        person = Person(dataset=key, frame=frame, instance=instance)
+        base = base_of(small_set, frame, instance)
+        op = Op(client="columns", seq=next(seq), person=person, kind=kind,
+                revision=state(store, person).revision, **more)  # fmt: skip
+        apply(store, op, who=who, base=base)
+
+    do(ANNA, 2, "edit", joints={"nose": seen()})
+    do(BEN, 2, "status", status="approved")
+    do(ANNA, 5, "comment", text="dark")
+    do(ANNA, 6, "delete")
+    frame, instance = table.ids(np.array([7]))[0]
+    assign(store, [Person(dataset=key, frame=frame, instance=instance)], to="ben", by=LEAD)
+    found = reviewed(store, table)
+    assert found["status"].tolist() == ["pending"] * 2 + ["approved"] + ["pending"] * 7
+    assert [found["reviewer"][k] for k in (1, 2, 5, 6)] == [None, "ben", "anna", "anna"]
+    assert found["changed"].tolist() == ["no"] * 2 + ["yes"] + ["no"] * 7
+    assert np.flatnonzero(found["comments"]).tolist() == [5]
+    assert np.flatnonzero(found["deleted"]).tolist() == [6]
+    assert [k for k in range(10) if found["assigned"][k]] == [7]
+    when = events(store, key)[1].when.timestamp()
+    assert found["edited"][2] == when
+    assert last_event(store, key) == events(store, key)[-1].id
+    assert last_event(store, KEY) == 0
+
+
+def test_risk_follows_what_is_stored(store: Store, small_set: Dataset) -> None:
+    key = register(store, small_set, "sticks")
+    table = people_table(small_set)
+    before = risk_of(store, table)
+    assert risk_of(store, table) is before, "nothing was stored, nothing is reckoned again"
+    frame, instance = table.ids(np.array([4]))[0]
+    keep(store, key, "audit", [Doubt(frame=frame, instance=instance, score=1.0, text="odd")])
+    after = risk_of(store, table)
+    assert after.score[4] > before.score[4]
+    assert (np.delete(after.score, 4) == np.delete(before.score, 4)).all()
+    assert not np.isfinite(models_of(store, table).disagreement).any()
+    px = table.joints_px[4]
+    far = {"nose": (float(px[0, 0]) + 500.0, float(px[0, 1]), 1.0)}
+    put_predictions(store, key, "net", [Prediction(frame=frame, instance=instance, joints=far)])
+    models = models_of(store, table)
+    assert np.flatnonzero(np.isfinite(models.disagreement)).tolist() == [4]
+    assert models.disagreement[4] > 0.9
+    assert risk_of(store, table).score[4] > after.score[4]

@@ -1,0 +1,233 @@
+"""Agreement and pace against values reckoned by hand; members and assignment."""
+
+import dataclasses
+import itertools
+import math
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import numpy as np
+import pytest
+from people_rows import make_rows, registered, write_rows
+from review_ops import ADMIN, ANNA, BEN, LEAD, ON_DISK, op
+
+from synthstudio.core.errors import Refused
+from synthstudio.core.rng import stream
+from synthstudio.review.edits import apply
+from synthstudio.review.leases import leases
+from synthstudio.review.models import EventRow
+from synthstudio.review.risk.people import PeopleTable
+from synthstudio.review.risk.table import people_table
+from synthstudio.review.store import Store, open_store
+from synthstudio.review.team.agreement import agreement_of
+from synthstudio.review.team.assign import assign, assigned, loads, unassign
+from synthstudio.review.team.kappa import kappa
+from synthstudio.review.team.members import members, role_of, set_role
+from synthstudio.review.team.second_pass import Pair
+from synthstudio.review.team.throughput import Moment, paces, throughput
+from synthstudio.review.values import ItemState, JointLabel, Person
+
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+YES_NO = ("yes", "no")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory):
+    return write_rows(make_rows(10, each=4), tmp_path_factory.mktemp("figures") / "set")
+
+
+@pytest.fixture(scope="module")
+def table(dataset) -> PeopleTable:
+    return people_table(dataset)
+
+
+@pytest.fixture
+def store(store_url: str, dataset):
+    opened = open_store(store_url)
+    registered(opened, dataset)
+    yield opened
+    opened.close()
+
+
+def test_kappa_by_hand() -> None:
+    # 35 of 50 agree, chance gives 25: (0.7 - 0.5) / (1 - 0.5).
+    assert kappa(np.array([[20, 5], [10, 15]]), YES_NO).value == pytest.approx(0.4)
+    # Same agreement, uneven margins (Feinstein and Cicchetti): 0.6 agree, chance 0.54 and 0.46.
+    assert kappa(np.array([[45, 15], [25, 15]]), YES_NO).value == pytest.approx(0.06 / 0.46)
+    assert kappa(np.array([[25, 35], [5, 35]]), YES_NO).value == pytest.approx(0.14 / 0.54)
+    # Three names: 14 of 20 agree; chance (8*7 + 7*8 + 5*5) / 400 = 0.3425.
+    three = np.array([[6, 2, 0], [1, 5, 1], [0, 1, 4]])
+    wanted = (0.75 - 0.3425) / (1 - 0.3425)
+    assert kappa(three, ("a", "b", "c")).value == pytest.approx(wanted)
+    assert kappa(np.array([[5, 0], [0, 5]]), YES_NO).value == 1.0
+    assert kappa(np.array([[0, 5], [5, 0]]), YES_NO).value == -1.0
+    for nothing in (np.zeros((2, 2), int), np.array([[9, 0], [0, 0]])):
+        assert math.isnan(kappa(nothing, YES_NO).value)
+    found = kappa(np.array([[20, 5], [10, 15]]), YES_NO)
+    assert (found.n, found.agreed) == (50, 35)
+
+
+def _pair(table: PeopleTable, row: int, first: dict, second: dict, **more) -> Pair:
+    frame, instance = table.ids(np.array([row]))[0]
+    person = Person(dataset=table.key, frame=frame, instance=instance)
+    a, b = (ItemState(person=person, revision=2, status="approved", joints=joints)
+            for joints in (first, second))  # fmt: skip
+    return Pair(row=row, first=a, second=dataclasses.replace(b, **more), adjudicated=False)
+
+
+def _nose(x: float, y: float, state: int | None = 2, cause: str = "visible") -> dict:
+    return {"nose": JointLabel(x_px=x, y_px=y, state=state, cause=cause)}
+
+
+def test_agreement_by_hand(table: PeopleTable) -> None:
+    """Four pairs on the nose: apart by 0, 3 and 4 sigma of its tolerance, one hidden."""
+    sigma = float(table.bones.sigmas[0])
+    both = []
+    rows = np.flatnonzero(table.state[:, 0] == 2)[:4].tolist()
+    for row, times in zip(rows, (0.0, 3.0, 4.0, 0.0), strict=True):
+        step = times * sigma * math.sqrt(float(table.area_px[row]))
+        second = _nose(100 + step, 100)
+        if row == rows[3]:
+            second = _nose(100, 100, state=1, cause="object")
+        both.append(_pair(table, row, _nose(100, 100), second))
+    made = agreement_of(table, both)
+    nose = made.joints[0]
+    assert (made.people, nose.joint, nose.n) == (4, "nose", 4)
+    assert nose.spread == pytest.approx(math.sqrt((9 + 16) / 4 / 2), rel=1e-6)
+    # OKS has e = d / (2 sigma sqrt(area)): 1.5 and 2.
+    wanted = (1 + math.exp(-(1.5**2) / 2) + math.exp(-(2**2) / 2) + 1) / 4
+    assert nose.oks == pytest.approx(wanted, rel=1e-6)
+    # State: visible with visible 3 times, visible with hidden once. One said one thing: kappa 0.
+    assert nose.state.agreed == 3 and nose.state.counts[2].tolist() == [0, 1, 3, 0]
+    assert nose.state.value == pytest.approx(0.0)
+    assert nose.cause.counts[0].tolist() == [3, 0, 0, 1, 0, 0, 0]
+    # Joints that nobody touched agree wholly.
+    assert made.joints[5].spread == 0 and made.joints[5].oks == 1
+    assert made.overall.state.n == 4 * 17 and made.overall.state.agreed == 4 * 17 - 1
+    assert math.isnan(agreement_of(table, []).overall.spread)
+
+
+def test_verdicts_count_deletions_and_leave_flags_out(table: PeopleTable) -> None:
+    both = [
+        _pair(table, 0, {}, {}), _pair(table, 1, {}, {}, status="rejected"),
+        _pair(table, 2, {}, {}, deleted=True), _pair(table, 3, {}, {}, status="flagged"),
+    ]  # fmt: skip
+    made = agreement_of(table, both)
+    assert made.verdict.counts.tolist() == [[1, 2], [0, 0]]
+    assert made.joints[0].state.n == 3  # nobody labels a deleted person
+
+
+def test_perfect_raters_and_random_ones(table: PeopleTable) -> None:
+    """Two who say the same have kappa 1; two who throw dice have kappa about 0."""
+    rng = stream(8, "dice")
+    said = ((2, "visible"), (1, "object"), (1, "person"), (1, "self"))
+    same, random = [], []
+    for row, _ in itertools.product(range(table.people), range(20)):
+        a, b = (said[int(k)] for k in rng.integers(0, 4, 2))
+        first = _nose(50, 50, *a)
+        same.append(_pair(table, row, first, _nose(50, 50, *a)))
+        random.append(_pair(table, row, first, _nose(50, 50, *b)))
+    assert agreement_of(table, same).joints[0].cause.value == 1.0
+    assert abs(agreement_of(table, random).joints[0].cause.value) < 0.1
+
+
+def _moments(who: str, *steps: tuple[float, int, bool], start: datetime = NOON) -> list[Moment]:
+    return [
+        Moment(who=who, when=start + timedelta(minutes=m), person=(0, k, "main"), decision=d)
+        for m, k, d in steps
+    ]
+
+
+def test_pace_by_hand() -> None:
+    """Ten minutes of work in two sittings, three people decided after the sittings' openings."""
+    moments = _moments(
+        "anna", (0, 1, True), (2, 2, False), (4, 2, True), (8, 3, True),
+        (60, 4, True), (61, 5, False), (62, 5, True), (68, 6, False),
+    )  # fmt: skip
+    (made,) = paces(moments)
+    assert (made.who, made.people, made.events) == ("anna", 5, 8)
+    assert made.active_h == pytest.approx(10 / 60)
+    assert made.per_hour == pytest.approx(3 / (10 / 60))
+
+
+def test_pace_by_day_and_reviewer() -> None:
+    late = _moments("anna", (0, 1, True), (4, 2, True), start=NOON.replace(hour=23, minute=58))
+    ben = _moments("ben", (1, 1, True), (1.2, 2, True), start=NOON)
+    both = sorted([*late, *ben], key=lambda m: m.when)
+    made = paces(both)
+    told = [(p.who, p.day.day, p.people) for p in made]
+    assert told == [("anna", 1, 1), ("ben", 1, 2), ("anna", 2, 1)]
+    assert math.isnan(made[1].per_hour)  # 12 seconds say nothing
+    east = paces(both, zone=timezone(timedelta(hours=2)))
+    assert [(p.who, p.day.day) for p in east] == [("ben", 1), ("anna", 2)]
+    # One person decided twice is one person.
+    again = paces(_moments("cy", (0, 1, True), (2, 1, True), (4, 1, True)))
+    assert again[0].people == 1 and again[0].per_hour == pytest.approx(1 / (4 / 60))
+    assert paces([]) == []
+
+
+def test_pace_of_stored_events(store: Store, table: PeopleTable) -> None:
+    people = [Person(dataset=table.key, frame=f, instance=1) for f in range(3)]
+    for person in people:
+        apply(store, op("edit", 0, person=person), who=ANNA, base=ON_DISK)
+        apply(store, op("status", 1, person=person, status="approved"), who=ANNA, base=ON_DISK)
+    with store.session() as session:
+        for k, row in enumerate(session.query(EventRow).order_by(EventRow.id)):
+            row.when = NOON + timedelta(minutes=k)
+    (made,) = throughput(store, table.key)
+    assert (made.people, made.events, made.active_h) == (3, 6, pytest.approx(5 / 60))
+    assert made.per_hour == pytest.approx(3 / (5 / 60))
+    assert throughput(store, "0" * 64) == []
+
+
+def test_members_and_their_roles(store: Store) -> None:
+    assert members(store) == {} and role_of(store, "ada") is None
+    set_role(store, "ada", "admin", by=ADMIN)
+    set_role(store, "ben", "viewer", by=ADMIN)
+    set_role(store, "ben", "lead", by=ADMIN)
+    assert members(store) == {"ada": "admin", "ben": "lead"} and role_of(store, "ben") == "lead"
+    for who in (LEAD, ANNA):
+        with pytest.raises(Refused) as caught:
+            set_role(store, "anna", "admin", by=who)
+        assert caught.value.reason == "role"
+    with pytest.raises(Refused, match="last admin"):
+        set_role(store, "ada", "lead", by=ADMIN)
+    with pytest.raises(Refused, match="last admin"):
+        set_role(store, "ada", None, by=ADMIN)
+    set_role(store, "eve", "admin", by=ADMIN)
+    set_role(store, "ada", None, by=ADMIN)
+    assert members(store) == {"ben": "lead", "eve": "admin"}
+    for name, role in (("", "lead"), ("a\nb", "lead"), ("x" * 81, "lead"), ("zoe", "king")):
+        with pytest.raises(Refused) as caught:
+            set_role(store, name, role, by=ADMIN)  # type: ignore[arg-type]
+        assert caught.value.reason == "invalid"
+
+
+def test_people_are_assigned(store: Store, table: PeopleTable) -> None:
+    people = [Person(dataset=table.key, frame=f, instance=i)
+              for f, i in table.ids(np.arange(30))]  # fmt: skip
+    assert assign(store, people[:20], to="anna", by=LEAD) == 20
+    assert assign(store, [*people[15:25], people[15]], to="ben", by=LEAD) == 10
+    assert loads(store, table.key) == {"anna": 15, "ben": 10}
+    assert set(assigned(store, table.key, who="ben")) == {(p.frame, p.instance)
+                                                          for p in people[15:25]}  # fmt: skip
+    unassign(store, people[:3], by=LEAD)
+    assert loads(store, table.key)["anna"] == 12
+    with pytest.raises(Refused) as caught:
+        assign(store, people, to="anna", by=BEN)
+    assert caught.value.reason == "role"
+    assert leases(store, table.key) == {}
+
+
+def test_large_assignments_are_stored_whole(store: Store, table: PeopleTable) -> None:
+    people = [Person(dataset=table.key, frame=k, instance=1) for k in range(1500)]
+    assert assign(store, people, to="anna", by=LEAD) == 1500
+    assert len(assigned(store, table.key)) == 1500
+    unassign(store, people, by=LEAD)
+    assert assigned(store, table.key) == {}
+
+
+def test_nothing_here_is_tied_to_a_place(tmp_path: Path, table: PeopleTable) -> None:
+    """The same set elsewhere has the same key, and so the same choices."""
+    other = people_table(write_rows(make_rows(10, each=4), tmp_path / "set"))
+    assert other.key == table.key

@@ -1,0 +1,103 @@
+"""What attack tests share: raw requests, a signed browser, and proof that nothing changed."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.client
+import os
+import sqlite3
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from synthstudio.studio.tokens import Grant, Tokens, load_secret
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Browser:
+    """A browser of the studio's, without a window: it holds a cookie and sends what it is told."""
+
+    studio: Any
+    cookie: str = ""
+    tokens: Tokens = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tokens = Tokens(load_secret(self.studio.db.parent))
+        self.cookie = self.cookie or self.tokens.new_browser()
+
+    @property
+    def name(self) -> str:
+        return self.tokens.browser(self.cookie)
+
+    def grant(self, kind: str, **values: Any) -> str:
+        """Return a token as the server would give it to this browser."""
+        chosen = {"user": "Ada", "browser": self.name, **values}
+        return self.tokens.token(Grant(kind=kind, **chosen))
+
+    def ask(
+        self,
+        path: str,
+        *,
+        method: str = "GET",
+        headers: dict[str, str] | None = None,
+        body: bytes | None = None,
+        cookie: bool = True,
+        host: str | None = None,
+        port: int | None = None,
+        at: str = "127.0.0.1",
+    ) -> Answer:
+        """Send one request with this very path: nothing is normalised."""
+        connection = http.client.HTTPConnection(at, port or self.studio.port, timeout=20)
+        connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+        sent = {"Host": f"127.0.0.1:{self.studio.port}" if host is None else host}
+        if cookie:
+            sent["Cookie"] = f"{self.tokens.cookie}={self.cookie}"
+        if body is not None:
+            sent["Content-Length"] = str(len(body))
+        for name, value in (sent | (headers or {})).items():
+            if value:
+                connection.putheader(name, value)
+        try:
+            connection.endheaders(body)
+            answer = connection.getresponse()
+            found = {name.lower(): value for name, value in answer.getheaders()}
+            # A websocket that is taken has no body and stays open.
+            data = b"" if answer.status == 101 else answer.read()
+            return Answer(answer.status, found, data)
+        finally:
+            connection.close()
+
+    def websocket(self, **options: Any) -> Answer:
+        """Ask for Streamlit's websocket."""
+        asked = {
+            "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
+            "Sec-WebSocket-Protocol": "streamlit",
+        }  # fmt: skip
+        headers = asked | options.pop("headers", {})
+        return self.ask("/_stcore/stream", headers=headers, **options)
+
+
+def log_of(studio: Any) -> str:
+    """Return what the guard has logged."""
+    path = studio.db.parent / "studio-guard.log"
+    return path.read_text("utf-8") if path.is_file() else ""
+
+
+def state_of(studio: Any) -> str:
+    """Return a digest of all that the studio could change: its database and its files."""
+    with sqlite3.connect(f"file:{studio.db}?mode=ro", uri=True) as database:
+        lines = sorted(database.iterdump())
+    database.close()
+    files = [(str(p), p.stat().st_size) for p in sorted(studio.exports.rglob("*")) if p.is_file()]
+    for folder in studio.datasets:
+        files += [(str(p), p.stat().st_mtime_ns) for p in sorted(Path(folder).rglob("*"))]
+    return hashlib.sha256(repr((lines, files)).encode()).hexdigest()

@@ -1,0 +1,167 @@
+"""The editor alone, in a page without a server: a small host stands in for Streamlit."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from typing import Any
+
+from synthstudio.core.skeleton import skeleton
+from synthstudio.studio.editor.component import source
+from synthstudio.studio.editor.window import skeleton_json
+
+JOINTS = skeleton("coco17").joints
+# A picture of 320 x 240 that the page itself makes: no request is needed.
+_HOST = """
+const canvas = document.createElement("canvas");
+[canvas.width, canvas.height] = [320, 240];
+const context = canvas.getContext("2d");
+context.fillStyle = "#445"; context.fillRect(0, 0, 320, 240);
+context.fillStyle = "#aab"; context.fillRect(100, 40, 80, 160);
+window.picture = canvas.toDataURL("image/png");
+window.sent = [];
+const root = document.getElementById("host").attachShadow({ mode: "open" });
+const style = document.createElement("style");
+style.textContent = CSS;
+root.append(style);
+const place = document.createElement("div");
+root.append(place);
+const url = URL.createObjectURL(new Blob([JS], { type: "text/javascript" }));
+window.ready = import(url).then((module) => {
+  window.give = (data) => {
+    for (const item of data.items) {
+      for (const name of ["image", "clean", "depth"]) {
+        if (item[name] === "picture") item[name] = window.picture;
+      }
+    }
+    window.stop = module.default({
+      name: "editor", key: "k", data: { json: JSON.stringify(data) }, parentElement: place,
+      setStateValue: (name, value) => window.sent.push([name, structuredClone(value)]),
+      setTriggerValue: () => { throw new Error("triggers lose edits"); },
+    });
+  };
+});
+"""
+
+
+def item(number: int, **more: Any) -> dict[str, Any]:
+    """Return a person as the server would send it: a plain pose, all visible."""
+    base = [[40.0 + 10 * j, 50.0 + 8 * (j % 7), 2, "visible", "rendered"] for j in range(17)]
+    state = {
+        "revision": 0, "status": "pending", "reason": "", "joints": {}, "deleted": False,
+        "added": False, "who": None, "comments": 0,
+    }  # fmt: skip
+    return {
+        "id": f"{number}:1", "frame": number, "instance": 1, "w": 320, "h": 240, "pos": number,
+        "image": "picture", "clean": "picture", "depth": None, "exists": True,
+        "next_instance": 2, "others": [], "base": base, "shares": [[1, 0, 0, 0, 0]] * 17,
+        "hider": [None] * 17, "xyz": [[0.1 * j, 0.05 * j, 3.0] for j in range(17)],
+        "modal": None, "amodal": None, "facts": ["standing"], "state": state, "lease": None,
+        "risk": [], **more,
+    }  # fmt: skip
+
+
+def data(items: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    """Return what the server would send."""
+    return {
+        "dataset": "d" * 64, "user": "Ada", "can": {"edit": True},
+        "skeleton": skeleton_json(skeleton("coco17")),
+        "queue": {"total": len(items), "label": "All", "empty": "Nobody"}, "at": 0, "goto": "1",
+        "items": items, "history": None, "progress": {"done": 0, "total": len(items)},
+        "results": {"tab": "", "n": 0, "done": [], "refused": [], "wait": ""}, **more,
+    }  # fmt: skip
+
+
+class Alone:
+    """The editor on a page of its own. `now`: what the server last said."""
+
+    def __init__(self, page: Any, **more: Any) -> None:
+        self.page = page
+        js, css = source()
+        page.route("http://127.0.0.1:9/**", lambda route: route.fulfill(
+            status=200, content_type="text/html",
+            body="<!doctype html><title>editor</title><div id=host></div>"))  # fmt: skip
+        page.goto("http://127.0.0.1:9/review")
+        page.evaluate(
+            "([js, css, host]) => {"
+            " new Function('JS', 'CSS', host)(js, css); return window.ready }",
+            [js, css, _HOST],
+        )
+        self.now = data([item(k) for k in range(3)], **more)
+
+    def give(self, **more: Any) -> None:
+        """Say something as the server would."""
+        self.now |= more
+        self.page.evaluate("data => window.give(data)", json.loads(json.dumps(self.now)))
+        if self.now["items"]:
+            self.page.wait_for_function(
+                "() => { const e = document.getElementById('host').shadowRoot.querySelector('.ed');"
+                " return e && e.dataset.shown === e.dataset.item }"
+            )
+
+    @property
+    def root(self) -> Any:
+        return self.page.locator(".ed")
+
+    def said(self, name: str) -> str:
+        return str(self.root.get_attribute(f"data-{name}") or "")
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def label(self, joint: str) -> str:
+        return str(self.page.locator(f".joint-row[data-joint={joint}]").get_attribute("aria-label"))
+
+    def sent(self, name: str = "outbox") -> list[dict[str, Any]]:
+        """Return what the editor told its host under a name."""
+        return [value for key, value in self.page.evaluate("window.sent") if key == name]
+
+    def ops(self) -> list[dict[str, Any]]:
+        """Return every op once, in order: those that were sent, and those that wait."""
+        self.page.wait_for_timeout(200)
+        kept = self.page.evaluate("Object.values(localStorage).map((v) => JSON.parse(v))")
+        said = [op for message in self.sent() for op in message["ops"]]
+        found = {(op["client"], op["seq"]): op for op in [*kept, *said]}
+        return [found[name] for name in sorted(found, key=lambda n: n[1])]
+
+    def answer(
+        self, *, refuse: Callable[[dict[str, Any]], str | None] = lambda op: None, wait: str = ""
+    ) -> None:
+        """Answer messages as the server would, until all is said: done, refused, or left."""
+        answered = -1
+        for _ in range(20):
+            self.page.wait_for_timeout(200)
+            message = self.sent()[-1]
+            if message["n"] == answered:
+                return
+            answered = message["n"]
+            self._answer(message, refuse, wait)
+            if wait:
+                return
+        raise AssertionError("the editor does not come to an end")
+
+    def _answer(
+        self, message: dict[str, Any], refuse: Callable[[dict[str, Any]], str | None], wait: str
+    ) -> None:
+        items = copy.deepcopy(self.now["items"])
+        at = {it["id"]: it["state"] for it in items}
+        done, refused = [], []
+        for op in message["ops"] if not wait else []:
+            why = refuse(op)
+            state = at.get(f"{op['frame']}:{op['instance']}")
+            if why is not None:
+                refused.append([op["client"], op["seq"], "revision", why])
+                continue
+            if state is not None:
+                state["revision"] += 1
+                for name, row in op.get("joints", {}).items():
+                    state["joints"][name] = [*row, "human"]
+                state["status"] = op.get("status", state["status"])
+            done.append([op["client"], op["seq"], 100 + op["seq"], op["revision"] + 1])
+        results = {
+            "tab": message["tab"], "n": message["n"], "done": done, "refused": refused,
+            "wait": wait,
+        }  # fmt: skip
+        self.give(items=items, results=results)

@@ -1,0 +1,67 @@
+"""Settings, people and small orders that the tests of jobs share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from synthstudio.recipe.load import dump, parse
+from synthstudio.review.store import Store
+from synthstudio.review.values import User
+from synthstudio.studio.jobs import book
+from synthstudio.studio.jobs.book import Job
+from synthstudio.studio.jobs.orders import Generate
+from synthstudio.studio.settings import Limits, Settings
+
+LEAD = User(name="Lea", role="lead")
+REVIEWER = User(name="Rudi", role="reviewer")
+RECIPE = {
+    "name": "tiny", "frames": 4, "seed": 3,
+    "image": {"width_px": 160, "height_px": 120, "supersample": 1},
+    "people": {"count": 1}, "backdrop": {"kind": "plain"},
+}  # fmt: skip
+
+
+def settings_in(folder: Path, **limits: int) -> Settings:
+    """Return settings with everything below a folder."""
+    scenes = folder / "scenes"
+    scenes.mkdir(parents=True, exist_ok=True)
+    (scenes / "tiny.yaml").write_text(yaml.safe_dump(RECIPE))
+    (folder / "state").mkdir(exist_ok=True)
+    return Settings(
+        database=f"sqlite:///{folder}/state/review.db", exports=folder / "exports", scenes=scenes,
+        state=folder / "state", limits=Limits(**limits),
+    )  # fmt: skip
+
+
+def order(out: str = "first", **changes: Any) -> Generate:
+    """Return an order of four small frames."""
+    return Generate(recipe=dump(parse({**RECIPE, **changes})), out=out)
+
+
+def drive(
+    store: Store,
+    settings: Settings,
+    number: int,
+    *,
+    until: Callable[[Job], bool],
+    seconds: float = 120,
+) -> Job:
+    """Look after the jobs, as a server does, until one of them is as wanted."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        book.tend(store, settings)
+        seen = book.job(store, number)
+        if until(seen):
+            return seen
+        time.sleep(0.05)
+    raise AssertionError(f"after {seconds} s the job is {book.job(store, number)}")
+
+
+def ended(job: Job) -> bool:
+    """Say whether a job is over."""
+    return not job.active

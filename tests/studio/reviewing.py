@@ -1,0 +1,193 @@
+"""The editor in a browser, driven by keys, and what the store says of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from synthstudio.core.skeleton import skeleton
+from synthstudio.dataset.reader import Dataset
+from synthstudio.review import history
+from synthstudio.review.base import labels_of
+from synthstudio.review.store import dataset_key, open_store
+from synthstudio.review.values import Event, JointLabel
+
+
+@dataclass
+class Desk:
+    """An open review page. `root`: the editor in it."""
+
+    page: Any
+    studio: Any
+
+    @property
+    def root(self) -> Any:
+        return self.page.locator(".ed")
+
+    def said(self, name: str) -> str:
+        return str(self.root.get_attribute(f"data-{name}") or "")
+
+    def status(self) -> str:
+        return str(self.page.locator(".ed .status").text_content())
+
+    def focused(self) -> bool:
+        """Say whether keys go to the editor."""
+        return bool(self.page.evaluate("document.activeElement?.shadowRoot !== null"))
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def write(self, opener: str, text: str) -> None:
+        """Open a form by its key, write and save."""
+        self.press(opener)
+        self.page.keyboard.type(text)
+        self.press("Enter")
+
+    def choose(self, joint: str, joints: Sequence[str]) -> None:
+        """Choose a joint by Tab, from none."""
+        if self.said("joint"):
+            self.press("Escape")
+        self.press(*["Tab"] * (joints.index(joint) + 1))
+        assert self.said("joint") == joint
+
+    def saved(self, *, timeout: float = 30.0) -> None:
+        """Wait until everything is in the store, as the page says."""
+        self.wait(lambda: self.said("pending") == "0", timeout)
+
+    def shown(self, item: str | None = None, *, timeout: float = 30.0) -> str:
+        """Wait until an item (any) is painted; return it."""
+        self.wait(
+            lambda: self.said("shown") == (item or self.said("item")) and self.said("item") != "",
+            timeout,
+        )
+        return self.said("shown")
+
+    def wait(self, true: Callable[[], bool], timeout: float = 20.0) -> None:
+        deadline = time.monotonic() + timeout
+        while not true():
+            assert time.monotonic() < deadline, self.state()
+            self.page.wait_for_timeout(20)
+
+    def state(self) -> str:
+        names = ("item", "shown", "joint", "pending", "refused", "saved", "seq")
+        told = {name: self.said(name) for name in names}
+        foot = self.page.locator(".ed .status").text_content()
+        return f"{told} {foot}\n{self.studio.output[-1500:]}"
+
+
+def sit_down(open_as: Any, page: Any, studio: Any, path: str = "", *, name: str = "Ada") -> Desk:
+    """Open the review page (queue: all) and wait for its first picture."""
+    open_as(page, studio, path or "review?queue=all", name=name)
+    page.locator(".ed[data-ready]").wait_for(timeout=90_000)
+    desk = Desk(page, studio)
+    desk.shown()
+    return desk
+
+
+@dataclass
+class Labels:
+    """What is on disk."""
+
+    folder: Path
+    joints: tuple[str, ...] = ()
+    people: list[tuple[int, int]] = field(default_factory=list)
+    labels: dict[tuple[int, int], dict[str, JointLabel]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        dataset = Dataset(self.folder)
+        self.joints = skeleton(dataset.identity.skeleton).joints
+        for row in dataset.iter_instances():
+            person = (row["frame_index"], row["instance"])
+            self.people.append(person)
+            self.labels[person] = labels_of(row, self.joints)
+
+
+def stored(studio: Any, folder: Path, *, person: str | None = None) -> list[Event]:
+    """Return all events of the studio's store, or those of one item ("frame:instance")."""
+    with closing(open_store(f"sqlite:///{getattr(studio, 'database', studio.db)}")) as store:
+        found = list(history.iter_events(store, dataset_key(Dataset(folder))))
+        history.rebuild(store, dataset_key(Dataset(folder)))
+    if person is None:
+        return found
+    return [e for e in found if f"{e.person.frame}:{e.person.instance}" == person]
+
+
+@dataclass
+class Reviewer:
+    """Goes through people by keyboard and notes what the store has to hold.
+
+    `told`: (frame, instance) -> for each event its kind and what it changes.
+    """
+
+    desk: Desk
+    labels: Labels
+    told: dict[tuple[int, int], list[tuple[str, dict[str, Any]]]] = field(default_factory=dict)
+
+    def person(self, number: int) -> tuple[int, int]:
+        """Review the person who is shown, in one of three ways, and go on; return who it was."""
+        frame, instance = map(int, self.desk.shown().split(":"))
+        person = (frame, instance)
+        events = self.told.setdefault(person, [])
+        joint = self._joint(person)
+        before = self.labels.labels[person][joint]
+        assert before.x_px is not None and before.y_px is not None
+        x, y = round(before.x_px, 4), round(before.y_px, 4)
+        self.desk.choose(joint, self.labels.joints)
+        self.desk.press("Shift+ArrowRight")
+        moved = (x + 10, y, before.state, before.cause)
+        self.desk.press("0", "o", "p", "z")
+        object_ = (x + 10, y, 1, "object")
+        events += [
+            ("edit", {joint: moved}),
+            ("edit", {joint: (x + 10, y, 0, "truncated")}),
+            ("edit", {joint: object_}),
+            ("edit", {joint: (x + 10, y, 1, "person")}),
+            ("revert", {joint: object_}),
+        ]
+        if number % 3 == 1:
+            self.desk.write("x", f"wrong {number}")
+            events.append(("status", {"status": "rejected", "reason": f"wrong {number}"}))
+            return person
+        if number % 3 == 2:
+            self.desk.write("e", f"look at {number}")
+            events.append(("comment", {"comment": f"look at {number}"}))
+        self.desk.press("a")
+        events.append(("status", {"status": "approved", "reason": ""}))
+        return person
+
+    def _joint(self, person: tuple[int, int]) -> str:
+        """Return a visible joint of a person."""
+        labels = self.labels.labels[person]
+        return next(name for name in self.labels.joints if labels[name].state == 2)
+
+    def check(self, events: Sequence[Event]) -> None:
+        """Hold the store's events against what was done: each, in order, nothing else."""
+        found: dict[tuple[int, int], list[Event]] = {}
+        for event in events:
+            found.setdefault((event.person.frame, event.person.instance), []).append(event)
+        assert set(found) == set(self.told)
+        for person, told in self.told.items():
+            mine = found[person]
+            assert [e.kind for e in mine] == [kind for kind, _ in told], person
+            assert [e.revision for e in mine] == list(range(1, len(told) + 1))
+            for event, (kind, change) in zip(mine, told, strict=True):
+                check_change(event, kind, change)
+
+
+def check_change(event: Event, kind: str, change: dict[str, Any]) -> None:
+    """Hold what an event changed against what was done."""
+    assert event.kind == kind
+    if kind in ("status", "comment"):
+        assert dict(event.after) == change
+        return
+    after: Any = event.after["joints"]
+    assert set(after) == set(change)
+    for name, (x, y, state, cause) in change.items():
+        got = after[name]
+        assert (got["state"], got["cause"]) == (state, cause)
+        assert abs(got["x_px"] - x) < 0.001 and abs(got["y_px"] - y) < 0.001

@@ -1,0 +1,113 @@
+"""HTML, scripts and Markdown in every text that people write: shown as text, on every page."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from attackers import log_of, state_of
+from conftest import Studio, settled
+
+from synthstudio.dataset.reader import Dataset
+from synthstudio.review import saved
+from synthstudio.review.base import base_of
+from synthstudio.review.edits import apply
+from synthstudio.review.store import dataset_key, open_store
+from synthstudio.review.team.members import set_role
+from synthstudio.review.values import Op, Person, User
+
+pytestmark = pytest.mark.browser
+PAGES = ("", "review", "gallery", "queue", "team", "generate")
+EVIL = (
+    '<img src="http://evil.example/a.png" class=evil onerror="window.evil=1">'
+    "<script>window.evil=2</script><svg class=evil onload=window.evil=3></svg>"
+    "![b](http://evil.example/b.png)[c](javascript:window.evil=4)<b class=evil>d</b>"
+)
+NAME = "<b class=evil onclick=window.evil=5>x ![e](http://evil.example/e.png)"
+FOUND = """() => {
+  const found = [window.evil ?? null], roots = [document];
+  while (roots.length) {
+    for (const e of roots.pop().querySelectorAll('*')) {
+      if (e.shadowRoot) roots.push(e.shadowRoot);
+      const leads = (e.getAttribute('src') || '') + (e.getAttribute('href') || '');
+      if (e.classList.contains('evil') || /evil[.]example|javascript:/.test(leads))
+        found.push(e.outerHTML);
+    }
+  }
+  return found;
+}"""
+
+
+@pytest.fixture(scope="module")
+def told(start_studio, studio_set, tmp_path_factory) -> Studio:
+    """Return a studio in whose store every text is hostile, also the data set's name."""
+    folder = tmp_path_factory.mktemp("evil") / "<b class=evil>![e](x)"
+    shutil.copytree(studio_set, folder)
+    studio = start_studio(folder)
+    admin = User(name="Ada", role="admin")
+    store, dataset = open_store(f"sqlite:///{studio.db}"), Dataset(folder)
+    key, base = dataset_key(dataset), base_of(dataset, 0, 1)
+    person = Person(dataset=key, frame=0, instance=1)
+    set_role(store, "Ada", "admin", by=admin)
+    set_role(store, NAME, "reviewer", by=admin)
+    mallory = User(name=NAME, role="reviewer")
+    apply(store, Op(client="m", seq=1, person=person, revision=0, kind="comment", text=EVIL),
+          who=mallory, base=base)  # fmt: skip
+    apply(store, Op(client="m", seq=2, person=person, revision=1, kind="status",
+                    status="flagged", text=EVIL), who=mallory, base=base)  # fmt: skip
+    saved.save(store, key, name=NAME, query="", who=admin, for_all=True)
+    store.close()
+    return studio
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_page_makes_an_element_of_it(name, told, page, open_as, screenshots):
+    open_as(page, told, f"{name}?frame=0&instance=1")
+    page.wait_for_timeout(1500)
+    settled(page)
+    screenshots(page, f"evil_{name or 'home'}")
+    assert page.evaluate(FOUND) == [None]
+    shown = page.get_by_role("combobox", name="Data set").first.input_value()
+    assert shown == "<b class=evil>![e](x)"  # letter by letter
+
+
+def test_negative_control_the_search_finds_elements(told, page, open_as):
+    open_as(page, told)
+    page.evaluate("document.body.insertAdjacentHTML('beforeend', '<i class=evil></i>')")
+    assert page.evaluate(FOUND) == [None, '<i class="evil"></i>']
+
+
+def test_comments_are_shown_letter_by_letter(told, page, open_as):
+    open_as(page, told, "review?frame=0&instance=1&queue=all")
+    page.get_by_text("window.evil=2").first.wait_for()
+    assert page.evaluate(FOUND) == [None]
+
+
+def test_hostile_names_and_addresses_are_refused(told, page, open_as):
+    before = state_of(told)
+    page.goto(f"{told.url}/review?set=<img class=evil>&q=<script>window.evil=1</script>&frame=x")
+    field = page.get_by_role("textbox", name="Your name")
+    field.wait_for()
+    for name in ("<b class=evil>a", "=cmd()", "![a](http://evil.example/a.png)", "a\u202eb"):
+        field.fill(name)
+        page.get_by_role("button", name="Begin").click()
+        page.get_by_text("this cannot be a name").wait_for()
+        assert page.evaluate(FOUND) == [None]
+    assert "refused a name" in log_of(told)
+    field.fill("Ada")
+    page.get_by_role("button", name="Begin").click()
+    page.get_by_test_id("stSidebar").wait_for()
+    settled(page)
+    assert page.evaluate(FOUND) == [None]
+    assert state_of(told) == before
+
+
+def test_a_stranger_where_members_are_defined(told, page):
+    page.goto(told.url)
+    page.get_by_role("textbox", name="Your name").fill("Zoe")
+    page.get_by_role("button", name="Begin").click()
+    page.get_by_text("Zoe is no member here").wait_for()
+    assert not page.get_by_text("Data set", exact=True).count()
+    assert "refused a stranger" in log_of(told)
+    page.get_by_role("button", name="Another name").click()
+    page.get_by_role("textbox", name="Your name").wait_for()

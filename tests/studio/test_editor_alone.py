@@ -1,0 +1,356 @@
+"""The editor without a server: what each key does, what is kept, what is refused."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from editor_host import JOINTS, Alone, item
+from pycocotools import mask as coco
+
+from synthstudio.studio.editor.component import source
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def alone(page):
+    editor = Alone(page)
+    editor.give()
+    return editor
+
+
+def test_states_and_causes_by_one_key(alone):
+    for key, (state, cause) in {
+        "s": (1, "self"), "p": (1, "person"), "o": (1, "object"), "u": (1, "unknown"),
+        "t": (0, "truncated"), "0": (0, "truncated"), "1": (1, "unknown"),
+    }.items():  # fmt: skip
+        alone.press("Tab", key)
+        ((name, row),) = alone.ops()[-1]["joints"].items()
+        assert name == alone.said("joint")
+        assert row[2:] == [state, cause]
+    assert "hidden by self" in alone.label(JOINTS[0])
+
+
+def test_hidden_takes_the_cause_that_the_labels_know_best(page):
+    editor = Alone(page)
+    shares = [[0.4, 0.1, 0.3, 0.2, 0.0]] * 17
+    editor.give(items=[item(0, shares=shares)])
+    editor.press("Tab", "1")
+    assert editor.ops()[-1]["joints"][JOINTS[0]][2:] == [1, "person"]
+
+
+def test_arrows_move_the_chosen_joint_alone(alone):
+    alone.press("Tab", "Tab")
+    alone.page.evaluate("""() => {
+      const stage = document.getElementById("host").shadowRoot.querySelector(".stage");
+      const say = (key, more) => stage.dispatchEvent(
+        new KeyboardEvent("keydown", {key, bubbles: true, composed: true, ...more}));
+      say("ArrowRight", {});
+      say("ArrowDown", {shiftKey: true});
+      say("ArrowLeft", {altKey: true});
+    }""")
+    (op,) = alone.ops()  # quick presses make one edit
+    assert op["joints"] == {JOINTS[1]: [50.0 + 0.9, 58.0 + 10, 2, "visible"]}
+
+
+def test_no_key_edits_when_nothing_is_chosen(alone):
+    alone.press("s", "2", "ArrowRight", "0")
+    assert alone.ops() == []
+    assert "Choose a joint first" in alone.page.locator(".flash").text_content()
+
+
+def test_swap_and_mirror(alone):
+    alone.press("w")
+    swapped = alone.ops()[-1]["joints"]
+    base = dict(zip(JOINTS, alone.now["items"][0]["base"], strict=True))
+    assert set(swapped) == set(JOINTS) - {"nose"}
+    for name, row in swapped.items():
+        twin = name.replace("left", "L").replace("right", "left").replace("L", "right")
+        assert row == base[twin][:4]
+    alone.press("z", "m")
+    mirrored = alone.ops()[-1]["joints"]
+    xs = [row[0] for row in base.values()]
+    middle = max(xs) + min(xs)
+    assert mirrored["nose"][0] == middle - base["nose"][0]
+    alone.press("m")  # twice is as it was
+    assert alone.ops()[-1]["joints"]["nose"][0] == base["nose"][0]
+    alone.press("Tab", "Tab", "Shift+W")
+    assert set(alone.ops()[-1]["joints"]) == {"left_eye", "right_eye"}
+
+
+def test_undo_and_redo_are_reverts(alone):
+    alone.press("Tab", "s", "o", "z", "z", "Z", "Z")
+    ops = alone.ops()
+    assert [op["kind"] for op in ops] == ["edit", "edit", *["revert"] * 4]
+    client = ops[0]["client"]
+    assert [op["undoes"] for op in ops[2:]] == [[client, 2], [client, 1], [client, 4], [client, 3]]
+    assert "thing" in alone.label(JOINTS[0]) or "object" in alone.label(JOINTS[0])
+    alone.answer()
+    alone.press("z")
+    assert alone.ops()[-1]["event"] == 106  # known by now: what redid the second edit
+    alone.press("Tab", "Tab", "p")
+    alone.press("Z")
+    assert "Nothing to redo" in alone.page.locator(".flash").text_content()
+
+
+def test_revisions_and_what_builds_on_what(alone):
+    alone.press("Tab", "s", "o", "p")
+    ops = alone.ops()
+    assert [op["revision"] for op in ops] == [0, 1, 2]
+    assert [op.get("after") for op in ops] == [None, [ops[0]["client"], 1], [ops[0]["client"], 2]]
+    alone.answer()
+    alone.press("s")
+    assert alone.ops()[-1]["revision"] == 3 and alone.ops()[-1].get("after") is None
+
+
+def test_a_late_answer_does_not_skip_a_revision(alone):
+    """The store may hold an edit whose answer got lost: the next one builds on the edit itself."""
+    alone.press("Tab", "s")
+    alone.ops()
+    items = json.loads(json.dumps(alone.now["items"]))
+    items[0]["state"] |= {"revision": 1, "joints": {JOINTS[0]: [40, 50, 1, "self", "human"]}}
+    alone.give(items=items)
+    alone.press("o")
+    assert [op["revision"] for op in alone.ops()] == [0, 1]
+
+
+def test_a_refused_edit_comes_back_with_its_reason(alone):
+    alone.press("Tab", "s", "o")
+    alone.answer(refuse=lambda op: "somebody changed this person meanwhile")
+    panel = alone.page.locator(".refused")
+    assert "2 edits were not taken" in panel.text_content()
+    assert "somebody changed" in panel.text_content()
+    assert alone.said("pending") == "0" and alone.said("refused") == "2"
+    assert "hidden" not in alone.label(JOINTS[0])  # what is stored is shown
+    count = len(alone.ops())
+    alone.press("p", "a", "Delete", "z")
+    assert len(alone.ops()) == count  # first decide
+    alone.press("Alt+r")
+    again = alone.ops()[count:]
+    assert [op["joints"][JOINTS[0]][3] for op in again] == ["self", "object"]
+    assert [op["revision"] for op in again] == [0, 1]
+    alone.answer(refuse=lambda op: "again")
+    alone.press("Alt+t")
+    assert alone.said("refused") == "0" and panel.is_hidden()
+    assert alone.page.evaluate("localStorage.length") == 0
+
+
+def test_edits_are_in_the_browser_before_they_are_sent(alone):
+    kept = "Object.values(localStorage).map(v => JSON.parse(v).kind)"
+    alone.press("Tab", "s", "o")
+    assert alone.page.evaluate(kept) == ["edit", "edit"]
+    alone.answer(wait="The database's disk is full.")
+    assert alone.said("saved") == "waiting"
+    assert "disk is full" in alone.page.locator(".status").text_content()
+    assert alone.page.evaluate(kept) == ["edit", "edit"]
+    alone.page.wait_for_timeout(1700)  # it waits before it says it again
+    alone.answer()
+    assert alone.said("saved") == "saved"
+    assert alone.page.evaluate(kept) == []
+
+
+def test_a_full_browser_storage_is_said_and_the_edit_still_sent(alone):
+    alone.page.evaluate(
+        "void (Storage.prototype.setItem = () => {"
+        " throw new DOMException('', 'QuotaExceededError') })"
+    )
+    alone.press("Tab", "s")
+    assert len(alone.ops()) == 1
+    alone.answer(wait="Busy.")
+    assert "kept in this tab only" in alone.page.locator(".status").text_content()
+
+
+def test_another_users_edits_are_left_alone(alone):
+    alone.press("Tab", "s")
+    alone.ops()
+    other = Alone(alone.page, user="Ben")
+    other.give()
+    alone.page.wait_for_timeout(300)
+    assert other.sent() == [] and other.said("pending") == "0"
+    mine = Alone(alone.page)
+    mine.give()
+    alone.page.wait_for_timeout(300)
+    assert len(mine.sent()[-1]["ops"]) == 1
+
+
+def test_keys_typed_before_the_picture_is_there_are_not_lost(page):
+    editor = Alone(page)
+    page.evaluate(
+        "() => { const fetch_ = window.fetch; window.fetch = (...a) => new Promise((go) =>"
+        " setTimeout(() => go(fetch_(...a)), 700)) }"
+    )
+    page.evaluate("data => window.give(data)", json.loads(json.dumps(editor.now)))
+    editor.press("Tab", "s", "n", "Tab", "o")
+    assert editor.said("shown") == ""
+    page.wait_for_timeout(1600)
+    assert [(op["frame"], op["joints"][JOINTS[0]][3]) for op in editor.ops()] == [
+        (0, "self"), (1, "object"),
+    ]  # fmt: skip
+
+
+def test_a_picture_that_cannot_be_loaded_blocks_edits(page, watch):
+    watch.expected.append("404")
+    editor = Alone(page)
+    page.route("**/missing.jpg", lambda route: route.fulfill(status=404))
+    items = [item(0, image="/missing.jpg"), item(1)]
+    page.evaluate(
+        "data => window.give(data)", json.loads(json.dumps({**editor.now, "items": items}))
+    )
+    page.locator(".veil.on").filter(has_text="could not be loaded").wait_for()
+    editor.press("Tab", "s")
+    assert editor.ops() == []
+    assert editor.sent("view")  # it asked for a new address
+    editor.press("n")
+    assert editor.said("item") == "1:1"
+
+
+def test_next_makes_no_request_inside_the_window(page):
+    editor = Alone(page)
+    editor.give(items=[item(k) for k in range(12)])
+    requests = []
+    page.on("request", lambda request: requests.append(request.url))
+    editor.press("n", "n", "n", "b", "n")
+    page.wait_for_timeout(300)
+    assert editor.said("shown") == "3:1"
+    assert editor.sent("view") == [] and editor.sent() == []
+    assert [url for url in requests if not url.startswith(("data:", "blob:"))] == []
+    editor.give(items=[item(k) for k in range(8)], queue={"total": 40, "label": "", "empty": ""})
+    editor.press("n", "n")
+    assert editor.sent("view")[-1]["pos"] in (3, 4, 5)  # near its end it asks for more
+
+
+def test_masks_are_decoded_as_coco_says(page):
+    editor = Alone(page)
+    mask = np.zeros((240, 320), np.uint8, order="F")
+    mask[30:180, 50:120] = 1
+    mask[::7, 200:260] = 1
+    counts = coco.encode(mask)["counts"].decode()
+    editor.give(items=[item(0, modal={"box": [50, 0, 210, 240], "counts": counts})])
+    editor.press("4")
+    seen = page.evaluate("""() => {
+      const canvas = document.getElementById("host").shadowRoot.querySelectorAll("canvas")[1];
+      const pixels = canvas.getContext("2d").getImageData(0, 0, 320, 240).data;
+      return Array.from({length: 320 * 240}, (_, k) => Number(pixels[4 * k + 3] > 0));
+    }""")
+    np.testing.assert_array_equal(np.array(seen).reshape(240, 320), mask)
+
+
+def test_peeks_last_as_long_as_their_key(alone):
+    for key, name, cls in (("c", "clean", "canvas.picture >> nth=2"), ("k", "3d", "canvas.turn")):
+        alone.page.keyboard.down(key)
+        alone.page.locator(cls).wait_for()
+        assert alone.said("peek") == name
+        alone.page.keyboard.up(key)
+        alone.page.locator(cls).wait_for(state="hidden")
+    alone.page.keyboard.down("d")
+    assert "No depth is stored" in alone.page.locator(".flash").text_content()
+    alone.page.keyboard.up("d")
+    assert alone.ops() == []
+
+
+def test_less_motion_when_asked(new_page):
+    for asked, moves in (("reduce", False), ("no-preference", True)):
+        editor = Alone(new_page(reduced_motion=asked))
+        editor.give()
+        editor.page.keyboard.down("k")
+        frames = []
+        for _ in range(2):
+            editor.page.wait_for_timeout(250)
+            frames.append(editor.page.locator("canvas.turn").evaluate("c => c.toDataURL()"))
+        assert (frames[0] != frames[1]) is moves
+
+
+def test_names_and_comments_are_text_not_html(page):
+    editor = Alone(page)
+    bad = "<img src=x onerror='window.bad=1'><script>window.bad=1</script>"
+    state = item(0)["state"] | {"reason": bad, "who": bad, "status": "flagged"}
+    items = [item(0, facts=[bad], risk=[bad], hider=[bad] * 17, lease=bad, state=state)]
+    editor.give(items=items, history={"id": "0:1", "events": [
+        {"who": bad, "when": bad, "what": bad}]})  # fmt: skip
+    editor.press("Tab")
+    editor.page.wait_for_timeout(300)
+    assert page.evaluate("window.bad") is None
+    assert "<img" in editor.page.locator(".facts").text_content()
+    assert page.locator(".ed img, .ed script").count() == 0
+
+
+def test_a_viewer_may_look_and_not_touch(page):
+    editor = Alone(page)
+    editor.give(can={"edit": False})
+    editor.press("Tab", "s", "a", "Delete", "w", "ArrowRight", "i", "x")
+    assert editor.ops() == []
+    assert editor.said("item") == "0:1"
+    assert editor.page.get_by_role("button", name="Approve and go on").is_disabled()
+    editor.press("n")
+    assert editor.said("item") == "1:1"
+
+
+def test_no_keyboard_trap(alone):
+    page = alone.page
+    focus = "document.getElementById('host').shadowRoot.activeElement?.className ?? ''"
+    assert page.evaluate(focus) == "stage"
+    alone.press("Tab", "Tab", "Shift+Tab")
+    assert page.evaluate(focus) == "stage" and alone.said("joint") == JOINTS[0]
+    alone.press("Escape")
+    assert alone.said("joint") == ""
+    alone.press("Escape", "Tab")
+    assert "btn" in page.evaluate(focus)
+    seen = set()
+    for _ in range(40):
+        alone.press("Tab")
+        seen.add(page.evaluate(focus))
+    assert "" in seen  # out of the editor altogether
+
+
+def test_every_key_is_listed_and_none_means_two_things(alone):
+    js = source()[0]
+    tables = [
+        re.search(rf"const {name} = \{{(.*?)\}};", js, re.S).group(1)
+        for name in ("SIMPLE", "PEEKS", "CAUSE_KEY", "LAYER_KEY")
+    ]
+    keys = [key for table in tables for key in re.findall(r'(?:^|[ ,{"])(\w|[^\w\s])"?: "', table)]
+    keys += ["0", "1", "2"]
+    assert {"a", "s", "c", "[", "3", "W"} <= set(keys)  # the pattern finds them
+    assert len(keys) == len(set(keys))
+    alone.press("?")
+    dialog = alone.page.locator("dialog.help")
+    listed = set(dialog.locator("kbd").all_text_contents())
+    listed |= {part for text in listed for part in text.replace("Shift+", "").split()}
+    shifted = {"W", "F", "Z"}  # listed as Shift+w
+    missing = {key for key in keys if key not in listed} - shifted - {"=", "-", "?", "\\\\"}
+    assert not missing
+    alone.press("Escape")
+    assert not dialog.is_visible()
+
+
+def test_add_and_delete(alone):
+    alone.press("i")
+    assert alone.said("item") == "0:2" and alone.said("joint") == "whole"
+    (op,) = alone.ops()
+    assert op["kind"] == "add" and op["instance"] == 2 and set(op["joints"]) == set(JOINTS)
+    alone.press("ArrowRight", "a")
+    kinds = [(op["kind"], op["instance"], op["revision"]) for op in alone.ops()]
+    assert kinds == [("add", 2, 0), ("edit", 2, 1), ("status", 2, 2)]
+    assert alone.said("item") == "1:1"
+    alone.press("Delete", "s", "Delete")
+    assert [op["kind"] for op in alone.ops()[3:]] == ["delete", "restore"]
+
+
+def test_brightness_changes_the_picture_and_no_label(alone):
+    alone.press("]", "]", "}")
+    canvas = alone.page.locator("canvas.picture").first
+    assert "brightness(1.44)" in canvas.get_attribute("style")
+    alone.press("\\")
+    assert "brightness" not in canvas.get_attribute("style")
+    assert alone.ops() == []
+
+
+def test_streamlits_own_shortcuts_do_not_hear_our_keys(alone):
+    alone.page.evaluate(
+        "window.heard = []; document.addEventListener('keydown', e => heard.push(e.key))"
+    )
+    alone.press("Tab", "c", "r", "x")
+    alone.page.keyboard.type("recall")
+    alone.press("Escape")
+    assert alone.page.evaluate("heard") == []

@@ -1,0 +1,167 @@
+"""What the browser sends is checked, done once, and answered op by op."""
+
+import math
+from contextlib import closing
+
+import pytest
+
+from synthstudio.core.errors import DatasetError, Refused
+from synthstudio.review import history
+from synthstudio.review.base import Base
+from synthstudio.review.models import DatasetRow, utc_now
+from synthstudio.review.store import open_store
+from synthstudio.review.values import JointLabel, Person, User
+from synthstudio.studio.editor import outbox
+from synthstudio.studio.editor.outbox import deliver, read
+
+KEY = "d" * 64
+CLIENT = "c0ffee00c0ffee00"
+ADA = User(name="Ada", role="reviewer")
+JOINTS = ("nose", "left_eye")
+
+
+@pytest.fixture
+def store(tmp_path):
+    with closing(open_store(f"sqlite:///{tmp_path}/review.db")) as store:
+        with store.session() as session:
+            session.add(
+                DatasetRow(key=KEY, name="set", skeleton="coco17", people=2, added_at=utc_now())
+            )
+        yield store
+
+
+def base_of(person):
+    if person.frame > 9:
+        raise DatasetError("there is no such frame")
+    labels = {n: JointLabel(x_px=5.0, y_px=6.0, state=2, cause="visible") for n in JOINTS}
+    return Base(skeleton=JOINTS, width_px=320, height_px=240, joints=labels, exists=True)
+
+
+def op(seq, **more):
+    return {
+        "client": CLIENT, "seq": seq, "dataset": KEY, "frame": 1, "instance": 1, "revision": 0,
+        "kind": "edit", "joints": {"nose": [7.5, 8.5, 1, "person"]}, **more,
+    }  # fmt: skip
+
+
+def message(*ops, **more):
+    return {"v": 1, "tab": CLIENT, "n": 3, "ops": list(ops), **more}
+
+
+def tell(store, *ops, who=ADA):
+    return deliver(store, read(message(*ops), dataset=KEY), who=who, base_of=base_of)
+
+
+def told(store):
+    return history.events(store, KEY)
+
+
+def test_an_edit_is_done_once_however_often_it_is_said(store):
+    first = tell(store, op(1))
+    again = tell(store, op(1), op(2, revision=1, joints={"nose": [9, 9, 2, "visible"]}))
+    ((client, seq, event, revision),) = first.done
+    assert (client, seq, revision) == (CLIENT, 1, 1)
+    assert again.done[0] == first.done[0] and (again.tab, again.n) == (CLIENT, 3)
+    events = told(store)
+    assert [e.id for e in events] == [event, again.done[1][2]]
+    assert events[0].who == "Ada"
+
+
+def test_an_undo_may_name_the_op_it_takes_back(store):
+    answer = tell(store, op(1), op(2, revision=1, kind="revert", joints={}, undoes=[CLIENT, 1]))
+    assert [d[3] for d in answer.done] == [1, 2]
+    assert history.state(store, Person(dataset=KEY, frame=1, instance=1)).joints == {}
+    later = tell(store, op(3, revision=2, kind="revert", joints={}, undoes=[CLIENT, 2]))
+    assert later.done  # the redo, in a message of its own
+    gone = tell(store, op(4, revision=3, kind="revert", joints={}, undoes=[CLIENT, 99]))
+    assert gone.refused[0][2] == "gone"
+
+
+def test_what_builds_on_a_refused_edit_is_refused_too(store):
+    """Else it could be applied over a state that its author never saw."""
+    tell(store, op(1))  # somebody else's: the item is at revision 1 now
+    answer = tell(store, op(5, revision=0), op(6, revision=1, after=[CLIENT, 5]))
+    assert [r[1:3] for r in answer.refused] == [(5, "revision"), (6, "revision")]
+    assert len(told(store)) == 1
+    alone = tell(store, op(7, revision=1))  # the control: without `after` it would have been
+    assert alone.done
+
+
+def test_a_busy_store_keeps_the_rest_waiting(store, monkeypatch):
+    real = outbox.apply
+
+    def busy(store, op, *, who, base):
+        if op.seq >= 2:
+            raise Refused("review.db: the database is locked.", reason="busy")
+        return real(store, op, who=who, base=base)
+
+    monkeypatch.setattr(outbox, "apply", busy)
+    answer = tell(store, op(1), op(2, revision=1), op(3, revision=2))
+    assert [d[1] for d in answer.done] == [1] and not answer.refused
+    assert "locked" in answer.wait
+    monkeypatch.setattr(outbox, "apply", real)
+    assert [d[1] for d in tell(store, op(2, revision=1), op(3, revision=2)).done] == [2, 3]
+
+
+def test_a_fault_of_the_server_loses_nothing(store, monkeypatch, caplog):
+    def broken(*args, **more):
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, "apply", broken)
+        answer = tell(store, op(1))
+    assert answer.wait and not answer.done and not answer.refused
+    assert "ZeroDivisionError" in caplog.text
+    assert tell(store, op(1)).done
+
+
+def test_roles_and_people_that_are_not_there(store):
+    viewer = tell(store, op(1), who=User(name="Eve", role="viewer"))
+    assert viewer.refused[0][2] == "role"
+    assert tell(store, op(2, frame=12)).refused[0][2] == "gone"
+    assert told(store) == []
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        None, [], "ops", {"v": 2}, message(tab="short"), message(n=-1), message(n=True),
+        message(tab="<script>alert(1)</script>"), message() | {"ops": {}}, message("no object"),
+        message(op(1, client="../../etc/passwd")), message(op(1.5)), message(op(2**40)),
+        message(*[op(k) for k in range(outbox.MOST_OPS + 1)]),
+    ],
+)  # fmt: skip
+def test_no_message_at_all(payload):
+    with pytest.raises(Refused) as refused:
+        read(payload, dataset=KEY)
+    assert refused.value.reason == "invalid"
+    assert len(str(refused.value)) < 400
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"dataset": "e" * 64}, {"frame": "1"}, {"frame": -1}, {"instance": None},
+        {"revision": True}, {"kind": "drop table"}, {"kind": None}, {"who": "admin"},
+        {"joints": []}, {"joints": {"nose": [1, 2, 1]}}, {"joints": {"nose": "<b>"}},
+        {"joints": {"nose": [1e999, 2, 2, "visible"]}},
+        {"joints": {"nose": [math.nan, 2, 2, "visible"]}},
+        {"joints": {"nose": [1e9, 2, 2, "visible"]}}, {"joints": {"tail": [1, 2, 2, "visible"]}},
+        {"joints": {"nose": [1, 2, 2, "object"]}}, {"joints": {"nose": [1, 2, 7, "visible"]}},
+        {"joints": {"nose": [True, 2, 2, "visible"]}}, {"joints": {"nose": ["1", 2, 2, "visible"]}},
+        {"joints": {"nose": [1, 2, 2, ["visible"]]}}, {"joints": {}},
+        {"joints": {str(k): [1, 2, 2, "visible"] for k in range(300)}},
+        {"kind": "status", "joints": {}, "status": "deleted"},
+        {"kind": "comment", "joints": {}, "text": "x" * 2001},
+        {"kind": "comment", "joints": {}, "text": {"html": 1}},
+        {"kind": "comment", "joints": {}, "text": " "},
+        {"kind": "revert", "joints": {}, "event": "1"}, {"undoes": [CLIENT, 1]},
+        {"after": "1"}, {"after": [CLIENT]},
+    ],
+)  # fmt: skip
+def test_a_bad_op_is_refused_and_its_neighbours_done(store, more):
+    answer = tell(store, op(1, frame=2), op(2, **more), op(3, frame=3))
+    assert [d[1] for d in answer.done] == [1, 3]
+    ((client, seq, reason, text),) = answer.refused
+    assert (client, seq, reason) == (CLIENT, 2, "invalid") and len(text) < 500
+    assert {(e.person.frame, e.person.dataset) for e in told(store)} == {(2, KEY), (3, KEY)}

@@ -1,0 +1,111 @@
+"""The filter form and the query text: each says what the other says."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from synthstudio.core.errors import DatasetError
+from synthstudio.core.skeleton import skeleton
+from synthstudio.review.finding import read
+from synthstudio.review.values import STATUSES
+from synthstudio.studio.filters import (
+    MAX_JOINT_TESTS,
+    RANGES,
+    TESTS,
+    Form,
+    JointAsk,
+    form_of,
+    quoted,
+    text_of,
+    whiches,
+    with_choice,
+    with_joint,
+    with_range,
+)
+
+JOINTS = skeleton("coco17").joints
+_hundredths = st.integers(0, 99)
+_words = st.text("abc_ -'é12", min_size=1, max_size=8)
+
+
+@st.composite
+def forms(draw: st.DrawFn) -> Form:
+    ask = st.builds(JointAsk, which=st.sampled_from(whiches(JOINTS)), test=st.sampled_from(TESTS))
+    form = Form(joints=tuple(draw(st.lists(ask, max_size=MAX_JOINT_TESTS, unique=True))))
+    for name in RANGES:
+        low = draw(_hundredths)
+        high = draw(st.integers(low + 1, 100))
+        form = with_range(form, name, (low / 100, high / 100))
+    form = with_choice(form, "reviewer", draw(st.lists(_words, max_size=3, unique=True)))
+    return with_choice(
+        form, "status", draw(st.lists(st.sampled_from(STATUSES), max_size=3, unique=True))
+    )
+
+
+@given(forms())
+def test_a_form_becomes_text_and_the_text_the_same_form(form: Form) -> None:
+    text = text_of(form)
+    assert form_of(read(text, JOINTS) if text else None) == form
+
+
+def test_the_text_is_what_a_person_would_write() -> None:
+    form = with_joint(Form(), JointAsk(which="left_wrist", test="hidden by object"))
+    form = with_range(form, "occluded", (0.3, 1.0))
+    form = with_choice(form, "pose family", ["sit", "kneel"])
+    form = with_choice(form, "status", ["pending"])
+    assert text_of(form) == (
+        "left_wrist hidden by object and occluded >= 0.3 and pose family in (sit, kneel)"
+        " and status = pending"
+    )
+    assert text_of(Form()) == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nose visible or left_ear visible",
+        "not nose visible",
+        "occluded > 0.3",
+        "occluded <= 0.3",
+        "occluded >= 2",
+        "depth < 4",
+        "left_wrist visible share > 0.2",
+        "no wrist visible",
+        "at least 3 joints hidden",
+        "nose visible and left_eye visible and right_eye visible",
+        "status = pending and status = flagged",
+        "status != pending",
+        "nose cause in (self, person)",
+    ],
+)
+def test_a_query_that_says_more_has_no_form(text: str) -> None:
+    assert form_of(read(text, JOINTS)) is None
+
+
+def test_both_wrists_and_all_wrists_are_one_thing_to_the_form() -> None:
+    form = form_of(read("both wrists hidden by person", JOINTS))
+    assert form is not None
+    assert form.joints == (JointAsk(which="all wrist", test="hidden by person"),)
+
+
+def test_a_click_adds_a_joint_and_the_oldest_gives_way() -> None:
+    form = Form()
+    for name in ("nose", "left_eye", "right_eye"):
+        form = with_joint(form, JointAsk(which=name, test="hidden"))
+    assert [ask.which for ask in form.joints] == ["left_eye", "right_eye"]
+
+
+def test_names_are_quoted_and_one_that_cannot_be_is_refused() -> None:
+    assert quoted("ann") == "ann"
+    assert quoted("Ann B") == '"Ann B"'
+    assert quoted('5" screen') == "'5\" screen'"
+    with pytest.raises(DatasetError, match="both kinds of quotes"):
+        quoted("\"'")
+
+
+def test_a_mistake_is_shown_with_a_caret_and_review_fields_are_among_the_hints() -> None:
+    with pytest.raises(DatasetError) as caught:
+        read("occluded > 0.3 and statsu = pending", JOINTS)
+    first, line, caret = str(caught.value).split("\n")
+    assert "status" in first
+    assert line[caret.index("^") :].startswith("statsu")

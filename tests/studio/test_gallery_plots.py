@@ -1,0 +1,181 @@
+"""Plots and lists: what they show is what was counted, what a click asks finds the same people."""
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from synthstudio.core.labels import CAUSES
+from synthstudio.dataset.reader import Dataset
+from synthstudio.review.finding import people_found, read
+from synthstudio.review.risk.facets import facet, joint_facet
+from synthstudio.review.risk.table import PeopleTable, people_table
+from synthstudio.studio import plots
+from synthstudio.studio.filters import Form, text_of
+from synthstudio.studio.gallery.looking import Look, set_text
+from synthstudio.studio.gallery.stats import _place, _with, narrow
+from synthstudio.studio.listing import csv_header, csv_rows, ordered, page_of, percent
+from synthstudio.studio.text import csv_bytes
+
+
+@pytest.fixture(scope="module")
+def table(studio_set: Path) -> PeopleTable:
+    return people_table(Dataset(studio_set))
+
+
+@pytest.fixture
+def columns(table: PeopleTable) -> dict[str, np.ndarray]:
+    count = table.people
+    return {
+        "status": np.array(["pending", "flagged"] * count, object)[:count],
+        "reviewer": np.array([None, "Ada", "Bo"] * count, object)[:count],
+        "assigned": np.full(count, None, object), "changed": np.full(count, "no", object),
+        "comments": np.zeros(count), "disagreement": np.full(count, np.nan),
+        "risk": np.where(np.arange(count) % 2, np.arange(count) / count, np.nan),
+        "edited": np.full(count, np.nan), "deleted": np.zeros(count, bool),
+    }  # fmt: skip
+
+
+def _counts(plot: plots.Plot, table: PeopleTable, columns: dict[str, np.ndarray]) -> list[int]:
+    """Return how many people each click finds."""
+    texts = [text_of(_with(Form(), ask)) for ask in plot.asks]
+    return [len(people_found(table, read(text, table.joints), columns)) for text in texts]
+
+
+def test_each_cell_of_the_heat_map_finds_the_people_it_counts(
+    table: PeopleTable, columns: dict[str, np.ndarray]
+) -> None:
+    names, counts = joint_facet(table, "cause")
+    plot = plots.heat_map(counts, table.joints)
+    assert names == CAUSES
+    cells = _counts(plot, table, columns)
+    assert cells == counts[:, :5].ravel().tolist()
+    assert sum(cells) == table.people * len(table.joints)
+    assert len(plot.figure.data[1].x) == len(plot.asks)
+
+
+def test_each_bin_finds_the_people_it_counts(
+    table: PeopleTable, columns: dict[str, np.ndarray]
+) -> None:
+    counts = plots.occluded_counts(table.occluded)
+    assert counts.sum() == table.people
+    assert _counts(plots.histogram(counts), table, columns) == counts.tolist()
+
+
+def test_bins_hold_their_lower_end_and_the_last_one_both() -> None:
+    fractions = np.array([0.0, 0.1, 0.3, 0.7, 0.999, 1.0, np.nan])
+    assert plots.occluded_counts(fractions).tolist() == [1, 1, 0, 1, 0, 0, 0, 1, 0, 2]
+
+
+def test_bars_of_families_and_statuses_find_the_people_they_count(
+    table: PeopleTable, columns: dict[str, np.ndarray]
+) -> None:
+    families = facet(table, "pose family")
+    shown = dict(zip(families.values, families.counts.tolist(), strict=True))
+    bars = plots.bars(shown, field="pose family")
+    assert _counts(bars, table, columns) == list(bars.figure.data[0].x)
+    half = plots.bars({"pending": 12, "flagged": 12}, field="status")
+    assert _counts(half, table, columns) == [12, 12]
+
+
+def test_a_click_narrows_the_query_and_nonsense_of_a_browser_is_none(table: PeopleTable) -> None:
+    now = Look()
+    ask = plots.Ask(field="occluded", limits=(0.3, 0.4))
+    narrow(now, ask, table.joints)
+    assert now.query == "occluded >= 0.3 and occluded < 0.4"
+    set_text(now, "nose visible or left_ear visible", table.joints)
+    narrow(now, plots.Ask(which="left_knee", test="hidden by self"), table.joints)
+    assert now.query == "(nose visible or left_ear visible) and left_knee hidden by self"
+    good = {"selection": {"points": [{"point_index": 3}]}}
+    assert _place(good, 4) == 3
+    wrong = [None, {}, {"selection": {"points": []}}, {"selection": {"points": ["x"]}}]
+    for event in wrong:
+        assert _place(event, 4) is None
+    for index in (4, -1, "0", True, 1.0):
+        assert _place({"selection": {"points": [{"point_index": index}]}}, 4) is None
+
+
+def test_a_mistake_keeps_the_last_query(table: PeopleTable) -> None:
+    now = Look()
+    set_text(now, "occluded > 0.2", table.joints)
+    set_text(now, "occluded > bananas", table.joints)
+    assert (now.query, now.text) == ("occluded > 0.2", "occluded > bananas")
+    assert "no number" in now.mistake and "^" in now.mistake
+    set_text(now, "", table.joints)
+    assert (now.query, now.mistake) == ("", "")
+
+
+def test_review_fields_join_label_fields_by_the_same_logic(
+    table: PeopleTable, columns: dict[str, np.ndarray]
+) -> None:
+    def found(text: str) -> set[int]:
+        return set(people_found(table, read(text, table.joints), columns).tolist())
+
+    everyone = set(range(table.people))
+    occluded = set(np.flatnonzero(table.occluded > 0.1).tolist())
+    flagged = set(np.flatnonzero(columns["status"] == "flagged").tolist())
+    assert occluded and flagged and occluded != flagged
+    assert found("status = flagged and occluded > 0.1") == occluded & flagged
+    assert found("status = flagged or occluded > 0.1") == occluded | flagged
+    assert found("not (status = flagged or occluded > 0.1)") == everyone - occluded - flagged
+    ada = set(np.flatnonzero(columns["reviewer"] == "Ada").tolist())
+    touched = set(np.flatnonzero(columns["reviewer"] != None).tolist())  # noqa: E711
+    assert found("reviewer = Ada") == ada
+    assert found("not reviewer = Ada") == touched - ada, "what nobody knows matches neither"
+    assert found("reviewer != Ada") == touched - ada
+    assert found("reviewer not in (Ada, Bo)") == set()
+    risky = set(np.flatnonzero(columns["risk"] >= 0.5).tolist())
+    assert found("risk >= 0.5") == risky
+    assert found("not risk >= 0.5") == set(np.flatnonzero(columns["risk"] < 0.5).tolist())
+    assert found("risk >= 0.5 or not risk >= 0.5") < everyone
+
+
+def test_orders_put_the_unknown_last_and_pages_end(
+    table: PeopleTable, columns: dict[str, np.ndarray]
+) -> None:
+    rows = np.arange(table.people)
+    risk = columns["risk"][ordered(rows, "risk", table, columns)]
+    known = risk[np.isfinite(risk)]
+    assert (np.diff(known) <= 0).all() and np.isnan(risk[len(known) :]).all()
+    assert (np.diff(table.occluded[ordered(rows, "occluded", table, columns)]) <= 0).all()
+    assert (np.diff(table.occluded[ordered(rows, "shown", table, columns)]) >= 0).all()
+    page = page_of(rows, number=99, size=10)
+    assert (page.number, page.pages, page.first) == (2, 3, 20)
+    assert page.rows.tolist() == rows[20:].tolist()
+    assert page_of(rows[:0], number=3, size=10).pages == 1
+
+
+def test_the_csv_says_what_the_table_says_and_starts_no_formula(
+    table: PeopleTable, columns: dict[str, np.ndarray]
+) -> None:
+    columns["reviewer"][0] = "=1+1"
+    data = csv_bytes(
+        csv_header(table.joints), csv_rows(np.arange(table.people), table, columns)
+    ).decode()
+    lines = list(csv.DictReader(io.StringIO(data)))
+    assert [(int(r["frame"]), int(r["instance"])) for r in lines] == table.ids(
+        np.arange(table.people)
+    )
+    assert lines[0]["reviewer"] == "'=1+1"
+    assert lines[1]["status"] == "flagged"
+    for k in (0, 7):
+        assert float(lines[k]["occluded"]) == pytest.approx(table.occluded[k], rel=1e-5, abs=1e-9)
+        assert [lines[k][j] for j in table.joints] == [CAUSES[c] for c in table.cause[k]]
+
+
+def test_percent_says_nothing_of_what_nobody_knows() -> None:
+    assert (percent(0.256), percent(float("nan"))) == ("26%", "")
+
+
+def test_plots_without_people_say_so() -> None:
+    assert "none" in plots.bars({}, field="status").alt
+    assert "none" in plots.histogram(np.zeros(10, np.int64)).alt
+    assert plots.heat_map(np.zeros((2, len(CAUSES)), np.int64), ("nose", "chin")).asks
+
+
+def test_the_interval_is_drawn_where_it_is() -> None:
+    plot = plots.interval(0.05, 0.02, 0.11)
+    assert list(plot.figure.data[0].x) == [0.02, 0.11]
+    assert plot.alt == "5.0% of the labels are wrong, between 2.0% and 11.0%."

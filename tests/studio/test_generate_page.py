@@ -1,0 +1,151 @@
+"""The page Generate in a browser: pick, change, preview, order, watch, cancel, open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from job_orders import RECIPE
+from reviewing import Desk
+
+from synthstudio.dataset.reader import Dataset
+from synthstudio.review.store import dataset_key, open_store
+from synthstudio.review.team import members
+from synthstudio.review.values import User
+
+pytestmark = pytest.mark.browser
+SLOW = 240_000  # ms: what a process needs to begin on a machine that is busy
+
+
+@pytest.fixture(scope="module")
+def maker(start_studio: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Return a studio without data sets, with two small scenes."""
+    scenes = tmp_path_factory.mktemp("scenes")
+    tiny = {**RECIPE, "name": "quickstart", "description": "One person, <b>small</b> pictures."}
+    (scenes / "quickstart.yaml").write_text(yaml.safe_dump(tiny))
+    photo = {**RECIPE, "backdrop": {"kind": "photo", "folder": "photos"}}
+    (scenes / "street.yaml").write_text(yaml.safe_dump(photo))
+    return start_studio(more=("--scenes", str(scenes), "--admin", "Ada"))
+
+
+@pytest.fixture
+def opened(page: Any, maker: Any, open_as: Callable[..., Any]) -> Any:
+    """Return the page Generate, reached from Home as people reach it."""
+    open_as(page, maker)
+    page.get_by_role("link", name="Generate", exact=True).click()
+    page.get_by_role("heading", name="Generate", exact=True).wait_for()
+    return page
+
+
+def fill(page: Any, label: str, value: str, *, role: str = "textbox") -> None:
+    field = page.get_by_role(role, name=label, exact=True)
+    field.fill(value)
+    field.press("Enter")
+
+
+def start(page: Any) -> Any:
+    return page.get_by_role("button", name="Generate", exact=True)
+
+
+def card(page: Any, name: str) -> Any:
+    return page.locator('[class*="st-key-job_"]').filter(has_text=name)
+
+
+def test_a_set_is_made_through_reload_and_restart(
+    opened: Any, maker: Any, open_as: Callable[..., Any], screenshots: Any
+) -> None:
+    page = opened
+    page.get_by_text("One person, <b>small</b> pictures.").wait_for()  # as text
+    fill(page, "Frames", "5", role="spinbutton")
+    page.get_by_text("5 frames of 160 x 120").wait_for()
+    picture = page.get_by_alt_text("frame 0 of this recipe with its labels drawn in")
+    picture.wait_for(timeout=SLOW)
+    first = picture.get_attribute("src")
+    assert first.startswith("data:image/jpeg;base64,")
+    page.get_by_role("button", name="Another frame").click()
+    second = page.get_by_alt_text("frame 1 of this recipe with its labels drawn in")
+    second.wait_for(timeout=SLOW)
+    page.wait_for_function(
+        "before => [...document.images].some(i => i.alt.startsWith('frame 1') && i.src !== before)",
+        arg=first, timeout=SLOW,
+    )  # fmt: skip
+    fill(page, "Name of the data set", "five")
+    start(page).click()
+    card(page, "five").get_by_text("running").wait_for(timeout=SLOW)
+    screenshots(page, "generate_running")
+    page.goto("about:blank")  # the browser is gone
+    maker.restart()  # the server is killed; the job goes on
+    open_as(page, maker)
+    page.get_by_role("link", name="Generate", exact=True).click()
+    link = card(page, "five").get_by_role("link", name="Open and review")
+    link.wait_for(timeout=SLOW)
+    assert Dataset(maker.exports / "five").frames == 5
+    assert (maker.exports / "five.yaml").is_file()
+    link.click()
+    key = dataset_key(Dataset(maker.exports / "five"))
+    page.wait_for_url(lambda url: f"/review?set={key}" in url, timeout=SLOW)
+    Desk(page=page, studio=maker).shown(timeout=SLOW / 1000)
+
+
+def test_faults_stand_beside_fields_and_nothing_starts(opened: Any) -> None:
+    page = opened
+    for bad in ("../x", "a b", "Ä", "-x", "studio"):
+        fill(page, "Name of the data set", bad)
+        page.get_by_text("this is no name for an output").wait_for()
+        assert start(page).is_disabled()
+    fill(page, "Name of the data set", "good")
+    page.get_by_text("this is no name for an output").wait_for(state="detached")
+    assert start(page).is_enabled()
+    page.get_by_text("Everything else").click()
+    fill(page, "identities", "0")
+    fault = page.get_by_text("should be greater than or equal to 1; got 0.")
+    fault.wait_for()
+    assert start(page).is_disabled()
+    box = page.get_by_role("textbox", name="identities", exact=True).bounding_box()
+    below = fault.bounding_box()["y"] - box["y"]
+    assert 0 < below < 90, "the message stands below its field"
+    fill(page, "identities", "[1, ")
+    page.get_by_text("This is no value in YAML").wait_for()
+    page.get_by_role("button", name="As the scene has it").click()
+    page.get_by_text("This is no value in YAML").wait_for(state="detached")
+    assert start(page).is_enabled()
+    assert page.get_by_role("textbox", name="folder").count() == 0
+
+
+def test_a_scene_that_lacks_its_pictures_says_so(opened: Any) -> None:
+    page = opened
+    page.get_by_role("combobox", name="Scene").click()
+    page.get_by_role("option", name="street (not here)").click()
+    page.get_by_text("It takes pictures from photos").wait_for()
+    assert start(page).count() == 0
+
+
+def test_cancel_and_resume(opened: Any, maker: Any, screenshots: Any) -> None:
+    page = opened
+    fill(page, "Frames", "3000", role="spinbutton")
+    page.get_by_text("3,000 frames").wait_for()
+    fill(page, "Name of the data set", "long")
+    start(page).click()
+    cancel = card(page, "long").get_by_role("button", name="Cancel")
+    cancel.wait_for(timeout=SLOW)
+    cancel.click()
+    card(page, "long").get_by_text("cancelled").wait_for(timeout=SLOW)
+    screenshots(page, "generate_cancelled")
+    card(page, "long").get_by_role("button", name="Resume").click()
+    card(page, "long").get_by_role("button", name="Cancel").click(timeout=SLOW)
+    card(page, "long").get_by_text("cancelled").wait_for(timeout=SLOW)
+    assert not (maker.exports / "long" / "index.json").exists()
+
+
+def test_reviewers_are_sent_away(maker: Any, page: Any, open_as: Callable[..., Any]) -> None:
+    store = open_store(f"sqlite:///{maker.db}")
+    members.set_role(store, "Rudi", "reviewer", by=User(name="Ada", role="admin"))
+    store.close()
+    open_as(page, maker, name="Rudi")
+    page.get_by_role("link", name="Generate", exact=True).click()
+    page.get_by_text("This page is for the role lead").wait_for()
+    assert start(page).count() == 0
+    assert not Path(maker.exports / "rudi").exists()

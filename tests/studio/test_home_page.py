@@ -1,0 +1,121 @@
+"""The page Home in a browser: an empty start, sets at a glance, labels exported."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synthstudio.dataset.reader import Dataset
+from synthstudio.review.base import base_of
+from synthstudio.review.edits import apply
+from synthstudio.review.store import dataset_key, open_store
+from synthstudio.review.values import JointLabel, Op, Person, User
+
+pytestmark = pytest.mark.browser
+SLOW = 240_000
+ADA = User(name="Ada", role="admin")
+
+
+def approve(studio: Any, folder: Path, frame: int, **joints: JointLabel) -> None:
+    """Let somebody change joints of person 1 of a frame and approve that person."""
+    store, dataset = open_store(f"sqlite:///{studio.db}"), Dataset(folder)
+    person = Person(dataset=dataset_key(dataset), frame=frame, instance=1)
+    common = {"client": f"test{frame}", "person": person}
+    ops = [Op(seq=1, revision=0, kind="edit", joints=joints, **common)] if joints else []
+    ops.append(Op(seq=2, revision=len(ops), kind="status", status="approved", **common))
+    for op in ops:
+        apply(store, op, who=ADA, base=base_of(dataset, frame, 1))
+    store.close()
+
+
+def test_an_empty_start_leads_to_generate(
+    start_studio: Callable[..., Any], page: Any, open_as: Callable[..., Any], screenshots: Any
+) -> None:
+    open_as(page, start_studio())
+    page.get_by_role("heading", name="Generate your first set").wait_for()
+    screenshots(page, "home_empty")
+    page.get_by_role("button", name="Generate your first set").click()
+    page.get_by_role("heading", name="Generate", exact=True).wait_for(timeout=SLOW)
+
+
+def test_a_set_at_a_glance(
+    studio: Any, studio_set: Path, page: Any, open_as: Callable[..., Any], screenshots: Any
+) -> None:
+    open_as(page, studio)
+    dataset = Dataset(studio_set)
+    one = page.locator('[class*="st-key-set_"]').filter(has_text="crates")
+    one.get_by_text(f"{dataset.frames} frames · {dataset.people} people").wait_for()
+    one.get_by_text(f"Nobody reviewed yet: {dataset.people} people wait").wait_for()
+    one.get_by_text("sound").wait_for(timeout=SLOW)
+    shown = one.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)")
+    assert shown == 320
+    approve(studio, studio_set, 0)
+    page.reload()
+    one.get_by_text(f"{1 / dataset.people:.0%} reviewed · 1 approved").wait_for(timeout=SLOW)
+    one.get_by_text("last edit").wait_for()
+    assert one.get_by_role("button", name="Go on reviewing").is_visible()
+    screenshots(page, "home")
+
+
+def test_a_set_that_is_damaged_is_told(
+    start_studio: Callable[..., Any], studio_set: Path, page: Any, open_as: Callable[..., Any],
+    tmp_path: Path, screenshots: Any,
+) -> None:  # fmt: skip
+    broken = tmp_path / "broken"
+    shutil.copytree(studio_set, broken)
+    image = next(broken.glob("shards/*/images/*.jpg"))
+    image.write_bytes(b"not a picture")
+    studio = start_studio(broken)
+    open_as(page, studio)
+    one = page.locator('[class*="st-key-set_"]')
+    one.get_by_text("errors").first.wait_for(timeout=SLOW)
+    one.get_by_text("What was found").click()
+    one.get_by_role("listitem").first.wait_for()
+    screenshots(page, "home_damaged")
+
+
+def test_finished_sets_below_the_exports_appear(
+    studio: Any, studio_set: Path, page: Any, open_as: Callable[..., Any]
+) -> None:
+    open_as(page, studio)
+    page.get_by_text("crates").first.wait_for()
+    changed = studio.exports / "arrived"
+    shutil.copytree(studio_set, studio.exports / ".tmp-arrived")
+    stored = json.loads((studio.exports / ".tmp-arrived" / "dataset.json").read_text())
+    stored["recipe"]["description"] = "another"  # other bytes: another set
+    (studio.exports / ".tmp-arrived" / "dataset.json").write_text(json.dumps(stored))
+    (studio.exports / ".tmp-arrived").rename(changed)
+    page.reload()
+    page.locator('[class*="st-key-set_"]').filter(has_text="arrived").wait_for(timeout=SLOW)
+
+
+def test_reviewed_labels_are_exported(
+    studio: Any, studio_set: Path, page: Any, open_as: Callable[..., Any], screenshots: Any
+) -> None:
+    moved = JointLabel(x_px=12.5, y_px=20.25, state=2, cause="visible")
+    approve(studio, studio_set, 3, nose=moved)
+    open_as(page, studio)
+    one = page.locator('[class*="st-key-set_"]').filter(has_text="crates")
+    one.get_by_role("button", name="Export labels").click()
+    page.get_by_role("button", name="Export", exact=True).click()
+    link = page.locator('[class*="st-key-job_"]').get_by_role("link", name="Download")
+    link.wait_for(timeout=SLOW)
+    screenshots(page, "home_exported")
+    address = link.get_attribute("href")
+    answer = page.context.request.get(f"{studio.url}{address}")
+    assert answer.status == 200 and "attachment" in answer.headers["content-disposition"]
+    with zipfile.ZipFile(io.BytesIO(answer.body())) as archive:
+        name = next(n for n in archive.namelist() if n.endswith("annotations.json"))
+        found = json.loads(archive.read(name))
+    noses = [a["keypoints"][:3] for a in found["annotations"]]
+    assert [12.0, 19.75, 2] in noses  # pixel indices: continuous - 0.5
+    stranger = page.context.browser.new_context()
+    assert stranger.request.get(f"{studio.url}{address}").status == 403
+    stranger.close()

@@ -1,0 +1,248 @@
+"""Jobs are real processes: they end, die, are cancelled, and outlive the server that began them."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from job_orders import LEAD, drive, ended, order, settings_in
+
+from synthstudio.core.errors import Refused
+from synthstudio.dataset.reader import Dataset
+from synthstudio.review.models import JobRow, utc_now
+from synthstudio.review.store import Store, open_store
+from synthstudio.studio.jobs import book, commands, process, tender
+from synthstudio.studio.jobs.process import Running
+from synthstudio.studio.settings import Settings
+
+STUBBORN = """
+import signal, sys, time
+signal.signal(signal.SIGINT, lambda *_: print("asked", file=sys.stderr, flush=True))
+signal.signal(signal.SIGTERM, lambda *_: print("told", file=sys.stderr, flush=True))
+print("ready", file=sys.stderr, flush=True)
+while True:
+    time.sleep(0.05)
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return settings_in(tmp_path, jobs=1)
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Store]:
+    opened = open_store(settings.database)
+    yield opened
+    with opened.reading() as session:
+        pids = [row.pid for row in session.query(JobRow) if row.pid]
+    for pid in pids:
+        if pid in process._children and process._children[pid].poll() is None:
+            os.killpg(pid, signal.SIGKILL)
+            process._children.pop(pid).wait()
+    opened.close()
+
+
+@pytest.fixture
+def instead(monkeypatch: pytest.MonkeyPatch):
+    """Let every job run a small program instead of generate."""
+
+    def use(program: str) -> None:
+        line = [sys.executable, "-c", textwrap.dedent(program)]
+        monkeypatch.setattr(commands, "command", lambda *_: line)
+
+    return use
+
+
+def pid_of(store: Store, number: int) -> int:
+    with store.reading() as session:
+        return int(session.get(JobRow, number).pid or 0)
+
+
+def said(settings: Settings, number: int) -> str:
+    return process.tail(book.log_folder(settings, number) / process.ERR_NAME)
+
+
+def test_a_job_makes_a_data_set_and_the_next_one_waits(store: Store, settings: Settings) -> None:
+    first = book.add(store, order(frames=3), settings, who=LEAD)
+    second = book.add(store, order("second"), settings, who=LEAD)
+    assert {j.id for j in book.tend(store, settings)} == {first.id}
+    assert book.job(store, second.id).state == "queued"
+    assert os.getsid(pid_of(store, first.id)) == pid_of(store, first.id) != os.getsid(0)
+    seen = drive(store, settings, first.id, until=ended)
+    assert (seen.state, seen.done, seen.total) == ("done", 3, 3), seen
+    assert Dataset(settings.exports / "first").frames == 3
+    assert (settings.exports / "first.yaml").is_file()
+    assert book.job(store, second.id).state == "running"
+    with pytest.raises(Refused, match="cannot be resumed"):
+        book.resume(store, first.id, settings, who=LEAD)
+
+
+def test_a_job_outlives_its_server(store: Store, settings: Settings) -> None:
+    made = book.add(store, order(), settings, who=LEAD)
+    server = f"""
+        import os, sys
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from pathlib import Path
+        from job_orders import settings_in
+        from synthstudio.review.store import open_store
+        from synthstudio.studio.jobs import book
+        settings = settings_in(Path({str(settings.exports.parent)!r}), jobs=1)
+        book.tend(open_store(settings.database), settings)
+        os.kill(os.getpid(), 9)
+    """
+    died = subprocess.run([sys.executable, "-c", textwrap.dedent(server)], check=False)
+    assert died.returncode == -signal.SIGKILL
+    assert book.job(store, made.id).state == "running"
+    pid = pid_of(store, made.id)
+    assert pid not in process._children and psutil.pid_exists(pid)
+    seen = drive(store, settings, made.id, until=ended)
+    assert seen.state == "done" and seen.done == 4
+    assert Dataset(settings.exports / "first").frames == 4
+
+
+def test_a_job_that_is_killed_is_lost_and_resumed(store: Store, settings: Settings) -> None:
+    made = book.add(store, order(frames=70), settings, who=LEAD)
+    drive(store, settings, made.id, until=lambda j: j.done >= 66 or not j.active)
+    pid = pid_of(store, made.id)
+    os.kill(pid, signal.SIGKILL)
+    seen = drive(store, settings, made.id, until=ended)
+    assert seen.state == "lost" and "nobody recorded why" in seen.message and seen.resumable
+    assert 64 <= seen.done < 70  # the first shard is whole
+    assert not psutil.pid_exists(pid)
+    before = (settings.exports / "first" / "shards" / "00000" / "shard.json").stat().st_mtime_ns
+    again = book.resume(store, made.id, settings, who=LEAD)
+    assert again.state == "queued" and again.message == ""
+    seen = drive(store, settings, made.id, until=ended)
+    assert seen.state == "done" and Dataset(settings.exports / "first").frames == 70
+    after = (settings.exports / "first" / "shards" / "00000" / "shard.json").stat().st_mtime_ns
+    assert before == after
+
+
+def test_cancel_ends_it_and_all_that_it_started(store: Store, settings: Settings) -> None:
+    made = book.add(store, order(frames=5000), settings, who=LEAD)
+    drive(store, settings, made.id, until=lambda j: j.done >= 1 or not j.active)
+    pid = pid_of(store, made.id)
+    assert book.cancel(store, made.id, who=LEAD).stopping
+    seen = drive(store, settings, made.id, until=ended, seconds=40)
+    assert seen.state == "cancelled" and "complete shards are kept" in seen.message
+    left = [p for p in psutil.process_iter() if _group(p.pid) == pid]
+    assert [p for p in left if p.status() != psutil.STATUS_ZOMBIE] == []
+    assert book.cancel(store, made.id, who=LEAD).state == "cancelled"  # again: nothing happens
+
+
+def _group(pid: int) -> int:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return -1
+
+
+def test_cancel_insists(store, settings, instead, monkeypatch) -> None:
+    monkeypatch.setattr(book, "TERM_AFTER_S", 0.5)
+    monkeypatch.setattr(book, "KILL_AFTER_S", 1.0)
+    instead(STUBBORN)
+    made = book.add(store, order(), settings, who=LEAD)
+    drive(store, settings, made.id, until=lambda _: "ready" in said(settings, made.id))
+    book.cancel(store, made.id, who=LEAD)
+    assert drive(store, settings, made.id, until=ended, seconds=20).state == "cancelled"
+    assert said(settings, made.id).split() == ["ready", "asked", "told"]  # once each
+
+
+def test_a_recycled_number_is_not_taken_for_the_job(store, settings) -> None:
+    innocent = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"],
+                                start_new_session=True)  # fmt: skip
+    try:
+        made = book.add(store, order(), settings, who=LEAD)
+        with store.session() as session:
+            row = session.get(JobRow, made.id)
+            row.state, row.pid, row.started = "running", innocent.pid, utc_now()
+            row.progress = {**row.progress, "born": time.time() - 3600}
+        book.cancel(store, made.id, who=LEAD)
+        seen = drive(store, settings, made.id, until=ended, seconds=10)
+        assert seen.state == "cancelled" and innocent.poll() is None
+        born = psutil.Process(innocent.pid).create_time()
+        assert process.alive(Running(pid=innocent.pid, born=born))
+        assert not process.send(Running(pid=innocent.pid, born=born - 60), signal.SIGKILL)
+    finally:
+        innocent.kill()
+        innocent.wait()
+
+
+def test_a_job_whose_server_died_while_beginning_it(store, settings, instead, monkeypatch) -> None:
+    monkeypatch.setattr(book, "_CLAIM_S", 0.3)
+    instead("import time; time.sleep(60)")
+    made = book.add(store, order(), settings, who=LEAD)
+    assert book._claim(store, settings) == made.id  # and then the server died
+    assert book.tend(store, settings) == []  # it might be about to begin
+    line = commands.command("generate", made.spec, settings)
+    running = process.start(line, book.log_folder(settings, made.id))  # or just after beginning
+    time.sleep(0.4)
+    book.tend(store, settings)
+    assert pid_of(store, made.id) == running.pid
+    os.killpg(running.pid, signal.SIGKILL)
+    assert drive(store, settings, made.id, until=ended, seconds=10).state == "lost"
+    other = book.add(store, order("other"), settings, who=LEAD)
+    assert book._claim(store, settings) == other.id
+    assert drive(store, settings, other.id, until=ended, seconds=10).state == "lost"
+
+
+def test_errors_are_told(store, settings, instead) -> None:
+    programs = {
+        "import sys; sys.exit('error: the disk is full; got 0 bytes.')": "the disk is full",
+        "raise KeyError('who knows')": "who knows",
+        "print('not json')": "nobody recorded why",
+    }
+    for k, (program, told) in enumerate(programs.items()):
+        instead(program)
+        made = book.add(store, order(f"set{k}"), settings, who=LEAD)
+        seen = drive(store, settings, made.id, until=ended, seconds=20)
+        assert seen.state == ("lost" if k == 2 else "failed") and told in seen.message
+
+
+def test_many_tenders_begin_a_job_once(store, settings, instead, tmp_path) -> None:
+    instead(f"import os, time; open({str(tmp_path)!r} + f'/began-{{os.getpid()}}', 'w'); "
+            "time.sleep(60)")  # fmt: skip
+    for k in range(3):
+        book.add(store, order(f"set{k}"), settings, who=LEAD)
+    threads = [threading.Thread(target=book.tend, args=(store, settings)) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    time.sleep(0.5)
+    assert len(list(tmp_path.glob("began-*"))) == 1
+    assert [j.state for j in book.jobs(store)] == ["queued", "queued", "running"]
+
+
+def test_jobs_of_another_machine_are_left_alone(store, settings) -> None:
+    made = book.add(store, order(), settings, who=LEAD)
+    with store.session() as session:
+        row = session.get(JobRow, made.id)
+        row.progress, row.state, row.pid = {"total": 4, "node": "elsewhere"}, "running", 1
+    assert book.tend(store, settings) == []
+    assert book.job(store, made.id).state == "running"
+
+
+def test_the_thread_looks_after_jobs(store, settings, instead) -> None:
+    instead("print('{}')")
+    thread = tender.start(settings, store, every_s=0.05)
+    assert tender.start(settings, store) is thread
+    made = book.add(store, order(), settings, who=LEAD)
+    deadline = time.monotonic() + 20
+    while book.job(store, made.id).active and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert book.job(store, made.id).state == "done"
+
+
+def test_a_tail_is_plain_text(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(b"x" * 20_000 + b"\n\x1b[31mred\x07\nlast \xff\n")
+    assert process.tail(tmp_path / "log", lines=2).splitlines() == [" [31mred ", "last \ufffd"]
+    assert process.tail(tmp_path / "none") == ""

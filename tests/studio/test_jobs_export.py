@@ -1,0 +1,84 @@
+"""Exports of reviewed labels and checks of data sets, in processes of their own."""
+
+import json
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+from job_orders import LEAD, drive, ended, settings_in
+
+from synthstudio.core.errors import ReviewError
+from synthstudio.dataset.reader import Dataset
+from synthstudio.review.store import dataset_key, open_store, register
+from synthstudio.studio.jobs import book, reviewed
+from synthstudio.studio.jobs.orders import Export
+from synthstudio.studio.jobs.process import OUT_NAME
+from synthstudio.studio.overview.health import Clinic, Health
+
+
+def test_an_export_is_whole_or_not_there(tmp_path: Path, studio_set: Path) -> None:
+    settings = settings_in(tmp_path)
+    store = open_store(settings.database)
+    register(store, Dataset(studio_set), "crates")
+    first, second = settings.exports / "first.zip", settings.exports / "second.zip"
+    with pytest.raises(ReviewError):  # nobody has approved anything
+        reviewed.write(settings.database, studio_set, first, form="coco", only="approved")
+    assert list(settings.exports.iterdir()) == []
+    told = reviewed.write(settings.database, studio_set, first, form="coco", only="all")
+    assert told["zip"] == "first.zip" and told["bytes"] == first.stat().st_size
+    reviewed.write(settings.database, studio_set, second, form="coco", only="all")
+    with zipfile.ZipFile(first) as one, zipfile.ZipFile(second) as two:
+        assert one.testzip() is None and told["files"] == len(one.namelist())
+        names = {n.removeprefix("first/"): one.read(n) for n in one.namelist()}
+        again = {n.removeprefix("second/"): two.read(n) for n in two.namelist()}
+    assert len(json.loads(names["annotations.json"])["images"]) == 12
+    assert names == again
+    assert not any(n.startswith(("/", "..")) for n in names)
+    with pytest.raises(ReviewError, match="there already"):
+        reviewed.write(settings.database, studio_set, first, form="coco", only="all")
+    assert sorted(p.name for p in settings.exports.iterdir()) == ["first.zip", "second.zip"]
+    store.close()
+
+
+def test_an_export_that_cannot_be_says_why(tmp_path: Path, studio_set: Path) -> None:
+    settings = settings_in(tmp_path)
+    store = open_store(settings.database)
+    register(store, Dataset(studio_set), "crates")
+    wanted = Export(dataset=str(studio_set), form="yolo", out="crates")
+    made = book.add(store, wanted, settings, who=LEAD)
+    seen = drive(store, settings, made.id, until=ended)
+    assert seen.state == "failed" and not seen.resumable
+    assert "approved" in seen.message and "Traceback" not in seen.message
+    assert not list(settings.exports.glob("*"))
+    store.close()
+
+
+def checked(clinic: Clinic, dataset: Path) -> Health:
+    deadline = time.monotonic() + 120
+    key = dataset_key(Dataset(dataset))
+    while (seen := clinic.look(key, dataset, begin=True)).state in ("checking", "waiting"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return seen
+
+
+def test_a_clinic_remembers(tmp_path: Path, studio_set: Path) -> None:
+    key = dataset_key(Dataset(studio_set))
+    clinic = Clinic(tmp_path)
+    assert clinic.look(key, studio_set, begin=False).state == "unknown"
+    assert clinic.look(key, studio_set, begin=True).state == "checking"
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "index.json").write_text("{}")
+    assert clinic.look("other", other, begin=True).state == "waiting"  # one at a time
+    seen = checked(clinic, studio_set)
+    assert (seen.state, seen.errors) == ("known", 0)
+    again = Clinic(tmp_path)  # the server was started anew
+    assert again.look(key, studio_set, begin=False) == seen
+    output = next((tmp_path / "health").glob(f"*/*/{OUT_NAME}"))
+    output.write_text('{"errors": 1}')
+    assert Clinic(tmp_path).look(key, studio_set, begin=False).state == "failed"
+    output.write_text("")  # the server died while it was checked
+    assert Clinic(tmp_path).look(key, studio_set, begin=False).state == "unknown"
+    assert not output.exists()

@@ -1,0 +1,173 @@
+"""Orders from pages: nothing but a checked name, a valid recipe and a known root gets through."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from job_orders import LEAD, RECIPE, REVIEWER, order, settings_in
+
+from synthstudio.core.errors import RecipeError, Refused
+from synthstudio.recipe.load import dump, parse
+from synthstudio.review.store import open_store
+from synthstudio.review.values import User
+from synthstudio.studio.jobs import book, commands, orders
+from synthstudio.studio.jobs.orders import Export, Generate, check_name, check_order
+from synthstudio.studio.jobs.process import clean_environment
+from synthstudio.studio.settings import Settings
+
+HOSTILE = (
+    "", ".", "..", "../x", "a/b", "/etc", "a\\b", "-rf", "--resume", "a b", "A", "a\n", "a\0b",
+    "ä", "x" * 49, "studio", "a;ls", "$(ls)", "a.yaml", "~", "con", "%2e%2e", "\u202ea",
+)  # fmt: skip
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return settings_in(tmp_path)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_name_is_a_plain_word(name: str, settings: Settings) -> None:
+    with pytest.raises(Refused) as error:
+        check_order(order(name), settings, LEAD)
+    assert error.value.reason == "invalid"
+    with pytest.raises(Refused):
+        check_name(name)
+    assert not settings.exports.exists()
+
+
+def test_a_good_order_is_taken(settings: Settings) -> None:
+    for name in ("a", "first-set_2", "0", "x" * 48):
+        check_order(order(name), settings, LEAD)
+
+
+def test_names_of_other_types(settings: Settings) -> None:
+    for name in (None, 7, ["a"], b"a"):
+        with pytest.raises(Refused):
+            check_name(name)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("taken", ["first", "first.yaml", "first.zip"])
+def test_nothing_is_written_over(settings: Settings, taken: str) -> None:
+    settings.exports.mkdir()
+    (settings.exports / taken).symlink_to("/nowhere")  # broken, and yet there
+    with pytest.raises(Refused, match="there already"):
+        check_order(order(), settings, LEAD)
+
+
+@pytest.mark.parametrize("role", ["viewer", "reviewer", "nobody"])
+def test_only_leads_order(settings: Settings, role: str) -> None:
+    who = User(name="Eve", role=role)  # type: ignore[arg-type]
+    for wanted in (order(), Export(dataset="x", form="coco", out="first")):
+        with pytest.raises(Refused) as error:
+            check_order(wanted, settings, who)
+        assert error.value.reason == "role"
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"frames": 11}, "frames"),
+        ({"image": {"width_px": 400, "height_px": 300}}, "image.width_px"),
+        ({"occlude": {"each": 2}}, "occlude"),
+    ],
+)
+def test_limits(tmp_path: Path, changes: dict, field: str) -> None:
+    settings = settings_in(tmp_path, frames=10, pixels=100_000)
+    check_order(order(), settings, LEAD)
+    with pytest.raises(RecipeError, match=rf"recipe: {field}:"):
+        check_order(order(**changes), settings, LEAD)
+
+
+def test_the_disk(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = order(frames=1000)
+    needed = orders.bytes_needed(parse(dict(wanted.recipe)))
+    assert 1000 * 160 * 120 * 0.1 < needed < 1000 * 200_000
+    monkeypatch.setattr(orders, "free_bytes", lambda _: needed + orders.SPARE_BYTES - 1)
+    with pytest.raises(Refused, match="disk is too full"):
+        check_order(wanted, settings, LEAD)
+    monkeypatch.setattr(orders, "free_bytes", lambda _: needed + orders.SPARE_BYTES)
+    check_order(wanted, settings, LEAD)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("assets", 1), ("assets", -1), ("assets", True), ("assets", "/"), ("workers", 0),
+     ("workers", 9), ("workers", "2; ls")],
+)  # fmt: skip
+def test_roots_and_workers_are_choices(settings: Settings, field: str, value: object) -> None:
+    with pytest.raises(Refused):
+        check_order(dataclasses.replace(order(), **{field: value}), settings, LEAD)
+
+
+def test_recipes_are_checked_again(settings: Settings) -> None:
+    bad = {**dump(parse(RECIPE)), "surprise": 1}
+    with pytest.raises(RecipeError, match="unknown field"):
+        check_order(Generate(recipe=bad, out="first"), settings, LEAD)
+
+
+def test_asset_folders_must_be_there(tmp_path: Path) -> None:
+    root = tmp_path / "assets"
+    (root / "photos").mkdir(parents=True)
+    settings = dataclasses.replace(settings_in(tmp_path), assets=(root,))
+    wanted = order(backdrop={"kind": "photo", "folder": "photos"})
+    with pytest.raises(Refused, match="asset folders are not there"):
+        check_order(wanted, settings, LEAD)
+    check_order(dataclasses.replace(wanted, assets=1), settings, LEAD)
+    for folder in ("../assets/photos", "/etc"):
+        with pytest.raises(RecipeError):
+            order(backdrop={"kind": "photo", "folder": folder})
+
+
+def test_exports_know_their_formats(settings: Settings) -> None:
+    check_order(Export(dataset="x", form="coco", out="first"), settings, LEAD)
+    with pytest.raises(Refused, match="no such format"):
+        check_order(Export(dataset="x", form="--help", out="first"), settings, LEAD)
+
+
+def test_arguments_are_fixed(settings: Settings) -> None:
+    line = commands.command("generate", commands.as_spec(order()), settings)
+    exports = settings.exports
+    assert line[1:] == [
+        "-m", "synthstudio", "generate", str(exports / "first.yaml"),
+        "--out", str(exports / "first"),
+        "--assets", str(settings.scenes), "--workers", "1", "--json",
+    ]  # fmt: skip
+    spec = {**commands.as_spec(order()), "out": "../../etc"}
+    with pytest.raises(Refused):
+        commands.command("generate", spec, settings)
+    with pytest.raises(Refused):
+        commands.command("rm", commands.as_spec(order()), settings)
+    export = Export(dataset="/sets/a", form="coco", out="first")
+    line = commands.command("export", commands.as_spec(export), settings)
+    assert settings.database not in " ".join(line)  # it may hold a password
+    assert settings.database in commands.environment("export", settings).values()
+    assert commands.environment("generate", settings) == {}
+
+
+def test_secrets_stay_with_the_server() -> None:
+    given = {
+        "PATH": "/bin", "HOME": "/root", "SYNTHSTUDIO_SECRET": "x", "SYNTHSTUDIO_DB": "x",
+        "STREAMLIT_SERVER_COOKIE_SECRET": "x", "MY_TOKEN": "x", "db_password": "x",
+    }  # fmt: skip
+    assert clean_environment(given) == {"PATH": "/bin", "HOME": "/root"}
+
+
+def test_the_queue_has_an_end(settings: Settings) -> None:
+    store = open_store(settings.database)
+    for k in range(book.MOST_QUEUED):
+        book.add(store, order(f"set{k}"), settings, who=LEAD)
+    with pytest.raises(Refused, match="too many jobs"):
+        book.add(store, order("more"), settings, who=LEAD)
+    first = book.jobs(store)[-1]
+    with pytest.raises(Refused):
+        book.cancel(store, first.id, who=REVIEWER)
+    assert book.job(store, first.id).state == "queued"
+    assert book.cancel(store, first.id, who=LEAD).state == "cancelled"
+    with pytest.raises(Refused, match="writes there already"):
+        book.add(store, order("set1"), settings, who=LEAD)
+    book.add(store, order("more"), settings, who=LEAD)
+    with pytest.raises(Refused) as error:
+        book.job(store, 999)
+    assert error.value.reason == "gone"
+    store.close()

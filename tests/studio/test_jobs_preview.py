@@ -1,0 +1,118 @@
+"""Previews: drawn by one warm process, bounded, and never in the way of the server."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from job_orders import RECIPE, settings_in
+
+from synthstudio.core.errors import Refused
+from synthstudio.core.images import decode_rgb
+from synthstudio.recipe.load import dump, parse
+from synthstudio.studio.jobs import preview as previewing
+from synthstudio.studio.jobs.preview import Preview, Previews
+from synthstudio.studio.jobs.previewer import MOST_PIXELS, bounded
+from synthstudio.studio.settings import Settings
+
+TINY = parse(RECIPE)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return settings_in(tmp_path)
+
+
+@pytest.fixture
+def drawer(settings: Settings) -> Iterator[Previews]:
+    made = Previews(settings)
+    yield made
+    made.close()
+
+
+def waited(drawer: Previews, key: str, seconds: float = 240) -> Preview:
+    deadline = time.monotonic() + seconds
+    while (seen := drawer.look(key)).state == "waiting":
+        assert time.monotonic() < deadline, "no answer"
+        time.sleep(0.05)
+    return seen
+
+
+def test_one_process_draws_them_all(drawer: Previews) -> None:
+    before = psutil.Process().memory_info().rss
+    key = drawer.ask(TINY, assets=0, index=0)
+    assert drawer.ask(TINY, assets=0, index=0) == key  # asked twice, drawn once
+    first = waited(drawer, key)
+    assert first.state == "done", first.message
+    assert (
+        decode_rgb(first.picture, "preview").shape[1] / 4
+        == decode_rgb(first.picture, "preview").shape[0] / 3
+    )
+    pid = drawer._worker.pid
+    other = waited(drawer, drawer.ask(TINY, assets=0, index=1))
+    assert other.state == "done" and other.picture != first.picture
+    assert drawer._worker.pid == pid and other.seconds < first.seconds
+    bad = parse({**RECIPE, "people": {"count": 1, "poses": {"names": {"no such pose": 1}}}})
+    failed = waited(drawer, drawer.ask(bad, assets=0, index=0))
+    assert failed.state == "failed" and "no such pose" in failed.message
+    assert drawer._worker.pid == pid  # an error of ours does not end it
+    key_of_bad = drawer.ask(bad, assets=0, index=0)
+    assert drawer.look(key_of_bad).state == "failed"  # a page that asks again changes nothing
+    drawer.forget(key_of_bad)
+    assert drawer.look(drawer.ask(bad, assets=0, index=0)).state == "waiting"
+    waited(drawer, key_of_bad)
+    os.kill(pid, signal.SIGKILL)
+    again = waited(drawer, drawer.ask(TINY, assets=0, index=2))
+    assert again.state == "done" and drawer._worker.pid != pid
+    assert psutil.Process().memory_info().rss - before < 60e6  # nothing was drawn here
+    drawer.close()
+    assert drawer.look(key).state == "done"  # kept on disk
+
+
+def test_one_that_takes_too_long_is_ended(drawer: Previews, monkeypatch) -> None:
+    monkeypatch.setattr(previewing, "LONGEST_S", 0.2)
+    monkeypatch.setattr(previewing, "FIRST_S", 0.2)
+    seen = waited(drawer, drawer.ask(TINY, assets=0, index=0), seconds=20)
+    assert seen.state == "failed" and "could not be drawn" in seen.message
+    assert drawer._worker is None
+
+
+def test_the_queue_and_the_requests_are_bounded(drawer: Previews, monkeypatch) -> None:
+    monkeypatch.setattr(Previews, "_answered", lambda *_: time.sleep(1) or {})
+    with pytest.raises(Refused, match="too many previews"):
+        for index in range(previewing.MOST_WAITING + 1):
+            drawer.ask(TINY, assets=0, index=index)
+    for index in (-1, previewing.LAST_FRAME + 1):
+        with pytest.raises(Refused, match="no such frame"):
+            drawer.ask(TINY, assets=0, index=index)
+    photo = parse({**RECIPE, "backdrop": {"kind": "photo", "folder": "photos"}})
+    with pytest.raises(Refused, match="asset folders are not there"):
+        drawer.ask(photo, assets=0, index=0)
+    assert drawer.look("0" * 32).state == "failed"
+    drawer.close()
+
+
+def test_old_pictures_go(drawer: Previews, settings: Settings, monkeypatch) -> None:
+    monkeypatch.setattr(previewing, "MOST_FILES", 3)
+    folder = settings.state / "previews"
+    folder.mkdir()
+    for k in range(6):
+        (folder / f"{k}.jpg").write_bytes(b"x")
+        os.utime(folder / f"{k}.jpg", (1000 + k, 1000 + k))
+    drawer._tidy()
+    assert sorted(p.stem for p in folder.glob("*.jpg")) == ["3", "4", "5"]
+
+
+@pytest.mark.parametrize(("width", "height"), [(4096, 4096), (4096, 64), (640, 480), (64, 64)])
+def test_pictures_keep_their_shape_and_stay_small(width: int, height: int) -> None:
+    image = {"width_px": width, "height_px": height, "supersample": 4}
+    small = bounded(dump(parse({**RECIPE, "image": image, "layers": ["depth"]})))
+    size = small["image"]["width_px"], small["image"]["height_px"]
+    assert size[0] * size[1] <= MOST_PIXELS * 1.2 and min(size) >= 64
+    assert small["layers"] == [] and small["image"]["supersample"] == 2
+    if min(width, height) > 64:
+        assert size[0] / size[1] == pytest.approx(width / height, rel=0.01)
+    assert parse(small)

@@ -1,0 +1,129 @@
+"""The form of a recipe: values in, faults beside their fields, and no way to a folder."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+from job_orders import RECIPE, settings_in
+
+from synthstudio.core.errors import RecipeError
+from synthstudio.recipe.load import dump, load, parse
+from synthstudio.studio.jobs.book import Job
+from synthstudio.studio.making import form
+from synthstudio.studio.making.job_list import (
+    bytes_text,
+    ended_text,
+    progress_text,
+    seconds_text,
+    waiting_text,
+)
+from synthstudio.studio.making.scenes import scenes
+
+SCENES = sorted((Path(__file__).resolve().parents[2] / "scenes").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", SCENES, ids=lambda p: p.stem)
+def test_every_field_of_every_scene_round_trips(path: Path) -> None:
+    recipe = load(path)
+    values = dump(recipe)
+    fields = form.main_fields(values, most_frames=20_000)
+    for part in form.parts(values):
+        fields += form.further(values, part)
+    assert len({f.path for f in fields}) == len(fields) > 60
+    said = {f.path: form.read_text(form.as_text(form.get(values, f.path))) for f in fields}
+    made, faults = form.checked(recipe, said)
+    assert faults == {} and made == recipe
+    named = [f for f in fields if f.help]
+    assert len(named) > 0.9 * len(fields)
+
+
+def test_no_field_leads_to_a_folder() -> None:
+    folder = {"kind": "photo", "folder": "photos"}
+    recipe = parse({**RECIPE, "backdrop": folder, "cutouts": {"folder": "cut"}})
+    values = dump(recipe)
+    fields = [f for part in form.parts(values) for f in form.further(values, part)]
+    assert not [f for f in fields if "folder" in f.name]
+    for path, value in (
+        (("backdrop", "folder"), "other"), (("backdrop",), {**folder, "folder": "other"}),
+        (("cutouts",), {"folder": "../../etc"}), (("cutouts",), {"folder": "other"}),
+        (("motion",), {"folder": "other"}),
+    ):  # fmt: skip
+        made, faults = form.checked(recipe, {path: value})
+        assert made is None and faults, path
+    assert form.checked(recipe, {("backdrop", "kind"): "photo"})[1] == {}
+
+
+def test_faults_stand_beside_their_fields() -> None:
+    recipe = parse(RECIPE)
+    edits = {("frames",): 0, ("camera", "height_m"): [3, 1], ("people", "identities"): 0}
+    made, faults = form.checked(recipe, edits)
+    assert made is None and set(faults) == {"frames", "camera.height_m", "people.identities"}
+    assert "low 3 is greater than 1" in faults["camera.height_m"]
+    camera = {f.name: f for f in form.further(dump(recipe), "camera")}
+    assert form.of_field(faults, camera["camera.height_m"]) == faults["camera.height_m"]
+    assert form.of_field(faults, camera["camera.vertical_fov_deg"]) == ""
+    inside = {"camera.height_m.normal.sd": "too small"}
+    assert form.of_field(inside, camera["camera.height_m"]) == "too small"
+    assert "each layer once" in form.checked(recipe, {("layers",): ["depth", "depth"]})[1]["layers"]
+
+
+@pytest.mark.parametrize(
+    "text", ["[1, 2", "&a [1]", "*a", "{a: *b}", "x" * 401, "!!python/object:os.system {}",
+             "[" * 300, "2026-13-45T99:99:99Z"],
+)  # fmt: skip
+def test_text_that_is_no_value(text: str) -> None:
+    with pytest.raises(RecipeError):
+        form.read_text(text)
+
+
+def test_ranges_beyond_a_slider_become_text() -> None:
+    def kind(count: object) -> str:
+        values = dump(parse({**RECIPE, "people": {"count": count, "identities": 90}}))
+        fields = {f.name: f for f in form.main_fields(values, most_frames=10)}
+        return fields["people.count"].kind
+
+    assert [kind(2), kind([1, 8]), kind([6, 25])] == ["range", "range", "range"]
+    assert kind({"choice": {1: 1, 4: 2}}) == "text"
+
+
+def test_changing_does_not_touch_the_scene() -> None:
+    values = dump(parse(RECIPE))
+    made = form.changed(values, {("camera", "height_m"): [1, 2], ("frames",): 9})
+    assert made["frames"] == 9 and values["frames"] == 4
+    assert values["camera"]["height_m"] != made["camera"]["height_m"] == [1, 2]
+
+
+def test_scenes_of_a_folder(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    folder = settings.scenes
+    (folder / "quickstart.yaml").write_text(yaml.safe_dump({**RECIPE, "name": "q"}))
+    (folder / "broken.yaml").write_text("name: [")
+    photo = {**RECIPE, "backdrop": {"kind": "photo", "folder": "photos"}}
+    (folder / "aaa.yaml").write_text(yaml.safe_dump(photo))
+    (folder / "hides.yaml").write_text(yaml.safe_dump({**RECIPE, "occlude": {"each": 2}}))
+    found, wrong = scenes(settings)
+    assert [s.name for s in found] == ["quickstart", "tiny", "aaa", "hides"]
+    assert [s.usable for s in found] == [True, True, False, False]
+    assert "photos" in found[2].why_not and "occlude" in found[3].why_not
+    assert len(wrong) == 1 and wrong[0].startswith("broken.yaml")
+
+
+def test_jobs_in_words() -> None:
+    now = datetime.now(UTC)
+    job = Job(
+        id=1, kind="generate", who="Lea", state="running", out="first", created=now, started=now,
+        ended=None, done=30, total=120, per_second=2.0, message="", spec={}, stopping=False,
+    )  # fmt: skip
+    assert progress_text(job) == "30 of 120 frames · 2.0 a second, 45 s left"
+    values = {**job.__dict__, "ended": now + timedelta(seconds=70), "state": "done"}
+    assert ended_text(Job(**values), now + timedelta(hours=3)) == (
+        "30 of 120 frames · took 70 s · 3 h ago"
+    )
+    assert waiting_text(Job(**{**values, "state": "queued"})) == "Waits for its turn."
+    assert [seconds_text(s) for s in (-1, 7, 100, 7200, 4e5)] == [
+        "0 s", "7 s", "2 min", "2 h", "5 days"
+    ]  # fmt: skip
+    assert [bytes_text(b) for b in (12, 1_500, 25e6, 3.2e9)] == [
+        "12 bytes", "1.5 kB", "25 MB", "3.2 GB"
+    ]  # fmt: skip

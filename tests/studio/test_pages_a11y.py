@@ -1,0 +1,83 @@
+"""No page has a serious accessibility violation that axe-core finds, in dark and in light."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import resources
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.browser
+PAGES = ("home", "review", "gallery", "queue", "team", "generate")
+SERIOUS = ("serious", "critical")
+# (rule, part of the selector, why). Each is Streamlit's own DOM, which no page can change; a test
+# below sees to it that what no longer occurs is taken out.
+OURS_NOT: tuple[tuple[str, str, str], ...] = ()
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    return (resources.files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
+
+
+def violations(page: Any, axe: str) -> list[tuple[str, str, str]]:
+    """Return (rule, selector, what is wrong) of each serious violation."""
+    page.evaluate(axe)
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        (rule["id"], _selector(node["target"]), node["failureSummary"])
+        for rule in found["violations"]
+        if rule["impact"] in SERIOUS
+        for node in rule["nodes"]
+    ]
+
+
+def _selector(target: list[Any]) -> str:
+    return " ".join(" ".join(part) if isinstance(part, list) else part for part in target)
+
+
+def excused(rule: str, selector: str) -> bool:
+    return any(rule == name and part in selector for name, part, _ in OURS_NOT)
+
+
+def look(page: Any) -> None:
+    """Wait until the page has come to rest: data, plots, pictures."""
+    page.locator("[data-test-script-state='notRunning']").wait_for()
+    page.locator("h1, .ed[data-ready]").first.wait_for()
+    page.wait_for_load_state("networkidle")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", [*PAGES, "gallery-statistics", "gallery-select"])
+def test_no_serious_violation(
+    new_page: Callable[..., Any], studio: Any, open_as: Callable[..., Any], axe: str,
+    name: str, scheme: str,
+) -> None:  # fmt: skip
+    page = new_page(color_scheme=scheme)
+    path, _, more = name.partition("-")
+    open_as(page, studio, "" if path == "home" else path)
+    look(page)
+    if more == "statistics":
+        page.get_by_text("Statistics", exact=True).click()
+        page.locator(".js-plotly-plot").first.wait_for()
+    elif more == "select":
+        page.get_by_text("Select", exact=True).click()
+        page.get_by_role("button", name="Flag").wait_for()
+    look(page)
+    left = [v for v in violations(page, axe) if not excused(*v[:2])]
+    assert not left, "\n".join(f"{rule} {where}\n    {what}" for rule, where, what in left)
+
+
+def test_axe_finds_what_is_wrong(
+    page: Any, studio: Any, open_as: Callable[..., Any], axe: str
+) -> None:
+    open_as(page, studio, "gallery")
+    look(page)
+    page.evaluate(
+        "document.querySelector('h1').insertAdjacentHTML('afterend',"
+        "'<img id=bad src=\"data:,\"><button id=mute></button>')"
+    )
+    found = {(rule, where) for rule, where, _ in violations(page, axe)}
+    assert ("image-alt", "#bad") in found
+    assert ("button-name", "#mute") in found

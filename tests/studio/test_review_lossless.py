@@ -1,0 +1,301 @@
+"""No edit is lost, and none happens twice: each test counts events in the store."""
+
+import resource
+import signal
+import sqlite3
+import subprocess
+import threading
+import time
+from contextlib import closing, contextmanager
+
+import pytest
+from reviewing import Labels, sit_down, stored
+
+from synthstudio.studio.editor.outbox import MOST_OPS
+
+pytestmark = pytest.mark.browser
+_KEPT = "Object.keys(localStorage).filter(key => key.includes('outbox'))"
+CAUSES = {"s": "self", "p": "person", "o": "object"}
+
+
+def hammer(desk, joints, *, keys, pause_s, first=0):
+    """Choose joint after joint and give each a cause that it does not have; return what was said.
+
+    Two key presses an edit. `keys`: how many edits.
+    """
+    said = []
+    for k in range(first, first + keys):
+        desk.page.wait_for_timeout(pause_s * 1000)
+        desk.press("Tab")
+        desk.page.wait_for_timeout(pause_s * 1000)
+        key = "so"[(k // len(joints)) % 2] if k >= 0 else "s"
+        joint = desk.said("joint")
+        desk.press("t", key)  # two edits whatever the joint was: outside, then a cause
+        said += [(joint, "truncated"), (joint, CAUSES[key])]
+    return said
+
+
+def check(events, said, *, who="Ada"):
+    """Every edit once, in order, one revision after the other."""
+    assert [e.revision for e in events] == list(range(1, len(events) + 1))
+    told = []
+    for event in events:
+        assert event.kind == "edit" and event.who == who
+        ((joint, label),) = event.after["joints"].items()
+        told.append((joint, label["cause"]))
+    wanted, before = [], {}
+    for joint, cause in said:  # a key that says what is there already is no edit
+        if before.get(joint) != cause:
+            wanted.append((joint, cause))
+        before[joint] = cause
+    assert told == wanted
+
+
+@contextmanager
+def stuttering(studio, *, stopped_s=0.8, running_s=0.25):
+    """Let the server run only now and then."""
+    done = threading.Event()
+
+    def stutter():
+        while not done.is_set():
+            studio.process.send_signal(signal.SIGSTOP)
+            done.wait(stopped_s)
+            studio.process.send_signal(signal.SIGCONT)
+            done.wait(running_s)
+
+    thread = threading.Thread(target=stutter)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        studio.process.send_signal(signal.SIGCONT)
+
+
+@pytest.fixture
+def joints(studio_set):
+    return Labels(studio_set).joints
+
+
+def fresh(labels, studio, folder):
+    """Return an address of a person nobody has touched."""
+    seen = {(e.person.frame, e.person.instance) for e in stored(studio, folder)}
+    frame, instance = next(p for p in labels.people if p not in seen)
+    return f"review?queue=all&frame={frame}&instance={instance}", f"{frame}:{instance}"
+
+
+@pytest.fixture
+def place(studio, studio_set):
+    """Return the address of a person nobody has touched, and its item."""
+    return fresh(Labels(studio_set), studio, studio_set)
+
+
+def test_ten_keys_a_second_against_a_slow_server(studio, studio_set, page, open_as, place, joints):
+    desk = sit_down(open_as, page, studio, place[0])
+    assert desk.said("item") == place[1]
+    with stuttering(studio):
+        said = hammer(desk, joints, keys=20, pause_s=0.1)
+        assert desk.said("saved") != "saved"  # the server really is behind
+    desk.saved()
+    check(stored(studio, studio_set, person=place[1]), said)
+
+
+def test_keys_that_turn_on_while_the_server_is_slow_stay_in_order(
+    studio, studio_set, page, open_as, place, joints
+):
+    desk = sit_down(open_as, page, studio, place[0])
+    people = Labels(studio_set).people
+    at = people.index(tuple(map(int, place[1].split(":"))))
+    with stuttering(studio):
+        for _ in range(4):
+            desk.press("Tab", "t", "s", "n")
+            desk.page.wait_for_timeout(60)
+    desk.saved()
+    for frame, instance in people[at : at + 4]:
+        check(
+            stored(studio, studio_set, person=f"{frame}:{instance}"),
+            [(joints[0], "truncated"), (joints[0], "self")],
+        )
+
+
+def test_two_browsers_on_one_person(studio, studio_set, page, new_page, open_as, place, joints):
+    first = sit_down(open_as, page, studio, place[0], name="Ada")
+    second = sit_down(open_as, new_page(), studio, place[0], name="Ben")
+    first.press("Tab", "t")
+    first.saved()
+    second.press("Tab", "t", "s", "o")  # made over what Ben saw: nothing of Ada's
+    second.wait(lambda: second.said("refused") == "3")
+    assert "somebody changed" in second.page.locator(".ed .refused").text_content()
+    second.press("a")  # blocked until decided
+    assert len(stored(studio, studio_set, person=place[1])) == 1
+    second.press("Alt+r")
+    second.saved()
+    assert second.said("refused") == "0"
+    events = stored(studio, studio_set, person=place[1])
+    assert [e.who for e in events] == ["Ada", "Ben", "Ben", "Ben"]
+    assert [e.after["joints"][joints[0]]["cause"] for e in events][1:] == [
+        "truncated", "self", "object",
+    ]  # fmt: skip
+    first.press("Tab", "s")
+    first.wait(lambda: first.said("refused") == "1")
+    first.press("Alt+t")
+    first.wait(lambda: first.said("refused") == "0")
+    assert len(stored(studio, studio_set, person=place[1])) == 4
+    label = first.page.locator(f".joint-row[data-joint={joints[0]}]").get_attribute("aria-label")
+    assert "hidden by object" in label  # theirs
+
+
+def test_server_killed_in_mid_edit(studio, studio_set, page, open_as, place, joints, watch):
+    watch.expected += [
+        "ERR_CONNECTION",
+        "WebSocket",
+        "Failed to fetch",
+        "Failed to load",
+        "Cannot send rerun",
+        "Client Error",
+        "server is not responding",
+    ]
+    desk = sit_down(open_as, page, studio, place[0])
+    said = hammer(desk, joints, keys=3, pause_s=0.05)
+    studio.kill()
+    said += hammer(desk, joints, keys=3, pause_s=0.05, first=3)
+    assert int(desk.said("pending")) >= 5
+    desk.wait(lambda: desk.said("saved") == "offline")
+    studio.start()
+    desk.saved(timeout=60)
+    check(stored(studio, studio_set, person=place[1]), said)
+    desk.page.get_by_role("dialog").wait_for(state="hidden")  # Streamlit's, about the connection
+    desk.wait(lambda: desk.focused())
+    said += hammer(desk, joints, keys=1, pause_s=0.05, first=6)
+    desk.saved()
+    check(stored(studio, studio_set, person=place[1]), said)
+
+
+def test_tab_closed_and_opened_again(studio, studio_set, page, open_as, place, joints):
+    desk = sit_down(open_as, page, studio, place[0])
+    studio.process.send_signal(signal.SIGSTOP)
+    said = hammer(desk, joints, keys=4, pause_s=0.02)
+    assert int(desk.said("pending")) == 8
+    context = page.context
+    page.close()
+    studio.process.send_signal(signal.SIGCONT)
+    again = sit_down(open_as, context.new_page(), studio, place[0])
+    again.saved()
+    check(stored(studio, studio_set, person=place[1]), said)
+
+    assert again.page.evaluate(_KEPT) == []
+
+
+def test_a_page_with_pending_edits_warns(studio, page, open_as, place):
+    desk = sit_down(open_as, page, studio, place[0])
+    asked = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    page.reload()
+    assert asked == []
+    desk.shown()
+    studio.process.send_signal(signal.SIGSTOP)
+    desk.press("Tab", "t")
+    threading.Timer(1.0, lambda: studio.process.send_signal(signal.SIGCONT)).start()
+    page.reload()
+    assert asked == ["beforeunload"]
+    desk.shown()
+    desk.saved()
+
+
+def test_database_locked_for_five_seconds(studio, studio_set, page, open_as, place, joints):
+    desk = sit_down(open_as, page, studio, place[0])
+    with closing(sqlite3.connect(studio.db, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        said = hammer(desk, joints, keys=5, pause_s=0.05)
+        time.sleep(5)
+        assert desk.said("pending") == "10"
+        other.execute("ROLLBACK")
+    desk.saved()
+    check(stored(studio, studio_set, person=place[1]), said)
+
+
+def test_database_locked_longer_than_the_server_waits(
+    studio, studio_set, page, open_as, place, joints
+):
+    desk = sit_down(open_as, page, studio, place[0])
+    with closing(sqlite3.connect(studio.db, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        said = hammer(desk, joints, keys=2, pause_s=0.02)
+        desk.wait(lambda: "locked" in desk.status() or "busy" in desk.status(), timeout=60)
+        assert "2 edits" in desk.status() or "4 edits" in desk.status()
+        assert "kept in this browser" in desk.status()
+        other.execute("ROLLBACK")
+    desk.saved()
+    check(stored(studio, studio_set, person=place[1]), said)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Return a file system of 16 MB; skip where none can be mounted."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(place)], capture_output=True,
+    )  # fmt: skip
+    if done.returncode:
+        pytest.skip("no file system can be mounted here")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_disk_full(start_studio, studio_set, page, open_as, small_disk, joints):
+    studio = start_studio(studio_set, more=("--db", str(small_disk / "review.db")))
+    studio.database = small_disk / "review.db"
+    _full(
+        studio, studio_set, page, open_as, joints, fill=lambda: _fill(small_disk / "filler"),
+        free=lambda: (small_disk / "filler").unlink(),
+    )  # fmt: skip
+
+
+def test_no_file_may_grow(start_studio, studio_set, page, open_as, joints):
+    """The same where nothing can be mounted: the kernel refuses every write past 4 KB."""
+    studio = start_studio(studio_set)
+    endless = resource.RLIM_INFINITY
+
+    def limit(size):
+        resource.prlimit(studio.process.pid, resource.RLIMIT_FSIZE, (size, endless))
+
+    _full(
+        studio, studio_set, page, open_as, joints, fill=lambda: limit(4096),
+        free=lambda: limit(endless),
+    )  # fmt: skip
+
+
+def _full(studio, folder, page, open_as, joints, *, fill, free):
+    desk = sit_down(open_as, page, studio)
+    item = desk.said("item")
+    said = hammer(desk, joints, keys=2, pause_s=0.02)
+    desk.saved()
+    fill()
+    said += hammer(desk, joints, keys=3, pause_s=0.02, first=2)
+    desk.wait(lambda: "disk" in desk.status(), timeout=60)
+    assert len(stored(studio, folder, person=item)) == 4
+    assert desk.said("pending") == "6"
+    free()
+    desk.saved(timeout=60)
+    check(stored(studio, folder, person=item), said)
+
+
+def _fill(path):
+    with path.open("wb", buffering=0) as file:
+        for size in (65536, 4096, 512, 1):
+            try:
+                while True:
+                    file.write(b"\0" * size)
+            except OSError:
+                continue
+
+
+def test_more_edits_than_one_message_holds(studio, studio_set, page, open_as, place, joints):
+    desk = sit_down(open_as, page, studio, place[0])
+    studio.process.send_signal(signal.SIGSTOP)
+    said = hammer(desk, joints, keys=(MOST_OPS // 2) + 5, pause_s=0.0)
+    studio.process.send_signal(signal.SIGCONT)
+    desk.saved(timeout=90)
+    check(stored(studio, studio_set, person=place[1]), said)

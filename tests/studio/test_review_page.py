@@ -1,0 +1,125 @@
+"""The review page as a whole: windows, links, queues, roles, and what goes over the wire."""
+
+import json
+
+import pytest
+from reviewing import Labels, sit_down, stored
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def wire(page):
+    """Return what the page sends: addresses, and "frame" for each message of its socket."""
+    said = []
+    page.on("request", lambda request: said.append(request.url))
+    page.on("websocket", lambda socket: socket.on("framesent", lambda _: said.append("frame")))
+    return said
+
+
+def test_next_asks_nothing_of_the_server_inside_the_window(studio, page, open_as, wire):
+    desk = sit_down(open_as, page, studio, "review?queue=all")
+    page.wait_for_load_state("networkidle")
+    before = len(wire)
+    assert "frame" in wire  # the watch sees what is sent
+    for _ in range(6):
+        was = desk.said("item")
+        desk.press("n")
+        desk.wait(lambda was=was: desk.said("item") != was)
+        desk.shown()
+    page.wait_for_timeout(500)
+    assert wire[before:] == []
+
+
+def test_the_window_moves_on_before_it_ends(studio, studio_set, page, open_as):
+    people = Labels(studio_set).people
+    desk = sit_down(open_as, page, studio, "review?queue=all")
+    desk.press(*["n"] * (len(people) - 1))  # as fast as keys can be pressed
+    last = "{}:{}".format(*people[-1])
+    desk.shown(last)
+    desk.press("n")
+    assert "last one" in page.locator(".flash").text_content()
+    assert desk.said("item") == last
+    desk.press(*["b"] * (len(people) - 1))
+    desk.shown("{}:{}".format(*people[0]))
+    assert page.locator(".ed .place").text_content() == f"1 of {len(people)}"
+
+
+def test_a_link_leads_to_a_person_and_the_address_follows(studio, page, open_as):
+    desk = sit_down(open_as, page, studio, "review?queue=all&frame=4&instance=2")
+    assert desk.said("item") == "4:2"
+    desk.press("n")
+    desk.shown("5:1")
+    assert "frame=5" in page.url and "instance=1" in page.url
+    page.reload()
+    page.locator(".ed[data-ready]").wait_for(timeout=90_000)
+    desk.shown("5:1")
+    page.get_by_role("link", name="Home").click()
+    page.locator(".ed").wait_for(state="detached")
+    page.get_by_role("link", name="Review").click()
+    page.locator(".ed[data-ready]").wait_for(timeout=90_000)
+    assert desk.shown() == "5:1"  # where one was
+
+
+def test_a_query_makes_a_queue_and_a_mistake_is_said(studio, page, open_as):
+    desk = sit_down(open_as, page, studio, "review?queue=all")
+    everybody = page.locator(".ed .place").text_content().split()[-1]
+    box = page.get_by_role("textbox", name="Only people who")
+    box.fill("any joint hidden by person and occluded > 0.02")
+    box.press("Enter")
+    desk.wait(lambda: page.locator(".ed .place").text_content().split()[-1] != everybody, 60)
+    assert "q=any" in page.url
+    box.fill("wrist of <b>somebody</b>")
+    box.press("Enter")
+    page.get_by_test_id("stAlert").wait_for(timeout=60_000)
+    desk.wait(lambda: page.locator(".ed .place").text_content().split()[-1] == everybody, 60)
+
+
+def test_history_tells_who_did_what(studio, studio_set, page, open_as):
+    desk = sit_down(open_as, page, studio, "review?queue=all&frame=9&instance=1", name="Ada")
+    desk.press("Tab", "t")
+    desk.write("e", "<i>look</i> at the nose")
+    desk.press("y")
+    row = page.locator(".ed .events li").filter(has_text="look")
+    row.wait_for(timeout=60_000)
+    assert "Ada" in row.text_content() and "<i>look</i>" in row.text_content()
+    desk.saved()
+    assert [e.kind for e in stored(studio, studio_set, person="9:1")] == ["edit", "comment"]
+
+
+def test_an_added_person_is_found_again(studio, studio_set, page, open_as):
+    desk = sit_down(open_as, page, studio, "review?queue=all&frame=10&instance=2")
+    desk.press("i", "ArrowRight")
+    assert desk.said("item") == "10:3"
+    desk.saved()
+    page.reload()
+    page.locator(".ed[data-ready]").wait_for(timeout=90_000)
+    assert desk.shown() == "10:3"
+    kinds = [e.kind for e in stored(studio, studio_set, person="10:3")]
+    assert kinds == ["add", "edit"]
+
+
+def test_forged_messages_change_nothing(studio, studio_set, page, open_as, watch):
+    """The editor's own way to the server, with another's data set, a person of no frame, a lie."""
+    desk = sit_down(open_as, page, studio, "review?queue=all&frame=11&instance=1")
+    before = len(stored(studio, studio_set))
+    bad = {"client": "f" * 16, "seq": 1, "frame": 11, "instance": 1, "revision": 0,
+           "kind": "edit", "joints": {"nose": [1, 2, 2, "visible"]}}  # fmt: skip
+    key = page.evaluate("new URL(location.href).searchParams.get('set')")
+    forged = [
+        bad | {"dataset": "0" * 64}, bad | {"dataset": key, "seq": 2, "frame": 4000},
+        bad | {"dataset": key, "seq": 3, "joints": {"nose": [1e12, 2, 2, "visible"]}},
+    ]  # fmt: skip
+    page.evaluate(
+        """([prefix, ops]) => ops.forEach((op) => localStorage.setItem(
+          `${prefix}${op.client}.${op.seq}`,
+          JSON.stringify({...op, id: "11:1", patch: {}, made: 1})))""",
+        [f"synthstudio.outbox.{key}.Ada.", forged],
+    )
+    page.reload()
+    page.locator(".ed[data-ready]").wait_for(timeout=90_000)
+    desk.wait(lambda: desk.said("pending") == "0", 60)
+    assert desk.said("refused") == "3"
+    assert len(stored(studio, studio_set)) == before
+    told = studio.output + json.dumps([p.read_text() for p in studio.db.parent.glob("*.log")])
+    assert "refused an edit" in told

@@ -1,0 +1,104 @@
+"""The studio starts, asks for a name, looks calm in both themes, and survives a restart."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import Any
+
+import pytest
+from attackers import Browser
+
+from synthstudio.dataset.reader import Dataset
+from synthstudio.review.store import dataset_key
+from synthstudio.studio.context import Context
+from synthstudio.studio.settings import parse
+
+GROUND = "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
+
+
+@pytest.mark.browser
+def test_first_visit(page, studio, open_as, screenshots):
+    page.goto(studio.url)
+    page.get_by_role("textbox", name="Your name").wait_for()
+    screenshots(page, "name")
+    open_as(page, studio, name="Ada")
+    page.get_by_text("Ada · admin").wait_for()
+    screenshots(page, "home")
+    page.reload()  # the name is kept for this browser
+    page.get_by_text("Ada · admin").wait_for()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("scheme", "ground"), [("light", 251), ("dark", 20)])
+def test_the_theme_follows_the_browser(scheme, ground, new_page, studio, open_as, screenshots):
+    page = open_as(new_page(color_scheme=scheme), studio)
+    screenshots(page, f"home_{scheme}")
+    assert page.evaluate(GROUND).startswith(f"rgb({ground},")
+
+
+@pytest.mark.browser
+def test_the_set_that_the_address_names(start_studio, studio_set, tmp_path, page, open_as):
+    other = tmp_path / "other"
+    shutil.copytree(studio_set, other)
+    identity = json.loads((other / "dataset.json").read_text())
+    (other / "dataset.json").write_text(json.dumps(identity | {"versions": {}}))
+    studio = start_studio(studio_set, other)
+    box = page.get_by_role("combobox", name="Data set")
+    for folder in (other, studio_set):
+        open_as(page, studio, f"gallery?set={dataset_key(Dataset(folder))}")
+        assert box.input_value() == folder.name
+    open_as(page, studio, "gallery?set=nonsense")
+    assert box.input_value() == studio_set.name
+
+
+def test_sets_below_the_exports_folder_are_opened_and_no_link_leads_out(studio_set, tmp_path):
+    exports = tmp_path / "exports"
+    exports.mkdir()
+    (exports / "link").symlink_to(studio_set)
+    (exports / "empty").mkdir()
+    found = Context(parse(["--exports", str(exports)], {}))
+    assert not found.sets
+    shutil.copytree(studio_set, exports / "mine")
+    (exports / "mine" / "index.json").rename(exports / "mine" / "index")
+    assert found.refresh() == [] and not found.sets  # unfinished
+    (exports / "mine" / "index").rename(exports / "mine" / "index.json")
+    assert found.refresh() == [] and [s.name for s in found.sets.values()] == ["mine"]
+    found.store.close()
+
+
+def test_a_data_set_is_read_by_many_threads(studio_set):
+    """What one thread returns is what it read, though others read other shards meanwhile."""
+
+    class Raced(Dataset):
+        kept: Any = None
+        table: Any = None
+
+        @property
+        def _kept(self):
+            return self.kept
+
+        @_kept.setter
+        def _kept(self, value):
+            self.kept = value and (99, [], [])  # at once another thread's
+
+        @property
+        def _table(self):
+            return self.table
+
+        @_table.setter
+        def _table(self, value):
+            self.table = value and ("another", {})
+
+    plain, raced = Dataset(studio_set), Raced(studio_set)
+    assert raced.frame(3) == plain.frame(3)
+    assert raced.instances(3) == plain.instances(3)
+    assert raced.image_bytes(3) == plain.image_bytes(3)
+
+
+def test_links_outlive_a_restart(studio, studio_set):
+    browser = Browser(studio)
+    token = browser.grant("image", dataset=dataset_key(Dataset(studio_set)), frame=2)
+    assert browser.ask(f"/img/{token}").status == 200
+    studio.restart()
+    assert browser.ask(f"/img/{token}").status == 200

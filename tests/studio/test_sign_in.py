@@ -1,0 +1,217 @@
+"""Sign-in by OpenID Connect, all the way in a browser, against a provider of the test's own."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from attackers import Browser, log_of
+from conftest import Studio, free_port, settled
+from joserfc.jwk import RSAKey
+from oidc_provider import Provider
+
+from synthstudio.core.errors import StudioError
+from synthstudio.dataset.reader import Dataset
+from synthstudio.review.store import dataset_key, open_store
+from synthstudio.review.team.members import set_role
+from synthstudio.review.values import User
+from synthstudio.studio.settings import parse
+from synthstudio.studio.sign_in import Names, auth_section, identity
+
+ADA, BO, EVE = "ada@lab.example", "bo@lab.example", "eve@lab.example"
+
+
+@pytest.fixture(scope="module")
+def provider():
+    found = Provider()
+    found.people = {
+        "Ada": {"email": ADA, "email_verified": True},
+        "Bo": {"email": BO, "email_verified": True},
+        "Eve": {"email": EVE, "email_verified": True},
+        "Mallory": {"email": ADA, "email_verified": False},
+    }
+    yield found
+    found.stop()
+
+
+@pytest.fixture(scope="module")
+def guarded(start_studio, studio_set, provider) -> Studio:
+    """Return a studio with sign-in: Ada is admin, Bo a reviewer, nobody else is known."""
+    port = free_port()
+    studio = start_studio(
+        studio_set, port=port, environment=provider.environment,
+        more=("--url", f"http://127.0.0.1:{port}", "--admin", ADA),
+    )  # fmt: skip
+    store = open_store(f"sqlite:///{studio.db}")
+    set_role(store, BO, "reviewer", by=User(name=ADA, role="admin"))
+    store.close()
+    return studio
+
+
+def sign_in(page, studio: Studio, who: str):
+    page.goto(studio.url)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("link", name=f"I am {who}").click()
+    page.wait_for_url(f"{studio.url}/**")
+    settled(page)
+    return page
+
+
+@pytest.mark.browser
+def test_the_way_in_and_out(page, guarded, screenshots):
+    page.goto(guarded.url)
+    page.get_by_role("button", name="Sign in").wait_for()
+    screenshots(page, "sign_in")
+    assert not page.get_by_role("textbox").count()  # no name is asked for
+    sign_in(page, guarded, "Ada")
+    page.get_by_text(f"{ADA} · admin").wait_for()
+    screenshots(page, "signed_in")
+    assert "refused a sign-in" not in log_of(guarded)  # control of the test of forged ones
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Sign in").wait_for()
+
+
+@pytest.mark.browser
+def test_pictures_are_for_whom_they_were_meant(new_page, guarded, studio_set):
+    ada, bo = (sign_in(new_page(), guarded, who) for who in ("Ada", "Bo"))
+    bo.get_by_text(f"{BO} · reviewer").wait_for()
+    key = dataset_key(Dataset(studio_set))
+
+    def link(page, user: str) -> str:
+        mine = Browser(guarded)
+        jar = {c["name"]: c["value"] for c in page.context.cookies()}
+        mine.cookie = jar[mine.tokens.cookie]
+        return f"{guarded.url}/img/{mine.grant('image', dataset=key, frame=0, user=user)}"
+
+    for page, name, other in ((ada, ADA, BO), (bo, BO, ADA)):
+        assert page.request.get(link(page, name)).status == 200
+        assert page.request.get(link(page, other)).status == 403
+    assert bo.request.get(link(ada, ADA)).status == 403
+    stolen = Browser(guarded)
+    jar = {c["name"]: c["value"] for c in ada.context.cookies()}
+    stolen.cookie = jar[stolen.tokens.cookie]
+    path = link(ada, ADA).removeprefix(guarded.url)
+    assert stolen.ask(path).status == 403  # the browser's cookie alone is not a sign-in
+    forged = (
+        f"{stolen.tokens.cookie}={stolen.cookie}; _streamlit_user={jar['_streamlit_user'][:-3]}AAA"
+    )
+    assert stolen.ask(path, cookie=False, headers={"Cookie": forged}).status == 403
+    assert "given to another user" in log_of(guarded)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("who", "told"), [("Eve", "is no member here"), ("Mallory", "verified")])
+def test_who_is_not_let_in(who, told, page, guarded):
+    sign_in(page, guarded, who)
+    page.get_by_text(told).wait_for()
+    assert not page.get_by_test_id("stSidebar").get_by_text("Data set").count()
+    assert not page.get_by_text("admin", exact=False).and_(page.get_by_text(ADA)).count()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("how", ["key", "audience", "issuer", "expired", "nonce"])
+def test_forged_identities(how, new_page, watch, guarded, provider):
+    watch.expected += ["status of 500", "status of 4", "console:"]
+    values = {
+        "audience": {"aud": "another"}, "issuer": {"iss": "http://evil.example"},
+        "expired": {"exp": int(time.time()) - 9000}, "nonce": {"nonce": "x"}, "key": {},
+    }[how]  # fmt: skip
+    provider.alter = lambda claims: claims | values
+    if how == "key":
+        provider.sign_with = RSAKey.generate_key(2048, {"kid": "one"}, private=True)
+    before = log_of(guarded).count("refused a sign-in")
+    try:
+        page = new_page()
+        page.goto(guarded.url)
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("link", name="I am Ada").click()
+        page.wait_for_url(f"{guarded.url}/**")
+        names = {c["name"] for c in page.context.cookies()}
+        assert "_streamlit_user" not in names
+        assert log_of(guarded).count("refused a sign-in") == before + 1
+        page.goto(guarded.url)
+        page.get_by_role("button", name="Sign in").wait_for()
+        assert not page.get_by_text(ADA).count()
+    finally:
+        provider.alter, provider.sign_with = lambda claims: claims, provider.key
+
+
+def test_other_machines_may_ask_when_people_sign_in(guarded):
+    browser = Browser(guarded)
+    assert browser.ask("/", headers={"X-Forwarded-For": "10.0.0.9"}).status == 200
+    assert browser.ask("/", host="evil.example").status == 403
+    assert browser.ask("/media/a.png").status == 403  # nobody signed in
+
+
+def section(tmp_path, mode: int, text: str, url: str | None = "https://studio.example"):
+    path = tmp_path / "secrets.toml"
+    path.write_text(text)
+    path.chmod(mode)
+    more = ["--url", url] if url else []
+    return auth_section(parse(["--secrets", str(path), *more], {}), {})
+
+
+FILE = """[auth]
+client_id = "a"
+client_secret = "b"
+server_metadata_url = "https://id.example/.well-known/openid-configuration"
+"""
+
+
+def test_a_file_of_secrets(tmp_path):
+    found = section(tmp_path, 0o600, FILE)
+    assert found["redirect_uri"] == "https://studio.example/oauth2callback"
+    with pytest.raises(StudioError, match="chmod 600"):
+        section(tmp_path, 0o644, FILE)
+    with pytest.raises(StudioError, match="no TOML"):
+        section(tmp_path, 0o600, "[")
+    with pytest.raises(StudioError, match="in part"):
+        section(tmp_path, 0o600, '[auth]\nclient_id = "a"\n')
+    with pytest.raises(StudioError, match="in part"):
+        section(tmp_path, 0o600, FILE, url=None)
+    with pytest.raises(StudioError, match="https"):
+        section(tmp_path, 0o600, FILE.replace("https:", "http:"))
+    assert section(tmp_path, 0o600, "a = 1") == {}
+
+
+def test_streamlits_own_file_is_held_to_the_same(tmp_path):
+    path = tmp_path / "secrets.toml"
+    path.write_text(FILE)
+    path.chmod(0o644)
+    settings = parse(["--url", "https://studio.example"], {})
+    with pytest.raises(StudioError, match="chmod 600"):
+        auth_section(settings, {}, others=(path,))
+    path.chmod(0o600)
+    assert auth_section(settings, {}, others=(path,))["client_id"] == "a"
+    assert auth_section(settings, {}, others=(tmp_path / "none.toml",)) == {}
+
+
+def test_a_file_that_others_read_stops_the_start(tmp_path, studio_set):
+    path = tmp_path / "secrets.toml"
+    path.write_text(FILE)
+    path.chmod(0o640)
+    studio = Studio(tmp_path, (studio_set,), more=("--secrets", str(path)))
+    with pytest.raises(AssertionError, match="chmod 600"):
+        studio.start()
+
+
+def test_who_somebody_is():
+    claims = {"email": ADA, "email_verified": True, "sub": "7"}
+    assert identity(claims, {}) == ADA
+    assert identity(claims, {"SYNTHSTUDIO_OIDC_CLAIM": "sub"}) == "7"
+    for bad in ({}, {"email": ADA}, claims | {"email_verified": False}, claims | {"email": ["x"]},
+                claims | {"email": "<b>@x"}, claims | {"email": ""}):  # fmt: skip
+        with pytest.raises(StudioError):
+            identity(bad, {})
+
+
+def test_names_are_remembered_by_browser(tmp_path):
+    names = Names(tmp_path)
+    assert names.get("one") is None
+    names.put("one", "Ada")
+    names.put("", "Nobody")
+    assert Names(tmp_path).get("one") == "Ada" and Names(tmp_path).get("") is None
+    names.drop("one")
+    assert Names(tmp_path).get("one") is None
+    (tmp_path / "studio-names.json").write_text('{"x": "<script>"}')
+    assert Names(tmp_path).get("one") is None

@@ -1,0 +1,140 @@
+"""Tokens: whom they serve, for how long, and what becomes of altered ones."""
+
+from __future__ import annotations
+
+import stat
+
+import pytest
+
+from synthstudio.core.errors import StudioError
+from synthstudio.studio.tokens import LIFETIME_S, STEP_S, Grant, Tokens, load_secret, private_text
+
+SECRET = bytes(range(32))
+GRANT = Grant(kind="image", dataset="d" * 64, user="Ada", browser="b", frame=3)
+
+
+class Clock:
+    def __init__(self, at: float = 1_000_000.0) -> None:
+        self.at = at
+
+    def __call__(self) -> float:
+        return self.at
+
+
+def test_a_token_says_what_was_granted():
+    tokens = Tokens(SECRET)
+    assert tokens.read(tokens.token(GRANT), kinds=("image",)) == GRANT
+
+
+def test_the_same_address_for_a_quarter_of_an_hour_at_least():
+    for start in range(0, 2 * STEP_S, 61):
+        clock = Clock(1_000_000.0 + start)
+        tokens = Tokens(SECRET, now=clock)
+        first = tokens.token(GRANT)
+        clock.at += STEP_S
+        assert tokens.token(GRANT) == first
+        assert tokens.read(first, kinds=("image",)) == GRANT
+    clock.at += LIFETIME_S
+    assert tokens.token(GRANT) != first  # negative control: it does not stay for ever
+
+
+def test_an_address_that_is_handed_out_lasts_a_quarter_of_an_hour():
+    clock = Clock()
+    tokens = Tokens(SECRET, now=clock)
+    for _ in range(200):
+        text = tokens.token(GRANT)
+        now, clock.at = clock.at, clock.at + STEP_S - 1
+        assert tokens.read(text, kinds=("image",)) == GRANT
+        clock.at = now + 97
+
+
+def test_expired():
+    clock = Clock()
+    tokens = Tokens(SECRET, now=clock)
+    text = tokens.token(GRANT)
+    clock.at += LIFETIME_S + STEP_S
+    with pytest.raises(StudioError, match="expired"):
+        tokens.read(text, kinds=("image",))
+
+
+def test_every_altered_character_is_noticed():
+    tokens = Tokens(SECRET)
+    text = tokens.token(GRANT)
+    for k, old in enumerate(text):
+        altered = text[:k] + ("A" if old != "A" else "B") + text[k + 1 :]
+        try:
+            assert tokens.read(altered, kinds=("image",)) == GRANT  # base64's unused last bits
+            assert k == len(text) - 1
+        except StudioError:
+            pass
+
+
+@pytest.mark.parametrize("text", ["", ".", "a.b", "é", "../x", "A" * 5000, "\0", "[" * 2000])
+def test_nonsense(text):
+    with pytest.raises(StudioError):
+        Tokens(SECRET).read(text, kinds=("image",))
+
+
+def test_of_another_server_or_for_another_kind():
+    text = Tokens(SECRET).token(GRANT)
+    with pytest.raises(StudioError, match="signed"):
+        Tokens(b"x" * 32).read(text, kinds=("image",))
+    with pytest.raises(StudioError, match="for image"):
+        Tokens(SECRET).read(text, kinds=("download",))
+
+
+def test_the_server_key_signs_nothing_that_other_parts_read():
+    tokens = Tokens(SECRET)
+    cookie = tokens.new_browser()
+    with pytest.raises(StudioError):
+        tokens.read(cookie, kinds=("image",))
+    assert tokens.browser(tokens.token(GRANT)) == ""
+
+
+def test_browsers():
+    tokens = Tokens(SECRET)
+    one, two = tokens.new_browser(), tokens.new_browser()
+    assert tokens.browser(one) == Tokens(SECRET).browser(one) != tokens.browser(two)
+    for bad in (None, "", "x", one + "x", one.split(".")[0], "é"):
+        assert tokens.browser(bad) == ""
+
+
+def test_what_is_handed_out_is_kept_within_bounds():
+    tokens = Tokens(SECRET)
+    for frame in range(21_000):
+        tokens.token(Grant(kind="image", user="Ada", browser="b", frame=frame))
+    assert len(tokens._given) == 20_000
+
+
+def test_the_key_file_is_made_once_and_for_its_owner_alone(tmp_path, monkeypatch):
+    monkeypatch.delenv("SYNTHSTUDIO_SECRET", raising=False)
+    first = load_secret(tmp_path / "state")
+    path = tmp_path / "state" / "studio.key"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600 and len(first) == 32
+    assert load_secret(tmp_path / "state") == first
+    path.chmod(0o640)
+    with pytest.raises(StudioError, match="chmod 600"):
+        load_secret(tmp_path / "state")
+
+
+def test_the_key_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("SYNTHSTUDIO_SECRET", "k" * 32)
+    assert load_secret(tmp_path / "none") == b"k" * 32
+    assert not (tmp_path / "none").exists()
+    monkeypatch.setenv("SYNTHSTUDIO_SECRET", "short")
+    with pytest.raises(StudioError, match="too short"):
+        load_secret(tmp_path)
+
+
+def test_private_files(tmp_path):
+    path = tmp_path / "secrets.toml"
+    with pytest.raises(StudioError, match="cannot read"):
+        private_text(path)
+    path.write_text("x")
+    for mode, fine in ((0o600, True), (0o400, True), (0o644, False), (0o620, False)):
+        path.chmod(mode)
+        if fine:
+            assert private_text(path) == "x"
+        else:
+            with pytest.raises(StudioError, match="mode"):
+                private_text(path)

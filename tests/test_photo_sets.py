@@ -1,0 +1,361 @@
+"""Sets of occluded photos are like any other: seen, counted, checked, split, out and back."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import photo_world
+import pyarrow.parquet as pq
+import pytest
+from photo_world import opened
+from PIL import Image
+from typer.testing import CliRunner
+
+from synthstudio import audit as rays
+from synthstudio import pictures
+from synthstudio.cli import app
+from synthstudio.core.errors import DatasetError
+from synthstudio.dataset.counts.coverage import coverage
+from synthstudio.dataset.counts.coverage_next import as_yaml, next_recipe
+from synthstudio.dataset.pages import coverage_sheet
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import INSTANCE_SCHEMA, write_parquet
+from synthstudio.dataset.select import splits
+from synthstudio.dataset.validate import validate_dataset
+from synthstudio.formats.export import EXPORTERS
+from synthstudio.formats.imports import import_from
+from synthstudio.occlude import audit as photo_audit
+from synthstudio.occlude.run import occlude
+from synthstudio.recipe.choose import Draw, split_of
+from synthstudio.recipe.load import load, parse
+from synthstudio.recipe.occlude_draw import kinds_of
+from synthstudio.stage import prepare, settings_of
+
+EACH = 4
+BY = {"cutout": 1.0, "thing": 1.0, "person": 2.0}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return photo_world.write(tmp_path_factory.mktemp("photos"))
+
+
+def wanted(world: Path, **of_occlude: object):
+    own = {"each": EACH, "cutouts": {"folder": "occluders"}, "by": BY, **of_occlude}
+    recipe = {**photo_world.RECIPE, "occlude": own, "splits": {"train": 0.5, "val": 0, "test": 0.5}}
+    recipe["people"] = {**recipe["people"], "identities": 2, "count": 1}
+    return prepare(parse(recipe), assets=world, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def stored(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    out = tmp_path_factory.mktemp("sets") / "photos"
+    occlude(
+        wanted(world), world / "coco.json", out, images=world / "images", frames_per_shard=5
+    )  # fmt: skip
+    return Dataset(out)
+
+
+@pytest.fixture(scope="module")
+def imported(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Return the annotations taken in as they are: nobody knows a recipe of them."""
+    out = tmp_path_factory.mktemp("imported") / "set"
+    import_from("coco", world / "coco.json", out, images=world / "images")
+    return Dataset(out)
+
+
+def pasted(data: Dataset) -> list[dict]:
+    return [row for row in data.iter_instances() if row["origin"][0] == "rendered"]
+
+
+def test_both_makes_of_people_are_in_the_set(stored: Dataset):
+    assert len(pasted(stored)) >= 2
+    assert stored.people > len(pasted(stored)) + 2 * EACH
+
+
+@pytest.mark.parametrize("which", ["stored", "imported"])
+def test_frames_are_drawn_with_their_labels(which: str, request, tmp_path: Path):
+    data = request.getfixturevalue(which)
+    for frame in data.iter_frames(["index"]):
+        made = pictures.drawn(data, frame["index"], rows_px=240, legend=False)
+        with Image.open(data.image_path(frame["index"])) as opened_image:
+            plain = np.asarray(opened_image.convert("RGB"))
+        assert made.shape == plain.shape
+        different = np.abs(made.astype(int) - plain).max(axis=2) > 60
+        for row in data.instances(frame["index"]):
+            for (x, y), state in zip(
+                np.reshape(row["joints_px"], (-1, 2)), row["state"], strict=True
+            ):
+                if state in (1, 2) and 4 <= x < 316 and 4 <= y < 236:
+                    assert different[int(y) - 4 : int(y) + 5, int(x) - 4 : int(x) + 5].any()
+    pictures.sheet(data.folder, tmp_path / "sheet.jpg", frames=2)
+    assert (tmp_path / "sheet.jpg").read_bytes()[:2] == b"\xff\xd8"
+
+
+@pytest.mark.parametrize("which", ["stored", "imported"])
+def test_the_coverage_sheet_shows_every_bin_that_holds_somebody(which: str, request):
+    data = request.getfixturevalue(which)
+    found = coverage(data)
+    blocks = coverage_sheet.sections(found)
+    page = coverage_sheet.sheet(data, found)
+    _, high = coverage_sheet.CELL_PX
+    assert page.shape[0] > high * sum(len(block.cells) for block in blocks)
+    cells = [cell for row in blocks[0].cells for cell in row]
+    assert sum(c.example.count for c in cells if c.example) == data.people
+    titles = [block.title for block in blocks]
+    assert ("Bodies" in titles) == bool(pasted(data))
+    causes = blocks[1]
+    unknown = int(found.of_joints("cause")[5])
+    row = dict(zip(causes.rows, causes.cells, strict=True))["hidden,\nnobody said\nby what"]
+    assert sum(c.example.count for c in row if c.example) == unknown > 0
+
+
+def test_the_next_recipe_hides_the_people_of_the_same_photos(stored: Dataset, tmp_path: Path):
+    found = coverage(stored)
+    made = next_recipe(stored, found, families=("stand",))
+    path = tmp_path / "next.yaml"
+    path.write_text(as_yaml(made, found))
+    recipe = load(path)
+    assert (recipe.name, recipe.seed, recipe.occlude.each) == ("small-next", 6, 1)
+    assert recipe.quotas is None
+    assert recipe.targets.joints or recipe.targets.occluded_fraction
+    assert recipe.occlude.cutouts.folder == "occluders"
+    assert next_recipe(stored, found, families=(), frames=20)["occlude"]["each"] == 9
+    # Whatever hid fewer joints is tried more often.
+    people, things = (int(n) for n in found.of_joints("cause")[[2, 3]])
+    assert people != things
+    between = next_recipe(stored, found, families=(), at_least=max(people, things))
+    kinds = ["person"] if people < things else ["cutout", "thing"]
+    more = {kind: weight * (2 if kind in kinds else 1) for kind, weight in BY.items()}
+    assert between["occlude"]["by"] == more
+    assert next_recipe(stored, found, families=(), at_least=0)["occlude"]["by"] == BY
+
+
+def test_imported_sets_go_on_from_their_own_recipe_or_say_that_there_is_none(
+    stored: Dataset, imported: Dataset, tmp_path: Path
+):
+    EXPORTERS["coco"](stored.folder, tmp_path / "coco")
+    import_from("coco", tmp_path / "coco", tmp_path / "back")
+    back = Dataset(tmp_path / "back")
+    assert next_recipe(back, coverage(back), families=()) == next_recipe(
+        stored, coverage(stored), families=()
+    )
+    with pytest.raises(DatasetError, match="was imported, so there is no recipe to go on from"):
+        next_recipe(imported, coverage(imported), families=())
+
+
+@pytest.mark.parametrize("form", ["coco", "crowdpose", "yolo", "webdataset"])
+def test_labels_come_back_exactly_and_nobody_differs(stored: Dataset, tmp_path: Path, form: str):
+    EXPORTERS[form](stored.folder, tmp_path / "out")
+    made = import_from(form, tmp_path / "out", tmp_path / "back")
+    assert made.edited == 0
+    assert told(Dataset(tmp_path / "back")) == told(stored)
+
+
+def told(data: Dataset) -> str:
+    return json.dumps(list(data.iter_instances()))  # NaN is NaN there
+
+
+def test_one_joint_that_somebody_moved_is_one_person(stored: Dataset, tmp_path: Path):
+    EXPORTERS["coco"](stored.folder, tmp_path / "out")
+    path = tmp_path / "out" / "annotations.json"
+    file = json.loads(path.read_text())
+    mixed = {a["image_id"] for a in file["annotations"] if a["origin"][0] == "rendered"}
+    entry = next(
+        a for a in file["annotations"]
+        if a["image_id"] in mixed and a["origin"][0] == "human" and a["state"][5] == 2
+    )  # fmt: skip
+    entry["keypoints"][15] += 3.0
+    path.write_text(json.dumps(file))
+    made = import_from("coco", path, tmp_path / "back")
+    assert made.edited == 1
+    changed = [
+        (was["frame_index"], was["instance"], now["joints_px"][10] - was["joints_px"][10])
+        for was, now in zip(
+            stored.iter_instances(), Dataset(made.folder).iter_instances(), strict=True
+        )
+        if json.dumps(was) != json.dumps(now)
+    ]
+    assert changed == [(entry["image_id"], entry["instance_id"], pytest.approx(3.0))]
+
+
+def test_an_untouched_set_has_no_findings_and_planted_ones_are_found(
+    stored: Dataset, tmp_path: Path
+):
+    assert kinds(stored.folder) == set()  # its pictures are noise: of them nothing is true
+    copy = tmp_path / "planted"
+    shutil.copytree(stored.folder, copy)
+    path = next(copy.rglob("shards/00000/instances.parquet"))
+    rows = pq.read_table(path).to_pylist()
+    human, drawn = (
+        next(r for r in rows if r["origin"][0] == origin and r["state"][5] in (1, 2))
+        for origin in ("human", "rendered")
+    )
+    # An elbow that a guess puts outside the box is no error in a photo; far outside it is.
+    x, _, w, _ = human["amodal_box_px"]
+    human["joints_px"][10] = x + w + 40
+    write_parquet(path, INSTANCE_SCHEMA, rows)
+    assert kinds(copy) == set()
+    human["joints_px"][10] = x + w + 140
+    write_parquet(path, INSTANCE_SCHEMA, rows)
+    assert "joint_far" in kinds(copy)
+    human["joints_px"][10] = x + w
+    x, _, w, _ = drawn["amodal_box_px"]
+    drawn["joints_px"][10] = x + w + 60
+    drawn["joints_camera_m"] = None
+    write_parquet(path, INSTANCE_SCHEMA, rows)
+    assert "joint_far" in kinds(copy)
+
+
+def kinds(folder: Path) -> set[str]:
+    return set(validate_dataset(Dataset(folder), pictures=False).findings.counts)
+
+
+def test_leaks_of_pasted_people_and_cutouts_are_seen_and_split_away(
+    stored: Dataset, tmp_path: Path
+):
+    rows = [
+        {**row, "split": "train" if k < EACH + 1 else "test"}
+        for k, row in enumerate(stored.iter_frames())
+    ]
+    table = {row["index"]: row["split"] for row in rows}
+    assert not splits.leaks(stored, keys=("group",), table=table)
+    found = {leak.key for leak in splits.leaks(stored, keys=("asset", "identity"), table=table)}
+    assert found == {"asset", "identity"}
+    with pytest.raises(DatasetError, match="hang together too much"):
+        splits.split(stored, keys=("group", "identity"), shares=(0.5, 0, 0.5))
+    made = splits.split(stored, keys=("asset",), shares=(1, 0, 0))
+    assert not splits.leaks(
+        stored, keys=("asset",), table=dict.fromkeys(made.frames.tolist(), "train")
+    )
+
+
+def audited(folder: Path, world: Path):
+    found = photo_audit.settings_of(Dataset(folder), assets=world, device="cpu")
+    tally, others = photo_audit.audit(
+        folder, found,
+        lambda built, rows, fresh, joints, frame: rays.compare(
+            built, rows, fresh, joints=joints, frame=frame
+        ),
+    )  # fmt: skip
+    total = rays.Tally()
+    for one in others:
+        total.add(one)
+    return tally, total
+
+
+def test_the_second_oracle_agrees_and_finds_what_is_planted(
+    stored: Dataset, world: Path, tmp_path: Path
+):
+    tally, people = audited(stored.folder, world)
+    assert tally.report()["passed"]
+    assert tally.touched >= 20
+    assert people.people == len(pasted(stored))
+    assert people.state_differs == people.cause_differs == 0
+    copy = tmp_path / "planted"
+    shutil.copytree(stored.folder, copy)
+    path = next(copy.rglob("shards/00000/instances.parquet"))
+    rows = pq.read_table(path).to_pylist()
+    hidden = next(r for r in rows if r["origin"][0] == "human" and "person" in r["cause"])
+    j = hidden["cause"].index("person")
+    hidden["cause"][j] = "object"
+    seen = next(r for r in rows if r["frame_index"] == 1 and "visible" in r["cause"])
+    seen["state"][seen["cause"].index("visible")] = 1
+    whole = next(r for r in rows if r["frame_index"] == 2 and r["instance"] == 1)
+    whole["modal_counts"] = rows[1]["modal_counts"]
+    write_parquet(path, INSTANCE_SCHEMA, rows)
+    tally, _ = audited(copy, world)
+    assert (tally.cause_differs, tally.state_differs, tally.mask_differs) == (1, 1, 1)
+    assert len(tally.findings) == 3
+
+
+def test_what_cannot_be_made_again_says_so(stored: Dataset, imported: Dataset):
+    with pytest.raises(DatasetError, match=r"does not hold the photos.*synthstudio audit"):
+        settings_of(stored)
+    with pytest.raises(DatasetError, match=r"were imported.*synthstudio validate"):
+        settings_of(imported)
+
+
+def test_the_commands_say_the_same(stored: Dataset, imported: Dataset, world: Path, tmp_path: Path):
+    def run(*args: object) -> tuple[int, str]:
+        made = CliRunner().invoke(app, [str(a) for a in args])
+        return made.exit_code, made.output + str(made.exception or "")
+
+    sheet, plan = tmp_path / "s.png", tmp_path / "n.yaml"
+    code, said = run("coverage", stored.folder, "--sheet", sheet, "--write", plan)
+    assert code == 0, said
+    assert "synthstudio occlude" in said and sheet.is_file() and load(plan).occlude
+    code, said = run("audit", stored.folder, "--assets", world, "--device", "cpu", "--json")
+    assert code == 0, said
+    told = json.loads(next(line for line in said.splitlines() if line.startswith("{")))
+    assert told["passed"] and told["pasted"]["people"]
+    assert "no recipe to go on from" in run("coverage", imported.folder, "--write", plan)[1]
+    assert "imported" in run("audit", imported.folder)[1]
+    assert "does not hold the photos" in run("frame", stored.folder, 1)[1]
+
+
+def test_the_command_tells_of_what_is_in_several_splits(world: Path, tmp_path: Path):
+    recipe = {
+        **photo_world.RECIPE, "splits": {"train": 0.5, "val": 0, "test": 0.5},
+        "people": {"identities": 1, "count": 1, "poses": {"families": {"stand": 1}}},
+        "occlude": {"each": 1, "by": {"person": 1}},
+    }  # fmt: skip
+    seed = next(
+        k for k in range(40)
+        if len({split_of(parse({**recipe, "seed": k}), place) for place in range(2)}) == 2
+    )  # fmt: skip
+    scene, out = tmp_path / "a.yaml", tmp_path / "out"
+    scene.write_text(json.dumps({**recipe, "seed": seed}))
+    made = CliRunner().invoke(app, [
+        "occlude", str(world / "coco.json"), "--images", str(world / "images"), "--json",
+        "--recipe", str(scene), "--assets", str(world), "--out", str(out),
+    ])  # fmt: skip
+    assert made.exit_code == 0, made.output
+    told = json.loads(next(line for line in made.output.splitlines() if line.startswith("{")))
+    assert told["leaks"] == 1 == len(splits.leaks(Dataset(out), keys=("asset", "identity")))
+    assert "more than one split" in made.output
+    everywhere = {row["index"]: "train" for row in Dataset(out).iter_frames(["index"])}
+    assert not splits.leaks(Dataset(out), keys=("asset", "identity"), table=everywhere)
+
+
+# What hides them ---------------------------------------------------------------------------
+
+
+def firsts(world: Path, scratch: Path, by: dict[str, float], each: int = 25) -> dict[str, float]:
+    """Return the shares of kinds among the first pastes of 2 x `each` frames."""
+    scratch.mkdir()
+    own = wanted(world, by=by, each=each)
+    stage = opened(own, world, scratch)
+    found = {"cutout": 0, "thing": 0, "person": 0}
+    for place in range(2):
+        for spec in stage.specs(place)[1:]:
+            assert spec.pastes
+            for paste in spec.pastes[-1:] if len(spec.pastes) == 1 else ():
+                found["cutout" if paste.cutout else "thing" if paste.thing else "person"] += 1
+    total = sum(found.values())
+    return {kind: n / total for kind, n in found.items()}
+
+
+def test_the_weights_of_what_hides_people_hold(world: Path, tmp_path: Path):
+    few = firsts(world, tmp_path / "few", {"cutout": 1, "thing": 2, "person": 1})
+    many = firsts(world, tmp_path / "many", {"cutout": 1, "thing": 2, "person": 7})
+    assert few == pytest.approx({"cutout": 0.25, "thing": 0.5, "person": 0.25}, abs=0.12)
+    assert many == pytest.approx({"cutout": 0.1, "thing": 0.2, "person": 0.7}, abs=0.12)
+
+
+def test_a_run_plans_every_kind_by_its_weight(world: Path):
+    own = wanted(world)
+    for nth, number in ((0, 0), (1, 0), (0, 1)):
+        draws = [
+            Draw(recipe=own.recipe, index=k, split="train", catalogue=own.catalogue)
+            for k in range(400)
+        ]
+        order = [kinds_of(draw, nth, number) for draw in draws]
+        for kind, weight in BY.items():
+            share = sum(kinds[0] == kind for kinds in order) / 400
+            assert share == pytest.approx(weight / sum(BY.values()), abs=0.006)
+        assert all(sorted(kinds) == sorted(BY) for kinds in order)
+    only = wanted(world, by={"person": 1.0, "thing": 0.0})
+    draw = Draw(recipe=only.recipe, index=3, split="train", catalogue=only.catalogue)
+    assert kinds_of(draw, 0, 0) == ["person"]

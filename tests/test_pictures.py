@@ -1,0 +1,66 @@
+"""Pictures are written as their names say, and say what they show."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from synthstudio import pictures
+from synthstudio.core.errors import FormatError
+from synthstudio.core.images import decode_rgb
+from synthstudio.dataset.pages.draw import captioned
+from synthstudio.recipe.load import parse
+from synthstudio.stage import prepare
+
+FIRST = {".png": b"\x89PNG", ".jpg": b"\xff\xd8", ".JPEG": b"\xff\xd8", ".webp": b"RIFF"}
+
+
+@pytest.mark.parametrize("suffix", FIRST)
+def test_a_picture_is_what_its_name_says(suffix: str, tmp_path: Path) -> None:
+    rgb = np.full((20, 30, 3), (200, 40, 90), np.uint8)
+    out = tmp_path / f"a{suffix}"
+    pictures.save(out, rgb)
+    data = out.read_bytes()
+    assert data.startswith(FIRST[suffix])
+    back = decode_rgb(data, "a")
+    assert back.shape == rgb.shape
+    assert np.abs(back.astype(int) - rgb).max() <= 12
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a", "a.png.txt", ".png"])
+def test_other_names_are_refused_before_anything_is_made(name: str, tmp_path: Path) -> None:
+    settings = prepare(parse({"name": "a"}), assets=tmp_path, device="cpu")
+    for draw in (pictures.preview, pictures.moment):
+        with pytest.raises(FormatError, match=r"\.png, \.jpg, \.jpeg, \.webp"):
+            draw(settings, 0, tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_pictures_of_a_moment_say_what_they_are(tmp_path: Path) -> None:
+    recipe = parse({
+        "name": "a", "image": {"width_px": 96, "height_px": 72}, "variants": {"clean": 1},
+        "people": {"count": 1}, "things": [{"kind": "procedural"}],
+    })  # fmt: skip
+    settings = prepare(recipe, assets=tmp_path, device="cpu")
+    pictures.moment(settings, 1, tmp_path / "m.png")
+    made = decode_rgb((tmp_path / "m.png").read_bytes(), "m")
+    lines = made.shape[0] - 72
+    assert lines > 16 + 10  # two gaps and a line of text
+    below = made[8 + 72 + 2 : 8 + 72 + 16]
+    assert (below.max(axis=2) > 150).sum() > 40
+    assert pictures.variant_text(_spec(settings, 2)) == "frame 2, base"
+    assert pictures.variant_text(_spec(settings, 3)).startswith("frame 3, clean")
+
+
+def _spec(settings, index: int):
+    return pictures.draw_spec(pictures.Stage(settings), index)
+
+
+def test_a_caption_lies_below_and_fits() -> None:
+    rgb = np.full((64, 80, 3), 7, np.uint8)
+    made = captioned(rgb, "what this is, which is far too long for such a picture")
+    assert (made[:64] == 7).all()
+    assert made.shape[1] == 80 and made.shape[0] > 64
+    written = np.flatnonzero((made[64:].max(axis=2) > 150).any(axis=0))
+    assert len(written)
+    assert (captioned(rgb, "")[64:].max(axis=2) < 60).all()

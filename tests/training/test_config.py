@@ -1,0 +1,59 @@
+"""Training configs: every fault is named; what is written is read again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from synthstudio.core.errors import ModelError
+from synthstudio.training import config as configs
+
+LEAST = {"train": [{"dataset": "exports/a"}]}
+
+
+def test_there_and_back(tmp_path: Path) -> None:
+    settings = configs.parse(LEAST | {"network": {"size": [192, 144]}, "losses": {"oks": 1}})
+    path = tmp_path / "c.yaml"
+    path.write_text(configs.dump_yaml(settings))
+    assert configs.load(path) == settings
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        ({}, "train.*required"),
+        (LEAST | {"epoch": 3}, "epoch: unknown field.*Did you mean epochs"),
+        (LEAST | {"network": {"blok": "orn"}}, r"network\.blok: unknown field.*block"),
+        (LEAST | {"network": {"block": "transformer"}}, "network.block.*kpe.*orn"),
+        (LEAST | {"batch": 0}, "batch.*greater"),
+        (LEAST | {"rate": "fast"}, "rate.*number.*fast"),
+        ({"train": [{"dataset": "a", "split": "train"}]}, r"train\.0\.split: unknown.*splits"),
+        ([1], "no training config.*list"),
+    ],
+)
+def test_faults_name_the_field(bad: object, says: str) -> None:
+    with pytest.raises(ModelError, match=says):
+        configs.parse(bad, "run.yaml")
+
+
+def test_every_field_has_a_comment_above_it() -> None:
+    lines = Path(configs.__file__).read_text().splitlines()
+    from synthstudio.training import augment
+
+    lines += Path(augment.__file__).read_text().splitlines()
+    inside, bare, above = False, [], ""
+    for line in lines:
+        if line.startswith("class "):
+            inside = "(_Part)" in line or "(BaseModel)" in line
+        elif line and not line.startswith(" "):
+            inside = False
+        field = (
+            inside and line.startswith("    ") and ": " in line and "=" in line.partition(":")[2]
+        )
+        field = field or (inside and line.strip() in ("dataset: str",))
+        if field and not above.strip().startswith("#") and "ConfigDict" not in line:
+            bare.append(line.strip())
+        if not field or not above.strip().startswith("#"):
+            above = line
+    assert not bare

@@ -1,0 +1,38 @@
+"""A training run small enough for tests; also a script that tests kill or start twice."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from synthstudio.training import config as configs
+from synthstudio.training.config import Config
+from synthstudio.training.loop import Trained, train
+
+
+def config(data: Path, **changes: Any) -> Config:
+    """Return a config for 12 steps of eight people; `changes` replace fields."""
+    network = {"size": [48, 36], "widths": [8, 12], "width": 16, "bank": 8}
+    fields = {
+        "train": [{"dataset": str(data), "variants": ["base"]}],
+        "validate_on": [{"dataset": str(data)}],
+        "network": network | changes.pop("network", {}), "batch": 8, "epochs": 99, "steps": 12,
+        "device": "cpu", "losses": {"agreement": 0.5} | changes.pop("losses", {}),
+        "save_every": 2, "rate": 5e-3,
+    }  # fmt: skip
+    return configs.parse(fields | changes)
+
+
+def run(settings: Config, out: Path, **options: Any) -> Trained:
+    """Train quietly on one thread."""
+    torch.set_num_threads(1)
+    return train(settings, out, cache=out.parent / "cache", say=lambda text: None, **options)
+
+
+if __name__ == "__main__":
+    data, out, changes = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+    run(config(data, **changes), out, resume=True)

@@ -1,0 +1,222 @@
+"""Make docs/images/studio_*.png: `python tools/studio_pictures.py [FOLDER]`.
+
+A small set is generated in FOLDER (kept when it is there; a temporary one by default), a few people
+of it are reviewed through the store, a studio is started on it, and Chromium visits its pages.
+"""
+
+import io
+import itertools
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from synthstudio import pipeline
+from synthstudio.core.rng import stream
+from synthstudio.dataset.reader import Dataset
+from synthstudio.recipe import load
+from synthstudio.review.choices import set_share
+from synthstudio.review.edits import apply, base_of
+from synthstudio.review.history import state
+from synthstudio.review.risk.queue import next_people, risk_order
+from synthstudio.review.risk.table import PeopleTable, people_table
+from synthstudio.review.risks import risk_of
+from synthstudio.review.store import Store, open_store, register
+from synthstudio.review.team import assign, members
+from synthstudio.review.team.second_pass import begin
+from synthstudio.review.values import Op, Person, User
+from synthstudio.stage import prepare
+
+ROOT = Path(__file__).resolve().parents[1]
+OUT = ROOT / "docs" / "images"
+SIZE = {"width": 1280, "height": 800}
+MOST_BYTES = 290_000
+NAME = "rooms"
+SHARE = 0.4
+LEAD = User(name="lead", role="admin")
+TEAM = (User(name="reviewer 1", role="reviewer"), User(name="reviewer 2", role="reviewer"))
+SHOWN = """() => [document, ...[...document.querySelectorAll('*')].flatMap(n => n.shadowRoot ?? [])]
+    .flatMap(root => [...root.querySelectorAll('img')])
+    .filter(i => i.getBoundingClientRect().top < innerHeight)
+    .every(i => i.complete && i.naturalWidth)"""
+RECIPE = """
+name: rooms
+frames: 36
+seed: 5
+layers: [depth]
+variants: {clean: 1, occluder: 1}
+image: {width_px: 640, height_px: 480}
+camera: {distance_m: [3.0, 4.6], height_m: [1.1, 1.8], vertical_fov_deg: [40, 52]}
+people: {count: [1, 3], identities: 20, arrangement: {kind: group, spread_m: [0.6, 1.2]}}
+things: [{kind: procedural, count: [1, 2], placement: in_front, hides: [0.2, 0.6]}]
+backdrop: {kind: room, walls: 0.7}
+"""
+
+
+def make_set(folder: Path) -> Path:
+    """Return the data set in a folder, made when it is not there."""
+    if not (folder / NAME / "index.json").is_file():
+        shutil.rmtree(folder / NAME, ignore_errors=True)
+        (folder / "recipe.yaml").write_text(RECIPE, "utf-8")
+        settings = prepare(load.load(folder / "recipe.yaml"), assets=folder, device="cpu")
+        pipeline.generate(settings, folder / NAME)
+    return folder / NAME
+
+
+def review(db: Path, folder: Path) -> None:
+    """Let a team look at some people of the set, at some of them twice."""
+    dataset, store = Dataset(folder), open_store(f"sqlite:///{db}")
+    register(store, dataset, NAME)
+    table = people_table(dataset)
+    for who in (LEAD, *TEAM):
+        members.set_role(store, who.name, who.role, by=LEAD)
+    set_share(store, table.key, "second_share", SHARE, by=LEAD)
+    set_share(store, table.key, "control_share", SHARE, by=LEAD)
+    order = risk_order(risk_of(store, table), share=SHARE)
+    look = _looker(store, dataset)
+    some = len(order.rows) // 2
+    for k, (frame, instance) in enumerate(table.ids(order.rows[:some])):
+        look(TEAM[k % 2], Person(dataset=table.key, frame=frame, instance=instance))
+    for who in TEAM:
+        for person in begin(store, table, who=who, count=8, share=SHARE):
+            look(who, person)
+    next_people(store, order, who=TEAM[0], count=6)
+    _assign(store, table, order.rows[some + 8 : some + 20])
+    store.close()
+
+
+def _assign(store: Store, table: PeopleTable, rows: np.ndarray) -> None:
+    people = [Person(dataset=table.key, frame=f, instance=i) for f, i in table.ids(rows)]
+    assign.assign(store, people, to=TEAM[1].name, by=LEAD)
+
+
+def _looker(store: Store, dataset: Dataset) -> Callable[[User, Person], None]:
+    """Return a function that looks at a person: often moves a joint, then decides."""
+    rng, numbers = stream(0, "studio pictures"), itertools.count(1)
+
+    def say(who: User, person: Person, **values: Any) -> None:
+        op = Op(client=f"pictures-{who.name}", seq=next(numbers), person=person,
+                revision=state(store, person).revision, **values)  # fmt: skip
+        apply(store, op, who=who, base=base_of(dataset, person.frame, person.instance))
+
+    def look(who: User, person: Person) -> None:
+        on_disk = base_of(dataset, person.frame, person.instance).joints or {}
+        hidden = [name for name, label in on_disk.items() if label.state == 1]
+        if hidden and rng.random() < 0.5:
+            name = hidden[int(rng.integers(len(hidden)))]
+            label = on_disk[name]
+            moved = replace(
+                label, x_px=(label.x_px or 0) + rng.normal(0, 9), y_px=(label.y_px or 0) + 6.0,
+                cause="object" if rng.random() < 0.5 else label.cause,
+            )  # fmt: skip
+            say(who, person, kind="edit", joints={name: moved})
+        status = "flagged" if rng.random() < 0.1 else "approved"
+        say(who, person, kind="status", status="rejected" if rng.random() < 0.12 else status)
+
+    return look
+
+
+@contextmanager
+def served(folder: Path, dataset: Path) -> Iterator[str]:
+    """Serve the set from a new store; yield the address."""
+    shutil.rmtree(folder / "state", ignore_errors=True)
+    (folder / "state").mkdir()
+    (folder / "exports").mkdir(exist_ok=True)
+    review(folder / "state" / "review.db", dataset)
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    command = [
+        sys.executable, "-m", "synthstudio", "studio", str(dataset), f"--port={port}",
+        f"--exports={folder / 'exports'}", f"--state={folder / 'state'}",
+        f"--scenes={ROOT / 'scenes'}",
+    ]  # fmt: skip
+    server = subprocess.Popen(command, cwd=folder)
+    try:
+        _wait(f"http://127.0.0.1:{port}")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def _wait(url: str) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"{url}/healthz", timeout=2):
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise TimeoutError(f"{url} did not answer")
+
+
+def shoot(url: str, browser: Any) -> None:
+    """Take a picture of each page."""
+    page = browser.new_context(viewport=SIZE, color_scheme="light").new_page()
+    page.set_default_timeout(60_000)
+    page.goto(url)
+    page.get_by_role("textbox", name="Your name").fill(LEAD.name)
+    page.get_by_role("button", name="Begin").click()
+    page.get_by_role("heading", name="Home").wait_for()
+    for name, path in (
+        ("home", ""), ("review", "review"), ("gallery", "gallery?q=occluded >= 0.1&sort=occluded"),
+        ("queue", "queue"), ("team", "team"), ("generate", "generate"),
+    ):  # fmt: skip
+        page.goto(f"{url}/{path}")
+        page.locator("[data-test-script-state='notRunning']").wait_for()
+        if name == "team":
+            page.get_by_text("Second look", exact=True).click()
+            page.locator(".js-plotly-plot").first.wait_for()
+        elif name == "generate":
+            page.get_by_test_id("stMain").locator("img").first.wait_for(timeout=300_000)
+        page.wait_for_load_state("networkidle")
+        page.wait_for_function(SHOWN)
+        page.wait_for_timeout(2500)
+        save(page.screenshot(), OUT / f"studio_{name}.png")
+
+
+def save(png: bytes, path: Path) -> None:
+    """Write a picture; with fewer colours when it has more than MOST_BYTES."""
+    for colours in (0, 256, 128, 64):
+        if colours:
+            out = io.BytesIO()
+            picture = Image.open(io.BytesIO(png)).convert("RGB")
+            reduced = picture.quantize(colours, kmeans=2, dither=Image.Dither.FLOYDSTEINBERG)
+            reduced.save(out, "PNG", optimize=True)
+            png_now = out.getvalue()
+        else:
+            png_now = png
+        if len(png_now) <= MOST_BYTES:
+            break
+    path.write_bytes(png_now)
+    sys.stderr.write(f"{path.relative_to(ROOT)}: {len(png_now) // 1000} kB\n")
+
+
+def main() -> None:
+    """Make the set, serve it, take the pictures."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(sys.argv[1] if len(sys.argv) > 1 else temporary).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        dataset = make_set(folder)
+        found = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+        with served(folder, dataset) as url, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+            shoot(url, browser)
+            browser.close()
+
+
+if __name__ == "__main__":
+    main()
