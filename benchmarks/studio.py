@@ -224,6 +224,8 @@ def walk(editor: Editor, server: psutil.Process, steps: int, pause_s: float) -> 
 def edits(editor: Editor, count: int) -> dict[str, float]:
     """Change states of a joint; return how long the server takes to say that each is stored."""
     editor.page.keyboard.press("Tab")
+    editor.page.keyboard.press("t")  # now each key of the next line changes something
+    editor.wait("ed.dataset.pending === '0' && ed.dataset.joint !== ''")
     times = [editor.edit("so"[k % 2]) for k in range(count)]
     return {
         "ack_median_ms": statistics.median(times),

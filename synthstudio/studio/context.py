@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _ROLE_KEPT_S = 10.0
 _MARKS = ("dataset.json", "index.json")
+_INNER = "dataset"
+"""What `synthstudio demo` calls the data set in its folder."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -89,25 +91,27 @@ class Context:
         """Open and register a data set; DatasetError when it is none."""
         dataset = Dataset(folder)
         with self._lock:
-            key = register(self.store, dataset, folder.name)
+            key = register(self.store, dataset, _name_of(folder))
             if key not in self._sets:
                 self._sets[key] = OpenSet(
-                    key=key, name=folder.name, dataset=dataset,
+                    key=key, name=_name_of(folder), dataset=dataset,
                     skeleton=skeleton(dataset.identity.skeleton),
                     cache=self.settings.state / "tables",
                 )  # fmt: skip
         return self._sets[key]
 
     def refresh(self) -> list[str]:
-        """Open finished data sets that lie directly below the exports folder; tell what failed."""
+        """Open finished data sets below the exports folder, or a folder deeper as the demo's is.
+
+        Returns what failed.
+        """
         exports, failed = self.settings.exports, []
         known = {s.dataset.folder.resolve() for s in self._sets.values()}
-        folders = sorted(exports.iterdir()) if exports.is_dir() else []
-        for folder in folders:
-            place = folder.resolve()
+        direct = [p for p in exports.iterdir() if p.is_dir()] if exports.is_dir() else []
+        for folder in sorted([*direct, *(p / _INNER for p in direct)]):
             place = folder.resolve()
             whole = all((place / mark).is_file() for mark in _MARKS)
-            if not whole or place in known or place.parent != exports.resolve():
+            if not whole or place in known or not place.is_relative_to(exports.resolve()):
                 continue
             try:
                 self.open(folder)
@@ -291,3 +295,7 @@ def whose(me: User) -> None:
     """Show who is there, and let that person leave."""
     st.text(f"{me.name} · {me.role}")
     _leave(context())
+
+
+def _name_of(folder: Path) -> str:
+    return folder.resolve().parent.name if folder.name == _INNER else folder.name

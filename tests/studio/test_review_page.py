@@ -19,7 +19,7 @@ def wire(page):
 
 def test_next_asks_nothing_of_the_server_inside_the_window(studio, page, open_as, wire):
     desk = sit_down(open_as, page, studio, "review?queue=all")
-    page.wait_for_load_state("networkidle")
+    desk.wait(lambda: desk.said("fetching") == "0", 60)
     before = len(wire)
     assert "frame" in wire  # the watch sees what is sent
     for _ in range(6):

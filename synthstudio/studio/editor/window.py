@@ -9,7 +9,7 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +51,11 @@ Url = Callable[[str, int], str]
 
 @dataclass(frozen=True, kw_only=True)
 class FrameRows:
-    """A frame and its people, only what the editor needs."""
+    """A frame and its people, only what the editor needs. `made`: labels as JSON, once made."""
 
     frame: Row
     people: Mapping[int, Row]
+    made: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
 class Frames:
@@ -227,6 +228,13 @@ def _item(
 
 
 def _labels(found: FrameRows, row: Row, skeleton: Skeleton) -> dict[str, Any]:
+    """Return what does not change of a person; every answer to an edit holds it again."""
+    if row["instance"] not in found.made:
+        found.made[row["instance"]] = _labels_made(found, row, skeleton)
+    return found.made[row["instance"]]
+
+
+def _labels_made(found: FrameRows, row: Row, skeleton: Skeleton) -> dict[str, Any]:
     labels = labels_of(row, skeleton.joints)
     joints = len(skeleton.joints)
     return {

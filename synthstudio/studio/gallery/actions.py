@@ -14,6 +14,7 @@ from synthstudio.review import edits, history, saved
 from synthstudio.review.roles import may
 from synthstudio.review.team import assign, members
 from synthstudio.review.values import Op, Person, User
+from synthstudio.studio import guard
 from synthstudio.studio.context import Context, OpenSet
 from synthstudio.studio.gallery.looking import (
     Found,
@@ -134,6 +135,7 @@ def _save_form(ctx: Context, me: User, now: Look, chosen: OpenSet) -> None:
             saved.save(ctx.store, chosen.key, name=name.strip(), query=now.query, who=me,
                        options=options_of(now), for_all=for_all)  # fmt: skip
         except Refused as error:
+            guard.refused("what a page asked for", user=me.name, why=error)
             st.error(plain(error))
         else:
             st.rerun()

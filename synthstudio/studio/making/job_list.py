@@ -9,6 +9,7 @@ import streamlit as st
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.review.roles import may
 from synthstudio.review.values import User
+from synthstudio.studio import guard
 from synthstudio.studio.context import Context, download_url
 from synthstudio.studio.jobs import book, tender
 from synthstudio.studio.jobs.book import Job
@@ -74,6 +75,7 @@ def _do(action: object) -> None:
     try:
         action()  # type: ignore[operator]
     except SynthStudioError as error:
+        guard.refused("what a page asked for", why=error)
         st.error(plain(error))
         return
     st.rerun()

@@ -11,6 +11,7 @@ from synthstudio.core.errors import Refused, SynthStudioError
 from synthstudio.recipe.load import dump
 from synthstudio.recipe.model import Recipe
 from synthstudio.review.values import User
+from synthstudio.studio import guard
 from synthstudio.studio.context import Context, context, require
 from synthstudio.studio.jobs import book
 from synthstudio.studio.jobs.orders import (
@@ -184,6 +185,7 @@ def _order(
         try:
             book.add(ctx.store, order, ctx.settings, who=me)
         except SynthStudioError as error:
+            guard.refused("what a page asked for", user=me.name, why=error)
             message(str(error))
             return
         st.session_state["orders"] = st.session_state.get("orders", 0) + 1

@@ -9,6 +9,7 @@ import streamlit as st
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.review.roles import may
 from synthstudio.review.values import User
+from synthstudio.studio import guard
 from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
 from synthstudio.studio.jobs import book
 from synthstudio.studio.jobs.orders import FORMATS, ONLY, Export, check_free
@@ -101,10 +102,11 @@ def _progress(seen: Facts) -> None:
     st.progress(min(1.0, share), text=progress_text(seen))
     if seen.estimate is not None:
         guess = seen.estimate
-        st.markdown(
-            f":gray[{plain(f'About {guess.rate:.0%} of people have wrong labels ')}"
-            f"{plain(f'({guess.low:.0%} to {guess.high:.0%}; {guess.n} looked at by chance)')}]"
+        said = (
+            f"About {guess.rate:.0%} of people have wrong labels ({guess.low:.0%} to "
+            f"{guess.high:.0%}; {guess.n} looked at by chance)"
         )
+        st.markdown(f":gray[{plain(said)}]")
 
 
 def progress_text(seen: Facts) -> str:
@@ -188,6 +190,7 @@ def _export(ctx: Context, me: User, found: OpenSet, seen: Facts) -> None:
             try:
                 book.add(ctx.store, order, ctx.settings, who=me)
             except SynthStudioError as error:
+                guard.refused("what a page asked for", user=me.name, why=error)
                 message(str(error))
             else:
                 st.session_state["exports_ordered"] = turn + 1

@@ -15,7 +15,7 @@ from synthstudio.review.risk.queue import Order, next_people, risk_order
 from synthstudio.review.risks import risk_of
 from synthstudio.review.roles import may
 from synthstudio.review.values import User
-from synthstudio.studio import links, plots
+from synthstudio.studio import guard, links, plots
 from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
 from synthstudio.studio.gallery.looking import columns_of
 from synthstudio.studio.grid.mount import Cell, people_grid
@@ -83,6 +83,7 @@ def _take(ctx: Context, me: User, chosen: OpenSet, order: Order) -> None:
     try:
         people = next_people(ctx.store, order, who=me, count=_TAKE)
     except Refused as error:
+        guard.refused("what a page asked for", user=me.name, why=error)
         st.error(plain(error))
         return
     if not people:

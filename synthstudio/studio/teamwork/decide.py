@@ -13,7 +13,7 @@ from synthstudio.review.roles import may
 from synthstudio.review.team.agreement import Disagreement, disagreements
 from synthstudio.review.team.second_pass import Decision, adjudicate
 from synthstudio.review.values import ItemState, JointLabel, Person, Status, User
-from synthstudio.studio import pictures
+from synthstudio.studio import guard, pictures
 from synthstudio.studio.context import Context, OpenSet
 from synthstudio.studio.gallery.looking import forget_columns
 from synthstudio.studio.text import plain
@@ -67,6 +67,7 @@ def _side_by_side(chosen: OpenSet, found: Disagreement) -> None:
                     changed=state.joints,
                 )  # fmt: skip
             except DatasetError as error:
+                guard.refused("what a page asked for", why=error)
                 st.error(plain(error))
                 continue
             st.image(picture, width="stretch", alt=f"The labels of look {letter}")
@@ -99,6 +100,7 @@ def _choices(ctx: Context, me: User, chosen: OpenSet, found: Disagreement, base:
         try:
             adjudicate(ctx.store, person, decision, revision=now.revision, who=me, base=base)
         except Refused as error:
+            guard.refused("what a page asked for", user=me.name, why=error)
             st.error(plain(error))
             return
         forget_columns()

@@ -19,7 +19,7 @@ from synthstudio.review.roles import may
 from synthstudio.review.team import assign, members
 from synthstudio.review.team.throughput import Pace, throughput
 from synthstudio.review.values import ROLES, Person, Role, User
-from synthstudio.studio import plots
+from synthstudio.studio import guard, plots
 from synthstudio.studio.context import Context, OpenSet
 from synthstudio.studio.gallery.looking import forget_columns
 from synthstudio.studio.text import checked_name, plain
@@ -93,6 +93,7 @@ def _roles(ctx: Context, me: User, found: object) -> None:
             members.set_role(ctx.store, me.name, "admin", by=me)
         members.set_role(ctx.store, target, given, by=me)
     except (Refused, StudioError) as error:
+        guard.refused("what a page asked for", user=me.name, why=error)
         st.error(plain(error))
         return
     ctx.forget_roles()

@@ -14,7 +14,7 @@ from synthstudio.review.team.agreement import Agreement, JointAgreement, agreeme
 from synthstudio.review.team.kappa import Kappa
 from synthstudio.review.team.second_pass import begin, progress
 from synthstudio.review.values import User
-from synthstudio.studio import links, plots
+from synthstudio.studio import guard, links, plots
 from synthstudio.studio.context import Context, OpenSet
 from synthstudio.studio.text import plain
 
@@ -44,6 +44,7 @@ def _take(ctx: Context, me: User, chosen: OpenSet, share: float) -> None:
     try:
         people = begin(ctx.store, chosen.table, who=me, count=_TAKE, share=share)
     except Refused as error:
+        guard.refused("what a page asked for", user=me.name, why=error)
         st.error(plain(error))
         return
     if not people:

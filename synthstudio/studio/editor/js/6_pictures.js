@@ -48,7 +48,9 @@ function prefetch(S) {
     picture.bitmap?.close();
     S.pictures.delete(url);
   }
-  for (const url of new Set(order.map(([, u]) => u))) {
+  const left = [...new Set(order.map(([, url]) => url))].filter((url) => !pictureOf(S, url).bitmap);
+  S.root.dataset.fetching = String(left.length);
+  for (const url of left) {
     if (S.loading >= AT_ONCE) return;
     const picture = pictureOf(S, url);
     if (!picture.started) load(S, picture);
