@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: setup demo test check fix bench soak interop lock docs clean
+.PHONY: setup demo test check fix bench soak proof interop lock docs clean
 
 setup: $(STAMP)
 
@@ -41,6 +41,9 @@ bench: $(STAMP)       ## speed, as ratios in one run
 
 soak: $(STAMP)        ## the Done-when lines at their full size (an hour or more)
 	$(BIN)/python -m benchmarks.soak
+
+proof: $(STAMP)       ## does ORN help? five seeds an arm (about two hours)
+	$(BIN)/python -m benchmarks.proof
 
 interop: $(STAMP)     ## other people's software reads our exports; needs PyPI once, about 2 GB
 	$(BIN)/python -m benchmarks.interop

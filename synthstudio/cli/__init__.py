@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from synthstudio.cli import exchange, inspect, make, occlude, review, studio, trust
+from synthstudio.cli import exchange, inspect, make, occlude, predict, review, studio, train, trust
 from synthstudio.cli.options import say
 from synthstudio.core.errors import SynthStudioError
 
@@ -40,7 +40,7 @@ COMMANDS = (
     inspect.audit, inspect.stats, inspect.coverage,
     trust.validate, trust.report, trust.diff, trust.filter, trust.split,
     exchange.export, exchange.import_, exchange.merge, occlude.occlude,
-    studio.studio,
+    studio.studio, train.train, train.evaluate, train.compare, predict.predict, predict.suggest,
 )  # fmt: skip
 """In the order in which --help lists them; a command is named after its function."""
 

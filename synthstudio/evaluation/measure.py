@@ -13,6 +13,7 @@ from synthstudio.core.labels import CAUSES, STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.evaluation import places, sureness
 from synthstudio.evaluation.bootstrap import Interval, paired_interval, ratio_interval
+from synthstudio.evaluation.margins import auroc_over, f1_over_majority
 from synthstudio.evaluation.precision import Truth, average_precision
 from synthstudio.evaluation.table import Answers
 
@@ -180,14 +181,20 @@ def _visibility(answers: Answers, bones: Skeleton) -> dict[str, Any]:
     names = ("self", "person", "object")
     causes = answers.cause[told] - 1
     hidden = ~seen & np.isin(causes, range(3))
-    counts = sureness.confusion(
-        causes[hidden].astype(np.int64), said[hidden][:, 1:].argmax(1), classes=3
+    cause_said = said[:, 1:].argmax(1)
+    counts = sureness.confusion(causes[hidden].astype(np.int64), cause_said[hidden], classes=3)
+    group = np.repeat(answers.group[:, None], told.shape[1], 1)[told]
+    over_peak = auroc_over(said[:, 0], answers.peak[told], seen, group, seed=SEED)
+    over_majority = f1_over_majority(
+        causes[hidden].astype(np.int64), cause_said[hidden], group[hidden], classes=3, seed=SEED
     )
     states = sureness.confusion(
         seen.astype(np.int64), (said[:, 0] >= 0.5).astype(np.int64), classes=2
     )
     return {
         "AUROC": sureness.auroc(said[:, 0], seen),
+        "AUROC_over_peak": _interval(over_peak),
+        "cause_F1_over_majority": _interval(over_majority),
         "AUROC_of_peak": sureness.auroc(answers.peak[told], seen),
         "state_F1": sureness.macro_f1(states),
         "state_F1_of_majority": sureness.majority_f1(states),

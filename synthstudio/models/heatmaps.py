@@ -123,16 +123,23 @@ def expected_hits(maps: Tensor, *, radius: float = 1.9) -> Decoded:
 
 
 def blur(maps: Tensor, sigma: float) -> Tensor:
-    """Return maps (B, J, h, w) blurred by a Gaussian of `sigma` cells; what leaves is lost."""
+    """Return maps (B, J, h, w) blurred by a Gaussian of `sigma` cells; what leaves is lost.
+
+    As two products with banded matrices: convolutions of one channel are 40 times slower here.
+    """
+    h, w = maps.shape[-2:]
+    return _band(h, sigma, maps) @ maps @ _band(w, sigma, maps)
+
+
+def _band(size: int, sigma: float, like: Tensor) -> Tensor:
+    """Return (size, size) what each cell of a line gives to each other one; symmetric."""
     reach = max(1, round(3 * sigma))
-    steps = torch.arange(-reach, reach + 1, dtype=maps.dtype, device=maps.device)
-    kernel = torch.exp(-(steps**2) / (2 * sigma**2))
-    kernel = kernel / kernel.sum()
-    b, j, h, w = maps.shape
-    flat = maps.reshape(b * j, 1, h, w)
-    flat = F.conv2d(flat, kernel.view(1, 1, 1, -1), padding=(0, reach))
-    flat = F.conv2d(flat, kernel.view(1, 1, -1, 1), padding=(reach, 0))
-    return flat.view(b, j, h, w)
+    steps = torch.arange(-reach, reach + 1, dtype=like.dtype, device=like.device)
+    total = torch.exp(-(steps**2) / (2 * sigma**2)).sum()
+    at = torch.arange(size, dtype=like.dtype, device=like.device)
+    apart = at[:, None] - at[None]
+    band = torch.exp(-(apart**2) / (2 * sigma**2)) / total
+    return band * (apart.abs() <= reach)
 
 
 def find_peaks(maps: Tensor, *, count: int = 3, least: float = 0.0, reach: int = 1) -> Decoded:

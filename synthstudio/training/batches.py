@@ -52,18 +52,18 @@ def make(
 ) -> Batch:  # fmt: skip
     """Return the batch of `rows`, augmented by the numbers of (seed, step)."""
     rng = stream(seed, "augment", step)
-    draws = aug.draw(augment, rng, count=len(rows), size=frame.size, others=len(crops))
+    draws = aug.draw(augment, rng, count=len(rows), size=frame.size, others=len(rows))
     if augment.half_body:
         draws = aug.half_body(
             draws, crops, rows, names=frame.skeleton.joints, size=frame.size, rng=rng,
             chance=augment.half_body,
         )  # fmt: skip
-    parts = [_sample(crops, int(row), frame, draws, b) for b, row in enumerate(rows)]
+    parts = [_sample(crops, rows, frame, draws, b) for b in range(len(rows))]
     clean, has = None, None
     if paired:
         other = crops.clean[rows]
         has = (other >= 0) & (other != rows)
-        colour = aug.draw(augment, rng, count=len(rows), size=frame.size, others=len(crops))
+        colour = aug.draw(augment, rng, count=len(rows), size=frame.size, others=len(rows))
         pictures = [
             aug.coloured(
                 aug.look(crops.images[k if k >= 0 else row], draws.view[b], frame.size),
@@ -90,14 +90,14 @@ class _Sample:
     shares: NDArray[np.float32]
 
 
-def _sample(crops: Crops, row: int, frame: Frame, draws: Draws, b: int) -> _Sample:
-    view = draws.view[b]
+def _sample(crops: Crops, rows: I64, frame: Frame, draws: Draws, b: int) -> _Sample:
+    row, view = int(rows[b]), draws.view[b]
     image = aug.look(crops.images[row], view, frame.size)
     cover = aug.look(crops.cover[row], view, frame.size, fill=0)
     turn = frame.skeleton.flip if draws.flipped[b] else slice(None)
     xy = aug.moved(crops.xy[row], view)[turn]
     shares = crops.shares[row][turn].copy()
-    giver = _stranger(crops, row, int(draws.paste_from[b]))
+    giver = _stranger(crops, rows, b, int(draws.paste_from[b]))
     if draws.paste[b, 2] and giver is not None:
         mask = aug.piece(draws.paste[b], draws.paste_shape[b], frame.size)
         texture = aug.look(crops.images[giver], view, frame.size)
@@ -116,12 +116,13 @@ def _sample(crops: Crops, row: int, frame: Frame, draws: Draws, b: int) -> _Samp
     )
 
 
-def _stranger(crops: Crops, row: int, wanted: int) -> int | None:
-    """Return a crop of another moment to paste from: the same one would hide nothing."""
-    for k in (wanted, wanted + len(crops) // 2, wanted + len(crops) // 3):
-        if crops.group[k % len(crops)] != crops.group[row]:
-            return k % len(crops)
-    return None
+def _stranger(crops: Crops, rows: I64, b: int, wanted: int) -> int | None:
+    """Return a crop of the batch to paste from, of another moment: its own would hide nothing.
+
+    Of the batch: whoever is in another split is never in it.
+    """
+    strangers = rows[crops.group[rows] != crops.group[rows[b]]]
+    return int(strangers[wanted % len(strangers)]) if len(strangers) else None
 
 
 def _zoom(view: F64) -> float:

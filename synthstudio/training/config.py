@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from synthstudio.core.errors import ModelError, explain
 from synthstudio.recipe.load import read_yaml
-from synthstudio.training.augment import Augment
+from synthstudio.training.augment import NONE, Augment
 
 
 class _Part(BaseModel):
@@ -46,7 +46,8 @@ class Network(_Part):
     width: int = Field(default=48, ge=8, le=1024)
     # Convolutions of KPE; ORN has two.
     layers: int = Field(default=2, ge=1, le=8)
-    # A backbone of transformers instead: a name or a folder that AutoBackbone knows; "": none.
+    # A backbone of transformers instead: a name or a folder of any that AutoBackbone knows, or of
+    # a VitPoseForPoseEstimation (its size must be `size`); "": none.
     pretrained: str = ""
     # Its weights stay as they are for so many epochs; -1: for good.
     frozen_epochs: int = Field(default=0, ge=-1)
@@ -142,6 +143,20 @@ def parse(data: Any, where: str = "config") -> Config:
         return Config.model_validate(data)
     except ValidationError as error:
         raise ModelError("\n".join(_fault(dict(f), where) for f in error.errors())) from error
+
+
+def overfitted(config: Config, people: int) -> Config:
+    """Return a config to learn `people` by heart: no augmentation, no decay, full rate sooner.
+
+    Steps stay as given, or are 400.
+    """
+    return config.model_copy(update={
+        "name": f"{config.name[:60]}, {people} by heart", "augment": NONE, "decay": 0.0,
+        "batch": min(config.batch, people), "accumulate": 1, "epochs": 1, "validate_on": (),
+        "steps": config.steps or 400, "weak_tail": 0.0, "curriculum": 0.0, "patience": 0,
+        "ema": min(config.ema, 0.98),
+        "losses": config.losses.model_copy(update={"agreement": 0.0}),
+    })  # fmt: skip
 
 
 def dump(config: Config) -> dict[str, Any]:

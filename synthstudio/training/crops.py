@@ -207,8 +207,8 @@ def crop(rgb: U8, person: Row, bones: Skeleton, *, size: tuple[int, int]) -> dic
     corner = np.array([x0, y0]) - np.array([w, h]) * (MARGIN - 1) / 2
     high, wide = canvas_size(*size)
     return {
-        "image": _cut(rgb, corner, scale, (high, wide)),
-        "cover": _cut(_cover(person), corner, scale, (high, wide), fill=0)[..., 0],
+        "image": cut(rgb, corner, scale, (high, wide)),
+        "cover": cut(_cover(person), corner, scale, (high, wide), fill=0)[..., 0],
         "xy": ((xy - corner) * scale).astype(np.float32),
         "present": _present(state),
         "shares": np.array(person["shares"], np.float32).reshape(joints, 5),
@@ -226,7 +226,7 @@ def crop(rgb: U8, person: Row, bones: Skeleton, *, size: tuple[int, int]) -> dic
     }
 
 
-def _cut(
+def cut(
     rgb: U8, corner: NDArray[np.float64], scale: float, size: tuple[int, int], fill: int = _GREY
 ) -> U8:
     """Return the canvas: the picture from `corner` on, scaled; `fill` beyond its edges."""

@@ -72,10 +72,10 @@ def gather(
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> People:  # fmt: skip
     """Return the people that a config names, cut out once; ModelError when sets do not fit."""
-    learn, key, bones = _join(config.train, config, cache, progress)
+    learn, key, bones = join(config.train, config, cache, progress)
     judge = None
     if config.validate_on:
-        judge, other_key, other = _join(config.validate_on, config, cache, progress)
+        judge, other_key, other = join(config.validate_on, config, cache, progress)
         key = hashlib.sha256(f"{key} {other_key}".encode()).hexdigest()
         if other.name != bones.name:
             raise _skeletons(bones, other)
@@ -87,9 +87,10 @@ def gather(
     )  # fmt: skip
 
 
-def _join(
+def join(
     sources: Sequence[Source], config: Config, cache: Path, progress: Callable[[int, int], None]
 ) -> tuple[Chosen, str, Skeleton]:
+    """Return the people of several data sets, what names them all, and their skeleton."""
     taken = [
         take(Path(s.dataset), size=config.network.size, cache=cache, progress=progress)
         for s in sources
@@ -227,3 +228,22 @@ def check_same(before: str, now: str, out: Path) -> None:
 def only(chosen: Chosen, rows: I64) -> Chosen:
     """Return fewer people of the same crops: `rows` are places in `chosen.rows`."""
     return dataclasses.replace(chosen, rows=chosen.rows[rows], weight=chosen.weight[rows])
+
+
+def first(people: People, count: int, *, times: int = 50) -> People:
+    """Return a run over its first `count` people alone, judged by the same ones (--overfit).
+
+    A pass shows them so many times, so that it is not judged after every step.
+    """
+    judge = only(people.learn, np.arange(min(count, len(people.learn))))
+    learn = only(judge, np.tile(np.arange(len(judge)), times))
+    key = hashlib.sha256(f"{people.key} first {len(judge)}".encode()).hexdigest()
+    return dataclasses.replace(people, learn=learn, judge=judge, key=key)
+
+
+def dry(people: People, *, batch: int) -> People:
+    """Return a run whose validation is one batch (--fast-dev-run)."""
+    if people.judge is None:
+        return people
+    judge = only(people.judge, np.arange(min(batch, len(people.judge))))
+    return dataclasses.replace(people, judge=judge)

@@ -30,6 +30,7 @@ from synthstudio.training.config import Config
 from synthstudio.training.log import Log
 from synthstudio.training.validation import validate
 
+CUTTING = "cutting people out"
 _WEAK = {"dropout": 0.0, "paste": 0.0, "half_body": 0.0, "shift": 0.0}
 
 
@@ -62,17 +63,26 @@ def train(  # noqa: C901 - one run, from top to bottom
     config: Config, out: Path, *, resume: bool = False, cache: Path | None = None,
     steps: int | None = None, say: Callable[[str], None] = print,
     progress: Callable[[int, int, str], None] = lambda done, total, text: None,
+    only: Callable[[data.People], data.People] = lambda people: people,
 ) -> Trained:  # fmt: skip
     """Train a network into the folder `out`; Ctrl-C stops after the step and saves.
 
     `resume`: go on from the saved state there. `steps`: no more than these in this call (a dry
-    run, or a piece of a long one). ModelError for whatever does not fit.
+    run, or a piece of a long one). `progress` is told (done, total, text), CUTTING before the
+    first step and the loss's terms after; `only` leaves fewer people. ModelError for whatever
+    does not fit.
     """
     started = time.monotonic()
     device, world = parallel.device(config.device), parallel.world()
     _fix(config)
-    prepare_folder(out, config, resume=resume)
-    people = data.gather(config, cache=cache or out / "cache", say=say)
+    if not world.first:
+        say, progress = (lambda text: None), (lambda done, total, text: None)
+    with parallel.first_goes_first(world):
+        prepare_folder(out, config, resume=resume or not world.first)
+        people = only(data.gather(
+            config, cache=cache or out / "cache", say=say,
+            progress=lambda done, total: progress(done, total, CUTTING),
+        ))  # fmt: skip
     data.check_labels(people, say=say)
     bones, frame = people.skeleton, people.frame
 
@@ -211,7 +221,7 @@ def _network(config: Config, people: data.People, *, say: Callable[[str], None])
     bank = None
     if config.network.block == "orn":
         bank = networks.pose_bank(
-            people.train, people.skeleton, size=config.network.size,
+            people.train, people.skeleton, rows=people.learn.rows, size=config.network.size,
             count=config.network.bank, seed=config.seed,
         )  # fmt: skip
     torch.manual_seed(config.seed)

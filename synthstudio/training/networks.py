@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synthstudio.core.errors import ModelError, explain
@@ -15,7 +16,7 @@ from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.models.bank import PoseBank
 from synthstudio.models.contract import PoseNet
-from synthstudio.models.features import ConvPyramid, HuggingFaceFeatures
+from synthstudio.models.features import ConvPyramid, HuggingFaceFeatures, VitPoseFeatures
 from synthstudio.models.kpe import KPE
 from synthstudio.models.orn import ORN
 from synthstudio.training.config import Network
@@ -33,16 +34,7 @@ def build(network: Network, skeleton: Skeleton, *, bank: PoseBank | None) -> Pos
     """Return the network that a config describes, with random weights."""
     features: Any
     if network.pretrained:
-        from transformers import AutoBackbone
-
-        try:
-            backbone = AutoBackbone.from_pretrained(network.pretrained)  # type: ignore[no-untyped-call]
-        except (OSError, ValueError) as error:
-            raise ModelError(
-                explain("the backbone cannot be loaded", where=network.pretrained,
-                        expected="a name or folder of transformers", got=str(error)[:200])
-            ) from error  # fmt: skip
-        features = HuggingFaceFeatures(backbone)
+        features = _pretrained(network)
     else:
         features = ConvPyramid(widths=network.widths, channels=network.width, depth=network.depth)
     joints, size = len(skeleton.joints), cells(network)
@@ -57,15 +49,42 @@ def build(network: Network, skeleton: Skeleton, *, bank: PoseBank | None) -> Pos
     return PoseNet(features, block)
 
 
+def _pretrained(network: Network) -> nn.Module:
+    """Return a backbone of transformers: any AutoBackbone, or that of a ViTPose."""
+    from transformers import MODEL_FOR_BACKBONE_MAPPING, AutoConfig, VitPoseForPoseEstimation
+
+    name = network.pretrained
+    try:
+        config = AutoConfig.from_pretrained(name)
+        if config.model_type == "vitpose":
+            return VitPoseFeatures(VitPoseForPoseEstimation.from_pretrained(name))
+        # AutoBackbone.from_pretrained of transformers 5 takes no folder, and always asks its hub.
+        kind: Any = MODEL_FOR_BACKBONE_MAPPING[type(config)]
+        return HuggingFaceFeatures(kind.from_pretrained(name))
+    except KeyError as error:
+        what = f"a {config.model_type} is no backbone"
+        raise ModelError(
+            explain(what, where=name, expected="one that AutoBackbone knows")
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            explain("the backbone cannot be loaded", where=name,
+                    expected="a name or folder of transformers", got=str(error)[:200])
+        ) from error  # fmt: skip
+
+
 def pose_bank(
-    crops: Crops, skeleton: Skeleton, *, size: tuple[int, int], count: int, seed: int
-) -> PoseBank | None:
+    crops: Crops, skeleton: Skeleton, *, rows: NDArray[np.int64], size: tuple[int, int],
+    count: int, seed: int,
+) -> PoseBank | None:  # fmt: skip
     """Return `count` poses of people and their mirror images, spread over what they do.
 
-    Only people whose joints are all known take part, hidden or not; poses are drawn without
-    putting back. None when nobody's pose is whole, or `count` is 0.
+    `rows` (R,): the crops to take from, none but those that are learnt from. Only people whose
+    joints are all known take part, hidden or not; poses are drawn without putting back. None
+    when nobody's pose is whole, or `count` is 0.
     """
-    whole = np.flatnonzero(np.isfinite(crops.xy).all((1, 2)) & (crops.state != 255).all(1))
+    rows = np.sort(rows)
+    whole = rows[np.isfinite(crops.xy[rows]).all((1, 2)) & (crops.state[rows] != 255).all(1)]
     if not count or not len(whole):
         return None
     _, first = np.unique(

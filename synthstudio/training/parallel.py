@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -49,6 +51,16 @@ def device(name: str) -> torch.device:
         torch.cuda.set_device(number)
         return torch.device("cuda", number)
     return torch.device(name)
+
+
+@contextmanager
+def first_goes_first(world: World) -> Iterator[None]:
+    """Let the first process do the body before the others, who then find what it made."""
+    if not world.first:
+        dist.barrier()
+    yield
+    if world.first and world.size > 1:
+        dist.barrier()
 
 
 def wrap(net: nn.Module) -> nn.Module:

@@ -108,7 +108,7 @@ def is_of_photos(dataset: Dataset) -> bool:
 
 def _finished(wanted: dict[str, Any], first: Sequence[str]) -> dict[str, Any]:
     """Return the recipe as short as it can be, checked, some fields first."""
-    short = _shortened(wanted)
+    short = shortened(wanted)
     parse(short, "the next recipe")
     return {**{key: wanted[key] for key in first}, **short}
 
@@ -289,7 +289,7 @@ def _regions(joints: Sequence[str]) -> list[list[int]]:
     return [places for places in found if places]
 
 
-def _shortened(wanted: dict[str, Any]) -> dict[str, Any]:
+def shortened(wanted: dict[str, Any]) -> dict[str, Any]:
     """Return a recipe's values that are not what they would be anyway."""
     short: dict[str, Any] = _without_defaults(wanted, dump(parse({"name": "x"})))
     if "kind" in short.get("backdrop", {}):

@@ -1,0 +1,360 @@
+"""Does occlusion in training help, and does ORN? `make proof`, or `python -m benchmarks.proof`.
+
+Generates people to learn from and people with unseen hiders, poses and backgrounds to be judged
+by; trains every arm with every seed on the same samples at the same cost; compares them on the
+same joints; writes docs/proof.md and docs/evidence/proof.log. Everything lies in a cache folder
+and a killed proof goes on where it stood: data by shards, trainings from their last saved state,
+results one file an arm and seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch  # noqa: TID253 - it trains
+
+from benchmarks import proof_arms, proof_table
+from benchmarks.proof_arms import ARMS, FULL, SMALL, Size
+from benchmarks.proofs import ROOT
+from synthstudio import pipeline
+from synthstudio.core.skeleton import skeleton
+from synthstudio.dataset.durable import canonical_json, write_file
+from synthstudio.evaluation import save
+from synthstudio.planning import plan
+from synthstudio.recipe.load import parse
+from synthstudio.stage import Settings, prepare
+from synthstudio.training import checkpoint, data, networks
+from synthstudio.training.answer import answer
+from synthstudio.training.batches import Frame
+from synthstudio.training.config import Config, Source
+from synthstudio.training.crops import take
+from synthstudio.training.loop import train
+from synthstudio.training.networks import build, pose_bank
+
+LIMIT_H = 2.0
+BONES = skeleton(proof_arms.BONES)
+_MAKE_MS = 0.7
+"""Processor time in which a sample is augmented (measured once); the plan adds it."""
+_FRAMES_PER_S = 6.0
+_WORTH_A_SAMPLE = 200
+"""Data sets of so many frames are planned by a sample of them, smaller ones by the rate above."""
+_ANSWER_S = 40
+"""Processor time in which a network is asked about the test people and its AP is reckoned."""
+
+
+class Proof:
+    """One proof: its size and where it lies."""
+
+    def __init__(self, size: Size, cache: Path) -> None:
+        """Name the folder after all that decides the results but this code."""
+        self.size = size
+        self.recipes = {test: proof_arms.recipe(size, test=test) for test in (False, True)}
+        self.width = proof_arms.matched_width(size)
+        told = [dataclasses.asdict(size), self.recipes[False], self.recipes[True], self.width,
+                {name: dataclasses.asdict(arm) for name, arm in ARMS.items()}]  # fmt: skip
+        key = hashlib.sha256(canonical_json(told)).hexdigest()[:12]
+        self.folder = cache / key
+        self.crops = self.folder / "crops"
+
+    def settings(self, *, test: bool) -> Settings:
+        """Return what makes the training or the test people."""
+        return prepare(parse(self.recipes[test]), assets=ROOT, device="cpu")
+
+    def data(self, *, test: bool) -> Path:
+        """Return where the training or the test people lie."""
+        return self.folder / ("test" if test else "train")
+
+    def config(self, arm: str, seed: int) -> Config:
+        """Return the config of an arm's network."""
+        train_set = str(self.data(test=False))
+        return proof_arms.config(arm, seed, size=self.size, train=train_set, width=self.width)
+
+    def result(self, arm: str, seed: int) -> Path:
+        """Return the file of a result."""
+        return self.folder / "results" / f"{_word(arm)}-{seed}.json"
+
+
+def _word(arm: str) -> str:
+    return arm.replace("'", "-dropout")
+
+
+def costs(proof: Proof, arms: tuple[str, ...]) -> dict[str, int]:
+    """Return the operations a person of each trained arm; AssertionError when KPE and ORN differ.
+
+    An arm with pairs also asks its teacher about half of the people; that is not counted.
+    """
+    found = {arm: proof_arms.step_flops(proof.config(arm, 0).network)
+             for arm in proof_arms.trained(arms)}  # fmt: skip
+    whole = {arm: cost for arm, cost in found.items() if not ARMS[arm].network}  # no ablations
+    spread = max(whole.values()) / min(whole.values()) - 1
+    assert spread <= proof_arms.WITHIN, f"training costs lie {spread:.1%} apart: {whole}"
+    return found
+
+
+def show_plan(
+    proof: Proof, arms: tuple[str, ...], seeds: int, workers: int, say: Callable[[str], None]
+) -> float:
+    """Say what will be done and about how long it takes; return the hours."""
+    size, cost = proof.size, costs(proof, arms)
+    say(f"KPE {proof.width} wide against ORN; operations a person, forward and back:")
+    for arm, flops in cost.items():
+        say(f"  ({arm}) {flops / 1e6:.1f} M   {ARMS[arm].title}")
+    hours = 0.0
+    for test in (False, True):
+        frames = size.test_frames if test else size.train_frames
+        if not (proof.data(test=test) / "index.json").is_file():
+            seconds = frames / _FRAMES_PER_S
+            if frames >= _WORTH_A_SAMPLE:
+                proof.folder.mkdir(parents=True, exist_ok=True)
+                seconds = plan(
+                    proof.settings(test=test), near=proof.folder, workers=workers
+                ).seconds
+            hours += seconds / 3600
+            say(f"{frames} {'test' if test else 'training'} frames: {seconds / 60:.0f} min")
+    left = [(arm, seed) for arm in cost for seed in range(seeds)
+            if not all(proof.result(n, seed).is_file() for n in _answered(arm, arms))]  # fmt: skip
+    samples = size.steps * size.batch
+    kinds = {proof.config(arm, 0).network for arm, _ in left}
+    rate = {kind: _step_s(kind, size.batch) / size.batch for kind in kinds}
+    work = sum(
+        samples * (rate[proof.config(arm, 0).network] * _teacher(arm) + _MAKE_MS / 1e3)
+        + _ANSWER_S for arm, _ in left
+    )  # fmt: skip
+    hours += work / 3600 / workers
+    say(f"{len(left)} trainings of {size.steps} steps of {size.batch} people on {workers} "
+        f"processes of one thread: {work / 60 / workers:.0f} min")  # fmt: skip
+    say(f"about {hours:.1f} h in all" + ("" if hours <= LIMIT_H else f": over {LIMIT_H:g} h"))
+    return hours
+
+
+def _teacher(arm: str) -> float:
+    return 1.0 if not ARMS[arm].losses.get("agreement") else 4 / 3
+
+
+def _step_s(network: Any, batch: int) -> float:
+    """Return the processor time of a step, measured now on one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    bank = networks.PoseBank(torch.rand(max(network.bank, 1), len(BONES.joints), 2))
+    net = build(network, BONES, bank=bank if network.block == "orn" else None).train()
+    net = net.to(memory_format=torch.channels_last)
+    images = torch.rand(batch, 3, *network.size).contiguous(memory_format=torch.channels_last)
+    took = []
+    for _ in range(3):
+        began = time.process_time()
+        with torch.autocast("cpu", torch.bfloat16):
+            said = net(images)
+        sum(stage.float().logsumexp((2, 3)).sum() for stage in said.logits).backward()
+        took.append(time.process_time() - began)
+    torch.set_num_threads(threads)
+    return min(took)
+
+
+def make_data(proof: Proof, workers: int, say: Callable[[str], None]) -> None:
+    """Generate both data sets and cut their people out, or what is lacking of that."""
+    for test in (False, True):
+        out = proof.data(test=test)
+        made = pipeline.generate(
+            proof.settings(test=test), out, workers=workers, resume=out.exists()
+        )
+        say(f"{made.frames} frames with {made.people} people in {out.name}")
+        take(out, size=proof.size.picture, cache=proof.crops, progress=lambda done, total: None)
+
+
+def run_job(proof: Proof, arm: str, seed: int, arms: tuple[str, ...]) -> None:
+    """Train an arm with a seed, or go on with it, and write the results that come of it."""
+    wanted = [name for name in _answered(arm, arms) if not proof.result(name, seed).is_file()]
+    if not wanted:
+        return
+    torch.set_num_threads(1)
+    config = proof.config(arm, seed)
+    out = proof.folder / "runs" / f"{_word(arm)}-{seed}"
+    done = train(config, out, resume=True, cache=proof.crops)
+    if not done.finished:
+        raise SystemExit(f"({arm}) seed {seed} was stopped; run the proof again to go on")
+    net, _, _ = checkpoint.load_network(out / "last.safetensors")
+    people, _, _ = data.join(
+        (Source(dataset=str(proof.data(test=True))),), config, proof.crops, lambda done, total: None
+    )
+    frame = Frame(size=config.network.size, cells=networks.cells(config.network), skeleton=BONES)
+    for name in wanted:
+        bank = _bank(proof, config) if ARMS[name].bank else None
+        answers = answer(
+            net, people, frame, device=torch.device("cpu"), decode=ARMS[name].decode, bank=bank
+        )
+        told = {
+            "arm": name, "seed": seed, "rate": done.rate, "waited": done.waited,
+            "step_gflops": proof_arms.step_flops(config.network) * config.batch / 1e9,
+            **proof_table.measured(answers, BONES),
+        }  # fmt: skip
+        about = {"name": config.name, "skeleton": BONES.name, "seed": seed, "arm": name}
+        kept = out / "evaluations" / _word(name)
+        if not kept.exists():
+            made = save.Evaluation(about=about, measures={}, answers=answers)
+            save.write(kept, made, b"<!doctype html><title>proof</title>made by make proof\n")
+        write_file(proof.result(name, seed), canonical_json(told))
+
+
+def _answered(arm: str, arms: tuple[str, ...]) -> list[str]:
+    """Return the wanted arms that are answered by the network of `arm`."""
+    return [name for name in arms if name == arm or ARMS[name].of == arm]
+
+
+def _bank(proof: Proof, config: Config) -> networks.PoseBank | None:
+    learn, _, _ = data.join(config.train, config, proof.crops, lambda done, total: None)
+    return pose_bank(learn.crops, BONES, rows=learn.rows, size=config.network.size,
+                     count=proof.size.bank, seed=config.seed)  # fmt: skip
+
+
+def run_all(
+    proof: Proof, arms: tuple[str, ...], seeds: int, workers: int, say: Callable[[str], None],
+    words: list[str],
+) -> None:  # fmt: skip
+    """Run what is lacking, `workers` at once; one seed of all arms before the next."""
+    jobs = [(arm, seed) for seed in range(seeds) for arm in proof_arms.trained(arms)]
+    if workers == 1:
+        for arm, seed in jobs:
+            run_job(proof, arm, seed, arms)
+        return
+    waiting = [
+        job
+        for job in jobs
+        if not all(proof.result(n, job[1]).is_file() for n in _answered(job[0], arms))
+    ]
+    total, started = len(waiting), time.monotonic()
+    running: dict[tuple[str, int], subprocess.Popen[bytes]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                job = waiting.pop(0)
+                running[job] = _start(proof, job, words)
+            time.sleep(0.5)
+            for job in [job for job, process in running.items() if process.poll() is not None]:
+                code = running.pop(job).returncode
+                if code:
+                    raise SystemExit(f"({job[0]}) seed {job[1]} ended with {code}: see "
+                                     f"{_log(proof, job)}")  # fmt: skip
+                done = total - len(waiting) - len(running)
+                say(f"{done} of {total}: ({job[0]}) seed {job[1]}, "
+                    f"{(time.monotonic() - started) / 60:.1f} min")  # fmt: skip
+    finally:
+        for process in running.values():
+            process.terminate()  # a training saves its state and stops
+        for process in running.values():
+            process.wait()
+
+
+def _start(proof: Proof, job: tuple[str, int], words: list[str]) -> subprocess.Popen[bytes]:
+    log = _log(proof, job)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    command = [sys.executable, "-m", "benchmarks.proof", *words, "--job", f"{job[0]}:{job[1]}"]
+    with log.open("ab") as file:
+        return subprocess.Popen(
+            command, cwd=ROOT, env=os.environ | threads, stdout=file, stderr=file
+        )
+
+
+def _log(proof: Proof, job: tuple[str, int]) -> Path:
+    return proof.folder / "logs" / f"{_word(job[0])}-{job[1]}.log"
+
+
+HEAD = """# The proof
+
+    make proof
+
+{seeds} seeds, {steps} steps of {batch} people each, {train} training and {test} test frames of \
+{wide}x{high}, networks of {size}; cost of a step within {within:.0%} (KPE {width} wide). Written \
+by `{command}`; the log is [evidence/proof.log](evidence/proof.log).
+
+* **People.** Two a frame, each hidden by things by a planned 10 to 75 %, every moment once more \
+without them. Test frames show only kinds of things ({occluders}) and families of poses ({poses}) \
+that no training frame shows, people of another pool, floors and walls of other patterns.
+* **Arms** see the same people, steps, batch sizes and augmentations. (a) and (a') see the frames \
+without hiders, all others both. No arm was tuned: rates, losses and sizes are the defaults. The \
+operations that (d) spends on asking its teacher come on top.
+* **Measures**: PCK@0.1 of the amodal box's longer side, on joints of state 1 (hidden) or 2, and \
+OKS-AP with amodal areas; the crop is the amodal box. Intervals are 95 %: seeds, then moments \
+drawn anew, paired where arms are compared; those of AP are the range of the seeds.
+* **Decoding**: expected hits for every arm unless its line says otherwise.
+
+{tables}
+"""
+
+
+def page(proof: Proof, found: proof_table.Found, *, seeds: int, command: str) -> str:
+    """Return docs/proof.md."""
+    size = proof.size
+    return HEAD.format(
+        seeds=seeds, steps=size.steps, batch=size.batch, train=size.train_frames,
+        test=size.test_frames, wide=size.frame[0], high=size.frame[1],
+        size=f"{size.picture[0]}x{size.picture[1]}", within=proof_arms.WITHIN, width=proof.width,
+        command=command, occluders=", ".join(proof_arms.HELD_OCCLUDERS).replace("_", " "),
+        poses=", ".join(proof_arms.HELD_POSES).replace("_", " "),
+        tables=proof_table.tables(found),
+    )  # fmt: skip
+
+
+def _command(asked: argparse.Namespace) -> str:
+    """Return what to type for the same again; where things lie is left out."""
+    words = ["python -m benchmarks.proof", *(["--small"] if asked.small else [])]
+    words += [f"--arms {asked.arms}"] if asked.arms != ",".join(ARMS) else []
+    words += [f"--seeds {asked.seeds}"] if asked.seeds else []
+    return " ".join(words)
+
+
+def main(words: list[str]) -> int:
+    """Run the proof, or one job of it; return 0."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.proof", description=__doc__)
+    parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "proof")
+    parser.add_argument("--docs", type=Path, default=ROOT / "docs")
+    parser.add_argument("--small", action="store_true", help="a few steps, to try it out")
+    parser.add_argument("--arms", default=",".join(ARMS), help="by commas")
+    parser.add_argument("--seeds", type=int, default=0, help="fewer than usual")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--plan", action="store_true", help="only say what would be done")
+    parser.add_argument("--job", default="", help="ARM:SEED, as the proof starts it itself")
+    asked = parser.parse_args(words)
+    arms = tuple(name for name in ARMS if name in asked.arms.split(","))
+    unknown = sorted(set(asked.arms.split(",")) - set(ARMS))
+    if unknown:
+        parser.error(f"no such arm: {', '.join(unknown)}; there are {', '.join(ARMS)}")
+    proof = Proof(SMALL if asked.small else FULL, asked.cache)
+    if asked.job:
+        arm, seed = asked.job.rsplit(":", 1)
+        run_job(proof, arm, int(seed), arms)
+        return 0
+    lines: list[str] = []
+
+    def say(text: str) -> None:
+        lines.append(text)
+        print(text, flush=True)
+
+    command = _command(asked)
+    say(f"$ {command}")
+    seeds = asked.seeds or proof.size.seeds
+    show_plan(proof, arms, seeds, asked.workers, say)
+    if asked.plan:
+        return 0
+    started = time.monotonic()
+    make_data(proof, asked.workers, say)
+    run_all(proof, arms, seeds, asked.workers, say, words)
+    found = proof_table.read(proof.folder / "results")
+    say(proof_table.tables(found))
+    say(f"this call took {(time.monotonic() - started) / 60:.1f} min")
+    write_file(asked.docs / "proof.md", page(proof, found, seeds=seeds, command=command).encode())
+    write_file(asked.docs / "evidence" / "proof.log", ("\n".join(lines) + "\n").encode())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,184 @@
+"""What the proof compares: scenes, arms, and networks of equal cost."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch  # noqa: TID253 - it counts what networks cost
+from torch.utils.flop_counter import FlopCounterMode  # noqa: TID253
+
+from synthstudio.core.skeleton import skeleton
+from synthstudio.models.bank import PoseBank
+from synthstudio.training import config as configs
+from synthstudio.training.answer import Decode
+from synthstudio.training.config import Config, Network
+from synthstudio.training.networks import build
+
+HELD_OCCLUDERS = (
+    "bicycle", "cardboard_box", "divider", "hedge", "kiosk", "potted_plant", "shopping_cart",
+    "sofa", "stool", "suitcase", "umbrella",
+)  # fmt: skip
+HELD_POSES = (
+    "balance", "crawl", "dance", "kick", "kneel", "push", "run", "sit_floor", "squat", "stretch",
+    "throw",
+)  # fmt: skip
+BONES = "coco17"
+WITHIN = 0.05
+"""How far the cost of two networks' training steps may lie apart."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How large the proof is. Frames are pictures: half of them show a moment without hiders."""
+
+    train_frames: int
+    test_frames: int
+    seeds: int
+    steps: int
+    batch: int
+    picture: tuple[int, int]  # the network's (H, W)
+    bank: int
+    frame: tuple[int, int]  # the rendered picture's (width, height)
+    identities: int
+
+
+FULL = Size(
+    train_frames=4800, test_frames=1200, seeds=5, steps=900, batch=64, picture=(96, 72),
+    bank=1000, frame=(320, 240), identities=400,
+)  # fmt: skip
+SMALL = Size(
+    train_frames=12, test_frames=8, seeds=1, steps=3, batch=8, picture=(48, 36), bank=8,
+    frame=(160, 120), identities=80,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One line of the table. `of`: another arm's network, only asked otherwise."""
+
+    title: str
+    block: str = "kpe"
+    variants: tuple[str, ...] = ("base", "clean")
+    augment: dict[str, float] = field(default_factory=dict)
+    losses: dict[str, float] = field(default_factory=dict)
+    network: dict[str, Any] = field(default_factory=dict)
+    of: str = ""
+    decode: Decode = "hits"
+    bank: bool = False
+
+
+ARMS = {
+    "a": Arm(title="KPE, no occlusion in training", variants=("clean",)),
+    "a'": Arm(title="KPE, coarse dropout", variants=("clean",), augment={"dropout": 0.5}),
+    "b": Arm(title="KPE, occlusion"),
+    "b-peak": Arm(title="(b) decoded by the highest peak", of="b", decode="peak"),
+    "g": Arm(title="(b) decoded by expected hits and a pose bank", of="b", bank=True),
+    "c": Arm(title="ORN, occlusion", block="orn"),
+    "d": Arm(title="ORN, occlusion, counterfactual pairs", block="orn",
+             losses={"agreement": 0.5}),
+    "no-attention": Arm(title="(c) without attention to pixels and joints", block="orn",
+                        network={"attention": False}),
+    "no-refinement": Arm(title="(c) without refinement", block="orn", network={"refine": False}),
+}  # fmt: skip
+"""Every network is asked by expected hits unless its line says otherwise."""
+
+
+def trained(arms: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the arms that need a network of their own, with those that others are decoded from."""
+    return tuple(name for name, arm in ARMS.items() if not arm.of and (
+        name in arms or any(ARMS[other].of == name for other in arms)))  # fmt: skip
+
+
+def recipe(size: Size, *, test: bool) -> dict[str, Any]:
+    """Return the recipe of the training or of the test people.
+
+    Test frames show held-out kinds of things and families of poses only, other people (their
+    pool has another seed), floors and walls of other patterns; training frames show none of these.
+    """
+    held = {"occluders": list(HELD_OCCLUDERS), "poses": list(HELD_POSES), "share": 1.0}
+    if test:
+        backdrop: dict[str, Any] = {
+            "kind": "room", "walls": 0.6, "floor_patterns": {"concrete": 1, "grass": 1},
+            "wall_patterns": {"bricks": 2, "stripes": 1, "concrete": 1},
+        }  # fmt: skip
+        splits = {"train": 0.0, "val": 0.0, "test": 1.0}
+    else:
+        room = {"kind": "room", "walls": 0.6, "floor_patterns": {"planks": 1, "tiles": 1},
+                "wall_patterns": {"plain": 2, "tiles": 1}}  # fmt: skip
+        backdrop = {
+            "kind": "mix",
+            "choices": [
+                {"weight": 0.7, "backdrop": room},
+                {"weight": 0.3, "backdrop": {"kind": "plain"}},
+            ],
+        }
+        splits = {"train": 0.999, "val": 0.001, "test": 0.0}  # val is not looked at
+    return {
+        "name": "proof-test" if test else "proof-train", "seed": 2 if test else 1,
+        "frames": size.test_frames if test else size.train_frames, "skeleton": BONES,
+        "image": {"width_px": size.frame[0], "height_px": size.frame[1]},
+        "variants": {"clean": 1}, "splits": splits, "holdout": held,
+        "targets": {"occluded_fraction": [0.1, 0.75]},
+        "people": {"count": 2, "identities": size.identities, "arrangement":
+                   {"kind": "group", "spread_m": [0.6, 1.4]}},
+        "things": [{"kind": "procedural", "between": [0.15, 0.7]}],
+        "backdrop": backdrop,
+        "lens": {"blur_sigma_px": [0.3, 0.6], "motion": 0.0, "noise_sigma": [0.5, 2.5],
+                 "jpeg_quality": [85, 95]},
+    }  # fmt: skip
+
+
+def config(name: str, seed: int, *, size: Size, train: str, width: int) -> Config:
+    """Return the config of an arm's network: all alike but for what the arm is about."""
+    arm = ARMS[name]
+    network = {"block": arm.block, "size": list(size.picture), "bank": size.bank, **arm.network}
+    if arm.block == "kpe":
+        network["width"] = width
+    return configs.parse(
+        {
+            "name": f"proof {name} seed {seed}", "seed": seed,
+            "train": [{"dataset": train, "splits": ["train"], "variants": list(arm.variants)}],
+            "network": network, "augment": arm.augment, "losses": arm.losses,
+            "batch": size.batch, "steps": size.steps, "epochs": 1, "precision": "bfloat16",
+            "device": "cpu", "save_every": 200,
+        }
+    )  # fmt: skip
+
+
+@functools.cache
+def step_flops(network: Network) -> int:
+    """Return the floating-point operations of a forward and a backward pass of one person."""
+    bones = skeleton(BONES)
+    bank = PoseBank(torch.rand(network.bank, len(bones.joints), 2)) if network.bank else None
+    net = build(network, bones, bank=bank if network.block == "orn" else None).train()
+    count = 2  # norms need two
+    with FlopCounterMode(display=False) as counter:
+        said = net(torch.rand(count, 3, *network.size))
+        answers = [*said.logits, said.presence, said.shares, said.quality, said.occluder,
+                   said.xyz_m]  # fmt: skip
+        torch.stack([a.sum() for a in answers if a is not None]).sum().backward()
+    return int(counter.get_total_flops()) // count
+
+
+def matched_width(size: Size) -> int:
+    """Return the width at which KPE costs as much as ORN; ValueError when it is over WITHIN off."""
+    orn = Network(block="orn", size=size.picture, bank=size.bank)
+    wanted = step_flops(orn)
+    low, high = 8, 256
+    while high - low > 1:  # the cost grows with the width
+        middle = (low + high) // 2
+        if step_flops(_kpe(size, middle)) <= wanted:
+            low = middle
+        else:
+            high = middle
+    best = min((low, high), key=lambda width: abs(step_flops(_kpe(size, width)) - wanted))
+    apart = abs(step_flops(_kpe(size, best)) / wanted - 1)
+    if apart > WITHIN:
+        raise ValueError(f"KPE {best} wide lies {apart:.1%} from ORN; at most {WITHIN:.0%} allowed")
+    return best
+
+
+def _kpe(size: Size, width: int) -> Network:
+    return Network(block="kpe", size=size.picture, bank=size.bank, width=width)

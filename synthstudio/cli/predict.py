@@ -1,0 +1,179 @@
+"""Commands that use a trained network: predict, and suggest the next recipe."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from synthstudio.cli.options import DeviceName, DeviceOption, JsonOption, finish
+from synthstudio.progress import progress
+
+if TYPE_CHECKING:
+    from synthstudio.training.predict import Person
+    from synthstudio.training.predict_sources import Source
+
+
+def predict(  # noqa: PLR0913 - one parameter per option
+    weights: Annotated[Path, typer.Argument(help="A run's folder, or a .safetensors file of one.")],
+    source: Annotated[
+        Path, typer.Argument(help="A photo, a folder of photos, a video, a data set, a COCO file.")
+    ],
+    out: Annotated[Path, typer.Option(help="A new folder for the results.")],
+    boxes: Annotated[
+        Path | None, typer.Option(help="Where people are: COCO annotations or results.")
+    ] = None,
+    detector: Annotated[
+        str, typer.Option(help="Or a person detector of transformers: a name or a folder.")
+    ] = "",
+    sure: Annotated[
+        float, typer.Option(min=0, max=1, help="Leave out boxes with a lower score.")
+    ] = 0.5,
+    images: Annotated[
+        Path | None, typer.Option(help="A COCO file's pictures; default: beside it.")
+    ] = None,
+    draw: Annotated[int, typer.Option(min=0, help="Draw the first so many pictures.")] = 100,
+    smooth: Annotated[
+        int, typer.Option(min=0, max=99, help="Frames that a clip's joints are smoothed over.")
+    ] = 7,
+    flip: Annotated[bool, typer.Option("--flip", help="Ask about mirrored crops too.")] = False,
+    batch: Annotated[int, typer.Option(min=1, max=4096, help="Crops at once.")] = 64,
+    into: Annotated[
+        str | None,
+        typer.Option(help="Store them in this review store too: sqlite:///FILE or postgresql://…"),
+    ] = None,
+    layer: Annotated[
+        str, typer.Option(help="With --into: the layer's name; default: that of the run.")
+    ] = "",
+    device: DeviceOption = DeviceName.auto,
+    as_json: JsonOption = False,
+) -> None:
+    """Find the joints of people, what hides them, and how sure that is."""
+    from synthstudio.training import parallel, predict_boxes, predict_write
+    from synthstudio.training.assess import weights_of
+    from synthstudio.training.checkpoint import load_network
+    from synthstudio.training.predict_sources import open_source
+
+    if boxes is not None and detector:
+        raise typer.BadParameter("give --boxes or --detector, not both", param_hint="--boxes")
+    net, config, bones = load_network(weights_of(weights))
+    asked = open_source(source, images=images)
+    if into is not None:
+        _check_into(asked, bones, given=boxes is not None or bool(detector))
+    predict_write.prepare_out(out)
+    place = parallel.device(device.value)
+    find = _finder(asked, boxes, detector, sure, place)
+    facts: dict[int, dict[str, Any]] = {}
+    with progress("looking") as report:
+        people = _people(
+            net.to(place), asked, find, facts, report,
+            size=config.network.size, bones=bones, batch=batch, flip=flip,
+        )  # fmt: skip
+    if boxes is not None:
+        predict_boxes.check_found(len(people), boxes)
+    people = _over_time(people, smooth)
+    predict_write.write_results(out, people, facts, bones)
+    _draw(asked, people, bones, out, draw)
+    result: dict[str, Any] = {"out": str(out), "pictures": len(facts), "people": len(people)}
+    text = f"{len(people)} people in {len(facts)} pictures, in {out}"
+    if into is not None:
+        name = layer or config.name
+        result |= {"layer": name, "stored": _store(into, source, name, people, bones)}
+        text += f"; layer {name} in the review store"
+    finish(result, as_json, text)
+
+
+def suggest(
+    evaluation: Annotated[Path, typer.Argument(help="An evaluation's folder.")],
+    out: Annotated[Path, typer.Option(help="The recipe's file.")],
+    like: Annotated[
+        Path | None, typer.Option(help="A recipe to start from, e.g. that of the training data.")
+    ] = None,
+    frames: Annotated[int, typer.Option(min=1, help="How many frames it shall make.")] = 200,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a recipe that makes more of what a network fails at."""
+    from synthstudio.dataset.durable import write_file
+    from synthstudio.recipe.load import load
+    from synthstudio.training import suggest as suggesting
+
+    if out.exists():
+        raise typer.BadParameter(f"{out} is there already", param_hint="--out")
+    found = suggesting.profile(*suggesting.read_evaluation(evaluation))
+    recipe = suggesting.next_recipe(found, frames=frames, like=None if like is None else load(like))
+    write_file(out, suggesting.as_yaml(recipe, found).encode())
+    result = {"out": str(out), "recipe": recipe, "profile": found.as_json()}
+    finish(result, as_json, f"{found.text()}\nrecipe in {out}. Next: synthstudio generate {out}")
+
+
+def _finder(asked: Any, boxes: Path | None, detector: str, sure: float, place: Any) -> Any:
+    from synthstudio.training import predict_boxes
+
+    if boxes is not None:
+        return predict_boxes.boxes_from(boxes, asked, least=sure)
+    if detector:
+        return predict_boxes.Detector(detector, device=place, least=sure)
+    return predict_boxes.own_boxes
+
+
+def _people(
+    net: Any, asked: Source, find: Any, facts: dict[int, dict[str, Any]], report: Any, **how: Any
+) -> list[Person]:
+    import time
+
+    from synthstudio.training.predict import predict as ask
+
+    began = time.monotonic()
+
+    def pictures() -> Any:
+        for picture in asked.read():
+            high, wide = picture.rgb.shape[:2]
+            facts[picture.number] = {"file_name": picture.name, "width": wide, "height": high}
+            yield picture
+
+    def step(done: int) -> None:
+        report(done, asked.total or done, done / max(time.monotonic() - began, 1e-6))
+
+    return list(ask(net, pictures(), find, progress=step, **how))
+
+
+def _over_time(people: list[Person], frames: int) -> list[Person]:
+    from synthstudio.training.predict import smoothed
+
+    return smoothed(people, frames=frames)
+
+
+def _draw(asked: Source, people: list[Person], bones: Any, out: Path, most: int) -> None:
+    from itertools import islice
+
+    from synthstudio.training.predict_write import draw_into
+
+    by_picture: dict[int, list[Person]] = {}
+    for person in people:
+        by_picture.setdefault(person.picture, []).append(person)
+    for picture in islice(asked.read(), most):
+        draw_into(out, picture, by_picture.get(picture.number, []), bones)
+
+
+def _check_into(asked: Source, bones: Any, *, given: bool) -> None:
+    from synthstudio.dataset.reader import Dataset
+    from synthstudio.training.predict_write import check_skeleton
+
+    if asked.kind != "dataset":
+        raise typer.BadParameter("only for one of our data sets", param_hint="--into")
+    if given:
+        raise typer.BadParameter(
+            "needs the data set's own boxes: they say who is who", param_hint="--into"
+        )
+    check_skeleton(Dataset(asked.path), bones)
+
+
+def _store(url: str, source: Path, layer: str, people: list[Person], bones: Any) -> int:
+    from synthstudio.dataset.reader import Dataset
+    from synthstudio.review.store import open_store
+    from synthstudio.training.predict_write import put_layer
+
+    with closing(open_store(url)) as store:
+        return put_layer(store, Dataset(source), layer, people, bones)

@@ -1,0 +1,216 @@
+"""Commands that train networks, judge them and put them side by side."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from synthstudio.cli.options import (
+    DatasetArgument,
+    DeviceName,
+    DeviceOption,
+    JsonOption,
+    finish,
+    say,
+)
+from synthstudio.progress import progress_steps
+
+if TYPE_CHECKING:
+    from synthstudio.evaluation.compare import Arm
+    from synthstudio.training.config import Config
+    from synthstudio.training.loop import Trained
+
+CacheOption = Annotated[
+    Path | None, typer.Option(help="Where people's crops are kept; default: in the run's folder.")
+]
+
+
+class DecodeName(StrEnum):
+    """How a joint's place is read from its map."""
+
+    hits = "hits"
+    peak = "peak"
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="A run's YAML, e.g. scenes/training/nano.yaml.")],
+    out: Annotated[Path, typer.Option(help="The run's folder.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run.")] = False,
+    fast_dev_run: Annotated[
+        bool, typer.Option("--fast-dev-run", help="Two steps and one validation; keeps nothing.")
+    ] = False,
+    overfit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Learn the first so many people by heart: no augmentation."),
+    ] = None,
+    cache: CacheOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a network on one or more data sets."""
+    from synthstudio.training import config as configs
+
+    settings = configs.load(config)
+    if fast_dev_run and (resume or overfit is not None):
+        raise typer.BadParameter("goes with neither --resume nor --overfit",
+                                 param_hint="--fast-dev-run")  # fmt: skip
+    if fast_dev_run:
+        _dry(settings, out, cache, as_json)
+        return
+    if overfit is not None:
+        settings = configs.overfitted(settings, overfit)
+    done = _train(settings, out, cache or out / "cache", resume=resume, overfit=overfit)
+    end = "trained" if done.finished else "stopped; go on with --resume"
+    _finish(done, out, as_json, f"{end}. Next: synthstudio evaluate {out} DATASET")
+
+
+def _dry(settings: Config, out: Path, cache: Path | None, as_json: bool) -> None:
+    short = settings.model_copy(update={"steps": 2, "epochs": 1, "save_every": 1})
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".dry-run-", dir=out.parent) as folder:
+        done = _train(short, Path(folder) / "run", cache or out / "cache", dry=True)
+    _finish(done, out, as_json, "the dry run went through; nothing was kept but the crops")
+
+
+def _train(
+    settings: Config, out: Path, cache: Path, *, resume: bool = False, overfit: int | None = None,
+    dry: bool = False,
+) -> Trained:  # fmt: skip
+    from synthstudio.training import data
+    from synthstudio.training.loop import CUTTING
+    from synthstudio.training.loop import train as run
+
+    def only(people: data.People) -> data.People:
+        if overfit is not None:
+            return data.first(people, overfit)
+        return data.dry(people, batch=settings.batch) if dry else people
+
+    with progress_steps() as step:
+        bars: dict[bool, tuple[Callable[[int, int, float], None], float, int]] = {}
+
+        def report(done: int, total: int, text: str) -> None:
+            cutting = text == CUTTING
+            if cutting not in bars:
+                bars[cutting] = (step(CUTTING if cutting else "training"), time.monotonic(), done)
+            show, since, first = bars[cutting]
+            show(done, total, (done - first) / max(1e-6, time.monotonic() - since))
+
+        return run(settings, out, resume=resume, cache=cache, say=say, progress=report, only=only)
+
+
+def _finish(done: Trained, out: Path, as_json: bool, text: str) -> None:
+    if os.environ.get("RANK", "0") != "0":  # of torchrun's processes the first one speaks
+        return
+    told = {
+        "folder": str(out), "steps": done.steps, "epochs": done.epochs, "finished": done.finished,
+        "best": done.best if done.best > float("-inf") else None,
+        "waited": round(done.waited, 4), "people_per_second": round(done.rate, 1),
+    }  # fmt: skip
+    best = "" if told["best"] is None else f", best validation PCK@0.1 {100 * done.best:.1f}"
+    finish(
+        told,
+        as_json,
+        f"{done.steps} steps{best}, {done.rate:.0f} people/s, waited {done.waited:.1%}: {text}",
+    )
+
+
+def evaluate(  # noqa: PLR0913 - one parameter per option
+    run: Annotated[Path, typer.Argument(help="A run's folder, or a .safetensors file.")],
+    dataset: DatasetArgument,
+    split: Annotated[
+        list[str] | None, typer.Option(help="Only frames of this split; may be repeated.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A new folder; default: RUN/evaluations/NAME.")
+    ] = None,
+    decode: Annotated[
+        DecodeName, typer.Option(help="Read the best chance of a hit, or the highest peak.")
+    ] = DecodeName.hits,
+    flip: Annotated[
+        bool, typer.Option("--flip", help="Ask about mirrored pictures too; twice the time.")
+    ] = False,
+    bank: Annotated[
+        bool,
+        typer.Option("--bank", help="Join a plain block's maps with poses that it learnt from."),
+    ] = False,
+    cache: CacheOption = None,
+    device: DeviceOption = DeviceName.auto,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge a network on a data set: figures with intervals, and a page to read."""
+    from synthstudio.evaluation import save
+    from synthstudio.training import assess
+
+    weights = assess.weights_of(run)
+    asked = assess.Asked(splits=tuple(split or ()), decode=decode.value, flip=flip, bank=bank)
+    folder = out or assess.folder_of(weights, dataset, asked)
+    with progress_steps() as step:
+        made = assess.evaluate(
+            weights, dataset, folder, asked=asked, cache=cache or weights.parent / "cache",
+            device=device.value, step=step,
+        )  # fmt: skip
+    told = save.plain({"folder": str(folder), "about": made.about, "measures": made.measures})
+    finish(told, as_json, f"{assess.headline(made)}. Read {folder / save.PAGE}")
+
+
+def compare(
+    arms: Annotated[
+        list[str],
+        typer.Argument(
+            help="Runs or evaluations; the first is what others are compared with. Seeds of one "
+            "way to train are joined by commas: A1,A2."
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="A new folder for comparison.json and report.html.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put runs side by side, with paired tests on the same people."""
+    from synthstudio.evaluation import compare as comparing
+    from synthstudio.evaluation import save
+
+    read = _arms(arms)
+    if out is not None:
+        save.check_free(out)
+    rows = comparing.compare(read)
+    told = save.plain(comparing.as_json(read, rows))
+    if out is not None:
+        _write(out, told, read, rows)
+        say(f"the page is {out / save.PAGE}")
+    typer.echo(json.dumps(told, sort_keys=True) if as_json else comparing.text(read, rows))
+
+
+def _arms(names: list[str]) -> list[Arm]:
+    from synthstudio.evaluation import save
+    from synthstudio.evaluation.compare import Arm
+
+    arms: list[Arm] = []
+    for name in names:
+        folders = [save.find(Path(part)) for part in name.split(",") if part]
+        runs = tuple(save.read(folder) for folder in folders)
+        called = str(runs[0].about.get("name", name)) if runs else name
+        if called in (a.name for a in arms):
+            called = f"{called} ({len(arms) + 1})"
+        arms.append(Arm(name=called, runs=runs))
+    return arms
+
+
+def _write(out: Path, told: dict[str, Any], arms: list[Arm], rows: list[Any]) -> None:
+    from synthstudio.dataset.durable import canonical_json, disk_errors, whole_folder
+    from synthstudio.evaluation.compare_page import comparison_page
+    from synthstudio.evaluation.save import PAGE
+
+    with disk_errors(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with whole_folder(out) as unfinished:
+            unfinished.mkdir()
+            (unfinished / "comparison.json").write_bytes(canonical_json(told))
+            (unfinished / PAGE).write_bytes(comparison_page(arms, rows))

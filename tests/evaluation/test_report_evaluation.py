@@ -1,0 +1,154 @@
+"""The page of an evaluation: what stands in it, also where little was measured."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from test_measure import BONES, answers
+
+from synthstudio.evaluation import plots
+from synthstudio.evaluation.attention import Example
+from synthstudio.evaluation.drawings import Case, looked, worst
+from synthstudio.evaluation.measure import measure
+from synthstudio.evaluation.report import report
+from synthstudio.evaluation.save import Evaluation, plain
+from synthstudio.evaluation.sensitivity import sensitivity, summary
+from synthstudio.evaluation.table import Answers, some
+
+ABOUT = {"name": "a <b>run</b>", "block": "ORN 96x72", "dataset": "people", "splits": ["test"]}
+VOID = {"meta", "link", "br", "img", "line", "circle", "polygon", "polyline", "rect"}
+
+
+class Balanced(HTMLParser):
+    """Collect text; fail at a tag that closes another one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def read(page: bytes) -> str:
+    parser = Balanced()
+    parser.feed(page.decode())
+    assert parser.open == []
+    return re.sub(r"\s+", " ", " ".join(parser.text))
+
+
+def made(answered: Answers, **more: object) -> Evaluation:
+    return Evaluation(about=ABOUT, measures=measure(answered, BONES) | more, answers=answered)
+
+
+def example(**change: object) -> Example:
+    fields = {
+        "picture": np.full((96, 72, 3), 90, np.uint8), "joint": 0, "true": np.array([0.5, 0.5]),
+        "said": np.array([0.5, 0.6]), "belief": np.eye(24, 18), "cover": np.zeros((24, 18)),
+        "pixels": np.ones((24, 18)), "poses": np.full((3, 17, 2), 0.4),
+        "weights": np.array([0.5, 0.3, 0.2]), "cause": "object", "frame": 3, "instance": 1,
+    }  # fmt: skip
+    return Example(**(fields | change))  # type: ignore[arg-type]
+
+
+def test_headlines_and_intervals_stand_in_the_page() -> None:
+    slid = sensitivity(
+        lambda pictures: np.array([[p[:20].mean() / 255] * 17 for p in pictures]),
+        np.full((96, 72, 3), 200, np.uint8), np.full((17, 2), 9.0), known=np.ones(17, bool),
+        patch=18, stride=9,
+    )  # fmt: skip
+    case = Case(rgb=np.zeros((60, 94, 3), np.uint8), frame=7, instance=2, error=0.4, hidden=5,
+                fraction=0.4, family="stand")  # fmt: skip
+    gaze = {"value": 0.31, "low": 0.25, "high": 0.4}
+    more = {
+        "sensitivity": summary([slid]), "attention": {
+            "people": 9, "on_occluder": gaze, "on_moved_mask": gaze, "difference": gaze},
+        "latency": {"mean_ms": 3.21, "p50_ms": 3.1, "p95_ms": 4.9, "batch": 32, "batch_ms": 0.9,
+                    "parameters": 93032, "weights_mb": 0.4, "peak_mb": 500.0, "threads": 1},
+    }  # fmt: skip
+    page = report(made(answers(), **more), BONES, cases=[case], examples=[example()],
+                  patched=[slid])  # fmt: skip
+    text = read(page)
+    assert "a <b>run</b>" in text and b"<b>run" not in page
+    assert "PCK@0.1, hidden (0.0 to 0.0)" in text
+    assert "points by the occluder, where it hides (-100.0 to -100.0)" in text
+    assert "0.31 (0.25 to 0.40)" in text and "3.21 ms" in text and "93,032" in text
+    assert "nose, hidden by object" in text and "frame 7, person 2" in text
+    assert "Only 20 moments" in text
+    assert page.count(b"data:image/jpeg;base64,") == 3
+    assert page.count(b'<svg class="plot"') == 3
+    for outside in (b"http://", b"https://", b"<script", b'<link rel="style', b"url("):
+        assert outside not in page
+
+
+def test_a_plain_block_and_single_frames_say_what_is_missing() -> None:
+    full = answers()
+    bare = some(dataclasses.replace(
+        full, shares=np.full_like(full.shares, np.nan), xyz_m=np.full_like(full.xyz_m, np.nan),
+    ), np.arange(0, 40, 2))  # fmt: skip
+    text = read(report(made(bare), BONES))
+    for said in ("says nothing about visibility", "No places in 3D", "no moment here has a frame "
+                 "without its occluder", "attends to nothing", "not measured"):  # fmt: skip
+        assert said in text
+
+
+def test_figures_that_were_stored_as_null_are_dashes() -> None:
+    one = made(answers())
+    stored = dataclasses.replace(one, measures=plain(one.measures))
+    assert read(report(stored, BONES)) == read(report(one, BONES))
+    told = plain(one.measures)
+    told["precision"]["hidden"]["AP"] = None
+    page = read(report(dataclasses.replace(one, measures=told), BONES))
+    assert "nan" not in page.lower().replace("nano", "")
+
+
+def test_worst_cases_are_the_worst_and_of_different_moments() -> None:
+    full = answers()
+    off = np.where(full.state == 1, np.arange(40)[:, None], 0.0)
+    ranked = dataclasses.replace(full, xy=full.true_xy + off[..., None] * [1, 0])
+    rows = worst(ranked, count=3)
+    assert rows.tolist() == [38, 36, 34]  # clean rows have no hidden joint
+    assert worst(some(full, np.arange(1, 40, 2)), count=3).size == 0
+    twice = dataclasses.replace(ranked, group=np.zeros(40, int))
+    assert worst(twice, count=3).tolist() == [38]
+
+
+def test_what_is_looked_at_is_drawn_where_it_is() -> None:
+    heat = np.zeros((24, 18))
+    heat[20, 3] = 1
+    tile = looked(example(pixels=heat, poses=None, weights=None), BONES).astype(int)
+    redness = (tile[..., 0] - tile[..., 2])[:, : tile.shape[1] // 2 - 4]
+    y, x = np.unravel_index(redness.argmax(), redness.shape)
+    assert abs(y / tile.shape[0] - 20.5 / 24) < 0.05
+    assert abs(x / redness.shape[1] - 3.5 / 18) < 0.08
+    three = looked(example(), BONES)
+    assert three.shape[1] > 2.9 * (tile.shape[1] / 2 - 4)
+
+
+def test_curves_leave_out_what_has_no_number() -> None:
+    nan = float("nan")
+    drawn = plots.curves({"visible": [(0.1, 0.5, 0.4, 0.6), (0.4, nan, nan, nan)], "hidden": []},
+                         across="occluded fraction", up="PCK@0.1")  # fmt: skip
+    assert drawn.count("<circle") == 1 and "nan" not in drawn
+    assert "nothing to measure" in plots.curves({"all": []}, across="x", up="y")
+
+
+def test_a_forest_colours_only_what_excludes_zero() -> None:
+    drawn = plots.forest([("up", 3, 1, 5), ("down", -3, -5, -1), ("none", 1, -1, 3)], unit="points")
+    inks = re.findall(r'<circle[^>]*fill="([^"]+)"', drawn)
+    assert inks == [plots.COLOURS[k] for k in ("visible", "hidden", "all")]
+    at = [float(x) for x in re.findall(r'<circle cx="([\d.]+)"', drawn)]
+    assert at[1] < at[2] < at[0] and at[0] + at[1] == pytest.approx(500)

@@ -1,0 +1,112 @@
+"""Evaluations on disk: there and back, whole or not at all, and damaged ones refused."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_measure import BONES, answers
+
+from synthstudio.core.errors import DiskError, ModelError
+from synthstudio.evaluation import save
+from synthstudio.evaluation.measure import measure
+from synthstudio.evaluation.save import Evaluation
+from synthstudio.evaluation.table import Answers
+
+MADE = Evaluation(about={"name": "a run"}, measures=measure(answers(), BONES), answers=answers())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    out = tmp_path / "run" / "evaluations" / "set"
+    save.write(out, MADE, b"<html>")
+    return out
+
+
+def columns(folder: Path) -> dict[str, np.ndarray]:
+    with np.load(folder / "answers.npz") as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def test_what_was_written_is_read(folder: Path) -> None:
+    again = save.read(folder)
+    assert again.about == MADE.about
+    for field in fields(Answers):
+        a, b = getattr(again.answers, field.name), getattr(MADE.answers, field.name)
+        assert np.array_equal(a, b, equal_nan=a.dtype.kind == "f"), field.name
+    assert again.measures["places"]["hidden"] == MADE.measures["places"]["hidden"]
+    assert (folder / "report.html").read_bytes() == b"<html>"
+    json.loads((folder / "measures.json").read_text(), parse_constant=pytest.fail)
+    assert save.find(folder.parent.parent) == folder == save.find(folder)
+
+
+def test_the_same_evaluation_has_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+    save.write(tmp_path / "again", MADE, b"<html>")
+    for name in ("answers.npz", "measures.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_nothing_is_written_over(folder: Path) -> None:
+    before = (folder / "answers.npz").stat().st_mtime_ns
+    with pytest.raises(ModelError, match=r"something already.*Delete it"):
+        save.write(folder, MADE, b"other")
+    assert (folder / "answers.npz").stat().st_mtime_ns == before
+
+
+def test_it_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(DiskError, match="disk is full"):
+        save.write(tmp_path / "set", MADE, b"")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_several_or_none_are_told(folder: Path, tmp_path: Path) -> None:
+    save.write(folder.with_name("other"), MADE, b"")
+    with pytest.raises(ModelError, match="several evaluations"):
+        save.find(folder.parent.parent)
+    with pytest.raises(ModelError, match="no evaluation"):
+        save.find(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("fault", ["cut", "missing", "pickle", "shape", "kind", "rows", "extra"])
+def test_damaged_answers_are_refused(folder: Path, fault: str) -> None:
+    path, held = folder / "answers.npz", columns(folder)
+    if fault == "cut":
+        path.write_bytes(path.read_bytes()[:5000])
+    elif fault == "missing":
+        path.unlink()
+    else:
+        if fault == "pickle":
+            held["score"] = np.array([{"a": 1}], object)
+        elif fault == "shape":
+            held["xy"] = held["xy"][:, :, :1]
+        elif fault == "kind":
+            held["known"] = held["known"].astype(np.int64)
+        elif fault == "rows":
+            held["clean"] = held["clean"] + 1000
+        else:
+            held["more"] = np.zeros(3)
+        data = io.BytesIO()
+        np.savez(data, **held)
+        path.write_bytes(data.getvalue())
+    with pytest.raises(ModelError, match="the evaluation is damaged"):
+        save.read(folder)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format": "x"}', '{"format": 3}', "{" * 9000])
+def test_damaged_measures_are_refused(folder: Path, text: str) -> None:
+    (folder / "measures.json").write_text(text)
+    with pytest.raises(ModelError, match=r"measures\.json"):
+        save.read(folder)
+
+
+def test_null_stands_where_there_is_no_number() -> None:
+    told = save.plain({"a": float("nan"), 1: (np.float64("inf"), np.int64(3), 0.5)})
+    assert told == {"a": None, "1": [None, 3, 0.5]}

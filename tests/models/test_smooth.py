@@ -1,0 +1,79 @@
+"""Smoothing over time: noise falls, straight motion is not delayed, people keep their numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from synthstudio.core.rng import stream
+from synthstudio.models.smooth import overlaps, smooth, tracks
+
+
+def _walk(frames: int, *, turn: float = 0.0) -> np.ndarray:
+    t = np.arange(frames, dtype=np.float64)
+    xy = np.stack([50 + 4 * t, 80 - 1.5 * t + turn * t**2], -1)
+    return np.stack([xy, xy + np.array([0, 30])], 1)
+
+
+def _behind(answer: np.ndarray, truth: np.ndarray) -> float:
+    """Return by how many frames an answer lags behind a motion of a steady speed."""
+    speed = np.diff(truth, axis=0).mean(0)
+    return float((((truth - answer) * speed).sum(-1) / (speed**2).sum(-1)).mean())
+
+
+def test_noise_falls_and_a_straight_motion_is_not_delayed() -> None:
+    truth = _walk(60)
+    noisy = truth + stream(1, "noise").normal(0, 2, truth.shape)
+    found = smooth(noisy, np.ones(truth.shape[:2]))
+    before = np.sqrt(((noisy - truth) ** 2).mean())
+    after = np.sqrt(((found - truth) ** 2).mean())
+    assert after < 0.75 * before
+    assert abs(_behind(found, truth)) < 0.1
+    assert smooth(truth, np.ones(truth.shape[:2])) == pytest.approx(truth, abs=1e-9)
+
+
+def test_a_filter_that_only_looks_back_would_be_found_out() -> None:
+    truth = _walk(60)
+    lagging = truth.copy()
+    for t in range(1, len(truth)):
+        lagging[t] = 0.6 * lagging[t - 1] + 0.4 * truth[t]
+    assert _behind(lagging, truth) > 1
+
+
+def test_a_curve_comes_through_too_and_jumps_of_unsure_frames_do_not() -> None:
+    truth = _walk(40, turn=0.2)
+    seen, weight = truth.copy(), np.ones(truth.shape[:2])
+    seen[20, 0] += [0, 60]
+    weight[20, 0] = 0.02
+    found = smooth(seen, weight)
+    assert np.abs(found - truth).max() < 4
+    assert np.abs(smooth(seen, np.ones_like(weight)) - truth).max() > 15
+
+
+def test_gaps_are_told_from_frames_that_follow_each_other() -> None:
+    truth = _walk(30)
+    kept = np.array([0, 1, 2, 3, 9, 10, 11, 12, 20, 29])
+    found = smooth(truth[kept], np.ones((len(kept), 2)), at=kept)
+    assert found == pytest.approx(truth[kept], abs=1e-6)
+    assert smooth(truth[:1], np.ones((1, 2))) == pytest.approx(truth[:1])
+
+
+def test_people_keep_their_numbers_while_they_pass_one_another() -> None:
+    frames = []
+    for t in range(20):
+        a, b = [10 + 6 * t, 50, 40, 100], [160 - 2 * t, 60, 40, 100]
+        frames.append(np.array([a, b] if t % 2 else [b, a], np.float64))
+    found = tracks(frames)
+    assert [sorted(k.tolist()) for k in found] == [[0, 1]] * 20
+    for t, own in enumerate(found):
+        assert own[0] == (1 if t % 2 else 0)
+
+
+def test_somebody_away_for_long_is_somebody_new_and_nobody_is_no_error() -> None:
+    box, none = np.array([[10.0, 10, 30, 60]]), np.zeros((0, 4))
+    short = tracks([box, *[none] * 4, box], memory=5)
+    long = tracks([box, *[none] * 9, box], memory=5)
+    assert short[-1].tolist() == [0]
+    assert long[-1].tolist() == [1]
+    assert overlaps(box, box + np.array([30, 0, 0, 0])).tolist() == [[0.0]]
+    assert tracks([box, box + np.array([20, 0, 0, 0])])[1].tolist() == [1]

@@ -1,0 +1,247 @@
+"""train, evaluate and compare as commands: from a data set to a page, and every refusal."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from synthstudio.cli import main
+from synthstudio.pipeline import generate
+from synthstudio.recipe.load import parse
+from synthstudio.stage import prepare
+from synthstudio.training import config as configs
+from synthstudio.training.config import Config
+
+RUNS = Path(__file__).resolve().parents[1] / "scenes" / "training"
+RECIPE = {
+    "name": "pairs", "frames": 12, "seed": 5, "variants": {"clean": 1},
+    "image": {"width_px": 160, "height_px": 120, "supersample": 1},
+    "camera": {"distance_m": [2.5, 3.5]},
+    "people": {"count": 2, "arrangement": {"kind": "group", "spread_m": [0.5, 1.0]}},
+    "things": [{"kind": "procedural", "count": 1, "placement": "in_front", "hides": [0.3, 0.6]}],
+    "backdrop": {"kind": "plain"},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    def call(*arguments: object, code: int = 0) -> tuple[str, str]:
+        monkeypatch.setattr(sys, "argv", ["synthstudio", *map(str, arguments)])
+        found = 0
+        try:
+            main()
+        except SystemExit as stop:
+            found = int(stop.code or 0)
+        told = capsys.readouterr()
+        assert found == code, told.err
+        return told.out, told.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("train") / "people"
+    generate(prepare(parse(RECIPE), assets=out.parent, device="cpu"), out, workers=1)
+    return out
+
+
+def write(path: Path, dataset: Path, **changes: Any) -> Path:
+    """Write a run's YAML: eight steps of eight people."""
+    network = {"size": [48, 36], "widths": [8, 12], "width": 16, "bank": 8}
+    fields = {
+        "name": path.stem, "train": [{"dataset": str(dataset)}],
+        "validate_on": [{"dataset": str(dataset)}], "batch": 8, "epochs": 99, "steps": 8,
+        "device": "cpu", "rate": 5e-3, "network": network | changes.pop("network", {}),
+    }  # fmt: skip
+    path.write_text(yaml.safe_dump(fields | changes))
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(dataset: Path) -> dict[str, Path]:
+    """Return the folders of an ORN and a KPE, trained for eight steps."""
+    from synthstudio.training.loop import train
+
+    runs = {}
+    for block in ("orn", "kpe"):
+        path = write(dataset.parent / f"{block}.yaml", dataset, network={"block": block})
+        runs[block] = dataset.parent / "runs" / block
+        train(configs.load(path), runs[block], cache=dataset.parent / "cache", say=lambda t: None)
+    return runs
+
+
+@pytest.mark.parametrize("size", ["nano", "small", "base"])
+def test_shipped_configs_name_and_explain_every_field(size: str) -> None:
+    path = RUNS / f"{size}.yaml"
+    settings = configs.load(path)
+    assert settings.name == size
+    stored = yaml.safe_load(path.read_text())
+    plain = configs.dump(Config(train=settings.train))
+    assert list(stored) == list(plain)
+    for part in ("network", "augment", "losses"):
+        assert list(stored[part]) == list(plain[part])
+    assert set(stored["train"][0]) == set(plain["train"][0])
+    since = 99
+    for line in path.read_text().splitlines():
+        if line.lstrip().startswith("#"):
+            since = 0
+        elif ":" in line and not line.startswith(("train", "network", "augment", "validate_on")):
+            since += 1
+            assert since <= 4, f"{path.name}: no comment above {line.strip()}"
+
+
+def test_sizes_are_what_they_say() -> None:
+    from synthstudio.core.skeleton import skeleton
+    from synthstudio.training.networks import build
+
+    count = {}
+    for size in ("nano", "small"):
+        network = configs.load(RUNS / f"{size}.yaml").network
+        net = build(network, skeleton("coco23"), bank=None)
+        count[size] = sum(p.numel() for p in net.parameters())
+    assert count["nano"] < 1e6 < count["small"] < 1e7
+
+
+def test_from_a_data_set_to_a_page(run, dataset: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    path, out = write(tmp_path / "mine.yaml", dataset), tmp_path / "run"
+    told = json.loads(run("train", path, "--out", out, "--json")[0])
+    assert told["finished"] and told["steps"] == 8 and told["best"] > 0
+    again = json.loads(run("train", path, "--out", out, "--resume", "--json")[0])
+    assert again["steps"] == 8
+    found = json.loads(run("evaluate", out, dataset, "--json")[0])
+    folder = out / "evaluations" / "people"
+    assert Path(found["folder"]) == folder
+    assert {p.name for p in folder.iterdir()} == {"answers.npz", "measures.json", "report.html"}
+    stored = json.loads((folder / "measures.json").read_text())
+    assert stored["measures"] == found["measures"]
+    assert stored["measures"]["counts"]["people"] == 24
+    assert stored["measures"]["counterfactual"]["pairs"] > 0
+    assert stored["measures"]["latency"]["p95_ms"] >= stored["measures"]["latency"]["p50_ms"] > 0
+    assert "some of these very people" in stored["about"]["notes"][0]
+    page = (folder / "report.html").read_text()
+    assert "mine" in page and page.count("data:image/jpeg") > 3
+    assert str(tmp_path) not in page + json.dumps(stored)
+    assert "something already" in run("evaluate", out, dataset, code=1)[1]
+
+
+def test_a_dry_run_keeps_nothing(run, dataset: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    path, out = write(tmp_path / "mine.yaml", dataset), tmp_path / "run"
+    told = json.loads(run("train", path, "--out", out, "--fast-dev-run", "--json")[0])
+    assert told["steps"] == 2 and told["best"] is not None
+    assert [p.name for p in out.iterdir()] == ["cache"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine.yaml", "run"]
+    assert json.loads(run("train", path, "--out", out, "--json")[0])["steps"] == 8
+
+
+def test_few_people_are_learnt_by_heart(run, dataset: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    # Without a bank: one of these very poses would know the answers.
+    network = {"size": [96, 72], "widths": [16, 24], "width": 24, "bank": 0}
+    path = write(tmp_path / "mine.yaml", dataset, steps=0, rate=1e-2, network=network)
+    out = tmp_path / "run"
+    run("train", path, "--out", out, "--overfit", 3, "--cache", tmp_path / "cache")
+    log = (out / "log.csv").read_text().splitlines()
+    fits = [float(line.split(",")[2]) for line in log if ",validation/pck," in line]
+    assert len(fits) == 8 and fits[-1] == 1.0
+    found = _pck(out, dataset, tmp_path / "cache", people=3)
+    assert found > 0.98
+    kept = configs.load(out / "config.yaml")
+    assert kept.augment.flip == 0 and kept.batch == 3 and kept.steps == 400
+    err = run("train", path, "--out", out, "--overfit", 4, "--resume", code=1)[1]
+    assert "another config" in err
+
+
+def _pck(out: Path, dataset: Path, cache: Path, *, people: int) -> float:
+    """Return PCK@0.05 of the first people."""
+    from synthstudio.evaluation.places import pck
+    from synthstudio.training import checkpoint, data
+    from synthstudio.training.answer import answer
+
+    net, settings, _ = checkpoint.load_network(out / "last.safetensors")
+    gathered = data.gather(settings, cache=cache, say=lambda text: None)
+    judge = data.first(gathered, people).judge
+    assert judge is not None
+    said = answer(net, judge, gathered.frame, device=torch.device("cpu"))
+    hits = pck(said.xy, said.true_xy, length=said.side, at=0.05)
+    return float(hits[said.known].mean())
+
+
+def test_ways_to_ask_and_runs_side_by_side(  # type: ignore[no-untyped-def]
+    run, trained: dict[str, Path], dataset: Path, tmp_path: Path
+) -> None:
+    cache = dataset.parent / "cache"
+    told = {}
+    for name, options in {
+        "orn": [trained["orn"]], "plain": [trained["kpe"]],
+        "peak": [trained["kpe"], "--decode", "peak"],
+        "flip": [trained["kpe"] / "last.safetensors", "--flip"], "bank": [trained["kpe"], "--bank"],
+    }.items():  # fmt: skip
+        asked = [options[0], dataset, *options[1:], "--out", tmp_path / name, "--cache", cache]
+        told[name] = json.loads(run("evaluate", *asked, "--json")[0])["measures"]
+    hit = {name: t["places"]["all"]["PCK@0.1"]["value"] for name, t in told.items()}
+    assert len({round(hit[n], 6) for n in ("plain", "peak", "flip", "bank")}) == 4
+    assert hit["bank"] > hit["plain"]  # the bank knows these very people
+    assert told["orn"]["visibility"] and not told["plain"]["visibility"]
+
+    out, _ = run("compare", tmp_path / "plain", tmp_path / "bank", "--out", tmp_path / "both")
+    assert re.search(r"^PCK@0.1 hidden \(%\)", out, re.M)
+    stored = json.loads((tmp_path / "both" / "comparison.json").read_text())
+    row = next(r for r in stored["rows"] if r["name"] == "PCK@0.1 all")
+    assert row["differences"][1]["value"] == pytest.approx(hit["bank"] - hit["plain"])
+    assert "Runs side by side" in (tmp_path / "both" / "report.html").read_text()
+    seeds = f"{tmp_path / 'plain'},{tmp_path / 'peak'}", f"{tmp_path / 'bank'},{tmp_path / 'flip'}"
+    found = json.loads(run("compare", *seeds, "--json")[0])
+    assert [len(a["runs"]) for a in found["arms"]] == [2, 2]
+
+
+def test_other_people_are_not_compared(  # type: ignore[no-untyped-def]
+    run, trained: dict[str, Path], dataset: Path, tmp_path: Path
+) -> None:
+    cache = ["--cache", dataset.parent / "cache"]
+    split = json.loads(run("evaluate", trained["kpe"], dataset, "--out", tmp_path / "all", *cache,
+                           "--json")[0])["about"]["splits"]  # fmt: skip
+    assert split == []
+    other = tmp_path / "set"
+    generate(prepare(parse(RECIPE | {"seed": 9, "frames": 4}), assets=tmp_path, device="cpu"),
+             other, workers=1)  # fmt: skip
+    run("evaluate", trained["kpe"], other, "--out", tmp_path / "other", *cache)
+    err = run("compare", tmp_path / "all", tmp_path / "other", code=1)[1]
+    assert "not asked about the same people" in err
+    assert "nothing to be compared" in run("compare", tmp_path / "all", code=1)[1]
+    assert "no evaluation" in run("compare", tmp_path / "all", trained["orn"], code=1)[1]
+
+
+def test_refusals_are_one_message(  # type: ignore[no-untyped-def]
+    run, trained: dict[str, Path], dataset: Path, tmp_path: Path
+) -> None:
+    wrong = write(tmp_path / "wrong.yaml", dataset, bach=8)
+    assert "batch?" in run("train", wrong, "--out", tmp_path / "r", code=1)[1]
+    path = write(tmp_path / "mine.yaml", dataset)
+    taken = ["train", path, "--out", trained["orn"]]
+    assert "there is a run already" in run(*taken, code=1)[1]
+    run("train", path, "--out", tmp_path / "r", "--fast-dev-run", "--resume", code=2)
+    assert not (tmp_path / "r").exists()
+    (tmp_path / "junk.safetensors").write_bytes(b"junk")
+    refused = {
+        "no weights": [tmp_path, dataset],
+        "cannot be read": [tmp_path / "junk.safetensors", dataset],
+        "bank of poses of its own": [trained["orn"], dataset, "--bank"],
+        "nobody is left": [trained["orn"], dataset, "--split", "nowhere"],
+    }  # fmt: skip
+    for said, arguments in refused.items():
+        out = tmp_path / "evaluation"
+        err = run("evaluate", *arguments, "--out", out, "--cache", tmp_path / "cache", code=1)[1]
+        assert said in err and "Traceback" not in err
+        assert not out.exists()

@@ -1,0 +1,174 @@
+"""What a network looks at; banks of learnt people alone; backbones that configs name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import torch
+import transformers
+
+from synthstudio.core.errors import ModelError
+from synthstudio.evaluation.attention import shunning
+from synthstudio.models.contract import PoseNet
+from synthstudio.models.features import HuggingFaceFeatures, VitPoseFeatures
+from synthstudio.training import checkpoint, data, looking, networks
+from synthstudio.training.config import Network, overfitted
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def people(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> data.People:
+    cache = tmp_path_factory.mktemp("looking")
+    return data.gather(tiny.config(pairs), cache=cache, say=lambda text: None)
+
+
+def net_of(people: data.People, block: str = "orn") -> PoseNet:
+    torch.manual_seed(0)
+    network = Network(block=block, size=(48, 36), widths=(8, 12), width=16)
+    bank = networks.pose_bank(people.train, people.skeleton, rows=people.learn.rows,
+                              size=(48, 36), count=8, seed=0)  # fmt: skip
+    return networks.build(network, people.skeleton, bank=bank if block == "orn" else None).eval()
+
+
+def test_a_bank_knows_only_the_people_that_are_learnt_from(people: data.People) -> None:
+    crops, bones = people.train, people.skeleton
+    few = np.array([2, 5])
+    bank = networks.pose_bank(crops, bones, rows=few, size=(48, 36), count=500, seed=0)
+    every = networks.pose_bank(crops, bones, rows=np.arange(len(crops)), size=(48, 36),
+                               count=500, seed=0)  # fmt: skip
+    assert bank is not None and every is not None
+    assert len(bank.poses) <= 4 < len(every.poses)
+    own = (crops.xy[few] - np.array([36, 48]) * 0.25) / [36, 48]
+    for pose in bank.poses[: len(bank.poses) // 2].numpy():
+        assert np.abs(own - pose).max((1, 2)).min() < 1e-5
+
+
+def test_attention_that_shuns_cover_is_seen_to(people: data.People) -> None:
+    assert people.judge is not None
+    net, found = net_of(people), {}
+    for shy in (-20.0, 60.0):
+        reader = net.get_submodule("block.reader")
+        cover = net.get_submodule("block.cover")
+        with torch.no_grad():
+            reader.get_parameter("shy").fill_(shy)
+            cover.get_parameter("weight").zero_()
+            cover.get_parameter("bias").fill_(20.0)
+        found[shy] = shunning(looking.gazes(net, people.judge, people.frame, device=CPU))
+    # Cover said to be everywhere repels evenly: nothing may change.
+    assert found[60.0]["people"] == found[-20.0]["people"] > 3
+    assert found[60.0]["on_occluder"]["value"] == pytest.approx(
+        found[-20.0]["on_occluder"]["value"], rel=1e-4
+    )
+    known = _told_the_cover(net, people)
+    assert known["on_occluder"]["high"] < 0.5 < found[60.0]["on_occluder"]["value"]
+    assert known["difference"]["high"] < 0
+
+
+def _told_the_cover(net: PoseNet, people: data.People) -> dict[str, dict[str, float]]:
+    """Return the figures of a network whose cover map is the true one."""
+    assert people.judge is not None
+    covers = iter([
+        batch.labels.occluder for at in range(0, len(people.judge), looking._BATCH)
+        for batch in [looking._said(net, people.judge, np.arange(
+            at, min(at + looking._BATCH, len(people.judge))), people.frame, CPU)[0]]
+    ])  # fmt: skip
+    hook = net.get_submodule("block.cover").register_forward_hook(
+        lambda module, inputs, output: torch.logit(next(covers).float().clamp(1e-4, 1 - 1e-4))
+    )
+    try:
+        return shunning(looking.gazes(net, people.judge, people.frame, device=CPU))
+    finally:
+        hook.remove()
+
+
+def test_a_plain_block_has_no_gaze(people: data.People) -> None:
+    assert people.judge is not None
+    net = net_of(people, "kpe")
+    assert looking.gazes(net, people.judge, people.frame, device=CPU) == []
+    told = looking.examples(net, people.judge, people.frame, device=CPU)
+    assert told and all(e.pixels is None and e.poses is None for e in told)
+
+
+def test_examples_are_hidden_joints_of_different_moments(people: data.People) -> None:
+    assert people.judge is not None
+    told = looking.examples(net_of(people), people.judge, people.frame, device=CPU, count=4)
+    crops = people.judge.crops
+    moments = set()
+    for example in told:
+        row = np.flatnonzero((crops.frame == example.frame) & (crops.instance == example.instance))
+        assert crops.state[row[0], example.joint] == 1
+        assert example.cause in ("person", "object")
+        assert example.poses is not None and example.poses.shape[1:] == (23, 2)
+        assert example.pixels is not None and example.pixels.sum() == pytest.approx(1, abs=1e-4)
+        moments.add(int(crops.group[row[0]]))
+    assert len(moments) == len(told) > 1
+
+
+def test_a_patch_slides_over_people(people: data.People) -> None:
+    assert people.judge is not None
+    maps = looking.patched(net_of(people), people.judge, people.frame, device=CPU, count=2)
+    assert len(maps) == 2
+    assert maps[0].increase.shape == (10, 7, 23)
+    assert np.nanmax(np.abs(maps[0].increase)) > 0
+    assert looking.timed(net_of(people), people.frame, device=CPU, rounds=2).mean_ms > 0
+
+
+def test_spread_is_even_and_whole() -> None:
+    assert looking.spread(100, 5).tolist() == [0, 25, 50, 74, 99]
+    assert looking.spread(3, 8).tolist() == [0, 1, 2]
+
+
+def test_first_people_are_learnt_and_judged(people: data.People, pairs: Path) -> None:
+    some = data.first(people, 3, times=4)
+    assert some.judge is not None and len(some.judge) == 3 and len(some.learn) == 12
+    assert set(some.learn.rows) == set(some.judge.rows) == set(people.learn.rows[:3])
+    assert some.key != people.key != data.first(people, 4).key
+    changed = overfitted(tiny.config(pairs, steps=0), 3)
+    assert changed.batch == 3 and changed.steps == 400 and changed.augment.flip == 0
+
+
+@pytest.mark.parametrize("kind", ["resnet", "vitpose"])
+def test_a_config_names_a_folder_of_transformers(
+    people: data.People, tmp_path: Path, kind: str
+) -> None:
+    if kind == "resnet":
+        config = transformers.ResNetConfig(
+            embedding_size=8, hidden_sizes=[8, 8, 12, 12], depths=[1, 1, 1, 1],
+            layer_type="basic", out_features=["stage1", "stage2"],
+        )  # fmt: skip
+        transformers.AutoBackbone.from_config(config).save_pretrained(tmp_path / kind)
+    else:
+        inner = transformers.VitPoseBackboneConfig(
+            image_size=[48, 32], patch_size=[16, 16], hidden_size=16, num_hidden_layers=2,
+            num_attention_heads=2, intermediate_size=16, out_indices=[2],
+        )  # fmt: skip
+        model = transformers.VitPoseForPoseEstimation(
+            transformers.VitPoseConfig(backbone_config=inner, num_labels=17)
+        )
+        model.save_pretrained(tmp_path / kind)
+    network = Network(pretrained=str(tmp_path / kind), size=(48, 32), width=16, bank=0)
+    net = networks.build(network, people.skeleton, bank=None)
+    wanted = HuggingFaceFeatures if kind == "resnet" else VitPoseFeatures
+    assert type(net.features) is wanted
+    assert net(torch.zeros(1, 3, 48, 32)).maps.shape == (1, 23, 12, 8)
+    settings = tiny.config(tmp_path).model_copy(update={"network": network})
+    path = tmp_path / "net.safetensors"
+    checkpoint.save_weights(path, net, settings, bones=people.skeleton, note="")
+    again, told, _ = checkpoint.load_network(path)
+    assert json.loads(told.model_dump_json()) == json.loads(settings.model_dump_json())
+    both = zip(net.state_dict().values(), again.state_dict().values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in both)
+
+
+def test_what_is_no_backbone_is_refused(people: data.People, tmp_path: Path) -> None:
+    for folder, said in ((tmp_path / "none", "cannot be loaded"), (tmp_path, "no backbone")):
+        if folder == tmp_path:
+            transformers.BertConfig().save_pretrained(tmp_path)
+        network = Network(pretrained=str(folder), size=(48, 32), bank=0)
+        with pytest.raises(ModelError, match=said):
+            networks.build(network, people.skeleton, bank=None)

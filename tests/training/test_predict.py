@@ -1,0 +1,310 @@
+"""Predictions: places come back into the picture, sources and boxes fit, bad input is told."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from synthstudio.core.errors import FormatError, ModelError
+from synthstudio.core.skeleton import Skeleton, skeleton
+from synthstudio.models.contract import PoseMaps
+from synthstudio.training import predict_boxes, predict_write
+from synthstudio.training.predict import Person, predict, smoothed
+from synthstudio.training.predict_boxes import boxes_from, own_boxes
+from synthstudio.training.predict_sources import Boxes, Picture, open_source
+
+SIZE = (96, 72)
+BONES = skeleton("coco17")
+
+
+class RedDot(torch.nn.Module):
+    """Answers every joint with the reddest place; says that all but the first are hidden."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.tensor(1.0))
+        self.asked: list[int] = []
+
+    def forward(self, images: torch.Tensor) -> PoseMaps:
+        self.asked.append(len(images))
+        rgb = images.float()
+        red = (rgb[:, :1] - rgb[:, 1:].amax(1, keepdim=True)).clamp_min(0)
+        # As wide as a real network's maps: a map in one cell has no best disc about it.
+        wide = F.avg_pool2d(F.avg_pool2d(red, 4), 3, stride=1, padding=1)
+        logits = ((wide + 0.01).log() * self.scale).expand(-1, 17, -1, -1)
+        shares = torch.zeros(len(images), 17, 4)
+        shares[:, 0, 0] = 9
+        shares[:, 1:, 3] = 9
+        presence = torch.full((len(images), 17), 5.0)
+        presence[:, 16] = -5
+        quality = torch.zeros(len(images), 17)
+        return PoseMaps(logits=(logits,), shares=shares, presence=presence, quality=quality)
+
+
+def _spotted(at: tuple[float, float], size: tuple[int, int] = (240, 320)) -> np.ndarray:
+    rgb = np.full((*size, 3), 90, np.uint8)
+    cv2.circle(rgb, (round(at[0] - 0.5), round(at[1] - 0.5)), 5, (255, 0, 0), -1)
+    return rgb
+
+
+def _ask(pictures: list[Picture], boxes: Boxes | None = None, **how: Any) -> list[Person]:
+    find = own_boxes if boxes is None else (lambda picture: boxes)
+    return list(predict(RedDot(), pictures, find, size=SIZE, bones=BONES, **how))
+
+
+@pytest.mark.parametrize("at", [(120.5, 90.5), (40.5, 200.5), (300.5, 30.5)])
+@pytest.mark.parametrize("flip", [False, True])
+def test_a_marker_comes_back_at_its_place_in_the_picture(
+    at: tuple[float, float], flip: bool
+) -> None:
+    box = np.array([[at[0] - 37, at[1] - 55, 80.0, 100.0]])
+    boxes = Boxes(xywh=box, score=np.array([0.8]))
+    one = _ask([Picture(number=3, name="a", rgb=_spotted(at))], boxes, flip=flip)[0]
+    assert np.abs(one.xy - at).max() < 2.5  # a cell is 7 px of this picture
+    wrong = Boxes(xywh=box + np.array([15, 0, 0, 0]), score=np.ones(1))
+    other = _ask([Picture(number=3, name="a", rgb=_spotted(at))], wrong)[0]
+    assert np.abs(other.xy - at).max() < 2.5  # the box moves, the joint does not
+    assert one.sureness == pytest.approx(0.5 * 0.8)
+    assert one.causes == ("visible", *["object"] * 15, "truncated")
+
+
+def test_crops_are_batched_over_the_edges_of_pictures() -> None:
+    net = RedDot()
+    pictures = [Picture(number=k, name=str(k), rgb=_spotted((50.5 + k, 60.5))) for k in range(7)]
+    found = list(predict(net, pictures, own_boxes, size=SIZE, bones=BONES, batch=3))
+    assert net.asked == [3, 3, 1]
+    assert [p.picture for p in found] == list(range(7))
+    assert np.diff([p.xy[0, 0] for p in found]).min() > -2
+
+
+def test_boxes_that_are_no_place_in_the_picture_are_refused() -> None:
+    picture = Picture(number=0, name="a", rgb=_spotted((50, 50)))
+    for box in ([400.0, 10, 50, 50], [0.0, 0, 5000, 10]):
+        with pytest.raises(FormatError, match="no place in the picture"):
+            _ask([picture], Boxes(xywh=np.array([box]), score=np.ones(1)))
+
+
+def test_results_are_what_pycocotools_reads_and_pixel_indices(tmp_path: Path) -> None:
+    from pycocotools.coco import COCO
+
+    found = _ask([Picture(number=5, name="a.jpg", rgb=_spotted((120.5, 90.5)))])
+    facts = {5: {"file_name": "a.jpg", "width": 320, "height": 240}}
+    predict_write.write_results(tmp_path, found, facts, BONES)
+    base = COCO()
+    base.dataset = json.loads((tmp_path / "pictures.json").read_text()) | {"annotations": []}
+    base.createIndex()
+    entry = base.loadRes(str(tmp_path / "results.json")).loadAnns([1])[0]
+    points = np.array(entry["keypoints"]).reshape(17, 3)
+    assert points[:, :2] == pytest.approx(found[0].xy - 0.5, abs=1e-4)
+    assert entry["joints"]["cause"][1] == "object"
+    assert entry["joints"]["expected_oks"][0] == pytest.approx(0.5)
+    assert "instance_id" not in entry
+    assert list(base.dataset["categories"][0]["keypoints"]) == list(BONES.joints)
+
+
+def test_hidden_joints_are_drawn_differently() -> None:
+    picture = Picture(number=0, name="a", rgb=_spotted((120.5, 90.5)))
+    one = _ask([picture])[0]
+    seen = _with(one, shares=np.tile([1.0, 0, 0, 0], (17, 1)), present=np.ones(17))
+    hidden = _with(one, shares=np.tile([0.0, 0, 0, 1], (17, 1)), present=np.ones(17))
+    by_self = _with(one, shares=np.tile([0.0, 1, 0, 0], (17, 1)), present=np.ones(17))
+    drawn = [predict_write.drawn(picture, [p], BONES) for p in (seen, hidden, by_self)]
+    assert all((a != b).any() for a, b in ((drawn[0], drawn[1]), (drawn[1], drawn[2])))
+    silent = _with(one, shares=np.full((17, 4), np.nan), present=np.full(17, np.nan))
+    assert silent.causes == (None,) * 17
+    assert predict_write.drawn(picture, [silent], BONES).shape[0] < drawn[0].shape[0]  # no legend
+
+
+def _with(person: Person, **changes: Any) -> Person:
+    return Person(**{**vars(person), **changes})
+
+
+# Sources.
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    for k, name in enumerate(("b.png", "a.jpg", "more/c.png")):
+        Image.fromarray(_spotted((60.5 + 40 * k, 90.5))).save(folder / name)
+    (folder / "notes.txt").write_text("no photo")
+    return folder
+
+
+def test_photos_come_in_the_order_of_their_names(photos: Path) -> None:
+    source = open_source(photos)
+    assert [p.name for p in source.read()] == ["a.jpg", "b.png", "more/c.png"]
+    assert source.total == 3
+    assert open_source(photos / "a.jpg").total == 1
+
+
+def test_what_cannot_be_looked_at_is_one_message(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a.txt").write_text("x")
+    (tmp_path / "film.mp4").write_bytes(b"\0" * 2000)
+    (tmp_path / "none.mp4").write_bytes(b"")
+    for name, message in (
+        ("empty", "no photo"), ("a.txt", "not known"), ("gone.jpg", "nothing of that name"),
+        ("film.mp4", "no frame"), ("none.mp4", "no frame"),
+    ):  # fmt: skip
+        with pytest.raises(FormatError, match=message):
+            open_source(tmp_path / name)
+
+
+def film(path: Path, places: list[tuple[float, float]]) -> Path:
+    """Write a video in which a red spot goes from place to place."""
+    out = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25, (320, 240))
+    assert out.isOpened()
+    for at in places:
+        out.write(np.ascontiguousarray(_spotted(at)[..., ::-1]))
+    out.release()
+    return path
+
+
+def test_a_video_is_smoothed_along_time_and_its_people_are_numbered(tmp_path: Path) -> None:
+    places = [(60.5 + 6 * t, 100.5) for t in range(24)]
+    source = open_source(film(tmp_path / "a.mp4", places))
+    pictures = list(source.read())
+    assert source.total == len(pictures) == 24
+    found = _ask(pictures, Boxes(xywh=np.array([[20.0, 20, 250, 200]]), score=np.ones(1)))
+    steady = smoothed(found, frames=7)
+    assert [p.track for p in steady] == [0] * 24
+    truth = np.array(places)
+    before, after = (np.stack([p.xy[0] for p in people]) for people in (found, steady))
+    speed = np.array([6.0, 0])
+    lag = ((truth - after) @ speed / (speed @ speed)).mean()
+    assert abs(lag) < 0.3
+    jerk = [np.abs(np.diff(xy, n=2, axis=0)).mean() for xy in (before, after)]
+    assert jerk[1] < 0.6 * jerk[0]
+    single = smoothed(_ask([Picture(number=0, name="a", rgb=_spotted((9, 9)))]), frames=7)
+    assert single[0].track is None
+
+
+def test_people_of_a_clip_are_who_the_data_set_says_they_are() -> None:
+    shot = _ask([Picture(number=0, name="a", rgb=_spotted((60.5, 100.5)))])[0]
+    people = []
+    for t in range(8):
+        for instance, x in ((1, 20.0 + 20 * t), (2, 160.0 - 20 * t)):  # they walk through another
+            box = np.array([x, 50, 40, 100])
+            places = shot.xy * 0 + [x, 80]
+            people.append(_with(shot, instance=instance, box=box, xy=places, time=t,
+                                picture=t, sequence="clip 0"))  # fmt: skip
+    found = smoothed(people[::-1], frames=7)
+    assert all(p.track == p.instance for p in found)
+    assert all(np.abs(p.xy[:, 0] - p.box[0]).max() < 1e-6 for p in found)  # nobody is mixed up
+    nobody = smoothed([_with(p, instance=None) for p in people], frames=7)
+    assert {p.track for p in nobody} >= {0, 1}
+
+
+# Boxes.
+
+
+def _coco(path: Path, names: list[str], boxes: list[list[float]]) -> Path:
+    entries = [
+        {"id": k + 10, "image_id": k, "category_id": 1, "bbox": box, "iscrowd": 0, "area": 1}
+        for k, box in enumerate(boxes)
+    ]
+    images = [{"id": k, "file_name": n, "width": 320, "height": 240} for k, n in enumerate(names)]
+    told = {"images": images, "annotations": entries, "categories": [{"id": 1, "name": "person"}]}
+    path.write_text(json.dumps(told))
+    return path
+
+
+def test_given_boxes_belong_to_photos_by_name_and_to_frames_by_number(
+    photos: Path, tmp_path: Path
+) -> None:
+    source = open_source(photos)
+    file = _coco(tmp_path / "boxes.json", ["b.png", "c.png"], [[1.0, 2, 30, 40], [5.0, 6, 70, 80]])
+    find = boxes_from(file, source)
+    found = {p.name: find(p).xywh.tolist() for p in source.read()}
+    assert found == {"a.jpg": [], "b.png": [[1, 2, 30, 40]], "more/c.png": [[5, 6, 70, 80]]}
+    results = tmp_path / "results.json"
+    rows = [{"image_id": 2, "bbox": [1, 2, 30, 40], "score": s, "category_id": c}
+            for s, c in ((0.9, 1), (0.2, 1), (0.9, 17))]  # fmt: skip
+    results.write_text(json.dumps(rows))
+    find = boxes_from(results, source, least=0.5)
+    assert [find(p).score.tolist() for p in source.read()] == [[], [], [0.9]]
+
+
+def test_a_coco_file_is_a_source_with_its_own_boxes(photos: Path) -> None:
+    path = _coco(
+        photos / "people.json", ["a.jpg", "more/c.png"], [[1.0, 2, 30, 40], [9.0, 9, 5, 5]]
+    )
+    got = [(p.name, own_boxes(p).xywh.tolist(), own_boxes(p).instance) for p in
+           open_source(path).read()]  # fmt: skip
+    assert got == [("a.jpg", [[1, 2, 30, 40]], (10,)), ("more/c.png", [[9, 9, 5, 5]], (11,))]
+    outside = _coco(photos / "bad.json", ["../x.png"], [[1.0, 2, 3, 4]])
+    with pytest.raises(FormatError, match="leads out"):
+        list(open_source(outside).read())
+
+
+@pytest.mark.parametrize(
+    "entry", [{"bbox": [1, 2, -3, 4]}, {"bbox": "x"}, {"bbox": [1, 2, 3, 4], "score": 7}, {}]
+)
+def test_bad_boxes_are_told_with_their_entry(
+    photos: Path, tmp_path: Path, entry: dict[str, Any]
+) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps([{"image_id": 0, **entry}]))
+    with pytest.raises(FormatError, match="entry 0"):
+        boxes_from(path, open_source(photos))
+
+
+@pytest.fixture(scope="module")
+def detectors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Return folders of tiny random detectors: one knows people, the other does not."""
+    from transformers import YolosConfig, YolosForObjectDetection, YolosImageProcessorPil
+
+    torch.manual_seed(0)
+    out = {}
+    for name, labels in (("people", ["cat", "person"]), ("cats", ["cat", "dog"])):
+        folder = tmp_path_factory.mktemp(name)
+        config = YolosConfig(
+            hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+            image_size=[64, 64], patch_size=16, num_detection_tokens=12,
+            use_mid_position_embeddings=False, id2label=dict(enumerate(labels)),
+        )  # fmt: skip
+        YolosForObjectDetection(config).save_pretrained(folder)
+        size = {"shortest_edge": 64, "longest_edge": 64}
+        YolosImageProcessorPil(size=size).save_pretrained(folder)
+        out[name] = str(folder)
+    yield out
+
+
+def test_a_detector_of_transformers_finds_boxes_inside_the_picture(
+    detectors: dict[str, str],
+) -> None:
+    picture = Picture(number=0, name="a", rgb=_spotted((50, 50)))
+    detector = predict_boxes.Detector(detectors["people"], device=torch.device("cpu"), least=0.0)
+    found = detector(picture)
+    assert 0 < len(found) <= 12
+    assert (found.xywh[:, :2] >= 0).all()
+    assert (found.xywh[:, :2] + found.xywh[:, 2:] <= [320, 240]).all()
+    assert (np.diff(found.score) <= 0).all()
+    none = predict_boxes.Detector(detectors["people"], device=torch.device("cpu"), least=1.0)
+    assert len(none(picture)) == 0
+
+
+def test_detectors_that_cannot_be_used_are_refused(
+    detectors: dict[str, str], tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match="no label person"):
+        predict_boxes.Detector(detectors["cats"], device=torch.device("cpu"))
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        predict_boxes.Detector(str(tmp_path), device=torch.device("cpu"))
+
+
+def test_the_bones_that_tests_use_are_the_ones_they_mean() -> None:
+    assert isinstance(BONES, Skeleton)
+    assert math.isclose(float(BONES.sigmas[0]), 0.026)

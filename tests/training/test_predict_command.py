@@ -1,0 +1,235 @@
+"""The commands predict and suggest from end to end, and predictions in the review store."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+from synthstudio.cli import predict as commands
+from synthstudio.core.errors import ModelError
+from synthstudio.core.skeleton import skeleton
+from synthstudio.dataset.reader import Dataset
+from synthstudio.models.bank import PoseBank
+from synthstudio.models.contract import PoseMaps
+from synthstudio.review.predictions import iter_predictions, layers
+from synthstudio.review.risk.table import people_table
+from synthstudio.review.risks import models_of
+from synthstudio.review.store import dataset_key, default_url, open_store
+from synthstudio.training import batches, checkpoint, networks, predict_write
+from synthstudio.training import config as configs
+from synthstudio.training.augment import NONE
+from synthstudio.training.batches import Frame
+from synthstudio.training.crops import take
+from synthstudio.training.predict import Person, predict
+from synthstudio.training.predict_boxes import own_boxes
+from synthstudio.training.predict_sources import open_source
+
+app = typer.Typer()
+app.command()(commands.predict)
+app.command()(commands.suggest)
+
+
+def run(*words: object) -> Any:
+    """Run a command; return its JSON, or the error it raised."""
+    found = CliRunner().invoke(app, [str(w) for w in words])
+    if found.exception is not None and not isinstance(found.exception, SystemExit):
+        raise found.exception
+    assert found.exit_code == 0, found.output
+    return json.loads(found.stdout.strip().splitlines()[-1])
+
+
+def _weights(path: Path, *, block: str = "orn", bones: str = "coco23") -> Path:
+    torch.set_num_threads(1)
+    torch.manual_seed(1)
+    told = {"train": [{"dataset": "none"}], "name": "tiny",
+            "network": {"size": [48, 36], "widths": [8, 12], "width": 16,
+                        "block": block}}  # fmt: skip
+    config, own = configs.parse(told), skeleton(bones)
+    bank = PoseBank(torch.rand(6, len(own.joints), 2)) if block == "orn" else None
+    net = networks.build(config.network, own, bank=bank)
+    checkpoint.save_weights(path, net, config, bones=own, note="untrained")
+    return path
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _weights(tmp_path_factory.mktemp("net") / "best.safetensors")
+
+
+def test_a_folder_of_photos_gives_results_and_drawings(weights: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for k in range(3):
+        rgb = np.random.Philox(k).random_raw(120 * 80 * 3).astype(np.uint8)
+        Image.fromarray(rgb.reshape(120, 80, 3)).save(photos / f"{k}.png")
+    told = run("predict", weights, photos, "--out", tmp_path / "out", "--draw", 2, "--json")
+    assert (told["pictures"], told["people"]) == (3, 3)
+    entries = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [e["image_id"] for e in entries] == [0, 1, 2]
+    assert entries[0]["bbox"] == [0, 0, 80, 120]  # the whole picture
+    assert len(entries[0]["keypoints"]) == 23 * 3
+    assert len(entries[0]["joints"]["cause"]) == 23
+    assert 0 <= entries[0]["score"] <= 1
+    assert sorted(p.name for p in (tmp_path / "out" / "pictures").iterdir()) == [
+        "000000.jpg", "000001.jpg"]  # fmt: skip
+    with pytest.raises(Exception, match="not empty"):
+        run("predict", weights, photos, "--out", tmp_path / "out", "--json")
+
+
+def test_networks_that_say_nothing_of_hiding_write_null(weights: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (80, 120), (90, 120, 30)).save(tmp_path / "a.png")
+    plain = _weights(tmp_path / "kpe.safetensors", block="kpe")
+    run("predict", plain, tmp_path / "a.png", "--out", tmp_path / "o", "--flip", "--json")
+    joints = json.loads((tmp_path / "o" / "results.json").read_text())[0]["joints"]
+    assert all(set(values) == {None} for values in joints.values())
+
+
+def test_a_video_has_tracks_and_smoothing_changes_its_places(weights: Path, tmp_path: Path) -> None:
+    out = cv2.VideoWriter(str(tmp_path / "a.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 25, (96, 128))
+    for k in range(6):
+        frame = np.random.Philox(k).random_raw(128 * 96 * 3).astype(np.uint8)
+        out.write(frame.reshape(128, 96, 3))
+    out.release()
+    found = {}
+    for window in (0, 5):
+        where = tmp_path / f"o{window}"
+        run("predict", weights, tmp_path / "a.mp4", "--out", where, "--draw", 0, "--smooth", window,
+            "--json")  # fmt: skip
+        found[window] = json.loads((where / "results.json").read_text())
+        assert [e["track_id"] for e in found[window]] == [0] * 6
+    places = {w: np.array([e["keypoints"][::3] for e in rows]) for w, rows in found.items()}
+    rough, even = (np.abs(np.diff(p, axis=0)).mean() for p in (places[0], places[5]))
+    assert even < 0.7 * rough
+
+
+def test_predictions_become_a_layer_of_the_review(
+    weights: Path, pairs: Path, tmp_path: Path
+) -> None:
+    url = default_url(tmp_path)
+    told = run("predict", weights, pairs, "--out", tmp_path / "out", "--draw", 1, "--into", url,
+               "--json")  # fmt: skip
+    dataset = Dataset(pairs)
+    assert told["layer"] == "tiny"
+    assert told["stored"] == told["people"] == dataset.people
+    with closing(open_store(url)) as store:
+        assert layers(store, dataset_key(dataset)) == {"tiny": dataset.people}
+        stored = list(iter_predictions(store, dataset_key(dataset), "tiny"))
+        rows = {(r["frame_index"], r["instance"]) for r in dataset.iter_instances()}
+        assert {(p.frame, p.instance) for p in stored} == rows
+        found = models_of(store, people_table(dataset)).disagreement
+    assert np.isfinite(found).all()
+
+
+def test_the_network_sees_what_it_saw_in_training(pairs: Path, tmp_path: Path) -> None:
+    size, bones = (48, 36), skeleton("coco23")
+    taken = take(pairs, size=size, cache=tmp_path, progress=lambda done, total: None)
+    frame = Frame(size=size, cells=(12, 9), skeleton=bones)
+    rows = np.arange(len(taken.crops))
+    learnt = batches.make(taken.crops, rows, frame, NONE, seed=0, step=0).images
+    seen: list[torch.Tensor] = []
+
+    class Watch(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one = torch.nn.Parameter(torch.ones(1))
+
+        def forward(self, images: torch.Tensor) -> PoseMaps:
+            seen.append(images)
+            return PoseMaps(logits=(torch.zeros(len(images), 23, 12, 9),))
+
+    asked = list(predict(Watch(), open_source(pairs).read(), own_boxes, size=size, bones=bones))
+    who = {(p.picture, p.instance): k for k, p in enumerate(asked)}
+    order = [who[f, i] for f, i in zip(taken.crops.frame, taken.crops.instance, strict=True)]
+    apart = (torch.cat(seen)[order].float() - learnt.float()).abs()
+    assert apart.mean() < 0.5
+    assert apart.max() <= 12  # the canvas is resampled as a whole
+    assert (torch.cat(seen)[order].roll(1, -1).float() - learnt.float()).abs().mean() > 2
+
+
+def test_the_model_disagrees_where_its_answers_are_wrong_and_only_there(
+    pairs: Path, tmp_path: Path
+) -> None:
+    dataset, bones = Dataset(pairs), skeleton("coco23")
+    people = [_truth(row) for row in dataset.iter_instances()]
+    moved = dataclasses.replace(people[2], xy=people[2].xy + np.array([40.0, 25.0]))
+    with closing(open_store(default_url(tmp_path))) as store:
+        rows = [moved if k == 2 else p for k, p in enumerate(people)]
+        predict_write.put_layer(store, dataset, "m", rows, bones)
+        found = models_of(store, people_table(dataset)).disagreement
+    assert np.argmax(found) == 2
+    assert found[2] > 5 * max(np.delete(found, 2).max(), 1e-3)
+
+
+def _truth(row: dict[str, Any]) -> Person:
+    nan = np.full(23, np.nan)
+    return Person(
+        picture=row["frame_index"], name="", instance=row["instance"], box_score=1.0,
+        box=np.array(row["amodal_box_px"]), xy=np.reshape(row["joints_px"], (-1, 2)),
+        score=np.ones(23), shares=np.full((23, 4), np.nan), quality=nan, present=nan,
+    )  # fmt: skip
+
+
+def test_layers_need_the_sets_own_joints_and_people(
+    weights: Path, pairs: Path, tmp_path: Path
+) -> None:
+    other = _weights(tmp_path / "coco17.safetensors", bones="coco17")
+    url = default_url(tmp_path)
+    with pytest.raises(ModelError, match="other joints"):
+        run("predict", other, pairs, "--out", tmp_path / "o", "--into", url, "--json")
+    assert not (tmp_path / "o").exists()
+    boxes = tmp_path / "b.json"
+    boxes.write_text("[]")
+    refused = CliRunner().invoke(
+        app, ["predict", str(weights), str(pairs), "--out", str(tmp_path / "o"), "--boxes",
+              str(boxes), "--into", url],
+    )  # fmt: skip
+    assert refused.exit_code == 2
+    nobody = dataclasses.replace(_truth(next(Dataset(pairs).iter_instances())), instance=None)
+    with closing(open_store(url)) as store, pytest.raises(ModelError, match="which of the data"):
+        predict_write.put_layer(store, Dataset(pairs), "m", [nobody], skeleton("coco23"))
+
+
+def test_boxes_of_other_pictures_are_told(weights: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (80, 120), (90, 120, 30)).save(tmp_path / "a.png")
+    boxes = tmp_path / "b.json"
+    boxes.write_text(json.dumps([{"image_id": 77, "bbox": [1, 2, 30, 40], "score": 0.9}]))
+    with pytest.raises(Exception, match="no box of this file belongs"):
+        run("predict", weights, tmp_path / "a.png", "--out", tmp_path / "o", "--boxes", boxes,
+            "--json")  # fmt: skip
+
+
+def test_clips_of_a_data_set_keep_their_instances_as_tracks(pairs: Path) -> None:
+    pictures = list(open_source(pairs).read())
+    assert {p.sequence for p in pictures} == {""}  # no clips here
+    assert all(p.boxes is not None and p.boxes.instance == (1, 2) for p in pictures)
+
+
+def test_suggest_writes_a_recipe_and_never_over_one(tmp_path: Path) -> None:
+    from test_suggest import answers
+
+    from synthstudio.evaluation import save
+    from synthstudio.recipe.load import load
+
+    made = save.Evaluation(about={"skeleton": "coco17"}, measures={}, answers=answers())
+    save.write(tmp_path / "e", made, b"x")
+    told = run("suggest", tmp_path / "e", "--out", tmp_path / "next.yaml", "--frames", 7, "--json")
+    assert load(tmp_path / "next.yaml").frames == 7
+    assert told["profile"]["axes"]["family"]["squat"]["missed"] == 240
+    again = CliRunner().invoke(
+        app, ["suggest", str(tmp_path / "e"), "--out", str(tmp_path / "next.yaml")]
+    )
+    assert again.exit_code == 2
+    more = run("suggest", tmp_path / "e", "--out", tmp_path / "more.yaml", "--like",
+               tmp_path / "next.yaml", "--json")  # fmt: skip
+    assert more["recipe"]["seed"] == told["recipe"]["seed"] + 1

@@ -1,0 +1,213 @@
+"""A failure profile becomes a recipe for it: valid, drawable, meetable; another one another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from synthstudio import pipeline
+from synthstudio.core.bins import VIEWS
+from synthstudio.core.errors import ModelError, RecipeError
+from synthstudio.core.labels import CAUSES
+from synthstudio.core.rng import stream
+from synthstudio.core.skeleton import skeleton
+from synthstudio.dataset.counts.asked import unmet
+from synthstudio.dataset.counts.coverage import camera_azimuth_rad
+from synthstudio.dataset.counts.stats import stats
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import pair_rows
+from synthstudio.evaluation import save
+from synthstudio.evaluation.table import Answers
+from synthstudio.recipe.load import parse
+from synthstudio.stage import Stage, prepare
+from synthstudio.training import suggest
+from synthstudio.training.suggest import next_recipe, profile
+
+BONES = skeleton("coco17")
+J = 17
+OBJECT, PERSON, SELF = (CAUSES.index(c) for c in ("object", "person", "self"))
+
+
+def answers(
+    *, cause: int = OBJECT, joints: tuple[str, ...] = ("left_wrist", "right_wrist"),
+    families: tuple[str, ...] = ("walk", "sit", "squat"), bad_family: str = "squat",
+    bad_view: str = "back", bad_fraction: float = 0.6, people: int = 240,
+) -> Answers:  # fmt: skip
+    """Return people whose `joints` are hidden by `cause` and missed where all is as bad as named.
+
+    Half of the people are of the bad family, view and fraction each; all of them together fail.
+    """
+    rng = stream(3, "suggest")
+    hard = np.arange(people) % 2 == 0
+    fraction = np.where(hard, bad_fraction, 0.2)
+    family = np.array([bad_family if h else families[k // 2 % len(families)]
+                       for k, h in enumerate(hard)])  # fmt: skip
+    turn = np.where(hard, VIEWS.index(bad_view), np.arange(people) // 2 % len(VIEWS)) * np.pi / 4
+    true = rng.uniform(0, 100, (people, J, 2))
+    state, by = np.full((people, J), 2, np.uint8), np.zeros((people, J), np.uint8)
+    which = [BONES.joints.index(name) for name in joints]
+    state[:, which], by[:, which] = 1, cause
+    error = np.zeros((people, J))
+    error[np.ix_(hard, which)] = 50
+    xyz = np.zeros((people, J, 3))
+    for name, x, y in (("left_shoulder", 0.2, -0.5), ("right_shoulder", -0.2, -0.5),
+                       ("left_hip", 0.1, 0), ("right_hip", -0.1, 0)):  # fmt: skip
+        at = BONES.joints.index(name)
+        # Turned towards its left by `turn`, the camera sees its left.
+        xyz[:, at] = np.stack([x * np.cos(turn), np.full(people, y), -x * np.sin(turn)], -1)
+    shares = np.zeros((people, J, 5))
+    shares[..., 0] = state == 2
+    nan = np.full((people, J), np.nan)
+    return Answers(
+        xy=true + np.stack([error, 0 * error], -1), score=np.ones((people, J)), peak=nan,
+        present=nan, shares=np.full((people, J, 4), np.nan), quality=nan,
+        xyz_m=np.full((people, J, 3), np.nan), true_xy=true, true_shares=shares, true_xyz_m=xyz,
+        known=np.ones((people, J), bool), state=state, cause=by,
+        ambiguous=np.zeros((people, J), bool), area=np.full(people, 4e3),
+        side=np.full(people, 100.0), box=np.tile([0.0, 0, 50, 100], (people, 1)),
+        fraction=fraction, crowd=np.zeros(people), frame=np.arange(people),
+        instance=np.ones(people, np.int64), group=np.arange(people),
+        clean=np.full(people, -1), variant=np.full(people, "base"), family=family,
+    )  # fmt: skip
+
+
+def _recipe(**how: Any) -> dict[str, Any]:
+    return next_recipe(profile(answers(**how), BONES), frames=12)
+
+
+def test_the_profile_counts_what_failed_along_every_axis() -> None:
+    found = profile(answers(), BONES)
+    assert found.joints == 240 * J
+    assert found.missed == 120 * 2
+    assert found.misses["region"]["left_wrist"] == 120
+    assert found.misses["region"]["left_knee"] == 0
+    assert found.misses["cause"]["object"] == found.hidden_by["object"] == 240
+    assert found.misses["fraction"][".5-.7"] == 240
+    assert found.misses["view"]["back"] == 240
+    assert found.counts["view"]["front"] == 15 * J  # every eighth of the other half
+    assert found.misses["family"] == {"sit": 0, "squat": 240, "walk": 0}
+    bins, missed, joints = found.worst[0]
+    assert bins[1:] == ("object", ".5-.7", "back", "squat")
+    assert (missed, joints) == (120, 120)
+
+
+def test_the_recipe_asks_for_what_fails_and_another_profile_for_something_else() -> None:
+    a = _recipe()
+    b = _recipe(joints=("left_ankle", "right_ankle"), bad_family="walk", bad_view="left",
+                bad_fraction=0.4)  # fmt: skip
+    assert set(a["targets"]["joints"]) == {"left_wrist+right_wrist"}
+    assert set(b["targets"]["joints"]) == {"left_ankle+right_ankle"}
+    for recipe, view, family, fraction in ((a, "back", "squat", "0.6"), (b, "left", "walk", "0.4")):
+        quotas = recipe["quotas"]
+        assert max(quotas["view"], key=quotas["view"].get) == view
+        assert max(quotas["family"], key=quotas["family"].get) == family
+        choice = recipe["targets"]["occluded_fraction"]["choice"]
+        assert max(choice, key=choice.get) == fraction
+    assert a != b
+    by_people, by_self = _recipe(cause=PERSON), _recipe(cause=SELF)
+    assert by_people["targets"] == {"causes": {"person": [0.05, 0.15]}}
+    assert by_people["people"]["count"] == [2, 4]
+    assert by_self["targets"] == {"causes": {"self": [0.15, 0.3]}}
+    assert "view" not in (by_self.get("quotas") or {})
+
+
+def test_the_side_seen_is_the_one_that_the_labels_say(pairs: Path) -> None:
+    dataset = Dataset(pairs)
+    bones = skeleton(dataset.identity.skeleton)
+    names = [bones.joints.index(n) for n in
+             ("left_shoulder", "right_shoulder", "left_hip", "right_hip")]  # fmt: skip
+    eyes = {f["index"]: np.linalg.inv(np.reshape(f["world_to_camera"], (4, 4)))[:3, 3]
+            for f in dataset.iter_frames()}  # fmt: skip
+    rows = list(dataset.iter_instances())
+    world = np.array([np.reshape(r["joints_world_m"], (-1, 3)) for r in rows])
+    seen = np.array([np.reshape(r["joints_camera_m"], (-1, 3)) for r in rows])
+    truth = camera_azimuth_rad(world[:, names], np.array([eyes[r["frame_index"]] for r in rows]))
+    one = answers(people=len(rows))
+    relative = seen - seen[:, names[2:]].mean(1, keepdims=True)
+    found = suggest._views(Answers(**{**vars(one), "true_xyz_m": relative}), bones)
+    sector = np.abs((found * np.pi / 4 - truth + np.pi) % (2 * np.pi) - np.pi)
+    assert len(np.unique(found)) > 2
+    assert np.median(sector) < np.pi / 8
+    assert sector.max() < np.pi / 4  # half a sector, and how far from the middle they stand
+
+
+def test_few_joints_write_no_quota() -> None:
+    even = answers()
+    rng = stream(4, "even")
+    miss = np.where(rng.random((240, J)) < 0.3, 50.0, 0.0)
+    same = Answers(**{**vars(even), "xy": even.true_xy + np.stack([miss, 0 * miss], -1)})
+    recipe = next_recipe(profile(same, BONES), frames=12)
+    assert "family" not in (recipe.get("quotas") or {})
+    assert "view" not in (recipe.get("quotas") or {})
+
+
+def test_nothing_that_failed_is_told() -> None:
+    perfect = answers()
+    perfect = Answers(**{**vars(perfect), "xy": perfect.true_xy})
+    with pytest.raises(ModelError, match="nothing failed"):
+        profile(perfect, BONES)
+
+
+@pytest.mark.parametrize("cause", [OBJECT, PERSON, SELF])
+def test_frames_can_be_drawn_and_meet_what_is_asked(cause: int, tmp_path: Path) -> None:
+    settings = prepare(parse(_recipe(cause=cause)), assets=tmp_path, device="cpu")
+    stage = Stage(settings)
+    specs = [pipeline.draw_spec(stage, index) for index in range(0, 12, 2)]
+    asks = [ask for spec in specs for ask in spec.asks]
+    assert asks
+    met = [ask.met for ask in asks]
+    assert np.mean(met) >= 0.75, met
+
+
+def test_a_small_run_is_as_asked(tmp_path: Path) -> None:
+    recipe = _recipe()
+    settings = prepare(
+        parse(recipe | {"frames": 16, "variants": {}}), assets=tmp_path, device="cpu"
+    )
+    out = tmp_path / "made"
+    pipeline.generate(settings, out, workers=1)
+    dataset = Dataset(out)
+    found = stats(pair_rows(dataset.iter_frames(), dataset.iter_instances()), BONES)
+    hidden = found["targets"]["joints"]["left_wrist+right_wrist"]
+    assert hidden["achieved"] == pytest.approx(hidden["asked"], abs=0.2)
+    told = unmet(found, settings.recipe.targets.model_dump(mode="json"))
+    assert not [t for t in told if "fraction" in t and "median" in t], told
+
+
+def test_a_recipe_to_start_from_keeps_the_rest_of_itself(tmp_path: Path) -> None:
+    like = parse(
+        {
+            "name": "mine", "seed": 7, "image": {"width_px": 200, "height_px": 160},
+            "holdout": {"poses": ["squat"], "occluders": ["bookcase"]},
+            "backdrop": {"kind": "plain"},
+        }
+    )  # fmt: skip
+    recipe = next_recipe(profile(answers(), BONES), frames=5, like=like)
+    made = parse(recipe)
+    assert (made.name, made.seed, made.frames) == ("mine-fails", 8, 5)
+    assert made.image == like.image
+    assert made.holdout == like.holdout
+    assert "squat" not in (recipe["quotas"].get("family") or {})  # never in training frames
+    assert made.things  # somebody has to do the hiding
+    clip = parse({"name": "c", "clip": {"frames": 4}, "motion": None, "backdrop": {"kind": "room"}})
+    with pytest.raises(RecipeError, match="clips"):
+        next_recipe(profile(answers(), BONES), frames=5, like=clip)
+
+
+def test_an_evaluation_on_disk_becomes_yaml_that_says_why(tmp_path: Path) -> None:
+    made = save.Evaluation(about={"skeleton": "coco17"}, measures={}, answers=answers())
+    save.write(tmp_path / "e", made, b"<html></html>")
+    found = profile(*suggest.read_evaluation(tmp_path / "e"))
+    recipe = next_recipe(found, frames=9)
+    text = suggest.as_yaml(recipe, found)
+    assert text.startswith("# For what a network missed")
+    assert "squat" in text.split("name:")[0]
+    assert parse(yaml.safe_load(text)) == parse(recipe)
+    wrong = save.Evaluation(about={"skeleton": "coco23"}, measures={}, answers=answers())
+    save.write(tmp_path / "w", wrong, b"")
+    with pytest.raises(ModelError, match="another number of joints"):
+        suggest.read_evaluation(tmp_path / "w")
