@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from synthstudio.cli.options import BonesName, DatasetArgument, ExportFormat, JsonOption, finish
+from synthstudio.cli.options import (
+    BonesName,
+    DatasetArgument,
+    ExportFormat,
+    JsonOption,
+    finish,
+    say,
+)
 from synthstudio.progress import waiting
 
 if TYPE_CHECKING:
@@ -46,7 +53,8 @@ DbOption = Annotated[
     typer.Option(
         "--db",
         envvar="SYNTHSTUDIO_DB",
-        help="sqlite:///FILE or postgresql://USER@HOST/NAME; default: review.db beside the set.",
+        help="sqlite:///FILE or postgresql://USER@HOST/NAME; default: review.db beside the "
+        "set, or that of the studio which reviewed it.",
     ),
 ]
 StoreOption = Annotated[
@@ -231,11 +239,35 @@ def _opened(path: Path, db: str | None, *, make: bool = False) -> Iterator[tuple
     from synthstudio.review.store import default_url, open_store
 
     data = Dataset(path)
-    store = open_store(db or default_url(path.resolve().parent), make=make)
+    store = open_store(db, make=make) if db else _store_of(data)
+    if store is None:
+        store = open_store(default_url(path.resolve().parent), make=make)
     try:
         yield store, data
     finally:
         store.close()
+
+
+def _store_of(data: Dataset) -> Store | None:
+    """Return the first store at hand that knows a data set, None when there is none.
+
+    Looked at: review.db beside the set, and the studio's, which it keeps below its exports
+    folder (`studio --exports`): the set's own, the one above it, or ./exports.
+    """
+    from synthstudio.review.history import datasets
+    from synthstudio.review.store import FILE_NAME, dataset_key, default_url, open_store
+
+    beside = data.folder.resolve().parent
+    studios = [folder / "studio" for folder in (beside, beside.parent, Path("exports").absolute())]
+    key = dataset_key(data)
+    for folder in dict.fromkeys((beside, *studios)):
+        if (folder / FILE_NAME).is_file():
+            store = open_store(default_url(folder), make=False)
+            if key in datasets(store):
+                say(f"reviews: {folder / FILE_NAME}")
+                return store
+            store.close()
+    return None
 
 
 def _row(event: Event) -> dict[str, Any]:

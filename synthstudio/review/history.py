@@ -16,6 +16,7 @@ from synthstudio.review.store import Store
 from synthstudio.review.values import MAIN, Event, ItemState, Person
 
 _FRAMES_AT_ONCE = 500
+DECIDED = ("approved", "rejected", "flagged")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +149,23 @@ def counts(store: Store, dataset: str, *, layer: str = MAIN) -> Counts:
     return _counted(
         known.people, [state_of(row) for row in rows], [(who, kind, n) for who, kind, n in authors]
     )
+
+
+def tally(store: Store, dataset: str) -> tuple[int, int]:
+    """Return how many people were decided on, and how many there are, without deleted ones.
+
+    The same as `counts` says of the layer main, but counted by the database.
+    """
+    with store.reading() as session:
+        known = session.get(DatasetRow, dataset)
+        rows = session.execute(
+            select(ItemRow.status, ItemRow.deleted, ItemRow.added, func.count())
+            .where(ItemRow.dataset == dataset, ItemRow.layer == MAIN)
+            .group_by(ItemRow.status, ItemRow.deleted, ItemRow.added)
+        ).all()
+    done = sum(n for status, deleted, _, n in rows if status in DECIDED and not deleted)
+    changed = sum(n * (int(added) - int(deleted)) for _, deleted, added, n in rows)
+    return done, (known.people if known is not None else 0) + changed
 
 
 def _counted(

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import streamlit as st
 
+from synthstudio.core.errors import Refused
+from synthstudio.studio import guard
 from synthstudio.studio.context import Context, context, current_user, refuse_unguarded, whose
+from synthstudio.studio.text import plain
 from synthstudio.studio.theme import STYLE, icon
 
 _PAGES = Path(__file__).with_name("pages")
@@ -38,7 +41,11 @@ def main() -> None:
     with st.sidebar:
         _pick_set(ctx)
         whose(me)
-    page.run()
+    try:
+        page.run()
+    except Refused as error:  # a page handles those that it expects; a role may go at any time
+        guard.refused("what a page asked for", user=me.name, why=error)
+        st.error(plain(error))
 
 
 def _pick_set(ctx: Context) -> None:

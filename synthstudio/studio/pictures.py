@@ -29,7 +29,6 @@ U8 = NDArray[np.uint8]
 MAX_SIZE_PX = 1024
 _QUALITY = 88
 _MARGIN = 0.18
-_NEAR_M, _FAR_M = 0.5, 12.0
 _FRAMES = ["index", "file_name", "group_id", "variant", "layers", "width_px", "height_px"]
 
 
@@ -210,10 +209,12 @@ def depth(source: Source, frame: int) -> bytes:
     stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if stored is None or stored.shape != (fact.height_px, fact.width_px):
         raise DatasetError(explain("the depth is damaged", where=f"frame {frame}"))
-    metres = np.where(stored == 0, np.inf, stored / 1000)
-    near, far = 1 / _NEAR_M, 1 / _FAR_M
-    bright = (1 / np.clip(metres, _NEAR_M, _FAR_M) - far) / (near - far)
-    return encode_png(np.rint(np.sqrt(bright) * 255).astype(np.uint8))
+    known = stored > 0
+    inverse = 1000 / np.clip(stored, 1, None).astype(np.float64)
+    # Stretched over what this frame holds: people a metre apart have to look different.
+    near, far = np.percentile(inverse[known], [99, 1]) if known.any() else (1.0, 0.0)
+    bright = np.clip((inverse - far) / max(near - far, 1e-9), 0.0, 1.0)
+    return encode_png(np.where(known, np.rint(40 + 215 * bright), 0).astype(np.uint8))
 
 
 def _fact(source: Source, frame: int) -> FrameFact:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
@@ -11,7 +12,9 @@ from starlette.routing import Route
 from synthstudio.core.errors import StudioError, SynthStudioError
 from synthstudio.core.safe_paths import file_inside
 from synthstudio.review import history
-from synthstudio.review.values import Person
+from synthstudio.review.choices import share_of
+from synthstudio.review.team.second_pass import veiled_among
+from synthstudio.review.values import Person, User
 from synthstudio.studio import pictures
 from synthstudio.studio.context import Context, OpenSet, context
 from synthstudio.studio.guard import UserOf, cookies, header_map, refused
@@ -77,10 +80,19 @@ def _picture(ctx: Context, grant: Grant) -> Response:
         if index is None:
             raise StudioError(f"frame {frame}: it has no frame without occluders.")
         return _sent(pictures.image(source, index), pictures.media_type(source, index))
+    if grant.labels and grant.revision and _is_veiled(ctx, open_set, grant):
+        grant = replace(grant, revision=0)  # as on disk: a second look at this person is open
     key = (grant.kind, open_set.key, frame, grant.instance, grant.size, grant.labels,
            grant.revision)  # fmt: skip
     data = ctx.cache.get(key) or ctx.cache.put(key, _made(ctx, open_set, grant))
     return _sent(data, "image/jpeg" if grant.kind == "crop" else "image/png")
+
+
+def _is_veiled(ctx: Context, open_set: OpenSet, grant: Grant) -> bool:
+    who = User(name=grant.user, role=ctx.role_of(grant.user) or "viewer")
+    share = share_of(ctx.store, open_set.key, "second_share")
+    one = (grant.frame, grant.instance)
+    return one in veiled_among(ctx.store, open_set.table, [one], who=who, share=share)
 
 
 def _made(ctx: Context, open_set: OpenSet, grant: Grant) -> bytes:

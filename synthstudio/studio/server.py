@@ -17,8 +17,8 @@ from streamlit.web.server.starlette import starlette_websocket
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from synthstudio.core.errors import StudioError, SynthStudioError, explain
+from synthstudio.studio import collecting, sign_in, theme
 from synthstudio.studio import settings as options
-from synthstudio.studio import sign_in, theme
 from synthstudio.studio.context import context
 from synthstudio.studio.guard import LOG, Guard, Policy, UserOf, open_log, page_policy
 from synthstudio.studio.jobs import tender
@@ -78,6 +78,7 @@ def build(settings: Settings) -> dict[str, Any]:
     async def lifespan(_: Any) -> AsyncIterator[None]:
         _enforce(hosts, signed_in=bool(section))  # options may have been read anew since
         LOG.info("started, sign-in %s, log %s", "on" if section else "off", log)
+        collecting.keep_short()
         tender.start(settings, ctx.store)  # jobs that outlived the last server are found again
         yield
 

@@ -73,7 +73,8 @@ h1 { padding: 0 0 0.7rem !important; }
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p {
   color: light-dark(#585d62, #a8afb5) !important; opacity: 1 !important;
 }
-[data-testid="stBaseButton-primary"] p, [data-testid="stBaseButton-primaryFormSubmit"] p {
+[data-testid="stBaseButton-primary"]:enabled p,
+[data-testid="stBaseButton-primaryFormSubmit"]:enabled p {
   color: light-dark(#ffffff, #06231d);
 }
 </style>"""

@@ -123,3 +123,15 @@ def test_backup_and_members(place, tmp_path):
         run("members", "--db", url, "--remove", "anna", fails=True)
     told("members", "--db", url, "--set", "ada", "--role", "admin")
     assert told("members", "--db", url, "--remove", "anna") == {"members": {"ada": "admin"}}
+
+
+@pytest.mark.parametrize("where", ["beside", "above", "exports"])
+def test_the_studios_own_store_is_found(place, tmp_path, monkeypatch, where):
+    above = {"beside": place.parent, "above": place.parent.parent}
+    target = above.get(where, tmp_path / "exports") / "studio"
+    target.mkdir(parents=True, exist_ok=True)
+    (place.parent / "review.db").rename(target / "review.db")
+    elsewhere = open_store(default_url(place.parent))  # a store that knows nothing of the set
+    elsewhere.close()
+    monkeypatch.chdir(tmp_path)
+    assert told("stats", place)["reviewers"] == {"anna": {"edit": 1, "status": 1}}

@@ -354,3 +354,40 @@ def test_streamlits_own_shortcuts_do_not_hear_our_keys(alone):
     alone.page.keyboard.type("recall")
     alone.press("Escape")
     assert alone.page.evaluate("heard") == []
+
+
+def test_nobody_edits_who_waits_for_a_blind_second_look(page):
+    editor = Alone(page)
+    editor.give(items=[item(0, veiled=True), item(1)])
+    editor.press("Tab", "s", "a", "x", "z", "Delete")
+    assert editor.ops() == []
+    assert "second look" in page.locator(".flash").text_content()
+    assert "second look" in page.locator(".chip").text_content()
+    assert page.get_by_role("button", name="Approve and go on").is_disabled()
+    editor.press("n", "a")  # the control
+    assert [op["status"] for op in editor.ops()] == ["approved"]
+
+
+def test_who_looks_for_long_is_heard_of_so_that_leases_last(page):
+    page.clock.install()
+    editor = Alone(page)
+    editor.give()
+    page.clock.fast_forward("05:00")
+    page.wait_for_timeout(1200)
+    assert editor.sent("view") == []  # nobody is there: leases shall end
+    editor.press("Tab")
+    page.clock.fast_forward("00:02")
+    page.wait_for_function("window.sent.some(([name]) => name === 'view')")
+
+
+def test_what_a_peek_shows_is_said_and_where_a_refused_edit_is(alone):
+    alone.page.keyboard.down("c")
+    alone.page.locator(".flash.on", has_text="Without occluders").wait_for()
+    alone.page.keyboard.up("c")
+    alone.page.locator(".flash.on").wait_for(state="detached")
+    alone.press("Tab", "t")
+    alone.answer(refuse=lambda op: "somebody else was faster")
+    status = alone.page.locator(".status")
+    assert status.text_content() == "1 edit refused"
+    alone.press("Escape", "n")
+    assert status.text_content() == "1 edit refused: frame 0, person 1"

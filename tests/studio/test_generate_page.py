@@ -98,7 +98,12 @@ def test_faults_stand_beside_fields_and_nothing_starts(opened: Any) -> None:
         assert start(page).is_disabled()
     fill(page, "Name of the data set", "good")
     page.get_by_text("this is no name for an output").wait_for(state="detached")
-    assert start(page).is_enabled()
+    start(page).and_(page.locator("button:enabled")).wait_for()
+    fill(page, "Width, px", "20", role="spinbutton")
+    page.get_by_text("should be greater than or equal to 64; got 20.").wait_for()
+    start(page).and_(page.locator("button:disabled")).wait_for()
+    fill(page, "Width, px", "160", role="spinbutton")
+    start(page).and_(page.locator("button:enabled")).wait_for()
     page.get_by_text("Everything else").click()
     fill(page, "identities", "0")
     fault = page.get_by_text("should be greater than or equal to 1; got 0.")
@@ -111,7 +116,7 @@ def test_faults_stand_beside_fields_and_nothing_starts(opened: Any) -> None:
     page.get_by_text("This is no value in YAML").wait_for()
     page.get_by_role("button", name="As the scene has it").click()
     page.get_by_text("This is no value in YAML").wait_for(state="detached")
-    assert start(page).is_enabled()
+    start(page).and_(page.locator("button:enabled")).wait_for()
     assert page.get_by_role("textbox", name="folder").count() == 0
 
 

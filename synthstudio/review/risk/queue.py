@@ -19,7 +19,7 @@ from sqlalchemy import or_, select
 from synthstudio.core.errors import ReviewError, explain
 from synthstudio.core.rng import stream
 from synthstudio.review.history import states
-from synthstudio.review.leases import MINUTES, claim, leases, release
+from synthstudio.review.leases import MINUTES, SECOND, claim, leases, release
 from synthstudio.review.models import EventRow, ItemRow
 from synthstudio.review.risk.people import I64, PeopleTable
 from synthstudio.review.risk.signals import Risk
@@ -150,6 +150,18 @@ def touched_elsewhere(store: Store, table: PeopleTable, *, who: str, layer: str)
         .distinct()
     )
     return _mask(store, table, query)
+
+
+def touched(
+    store: Store, dataset: str, people: Collection[tuple[int, int]], *, who: str
+) -> set[tuple[int, int]]:
+    """Return those of a few people whom `who` said something of, but for second looks."""
+    query = select(EventRow.frame, EventRow.instance).where(
+        EventRow.dataset == dataset, EventRow.layer != SECOND, EventRow.who == who,
+        EventRow.frame.in_({frame for frame, _ in people}),
+    )  # fmt: skip
+    with store.reading() as session:
+        return {(frame, instance) for frame, instance in session.execute(query)} & set(people)
 
 
 def mask_of(table: PeopleTable, people: Collection[tuple[int, int]]) -> Mask:

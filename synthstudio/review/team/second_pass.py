@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -29,7 +30,7 @@ from synthstudio.review.fold import step
 from synthstudio.review.history import item_events, states
 from synthstudio.review.leases import ADJUDICATED, MINUTES, SECOND, claim, leases
 from synthstudio.review.risk.people import I64, PeopleTable
-from synthstudio.review.risk.queue import Mask, decided, mask_of, touched_elsewhere
+from synthstudio.review.risk.queue import Mask, decided, mask_of, touched, touched_elsewhere
 from synthstudio.review.roles import may, need
 from synthstudio.review.store import Store
 from synthstudio.review.values import MAIN, Event, ItemState, JointLabel, Op, Person, Status, User
@@ -79,8 +80,13 @@ def second_rows(table: PeopleTable, *, share: float = SHARE) -> I64:
             explain("no such share", where="second pass", expected="0 to 1", got=repr(share)[:40]),
             reason="invalid",
         )
-    order = stream(0, "second pass", table.key).permutation(table.people)
-    return order[: round(share * table.people)].astype(np.int64)
+    return _drawn(table.key, table.people)[: round(share * table.people)].copy()
+
+
+@lru_cache(8)
+def _drawn(key: str, people: int) -> I64:
+    """Return all rows in the random order of a data set; pages ask for it at every edit."""
+    return stream(0, "second pass", key).permutation(people).astype(np.int64)
 
 
 def begin(
@@ -126,6 +132,30 @@ def veiled(store: Store, table: PeopleTable, *, who: User, share: float = SHARE)
         store, table, layer=SECOND, skipped=False
     )
     return found & ~touched_elsewhere(store, table, who=who.name, layer=SECOND)
+
+
+def veiled_among(
+    store: Store,
+    table: PeopleTable,
+    people: Collection[tuple[int, int]],
+    *,
+    who: User,
+    share: float = SHARE,
+) -> set[tuple[int, int]]:
+    """Return those of a few (frame, instance) who are `veiled`, without asking of all others."""
+    if may(who.role, "adjudicate") or not people:
+        return set()
+    chosen = np.zeros(table.people, bool)
+    chosen[second_rows(table, share=share)] = True
+    pairs = list(people)
+    rows = table.rows_of(*np.array(pairs, np.int64).reshape(-1, 2).T)
+    found = {pair for pair, row in zip(pairs, rows.tolist(), strict=True)
+             if row >= 0 and chosen[row]}  # fmt: skip
+    for layer, wanted in ((MAIN, True), (SECOND, False)):
+        if found:
+            now = states(store, table.key, layer=layer, people=sorted(found))
+            found = {pair for pair in found if (pair in now and is_done(now[pair])) == wanted}
+    return found - touched(store, table.key, found, who=who.name) if found else found
 
 
 def progress(store: Store, table: PeopleTable, *, share: float = SHARE) -> Progress:

@@ -11,6 +11,7 @@ from typing import Any
 import streamlit as st
 
 from synthstudio.studio.editor import __name__ as _package
+from synthstudio.studio.turns import turn_of
 
 STATE = ("outbox", "view")
 """What the browser may say; anything else that it sends is not read."""
@@ -34,8 +35,12 @@ def mount(
     data that JSON cannot hold: it would reach the browser as one string, silently.
     """
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    st.session_state[f"{key}_turn"] = turn = turn_of(st.session_state.get(f"{key}_turn"), text)
     result = _component()(
-        key=key, data={"json": text}, on_outbox_change=on_outbox, on_view_change=on_view
+        key=key,
+        data={"json": text, "turn": turn[0]},
+        on_outbox_change=on_outbox,
+        on_view_change=on_view,
     )
     return {name: getattr(result, name, None) for name in STATE}
 

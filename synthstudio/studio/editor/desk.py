@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,13 +11,16 @@ import streamlit as st
 
 from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.review import history
+from synthstudio.review.choices import share_of
 from synthstudio.review.leases import SECOND
 from synthstudio.review.roles import may
+from synthstudio.review.team.second_pass import veiled_among
 from synthstudio.review.values import MAIN, Event, Person, User
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
 from synthstudio.studio.editor import window
 from synthstudio.studio.editor.component import mount
+from synthstudio.studio.editor.holding import Held, keep, let_go
 from synthstudio.studio.editor.order import QUEUES, Ask, Order, order_of
 from synthstudio.studio.editor.outbox import Answer, book_of, deliver, read
 from synthstudio.studio.editor.progress import progress_of
@@ -51,6 +54,7 @@ class Seat:
     person: str = ""
     address: tuple[str, ...] = ()
     mistake: str = ""
+    held: Held = field(default_factory=Held)
 
 
 def show() -> None:
@@ -149,10 +153,14 @@ def _data(ctx: Context, me: User, chosen: OpenSet, seat: Seat) -> dict[str, Any]
     assert seat.order is not None
     order, total = seat.order, len(seat.order.rows)
     start, stop = window.span(seat.at, total)
+    shown = order.people(chosen.table, start, stop)
     stretch = window.Stretch(
-        start=start, people=order.people(chosen.table, start, stop),
-        reasons=order.reasons(start, stop),
+        start=start, people=shown, reasons=order.reasons(start, stop),
+        veiled=_veiled(ctx, me, chosen, seat, shown),
     )  # fmt: skip
+    people = [Person(dataset=chosen.key, frame=frame, instance=instance, layer=seat.ask.layer)
+              for frame, instance in stretch.people]  # fmt: skip
+    keep(ctx.store, seat.held, people, who=me)
     found = window.items(
         ctx.store, chosen.key, frames_of(chosen), stretch, who=me, layer=seat.ask.layer,
         url=lambda kind, frame: image_url(ctx, me, chosen, kind=kind, frame=frame),  # type: ignore[arg-type]
@@ -175,9 +183,19 @@ def _data(ctx: Context, me: User, chosen: OpenSet, seat: Seat) -> dict[str, Any]
         "person": seat.person,
         "items": found,
         "results": _results(seat),
-        "history": _history(ctx, chosen, seat),
+        "history": _history(ctx, me, chosen, seat),
         "progress": progress_of(ctx.store, chosen.key),
     }
+
+
+def _veiled(
+    ctx: Context, me: User, chosen: OpenSet, seat: Seat, people: Sequence[tuple[int, int]]
+) -> set[tuple[int, int]]:
+    """Return those of `people` of whom the layer main may not be shown yet."""
+    if seat.ask.layer != MAIN:
+        return set()
+    share = share_of(ctx.store, chosen.key, "second_share")
+    return veiled_among(ctx.store, chosen.table, people, who=me, share=share)
 
 
 _NOBODY = "Nobody here fits. Ask for less in the sidebar."
@@ -232,7 +250,10 @@ def _take_outbox(
         return False
     # What a person may do is asked now: the run that mounted the editor may be long ago.
     me = User(name=who, role=ctx.role_of(who) or "viewer")
+    edited = {said.op.person for said in message.ops}
+    keep(ctx.store, seat.held, tuple(seat.held.people), who=me, edited=edited)
     answer = deliver(ctx.store, message, who=me, base_of=frames_of(chosen).base_of)
+    let_go(ctx.store, seat.held, message, answer, who=me)
     for client, seq, why, text in answer.refused:
         guard.refused("an edit", user=who, client=client, seq=seq, why=why, text=text)
     answers: list[tuple[Any, ...]] = [*answer.done, *answer.refused]
@@ -259,13 +280,15 @@ def _take_view(seat: Seat, payload: object) -> bool:
     return True
 
 
-def _history(ctx: Context, chosen: OpenSet, seat: Seat) -> dict[str, Any] | None:
+def _history(ctx: Context, me: User, chosen: OpenSet, seat: Seat) -> dict[str, Any] | None:
     frame, _, instance = (seat.past or "").partition(":")
     if not (frame.isdecimal() and instance.isdecimal() and max(len(frame), len(instance)) < 10):
         return None
     person = Person(
         dataset=chosen.key, frame=int(frame), instance=int(instance), layer=seat.ask.layer
     )
+    if _veiled(ctx, me, chosen, seat, [(person.frame, person.instance)]):
+        return {"id": seat.past, "events": []}
     found = history.events(ctx.store, chosen.key, person=person)
     return {"id": seat.past, "events": [_told(event) for event in reversed(found[-40:])]}
 

@@ -18,7 +18,9 @@ from synthstudio.review.risk.signals import Risk
 from synthstudio.review.risks import risk_of
 from synthstudio.review.store import Store
 from synthstudio.review.team.assign import assigned
+from synthstudio.review.team.second_pass import veiled
 from synthstudio.review.values import MAIN, User
+from synthstudio.studio.gallery.looking import unseen
 
 I64 = NDArray[np.int64]
 QUEUES = {
@@ -60,7 +62,7 @@ class Order:
     def reasons(self, start: int, stop: int) -> list[list[str]]:
         """Return for each of a stretch why that person is worth a look."""
         return [
-            self.risk.reasons(int(self.rows[k]), most=4)
+            [text.replace("_", " ") for text in self.risk.reasons(int(self.rows[k]), most=4)]
             or (["drawn at random"] if self.control[k] else [])
             for k in range(start, stop)
         ]
@@ -93,6 +95,11 @@ class Order:
 def order_of(store: Store, table: PeopleTable, ask: Ask, *, who: User) -> Order:
     """Return a queue; DatasetError for a query that cannot be read."""
     columns = reviewed(store, table, layer=ask.layer)
+    hidden = np.zeros(table.people, bool)
+    if ask.layer == MAIN:
+        share = share_of(store, table.key, "second_share")
+        hidden = veiled(store, table, who=who, share=share)
+        unseen(columns, hidden)
     rows = np.arange(table.people, dtype=np.int64)
     if ask.query.strip():
         rows = people_found(table, read(ask.query, table.joints), columns)
@@ -104,7 +111,7 @@ def order_of(store: Store, table: PeopleTable, ask: Ask, *, who: User) -> Order:
         ]
     rows = rows[~columns["deleted"][rows]]
     if ask.todo:
-        rows = rows[np.isin(columns["status"][rows], ["pending", "skipped"])]
+        rows = rows[np.isin(columns["status"][rows], ["pending", "skipped"]) & ~hidden[rows]]
     risk = risk_of(store, table)
     control = np.zeros(len(rows), bool)
     if ask.queue == "risk":

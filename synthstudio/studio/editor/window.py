@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -130,6 +130,8 @@ class Stretch:
     people: Sequence[tuple[int, int]]
     reasons: Sequence[Sequence[str]] = ()
     """For each of `people` why it is worth a look; empty: nobody asked."""
+    veiled: Collection[tuple[int, int]] = ()
+    """Those of whom nothing may be shown that reviewers said."""
 
 
 def span(at: int, total: int) -> tuple[int, int]:
@@ -173,8 +175,10 @@ def items(
             lease = held.get(one)
             other = lease.who if lease is not None and lease.who != who.name else None
             why = stretch.reasons[place] if stretch.reasons and one is person else ()
-            item = _item(frames, one, url, clean_of, state_of.get(one))
-            found.append(item | {"pos": stretch.start + place, "lease": other, "risk": list(why)})
+            veiled = one in stretch.veiled
+            item = _item(frames, one, url, clean_of, None if veiled else state_of.get(one))
+            found.append(item | {"pos": stretch.start + place, "lease": other, "risk": list(why),
+                                 "veiled": veiled})  # fmt: skip
     return found
 
 

@@ -108,12 +108,14 @@ function attach(state) {
 export default function ({data, parentElement, setStateValue, setTriggerValue}) {
   let state = states.get(parentElement);
   if (!state) {
-    state = {grid: make("ul", "grid"), picked: new Set(), page: null};
+    state = {grid: make("ul", "grid"), picked: new Set(), page: null, turn: 0};
     states.set(parentElement, state);
     parentElement.append(state.grid);
     attach(state);
   }
-  Object.assign(state, {data, setStateValue, setTriggerValue});
+  // While this module loads Streamlit calls for several runs at once, in no certain order.
+  if (data.turn < state.turn) return;
+  Object.assign(state, {turn: data.turn, data, setStateValue, setTriggerValue});
   if (state.page !== data.page) {
     state.page = data.page;
     state.picked = new Set(data.picked);

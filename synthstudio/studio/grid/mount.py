@@ -12,6 +12,8 @@ from typing import Any
 
 import streamlit as st
 
+from synthstudio.studio.turns import turn_of
+
 MAX_PICKED = 1_000
 _ID = re.compile(r"([0-9]{1,12})/([0-9]{1,9})")
 
@@ -67,7 +69,9 @@ def people_grid(
         "picked": sorted(set(_picked(kept)) & set(shown)),
     }  # fmt: skip
     # A value that JSON cannot hold would reach the browser as one string, silently.
-    data = json.loads(json.dumps(data, allow_nan=False))
+    text = json.dumps(data, allow_nan=False)
+    st.session_state[f"{key}_turn"] = turn = turn_of(st.session_state.get(f"{key}_turn"), text)
+    data = {**json.loads(text), "turn": turn[0]}
     result = _component()(
         key=key, data=data, default={"picked": []}, on_picked_change=_nothing,
         on_open_change=_nothing,
@@ -93,11 +97,12 @@ def _picked(result: Any) -> list[str]:
 
 
 @lru_cache(maxsize=1)
-def _files() -> tuple[str, str]:
+def source() -> tuple[str, str]:
+    """Return the grid's module and style sheet."""
     folder = resources.files("synthstudio.studio.grid")
     return (folder / "grid.js").read_text("utf-8"), (folder / "grid.css").read_text("utf-8")
 
 
 def _component() -> Callable[..., Any]:
-    js, css = _files()
+    js, css = source()
     return st.components.v2.component("synthstudio_people_grid", js=js, css=css)

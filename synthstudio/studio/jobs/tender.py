@@ -6,7 +6,6 @@ import logging
 import threading
 import weakref
 
-from synthstudio.core.errors import SynthStudioError
 from synthstudio.review.store import Store
 from synthstudio.studio.jobs import book
 from synthstudio.studio.settings import Settings
@@ -36,7 +35,7 @@ def _look_after(settings: Settings, store: Store, every_s: float) -> None:
         try:
             book.tend(store, settings)
             troubled = ""
-        except SynthStudioError as error:  # the database is busy or away: it comes back
+        except Exception as error:  # the database is busy or away: it comes back
             if str(error) != troubled:
                 LOG.warning("jobs: %s", error)
             troubled = str(error)

@@ -105,9 +105,10 @@ def _started(key: str, value: Any) -> str:
 
 
 def _whole(draft: Draft, field: Field, value: Any) -> None:
+    # Without the widget's own limits: what lies outside them would stay in the browser, and the
+    # page would go on with the value before. The recipe says what is wrong.
     key = _started(draft.key(field), int(value))
-    low, high = int(field.low), int(field.high)
-    draft.put(field, int(st.number_input(field.label, low, high, key=key, help=_help(field))))
+    draft.put(field, int(st.number_input(field.label, step=1, key=key, help=_help(field))))
 
 
 def _range(draft: Draft, field: Field, value: Any) -> None:

@@ -116,6 +116,7 @@ def _preview(ctx: Context, draft: Draft, recipe: Recipe | None) -> None:
     if recipe is not None:
         try:
             kept["key"] = drawer.ask(recipe, assets=draft.root, index=kept["index"])
+            kept["of"] = kept["index"]  # a form that is wrong, or a refusal, leaves the old key
         except Refused as error:
             message(str(error))
     if not kept["key"]:
@@ -137,7 +138,7 @@ def _picture(drawer: Previews, kept: dict[str, Any], waited: bool) -> None:
     if waited and seen.state != "waiting":
         st.rerun()
     if seen.state == "done":
-        kept.update(shown=kept["key"], shown_index=kept["index"])
+        kept.update(shown=kept["key"], shown_index=kept["of"])
     shown = drawer.look(kept["shown"]) if kept.get("shown") else seen
     if seen.state == "failed":
         message(seen.message)
@@ -150,7 +151,7 @@ def _picture(drawer: Previews, kept: dict[str, Any], waited: bool) -> None:
             "Drawing the first frame. That takes some seconds, on a new machine a minute or two; "
             "the next ones come quickly."
         )
-    state = "drawing" if seen.state == "waiting" else f"frame {kept['index']}"
+    state = "drawing" if seen.state == "waiting" else f"frame {kept['of']}"
     st.caption(f"Preview with labels, {state}")
 
 

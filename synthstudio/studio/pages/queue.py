@@ -62,8 +62,8 @@ def _progress(
     risky = int((order.risk.score[order.rows[places]] >= 0.5).sum())
     st.markdown(
         f"**{len(places):,}** of {total:,} people wait, **{risky:,}** of them with a risk of 0.5 "
-        f"or more. The likeliest mistakes come first; {control:,} people drawn at random "
-        f"({share:.0%}) are mixed in, {left_of_control:,} of them still wait."
+        f"or more. The likeliest mistakes come first; mixed in are people drawn at random "
+        f"({share:.0%}): {control:,}, of whom {left_of_control:,} still wait."
     )
     st.progress(1 - len(places) / total if total else 1.0)
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -112,15 +112,25 @@ def _error_rate(found: Estimate) -> None:
     """Say how much of the set is wrong, as far as the control people tell."""
     st.markdown("**How much is wrong?**")
     if not found.n:
-        st.markdown(
-            "Nobody knows yet. Of the people drawn at random none has been decided in turn; "
-            "review in queue order and this fills by itself."
-        )
+        st.markdown(none_words(found))
         return
     st.markdown(error_words(found))
     plot = plots.interval(found.rate, found.low, found.high)
     st.plotly_chart(plot.figure, config=plots.CONFIG, alt=plot.alt, key="queue_interval")
     st.caption(rest_words(found))
+
+
+def none_words(found: Estimate) -> str:
+    """Return why there is no estimate, and what helps, as a sentence."""
+    if found.control and found.undecided == found.control:
+        return (
+            "Nobody knows yet. All who were drawn at random are flagged or skipped: decide on "
+            "them, or have more drawn."
+        )
+    return (
+        "Nobody knows yet. Of the people drawn at random none has been decided in turn; review "
+        "in queue order and this fills by itself."
+    )
 
 
 def error_words(found: Estimate) -> str:
@@ -175,7 +185,7 @@ def _cell(
     reasons = tuple(order.reasons(place)[:3])
     address = image_url(
         ctx, me, chosen, kind="crop", frame=frame, instance=instance, size=_CROP_PX, labels=True,
-        revision=0 if math.isnan(columns["edited"][row]) else int(columns["edited"][row]),
+        revision=0 if math.isnan(columns["edited"][row]) else int(columns["edited"][row] * 1000),
     )  # fmt: skip
     return Cell(
         frame=frame, instance=instance, status=status,

@@ -17,6 +17,7 @@ function openBox(dataset, user) {
     prefix: `synthstudio.outbox.${dataset}.${user}.`,
     client: newClient(), seq: 0, pending: [], refused: [], events: new Map(),
     n: 0, answered: 0, sentAt: 0, note: "", full: false, ackMs: [], patience: RETRY_MS, away: false,
+    before: 0, // edits that this tab found and that were saved since
   };
   for (const op of storedOps(box.prefix)) (op.refused ? box.refused : box.pending).push(op);
   return box;
@@ -29,7 +30,7 @@ function storedOps(prefix) {
     if (!key.startsWith(prefix)) continue;
     try {
       const op = JSON.parse(localStorage.getItem(key));
-      if (op && typeof op.client === "string" && Number.isInteger(op.seq)) found.push({ ...op, sent: true });
+      if (op && typeof op.client === "string" && Number.isInteger(op.seq)) found.push({ ...op, sent: true, before: true });
     } catch {
       console.warn("an unreadable edit was left in this browser's storage", key);
     }
@@ -140,6 +141,7 @@ function receive(S, results) {
       box.events.set(key, said.get(key)[2]);
       if (op.sentAt) box.ackMs.push(performance.now() - op.sentAt);
       forget(box, op);
+      if (op.before) box.before += 1;
     } else if (no.has(key)) {
       op.refused = { reason: no.get(key)[2], text: no.get(key)[3] };
       box.refused.push(op);
@@ -150,6 +152,10 @@ function receive(S, results) {
     }
   }
   box.pending = left;
+  if (box.before && !left.some((op) => op.before)) {
+    flash(S, `${box.before} edit${box.before === 1 ? "" : "s"} from before ${box.before === 1 ? "was" : "were"} saved.`, 8000);
+    box.before = 0;
+  }
   if (left.length) sendSoon(S, box.note ? 1500 : 0);
 }
 

@@ -14,6 +14,7 @@ const KEYS = [
     ["l", "magnifier"], ["[ · ]", "darker, brighter"], ["{ · }", "less, more contrast"], ["\\", "light as it is"],
     ["3 4 5 6 7", "boxes, mask, whole mask, others, names"]]],
 ];
+const VEILED = "Somebody looked at this person, and a blind second look is open: what was said is not shown, and nothing can be changed here. Take second looks on the page Team.";
 const REASONS = {
   rejected: ["joints wrong", "not a person", "image broken", "too small"],
   flagged: ["cannot tell", "left and right?", "cause unclear", "ask a lead"],
@@ -35,6 +36,7 @@ function button(parent, text, key, title, act, cls) {
 function buildPage(S, parent) {
   const root = el("div", "ed", null);
   S.root = root;
+  el("h1", "live", "Review", root);
   const ui = (S.ui = {});
   const bar = el("div", "bar", null, root);
   bar.setAttribute("role", "toolbar");
@@ -253,15 +255,16 @@ function fillPanel(S) {
   const { ui, item, now } = S;
   ui.who.textContent = `Frame ${item.frame} · person ${item.instance}`;
   const status = now.deleted ? "deleted" : now.status;
-  ui.chip.textContent = STATUS_WORD[status] ?? status;
+  ui.chip.textContent = item.veiled ? "second look open" : STATUS_WORD[status] ?? status;
   ui.chip.className = `chip ${status}`;
-  ui.chip.title = now.reason || (item.state.who ? `last change by ${item.state.who}` : "nobody has touched it");
+  ui.chip.title = item.veiled ? VEILED : now.reason || (item.state.who ? `last change by ${item.state.who}` : "nobody has touched it");
+  if (item.veiled) ui.chip.className = "chip flagged";
   const extra = now.reason ? [`“${now.reason}”`] : [];
   if (item.lease) extra.push(`held by ${item.lease}`);
   if (now.comments) extra.push(`${now.comments} comment${now.comments === 1 ? "" : "s"}`);
   ui.facts.textContent = [...item.facts, ...extra].join(" · ");
   ui.risk.replaceChildren(...item.risk.map((text) => el("li", "", text)));
-  for (const node of [...ui.decide, ui.swap, ui.mirror, ui.add, ui.del]) node.disabled = !S.can.edit;
+  for (const node of [...ui.decide, ui.swap, ui.mirror, ui.add, ui.del]) node.disabled = !S.can.edit || item.veiled;
   ui.undo.disabled = !stackOf(S, item.id).undo.length;
   ui.redo.disabled = !stackOf(S, item.id).redo.length;
   for (const [name] of LAYERS) ui.layers[name].setAttribute("aria-pressed", String(S.layers[name]));
@@ -280,6 +283,15 @@ function fillProgress(S) {
   S.ui.progress.textContent = `${p.done} of ${p.total} reviewed${rate}`;
 }
 
+// Where the refused edits are, so that one finds them again.
+function refusedWhere(S) {
+  const { refused } = S.box;
+  const many = `${refused.length} edit${refused.length === 1 ? "" : "s"} refused`;
+  const people = new Set(refused.map((op) => op.id));
+  if (people.size > 1 || people.has(S.item?.id)) return many;
+  return `${many}: frame ${refused[0].frame}, person ${refused[0].instance}`;
+}
+
 function fillRefused(S) {
   const mine = refusedOf(S, S.item.id);
   const look = mine.map((op) => op.seq).join();
@@ -293,7 +305,7 @@ function fillRefused(S) {
   el("p", "what", `Yours: ${mine.map(inWords).join("; ")}`, S.ui.refused);
   const row = el("div", "row", null, S.ui.refused);
   button(row, "Take theirs", "Alt+t", "Drop my edit and keep what is stored", () => act(S, "take theirs"), "flat");
-  button(row, "Try again on top", "Alt+r", "Make my edit again on what is stored now", () => act(S, "try again"), "warn");
+  button(row, "Try again", "Alt+r", "Make my edit again on what is stored now", () => act(S, "try again"), "warn");
 }
 
 function inWords(op) {
@@ -328,7 +340,7 @@ function fillStatus(S) {
   const now = standing_of(S);
   const { status } = S.ui;
   const elsewhere = S.box.refused.length;
-  const text = elsewhere ? `${now.text} · ${elsewhere} refused` : now.text;
+  const text = elsewhere ? `${now.word === "saved" ? "" : `${now.text} · `}${refusedWhere(S)}` : now.text;
   if (status.textContent !== text) status.textContent = text;
   status.className = `status ${elsewhere ? "refusal" : now.word}`;
   Object.assign(S.root.dataset, { pending: S.box.pending.length, refused: elsewhere, saved: now.word, seq: S.box.seq, ackMs: S.box.ackMs.at(-1)?.toFixed(1) ?? "" });
@@ -336,10 +348,10 @@ function fillStatus(S) {
   fillTheme(S);
 }
 
-function flash(S, text) {
+function flash(S, text, ms = 2200) {
   S.ui.flash.textContent = text;
   S.ui.flash.classList.add("on");
   S.ui.live.textContent = text;
   clearTimeout(S.flashTimer);
-  S.flashTimer = setTimeout(() => S.ui.flash.classList.remove("on"), 2200);
+  S.flashTimer = setTimeout(() => S.ui.flash.classList.remove("on"), ms);
 }

@@ -125,6 +125,11 @@ const MISSING = {
   "3d": "This person has no 3D joints.",
 };
 
+const PEEK_WORD = {
+  clean: "Without occluders", depth: "Depth: near is bright",
+  amodal: "The whole person: green is seen, striped pink is hidden",
+};
+
 function startPeek(S, kind) {
   if (S.peeking || !S.item) return;
   S.root.dataset.peek = kind;
@@ -140,6 +145,7 @@ function startPeek(S, kind) {
     flash(S, MISSING[kind]);
     return;
   }
+  if (kind in PEEK_WORD) flash(S, PEEK_WORD[kind], 60000);
   if (kind === "amodal") drawMask(S);
   else if (kind === "3d") turn(S);
   else peekPicture(S, has);
@@ -162,6 +168,7 @@ function peekPicture(S, url) {
 
 function endPeek(S) {
   if (!S.peeking) return;
+  if (PEEK_WORD[S.peeking.kind] === S.ui.flash.textContent) S.ui.flash.classList.remove("on");
   S.peeking = null;
   S.hide = false;
   S.root.dataset.peek = "";

@@ -92,6 +92,7 @@ function drainKeys(S) {
 // Whether the item may be changed now; says why not.
 function open(S, deleted) {
   const no = !S.can.edit ? "You may look, but your role may not change anything."
+    : S.item.veiled ? VEILED
     : S.broken ? "The picture could not be loaded, so nothing can be changed."
     : refusedOf(S, S.item.id).length ? "First decide about the edit that was not taken (Alt+T theirs, Alt+R try again)."
     : !S.now.exists ? "This added person was taken back. Redo with Shift+Z."
@@ -184,7 +185,7 @@ function nudge(S, dx, dy) {
 
 function back(S, from, to, word) {
   if (!stackOf(S, S.item.id)[from].length) flash(S, `Nothing to ${from}.`);
-  else if (S.can.edit && !refusedOf(S, S.item.id).length) {
+  else if (S.can.edit && !S.item.veiled && !refusedOf(S, S.item.id).length) {
     const op = takeBack(S, S.item, from, to);
     flash(S, `${word}: ${inWords(op)}`);
   } else open(S);

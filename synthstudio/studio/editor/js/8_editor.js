@@ -1,6 +1,7 @@
 // Which person is shown, and the life of the component.
 
 const LOW = 5; // fewer than this many people ahead: ask for more
+const STAY_MS = 240000; // so often the server hears from an editor that is in use: leases end otherwise
 const STATES = new WeakMap();
 
 function step(S, by) {
@@ -112,7 +113,7 @@ function start(parent, data) {
     dataset: data.dataset, item: null, list: [], joint: -1, hover: null, drag: null, zoom: 1, tx: 0, ty: 0, pictures: new Map(),
     loading: 0, stacks: new Map(), keys: [], paints: [], views: 0, decided: 0, began: Date.now(), light: { b: 1, c: 1 },
     layers: { boxes: false, modal: false, amodal: false, others: true, names: true }, fitting: "person", loupe: false,
-    ready: false, broken: false, sendTimer: 0, wanted: null, can: data.can, skeleton: data.skeleton, goto: null, queue: data.queue,
+    ready: false, broken: false, sendTimer: 0, used: 0, heard: 0, wanted: null, can: data.can, skeleton: data.skeleton, goto: null, queue: data.queue,
   };
   S.box = openBox(data.dataset, data.user);
   buildPage(S, parent);
@@ -142,6 +143,7 @@ function start(parent, data) {
   };
   const timer = setInterval(() => {
     tick(S);
+    if (S.item && S.used > S.heard && performance.now() - S.heard > STAY_MS) askView(S, {});
     if (S.wanted !== null && S.item) askView(S, {});
     // A dialog of the page (about a lost connection) took the focus away and is gone again.
     if (S.mine && !S.left && document.activeElement === document.body) S.ui.stage.focus({ preventScroll: true });
@@ -153,6 +155,7 @@ function start(parent, data) {
     if (!event.composedPath().includes(S.root)) S.mine = false;
   };
   window.addEventListener("pointerdown", elsewhere, true);
+  for (const kind of ["pointerdown", "keydown"]) S.root.addEventListener(kind, () => (S.used = performance.now()), true);
   S.root.addEventListener("focusin", () => (S.mine = true));
   S.stop = () => {
     clearInterval(timer);
@@ -171,6 +174,7 @@ function update(S, data) {
   Object.assign(S, { can: data.can, queue: data.queue, progress: data.progress, past: data.history });
   const last = S.item;
   const mine = S.list.filter((item) => item.local && S.goto === data.goto && !data.items.some((other) => other.id === item.id));
+  S.heard = performance.now();
   receive(S, data.results);
   S.list = data.items.slice();
   for (const item of mine) {
@@ -230,7 +234,8 @@ export default function editor(host) {
     update(S, data);
     S.ui.stage.focus({ preventScroll: true });
     if (S.box.pending.length) sendSoon(S, 0);
-  } else {
+  } else if (!(host.data.turn < S.host.data.turn)) {
+    // Calls of two runs may come in either order: what is older says nothing new.
     S.host = host;
     update(S, data);
   }

@@ -1,0 +1,295 @@
+"""What the review page does for a team: leases that last, second looks that stay blind, counts."""
+
+from contextlib import closing
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+from review_store import Reviewed, reviewed
+from reviewing import sit_down, stored
+
+from synthstudio.core.errors import Refused
+from synthstudio.core.skeleton import skeleton
+from synthstudio.review import history
+from synthstudio.review.choices import set_share
+from synthstudio.review.leases import SECOND, claim, leases
+from synthstudio.review.models import utc_now
+from synthstudio.review.store import register
+from synthstudio.review.team.second_pass import begin, veiled, veiled_among
+from synthstudio.review.values import User
+from synthstudio.studio import pictures, routes
+from synthstudio.studio.editor import holding, window
+from synthstudio.studio.editor.holding import Held, keep, let_go
+from synthstudio.studio.editor.order import Ask, order_of
+from synthstudio.studio.editor.outbox import book_of, deliver, read
+from synthstudio.studio.editor.progress import progress_of
+from synthstudio.studio.tokens import Grant
+
+ADA, BEN = User(name="Ada", role="reviewer"), User(name="Ben", role="reviewer")
+LEA = User(name="Lea", role="lead")
+ADMIN = User(name="Root", role="admin")
+LATER = timedelta(minutes=40)
+
+
+@pytest.fixture
+def review(tmp_path, studio_set):
+    found = reviewed(tmp_path / "review.db", studio_set)
+    with closing(found.store):
+        register(found.store, found.dataset, "crates")
+        yield found
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Return a clock for `keep` that a test sets, in seconds."""
+    now = SimpleNamespace(s=0.0)
+    monkeypatch.setattr(holding, "time", SimpleNamespace(monotonic=lambda: now.s))
+    return now
+
+
+def frames(review: Reviewed) -> window.Frames:
+    return window.Frames(review.dataset, skeleton(review.dataset.identity.skeleton))
+
+
+def tell(review, person, seq, *, who, held=None, layer="main", **more):
+    """Say an op as the editor does; return the answer."""
+    client = (who.name * 8)[:16]
+    op = {"client": client, "seq": seq, "dataset": book_of(review.table.key, layer),
+          "frame": person.frame, "instance": person.instance, "revision": 0, **more}  # fmt: skip
+    message = read({"v": 1, "tab": client, "n": seq, "ops": [op]}, dataset=review.table.key,
+                   layer=layer)  # fmt: skip
+    if held is not None:
+        keep(review.store, held, (), who=who, edited=[person])
+    answer = deliver(review.store, message, who=who, base_of=frames(review).base_of)
+    if held is not None:
+        let_go(review.store, held, message, answer, who=who)
+    return answer
+
+
+def taken_long_ago(review, who, *rows):
+    people = [review.person(row) for row in rows]
+    claim(review.store, people, who=who, count=len(people), now=utc_now() - LATER)
+    return people
+
+
+NOSE = {"kind": "edit", "joints": {"nose": [7.5, 8.5, 1, "person"]}}
+
+
+def test_a_lease_that_ended_is_renewed_where_the_editor_is_used(review):
+    person, other = taken_long_ago(review, ADA, 0, 1)
+    refused = tell(review, other, 1, who=ADA, **NOSE).refused  # the control: nobody renews
+    assert [r[2] for r in refused] == ["lease"]
+    answer = tell(review, person, 2, who=ADA, held=Held(), **NOSE)
+    assert answer.done and not answer.refused
+    assert leases(review.store, review.table.key, who="Ada")
+
+
+def test_a_lease_that_somebody_else_took_stays_lost(review):
+    (person,) = taken_long_ago(review, ADA, 0)
+    claim(review.store, [person], who=BEN)
+    answer = tell(review, person, 1, who=ADA, held=Held(), **NOSE)
+    assert [r[2] for r in answer.refused] == ["lease"] and not answer.done
+    assert [one.who for one in leases(review.store, review.table.key).values()] == ["Ben"]
+
+
+def test_a_window_is_renewed_once_a_minute(review, clock, monkeypatch):
+    said = []
+    real = holding.renew
+    monkeypatch.setattr(
+        holding, "renew", lambda store, people, who: said.append(real(store, people, who=who))
+    )
+    people = taken_long_ago(review, ADA, 0, 1, 2)
+    nobodys = review.person(5)
+    held = Held()
+    for clock.s in (1000, 1030, 1059, 1061):
+        keep(review.store, held, [*people, nobodys], who=ADA)
+    assert said == [people, people]
+    keep(review.store, held, people, who=ADA, edited=[people[0]])
+    assert len(said) == 2
+    keep(review.store, held, people, who=ADA, edited=[review.person(9)])  # not in that window
+    assert len(said) == 3
+    assert len(leases(review.store, review.table.key)) == 3  # none was made
+    keep(review.store, Held(), people, who=User(name="Eve", role="viewer"))
+    assert len(said) == 3
+
+
+def test_who_was_decided_on_is_given_back(review):
+    first, second = (review.person(row) for row in (0, 1))
+    claim(review.store, [first, second], who=ADA, count=2)
+    held = Held()
+    tell(review, first, 1, who=ADA, held=held, **NOSE)
+    assert len(leases(review.store, review.table.key)) == 2
+    tell(review, first, 2, who=ADA, held=held, revision=1, kind="status", status="approved")
+    assert list(leases(review.store, review.table.key)) == [(second.frame, second.instance)]
+    tell(review, second, 3, who=ADA, held=held, kind="status", status="skipped")
+    assert len(leases(review.store, review.table.key)) == 1
+    stale = tell(review, second, 4, who=ADA, held=held, kind="status", status="approved")
+    assert stale.refused and len(leases(review.store, review.table.key)) == 1
+
+
+def test_a_lead_who_is_refused_gives_back_nobodys_lease(review):
+    person = review.person(0)
+    claim(review.store, [person], who=ADA)
+    answer = tell(review, person, 1, who=LEA, held=Held(), kind="status", status="approved")
+    assert answer.refused
+    assert leases(review.store, review.table.key, who="Ada")
+
+
+def second_look(review, row=3):
+    """Ada decided on a person; a second look at everybody is wanted. Return the person."""
+    set_share(review.store, review.table.key, "second_share", 1.0, by=ADMIN)
+    person = review.person(row)
+    review.move(ADA, person, "nose", 25.0)
+    review.decide(ADA, person, "rejected")
+    return person
+
+
+def shown(review, who, people, *, layer="main"):
+    hidden = (
+        veiled_among(review.store, review.table, people, who=who, share=1.0)
+        if layer == "main" else set()
+    )  # fmt: skip
+    source = pictures.source_of(review.dataset, frames(review).skeleton)
+    stretch = window.Stretch(start=0, people=people, veiled=hidden)
+    return window.items(
+        review.store, review.table.key, frames(review), stretch, who=who, layer=layer,
+        url=lambda kind, frame: kind, clean_of=source.clean_of,
+    )  # fmt: skip
+
+
+def test_an_open_second_look_hides_the_first_from_who_may_do_it(review):
+    person = second_look(review)
+    people = [(person.frame, person.instance), review.table.ids(review.table.rows_of(*[
+        review.table.frame[:1], review.table.instance[:1]]))[0]]  # fmt: skip
+    (ben, other), (ada, _), (lea, _) = (shown(review, who, people) for who in (BEN, ADA, LEA))
+    assert ben["veiled"] and ben["state"]["revision"] == 0 and not ben["state"]["joints"]
+    assert ben["state"]["status"] == "pending" and ben["state"]["who"] is None
+    assert not other["veiled"]
+    for seen in (ada, lea):  # the control
+        assert not seen["veiled"] and seen["state"]["status"] == "rejected"
+        assert "nose" in seen["state"]["joints"]
+    for who in (BEN, ADA, LEA):
+        one = veiled_among(review.store, review.table, people, who=who, share=1.0)
+        everybody = veiled(review.store, review.table, who=who, share=1.0)
+        assert one == set(review.table.ids(everybody.nonzero()[0]))
+    assert veiled_among(review.store, review.table, people, who=BEN, share=0.0) == set()
+    (taken,) = begin(review.store, review.table, who=BEN, share=1.0)
+    assert (taken.frame, taken.instance) == people[0]
+    assert tell(review, taken, 1, who=BEN, held=Held(), layer=SECOND, **NOSE).done
+    assert shown(review, BEN, people[:1], layer=SECOND)[0]["state"]["revision"] == 1
+    assert shown(review, BEN, people[:1])[0]["veiled"]  # not decided yet
+    status = {"kind": "status", "status": "approved", "revision": 1}
+    assert tell(review, taken, 2, who=BEN, held=Held(), layer=SECOND, **status).done
+    assert not shown(review, BEN, people[:1])[0]["veiled"]
+    undo = {"kind": "revert", "undoes": [("Ben" * 8)[:16], 2], "revision": 2}
+    assert tell(review, taken, 3, who=BEN, held=Held(), layer=SECOND, **undo).done
+
+
+def test_queues_do_not_tell_what_is_veiled(review):
+    person = second_look(review)
+    row = int(review.table.row_of(person.frame, person.instance))
+    ask = Ask(queue="all", query="status = rejected")
+    assert list(order_of(review.store, review.table, ask, who=ADA).rows) == [row]
+    assert list(order_of(review.store, review.table, ask, who=BEN).rows) == []
+    todo = order_of(review.store, review.table, Ask(queue="all", todo=True), who=BEN)
+    assert row not in todo.rows and len(todo.rows) == review.table.people - 1
+
+
+def test_crops_do_not_draw_what_is_veiled(review):
+    person = second_look(review)
+    source = pictures.source_of(review.dataset, frames(review).skeleton)
+    key = review.table.key
+    roles = {"Ada": "reviewer", "Ben": "reviewer", "Lea": "lead"}
+    open_set = SimpleNamespace(key=key, source=source, table=review.table,
+                               table_if_read=review.table)  # fmt: skip
+    ctx = SimpleNamespace(sets={key: open_set}, store=review.store, role_of=roles.get,
+                          cache=pictures.Cache(10_000_000))  # fmt: skip
+
+    def crop(user, revision=2):
+        grant = Grant(
+            kind="crop", dataset=key, user=user, browser="b", frame=person.frame,
+            instance=person.instance, size=256, labels=True, revision=revision,
+        )  # fmt: skip
+        return bytes(routes._picture(ctx, grant).body)
+
+    assert crop("Ada") == crop("Lea") != crop("Ada", revision=0)
+    assert crop("Ben") == crop("Ada", revision=0)
+    assert crop("Ada") != crop("Ben")  # nor by what is kept
+
+
+def test_progress_follows_every_event(review):
+    def check():
+        now = history.counts(review.store, review.table.key)
+        done = sum(now.status.get(s, 0) for s in ("approved", "rejected", "flagged"))
+        assert progress_of(review.store, review.table.key) == {"done": done, "total": now.people}
+        assert history.tally(review.store, review.table.key) == (done, now.people)
+        return done
+
+    assert check() == 0
+    people = [review.person(row) for row in range(4)]
+    for k, status in enumerate(["approved", "rejected", "skipped", "flagged"]):
+        review.decide(ADA, people[k], status)
+        check()
+    assert check() == 3
+    review.decide(ADA, people[0], "approved")
+    review.move(ADA, people[1], "nose", 3.0)
+    assert check() == 3
+    tell(review, people[3], 50, who=ADA, kind="delete", revision=1)
+    assert check() == 2
+    tell(review, people[0], 51, who=ADA, kind="revert", event=1, revision=2)
+    claim(review.store, [review.person(5, layer=SECOND)], who=BEN)
+    review.decide(BEN, review.person(5, layer=SECOND))
+    check()
+
+
+@pytest.mark.browser
+def test_the_count_follows_an_approval(studio, page, open_as):
+    desk = sit_down(open_as, page, studio, "review?queue=all&frame=6&instance=1")
+    assert page.get_by_role("heading", level=1).text_content() == "Review"
+
+    def count():
+        return int(page.locator(".ed .progress").text_content().split(" ")[0])
+
+    before = count()
+    desk.press("a")
+    desk.wait(lambda: count() == before + 1, 5)
+    desk.saved()
+
+
+@pytest.mark.browser
+def test_edits_from_before_are_saved_and_told_on_return(studio, studio_set, page, open_as):
+    desk = sit_down(open_as, page, studio, "review?queue=all&frame=7&instance=1")
+    key = page.evaluate("new URL(location.href).searchParams.get('set')")
+    left = [
+        {"client": "ab" * 8, "seq": seq, "dataset": key, "frame": 7, "instance": 1, "id": "7:1",
+         "revision": seq - 1, "kind": "edit", "joints": {"nose": [5, 6 + seq, 2, "visible"]},
+         "patch": {"joints": {"nose": [5, 6 + seq, 2, "visible"]}}, "made": seq}
+        for seq in (1, 2)
+    ]  # fmt: skip
+    page.get_by_role("link", name="Home").click()
+    page.locator(".ed").wait_for(state="detached")
+    page.evaluate(
+        """([prefix, ops]) => ops.forEach((op) => localStorage.setItem(
+          `${prefix}${op.client}.${op.seq}`, JSON.stringify(op)))""",
+        [f"synthstudio.outbox.{key}.Ada.", left],
+    )
+    page.get_by_role("link", name="Review").click()
+    page.locator(".ed .flash.on", has_text="2 edits from before were saved.").wait_for()
+    desk.saved()
+    assert len(stored(studio, studio_set, person="7:1")) == 2
+    assert page.evaluate("Object.keys(localStorage).filter((k) => k.includes('outbox'))") == []
+
+
+def test_a_store_that_is_busy_stops_nobody(review, monkeypatch, caplog):
+    (person,) = taken_long_ago(review, ADA, 0)
+
+    def busy(*args, **more):
+        raise Refused("locked", reason="busy")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(holding, "renew", busy)
+        held = Held()
+        keep(review.store, held, [person], who=ADA)
+    assert "locked" in caplog.text and not held.people
+    keep(review.store, held, [person], who=ADA)
+    assert leases(review.store, review.table.key, who="Ada")
