@@ -232,8 +232,11 @@ def test_a_group_is_shown_in_one_picture(assets: Path, tmp_path: Path) -> None:
     settings = _settings(assets, ROOM, clean=1, light=1)
     group_sheet(settings, 1, tmp_path / "group.png", columns=3)
     with Image.open(tmp_path / "group.png") as sheet:
-        assert sheet.size == (3 * (256 + 8) + 8, 192 + 16)
+        assert sheet.size == (3 * (256 + 8) + 8, 192 + 16 + 18)  # a caption of 18 px each
         cells = [np.asarray(sheet)[8:200, 8 + 264 * k : 264 * (k + 1)] for k in range(3)]
+        captions = [np.asarray(sheet)[200:218, 8 + 264 * k : 264 * (k + 1)] for k in range(3)]
     frame = pipeline.make_frame(stage := Stage(settings), pipeline.draw_spec(stage, 4))
     np.testing.assert_array_equal(cells[1], decode_rgb(frame.jpeg, "clean"))
     assert not np.array_equal(cells[0], cells[1])
+    assert all(np.ptp(caption) > 100 for caption in captions)  # each says what it is
+    assert not np.array_equal(captions[0], captions[1])
