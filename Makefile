@@ -3,8 +3,10 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+# One more than there are cores, at most 4: browser tests wait more than they work.
+PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 
-.PHONY: setup demo test check fix bench soak proof interop lock docs clean
+.PHONY: setup demo train-demo test check fix bench soak proof interop lock docs clean
 
 setup: $(STAMP)
 
@@ -14,8 +16,13 @@ $(STAMP): requirements.lock pyproject.toml tools/setup.sh
 demo: $(STAMP)        ## generate, audit, export and show a small data set
 	@$(BIN)/synthstudio demo
 
+train-demo: $(STAMP)  ## generate people, train a small network on them, judge it (about twelve minutes)
+	@$(BIN)/synthstudio train-demo
+
+# Each process takes file after file as they stand (the few tests of a browser's file last longer
+# than hundreds of others, so their number says nothing).
 test: $(STAMP)        ## all tests
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: $(STAMP)       ## lint, types, import contracts, generated docs
 	$(BIN)/ruff check .
@@ -36,13 +43,15 @@ lock: $(STAMP)        ## write the versions that .venv holds now into requiremen
 docs: $(STAMP)        ## regenerate docs/cli.md and scenes/schema.json
 	$(BIN)/python tools/docs.py
 
-bench: $(STAMP)       ## speed, as ratios in one run
+bench: $(STAMP)       ## speed, as ratios in one run; the table of people and the editor at size
 	$(BIN)/python -m benchmarks.bench
+	$(BIN)/python -m benchmarks.people_table --people 20000
+	$(BIN)/python -m benchmarks.studio --people 20000 --steps 300 --edits 50
 
 soak: $(STAMP)        ## the Done-when lines at their full size (an hour or more)
 	$(BIN)/python -m benchmarks.soak
 
-proof: $(STAMP)       ## does ORN help? five seeds an arm (about two hours)
+proof: $(STAMP)       ## does ORN help? five seeds an arm, three of ablations (an hour and a half)
 	$(BIN)/python -m benchmarks.proof
 
 interop: $(STAMP)     ## other people's software reads our exports; needs PyPI once, about 2 GB

@@ -3,7 +3,8 @@
 Prints milliseconds a frame by stage; frames a second with one and two workers; the raster path
 against the pyrender path for the same fully labelled frame; the share of body posing and JPEG
 encoding, which no renderer can save; what a variant costs beside a new moment and a search for
-targets beside a frame; the start of the command line.
+targets beside a frame; what training waits for its batches and what ORN costs beside KPE
+(bench_training.py); the start of the command line.
 """
 
 from __future__ import annotations
@@ -180,6 +181,17 @@ def search(*, moments: int = 60) -> dict[str, float]:
     return found
 
 
+def training() -> dict[str, Any]:
+    """Return what benchmarks/bench_training.py finds, in a process that may use all cores."""
+    free = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    told = subprocess.run(
+        [sys.executable, "-m", "benchmarks.bench_training"],
+        cwd=SCENES.parent, env=free, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    found: dict[str, Any] = json.loads(told.stdout.splitlines()[-1])
+    return found
+
+
 def cli_start(*, repeats: int = 7) -> float:
     """Return the best of some timings of `import synthstudio.cli`, in seconds."""
     code = "import time as t; a=t.perf_counter(); import synthstudio.cli; print(t.perf_counter()-a)"
@@ -206,12 +218,13 @@ def main() -> None:
         found["raster against pyrender"] = f"not measured: {error}"
     found["variants"] = variants()
     found["search for targets"] = search()
+    found |= training()
     found["import synthstudio.cli, s"] = cli_start()
     for name, value in found.items():
         if isinstance(value, dict):
             print(name)
             for key, number in value.items():
-                print(f"  {key:<28} {number:10.2f}")
+                print(f"  {key:<40} {number:10.2f}")
         else:
             print(f"{name:<30} {value:.3f}" if isinstance(value, float) else f"{name}: {value}")
     print(json.dumps(found))

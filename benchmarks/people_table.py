@@ -1,9 +1,10 @@
 """The table of people at size: building, opening from its cache, filters, risks, the queue.
 
-    python -m benchmarks.people_table --source DATASET [--people 100000] [--work DIR]
+    python -m benchmarks.people_table [--source DATASET] [--people 100000] [--work DIR]
 
-Rows of a real data set are repeated under new frame numbers (benchmarks.scale_dataset.make). Every
-part runs in a process of its own; times are of its CPU.
+Rows of a real data set (by default the small one of benchmarks.studio, made now) are repeated
+under new frame numbers (benchmarks.scale_dataset.make). Every part runs in a process of its own;
+times are of its CPU.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import scale_dataset
+from benchmarks.studio import source_set
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.select.query import parse
 from synthstudio.review.risk.queue import control_rows, risk_order
@@ -152,12 +154,10 @@ def main() -> None:
     if asked.step:
         print(json.dumps(measure(asked.step, asked.work / "set", asked.work)))
         return
-    if asked.source is None:
-        parser.error("--source: a data set whose rows are repeated")
     with tempfile.TemporaryDirectory() as temporary:
         work = asked.work or Path(temporary)
         if not (work / "set" / "index.json").is_file():
-            scale_dataset.make(asked.source, work / "set", asked.people)
+            scale_dataset.make(asked.source or source_set(work), work / "set", asked.people)
         for step in STEPS:
             command = [sys.executable, "-m", "benchmarks.people_table", "--step", step,
                        "--work", str(work)]  # fmt: skip

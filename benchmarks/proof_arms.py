@@ -9,6 +9,7 @@ from typing import Any
 import torch  # noqa: TID253 - it counts what networks cost
 from torch.utils.flop_counter import FlopCounterMode  # noqa: TID253
 
+from synthstudio.body import pose_library
 from synthstudio.core.skeleton import skeleton
 from synthstudio.models.bank import PoseBank
 from synthstudio.training import config as configs
@@ -20,11 +21,24 @@ HELD_OCCLUDERS = (
     "bicycle", "cardboard_box", "divider", "hedge", "kiosk", "potted_plant", "shopping_cart",
     "sofa", "stool", "suitcase", "umbrella",
 )  # fmt: skip
-HELD_POSES = (
+HELD_FAMILIES = (
     "balance", "crawl", "dance", "kick", "kneel", "push", "run", "sit_floor", "squat", "stretch",
     "throw",
 )  # fmt: skip
 BONES = "coco17"
+
+
+@functools.cache
+def held_poses() -> tuple[str, ...]:
+    """Return the names of every third pose of the other families, in the library's order."""
+    families: dict[str, list[str]] = {}
+    for pose in pose_library.library():
+        families.setdefault(pose.family, []).append(pose.name)
+    free = [names for family, names in families.items() if family not in HELD_FAMILIES]
+    # A pose that is called as its family is would hold out all of it.
+    return tuple(name for names in free for name in names[1::3] if name not in families)
+
+
 WITHIN = 0.05
 """How far the cost of two networks' training steps may lie apart."""
 
@@ -56,7 +70,10 @@ SMALL = Size(
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """One line of the table. `of`: another arm's network, only asked otherwise."""
+    """One line of the table. `of`: another arm's network, only asked otherwise.
+
+    `last_word`: whether ORN lets the poses speak last.
+    """
 
     title: str
     block: str = "kpe"
@@ -67,22 +84,37 @@ class Arm:
     of: str = ""
     decode: Decode = "hits"
     bank: bool = False
+    last_word: bool = True
 
 
 ARMS = {
-    "a": Arm(title="KPE, no occlusion in training", variants=("clean",)),
-    "a'": Arm(title="KPE, coarse dropout", variants=("clean",), augment={"dropout": 0.5}),
-    "b": Arm(title="KPE, occlusion"),
-    "b-peak": Arm(title="(b) decoded by the highest peak", of="b", decode="peak"),
+    "a": Arm(title="KPE, no occlusion in training", variants=("clean",), decode="peak"),
+    "a'": Arm(title="KPE, coarse dropout", variants=("clean",), augment={"dropout": 0.5},
+              decode="peak"),
+    "b": Arm(title="KPE, occlusion", decode="peak"),
+    "b-hits": Arm(title="(b) decoded by expected hits", of="b"),
     "g": Arm(title="(b) decoded by expected hits and a pose bank", of="b", bank=True),
     "c": Arm(title="ORN, occlusion", block="orn"),
     "d": Arm(title="ORN, occlusion, counterfactual pairs", block="orn",
              losses={"agreement": 0.5}),
+    "c-joined": Arm(title="(c) without the poses' last word", of="c", last_word=False),
     "no-attention": Arm(title="(c) without attention to pixels and joints", block="orn",
                         network={"attention": False}),
     "no-refinement": Arm(title="(c) without refinement", block="orn", network={"refine": False}),
+    "no-hiding": Arm(title="(c) without hiding features", block="orn", network={"hide": 0.0}),
 }  # fmt: skip
-"""Every network is asked by expected hits unless its line says otherwise."""
+"""KPE is decoded by its highest peak, ORN by expected hits, unless the line says otherwise."""
+
+
+ABLATION_SEEDS = 3
+"""Arms that lack a part of ORN are trained with so many seeds at most."""
+
+
+def jobs(arms: tuple[str, ...], seeds: int) -> list[tuple[str, int]]:
+    """Return the trainings (arm, seed) of a proof: one seed of all arms before the next."""
+    most = {arm: min(seeds, ABLATION_SEEDS) if ARMS[arm].network else seeds
+            for arm in trained(arms)}  # fmt: skip
+    return [(arm, seed) for seed in range(seeds) for arm in most if seed < most[arm]]
 
 
 def trained(arms: tuple[str, ...]) -> tuple[str, ...]:
@@ -94,10 +126,12 @@ def trained(arms: tuple[str, ...]) -> tuple[str, ...]:
 def recipe(size: Size, *, test: bool) -> dict[str, Any]:
     """Return the recipe of the training or of the test people.
 
-    Test frames show held-out kinds of things and families of poses only, other people (their
-    pool has another seed), floors and walls of other patterns; training frames show none of these.
+    Test frames show held-out kinds of things and poses only (whole families, and single poses of
+    the others), other people (their pool has another seed), floors and walls of other patterns;
+    training frames show none of these.
     """
-    held = {"occluders": list(HELD_OCCLUDERS), "poses": list(HELD_POSES), "share": 1.0}
+    held = {"occluders": list(HELD_OCCLUDERS), "poses": [*HELD_FAMILIES, *held_poses()],
+            "share": 1.0}  # fmt: skip
     if test:
         backdrop: dict[str, Any] = {
             "kind": "room", "walls": 0.6, "floor_patterns": {"concrete": 1, "grass": 1},

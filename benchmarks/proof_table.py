@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.proof_arms import ARMS
+from benchmarks.proof_arms import ARMS, HELD_FAMILIES
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.evaluation.bootstrap import Interval, paired_interval, ratio_interval
+from synthstudio.evaluation.figures import interval
 from synthstudio.evaluation.measure import hits_of, truth_of
 from synthstudio.evaluation.precision import average_precision
 from synthstudio.evaluation.table import Answers, some
@@ -29,6 +30,8 @@ HITS = {
     "visible": "visible joints",
     "clean": "clean frames, all joints",
     "hidden@0.2": "hidden joints, PCK@0.2",
+    "poses": "hidden joints, unseen poses of seen families",
+    "families": "hidden joints, unseen families of poses",
 }
 """Measures with an interval: PCK@0.1 of the amodal box's longer side unless they say otherwise."""
 
@@ -54,6 +57,7 @@ def measured(answers: Answers, bones: Skeleton) -> dict[str, Any]:
 def _parts(answers: Answers) -> dict[str, tuple[Bools, float]]:
     base, clean = (answers.known & (answers.variant == v)[:, None] for v in ("base", "clean"))
     hidden = base & (answers.state == STATE_HIDDEN)
+    new = np.isin(answers.family, HELD_FAMILIES)[:, None]
     others = np.isin(answers.cause, [CAUSES.index(c) for c in ("object", "person")])
     return {
         "hidden": (hidden, 0.1),
@@ -61,6 +65,8 @@ def _parts(answers: Answers) -> dict[str, tuple[Bools, float]]:
         "visible": (base & (answers.state == STATE_VISIBLE), 0.1),
         "clean": (clean, 0.1),
         "hidden@0.2": (hidden, 0.2),
+        "poses": (hidden & ~new, 0.1),
+        "families": (hidden & new, 0.1),
     }
 
 
@@ -106,12 +112,13 @@ class Found:
         return f"{np.mean(told):.1f} ({min(told):.1f} to {max(told):.1f})"
 
 
-def read(folder: Path) -> Found:
-    """Return what lies in a folder of results."""
+def read(folder: Path, arms: tuple[str, ...], seeds: int) -> Found:
+    """Return what lies in a folder of results, of these arms and of the first `seeds` seeds."""
     results = {}
     for path in sorted(folder.glob("*.json")):
         told = json.loads(path.read_text(encoding="utf-8"))
-        results[told["arm"], told["seed"]] = told
+        if told["arm"] in arms and told["seed"] < seeds:
+            results[told["arm"], told["seed"]] = told
     return Found(results=results)
 
 
@@ -139,6 +146,10 @@ AIMS = (
         measure="clean", holds=lambda d: d.value >= -0.01),
     Aim(text="(d) beats (c), the interval excludes zero, hidden", ours="d", theirs="c",
         measure="hidden", holds=lambda d: d.low > 0),
+    Aim(text="the poses' last word helps: (c) against (c) without it, hidden", ours="c",
+        theirs="c-joined", measure="hidden", holds=lambda d: d.low > 0),
+    Aim(text="hiding features helps: (c) against (c) without it, hidden", ours="c",
+        theirs="no-hiding", measure="hidden", holds=lambda d: d.low > 0),
     Aim(text="attention helps: (c) against (c) without it, hidden", ours="c",
         theirs="no-attention", measure="hidden", holds=lambda d: d.low > 0),
     Aim(text="refinement helps: (c) against (c) without it, hidden", ours="c",
@@ -154,7 +165,7 @@ def tables(found: Found) -> str:
 def _figures(found: Found) -> str:
     lines = ["| arm | " + " | ".join(HITS.values()) + " |", "|---" * (1 + len(HITS)) + "|"]
     for arm in found.arms:
-        cells = [_plain(found.value(arm, measure)) for measure in HITS]
+        cells = [interval(vars(found.value(arm, measure))) for measure in HITS]
         lines.append(f"| ({arm}) {ARMS[arm].title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -165,7 +176,8 @@ def _precisions(found: Found) -> str:
     for arm in found.arms:
         seeds = found.seeds(arm)
         cost = found.results[arm, seeds[0]]
-        rate = np.mean([found.results[arm, seed]["rate"] for seed in seeds])
+        rates = [found.results[arm, seed]["rate"] for seed in seeds]
+        rate = np.mean([r for r in rates if r] or [np.nan])  # 0: it was trained in another call
         cells = [found.precision(arm, "AP"), found.precision(arm, "AP hidden"), str(len(seeds)),
                  f"{cost['step_gflops']:.2f}", f"{rate:.0f}"]  # fmt: skip
         lines.append(f"| ({arm}) | " + " | ".join(cells) + " |")
@@ -180,8 +192,3 @@ def _aims(found: Found) -> str:
             holds = "yes" if aim.holds(apart) else "**no**"
             lines.append(f"| {aim.text} | {apart.text()} | {holds} |")
     return "\n".join(lines)
-
-
-def _plain(found: Interval) -> str:
-    low, high = 100 * found.low, 100 * found.high
-    return f"{100 * found.value:.1f} ({low:.1f} to {high:.1f})"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -191,6 +192,33 @@ def targets_hold(folder: Path, assets: Path) -> tuple[bool, str]:
     return abilities.targets_met(folder, people=1000)
 
 
+def training_killed(folder: Path, assets: Path) -> tuple[bool, str]:
+    """Nano killed with -9 at five random moments and resumed: the bytes of an unbroken run."""
+    from benchmarks import killed_training
+
+    return killed_training.check(folder)
+
+
+def reviewer(folder: Path, assets: Path) -> tuple[bool, str]:
+    """200 people reviewed by keyboard in a browser: the store and COCO hold exactly that."""
+    people = 200
+    recipe = parse({
+        "name": "reviewed", "frames": 130, "seed": 8, "skeleton": "coco17",
+        "variants": {"clean": 1}, "people": {"count": 2},
+        "things": [{"kind": "procedural", "count": 2}], "backdrop": {"kind": "room"},
+    })  # fmt: skip
+    pipeline.generate(prepare(recipe, assets=folder, device="cpu"), folder / "set", workers=2)
+    told = {"SYNTHSTUDIO_REVIEW_PEOPLE": str(people), "SYNTHSTUDIO_REVIEW_SET": folder / "set"}
+    test = "tests/studio/test_review_keyboard.py"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", test], cwd=proofs.ROOT, env=os.environ | told,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.returncode == 0, f"{people} people" + (
+        done.stdout[-3000:] if done.returncode else ""
+    )
+
+
 CHECKS: dict[str, Check] = {
     "same bytes": same_bytes,
     "kills": kills,
@@ -204,6 +232,8 @@ CHECKS: dict[str, Check] = {
     "physics": physics_holds,
     "abilities: same bytes": abilities_bytes,
     "abilities: second oracle": abilities_oracle,
+    "training killed": training_killed,
+    "reviewer": reviewer,
 }
 
 

@@ -19,10 +19,10 @@ from synthstudio.stage import prepare
 SCENE = "quickstart.yaml"
 
 
-def scene_file() -> Path:
-    """Return the quickstart recipe: in the checkout, or where the wheel has put it."""
-    beside = Path(__file__).resolve().parents[1] / "scenes" / SCENE
-    installed = Path(sys.prefix) / "share" / "synthstudio" / "scenes" / SCENE
+def scene_file(name: str = SCENE) -> Path:
+    """Return a file of scenes/: in the checkout, or where the wheel has put it."""
+    beside = Path(__file__).resolve().parents[1] / "scenes" / name
+    installed = Path(sys.prefix) / "share" / "synthstudio" / "scenes" / name
     return beside if beside.is_file() else installed
 
 

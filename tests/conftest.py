@@ -1,10 +1,11 @@
-"""Fixtures that several packages' tests share."""
+"""Fixtures that several packages' tests share, and what lets test processes run side by side."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+BESIDE_OTHERS = "PYTEST_XDIST_WORKER" in os.environ
+if BESIDE_OTHERS:  # each would take every core, and wait for it in a loop
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def missing(what: str, why: str) -> None:
@@ -21,6 +25,31 @@ def missing(what: str, why: str) -> None:
     if what in os.environ.get("SYNTHSTUDIO_REQUIRE", "").split(","):
         pytest.fail(f"{what} is required here: {why}")
     pytest.skip(why)
+
+
+@pytest.fixture(scope="session")
+def once(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Return a function (name, make): a folder that make(folder) fills once for all processes.
+
+    The first that asks makes it, the others wait. What is in it is read only.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if BESIDE_OTHERS else base
+
+    def folder_of(name: str, make: Callable[[Path], object]) -> Path:
+        folder, made = shared / f"once-{name}", shared / f"once-{name}.made"
+        with (shared / f"once-{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of one that failed
+                folder.mkdir()
+                make(folder)
+                made.touch()
+        return folder
+
+    return folder_of
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +63,9 @@ def browser() -> Iterator[Browser]:
 
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(
-            executable_path=found, args=["--no-sandbox", "--disable-dev-shm-usage"]
+            executable_path=found,
+            timeout=180_000,
+            args=["--no-sandbox", "--disable-dev-shm-usage"],
         )
         yield opened
         opened.close()

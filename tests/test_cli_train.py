@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from tiny_pairs import recipe
 
 from synthstudio.cli import main
 from synthstudio.pipeline import generate
@@ -20,14 +21,6 @@ from synthstudio.training import config as configs
 from synthstudio.training.config import Config
 
 RUNS = Path(__file__).resolve().parents[1] / "scenes" / "training"
-RECIPE = {
-    "name": "pairs", "frames": 12, "seed": 5, "variants": {"clean": 1},
-    "image": {"width_px": 160, "height_px": 120, "supersample": 1},
-    "camera": {"distance_m": [2.5, 3.5]},
-    "people": {"count": 2, "arrangement": {"kind": "group", "spread_m": [0.5, 1.0]}},
-    "things": [{"kind": "procedural", "count": 1, "placement": "in_front", "hides": [0.3, 0.6]}],
-    "backdrop": {"kind": "plain"},
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -54,7 +47,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):  #
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("train") / "people"
-    generate(prepare(parse(RECIPE), assets=out.parent, device="cpu"), out, workers=1)
+    generate(prepare(parse(recipe(12)), assets=out.parent, device="cpu"), out, workers=1)
     return out
 
 
@@ -214,7 +207,7 @@ def test_other_people_are_not_compared(  # type: ignore[no-untyped-def]
                            "--json")[0])["about"]["splits"]  # fmt: skip
     assert split == []
     other = tmp_path / "set"
-    generate(prepare(parse(RECIPE | {"seed": 9, "frames": 4}), assets=tmp_path, device="cpu"),
+    generate(prepare(parse(recipe(4, seed=9)), assets=tmp_path, device="cpu"),
              other, workers=1)  # fmt: skip
     run("evaluate", trained["kpe"], other, "--out", tmp_path / "other", *cache)
     err = run("compare", tmp_path / "all", tmp_path / "other", code=1)[1]

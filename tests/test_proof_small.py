@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmarks import proof, proof_arms, proof_table
-from benchmarks.proof_arms import ARMS, FULL, HELD_OCCLUDERS, HELD_POSES, SMALL
+from benchmarks.proof_arms import ARMS, FULL, HELD_FAMILIES, HELD_OCCLUDERS, SMALL, held_poses
 from synthstudio.body import pose_library
 from synthstudio.core.spec import RoomBackdrop
 from synthstudio.dataset.reader import Dataset
@@ -30,7 +30,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     one = proof.Proof(SMALL, out / "cache")
     proof.make_data(one, 1, print)
     # As if the first training had been killed after a step.
-    train(one.config("b", 0), one.folder / "runs" / "b-0", cache=one.crops, steps=1)
+    train(one.config("b", 0), one.made / "runs" / "b-0", cache=one.crops, steps=1)
     words = [*WORDS, "--cache", str(out / "cache"), "--docs", str(out / "docs")]
     assert proof.main(words) == 0
     return out
@@ -38,6 +38,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _folder(made: Path) -> Path:
     (folder,) = (made / "cache").iterdir()
+    return folder
+
+
+def _made(made: Path) -> Path:
+    (folder,) = _folder(made).glob("by-*")
     return folder
 
 
@@ -50,17 +55,21 @@ def test_it_ends_with_a_table_and_a_log(made: Path) -> None:
     assert "`python -m benchmarks.proof --small --arms b,g,c`" in page
     log = (made / "docs" / "evidence" / "proof.log").read_text()
     assert "h in all" in log
-    results = {p.name: json.loads(p.read_text()) for p in (_folder(made) / "results").iterdir()}
+    results = {p.name: json.loads(p.read_text()) for p in (_made(made) / "results").iterdir()}
     assert set(results) == {"b-0.json", "g-0.json", "c-0.json"}
     counts = {name: r["hits"]["hidden"]["counts"] for name, r in results.items()}
     assert counts["b-0.json"] == counts["g-0.json"] == counts["c-0.json"]  # the same joints
     assert sum(counts["b-0.json"]) > 0
+    assert results["b-0.json"]["words"] == {}  # KPE says nothing of visibility
+    words = results["c-0.json"]["words"]
+    assert f"| 0 | {words['AUROC']['value']:.3f} (" in page
+    assert words["attention"]["people"] > 0
 
 
 def test_a_killed_training_goes_on_and_a_finished_proof_does_nothing_twice(
     made: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = _folder(made)
+    folder = _made(made)
     state = folder / "runs" / "b-0" / "state.safetensors"
     assert json.loads(checkpoint.read(state)[1]["place"])["step"] == SMALL.steps
     monkeypatch.setattr(proof, "train", lambda *a, **k: pytest.fail("trained again"))
@@ -79,18 +88,21 @@ def test_the_test_frames_show_only_what_no_training_frame_shows(made: Path) -> N
     seen: dict[str, dict[str, set[str]]] = {}
     for name in ("train", "test"):
         dataset = Dataset(_folder(made) / name)
-        kinds, families, floors = set(), set(), set()
+        kinds, floors, poses = set(), set(), set()
         for frame in dataset.iter_frames():
             spec = dataset.spec(frame["index"])
             kinds |= {thing.kind for thing in spec.things if thing.held_by is None}
             if isinstance(spec.backdrop, RoomBackdrop):
                 floors.add(spec.backdrop.floor.pattern)
+            poses |= {n for person in spec.people for n in person.pose.name.split("+")}
         families = {row["pose_family"] for row in dataset.iter_instances()}
-        seen[name] = {"kinds": kinds, "families": families, "floors": floors}
+        seen[name] = {"kinds": kinds, "families": families, "floors": floors, "poses": poses}
+    held = {p.name for p in pose_library.library() if p.family in HELD_FAMILIES} | set(held_poses())
     assert seen["test"]["kinds"]
     assert seen["test"]["kinds"] <= set(HELD_OCCLUDERS)
-    assert seen["test"]["families"] <= set(HELD_POSES)
-    for what in ("kinds", "families", "floors"):
+    assert seen["test"]["poses"] <= held
+    assert not seen["train"]["families"] & set(HELD_FAMILIES)
+    for what in ("kinds", "poses", "floors"):
         assert not seen["train"][what] & seen["test"][what]
 
 
@@ -98,9 +110,13 @@ def test_what_is_held_out_exists_and_leaves_enough_to_learn_from() -> None:
     kinds = {k.kind for k in procedural.kinds() if "occluder" in k.roles}
     families = {pose.family for pose in pose_library.library()}
     assert set(HELD_OCCLUDERS) < kinds
-    assert set(HELD_POSES) < families
+    assert set(HELD_FAMILIES) < families
+    assert not set(held_poses()) & families  # it would hold out the whole family
     assert len(HELD_OCCLUDERS) < len(kinds) / 3
-    assert len(HELD_POSES) < len(families) / 3
+    assert len(HELD_FAMILIES) < len(families) / 3
+    left = [p for p in pose_library.library() if p.family not in HELD_FAMILIES]
+    assert len(left) / 5 < len(held_poses()) < len(left) / 3
+    assert families - set(HELD_FAMILIES) == {p.family for p in left if p.name not in held_poses()}
     for size in (FULL, SMALL):
         train_scene, test_scene = (parse(proof_arms.recipe(size, test=t)) for t in (False, True))
         assert train_scene.targets == test_scene.targets
@@ -135,6 +151,17 @@ def test_all_arms_see_the_same_samples_steps_and_augmentations(tmp_path: Path) -
     assert one.config("d", 0).losses.agreement > one.config("c", 0).losses.agreement == 0
 
 
+def test_every_arm_has_all_seeds_and_ablations_fewer() -> None:
+    jobs = proof_arms.jobs(tuple(ARMS), 5)
+    assert len(jobs) == len(set(jobs))
+    seeds = {arm: sorted(seed for name, seed in jobs if name == arm) for arm, _ in jobs}
+    assert set(seeds) == set(proof_arms.trained(tuple(ARMS)))
+    for arm, found in seeds.items():
+        assert found == list(range(3 if arm.startswith("no-") else 5))
+    assert [seed for _, seed in jobs] == sorted(seed for _, seed in jobs)
+    assert len(proof_arms.jobs(("c", "no-attention"), 2)) == 4
+
+
 def _results(rates: dict[str, float], *, seeds: int = 5, groups: int = 60) -> proof_table.Found:
     counts = np.full(groups, 20.0)
     made = {}
@@ -163,6 +190,28 @@ def test_the_table_says_which_aims_hold() -> None:
     assert "| 30." in lines["(a) KPE, no occlusion in training"]
 
 
-def test_arms_that_do_not_exist_are_refused() -> None:
-    with pytest.raises(SystemExit):
-        proof.main(["--small", "--arms", "a,z"])
+def test_arms_that_do_not_exist_and_a_page_of_a_trial_are_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for words, why in ((["--docs", "x", "--arms", "a,z"], "no such arm: z"), ([], "needs --docs")):
+        with pytest.raises(SystemExit):
+            proof.main(["--small", *words])
+        assert why in capsys.readouterr().err
+
+
+def test_other_code_takes_up_no_result(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = proof.Proof(SMALL, made / "cache")
+    assert one.result("c", 0).is_file()
+    with pytest.raises(SystemExit, match="the code has changed"):
+        proof.main(["--small", "--cache", str(tmp_path), "--job", "c:0", "--code", "before"])
+    monkeypatch.setattr(proof, "code", lambda: "other")
+    assert not proof.Proof(SMALL, made / "cache").result("c", 0).exists()
+    assert proof.Proof(SMALL, made / "cache").data(test=True) == one.data(test=True)
+
+
+def test_the_table_tells_the_arms_and_seeds_that_were_asked_for(made: Path) -> None:
+    folder = _made(made) / "results"
+    assert proof_table.read(folder, ("b", "c"), 1).arms == ("b", "c")
+    assert not proof_table.read(folder, ("b",), 0).results

@@ -39,7 +39,7 @@ if [ -n "$missing" ]; then
 fi
 [ -x .venv/bin/python ] || "$PYTHON" -m venv .venv
 echo "setup: installing the locked packages into .venv (a few minutes the first time)"
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+.venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check --requirement requirements.lock
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 if [ -n "$ubuntu_browser" ]; then
     if [ "$(id -u)" = 0 ]; then

@@ -27,8 +27,9 @@ from synthstudio import pipeline
 from synthstudio.core.rng import stream
 from synthstudio.dataset.reader import Dataset
 from synthstudio.recipe import load
+from synthstudio.review.base import base_of
 from synthstudio.review.choices import set_share
-from synthstudio.review.edits import apply, base_of
+from synthstudio.review.edits import apply
 from synthstudio.review.history import state
 from synthstudio.review.risk.queue import next_people, risk_order
 from synthstudio.review.risk.table import PeopleTable, people_table

@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from synthstudio.cli import exchange, inspect, make, occlude, predict, review, studio, train, trust
+from synthstudio.cli import (
+    exchange,
+    experiment,
+    inspect,
+    make,
+    occlude,
+    predict,
+    review,
+    studio,
+    train,
+    trust,
+)
 from synthstudio.cli.options import say
 from synthstudio.core.errors import SynthStudioError
 
@@ -40,13 +51,15 @@ COMMANDS = (
     inspect.audit, inspect.stats, inspect.coverage,
     trust.validate, trust.report, trust.diff, trust.filter, trust.split,
     exchange.export, exchange.import_, exchange.merge, occlude.occlude,
-    studio.studio, train.train, train.evaluate, train.compare, predict.predict, predict.suggest,
+    studio.studio, train.train_demo, train.train, train.evaluate, train.compare,
+    predict.predict, predict.suggest,
 )  # fmt: skip
 """In the order in which --help lists them; a command is named after its function."""
 
 for command in COMMANDS:
     app.command(command.__name__.strip("_").replace("_", "-"))(command)
 app.add_typer(review.app)
+app.add_typer(experiment.app)
 
 
 def main() -> None:
@@ -59,7 +72,8 @@ def main() -> None:
         sys.exit(1)
     except SystemExit as stop:
         if stop.code == INTERRUPTED:  # typer answers Ctrl-C with this status and no word
-            say("stopped; what was complete is kept. A run goes on with --resume.")
+            say("stopped; what was complete is kept. A run goes on with --resume, an experiment "
+                "by the same command.")  # fmt: skip
         raise
 
 

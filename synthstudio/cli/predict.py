@@ -39,6 +39,9 @@ def predict(  # noqa: PLR0913 - one parameter per option
         int, typer.Option(min=0, max=99, help="Frames that a clip's joints are smoothed over.")
     ] = 7,
     flip: Annotated[bool, typer.Option("--flip", help="Ask about mirrored crops too.")] = False,
+    peaks: Annotated[
+        int, typer.Option(min=0, max=20, help="Tell so many separate peaks of each joint's map.")
+    ] = 0,
     batch: Annotated[int, typer.Option(min=1, max=4096, help="Crops at once.")] = 64,
     into: Annotated[
         str | None,
@@ -69,7 +72,7 @@ def predict(  # noqa: PLR0913 - one parameter per option
     with progress("looking") as report:
         people = _people(
             net.to(place), asked, find, facts, report,
-            size=config.network.size, bones=bones, batch=batch, flip=flip,
+            size=config.network.size, bones=bones, batch=batch, flip=flip, peaks=peaks,
         )  # fmt: skip
     if boxes is not None:
         predict_boxes.check_found(len(people), boxes)

@@ -15,12 +15,16 @@ import typer
 from synthstudio.cli.options import (
     BonesName,
     DatasetArgument,
+    DeviceName,
+    DeviceOption,
     ExportFormat,
     JsonOption,
+    StoredAssetsOption,
+    WorkersOption,
     finish,
     say,
 )
-from synthstudio.progress import waiting
+from synthstudio.progress import progress_steps, waiting
 
 if TYPE_CHECKING:
     from synthstudio.dataset.reader import Dataset
@@ -130,6 +134,50 @@ def import_(
     finish(made.as_json(), as_json, made.text())
     if made.refused:
         raise typer.Exit(1)
+
+
+@app.command()
+def check(  # noqa: PLR0913 - the options of one command
+    dataset: DatasetArgument,
+    frames: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
+    audit: Annotated[
+        bool, typer.Option("--audit/--no-audit", help="Audit too, which is slow.")
+    ] = True,
+    audited: Annotated[
+        Path | None, typer.Option(help="What audit --json printed of this set, instead.")
+    ] = None,
+    assets: StoredAssetsOption = None,
+    workers: WorkersOption = 1,
+    device: DeviceOption = DeviceName.auto,
+    db: DbOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Validate and audit a data set, and let the risk queue know of whom there is doubt."""
+    from synthstudio.review import slow_checks
+    from synthstudio.review.history import datasets
+    from synthstudio.review.store import dataset_key, register
+
+    if audited is not None and (frames is not None or not audit):
+        raise typer.BadParameter("it stands for an audit: no --frames, no --no-audit with it",
+                                 param_hint="--audited")  # fmt: skip
+    with _opened(dataset, db, make=True) as (store, data):
+        if dataset_key(data) not in datasets(store):
+            register(store, data, dataset.resolve().name)
+        with progress_steps() as begin:
+            found = {"validation": slow_checks.check_rows(store, data, frames=frames, begin=begin)}
+            if audited is not None:
+                found["audit"] = slow_checks.take_audit(store, data, audited)
+            elif audit:
+                found["audit"] = slow_checks.check_by_rays(
+                    store, data, frames=frames, assets=assets, workers=workers,
+                    device=device.value, begin=begin,
+                )  # fmt: skip
+        total = data.frames
+    result = {kind: {"people": run.people, "frames": run.frames or total}
+              for kind, run in found.items()}  # fmt: skip
+    lines = [f"{kind} of {one['frames']} frames: {one['people']} people in doubt"
+             for kind, one in result.items()]  # fmt: skip
+    finish(result, as_json, "\n".join(lines))
 
 
 @app.command()

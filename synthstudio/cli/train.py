@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-import time
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +16,7 @@ from synthstudio.cli.options import (
     DeviceName,
     DeviceOption,
     JsonOption,
+    WorkersOption,
     finish,
     say,
 )
@@ -54,7 +53,7 @@ def train(
     cache: CacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a network on one or more data sets."""
+    """Train a network on data sets, COCO files, recipes, or all of them."""
     from synthstudio.training import config as configs
 
     settings = configs.load(config)
@@ -84,7 +83,7 @@ def _train(
     dry: bool = False,
 ) -> Trained:  # fmt: skip
     from synthstudio.training import data
-    from synthstudio.training.loop import CUTTING
+    from synthstudio.training.log import bars
     from synthstudio.training.loop import train as run
 
     def only(people: data.People) -> data.People:
@@ -93,16 +92,9 @@ def _train(
         return data.dry(people, batch=settings.batch) if dry else people
 
     with progress_steps() as step:
-        bars: dict[bool, tuple[Callable[[int, int, float], None], float, int]] = {}
-
-        def report(done: int, total: int, text: str) -> None:
-            cutting = text == CUTTING
-            if cutting not in bars:
-                bars[cutting] = (step(CUTTING if cutting else "training"), time.monotonic(), done)
-            show, since, first = bars[cutting]
-            show(done, total, (done - first) / max(1e-6, time.monotonic() - since))
-
-        return run(settings, out, resume=resume, cache=cache, say=say, progress=report, only=only)
+        return run(
+            settings, out, resume=resume, cache=cache, say=say, progress=bars(step), only=only
+        )
 
 
 def _finish(done: Trained, out: Path, as_json: bool, text: str) -> None:
@@ -110,15 +102,41 @@ def _finish(done: Trained, out: Path, as_json: bool, text: str) -> None:
         return
     told = {
         "folder": str(out), "steps": done.steps, "epochs": done.epochs, "finished": done.finished,
-        "best": done.best if done.best > float("-inf") else None,
+        "best": done.best,
         "waited": round(done.waited, 4), "people_per_second": round(done.rate, 1),
     }  # fmt: skip
-    best = "" if told["best"] is None else f", best validation PCK@0.1 {100 * done.best:.1f}"
+    best = "" if done.best is None else f", best validation PCK@0.1 {100 * done.best:.1f}"
     finish(
         told,
         as_json,
         f"{done.steps} steps{best}, {done.rate:.0f} people/s, waited {done.waited:.1%}: {text}",
     )
+
+
+def train_demo(
+    out: Annotated[Path, typer.Option(help="Where to.")] = Path("exports/train_demo"),
+    frames: Annotated[
+        int | None, typer.Option(min=40, help="How many frames to generate; default: the scene's.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over them; default: the config's.")
+    ] = None,
+    workers: WorkersOption = 2,
+    as_json: JsonOption = False,
+) -> None:
+    """Generate people, train a nano network on them, judge it: minutes on two cores.
+
+    Started again with the same options it goes on where it was stopped or killed.
+    """
+    from synthstudio.training import demo
+
+    with progress_steps() as step:
+        result = demo.train_demo(
+            out, frames=frames, epochs=epochs, workers=workers, step=step, say=say
+        )
+    finish(result, as_json, demo.summary(result))
+    if not result["finished"]:
+        raise typer.Exit(1)
 
 
 def evaluate(  # noqa: PLR0913 - one parameter per option
@@ -189,14 +207,21 @@ def compare(
 
 
 def _arms(names: list[str]) -> list[Arm]:
+    from synthstudio.core.errors import ModelError, explain
     from synthstudio.evaluation import save
     from synthstudio.evaluation.compare import Arm
 
     arms: list[Arm] = []
     for name in names:
-        folders = [save.find(Path(part)) for part in name.split(",") if part]
-        runs = tuple(save.read(folder) for folder in folders)
-        called = str(runs[0].about.get("name", name)) if runs else name
+        parts = name.split(",")
+        if not all(part.strip() for part in parts):
+            raise ModelError(
+                explain("a way to train has a run without a name", where="compare",
+                        expected="folders of runs or evaluations, seeds joined by commas",
+                        got=repr(name), then="Leave the empty name away.")
+            )  # fmt: skip
+        runs = tuple(save.read(save.find(Path(part))) for part in parts)
+        called = str(runs[0].about.get("name", name))
         if called in (a.name for a in arms):
             called = f"{called} ({len(arms) + 1})"
         arms.append(Arm(name=called, runs=runs))

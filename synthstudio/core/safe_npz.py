@@ -8,6 +8,7 @@ give equal bytes.
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,12 @@ _FREE_BYTES = 64 * 1024 * 1024
 """Members below this are not suspected of being bombs."""
 _CHUNK = 1 << 20
 _KINDS = "fiubU"
+UNREADABLE = (
+    OSError, ValueError, KeyError, TypeError, EOFError, SyntaxError, RuntimeError, OverflowError,
+    MemoryError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What zipfile and NumPy raise about a file with a wrong byte somewhere (a method of packing that
+zipfile lacks is a RuntimeError too)."""
 
 
 def read_npz(path: Path, names: Collection[str], scratch: Path) -> dict[str, NDArray[Any]]:
@@ -94,16 +101,9 @@ def _copy(stream: IO[bytes], file: IO[bytes], limit: int) -> None:
 def _errors(path: Path) -> Iterator[None]:
     try:
         yield
-    except (
-        ValueError, KeyError, TypeError, EOFError, OSError, RuntimeError, SyntaxError,
-        zipfile.BadZipFile, NotImplementedError, zipfile.error, MemoryError, OverflowError,
-    ) as error:  # fmt: skip
+    except UNREADABLE as error:
         said = f"no .npz archive that can be read: {str(error)[:200] or type(error).__name__}"
         raise FormatError(explain(said, where=str(path))) from error
-    except Exception as error:
-        if type(error).__module__ != "zlib":  # zlib.error is no subclass of the above
-            raise
-        raise FormatError(explain(f"damaged: {error}", where=str(path))) from error
 
 
 class NpzWriter:

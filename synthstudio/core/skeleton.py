@@ -166,6 +166,12 @@ def _both(joint: str, parent: str) -> dict[str, str]:
 
 
 FOREIGN = {
+    "body12": _foreign(
+        "body12",
+        _COCO17[5:],
+        {"right_shoulder": "left_shoulder", "left_hip": "left_shoulder",
+         "right_hip": "right_shoulder"},
+    ),
     "crowdpose14": _foreign(
         "crowdpose14",
         ("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist",

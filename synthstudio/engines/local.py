@@ -10,8 +10,10 @@ import ctypes
 import multiprocessing
 import os
 import pickle
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -22,6 +24,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from synthstudio.core.errors import SynthStudioError, WorkerError, explain
@@ -96,12 +99,13 @@ def run(
     queue = iter(jobs)
     first = list(_take(queue, workers))
     crew: list[_Worker] = []
-    try:
-        for _ in first:
-            _start(crew, payload)
-        _Desk(crew, _chain(first, queue), on_done, on_progress).serve()
-    finally:
-        _stop(crew)
+    with _kept(payload) as file:
+        try:
+            for _ in first:
+                _start(crew, file)
+            _Desk(crew, _chain(first, queue), on_done, on_progress).serve()
+        finally:
+            _stop(crew)
 
 
 class _Desk(Generic[Job, Result]):
@@ -181,11 +185,33 @@ def _chain(first: list[Job], rest: Iterator[Job]) -> Iterator[Job]:
     yield from rest
 
 
-def _start(crew: list[_Worker], payload: bytes) -> None:
+@contextmanager
+def _kept(payload: bytes) -> Iterator[Path]:
+    """Keep what workers start with in a file.
+
+    As an argument it would go through a pipe that the parent fills before it listens: for a
+    child that dies before it reads, the parent would wait for ever.
+    """
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="synthstudio-"))
+        file = folder / "start"
+        file.write_bytes(payload)
+    except OSError as error:
+        raise WorkerError(
+            explain("what workers start with cannot be written", where="the temporary folder",
+                    got=str(error), then="Make room there, or name another one in TMPDIR.")
+        ) from error  # fmt: skip
+    try:
+        yield file
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(crew: list[_Worker], file: Path) -> None:
     """Add one worker: one thread a library, deaf to Ctrl-C, which the parent answers."""
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
-    process = spawn.Process(target=_worker_main, args=(theirs, os.getpid(), payload), daemon=True)
+    process = spawn.Process(target=_worker_main, args=(theirs, os.getpid(), file), daemon=True)
     with _environment(ONE_THREAD), _interrupts_held():
         process.start()
         theirs.close()  # so that the worker's death is an end of file here
@@ -245,13 +271,13 @@ def _died(worker: _Worker) -> WorkerError:
     )
 
 
-def _worker_main(connection: Connection, parent: int, payload: bytes) -> None:
+def _worker_main(connection: Connection, parent: int, file: Path) -> None:
     """Work in a child until the parent ends it."""
     _die_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     try:
-        work, initializer, initargs = pickle.loads(payload)
+        work, initializer, initargs = pickle.loads(file.read_bytes())
         context = initializer(*initargs)
         connection.send(("ready", None))
         while True:

@@ -4,10 +4,14 @@ Frames of one group show the same people, and runs of one seed share their luck,
 be drawn one by one: the hierarchical bootstrap draws seeds first, then whole groups. All seeds
 are tested on the same groups, so one draw of groups holds for all drawn seeds: drawing them
 apart would average out what the choice of the test set alone decides.
+
+No draw reaches beyond the seeds that there are: with 2 to 4 of them the intervals are too
+narrow (`few_seeds`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +20,7 @@ from numpy.typing import NDArray
 from synthstudio.core.rng import stream
 
 F64 = NDArray[np.float64]
+ENOUGH_SEEDS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +40,28 @@ class Interval:
         """Return it as "+3.1 (1.2 to 5.0)"."""
         value, low, high = (scale * v for v in (self.value, self.low, self.high))
         return f"{value:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})"
+
+
+def few_seeds(seeds: int) -> str:
+    """Return what must be said of intervals over 2 to 4 seeds, or nothing."""
+    if not 1 < seeds < ENOUGH_SEEDS:
+        return ""
+    return (f"Only {seeds} seeds: no draw reaches beyond them, so the intervals are too narrow. "
+            f"Take {ENOUGH_SEEDS} or more.")  # fmt: skip
+
+
+def drawings(
+    seeds: int, groups: int, *, seed: int, rounds: int
+) -> Iterator[tuple[NDArray[np.int64], F64]]:
+    """Yield what each round draws: seeds (S,) with repetition, how often each group counts (G,).
+
+    How often is enough: no copies of rows.
+    """
+    rng = stream(seed, "bootstrap")
+    for _ in range(rounds):
+        chosen = np.asarray(rng.integers(0, seeds, seeds), np.int64)
+        weight = np.bincount(rng.integers(0, groups, groups), minlength=groups)
+        yield chosen, weight.astype(np.float64)
 
 
 def ratio_interval(hits: F64, counts: F64, *, seed: int, rounds: int = 2000) -> Interval:
@@ -61,13 +88,8 @@ def _interval(sides: list[tuple[F64, F64]], *, seed: int, rounds: int) -> Interv
     if not all(counts.sum() for _, counts in sides):
         nothing = float("nan")
         return Interval(value=nothing, low=nothing, high=nothing)
-    rng = stream(seed, "bootstrap")
-    drawn = np.empty(rounds)
-    for k in range(rounds):
-        chosen = np.asarray(rng.integers(0, seeds, seeds), np.int64)
-        # How often each group is drawn is enough: no copies of rows.
-        weight = np.bincount(rng.integers(0, groups, groups), minlength=groups).astype(np.float64)
-        drawn[k] = _difference(sides, chosen, weight)
+    draws = drawings(seeds, groups, seed=seed, rounds=rounds)
+    drawn = np.array([_difference(sides, chosen, weight) for chosen, weight in draws])
     everything = np.arange(seeds, dtype=np.int64)
     value = _difference(sides, everything, np.ones(groups))
     low, high = np.nanpercentile(drawn, [2.5, 97.5])

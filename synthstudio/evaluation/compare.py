@@ -15,8 +15,14 @@ from numpy.typing import NDArray
 
 from synthstudio.core.errors import ModelError, explain
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
-from synthstudio.evaluation import places
-from synthstudio.evaluation.bootstrap import Interval, paired_interval, ratio_interval
+from synthstudio.evaluation import places, weighted
+from synthstudio.evaluation.bootstrap import (
+    Interval,
+    few_seeds,
+    paired_interval,
+    ratio_interval,
+)
+from synthstudio.evaluation.compare_figures import FIGURES
 from synthstudio.evaluation.save import Evaluation
 from synthstudio.evaluation.table import Answers
 
@@ -25,8 +31,10 @@ F64 = NDArray[np.float64]
 Sides = tuple[F64, F64]
 SEED = 2022
 _NEAR_PX = 0.5
-_TOLD = (("AP", "precision"), ("AUROC", "visibility"), ("cause_F1", "visibility"),
-         ("ECE", "visibility"))  # fmt: skip
+ASKED = ("decode", "flip", "bank")
+"""How a network may be asked (`about` of an evaluation)."""
+WEIGHTED_ROUNDS = 500
+"""Draws for figures that are no sum over people (AP, AUROC, F1, calibration): they cost more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +61,9 @@ class Row:
 
 
 def compare(arms: Sequence[Arm], *, rounds: int = 2000) -> list[Row]:
-    """Return every figure of all arms. ModelError when they were not asked about the same people.
+    """Return every figure of all arms.
+
+    ModelError when they were not asked about the same people of the same data set.
 
     Joints count that all runs saw (networks of another shape cut other windows).
     """
@@ -75,7 +85,7 @@ def compare(arms: Sequence[Arm], *, rounds: int = 2000) -> list[Row]:
         ]  # fmt: skip
         rows.append(Row(name=name, values=values, differences=(None, *tested), unit=unit,
                         scale=scale, less=less))  # fmt: skip
-    return rows + _untested(arms)
+    return rows + _weighted(arms, seen, min(rounds, WEIGHTED_ROUNDS))
 
 
 Count = Callable[[Answers, Bools], tuple[F64, F64]]
@@ -93,9 +103,10 @@ def _figures() -> list[tuple[str, str, float, bool, Count]]:
         ("cost where it hides", "points", 100, False, _cost),
         ("distance, hidden joints", "% of the box", 100, True, _distance("hidden")),
         ("distance, visible joints", "% of the box", 100, True, _distance("visible")),
-        ("MPJPE hidden", "mm", 1000, True, _mpjpe("hidden")),
-        ("MPJPE visible", "mm", 1000, True, _mpjpe("visible")),
     ]
+    for part in ("hidden", "visible"):
+        for name in _LIFTS:
+            out.append((f"{name} {part}", "mm", 1000, True, _lift(name, part)))
     return out
 
 
@@ -140,14 +151,30 @@ def _cost(answers: Answers, seen: Bools) -> tuple[F64, F64]:
     return _summed(hit - hit[other], which)
 
 
-def _mpjpe(part: str) -> Count:
+def _lift(name: str, part: str) -> Count:
     def count(answers: Answers, seen: Bools) -> tuple[F64, F64]:
-        return _summed(
-            np.linalg.norm(answers.xyz_m - answers.true_xyz_m, axis=-1),
-            _part(answers, seen, part),
-        )
+        told = np.isfinite(answers.xyz_m).all(-1) & np.isfinite(answers.true_xyz_m).all(-1) & seen
+        said, true = np.nan_to_num(answers.xyz_m), np.nan_to_num(answers.true_xyz_m)
+        return _summed(_LIFTS[name](said, true, told), _part(answers, told, part))
 
     return count
+
+
+def _about_root(error: Callable[..., F64]) -> Callable[[F64, F64, Bools], F64]:
+    """Return an error of root-relative places: the root lies at nought."""
+
+    def of(said: F64, true: F64, known: Bools) -> F64:
+        zero = np.zeros((len(said), 3))
+        return error(said, true, known=known, root=zero, truth_root=zero)
+
+    return of
+
+
+_LIFTS: dict[str, Callable[[F64, F64, Bools], F64]] = {
+    "MPJPE": _about_root(places.mpjpe),
+    "N-MPJPE": _about_root(places.n_mpjpe),
+    "PA-MPJPE": lambda said, true, known: places.pa_mpjpe(said, true, known=known),
+}
 
 
 def _sides(arm: Arm, seen: Bools, count: Count) -> Sides:
@@ -161,32 +188,25 @@ def _sides(arm: Arm, seen: Bools, count: Count) -> Sides:
     return np.array(sums, np.float64), np.array(counts, np.float64)
 
 
-def _untested(arms: Sequence[Arm]) -> list[Row]:
-    """Return figures that are no sum over people: the mean over seeds, without an interval."""
+def _weighted(arms: Sequence[Arm], seen: Bools, rounds: int) -> list[Row]:
+    """Return figures that are no sum over people, tested by weighing groups of frames."""
+    groups = len(np.unique(arms[0].runs[0].answers.group))
     rows = []
-    for name, section in _TOLD:
-        parts = ("hidden", "visible", "all") if section == "precision" else (None,)
-        for part in parts:
-            found = [np.array([_told(r, section, part, name) for r in arm.runs]) for arm in arms]
-            if not any(np.isfinite(f).any() for f in found):
-                continue
-            label = f"{name} {part}" if part else name.replace("_", " ")
-            values = tuple(_bare(float(np.mean(f))) for f in found)
-            none = (None,) * len(arms)
-            rows.append(Row(name=label, values=values, differences=none, unit="%",
-                            less=name == "ECE"))  # fmt: skip
+    for name, less, make in FIGURES:
+        drawn = [
+            weighted.draw([make(run, seen) for run in arm.runs], groups=groups, seed=SEED,
+                          rounds=rounds)
+            for arm in arms
+        ]  # fmt: skip
+        if not any(np.isfinite(d.value) for d in drawn):
+            continue
+        tested = [
+            d.minus(drawn[0]) if len(arm.runs) == len(arms[0].runs) else None
+            for d, arm in zip(drawn[1:], arms[1:], strict=True)
+        ]
+        rows.append(Row(name=name, values=tuple(d.interval() for d in drawn), unit="%", less=less,
+                        differences=(None, *tested)))  # fmt: skip
     return rows
-
-
-def _told(run: Evaluation, section: str, part: str | None, name: str) -> float:
-    at: Any = run.measures.get(section)
-    at = at.get(part) if part and isinstance(at, dict) else at
-    value = at.get(name) if isinstance(at, dict) else None
-    return float(value) if isinstance(value, int | float) else float("nan")
-
-
-def _bare(value: float) -> Interval:
-    return Interval(value=value, low=float("nan"), high=float("nan"))
 
 
 def _check_same(arms: Sequence[Arm]) -> None:
@@ -200,6 +220,39 @@ def _check_same(arms: Sequence[Arm]) -> None:
                             where=f"{name} and {arm.name}", got=fault,
                             then="Evaluate both on one data set and split.")
                 )  # fmt: skip
+    _check_set(arms)
+
+
+def _check_set(arms: Sequence[Arm]) -> None:
+    """Refuse equal people of different sets (other pictures), as far as runs say their set."""
+    key = "dataset_sha256"
+    told = [(arm.name, run.about) for arm in arms for run in arm.runs if run.about.get(key)]
+    for name, about in told[1:]:
+        first, its = told[0]
+        if about[key] != its[key]:
+            sets = [f"{a.get('dataset')} ({str(a[key])[:12]})" for a in (its, about)]
+            raise ModelError(
+                explain("these runs were asked about different data sets",
+                        where=f"{first} and {name}", expected=sets[0], got=sets[1],
+                        then="Evaluate both on one data set and split.")
+            )  # fmt: skip
+
+
+def asked_otherwise(arms: Sequence[Arm]) -> list[str]:
+    """Return which of ASKED differ between the runs."""
+    runs = [run.about for arm in arms for run in arm.runs]
+    return [k for k in ASKED if len({str(about.get(k)) for about in runs}) > 1]
+
+
+def caveats(arms: Sequence[Arm]) -> list[str]:
+    """Return what must be said before the figures are believed."""
+    out = []
+    few = [len(arm.runs) for arm in arms if few_seeds(len(arm.runs))]
+    if few:
+        out.append(few_seeds(min(few)))
+    if differ := asked_otherwise(arms):
+        out.append(f"Not all runs were asked in the same way: {', '.join(differ)} differ.")
+    return out
 
 
 def _difference(a: Answers, b: Answers) -> str:
@@ -225,7 +278,7 @@ def as_json(arms: Sequence[Arm], rows: Sequence[Row]) -> dict[str, Any]:
 
     return {
         "arms": [{"name": a.name, "runs": [r.about for r in a.runs]} for a in arms],
-        "people": len(arms[0].runs[0].answers),
+        "people": len(arms[0].runs[0].answers), "caveats": caveats(arms),
         "rows": [
             {"name": r.name, "unit": r.unit, "scale": r.scale, "less_is_better": r.less,
              "values": [told(v) for v in r.values], "differences": [told(d) for d in r.differences]}
@@ -259,5 +312,5 @@ def text(arms: Sequence[Arm], rows: Sequence[Row]) -> str:
     told = ["  ".join(c.ljust(w) for c, w in zip(line, wide, strict=True)).rstrip()
             for line in lines]  # fmt: skip
     first = arms[0].name
-    return "\n".join([*told, f"In brackets: 95 % interval of the difference to {first}; "
-                             "* it excludes zero."])  # fmt: skip
+    note = f"In brackets: 95 % interval of the difference to {first}; * it excludes zero."
+    return "\n".join([*told, note, *caveats(arms)])

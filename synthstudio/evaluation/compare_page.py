@@ -8,7 +8,15 @@ import numpy as np
 
 from synthstudio.dataset.pages.page.frame import card, cards, escape, page, section, table
 from synthstudio.evaluation import plots
-from synthstudio.evaluation.compare import Arm, Row, difference_text, value_text
+from synthstudio.evaluation.compare import (
+    WEIGHTED_ROUNDS,
+    Arm,
+    Row,
+    asked_otherwise,
+    caveats,
+    difference_text,
+    value_text,
+)
 
 
 def comparison_page(arms: Sequence[Arm], rows: Sequence[Row]) -> bytes:
@@ -35,18 +43,19 @@ def comparison_page(arms: Sequence[Arm], rows: Sequence[Row]) -> bytes:
             if (d := row.differences[k]) is not None and row.scale == 100 and not row.less
         ]
         forests.append(card(f"{arm.name} minus {first.name}", plots.forest(shown, unit="points")))
-    runs = [(a.name, str(r.about.get("weights", "")), str(r.about.get("seed", "")))
-            for a in arms for r in a.runs]  # fmt: skip
+    told = ("weights", "seed", *asked_otherwise(arms))
+    runs = [(a.name, *(str(r.about.get(key, "")) for key in told)) for a in arms for r in a.runs]
+    warned = "".join(f'<p class="warn">{escape(line)}</p>' for line in caveats(arms))
     note = (
         "95 % intervals of a paired bootstrap: seeds are drawn first, then whole moments, for "
         "both sides alike. A star: the interval excludes zero. Less is better for distances, "
-        "MPJPE and ECE. AP, AUROC and F1 are means over seeds and are not tested. Nothing is "
-        "corrected for looking at many figures."
+        "MPJPE and ECE. AP, AUROC, F1 and ECE are means over seeds, with "
+        f"{WEIGHTED_ROUNDS} draws. Nothing is corrected for looking at many figures."
     )
     return page("comparison", [
         plots.STYLE,
-        f'<header><h1>Runs side by side</h1><p class="lead">{escape(lead)}</p></header>',
+        f'<header><h1>Runs side by side</h1><p class="lead">{escape(lead)}</p></header>{warned}',
         section("figures", "Figures", table(head, lines), f'<p class="soft">{escape(note)}</p>'),
         section("differences", "Differences", cards(*forests, wide=True)),
-        section("runs", "Runs", table(("arm", "weights", "seed"), runs)),
+        section("runs", "Runs", table(("arm", *told), runs)),
     ])  # fmt: skip

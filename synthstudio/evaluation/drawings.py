@@ -117,7 +117,8 @@ def _pair(rgb: U8, answers: Answers, row: int, bones: Skeleton) -> U8:
 def looked(example: Example, bones: Skeleton) -> U8:
     """Return one joint's story: its attention to pixels, the poses of the bank, the answer.
 
-    A ring is where the joint truly is; a line the edge of what hides the person.
+    A large ring is where the joint truly is, small ones are the answer's separate peaks; a line is
+    the edge of what hides the person.
     """
     high = _TILE[0] * 2 // 3
     zoom = high / example.picture.shape[0]
@@ -139,6 +140,8 @@ def looked(example: Example, bones: Skeleton) -> U8:
     tiles.append(_heated(dull, example.belief, example.cover))
     for tile in tiles:
         _ring(tile, example.true * [size[0], size[1]], (255, 255, 255), 9)
+    for peak in example.peaks:
+        _ring(tiles[-1], peak * [size[0], size[1]], (60, 220, 255), 4)
     _disc(tiles[-1], example.said * [size[0], size[1]], (60, 220, 255), 4)
     gap = np.full((high, 4, 3), _INK, np.uint8)
     joined = [part for tile in tiles for part in (tile, gap)][:-1]

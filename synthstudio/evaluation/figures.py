@@ -52,7 +52,7 @@ def interval(found: Any, *, signed: bool = False) -> str:
     return text if value_of(found) is None else f"{text} ({range_text(found)})"
 
 
-def ratio(found: Mapping[str, Any]) -> str:
+def ratio(found: Mapping[str, Any], digits: int = 2) -> str:
     """Return an interval as it is: "0.41 (0.38 to 0.45)"."""
-    return (f"{number(found['value'], 2)} ({number(found['low'], 2)} to "
-            f"{number(found['high'], 2)})")  # fmt: skip
+    value, low, high = (number(found[name], digits) for name in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"

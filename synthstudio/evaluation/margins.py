@@ -2,60 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.rng import stream
-from synthstudio.evaluation import sureness
+from synthstudio.evaluation import weighted
 from synthstudio.evaluation.bootstrap import Interval
+from synthstudio.evaluation.weighted import Figure
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-_ROUNDS = 200
+ROUNDS = 500
 
 
-def over_groups(
-    figure: Callable[[I64], float], group: I64, *, seed: int, rounds: int = _ROUNDS
-) -> Interval:
-    """Return figure(rows) of all rows, with the interval of drawing whole groups anew.
+@dataclass(frozen=True, kw_only=True)
+class Margin:
+    """A figure, the bar, and the figure minus the bar: the same people drawn for both."""
 
-    For figures that are no sum over rows. `group` (N,): which rows belong together.
-    """
-    if not len(group):
-        return Interval(value=float("nan"), low=float("nan"), high=float("nan"))
-    order = np.argsort(group, kind="stable")
-    _, first = np.unique(group[order], return_index=True)
-    members = np.split(order, first[1:])
-    rng = stream(seed, "margins")
-    drawn = np.empty(rounds)
-    for k in range(rounds):
-        chosen = rng.integers(0, len(members), len(members))
-        drawn[k] = figure(np.concatenate([members[g] for g in chosen]))
-    value = figure(np.arange(len(group)))
-    if not np.isfinite(drawn).any():
-        return Interval(value=value, low=float("nan"), high=float("nan"))
-    low, high = np.nanpercentile(drawn, [2.5, 97.5])
-    return Interval(value=value, low=float(low), high=float(high))
+    ours: Interval
+    bar: Interval
+    difference: Interval
 
 
-def auroc_over(said: F64, bar: F64, seen: Bools, group: I64, *, seed: int) -> Interval:
-    """Return the AUROC of `said` minus that of `bar`, for telling the seen; all (N,)."""
-    return over_groups(
-        lambda rows: (
-            sureness.auroc(said[rows], seen[rows]) - sureness.auroc(bar[rows], seen[rows])
-        ),
-        group, seed=seed,
+def margin(ours: Figure, bar: Figure, *, groups: int, seed: int, rounds: int = ROUNDS) -> Margin:
+    """Return a figure beside its bar, drawn alike."""
+    a, b = (weighted.draw([f], groups=groups, seed=seed, rounds=rounds) for f in (ours, bar))
+    return Margin(ours=a.interval(), bar=b.interval(), difference=a.minus(b))
+
+
+def auroc_over(said: F64, bar: F64, seen: Bools, group: I64, *, seed: int) -> Margin:
+    """Return the AUROC of `said` beside that of `bar`, for telling the seen; all (N,)."""
+    group, groups = _from_zero(group)
+    return margin(
+        weighted.auroc(said, seen, group), weighted.auroc(bar, seen, group),
+        groups=groups, seed=seed,
     )  # fmt: skip
 
 
-def f1_over_majority(truth: I64, answer: I64, group: I64, *, classes: int, seed: int) -> Interval:
-    """Return the macro F1 minus that of always saying the commonest class; all (N,)."""
+def f1_over_majority(truth: I64, answer: I64, group: I64, *, classes: int, seed: int) -> Margin:
+    """Return the macro F1 beside that of always saying the commonest class; all (N,)."""
+    group, groups = _from_zero(group)
+    return margin(
+        weighted.macro_f1(truth, answer, group, classes=classes),
+        weighted.majority_f1(truth, group, classes=classes),
+        groups=groups, seed=seed,
+    )  # fmt: skip
 
-    def figure(rows: I64) -> float:
-        counts = sureness.confusion(truth[rows], answer[rows], classes=classes)
-        return sureness.macro_f1(counts) - sureness.majority_f1(counts)
 
-    return over_groups(figure, group, seed=seed)
+def _from_zero(group: I64) -> tuple[I64, int]:
+    """Return groups without those that have no row here, and how many are left (1 at least)."""
+    named, place = np.unique(group, return_inverse=True)
+    return place.astype(np.int64), max(len(named), 1)

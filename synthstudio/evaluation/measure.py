@@ -9,19 +9,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.labels import CAUSES, STATE_HIDDEN, STATE_VISIBLE
+from synthstudio.core.labels import CAUSES, STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.evaluation import places, sureness
 from synthstudio.evaluation.bootstrap import Interval, paired_interval, ratio_interval
-from synthstudio.evaluation.margins import auroc_over, f1_over_majority
-from synthstudio.evaluation.precision import Truth, average_precision
+from synthstudio.evaluation.margins import Margin, auroc_over, f1_over_majority
+from synthstudio.evaluation.precision import Beyond, Truth, average_precision
 from synthstudio.evaluation.table import Answers
 
 Bools = NDArray[np.bool_]
 F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
 FRACTIONS = (0.0, 0.05, 0.2, 0.35, 0.5, 0.65, 1.01)
 CROWDS = (0.0, 0.05, 0.2, 0.4, 1.01)
 SEED = 2020
+PRESENT = 0.5
+"""From this chance on an answer says that a joint lies in the picture."""
 _ROUNDS = 1000
 
 
@@ -30,12 +33,13 @@ def measure(answers: Answers, bones: Skeleton) -> dict[str, Any]:
     sections: dict[str, Callable[[Answers, Skeleton], Any]] = {
         "places": _places,
         "precision": _precision,
+        "beyond": _beyond,
         "by_cause": _by_cause,
         "by_joint": _by_joint,
         "by_fraction": lambda a, b: _curve(a, a.fraction, FRACTIONS),
         "by_crowd": lambda a, b: _curve(a, a.crowd, CROWDS),
         "counterfactual": _counterfactual,
-        "visibility": _visibility,
+        "visibility": visibility,
         "lifting": _lifting,
         "prior": _prior,
     }
@@ -63,7 +67,10 @@ def hits_of(answers: Answers, which: Bools, *, at: float = 0.1) -> tuple[F64, F6
 
 def _places(answers: Answers, bones: Skeleton) -> dict[str, Any]:
     out = {}
-    head = places.head_px(answers.true_xy, bones.joints)
+    lengths = {
+        "PCKh@0.5": (places.head_px(answers.true_xy, bones.joints), 0.5),
+        "torso PCK@0.2": (places.torso_px(answers.true_xy, bones.joints), 0.2),
+    }
     apart = places.distances(answers.xy, answers.true_xy)
     for name, which in parts(answers).items():
         told: dict[str, Any] = {}
@@ -73,9 +80,9 @@ def _places(answers: Answers, bones: Skeleton) -> dict[str, Any]:
         told["PCK-AUC"] = places.pck_auc(
             answers.xy, answers.true_xy, known=which, length=answers.side
         )
-        near = places.pck(answers.xy, answers.true_xy, length=head, at=0.5)
-        measured = which & (head > 0)[:, None]
-        told["PCKh@0.5"] = float(near[measured].mean()) if measured.any() else float("nan")
+        for label, (length, at) in lengths.items():
+            near = places.pck(answers.xy, answers.true_xy, length=length, at=at)
+            told[label] = _mean_of(near, which & (length > 0)[:, None])
         told["EPE_px"] = float(apart[which].mean()) if which.any() else float("nan")
         out[name] = told
     return out
@@ -87,18 +94,54 @@ def truth_of(answers: Answers) -> Truth:
                  area=answers.area, box=answers.box)  # fmt: skip
 
 
+def person_score(answers: Answers) -> F64:
+    """Return (P,) how sure a network is of each person: the OKS to expect, or the maps' chance."""
+    return np.asarray(
+        np.nanmean(np.where(np.isfinite(answers.quality), answers.quality, answers.score), 1)
+    )
+
+
 def _precision(answers: Answers, bones: Skeleton) -> dict[str, Any]:
-    score = np.nanmean(np.where(np.isfinite(answers.quality), answers.quality, answers.score), 1)
     return {
         name: average_precision(
-            truth_of(answers), answers.xy, score, sigmas=bones.sigmas, only=which
+            truth_of(answers), answers.xy, person_score(answers), sigmas=bones.sigmas, only=which
         )
         for name, which in parts(answers).items()
     }
 
 
+def beyond_of(answers: Answers) -> tuple[Truth, Beyond]:
+    """Return the truth of all labelled joints, in what the network saw or not, for Ex-OKS.
+
+    A joint that the network says nothing about lies in the picture.
+    """
+    finite = np.isfinite(answers.true_xy).all(-1)
+    labelled = np.isin(answers.state, (STATE_HIDDEN, STATE_VISIBLE)) & finite
+    window = answers.window[:, None]
+    within = ((answers.true_xy >= window[..., :2]) & (answers.true_xy < window[..., 2:])).all(-1)
+    truth = Truth(image=answers.frame, xy=answers.true_xy, area=answers.area, box=answers.box,
+                  known=labelled | (answers.state == STATE_OUTSIDE))  # fmt: skip
+    claimed = ~(answers.present < PRESENT)  # NaN: it does not say
+    return truth, Beyond(window=answers.window, inside=labelled & within, claimed=claimed)
+
+
+def _beyond(answers: Answers, bones: Skeleton) -> dict[str, Any]:
+    """Return AP by Ex-OKS, also of one who takes no joint to be outside."""
+    truth, beyond = beyond_of(answers)
+    outside = truth.known & ~beyond.inside
+    credulous = Beyond(window=beyond.window, inside=beyond.inside,
+                       claimed=np.ones_like(beyond.claimed))  # fmt: skip
+    out: dict[str, Any] = {"joints_outside": int(outside.sum())}
+    for name, side in (("said", beyond), ("never_outside", credulous)):
+        out[name] = average_precision(truth, answers.xy, person_score(answers),
+                                      sigmas=bones.sigmas, beyond=side)  # fmt: skip
+    told = truth.known & np.isfinite(answers.present)
+    out["AUROC"] = sureness.auroc(answers.present[told], beyond.inside[told])
+    return out
+
+
 def _by_cause(answers: Answers, bones: Skeleton) -> dict[str, Any]:
-    score = answers.score.mean(1)
+    score = person_score(answers)
     out = {}
     for number, name in enumerate(CAUSES):
         which = answers.known & (answers.cause == number)
@@ -170,36 +213,51 @@ def _per_group(group: NDArray[np.int64], values: NDArray[Any], groups: int) -> F
     return np.asarray(summed, np.float64)[None]
 
 
-def _visibility(answers: Answers, bones: Skeleton) -> dict[str, Any]:
+def visibility_told(answers: Answers) -> Bools:
+    """Return the joints (P, J) by which a network's word on visibility is judged."""
     told = answers.known & np.isfinite(answers.shares).all(-1) & ~answers.ambiguous
-    told &= np.isfinite(answers.true_shares).all(-1)
+    return told & np.isfinite(answers.true_shares).all(-1)
+
+
+def hidden_causes(answers: Answers, told: Bools) -> tuple[Bools, I64, I64]:
+    """Return which of the joints `told` (P, J) are hidden by a cause that a network can name,
+    and of those the true and the said one: 0 self, 1 person, 2 object."""
+    true = answers.cause.astype(np.int64) - 1
+    hidden = told & (answers.state != STATE_VISIBLE) & np.isin(true, range(3))
+    return hidden, true[hidden], answers.shares[hidden][:, 1:].argmax(1)
+
+
+def visibility(answers: Answers, bones: Skeleton) -> dict[str, Any]:
+    """Return what a network's word on visibility and cause is worth; {} when it says none.
+
+    Brier, ECE and the reliability hold the share of a joint's surface that is said to be visible
+    against whether its state is: half of it or more. A share is no chance of that, so a network
+    that tells every share exactly has an ECE above 0 where joints are partly covered.
+    """
+    told = visibility_told(answers)
     if not told.any():
         return {}
     seen = answers.state[told] == STATE_VISIBLE
     said = answers.shares[told]
     curve = sureness.reliability(said[:, 0], seen)
     names = ("self", "person", "object")
-    causes = answers.cause[told] - 1
-    hidden = ~seen & np.isin(causes, range(3))
-    cause_said = said[:, 1:].argmax(1)
-    counts = sureness.confusion(causes[hidden].astype(np.int64), cause_said[hidden], classes=3)
-    group = np.repeat(answers.group[:, None], told.shape[1], 1)[told]
-    over_peak = auroc_over(said[:, 0], answers.peak[told], seen, group, seed=SEED)
-    over_majority = f1_over_majority(
-        causes[hidden].astype(np.int64), cause_said[hidden], group[hidden], classes=3, seed=SEED
+    hidden, cause, cause_said = hidden_causes(answers, told)
+    counts = sureness.confusion(cause, cause_said, classes=3)
+    group = np.repeat(answers.group[:, None], told.shape[1], 1)
+    over_peak, over_mass = (
+        auroc_over(said[:, 0], bar[told], seen, group[told], seed=SEED)
+        for bar in (answers.peak, answers.score)
     )
+    over_majority = f1_over_majority(cause, cause_said, group[hidden], classes=3, seed=SEED)
     states = sureness.confusion(
         seen.astype(np.int64), (said[:, 0] >= 0.5).astype(np.int64), classes=2
     )
     return {
-        "AUROC": sureness.auroc(said[:, 0], seen),
-        "AUROC_over_peak": _interval(over_peak),
-        "cause_F1_over_majority": _interval(over_majority),
-        "AUROC_of_peak": sureness.auroc(answers.peak[told], seen),
+        **_margin("AUROC", over_peak, "peak"),
+        **_margin("AUROC", over_mass, "mass"),
         "state_F1": sureness.macro_f1(states),
         "state_F1_of_majority": sureness.majority_f1(states),
-        "cause_F1": sureness.macro_f1(counts),
-        "cause_F1_of_majority": sureness.majority_f1(counts),
+        **_margin("cause_F1", over_majority, "majority"),
         "causes": names, "cause_confusion": counts.tolist(),
         "Brier": sureness.brier(said[:, 0], seen), "ECE": curve.ece,
         "reliability": {"said": curve.said.tolist(), "came": curve.came.tolist(),
@@ -249,3 +307,11 @@ def _mean_of(values: F64, which: Bools) -> float:
 
 def _interval(found: Interval) -> dict[str, float]:
     return {"value": found.value, "low": found.low, "high": found.high}
+
+
+def _margin(name: str, found: Margin, bar: str) -> dict[str, dict[str, float]]:
+    return {
+        name: _interval(found.ours),
+        f"{name}_of_{bar}": _interval(found.bar),
+        f"{name}_over_{bar}": _interval(found.difference),
+    }

@@ -58,7 +58,12 @@ def pck_auc(
 
 
 def torso_px(truth: F64, joints: tuple[str, ...]) -> F64:
-    """Return (P,) the distance from the left shoulder to the right hip (LSP, FLIC)."""
+    """Return (P,) the distance from the left shoulder to the right hip (LSP, FLIC).
+
+    NaN for skeletons without them.
+    """
+    if not {"left_shoulder", "right_hip"} <= set(joints):
+        return np.full(len(truth), np.nan)
     a, b = joints.index("left_shoulder"), joints.index("right_hip")
     return np.asarray(np.linalg.norm(truth[:, a] - truth[:, b], axis=-1))
 
@@ -67,10 +72,13 @@ def head_px(truth: F64, joints: tuple[str, ...]) -> F64:
     """Return (P,) the head's length, which PCKh measures by.
 
     MPII: upper neck to head top. COCO has neither; there the length from the middle between the
-    ears to the middle between the shoulders is taken, which is about as long.
+    ears to the middle between the shoulders is taken, which is about as long. NaN for skeletons
+    that have none of these.
     """
     if {"upper_neck", "head_top"} <= set(joints):
         a, b = truth[:, joints.index("upper_neck")], truth[:, joints.index("head_top")]
+    elif not {"left_ear", "right_ear", "left_shoulder", "right_shoulder"} <= set(joints):
+        return np.full(len(truth), np.nan)
     else:
         ears = truth[:, [joints.index("left_ear"), joints.index("right_ear")]]
         shoulders = truth[:, [joints.index("left_shoulder"), joints.index("right_shoulder")]]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,8 @@ Bools = NDArray[np.bool_]
 
 NAMES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 """What pycocotools' keypoint evaluation summarises, in its order."""
+_SUMMARISED = 20
+"""So many answers a picture pycocotools' summary knows of; here none is left out of a crowd."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,44 +34,153 @@ class Truth:
     box: F64
 
 
+@dataclass(frozen=True, kw_only=True)
+class Beyond:
+    """What Ex-OKS asks besides: which joints are outside what the network saw, and who says so.
+
+    `window` (P, 4: x0 y0 x1 y1): the part of the picture that the network saw. `inside` (P, J):
+    the joint truly lies in it; `claimed` (P, J): the answer says that it does, wherever it is put.
+    """
+
+    window: F64
+    inside: Bools
+    claimed: Bools
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matches:
+    """Which of D answers found somebody, best score first: AP of people drawn anew needs no more.
+
+    `hit`, `counts` (T, D) at OKS 0.5 to 0.95: matched a person, and neither was ignored. `image`
+    (D,), and `people` for each of `images`: how many of them count there.
+    """
+
+    hit: Bools
+    counts: Bools
+    image: I64
+    images: I64
+    people: I64
+
+
 def average_precision(
-    truth: Truth, xy: F64, score: F64, *, sigmas: F64, only: Bools | None = None
-) -> dict[str, float]:
+    truth: Truth, xy: F64, score: F64, *, sigmas: F64, only: Bools | None = None,
+    beyond: Beyond | None = None,
+) -> dict[str, float]:  # fmt: skip
     """Return NAMES for answers `xy` (P, J, 2) with `score` (P,): one answer a person.
 
     `only` (P, J) leaves all other joints out of the truth (state, cause, ...); people without a
     joint left are ignored, as pycocotools does. -1 of pycocotools (nothing to measure) is NaN.
+    `beyond`: by Ex-OKS instead of OKS; then people without a joint are left out, with the answers
+    about them.
+    """
+    run = _evaluated(truth, xy, score, sigmas=sigmas, only=only, beyond=beyond)
+    if run is None:
+        return dict.fromkeys(NAMES, float("nan"))
+    with contextlib.redirect_stdout(io.StringIO()):
+        run.accumulate()
+        run.params.maxDets = [_SUMMARISED]  # it asks for the column of this name: the only one
+        run.summarize()
+    return {n: float(v) if v >= 0 else float("nan") for n, v in zip(NAMES, run.stats, strict=True)}
+
+
+def matches(
+    truth: Truth, xy: F64, score: F64, *, sigmas: F64, only: Bools | None = None,
+    beyond: Beyond | None = None,
+) -> Matches | None:  # fmt: skip
+    """Return who found whom among people of all sizes; None without a joint to measure.
+
+    Arguments as in `average_precision`. weighted.average_precision makes AP of it.
+    """
+    run = _evaluated(truth, xy, score, sigmas=sigmas, only=only, beyond=beyond, by_size=False)
+    if run is None:
+        return None
+    found = [e for e in run.evalImgs if e is not None]
+    scores = np.concatenate([e["dtScores"] for e in found])
+    order = np.argsort(-scores, kind="mergesort")  # as pycocotools orders them
+    hit = np.concatenate([e["dtMatches"] for e in found], 1)[:, order] > 0
+    ignored = np.concatenate([e["dtIgnore"] for e in found], 1)[:, order] > 0
+    image = np.concatenate([np.full(len(e["dtScores"]), e["image_id"]) for e in found])
+    return Matches(
+        hit=hit & ~ignored, counts=~ignored, image=image[order].astype(np.int64),
+        images=np.array([e["image_id"] for e in found], np.int64),
+        people=np.array([(np.asarray(e["gtIgnore"]) == 0).sum() for e in found], np.int64),
+    )  # fmt: skip
+
+
+def _evaluated(
+    truth: Truth, xy: F64, score: F64, *, sigmas: F64, only: Bools | None, beyond: Beyond | None,
+    by_size: bool = True,
+) -> Any:  # fmt: skip
+    """Return pycocotools' COCOeval, everybody matched; None without a joint to measure.
+
+    `by_size`: also among medium and large people alone, after all of them.
     """
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
     known = truth.known if only is None else truth.known & only
+    asked: Bools = np.ones(len(xy), bool)
+    if beyond is not None:
+        asked = np.asarray(known.any(1))
+    if not known.any():
+        return None
+    crowd = int(np.unique(truth.image[asked], return_counts=True)[1].max())
     with contextlib.redirect_stdout(io.StringIO()):
         base = COCO()
-        base.dataset = _truth_file(truth, known)
+        base.dataset = _truth_file(truth, known, asked)
         base.createIndex()
-        answers = _answers(truth, xy, score)
-        found = base.loadRes(answers) if answers else None
-        if found is None or not known.any():
-            return dict.fromkeys(NAMES, float("nan"))
-        run = COCOeval(base, found, "keypoints")
+        run = COCOeval(base, base.loadRes(_answers(truth, xy, score, asked)), "keypoints")
         run.params.kpt_oks_sigmas = np.asarray(sigmas)
+        run.params.maxDets = [max(_SUMMARISED, crowd)]
+        if not by_size:
+            run.params.areaRng, run.params.areaRngLbl = run.params.areaRng[:1], ["all"]
+        if beyond is not None:
+            place = np.flatnonzero(asked)  # answers are numbered anew, from 1
+            run.computeOks = _by_extended_oks(run, truth, known, xy, beyond, place)
         run.evaluate()
-        run.accumulate()
-        run.summarize()
-    return {n: float(v) if v >= 0 else float("nan") for n, v in zip(NAMES, run.stats, strict=True)}
+    return run
 
 
-def _truth_file(truth: Truth, known: Bools) -> dict[str, object]:
+def _by_extended_oks(
+    run: Any, truth: Truth, known: Bools, xy: F64, beyond: Beyond, place: I64
+) -> Callable[[int, int], Any]:
+    """Return what pycocotools asks for the likeness of an image's answers (D) and people (G)."""
+
+    def likeness(image: int, category: int) -> Any:
+        people = [p["id"] - 1 for p in run._gts[image, category]]
+        said = sorted(run._dts[image, category], key=lambda a: -a["score"])  # stable, as theirs
+        rows = place[[a["id"] - 1 for a in said[: run.params.maxDets[-1]]]]
+        if not people or not len(rows):
+            return []
+        oks = np.zeros((len(rows), len(people)))
+        for k, p in enumerate(people):
+            window, shape = beyond.window[p], (len(rows), xy.shape[1])
+            apart = extended_distance(
+                xy[rows], beyond.claimed[rows] & _within(xy[rows], window),
+                np.broadcast_to(truth.xy[p], (*shape, 2)), np.broadcast_to(beyond.inside[p], shape),
+                window=np.broadcast_to(window, (len(rows), 4)),
+            )  # fmt: skip
+            scale = 2 * (2 * run.params.kpt_oks_sigmas) ** 2 * (truth.area[p] + np.spacing(1))
+            oks[:, k] = np.exp(-(apart**2) / scale)[:, known[p]].mean(1)
+        return oks
+
+    return likeness
+
+
+def _within(xy: F64, window: F64) -> Bools:
+    return np.asarray(((xy >= window[:2]) & (xy < window[2:])).all(-1))
+
+
+def _truth_file(truth: Truth, known: Bools, asked: Bools) -> dict[str, object]:
     joints = truth.xy.shape[1]
     people = []
-    for p in range(len(truth.image)):
-        points = np.zeros((joints, 3))
-        points[:, :2] = np.where(known[p][:, None], truth.xy[p] - 0.5, 0)  # COCO: pixel indices
+    for p in np.flatnonzero(asked):
+        points = np.zeros((joints, 3))  # COCO: pixel indices
+        points[:, :2] = np.nan_to_num(np.where(known[p][:, None], truth.xy[p] - 0.5, 0))
         points[:, 2] = 2 * known[p]
         people.append(
             {
-                "id": p + 1, "image_id": int(truth.image[p]), "category_id": 1, "iscrowd": 0,
+                "id": int(p) + 1, "image_id": int(truth.image[p]), "category_id": 1, "iscrowd": 0,
                 "keypoints": points.ravel().tolist(), "num_keypoints": int(known[p].sum()),
                 "area": float(truth.area[p]), "bbox": truth.box[p].tolist(),
             }
@@ -79,14 +192,14 @@ def _truth_file(truth: Truth, known: Bools) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _answers(truth: Truth, xy: F64, score: F64) -> list[dict[str, object]]:
+def _answers(truth: Truth, xy: F64, score: F64, asked: Bools) -> list[dict[str, object]]:
     points = np.concatenate([np.nan_to_num(xy) - 0.5, np.ones((*xy.shape[:2], 1))], -1)
     return [
         {
             "image_id": int(truth.image[p]), "category_id": 1, "score": float(score[p]),
             "keypoints": points[p].ravel().tolist(),
         }
-        for p in range(len(xy))
+        for p in np.flatnonzero(asked)
     ]  # fmt: skip
 
 
@@ -97,7 +210,8 @@ def extended_distance(
 
     `window` (P, 4: x0 y0 x1 y1) is the part of the picture that the network saw. Both inside:
     the usual distance. The truth outside and the answer inside: how far the answer is from the
-    window's nearest edge; the other way round likewise for the truth; both outside: 0.
+    window's nearest edge; the other way round likewise for the truth; both outside: 0. Where a
+    joint outside truly is may be unknown (NaN): it does not matter.
     """
     apart = np.linalg.norm(answer - truth, axis=-1)
     wrong_in, wrong_out = _to_edge(answer, window), _to_edge(truth, window)

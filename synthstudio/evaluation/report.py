@@ -87,7 +87,8 @@ def _header(made: Evaluation) -> str:
 
 
 def _places(told: Mapping[str, Any]) -> str:
-    names = ("PCK@0.05", "PCK@0.1", "PCK@0.2", "PCK-AUC", "PCKh@0.5", "EPE_px")
+    names = ("PCK@0.05", "PCK@0.1", "PCK@0.2", "PCK-AUC", "PCKh@0.5", "torso PCK@0.2",
+             "EPE_px")  # fmt: skip
     rows = []
     for part in _PARTS:
         cells = []
@@ -111,16 +112,32 @@ def _places(told: Mapping[str, Any]) -> str:
         "places", "Where joints are",
         card("By state", table(("joints", *names), rows),
              note="In percent, with 95 % intervals over moments. PCK: within so much of the "
-             "longer side of the amodal box."),
+             "longer side of the amodal box; PCKh of the head's length, torso PCK of the way from "
+             "the left shoulder to the right hip."),
         cards(
             card("Average precision by state", table(("joints", *ap), precise),
                  note="OKS by pycocotools' code, amodal area; hidden: only hidden joints count."),
+            _beyond(told.get("beyond", {})),
             card("By cause", table(("cause", "joints", "PCK@0.1", "AP"), causes)),
             card("Skill over the mean pose", table(("joints", "mean pose PCK@0.1", "skill"), prior),
                  note="One who never looks answers the mean pose in the amodal box. Skill 0 is "
                  "as good as that, 1 is perfect."),
             wide=True,
         ),
+    )  # fmt: skip
+
+
+def _beyond(told: Mapping[str, Any]) -> str:
+    ap = ("AP", "AP50", "AP75", "AR")
+    rows = [
+        (label, *(percent(at(told, name, n)) for n in ap))
+        for name, label in (("said", "as it says"), ("never_outside", "were none said to be out"))
+    ]
+    return card(
+        "Joints outside the picture too", table(("by Ex-OKS", *ap), rows),
+        note=f"{told.get('joints_outside', 0):,} joints lie outside what the network saw. One said "
+        "to be outside is right if it is; else its distance to the edge counts. "
+        f"Inside or outside: AUROC {number(told.get('AUROC'), 3)}.",
     )  # fmt: skip
 
 
@@ -176,14 +193,16 @@ def _known(told: Mapping[str, Any]) -> str:
         nothing = '<p class="soft">This network says nothing about visibility.</p>'
         return section("known", "What is hidden", nothing)
     rows = [
-        ("visible or hidden: AUROC", number(seen["AUROC"], 3),
-         f"{number(seen['AUROC_of_peak'], 3)} (the first map's peak)",
-         _margin(seen.get("AUROC_over_peak"))),
+        ("visible or hidden: AUROC", ratio(seen["AUROC"], 3),
+         f"{ratio(seen['AUROC_of_peak'], 3)} (the first map's peak)",
+         _margin(seen["AUROC_over_peak"])),
+        ("", "", f"{ratio(seen['AUROC_of_mass'], 3)} (the answer's mass within the tolerance)",
+         _margin(seen["AUROC_over_mass"])),
+        ("cause of hidden joints: macro F1", ratio(seen["cause_F1"], 3),
+         f"{ratio(seen['cause_F1_of_majority'], 3)} (always the commonest cause)",
+         _margin(seen["cause_F1_over_majority"])),
         ("visible or hidden: macro F1", number(seen["state_F1"], 3),
          f"{number(seen['state_F1_of_majority'], 3)} (the commoner state)", ""),
-        ("cause of hidden joints: macro F1", number(seen["cause_F1"], 3),
-         f"{number(seen['cause_F1_of_majority'], 3)} (the commonest cause)",
-         _margin(seen.get("cause_F1_over_majority"))),
         ("Brier score, less is better", number(seen["Brier"], 3), "", ""),
         ("expected calibration error, less is better", number(seen["ECE"], 3), "", ""),
     ]  # fmt: skip
@@ -192,7 +211,9 @@ def _known(told: Mapping[str, Any]) -> str:
     return section(
         "known", "What is hidden",
         card("Against one who does not look", table(("", "network", "bar", "margin, 95 %"), rows),
-             note="Ambiguous joints (visible between 0.2 and 0.5) are left out."),
+             note="In brackets 95 % intervals over moments; the margin draws the same moments for "
+             "both, a star: it excludes zero. Ambiguous joints (visible between 0.2 and 0.5) are "
+             "left out."),
         cards(
             card("Reliability", plots.reliability(curve["said"], curve["came"], curve["count"]),
                  note="On the diagonal what is said comes true."),
@@ -203,8 +224,9 @@ def _known(told: Mapping[str, Any]) -> str:
     )  # fmt: skip
 
 
-def _margin(found: Any) -> str:
-    return ratio(found) if isinstance(found, Mapping) else ""
+def _margin(found: Mapping[str, Any]) -> str:
+    clear = value_of(found["low"]) is not None and found["low"] * found["high"] > 0
+    return ratio(found, 3) + (" *" if clear else "")
 
 
 def _depth(told: Mapping[str, Any]) -> str:
@@ -228,17 +250,7 @@ def _looks(
     parts = []
     found = told.get("attention", {})
     if found.get("people"):
-        rows = [
-            (label, ratio(found[name]))
-            for name, label in (("on_occluder", "on the occluder"),
-                                ("on_moved_mask", "on its mask moved by half the box (control)"),
-                                ("difference", "difference"))
-        ]  # fmt: skip
-        parts.append(card(
-            "Attention over area share", table(("", "ratio, 95 %"), rows),
-            note=f"{found['people']:,} people. 1: attention that does not care what is there; "
-            "under 0.5 on the occluder and not on the control: it looks away from what hides.",
-        ))  # fmt: skip
+        parts.append(_shunned(found))
     slid = told.get("sensitivity", {})
     if slid.get("people"):
         rows = [
@@ -256,12 +268,34 @@ def _looks(
         parts.append(
             '<p class="soft">For one hidden joint each: attention to pixels, the nearest poses of '
             "the bank with that joint as a dot, and the answer's map. The ring is where the joint "
-            "truly is, the blue line what hides the person, the blue dot the answer.</p>"
+            "truly is, the blue line what hides the person, the blue dot the answer, small blue "
+            "rings the separate peaks of its map.</p>"
         )
         parts.append(shots([_example(e, bones) for e in examples], large=True))
     if not parts:
         parts = ['<p class="soft">This network attends to nothing that it tells of.</p>']
     return section("looks", "What it looks at", *parts)
+
+
+def _shunned(found: Mapping[str, Any]) -> str:
+    person = found.get("person", {})
+    rows = [
+        (label, ratio(found[name]), ratio(person[name]) if person else "-")
+        for name, label in (("on_occluder", "on the occluder"),
+                            ("on_moved_mask", "on its mask moved by half the box (control)"),
+                            ("difference", "difference"))
+    ]  # fmt: skip
+    rows.insert(1, ("the same, hidden joints alone", ratio(found["hidden_joints"]), ""))
+    bar = value_of(found["on_occluder"].get("high"))
+    verdict = "yes" if bar is not None and bar < 0.5 else "no"
+    return card(
+        "Attention over area share", table(("", "of the window", "of the person"), rows),
+        note=f"{found['people']:,} people. 1: attention that does not care what is there. Of the "
+        "window: an occluder's share of all that the network saw. Of the person: its share of the "
+        "silhouette, of the mass on it; the control is what the moved mask covers of the visible "
+        "part. Is attention on the occluder under half its share of the window, interval and "
+        f"all? {verdict}.",
+    )  # fmt: skip
 
 
 def _patches(patched: Sequence[Sensitivity]) -> str:

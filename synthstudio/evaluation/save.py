@@ -18,18 +18,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.core.errors import DatasetError, ModelError, explain
+from synthstudio.core.labels import CAUSES, STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
+from synthstudio.core.safe_npz import UNREADABLE
 from synthstudio.dataset.durable import canonical_json, disk_errors, read_json, whole_folder
+from synthstudio.dataset.rows import NO_STATE
 from synthstudio.evaluation.table import Answers
 
-FORMAT = "synthstudio-evaluation-1"
+FORMAT = "synthstudio-evaluation-2"
 ANSWERS, MEASURES, PAGE = "answers.npz", "measures.json", "report.html"
 _MOST_BYTES = 8 << 30
+_STATES = (STATE_VISIBLE, STATE_HIDDEN, STATE_OUTSIDE, NO_STATE)
 # Letters after P: a field's other axes, as lengths or "J".
 _SHAPES: dict[str, tuple[Any, ...]] = {
     "xy": ("J", 2), "score": ("J",), "peak": ("J",), "present": ("J",), "shares": ("J", 4),
     "quality": ("J",), "xyz_m": ("J", 3), "true_xy": ("J", 2), "true_shares": ("J", 5),
     "true_xyz_m": ("J", 3), "known": ("J",), "state": ("J",), "cause": ("J",),
-    "ambiguous": ("J",), "box": (4,),
+    "ambiguous": ("J",), "box": (4,), "window": (4,),
 }  # fmt: skip
 _KINDS = {"known": "b", "ambiguous": "b", "state": "u", "cause": "u", "variant": "U",
           "family": "U", "frame": "i", "instance": "i", "group": "i", "clean": "i"}  # fmt: skip
@@ -76,7 +80,8 @@ def read(folder: Path) -> Evaluation:
     if told.get("format") != FORMAT:
         raise ModelError(
             explain("this is no evaluation of ours", where=str(folder / MEASURES),
-                    expected=FORMAT, got=str(told.get("format"))[:80])
+                    expected=FORMAT, got=str(told.get("format"))[:80],
+                    then="Make it again: synthstudio evaluate.")
         )  # fmt: skip
     about, measures = told.get("about"), told.get("measures")
     if not isinstance(about, dict) or not isinstance(measures, dict):
@@ -132,8 +137,8 @@ def _answers(path: Path) -> Answers:
             if sorted(stored.files) != sorted(names):
                 raise _damaged(path, f"fields {', '.join(sorted(stored.files))[:200]}")
             columns: dict[str, NDArray[Any]] = {name: stored[name] for name in names}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise _damaged(path, str(error)) from error
+    except UNREADABLE as error:
+        raise _damaged(path, str(error) or type(error).__name__) from error
     people, joints = (*columns["xy"].shape, 0, 0)[:2]
     for name, value in columns.items():
         rest = tuple(joints if n == "J" else n for n in _SHAPES.get(name, ()))
@@ -142,6 +147,8 @@ def _answers(path: Path) -> Answers:
     clean, group = columns["clean"], columns["group"]
     if ((clean < -1) | (clean >= people)).any() or (group < 0).any() or not people:
         raise _damaged(path, "rows that it does not have")
+    if (columns["cause"] >= len(CAUSES)).any() or not np.isin(columns["state"], _STATES).all():
+        raise _damaged(path, "a state or a cause of a joint that there is not")
     return Answers(**columns)
 
 

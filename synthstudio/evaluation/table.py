@@ -18,10 +18,12 @@ Words = NDArray[np.str_]
 class Answers:
     """P people; places are continuous pixels of their pictures.
 
-    `known` (P, J): labelled and inside the window that the network saw. `area`, `side`: of the
-    amodal box; `box` (P, 4) x y w h. `clean` (P,): the row of the same person in the same moment
-    without occluders, or -1. `present`, `shares`, `quality`: what the network said, NaN where it
-    says nothing; `shares` (P, J, 4) visible, self, person, object. `xyz_m` root-relative.
+    `known` (P, J): labelled and inside the window that the network saw. `area`: of the amodal
+    mask; `side`: the longer one of the amodal box; `box` (P, 4) x y w h. `window` (P, 4)
+    x0 y0 x1 y1: what the network saw of the picture. `clean` (P,): the row of the same person in
+    the same moment without occluders, or -1. `present`, `shares`, `quality`: what the network
+    said, NaN where it says nothing; `shares` (P, J, 4) visible, self, person, object. `xyz_m`
+    root-relative.
     """
 
     xy: F64  # (P, J, 2) answered
@@ -41,6 +43,7 @@ class Answers:
     area: F64
     side: F64
     box: F64
+    window: F64
     fraction: F64
     crowd: F64
     frame: I64

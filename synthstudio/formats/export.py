@@ -18,6 +18,7 @@ from synthstudio.formats import coco_file, exchange
 from synthstudio.formats.coco import export_coco
 from synthstudio.formats.exchange import Picture, check_free, shown
 from synthstudio.formats.joints import convert_frame, convert_row, lost_joints, rules
+from synthstudio.formats.labelled import Labelled
 from synthstudio.formats.sidecar import FOLDER, SidecarWriter
 from synthstudio.formats.tools import (
     arrays,
@@ -102,16 +103,22 @@ class Exported:
 
 
 def export(
-    form_name: str, folder: Path, out: Path, *, polygons: bool = False, bones: str | None = None
+    form_name: str,
+    source: Path | Labelled,
+    out: Path,
+    *,
+    polygons: bool = False,
+    bones: str | None = None,
 ) -> Exported:
-    """Write a data set as a folder of another tool, whole or not at all.
+    """Write a data set (its folder, or what reads like one) as a folder of another tool.
 
-    `polygons`: COCO masks as polygons; `bones`: convert to this skeleton (formats/joints.py).
-    What the format cannot hold goes to OUT/synthstudio/, and notes say so. DatasetError when
-    `out` is not free or the data set is damaged; FormatError for skeletons that do not fit;
-    DiskError on failure.
+    It appears whole or not at all. `polygons`: COCO masks as polygons; `bones`: convert to this
+    skeleton (formats/joints.py). What the format cannot hold goes to OUT/synthstudio/, and
+    notes say so. DatasetError when `out` is not free or the data set is damaged; FormatError
+    for skeletons that do not fit; DiskError on failure.
     """
-    form, dataset = FORMS[form_name], Dataset(folder)
+    form = FORMS[form_name]
+    dataset = Dataset(source) if isinstance(source, Path) else source
     if bones is not None and form.skeleton not in (None, bones):
         raise FormatError(
             explain("the format has a skeleton of its own", where=form_name,
@@ -142,7 +149,7 @@ EXPORTERS: dict[str, Callable[..., Exported]] = {
 
 
 def _pictures(
-    dataset: Dataset, form: Form, target: Skeleton, sidecar: SidecarWriter | None, made: Exported
+    dataset: Labelled, form: Form, target: Skeleton, sidecar: SidecarWriter | None, made: Exported
 ) -> Iterator[Picture]:
     """Yield each frame for the format, its image checked; count it and put it in the sidecar."""
     for frame, people in pair_rows(dataset.iter_frames(), dataset.iter_instances()):
@@ -178,7 +185,7 @@ def _write_coco(
     return path
 
 
-def _notes(form: Form, made: Exported, dataset: Dataset, target: Skeleton) -> list[str]:
+def _notes(form: Form, made: Exported, dataset: Labelled, target: Skeleton) -> list[str]:
     notes = []
     if made.left_out:
         notes.append(

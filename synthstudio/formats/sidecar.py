@@ -26,9 +26,9 @@ from synthstudio.core.safe_json import read_value
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, skeleton
 from synthstudio.dataset.durable import canonical_json
 from synthstudio.dataset.manifest import FORMAT_VERSION, AssetRow
-from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
 from synthstudio.formats.checked import check_frame, check_person, integer, reading, text
+from synthstudio.formats.labelled import Labelled
 
 FOLDER = "synthstudio"
 HEAD_NAME, FRAMES_NAME, INSTANCES_NAME = "sidecar.json", "frames.parquet", "instances.parquet"
@@ -54,7 +54,7 @@ class SidecarWriter:
         if len(self._rows) == GROUP_ROWS:
             self._flush()
 
-    def close(self, dataset: Dataset) -> None:
+    def close(self, dataset: Labelled) -> None:
         """Write the rest."""
         self._flush()
         self._file.close()

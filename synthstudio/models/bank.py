@@ -69,21 +69,20 @@ class PoseBank(nn.Module):
 
     def _attend(self, maps: Tensor, trust: Tensor | None) -> Attended:
         b, joints, h, w = maps.shape
-        cells, inside = self._cells(h, w)  # (N, J)
         even = 1 / (h * w)
         soft = (1 - FLOOR) * blur(maps, 1.5) + FLOOR * even
         logs = FACTOR * soft.clamp_min(1e-9).log().flatten(2)  # (B, J, h*w)
         if trust is not None:
             logs = logs * trust[..., None]
-        index = cells.t()[None].expand(b, -1, -1)  # (B, J, N)
+        # One cell more, for joints outside the crop: it fits no better than the worst, and is told
+        # nothing.
+        logs = torch.cat([logs, logs.amin(-1, keepdim=True)], -1)
+        index = self._cells(h, w).t()[None].expand(b, -1, -1)  # (B, J, N)
         fit = logs.gather(2, index)
-        lowest = logs.amin(-1, keepdim=True)
-        fit = torch.where(inside.t()[None], fit, lowest)
         total = fit.sum(1, keepdim=True)  # (B, 1, N)
         others = torch.softmax(total - fit, -1)  # (B, J, N): without the joint itself
-        spread = torch.where(inside.t()[None], others, torch.zeros_like(others))
-        placed = torch.zeros(b, joints, h * w, dtype=maps.dtype, device=maps.device)
-        placed = placed.scatter_add(2, index, spread).view(b, joints, h, w)
+        placed = torch.zeros(b, joints, h * w + 1, dtype=maps.dtype, device=maps.device)
+        placed = placed.scatter_add(2, index, others)[..., :-1].view(b, joints, h, w)
         second = blur(placed, 1.2) + 1e-6
         second = second / second.sum((-2, -1), keepdim=True)
         weights = torch.softmax(total.squeeze(1), -1)
@@ -92,13 +91,13 @@ class PoseBank(nn.Module):
             xyz = torch.einsum("bn,njc->bjc", weights, self.xyz_m)
         return Attended(maps=second, weights=weights, xyz=xyz)
 
-    def _cells(self, h: int, w: int) -> tuple[Tensor, Tensor]:
-        """Return (N, J) the cell of each joint, and whether it lies in the crop."""
+    def _cells(self, h: int, w: int) -> Tensor:
+        """Return (N, J) the cell of each joint; h * w for one outside the crop."""
         size = self.poses.new_tensor([w, h])
         at = (self.poses * size).floor().long()
         inside = ((self.poses >= 0) & (self.poses < 1)).all(-1)
         column, row = at[..., 0].clamp(0, w - 1), at[..., 1].clamp(0, h - 1)
-        return row * w + column, inside
+        return torch.where(inside, row * w + column, h * w)
 
 
 def fuse(maps: Tensor, second: Tensor, power: Tensor | float = 0.5) -> Tensor:

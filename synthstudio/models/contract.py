@@ -25,7 +25,8 @@ VISIBLE, SELF, PERSON, OBJECT = range(4)
 class PoseMaps:
     """What a block says of B crops of one person each. Letters: J joints, h, w cells, S stages.
 
-    `logits`: S tensors (B, J, h, w), softmax over the cells; the last one is the answer.
+    `logits`: S tensors (B, J, h, w), softmax over the cells, that are learnt from; the last one
+    is the answer unless there is an `answer` (B, J, h, w): maps that sum to one.
     Logits too: `presence` (B, J) the joint lies in the picture; `shares` (B, J, 4) of the joint's
     surface: visible, hidden by self, person, object; `quality` (B, J) the OKS to expect;
     `occluder` (B, 1, h, w) a cell is covered by something in front of the person.
@@ -34,6 +35,7 @@ class PoseMaps:
     """
 
     logits: tuple[Tensor, ...]
+    answer: Tensor | None = None
     presence: Tensor | None = None
     shares: Tensor | None = None
     quality: Tensor | None = None
@@ -44,7 +46,7 @@ class PoseMaps:
     @property
     def maps(self) -> Tensor:
         """Return (B, J, h, w) the answer as maps that sum to one."""
-        return probabilities(self.logits[-1])
+        return probabilities(self.logits[-1]) if self.answer is None else self.answer
 
 
 class PoseNet(nn.Module):
@@ -87,8 +89,16 @@ def joints_of(
     `flip` (J,): also look at the mirrored images, and average the maps (the flip test). `hits`:
     decode by expected hits, else by the highest peak.
     """
+    maps, said = maps_of(net, images, flip=flip)
+    return (expected_hits(maps) if hits else decode_peak(maps)), said
+
+
+def maps_of(
+    net: nn.Module, images: Tensor, *, flip: Tensor | None = None
+) -> tuple[Tensor, PoseMaps]:
+    """Return the maps that joints are read from, and what the block said; `flip` as above."""
     said: PoseMaps = net(images)
     maps = said.maps
     if flip is not None:
         maps = (maps + mirrored_maps(net(images.flip(-1)).maps, flip)) / 2
-    return (expected_hits(maps) if hits else decode_peak(maps)), said
+    return maps, said

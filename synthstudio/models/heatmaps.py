@@ -8,6 +8,7 @@ factor w / W alone, without the half-pixel bias that UDP (Huang et al. 2020) is 
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -127,19 +128,21 @@ def blur(maps: Tensor, sigma: float) -> Tensor:
 
     As two products with banded matrices: convolutions of one channel are 40 times slower here.
     """
-    h, w = maps.shape[-2:]
-    return _band(h, sigma, maps) @ maps @ _band(w, sigma, maps)
+    (h, w), kind = maps.shape[-2:], (maps.dtype, maps.device)
+    return _band(h, sigma, *kind) @ maps @ _band(w, sigma, *kind)
 
 
-def _band(size: int, sigma: float, like: Tensor) -> Tensor:
+@functools.lru_cache(maxsize=64)
+def _band(size: int, sigma: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return (size, size) what each cell of a line gives to each other one; symmetric."""
-    reach = max(1, round(3 * sigma))
-    steps = torch.arange(-reach, reach + 1, dtype=like.dtype, device=like.device)
-    total = torch.exp(-(steps**2) / (2 * sigma**2)).sum()
-    at = torch.arange(size, dtype=like.dtype, device=like.device)
-    apart = at[:, None] - at[None]
-    band = torch.exp(-(apart**2) / (2 * sigma**2)) / total
-    return band * (apart.abs() <= reach)
+    with torch.inference_mode(mode=False), torch.no_grad():  # kept: also for those who learn
+        reach = max(1, round(3 * sigma))
+        steps = torch.arange(-reach, reach + 1, dtype=dtype, device=device)
+        total = torch.exp(-(steps**2) / (2 * sigma**2)).sum()
+        at = torch.arange(size, dtype=dtype, device=device)
+        apart = at[:, None] - at[None]
+        band = torch.exp(-(apart**2) / (2 * sigma**2)) / total
+        return band * (apart.abs() <= reach)
 
 
 def find_peaks(maps: Tensor, *, count: int = 3, least: float = 0.0, reach: int = 1) -> Decoded:

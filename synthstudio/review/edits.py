@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import DatasetError, Refused, explain
 from synthstudio.review import leases
-from synthstudio.review.base import Base, base_of
+from synthstudio.review.base import Base
 from synthstudio.review.check import check_name, check_names, check_op, invalid
 from synthstudio.review.fold import (
     event_of,
@@ -29,8 +29,6 @@ from synthstudio.review.models import DatasetRow, EventRow, ItemRow, utc_now
 from synthstudio.review.roles import need
 from synthstudio.review.store import Store
 from synthstudio.review.values import Event, ItemState, Op, Person, User
-
-__all__ = ["Base", "apply", "apply_all", "apply_together", "base_of"]
 
 _TRIES = 3
 BaseOf = Callable[[Person], Base]

@@ -17,6 +17,7 @@ from synthstudio.review.values import MAIN, Event, ItemState, Person
 
 _FRAMES_AT_ONCE = 500
 DECIDED = ("approved", "rejected", "flagged")
+"""Statuses that say what is to become of a person; a skipped one waits like a pending one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +123,11 @@ def comments(store: Store, person: Person) -> list[tuple[Event, str]]:
     ]
 
 
+def is_done(state: ItemState) -> bool:
+    """Say whether somebody decided on a person."""
+    return state.deleted or state.status in DECIDED
+
+
 def item_events(session: Session, person: Person) -> list[Event]:
     """Return all events of one person, by revision."""
     query = select(EventRow).where(EventRow.dataset == person.dataset, _is(person))
@@ -156,6 +162,17 @@ def tally(store: Store, dataset: str) -> tuple[int, int]:
 
     The same as `counts` says of the layer main, but counted by the database.
     """
+    on_disk, rows = by_status(store, dataset)
+    done = sum(n for status, deleted, _, n in rows if status in DECIDED and not deleted)
+    changed = sum(n * (int(added) - int(deleted)) for _, deleted, added, n in rows)
+    return done, on_disk + changed
+
+
+def by_status(store: Store, dataset: str) -> tuple[int, list[tuple[str, bool, bool, int]]]:
+    """Return how many people are on disk, and (status, deleted, added, how many) of the touched.
+
+    Of the layer main, counted by the database.
+    """
     with store.reading() as session:
         known = session.get(DatasetRow, dataset)
         rows = session.execute(
@@ -163,9 +180,7 @@ def tally(store: Store, dataset: str) -> tuple[int, int]:
             .where(ItemRow.dataset == dataset, ItemRow.layer == MAIN)
             .group_by(ItemRow.status, ItemRow.deleted, ItemRow.added)
         ).all()
-    done = sum(n for status, deleted, _, n in rows if status in DECIDED and not deleted)
-    changed = sum(n * (int(added) - int(deleted)) for _, deleted, added, n in rows)
-    return done, (known.people if known is not None else 0) + changed
+    return (known.people if known is not None else 0), [(s, d, a, n) for s, d, a, n in rows]
 
 
 def _counted(

@@ -25,9 +25,11 @@ from synthstudio.formats.exchange import shown
 from synthstudio.formats.export import FORMS
 from synthstudio.formats.imports import IMPORTERS
 from synthstudio.review.base import base_of, labels_of
+from synthstudio.review.check import FIRST_THING
 from synthstudio.review.edits import apply
-from synthstudio.review.export import OfFrame, by_frame, reviewed_people
 from synthstudio.review.history import states
+from synthstudio.review.reviewed import OfFrame, by_frame, reviewed_people
+from synthstudio.review.roles import need
 from synthstudio.review.store import Store, dataset_key
 from synthstudio.review.values import MAIN, ItemState, JointLabel, Kind, Op, Person, User
 
@@ -85,6 +87,7 @@ def take_in(
     without any joint, a joint outside the frame that the file does not know, a cause that it
     does not know. FormatError, AssetError: what is read is wrong; Refused: "role", "busy".
     """
+    need(who, "import")
     key = dataset_key(dataset)
     made = TakenIn()
     with disk_errors(Path(tempfile.gettempdir())):
@@ -178,12 +181,16 @@ def _compare(writer: _Writer, frame: Row, people: list[Row], said: _Said) -> Non
             writer.made.edited += 1
             writer.made.joints += len(changed)
     taken = {row["instance"] for row in people} | touched.keys()
-    free = (n for n in range(1, 1000) if n not in taken)
+    free = (n for n in range(1, FIRST_THING) if n not in taken)
     for place, labels in enumerate(theirs):
         known = {name: label for name, label in labels.items() if label.state is not None}
         known = {name: label for name, label in known.items() if name in names}
         if place not in pairs and known:
-            writer.made.added += writer.say("add", index, next(free), known)
+            number = next(free, None)
+            if number is None:
+                writer.made.refused.append(f"frame {index}: it has no number left for a new person")
+            else:
+                writer.made.added += writer.say("add", index, number, known)
     for row in shown(rows):
         if row["instance"] not in pairs.values():
             writer.made.deleted += writer.say("delete", index, row["instance"], {})

@@ -7,8 +7,9 @@ has to claim it again before the next edit.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain, islice
 from typing import Any
@@ -18,10 +19,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import Refused, explain
-from synthstudio.review.models import LeaseRow, utc_now
+from synthstudio.review.fold import state_of
+from synthstudio.review.history import is_done
+from synthstudio.review.models import EventRow, ItemRow, LeaseRow, utc_now
 from synthstudio.review.roles import may, need
 from synthstudio.review.store import Store
 from synthstudio.review.values import MAIN, Person, User
+
+LOG = logging.getLogger("synthstudio.review.leases")
 
 SECOND, ADJUDICATED = "second", "adjudicated"
 """Layers of team.second_pass: nobody writes there but through it."""
@@ -29,7 +34,7 @@ MINUTES = 30
 MOST_MINUTES = 240
 MOST_AT_ONCE = 500
 _TRY_AT_ONCE = 200
-_KEY = ("dataset", "frame", "instance", "layer")
+_COLUMNS = ("dataset", "frame", "instance", "layer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +51,21 @@ def check(session: Session, person: Person, who: User, now: datetime) -> None:
 
     A person nobody claimed may be changed by everybody: revisions keep two of them apart. But
     a second look is blind, so it needs a lease: `team.second_pass.begin` gives it only to who
-    may have it. What is adjudicated, a lead says: Refused("role") for others.
+    may have it. While that lease holds and the second look is undecided, its holder may say
+    nothing in the layer main, whatever the role; and who has said something there can say
+    nothing in a second look, whatever lease is left. Who tries is logged. What is adjudicated,
+    a lead says: Refused("role") for others.
     """
-    row = session.get(LeaseRow, (person.dataset, person.frame, person.instance, person.layer))
+    row = session.get(LeaseRow, _key(person))
     where = f"frame {person.frame}, person {person.instance}"
     if person.layer == ADJUDICATED:
         need(who, "adjudicate")
+    if person.layer == MAIN and _looks_second(session, person, who, now):
+        raise _not_blind("your second look at this person is open, and it is blind", who, where,
+                         then="Decide in the second look first, or give it back.")  # fmt: skip
+    if person.layer == SECOND and _has_looked_first(session, person, who):
+        raise _not_blind("a second look is blind, and you know the first", who, where,
+                         then="Leave it to somebody else.")  # fmt: skip
     if row is None:
         if person.layer == SECOND:
             raise Refused(
@@ -74,6 +88,30 @@ def check(session: Session, person: Person, who: User, now: datetime) -> None:
                     then="Claim the person again; nobody else has."),
             reason="lease",
         )  # fmt: skip
+
+
+def _looks_second(session: Session, person: Person, who: User, now: datetime) -> bool:
+    """Say whether `who` is in the middle of a second look at a person of the layer main."""
+    key = _key(replace(person, layer=SECOND))
+    lease = session.get(LeaseRow, key)
+    if lease is None or lease.who != who.name or lease.until <= now:
+        return False
+    item = session.get(ItemRow, key)
+    return item is None or not is_done(state_of(item))
+
+
+def _has_looked_first(session: Session, person: Person, who: User) -> bool:
+    """Say whether `who` said anything in the layer main of a person of the layer second."""
+    query = select(EventRow.id).where(
+        EventRow.dataset == person.dataset, EventRow.frame == person.frame,
+        EventRow.instance == person.instance, EventRow.layer == MAIN, EventRow.who == who.name,
+    )  # fmt: skip
+    return session.scalar(query.limit(1)) is not None
+
+
+def _not_blind(what: str, who: User, where: str, *, then: str) -> Refused:
+    LOG.warning("refused to %s: %s (%s)", ascii(who.name)[:100], what, where)
+    return Refused(explain(what, where=where, then=then), reason="lease")
 
 
 def claim(
@@ -126,7 +164,7 @@ def renew(
     moment = now or utc_now()
     kept = []
     with store.session() as session:
-        for person in sorted(people, key=_order):
+        for person in sorted(people, key=_key):
             done = session.execute(
                 update(LeaseRow)
                 .where(_is(person), LeaseRow.who == who.name)
@@ -144,7 +182,7 @@ def release(store: Store, people: Sequence[Person], *, who: User) -> int:
     others = may(who.role, "assign")
     released = 0
     with store.session() as session:
-        for person in sorted(people, key=_order):
+        for person in sorted(people, key=_key):
             own = [] if others else [LeaseRow.who == who.name]
             done = session.execute(delete(LeaseRow).where(_is(person), *own))
             assert isinstance(done, CursorResult)
@@ -193,12 +231,12 @@ def _upsert(
     """
     insert: Any = postgresql.insert if _dialect(session) == "postgresql" else sqlite.insert
     won: set[Person] = set()
-    for person in sorted(people, key=_order):
+    for person in sorted(people, key=_key):
         values = {"dataset": person.dataset, "frame": person.frame, "instance": person.instance,
                   "layer": person.layer}  # fmt: skip
         query = insert(LeaseRow).values(**values, who=who, until=until)
         query = query.on_conflict_do_update(
-            index_elements=list(_KEY),
+            index_elements=list(_COLUMNS),
             set_={"who": who, "until": until},
             where=or_(LeaseRow.who == who, LeaseRow.until <= now),
         )
@@ -226,7 +264,7 @@ def _dialect(session: Session) -> str:
     return session.get_bind().dialect.name
 
 
-def _order(person: Person) -> tuple[str, int, int, str]:
+def _key(person: Person) -> tuple[str, int, int, str]:
     return person.dataset, person.frame, person.instance, person.layer
 
 

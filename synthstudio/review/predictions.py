@@ -9,14 +9,12 @@ from itertools import islice
 from typing import Any
 
 from sqlalchemy import delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import Refused, ReviewError, explain
 from synthstudio.core.skeleton import skeleton
 from synthstudio.review.check import check_int, check_name
 from synthstudio.review.models import DatasetRow, PredictionRow
-from synthstudio.review.store import Store
+from synthstudio.review.store import Store, upsert
 
 _AT_ONCE = 500
 FURTHEST_PX = 1e6
@@ -63,21 +61,9 @@ def put_predictions(
             )
         while some := list(islice(waiting, _AT_ONCE)):
             values = {(p.frame, p.instance): _values(p, key, layer, joints) for p in some}
-            _upsert(session, list(values.values()))
+            upsert(session, PredictionRow, list(values.values()))
             done += len(some)
     return done
-
-
-def predictions_of(store: Store, key: str, frame: int, instance: int) -> dict[str, Prediction]:
-    """Return layer -> what that model says of a person."""
-    query = select(PredictionRow).where(
-        PredictionRow.dataset == key,
-        PredictionRow.frame == frame,
-        PredictionRow.instance == instance,
-    )
-    with store.reading() as session:
-        rows = session.scalars(query.order_by(PredictionRow.layer))
-        return {row.layer: _prediction(row) for row in rows}
 
 
 def iter_predictions(store: Store, key: str, layer: str) -> Iterator[Prediction]:
@@ -100,15 +86,6 @@ def layers(store: Store, key: str) -> dict[str, int]:
     )
     with store.reading() as session:
         return {row.layer: row.people for row in session.execute(query)}
-
-
-def _upsert(session: Session, values: list[dict[str, Any]]) -> None:
-    postgres = session.get_bind().dialect.name == "postgresql"
-    insert: Any = postgresql.insert if postgres else sqlite.insert
-    query = insert(PredictionRow)
-    new = {"joints": query.excluded.joints, "score": query.excluded.score}
-    names = ["dataset", "layer", "frame", "instance"]
-    session.execute(query.on_conflict_do_update(index_elements=names, set_=new), values)
 
 
 def _values(p: Prediction, key: str, layer: str, joints: frozenset[str]) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, inspect, make_url
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import NullPool
 
@@ -18,7 +19,7 @@ from synthstudio.dataset.manifest import MANIFEST_NAME
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.check import check_name
 from synthstudio.review.migrate import BEGIN, bring_up
-from synthstudio.review.models import DatasetRow, utc_now
+from synthstudio.review.models import Base, DatasetRow, utc_now
 
 BUSY_S = 10.0
 """How long a writer waits for another one before the op is refused as busy."""
@@ -119,6 +120,19 @@ def register(store: Store, dataset: Dataset, name: str) -> str:
             if session.get(DatasetRow, key) is None:
                 raise
     return key
+
+
+def upsert(session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows, each in place of the one with the same primary key.
+
+    The database decides row by row: of two who write the same one at once the later wins and
+    neither fails. All rows name the same columns.
+    """
+    postgres = session.get_bind().dialect.name == "postgresql"
+    query: Any = (postgresql.insert if postgres else sqlite.insert)(table)
+    keys = [column.name for column in inspect(table).primary_key]
+    new = {name: query.excluded[name] for name in rows[0] if name not in keys}
+    session.execute(query.on_conflict_do_update(index_elements=keys, set_=new), list(rows))
 
 
 def _parsed(url: str) -> URL:

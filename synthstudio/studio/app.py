@@ -6,10 +6,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from synthstudio.core.errors import Refused
-from synthstudio.studio import guard
+from synthstudio.core.errors import DatasetError, Refused
+from synthstudio.studio import refusal
 from synthstudio.studio.context import Context, context, current_user, refuse_unguarded, whose
-from synthstudio.studio.text import plain
+from synthstudio.studio.empty import cannot_read
 from synthstudio.studio.theme import STYLE, icon
 
 _PAGES = Path(__file__).with_name("pages")
@@ -44,8 +44,9 @@ def main() -> None:
     try:
         page.run()
     except Refused as error:  # a page handles those that it expects; a role may go at any time
-        guard.refused("what a page asked for", user=me.name, why=error)
-        st.error(plain(error))
+        refusal.show(error, user=me.name)
+    except DatasetError as error:
+        cannot_read(ctx.chosen().name, error)
 
 
 def _pick_set(ctx: Context) -> None:

@@ -18,10 +18,11 @@ from synthstudio.core.errors import StudioError, SynthStudioError
 from synthstudio.core.safe_paths import file_inside
 from synthstudio.core.skeleton import Skeleton, skeleton
 from synthstudio.dataset.reader import Dataset
+from synthstudio.review.roles import may
 from synthstudio.review.store import Store, open_store, register
 from synthstudio.review.team import members
 from synthstudio.review.values import ROLES, Role, User
-from synthstudio.studio import guard, pictures, settings, sign_in
+from synthstudio.studio import empty, guard, pictures, settings, sign_in
 from synthstudio.studio.settings import Settings
 from synthstudio.studio.text import NAME_CHARS, checked_name, plain
 from synthstudio.studio.tokens import Grant, Kind, Tokens, load_secret
@@ -103,7 +104,7 @@ class Context:
     def refresh(self) -> list[str]:
         """Open finished data sets below the exports folder, or a folder deeper as the demo's is.
 
-        Returns what failed.
+        Returns the names of those that cannot be read; what is wrong with them goes to the log.
         """
         exports, failed = self.settings.exports, []
         known = {s.dataset.folder.resolve() for s in self._sets.values()}
@@ -116,16 +117,28 @@ class Context:
             try:
                 self.open(folder)
             except SynthStudioError as error:
-                failed.append(str(error))
+                empty.log_unreadable(_name_of(folder), error)
+                failed.append(_name_of(folder))
         return failed
 
-    def chosen(self) -> OpenSet:
-        """Return the data set that the session looks at; stops the page when none is open."""
+    def chosen(self, title: str = "") -> OpenSet:
+        """Return the data set that the session looks at.
+
+        When none is open it says so below `title`, and stops the page.
+        """
         found = self._sets.get(st.session_state.get("set", "")) or next(
             iter(self._sets.values()), None
         )
         if found is None:
-            st.info("No data set is open yet. Make one on the page Generate.")
+            if title:
+                st.title(title)
+            lead = may(current_user().role, "generate")
+            empty.nothing(
+                "No data set is open, so there is nothing to show here yet. "
+                + ("Make one, or start" if lead else "Ask a lead to make one, or start")
+                + " the studio with the folder of one that you have.",
+                ("Generate a data set", empty.GENERATE) if lead else ("Home", empty.HOME),
+            )
             st.stop()
         return found
 

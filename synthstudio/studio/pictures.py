@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,15 @@ from numpy.typing import NDArray
 
 from synthstudio.core.errors import DatasetError, explain
 from synthstudio.core.images import decode_rgb, encode_jpeg, encode_png, resample
+from synthstudio.core.labels import CAUSES
 from synthstudio.core.rle import check_counts, runs
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.pages.draw import person_colour
-from synthstudio.dataset.pages.sketch import Figure, sketch
 from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import NO_STATE
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.values import JointLabel
+from synthstudio.studio.marks import Marked, marked
 
 U8 = NDArray[np.uint8]
 MAX_SIZE_PX = 1024
@@ -63,10 +65,14 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What a crop shows of a person: `px` (J, 2), `state` (J,), box of what is seen x, y, w, h."""
+    """What a crop shows of a person: `px` (J, 2), `state` and `cause` (J,), box of what is seen.
+
+    `box_px`: x, y, w, h.
+    """
 
     px: NDArray[np.float64]
     state: NDArray[np.uint8]
+    cause: Sequence[str]
     box_px: NDArray[np.float64]
 
 
@@ -133,6 +139,7 @@ def seen_in_row(source: Source, frame: int, instance: int) -> Seen:
     return Seen(
         px=np.array(row["joints_px"], np.float64).reshape(-1, 2),
         state=np.array(row["state"], np.uint8),
+        cause=tuple(row["cause"]),
         box_px=np.array(row["modal_box_px"], np.float64),
     )
 
@@ -143,6 +150,7 @@ def seen_in_table(table: PeopleTable, frame: int, instance: int) -> Seen:
     return Seen(
         px=np.array(table.joints_px[row], np.float64),
         state=np.array(table.state[row]),
+        cause=tuple(CAUSES[c] if c < len(CAUSES) else "unknown" for c in table.cause[row]),
         box_px=np.array(table.modal_box_px[row], np.float64),
     )
 
@@ -167,14 +175,13 @@ def crop(
         seen = seen_in_row(source, frame, instance)
     else:
         seen = seen_in_table(table, frame, instance)
-    joints, states = _labels(seen, source.skeleton, changed or {})
     rgb = decode_rgb(image(source, frame), f"frame {frame}")
     x0, y0, side = _square(_box(seen, rgb.shape))
     picture = _window(rgb, x0, y0, side, min(max(size, 16), MAX_SIZE_PX))
     if labels:
+        found = _labels(seen, source.skeleton, changed or {})
         scale = picture.shape[0] / side
-        figure = Figure(skeleton=source.skeleton, px=(joints - [x0, y0]) * scale, state=states)
-        picture = sketch(picture, [figure], rows_px=picture.shape[0])
+        picture = marked(picture, replace(found, px=(found.px - [x0, y0]) * scale))
     return encode_jpeg(picture, _QUALITY)
 
 
@@ -241,17 +248,15 @@ def _person(source: Source, frame: int, instance: int) -> dict[str, Any]:
     )
 
 
-def _labels(
-    seen: Seen, skeleton: Skeleton, changed: Mapping[str, JointLabel]
-) -> tuple[NDArray[np.float64], list[float]]:
-    """Return places (J, 2) px and how much is seen as `Figure` wants them."""
-    joints = seen.px.copy()
-    states: list[float] = [float(s) if s <= 2 else 0.0 for s in seen.state]
+def _labels(seen: Seen, skeleton: Skeleton, changed: Mapping[str, JointLabel]) -> Marked:
+    """Return labels as they are drawn, in pixels of the frame."""
+    joints, causes = seen.px.copy(), list(seen.cause)
+    states = [None if state == NO_STATE else int(state) for state in seen.state]
     for j, name in enumerate(skeleton.joints):
         if (label := changed.get(name)) is not None:
             joints[j] = [np.nan if v is None else v for v in (label.x_px, label.y_px)]
-            states[j] = float(label.state or 0)
-    return joints, states
+            states[j], causes[j] = label.state, label.cause
+    return Marked(skeleton=skeleton, px=joints, state=states, cause=causes)
 
 
 def _box(seen: Seen, shape: Sequence[int]) -> Sequence[float]:

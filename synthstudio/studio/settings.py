@@ -62,6 +62,11 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
 
     @property
+    def uploads(self) -> Path:
+        """Return where uploaded background photos lie: an asset root, below the exports."""
+        return self.exports / "uploads"
+
+    @property
     def hosts(self) -> tuple[str, ...]:
         """Return the host names that a request may ask for, without ports."""
         named = urlsplit(self.url).hostname if self.url else None

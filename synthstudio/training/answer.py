@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Literal
 
@@ -13,15 +14,14 @@ from torch import Tensor, nn
 from synthstudio.core.labels import AMBIGUOUS_FROM, VISIBLE_THRESHOLD
 from synthstudio.evaluation.table import Answers
 from synthstudio.models.bank import PoseBank, fuse
-from synthstudio.models.contract import PoseMaps
+from synthstudio.models.contract import maps_of
 from synthstudio.models.heatmaps import (
     Decoded,
     decode_peak,
     expected_hits,
-    mirrored_maps,
     probabilities,
 )
-from synthstudio.training import batches
+from synthstudio.training import batches, memory
 from synthstudio.training.augment import NONE
 from synthstudio.training.batches import Batch, Frame
 from synthstudio.training.crops import MARGIN
@@ -41,13 +41,16 @@ def answer(
     """Return what the network says of `people`; the window is the amodal box, nothing changed.
 
     `bank`: maps are joined with what these poses say first (for blocks that have no bank).
-    `flip`: also ask about the mirrored picture (the flip test).
+    `flip`: also ask about the mirrored picture (the flip test). Windows may reach beyond
+    their pictures, whose sizes crops do not know: `cut_windows`. ModelError when the memory does
+    not hold a batch.
     """
     was = net.training
     net.eval()
     parts: dict[str, list[F64]] = {}
     turn = torch.from_numpy(frame.skeleton.flip) if flip else None
-    with torch.inference_mode():
+    full = memory.enough(device, got=f"{_BATCH} people", then=memory.ELSEWHERE)
+    with full, torch.inference_mode():
         for at in range(0, len(people.rows), _BATCH):
             rows = people.rows[at : at + _BATCH]
             made = batches.make(people.crops, rows, frame, NONE, seed=0, step=0)
@@ -55,7 +58,9 @@ def answer(
                 parts.setdefault(name, []).append(value)
             progress(min(at + _BATCH, len(people.rows)), len(people.rows))
     net.train(was)
-    return _table(people, {name: np.concatenate(v) for name, v in parts.items()}, frame)
+    said = {name: np.concatenate(v) for name, v in parts.items()}
+    said["window"] = _windows(people, frame)
+    return _table(people, said)
 
 
 def _asked(
@@ -63,10 +68,7 @@ def _asked(
     decode: Decode, bank: PoseBank | None, device: torch.device,
 ) -> dict[str, F64]:  # fmt: skip
     images = made.images.to(device)
-    said: PoseMaps = net(images)
-    maps = said.maps
-    if turn is not None:
-        maps = (maps + mirrored_maps(net(images.flip(-1)).maps, turn.to(device))) / 2
+    maps, said = maps_of(net, images, flip=None if turn is None else turn.to(device))
     if bank is not None:
         maps = fuse(maps, bank(maps).maps)
     found: Decoded = decode_peak(maps) if decode == "peak" else expected_hits(maps)
@@ -98,7 +100,19 @@ def _picture(xy: F64, people: Chosen, rows: NDArray[np.int64], frame: Frame) -> 
     return np.asarray((xy + offset) / scale + crops.corner[rows].astype(np.float64)[:, None])
 
 
-def _table(people: Chosen, said: dict[str, F64], frame: Frame) -> Answers:
+def cut_windows(answers: Answers, pictures: F64) -> Answers:
+    """Return answers whose windows end with their pictures; `pictures` (P, 2) width, height."""
+    low, high = np.maximum(answers.window[:, :2], 0), np.minimum(answers.window[:, 2:], pictures)
+    return dataclasses.replace(answers, window=np.concatenate([low, high], 1))
+
+
+def _windows(people: Chosen, frame: Frame) -> F64:
+    size = np.array([frame.size[1], frame.size[0]], np.float64)
+    ends = np.broadcast_to(np.stack([np.zeros(2), size]), (len(people), 2, 2))
+    return _picture(ends, people, people.rows, frame).reshape(len(people), 4)
+
+
+def _table(people: Chosen, said: dict[str, F64]) -> Answers:
     crops, rows = people.crops, people.rows
     scale = crops.scale[rows].astype(np.float64)
     place = np.full(len(crops) + 1, -1, np.int64)
@@ -115,6 +129,7 @@ def _table(people: Chosen, said: dict[str, F64], frame: Frame) -> Answers:
         known=said["known"] > 0, state=crops.state[rows], cause=crops.cause[rows],
         ambiguous=(visible >= AMBIGUOUS_FROM) & (visible < VISIBLE_THRESHOLD),
         area=crops.area[rows] / scale**2, side=side, box=crops.box[rows].astype(np.float64),
+        window=said["window"],
         fraction=crops.fraction[rows].astype(np.float64),
         crowd=crops.crowd[rows].astype(np.float64),
         frame=crops.frame[rows], instance=crops.instance[rows], group=crops.group[rows],

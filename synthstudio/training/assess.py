@@ -25,8 +25,9 @@ from synthstudio.evaluation.save import Evaluation
 from synthstudio.evaluation.sensitivity import Sensitivity
 from synthstudio.models.bank import PoseBank
 from synthstudio.training import checkpoint, data, looking, networks, parallel
-from synthstudio.training.answer import Decode, answer
+from synthstudio.training.answer import Decode, answer, cut_windows
 from synthstudio.training.batches import Frame
+from synthstudio.training.bodies import Silhouettes, picture_sizes
 from synthstudio.training.config import Config, Source
 from synthstudio.training.data import Chosen
 
@@ -97,15 +98,17 @@ def evaluate(
     )  # fmt: skip
     if not answers.known.any():
         raise ModelError(explain("no joint of these people is labelled", where=str(dataset)))
+    source = Dataset(dataset)
+    answers = cut_windows(answers, picture_sizes(source, answers.frame))
     step("measuring")(0, 1, 0.0)
     measures = measure(answers, bones)
-    shown, maps = _network(net, people, frame, at, measures, step)
+    shown, maps = _network(net, people, frame, at, source, measures, step)
     made = Evaluation(
         about=_about(weights, config, bones, dataset, asked), measures=measures, answers=answers
     )
     step("drawing the page")(0, 1, 0.0)
     chosen = drawings.worst(answers, count=_WORST)
-    cases = drawings.cases(Dataset(dataset), answers, chosen, bones)
+    cases = drawings.cases(source, answers, chosen, bones)
     save.write(out, made, report(made, bones, cases=cases, examples=shown, patched=maps))
     return made
 
@@ -147,12 +150,13 @@ def _bank(net: nn.Module, config: Config, bones: Skeleton, cache: Path) -> PoseB
 
 
 def _network(
-    net: nn.Module, people: Chosen, frame: Frame, device: torch.device, measures: dict[str, Any],
-    step: Step,
+    net: nn.Module, people: Chosen, frame: Frame, device: torch.device, source: Dataset,
+    measures: dict[str, Any], step: Step,
 ) -> tuple[list[Example], list[Sensitivity]]:  # fmt: skip
     """Add what only the network can tell to the figures; return what is to be drawn."""
     told = step("following its attention")
     found = looking.gazes(net, people, frame, device=device,
+                          bodies=Silhouettes(source, people.crops, frame),
                           progress=lambda done, total: told(done, total, 0.0))  # fmt: skip
     measures["attention"] = shunning(found)
     told = step("sliding a patch over people")
@@ -184,7 +188,8 @@ def _about(
     weights: Path, config: Config, bones: Skeleton, dataset: Path, asked: Asked
 ) -> dict[str, Any]:
     _, told = checkpoint.read(weights)
-    own = [s for s in config.train if Path(s.dataset).resolve() == dataset.resolve()]
+    sets = [s for s in config.train if s.dataset]
+    own = [s for s in sets if Path(s.dataset).resolve() == dataset.resolve()]
     notes = []
     if any(not s.splits or not asked.splits or set(s.splits) & set(asked.splits) for s in own):
         notes.append("The network learnt from some of these very people: its figures are too good.")

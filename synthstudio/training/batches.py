@@ -85,7 +85,7 @@ def make(
 @dataclass(frozen=True, kw_only=True)
 class _Sample:
     image: U8
-    cover: NDArray[np.float32]  # (h, w) 0 to 1
+    cover: NDArray[np.float32]  # (h, w) 0 to 1, NaN where nobody knows
     xy: F64  # (J, 2) input pixels, joints in the order of the skeleton after a flip
     shares: NDArray[np.float32]
 
@@ -111,9 +111,10 @@ def _sample(crops: Crops, rows: I64, frame: Frame, draws: Draws, b: int) -> _Sam
         x, y, w, h = (draws.hole[b].reshape(2, 2) * [frame.size[1], frame.size[0]]).ravel()
         image[int(y) : int(y + h), int(x) : int(x + w)] = 114
     small = cv2.resize(cover, frame.cells[::-1], interpolation=cv2.INTER_AREA)
-    return _Sample(
-        image=image, cover=small.astype(np.float32) / np.float32(255), xy=xy, shares=shares
-    )
+    small = small.astype(np.float32) / np.float32(255)
+    if np.isnan(crops.fraction[row]):  # nobody knows what covers this person, but for the paste
+        small[small < 1] = np.nan
+    return _Sample(image=image, cover=small, xy=xy, shares=shares)
 
 
 def _stranger(crops: Crops, rows: I64, b: int, wanted: int) -> int | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +27,14 @@ from synthstudio.dataset.durable import disk_errors, replace_file
 from synthstudio.models.contract import PoseNet
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
-from synthstudio.training.networks import build, empty_bank
+from synthstudio.training.networks import build, empty_bank, told_backbone
 
 FORMAT = "synthstudio-pose-1"
 
 
 @dataclass(kw_only=True)
 class Place:
-    """Where a run stands. `best`: the best validation and its step; `log`: rows written so far."""
+    """Where a run stands. `best`: the validation of `best_epoch`; `data` names the people."""
 
     step: int = 0
     best: float = float("-inf")
@@ -42,13 +42,12 @@ class Place:
     epoch: int = 0
     seconds: float = 0.0
     data: str = ""
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 def save_weights(path: Path, net: nn.Module, config: Config, *, bones: Skeleton, note: str) -> None:
     """Write a network that `load_network` reads; DiskError on failure."""
     told = {"format": FORMAT, "config": json.dumps(configs.dump(config)), "skeleton": bones.name,
-            "note": note}  # fmt: skip
+            "note": note, "backbone": told_backbone(net)}  # fmt: skip
     with disk_errors(path):
         replace_file(path, save(_plain(net.state_dict()), metadata=_one(told)))
 
@@ -56,12 +55,19 @@ def save_weights(path: Path, net: nn.Module, config: Config, *, bones: Skeleton,
 def load_network(path: Path) -> tuple[PoseNet, Config, Skeleton]:
     """Return the network of a weights file, in evaluation mode.
 
-    ModelError when the file is damaged, of another kind, or does not fit its own config.
+    ModelError when the file is damaged, of another kind, or does not fit its own config. Nothing
+    but the file is read: one that only names a backbone is refused.
     """
     tensors, told = read(path)
-    config = configs.parse(json.loads(told.get("config", "null")), str(path))
+    try:
+        config = configs.parse(json.loads(told.get("config", "null")), str(path))
+    except (ValueError, RecursionError) as error:
+        raise _lacks("a config", path, str(error)) from error
     bones = skeleton(told["skeleton"])
-    net = build(config.network, bones, bank=empty_bank(tensors))
+    bank, backbone = empty_bank(tensors), told.get("backbone", "")
+    if config.network.pretrained and not backbone:
+        raise _lacks("the description of its backbone", path, config.network.pretrained)
+    net = build(config.network, bones, bank=bank, backbone=backbone)
     try:
         net.load_state_dict(tensors)
     except RuntimeError as error:
@@ -82,12 +88,21 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
                     explain("this file holds no pose network of ours", where=str(path),
                             expected=FORMAT, got=str(told.get("format")))
                 )  # fmt: skip
+            if "skeleton" not in told:
+                raise _lacks("the name of a skeleton", path)
             return {name: file.get_tensor(name) for name in file.keys()}, told  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ModelError(
             explain("the checkpoint cannot be read", where=str(path), got=str(error)[:200],
                     then="Take another one, or train again.")
         ) from error  # fmt: skip
+
+
+def _lacks(what: str, path: Path, got: str | None = None) -> ModelError:
+    return ModelError(
+        explain("the checkpoint does not say all that it must", where=str(path), expected=what,
+                got=None if got is None else got[:200], then="Take another one, or train again.")
+    )  # fmt: skip
 
 
 def save_state(
@@ -123,16 +138,17 @@ def load_state(
         if ema is not None:
             ema.load_state_dict(_under(tensors, "ema."))
         _load_optimiser(optimiser, _under(tensors, "optimiser."))
-    except (RuntimeError, KeyError, ValueError) as error:
+        place = Place(**json.loads(told["place"]))
+        scaler.load_state_dict(json.loads(told["scaler"]))
+        torch.set_rng_state(tensors["torch_rng"])
+    except (RuntimeError, KeyError, ValueError, TypeError) as error:
         raise ModelError(
             explain("the saved state does not fit this run", where=str(path),
                     got=str(error).splitlines()[0][:200], then="Start anew in another folder.")
         ) from error  # fmt: skip
-    torch.set_rng_state(tensors["torch_rng"])
     if "cuda_rng" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["cuda_rng"])
-    scaler.load_state_dict(json.loads(told["scaler"]))
-    return Place(**json.loads(told["place"]))
+    return place
 
 
 def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from synthstudio.core.errors import ModelError, explain
 from synthstudio.recipe.load import read_yaml
 from synthstudio.training.augment import NONE, Augment
+
+STRIDE = 4
+"""A cell of the maps is so many pixels of the network's picture."""
+LEAST_SIDE = 16
 
 
 class _Part(BaseModel):
@@ -19,16 +23,47 @@ class _Part(BaseModel):
 
 
 class Source(_Part):
-    """People to train or to validate on: a data set of ours. Import other files first."""
+    """People to train or to validate on: one of `dataset`, `coco` and `recipe`."""
 
-    # Folder of the data set, relative to where the command runs.
-    dataset: str
-    # Only frames of these splits; empty: all.
+    # Folder of a data set of ours, relative to where the command runs.
+    dataset: str = ""
+    # Or a COCO keypoints file, and the folder of its pictures; "": beside the file.
+    coco: str = ""
+    images: str = ""
+    # Or a recipe whose people are rendered while the network learns; nothing is written.
+    recipe: str = ""
+    # The folder that the recipe's asset folders are in; "": the recipe's own.
+    assets: str = ""
+    # Moments of the recipe that a pass goes through, held in memory.
+    moments: int = Field(default=0, ge=0, le=100_000)
+    # So many of them are new in each further pass, the oldest go; 0: all.
+    renew: int = Field(default=0, ge=0, le=100_000)
+    # Only frames of these splits; empty: all, of a recipe `train` (`val` to validate on).
     splits: tuple[str, ...] = ()
     # Only frames of these variants (base, clean, occluder, appearance, light, view); empty: all.
     variants: tuple[str, ...] = ()
     # How often its people are drawn, beside other sources' people.
     weight: float = Field(default=1.0, gt=0)
+
+    @property
+    def name(self) -> str:
+        """Return the path that it is told by."""
+        return self.dataset or self.coco or self.recipe
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        given = [n for n in ("dataset", "coco", "recipe") if getattr(self, n)]
+        if len(given) != 1:
+            raise ValueError(f"name one of dataset, coco and recipe, not {len(given)}")
+        if self.images and not self.coco:
+            raise ValueError("images belong to coco")
+        if not self.recipe and (self.moments or self.renew or self.assets):
+            raise ValueError("moments, renew and assets belong to recipe")
+        if self.recipe and not self.moments:
+            raise ValueError("a recipe needs moments: how many of them a pass goes through")
+        if self.renew > self.moments:
+            raise ValueError("renew is at most moments")
+        return self
 
 
 class Network(_Part):
@@ -36,7 +71,7 @@ class Network(_Part):
 
     # What stands behind the backbone: the plain block or the occlusion robust one.
     block: Literal["kpe", "orn"] = "orn"
-    # Height and width of the picture that the network sees, in pixels.
+    # Height and width of the picture that the network sees, in pixels: multiples of 4.
     size: tuple[int, int] = (96, 72)
     # Channels of the small backbone at strides 4, 8, 16, ...
     widths: tuple[int, ...] = (24, 48, 96)
@@ -53,9 +88,27 @@ class Network(_Part):
     frozen_epochs: int = Field(default=0, ge=-1)
     # ORN: poses of the bank, taken from the training people; 0: no bank.
     bank: int = Field(default=1000, ge=0, le=50_000)
-    # ORN: attention to pixels and joints; refinement. Off for ablations.
+    # ORN: attention to pixels and joints; refinement; the poses' last word. Off for ablations.
     attention: bool = True
     refine: bool = True
+    last_word: bool = True
+    # ORN: chance that boxes of a person's features are hidden while training.
+    hide: float = Field(default=0.5, ge=0, le=1)
+
+    @field_validator("size")
+    @classmethod
+    def _whole_cells(cls, size: tuple[int, int]) -> tuple[int, int]:
+        """Refuse a size that is no whole number of cells: places would come out shifted."""
+        if any(side < LEAST_SIDE or side % STRIDE for side in size):
+            raise ValueError(f"height and width are multiples of {STRIDE}, {LEAST_SIDE} at least")
+        return size
+
+    @field_validator("widths")
+    @classmethod
+    def _some_width(cls, widths: tuple[int, ...]) -> tuple[int, ...]:
+        if not widths or min(widths) < 1:
+            raise ValueError("widths are the channels at one stride or more, each 1 at least")
+        return widths
 
 
 class Losses(_Part):
@@ -93,7 +146,8 @@ class Config(_Part):
     # People in a batch, and batches whose gradients are added up before a step.
     batch: int = Field(default=64, ge=1, le=8192)
     accumulate: int = Field(default=1, ge=1, le=64)
-    # Passes over the training people; or stop after so many steps or minutes (0: no limit).
+    # Passes over the training people; or stop after so many steps, or so many minutes of one call
+    # (0: no limit; --resume has them anew).
     epochs: int = Field(default=15, ge=1)
     steps: int = Field(default=0, ge=0)
     minutes: float = Field(default=0.0, ge=0)
@@ -111,7 +165,8 @@ class Config(_Part):
     ema: float = Field(default=0.998, ge=0, lt=1)
     # The last share of the run without dropout, pastes, half bodies and shifts.
     weak_tail: float = Field(default=0.1, ge=0, le=1)
-    # People with a higher occluded fraction join over this share of the run; 0: all from the start.
+    # People with a higher occluded fraction join pass by pass over this share of the run; 0: all
+    # from the start.
     curriculum: float = Field(default=0.0, ge=0, le=1)
     # Stop when the validation did not improve for so many epochs; 0: never.
     patience: int = Field(default=0, ge=0)
@@ -121,6 +176,8 @@ class Config(_Part):
     deterministic: bool = True
     # Where: "auto" takes CUDA when it is there.
     device: str = "auto"
+    # Processes that render the people of recipes; they take cores from the training.
+    workers: int = Field(default=1, ge=1, le=256)
     # A checkpoint to start from (its network must fit; a report tells what matched); "": none.
     start: str = ""
     # Steps between two saved states; a run that is cut off loses no more than that.
@@ -156,6 +213,7 @@ def overfitted(config: Config, people: int) -> Config:
         "steps": config.steps or 400, "weak_tail": 0.0, "curriculum": 0.0, "patience": 0,
         "ema": min(config.ema, 0.98),
         "losses": config.losses.model_copy(update={"agreement": 0.0}),
+        "network": config.network.model_copy(update={"hide": 0.0}),
     })  # fmt: skip
 
 
@@ -176,7 +234,8 @@ def _fault(fault: dict[str, Any], where: str) -> str:
         near = difflib.get_close_matches(str(fault["loc"][-1]), names, 1)
         then = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(names)}."
         return explain("unknown field", where=f"{where}: {path}", then=then)
-    return explain(str(fault["msg"]), where=f"{where}: {path}", got=repr(fault["input"])[:80])
+    said = str(fault["msg"]).removeprefix("Value error, ")
+    return explain(said, where=f"{where}: {path}", got=repr(fault["input"])[:80])
 
 
 def _names(path: tuple[str | int, ...]) -> list[str]:

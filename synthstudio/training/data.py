@@ -1,8 +1,9 @@
-"""The people of a run: crops of one or more data sets, checked before the first step."""
+"""The people of a run: crops of one or more sources, checked before the first step."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -17,8 +18,10 @@ from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.training.batches import Frame
 from synthstudio.training.config import Config, Source
-from synthstudio.training.crops import Crops, Pictures, Taken, take
+from synthstudio.training.crops import Crops, Pictures, take
 from synthstudio.training.networks import cells
+from synthstudio.training.outside import take_coco
+from synthstudio.training.rendered import Rendered
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -37,10 +40,29 @@ class Chosen:
         """Return how many take part."""
         return len(self.rows)
 
+    def order(self, seed: int, epoch: int, *, reach: float) -> I64:
+        """Return the rows of a pass: those with an occluded fraction up to `reach`, shuffled.
+
+        Each once, or drawn by weight where weights differ.
+        """
+        fraction = np.nan_to_num(self.crops.fraction[self.rows])
+        allowed = fraction <= reach
+        if not allowed.any():
+            allowed = fraction <= fraction.min()
+        rows, weight = self.rows[allowed], self.weight[allowed]
+        rng = stream(seed, "order", epoch)
+        if np.ptp(weight) == 0:
+            return rng.permutation(rows)
+        return rng.choice(rows, len(rows), p=weight / weight.sum())
+
 
 @dataclass(frozen=True, kw_only=True)
 class People:
-    """What a run learns from. `key` names all of it; `balance` (4,) weighs rare causes up."""
+    """What a run learns from. `key` names all of it; `balance` (4,) weighs rare causes up.
+
+    `learn`: those of the first pass. `later(epoch)` gives those of another one where people are
+    rendered while the run goes on; None: all passes have the same. `close` ends what renders.
+    """
 
     learn: Chosen
     judge: Chosen | None
@@ -48,78 +70,149 @@ class People:
     frame: Frame
     key: str
     balance: F64
+    later: Callable[[int], Chosen] | None = None
+    close: Callable[[], None] = lambda: None
 
     @property
     def train(self) -> Crops:
-        """Return the crops to learn from."""
+        """Return the crops to learn from in the first pass."""
         return self.learn.crops
 
-    def order(self, seed: int, epoch: int, *, reach: float) -> I64:
-        """Return the rows of an epoch: those with an occluded fraction up to `reach`, shuffled."""
-        fraction = np.nan_to_num(self.learn.crops.fraction[self.learn.rows])
-        allowed = fraction <= reach
-        if not allowed.any():
-            allowed = fraction <= fraction.min()
-        rows, weight = self.learn.rows[allowed], self.learn.weight[allowed]
-        rng = stream(seed, "order", epoch)
-        if np.ptp(weight) == 0:
-            return rng.permutation(rows)
-        return rng.choice(rows, len(rows), p=weight / weight.sum())
+    def at(self, epoch: int) -> Chosen:
+        """Return the people of a pass; passes are asked for rising."""
+        return self.learn if self.later is None or not epoch else self.later(epoch)
 
 
 def gather(
     config: Config, *, cache: Path, say: Callable[[str], None],
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> People:  # fmt: skip
-    """Return the people that a config names, cut out once; ModelError when sets do not fit."""
-    learn, key, bones = join(config.train, config, cache, progress)
-    judge = None
-    if config.validate_on:
-        judge, other_key, other = join(config.validate_on, config, cache, progress)
-        key = hashlib.sha256(f"{key} {other_key}".encode()).hexdigest()
-        if other.name != bones.name:
-            raise _skeletons(bones, other)
-    high, wide = config.network.size
+    """Return the people that a config names, cut out once or rendered as the run goes on.
+
+    ModelError when sets do not fit; FormatError, RecipeError for what is read. `close` it after.
+    """
+    parts = _parts(config.train, config, cache, progress, default="train")
+    judges: list[_Part] = []
+    try:
+        judge, bones = None, parts[0].skeleton
+        key = _key(parts)
+        if config.validate_on:
+            judges = _parts(config.validate_on, config, cache, progress, default="val", bones=bones)
+            judge = _chosen(judges, 0)
+            key = hashlib.sha256(f"{key} {_key(judges)}".encode()).hexdigest()
+        learn = _chosen(parts, 0)
+    except BaseException:
+        _close(parts)
+        raise
+    finally:
+        _close(judges)
+    for part in (*parts, *judges):
+        for note in part.notes:
+            say(f"{part.source.name}: {note}")
     say(f"{len(learn)} people to learn from, {0 if judge is None else len(judge)} to judge by")
+    high, wide = config.network.size
     return People(
         learn=learn, judge=judge, skeleton=bones, key=key, balance=_balance(learn),
         frame=Frame(size=(high, wide), cells=cells(config.network), skeleton=bones),
+        later=functools.partial(_chosen, parts) if any(p.moves for p in parts) else None,
+        close=functools.partial(_close, parts),
     )  # fmt: skip
 
 
 def join(
     sources: Sequence[Source], config: Config, cache: Path, progress: Callable[[int, int], None]
 ) -> tuple[Chosen, str, Skeleton]:
-    """Return the people of several data sets, what names them all, and their skeleton."""
-    taken = [
-        take(Path(s.dataset), size=config.network.size, cache=cache, progress=progress)
-        for s in sources
-    ]
-    for other in taken[1:]:
-        if other.skeleton.name != taken[0].skeleton.name:
-            raise _skeletons(taken[0].skeleton, other.skeleton)
+    """Return the people of several sources, what names them all, and their skeleton.
+
+    Those of a recipe are the first pass's.
+    """
+    parts = _parts(sources, config, cache, progress, default="train")
+    try:
+        return _chosen(parts, 0), _key(parts), parts[0].skeleton
+    finally:
+        _close(parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """The people of one source: `crops(epoch)`; `moves`: other ones in each pass."""
+
+    source: Source
+    skeleton: Skeleton
+    key: str
+    crops: Callable[[int], Crops]
+    notes: tuple[str, ...] = ()
+    moves: bool = False
+    close: Callable[[], None] = lambda: None
+
+
+def _parts(
+    sources: Sequence[Source], config: Config, cache: Path, progress: Callable[[int, int], None],
+    *, default: str, bones: Skeleton | None = None,
+) -> list[_Part]:  # fmt: skip
+    """Open sources. The first one's skeleton, or `bones`, is that of all; `default`: the split of
+    recipes."""
+    parts: list[_Part] = []
+    try:
+        for source in sources:
+            bones = parts[0].skeleton if parts else bones
+            parts.append(_part(source, config, cache, progress, default, bones))
+    except BaseException:
+        _close(parts)
+        raise
+    return parts
+
+
+def _part(
+    source: Source, config: Config, cache: Path, progress: Callable[[int, int], None],
+    default: str, bones: Skeleton | None,
+) -> _Part:  # fmt: skip
+    size = config.network.size
+    if source.recipe:
+
+        def quiet(done: int, total: int) -> None:
+            """The bar is the training's then."""
+
+        drawn = Rendered(source, splits=source.splits or (default,), size=size,
+                         workers=config.workers, bones=bones)  # fmt: skip
+        return _Part(
+            source=source, skeleton=drawn.skeleton, key=drawn.key, notes=drawn.notes,
+            crops=lambda epoch: drawn.window(epoch, quiet if epoch else progress),
+            moves=True, close=drawn.close,
+        )  # fmt: skip
+    if source.coco:
+        images = Path(source.images) if source.images else None
+        taken = take_coco(Path(source.coco), images, size=size, cache=cache, progress=progress,
+                          bones=bones)  # fmt: skip
+    else:
+        taken = take(Path(source.dataset), size=size, cache=cache, progress=progress, bones=bones)
+    return _Part(source=source, skeleton=taken.skeleton, key=taken.key, notes=taken.notes,
+                 crops=lambda epoch: taken.crops)  # fmt: skip
+
+
+def _chosen(parts: Sequence[_Part], epoch: int) -> Chosen:
+    """Return who takes part in a pass."""
     rows, weights, start = [], [], 0
-    for source, one in zip(sources, taken, strict=True):
-        own = _allowed(source, one)
+    found = [part.crops(epoch) for part in parts]
+    for part, crops in zip(parts, found, strict=True):
+        own = _allowed(part.source, crops)
         rows.append(own + start)
-        weights.append(np.full(len(own), source.weight))
-        start += len(one.crops)
-    crops = taken[0].crops if len(taken) == 1 else _end_to_end([t.crops for t in taken])
-    key = hashlib.sha256("".join(t.key for t in taken).encode()).hexdigest()
-    chosen = Chosen(crops=crops, rows=np.concatenate(rows), weight=np.concatenate(weights))
-    return chosen, key, taken[0].skeleton
+        weights.append(np.full(len(own), part.source.weight))
+        start += len(crops)
+    crops = found[0] if len(found) == 1 else _end_to_end(found)
+    return Chosen(crops=crops, rows=np.concatenate(rows), weight=np.concatenate(weights))
 
 
-def _skeletons(a: Skeleton, b: Skeleton) -> ModelError:
-    return ModelError(
-        explain("the data sets have different skeletons", where="train, validate_on",
-                expected=a.name, got=b.name,
-                then="Convert one: synthstudio export --skeleton, then import.")
-    )  # fmt: skip
+def _key(parts: Sequence[_Part]) -> str:
+    return hashlib.sha256("".join(part.key for part in parts).encode()).hexdigest()
 
 
-def _allowed(source: Source, taken: Taken) -> I64:
-    crops = taken.crops
+def _close(parts: Sequence[_Part]) -> None:
+    for part in parts:
+        part.close()
+
+
+def _allowed(source: Source, crops: Crops) -> I64:
     use = np.ones(len(crops), bool)
     if source.splits:
         use &= np.isin(crops.split, source.splits)
@@ -128,7 +221,7 @@ def _allowed(source: Source, taken: Taken) -> I64:
     if not use.any():
         raise ModelError(
             explain(
-                "nobody is left to take", where=source.dataset,
+                "nobody is left to take", where=source.name,
                 expected=f"splits {source.splits or 'any'}, variants {source.variants or 'any'}",
                 got=f"splits {sorted(set(crops.split.tolist()))}, "
                 f"variants {sorted(set(crops.variant.tolist()))}",
@@ -238,7 +331,7 @@ def first(people: People, count: int, *, times: int = 50) -> People:
     judge = only(people.learn, np.arange(min(count, len(people.learn))))
     learn = only(judge, np.tile(np.arange(len(judge)), times))
     key = hashlib.sha256(f"{people.key} first {len(judge)}".encode()).hexdigest()
-    return dataclasses.replace(people, learn=learn, judge=judge, key=key)
+    return dataclasses.replace(people, learn=learn, judge=judge, key=key, later=None)
 
 
 def dry(people: People, *, batch: int) -> People:

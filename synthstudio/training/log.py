@@ -1,8 +1,10 @@
-"""What a run writes while it goes on: CSV for people, TensorBoard for curves, pictures."""
+"""What a run tells while it goes on: bars, CSV for people, TensorBoard for curves, pictures."""
 
 from __future__ import annotations
 
 import csv
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,27 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.training.batches import Batch
 from synthstudio.training.pictures import batch_picture
 
+CUTTING = "cutting people out"
 _EVERY = 10
+
+
+def bars(
+    step: Callable[[str], Callable[[int, int, float], None]],
+) -> Callable[[int, int, str], None]:
+    """Return what `train` tells its progress to: a bar for CUTTING, one for the steps.
+
+    `step(title)` begins a bar.
+    """
+    begun: dict[bool, tuple[Callable[[int, int, float], None], float, int]] = {}
+
+    def report(done: int, total: int, text: str) -> None:
+        cutting = text == CUTTING
+        if cutting not in begun:
+            begun[cutting] = (step(CUTTING if cutting else "training"), time.monotonic(), done)
+        show, since, first = begun[cutting]
+        show(done, total, (done - first) / max(1e-6, time.monotonic() - since))
+
+    return report
 
 
 class Log:
@@ -46,6 +68,7 @@ class Log:
         if step % _EVERY == 0:
             self._write(step, {f"loss/{k}": v for k, v in terms.items()})
             self._write(step, {"loss/all": sum(terms.values()), "rate": rate, "gradient": norm})
+            self.file.flush()  # a kill after the next saved state would lose the row for good
 
     def validation(self, step: int, found: dict[str, float]) -> None:
         """Note what a validation found after `step` steps."""

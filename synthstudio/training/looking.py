@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN
 from synthstudio.evaluation.attention import LEAST_SHARE, Example, Gaze, gaze
@@ -15,8 +16,8 @@ from synthstudio.evaluation.latency import Latency, latency
 from synthstudio.evaluation.sensitivity import Sensitivity, sensitivity
 from synthstudio.models.bank import PoseBank
 from synthstudio.models.contract import PoseMaps
-from synthstudio.models.heatmaps import Decoded, expected_hits
-from synthstudio.training import batches
+from synthstudio.models.heatmaps import Decoded, expected_hits, find_peaks
+from synthstudio.training import batches, memory
 from synthstudio.training.augment import NONE
 from synthstudio.training.batches import Batch, Frame
 from synthstudio.training.data import Chosen, only
@@ -25,6 +26,8 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
 Report = Callable[[int, int], None]
+Bodies = Callable[[I64, F64], F64]
+"""Rows of the crops (R,) and how each is seen (R, 2, 3) -> silhouettes (R, h, w), see bodies.py."""
 _BATCH = 64
 _MOST = 2000
 _POSES = 8
@@ -37,11 +40,12 @@ def spread(count: int, most: int) -> I64:
 
 def gazes(
     net: nn.Module, people: Chosen, frame: Frame, *, device: torch.device,
-    progress: Report = lambda done, total: None,
+    bodies: Bodies | None = None, progress: Report = lambda done, total: None,
 ) -> list[Gaze]:  # fmt: skip
     """Return where the network's attention to pixels lies, for people whom something hides.
 
     All known joints count, of up to 2,000 people; empty for a network without such attention.
+    `bodies`: silhouettes, which crops do not hold; without them nothing is told of the person.
     """
     chosen = only(people, spread(len(people), _MOST))
     found: list[Gaze] = []
@@ -55,10 +59,13 @@ def gazes(
             rows = made.rows[use]
             cell = frame.size[1] / frame.cells[1]
             half = people.crops.box[rows, 2:] * people.crops.scale[rows, None] / cell / 2
+            unknown = np.full((len(rows), *frame.cells), np.nan)
             found.append(gaze(
                 said.attention["pixels"].double().cpu().numpy()[use], cover[use],
-                made.labels.known.numpy()[use], half=half.round().astype(np.int64),
-                group=people.crops.group[rows],
+                made.labels.known.numpy()[use],
+                hidden=made.labels.state.numpy()[use] == STATE_HIDDEN,
+                body=unknown if bodies is None else bodies(rows, made.view[use]),
+                half=half.round().astype(np.int64), group=people.crops.group[rows],
             ))  # fmt: skip
         progress(min(at + _BATCH, len(chosen)), len(chosen))
     return found
@@ -102,11 +109,19 @@ def _example(
         true=made.labels.xy[b, j].double().numpy(),
         said=found.xy[b, j].double().cpu().numpy() / size,
         belief=said.maps[b, j].double().cpu().numpy(),
-        cover=made.labels.occluder[b, 0].double().numpy(),
+        peaks=_peaks(said.maps[b : b + 1, j : j + 1]) / size,
+        cover=made.labels.occluder[b, 0].double().nan_to_num().numpy(),
         pixels=None if pixels is None else pixels[b, j].double().cpu().numpy(),
         poses=poses, weights=weights, cause=CAUSES[int(people.crops.cause[row, j])],
         frame=int(people.crops.frame[row]), instance=int(people.crops.instance[row]),
     )  # fmt: skip
+
+
+def _peaks(maps: Tensor) -> F64:
+    """Return (K, 2) cells: up to three peaks of a map, a tenth of its highest at least."""
+    found = find_peaks(maps, count=3, least=0.1 * float(maps.max()), reach=2)
+    xy = found.xy[0, 0].double().cpu().numpy()
+    return np.asarray(xy[np.isfinite(xy).all(1)])
 
 
 def patched(
@@ -131,7 +146,7 @@ def patched(
 
         def error(pictures: U8, true: F64 = true, side: float = side) -> F64:
             images = torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2)))
-            with torch.inference_mode():
+            with _enough(device, len(pictures)), torch.inference_mode():
                 xy = expected_hits(net(images.to(device)).maps).xy.double().cpu().numpy() * cell
             return np.asarray(np.linalg.norm(xy - true, axis=-1) / side)
 
@@ -151,7 +166,7 @@ def timed(
     images = torch.full((batch, 3, *frame.size), 114, dtype=torch.uint8)
 
     def call() -> object:
-        with torch.inference_mode():
+        with _enough(device, batch), torch.inference_mode():
             return expected_hits(net(images.to(device)).maps).xy.cpu()  # waits for the device
 
     return latency(call, rounds=rounds)
@@ -161,6 +176,10 @@ def _said(
     net: nn.Module, people: Chosen, places: I64, frame: Frame, device: torch.device
 ) -> tuple[Batch, PoseMaps]:
     made = batches.make(people.crops, people.rows[places], frame, NONE, seed=0, step=0)
-    with torch.inference_mode():
+    with _enough(device, len(places)), torch.inference_mode():
         said: PoseMaps = net(made.images.to(device))
     return made, said
+
+
+def _enough(device: torch.device, people: int) -> AbstractContextManager[None]:
+    return memory.enough(device, got=f"{people} people", then=memory.ELSEWHERE)

@@ -7,11 +7,12 @@ from its saved state ends with the same weights as one that was not.
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,16 +22,26 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synthstudio.core.errors import ModelError, explain
-from synthstudio.models.contract import PoseMaps
+from synthstudio.dataset.durable import TEMPORARY, replace_file
+from synthstudio.models.contract import PoseMaps, PoseNet
 from synthstudio.models.losses import Weights, agreement_loss, pose_losses
-from synthstudio.training import batches, checkpoint, data, networks, parallel
+from synthstudio.training import (
+    batches,
+    checkpoint,
+    data,
+    memory,
+    networks,
+    parallel,
+    rates,
+    starting,
+)
 from synthstudio.training import config as configs
 from synthstudio.training.batches import Batch
 from synthstudio.training.config import Config
+from synthstudio.training.log import CUTTING as CUTTING
 from synthstudio.training.log import Log
 from synthstudio.training.validation import validate
 
-CUTTING = "cutting people out"
 _WEAK = {"dropout": 0.0, "paste": 0.0, "half_body": 0.0, "shift": 0.0}
 
 
@@ -41,7 +52,7 @@ class Trained:
     folder: Path
     steps: int
     epochs: int
-    best: float  # the best validation PCK@0.1 of hidden and visible joints together
+    best: float | None  # best validation PCK@0.1 of hidden and visible joints; None: none was
     finished: bool  # False: stopped by Ctrl-C or a limit of time; --resume goes on
     waited: float  # share of the time in which the network waited for batches
     rate: float  # people a second
@@ -73,7 +84,9 @@ def train(  # noqa: C901 - one run, from top to bottom
     does not fit.
     """
     started = time.monotonic()
-    device, world = parallel.device(config.device), parallel.world()
+    device = parallel.device(config.device)
+    world = parallel.world(device)
+    parallel.check_share(config.batch, world)
     _fix(config)
     if not world.first:
         say, progress = (lambda text: None), (lambda done, total, text: None)
@@ -83,105 +96,125 @@ def train(  # noqa: C901 - one run, from top to bottom
             config, cache=cache or out / "cache", say=say,
             progress=lambda done, total: progress(done, total, CUTTING),
         ))  # fmt: skip
-    data.check_labels(people, say=say)
-    bones, frame = people.skeleton, people.frame
+    full = memory.enough(device, got=f"{config.batch // world.size} people", then=memory.HALVE)
+    with closing(people), full:
+        data.check_labels(people, say=say)
+        bones, frame = people.skeleton, people.frame
 
-    net = _network(config, people, say=say).to(device)
-    ema = copy.deepcopy(net).eval() if config.ema else None
-    run = _Run(
-        net=net, ema=ema, optimiser=_optimiser(net, config),
-        scaler=torch.amp.GradScaler(device.type, enabled=config.precision == "float16"),
-        place=checkpoint.Place(data=people.key),
-    )  # fmt: skip
-    state_file = out / "state.safetensors"
-    if resume and state_file.is_file():
-        run.place = checkpoint.load_state(
-            state_file, net=net, ema=ema, optimiser=run.optimiser, scaler=run.scaler
-        )
-        data.check_same(run.place.data, people.key, out)
-    model = parallel.wrap(net)
-
-    a_pass = max(len(people.learn) // (config.batch * config.accumulate), 1)
-    total = config.steps or a_pass * config.epochs
-    end = min(total, run.place.step + steps if steps is not None else total)
-    first_of_call, waited, begun = run.place.step, 0.0, run.place.seconds
-    weights = Weights(**config.losses.model_dump())
-    sigmas = torch.from_numpy(bones.sigmas).float().to(device)
-    balance = torch.from_numpy(people.balance).float().to(device)
-    log = Log(out, keep_before=run.place.step) if world.first else None
-
-    def make(number: int) -> Batch:
-        """Return batch `number`, counted in steps times accumulation."""
-        step, part = divmod(number, config.accumulate)
-        rows = _rows(config, people, step, part, a_pass, total, world)
-        augment = config.augment
-        if step >= total * (1 - config.weak_tail):
-            augment = augment.model_copy(update=_WEAK)
-        return batches.make(
-            people.train, rows, frame, augment, seed=config.seed,
-            step=number * world.size + world.rank, paired=bool(config.losses.agreement),
+        net = _network(config, people, say=say).to(device)
+        networks.weigh(net, people.balance)
+        ema = copy.deepcopy(net).eval() if config.ema else None
+        run = _Run(
+            net=net, ema=ema, optimiser=rates.optimiser(net, config),
+            scaler=torch.amp.GradScaler(device.type, enabled=config.precision == "float16"),
+            place=checkpoint.Place(data=people.key),
         )  # fmt: skip
+        state_file = out / "state.safetensors"
+        if resume and state_file.is_file():
+            run.place = checkpoint.load_state(
+                state_file, net=net, ema=ema, optimiser=run.optimiser, scaler=run.scaler
+            )
+            data.check_same(run.place.data, people.key, out)
+        model = parallel.wrap(net, idle=bool(config.network.pretrained))
 
-    numbers = range(run.place.step * config.accumulate, end * config.accumulate)
-    coming = batches.ahead(make, numbers)
-    with _ctrl_c(run.stop), ExitStack() as at_end:
-        at_end.callback(coming.close)
-        if log is not None:
-            at_end.callback(log.close)
-        while run.place.step < end and not run.stop:
-            step = run.place.step
-            _set_rates(run.optimiser, config, step, total)
-            _thaw(net, config, step // a_pass)
-            net.train()
+        a_pass = max(len(people.learn) // (config.batch * config.accumulate), 1)
+        total = config.steps or a_pass * config.epochs
+        end = min(total, run.place.step + steps if steps is not None else total)
+        first_of_call, waited, begun = run.place.step, 0.0, run.place.seconds
+        _out_of_patience(run, config)
+        stopped = parallel.agreed(run.stop)
+        weights = Weights(**config.losses.model_dump())
+        sigmas = torch.from_numpy(bones.sigmas).float().to(device)
+        balance = torch.from_numpy(people.balance).float().to(device)
+        log = Log(out, keep_before=run.place.step) if world.first else None
 
-            terms: dict[str, float] = {}
-            for _ in range(config.accumulate):
-                asked = time.monotonic()
-                batch = next(coming)
-                waited += time.monotonic() - asked
-                loss, told = _loss(model, run.ema, batch, config, weights, sigmas, balance, device)
-                torch.autograd.backward(run.scaler.scale(loss / config.accumulate))
-                for name, value in told.items():
-                    terms[name] = terms.get(name, 0.0) + value / config.accumulate
-            terms = parallel.mean(terms)
-            _guard(terms, step, out)
-            run.scaler.unscale_(run.optimiser)
-            norm = nn.utils.clip_grad_norm_(net.parameters(), config.clip)
-            run.scaler.step(run.optimiser)
-            run.scaler.update()
-            run.optimiser.zero_grad(set_to_none=True)
-            if ema is not None:
-                _average(ema, net, config.ema, step)
+        def in_pass(epoch: int) -> tuple[data.Chosen, NDArray[np.int64]]:
+            """Return who is learnt from in a pass, and in which order."""
+            chosen = people.at(epoch)
+            reach = _reach(config, (epoch + 1) * a_pass, total)
+            return chosen, chosen.order(config.seed, epoch, reach=reach)
 
-            run.place.step = step + 1
-            run.place.seconds = begun + time.monotonic() - started
+        passes = functools.lru_cache(1)(in_pass)
+
+        def make(number: int) -> Batch:
+            """Return batch `number`, counted in steps times accumulation."""
+            step, part = divmod(number, config.accumulate)
+            chosen, order = passes(step // a_pass)
+            rows = _rows(config, order, step % a_pass, part, world)
+            augment = config.augment
+            if step >= total * (1 - config.weak_tail):
+                augment = augment.model_copy(update=_WEAK)
+            return batches.make(
+                chosen.crops, rows, frame, augment, seed=config.seed,
+                step=number * world.size + world.rank, paired=bool(config.losses.agreement),
+            )  # fmt: skip
+
+        numbers = range(run.place.step * config.accumulate, end * config.accumulate)
+        coming = batches.ahead(make, numbers)
+        with _ctrl_c(run.stop), ExitStack() as at_end:
+            at_end.callback(coming.close)
             if log is not None:
-                log.step(step, terms, rate=run.optimiser.param_groups[-1]["lr"], norm=float(norm))
-                if step in (0, total // 2):
-                    log.pictures(step, batch, ema or net, bones)
-            progress(step + 1, total, " ".join(f"{k} {v:.3f}" for k, v in terms.items()))
+                at_end.callback(log.close)
+            while run.place.step < end and not stopped:
+                step = run.place.step
+                rates.set_rates(run.optimiser, config, step, total)
+                rates.awake(net, config, step // a_pass)
 
-            epoch_ends = run.place.step % a_pass == 0 or run.place.step == total
-            if epoch_ends:
-                run.place.epoch += 1
-                _judge(run, config, people, out, log, device, world.first)
-            if config.minutes and run.place.seconds > config.minutes * 60:
-                run.stop.append(f"{config.minutes:g} minutes are over")
-            due = run.place.step % config.save_every == 0 or epoch_ends
-            if world.first and (due or run.stop or run.place.step == end):
-                checkpoint.save_state(
-                    state_file, net=net, ema=ema, optimiser=run.optimiser, scaler=run.scaler,
-                    place=run.place, config=config, bones=bones,
-                )  # fmt: skip
-    done = run.place.step - first_of_call
-    took = max(run.place.seconds - begun, 1e-9)
-    if run.stop:
-        say(f"stopped after step {run.place.step} of {total}: {run.stop[0]}")
-    return Trained(
-        folder=out, steps=run.place.step, epochs=run.place.epoch, best=run.place.best,
-        finished=run.place.step >= total or "improve" in "".join(run.stop),
-        waited=waited / took, rate=done * config.batch * config.accumulate / took,
-    )  # fmt: skip
+                terms: dict[str, float] = {}
+                for _ in range(config.accumulate):
+                    asked = time.monotonic()
+                    batch = next(coming)
+                    waited += time.monotonic() - asked
+                    loss, told = _loss(
+                        model, run.ema, batch, config, weights, sigmas, balance, device
+                    )
+                    torch.autograd.backward(run.scaler.scale(loss / config.accumulate))
+                    for name, value in told.items():
+                        terms[name] = terms.get(name, 0.0) + value / config.accumulate
+                terms = parallel.mean(terms)
+                _guard(terms, step, out)
+                run.scaler.unscale_(run.optimiser)
+                norm = float(nn.utils.clip_grad_norm_(net.parameters(), config.clip))
+                if not run.scaler.is_enabled():  # it leaves such a step out
+                    _guard({"gradient": norm}, step, out)
+                run.scaler.step(run.optimiser)
+                run.scaler.update()
+                run.optimiser.zero_grad(set_to_none=True)
+                if ema is not None:
+                    _average(ema, net, config.ema, step)
+
+                run.place.step = step + 1
+                run.place.seconds = begun + time.monotonic() - started
+                if log is not None:
+                    log.step(step, terms, rate=run.optimiser.param_groups[-1]["lr"], norm=norm)
+                    if step in (0, total // 2):
+                        log.pictures(step, batch, ema or net, bones)
+                progress(step + 1, total, " ".join(f"{k} {v:.3f}" for k, v in terms.items()))
+
+                epoch_ends = run.place.step % a_pass == 0 or run.place.step == total
+                if epoch_ends:
+                    run.place.epoch += 1
+                    _judge(run, config, people, out, log, device, world.first)
+                if config.minutes and run.place.seconds - begun > config.minutes * 60:
+                    run.stop.append(f"{config.minutes:g} minutes are over")
+                stopped = parallel.agreed(run.stop)
+                due = run.place.step % config.save_every == 0 or epoch_ends
+                if world.first and (due or stopped or run.place.step == end):
+                    _guard_weights(run, out)
+                    checkpoint.save_state(
+                        state_file, net=net, ema=ema, optimiser=run.optimiser, scaler=run.scaler,
+                        place=run.place, config=config, bones=bones,
+                    )  # fmt: skip
+        done = run.place.step - first_of_call
+        took = max(run.place.seconds - begun, 1e-9)
+        if stopped:
+            say(f"stopped after step {run.place.step} of {total}: {stopped}")
+        return Trained(
+            folder=out, steps=run.place.step, epochs=run.place.epoch,
+            best=run.place.best if people.judge is not None and run.place.best_epoch >= 0 else None,
+            finished=run.place.step >= total or "improve" in stopped,
+            waited=waited / took, rate=done * config.batch * config.accumulate / took,
+        )  # fmt: skip
 
 
 def _fix(config: Config) -> None:
@@ -208,16 +241,18 @@ def prepare_folder(out: Path, config: Config, *, resume: bool) -> None:
                         then="Choose another --out, or use the config.yaml there.")
             )  # fmt: skip
         return
-    if out.exists() and any(p.name != "cache" for p in out.iterdir()):
+    if out.exists() and any(
+        p.name != "cache" and not p.name.startswith(TEMPORARY) for p in out.iterdir()
+    ):
         raise ModelError(
             explain("the folder is not empty", where=str(out), expected="a new or empty folder",
                     then="Choose another --out.")
         )  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
-    kept.write_text(configs.dump_yaml(config), encoding="utf-8")
+    replace_file(kept, configs.dump_yaml(config).encode())
 
 
-def _network(config: Config, people: data.People, *, say: Callable[[str], None]) -> nn.Module:
+def _network(config: Config, people: data.People, *, say: Callable[[str], None]) -> PoseNet:
     bank = None
     if config.network.block == "orn":
         bank = networks.pose_bank(
@@ -227,68 +262,28 @@ def _network(config: Config, people: data.People, *, say: Callable[[str], None])
     torch.manual_seed(config.seed)
     net = networks.build(config.network, people.skeleton, bank=bank)
     if config.start:
-        tensors, _ = checkpoint.read(Path(config.start))
-        say(networks.take_weights(net, tensors, where=config.start).text())
+        poses = config.network.bank
+        say(starting.start(net, Path(config.start), bones=people.skeleton, poses=poses))
     for parameter in net.parameters():  # what convolutions are fastest with
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     return net
 
 
-def _optimiser(net: nn.Module, config: Config) -> torch.optim.Optimizer:
-    """Return AdamW; no decay for norms and biases, less rate below the top of a transformer."""
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in net.named_parameters():
-        scale = _rate_of(name, net, config)
-        decay = config.decay if parameter.ndim > 1 else 0.0
-        groups.setdefault((scale, decay), []).append(parameter)
-    listed = [{"params": p, "scale": s, "weight_decay": d} for (s, d), p in sorted(groups.items())]
-    return torch.optim.AdamW(listed, lr=config.rate, betas=(0.9, 0.99))
-
-
-def _rate_of(name: str, net: nn.Module, config: Config) -> float:
-    """Return a parameter's rate as a share of the highest: layer-wise decay from the top down."""
-    if not config.network.pretrained or not name.startswith("features."):
-        return 1.0
-    layers = [int(p) for n, _ in net.named_parameters() for p in n.split(".") if p.isdigit()]
-    own = next((int(p) for p in name.split(".") if p.isdigit()), 0)
-    return config.backbone_rate * config.layer_decay ** (max(layers) - own)
-
-
-def _set_rates(optimiser: torch.optim.Optimizer, config: Config, step: int, total: int) -> None:
-    """Warm up in a straight line, then half a cosine down to `end_rate`."""
-    warm = max(int(total * config.warm_up), 1)
-    if step < warm:
-        share = (step + 1) / warm
-    else:
-        turn = (step - warm) / max(total - warm, 1)
-        share = config.end_rate + (1 - config.end_rate) * (1 + math.cos(math.pi * turn)) / 2
-    for group in optimiser.param_groups:
-        group["lr"] = config.rate * group["scale"] * share
-
-
-def _thaw(net: nn.Module, config: Config, epoch: int) -> None:
-    """Freeze a pretrained backbone for its first epochs, or for good."""
-    if config.network.pretrained:
-        frozen = config.network.frozen_epochs < 0 or epoch < config.network.frozen_epochs
-        for parameter in net.features.parameters():  # type: ignore[union-attr]
-            parameter.requires_grad_(not frozen)
-
-
 def _rows(
-    config: Config, people: data.People, step: int, part: int, a_pass: int, total: int,
-    world: parallel.World,
-) -> NDArray[np.int64]:  # fmt: skip
-    """Return the crops of a batch: its piece of the epoch's order; each process takes a share."""
-    order = people.order(config.seed, step // a_pass, reach=_reach(config, step, total))
-    size = config.batch * config.accumulate
-    at = (step % a_pass) * size + part * config.batch
+    config: Config, order: NDArray[np.int64], step: int, part: int, world: parallel.World
+) -> NDArray[np.int64]:
+    """Return the crops of a batch of a pass; each process takes a share.
+
+    A pass goes through its order from the start, again and again where that is shorter.
+    """
+    at = (step * config.accumulate + part) * config.batch
     rows = order[np.arange(at, at + config.batch) % len(order)]
     return rows[world.rank :: world.size]
 
 
 def _reach(config: Config, step: int, total: int) -> float:
-    """Return the highest occluded fraction that the curriculum lets in at this step."""
+    """Return the highest occluded fraction that the curriculum lets into a pass that ends so."""
     if not config.curriculum:
         return 1.0
     return min(1.0, 0.1 + step / (config.curriculum * total))
@@ -335,9 +330,22 @@ def _guard(terms: dict[str, float], step: int, out: Path) -> None:
     if not all(math.isfinite(v) for v in terms.values()):
         shown = ", ".join(f"{k} {v:g}" for k, v in terms.items())
         raise ModelError(
-            explain("the loss is no number", where=f"{out}, step {step}", got=shown,
+            explain(f"the {'gradient' if 'gradient' in terms else 'loss'} is no number",
+                    where=f"{out}, step {step}", got=shown,
                     then="The last saved state is good; lower `rate`, or use float32.")
         )  # fmt: skip
+
+
+def _guard_weights(run: _Run, out: Path) -> None:
+    """Refuse to save weights that nothing can go on from: their squares already overflow."""
+    for net in (run.net, run.ema):
+        squares = [] if net is None else [p.detach().square().sum() for p in net.parameters()]
+        if squares and not torch.stack(squares).isfinite().all():
+            raise ModelError(
+                explain("the weights are no numbers any more",
+                        where=f"{out}, step {run.place.step}",
+                        then="A state that was saved before is good; lower `rate`.")
+            )  # fmt: skip
 
 
 def _average(ema: nn.Module, net: nn.Module, keep: float, step: int) -> None:
@@ -355,6 +363,7 @@ def _judge(
     device: torch.device, first: bool,
 ) -> None:  # fmt: skip
     """Validate; keep the best weights and the last; stop when nothing improved for long."""
+    _guard_weights(run, out)
     net = run.ema or run.net
     found = validate(net, people.judge, people.frame, device=device)
     score = found["pck"] if people.judge is not None else float(run.place.epoch)
@@ -369,7 +378,13 @@ def _judge(
             )  # fmt: skip
     if log is not None:
         log.validation(run.place.step, found)
-    if config.patience and run.place.epoch - run.place.best_epoch >= config.patience:
+    _out_of_patience(run, config)
+
+
+def _out_of_patience(run: _Run, config: Config) -> None:
+    """Stop a run whose validation did not improve for long; also one that is only looked at."""
+    place = run.place
+    if config.patience and place.epoch and place.epoch - place.best_epoch >= config.patience:
         run.stop.append(f"the validation did not improve for {config.patience} epochs")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,10 +20,8 @@ from synthstudio.models.contract import PoseNet
 from synthstudio.models.features import ConvPyramid, HuggingFaceFeatures, VitPoseFeatures
 from synthstudio.models.kpe import KPE
 from synthstudio.models.orn import ORN
-from synthstudio.training.config import Network
+from synthstudio.training.config import STRIDE, Network
 from synthstudio.training.crops import MARGIN, Crops
-
-STRIDE = 4
 
 
 def cells(network: Network) -> tuple[int, int]:
@@ -30,11 +29,17 @@ def cells(network: Network) -> tuple[int, int]:
     return network.size[0] // STRIDE, network.size[1] // STRIDE
 
 
-def build(network: Network, skeleton: Skeleton, *, bank: PoseBank | None) -> PoseNet:
-    """Return the network that a config describes, with random weights."""
+def build(
+    network: Network, skeleton: Skeleton, *, bank: PoseBank | None, backbone: str = ""
+) -> PoseNet:
+    """Return the network that a config describes, with random weights.
+
+    A pretrained backbone comes with its own ones, unless `backbone` (what `told_backbone` says)
+    describes it: then it is random too, and nothing is read from disk or network.
+    """
     features: Any
     if network.pretrained:
-        features = _pretrained(network)
+        features = _described(backbone) if backbone else _pretrained(network)
     else:
         features = ConvPyramid(widths=network.widths, channels=network.width, depth=network.depth)
     joints, size = len(skeleton.joints), cells(network)
@@ -44,33 +49,81 @@ def build(network: Network, skeleton: Skeleton, *, bank: PoseBank | None) -> Pos
     else:
         block = ORN(
             features.channels, joints, size=size, bank=bank, width=network.width,
-            attention=network.attention, refine=network.refine,
+            attention=network.attention, refine=network.refine, last_word=network.last_word,
+            hide=network.hide,
         )  # fmt: skip
     return PoseNet(features, block)
 
 
 def _pretrained(network: Network) -> nn.Module:
     """Return a backbone of transformers: any AutoBackbone, or that of a ViTPose."""
-    from transformers import MODEL_FOR_BACKBONE_MAPPING, AutoConfig, VitPoseForPoseEstimation
+    from transformers import AutoConfig
 
     name = network.pretrained
     try:
-        config = AutoConfig.from_pretrained(name)
-        if config.model_type == "vitpose":
-            return VitPoseFeatures(VitPoseForPoseEstimation.from_pretrained(name))
-        # AutoBackbone.from_pretrained of transformers 5 takes no folder, and always asks its hub.
-        kind: Any = MODEL_FOR_BACKBONE_MAPPING[type(config)]
-        return HuggingFaceFeatures(kind.from_pretrained(name))
-    except KeyError as error:
-        what = f"a {config.model_type} is no backbone"
-        raise ModelError(
-            explain(what, where=name, expected="one that AutoBackbone knows")
-        ) from error
-    except (OSError, ValueError) as error:
+        return _backbone(AutoConfig.from_pretrained(name), name)
+    except (OSError, ValueError, ImportError) as error:
         raise ModelError(
             explain("the backbone cannot be loaded", where=name,
                     expected="a name or folder of transformers", got=str(error)[:200])
         ) from error  # fmt: skip
+
+
+def _backbone(config: Any, name: str) -> nn.Module:
+    """Return the backbone of a config: with the weights of `name`, or random ones for ""."""
+    from transformers import MODEL_FOR_BACKBONE_MAPPING, VitPoseForPoseEstimation
+
+    if config.model_type == "vitpose":
+        vitpose: Any = VitPoseForPoseEstimation
+        return VitPoseFeatures(vitpose.from_pretrained(name) if name else vitpose(config))
+    if type(config) not in MODEL_FOR_BACKBONE_MAPPING:
+        raise ModelError(
+            explain(f"a {config.model_type} is no backbone", where=name or "checkpoint",
+                    expected="one that AutoBackbone knows")
+        )  # fmt: skip
+    # AutoBackbone.from_pretrained of transformers 5 takes no folder, and always asks its hub.
+    kind: Any = MODEL_FOR_BACKBONE_MAPPING[type(config)]
+    return HuggingFaceFeatures(kind.from_pretrained(name) if name else kind(config))
+
+
+def told_backbone(net: nn.Module) -> str:
+    """Return what describes the backbone of transformers in a network, for `build`; "": none."""
+    features = getattr(net, "features", None)
+    if not isinstance(features, HuggingFaceFeatures | VitPoseFeatures):
+        return ""
+    told = features.backbone.config.to_dict()
+    if isinstance(features, VitPoseFeatures):
+        told = {"model_type": "vitpose", "backbone_config": told}
+    return json.dumps(told, sort_keys=True)
+
+
+def _described(backbone: str) -> nn.Module:
+    from transformers import AutoConfig
+
+    try:
+        told = json.loads(backbone)
+        return _backbone(AutoConfig.for_model(**told), "")
+    except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
+        raise ModelError(
+            explain("the backbone's description is damaged", where="checkpoint",
+                    expected="a config of transformers", got=str(error)[:200])
+        ) from error  # fmt: skip
+
+
+def below_top(net: nn.Module) -> dict[str, int]:
+    """Return how many layers of the backbone lie above each of its parameters, by name.
+
+    A layer is the first number in a name. What comes before the first layer (embeddings, a stem)
+    is one below it, what comes behind the last one belongs to it.
+    """
+    level, found = 0, {}
+    for name, _ in net.named_parameters():
+        if name.startswith("features."):
+            number = next((int(part) for part in name.split(".") if part.isdigit()), None)
+            level = level if number is None else number + 1
+            found[name] = level
+    top = max(found.values(), default=0)
+    return {name: top - level for name, level in found.items()}
 
 
 def pose_bank(
@@ -149,3 +202,9 @@ def take_weights(net: nn.Module, state: Mapping[str, Tensor], *, where: str) -> 
         unused=tuple(k for k in state if k not in own),
         misfits=tuple(k for k in state if k in own and own[k].shape != state[k].shape),
     )
+
+
+def weigh(net: PoseNet, balance: NDArray[np.float64]) -> None:
+    """Tell a block that says shares by what the loss weighs them, (4,), for it to undo that."""
+    if isinstance(net.block, ORN):
+        net.block.balance.copy_(torch.from_numpy(balance))

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from synthstudio.core.errors import FormatError, ModelError, explain
+from synthstudio.core.errors import FormatError, explain
 from synthstudio.core.labels import SHARES, VISIBLE_THRESHOLD
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.models.contract import PoseMaps, joints_of
+from synthstudio.models.contract import PoseMaps, maps_of
+from synthstudio.models.heatmaps import expected_hits, find_peaks
 from synthstudio.models.smooth import smooth, tracks
+from synthstudio.training import memory
 from synthstudio.training.crops import cut, window
 from synthstudio.training.predict_boxes import Find
 from synthstudio.training.predict_sources import Boxes, Picture
@@ -24,8 +26,11 @@ F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]
 TRUNCATED = "truncated"
 _PRESENT = 0.5
+_APART = 2
+"""Cells around a peak in which no other one is told of."""
 _LARGEST = 2
-"""A box may be so many times the picture's longer side, not more: it would fill the memory."""
+"""A box that somebody drew or detected may be so many times the picture's longer side, not more:
+it belongs to another picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +40,8 @@ class Person:
     `shares` (J, 4): visible, hidden by self, person, object; `quality` (J,): the OKS to expect;
     `present` (J,): the chance that the joint lies in the picture. NaN: the block does not say.
     `instance`: who it is, where the source says so. `track`: the same in all frames of a clip.
+    `peaks` (J, K, 3): the highest separate peaks of each joint's map, x y and the map's value
+    there, NaN where there are fewer; K is 0 unless they were asked for.
     """
 
     picture: int
@@ -50,6 +57,7 @@ class Person:
     sequence: str = ""
     time: int = 0
     track: int | None = None
+    peaks: F64 = field(default_factory=lambda: np.zeros((0, 0, 3)))
 
     @property
     def sureness(self) -> float:
@@ -73,15 +81,16 @@ def _cause(shares: F64, present: float) -> str | None:
     return SHARES[1 + int(shares[1:].argmax())]
 
 
-def predict(
+def predict(  # noqa: PLR0913 - one parameter per thing to choose
     net: nn.Module, pictures: Iterable[Picture], find: Find, *, size: tuple[int, int],
-    bones: Skeleton, batch: int = 64, flip: bool = False,
+    bones: Skeleton, batch: int = 64, flip: bool = False, peaks: int = 0,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Iterator[Person]:  # fmt: skip
     """Yield everybody that `find` finds in the pictures, in their order.
 
     Crops of `size` (H, W) of the network go through it `batch` at a time, over the edges of
-    pictures. `flip`: also ask about the mirrored crop (the flip test). FormatError for a box that
+    pictures. `flip`: also ask about the mirrored crop (the flip test). `peaks`: how many separate
+    peaks of each map to tell besides. FormatError for a box that
     is no place in its picture; ModelError when the memory does not hold a batch.
     """
     device = next(net.parameters()).device
@@ -90,11 +99,11 @@ def predict(
     for done, picture in enumerate(pictures, 1):
         waiting += _asked(picture, find(picture), size)
         while len(waiting) >= batch:
-            yield from _answered(net, waiting[:batch], size, turn, device)
+            yield from _answered(net, waiting[:batch], size, turn, device, peaks)
             waiting = waiting[batch:]
         progress(done)
     if waiting:
-        yield from _answered(net, waiting, size, turn, device)
+        yield from _answered(net, waiting, size, turn, device, peaks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +121,8 @@ def _asked(picture: Picture, boxes: Boxes, size: tuple[int, int]) -> list[_Asked
     out = []
     for p, box in enumerate(boxes.xywh):
         touches = (box[:2] < [wide, high]).all() and (box[:2] + box[2:] > 0).all()
-        if not touches or box[2:].max() > _LARGEST * max(wide, high):
+        large = not boxes.measured and box[2:].max() > _LARGEST * max(wide, high)
+        if not touches or large:
             raise FormatError(
                 explain("this box is no place in the picture", where=f"{picture.name}, box {p}",
                         expected=f"x y w h inside {wide} x {high}",
@@ -132,28 +142,32 @@ def _asked(picture: Picture, boxes: Boxes, size: tuple[int, int]) -> list[_Asked
 
 def _answered(
     net: nn.Module, asked: list[_Asked], size: tuple[int, int], turn: Tensor | None,
-    device: torch.device,
+    device: torch.device, peaks: int,
 ) -> Iterator[Person]:  # fmt: skip
     pixels = np.stack([a.crop for a in asked]).transpose(0, 3, 1, 2)
-    try:
-        with torch.inference_mode():
-            images = torch.from_numpy(np.ascontiguousarray(pixels)).to(device)
-            found, said = joints_of(net, images, flip=turn)
-    except torch.OutOfMemoryError as error:
-        raise ModelError(
-            explain("the memory does not hold a batch", where=str(device),
-                    got=f"{len(asked)} crops", then="Ask for smaller ones with --batch.")
-        ) from error  # fmt: skip
-    xy = found.xy.double().cpu().numpy() * (size[1] / said.maps.shape[-1])
+    then = "Ask for smaller ones with --batch."
+    with memory.enough(device, got=f"{len(asked)} crops", then=then), torch.inference_mode():
+        images = torch.from_numpy(np.ascontiguousarray(pixels)).to(device)
+        maps, said = maps_of(net, images, flip=turn)
+        found = expected_hits(maps)
+        tops = find_peaks(maps, count=peaks, reach=_APART) if peaks else None
+    cell = size[1] / maps.shape[-1]
+    xy = found.xy.double().cpu().numpy() * cell
     score = found.score.double().cpu().numpy()
     more = _sayings(said, score.shape)
+    others = np.zeros((*score.shape, 0, 3))
+    if tops is not None:
+        told = (tops.xy.double() * cell, tops.score.double()[..., None])
+        others = torch.cat(told, -1).cpu().numpy()
     for k, one in enumerate(asked):
         x, y, w, _ = window(one.box, size)
+        scale = w / size[1]
         yield Person(
             picture=one.picture.number, name=one.picture.name, instance=one.instance, box=one.box,
-            box_score=one.box_score, xy=xy[k] * (w / size[1]) + [x, y], score=score[k],
+            box_score=one.box_score, xy=xy[k] * scale + [x, y], score=score[k],
             shares=more["shares"][k], quality=more["quality"][k], present=more["present"][k],
             sequence=one.picture.sequence, time=one.picture.time,
+            peaks=others[k] * [scale, scale, 1] + [x, y, 0],
         )  # fmt: skip
 
 

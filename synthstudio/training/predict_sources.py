@@ -30,11 +30,13 @@ _log = logging.getLogger("synthstudio")
 @dataclass(frozen=True, kw_only=True)
 class Boxes:
     """Where people are: `xywh` (P, 4) continuous pixels, `score` (P,) how sure that is, and
-    `instance` (P,) who they are where a data set says so, else None."""
+    `instance` (P,) who they are where a data set says so, else None. `measured`: true boxes of a
+    data set of ours, as large as they are."""
 
     xywh: F64
     score: F64
     instance: tuple[int, ...] | None = None
+    measured: bool = False
 
     def __len__(self) -> int:
         """Return P."""
@@ -164,7 +166,8 @@ def _dataset(folder: Path) -> Source:
             index = frame["index"]
             people = dataset.instances(index)
             boxes = [p["amodal_box_px"] or p["modal_box_px"] for p in people]
-            numbers = [k for k, box in enumerate(boxes) if box and box[2] > 0 and box[3] > 0]
+            numbers = [k for k, box in enumerate(boxes) if box and box[2] > 0 and box[3] > 0
+                       and people[k]["amodal_area_px"] != 0]  # 0: wholly outside  # fmt: skip
             clip = frame["clip_id"]
             yield Picture(
                 number=index, name=f"{index:06d}",
@@ -172,7 +175,7 @@ def _dataset(folder: Path) -> Source:
                 boxes=Boxes(
                     xywh=np.array([boxes[k] for k in numbers], np.float64).reshape(-1, 4),
                     score=np.ones(len(numbers)),
-                    instance=tuple(people[k]["instance"] for k in numbers),
+                    instance=tuple(people[k]["instance"] for k in numbers), measured=True,
                 ),
                 sequence="" if clip is None else f"{clip} {frame['camera_id']} {frame['variant']}",
                 time=0 if clip is None else frame["clip_frame"],

@@ -56,7 +56,8 @@ def results(people: Iterable[Person]) -> list[dict[str, Any]]:
 
     Keypoints are pixel indices (docs/conventions.md), the third number of each is its score.
     Beside COCO's own fields: `joints` (what hides each, the visible share, the expected OKS and
-    the chance that it lies in the picture; null: the network does not say), `instance_id`
+    the chance that it lies in the picture; null: the network does not say; the map's `peaks`
+    as x, y, value, where they were asked for), `instance_id`
     (who it is in the source) and `track_id` (in clips).
     """
     return [_result(person) for person in people]
@@ -73,11 +74,19 @@ def _result(person: Person) -> dict[str, Any]:
             "expected_oks": _numbers(person.quality), "present": _numbers(person.present),
         },
     }  # fmt: skip
+    if person.peaks.size:
+        entry["joints"]["peaks"] = [_peaks(of_one) for of_one in person.peaks]
     if person.instance is not None:
         entry["instance_id"] = person.instance
     if person.track is not None:
         entry["track_id"] = person.track
     return entry
+
+
+def _peaks(found: F64) -> list[list[float]]:
+    """Return the peaks (K, 3) that there are, as pixel indices and values."""
+    there = found[np.isfinite(found).all(1)] - [0.5, 0.5, 0]
+    return [[round(float(v), 4) for v in peak] for peak in there]
 
 
 def _numbers(values: F64) -> list[float | None]:

@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -126,6 +128,24 @@ def test_a_dead_worker_is_named_with_its_job(what: str, how: str) -> None:
 def test_a_worker_that_dies_while_it_starts() -> None:
     with pytest.raises(WorkerError, match=r"while it started.*SIGKILL"):
         execute([Task(0)], initializer=local_jobs.dead_context, initargs=())
+
+
+def test_a_worker_that_dies_before_it_reads_what_it_starts_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "broken.py"
+    broken.write_text("raise SystemExit(3)\n")
+    main = types.ModuleType("__main__")
+    main.__file__ = str(broken)
+    monkeypatch.setitem(sys.modules, "__main__", main)  # a child imports its parent's
+    with pytest.raises(WorkerError, match=r"while it started.*exit code 3"):
+        execute([Task(0)], initializer=local_jobs.context, initargs=(bytes(1_000_000),))
+
+
+def test_what_workers_start_with_has_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/proc/1/nowhere")
+    with pytest.raises(WorkerError, match="TMPDIR"):
+        execute([Task(0)])
 
 
 def test_an_error_of_the_parent_stops_the_workers(tmp_path: Path) -> None:

@@ -23,9 +23,73 @@ def covers() -> np.ndarray:
 def told(pixels: np.ndarray, cover: np.ndarray) -> dict:  # type: ignore[type-arg]
     """Return the figures of joints' attention (P, h, w), the same for all joints."""
     spread = np.repeat((pixels / pixels.sum((1, 2), keepdims=True))[:, None], J, 1)
-    found = gaze(spread, cover, np.ones((P, J), bool), half=np.tile([7, 9], (P, 1)),
-                 group=np.arange(P) // 2)  # fmt: skip
-    return shunning([found])
+    return shunning([gaze(spread, cover, np.ones((P, J), bool), group=np.arange(P) // 2,
+                          **nothing_known(P))])  # fmt: skip
+
+
+def nothing_known(people: int) -> dict:  # type: ignore[type-arg]
+    """Return what `gaze` asks besides, of people whose silhouettes nobody knows."""
+    return {"hidden": np.zeros((people, J), bool), "body": np.full((people, H, W), np.nan),
+            "half": np.tile([7, 9], (people, 1))}  # fmt: skip
+
+
+def of_one(*looks: np.ndarray, hidden: tuple[bool, ...] = ()) -> dict:  # type: ignore[type-arg]
+    """Return the figures of one person of 4 x 8 cells: the body's columns are 0 to 3, and 0 to 1
+    of them are covered. `looks`: one joint's attention each; half a box is two cells."""
+    cover, body = np.zeros((1, 4, 8)), np.zeros((1, 4, 8))
+    cover[..., :2], body[..., :4] = 1, 1
+    pixels = np.stack([look / look.sum() for look in looks])[None]
+    flags = np.array([hidden or (False,) * len(looks)])
+    return shunning([gaze(pixels, cover, np.ones((1, len(looks)), bool), hidden=flags, body=body,
+                          half=np.array([[2, 2]]), group=np.zeros(1, int))])  # fmt: skip
+
+
+def columns(*weights: float) -> np.ndarray:
+    """Return attention (4, 8): a weight for each two columns of cells."""
+    return np.tile(np.repeat(weights, 2), (4, 1)).astype(float)
+
+
+def values(found: dict) -> list[float]:  # type: ignore[type-arg]
+    return [found[name]["value"] for name in ("on_occluder", "on_moved_mask")]
+
+
+# What each two columns weigh (covered body, visible body, background twice), and by hand: the
+# ratios on the occluder and on the moved mask, of the window and of the person. The mask moved to
+# the right lies on the visible body, to the left on background, and up or down on itself.
+BY_HAND = {
+    "indifferent": ((1, 1, 1, 1), (1, 1), (1, 1)),
+    "follows the body": ((1, 1, 0, 0), (2, 1.5), (1, 1)),
+    "looks away": ((0, 1, 1, 1), (0, 2 / 3), (0, 1)),
+    "looks away, on the body": ((1, 3, 0, 0), (1, 1.25), (0.5, 1)),
+    "looks at it": ((3, 1, 0, 0), (3, 1.75), (1.5, 1)),
+}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_ratios_by_hand(name: str) -> None:
+    weights, window, person = BY_HAND[name]
+    found = of_one(columns(*weights))
+    assert values(found) == pytest.approx(window)
+    assert values(found["person"]) == pytest.approx(person)
+
+
+def test_a_place_that_is_avoided_for_itself_shows_on_the_control() -> None:
+    look = columns(1, 1, 0, 0)
+    look[:, 2] = 0  # half of the visible body is never looked at, covered or not
+    cover, body = np.zeros((1, 4, 8)), np.zeros((1, 4, 8))
+    cover[..., 1:2], body[..., :4] = 1, 1
+    found = shunning([gaze((look / look.sum())[None, None], cover, np.ones((1, 1), bool),
+                           hidden=np.zeros((1, 1), bool), body=body, half=np.array([[1, 2]]),
+                           group=np.zeros(1, int))])["person"]  # fmt: skip
+    # On columns 2 (right), 0 (left), and nothing up and down: (0 + 1/3) against twice 2/9.
+    assert values(found) == pytest.approx([4 / 3, 0.75])
+
+
+def test_hidden_joints_are_told_alone() -> None:
+    found = of_one(columns(1, 1, 0, 0), columns(1, 0, 0, 0), hidden=(False, True))
+    assert found["hidden_joints"]["value"] == pytest.approx(4)
+    assert found["on_occluder"]["value"] == pytest.approx(3)
+    assert np.isnan(of_one(columns(1, 1, 1, 1))["hidden_joints"]["value"])
 
 
 def test_attention_that_looks_nowhere_has_the_masks_share() -> None:
@@ -34,6 +98,7 @@ def test_attention_that_looks_nowhere_has_the_masks_share() -> None:
     assert found["on_occluder"]["value"] == pytest.approx(1)
     assert found["on_moved_mask"]["value"] == pytest.approx(1)
     assert found["difference"]["value"] == pytest.approx(0)
+    assert found["person"] == {}
 
 
 def test_averted_attention_shows_on_the_occluder_and_vanishes_on_the_moved_mask() -> None:
@@ -57,12 +122,12 @@ def test_joints_that_do_not_count_say_nothing() -> None:
     pixels[:, 1:] = 9.0  # would break every ratio
     which = np.zeros((P, J), bool)
     which[:, 0] = True
-    found = gaze(pixels, cover, which, half=np.tile([7, 9], (P, 1)), group=np.arange(P))
+    found = gaze(pixels, cover, which, group=np.arange(P), **nothing_known(P))
     assert shunning([found])["on_occluder"]["value"] == pytest.approx(1)
 
 
 def test_nobody_hidden_is_nothing_measured() -> None:
     assert shunning([]) == {"people": 0}
     empty = gaze(np.ones((P, J, H, W)), np.zeros((P, H, W)), np.ones((P, J), bool),
-                 half=np.ones((P, 2), int), group=np.arange(P))  # fmt: skip
+                 group=np.arange(P), **nothing_known(P))  # fmt: skip
     assert shunning([empty]) == {"people": 0}

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from test_measure import BONES, answers
+from typer.testing import CliRunner
 
+from synthstudio.cli import app
 from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import stream
 from synthstudio.evaluation import save
 from synthstudio.evaluation.compare import Arm, Row, as_json, compare, difference_text, text
 from synthstudio.evaluation.compare_page import comparison_page
-from synthstudio.evaluation.measure import measure
+from synthstudio.evaluation.measure import measure, visibility_told
 from synthstudio.evaluation.save import Evaluation
 from synthstudio.evaluation.table import Answers, some
-
-MEASURES = measure(answers(), BONES)
 
 
 def arm(name: str, *made: Answers) -> Arm:
     runs = tuple(
-        Evaluation(about={"name": name, "seed": k}, measures=MEASURES, answers=a)
+        Evaluation(about={"name": name, "seed": k, "skeleton": "coco17"}, measures={}, answers=a)
         for k, a in enumerate(made)
     )
     return Arm(name=name, runs=runs)
@@ -58,6 +59,10 @@ def test_a_better_run_differs_where_it_is_better() -> None:
     assert cost is not None and cost.low > 0
     far = row(rows, "distance, hidden joints").differences[1]
     assert far is not None and far.high < 0
+    precise = row(rows, "AP hidden").differences[1]
+    assert precise is not None and precise.low > 0.1
+    same = row(rows, "AP visible").differences[1]
+    assert same is not None and [same.value, same.low, same.high] == [0, 0, 0]
     assert "*" in difference_text(hidden, hidden.differences[1])
     assert "*" not in difference_text(seen, seen.differences[1])
 
@@ -73,6 +78,45 @@ def test_the_pairing_makes_the_interval_narrower() -> None:
         return found.differences[1].high - found.differences[1].low
 
     assert width(paired) < 0.7 * width(alone)
+
+
+def test_weighted_figures_equal_those_of_an_evaluation() -> None:
+    made = noisy(4)
+    rows, told = compare([arm("a", made), arm("b", made)], rounds=2), measure(made, BONES)
+    for part in ("hidden", "visible", "all"):
+        wanted = told["precision"][part]["AP"]
+        assert row(rows, f"AP {part}").values[0].value == pytest.approx(wanted, abs=1e-9)
+        assert wanted > 0.1
+    wanted = told["beyond"]["said"]["AP"]
+    assert row(rows, "AP by Ex-OKS").values[0].value == pytest.approx(wanted, abs=1e-9)
+    for name, key in (("AUROC", "AUROC"), ("cause F1", "cause_F1")):
+        assert row(rows, name).values[0].value == pytest.approx(told["visibility"][key]["value"])
+    assert row(rows, "ECE").values[0].value == pytest.approx(told["visibility"]["ECE"])
+    for name in ("MPJPE", "N-MPJPE", "PA-MPJPE"):
+        found = row(rows, f"{name} hidden").values[0].value
+        assert found == pytest.approx(told["lifting"]["hidden"][f"{name}_mm"] / 1000, abs=1e-12)
+
+
+def test_a_better_lift_and_a_better_word_on_visibility_are_told() -> None:
+    made, rng = answers(), stream(5, "worse")
+    shift = rng.normal(0, 0.1, made.xyz_m.shape)
+    guess = np.where(rng.random(made.state.shape)[..., None] < 0.3, 0.25, made.shares)
+    worse = dataclasses.replace(made, xyz_m=made.true_xyz_m + shift, shares=guess)
+    better = dataclasses.replace(made, xyz_m=made.true_xyz_m + 0.8 * shift)
+    assert visibility_told(worse).all()
+    rows = compare([arm("worse", worse), arm("better", better)], rounds=200)
+    for name, sign in (("MPJPE hidden", -1), ("N-MPJPE visible", -1), ("PA-MPJPE hidden", -1),
+                       ("AUROC", 1)):  # fmt: skip
+        found = row(rows, name).differences[1]
+        assert found is not None and found.excludes_zero and np.sign(found.value) == sign, name
+    equal = row(rows, "AP all").differences[1]
+    assert equal is not None and not equal.excludes_zero
+
+
+def test_arms_of_other_lengths_have_no_test_of_ap_either() -> None:
+    rows = compare([arm("a", noisy(9, 1), noisy(9, 2)), arm("b", noisy(9, 3))], rounds=20)
+    found = row(rows, "AP all")
+    assert found.differences == (None, None) and found.values[0].low < found.values[0].high
 
 
 def test_seeds_are_drawn_too() -> None:
@@ -94,6 +138,48 @@ def test_other_people_are_refused(change: str) -> None:
     }
     with pytest.raises(ModelError, match="not asked about the same people"):
         compare([arm("a", made), arm("b", others[change])], rounds=10)
+
+
+def with_about(made: Arm, **changes: object) -> Arm:
+    runs = tuple(dataclasses.replace(r, about=r.about | changes) for r in made.runs)
+    return dataclasses.replace(made, runs=runs)
+
+
+def test_another_set_with_the_same_people_is_refused() -> None:
+    plain = arm("a", noisy(9))
+    sets = [with_about(plain, dataset_sha256=c * 64, dataset=c) for c in "ef"]
+    with pytest.raises(ModelError, match=r"different data sets; expected e \(e{12}\); got f"):
+        compare([plain, *sets], rounds=2)
+    for others in ([plain, sets[0]], [sets[1], sets[1]]):
+        assert compare(others, rounds=2)
+
+
+def test_what_was_asked_otherwise_is_told() -> None:
+    arms = [with_about(arm("a", noisy(9)), decode="hits", flip=False, weights="w"),
+            with_about(arm("b", noisy(9)), decode="peak", flip=False, weights="w")]  # fmt: skip
+    rows = compare(arms, rounds=2)
+    page = comparison_page(arms, rows).decode()
+    assert "<th>decode</th>" in page and "<td>peak</td>" in page and "<th>flip</th>" not in page
+    assert "decode differ" in text(arms, rows) and "decode differ" in page
+    assert "decode" not in comparison_page(arms[:1] * 2, rows).decode()
+
+
+@pytest.mark.parametrize(("seeds", "few"), [(1, False), (2, True), (4, True), (5, False)])
+def test_few_seeds_are_told(seeds: int, few: bool) -> None:
+    arms = [arm(name, *[noisy(9, k) for k in range(seeds)]) for name in "ab"]
+    rows = compare(arms, rounds=2)
+    for told in (text(arms, rows), comparison_page(arms, rows).decode()):
+        assert (f"Only {seeds} seeds" in told and "too narrow" in told) == few
+    assert bool(as_json(arms, rows)["caveats"]) == few
+
+
+@pytest.mark.parametrize("name", ["", " ", "FOLDER,", "FOLDER,,FOLDER"])
+def test_an_empty_name_is_refused(name: str, tmp_path: Path) -> None:
+    save.write(tmp_path / "one", arm("a", noisy(9)).runs[0], b"")
+    here = str(tmp_path / "one")
+    found = CliRunner().invoke(app, ["compare", here, name.replace("FOLDER", here)])
+    assert isinstance(found.exception, ModelError)
+    assert "has a run without a name" in str(found.exception)
 
 
 def test_one_run_alone_is_refused() -> None:

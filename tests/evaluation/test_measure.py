@@ -46,6 +46,7 @@ def answers(*, hidden_error: float = 30.0, seen_error: float = 2.0) -> Answers:
         true_shares=shares, true_xyz_m=xyz, known=np.ones((count, J), bool), state=state,
         cause=cause, ambiguous=np.zeros((count, J), bool), area=np.full(count, 5000.0),
         side=np.full(count, 100.0), box=np.tile([0.0, 0, 100, 100], (count, 1)),
+        window=np.tile([-9.0, -9, 109, 109], (count, 1)),
         fraction=np.where(number % 2, 0.0, 0.4), crowd=np.zeros(count), frame=number,
         instance=np.ones(count, int), group=number // 2,
         clean=np.where(number % 2, number, number + 1),
@@ -85,10 +86,36 @@ def test_average_precision_sees_what_is_hidden() -> None:
     assert precise["visible"]["AP"] > 0.7 > precise["hidden"]["AP"]
 
 
+def test_the_same_joints_have_the_same_precision_by_cause_and_by_state() -> None:
+    made, rng = answers(), stream(3, "sure")
+    off = rng.uniform(0, 40, (2 * PAIRS, 1))
+    sure = np.broadcast_to(np.exp(-off / 20), made.score.shape)
+    made = dataclasses.replace(
+        made, xy=made.true_xy + off[..., None] * [1, 0], quality=sure, score=1 - sure,
+        frame=np.arange(2 * PAIRS) // 8,
+    )  # fmt: skip
+    found = measure(made, BONES)
+    for cause, state in (("object", "hidden"), ("visible", "visible")):
+        wanted = found["precision"][state]["AP"]
+        assert found["by_cause"][cause]["AP"] == pytest.approx(wanted, abs=1e-12)
+        turned = dataclasses.replace(made, quality=made.score, score=made.quality)
+        assert measure(turned, BONES)["precision"][state]["AP"] < wanted - 0.02
+
+
+def test_shares_that_are_exact_are_no_calibrated_chance() -> None:
+    made = answers()
+    exact = made.true_shares.copy()
+    exact[..., 0] = np.where(made.state == 2, 0.8, 0.2)
+    exact[..., 3] = 1 - exact[..., 0]
+    told = measure(dataclasses.replace(made, true_shares=exact, shares=exact[..., :4]), BONES)
+    assert told["visibility"]["ECE"] == pytest.approx(0.2)
+
+
 def test_visibility_against_its_bars() -> None:
     told = measure(answers(), BONES)["visibility"]
-    assert told["AUROC"] == 1 and told["AUROC_of_peak"] == 0.5
-    assert told["cause_F1"] == 1
+    assert told["AUROC"]["value"] == 1 and told["AUROC_of_peak"]["value"] == 0.5
+    assert told["AUROC_of_mass"]["value"] == 0.5
+    assert told["cause_F1"]["value"] == 1
     assert told["state_F1"] == 1 > told["state_F1_of_majority"]
     assert told["Brier"] == pytest.approx(0.09)
     assert told["ECE"] == pytest.approx(0.3)

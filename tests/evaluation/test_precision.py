@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import skeleton
 from synthstudio.evaluation.precision import (
     NAMES,
+    Beyond,
     Truth,
     average_precision,
     extended_distance,
+    matches,
 )
 
 BONES = skeleton("coco17")
@@ -73,6 +76,20 @@ def test_ap_equals_pycocotools(part: str, tmp_path: Path) -> None:
     for name, value in zip(NAMES, wanted, strict=True):
         assert mine[name] == pytest.approx(np.nan if value < 0 else value, abs=1e-6, nan_ok=True)
     assert 0.05 < mine["AP"] < 0.95  # it can tell
+
+
+@pytest.mark.parametrize("beyond", [False, True])
+def test_everybody_in_a_crowd_counts(beyond: bool) -> None:
+    truth, _, score = a_truth(25)
+    crowd = dataclasses.replace(truth, image=np.ones(25, int), known=np.ones((25, 17), bool))
+    extra = {
+        "beyond": Beyond(window=np.tile([-999.0, -999, 999, 999], (25, 1)), inside=crowd.known,
+                         claimed=crowd.known) if beyond else None
+    }  # fmt: skip
+    found = average_precision(crowd, crowd.xy, score, sigmas=BONES.sigmas, **extra)
+    assert [found[name] for name in ("AP", "AP50", "AR", "AR75")] == pytest.approx([1] * 4)
+    matched = matches(crowd, crowd.xy, score, sigmas=BONES.sigmas, **extra)
+    assert matched is not None and matched.hit.shape == (10, 25) and matched.hit.all()
 
 
 def test_nothing_known_is_no_number() -> None:

@@ -57,7 +57,8 @@ def made(answered: Answers, **more: object) -> Evaluation:
 def example(**change: object) -> Example:
     fields = {
         "picture": np.full((96, 72, 3), 90, np.uint8), "joint": 0, "true": np.array([0.5, 0.5]),
-        "said": np.array([0.5, 0.6]), "belief": np.eye(24, 18), "cover": np.zeros((24, 18)),
+        "said": np.array([0.5, 0.6]), "belief": np.eye(24, 18),
+        "peaks": np.array([[0.5, 0.6]]), "cover": np.zeros((24, 18)),
         "pixels": np.ones((24, 18)), "poses": np.full((3, 17, 2), 0.4),
         "weights": np.array([0.5, 0.3, 0.2]), "cause": "object", "frame": 3, "instance": 1,
     }  # fmt: skip
@@ -75,7 +76,8 @@ def test_headlines_and_intervals_stand_in_the_page() -> None:
     gaze = {"value": 0.31, "low": 0.25, "high": 0.4}
     more = {
         "sensitivity": summary([slid]), "attention": {
-            "people": 9, "on_occluder": gaze, "on_moved_mask": gaze, "difference": gaze},
+            "people": 9, "on_occluder": gaze, "on_moved_mask": gaze, "difference": gaze,
+            "hidden_joints": gaze, "person": {}},
         "latency": {"mean_ms": 3.21, "p50_ms": 3.1, "p95_ms": 4.9, "batch": 32, "batch_ms": 0.9,
                     "parameters": 93032, "weights_mb": 0.4, "peak_mb": 500.0, "threads": 1},
     }  # fmt: skip

@@ -75,7 +75,31 @@ def test_several_or_none_are_told(folder: Path, tmp_path: Path) -> None:
         save.find(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("fault", ["cut", "missing", "pickle", "shape", "kind", "rows", "extra"])
+def test_a_joint_without_a_state_is_read(folder: Path) -> None:
+    path, held = folder / "answers.npz", columns(folder)
+    held["state"][:, 2], held["cause"][:, 2] = 255, 6
+    np.savez(path, **held)
+    assert (save.read(folder).answers.state[:, 2] == 255).all()
+
+
+def test_a_wrong_byte_anywhere_is_one_message_or_read(folder: Path) -> None:
+    path, said = folder / "answers.npz", set()
+    whole = path.read_bytes()
+    for place in range(0, len(whole), max(1, len(whole) // 400)):
+        broken = bytearray(whole)
+        broken[place] ^= 0xFF
+        path.write_bytes(bytes(broken))
+        try:
+            save.read(folder)
+        except ModelError as error:
+            assert "the evaluation is damaged" in str(error)
+            said.add(type(error.__cause__).__module__)
+    assert "zlib" in said  # else this shows nothing
+
+
+@pytest.mark.parametrize(
+    "fault", ["cut", "missing", "pickle", "shape", "kind", "rows", "extra", "state", "cause"]
+)
 def test_damaged_answers_are_refused(folder: Path, fault: str) -> None:
     path, held = folder / "answers.npz", columns(folder)
     if fault == "cut":
@@ -91,6 +115,8 @@ def test_damaged_answers_are_refused(folder: Path, fault: str) -> None:
             held["known"] = held["known"].astype(np.int64)
         elif fault == "rows":
             held["clean"] = held["clean"] + 1000
+        elif fault in ("state", "cause"):
+            held[fault][3, 4] = 7  # 7 names no state and no cause
         else:
             held["more"] = np.zeros(3)
         data = io.BytesIO()

@@ -15,7 +15,13 @@ from synthstudio.models.contract import PoseMaps, PoseNet, joints_of
 from synthstudio.models.features import ConvPyramid, HuggingFaceFeatures, VitPoseFeatures
 from synthstudio.models.kpe import KPE
 from synthstudio.models.layers import Residual
-from synthstudio.models.losses import Labels, Weights, agreement_loss, pose_losses
+from synthstudio.models.losses import (
+    Labels,
+    Weights,
+    agreement_loss,
+    pose_losses,
+    shares_loss,
+)
 from synthstudio.models.orn import ORN
 
 J, SIZE = 17, (24, 18)
@@ -108,7 +114,7 @@ def test_attention_shuns_what_covers_the_person() -> None:
 def test_every_term_has_a_gradient_and_every_parameter_gets_one() -> None:
     net = nano()
     with torch.no_grad():  # what starts at nought passes nothing on
-        net.block.refiner[1].weight.normal_(0, 0.01)  # type: ignore[index, union-attr]
+        net.block.refiner[2].weight.normal_(0, 0.01)  # type: ignore[index, union-attr]
         for module in net.modules():
             if isinstance(module, Residual):
                 module.norm.weight.fill_(0.5)
@@ -223,3 +229,27 @@ def test_wrong_inputs_are_refused() -> None:
         nano()(torch.rand(3, 96, 72))
     with pytest.raises(ModelError, match="another skeleton"):
         ORN(8, 12, size=SIZE, bank=bank())
+
+
+def test_said_shares_are_the_true_ones_however_the_loss_weighs_them() -> None:
+    balance, true = torch.tensor([0.8, 1.1, 18.0, 1.3]), torch.tensor([0.65, 0.13, 0.02, 0.2])
+    net = nano()
+    block = net.block
+    assert isinstance(block, ORN)
+    logits = torch.zeros(2, J, 4, requires_grad=True)
+    labelled = dataclasses.replace(labels(), shares=true.expand(2, J, 4))
+    for _ in range(200):
+        (slope,) = torch.autograd.grad(shares_loss(logits, labelled, balance), logits)
+        logits.data -= 100 * slope
+    learnt = torch.softmax(logits.detach()[0, 0], -1)
+    assert learnt[0] < 0.5  # it leans towards rare causes: a joint that is seen would be hidden
+    with torch.no_grad():
+        block.balance.copy_(balance)
+        for part in (block.heads.answers.weight, block.heads.answers.bias, block.heads.own):
+            part.zero_()
+        block.heads.own[:, 1:5] = logits.detach()[0, 0]  # behind presence
+        raw = net(images()).shares
+        said = net.eval()(images()).shares
+    assert raw is not None and said is not None
+    assert torch.allclose(torch.softmax(raw, -1)[0, 0], learnt, atol=1e-3)
+    assert torch.allclose(torch.softmax(said, -1)[0, 0], true, atol=1e-3)

@@ -23,7 +23,7 @@ SCENES = Path(__file__).parents[2] / "scenes"
 FILES = sorted(SCENES.glob("*.yaml"))
 REAL = dataclasses.replace(CATALOGUE, poses=pose_library.library(), limits_rad=poses.LIMITS_RAD)
 NAMES_THINGS = dataclasses.replace(REAL, things=procedural.kinds())
-"""For a scene that names built-in things."""
+"""For scenes that name built-in things."""
 
 
 def test_the_scenes_are_there():
@@ -37,7 +37,7 @@ def test_a_scene_loads_and_draws(path):
     recipe = load(path)
     assert recipe.name == path.stem.replace("_", "-")
     assert recipe.description
-    catalogue = NAMES_THINGS if path.stem == "occlude" else REAL
+    catalogue = NAMES_THINGS if path.stem in ("occlude", "people") else REAL
     check(recipe, catalogue)
     solve = FakeSolve(catalogue=catalogue)
     most = 3 if path.stem == "crowd" else 24

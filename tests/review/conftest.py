@@ -38,7 +38,7 @@ def postgres_server():
     run("initdb", "-D", data, "-U", "tester", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
     options = f"-c listen_addresses= -c port=54329 -c unix_socket_directories={home} -c fsync=off"
     # Its output goes to a file: whoever waits for a pipe would wait for the server's end.
-    run("pg_ctl", "start", "-w", "-D", data, "-l", str(home / "log"), "-o", options)
+    run("pg_ctl", "start", "-w", "-t", "240", "-D", data, "-l", str(home / "log"), "-o", options)
     try:
         yield home
     finally:

@@ -18,7 +18,6 @@ from synthstudio.review.predictions import (
     Prediction,
     iter_predictions,
     layers,
-    predictions_of,
     put_predictions,
 )
 from synthstudio.review.risk.findings import (
@@ -145,12 +144,12 @@ NEEDS: dict[Spoil, tuple[str, ...]] = {
 @pytest.mark.parametrize(
     ("spoil", "name", "word"),
     [
-        (moved, "projection", "px from where its 3D joint is seen"),
-        (slightly_moved, "projection", "right_knee is 4.0 px"),
-        (all_sides, "sides", "left and right look exchanged"),
-        (legs, "sides", "left and right look exchanged"),
-        (state, "contradiction", "not what its shares say"),
-        (cause, "contradiction", "left_elbow"),
+        (moved, "projection", "px from its true place"),
+        (slightly_moved, "projection", "right knee: 4.0 px"),
+        (all_sides, "sides", "left and right look swapped"),
+        (legs, "sides", "left and right look swapped"),
+        (state, "contradiction", "not what was rendered"),
+        (cause, "contradiction", "left elbow: "),
         (outside, "place", "outside the frame"),
         (one_point, "place", "all joints lie at one point"),
     ],
@@ -258,7 +257,7 @@ def test_models_that_see_a_joint_elsewhere(store_url: str, tmp_path: Path) -> No
     doubt = model(table, found)
     made = risk(table, more=[doubt])
     assert _front(made, chosen) <= 0.05
-    assert all("a model sees left_wrist elsewhere" in doubt.words(table, r)[0] for r in chosen)
+    assert all("left wrist: a model sees it elsewhere" in doubt.words(table, r)[0] for r in chosen)
     apart = disagreement(table, found)
     others = np.delete(apart, chosen)
     assert 0 <= others.max() < apart[chosen].min() <= 1
@@ -280,8 +279,7 @@ def test_predictions_are_kept_and_checked(store_url: str, tmp_path: Path) -> Non
     put_predictions(store, key, "b", [first])
     better = Prediction(frame=1, instance=2, joints={"nose": (9.0, 9.0, 1.0)})
     put_predictions(store, key, "a", [better])
-    assert predictions_of(store, key, 1, 2) == {"a": better, "b": first}
-    assert predictions_of(store, key, 0, 1) == {}
+    assert [list(iter_predictions(store, key, layer)) for layer in "ab"] == [[better], [first]]
     other = Prediction(frame=0, instance=1)
     assert put_predictions(store, key, "a", [other], anew=True) == 1
     assert list(iter_predictions(store, key, "a")) == [other]
@@ -314,6 +312,8 @@ def test_findings_of_slow_checks_are_kept_by_kind(store_url: str, tmp_path: Path
     validation, audit = stored(store, table)
     assert set(np.flatnonzero(validation.score)) == {4, 9}
     assert any("3D joint" in text for text in validation.words(table, 4))
+    assert not any("_" in text for r in (4, 9) for text in validation.words(table, r))
+    assert any(text.startswith("left wrist: ") for text in validation.words(table, 4))
     assert not audit.score.any()
     told = {
         "findings": [
@@ -329,7 +329,9 @@ def test_findings_of_slow_checks_are_kept_by_kind(store_url: str, tmp_path: Path
     assert {r: float(audit.score[r]) for r in np.flatnonzero(audit.score)} == {
         4: pytest.approx(0.6), 9: 1.0
     }  # fmt: skip
-    assert "a second oracle says self" in audit.words(table, 9)[0]
+    assert audit.words(table, 9) == (
+        "nose: labelled visible (90% in sight), the audit says hidden by the person (20% in sight)",
+    )
     made = risk(table, more=(validation, audit))
     assert _front(made, [4, 9]) <= 0.03
     keep(store, key, "validation", [])  # mended: only the audit's are left

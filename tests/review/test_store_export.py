@@ -11,6 +11,7 @@ from review_ops import ANNA, GUEST, LEAD, PEOPLE, hidden, op, seen
 from synthstudio.core.errors import DatasetError, Refused, ReviewError
 from synthstudio.core.skeleton import skeleton
 from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.select.derive import origins
 from synthstudio.dataset.validate import validate_dataset
 from synthstudio.formats.export import EXPORTERS
 from synthstudio.formats.imports import IMPORTERS
@@ -138,8 +139,9 @@ def test_same_states_same_bytes(store, small_set, do, tmp_path):
     }
 
 
+@pytest.mark.parametrize("only", ["all", "touched", "approved"])
 @pytest.mark.parametrize("form", sorted(EXPORTERS))
-def test_every_format_takes_it_and_gives_it_back(form, small_set, tmp_path):
+def test_every_format_takes_it_and_gives_it_back(form, only, small_set, tmp_path):
     store = open_store(f"sqlite:///{tmp_path / 'r.db'}")
     key = register(store, small_set, "sticks")
 
@@ -151,8 +153,8 @@ def test_every_format_takes_it_and_gives_it_back(form, small_set, tmp_path):
 
     review_some(apply, small_set)
     out = tmp_path / "out"
-    told = export_reviewed(store, small_set, out, form=form, only="all")
-    assert told.images == len(PEOPLE)
+    told = export_reviewed(store, small_set, out, form=form, only=only)
+    assert told.images == {"all": 5, "touched": 4, "approved": 2}[only]
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
     events = len(history.events(store, key))
     path = told.annotations if told.annotations.is_file() else out
@@ -160,6 +162,48 @@ def test_every_format_takes_it_and_gives_it_back(form, small_set, tmp_path):
     assert (made.edited, made.added, made.deleted, made.refused) == (0, 0, 0, []), made
     assert len(history.events(store, key)) == events
     store.close()
+
+
+def pictures_of(out):
+    """Return the name of each picture of an export -> the hash of its bytes."""
+    return {str(k): v for k, v in hashes(out).items() if k.suffix == ".jpg"}
+
+
+@pytest.mark.parametrize("only", ["touched", "approved"])
+@pytest.mark.parametrize("form", ["coco", "yolo", "cvat"])
+def test_frames_keep_their_numbers_and_names(store, small_set, do, tmp_path, form, only):
+    do("status", 3, 2, status="approved")
+    do("status", 4, 1, status="approved")
+    EXPORTERS[form](small_set.folder, tmp_path / "whole")
+    told = export_reviewed(store, small_set, tmp_path / "part", form=form, only=only)
+    whole, part = pictures_of(tmp_path / "whole"), pictures_of(tmp_path / "part")
+    assert len(part) == 2 and all("000003" in name or "000004" in name for name in part)
+    assert part.items() <= whole.items()
+    if form == "coco":
+        entries, had = (json.loads((tmp_path / d / told.annotations.name).read_text())
+                        for d in ("part", "whole"))  # fmt: skip
+        assert [e["id"] for e in entries["images"]] == [3, 4]
+        assert all(e in had["images"] for e in entries["images"])
+        assert [a["id"] for a in entries["annotations"]] == [3001, 3002, 4001, 4002, 4003, 4004]
+        assert {a["image_id"] for a in entries["annotations"]} == {3, 4}
+    back = IMPORTERS[form](
+        told.annotations if told.annotations.is_file() else tmp_path / "part", tmp_path / "back"
+    )
+    held = list(Dataset(back.folder).iter_frames(["index", "image_sha256"]))
+    assert {row["index"]: row["image_sha256"] for row in held} == {
+        k: small_set.frame(k)["image_sha256"] for k in (3, 4)
+    }
+    specs = [row["spec"] for row in Dataset(back.folder).iter_frames(["spec"])]
+    assert specs == [small_set.frame(k)["spec"] for k in (3, 4)]
+
+
+def test_a_set_of_its_own_says_which_frames_its_own_were(store, small_set, do, tmp_path):
+    """A data set is counted from 0 without gaps: numbers are new, and the old ones beside them."""
+    do("status", 3, 2, status="approved")
+    do("status", 4, 1, status="approved")
+    made = reviewed_dataset(store, small_set, tmp_path / "out")
+    assert list(origins(made)) == [(0, 0, 3), (1, 0, 4)]
+    assert [row["frame_index"] for row in made.iter_instances()] == [0, 0, 1, 1, 1, 1]
 
 
 def test_coco_says_origin(store, small_set, do, tmp_path):

@@ -13,9 +13,10 @@ from sqlalchemy.exc import IntegrityError
 from synthstudio.core.errors import Refused
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review import saved
+from synthstudio.review.base import base_of
 from synthstudio.review.choices import set_share, share_of
 from synthstudio.review.columns import last_event, reviewed
-from synthstudio.review.edits import apply, base_of
+from synthstudio.review.edits import apply
 from synthstudio.review.history import events, state
 from synthstudio.review.predictions import Prediction, put_predictions
 from synthstudio.review.risk.findings import Doubt, keep

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+import threading
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from synthstudio.core.errors import Refused
 from synthstudio.core.rng import stream
 from synthstudio.review.edits import apply
 from synthstudio.review.leases import leases
-from synthstudio.review.models import EventRow
+from synthstudio.review.models import EventRow, MemberRow, utc_now
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import Store, open_store
@@ -115,6 +116,11 @@ def test_verdicts_count_deletions_and_leave_flags_out(table: PeopleTable) -> Non
     made = agreement_of(table, both)
     assert made.verdict.counts.tolist() == [[1, 2], [0, 0]]
     assert made.joints[0].state.n == 3  # nobody labels a deleted person
+    # A deletion after a flag is a verdict; the joints edited before it are no labels.
+    late = _pair(table, 4, {}, _nose(9, 9), status="flagged", deleted=True)
+    made = agreement_of(table, [*both, late])
+    assert made.verdict.counts.tolist() == [[1, 3], [0, 0]]
+    assert (made.people, made.joints[0].state.n) == (5, 3)
 
 
 def test_perfect_raters_and_random_ones(table: PeopleTable) -> None:
@@ -186,6 +192,9 @@ def test_members_and_their_roles(store: Store) -> None:
     set_role(store, "ben", "viewer", by=ADMIN)
     set_role(store, "ben", "lead", by=ADMIN)
     assert members(store) == {"ada": "admin", "ben": "lead"} and role_of(store, "ben") == "lead"
+    with store.reading() as session:
+        given = session.get(MemberRow, "ben")
+        assert given.by == "ada" and utc_now() - given.when < timedelta(minutes=5)
     for who in (LEAD, ANNA):
         with pytest.raises(Refused) as caught:
             set_role(store, "anna", "admin", by=who)
@@ -217,6 +226,28 @@ def test_people_are_assigned(store: Store, table: PeopleTable) -> None:
         assign(store, people, to="anna", by=BEN)
     assert caught.value.reason == "role"
     assert leases(store, table.key) == {}
+
+
+def test_leads_who_assign_at_once_all_succeed(store: Store, table: PeopleTable) -> None:
+    """Each has the same people in another order; the last to write has them, and nobody fails."""
+    people = [Person(dataset=table.key, frame=k, instance=1) for k in range(40)]
+    ready, failed = threading.Barrier(6), []
+
+    def give(k: int) -> None:
+        ready.wait()
+        try:
+            assign(store, people[:: (-1) ** k], to=f"r{k}", by=LEAD)
+        except Exception as error:
+            failed.append(error)
+
+    for _ in range(3):
+        threads = [threading.Thread(target=give, args=(k,)) for k in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert failed == []
+    assert len(assigned(store, table.key)) == 40 and len(loads(store, table.key)) == 1
 
 
 def test_large_assignments_are_stored_whole(store: Store, table: PeopleTable) -> None:

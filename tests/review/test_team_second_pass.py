@@ -1,6 +1,7 @@
 """A second look is blind, goes to somebody else, and a lead decides where the two differ."""
 
 import dataclasses
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from review_ops import ADMIN, ANNA, BEN, GUEST, LEAD
 from synthstudio.core.errors import Refused
 from synthstudio.review.base import base_of
 from synthstudio.review.edits import apply
-from synthstudio.review.history import events, rebuild, state
-from synthstudio.review.leases import claim, leases, release
+from synthstudio.review.history import comments, events, rebuild, state
+from synthstudio.review.leases import claim, leases, release, renew
+from synthstudio.review.models import utc_now
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.queue import next_people, risk_order
 from synthstudio.review.risk.signals import Risk
@@ -170,6 +172,53 @@ def test_who_looked_second_never_looks_first(team: Team, table: PeopleTable) -> 
     assert people[0] not in next_people(team.store, order, who=BEN, count=table.people)
 
 
+FORGED = ({"kind": "status", "status": "rejected"}, {"kind": "comment", "text": "what is it?"},
+          {"kind": "delete"}, {"kind": "revert", "event": 1})  # fmt: skip
+
+
+@pytest.mark.parametrize("who", [BEN, LEAD], ids=lambda who: who.role)
+def test_nobody_says_anything_of_the_first_look_during_a_second(
+    who: User, team: Team, table: PeopleTable, caplog: pytest.LogCaptureFixture
+) -> None:
+    person = _persons(table, second_rows(table, share=SHARE)[:1])[0]
+    team.approve(ANNA, person)
+    (second,) = begin(team.store, table, who=who, share=SHARE)
+    before, had = team.main(person), len(events(team.store, table.key))
+    for k, forged in enumerate(
+        (*FORGED, {"kind": "edit", "joints": {"nose": _at(table, 0, "nose")}})
+    ):
+        caplog.clear()
+        with pytest.raises(Refused, match="second look") as caught:
+            team.say(who, person, **forged)
+        assert caught.value.reason == "lease", k
+        assert [r.levelname for r in caplog.records] == ["WARNING"] and who.name in caplog.text
+    assert team.main(person) == before and len(events(team.store, table.key)) == had
+    team.say(CLEO, person, "comment", text="others may")
+    team.say(who, second, "status", status="skipped")  # no decision: still open
+    with pytest.raises(Refused):
+        team.say(who, person, "comment", text="peeping")
+    team.approve(who, second)
+    team.say(who, person, "comment", text="both are done")
+
+
+def test_who_knows_the_first_look_says_nothing_in_a_second(
+    team: Team, table: PeopleTable, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A lease that ended is no way round: what was said meanwhile is known."""
+    person = _persons(table, second_rows(table, share=SHARE)[:1])[0]
+    team.approve(ANNA, person)
+    (second,) = begin(team.store, table, who=BEN, share=SHARE, now=utc_now() - timedelta(hours=1))
+    team.say(BEN, person, "comment", text="his lease is over, so he may")
+    assert renew(team.store, [second], who=BEN) == [second]
+    with pytest.raises(Refused, match="you know the first") as caught:
+        team.approve(BEN, second)
+    assert caught.value.reason == "lease" and "ben" in caplog.text
+    assert state(team.store, second).revision == 0
+    release(team.store, [second], who=BEN)
+    assert begin(team.store, table, who=BEN, share=SHARE) == []
+    assert begin(team.store, table, who=CLEO, share=SHARE) == [second]
+
+
 def _two_looks(team: Team, table: PeopleTable, row: int, first, second) -> Person:
     """Let Anna and Ben look at a person; each given as joints by name."""
     person = _persons(table, [row])[0]
@@ -277,6 +326,51 @@ def test_deleted_or_not_is_decided_too(team: Team, table: PeopleTable) -> None:
     adjudicate(team.store, one, Decision(choice="first"), revision=team.main(one).revision,
                who=LEAD, base=team.base(one))  # fmt: skip
     assert not team.main(one).deleted and team.main(one).status == "approved"
+
+
+@pytest.mark.parametrize("kept", ["first", "second"])
+@pytest.mark.parametrize("status", ["approved", "deleted"])
+def test_a_lead_decides_whether_a_deleted_person_stays(
+    kept: str, status: str, team: Team, table: PeopleTable
+) -> None:
+    """Who kept the person also moved the nose: that look's joints are those that can stay."""
+    row = _rows(table)[0]
+    person = _persons(table, [row])[0]
+    twin = dataclasses.replace(person, layer=SECOND)
+    nose = {"nose": _at(table, row, "nose", 40.0)}
+    team.approve(ANNA, person, **(nose if kept == "first" else {}))
+    claim(team.store, [twin], who=BEN)
+    team.approve(BEN, twin, **(nose if kept == "second" else {}))
+    team.say(*((BEN, twin) if kept == "first" else (ANNA, person)), "delete")
+    (found,) = disagreements(team.store, table)
+    words = ("approved or deleted", "deleted or approved")[kept == "second"]
+    assert (found.what, found.joints) == ((words,), ())  # nothing is said of joints
+    told = agreement(team.store, table)
+    assert (told.people, told.verdict.agreed, told.joints[0].state.n) == (1, 0, 0)
+    gone = status == "deleted"
+    adjudicate(team.store, person, Decision(choice="own", deleted=gone, text="seen on film"),
+               revision=team.main(person).revision, who=LEAD, base=team.base(person))  # fmt: skip
+    after = team.main(person)
+    assert after.deleted is gone
+    told = [text for _, text in comments(team.store, person)] if gone else [after.reason]
+    assert told == ["seen on film"]
+    if not gone:
+        assert after.status == "approved"
+        assert after.joints["nose"].x_px == pytest.approx(nose["nose"].x_px)
+    assert disagreements(team.store, table) == []
+    assert agreement(team.store, table).verdict.agreed == 0  # still that of the blind looks
+    assert rebuild(team.store, table.key) == []
+
+
+def test_two_who_both_deleted_agree(team: Team, table: PeopleTable) -> None:
+    row = _rows(table)[0]
+    person = _two_looks(team, table, row, {"nose": _at(table, row, "nose", 40.0)}, {})
+    twin = dataclasses.replace(person, layer=SECOND)
+    claim(team.store, [twin], who=BEN)
+    for who, one in ((ANNA, person), (BEN, twin)):
+        team.say(who, one, "delete")
+    assert disagreements(team.store, table) == []
+    assert agreement(team.store, table).verdict.agreed == 1
 
 
 def test_what_was_looked_at_once_is_not_decided(team: Team, table: PeopleTable) -> None:

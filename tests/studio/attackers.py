@@ -55,7 +55,7 @@ class Browser:
         at: str = "127.0.0.1",
     ) -> Answer:
         """Send one request with this very path: nothing is normalised."""
-        connection = http.client.HTTPConnection(at, port or self.studio.port, timeout=20)
+        connection = http.client.HTTPConnection(at, port or self.studio.port, timeout=60)
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
         sent = {"Host": f"127.0.0.1:{self.studio.port}" if host is None else host}
         if cookie:

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+PATIENCE_MS = 60_000
+"""How long pages are waited for, by actions and by expect(): slow machines take many seconds."""
 _PROBES = ("/_stcore/health", "/_stcore/host-config")
 ROOT = Path(__file__).resolve().parents[2]
 FRAMES = 12
@@ -36,7 +38,7 @@ lens: {blur_sigma_px: [0.3, 0.4], motion: 0.0, noise_sigma: [0.5, 1.0]}
 
 
 @pytest.fixture(scope="session")
-def studio_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def studio_set(once: Callable[..., Path]) -> Path:
     """Return a data set: four moments of base, clean and occluder, two people each.
 
     $SYNTHSTUDIO_STUDIO_SET: one that such a run made, to save its twenty seconds.
@@ -47,11 +49,12 @@ def studio_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from synthstudio.recipe import load
     from synthstudio.stage import prepare
 
-    folder = tmp_path_factory.mktemp("studio")
-    (folder / "studio.yaml").write_text(RECIPE)
-    settings = prepare(load.load(folder / "studio.yaml"), assets=folder, device="cpu")
-    pipeline.generate(settings, folder / "crates")
-    return folder / "crates"
+    def make(folder: Path) -> None:
+        (folder / "studio.yaml").write_text(RECIPE)
+        settings = prepare(load.load(folder / "studio.yaml"), assets=folder, device="cpu")
+        pipeline.generate(settings, folder / "crates")
+
+    return once("studio", make) / "crates"
 
 
 @dataclass
@@ -100,12 +103,12 @@ class Studio:
                 command, stdout=log, stderr=log, cwd=self.folder,
                 env={**os.environ, "HOME": str(self.folder), **caches(), **self.environment},
             )  # fmt: skip
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 240
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise AssertionError(f"the studio ended:\n{self.output}")
             try:
-                with urllib.request.urlopen(f"{self.url}/healthz", timeout=2) as answer:
+                with urllib.request.urlopen(f"{self.url}/healthz", timeout=10) as answer:
                     if answer.status == 200:
                         return self
             except OSError:
@@ -135,7 +138,7 @@ class Studio:
             process.wait(10)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(10)
+            process.wait(60)
 
 
 def caches() -> dict[str, str]:
@@ -178,6 +181,9 @@ def studio(start_studio: Callable[..., Studio], studio_set: Path) -> Studio:
 @pytest.fixture(scope="session")
 def chromium(browser: Any) -> Any:
     """Return the one Chromium of all tests (tests/conftest.py): Playwright runs once a process."""
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=PATIENCE_MS)
     return browser
 
 
@@ -229,7 +235,7 @@ def new_page(chromium: Any, watch: Watch) -> Iterator[Callable[..., Any]]:
     def new(**options: Any) -> Any:
         settings = {"viewport": {"width": 1280, "height": 900}, "locale": "en-GB", **options}
         contexts.append(chromium.new_context(**settings))
-        contexts[-1].set_default_timeout(20_000)
+        contexts[-1].set_default_timeout(PATIENCE_MS)
         return watch.on(contexts[-1].new_page())
 
     yield new

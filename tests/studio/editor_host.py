@@ -12,6 +12,7 @@ from synthstudio.studio.editor.component import source
 from synthstudio.studio.editor.window import skeleton_json
 
 JOINTS = skeleton("coco17").joints
+_NEWER = "n => window.sent.some(([name, value]) => name === 'outbox' && value.n > n)"
 # A picture of 320 x 240 that the page itself makes: no request is needed.
 _HOST = """
 const canvas = document.createElement("canvas");
@@ -76,6 +77,8 @@ def data(items: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
 class Alone:
     """The editor on a page of its own. `now`: what the server last said."""
 
+    answered = -1  # the message that was answered last
+
     def __init__(self, page: Any, **more: Any) -> None:
         self.page = page
         js, css = source()
@@ -118,6 +121,11 @@ class Alone:
         """Return what the editor told its host under a name."""
         return [value for key, value in self.page.evaluate("window.sent") if key == name]
 
+    def told(self) -> dict[str, Any]:
+        """Wait for a message that was not answered yet; return the newest."""
+        self.page.wait_for_function(_NEWER, arg=self.answered)
+        return self.sent()[-1]
+
     def ops(self) -> list[dict[str, Any]]:
         """Return every op once, in order: those that were sent, and those that wait."""
         self.page.wait_for_timeout(200)
@@ -130,13 +138,11 @@ class Alone:
         self, *, refuse: Callable[[dict[str, Any]], str | None] = lambda op: None, wait: str = ""
     ) -> None:
         """Answer messages as the server would, until all is said: done, refused, or left."""
-        answered = -1
         for _ in range(20):
-            self.page.wait_for_timeout(200)
-            message = self.sent()[-1]
-            if message["n"] == answered:
+            if self.said("pending") == "0":
                 return
-            answered = message["n"]
+            message = self.told()
+            self.answered = message["n"]
             self._answer(message, refuse, wait)
             if wait:
                 return

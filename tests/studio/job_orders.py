@@ -49,7 +49,7 @@ def drive(
     number: int,
     *,
     until: Callable[[Job], bool],
-    seconds: float = 120,
+    seconds: float = 400,
 ) -> Job:
     """Look after the jobs, as a server does, until one of them is as wanted."""
     deadline = time.monotonic() + seconds

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from synthstudio.dataset.reader import Dataset
-from synthstudio.review.edits import apply, base_of
+from synthstudio.review.base import base_of
+from synthstudio.review.edits import apply
 from synthstudio.review.history import state
 from synthstudio.review.risk.table import PeopleTable, people_table
 from synthstudio.review.store import Store, open_store

@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from synthstudio.core.skeleton import skeleton
 from synthstudio.dataset.reader import Dataset
@@ -45,6 +46,7 @@ class Desk:
     def write(self, opener: str, text: str) -> None:
         """Open a form by its key, write and save."""
         self.press(opener)
+        self.root.get_by_role("textbox").and_(self.page.locator(":focus")).wait_for()
         self.page.keyboard.type(text)
         self.press("Enter")
 
@@ -53,13 +55,13 @@ class Desk:
         if self.said("joint"):
             self.press("Escape")
         self.press(*["Tab"] * (joints.index(joint) + 1))
-        assert self.said("joint") == joint
+        self.wait(lambda: self.said("joint") == joint)
 
-    def saved(self, *, timeout: float = 30.0) -> None:
+    def saved(self, *, timeout: float = 90.0) -> None:
         """Wait until everything is in the store, as the page says."""
         self.wait(lambda: self.said("pending") == "0", timeout)
 
-    def shown(self, item: str | None = None, *, timeout: float = 30.0) -> str:
+    def shown(self, item: str | None = None, *, timeout: float = 90.0) -> str:
         """Wait until an item (any) is painted; return it."""
         self.wait(
             lambda: self.said("shown") == (item or self.said("item")) and self.said("item") != "",
@@ -67,7 +69,7 @@ class Desk:
         )
         return self.said("shown")
 
-    def wait(self, true: Callable[[], bool], timeout: float = 20.0) -> None:
+    def wait(self, true: Callable[[], bool], timeout: float = 60.0) -> None:
         deadline = time.monotonic() + timeout
         while not true():
             assert time.monotonic() < deadline, self.state()
@@ -83,7 +85,7 @@ class Desk:
 def sit_down(open_as: Any, page: Any, studio: Any, path: str = "", *, name: str = "Ada") -> Desk:
     """Open the review page (queue: all) and wait for its first picture."""
     open_as(page, studio, path or "review?queue=all", name=name)
-    page.locator(".ed[data-ready]").wait_for(timeout=90_000)
+    page.locator(".ed[data-ready]").wait_for(timeout=180_000)
     desk = Desk(page, studio)
     desk.shown()
     return desk
@@ -130,6 +132,8 @@ class Reviewer:
 
     def person(self, number: int) -> tuple[int, int]:
         """Review the person who is shown, in one of three ways, and go on; return who it was."""
+        done = {f"{frame}:{instance}" for frame, instance in self.told}
+        self.desk.wait(lambda: self.desk.said("item") not in done)
         frame, instance = map(int, self.desk.shown().split(":"))
         person = (frame, instance)
         events = self.told.setdefault(person, [])
@@ -161,9 +165,9 @@ class Reviewer:
         return person
 
     def _joint(self, person: tuple[int, int]) -> str:
-        """Return a visible joint of a person."""
+        """Return a visible joint of a person, or a hidden one of somebody hidden altogether."""
         labels = self.labels.labels[person]
-        return next(name for name in self.labels.joints if labels[name].state == 2)
+        return next(n for state in (2, 1) for n in self.labels.joints if labels[n].state == state)
 
     def check(self, events: Sequence[Event]) -> None:
         """Hold the store's events against what was done: each, in order, nothing else."""
@@ -177,6 +181,19 @@ class Reviewer:
             assert [e.revision for e in mine] == list(range(1, len(told) + 1))
             for event, (kind, change) in zip(mine, told, strict=True):
                 check_change(event, kind, change)
+
+
+def address(page: Any) -> dict[str, str]:
+    """Return what the address asks for."""
+    return {name: values[0] for name, values in parse_qs(urlsplit(page.url).query).items()}
+
+
+def eventually(read: Callable[[], Any], wanted: Any, *, timeout: float = 60.0) -> None:
+    """Assert that something becomes so: a page is painted piece by piece, a server acts later."""
+    deadline = time.monotonic() + timeout
+    while (found := read()) != wanted and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert found == wanted
 
 
 def check_change(event: Event, kind: str, change: dict[str, Any]) -> None:

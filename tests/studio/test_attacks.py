@@ -9,6 +9,7 @@ import time
 import pytest
 from attackers import Browser, log_of, state_of
 from PIL import Image
+from reviewing import eventually
 
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.store import dataset_key
@@ -31,10 +32,10 @@ def refused(studio, request):
     before, logged = state_of(studio), len(log_of(studio))
 
     def why(text: str) -> None:
-        deadline = time.monotonic() + 5
-        while text not in log_of(studio)[logged:] and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert text in log_of(studio)[logged:], log_of(studio)[logged:]
+        try:
+            eventually(lambda: text in log_of(studio)[logged:], True)
+        except AssertionError:
+            raise AssertionError(log_of(studio)[logged:]) from None
 
     yield why
     assert state_of(studio) == before
@@ -183,7 +184,8 @@ def test_websockets_of_foreign_pages(browser, studio, refused):
         f"http://127.0.0.1:{studio.port + 1}", f"http://localhost:{studio.port}", "file://",
     ):  # fmt: skip
         assert browser.websocket(headers={"Origin": origin}).status == 403, origin
-    assert time.monotonic() - started < 4  # nothing was looked up elsewhere
+    # Nothing was looked up elsewhere: two names that no server answers for take twenty seconds.
+    assert time.monotonic() - started < 10
     refused("a foreign origin")
     refused("no origin")
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
+from conftest import settled
+from playwright.sync_api import expect
+from reviewing import address, eventually
 
 from synthstudio.core.labels import CAUSES
 from synthstudio.dataset.reader import Dataset
@@ -51,15 +52,11 @@ def gallery(page: Any, studio: Any, open_as: Callable[..., Any]) -> Callable[...
     return opened
 
 
-def settle(page: Any) -> None:
-    page.wait_for_timeout(150)  # until the click has left the browser
-    page.locator("[data-test-script-state='notRunning']").wait_for()
-
-
-def shown(page: Any) -> int:
-    """Return how many people the page says it found."""
-    text = page.get_by_text(re.compile(r"^[\d,]+ of [\d,]+ people$")).inner_text()
-    return int(text.split()[0].replace(",", ""))
+def shows(page: Any, people: int) -> None:
+    """Wait until the page says that it found so many of 24, and no part of an older run is left."""
+    said = page.get_by_text(re.compile(r"^[\d,]+ of [\d,]+ people$"))
+    expect(said).to_have_text([f"{people} of 24 people"])
+    settled(page)
 
 
 def names(page: Any) -> list[tuple[int, int]]:
@@ -68,19 +65,27 @@ def names(page: Any) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in (one.split("/") for one in ids)]
 
 
-def eventually(found: Callable[[], Any], wanted: Any) -> None:
-    """Assert that something becomes so within ten seconds."""
-    deadline = time.monotonic() + 10
-    while found() != wanted and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert found() == wanted
+def query(page: Any) -> Any:
+    return page.get_by_role("textbox", name="Query", exact=True)
 
 
 def ask(page: Any, text: str) -> None:
-    box = page.get_by_role("textbox", name="Query", exact=True)
-    box.fill(text)
-    box.press("Enter")
-    settle(page)
+    settled(page)  # each run writes its query into the box
+    query(page).fill(text)
+    query(page).press("Enter")
+
+
+def resting(place: Any) -> tuple[float, float]:
+    """Return the middle of something, px, once it has stopped to move."""
+    seen: list[tuple[float, float]] = []
+
+    def stands() -> bool:
+        box = place.bounding_box() or dict.fromkeys(("x", "y", "width", "height"), float("nan"))
+        seen.append((box["x"] + box["width"] / 2, box["y"] + box["height"] / 2))
+        return seen[-3:] == [seen[-1]] * 3
+
+    eventually(stands, True)
+    return seen[-1]
 
 
 def test_the_grid_shows_everybody_with_what_the_table_says(
@@ -88,19 +93,18 @@ def test_the_grid_shows_everybody_with_what_the_table_says(
 ) -> None:
     page = gallery()
     page.locator("a.card").first.wait_for()
-    assert shown(page) == table.people == 24
+    assert table.people == 24
+    shows(page, 24)
     eventually(lambda: names(page), table.ids(np.arange(24)))
+    width = "i => { i.scrollIntoView(); return i.complete && i.naturalWidth; }"
     for row in (0, 5, 23):
         frame, instance = table.ids(np.array([row]))[0]
         card = page.locator(f"a.card[data-id='{frame}/{instance}']")
-        assert f"frame {frame} · person {instance}" in card.inner_text()
-        assert f"{table.occluded[row]:.0%}" in card.inner_text()
+        expect(card).to_contain_text(f"frame {frame} · person {instance}")
+        expect(card).to_contain_text(f"{table.occluded[row]:.0%}")
         picture = card.locator("img")
-        picture.scroll_into_view_if_needed()
-        page.wait_for_function(
-            "i => i.complete && i.naturalWidth === 256", arg=picture.element_handle()
-        )
-        assert f"frame {frame}, person {instance}" in picture.get_attribute("alt")
+        eventually(lambda picture=picture: picture.evaluate(width), 256)
+        expect(picture).to_have_attribute("alt", re.compile(f"frame {frame}, person {instance}"))
 
 
 @pytest.mark.parametrize(
@@ -114,82 +118,83 @@ def test_a_query_finds_whom_the_command_line_finds(
     dataset = Dataset(studio_set)
     wanted = list(matching_people(dataset, query_of(dataset, text)))
     assert 0 < len(wanted) < 24
-    eventually(lambda: shown(page), len(wanted))
+    shows(page, len(wanted))
     eventually(lambda: names(page), wanted)
-    assert parse_qs(urlsplit(page.url).query)["q"] == [text]
+    eventually(lambda: address(page).get("q"), text)
 
 
 def test_form_and_query_say_the_same(gallery: Callable[..., Any]) -> None:
     page = gallery("left_knee hidden by self and status = pending")
     form = page.get_by_test_id("stSidebar")
-    form.locator(".st-key-gallery_which_0 input").wait_for()
-    said = [form.locator(f".st-key-gallery_{k} input").input_value() for k in ("which_0", "test_0")]
-    assert said == ["left knee", "hidden by self"]
-    assert "pending" in form.locator(".st-key-gallery_status").inner_text()
+    for k, said in (("which_0", "left knee"), ("test_0", "hidden by self")):
+        expect(form.locator(f".st-key-gallery_{k} input")).to_have_value(said)
+    form.locator(".st-key-gallery_status").get_by_text("pending").first.wait_for()
     form.locator(".st-key-gallery_test_0 input").click()
     page.get_by_role("option", name="visible", exact=True).click()
-    settle(page)
-    box = page.get_by_role("textbox", name="Query", exact=True)
-    eventually(box.input_value, "left_knee visible and status = pending")
+    expect(query(page)).to_have_value("left_knee visible and status = pending")
     ask(page, "nose visible or left_ear visible")
     page.get_by_text("says more than this form can show").wait_for()
     page.get_by_role("button", name="Clear", exact=True).click()
-    settle(page)
-    eventually(box.input_value, "")
-    eventually(lambda: shown(page), 24)
+    expect(query(page)).to_have_value("")
+    shows(page, 24)
 
 
 def test_a_mistake_has_a_caret_and_the_last_list_stays(gallery: Callable[..., Any]) -> None:
     page = gallery("variant = clean")
     page.locator("a.card").first.wait_for()
     before = names(page)
+    assert 0 < len(before) < 24
+
+    def marked() -> str:
+        """Return what the caret points at."""
+        code = page.get_by_test_id("stCode").inner_text()
+        line, caret = ([part for part in code.splitlines() if part.strip()] + ["", ""])[:2]
+        return line[caret.find("^") :][:7] if "^" in caret else ""
+
     ask(page, "variant = clean and ocluded > 0.2")
-    code = page.get_by_test_id("stCode").inner_text()
-    line, caret = (part for part in code.splitlines() if part.strip())
-    assert line[caret.index("^") :].startswith("ocluded")
-    assert "occluded" in page.get_by_test_id("stAlert").inner_text()
+    eventually(marked, "ocluded")
+    expect(page.get_by_test_id("stAlert")).to_contain_text("occluded")
+    page.get_by_text("Shown until it can be read: variant = clean").wait_for()
+    settled(page)
     eventually(lambda: names(page), before)
-    assert parse_qs(urlsplit(page.url).query)["q"] == ["variant = clean"]
+    eventually(lambda: address(page).get("q"), "variant = clean")
 
 
 def test_a_click_on_the_heat_map_filters(gallery: Callable[..., Any], table: PeopleTable) -> None:
     page = gallery()
     page.get_by_test_id("stButtonGroup").get_by_text("Statistics").click()
-    settle(page)
-    chart = page.locator(".st-key-gallery_plot_causes_0")
-    chart.locator(".scatterlayer").wait_for()
+    points = page.locator(".st-key-gallery_plot_causes_0 .scatterlayer .point")
+    expect(points).to_have_count(len(table.joints) * 5)
+    page.locator(".st-key-gallery_plot_statuses_0 .js-plotly-plot").wait_for()
+    expect(page.locator("a.card")).to_have_count(0)
+    settled(page)
     joint, cause = table.joints.index("left_wrist"), 0
-    place = joint * 5 + cause
-    point = chart.locator(".scatterlayer .point").nth(place)
-    box = point.bounding_box()
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    x, y = resting(points.nth(joint * 5 + cause))
+    page.mouse.click(x, y)
     page.locator(".st-key-gallery_plot_causes_1").wait_for()
-    settle(page)
-    value = page.get_by_role("textbox", name="Query", exact=True).input_value()
-    assert value == "left_wrist visible"
+    expect(query(page)).to_have_value("left_wrist visible")
     wanted = int((table.cause[:, joint] == CAUSES.index("visible")).sum())
-    eventually(lambda: shown(page), wanted)
+    assert wanted < 24
+    shows(page, wanted)
 
 
 def test_cards_are_reached_by_keyboard_and_enter_opens_the_review_page(
     gallery: Callable[..., Any], studio_set: Path
 ) -> None:
     page = gallery("variant = clean")
-    page.locator("a.card").first.focus()
+    cards = page.locator("a.card")
+    cards.first.focus()
+    expect(cards.first).to_be_focused()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
+    expect(cards.nth(2)).to_be_focused()
     page.keyboard.press("ArrowLeft")
-    focused = page.evaluate(
-        "document.querySelector('[data-testid=stBidiComponentIsolated]')"
-        ".shadowRoot.activeElement.dataset.id"
-    )
-    frame, instance = focused.split("/")
-    assert (int(frame), int(instance)) == names(page)[1]
+    expect(cards.nth(1)).to_be_focused()
+    frame, instance = map(str, names(page)[1])
     page.keyboard.press("Enter")
     page.wait_for_url("**/review?**")
-    asked = {k: v[0] for k, v in parse_qs(urlsplit(page.url).query).items()}
-    key = dataset_key(Dataset(studio_set))
-    assert (asked["set"], asked["frame"], asked["instance"]) == (key, frame, instance)
+    wanted = [dataset_key(Dataset(studio_set)), frame, instance]
+    eventually(lambda: [address(page).get(k) for k in ("set", "frame", "instance")], wanted)
 
 
 def test_beside_clean_shows_the_same_person_without_occluder(
@@ -197,15 +202,10 @@ def test_beside_clean_shows_the_same_person_without_occluder(
 ) -> None:
     page = gallery("variant = base")
     page.get_by_text("Beside clean").click()
-    settle(page)
-    card = page.locator("a.card").first
-    page.wait_for_function(
-        "() => [...document.querySelector('[data-testid=stBidiComponentIsolated]').shadowRoot"
-        ".querySelector('a.card').querySelectorAll('img')].filter(i => i.naturalWidth).length === 2"
-    )
-    first, second = card.locator("img").evaluate_all("all => all.map(i => i.src)")
-    assert first != second
-    assert "nothing in front" in card.locator("img").nth(1).get_attribute("alt")
+    pictures = page.locator("a.card").first.locator("img")
+    loaded = "all => all.filter(i => i.naturalWidth).map(i => i.src)"
+    eventually(lambda: len(set(pictures.evaluate_all(loaded))), 2)  # two, of different addresses
+    expect(pictures.nth(1)).to_have_attribute("alt", re.compile("nothing in front"))
 
 
 def test_leads_flag_and_assign_many_and_every_one_is_an_event(
@@ -215,15 +215,16 @@ def test_leads_flag_and_assign_many_and_every_one_is_an_event(
     before = len(history.events(store, key))
     page = gallery("variant = occluder")
     page.get_by_text("Select", exact=True).click()
-    settle(page)
     page.locator("a.card input, .pick input").first.wait_for()
     chosen = names(page)[:2]
-    for frame, instance in chosen:
+    for k, (frame, instance) in enumerate(chosen, start=1):
         page.locator(f"input[data-id='{frame}/{instance}']").check()
-    settle(page)
+        expect(page.locator(".pick input:checked")).to_have_count(k)
+        expect(page.get_by_role("button", name="Assign", exact=True)).to_be_enabled()
+        page.get_by_text(f"{('1 person', '2 people')[k - 1]}: the selected").wait_for()
+    settled(page)
     page.get_by_role("textbox", name="Reason").fill("=too <b>dark</b>")
     page.get_by_role("textbox", name="Reason").press("Tab")
-    settle(page)
     page.get_by_role("button", name="Flag", exact=True).click()
     page.get_by_text("2 people flagged.").wait_for()
     events = history.events(store, key)[before:]
@@ -246,19 +247,21 @@ def test_views_are_saved_opened_and_their_names_are_text(
     page.get_by_role("button", name="Views").click()
     page.get_by_role("textbox", name="Save this view as").fill(name)
     page.get_by_role("button", name="Save", exact=True).click()
-    settle(page)
     page.get_by_role("button", name=name).wait_for()
     (view,) = saved.views(store, dataset_key(Dataset(studio_set)), who=ADMIN)
     assert (view.name, view.query, view.options["sort"]) == (name, "variant = clean", "occluded")
     page.keyboard.press("Escape")
+    expect(page.get_by_role("textbox", name="Save this view as")).not_to_be_visible()
+    settled(page)
     wanted = names(page)
+    assert 0 < len(wanted) < 24
     ask(page, "")
+    shows(page, 24)
     eventually(lambda: len(names(page)), 24)
     page.get_by_role("button", name="Views").click()
     page.get_by_role("button", name=name).click()
-    settle(page)
     eventually(lambda: names(page), wanted)
-    assert not page.locator("img[src='x']").count()
+    expect(page.locator("img[src='x']")).to_have_count(0)
 
 
 def test_the_csv_holds_the_list(gallery: Callable[..., Any]) -> None:
@@ -266,7 +269,8 @@ def test_the_csv_holds_the_list(gallery: Callable[..., Any]) -> None:
     with page.expect_download() as told:
         page.get_by_role("button", name="CSV").click()
     lines = list(csv.DictReader(io.StringIO(Path(told.value.path()).read_text("utf-8"))))
-    assert [(int(r["frame"]), int(r["instance"])) for r in lines] == names(page)
+    assert lines
+    eventually(lambda: names(page), [(int(r["frame"]), int(r["instance"])) for r in lines])
     assert {r["variant"] for r in lines} == {"clean"}
 
 
@@ -275,13 +279,13 @@ def test_a_reviewer_cannot_act_on_many(gallery: Callable[..., Any], store: Store
     members.set_role(store, "Rex", "reviewer", by=ADMIN)
     page = gallery(name="Rex")
     page.locator("a.card").first.wait_for()
-    assert page.get_by_text("Labels", exact=True).count() == 1
-    assert page.get_by_text("Select", exact=True).count() == 0
+    page.get_by_text("Labels", exact=True).wait_for()
+    settled(page)
+    expect(page.get_by_text("Select", exact=True)).to_have_count(0)
 
 
 def test_nobody_found_says_what_to_do(gallery: Callable[..., Any]) -> None:
     page = gallery("occluded > 0.99")
-    assert "Nobody matches" in page.get_by_test_id("stAlert").inner_text()
+    expect(page.get_by_test_id("stAlert")).to_contain_text("Nobody is found")
     page.get_by_role("button", name="Show everybody").click()
-    settle(page)
-    eventually(lambda: shown(page), 24)
+    shows(page, 24)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from conftest import settled
 from job_orders import RECIPE
-from reviewing import Desk
+from playwright.sync_api import expect
+from reviewing import Desk, eventually
 
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.store import dataset_key, open_store
@@ -50,8 +53,22 @@ def start(page: Any) -> Any:
     return page.get_by_role("button", name="Generate", exact=True)
 
 
+def top(place: Any) -> float:
+    """Return where something begins, px from the top; nowhere while it is not painted."""
+    box = place.bounding_box()
+    return float("nan") if box is None else float(box["y"])
+
+
 def card(page: Any, name: str) -> Any:
     return page.locator('[class*="st-key-job_"]').filter(has_text=name)
+
+
+def press(page: Any, name: str, label: str) -> None:
+    """Press a job's button once the page stands: one that moves under the pointer hears nothing."""
+    button = card(page, name).get_by_role("button", name=label)
+    button.wait_for(timeout=SLOW)
+    settled(page)
+    button.click()
 
 
 def test_a_set_is_made_through_reload_and_restart(
@@ -63,8 +80,8 @@ def test_a_set_is_made_through_reload_and_restart(
     page.get_by_text("5 frames of 160 x 120").wait_for()
     picture = page.get_by_alt_text("frame 0 of this recipe with its labels drawn in")
     picture.wait_for(timeout=SLOW)
+    expect(picture).to_have_attribute("src", re.compile("^data:image/jpeg;base64,"))
     first = picture.get_attribute("src")
-    assert first.startswith("data:image/jpeg;base64,")
     page.get_by_role("button", name="Another frame").click()
     second = page.get_by_alt_text("frame 1 of this recipe with its labels drawn in")
     second.wait_for(timeout=SLOW)
@@ -94,30 +111,37 @@ def test_faults_stand_beside_fields_and_nothing_starts(opened: Any) -> None:
     page = opened
     for bad in ("../x", "a b", "Ä", "-x", "studio"):
         fill(page, "Name of the data set", bad)
-        page.get_by_text("this is no name for an output").wait_for()
-        assert start(page).is_disabled()
+        told = rf"this is no name for an output.* got '{re.escape(bad)}'"
+        page.get_by_text(re.compile(told)).wait_for()
+        expect(start(page)).to_be_disabled()
     fill(page, "Name of the data set", "good")
     page.get_by_text("this is no name for an output").wait_for(state="detached")
-    start(page).and_(page.locator("button:enabled")).wait_for()
+    expect(start(page)).to_be_enabled()
     fill(page, "Width, px", "20", role="spinbutton")
     page.get_by_text("should be greater than or equal to 64; got 20.").wait_for()
-    start(page).and_(page.locator("button:disabled")).wait_for()
+    expect(start(page)).to_be_disabled()
     fill(page, "Width, px", "160", role="spinbutton")
-    start(page).and_(page.locator("button:enabled")).wait_for()
+    expect(start(page)).to_be_enabled()
     page.get_by_text("Everything else").click()
     fill(page, "identities", "0")
     fault = page.get_by_text("should be greater than or equal to 1; got 0.")
     fault.wait_for()
-    assert start(page).is_disabled()
-    box = page.get_by_role("textbox", name="identities", exact=True).bounding_box()
-    below = fault.bounding_box()["y"] - box["y"]
-    assert 0 < below < 90, "the message stands below its field"
+    expect(start(page)).to_be_disabled()
+    field = page.get_by_role("textbox", name="identities", exact=True)
+
+    def below() -> float:
+        return top(fault) - top(field)
+
+    eventually(lambda: 0 < below() < 90, True)  # the message stands below its field
     fill(page, "identities", "[1, ")
     page.get_by_text("This is no value in YAML").wait_for()
+    no_folder = expect(page.get_by_role("textbox", name="folder"))
+    no_folder.to_have_count(0)
     page.get_by_role("button", name="As the scene has it").click()
     page.get_by_text("This is no value in YAML").wait_for(state="detached")
-    start(page).and_(page.locator("button:enabled")).wait_for()
-    assert page.get_by_role("textbox", name="folder").count() == 0
+    expect(start(page)).to_be_enabled()
+    settled(page)
+    no_folder.to_have_count(0)
 
 
 def test_a_scene_that_lacks_its_pictures_says_so(opened: Any) -> None:
@@ -125,7 +149,7 @@ def test_a_scene_that_lacks_its_pictures_says_so(opened: Any) -> None:
     page.get_by_role("combobox", name="Scene").click()
     page.get_by_role("option", name="street (not here)").click()
     page.get_by_text("It takes pictures from photos").wait_for()
-    assert start(page).count() == 0
+    expect(start(page)).to_have_count(0)
 
 
 def test_cancel_and_resume(opened: Any, maker: Any, screenshots: Any) -> None:
@@ -134,13 +158,11 @@ def test_cancel_and_resume(opened: Any, maker: Any, screenshots: Any) -> None:
     page.get_by_text("3,000 frames").wait_for()
     fill(page, "Name of the data set", "long")
     start(page).click()
-    cancel = card(page, "long").get_by_role("button", name="Cancel")
-    cancel.wait_for(timeout=SLOW)
-    cancel.click()
+    press(page, "long", "Cancel")
     card(page, "long").get_by_text("cancelled").wait_for(timeout=SLOW)
     screenshots(page, "generate_cancelled")
-    card(page, "long").get_by_role("button", name="Resume").click()
-    card(page, "long").get_by_role("button", name="Cancel").click(timeout=SLOW)
+    press(page, "long", "Resume")
+    press(page, "long", "Cancel")
     card(page, "long").get_by_text("cancelled").wait_for(timeout=SLOW)
     assert not (maker.exports / "long" / "index.json").exists()
 
@@ -152,5 +174,6 @@ def test_reviewers_are_sent_away(maker: Any, page: Any, open_as: Callable[..., A
     open_as(page, maker, name="Rudi")
     page.get_by_role("link", name="Generate", exact=True).click()
     page.get_by_text("This page is for the role lead").wait_for()
-    assert start(page).count() == 0
+    settled(page)
+    expect(start(page)).to_have_count(0)
     assert not Path(maker.exports / "rudi").exists()

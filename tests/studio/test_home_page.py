@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import settled
+from playwright.sync_api import expect
+from reviewing import eventually
 
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.base import base_of
@@ -54,13 +58,13 @@ def test_a_set_at_a_glance(
     one.get_by_text(f"{dataset.frames} frames · {dataset.people} people").wait_for()
     one.get_by_text(f"Nobody reviewed yet: {dataset.people} people wait").wait_for()
     one.get_by_text("sound").wait_for(timeout=SLOW)
-    shown = one.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)")
-    assert shown == 320
+    width = "image => image.complete && image.naturalWidth"
+    eventually(lambda: one.locator("img").evaluate(width), 320)
     approve(studio, studio_set, 0)
     page.reload()
     one.get_by_text(f"{1 / dataset.people:.0%} reviewed · 1 approved").wait_for(timeout=SLOW)
     one.get_by_text("last edit").wait_for()
-    assert one.get_by_role("button", name="Go on reviewing").is_visible()
+    expect(one.get_by_role("button", name="Go on reviewing")).to_be_visible()
     screenshots(page, "home")
 
 
@@ -75,7 +79,8 @@ def test_a_set_that_is_damaged_is_told(
     studio = start_studio(broken)
     open_as(page, studio)
     one = page.locator('[class*="st-key-set_"]')
-    one.get_by_text("errors").first.wait_for(timeout=SLOW)
+    one.get_by_text(re.compile(r"\d errors")).first.wait_for(timeout=SLOW)
+    settled(page)
     one.get_by_text("What was found").click()
     one.get_by_role("listitem").first.wait_for()
     screenshots(page, "home_damaged")
@@ -96,6 +101,33 @@ def test_finished_sets_below_the_exports_appear(
     page.locator('[class*="st-key-set_"]').filter(has_text="arrived").wait_for(timeout=SLOW)
 
 
+def test_a_set_that_cannot_be_read_is_told_by_its_name(
+    start_studio: Callable[..., Any], studio_set: Path, page: Any, open_as: Callable[..., Any],
+    tmp_path: Path, screenshots: Any,
+) -> None:  # fmt: skip
+    hollow = tmp_path / "hollow"
+    shutil.copytree(studio_set, hollow)
+    studio = start_studio(hollow)
+    torn = studio.exports / "torn"
+    torn.mkdir()
+    for name in ("dataset.json", "index.json"):
+        (torn / name).write_text("{")
+    next(hollow.glob("shards/*/instances.parquet")).write_bytes(b"no table")
+    next(hollow.glob("shards/*/shard.json")).write_text("{")
+    open_as(page, studio)
+    page.get_by_text("torn, a folder of the exports folder, cannot be read").wait_for()
+    page.get_by_text("hollow cannot be read: a file of it is missing or damaged").wait_for()
+    screenshots(page, "home_unreadable")
+    for name in ("", "gallery"):
+        page.goto(f"{studio.url}/{name}")
+        page.get_by_text("cannot be read").first.wait_for()
+        settled(page)
+        assert str(tmp_path) not in page.content() and str(studio.exports) not in page.content()
+    log = (studio.db.parent / "studio-guard.log").read_text("utf-8")
+    assert str(torn) in log and str(hollow) in log
+    assert log.count("cannot read torn") == 1, "not anew on every visit"
+
+
 def test_reviewed_labels_are_exported(
     studio: Any, studio_set: Path, page: Any, open_as: Callable[..., Any], screenshots: Any
 ) -> None:
@@ -107,6 +139,7 @@ def test_reviewed_labels_are_exported(
     page.get_by_role("button", name="Export", exact=True).click()
     link = page.locator('[class*="st-key-job_"]').get_by_role("link", name="Download")
     link.wait_for(timeout=SLOW)
+    settled(page)
     screenshots(page, "home_exported")
     address = link.get_attribute("href")
     answer = page.context.request.get(f"{studio.url}{address}")

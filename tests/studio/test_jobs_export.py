@@ -55,7 +55,7 @@ def test_an_export_that_cannot_be_says_why(tmp_path: Path, studio_set: Path) -> 
 
 
 def checked(clinic: Clinic, dataset: Path) -> Health:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     key = dataset_key(Dataset(dataset))
     while (seen := clinic.look(key, dataset, begin=True)).state in ("checking", "waiting"):
         assert time.monotonic() < deadline

@@ -92,7 +92,7 @@ def test_the_disk(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("assets", 1), ("assets", -1), ("assets", True), ("assets", "/"), ("workers", 0),
+    [("assets", 2), ("assets", -1), ("assets", True), ("assets", "/"), ("workers", 0),
      ("workers", 9), ("workers", "2; ls")],
 )  # fmt: skip
 def test_roots_and_workers_are_choices(settings: Settings, field: str, value: object) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,7 +34,7 @@ def drawer(settings: Settings) -> Iterator[Previews]:
     made.close()
 
 
-def waited(drawer: Previews, key: str, seconds: float = 240) -> Preview:
+def waited(drawer: Previews, key: str, seconds: float = 300) -> Preview:
     deadline = time.monotonic() + seconds
     while (seen := drawer.look(key)).state == "waiting":
         assert time.monotonic() < deadline, "no answer"
@@ -62,8 +63,9 @@ def test_one_process_draws_them_all(drawer: Previews) -> None:
     key_of_bad = drawer.ask(bad, assets=0, index=0)
     assert drawer.look(key_of_bad).state == "failed"  # a page that asks again changes nothing
     drawer.forget(key_of_bad)
-    assert drawer.look(drawer.ask(bad, assets=0, index=0)).state == "waiting"
-    waited(drawer, key_of_bad)
+    assert "not there" in drawer.look(key_of_bad).message
+    again = waited(drawer, drawer.ask(bad, assets=0, index=0))
+    assert again.state == "failed" and "no such pose" in again.message  # tried anew
     os.kill(pid, signal.SIGKILL)
     again = waited(drawer, drawer.ask(TINY, assets=0, index=2))
     assert again.state == "done" and drawer._worker.pid != pid
@@ -75,13 +77,14 @@ def test_one_process_draws_them_all(drawer: Previews) -> None:
 def test_one_that_takes_too_long_is_ended(drawer: Previews, monkeypatch) -> None:
     monkeypatch.setattr(previewing, "LONGEST_S", 0.2)
     monkeypatch.setattr(previewing, "FIRST_S", 0.2)
-    seen = waited(drawer, drawer.ask(TINY, assets=0, index=0), seconds=20)
+    seen = waited(drawer, drawer.ask(TINY, assets=0, index=0))
     assert seen.state == "failed" and "could not be drawn" in seen.message
     assert drawer._worker is None
 
 
 def test_the_queue_and_the_requests_are_bounded(drawer: Previews, monkeypatch) -> None:
-    monkeypatch.setattr(Previews, "_answered", lambda *_: time.sleep(1) or {})
+    gate = threading.Event()
+    monkeypatch.setattr(Previews, "_answered", lambda *_: {"seconds": float(gate.wait(300))})
     with pytest.raises(Refused, match="too many previews"):
         for index in range(previewing.MOST_WAITING + 1):
             drawer.ask(TINY, assets=0, index=index)
@@ -93,6 +96,7 @@ def test_the_queue_and_the_requests_are_bounded(drawer: Previews, monkeypatch) -
         drawer.ask(photo, assets=0, index=0)
     assert drawer.look("0" * 32).state == "failed"
     drawer.close()
+    gate.set()
 
 
 def test_old_pictures_go(drawer: Previews, settings: Settings, monkeypatch) -> None:

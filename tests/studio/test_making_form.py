@@ -1,5 +1,6 @@
 """The form of a recipe: values in, faults beside their fields, and no way to a folder."""
 
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -127,3 +128,50 @@ def test_jobs_in_words() -> None:
     assert [bytes_text(b) for b in (12, 1_500, 25e6, 3.2e9)] == [
         "12 bytes", "1.5 kB", "25 MB", "3.2 GB"
     ]  # fmt: skip
+
+
+def _form_page() -> None:
+    """Show the main fields of a scene, and what the draft then asks for."""
+    import streamlit as st
+    from job_orders import RECIPE as SCENE
+
+    from synthstudio.recipe.load import parse as parsed
+    from synthstudio.studio.making.scenes import Scene
+    from synthstudio.studio.making.widgets import Draft, main_fields
+
+    targets = {"targets": {"occluded_fraction": [0.2, 0.4]}} if "asks" in st.session_state else {}
+    draft = Draft(Scene(name="tiny", recipe=parsed({**SCENE, **targets}), roots=(0,)))
+    main_fields(draft, {}, most_frames=100)
+    recipe, _ = draft.checked()
+    st.text(f"asked: {recipe.targets.occluded_fraction if recipe else 'wrong'}")
+    st.text(f"edits: {len(draft.edits)}")
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_a_hidden_share_is_asked_for_and_let_go_again(
+    asks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from streamlit.testing.v1 import AppTest
+
+    # The page is run as __main__, which later tests' worker processes would import.
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+    page = AppTest.from_function(_form_page, default_timeout=120)
+    if asks:
+        page.session_state["asks"] = True
+    page.run()
+    own = ("asked: (0.2, 0.4)", True) if asks else ("asked: None", False)
+    assert (page.text[0].value, page.checkbox[0].value) == own
+
+    def share() -> list[object]:
+        return [s.value for s in page.slider if s.label == "Hidden share of each person"]
+
+    for _ in range(2):
+        if not page.checkbox[0].value:
+            page.checkbox[0].check().run()
+        assert len(share()) == 1 and page.text[0].value != "asked: None"
+        page.checkbox[0].uncheck().run()
+        assert share() == [] and page.text[0].value == "asked: None"
+        assert page.text[1].value == f"edits: {int(asks)}"
+    page.checkbox[0].check().run()
+    next(s for s in page.slider if s.label == "Hidden share of each person").set_range(0.3, 0.5)
+    assert page.run().text[0].value == "asked: (0.3, 0.5)"

@@ -63,6 +63,7 @@ def test_the_first_corrected_label(
     desk.root.focus()
     page.keyboard.press("Tab")
     says(page, "arrows move")  # it names the joint that was chosen, and what can be done to it
+    desk.wait(lambda: desk.said("joint") != "")
     joint = desk.said("joint")
     for _ in range(12):
         page.keyboard.press("ArrowRight")

@@ -7,6 +7,8 @@ from importlib import resources
 from typing import Any
 
 import pytest
+from conftest import settled
+from reviewing import eventually
 
 pytestmark = pytest.mark.browser
 PAGES = ("home", "review", "gallery", "queue", "team", "generate")
@@ -43,9 +45,11 @@ def excused(rule: str, selector: str) -> bool:
 
 def look(page: Any) -> None:
     """Wait until the page has come to rest: data, plots, pictures."""
-    page.locator("[data-test-script-state='notRunning']").wait_for()
+    settled(page)
     page.locator("h1, .ed[data-ready]").first.wait_for()
     page.wait_for_load_state("networkidle")
+    moving = "document.getAnimations().filter(one => one.effect.getTiming().iterations < 99).length"
+    eventually(lambda: page.evaluate(moving), 0)  # what an older run has left fades in and out
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

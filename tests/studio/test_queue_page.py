@@ -6,11 +6,13 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
+from conftest import settled
+from playwright.sync_api import expect
 from review_store import Reviewed, reviewed
+from reviewing import address, eventually
 
 from synthstudio.review.choices import set_share, share_of
 from synthstudio.review.leases import leases, release
@@ -57,15 +59,16 @@ def test_people_come_in_the_order_of_risk_with_their_reasons(
     queue: Callable[..., Any], review: Reviewed, order: Order
 ) -> None:
     page = queue()
-    assert cards(page) == review.table.ids(order.rows)
+    eventually(lambda: cards(page), review.table.ids(order.rows))
     for place in (0, 1, 5):
-        text = page.locator("a.card").nth(place).inner_text()
-        assert f"risk {order.risk.score[order.rows[place]]:.2f}" in text
-        assert ("random" in text.split()) == bool(order.control[place])
+        card = page.locator("a.card").nth(place)
+        expect(card).to_contain_text(f"risk {order.risk.score[order.rows[place]]:.2f}")
+        drawn = bool(order.control[place])
+        eventually(lambda card=card: "random" in card.inner_text().split(), drawn)
         for reason in order.reasons(place)[:3]:
-            assert reason in text
-    assert page.get_by_text(re.compile("24 of 24 people wait")).count() == 1
-    assert page.get_by_text("Nobody knows yet").count() == 1
+            expect(card).to_contain_text(reason)
+    page.get_by_text(re.compile("24 of 24 people wait")).wait_for()
+    page.get_by_text("Nobody knows yet").wait_for()
 
 
 def test_review_begins_with_the_first_of_the_queue(
@@ -74,13 +77,9 @@ def test_review_begins_with_the_first_of_the_queue(
     page = queue()
     page.get_by_role("button", name="Review these in this order").click()
     page.wait_for_url("**/review?**")
-    asked = {k: v[0] for k, v in parse_qs(urlsplit(page.url).query).items()}
     frame, instance = review.table.ids(order.rows[:1])[0]
-    assert (asked["frame"], asked["instance"], asked["queue"]) == (
-        str(frame),
-        str(instance),
-        "risk",
-    )
+    wanted = [str(frame), str(instance), "risk"]
+    eventually(lambda: [address(page).get(k) for k in ("frame", "instance", "queue")], wanted)
 
 
 def test_taking_people_leases_them(
@@ -106,15 +105,18 @@ def test_the_error_rate_and_its_interval_are_those_of_the_store(
     page = queue()
     found = estimate(review.store, review.table, share=SHARE)
     assert (found.n, found.wrong) == (8, 2)
-    said = page.get_by_text(re.compile("Of 8 people drawn at random")).inner_text()
+    said = page.get_by_text(re.compile("Of 8 people drawn at random"))
     for number in ("2 had wrong labels", "25.0%", f"{found.low:.1%}", f"{found.high:.1%}"):
-        assert number in said
+        expect(said).to_contain_text(number)
     page.locator(".js-plotly-plot").wait_for()
-    assert len(cards(page)) == 16
     waiting = set(range(24)) - set(drawn[:8].tolist())
-    assert set(cards(page)) == set(review.table.ids(np.array(sorted(waiting))))
+    assert len(waiting) == 16
+    ids = review.table.ids(np.array(sorted(waiting)))
+    eventually(lambda: sorted(cards(page)), sorted(ids))
 
 
 def test_only_leads_choose_how_many_are_drawn(queue: Callable[..., Any], review: Reviewed) -> None:
-    assert queue("Rex").get_by_label("Drawn at random, %").count() == 0
+    page = queue("Rex")
+    settled(page)
+    expect(page.get_by_label("Drawn at random, %")).to_have_count(0)
     assert share_of(review.store, review.table.key, "control_share") == SHARE

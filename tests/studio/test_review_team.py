@@ -5,6 +5,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+from playwright.sync_api import expect
 from review_store import Reviewed, reviewed
 from reviewing import sit_down, stored
 
@@ -245,14 +246,14 @@ def test_progress_follows_every_event(review):
 @pytest.mark.browser
 def test_the_count_follows_an_approval(studio, page, open_as):
     desk = sit_down(open_as, page, studio, "review?queue=all&frame=6&instance=1")
-    assert page.get_by_role("heading", level=1).text_content() == "Review"
+    expect(page.get_by_role("heading", level=1)).to_have_text("Review")
 
     def count():
         return int(page.locator(".ed .progress").text_content().split(" ")[0])
 
     before = count()
     desk.press("a")
-    desk.wait(lambda: count() == before + 1, 5)
+    desk.wait(lambda: count() == before + 1)
     desk.saved()
 
 
@@ -274,7 +275,8 @@ def test_edits_from_before_are_saved_and_told_on_return(studio, studio_set, page
         [f"synthstudio.outbox.{key}.Ada.", left],
     )
     page.get_by_role("link", name="Review").click()
-    page.locator(".ed .flash.on", has_text="2 edits from before were saved.").wait_for()
+    flash = page.locator(".ed .flash.on", has_text="2 edits from before were saved.")
+    flash.wait_for(timeout=90_000)
     desk.saved()
     assert len(stored(studio, studio_set, person="7:1")) == 2
     assert page.evaluate("Object.keys(localStorage).filter((k) => k.includes('outbox'))") == []

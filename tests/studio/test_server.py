@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from typing import Any
 
 import pytest
 from attackers import Browser
+from playwright.sync_api import expect
 
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.store import dataset_key
 from synthstudio.studio.context import Context
 from synthstudio.studio.settings import parse
-
-GROUND = "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
 
 
 @pytest.mark.browser
@@ -33,8 +33,9 @@ def test_first_visit(page, studio, open_as, screenshots):
 @pytest.mark.parametrize(("scheme", "ground"), [("light", 251), ("dark", 20)])
 def test_the_theme_follows_the_browser(scheme, ground, new_page, studio, open_as, screenshots):
     page = open_as(new_page(color_scheme=scheme), studio)
+    painted = re.compile(rf"^rgb\({ground},")
+    expect(page.get_by_test_id("stApp")).to_have_css("background-color", painted)
     screenshots(page, f"home_{scheme}")
-    assert page.evaluate(GROUND).startswith(f"rgb({ground},")
 
 
 @pytest.mark.browser
@@ -47,9 +48,9 @@ def test_the_set_that_the_address_names(start_studio, studio_set, tmp_path, page
     box = page.get_by_role("combobox", name="Data set")
     for folder in (other, studio_set):
         open_as(page, studio, f"gallery?set={dataset_key(Dataset(folder))}")
-        assert box.input_value() == folder.name
+        expect(box).to_have_value(folder.name)
     open_as(page, studio, "gallery?set=nonsense")
-    assert box.input_value() == studio_set.name
+    expect(box).to_have_value(studio_set.name)
 
 
 def test_sets_below_the_exports_folder_are_opened_and_no_link_leads_out(studio_set, tmp_path):

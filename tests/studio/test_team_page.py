@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import settled
+from playwright.sync_api import expect
 from review_store import Reviewed, reviewed
-from reviewing import Desk
+from reviewing import Desk, eventually
 
 from synthstudio.review import history, leases
 from synthstudio.review.base import base_of
@@ -18,7 +19,7 @@ from synthstudio.review.choices import set_share, share_of
 from synthstudio.review.leases import SECOND
 from synthstudio.review.team import assign, members
 from synthstudio.review.team.agreement import Disagreement, agreement, disagreements
-from synthstudio.review.team.second_pass import Pair, begin
+from synthstudio.review.team.second_pass import Decision, Pair, begin
 from synthstudio.review.values import ItemState, JointLabel, Person, User
 from synthstudio.studio.teamwork.decide import decision_of, label_words
 from synthstudio.studio.teamwork.twice import agreement_words, joint_lines
@@ -45,21 +46,14 @@ def team_page(page: Any, studio: Any, open_as: Callable[..., Any]) -> Callable[.
     return opened
 
 
-def until(found: Callable[[], Any], wanted: Any) -> None:
-    deadline = time.monotonic() + 20
-    while found() != wanted and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert found() == wanted
-
-
 def test_the_first_to_name_somebody_becomes_admin(
     team_page: Callable[..., Any], review: Reviewed
 ) -> None:
     page = team_page()
-    assert page.get_by_text("Nobody has a role yet").count() == 1
+    page.get_by_text("Nobody has a role yet").wait_for()
     page.get_by_role("textbox", name="Name").fill("Rex")
     page.get_by_role("button", name="Set").click()
-    until(lambda: dict(members.members(review.store)), {"Ada": "admin", "Rex": "reviewer"})
+    eventually(lambda: dict(members.members(review.store)), {"Ada": "admin", "Rex": "reviewer"})
 
 
 def test_a_name_that_is_none_is_refused(team_page: Callable[..., Any], review: Reviewed) -> None:
@@ -76,15 +70,16 @@ def test_leads_give_out_the_riskiest(team_page: Callable[..., Any], review: Revi
     page.get_by_label("People", exact=True).fill("3")
     page.get_by_label("People", exact=True).press("Tab")
     page.get_by_role("button", name="Assign", exact=True).click()
-    until(lambda: assign.loads(review.store, review.table.key), {"Ada": 3})
-    page.get_by_text(re.compile("21 of them are assigned to nobody")).wait_for()
+    eventually(lambda: assign.loads(review.store, review.table.key), {"Ada": 3})
+    page.get_by_text("21 of those who wait are assigned to nobody").wait_for()
 
 
 def test_reviewers_see_no_forms_of_leads(team_page: Callable[..., Any]) -> None:
     page = team_page(name="Rex")
     page.get_by_text(re.compile("people wait")).wait_for()
+    settled(page)
     for name in ("Set", "Assign"):
-        assert page.get_by_role("button", name=name, exact=True).count() == 0
+        expect(page.get_by_role("button", name=name, exact=True)).to_have_count(0)
     page.get_by_text("Decide", exact=True).click()
     page.get_by_text("Leads decide").wait_for()
 
@@ -113,7 +108,7 @@ def test_agreement_on_the_page_is_that_of_the_store(
     assert found.people == 4
     page = team_page("Second look")
     said = re.sub(r"\*\*", "", agreement_words(found))
-    until(lambda: page.get_by_text(said).count(), 1)
+    expect(page.get_by_text(said)).to_have_count(1)
     page.locator(".js-plotly-plot").nth(1).wait_for()
     wrist = next(line for line in joint_lines(found) if line["joint"] == "left wrist")
     others = [line for line in joint_lines(found) if line["joint"] != "left wrist"]
@@ -124,13 +119,14 @@ def test_leads_choose_the_share(team_page: Callable[..., Any], looked_twice: Rev
     key = looked_twice.table.key
     page = team_page("Second look")
     box = page.get_by_label("Looked at twice, %")
-    box.fill("50")
-    box.press("Enter")
-    until(lambda: share_of(looked_twice.store, key, "second_share"), 0.5)
-    page.get_by_text(re.compile(r"12 people \(50%\) are looked at twice")).wait_for()
-    box.fill("100")
-    box.press("Enter")
-    until(lambda: share_of(looked_twice.store, key, "second_share"), 1.0)
+    for share, people in ((50, 12), (100, 24)):
+        box.wait_for()
+        settled(page)  # each run writes the stored share into the box
+        box.fill(str(share))
+        box.press("Enter")
+        eventually(lambda: share_of(looked_twice.store, key, "second_share"), share / 100)
+        told = rf"{people} people \({share}%\) are to be looked at twice"
+        page.get_by_text(re.compile(told)).wait_for()
 
 
 def test_a_lead_takes_one_joint_of_the_second_look(
@@ -142,16 +138,19 @@ def test_a_lead_takes_one_joint_of_the_second_look(
     one = open_ones[place]
     wanted = one.pair.second.joints["left_wrist"]
     page = team_page("Decide")
-    for _ in range(place):
+    for k in range(place):
         page.get_by_role("button", name="Next").click()
+        page.get_by_text(re.compile(rf", {k + 2} of {len(open_ones)}$")).wait_for()
     page.get_by_text(f"Frame {one.frame}, person {one.instance}").wait_for()
     for letter in "AB":
         page.get_by_role("img", name=f"The labels of look {letter}").wait_for()
     page.get_by_text(f"B: {label_words(wanted)}").wait_for()
+    settled(page)  # no form of another pair is left
     page.locator("[data-testid=stRadio] label").filter(has_text="B").click()
     page.get_by_role("textbox", name="Reason").fill("B saw it")
-    page.get_by_role("button", name="Decide", exact=True).last.click()
-    until(lambda: len(disagreements(review.store, review.table)), len(open_ones) - 1)
+    form = page.get_by_test_id("stFormSubmitButton")  # the page's part has this name too
+    form.get_by_role("button", name="Decide", exact=True).click()
+    eventually(lambda: len(disagreements(review.store, review.table)), len(open_ones) - 1)
     person = Person(dataset=review.table.key, frame=one.frame, instance=one.instance)
     now = history.state(review.store, person)
     label = now.joints["left_wrist"]
@@ -173,7 +172,8 @@ def test_a_second_look_goes_to_its_own_layer_and_starts_from_the_data_set(
     page.get_by_role("button", name="Take people for a second look").click()
     page.wait_for_url("**/review?**")
     desk = Desk(page, studio)
-    assert desk.shown() == f"{main.frame}:{main.instance}"
+    page.locator(".ed[data-ready]").wait_for(timeout=90_000)
+    desk.shown(f"{main.frame}:{main.instance}")
     assert page.locator(".ed").get_by_text("approved").count() == 0, "the first look is not told"
     page.locator(".ed .stage").focus()
     desk.press("a")
@@ -189,7 +189,7 @@ def test_leads_give_leases_back(team_page: Callable[..., Any], looked_twice: Rev
     leases.claim(review.store, [review.person(20), review.person(21)], who=una, count=2)
     page = team_page()
     page.get_by_role("button", name="Give all leases back").click()
-    until(lambda: len(leases.leases(review.store, review.table.key)), 0)
+    eventually(lambda: len(leases.leases(review.store, review.table.key)), 0)
 
 
 def test_a_decision_takes_the_labels_it_was_told_to(looked_twice: Reviewed) -> None:
@@ -204,5 +204,7 @@ def test_a_decision_takes_the_labels_it_was_told_to(looked_twice: Reviewed) -> N
     picked = {"nose": "B", "left_eye": "B", "right_eye": "A"}
     decision = decision_of(found, base, picked, status="approved", text="")
     assert decision.joints == {"nose": moved, "left_eye": joints["left_eye"]}
+    gone = decision_of(found, base, picked, status="deleted", text="a poster")
+    assert gone == Decision(choice="own", deleted=True, text="a poster")
     assert label_words(moved) == "hidden by object at 1.0, 2.0"
     assert label_words(None) == "nothing"

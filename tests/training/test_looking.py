@@ -12,6 +12,7 @@ import torch
 import transformers
 
 from synthstudio.core.errors import ModelError
+from synthstudio.core.skeleton import skeleton
 from synthstudio.evaluation.attention import shunning
 from synthstudio.models.contract import PoseNet
 from synthstudio.models.features import HuggingFaceFeatures, VitPoseFeatures
@@ -105,6 +106,9 @@ def test_examples_are_hidden_joints_of_different_moments(people: data.People) ->
         assert example.cause in ("person", "object")
         assert example.poses is not None and example.poses.shape[1:] == (23, 2)
         assert example.pixels is not None and example.pixels.sum() == pytest.approx(1, abs=1e-4)
+        assert 1 <= len(example.peaks) <= 3
+        column, row_of = (example.peaks[0] * [9, 12]).astype(int)
+        assert example.belief[row_of, column] == example.belief.max()
         moments.add(int(crops.group[row[0]]))
     assert len(moments) == len(told) > 1
 
@@ -172,3 +176,35 @@ def test_what_is_no_backbone_is_refused(people: data.People, tmp_path: Path) -> 
         network = Network(pretrained=str(folder), size=(48, 32), bank=0)
         with pytest.raises(ModelError, match=said):
             networks.build(network, people.skeleton, bank=None)
+
+
+@pytest.mark.parametrize("told", ["", "{}"])
+def test_a_backbone_whose_library_is_missing_is_told(
+    told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacks(*given: object, **named: object) -> None:
+        raise ImportError("it needs a library that is not installed")
+
+    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", lacks)
+    monkeypatch.setattr(transformers.AutoConfig, "for_model", lacks)
+    network = Network(pretrained="some/backbone", size=(48, 32), bank=0)
+    with pytest.raises(ModelError, match="library that is not installed"):
+        networks.build(network, skeleton("coco17"), bank=None, backbone=told)
+
+
+@pytest.mark.parametrize("what", ["gazes", "patched", "timed"])
+def test_memory_that_does_not_hold_a_batch_is_told(
+    people: data.People, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    assert people.judge is not None
+    net = net_of(people)
+
+    def full(images: torch.Tensor) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(net, "forward", full)
+    ask = {"gazes": lambda: looking.gazes(net, people.judge, people.frame, device=CPU),
+           "patched": lambda: looking.patched(net, people.judge, people.frame, device=CPU),
+           "timed": lambda: looking.timed(net, people.frame, device=CPU)}  # fmt: skip
+    with pytest.raises(ModelError, match=r"memory does not hold a batch.*another --device"):
+        ask[what]()

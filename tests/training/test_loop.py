@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
@@ -17,7 +19,8 @@ import torch
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import skeleton
-from synthstudio.training import checkpoint
+from synthstudio.models.contract import PoseMaps, PoseNet
+from synthstudio.training import checkpoint, loop, networks
 from synthstudio.training import config as configs
 from synthstudio.training.loop import prepare_folder
 
@@ -55,6 +58,7 @@ def test_it_learns_and_writes_what_it_says(pairs: Path, tmp_path: Path) -> None:
     net, told, bones = checkpoint.load_network(tmp_path / "run" / "best.safetensors")
     assert told == settings and bones.name == "coco23"
     assert net(torch.zeros(1, 3, 48, 36)).maps.shape == (1, 23, 12, 9)
+    assert net.block.balance.min() < 1 < net.block.balance.max()  # what the loss weighed causes by
 
 
 def test_a_run_in_pieces_ends_as_an_unbroken_one(
@@ -117,6 +121,80 @@ def test_no_number_stops_the_run_and_keeps_the_last_good_state(pairs: Path, tmp_
         tiny.run(tiny.config(pairs, rate=1e30), out, resume=True)
 
 
+def test_weights_that_nothing_can_go_on_from_are_not_saved(pairs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    tiny.run(tiny.config(pairs, rate=1e30, save_every=1), out, steps=0)
+    with pytest.raises(ModelError, match="weights are no numbers"):
+        tiny.run(tiny.config(pairs, rate=1e30, save_every=1), out, resume=True)
+    assert not [p.name for p in out.glob("*.safetensors")]
+
+
+def test_a_gradient_that_is_no_number_changes_nothing(
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before: list[torch.nn.Parameter] = []
+    cut = torch.nn.utils.clip_grad_norm_
+
+    def broken(parameters: Iterator[torch.nn.Parameter], most: float) -> torch.Tensor:
+        before.extend(parameters)
+        assert before[0].grad is not None
+        before[0].grad.fill_(torch.inf)
+        return cut(before, most)
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", broken)
+    with pytest.raises(ModelError, match="gradient is no number"):
+        tiny.run(tiny.config(pairs), tmp_path / "run")
+    assert all(p.isfinite().all() for p in before)
+
+
+def test_patience_that_is_used_up_is_not_had_again(pairs: Path, tmp_path: Path) -> None:
+    settings = tiny.config(pairs, patience=1, rate=1e-12, ema=0.0, steps=0)
+    first = tiny.run(settings, tmp_path / "run")
+    assert first.finished and first.epochs == 2
+    again = tiny.run(settings, tmp_path / "run", resume=True)
+    assert (again.finished, again.steps, again.epochs) == (True, first.steps, first.epochs)
+
+
+def test_minutes_are_those_of_one_call(
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
+
+    def minute(done: int, total: int, text: str) -> None:
+        now[0] += 0 if text == loop.CUTTING else 60
+
+    settings = tiny.config(pairs, minutes=2.5)
+    found = [tiny.run(settings, tmp_path / "run", resume=True, progress=minute) for _ in range(3)]
+    assert [done.steps for done in found] == [4, 8, 12]
+    assert [done.finished for done in found] == [False, False, True]
+
+
+def test_without_a_validation_there_is_no_best(pairs: Path, tmp_path: Path) -> None:
+    settings = tiny.config(pairs, validate_on=[], steps=2)
+    assert tiny.run(settings, tmp_path / "run").best is None
+
+
+@pytest.mark.parametrize("where", ["training", "validation"])
+def test_memory_that_runs_out_is_one_message(
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    forward = PoseNet.forward
+
+    def full(net: PoseNet, images: torch.Tensor) -> PoseMaps:
+        if net.training == (where == "training"):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(net, images)
+
+    monkeypatch.setattr(PoseNet, "forward", full)
+    settings = tiny.config(pairs, losses={"agreement": 0.0}, steps=2, ema=0.0)
+    says = {"training": r"8 people.*Halve `batch` and double `accumulate`",
+            "validation": "128 people.*another --device"}  # fmt: skip
+    monkeypatch.setattr(loop.Log, "pictures", lambda *given: None)
+    with pytest.raises(ModelError, match="memory does not hold.*" + says[where]):
+        tiny.run(settings, tmp_path / "run")
+
+
 def test_changed_data_are_refused(pairs: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     tiny.run(tiny.config(pairs), out, steps=2)
@@ -140,6 +218,10 @@ def test_folders_of_other_runs_are_left_alone(pairs: Path, tmp_path: Path) -> No
     (tmp_path / "b" / "mine.txt").write_text("x")
     with pytest.raises(ModelError, match="not empty"):
         prepare_folder(tmp_path / "b", settings, resume=False)
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / ".tmp-config.yaml-7").write_text("na")  # killed while it was written
+    prepare_folder(tmp_path / "c", settings, resume=True)
+    assert configs.load(tmp_path / "c" / "config.yaml") == settings
 
 
 def test_damaged_and_foreign_checkpoints_are_refused(unbroken: Path, tmp_path: Path) -> None:
@@ -154,6 +236,34 @@ def test_damaged_and_foreign_checkpoints_are_refused(unbroken: Path, tmp_path: P
         checkpoint.load_network(tmp_path / "foreign.safetensors")
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"skeleton": None}, "expected the name of a skeleton"),
+        ({"config": "{"}, "expected a config"),
+        ({"config": None}, "no training config"),
+        ({"network": {"pretrained": "someone/repo"}}, "description of its backbone.*someone/repo"),
+    ],
+)
+def test_checkpoints_that_do_not_say_all_are_refused(
+    changes: dict[str, Any], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors.torch import save_file
+
+    def fetch(network: object) -> torch.nn.Module:
+        raise AssertionError("it asks the network for weights")
+
+    monkeypatch.setattr(networks, "_pretrained", fetch)
+    named = {"train": [{"dataset": "x"}]} | {k: v for k, v in changes.items() if k == "network"}
+    told = {"format": checkpoint.FORMAT, "skeleton": "coco17", "config": json.dumps(named)}
+    told |= {k: v for k, v in changes.items() if k != "network"}
+    told = {k: v for k, v in told.items() if v is not None}
+    path = tmp_path / "foreign.safetensors"
+    save_file({"a": torch.zeros(1)}, path, metadata={"synthstudio": json.dumps(told)})
+    with pytest.raises(ModelError, match=says):
+        checkpoint.load_network(path)
+
+
 def test_a_checkpoint_of_another_size_says_what_matched(
     pairs: Path, unbroken: Path, tmp_path: Path
 ) -> None:
@@ -165,5 +275,6 @@ def test_a_checkpoint_of_another_size_says_what_matched(
     train(settings, tmp_path / "run", cache=tmp_path / "cache", say=said.append)
     report = "\n".join(said)
     assert "tensors loaded" in report
-    assert "of another shape: block.bank.poses" in report
+    assert "the bank holds the poses of the people to learn from alone" in report
+    assert "not in the file" not in report
     assert skeleton("coco17").name == "coco17"

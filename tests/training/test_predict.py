@@ -16,9 +16,10 @@ import torch.nn.functional as F
 from PIL import Image
 
 from synthstudio.core.errors import FormatError, ModelError
+from synthstudio.core.images import encode_png
 from synthstudio.core.skeleton import Skeleton, skeleton
 from synthstudio.models.contract import PoseMaps
-from synthstudio.training import predict_boxes, predict_write
+from synthstudio.training import predict_boxes, predict_sources, predict_write
 from synthstudio.training.predict import Person, predict, smoothed
 from synthstudio.training.predict_boxes import boxes_from, own_boxes
 from synthstudio.training.predict_sources import Boxes, Picture, open_source
@@ -78,6 +79,27 @@ def test_a_marker_comes_back_at_its_place_in_the_picture(
     assert one.causes == ("visible", *["object"] * 15, "truncated")
 
 
+@pytest.mark.parametrize("flip", [False, True])
+def test_peaks_are_all_the_places_that_a_joint_may_be_at(flip: bool, tmp_path: Path) -> None:
+    rgb = np.full((240, 320, 3), 90, np.uint8)
+    for at, red in (((120, 60), 255), ((200, 180), 190)):  # another, paler spot
+        cv2.circle(rgb, at, 25, (red, 60, 60), -1)
+    rgb = cv2.GaussianBlur(rgb, (0, 0), 12)  # maps of networks have no plateaus
+    picture = Picture(number=0, name="a", rgb=rgb)
+    one = _ask([picture], peaks=4, flip=flip)[0]
+    assert one.peaks.shape == (17, 4, 3)
+    for peak, at in zip(one.peaks[0], ((120.5, 60.5), (200.5, 180.5)), strict=False):
+        assert np.abs(peak[:2] - at).max() < 15  # a cell is 22 px of this picture
+    assert one.peaks[0, 0, 2] > one.peaks[0, 1, 2] > 0
+    entry = predict_write.results([one])[0]["joints"]["peaks"]
+    first = [*(one.peaks[0, 0, :2] - 0.5), one.peaks[0, 0, 2]]
+    assert entry[0][0] == pytest.approx(first, abs=1e-4)
+    assert len(entry[0]) == np.isfinite(one.peaks[0, :, 0]).sum()
+    plain = _ask([picture], flip=flip)[0]
+    assert plain.peaks.shape == (17, 0, 3) and (plain.xy == one.xy).all()
+    assert "peaks" not in predict_write.results([plain])[0]["joints"]
+
+
 def test_crops_are_batched_over_the_edges_of_pictures() -> None:
     net = RedDot()
     pictures = [Picture(number=k, name=str(k), rgb=_spotted((50.5 + k, 60.5))) for k in range(7)]
@@ -92,6 +114,40 @@ def test_boxes_that_are_no_place_in_the_picture_are_refused() -> None:
     for box in ([400.0, 10, 50, 50], [0.0, 0, 5000, 10]):
         with pytest.raises(FormatError, match="no place in the picture"):
             _ask([picture], Boxes(xywh=np.array([box]), score=np.ones(1)))
+
+
+def test_measured_boxes_may_be_as_large_as_they_are() -> None:
+    picture = Picture(number=0, name="a", rgb=_spotted((50, 50)))
+    box = np.array([[-2000.0, -1500, 5000, 4000]])
+    assert len(_ask([picture], Boxes(xywh=box, score=np.ones(1), measured=True))) == 1
+
+
+def test_people_of_a_set_who_are_wholly_outside_are_not_asked_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = {"instance": 1, "amodal_box_px": [10, 10, 50, 90], "modal_box_px": None,
+              "amodal_area_px": 4000}  # fmt: skip
+    people = [
+        inside,
+        inside | {"instance": 2, "amodal_box_px": [-900, 10, 90, 90], "amodal_area_px": 0},
+        inside | {"instance": 3, "amodal_box_px": [-2000, -1500, 5000, 4000]},
+        inside | {"instance": 4, "amodal_area_px": None},  # nobody measured it
+    ]
+    frame = {"index": 0, "clip_id": None}
+
+    class Set:
+        frames = 1
+
+        def __init__(self, folder: Path) -> None:
+            self.iter_frames = lambda: iter([frame])
+            self.instances = lambda index: people
+            self.image_bytes_of = lambda row: encode_png(_spotted((50, 50)))
+            self.image_of = lambda row: folder / "0.png"
+
+    monkeypatch.setattr(predict_sources, "Dataset", Set)
+    (tmp_path / predict_sources.MANIFEST_NAME).write_text("{}")
+    found = _ask(list(open_source(tmp_path).read()))
+    assert [one.instance for one in found] == [1, 3, 4]
 
 
 def test_results_are_what_pycocotools_reads_and_pixel_indices(tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ def answers(
         known=np.ones((people, J), bool), state=state, cause=by,
         ambiguous=np.zeros((people, J), bool), area=np.full(people, 4e3),
         side=np.full(people, 100.0), box=np.tile([0.0, 0, 50, 100], (people, 1)),
+        window=np.tile([-10.0, -10, 60, 110], (people, 1)),
         fraction=fraction, crowd=np.zeros(people), frame=np.arange(people),
         instance=np.ones(people, np.int64), group=np.arange(people),
         clean=np.full(people, -1), variant=np.full(people, "base"), family=family,

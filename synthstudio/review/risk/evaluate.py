@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,15 @@ from synthstudio.dataset.select.query import (
     Not,
     Query,
 )
-from synthstudio.dataset.select.query_fields import FIELDS, Field
+from synthstudio.dataset.select.query_fields import Field
 from synthstudio.review.risk.people import I64, MARK, PeopleTable, column_name
 
 Mask = NDArray[np.bool_]
 Said = tuple[Mask, Mask]
 """What is known to be so, and what is known not to be so."""
+Beside = Mapping[str, NDArray[Any]]
+"""By the name of a column, a value for each of P people: text (None: nobody knows) or float64."""
+NOTHING_BESIDE: Beside = MappingProxyType({})
 _OPS: dict[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le,
     ">": operator.gt, ">=": operator.ge,
@@ -44,15 +48,20 @@ def find(table: PeopleTable, query: Query) -> I64:
     return np.flatnonzero(known(table, query.tree)[0]).astype(np.int64)
 
 
-def known(table: PeopleTable, node: Node) -> Said:
-    """Return two (P,) masks: of whom a part of a query is known to hold, and known not to."""
+def known(table: PeopleTable, node: Node, beside: Beside = NOTHING_BESIDE) -> Said:
+    """Return two (P,) masks: of whom a part of a query is known to hold, and known not to.
+
+    `beside`: the columns of fields of table "review", a value for each person.
+    """
     if isinstance(node, Not):
-        yes, no = known(table, node.item)
+        yes, no = known(table, node.item, beside)
         return no, yes
     if isinstance(node, Both):
         join = _and if node.how == "and" else _or
-        return functools.reduce(join, (known(table, item) for item in node.items))
+        return functools.reduce(join, (known(table, item, beside) for item in node.items))
     if isinstance(node, FieldTest):
+        if node.field.table == "review":
+            return _beside(beside[node.field.column], node)
         return _field(table, node)
     return _joints(table, node)
 
@@ -81,6 +90,14 @@ def _field(table: PeopleTable, test: FieldTest) -> Said:
         return said
     row = table.arrays["frame_row"]
     return said[0][row], said[1][row]
+
+
+def _beside(values: NDArray[Any], test: FieldTest) -> Said:
+    if test.field.kind == "number":
+        is_known = np.isfinite(values)
+    else:
+        is_known = np.array(values != None, bool)  # noqa: E711 - of each element
+    return _said(np.asarray(_compared(values, test.compare), bool), is_known)
 
 
 def _text(codes: NDArray[np.int32], names: pa.Array, field: Field, compare: Compare) -> Said:
@@ -136,8 +153,3 @@ def _joint(table: PeopleTable, test: JointTest, j: int) -> Said:
         held = np.asarray(table.arrays["ambiguous"][j])
         return held, ~held
     return _said(state == _STATE[test.what], state != NO_STATE)
-
-
-def field_names(*kinds: str) -> list[str]:
-    """Return the fields of the query language of some kinds, all when none is named."""
-    return [name for name, field in FIELDS.items() if not kinds or field.kind in kinds]

@@ -2,9 +2,10 @@
 
     validation_findings(dataset) ─┐
     audit_findings(json)         ─┴─► keep(store, key, kind, ...) ─► stored(store, table) -> Signals
+                                                                  └► runs(store, key) -> Runs
 
 A person's row in the table `risk` holds texts, each with its kind and score before a colon, as in
-"validation 1.00: left_wrist 3.0 px from its 3D joint", and the largest of these scores.
+"validation 1.00: left wrist: a joint far outside its box (30 px)", and the largest of these scores.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -28,17 +30,21 @@ from synthstudio.dataset.checks.tables import check_frame
 from synthstudio.dataset.durable import read_json
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
-from synthstudio.review.models import RiskRow
+from synthstudio.review.models import RiskRow, SettingRow, utc_now
 from synthstudio.review.risk.people import PeopleTable
-from synthstudio.review.risk.signal import NOBODY, Signal
+from synthstudio.review.risk.signal import NOBODY, Signal, spoken
 from synthstudio.review.store import Store
 
 Kind = Literal["validation", "audit"]
 _WEIGHTS: dict[Kind, float] = {"validation": 0.95, "audit": 0.9}
+_RUN = "run of "
+"""The key of a setting that says when a kind of check was run."""
 _WARNING = 0.4
 _AT_ONCE = 200
 _MOST_TEXTS = 6
 _MOST_CHARS = 200
+_CAUSES = {"self": "hidden by the person", "person": "hidden by another person",
+           "object": "hidden by a thing", "truncated": "outside"}  # fmt: skip
 FAR = 0.1
 """A share that another oracle decides this much differently is surely no rounding."""
 
@@ -53,24 +59,49 @@ class Doubt:
     text: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """When a check was last run, how many people it doubts, of which frames.
+
+    `frames`: only the first so many; None: all.
+    """
+
+    at: datetime
+    people: int
+    frames: int | None
+
+
 def validation_findings(
-    dataset: Dataset, *, on_step: Callable[[int], None] = lambda done: None
+    dataset: Dataset,
+    *,
+    frames: int | None = None,
+    on_step: Callable[[int], None] = lambda done: None,
 ) -> Iterator[Doubt]:
     """Yield what `validate` finds in the rows of each person; pictures are not read.
 
     One frame is in memory at a time. Findings about a whole frame count for all its people.
+    `frames`: only the first so many.
     """
     bones = skeleton(dataset.identity.skeleton)
     samples = pair_rows(dataset.iter_frames(), dataset.iter_instances())
-    for done, (frame, people) in enumerate(samples, 1):
+    for done, (frame, people) in enumerate(islice(samples, frames), 1):
         everybody = [row["instance"] for row in people]
         for finding in check_frame(frame, people, bones)[0]:
             score = 1.0 if finding.severity == "error" else _WARNING
-            text = f"{KINDS[finding.kind].title}: {finding.what}"
+            joint = None if finding.joint is None else bones.joints[finding.joint]
+            text = said(KINDS[finding.kind].title, finding.what, joint)
             own = everybody if finding.person is None else [finding.person]
             for instance in own:
                 yield Doubt(frame=frame["index"], instance=instance, score=score, text=text)
         on_step(done)
+
+
+def said(title: str, what: str, joint: str | None) -> str:
+    """Return a finding of `validate` in words, the joint that it is about first."""
+    if joint is None:
+        return f"{title}: {what}" if what else title
+    rest = what.removeprefix(joint).strip()
+    return f"{spoken(joint)}: {title} ({rest})" if rest else f"{spoken(joint)}: {title}"
 
 
 def audit_findings(path: Path) -> Iterator[Doubt]:
@@ -78,15 +109,19 @@ def audit_findings(path: Path) -> Iterator[Doubt]:
 
     ReviewError for a file that is none, or that lists no findings.
     """
-    told = read_json(path).get("findings")
+    yield from audited(read_json(path).get("findings"), str(path))
+
+
+def audited(told: object, where: str) -> Iterator[Doubt]:
+    """Yield what a list of an audit's findings says; ReviewError for anything else."""
     if not isinstance(told, list):
         raise ReviewError(
-            explain("this audit does not say which joints differ", where=str(path),
+            explain("this audit does not say which joints differ", where=where,
                     expected="a list `findings`", got=type(told).__name__,
                     then="Make it with: synthstudio audit DATASET --json > FILE")
         )  # fmt: skip
     for place, finding in enumerate(told):
-        yield _audited(finding, f"{path}, findings[{place}]")
+        yield _audited(finding, f"{where}, findings[{place}]")
 
 
 def _audited(finding: Any, where: str) -> Doubt:
@@ -105,15 +140,21 @@ def _audited(finding: Any, where: str) -> Doubt:
         ) from error  # fmt: skip
     # Near the threshold both may be right.
     sure = 1.0 if abs(shares[0] - shares[1]) > FAR or causes[0] != causes[1] else 0.6
-    text = (f"{joint} is labelled {causes[0]} ({shares[0]:.2f} visible), a second oracle says "
-            f"{causes[1]} ({shares[1]:.2f})")  # fmt: skip
+    first, second = (
+        f"{_CAUSES.get(cause, cause)} ({share:.0%} in sight)"
+        for cause, share in zip(causes, shares, strict=True)
+    )
+    text = f"{spoken(joint)}: labelled {first}, the audit says {second}"
     return Doubt(frame=frame, instance=instance, score=sure, text=text)
 
 
-def keep(store: Store, key: str, kind: Kind, doubts: Iterable[Doubt]) -> int:
-    """Store what a check found in place of what it found before; return of how many people.
+def keep(
+    store: Store, key: str, kind: Kind, doubts: Iterable[Doubt], *, frames: int | None = None
+) -> Run:
+    """Store what a check found in place of what it found before; return what `runs` then says.
 
     All or nothing; findings of other kinds stay. Memory grows with the people in doubt.
+    `frames`: only the first so many were looked at; None: all.
     """
     gathered: dict[tuple[int, int], list[Doubt]] = {}
     for doubt in doubts:
@@ -136,7 +177,21 @@ def keep(store: Store, key: str, kind: Kind, doubts: Iterable[Doubt]) -> int:
                 session.add(row)
             session.flush()
             session.expunge_all()
-    return len(gathered)
+        run = Run(at=utc_now(), people=len(gathered), frames=frames)
+        value = {"at": run.at.isoformat(), "people": run.people, "frames": run.frames}
+        session.merge(SettingRow(dataset=key, key=_RUN + kind, value=value))
+    return run
+
+
+def runs(store: Store, key: str) -> dict[Kind, Run]:
+    """Return when each check of a data set was last run; none for those that never were."""
+    with store.reading() as session:
+        rows = {kind: session.get(SettingRow, (key, _RUN + kind)) for kind in _WEIGHTS}
+        return {
+            kind: Run(**{**row.value, "at": datetime.fromisoformat(row.value["at"])})
+            for kind, row in rows.items()
+            if row is not None
+        }
 
 
 def _forget(session: Session, key: str, kind: Kind) -> None:

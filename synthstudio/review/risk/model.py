@@ -82,7 +82,7 @@ def model(table: PeopleTable, found: Predicted) -> Signal:
     score[found.rows], joint[found.rows], value[found.rows] = worst(doubt, off)
     return signal(
         "model", weight=0.7, score=score, joint=joint, value=value,
-        text="a model sees {joint} elsewhere, {value:.1f} times its tolerance away",
+        text="{joint}: a model sees it elsewhere ({value:.1f} times the tolerance)",
     )  # fmt: skip
 
 

@@ -81,9 +81,14 @@ def text_columns(table: str) -> dict[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class PeopleTable:
-    """All people of one data set. `key`: SHA-256 of its dataset.json. Arrays are read only."""
+    """All people of one data set. Arrays are read only.
+
+    `key`: SHA-256 of its dataset.json, which the parts of one run share; `content`: a hash of all
+    that decides the rows ("" where nobody knows it).
+    """
 
     key: str
+    content: str = ""
     skeleton: str
     arrays: Mapping[str, Array]
     names: Mapping[str, pa.Array]

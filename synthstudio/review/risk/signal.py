@@ -21,7 +21,8 @@ class Signal:
 
     `score` (P,) from 0 (nothing) to 1 (certain); `weight`: how sure a score of 1 is that a label
     is wrong. `joint` (P,): the joint it is about, -1 for none; `value` (P,): the number that
-    `text` tells, as in "{joint} is {value:.0f} px away". `texts`: row -> words of its own.
+    `text` tells, as in "{joint}: {value:.0f} px away"; "{more}": " and 2 more" where it counts
+    joints. `texts`: row -> words of its own.
     """
 
     name: str
@@ -39,8 +40,15 @@ class Signal:
         if row in self.texts:
             return self.texts[row]
         joint = int(self.joint[row])
-        name = table.joints[joint] if joint >= 0 else "a joint"
-        return (self.text.format(joint=name, value=float(self.value[row])),)
+        name = spoken(table.joints[joint]) if joint >= 0 else "a joint"
+        value = float(self.value[row])
+        more = f" and {value - 1:.0f} more" if value >= 2 else ""
+        return (self.text.format(joint=name, value=value, more=more),)
+
+
+def spoken(joint: str) -> str:
+    """Return a joint's name as people read it."""
+    return joint.replace("_", " ")
 
 
 def signal(

@@ -112,7 +112,7 @@ def contradiction(table: PeopleTable) -> Signal:
         joint = np.where(wrong & (joint < 0), j, joint)
         score = np.maximum(score, wrong)
     return signal("contradiction", weight=0.95, score=score, joint=joint,
-                  text="{joint}: its state or cause is not what its shares say")  # fmt: skip
+                  text="{joint}: state or cause is not what was rendered")  # fmt: skip
 
 
 def projection(table: PeopleTable) -> Signal:
@@ -125,7 +125,7 @@ def projection(table: PeopleTable) -> Signal:
         found = 1.0 - np.exp(-np.maximum(off - _SURE_PX, 0.0) / size)
         score[some], joint[some], value[some] = worst(found, off)
     return signal("projection", weight=0.95, score=score, joint=joint, value=value,
-                  text="{joint} is {value:.1f} px from where its 3D joint is seen")  # fmt: skip
+                  text="{joint}: {value:.1f} px from its true place")  # fmt: skip
 
 
 def place(table: PeopleTable) -> Signal:
@@ -153,7 +153,7 @@ def place(table: PeopleTable) -> Signal:
         told = ("all joints lie at one point",)
         texts |= dict.fromkeys((some.start + np.flatnonzero(point)).tolist(), told)
     return signal("place", weight=0.9, score=score, joint=joint, value=value, texts=texts,
-                  text="{joint} is {value:.0f} px outside the frame or the box")  # fmt: skip
+                  text="{joint}: {value:.0f} px outside the frame or the box")  # fmt: skip
 
 
 def _extent(values: F64, known: np.ndarray) -> F64:
@@ -191,7 +191,7 @@ def bones(table: PeopleTable) -> Signal:
         joint[some] = np.where(bone >= 0, pairs[bone, 1] if len(pairs) else -1, -1)
     return signal(
         "bones", weight=0.8, score=score, joint=joint, value=value,
-        text="the bone to {joint} is {value:.1f} times as long as it should be",
+        text="{joint}: its bone is {value:.1f} times the usual length",
     )  # fmt: skip
 
 
@@ -265,7 +265,7 @@ def threshold(table: PeopleTable) -> Signal:
         joints += own > 0
     return signal(
         "threshold", weight=0.25, score=1.0 - np.exp(-doubt / 2.0), joint=joint, value=joints,
-        text="about half hidden: {joint} most, {value:.0f} in all",
+        text="{joint}{more}: about half hidden",
     )  # fmt: skip
 
 
@@ -277,7 +277,7 @@ def hidden(table: PeopleTable) -> Signal:
     unseen = np.where(labelled > 0, 1.0 - seen / np.maximum(labelled, 1), 0.0) * 100
     least = np.maximum(occluded, unseen)
     return signal("hidden", weight=0.2, score=ramp(least, 50.0, 100.0), value=least,
-                  text="{value:.0f} % of the person or its joints is out of sight")  # fmt: skip
+                  text="{value:.0f} % of body or joints is out of sight")  # fmt: skip
 
 
 def _places(table: PeopleTable, some: slice | I64) -> tuple[F64, F64, np.ndarray]:

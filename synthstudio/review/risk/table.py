@@ -32,11 +32,12 @@ def people_table(dataset: Dataset, *, cache: Path | None = None) -> PeopleTable:
     bones = skeleton(dataset.identity.skeleton)
     shapes = layout(bones, dataset.people, dataset.frames)
     filled = functools.partial(fill, dataset, bones)
+    content = content_key(dataset)
     if cache is None:
         arrays, names = in_memory(shapes, filled)
     else:
-        arrays, names = cached(cache, content_key(dataset), shapes, filled)
+        arrays, names = cached(cache, content, shapes, filled)
     return PeopleTable(
-        key=file_sha256(dataset.folder / MANIFEST_NAME), skeleton=bones.name,
+        key=file_sha256(dataset.folder / MANIFEST_NAME), content=content, skeleton=bones.name,
         arrays=arrays, names=names,
     )  # fmt: skip

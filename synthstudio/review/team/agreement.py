@@ -7,6 +7,10 @@ sigma. Two who each err by s differ by s sqrt(2), so
 
 is the error of one reviewer in units of sigma: 1 is as good as those whose labels COCO's sigmas
 were measured on. Joints that neither changed count as agreed: both let them stand.
+
+Who deletes a person says that it shall go, as who rejects it: that counts for the verdict (right
+or wrong), whatever status it had before. It says nothing of joints, so the joints of a person
+whom either look deleted are compared nowhere.
 """
 
 from __future__ import annotations
@@ -106,8 +110,8 @@ def agreement(store: Store, table: PeopleTable) -> Agreement:
 
 
 def agreement_of(table: PeopleTable, both: list[Pair]) -> Agreement:
-    """Return how far pairs of looks agree; people whom either deleted count for the verdict."""
-    kept = [p for p in both if not (p.first.deleted or p.second.deleted)]
+    """Return how far pairs of looks agree."""
+    kept = [p for p in both if not _either_deleted(p)]
     a = looks(table, [(p.row, p.first) for p in kept])
     b = looks(table, [(p.row, p.second) for p in kept])
     off = _errors(table, kept, a, b)
@@ -119,7 +123,7 @@ def agreement_of(table: PeopleTable, both: list[Pair]) -> Agreement:
     names = ("right", "wrong")
     counts = np.zeros((2, 2), np.int64)
     for pair in both:
-        if "flagged" not in (pair.first.status, pair.second.status):
+        if not (_is_flagged(pair.first) or _is_flagged(pair.second)):
             counts[_verdict(pair.first), _verdict(pair.second)] += 1
     return Agreement(people=len(both), joints=joints, overall=overall, verdict=kappa(counts, names))
 
@@ -155,7 +159,7 @@ def _differs(
     if _verdict(pair.first) != _verdict(pair.second) or pair.first.deleted != pair.second.deleted:
         parts.append(_OF_STATUS)
         what.append(f"{_word(pair.first)} or {_word(pair.second)}")
-    for j, name in enumerate(table.joints):
+    for j, name in enumerate(() if _either_deleted(pair) else table.joints):
         said = _joint_words(name, k, j, a, b, float(off[j]), tolerance)
         if said is not None:
             parts.append(said[0])
@@ -209,6 +213,15 @@ def _joint(name: str, off: NDArray[np.float64], a: Looks, b: Looks, some: slice)
 def _counts(a: NDArray[np.int64], b: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     flat = np.bincount((a * size + b).ravel(), minlength=size * size)
     return flat.reshape(size, size).astype(np.int64)
+
+
+def _either_deleted(pair: Pair) -> bool:
+    return pair.first.deleted or pair.second.deleted
+
+
+def _is_flagged(state: ItemState) -> bool:
+    """Say whether a look left the decision to others."""
+    return state.status == "flagged" and not state.deleted
 
 
 def _verdict(state: ItemState) -> int:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, astuple
 
 from sqlalchemy import Delete, and_, delete, func, or_, select
 
 from synthstudio.review.check import check_name
 from synthstudio.review.models import AssignmentRow, utc_now
 from synthstudio.review.roles import need
-from synthstudio.review.store import Store
+from synthstudio.review.store import Store, upsert
 from synthstudio.review.values import MAIN, Person, User
 
 _AT_ONCE = 200
@@ -19,18 +20,13 @@ def assign(store: Store, people: Sequence[Person], *, to: str, by: User) -> int:
     """Give people to somebody; whoever had them has them no more. Refused: "role", "invalid"."""
     need(by, "assign")
     check_name(to, "assigned to")
-    now = utc_now()
-    unique = list(dict.fromkeys(people))
+    said = {"who": to, "by": by.name, "when": utc_now()}
+    # All leads write in one order: two with the same people cannot wait for each other in a ring.
+    unique = sorted(set(people), key=astuple)
     with store.session() as session:
         for start in range(0, len(unique), _AT_ONCE):
-            some = unique[start : start + _AT_ONCE]
-            session.execute(_of(some))
-            session.add_all(
-                AssignmentRow(dataset=p.dataset, frame=p.frame, instance=p.instance,
-                              layer=p.layer, who=to, by=by.name, when=now)
-                for p in some
-            )  # fmt: skip
-            session.flush()
+            rows = [asdict(person) | said for person in unique[start : start + _AT_ONCE]]
+            upsert(session, AssignmentRow, rows)
     return len(unique)
 
 

@@ -8,9 +8,9 @@ from sqlalchemy import func, select
 
 from synthstudio.core.errors import Refused, explain
 from synthstudio.review.check import check_name
-from synthstudio.review.models import MemberRow
+from synthstudio.review.models import MemberRow, utc_now
 from synthstudio.review.roles import need
-from synthstudio.review.store import Store
+from synthstudio.review.store import Store, upsert
 from synthstudio.review.values import ROLES, Role, User
 
 
@@ -54,10 +54,9 @@ def set_role(store: Store, name: str, role: Role | None, *, by: User) -> None:
         if role is None:
             if row is not None:
                 session.delete(row)
-        elif row is None:
-            session.add(MemberRow(name=name, role=role))
         else:
-            row.role = role
+            given = {"role": role, "by": by.name, "when": utc_now()}
+            upsert(session, MemberRow, [{"name": name, **given}])
 
 
 def count(store: Store) -> int:

@@ -27,7 +27,7 @@ from synthstudio.core.rng import stream
 from synthstudio.review.base import Base
 from synthstudio.review.edits import apply_together
 from synthstudio.review.fold import step
-from synthstudio.review.history import item_events, states
+from synthstudio.review.history import is_done, item_events, states
 from synthstudio.review.leases import ADJUDICATED, MINUTES, SECOND, claim, leases
 from synthstudio.review.risk.people import I64, PeopleTable
 from synthstudio.review.risk.queue import Mask, decided, mask_of, touched, touched_elsewhere
@@ -54,13 +54,15 @@ class Pair:
 class Decision:
     """What a lead chose. "first" and "second": that look's labels and status.
 
-    "own": `joints` over the first look's, and `status`. `text`: the reason that goes with it.
+    "own": `joints` over the first look's (over the second's if only the first one deleted the
+    person), and `status`; or the person goes (`deleted`). `text`: the reason that goes with it.
     """
 
     choice: Choice
     joints: Mapping[str, JointLabel] = field(default_factory=dict)
     status: Status = "approved"
     text: str = ""
+    deleted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,11 +190,6 @@ def pairs(store: Store, table: PeopleTable) -> Iterator[Pair]:
             yield Pair(row=row, first=first, second=second[key], adjudicated=mark is not None)
 
 
-def is_done(state: ItemState) -> bool:
-    """Say whether somebody decided on a person."""
-    return state.deleted or state.status in ("approved", "rejected", "flagged")
-
-
 def adjudicate(
     store: Store, person: Person, decision: Decision, *, revision: int, who: User, base: Base
 ) -> list[Event]:
@@ -241,12 +238,17 @@ def _decided(
     main: ItemState, first: ItemState, second: ItemState, decision: Decision, base: Base
 ) -> list[dict[str, object]]:
     """Return what has to be done in the layer main, as fields of ops."""
-    chosen = second if decision.choice == "second" else first
     own = decision.choice == "own"
+    kept = second if first.deleted and not second.deleted else first
+    chosen = {"first": first, "second": second, "own": kept}[decision.choice]
     joints = {**chosen.joints, **decision.joints} if own else chosen.joints
-    status, deleted = (decision.status, False) if own else (chosen.status, chosen.deleted)
-    if deleted:
-        return [] if main.deleted else [{"kind": "delete"}]
+    said = decision if own else chosen
+    status, deleted = said.status, said.deleted
+    if deleted:  # a deletion has no reason of its own: a comment tells it
+        why: list[dict[str, object]] = (
+            [{"kind": "comment", "text": decision.text}] if decision.text.strip() else []
+        )
+        return why if main.deleted else [*why, {"kind": "delete"}]
     wanted = _target(main, joints, base)
     restore: list[dict[str, object]] = [{"kind": "restore"}] if main.deleted else []
     edit: list[dict[str, object]] = [{"kind": "edit", "joints": wanted}] if wanted else []

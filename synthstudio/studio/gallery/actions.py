@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from synthstudio.core.errors import Refused
 from synthstudio.review import edits, history, saved
+from synthstudio.review.base import Base, base_of
 from synthstudio.review.roles import may
 from synthstudio.review.team import assign, members
 from synthstudio.review.values import Op, Person, User
-from synthstudio.studio import guard
+from synthstudio.studio import refusal
 from synthstudio.studio.context import Context, OpenSet
 from synthstudio.studio.gallery.looking import (
     Found,
@@ -49,14 +50,14 @@ def bulk(
         _ALL: found.rows,
     }
     with st.container(border=True, key="gallery_bulk"):
+        told = st.empty()
         scope, whom, give, why, flag = st.columns(
             [3, 2.4, 1.2, 3, 1.2], vertical_alignment="bottom"
         )
-        which = scope.selectbox(
-            "People", list(rows), key="gallery_scope",
-            format_func=lambda name: f"{name} ({len(rows[name]):,})",
-        )  # fmt: skip
+        # No numbers in here: a choice is known by its words, and would be lost when they change.
+        which = scope.selectbox("People", list(rows), key="gallery_scope")
         people = people_of(found, rows[which], chosen.key)
+        told.caption(f"{len(people):,} {'person' if len(people) == 1 else 'people'}: {which}")
         team = list(members.members(ctx.store)) or [me.name]
         to = whom.selectbox("Assign to", team, key="gallery_to", format_func=plain)
         if give.button("Assign", disabled=not people, width="stretch", key="gallery_assign"):
@@ -89,10 +90,10 @@ def flag_people(
         for seq, person in enumerate(people, start=1)
     ]  # fmt: skip
 
-    def base_of(person: Person) -> edits.Base:
-        return edits.base_of(chosen.dataset, person.frame, person.instance)
+    def on_disk(person: Person) -> Base:
+        return base_of(chosen.dataset, person.frame, person.instance)
 
-    done = edits.apply_all(ctx.store, ops, me, base_of)
+    done = edits.apply_all(ctx.store, ops, me, on_disk)
     refused = [result for result in done if isinstance(result, Refused)]
     said = f"{len(done) - len(refused):,} people flagged."
     if refused:
@@ -135,8 +136,7 @@ def _save_form(ctx: Context, me: User, now: Look, chosen: OpenSet) -> None:
             saved.save(ctx.store, chosen.key, name=name.strip(), query=now.query, who=me,
                        options=options_of(now), for_all=for_all)  # fmt: skip
         except Refused as error:
-            guard.refused("what a page asked for", user=me.name, why=error)
-            st.error(plain(error))
+            refusal.show(error, user=me.name)
         else:
             st.rerun()
 

@@ -22,7 +22,7 @@ from synthstudio.review.roles import need
 from synthstudio.review.store import Store
 from synthstudio.review.values import User
 from synthstudio.studio.jobs import commands, process
-from synthstudio.studio.jobs.orders import Order, check_order, place_of
+from synthstudio.studio.jobs.orders import Order, check_order, check_resumed, place_of
 from synthstudio.studio.jobs.outcome import frames_on_disk, outcome
 from synthstudio.studio.jobs.process import Running
 from synthstudio.studio.settings import Settings
@@ -34,6 +34,8 @@ MOST_MESSAGE = 4_000
 TERM_AFTER_S, KILL_AFTER_S = 10.0, 20.0
 """Seconds after the first signal of a cancel until the second and the third."""
 _CLAIM_S = 15.0
+_PG_LOCK = 0x5F10B5
+"""Any number that no other program locks by: it stands for "changing the queue of jobs"."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +77,7 @@ def add(store: Store, order: Order, settings: Settings, *, who: User) -> Job:
     """Check an order and put it into the queue; Refused or RecipeError when it may not be."""
     check_order(order, settings, who)
     with store.session() as session:
+        _take_turn(session)
         waiting = session.scalars(select(JobRow).where(JobRow.state.in_(ACTIVE))).all()
         if len(waiting) >= MOST_QUEUED:
             raise Refused(
@@ -127,9 +130,17 @@ def cancel(store: Store, number: int, *, who: User) -> Job:
 
 
 def resume(store: Store, number: int, settings: Settings, *, who: User) -> Job:
-    """Put a job that was lost, cancelled or failed back into the queue; it goes on."""
+    """Put a job that was lost, cancelled or failed back into the queue; it goes on.
+
+    It is checked as a new one, for the frames that are still to be made. Refused, RecipeError.
+    """
     need(who, "generate")
+    seen = job(store, number)
+    if seen.resumable:
+        made = frames_on_disk(place_of(settings, seen.out))
+        check_resumed(commands.as_order(seen.spec), settings, who, made=made)
     with store.session() as session:
+        _take_turn(session)
         row = _row(session, number)
         if not _job(row).resumable:
             raise Refused(
@@ -253,8 +264,7 @@ def _claim(store: Store, settings: Settings) -> int | None:
         return None  # the usual case must not take the writer's turn every second
     node = platform.node()
     with store.session() as session:
-        if store.engine.dialect.name == "postgresql":  # SQLite has one writer at a time anyway
-            session.execute(select(func.pg_advisory_xact_lock(0x5F10B5)))
+        _take_turn(session)
         rows = session.scalars(
             select(JobRow).where(JobRow.state.in_(ACTIVE)).order_by(JobRow.id)
         ).all()
@@ -285,6 +295,12 @@ def _begin(store: Store, number: int, settings: Settings) -> Job:
         row = _row(session, number)
         row.pid, row.progress = running.pid, {**row.progress, "born": running.born}
         return _job(row)
+
+
+def _take_turn(session: Session) -> None:
+    """Wait until nobody else adds or begins jobs: what was counted stays so until the end."""
+    if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer at a time anyway
+        session.execute(select(func.pg_advisory_xact_lock(_PG_LOCK)))
 
 
 def _row(session: Session, number: int) -> JobRow:

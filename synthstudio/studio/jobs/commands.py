@@ -31,6 +31,13 @@ def as_spec(order: Order) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def as_order(spec: Mapping[str, Any]) -> Generate:
+    """Return the order of a data set that `as_spec` made these values of."""
+    return Generate(
+        recipe=spec["recipe"], out=spec["out"], assets=spec["assets"], workers=spec["workers"]
+    )
+
+
 def command(kind: str, spec: Mapping[str, Any], settings: Settings) -> list[str]:
     """Return the arguments of a job; Refused when its row holds what no order can."""
     place = place_of(settings, str(spec["out"]))

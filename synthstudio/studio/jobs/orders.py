@@ -21,7 +21,7 @@ from synthstudio.review.values import User
 from synthstudio.studio.settings import Limits, Settings
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
-RESERVED = frozenset({"studio", "demo", "con", "nul", "aux", "prn"})
+RESERVED = frozenset({"studio", "demo", "uploads", "con", "nul", "aux", "prn"})
 MOST_WORKERS = 8
 SPARE_BYTES = 500 * 2**20
 """What a job must leave free on the disk."""
@@ -62,8 +62,11 @@ Order = Generate | Export
 
 
 def roots_of(settings: Settings) -> tuple[Path, ...]:
-    """Return the folders that recipes may take assets from; the scenes' own comes first."""
-    return (settings.scenes, *settings.assets)
+    """Return the folders that recipes may take assets from.
+
+    The scenes' own comes first, that of uploaded photos last.
+    """
+    return (settings.scenes, *settings.assets, settings.uploads)
 
 
 def check_name(name: str) -> str:
@@ -108,7 +111,14 @@ def check_order(order: Order, settings: Settings, who: User) -> None:
     check_free(settings, order.out)
 
 
-def _check_generate(order: Generate, settings: Settings) -> None:
+def check_resumed(order: Generate, settings: Settings, who: User, *, made: int) -> None:
+    """Check an order whose job goes on, as a new one; `made` of its frames are on the disk."""
+    need(who, "generate")
+    check_name(order.out)
+    _check_generate(order, settings, made=made)
+
+
+def _check_generate(order: Generate, settings: Settings, *, made: int = 0) -> None:
     limits, recipe = settings.limits, parse(dict(order.recipe))
     check_size(recipe, limits)
     if type(order.workers) is not int or not 1 <= order.workers <= MOST_WORKERS:
@@ -124,7 +134,7 @@ def _check_generate(order: Generate, settings: Settings) -> None:
             "the recipe's asset folders are not there", roots[order.assets].name,
             expected=", ".join(lacking), then="Start the studio with --assets FOLDER.",
         )  # fmt: skip
-    needed = bytes_needed(recipe)
+    needed = bytes_needed(recipe, made=made)
     free = free_bytes(settings.exports)
     if needed + SPARE_BYTES > free:
         raise _refused(
@@ -159,11 +169,15 @@ def folders_lacking(recipe: Recipe, root: Path) -> list[str]:
     return sorted({name for name in recipe.folders.values() if not (root / name).is_dir()})
 
 
-def bytes_needed(recipe: Recipe) -> int:
-    """Return about how many bytes a recipe's data set takes, rather too many than too few."""
+def bytes_needed(recipe: Recipe, *, made: int = 0) -> int:
+    """Return about how many bytes a recipe's data set takes, rather too many than too few.
+
+    `made`: so many of its frames are there already.
+    """
+    frames = max(0, recipe.frames - made)
     pixels = recipe.image.width_px * recipe.image.height_px
     layers = len(recipe.layers) * _BYTES_A_PIXEL_OF_LAYER
-    return int(recipe.frames * (_FRAME_BYTES + pixels * (_BYTES_A_PIXEL + layers)))
+    return int(frames * (_FRAME_BYTES + pixels * (_BYTES_A_PIXEL + layers)))
 
 
 def free_bytes(folder: Path) -> int:

@@ -83,7 +83,9 @@ class Previews:
                 reason="invalid",
             )  # fmt: skip
         values = recipe_values(recipe)
-        told = canonical_json([values, str(root), index, labels])
+        # A folder's time changes when a photo is added to it.
+        times = [(root / name).stat().st_mtime_ns for name in sorted(recipe.folders.values())]
+        told = canonical_json([values, str(root), times, index, labels])
         key = hashlib.sha256(told).hexdigest()[:32]
         with self._lock:
             known = key in self._failed

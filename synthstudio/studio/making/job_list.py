@@ -9,7 +9,7 @@ import streamlit as st
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.review.roles import may
 from synthstudio.review.values import User
-from synthstudio.studio import guard
+from synthstudio.studio import refusal
 from synthstudio.studio.context import Context, download_url
 from synthstudio.studio.jobs import book, tender
 from synthstudio.studio.jobs.book import Job
@@ -32,16 +32,22 @@ def job_list(ctx: Context, me: User, *, limit: int = 6) -> None:
             told, buttons = st.columns([5, 2], vertical_alignment="center")
             with told:
                 every = EVERY_S if job.active else None
-                st.fragment(_told, run_every=every)(ctx, job)
+                st.fragment(_told, run_every=every)(ctx, job, [])
             with buttons:  # not in what runs by itself: a click at that moment would be lost
                 _buttons(ctx, me, job)
 
 
-def _told(ctx: Context, drawn: Job) -> None:
-    job = book.job(ctx.store, drawn.id) if drawn.active else drawn
+def _told(ctx: Context, drawn: Job, alone: list[bool]) -> None:
+    """Tell of a job. `alone`: filled when the page drew this, as it does first.
+
+    What follows runs by itself. The page's own run is not begun again from here: a click that it
+    is about to come to would be lost.
+    """
+    job = book.job(ctx.store, drawn.id) if drawn.active and alone else drawn
     if (job.state, job.stopping) != (drawn.state, drawn.stopping):
         ctx.refresh()  # a data set may be finished
         st.rerun()
+    alone[:] = [True]
     badge = f":{_COLOURS.get(job.state, 'gray')}-badge[{job.state}]"
     what = "data set" if job.kind == "generate" else f"export, {job.spec.get('form', '')}"
     st.markdown(f"**{plain(job.out)}** {badge} :gray[{plain(what)} · {plain(job.who)}]")
@@ -75,8 +81,7 @@ def _do(action: object) -> None:
     try:
         action()  # type: ignore[operator]
     except SynthStudioError as error:
-        guard.refused("what a page asked for", why=error)
-        st.error(plain(error))
+        refusal.show(error)
         return
     st.rerun()
 

@@ -35,7 +35,11 @@ class Scene:
             return "It hides people in your own photos: use the command synthstudio occlude."
         if not self.roots:
             wanted = ", ".join(sorted(set(self.recipe.folders.values())))
-            return f"It takes pictures from {wanted}: start the studio with --assets FOLDER."
+            own = set(self.recipe.folders) == {"backgrounds"}
+            return (
+                f"It takes pictures from {wanted}: start the studio with --assets FOLDER"
+                f"{', or keep photos of that name below' if own else ''}."
+            )
         return ""
 
 

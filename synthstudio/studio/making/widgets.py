@@ -112,12 +112,12 @@ def _whole(draft: Draft, field: Field, value: Any) -> None:
 
 
 def _range(draft: Draft, field: Field, value: Any) -> None:
-    if value is None:
-        label = f"Ask for: {field.label.lower()}"
-        if st.checkbox(label, key=f"{draft.key(field)}_ask", help=_help(field)):
-            draft.put(field, [field.low, field.high])
-            st.rerun()
-        return
+    if field.path[0] == "targets":  # what may be left out
+        key = _started(f"{draft.key(field)}_ask", value is not None)
+        if not st.checkbox(f"Ask for: {field.label.lower()}", key=key, help=_help(field)):
+            draft.put(field, None)
+            return
+        value = [field.low, field.high] if value is None else value
     low, high = value if isinstance(value, list) else (value, value)
     number = int if field.step == 1 else float
     ends = (number(field.low), number(field.high))

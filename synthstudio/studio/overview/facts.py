@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,11 +14,11 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import SHARD_NAME
 from synthstudio.review.choices import share_of
 from synthstudio.review.columns import last_event
-from synthstudio.review.history import counts
 from synthstudio.review.models import EventRow
 from synthstudio.review.risk.control import Estimate, estimate
 from synthstudio.review.store import Store
 from synthstudio.studio.context import OpenSet
+from synthstudio.studio.overview.people import People, people_of
 
 _READ_SHARDS = 100
 _sizes: OrderedDict[str, tuple[int, bool]] = OrderedDict()
@@ -29,21 +28,15 @@ _MOST = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """A data set at a glance. `decided`: people approved or rejected; `estimate`: if any."""
+    """A data set at a glance. `people`: counted as everywhere; `estimate`: if any."""
 
     frames: int
-    people: int
+    people: People
     bytes: int
     is_exact: bool  # of `bytes`
-    status: Mapping[str, int]
     last: datetime | None
     last_by: str
     estimate: Estimate | None
-
-    @property
-    def decided(self) -> int:
-        """Return how many people are approved or rejected."""
-        return self.status.get("approved", 0) + self.status.get("rejected", 0)
 
 
 def facts(store: Store, found: OpenSet) -> Facts:
@@ -63,14 +56,13 @@ def facts(store: Store, found: OpenSet) -> Facts:
 
 
 def _counted(store: Store, found: OpenSet) -> Facts:
-    how_far = counts(store, found.key)
     last, by = last_edit(store, found.key)
     size, exact = stored_bytes(found.key, found.dataset)
     share = share_of(store, found.key, "control_share")
     guess = estimate(store, found.table, share=share) if last is not None else None
     return Facts(
-        frames=found.dataset.frames, people=how_far.people, bytes=size, is_exact=exact,
-        status=how_far.status, last=last, last_by=by,
+        frames=found.dataset.frames, people=people_of(store, found.key), bytes=size,
+        is_exact=exact, last=last, last_by=by,
         estimate=guess if guess is not None and guess.n and not math.isnan(guess.rate) else None,
     )  # fmt: skip
 

@@ -48,7 +48,7 @@ class Clinic:
             if running is not None:
                 return Health(state="checking")
             if (folder / process.OUT_NAME).is_file():
-                return _read(folder)
+                return _read(folder, dataset)
             if not begin:
                 return Health(state="unknown")
             if len(self._running) >= AT_ONCE:
@@ -68,14 +68,16 @@ def clinic(state: Path) -> Clinic:
     return Clinic(state)
 
 
-def _read(folder: Path) -> Health:
+def _read(folder: Path, dataset: Path) -> Health:
     found = printed(folder / process.OUT_NAME)
     if found is None:
         said = process.tail(folder / process.ERR_NAME, lines=4)
         if not said:  # the server ended while it was checked: begin again when asked
             (folder / process.OUT_NAME).unlink(missing_ok=True)
             return Health(state="unknown")
-        return Health(state="failed", message=said.removeprefix("error: "))
+        # Where the set lies on this machine is nobody's business but the log's beside it.
+        said = said.removeprefix("error: ").replace(f"{dataset.parent}/", "")
+        return Health(state="failed", message=said)
     try:
         return _health(found)
     except (KeyError, TypeError, ValueError):

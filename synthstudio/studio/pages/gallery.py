@@ -10,6 +10,7 @@ from synthstudio.review.roles import may
 from synthstudio.review.values import User
 from synthstudio.studio import links, plots
 from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
+from synthstudio.studio.empty import GENERATE, HOME, NO_PEOPLE, nothing
 from synthstudio.studio.gallery.actions import bulk, csv_button, views_menu
 from synthstudio.studio.gallery.looking import (
     SHOWS,
@@ -24,6 +25,8 @@ from synthstudio.studio.gallery.panel import panel
 from synthstudio.studio.gallery.stats import statistics
 from synthstudio.studio.grid.mount import Cell, people_grid
 from synthstudio.studio.listing import PAGE_SIZES, SORTS, percent
+from synthstudio.studio.marks import legend_html
+from synthstudio.studio.overview.people import added_words, people_of
 from synthstudio.studio.text import plain
 
 _CROP_PX = 256
@@ -32,7 +35,7 @@ _CROP_PX = 256
 def main() -> None:
     """Show the page."""
     ctx, me = context(), current_user()
-    chosen = ctx.chosen()
+    chosen = ctx.chosen("Gallery")
     now = look(chosen)
     st.title("Gallery")
     bar = st.container(horizontal=True, vertical_alignment="bottom", key="gallery_head")
@@ -77,8 +80,9 @@ def _query(now: Look, chosen: OpenSet, bar: DeltaGenerator) -> None:
 
 def _toolbar(ctx: Context, me: User, now: Look, chosen: OpenSet, found: Found) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="gallery_bar"):
-        total = found.table.people - int(found.columns["deleted"].sum())
-        st.markdown(f"**{found.page.total:,}** of {total:,} people", width="content")
+        people = people_of(ctx.store, chosen.key)
+        st.markdown(f"**{found.page.total:,}** of {people.total:,} people", width="content",
+                    help=added_words(people) or None)  # fmt: skip
         _kept(now, "show", st.segmented_control, "Show", SHOWS, required=True,
               label_visibility="collapsed")  # fmt: skip
         if now.show != SHOWS[0]:
@@ -109,6 +113,8 @@ def _kept(now: Look, name: str, widget, *args, **kwargs) -> None:  # type: ignor
 
 
 def _people(ctx: Context, me: User, now: Look, chosen: OpenSet, found: Found) -> None:
+    if now.labels:
+        st.html(legend_html())
     cells = [_cell(ctx, me, now, chosen, found, row) for row in found.page.rows.tolist()]
     page = found.page
     above = st.container() if now.picking and may(me.role, "assign") else None
@@ -167,12 +173,26 @@ def _params(now: Look, chosen: OpenSet, frame: int, instance: int) -> dict[str, 
 
 
 def _nobody(now: Look, chosen: OpenSet, found: Found) -> None:
-    """Say what to do when nobody is found."""
+    """Say why nobody is found, and what helps."""
     if not found.table.people:
-        st.info("This data set holds no people. Choose another one on the left.")
+        nothing(NO_PEOPLE, ("Other data sets", HOME), ("Generate one", GENERATE))
         return
-    st.info("Nobody matches this query. Loosen the filter, or begin again.")
+    if "disagreement" in now.query and not np.isfinite(found.columns["disagreement"]).any():
+        nothing(
+            "Nobody is found because no model's predictions of this data set are stored, and "
+            "`disagreement` asks for them. This command stores some:"
+        )
+        line = f"synthstudio predict RUN {chosen.name} --out predictions --into DB --layer NAME"
+        st.code(line, language=None)
+    else:
+        nothing(f"Nobody is found: {_why_nobody(now)}.")
     st.button("Show everybody", on_click=set_text, args=(now, "", chosen.skeleton.joints))
+
+
+def _why_nobody(now: Look) -> str:
+    if now.query:
+        return "none of these people is all that the query asks for"
+    return "reviewers have deleted all of its people"
 
 
 main()

@@ -13,6 +13,7 @@ from synthstudio.recipe.model import Recipe
 from synthstudio.review.values import User
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, context, require
+from synthstudio.studio.empty import HOME, nothing
 from synthstudio.studio.jobs import book
 from synthstudio.studio.jobs.orders import (
     MOST_WORKERS,
@@ -24,6 +25,7 @@ from synthstudio.studio.jobs.orders import (
 )
 from synthstudio.studio.jobs.preview import Previews, previews
 from synthstudio.studio.making.job_list import bytes_text, job_list
+from synthstudio.studio.making.photos import background, photo_form
 from synthstudio.studio.making.scenes import Scene, scenes
 from synthstudio.studio.making.widgets import Draft, further_fields, main_fields, message
 from synthstudio.studio.text import plain
@@ -39,12 +41,13 @@ def main() -> None:
     for line in wrong:
         st.warning(plain(line))
     if not found:
-        st.info("The folder of scenes holds no recipe. Start the studio with --scenes FOLDER.")
+        nothing("The folder of scenes holds no recipe, so there is nothing to start from. Start "
+                "the studio with the folder of some: --scenes FOLDER.", ("Home", HOME))  # fmt: skip
         job_list(ctx, me)
         return
     left, right = st.columns([6, 5], gap="large")
     with left:
-        scene = _pick(found)
+        scene = background(ctx, _pick(found))
         draft = Draft(scene)
         recipe: Recipe | None = None
         faults: dict[str, str] = {}
@@ -52,6 +55,7 @@ def main() -> None:
             recipe, faults = _form(ctx, draft)
         else:
             st.info(plain(scene.why_not))
+        photo_form(ctx, me)
     with right:
         if scene.usable:
             _preview(ctx, draft, recipe)
@@ -123,7 +127,8 @@ def _preview(ctx: Context, draft: Draft, recipe: Recipe | None) -> None:
         st.caption("A frame is drawn here as soon as the form is right.")
         return
     waiting = drawer.look(kept["key"]).state == "waiting"
-    st.fragment(_picture, run_every=_LOOK_EVERY_S if waiting else None)(drawer, kept, waiting)
+    every = _LOOK_EVERY_S if waiting else None
+    st.fragment(_picture, run_every=every)(drawer, kept, waiting, [])
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Another frame", key="next_frame"):
             kept["index"] += 1
@@ -133,10 +138,12 @@ def _preview(ctx: Context, draft: Draft, recipe: Recipe | None) -> None:
             st.rerun()
 
 
-def _picture(drawer: Previews, kept: dict[str, Any], waited: bool) -> None:
+def _picture(drawer: Previews, kept: dict[str, Any], waited: bool, alone: list[bool]) -> None:
+    """Show the picture, or that it is waited for; `alone` as in job_list._told."""
     seen = drawer.look(kept["key"])
-    if waited and seen.state != "waiting":
+    if waited and seen.state != "waiting" and alone:
         st.rerun()
+    alone[:] = [True]
     if seen.state == "done":
         kept.update(shown=kept["key"], shown_index=kept["of"])
     shown = drawer.look(kept["shown"]) if kept.get("shown") else seen

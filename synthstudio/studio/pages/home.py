@@ -11,6 +11,7 @@ from synthstudio.review.roles import may
 from synthstudio.review.values import User
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
+from synthstudio.studio.empty import cannot_read
 from synthstudio.studio.jobs import book
 from synthstudio.studio.jobs.orders import FORMATS, ONLY, Export, check_free
 from synthstudio.studio.links import review_params
@@ -18,6 +19,7 @@ from synthstudio.studio.making.job_list import bytes_text, job_list, seconds_tex
 from synthstudio.studio.making.widgets import message
 from synthstudio.studio.overview.facts import Facts, facts
 from synthstudio.studio.overview.health import MOST_FRAMES, Health, clinic
+from synthstudio.studio.overview.people import People
 from synthstudio.studio.text import plain
 
 _LOOK_EVERY_S = 1.0
@@ -27,9 +29,12 @@ _WORKING = ("waiting", "checking")
 def main() -> None:
     """Show the page."""
     ctx, me = context(), current_user()
-    for line in ctx.refresh():
-        st.warning(plain(line))
     st.title("Home")
+    for name in ctx.refresh():
+        st.warning(
+            f"{plain(name)}, a folder of the exports folder, cannot be read as a data set. Copy it "
+            "again or make it anew; the server's log says what is wrong."
+        )
     sets = list(ctx.sets.values())
     if not sets:
         _empty(me)
@@ -59,16 +64,16 @@ def _empty(me: User) -> None:
 
 
 def _set(ctx: Context, me: User, found: OpenSet) -> None:
+    try:
+        seen = facts(ctx.store, found)
+    except SynthStudioError as error:
+        cannot_read(found.name, error)
+        return
     picture, told, buttons = st.columns([2, 7, 3], gap="medium")
     with picture:
         _thumbnail(ctx, me, found)
     with told:
         st.markdown(f"##### {plain(found.name)}")
-        try:
-            seen = facts(ctx.store, found)
-        except SynthStudioError as error:
-            message(str(error))
-            return
         _figures(seen)
         _progress(seen)
         _health(ctx, found)
@@ -90,7 +95,11 @@ def _thumbnail(ctx: Context, me: User, found: OpenSet) -> None:
 
 def _figures(seen: Facts) -> None:
     about = "" if seen.is_exact else "about "
-    parts = [f"{seen.frames:,} frames", f"{seen.people:,} people", about + bytes_text(seen.bytes)]
+    parts = [
+        f"{seen.frames:,} frames",
+        f"{seen.people.total:,} people",
+        about + bytes_text(seen.bytes),
+    ]
     if seen.last is not None:
         ago = seconds_text((datetime.now(UTC) - seen.last).total_seconds())
         parts.append(f"last edit {ago} ago by {seen.last_by}")
@@ -98,8 +107,8 @@ def _figures(seen: Facts) -> None:
 
 
 def _progress(seen: Facts) -> None:
-    share = seen.decided / seen.people if seen.people else 0.0
-    st.progress(min(1.0, share), text=progress_text(seen))
+    people = seen.people
+    st.progress(people.decided / max(1, people.total), text=progress_text(people))
     if seen.estimate is not None:
         guess = seen.estimate
         said = (
@@ -109,16 +118,17 @@ def _progress(seen: Facts) -> None:
         st.markdown(f":gray[{plain(said)}]")
 
 
-def progress_text(seen: Facts) -> str:
+def progress_text(people: People) -> str:
     """Return how far a review is."""
-    if not seen.decided and not seen.status.get("flagged"):
-        return f"Nobody reviewed yet: {seen.people:,} people wait"
-    share = seen.decided / seen.people if seen.people else 0.0
-    told = [f"{share:.0%} reviewed"]
+    if not people.total:
+        return "No people in it: nothing to review"
+    if not people.decided:
+        return f"Nobody reviewed yet: {people.waiting:,} people wait"
+    told = [f"{people.decided / people.total:.0%} reviewed"]
     told += [
-        f"{seen.status[name]:,} {name}"
+        f"{people.status[name]:,} {name}"
         for name in ("approved", "rejected", "flagged", "skipped", "pending")
-        if seen.status.get(name)
+        if people.status.get(name)
     ]
     return " · ".join(told)
 
@@ -164,8 +174,7 @@ def health_text(seen: Health) -> str:
 
 
 def _links(me: User, found: OpenSet, seen: Facts) -> None:
-    begun = seen.decided or seen.status.get("flagged")
-    label = "Go on reviewing" if begun else "Start reviewing"
+    label = "Go on reviewing" if seen.people.decided else "Start reviewing"
     if not may(me.role, "edit"):
         label = "Look through it"
     params = review_params(found.key, queue="risk")
@@ -179,8 +188,8 @@ def _export(ctx: Context, me: User, found: OpenSet, seen: Facts) -> None:
     mine = found.key[:16]
     turn = st.session_state.setdefault("exports_ordered", 0)  # another one: it closes
     with st.popover("Export labels", key=f"export_{mine}_{turn}", width="stretch"):
-        approved = seen.status.get("approved", 0)
-        st.markdown(f"{approved:,} of {seen.people:,} people are approved.")
+        approved = seen.people.status.get("approved", 0)
+        st.markdown(f"{approved:,} of {seen.people.total:,} people are approved.")
         form = st.selectbox("Format", FORMATS, key=f"format_{mine}")
         only = st.radio("What", list(ONLY), format_func=lambda k: f"{k}: {ONLY[k]}",
                         index=0 if approved else 2, key=f"only_{mine}")  # fmt: skip

@@ -8,19 +8,24 @@ import numpy as np
 import streamlit as st
 
 from synthstudio.core.errors import Refused
-from synthstudio.review.choices import set_share, share_of
+from synthstudio.review.choices import share_of
 from synthstudio.review.finding import Columns
 from synthstudio.review.risk.control import Estimate, estimate
+from synthstudio.review.risk.findings import runs
 from synthstudio.review.risk.queue import Order, next_people, risk_order
 from synthstudio.review.risks import risk_of
 from synthstudio.review.roles import may
 from synthstudio.review.values import User
-from synthstudio.studio import guard, links, plots
+from synthstudio.studio import links, plots, refusal
 from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
+from synthstudio.studio.empty import GALLERY, GENERATE, HOME, NO_PEOPLE, REVIEW, TEAM, nothing
 from synthstudio.studio.gallery.looking import columns_of
 from synthstudio.studio.grid.mount import Cell, people_grid
 from synthstudio.studio.listing import page_of
-from synthstudio.studio.text import plain
+from synthstudio.studio.marks import legend_html
+from synthstudio.studio.overview.checks import checks_words
+from synthstudio.studio.overview.people import added_words, people_of
+from synthstudio.studio.teamwork.share import share_input
 
 _SIZE = 24
 _TAKE = 20
@@ -31,11 +36,11 @@ _ENOUGH = 100
 def main() -> None:
     """Show the page."""
     ctx, me = context(), current_user()
-    chosen = ctx.chosen()
+    chosen = ctx.chosen("Risk queue")
     st.title("Risk queue")
     table = chosen.table
     if not table.people:
-        st.info("This data set holds no people. Choose another one on the left.")
+        nothing(NO_PEOPLE, ("Other data sets", HOME), ("Generate one", GENERATE))
         return
     share = share_of(ctx.store, chosen.key, "control_share")
     order = risk_order(risk_of(ctx.store, table), share=share)
@@ -48,7 +53,12 @@ def main() -> None:
     with right:
         _error_rate(estimate(ctx.store, table, share=share))
     if not len(places):
-        st.success("Everybody has been looked at. Export the labels on the page Home.")
+        left_over = added_words(people_of(ctx.store, chosen.key))
+        nothing(
+            f"Nobody waits: all who are listed here have been decided on. {left_over}".strip(),
+            ("Export the labels on Home", HOME), ("See them in the Gallery", GALLERY),
+            *([("Go to Review", REVIEW)] if left_over else []), good=True,
+        )  # fmt: skip
         return
     _people(ctx, me, chosen, order, columns, places)
 
@@ -57,15 +67,17 @@ def _progress(
     ctx: Context, me: User, chosen: OpenSet, order: Order, places: np.ndarray, share: float
 ) -> None:
     """Say how much is left, and offer to begin."""
-    total, control = len(order.rows), int(order.control.sum())
+    people, control = people_of(ctx.store, chosen.key), int(order.control.sum())
     left_of_control = int(order.control[places].sum())
     risky = int((order.risk.score[order.rows[places]] >= 0.5).sum())
     st.markdown(
-        f"**{len(places):,}** of {total:,} people wait, **{risky:,}** of them with a risk of 0.5 "
-        f"or more. The likeliest mistakes come first; mixed in are people drawn at random "
-        f"({share:.0%}): {control:,}, of whom {left_of_control:,} still wait."
+        f"**{people.waiting:,}** of {people.total:,} people wait, **{risky:,}** of them with a "
+        f"risk of 0.5 or more. The likeliest mistakes come first; mixed in are people drawn at "
+        f"random ({share:.0%}): {control:,}, of whom {left_of_control:,} still wait. "
+        f"{added_words(people)}"
     )
-    st.progress(1 - len(places) / total if total else 1.0)
+    st.progress(people.decided / max(1, people.total))
+    st.caption(checks_words(runs(ctx.store, chosen.key), frames=chosen.table.frames))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if st.button("Review these in this order", type="primary", disabled=not len(places)):
             row = int(order.rows[places[0]])
@@ -76,32 +88,21 @@ def _progress(
         ):  # fmt: skip
             _take(ctx, me, chosen, order)
         if may(me.role, "assign"):
-            _choose(ctx, me, chosen, share)
+            share_input(
+                ctx, me, chosen, what="control_share", label="Drawn at random, %", share=share
+            )
 
 
 def _take(ctx: Context, me: User, chosen: OpenSet, order: Order) -> None:
     try:
         people = next_people(ctx.store, order, who=me, count=_TAKE)
     except Refused as error:
-        guard.refused("what a page asked for", user=me.name, why=error)
-        st.error(plain(error))
+        refusal.show(error, user=me.name)
         return
     if not people:
-        st.info("Others work on everybody who waits.")
+        nothing("Others work on everybody who waits.", ("See who, on Team", TEAM))
         return
     links.open_review(_params(chosen, people[0].frame, people[0].instance, "mine"))
-
-
-def _choose(ctx: Context, me: User, chosen: OpenSet, share: float) -> None:
-    def changed() -> None:
-        percent = st.session_state["queue_share"]
-        set_share(ctx.store, chosen.key, "control_share", percent / 100, by=me)
-
-    st.session_state["queue_share"] = round(100 * share)
-    st.number_input(
-        "Drawn at random, %", min_value=0, max_value=100, key="queue_share", on_change=changed,
-        width=170,
-    )  # fmt: skip
 
 
 def _params(chosen: OpenSet, frame: int, instance: int, queue: str) -> dict[str, str]:
@@ -159,6 +160,7 @@ def rest_words(found: Estimate) -> str:
 def _people(
     ctx: Context, me: User, chosen: OpenSet, order: Order, columns: Columns, places: np.ndarray
 ) -> None:
+    st.html(legend_html())
     number = int(st.session_state.get("queue_page", 0))
     page = page_of(places, number=number, size=_SIZE)
     cells = [_cell(ctx, me, chosen, order, columns, int(place)) for place in page.rows]

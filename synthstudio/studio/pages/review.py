@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import streamlit as st
+
+from synthstudio.studio.context import context, current_user
 from synthstudio.studio.editor import desk
+from synthstudio.studio.empty import GENERATE, HOME, NO_PEOPLE, nothing
+from synthstudio.studio.overview.people import people_of
 
 
 def main() -> None:
     """Show the page."""
+    ctx, _ = context(), current_user()
+    chosen = ctx.chosen("Review")
+    if not people_of(ctx.store, chosen.key).total:
+        st.title("Review")
+        nothing(NO_PEOPLE, ("Other data sets", HOME), ("Generate one", GENERATE))
+        return
     desk.show()
 
 

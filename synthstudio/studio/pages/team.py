@@ -16,7 +16,7 @@ PARTS = ("Members", "Second look", "Decide")
 def main() -> None:
     """Show the page."""
     ctx, me = context(), current_user()
-    chosen = ctx.chosen()
+    chosen = ctx.chosen("Team")
     st.title("Team")
     st.session_state["team_part"] = st.session_state.get("team_kept", PARTS[0])
     part = st.segmented_control(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import streamlit as st
 
@@ -13,24 +14,32 @@ from synthstudio.review.roles import may
 from synthstudio.review.team.agreement import Disagreement, disagreements
 from synthstudio.review.team.second_pass import Decision, adjudicate
 from synthstudio.review.values import ItemState, JointLabel, Person, Status, User
-from synthstudio.studio import guard, pictures
+from synthstudio.studio import pictures, refusal
 from synthstudio.studio.context import Context, OpenSet
+from synthstudio.studio.empty import QUEUE, nothing
 from synthstudio.studio.gallery.looking import forget_columns
+from synthstudio.studio.marks import legend_html
 from synthstudio.studio.text import plain
 
 _CROP_PX = 460
 _STATUSES: tuple[Status, ...] = ("approved", "rejected", "flagged")
+DELETED: Literal["deleted"] = "deleted"
 _WORDS = {2: "visible", 1: "hidden", 0: "outside", None: "unlabelled"}
 
 
 def decisions(ctx: Context, me: User, chosen: OpenSet) -> None:
     """Show the largest difference that nobody has decided on yet."""
     if not may(me.role, "adjudicate"):
-        st.caption("Leads decide where two looks differ.")
+        nothing("Leads decide where two looks differ, and you are no lead.",
+                ("Go on reviewing", QUEUE))  # fmt: skip
         return
     open_ones = disagreements(ctx.store, chosen.table)
     if not open_ones:
-        st.caption("No two looks differ that somebody still has to decide on.")
+        nothing(
+            "There is nothing to decide: no two looks at one person differ, or a lead has decided "
+            "already. More people are looked at twice under Second look.",
+            ("Go on reviewing", QUEUE),
+        )
         return
     place = min(int(st.session_state.get("team_pair", 0)), len(open_ones) - 1)
     found = open_ones[place]
@@ -45,6 +54,7 @@ def decisions(ctx: Context, me: User, chosen: OpenSet) -> None:
                 disabled=not 0 <= place + step < len(open_ones),
             )  # fmt: skip
     base = base_of(chosen.dataset, found.frame, found.instance)
+    st.html(legend_html())
     _side_by_side(chosen, found)
     _choices(ctx, me, chosen, found, base)
 
@@ -67,8 +77,7 @@ def _side_by_side(chosen: OpenSet, found: Disagreement) -> None:
                     changed=state.joints,
                 )  # fmt: skip
             except DatasetError as error:
-                guard.refused("what a page asked for", why=error)
-                st.error(plain(error))
+                refusal.show(error)
                 continue
             st.image(picture, width="stretch", alt=f"The labels of look {letter}")
 
@@ -88,10 +97,14 @@ def _choices(ctx: Context, me: User, chosen: OpenSet, found: Disagreement, base:
                 f"Take for {joint.replace('_', ' ')}", ("A", "B"), key=f"{key}_{joint}",
                 horizontal=True, label_visibility="collapsed",
             )  # fmt: skip
-        if not found.joints:
+        gone = first.deleted or second.deleted
+        if gone:
+            st.markdown("One look deleted the person. Any other verdict keeps the other's joints.")
+        elif not found.joints:
             st.markdown("The joints agree; only the verdict differs.")
         status, why, go = st.columns([2, 4, 1.4], vertical_alignment="bottom")
-        verdict = status.selectbox("Verdict", _STATUSES, key=f"{key}_status")
+        verdicts = (*_STATUSES, DELETED) if gone else _STATUSES
+        verdict = status.selectbox("Verdict", verdicts, key=f"{key}_status")
         text = why.text_input("Reason", max_chars=2_000, key=f"{key}_why")
         sent = go.form_submit_button("Decide", type="primary", width="stretch")
     if sent:
@@ -100,17 +113,19 @@ def _choices(ctx: Context, me: User, chosen: OpenSet, found: Disagreement, base:
         try:
             adjudicate(ctx.store, person, decision, revision=now.revision, who=me, base=base)
         except Refused as error:
-            guard.refused("what a page asked for", user=me.name, why=error)
-            st.error(plain(error))
+            refusal.show(error, user=me.name)
             return
         forget_columns()
         st.rerun()
 
 
 def decision_of(
-    found: Disagreement, base: Base, picked: Mapping[str, str], *, status: Status, text: str
-) -> Decision:
+    found: Disagreement, base: Base, picked: Mapping[str, str], *,
+    status: Status | Literal["deleted"], text: str,
+) -> Decision:  # fmt: skip
     """Return what a lead chose: A's labels, with B's for the joints where `picked` says "B"."""
+    if status == DELETED:
+        return Decision(choice="own", deleted=True, text=text)
     taken = {
         joint: _label(found.pair.second, joint, base)
         for joint, letter in picked.items()

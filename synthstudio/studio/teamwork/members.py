@@ -19,9 +19,11 @@ from synthstudio.review.roles import may
 from synthstudio.review.team import assign, members
 from synthstudio.review.team.throughput import Pace, throughput
 from synthstudio.review.values import ROLES, Person, Role, User
-from synthstudio.studio import guard, plots
+from synthstudio.studio import plots, refusal
 from synthstudio.studio.context import Context, OpenSet
+from synthstudio.studio.empty import QUEUE, nothing
 from synthstudio.studio.gallery.looking import forget_columns
+from synthstudio.studio.overview.people import added_words, people_of
 from synthstudio.studio.text import checked_name, plain
 
 _WORDS = {
@@ -93,8 +95,7 @@ def _roles(ctx: Context, me: User, found: object) -> None:
             members.set_role(ctx.store, me.name, "admin", by=me)
         members.set_role(ctx.store, target, given, by=me)
     except (Refused, StudioError) as error:
-        guard.refused("what a page asked for", user=me.name, why=error)
-        st.error(plain(error))
+        refusal.show(error, user=me.name)
         return
     ctx.forget_roles()
     st.rerun()
@@ -104,10 +105,8 @@ def work(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> None:
     """Let leads give out the next people by risk; show who works on whom now."""
     waiting = np.isin(columns["status"], ("pending", "skipped")) & ~columns["deleted"]
     free = waiting & np.array([name is None for name in columns["assigned"]], bool)
-    st.markdown(
-        f"**{int(waiting.sum()):,}** people wait; **{int(free.sum()):,}** of them are "
-        "assigned to nobody."
-    )
+    people = people_of(ctx.store, chosen.key)
+    st.markdown(f"**{people.waiting:,}** of {people.total:,} people wait. {added_words(people)}")
     if may(me.role, "assign"):
         _give(ctx, me, chosen, np.flatnonzero(free))
     held = leases.leases(ctx.store, chosen.key)
@@ -134,6 +133,7 @@ def _give(ctx: Context, me: User, chosen: OpenSet, free: np.ndarray) -> None:
     names = list(members.members(ctx.store)) or [me.name]
     with st.form("team_give", border=True):
         whom, count, go = st.columns([3, 2.2, 1.8], vertical_alignment="bottom")
+        st.caption(f"{len(free):,} of those who wait are assigned to nobody.")
         to = whom.selectbox("Assign the riskiest to", names, format_func=plain)
         many = count.number_input("People", min_value=1, max_value=100_000, value=50)
         sent = go.form_submit_button("Assign", width="stretch", disabled=not len(free))
@@ -153,7 +153,8 @@ def pace(ctx: Context, chosen: OpenSet) -> None:
     """Show how many people each reviewer decided on, by day."""
     found = throughput(ctx.store, chosen.key)
     if not found:
-        st.caption("Nothing has been decided yet. Begin on the page Risk queue.")
+        nothing("Nobody has been decided on yet, so there is no pace to show.",
+                ("Begin with the Risk queue", QUEUE))  # fmt: skip
         return
     days = sorted({pace.day for pace in found})[-30:]
     counts = {

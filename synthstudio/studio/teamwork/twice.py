@@ -8,15 +8,16 @@ import numpy as np
 import streamlit as st
 
 from synthstudio.core.errors import Refused
-from synthstudio.review.choices import set_share, share_of
+from synthstudio.review.choices import share_of
 from synthstudio.review.roles import may
 from synthstudio.review.team.agreement import Agreement, JointAgreement, agreement
 from synthstudio.review.team.kappa import Kappa
-from synthstudio.review.team.second_pass import begin, progress
+from synthstudio.review.team.second_pass import Progress, begin, progress
 from synthstudio.review.values import User
-from synthstudio.studio import guard, links, plots
+from synthstudio.studio import links, plots, refusal
 from synthstudio.studio.context import Context, OpenSet
-from synthstudio.studio.text import plain
+from synthstudio.studio.empty import QUEUE, nothing
+from synthstudio.studio.teamwork.share import share_input
 
 _TAKE = 20
 _FIGURES = ("spread, sigmas", "mean OKS", "kappa, state", "kappa, cause")
@@ -26,29 +27,39 @@ def second_look(ctx: Context, me: User, chosen: OpenSet) -> None:
     """Show how far the second look is; leads choose its share, reviewers take people."""
     share = share_of(ctx.store, chosen.key, "second_share")
     done = progress(ctx.store, chosen.table, share=share)
-    st.markdown(
-        f"**{done.chosen:,}** people ({share:.0%}) are looked at twice, by two who do not see "
-        f"each other's labels: **{done.once:,}** once, **{done.twice:,}** twice, "
-        f"**{done.adjudicated:,}** decided."
-    )
+    st.markdown(progress_words(done, share))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if may(me.role, "claim") and st.button(
             "Take people for a second look", help="Those whom you have not touched"
         ):
             _take(ctx, me, chosen, share)
         if may(me.role, "assign"):
-            _choose(ctx, me, chosen, share)
+            share_input(
+                ctx, me, chosen, what="second_share", label="Looked at twice, %", share=share
+            )
+
+
+def progress_words(done: Progress, share: float) -> str:
+    """Return how far the second look is, each person in one number: not, once or twice."""
+    once, rest = done.once - done.twice, done.chosen - done.once
+    return (
+        f"**{done.chosen:,}** people ({share:.0%}) are to be looked at twice, by two who do not "
+        f"see each other's labels. So far: **{rest:,}** not yet, **{once:,}** once, "
+        f"**{done.twice:,}** twice; of these a lead has decided **{done.adjudicated:,}**."
+    )
 
 
 def _take(ctx: Context, me: User, chosen: OpenSet, share: float) -> None:
     try:
         people = begin(ctx.store, chosen.table, who=me, count=_TAKE, share=share)
     except Refused as error:
-        guard.refused("what a page asked for", user=me.name, why=error)
-        st.error(plain(error))
+        refusal.show(error, user=me.name)
         return
     if not people:
-        st.info("Nobody waits for your second look. Others have to decide on people first.")
+        nothing(
+            "Nobody waits for your second look: others have to decide on people first.",
+            ("Review people yourself", QUEUE),
+        )
         return
     links.open_review(
         links.review_params(
@@ -57,23 +68,15 @@ def _take(ctx: Context, me: User, chosen: OpenSet, share: float) -> None:
     )
 
 
-def _choose(ctx: Context, me: User, chosen: OpenSet, share: float) -> None:
-    def changed() -> None:
-        percent = st.session_state["team_share"]
-        set_share(ctx.store, chosen.key, "second_share", percent / 100, by=me)
-
-    st.session_state["team_share"] = round(100 * share)
-    st.number_input(
-        "Looked at twice, %", min_value=0, max_value=100, key="team_share", on_change=changed,
-        width=170,
-    )  # fmt: skip
-
-
 def agreeing(ctx: Context, chosen: OpenSet) -> None:
     """Show how far two looks at the same people agree, joint by joint."""
     found = agreement(ctx.store, chosen.table)
     if not found.people:
-        st.caption("Agreement is shown as soon as somebody has been looked at twice.")
+        nothing(
+            "Nobody has been looked at twice yet, so there is no agreement to show. Two people "
+            "have to decide on the same person, the second one by the button above.",
+            ("Begin with the Risk queue", QUEUE),
+        )
         return
     st.markdown(agreement_words(found))
     figures = {name: st.column_config.NumberColumn(format="%.2f") for name in _FIGURES}

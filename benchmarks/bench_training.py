@@ -1,0 +1,199 @@
+"""What training waits for, and what ORN costs: part of `make bench`, or `python -m` this.
+
+The loader: does a network of nano's size wait for its batches on this machine? Beside the share
+of time it waits stands what no loader can beat: both use the same cores, so a step with a loader
+takes at least the processor time of both over the number of cores.
+
+The block: milliseconds of backbone + ORN against backbone + KPE, calls taking turns in one
+process, median of many. Beside it stands the ratio of their multiplications, below which ORN
+cannot come unless it uses the machine better. The aims: 5 % waiting, 1.15 times the time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch  # noqa: TID253 - it times networks
+from torch import nn  # noqa: TID253
+from torch.utils.flop_counter import FlopCounterMode  # noqa: TID253
+
+from benchmarks import proof_arms, proofs
+from synthstudio import pipeline
+from synthstudio.core.skeleton import skeleton
+from synthstudio.models.bank import PoseBank
+from synthstudio.models.losses import Weights, pose_losses
+from synthstudio.training import batches
+from synthstudio.training import config as configs
+from synthstudio.training.batches import Batch, Frame
+from synthstudio.training.config import Config, Network
+from synthstudio.training.crops import take
+from synthstudio.training.networks import build, cells
+
+SCENES = proofs.ROOT / "scenes"
+WAITING, LATENCY = 0.05, 1.15
+_WARM_UP = 5
+
+
+def nano() -> Config:
+    """Return the config whose loader is measured."""
+    return configs.load(SCENES / "training" / "nano.yaml")
+
+
+def trainer(config: Config, frame: Frame) -> Callable[[Batch], None]:
+    """Return what takes a batch and makes a whole step of it: forward, back, AdamW."""
+    bones = frame.skeleton
+    torch.manual_seed(0)
+    net = build(config.network, bones, bank=_bank(config.network, len(bones.joints))).train()
+    optimiser = torch.optim.AdamW(net.parameters(), lr=config.rate)
+    weights = Weights(**config.losses.model_dump())
+    sigmas, balance = torch.from_numpy(bones.sigmas).float(), torch.ones(4)
+
+    def step(batch: Batch) -> None:
+        terms = pose_losses(net(batch.images), batch.labels, weights=weights, sigmas=sigmas,
+                            balance=balance)  # fmt: skip
+        torch.autograd.backward(torch.stack(list(terms.values())).sum())
+        nn.utils.clip_grad_norm_(net.parameters(), config.clip)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+
+    return step
+
+
+def _bank(network: Network, joints: int) -> PoseBank | None:
+    if network.block != "orn" or not network.bank:
+        return None
+    return PoseBank(torch.rand(network.bank, joints, 2), torch.rand(network.bank, joints, 3))
+
+
+def _passed(step: Callable[[Batch], None], coming: Iterator[Batch]) -> tuple[float, float, float]:
+    """Return seconds, processor seconds and seconds of waiting a batch, once it runs."""
+    waited, count, began, cpu = 0.0, -_WARM_UP, 0.0, 0.0
+    while True:
+        if count == 0:
+            waited, began, cpu = 0.0, time.perf_counter(), time.process_time()
+        asked = time.perf_counter()
+        batch = next(coming, None)
+        waited += time.perf_counter() - asked
+        if batch is None:
+            break
+        step(batch)
+        count += 1
+    took = time.perf_counter() - began
+    return took / count, (time.process_time() - cpu) / count, waited / took
+
+
+def loader(*, frames: int = 48, steps: int = 60) -> dict[str, float]:
+    """Return people a second of the loader alone, of steps alone and of both, and the waiting.
+
+    `possible`: the highest share of the steps' own rate that both together can reach here.
+    """
+    config = nano()
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "people"
+        settings = proofs.settings_for(SCENES / "bench.yaml", assets=SCENES, frames=frames)
+        pipeline.generate(settings, data, workers=2)
+        taken = take(data, size=config.network.size, cache=Path(folder),
+                     progress=lambda done, total: None)  # fmt: skip
+        frame = Frame(size=config.network.size, cells=cells(config.network),
+                      skeleton=taken.skeleton)  # fmt: skip
+        step = trainer(config, frame)
+        rows = np.resize(np.arange(len(taken.crops)), config.batch)
+
+        def make(number: int) -> Batch:
+            return batches.make(taken.crops, rows, frame, config.augment, seed=0, step=number)
+
+        whole = range(steps + _WARM_UP)
+        alone, cpu_step, _ = _passed(step, iter([make(0)] * len(whole)))
+        loading, cpu_load, _ = _passed(lambda batch: None, (make(k) for k in whole))
+        both, _, waiting = _passed(step, batches.ahead(make, whole))
+        again, _, _ = _passed(step, iter([make(0)] * len(whole)))
+    raw = min(alone, again)
+    cores = os.cpu_count() or 1
+    least = max((cpu_step + cpu_load) / cores, raw)
+    return {
+        "loader alone, people/s": config.batch / loading,
+        "steps alone, people/s": config.batch / raw,
+        "both, people/s": config.batch / both,
+        "the trainer waits, %": 100 * waiting, "aim, %": 100 * WAITING,
+        "both / steps alone": raw / both, "possible": raw / least,
+    }  # fmt: skip
+
+
+def latency(*, rounds: int = 60) -> dict[str, float]:
+    """Return milliseconds of KPE and ORN, in turn, and their ratio for each batch and precision.
+
+    `wide KPE` is that of the proof: as many multiplications in training as ORN has.
+    """
+    network = nano().network
+    joints = len(skeleton("coco17").joints)
+    wide = proof_arms.matched_width(proof_arms.FULL)
+    changes = {
+        "KPE": {"block": "kpe"}, "wide KPE": {"block": "kpe", "width": wide},
+        "ORN": {"block": "orn"},
+    }  # fmt: skip
+    nets = {}
+    for block, change in changes.items():
+        torch.manual_seed(0)
+        one = network.model_copy(update=change)
+        nets[block] = build(one, skeleton("coco17"), bank=_bank(one, joints)).eval()
+    kinds = {"float32": torch.float32}
+    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        kinds["bfloat16"] = torch.bfloat16
+    found: dict[str, float] = {}
+    for batch in (1, 64):
+        images = torch.randint(0, 256, (batch, 3, *network.size), dtype=torch.uint8)
+        for name, kind in kinds.items():
+            times = in_turn(nets, images, kind, rounds=rounds if batch == 1 else rounds // 3)
+            ms = {block: 1e3 * statistics.median(t) for block, t in times.items()}
+            label = f"batch {batch}, {name}"
+            found |= {f"{label}: {block}, ms": took for block, took in ms.items()}
+            found |= {f"{label}: ORN / {block}": ms["ORN"] / ms[block] for block in list(ms)[:2]}
+    multiplied = {block: flops(net, network.size) for block, net in nets.items()}
+    for block in list(multiplied)[:2]:
+        found[f"multiplications, ORN / {block}"] = multiplied["ORN"] / multiplied[block]
+    return found | {"aim, ORN / KPE": LATENCY}
+
+
+def in_turn(
+    nets: dict[str, nn.Module], images: torch.Tensor, kind: torch.dtype, *, rounds: int
+) -> dict[str, list[float]]:
+    """Return seconds of each call from images to maps, the networks taking turns."""
+    took: dict[str, list[float]] = {name: [] for name in nets}
+    with torch.inference_mode(), torch.autocast("cpu", kind, enabled=kind != torch.float32):
+        for k in range(rounds + 3):
+            for name, net in nets.items():
+                began = time.perf_counter()
+                net(images)
+                if k >= 3:
+                    took[name].append(time.perf_counter() - began)
+    return took
+
+
+def flops(net: nn.Module, size: tuple[int, int]) -> int:
+    """Return the floating-point operations of one picture's products and convolutions."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        net(torch.zeros(1, 3, *size))
+    return int(counter.get_total_flops())
+
+
+def main() -> None:
+    """Measure and print everything; the last line is the same as JSON."""
+    torch.set_num_threads(os.cpu_count() or 1)
+    found: dict[str, Any] = {"the loader of nano": loader(), "ORN against KPE": latency()}
+    for name, values in found.items():
+        print(name)
+        for key, number in values.items():
+            print(f"  {key:<40} {number:10.2f}")
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""What an experiment on photos found, as one self-contained page and as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from synthstudio.dataset.pages.page.frame import card, cards, escape, page, section, table
+from synthstudio.evaluation import plots
+from synthstudio.evaluation.bootstrap import Interval, few_seeds
+from synthstudio.experiment.figures import MEASURES, PARTS, Answered, Findings, verdict
+from synthstudio.experiment.settle import Asked
+
+FEW_PHOTOS = 50
+
+
+def sentences(found: Findings) -> list[str]:
+    """Return one plain sentence a question: what helped, what harmed, what was not shown."""
+    return [_sentence(answered) for answered in found.answered]
+
+
+def _sentence(answered: Answered) -> str:
+    by: dict[str, list[str]] = {}
+    for cell in answered.cells:
+        if cell.measure == "PCK":
+            word, told = verdict(cell.found), PARTS[cell.part]
+            if word in ("helped", "harmed"):
+                told += f" {cell.found.text()}"
+            by.setdefault(word, []).append(told)
+    order = ("helped", "harmed", "not shown", "nothing to measure")
+    parts = [f"{word}: {'; '.join(by[word])}" for word in order if word in by]
+    if set(by) == {"not shown"}:
+        parts = ["not shown on any joints"]
+    text = answered.question.text
+    return f"{text[0].upper()}{text[1:]}. " + ". ".join(p[0].upper() + p[1:] for p in parts) + "."
+
+
+def warning(facts: dict[str, Any]) -> str:
+    """Return what must be said before all else, or nothing."""
+    test = facts["photos"]["test"]
+    if test >= FEW_PHOTOS:
+        return ""
+    return (f"{test} held-out photos are too few for firm words: this shows that the experiment "
+            "runs, not what helps.")  # fmt: skip
+
+
+def value(found: Interval) -> str:
+    """Return a share as "43.1 (38.0 to 48.3)"."""
+    if not np.isfinite(found.value):
+        return "-"
+    if not np.isfinite(found.low):
+        return f"{100 * found.value:.1f}"
+    return f"{100 * found.value:.1f} ({100 * found.low:.1f} to {100 * found.high:.1f})"
+
+
+def difference(found: Interval) -> str:
+    """Return a difference in points as "+3.1 (+1.2 to +5.0) *"; the star: it excludes zero."""
+    if not np.isfinite(found.value):
+        return "-"
+    return found.text() + (" *" if found.excludes_zero else "")
+
+
+def notes(found: Findings, facts: dict[str, Any], asked: Asked) -> list[str]:
+    """Return what a reader must know to judge the figures."""
+    photos, people = facts["photos"], facts["people"]
+    pasted = ("cut-outs and built-in things" if facts["cutouts"] else "built-in things alone "
+              "(no cut-outs were given)")  # fmt: skip
+    out = [
+        f"{photos['train']:,} photos with {people['train']:,} people to learn from, "
+        f"{photos['test']:,} with {people['test']:,} to be judged by; no photo is in both.",
+        f"Skeleton {facts['skeleton']}, {len(facts['joints'])} joints labelled.",
+        f"All arms: {asked.size}, {asked.trained:,} steps, {found.seeds} "
+        f"seed{'s' if found.seeds > 1 else ''}; photos alone or with {facts['each']['train']} "
+        f"occluded copies of each. The same steps, so an arm with copies sees each clean photo "
+        "less often.",
+        f"People are hidden by {pasted}; what hides them in the test was never seen in training.",
+        "Occluded people: those who lost something to a paste. All are cut out by their annotated "
+        "box.",
+        "In brackets: 95 % intervals of a paired bootstrap, seeds first, then photos. A star: the "
+        "interval excludes zero. Nothing is corrected for looking at many figures.",
+    ]
+    if found.seeds == 1:
+        out.append("One seed: the luck of a single training is in no interval.")
+    if told := few_seeds(found.seeds):
+        out.append(told)
+    out.append(_costs(facts["operations"]))
+    if asked.pretrain is not None:
+        out.append("Pretraining: as many steps again on generated people, joints by their names.")
+    if facts["bank"]:
+        out.append("ORN's bank: poses of the photos to learn from; where those are few, a "
+                   "pretrained one is filled up with generated poses.")  # fmt: skip
+    else:
+        out.append("ORN has no bank of poses in any arm: hardly anybody's pose is labelled as a "
+                   "whole.")  # fmt: skip
+    return out + list(facts["notes"])
+
+
+def _costs(operations: dict[str, int]) -> str:
+    """Return what a reader must know of KPE beside ORN; `operations`: of a picture, by block."""
+    text = "KPE has ORN's width and backbone and is the cheaper network"
+    if not {"orn", "kpe"} <= set(operations):
+        return f"{text}: what ORN brings is not told apart from what it costs."
+    kpe, orn = (operations[name] / 1e6 for name in ("kpe", "orn"))
+    return (
+        f"{text}: {kpe:,.0f} million operations a picture beside ORN's {orn:,.0f} million "
+        "(products and convolutions). What ORN brings is not told apart from what it costs."
+    )
+
+
+def markdown(found: Findings, facts: dict[str, Any], asked: Asked) -> str:
+    """Return the findings as Markdown."""
+    lines = ["# Experiment on photos", ""]
+    lines += [warning(facts), ""] if warning(facts) else []
+    lines += [*(f"* {s}" for s in sentences(found)), ""]
+    for measure, title in MEASURES.items():
+        lines += [f"## {title}", "", *_lines(_figures(found, measure)), ""]
+        lines += [f"### Differences, {measure} in points", "",
+                  *_lines(_differences(found, measure)), ""]  # fmt: skip
+    lines += ["## Notes", "", *(f"* {note}" for note in notes(found, facts, asked)), ""]
+    return "\n".join(lines)
+
+
+def html(found: Findings, facts: dict[str, Any], asked: Asked) -> bytes:
+    """Return the findings as a page."""
+    body = [plots.STYLE, "<header><h1>Experiment on photos</h1></header>"]
+    if told := warning(facts):
+        body.append(f'<p class="warn">{escape(told)}</p>')
+    body.append(section("found", "what helped", _list(sentences(found))))
+    for measure, title in MEASURES.items():
+        head, *rows = _figures(found, measure)
+        body.append(section(measure.lower(), title, table(head, rows)))
+        head, *rows = _differences(found, measure)
+        body.append(table(head, rows))
+    forests = [card(a.question.text, plots.forest(_forest(a), unit="points"))
+               for a in found.answered]  # fmt: skip
+    body.append(section("differences", "differences in PCK@0.1", cards(*forests, wide=True)))
+    body.append(section("notes", "what stands behind it", _list(notes(found, facts, asked))))
+    body.append(section("hiders", "what hides people", table(
+        ("", "to learn from", "held out for the test"),
+        [(name, ", ".join(told["train"]), ", ".join(told["test"]))
+         for name, told in (("built-in things", facts["kinds"]), ("cut-outs", facts["cutouts"]))
+         if told],
+    )))  # fmt: skip
+    return page("experiment on photos", body)
+
+
+def _forest(answered: Answered) -> list[tuple[str, float, float, float]]:
+    return [
+        (cell.part, 100 * cell.found.value, 100 * cell.found.low, 100 * cell.found.high)
+        for cell in answered.cells
+        if cell.measure == "PCK"
+    ]
+
+
+def _figures(found: Findings, measure: str) -> list[list[str]]:
+    rows = [["", *PARTS.values()]]
+    for arm in found.arms:
+        rows.append([arm.title, *(value(found.cell(arm.name, p, measure)) for p in PARTS)])
+    rows.append(["joints judged", *(f"{found.counts[p]:,}" for p in PARTS)])
+    return rows
+
+
+def _differences(found: Findings, measure: str) -> list[list[str]]:
+    rows = [["", *PARTS.values()]]
+    for answered in found.answered:
+        cells = [difference(c.found) for c in answered.cells if c.measure == measure]
+        rows.append([answered.question.text, *cells])
+    return rows
+
+
+def _lines(rows: Sequence[Sequence[str]]) -> list[str]:
+    head, *rest = rows
+    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rest)]
+
+
+def _list(lines: Sequence[str]) -> str:
+    return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"

@@ -1,0 +1,268 @@
+"""A COCO keypoint file checked and parted into photos to learn from and photos to be judged by.
+
+Nothing of a photo is in both parts, also where two entries show the same file or the same bytes.
+The parts are COCO files again, of the smallest known skeleton that holds every joint that anybody
+labelled: a file with 17 joint names of which 12 are used becomes one of 12.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from synthstudio.core.errors import AssetError, FormatError, explain
+from synthstudio.core.safe_json import BEGIN, read_members
+from synthstudio.core.safe_paths import file_inside, plain_name
+from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
+from synthstudio.dataset.durable import canonical_json, disk_errors, file_sha256, whole_folder
+from synthstudio.formats import checked
+
+PARTS = ("train", "test")
+TEST_SHARE = 0.3
+LEAST_PHOTOS = 4
+FACTS = "facts.json"
+_STREAMED = ("images", "annotations", "categories")
+_IMAGE = ("id", "file_name", "width", "height", "license", "flickr_url", "coco_url", "url")
+_ALIASES = {"head": "head_top", "top_head": "head_top", "headtop": "head_top"}
+_PERSON = 1
+
+
+@dataclass(kw_only=True)
+class _Read:
+    """What a first reading of the file found. Counts are by category and place of the joint."""
+
+    names: dict[int, tuple[str, ...]] = field(default_factory=dict)  # of categories with joints
+    images: dict[int, str] = field(default_factory=dict)
+    people: Counter[int] = field(default_factory=Counter)  # usable ones of each image
+    flags: dict[int, dict[int, Counter[int]]] = field(default_factory=dict)  # [category][v][j]
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def part(annotations: Path, images: Path, out: Path, *, seed: int) -> dict[str, Any]:
+    """Write PARTS as COCO files and FACTS into the new folder `out`; return the facts.
+
+    AssetError when there is no folder of pictures; FormatError for whatever else is wrong: nobody
+    with a box and a labelled joint, all of them hidden, joints that no known skeleton has, fewer
+    than LEAST_PHOTOS photos.
+    """
+    if not images.is_dir():
+        raise AssetError(
+            explain("there is no such folder", where=str(images), expected="the photos")
+        )
+    found = _read(annotations)
+    names, category = _names(found, annotations)
+    flags = found.flags[category]
+    labelled = {names[j] for v in (1, 2) for j in flags[v]}
+    _check_flags(flags, found, annotations)
+    bones = _skeleton(names, labelled, annotations)
+    test = _test_photos(found, images, annotations, seed=seed)
+    facts = _facts(found, flags, names, bones, test)
+    with disk_errors(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with whole_folder(out) as unfinished:
+            unfinished.mkdir()
+            for name in PARTS:
+                photos = {i for i in found.people if (i in test) == (name == "test")}
+                _write(unfinished / f"{name}.json", annotations, photos, category, names, bones)
+            (unfinished / FACTS).write_bytes(canonical_json(facts))
+    return facts
+
+
+def _members(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the entries of images, annotations and categories, one at a time."""
+    for key, span in read_members(path, streamed=_STREAMED):
+        if key in _STREAMED and span is not BEGIN:
+            with checked.reading(f"{path}, byte {span.start}"):
+                if not isinstance(span.value, dict):
+                    raise ValueError(f"an entry of {key} is no object")
+            yield key, span.value
+
+
+def _read(path: Path) -> _Read:
+    found = _Read()
+    for key, entry in _members(path):
+        with checked.reading(f"{path}: {key}, id {str(entry.get('id'))[:40]}"):
+            if key == "images":
+                name = plain_name(checked.text(entry["file_name"], 1024), where=str(path))
+                found.images[checked.integer(entry["id"])] = name
+            elif key == "categories" and entry.get("keypoints"):
+                found.names[checked.integer(entry["id"])] = tuple(map(_plain, entry["keypoints"]))
+            elif key == "annotations":
+                _count(entry, found)
+    return found
+
+
+def _plain(name: Any) -> str:
+    plain = checked.text(name, 80).strip().lower().replace(" ", "_").replace("-", "_")
+    return _ALIASES.get(plain, plain)
+
+
+def _count(entry: dict[str, Any], found: _Read) -> None:
+    if why := _useless(entry):
+        found.left_out[why] += 1
+        return
+    found.people[checked.integer(entry["image_id"])] += 1
+    flags = found.flags.setdefault(checked.integer(entry["category_id"]), {})
+    for j, v in enumerate(entry["keypoints"][2::3]):
+        flags.setdefault(checked.integer(v, 0, 2), Counter())[j] += 1
+    for v in (0, 1, 2):
+        flags.setdefault(v, Counter())
+
+
+def _useless(entry: dict[str, Any]) -> str:
+    """Return why nobody can learn from an annotation, or nothing."""
+    if entry.get("iscrowd"):
+        return "crowd region"
+    points = entry.get("keypoints")
+    if not isinstance(points, list) or not any(points[2::3]):
+        return "annotation without a labelled joint"
+    box = entry.get("bbox")
+    if not isinstance(box, list) or len(box) != 4 or min(map(checked.number, box[2:])) <= 0:
+        return "person without a box"
+    return ""
+
+
+def _names(found: _Read, path: Path) -> tuple[tuple[str, ...], int]:
+    """Return the joints' names and the category that people with joints are of."""
+    told = ", ".join(f"{n} x {what}" for what, n in sorted(found.left_out.items()))
+    used = [number for number in found.flags if number in found.names]
+    if not used:
+        raise FormatError(
+            explain("nobody can be learnt from", where=str(path),
+                    expected="people of a category with keypoints, with a box and a labelled joint",
+                    got=told or f"{sum(found.people.values())} people, {len(found.names)} "
+                    "categories with keypoints")
+        )  # fmt: skip
+    if len(used) > 1 or len(found.flags) > 1:
+        raise FormatError(
+            explain("people are of several categories", where=str(path), expected="one",
+                    got=", ".join(map(str, sorted(found.flags))),
+                    then="Leave the others out of the file.")
+        )  # fmt: skip
+    names, flags = found.names[used[0]], found.flags[used[0]]
+    most = 1 + max((j for v in (1, 2) for j in flags[v]), default=-1)
+    if most > len(names):
+        raise FormatError(
+            explain("people have more labelled joints than their category has names",
+                    where=f"{path}: category {used[0]}", expected=f"{len(names)} joints at most",
+                    got=f"a label of joint {most}",
+                    then="Name all joints in the category's keypoints, in the order of the labels.")
+        )  # fmt: skip
+    return names, used[0]
+
+
+def _check_flags(flags: dict[int, Counter[int]], found: _Read, path: Path) -> None:
+    if not flags[2]:
+        raise FormatError(
+            explain("every labelled joint is hidden", where=str(path), expected="some with v=2",
+                    got=f"{flags[1].total()} with v=1",
+                    then="Check how the file marks visibility (v=2 is visible).")
+        )  # fmt: skip
+    strange = [i for i in found.people if i not in found.images]
+    if strange:
+        raise FormatError(
+            explain("people of images that are not in the file", where=str(path),
+                    got=", ".join(map(str, strange[:5])))
+        )  # fmt: skip
+
+
+def _skeleton(names: Sequence[str], labelled: set[str], path: Path) -> Skeleton:
+    """Return the smallest known skeleton that has all joints that anybody labelled."""
+    known = [*SKELETONS.values(), *FOREIGN.values()]
+    fitting = [s for s in known if labelled <= set(s.joints)]
+    if not fitting or len(set(names)) != len(names):
+        raise FormatError(
+            explain("no known skeleton has these joints", where=f"{path}: categories",
+                    expected=f"names of one of {', '.join(s.name for s in known)}",
+                    got=", ".join(names)[:300])
+        )  # fmt: skip
+    return min(fitting, key=lambda s: len(s.joints))
+
+
+def _test_photos(found: _Read, images: Path, path: Path, *, seed: int) -> set[int]:
+    """Return the images to be judged by: the seed and each photo's bytes decide."""
+    same: dict[str, list[int]] = {}
+    for number in sorted(found.people):
+        file = file_inside(images, found.images[number], where=f"image {number}")
+        same.setdefault(file_sha256(file), []).append(number)
+    if len(same) < LEAST_PHOTOS:
+        raise FormatError(
+            explain("too few photos to part", where=str(path),
+                    expected=f"{LEAST_PHOTOS} or more with people who can be learnt from",
+                    got=f"{len(same)} with {found.people.total()} people")
+        )  # fmt: skip
+    order = sorted(same, key=lambda sha: hashlib.blake2b(f"{seed} {sha}".encode()).digest())
+    return {i for sha in order[: max(1, round(TEST_SHARE * len(order)))] for i in same[sha]}
+
+
+def _facts(
+    found: _Read, flags: dict[int, Counter[int]], names: Sequence[str], bones: Skeleton,
+    test: set[int],
+) -> dict[str, Any]:  # fmt: skip
+    used = {names[j] for v in (1, 2) for j in flags[v]}
+    notes = [f"Left out: {n} x {what}." for what, n in sorted(found.left_out.items())]
+    if never := [name for name in bones.joints if name not in used]:
+        notes.append(f"Nobody labelled {', '.join(never)}: not learnt, not judged.")
+    if not flags[1]:
+        notes.append("No joint is marked as hidden (v=1): only those that pastes hide are judged "
+                     "as hidden.")  # fmt: skip
+    return {
+        "skeleton": bones.name, "joints": sorted(used), "notes": notes,
+        "photos": {"train": len(found.people) - len(test), "test": len(test)},
+        "people": {
+            "train": sum(n for i, n in found.people.items() if i not in test),
+            "test": sum(n for i, n in found.people.items() if i in test),
+        },
+        "visible": flags[2].total(), "hidden": flags[1].total(),
+    }  # fmt: skip
+
+
+def _write(
+    out: Path, source: Path, photos: set[int], category: int, names: Sequence[str], bones: Skeleton
+) -> None:
+    """Write the entries of some photos, one by one: the file may be large."""
+    place = [names.index(name) if name in names else -1 for name in bones.joints]
+    head = {"id": _PERSON, "name": "person", "keypoints": list(bones.joints), "skeleton": []}
+    with out.open("w", encoding="utf-8") as file:
+        file.write('{"info": {}, "categories": [' + json.dumps(head) + "]")
+        for key in ("images", "annotations"):
+            file.write(f',\n"{key}": [')
+            between = "\n"
+            for kind, entry in _members(source):
+                if kind != key:
+                    continue
+                row = _image(entry, photos) if key == "images" else _person(entry, photos, place)
+                if row is not None and (key == "images" or entry["category_id"] == category):
+                    file.write(between + json.dumps(row))
+                    between = ",\n"
+            file.write("]")
+        licences: Any = next((s.value for k, s in read_members(source, streamed=_STREAMED)
+                         if k == "licenses"), [])  # fmt: skip
+        file.write(f',\n"licenses": {json.dumps(licences)}}}\n')
+
+
+def _image(entry: dict[str, Any], photos: set[int]) -> dict[str, Any] | None:
+    return {k: entry[k] for k in _IMAGE if k in entry} if entry["id"] in photos else None
+
+
+def _person(entry: dict[str, Any], photos: set[int], place: Sequence[int]) -> dict[str, Any] | None:
+    if entry.get("image_id") not in photos or _useless(entry):
+        return None
+    points = entry["keypoints"]
+    with checked.reading(f"annotation {str(entry.get('id'))[:40]}"):
+        taken = [points[3 * j : 3 * j + 3] if j >= 0 else [0, 0, 0] for j in place]
+        flat = [value for joint in taken for value in joint]
+        if len(flat) != 3 * len(place):
+            raise ValueError(f"keypoints: expected three numbers a joint; got {len(points)}")
+        _, _, wide, high = entry["bbox"]
+        return {
+            "id": entry["id"], "image_id": entry["image_id"], "category_id": _PERSON,
+            "iscrowd": 0, "keypoints": flat, "num_keypoints": sum(v > 0 for v in flat[2::3]),
+            "bbox": entry["bbox"], "area": entry.get("area", wide * high),
+            "segmentation": entry.get("segmentation", []),
+        }  # fmt: skip

@@ -1,0 +1,50 @@
+"""Data sets of fake frames, written in this process or by `driver.py` in one of its own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import fake_frames
+
+from synthstudio.dataset import shards
+from synthstudio.dataset.manifest import Identity
+from synthstudio.dataset.shards import write_shard
+from synthstudio.dataset.writer import Session, open_or_create
+
+DRIVER = Path(__file__).with_name("driver.py")
+
+
+def start(out: Path, **options: Any) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, str(DRIVER), str(out), json.dumps(options)],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def drive(out: Path, **options: Any) -> tuple[int, str]:
+    with start(out, **options) as process:
+        _, errors = process.communicate(timeout=60)
+    return process.returncode, errors
+
+
+def make(out: Path, identity: Identity, **options: Any) -> Session:
+    """Write a data set in this process."""
+    with open_or_create(out, identity, **options) as session:
+        for shard in session.todo:
+            session.publish(write(session, shard))
+        session.finish()
+    return session
+
+
+def write(session: Session, shard: int) -> shards.StagedShard:
+    seed = session.identity.seed
+    frames = (fake_frames.frame(i, seed=seed) for i in session.identity.frames_of(shard))
+    return write_shard(session.folder, shard, frames)
+
+
+def leftovers(out: Path) -> list[str]:
+    return [p.name for p in out.rglob(".tmp-*")]

@@ -1,0 +1,204 @@
+"""Which joints count where, what a difference shows, and how it is told."""
+
+import dataclasses
+import functools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from synthstudio.core.rng import stream
+from synthstudio.core.skeleton import skeleton
+from synthstudio.evaluation.bootstrap import Interval
+from synthstudio.evaluation.measure import truth_of
+from synthstudio.evaluation.precision import average_precision
+from synthstudio.evaluation.table import Answers
+from synthstudio.experiment import figures, page
+from synthstudio.experiment.arms import ARMS, QUESTIONS, SIZES, Arm, Question, arms, config
+from synthstudio.experiment.settle import Asked
+from synthstudio.training import config as configs
+
+BONES = skeleton("body12")
+PHOTOS, J = 12, 12
+KPE, ORN = Arm(name="kpe", title="KPE", block="kpe"), Arm(name="orn", title="ORN")
+ASKED = Question(text="a thing", ours="orn", theirs="kpe")
+
+SCENES = Path(__file__).resolve().parents[2] / "scenes"
+
+
+def answers(*, off_px: float, seed: int = 0) -> Answers:
+    """Return PHOTOS people, each clean, occluded and occluded without a loss, in that order.
+
+    Joint 0 is marked as hidden; the paste hides joints 1 to 4, which are answered `off_px` away.
+    """
+    rng = stream(seed, "answers")
+    people = 3 * PHOTOS
+    photo, kind = np.repeat(np.arange(PHOTOS), 3), np.tile(np.arange(3), PHOTOS)
+    true = np.repeat(rng.uniform(20, 180, (PHOTOS, J, 2)), 3, 0)
+    state = np.full((people, J), 2, np.uint8)
+    state[:, 0] = 1
+    state[kind == 1, 1:5] = 1
+    xy = true + rng.normal(0, 1.0, true.shape)
+    xy[kind == 1, 1:5] += off_px
+    none = np.full((people, J), np.nan)
+    return Answers(
+        xy=xy, score=rng.uniform(0.4, 0.6, (people, J)), peak=none, present=none,
+        shares=np.full((people, J, 4), np.nan), quality=none, xyz_m=np.full((people, J, 3), np.nan),
+        true_xy=true, true_shares=np.full((people, J, 5), np.nan),
+        true_xyz_m=np.full((people, J, 3), np.nan), known=np.ones((people, J), bool), state=state,
+        cause=np.zeros((people, J), np.uint8), ambiguous=np.zeros((people, J), bool),
+        area=np.full(people, 8000.0), side=np.full(people, 200.0),
+        box=np.tile([0.0, 0, 100, 200], (people, 1)),
+        window=np.tile([0.0, 0, 200, 200], (people, 1)),
+        fraction=np.where(kind == 1, 0.3, 0.0), crowd=np.zeros(people),
+        frame=np.arange(people), instance=np.ones(people, np.int64), group=photo,
+        clean=3 * photo, variant=np.where(kind == 0, "clean", "occluder"),
+        family=np.full(people, ""),
+    )  # fmt: skip
+
+
+def test_each_joint_counts_where_it_belongs() -> None:
+    found = {name: which.sum() for name, which in figures.parts(answers(off_px=0)).items()}
+    assert found == {
+        "clean visible": PHOTOS * 11, "clean hidden": PHOTOS, "occluded visible": PHOTOS * 7,
+        "occluded hidden": PHOTOS * 5, "under the paste": PHOTOS * 4,
+    }  # fmt: skip
+
+
+def test_reduced_precision_is_pycocotools_own() -> None:
+    told = answers(off_px=6)
+    made = figures.reduce(told, BONES)
+    for name, which in figures.parts(told).items():
+        ours = made.precision[name](np.ones(PHOTOS))
+        theirs = average_precision(
+            truth_of(told), told.xy, told.score.mean(1), sigmas=BONES.sigmas, only=which
+        )
+        assert ours == pytest.approx(theirs["AP"], abs=1e-9)
+    assert made.precision["under the paste"](np.ones(PHOTOS)) < 0.9
+
+
+@functools.cache
+def found(*off_px: float, seeds: int = 3) -> figures.Findings:
+    results = {
+        arm.name: [figures.reduce(answers(off_px=off, seed=s), BONES) for s in range(seeds)]
+        for arm, off in zip((ORN, KPE), off_px, strict=True)
+    }
+    return figures.findings((ORN, KPE), results, (ASKED, *QUESTIONS))
+
+
+@pytest.mark.parametrize(
+    ("orn", "kpe", "verdict", "points"),
+    [(0, 60, "helped", 100), (60, 0, "harmed", -100), (0, 0, "not shown", 0)],
+)
+def test_what_differs_is_found_where_it_differs(
+    orn: float, kpe: float, verdict: str, points: float
+) -> None:
+    told = found(orn, kpe)
+    cells = {(c.part, c.measure): c.found for c in told.answered[0].cells}
+    assert figures.verdict(cells["under the paste", "PCK"]) == verdict
+    assert 100 * cells["under the paste", "PCK"].value == pytest.approx(points)
+    assert np.sign(cells["under the paste", "AP"].value) == np.sign(points)
+    assert figures.verdict(cells["clean visible", "PCK"]) == "not shown"
+    sentence = page.sentences(told)[0]
+    assert sentence.startswith("A thing. ")
+    if points:
+        word, _, rest = sentence.partition("Not shown: ")
+        assert word == f"A thing. {told_as(told, 'occluded hidden', 'under the paste')}. "
+        assert rest == "; ".join(figures.PARTS[p] for p in UNTOUCHED) + "."
+    else:
+        assert sentence == "A thing. Not shown on any joints."
+
+
+UNTOUCHED = ("clean visible", "clean hidden", "occluded visible")
+
+
+def told_as(told: figures.Findings, *parts: str) -> str:
+    """Return how the parts with a difference are told of."""
+    cells = {c.part: c.found for c in told.answered[0].cells if c.measure == "PCK"}
+    words = {figures.verdict(cells[p]).capitalize() for p in parts}
+    assert len(words) == 1
+    return f"{words.pop()}: " + "; ".join(f"{figures.PARTS[p]} {cells[p].text()}" for p in parts)
+
+
+def test_only_questions_of_arms_that_are_there_are_answered() -> None:
+    told = found(0, 0, seeds=1)
+    assert [a.question.text for a in told.answered] == [
+        "a thing", "ORN instead of KPE, photos alone"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "word"),
+    [(0.01, 0.2, "helped"), (-0.2, -0.01, "harmed"), (-0.1, 0.2, "not shown"),
+     (np.nan, np.nan, "nothing to measure")],
+)  # fmt: skip
+def test_verdicts(low: float, high: float, word: str) -> None:
+    assert figures.verdict(Interval(value=(low + high) / 2, low=low, high=high)) == word
+
+
+def test_nothing_to_measure_is_a_dash_and_valid_json() -> None:
+    empty = answers(off_px=0)
+    empty.state[:, 0] = 2
+    results = {arm.name: [figures.reduce(empty, BONES)] for arm in (ORN, KPE)}
+    told = figures.findings((ORN, KPE), results, (ASKED,))
+    assert page.value(told.cell("orn", "clean hidden", "PCK")) == "-"
+    assert page.value(told.cell("orn", "clean hidden", "AP")) == "-"
+    assert "Nothing to measure: clean photos, joints marked as hidden." in page.sentences(told)[0]
+
+
+def test_the_page_and_the_table_say_the_same() -> None:
+    told = found(0, 60)
+    facts = {
+        "photos": {"train": 20, "test": 12}, "people": {"train": 20, "test": 12},
+        "skeleton": "body12", "joints": list(BONES.joints), "each": {"train": 3, "test": 2},
+        "cutouts": None, "kinds": {"train": ["crate"], "test": ["fence"]}, "bank": True,
+        "notes": ["<b>a note</b>"], "operations": {"orn": 41_600_000, "kpe": 30_400_000},
+    }  # fmt: skip
+    asked = Asked(annotations=Path("a"), images=Path("b"), out=Path("c"), seeds=3, steps=7)
+    text, html = page.markdown(told, facts, asked), page.html(told, facts, asked).decode()
+    for part in (
+        "+100.0 (+100.0 to +100.0) *",
+        "7 steps, 3 seeds",
+        "12 held-out photos are too few",
+        "Only 3 seeds: no draw reaches beyond them, so the intervals are too narrow.",
+        "30 million operations a picture beside ORN",
+    ):
+        assert part in text and part in html
+    assert "&lt;b&gt;a note" in html and "<b>a note" not in html
+    assert "http" not in html.replace("http-equiv", "")
+    enough = page.notes(dataclasses.replace(told, seeds=5), facts | {"operations": {}}, asked)
+    assert not any("too narrow" in note or "a picture beside" in note for note in enough)
+    assert any("KPE" in note and "the cheaper network" in note for note in enough)
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert {row.count("|") for row in rows} == {len(figures.PARTS) + 2}
+
+
+def test_arms_differ_in_what_they_say_and_in_nothing_else() -> None:
+    ways = arms(pretrained=True)
+    assert [a.name for a in arms(pretrained=False)] == ["orn", "orn-occlude", "kpe", "kpe-occlude"]
+    assert len(ways) == 6
+    made = {
+        a.name: config(a, seed=1, size="nano", steps=9, people=Path("p"), bank=True,
+                       start=Path("s") if a.pretrained else None)
+        for a in ways
+    }  # fmt: skip
+    for question in QUESTIONS:
+        ours, theirs = (made[n].model_dump() for n in (question.ours, question.theirs))
+        differ = {k for k in ours if ours[k] != theirs[k]} - {"name"}
+        text = question.text
+        kinds = {"copies": {"train"}, "pretraining": {"start"}, "both": {"train", "start"},
+                 "instead": {"network"}}  # fmt: skip
+        word = next(w for w in ("instead", "both", "pretraining", "copies") if w in text)
+        assert differ == kinds[word], text
+    assert made["orn"].train[0].variants == ("clean",) and not made["orn-occlude"].train[0].variants
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_sizes_are_those_of_the_scenes(size: str) -> None:
+    theirs = configs.load(SCENES / "training" / f"{size}.yaml")
+    ours = config(
+        ARMS[0], seed=0, size=size, steps=5, people=Path("set"), bank=True, start=None
+    )  # fmt: skip
+    assert ours.network == theirs.network
+    same = ("batch", "rate", "ema", "augment", "layer_decay", "precision", "losses", "warm_up")
+    assert all(getattr(ours, name) == getattr(theirs, name) for name in same)

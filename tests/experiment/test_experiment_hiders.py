@@ -1,0 +1,87 @@
+"""What hides people in training never hides them in the test."""
+
+import json
+from pathlib import Path
+
+import experiment_world as world
+import pytest
+
+from synthstudio.core.errors import AssetError
+from synthstudio.experiment import hiders
+from synthstudio.props import procedural
+from synthstudio.recipe.load import parse
+
+
+def test_kinds_are_known_and_in_one_part() -> None:
+    known = {thing.kind for thing in procedural.kinds()}
+    assert not set(hiders.KINDS["train"]) & set(hiders.KINDS["test"])
+    assert set(hiders.KINDS["train"]) | set(hiders.KINDS["test"]) <= known
+    for name in hiders.KINDS:
+        for cutouts in (False, True):
+            made = parse(hiders.recipe(name, seed=4, cutouts=cutouts))
+            assert made.occlude is not None and not made.occlude.by.get("person")
+
+
+def held(tmp_path: Path, folder: Path, seed: int = 0) -> dict[str, list[str]]:
+    return hiders.part_cutouts(folder, tmp_path / f"out-{seed}", seed=seed)
+
+
+def test_cutouts_are_parted_by_category_with_their_licences(tmp_path: Path) -> None:
+    folder = world.cutouts(tmp_path / "things")
+    extra = json.loads((folder / "manifest.json").read_text())
+    (folder / "dog2.png").write_bytes((folder / "dog.png").read_bytes() + b"\0")
+    (folder / "manifest.json").write_text(
+        json.dumps([*extra, {"file": "dog2.png", "category": "dog", "license": "CC0"}])
+    )
+    found = held(tmp_path, folder)
+    assert sorted(found["train"] + found["test"]) == sorted(p.name for p in folder.glob("*.png"))
+    assert found["train"] and found["test"]
+    assert ("dog.png" in found["train"]) == ("dog2.png" in found["train"])
+    for name, files in found.items():
+        ledger = json.loads((tmp_path / "out-0" / name / "cutouts/manifest.json").read_text())
+        assert sorted(entry["file"] for entry in ledger) == sorted(files)
+        assert all(entry["license"] == "CC0" for entry in ledger)
+    assert any(held(tmp_path, folder, seed)["test"] != found["test"] for seed in (1, 2, 3))
+
+
+def test_cutouts_without_categories_are_parted_by_file(tmp_path: Path) -> None:
+    folder = world.cutouts(tmp_path / "things")
+    (folder / "manifest.json").unlink()
+    found = held(tmp_path, folder)
+    assert len(found["train"]) == len(found["test"]) == 2
+
+
+def test_too_few_cutouts_are_refused(tmp_path: Path) -> None:
+    folder = world.cutouts(tmp_path / "things")
+    for name in ("clock", "dog", "tv"):
+        (folder / f"{name}.png").unlink()
+    with pytest.raises(AssetError, match="too few cut-outs to hold some out"):
+        held(tmp_path, folder)
+
+
+@pytest.mark.parametrize(
+    ("categories", "use"),
+    [(("backpack", "office chair", "suitcase", "chair"), "hide people in training"),
+     (("bicycle", "dining table", "table", "fence"), "are held out for the test")],
+)  # fmt: skip
+def test_kin_of_the_things_of_one_part_alone_is_told_as_such(
+    tmp_path: Path, categories: tuple[str, ...], use: str
+) -> None:
+    folder = world.cutouts(tmp_path / "things")
+    ledger = json.loads((folder / "manifest.json").read_text())
+    told = [entry | {"category": c} for entry, c in zip(ledger, categories, strict=True)]
+    (folder / "manifest.json").write_text(json.dumps(told))
+    with pytest.raises(AssetError, match=f"all cut-outs are sorts of built-in things that {use}"):
+        held(tmp_path, folder)
+    told[0]["category"] = "dog"
+    (folder / "manifest.json").write_text(json.dumps(told))
+    assert all(held(tmp_path, folder).values())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_cutout_goes_with_the_built_in_thing_of_its_kind(seed: int) -> None:
+    kinds = {"suitcase", "office chair", "dining_table", "bicycle", "dog", "cat", "tv", "stable"}
+    held = hiders._held(kinds, seed=seed)
+    assert {"dining_table", "bicycle"} <= held
+    assert not {"suitcase", "office chair"} & held
+    assert 2 <= len(held) <= 4 and len({"stable", "dog", "cat", "tv"} & held) >= 1

@@ -1,0 +1,197 @@
+"""Annotations parted into photos to learn from and photos to be judged by; what is refused."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import experiment_world as world
+import pytest
+
+from synthstudio.core.errors import AssetError, FormatError
+from synthstudio.experiment import photos
+from synthstudio.formats.coco_file import CocoFile
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return world.write(tmp_path_factory.mktemp("set") / "people", 12)
+
+
+def part(root: Path, out: Path, file: str | Path = "coco.json", seed: int = 0) -> dict[str, Any]:
+    return photos.part(root / file, root / "images", out, seed=seed)
+
+
+def read(out: Path, name: str) -> dict[str, Any]:
+    return json.loads((out / f"{name}.json").read_text())
+
+
+def names(out: Path, name: str) -> set[str]:
+    return {image["file_name"] for image in read(out, name)["images"]}
+
+
+def test_every_photo_is_in_one_part_and_the_seed_decides_which(root: Path, tmp_path: Path) -> None:
+    facts = part(root, tmp_path / "a")
+    assert part(root, tmp_path / "b") == facts
+    train, test = (names(tmp_path / "a", part) for part in photos.PARTS)
+    assert test == names(tmp_path / "b", "test")
+    assert not train & test
+    assert len(train | test) == 12 and len(test) == facts["photos"]["test"] == 4
+    part(root, tmp_path / "c", seed=1)
+    assert names(tmp_path / "c", "test") != test
+    for name, people in (("train", 8), ("test", 4)):
+        told = read(tmp_path / "a", name)
+        assert len(told["annotations"]) == people == facts["people"][name]
+        assert {p["image_id"] for p in told["annotations"]} == {i["id"] for i in told["images"]}
+
+
+def test_a_photo_with_two_names_is_in_one_part(root: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "set"
+    shutil.copytree(root, mine)
+    told = json.loads((mine / "coco.json").read_text())
+    for k in range(12):  # every photo once more under another name
+        image, who = dict(told["images"][k]), dict(told["annotations"][k])
+        shutil.copy(mine / "images" / image["file_name"], mine / "images" / f"again{k}.png")
+        image |= {"id": 100 + k, "file_name": f"again{k}.png"}
+        told["images"].append(image)
+        told["annotations"].append(who | {"id": 100 + k, "image_id": 100 + k})
+    (mine / "coco.json").write_text(json.dumps(told))
+    part(mine, tmp_path / "out")
+    for name in photos.PARTS:
+        numbers = {i["id"] for i in read(tmp_path / "out", name)["images"]}
+        assert {n + 99 for n in numbers if n < 100} == {n for n in numbers if n >= 100}
+
+
+def test_seventeen_names_of_which_twelve_are_used_are_twelve_joints(tmp_path: Path) -> None:
+    root = world.write(tmp_path / "people", 5, names=world.COCO17)
+    facts = part(root, tmp_path / "out")
+    assert facts["skeleton"] == "body12" and len(facts["joints"]) == 12
+    plain = world.write(tmp_path / "twelve", 5)
+    part(plain, tmp_path / "same")
+    for name in photos.PARTS:
+        mine, theirs = (
+            [p["keypoints"] for p in read(tmp_path / o, name)["annotations"]]
+            for o in ("out", "same")
+        )
+        assert mine == theirs
+
+
+def test_joints_in_another_order_are_taken_by_name(tmp_path: Path) -> None:
+    part(world.write(tmp_path / "a", 5), tmp_path / "plain")
+    part(world.write(tmp_path / "b", 5, names=world.BODY12[::-1]), tmp_path / "turned")
+    for name in photos.PARTS:
+        a, b = (read(tmp_path / o, name)["annotations"] for o in ("plain", "turned"))
+        assert [p["keypoints"] for p in a] == [p["keypoints"] for p in b]
+
+
+def test_a_joint_that_nobody_labelled_is_told_of(tmp_path: Path) -> None:
+    used = [name for name in world.COCO17 if name != "left_ear"]
+    root = world.write(tmp_path / "people", 5, names=world.COCO17, labelled=used)
+    facts = part(root, tmp_path / "out")
+    assert facts["skeleton"] == "coco17"
+    assert "Nobody labelled left_ear: not learnt, not judged." in facts["notes"]
+
+
+def test_a_set_without_hidden_joints_is_told_of(root: Path, tmp_path: Path) -> None:
+    def all_seen(told: dict[str, Any]) -> None:
+        for who in told["annotations"]:
+            who["keypoints"][2::3] = [2 if v else 0 for v in who["keypoints"][2::3]]
+
+    facts = part(root, tmp_path / "out", world.changed(root, all_seen))
+    assert facts["hidden"] == 0
+    assert any("v=1" in note for note in facts["notes"])
+    assert not any("v=1" in note for note in part(root, tmp_path / "with")["notes"])
+
+
+def test_people_without_a_box_are_left_out_and_counted(root: Path, tmp_path: Path) -> None:
+    def no_box(told: dict[str, Any]) -> None:
+        del told["annotations"][0]["bbox"]
+        told["annotations"][1]["bbox"][2] = 0
+        told["annotations"][2]["iscrowd"] = 1
+
+    facts = part(root, tmp_path / "out", world.changed(root, no_box))
+    assert sum(facts["people"].values()) == sum(facts["photos"].values()) == 9
+    assert "Left out: 2 x person without a box." in facts["notes"]
+    assert "Left out: 1 x crowd region." in facts["notes"]
+
+
+def test_the_parts_are_read_by_the_importer(root: Path, tmp_path: Path) -> None:
+    def no_area(told: dict[str, Any]) -> None:
+        for who in told["annotations"]:
+            del who["area"]
+
+    part(root, tmp_path / "out", world.changed(root, no_area))
+    for name in photos.PARTS:
+        opened = CocoFile(tmp_path / "out" / f"{name}.json")
+        assert opened.skeleton.name == "body12"
+        people = [row for _, rows in opened.samples() for row in rows]
+        opened.close()
+        assert people and all(row["modal_area_px"] > 0 for row in people)
+
+
+def _empty(told: dict[str, Any]) -> None:
+    told["images"], told["annotations"] = [], []
+
+
+def _one(told: dict[str, Any]) -> None:
+    told["annotations"] = told["annotations"][:1]
+
+
+def _no_boxes(told: dict[str, Any]) -> None:
+    for who in told["annotations"]:
+        who.pop("bbox")
+
+
+def _hidden(told: dict[str, Any]) -> None:
+    for who in told["annotations"]:
+        who["keypoints"][2::3] = [1] * 12
+
+
+def _flags(told: dict[str, Any]) -> None:
+    told["annotations"][3]["keypoints"][2] = 3
+
+
+def _strange(told: dict[str, Any]) -> None:
+    told["categories"][0]["keypoints"][0] = "antenna"
+
+
+def _orphans(told: dict[str, Any]) -> None:
+    told["images"] = told["images"][:-1]
+
+
+def _short(told: dict[str, Any]) -> None:
+    told["annotations"][2]["keypoints"] = told["annotations"][2]["keypoints"][:30]
+
+
+def _long(told: dict[str, Any]) -> None:
+    told["annotations"][2]["keypoints"] += [5, 5, 2]
+
+
+BAD = {
+    _long: "category 7: people have more labelled joints.*expected 12 joints.*got a label of "
+    "joint 13",
+    _empty: "nobody can be learnt from.*expected people",
+    _one: "too few photos to part.*expected 4 or more.*got 1 with 1 people",
+    _no_boxes: "nobody can be learnt from.*12 x person without a box",
+    _hidden: "every labelled joint is hidden.*got 144 with v=1",
+    _flags: "annotations, id 4.*whole number from 0 to 2",
+    _strange: "no known skeleton has these joints.*antenna",
+    _orphans: "people of images that are not in the file.*got 12",
+    _short: "annotation 3",
+}
+
+
+@pytest.mark.parametrize("change", BAD, ids=lambda change: change.__name__.strip("_"))
+def test_bad_annotations_are_one_clear_message(root: Path, tmp_path: Path, change: Any) -> None:
+    file = world.changed(root, change)
+    with pytest.raises(FormatError, match=f"(?s){BAD[change]}"):
+        part(root, tmp_path / "out", file)
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_pictures_are_one_clear_message(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(AssetError, match=r"no such folder.*the photos"):
+        photos.part(root / "coco.json", tmp_path / "nowhere", tmp_path / "out", seed=0)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FormatError, match=r"image 1: there is no such file.*p00000.png"):
+        photos.part(root / "coco.json", tmp_path / "empty", tmp_path / "out", seed=0)

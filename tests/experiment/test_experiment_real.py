@@ -1,0 +1,211 @@
+"""The whole experiment on small generated pictures: its folder, killing it, and what it refuses."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import experiment_world as world
+import pytest
+import torch
+from tiny_pairs import recipe
+from typer.testing import CliRunner
+
+from synthstudio.cli import app
+from synthstudio.core.errors import ModelError, SynthStudioError
+from synthstudio.dataset.durable import TEMPORARY
+from synthstudio.dataset.reader import Dataset
+from synthstudio.evaluation import save
+from synthstudio.experiment.figures import PARTS
+from synthstudio.pipeline import generate
+from synthstudio.recipe.load import parse
+from synthstudio.stage import prepare
+
+PHOTOS, STEPS = 9, 2
+REAL = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with photos, cut-outs and generated people of 17 joints."""
+    torch.set_num_threads(1)  # as the killed process has: sums depend on it
+    base = tmp_path_factory.mktemp("experiment")
+    world.write(base / "set", PHOTOS)
+    world.cutouts(base / "cutouts")
+    generate(prepare(parse(recipe(8)), assets=base, device="cpu"), base / "generated", workers=1)
+    return base
+
+
+def call(root: Path, out: Path, **changes: Any) -> list[str]:
+    told = {
+        "annotations": root / "set/coco.json", "images": root / "set/images", "out": out,
+        "pretrain": root / "generated", "cutouts": root / "cutouts", "seeds": 1, "steps": STEPS,
+    } | changes  # fmt: skip
+    words = [f"--{k}={v}" for k, v in told.items() if v is not None]
+    return ["experiment", "real", "--json", *words]
+
+
+def run(root: Path, out: Path, **changes: Any) -> dict[str, Any]:
+    found = CliRunner().invoke(app, call(root, out, **changes))
+    if found.exception is not None:
+        raise found.exception
+    return json.loads(found.stdout)
+
+
+@pytest.fixture(scope="module")
+def whole(root: Path) -> Path:
+    run(root, root / "whole")
+    return root / "whole"
+
+
+def results(out: Path) -> dict[str, Any]:
+    return json.loads((out / "results.json").read_text())
+
+
+def test_every_arm_is_trained_and_judged_on_photos_that_none_saw(whole: Path) -> None:
+    told = results(whole)
+    costs = told["photos"]["operations"]
+    assert costs["orn"] > costs["kpe"] > 1e6
+    assert set(told["arms"]) == {
+        "orn", "orn-occlude", "orn-pretrain", "orn-pretrain-occlude", "kpe", "kpe-occlude"
+    }  # fmt: skip
+    assert told["photos"]["skeleton"] == "body12" and told["photos"]["bank"]
+    assert (told["steps"], told["seeds"], told["photos"]["photos"]["test"]) == (STEPS, 1, 3)
+    assert told["joints"]["clean visible"] >= 3 * 10 and told["joints"]["under the paste"] > 0
+    for arm in told["arms"].values():
+        assert set(arm["PCK"]) == set(PARTS)
+        assert 0 <= arm["PCK"]["clean visible"]["value"] <= 1
+    # Each arm answered about the same people; no picture of a test photo was learnt from.
+    kept = [save.read(whole / f"runs/{name}-0/evaluations/test").answers for name in told["arms"]]
+    assert len({one.true_xy.tobytes() for one in kept}) == 1
+    assert len({one.xy.tobytes() for one in kept}) == len(kept)
+    parts = [
+        {i["file_name"] for i in json.loads((whole / f"photos/{n}.json").read_text())["images"]}
+        for n in ("train", "test")
+    ]
+    assert not parts[0] & parts[1] and len(parts[0] | parts[1]) == PHOTOS
+    configs = {n: (whole / f"runs/{n}-0/config.yaml").read_text() for n in told["arms"]}
+    assert not any("data/test" in text for text in configs.values())
+    assert [n for n, t in configs.items() if "pretrain-0" in t] == [
+        "orn-pretrain", "orn-pretrain-occlude"
+    ]  # fmt: skip
+
+
+def test_what_hides_people_in_the_test_was_never_seen_in_training(whole: Path) -> None:
+    told = results(whole)["photos"]
+    assert not set(told["cutouts"]["train"]) & set(told["cutouts"]["test"])
+    used = {
+        name: {k for f in Dataset(whole / "data" / name).iter_frames() for k in f["thing_kind"]}
+        for name in ("train", "test")
+    }
+    assert used["train"] and used["test"] and not used["train"] & used["test"]
+
+
+def test_page_and_tables_lie_in_the_folder(whole: Path) -> None:
+    page, table = (whole / n for n in ("report.html", "results.md"))
+    assert "What helped" in page.read_text() and "too few for firm words" in page.read_text()
+    assert "| ORN, pretrained, occluded copies |" in table.read_text()
+    assert str(whole) not in page.read_text() + table.read_text()
+
+
+def test_a_finished_experiment_is_not_done_again(root: Path, whole: Path) -> None:
+    before = results(whole)
+    stamps = {p: p.stat().st_mtime_ns for p in whole.rglob("*.safetensors")}
+    run(root, whole)
+    assert results(whole) == before
+    assert {p: p.stat().st_mtime_ns for p in whole.rglob("*.safetensors")} == stamps
+
+
+def test_what_a_kill_left_undone_comes_out_the_same(root: Path, whole: Path) -> None:
+    mine = root / "again"
+    shutil.copytree(whole, mine)
+    # As a kill leaves it: an arm half trained, one not judged, litter, no results.
+    shutil.rmtree(mine / "runs/orn-occlude-0")
+    shutil.rmtree(mine / "runs/kpe-0/evaluations")
+    (mine / "runs/orn-0/done").unlink()
+    litter = mine / "crops" / f"{TEMPORARY}crops-x"
+    litter.mkdir()
+    for name in ("results.json", "results.md", "report.html"):
+        (mine / name).unlink()
+    (mine / "runs" / "kpe-occlude-0" / "evaluations" / "test" / "answers.npz").unlink()
+    shutil.rmtree(mine / "runs/kpe-occlude-0/evaluations/test")
+    for path in mine.rglob("config.yaml"):  # the copy lies elsewhere
+        path.write_text(path.read_text().replace(str(whole), str(mine)))
+    run(root, mine)
+    assert results(mine) == results(whole)
+    assert not litter.exists()
+
+
+def test_a_killed_run_ends_as_one_that_was_not(root: Path, whole: Path) -> None:
+    out = root / "killed"
+    command = [sys.executable, "-m", "synthstudio", *call(root, out)]
+    alone = os.environ | {"OMP_NUM_THREADS": "1"}
+    for sign in ("data/test/dataset.json", "runs/pretrain-0/state.safetensors"):
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=alone) as child:
+            until = time.monotonic() + 300
+            while not (out / sign).exists() and child.poll() is None:
+                assert time.monotonic() < until
+                time.sleep(0.02)
+            assert child.poll() is None
+            os.kill(child.pid, signal.SIGKILL)
+    assert not (out / "results.json").exists()
+    run(root, out)
+    assert results(out) == results(whole)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"steps": STEPS + 1}, r"begun with other settings.*expected steps 2; got steps 3"),
+        ({"size": "small"}, r"begun with other settings.*size"),
+        ({"pretrain": "none"}, r"begun with other settings.*pretrain"),
+        ({"cutouts": None}, r"begun with other settings.*cutouts"),
+    ],
+)
+def test_another_question_is_refused(
+    root: Path, whole: Path, changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ModelError, match=words):
+        run(root, whole, **changes)
+
+
+def test_other_annotations_are_refused(root: Path, whole: Path) -> None:
+    def fewer(told: dict[str, Any]) -> None:
+        told["annotations"].pop()
+
+    with pytest.raises(ModelError, match=r"begun with other settings.*annotations"):
+        run(root, whole, annotations=world.changed(root / "set", fewer))
+
+
+def test_strange_folders_and_sets_are_refused(root: Path, whole: Path, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("mine")
+    with pytest.raises(ModelError, match="the folder is not empty"):
+        run(root, tmp_path / "full")
+    with pytest.raises(ModelError, match="pretraining takes generated people"):
+        run(root, tmp_path / "a", pretrain=whole / "data/train")
+    with pytest.raises(SynthStudioError, match=r"nowhere.*"):
+        run(root, tmp_path / "b", pretrain=tmp_path / "nowhere")
+    with pytest.raises(SynthStudioError, match="there is no such file"):
+        run(root, tmp_path / "c", annotations=tmp_path / "nowhere.json")
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="../shared/data is not here")
+def test_it_runs_on_real_photos(tmp_path: Path) -> None:
+    told = json.loads((REAL / "people/person_keypoints.json").read_text())
+    some = {image["id"] for image in told["images"][:6]}
+    told["images"] = [i for i in told["images"] if i["id"] in some]
+    told["annotations"] = [a for a in told["annotations"] if a["image_id"] in some]
+    (tmp_path / "some.json").write_text(json.dumps(told))
+    found = run(
+        tmp_path, tmp_path / "out", annotations=tmp_path / "some.json",
+        images=REAL / "people/images", cutouts=REAL / "occluders", pretrain="none", steps=2,
+    )  # fmt: skip
+    assert found["finished"] and set(found["arms"]) == {"orn", "orn-occlude", "kpe", "kpe-occlude"}
+    assert found["joints"]["under the paste"] > 0
+    assert sum(found["photos"]["photos"].values()) <= 6

@@ -1,0 +1,146 @@
+"""Small generated pictures of stick people as a COCO set; a script that measures what one costs.
+
+python tests/experiment_world.py FOLDER COUNT    parts, hides and cuts out; prints JSON
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from synthstudio.core.rng import stream
+from synthstudio.core.skeleton import SKELETONS, skeleton
+
+COCO17 = SKELETONS["coco17"].joints
+BODY12 = skeleton("body12").joints
+WIDE, HIGH = 120, 96
+_LIMBS = (("shoulder", "elbow"), ("elbow", "wrist"), ("shoulder", "hip"), ("hip", "knee"),
+          ("knee", "ankle"))  # fmt: skip
+_PLACES = {
+    "shoulder": (0.11, 0.2), "elbow": (0.17, 0.36), "wrist": (0.2, 0.5), "hip": (0.07, 0.52),
+    "knee": (0.08, 0.74), "ankle": (0.09, 0.96), "nose": (0, 0.08), "eye": (0.02, 0.06),
+    "ear": (0.04, 0.07),
+}  # fmt: skip
+
+
+def person(number: int, seed: int) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return a picture (HIGH, WIDE, 3) with one stick person, and the joints' places by name."""
+    rng = stream(seed, "stick", number)
+    shade = rng.integers(60, 190, (6, 8, 3)).astype(np.uint8)
+    rgb = cv2.resize(shade, (WIDE, HIGH), interpolation=cv2.INTER_CUBIC)
+    tall, x, top = rng.uniform(66, 84), rng.uniform(45, 75), rng.uniform(4, 9)
+    places = {}
+    for side, sign in (("left_", 1), ("right_", -1)):
+        lean = rng.normal(0, 0.03, 2)
+        for kind, (u, v) in _PLACES.items():
+            name = kind if kind == "nose" else side + kind
+            u, v = (u + lean[0], v + lean[1] / 2) if kind in ("elbow", "wrist") else (u, v)
+            places[name] = (x + sign * u * tall, top + v * tall)
+    colour = {"left_": (230, 140, 40), "right_": (40, 120, 230)}
+    for side, ink in colour.items():
+        for a, b in _LIMBS:
+            ends = [tuple(int(c) for c in places[side + k]) for k in (a, b)]
+            cv2.line(rgb, *ends, ink, 5, cv2.LINE_AA)
+    cv2.circle(rgb, (int(x), int(top + 0.08 * tall)), int(0.07 * tall), (220, 180, 150), -1)
+    return rgb, {"places": places, "box": [x - 0.24 * tall, top, 0.48 * tall, tall]}
+
+
+def write(
+    root: Path, count: int, *, names: Sequence[str] = BODY12, labelled: Sequence[str] = BODY12,
+    hidden: str = "left_wrist", seed: int = 3,
+) -> Path:  # fmt: skip
+    """Write `count` pictures and coco.json; every third person has the joint `hidden` as v=1."""
+    (root / "images").mkdir(parents=True)
+    images, people = [], []
+    for k in range(count):
+        rgb, told = person(k, seed)
+        cv2.imwrite(str(root / "images" / f"p{k:05}.png"), rgb[..., ::-1])
+        points: list[float] = []
+        for name in names:
+            x, y = told["places"][name]
+            v = 0 if name not in labelled else 1 if name == hidden and k % 3 == 0 else 2
+            points += [round(x, 2), round(y, 2), v] if v else [0, 0, 0]
+        images.append({"id": k + 1, "file_name": f"p{k:05}.png", "width": WIDE, "height": HIGH})
+        people.append({
+            "id": k + 1, "image_id": k + 1, "category_id": 7, "iscrowd": 0, "keypoints": points,
+            "num_keypoints": len(labelled), "bbox": told["box"],
+            "area": 0.5 * told["box"][2] * told["box"][3], "segmentation": [],
+        })  # fmt: skip
+    told_all = {
+        "categories": [{"id": 7, "name": "worker", "keypoints": list(names), "skeleton": []}],
+        "images": images, "annotations": people,
+    }  # fmt: skip
+    (root / "coco.json").write_text(json.dumps(told_all))
+    return root
+
+
+def changed(root: Path, change: Any) -> Path:
+    """Write another annotation file beside, changed by `change(the whole of it)`; its path."""
+    told = json.loads((root / "coco.json").read_text())
+    change(told)
+    path = root / f"changed-{len(list(root.iterdir()))}.json"
+    path.write_text(json.dumps(told))
+    return path
+
+
+def cutouts(folder: Path) -> Path:
+    """Write four small cut-outs of four categories."""
+    folder.mkdir(parents=True)
+    told = []
+    for k, category in enumerate(("suitcase", "clock", "dog", "tv")):
+        rgba = np.zeros((60, 50, 4), np.uint8)
+        cv2.ellipse(rgba, (25, 30), (20, 26), 0, 0, 360, (40 * k + 60, 90, 200 - 40 * k, 255), -1)
+        cv2.imwrite(str(folder / f"{category}.png"), rgba)
+        told.append({"file": f"{category}.png", "category": category, "license": "CC0"})
+    (folder / "manifest.json").write_text(json.dumps(told))
+    return folder
+
+
+def cost(root: Path, count: int) -> dict[str, float]:
+    """Part, hide and cut out `count` pictures; return processor seconds and memory, by step."""
+    from synthstudio.experiment import run as running
+    from synthstudio.experiment.settle import Asked, settle
+
+    write(root, count)
+    out = root / "out"
+    out.mkdir()
+    asked = Asked(annotations=root / "coco.json", images=root / "images", out=out, size="nano")
+    told: dict[str, float] = {"photos": count}
+
+    def quiet(title: str) -> Callable[[int, int, float], None]:
+        return lambda done, total, rate: None
+
+    def ended(name: str, began: float) -> float:
+        now = _processor_s()
+        told[f"{name}_s"] = now - began
+        for who, use in (("own", resource.RUSAGE_SELF), ("worker", resource.RUSAGE_CHILDREN)):
+            told[f"{name}_{who}_mb"] = resource.getrusage(use).ru_maxrss / 1024
+        return now
+
+    began = _processor_s()
+    settle(asked)
+    running._parted(asked)
+    began = ended("part", began)
+    for name in ("train", "test"):
+        running._hide(asked, name, cutouts=False, step=quiet)
+    began = ended("hide", began)
+    running._poses(asked, quiet)
+    ended("crop", began)
+    return told
+
+
+def _processor_s() -> float:
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
+
+
+if __name__ == "__main__":
+    print(json.dumps(cost(Path(sys.argv[1]), int(sys.argv[2]))))  # noqa: T201

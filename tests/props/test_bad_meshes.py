@@ -1,0 +1,244 @@
+"""Bad meshes: whatever is wrong is one AssetError, and no file outside the folder is opened."""
+
+import base64
+import contextlib
+import json
+import os
+import socket
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import trimesh
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mesh_makers import SIZE, as_glb, exported, gltf, picture, saved, shifted_box, write_gltf
+
+from synthstudio.core.errors import AssetError
+from synthstudio.props import mesh_files
+from synthstudio.props.meshes import load_mesh
+
+PLY_HEAD = (
+    "ply\nformat ascii 1.0\nelement vertex 3\n"
+    "property float x\nproperty float y\nproperty float z\n"
+)
+CORNERS = "0 0 0\n1 0 0\n0 1 0\n"
+
+
+def _refused(path: Path, reason: str) -> None:
+    with pytest.raises(AssetError, match=reason) as caught:
+        load_mesh(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["glb", "obj", "ply", "stl"])
+@pytest.mark.parametrize("factor", [1000.0, 0.001, 1e6, 1e-6])
+def test_a_mesh_in_other_units_is_refused(tmp_path: Path, kind: str, factor: float) -> None:
+    box = shifted_box(kind in ("glb", "obj"))
+    box.apply_scale(factor)
+    path = tmp_path / ("a." + kind)
+    # Six decimals, as exporters write by habit, would leave nothing of a mesh in kilometres.
+    path.write_bytes(
+        box.export(file_type=kind, digits=12).encode() if kind == "obj" else exported(box, kind)
+    )
+    unit = {1000.0: "millimetres", 0.001: "kilometres"}.get(factor, "")
+    _refused(path, f"not in metres.*{unit}")
+
+
+@pytest.mark.parametrize("kind", ["glb", "obj", "ply", "stl"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_vertices_that_are_not_numbers_are_refused(tmp_path: Path, kind: str, value: float) -> None:
+    box = trimesh.creation.box(SIZE)
+    marked = 0.123456
+    box.vertices[0, 0] = marked
+    if kind in ("obj",):
+        text = box.export(file_type=kind).replace(str(marked)[:7], str(value), 1)
+        assert str(value) in text
+        (tmp_path / "a.obj").write_text(text)
+    else:
+        data = bytearray(exported(box, kind))
+        raw = np.float32(marked).tobytes()
+        if kind == "ply":
+            raw = raw if raw in data else np.float64(marked).tobytes()
+        assert raw in data
+        at = data.index(raw)
+        kind_of = np.float32 if len(raw) == 4 else np.float64
+        data[at : at + len(raw)] = kind_of(value).tobytes()
+        (tmp_path / ("a." + kind)).write_bytes(data)
+    _refused(tmp_path / ("a." + kind), "not numbers")
+
+
+def test_meshes_without_faces_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.ply").write_text(f"{PLY_HEAD}end_header\n{CORNERS}")
+    _refused(tmp_path / "a.ply", "no faces")
+    (tmp_path / "a.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\n")
+    _refused(tmp_path / "a.obj", "no faces|damaged")
+    _refused(write_gltf(tmp_path, meshes=[{"primitives": []}]), "no faces|damaged")
+    (tmp_path / "a.stl").write_bytes(bytes(80) + struct.pack("<I", 0))
+    _refused(tmp_path / "a.stl", "no faces|damaged")
+
+
+def test_faces_that_name_missing_vertices_are_refused(tmp_path: Path) -> None:
+    faces = "element face 1\nproperty list uchar int vertex_indices\n"
+    (tmp_path / "a.ply").write_text(f"{PLY_HEAD}{faces}end_header\n{CORNERS}3 0 1 7\n")
+    _refused(tmp_path / "a.ply", "do not exist")
+    (tmp_path / "a.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 9\n")
+    _refused(tmp_path / "a.obj", "do not exist|damaged")
+    tree = gltf()
+    blob = np.float32([[0, 0, 0], [1, 0, 0], [0, 1, 0]]).tobytes() + np.uint16([0, 1, 9]).tobytes()
+    tree["buffers"][0]["uri"] = "data:;base64," + base64.b64encode(blob).decode()
+    (tmp_path / "a.gltf").write_text(json.dumps(tree))
+    _refused(tmp_path / "a.gltf", "do not exist")
+
+
+def test_a_mesh_without_area_is_refused(tmp_path: Path) -> None:
+    line = trimesh.Trimesh([[0, 0, 0], [1, 0, 0], [2, 0, 0]], [[0, 1, 2]], process=False)
+    _refused(saved(line, tmp_path, "a.ply"), "degenerate")
+
+
+def test_a_million_triangles_are_refused_with_advice(tmp_path: Path) -> None:
+    count = 1_000_000
+    (tmp_path / "a.stl").write_bytes(bytes(80) + struct.pack("<I", count) + bytes(50 * count))
+    _refused(tmp_path / "a.stl", "(?i)decimate")
+    (tmp_path / "a.obj").write_bytes(b"v 0 0 0\nv 1 0 0\nv 0 1 0" + b"\nf 1 2 3" * count)
+    _refused(tmp_path / "a.obj", "(?i)decimate")
+    tree = gltf(nodes=[{"mesh": 0}] * 3, scenes=[{"nodes": [0, 1, 2]}])
+    path = tmp_path / "a.gltf"
+    path.write_text(json.dumps(tree))
+    assert load_mesh(path).triangles == 3
+
+
+def test_many_copies_of_one_mesh_count_as_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mesh_files, "MAX_TRIANGLES", 2)
+    tree = gltf(nodes=[{"mesh": 0}] * 3, scenes=[{"nodes": [0, 1, 2]}])
+    (tmp_path / "a.gltf").write_text(json.dumps(tree))
+    _refused(tmp_path / "a.gltf", "too many triangles")
+
+
+def test_the_file_size_has_a_limit(tmp_path: Path) -> None:
+    path = tmp_path / "a.ply"
+    with path.open("wb") as file:
+        file.truncate(201 * 2**20)
+    _refused(path, "too large")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "../secret.bin", "/etc/passwd", "sub/../../secret.bin", "%2e%2e/secret.bin", "..\\x.bin",
+        "http://example.org/a.bin", "https://example.org/a.bin", "file:///etc/passwd", "C:/a.bin",
+        "~/a.bin", "//host/a.bin", "ftp://h/base64,AAAA", "link.bin",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("use", ["buffer", "image", "glb image", "mtllib", "map_Kd", "ply"])
+def test_files_outside_the_folder_are_never_opened(
+    tmp_path: Path, uri: str, use: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "meshes"
+    folder.mkdir()
+    (tmp_path / "secret.bin").write_bytes(picture((1, 1, 1)) + bytes(100))
+    (folder / "link.bin").symlink_to(tmp_path / "secret.bin")
+    path = _pointing(folder, uri, use)
+    opened: list[str] = []
+    original = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda p: opened.append(str(p)) or original(p))
+    monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("a connection"))
+    _refused(path, "outside its folder")
+    assert {Path(p).parent for p in opened} <= {folder}
+    assert os.path.realpath(folder / "link.bin") not in map(os.path.realpath, opened)
+
+
+def _pointing(folder: Path, uri: str, use: str) -> Path:
+    """Write a mesh that names `uri`."""
+    if use == "buffer":
+        return write_gltf(folder, buffers=[{"byteLength": 42, "uri": uri}])
+    if use == "image":
+        return write_gltf(folder, images=[{"uri": uri}])
+    if use == "glb image":
+        path = folder / "a.glb"
+        path.write_bytes(as_glb(gltf(images=[{"uri": uri}])))
+        return path
+    if use == "ply":
+        path = folder / "a.ply"
+        path.write_text(
+            f"ply\nformat ascii 1.0\ncomment TextureFile {uri}\nelement vertex 3\n"
+            "property float x\nproperty float y\nproperty float z\nelement face 1\n"
+            "property list uchar int vertex_indices\nend_header\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n"
+        )
+        return path
+    path = folder / "a.obj"
+    name = uri if use == "mtllib" else "a.mtl"
+    path.write_text(f"mtllib {name}\nv 0 0 0\nv 1 0 0\nv 0 1 0\nusemtl m\nf 1 2 3\n")
+    (folder / "a.mtl").write_text(f"newmtl m\nmap_Kd {uri}\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"extensionsRequired": ["KHR_draco_mesh_compression"]}, "extension"),
+        ({"accessors": [{"componentType": 5126, "count": 10**12, "type": "VEC3"}]}, "senseless"),
+        ({"accessors": [{"componentType": 5126, "count": -4, "type": "VEC3"}]}, "senseless"),
+        ({"accessors": 7}, "not a list"),
+        ({"buffers": [3]}, "not objects"),
+        ({"buffers": [{"byteLength": 42, "uri": "data:;base64,@@@"}]}, "damaged"),
+        ({"images": [{"bufferView": 9}]}, "points nowhere"),
+        ({"images": [{"bufferView": 0}]}, "not a picture"),
+        ({"nodes": [{"mesh": 0, "children": [0]}]}, ""),
+    ],
+)
+def test_odd_gltf_is_refused(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
+    path = write_gltf(tmp_path, **changes)
+    if reason:
+        _refused(path, reason)
+    else:
+        with contextlib.suppress(AssetError):
+            load_mesh(path)
+
+
+@pytest.mark.parametrize("name", ["a.glb", "a.gltf", "a.obj", "a.ply", "a.stl", "a.fbx", "a"])
+@pytest.mark.parametrize("data", [b"", b"nonsense", b"[" * 100_000, bytes(300)])
+def test_nonsense_is_refused(tmp_path: Path, name: str, data: bytes) -> None:
+    (tmp_path / name).write_bytes(data)
+    _refused(tmp_path / name, ".")
+
+
+@pytest.fixture(scope="module")
+def good_files() -> dict[str, bytes]:
+    box = trimesh.creation.box(SIZE)
+    box.visual.vertex_colors = np.full((8, 4), 200, np.uint8)
+    files = {kind: exported(box, kind) for kind in ("glb", "obj", "ply", "stl")}
+    return files | {"gltf": json.dumps(gltf()).encode()}
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    kind=st.sampled_from(["glb", "gltf", "obj", "ply", "stl"]),
+    edits=st.lists(st.tuples(st.integers(0, 100_000), st.integers(0, 255)), max_size=5),
+    cut=st.integers(0, 60),
+)
+def test_mutated_meshes_load_or_are_asset_errors(
+    tmp_path: Path,
+    good_files: dict[str, bytes],
+    kind: str,
+    edits: list[tuple[int, int]],
+    cut: int,
+) -> None:
+    data = bytearray(good_files[kind])
+    for place, value in edits:
+        data[place % min(len(data), 2_000)] = value
+    path = tmp_path / ("fuzz." + kind)
+    path.write_bytes(data[: len(data) - cut % 50])
+    try:
+        mesh = load_mesh(path)
+    except AssetError as error:
+        assert path.name in str(error)
+        return
+    for part in mesh.parts:
+        assert np.isfinite(part.vertices_m).all()
+        assert 0 <= part.faces.min() <= part.faces.max() < len(part.vertices_m)
+        assert np.isfinite(part.normals).all()

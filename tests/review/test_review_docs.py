@@ -1,0 +1,36 @@
+"""The docs of review name what there is: every field of a query, every command."""
+
+from pathlib import Path
+
+import pytest
+
+from synthstudio.cli.review import app
+from synthstudio.core.errors import DatasetError
+from synthstudio.core.skeleton import skeleton
+from synthstudio.dataset.select.query import parse
+from synthstudio.review.finding import REVIEW_FIELDS, read
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+@pytest.mark.parametrize("name", REVIEW_FIELDS)
+def test_query_docs_name_every_review_field(name: str) -> None:
+    rows = [line for line in (DOCS / "query.md").read_text().splitlines() if line.startswith("| `")]
+    assert any(f"`{name}`" in line for line in rows)
+
+
+def test_examples_of_review_queries_are_read_there_and_not_by_filter() -> None:
+    text = (DOCS / "query.md").read_text().split("In the studio", 1)[1]
+    (line,) = [line for line in text.splitlines() if line.startswith("    risk")]
+    joints = skeleton("coco17").joints
+    for query in (part.strip() for part in line.split("          ")):
+        read(query, joints)
+        with pytest.raises(DatasetError):
+            parse(query, joints)
+
+
+def test_review_docs_name_every_command() -> None:
+    text = (DOCS / "review.md").read_text()
+    names = [c.name or c.callback.__name__ for c in app.registered_commands]
+    assert len(names) == 7
+    assert [name for name in names if f"synthstudio review {name} " not in text] == []

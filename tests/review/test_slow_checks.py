@@ -1,0 +1,192 @@
+"""`review check`: whom validation or audit doubts comes first in the risk queue."""
+
+import dataclasses
+import json
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from people_rows import JOINTS, make_rows, write_rows
+from typer.testing import CliRunner
+
+from synthstudio.audit import Finding, Tally
+from synthstudio.cli import app
+from synthstudio.core.errors import DatasetError, ReviewError
+from synthstudio.dataset.durable import canonical_json, read_json
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.select.derive import replaced
+from synthstudio.pipeline import generate
+from synthstudio.recipe.load import parse
+from synthstudio.review.risk.findings import Run, runs
+from synthstudio.review.risk.queue import risk_order
+from synthstudio.review.risk.table import people_table
+from synthstudio.review.risks import risk_of
+from synthstudio.review.slow_checks import _sentence, take_audit
+from synthstudio.review.store import dataset_key, default_url, open_store
+from synthstudio.stage import prepare
+from synthstudio.studio.overview.checks import checks_words
+
+HIDERS = ("hidden_joint", "hidden_instance", "hidden_share")
+WRIST = JOINTS.index("left_wrist")
+RECIPE = {
+    "name": "tiny", "frames": 3, "seed": 3, "skeleton": "coco17",
+    "image": {"width_px": 240, "height_px": 180, "supersample": 1},
+    "people": {"count": 2}, "backdrop": {"kind": "plain"},
+}  # fmt: skip
+
+
+def check(dataset: Dataset, *words: object, code: int = 0) -> dict:
+    asked = ["review", "check", str(dataset.folder), *map(str, words), "--json"]
+    ran = CliRunner().invoke(app, asked)
+    assert ran.exit_code == code, f"{ran.output}\n{ran.exception!r}"
+    return json.loads(ran.stdout) if code == 0 else {"error": ran.exception}
+
+
+def queue(dataset: Dataset):
+    """Return the queue by risk alone, from the store beside a data set, and when it was made."""
+    store = open_store(default_url(dataset.folder.parent))
+    made = risk_of(store, people_table(dataset))
+    ran = runs(store, dataset_key(dataset))
+    store.close()
+    return risk_order(made, share=0.0), ran
+
+
+def damaged(dataset: Dataset, folder: Path, frame: int, place: int, change) -> Dataset:
+    """Copy a data set with one person's row changed; hashes are made to fit again."""
+    shutil.copytree(dataset.folder, folder)
+    (shard,) = (folder / "shards").iterdir()
+    path = shard / "instances.parquet"
+    rows = pq.read_table(path)
+    listed = rows.to_pylist()
+    change([row for row in listed if row["frame_index"] == frame][place])
+    for name in ("joints_px", "state", "cause", "shares", "occluder_id", *HIDERS):
+        rows = replaced(rows, name, [row[name] for row in listed])
+    pq.write_table(rows, path)
+    return Dataset(folder)
+
+
+@pytest.fixture(scope="module")
+def sticks(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return write_rows(make_rows(10), tmp_path_factory.mktemp("sound") / "set")
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Return a data set of three small frames that were really drawn."""
+    out = tmp_path_factory.mktemp("drawn") / "set"
+    generate(prepare(parse(RECIPE), assets=out.parent, device="cpu"), out)
+    return Dataset(out)
+
+
+def moved(row: dict) -> None:
+    row["joints_px"][2 * WRIST] += 40.0
+
+
+def lied(row: dict) -> None:
+    """A joint in plain view is labelled hidden by its own body; all else says the same."""
+    j = next(j for j in range(17) if row["shares"][5 * j] == 1.0)
+    row["state"][j], row["cause"][j], row["occluder_id"][j] = 1, "self", row["instance"]
+    row["shares"][5 * j : 5 * j + 5] = [0.05, 0.95, 0.0, 0.0, 0.0]
+    place = sum(k < j for k in row["hidden_joint"])
+    for name, value in zip(HIDERS, (j, row["instance"], 0.95), strict=True):
+        row[name].insert(place, value)
+
+
+def test_a_moved_joint_comes_first(sticks: Dataset, tmp_path: Path) -> None:
+    assert queue(sticks)[1] == {}
+    told = check(sticks, "--no-audit")
+    assert told == {"validation": {"frames": 10, "people": 0}}
+    order, ran = queue(sticks)
+    assert order.risk.by_signal(int(order.rows[0])).get("validation") is None
+    assert (ran["validation"].people, ran["validation"].frames) == (0, None) and "audit" not in ran
+    bad = damaged(sticks, tmp_path / "set", 6, 2, moved)
+    assert check(bad, "--no-audit") == {"validation": {"frames": 10, "people": 1}}
+    order, _ = queue(bad)
+    row = int(order.rows[0])
+    assert row == 6 * 4 + 2 != int(queue(sticks)[0].rows[0])
+    assert order.risk.by_signal(row)["validation"] > 0.9
+    assert any("wrist" in text for text in order.risk.reasons(row, most=9))
+    # Only the first frames: what a whole run found is replaced.
+    assert check(bad, "--no-audit", "--frames", 6)["validation"] == {"frames": 6, "people": 0}
+    order, ran = queue(bad)
+    assert "validation" not in order.risk.by_signal(row) and ran["validation"].frames == 6
+    assert check(bad, "--no-audit", "--frames", 7)["validation"]["people"] == 1
+
+
+def test_what_only_rays_can_tell_comes_first(drawn: Dataset, tmp_path: Path) -> None:
+    """The label fits its shares, its place and its 3D: nothing but an audit knows better."""
+    sound = check(drawn, "--frames", 2)
+    assert sound == {k: {"frames": 2, "people": 0} for k in ("validation", "audit")}
+    assert [run.frames for run in queue(drawn)[1].values()] == [2, 2]
+    bad = damaged(drawn, tmp_path / "set", 2, 1, lied)
+    assert check(bad, "--no-audit")["validation"]["people"] == 0
+    wanted = np.flatnonzero(people_table(bad).frame == 2)[1]
+    before = queue(bad)[0]
+    assert "audit" not in before.risk.by_signal(int(wanted))
+    assert check(bad)["audit"] == {"frames": 3, "people": 1}
+    order, ran = queue(bad)
+    assert order.rows[0] == wanted and order.risk.by_signal(int(wanted))["audit"] > 0.8
+    assert order.risk.score[wanted] > before.risk.score[wanted] + 0.5
+    assert any("audit" in text for text in order.reasons(0))
+    assert set(ran) == {"validation", "audit"}
+
+
+def test_an_audit_made_elsewhere_is_taken(sticks: Dataset, tmp_path: Path) -> None:
+    here = Dataset(shutil.copytree(sticks.folder, tmp_path / "set"))
+    differs = Finding(
+        frame=8, instance=3, joint="nose", stored=(1.0, 0.0, 0.0, 0.0, 0.0),
+        again=(0.1, 0.9, 0.0, 0.0, 0.0), stored_cause="visible", again_cause="self",
+    )  # fmt: skip
+    said = {**Tally(frames=9).report(), "findings": [dataclasses.asdict(differs)]}
+    file = tmp_path / "audit.json"
+    file.write_text(json.dumps(said))
+    told = check(here, "--audited", file)
+    assert told["audit"] == {"frames": 9, "people": 1}
+    assert queue(here)[0].rows[0] == 8 * 4 + 2
+    check(here, "--audited", file, "--frames", 1, code=2)
+    check(here, "--audited", file, "--no-audit", code=2)
+    file.write_text(json.dumps(said).replace('"instance": 3', '"instance": 9'))
+    store = open_store(default_url(tmp_path))
+    before = runs(store, dataset_key(here))
+    with pytest.raises(ReviewError, match="another data set"):
+        take_audit(store, here, file)
+    assert runs(store, dataset_key(here)) == before
+    store.close()
+
+
+def test_a_set_that_cannot_be_drawn_again_is_not_audited(sticks: Dataset, tmp_path: Path) -> None:
+    shutil.copytree(sticks.folder, tmp_path / "set")
+    known = read_json(tmp_path / "set" / "dataset.json")
+    known["recipe"] = {"name": "imported", "imported": {"format": "coco", "of": None}}
+    (tmp_path / "set" / "dataset.json").write_bytes(canonical_json(known))
+    taken = Dataset(tmp_path / "set")
+    error = check(taken, code=1)["error"]
+    assert isinstance(error, DatasetError) and "imported" in str(error)
+    assert set(queue(taken)[1]) == {"validation"}
+
+
+def test_the_queue_says_when_checks_were_run() -> None:
+    noon = datetime(2026, 3, 1, 12, 5, tzinfo=UTC)
+    rows = Run(at=noon, people=1, frames=None)
+    rays = Run(at=noon, people=0, frames=1000)
+    assert "have not been run yet" in checks_words({}, frames=9)
+    assert "review check" in checks_words({}, frames=9)
+    assert checks_words({"validation": rows, "audit": rays}, frames=2000) == (
+        "Validation of all frames doubts 1 person (01 Mar 2026 12:05 UTC). The audit of the first "
+        "1,000 of 2,000 frames doubts nobody (01 Mar 2026 12:05 UTC)."
+    )
+    one = checks_words({"validation": rows}, frames=9)
+    assert one.endswith(
+        "The audit has not been run yet: `synthstudio review check DATASET` runs it."
+    )
+
+
+def test_sentences_of_the_audit_of_photos() -> None:
+    found = _sentence("frame 12, person 3, left_knee: no paste touches it")
+    assert dataclasses.astuple(found) == (12, 3, 1.0, "left knee: no paste touches it")
+    assert _sentence("frame 1, person 2: it is gone").text == "it is gone"
+    with pytest.raises(ReviewError):
+        _sentence("somebody is gone")

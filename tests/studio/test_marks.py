@@ -1,0 +1,110 @@
+"""Labels in small pictures: what is hidden, by what, and on which side, told without colour."""
+
+from __future__ import annotations
+
+import io
+import itertools
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from synthstudio.core.labels import CAUSES
+from synthstudio.core.skeleton import COLOURS, skeleton
+from synthstudio.studio import marks
+from synthstudio.studio.marks import Marked, legend_html, marked
+
+U8 = NDArray[np.uint8]
+BONES = skeleton("coco17")
+GREY = 120
+DRAWN = tuple(cause for cause in CAUSES if cause != "unlabelled")
+STATES = {"visible": 2, "truncated": 0}
+
+
+def one(cause: str, joint: str = "left_wrist", *, state: int | None = None, px: float = 90) -> U8:
+    """Return a picture of 180 x 180 with one joint, at (px, px)."""
+    places = np.full((len(BONES.joints), 2), np.nan)
+    places[BONES.joints.index(joint)] = px
+    found = STATES.get(cause, 1) if state is None else state
+    states: list[int | None] = [found] * len(places)
+    if cause == "unlabelled":
+        states = [None] * len(places)
+    blank = np.full((180, 180, 3), GREY, np.uint8)
+    labels = Marked(skeleton=BONES, px=places, state=states, cause=[cause] * len(places))
+    return marked(blank, labels)
+
+
+def light(picture: U8) -> NDArray[np.float64]:
+    """Return what somebody who sees no colours sees."""
+    return np.asarray(picture @ np.array([0.2126, 0.7152, 0.0722]))
+
+
+def test_a_visible_joint_is_filled_and_a_hidden_one_hollow() -> None:
+    for joint in ("left_wrist", "right_wrist", "nose"):
+        side = COLOURS[BONES.sides[BONES.joints.index(joint)]]
+        assert np.abs(one("visible", joint)[90, 90].astype(int) - side).max() < 12
+        for cause in ("self", "person", "object", "unknown"):
+            assert one(cause, joint)[90, 90].max() < 60, (joint, cause)
+
+
+@pytest.mark.parametrize("joint", ["left_wrist", "right_wrist"])
+def test_every_cause_has_a_shape_of_its_own(joint: str) -> None:
+    """Also at the size of the gallery's thumbnails, and without colours."""
+    small = {
+        cause: light(np.asarray(Image.fromarray(one(cause, joint)).resize((126, 126))))
+        for cause in DRAWN
+    }
+    for a, b in itertools.combinations(DRAWN, 2):
+        differs = np.abs(small[a] - small[b]) > 40
+        assert differs.sum() >= 8, (a, b, differs.sum())
+
+
+@pytest.mark.parametrize("cause", ["visible", "self", "person", "object", "unknown"])
+def test_sides_differ_in_shape_not_only_in_colour(cause: str) -> None:
+    wide, lines = {}, {}
+    for side in ("left", "right"):
+        row = one(cause, f"{side}_wrist")[90].astype(int)
+        wide[side] = np.ptp(np.flatnonzero(np.abs(row - GREY).max(axis=1) > 25))
+        ink = np.abs(row - np.array(marks._INK)).max(axis=1)
+        coloured = np.abs(row - np.array(COLOURS[side])).max(axis=1) < ink
+        coloured &= np.abs(row - GREY).max(axis=1) > 25
+        lines[side] = int(np.count_nonzero(np.diff(coloured.astype(int)) == 1))
+    assert wide["right"] >= wide["left"] + 3
+    assert lines["right"] == lines["left"] + 2, "the right one is doubled"
+
+
+def test_an_unlabelled_joint_is_not_drawn_and_one_outside_lies_at_the_border() -> None:
+    assert (one("unlabelled") == GREY).all()
+    assert (one("visible", px=np.nan) == GREY).all()
+    rows, columns = np.nonzero((one("truncated", px=-500) != GREY).any(axis=2))
+    assert rows.size and rows.max() < 20 and columns.max() < 20
+
+
+def test_bones_are_thin_and_dashed_where_an_end_is_hidden() -> None:
+    ends = [BONES.joints.index(name) for name in ("left_shoulder", "left_elbow")]
+    lit = {}
+    for cause in ("visible", "object", "truncated"):
+        places = np.full((len(BONES.joints), 2), np.nan)
+        places[ends] = [[20, 90], [160, 90]]
+        state = [STATES.get(cause, 1)] * len(places)
+        blank = np.full((180, 180, 3), GREY, np.uint8)
+        labels = Marked(skeleton=BONES, px=places, state=state, cause=[cause] * len(places))
+        lit[cause] = (marked(blank, labels)[80:100, 40:140] != GREY).any(axis=2)
+    high = {cause: int(mask.any(axis=1).sum()) for cause, mask in lit.items()}
+    assert high["visible"] > high["object"] > 0 == high["truncated"]
+    gaps = {cause: int((~mask.any(axis=0)).sum()) for cause, mask in lit.items()}
+    assert gaps["visible"] == 0 and gaps["object"] > 3
+
+
+def test_the_legend_shows_every_mark_as_it_is_drawn() -> None:
+    told = {cause for cause, _, _ in marks._LEGEND}
+    assert told == set(DRAWN)
+    assert {side for _, side, _ in marks._LEGEND} == {"left", "right", "middle"}
+    assert legend_html().count("<img") == len(marks._LEGEND)
+    shapes = set()
+    for cause, side, words in marks._LEGEND:
+        assert words in legend_html()
+        png = marks._legend_mark(cause, side)
+        shapes.add(np.asarray(Image.open(io.BytesIO(png))).tobytes())
+    assert len(shapes) == len(marks._LEGEND)

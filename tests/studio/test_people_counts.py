@@ -1,0 +1,96 @@
+"""The one count of people, and of second looks, held against a store that holds every case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from review_store import Reviewed, reviewed
+
+from synthstudio.review.base import base_of
+from synthstudio.review.edits import apply
+from synthstudio.review.history import counts, tally
+from synthstudio.review.store import register
+from synthstudio.review.team.second_pass import Decision, adjudicate, begin, progress, second_rows
+from synthstudio.review.values import Op, Person, User
+from synthstudio.studio.overview.people import added_words, people_of
+from synthstudio.studio.teamwork.twice import progress_words
+
+ADA = User(name="Ada", role="admin")
+REX, UNA = (User(name=name, role="reviewer") for name in ("Rex", "Una"))
+
+
+@pytest.fixture
+def review(studio_set: Path, tmp_path: Path) -> Iterator[Reviewed]:
+    found = reviewed(tmp_path / "review.db", studio_set)
+    register(found.store, found.dataset, "crates")
+    yield found
+    found.store.close()
+
+
+def say(review: Reviewed, who: User, person: Person, seq: int, revision: int = 0, **values) -> None:  # type: ignore[no-untyped-def]
+    op = Op(client=f"count-{who.name}", seq=seq, person=person, revision=revision, **values)
+    apply(review.store, op, who=who, base=base_of(review.dataset, person.frame, person.instance))
+
+
+def busy(review: Reviewed) -> None:
+    """Decide on some, skip, delete, add two, delete one of those again."""
+    for row, status in enumerate(("approved", "approved", "rejected", "flagged", "skipped")):
+        review.decide(ADA, review.person(row), status)  # type: ignore[arg-type]
+    say(review, ADA, review.person(5), 101, kind="delete")
+    review.decide(ADA, review.person(6), "approved")
+    say(review, ADA, review.person(6), 102, revision=1, kind="delete")
+    for k, instance in enumerate((50, 51)):
+        person = Person(dataset=review.table.key, frame=0, instance=instance)
+        joints = review.on_disk(review.person(0))
+        say(review, ADA, person, 110 + k, kind="add", joints=joints)
+    say(review, ADA, person, 120, revision=1, kind="delete")
+
+
+def test_people_are_counted_alike_everywhere(review: Reviewed) -> None:
+    key, on_disk = review.table.key, review.table.people
+    assert people_of(review.store, key).status == {"pending": on_disk}
+    busy(review)
+    found = people_of(review.store, key)
+    assert found.status == {
+        "approved": 2, "rejected": 1, "flagged": 1, "skipped": 1, "pending": on_disk - 7 + 1
+    }  # fmt: skip
+    assert (found.total, found.added, found.deleted) == (on_disk - 2 + 1, 1, 2)
+    assert (found.decided, found.waiting) == (4, found.total - 4)
+    whole = counts(review.store, key)  # what the command line tells
+    assert (whole.people, dict(whole.status)) == (found.total, found.status)
+    assert tally(review.store, key) == (found.decided, found.total)  # what the editor tells
+    assert added_words(found) == "1 person whom reviewers added is in Review alone."
+
+
+def test_second_looks_count_each_person_once(review: Reviewed) -> None:
+    store, table = review.store, review.table
+    rows = [int(row) for row in second_rows(table, share=1.0)]
+    for row in rows[:5]:
+        review.decide(REX, review.person(row))
+    review.decide(REX, review.person(rows[5]), "skipped")  # no look yet
+    taken = begin(store, table, who=UNA, count=3, share=1.0)
+    for person in taken:
+        review.decide(UNA, person, "rejected")
+    first = Person(dataset=table.key, frame=taken[0].frame, instance=taken[0].instance)
+    base = base_of(review.dataset, first.frame, first.instance)
+    adjudicate(store, first, Decision(choice="second"), revision=1, who=ADA, base=base)
+    told = progress_words(progress(store, table, share=1.0), 1.0).replace("**", "")
+    everybody = table.people
+    assert f"{everybody} people (100%)" in told
+    assert f"So far: {everybody - 5} not yet, 2 once, 3 twice" in told
+    assert "a lead has decided 1." in told
+    found = people_of(store, table.key)  # a second look changes no count but by its decision
+    assert found.decided == 5 and found.status["rejected"] == 1
+
+
+def test_second_looks_count_only_the_chosen(review: Reviewed) -> None:
+    rows = [int(row) for row in second_rows(review.table, share=0.5)]
+    others = sorted(set(range(review.table.people)) - set(rows))
+    for row in (rows[0], rows[1], others[0]):
+        review.decide(REX, review.person(row))
+    assert len(begin(review.store, review.table, who=UNA, count=9, share=0.5)) == 2
+    told = progress_words(progress(review.store, review.table, share=0.5), 0.5).replace("**", "")
+    assert f"{len(rows)} people (50%)" in told
+    assert f"{len(rows) - 2} not yet, 2 once, 0 twice" in told

@@ -1,0 +1,142 @@
+"""Uploaded background photos: what is kept, what is refused, and how a recipe gets at them."""
+
+from __future__ import annotations
+
+import logging
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from hostile_pictures import bomb, picture
+from job_orders import LEAD, RECIPE, REVIEWER, settings_in
+
+from synthstudio.core.errors import AssetError, RecipeError, Refused, StudioError
+from synthstudio.core.images import read_rgb
+from synthstudio.props.assets import scan_images
+from synthstudio.recipe.load import dump, parse
+from synthstudio.review.values import User
+from synthstudio.studio import uploads
+from synthstudio.studio.jobs.orders import Generate, check_name, check_order, roots_of
+from synthstudio.studio.making import form
+from synthstudio.studio.making.photos import may_have_photos, with_photos
+from synthstudio.studio.making.scenes import Scene
+from synthstudio.studio.settings import Limits
+
+LIMITS = Limits()
+
+
+def keep(data: bytes, root: Path, folder: str = "a", who: User = LEAD) -> Path:
+    return uploads.keep_photo(data, root, folder, limits=LIMITS, who=who)
+
+
+def test_an_upload_is_drawn_anew_and_renamed(tmp_path: Path) -> None:
+    data = picture(kind="JPEG", comment=b"secret") + b"trailing <script>"
+    path = keep(data, tmp_path / "uploads", "backdrops")
+    assert path.parent == tmp_path / "uploads" / "backdrops"
+    assert len(path.stem) == 64 and path.suffix == ".jpg"
+    kept = path.read_bytes()
+    assert b"secret" not in kept and b"script" not in kept
+    assert read_rgb(path).shape == (80, 96, 3)
+    assert keep(data, tmp_path / "uploads", "backdrops") == path
+    assert uploads.folders(tmp_path / "uploads") == [uploads.Folder(name="backdrops", photos=1)]
+
+
+@pytest.mark.parametrize("side", [6_000, 20_000, 60_000])
+def test_an_image_bomb_is_refused_before_a_pixel_is_decoded(
+    side: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tracemalloc.start()
+    caplog.set_level(logging.WARNING, "synthstudio.studio.guard")
+    with pytest.raises((StudioError, AssetError), match="pixels"):
+        keep(bomb(side), tmp_path / "uploads")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * 2**20
+    assert "an upload" in caplog.text and not (tmp_path / "uploads").exists()
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"<svg onload='x'/>", b"GIF89a" + bytes(50), b"\xff\xd8\xff" + bytes(99),
+             bytes(20 * 2**20 + 1), picture()[:40], picture("RGBA"), picture(size=(63, 200))],
+)  # fmt: skip
+def test_what_is_no_background_is_refused(data: bytes, tmp_path: Path) -> None:
+    with pytest.raises((StudioError, AssetError)):
+        keep(data, tmp_path / "uploads")
+    assert not (tmp_path / "uploads").exists()
+
+
+@pytest.mark.parametrize("folder", ["", "..", "a/b", "../a", "/tmp", "A", "a\0", ".a", "x" * 41])
+def test_uploads_stay_in_their_folder(folder: str, tmp_path: Path) -> None:
+    with pytest.raises(StudioError, match="folder"):
+        keep(picture(), tmp_path / "root" / "uploads", folder)
+    assert not (tmp_path / "root").exists()
+
+
+@pytest.mark.parametrize("link", ["uploads", "uploads/a"])
+def test_a_link_does_not_lead_uploads_out(link: str, tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "root" / link).parent.mkdir(exist_ok=True)
+    (tmp_path / "root" / link).symlink_to(tmp_path / "out")
+    with pytest.raises(StudioError):
+        keep(picture(), tmp_path / "root" / "uploads")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_only_leads_upload(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for who in (REVIEWER, User(name="Vi", role="viewer")):
+        with pytest.raises(Refused):
+            keep(picture(), tmp_path / "uploads", who=who)
+        assert who.name in caplog.text
+    assert not (tmp_path / "uploads").exists()
+
+
+def test_folders_hold_so_many_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "MOST_PHOTOS", 2)
+    monkeypatch.setattr(uploads, "MOST_FOLDERS", 1)
+    root = tmp_path / "uploads"
+    first = [keep(picture(size=(96, 80 + k)), root) for k in range(2)]
+    with pytest.raises(StudioError, match="full"):
+        keep(picture(size=(96, 90)), root)
+    with pytest.raises(StudioError, match="too many folders"):
+        keep(picture(), root, "b")
+    assert keep(picture(size=(96, 80)), root) == first[0]  # it is there already
+    monkeypatch.setattr(uploads, "MOST_PHOTOS", 9)
+    monkeypatch.setattr(uploads, "MOST_BYTES", sum(p.stat().st_size for p in first) + 10)
+    with pytest.raises(StudioError, match="full"):
+        keep(picture(size=(96, 90)), root)
+    assert sorted(root.rglob("*.jpg")) == sorted(first) and not (root / "b").exists()
+
+
+def test_a_scene_takes_uploaded_photos_and_nothing_else_of_the_exports(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    path = keep(picture(), settings.uploads, "street")
+    scene = Scene(name="tiny", recipe=parse(RECIPE), roots=(0,))
+    own = with_photos(scene, "street", settings)
+    assert own.recipe.folders == {"backgrounds": "street"} and own.name == "tiny-street"
+    root = roots_of(settings)[own.roots[0]]
+    (found,) = scan_images(root, "street", kind="background")
+    assert found.asset.name == f"street/{path.name}"
+    made = Generate(recipe=dump(own.recipe), out="first", assets=own.roots[0])
+    check_order(made, settings, LEAD)
+    for field, value in ((("backdrop", "folder"), "../../etc"), (("backdrop", "folder"), "other")):
+        assert form.checked(own.recipe, {field: value})[0] is None
+    with pytest.raises(RecipeError, match="below the asset root"):
+        with_photos(scene, "../studio", settings)
+    with pytest.raises(Refused, match="asset folders are not there"):
+        check_order(
+            Generate(recipe=made.recipe, out="first", assets=0), settings, LEAD
+        )  # fmt: skip
+    with pytest.raises(Refused, match="no name for an output"):
+        check_name("uploads")
+
+
+def test_scenes_that_take_other_files_or_turn_round_have_no_photos(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    cutouts = parse({**RECIPE, "cutouts": {"folder": "cut"}})
+    assert not may_have_photos(Scene(name="c", recipe=cutouts, roots=(0,)))
+    around = parse({**RECIPE, "variants": {"view": 1}})
+    scene = Scene(name="v", recipe=around, roots=(0,))
+    assert may_have_photos(scene)
+    with pytest.raises(RecipeError, match="one side of a place"):
+        with_photos(scene, "street", settings)

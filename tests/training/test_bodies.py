@@ -1,0 +1,89 @@
+"""Silhouettes and picture sizes: they lie where crops say, and attention is told of the person."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from test_looking import CPU, net_of
+
+from synthstudio.dataset.reader import Dataset
+from synthstudio.evaluation.attention import shunning
+from synthstudio.training import batches, data, looking
+from synthstudio.training.answer import answer, cut_windows
+from synthstudio.training.augment import NONE
+from synthstudio.training.bodies import Silhouettes, picture_sizes
+from synthstudio.training.crops import PADDING
+
+
+@pytest.fixture(scope="module")
+def people(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> data.People:
+    cache = tmp_path_factory.mktemp("bodies")
+    return data.gather(tiny.config(pairs), cache=cache, say=lambda text: None)
+
+
+def test_silhouettes_hold_what_is_covered_and_fill_their_boxes(
+    pairs: Path, people: data.People
+) -> None:
+    crops, frame = people.train, people.frame
+    rows = np.arange(len(crops))
+    made = batches.make(crops, rows, frame, NONE, seed=0, step=0)
+    found = Silhouettes(Dataset(pairs), crops, frame)(rows, made.view)
+    assert found.shape == (len(crops), *frame.cells) and found.max() == 1
+    cover = made.labels.occluder[:, 0].numpy()
+    assert (cover <= found + 0.02).all() and cover.max() > 0.9
+    # The silhouette reaches the sides of its box, which the window holds with PADDING about it.
+    longer = np.array([max(b[3], b[2] * 4 / 3) for b in crops.box]) * PADDING
+    for body, box, high in zip(found, crops.box, longer, strict=True):
+        y, x = np.nonzero(body > 0.02)
+        extent = np.array([np.ptp(x), np.ptp(y)]) + 1
+        wanted = box[2:] / high * frame.cells[0]
+        inside = np.abs(extent - wanted) <= 2.5
+        assert inside.any() and (extent <= wanted + 2.5).all()  # a picture's edge may cut it
+
+
+def test_unknown_silhouettes_are_no_numbers(pairs: Path, people: data.People) -> None:
+    bodies = Silhouettes(Dataset(pairs), people.train, people.frame)
+    bodies.packed = {k: (size, None) for k, (size, _) in bodies.packed.items()}
+    rows = np.arange(2)
+    view = batches.make(people.train, rows, people.frame, NONE, seed=0, step=0).view
+    assert np.isnan(bodies(rows, view)).all()
+
+
+def test_attention_is_told_of_the_person_where_silhouettes_are_known(
+    pairs: Path, people: data.People
+) -> None:
+    assert people.judge is not None
+    net = net_of(people)
+    bodies = Silhouettes(Dataset(pairs), people.train, people.frame)
+    with_them, without = (
+        shunning(looking.gazes(net, people.judge, people.frame, device=CPU, bodies=b))
+        for b in (bodies, None)
+    )
+    assert without["person"] == {}
+    assert without["on_occluder"] == with_them["on_occluder"]
+    person = with_them["person"]
+    # An untrained network looks everywhere alike: on the person that is 1, on both masks.
+    for name in ("on_occluder", "on_moved_mask"):
+        assert person[name]["value"] == pytest.approx(1, abs=0.25)
+
+
+def test_windows_end_with_their_pictures(pairs: Path, people: data.People) -> None:
+    assert people.judge is not None
+    torch.manual_seed(0)
+    free = answer(net_of(people), people.judge, people.frame, device=CPU)
+    high = np.maximum(free.box[:, 3], free.box[:, 2] * 48 / 36) * PADDING
+    size = free.window[:, 2:] - free.window[:, :2]
+    assert size == pytest.approx(np.stack([high * 36 / 48, high], 1), rel=1e-4)
+    middle = (free.window[:, 2:] + free.window[:, :2]) / 2
+    assert middle == pytest.approx(free.box[:, :2] + free.box[:, 2:] / 2, abs=1e-2)
+    sizes = picture_sizes(Dataset(pairs), free.frame)
+    identity = {(r["index"]): (r["width_px"], r["height_px"]) for r in Dataset(pairs).iter_frames()}
+    assert [tuple(s) for s in sizes] == [identity[int(f)] for f in free.frame]
+    cut = cut_windows(free, sizes).window
+    assert (cut[:, :2] >= 0).all() and (cut[:, 2:] <= sizes).all()
+    within = (free.window[:, :2] >= 0).all(1) & (free.window[:, 2:] <= sizes).all(1)
+    assert (cut[within] == free.window[within]).all() and not within.all()

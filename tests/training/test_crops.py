@@ -1,0 +1,114 @@
+"""Crops on disk: full disks and damaged caches are told; huge windows need little memory."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from synthstudio.core.errors import DiskError, ModelError
+from synthstudio.core.images import resample
+from synthstudio.core.rng import stream
+from synthstudio.core.skeleton import skeleton
+from synthstudio.training import crops
+
+BONES = skeleton("coco17")
+SIZE = (48, 36)
+
+
+def sample(seed: int = 0) -> crops.Sample:
+    """Return a picture of noise with one person."""
+    rng = stream(seed, "person")
+    person = {
+        "joints_px": rng.uniform(20, 100, 34).tolist(), "state": [2] * 17,
+        "cause": ["visible"] * 17, "shares": [1.0, 0, 0, 0, 0] * 17, "mask_size": [120, 160],
+        "amodal_box_px": [20.0, 10.0, 60.0, 100.0], "modal_box_px": [20.0, 10.0, 60.0, 100.0],
+        "modal_counts": None, "amodal_counts": None, "modal_area_px": 5000,
+        "amodal_area_px": 5000, "occluded_fraction": 0.0, "frame_index": seed, "instance": 1,
+        "joints_camera_m": None, "pose_family": "stand",
+    }  # fmt: skip
+    frame = {"group_id": str(seed), "camera_id": "a", "clip_frame": None, "split": "train",
+             "variant": "base", "crowd_index": 0.0, "skeleton": "coco17"}  # fmt: skip
+    rgb = rng.integers(0, 256, (120, 160, 3), np.uint8)
+    return crops.Sample(frame=frame, people=[person], rgb=lambda: rgb)
+
+
+def cut_out(out: Path, *, total: int = 2) -> None:
+    crops.cut_out((sample(k) for k in range(2)), BONES, size=SIZE, total=total, out=out,
+                  progress=lambda done, total: None, where="here")  # fmt: skip
+
+
+def test_crops_come_back_as_they_were_cut(tmp_path: Path) -> None:
+    cut_out(tmp_path, total=50)
+    assert len(crops.open_crops(tmp_path)) == 2
+    held = (tmp_path / "images.npy").stat()
+    assert held.st_blocks * 512 >= held.st_size  # also what nobody filled: no holes
+
+
+def test_a_full_disk_is_told_before_anybody_is_cut_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int, start: int, count: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    monkeypatch.setattr(crops, "rows_of", lambda *given, **named: pytest.fail("somebody was"))
+    with pytest.raises(DiskError, match=r"images\.npy: the disk is full"):
+        cut_out(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["images.npy", "cover.npy", "labels.npz"])
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:-50]),
+        lambda path: path.write_bytes(bytes(200)),
+    ],
+    ids=["missing", "empty", "short", "zeros"],
+)
+def test_a_damaged_cache_is_told(tmp_path: Path, name: str, harm: Callable[[Path], None]) -> None:
+    cut_out(tmp_path)
+    harm(tmp_path / name)
+    with pytest.raises(ModelError, match=r"crop cache is damaged.*Delete that folder"):
+        crops.open_crops(tmp_path)
+
+
+def whole(rgb: np.ndarray, corner: np.ndarray, scale: float, size: tuple[int, int],
+          fill: int) -> np.ndarray:  # fmt: skip
+    """Return what `cut` gives, with all of the window in memory at once."""
+    extent = np.array([size[1], size[0]]) / scale
+    low, high = np.floor(corner).astype(int) - 1, np.ceil(corner + extent).astype(int) + 1
+    block = np.full((*(high - low)[::-1], 3), fill, np.uint8)
+    for y in range(max(low[1], 0), min(high[1], rgb.shape[0])):
+        a, b = max(low[0], 0), min(high[0], rgb.shape[1])
+        if a < b:
+            block[y - low[1], a - low[0] : b - low[0]] = rgb[y, a:b]
+    at = corner - low
+    return resample(block, (*at, *(at + extent)), (size[1], size[0]))
+
+
+def test_a_window_is_the_same_bytes_as_if_all_of_it_were_in_memory() -> None:
+    rng = stream(0, "windows")
+    rgb = rng.integers(0, 256, (120, 160, 3), np.uint8)
+    for k in range(60):
+        reach = 10.0 ** rng.uniform(1, 3.3)  # from a corner of the picture to far more than it
+        corner = rng.uniform(-reach, 160, 2)
+        scale, fill = 72 / reach, (114, 0)[k % 2]
+        made = crops.cut(rgb, corner, scale, (96, 72), fill=fill)
+        assert (made == whole(rgb, corner, scale, (96, 72), fill)).all(), (k, corner, reach)
+
+
+def test_a_huge_window_needs_no_memory_for_what_is_beyond_the_picture() -> None:
+    rgb = np.full((120, 160, 3), 200, np.uint8)
+    tracemalloc.start()
+    made = crops.cut(rgb, np.array([-9000.0, -9000.0]), 72 / 20_000, (96, 72))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert made.shape == (96, 72, 3) and most < 100e6  # all of it: 1.6 GB

@@ -1,0 +1,144 @@
+"""The training demo, small: from nothing to a report; killed and started again it goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import torch
+
+from synthstudio.core.skeleton import skeleton
+from synthstudio.dataset.reader import Dataset
+from synthstudio.evaluation import save
+from synthstudio.evaluation.measure import measure
+from synthstudio.training import demo
+from synthstudio.training.config import Config
+
+SCRIPT = Path(__file__).with_name("demo_alone.py")
+
+
+def steps_seen(titles: list[str]):  # type: ignore[no-untyped-def]
+    def step(title: str):  # type: ignore[no-untyped-def]
+        titles.append(title)
+        return lambda done, total, rate: None
+
+    return step
+
+
+def run(out: Path, titles: list[str] | None = None) -> dict:
+    """Run the demo as demo_alone.py does."""
+    torch.set_num_threads(1)
+    return demo.train_demo(
+        out, frames=40, workers=1, step=steps_seen([] if titles is None else titles),
+        say=lambda text: None, config=small(),
+    )  # fmt: skip
+
+
+def small() -> Config:
+    """Return a config of twelve steps on the folder that a demo replaces."""
+    fields = {"splits": ["train"], "variants": []}
+    return tiny.config(Path("elsewhere"), steps=12, train=[{"dataset": "elsewhere", **fields}],
+                       validate_on=[{"dataset": "elsewhere", "splits": ["val"]}])  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict, list[str]]:
+    out, titles = tmp_path_factory.mktemp("demo") / "out", []
+    return out, run(out, titles), titles
+
+
+def test_from_nothing_to_a_report(made: tuple[Path, dict, list[str]]) -> None:
+    out, told, titles = made
+    assert told["finished"] and told["steps"] == 12 and told["frames"] == 40
+    for name in ("dataset", "network", "pictures", "report"):
+        assert Path(told[name]).exists(), name
+    assert "generating people" in titles and "training" in titles
+    page = Path(told["report"]).read_text()
+    assert "mean pose" in page.lower() and page.count("data:image/jpeg") > 3
+    # Judged on the test split alone, of which no frame was learnt from.
+    dataset = Dataset(out / "people")
+    split = {row["index"]: row["split"] for row in dataset.iter_frames()}
+    answers = save.read(Path(told["report"]).parent).answers
+    assert {split[int(f)] for f in answers.frame} == {"test"}
+    assert told["judged_people"] == len(answers) > 0
+    stored = json.loads((Path(told["report"]).parent / "measures.json").read_text())
+    assert stored["about"]["notes"] == []
+
+
+def test_its_summary_says_what_the_figures_are(made: tuple[Path, dict, list[str]]) -> None:
+    told = made[1]
+    text = demo.summary(told)
+    hidden = told["PCK@0.1"]["hidden"]
+    assert f"{100 * hidden['value']:.1f} %" in text
+    assert f"{100 * hidden['mean_pose']:.1f} %" in text
+    measures = save.read(Path(told["report"]).parent).measures
+    assert hidden["mean_pose"] == measures["prior"]["hidden"]["mean_pose_PCK@0.1"]
+    assert told["report"] in text and told["network"] in text
+    lost = told | {"lost_by_the_occluder": {"value": -0.25, "low": -0.3, "high": -0.2}}
+    assert "25.0 points more (20.0 to 30.0)" in demo.summary(lost)
+    stopped = demo.summary({"finished": False, "steps": 3, "run": "there"})
+    assert "stopped after 3 steps" in stopped
+
+
+def test_without_hidden_joints_it_says_the_same_twice(
+    made: tuple[Path, dict, list[str]], tmp_path: Path
+) -> None:
+    """A first call reads NaN from memory, a second one null from the disk."""
+    kept = save.read(Path(made[1]["report"]).parent)
+    seen = dataclasses.replace(kept.answers, state=np.full_like(kept.answers.state, 2))
+    bones = skeleton(kept.about["skeleton"])
+    first = dataclasses.replace(kept, answers=seen, measures=measure(seen, bones))
+    assert np.isnan(first.measures["places"]["hidden"]["PCK@0.1"]["value"])
+    assert np.isnan(first.measures["counterfactual"]["newly_hidden"]["value"])
+    save.write(tmp_path / "set", first, b"")
+    told = [demo._figures(one) for one in (first, save.read(tmp_path / "set"))]
+    json.dumps(told[0], allow_nan=False)
+    assert told[0] == told[1] and told[0]["lost_by_the_occluder"] is None
+    text = demo.summary(made[1] | told[0])
+    assert "nan" not in text and "hidden  " not in text and "visible " in text
+    assert "without the thing in front" not in text
+
+
+def test_it_does_nothing_twice(made: tuple[Path, dict, list[str]]) -> None:
+    out, told, _ = made
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("*.safetensors")}
+    page = Path(told["report"]).stat().st_mtime_ns
+    titles: list[str] = []
+    assert run(out, titles) == told | {"waited": 0.0}
+    assert "training" not in titles and "drawing the page" not in titles
+    assert {p: p.stat().st_mtime_ns for p in out.rglob("*.safetensors")} == before
+    assert Path(told["report"]).stat().st_mtime_ns == page
+
+
+def test_killed_anywhere_it_ends_alike(made: tuple[Path, dict, list[str]], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    waits = (
+        lambda: list((out / "people").glob("shards/*")),  # while it renders
+        lambda: (out / "run" / "state.safetensors").exists(),  # while it trains
+    )
+    for seen in waits:
+        with subprocess.Popen([sys.executable, str(SCRIPT), str(out)]) as process:
+            while not seen() and process.poll() is None:
+                time.sleep(0.02)
+            process.send_signal(signal.SIGKILL)
+        assert process.returncode == -signal.SIGKILL
+    told = run(out)
+    weights = [folder / "run" / "best.safetensors" for folder in (out, made[0])]
+    nets = [torch_state(path) for path in weights]
+    assert nets[0].keys() == nets[1].keys()
+    assert all(torch.equal(nets[0][k], nets[1][k]) for k in nets[0])
+    assert told["PCK@0.1"] == made[1]["PCK@0.1"]
+
+
+def torch_state(path: Path) -> dict[str, torch.Tensor]:
+    from synthstudio.training import checkpoint
+
+    return checkpoint.read(path)[0]

@@ -1,0 +1,230 @@
+"""People straight from COCO files: as an import takes them, and refused where it refuses."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from PIL import Image
+
+from synthstudio.core.errors import AssetError, FormatError, ModelError, SynthStudioError
+from synthstudio.core.skeleton import skeleton
+from synthstudio.formats.export import EXPORTERS
+from synthstudio.formats.imports import IMPORTERS
+from synthstudio.training import batches, data
+from synthstudio.training.augment import NONE, Augment
+from synthstudio.training.crops import take
+from synthstudio.training.networks import pose_bank
+
+BONES = skeleton("coco17")
+SIZE = (48, 36)
+
+
+def annotation(number: int, image: int, **changes: Any) -> dict[str, Any]:
+    """Return somebody in the middle of a picture, seventeen joints in two columns; one hidden."""
+    points: list[float] = []
+    for j in range(17):
+        points += [40 + 20 * (j % 2), 20 + 5 * j, 1 if j == 9 else 2]
+    points[30:33] = [0, 0, 0]  # the right wrist, which nobody labelled
+    entry = {
+        "id": number, "image_id": image, "category_id": 1, "iscrowd": 0, "num_keypoints": 16,
+        "keypoints": points, "bbox": [30, 10, 40, 100], "area": 2500,
+    }  # fmt: skip
+    return entry | changes
+
+
+def coco(folder: Path, *, pictures: int = 3, **changes: Any) -> Path:
+    """Write a COCO keypoints file of one person a picture, with its pictures in pictures/."""
+    (folder / "pictures").mkdir(parents=True)
+    images = []
+    for i in range(pictures):
+        pixels = np.full((120, 100, 3), 40 + i, np.uint8)
+        pixels[10:110, 30:70] = 200
+        Image.fromarray(pixels).save(folder / "pictures" / f"{i}.jpg")
+        images.append({"id": i + 7, "file_name": f"{i}.jpg", "width": 100, "height": 120})
+    told = {
+        "images": images, "annotations": [annotation(i + 1, i + 7) for i in range(pictures)],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(BONES.joints)}],
+    }  # fmt: skip
+    file = folder / "people.json"
+    file.write_text(json.dumps(told | changes))
+    return file
+
+
+def source(file: Path, **more: Any) -> dict[str, Any]:
+    return {"coco": str(file), "images": str(file.parent / "pictures")} | more
+
+
+def gathered(
+    tmp_path: Path, *sources: dict[str, Any], said: list[str] | None = None
+) -> data.People:
+    config = tiny.config(Path("x"), train=list(sources), validate_on=[])
+    say = (lambda text: None) if said is None else said.append
+    return data.gather(config, cache=tmp_path / "cache", say=say)
+
+
+def test_they_are_those_that_an_import_gives(tmp_path: Path) -> None:
+    file = coco(tmp_path / "set")
+    people = gathered(tmp_path, source(file))
+    IMPORTERS["coco"](file, tmp_path / "imported", images=file.parent / "pictures")
+    other = take(tmp_path / "imported", size=SIZE, cache=tmp_path / "cache",
+                 progress=lambda done, total: None).crops  # fmt: skip
+    assert people.skeleton.name == "coco17" and len(people.learn) == len(other) == 3
+    for name in ("xy", "state", "present", "shares", "xyz_m", "area", "side", "scale", "group"):
+        np.testing.assert_array_equal(getattr(people.train, name), getattr(other, name), name)
+    for k in range(3):
+        np.testing.assert_array_equal(people.train.images[k], other.images[k])
+
+
+def test_what_nobody_labelled_stays_unknown(tmp_path: Path) -> None:
+    people = gathered(tmp_path, source(coco(tmp_path / "set")))
+    crops = people.train
+    assert np.isnan(crops.shares).all() and np.isnan(crops.xyz_m).all()
+    assert np.isnan(crops.xy[:, 10]).all() and np.isnan(crops.present[:, 10]).all()
+    assert (crops.state[:, 9] == 1).all() and (crops.state[:, 10] == 255).all()
+    batch = batches.make(crops, np.arange(3), people.frame, NONE, seed=0, step=0)
+    assert batch.labels.occluder.isnan().all()  # nobody said what covers these people
+    assert not batch.labels.known[:, 10].any() and batch.labels.known[:, 9].all()
+    pasted = batches.make(crops, np.arange(3), people.frame, Augment(paste=1.0, rotated=0.0),
+                          seed=0, step=1)  # fmt: skip
+    told = pasted.labels.occluder
+    assert (told[~told.isnan()] == 1).all() and (~told.isnan()).any()
+    bank = pose_bank(crops, BONES, rows=people.learn.rows, size=SIZE, count=9, seed=0)
+    assert bank is None  # nobody's pose is whole
+
+
+def test_they_mix_with_ours_by_weight(pairs: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    file = coco(tmp_path / "set")
+    people = gathered(tmp_path, {"dataset": str(pairs)}, source(file, weight=20.0), said=said)
+    assert people.skeleton.name == "coco23"
+    theirs = people.train.xy[-3:]
+    assert np.isfinite(theirs[:, :10]).all() and np.isnan(theirs[:, 17:]).all()
+    assert any("coco17 as coco23" in text and "left_big_toe" in text for text in said)
+    drawn = np.concatenate([people.learn.order(0, e, reach=1.0) for e in range(40)])
+    share = float((drawn >= len(people.train) - 3).mean())
+    assert share == pytest.approx(60 / (60 + 32), abs=0.05)
+    around = gathered(tmp_path, source(file), {"dataset": str(pairs)})
+    assert around.skeleton.name == "coco17" and around.train.xy.shape[1:] == (17, 2)
+
+
+def test_a_run_learns_from_both(pairs: Path, tmp_path: Path) -> None:
+    file = coco(tmp_path / "set")
+    config = tiny.config(pairs, steps=3, train=[{"dataset": str(pairs)}, source(file, weight=9.0)])
+    torch.use_deterministic_algorithms(False)
+    done = tiny.run(config, tmp_path / "run")
+    assert done.finished
+    log = (tmp_path / "run" / "log.csv").read_text()
+    assert "loss/occluder" in log and "nan" not in log.split("loss/")[1]
+
+
+def test_our_own_export_keeps_its_labels(pairs: Path, tmp_path: Path) -> None:
+    made = EXPORTERS["coco"](pairs, tmp_path / "coco")
+    people = gathered(tmp_path, {"coco": str(made.annotations), "variants": ["base"]})
+    assert set(people.train.variant.tolist()) == {"base", "clean"}
+    assert len(people.learn) == (people.train.variant == "base").sum() > 0
+    assert np.isfinite(people.train.shares).all() and np.isfinite(people.train.xyz_m).all()
+
+
+def changed(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    told = json.loads(file.read_text())
+    change(told)
+    file.write_text(json.dumps(told))
+
+
+def _far(told: dict[str, Any]) -> None:
+    told["annotations"][1]["bbox"] = [500, 10, 40, 100]
+
+
+def _absurd(told: dict[str, Any]) -> None:
+    told["annotations"][1]["bbox"] = [0, 0, 9e6, 9e6]
+
+
+def _out(told: dict[str, Any]) -> None:
+    told["images"][1]["file_name"] = "../people.json"
+
+
+def _gone(told: dict[str, Any]) -> None:
+    told["images"][1]["file_name"] = "9.jpg"
+
+
+def _huge(told: dict[str, Any]) -> None:
+    told["images"][1] |= {"width": 10**6, "height": 10**6}
+
+
+def _other(told: dict[str, Any]) -> None:
+    told["images"][1] |= {"width": 120, "height": 100}
+
+
+def _nan(told: dict[str, Any]) -> None:
+    told["annotations"][1]["keypoints"][0] = 1e30
+
+
+def _short(told: dict[str, Any]) -> None:
+    told["annotations"][1]["keypoints"].pop()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (_far, "image 8.*box lies outside the picture"),
+        (_absurd, "absurdly large.*at most 480"),
+        (_out, "leads out of its folder"),
+        (_gone, "no such file"),
+        (_huge, "too large"),
+        (_other, r"another size.*120 x 100.*100 x 120"),
+        (_nan, "no number in range"),
+        (_short, "expected 51 numbers; got 50"),
+    ],
+)
+def test_what_an_import_refuses_is_refused(
+    tmp_path: Path, change: Callable[[dict[str, Any]], None], says: str
+) -> None:
+    file = coco(tmp_path / "set")
+    changed(file, change)
+    with pytest.raises(SynthStudioError, match=f"(?s){says}") as caught:
+        gathered(tmp_path, source(file))
+    assert isinstance(caught.value, FormatError | AssetError)
+    assert not list((tmp_path / "cache").glob("*"))  # nothing half made is left
+
+
+def test_missing_files_and_sets_without_joints(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="no such file"):
+        gathered(tmp_path, {"coco": str(tmp_path / "none.json")})
+    nothing = [annotation(1, 7, keypoints=[0] * 51, num_keypoints=0)]
+    with pytest.raises(ModelError, match="nobody here has a labelled joint"):
+        gathered(tmp_path, source(coco(tmp_path / "empty", annotations=nothing)))
+    some = [annotation(1, 7), annotation(2, 8, area=0), annotation(3, 9, bbox=[1, 1, 0, 0]),
+            annotation(4, 9, iscrowd=1)]  # fmt: skip
+    said: list[str] = []
+    people = gathered(tmp_path, source(coco(tmp_path / "few", annotations=some)), said=said)
+    assert len(people.learn) == 1
+    assert any("2 x a person without a labelled joint, a box or an area" in s for s in said)
+    assert any("1 x iscrowd region" in s for s in said)
+
+
+def test_a_picture_that_changed_is_noticed(tmp_path: Path) -> None:
+    file = coco(tmp_path / "set")
+    before = gathered(tmp_path, source(file))
+    assert gathered(tmp_path, source(file)).key == before.key
+    (file.parent / "pictures" / "1.jpg").write_bytes(_jpeg(90))
+    with pytest.raises(ModelError, match=r"1\.jpg.*picture changed.*delete"):
+        gathered(tmp_path, source(file))
+    again = copy.copy(file)
+    people = gathered(tmp_path / "anew", source(again))
+    assert people.key != before.key
+
+
+def _jpeg(level: int) -> bytes:
+    data = io.BytesIO()
+    noise = np.arange(120 * 100 * 3, dtype=np.int64) * 7919 % 251
+    Image.fromarray((noise.reshape(120, 100, 3) % level).astype(np.uint8)).save(data, "JPEG")
+    return data.getvalue()

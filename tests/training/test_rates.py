@@ -1,0 +1,162 @@
+"""Who is learnt from in a pass, and what of a pretrained backbone learns, and how fast."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import torch
+import transformers
+
+from synthstudio.core.skeleton import skeleton
+from synthstudio.training import checkpoint, data, loop, networks, parallel, rates
+from synthstudio.training.config import Config, Network
+from synthstudio.training.crops import Crops
+
+
+@pytest.fixture(scope="module")
+def backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return folders of a small ResNet (batch norms) and a small ViTPose of three layers."""
+    out = tmp_path_factory.mktemp("backbones")
+    resnet = transformers.ResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 12], depths=[1, 1], layer_type="basic",
+        out_features=["stage1", "stage2"],
+    )  # fmt: skip
+    transformers.AutoBackbone.from_config(resnet).save_pretrained(out / "resnet")
+    inner = transformers.VitPoseBackboneConfig(
+        image_size=[48, 32], patch_size=[16, 16], hidden_size=16, num_hidden_layers=3,
+        num_attention_heads=2, intermediate_size=16, out_indices=[3],
+    )  # fmt: skip
+    vitpose = transformers.VitPoseConfig(backbone_config=inner, num_labels=17)
+    transformers.VitPoseForPoseEstimation(vitpose).save_pretrained(out / "vitpose")
+    return {name: str(out / name) for name in ("resnet", "vitpose")}
+
+
+def config(pretrained: str, **changes: object) -> Config:
+    network = {"size": [48, 32], "pretrained": pretrained, "width": 16, "bank": 0}
+    network |= {k: changes.pop(k) for k in ("frozen_epochs",) if k in changes}
+    return tiny.config(Path("x"), network=network, **changes)
+
+
+def built(settings: Config) -> torch.nn.Module:
+    return networks.build(settings.network, skeleton("coco17"), bank=None)
+
+
+def test_a_frozen_backbone_keeps_the_statistics_of_its_norms(backbones: dict[str, str]) -> None:
+    settings = config(backbones["resnet"], frozen_epochs=1)
+    net = built(settings)
+    before = {k: v.clone() for k, v in net.features.state_dict().items()}
+    assert any(k.endswith("running_mean") for k in before)
+    images = torch.rand(4, 3, 48, 32)
+    rates.awake(net, settings, 0)
+    net(images)
+    assert all(torch.equal(v, before[k]) for k, v in net.features.state_dict().items())
+    assert net.block.training and not any(p.requires_grad for p in net.features.parameters())
+    rates.awake(net, settings, 1)  # from here on it learns
+    net(images)
+    assert all(p.requires_grad for p in net.features.parameters())
+    means = [k for k in before if k.endswith("running_mean")]
+    assert not any(torch.equal(net.features.state_dict()[k], before[k]) for k in means)
+
+
+def test_layers_decay_from_the_backbones_own_top(backbones: dict[str, str]) -> None:
+    settings = config(backbones["vitpose"], backbone_rate=0.5, layer_decay=0.5)
+    net = built(settings)
+    net.block.deep = torch.nn.ModuleList(torch.nn.Linear(1, 1) for _ in range(9))
+    each = {n: rates.rate_of(n, net, settings) for n, _ in net.named_parameters()}
+    blocks = [r for n, r in each.items() if n.startswith("block.")]
+    assert blocks and set(blocks) == {1.0}
+    for layer, rate in ((0, 0.125), (1, 0.25), (2, 0.5)):
+        found = {r for n, r in each.items() if f".layer.{layer}." in n}
+        assert found == {rate}, layer
+    assert {r for n, r in each.items() if "embeddings" in n} == {0.0625}
+    last = {r for n, r in each.items() if n.startswith("features.backbone.layernorm")}
+    assert last == {0.5}  # it stands behind the top layer
+
+
+@pytest.mark.parametrize("kind", ["resnet", "vitpose"])
+def test_a_checkpoint_needs_no_pretrained_weights(
+    backbones: dict[str, str], kind: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "gone"
+    shutil.copytree(backbones[kind], folder)
+    settings = config(str(folder))
+    net = built(settings).eval()
+    for parameter in net.parameters():
+        torch.nn.init.uniform_(parameter, -0.2, 0.2)
+    path = tmp_path / "net.safetensors"
+    checkpoint.save_weights(path, net, settings, bones=skeleton("coco17"), note="")
+    shutil.rmtree(folder)
+    again, told, _ = checkpoint.load_network(path)
+    assert told == settings
+    images = torch.rand(2, 3, 48, 32)
+    with torch.inference_mode():
+        assert torch.equal(again(images).maps, net(images).maps)
+
+
+def people(fractions: np.ndarray) -> data.Chosen:
+    """Return people of whom only the occluded fraction is known."""
+    crops = dataclasses.make_dataclass("Some", ["fraction"])(fractions.astype(np.float32))
+    rows = np.arange(len(fractions))
+    return data.Chosen(crops=crops, rows=rows, weight=np.ones(len(rows)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("curriculum", [0.0, 0.5, 1.0])
+def test_a_pass_sees_everybody_it_lets_in_equally_often(curriculum: float) -> None:
+    settings = tiny.config(Path("x"), curriculum=curriculum, batch=8, accumulate=2)
+    chosen = people(np.linspace(0, 0.9, 64))
+    a_pass, passes = 4, 6
+    total, before = a_pass * passes, 0
+    for epoch in range(passes):
+        reach = loop._reach(settings, (epoch + 1) * a_pass, total)
+        order = chosen.order(0, epoch, reach=reach)
+        rows = np.concatenate([
+            loop._rows(settings, order, step, part, parallel.World())
+            for step in range(a_pass) for part in range(2)
+        ])  # fmt: skip
+        seen = np.bincount(rows, minlength=64)
+        let_in = chosen.crops.fraction <= reach
+        assert (seen[~let_in] == 0).all()
+        assert seen[let_in].max() - seen[let_in].min() <= (0 if let_in.all() else 1)
+        assert let_in.sum() >= before
+        before = int(let_in.sum())
+    assert before == 64
+    if curriculum:
+        first = chosen.order(0, 0, reach=loop._reach(settings, a_pass, total))
+        assert len(first) < 64
+
+
+def test_a_run_with_a_curriculum_goes_through_its_passes(
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[np.ndarray] = []
+    made = loop.batches.make
+
+    def noted(crops: Crops, which: np.ndarray, *rest: Any, **options: Any) -> Any:
+        rows.append(which)
+        return made(crops, which, *rest, **options)
+
+    monkeypatch.setattr(loop.batches, "make", noted)
+    settings = tiny.config(pairs, curriculum=1.0, batch=4, steps=8, validate_on=[],
+                           losses={"agreement": 0.0})  # fmt: skip
+    tiny.run(settings, tmp_path / "run")
+    assert len(rows) == 8
+    for seen in (np.concatenate(rows[:4]), np.concatenate(rows[4:])):
+        counts = np.bincount(seen)
+        assert counts[counts > 0].max() - counts[counts > 0].min() <= 1
+    assert len(set(np.concatenate(rows[:4]))) < len(set(np.concatenate(rows[4:]))) == 16
+
+
+def test_one_pass_with_a_curriculum_lets_everybody_in() -> None:
+    settings = tiny.config(Path("x"), curriculum=0.5)
+    assert loop._reach(settings, 12, 12) == 1.0
+
+
+def test_network_fields_are_kept_apart() -> None:
+    assert networks.told_backbone(built(tiny.config(Path("x")))) == ""
+    assert Network().pretrained == ""

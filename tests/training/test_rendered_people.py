@@ -1,0 +1,123 @@
+"""People rendered while a network learns: as a data set has them, window by window, exactly."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import yaml
+from tiny_pairs import recipe
+
+from synthstudio.core.errors import ModelError, SynthStudioError
+from synthstudio.pipeline import generate
+from synthstudio.recipe.choose import split_of
+from synthstudio.recipe.load import load, parse
+from synthstudio.stage import prepare
+from synthstudio.training import data
+from synthstudio.training.config import Source
+from synthstudio.training.crops import Crops, take
+from synthstudio.training.rendered import Rendered
+
+SIZE = (48, 36)
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("scene") / "pairs.yaml"
+    path.write_text(yaml.safe_dump(recipe(16)))
+    return path
+
+
+def opened(scene: Path, *, workers: int = 1, **more: Any) -> Rendered:
+    source = Source(recipe=str(scene), **({"moments": 3, "renew": 2} | more))
+    return Rendered(source, splits=source.splits or ("train",), size=SIZE, workers=workers)
+
+
+def same(a: Crops, b: Crops, rows: np.ndarray) -> None:
+    """Compare crops with the rows of others: pixels and labels."""
+    assert len(a) == len(rows)
+    for name in ("xy", "state", "shares", "xyz_m", "fraction", "corner", "instance", "variant"):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name)[rows], name)
+    for k, row in enumerate(rows):
+        np.testing.assert_array_equal(a.images[k], b.images[int(row)])
+        np.testing.assert_array_equal(a.cover[k], b.cover[int(row)])
+
+
+def test_a_window_is_what_a_data_set_of_its_frames_holds(scene: Path, tmp_path: Path) -> None:
+    drawn = load(scene)
+    numbers = [n for n in range(8) if split_of(drawn, n) == "train"]
+    assert len(numbers) < 8  # val and test moments are left out
+    frames = 2 * (numbers[4] + 1)
+    settings = prepare(parse(recipe(frames)), assets=tmp_path, device="cpu")
+    generate(settings, tmp_path / "set", workers=1)
+    stored = take(tmp_path / "set", size=SIZE, cache=tmp_path / "cache",
+                  progress=lambda done, total: None).crops  # fmt: skip
+    people = opened(scene, workers=2)
+    try:
+        for epoch in (0, 1):
+            window = people.window(epoch)
+            mine = numbers[2 * epoch : 2 * epoch + 3]
+            rows = np.flatnonzero(np.isin(stored.frame // 2, mine))
+            same(window, stored, rows)
+            paired = window.clean >= 0
+            assert paired.all() and (window.variant[window.clean] == "clean").all()
+            np.testing.assert_array_equal(
+                window.instance[window.clean], window.instance[np.arange(len(window))]
+            )
+        # Another window: other people, and one without what came before it.
+        late = opened(scene)
+        try:
+            same(late.window(1), window, np.arange(len(window)))
+        finally:
+            late.close()
+    finally:
+        people.close()
+    assert "rendering" not in [t.name for t in threading.enumerate()]
+
+
+def test_a_run_in_pieces_ends_as_an_unbroken_one(scene: Path, tmp_path: Path) -> None:
+    train = [{"recipe": str(scene), "moments": 2, "renew": 1, "variants": ["base"]}]
+    judge = [{"recipe": str(scene), "moments": 1, "splits": ["test"]}]
+    config = tiny.config(Path("x"), train=train, validate_on=judge, steps=4, batch=4,
+                         losses={"agreement": 0.0})  # fmt: skip
+    done = tiny.run(config, tmp_path / "whole")
+    assert done.finished and done.epochs == 4  # four people a pass: each has its own window
+    tiny.run(config, tmp_path / "pieces", steps=3)
+    tiny.run(config, tmp_path / "pieces", resume=True)
+    whole, pieces = (tmp_path / name / "last.safetensors" for name in ("whole", "pieces"))
+    assert whole.read_bytes() == pieces.read_bytes()
+    assert not list((tmp_path / "cache").glob("*")) or not (tmp_path / "cache").exists()
+    assert "rendering" not in [t.name for t in threading.enumerate()]
+
+
+def test_passes_show_other_people(scene: Path, tmp_path: Path) -> None:
+    config = tiny.config(
+        Path("x"), train=[{"recipe": str(scene), "moments": 2, "renew": 1}], validate_on=[]
+    )
+    people = data.gather(config, cache=tmp_path, say=lambda text: None)
+    try:
+        first, second = people.at(0).crops, people.at(1).crops
+        assert people.at(0) is people.learn
+        half = len(first) // 2
+        np.testing.assert_array_equal(first.xy[half:], second.xy[:half])  # the moment that stayed
+        assert not np.array_equal(first.xy[:half], second.xy[half:])
+    finally:
+        people.close()
+
+
+def test_refusals(scene: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no moments to take"):
+        opened(scene, splits=("nowhere",))
+    with pytest.raises(SynthStudioError, match="no recipe there"):
+        opened(tmp_path / "none.yaml")
+    narrow = recipe(4) | {"holdout": {"poses": ["no_such_pose"]}}
+    path = tmp_path / "wrong.yaml"
+    path.write_text(yaml.safe_dump(narrow))
+    config = tiny.config(Path("x"), train=[{"recipe": str(path), "moments": 1}], validate_on=[])
+    with pytest.raises(SynthStudioError, match=r"frame \d+.*no_such_pose"):
+        data.gather(config, cache=tmp_path, say=lambda text: None)
+    assert "rendering" not in [t.name for t in threading.enumerate()]
