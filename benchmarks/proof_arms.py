@@ -101,7 +101,6 @@ ARMS = {
     "no-attention": Arm(title="(c) without attention to pixels and joints", block="orn",
                         network={"attention": False}),
     "no-refinement": Arm(title="(c) without refinement", block="orn", network={"refine": False}),
-    "no-hiding": Arm(title="(c) without hiding features", block="orn", network={"hide": 0.0}),
 }  # fmt: skip
 """KPE is decoded by its highest peak, ORN by expected hits, unless the line says otherwise."""
 

@@ -148,8 +148,6 @@ AIMS = (
         measure="hidden", holds=lambda d: d.low > 0),
     Aim(text="the poses' last word helps: (c) against (c) without it, hidden", ours="c",
         theirs="c-joined", measure="hidden", holds=lambda d: d.low > 0),
-    Aim(text="hiding features helps: (c) against (c) without it, hidden", ours="c",
-        theirs="no-hiding", measure="hidden", holds=lambda d: d.low > 0),
     Aim(text="attention helps: (c) against (c) without it, hidden", ours="c",
         theirs="no-attention", measure="hidden", holds=lambda d: d.low > 0),
     Aim(text="refinement helps: (c) against (c) without it, hidden", ours="c",

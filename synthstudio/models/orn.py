@@ -4,20 +4,22 @@ It plugs in where KPE does. In order:
 
 1. First maps from the features, as KPE has them, and a map of what covers the person.
 2. Attention over visible pixels: each joint reads the features where its first map says it is,
-   less where something covers the person.
-3. Joints exchange what they read; from that come the outputs about visibility, how far each
-   joint's evidence is to be trusted, and how much the poses may say of it.
+   by the odds that nothing covers the person there.
+3. Joints exchange what they read; from that comes how far each joint's evidence is to be trusted,
+   and how much the poses may say of it.
 4. Attention over poses: a bank of poses (bank.py), weighted by how well the *other* joints'
    trusted maps support each, gives every joint a second map, and places in 3D.
 5. Refinement: a convolution over features, both maps and the cover corrects the joined maps.
-6. The poses have the last word: the more a joint is said to be hidden, the more their map counts.
+6. Each joint reads the features once more, where it is believed to be by now. From that and from
+   what was read before comes all that is said of its visibility: its place is known best here.
+7. The poses have the last word: the more a joint is said to be hidden, the more their map counts.
    How much is fixed and nothing is learnt from it: training people show the poses of the bank, so
    learning finds the poses' help too small for people in other poses (docs/blocks.md).
-
-While training, step 0 hides boxes of the features, so that the steps above have work to do.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -31,14 +33,18 @@ from synthstudio.models.layers import conv, resize
 
 LAST_WORD = 0.5
 """The power of the poses' map at last for a joint that is surely hidden; one seen has 0."""
-_FACTS = 3  # of each joint's first map: peak, entropy, cover where it is believed to be
+SHYNESS = 1.5
+"""The power by which attention counts a place's odds that nothing covers it. Above 1, as the cover
+of unknown things is found with doubt."""
+_SAID = {"presence": 1, "shares": 4, "quality": 1, "xyz_m": 3}
+_FACTS = 3  # of each joint's map: peak, entropy, cover where it is believed to be
 
 
 class ORN(nn.Module):
     """Features (B, channels, h', w') -> everything that PoseMaps holds.
 
     `attention` and `refine` switch steps 2 and 3, and 5, off for ablations; without a `bank`
-    steps 4 and 6 are left out; `last_word` switches 6. `hide`: the chance of step 0.
+    steps 4 and 7 are left out; `last_word` switches 7.
 
     `balance` (4,): by what the loss weighs the shares up. What is learnt leans by so much towards
     rare causes; what is answered does not.
@@ -46,7 +52,7 @@ class ORN(nn.Module):
 
     balance: Tensor
 
-    def __init__(  # noqa: PLR0913 - most are switches for ablations
+    def __init__(
         self,
         channels: int,
         joints: int,
@@ -57,7 +63,6 @@ class ORN(nn.Module):
         attention: bool = True,
         refine: bool = True,
         last_word: bool = True,
-        hide: float = 0.5,
     ) -> None:
         """Make the block for `joints` joints and maps of `size` (h, w)."""
         super().__init__()
@@ -68,50 +73,46 @@ class ORN(nn.Module):
             )  # fmt: skip
         self.size, self.bank, self.last_word = size, bank, last_word
         self.register_buffer("balance", torch.ones(4))
-        self.hide = _Hide(hide)
         self.stem = nn.Sequential(conv(channels, width), conv(width, width))
         self.first = nn.Conv2d(width, joints, 1)
         self.cover = nn.Conv2d(width, 1, 1)
         self.reader = _Reader(width, joints) if attention else None
-        self.heads = _Heads(width, joints)
-        self.refiner: nn.Sequential | None = None
-        if refine:
-            maps, narrow = joints * (1 if bank is None else 2), width // 2
-            last = nn.Conv2d(narrow, joints, 1)
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)  # type: ignore[arg-type]  # it has a bias
-            self.refiner = nn.Sequential(
-                conv(width + maps + 1, narrow, size=1), conv(narrow, narrow), last
-            )
+        self.lean = None
+        if bank is not None:
+            self.lean = _Heads(width + _FACTS, width, joints, {"trust": 1, "power": 1})
+        self.refiner = _Refiner(width, joints, 1 if bank is None else 2) if refine else None
+        maps = 2 if bank is None else 3  # the first, the poses', the last
+        self.heads = _Heads(2 * width + maps * _FACTS, width, joints, _SAID)
 
     def forward(self, features: Tensor) -> PoseMaps:
         """Return first, joined and refined maps, and all that is said of each joint."""
-        x = self.stem(self.hide(resize(features, self.size)))
+        x = self.stem(resize(features, self.size))
         first, occluder = self.first(x).float(), self.cover(x).float()
         maps, covered = probabilities(first), torch.sigmoid(occluder)
         attended: dict[str, Tensor] = {}
         if self.reader is None:
-            tokens = torch.einsum("bjhw,bchw->bjc", maps.detach(), x)
+            tokens = _read(x, maps)
         else:
-            tokens, attended["pixels"], attended["joints"] = self.reader(x, maps, covered)
-        told = self.heads(torch.cat([tokens, _facts(maps, covered)], -1))
-        said = {name: value.float() for name, value in told.items()}
-        stages, second, xyz_m = [first], None, said["xyz_m"]
-        if self.bank is not None:
-            poses = self.bank(maps, torch.sigmoid(said["trust"] + 2))
-            second, attended["poses"] = poses.maps, poses.weights
-            power = F.softplus(said["power"])[..., None, None]
-            joined = F.log_softmax(first.flatten(2), -1).view_as(first) + power * second.log()
+            tokens, attended["pixels"], attended["joints"] = self.reader(x, maps, occluder)
+        stages, known, xyz_m, facts = [first], [maps], None, [_facts(maps, covered)]
+        if self.bank is not None and self.lean is not None:
+            lean = self.lean(torch.cat([tokens, *facts], -1))
+            poses = self.bank(maps, torch.sigmoid(lean["trust"] + 2))
+            attended["poses"], xyz_m = poses.weights, poses.xyz
+            power = F.softplus(lean["power"])[..., None, None]
+            joined = F.log_softmax(first.flatten(2), -1).view_as(first) + power * poses.maps.log()
             stages.append(joined)
-            xyz_m = xyz_m if poses.xyz is None else xyz_m + poses.xyz
+            known.append(poses.maps)
+            facts.append(_facts(poses.maps, covered))
         if self.refiner is not None:
-            known = [maps] if second is None else [maps, second]
-            seen = torch.cat([x, covered, *(_spread(m) for m in known)], 1)
-            stages.append(stages[-1] + self.refiner(seen))
+            stages.append(stages[-1] + self.refiner(x, covered, known))
+        last = probabilities(stages[-1])
+        facts.append(_facts(last, covered))
+        said = self.heads(torch.cat([tokens, _read(x, last), *facts], -1))
         answer = None
-        if second is not None and self.last_word:
+        if self.bank is not None and self.last_word:
             unseen = 1 - torch.softmax(said["shares"], -1)[..., VISIBLE]
-            answer = fuse(probabilities(stages[-1]), second, LAST_WORD * unseen[..., None, None])
+            answer = fuse(last, known[1], LAST_WORD * unseen[..., None, None])
         return PoseMaps(
             logits=tuple(stages),
             answer=answer,
@@ -119,44 +120,9 @@ class ORN(nn.Module):
             shares=said["shares"] if self.training else said["shares"] - self.balance.log(),
             quality=said["quality"],
             occluder=occluder,
-            xyz_m=xyz_m,
+            xyz_m=said["xyz_m"] if xyz_m is None else said["xyz_m"] + xyz_m,
             attention=attended,
         )
-
-
-class _Hide(nn.Module):
-    """Hides one or two boxes of the features of some people while training.
-
-    What is hidden is decided by how often it was asked, which goes with the checkpoint, so that a
-    run that was cut off goes on alike; and by the person's place in the batch of all processes.
-    """
-
-    drawn: Tensor
-
-    def __init__(self, chance: float) -> None:
-        super().__init__()
-        self.chance = chance
-        self.register_buffer("drawn", torch.zeros((), dtype=torch.int64))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x (B, C, h, w), nought inside the boxes; x itself when nothing is learnt."""
-        if not self.training or not self.chance:
-            return x
-        rank, world = 0, 1
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            rank, world = torch.distributed.get_rank(), torch.distributed.get_world_size()
-        draw = torch.Generator().manual_seed(int(self.drawn))
-        self.drawn += 1
-        b, _, h, w = x.shape
-        numbers = torch.rand(b * world, 2, 5, generator=draw)[rank::world, :, :, None, None]
-        y, x_at = torch.arange(h)[:, None] + 0.5, torch.arange(w)[None] + 0.5
-        chance = torch.tensor([self.chance, self.chance / 2])[:, None, None]  # of either box
-        inside = (
-            ((y - numbers[:, :, 0] * h).abs() < (0.1 + 0.2 * numbers[:, :, 1]) * h)
-            & ((x_at - numbers[:, :, 2] * w).abs() < (0.1 + 0.2 * numbers[:, :, 3]) * w)
-            & (numbers[:, :, 4] < chance)
-        )
-        return x * (~inside.any(1, keepdim=True)).to(x)
 
 
 class _Reader(nn.Module):
@@ -168,19 +134,18 @@ class _Reader(nn.Module):
         # would move all matches of a joint alike, which softmax does not see.
         self.match = nn.Conv2d(width, joints, 1, bias=False)
         self.value = nn.Linear(width, width)
-        # Softplus of it: how much cover repels. High, as the cover of unknown things is found with
-        # doubt; learning leaves it about where it starts.
-        self.shy = nn.Parameter(torch.tensor(30.0))
         self.name = nn.Parameter(torch.randn(joints, width) * 0.1)
         self.ask, self.tell = nn.Linear(width, width), nn.Linear(width, width)
         self.show = nn.Linear(width, width, bias=False)
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, x: Tensor, maps: Tensor, covered: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return tokens (B, J, C), attention to pixels (B, J, h, w) and to joints (B, J, J)."""
+    def forward(self, x: Tensor, maps: Tensor, occluder: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return tokens (B, J, C), attention to pixels (B, J, h, w) and to joints (B, J, J).
+
+        `occluder` (B, 1, h, w): the logits of cover, the log of the odds that something is there.
+        """
         near = (blur(maps.detach(), 1.5) + 1e-4).log()
-        logits = self.match(x) + near - F.softplus(self.shy) * covered.detach()
-        pixels = probabilities(logits)
+        pixels = probabilities(self.match(x) + near - SHYNESS * occluder.detach())
         # The values are linear in the features, so that it is all one when they are made.
         tokens = self.value(torch.einsum("bjhw,bchw->bjc", pixels, x)) + self.name
         asked, shown = self.ask(tokens), self.show(tokens)
@@ -188,29 +153,59 @@ class _Reader(nn.Module):
         return self.norm(tokens + joints @ self.tell(tokens)), pixels, joints
 
 
-class _Heads(nn.Module):
-    """What is said of each joint, from its token: (B, J, C + facts) -> a name -> logits."""
+class _Refiner(nn.Module):
+    """Corrects logits of maps from features, cover and the maps known so far."""
 
-    SIZES = {"presence": 1, "shares": 4, "quality": 1, "xyz_m": 3, "trust": 1, "power": 1}  # noqa: RUF012
-
-    def __init__(self, width: int, joints: int) -> None:
+    def __init__(self, width: int, joints: int, known: int) -> None:
         super().__init__()
-        self.hidden = nn.Linear(width + _FACTS, width)
-        self.answers = nn.Linear(width, sum(self.SIZES.values()))
-        self.own = nn.Parameter(torch.zeros(joints, sum(self.SIZES.values())))
+        narrow = width // 2
+        # One layer in two: features come in the network's layout, maps in float32 rows.
+        self.features = nn.Conv2d(width, narrow, 1, bias=False)
+        self.maps = nn.Linear(1 + known * joints, narrow, bias=False)
+        self.norm = nn.BatchNorm2d(narrow)
+        self.near = conv(narrow, narrow)
+        self.last = nn.Conv2d(narrow, joints, 1)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]  # it has a bias
 
-    def forward(self, tokens: Tensor) -> dict[str, Tensor]:
+    def forward(self, x: Tensor, covered: Tensor, known: list[Tensor]) -> Tensor:
+        """Return what to add (B, J, h, w); it is nought before anything was learnt."""
+        rows = torch.cat([covered, *(_spread(m) for m in known)], 1).flatten(2)
+        told = torch.bmm(self.maps.weight.expand(len(x), -1, -1), rows).view(
+            len(x), -1, *x.shape[2:]
+        )
+        both: Tensor = self.norm(self.features(x) + told)
+        more: Tensor = self.last(self.near(F.relu(both)))
+        return more
+
+
+class _Heads(nn.Module):
+    """Answers about each joint: (B, J, inputs) -> a name of `sizes` -> (B, J, size), float32."""
+
+    def __init__(self, inputs: int, width: int, joints: int, sizes: dict[str, int]) -> None:
+        super().__init__()
+        self.sizes = sizes
+        self.hidden = nn.Linear(inputs, width)
+        self.answers = nn.Linear(width, sum(sizes.values()))
+        self.own = nn.Parameter(torch.zeros(joints, sum(sizes.values())))
+
+    def forward(self, known: Tensor) -> dict[str, Tensor]:
         """Return each answer as (B, J) or (B, J, n)."""
-        answers = self.answers(F.relu(self.hidden(tokens))) + self.own
-        parts = answers.split(list(self.SIZES.values()), -1)
-        named = zip(self.SIZES, parts, strict=True)
+        answers = (self.answers(F.relu(self.hidden(known))) + self.own).float()
+        parts = answers.split(list(self.sizes.values()), -1)
+        named = zip(self.sizes, parts, strict=True)
         return {name: part.squeeze(-1) if part.shape[-1] == 1 else part for name, part in named}
+
+
+def _read(x: Tensor, maps: Tensor) -> Tensor:
+    """Return the features (B, J, C) where maps believe the joints to be."""
+    return torch.einsum("bjhw,bchw->bjc", maps.detach(), x)
 
 
 def _facts(maps: Tensor, covered: Tensor) -> Tensor:
     """Return (B, J, 3): the map's peak, its entropy from 0 to 1, the cover where it is."""
     flat = maps.detach().flatten(2)
-    entropy = -(flat * (flat + 1e-9).log()).sum(-1) / torch.tensor(float(flat.shape[-1])).log()
+    entropy = -(flat * (flat + 1e-9).log()).sum(-1) / math.log(flat.shape[-1])
     cover = (flat * covered.flatten(2)).sum(-1)
     return torch.stack([flat.amax(-1), entropy, cover], -1)
 

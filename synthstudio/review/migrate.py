@@ -49,8 +49,9 @@ def bring_up(engine: Engine, where: str) -> None:
     """
     known = revisions()
     with engine.connect() as connection:
-        now = current(connection)
+        # In this order: tables that another process makes in between are not taken for strangers'.
         tables = inspect(connection).get_table_names()
+        now = current(connection)
     if now == known[-1]:
         return
     _check(now, known, tables, where)

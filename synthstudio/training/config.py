@@ -92,8 +92,6 @@ class Network(_Part):
     attention: bool = True
     refine: bool = True
     last_word: bool = True
-    # ORN: chance that boxes of a person's features are hidden while training.
-    hide: float = Field(default=0.5, ge=0, le=1)
 
     @field_validator("size")
     @classmethod
@@ -213,7 +211,6 @@ def overfitted(config: Config, people: int) -> Config:
         "steps": config.steps or 400, "weak_tail": 0.0, "curriculum": 0.0, "patience": 0,
         "ema": min(config.ema, 0.98),
         "losses": config.losses.model_copy(update={"agreement": 0.0}),
-        "network": config.network.model_copy(update={"hide": 0.0}),
     })  # fmt: skip
 
 

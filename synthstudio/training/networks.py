@@ -50,7 +50,6 @@ def build(
         block = ORN(
             features.channels, joints, size=size, bank=bank, width=network.width,
             attention=network.attention, refine=network.refine, last_word=network.last_word,
-            hide=network.hide,
         )  # fmt: skip
     return PoseNet(features, block)
 

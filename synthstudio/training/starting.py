@@ -20,17 +20,17 @@ from synthstudio.models.bank import PoseBank
 from synthstudio.training import checkpoint, networks
 
 POSES, PLACES = "block.bank.poses", "block.bank.xyz_m"
-FIRST, REFINER = "block.first.weight", "block.refiner.0.0.weight"
+REFINER = "block.refiner.maps.weight"
 LAYOUTS = {
     "block.maps.weight": 0, "block.maps.bias": 0,
-    FIRST: 0, "block.first.bias": 0,
+    "block.first.weight": 0, "block.first.bias": 0,
     "block.reader.match.weight": 0, "block.reader.name": 0,
-    "block.heads.own": 0,
+    "block.lean.own": 0, "block.heads.own": 0,
     REFINER: 1,
-    "block.refiner.2.weight": 0, "block.refiner.2.bias": 0,
+    "block.refiner.last.weight": 0, "block.refiner.last.bias": 0,
 }  # fmt: skip
 """Tensors with a part for each joint, and the axis of the joints. Before the joints' maps the
-refiner reads the block's features and the cover."""
+refiner reads the cover."""
 OUTSIDE = -1.0
 """A place outside every crop: there a joint of a pose takes no part."""
 
@@ -76,7 +76,7 @@ def mapped(
     out = dict(state)
     for name, axis in LAYOUTS.items():
         if name in own and name in state:
-            before = own[FIRST].shape[1] + 1 if name == REFINER else 0
+            before = 1 if name == REFINER else 0
             out[name] = _mapped(own[name], state[name], axis, before, list(ours), list(theirs))
     for name in (POSES, PLACES):
         if name in state:
