@@ -193,6 +193,23 @@ def test_two_processes_open_a_new_store_at_once(store_url):
     assert revision_of(store_url) == NEW
 
 
+@pytest.mark.postgres
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_store_made_while_another_process_looks_is_no_stranger(postgres_url, monkeypatch, when):
+    look = migrate.current
+
+    def current(connection):
+        """Be overtaken, the first time, by a process that makes the store."""
+        monkeypatch.setattr(migrate, "current", look)
+        now = look(connection) if when == "after" else None
+        open_store(postgres_url).close()
+        return now if when == "after" else look(connection)
+
+    monkeypatch.setattr(migrate, "current", current)
+    open_store(postgres_url).close()
+    assert revision_of(postgres_url) == NEW
+
+
 @pytest.mark.parametrize(
     "url",
     ["", "sqlite://", "sqlite:///:memory:", "mysql://a/b", "no url", "sqlite:///a?mode=ro",
