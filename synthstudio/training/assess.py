@@ -19,6 +19,7 @@ from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import drawings, save, sensitivity
 from synthstudio.evaluation.attention import Example, shunning
+from synthstudio.evaluation.figures import interval, percent, value_of
 from synthstudio.evaluation.measure import measure
 from synthstudio.evaluation.report import report
 from synthstudio.evaluation.save import Evaluation
@@ -213,18 +214,13 @@ def _digest(dataset: Path) -> str:
 
 
 def headline(made: Evaluation) -> str:
-    """Return the figures that matter most as a line."""
+    """Return the figures that matter most as a line; "-" where there is nothing to measure."""
     told, answers = made.measures, made.answers
-
-    def share(found: dict[str, Any]) -> str:
-        low, high = 100 * found["low"], 100 * found["high"]
-        return f"{100 * found['value']:.1f} ({low:.1f} to {high:.1f})"
-
-    hidden, seen = (share(told["places"][part]["PCK@0.1"]) for part in ("hidden", "visible"))
+    hidden, seen = (interval(told["places"][part]["PCK@0.1"]) for part in ("hidden", "visible"))
     lost = told["counterfactual"].get("newly_hidden")
-    cost = f", an occluder costs {share(lost)} points" if lost else ""
+    cost = "" if value_of(lost) is None else f", an occluder costs {interval(lost)} points"
     moments = len(np.unique(answers.group))
     return (
         f"{len(answers)} people, {moments} moments: PCK@0.1 hidden {hidden}, visible {seen}{cost}; "
-        f"AP {100 * told['precision']['all']['AP']:.1f}"
+        f"AP {percent(told['precision']['all']['AP'])}"
     )

@@ -18,6 +18,7 @@ from synthstudio.evaluation.report import report
 from synthstudio.evaluation.save import Evaluation, plain
 from synthstudio.evaluation.sensitivity import sensitivity, summary
 from synthstudio.evaluation.table import Answers, some
+from synthstudio.training.assess import headline
 
 ABOUT = {"name": "a <b>run</b>", "block": "ORN 96x72", "dataset": "people", "splits": ["test"]}
 VOID = {"meta", "link", "br", "img", "line", "circle", "polygon", "polyline", "rect"}
@@ -63,6 +64,15 @@ def example(**change: object) -> Example:
         "weights": np.array([0.5, 0.3, 0.2]), "cause": "object", "frame": 3, "instance": 1,
     }  # fmt: skip
     return Example(**(fields | change))  # type: ignore[arg-type]
+
+
+def test_the_line_of_an_evaluation_names_nothing_that_was_not_measured() -> None:
+    whole = answers()
+    told = headline(made(whole))
+    assert re.search(r"hidden \d+\.\d \(\d+\.\d to \d+\.\d\)", told)
+    seen = dataclasses.replace(whole, state=np.full_like(whole.state, 2))
+    told = headline(made(seen))
+    assert "hidden -, visible" in told and "nan" not in told and "costs" not in told
 
 
 def test_headlines_and_intervals_stand_in_the_page() -> None:
