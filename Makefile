@@ -51,7 +51,7 @@ bench: $(STAMP)       ## speed, as ratios in one run; the table of people and th
 soak: $(STAMP)        ## the Done-when lines at their full size (an hour or more)
 	$(BIN)/python -m benchmarks.soak
 
-proof: $(STAMP)       ## does ORN help? five seeds an arm, three of ablations (an hour and a half)
+proof: $(STAMP)       ## does ORN help? five seeds an arm, three of ablations (about an hour)
 	$(BIN)/python -m benchmarks.proof
 
 interop: $(STAMP)     ## other people's software reads our exports; needs PyPI once, about 2 GB
