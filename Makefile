@@ -16,7 +16,7 @@ $(STAMP): requirements.lock pyproject.toml tools/setup.sh
 demo: $(STAMP)        ## generate, audit, export and show a small data set
 	@$(BIN)/synthstudio demo
 
-train-demo: $(STAMP)  ## generate people, train a small network on them, judge it (about twelve minutes)
+train-demo: $(STAMP)  ## generate people, train a small network on them, judge it (about ten minutes)
 	@$(BIN)/synthstudio train-demo
 
 # Each process takes file after file as they stand (the few tests of a browser's file last longer
