@@ -6,6 +6,9 @@ STAMP := $(VENV)/.ready
 # One more than there are cores, at most 4: browser tests wait more than they work.
 PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 
+# Every process would compile all that it imports anew: half of a short run's time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo train-demo test check fix bench soak proof interop lock docs clean
 
 setup: $(STAMP)
