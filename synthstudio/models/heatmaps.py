@@ -148,13 +148,13 @@ def _band(size: int, sigma: float, dtype: torch.dtype, device: torch.device) -> 
 def find_peaks(maps: Tensor, *, count: int = 3, least: float = 0.0, reach: int = 1) -> Decoded:
     """Return the `count` highest local peaks of each map, `xy` (B, J, count, 2), best first.
 
-    Non-maximum suppression: a cell stays when nothing within `reach` cells is higher. Missing or
-    too low ones have score 0 and NaN coordinates.
+    Non-maximum suppression: a cell stays when nothing within `reach` cells is higher, nor as high
+    and before it in rows. Missing or too low ones have score 0 and NaN coordinates.
     """
     h, w = maps.shape[-2:]
-    size = 2 * reach + 1
-    tops = F.max_pool2d(maps, size, stride=1, padding=reach)
-    kept = torch.where((maps >= tops) & (maps > least), maps, torch.zeros_like(maps))
+    _, top = F.max_pool2d(maps, 2 * reach + 1, stride=1, padding=reach, return_indices=True)
+    own = torch.arange(h * w, device=maps.device).view(h, w)
+    kept = torch.where((top == own) & (maps > least), maps, torch.zeros_like(maps))
     score, at = kept.flatten(2).topk(min(count, h * w), dim=-1)
     row, column = at // w, at % w
     logs = maps.clamp_min(1e-12).log()

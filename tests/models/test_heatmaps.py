@@ -83,6 +83,16 @@ def test_find_peaks_finds_both_hills_in_order_and_no_shoulder() -> None:
     assert found.xy[0, 0, 2:].isnan().all()
 
 
+@pytest.mark.parametrize("reach", [1, 2])
+def test_a_plateau_is_one_peak(reach: int) -> None:
+    maps = torch.full((1, 1, 24, 18), 0.1)
+    maps[..., 4:6, 3:6] = 0.7  # six cells
+    maps[..., 15, 9] = maps[..., 16, 10] = 0.9  # two that touch by a corner
+    found = hm.find_peaks(maps, count=5, least=0.2, reach=reach)
+    assert found.score[0, 0].tolist() == pytest.approx([0.9, 0.7, 0, 0, 0])
+    assert found.xy[0, 0, 0].tolist() == pytest.approx([9.5, 15.5], abs=0.6)
+
+
 def test_blur_keeps_the_sum_inside_and_widens() -> None:
     maps = hm.gaussian_map(torch.tensor([[[9.0, 12.0]]]), 24, 18, sigma=0.8)
     wide = hm.blur(maps, 1.5)
