@@ -29,6 +29,7 @@ import yaml
 from numpy.typing import NDArray
 
 from benchmarks.proofs import ROOT
+from benchmarks.ready import ready
 from synthstudio import pipeline
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.skeleton import skeleton
@@ -40,13 +41,11 @@ from synthstudio.evaluation.measure import hits_of
 from synthstudio.evaluation.table import Answers
 from synthstudio.recipe.load import dump, load, parse
 from synthstudio.stage import prepare
-from synthstudio.training import checkpoint, data, networks, suggest
 from synthstudio.training import config as configs
+from synthstudio.training import data, suggest
 from synthstudio.training.answer import answer
-from synthstudio.training.batches import Frame
 from synthstudio.training.config import Config, Source
 from synthstudio.training.data import People
-from synthstudio.training.loop import train
 
 Bools = NDArray[np.bool_]
 SCENE = scene_file("people.yaml")
@@ -110,15 +109,12 @@ class Loop:
         """Train an arm's network, or go on with it, and ask it about people."""
         config = self.config(arm, seed)
         out, crops = self.folder / "runs" / f"{arm}-{seed}", self.folder / "crops"
-        done = train(config, out, resume=True, cache=crops, only=self._as_many(arm))
-        if not done.finished:
-            raise SystemExit(f"{arm} seed {seed} was stopped; run this again to go on")
-        net, _, _ = checkpoint.load_network(out / "last.safetensors")
-        source = Source(dataset=str(self.folder / judged), splits=(split,))
-        people, _, _ = data.join((source,), config, crops, lambda done, total: None)
-        frame = Frame(size=config.network.size, cells=networks.cells(config.network),
-                      skeleton=BONES)  # fmt: skip
-        return answer(net, people, frame, device=torch.device("cpu"))
+        asked = ready(
+            config, out, Source(dataset=str(self.folder / judged), splits=(split,)), BONES,
+            crops=crops, only=self._as_many(arm),
+            again=f"{arm} seed {seed} was stopped; run this again to go on",
+        )  # fmt: skip
+        return answer(asked.net, asked.people, asked.frame, device=torch.device("cpu"))
 
     def _as_many(self, arm: str) -> Callable[[People], People]:
         """Return what leaves both arms that learn from two sets as many people."""

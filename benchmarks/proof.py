@@ -25,6 +25,7 @@ import torch  # noqa: TID253 - it trains
 from benchmarks import proof_arms, proof_table, proof_words
 from benchmarks.proof_arms import ARMS, FULL, SMALL, Size
 from benchmarks.proofs import ROOT
+from benchmarks.ready import ready
 from synthstudio import pipeline
 from synthstudio.core.skeleton import skeleton
 from synthstudio.dataset.durable import canonical_json, write_file
@@ -33,12 +34,10 @@ from synthstudio.models.orn import ORN
 from synthstudio.planning import plan
 from synthstudio.recipe.load import parse
 from synthstudio.stage import Settings, prepare
-from synthstudio.training import checkpoint, data, networks
+from synthstudio.training import data, networks
 from synthstudio.training.answer import answer
-from synthstudio.training.batches import Frame
 from synthstudio.training.config import Config, Source
 from synthstudio.training.crops import take
-from synthstudio.training.loop import train
 from synthstudio.training.networks import build, pose_bank
 
 LIMIT_H = 2.0
@@ -190,14 +189,11 @@ def run_job(proof: Proof, arm: str, seed: int, arms: tuple[str, ...]) -> None:
     torch.set_num_threads(1)
     config = proof.config(arm, seed)
     out = proof.made / "runs" / f"{_word(arm)}-{seed}"
-    done = train(config, out, resume=True, cache=proof.crops)
-    if not done.finished:
-        raise SystemExit(f"({arm}) seed {seed} was stopped; run the proof again to go on")
-    net, _, _ = checkpoint.load_network(out / "last.safetensors")
-    people, _, _ = data.join(
-        (Source(dataset=str(proof.data(test=True))),), config, proof.crops, lambda done, total: None
-    )
-    frame = Frame(size=config.network.size, cells=networks.cells(config.network), skeleton=BONES)
+    asked = ready(
+        config, out, Source(dataset=str(proof.data(test=True))), BONES, crops=proof.crops,
+        again=f"({arm}) seed {seed} was stopped; run the proof again to go on",
+    )  # fmt: skip
+    net, people, frame = asked.net, asked.people, asked.frame
     for name in wanted:
         bank = _bank(proof, config) if ARMS[name].bank else None
         if isinstance(net.block, ORN):
@@ -206,7 +202,7 @@ def run_job(proof: Proof, arm: str, seed: int, arms: tuple[str, ...]) -> None:
             net, people, frame, device=torch.device("cpu"), decode=ARMS[name].decode, bank=bank
         )
         told = {
-            "arm": name, "seed": seed, "rate": done.rate, "waited": done.waited,
+            "arm": name, "seed": seed, "rate": asked.done.rate, "waited": asked.done.waited,
             "step_gflops": proof_arms.step_flops(config.network) * config.batch / 1e9,
             **proof_table.measured(answers, BONES),
             "words": proof_words.words(net, people, frame, answers, proof.data(test=True), BONES),
