@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from synthstudio.core.errors import FormatError, RecipeError, explain
+from synthstudio.core.errors import FormatError, RecipeError
 from synthstudio.core.frame import Frame
 from synthstudio.core.images import decode_rgb, encode_jpeg, encode_png
 from synthstudio.core.scene import U8
@@ -69,12 +69,10 @@ def check_name(out: Path) -> None:
     """Raise FormatError when a picture's suffix names no format that is written."""
     if out.suffix.lower() not in _ENCODERS:
         raise FormatError(
-            explain(
-                "the name does not say which kind of picture it is",
-                where=str(out),
-                expected=f"a name that ends in {', '.join(_ENCODERS)}",
-                got=out.suffix or "no suffix",
-            )
+            "the name does not say which kind of picture it is",
+            where=str(out),
+            expected=f"a name that ends in {', '.join(_ENCODERS)}",
+            got=out.suffix or "no suffix",
         )
 
 
@@ -126,8 +124,8 @@ def clip_frames(settings: Settings, number: int, *, frames: int) -> list[U8]:
     clip, per = settings.recipe.clip, settings.recipe.variants.per_moment
     if clip is None:
         raise RecipeError(
-            explain("this recipe makes no clips", where=settings.recipe.name,
-                    expected="the field clip")
+            "this recipe makes no clips", where=settings.recipe.name,
+                    expected="the field clip"
         )  # fmt: skip
     stage, joints = Stage(settings), skeleton(settings.recipe.skeleton)
     count = min(frames, clip.frames)

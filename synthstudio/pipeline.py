@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from synthstudio.compose import blend, lens
-from synthstudio.core.errors import SynthStudioError, WorkerError, explain
+from synthstudio.core.errors import SynthStudioError, WorkerError
 from synthstudio.core.frame import Frame
 from synthstudio.core.images import encode_jpeg, encode_png
 from synthstudio.core.labels import FrameLabels
@@ -360,12 +360,10 @@ def _tried_twice(stage: Stage, index: int, skip_failed: bool) -> Frame | FailedF
             if isinstance(error, SynthStudioError):
                 raise type(error)(f"frame {index}: {error}") from error
             raise WorkerError(
-                explain(
-                    f"failed twice with {type(error).__name__}: {error}",
-                    where=f"frame {index}",
-                    then="This is a fault of the program: please report it with the recipe. "
-                    "--skip-failed leaves such frames out and records them.",
-                )
+                f"failed twice with {type(error).__name__}: {error}",
+                where=f"frame {index}",
+                then="This is a fault of the program: please report it with the recipe. "
+                "--skip-failed leaves such frames out and records them.",
             ) from error
     raise AssertionError("unreachable: the second attempt returns or raises")
 

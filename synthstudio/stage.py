@@ -23,7 +23,7 @@ from synthstudio.body.motion import read as read_motion
 from synthstudio.core import hulls
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import Catalogue, MotionAsset
-from synthstudio.core.errors import DatasetError, DeviceError, explain
+from synthstudio.core.errors import DatasetError, DeviceError
 from synthstudio.core.images import read_hdr, read_rgb, read_rgba
 from synthstudio.core.recent import Recent
 from synthstudio.core.scene import F32, F64, U8, Light, PosedPerson, Scene, Surface
@@ -87,9 +87,7 @@ def prepare(
     """
     if renderer not in RENDERERS:
         known = " or ".join(RENDERERS)
-        raise DeviceError(
-            explain("unknown renderer", where="renderer", expected=known, got=renderer)
-        )
+        raise DeviceError("unknown renderer", where="renderer", expected=known, got=renderer)
     folders = recipe.folders
 
     def images(use: str, kind: Any) -> Any:
@@ -175,22 +173,18 @@ def settings_of(dataset: Dataset, *, assets: Path | None = None, device: str = "
     identity = dataset.identity
     if PHOTOS in identity.recipe:
         raise DatasetError(
-            explain(
-                "frames of real photos cannot be made again: the set does not hold the photos",
-                where=str(dataset.folder),
-                then="Run synthstudio occlude again: the same photos, annotations and recipe "
-                "give the same bytes. synthstudio audit checks the labels without them.",
-            )
+            "frames of real photos cannot be made again: the set does not hold the photos",
+            where=str(dataset.folder),
+            then="Run synthstudio occlude again: the same photos, annotations and recipe "
+            "give the same bytes. synthstudio audit checks the labels without them.",
         )
     if IMPORTED in identity.recipe:
         raise DatasetError(
-            explain(
-                "frames that were imported cannot be made again or seen by rays: how their "
-                "pictures came about is not known",
-                where=str(dataset.folder),
-                then="Check the labels with synthstudio validate. Of a set of ours that left and "
-                "came back, audit the one that it was exported from.",
-            )
+            "frames that were imported cannot be made again or seen by rays: how their "
+            "pictures came about is not known",
+            where=str(dataset.folder),
+            then="Check the labels with synthstudio validate. Of a set of ours that left and "
+            "came back, audit the one that it was exported from.",
         )
     recipe = parse(
         {**identity.recipe, "frames": identity.frames}, str(dataset.folder / "dataset.json")

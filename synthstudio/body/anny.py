@@ -17,7 +17,7 @@ from synthstudio.body.patches import PatchTable, patches, posed_patches
 from synthstudio.body.poses import BONES
 from synthstudio.body.recording import Motion, mirrored
 from synthstudio.body.wardrobe import dress
-from synthstudio.core.errors import GeometryError, explain
+from synthstudio.core.errors import GeometryError
 from synthstudio.core.scene import F32, F64, PARTS, JointPatches, PosedPerson, Surface
 from synthstudio.core.skeleton import skeleton
 from synthstudio.core.solve import Step
@@ -178,8 +178,8 @@ def _dressed(person: PersonSpec) -> _DressedPerson:
     lowest = min((_lowest(surface) for surface in surfaces), default=np.inf)
     if not np.isfinite(lowest):
         raise GeometryError(
-            explain("a person has no drawn vertex, or one that is not finite",
-                    where=f"person {person.identity}")
+            "a person has no drawn vertex, or one that is not finite",
+                    where=f"person {person.identity}"
         )  # fmt: skip
     vertices = np.concatenate([s.vertices_m for s in surfaces])
     normals = np.concatenate([s.normals for s in surfaces if s.normals is not None])

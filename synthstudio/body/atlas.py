@@ -26,7 +26,7 @@ from scipy import sparse
 from synthstudio.body.chain import Chain, chain_of, posed_chain
 from synthstudio.body.motion import with_turns
 from synthstudio.body.poses import bone_rotations
-from synthstudio.core.errors import DiskError, explain
+from synthstudio.core.errors import DiskError
 from synthstudio.core.scene import F32, F64, I32, PARTS, U8, Bool
 from synthstudio.core.skeleton import SKELETONS
 from synthstudio.core.spec import BoneTurn, Phenotype
@@ -223,11 +223,9 @@ def cache_folder() -> Path:
         except OSError as error:
             log.info("cannot write %s: %s", folder, error)
     raise DiskError(
-        explain(
-            "no folder can be written for Anny's cache",
-            where="ANNY_CACHE_DIR",
-            then="Point ANNY_CACHE_DIR at a writable folder with 1 GB free.",
-        )
+        "no folder can be written for Anny's cache",
+        where="ANNY_CACHE_DIR",
+        then="Point ANNY_CACHE_DIR at a writable folder with 1 GB free.",
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from synthstudio.body.recording import Motion, recorded
-from synthstudio.core.errors import AssetError, explain
+from synthstudio.core.errors import AssetError
 from synthstudio.core.images import read_bytes
 from synthstudio.core.scene import F64
 
@@ -242,5 +242,5 @@ def _fault(
 ) -> AssetError:
     shown = None if got is None else repr(got[:60])
     return AssetError(
-        explain(what, where=f"{where}:{line}", expected=expected, got=shown, then=then or None)
+        what, where=f"{where}:{line}", expected=expected, got=shown, then=then or None
     )

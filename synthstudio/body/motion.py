@@ -20,7 +20,7 @@ from scipy.spatial.transform import Rotation
 from synthstudio.body.bvh import read_bvh
 from synthstudio.body.poses import BONES, LIMITS_RAD, PARENTS, bone_rotations, rhythm_rad
 from synthstudio.body.recording import Motion
-from synthstudio.core.errors import AssetError, explain
+from synthstudio.core.errors import AssetError
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import BoneTurn
 
@@ -56,8 +56,8 @@ def read(path: Path) -> Motion:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise AssetError(
-            explain("no reader for this kind of motion", where=path.name,
-                    expected=" ".join(sorted(READERS)), got=path.suffix or "no ending")
+            "no reader for this kind of motion", where=path.name,
+                    expected=" ".join(sorted(READERS)), got=path.suffix or "no ending"
         )  # fmt: skip
     return reader(path)
 
@@ -185,8 +185,8 @@ def _excess(angles: dict[str, float]) -> float:
 def _place(bone: str) -> int:
     if bone not in BONES:
         raise AssetError(
-            explain("a pose turns a bone that the rig lacks", where="pose", expected="one of BONES",
-                    got=bone)
+            "a pose turns a bone that the rig lacks", where="pose", expected="one of BONES",
+                    got=bone
         )  # fmt: skip
     return BONES.index(bone)
 

@@ -11,7 +11,7 @@ import yaml
 
 from synthstudio.body.poses import HAND_ANGLES, LIMITS_RAD
 from synthstudio.core.catalogue import KeyPose
-from synthstudio.core.errors import RecipeError, explain
+from synthstudio.core.errors import RecipeError
 
 FILES = ("poses.yaml", "poses_contact.yaml")
 """The first holds what goes for all: `relaxed` and the shapes of hands."""
@@ -66,10 +66,10 @@ def read_library(texts: dict[str, str]) -> tuple[KeyPose, ...]:
     out: dict[str, KeyPose] = {}
     for where, one in data.items():
         if where != first and set(one) != {"poses"}:
-            raise RecipeError(explain("only the first file has relaxed and hands", where=where))
+            raise RecipeError("only the first file has relaxed and hands", where=where)
         for name, entry in _mapping(one["poses"], f"{where}: poses").items():
             if name in out:
-                raise RecipeError(explain(f"the pose {name} stands twice", where=where))
+                raise RecipeError(f"the pose {name} stands twice", where=where)
             here = f"{where}: {name}"
             out[name] = _pose(name, _mapping(entry, here), relaxed, shapes, here)
     return tuple(out[name] for name in sorted(out))
@@ -79,12 +79,12 @@ def _parsed(text: str, where: str) -> dict[str, Any]:
     try:
         data = yaml.load(text, Loader=_Strict)
     except yaml.YAMLError as error:
-        raise RecipeError(explain(f"not readable as YAML: {error}", where=where)) from error
+        raise RecipeError(f"not readable as YAML: {error}", where=where) from error
     known = {"relaxed", "hands", "poses"}
     if not isinstance(data, dict) or set(data) - known or "poses" not in data:
         raise RecipeError(
-            explain("not a pose library", where=where,
-                    expected="the keys poses, and in the first file relaxed and hands")
+            "not a pose library", where=where,
+                    expected="the keys poses, and in the first file relaxed and hands"
         )  # fmt: skip
     return data
 
@@ -107,9 +107,7 @@ class _Strict(yaml.SafeLoader):
 
 def _mapping(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise RecipeError(
-            explain("wrong kind", where=where, expected="named entries", got=repr(value)[:60])
-        )
+        raise RecipeError("wrong kind", where=where, expected="named entries", got=repr(value)[:60])
     return value
 
 
@@ -123,8 +121,8 @@ def _hands(data: dict[str, Any], where: str) -> Hands:
         out[name] = {key.removeprefix("left_"): value for key, value in left.items()}
         if set(out[name]) - set(HAND_ANGLES):
             raise RecipeError(
-                explain("not an angle of a hand", where=here, expected=", ".join(HAND_ANGLES),
-                        got=", ".join(sorted(set(out[name]) - set(HAND_ANGLES))))
+                "not an angle of a hand", where=here, expected=", ".join(HAND_ANGLES),
+                        got=", ".join(sorted(set(out[name]) - set(HAND_ANGLES)))
             )  # fmt: skip
     return out
 
@@ -138,18 +136,16 @@ def _pose(
     good = all(isinstance(value, bool) for value in flags.values())
     if not isinstance(family, str) or needs not in ("floor", "seat") or not good:
         raise RecipeError(
-            explain(
-                f"wrong family, needs, {', '.join(_FLAGS)}",
-                where=where,
-                expected="family: a name; needs: floor or seat; the others: true or false",
-                got=f"{family!r}, {needs!r}, {', '.join(map(repr, flags.values()))}",
-            )
+            f"wrong family, needs, {', '.join(_FLAGS)}",
+            where=where,
+            expected="family: a name; needs: floor or seat; the others: true or false",
+            got=f"{family!r}, {needs!r}, {', '.join(map(repr, flags.values()))}",
         )
     flags["stands"] = flags["stands"] and needs == "floor"
     holds = _mapping(rest.pop("holds", {}), f"{where}: holds")
     for hand in sorted(set(holds) - set(_HANDS)):
         raise RecipeError(
-            explain("unknown hand", where=f"{where}: holds", expected=", ".join(_HANDS), got=hand)
+            "unknown hand", where=f"{where}: holds", expected=", ".join(_HANDS), got=hand
         )
     leans = _names(rest.pop("leans", []), f"{where}: leans")
     angles = relaxed | _shaped(rest, shapes, where) | _angles(rest, where)
@@ -181,7 +177,7 @@ def _free(entry: dict[str, Any]) -> tuple[str, ...]:
 def _names(value: Any, where: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         raise RecipeError(
-            explain("wrong kind", where=where, expected="a list of names", got=repr(value)[:60])
+            "wrong kind", where=where, expected="a list of names", got=repr(value)[:60]
         )
     return tuple(value)
 
@@ -195,8 +191,8 @@ def _shaped(rest: dict[str, Any], shapes: Hands, where: str) -> dict[str, float]
         shape = rest.pop(key)
         if shape not in shapes:
             raise RecipeError(
-                explain("unknown shape of a hand", where=f"{where}: {key}",
-                        expected=", ".join(shapes) or "none is defined", got=repr(shape)[:60])
+                "unknown shape of a hand", where=f"{where}: {key}",
+                        expected=", ".join(shapes) or "none is defined", got=repr(shape)[:60]
             )  # fmt: skip
         out |= {side + angle: value for side in sides for angle, value in shapes[shape].items()}
     return out
@@ -212,14 +208,14 @@ def _angles(entry: dict[str, Any], where: str) -> dict[str, float]:
             or not isinstance(value, int | float)
         ):
             raise RecipeError(
-                explain("not an angle", where=f"{where}: {key}", expected="NAME_deg: a number",
-                        got=repr(value)[:60])
+                "not an angle", where=f"{where}: {key}", expected="NAME_deg: a number",
+                        got=repr(value)[:60]
             )  # fmt: skip
         name = key.removesuffix(_ANGLE)
         sides = ("left_", "right_") if name.startswith("both_") else ("",)
         for one in (side + name.removeprefix("both_") for side in sides):
             if one in out:
-                raise RecipeError(explain(f"{one} is set twice", where=f"{where}: {key}"))
+                raise RecipeError(f"{one} is set twice", where=f"{where}: {key}")
             out[one] = _within(one, float(value), f"{where}: {key}")
     return out
 
@@ -227,13 +223,13 @@ def _angles(entry: dict[str, Any], where: str) -> dict[str, float]:
 def _within(name: str, degrees: float, where: str) -> float:
     if name not in LIMITS_RAD:
         raise RecipeError(
-            explain("unknown angle", where=where, expected=f"one of {', '.join(LIMITS_RAD)}",
-                    got=name)
+            "unknown angle", where=where, expected=f"one of {', '.join(LIMITS_RAD)}",
+                    got=name
         )  # fmt: skip
     low, high = (math.degrees(x) for x in LIMITS_RAD[name])
     if not low - 1e-9 <= degrees <= high + 1e-9:
         raise RecipeError(
-            explain("outside the joint's limits", where=where,
-                    expected=f"{low:.0f} to {high:.0f} degrees", got=f"{degrees:g}")
+            "outside the joint's limits", where=where,
+                    expected=f"{low:.0f} to {high:.0f} degrees", got=f"{degrees:g}"
         )  # fmt: skip
     return math.radians(degrees)

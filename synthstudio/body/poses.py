@@ -27,7 +27,7 @@ import math
 
 import numpy as np
 
-from synthstudio.core.errors import RecipeError, explain
+from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import Vec2
 
@@ -221,8 +221,8 @@ def bone_rotations(angles_rad: dict[str, float]) -> F64:
     unknown = sorted(set(angles_rad) - set(LIMITS_RAD))
     if unknown:
         raise RecipeError(
-            explain("unknown joint angles", where="pose", expected="names of body.poses.LIMITS_RAD",
-                    got=", ".join(unknown))
+            "unknown joint angles", where="pose", expected="names of body.poses.LIMITS_RAD",
+                    got=", ".join(unknown)
         )  # fmt: skip
     return _D0_PARENT_T @ _local(angles_rad) @ _D0
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synthstudio.core.errors import AssetError, explain
+from synthstudio.core.errors import AssetError
 from synthstudio.core.scene import F64
 
 LEG_M = 0.85
@@ -116,8 +116,8 @@ def recorded(
     leg = _leg(offsets, roles)
     if not leg > _LEAST_LEG:
         raise AssetError(
-            explain("the legs have no length", where=where, expected="offsets of knee and ankle",
-                    got=f"{leg:g}", then="Export the skeleton with its offsets.")
+            "the legs have no length", where=where, expected="offsets of knee and ankle",
+                    got=f"{leg:g}", then="Export the skeleton with its offsets."
         )  # fmt: skip
     basis = _basis(parents, offsets, roles, where)
     used = _without_test_pose(rotations[:, sorted(roles.values())], fps)
@@ -149,14 +149,12 @@ def roles_of(joints: tuple[str, ...], *, where: str) -> dict[str, int]:
         lacking.append((len(missing), scheme, missing))
     _, scheme, missing = min(lacking)
     raise AssetError(
-        explain(
-            "unknown skeleton: its joints cannot be told from their names",
-            where=where,
-            expected=f"joints named as in one of {len(_SCHEMES)} schemes; of the nearest ({scheme})"
-            f" it lacks {', '.join(missing[:16])}",
-            got=", ".join(joints[:40])[:300],
-            then="Rename the joints in the file.",
-        )
+        "unknown skeleton: its joints cannot be told from their names",
+        where=where,
+        expected=f"joints named as in one of {len(_SCHEMES)} schemes; of the nearest ({scheme})"
+        f" it lacks {', '.join(missing[:16])}",
+        got=", ".join(joints[:40])[:300],
+        then="Rename the joints in the file.",
     )
 
 
@@ -212,8 +210,8 @@ def _basis(parents: tuple[int, ...], offsets: F64, roles: dict[str, int], where:
     across = _axis(left[0] - right[0])
     if abs(up @ across) > 0:
         raise AssetError(
-            explain("the zero pose does not stand: up and sideways cannot be told", where=where,
-                    expected="offsets of a person with its legs below its hips")
+            "the zero pose does not stand: up and sideways cannot be told", where=where,
+                    expected="offsets of a person with its legs below its hips"
         )  # fmt: skip
     return np.stack([across, np.cross(up, across), up])
 

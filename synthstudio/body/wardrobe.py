@@ -16,7 +16,7 @@ from synthstudio.body.clothes.sew import Sewn, Wearer, sewn, wearer_of
 from synthstudio.body.clothes.weave import basis
 from synthstudio.body.skin import skin_surfaces
 from synthstudio.core.catalogue import GarmentKind
-from synthstudio.core.errors import RecipeError, explain
+from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import PARTS, Surface
 from synthstudio.core.spec import GarmentSpec, Material, PersonSpec
@@ -171,12 +171,10 @@ def check_outfit(person: PersonSpec) -> None:
     for garment in person.outfit:
         if garment.kind not in GARMENTS:
             raise RecipeError(
-                explain(
-                    "unknown garment",
-                    where=where,
-                    expected=f"one of {', '.join(sorted(GARMENTS))}",
-                    got=repr(garment.kind),
-                )
+                "unknown garment",
+                where=where,
+                expected=f"one of {', '.join(sorted(GARMENTS))}",
+                got=repr(garment.kind),
             )
         _check_shape(garment, where)
         _check_place(garment, person, where)
@@ -184,13 +182,11 @@ def check_outfit(person: PersonSpec) -> None:
     if hidden < {"torso", "pelvis"}:
         bare = " and ".join(sorted({"torso", "pelvis"} - hidden))
         raise RecipeError(
-            explain(
-                f"nothing covers the {bare}",
-                where=where,
-                expected="a top and a bottom, or a dress",
-                got=", ".join(g.kind for g in person.outfit) or "nothing",
-                then="Everyone is dressed: add what is missing.",
-            )
+            f"nothing covers the {bare}",
+            where=where,
+            expected="a top and a bottom, or a dress",
+            got=", ".join(g.kind for g in person.outfit) or "nothing",
+            then="Everyone is dressed: add what is missing.",
         )
 
 
@@ -200,7 +196,7 @@ def _check_place(garment: GarmentSpec, person: PersonSpec, where: str) -> None:
     rivals = [kind for kind in rivals if GARMENTS[kind].layer == layer]
     if len(rivals) > 1:
         raise RecipeError(
-            explain("two garments in one place", where=where, expected="one", got=", ".join(rivals))
+            "two garments in one place", where=where, expected="one", got=", ".join(rivals)
         )
 
 
@@ -208,21 +204,17 @@ def _check_shape(garment: GarmentSpec, where: str) -> None:
     ranges = GARMENTS[garment.kind].kind.shape
     if set(garment.shape) != set(ranges):
         raise RecipeError(
-            explain(
-                "the shape has missing or unknown parameters",
-                where=f"{where}, {garment.kind}",
-                expected=", ".join(sorted(ranges)) or "none",
-                got=", ".join(sorted(garment.shape)) or "none",
-            )
+            "the shape has missing or unknown parameters",
+            where=f"{where}, {garment.kind}",
+            expected=", ".join(sorted(ranges)) or "none",
+            got=", ".join(sorted(garment.shape)) or "none",
         )
     for name, (low, high) in sorted(ranges.items()):
         value = garment.shape[name]
         if not low - 1e-6 <= value <= high + 1e-6:
             raise RecipeError(
-                explain(
-                    "out of range",
-                    where=f"{where}, {garment.kind}.{name}",
-                    expected=f"{low:g} to {high:g}",
-                    got=f"{value:g}",
-                )
+                "out of range",
+                where=f"{where}, {garment.kind}.{name}",
+                expected=f"{low:g} to {high:g}",
+                got=f"{value:g}",
             )

@@ -207,7 +207,7 @@ def compare(
 
 
 def _arms(names: list[str]) -> list[Arm]:
-    from synthstudio.core.errors import ModelError, explain
+    from synthstudio.core.errors import ModelError
     from synthstudio.evaluation import save
     from synthstudio.evaluation.compare import Arm
 
@@ -216,9 +216,9 @@ def _arms(names: list[str]) -> list[Arm]:
         parts = name.split(",")
         if not all(part.strip() for part in parts):
             raise ModelError(
-                explain("a way to train has a run without a name", where="compare",
+                "a way to train has a run without a name", where="compare",
                         expected="folders of runs or evaluations, seeds joined by commas",
-                        got=repr(name), then="Leave the empty name away.")
+                        got=repr(name), then="Leave the empty name away."
             )  # fmt: skip
         runs = tuple(save.read(save.find(Path(part))) for part in parts)
         called = str(runs[0].about.get("name", name))

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from scipy.special import ndtri
 
-from synthstudio.core.errors import GeometryError, explain
+from synthstudio.core.errors import GeometryError
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import F32, F64, U8
@@ -84,12 +84,10 @@ def _check(lens: LensSpec) -> None:
         value = getattr(lens, name)
         if not low <= value <= high:
             raise GeometryError(
-                explain(
-                    "a lens effect is out of range",
-                    where=f"lens.{name}",
-                    expected=f"{low} to {high}",
-                    got=str(value),
-                )
+                "a lens effect is out of range",
+                where=f"lens.{name}",
+                expected=f"{low} to {high}",
+                got=str(value),
             )
 
 

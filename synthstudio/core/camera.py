@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.errors import GeometryError, explain
+from synthstudio.core.errors import GeometryError
 
 F64 = NDArray[np.float64]
 
@@ -101,6 +101,6 @@ def look_at(
     flat = math.hypot(d[0], d[1])
     if flat + abs(d[2]) < 1e-9:
         raise GeometryError(
-            explain("a camera cannot look at its own place", where="look_at", got=str(target_m))
+            "a camera cannot look at its own place", where="look_at", got=str(target_m)
         )
     return math.atan2(-d[0], d[1]), math.atan2(d[2], flat)

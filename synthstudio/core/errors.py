@@ -20,7 +20,31 @@ found and what to do next. The command line prints it and exits with 1.
 
 
 class SynthStudioError(Exception):
-    """Base of all errors that are the user's to mend."""
+    """Base of all errors that are the user's to mend.
+
+    The fields make one sentence in an order that all messages share; a message without fields
+    stands as it is.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | None = None,
+        expected: str | None = None,
+        got: str | None = None,
+        then: str | None = None,
+    ) -> None:
+        if where is None and expected is None and got is None and then is None:
+            super().__init__(what)
+            return
+        parts = [f"{where}: {what}" if where else what]
+        if expected is not None:
+            parts.append(f"expected {expected}")
+        if got is not None:
+            parts.append(f"got {got}")
+        text = "; ".join(parts) + "."
+        super().__init__(f"{text} {then}" if then else text)
 
 
 class RecipeError(SynthStudioError):
@@ -67,9 +91,18 @@ class Refused(ReviewError):
     now (review.values.ItemState).
     """
 
-    def __init__(self, message: str, *, reason: str, state: object | None = None) -> None:
-        """Keep the reason and the state beside the message."""
-        super().__init__(message)
+    def __init__(
+        self,
+        what: str,
+        *,
+        reason: str,
+        state: object | None = None,
+        where: str | None = None,
+        expected: str | None = None,
+        got: str | None = None,
+        then: str | None = None,
+    ) -> None:
+        super().__init__(what, where=where, expected=expected, got=got, then=then)
         self.reason = reason
         self.state = state
 
@@ -80,21 +113,3 @@ class DeviceError(SynthStudioError):
 
 class WorkerError(SynthStudioError):
     """A worker process died, or one frame failed twice."""
-
-
-def explain(
-    what: str,
-    *,
-    where: str,
-    expected: str | None = None,
-    got: str | None = None,
-    then: str | None = None,
-) -> str:
-    """Put the parts of an error message into the one order that all messages share."""
-    parts = [f"{where}: {what}" if where else what]
-    if expected is not None:
-        parts.append(f"expected {expected}")
-    if got is not None:
-        parts.append(f"got {got}")
-    text = "; ".join(parts) + "."
-    return f"{text} {then}" if then else text

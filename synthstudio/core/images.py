@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from synthstudio.core.errors import AssetError, explain
+from synthstudio.core.errors import AssetError
 from synthstudio.core.radiance import decode_hdr
 
 U8 = NDArray[np.uint8]
@@ -49,36 +49,30 @@ def read_bytes(path: Path, *, limit: int = MAX_BYTES) -> bytes:
     try:
         if not path.is_file():
             raise AssetError(
-                explain(
-                    "there is no such file" if not path.exists() else "this is not a plain file",
-                    where=str(path),
-                    then="Check the path in the recipe.",
-                )
+                "there is no such file" if not path.exists() else "this is not a plain file",
+                where=str(path),
+                then="Check the path in the recipe.",
             )
         size = path.stat().st_size
         if size == 0:
             raise AssetError(
-                explain(
-                    "the file is empty",
-                    where=str(path),
-                    got="0 bytes",
-                    then="Copy it again or take it out of the folder.",
-                )
+                "the file is empty",
+                where=str(path),
+                got="0 bytes",
+                then="Copy it again or take it out of the folder.",
             )
         if size > limit:
             raise AssetError(
-                explain(
-                    "the file is too large",
-                    where=str(path),
-                    expected=f"at most {limit / 2**20:.0f} MB",
-                    got=f"{size / 2**20:.1f} MB",
-                    then="Save a smaller version.",
-                )
+                "the file is too large",
+                where=str(path),
+                expected=f"at most {limit / 2**20:.0f} MB",
+                got=f"{size / 2**20:.1f} MB",
+                then="Save a smaller version.",
             )
         return path.read_bytes()
     except OSError as error:
         raise AssetError(
-            explain(f"cannot read the file: {error.strerror or error}", where=str(path))
+            f"cannot read the file: {error.strerror or error}", where=str(path)
         ) from error
 
 
@@ -115,12 +109,10 @@ def decode_rgb(data: bytes, where: str) -> U8:
     rgba = decode_rgba(data, where)
     if rgba[..., 3].min() < 255:
         raise AssetError(
-            explain(
-                "the picture has transparent parts",
-                where=where,
-                expected="an opaque picture",
-                then="Flatten it, or use it as a cut-out.",
-            )
+            "the picture has transparent parts",
+            where=where,
+            expected="an opaque picture",
+            then="Flatten it, or use it as a cut-out.",
         )
     return np.ascontiguousarray(rgba[..., :3])
 
@@ -164,28 +156,24 @@ def _as_asset_error(where: str) -> Iterator[None]:
     except AssetError:
         raise
     except Image.DecompressionBombError as error:
-        raise AssetError(_too_many(where, str(error))) from error
+        raise _too_many(where, str(error)) from error
     except UnidentifiedImageError as error:
         raise AssetError(
-            explain(
-                "this is not a picture that can be read",
-                where=where,
-                expected="JPEG, PNG, WebP or BMP",
-                then="Convert it, or take it out of the folder.",
-            )
+            "this is not a picture that can be read",
+            where=where,
+            expected="JPEG, PNG, WebP or BMP",
+            then="Convert it, or take it out of the folder.",
         ) from error
     except Exception as error:  # decoders raise nearly every built-in error on damaged bytes
         raise AssetError(
-            explain(
-                f"the picture is damaged ({type(error).__name__}: {error})",
-                where=where,
-                then="Copy it again or take it out of the folder.",
-            )
+            f"the picture is damaged ({type(error).__name__}: {error})",
+            where=where,
+            then="Copy it again or take it out of the folder.",
         ) from error
 
 
-def _too_many(where: str, got: str) -> str:
-    return explain(
+def _too_many(where: str, got: str) -> AssetError:
+    return AssetError(
         "the picture has too many pixels",
         where=where,
         expected=f"at most {MAX_PIXELS // 1_000_000} megapixels",
@@ -196,21 +184,17 @@ def _too_many(where: str, got: str) -> str:
 
 def _check_pixels(size: tuple[int, int], where: str) -> None:
     if size[0] * size[1] > MAX_PIXELS:
-        raise AssetError(
-            _too_many(where, f"{size[0]} x {size[1]} = {size[0] * size[1] / 1e6:.0f} megapixels")
-        )
+        raise _too_many(where, f"{size[0]} x {size[1]} = {size[0] * size[1] / 1e6:.0f} megapixels")
 
 
 def _check_mode(mode: str, where: str) -> None:
     if mode not in _EIGHT_BIT + _SIXTEEN_BIT:
         raise AssetError(
-            explain(
-                "this kind of pixel is not supported",
-                where=where,
-                expected="8 or 16 bits a channel",
-                got=f"mode {mode}",
-                then="Save it as an 8-bit RGB picture.",
-            )
+            "this kind of pixel is not supported",
+            where=where,
+            expected="8 or 16 bits a channel",
+            got=f"mode {mode}",
+            then="Save it as an 8-bit RGB picture.",
         )
 
 

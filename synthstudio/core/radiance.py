@@ -10,7 +10,7 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.errors import AssetError, explain
+from synthstudio.core.errors import AssetError
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
@@ -41,13 +41,11 @@ def _bad(
     where: str, what: str, *, expected: str | None = None, got: str | None = None
 ) -> AssetError:
     return AssetError(
-        explain(
-            what,
-            where=where,
-            expected=expected,
-            got=got,
-            then="Save it again as a 2:1 Radiance .hdr panorama.",
-        )
+        what,
+        where=where,
+        expected=expected,
+        got=got,
+        then="Save it again as a 2:1 Radiance .hdr panorama.",
     )
 
 

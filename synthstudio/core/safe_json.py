@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from synthstudio.core.errors import FormatError, explain
+from synthstudio.core.errors import FormatError
 
 MAX_ELEMENT_CHARS = 16 * 1024 * 1024
 MAX_KEYS = 10_000
@@ -122,7 +122,7 @@ def parse(data: bytes, where: str) -> Any:
         _check_surrogates(value, text)
         return value
     except (ValueError, RecursionError) as error:
-        raise FormatError(explain(f"no JSON: {_short(error)}", where=where)) from error
+        raise FormatError(f"no JSON: {_short(error)}", where=where) from error
 
 
 def _elements(window: _Window, look: re.Pattern[str] | None = None) -> Iterator[Span]:
@@ -296,7 +296,7 @@ def _bad(
     at: int | None = None,
 ) -> FormatError:  # fmt: skip
     where = str(path) if at is None else f"{path}, byte {at}"
-    return FormatError(explain(what, where=where, expected=expected, got=got))
+    return FormatError(what, where=where, expected=expected, got=got)
 
 
 def _short(error: BaseException) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from synthstudio.core.errors import FormatError, explain
+from synthstudio.core.errors import FormatError
 
 MAX_BYTES = 64 * 1024**3
 MAX_MEMBERS = 1000
@@ -43,7 +43,7 @@ def read_npz(path: Path, names: Collection[str], scratch: Path) -> dict[str, NDA
     """
     found: dict[str, NDArray[Any]] = {}
     if not path.is_file():
-        raise FormatError(explain("there is no such file", where=str(path)))
+        raise FormatError("there is no such file", where=str(path))
     with _errors(path), zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         if len(members) > MAX_MEMBERS or len({m.filename for m in members}) != len(members):
@@ -103,7 +103,7 @@ def _errors(path: Path) -> Iterator[None]:
         yield
     except UNREADABLE as error:
         said = f"no .npz archive that can be read: {str(error)[:200] or type(error).__name__}"
-        raise FormatError(explain(said, where=str(path))) from error
+        raise FormatError(said, where=str(path)) from error
 
 
 class NpzWriter:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePosixPath
 
-from synthstudio.core.errors import FormatError, explain
+from synthstudio.core.errors import FormatError
 
 MAX_NAME_CHARS = 1024
 _BAD = re.compile(r"[\x00-\x1f\x7f\\]|^[A-Za-z]:")
@@ -30,20 +30,18 @@ def file_inside(root: Path, name: object, *, where: str) -> Path:
             raise _out(where, name)
         if not found.is_file():
             raise FormatError(
-                explain("there is no such file", where=where, expected=f"a file below {root}",
-                        got=str(name)[:200])
+                "there is no such file", where=where, expected=f"a file below {root}",
+                        got=str(name)[:200]
             )  # fmt: skip
     except (OSError, RuntimeError, ValueError) as error:  # name too long, links in a circle
-        raise FormatError(explain(f"no file can be named so: {error}", where=where)) from error
+        raise FormatError(f"no file can be named so: {error}", where=where) from error
     return found
 
 
 def _out(where: str, name: object) -> FormatError:
     return FormatError(
-        explain(
-            "a file name leads out of its folder or is none",
-            where=where,
-            expected="a relative name without ..",
-            got=repr(name)[:200],
-        )
+        "a file name leads out of its folder or is none",
+        where=where,
+        expected="a relative name without ..",
+        got=repr(name)[:200],
     )

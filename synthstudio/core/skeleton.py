@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.errors import RecipeError, explain
+from synthstudio.core.errors import RecipeError
 
 _COCO17 = (
     "nose", "left_eye", "right_eye", "left_ear", "right_ear",
@@ -219,5 +219,5 @@ def skeleton(name: str) -> Skeleton:
     found = SKELETONS.get(name) or FOREIGN.get(name)
     if found is None:
         known = " or ".join([*SKELETONS, *FOREIGN])
-        raise RecipeError(explain("unknown skeleton", where="skeleton", expected=known, got=name))
+        raise RecipeError("unknown skeleton", where="skeleton", expected=known, got=name)
     return found

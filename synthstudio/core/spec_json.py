@@ -8,7 +8,7 @@ import types
 import typing
 from typing import Any, Literal, Union, get_args, get_origin
 
-from synthstudio.core.errors import RecipeError, explain
+from synthstudio.core.errors import RecipeError
 from synthstudio.core.spec import FrameSpec
 
 Spec = typing.TypeVar("Spec")
@@ -34,7 +34,7 @@ def read_as(kind: type[Spec], text: str) -> Spec:
     try:
         return typing.cast(Spec, _build(kind, json.loads(text), "spec"))
     except (ValueError, RecursionError) as error:
-        raise RecipeError(explain(f"not a stored frame spec: {error}", where="spec")) from error
+        raise RecipeError(f"not a stored frame spec: {error}", where="spec") from error
 
 
 def _build(kind: Any, value: Any, path: str) -> Any:
@@ -85,7 +85,7 @@ def _build_dataclass(kind: Any, value: Any, path: str) -> Any:
     try:
         return kind(**{k: _build(hints[k], v, f"{path}.{k}") for k, v in value.items()})
     except TypeError as error:
-        raise RecipeError(explain(str(error), where=path)) from error
+        raise RecipeError(str(error), where=path) from error
 
 
 def _build_tuple(kind: Any, value: Any, path: str) -> Any:
@@ -118,5 +118,5 @@ def _hints(kind: Any) -> dict[str, Any]:
 
 def _wrong(path: str, expected: str, got: Any) -> RecipeError:
     return RecipeError(
-        explain("the stored spec does not fit", where=path, expected=expected, got=repr(got)[:80])
+        "the stored spec does not fit", where=path, expected=expected, got=repr(got)[:80]
     )

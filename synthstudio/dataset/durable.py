@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from synthstudio.core.errors import DatasetError, DiskError, explain
+from synthstudio.core.errors import DatasetError, DiskError
 
 TEMPORARY = ".tmp-"
 """Every unfinished file or folder has this prefix; the holder of the lock may delete it."""
@@ -44,7 +44,7 @@ def disk_errors(where: Path) -> Iterator[None]:
             ("writing failed", "Check the disk, then run it again (a generate with --resume)."),
         )
         place = str(error.filename or where)
-        raise DiskError(explain(what, where=place, got=str(error), then=then)) from error
+        raise DiskError(what, where=place, got=str(error), then=then) from error
 
 
 def sync_folder(folder: Path) -> None:
@@ -127,13 +127,11 @@ def read_json(path: Path) -> dict[str, Any]:
 def damaged(path: Path, expected: str, got: str) -> DatasetError:
     """Return the error for a file of a data set that does not hold what it must."""
     return DatasetError(
-        explain(
-            "this file of the data set is damaged",
-            where=str(path),
-            expected=expected,
-            got=got[:200],
-            then="Copy the data set again from where it was made, or make it anew.",
-        )
+        "this file of the data set is damaged",
+        where=str(path),
+        expected=expected,
+        got=got[:200],
+        then="Copy the data set again from where it was made, or make it anew.",
     )
 
 

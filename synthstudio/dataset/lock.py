@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from synthstudio.core.errors import DatasetError, explain
+from synthstudio.core.errors import DatasetError
 from synthstudio.dataset.durable import disk_errors
 
 LOCK_NAME = "run.lock"
@@ -45,20 +45,16 @@ def _take(descriptor: int, path: Path) -> None:
         if error.errno in _HELD:
             holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
             raise DatasetError(
-                explain(
-                    "another run is writing to this folder",
-                    where=str(path.parent),
-                    got=f"process {holder or 'unknown'}",
-                    then="Wait for it or stop it, or choose another --out.",
-                )
+                "another run is writing to this folder",
+                where=str(path.parent),
+                got=f"process {holder or 'unknown'}",
+                then="Wait for it or stop it, or choose another --out.",
             ) from None
         raise DatasetError(
-            explain(
-                "this file system cannot lock files",
-                where=str(path),
-                got=str(error),
-                then="Write to a local disk and copy the data set afterwards.",
-            )
+            "this file system cannot lock files",
+            where=str(path),
+            got=str(error),
+            then="Write to a local disk and copy the data set afterwards.",
         ) from error
 
 

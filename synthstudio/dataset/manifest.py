@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from synthstudio.core.errors import DatasetError, explain
+from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import SHARES
 from synthstudio.dataset.durable import canonical_json, damaged, read_json, replace_file
 
@@ -76,12 +76,10 @@ class Identity:
         for name in ("frames", "frames_per_shard"):
             if getattr(self, name) < 1:
                 raise DatasetError(
-                    explain(
-                        "a data set holds at least one frame",
-                        where=name,
-                        expected="1 or more",
-                        got=str(getattr(self, name)),
-                    )
+                    "a data set holds at least one frame",
+                    where=name,
+                    expected="1 or more",
+                    got=str(getattr(self, name)),
                 )
 
     @property
@@ -146,18 +144,16 @@ def read_identity(folder: Path) -> Identity:
     path = folder / MANIFEST_NAME
     if not path.is_file():
         raise DatasetError(
-            explain("this is no data set", where=str(folder), expected=f"a file {MANIFEST_NAME}")
+            "this is no data set", where=str(folder), expected=f"a file {MANIFEST_NAME}"
         )
     value = read_json(path)
     if value.get("format_version") != FORMAT_VERSION:
         raise DatasetError(
-            explain(
-                "this data set has another format",
-                where=str(path),
-                expected=f"format_version {FORMAT_VERSION}",
-                got=str(value.get("format_version")),
-                then="Read it with the release of synthstudio that made it (see versions).",
-            )
+            "this data set has another format",
+            where=str(path),
+            expected=f"format_version {FORMAT_VERSION}",
+            got=str(value.get("format_version")),
+            then="Read it with the release of synthstudio that made it (see versions).",
         )
     _check_types(path, value)
     rows = tuple(AssetRow(**row) for row in value.pop("assets"))

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from synthstudio.core.errors import DatasetError, explain
+from synthstudio.core.errors import DatasetError
 from synthstudio.dataset.durable import canonical_json, disk_errors, read_json, remove
 from synthstudio.dataset.manifest import (
     Identity,
@@ -74,23 +74,19 @@ def _in_order(sets: list[Dataset], paths: Sequence[Path]) -> list[Dataset]:
     for path, number in zip(paths, numbers, strict=True):
         if number is None:
             raise DatasetError(
-                explain(
-                    "this is not a part of a run",
-                    where=str(path),
-                    expected="a data set made with --part K/N",
-                )
+                "this is not a part of a run",
+                where=str(path),
+                expected="a data set made with --part K/N",
             )
     count = numbers[0][1] if numbers and numbers[0] else 0
     wanted = [(k, count) for k in range(1, count + 1)]
     found = sorted(number for number in numbers if number is not None)
     if not found or found != wanted:
         raise DatasetError(
-            explain(
-                "these are not the parts of one run, each once",
-                where="merge",
-                expected=", ".join(f"{k}/{n}" for k, n in wanted) or "at least one part",
-                got=", ".join(f"{k}/{n}" for k, n in found) or "none",
-            )
+            "these are not the parts of one run, each once",
+            where="merge",
+            expected=", ".join(f"{k}/{n}" for k, n in wanted) or "at least one part",
+            got=", ".join(f"{k}/{n}" for k, n in found) or "none",
         )
     return sorted(sets, key=lambda part: part.part or (0, 0))
 
@@ -109,11 +105,9 @@ def _mixed_notes(sets: list[Dataset], allow_mixed: bool) -> list[dict[str, Any]]
             if not allow_mixed or fatal or differences[-1].startswith("frames:"):
                 listed = "\n  ".join(differences[:20])
                 raise DatasetError(
-                    explain(
-                        f"the parts were made differently:\n  {listed}\n",
-                        where=f"{first.folder} and {part.folder}",
-                        then="Make them with the same recipe, seed, versions and machine kind.",
-                    )
+                    f"the parts were made differently:\n  {listed}\n",
+                    where=f"{first.folder} and {part.folder}",
+                    then="Make them with the same recipe, seed, versions and machine kind.",
                 )
             own = [*own, {"differences": differences}]
         notes += [note for note in own if note not in notes]
@@ -126,12 +120,10 @@ def _copy_shard(session: Session, part: Dataset, shard: int) -> StagedShard:
     problems = verify_shard(source)
     if problems:
         raise DatasetError(
-            explain(
-                "a shard of this part is damaged",
-                where=str(source),
-                got="; ".join(problems[:5]),
-                then="Run that part again with --resume, then merge again.",
-            )
+            "a shard of this part is damaged",
+            where=str(source),
+            got="; ".join(problems[:5]),
+            then="Run that part again with --resume, then merge again.",
         )
     temporary = new_temporary(session.folder, shard)
     table = read_json(source / SHARD_NAME)
@@ -151,13 +143,11 @@ def _copy_shard(session: Session, part: Dataset, shard: int) -> StagedShard:
 def _check_same(made: ShardEntry, had: ShardEntry, source: Path) -> None:
     if made != had:
         raise DatasetError(
-            explain(
-                "the shard changed since its part was finished",
-                where=str(source),
-                expected=had.sha256,
-                got=made.sha256,
-                then="Run that part again with --resume, then merge again.",
-            )
+            "the shard changed since its part was finished",
+            where=str(source),
+            expected=had.sha256,
+            got=made.sha256,
+            then="Run that part again with --resume, then merge again.",
         )
 
 
@@ -207,18 +197,16 @@ def run_name(identity: Identity) -> str:
 
 def _check_sets(sources: Sequence[Dataset]) -> None:
     if not sources:
-        raise DatasetError(explain("there is nothing to merge", where="merge", got="no data set"))
+        raise DatasetError("there is nothing to merge", where="merge", got="no data set")
     first = sources[0]
     for source in sources[1:]:
         if source.identity.skeleton != first.identity.skeleton:
             raise DatasetError(
-                explain(
-                    "the sets have different skeletons",
-                    where=f"{first.folder} and {source.folder}",
-                    expected=first.identity.skeleton,
-                    got=source.identity.skeleton,
-                    then="Export them with one skeleton instead.",
-                )
+                "the sets have different skeletons",
+                where=f"{first.folder} and {source.folder}",
+                expected=first.identity.skeleton,
+                got=source.identity.skeleton,
+                then="Export them with one skeleton instead.",
             )
 
 
@@ -234,12 +222,10 @@ def _kept(sources: Sequence[Dataset], drop_doubled: bool, number: int) -> set[in
     }
     if doubled and not drop_doubled:
         raise DatasetError(
-            explain(
-                "these sets share pictures",
-                where=f"{sources[number].folder}",
-                got=f"{len(doubled)} frames, such as {min(doubled)}, are in an earlier set",
-                then="Leave the later ones out with --drop-doubled.",
-            )
+            "these sets share pictures",
+            where=f"{sources[number].folder}",
+            got=f"{len(doubled)} frames, such as {min(doubled)}, are in an earlier set",
+            then="Leave the later ones out with --drop-doubled.",
         )
     return doubled
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from synthstudio.core.errors import DatasetError, RecipeError, explain
+from synthstudio.core.errors import DatasetError, RecipeError
 from synthstudio.core.spec import FrameSpec
 from synthstudio.core.spec_json import from_json
 from synthstudio.dataset.durable import damaged, file_sha256, read_json
@@ -54,12 +54,10 @@ class Dataset:
         self._table: tuple[str, dict[str, dict[str, Any]]] | None = None
         if not self.finished and not allow_unfinished:
             raise DatasetError(
-                explain(
-                    "this data set is unfinished",
-                    where=str(self.folder),
-                    expected=f"a file {INDEX_NAME}",
-                    then="Finish it by running generate again with --resume.",
-                )
+                "this data set is unfinished",
+                where=str(self.folder),
+                expected=f"a file {INDEX_NAME}",
+                then="Finish it by running generate again with --resume.",
             )
 
     @cached_property
@@ -148,11 +146,9 @@ class Dataset:
                 return row
         failed = [f.error for f in self.failed if f.index == index]
         raise DatasetError(
-            explain(
-                "this frame was skipped when the data set was made",
-                where=f"{self.folder}, frame {index}",
-                got=failed[0] if failed else "no row",
-            )
+            "this frame was skipped when the data set was made",
+            where=f"{self.folder}, frame {index}",
+            got=failed[0] if failed else "no row",
         )
 
     def instances(self, index: int) -> list[Row]:
@@ -165,9 +161,7 @@ class Dataset:
         try:
             return from_json(row["spec"])
         except RecipeError as error:
-            raise DatasetError(
-                explain(str(error), where=f"{self.folder}, frame {index}")
-            ) from error
+            raise DatasetError(str(error), where=f"{self.folder}, frame {index}") from error
 
     def image_path(self, index: int) -> Path:
         """Return the path of a frame's image, which lies inside the data set."""
@@ -217,8 +211,8 @@ class Dataset:
         inside = path.resolve().is_relative_to((shard / "layers").resolve())
         if not inside or not path.is_file():
             raise DatasetError(
-                explain("this layer is not stored", where=f"{self.folder}, frame {index}",
-                        got=layer, then="Ask for it in the recipe's layers.")
+                "this layer is not stored", where=f"{self.folder}, frame {index}",
+                        got=layer, then="Ask for it in the recipe's layers."
             )  # fmt: skip
         return path
 
@@ -234,12 +228,10 @@ class Dataset:
         entry = self._by_shard.get(index // self.identity.frames_per_shard)
         if entry is None or not entry.first <= index < entry.first + entry.frames:
             raise DatasetError(
-                explain(
-                    "the data set does not hold this frame",
-                    where=str(self.folder),
-                    expected=f"0 to {self.identity.frames - 1}",
-                    got=str(index),
-                )
+                "the data set does not hold this frame",
+                where=str(self.folder),
+                expected=f"0 to {self.identity.frames - 1}",
+                got=str(index),
             )
         return entry
 
@@ -267,12 +259,10 @@ class Dataset:
             unknown = sorted(set(wanted or ()) - set(_SCHEMAS[kind].names))
             if unknown:
                 raise DatasetError(
-                    explain(
-                        f"no such column of {kind}",
-                        where=str(path),
-                        expected=f"some of {', '.join(_SCHEMAS[kind].names)}",
-                        got=", ".join(unknown),
-                    )
+                    f"no such column of {kind}",
+                    where=str(path),
+                    expected=f"some of {', '.join(_SCHEMAS[kind].names)}",
+                    got=", ".join(unknown),
                 )
             yield from file.iter_batches(batch_size=BATCH_ROWS, columns=wanted, use_threads=False)
 

@@ -49,7 +49,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.errors import DatasetError, explain
+from synthstudio.core.errors import DatasetError
 from synthstudio.core.frame import Frame
 from synthstudio.core.labels import SHARES, FrameLabels, PersonLabel
 from synthstudio.core.spec import Ask, ClipSpec
@@ -268,12 +268,10 @@ def person_from_row(row: Mapping[str, Any]) -> PersonLabel:
         values = np.array(row[name], np.float64)
         if values.size != joints * columns:
             raise DatasetError(
-                explain(
-                    f"the list {name} does not fit its row",
-                    where=where,
-                    expected=f"{joints} x {columns} numbers",
-                    got=str(values.size),
-                )
+                f"the list {name} does not fit its row",
+                where=where,
+                expected=f"{joints} x {columns} numbers",
+                got=str(values.size),
             )
         return values.reshape(joints, columns)
 
@@ -325,18 +323,16 @@ def write_parquet(path: Path, schema: pa.Schema, rows: Sequence[Mapping[str, Any
     for number, row in enumerate(rows):
         if row.keys() != names:
             raise DatasetError(
-                explain(
-                    "a row does not have the table's columns",
-                    where=f"{path.name} row {number}",
-                    expected="exactly the columns of its schema",
-                    got=f"missing or unknown: {', '.join(sorted(names ^ row.keys()))}",
-                )
+                "a row does not have the table's columns",
+                where=f"{path.name} row {number}",
+                expected="exactly the columns of its schema",
+                got=f"missing or unknown: {', '.join(sorted(names ^ row.keys()))}",
             )
     try:
         table = pa.Table.from_pylist(list(rows), schema=schema)
         table.validate(full=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-        raise DatasetError(explain(f"a value does not fit: {error}", where=path.name)) from error
+        raise DatasetError(f"a value does not fit: {error}", where=path.name) from error
     _refuse_nulls(table, path.name)
     write_table(path, table)
 
@@ -372,13 +368,11 @@ def pair_rows(frames: Iterable[Row], instances: Iterable[Row]) -> Iterator[tuple
         yield frame, found
     if person is not None:
         raise DatasetError(
-            explain(
-                "the tables of frames and instances do not fit",
-                where="instances",
-                expected="people of stored frames, in the order of the frames",
-                got=f"person {person['instance']} of frame {person['frame_index']}",
-                then="Check the data set with: synthstudio validate.",
-            )
+            "the tables of frames and instances do not fit",
+            where="instances",
+            expected="people of stored frames, in the order of the frames",
+            got=f"person {person['instance']} of frame {person['frame_index']}",
+            then="Check the data set with: synthstudio validate.",
         )
 
 
@@ -390,11 +384,9 @@ def _refuse_nulls(table: pa.Table, where: str) -> None:
             nulls += sum(chunk.flatten().null_count for chunk in column.chunks)
         if nulls:
             raise DatasetError(
-                explain(
-                    f"the column {field.name} may not hold null",
-                    where=where,
-                    got=f"{nulls} nulls",
-                )
+                f"the column {field.name} may not hold null",
+                where=where,
+                got=f"{nulls} nulls",
             )
 
 
@@ -409,10 +401,8 @@ def _complete(
     missing = [n for n in schema.names if n not in unless and row.get(n) is None]
     if missing:
         raise DatasetError(
-            explain(
-                "the row is no rendered one",
-                where=where,
-                expected="a value in every column",
-                got=f"none in {', '.join(missing)}",
-            )
+            "the row is no rendered one",
+            where=where,
+            expected="a value in every column",
+            got=f"none in {', '.join(missing)}",
         )

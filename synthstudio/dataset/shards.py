@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from synthstudio.core.errors import DatasetError, explain
+from synthstudio.core.errors import DatasetError
 from synthstudio.core.frame import Frame
 from synthstudio.dataset import rows
 from synthstudio.dataset.durable import (
@@ -198,9 +198,7 @@ def read_entry(folder: Path) -> ShardEntry:
         )
         counts = {name: int(value[name]) for name in ("shard", "first", "frames", "people")}
     except (KeyError, TypeError, ValueError) as error:
-        raise DatasetError(
-            explain("not the table of a shard", where=str(path), got=repr(error))
-        ) from error
+        raise DatasetError("not the table of a shard", where=str(path), got=repr(error)) from error
     return ShardEntry(**counts, failed=failed, sha256=file_sha256(path))
 
 
@@ -244,8 +242,8 @@ def _write_pictures(temporary: Path, frame: Stored) -> None:
     for layer, data in sorted(frame.layers.items()):
         if not _LAYER.fullmatch(layer):
             raise DatasetError(
-                explain("not a layer's name", where=f"frame {index}", expected="a-z, 0-9, _",
-                        got=layer)
+                "not a layer's name", where=f"frame {index}", expected="a-z, 0-9, _",
+                        got=layer
             )  # fmt: skip
         path = temporary / "layers" / layer / f"{index:06d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -255,12 +253,10 @@ def _write_pictures(temporary: Path, frame: Stored) -> None:
 def _check_order(shard: int, indices: list[int]) -> None:
     if not indices or indices != list(range(indices[0], indices[0] + len(indices))):
         raise DatasetError(
-            explain(
-                "the frames of a shard must follow one another",
-                where=f"shard {shard}",
-                expected="at least one frame, indices rising by one",
-                got=str(indices)[:80],
-            )
+            "the frames of a shard must follow one another",
+            where=f"shard {shard}",
+            expected="at least one frame, indices rising by one",
+            got=str(indices)[:80],
         )
 
 

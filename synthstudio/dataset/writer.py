@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from synthstudio.core.errors import DatasetError, SynthStudioError, explain
+from synthstudio.core.errors import DatasetError, SynthStudioError
 from synthstudio.dataset.durable import (
     TEMPORARY,
     canonical_json,
@@ -99,12 +99,10 @@ class Session:
         """
         if self.todo:
             raise DatasetError(
-                explain(
-                    "shards are missing",
-                    where=str(self.folder),
-                    got=f"{len(self.todo)} of {len(self.todo) + len(self.done)} not made",
-                    then="Run again with --resume.",
-                )
+                "shards are missing",
+                where=str(self.folder),
+                got=f"{len(self.todo)} of {len(self.todo) + len(self.done)} not made",
+                then="Run again with --resume.",
             )
         entries = [self.done[shard] for shard in sorted(self.done)]
         value = {
@@ -203,12 +201,10 @@ def _index_row(entry: ShardEntry) -> dict[str, Any]:
 def _check_part(part: Part | None) -> None:
     if part is not None and not 1 <= part[0] <= part[1]:
         raise DatasetError(
-            explain(
-                "there is no such part",
-                where="--part",
-                expected="K/N with K from 1 to N",
-                got=f"{part[0]}/{part[1]}",
-            )
+            "there is no such part",
+            where="--part",
+            expected="K/N with K from 1 to N",
+            got=f"{part[0]}/{part[1]}",
         )
 
 
@@ -220,28 +216,24 @@ def _check_folder(out: Path, resume: bool) -> None:
         names = [p.name for p in out.iterdir()] if out.is_dir() else None
     if names is None:
         raise DatasetError(
-            explain("the output must be a folder", where=str(out), got="a file or a broken link")
+            "the output must be a folder", where=str(out), got="a file or a broken link"
         )
     if MANIFEST_NAME in names:
         if not resume:
             raise DatasetError(
-                explain(
-                    "a data set is already here",
-                    where=str(out),
-                    then="Go on with it by --resume, or choose another --out.",
-                )
+                "a data set is already here",
+                where=str(out),
+                then="Go on with it by --resume, or choose another --out.",
             )
         return
     others = sorted(n for n in names if n not in _RUN_FILES and not n.startswith(TEMPORARY))
     if others:
         raise DatasetError(
-            explain(
-                "the output folder is not empty",
-                where=str(out),
-                expected="an empty or missing folder",
-                got=f"{len(others)} other entries, such as {others[0]}",
-                then="Choose another --out.",
-            )
+            "the output folder is not empty",
+            where=str(out),
+            expected="an empty or missing folder",
+            got=f"{len(others)} other entries, such as {others[0]}",
+            then="Choose another --out.",
         )
 
 
@@ -274,11 +266,9 @@ def _other_identity(folder: Path, differences: list[str], allow_mixed: bool) -> 
     if not allow_mixed:
         then = "Run it as it was begun, choose another --out, or mix them with --allow-mixed."
     return DatasetError(
-        explain(
-            f"this data set was begun differently:\n  {listed}{more}\n",
-            where=str(folder / MANIFEST_NAME),
-            then=then,
-        )
+        f"this data set was begun differently:\n  {listed}{more}\n",
+        where=str(folder / MANIFEST_NAME),
+        then=then,
     )
 
 
@@ -304,12 +294,10 @@ def _place(session: Session, path: Path, mine: set[int]) -> list[str]:
         return [f"holds shard {entry.shard} from frame {entry.first}"]
     if entry.shard not in mine:
         raise DatasetError(
-            explain(
-                "this folder holds shards of another part",
-                where=str(path),
-                got=f"shard {entry.shard}",
-                then="Give every part its own --out and join them with merge.",
-            )
+            "this folder holds shards of another part",
+            where=str(path),
+            got=f"shard {entry.shard}",
+            then="Give every part its own --out and join them with merge.",
         )
     if entry.frames > len(wanted):
         return [f"holds {entry.frames} frames, expected {len(wanted)}"]
@@ -325,12 +313,10 @@ def _check_range(entry: ShardEntry, identity: Identity, path: Path) -> None:
         len(wanted),
     ):
         raise DatasetError(
-            explain(
-                "a shard with the wrong frames",
-                where=str(path),
-                expected=f"frames {wanted.start} to {wanted.stop - 1} in shard {entry.shard}",
-                got=f"{entry.frames} frames from {entry.first}",
-            )
+            "a shard with the wrong frames",
+            where=str(path),
+            expected=f"frames {wanted.start} to {wanted.stop - 1} in shard {entry.shard}",
+            got=f"{entry.frames} frames from {entry.first}",
         )
 
 

@@ -27,7 +27,7 @@ from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from synthstudio.core.errors import SynthStudioError, WorkerError, explain
+from synthstudio.core.errors import SynthStudioError, WorkerError
 
 Job = TypeVar("Job")
 Context = TypeVar("Context")
@@ -91,9 +91,7 @@ def run(
     """
     if workers < 1:
         raise WorkerError(
-            explain(
-                "there must be a worker", where="workers", expected="1 or more", got=str(workers)
-            )
+            "there must be a worker", where="workers", expected="1 or more", got=str(workers)
         )
     payload = bytes(ForkingPickler.dumps((work, initializer, initargs)))
     queue = iter(jobs)
@@ -198,8 +196,8 @@ def _kept(payload: bytes) -> Iterator[Path]:
         file.write_bytes(payload)
     except OSError as error:
         raise WorkerError(
-            explain("what workers start with cannot be written", where="the temporary folder",
-                    got=str(error), then="Make room there, or name another one in TMPDIR.")
+            "what workers start with cannot be written", where="the temporary folder",
+                    got=str(error), then="Make room there, or name another one in TMPDIR."
         ) from error  # fmt: skip
     try:
         yield file
@@ -262,12 +260,10 @@ def _died(worker: _Worker) -> WorkerError:
             got += " (by hand, or because memory ran out)"
     at = "while it started" if worker.starting else f"at job {str(worker.job)[:200]}"
     return WorkerError(
-        explain(
-            f"a worker process died {at}",
-            where=f"worker {worker.process.pid}",
-            got=got,
-            then="Finished work is kept: run again with --resume, or with fewer --workers.",
-        )
+        f"a worker process died {at}",
+        where=f"worker {worker.process.pid}",
+        got=got,
+        then="Finished work is kept: run again with --resume, or with fewer --workers.",
     )
 
 
@@ -302,11 +298,9 @@ def _portable(error: BaseException) -> SynthStudioError:
         return type(error)(str(error))
     text = "".join(traceback.format_exception(error))
     return WorkerError(
-        explain(
-            f"a job failed with {type(error).__name__}: {error}",
-            where="a worker process",
-            then=f"This is a fault of the program; its traceback:\n{text}",
-        )
+        f"a job failed with {type(error).__name__}: {error}",
+        where="a worker process",
+        then=f"This is a fault of the program; its traceback:\n{text}",
     )
 
 

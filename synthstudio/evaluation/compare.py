@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.errors import ModelError, explain
+from synthstudio.core.errors import ModelError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.evaluation import places, weighted
 from synthstudio.evaluation.bootstrap import (
@@ -68,8 +68,8 @@ def compare(arms: Sequence[Arm], *, rounds: int = 2000) -> list[Row]:
     Joints count that all runs saw (networks of another shape cut other windows).
     """
     if len(arms) < 2:
-        raise ModelError(explain("one run has nothing to be compared with", where="compare",
-                                 expected="two evaluations or more"))  # fmt: skip
+        raise ModelError("one run has nothing to be compared with", where="compare",
+                                 expected="two evaluations or more")  # fmt: skip
     _check_same(arms)
     seen = np.logical_and.reduce([run.answers.known for arm in arms for run in arm.runs])
     rows = []
@@ -216,9 +216,9 @@ def _check_same(arms: Sequence[Arm]) -> None:
             fault = _difference(first, run.answers)
             if fault:
                 raise ModelError(
-                    explain("these runs were not asked about the same people",
+                    "these runs were not asked about the same people",
                             where=f"{name} and {arm.name}", got=fault,
-                            then="Evaluate both on one data set and split.")
+                            then="Evaluate both on one data set and split."
                 )  # fmt: skip
     _check_set(arms)
 
@@ -232,9 +232,9 @@ def _check_set(arms: Sequence[Arm]) -> None:
         if about[key] != its[key]:
             sets = [f"{a.get('dataset')} ({str(a[key])[:12]})" for a in (its, about)]
             raise ModelError(
-                explain("these runs were asked about different data sets",
+                "these runs were asked about different data sets",
                         where=f"{first} and {name}", expected=sets[0], got=sets[1],
-                        then="Evaluate both on one data set and split.")
+                        then="Evaluate both on one data set and split."
             )  # fmt: skip
 
 

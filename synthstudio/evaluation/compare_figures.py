@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.errors import ModelError, explain
+from synthstudio.core.errors import ModelError
 from synthstudio.core.labels import STATE_VISIBLE
 from synthstudio.core.skeleton import skeleton
 from synthstudio.evaluation import weighted
@@ -45,9 +45,9 @@ def _sigmas(run: Evaluation) -> NDArray[np.float64]:
     bones = skeleton(str(run.about.get("skeleton")))
     if len(bones.joints) != run.answers.known.shape[1]:
         raise ModelError(
-            explain("the answers have another number of joints than the skeleton",
+            "the answers have another number of joints than the skeleton",
                     where=str(run.about.get("name")), expected=f"{len(bones.joints)}",
-                    got=str(run.answers.known.shape[1]), then="Make the evaluation again.")
+                    got=str(run.answers.known.shape[1]), then="Make the evaluation again."
         )  # fmt: skip
     return bones.sigmas
 

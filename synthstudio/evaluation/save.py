@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.errors import DatasetError, ModelError, explain
+from synthstudio.core.errors import DatasetError, ModelError
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
 from synthstudio.core.safe_npz import UNREADABLE
 from synthstudio.dataset.durable import canonical_json, disk_errors, read_json, whole_folder
@@ -66,8 +66,8 @@ def check_free(out: Path) -> None:
     """ModelError when something is at `out` already: an evaluation is never written over."""
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise ModelError(
-            explain("there is something already", where=str(out), expected="a new folder",
-                    then="Delete it, or choose another --out.")
+            "there is something already", where=str(out), expected="a new folder",
+                    then="Delete it, or choose another --out."
         )  # fmt: skip
 
 
@@ -79,9 +79,9 @@ def read(folder: Path) -> Evaluation:
         raise _damaged(folder / MEASURES, str(error)) from error
     if told.get("format") != FORMAT:
         raise ModelError(
-            explain("this is no evaluation of ours", where=str(folder / MEASURES),
+            "this is no evaluation of ours", where=str(folder / MEASURES),
                     expected=FORMAT, got=str(told.get("format"))[:80],
-                    then="Make it again: synthstudio evaluate.")
+                    then="Make it again: synthstudio evaluate."
         )  # fmt: skip
     about, measures = told.get("about"), told.get("measures")
     if not isinstance(about, dict) or not isinstance(measures, dict):
@@ -101,12 +101,12 @@ def find(path: Path) -> Path:
         return found[0]
     names = ", ".join(str(p) for p in found[:8])
     raise ModelError(
-        explain(
+        
             "the run has several evaluations" if found else "there is no evaluation",
             where=str(path), expected="an evaluation's folder, or a run with one of them",
             got=names or None,
             then="Name one of them." if found else "Make one: synthstudio evaluate RUN DATASET.",
-        )
+        
     )  # fmt: skip
 
 
@@ -154,6 +154,6 @@ def _answers(path: Path) -> Answers:
 
 def _damaged(path: Path, got: str) -> ModelError:
     return ModelError(
-        explain("the evaluation is damaged", where=str(path), got=got[:200],
-                then="Make it again: synthstudio evaluate.")
+        "the evaluation is damaged", where=str(path), got=got[:200],
+                then="Make it again: synthstudio evaluate."
     )  # fmt: skip

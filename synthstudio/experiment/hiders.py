@@ -13,7 +13,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from synthstudio.core.errors import AssetError, explain
+from synthstudio.core.errors import AssetError
 from synthstudio.dataset.durable import canonical_json, disk_errors, whole_folder
 from synthstudio.props.assets import scan_images
 
@@ -84,15 +84,15 @@ def _one_sided(folder: Path, keys: Collection[str], part: str) -> AssetError:
     kinds = sorted(set(keys))
     if len(kinds) < 2:
         return AssetError(
-            explain("too few cut-outs to hold some out for the test", where=str(folder),
-                    expected="two or more, best of several categories", got=str(len(keys)))
+            "too few cut-outs to hold some out for the test", where=str(folder),
+                    expected="two or more, best of several categories", got=str(len(keys))
         )  # fmt: skip
     use = {"train": "hide people in training", "test": "are held out for the test"}[part]
     return AssetError(
-        explain(f"all cut-outs are sorts of built-in things that {use}, and stay with them",
+        f"all cut-outs are sorts of built-in things that {use}, and stay with them",
                 where=str(folder), got=", ".join(kinds)[:300],
                 expected=f"some of other categories than {', '.join(KINDS[part])}",
-                then="Add cut-outs of another kind.")
+                then="Add cut-outs of another kind."
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from synthstudio.core.errors import AssetError, FormatError, explain
+from synthstudio.core.errors import AssetError, FormatError
 from synthstudio.core.safe_json import BEGIN, read_members
 from synthstudio.core.safe_paths import file_inside, plain_name
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
@@ -51,9 +51,7 @@ def part(annotations: Path, images: Path, out: Path, *, seed: int) -> dict[str, 
     than LEAST_PHOTOS photos.
     """
     if not images.is_dir():
-        raise AssetError(
-            explain("there is no such folder", where=str(images), expected="the photos")
-        )
+        raise AssetError("there is no such folder", where=str(images), expected="the photos")
     found = _read(annotations)
     names, category = _names(found, annotations)
     flags = found.flags[category]
@@ -133,25 +131,25 @@ def _names(found: _Read, path: Path) -> tuple[tuple[str, ...], int]:
     used = [number for number in found.flags if number in found.names]
     if not used:
         raise FormatError(
-            explain("nobody can be learnt from", where=str(path),
+            "nobody can be learnt from", where=str(path),
                     expected="people of a category with keypoints, with a box and a labelled joint",
                     got=told or f"{sum(found.people.values())} people, {len(found.names)} "
-                    "categories with keypoints")
+                    "categories with keypoints"
         )  # fmt: skip
     if len(used) > 1 or len(found.flags) > 1:
         raise FormatError(
-            explain("people are of several categories", where=str(path), expected="one",
+            "people are of several categories", where=str(path), expected="one",
                     got=", ".join(map(str, sorted(found.flags))),
-                    then="Leave the others out of the file.")
+                    then="Leave the others out of the file."
         )  # fmt: skip
     names, flags = found.names[used[0]], found.flags[used[0]]
     most = 1 + max((j for v in (1, 2) for j in flags[v]), default=-1)
     if most > len(names):
         raise FormatError(
-            explain("people have more labelled joints than their category has names",
+            "people have more labelled joints than their category has names",
                     where=f"{path}: category {used[0]}", expected=f"{len(names)} joints at most",
                     got=f"a label of joint {most}",
-                    then="Name all joints in the category's keypoints, in the order of the labels.")
+                    then="Name all joints in the category's keypoints, in the order of the labels."
         )  # fmt: skip
     return names, used[0]
 
@@ -159,15 +157,15 @@ def _names(found: _Read, path: Path) -> tuple[tuple[str, ...], int]:
 def _check_flags(flags: dict[int, Counter[int]], found: _Read, path: Path) -> None:
     if not flags[2]:
         raise FormatError(
-            explain("every labelled joint is hidden", where=str(path), expected="some with v=2",
+            "every labelled joint is hidden", where=str(path), expected="some with v=2",
                     got=f"{flags[1].total()} with v=1",
-                    then="Check how the file marks visibility (v=2 is visible).")
+                    then="Check how the file marks visibility (v=2 is visible)."
         )  # fmt: skip
     strange = [i for i in found.people if i not in found.images]
     if strange:
         raise FormatError(
-            explain("people of images that are not in the file", where=str(path),
-                    got=", ".join(map(str, strange[:5])))
+            "people of images that are not in the file", where=str(path),
+                    got=", ".join(map(str, strange[:5]))
         )  # fmt: skip
 
 
@@ -177,9 +175,9 @@ def _skeleton(names: Sequence[str], labelled: set[str], path: Path) -> Skeleton:
     fitting = [s for s in known if labelled <= set(s.joints)]
     if not fitting or len(set(names)) != len(names):
         raise FormatError(
-            explain("no known skeleton has these joints", where=f"{path}: categories",
+            "no known skeleton has these joints", where=f"{path}: categories",
                     expected=f"names of one of {', '.join(s.name for s in known)}",
-                    got=", ".join(names)[:300])
+                    got=", ".join(names)[:300]
         )  # fmt: skip
     return min(fitting, key=lambda s: len(s.joints))
 
@@ -192,9 +190,9 @@ def _test_photos(found: _Read, images: Path, path: Path, *, seed: int) -> set[in
         same.setdefault(file_sha256(file), []).append(number)
     if len(same) < LEAST_PHOTOS:
         raise FormatError(
-            explain("too few photos to part", where=str(path),
+            "too few photos to part", where=str(path),
                     expected=f"{LEAST_PHOTOS} or more with people who can be learnt from",
-                    got=f"{len(same)} with {found.people.total()} people")
+                    got=f"{len(same)} with {found.people.total()} people"
         )  # fmt: skip
     order = sorted(same, key=lambda sha: hashlib.blake2b(f"{seed} {sha}".encode()).digest())
     return {i for sha in order[: max(1, round(TEST_SHARE * len(order)))] for i in same[sha]}

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synthstudio.core.errors import ModelError, explain
+from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import Skeleton, skeleton
 from synthstudio.dataset.durable import canonical_json, disk_errors, read_json, write_file
 from synthstudio.dataset.lock import hold_lock
@@ -138,9 +138,9 @@ def _check_shared(asked: Asked, bones: Skeleton) -> None:
     other = skeleton(Dataset(asked.pretrain).identity.skeleton)
     if not set(other.joints) & set(bones.joints):
         raise ModelError(
-            explain("the generated people have none of the photos' joints",
+            "the generated people have none of the photos' joints",
                     where=str(asked.pretrain), expected=f"some of {', '.join(bones.joints)}",
-                    got=other.name)
+                    got=other.name
         )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synthstudio.core.errors import AssetError, FormatError, ModelError, explain
+from synthstudio.core.errors import AssetError, FormatError, ModelError
 from synthstudio.dataset.durable import (
     TEMPORARY,
     canonical_json,
@@ -59,18 +59,18 @@ def settle(asked: Asked) -> None:
         changed = sorted(k for k in told if told[k] != before.get(k))
         if changed:
             raise ModelError(
-                explain("this experiment was begun with other settings", where=str(asked.out),
+                "this experiment was begun with other settings", where=str(asked.out),
                         expected=", ".join(f"{k} {str(before.get(k))[:16]}" for k in changed),
                         got=", ".join(f"{k} {str(told[k])[:16]}" for k in changed),
-                        then="Choose another --out, or ask as before.")
+                        then="Choose another --out, or ask as before."
             )  # fmt: skip
     else:
         own = (LOCK_NAME,)
         if any(p.name not in own and not p.name.startswith(TEMPORARY) for p in asked.out.iterdir()):
             raise ModelError(
-                explain("the folder is not empty", where=str(asked.out),
+                "the folder is not empty", where=str(asked.out),
                         expected="a new folder, or that of an experiment",
-                        then="Choose another --out.")
+                        then="Choose another --out."
             )  # fmt: skip
         write_file(kept, canonical_json(told))
     for unfinished in asked.out.rglob(f"{TEMPORARY}*"):
@@ -81,8 +81,8 @@ def settings(asked: Asked) -> dict[str, Any]:
     """Return all that decides the results, as plain values; files by their hashes."""
     if not asked.annotations.is_file():
         raise FormatError(
-            explain("there is no such file", where=str(asked.annotations),
-                    expected="COCO keypoint annotations")
+            "there is no such file", where=str(asked.annotations),
+                    expected="COCO keypoint annotations"
         )  # fmt: skip
     return {
         "format": FORMAT, "annotations": file_sha256(asked.annotations),
@@ -97,9 +97,9 @@ def _of_dataset(folder: Path) -> str:
     dataset = Dataset(folder)
     if PHOTOS in dataset.identity.recipe or IMPORTED in dataset.identity.recipe:
         raise ModelError(
-            explain("pretraining takes generated people: these are of photos, maybe of the very "
+            "pretraining takes generated people: these are of photos, maybe of the very "
                     "ones that are held out", where=str(folder),
-                    expected="a data set of synthstudio generate")
+                    expected="a data set of synthstudio generate"
         )  # fmt: skip
     digest = hashlib.sha256()
     for name in ("dataset.json", "index.json"):
@@ -110,7 +110,7 @@ def _of_dataset(folder: Path) -> str:
 def _of_folder(folder: Path) -> str:
     if not folder.is_dir():
         raise AssetError(
-            explain("there is no such folder", where=str(folder), expected="cut-outs")
+            "there is no such folder", where=str(folder), expected="cut-outs"
         )  # fmt: skip
     files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
     told = [[p.name, file_sha256(p)] for p in files]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from synthstudio.core.errors import FormatError, explain
+from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import CAUSES, SHARES, STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.rle import check_counts
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, NO_STATE, Row
@@ -39,8 +39,8 @@ def reading(where: str) -> Iterator[None]:
     except (ValueError, KeyError, TypeError, IndexError, OverflowError, AttributeError) as error:
         said = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise FormatError(
-            explain(f"cannot be taken in: {said[:300]}", where=where,
-                    then="Mend it there, or leave it out.")
+            f"cannot be taken in: {said[:300]}", where=where,
+                    then="Mend it there, or leave it out."
         ) from error  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 from pycocotools import mask as coco_mask
 
-from synthstudio.core.errors import FormatError, explain
+from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import SHARES, STATE_OUTSIDE, Rle
 from synthstudio.core.rle import check_plain_counts, check_polygons
 from synthstudio.core.skeleton import Skeleton
@@ -404,11 +404,9 @@ def _rle(size: Sequence[int], counts: str | None) -> Rle | None:
 def bad(what: str, *, where: str, expected: str | None = None, got: object = None) -> FormatError:
     """Return the error for a file that is no COCO file of ours or anyone's."""
     return FormatError(
-        explain(
-            what,
-            where=where,
-            expected=expected,
-            got=None if got is None else str(got)[:300],
-            then="See https://cocodataset.org/#format-data for the format.",
-        )
+        what,
+        where=where,
+        expected=expected,
+        got=None if got is None else str(got)[:300],
+        then="See https://cocodataset.org/#format-data for the format.",
     )

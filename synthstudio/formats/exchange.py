@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from synthstudio.core.errors import DatasetError, explain
+from synthstudio.core.errors import DatasetError
 from synthstudio.core.images import image_size
 from synthstudio.core.safe_paths import file_inside
 from synthstudio.core.skeleton import Skeleton
@@ -47,12 +47,10 @@ def check_free(out: Path) -> None:
     with disk_errors(out):
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise DatasetError(
-                explain(
-                    "this needs a folder of its own",
-                    where=str(out),
-                    expected="an empty or missing folder",
-                    then="Choose another --out.",
-                )
+                "this needs a folder of its own",
+                where=str(out),
+                expected="an empty or missing folder",
+                then="Choose another --out.",
             )
         out.parent.mkdir(parents=True, exist_ok=True)
 

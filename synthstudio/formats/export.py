@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from synthstudio.core.errors import FormatError, explain
+from synthstudio.core.errors import FormatError
 from synthstudio.core.skeleton import Skeleton, skeleton
 from synthstudio.dataset.durable import disk_errors, whole_folder
 from synthstudio.dataset.manifest import AssetRow
@@ -121,8 +121,8 @@ def export(
     dataset = Dataset(source) if isinstance(source, Path) else source
     if bones is not None and form.skeleton not in (None, bones):
         raise FormatError(
-            explain("the format has a skeleton of its own", where=form_name,
-                    expected=str(form.skeleton), got=bones)
+            "the format has a skeleton of its own", where=form_name,
+                    expected=str(form.skeleton), got=bones
         )  # fmt: skip
     target = skeleton(form.skeleton or bones or dataset.identity.skeleton)
     made = Exported(annotations=out)

@@ -17,7 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from synthstudio.core.errors import FormatError, explain
+from synthstudio.core.errors import FormatError
 from synthstudio.core.images import decode, read_bytes
 from synthstudio.core.skeleton import Skeleton, skeleton
 from synthstudio.dataset import manifest
@@ -151,7 +151,7 @@ def _fill(found: Found, sidecar: Sidecar | None, form_name: str, made: Imported)
     """Write the data set `made.folder` from what was found."""
     numbers = _numbers(found, sidecar)
     if not len(numbers):
-        raise FormatError(explain("there are no pictures in it", where=form_name))
+        raise FormatError("there are no pictures in it", where=form_name)
     joints = sidecar.skeleton if sidecar else found.skeleton
     identity = manifest.Identity(
         recipe={
@@ -241,8 +241,8 @@ class _Taker:
         size = [(row["width_px"], row["height_px"]) for row in (said, frame)]
         if size[0] != size[1]:
             raise FormatError(
-                explain("the picture's size is not that of the sidecar", where=said["file_name"],
-                        expected=str(size[1]), got=str(size[0]))
+                "the picture's size is not that of the sidecar", where=said["file_name"],
+                        expected=str(size[1]), got=str(size[0])
             )  # fmt: skip
         whole = [_is_whole(row) for row in people]
         if all(whole) and said["skeleton"] == self.joints.name:
@@ -275,13 +275,11 @@ def _check_image(data: bytes, size: tuple[int, int], name: str) -> str:
     upright = (found[1], found[0]) if turned else found
     if upright != size:
         raise FormatError(
-            explain(
-                "the picture has another size",
-                where=name,
-                expected=f"{size[0]} x {size[1]}",
-                got=f"{found[0]} x {found[1]}" + (", to be turned by its EXIF" if turned else ""),
-                then="Labels are of the upright picture." if turned else None,
-            )
+            "the picture has another size",
+            where=name,
+            expected=f"{size[0]} x {size[1]}",
+            got=f"{found[0]} x {found[1]}" + (", to be turned by its EXIF" if turned else ""),
+            then="Labels are of the upright picture." if turned else None,
         )
     return {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp"}[kind]
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from synthstudio.core.errors import FormatError, explain
+from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import SHARES, STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton, skeleton
 from synthstudio.dataset.rows import NO_STATE, Row, hidden_by
@@ -80,7 +80,7 @@ def convert_row(row: Mapping[str, Any], frame: Mapping[str, Any], target: Skelet
     table = rules(source, target)
     if all(rule.kind == "missing" for rule in table.values()):
         raise FormatError(
-            explain("no joint of the skeleton is in the other", where=source.name, got=target.name)
+            "no joint of the skeleton is in the other", where=source.name, got=target.name
         )
     old = _joints(row)
     size = (frame["width_px"], frame["height_px"])

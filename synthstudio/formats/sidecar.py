@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from synthstudio.core.errors import FormatError, explain
+from synthstudio.core.errors import FormatError
 from synthstudio.core.safe_json import read_value
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, skeleton
 from synthstudio.dataset.durable import canonical_json
@@ -190,9 +190,7 @@ def parquet_errors(path: Path) -> Iterator[None]:
         with reading(str(path)):
             yield
     except (pa.ArrowException, OSError, MemoryError) as error:
-        raise FormatError(
-            explain(f"no Parquet file: {str(error)[:200]}", where=str(path))
-        ) from error
+        raise FormatError(f"no Parquet file: {str(error)[:200]}", where=str(path)) from error
 
 
 def restore(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.errors import GeometryError, explain
+from synthstudio.core.errors import GeometryError
 from synthstudio.core.labels import F64, FrameLabels, PersonLabel
 from synthstudio.core.scene import F32, I32, CutoutLayer, PosedPerson
 from synthstudio.core.skeleton import Skeleton
@@ -176,7 +176,5 @@ def _amodals(people: tuple[PersonEvidence, ...]) -> list[tuple[str, Bool]]:
 
 def _misfit(what: str, *, expected: str, got: str) -> GeometryError:
     return GeometryError(
-        explain(
-            f"{what}: the renderer's answers do not fit", where="label", expected=expected, got=got
-        )
+        f"{what}: the renderer's answers do not fit", where="label", expected=expected, got=got
     )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from synthstudio.core.errors import GeometryError, explain
+from synthstudio.core.errors import GeometryError
 from synthstudio.core.labels import Rle
 
 Bool = NDArray[np.bool_]
@@ -61,12 +61,10 @@ def amodal_box(
     holds = w == 0 or (x0 <= x and y0 <= y and x + w <= x1 and y + h <= y1)
     if not all(map(math.isfinite, extent_px)) or x1 < x0 or y1 < y0 or not holds:
         raise GeometryError(
-            explain(
-                "the extent of a person's surface does not fit its mask",
-                where="amodal box",
-                expected=f"finite x0 <= x1, y0 <= y1 round {(x, y, x + w, y + h)} px",
-                got=str(extent_px),
-            )
+            "the extent of a person's surface does not fit its mask",
+            where="amodal box",
+            expected=f"finite x0 <= x1, y0 <= y1 round {(x, y, x + w, y + h)} px",
+            got=str(extent_px),
         )
     return x0, y0, x1 - x0, y1 - y0
 

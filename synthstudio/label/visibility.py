@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.errors import GeometryError, explain
+from synthstudio.core.errors import GeometryError
 from synthstudio.core.labels import (
     AMBIGUOUS_FROM,
     EMPTY_BASE,
@@ -127,12 +127,10 @@ def decide_visibility(
     for name, answer in (("instance", blocker_instance), ("depth_m", blocker_depth_m)):
         if answer.shape != query.weights.shape:
             raise GeometryError(
-                explain(
-                    f"blocker_{name} does not fit the patch points",
-                    where=f"person {instance}",
-                    expected=f"shape {query.weights.shape}",
-                    got=str(answer.shape),
-                )
+                f"blocker_{name} does not fit the patch points",
+                where=f"person {instance}",
+                expected=f"shape {query.weights.shape}",
+                got=str(answer.shape),
             )
     visible, hidden = _split(query, blocker_instance, blocker_depth_m, cutouts, frame_px)
     facing_away = query.inside & ~query.answered

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from synthstudio.core.errors import ModelError, explain
+from synthstudio.core.errors import ModelError
 from synthstudio.models.heatmaps import blur
 
 FACTOR = 0.6
@@ -47,13 +47,13 @@ class PoseBank(nn.Module):
         super().__init__()
         if poses.ndim != 3 or poses.shape[-1] != 2 or not len(poses):
             raise ModelError(
-                explain("no poses", where="pose bank", expected="(N, J, 2), N > 0",
-                        got=str(tuple(poses.shape)))
+                "no poses", where="pose bank", expected="(N, J, 2), N > 0",
+                        got=str(tuple(poses.shape))
             )  # fmt: skip
         if xyz_m is not None and xyz_m.shape != (*poses.shape[:2], 3):
             raise ModelError(
-                explain("3D poses do not match the 2D ones", where="pose bank",
-                        expected=f"{(*poses.shape[:2], 3)}", got=str(tuple(xyz_m.shape)))
+                "3D poses do not match the 2D ones", where="pose bank",
+                        expected=f"{(*poses.shape[:2], 3)}", got=str(tuple(xyz_m.shape))
             )  # fmt: skip
         self.register_buffer("poses", poses.float().contiguous())
         self.register_buffer("xyz_m", None if xyz_m is None else xyz_m.float().contiguous())

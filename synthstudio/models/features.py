@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from synthstudio.core.errors import ModelError, explain
+from synthstudio.core.errors import ModelError
 from synthstudio.models.layers import Residual, conv, resize
 
 if TYPE_CHECKING:
@@ -104,8 +104,8 @@ class VitPoseFeatures(nn.Module):
         """Return (B, channels, H/16, W/16); ModelError for images of another size."""
         if tuple(images.shape[-2:]) != self.image_size:
             raise ModelError(
-                explain("the images do not fit the backbone", where="VitPoseFeatures",
-                        expected=str(self.image_size), got=str(tuple(images.shape[-2:])))
+                "the images do not fit the backbone", where="VitPoseFeatures",
+                        expected=str(self.image_size), got=str(tuple(images.shape[-2:]))
             )  # fmt: skip
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             tokens = self.backbone(images).feature_maps[-1]

@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from synthstudio.core.errors import ModelError, explain
+from synthstudio.core.errors import ModelError
 from synthstudio.models.bank import PoseBank, fuse
 from synthstudio.models.contract import VISIBLE, PoseMaps
 from synthstudio.models.heatmaps import blur, probabilities
@@ -68,8 +68,8 @@ class ORN(nn.Module):
         super().__init__()
         if bank is not None and bank.poses.shape[1] != joints:
             raise ModelError(
-                explain("the pose bank has another skeleton", where="ORN",
-                        expected=f"{joints} joints", got=str(bank.poses.shape[1]))
+                "the pose bank has another skeleton", where="ORN",
+                        expected=f"{joints} joints", got=str(bank.poses.shape[1])
             )  # fmt: skip
         self.size, self.bank, self.last_word = size, bank, last_word
         self.register_buffer("balance", torch.ones(4))

@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from synthstudio.core.errors import AssetError, FormatError, SynthStudioError, explain
+from synthstudio.core.errors import AssetError, FormatError, SynthStudioError
 from synthstudio.core.images import decode_rgb, read_bytes
 from synthstudio.core.safe_json import read_members
 from synthstudio.core.safe_paths import file_inside, plain_name
@@ -76,9 +76,7 @@ def gather(annotations: Path, images: Path, folder: Path, *, skip_broken: bool =
     FormatError, as is whatever is wrong with the annotations.
     """
     if not images.is_dir():
-        raise AssetError(
-            explain("there is no such folder", where=str(images), expected="the photos")
-        )
+        raise AssetError("there is no such folder", where=str(images), expected="the photos")
     opened = CocoFile(annotations)
     try:
         made = Gathered(
@@ -102,11 +100,9 @@ def gather(annotations: Path, images: Path, folder: Path, *, skip_broken: bool =
         opened.close()
     if not made.count:
         raise FormatError(
-            explain(
-                "no photo with an annotated person",
-                where=str(annotations),
-                got="; ".join(made.notes) or "nobody in any",
-            )
+            "no photo with an annotated person",
+            where=str(annotations),
+            got="; ".join(made.notes) or "nobody in any",
         )
     return made
 
@@ -161,15 +157,13 @@ def _checked(images: Path, name: str, size: tuple[int, int]) -> str:
     if found != size:
         turned = found == (size[1], size[0])
         raise AssetError(
-            explain(
-                "the photo has another size than its annotations",
-                where=name,
-                expected=f"{size[0]} x {size[1]}",
-                got=f"{found[0]} x {found[1]}" + (", turned by its EXIF" if turned else ""),
-                then="Annotations are of the upright photo: mend its EXIF or the annotations."
-                if turned
-                else None,
-            )
+            "the photo has another size than its annotations",
+            where=name,
+            expected=f"{size[0]} x {size[1]}",
+            got=f"{found[0]} x {found[1]}" + (", turned by its EXIF" if turned else ""),
+            then="Annotations are of the upright photo: mend its EXIF or the annotations."
+            if turned
+            else None,
         )
     return hashlib.sha256(data).hexdigest()
 

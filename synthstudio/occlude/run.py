@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from synthstudio.core.errors import RecipeError, SynthStudioError, WorkerError, explain
+from synthstudio.core.errors import RecipeError, SynthStudioError, WorkerError
 from synthstudio.dataset.manifest import FRAMES_PER_SHARD, Identity
 from synthstudio.dataset.shards import OnEvent, StagedShard, no_event, write_shard
 from synthstudio.dataset.writer import open_or_create
@@ -98,7 +98,7 @@ def settings_for(settings: Settings, found: Gathered) -> Settings:
     try:
         recipe.targets.check(found.skeleton.joints, cutouts=False)
     except ValueError as error:
-        raise RecipeError(explain(str(error), where=recipe.name)) from error
+        raise RecipeError(str(error), where=recipe.name) from error
     return dataclasses.replace(settings, recipe=recipe)
 
 
@@ -107,30 +107,24 @@ def _check(recipe: Recipe) -> None:
     wanted, targets = occlude_of(recipe), recipe.targets
     if targets.causes or targets.crowd_index is not None:
         raise RecipeError(
-            explain(
-                "photos are hidden by fraction and joints alone",
-                where=f"{recipe.name}: targets",
-                got="causes or crowd_index",
-                then="Leave them out.",
-            )
+            "photos are hidden by fraction and joints alone",
+            where=f"{recipe.name}: targets",
+            got="causes or crowd_index",
+            then="Leave them out.",
         )
     if recipe.cutouts and wanted.cutouts and recipe.cutouts.folder != wanted.cutouts.folder:
         raise RecipeError(
-            explain(
-                "a recipe has one folder of cut-outs",
-                where=f"{recipe.name}: occlude.cutouts.folder",
-                expected=recipe.cutouts.folder,
-                got=wanted.cutouts.folder,
-            )
+            "a recipe has one folder of cut-outs",
+            where=f"{recipe.name}: occlude.cutouts.folder",
+            expected=recipe.cutouts.folder,
+            got=wanted.cutouts.folder,
         )
     if recipe.cutouts is None and wanted.cutouts is None and not recipe.things:
         if not wanted.by.get("person"):
             raise RecipeError(
-                explain(
-                    "there is nothing to hide people behind",
-                    where=f"{recipe.name}: occlude.by",
-                    then="Name things, a folder of cut-outs, or let people hide people.",
-                )
+                "there is nothing to hide people behind",
+                where=f"{recipe.name}: occlude.by",
+                then="Name things, a folder of cut-outs, or let people hide people.",
             )
 
 
@@ -167,9 +161,7 @@ def _made(stage: PhotoStage, index: int) -> PhotoFrame:
         raise type(error)(f"frame {index}, {sample.name}: {error}") from error
     except Exception as error:
         raise WorkerError(
-            explain(
-                f"failed with {type(error).__name__}: {error}",
-                where=f"frame {index}, {sample.name}",
-                then="This is a fault of the program: please report it with the recipe.",
-            )
+            f"failed with {type(error).__name__}: {error}",
+            where=f"frame {index}, {sample.name}",
+            then="This is a fault of the program: please report it with the recipe.",
         ) from error

@@ -14,7 +14,7 @@ import yaml
 
 from synthstudio.core import images
 from synthstudio.core.catalogue import ImageAsset, MeshAsset, MotionAsset
-from synthstudio.core.errors import AssetError, explain
+from synthstudio.core.errors import AssetError
 from synthstudio.core.spec import AssetRef
 from synthstudio.props.cutouts import check_alpha
 from synthstudio.props.mesh_files import named_files
@@ -48,23 +48,19 @@ class AssetTable:
         path = _below(self.root, ref.name)
         if not path.is_file():
             raise AssetError(
-                explain(
-                    "the file is no longer there",
-                    where=ref.name,
-                    expected=f"a file with sha256 {ref.sha256[:12]}… below {self.root}",
-                    then="Put it back, or name the folder that the assets were taken from.",
-                )
+                "the file is no longer there",
+                where=ref.name,
+                expected=f"a file with sha256 {ref.sha256[:12]}… below {self.root}",
+                then="Put it back, or name the folder that the assets were taken from.",
             )
         got = content_hash(path)
         if got != ref.sha256:
             raise AssetError(
-                explain(
-                    "the file has changed since the frame was drawn",
-                    where=ref.name,
-                    expected=f"sha256 {ref.sha256[:12]}…",
-                    got=f"{got[:12]}…",
-                    then="Put the old file back, or generate the data set anew.",
-                )
+                "the file has changed since the frame was drawn",
+                where=ref.name,
+                expected=f"sha256 {ref.sha256[:12]}…",
+                got=f"{got[:12]}…",
+                then="Put the old file back, or generate the data set anew.",
             )
         return path
 
@@ -155,11 +151,9 @@ def _stamp(path: Path) -> Stamp:
         stat = path.stat()
     except OSError as error:
         raise AssetError(
-            explain(
-                f"cannot read the file: {error.strerror}",
-                where=str(path),
-                then="Put it back, or take out what names it.",
-            )
+            f"cannot read the file: {error.strerror}",
+            where=str(path),
+            then="Put it back, or take out what names it.",
         ) from error
     return (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
 
@@ -169,21 +163,17 @@ def _below(root: Path, name: str) -> Path:
     path = root / name
     if Path(name).is_absolute() or ".." in Path(name).parts or "\\" in name:
         raise AssetError(
-            explain(
-                "assets are named relative to the asset root",
-                where=name or "folder",
-                expected="a relative path without '..'",
-                then="Move the files below the root, or name another root.",
-            )
+            "assets are named relative to the asset root",
+            where=name or "folder",
+            expected="a relative path without '..'",
+            then="Move the files below the root, or name another root.",
         )
     if not path.resolve().is_relative_to(root.resolve()):
         raise AssetError(
-            explain(
-                "a link leads out of the asset root",
-                where=name,
-                got=str(path.resolve()),
-                then="Copy the files below the root.",
-            )
+            "a link leads out of the asset root",
+            where=name,
+            got=str(path.resolve()),
+            then="Copy the files below the root.",
         )
     return path
 
@@ -192,12 +182,10 @@ def _folder(root: Path, folder: str) -> Path:
     path = _below(root, folder)
     if not path.is_dir():
         raise AssetError(
-            explain(
-                "this is a file, not a folder" if path.exists() else "there is no such folder",
-                where=folder,
-                expected=f"a folder below {root}",
-                then="Check the path in the recipe.",
-            )
+            "this is a file, not a folder" if path.exists() else "there is no such folder",
+            where=folder,
+            expected=f"a folder below {root}",
+            then="Check the path in the recipe.",
         )
     return path
 
@@ -212,13 +200,11 @@ def _files(root: Path, folder: str, suffixes: tuple[str, ...]) -> list[Path]:
     )
     if not names:
         raise AssetError(
-            explain(
-                "the folder holds no file that can be used",
-                where=folder,
-                expected=" ".join(suffixes),
-                got=f"{sum(1 for _ in base.iterdir())} other files",
-                then="Put files in, or take the folder out of the recipe.",
-            )
+            "the folder holds no file that can be used",
+            where=folder,
+            expected=" ".join(suffixes),
+            got=f"{sum(1 for _ in base.iterdir())} other files",
+            then="Put files in, or take the folder out of the recipe.",
         )
     return [_below(root, f"{folder.rstrip('/')}/{name}") for name in names]
 
@@ -258,7 +244,7 @@ def _manifest(path: Path) -> dict[str, dict[str, str]]:
         entries = json.loads(images.read_bytes(path, limit=_MAX_MANIFEST))
     except (ValueError, RecursionError) as error:
         raise AssetError(
-            explain(f"the manifest is not JSON: {error}", where=str(path), then="Mend it.")
+            f"the manifest is not JSON: {error}", where=str(path), then="Mend it."
         ) from error
     if not isinstance(entries, list):
         raise _bad_manifest(path, type(entries).__name__)
@@ -274,13 +260,11 @@ def _manifest(path: Path) -> dict[str, dict[str, str]]:
 
 def _bad_manifest(path: Path, got: str) -> AssetError:
     return AssetError(
-        explain(
-            "the manifest has another shape",
-            where=str(path),
-            expected='a list of {"file": …, "category": …, "license": …}, each file once',
-            got=got,
-            then="Mend it, or remove it.",
-        )
+        "the manifest has another shape",
+        where=str(path),
+        expected='a list of {"file": …, "category": …, "license": …}, each file once',
+        got=got,
+        then="Mend it, or remove it.",
     )
 
 
@@ -347,11 +331,9 @@ def _number(path: Path, key: str, text: str) -> float:
 
 def _bad_sidecar(path: Path, got: str) -> AssetError:
     return AssetError(
-        explain(
-            "the photo's camera file cannot be used",
-            where=str(path),
-            expected="lines of camera_height_m, pitch_deg, vertical_fov_deg, each with a number",
-            got=got,
-            then="Mend it, or remove it.",
-        )
+        "the photo's camera file cannot be used",
+        where=str(path),
+        expected="lines of camera_height_m, pitch_deg, vertical_fov_deg, each with a number",
+        got=got,
+        then="Mend it, or remove it.",
     )

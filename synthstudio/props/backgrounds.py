@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.errors import AssetError, explain
+from synthstudio.core.errors import AssetError
 from synthstudio.core.images import linear_to_srgb_u8, resample, toned
 from synthstudio.core.scene import F32, F64, U8
 from synthstudio.core.spec import HdriBackdrop, PhotoBackdrop, PlainBackdrop, RoomBackdrop, Vec3
@@ -25,13 +25,11 @@ def photo_backdrop(spec: PhotoBackdrop, rgb: U8, camera: Camera) -> U8:
     x0, y0, x1, y1 = spec.crop_px
     if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
         raise AssetError(
-            explain(
-                "the crop does not lie in the photo",
-                where=spec.asset.name,
-                expected=f"a part of {width} x {height} pixels",
-                got=f"crop_px {spec.crop_px}",
-                then="The photo is not the one the frame was drawn with.",
-            )
+            "the crop does not lie in the photo",
+            where=spec.asset.name,
+            expected=f"a part of {width} x {height} pixels",
+            got=f"crop_px {spec.crop_px}",
+            then="The photo is not the one the frame was drawn with.",
         )
     out = resample(rgb, spec.crop_px, (camera.width_px, camera.height_px))
     return np.ascontiguousarray(out[:, ::-1]) if spec.mirrored else out

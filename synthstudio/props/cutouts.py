@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.errors import AssetError, GeometryError, explain
+from synthstudio.core.errors import AssetError, GeometryError
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
 from synthstudio.core.scene import F32, U8, CutoutLayer
 from synthstudio.core.spec import CutoutSpec
@@ -20,22 +20,18 @@ def check_alpha(alpha: U8, where: str) -> None:
     """Raise AssetError unless `alpha` (H, W) has both something to show and something around it."""
     if alpha.max() < 128:
         raise AssetError(
-            explain(
-                "the cut-out shows nothing",
-                where=where,
-                expected="some pixels of alpha 128 or more",
-                got=f"at most {alpha.max()}",
-                then="Take it out of the folder.",
-            )
+            "the cut-out shows nothing",
+            where=where,
+            expected="some pixels of alpha 128 or more",
+            got=f"at most {alpha.max()}",
+            then="Take it out of the folder.",
         )
     if alpha.min() == 255:
         raise AssetError(
-            explain(
-                "the picture is opaque everywhere, so it is no cut-out",
-                where=where,
-                expected="transparent pixels around the thing",
-                then="Cut the thing out, or use the picture as a background.",
-            )
+            "the picture is opaque everywhere, so it is no cut-out",
+            where=where,
+            expected="transparent pixels around the thing",
+            then="Cut the thing out, or use the picture as a background.",
         )
 
 
@@ -53,12 +49,10 @@ def cutout_layer(
     width, height = spec.size_px
     if not (1 <= width <= MAX_SIDE_PX and 1 <= height <= MAX_SIDE_PX):
         raise GeometryError(
-            explain(
-                "a cut-out has a senseless size",
-                where=spec.asset.name,
-                expected=f"1 to {MAX_SIDE_PX} pixels a side",
-                got=f"{width} x {height}",
-            )
+            "a cut-out has a senseless size",
+            where=spec.asset.name,
+            expected=f"1 to {MAX_SIDE_PX} pixels a side",
+            got=f"{width} x {height}",
         )
     crop = _crop(rgba)
     if spec.mirrored:

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from trimesh.resolvers import Resolver
 
-from synthstudio.core.errors import AssetError, explain
+from synthstudio.core.errors import AssetError
 from synthstudio.core.images import decode, read_bytes
 
 MAX_BYTES = 200 * 1024 * 1024
@@ -58,7 +58,7 @@ class FolderResolver(Resolver):
 
     def write(self, name: str, data: bytes) -> None:
         """Refuse: nothing is written beside the user's files."""
-        raise AssetError(explain("a mesh loader wants to write", where=self.where, got=name))
+        raise AssetError("a mesh loader wants to write", where=self.where, got=name)
 
     def namespaced(self, namespace: str) -> FolderResolver:
         """Return the same resolver: subfolders are part of the names."""
@@ -83,13 +83,11 @@ def inside(folder: Path, name: str, where: str) -> Path:
 
 def _leaves(name: str, where: str) -> AssetError:
     return AssetError(
-        explain(
-            "the mesh names a file outside its folder",
-            where=where,
-            expected="files in the same folder, or data inside the file",
-            got=name[:100],
-            then="Save it as a single .glb, or put its files beside it.",
-        )
+        "the mesh names a file outside its folder",
+        where=where,
+        expected="files in the same folder, or data inside the file",
+        got=name[:100],
+        then="Save it as a single .glb, or put its files beside it.",
     )
 
 
@@ -135,31 +133,27 @@ def check_triangles(count: int, where: str) -> None:
     """Raise AssetError if `count` triangles are too many."""
     if count > MAX_TRIANGLES:
         raise AssetError(
-            explain(
-                "the mesh has too many triangles",
-                where=where,
-                expected=f"at most {MAX_TRIANGLES:,}",
-                got=f"{count:,}",
-                then="Decimate it (in Blender: Modifiers > Decimate) and save it again.",
-            )
+            "the mesh has too many triangles",
+            where=where,
+            expected=f"at most {MAX_TRIANGLES:,}",
+            got=f"{count:,}",
+            then="Decimate it (in Blender: Modifiers > Decimate) and save it again.",
         )
 
 
 def not_numbers(where: str, count: int) -> AssetError:
     """Return the error of a mesh with `count` vertices that are NaN or infinite."""
     return AssetError(
-        explain(
-            "the mesh has vertices that are not numbers",
-            where=where,
-            expected="finite coordinates",
-            got=f"{count} with NaN or infinity",
-            then="Clean it up and export it again.",
-        )
+        "the mesh has vertices that are not numbers",
+        where=where,
+        expected="finite coordinates",
+        got=f"{count} with NaN or infinity",
+        then="Clean it up and export it again.",
     )
 
 
 def _bad(what: str, where: str, got: str | None = None) -> AssetError:
-    return AssetError(explain(what, where=where, got=got, then="Export the mesh again."))
+    return AssetError(what, where=where, got=got, then="Export the mesh again.")
 
 
 def _check_ply(data: bytes, where: str) -> None:
@@ -180,12 +174,10 @@ def _check_gltf(data: bytes, suffix: str, where: str, resolver: FolderResolver) 
     for name in _list(tree, "extensionsRequired", where):
         if not isinstance(name, str) or not name.startswith(_KNOWN_EXTENSIONS):
             raise AssetError(
-                explain(
-                    "the glTF needs an extension that is not read here",
-                    where=where,
-                    got=str(name)[:60],
-                    then="Export it again without compression or extensions.",
-                )
+                "the glTF needs an extension that is not read here",
+                where=where,
+                got=str(name)[:60],
+                then="Export it again without compression or extensions.",
             )
     for accessor in _dicts(tree, "accessors", where):
         count = accessor.get("count")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import trimesh
 
-from synthstudio.core.errors import AssetError, explain
+from synthstudio.core.errors import AssetError
 from synthstudio.core.images import picture_rgba, read_bytes, srgb_to_linear
 from synthstudio.core.scene import F32, F64, I32, U8, Surface
 from synthstudio.core.spec import Material, ThingSpec, Vec3
@@ -71,12 +71,10 @@ def load_mesh(path: Path) -> MeshData:
     suffix, where = path.suffix.lower(), str(path)
     if suffix not in MESH_SUFFIXES:
         raise AssetError(
-            explain(
-                "unknown kind of mesh",
-                where=where,
-                expected=" ".join(MESH_SUFFIXES),
-                got=suffix or "no ending",
-            )
+            "unknown kind of mesh",
+            where=where,
+            expected=" ".join(MESH_SUFFIXES),
+            got=suffix or "no ending",
         )
     data = read_bytes(path, limit=MAX_BYTES)
     resolver = FolderResolver(path.parent, where)
@@ -88,12 +86,10 @@ def load_mesh(path: Path) -> MeshData:
     ]
     if not sum(len(part.faces) for part in parts):
         raise AssetError(
-            explain(
-                "the mesh has no faces",
-                where=where,
-                got="points or lines only" if parts or scene.geometry else "nothing",
-                then="Export it with its surfaces.",
-            )
+            "the mesh has no faces",
+            where=where,
+            got="points or lines only" if parts or scene.geometry else "nothing",
+            then="Export it with its surfaces.",
         )
     return _standing([p for p in parts if len(p.faces)], tuple(textures), where)
 
@@ -161,11 +157,9 @@ def _load(data: bytes, suffix: str, where: str, resolver: FolderResolver) -> tri
         if resolver.refusals:
             raise resolver.refusals[0] from error
         raise AssetError(
-            explain(
-                f"the mesh is damaged ({type(error).__name__}: {str(error)[:200]})",
-                where=where,
-                then="Export it again.",
-            )
+            f"the mesh is damaged ({type(error).__name__}: {str(error)[:200]})",
+            where=where,
+            then="Export it again.",
         ) from error
     if resolver.refusals:
         raise resolver.refusals[0]
@@ -185,11 +179,9 @@ def _nodes(scene: trimesh.Scene, where: str) -> list[tuple[trimesh.Trimesh, F64]
                 placed.append((mesh, np.asarray(transform, np.float64)))
     except (LookupError, ValueError, TypeError) as error:
         raise AssetError(
-            explain(
-                f"the mesh's nodes do not hang together ({error})",
-                where=where,
-                then="Export it again.",
-            )
+            f"the mesh's nodes do not hang together ({error})",
+            where=where,
+            then="Export it again.",
         ) from error
     return placed
 
@@ -233,24 +225,20 @@ def _part(
 def _check_arrays(vertices: F64, faces: np.ndarray, transform: F64, where: str) -> None:
     if vertices.shape[1:] != (3,) or faces.shape[1:] != (3,):
         raise AssetError(
-            explain(
-                "the mesh is not made of triangles in space",
-                where=where,
-                got=f"vertices {vertices.shape}, faces {faces.shape}",
-                then="Export it again.",
-            )
+            "the mesh is not made of triangles in space",
+            where=where,
+            got=f"vertices {vertices.shape}, faces {faces.shape}",
+            then="Export it again.",
         )
     if not np.isfinite(vertices).all() or not np.isfinite(transform).all():
         raise not_numbers(where, int((~np.isfinite(vertices)).any(axis=1).sum()))
     if len(faces) and (faces.min() < 0 or faces.max() >= len(vertices)):
         raise AssetError(
-            explain(
-                "the mesh's faces name vertices that do not exist",
-                where=where,
-                expected=f"0 to {len(vertices) - 1}",
-                got=f"{faces.min()} to {faces.max()}",
-                then="Export it again.",
-            )
+            "the mesh's faces name vertices that do not exist",
+            where=where,
+            expected=f"0 to {len(vertices) - 1}",
+            got=f"{faces.min()} to {faces.max()}",
+            then="Export it again.",
         )
 
 
@@ -336,12 +324,10 @@ def _standing(parts: list[MeshPart], textures: tuple[U8, ...], where: str) -> Me
     area = sum(_area(part) for part in parts)
     if area < 1e-9:
         raise AssetError(
-            explain(
-                "the mesh is degenerate: its faces have no area",
-                where=where,
-                got=f"size {size[0]:.3g} x {size[1]:.3g} x {size[2]:.3g} m",
-                then="Export it with its surfaces.",
-            )
+            "the mesh is degenerate: its faces have no area",
+            where=where,
+            got=f"size {size[0]:.3g} x {size[1]:.3g} x {size[2]:.3g} m",
+            then="Export it with its surfaces.",
         )
     origin = np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]])
     moved = (
@@ -367,11 +353,9 @@ def _check_size(size: F64, where: str) -> None:
     fits = [(unit, factor) for unit, factor in _UNITS if 0.05 <= longest * factor <= 10]
     guess = " or ".join(f"in {unit} (scale it by {factor:g})" for unit, factor in fits)
     raise AssetError(
-        explain(
-            "the mesh is not in metres" + (f": it may be {guess}" if guess else ""),
-            where=where,
-            expected=f"a longest side of {LEAST_M:g} to {GREATEST_M:g} m",
-            got=f"{longest:.6g}",
-            then="Scale it to metres and export it again.",
-        )
+        "the mesh is not in metres" + (f": it may be {guess}" if guess else ""),
+        where=where,
+        expected=f"a longest side of {LEAST_M:g} to {GREATEST_M:g} m",
+        got=f"{longest:.6g}",
+        then="Scale it to metres and export it again.",
     )

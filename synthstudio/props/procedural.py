@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from synthstudio.core.catalogue import ThingKind
-from synthstudio.core.errors import RecipeError, explain
+from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import Surface
 from synthstudio.core.spec import ThingSpec, Vec3
 from synthstudio.props import furniture, street
@@ -83,36 +83,28 @@ def _seat_height(kind: str, size: Vec3, shape: dict[str, float]) -> float:
 def _checked(spec: ThingSpec) -> Kind:
     where = f"thing {spec.kind}"
     if spec.kind not in KINDS:
-        raise RecipeError(
-            explain("unknown kind of thing", where=where, expected=", ".join(sorted(KINDS)))
-        )
+        raise RecipeError("unknown kind of thing", where=where, expected=", ".join(sorted(KINDS)))
     kind = KINDS[spec.kind]
     if not all(LEAST_SIDE_M <= side <= MAX_SIDE_M for side in spec.size_m):
         raise RecipeError(
-            explain(
-                "a thing has a senseless size",
-                where=where,
-                expected=f"{LEAST_SIDE_M:g} to {MAX_SIDE_M:g} m a side",
-                got=str(spec.size_m),
-            )
+            "a thing has a senseless size",
+            where=where,
+            expected=f"{LEAST_SIDE_M:g} to {MAX_SIDE_M:g} m a side",
+            got=str(spec.size_m),
         )
     if spec.materials and len(spec.materials) != len(kind.materials):
         raise RecipeError(
-            explain(
-                "wrong number of materials",
-                where=where,
-                expected=f"{len(kind.materials)}, or none for its usual ones",
-                got=str(len(spec.materials)),
-            )
+            "wrong number of materials",
+            where=where,
+            expected=f"{len(kind.materials)}, or none for its usual ones",
+            got=str(len(spec.materials)),
         )
     unknown = sorted(set(spec.shape) - set(kind.shape))
     if unknown:
         raise RecipeError(
-            explain(
-                f"unknown shape parameter {unknown[0]}",
-                where=where,
-                expected=", ".join(kind.shape) or "none",
-            )
+            f"unknown shape parameter {unknown[0]}",
+            where=where,
+            expected=", ".join(kind.shape) or "none",
         )
     return kind
 

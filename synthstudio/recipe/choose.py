@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import TypeVar
 
 from synthstudio.core.catalogue import Catalogue, KeyPose
-from synthstudio.core.errors import RecipeError, explain
+from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator, stream
 from synthstudio.core.spec import AssetRef, Split
 from synthstudio.recipe.distributions import pick
@@ -152,13 +152,11 @@ def _known(recipe: Recipe, field: str, wanted: Iterable[str], known: set[str]) -
         if name not in known:
             near = difflib.get_close_matches(name, sorted(known), n=1)
             raise RecipeError(
-                explain(
-                    "there is nothing of that name",
-                    where=f"{recipe.name}: {field}",
-                    expected=", ".join(sorted(known)[:40]) or "no name: there is nothing to choose",
-                    got=repr(name),
-                    then=f"Did you mean {near[0]!r}?" if near else None,
-                )
+                "there is nothing of that name",
+                where=f"{recipe.name}: {field}",
+                expected=", ".join(sorted(known)[:40]) or "no name: there is nothing to choose",
+                got=repr(name),
+                then=f"Did you mean {near[0]!r}?" if near else None,
             )
 
 
@@ -180,17 +178,15 @@ def _something_left(recipe: Recipe, catalogue: Catalogue) -> None:
         left = [asset for asset in uses[use] if recipe.splits.train == 0 or not held(asset)]
         if not left:
             raise RecipeError(
-                explain(
-                    f"nothing to choose from for {use}",
-                    where=f"{recipe.name}: folder {folder}",
-                    expected="files that are not all held out",
-                    got=f"{len(uses[use])} files",
-                )
+                f"nothing to choose from for {use}",
+                where=f"{recipe.name}: folder {folder}",
+                expected="files that are not all held out",
+                got=f"{len(uses[use])} files",
             )
     held_out = pose_held(recipe)
     if recipe.splits.train > 0 and all(held_out(pose) for pose in catalogue.poses):
         raise RecipeError(
-            explain("holdout.poses leaves no pose to train on", where=f"{recipe.name}: holdout")
+            "holdout.poses leaves no pose to train on", where=f"{recipe.name}: holdout"
         )
 
 

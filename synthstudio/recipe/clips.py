@@ -14,7 +14,7 @@ import numpy as np
 
 from synthstudio.core.camera import Camera, look_at
 from synthstudio.core.catalogue import KeyPose, MotionAsset
-from synthstudio.core.errors import RecipeError, explain
+from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import F64
 from synthstudio.core.solve import Solve, Step
 from synthstudio.core.spec import ClipSpec, FrameSpec, PersonSpec, PoseSpec, Vec3
@@ -73,13 +73,11 @@ def walk_of(draw: Draw, place: int) -> Walk | None:
     if not left:
         longest = max((m.seconds for m in named), default=0.0)
         raise RecipeError(
-            explain(
-                "no motion is left to draw",
-                where=f"{draw.where}: motion",
-                expected=f"one of at least {seconds:.2f} s that is not held out",
-                got=f"{len(named)} motions, the longest {longest:.2f} s",
-                then="Use fewer clip.frames or a higher clip.fps, or hold out less.",
-            )
+            "no motion is left to draw",
+            where=f"{draw.where}: motion",
+            expected=f"one of at least {seconds:.2f} s that is not held out",
+            got=f"{len(named)} motions, the longest {longest:.2f} s",
+            then="Use fewer clip.frames or a higher clip.fps, or hold out less.",
         )
     motion = pick_one(left, rng, weights=wants.names, name=lambda m: m.name)
     start = float(phase) * max(0.0, motion.seconds - seconds)

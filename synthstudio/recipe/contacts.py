@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from synthstudio.core.catalogue import KeyPose, ThingKind
-from synthstudio.core.errors import RecipeError, explain
+from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.skeleton import skeleton
 from synthstudio.core.solve import Solve
@@ -153,11 +153,9 @@ def _kind(draw: Draw, rng: Generator) -> ThingKind:
 
 def _nothing(draw: Draw, what: str) -> RecipeError:
     return RecipeError(
-        explain(
-            f"no kind of thing is left {what}",
-            where=f"{draw.where}: people.hold",
-            then="Name more kinds, or hold out fewer.",
-        )
+        f"no kind of thing is left {what}",
+        where=f"{draw.where}: people.hold",
+        then="Name more kinds, or hold out fewer.",
     )
 
 
@@ -165,11 +163,9 @@ def _pose(draw: Draw, poses: list[KeyPose], rng: Generator, what: str) -> KeyPos
     left = draw.allowed(poses, rng, held=pose_held(draw.recipe))
     if not left:
         raise RecipeError(
-            explain(
-                f"no pose {what}",
-                where=f"{draw.where}: people.hold",
-                then="Hold out fewer poses, or name other kinds.",
-            )
+            f"no pose {what}",
+            where=f"{draw.where}: people.hold",
+            then="Hold out fewer poses, or name other kinds.",
         )
     return left[int(rng.random() * len(left))]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthstudio.core.camera import NEAR_M, Camera
-from synthstudio.core.errors import RecipeError, explain
+from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import F64
 from synthstudio.core.solve import Solve
 from synthstudio.core.spec import (
@@ -67,7 +67,7 @@ def draw(
     unknown, a hold-out leaves nothing, or people, things or cameras find no room.
     """
     if index < 0:
-        raise RecipeError(explain("frames count from 0", where="index", got=str(index)))
+        raise RecipeError("frames count from 0", where="index", got=str(index))
     number, place = divmod(index, recipe.variants.per_moment)
     found = draw_group(recipe, number, solve) if group is None else group(number)
     return dataclasses.replace(found[place], index=index)
@@ -201,11 +201,9 @@ def _check_range(frame: Draw, camera: Camera, standing: list[Placed], backdrop: 
         reach = float(np.abs(seen[:, :2]).max()) * camera.focal_px / near
         if seen[:, 2].max() > NEAR_M and reach > SCREEN_LIMIT_PX:
             raise RecipeError(
-                explain(
-                    "something reaches too far beyond the picture to be drawn exactly",
-                    where=frame.where,
-                    expected=f"at most {SCREEN_LIMIT_PX:,} pixels from the middle",
-                    got=f"{reach:,.0f}",
-                    then="Use a wider angle of view, a smaller picture or a smaller room.",
-                )
+                "something reaches too far beyond the picture to be drawn exactly",
+                where=frame.where,
+                expected=f"at most {SCREEN_LIMIT_PX:,} pixels from the middle",
+                got=f"{reach:,.0f}",
+                then="Use a wider angle of view, a smaller picture or a smaller room.",
             )

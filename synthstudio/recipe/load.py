@@ -13,7 +13,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from synthstudio.core.errors import RecipeError, explain
+from synthstudio.core.errors import RecipeError
 from synthstudio.recipe.model import Recipe
 
 MAX_BYTES = 1_000_000
@@ -39,10 +39,10 @@ def _compose(path: Path) -> tuple[Any, yaml.Node | None]:
         node = yaml.compose(text, Loader=_Loader)
         return yaml.load(text, Loader=_Loader), node  # a SafeLoader
     except yaml.YAMLError as error:
-        raise RecipeError(_yaml_fault(error, str(path))) from error
+        raise _yaml_fault(error, str(path)) from error
     except (RecursionError, ValueError, OverflowError) as error:
         raise RecipeError(
-            explain("the YAML cannot be read", where=str(path), got=str(error)[:200] or "too deep")
+            "the YAML cannot be read", where=str(path), got=str(error)[:200] or "too deep"
         ) from error
 
 
@@ -75,35 +75,29 @@ def _read(path: Path) -> str:
     where = str(path)
     if not path.is_file():
         found = "a folder" if path.is_dir() else "something else" if path.exists() else "nothing"
-        raise RecipeError(
-            explain("no recipe there", where=where, expected="a YAML file", got=found)
-        )
+        raise RecipeError("no recipe there", where=where, expected="a YAML file", got=found)
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise RecipeError(
-            explain("the recipe cannot be read", where=where, got=error.strerror or str(error))
+            "the recipe cannot be read", where=where, got=error.strerror or str(error)
         ) from error
     if len(raw) > MAX_BYTES:
         raise RecipeError(
-            explain(
-                "the recipe is too large",
-                where=where,
-                expected=f"at most {MAX_BYTES:,} bytes",
-                got=f"{path.stat().st_size:,}",
-            )
+            "the recipe is too large",
+            where=where,
+            expected=f"at most {MAX_BYTES:,} bytes",
+            got=f"{path.stat().st_size:,}",
         )
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise RecipeError(
-            explain(
-                "the recipe is not UTF-8 text",
-                where=where,
-                got=f"byte {raw[error.start]:#04x} at {error.start}",
-                then="Save it as UTF-8.",
-            )
+            "the recipe is not UTF-8 text",
+            where=where,
+            got=f"byte {raw[error.start]:#04x} at {error.start}",
+            then="Save it as UTF-8.",
         ) from error
 
 
@@ -147,24 +141,22 @@ _Loader.add_implicit_resolver(
 )
 
 
-def _yaml_fault(error: yaml.YAMLError, where: str) -> str:
+def _yaml_fault(error: yaml.YAMLError, where: str) -> RecipeError:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     line = f"{where}:{mark.line + 1}" if mark is not None else where
     parts = (getattr(error, "problem", None), getattr(error, "context", None))
     text = "; ".join(part for part in parts if part) or str(error).splitlines()[0]
-    return explain(f"this is not a recipe in YAML: {text}", where=line)
+    return RecipeError(f"this is not a recipe in YAML: {text}", where=line)
 
 
 def _validate(data: Any, where: str, node: yaml.Node | None) -> Recipe:
     if not isinstance(data, dict):
         raise RecipeError(
-            explain(
-                "a recipe is a mapping",
-                where=where,
-                expected="fields like `name: my-scene`",
-                got="an empty file" if data is None else type(data).__name__,
-                then="scenes/README.md lists the fields.",
-            )
+            "a recipe is a mapping",
+            where=where,
+            expected="fields like `name: my-scene`",
+            got="an empty file" if data is None else type(data).__name__,
+            then="scenes/README.md lists the fields.",
         )
     try:
         return Recipe.model_validate(data)
@@ -189,10 +181,10 @@ def _fault(fault: ErrorDetails, data: Any, where: str, node: yaml.Node | None) -
     if fault["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(path[-1]), _siblings(path[:-1]), n=1, cutoff=0.6)
         hint = f"Did you mean {near[0]!r}?" if near else "scenes/README.md lists the fields."
-        return explain("unknown field", where=at, then=hint)
+        return str(RecipeError("unknown field", where=at, then=hint))
     if fault["type"] == "missing":
-        return explain("this field is needed", where=at, then="Add it.")
-    return explain(text, where=at, got=None if got is _NOTHING else _shown(got))
+        return str(RecipeError("this field is needed", where=at, then="Add it."))
+    return str(RecipeError(text, where=at, got=None if got is _NOTHING else _shown(got)))
 
 
 _NOTHING = object()

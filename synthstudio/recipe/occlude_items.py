@@ -14,7 +14,7 @@ import numpy as np
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import ThingKind
-from synthstudio.core.errors import RecipeError, explain
+from synthstudio.core.errors import RecipeError
 from synthstudio.core.photo import PasteSpec, PhotoPerson, PhotoSolve, PhotoView
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
@@ -316,12 +316,10 @@ def _picture(draw: Draw, wanted: PhotoCutouts, rng: Generator) -> tuple[AssetRef
         names = [name for name in names if weights.get(name, 0.0) > 0]
     if not names:
         raise RecipeError(
-            explain(
-                "no cut-out is left to draw",
-                where=f"{draw.where}: occlude.cutouts",
-                got=f"{len(left)} pictures, none of a category of the recipe's",
-                then="Name their categories, or leave categories out.",
-            )
+            "no cut-out is left to draw",
+            where=f"{draw.where}: occlude.cutouts",
+            got=f"{len(left)} pictures, none of a category of the recipe's",
+            then="Name their categories, or leave categories out.",
         )
     category = pick_one(names, rng, weights=None if weights is None else dict(weights))
     picture = pick_one([p for p in left if (p.category or UNNAMED) == category], rng)

@@ -12,7 +12,7 @@ import numpy as np
 
 from synthstudio.core.bins import body_of
 from synthstudio.core.catalogue import GarmentKind, KeyPose, Slot
-from synthstudio.core.errors import RecipeError, explain
+from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator, stream
 from synthstudio.core.scene import I32
 from synthstudio.core.solve import Solve
@@ -227,11 +227,9 @@ def _pose(
     poses = list(draw.allowed(weighted, rng, held=pose_held(draw.recipe)))
     if not poses:
         raise RecipeError(
-            explain(
-                "no pose is left to draw",
-                where=f"{draw.where}: people.poses",
-                then="Allow more poses or families, or hold out fewer.",
-            )
+            "no pose is left to draw",
+            where=f"{draw.where}: people.poses",
+            then="Allow more poses or families, or hold out fewer.",
         )
     number = quotas.person_number(draw.recipe, draw.index, place)
     family = quotas.bin_of(draw.recipe, "family", number)
@@ -343,12 +341,10 @@ def _garment(
     wanted = {g.kind: weights.get(g.kind, 1.0) for g in fits}
     if not any(wanted.values()):
         raise RecipeError(
-            explain(
-                f"nobody goes without {slot}",
-                where=f"{recipe.name}: people.wardrobe.kinds",
-                expected=f"one {slot} of weight above 0 for gender {gender:g}",
-                got=", ".join(sorted(wanted)) or "none in the wardrobe",
-            )
+            f"nobody goes without {slot}",
+            where=f"{recipe.name}: people.wardrobe.kinds",
+            expected=f"one {slot} of weight above 0 for gender {gender:g}",
+            got=", ".join(sorted(wanted)) or "none in the wardrobe",
         )
     return pick_one(fits, rng, weights=wanted, name=lambda g: g.kind)
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import KeyPose
-from synthstudio.core.errors import RecipeError, explain
+from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
 from synthstudio.core.solve import Solve
@@ -150,12 +150,10 @@ def place_people(
                      place=place, reach_m=reach)  # fmt: skip
         if spot is None:
             raise RecipeError(
-                explain(
-                    f"no room for person {place + 1} of {len(people)}",
-                    where=stage.draw.where,
-                    expected=f"a free place among {CANDIDATES} tried",
-                    then="Ask for fewer people, a smaller min_gap_m or things, or more spread.",
-                )
+                f"no room for person {place + 1} of {len(people)}",
+                where=stage.draw.where,
+                expected=f"a free place among {CANDIDATES} tried",
+                then="Ask for fewer people, a smaller min_gap_m or things, or more spread.",
             )
         seen = detail_at(stage.camera, *spot)
         bearing = bearing_rad(stage, *spot)

@@ -18,7 +18,7 @@ import numpy as np
 
 from synthstudio.core.bins import BODIES, view_azimuth_rad
 from synthstudio.core.catalogue import Catalogue, KeyPose
-from synthstudio.core.errors import RecipeError, explain
+from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import I32
 from synthstudio.recipe.choose import Draw, pose_held
 from synthstudio.recipe.distributions import support
@@ -95,13 +95,11 @@ def check_quotas(recipe: Recipe, catalogue: Catalogue, by_body: Mapping[str, I32
         found = int((identities_of(name, by_body) < known).sum())
         if share > 0 and found < most:
             raise RecipeError(
-                explain(
-                    "the pool has too few people of this body",
-                    where=f"{recipe.name}: quotas.body: {name}",
-                    expected=f"{most} that training frames may show, as many as in a full frame",
-                    got=f"{found} of {known}",
-                    then="Raise people.identities, or widen people.shape.",
-                )
+                "the pool has too few people of this body",
+                where=f"{recipe.name}: quotas.body: {name}",
+                expected=f"{most} that training frames may show, as many as in a full frame",
+                got=f"{found} of {known}",
+                then="Raise people.identities, or widen people.shape.",
             )
 
 
@@ -120,41 +118,35 @@ def _check_family(recipe: Recipe, catalogue: Catalogue, family: str) -> None:
         near = difflib.get_close_matches(family, known, n=1)
         then = f"Did you mean {near[0]!r}?" if near else None
         raise RecipeError(
-            explain("no family of that name", where=where, expected=", ".join(known), then=then)
+            "no family of that name", where=where, expected=", ".join(known), then=then
         )
     own = [pose for pose in own if not (pose.holds or pose.leans)]
     if not own:
         raise RecipeError(
-            explain(
-                "in all of its poses people hold or lean on something",
-                where=where,
-                then="Ask for them with people.hold instead.",
-            )
+            "in all of its poses people hold or lean on something",
+            where=where,
+            then="Ask for them with people.hold instead.",
         )
     names = recipe.people.poses.names
     own = [pose for pose in own if names is None or names.get(pose.name, 0.0) > 0]
     if not own:
         raise RecipeError(
-            explain("people.poses.names leaves none of its poses", where=where, got="weights of 0")
+            "people.poses.names leaves none of its poses", where=where, got="weights of 0"
         )
     if recipe.splits.train > 0:
         held = pose_held(recipe)
         own = [pose for pose in own if not held(pose)]
         if not own:
             raise RecipeError(
-                explain(
-                    "all of its poses are held out, so training frames cannot keep the quota",
-                    where=where,
-                    then="Take it out of quotas.family or of holdout.poses.",
-                )
+                "all of its poses are held out, so training frames cannot keep the quota",
+                where=where,
+                then="Take it out of quotas.family or of holdout.poses.",
             )
     kept_out = recipe.holdout.occluders if recipe.splits.train > 0 else ()
     seats = [t for t in catalogue.things if "seat" in t.roles and t.kind not in kept_out]
     if not seats and all(pose.needs == "seat" for pose in own):
         raise RecipeError(
-            explain(
-                "all of its poses need a seat, and there is none to sit on",
-                where=where,
-                then="Allow a thing to sit on (see holdout.occluders), or leave the family out.",
-            )
+            "all of its poses need a seat, and there is none to sit on",
+            where=where,
+            then="Allow a thing to sit on (see holdout.occluders), or leave the family out.",
         )

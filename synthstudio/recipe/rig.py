@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from synthstudio.core.camera import Camera, look_at
-from synthstudio.core.errors import RecipeError, explain
+from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64, Bool
 from synthstudio.core.spec import PersonSpec, ThingSpec
@@ -76,12 +76,10 @@ def _placed(stage: Stage, standing: list[Placed], number: int) -> Camera:
     if best is not None:
         return best
     raise RecipeError(
-        explain(
-            f"no place for camera {number + 1} of the rig",
-            where=stage.draw.where,
-            expected=f"one {CLEAR_M:g} m off everything",
-            then="Give variants.rig a greater distance_m, or ask for fewer things or people.",
-        )
+        f"no place for camera {number + 1} of the rig",
+        where=stage.draw.where,
+        expected=f"one {CLEAR_M:g} m off everything",
+        then="Give variants.rig a greater distance_m, or ask for fewer things or people.",
     )
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from synthstudio.core.catalogue import ImageAsset, MeshAsset, ThingKind
-from synthstudio.core.errors import RecipeError, explain
+from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import CutoutSpec, Material, PersonSpec, ThingSpec
@@ -99,12 +99,10 @@ def _place(
     if best is not None:
         return best
     raise RecipeError(
-        explain(
-            "no room for a thing on the floor",
-            where=stage.draw.where,
-            expected=f"a free place within {_RINGS * _RING_M:.0f} m",
-            then="Ask for fewer things or people, or a greater distance to the camera.",
-        )
+        "no room for a thing on the floor",
+        where=stage.draw.where,
+        expected=f"a free place within {_RINGS * _RING_M:.0f} m",
+        then="Ask for fewer things or people, or a greater distance to the camera.",
     )
 
 
@@ -216,11 +214,9 @@ def kinds_left(draw: Draw, wanted: Standing, rng: Generator) -> Kinds:
 
 def _nothing(draw: Draw) -> RecipeError:
     return RecipeError(
-        explain(
-            "no kind of thing is left to draw",
-            where=f"{draw.where}: things",
-            then="Name more kinds, or hold out fewer.",
-        )
+        "no kind of thing is left to draw",
+        where=f"{draw.where}: things",
+        then="Name more kinds, or hold out fewer.",
     )
 
 
@@ -334,7 +330,7 @@ def _picture(draw: Draw, wanted: Cutouts, rng: Generator) -> ImageAsset:
     )
     if not left:
         raise RecipeError(
-            explain("no cut-out is left to draw", where=f"{draw.where}: folder {wanted.folder}")
+            "no cut-out is left to draw", where=f"{draw.where}: folder {wanted.folder}"
         )
     category = pick_one(sorted({picture.category for picture in left}), rng)
     return pick_one([picture for picture in left if picture.category == category], rng)

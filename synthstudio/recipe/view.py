@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from synthstudio.core.camera import Camera, look_at
 from synthstudio.core.catalogue import ImageAsset
-from synthstudio.core.errors import RecipeError, explain
+from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.spec import (
     Backdrop,
@@ -71,9 +71,7 @@ def _asset(draw: Draw, assets: Sequence[ImageAsset], folder: str, rng: Generator
     held = asset_held(draw.recipe.holdout.backgrounds)
     left = draw.allowed(assets, rng, held=lambda image: held(image.asset))
     if not left:
-        raise RecipeError(
-            explain("no picture is left to choose", where=f"{draw.where}: folder {folder}")
-        )
+        raise RecipeError("no picture is left to choose", where=f"{draw.where}: folder {folder}")
     return left[int(rng.random() * len(left))]
 
 

@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.errors import AssetError, explain
+from synthstudio.core.errors import AssetError
 from synthstudio.core.scene import F64, Light
 from synthstudio.core.spec import Vec3
 
@@ -123,21 +123,17 @@ def _checked(radiance: NDArray[np.floating]) -> F64:
     checked: F64 = np.asarray(radiance, np.float64)
     if checked.ndim != 3 or checked.shape[2] != 3 or min(checked.shape[:2]) < 8:
         raise AssetError(
-            explain(
-                "a panorama has the wrong shape",
-                where="radiance",
-                expected="(h, w, 3), at least 8 by 8",
-                got=str(checked.shape),
-            )
+            "a panorama has the wrong shape",
+            where="radiance",
+            expected="(h, w, 3), at least 8 by 8",
+            got=str(checked.shape),
         )
     if not np.isfinite(checked).all() or checked.min() < 0:
         raise AssetError(
-            explain(
-                "a panorama holds radiance that is negative or not a number",
-                where="radiance",
-                expected="finite values from 0",
-                got=f"{np.count_nonzero(~(checked >= 0))} wrong values",
-                then="Convert it again from its source.",
-            )
+            "a panorama holds radiance that is negative or not a number",
+            where="radiance",
+            expected="finite values from 0",
+            got=f"{np.count_nonzero(~(checked >= 0))} wrong values",
+            then="Convert it again from its source.",
         )
     return checked

@@ -16,7 +16,7 @@ import warp as wp
 from numpy.typing import NDArray
 
 from synthstudio.core.camera import NEAR_M, Camera
-from synthstudio.core.errors import GeometryError, explain
+from synthstudio.core.errors import GeometryError
 from synthstudio.core.scene import F32, F64, I32, NO_PART, Bool, Scene, Surface
 from synthstudio.render import runtime
 from synthstudio.render.vertices import add_normals_kernel, normalise_kernel, project_kernel
@@ -295,7 +295,7 @@ def _check_reach(
 def _bad(s: Surface, what: str, *, expected: str, got: str | None = None) -> GeometryError:
     where = f"surface {s.name!r} of instance {s.instance}"
     return GeometryError(
-        explain(what, where=where, expected=expected, got=got, then="Mend, scale or move it.")
+        what, where=where, expected=expected, got=got, then="Mend, scale or move it."
     )
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from synthstudio.core.camera import NEAR_M
-from synthstudio.core.errors import DeviceError, explain
+from synthstudio.core.errors import DeviceError
 from synthstudio.core.scene import I32, NO_PART, U8, Rendering, Scene
 from synthstudio.render.light import SH_CONSTANTS
 from synthstudio.render.pack import Packed, pack, to_host
@@ -113,13 +113,11 @@ def _pyrender() -> Any:
 
 def _no_egl(error: Exception) -> DeviceError:
     return DeviceError(
-        explain(
-            "pyrender cannot draw here",
-            where="renderer pyrender",
-            expected="EGL with an OpenGL driver",
-            got=f"{type(error).__name__}: {error}",
-            then="On Debian install libegl1 and libgl1-mesa-dri, or use --renderer raster.",
-        )
+        "pyrender cannot draw here",
+        where="renderer pyrender",
+        expected="EGL with an OpenGL driver",
+        got=f"{type(error).__name__}: {error}",
+        then="On Debian install libegl1 and libgl1-mesa-dri, or use --renderer raster.",
     )
 
 

@@ -16,7 +16,7 @@ import warp as wp
 from numpy.typing import NDArray
 
 from synthstudio.core.camera import NEAR_M
-from synthstudio.core.errors import GeometryError, explain
+from synthstudio.core.errors import GeometryError
 from synthstudio.core.scene import F32, I32, NO_PART, U8, Bool
 from synthstudio.render.fill import Mesh, View, raster_kernel
 from synthstudio.render.pack import REACH_PX, SUBPIXELS, Packed, to_device, to_host
@@ -112,13 +112,11 @@ def rasterise(
     """
     if packed.reach_px * scale >= REACH_PX:
         raise GeometryError(
-            explain(
-                "the scene reaches too far beyond the frame for this supersampling",
-                where="render",
-                expected=f"screen coordinates times {scale} below {REACH_PX} px",
-                got=f"{packed.reach_px:.0f} px",
-                then="Render at scale 1, or bring the mesh nearer to the frame.",
-            )
+            "the scene reaches too far beyond the frame for this supersampling",
+            where="render",
+            expected=f"screen coordinates times {scale} below {REACH_PX} px",
+            got=f"{packed.reach_px:.0f} px",
+            then="Render at scale 1, or bring the mesh nearer to the frame.",
         )
     camera = packed.scene.camera
     shape = camera.height_px * scale, camera.width_px * scale

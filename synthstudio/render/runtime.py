@@ -15,7 +15,7 @@ from typing import Literal
 
 import warp as wp
 
-from synthstudio.core.errors import DeviceError, explain
+from synthstudio.core.errors import DeviceError
 
 
 def resolve_device(asked: Literal["auto", "cpu", "cuda"]) -> str:
@@ -24,9 +24,7 @@ def resolve_device(asked: Literal["auto", "cpu", "cuda"]) -> str:
     DeviceError for "cuda" on a machine without it, and for any other word.
     """
     if asked not in ("auto", "cpu", "cuda"):
-        raise DeviceError(
-            explain("unknown device", where="device", expected="auto, cpu or cuda", got=asked)
-        )
+        raise DeviceError("unknown device", where="device", expected="auto, cpu or cuda", got=asked)
     _start()
     if asked == "cpu":
         return "cpu"
@@ -35,13 +33,11 @@ def resolve_device(asked: Literal["auto", "cpu", "cuda"]) -> str:
     if asked == "auto":
         return "cpu"
     raise DeviceError(
-        explain(
-            "there is no CUDA device",
-            where="device cuda",
-            expected="an NVIDIA GPU and its driver",
-            got="none that Warp can use",
-            then="Use --device cpu (or auto); the labels are the same.",
-        )
+        "there is no CUDA device",
+        where="device cuda",
+        expected="an NVIDIA GPU and its driver",
+        got="none that Warp can use",
+        then="Use --device cpu (or auto); the labels are the same.",
     )
 
 
@@ -50,9 +46,7 @@ def init(device: str) -> None:
     """Start Warp for `device` ("cpu" or "cuda:0"); cheap when already started. DeviceError."""
     _start()
     if device not in ("cpu", "cuda:0"):
-        raise DeviceError(
-            explain("unknown device", where="device", expected="cpu or cuda:0", got=device)
-        )
+        raise DeviceError("unknown device", where="device", expected="cpu or cuda:0", got=device)
     if device == "cuda:0":
         resolve_device("cuda")
 

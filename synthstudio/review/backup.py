@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from synthstudio.core.errors import ReviewError, explain
+from synthstudio.core.errors import ReviewError
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.review.migrate import copy_sqlite
 from synthstudio.review.store import Store, refusing
@@ -23,7 +23,7 @@ def backup(store: Store, path: Path) -> Path:
     """
     if path.exists():
         raise ReviewError(
-            explain("a backup overwrites nothing", where=str(path), expected="a new file name")
+            "a backup overwrites nothing", where=str(path), expected="a new file name"
         )
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,8 +50,8 @@ def _dump(store: Store, path: Path) -> None:
     if done.returncode:
         partial.unlink(missing_ok=True)
         raise ReviewError(
-            explain("pg_dump failed", where=store.url, got=done.stderr.strip()[:300],
-                    then="Its release must not be older than the server's.")
+            "pg_dump failed", where=store.url, got=done.stderr.strip()[:300],
+                    then="Its release must not be older than the server's."
         )  # fmt: skip
     partial.replace(path)
 
@@ -61,9 +61,9 @@ def _pg_dump() -> str:
     others = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_dump"), reverse=True)
     if found is None and not others:
         raise ReviewError(
-            explain("a copy of a PostgreSQL store is made by pg_dump, which is not here",
+            "a copy of a PostgreSQL store is made by pg_dump, which is not here",
                     where="backup", expected="pg_dump on PATH",
                     then="Install PostgreSQL's client programs, or run it where they are: "
-                    "pg_dump --format=custom --file=FILE URL.")
+                    "pg_dump --format=custom --file=FILE URL."
         )  # fmt: skip
     return found or str(others[0])

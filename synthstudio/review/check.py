@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import NoReturn, get_args
 
-from synthstudio.core.errors import Refused, explain
+from synthstudio.core.errors import Refused
 from synthstudio.core.labels import STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
 from synthstudio.review.base import Base
 from synthstudio.review.values import KINDS, STATUSES, JointLabel, Op, Person, Status
@@ -30,7 +30,7 @@ CAUSES_OF: dict[int | None, tuple[str, ...]] = {
 def invalid(what: str, where: str, *, expected: str, got: object = None) -> NoReturn:
     """Raise Refused("invalid")."""
     text = None if got is None else repr(got)[:80]
-    raise Refused(explain(what, where=where, expected=expected, got=text), reason="invalid")
+    raise Refused(what, where=where, expected=expected, got=text, reason="invalid")
 
 
 def check_op(op: Op, base: Base) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from synthstudio.core.errors import Refused, explain
+from synthstudio.core.errors import Refused
 from synthstudio.review.models import SettingRow
 from synthstudio.review.risk.queue import CONTROL
 from synthstudio.review.roles import need
@@ -29,7 +29,10 @@ def set_share(store: Store, dataset: str, name: Share, share: float, *, by: User
     need(by, "assign")
     if not _is_share(share):
         raise Refused(
-            explain("no such share", where=name, expected="0 to 1", got=repr(share)[:40]),
+            "no such share",
+            where=name,
+            expected="0 to 1",
+            got=repr(share)[:40],
             reason="invalid",
         )
     with store.session() as session:

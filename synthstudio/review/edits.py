@@ -11,7 +11,7 @@ from sqlalchemy import CursorResult, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from synthstudio.core.errors import DatasetError, Refused, explain
+from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.review import leases
 from synthstudio.review.base import Base
 from synthstudio.review.check import check_name, check_names, check_op, invalid
@@ -63,8 +63,8 @@ def apply_together(store: Store, ops: Sequence[Op], *, who: User, base: Base) ->
         except IntegrityError:  # somebody did the same between our look and our writing
             continue
     raise Refused(
-        explain("the database took none of several tries", where=store.url,
-                then="Nothing changed. It will be sent again."),
+        "the database took none of several tries", where=store.url,
+                then="Nothing changed. It will be sent again.",
         reason="busy",
     )  # fmt: skip
 
@@ -115,7 +115,8 @@ def _queue_up(session: Session, person: Person) -> None:
     query = select(DatasetRow.key).where(DatasetRow.key == person.dataset)
     if session.scalar(query.with_for_update(key_share=True)) is None:
         raise Refused(
-            explain("the store does not know this data set", where=person.dataset[:16]),
+            "the store does not know this data set",
+            where=person.dataset[:16],
             reason="gone",
         )
 
@@ -242,15 +243,15 @@ def _columns(state: ItemState) -> dict[str, Any]:
 
 def _changed(now: ItemState) -> Refused:
     return Refused(
-        explain("somebody changed this person meanwhile", where=_where(now.person),
-                got=f"revision {now.revision} by {now.who}", then="Look again and do it anew."),
+        "somebody changed this person meanwhile", where=_where(now.person),
+                got=f"revision {now.revision} by {now.who}", then="Look again and do it anew.",
         reason="revision",
         state=now,
     )  # fmt: skip
 
 
 def _gone(what: str, person: Person, now: ItemState) -> Refused:
-    return Refused(explain(what, where=_where(person)), reason="gone", state=now)
+    return Refused(what, where=_where(person), reason="gone", state=now)
 
 
 def _where(person: Person) -> str:

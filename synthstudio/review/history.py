@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
-from synthstudio.core.errors import ReviewError, explain
+from synthstudio.core.errors import ReviewError
 from synthstudio.review.fold import event_of, snapshot, state_of, step, undone
 from synthstudio.review.models import DatasetRow, EventRow, ItemRow
 from synthstudio.review.store import Store
@@ -140,8 +140,8 @@ def counts(store: Store, dataset: str, *, layer: str = MAIN) -> Counts:
         known = session.get(DatasetRow, dataset)
         if known is None:
             raise ReviewError(
-                explain("the store does not know this data set", where=dataset[:16],
-                        then="Open it in the studio, or edit something in it first.")
+                "the store does not know this data set", where=dataset[:16],
+                        then="Open it in the studio, or edit something in it first."
             )  # fmt: skip
         rows = session.scalars(
             select(ItemRow).where(ItemRow.dataset == dataset, ItemRow.layer == layer)

@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, CursorResult, and_, delete, or_, select, u
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from synthstudio.core.errors import Refused, explain
+from synthstudio.core.errors import Refused
 from synthstudio.review.fold import state_of
 from synthstudio.review.history import is_done
 from synthstudio.review.models import EventRow, ItemRow, LeaseRow, utc_now
@@ -69,8 +69,8 @@ def check(session: Session, person: Person, who: User, now: datetime) -> None:
     if row is None:
         if person.layer == SECOND:
             raise Refused(
-                explain("a second look needs a lease", where=where,
-                        then="Begin it on the page Team."),
+                "a second look needs a lease", where=where,
+                        then="Begin it on the page Team.",
                 reason="lease",
             )  # fmt: skip
         return
@@ -78,14 +78,14 @@ def check(session: Session, person: Person, who: User, now: datetime) -> None:
         return
     if row.who != who.name and row.until > now:
         raise Refused(
-            explain("somebody else is working on this person", where=where, got=row.who,
-                    then="Take another, or wait until the lease ends."),
+            "somebody else is working on this person", where=where, got=row.who,
+                    then="Take another, or wait until the lease ends.",
             reason="lease",
         )  # fmt: skip
     if row.who == who.name:
         raise Refused(
-            explain("your lease on this person has ended", where=where,
-                    then="Claim the person again; nobody else has."),
+            "your lease on this person has ended", where=where,
+                    then="Claim the person again; nobody else has.",
             reason="lease",
         )  # fmt: skip
 
@@ -111,7 +111,7 @@ def _has_looked_first(session: Session, person: Person, who: User) -> bool:
 
 def _not_blind(what: str, who: User, where: str, *, then: str) -> Refused:
     LOG.warning("refused to %s: %s (%s)", ascii(who.name)[:100], what, where)
-    return Refused(explain(what, where=where, then=then), reason="lease")
+    return Refused(what, where=where, then=then, reason="lease")
 
 
 def claim(
@@ -248,14 +248,14 @@ def _upsert(
 def _check_limits(count: int, minutes: float) -> None:
     if type(count) is not int or not 1 <= count <= MOST_AT_ONCE:
         raise Refused(
-            explain("so many cannot be claimed", where="count",
-                    expected=f"1 to {MOST_AT_ONCE}", got=repr(count)[:40]),
+            "so many cannot be claimed", where="count",
+                    expected=f"1 to {MOST_AT_ONCE}", got=repr(count)[:40],
             reason="invalid",
         )  # fmt: skip
     if isinstance(minutes, bool) or not 0 < minutes <= MOST_MINUTES:
         raise Refused(
-            explain("a lease cannot last so long", where="minutes",
-                    expected=f"above 0, at most {MOST_MINUTES}", got=repr(minutes)[:40]),
+            "a lease cannot last so long", where="minutes",
+                    expected=f"above 0, at most {MOST_MINUTES}", got=repr(minutes)[:40],
             reason="invalid",
         )  # fmt: skip
 

@@ -15,7 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect, text
 
-from synthstudio.core.errors import ReviewError, explain
+from synthstudio.core.errors import ReviewError
 
 BEGIN = "sqlite_begin"
 """The execution option that says how store.py's SQLite transactions begin; "" for none."""
@@ -100,16 +100,16 @@ def copy_sqlite(engine: Engine, path: Path) -> None:
 def _check(now: str | None, known: tuple[str, ...], tables: list[str], where: str) -> None:
     if now is None and tables:
         raise ReviewError(
-            explain("this database holds something else", where=where,
+            "this database holds something else", where=where,
                     expected="a review store or an empty database",
                     got=f"the tables {', '.join(sorted(tables)[:5])}",
-                    then="Name another with --db.")
+                    then="Name another with --db."
         )  # fmt: skip
     if now is not None and now not in known:
         raise ReviewError(
-            explain("this review store was made by a newer release", where=where,
+            "this review store was made by a newer release", where=where,
                     expected=f"revision {known[-1]} or older", got=now,
-                    then="Update synthstudio; nothing was changed.")
+                    then="Update synthstudio; nothing was changed."
         )  # fmt: skip
 
 

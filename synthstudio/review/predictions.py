@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import delete, func, select
 
-from synthstudio.core.errors import Refused, ReviewError, explain
+from synthstudio.core.errors import Refused, ReviewError
 from synthstudio.core.skeleton import skeleton
 from synthstudio.review.check import check_int, check_name
 from synthstudio.review.models import DatasetRow, PredictionRow
@@ -49,8 +49,8 @@ def put_predictions(
         known = session.get(DatasetRow, key)
         if known is None:
             raise ReviewError(
-                explain("the store does not know this data set", where=key[:16],
-                        then="Register it first.")
+                "the store does not know this data set", where=key[:16],
+                        then="Register it first."
             )  # fmt: skip
         joints = frozenset(skeleton(known.skeleton).joints)
         if anew:
@@ -123,9 +123,7 @@ def _is_number(value: object) -> bool:
 
 
 def _invalid(what: str, where: str, expected: str, got: object) -> Refused:
-    return Refused(
-        explain(what, where=where, expected=expected, got=repr(got)[:80]), reason="invalid"
-    )
+    return Refused(what, where=where, expected=expected, got=repr(got)[:80], reason="invalid")
 
 
 def _prediction(row: PredictionRow) -> Prediction:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from synthstudio.core.errors import ReviewError, explain
+from synthstudio.core.errors import ReviewError
 from synthstudio.core.skeleton import skeleton
 from synthstudio.dataset.durable import canonical_json
 from synthstudio.dataset.manifest import Identity
@@ -117,8 +117,8 @@ def _frames(dataset: Dataset, found: States, only: Only) -> NDArray[np.int64]:
         held &= {frame for (frame, _), item in found.items() if _vouched(item)}
     if not held:
         raise ReviewError(
-            explain(f"no frame holds anybody who is {only}", where=str(dataset.folder),
-                    then="Review some people first, or use --only all.")
+            f"no frame holds anybody who is {only}", where=str(dataset.folder),
+                    then="Review some people first, or use --only all."
         )  # fmt: skip
     return np.array(sorted(held), np.int64)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Literal
 
-from synthstudio.core.errors import Refused, explain
+from synthstudio.core.errors import Refused
 from synthstudio.review.values import ROLES, Role, User
 
 Action = Literal[
@@ -40,6 +40,6 @@ def need(who: User, action: Action) -> None:
     if not may(who.role, action):
         LOG.warning("refused %s to %s, role %s", action, ascii(who.name)[:100], who.role)
         raise Refused(
-            explain(f"you may not {action.replace('_', ' ')}", where=f"role {who.role}",
-                    expected=f"{LEAST[action]} or higher", then="Ask an admin for that role.")
+            f"you may not {action.replace('_', ' ')}", where=f"role {who.role}",
+                    expected=f"{LEAST[action]} or higher", then="Ask an admin for that role."
             , reason="role")  # fmt: skip

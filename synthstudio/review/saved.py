@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import func, or_, select
 
-from synthstudio.core.errors import Refused, explain
+from synthstudio.core.errors import Refused
 from synthstudio.review.check import check_name
 from synthstudio.review.models import SavedViewRow
 from synthstudio.review.roles import need
@@ -78,7 +78,7 @@ def delete(store: Store, view: View, *, who: User) -> None:
     with store.session() as session:
         row = session.get(SavedViewRow, view.id)
         if row is None or row.who not in (None, who.name) or row.who != view.who:
-            raise Refused(explain("there is no such view", where="view", got=view.name),
+            raise Refused("there is no such view", where="view", got=view.name,
                           reason="gone")  # fmt: skip
         session.delete(row)
 
@@ -88,4 +88,4 @@ def _view(row: SavedViewRow) -> View:
 
 
 def _invalid(what: str, expected: str) -> Refused:
-    return Refused(explain(what, where="view", expected=expected), reason="invalid")
+    return Refused(what, where="view", expected=expected, reason="invalid")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from synthstudio.core.errors import ReviewError, explain
+from synthstudio.core.errors import ReviewError
 from synthstudio.dataset.durable import read_json
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.risk.findings import (
@@ -80,9 +80,9 @@ def take_audit(store: Store, dataset: Dataset, path: Path) -> Run:
     if strangers:
         frame, instance = min(strangers)
         raise ReviewError(
-            explain("this audit is of another data set", where=str(path),
+            "this audit is of another data set", where=str(path),
                     got=f"frame {frame}, person {instance}",
-                    expected=f"people of {dataset.folder.name}")
+                    expected=f"people of {dataset.folder.name}"
         )  # fmt: skip
     looked = read_json(path).get("frames")
     return _kept(store, dataset, "audit", found, looked if type(looked) is int else None)
@@ -133,7 +133,7 @@ def _sentence(text: str) -> Doubt:
     """Return what the audit of photos says of a person of a photo."""
     match = _SENTENCE.fullmatch(text)
     if match is None:
-        raise ReviewError(explain("no finding of an audit of photos", where="audit", got=text[:80]))
+        raise ReviewError("no finding of an audit of photos", where="audit", got=text[:80])
     frame, instance, joint, what = match.groups()
     return Doubt(frame=int(frame), instance=int(instance), score=1.0,
                  text=f"{joint.replace('_', ' ')}: {what}" if joint else what)  # fmt: skip

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import NullPool
 
-from synthstudio.core.errors import Refused, ReviewError, explain
+from synthstudio.core.errors import Refused, ReviewError
 from synthstudio.dataset.manifest import MANIFEST_NAME
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.check import check_name
@@ -80,8 +80,8 @@ def open_store(url: str, *, make: bool = True) -> Store:
     file = parsed.database if parsed.get_backend_name() == "sqlite" else None
     if not make and file is not None and not Path(file).is_file():
         raise ReviewError(
-            explain("there is no review store here", where=shown,
-                    then="Review something in the studio first, or name another with --db.")
+            "there is no review store here", where=shown,
+                    then="Review something in the studio first, or name another with --db."
         )  # fmt: skip
     migrating = _engine(parsed, foreign_keys=False)
     try:
@@ -89,7 +89,7 @@ def open_store(url: str, *, make: bool = True) -> Store:
             _use_wal(migrating, shown)
         bring_up(migrating, shown)
     except exc.DBAPIError as error:
-        raise ReviewError(_unusable(shown, error)) from error
+        raise _unusable(shown, error) from error
     finally:
         migrating.dispose()
     return Store(engine=_engine(parsed, foreign_keys=True), url=shown)
@@ -146,8 +146,8 @@ def _parsed(url: str) -> URL:
             raise _bad_url("a SQLite store needs a file")
         if not Path(path).parent.is_dir():
             raise ReviewError(
-                explain("there is no such folder", where=str(Path(path).parent),
-                        then="Make it, or name another file with --db.")
+                "there is no such folder", where=str(Path(path).parent),
+                        then="Make it, or name another file with --db."
             )  # fmt: skip
     elif parsed.drivername in ("postgresql", "postgresql+psycopg", "postgres"):
         parsed = parsed.set(drivername="postgresql+psycopg")
@@ -158,8 +158,8 @@ def _parsed(url: str) -> URL:
 
 def _bad_url(what: str) -> ReviewError:
     return ReviewError(
-        explain(f"the URL of a review store: {what}", where="--db",
-                expected="sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE")
+        f"the URL of a review store: {what}", where="--db",
+                expected="sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
     )  # fmt: skip
 
 
@@ -178,8 +178,8 @@ def _engine(url: URL, *, foreign_keys: bool) -> Engine:
         return create_engine(url, connect_args=arguments, pool_pre_ping=True, **more)
     except ImportError as error:
         raise ReviewError(
-            explain("PostgreSQL needs the package psycopg", where="--db",
-                    then="Install it with: pip install 'synthstudio[postgres]'")
+            "PostgreSQL needs the package psycopg", where="--db",
+                    then="Install it with: pip install 'synthstudio[postgres]'"
         ) from error  # fmt: skip
 
 
@@ -205,9 +205,9 @@ def _use_wal(engine: Engine, where: str) -> None:
         mode = connection.exec_driver_sql("PRAGMA journal_mode=WAL").scalar()
     if mode != "wal":
         raise ReviewError(
-            explain("the file system cannot hold a SQLite store that is shared", where=where,
+            "the file system cannot hold a SQLite store that is shared", where=where,
                     expected="journal mode wal", got=str(mode),
-                    then="Put it on a local disk, or use PostgreSQL.")
+                    then="Put it on a local disk, or use PostgreSQL."
         )  # fmt: skip
 
 
@@ -225,17 +225,20 @@ def as_refused(error: Exception, where: str) -> Exception:
     text = str(getattr(error, "orig", error)).lower()
     if isinstance(error, exc.OperationalError) and "sqlite" in str(type(error.orig)):
         if not any(sign in text for sign in _SAY_AGAIN):
-            return ReviewError(_unusable(where, error))
+            return _unusable(where, error)
     if any(sign in text for sign in _FULL):
         what, then = "the database's disk is full", "Free some space; it will be sent again."
     else:
         what, then = "the database cannot be written now", "It will be sent again."
     return Refused(
-        explain(what, where=where, got=text.splitlines()[0][:200], then=f"Nothing changed. {then}"),
+        what,
+        where=where,
+        got=text.splitlines()[0][:200],
+        then=f"Nothing changed. {then}",
         reason="busy",
     )
 
 
-def _unusable(where: str, error: exc.DBAPIError | exc.StatementError) -> str:
+def _unusable(where: str, error: exc.DBAPIError | exc.StatementError) -> ReviewError:
     first = str(error.orig).strip().splitlines() or [type(error).__name__]
-    return explain("the review store cannot be used", where=where, got=first[0][:200])
+    return ReviewError("the review store cannot be used", where=where, got=first[0][:200])

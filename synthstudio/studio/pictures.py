@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.errors import DatasetError, explain
+from synthstudio.core.errors import DatasetError
 from synthstudio.core.images import decode_rgb, encode_jpeg, encode_png, resample
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.rle import check_counts, runs
@@ -209,13 +209,13 @@ def depth(source: Source, frame: int) -> bytes:
     fact = _fact(source, frame)
     if not fact.depth:
         raise DatasetError(
-            explain("the depth was not stored", where=f"frame {frame}",
-                    then="Ask for it in the recipe: layers: [depth].")
+            "the depth was not stored", where=f"frame {frame}",
+                    then="Ask for it in the recipe: layers: [depth]."
         )  # fmt: skip
     data = source.dataset.layer_path(frame, "depth").read_bytes()
     stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if stored is None or stored.shape != (fact.height_px, fact.width_px):
-        raise DatasetError(explain("the depth is damaged", where=f"frame {frame}"))
+        raise DatasetError("the depth is damaged", where=f"frame {frame}")
     known = stored > 0
     inverse = 1000 / np.clip(stored, 1, None).astype(np.float64)
     # Stretched over what this frame holds: people a metre apart have to look different.
@@ -228,8 +228,8 @@ def _fact(source: Source, frame: int) -> FrameFact:
     fact = source.frames.get(frame)
     if fact is None:
         raise DatasetError(
-            explain("the data set does not hold this frame", where=str(source.dataset.folder),
-                    got=str(frame))
+            "the data set does not hold this frame", where=str(source.dataset.folder),
+                    got=str(frame)
         )  # fmt: skip
     return fact
 
@@ -243,9 +243,7 @@ def _person(source: Source, frame: int, instance: int) -> dict[str, Any]:
     for row in _people(source, frame):
         if row["instance"] == instance:
             return row
-    raise DatasetError(
-        explain("the frame has no such person", where=f"frame {frame}", got=str(instance))
-    )
+    raise DatasetError("the frame has no such person", where=f"frame {frame}", got=str(instance))
 
 
 def _labels(seen: Seen, skeleton: Skeleton, changed: Mapping[str, JointLabel]) -> Marked:
@@ -301,7 +299,7 @@ def _decoded(row: Mapping[str, Any], column: str, shape: Sequence[int]) -> NDArr
         check_counts(counts, size)
     except ValueError as error:
         where = f"frame {row['frame_index']}, person {row['instance']}"
-        raise DatasetError(explain(f"the mask is damaged: {error}", where=where)) from error
+        raise DatasetError(f"the mask is damaged: {error}", where=where) from error
     lengths = runs(counts)
     by_column = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
     return by_column.reshape(size[1], size[0]).T

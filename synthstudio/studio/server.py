@@ -16,7 +16,7 @@ from streamlit.runtime.pages_manager import PagesManager
 from streamlit.web.server.starlette import starlette_websocket
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
-from synthstudio.core.errors import StudioError, SynthStudioError, explain
+from synthstudio.core.errors import StudioError, SynthStudioError
 from synthstudio.studio import collecting, sign_in, theme
 from synthstudio.studio import settings as options
 from synthstudio.studio.context import context
@@ -95,11 +95,11 @@ def check_address(address: str | None) -> None:
     """Raise StudioError for an address that other machines may reach: nobody would sign in."""
     if not is_local(address):
         raise StudioError(
-            explain(
+            
                 "the studio serves this machine only, unless people sign in",
                 where="server.address", expected="127.0.0.1", got=address or "every address",
                 then="Say --server.address 127.0.0.1, or set up sign-in: docs/studio_security.md",
-            )
+            
         )  # fmt: skip
 
 
@@ -119,13 +119,13 @@ def _enforce(hosts: tuple[str, ...], *, signed_in: bool) -> None:
             config.set_option(name, value)
     if config.get_option("server.baseUrlPath"):
         raise StudioError(
-            explain("the studio is served at the root of a host", where="server.baseUrlPath",
-                    expected="nothing", then="Give it a host name of its own.")
+            "the studio is served at the root of a host", where="server.baseUrlPath",
+                    expected="nothing", then="Give it a host name of its own."
         )  # fmt: skip
     if config.get_option("server.trustedUserHeaders"):
         raise StudioError(
-            explain("headers do not say who somebody is", where="server.trustedUserHeaders",
-                    expected="nothing", then="Set up sign-in instead.")
+            "headers do not say who somebody is", where="server.trustedUserHeaders",
+                    expected="nothing", then="Set up sign-in instead."
         )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from synthstudio.core.errors import StudioError, explain
+from synthstudio.core.errors import StudioError
 from synthstudio.review.store import default_url
 
 LOCAL = "127.0.0.1"
@@ -176,8 +176,8 @@ def _existing(text: str, what: str) -> Path:
     path = _folder(text)
     if not path.is_dir():
         raise StudioError(
-            explain(f"there is no such {what}", where=str(path), expected="a folder",
-                    then="Check the command line, or generate one first.")
+            f"there is no such {what}", where=str(path), expected="a folder",
+                    then="Check the command line, or generate one first."
         )  # fmt: skip
     return path
 
@@ -194,7 +194,7 @@ def _url(text: str) -> str:
     secure = parts.scheme == "https" or (parts.scheme == "http" and is_local(parts.hostname))
     if not secure or not parts.hostname or parts.path not in ("", "/") or parts.query:
         raise StudioError(
-            explain("this is no address for the studio", where="--url",
-                    expected="https://HOST, or http://127.0.0.1:PORT on this machine", got=text)
+            "this is no address for the studio", where="--url",
+                    expected="https://HOST, or http://127.0.0.1:PORT on this machine", got=text
         )  # fmt: skip
     return f"{parts.scheme}://{parts.netloc}"

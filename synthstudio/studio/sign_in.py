@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from synthstudio.core.errors import StudioError, explain
+from synthstudio.core.errors import StudioError
 from synthstudio.dataset.durable import replace_file
 from synthstudio.studio.settings import PREFIX, Settings, is_local
 from synthstudio.studio.text import checked_name
@@ -69,13 +69,13 @@ def identity(claims: Mapping[str, Any], environment: Mapping[str, str] | None = 
     value = claims.get(claim)
     if not isinstance(value, str) or not value:
         raise StudioError(
-            explain("the provider does not say who this is", where="sign-in",
-                    expected=f"a claim {claim!r}", then=f"Choose another with {CLAIM}.")
+            "the provider does not say who this is", where="sign-in",
+                    expected=f"a claim {claim!r}", then=f"Choose another with {CLAIM}."
         )  # fmt: skip
     if claim == "email" and claims.get("email_verified") not in (True, "true"):
         raise StudioError(
-            explain("the provider has not verified this e-mail address", where="sign-in",
-                    expected="email_verified: true", then=f"Choose another claim with {CLAIM}.")
+            "the provider has not verified this e-mail address", where="sign-in",
+                    expected="email_verified: true", then=f"Choose another claim with {CLAIM}."
         )  # fmt: skip
     return checked_name(value)
 
@@ -130,7 +130,7 @@ def _from_file(path: Path) -> dict[str, Any]:
     try:
         section = tomllib.loads(private_text(path)).get("auth", {})
     except tomllib.TOMLDecodeError as error:
-        raise StudioError(explain(f"this is no TOML: {error}", where=str(path))) from error
+        raise StudioError(f"this is no TOML: {error}", where=str(path)) from error
     return dict(section) if isinstance(section, dict) else {}
 
 
@@ -139,21 +139,21 @@ def _check(section: Mapping[str, Any]) -> None:
     missing = [key for key in wanted if not isinstance(section.get(key), str) or not section[key]]
     if missing:
         raise StudioError(
-            explain(
+            
                 "sign-in is set up in part", where="[auth]",
                 expected=", ".join(wanted), got=f"no {', '.join(missing)}",
                 then=f"Set {', '.join(_ENVIRONMENT.values())} and --url, or all of [auth].",
-            )
+            
         )  # fmt: skip
     for key in ("server_metadata_url", "redirect_uri"):
         parts = urlsplit(section[key])
         if parts.scheme != "https" and not (parts.scheme == "http" and is_local(parts.hostname)):
             raise StudioError(
-                explain("sign-in needs https", where=key, got=section[key],
-                        then="Only an address of this machine may go without.")
+                "sign-in needs https", where=key, got=section[key],
+                        then="Only an address of this machine may go without."
             )  # fmt: skip
     if not section["redirect_uri"].endswith(CALLBACK):
         raise StudioError(
-            explain("people would not come back here", where="redirect_uri",
-                    expected=f"an address that ends in {CALLBACK}", got=section["redirect_uri"])
+            "people would not come back here", where="redirect_uri",
+                    expected=f"an address that ends in {CALLBACK}", got=section["redirect_uri"]
         )  # fmt: skip

@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from itsdangerous import BadData, Signer, URLSafeSerializer
 
-from synthstudio.core.errors import StudioError, explain
+from synthstudio.core.errors import StudioError
 from synthstudio.dataset.durable import disk_errors
 
 Kind = Literal["image", "clean", "crop", "mask", "amodal", "depth", "download"]
@@ -132,8 +132,8 @@ def load_secret(folder: Path) -> bytes:
     if said is not None:
         if len(said.encode()) < 32:
             raise StudioError(
-                explain("the signing key is too short", where="SYNTHSTUDIO_SECRET",
-                        expected="32 characters or more", then="Make one: openssl rand -hex 32")
+                "the signing key is too short", where="SYNTHSTUDIO_SECRET",
+                        expected="32 characters or more", then="Make one: openssl rand -hex 32"
             )  # fmt: skip
         return said.encode()
     path = folder / KEY_NAME
@@ -154,16 +154,16 @@ def private_text(path: Path) -> str:
         found = path.stat()
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise StudioError(explain(f"cannot read this file: {error}", where=str(path))) from error
+        raise StudioError(f"cannot read this file: {error}", where=str(path)) from error
     open_to_others = stat.S_IMODE(found.st_mode) & 0o177
     if open_to_others or found.st_uid != os.getuid() or not stat.S_ISREG(found.st_mode):
         raise StudioError(
-            explain(
+            
                 "a file with secrets must be its owner's alone", where=str(path),
                 expected="mode 600, owned by who starts the studio",
                 got=f"mode {stat.S_IMODE(found.st_mode):o}, owner {found.st_uid}",
                 then=f"Run: chmod 600 {path}",
-            )
+            
         )  # fmt: skip
     return text
 
@@ -176,4 +176,4 @@ def _typed(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _bad(why: str) -> StudioError:
-    return StudioError(explain("this link is not valid", where="token", got=f"one {why}"))
+    return StudioError("this link is not valid", where="token", got=f"one {why}")

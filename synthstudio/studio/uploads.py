@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from synthstudio.core.errors import AssetError, StudioError, explain
+from synthstudio.core.errors import AssetError, StudioError
 from synthstudio.core.images import decode, decode_rgb, encode_jpeg
 from synthstudio.dataset.durable import disk_errors, replace_file
 from synthstudio.review.roles import need
@@ -79,19 +79,19 @@ def keep_photo(data: bytes, root: Path, folder: str, *, limits: Limits, who: Use
 def _drawn_anew(data: bytes, limits: Limits) -> bytes:
     if not 0 < len(data) <= limits.upload_bytes:
         raise StudioError(
-            explain("the file is empty or too large", where="upload", got=f"{len(data)} bytes",
-                    expected=f"at most {limits.upload_bytes // 2**20} MB")
+            "the file is empty or too large", where="upload", got=f"{len(data)} bytes",
+                    expected=f"at most {limits.upload_bytes // 2**20} MB"
         )  # fmt: skip
     width, height = decode(data, "upload", _size)  # the header; no pixel is decoded
     if width * height > limits.upload_pixels:
         raise StudioError(
-            explain("the picture has too many pixels", where="upload", got=f"{width} x {height}",
-                    expected=f"at most {limits.upload_pixels // 1_000_000} megapixels")
+            "the picture has too many pixels", where="upload", got=f"{width} x {height}",
+                    expected=f"at most {limits.upload_pixels // 1_000_000} megapixels"
         )  # fmt: skip
     if min(width, height) < LEAST_PX:
         raise StudioError(
-            explain("the picture is too small for a background", where="upload",
-                    got=f"{width} x {height}", expected=f"at least {LEAST_PX} pixels a side")
+            "the picture is too small for a background", where="upload",
+                    got=f"{width} x {height}", expected=f"at least {LEAST_PX} pixels a side"
         )  # fmt: skip
     return encode_jpeg(decode_rgb(data, "upload"), _QUALITY)
 
@@ -106,8 +106,8 @@ def _place(root: Path, folder: str) -> Path:
     inside = "\0" not in folder and place.resolve() == root.parent.resolve() / root.name / folder
     if not _FOLDER.fullmatch(folder) or not inside:
         raise StudioError(
-            explain("this cannot be a folder of photos", where="upload", got=repr(folder)[:80],
-                    expected="a to z, 0 to 9, _ and -, at most 40", then="Choose another name.")
+            "this cannot be a folder of photos", where="upload", got=repr(folder)[:80],
+                    expected="a to z, 0 to 9, _ and -, at most 40", then="Choose another name."
         )  # fmt: skip
     return place
 
@@ -116,15 +116,15 @@ def _check_room(root: Path, place: Path, more: int) -> None:
     held = _photos(place) if place.is_dir() else []
     if not held and len(folders(root)) >= MOST_FOLDERS:
         raise StudioError(
-            explain("there are too many folders of photos", where="upload",
-                    expected=f"at most {MOST_FOLDERS}", then="Use one that is there.")
+            "there are too many folders of photos", where="upload",
+                    expected=f"at most {MOST_FOLDERS}", then="Use one that is there."
         )  # fmt: skip
     size = sum(path.stat().st_size for path in held)
     if len(held) >= MOST_PHOTOS or size + more > MOST_BYTES:
         raise StudioError(
-            explain("this folder of photos is full", where=place.name,
+            "this folder of photos is full", where=place.name,
                     expected=f"at most {MOST_PHOTOS} photos and {MOST_BYTES // 2**30} GB",
-                    then="Use another name.")
+                    then="Use another name."
         )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from synthstudio.core.errors import ModelError, explain
+from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.reader import Dataset
@@ -65,9 +65,9 @@ def weights_of(path: Path) -> Path:
     best = path / "best.safetensors"
     if not best.is_file():
         raise ModelError(
-            explain("there are no weights", where=str(path),
+            "there are no weights", where=str(path),
                     expected="a run with best.safetensors, or a .safetensors file",
-                    then="Train first: synthstudio train CONFIG --out RUN.")
+                    then="Train first: synthstudio train CONFIG --out RUN."
         )  # fmt: skip
     return best
 
@@ -98,7 +98,7 @@ def evaluate(
         progress=lambda done, total: told(done, total, 0.0),
     )  # fmt: skip
     if not answers.known.any():
-        raise ModelError(explain("no joint of these people is labelled", where=str(dataset)))
+        raise ModelError("no joint of these people is labelled", where=str(dataset))
     source = Dataset(dataset)
     answers = cut_windows(answers, picture_sizes(source, answers.frame))
     step("measuring")(0, 1, 0.0)
@@ -124,9 +124,9 @@ def _people(
     )
     if other.joints != bones.joints:
         raise ModelError(
-            explain("the data set has another skeleton than the network", where=str(dataset),
+            "the data set has another skeleton than the network", where=str(dataset),
                     expected=bones.name, got=other.name,
-                    then="Convert it: synthstudio export --skeleton, then import.")
+                    then="Convert it: synthstudio export --skeleton, then import."
         )  # fmt: skip
     return chosen
 
@@ -134,8 +134,8 @@ def _people(
 def _bank(net: nn.Module, config: Config, bones: Skeleton, cache: Path) -> PoseBank:
     if getattr(getattr(net, "block", None), "bank", None) is not None:
         raise ModelError(
-            explain("the network has a bank of poses of its own", where="--bank",
-                    then="Leave --bank away: it is for networks without one.")
+            "the network has a bank of poses of its own", where="--bank",
+                    then="Leave --bank away: it is for networks without one."
         )  # fmt: skip
     learn, _, other = data.join(config.train, config, cache, lambda done, total: None)
     bank = None
@@ -144,8 +144,8 @@ def _bank(net: nn.Module, config: Config, bones: Skeleton, cache: Path) -> PoseB
                                   count=config.network.bank or 1000, seed=config.seed)  # fmt: skip
     if bank is None:
         raise ModelError(
-            explain("no bank can be made of the people it learnt from", where="--bank",
-                    expected="people all of whose joints are labelled")
+            "no bank can be made of the people it learnt from", where="--bank",
+                    expected="people all of whose joints are labelled"
         )  # fmt: skip
     return bank
 

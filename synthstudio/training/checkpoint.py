@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from synthstudio.core.errors import ModelError, explain
+from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import Skeleton, skeleton
 from synthstudio.dataset.durable import disk_errors, replace_file
 from synthstudio.models.contract import PoseNet
@@ -72,8 +72,8 @@ def load_network(path: Path) -> tuple[PoseNet, Config, Skeleton]:
         net.load_state_dict(tensors)
     except RuntimeError as error:
         raise ModelError(
-            explain("the weights do not fit their own config", where=str(path),
-                    got=str(error).splitlines()[1].strip()[:200])
+            "the weights do not fit their own config", where=str(path),
+                    got=str(error).splitlines()[1].strip()[:200]
         ) from error  # fmt: skip
     return net.eval(), config, bones
 
@@ -85,23 +85,23 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             told = _several(file.metadata())
             if told.get("format") != FORMAT:
                 raise ModelError(
-                    explain("this file holds no pose network of ours", where=str(path),
-                            expected=FORMAT, got=str(told.get("format")))
+                    "this file holds no pose network of ours", where=str(path),
+                            expected=FORMAT, got=str(told.get("format"))
                 )  # fmt: skip
             if "skeleton" not in told:
                 raise _lacks("the name of a skeleton", path)
             return {name: file.get_tensor(name) for name in file.keys()}, told  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ModelError(
-            explain("the checkpoint cannot be read", where=str(path), got=str(error)[:200],
-                    then="Take another one, or train again.")
+            "the checkpoint cannot be read", where=str(path), got=str(error)[:200],
+                    then="Take another one, or train again."
         ) from error  # fmt: skip
 
 
 def _lacks(what: str, path: Path, got: str | None = None) -> ModelError:
     return ModelError(
-        explain("the checkpoint does not say all that it must", where=str(path), expected=what,
-                got=None if got is None else got[:200], then="Take another one, or train again.")
+        "the checkpoint does not say all that it must", where=str(path), expected=what,
+                got=None if got is None else got[:200], then="Take another one, or train again."
     )  # fmt: skip
 
 
@@ -143,8 +143,8 @@ def load_state(
         torch.set_rng_state(tensors["torch_rng"])
     except (RuntimeError, KeyError, ValueError, TypeError) as error:
         raise ModelError(
-            explain("the saved state does not fit this run", where=str(path),
-                    got=str(error).splitlines()[0][:200], then="Start anew in another folder.")
+            "the saved state does not fit this run", where=str(path),
+                    got=str(error).splitlines()[0][:200], then="Start anew in another folder."
         ) from error  # fmt: skip
     if "cuda_rng" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["cuda_rng"])

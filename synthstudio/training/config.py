@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from synthstudio.core.errors import ModelError, explain
+from synthstudio.core.errors import ModelError
 from synthstudio.recipe.load import read_yaml
 from synthstudio.training.augment import NONE, Augment
 
@@ -191,8 +191,8 @@ def parse(data: Any, where: str = "config") -> Config:
     """Build a config from plain values; ModelError lists every fault."""
     if not isinstance(data, dict):
         raise ModelError(
-            explain("this is no training config", where=where, expected="fields and values",
-                    got=type(data).__name__)
+            "this is no training config", where=where, expected="fields and values",
+                    got=type(data).__name__
         )  # fmt: skip
     try:
         return Config.model_validate(data)
@@ -230,9 +230,9 @@ def _fault(fault: dict[str, Any], where: str) -> str:
         names = _names(fault["loc"][:-1])
         near = difflib.get_close_matches(str(fault["loc"][-1]), names, 1)
         then = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(names)}."
-        return explain("unknown field", where=f"{where}: {path}", then=then)
+        return str(ModelError("unknown field", where=f"{where}: {path}", then=then))
     said = str(fault["msg"]).removeprefix("Value error, ")
-    return explain(said, where=f"{where}: {path}", got=repr(fault["input"])[:80])
+    return str(ModelError(said, where=f"{where}: {path}", got=repr(fault["input"])[:80]))
 
 
 def _names(path: tuple[str | int, ...]) -> list[str]:

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.errors import ModelError, explain
+from synthstudio.core.errors import ModelError
 from synthstudio.core.images import decode_rgb, resample
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.safe_npz import UNREADABLE
@@ -201,12 +201,10 @@ def cut_out(
             progress(len(rows), total)
     if not rows:
         raise ModelError(
-            explain(
-                "nobody here has a labelled joint inside the picture",
-                where=where,
-                expected="people with joints",
-                got=f"{total} people without any",
-            )
+            "nobody here has a labelled joint inside the picture",
+            where=where,
+            expected="people with joints",
+            got=f"{total} people without any",
         )
     with disk_errors(out):
         images.flush()
@@ -402,6 +400,6 @@ def open_crops(folder: Path) -> Crops:
 
 def _damaged(folder: Path, got: str) -> ModelError:
     return ModelError(
-        explain("the crop cache is damaged", where=str(folder), got=got[:200],
-                then="Delete that folder.")
+        "the crop cache is damaged", where=str(folder), got=got[:200],
+                then="Delete that folder."
     )  # fmt: skip

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.errors import ModelError, explain
+from synthstudio.core.errors import ModelError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
@@ -220,12 +220,12 @@ def _allowed(source: Source, crops: Crops) -> I64:
         use &= np.isin(crops.variant, source.variants)
     if not use.any():
         raise ModelError(
-            explain(
+            
                 "nobody is left to take", where=source.name,
                 expected=f"splits {source.splits or 'any'}, variants {source.variants or 'any'}",
                 got=f"splits {sorted(set(crops.split.tolist()))}, "
                 f"variants {sorted(set(crops.variant.tolist()))}",
-            )
+            
         )  # fmt: skip
     return np.flatnonzero(use)
 
@@ -283,18 +283,18 @@ def check_labels(people: People, *, say: Callable[[str], None]) -> None:
     known = np.isin(state, (STATE_HIDDEN, STATE_VISIBLE)) & np.isfinite(xy).all(-1)
     where = "labels of the training people"
     if not known.any():
-        raise ModelError(explain("no joint is labelled", where=where))
+        raise ModelError("no joint is labelled", where=where)
     if not (known & (state == STATE_VISIBLE)).any():
         raise ModelError(
-            explain("every labelled joint is hidden", where=where, expected="some visible ones",
-                    then="Check how the file marks visibility (v=2 is visible).")
+            "every labelled joint is hidden", where=where, expected="some visible ones",
+                    then="Check how the file marks visibility (v=2 is visible)."
         )  # fmt: skip
     spread = np.array([np.nanstd(np.where(k[..., None], p, np.nan), axis=0).max()
                        for p, k in zip(xy, known, strict=True) if k.sum() > 1])  # fmt: skip
     if len(spread) and np.median(spread) < 1:
         raise ModelError(
-            explain("most people's joints lie at one point", where=where,
-                    then="Check the coordinates with synthstudio validate.")
+            "most people's joints lie at one point", where=where,
+                    then="Check the coordinates with synthstudio validate."
         )  # fmt: skip
     never = [names[j] for j in np.flatnonzero(~known.any(0))]
     if never:
@@ -312,9 +312,9 @@ def check_same(before: str, now: str, out: Path) -> None:
     """ModelError when a run that goes on would see other people than it did."""
     if before != now:
         raise ModelError(
-            explain("the data changed since this run began", where=str(out),
+            "the data changed since this run began", where=str(out),
                     expected=f"crops {before[:16]}", got=now[:16],
-                    then="Bring the data set back, or start anew in another folder.")
+                    then="Bring the data set back, or start anew in another folder."
         )  # fmt: skip
 
 

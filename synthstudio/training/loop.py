@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from synthstudio.core.errors import ModelError, explain
+from synthstudio.core.errors import ModelError
 from synthstudio.dataset.durable import TEMPORARY, replace_file
 from synthstudio.models.contract import PoseMaps, PoseNet
 from synthstudio.models.losses import Weights, agreement_loss, pose_losses
@@ -229,24 +229,24 @@ def prepare_folder(out: Path, config: Config, *, resume: bool) -> None:
     if kept.is_file():
         if not resume:
             raise ModelError(
-                explain("there is a run already", where=str(out), expected="a new folder",
-                        then="Choose another --out, or go on with --resume.")
+                "there is a run already", where=str(out), expected="a new folder",
+                        then="Choose another --out, or go on with --resume."
             )  # fmt: skip
         before = configs.load(kept)
         if before != config:
             changed = [k for k, v in configs.dump(config).items() if v != configs.dump(before)[k]]
             raise ModelError(
-                explain("the run was begun with another config", where=str(kept),
+                "the run was begun with another config", where=str(kept),
                         got=f"changed: {', '.join(changed)}",
-                        then="Choose another --out, or use the config.yaml there.")
+                        then="Choose another --out, or use the config.yaml there."
             )  # fmt: skip
         return
     if out.exists() and any(
         p.name != "cache" and not p.name.startswith(TEMPORARY) for p in out.iterdir()
     ):
         raise ModelError(
-            explain("the folder is not empty", where=str(out), expected="a new or empty folder",
-                    then="Choose another --out.")
+            "the folder is not empty", where=str(out), expected="a new or empty folder",
+                    then="Choose another --out."
         )  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
     replace_file(kept, configs.dump_yaml(config).encode())
@@ -330,9 +330,9 @@ def _guard(terms: dict[str, float], step: int, out: Path) -> None:
     if not all(math.isfinite(v) for v in terms.values()):
         shown = ", ".join(f"{k} {v:g}" for k, v in terms.items())
         raise ModelError(
-            explain(f"the {'gradient' if 'gradient' in terms else 'loss'} is no number",
+            f"the {'gradient' if 'gradient' in terms else 'loss'} is no number",
                     where=f"{out}, step {step}", got=shown,
-                    then="The last saved state is good; lower `rate`, or use float32.")
+                    then="The last saved state is good; lower `rate`, or use float32."
         )  # fmt: skip
 
 
@@ -342,9 +342,9 @@ def _guard_weights(run: _Run, out: Path) -> None:
         squares = [] if net is None else [p.detach().square().sum() for p in net.parameters()]
         if squares and not torch.stack(squares).isfinite().all():
             raise ModelError(
-                explain("the weights are no numbers any more",
+                "the weights are no numbers any more",
                         where=f"{out}, step {run.place.step}",
-                        then="A state that was saved before is good; lower `rate`.")
+                        then="A state that was saved before is good; lower `rate`."
             )  # fmt: skip
 
 

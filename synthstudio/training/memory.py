@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-from synthstudio.core.errors import ModelError, explain
+from synthstudio.core.errors import ModelError
 
 HALVE = "Halve `batch` and double `accumulate`; then a smaller `network.size`."
 ELSEWHERE = "Free some of it, or ask on another --device."
@@ -20,5 +20,5 @@ def enough(device: torch.device, *, got: str, then: str) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         raise ModelError(
-            explain("the memory does not hold a batch", where=str(device), got=got, then=then)
+            "the memory does not hold a batch", where=str(device), got=got, then=then
         ) from error

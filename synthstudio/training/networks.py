@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from synthstudio.core.errors import ModelError, explain
+from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.models.bank import PoseBank
@@ -63,8 +63,8 @@ def _pretrained(network: Network) -> nn.Module:
         return _backbone(AutoConfig.from_pretrained(name), name)
     except (OSError, ValueError, ImportError) as error:
         raise ModelError(
-            explain("the backbone cannot be loaded", where=name,
-                    expected="a name or folder of transformers", got=str(error)[:200])
+            "the backbone cannot be loaded", where=name,
+                    expected="a name or folder of transformers", got=str(error)[:200]
         ) from error  # fmt: skip
 
 
@@ -77,8 +77,8 @@ def _backbone(config: Any, name: str) -> nn.Module:
         return VitPoseFeatures(vitpose.from_pretrained(name) if name else vitpose(config))
     if type(config) not in MODEL_FOR_BACKBONE_MAPPING:
         raise ModelError(
-            explain(f"a {config.model_type} is no backbone", where=name or "checkpoint",
-                    expected="one that AutoBackbone knows")
+            f"a {config.model_type} is no backbone", where=name or "checkpoint",
+                    expected="one that AutoBackbone knows"
         )  # fmt: skip
     # AutoBackbone.from_pretrained of transformers 5 takes no folder, and always asks its hub.
     kind: Any = MODEL_FOR_BACKBONE_MAPPING[type(config)]
@@ -104,8 +104,8 @@ def _described(backbone: str) -> nn.Module:
         return _backbone(AutoConfig.for_model(**told), "")
     except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
         raise ModelError(
-            explain("the backbone's description is damaged", where="checkpoint",
-                    expected="a config of transformers", got=str(error)[:200])
+            "the backbone's description is damaged", where="checkpoint",
+                    expected="a config of transformers", got=str(error)[:200]
         ) from error  # fmt: skip
 
 
@@ -190,9 +190,9 @@ def take_weights(net: nn.Module, state: Mapping[str, Tensor], *, where: str) -> 
     fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
     if not fitting:
         raise ModelError(
-            explain("none of these weights fits the network", where=where,
+            "none of these weights fits the network", where=where,
                     expected=f"names like {next(iter(own))}",
-                    got=f"names like {next(iter(state), 'none')}")
+                    got=f"names like {next(iter(state), 'none')}"
         )  # fmt: skip
     net.load_state_dict(fitting, strict=False)
     return Matched(

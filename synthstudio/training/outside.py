@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from synthstudio.core.errors import FormatError, ModelError, explain
+from synthstudio.core.errors import FormatError, ModelError
 from synthstudio.core.images import decode_rgb, read_bytes
 from synthstudio.core.safe_paths import file_inside
 from synthstudio.core.skeleton import Skeleton, skeleton
@@ -51,7 +51,7 @@ def take_coco(
     root = images or path.parent
     if not path.is_file():
         raise FormatError(
-            explain("there is no such file", where=str(path), expected="a COCO keypoints file")
+            "there is no such file", where=str(path), expected="a COCO keypoints file"
         )
     target = "" if bones is None else bones.name
     digest = hashlib.sha256(f"{file_sha256(path)} {root.resolve()} {target}".encode())
@@ -103,15 +103,15 @@ def _check_box(person: Row, frame: Row, where: str) -> None:
     most = min(LARGEST * max(width, height), LARGEST_PX)
     if w > most or h > most:
         raise FormatError(
-            explain("a person's box is absurdly large", where=where,
+            "a person's box is absurdly large", where=where,
                     expected=f"sides of at most {most:g} px in a picture of {width} x {height}",
-                    got=f"x {x:g}, y {y:g}, {w:g} x {h:g}", then=_MEND)
+                    got=f"x {x:g}, y {y:g}, {w:g} x {h:g}", then=_MEND
         )  # fmt: skip
     if x >= width or y >= height or x + w <= 0 or y + h <= 0:
         raise FormatError(
-            explain("a person's box lies outside the picture", where=where,
+            "a person's box lies outside the picture", where=where,
                     expected=f"some of it inside {width} x {height}",
-                    got=f"x {x:g}, y {y:g}, {w:g} x {h:g}", then=_MEND)
+                    got=f"x {x:g}, y {y:g}, {w:g} x {h:g}", then=_MEND
         )  # fmt: skip
 
 
@@ -125,10 +125,10 @@ def _samples(opened: CocoFile, root: Path) -> Iterator[Sample]:
             stated = (frame["height_px"], frame["width_px"])
             if found.shape[:2] != stated:
                 raise FormatError(
-                    explain("the picture has another size", where=str(path),
+                    "the picture has another size", where=str(path),
                             expected=f"{stated[1]} x {stated[0]}, as the file says",
                             got=f"{found.shape[1]} x {found.shape[0]}",
-                            then="Labels are of the upright picture.")
+                            then="Labels are of the upright picture."
                 )  # fmt: skip
             return found
 
@@ -143,7 +143,7 @@ def _check_same(lengths: dict[str, int], root: Path, kept: Path) -> None:
         now = path.stat().st_size if path.is_file() else None
         if now != length:
             raise ModelError(
-                explain("a picture changed since people were cut out of it", where=str(path),
+                "a picture changed since people were cut out of it", where=str(path),
                         expected=f"{length} bytes", got="no file" if now is None else f"{now}",
-                        then=f"Bring it back, or delete {kept} to cut everybody out anew.")
+                        then=f"Bring it back, or delete {kept} to cut everybody out anew."
             )  # fmt: skip

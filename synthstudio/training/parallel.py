@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from synthstudio.core.errors import DeviceError, ModelError, explain
+from synthstudio.core.errors import DeviceError, ModelError
 
 _PATIENCE = timedelta(hours=12)
 """Processes wait so long for one another: the first one cuts everybody out alone."""
@@ -69,8 +69,8 @@ def device(name: str) -> torch.device:
         if place.type == "cuda":
             if not torch.cuda.is_available():
                 raise DeviceError(
-                    explain("there is no CUDA here", where="device", expected="an NVIDIA GPU",
-                            got=name, then="Use device: cpu, or auto.")
+                    "there is no CUDA here", where="device", expected="an NVIDIA GPU",
+                            got=name, then="Use device: cpu, or auto."
                 )  # fmt: skip
             place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", place.index or 0)))
             torch.cuda.set_device(place)
@@ -78,9 +78,9 @@ def device(name: str) -> torch.device:
             torch.zeros(1, device=place).item()
     except (RuntimeError, AssertionError) as error:
         raise DeviceError(
-            explain("this device cannot be used", where="device",
+            "this device cannot be used", where="device",
                     expected="auto, cpu, cuda, or cuda: and a GPU's number",
-                    got=f"{name} ({str(error).splitlines()[0][:120]})")
+                    got=f"{name} ({str(error).splitlines()[0][:120]})"
         ) from error  # fmt: skip
     return place
 
@@ -99,8 +99,8 @@ def check_share(batch: int, world: World) -> None:
     """ModelError when a batch cannot be dealt out evenly: shares' gradients count the same."""
     if batch % world.size:
         raise ModelError(
-            explain("the processes' shares of a batch differ", where="batch",
-                    expected=f"a multiple of {world.size} (processes)", got=str(batch))
+            "the processes' shares of a batch differ", where="batch",
+                    expected=f"a multiple of {world.size} (processes)", got=str(batch)
         )  # fmt: skip
 
 

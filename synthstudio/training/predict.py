@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from synthstudio.core.errors import FormatError, explain
+from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import SHARES, VISIBLE_THRESHOLD
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.models.contract import PoseMaps, maps_of
@@ -124,10 +124,10 @@ def _asked(picture: Picture, boxes: Boxes, size: tuple[int, int]) -> list[_Asked
         large = not boxes.measured and box[2:].max() > _LARGEST * max(wide, high)
         if not touches or large:
             raise FormatError(
-                explain("this box is no place in the picture", where=f"{picture.name}, box {p}",
+                "this box is no place in the picture", where=f"{picture.name}, box {p}",
                         expected=f"x y w h inside {wide} x {high}",
                         got=", ".join(f"{v:g}" for v in box),
-                        then="Do boxes and pictures belong together?")
+                        then="Do boxes and pictures belong together?"
             )  # fmt: skip
         x, y, w, _ = window(box, size)
         out.append(

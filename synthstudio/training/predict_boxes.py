@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from synthstudio.core.errors import FormatError, ModelError, explain
+from synthstudio.core.errors import FormatError, ModelError
 from synthstudio.core.safe_json import BEGIN, read_list
 from synthstudio.training.predict_sources import (
     F64,
@@ -46,7 +46,7 @@ def boxes_from(path: Path, source: Source, *, least: float = 0.0) -> Find:
     place in its folder, from 0. Boxes with a score below `least` are left out. FormatError.
     """
     if not path.is_file():
-        raise FormatError(explain("there is no such file", where=str(path)))
+        raise FormatError("there is no such file", where=str(path))
     if _starts_a_list(path):
         by_number, by_name = _results(path), {}
     else:
@@ -80,7 +80,7 @@ def _results(path: Path) -> dict[int, Boxes]:
         entry: Any = span.value
         where = f"{path}: entry {number}"
         if not isinstance(entry, dict):
-            raise FormatError(explain("this is no result", where=where, got=repr(entry)[:80]))
+            raise FormatError("this is no result", where=where, got=repr(entry)[:80])
         if entry.get("category_id", _PERSON) == _PERSON:
             row = (box_of(entry, where), score_of(entry, where), number)
             found.setdefault(whole(entry.get("image_id"), where), []).append(row)
@@ -91,8 +91,8 @@ def check_found(count: int, path: Path) -> None:
     """FormatError when a file of boxes named nobody in the pictures that were looked at."""
     if not count:
         raise FormatError(
-            explain("no box of this file belongs to any of the pictures", where=str(path),
-                    expected="the pictures' file names or numbers, and scores above --sure")
+            "no box of this file belongs to any of the pictures", where=str(path),
+                    expected="the pictures' file names or numbers, and scores above --sure"
         )  # fmt: skip
 
 
@@ -108,16 +108,16 @@ class Detector:
             model: Any = AutoModelForObjectDetection.from_pretrained(name)
         except (OSError, ValueError, ImportError, KeyError) as error:
             raise ModelError(
-                explain("the detector cannot be loaded", where=name,
+                "the detector cannot be loaded", where=name,
                         expected="a name or folder of transformers with an object detector",
-                        got=str(error)[:200])
+                        got=str(error)[:200]
             ) from error  # fmt: skip
         names = {int(k): str(v) for k, v in model.config.id2label.items()}
         self._labels = [k for k, v in names.items() if v.lower() == "person"]
         if not self._labels:
             raise ModelError(
-                explain("the detector knows no label person", where=name,
-                        got=", ".join(list(names.values())[:8]))
+                "the detector knows no label person", where=name,
+                        got=", ".join(list(names.values())[:8])
             )  # fmt: skip
         self._model, self._device, self._least = model.to(device).eval(), device, least
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.errors import FormatError, explain
+from synthstudio.core.errors import FormatError
 from synthstudio.core.images import MAX_PIXELS, SUFFIXES, decode_rgb, read_rgb
 from synthstudio.core.safe_paths import file_inside
 from synthstudio.dataset.manifest import MANIFEST_NAME
@@ -75,8 +75,8 @@ def open_source(path: Path, *, images: Path | None = None) -> Source:
         return _dataset(path) if (path / MANIFEST_NAME).is_file() else _photos(path)
     if not path.is_file():
         raise FormatError(
-            explain("there is nothing of that name", where=str(path),
-                    expected="a photo, a folder of photos, a video, a data set or a COCO file")
+            "there is nothing of that name", where=str(path),
+                    expected="a photo, a folder of photos, a video, a data set or a COCO file"
         )  # fmt: skip
     suffix = path.suffix.lower()
     if suffix in VIDEOS:
@@ -89,8 +89,8 @@ def open_source(path: Path, *, images: Path | None = None) -> Source:
             read=lambda: iter([Picture(number=0, name=path.name, rgb=read_rgb(path))]),
         )  # fmt: skip
     raise FormatError(
-        explain("this kind of file is not known", where=str(path), got=suffix or "no ending",
-                expected=", ".join((*SUFFIXES, *VIDEOS, ".json")))
+        "this kind of file is not known", where=str(path), got=suffix or "no ending",
+                expected=", ".join((*SUFFIXES, *VIDEOS, ".json"))
     )  # fmt: skip
 
 
@@ -98,8 +98,8 @@ def _photos(folder: Path) -> Source:
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     if not files:
         raise FormatError(
-            explain("there is no photo in this folder", where=str(folder),
-                    expected=f"files that end in {', '.join(SUFFIXES)}")
+            "there is no photo in this folder", where=str(folder),
+                    expected=f"files that end in {', '.join(SUFFIXES)}"
         )  # fmt: skip
 
     def read() -> Iterator[Picture]:
@@ -138,8 +138,8 @@ def _frames_of(path: Path) -> Iterator[U8]:
         size = film.get(cv2.CAP_PROP_FRAME_WIDTH) * film.get(cv2.CAP_PROP_FRAME_HEIGHT)
         if film.isOpened() and not 0 <= size <= MAX_PIXELS:
             raise FormatError(
-                explain("the video's frames are too large", where=str(path),
-                        expected=f"at most {MAX_PIXELS} pixels", got=f"{size:g}")
+                "the video's frames are too large", where=str(path),
+                        expected=f"at most {MAX_PIXELS} pixels", got=f"{size:g}"
             )  # fmt: skip
         done = 0
         while film.isOpened():
@@ -150,9 +150,9 @@ def _frames_of(path: Path) -> Iterator[U8]:
             yield np.ascontiguousarray(bgr[..., ::-1])
         if not done:
             raise FormatError(
-                explain("this video holds no frame that can be decoded", where=str(path),
+                "this video holds no frame that can be decoded", where=str(path),
                         then="Convert it, for example to MP4 with H.264, or give its frames as a "
-                        "folder of pictures.")
+                        "folder of pictures."
             )  # fmt: skip
     finally:
         film.release()
@@ -187,7 +187,7 @@ def _dataset(folder: Path) -> Source:
 def _coco(path: Path, root: Path) -> Source:
     names, boxes = coco_boxes(path)
     if not names:
-        raise FormatError(explain("the file lists no images", where=str(path)))
+        raise FormatError("the file lists no images", where=str(path))
 
     def read() -> Iterator[Picture]:
         for number, name in names.items():
@@ -267,4 +267,4 @@ def _is_number(value: object) -> bool:
 
 
 def _entry(what: str, where: str, got: object, expected: str | None = None) -> FormatError:
-    return FormatError(explain(what, where=where, expected=expected, got=repr(got)[:80]))
+    return FormatError(what, where=where, expected=expected, got=repr(got)[:80])

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.errors import FormatError, ModelError, explain
+from synthstudio.core.errors import FormatError, ModelError
 from synthstudio.core.images import encode_jpeg
 from synthstudio.core.labels import (
     STATE_HIDDEN,
@@ -44,8 +44,8 @@ def prepare_out(out: Path) -> None:
     """Make the folder; FormatError when something is in it already."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FormatError(
-            explain("the folder is not empty", where=str(out), expected="a new or empty folder",
-                    then="Choose another --out.")
+            "the folder is not empty", where=str(out), expected="a new or empty folder",
+                    then="Choose another --out."
         )  # fmt: skip
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -149,9 +149,9 @@ def check_skeleton(dataset: Dataset, bones: Skeleton) -> None:
     """ModelError when the network knows joints that the data set's skeleton lacks."""
     if dataset.identity.skeleton != bones.name:
         raise ModelError(
-            explain("the network knows other joints than the data set", where=str(dataset.folder),
+            "the network knows other joints than the data set", where=str(dataset.folder),
                     expected=dataset.identity.skeleton, got=bones.name,
-                    then="Train one on this data set's skeleton.")
+                    then="Train one on this data set's skeleton."
         )  # fmt: skip
 
 
@@ -173,8 +173,8 @@ def put_layer(store: Store, dataset: Dataset, layer: str, people: Iterable[Perso
 def _prediction(person: Person, bones: Skeleton) -> Prediction:
     if person.instance is None:
         raise ModelError(
-            explain("nobody knows which of the data set's people this is", where=person.name,
-                    then="Ask with the data set's own boxes: leave out --boxes and --detector.")
+            "nobody knows which of the data set's people this is", where=person.name,
+                    then="Ask with the data set's own boxes: leave out --boxes and --detector."
         )  # fmt: skip
     joints = {
         name: (float(xy[0]), float(xy[1]), float(np.clip(score, 0, 1)))

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from synthstudio.core.errors import ModelError, SynthStudioError, WorkerError, explain
+from synthstudio.core.errors import ModelError, SynthStudioError, WorkerError
 from synthstudio.core.images import decode_rgb
 from synthstudio.core.skeleton import Skeleton, skeleton
 from synthstudio.dataset.durable import canonical_json
@@ -114,14 +114,14 @@ class Rendered:
                 if self._error is not None:
                     raise self._error
                 if self._closed:
-                    raise WorkerError(explain("rendering was ended", where=self.source.recipe))
+                    raise WorkerError("rendering was ended", where=self.source.recipe)
                 self._changed.wait(_LOOK_S)
                 progress(sum(place in self._made for place in mine), moments)
             rows = [row for place in mine for row in self._made[place]]
         if not rows:
             raise ModelError(
-                explain("nobody is in these moments", where=self.source.recipe,
-                        expected="people with joints", got=f"{moments} moments without any")
+                "nobody is in these moments", where=self.source.recipe,
+                        expected="people with joints", got=f"{moments} moments without any"
             )  # fmt: skip
         return held(rows)
 
@@ -187,9 +187,9 @@ class _Numbers:
 def _check_splits(recipe: Recipe, splits: tuple[str, ...], path: Path) -> None:
     if not any(split_of(recipe, n) in splits for n in range(10 * BLOCK)):
         raise ModelError(
-            explain("the recipe has no moments to take", where=str(path),
+            "the recipe has no moments to take", where=str(path),
                     expected=f"a share of {' or '.join(splits)} in its splits",
-                    got=str(recipe.splits.model_dump()))
+                    got=str(recipe.splits.model_dump())
         )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from synthstudio.body import pose_library
 from synthstudio.core.bins import FRACTIONS, VIEWS, fraction_of, view_of
-from synthstudio.core.errors import ModelError, RecipeError, explain
+from synthstudio.core.errors import ModelError, RecipeError
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN
 from synthstudio.core.skeleton import SKELETONS, Skeleton, skeleton
 from synthstudio.dataset.counts.coverage import camera_azimuth_rad
@@ -115,13 +115,13 @@ def read_evaluation(path: Path) -> tuple[Answers, Skeleton]:
     found = save.read(folder)
     name = found.about.get("skeleton")
     if not isinstance(name, str):
-        raise ModelError(explain("it does not say whose joints these are", where=str(folder)))
+        raise ModelError("it does not say whose joints these are", where=str(folder))
     bones = skeleton(name)
     if found.answers.xy.shape[1] != len(bones.joints):
         raise ModelError(
-            explain("the answers have another number of joints than the skeleton",
+            "the answers have another number of joints than the skeleton",
                     where=str(folder), expected=f"{len(bones.joints)} ({name})",
-                    got=str(found.answers.xy.shape[1]))
+                    got=str(found.answers.xy.shape[1])
         )  # fmt: skip
     return found.answers, bones
 
@@ -132,8 +132,8 @@ def profile(answers: Answers, bones: Skeleton) -> Profile:
     miss = pck(answers.xy, answers.true_xy, length=answers.side, at=AT) < 0.5
     if not (known & miss).any():
         raise ModelError(
-            explain("nothing failed, so there is nothing to make more of", where="evaluation",
-                    got=f"{int(known.sum())} known joints")
+            "nothing failed, so there is nothing to make more of", where="evaluation",
+                    got=f"{int(known.sum())} known joints"
         )  # fmt: skip
     groups = regions(bones)
     names = tuple(groups)
@@ -238,8 +238,8 @@ def next_recipe(found: Profile, *, frames: int, like: Recipe | None = None) -> d
     """
     if like is not None and like.clip is not None:
         raise RecipeError(
-            explain("a recipe of clips can ask for nothing", where=like.name,
-                    then="Give one of single frames with --like.")
+            "a recipe of clips can ask for nothing", where=like.name,
+                    then="Give one of single frames with --like."
         )  # fmt: skip
     wanted = _base(found) if like is None else copy.deepcopy(dump(like))
     name = str(wanted["name"])[: _NAME_LENGTH - 6]

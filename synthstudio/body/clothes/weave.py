@@ -16,7 +16,7 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from synthstudio.body.atlas import Atlas, bone_part
-from synthstudio.core.errors import GeometryError, explain
+from synthstudio.core.errors import GeometryError
 from synthstudio.core.scene import F32, I32, PARTS, U32, Bool
 from synthstudio.core.spec import Detail
 
@@ -207,7 +207,7 @@ def scored(weave: Weave, field: F32) -> Weave:
 def compact(weave: Weave) -> Weave:
     """Return `weave` without unused vertices; GeometryError when nothing is left."""
     if not len(weave.faces):
-        raise GeometryError(explain("a cut leaves no cloth", where="wardrobe"))
+        raise GeometryError("a cut leaves no cloth", where="wardrobe")
     used, inverse = np.unique(weave.faces, return_inverse=True)
     return Weave(
         rows=weave.rows[used],

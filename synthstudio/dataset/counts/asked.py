@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.errors import DatasetError, explain
+from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import SHARES, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton
 
@@ -108,9 +108,7 @@ class Asked:
         """Return whether every joint of a group is hidden or outside."""
         names = group.split("+")
         if any(name not in self._places for name in names):
-            raise DatasetError(
-                explain("a stored ask names no joint", where="ask_hidden", got=group)
-            )
+            raise DatasetError("a stored ask names no joint", where="ask_hidden", got=group)
         return all(state[self._places[name]] < STATE_VISIBLE for name in names)
 
     def result(self) -> dict[str, Any]:

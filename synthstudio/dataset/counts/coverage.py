@@ -28,7 +28,7 @@ from synthstudio.core.bins import (
     fraction_of,
     view_of,
 )
-from synthstudio.core.errors import DatasetError, explain
+from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.scene import F64, I32
 from synthstudio.core.skeleton import Skeleton, skeleton
@@ -239,12 +239,10 @@ class _Frames:
         lost = frames[~np.isin(frames, self._indices)]
         if lost.size:
             raise DatasetError(
-                explain(
-                    "the tables of frames and instances do not fit",
-                    where="instances",
-                    got=f"a person of frame {int(lost[0])}, which is not stored",
-                    then="Check the data set with: synthstudio validate.",
-                )
+                "the tables of frames and instances do not fit",
+                where="instances",
+                got=f"a person of frame {int(lost[0])}, which is not stored",
+                then="Check the data set with: synthstudio validate.",
             )
         return self._eyes[at], self._groups[at]
 

@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 
 from synthstudio.core.bins import BODIES, VIEWS
-from synthstudio.core.errors import DatasetError, explain
+from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.dataset.counts.coverage import Coverage, thin_below
 from synthstudio.dataset.counts.examples import REGIONS
@@ -91,12 +91,10 @@ def recipe_of(dataset: Dataset) -> dict[str, Any]:
         made = before.get("recipe") if isinstance(before, dict) else None
     if not isinstance(made, dict):
         raise DatasetError(
-            explain(
-                "this data set was imported, so there is no recipe to go on from",
-                where=str(dataset.folder),
-                then="Write one for what is thin (scenes/ has examples), or hide its people with "
-                "synthstudio occlude.",
-            )
+            "this data set was imported, so there is no recipe to go on from",
+            where=str(dataset.folder),
+            then="Write one for what is thin (scenes/ has examples), or hide its people with "
+            "synthstudio occlude.",
         )
     return dict(made)
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from synthstudio.core.errors import DatasetError, explain
+from synthstudio.core.errors import DatasetError
 from synthstudio.dataset import rows
 from synthstudio.dataset.durable import damaged, disk_errors, file_sha256, read_json, remove
 from synthstudio.dataset.manifest import Identity
@@ -91,8 +91,8 @@ def _check_owners(dataset: Dataset, frames: pa.Table, people: pa.Table) -> None:
     lost = ~np.isin(people["frame_index"].to_numpy(), frames["index"].to_numpy())
     if lost.any():
         raise DatasetError(
-            explain("people of no frame", where=str(dataset.folder), got=f"{int(lost.sum())} rows",
-                    then="Look at the data set with: synthstudio validate.")
+            "people of no frame", where=str(dataset.folder), got=f"{int(lost.sum())} rows",
+                    then="Look at the data set with: synthstudio validate."
         )  # fmt: skip
 
 
@@ -235,8 +235,8 @@ def _write_shard(
     count = sum(len(chunk.frames) for chunk in portion)
     if count != len(numbers):
         raise DatasetError(
-            explain("the sources changed while they were read", where=f"shard {shard}",
-                    expected=f"{len(numbers)} frames", got=str(count), then="Run it again.")
+            "the sources changed while they were read", where=f"shard {shard}",
+                    expected=f"{len(numbers)} frames", got=str(count), then="Run it again."
         )  # fmt: skip
     temporary = new_temporary(session.folder, shard)
     try:
@@ -307,13 +307,11 @@ def _check_images(temporary: Path, frames: pa.Table) -> None:
         facts = files.get(frame["file_name"], {})
         if frame["image_sha256"] and facts.get("sha256") != frame["image_sha256"]:
             raise DatasetError(
-                explain(
-                    "an image of the source is not the one that was labelled",
-                    where=f"{SHARDS_DIR}, frame {frame['index']} of the new set",
-                    expected=str(frame["image_sha256"]),
-                    got=str(facts.get("sha256")),
-                    then="Look at the source with: synthstudio validate.",
-                )
+                "an image of the source is not the one that was labelled",
+                where=f"{SHARDS_DIR}, frame {frame['index']} of the new set",
+                expected=str(frame["image_sha256"]),
+                got=str(facts.get("sha256")),
+                then="Look at the source with: synthstudio validate.",
             )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from synthstudio.core.errors import DatasetError, explain
+from synthstudio.core.errors import DatasetError
 from synthstudio.core.skeleton import skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.select.derive import Chunk, aligned, chosen, told_of, write_derived
@@ -76,8 +76,8 @@ def filter_dataset(
     frames = np.fromiter(matching_frames(dataset, query), np.int64)
     if not len(frames):
         raise DatasetError(
-            explain("nothing matches the query", where=str(dataset.folder), got=query.text,
-                    then="Try it with --count first.")
+            "nothing matches the query", where=str(dataset.folder), got=query.text,
+                    then="Try it with --count first."
         )  # fmt: skip
     derived = {
         "by": "filter",
@@ -95,7 +95,7 @@ def without(dataset: Dataset, bad: set[int], out: Path, *, resume: bool = False)
     left = dataset.frames - len(bad)
     if left < 1:
         raise DatasetError(
-            explain("no frame is without errors", where=str(dataset.folder), got=f"{len(bad)} bad")
+            "no frame is without errors", where=str(dataset.folder), got=f"{len(bad)} bad"
         )
     derived = {"by": "mend", "left_out": sorted(bad), "sources": [told_of(dataset)]}
     identity = dataclasses.replace(dataset.identity, frames=left, derived=derived)

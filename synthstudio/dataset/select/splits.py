@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.core.bins import FRACTIONS, fraction_of
-from synthstudio.core.errors import DatasetError, explain
+from synthstudio.core.errors import DatasetError
 from synthstudio.core.rng import stream
 from synthstudio.dataset.durable import damaged, replace_file
 from synthstudio.dataset.reader import Dataset
@@ -127,13 +127,11 @@ def split(
     np.add.at(sizes, component, np.concatenate([np.ones((len(frames), 1)), counts], axis=1))
     if len(sizes) < int((wanted > 0).sum()):
         raise DatasetError(
-            explain(
-                "the frames hang together too much to be split",
-                where=str(dataset.folder),
-                expected=f"at least {int((wanted > 0).sum())} components by {', '.join(keys)}",
-                got=str(len(sizes)),
-                then="Choose fewer keys with --by, or make a set with more identities or groups.",
-            )
+            "the frames hang together too much to be split",
+            where=str(dataset.folder),
+            expected=f"at least {int((wanted > 0).sum())} components by {', '.join(keys)}",
+            got=str(len(sizes)),
+            then="Choose fewer keys with --by, or make a set with more identities or groups.",
         )
     given = _assign(sizes, wanted, seed)
     table = given[component].astype(np.int8)
@@ -156,7 +154,7 @@ def leaks(
     for index, values, _ in _keyed(dataset, keys):
         if index not in stored:
             raise DatasetError(
-                explain("the split table lacks a frame", where="split table", got=f"frame {index}")
+                "the split table lacks a frame", where="split table", got=f"frame {index}"
             )
         for value in values:
             seen.setdefault(value, Counter())[stored[index]] += 1
@@ -213,8 +211,8 @@ def _keyed(
     unknown = sorted(set(keys) - set(KEYS))
     if unknown or not keys:
         raise DatasetError(
-            explain("no such key", where="--by", expected=", ".join(KEYS),
-                    got=", ".join(unknown) or "none")
+            "no such key", where="--by", expected=", ".join(KEYS),
+                    got=", ".join(unknown) or "none"
         )  # fmt: skip
     frame_columns = ["index", *(_COLUMNS[k] for k in keys if k in _COLUMNS)]
     if "asset" in keys:
@@ -259,8 +257,8 @@ def _shares(shares: Sequence[float]) -> F64:
     wanted = np.array(shares, np.float64)
     if len(wanted) != len(NAMES) or not (wanted >= 0).all() or not wanted.sum() > 0:
         raise DatasetError(
-            explain("no shares of train, val and test", where="--shares",
-                    expected="three numbers, none below 0", got=str(list(shares)))
+            "no shares of train, val and test", where="--shares",
+                    expected="three numbers, none below 0", got=str(list(shares))
         )  # fmt: skip
     return np.asarray(wanted / wanted.sum())
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.errors import FormatError, explain
+from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
 from synthstudio.core.safe_npz import NpzWriter, read_npz
 from synthstudio.core.safe_paths import plain_name
@@ -204,11 +204,11 @@ def _check(
         if not fits or len(found) != len(arrays["image"]):  # type: ignore[arg-type]
             got = "nothing" if found is None else f"{found.dtype} {found.shape}"
             raise FormatError(
-                explain(f"the array {name} does not fit", where=where,
-                        expected=f"{kind} (N, {', '.join(map(str, shape))})", got=got)
+                f"the array {name} does not fit", where=where,
+                        expected=f"{kind} (N, {', '.join(map(str, shape))})", got=got
             )  # fmt: skip
     if names.shape != (len(made.joints),) or names.tolist() != list(made.joints):
         raise FormatError(
-            explain("other joints", where=where, expected=", ".join(made.joints),
-                    got=str(names.tolist())[:300])
+            "other joints", where=where, expected=", ".join(made.joints),
+                    got=str(names.tolist())[:300]
         )  # fmt: skip

@@ -18,7 +18,7 @@ from typing import Any
 from xml.parsers import expat
 from xml.sax.saxutils import quoteattr
 
-from synthstudio.core.errors import FormatError, explain
+from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.safe_paths import file_inside, plain_name
 from synthstudio.core.skeleton import Skeleton
@@ -132,8 +132,8 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Found:
     skeleton = match_skeleton(scan.joints)
     if skeleton is None:
         raise FormatError(
-            explain("no label is a skeleton that is known", where=str(file),
-                    got=", ".join(scan.joints)[:300] or "no joints")
+            "no label is a skeleton that is known", where=str(file),
+                    got=", ".join(scan.joints)[:300] or "no joints"
         )  # fmt: skip
 
     def samples() -> Iterator[Taken]:
@@ -199,9 +199,9 @@ class _Parser:
         try:
             self._parser.Parse(data, last)
         except expat.ExpatError as error:
-            raise FormatError(explain(f"no XML: {error}", where=self.where)) from error
+            raise FormatError(f"no XML: {error}", where=self.where) from error
         if self._fed - self.byte > MAX_IMAGE_BYTES:
-            raise FormatError(explain("one token is too long", where=f"{self.where}, {self.byte}"))
+            raise FormatError("one token is too long", where=f"{self.where}, {self.byte}")
 
     def start(self, tag: str, facts: dict[str, str]) -> None:
         """Take an element's begin."""
@@ -215,7 +215,7 @@ class _Parser:
     def _start(self, tag: str, facts: dict[str, str]) -> None:
         self.path.append(tag)
         if len(self.path) > MAX_DEPTH:
-            raise FormatError(explain(f"nested deeper than {MAX_DEPTH}", where=self.where))
+            raise FormatError(f"nested deeper than {MAX_DEPTH}", where=self.where)
         self.start(tag, facts)
 
     def _end(self, tag: str) -> None:
@@ -223,11 +223,11 @@ class _Parser:
         self.path.pop()
 
     def _refuse_doctype(self, *facts: Any) -> None:
-        raise FormatError(explain("a DTD is not allowed", where=self.where))
+        raise FormatError("a DTD is not allowed", where=self.where)
 
     def _check_declaration(self, version: str, encoding: str | None, standalone: int) -> None:
         if encoding and encoding.lower() not in ("utf-8", "utf8", "us-ascii"):
-            raise FormatError(explain("XML is read as UTF-8 only", where=self.where, got=encoding))
+            raise FormatError("XML is read as UTF-8 only", where=self.where, got=encoding)
 
 
 class _Scanner(_Parser):
@@ -250,7 +250,7 @@ class _Scanner(_Parser):
                 self.found.left[tag[:40]] += 1
         elif tag == "track":
             raise FormatError(
-                explain("this is CVAT for video", where=self.where, expected="CVAT for images 1.1")
+                "this is CVAT for video", where=self.where, expected="CVAT for images 1.1"
             )
 
     def text(self, data: str) -> None:
@@ -268,7 +268,7 @@ class _Scanner(_Parser):
         if len(self.found.stops) < len(self.found.starts):
             self.found.stops.append(self.byte)
             if self.byte - self.found.starts[-1] > MAX_IMAGE_BYTES:
-                raise FormatError(explain("one picture has too much", where=self.where))
+                raise FormatError("one picture has too much", where=self.where)
 
 
 class _Whole(Exception):
@@ -295,17 +295,17 @@ class _Collector(_Parser):
 def _scan(path: Path) -> _Scan:
     scanner = _Scanner(str(path))
     if not path.is_file():
-        raise FormatError(explain("there is no such file", where=str(path)))
+        raise FormatError("there is no such file", where=str(path))
     try:
         with path.open("rb") as file:
             while chunk := file.read(_CHUNK):
                 scanner.feed(chunk, last=False)
         scanner.feed(b"", last=True)
     except OSError as error:
-        raise FormatError(explain(f"cannot be read: {error}", where=str(path))) from error
+        raise FormatError(f"cannot be read: {error}", where=str(path)) from error
     names = scanner.found.names
     if len(set(names)) != len(names) or len(names) != len(scanner.found.stops):
-        raise FormatError(explain("an image comes twice", where=str(path)))
+        raise FormatError("an image comes twice", where=str(path))
     return scanner.found
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from synthstudio.core.errors import FormatError, explain
+from synthstudio.core.errors import FormatError
 from synthstudio.core.safe_paths import plain_name
 from synthstudio.core.skeleton import Skeleton, skeleton
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
@@ -181,11 +181,11 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Found:
             found = (checked.integer(i, 0, 2**40) for i in index)
             places += [(i, number, k) for k, i in enumerate(found)]
     if not places:
-        raise FormatError(explain("no data/*.parquet with rows", where=str(path)))
+        raise FormatError("no data/*.parquet with rows", where=str(path))
     places.sort()
     numbers = [i for i, _, _ in places]
     if len(set(numbers)) != len(numbers):
-        raise FormatError(explain("two rows have one index", where=str(path)))
+        raise FormatError("two rows have one index", where=str(path))
     readers = [Groups(file, SCHEMA) for file in files]
     kind = readers[places[0][1]].row(places[0][2])["skeleton"]
     with checked.reading(str(path)):

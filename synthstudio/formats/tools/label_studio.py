@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlparse
 from xml.sax.saxutils import quoteattr
 
-from synthstudio.core.errors import FormatError, explain
+from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.safe_json import parse, read_list
 from synthstudio.core.safe_paths import plain_name
@@ -171,7 +171,7 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Found:
         starts.append(span.start)
         stops.append(span.stop)
     if len(set(names)) != len(names):
-        raise FormatError(explain("two tasks have one image", where=str(file)))
+        raise FormatError("two tasks have one image", where=str(file))
     skeleton = _skeleton(used, str(file))
     left = Counter[str]()
 
@@ -206,8 +206,8 @@ def _skeleton(used: set[str], where: str) -> Skeleton:
     fitting = [s for s in (*SKELETONS.values(), *FOREIGN.values()) if used <= set(s.joints)]
     if not fitting:
         raise FormatError(
-            explain("no skeleton has these keypoints", where=where,
+            "no skeleton has these keypoints", where=where,
                     expected=f"those of one of {', '.join([*SKELETONS, *FOREIGN])}",
-                    got=", ".join(sorted(used))[:300])
+                    got=", ".join(sorted(used))[:300]
         )  # fmt: skip
     return min(fitting, key=lambda s: (s.name in FOREIGN, len(s.joints)))

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from synthstudio.core.errors import FormatError, explain
+from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.safe_json import parse, read_list
 from synthstudio.core.safe_paths import plain_name
@@ -102,7 +102,7 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Found:
         found = spans.setdefault(name, array("q"))
         found.extend((span.start, span.stop))
         if len(found) > 2 * checked.MAX_PEOPLE:
-            raise FormatError(explain("too many people in a picture", where=where))
+            raise FormatError("too many people in a picture", where=where)
     names, joints = in_order(spans), skeleton(SKELETON)
 
     def samples() -> Iterator[Taken]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from pycocotools import mask as coco_mask
 
-from synthstudio.core.errors import FormatError, explain
+from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.rle import check_polygons
 from synthstudio.core.safe_json import BEGIN, parse, read_members
@@ -133,7 +133,7 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Found:
             starts.append(span.start)
             stops.append(span.stop)
     if len(set(names)) != len(names):
-        raise FormatError(explain("two images have one name", where=str(file)))
+        raise FormatError("two images have one name", where=str(file))
     joints = skeleton(SKELETON)
 
     def samples() -> Iterator[Taken]:

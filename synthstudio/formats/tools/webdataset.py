@@ -15,7 +15,7 @@ from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import IO, Any
 
-from synthstudio.core.errors import FormatError, explain
+from synthstudio.core.errors import FormatError
 from synthstudio.core.safe_json import parse
 from synthstudio.core.skeleton import Skeleton, skeleton
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
@@ -78,13 +78,13 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Found:
     """Open a folder of shards; images are in them. FormatError."""
     shards = sorted(path.glob("*.tar")) if path.is_dir() else [path]
     if not shards:
-        raise FormatError(explain("no shards here", where=str(path), expected="*.tar"))
+        raise FormatError("no shards here", where=str(path), expected="*.tar")
     names: list[str] = []
     for shard in shards:
         names += [name for name, _ in _pairs(shard, wanted=False)]
     numbers = [int(name.partition(".")[0]) for name in names]
     if any(b <= a for a, b in pairwise(numbers)):
-        raise FormatError(explain("frames are doubled or out of order", where=str(path)))
+        raise FormatError("frames are doubled or out of order", where=str(path))
     kind = _first_skeleton(shards)
 
     def samples() -> Iterator[Taken]:
@@ -95,7 +95,7 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Found:
                 if frame["index"] != int(name.partition(".")[0]) or (
                     frame["skeleton"] != kind.name
                 ):
-                    raise FormatError(explain("a frame of another data set", where=where))
+                    raise FormatError("a frame of another data set", where=where)
                 yield frame, people, image
 
     return Found(skeleton=kind, samples=samples(), numbers=numbers)
@@ -105,7 +105,7 @@ def _first_skeleton(shards: Sequence[Path]) -> Skeleton:
     for shard in shards:
         for name, (_, data) in _pairs(shard, wanted=True):
             return skeleton(from_webdataset(data, f"{shard.name}, {name}")[0]["skeleton"])
-    raise FormatError(explain("the shards are empty", where=str(shards[0])))
+    raise FormatError("the shards are empty", where=str(shards[0]))
 
 
 def _pairs(shard: Path, *, wanted: bool) -> Iterator[tuple[str, tuple[bytes, bytes]]]:
@@ -116,25 +116,25 @@ def _pairs(shard: Path, *, wanted: bool) -> Iterator[tuple[str, tuple[bytes, byt
         where = f"{shard.name}, {name[:80]}"
         if found is None:
             raise FormatError(
-                explain("no member of a shard", where=where, expected="000000.jpg or 000000.json")
+                "no member of a shard", where=where, expected="000000.jpg or 000000.json"
             )
         if found[2] != "json":
             if kept is not None:
-                raise FormatError(explain("an image without its JSON", where=where))
+                raise FormatError("an image without its JSON", where=where)
             kept = (name, data)
         elif kept is None or kept[0].partition(".")[0] != found[1]:
-            raise FormatError(explain("a JSON without its image before it", where=where))
+            raise FormatError("a JSON without its image before it", where=where)
         else:
             yield kept[0], (kept[1], data)
             kept = None
     if kept is not None:
-        raise FormatError(explain("an image without its JSON", where=f"{shard.name}, {kept[0]}"))
+        raise FormatError("an image without its JSON", where=f"{shard.name}, {kept[0]}")
 
 
 def _members(shard: Path, *, wanted: bool) -> Iterator[tuple[str, bytes]]:
     """Yield (name, bytes) of plain files only; nothing is ever unpacked to disk."""
     if not shard.is_file():
-        raise FormatError(explain("there is no such file", where=str(shard)))
+        raise FormatError("there is no such file", where=str(shard))
     try:
         with (
             shard.open("rb") as file,
@@ -145,18 +145,18 @@ def _members(shard: Path, *, wanted: bool) -> Iterator[tuple[str, bytes]]:
                 limit = MAX_JSON_BYTES if member.name.endswith(".json") else MAX_IMAGE_BYTES
                 if not member.isreg() or member.issparse() or not 0 <= member.size <= limit:
                     raise FormatError(
-                        explain("no plain file, or too large", where=f"{shard.name}, "
-                                f"{member.name[:80]}", got=f"{member.size} bytes")
+                        "no plain file, or too large", where=f"{shard.name}, "
+                                f"{member.name[:80]}", got=f"{member.size} bytes"
                     )  # fmt: skip
                 data = b""
                 if wanted:
                     opened = archive.extractfile(member)
                     data = opened.read() if opened else b""
                     if len(data) != member.size:
-                        raise FormatError(explain("the shard breaks off", where=shard.name))
+                        raise FormatError("the shard breaks off", where=shard.name)
                 yield member.name, data
     except (tarfile.TarError, OSError, ValueError, EOFError, OverflowError) as error:
-        raise FormatError(explain(f"no tar file: {str(error)[:200]}", where=str(shard))) from error
+        raise FormatError(f"no tar file: {str(error)[:200]}", where=str(shard)) from error
 
 
 class _Bounded:
@@ -167,7 +167,7 @@ class _Bounded:
 
     def read(self, size: int = -1) -> bytes:
         if size < 0 or size > MAX_IMAGE_BYTES:
-            raise FormatError(explain("a head asks for too much", where="tar", got=f"{size} bytes"))
+            raise FormatError("a head asks for too much", where="tar", got=f"{size} bytes")
         return self._file.read(size)
 
     def __getattr__(self, name: str) -> Any:

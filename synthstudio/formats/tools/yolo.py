@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from synthstudio.core.errors import FormatError, explain
+from synthstudio.core.errors import FormatError
 from synthstudio.core.images import SUFFIXES, read_bytes
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.safe_paths import file_inside, plain_name
@@ -202,9 +202,9 @@ def _read_head(path: Path) -> dict[str, Any]:
         _check_yaml(text, where)
         facts = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise FormatError(explain(f"no YAML: {str(error)[:200]}", where=where)) from error
+        raise FormatError(f"no YAML: {str(error)[:200]}", where=where) from error
     if not isinstance(facts, dict):
-        raise FormatError(explain("no data.yaml of Ultralytics", where=where, expected="a mapping"))
+        raise FormatError("no data.yaml of Ultralytics", where=where, expected="a mapping")
     return facts
 
 
@@ -216,7 +216,7 @@ def _check_yaml(text: str, where: str) -> None:
         depth += opens - isinstance(event, yaml.CollectionEndEvent)
         if isinstance(event, yaml.AliasEvent) or depth > MAX_YAML_DEPTH:
             said = f"aliases (*), or nesting below {MAX_YAML_DEPTH}"
-            raise FormatError(explain(f"the YAML has {said}", where=where))
+            raise FormatError(f"the YAML has {said}", where=where)
 
 
 def _skeleton(facts: dict[str, Any], joints: int) -> Skeleton:
@@ -268,7 +268,7 @@ def _listed(root: Path, folders: Iterable[str]) -> Iterator[str]:
     for folder in folders:
         where = root / folder
         if not where.is_dir() or not where.resolve().is_relative_to(root.resolve()):
-            raise FormatError(explain("there is no such folder of pictures", where=str(where)))
+            raise FormatError("there is no such folder of pictures", where=str(where))
         for path in sorted(where.iterdir()):
             if path.suffix.lower() in SUFFIXES:
                 yield f"{folder}/{path.name}"

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from synthstudio.core.bins import view_of
 from synthstudio.core.camera import NEAR_M
-from synthstudio.core.errors import DatasetError, explain
+from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import SHARES
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.checks.subject import flip_of
@@ -275,6 +275,6 @@ def _whole(done: int, total: int, table: str) -> None:
 
 def _misfit(table: str, expected: str, got: str) -> DatasetError:
     return DatasetError(
-        explain("the tables of the data set do not fit", where=table, expected=expected, got=got,
-                then="Check the data set with: synthstudio validate.")
+        "the tables of the data set do not fit", where=table, expected=expected, got=got,
+                then="Check the data set with: synthstudio validate."
     )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.errors import DatasetError, explain
+from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES
 from synthstudio.dataset.rows import NO_STATE
 from synthstudio.dataset.select.query_fields import FIELDS
@@ -41,7 +41,7 @@ def facet(table: PeopleTable, field: str, *, rows: I64 | None = None, bins: int 
     """
     if field not in FIELDS:
         raise DatasetError(
-            explain("no such field", where="field", expected=", ".join(FIELDS), got=repr(field))
+            "no such field", where="field", expected=", ".join(FIELDS), got=repr(field)
         )
     if FIELDS[field].kind == "number":
         return _numbers(table, field, rows, bins)

@@ -23,7 +23,7 @@ import numpy as np
 from sqlalchemy import and_, delete, or_, select
 from sqlalchemy.orm import Session
 
-from synthstudio.core.errors import ReviewError, explain
+from synthstudio.core.errors import ReviewError
 from synthstudio.core.skeleton import skeleton
 from synthstudio.dataset.checks.findings import KINDS
 from synthstudio.dataset.checks.tables import check_frame
@@ -116,9 +116,9 @@ def audited(told: object, where: str) -> Iterator[Doubt]:
     """Yield what a list of an audit's findings says; ReviewError for anything else."""
     if not isinstance(told, list):
         raise ReviewError(
-            explain("this audit does not say which joints differ", where=where,
+            "this audit does not say which joints differ", where=where,
                     expected="a list `findings`", got=type(told).__name__,
-                    then="Make it with: synthstudio audit DATASET --json > FILE")
+                    then="Make it with: synthstudio audit DATASET --json > FILE"
         )  # fmt: skip
     for place, finding in enumerate(told):
         yield _audited(finding, f"{where}, findings[{place}]")
@@ -135,8 +135,8 @@ def _audited(finding: Any, where: str) -> Doubt:
             raise ValueError("names that are none")
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise ReviewError(
-            explain("no finding of an audit", where=where, got=repr(error)[:120],
-                    expected="frame, instance, joint, stored, again and their causes")
+            "no finding of an audit", where=where, got=repr(error)[:120],
+                    expected="frame, instance, joint, stored, again and their causes"
         ) from error  # fmt: skip
     # Near the threshold both may be right.
     sure = 1.0 if abs(shares[0] - shares[1]) > FAR or causes[0] != causes[1] else 0.6

@@ -25,7 +25,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from synthstudio.core.bins import VIEWS
-from synthstudio.core.errors import DatasetError, explain
+from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.core.skeleton import Skeleton, skeleton
 from synthstudio.dataset.select.query_fields import FIELDS, Field
@@ -216,8 +216,8 @@ class PeopleTable:
         found = int(self.rows_of(np.array([frame]), np.array([instance]))[0])
         if found < 0:
             raise DatasetError(
-                explain("the data set has no such person", where=f"frame {frame}",
-                        got=f"person {instance}")
+                "the data set has no such person", where=f"frame {frame}",
+                        got=f"person {instance}"
             )  # fmt: skip
         return found
 
@@ -251,7 +251,7 @@ def _field(name: str, kinds: tuple[str, ...]) -> Field:
     field = FIELDS.get(name)
     if field is None or field.kind not in kinds:
         known = ", ".join(n for n, f in FIELDS.items() if f.kind in kinds)
-        raise DatasetError(explain("no such field", where="field", expected=known, got=repr(name)))
+        raise DatasetError("no such field", where="field", expected=known, got=repr(name))
     return field
 
 

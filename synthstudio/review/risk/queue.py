@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import or_, select
 
-from synthstudio.core.errors import ReviewError, explain
+from synthstudio.core.errors import ReviewError
 from synthstudio.core.rng import stream
 from synthstudio.review.history import states
 from synthstudio.review.leases import MINUTES, SECOND, claim, leases, release
@@ -48,8 +48,8 @@ def control_rows(table: PeopleTable, *, share: float = CONTROL) -> I64:
     """Return the rows of the control people, in the order in which they are looked at."""
     if isinstance(share, bool) or not 0 <= share <= 1:
         raise ReviewError(
-            explain("no such control share", where="control share", expected="0 to 1",
-                    got=repr(share)[:40])
+            "no such control share", where="control share", expected="0 to 1",
+                    got=repr(share)[:40]
         )  # fmt: skip
     order = stream(0, "control", table.key).permutation(table.people)
     return order[: round(share * table.people)].astype(np.int64)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import func, select
 
-from synthstudio.core.errors import Refused, explain
+from synthstudio.core.errors import Refused
 from synthstudio.review.check import check_name
 from synthstudio.review.models import MemberRow, utc_now
 from synthstudio.review.roles import need
@@ -37,7 +37,10 @@ def set_role(store: Store, name: str, role: Role | None, *, by: User) -> None:
     check_name(name, "name")
     if role is not None and role not in ROLES:
         raise Refused(
-            explain("no such role", where="role", expected=", ".join(ROLES), got=repr(role)[:40]),
+            "no such role",
+            where="role",
+            expected=", ".join(ROLES),
+            got=repr(role)[:40],
             reason="invalid",
         )
     with store.session() as session:
@@ -47,8 +50,8 @@ def set_role(store: Store, name: str, role: Role | None, *, by: User) -> None:
             query = select(MemberRow.name).where(MemberRow.role == "admin")
             if len(session.scalars(query.order_by(MemberRow.name).with_for_update()).all()) == 1:
                 raise Refused(
-                    explain("the last admin stays admin", where=name,
-                            then="Make somebody else admin first."),
+                    "the last admin stays admin", where=name,
+                            then="Make somebody else admin first.",
                     reason="invalid",
                 )  # fmt: skip
         if role is None:

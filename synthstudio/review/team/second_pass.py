@@ -22,7 +22,7 @@ from typing import Literal
 
 import numpy as np
 
-from synthstudio.core.errors import Refused, explain
+from synthstudio.core.errors import Refused
 from synthstudio.core.rng import stream
 from synthstudio.review.base import Base
 from synthstudio.review.edits import apply_together
@@ -79,7 +79,10 @@ def second_rows(table: PeopleTable, *, share: float = SHARE) -> I64:
     """Return the rows of the people to be looked at twice, in a random order."""
     if isinstance(share, bool) or not 0 <= share <= 1:
         raise Refused(
-            explain("no such share", where="second pass", expected="0 to 1", got=repr(share)[:40]),
+            "no such share",
+            where="second pass",
+            expected="0 to 1",
+            got=repr(share)[:40],
             reason="invalid",
         )
     return _drawn(table.key, table.people)[: round(share * table.people)].copy()
@@ -208,8 +211,8 @@ def adjudicate(
     main, second, marked = by_layer.values()
     if main is None or second is None or not is_done(second) or person.layer != MAIN:
         raise Refused(
-            explain("there are no two looks at this person",
-                    where=f"frame {one[0]}, person {one[1]}", expected="two reviewers who decided"),
+            "there are no two looks at this person",
+                    where=f"frame {one[0]}, person {one[1]}", expected="two reviewers who decided",
             reason="invalid",
         )  # fmt: skip
     mark = _mark(marked)
@@ -227,8 +230,8 @@ def adjudicate(
     )  # fmt: skip
     if not ops and revision != main.revision:
         raise Refused(
-            explain("somebody changed this person meanwhile", where=f"frame {one[0]}, "
-                    f"person {one[1]}", then="Look again and decide anew."),
+            "somebody changed this person meanwhile", where=f"frame {one[0]}, "
+                    f"person {one[1]}", then="Look again and decide anew.",
             reason="revision", state=main,
         )  # fmt: skip
     return apply_together(store, said, who=who, base=base)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from synthstudio.core.errors import DatasetError, Refused, explain
+from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.review.base import Base
 from synthstudio.review.check import MOST_INT, MOST_TEXT
 from synthstudio.review.edits import apply
@@ -148,15 +148,16 @@ def _do(delivery: _Delivery, said: Said) -> tuple[int, int]:
     if said.after is not None and _event(delivery, op.person, said.after) is None:
         # The one before it was refused: this one was made over a state that never was.
         raise Refused(
-            explain("the edit before this one was not taken", where=_where(op.person),
-                    then="Look at the person again and decide about both."),
+            "the edit before this one was not taken", where=_where(op.person),
+                    then="Look at the person again and decide about both.",
             reason="revision",
         )  # fmt: skip
     if said.undoes is not None:
         found = _event(delivery, op.person, said.undoes)
         if found is None:
             raise Refused(
-                explain("what shall be undone was never stored", where=_where(op.person)),
+                "what shall be undone was never stored",
+                where=_where(op.person),
                 reason="gone",
             )
         op = Op(client=op.client, seq=op.seq, person=op.person, revision=op.revision,
@@ -243,9 +244,7 @@ def _is_client(value: object) -> bool:
 
 
 def _invalid(what: str, where: str, expected: str, got: object) -> NoReturn:
-    raise Refused(
-        explain(what, where=where, expected=expected, got=repr(got)[:80]), reason="invalid"
-    )
+    raise Refused(what, where=where, expected=expected, got=repr(got)[:80], reason="invalid")
 
 
 def _where(person: Person) -> str:

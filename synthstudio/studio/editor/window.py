@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from synthstudio.core.errors import DatasetError, explain
+from synthstudio.core.errors import DatasetError
 from synthstudio.core.rle import check_counts
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.reader import Dataset
@@ -99,8 +99,8 @@ def _read(dataset: Dataset, frame: int) -> FrameRows:
     rows = _some(shard / FRAMES_NAME, _FRAME_FIELDS, frame)
     if len(rows) != 1:
         raise DatasetError(
-            explain("the data set does not hold this frame", where=str(dataset.folder),
-                    got=str(frame))
+            "the data set does not hold this frame", where=str(dataset.folder),
+                    got=str(frame)
         )  # fmt: skip
     people = _some(shard / INSTANCES_NAME, _PERSON_FIELDS, frame)
     return FrameRows(frame=rows[0], people={row["instance"]: row for row in people})
@@ -116,8 +116,8 @@ def _some(path: Path, columns: Sequence[str], frame: int) -> list[Row]:
         return []
     except (pa.ArrowException, OSError, KeyError) as error:
         raise DatasetError(
-            explain(f"this table cannot be read: {error}", where=str(path),
-                    then="Check the data set with: synthstudio validate.")
+            f"this table cannot be read: {error}", where=str(path),
+                    then="Check the data set with: synthstudio validate."
         ) from error  # fmt: skip
     return rows
 

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from synthstudio.core.errors import Refused, SynthStudioError, explain
+from synthstudio.core.errors import Refused, SynthStudioError
 from synthstudio.review.models import JobRow, utc_now
 from synthstudio.review.roles import need
 from synthstudio.review.store import Store
@@ -81,11 +81,11 @@ def add(store: Store, order: Order, settings: Settings, *, who: User) -> Job:
         waiting = session.scalars(select(JobRow).where(JobRow.state.in_(ACTIVE))).all()
         if len(waiting) >= MOST_QUEUED:
             raise Refused(
-                explain("too many jobs wait", where="jobs", expected=f"at most {MOST_QUEUED}",
-                        then="Wait for one to end, or cancel one."), reason="invalid")  # fmt: skip
+                "too many jobs wait", where="jobs", expected=f"at most {MOST_QUEUED}",
+                        then="Wait for one to end, or cancel one.", reason="invalid")  # fmt: skip
         if any(row.out == order.out for row in waiting):
             raise Refused(
-                explain("a job writes there already", where=order.out, then="Choose another name."),
+                "a job writes there already", where=order.out, then="Choose another name.",
                 reason="invalid")  # fmt: skip
         spec = commands.as_spec(order)
         total = int(spec["recipe"]["frames"]) if "recipe" in spec else 0
@@ -144,13 +144,13 @@ def resume(store: Store, number: int, settings: Settings, *, who: User) -> Job:
         row = _row(session, number)
         if not _job(row).resumable:
             raise Refused(
-                explain("this job cannot be resumed", where=f"job {number}",
-                        expected=" or ".join(RESUMABLE), got=row.state),
+                "this job cannot be resumed", where=f"job {number}",
+                        expected=" or ".join(RESUMABLE), got=row.state,
                 reason="invalid",
             )  # fmt: skip
         others = select(JobRow.id).where(JobRow.out == row.out, JobRow.state.in_(ACTIVE))
         if session.scalars(others).first() is not None:
-            raise Refused(explain("a job writes there already", where=str(row.out)),
+            raise Refused("a job writes there already", where=str(row.out),
                           reason="invalid")  # fmt: skip
         # Nothing is there when it failed before its first byte: then it begins anew.
         again = (place_of(settings, str(row.out)) / "dataset.json").is_file()
@@ -306,7 +306,7 @@ def _take_turn(session: Session) -> None:
 def _row(session: Session, number: int) -> JobRow:
     row = session.get(JobRow, number)
     if row is None:
-        raise Refused(explain("there is no such job", where=f"job {number}"), reason="gone")
+        raise Refused("there is no such job", where=f"job {number}", reason="gone")
     return row
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from synthstudio.core.errors import Refused, explain
+from synthstudio.core.errors import Refused
 from synthstudio.dataset.durable import write_file
 from synthstudio.studio.jobs.orders import FORMATS, Generate, Order, place_of, roots_of
 from synthstudio.studio.settings import Settings
@@ -88,6 +88,8 @@ def prepare(kind: str, spec: Mapping[str, Any], settings: Settings) -> None:
 
 def _damaged(field: str, got: object) -> Refused:
     return Refused(
-        explain("the job table holds something else", where=f"job, {field}", got=repr(got)[:80]),
+        "the job table holds something else",
+        where=f"job, {field}",
+        got=repr(got)[:80],
         reason="invalid",
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synthstudio.core.errors import RecipeError, Refused, explain
+from synthstudio.core.errors import RecipeError, Refused
 from synthstudio.recipe.load import dump, parse
 from synthstudio.recipe.model import Recipe
 from synthstudio.review.roles import need
@@ -153,14 +153,14 @@ def check_size(recipe: Recipe, limits: Limits) -> None:
         if got > most:
             what = "frames" if field == "frames" else "pixels a picture"
             raise RecipeError(
-                explain(f"more {what} than the studio makes", where=f"recipe: {field}",
+                f"more {what} than the studio makes", where=f"recipe: {field}",
                         expected=f"at most {most:,}", got=f"{got:,}",
-                        then="Use the command line for more.")
+                        then="Use the command line for more."
             )  # fmt: skip
     if recipe.occlude is not None:
         raise RecipeError(
-            explain("this recipe hides people in photos", where="recipe: occlude",
-                    then="Use the command: synthstudio occlude.")
+            "this recipe hides people in photos", where="recipe: occlude",
+                    then="Use the command: synthstudio occlude."
         )  # fmt: skip
 
 
@@ -195,5 +195,5 @@ def _refused(
     what: str, where: str, *, expected: str | None = None, got: str | None = None,
     then: str | None = None,
 ) -> Refused:  # fmt: skip
-    return Refused(explain(what, where=where, expected=expected, got=got, then=then),
+    return Refused(what, where=where, expected=expected, got=got, then=then,
                    reason="invalid")  # fmt: skip

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import psutil
 
-from synthstudio.core.errors import Refused, StudioError, explain
+from synthstudio.core.errors import Refused, StudioError
 from synthstudio.dataset.durable import canonical_json
 from synthstudio.recipe.model import Recipe
 from synthstudio.studio.jobs import process
@@ -71,15 +71,15 @@ class Previews:
         Refused when the asset folders are not there, or too many wait.
         """
         if not 0 <= index <= LAST_FRAME:
-            raise Refused(explain("no such frame", where="preview", expected=f"0 to {LAST_FRAME}",
-                                  got=str(index)), reason="invalid")  # fmt: skip
+            raise Refused("no such frame", where="preview", expected=f"0 to {LAST_FRAME}",
+                                  got=str(index), reason="invalid")  # fmt: skip
         root = roots_of(self._settings)[assets]
         lacking = folders_lacking(recipe, root)
         if lacking:
             raise Refused(
-                explain("the recipe's asset folders are not there", where=root.name,
+                "the recipe's asset folders are not there", where=root.name,
                         expected=", ".join(lacking),
-                        then="Start the studio with --assets FOLDER."),
+                        then="Start the studio with --assets FOLDER.",
                 reason="invalid",
             )  # fmt: skip
         values = recipe_values(recipe)
@@ -130,8 +130,8 @@ class Previews:
             if key in self._waiting:
                 return
             if len(self._waiting) >= MOST_WAITING:
-                raise Refused(explain("too many previews wait", where="preview",
-                                      then="Try again in a moment."), reason="busy")  # fmt: skip
+                raise Refused("too many previews wait", where="preview",
+                                      then="Try again in a moment.", reason="busy")  # fmt: skip
             self._waiting[key] = request
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._work, name="previews", daemon=True)
@@ -172,9 +172,9 @@ class Previews:
             self._end()
             told = process.tail(self._folder / process.ERR_NAME, lines=3)
             raise StudioError(
-                explain("the preview could not be drawn", where="preview",
+                "the preview could not be drawn", where="preview",
                         expected=f"an answer within {LONGEST_S:.0f} s", got=told or "nothing",
-                        then="Ask for less, or try another frame.")
+                        then="Ask for less, or try another frame."
             )  # fmt: skip
         self._drawn += 1
         if "error" in answer:

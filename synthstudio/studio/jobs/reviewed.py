@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 from typing import cast
 
-from synthstudio.core.errors import ReviewError, SynthStudioError, explain
+from synthstudio.core.errors import ReviewError, SynthStudioError
 from synthstudio.dataset.durable import TEMPORARY, disk_errors, sync_file, sync_folder
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.export import export_reviewed
@@ -36,7 +36,7 @@ def main() -> None:
     try:
         url = os.environ.get(DATABASE)
         if not url:
-            raise ReviewError(explain("no store was named", where=DATABASE))
+            raise ReviewError("no store was named", where=DATABASE)
         print_json(write(url, asked.dataset, asked.out, form=asked.format, only=asked.only))
     except SynthStudioError as error:
         sys.stderr.write(f"error: {error}\n")
@@ -46,7 +46,7 @@ def main() -> None:
 def write(url: str, dataset: Path, out: Path, *, form: str, only: str) -> dict[str, object]:
     """Export into a ZIP file that appears whole or not at all; return what is in it."""
     if out.exists() or out.is_symlink():
-        raise ReviewError(explain("something is there already", where=str(out)))
+        raise ReviewError("something is there already", where=str(out))
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}{out.stem}-", dir=out.parent))
