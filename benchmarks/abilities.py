@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import physics, proofs, targets
-from synthstudio import pipeline
-from synthstudio.audit import audit
-from synthstudio.recipe.load import dump, load, parse
-from synthstudio.stage import Settings, Stage, prepare
+from synthstudio.generation import pipeline
+from synthstudio.generation.audit import audit
+from synthstudio.generation.stage import Settings, Stage, prepare
+from synthstudio.recipe.schema.load import dump, load, parse
 
 SCENES = proofs.ROOT / "scenes"
 CROWDED: dict[str, Any] = {"targets": {"crowd_index": 0.8}, "people": {"count": [3, 6]}}

@@ -24,12 +24,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from synthstudio import pipeline
 from synthstudio.body import anny
 from synthstudio.core.errors import DeviceError
-from synthstudio.recipe.load import dump, load, parse
-from synthstudio.recipe.model_variants import KINDS
-from synthstudio.stage import Settings, Stage, prepare
+from synthstudio.generation import pipeline
+from synthstudio.generation.stage import Settings, Stage, prepare
+from synthstudio.recipe.schema.load import dump, load, parse
+from synthstudio.recipe.schema.variants import KINDS
 
 SCENES = Path(__file__).resolve().parents[1] / "scenes"
 
@@ -133,10 +133,11 @@ def variants(*, moments: int = 40) -> dict[str, float]:
 TARGETS: dict[str, dict[str, Any]] = {
     "fraction": {"occluded_fraction": [0, 0.7]},
     "fraction and wrists": {
-        "occluded_fraction": [0.1, 0.7], "joints": {"left_wrist+right_wrist": 0.4},
+        "occluded_fraction": [0.1, 0.7],
+        "joints": {"left_wrist+right_wrist": 0.4},
     },
     "crowd index": {"crowd_index": [0.1, 0.8]},
-}  # fmt: skip
+}
 
 
 def search(*, moments: int = 60) -> dict[str, float]:
@@ -186,8 +187,12 @@ def training() -> dict[str, Any]:
     free = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
     told = subprocess.run(
         [sys.executable, "-m", "benchmarks.bench_training"],
-        cwd=SCENES.parent, env=free, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        cwd=SCENES.parent,
+        env=free,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     found: dict[str, Any] = json.loads(told.stdout.splitlines()[-1])
     return found
 

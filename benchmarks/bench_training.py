@@ -26,9 +26,9 @@ from torch import nn  # noqa: TID253
 from torch.utils.flop_counter import FlopCounterMode  # noqa: TID253
 
 from benchmarks import proof_arms, proofs
-from synthstudio import pipeline
-from synthstudio.core.skeleton import skeleton
-from synthstudio.models.bank import PoseBank
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.generation import pipeline
+from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.losses import Weights, pose_losses
 from synthstudio.training import batches
 from synthstudio.training import config as configs
@@ -49,16 +49,17 @@ def nano() -> Config:
 
 def trainer(config: Config, frame: Frame) -> Callable[[Batch], None]:
     """Return what takes a batch and makes a whole step of it: forward, back, AdamW."""
-    bones = frame.skeleton
+    skeleton = frame.skeleton
     torch.manual_seed(0)
-    net = build(config.network, bones, bank=_bank(config.network, len(bones.joints))).train()
+    net = build(config.network, skeleton, bank=_bank(config.network, len(skeleton.joints))).train()
     optimiser = torch.optim.AdamW(net.parameters(), lr=config.rate)
     weights = Weights(**config.losses.model_dump())
-    sigmas, balance = torch.from_numpy(bones.sigmas).float(), torch.ones(4)
+    sigmas, balance = torch.from_numpy(skeleton.sigmas).float(), torch.ones(4)
 
     def step(batch: Batch) -> None:
-        terms = pose_losses(net(batch.images), batch.labels, weights=weights, sigmas=sigmas,
-                            balance=balance)  # fmt: skip
+        terms = pose_losses(
+            net(batch.images), batch.labels, weights=weights, sigmas=sigmas, balance=balance
+        )
         torch.autograd.backward(torch.stack(list(terms.values())).sum())
         nn.utils.clip_grad_norm_(net.parameters(), config.clip)
         optimiser.step()
@@ -100,10 +101,12 @@ def loader(*, frames: int = 48, steps: int = 60) -> dict[str, float]:
         data = Path(folder) / "people"
         settings = proofs.settings_for(SCENES / "bench.yaml", assets=SCENES, frames=frames)
         pipeline.generate(settings, data, workers=2)
-        taken = take(data, size=config.network.size, cache=Path(folder),
-                     progress=lambda done, total: None)  # fmt: skip
-        frame = Frame(size=config.network.size, cells=cells(config.network),
-                      skeleton=taken.skeleton)  # fmt: skip
+        taken = take(
+            data, size=config.network.size, cache=Path(folder), progress=lambda done, total: None
+        )
+        frame = Frame(
+            size=config.network.size, cells=cells(config.network), skeleton=taken.skeleton
+        )
         step = trainer(config, frame)
         rows = np.resize(np.arange(len(taken.crops)), config.batch)
 
@@ -122,9 +125,11 @@ def loader(*, frames: int = 48, steps: int = 60) -> dict[str, float]:
         "loader alone, people/s": config.batch / loading,
         "steps alone, people/s": config.batch / raw,
         "both, people/s": config.batch / both,
-        "the trainer waits, %": 100 * waiting, "aim, %": 100 * WAITING,
-        "both / steps alone": raw / both, "possible": raw / least,
-    }  # fmt: skip
+        "the trainer waits, %": 100 * waiting,
+        "aim, %": 100 * WAITING,
+        "both / steps alone": raw / both,
+        "possible": raw / least,
+    }
 
 
 def latency(*, rounds: int = 60) -> dict[str, float]:
@@ -133,17 +138,18 @@ def latency(*, rounds: int = 60) -> dict[str, float]:
     `wide KPE` is that of the proof: as many multiplications in training as ORN has.
     """
     network = nano().network
-    joints = len(skeleton("coco17").joints)
+    joints = len(get_skeleton("coco17").joints)
     wide = proof_arms.matched_width(proof_arms.FULL)
     changes = {
-        "KPE": {"block": "kpe"}, "wide KPE": {"block": "kpe", "width": wide},
+        "KPE": {"block": "kpe"},
+        "wide KPE": {"block": "kpe", "width": wide},
         "ORN": {"block": "orn"},
-    }  # fmt: skip
+    }
     nets = {}
     for block, change in changes.items():
         torch.manual_seed(0)
         one = network.model_copy(update=change)
-        nets[block] = build(one, skeleton("coco17"), bank=_bank(one, joints)).eval()
+        nets[block] = build(one, get_skeleton("coco17"), bank=_bank(one, joints)).eval()
     kinds = {"float32": torch.float32}
     if torch.ops.mkldnn._is_mkldnn_bf16_supported():
         kinds["bfloat16"] = torch.bfloat16

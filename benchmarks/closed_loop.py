@@ -30,26 +30,27 @@ from numpy.typing import NDArray
 
 from benchmarks.proofs import ROOT
 from benchmarks.ready import ready
-from synthstudio import pipeline
+from synthstudio.cli.demo import scene_file
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.durable import canonical_json, write_file
-from synthstudio.demonstration import scene_file
 from synthstudio.evaluation.bootstrap import paired_interval, ratio_interval
 from synthstudio.evaluation.figures import interval
 from synthstudio.evaluation.measure import hits_of
 from synthstudio.evaluation.table import Answers
-from synthstudio.recipe.load import dump, load, parse
-from synthstudio.stage import prepare
+from synthstudio.generation import pipeline
+from synthstudio.generation.stage import prepare
+from synthstudio.inference import suggest
+from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.training import config as configs
-from synthstudio.training import data, suggest
+from synthstudio.training import data
 from synthstudio.training.answer import answer
 from synthstudio.training.config import Config, Source
 from synthstudio.training.data import People
 
 Bools = NDArray[np.bool_]
 SCENE = scene_file("people.yaml")
-BONES = skeleton(load(SCENE).skeleton)
+BONES = get_skeleton(load(SCENE).skeleton)
 TEST_SEED, MORE_SEED = 900, 901
 ARMS = {
     "before": "the first people alone",
@@ -98,22 +99,31 @@ class Loop:
         size = self.size
         return configs.parse(
             {
-                "name": f"{arm} seed {seed}", "seed": seed,
+                "name": f"{arm} seed {seed}",
+                "seed": seed,
                 "train": [{"dataset": str(self.folder / s), "splits": ["train"]} for s in sets],
-                "network": {"block": "orn", "size": list(size.picture)}, "batch": size.batch,
-                "steps": size.steps, "epochs": 1, "precision": "bfloat16", "device": "cpu",
+                "network": {"block": "orn", "size": list(size.picture)},
+                "batch": size.batch,
+                "steps": size.steps,
+                "epochs": 1,
+                "precision": "bfloat16",
+                "device": "cpu",
             }
-        )  # fmt: skip
+        )
 
     def answers(self, arm: str, seed: int, judged: str, split: str) -> Answers:
         """Train an arm's network, or go on with it, and ask it about people."""
         config = self.config(arm, seed)
         out, crops = self.folder / "runs" / f"{arm}-{seed}", self.folder / "crops"
         asked = ready(
-            config, out, Source(dataset=str(self.folder / judged), splits=(split,)), BONES,
-            crops=crops, only=self._as_many(arm),
+            config,
+            out,
+            Source(dataset=str(self.folder / judged), splits=(split,)),
+            BONES,
+            crops=crops,
+            only=self._as_many(arm),
             again=f"{arm} seed {seed} was stopped; run this again to go on",
-        )  # fmt: skip
+        )
         return answer(asked.net, asked.people, asked.frame, device=torch.device("cpu"))
 
     def _as_many(self, arm: str) -> Callable[[People], People]:
@@ -152,8 +162,9 @@ class Loop:
         first = {"splits": {"train": 0.75, "val": 0.25, "test": 0.0}}
         test = {"splits": {"train": 0.0, "val": 0.0, "test": 1.0}}
         self.data("first", {**scene, **first, "frames": size.first}, workers=workers)
-        self.data("test", {**scene, **test, "frames": size.test, "seed": TEST_SEED},
-                  workers=workers)  # fmt: skip
+        self.data(
+            "test", {**scene, **test, "frames": size.test, "seed": TEST_SEED}, workers=workers
+        )
         recipe, profile = self.recipe()
         self.data("suggested", recipe, workers=workers)
         self.data("more", {**scene, "frames": size.more, "seed": MORE_SEED}, workers=workers)
@@ -188,10 +199,12 @@ def table(said: Mapping[str, list[Answers]], recipe: Mapping[str, Any]) -> str:
     """Return PCK@0.1 of each arm, and the suggested recipe against more of the same."""
     parts = measures(recipe)
     sides = {
-        (arm, name): tuple(np.concatenate([hits_of(a, which(a))[k] for a in answers])
-                           for k in (0, 1))
-        for arm, answers in said.items() for name, which in parts.items()
-    }  # fmt: skip
+        (arm, name): tuple(
+            np.concatenate([hits_of(a, which(a))[k] for a in answers]) for k in (0, 1)
+        )
+        for arm, answers in said.items()
+        for name, which in parts.items()
+    }
     lines = ["| learnt from | " + " | ".join(parts) + " |", "|---" * (1 + len(parts)) + "|"]
     for arm, title in ARMS.items():
         cells = [interval(vars(ratio_interval(*sides[arm, name], seed=1))) for name in parts]
@@ -262,9 +275,16 @@ def main(words: list[str]) -> int:
     said, recipe, profile = Loop(size, asked.cache, say).turn(asked.workers)
     say(table(said, recipe))
     page = PAGE.format(
-        first=size.first, more=size.more, test=size.test, steps=size.steps, batch=size.batch,
-        seeds=size.seeds, table=table(said, recipe), profile=profile, recipe=asked_for(recipe),
-    )  # fmt: skip
+        first=size.first,
+        more=size.more,
+        test=size.test,
+        steps=size.steps,
+        batch=size.batch,
+        seeds=size.seeds,
+        table=table(said, recipe),
+        profile=profile,
+        recipe=asked_for(recipe),
+    )
     docs = asked.docs or ROOT / "docs"
     write_file(docs / "closed_loop.md", page.encode())
     write_file(docs / "evidence" / "closed_loop.log", ("\n".join(lines) + "\n").encode())

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio import pipeline
 from synthstudio.compose import blend
 from synthstudio.core.labels import AMBIGUOUS_FROM, FrameLabels, PersonLabel
 from synthstudio.core.scene import F32, I32, U8, CutoutLayer
 from synthstudio.core.spec import FrameSpec
+from synthstudio.generation import pipeline
+from synthstudio.generation.stage import FIRST_THING, Stage
 from synthstudio.render import raster, shade
 from synthstudio.render.pack import pack
-from synthstudio.stage import FIRST_THING, Stage
 
 Bool = NDArray[np.bool_]
 SEEN_FROM = 0.8

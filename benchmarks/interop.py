@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import proofs
-from synthstudio import pipeline
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.export import EXPORTERS
+from synthstudio.generation import pipeline
 
 ROOT = proofs.ROOT
 CACHE = ROOT / ".cache" / "interop"
@@ -47,22 +47,40 @@ class Tool:
 
 
 TOOLS: dict[str, Tool] = {
-    "datumaro": Tool((("datumaro",),), 0.006, "rounds to 0.01 px; takes a CVAT skeleton for "
-                     "single points and does not read `outside` of pictures; no YOLO pose (the "
-                     "fork that has it is not on PyPI)"),
+    "datumaro": Tool(
+        (("datumaro",),),
+        0.006,
+        "rounds to 0.01 px; takes a CVAT skeleton for "
+        "single points and does not read `outside` of pictures; no YOLO pose (the "
+        "fork that has it is not on PyPI)",
+    ),
     "supervision": Tool((("supervision",),), 0.001, "boxes and masks; loads no keypoints"),
     "fiftyone": Tool((("fiftyone",),), 1e-6, "COCO importer, without its database"),
     "webdataset": Tool((("webdataset", "pillow"),), 1e-9),
     "datasets": Tool((("datasets", "pillow"),), 1e-9),
-    "label-studio": Tool((("label-studio-sdk",),), 1e-6, "its converter writes v=2 for every "
-                         "keypoint that is there"),
-    "ultralytics": Tool(
-        (("torch==2.13.0", "numpy", "opencv-python-headless", "pillow", "pyyaml", "requests",
-          "psutil", "polars", "scipy", "matplotlib"),
-         ("--no-deps", "ultralytics", "ultralytics-thop")),
-        0.001, "its training's own label reader, in float32; torchvision is not installed",
+    "label-studio": Tool(
+        (("label-studio-sdk",),), 1e-6, "its converter writes v=2 for every keypoint that is there"
     ),
-}  # fmt: skip
+    "ultralytics": Tool(
+        (
+            (
+                "torch==2.13.0",
+                "numpy",
+                "opencv-python-headless",
+                "pillow",
+                "pyyaml",
+                "requests",
+                "psutil",
+                "polars",
+                "scipy",
+                "matplotlib",
+            ),
+            ("--no-deps", "ultralytics", "ultralytics-thop"),
+        ),
+        0.001,
+        "its training's own label reader, in float32; torchvision is not installed",
+    ),
+}
 DISTRIBUTIONS = {"label-studio": "label-studio-sdk"}
 
 
@@ -83,8 +101,11 @@ class Outcome:
 
     def row(self, tool: Tool, version: str) -> str:
         """Return it as a row of the table."""
-        what = f"{self.joints} joints, {self.flags} flags" if self.joints else (
-            f"{self.boxes} boxes, {self.masks} masks")  # fmt: skip
+        what = (
+            f"{self.joints} joints, {self.flags} flags"
+            if self.joints
+            else (f"{self.boxes} boxes, {self.masks} masks")
+        )
         held = "; ".join(self.problems) or f"all; largest {self.largest_px:.1g} px"
         cells = (f"{self.tool} {version}", self.form, str(self.people), what, held, tool.note)
         return f"| {' | '.join(cells)} |"
@@ -136,10 +157,19 @@ def install(name: str) -> str:
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(place)], check=True)
     for packages in TOOLS[name].installs:
         made = subprocess.run(
-            [str(place / "bin/pip"), "install", "-q", "--disable-pip-version-check", "-c",
-             str(CACHE / "constraints.txt"), *packages],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            [
+                str(place / "bin/pip"),
+                "install",
+                "-q",
+                "--disable-pip-version-check",
+                "-c",
+                str(CACHE / "constraints.txt"),
+                *packages,
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if made.returncode:
             return " ".join(made.stderr.split())[-300:] or f"pip ended with {made.returncode}"
     done.touch()
@@ -151,12 +181,15 @@ def run(name: str, folder: Path, dataset: Dataset) -> list[Outcome]:
     scratch = folder / f"scratch-{name}"
     scratch.mkdir()
     script = READERS / f"{name.replace('-', '_')}_reader.py"
-    joints = len(skeleton(dataset.identity.skeleton).joints)
+    joints = len(get_skeleton(dataset.identity.skeleton).joints)
     made = subprocess.run(
         [str(CACHE / name / "bin/python"), str(script), str(folder), str(scratch), str(joints)],
-        capture_output=True, text=True, check=False, timeout=600,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
         env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(scratch), "PYTHONPATH": ""},
-    )  # fmt: skip
+    )
     if made.returncode:
         said = " ".join(made.stderr.split())[-300:]
         return [Outcome(name, "", problems=[f"ended with {made.returncode}: {said}"])]

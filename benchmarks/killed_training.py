@@ -23,16 +23,18 @@ from typing import Any
 import torch  # noqa: TID253 - it trains
 
 from benchmarks import proofs
-from synthstudio import pipeline
 from synthstudio.core.rng import stream
+from synthstudio.generation import pipeline
 from synthstudio.training import checkpoint, crops, loop
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
 
 CUTTING, STEP, SAVING = "cutting somebody out", "a step", "saving the state"
 _POINTS: dict[str, tuple[Any, str]] = {
-    CUTTING: (crops, "crop"), STEP: (loop, "_loss"), SAVING: (checkpoint, "save_state"),
-}  # fmt: skip
+    CUTTING: (crops, "crop"),
+    STEP: (loop, "_loss"),
+    SAVING: (checkpoint, "save_state"),
+}
 """What each phase begins with."""
 FILES = ("last.safetensors", "best.safetensors", "log.csv", "config.yaml")
 
@@ -52,10 +54,15 @@ def nano(dataset: Path, *, steps: int) -> Config:
     source = {"dataset": str(dataset), "splits": []}
     return configs.parse(
         {
-            **whole, "train": [source], "validate_on": [source], "steps": steps, "batch": 16,
-            "save_every": 5, "losses": {**whole["losses"], "agreement": 0.5},
+            **whole,
+            "train": [source],
+            "validate_on": [source],
+            "steps": steps,
+            "batch": 16,
+            "save_every": 5,
+            "losses": {**whole["losses"], "agreement": 0.5},
         }
-    )  # fmt: skip
+    )
 
 
 def around(phase: str, began: Callable[[], None], ended: Callable[[], None]) -> None:
@@ -100,10 +107,13 @@ def plan(seed: int, took: dict[str, float], *, kills: int) -> list[Kill]:
     phases += [str(rng.choice([STEP, SAVING])) for _ in range(kills - len(phases))]
     most = {CUTTING: 30, STEP: 8, SAVING: 2}
     return [
-        Kill(phase=phase, nth=int(rng.integers(1, most[phase] + 1)),
-             after_s=float(rng.random() * took[phase]))
+        Kill(
+            phase=phase,
+            nth=int(rng.integers(1, most[phase] + 1)),
+            after_s=float(rng.random() * took[phase]),
+        )
         for phase in phases[:kills]
-    ]  # fmt: skip
+    ]
 
 
 def die(kill: Kill, note: Path) -> None:
@@ -137,8 +147,11 @@ def run(config: Config, out: Path, kill: Kill | None) -> str:
     words = [str(told), str(out), str(note), json.dumps(kill and asdict(kill))]
     child = subprocess.run(
         [sys.executable, "-m", "benchmarks.killed_training", *words],
-        cwd=proofs.ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=proofs.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if child.returncode != (0 if kill is None else -signal.SIGKILL):
         raise AssertionError(f"{kill}: status {child.returncode}: {child.stderr[-2000:]}")
     return note.read_text(encoding="utf-8")

@@ -24,8 +24,8 @@ from typing import Any
 
 from benchmarks import scale_dataset
 from benchmarks.studio import source_set
+from synthstudio.dataset.query import parse
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.select.query import parse
 from synthstudio.review.risk.queue import control_rows, risk_order
 from synthstudio.review.risk.signals import risk
 from synthstudio.review.risk.table import facet, find, joint_facet, people_table
@@ -64,8 +64,11 @@ def _filters(dataset: Dataset, work: Path) -> dict[str, Any]:
         query = parse(text, table.joints)
         found[text] = statistics.median(_ms(lambda q=query: find(table, q)) for _ in range(5))
     slowest = max(found.values())
-    return {"slowest_ms": round(slowest, 1), "fine": slowest < FILTER_LIMIT_MS,
-            "ms": {text: round(ms, 1) for text, ms in found.items()}}  # fmt: skip
+    return {
+        "slowest_ms": round(slowest, 1),
+        "fine": slowest < FILTER_LIMIT_MS,
+        "ms": {text: round(ms, 1) for text, ms in found.items()},
+    }
 
 
 def _facets(dataset: Dataset, work: Path) -> dict[str, Any]:
@@ -83,8 +86,11 @@ def _risks(dataset: Dataset, work: Path) -> dict[str, Any]:
     table = people_table(dataset, cache=work / "cache")
     found = risk(table)
     order = risk_order(found)
-    return {"order_ms": round(_ms(lambda: risk_order(found)), 1), "people": len(order.rows),
-            "control": len(control_rows(table))}  # fmt: skip
+    return {
+        "order_ms": round(_ms(lambda: risk_order(found)), 1),
+        "people": len(order.rows),
+        "control": len(control_rows(table)),
+    }
 
 
 def _ms(call: Callable[[], object]) -> float:
@@ -94,9 +100,13 @@ def _ms(call: Callable[[], object]) -> float:
 
 
 STEPS: dict[str, Callable[[Dataset, Path], dict[str, Any]]] = {
-    "build": _build, "build cache": _build_cache, "open cache": _open, "filters": _filters,
-    "facets": _facets, "risks": _risks,
-}  # fmt: skip
+    "build": _build,
+    "build cache": _build_cache,
+    "open cache": _open,
+    "filters": _filters,
+    "facets": _facets,
+    "risks": _risks,
+}
 
 
 def measure(step: str, folder: Path, work: Path) -> dict[str, Any]:
@@ -108,8 +118,12 @@ def measure(step: str, folder: Path, work: Path) -> dict[str, Any]:
     with Watched() as watched:
         result = STEPS[step](dataset, work)
     seconds = time.process_time() - start
-    return {"cpu_s": round(seconds, 2), "peak_mb": round(_status_kb("VmHWM") / 1024),
-            "peak_unmapped_mb": round(watched.most_kb / 1024), **result}  # fmt: skip
+    return {
+        "cpu_s": round(seconds, 2),
+        "peak_mb": round(_status_kb("VmHWM") / 1024),
+        "peak_unmapped_mb": round(watched.most_kb / 1024),
+        **result,
+    }
 
 
 class Watched(threading.Thread):
@@ -159,10 +173,18 @@ def main() -> None:
         if not (work / "set" / "index.json").is_file():
             scale_dataset.make(asked.source or source_set(work), work / "set", asked.people)
         for step in STEPS:
-            command = [sys.executable, "-m", "benchmarks.people_table", "--step", step,
-                       "--work", str(work)]  # fmt: skip
-            done = subprocess.run(command, capture_output=True, text=True, check=True,
-                                  env=os.environ)  # fmt: skip
+            command = [
+                sys.executable,
+                "-m",
+                "benchmarks.people_table",
+                "--step",
+                step,
+                "--work",
+                str(work),
+            ]
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=True, env=os.environ
+            )
             print(f"{step:<12}{done.stdout.strip()}", flush=True)
 
 

@@ -26,14 +26,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import proofs, touch
-from synthstudio import pipeline
 from synthstudio.body.atlas import bare_body, load_atlas
 from synthstudio.body.motion import limit_excess_rad
 from synthstudio.body.pose_library import library
 from synthstudio.body.poses import LIMITS_RAD
 from synthstudio.core.scene import F64, I32, PARTS, Bool, Surface
 from synthstudio.core.spec import PERSON_BASE, FrameSpec, PersonSpec, ThingSpec
-from synthstudio.stage import FIRST_THING, Stage
+from synthstudio.generation import pipeline
+from synthstudio.generation.stage import FIRST_THING, Stage
 
 SOFT_M = touch.SOFT_M
 SEAT_M = 0.06
@@ -177,9 +177,12 @@ def body_and_thing_m(person: Bare, thing: Solid, parts: Bool) -> float:
     own = np.unique(touch.skin())
     own = own[parts[atlas.vertex_part[own]]]
     deepest = max(
-        (float(touch.depths_m(person.vertices_m[own], *piece).max(initial=0.0))
-         for piece in thing.pieces), default=0.0,
-    )  # fmt: skip
+        (
+            float(touch.depths_m(person.vertices_m[own], *piece).max(initial=0.0))
+            for piece in thing.pieces
+        ),
+        default=0.0,
+    )
     near = ((thing.points_m > person.box_m[0]) & (thing.points_m < person.box_m[1])).all(axis=1)
     points = thing.points_m[near]
     depth = touch.depth_in_body_m(points, person.vertices_m)

@@ -18,23 +18,22 @@ import numpy as np
 
 from synthstudio.core.images import decode_rgb
 from synthstudio.core.labels import U8
-from synthstudio.core.skeleton import skeleton
-from synthstudio.dataset.checks.coco import skeleton_of
-from synthstudio.dataset.checks.masks import Mask, read_mask
-from synthstudio.dataset.checks.people import check_person
-from synthstudio.dataset.checks.pictures import mirror_score, outlines
-from synthstudio.dataset.checks.subject import (
-    Subject,
-    flip_of,
-    subject_of_entry,
-    subject_of_row,
-)
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
 from synthstudio.formats.coco import load_coco
+from synthstudio.quality.checks.coco import skeleton_of
+from synthstudio.quality.checks.masks import Mask, read_mask
+from synthstudio.quality.checks.people import check_person
+from synthstudio.quality.checks.pictures import mirror_score, outlines
+from synthstudio.quality.checks.subject import Subject, flip_of, subject_of_entry, subject_of_row
 
-_LIMBS = (("left_elbow", "left_wrist"), ("right_elbow", "right_wrist"),
-          ("left_knee", "left_ankle"), ("right_knee", "right_ankle"))  # fmt: skip
+_LIMBS = (
+    ("left_elbow", "left_wrist"),
+    ("right_elbow", "right_wrist"),
+    ("left_knee", "left_ankle"),
+    ("right_knee", "right_ankle"),
+)
 _TIMES = 10
 Picture = tuple[U8, list[Mask], list[Subject]]
 
@@ -42,18 +41,18 @@ Picture = tuple[U8, list[Mask], list[Subject]]
 def of_dataset(folder: Path) -> Iterator[Picture]:
     """Yield each frame's picture, masks and people."""
     dataset = Dataset(folder)
-    bones = skeleton(dataset.identity.skeleton)
+    skeleton = get_skeleton(dataset.identity.skeleton)
     for frame, people in pair_rows(dataset.iter_frames(), dataset.iter_instances()):
         size = [frame["height_px"], frame["width_px"]]
         masks = [read_mask({"size": size, "counts": p["modal_counts"]}, *size) for p in people]
         rgb = decode_rgb(dataset.image_bytes_of(frame), frame["file_name"])
-        yield rgb, masks, [subject_of_row(frame, person, bones) for person in people]
+        yield rgb, masks, [subject_of_row(frame, person, skeleton) for person in people]
 
 
 def of_coco(path: Path, images: Path) -> Iterator[Picture]:
     """Yield each image of a COCO file with masks and people."""
     data = load_coco(path)
-    bones = {c["id"]: skeleton_of(c["keypoints"]) for c in data["categories"]}
+    skeleton = {c["id"]: skeleton_of(c["keypoints"]) for c in data["categories"]}
     for image in data["images"]:
         size = (image["height"], image["width"])
         own = [
@@ -61,7 +60,7 @@ def of_coco(path: Path, images: Path) -> Iterator[Picture]:
         ]
         rgb = decode_rgb((images / image["file_name"]).read_bytes(), image["file_name"])
         masks = [read_mask(a["segmentation"], *size) for a in own]
-        yield rgb, masks, [subject_of_entry(image, a, bones[a["category_id"]]) for a in own]
+        yield rgb, masks, [subject_of_entry(image, a, skeleton[a["category_id"]]) for a in own]
 
 
 def count(pictures: Iterator[Picture]) -> Counter[str]:

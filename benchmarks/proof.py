@@ -26,14 +26,14 @@ from benchmarks import proof_arms, proof_table, proof_words
 from benchmarks.proof_arms import ARMS, FULL, SMALL, Size
 from benchmarks.proofs import ROOT
 from benchmarks.ready import ready
-from synthstudio import pipeline
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.durable import canonical_json, write_file
 from synthstudio.evaluation import save
-from synthstudio.models.orn import ORN
-from synthstudio.planning import plan
-from synthstudio.recipe.load import parse
-from synthstudio.stage import Settings, prepare
+from synthstudio.generation import pipeline
+from synthstudio.generation.plan import plan
+from synthstudio.generation.stage import Settings, prepare
+from synthstudio.models.blocks.orn import ORN
+from synthstudio.recipe.schema.load import parse
 from synthstudio.training import data, networks
 from synthstudio.training.answer import answer
 from synthstudio.training.config import Config, Source
@@ -41,7 +41,7 @@ from synthstudio.training.crops import take
 from synthstudio.training.networks import build, pose_bank
 
 LIMIT_H = 2.0
-BONES = skeleton(proof_arms.BONES)
+BONES = get_skeleton(proof_arms.BONES)
 _MAKE_MS = 0.7
 """Processor time in which a sample is augmented (measured once); the plan adds it."""
 _FRAMES_PER_S = 6.0
@@ -59,8 +59,13 @@ class Proof:
         self.size = size
         self.recipes = {test: proof_arms.recipe(size, test=test) for test in (False, True)}
         self.width = proof_arms.matched_width(size)
-        told = [dataclasses.asdict(size), self.recipes[False], self.recipes[True], self.width,
-                {name: dataclasses.asdict(arm) for name, arm in ARMS.items()}]  # fmt: skip
+        told = [
+            dataclasses.asdict(size),
+            self.recipes[False],
+            self.recipes[True],
+            self.width,
+            {name: dataclasses.asdict(arm) for name, arm in ARMS.items()},
+        ]
         key = hashlib.sha256(canonical_json(told)).hexdigest()[:12]
         self.folder = cache / key
         self.crops = self.folder / "crops"
@@ -103,8 +108,9 @@ def costs(proof: Proof, arms: tuple[str, ...]) -> dict[str, int]:
 
     An arm with pairs also asks its teacher about half of the people; that is not counted.
     """
-    found = {arm: proof_arms.step_flops(proof.config(arm, 0).network)
-             for arm in proof_arms.trained(arms)}  # fmt: skip
+    found = {
+        arm: proof_arms.step_flops(proof.config(arm, 0).network) for arm in proof_arms.trained(arms)
+    }
     whole = {arm: cost for arm, cost in found.items() if not ARMS[arm].network}  # no ablations
     spread = max(whole.values()) / min(whole.values()) - 1
     assert spread <= proof_arms.WITHIN, f"training costs lie {spread:.1%} apart: {whole}"
@@ -131,18 +137,23 @@ def show_plan(
                 ).seconds
             hours += seconds / 3600
             say(f"{frames} {'test' if test else 'training'} frames: {seconds / 60:.0f} min")
-    left = [(arm, seed) for arm, seed in proof_arms.jobs(arms, seeds)
-            if not all(proof.result(n, seed).is_file() for n in _answered(arm, arms))]  # fmt: skip
+    left = [
+        (arm, seed)
+        for arm, seed in proof_arms.jobs(arms, seeds)
+        if not all(proof.result(n, seed).is_file() for n in _answered(arm, arms))
+    ]
     samples = size.steps * size.batch
     kinds = {proof.config(arm, 0).network for arm, _ in left}
     rate = {kind: _step_s(kind, size.batch) / size.batch for kind in kinds}
     work = sum(
-        samples * (rate[proof.config(arm, 0).network] * _teacher(arm) + _MAKE_MS / 1e3)
-        + _ANSWER_S for arm, _ in left
-    )  # fmt: skip
+        samples * (rate[proof.config(arm, 0).network] * _teacher(arm) + _MAKE_MS / 1e3) + _ANSWER_S
+        for arm, _ in left
+    )
     hours += work / 3600 / workers
-    say(f"{len(left)} trainings of {size.steps} steps of {size.batch} people on {workers} "
-        f"processes of one thread: {work / 60 / workers:.0f} min")  # fmt: skip
+    say(
+        f"{len(left)} trainings of {size.steps} steps of {size.batch} people on {workers} "
+        f"processes of one thread: {work / 60 / workers:.0f} min"
+    )
     say(f"about {hours:.1f} h in all" + ("" if hours <= LIMIT_H else f": over {LIMIT_H:g} h"))
     return hours
 
@@ -190,9 +201,13 @@ def run_job(proof: Proof, arm: str, seed: int, arms: tuple[str, ...]) -> None:
     config = proof.config(arm, seed)
     out = proof.made / "runs" / f"{_word(arm)}-{seed}"
     asked = ready(
-        config, out, Source(dataset=str(proof.data(test=True))), BONES, crops=proof.crops,
+        config,
+        out,
+        Source(dataset=str(proof.data(test=True))),
+        BONES,
+        crops=proof.crops,
         again=f"({arm}) seed {seed} was stopped; run the proof again to go on",
-    )  # fmt: skip
+    )
     net, people, frame = asked.net, asked.people, asked.frame
     for name in wanted:
         bank = _bank(proof, config) if ARMS[name].bank else None
@@ -202,11 +217,14 @@ def run_job(proof: Proof, arm: str, seed: int, arms: tuple[str, ...]) -> None:
             net, people, frame, device=torch.device("cpu"), decode=ARMS[name].decode, bank=bank
         )
         told = {
-            "arm": name, "seed": seed, "rate": asked.done.rate, "waited": asked.done.waited,
+            "arm": name,
+            "seed": seed,
+            "rate": asked.done.rate,
+            "waited": asked.done.waited,
             "step_gflops": proof_arms.step_flops(config.network) * config.batch / 1e9,
             **proof_table.measured(answers, BONES),
             "words": proof_words.words(net, people, frame, answers, proof.data(test=True), BONES),
-        }  # fmt: skip
+        }
         about = {"name": config.name, "skeleton": BONES.name, "seed": seed, "arm": name}
         kept = out / "evaluations" / _word(name)
         if not kept.exists():
@@ -222,14 +240,24 @@ def _answered(arm: str, arms: tuple[str, ...]) -> list[str]:
 
 def _bank(proof: Proof, config: Config) -> networks.PoseBank | None:
     learn, _, _ = data.join(config.train, config, proof.crops, lambda done, total: None)
-    return pose_bank(learn.crops, BONES, rows=learn.rows, size=config.network.size,
-                     count=proof.size.bank, seed=config.seed)  # fmt: skip
+    return pose_bank(
+        learn.crops,
+        BONES,
+        rows=learn.rows,
+        size=config.network.size,
+        count=proof.size.bank,
+        seed=config.seed,
+    )
 
 
 def run_all(
-    proof: Proof, arms: tuple[str, ...], seeds: int, workers: int, say: Callable[[str], None],
+    proof: Proof,
+    arms: tuple[str, ...],
+    seeds: int,
+    workers: int,
+    say: Callable[[str], None],
     words: list[str],
-) -> None:  # fmt: skip
+) -> None:
     """Run what is lacking, `workers` at once."""
     jobs = proof_arms.jobs(arms, seeds)
     if workers == 1:
@@ -252,11 +280,14 @@ def run_all(
             for job in [job for job, process in running.items() if process.poll() is not None]:
                 code = running.pop(job).returncode
                 if code:
-                    raise SystemExit(f"({job[0]}) seed {job[1]} ended with {code}: see "
-                                     f"{_log(proof, job)}")  # fmt: skip
+                    raise SystemExit(
+                        f"({job[0]}) seed {job[1]} ended with {code}: see {_log(proof, job)}"
+                    )
                 done = total - len(waiting) - len(running)
-                say(f"{done} of {total}: ({job[0]}) seed {job[1]}, "
-                    f"{(time.monotonic() - started) / 60:.1f} min")  # fmt: skip
+                say(
+                    f"{done} of {total}: ({job[0]}) seed {job[1]}, "
+                    f"{(time.monotonic() - started) / 60:.1f} min"
+                )
     finally:
         for process in running.values():
             process.terminate()  # a training saves its state and stops
@@ -268,13 +299,25 @@ def _start(proof: Proof, job: tuple[str, int], words: list[str]) -> subprocess.P
     log = _log(proof, job)
     log.parent.mkdir(parents=True, exist_ok=True)
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    command = [sys.executable, "-m", "benchmarks.proof", *words, "--job", f"{job[0]}:{job[1]}",
-               "--code", proof.code]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.proof",
+        *words,
+        "--job",
+        f"{job[0]}:{job[1]}",
+        "--code",
+        proof.code,
+    ]
     with log.open("ab") as file:
         return subprocess.Popen(
-            command, cwd=ROOT, env=os.environ | threads, stdout=file, stderr=file,
+            command,
+            cwd=ROOT,
+            env=os.environ | threads,
+            stdout=file,
+            stderr=file,
             start_new_session=True,  # a Ctrl-C is the parent's, who asks each to save and stop
-        )  # fmt: skip
+        )
 
 
 def _log(proof: Proof, job: tuple[str, int]) -> Path:
@@ -321,16 +364,24 @@ def page(proof: Proof, found: proof_table.Found, *, seeds: int, command: str) ->
     """Return docs/proof.md."""
     size = proof.size
     return HEAD.format(
-        seeds=seeds, ablations=proof_arms.ABLATION_SEEDS, steps=size.steps,
-        batch=size.batch, train=size.train_frames, test=size.test_frames,
-        wide=size.frame[0], high=size.frame[1],
-        size=f"{size.picture[0]}x{size.picture[1]}", within=proof_arms.WITHIN, width=proof.width,
-        command=command, occluders=", ".join(proof_arms.HELD_OCCLUDERS).replace("_", " "),
+        seeds=seeds,
+        ablations=proof_arms.ABLATION_SEEDS,
+        steps=size.steps,
+        batch=size.batch,
+        train=size.train_frames,
+        test=size.test_frames,
+        wide=size.frame[0],
+        high=size.frame[1],
+        size=f"{size.picture[0]}x{size.picture[1]}",
+        within=proof_arms.WITHIN,
+        width=proof.width,
+        command=command,
+        occluders=", ".join(proof_arms.HELD_OCCLUDERS).replace("_", " "),
         poses=len(proof_arms.held_poses()),
         families=", ".join(proof_arms.HELD_FAMILIES).replace("_", " "),
         tables=proof_table.tables(found),
         words=proof_words.table(found.results),
-    )  # fmt: skip
+    )
 
 
 def _command(asked: argparse.Namespace) -> str:

@@ -10,21 +10,39 @@ import torch  # noqa: TID253 - it counts what networks cost
 from torch.utils.flop_counter import FlopCounterMode  # noqa: TID253
 
 from synthstudio.body import pose_library
-from synthstudio.core.skeleton import skeleton
-from synthstudio.models.bank import PoseBank
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.training import config as configs
 from synthstudio.training.answer import Decode
 from synthstudio.training.config import Config, Network
 from synthstudio.training.networks import build
 
 HELD_OCCLUDERS = (
-    "bicycle", "cardboard_box", "divider", "hedge", "kiosk", "potted_plant", "shopping_cart",
-    "sofa", "stool", "suitcase", "umbrella",
-)  # fmt: skip
+    "bicycle",
+    "cardboard_box",
+    "divider",
+    "hedge",
+    "kiosk",
+    "potted_plant",
+    "shopping_cart",
+    "sofa",
+    "stool",
+    "suitcase",
+    "umbrella",
+)
 HELD_FAMILIES = (
-    "balance", "crawl", "dance", "kick", "kneel", "push", "run", "sit_floor", "squat", "stretch",
+    "balance",
+    "crawl",
+    "dance",
+    "kick",
+    "kneel",
+    "push",
+    "run",
+    "sit_floor",
+    "squat",
+    "stretch",
     "throw",
-)  # fmt: skip
+)
 BONES = "coco17"
 
 
@@ -89,19 +107,22 @@ class Arm:
 
 ARMS = {
     "a": Arm(title="KPE, no occlusion in training", variants=("clean",), decode="peak"),
-    "a'": Arm(title="KPE, coarse dropout", variants=("clean",), augment={"dropout": 0.5},
-              decode="peak"),
+    "a'": Arm(
+        title="KPE, coarse dropout", variants=("clean",), augment={"dropout": 0.5}, decode="peak"
+    ),
     "b": Arm(title="KPE, occlusion", decode="peak"),
     "b-hits": Arm(title="(b) decoded by expected hits", of="b"),
     "g": Arm(title="(b) decoded by expected hits and a pose bank", of="b", bank=True),
     "c": Arm(title="ORN, occlusion", block="orn"),
-    "d": Arm(title="ORN, occlusion, counterfactual pairs", block="orn",
-             losses={"agreement": 0.5}),
+    "d": Arm(title="ORN, occlusion, counterfactual pairs", block="orn", losses={"agreement": 0.5}),
     "c-joined": Arm(title="(c) without the poses' last word", of="c", last_word=False),
-    "no-attention": Arm(title="(c) without attention to pixels and joints", block="orn",
-                        network={"attention": False}),
+    "no-attention": Arm(
+        title="(c) without attention to pixels and joints",
+        block="orn",
+        network={"attention": False},
+    ),
     "no-refinement": Arm(title="(c) without refinement", block="orn", network={"refine": False}),
-}  # fmt: skip
+}
 """KPE is decoded by its highest peak, ORN by expected hits, unless the line says otherwise."""
 
 
@@ -111,15 +132,19 @@ ABLATION_SEEDS = 3
 
 def jobs(arms: tuple[str, ...], seeds: int) -> list[tuple[str, int]]:
     """Return the trainings (arm, seed) of a proof: one seed of all arms before the next."""
-    most = {arm: min(seeds, ABLATION_SEEDS) if ARMS[arm].network else seeds
-            for arm in trained(arms)}  # fmt: skip
+    most = {
+        arm: min(seeds, ABLATION_SEEDS) if ARMS[arm].network else seeds for arm in trained(arms)
+    }
     return [(arm, seed) for seed in range(seeds) for arm in most if seed < most[arm]]
 
 
 def trained(arms: tuple[str, ...]) -> tuple[str, ...]:
     """Return the arms that need a network of their own, with those that others are decoded from."""
-    return tuple(name for name, arm in ARMS.items() if not arm.of and (
-        name in arms or any(ARMS[other].of == name for other in arms)))  # fmt: skip
+    return tuple(
+        name
+        for name, arm in ARMS.items()
+        if not arm.of and (name in arms or any(ARMS[other].of == name for other in arms))
+    )
 
 
 def recipe(size: Size, *, test: bool) -> dict[str, Any]:
@@ -129,17 +154,26 @@ def recipe(size: Size, *, test: bool) -> dict[str, Any]:
     the others), other people (their pool has another seed), floors and walls of other patterns;
     training frames show none of these.
     """
-    held = {"occluders": list(HELD_OCCLUDERS), "poses": [*HELD_FAMILIES, *held_poses()],
-            "share": 1.0}  # fmt: skip
+    held = {
+        "occluders": list(HELD_OCCLUDERS),
+        "poses": [*HELD_FAMILIES, *held_poses()],
+        "share": 1.0,
+    }
     if test:
         backdrop: dict[str, Any] = {
-            "kind": "room", "walls": 0.6, "floor_patterns": {"concrete": 1, "grass": 1},
+            "kind": "room",
+            "walls": 0.6,
+            "floor_patterns": {"concrete": 1, "grass": 1},
             "wall_patterns": {"bricks": 2, "stripes": 1, "concrete": 1},
-        }  # fmt: skip
+        }
         splits = {"train": 0.0, "val": 0.0, "test": 1.0}
     else:
-        room = {"kind": "room", "walls": 0.6, "floor_patterns": {"planks": 1, "tiles": 1},
-                "wall_patterns": {"plain": 2, "tiles": 1}}  # fmt: skip
+        room = {
+            "kind": "room",
+            "walls": 0.6,
+            "floor_patterns": {"planks": 1, "tiles": 1},
+            "wall_patterns": {"plain": 2, "tiles": 1},
+        }
         backdrop = {
             "kind": "mix",
             "choices": [
@@ -149,18 +183,29 @@ def recipe(size: Size, *, test: bool) -> dict[str, Any]:
         }
         splits = {"train": 0.999, "val": 0.001, "test": 0.0}  # val is not looked at
     return {
-        "name": "proof-test" if test else "proof-train", "seed": 2 if test else 1,
-        "frames": size.test_frames if test else size.train_frames, "skeleton": BONES,
+        "name": "proof-test" if test else "proof-train",
+        "seed": 2 if test else 1,
+        "frames": size.test_frames if test else size.train_frames,
+        "skeleton": BONES,
         "image": {"width_px": size.frame[0], "height_px": size.frame[1]},
-        "variants": {"clean": 1}, "splits": splits, "holdout": held,
+        "variants": {"clean": 1},
+        "splits": splits,
+        "holdout": held,
         "targets": {"occluded_fraction": [0.1, 0.75]},
-        "people": {"count": 2, "identities": size.identities, "arrangement":
-                   {"kind": "group", "spread_m": [0.6, 1.4]}},
+        "people": {
+            "count": 2,
+            "identities": size.identities,
+            "arrangement": {"kind": "group", "spread_m": [0.6, 1.4]},
+        },
         "things": [{"kind": "procedural", "between": [0.15, 0.7]}],
         "backdrop": backdrop,
-        "lens": {"blur_sigma_px": [0.3, 0.6], "motion": 0.0, "noise_sigma": [0.5, 2.5],
-                 "jpeg_quality": [85, 95]},
-    }  # fmt: skip
+        "lens": {
+            "blur_sigma_px": [0.3, 0.6],
+            "motion": 0.0,
+            "noise_sigma": [0.5, 2.5],
+            "jpeg_quality": [85, 95],
+        },
+    }
 
 
 def config(name: str, seed: int, *, size: Size, train: str, width: int) -> Config:
@@ -171,26 +216,39 @@ def config(name: str, seed: int, *, size: Size, train: str, width: int) -> Confi
         network["width"] = width
     return configs.parse(
         {
-            "name": f"proof {name} seed {seed}", "seed": seed,
+            "name": f"proof {name} seed {seed}",
+            "seed": seed,
             "train": [{"dataset": train, "splits": ["train"], "variants": list(arm.variants)}],
-            "network": network, "augment": arm.augment, "losses": arm.losses,
-            "batch": size.batch, "steps": size.steps, "epochs": 1, "precision": "bfloat16",
-            "device": "cpu", "save_every": 200,
+            "network": network,
+            "augment": arm.augment,
+            "losses": arm.losses,
+            "batch": size.batch,
+            "steps": size.steps,
+            "epochs": 1,
+            "precision": "bfloat16",
+            "device": "cpu",
+            "save_every": 200,
         }
-    )  # fmt: skip
+    )
 
 
 @functools.cache
 def step_flops(network: Network) -> int:
     """Return the floating-point operations of a forward and a backward pass of one person."""
-    bones = skeleton(BONES)
-    bank = PoseBank(torch.rand(network.bank, len(bones.joints), 2)) if network.bank else None
-    net = build(network, bones, bank=bank if network.block == "orn" else None).train()
+    skeleton = get_skeleton(BONES)
+    bank = PoseBank(torch.rand(network.bank, len(skeleton.joints), 2)) if network.bank else None
+    net = build(network, skeleton, bank=bank if network.block == "orn" else None).train()
     count = 2  # norms need two
     with FlopCounterMode(display=False) as counter:
         said = net(torch.rand(count, 3, *network.size))
-        answers = [*said.logits, said.presence, said.shares, said.quality, said.occluder,
-                   said.xyz_m]  # fmt: skip
+        answers = [
+            *said.logits,
+            said.presence,
+            said.shares,
+            said.quality,
+            said.occluder,
+            said.xyz_m,
+        ]
         torch.stack([a.sum() for a in answers if a is not None]).sum().backward()
     return int(counter.get_total_flops()) // count
 

@@ -36,7 +36,7 @@ HITS = {
 """Measures with an interval: PCK@0.1 of the amodal box's longer side unless they say otherwise."""
 
 
-def measured(answers: Answers, bones: Skeleton) -> dict[str, Any]:
+def measured(answers: Answers, skeleton: Skeleton) -> dict[str, Any]:
     """Return hits and counts by group for HITS, and OKS-AP with amodal areas, as plain values."""
     hits = {}
     for name, (which, at) in _parts(answers).items():
@@ -48,7 +48,7 @@ def measured(answers: Answers, bones: Skeleton) -> dict[str, Any]:
     aps = {}
     for name, only in (("AP", None), ("AP hidden", hidden)):
         found = average_precision(
-            truth_of(occluded), occluded.xy, score, sigmas=bones.sigmas, only=only
+            truth_of(occluded), occluded.xy, score, sigmas=skeleton.sigmas, only=only
         )
         aps[name] = None if np.isnan(found["AP"]) else found["AP"]
     return {"hits": hits, "AP": aps}
@@ -99,9 +99,11 @@ class Found:
         """Return how much better ours is, paired by seed and group."""
         seeds = sorted(set(self.seeds(ours)) & set(self.seeds(theirs)))
         return paired_interval(
-            self.sides(ours, measure, seeds), self.sides(theirs, measure, seeds),
-            seed=SEED, rounds=ROUNDS,
-        )  # fmt: skip
+            self.sides(ours, measure, seeds),
+            self.sides(theirs, measure, seeds),
+            seed=SEED,
+            rounds=ROUNDS,
+        )
 
     def precision(self, arm: str, name: str) -> str:
         """Return an AP's mean and the range of its seeds."""
@@ -134,25 +136,70 @@ class Aim:
 
 
 AIMS = (
-    Aim(text="(c) beats (a) by 10 points, hidden", ours="c", theirs="a", measure="hidden",
-        holds=lambda d: d.value >= 0.1),
-    Aim(text="(c) beats (a') by 10 points, hidden", ours="c", theirs="a'", measure="hidden",
-        holds=lambda d: d.value >= 0.1),
-    Aim(text="(c) beats (b) by 5 points, hidden", ours="c", theirs="b", measure="hidden",
-        holds=lambda d: d.value >= 0.05),
-    Aim(text="(c) beats (g), the interval excludes zero, hidden", ours="c", theirs="g",
-        measure="hidden", holds=lambda d: d.low > 0),
-    Aim(text="(c) loses at most 1 point to (a) on clean frames", ours="c", theirs="a",
-        measure="clean", holds=lambda d: d.value >= -0.01),
-    Aim(text="(d) beats (c), the interval excludes zero, hidden", ours="d", theirs="c",
-        measure="hidden", holds=lambda d: d.low > 0),
-    Aim(text="the poses' last word helps: (c) against (c) without it, hidden", ours="c",
-        theirs="c-joined", measure="hidden", holds=lambda d: d.low > 0),
-    Aim(text="attention helps: (c) against (c) without it, hidden", ours="c",
-        theirs="no-attention", measure="hidden", holds=lambda d: d.low > 0),
-    Aim(text="refinement helps: (c) against (c) without it, hidden", ours="c",
-        theirs="no-refinement", measure="hidden", holds=lambda d: d.low > 0),
-)  # fmt: skip
+    Aim(
+        text="(c) beats (a) by 10 points, hidden",
+        ours="c",
+        theirs="a",
+        measure="hidden",
+        holds=lambda d: d.value >= 0.1,
+    ),
+    Aim(
+        text="(c) beats (a') by 10 points, hidden",
+        ours="c",
+        theirs="a'",
+        measure="hidden",
+        holds=lambda d: d.value >= 0.1,
+    ),
+    Aim(
+        text="(c) beats (b) by 5 points, hidden",
+        ours="c",
+        theirs="b",
+        measure="hidden",
+        holds=lambda d: d.value >= 0.05,
+    ),
+    Aim(
+        text="(c) beats (g), the interval excludes zero, hidden",
+        ours="c",
+        theirs="g",
+        measure="hidden",
+        holds=lambda d: d.low > 0,
+    ),
+    Aim(
+        text="(c) loses at most 1 point to (a) on clean frames",
+        ours="c",
+        theirs="a",
+        measure="clean",
+        holds=lambda d: d.value >= -0.01,
+    ),
+    Aim(
+        text="(d) beats (c), the interval excludes zero, hidden",
+        ours="d",
+        theirs="c",
+        measure="hidden",
+        holds=lambda d: d.low > 0,
+    ),
+    Aim(
+        text="the poses' last word helps: (c) against (c) without it, hidden",
+        ours="c",
+        theirs="c-joined",
+        measure="hidden",
+        holds=lambda d: d.low > 0,
+    ),
+    Aim(
+        text="attention helps: (c) against (c) without it, hidden",
+        ours="c",
+        theirs="no-attention",
+        measure="hidden",
+        holds=lambda d: d.low > 0,
+    ),
+    Aim(
+        text="refinement helps: (c) against (c) without it, hidden",
+        ours="c",
+        theirs="no-refinement",
+        measure="hidden",
+        holds=lambda d: d.low > 0,
+    ),
+)
 
 
 def tables(found: Found) -> str:
@@ -169,15 +216,23 @@ def _figures(found: Found) -> str:
 
 
 def _precisions(found: Found) -> str:
-    lines = ["| arm | OKS-AP, occluded frames | OKS-AP, hidden joints alone | seeds | "
-             "GFLOP a step | people a second |", "|---" * 6 + "|"]  # fmt: skip
+    lines = [
+        "| arm | OKS-AP, occluded frames | OKS-AP, hidden joints alone | seeds | "
+        "GFLOP a step | people a second |",
+        "|---" * 6 + "|",
+    ]
     for arm in found.arms:
         seeds = found.seeds(arm)
         cost = found.results[arm, seeds[0]]
         rates = [found.results[arm, seed]["rate"] for seed in seeds]
         rate = np.mean([r for r in rates if r] or [np.nan])  # 0: it was trained in another call
-        cells = [found.precision(arm, "AP"), found.precision(arm, "AP hidden"), str(len(seeds)),
-                 f"{cost['step_gflops']:.2f}", f"{rate:.0f}"]  # fmt: skip
+        cells = [
+            found.precision(arm, "AP"),
+            found.precision(arm, "AP hidden"),
+            str(len(seeds)),
+            f"{cost['step_gflops']:.2f}",
+            f"{rate:.0f}",
+        ]
         lines.append(f"| ({arm}) | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -16,27 +16,43 @@ from synthstudio.evaluation.bootstrap import Interval
 from synthstudio.evaluation.figures import ratio, value_of
 from synthstudio.evaluation.measure import visibility
 from synthstudio.evaluation.table import Answers
-from synthstudio.training import looking
+from synthstudio.training import diagnostics
 from synthstudio.training.batches import Frame
 from synthstudio.training.bodies import Silhouettes
 from synthstudio.training.data import Chosen
 
 _WORDS = ("AUROC", "AUROC_over_peak", "cause_F1", "cause_F1_over_majority")
 _COLUMNS = (
-    "visibility AUROC", "over that of the peak", "cause macro F1", "over the majority's",
-    "attention on the occluder / even: window", "moved mask", "person", "moved mask ",
-)  # fmt: skip
+    "visibility AUROC",
+    "over that of the peak",
+    "cause macro F1",
+    "over the majority's",
+    "attention on the occluder / even: window",
+    "moved mask",
+    "person",
+    "moved mask ",
+)
 
 
 def words(
-    net: nn.Module, people: Chosen, frame: Frame, answers: Answers, dataset: Path, bones: Skeleton
+    net: nn.Module,
+    people: Chosen,
+    frame: Frame,
+    answers: Answers,
+    dataset: Path,
+    skeleton: Skeleton,
 ) -> dict[str, Any]:
     """Return the figures of a network that says what is visible; {} for one that does not."""
-    told = visibility(answers, bones)
+    told = visibility(answers, skeleton)
     if not told:
         return {}
-    found = looking.gazes(net, people, frame, device=torch.device("cpu"),
-                          bodies=Silhouettes(Dataset(dataset), people.crops, frame))  # fmt: skip
+    found = diagnostics.gazes(
+        net,
+        people,
+        frame,
+        device=torch.device("cpu"),
+        bodies=Silhouettes(Dataset(dataset), people.crops, frame),
+    )
     return {name: told[name] for name in _WORDS} | {"attention": shunning(found)}
 
 
@@ -53,8 +69,10 @@ def table(results: Mapping[tuple[str, int], Mapping[str, Any]], arm: str = "c") 
 
 
 def _cells(told: Mapping[str, Any]) -> list[str]:
-    cells = [Interval(**told[name]).text(scale=1, digits=3) if "over" in name
-             else ratio(told[name], 3) for name in _WORDS]  # fmt: skip
+    cells = [
+        Interval(**told[name]).text(scale=1, digits=3) if "over" in name else ratio(told[name], 3)
+        for name in _WORDS
+    ]
     gaze = told["attention"]
     for part in (gaze, gaze.get("person", {})):
         for name in ("on_occluder", "on_moved_mask"):

@@ -13,20 +13,24 @@ from pathlib import Path
 
 import psutil
 
-from synthstudio import pipeline, replay
 from synthstudio.core.rng import stream
 from synthstudio.dataset.merge import merge
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import hashed_files
-from synthstudio.recipe.load import dump, load, parse
-from synthstudio.stage import Settings, Stage, prepare, settings_of
+from synthstudio.generation import pipeline, replay
+from synthstudio.generation.stage import Settings, Stage, prepare, settings_of
+from synthstudio.recipe.schema.load import dump, load, parse
 
 ROOT = Path(__file__).resolve().parents[1]
 FRAMES_PER_SHARD = 8
 EVENTS = (
-    "before-first-shard", "frame-written", "shard-written", "before-rename", "after-rename",
+    "before-first-shard",
+    "frame-written",
+    "shard-written",
+    "before-rename",
+    "after-rename",
     "before-index",
-)  # fmt: skip
+)
 IN_WORKERS = ("frame-written", "shard-written")
 VICTIMS = ("self", "parent", "group")
 
@@ -86,9 +90,11 @@ def kill_plan(seed: int, *, random_moments: int, frames: int) -> list[tuple[str,
     rng = stream(seed, "kills")
     # An event in a worker is counted within one shard: its hook arrives with the job.
     most = {
-        "frame-written": FRAMES_PER_SHARD, "shard-written": 1,
-        "before-rename": frames // FRAMES_PER_SHARD, "after-rename": frames // FRAMES_PER_SHARD,
-    }  # fmt: skip
+        "frame-written": FRAMES_PER_SHARD,
+        "shard-written": 1,
+        "before-rename": frames // FRAMES_PER_SHARD,
+        "after-rename": frames // FRAMES_PER_SHARD,
+    }
     for _ in range(random_moments):
         event = str(rng.choice(sorted(most)))
         victim = str(rng.choice(["self", "group"]))
@@ -113,8 +119,12 @@ def killed_and_resumed(
     ]
     died = subprocess.run(
         [sys.executable, "-m", "benchmarks.proofs", *arguments],
-        cwd=ROOT, capture_output=True, text=True, start_new_session=True, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+        check=False,
+    )
     if died.returncode == 0:
         raise AssertionError(f"the run was not killed at {kill}: {died.stderr[-2000:]}")
     settings = settings_for(scene, assets=assets, frames=frames)
@@ -130,9 +140,13 @@ def killed_run(settings: Settings, out: Path) -> dict[str, str]:
     out.parent.mkdir(parents=True, exist_ok=True)
     job.write_text(json.dumps(dump(settings.recipe)), encoding="utf-8")
     return killed_and_resumed(
-        job, settings.assets.root, out, frames=settings.recipe.frames,
-        kill=("after-rename", 2, "group"), workers=2,
-    )  # fmt: skip
+        job,
+        settings.assets.root,
+        out,
+        frames=settings.recipe.frames,
+        kill=("after-rename", 2, "group"),
+        workers=2,
+    )
 
 
 def replayed(folder: Path, indices: Sequence[int]) -> dict[int, str]:

@@ -26,9 +26,15 @@ class Ready:
 
 
 def ready(
-    config: Config, out: Path, judged: Source, bones: Skeleton, *, crops: Path, again: str,
+    config: Config,
+    out: Path,
+    judged: Source,
+    skeleton: Skeleton,
+    *,
+    crops: Path,
+    again: str,
     only: Callable[[People], People] = lambda people: people,
-) -> Ready:  # fmt: skip
+) -> Ready:
     """Train in `out`, or go on there, and cut out the people of `judged`.
 
     SystemExit, which says `again`, when the training was stopped.
@@ -39,5 +45,5 @@ def ready(
     net, _, _ = checkpoint.load_network(out / "last.safetensors")
     people, _, _ = data.join((judged,), config, crops, lambda done, total: None)
     size = config.network.size
-    frame = Frame(size=size, cells=networks.cells(config.network), skeleton=bones)
+    frame = Frame(size=size, cells=networks.cells(config.network), skeleton=skeleton)
     return Ready(net=net, done=done, people=people, frame=frame)

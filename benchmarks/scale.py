@@ -22,7 +22,7 @@ from synthstudio.core.errors import FormatError
 from synthstudio.core.images import encode_jpeg
 from synthstudio.core.labels import SHARES
 from synthstudio.core.rng import Generator, stream
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset import manifest
 from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.reader import Dataset
@@ -38,7 +38,7 @@ PEOPLE_A_FRAME = 50
 WIDTH_PX, HEIGHT_PX = 320, 240
 MOST_BYTES = 1_000_000_000
 BIG_BYTES = 2_200_000_000
-JOINTS = len(skeleton("coco23").joints)
+JOINTS = len(get_skeleton("coco23").joints)
 
 
 def stub_people(index: int) -> list[Row]:
@@ -49,20 +49,37 @@ def stub_people(index: int) -> list[Row]:
     metres = rng.random((PEOPLE_A_FRAME, JOINTS, 3))
     shares = rng.dirichlet(np.ones(len(SHARES)), (PEOPLE_A_FRAME, JOINTS))
     return [
-        complete({
-            "frame_index": index, "instance": k + 1, "identity": f"p{k}", "pose": "stand",
-            "pose_family": "standing", "phenotype": [0.5] * 6,
-            "joints_px": px[k].ravel().tolist(), "joints_camera_m": metres[k].ravel().tolist(),
-            "joints_world_m": (metres[k] + 1 / 3).ravel().tolist(),
-            "shares": shares[k].ravel().tolist(), "mask_size": [HEIGHT_PX, WIDTH_PX],
-            "state": [1, 2] * (JOINTS // 2) + [2], "cause": ["object", "visible"] * (JOINTS // 2)
-            + ["visible"], "ambiguous": [False] * JOINTS, "occluder_id": [1002] * JOINTS,
-            "origin": ["rendered"] * JOINTS, "hidden_joint": [0, 2], "hidden_instance": [1002] * 2,
-            "hidden_share": [0.7, 0.6], **masks[k], "truncated_fraction": 0.0,
-            "depth_m": 3.0, "depth_rank": k, "stature_m": 1.7,
-        }, INSTANCE_SCHEMA)
+        complete(
+            {
+                "frame_index": index,
+                "instance": k + 1,
+                "identity": f"p{k}",
+                "pose": "stand",
+                "pose_family": "standing",
+                "phenotype": [0.5] * 6,
+                "joints_px": px[k].ravel().tolist(),
+                "joints_camera_m": metres[k].ravel().tolist(),
+                "joints_world_m": (metres[k] + 1 / 3).ravel().tolist(),
+                "shares": shares[k].ravel().tolist(),
+                "mask_size": [HEIGHT_PX, WIDTH_PX],
+                "state": [1, 2] * (JOINTS // 2) + [2],
+                "cause": ["object", "visible"] * (JOINTS // 2) + ["visible"],
+                "ambiguous": [False] * JOINTS,
+                "occluder_id": [1002] * JOINTS,
+                "origin": ["rendered"] * JOINTS,
+                "hidden_joint": [0, 2],
+                "hidden_instance": [1002] * 2,
+                "hidden_share": [0.7, 0.6],
+                **masks[k],
+                "truncated_fraction": 0.0,
+                "depth_m": 3.0,
+                "depth_rank": k,
+                "stature_m": 1.7,
+            },
+            INSTANCE_SCHEMA,
+        )
         for k in range(PEOPLE_A_FRAME)
-    ]  # fmt: skip
+    ]
 
 
 def _masks(rng: Generator) -> Row:
@@ -76,11 +93,14 @@ def _masks(rng: Generator) -> Row:
     seen[y + 50 :] = False
     boxes, areas = (mask_box(seen), mask_box(whole)), (int(seen.sum()), int(whole.sum()))
     return {
-        "modal_counts": encode(seen, boxes[0])["counts"], "modal_box_px": list(boxes[0]),
-        "amodal_counts": encode(whole, boxes[1])["counts"], "amodal_box_px": list(boxes[1]),
-        "modal_area_px": areas[0], "amodal_area_px": areas[1],
+        "modal_counts": encode(seen, boxes[0])["counts"],
+        "modal_box_px": list(boxes[0]),
+        "amodal_counts": encode(whole, boxes[1])["counts"],
+        "amodal_box_px": list(boxes[1]),
+        "modal_area_px": areas[0],
+        "amodal_area_px": areas[1],
         "occluded_fraction": occluded_fraction(*areas),
-    }  # fmt: skip
+    }
 
 
 def make(folder: Path, people: int) -> None:
@@ -88,9 +108,13 @@ def make(folder: Path, people: int) -> None:
     jpeg = encode_jpeg(np.full((HEIGHT_PX, WIDTH_PX, 3), 90, np.uint8), 50)
     frames = people // PEOPLE_A_FRAME
     identity = Identity(
-        recipe={"name": "scale"}, seed=1, skeleton="coco23", frames=frames,
-        versions=manifest.package_versions(), machine=manifest.machine_kind("cpu"),
-    )  # fmt: skip
+        recipe={"name": "scale"},
+        seed=1,
+        skeleton="coco23",
+        frames=frames,
+        versions=manifest.package_versions(),
+        machine=manifest.machine_kind("cpu"),
+    )
     with open_or_create(folder / "set", identity) as session:
         for shard in session.todo:
             temporary = new_temporary(folder / "set", shard)
@@ -99,22 +123,41 @@ def make(folder: Path, people: int) -> None:
             for index in wanted:
                 (temporary / image_name(index)).write_bytes(jpeg)
             heads = [
-                complete({
-                    "index": index, "seed": 1, "file_name": image_name(index),
-                    "image_sha256": hashlib.sha256(jpeg).hexdigest(), "width_px": WIDTH_PX,
-                    "height_px": HEIGHT_PX, "skeleton": "coco23", "split": "train",
-                    "group_id": str(index), "crowd_index": 0.1, "K": [1.0] * 9,
-                    "world_to_camera": [1.0] * 16, "spec": "{}",
-                }, FRAME_SCHEMA)
+                complete(
+                    {
+                        "index": index,
+                        "seed": 1,
+                        "file_name": image_name(index),
+                        "image_sha256": hashlib.sha256(jpeg).hexdigest(),
+                        "width_px": WIDTH_PX,
+                        "height_px": HEIGHT_PX,
+                        "skeleton": "coco23",
+                        "split": "train",
+                        "group_id": str(index),
+                        "crowd_index": 0.1,
+                        "K": [1.0] * 9,
+                        "world_to_camera": [1.0] * 16,
+                        "spec": "{}",
+                    },
+                    FRAME_SCHEMA,
+                )
                 for index in wanted
-            ]  # fmt: skip
+            ]
             bodies = [row for index in wanted for row in stub_people(index)]
             write_parquet(temporary / FRAMES_NAME, FRAME_SCHEMA, heads)
             write_parquet(temporary / INSTANCES_NAME, INSTANCE_SCHEMA, bodies)
-            session.publish(seal(temporary, {
-                "shard": shard, "first": wanted.start, "frames": len(wanted),
-                "people": len(bodies), "failed": [],
-            }))  # fmt: skip
+            session.publish(
+                seal(
+                    temporary,
+                    {
+                        "shard": shard,
+                        "first": wanted.start,
+                        "frames": len(wanted),
+                        "people": len(bodies),
+                        "failed": [],
+                    },
+                )
+            )
         session.finish()
 
 
@@ -154,7 +197,7 @@ def again(folder: Path, people: int) -> None:
 
 def valid(folder: Path, people: int) -> None:
     """Import a valid COCO file of two gigabytes, its annotations before its images."""
-    joints = list(skeleton("coco17").joints)
+    joints = list(get_skeleton("coco17").joints)
     entry = {
         "category_id": 1, "iscrowd": 0, "area": 900, "bbox": [10, 20, 30, 30],
         "keypoints": [20, 30, 2] * 17, "caption": "x" * (BIG_BYTES // 20_000),
@@ -191,9 +234,14 @@ def token(folder: Path, people: int) -> None:
 
 
 STEPS = {
-    "make": make, "json.dump": dump, "export": export, "import": take, "again": again,
-    "2 GB valid": valid, "2 GB token": token,
-}  # fmt: skip
+    "make": make,
+    "json.dump": dump,
+    "export": export,
+    "import": take,
+    "again": again,
+    "2 GB valid": valid,
+    "2 GB token": token,
+}
 
 
 def main() -> int:
@@ -219,10 +267,21 @@ def run(folder: Path, people: int, steps: Sequence[str]) -> int:
     worst = 0
     for step in steps:
         made = subprocess.run(
-            [sys.executable, "-c", _TOLD, "--people", str(people), "--folder", str(folder),
-             "--step", step],
-            check=False, capture_output=True, text=True,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-c",
+                _TOLD,
+                "--people",
+                str(people),
+                "--folder",
+                str(folder),
+                "--step",
+                step,
+            ],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
         if made.returncode:
             print(f"{step}: {made.stderr[-500:]}")
             return 1

@@ -22,16 +22,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from synthstudio.core.skeleton import skeleton
-from synthstudio.dataset import validate
-from synthstudio.dataset.counts.coverage import coverage
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.dataset import filter as filtering
+from synthstudio.dataset import splits
+from synthstudio.dataset.derive import link_or_copy
 from synthstudio.dataset.manifest import Identity
-from synthstudio.dataset.pages import diff, facts
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, pair_rows
-from synthstudio.dataset.select import filter as filtering
-from synthstudio.dataset.select import splits
-from synthstudio.dataset.select.derive import link_or_copy
 from synthstudio.dataset.shards import (
     FRAMES_NAME,
     INSTANCES_NAME,
@@ -41,6 +38,9 @@ from synthstudio.dataset.shards import (
 )
 from synthstudio.dataset.writer import open_or_create
 from synthstudio.formats.coco_raw import RawCoco
+from synthstudio.quality import diff, validate
+from synthstudio.quality.coverage import coverage
+from synthstudio.report import facts
 
 LIMIT_MB = 1024
 _FRAMES_A_SHARD = 64
@@ -61,10 +61,15 @@ def make(source: Path, out: Path, people: int) -> Dataset:
     stub = b"a stub of a picture"
     sha = hashlib.sha256(stub).hexdigest()
     identity = Identity(
-        recipe=had.identity.recipe, assets=(), seed=had.identity.seed,
-        skeleton=had.identity.skeleton, frames=total, frames_per_shard=_FRAMES_A_SHARD,
-        versions=had.identity.versions, machine=had.identity.machine,
-    )  # fmt: skip
+        recipe=had.identity.recipe,
+        assets=(),
+        seed=had.identity.seed,
+        skeleton=had.identity.skeleton,
+        frames=total,
+        frames_per_shard=_FRAMES_A_SHARD,
+        versions=had.identity.versions,
+        machine=had.identity.machine,
+    )
     place = np.searchsorted(frames["index"].to_numpy(), own)
     counts = np.bincount(place, minlength=len(frames))
     first = np.concatenate([[0], np.cumsum(counts)])
@@ -83,20 +88,36 @@ def make(source: Path, out: Path, people: int) -> Dataset:
                     path.write_bytes(stub)
                 else:
                     link_or_copy(base, path)
-            _write(temporary / FRAMES_NAME, frames.take(which), FRAME_SCHEMA, {
-                "index": pa.array(numbers),
-                "file_name": pa.array([image_name(int(n)) for n in numbers]),
-                "image_sha256": pa.array([sha] * len(numbers)),
-                "group_id": pa.array([f"g{n}" for n in numbers]),
-                "layers": pa.array([[]] * len(numbers), pa.list_(pa.string())),
-            })  # fmt: skip
+            _write(
+                temporary / FRAMES_NAME,
+                frames.take(which),
+                FRAME_SCHEMA,
+                {
+                    "index": pa.array(numbers),
+                    "file_name": pa.array([image_name(int(n)) for n in numbers]),
+                    "image_sha256": pa.array([sha] * len(numbers)),
+                    "group_id": pa.array([f"g{n}" for n in numbers]),
+                    "layers": pa.array([[]] * len(numbers), pa.list_(pa.string())),
+                },
+            )
             people_table = instances.take(rows)
-            names = [f"{name}-{n // 50}" for name, n in
-                     zip(people_table["identity"].to_pylist(), owner, strict=True)]  # fmt: skip
-            _write(temporary / INSTANCES_NAME, people_table, INSTANCE_SCHEMA,
-                   {"frame_index": pa.array(owner), "identity": pa.array(names)})  # fmt: skip
-            head = {"shard": shard, "first": int(numbers[0]), "frames": len(numbers),
-                    "people": len(rows), "failed": []}  # fmt: skip
+            names = [
+                f"{name}-{n // 50}"
+                for name, n in zip(people_table["identity"].to_pylist(), owner, strict=True)
+            ]
+            _write(
+                temporary / INSTANCES_NAME,
+                people_table,
+                INSTANCE_SCHEMA,
+                {"frame_index": pa.array(owner), "identity": pa.array(names)},
+            )
+            head = {
+                "shard": shard,
+                "first": int(numbers[0]),
+                "frames": len(numbers),
+                "people": len(rows),
+                "failed": [],
+            }
             session.publish(seal(temporary, head))
         session.finish()
     return Dataset(out)
@@ -111,9 +132,9 @@ def _write(path: Path, table: pa.Table, schema: pa.Schema, new: dict[str, pa.Arr
 
 
 def _validate(dataset: Dataset, work: Path) -> object:
-    bones = skeleton(dataset.identity.skeleton)
+    skeleton = get_skeleton(dataset.identity.skeleton)
     samples = pair_rows(dataset.iter_frames(), dataset.iter_instances())
-    return validate.validate_samples(samples, bones).findings.as_json()["kinds"]
+    return validate.validate_samples(samples, skeleton).findings.as_json()["kinds"]
 
 
 def _validate_coco(dataset: Dataset, work: Path) -> object:
@@ -128,8 +149,8 @@ def _export(dataset: Dataset, work: Path) -> object:
     from synthstudio.formats.coco import export_coco
 
     samples = pair_rows(dataset.iter_frames(), dataset.iter_instances())
-    bones = skeleton(dataset.identity.skeleton)
-    return export_coco(samples, work / "annotations.json", skeleton=bones).annotations
+    skeleton = get_skeleton(dataset.identity.skeleton)
+    return export_coco(samples, work / "annotations.json", skeleton=skeleton).annotations
 
 
 def _count(dataset: Dataset, work: Path) -> object:
@@ -172,9 +193,12 @@ def _one(step: str, work: Path) -> None:
     result = STEPS[step](Dataset(work / "set"), work)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     line = {
-        "step": step, "seconds": round(time.perf_counter() - began, 1),
-        "processor": round(time.process_time(), 1), "peak_mb": round(peak), "result": result,
-    }  # fmt: skip
+        "step": step,
+        "seconds": round(time.perf_counter() - began, 1),
+        "processor": round(time.process_time(), 1),
+        "peak_mb": round(peak),
+        "result": result,
+    }
     print(json.dumps(line), flush=True)
 
 
@@ -196,8 +220,11 @@ def main() -> None:
         began = time.perf_counter()
         args.work.mkdir(parents=True, exist_ok=True)
         made = make(args.source, args.work / "set", args.people)
-        print(f"made {made.people} people in {made.frames} frames: "
-              f"{time.perf_counter() - began:.0f} s", flush=True)  # fmt: skip
+        print(
+            f"made {made.people} people in {made.frames} frames: "
+            f"{time.perf_counter() - began:.0f} s",
+            flush=True,
+        )
     too_much = []
     for step in args.only.split(","):
         command = [sys.executable, "-m", "benchmarks.scale_dataset", "--step", step]
@@ -205,8 +232,11 @@ def main() -> None:
             [*command, "--work", str(args.work)], check=True, capture_output=True, text=True
         )
         line = json.loads(run.stdout)
-        print(f"{step:<16}{line['seconds']:>9.1f} s  processor{line['processor']:>9.1f} s  "
-              f"peak{line['peak_mb']:>6} MB  {line['result']}", flush=True)  # fmt: skip
+        print(
+            f"{step:<16}{line['seconds']:>9.1f} s  processor{line['processor']:>9.1f} s  "
+            f"peak{line['peak_mb']:>6} MB  {line['result']}",
+            flush=True,
+        )
         if line["peak_mb"] > LIMIT_MB:
             too_much.append(step)
     if too_much:

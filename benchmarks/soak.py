@@ -17,12 +17,12 @@ from pathlib import Path
 
 from benchmarks import abilities, proofs
 from benchmarks.counterfactuals import counterfactuals
-from synthstudio import pipeline
-from synthstudio.audit import audit
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.export import EXPORTERS
-from synthstudio.recipe.load import dump, load, parse
-from synthstudio.stage import Stage, prepare
+from synthstudio.generation import pipeline
+from synthstudio.generation.audit import audit
+from synthstudio.generation.stage import Stage, prepare
+from synthstudio.recipe.schema.load import dump, load, parse
 
 SCENES = proofs.ROOT / "scenes"
 Check = Callable[[Path, Path], tuple[bool, str]]
@@ -96,7 +96,7 @@ def flat_memory(folder: Path, assets: Path) -> tuple[bool, str]:
 
 def plan_holds(folder: Path, assets: Path) -> tuple[bool, str]:
     """--plan is within 25 % of the run it foretells."""
-    from synthstudio.planning import plan
+    from synthstudio.generation.plan import plan
 
     settings = proofs.settings_for(SCENES / "quickstart.yaml", assets=assets, frames=1500)
     foretold = plan(settings, near=folder / "planned", workers=2)
@@ -141,25 +141,29 @@ def coco_scores_itself(folder: Path, assets: Path) -> tuple[bool, str]:
 
 def sigmas(folder: Path) -> object:
     """Return the sigmas of a data set's skeleton."""
-    from synthstudio.core.skeleton import skeleton
+    from synthstudio.core.skeleton import get_skeleton
 
-    return skeleton(Dataset(folder).identity.skeleton).sigmas
+    return get_skeleton(Dataset(folder).identity.skeleton).sigmas
 
 
 def clean_against_occluded(folder: Path, assets: Path) -> tuple[bool, str]:
     """320 pairs with things, many with cut-outs: plain, room, panorama, photo behind them."""
     backdrops: tuple[dict[str, object], ...] = (
-        {"kind": "plain"}, {"kind": "room"}, {"kind": "hdri", "folder": "hdri"},
+        {"kind": "plain"},
+        {"kind": "room"},
+        {"kind": "hdri", "folder": "hdri"},
         {"kind": "photo", "folder": "backgrounds"},
-    )  # fmt: skip
+    )
     scene = SCENES / "counterfactuals.yaml"
     lines, held, pairs = [], True, 0
     for seed, backdrop in enumerate(backdrops, 31):
         wish = {
-            **dump(load(scene)), "seed": seed, "backdrop": backdrop,
+            **dump(load(scene)),
+            "seed": seed,
+            "backdrop": backdrop,
             "variants": {"clean": 1, "occluder": 1},
             "cutouts": {"folder": "occluders", "count": [0, 2]},
-        }  # fmt: skip
+        }
         settings = prepare(parse(wish, str(scene)), assets=assets, device="cpu")
         tally = counterfactuals(Stage(settings), range(40))
         held &= not tally.faults and tally.hidden > 0 and tally.with_cutouts > 0
@@ -202,18 +206,29 @@ def training_killed(folder: Path, assets: Path) -> tuple[bool, str]:
 def reviewer(folder: Path, assets: Path) -> tuple[bool, str]:
     """200 people reviewed by keyboard in a browser: the store and COCO hold exactly that."""
     people = 200
-    recipe = parse({
-        "name": "reviewed", "frames": 130, "seed": 8, "skeleton": "coco17",
-        "variants": {"clean": 1}, "people": {"count": 2},
-        "things": [{"kind": "procedural", "count": 2}], "backdrop": {"kind": "room"},
-    })  # fmt: skip
+    recipe = parse(
+        {
+            "name": "reviewed",
+            "frames": 130,
+            "seed": 8,
+            "skeleton": "coco17",
+            "variants": {"clean": 1},
+            "people": {"count": 2},
+            "things": [{"kind": "procedural", "count": 2}],
+            "backdrop": {"kind": "room"},
+        }
+    )
     pipeline.generate(prepare(recipe, assets=folder, device="cpu"), folder / "set", workers=2)
     told = {"SYNTHSTUDIO_REVIEW_PEOPLE": str(people), "SYNTHSTUDIO_REVIEW_SET": folder / "set"}
     test = "tests/studio/test_review_keyboard.py"
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", test], cwd=proofs.ROOT, env=os.environ | told,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, "-m", "pytest", "-q", test],
+        cwd=proofs.ROOT,
+        env=os.environ | told,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return done.returncode == 0, f"{people} people" + (
         done.stdout[-3000:] if done.returncode else ""
     )

@@ -30,11 +30,10 @@ import psutil
 import pyarrow as pa
 
 from benchmarks.scale_dataset import _write
-from synthstudio import pipeline
+from synthstudio.dataset.derive import link_or_copy
 from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA
-from synthstudio.dataset.select.derive import link_or_copy
 from synthstudio.dataset.shards import (
     FRAMES_NAME,
     INSTANCES_NAME,
@@ -43,19 +42,23 @@ from synthstudio.dataset.shards import (
     seal,
 )
 from synthstudio.dataset.writer import open_or_create
-from synthstudio.recipe import load
+from synthstudio.generation import pipeline
+from synthstudio.generation.stage import prepare
+from synthstudio.recipe.schema import load
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import open_store, register
 from synthstudio.review.values import User
-from synthstudio.stage import prepare
 from synthstudio.studio.editor.order import Ask, order_of
 
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = os.environ.get("SYNTHSTUDIO_CHROMIUM", "/usr/bin/chromium")
 LIMITS = {
-    "next_median_ms": 30.0, "next_p95_ms": 100.0, "ack_median_ms": 150.0, "filter_max_ms": 300.0,
+    "next_median_ms": 30.0,
+    "next_p95_ms": 100.0,
+    "ack_median_ms": 150.0,
+    "filter_max_ms": 300.0,
     "memory_growth_mb": 40.0,
-}  # fmt: skip
+}
 QUERIES = (
     "any wrist hidden by person and occluded > 0.3",
     "at least 3 joints hidden and not split = train",
@@ -101,11 +104,15 @@ def make(source: Path, out: Path, people: int) -> Dataset:
     images = [had.image_path(k) for k in range(len(frames))]
     sha = [hashlib.sha256(path.read_bytes()).hexdigest() for path in images]
     identity = Identity(
-        recipe=had.identity.recipe, assets=(), seed=had.identity.seed,
-        skeleton=had.identity.skeleton, frames=-(-people * len(frames) // len(own)),
-        frames_per_shard=_FRAMES_A_SHARD, versions=had.identity.versions,
+        recipe=had.identity.recipe,
+        assets=(),
+        seed=had.identity.seed,
+        skeleton=had.identity.skeleton,
+        frames=-(-people * len(frames) // len(own)),
+        frames_per_shard=_FRAMES_A_SHARD,
+        versions=had.identity.versions,
         machine=had.identity.machine,
-    )  # fmt: skip
+    )
     with open_or_create(out, identity) as session:
         for shard in session.todo:
             numbers = np.array(identity.frames_of(shard))
@@ -116,16 +123,30 @@ def make(source: Path, out: Path, people: int) -> Dataset:
             (temporary / "images").mkdir(parents=True)
             for n, k in zip(numbers.tolist(), which.tolist(), strict=True):
                 link_or_copy(images[k], temporary / image_name(n))
-            _write(temporary / FRAMES_NAME, frames.take(which), FRAME_SCHEMA, {
-                "index": pa.array(numbers),
-                "file_name": pa.array([image_name(int(n)) for n in numbers]),
-                "image_sha256": pa.array([sha[k] for k in which]),
-                "group_id": pa.array([f"g{n}" for n in numbers]),
-            })  # fmt: skip
-            _write(temporary / INSTANCES_NAME, instances.take(rows), INSTANCE_SCHEMA,
-                   {"frame_index": pa.array(owner)})  # fmt: skip
-            head = {"shard": shard, "first": int(numbers[0]), "frames": len(numbers),
-                    "people": len(rows), "failed": []}  # fmt: skip
+            _write(
+                temporary / FRAMES_NAME,
+                frames.take(which),
+                FRAME_SCHEMA,
+                {
+                    "index": pa.array(numbers),
+                    "file_name": pa.array([image_name(int(n)) for n in numbers]),
+                    "image_sha256": pa.array([sha[k] for k in which]),
+                    "group_id": pa.array([f"g{n}" for n in numbers]),
+                },
+            )
+            _write(
+                temporary / INSTANCES_NAME,
+                instances.take(rows),
+                INSTANCE_SCHEMA,
+                {"frame_index": pa.array(owner)},
+            )
+            head = {
+                "shard": shard,
+                "first": int(numbers[0]),
+                "frames": len(numbers),
+                "people": len(rows),
+                "failed": [],
+            }
             session.publish(seal(temporary, head))
         session.finish()
     return Dataset(out)
@@ -139,13 +160,25 @@ def serving(dataset: Path, work: Path) -> Iterator[tuple[str, psutil.Process]]:
         port = found.getsockname()[1]
     (work / "exports").mkdir(exist_ok=True)
     command = [
-        sys.executable, "-m", "streamlit", "run", str(ROOT / "streamlit_app.py"),
-        f"--server.port={port}", "--", str(dataset), "--db", str(work / "review.db"),
-        "--exports", str(work / "exports"), "--scenes", str(ROOT / "scenes"),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        str(ROOT / "streamlit_app.py"),
+        f"--server.port={port}",
+        "--",
+        str(dataset),
+        "--db",
+        str(work / "review.db"),
+        "--exports",
+        str(work / "exports"),
+        "--scenes",
+        str(ROOT / "scenes"),
+    ]
     with (work / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=work,
-                                   env={**os.environ, "HOME": str(work)})  # fmt: skip
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, cwd=work, env={**os.environ, "HOME": str(work)}
+        )
     try:
         url = f"http://127.0.0.1:{port}"
         for _ in range(300):
@@ -264,8 +297,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         work = options.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
         dataset = make(source_set(work), work / f"set-{options.people}", options.people)
-        found: dict[str, Any] = {"people": dataset.people, "steps": options.steps,
-                                 "pause_s": options.pause_s}  # fmt: skip
+        found: dict[str, Any] = {
+            "people": dataset.people,
+            "steps": options.steps,
+            "pause_s": options.pause_s,
+        }
         found |= filters(dataset, work)
         with serving(dataset.folder, work) as (url, server), sync_playwright() as playwright:
             browser = playwright.chromium.launch(

@@ -15,19 +15,22 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.proofs import ROOT
-from synthstudio import pipeline
-from synthstudio.core.skeleton import skeleton
-from synthstudio.dataset.counts.asked import unmet
-from synthstudio.dataset.counts.stats import stats
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
-from synthstudio.recipe.load import dump, load, parse
-from synthstudio.stage import prepare
+from synthstudio.generation import pipeline
+from synthstudio.generation.stage import prepare
+from synthstudio.quality.asked import unmet
+from synthstudio.quality.stats import stats
+from synthstudio.recipe.schema.load import dump, load, parse
 
 SCENES = {
-    "target_fraction": 2.0, "target_bell": 2.5, "target_wrists": 1.44, "target_causes": 3.0,
+    "target_fraction": 2.0,
+    "target_bell": 2.5,
+    "target_wrists": 1.44,
+    "target_causes": 3.0,
     "target_crowd": 3.98,
-}  # fmt: skip
+}
 """Name -> people a frame, on average."""
 
 
@@ -52,7 +55,7 @@ def outcome(name: str, folder: Path, *, people: int, search: bool, workers: int 
     dataset = Dataset(out)
     found = stats(
         pair_rows(dataset.iter_frames(), dataset.iter_instances()),
-        skeleton(dataset.identity.skeleton),
+        get_skeleton(dataset.identity.skeleton),
     )
     return Outcome(
         people=sum(int(n) * c for n, c in found["people_per_frame"].items()),

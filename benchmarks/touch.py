@@ -36,9 +36,13 @@ _BANDS = {
     },
 }
 _LIMBS = (
-    ("trunk", "upper_arm"), ("upper_arm", "forearm"), ("forearm", "hand"),
-    ("trunk", "thigh"), ("thigh", "shin"), ("shin", "foot"),
-)  # fmt: skip
+    ("trunk", "upper_arm"),
+    ("upper_arm", "forearm"),
+    ("forearm", "hand"),
+    ("trunk", "thigh"),
+    ("thigh", "shin"),
+    ("shin", "foot"),
+)
 _NEAR_M = {"upper_arm": 0.18, "thigh": 0.25}
 
 
@@ -74,9 +78,12 @@ def depths_m(points_m: F64, vertices_m: F64, faces: I32) -> NDArray[np.float32]:
     points = wp.array((points_m[asked] - middle).astype(np.float32), dtype=wp.vec3, device="cpu")
     found = wp.zeros(len(asked), dtype=wp.float32, device="cpu")
     wp.launch(
-        depth_kernel, dim=len(asked), inputs=[mesh.id, points, REACH_M], outputs=[found],
+        depth_kernel,
+        dim=len(asked),
+        inputs=[mesh.id, points, REACH_M],
+        outputs=[found],
         device="cpu",
-    )  # fmt: skip
+    )
     out[asked] = found.numpy()
     return out
 

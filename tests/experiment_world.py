@@ -17,13 +17,18 @@ import cv2
 import numpy as np
 
 from synthstudio.core.rng import stream
-from synthstudio.core.skeleton import SKELETONS, skeleton
+from synthstudio.core.skeleton import SKELETONS, get_skeleton
 
 COCO17 = SKELETONS["coco17"].joints
-BODY12 = skeleton("body12").joints
+BODY12 = get_skeleton("body12").joints
 WIDE, HIGH = 120, 96
-_LIMBS = (("shoulder", "elbow"), ("elbow", "wrist"), ("shoulder", "hip"), ("hip", "knee"),
-          ("knee", "ankle"))  # fmt: skip
+_LIMBS = (
+    ("shoulder", "elbow"),
+    ("elbow", "wrist"),
+    ("shoulder", "hip"),
+    ("hip", "knee"),
+    ("knee", "ankle"),
+)
 _PLACES = {
     "shoulder": (0.11, 0.2), "elbow": (0.17, 0.36), "wrist": (0.2, 0.5), "hip": (0.07, 0.52),
     "knee": (0.08, 0.74), "ankle": (0.09, 0.96), "nose": (0, 0.08), "eye": (0.02, 0.06),
@@ -54,9 +59,14 @@ def person(number: int, seed: int) -> tuple[np.ndarray, dict[str, Any]]:
 
 
 def write(
-    root: Path, count: int, *, names: Sequence[str] = BODY12, labelled: Sequence[str] = BODY12,
-    hidden: str = "left_wrist", seed: int = 3,
-) -> Path:  # fmt: skip
+    root: Path,
+    count: int,
+    *,
+    names: Sequence[str] = BODY12,
+    labelled: Sequence[str] = BODY12,
+    hidden: str = "left_wrist",
+    seed: int = 3,
+) -> Path:
     """Write `count` pictures and coco.json; every third person has the joint `hidden` as v=1."""
     (root / "images").mkdir(parents=True)
     images, people = [], []
@@ -69,15 +79,24 @@ def write(
             v = 0 if name not in labelled else 1 if name == hidden and k % 3 == 0 else 2
             points += [round(x, 2), round(y, 2), v] if v else [0, 0, 0]
         images.append({"id": k + 1, "file_name": f"p{k:05}.png", "width": WIDE, "height": HIGH})
-        people.append({
-            "id": k + 1, "image_id": k + 1, "category_id": 7, "iscrowd": 0, "keypoints": points,
-            "num_keypoints": len(labelled), "bbox": told["box"],
-            "area": 0.5 * told["box"][2] * told["box"][3], "segmentation": [],
-        })  # fmt: skip
+        people.append(
+            {
+                "id": k + 1,
+                "image_id": k + 1,
+                "category_id": 7,
+                "iscrowd": 0,
+                "keypoints": points,
+                "num_keypoints": len(labelled),
+                "bbox": told["box"],
+                "area": 0.5 * told["box"][2] * told["box"][3],
+                "segmentation": [],
+            }
+        )
     told_all = {
         "categories": [{"id": 7, "name": "worker", "keypoints": list(names), "skeleton": []}],
-        "images": images, "annotations": people,
-    }  # fmt: skip
+        "images": images,
+        "annotations": people,
+    }
     (root / "coco.json").write_text(json.dumps(told_all))
     return root
 
@@ -107,7 +126,7 @@ def cutouts(folder: Path) -> Path:
 def cost(root: Path, count: int) -> dict[str, float]:
     """Part, hide and cut out `count` pictures; return processor seconds and memory, by step."""
     from synthstudio.experiment import run as running
-    from synthstudio.experiment.settle import Asked, settle
+    from synthstudio.experiment.config import Asked, settle
 
     write(root, count)
     out = root / "out"

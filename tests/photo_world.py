@@ -9,21 +9,22 @@ from PIL import Image
 
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import SKELETONS
-from synthstudio.occlude.make import PhotoStage
-from synthstudio.occlude.photos import gather
-from synthstudio.occlude.run import occlude, settings_for
-from synthstudio.recipe.load import parse
-from synthstudio.stage import Settings, prepare
+from synthstudio.generation.photos.make import PhotoStage
+from synthstudio.generation.photos.photos import gather
+from synthstudio.generation.photos.run import occlude, settings_for
+from synthstudio.generation.stage import Settings, prepare
+from synthstudio.recipe.schema.load import parse
 
 BONES = SKELETONS["coco17"]
 EACH = 2
 RECIPE = {
-    "name": "small", "seed": 5,
+    "name": "small",
+    "seed": 5,
     "occlude": {"each": EACH, "cutouts": {"folder": "occluders"}},
     "targets": {"occluded_fraction": [0.1, 0.5], "effort": 6, "things_each": 2},
     "things": [{"kind": "procedural", "kinds": {"crate": 1, "pillar": 1, "chair": 1}}],
     "people": {"poses": {"families": {"stand": 1}}},
-}  # fmt: skip
+}
 # Shares of a person's height (x of the middle, y of the top), joint by joint.
 FIGURE = [
     (0.0, 0.08), (0.02, 0.06), (-0.02, 0.06), (0.04, 0.07), (-0.04, 0.07), (0.1, 0.19),
@@ -43,11 +44,16 @@ def someone(number: int, image: int, x: float, top: float, tall: float) -> dict:
     across, down = x + 0.17 * tall * np.cos(angles), top + tall * (0.5 + 0.5 * np.sin(angles))
     oval = np.stack([across, down], axis=1).round(2).ravel().tolist()
     return {
-        "id": number, "image_id": image, "category_id": 1, "iscrowd": 0, "keypoints": keypoints,
-        "num_keypoints": 16, "bbox": [x - 0.17 * tall, top, 0.34 * tall, tall],
+        "id": number,
+        "image_id": image,
+        "category_id": 1,
+        "iscrowd": 0,
+        "keypoints": keypoints,
+        "num_keypoints": 16,
+        "bbox": [x - 0.17 * tall, top, 0.34 * tall, tall],
         "area": round(np.pi * 0.17 * 0.5 * tall * tall, 2),
         "segmentation": [oval],
-    }  # fmt: skip
+    }
 
 
 def write(root: Path) -> Path:
@@ -83,15 +89,22 @@ def annotations() -> dict:
          "segmentation": {"counts": [0, 76800], "size": [240, 320]}},
     ]  # fmt: skip
     return {
-        "info": {}, "licenses": [{"id": 4, "name": "CC BY 2.0", "url": "http://example.org/by"}],
+        "info": {},
+        "licenses": [{"id": 4, "name": "CC BY 2.0", "url": "http://example.org/by"}],
         "categories": [{"id": 1, "name": "person", "keypoints": list(BONES.joints)}],
         "images": [
-            {"id": k + 1, "file_name": f"p{k}.png", "width": 320, "height": 240, "license": 4,
-             "flickr_url": f"http://example.org/{k}"}
+            {
+                "id": k + 1,
+                "file_name": f"p{k}.png",
+                "width": 320,
+                "height": 240,
+                "license": 4,
+                "flickr_url": f"http://example.org/{k}",
+            }
             for k in range(2)
         ],
         "annotations": people,
-    }  # fmt: skip
+    }
 
 
 def settings(world: Path, **changes: object) -> Settings:
@@ -100,9 +113,13 @@ def settings(world: Path, **changes: object) -> Settings:
 
 def run(world: Path, out: Path, **options: object) -> object:
     return occlude(
-        settings(world), world / "coco.json", out, images=world / "images", frames_per_shard=2,
+        settings(world),
+        world / "coco.json",
+        out,
+        images=world / "images",
+        frames_per_shard=2,
         **options,
-    )  # fmt: skip
+    )
 
 
 def opened(base: Settings, world: Path, scratch: Path) -> PhotoStage:

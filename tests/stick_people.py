@@ -15,7 +15,7 @@ from synthstudio.core.frame import Frame
 from synthstudio.core.labels import FrameLabels
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import CutoutLayer, JointPatches, PosedPerson
-from synthstudio.core.skeleton import Skeleton, skeleton
+from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import (
     FrameSpec,
     LensSpec,
@@ -51,17 +51,21 @@ class Panel:
 
 def make_camera(width: int = 320, height: int = 240, **changes: object) -> Camera:
     values: dict[str, object] = {
-        "width_px": width, "height_px": height, "focal_px": 1.1 * height,
-        "position_m": (0.0, -4.0, 1.0), "yaw_rad": 0.0, "pitch_rad": 0.0,
-    }  # fmt: skip
+        "width_px": width,
+        "height_px": height,
+        "focal_px": 1.1 * height,
+        "position_m": (0.0, -4.0, 1.0),
+        "yaw_rad": 0.0,
+        "pitch_rad": 0.0,
+    }
     return Camera(**{**values, **changes})  # type: ignore[arg-type]
 
 
 def make_posed(
-    bones: Skeleton, *, instance: int, x_m: float = 0.0, y_m: float = 0.0, sway: float = 0.0
+    skeleton: Skeleton, *, instance: int, x_m: float = 0.0, y_m: float = 0.0, sway: float = 0.0
 ) -> PosedPerson:
     """Stand a person at (x_m, y_m) facing -y; its arms and knees `sway` to its left, metres."""
-    joints = np.array([_joint(name, sway) for name in bones.joints])
+    joints = np.array([_joint(name, sway) for name in skeleton.joints])
     joints = joints + np.array([x_m, y_m, 0.0])
     k = np.arange(_N) + 0.5
     polar, turn = np.arccos(1 - 2 * k / _N), np.pi * (1 + 5**0.5) * k
@@ -104,7 +108,9 @@ def make_person_spec(name: str = "p0", pose: str = "stand") -> PersonSpec:
     )
 
 
-def make_spec(camera: Camera, people: int, *, index: int = 0, bones: str = "coco17") -> FrameSpec:
+def make_spec(
+    camera: Camera, people: int, *, index: int = 0, skeleton: str = "coco17"
+) -> FrameSpec:
     rgb = (0.25, 0.5, 0.75)
     return FrameSpec(
         seed=1,
@@ -114,14 +120,14 @@ def make_spec(camera: Camera, people: int, *, index: int = 0, bones: str = "coco
         backdrop=PlainBackdrop(top_rgb=rgb, bottom_rgb=rgb),
         light=LightSpec(sun_direction=(0.0, 0.0, 1.0), sun_rgb=rgb, sky_rgb=rgb, ground_rgb=rgb),
         lens=LensSpec(),
-        skeleton=bones,
+        skeleton=skeleton,
         group_id=f"g{index}",
     )
 
 
 def make_labels(
     camera: Camera,
-    bones: Skeleton,
+    skeleton: Skeleton,
     people: tuple[PosedPerson, ...],
     *,
     panels: tuple[Panel, ...] = (),
@@ -130,7 +136,7 @@ def make_labels(
     """Label people as far from the camera as their root, behind and before panels."""
     rows, columns = np.mgrid[: camera.height_px, : camera.width_px]
     centres = np.stack([columns + 0.5, rows + 0.5], axis=-1)
-    shapes = [(p.instance, _depth(camera, p), _cover(camera, bones, p)) for p in people]
+    shapes = [(p.instance, _depth(camera, p), _cover(camera, skeleton, p)) for p in people]
     shapes += [(p.instance, p.depth_m, _panel_cover(p)) for p in panels]
     shapes.sort(key=lambda s: -s[1])
     image = np.zeros(centres.shape[:2], np.int32)
@@ -140,28 +146,31 @@ def make_labels(
         h, w = cutout.alpha.shape
         part = image[cutout.top_px : cutout.top_px + h, cutout.left_px : cutout.left_px + w]
         part[cutout.alpha >= 0.5] = cutout.instance
-    evidence = tuple(_evidence(camera, bones, p, shapes) for p in people)
+    evidence = tuple(_evidence(camera, skeleton, p, shapes) for p in people)
     things = tuple((p.instance, p.kind, None) for p in panels)
     things += tuple((c.instance, "leaf", None) for c in cutouts)
     return label_frame(
-        camera, bones, people=evidence, instance_map=image, cutouts=cutouts, things=things
+        camera, skeleton, people=evidence, instance_map=image, cutouts=cutouts, things=things
     )
 
 
-def make_frame(index: int = 0, *, people: int = 2, bones: str = "coco17", **place: int) -> Frame:
+def make_frame(index: int = 0, *, people: int = 2, skeleton: str = "coco17", **place: int) -> Frame:
     """Return a frame of people side by side, some behind others and behind panels."""
-    camera, joints, rng = make_camera(**place), skeleton(bones), stream(7, "sticks", index)
+    camera, joints, rng = make_camera(**place), get_skeleton(skeleton), stream(7, "sticks", index)
     posed = tuple(
         make_posed(
-            joints, instance=i + 1, x_m=float(rng.uniform(-1.6, 1.6)),
-            y_m=0.15 * i, sway=float(rng.uniform(-0.2, 0.2)),
+            joints,
+            instance=i + 1,
+            x_m=float(rng.uniform(-1.6, 1.6)),
+            y_m=0.15 * i,
+            sway=float(rng.uniform(-0.2, 0.2)),
         )
         for i in range(people)
-    )  # fmt: skip
+    )
     x = float(rng.uniform(0.2, 0.7)) * camera.width_px
     panel = Panel(instance=1002, depth_m=2.5, box_px=(x, 0.4 * camera.height_px, x + 40.0, 1e4))
     return Frame(
-        spec=make_spec(camera, people, index=index, bones=bones),
+        spec=make_spec(camera, people, index=index, skeleton=skeleton),
         jpeg=rng.bytes(50),
         labels=make_labels(camera, joints, posed, panels=(panel,)),
     )
@@ -178,12 +187,17 @@ def _panel_cover(panel: Panel):
     )
 
 
-def _cover(camera: Camera, bones: Skeleton, person: PosedPerson):
+def _cover(camera: Camera, skeleton: Skeleton, person: PosedPerson):
     joints = camera.project(camera.to_camera(person.joints_m))
     radius = camera.focal_px * _LIMB_M / _depth(camera, person)
-    names = bones.joints
-    pairs = [*bones.bones, *((names.index(a), names.index(b)) for a, b in
-             (("left_shoulder", "right_hip"), ("right_shoulder", "left_hip")))]  # fmt: skip
+    names = skeleton.joints
+    pairs = [
+        *skeleton.skeleton,
+        *(
+            (names.index(a), names.index(b))
+            for a, b in (("left_shoulder", "right_hip"), ("right_shoulder", "left_hip"))
+        ),
+    ]
 
     low, high = joints.min(axis=0) - radius, joints.max(axis=0) + radius
 
@@ -201,7 +215,7 @@ def _cover(camera: Camera, bones: Skeleton, person: PosedPerson):
     return cover
 
 
-def _evidence(camera, bones, person, shapes) -> PersonEvidence:
+def _evidence(camera, skeleton, person, shapes) -> PersonEvidence:
     query = patch_query(camera, person)
     instance = np.zeros(query.weights.shape, np.int32)
     depth = np.zeros(query.weights.shape, np.float32)
@@ -210,7 +224,7 @@ def _evidence(camera, bones, person, shapes) -> PersonEvidence:
         if other != person.instance and z < mine:
             hit = cover(query.px)
             instance[hit], depth[hit] = other, z
-    cover = _cover(camera, bones, person)
+    cover = _cover(camera, skeleton, person)
     # An endless canvas, cut to what the person can reach.
     joints = camera.project(camera.to_camera(person.joints_m))
     reach = camera.focal_px * _LIMB_M / mine + 2

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from benchmarks import abilities, proofs
-from synthstudio import pipeline
-from synthstudio.audit import audit
+from synthstudio.generation import pipeline
+from synthstudio.generation.audit import audit
 
 TINY = {"image": {"width_px": 160, "height_px": 120}}
 WISHES: dict[str, tuple[str, dict[str, Any]]] = {

@@ -6,21 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from synthstudio import pipeline
-from synthstudio.audit import compare
 from synthstudio.core.camera import Camera
 from synthstudio.core.labels import FrameLabels, PersonLabel
 from synthstudio.core.scene import Surface
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import FrameSpec, Material
 from synthstudio.dataset import rows
-from synthstudio.recipe.load import load
+from synthstudio.generation import pipeline
+from synthstudio.generation.audit import compare
+from synthstudio.generation.stage import Stage, prepare
+from synthstudio.recipe.schema.load import load
 from synthstudio.render import points, shade
 from synthstudio.render.pack import pack
-from synthstudio.stage import Stage, prepare
 
 SCENES = Path(__file__).resolve().parents[1] / "scenes"
-NAMES = skeleton("coco23").joints
+NAMES = get_skeleton("coco23").joints
 PLATE_Y_M = -1.5  # between the camera and the person, who stands at the origin
 
 

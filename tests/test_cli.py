@@ -15,7 +15,7 @@ from PIL import Image
 
 from synthstudio.cli import main
 from synthstudio.core.images import image_size
-from synthstudio.recipe.load import json_schema, load
+from synthstudio.recipe.schema.load import json_schema, load
 
 SCENES = Path(__file__).resolve().parents[1] / "scenes"
 QUICK = str(SCENES / "quickstart.yaml")
@@ -48,10 +48,24 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a data set made by the command itself, in a process of its own."""
     out = tmp_path_factory.mktemp("cli") / "set"
     done = subprocess.run(
-        [sys.executable, "-m", "synthstudio", "generate", QUICK, "--frames", "6", "--out", str(out),
-         "--workers", "2", "--json"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "synthstudio",
+            "generate",
+            QUICK,
+            "--frames",
+            "6",
+            "--out",
+            str(out),
+            "--workers",
+            "2",
+            "--json",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     said = json.loads(done.stdout)
     assert said["frames"] == 6
     assert said["people"] == 12
@@ -277,9 +291,14 @@ def test_no_cuda_is_one_message(run, tmp_path: Path) -> None:  # type: ignore[no
 
 @pytest.mark.parametrize(
     "arguments",
-    [("generate",), ("generate", QUICK, "--workers", 0), ("generate", QUICK, "--part", "3"),
-     ("nonsense",), ("frame", "x", -1)],
-)  # fmt: skip
+    [
+        ("generate",),
+        ("generate", QUICK, "--workers", 0),
+        ("generate", QUICK, "--part", "3"),
+        ("nonsense",),
+        ("frame", "x", -1),
+    ],
+)
 def test_wrong_usage_exits_with_2(run, arguments: tuple[object, ...]) -> None:  # type: ignore[no-untyped-def]
     assert run(*arguments).code == 2
 
@@ -295,12 +314,22 @@ def test_a_folder_that_is_no_data_set(run, tmp_path: Path, command: str) -> None
 def test_ctrl_c_says_that_nothing_complete_is_lost(tmp_path: Path) -> None:
     out = tmp_path / "out"
     process = subprocess.Popen(
-        [sys.executable, "-m", "synthstudio", "generate", QUICK, "--frames", "5000",
-         "--out", str(out)],
-        stderr=subprocess.PIPE, text=True,
+        [
+            sys.executable,
+            "-m",
+            "synthstudio",
+            "generate",
+            QUICK,
+            "--frames",
+            "5000",
+            "--out",
+            str(out),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
         # A shell that runs the tests in the background has them ignore Ctrl-C.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )  # fmt: skip
+    )
     try:
         for _ in range(600):
             if (out / "run.log").exists() and "started" in (out / "run.log").read_text():

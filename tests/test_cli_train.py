@@ -14,9 +14,9 @@ import yaml
 from tiny_pairs import recipe
 
 from synthstudio.cli import main
-from synthstudio.pipeline import generate
-from synthstudio.recipe.load import parse
-from synthstudio.stage import prepare
+from synthstudio.generation.pipeline import generate
+from synthstudio.generation.stage import prepare
+from synthstudio.recipe.schema.load import parse
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
 
@@ -55,10 +55,16 @@ def write(path: Path, dataset: Path, **changes: Any) -> Path:
     """Write a run's YAML: eight steps of eight people."""
     network = {"size": [48, 36], "widths": [8, 12], "width": 16, "bank": 8}
     fields = {
-        "name": path.stem, "train": [{"dataset": str(dataset)}],
-        "validate_on": [{"dataset": str(dataset)}], "batch": 8, "epochs": 99, "steps": 8,
-        "device": "cpu", "rate": 5e-3, "network": network | changes.pop("network", {}),
-    }  # fmt: skip
+        "name": path.stem,
+        "train": [{"dataset": str(dataset)}],
+        "validate_on": [{"dataset": str(dataset)}],
+        "batch": 8,
+        "epochs": 99,
+        "steps": 8,
+        "device": "cpu",
+        "rate": 5e-3,
+        "network": network | changes.pop("network", {}),
+    }
     path.write_text(yaml.safe_dump(fields | changes))
     return path
 
@@ -97,13 +103,13 @@ def test_shipped_configs_name_and_explain_every_field(size: str) -> None:
 
 
 def test_sizes_are_what_they_say() -> None:
-    from synthstudio.core.skeleton import skeleton
+    from synthstudio.core.skeleton import get_skeleton
     from synthstudio.training.networks import build
 
     count = {}
     for size in ("nano", "small"):
         network = configs.load(RUNS / f"{size}.yaml").network
-        net = build(network, skeleton("coco23"), bank=None)
+        net = build(network, get_skeleton("coco23"), bank=None)
         count[size] = sum(p.numel() for p in net.parameters())
     assert count["nano"] < 1e6 < count["small"] < 1e7
 
@@ -158,7 +164,7 @@ def test_few_people_are_learnt_by_heart(run, dataset: Path, tmp_path: Path) -> N
 
 def _pck(out: Path, dataset: Path, cache: Path, *, people: int) -> float:
     """Return PCK@0.05 of the first people."""
-    from synthstudio.evaluation.places import pck
+    from synthstudio.evaluation.localization import pck
     from synthstudio.training import checkpoint, data
     from synthstudio.training.answer import answer
 
@@ -177,10 +183,12 @@ def test_ways_to_ask_and_runs_side_by_side(  # type: ignore[no-untyped-def]
     cache = dataset.parent / "cache"
     told = {}
     for name, options in {
-        "orn": [trained["orn"]], "plain": [trained["kpe"]],
+        "orn": [trained["orn"]],
+        "plain": [trained["kpe"]],
         "peak": [trained["kpe"], "--decode", "peak"],
-        "flip": [trained["kpe"] / "last.safetensors", "--flip"], "bank": [trained["kpe"], "--bank"],
-    }.items():  # fmt: skip
+        "flip": [trained["kpe"] / "last.safetensors", "--flip"],
+        "bank": [trained["kpe"], "--bank"],
+    }.items():
         asked = [options[0], dataset, *options[1:], "--out", tmp_path / name, "--cache", cache]
         told[name] = json.loads(run("evaluate", *asked, "--json")[0])["measures"]
     hit = {name: t["places"]["all"]["PCK@0.1"]["value"] for name, t in told.items()}
@@ -203,12 +211,12 @@ def test_other_people_are_not_compared(  # type: ignore[no-untyped-def]
     run, trained: dict[str, Path], dataset: Path, tmp_path: Path
 ) -> None:
     cache = ["--cache", dataset.parent / "cache"]
-    split = json.loads(run("evaluate", trained["kpe"], dataset, "--out", tmp_path / "all", *cache,
-                           "--json")[0])["about"]["splits"]  # fmt: skip
+    split = json.loads(
+        run("evaluate", trained["kpe"], dataset, "--out", tmp_path / "all", *cache, "--json")[0]
+    )["about"]["splits"]
     assert split == []
     other = tmp_path / "set"
-    generate(prepare(parse(recipe(4, seed=9)), assets=tmp_path, device="cpu"),
-             other, workers=1)  # fmt: skip
+    generate(prepare(parse(recipe(4, seed=9)), assets=tmp_path, device="cpu"), other, workers=1)
     run("evaluate", trained["kpe"], other, "--out", tmp_path / "other", *cache)
     err = run("compare", tmp_path / "all", tmp_path / "other", code=1)[1]
     assert "not asked about the same people" in err
@@ -232,7 +240,7 @@ def test_refusals_are_one_message(  # type: ignore[no-untyped-def]
         "cannot be read": [tmp_path / "junk.safetensors", dataset],
         "bank of poses of its own": [trained["orn"], dataset, "--bank"],
         "nobody is left": [trained["orn"], dataset, "--split", "nowhere"],
-    }  # fmt: skip
+    }
     for said, arguments in refused.items():
         out = tmp_path / "evaluation"
         err = run("evaluate", *arguments, "--out", out, "--cache", tmp_path / "cache", code=1)[1]

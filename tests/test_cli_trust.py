@@ -10,7 +10,7 @@ from stick_people import make_frame
 from typer.testing import CliRunner, Result
 
 from synthstudio.cli import app
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
@@ -33,9 +33,13 @@ def _json(*words: object, code: int = 0) -> dict[str, Any]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("trust") / "set"
     identity = Identity(
-        recipe={"name": "sticks"}, seed=1, skeleton="coco17", frames=8,
-        versions={"synthstudio": "0"}, machine={"cpu": "a"},
-    )  # fmt: skip
+        recipe={"name": "sticks"},
+        seed=1,
+        skeleton="coco17",
+        frames=8,
+        versions={"synthstudio": "0"},
+        machine={"cpu": "a"},
+    )
     with open_or_create(out, identity) as session:
         session.publish(write_shard(out, 0, [make_frame(i) for i in range(8)]))
         session.finish()
@@ -46,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def coco(folder: Path, tmp_path: Path) -> Path:
     opened = Dataset(folder)
     samples = pair_rows(opened.iter_frames(), opened.iter_instances())
-    export_coco(samples, tmp_path / "a.json", skeleton=skeleton("coco17"))
+    export_coco(samples, tmp_path / "a.json", skeleton=get_skeleton("coco17"))
     return tmp_path / "a.json"
 
 
@@ -60,9 +64,15 @@ def test_validate_says_what_is_wrong_by_its_status(coco: Path, tmp_path: Path) -
     bad = tmp_path / "bad.json"
     bad.write_text(json.dumps(doc))
     found = _json(
-        "validate", bad, "--no-pictures", "--report", tmp_path / "r.html",
-        "--fix", tmp_path / "mended.json", code=1,
-    )  # fmt: skip
+        "validate",
+        bad,
+        "--no-pictures",
+        "--report",
+        tmp_path / "r.html",
+        "--fix",
+        tmp_path / "mended.json",
+        code=1,
+    )
     assert {"not_finite", "area"} <= set(found["kinds"])
     assert found["mended"]["kinds"]["area"] == 1
     assert (tmp_path / "r.html").stat().st_size > 1000
@@ -94,8 +104,18 @@ def test_filter_counts_and_writes(folder: Path, tmp_path: Path) -> None:
 
 def test_split_merge_and_diff(folder: Path, tmp_path: Path) -> None:
     table = tmp_path / "splits.csv"
-    made = _json("split", folder, "--by", "group", "--shares", "0.5,0.25,0.25",
-                 "--table", table, "--out", tmp_path / "split")  # fmt: skip
+    made = _json(
+        "split",
+        folder,
+        "--by",
+        "group",
+        "--shares",
+        "0.5,0.25,0.25",
+        "--table",
+        table,
+        "--out",
+        tmp_path / "split",
+    )
     frames = {name: row["frames"] for name, row in made["splits"].items()}
     assert frames == {"train": 4, "val": 2, "test": 2}
     assert _json("split", folder, "--by", "group", "--check", "--table", table)["leaks"] == []

@@ -38,14 +38,18 @@ def test_the_page_tells_the_arms_what_failed_and_what_was_asked_for(made: Path) 
 
 def test_the_arms_learn_from_as_many_people_and_are_judged_by_others(made: Path) -> None:
     (folder,) = (made / "cache").iterdir()
-    rows = {name: list(Dataset(folder / name).iter_instances(["frame_index"])) for name in
-            ("first", "more", "suggested", "test")}  # fmt: skip
+    rows = {
+        name: list(Dataset(folder / name).iter_instances(["frame_index"]))
+        for name in ("first", "more", "suggested", "test")
+    }
     assert len(rows["more"]) == len(rows["suggested"]) > 0
     one = Loop(SMALL, made / "cache", print)
     plain = [one.config(arm, 0).model_dump(exclude={"name", "train"}) for arm in closed_loop.ARMS]
     assert plain[0] == plain[1] == plain[2]
-    told = {name: json.loads((folder / name / "dataset.json").read_bytes())["recipe"]
-            for name in ("suggested", "more")}  # fmt: skip
+    told = {
+        name: json.loads((folder / name / "dataset.json").read_bytes())["recipe"]
+        for name in ("suggested", "more")
+    }
     assert told["suggested"]["holdout"] == told["more"]["holdout"]
     assert told["suggested"]["targets"] != told["more"]["targets"]
     assert {f["split"] for f in Dataset(folder / "test").iter_frames(["split"])} == {"test"}

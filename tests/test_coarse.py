@@ -10,9 +10,9 @@ import pytest
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.spec import FrameSpec, PersonSpec
-from synthstudio.pipeline import draw_spec, make_frame
-from synthstudio.recipe.load import parse
-from synthstudio.stage import Stage, prepare
+from synthstudio.generation.pipeline import draw_spec, make_frame
+from synthstudio.generation.stage import Stage, prepare
+from synthstudio.recipe.schema.load import parse
 
 PEOPLE = 20
 SHOES = {"sneakers", "low_shoes", "boots"}

@@ -9,18 +9,18 @@ import pytest
 from PIL import Image, ImageDraw
 
 from benchmarks.counterfactuals import Shot, Tally, compare, counterfactuals, pairs, shot
-from synthstudio import pipeline
 from synthstudio.core.frame import Frame
 from synthstudio.core.images import decode_rgb
 from synthstudio.core.rng import stream
 from synthstudio.core.spec import FrameSpec
 from synthstudio.core.spec_json import from_json, to_json
 from synthstudio.dataset.reader import Dataset
-from synthstudio.pictures import group_sheet
-from synthstudio.recipe.load import parse
+from synthstudio.generation import pipeline
+from synthstudio.generation.stage import Settings, Stage, prepare
+from synthstudio.recipe.schema.load import parse
 from synthstudio.render import shadow
 from synthstudio.render.pack import pack
-from synthstudio.stage import Settings, Stage, prepare
+from synthstudio.report.pictures import group_sheet
 
 ROOT = Path(__file__).resolve().parents[1]
 WISH = {

@@ -18,15 +18,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from synthstudio import pipeline
 from synthstudio.core.labels import FrameLabels
 from synthstudio.core.scene import Rendering, Scene
 from synthstudio.core.spec import FrameSpec
 from synthstudio.core.spec_json import from_json
-from synthstudio.recipe.load import load
+from synthstudio.generation import pipeline
+from synthstudio.generation.stage import Stage, prepare
+from synthstudio.recipe.schema.load import load
 from synthstudio.render import raster
 from synthstudio.render.pack import pack
-from synthstudio.stage import Stage, prepare
 
 FOLDER = Path(__file__).parent / "hand_judged"
 SCENES = Path(__file__).resolve().parents[1] / "scenes"

@@ -21,14 +21,14 @@ from synthstudio.core.photo import PhotoSpec
 from synthstudio.core.spec_json import read_as
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import hashed_files
-from synthstudio.dataset.validate import validate_samples
 from synthstudio.formats.coco_file import CocoFile
-from synthstudio.occlude.layers import lay
-from synthstudio.occlude.make import PhotoStage, annotated, make_frame, rows_of
-from synthstudio.occlude.photos import Album, gather
-from synthstudio.occlude.run import settings_for
-from synthstudio.recipe.load import parse
-from synthstudio.stage import prepare
+from synthstudio.generation.photos.layers import lay
+from synthstudio.generation.photos.make import PhotoStage, annotated, make_frame, rows_of
+from synthstudio.generation.photos.photos import Album, gather
+from synthstudio.generation.photos.run import settings_for
+from synthstudio.generation.stage import prepare
+from synthstudio.quality.validate import validate_samples
+from synthstudio.recipe.schema.load import parse
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +54,7 @@ def test_labels_agree_with_the_pasted_alpha_joint_by_joint(stage: PhotoStage):
     checked = 0
     for place in range(2):
         sample = stage.sample(place)
-        people = [annotated(row, stage.bones) for row in sample.people]
+        people = [annotated(row, stage.skeleton) for row in sample.people]
         for spec in stage.specs(place)[1:]:
             assert spec.pastes
             layers = [one.layer for one in lay(stage, spec, people)]
@@ -119,7 +119,7 @@ def _looped(who, joint: int, layers) -> tuple[float, dict[int, float]]:
 def test_masks_lose_just_what_is_pasted(stage: PhotoStage):
     for place in range(2):
         sample = stage.sample(place)
-        people = [annotated(row, stage.bones) for row in sample.people]
+        people = [annotated(row, stage.skeleton) for row in sample.people]
         for spec in stage.specs(place)[1:]:
             over = np.zeros((240, 320), np.bool_)
             for one in lay(stage, spec, people):
@@ -162,15 +162,24 @@ def test_the_clean_frame_keeps_every_label(made: Path, world: Path):
         assert (row["variant"], row["differs"]) == ("clean", [])
         assert row["width_px"] == frame["width_px"]
         for before, after in zip(people, dataset.instances(row["index"]), strict=True):
-            for name in ("joints_px", "shares", "state", "cause", "origin", "modal_counts",
-                         "modal_box_px", "hidden_joint"):  # fmt: skip
+            for name in (
+                "joints_px",
+                "shares",
+                "state",
+                "cause",
+                "origin",
+                "modal_counts",
+                "modal_box_px",
+                "hidden_joint",
+            ):
                 assert _text(before[name]) == _text(after[name]), name
             pixels = int(annotated(before, BONES).mask.sum())
             assert after["modal_area_px"] == after["amodal_area_px"] == pixels
             assert pixels == pytest.approx(before["modal_area_px"], rel=0.02)
             assert (after["amodal_counts"], after["occluded_fraction"]) == (
-                before["modal_counts"], 0.0,
-            )  # fmt: skip
+                before["modal_counts"],
+                0.0,
+            )
     file.close()
 
 
@@ -221,8 +230,10 @@ def test_killed_and_resumed_with_two_workers_gives_the_same_bytes(
 
 
 def test_targets_are_met_on_real_photos(shared_data: Path, tmp_path: Path):
-    own = {**RECIPE, "occlude": {"each": 1, "cutouts": {"folder": "occluders"},
-                                 "by": {"cutout": 1, "thing": 1}}}  # fmt: skip
+    own = {
+        **RECIPE,
+        "occlude": {"each": 1, "cutouts": {"folder": "occluders"}, "by": {"cutout": 1, "thing": 1}},
+    }
     own["things"] = [{"kind": "procedural"}]
     own["targets"] = {"occluded_fraction": [0.05, 0.55], "effort": 12}
     base = prepare(parse(own), assets=shared_data, device="cpu")

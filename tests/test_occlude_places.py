@@ -10,11 +10,11 @@ from photo_world import opened, settings
 
 from synthstudio.core.photo import GreySpec
 from synthstudio.core.scene import CutoutLayer
-from synthstudio.occlude.layers import _as_about
-from synthstudio.occlude.make import PhotoStage, ref_of, view_of
-from synthstudio.recipe import occlude_items as items
-from synthstudio.recipe.occlude_draw import _fits
-from synthstudio.recipe.occlude_sight import Card
+from synthstudio.generation.photos.layers import _as_about
+from synthstudio.generation.photos.make import PhotoStage, ref_of, view_of
+from synthstudio.recipe.search import photo_items as items
+from synthstudio.recipe.search.photo_draw import _fits
+from synthstudio.recipe.search.photo_sight import Card
 
 HEIGHT = 240
 
@@ -27,7 +27,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> PhotoStage:
 
 def seen(stage: PhotoStage, place: int):
     sample = stage.sample(place)
-    return view_of(sample, stage.pixels(ref_of(sample)), stage.bones)
+    return view_of(sample, stage.pixels(ref_of(sample)), stage.skeleton)
 
 
 def test_what_stands_has_its_foot_at_or_below_the_feet_of_whom_it_hides(stage: PhotoStage):
@@ -95,9 +95,13 @@ def test_nothing_fills_the_picture_and_people_keep_their_heads(stage: PhotoStage
 
 def layer(rgb: np.ndarray) -> CutoutLayer:
     return CutoutLayer(
-        instance=1000, left_px=0, top_px=0, rgb=rgb, alpha=np.ones(rgb.shape[:2], np.float32),
+        instance=1000,
+        left_px=0,
+        top_px=0,
+        rgb=rgb,
+        alpha=np.ones(rgb.shape[:2], np.float32),
         depth_m=0.0,
-    )  # fmt: skip
+    )
 
 
 def test_contrast_and_brightness_come_nearer_to_those_about():

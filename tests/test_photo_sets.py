@@ -12,25 +12,24 @@ from photo_world import opened
 from PIL import Image
 from typer.testing import CliRunner
 
-from synthstudio import audit as rays
-from synthstudio import pictures
 from synthstudio.cli import app
 from synthstudio.core.errors import DatasetError
-from synthstudio.dataset.counts.coverage import coverage
-from synthstudio.dataset.counts.coverage_next import as_yaml, next_recipe
-from synthstudio.dataset.pages import coverage_sheet
+from synthstudio.dataset import splits
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import INSTANCE_SCHEMA, write_parquet
-from synthstudio.dataset.select import splits
-from synthstudio.dataset.validate import validate_dataset
 from synthstudio.formats.export import EXPORTERS
 from synthstudio.formats.imports import import_from
-from synthstudio.occlude import audit as photo_audit
-from synthstudio.occlude.run import occlude
-from synthstudio.recipe.choose import Draw, split_of
-from synthstudio.recipe.load import load, parse
-from synthstudio.recipe.occlude_draw import kinds_of
-from synthstudio.stage import prepare, settings_of
+from synthstudio.generation import audit as rays
+from synthstudio.generation.photos import audit as photo_audit
+from synthstudio.generation.photos.run import occlude
+from synthstudio.generation.stage import prepare, settings_of
+from synthstudio.quality.coverage import coverage
+from synthstudio.quality.coverage_recipe import as_yaml, next_recipe
+from synthstudio.quality.validate import validate_dataset
+from synthstudio.recipe.sampling.choose import Draw, split_of
+from synthstudio.recipe.schema.load import load, parse
+from synthstudio.recipe.search.photo_draw import kinds_of
+from synthstudio.report import coverage_sheet, pictures
 
 EACH = 4
 BY = {"cutout": 1.0, "thing": 1.0, "person": 2.0}
@@ -51,9 +50,7 @@ def wanted(world: Path, **of_occlude: object):
 @pytest.fixture(scope="module")
 def stored(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     out = tmp_path_factory.mktemp("sets") / "photos"
-    occlude(
-        wanted(world), world / "coco.json", out, images=world / "images", frames_per_shard=5
-    )  # fmt: skip
+    occlude(wanted(world), world / "coco.json", out, images=world / "images", frames_per_shard=5)
     return Dataset(out)
 
 
@@ -163,9 +160,10 @@ def test_one_joint_that_somebody_moved_is_one_person(stored: Dataset, tmp_path: 
     file = json.loads(path.read_text())
     mixed = {a["image_id"] for a in file["annotations"] if a["origin"][0] == "rendered"}
     entry = next(
-        a for a in file["annotations"]
+        a
+        for a in file["annotations"]
         if a["image_id"] in mixed and a["origin"][0] == "human" and a["state"][5] == 2
-    )  # fmt: skip
+    )
     entry["keypoints"][15] += 3.0
     path.write_text(json.dumps(file))
     made = import_from("coco", path, tmp_path / "back")
@@ -234,11 +232,12 @@ def test_leaks_of_pasted_people_and_cutouts_are_seen_and_split_away(
 def audited(folder: Path, world: Path):
     found = photo_audit.settings_of(Dataset(folder), assets=world, device="cpu")
     tally, others = photo_audit.audit(
-        folder, found,
+        folder,
+        found,
         lambda built, rows, fresh, joints, frame: rays.compare(
             built, rows, fresh, joints=joints, frame=frame
         ),
-    )  # fmt: skip
+    )
     total = rays.Tally()
     for one in others:
         total.add(one)
@@ -297,20 +296,34 @@ def test_the_commands_say_the_same(stored: Dataset, imported: Dataset, world: Pa
 
 def test_the_command_tells_of_what_is_in_several_splits(world: Path, tmp_path: Path):
     recipe = {
-        **photo_world.RECIPE, "splits": {"train": 0.5, "val": 0, "test": 0.5},
+        **photo_world.RECIPE,
+        "splits": {"train": 0.5, "val": 0, "test": 0.5},
         "people": {"identities": 1, "count": 1, "poses": {"families": {"stand": 1}}},
         "occlude": {"each": 1, "by": {"person": 1}},
-    }  # fmt: skip
+    }
     seed = next(
-        k for k in range(40)
+        k
+        for k in range(40)
         if len({split_of(parse({**recipe, "seed": k}), place) for place in range(2)}) == 2
-    )  # fmt: skip
+    )
     scene, out = tmp_path / "a.yaml", tmp_path / "out"
     scene.write_text(json.dumps({**recipe, "seed": seed}))
-    made = CliRunner().invoke(app, [
-        "occlude", str(world / "coco.json"), "--images", str(world / "images"), "--json",
-        "--recipe", str(scene), "--assets", str(world), "--out", str(out),
-    ])  # fmt: skip
+    made = CliRunner().invoke(
+        app,
+        [
+            "occlude",
+            str(world / "coco.json"),
+            "--images",
+            str(world / "images"),
+            "--json",
+            "--recipe",
+            str(scene),
+            "--assets",
+            str(world),
+            "--out",
+            str(out),
+        ],
+    )
     assert made.exit_code == 0, made.output
     told = json.loads(next(line for line in made.output.splitlines() if line.startswith("{")))
     assert told["leaks"] == 1 == len(splits.leaks(Dataset(out), keys=("asset", "identity")))

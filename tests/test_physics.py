@@ -8,10 +8,10 @@ import pytest
 
 from benchmarks import physics, proofs
 from benchmarks.physics import Report
-from synthstudio import pipeline
 from synthstudio.body.poses import LIMITS_RAD
 from synthstudio.core.spec import ThingSpec
-from synthstudio.stage import Stage
+from synthstudio.generation import pipeline
+from synthstudio.generation.stage import Stage
 
 SCENES = proofs.ROOT / "scenes"
 FRAMES = 24

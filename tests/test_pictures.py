@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from synthstudio import pictures
 from synthstudio.core.errors import FormatError
 from synthstudio.core.images import decode_rgb
-from synthstudio.dataset.pages.draw import captioned
-from synthstudio.recipe.load import parse
-from synthstudio.stage import prepare
+from synthstudio.generation.stage import prepare
+from synthstudio.recipe.schema.load import parse
+from synthstudio.report import pictures
+from synthstudio.report.draw import captioned
 
 FIRST = {".png": b"\x89PNG", ".jpg": b"\xff\xd8", ".JPEG": b"\xff\xd8", ".webp": b"RIFF"}
 
@@ -37,10 +37,15 @@ def test_other_names_are_refused_before_anything_is_made(name: str, tmp_path: Pa
 
 
 def test_the_pictures_of_a_moment_say_what_they_are(tmp_path: Path) -> None:
-    recipe = parse({
-        "name": "a", "image": {"width_px": 96, "height_px": 72}, "variants": {"clean": 1},
-        "people": {"count": 1}, "things": [{"kind": "procedural"}],
-    })  # fmt: skip
+    recipe = parse(
+        {
+            "name": "a",
+            "image": {"width_px": 96, "height_px": 72},
+            "variants": {"clean": 1},
+            "people": {"count": 1},
+            "things": [{"kind": "procedural"}],
+        }
+    )
     settings = prepare(recipe, assets=tmp_path, device="cpu")
     pictures.moment(settings, 1, tmp_path / "m.png")
     made = decode_rgb((tmp_path / "m.png").read_bytes(), "m")

@@ -11,24 +11,32 @@ import numpy as np
 import pytest
 import trimesh
 
-from synthstudio import pipeline
 from synthstudio.compose import lens
 from synthstudio.core.images import decode_rgb, encode_jpeg, srgb_to_linear
 from synthstudio.core.scene import Light, Scene, Surface
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import FrameSpec, LensSpec, Material
 from synthstudio.dataset import rows
 from synthstudio.formats.coco import to_coco
-from synthstudio.recipe.load import dump, load, parse
+from synthstudio.generation import pipeline
+from synthstudio.generation.stage import Stage, prepare
+from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.render import light, shade
 from synthstudio.render.pack import pack
-from synthstudio.stage import Stage, prepare
 
 SCENES = Path(__file__).resolve().parents[1] / "scenes"
 JOINTS = (
-    "nose", "left_ear", "right_shoulder", "left_elbow", "right_wrist",
-    "left_hip", "right_knee", "left_ankle", "right_big_toe", "left_heel",
-)  # fmt: skip
+    "nose",
+    "left_ear",
+    "right_shoulder",
+    "left_elbow",
+    "right_wrist",
+    "left_hip",
+    "right_knee",
+    "left_ankle",
+    "right_big_toe",
+    "left_heel",
+)
 RADIUS_PX = 6.0
 LENSES = {
     "none": LensSpec(jpeg_quality=95),
@@ -51,7 +59,7 @@ def exported() -> list[tuple[FrameSpec, dict[str, Any]]]:
         frame = pipeline.make_frame(stage, pipeline.draw_spec(stage, 2))
         coco = to_coco(
             [(rows.frame_row(frame, "images/000002.jpg"), rows.instance_rows(frame))],
-            skeleton("coco23"),
+            get_skeleton("coco23"),
         )
         found.append((frame.spec, json.loads(json.dumps(coco))))
     return found
@@ -117,7 +125,7 @@ def _centroid(spec: FrameSpec, place_m: np.ndarray, effects: LensSpec) -> np.nda
 def test_markers_at_the_joints_lie_at_the_exported_keypoints(
     exported: list[tuple[FrameSpec, dict[str, Any]]], effects: str
 ) -> None:
-    names = skeleton("coco23").joints
+    names = get_skeleton("coco23").joints
     checked = 0
     for spec, coco in exported:
         person = max(coco["annotations"], key=lambda a: a["area"])

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from synthstudio import progress
+from synthstudio.cli import progress
 
 
 class Terminal(io.StringIO):

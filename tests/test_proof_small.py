@@ -15,7 +15,7 @@ from synthstudio.body import pose_library
 from synthstudio.core.spec import RoomBackdrop
 from synthstudio.dataset.reader import Dataset
 from synthstudio.props import procedural
-from synthstudio.recipe.load import parse
+from synthstudio.recipe.schema.load import parse
 from synthstudio.training import checkpoint
 from synthstudio.training.loop import train
 
@@ -141,9 +141,14 @@ def test_all_arms_see_the_same_samples_steps_and_augmentations(tmp_path: Path) -
     for name in proof_arms.trained(tuple(ARMS)):
         config = one.config(name, 3)
         told[name] = config.model_dump(
-            exclude={"name": True, "network": True, "losses": True, "train": True,
-                     "augment": {"dropout"}}
-        )  # fmt: skip
+            exclude={
+                "name": True,
+                "network": True,
+                "losses": True,
+                "train": True,
+                "augment": {"dropout"},
+            }
+        )
     assert all(value == told["a"] for value in told.values())
     assert proof_arms.trained(("g",)) == ("b",)
     assert one.config("a'", 0).augment.dropout > 0
@@ -171,9 +176,11 @@ def _results(rates: dict[str, float], *, seeds: int = 5, groups: int = 60) -> pr
             hits = (counts * (rate + 0.05 * wave)).tolist()
             row = {"hits": hits, "counts": counts.tolist()}
             made[arm, seed] = {
-                "hits": dict.fromkeys(proof_table.HITS, row), "rate": 100.0, "step_gflops": 1.0,
+                "hits": dict.fromkeys(proof_table.HITS, row),
+                "rate": 100.0,
+                "step_gflops": 1.0,
                 "AP": {"AP": 0.5 + seed / 100, "AP hidden": None},
-            }  # fmt: skip
+            }
     return proof_table.Found(results=made)
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import proofs
-from synthstudio.audit import audit
-from synthstudio.stage import Settings
+from synthstudio.generation.audit import audit
+from synthstudio.generation.stage import Settings
 
 SCENES = Path(__file__).resolve().parents[1] / "scenes"
 SCENE = SCENES / "quickstart.yaml"

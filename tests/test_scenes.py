@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from synthstudio import pipeline
 from synthstudio.core.errors import DeviceError
 from synthstudio.core.labels import FrameLabels
-from synthstudio.recipe.load import dump, load, parse
-from synthstudio.stage import Settings, prepare
+from synthstudio.generation import pipeline
+from synthstudio.generation.stage import Settings, prepare
+from synthstudio.recipe.schema.load import dump, load, parse
 
 SCENES = Path(__file__).resolve().parents[1] / "scenes"
 NAMES = sorted(path.name for path in SCENES.glob("*.yaml"))

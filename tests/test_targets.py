@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from benchmarks.targets import outcome
-from synthstudio import pipeline
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.spec import PersonSpec, ThingSpec
-from synthstudio.recipe.asks import draw_asks
-from synthstudio.recipe.choose import Draw
-from synthstudio.recipe.load import parse
-from synthstudio.recipe.sight import CAUSES, sights
-from synthstudio.stage import Stage, prepare
+from synthstudio.generation import pipeline
+from synthstudio.generation.stage import Stage, prepare
+from synthstudio.recipe.sampling.choose import Draw
+from synthstudio.recipe.schema.load import parse
+from synthstudio.recipe.search.asks import draw_asks
+from synthstudio.recipe.search.sight import CAUSES, sights
 
 SMALL: dict[str, Any] = {
     "name": "asked",

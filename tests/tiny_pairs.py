@@ -8,7 +8,10 @@ from typing import Any
 def recipe(frames: int, *, seed: int = 5) -> dict[str, Any]:
     """Return a recipe of `frames` pictures of 160 x 120 pixels, two people in each."""
     return {
-        "name": "pairs", "frames": frames, "seed": seed, "variants": {"clean": 1},
+        "name": "pairs",
+        "frames": frames,
+        "seed": seed,
+        "variants": {"clean": 1},
         "image": {"width_px": 160, "height_px": 120, "supersample": 1},
         "camera": {"distance_m": [2.5, 3.5]},
         "people": {"count": 2, "arrangement": {"kind": "group", "spread_m": [0.5, 1.0]}},
@@ -16,4 +19,4 @@ def recipe(frames: int, *, seed: int = 5) -> dict[str, Any]:
             {"kind": "procedural", "count": 1, "placement": "in_front", "hides": [0.3, 0.6]}
         ],
         "backdrop": {"kind": "plain"},
-    }  # fmt: skip
+    }

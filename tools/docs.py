@@ -14,7 +14,7 @@ import typer.main
 from typer.testing import CliRunner
 
 from synthstudio.cli import app
-from synthstudio.recipe.load import json_schema
+from synthstudio.recipe.schema.load import json_schema
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))

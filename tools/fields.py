@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from synthstudio.recipe.load import json_schema
+from synthstudio.recipe.schema.load import json_schema
 
 _FORMS = ("NormalNumber", "ChoiceNumber", "ChoiceCount", "Normal")
 

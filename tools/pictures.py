@@ -5,27 +5,35 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from synthstudio import pipeline
 from synthstudio.body.pose_library import library
 from synthstudio.core.images import decode_rgb, encode_jpeg, resample
 from synthstudio.core.scene import U8
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import LensSpec
-from synthstudio.dataset.pages.draw import contact_sheet, draw_labels
+from synthstudio.generation import pipeline
+from synthstudio.generation.stage import Stage, prepare
 from synthstudio.recipe.draw import draw
-from synthstudio.recipe.load import dump, load, parse
-from synthstudio.stage import Stage, prepare
+from synthstudio.recipe.schema.load import dump, load, parse
+from synthstudio.report.draw import contact_sheet, draw_labels
 
 ROOT = Path(__file__).resolve().parents[1]
 LABELS = (("quickstart.yaml", 1), ("rooms.yaml", 5), ("crowd.yaml", 0))
 SCENES = (
-    ("rooms.yaml", 2), ("rooms.yaml", 5), ("close_ups.yaml", 4),
-    ("close_ups.yaml", 3), ("crowd.yaml", 1), ("rooms.yaml", 8),
-)  # fmt: skip
+    ("rooms.yaml", 2),
+    ("rooms.yaml", 5),
+    ("close_ups.yaml", 4),
+    ("close_ups.yaml", 3),
+    ("crowd.yaml", 1),
+    ("rooms.yaml", 8),
+)
 TARGETS = (
-    ("target_bell.yaml", 4), ("target_bell.yaml", 10), ("target_bell.yaml", 7),
-    ("target_causes.yaml", 3), ("target_causes.yaml", 5), ("target_crowd.yaml", 2),
-)  # fmt: skip
+    ("target_bell.yaml", 4),
+    ("target_bell.yaml", 10),
+    ("target_bell.yaml", 7),
+    ("target_causes.yaml", 3),
+    ("target_causes.yaml", 5),
+    ("target_crowd.yaml", 2),
+)
 HOLDING = tuple(("holding.yaml", k) for k in (0, 2, 4, 8, 9, 11))
 MOST_BYTES = 290_000
 WIDTH_PX = 1920
@@ -40,7 +48,7 @@ def frame(scene: str, index: int, *, labels: bool) -> U8:
     rgb = decode_rgb(made.jpeg, scene)
     if not labels:
         return rgb
-    return draw_labels(rgb, made.labels, skeleton(stage.skeleton.name), rows_px=960)
+    return draw_labels(rgb, made.labels, get_skeleton(stage.skeleton.name), rows_px=960)
 
 
 def pose(stage: Stage, name: str, number: int) -> U8:
@@ -49,16 +57,29 @@ def pose(stage: Stage, name: str, number: int) -> U8:
     stage.settings = prepare(
         parse(
             {
-                "name": "poses", "seed": 5, "image": {"width_px": 320, "height_px": 320},
-                "camera": {"distance_m": 3.6, "height_m": 1.35, "vertical_fov_deg": 36,
-                           "aim_height_m": 0.9, "off_centre": 0},
-                "people": {"count": 1, "facing_deg": 35, "poses": poses,
-                           "arrangement": {"kind": "group", "spread_m": 0}},
-                "things": [], "backdrop": {"kind": "plain"},
+                "name": "poses",
+                "seed": 5,
+                "image": {"width_px": 320, "height_px": 320},
+                "camera": {
+                    "distance_m": 3.6,
+                    "height_m": 1.35,
+                    "vertical_fov_deg": 36,
+                    "aim_height_m": 0.9,
+                    "off_centre": 0,
+                },
+                "people": {
+                    "count": 1,
+                    "facing_deg": 35,
+                    "poses": poses,
+                    "arrangement": {"kind": "group", "spread_m": 0},
+                },
+                "things": [],
+                "backdrop": {"kind": "plain"},
             }
         ),
-        assets=ROOT / "scenes", device="cpu",
-    )  # fmt: skip
+        assets=ROOT / "scenes",
+        device="cpu",
+    )
     spec = dataclasses.replace(draw(stage.settings.recipe, number, stage), lens=LensSpec())
     return decode_rgb(pipeline.make_frame(stage, spec).jpeg, name)
 

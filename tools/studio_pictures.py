@@ -23,10 +23,11 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from synthstudio import pipeline
 from synthstudio.core.rng import stream
 from synthstudio.dataset.reader import Dataset
-from synthstudio.recipe import load
+from synthstudio.generation import pipeline
+from synthstudio.generation.stage import prepare
+from synthstudio.recipe.schema import load
 from synthstudio.review.base import base_of
 from synthstudio.review.choices import set_share
 from synthstudio.review.edits import apply
@@ -38,7 +39,6 @@ from synthstudio.review.store import Store, open_store, register
 from synthstudio.review.team import assign, members
 from synthstudio.review.team.second_pass import begin
 from synthstudio.review.values import Op, Person, User
-from synthstudio.stage import prepare
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "docs" / "images"
@@ -108,8 +108,13 @@ def _looker(store: Store, dataset: Dataset) -> Callable[[User, Person], None]:
     rng, numbers = stream(0, "studio pictures"), itertools.count(1)
 
     def say(who: User, person: Person, **values: Any) -> None:
-        op = Op(client=f"pictures-{who.name}", seq=next(numbers), person=person,
-                revision=state(store, person).revision, **values)  # fmt: skip
+        op = Op(
+            client=f"pictures-{who.name}",
+            seq=next(numbers),
+            person=person,
+            revision=state(store, person).revision,
+            **values,
+        )
         apply(store, op, who=who, base=base_of(dataset, person.frame, person.instance))
 
     def look(who: User, person: Person) -> None:
@@ -119,9 +124,11 @@ def _looker(store: Store, dataset: Dataset) -> Callable[[User, Person], None]:
             name = hidden[int(rng.integers(len(hidden)))]
             label = on_disk[name]
             moved = replace(
-                label, x_px=(label.x_px or 0) + rng.normal(0, 9), y_px=(label.y_px or 0) + 6.0,
+                label,
+                x_px=(label.x_px or 0) + rng.normal(0, 9),
+                y_px=(label.y_px or 0) + 6.0,
                 cause="object" if rng.random() < 0.5 else label.cause,
-            )  # fmt: skip
+            )
             say(who, person, kind="edit", joints={name: moved})
         status = "flagged" if rng.random() < 0.1 else "approved"
         say(who, person, kind="status", status="rejected" if rng.random() < 0.12 else status)
@@ -140,10 +147,16 @@ def served(folder: Path, dataset: Path) -> Iterator[str]:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
     command = [
-        sys.executable, "-m", "synthstudio", "studio", str(dataset), f"--port={port}",
-        f"--exports={folder / 'exports'}", f"--state={folder / 'state'}",
+        sys.executable,
+        "-m",
+        "synthstudio",
+        "studio",
+        str(dataset),
+        f"--port={port}",
+        f"--exports={folder / 'exports'}",
+        f"--state={folder / 'state'}",
         f"--scenes={ROOT / 'scenes'}",
-    ]  # fmt: skip
+    ]
     server = subprocess.Popen(command, cwd=folder)
     try:
         _wait(f"http://127.0.0.1:{port}")
@@ -173,9 +186,13 @@ def shoot(url: str, browser: Any) -> None:
     page.get_by_role("button", name="Begin").click()
     page.get_by_role("heading", name="Home").wait_for()
     for name, path in (
-        ("home", ""), ("review", "review"), ("gallery", "gallery?q=occluded >= 0.1&sort=occluded"),
-        ("queue", "queue"), ("team", "team"), ("generate", "generate"),
-    ):  # fmt: skip
+        ("home", ""),
+        ("review", "review"),
+        ("gallery", "gallery?q=occluded >= 0.1&sort=occluded"),
+        ("queue", "queue"),
+        ("team", "team"),
+        ("generate", "generate"),
+    ):
         page.goto(f"{url}/{path}")
         page.locator("[data-test-script-state='notRunning']").wait_for()
         if name == "team":

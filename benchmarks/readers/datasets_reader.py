@@ -12,8 +12,10 @@ for split in datasets.load_dataset(str(root / "huggingface"), cache_dir=scratch)
     for row in split:
         assert row["image"].size == (row["width_px"], row["height_px"])
         frames[f"{row['index']:06d}"] = [
-            [[p["joints_px"][2 * j], p["joints_px"][2 * j + 1], p["state"][j]]
-             for j in range(joints)]
+            [
+                [p["joints_px"][2 * j], p["joints_px"][2 * j + 1], p["state"][j]]
+                for j in range(joints)
+            ]
             for p in row["people"]
-        ]  # fmt: skip
+        ]
 print(json.dumps({"huggingface": {"rule": "continuous", "all_people": True, "frames": frames}}))

@@ -34,8 +34,15 @@ def single_points(item) -> list:
 
 read = datumaro.Dataset.import_from(str(coco), "coco_person_keypoints")
 drawn = datumaro.Dataset.import_from(str(root / "cvat"), "cvat")
-print(json.dumps({
-    "coco": {"rule": "index", "frames": {Path(i.id).name: people(i) for i in read}},
-    "cvat": {"rule": "continuous", "outside": False,
-             "frames": {Path(i.id).name: single_points(i) for i in drawn}},
-}))  # fmt: skip
+print(
+    json.dumps(
+        {
+            "coco": {"rule": "index", "frames": {Path(i.id).name: people(i) for i in read}},
+            "cvat": {
+                "rule": "continuous",
+                "outside": False,
+                "frames": {Path(i.id).name: single_points(i) for i in drawn},
+            },
+        }
+    )
+)

@@ -19,10 +19,13 @@ with importer:
         found = []
         for person in label.keypoints if label is not None else []:
             flags = person["visible"] if person.has_field("visible") else None
-            found.append([
-                [x * meta.width, y * meta.height, None if flags is None else int(flags[j])]
-                if x == x else [0, 0, 0]
-                for j, (x, y) in enumerate(person.points)
-            ])  # fmt: skip
+            found.append(
+                [
+                    [x * meta.width, y * meta.height, None if flags is None else int(flags[j])]
+                    if x == x
+                    else [0, 0, 0]
+                    for j, (x, y) in enumerate(person.points)
+                ]
+            )
         frames[Path(path).stem] = found
 print(json.dumps({"coco": {"rule": "index", "frames": frames}}))

@@ -28,6 +28,10 @@ for path in sorted((scratch / "yolo/labels").glob("*.txt")):
         points = zip(values[::3], values[1::3], values[2::3], strict=True)
         people.append([[x * w, y * h, int(v)] for x, y, v in points])
     frames[stem] = people
-print(json.dumps({
-    "label-studio": {"rule": "continuous", "hidden": False, "frames": frames},
-}))  # fmt: skip
+print(
+    json.dumps(
+        {
+            "label-studio": {"rule": "continuous", "hidden": False, "frames": frames},
+        }
+    )
+)

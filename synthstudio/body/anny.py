@@ -19,7 +19,7 @@ from synthstudio.body.recording import Motion, mirrored
 from synthstudio.body.wardrobe import dress
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.scene import F32, F64, PARTS, JointPatches, PosedPerson, Surface
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.solve import Step
 from synthstudio.core.spec import BoneTurn, PersonSpec, Phenotype, PoseSpec
 
@@ -69,7 +69,7 @@ class Body(Protocol):
 @functools.cache
 def load(skeleton_name: str = "coco23") -> AnnyBody:
     """Return the body of that skeleton, built once a process; RecipeError if it is unknown."""
-    count = len(skeleton(skeleton_name).joints)
+    count = len(get_skeleton(skeleton_name).joints)
     return AnnyBody(
         atlas=load_atlas(), table=patches(skeleton_name), skeleton=skeleton_name, joints=count
     )
@@ -179,8 +179,8 @@ def _dressed(person: PersonSpec) -> _DressedPerson:
     if not np.isfinite(lowest):
         raise GeometryError(
             "a person has no drawn vertex, or one that is not finite",
-                    where=f"person {person.identity}"
-        )  # fmt: skip
+            where=f"person {person.identity}",
+        )
     vertices = np.concatenate([s.vertices_m for s in surfaces])
     normals = np.concatenate([s.normals for s in surfaces if s.normals is not None])
     kept = _with_arrays(surfaces, vertices, normals)

@@ -49,13 +49,27 @@ _GROUPS = {
     "helper-tongue": "tongue",
 }
 _SIDED = {
-    "upperarm": "upper_arm", "lowerarm": "forearm", "wrist": "hand", "finger": "hand",
-    "metacarpal": "hand", "upperleg": "thigh", "lowerleg": "shin", "foot": "foot", "toe": "foot",
-}  # fmt: skip
+    "upperarm": "upper_arm",
+    "lowerarm": "forearm",
+    "wrist": "hand",
+    "finger": "hand",
+    "metacarpal": "hand",
+    "upperleg": "thigh",
+    "lowerleg": "shin",
+    "foot": "foot",
+    "toe": "foot",
+}
 _MIDDLE = {
-    "head": "head", "eye": "head", "neck": "neck", "root": "pelvis", "pelvis": "pelvis",
-    "spine05": "pelvis", "spine": "torso", "clavicle": "torso", "shoulder": "torso",
-}  # fmt: skip
+    "head": "head",
+    "eye": "head",
+    "neck": "neck",
+    "root": "pelvis",
+    "pelvis": "pelvis",
+    "spine05": "pelvis",
+    "spine": "torso",
+    "clavicle": "torso",
+    "shoulder": "torso",
+}
 _REST_CACHE = 256  # about 0.5 MB each: as many as a pool of people has
 _KEPT = "build_compact_model_data_*.safetensors"
 

@@ -25,8 +25,11 @@ MAX_FRAMES = 36_000  # five minutes at 120 a second
 MAX_TURNS = 2_000_000  # frames times joints: 144 MB of rotations
 FPS_RANGE = (1.0, 1000.0)
 _MAX_SIZE = 1e6
-_CHANNELS = {f"{axis}{kind}": (kind, place)
-             for kind in ("position", "rotation") for place, axis in enumerate("XYZ")}  # fmt: skip
+_CHANNELS = {
+    f"{axis}{kind}": (kind, place)
+    for kind in ("position", "rotation")
+    for place, axis in enumerate("XYZ")
+}
 
 
 def read_bvh(path: Path) -> Motion:
@@ -36,8 +39,9 @@ def read_bvh(path: Path) -> Motion:
         text = raw.decode("ascii")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        raise _fault(path.name, line, "this is not a BVH file", "ASCII text",
-                     f"byte {raw[error.start]:#04x}") from error  # fmt: skip
+        raise _fault(
+            path.name, line, "this is not a BVH file", "ASCII text", f"byte {raw[error.start]:#04x}"
+        ) from error
     return parse_bvh(text, where=path.name)
 
 
@@ -46,14 +50,24 @@ def parse_bvh(text: str, *, where: str) -> Motion:
     lines = text.splitlines()
     start = next((n for n, line in enumerate(lines) if line.strip() == "MOTION"), None)
     if start is None:
-        raise _fault(where, len(lines), "the file has no MOTION part", "a line MOTION",
-                     then="It may have been cut short: copy it again.")  # fmt: skip
+        raise _fault(
+            where,
+            len(lines),
+            "the file has no MOTION part",
+            "a line MOTION",
+            then="It may have been cut short: copy it again.",
+        )
     tree = _Reading(where, lines[:start]).hierarchy()
     fps, values = _motion(lines, start, sum(len(c) for c in tree.channels), where)
     if values.shape[0] * len(tree.names) > MAX_TURNS:
-        raise _fault(where, start + 1, "the motion is too long",
-                     f"at most {MAX_TURNS:,} frames times joints",
-                     f"{values.shape[0] * len(tree.names):,}", "Cut it up.")  # fmt: skip
+        raise _fault(
+            where,
+            start + 1,
+            "the motion is too long",
+            f"at most {MAX_TURNS:,} frames times joints",
+            f"{values.shape[0] * len(tree.names):,}",
+            "Cut it up.",
+        )
     rotations, root = _turned(tree, values)
     return recorded(
         joints=tuple(tree.names),
@@ -100,8 +114,9 @@ class _Reading:
             if word not in ("JOINT", "End"):
                 raise self.fault("unexpected word", "JOINT, End or }", word)
             if len(open_joints) >= MAX_DEPTH or len(tree.names) >= MAX_JOINTS:
-                raise self.fault("the skeleton is too large",
-                                 f"at most {MAX_JOINTS} joints, {MAX_DEPTH} deep")  # fmt: skip
+                raise self.fault(
+                    "the skeleton is too large", f"at most {MAX_JOINTS} joints, {MAX_DEPTH} deep"
+                )
             parent = open_joints[-1]
             if word == "End":
                 self.expect("Site")
@@ -127,8 +142,9 @@ class _Reading:
             raise self.fault("wrong number of channels", "0 to 6", f"{count:g}")
         channels = tuple(self.word("a channel") for _ in range(int(count)))
         if any(c not in _CHANNELS for c in channels) or len(set(channels)) < len(channels):
-            raise self.fault("wrong channels", "Xposition to Zrotation, each once",
-                             " ".join(channels))  # fmt: skip
+            raise self.fault(
+                "wrong channels", "Xposition to Zrotation, each once", " ".join(channels)
+            )
         tree.channels[-1] = channels
 
     def end(self, tree: _Tree, parent: int, name: str = "") -> None:
@@ -143,8 +159,11 @@ class _Reading:
     def word(self, expected: str) -> str:
         found = next(self.words, None)
         if found is None:
-            raise self.fault("the skeleton ends too early", expected,
-                             then="The file may have been cut short: copy it again.")  # fmt: skip
+            raise self.fault(
+                "the skeleton ends too early",
+                expected,
+                then="The file may have been cut short: copy it again.",
+            )
         self.line, word = found
         return word
 
@@ -173,29 +192,44 @@ def _motion(lines: list[str], start: int, channels: int, where: str) -> tuple[fl
         number, words = filled[place] if place < len(filled) else (len(lines), [])
         value = _number(words[-1]) if " ".join(words[:-1]) == key else None
         if value is None:
-            raise _fault(where, number, "the MOTION part does not begin as it should",
-                         f"{key} and a number", " ".join(words)[:40])  # fmt: skip
+            raise _fault(
+                where,
+                number,
+                "the MOTION part does not begin as it should",
+                f"{key} and a number",
+                " ".join(words)[:40],
+            )
         head.append(value)
     frames, frame_s = head
     if frames < 1 or frames > MAX_FRAMES or frames != int(frames):
-        raise _fault(where, start + 2, "wrong number of frames", f"1 to {MAX_FRAMES:,}",
-                     f"{frames:g}")  # fmt: skip
+        raise _fault(
+            where, start + 2, "wrong number of frames", f"1 to {MAX_FRAMES:,}", f"{frames:g}"
+        )
     if not 1 / FPS_RANGE[1] <= frame_s <= 1 / FPS_RANGE[0]:
         raise _fault(where, start + 3, "wrong frame time", "0.001 to 1 s", f"{frame_s:g}")
     if len(filled) - 2 != frames:
-        raise _fault(where, len(lines), "the number of frames is not what the file says",
-                     f"{frames:g} lines of numbers", str(len(filled) - 2),
-                     "The file may have been cut short: copy it again.")  # fmt: skip
+        raise _fault(
+            where,
+            len(lines),
+            "the number of frames is not what the file says",
+            f"{frames:g} lines of numbers",
+            str(len(filled) - 2),
+            "The file may have been cut short: copy it again.",
+        )
     values = np.empty((int(frames), channels))
     for row, (number, words) in enumerate(filled[2:]):
         if len(words) != channels:
-            raise _fault(where, number, "wrong number of channels in a frame",
-                         f"{channels} numbers, as the skeleton has", str(len(words)))  # fmt: skip
+            raise _fault(
+                where,
+                number,
+                "wrong number of channels in a frame",
+                f"{channels} numbers, as the skeleton has",
+                str(len(words)),
+            )
         for column, word in enumerate(words):
             value = _number(word)
             if value is None:
-                raise _fault(where, number, "not a usable number", "a finite number",
-                             word)  # fmt: skip
+                raise _fault(where, number, "not a usable number", "a finite number", word)
             values[row, column] = value
     return 1 / frame_s, values
 

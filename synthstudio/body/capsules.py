@@ -26,16 +26,23 @@ _SLABS = {"trunk": 7, "head": 3}
 _FULL = 0.99
 """A slab reaches as far as this share of its skin."""
 _LIMBS = (
-    ("upper_arm", "upperarm01", "lowerarm01"), ("forearm", "lowerarm01", "wrist"),
-    ("thigh", "upperleg01", "lowerleg01"), ("shin", "lowerleg01", "foot"),
-)  # fmt: skip
+    ("upper_arm", "upperarm01", "lowerarm01"),
+    ("forearm", "lowerarm01", "wrist"),
+    ("thigh", "upperleg01", "lowerleg01"),
+    ("shin", "lowerleg01", "foot"),
+)
 _FINGERS = (("wrist", "finger2-2"), ("wrist", "finger5-2"), ("finger3-1", "finger3-3"))
 _FINGER_M = 0.017
 _SPINE = ("root", "spine05", "spine04", "spine03", "spine02", "spine01")
 _JOINED = (
-    ("trunk", "upper_arm"), ("head", "upper_arm"), ("upper_arm", "forearm"), ("forearm", "hand"),
-    ("trunk", "thigh"), ("thigh", "shin"), ("shin", "foot"),
-)  # fmt: skip
+    ("trunk", "upper_arm"),
+    ("head", "upper_arm"),
+    ("upper_arm", "forearm"),
+    ("forearm", "hand"),
+    ("trunk", "thigh"),
+    ("thigh", "shin"),
+    ("shin", "foot"),
+)
 _FAR_OK = frozenset({("trunk", "upper_arm"), ("head", "upper_arm"), ("trunk", "thigh")})
 """Neighbours of which the far half is compared."""
 

@@ -53,11 +53,18 @@ _STRIDE_S = 1.1
 _HANDOVER_S = 0.04
 _FASTER = 1e-3  # so little does a fast foot bear, where no other is on the floor
 _LIMB_ENDS = {
-    "upperarm": "lowerarm01", "lowerarm": "wrist", "upperleg": "lowerleg01", "lowerleg": "foot",
-}  # fmt: skip
+    "upperarm": "lowerarm01",
+    "lowerarm": "wrist",
+    "upperleg": "lowerleg01",
+    "lowerleg": "foot",
+}
 _PADS_M = {
-    "wrist": 0.05, "lowerarm01": 0.05, "lowerleg01": 0.06, "head": 0.1, "root": 0.12,
-}  # fmt: skip
+    "wrist": 0.05,
+    "lowerarm01": 0.05,
+    "lowerleg01": 0.06,
+    "head": 0.1,
+    "root": 0.12,
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

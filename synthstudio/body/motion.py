@@ -33,10 +33,12 @@ _SIDES = (("left", "L"), ("right", "R"))
 # points; none: the bone lies as in the file's zero pose.
 _TRUNK = {"root": "hips", "spine03": "spine", "spine02": "chest", "spine01": "chest2"}
 _LIMBS = {
-    "upperarm01": ("shoulder", "elbow"), "lowerarm01": ("elbow", "wrist"),
-    "wrist": ("wrist", "wrist"), "upperleg01": ("hip", "knee"),
+    "upperarm01": ("shoulder", "elbow"),
+    "lowerarm01": ("elbow", "wrist"),
+    "wrist": ("wrist", "wrist"),
+    "upperleg01": ("hip", "knee"),
     "lowerleg01": ("knee", "ankle"),
-}  # fmt: skip
+}
 _FLAT_SHARE = 0.25
 _TWIST_SHARE = 0.6
 """Of what the hand turns about the forearm, that much is the forearm's (as in body/poses.py)."""
@@ -56,9 +58,11 @@ def read(path: Path) -> Motion:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise AssetError(
-            "no reader for this kind of motion", where=path.name,
-                    expected=" ".join(sorted(READERS)), got=path.suffix or "no ending"
-        )  # fmt: skip
+            "no reader for this kind of motion",
+            where=path.name,
+            expected=" ".join(sorted(READERS)),
+            got=path.suffix or "no ending",
+        )
     return reader(path)
 
 
@@ -185,9 +189,11 @@ def _excess(angles: dict[str, float]) -> float:
 def _place(bone: str) -> int:
     if bone not in BONES:
         raise AssetError(
-            "a pose turns a bone that the rig lacks", where="pose", expected="one of BONES",
-                    got=bone
-        )  # fmt: skip
+            "a pose turns a bone that the rig lacks",
+            where="pose",
+            expected="one of BONES",
+            got=bone,
+        )
     return BONES.index(bone)
 
 

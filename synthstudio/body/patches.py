@@ -22,7 +22,7 @@ from scipy.spatial import cKDTree
 from synthstudio.body.atlas import Atlas, cache_folder, load_atlas
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import F32, F64, I32, PARTS, U8, JointPatches
-from synthstudio.core.skeleton import SKELETONS, skeleton
+from synthstudio.core.skeleton import SKELETONS, get_skeleton
 
 VERSION = "1"  # of the recipe below: part of the cache key
 DIRECTIONS = 128  # over the whole sphere, so 64 over the half that a point faces
@@ -38,12 +38,19 @@ RADII_M = {
 """Reach of a joint's patch on the default person; the hip's joint lies 74 mm deep."""
 
 _LIMBS = {
-    "nose": ("head",), "eye": ("head",), "ear": ("head",),
-    "shoulder": ("torso", "upper_arm"), "elbow": ("upper_arm", "forearm"),
-    "wrist": ("forearm", "hand"), "hip": ("torso", "pelvis", "thigh"),
-    "knee": ("thigh", "shin"), "ankle": ("shin", "foot"),
-    "big_toe": ("foot",), "small_toe": ("foot",), "heel": ("foot",),
-}  # fmt: skip
+    "nose": ("head",),
+    "eye": ("head",),
+    "ear": ("head",),
+    "shoulder": ("torso", "upper_arm"),
+    "elbow": ("upper_arm", "forearm"),
+    "wrist": ("forearm", "hand"),
+    "hip": ("torso", "pelvis", "thigh"),
+    "knee": ("thigh", "shin"),
+    "ankle": ("shin", "foot"),
+    "big_toe": ("foot",),
+    "small_toe": ("foot",),
+    "heel": ("foot",),
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,7 +70,7 @@ def patches(skeleton_name: str, points: int = 96, seed: int = 0) -> PatchTable:
     It is built in seconds and kept beside Anny's cache under the hash of all that decides it.
     Other seeds give fresh points, for the audit. RecipeError for an unknown skeleton.
     """
-    count = len(skeleton(skeleton_name).joints)
+    count = len(get_skeleton(skeleton_name).joints)
     table = _whole(points, seed)  # coco17 is the beginning of coco23
     return PatchTable(
         face=table.face[:count],

@@ -83,9 +83,10 @@ def _parsed(text: str, where: str) -> dict[str, Any]:
     known = {"relaxed", "hands", "poses"}
     if not isinstance(data, dict) or set(data) - known or "poses" not in data:
         raise RecipeError(
-            "not a pose library", where=where,
-                    expected="the keys poses, and in the first file relaxed and hands"
-        )  # fmt: skip
+            "not a pose library",
+            where=where,
+            expected="the keys poses, and in the first file relaxed and hands",
+        )
     return data
 
 
@@ -121,9 +122,11 @@ def _hands(data: dict[str, Any], where: str) -> Hands:
         out[name] = {key.removeprefix("left_"): value for key, value in left.items()}
         if set(out[name]) - set(HAND_ANGLES):
             raise RecipeError(
-                "not an angle of a hand", where=here, expected=", ".join(HAND_ANGLES),
-                        got=", ".join(sorted(set(out[name]) - set(HAND_ANGLES)))
-            )  # fmt: skip
+                "not an angle of a hand",
+                where=here,
+                expected=", ".join(HAND_ANGLES),
+                got=", ".join(sorted(set(out[name]) - set(HAND_ANGLES))),
+            )
     return out
 
 
@@ -191,9 +194,11 @@ def _shaped(rest: dict[str, Any], shapes: Hands, where: str) -> dict[str, float]
         shape = rest.pop(key)
         if shape not in shapes:
             raise RecipeError(
-                "unknown shape of a hand", where=f"{where}: {key}",
-                        expected=", ".join(shapes) or "none is defined", got=repr(shape)[:60]
-            )  # fmt: skip
+                "unknown shape of a hand",
+                where=f"{where}: {key}",
+                expected=", ".join(shapes) or "none is defined",
+                got=repr(shape)[:60],
+            )
         out |= {side + angle: value for side in sides for angle, value in shapes[shape].items()}
     return out
 
@@ -208,9 +213,11 @@ def _angles(entry: dict[str, Any], where: str) -> dict[str, float]:
             or not isinstance(value, int | float)
         ):
             raise RecipeError(
-                "not an angle", where=f"{where}: {key}", expected="NAME_deg: a number",
-                        got=repr(value)[:60]
-            )  # fmt: skip
+                "not an angle",
+                where=f"{where}: {key}",
+                expected="NAME_deg: a number",
+                got=repr(value)[:60],
+            )
         name = key.removesuffix(_ANGLE)
         sides = ("left_", "right_") if name.startswith("both_") else ("",)
         for one in (side + name.removeprefix("both_") for side in sides):
@@ -223,13 +230,14 @@ def _angles(entry: dict[str, Any], where: str) -> dict[str, float]:
 def _within(name: str, degrees: float, where: str) -> float:
     if name not in LIMITS_RAD:
         raise RecipeError(
-            "unknown angle", where=where, expected=f"one of {', '.join(LIMITS_RAD)}",
-                    got=name
-        )  # fmt: skip
+            "unknown angle", where=where, expected=f"one of {', '.join(LIMITS_RAD)}", got=name
+        )
     low, high = (math.degrees(x) for x in LIMITS_RAD[name])
     if not low - 1e-9 <= degrees <= high + 1e-9:
         raise RecipeError(
-            "outside the joint's limits", where=where,
-                    expected=f"{low:.0f} to {high:.0f} degrees", got=f"{degrees:g}"
-        )  # fmt: skip
+            "outside the joint's limits",
+            where=where,
+            expected=f"{low:.0f} to {high:.0f} degrees",
+            got=f"{degrees:g}",
+        )
     return math.radians(degrees)

@@ -113,8 +113,13 @@ LIMITS_RAD: dict[str, Vec2] = {
 """Every anatomical angle and its (least, greatest) value; the source is beside each limit above."""
 
 HAND_ANGLES = (
-    "finger_curl", "index_curl", "finger_spread", "thumb_curl", "thumb_spread", "thumb_opposition",
-)  # fmt: skip
+    "finger_curl",
+    "index_curl",
+    "finger_spread",
+    "thumb_curl",
+    "thumb_spread",
+    "thumb_opposition",
+)
 """The angles of a hand beyond the wrist, without the side."""
 _ODD = ("turn", "side_bend", "root_roll")
 
@@ -221,9 +226,11 @@ def bone_rotations(angles_rad: dict[str, float]) -> F64:
     unknown = sorted(set(angles_rad) - set(LIMITS_RAD))
     if unknown:
         raise RecipeError(
-            "unknown joint angles", where="pose", expected="names of body.poses.LIMITS_RAD",
-                    got=", ".join(unknown)
-        )  # fmt: skip
+            "unknown joint angles",
+            where="pose",
+            expected="names of body.poses.LIMITS_RAD",
+            got=", ".join(unknown),
+        )
     return _D0_PARENT_T @ _local(angles_rad) @ _D0
 
 

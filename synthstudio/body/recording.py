@@ -19,31 +19,69 @@ LEG_M = 0.85
 _LEAST_LEG = 1e-6
 _JUMP_RAD, _ENDS_S = np.radians(60), 0.1
 
-_NEEDED = ("hips", "spine", "head", *(
-    f"{side}_{joint}"
-    for side in ("left", "right")
-    for joint in ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
-))  # fmt: skip
+_NEEDED = (
+    "hips",
+    "spine",
+    "head",
+    *(
+        f"{side}_{joint}"
+        for side in ("left", "right")
+        for joint in ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
+    ),
+)
 _MIDDLE = ("hips", "spine", "chest", "chest2", "neck", "head")
 _LIMB = ("collar", "shoulder", "elbow", "wrist", "hip", "knee", "ankle", "toe")
 # Role -> joint in the naming schemes of BVH files; {0} is Left or Right. Case does not matter.
 _SCHEMES: dict[str, tuple[str, ...]] = {
     "hip, knee, ankle": (
-        "Hips", "lowerback", "Chest", "Chest2", "Neck", "Head",
-        "{0}Collar", "{0}Shoulder", "{0}Elbow", "{0}Wrist",
-        "{0}Hip", "{0}Knee", "{0}Ankle", "{0}Toe",
+        "Hips",
+        "lowerback",
+        "Chest",
+        "Chest2",
+        "Neck",
+        "Head",
+        "{0}Collar",
+        "{0}Shoulder",
+        "{0}Elbow",
+        "{0}Wrist",
+        "{0}Hip",
+        "{0}Knee",
+        "{0}Ankle",
+        "{0}Toe",
     ),
     "up leg, leg, foot": (
-        "Hips", "LowerBack", "Spine", "Spine1", "Neck1", "Head",
-        "{0}Shoulder", "{0}Arm", "{0}ForeArm", "{0}Hand",
-        "{0}UpLeg", "{0}Leg", "{0}Foot", "{0}ToeBase",
+        "Hips",
+        "LowerBack",
+        "Spine",
+        "Spine1",
+        "Neck1",
+        "Head",
+        "{0}Shoulder",
+        "{0}Arm",
+        "{0}ForeArm",
+        "{0}Hand",
+        "{0}UpLeg",
+        "{0}Leg",
+        "{0}Foot",
+        "{0}ToeBase",
     ),
     "Spine, Spine1, Spine2": (
-        "Hips", "Spine", "Spine1", "Spine2", "Neck", "Head",
-        "{0}Shoulder", "{0}Arm", "{0}ForeArm", "{0}Hand",
-        "{0}UpLeg", "{0}Leg", "{0}Foot", "{0}ToeBase",
+        "Hips",
+        "Spine",
+        "Spine1",
+        "Spine2",
+        "Neck",
+        "Head",
+        "{0}Shoulder",
+        "{0}Arm",
+        "{0}ForeArm",
+        "{0}Hand",
+        "{0}UpLeg",
+        "{0}Leg",
+        "{0}Foot",
+        "{0}ToeBase",
     ),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -116,9 +154,12 @@ def recorded(
     leg = _leg(offsets, roles)
     if not leg > _LEAST_LEG:
         raise AssetError(
-            "the legs have no length", where=where, expected="offsets of knee and ankle",
-                    got=f"{leg:g}", then="Export the skeleton with its offsets."
-        )  # fmt: skip
+            "the legs have no length",
+            where=where,
+            expected="offsets of knee and ankle",
+            got=f"{leg:g}",
+            then="Export the skeleton with its offsets.",
+        )
     basis = _basis(parents, offsets, roles, where)
     used = _without_test_pose(rotations[:, sorted(roles.values())], fps)
     rotations, root = rotations[used], root[used]
@@ -210,9 +251,10 @@ def _basis(parents: tuple[int, ...], offsets: F64, roles: dict[str, int], where:
     across = _axis(left[0] - right[0])
     if abs(up @ across) > 0:
         raise AssetError(
-            "the zero pose does not stand: up and sideways cannot be told", where=where,
-                    expected="offsets of a person with its legs below its hips"
-        )  # fmt: skip
+            "the zero pose does not stand: up and sideways cannot be told",
+            where=where,
+            expected="offsets of a person with its legs below its hips",
+        )
     return np.stack([across, np.cross(up, across), up])
 
 

@@ -47,13 +47,31 @@ def _root(
 
 
 COMMANDS = (
-    make.demo, make.generate, make.preview, make.schema, make.frame,
-    inspect.audit, inspect.stats, inspect.coverage,
-    trust.validate, trust.report, trust.diff, trust.filter, trust.split,
-    exchange.export, exchange.import_, exchange.merge, occlude.occlude,
-    studio.studio, train.train_demo, train.train, train.evaluate, train.compare,
-    predict.predict, predict.suggest,
-)  # fmt: skip
+    make.demo,
+    make.generate,
+    make.preview,
+    make.schema,
+    make.frame,
+    inspect.audit,
+    inspect.stats,
+    inspect.coverage,
+    trust.validate,
+    trust.report,
+    trust.diff,
+    trust.filter,
+    trust.split,
+    exchange.export,
+    exchange.import_,
+    exchange.merge,
+    occlude.occlude,
+    studio.studio,
+    train.train_demo,
+    train.train,
+    train.evaluate,
+    train.compare,
+    predict.predict,
+    predict.suggest,
+)
 """In the order in which --help lists them; a command is named after its function."""
 
 for command in COMMANDS:
@@ -72,8 +90,10 @@ def main() -> None:
         sys.exit(1)
     except SystemExit as stop:
         if stop.code == INTERRUPTED:  # typer answers Ctrl-C with this status and no word
-            say("stopped; what was complete is kept. A run goes on with --resume, an experiment "
-                "by the same command.")  # fmt: skip
+            say(
+                "stopped; what was complete is kept. A run goes on with --resume, an experiment "
+                "by the same command."
+            )
         raise
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from synthstudio.cli.options import BonesName, DatasetArgument, ExportFormat, JsonOption, finish
-from synthstudio.progress import waiting
+from synthstudio.cli.progress import waiting
 
 
 def export(
@@ -18,7 +18,7 @@ def export(
     polygons: Annotated[
         bool, typer.Option("--polygons", help="Masks as polygons instead of RLE.")
     ] = False,
-    bones: Annotated[
+    skeleton: Annotated[
         BonesName | None, typer.Option("--skeleton", help="Convert the joints to this one.")
     ] = None,
     as_json: JsonOption = False,
@@ -27,8 +27,8 @@ def export(
     from synthstudio.formats.export import EXPORTERS
 
     with waiting(f"exporting {form.value}"):
-        wanted = None if bones is None else bones.value
-        made = EXPORTERS[form.value](dataset, out, polygons=polygons, bones=wanted)
+        wanted = None if skeleton is None else skeleton.value
+        made = EXPORTERS[form.value](dataset, out, polygons=polygons, skeleton=wanted)
     finish(made.as_json(), as_json, made.text())
 
 

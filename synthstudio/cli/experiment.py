@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from synthstudio.cli.options import JsonOption, WorkersOption, finish, say
-from synthstudio.progress import progress_steps
+from synthstudio.cli.progress import progress_steps
 
 app = typer.Typer(
     name="experiment", help="Train several ways, and say what helped.", no_args_is_help=True
@@ -51,14 +51,21 @@ def real(  # noqa: PLR0913 - one parameter per option
     """Train on your photos with and without occluded copies and pretraining; judge on others."""
     from synthstudio.evaluation import save
     from synthstudio.experiment import figures, page
+    from synthstudio.experiment.config import Asked
     from synthstudio.experiment.run import real as run
-    from synthstudio.experiment.settle import Asked
 
     asked = Asked(
-        annotations=annotations, images=images, out=out, cutouts=cutouts, seeds=seeds,
-        pretrain=None if pretrain == NONE else Path(pretrain), steps=steps, size=size.value,
-        seed=seed, workers=workers,
-    )  # fmt: skip
+        annotations=annotations,
+        images=images,
+        out=out,
+        cutouts=cutouts,
+        seeds=seeds,
+        pretrain=None if pretrain == NONE else Path(pretrain),
+        steps=steps,
+        size=size.value,
+        seed=seed,
+        workers=workers,
+    )
     with progress_steps() as step:
         made = run(asked, say=say, step=step)
     told = {"folder": str(out), "finished": made.findings is not None, "photos": made.facts}

@@ -21,11 +21,11 @@ from synthstudio.cli.options import (
     finish,
     say,
 )
-from synthstudio.progress import counted, progress, progress_steps
+from synthstudio.cli.progress import counted, progress, progress_steps
 
 if TYPE_CHECKING:
-    from synthstudio.dataset.counts.coverage import Coverage
     from synthstudio.dataset.reader import Dataset
+    from synthstudio.quality.coverage import Coverage
 
 
 def audit(
@@ -37,10 +37,10 @@ def audit(
     as_json: JsonOption = False,
 ) -> None:
     """Decide every joint's visibility again by rays and count where it differs."""
-    from synthstudio import audit as oracle
-    from synthstudio import stage
     from synthstudio.dataset.reader import Dataset
-    from synthstudio.occlude.audit import is_of_photos
+    from synthstudio.generation import audit as oracle
+    from synthstudio.generation import stage
+    from synthstudio.generation.photos.audit import is_of_photos
 
     if is_of_photos(Dataset(dataset)):
         _audit_photos(dataset, frames, assets, device, as_json)
@@ -71,9 +71,9 @@ def _audit_photos(
     dataset: Path, frames: int | None, assets: Path | None, device: DeviceName, as_json: bool
 ) -> None:
     """Check a set of photos: annotated people pixel by pixel, pasted ones by rays."""
-    from synthstudio import audit as oracle
     from synthstudio.dataset.reader import Dataset
-    from synthstudio.occlude import audit as photos
+    from synthstudio.generation import audit as oracle
+    from synthstudio.generation.photos import audit as photos
 
     settings = photos.settings_of(Dataset(dataset), assets=assets, device=device.value)
     pasted, started = oracle.Tally(), time.monotonic()
@@ -107,8 +107,8 @@ def _audit_photos(
 
 def stats(dataset: DatasetArgument, as_json: JsonOption = False) -> None:
     """Count joints by cause, people and poses; compare what was asked with what came of it."""
-    from synthstudio.dataset.counts import stats as counting
     from synthstudio.dataset.reader import Dataset
+    from synthstudio.quality import stats as counting
 
     found = counted_stats(Dataset(dataset))
     typer.echo(json.dumps(found, sort_keys=True) if as_json else counting.text(found))
@@ -116,15 +116,15 @@ def stats(dataset: DatasetArgument, as_json: JsonOption = False) -> None:
 
 def counted_stats(dataset: Dataset) -> dict[str, Any]:
     """Count a data set, showing how far it is."""
-    from synthstudio.core.skeleton import skeleton
-    from synthstudio.dataset.counts import stats as counting
+    from synthstudio.core.skeleton import get_skeleton
     from synthstudio.dataset.rows import pair_rows
+    from synthstudio.quality import stats as counting
 
     frames = dataset.iter_frames(counting.FRAME_COLUMNS)
     samples = pair_rows(frames, dataset.iter_instances(counting.PERSON_COLUMNS))
     with progress("counting") as report:
         counted_samples = counted(samples, dataset.frames, report)
-        return counting.stats(counted_samples, skeleton(dataset.identity.skeleton))
+        return counting.stats(counted_samples, get_skeleton(dataset.identity.skeleton))
 
 
 def coverage(
@@ -145,9 +145,9 @@ def coverage(
     as_json: JsonOption = False,
 ) -> None:
     """Count joints by cause, fraction, view, pose and body; show and fill what is thin."""
-    from synthstudio.dataset.counts import coverage as counting
-    from synthstudio.dataset.counts.coverage_text import text
     from synthstudio.dataset.reader import Dataset
+    from synthstudio.quality import coverage as counting
+    from synthstudio.quality.coverage_text import text
 
     if sheet is not None and sheet.suffix.lower() not in (".jpg", ".jpeg", ".png"):
         raise typer.BadParameter("name it .jpg or .png", param_hint="--sheet")
@@ -170,7 +170,7 @@ def _write_sheet(
 ) -> None:
     from synthstudio.core.images import encode_jpeg, encode_png
     from synthstudio.dataset.durable import write_file
-    from synthstudio.dataset.pages.coverage_sheet import sheet
+    from synthstudio.report.coverage_sheet import sheet
 
     drawn = sheet(dataset, found, on_progress=report)
     png = out.suffix.lower() == ".png"
@@ -182,8 +182,8 @@ def _write_next(
 ) -> str:
     """Write the next recipe; return what it is for and how to go on."""
     from synthstudio.body.pose_library import library
-    from synthstudio.dataset.counts.coverage_next import as_yaml, is_of_photos, next_recipe
     from synthstudio.dataset.durable import write_file
+    from synthstudio.quality.coverage_recipe import as_yaml, is_of_photos, next_recipe
 
     families = {pose.family for pose in library() if not (pose.holds or pose.leans)}
     made = next_recipe(dataset, found, families=families, frames=frames, at_least=at_least)

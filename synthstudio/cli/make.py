@@ -23,10 +23,10 @@ from synthstudio.cli.options import (
     finish,
     say,
 )
-from synthstudio.progress import progress, progress_steps, waiting
+from synthstudio.cli.progress import progress, progress_steps, waiting
 
 if TYPE_CHECKING:
-    from synthstudio.stage import Settings
+    from synthstudio.generation.stage import Settings
 
 
 def demo(
@@ -36,11 +36,11 @@ def demo(
     as_json: JsonOption = False,
 ) -> None:
     """Generate 24 frames, audit them, export COCO, draw a contact sheet, write a report."""
-    from synthstudio import demonstration
+    from synthstudio.cli import demo
 
     with progress_steps() as step:
-        result = demonstration.demo(out, frames=frames, workers=workers, step=step)
-    finish(result, as_json, demonstration.summary(result))
+        result = demo.demo(out, frames=frames, workers=workers, step=step)
+    finish(result, as_json, demo.summary(result))
 
 
 def generate(  # noqa: PLR0913 - one parameter per option
@@ -69,7 +69,8 @@ def generate(  # noqa: PLR0913 - one parameter per option
     as_json: JsonOption = False,
 ) -> None:
     """Make a data set from a recipe."""
-    from synthstudio import pipeline, planning
+    from synthstudio.generation import pipeline
+    from synthstudio.generation import plan as planning
 
     settings = _settings(scene, assets, device, renderer, frames=frames, seed=seed)
     folder = out or Path("exports") / settings.recipe.name
@@ -135,7 +136,7 @@ def preview(  # noqa: PLR0913 - the options of one command
     as_json: JsonOption = False,
 ) -> None:
     """Draw one frame of a recipe with its joints, boxes and causes."""
-    from synthstudio import pictures
+    from synthstudio.report import pictures
 
     settings = _settings(scene, assets, device, renderer, frames=None, seed=seed)
     what = f"{'moment' if moment else 'frame'} {index}"
@@ -146,7 +147,7 @@ def preview(  # noqa: PLR0913 - the options of one command
 
 def schema() -> None:
     """Print the JSON Schema of recipes, for editors and other tools."""
-    from synthstudio.recipe.load import json_schema
+    from synthstudio.recipe.schema.load import json_schema
 
     typer.echo(json.dumps(json_schema(), indent=2, sort_keys=True))
 
@@ -163,9 +164,10 @@ def frame(
     as_json: JsonOption = False,
 ) -> None:
     """Make one stored frame again and say whether it is the same."""
-    from synthstudio import pictures, replay, stage
     from synthstudio.dataset.durable import write_file
     from synthstudio.dataset.reader import Dataset
+    from synthstudio.generation import replay, stage
+    from synthstudio.report import pictures
 
     if drawn is not None:
         pictures.check_name(drawn)
@@ -198,8 +200,8 @@ def _settings(
     frames: int | None,
     seed: int | None,
 ) -> Settings:
-    from synthstudio.recipe.load import dump, load, parse
-    from synthstudio.stage import prepare
+    from synthstudio.generation.stage import prepare
+    from synthstudio.recipe.schema.load import dump, load, parse
 
     recipe = load(scene)
     changes = {k: v for k, v in (("frames", frames), ("seed", seed)) if v is not None}
@@ -213,9 +215,9 @@ def _settings(
 def _unmet(settings: Settings, folder: Path) -> list[str]:
     """Return how the data set in a folder misses its recipe's targets, a sentence each."""
     from synthstudio.cli.inspect import counted_stats
-    from synthstudio.dataset.counts.stats import unmet
     from synthstudio.dataset.reader import Dataset
-    from synthstudio.recipe.load import dump
+    from synthstudio.quality.stats import unmet
+    from synthstudio.recipe.schema.load import dump
 
     return unmet(counted_stats(Dataset(folder)), dump(settings.recipe)["targets"])
 

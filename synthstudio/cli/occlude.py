@@ -17,7 +17,7 @@ from synthstudio.cli.options import (
     finish,
     say,
 )
-from synthstudio.progress import progress
+from synthstudio.cli.progress import progress
 
 
 def occlude(  # noqa: PLR0913 - one parameter per option
@@ -44,10 +44,10 @@ def occlude(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Hide people in annotated photos behind things and other people; labels follow."""
     from synthstudio.dataset.reader import Dataset
-    from synthstudio.dataset.select.splits import leaks
-    from synthstudio.occlude.run import occlude as hide
-    from synthstudio.recipe.load import dump, load, parse
-    from synthstudio.stage import prepare
+    from synthstudio.dataset.splits import leaks
+    from synthstudio.generation.photos.run import occlude as hide
+    from synthstudio.generation.stage import prepare
+    from synthstudio.recipe.schema.load import dump, load, parse
 
     wanted = load(recipe)
     changed = dump(wanted)

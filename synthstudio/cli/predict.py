@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from synthstudio.cli.options import DeviceName, DeviceOption, JsonOption, finish
-from synthstudio.progress import progress
+from synthstudio.cli.progress import progress
 
 if TYPE_CHECKING:
-    from synthstudio.training.predict import Person
-    from synthstudio.training.predict_sources import Source
+    from synthstudio.inference.predict import Person
+    from synthstudio.inference.sources import Source
 
 
 def predict(  # noqa: PLR0913 - one parameter per option
@@ -54,36 +54,46 @@ def predict(  # noqa: PLR0913 - one parameter per option
     as_json: JsonOption = False,
 ) -> None:
     """Find the joints of people, what hides them, and how sure that is."""
-    from synthstudio.training import parallel, predict_boxes, predict_write
+    from synthstudio.inference import boxes as box_sources
+    from synthstudio.inference import write
+    from synthstudio.inference.sources import open_source
+    from synthstudio.training import parallel
     from synthstudio.training.assess import weights_of
     from synthstudio.training.checkpoint import load_network
-    from synthstudio.training.predict_sources import open_source
 
     if boxes is not None and detector:
         raise typer.BadParameter("give --boxes or --detector, not both", param_hint="--boxes")
-    net, config, bones = load_network(weights_of(weights))
+    net, config, skeleton = load_network(weights_of(weights))
     asked = open_source(source, images=images)
     if into is not None:
-        _check_into(asked, bones, given=boxes is not None or bool(detector))
-    predict_write.prepare_out(out)
+        _check_into(asked, skeleton, given=boxes is not None or bool(detector))
+    write.prepare_out(out)
     place = parallel.device(device.value)
     find = _finder(asked, boxes, detector, sure, place)
     facts: dict[int, dict[str, Any]] = {}
     with progress("looking") as report:
         people = _people(
-            net.to(place), asked, find, facts, report,
-            size=config.network.size, bones=bones, batch=batch, flip=flip, peaks=peaks,
-        )  # fmt: skip
+            net.to(place),
+            asked,
+            find,
+            facts,
+            report,
+            size=config.network.size,
+            skeleton=skeleton,
+            batch=batch,
+            flip=flip,
+            peaks=peaks,
+        )
     if boxes is not None:
-        predict_boxes.check_found(len(people), boxes)
+        box_sources.check_found(len(people), boxes)
     people = _over_time(people, smooth)
-    predict_write.write_results(out, people, facts, bones)
-    _draw(asked, people, bones, out, draw)
+    write.write_results(out, people, facts, skeleton)
+    _draw(asked, people, skeleton, out, draw)
     result: dict[str, Any] = {"out": str(out), "pictures": len(facts), "people": len(people)}
     text = f"{len(people)} people in {len(facts)} pictures, in {out}"
     if into is not None:
         name = layer or config.name
-        result |= {"layer": name, "stored": _store(into, source, name, people, bones)}
+        result |= {"layer": name, "stored": _store(into, source, name, people, skeleton)}
         text += f"; layer {name} in the review store"
     finish(result, as_json, text)
 
@@ -99,8 +109,8 @@ def suggest(
 ) -> None:
     """Write a recipe that makes more of what a network fails at."""
     from synthstudio.dataset.durable import write_file
-    from synthstudio.recipe.load import load
-    from synthstudio.training import suggest as suggesting
+    from synthstudio.inference import suggest as suggesting
+    from synthstudio.recipe.schema.load import load
 
     if out.exists():
         raise typer.BadParameter(f"{out} is there already", param_hint="--out")
@@ -112,13 +122,13 @@ def suggest(
 
 
 def _finder(asked: Any, boxes: Path | None, detector: str, sure: float, place: Any) -> Any:
-    from synthstudio.training import predict_boxes
+    from synthstudio.inference import boxes as box_sources
 
     if boxes is not None:
-        return predict_boxes.boxes_from(boxes, asked, least=sure)
+        return box_sources.boxes_from(boxes, asked, least=sure)
     if detector:
-        return predict_boxes.Detector(detector, device=place, least=sure)
-    return predict_boxes.own_boxes
+        return box_sources.Detector(detector, device=place, least=sure)
+    return box_sources.own_boxes
 
 
 def _people(
@@ -126,7 +136,7 @@ def _people(
 ) -> list[Person]:
     import time
 
-    from synthstudio.training.predict import predict as ask
+    from synthstudio.inference.predict import predict as ask
 
     began = time.monotonic()
 
@@ -143,26 +153,26 @@ def _people(
 
 
 def _over_time(people: list[Person], frames: int) -> list[Person]:
-    from synthstudio.training.predict import smoothed
+    from synthstudio.inference.predict import smoothed
 
     return smoothed(people, frames=frames)
 
 
-def _draw(asked: Source, people: list[Person], bones: Any, out: Path, most: int) -> None:
+def _draw(asked: Source, people: list[Person], skeleton: Any, out: Path, most: int) -> None:
     from itertools import islice
 
-    from synthstudio.training.predict_write import draw_into
+    from synthstudio.inference.write import draw_into
 
     by_picture: dict[int, list[Person]] = {}
     for person in people:
         by_picture.setdefault(person.picture, []).append(person)
     for picture in islice(asked.read(), most):
-        draw_into(out, picture, by_picture.get(picture.number, []), bones)
+        draw_into(out, picture, by_picture.get(picture.number, []), skeleton)
 
 
-def _check_into(asked: Source, bones: Any, *, given: bool) -> None:
+def _check_into(asked: Source, skeleton: Any, *, given: bool) -> None:
     from synthstudio.dataset.reader import Dataset
-    from synthstudio.training.predict_write import check_skeleton
+    from synthstudio.inference.write import check_skeleton
 
     if asked.kind != "dataset":
         raise typer.BadParameter("only for one of our data sets", param_hint="--into")
@@ -170,13 +180,13 @@ def _check_into(asked: Source, bones: Any, *, given: bool) -> None:
         raise typer.BadParameter(
             "needs the data set's own boxes: they say who is who", param_hint="--into"
         )
-    check_skeleton(Dataset(asked.path), bones)
+    check_skeleton(Dataset(asked.path), skeleton)
 
 
-def _store(url: str, source: Path, layer: str, people: list[Person], bones: Any) -> int:
+def _store(url: str, source: Path, layer: str, people: list[Person], skeleton: Any) -> int:
     from synthstudio.dataset.reader import Dataset
+    from synthstudio.inference.write import put_layer
     from synthstudio.review.store import open_store
-    from synthstudio.training.predict_write import put_layer
 
     with closing(open_store(url)) as store:
-        return put_layer(store, Dataset(source), layer, people, bones)
+        return put_layer(store, Dataset(source), layer, people, skeleton)

@@ -24,7 +24,7 @@ from synthstudio.cli.options import (
     finish,
     say,
 )
-from synthstudio.progress import progress_steps, waiting
+from synthstudio.cli.progress import progress_steps, waiting
 
 if TYPE_CHECKING:
     from synthstudio.dataset.reader import Dataset
@@ -86,7 +86,7 @@ def export(
     only: Annotated[
         OnlyName, typer.Option(help="Frames with somebody approved, or touched, or all.")
     ] = OnlyName.approved,
-    bones: Annotated[
+    skeleton: Annotated[
         BonesName | None, typer.Option("--skeleton", help="Convert the joints to this one.")
     ] = None,
     db: DbOption = None,
@@ -95,7 +95,7 @@ def export(
     """Write the labels as reviewers left them; the data set itself stays as it is."""
     from synthstudio.review.export import export_reviewed, reviewed_dataset
 
-    if form.value == DATASET and bones is not None:
+    if form.value == DATASET and skeleton is not None:
         raise typer.BadParameter("--skeleton converts joints for other tools, not for a data set")
     with _opened(dataset, db) as (store, data), waiting(f"exporting {form.value}"):
         if form.value == DATASET:
@@ -103,8 +103,8 @@ def export(
             result = {"folder": str(out), "frames": made.frames, "people": made.people}
             finish(result, as_json, f"{made.frames} frames and {made.people} people in {out}")
             return
-        wanted = None if bones is None else bones.value
-        told = export_reviewed(store, data, out, form=form.value, only=only.value, bones=wanted)
+        wanted = None if skeleton is None else skeleton.value
+        told = export_reviewed(store, data, out, form=form.value, only=only.value, skeleton=wanted)
     finish(told.as_json(), as_json, told.text())
 
 
@@ -158,8 +158,9 @@ def check(  # noqa: PLR0913 - the options of one command
     from synthstudio.review.store import dataset_key, register
 
     if audited is not None and (frames is not None or not audit):
-        raise typer.BadParameter("it stands for an audit: no --frames, no --no-audit with it",
-                                 param_hint="--audited")  # fmt: skip
+        raise typer.BadParameter(
+            "it stands for an audit: no --frames, no --no-audit with it", param_hint="--audited"
+        )
     with _opened(dataset, db, make=True) as (store, data):
         if dataset_key(data) not in datasets(store):
             register(store, data, dataset.resolve().name)
@@ -169,14 +170,22 @@ def check(  # noqa: PLR0913 - the options of one command
                 found["audit"] = slow_checks.take_audit(store, data, audited)
             elif audit:
                 found["audit"] = slow_checks.check_by_rays(
-                    store, data, frames=frames, assets=assets, workers=workers,
-                    device=device.value, begin=begin,
-                )  # fmt: skip
+                    store,
+                    data,
+                    frames=frames,
+                    assets=assets,
+                    workers=workers,
+                    device=device.value,
+                    begin=begin,
+                )
         total = data.frames
-    result = {kind: {"people": run.people, "frames": run.frames or total}
-              for kind, run in found.items()}  # fmt: skip
-    lines = [f"{kind} of {one['frames']} frames: {one['people']} people in doubt"
-             for kind, one in result.items()]  # fmt: skip
+    result = {
+        kind: {"people": run.people, "frames": run.frames or total} for kind, run in found.items()
+    }
+    lines = [
+        f"{kind} of {one['frames']} frames: {one['people']} people in doubt"
+        for kind, one in result.items()
+    ]
     finish(result, as_json, "\n".join(lines))
 
 
@@ -189,8 +198,10 @@ def stats(dataset: DatasetArgument, db: DbOption = None, as_json: JsonOption = F
     with _opened(dataset, db) as (store, data):
         found = counts(store, dataset_key(data))
     lines = [f"{found.people} people: " + _listed(found.status)]
-    lines.append(f"{found.joints} joints changed, {found.added} people added, "
-                 f"{found.deleted} deleted, {found.events} events")  # fmt: skip
+    lines.append(
+        f"{found.joints} joints changed, {found.added} people added, "
+        f"{found.deleted} deleted, {found.events} events"
+    )
     lines += [f"{_plain(who)}: {_listed(kinds)}" for who, kinds in found.reviewers.items()]
     finish(dataclasses.asdict(found), as_json, "\n".join(lines))
 

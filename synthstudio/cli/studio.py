@@ -44,9 +44,15 @@ def studio(  # noqa: PLR0913 - one parameter per option
 
     said: list[str] = [str(path) for path in datasets or ()]
     given = {
-        "db": db, "exports": exports, "scenes": scenes, "state": state, "address": address,
-        "port": port, "url": url, "secrets": secrets,
-    }  # fmt: skip
+        "db": db,
+        "exports": exports,
+        "scenes": scenes,
+        "state": state,
+        "address": address,
+        "port": port,
+        "url": url,
+        "secrets": secrets,
+    }
     said += [f"--{name}={value}" for name, value in given.items() if value is not None]
     said += [f"--assets={path}" for path in assets or ()]
     said += [f"--admin={name}" for name in admin or ()]

@@ -20,7 +20,7 @@ from synthstudio.cli.options import (
     finish,
     say,
 )
-from synthstudio.progress import progress_steps
+from synthstudio.cli.progress import progress_steps
 
 if TYPE_CHECKING:
     from synthstudio.evaluation.compare import Arm
@@ -58,8 +58,9 @@ def train(
 
     settings = configs.load(config)
     if fast_dev_run and (resume or overfit is not None):
-        raise typer.BadParameter("goes with neither --resume nor --overfit",
-                                 param_hint="--fast-dev-run")  # fmt: skip
+        raise typer.BadParameter(
+            "goes with neither --resume nor --overfit", param_hint="--fast-dev-run"
+        )
     if fast_dev_run:
         _dry(settings, out, cache, as_json)
         return
@@ -79,9 +80,14 @@ def _dry(settings: Config, out: Path, cache: Path | None, as_json: bool) -> None
 
 
 def _train(
-    settings: Config, out: Path, cache: Path, *, resume: bool = False, overfit: int | None = None,
+    settings: Config,
+    out: Path,
+    cache: Path,
+    *,
+    resume: bool = False,
+    overfit: int | None = None,
     dry: bool = False,
-) -> Trained:  # fmt: skip
+) -> Trained:
     from synthstudio.training import data
     from synthstudio.training.log import bars
     from synthstudio.training.loop import train as run
@@ -101,10 +107,14 @@ def _finish(done: Trained, out: Path, as_json: bool, text: str) -> None:
     if os.environ.get("RANK", "0") != "0":  # of torchrun's processes the first one speaks
         return
     told = {
-        "folder": str(out), "steps": done.steps, "epochs": done.epochs, "finished": done.finished,
+        "folder": str(out),
+        "steps": done.steps,
+        "epochs": done.epochs,
+        "finished": done.finished,
         "best": done.best,
-        "waited": round(done.waited, 4), "people_per_second": round(done.rate, 1),
-    }  # fmt: skip
+        "waited": round(done.waited, 4),
+        "people_per_second": round(done.rate, 1),
+    }
     best = "" if done.best is None else f", best validation PCK@0.1 {100 * done.best:.1f}"
     finish(
         told,
@@ -128,13 +138,13 @@ def train_demo(
 
     Started again with the same options it goes on where it was stopped or killed.
     """
-    from synthstudio.training import demo
+    from synthstudio.cli import train_demo
 
     with progress_steps() as step:
-        result = demo.train_demo(
+        result = train_demo.train_demo(
             out, frames=frames, epochs=epochs, workers=workers, step=step, say=say
         )
-    finish(result, as_json, demo.summary(result))
+    finish(result, as_json, train_demo.summary(result))
     if not result["finished"]:
         raise typer.Exit(1)
 
@@ -171,9 +181,14 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
     folder = out or assess.folder_of(weights, dataset, asked)
     with progress_steps() as step:
         made = assess.evaluate(
-            weights, dataset, folder, asked=asked, cache=cache or weights.parent / "cache",
-            device=device.value, step=step,
-        )  # fmt: skip
+            weights,
+            dataset,
+            folder,
+            asked=asked,
+            cache=cache or weights.parent / "cache",
+            device=device.value,
+            step=step,
+        )
     told = save.plain({"folder": str(folder), "about": made.about, "measures": made.measures})
     finish(told, as_json, f"{assess.headline(made)}. Read {folder / save.PAGE}")
 
@@ -216,10 +231,12 @@ def _arms(names: list[str]) -> list[Arm]:
         parts = name.split(",")
         if not all(part.strip() for part in parts):
             raise ModelError(
-                "a way to train has a run without a name", where="compare",
-                        expected="folders of runs or evaluations, seeds joined by commas",
-                        got=repr(name), then="Leave the empty name away."
-            )  # fmt: skip
+                "a way to train has a run without a name",
+                where="compare",
+                expected="folders of runs or evaluations, seeds joined by commas",
+                got=repr(name),
+                then="Leave the empty name away.",
+            )
         runs = tuple(save.read(save.find(Path(part))) for part in parts)
         called = str(runs[0].about.get("name", name))
         if called in (a.name for a in arms):
@@ -230,8 +247,8 @@ def _arms(names: list[str]) -> list[Arm]:
 
 def _write(out: Path, told: dict[str, Any], arms: list[Arm], rows: list[Any]) -> None:
     from synthstudio.dataset.durable import canonical_json, disk_errors, whole_folder
-    from synthstudio.evaluation.compare_page import comparison_page
     from synthstudio.evaluation.save import PAGE
+    from synthstudio.report.comparison import comparison_page
 
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from synthstudio.cli.options import DatasetArgument, JsonOption, finish, say
-from synthstudio.progress import progress_steps
+from synthstudio.cli.progress import progress_steps
 
 if TYPE_CHECKING:
-    from synthstudio.dataset.validate import Validated
+    from synthstudio.quality.validate import Validated
 
 KeysOption = Annotated[
     str, typer.Option("--by", help="Of group, clip, motion, identity, pose, asset; by commas.")
@@ -66,8 +66,8 @@ def report(
 ) -> None:
     """Write one self-contained HTML page about a data set, with a datasheet."""
     from synthstudio.dataset.durable import read_json
-    from synthstudio.dataset.pages.report import report as write
     from synthstudio.dataset.reader import Dataset
+    from synthstudio.report.dataset import report as write
 
     audited = None if audit is None else read_json(audit)
     facts = write(Dataset(dataset), out, audit=audited, on_step=say)
@@ -81,8 +81,8 @@ def diff(
     as_json: JsonOption = False,
 ) -> None:
     """Compare two data sets: how they were made, counts, distributions, joint rates."""
-    from synthstudio.dataset.pages import diff as comparing
     from synthstudio.dataset.reader import Dataset
+    from synthstudio.quality import diff as comparing
 
     found = comparing.diff(Dataset(a), Dataset(b))
     typer.echo(json.dumps(found, sort_keys=True) if as_json else comparing.text(found))
@@ -104,9 +104,9 @@ def filter(
     as_json: JsonOption = False,
 ) -> None:
     """Write the frames with people who match a query as a data set (docs/query.md)."""
+    from synthstudio.dataset import filter as filtering
+    from synthstudio.dataset.matching import fields_text
     from synthstudio.dataset.reader import Dataset
-    from synthstudio.dataset.select import filter as filtering
-    from synthstudio.dataset.select.matching import fields_text
 
     if fields:
         typer.echo(fields_text())
@@ -139,8 +139,8 @@ def split(
     as_json: JsonOption = False,
 ) -> None:
     """Split a data set anew so that nothing leaks, alike in how much is hidden."""
+    from synthstudio.dataset import splits
     from synthstudio.dataset.reader import Dataset
-    from synthstudio.dataset.select import splits
 
     source, keys = Dataset(dataset), [key.strip() for key in by.split(",")]
     if check:
@@ -170,10 +170,10 @@ def _numbers(text: str) -> list[float]:
 def _validate_dataset(
     path: Path, images: Path | None, pictures: bool, report: Path | None, fix: Path | None
 ) -> tuple[Validated, dict[str, int] | None]:
-    from synthstudio.dataset import validate as validating
-    from synthstudio.dataset.pages.findings_page import write_dataset_findings
+    from synthstudio.dataset.filter import without
     from synthstudio.dataset.reader import Dataset
-    from synthstudio.dataset.select.filter import without
+    from synthstudio.quality import validate as validating
+    from synthstudio.report.findings import write_dataset_findings
 
     if images is not None:
         raise typer.BadParameter("a data set has its own pictures", param_hint="--images")
@@ -191,10 +191,10 @@ def _validate_dataset(
 def _validate_coco(
     path: Path, images: Path | None, pictures: bool, report: Path | None, fix: Path | None
 ) -> tuple[Validated, dict[str, int] | None]:
-    from synthstudio.dataset import validate as validating
-    from synthstudio.dataset.checks.mend import write_mended
-    from synthstudio.dataset.pages.findings_page import write_coco_findings
     from synthstudio.formats.coco_raw import RawCoco
+    from synthstudio.quality import validate as validating
+    from synthstudio.quality.checks.mend import write_mended
+    from synthstudio.report.findings import write_coco_findings
 
     folder = (images or path.parent) if pictures else None
     if fix is not None and fix.exists():
@@ -207,9 +207,14 @@ def _validate_coco(
             )
         if report is not None:
             write_coco_findings(
-                found.findings, path.name, categories, source.images(), source.annotations(),
-                report, folder=folder,
-            )  # fmt: skip
+                found.findings,
+                path.name,
+                categories,
+                source.images(),
+                source.annotations(),
+                report,
+                folder=folder,
+            )
         if fix is None:
             return found, None
         done = write_mended(

@@ -64,9 +64,11 @@ def motion_kernel(length_px: float, angle_rad: float) -> F32:
     column, row = np.floor(x).astype(int), np.floor(y).astype(int)
     fx, fy = x - column, y - row
     for dy, dx, weight in (
-        (0, 0, (1 - fx) * (1 - fy)), (0, 1, fx * (1 - fy)),
-        (1, 0, (1 - fx) * fy), (1, 1, fx * fy),
-    ):  # fmt: skip
+        (0, 0, (1 - fx) * (1 - fy)),
+        (0, 1, fx * (1 - fy)),
+        (1, 0, (1 - fx) * fy),
+        (1, 1, fx * fy),
+    ):
         np.add.at(kernel, (row + dy, column + dx), weight)
     kernel = kernel[:size, :size]
     kernel = kernel + kernel[::-1, ::-1]

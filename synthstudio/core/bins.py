@@ -10,8 +10,15 @@ from synthstudio.core.scene import F64, I32
 from synthstudio.core.spec import Phenotype
 
 VIEWS = (
-    "front", "front_left", "left", "back_left", "back", "back_right", "right", "front_right",
-)  # fmt: skip
+    "front",
+    "front_left",
+    "left",
+    "back_left",
+    "back",
+    "back_right",
+    "right",
+    "front_right",
+)
 """Which side of a person the camera sees: eight sectors of 45 degrees, front is 0 +- 22.5.
 
 Their order is that of the camera's azimuth about the person, counted towards its left. So a
@@ -30,6 +37,9 @@ BODIES = tuple(f"{g}-{w}-{h}" for g in GENDERS for w in WEIGHTS for h in HEIGHTS
 FRACTIONS = ("0", "0-.1", ".1-.3", ".3-.5", ".5-.7", ".7-.9", ".9-1")
 FRACTION_EDGES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
 """Upper ends of the bins of the occluded fraction but the last; each belongs to its bin."""
+
+_UPRIGHT = 0.5
+"""A line of shoulders and hips that is flatter than this says by itself where left is."""
 
 
 def view_of(azimuth_rad: F64) -> I32:
@@ -59,3 +69,24 @@ def body_places(gender: F64, weight: F64, height: F64) -> I32:
 def fraction_of(fraction: F64) -> I32:
     """Return places in FRACTIONS of occluded fractions in 0..1."""
     return np.searchsorted(FRACTION_EDGES, fraction).astype(np.int32)
+
+
+def camera_azimuth_rad(joints_m: F64, eyes_m: F64) -> F64:
+    """Return (P,) where cameras are about people, 0 before them, + towards their left.
+
+    `joints_m` (P, 4, 3): left and right shoulder, left and right hip in the world; `eyes_m`
+    (P, 3). Left is the mean of the lines between shoulders and between hips, laid flat, and
+    the body faces a quarter turn right of it. For somebody on their side these lines stand
+    upright; then the body faces along left x up the trunk. NaN where neither lies flat.
+    """
+    across = joints_m[:, 0] - joints_m[:, 1] + joints_m[:, 2] - joints_m[:, 3]
+    trunk = joints_m[:, 0] + joints_m[:, 1] - joints_m[:, 2] - joints_m[:, 3]
+    flat = np.hypot(across[:, 0], across[:, 1])
+    ahead = np.stack([across[:, 1], -across[:, 0]], axis=1)
+    on_side = flat < _UPRIGHT * np.linalg.norm(across, axis=1)
+    ahead = np.where(on_side[:, None], np.cross(across, trunk)[:, :2], ahead)
+    left = np.stack([-ahead[:, 1], ahead[:, 0]], axis=1)
+    way = eyes_m[:, :2] - joints_m.mean(axis=1)[:, :2]
+    x, y = (ahead * way).sum(axis=1), (left * way).sum(axis=1)
+    angle: F64 = np.where(np.hypot(x, y) > 0, np.arctan2(y, x), np.nan)
+    return angle

@@ -57,9 +57,12 @@ _OBJECT = rf'\{{(?:[^"{{}}]++|{_TEXT})*+\}}'
 
 
 def read_members(
-    path: Path, *, streamed: Collection[str], nan: bool = False,
+    path: Path,
+    *,
+    streamed: Collection[str],
+    nan: bool = False,
     glances: Mapping[str, re.Pattern[str]] | None = None,
-) -> Iterator[tuple[str, Span]]:  # fmt: skip
+) -> Iterator[tuple[str, Span]]:
     """Yield (key, value) of the object in a file, in the file's order.
 
     Under a key in `streamed` must be a list; BEGIN and then each of its elements are yielded.
@@ -292,9 +295,13 @@ class _reading:
 
 
 def _bad(
-    path: Path, what: str, *, expected: str | None = None, got: str | None = None,
+    path: Path,
+    what: str,
+    *,
+    expected: str | None = None,
+    got: str | None = None,
     at: int | None = None,
-) -> FormatError:  # fmt: skip
+) -> FormatError:
     where = str(path) if at is None else f"{path}, byte {at}"
     return FormatError(what, where=where, expected=expected, got=got)
 

@@ -29,9 +29,18 @@ _FREE_BYTES = 64 * 1024 * 1024
 _CHUNK = 1 << 20
 _KINDS = "fiubU"
 UNREADABLE = (
-    OSError, ValueError, KeyError, TypeError, EOFError, SyntaxError, RuntimeError, OverflowError,
-    MemoryError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    SyntaxError,
+    RuntimeError,
+    OverflowError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 """What zipfile and NumPy raise about a file with a wrong byte somewhere (a method of packing that
 zipfile lacks is a RuntimeError too)."""
 

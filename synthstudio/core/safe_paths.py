@@ -30,9 +30,11 @@ def file_inside(root: Path, name: object, *, where: str) -> Path:
             raise _out(where, name)
         if not found.is_file():
             raise FormatError(
-                "there is no such file", where=where, expected=f"a file below {root}",
-                        got=str(name)[:200]
-            )  # fmt: skip
+                "there is no such file",
+                where=where,
+                expected=f"a file below {root}",
+                got=str(name)[:200],
+            )
     except (OSError, RuntimeError, ValueError) as error:  # name too long, links in a circle
         raise FormatError(f"no file can be named so: {error}", where=where) from error
     return found

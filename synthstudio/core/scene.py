@@ -21,11 +21,24 @@ U32 = NDArray[np.uint32]
 Bool = NDArray[np.bool_]
 
 PARTS = (
-    "head", "scalp", "neck", "torso", "pelvis",
-    "left_upper_arm", "right_upper_arm", "left_forearm", "right_forearm",
-    "left_hand", "right_hand", "left_thigh", "right_thigh",
-    "left_shin", "right_shin", "left_foot", "right_foot",
-)  # fmt: skip
+    "head",
+    "scalp",
+    "neck",
+    "torso",
+    "pelvis",
+    "left_upper_arm",
+    "right_upper_arm",
+    "left_forearm",
+    "right_forearm",
+    "left_hand",
+    "right_hand",
+    "left_thigh",
+    "right_thigh",
+    "left_shin",
+    "right_shin",
+    "left_foot",
+    "right_foot",
+)
 """Body parts. A part's id is its place here; a set of parts is a uint32 with those bits set."""
 
 NO_PART = 255

@@ -14,26 +14,56 @@ from numpy.typing import NDArray
 from synthstudio.core.errors import RecipeError
 
 _COCO17 = (
-    "nose", "left_eye", "right_eye", "left_ear", "right_ear",
-    "left_shoulder", "right_shoulder", "left_elbow", "right_elbow",
-    "left_wrist", "right_wrist", "left_hip", "right_hip",
-    "left_knee", "right_knee", "left_ankle", "right_ankle",
-)  # fmt: skip
+    "nose",
+    "left_eye",
+    "right_eye",
+    "left_ear",
+    "right_ear",
+    "left_shoulder",
+    "right_shoulder",
+    "left_elbow",
+    "right_elbow",
+    "left_wrist",
+    "right_wrist",
+    "left_hip",
+    "right_hip",
+    "left_knee",
+    "right_knee",
+    "left_ankle",
+    "right_ankle",
+)
 _FEET = (
-    "left_big_toe", "left_small_toe", "left_heel",
-    "right_big_toe", "right_small_toe", "right_heel",
-)  # fmt: skip
+    "left_big_toe",
+    "left_small_toe",
+    "left_heel",
+    "right_big_toe",
+    "right_small_toe",
+    "right_heel",
+)
 _PARENTS = {
-    "left_eye": "nose", "right_eye": "nose", "left_ear": "left_eye", "right_ear": "right_eye",
-    "left_shoulder": "left_ear", "right_shoulder": "right_ear",
-    "left_elbow": "left_shoulder", "right_elbow": "right_shoulder",
-    "left_wrist": "left_elbow", "right_wrist": "right_elbow",
-    "left_hip": "left_shoulder", "right_hip": "right_shoulder",
-    "left_knee": "left_hip", "right_knee": "right_hip",
-    "left_ankle": "left_knee", "right_ankle": "right_knee",
-    "left_big_toe": "left_ankle", "left_small_toe": "left_ankle", "left_heel": "left_ankle",
-    "right_big_toe": "right_ankle", "right_small_toe": "right_ankle", "right_heel": "right_ankle",
-}  # fmt: skip
+    "left_eye": "nose",
+    "right_eye": "nose",
+    "left_ear": "left_eye",
+    "right_ear": "right_eye",
+    "left_shoulder": "left_ear",
+    "right_shoulder": "right_ear",
+    "left_elbow": "left_shoulder",
+    "right_elbow": "right_shoulder",
+    "left_wrist": "left_elbow",
+    "right_wrist": "right_elbow",
+    "left_hip": "left_shoulder",
+    "right_hip": "right_shoulder",
+    "left_knee": "left_hip",
+    "right_knee": "right_hip",
+    "left_ankle": "left_knee",
+    "right_ankle": "right_knee",
+    "left_big_toe": "left_ankle",
+    "left_small_toe": "left_ankle",
+    "left_heel": "left_ankle",
+    "right_big_toe": "right_ankle",
+    "right_small_toe": "right_ankle",
+    "right_heel": "right_ankle",
+}
 # The bones that are drawn besides the parents: COCO's own skeleton has these too.
 _CROSS = (("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"), ("left_eye", "right_eye"))
 _PLACES = {
@@ -73,7 +103,7 @@ class Skeleton:
     sigmas: NDArray[np.float64]  # (J,) OKS constants
     sigma_source: str
     places: tuple[str, ...]  # where each joint lies anatomically
-    bones: tuple[tuple[int, int], ...]  # pairs of joint numbers, for drawing and COCO
+    skeleton: tuple[tuple[int, int], ...]  # pairs of joint numbers, for drawing and COCO
 
     @property
     def flip(self) -> NDArray[np.int64]:
@@ -126,7 +156,7 @@ def _make(
         sigmas=np.array(sigmas),
         sigma_source=source,
         places=tuple(place(j) for j in joints),
-        bones=tuple((joints.index(a), joints.index(b)) for a, b in pairs),
+        skeleton=tuple((joints.index(a), joints.index(b)) for a, b in pairs),
     )
 
 
@@ -149,9 +179,11 @@ _SIGMA = {
 }  # fmt: skip
 _BY_KIND = "COCO's for limbs; trunk and head as the nearest limb joint's (CrowdPose's choice)"
 _LEGS = {
-    "left_knee": "left_hip", "right_knee": "right_hip",
-    "left_ankle": "left_knee", "right_ankle": "right_knee",
-}  # fmt: skip
+    "left_knee": "left_hip",
+    "right_knee": "right_hip",
+    "left_ankle": "left_knee",
+    "right_ankle": "right_knee",
+}
 
 
 def _foreign(name: str, joints: tuple[str, ...], trunk: dict[str, str]) -> Skeleton:
@@ -169,52 +201,145 @@ FOREIGN = {
     "body12": _foreign(
         "body12",
         _COCO17[5:],
-        {"right_shoulder": "left_shoulder", "left_hip": "left_shoulder",
-         "right_hip": "right_shoulder"},
+        {
+            "right_shoulder": "left_shoulder",
+            "left_hip": "left_shoulder",
+            "right_hip": "right_shoulder",
+        },
     ),
     "crowdpose14": _foreign(
         "crowdpose14",
-        ("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist",
-         "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
-         "right_ankle", "head_top", "neck"),
+        (
+            "left_shoulder",
+            "right_shoulder",
+            "left_elbow",
+            "right_elbow",
+            "left_wrist",
+            "right_wrist",
+            "left_hip",
+            "right_hip",
+            "left_knee",
+            "right_knee",
+            "left_ankle",
+            "right_ankle",
+            "head_top",
+            "neck",
+        ),
         {"head_top": "neck", **_both("shoulder", "neck"), **_both("hip", "neck")},
     ),
     "mpii16": _foreign(
         "mpii16",
-        ("right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle",
-         "pelvis", "thorax", "upper_neck", "head_top", "right_wrist", "right_elbow",
-         "right_shoulder", "left_shoulder", "left_elbow", "left_wrist"),
-        {"thorax": "pelvis", "upper_neck": "thorax", "head_top": "upper_neck",
-         **_both("hip", "pelvis"), **_both("shoulder", "thorax")},
+        (
+            "right_ankle",
+            "right_knee",
+            "right_hip",
+            "left_hip",
+            "left_knee",
+            "left_ankle",
+            "pelvis",
+            "thorax",
+            "upper_neck",
+            "head_top",
+            "right_wrist",
+            "right_elbow",
+            "right_shoulder",
+            "left_shoulder",
+            "left_elbow",
+            "left_wrist",
+        ),
+        {
+            "thorax": "pelvis",
+            "upper_neck": "thorax",
+            "head_top": "upper_neck",
+            **_both("hip", "pelvis"),
+            **_both("shoulder", "thorax"),
+        },
     ),
     "ochuman19": _foreign(
         "ochuman19",
-        ("right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow",
-         "left_wrist", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee",
-         "left_ankle", "head_top", "neck", "right_ear", "left_ear", "nose", "right_eye",
-         "left_eye"),
-        {"head_top": "neck", "nose": "neck", **_both("shoulder", "neck"), **_both("hip", "neck"),
-         **{j: p for j, p in _PARENTS.items() if j.endswith(("_eye", "_ear"))}},
+        (
+            "right_shoulder",
+            "right_elbow",
+            "right_wrist",
+            "left_shoulder",
+            "left_elbow",
+            "left_wrist",
+            "right_hip",
+            "right_knee",
+            "right_ankle",
+            "left_hip",
+            "left_knee",
+            "left_ankle",
+            "head_top",
+            "neck",
+            "right_ear",
+            "left_ear",
+            "nose",
+            "right_eye",
+            "left_eye",
+        ),
+        {
+            "head_top": "neck",
+            "nose": "neck",
+            **_both("shoulder", "neck"),
+            **_both("hip", "neck"),
+            **{j: p for j, p in _PARENTS.items() if j.endswith(("_eye", "_ear"))},
+        },
     ),
     "lsp14": _foreign(
         "lsp14",
-        ("right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle",
-         "right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow",
-         "left_wrist", "neck", "head_top"),
+        (
+            "right_ankle",
+            "right_knee",
+            "right_hip",
+            "left_hip",
+            "left_knee",
+            "left_ankle",
+            "right_wrist",
+            "right_elbow",
+            "right_shoulder",
+            "left_shoulder",
+            "left_elbow",
+            "left_wrist",
+            "neck",
+            "head_top",
+        ),
         {"head_top": "neck", **_both("shoulder", "neck"), **_both("hip", "neck")},
     ),
     "h36m17": _foreign(
         "h36m17",
-        ("pelvis", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee",
-         "left_ankle", "spine", "thorax", "nose", "head_top", "left_shoulder", "left_elbow",
-         "left_wrist", "right_shoulder", "right_elbow", "right_wrist"),
-        {"spine": "pelvis", "thorax": "spine", "nose": "thorax", "head_top": "nose",
-         **_both("hip", "pelvis"), **_both("shoulder", "thorax")},
+        (
+            "pelvis",
+            "right_hip",
+            "right_knee",
+            "right_ankle",
+            "left_hip",
+            "left_knee",
+            "left_ankle",
+            "spine",
+            "thorax",
+            "nose",
+            "head_top",
+            "left_shoulder",
+            "left_elbow",
+            "left_wrist",
+            "right_shoulder",
+            "right_elbow",
+            "right_wrist",
+        ),
+        {
+            "spine": "pelvis",
+            "thorax": "spine",
+            "nose": "thorax",
+            "head_top": "nose",
+            **_both("hip", "pelvis"),
+            **_both("shoulder", "thorax"),
+        },
     ),
-}  # fmt: skip
+}
 
 
-def skeleton(name: str) -> Skeleton:
+def get_skeleton(name: str) -> Skeleton:
     """Return the skeleton of that name; RecipeError if there is none."""
     found = SKELETONS.get(name) or FOREIGN.get(name)
     if found is None:

@@ -12,9 +12,21 @@ Vec3 = tuple[float, float, float]
 
 MaterialKind = Literal["matte", "cloth", "skin", "eye", "hair", "texture"]
 Pattern = Literal[
-    "plain", "stripes", "checks", "dots", "plaid", "camouflage", "denim",
-    "knit", "wood", "bricks", "tiles", "concrete", "grass", "planks",
-]  # fmt: skip
+    "plain",
+    "stripes",
+    "checks",
+    "dots",
+    "plaid",
+    "camouflage",
+    "denim",
+    "knit",
+    "wood",
+    "bricks",
+    "tiles",
+    "concrete",
+    "grass",
+    "planks",
+]
 Split = Literal["train", "val", "test"]
 Detail = Literal["fine", "coarse"]
 PERSON_BASE = 1

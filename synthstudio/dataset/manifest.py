@@ -31,9 +31,20 @@ CONVENTIONS = {
 """What the numbers in a data set mean; docs/conventions.md says it at length."""
 
 _PACKAGES = (
-    "synthstudio", "numpy", "scipy", "torch", "warp-lang", "anny", "opencv-python-headless",
-    "albumentations", "pillow", "trimesh", "pyrender", "pycocotools", "pyarrow",
-)  # fmt: skip
+    "synthstudio",
+    "numpy",
+    "scipy",
+    "torch",
+    "warp-lang",
+    "anny",
+    "opencv-python-headless",
+    "albumentations",
+    "pillow",
+    "trimesh",
+    "pyrender",
+    "pycocotools",
+    "pyarrow",
+)
 # The instruction sets that numeric libraries choose their kernels by.
 _FLAGS = ("sse4_2", "avx", "avx2", "fma", "avx512", "amx", "neon", "asimd", "sve")
 _STRUCTURE = ("format_version", "frames_per_shard", "skeleton", "derived")
@@ -162,10 +173,17 @@ def read_identity(folder: Path) -> Identity:
 
 def _check_types(path: Path, value: dict[str, Any]) -> None:
     kinds = {
-        "recipe": dict, "assets": list, "seed": int, "skeleton": str, "frames": int,
-        "frames_per_shard": int, "conventions": dict, "versions": dict, "machine": dict,
+        "recipe": dict,
+        "assets": list,
+        "seed": int,
+        "skeleton": str,
+        "frames": int,
+        "frames_per_shard": int,
+        "conventions": dict,
+        "versions": dict,
+        "machine": dict,
         "format_version": int,
-    }  # fmt: skip
+    }
     if "derived" in value:
         kinds["derived"] = dict
     if set(value) != set(kinds):

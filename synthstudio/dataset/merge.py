@@ -16,14 +16,7 @@ from typing import Any
 import numpy as np
 
 from synthstudio.core.errors import DatasetError
-from synthstudio.dataset.durable import canonical_json, disk_errors, read_json, remove
-from synthstudio.dataset.manifest import (
-    Identity,
-    identity_differences,
-    structural_differences,
-)
-from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.select.derive import (
+from synthstudio.dataset.derive import (
     Chunk,
     aligned,
     chosen,
@@ -33,6 +26,13 @@ from synthstudio.dataset.select.derive import (
     told_of,
     write_derived,
 )
+from synthstudio.dataset.durable import canonical_json, disk_errors, read_json, remove
+from synthstudio.dataset.manifest import (
+    Identity,
+    identity_differences,
+    structural_differences,
+)
+from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import (
     SHARD_NAME,
     ShardEntry,

@@ -211,9 +211,11 @@ class Dataset:
         inside = path.resolve().is_relative_to((shard / "layers").resolve())
         if not inside or not path.is_file():
             raise DatasetError(
-                "this layer is not stored", where=f"{self.folder}, frame {index}",
-                        got=layer, then="Ask for it in the recipe's layers."
-            )  # fmt: skip
+                "this layer is not stored",
+                where=f"{self.folder}, frame {index}",
+                got=layer,
+                then="Ask for it in the recipe's layers.",
+            )
         return path
 
     def verify(self) -> Iterator[str]:

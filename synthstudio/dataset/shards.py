@@ -242,9 +242,8 @@ def _write_pictures(temporary: Path, frame: Stored) -> None:
     for layer, data in sorted(frame.layers.items()):
         if not _LAYER.fullmatch(layer):
             raise DatasetError(
-                "not a layer's name", where=f"frame {index}", expected="a-z, 0-9, _",
-                        got=layer
-            )  # fmt: skip
+                "not a layer's name", where=f"frame {index}", expected="a-z, 0-9, _", got=layer
+            )
         path = temporary / "layers" / layer / f"{index:06d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)

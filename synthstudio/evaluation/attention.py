@@ -108,8 +108,12 @@ def gaze(
         share=area * which.sum(1),
         hidden_mass=(from_hidden * cover).sum((1, 2)),
         hidden_share=area * (which & hidden).sum(1),
-        own=own, own_even=own_even, control=control, control_even=control_even, group=group,
-    )  # fmt: skip
+        own=own,
+        own_even=own_even,
+        control=control,
+        control_even=control_even,
+        group=group,
+    )
 
 
 def _moved(cover: F64, half: I64) -> F64:

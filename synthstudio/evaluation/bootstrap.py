@@ -46,8 +46,10 @@ def few_seeds(seeds: int) -> str:
     """Return what must be said of intervals over 2 to 4 seeds, or nothing."""
     if not 1 < seeds < ENOUGH_SEEDS:
         return ""
-    return (f"Only {seeds} seeds: no draw reaches beyond them, so the intervals are too narrow. "
-            f"Take {ENOUGH_SEEDS} or more.")  # fmt: skip
+    return (
+        f"Only {seeds} seeds: no draw reaches beyond them, so the intervals are too narrow. "
+        f"Take {ENOUGH_SEEDS} or more."
+    )
 
 
 def drawings(

@@ -15,13 +15,8 @@ from numpy.typing import NDArray
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
-from synthstudio.evaluation import places, weighted
-from synthstudio.evaluation.bootstrap import (
-    Interval,
-    few_seeds,
-    paired_interval,
-    ratio_interval,
-)
+from synthstudio.evaluation import localization, weighted
+from synthstudio.evaluation.bootstrap import Interval, few_seeds, paired_interval, ratio_interval
 from synthstudio.evaluation.compare_figures import FIGURES
 from synthstudio.evaluation.save import Evaluation
 from synthstudio.evaluation.table import Answers
@@ -68,8 +63,11 @@ def compare(arms: Sequence[Arm], *, rounds: int = 2000) -> list[Row]:
     Joints count that all runs saw (networks of another shape cut other windows).
     """
     if len(arms) < 2:
-        raise ModelError("one run has nothing to be compared with", where="compare",
-                                 expected="two evaluations or more")  # fmt: skip
+        raise ModelError(
+            "one run has nothing to be compared with",
+            where="compare",
+            expected="two evaluations or more",
+        )
     _check_same(arms)
     seen = np.logical_and.reduce([run.answers.known for arm in arms for run in arm.runs])
     rows = []
@@ -80,11 +78,20 @@ def compare(arms: Sequence[Arm], *, rounds: int = 2000) -> list[Row]:
         values = tuple(ratio_interval(*s, seed=SEED, rounds=rounds) for s in sides)
         tested = [
             paired_interval(s, sides[0], seed=SEED, rounds=rounds)
-            if s[0].shape == sides[0][0].shape else None
+            if s[0].shape == sides[0][0].shape
+            else None
             for s in sides[1:]
-        ]  # fmt: skip
-        rows.append(Row(name=name, values=values, differences=(None, *tested), unit=unit,
-                        scale=scale, less=less))  # fmt: skip
+        ]
+        rows.append(
+            Row(
+                name=name,
+                values=values,
+                differences=(None, *tested),
+                unit=unit,
+                scale=scale,
+                less=less,
+            )
+        )
     return rows + _weighted(arms, seen, min(rounds, WEIGHTED_ROUNDS))
 
 
@@ -116,7 +123,7 @@ def _part(answers: Answers, seen: Bools, name: str) -> Bools:
 
 
 def _hit(answers: Answers, at: float) -> F64:
-    return places.pck(answers.xy, answers.true_xy, length=answers.side, at=at)
+    return localization.pck(answers.xy, answers.true_xy, length=answers.side, at=at)
 
 
 def _summed(values: F64, which: Bools) -> tuple[F64, F64]:
@@ -130,7 +137,7 @@ def _pck(part: str, at: float) -> Count:
 
 def _distance(part: str) -> Count:
     def count(answers: Answers, seen: Bools) -> tuple[F64, F64]:
-        apart = places.distances(answers.xy, answers.true_xy) / answers.side[:, None]
+        apart = localization.distances(answers.xy, answers.true_xy) / answers.side[:, None]
         return _summed(apart, _part(answers, seen, part))
 
     return count
@@ -171,9 +178,9 @@ def _about_root(error: Callable[..., F64]) -> Callable[[F64, F64, Bools], F64]:
 
 
 _LIFTS: dict[str, Callable[[F64, F64, Bools], F64]] = {
-    "MPJPE": _about_root(places.mpjpe),
-    "N-MPJPE": _about_root(places.n_mpjpe),
-    "PA-MPJPE": lambda said, true, known: places.pa_mpjpe(said, true, known=known),
+    "MPJPE": _about_root(localization.mpjpe),
+    "N-MPJPE": _about_root(localization.n_mpjpe),
+    "PA-MPJPE": lambda said, true, known: localization.pa_mpjpe(said, true, known=known),
 }
 
 
@@ -194,18 +201,26 @@ def _weighted(arms: Sequence[Arm], seen: Bools, rounds: int) -> list[Row]:
     rows = []
     for name, less, make in FIGURES:
         drawn = [
-            weighted.draw([make(run, seen) for run in arm.runs], groups=groups, seed=SEED,
-                          rounds=rounds)
+            weighted.draw(
+                [make(run, seen) for run in arm.runs], groups=groups, seed=SEED, rounds=rounds
+            )
             for arm in arms
-        ]  # fmt: skip
+        ]
         if not any(np.isfinite(d.value) for d in drawn):
             continue
         tested = [
             d.minus(drawn[0]) if len(arm.runs) == len(arms[0].runs) else None
             for d, arm in zip(drawn[1:], arms[1:], strict=True)
         ]
-        rows.append(Row(name=name, values=tuple(d.interval() for d in drawn), unit="%", less=less,
-                        differences=(None, *tested)))  # fmt: skip
+        rows.append(
+            Row(
+                name=name,
+                values=tuple(d.interval() for d in drawn),
+                unit="%",
+                less=less,
+                differences=(None, *tested),
+            )
+        )
     return rows
 
 
@@ -217,9 +232,10 @@ def _check_same(arms: Sequence[Arm]) -> None:
             if fault:
                 raise ModelError(
                     "these runs were not asked about the same people",
-                            where=f"{name} and {arm.name}", got=fault,
-                            then="Evaluate both on one data set and split."
-                )  # fmt: skip
+                    where=f"{name} and {arm.name}",
+                    got=fault,
+                    then="Evaluate both on one data set and split.",
+                )
     _check_set(arms)
 
 
@@ -233,9 +249,11 @@ def _check_set(arms: Sequence[Arm]) -> None:
             sets = [f"{a.get('dataset')} ({str(a[key])[:12]})" for a in (its, about)]
             raise ModelError(
                 "these runs were asked about different data sets",
-                        where=f"{first} and {name}", expected=sets[0], got=sets[1],
-                        then="Evaluate both on one data set and split."
-            )  # fmt: skip
+                where=f"{first} and {name}",
+                expected=sets[0],
+                got=sets[1],
+                then="Evaluate both on one data set and split.",
+            )
 
 
 def asked_otherwise(arms: Sequence[Arm]) -> list[str]:
@@ -278,13 +296,20 @@ def as_json(arms: Sequence[Arm], rows: Sequence[Row]) -> dict[str, Any]:
 
     return {
         "arms": [{"name": a.name, "runs": [r.about for r in a.runs]} for a in arms],
-        "people": len(arms[0].runs[0].answers), "caveats": caveats(arms),
+        "people": len(arms[0].runs[0].answers),
+        "caveats": caveats(arms),
         "rows": [
-            {"name": r.name, "unit": r.unit, "scale": r.scale, "less_is_better": r.less,
-             "values": [told(v) for v in r.values], "differences": [told(d) for d in r.differences]}
+            {
+                "name": r.name,
+                "unit": r.unit,
+                "scale": r.scale,
+                "less_is_better": r.less,
+                "values": [told(v) for v in r.values],
+                "differences": [told(d) for d in r.differences],
+            }
             for r in rows
         ],
-    }  # fmt: skip
+    }
 
 
 def value_text(row: Row, found: Interval) -> str:
@@ -309,8 +334,9 @@ def text(arms: Sequence[Arm], rows: Sequence[Row]) -> str:
             cells.append(f"{value_text(row, value)}  {difference_text(row, found)}".rstrip())
         lines.append(cells)
     wide = [max(len(line[k]) for line in lines) for k in range(len(head))]
-    told = ["  ".join(c.ljust(w) for c, w in zip(line, wide, strict=True)).rstrip()
-            for line in lines]  # fmt: skip
+    told = [
+        "  ".join(c.ljust(w) for c, w in zip(line, wide, strict=True)).rstrip() for line in lines
+    ]
     first = arms[0].name
     note = f"In brackets: 95 % interval of the difference to {first}; * it excludes zero."
     return "\n".join([*told, note, *caveats(arms)])

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.labels import STATE_VISIBLE
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.evaluation import weighted
 from synthstudio.evaluation.measure import (
     beyond_of,
@@ -42,21 +42,28 @@ def _images(run: Evaluation) -> dict[int, int]:
 
 
 def _sigmas(run: Evaluation) -> NDArray[np.float64]:
-    bones = skeleton(str(run.about.get("skeleton")))
-    if len(bones.joints) != run.answers.known.shape[1]:
+    skeleton = get_skeleton(str(run.about.get("skeleton")))
+    if len(skeleton.joints) != run.answers.known.shape[1]:
         raise ModelError(
             "the answers have another number of joints than the skeleton",
-                    where=str(run.about.get("name")), expected=f"{len(bones.joints)}",
-                    got=str(run.answers.known.shape[1]), then="Make the evaluation again."
-        )  # fmt: skip
-    return bones.sigmas
+            where=str(run.about.get("name")),
+            expected=f"{len(skeleton.joints)}",
+            got=str(run.answers.known.shape[1]),
+            then="Make the evaluation again.",
+        )
+    return skeleton.sigmas
 
 
 def _ap(part: str) -> Make:
     def make(run: Evaluation, seen: Bools) -> Figure:
         told = run.answers
-        found = matches(truth_of(told), told.xy, person_score(told), sigmas=_sigmas(run),
-                        only=seen & parts(told)[part])  # fmt: skip
+        found = matches(
+            truth_of(told),
+            told.xy,
+            person_score(told),
+            sigmas=_sigmas(run),
+            only=seen & parts(told)[part],
+        )
         return _nothing if found is None else weighted.average_precision(found, _images(run))
 
     return make
@@ -65,8 +72,9 @@ def _ap(part: str) -> Make:
 def _extended_ap(run: Evaluation, seen: Bools) -> Figure:
     """By Ex-OKS all labelled joints count, also those that a network did not see."""
     truth, beyond = beyond_of(run.answers)
-    found = matches(truth, run.answers.xy, person_score(run.answers), sigmas=_sigmas(run),
-                    beyond=beyond)  # fmt: skip
+    found = matches(
+        truth, run.answers.xy, person_score(run.answers), sigmas=_sigmas(run), beyond=beyond
+    )
     return _nothing if found is None else weighted.average_precision(found, _images(run))
 
 

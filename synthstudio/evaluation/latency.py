@@ -20,9 +20,12 @@ class Latency:
 
 
 def latency(
-    call: Callable[[], object], *, rounds: int = 30, warm_up: int = 3,
+    call: Callable[[], object],
+    *,
+    rounds: int = 30,
+    warm_up: int = 3,
     clock: Callable[[], float] = time.perf_counter,
-) -> Latency:  # fmt: skip
+) -> Latency:
     """Time `call`, which must only return once its answer is there. ValueError for no rounds.
 
     `warm_up` calls come first and are not counted: they allocate and choose kernels.

@@ -36,9 +36,11 @@ def auroc_over(said: F64, bar: F64, seen: Bools, group: I64, *, seed: int) -> Ma
     """Return the AUROC of `said` beside that of `bar`, for telling the seen; all (N,)."""
     group, groups = _from_zero(group)
     return margin(
-        weighted.auroc(said, seen, group), weighted.auroc(bar, seen, group),
-        groups=groups, seed=seed,
-    )  # fmt: skip
+        weighted.auroc(said, seen, group),
+        weighted.auroc(bar, seen, group),
+        groups=groups,
+        seed=seed,
+    )
 
 
 def f1_over_majority(truth: I64, answer: I64, group: I64, *, classes: int, seed: int) -> Margin:
@@ -47,8 +49,9 @@ def f1_over_majority(truth: I64, answer: I64, group: I64, *, classes: int, seed:
     return margin(
         weighted.macro_f1(truth, answer, group, classes=classes),
         weighted.majority_f1(truth, group, classes=classes),
-        groups=groups, seed=seed,
-    )  # fmt: skip
+        groups=groups,
+        seed=seed,
+    )
 
 
 def _from_zero(group: I64) -> tuple[I64, int]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.evaluation import places, sureness
+from synthstudio.evaluation import calibration, localization
 from synthstudio.evaluation.bootstrap import Interval, paired_interval, ratio_interval
 from synthstudio.evaluation.margins import Margin, auroc_over, f1_over_majority
 from synthstudio.evaluation.precision import Beyond, Truth, average_precision
@@ -28,7 +28,7 @@ PRESENT = 0.5
 _ROUNDS = 1000
 
 
-def measure(answers: Answers, bones: Skeleton) -> dict[str, Any]:
+def measure(answers: Answers, skeleton: Skeleton) -> dict[str, Any]:
     """Return every figure, by section; NaN (null in JSON) where there is nothing to measure."""
     sections: dict[str, Callable[[Answers, Skeleton], Any]] = {
         "places": _places,
@@ -43,9 +43,12 @@ def measure(answers: Answers, bones: Skeleton) -> dict[str, Any]:
         "lifting": _lifting,
         "prior": _prior,
     }
-    counts = {"people": len(answers), "joints": int(answers.known.sum()),
-              "hidden": int((answers.known & (answers.state == STATE_HIDDEN)).sum())}  # fmt: skip
-    return {"counts": counts} | {name: make(answers, bones) for name, make in sections.items()}
+    counts = {
+        "people": len(answers),
+        "joints": int(answers.known.sum()),
+        "hidden": int((answers.known & (answers.state == STATE_HIDDEN)).sum()),
+    }
+    return {"counts": counts} | {name: make(answers, skeleton) for name, make in sections.items()}
 
 
 def parts(answers: Answers) -> dict[str, Bools]:
@@ -59,29 +62,30 @@ def parts(answers: Answers) -> dict[str, Bools]:
 
 def hits_of(answers: Answers, which: Bools, *, at: float = 0.1) -> tuple[F64, F64]:
     """Return (1, G) hits of PCK and joints counted, for each group of frames: for `bootstrap`."""
-    hit = places.pck(answers.xy, answers.true_xy, length=answers.side, at=at)
+    hit = localization.pck(answers.xy, answers.true_xy, length=answers.side, at=at)
     groups = int(answers.group.max(initial=-1)) + 1
     hits = np.where(which, hit, 0.0).sum(1)
     return _per_group(answers.group, hits, groups), _per_group(answers.group, which.sum(1), groups)
 
 
-def _places(answers: Answers, bones: Skeleton) -> dict[str, Any]:
+def _places(answers: Answers, skeleton: Skeleton) -> dict[str, Any]:
     out = {}
     lengths = {
-        "PCKh@0.5": (places.head_px(answers.true_xy, bones.joints), 0.5),
-        "torso PCK@0.2": (places.torso_px(answers.true_xy, bones.joints), 0.2),
+        "PCKh@0.5": (localization.head_px(answers.true_xy, skeleton.joints), 0.5),
+        "torso PCK@0.2": (localization.torso_px(answers.true_xy, skeleton.joints), 0.2),
     }
-    apart = places.distances(answers.xy, answers.true_xy)
+    apart = localization.distances(answers.xy, answers.true_xy)
     for name, which in parts(answers).items():
         told: dict[str, Any] = {}
         for at in (0.05, 0.1, 0.2):
-            told[f"PCK@{at:g}"] = _interval(ratio_interval(
-                *hits_of(answers, which, at=at), seed=SEED, rounds=_ROUNDS))  # fmt: skip
-        told["PCK-AUC"] = places.pck_auc(
+            told[f"PCK@{at:g}"] = _interval(
+                ratio_interval(*hits_of(answers, which, at=at), seed=SEED, rounds=_ROUNDS)
+            )
+        told["PCK-AUC"] = localization.pck_auc(
             answers.xy, answers.true_xy, known=which, length=answers.side
         )
         for label, (length, at) in lengths.items():
-            near = places.pck(answers.xy, answers.true_xy, length=length, at=at)
+            near = localization.pck(answers.xy, answers.true_xy, length=length, at=at)
             told[label] = _mean_of(near, which & (length > 0)[:, None])
         told["EPE_px"] = float(apart[which].mean()) if which.any() else float("nan")
         out[name] = told
@@ -90,8 +94,13 @@ def _places(answers: Answers, bones: Skeleton) -> dict[str, Any]:
 
 def truth_of(answers: Answers) -> Truth:
     """Return the truth as `average_precision` takes it."""
-    return Truth(image=answers.frame, xy=answers.true_xy, known=answers.known,
-                 area=answers.area, box=answers.box)  # fmt: skip
+    return Truth(
+        image=answers.frame,
+        xy=answers.true_xy,
+        known=answers.known,
+        area=answers.area,
+        box=answers.box,
+    )
 
 
 def person_score(answers: Answers) -> F64:
@@ -101,10 +110,10 @@ def person_score(answers: Answers) -> F64:
     )
 
 
-def _precision(answers: Answers, bones: Skeleton) -> dict[str, Any]:
+def _precision(answers: Answers, skeleton: Skeleton) -> dict[str, Any]:
     return {
         name: average_precision(
-            truth_of(answers), answers.xy, person_score(answers), sigmas=bones.sigmas, only=which
+            truth_of(answers), answers.xy, person_score(answers), sigmas=skeleton.sigmas, only=which
         )
         for name, which in parts(answers).items()
     }
@@ -119,28 +128,35 @@ def beyond_of(answers: Answers) -> tuple[Truth, Beyond]:
     labelled = np.isin(answers.state, (STATE_HIDDEN, STATE_VISIBLE)) & finite
     window = answers.window[:, None]
     within = ((answers.true_xy >= window[..., :2]) & (answers.true_xy < window[..., 2:])).all(-1)
-    truth = Truth(image=answers.frame, xy=answers.true_xy, area=answers.area, box=answers.box,
-                  known=labelled | (answers.state == STATE_OUTSIDE))  # fmt: skip
+    truth = Truth(
+        image=answers.frame,
+        xy=answers.true_xy,
+        area=answers.area,
+        box=answers.box,
+        known=labelled | (answers.state == STATE_OUTSIDE),
+    )
     claimed = ~(answers.present < PRESENT)  # NaN: it does not say
     return truth, Beyond(window=answers.window, inside=labelled & within, claimed=claimed)
 
 
-def _beyond(answers: Answers, bones: Skeleton) -> dict[str, Any]:
+def _beyond(answers: Answers, skeleton: Skeleton) -> dict[str, Any]:
     """Return AP by Ex-OKS, also of one who takes no joint to be outside."""
     truth, beyond = beyond_of(answers)
     outside = truth.known & ~beyond.inside
-    credulous = Beyond(window=beyond.window, inside=beyond.inside,
-                       claimed=np.ones_like(beyond.claimed))  # fmt: skip
+    credulous = Beyond(
+        window=beyond.window, inside=beyond.inside, claimed=np.ones_like(beyond.claimed)
+    )
     out: dict[str, Any] = {"joints_outside": int(outside.sum())}
     for name, side in (("said", beyond), ("never_outside", credulous)):
-        out[name] = average_precision(truth, answers.xy, person_score(answers),
-                                      sigmas=bones.sigmas, beyond=side)  # fmt: skip
+        out[name] = average_precision(
+            truth, answers.xy, person_score(answers), sigmas=skeleton.sigmas, beyond=side
+        )
     told = truth.known & np.isfinite(answers.present)
-    out["AUROC"] = sureness.auroc(answers.present[told], beyond.inside[told])
+    out["AUROC"] = calibration.auroc(answers.present[told], beyond.inside[told])
     return out
 
 
-def _by_cause(answers: Answers, bones: Skeleton) -> dict[str, Any]:
+def _by_cause(answers: Answers, skeleton: Skeleton) -> dict[str, Any]:
     score = person_score(answers)
     out = {}
     for number, name in enumerate(CAUSES):
@@ -149,16 +165,16 @@ def _by_cause(answers: Answers, bones: Skeleton) -> dict[str, Any]:
             continue
         found = ratio_interval(*hits_of(answers, which), seed=SEED, rounds=_ROUNDS)
         precise = average_precision(
-            truth_of(answers), answers.xy, score, sigmas=bones.sigmas, only=which
+            truth_of(answers), answers.xy, score, sigmas=skeleton.sigmas, only=which
         )
         out[name] = {"joints": int(which.sum()), "PCK@0.1": _interval(found), "AP": precise["AP"]}
     return out
 
 
-def _by_joint(answers: Answers, bones: Skeleton) -> dict[str, Any]:
-    hit = places.pck(answers.xy, answers.true_xy, length=answers.side, at=0.1)
+def _by_joint(answers: Answers, skeleton: Skeleton) -> dict[str, Any]:
+    hit = localization.pck(answers.xy, answers.true_xy, length=answers.side, at=0.1)
     out: dict[str, Any] = {}
-    for j, joint in enumerate(bones.joints):
+    for j, joint in enumerate(skeleton.joints):
         out[joint] = {
             name: float(hit[which[:, j], j].mean()) if which[:, j].any() else float("nan")
             for name, which in parts(answers).items()
@@ -179,7 +195,7 @@ def _curve(answers: Answers, value: F64, edges: tuple[float, ...]) -> list[dict[
     return out
 
 
-def _counterfactual(answers: Answers, bones: Skeleton) -> dict[str, Any]:
+def _counterfactual(answers: Answers, skeleton: Skeleton) -> dict[str, Any]:
     """Return what the occluder costs: the same joint of the same moment, with and without it.
 
     Only joints hidden in the one and known in both: the difference of PCK@0.1, paired by moment.
@@ -189,7 +205,7 @@ def _counterfactual(answers: Answers, bones: Skeleton) -> dict[str, Any]:
         return {"pairs": 0}
     other = answers.clean[rows]
     out: dict[str, Any] = {"pairs": len(rows)}
-    hit = places.pck(answers.xy, answers.true_xy, length=answers.side, at=0.1)
+    hit = localization.pck(answers.xy, answers.true_xy, length=answers.side, at=0.1)
     both = answers.known[rows] & answers.known[other]
     groups = int(answers.group.max()) + 1
     shown = answers.state[other] == STATE_VISIBLE
@@ -227,7 +243,7 @@ def hidden_causes(answers: Answers, told: Bools) -> tuple[Bools, I64, I64]:
     return hidden, true[hidden], answers.shares[hidden][:, 1:].argmax(1)
 
 
-def visibility(answers: Answers, bones: Skeleton) -> dict[str, Any]:
+def visibility(answers: Answers, skeleton: Skeleton) -> dict[str, Any]:
     """Return what a network's word on visibility and cause is worth; {} when it says none.
 
     Brier, ECE and the reliability hold the share of a joint's surface that is said to be visible
@@ -239,33 +255,38 @@ def visibility(answers: Answers, bones: Skeleton) -> dict[str, Any]:
         return {}
     seen = answers.state[told] == STATE_VISIBLE
     said = answers.shares[told]
-    curve = sureness.reliability(said[:, 0], seen)
+    curve = calibration.reliability(said[:, 0], seen)
     names = ("self", "person", "object")
     hidden, cause, cause_said = hidden_causes(answers, told)
-    counts = sureness.confusion(cause, cause_said, classes=3)
+    counts = calibration.confusion(cause, cause_said, classes=3)
     group = np.repeat(answers.group[:, None], told.shape[1], 1)
     over_peak, over_mass = (
         auroc_over(said[:, 0], bar[told], seen, group[told], seed=SEED)
         for bar in (answers.peak, answers.score)
     )
     over_majority = f1_over_majority(cause, cause_said, group[hidden], classes=3, seed=SEED)
-    states = sureness.confusion(
+    states = calibration.confusion(
         seen.astype(np.int64), (said[:, 0] >= 0.5).astype(np.int64), classes=2
     )
     return {
         **_margin("AUROC", over_peak, "peak"),
         **_margin("AUROC", over_mass, "mass"),
-        "state_F1": sureness.macro_f1(states),
-        "state_F1_of_majority": sureness.majority_f1(states),
+        "state_F1": calibration.macro_f1(states),
+        "state_F1_of_majority": calibration.majority_f1(states),
         **_margin("cause_F1", over_majority, "majority"),
-        "causes": names, "cause_confusion": counts.tolist(),
-        "Brier": sureness.brier(said[:, 0], seen), "ECE": curve.ece,
-        "reliability": {"said": curve.said.tolist(), "came": curve.came.tolist(),
-                        "count": curve.count.tolist()},
-    }  # fmt: skip
+        "causes": names,
+        "cause_confusion": counts.tolist(),
+        "Brier": calibration.brier(said[:, 0], seen),
+        "ECE": curve.ece,
+        "reliability": {
+            "said": curve.said.tolist(),
+            "came": curve.came.tolist(),
+            "count": curve.count.tolist(),
+        },
+    }
 
 
-def _lifting(answers: Answers, bones: Skeleton) -> dict[str, Any]:
+def _lifting(answers: Answers, skeleton: Skeleton) -> dict[str, Any]:
     told = np.isfinite(answers.xyz_m).all(-1) & np.isfinite(answers.true_xyz_m).all(-1)
     told &= answers.known
     if not told.any():
@@ -274,9 +295,9 @@ def _lifting(answers: Answers, bones: Skeleton) -> dict[str, Any]:
     at: dict[str, Any] = {"known": told, "root": zero, "truth_root": zero}
     said, true = np.nan_to_num(answers.xyz_m), np.nan_to_num(answers.true_xyz_m)
     errors = {
-        "MPJPE_mm": places.mpjpe(said, true, **at),
-        "N-MPJPE_mm": places.n_mpjpe(said, true, **at),
-        "PA-MPJPE_mm": places.pa_mpjpe(said, true, known=told),
+        "MPJPE_mm": localization.mpjpe(said, true, **at),
+        "N-MPJPE_mm": localization.n_mpjpe(said, true, **at),
+        "PA-MPJPE_mm": localization.pa_mpjpe(said, true, known=told),
     }
     out: dict[str, Any] = {}
     for name, which in parts(answers).items():
@@ -285,7 +306,7 @@ def _lifting(answers: Answers, bones: Skeleton) -> dict[str, Any]:
     return out
 
 
-def _prior(answers: Answers, bones: Skeleton) -> dict[str, Any]:
+def _prior(answers: Answers, skeleton: Skeleton) -> dict[str, Any]:
     """Return the skill over one who never looks: the mean pose in the amodal box."""
     size = answers.box[:, None, 2:]
     inside = (answers.true_xy - answers.box[:, None, :2]) / size
@@ -293,8 +314,8 @@ def _prior(answers: Answers, bones: Skeleton) -> dict[str, Any]:
     blind = answers.box[:, None, :2] + mean * size
     out = {}
     for name, which in parts(answers).items():
-        mine = places.pck(answers.xy, answers.true_xy, length=answers.side, at=0.1)
-        its = places.pck(blind, answers.true_xy, length=answers.side, at=0.1)
+        mine = localization.pck(answers.xy, answers.true_xy, length=answers.side, at=0.1)
+        its = localization.pck(blind, answers.true_xy, length=answers.side, at=0.1)
         a, b = _mean_of(mine, which), _mean_of(its, which)
         out[name] = {"mean_pose_PCK@0.1": b, "skill": (a - b) / (1 - b) if b < 1 else float("nan")}
     return out

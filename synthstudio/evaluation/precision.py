@@ -63,9 +63,14 @@ class Matches:
 
 
 def average_precision(
-    truth: Truth, xy: F64, score: F64, *, sigmas: F64, only: Bools | None = None,
+    truth: Truth,
+    xy: F64,
+    score: F64,
+    *,
+    sigmas: F64,
+    only: Bools | None = None,
     beyond: Beyond | None = None,
-) -> dict[str, float]:  # fmt: skip
+) -> dict[str, float]:
     """Return NAMES for answers `xy` (P, J, 2) with `score` (P,): one answer a person.
 
     `only` (P, J) leaves all other joints out of the truth (state, cause, ...); people without a
@@ -84,9 +89,14 @@ def average_precision(
 
 
 def matches(
-    truth: Truth, xy: F64, score: F64, *, sigmas: F64, only: Bools | None = None,
+    truth: Truth,
+    xy: F64,
+    score: F64,
+    *,
+    sigmas: F64,
+    only: Bools | None = None,
     beyond: Beyond | None = None,
-) -> Matches | None:  # fmt: skip
+) -> Matches | None:
     """Return who found whom among people of all sizes; None without a joint to measure.
 
     Arguments as in `average_precision`. weighted.average_precision makes AP of it.
@@ -101,16 +111,24 @@ def matches(
     ignored = np.concatenate([e["dtIgnore"] for e in found], 1)[:, order] > 0
     image = np.concatenate([np.full(len(e["dtScores"]), e["image_id"]) for e in found])
     return Matches(
-        hit=hit & ~ignored, counts=~ignored, image=image[order].astype(np.int64),
+        hit=hit & ~ignored,
+        counts=~ignored,
+        image=image[order].astype(np.int64),
         images=np.array([e["image_id"] for e in found], np.int64),
         people=np.array([(np.asarray(e["gtIgnore"]) == 0).sum() for e in found], np.int64),
-    )  # fmt: skip
+    )
 
 
 def _evaluated(
-    truth: Truth, xy: F64, score: F64, *, sigmas: F64, only: Bools | None, beyond: Beyond | None,
+    truth: Truth,
+    xy: F64,
+    score: F64,
+    *,
+    sigmas: F64,
+    only: Bools | None,
+    beyond: Beyond | None,
     by_size: bool = True,
-) -> Any:  # fmt: skip
+) -> Any:
     """Return pycocotools' COCOeval, everybody matched; None without a joint to measure.
 
     `by_size`: also among medium and large people alone, after all of them.
@@ -156,10 +174,12 @@ def _by_extended_oks(
         for k, p in enumerate(people):
             window, shape = beyond.window[p], (len(rows), xy.shape[1])
             apart = extended_distance(
-                xy[rows], beyond.claimed[rows] & _within(xy[rows], window),
-                np.broadcast_to(truth.xy[p], (*shape, 2)), np.broadcast_to(beyond.inside[p], shape),
+                xy[rows],
+                beyond.claimed[rows] & _within(xy[rows], window),
+                np.broadcast_to(truth.xy[p], (*shape, 2)),
+                np.broadcast_to(beyond.inside[p], shape),
                 window=np.broadcast_to(window, (len(rows), 4)),
-            )  # fmt: skip
+            )
             scale = 2 * (2 * run.params.kpt_oks_sigmas) ** 2 * (truth.area[p] + np.spacing(1))
             oks[:, k] = np.exp(-(apart**2) / scale)[:, known[p]].mean(1)
         return oks
@@ -180,27 +200,36 @@ def _truth_file(truth: Truth, known: Bools, asked: Bools) -> dict[str, object]:
         points[:, 2] = 2 * known[p]
         people.append(
             {
-                "id": int(p) + 1, "image_id": int(truth.image[p]), "category_id": 1, "iscrowd": 0,
-                "keypoints": points.ravel().tolist(), "num_keypoints": int(known[p].sum()),
-                "area": float(truth.area[p]), "bbox": truth.box[p].tolist(),
+                "id": int(p) + 1,
+                "image_id": int(truth.image[p]),
+                "category_id": 1,
+                "iscrowd": 0,
+                "keypoints": points.ravel().tolist(),
+                "num_keypoints": int(known[p].sum()),
+                "area": float(truth.area[p]),
+                "bbox": truth.box[p].tolist(),
             }
-        )  # fmt: skip
+        )
     images = [{"id": int(i)} for i in np.unique(truth.image)]
     return {
-        "info": {}, "images": images, "annotations": people,
+        "info": {},
+        "images": images,
+        "annotations": people,
         "categories": [{"id": 1, "name": "person"}],
-    }  # fmt: skip
+    }
 
 
 def _answers(truth: Truth, xy: F64, score: F64, asked: Bools) -> list[dict[str, object]]:
     points = np.concatenate([np.nan_to_num(xy) - 0.5, np.ones((*xy.shape[:2], 1))], -1)
     return [
         {
-            "image_id": int(truth.image[p]), "category_id": 1, "score": float(score[p]),
+            "image_id": int(truth.image[p]),
+            "category_id": 1,
+            "score": float(score[p]),
             "keypoints": points[p].ravel().tolist(),
         }
         for p in np.flatnonzero(asked)
-    ]  # fmt: skip
+    ]
 
 
 def extended_distance(

@@ -30,13 +30,35 @@ _MOST_BYTES = 8 << 30
 _STATES = (STATE_VISIBLE, STATE_HIDDEN, STATE_OUTSIDE, NO_STATE)
 # Letters after P: a field's other axes, as lengths or "J".
 _SHAPES: dict[str, tuple[Any, ...]] = {
-    "xy": ("J", 2), "score": ("J",), "peak": ("J",), "present": ("J",), "shares": ("J", 4),
-    "quality": ("J",), "xyz_m": ("J", 3), "true_xy": ("J", 2), "true_shares": ("J", 5),
-    "true_xyz_m": ("J", 3), "known": ("J",), "state": ("J",), "cause": ("J",),
-    "ambiguous": ("J",), "box": (4,), "window": (4,),
-}  # fmt: skip
-_KINDS = {"known": "b", "ambiguous": "b", "state": "u", "cause": "u", "variant": "U",
-          "family": "U", "frame": "i", "instance": "i", "group": "i", "clean": "i"}  # fmt: skip
+    "xy": ("J", 2),
+    "score": ("J",),
+    "peak": ("J",),
+    "present": ("J",),
+    "shares": ("J", 4),
+    "quality": ("J",),
+    "xyz_m": ("J", 3),
+    "true_xy": ("J", 2),
+    "true_shares": ("J", 5),
+    "true_xyz_m": ("J", 3),
+    "known": ("J",),
+    "state": ("J",),
+    "cause": ("J",),
+    "ambiguous": ("J",),
+    "box": (4,),
+    "window": (4,),
+}
+_KINDS = {
+    "known": "b",
+    "ambiguous": "b",
+    "state": "u",
+    "cause": "u",
+    "variant": "U",
+    "family": "U",
+    "frame": "i",
+    "instance": "i",
+    "group": "i",
+    "clean": "i",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +88,11 @@ def check_free(out: Path) -> None:
     """ModelError when something is at `out` already: an evaluation is never written over."""
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise ModelError(
-            "there is something already", where=str(out), expected="a new folder",
-                    then="Delete it, or choose another --out."
-        )  # fmt: skip
+            "there is something already",
+            where=str(out),
+            expected="a new folder",
+            then="Delete it, or choose another --out.",
+        )
 
 
 def read(folder: Path) -> Evaluation:
@@ -79,10 +103,12 @@ def read(folder: Path) -> Evaluation:
         raise _damaged(folder / MEASURES, str(error)) from error
     if told.get("format") != FORMAT:
         raise ModelError(
-            "this is no evaluation of ours", where=str(folder / MEASURES),
-                    expected=FORMAT, got=str(told.get("format"))[:80],
-                    then="Make it again: synthstudio evaluate."
-        )  # fmt: skip
+            "this is no evaluation of ours",
+            where=str(folder / MEASURES),
+            expected=FORMAT,
+            got=str(told.get("format"))[:80],
+            then="Make it again: synthstudio evaluate.",
+        )
     about, measures = told.get("about"), told.get("measures")
     if not isinstance(about, dict) or not isinstance(measures, dict):
         raise _damaged(folder / MEASURES, "about or measures is missing")
@@ -101,13 +127,12 @@ def find(path: Path) -> Path:
         return found[0]
     names = ", ".join(str(p) for p in found[:8])
     raise ModelError(
-        
-            "the run has several evaluations" if found else "there is no evaluation",
-            where=str(path), expected="an evaluation's folder, or a run with one of them",
-            got=names or None,
-            then="Name one of them." if found else "Make one: synthstudio evaluate RUN DATASET.",
-        
-    )  # fmt: skip
+        "the run has several evaluations" if found else "there is no evaluation",
+        where=str(path),
+        expected="an evaluation's folder, or a run with one of them",
+        got=names or None,
+        then="Name one of them." if found else "Make one: synthstudio evaluate RUN DATASET.",
+    )
 
 
 def plain(value: Any) -> Any:
@@ -154,6 +179,8 @@ def _answers(path: Path) -> Answers:
 
 def _damaged(path: Path, got: str) -> ModelError:
     return ModelError(
-        "the evaluation is damaged", where=str(path), got=got[:200],
-                then="Make it again: synthstudio evaluate."
-    )  # fmt: skip
+        "the evaluation is damaged",
+        where=str(path),
+        got=got[:200],
+        then="Make it again: synthstudio evaluate.",
+    )

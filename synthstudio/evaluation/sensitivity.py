@@ -64,8 +64,9 @@ def sensitivity(
         inside = (xy[:, 1] >= y) & (xy[:, 1] < y + patch)
         under.append([(inside & (xy[:, 0] >= x) & (xy[:, 0] < x + patch)) for x in left])
     grown = np.where(known, np.stack(rows), np.nan)
-    return Sensitivity(increase=grown, under=np.array(under), left=left, top=top, patch=patch,
-                       picture=picture)  # fmt: skip
+    return Sensitivity(
+        increase=grown, under=np.array(under), left=left, top=top, patch=patch, picture=picture
+    )
 
 
 def summary(maps: Sequence[Sensitivity]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.evaluation import sureness
+from synthstudio.evaluation import calibration
 from synthstudio.evaluation.bootstrap import Interval, drawings
 from synthstudio.evaluation.precision import Matches
 
@@ -108,7 +108,7 @@ def macro_f1(truth: I64, said: I64, group: I64, *, classes: int) -> Figure:
 
     def figure(weight: F64) -> float:
         counts = np.einsum("g,gab->ab", weight[:groups], tables)
-        return sureness.macro_f1(counts)
+        return calibration.macro_f1(counts)
 
     return figure
 
@@ -119,7 +119,7 @@ def majority_f1(truth: I64, group: I64, *, classes: int) -> Figure:
 
     def figure(weight: F64) -> float:
         counts = np.einsum("g,gab->ab", weight[:groups], tables)
-        return sureness.majority_f1(counts)
+        return calibration.majority_f1(counts)
 
     return figure
 

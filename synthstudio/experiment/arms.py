@@ -65,24 +65,31 @@ ARMS = (
     Arm(name="orn", title="ORN"),
     Arm(name="orn-occlude", title="ORN, occluded copies", occlude=True),
     Arm(name="orn-pretrain", title="ORN, pretrained", pretrained=True),
-    Arm(name="orn-pretrain-occlude", title="ORN, pretrained, occluded copies", occlude=True,
-        pretrained=True),
+    Arm(
+        name="orn-pretrain-occlude",
+        title="ORN, pretrained, occluded copies",
+        occlude=True,
+        pretrained=True,
+    ),
     Arm(name="kpe", title="KPE", block="kpe"),
     Arm(name="kpe-occlude", title="KPE, occluded copies", block="kpe", occlude=True),
-)  # fmt: skip
+)
 QUESTIONS = (
     Question(text="occluded copies, from nothing", ours="orn-occlude", theirs="orn"),
-    Question(text="occluded copies, pretrained", ours="orn-pretrain-occlude",
-             theirs="orn-pretrain"),
+    Question(
+        text="occluded copies, pretrained", ours="orn-pretrain-occlude", theirs="orn-pretrain"
+    ),
     Question(text="occluded copies, KPE", ours="kpe-occlude", theirs="kpe"),
     Question(text="pretraining, photos alone", ours="orn-pretrain", theirs="orn"),
-    Question(text="pretraining, with occluded copies", ours="orn-pretrain-occlude",
-             theirs="orn-occlude"),
+    Question(
+        text="pretraining, with occluded copies", ours="orn-pretrain-occlude", theirs="orn-occlude"
+    ),
     Question(text="both", ours="orn-pretrain-occlude", theirs="orn"),
     Question(text="ORN instead of KPE, photos alone", ours="orn", theirs="kpe"),
-    Question(text="ORN instead of KPE, with occluded copies", ours="orn-occlude",
-             theirs="kpe-occlude"),
-)  # fmt: skip
+    Question(
+        text="ORN instead of KPE, with occluded copies", ours="orn-occlude", theirs="kpe-occlude"
+    ),
+)
 LEAST_POSES = 10
 
 
@@ -92,8 +99,15 @@ def arms(*, pretrained: bool) -> tuple[Arm, ...]:
 
 
 def config(
-    arm: Arm, *, seed: int, size: str, steps: int, people: Path, bank: bool, start: Path | None,
-) -> Config:  # fmt: skip
+    arm: Arm,
+    *,
+    seed: int,
+    size: str,
+    steps: int,
+    people: Path,
+    bank: bool,
+    start: Path | None,
+) -> Config:
     """Return the config of an arm's training on the data set `people`.
 
     `bank`: ORN has a bank of poses; `start`: weights to start from.
@@ -104,8 +118,16 @@ def config(
         network["bank"] = 0
     every = arm is PRETRAIN or arm.occlude
     source = {"dataset": str(people), "variants": [] if every else ["clean"]}
-    return configs.parse({
-        "name": arm.title, "seed": seed, "train": [source], "network": network, "steps": steps,
-        "start": "" if start is None else str(start), "epochs": 1_000_000,
-        "save_every": min(200, max(steps // 4, 1)), **known.training,
-    })  # fmt: skip
+    return configs.parse(
+        {
+            "name": arm.title,
+            "seed": seed,
+            "train": [source],
+            "network": network,
+            "steps": steps,
+            "start": "" if start is None else str(start),
+            "epochs": 1_000_000,
+            "save_every": min(200, max(steps // 4, 1)),
+            **known.training,
+        }
+    )

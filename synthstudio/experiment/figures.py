@@ -67,24 +67,26 @@ class Reduced:
     counts: Mapping[str, int]
 
 
-def reduce(answers: Answers, bones: Skeleton) -> Reduced:
+def reduce(answers: Answers, skeleton: Skeleton) -> Reduced:
     """Return what the intervals need of a network's answers about the held-out photos."""
     hits, precision, counts = {}, {}, {}
     for name, which in parts(answers).items():
         right, counted = hits_of(answers, which)
         hits[name] = right, counted
         counts[name] = int(which.sum())
-        precision[name] = _precision(answers, which, bones)
+        precision[name] = _precision(answers, which, skeleton)
     return Reduced(hits=hits, precision=precision, counts=counts)
 
 
-def _precision(answers: Answers, which: Bools, bones: Skeleton) -> Figure:
+def _precision(answers: Answers, which: Bools, skeleton: Skeleton) -> Figure:
     asked = which.any(1)
     people = some(answers, np.flatnonzero(asked))
     score = people.score.mean(1)  # every arm's own chance of the maps: only ORN says a quality
     found = None
     if asked.any():
-        found = matches(truth_of(people), people.xy, score, sigmas=bones.sigmas, only=which[asked])
+        found = matches(
+            truth_of(people), people.xy, score, sigmas=skeleton.sigmas, only=which[asked]
+        )
     if found is None:
         return lambda weight: float("nan")
     group = dict(zip(people.frame.tolist(), people.group.tolist(), strict=True))
@@ -136,8 +138,9 @@ def findings(
     for arm in arms:
         cells = []
         for part in PARTS:
-            rated = ratio_interval(*_sides(results[arm.name], part), seed=SEED,
-                                   rounds=ROUNDS["PCK"])  # fmt: skip
+            rated = ratio_interval(
+                *_sides(results[arm.name], part), seed=SEED, rounds=ROUNDS["PCK"]
+            )
             cells.append(Cell(part=part, measure="PCK", found=rated))
             cells.append(Cell(part=part, measure="AP", found=drawn[arm.name, part].interval()))
         figures[arm.name] = tuple(cells)
@@ -149,9 +152,12 @@ def findings(
     ]
     first = results[arms[0].name]
     return Findings(
-        arms=tuple(arms), seeds=len(first), figures=figures, answered=tuple(answered),
+        arms=tuple(arms),
+        seeds=len(first),
+        figures=figures,
+        answered=tuple(answered),
         counts=first[0].counts,
-    )  # fmt: skip
+    )
 
 
 def _differences(
@@ -162,9 +168,11 @@ def _differences(
     cells = []
     for part in PARTS:
         apart = paired_interval(
-            _sides(results[asked.ours], part), _sides(results[asked.theirs], part), seed=SEED,
+            _sides(results[asked.ours], part),
+            _sides(results[asked.theirs], part),
+            seed=SEED,
             rounds=ROUNDS["PCK"],
-        )  # fmt: skip
+        )
         cells.append(Cell(part=part, measure="PCK", found=apart))
         precise = drawn[asked.ours, part].minus(drawn[asked.theirs, part])
         cells.append(Cell(part=part, measure="AP", found=precise))
@@ -179,8 +187,9 @@ def _sides(seeds: Sequence[Reduced], part: str) -> tuple[F64, F64]:
 
 def _drawn(seeds: Sequence[Reduced], part: str) -> Drawn:
     groups = seeds[0].hits[part][0].shape[1]
-    return weighted.draw([s.precision[part] for s in seeds], groups=groups, seed=SEED,
-                         rounds=ROUNDS["AP"])  # fmt: skip
+    return weighted.draw(
+        [s.precision[part] for s in seeds], groups=groups, seed=SEED, rounds=ROUNDS["AP"]
+    )
 
 
 def verdict(found: Interval) -> str:
@@ -199,13 +208,15 @@ def as_json(found: Findings) -> dict[str, Any]:
         return {m: {c.part: vars(c.found) for c in cells if c.measure == m} for m in MEASURES}
 
     return {
-        "seeds": found.seeds, "joints": dict(found.counts),
-        "arms": {arm.name: {"title": arm.title} | told(found.figures[arm.name])
-                 for arm in found.arms},
+        "seeds": found.seeds,
+        "joints": dict(found.counts),
+        "arms": {
+            arm.name: {"title": arm.title} | told(found.figures[arm.name]) for arm in found.arms
+        },
         "differences": [
             {"question": a.question.text, "ours": a.question.ours, "theirs": a.question.theirs}
             | told(a.cells)
             | {"verdict": {c.part: verdict(c.found) for c in a.cells if c.measure == "PCK"}}
             for a in found.answered
         ],
-    }  # fmt: skip
+    }

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from synthstudio.dataset.pages.page.frame import card, cards, escape, page, section, table
-from synthstudio.evaluation import plots
 from synthstudio.evaluation.bootstrap import Interval, few_seeds
+from synthstudio.experiment.config import Asked
 from synthstudio.experiment.figures import MEASURES, PARTS, Answered, Findings, verdict
-from synthstudio.experiment.settle import Asked
+from synthstudio.report import plots
+from synthstudio.report.html import card, cards, escape, page, section, table
 
 FEW_PHOTOS = 50
 
@@ -42,8 +42,10 @@ def warning(facts: dict[str, Any]) -> str:
     test = facts["photos"]["test"]
     if test >= FEW_PHOTOS:
         return ""
-    return (f"{test} held-out photos are too few for firm words: this shows that the experiment "
-            "runs, not what helps.")  # fmt: skip
+    return (
+        f"{test} held-out photos are too few for firm words: this shows that the experiment "
+        "runs, not what helps."
+    )
 
 
 def value(found: Interval) -> str:
@@ -65,8 +67,11 @@ def difference(found: Interval) -> str:
 def notes(found: Findings, facts: dict[str, Any], asked: Asked) -> list[str]:
     """Return what a reader must know to judge the figures."""
     photos, people = facts["photos"], facts["people"]
-    pasted = ("cut-outs and built-in things" if facts["cutouts"] else "built-in things alone "
-              "(no cut-outs were given)")  # fmt: skip
+    pasted = (
+        "cut-outs and built-in things"
+        if facts["cutouts"]
+        else "built-in things alone (no cut-outs were given)"
+    )
     out = [
         f"{photos['train']:,} photos with {people['train']:,} people to learn from, "
         f"{photos['test']:,} with {people['test']:,} to be judged by; no photo is in both.",
@@ -89,11 +94,14 @@ def notes(found: Findings, facts: dict[str, Any], asked: Asked) -> list[str]:
     if asked.pretrain is not None:
         out.append("Pretraining: as many steps again on generated people, joints by their names.")
     if facts["bank"]:
-        out.append("ORN's bank: poses of the photos to learn from; where those are few, a "
-                   "pretrained one is filled up with generated poses.")  # fmt: skip
+        out.append(
+            "ORN's bank: poses of the photos to learn from; where those are few, a "
+            "pretrained one is filled up with generated poses."
+        )
     else:
-        out.append("ORN has no bank of poses in any arm: hardly anybody's pose is labelled as a "
-                   "whole.")  # fmt: skip
+        out.append(
+            "ORN has no bank of poses in any arm: hardly anybody's pose is labelled as a whole."
+        )
     return out + list(facts["notes"])
 
 
@@ -116,8 +124,12 @@ def markdown(found: Findings, facts: dict[str, Any], asked: Asked) -> str:
     lines += [*(f"* {s}" for s in sentences(found)), ""]
     for measure, title in MEASURES.items():
         lines += [f"## {title}", "", *_lines(_figures(found, measure)), ""]
-        lines += [f"### Differences, {measure} in points", "",
-                  *_lines(_differences(found, measure)), ""]  # fmt: skip
+        lines += [
+            f"### Differences, {measure} in points",
+            "",
+            *_lines(_differences(found, measure)),
+            "",
+        ]
     lines += ["## Notes", "", *(f"* {note}" for note in notes(found, facts, asked)), ""]
     return "\n".join(lines)
 
@@ -133,16 +145,28 @@ def html(found: Findings, facts: dict[str, Any], asked: Asked) -> bytes:
         body.append(section(measure.lower(), title, table(head, rows)))
         head, *rows = _differences(found, measure)
         body.append(table(head, rows))
-    forests = [card(a.question.text, plots.forest(_forest(a), unit="points"))
-               for a in found.answered]  # fmt: skip
+    forests = [
+        card(a.question.text, plots.forest(_forest(a), unit="points")) for a in found.answered
+    ]
     body.append(section("differences", "differences in PCK@0.1", cards(*forests, wide=True)))
     body.append(section("notes", "what stands behind it", _list(notes(found, facts, asked))))
-    body.append(section("hiders", "what hides people", table(
-        ("", "to learn from", "held out for the test"),
-        [(name, ", ".join(told["train"]), ", ".join(told["test"]))
-         for name, told in (("built-in things", facts["kinds"]), ("cut-outs", facts["cutouts"]))
-         if told],
-    )))  # fmt: skip
+    body.append(
+        section(
+            "hiders",
+            "what hides people",
+            table(
+                ("", "to learn from", "held out for the test"),
+                [
+                    (name, ", ".join(told["train"]), ", ".join(told["test"]))
+                    for name, told in (
+                        ("built-in things", facts["kinds"]),
+                        ("cut-outs", facts["cutouts"]),
+                    )
+                    if told
+                ],
+            ),
+        )
+    )
     return page("experiment on photos", body)
 
 

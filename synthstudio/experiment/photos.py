@@ -57,16 +57,16 @@ def part(annotations: Path, images: Path, out: Path, *, seed: int) -> dict[str, 
     flags = found.flags[category]
     labelled = {names[j] for v in (1, 2) for j in flags[v]}
     _check_flags(flags, found, annotations)
-    bones = _skeleton(names, labelled, annotations)
+    skeleton = _skeleton(names, labelled, annotations)
     test = _test_photos(found, images, annotations, seed=seed)
-    facts = _facts(found, flags, names, bones, test)
+    facts = _facts(found, flags, names, skeleton, test)
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         with whole_folder(out) as unfinished:
             unfinished.mkdir()
             for name in PARTS:
                 photos = {i for i in found.people if (i in test) == (name == "test")}
-                _write(unfinished / f"{name}.json", annotations, photos, category, names, bones)
+                _write(unfinished / f"{name}.json", annotations, photos, category, names, skeleton)
             (unfinished / FACTS).write_bytes(canonical_json(facts))
     return facts
 
@@ -131,42 +131,49 @@ def _names(found: _Read, path: Path) -> tuple[tuple[str, ...], int]:
     used = [number for number in found.flags if number in found.names]
     if not used:
         raise FormatError(
-            "nobody can be learnt from", where=str(path),
-                    expected="people of a category with keypoints, with a box and a labelled joint",
-                    got=told or f"{sum(found.people.values())} people, {len(found.names)} "
-                    "categories with keypoints"
-        )  # fmt: skip
+            "nobody can be learnt from",
+            where=str(path),
+            expected="people of a category with keypoints, with a box and a labelled joint",
+            got=told
+            or f"{sum(found.people.values())} people, {len(found.names)} categories with keypoints",
+        )
     if len(used) > 1 or len(found.flags) > 1:
         raise FormatError(
-            "people are of several categories", where=str(path), expected="one",
-                    got=", ".join(map(str, sorted(found.flags))),
-                    then="Leave the others out of the file."
-        )  # fmt: skip
+            "people are of several categories",
+            where=str(path),
+            expected="one",
+            got=", ".join(map(str, sorted(found.flags))),
+            then="Leave the others out of the file.",
+        )
     names, flags = found.names[used[0]], found.flags[used[0]]
     most = 1 + max((j for v in (1, 2) for j in flags[v]), default=-1)
     if most > len(names):
         raise FormatError(
             "people have more labelled joints than their category has names",
-                    where=f"{path}: category {used[0]}", expected=f"{len(names)} joints at most",
-                    got=f"a label of joint {most}",
-                    then="Name all joints in the category's keypoints, in the order of the labels."
-        )  # fmt: skip
+            where=f"{path}: category {used[0]}",
+            expected=f"{len(names)} joints at most",
+            got=f"a label of joint {most}",
+            then="Name all joints in the category's keypoints, in the order of the labels.",
+        )
     return names, used[0]
 
 
 def _check_flags(flags: dict[int, Counter[int]], found: _Read, path: Path) -> None:
     if not flags[2]:
         raise FormatError(
-            "every labelled joint is hidden", where=str(path), expected="some with v=2",
-                    got=f"{flags[1].total()} with v=1",
-                    then="Check how the file marks visibility (v=2 is visible)."
-        )  # fmt: skip
+            "every labelled joint is hidden",
+            where=str(path),
+            expected="some with v=2",
+            got=f"{flags[1].total()} with v=1",
+            then="Check how the file marks visibility (v=2 is visible).",
+        )
     strange = [i for i in found.people if i not in found.images]
     if strange:
         raise FormatError(
-            "people of images that are not in the file", where=str(path),
-                    got=", ".join(map(str, strange[:5]))
-        )  # fmt: skip
+            "people of images that are not in the file",
+            where=str(path),
+            got=", ".join(map(str, strange[:5])),
+        )
 
 
 def _skeleton(names: Sequence[str], labelled: set[str], path: Path) -> Skeleton:
@@ -175,10 +182,11 @@ def _skeleton(names: Sequence[str], labelled: set[str], path: Path) -> Skeleton:
     fitting = [s for s in known if labelled <= set(s.joints)]
     if not fitting or len(set(names)) != len(names):
         raise FormatError(
-            "no known skeleton has these joints", where=f"{path}: categories",
-                    expected=f"names of one of {', '.join(s.name for s in known)}",
-                    got=", ".join(names)[:300]
-        )  # fmt: skip
+            "no known skeleton has these joints",
+            where=f"{path}: categories",
+            expected=f"names of one of {', '.join(s.name for s in known)}",
+            got=", ".join(names)[:300],
+        )
     return min(fitting, key=lambda s: len(s.joints))
 
 
@@ -190,42 +198,55 @@ def _test_photos(found: _Read, images: Path, path: Path, *, seed: int) -> set[in
         same.setdefault(file_sha256(file), []).append(number)
     if len(same) < LEAST_PHOTOS:
         raise FormatError(
-            "too few photos to part", where=str(path),
-                    expected=f"{LEAST_PHOTOS} or more with people who can be learnt from",
-                    got=f"{len(same)} with {found.people.total()} people"
-        )  # fmt: skip
+            "too few photos to part",
+            where=str(path),
+            expected=f"{LEAST_PHOTOS} or more with people who can be learnt from",
+            got=f"{len(same)} with {found.people.total()} people",
+        )
     order = sorted(same, key=lambda sha: hashlib.blake2b(f"{seed} {sha}".encode()).digest())
     return {i for sha in order[: max(1, round(TEST_SHARE * len(order)))] for i in same[sha]}
 
 
 def _facts(
-    found: _Read, flags: dict[int, Counter[int]], names: Sequence[str], bones: Skeleton,
+    found: _Read,
+    flags: dict[int, Counter[int]],
+    names: Sequence[str],
+    skeleton: Skeleton,
     test: set[int],
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     used = {names[j] for v in (1, 2) for j in flags[v]}
     notes = [f"Left out: {n} x {what}." for what, n in sorted(found.left_out.items())]
-    if never := [name for name in bones.joints if name not in used]:
+    if never := [name for name in skeleton.joints if name not in used]:
         notes.append(f"Nobody labelled {', '.join(never)}: not learnt, not judged.")
     if not flags[1]:
-        notes.append("No joint is marked as hidden (v=1): only those that pastes hide are judged "
-                     "as hidden.")  # fmt: skip
+        notes.append(
+            "No joint is marked as hidden (v=1): only those that pastes hide are judged as hidden."
+        )
     return {
-        "skeleton": bones.name, "joints": sorted(used), "notes": notes,
+        "skeleton": skeleton.name,
+        "joints": sorted(used),
+        "notes": notes,
         "photos": {"train": len(found.people) - len(test), "test": len(test)},
         "people": {
             "train": sum(n for i, n in found.people.items() if i not in test),
             "test": sum(n for i, n in found.people.items() if i in test),
         },
-        "visible": flags[2].total(), "hidden": flags[1].total(),
-    }  # fmt: skip
+        "visible": flags[2].total(),
+        "hidden": flags[1].total(),
+    }
 
 
 def _write(
-    out: Path, source: Path, photos: set[int], category: int, names: Sequence[str], bones: Skeleton
+    out: Path,
+    source: Path,
+    photos: set[int],
+    category: int,
+    names: Sequence[str],
+    skeleton: Skeleton,
 ) -> None:
     """Write the entries of some photos, one by one: the file may be large."""
-    place = [names.index(name) if name in names else -1 for name in bones.joints]
-    head = {"id": _PERSON, "name": "person", "keypoints": list(bones.joints), "skeleton": []}
+    place = [names.index(name) if name in names else -1 for name in skeleton.joints]
+    head = {"id": _PERSON, "name": "person", "keypoints": list(skeleton.joints), "skeleton": []}
     with out.open("w", encoding="utf-8") as file:
         file.write('{"info": {}, "categories": [' + json.dumps(head) + "]")
         for key in ("images", "annotations"):
@@ -239,8 +260,9 @@ def _write(
                     file.write(between + json.dumps(row))
                     between = ",\n"
             file.write("]")
-        licences: Any = next((s.value for k, s in read_members(source, streamed=_STREAMED)
-                         if k == "licenses"), [])  # fmt: skip
+        licences: Any = next(
+            (s.value for k, s in read_members(source, streamed=_STREAMED) if k == "licenses"), []
+        )
         file.write(f',\n"licenses": {json.dumps(licences)}}}\n')
 
 
@@ -259,8 +281,13 @@ def _person(entry: dict[str, Any], photos: set[int], place: Sequence[int]) -> di
             raise ValueError(f"keypoints: expected three numbers a joint; got {len(points)}")
         _, _, wide, high = entry["bbox"]
         return {
-            "id": entry["id"], "image_id": entry["image_id"], "category_id": _PERSON,
-            "iscrowd": 0, "keypoints": flat, "num_keypoints": sum(v > 0 for v in flat[2::3]),
-            "bbox": entry["bbox"], "area": entry.get("area", wide * high),
+            "id": entry["id"],
+            "image_id": entry["image_id"],
+            "category_id": _PERSON,
+            "iscrowd": 0,
+            "keypoints": flat,
+            "num_keypoints": sum(v > 0 for v in flat[2::3]),
+            "bbox": entry["bbox"],
+            "area": entry.get("area", wide * high),
             "segmentation": entry.get("segmentation", []),
-        }  # fmt: skip
+        }

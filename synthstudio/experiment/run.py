@@ -21,19 +21,19 @@ from pathlib import Path
 from typing import Any
 
 from synthstudio.core.errors import ModelError
-from synthstudio.core.skeleton import Skeleton, skeleton
+from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import canonical_json, disk_errors, read_json, write_file
 from synthstudio.dataset.lock import hold_lock
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.writer import INDEX_NAME
 from synthstudio.evaluation import save
-from synthstudio.experiment import figures, hiders, page, photos
+from synthstudio.experiment import figures, occluders, page, photos
 from synthstudio.experiment.arms import LEAST_POSES, PRETRAIN, QUESTIONS, Arm, arms, config
+from synthstudio.experiment.config import Asked, settle
 from synthstudio.experiment.figures import Findings
-from synthstudio.experiment.settle import Asked, settle
-from synthstudio.occlude.run import occlude
-from synthstudio.recipe.load import parse
-from synthstudio.stage import prepare
+from synthstudio.generation.photos.run import occlude
+from synthstudio.generation.stage import prepare
+from synthstudio.recipe.schema.load import parse
 from synthstudio.training import checkpoint, data, networks, parallel
 from synthstudio.training.answer import answer
 from synthstudio.training.batches import Frame
@@ -75,7 +75,7 @@ def real(asked: Asked, *, say: Callable[[str], None], step: Step) -> Outcome:
             for arm in ways:
                 if not _judged(asked, arm, seed, bank=facts["bank"], say=say, step=step):
                     return Outcome(findings=None, facts=facts)
-        found = _findings(asked, ways, skeleton(facts["skeleton"]), step)
+        found = _findings(asked, ways, get_skeleton(facts["skeleton"]), step)
         facts["operations"] = _operations(asked)
         _write(asked, found, facts)
     return Outcome(findings=found, facts=facts)
@@ -91,14 +91,17 @@ def _parted(asked: Asked) -> dict[str, Any]:
     if asked.cutouts is not None:
         root = asked.out / "hiders"
         if not (root / "train").is_dir():
-            hiders.part_cutouts(asked.cutouts, root, seed=asked.seed)
+            occluders.part_cutouts(asked.cutouts, root, seed=asked.seed)
         facts["cutouts"] = {
-            part: sorted(p.name for p in (root / part / hiders.FOLDER).iterdir()
-                         if p.name != "manifest.json")
+            part: sorted(
+                p.name
+                for p in (root / part / occluders.FOLDER).iterdir()
+                if p.name != "manifest.json"
+            )
             for part in photos.PARTS
-        }  # fmt: skip
-    facts["kinds"] = {part: list(hiders.KINDS[part]) for part in photos.PARTS}
-    facts["each"] = dict(hiders.EACH)
+        }
+    facts["kinds"] = {part: list(occluders.KINDS[part]) for part in photos.PARTS}
+    facts["each"] = dict(occluders.EACH)
     return facts
 
 
@@ -107,41 +110,60 @@ def _hide(asked: Asked, name: str, *, cutouts: bool, step: Step) -> None:
     out = asked.out / "data" / name
     if (out / INDEX_NAME).is_file():
         return
-    wanted = hiders.recipe(name, seed=asked.seed, cutouts=cutouts)
+    wanted = occluders.recipe(name, seed=asked.seed, cutouts=cutouts)
     assets = asked.out / "hiders" / name
     settings = prepare(
         parse(wanted, f"experiment, {name}"), assets=assets if cutouts else asked.out, device="cpu"
     )
     made = occlude(
-        settings, asked.out / "photos" / f"{name}.json", out, images=asked.images,
-        workers=asked.workers, resume=True, on_progress=step(f"hiding people, {name} photos"),
-    )  # fmt: skip
+        settings,
+        asked.out / "photos" / f"{name}.json",
+        out,
+        images=asked.images,
+        workers=asked.workers,
+        resume=True,
+        on_progress=step(f"hiding people, {name} photos"),
+    )
     step(f"{made.photos} photos, {made.summary.frames} frames")(1, 1, 0.0)
 
 
 def _poses(asked: Asked, step: Step) -> int:
     """Return of how many people to learn from the whole pose is known, their mirrors counted."""
-    plain = config(Arm(name="", title=""), seed=0, size=asked.size, steps=1, bank=True,
-                   people=asked.out / "data" / "train", start=None)  # fmt: skip
-    learn, _, bones = data.join(
+    plain = config(
+        Arm(name="", title=""),
+        seed=0,
+        size=asked.size,
+        steps=1,
+        bank=True,
+        people=asked.out / "data" / "train",
+        start=None,
+    )
+    learn, _, skeleton = data.join(
         plain.train, plain, asked.out / "crops", _told(step("cutting people out"))
     )
-    bank = networks.pose_bank(learn.crops, bones, rows=learn.rows, size=plain.network.size,
-                              count=2 * LEAST_POSES, seed=asked.seed)  # fmt: skip
-    _check_shared(asked, bones)
+    bank = networks.pose_bank(
+        learn.crops,
+        skeleton,
+        rows=learn.rows,
+        size=plain.network.size,
+        count=2 * LEAST_POSES,
+        seed=asked.seed,
+    )
+    _check_shared(asked, skeleton)
     return 0 if bank is None else len(bank.poses)
 
 
-def _check_shared(asked: Asked, bones: Skeleton) -> None:
+def _check_shared(asked: Asked, skeleton: Skeleton) -> None:
     if asked.pretrain is None:
         return
-    other = skeleton(Dataset(asked.pretrain).identity.skeleton)
-    if not set(other.joints) & set(bones.joints):
+    other = get_skeleton(Dataset(asked.pretrain).identity.skeleton)
+    if not set(other.joints) & set(skeleton.joints):
         raise ModelError(
             "the generated people have none of the photos' joints",
-                    where=str(asked.pretrain), expected=f"some of {', '.join(bones.joints)}",
-                    got=other.name
-        )  # fmt: skip
+            where=str(asked.pretrain),
+            expected=f"some of {', '.join(skeleton.joints)}",
+            got=other.name,
+        )
 
 
 def _judged(
@@ -155,12 +177,26 @@ def _judged(
     if arm.pretrained:
         assert asked.pretrain is not None
         start = _run(asked, PRETRAIN, seed) / "last.safetensors"
-        told = config(PRETRAIN, seed=seed, size=asked.size, steps=asked.trained, bank=bank,
-                      people=asked.pretrain, start=None)  # fmt: skip
+        told = config(
+            PRETRAIN,
+            seed=seed,
+            size=asked.size,
+            steps=asked.trained,
+            bank=bank,
+            people=asked.pretrain,
+            start=None,
+        )
         if not _trained(asked, told, start.parent, f"{PRETRAIN.title}, seed {seed}", say, step):
             return False
-    told = config(arm, seed=seed, size=asked.size, steps=asked.trained, bank=bank,
-                  people=asked.out / "data" / "train", start=start)  # fmt: skip
+    told = config(
+        arm,
+        seed=seed,
+        size=asked.size,
+        steps=asked.trained,
+        bank=bank,
+        people=asked.out / "data" / "train",
+        start=start,
+    )
     if not _trained(asked, told, run, f"{arm.title}, seed {seed}", say, step):
         return False
     _answer(asked, arm, seed, told, step)
@@ -179,10 +215,13 @@ def _trained(
         return True
     report = _told(step(title))
     done = train(
-        told, run, resume=True, cache=asked.out / "crops",
+        told,
+        run,
+        resume=True,
+        cache=asked.out / "crops",
         say=say if told.start else lambda text: None,
         progress=lambda at, total, text: None if text == CUTTING else report(at, total),
-    )  # fmt: skip
+    )
     if done.finished:
         write_file(run / "done", b"")
     return done.finished
@@ -191,16 +230,27 @@ def _trained(
 def _answer(asked: Asked, arm: Arm, seed: int, told: Config, step: Step) -> None:
     """Ask a trained network about the held-out people, clean and hidden; keep its answers."""
     run, device = _run(asked, arm, seed), parallel.device("auto")
-    net, _, bones = checkpoint.load_network(run / "last.safetensors")
+    net, _, skeleton = checkpoint.load_network(run / "last.safetensors")
     source = Source(dataset=str(asked.out / "data" / "test"))
     people, _, _ = data.join(
         (source,), told, asked.out / "crops", _told(step("cutting people out"))
     )
-    frame = Frame(size=told.network.size, cells=networks.cells(told.network), skeleton=bones)
-    answers = answer(net.to(device), people, frame, device=device,
-                     progress=_told(step(f"asking {arm.title}, seed {seed}")))  # fmt: skip
-    about = {"name": arm.title, "arm": arm.name, "seed": seed, "skeleton": bones.name,
-             "dataset": "test", "weights": f"{run.name}/last.safetensors"}  # fmt: skip
+    frame = Frame(size=told.network.size, cells=networks.cells(told.network), skeleton=skeleton)
+    answers = answer(
+        net.to(device),
+        people,
+        frame,
+        device=device,
+        progress=_told(step(f"asking {arm.title}, seed {seed}")),
+    )
+    about = {
+        "name": arm.title,
+        "arm": arm.name,
+        "seed": seed,
+        "skeleton": skeleton.name,
+        "dataset": "test",
+        "weights": f"{run.name}/last.safetensors",
+    }
     made = save.Evaluation(about=about, measures={}, answers=answers)
     save.write(run / "evaluations" / "test", made, _PAGE)
 
@@ -237,14 +287,14 @@ def _told(report: Report) -> Callable[[int, int], None]:
     return told
 
 
-def _findings(asked: Asked, ways: tuple[Arm, ...], bones: Skeleton, step: Step) -> Findings:
+def _findings(asked: Asked, ways: tuple[Arm, ...], skeleton: Skeleton, step: Step) -> Findings:
     told, done = _told(step("measuring")), 0
     results = {}
     for arm in ways:
         reduced = []
         for seed in range(asked.seeds):
             kept = save.read(_run(asked, arm, seed) / "evaluations" / "test")
-            reduced.append(figures.reduce(kept.answers, bones))
+            reduced.append(figures.reduce(kept.answers, skeleton))
             done += 1
             told(done, len(ways) * asked.seeds)
         results[arm.name] = reduced
@@ -254,9 +304,12 @@ def _findings(asked: Asked, ways: tuple[Arm, ...], bones: Skeleton, step: Step) 
 
 def _write(asked: Asked, found: Findings, facts: dict[str, Any]) -> None:
     told = figures.as_json(found) | {
-        "steps": asked.trained, "size": asked.size, "seed": asked.seed, "photos": facts,
+        "steps": asked.trained,
+        "size": asked.size,
+        "seed": asked.seed,
+        "photos": facts,
         "pretrained": asked.pretrain is not None,
-    }  # fmt: skip
+    }
     write_file(asked.out / "results.json", canonical_json(save.plain(told)))
     write_file(asked.out / "results.md", page.markdown(found, facts, asked).encode())
     write_file(asked.out / "report.html", page.html(found, facts, asked))

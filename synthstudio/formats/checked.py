@@ -39,9 +39,8 @@ def reading(where: str) -> Iterator[None]:
     except (ValueError, KeyError, TypeError, IndexError, OverflowError, AttributeError) as error:
         said = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise FormatError(
-            f"cannot be taken in: {said[:300]}", where=where,
-                    then="Mend it there, or leave it out."
-        ) from error  # fmt: skip
+            f"cannot be taken in: {said[:300]}", where=where, then="Mend it there, or leave it out."
+        ) from error
 
 
 def integer(value: Any, low: int = 0, high: int = _INT64) -> int:
@@ -133,9 +132,12 @@ def frame_of(
 ) -> Row:
     """Return a row of the frames table for a picture of which no more is known."""
     known = {
-        "index": index, "file_name": file_name, "width_px": width, "height_px": height,
+        "index": index,
+        "file_name": file_name,
+        "width_px": width,
+        "height_px": height,
         "skeleton": skeleton,
-    }  # fmt: skip
+    }
     return complete({**known, **more}, FRAME_SCHEMA)
 
 
@@ -221,9 +223,10 @@ _COLUMNS = {
 }  # fmt: skip
 """Numbers a joint in each list of joints."""
 _PERSON_TEXTS = [
-    name for name in INSTANCE_SCHEMA.names
+    name
+    for name in INSTANCE_SCHEMA.names
     if name not in ("cause", "origin", "modal_counts", "amodal_counts")
-]  # fmt: skip
+]
 """Where texts are looked for: the others are checked as words and as codes before."""
 _CODE_CHARS = 4096
 """Longer codes are not remembered as checked."""

@@ -55,22 +55,61 @@ INFO: dict[str, str] = {
     "max_iou": "as in OCHuman: the largest overlap (IoU) of the person's box with another's",
 }
 _SAME_NAME = (
-    "ambiguous", "cause", "depth_m", "depth_rank", "identity", "occluded_fraction",
-    "occluder_id", "origin", "phenotype", "pose", "pose_family", "stature_m",
+    "ambiguous",
+    "cause",
+    "depth_m",
+    "depth_rank",
+    "identity",
+    "occluded_fraction",
+    "occluder_id",
+    "origin",
+    "phenotype",
+    "pose",
+    "pose_family",
+    "stature_m",
     "truncated_fraction",
-)  # fmt: skip
+)
 """Columns of the instances table that an annotation has under the same name."""
 _FRAME_ELSEWHERE = (
-    "index", "seed", "file_name", "image_sha256", "width_px", "height_px", "split", "group_id",
-    "variant", "skeleton", "K", "world_to_camera", "crowd_index", "thing_instance", "thing_kind",
-    "thing_held_by", "layers", "spec",
-)  # fmt: skip
+    "index",
+    "seed",
+    "file_name",
+    "image_sha256",
+    "width_px",
+    "height_px",
+    "split",
+    "group_id",
+    "variant",
+    "skeleton",
+    "K",
+    "world_to_camera",
+    "crowd_index",
+    "thing_instance",
+    "thing_kind",
+    "thing_held_by",
+    "layers",
+    "spec",
+)
 _PERSON_ELSEWHERE = (
-    "frame_index", "instance", "joints_px", "joints_camera_m", "joints_world_m", "shares",
-    "state", "hidden_joint", "hidden_instance", "hidden_share", "mask_size", "modal_counts",
-    "amodal_counts", "modal_box_px", "amodal_box_px", "modal_area_px", "amodal_area_px",
+    "frame_index",
+    "instance",
+    "joints_px",
+    "joints_camera_m",
+    "joints_world_m",
+    "shares",
+    "state",
+    "hidden_joint",
+    "hidden_instance",
+    "hidden_share",
+    "mask_size",
+    "modal_counts",
+    "amodal_counts",
+    "modal_box_px",
+    "amodal_box_px",
+    "modal_area_px",
+    "amodal_area_px",
     *_SAME_NAME,
-)  # fmt: skip
+)
 
 
 def _rest(schema: pa.Schema, elsewhere: Sequence[str]) -> dict[str, bool]:
@@ -98,7 +137,7 @@ def head(skeleton: Skeleton, assets: Sequence[AssetRow]) -> dict[str, Any]:
         "name": "person",
         "supercategory": "person",
         "keypoints": list(skeleton.joints),
-        "skeleton": [[a + 1, b + 1] for a, b in skeleton.bones],  # COCO counts joints from 1
+        "skeleton": [[a + 1, b + 1] for a, b in skeleton.skeleton],  # COCO counts joints from 1
         "flip": skeleton.flip.tolist(),
         "sigmas": skeleton.sigmas.tolist(),
         "sigma_source": skeleton.sigma_source,
@@ -106,10 +145,15 @@ def head(skeleton: Skeleton, assets: Sequence[AssetRow]) -> dict[str, Any]:
         "skeleton_name": skeleton.name,
     }
     licences = [
-        {"id": i, "name": a.licence or "not stated", "url": a.source, "asset": a.name,
-         "sha256": a.sha256}
+        {
+            "id": i,
+            "name": a.licence or "not stated",
+            "url": a.source,
+            "asset": a.name,
+            "sha256": a.sha256,
+        }
         for i, a in enumerate(assets, 1)
-    ]  # fmt: skip
+    ]
     return {"categories": [category], "info": INFO, "licenses": licences}
 
 

@@ -98,9 +98,12 @@ class CocoFile:
         """Yield each image's row with those of its people, by rising id; `index` is the id."""
         wanted = tuple(self._wanted)
         marks = ",".join("?" * len(wanted))
-        people = iter(self._base.execute(
-            f"SELECT * FROM people WHERE category IN ({marks}) ORDER BY image, id", wanted,
-        ))  # fmt: skip
+        people = iter(
+            self._base.execute(
+                f"SELECT * FROM people WHERE category IN ({marks}) ORDER BY image, id",
+                wanted,
+            )
+        )
         entry = next(people, None)
         with self.path.open("rb") as file:
             for number, start, stop in self._base.execute("SELECT * FROM images ORDER BY id"):

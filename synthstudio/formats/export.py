@@ -9,20 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from synthstudio.core.errors import FormatError
-from synthstudio.core.skeleton import Skeleton, skeleton
+from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import disk_errors, whole_folder
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Sample, pair_rows
-from synthstudio.formats import coco_file, exchange
-from synthstudio.formats.coco import export_coco
-from synthstudio.formats.exchange import Picture, check_free, shown
-from synthstudio.formats.joints import convert_frame, convert_row, lost_joints, rules
-from synthstudio.formats.labelled import Labelled
-from synthstudio.formats.sidecar import FOLDER, SidecarWriter
-from synthstudio.formats.tools import (
+from synthstudio.formats import (
     arrays,
+    coco_file,
     cvat,
+    exchange,
     huggingface,
     label_studio,
     mpii,
@@ -30,6 +26,11 @@ from synthstudio.formats.tools import (
     webdataset,
     yolo,
 )
+from synthstudio.formats.coco import export_coco
+from synthstudio.formats.exchange import Picture, check_free, shown
+from synthstudio.formats.joints import convert_frame, convert_row, lost_joints, rules
+from synthstudio.formats.labelled import Labelled
+from synthstudio.formats.sidecar import FOLDER, SidecarWriter
 
 Writer = Callable[[Iterable[Picture], Path, Skeleton], Path]
 
@@ -52,7 +53,8 @@ FORMS: dict[str, Form] = {
     "coco": Form(lacks="FrameSpec"),
     "crowdpose": Form(skeleton="crowdpose14", lacks="FrameSpec"),
     "ochuman": Form(
-        write=ochuman.write, skeleton=ochuman.SKELETON,
+        write=ochuman.write,
+        skeleton=ochuman.SKELETON,
         lacks="amodal masks and boxes, shares, who hides, 3D, camera, FrameSpec",
     ),
     "yolo": Form(write=yolo.write, image_name=yolo.image_name, lacks=_POINTS_ONLY),
@@ -65,15 +67,17 @@ FORMS: dict[str, Form] = {
         write=functools.partial(
             arrays.write, name="joints.npz", columns=arrays.LSP, to=arrays.to_lsp
         ),
-        skeleton="lsp14", lacks="boxes, " + _POINTS_ONLY,
+        skeleton="lsp14",
+        lacks="boxes, " + _POINTS_ONLY,
     ),
     "h36m": Form(
         write=functools.partial(
             arrays.write, name="poses.npz", columns=arrays.H36M, to=arrays.to_h36m
         ),
-        skeleton="h36m17", lacks="boxes, masks, shares, causes, hiders, FrameSpec",
+        skeleton="h36m17",
+        lacks="boxes, masks, shares, causes, hiders, FrameSpec",
     ),
-}  # fmt: skip
+}
 
 
 @dataclass(kw_only=True)
@@ -108,7 +112,7 @@ def export(
     out: Path,
     *,
     polygons: bool = False,
-    bones: str | None = None,
+    skeleton: str | None = None,
 ) -> Exported:
     """Write a data set (its folder, or what reads like one) as a folder of another tool.
 
@@ -119,12 +123,14 @@ def export(
     """
     form = FORMS[form_name]
     dataset = Dataset(source) if isinstance(source, Path) else source
-    if bones is not None and form.skeleton not in (None, bones):
+    if skeleton is not None and form.skeleton not in (None, skeleton):
         raise FormatError(
-            "the format has a skeleton of its own", where=form_name,
-                    expected=str(form.skeleton), got=bones
-        )  # fmt: skip
-    target = skeleton(form.skeleton or bones or dataset.identity.skeleton)
+            "the format has a skeleton of its own",
+            where=form_name,
+            expected=str(form.skeleton),
+            got=skeleton,
+        )
+    target = get_skeleton(form.skeleton or skeleton or dataset.identity.skeleton)
     made = Exported(annotations=out)
     check_free(out)
     with whole_folder(out) as unfinished, disk_errors(unfinished):
@@ -193,11 +199,14 @@ def _notes(form: Form, made: Exported, dataset: Labelled, target: Skeleton) -> l
         )
     if form.lacks:
         notes.append(f"The format holds no {form.lacks}: these are in {FOLDER}/.")
-    source = skeleton(dataset.identity.skeleton)
+    source = get_skeleton(dataset.identity.skeleton)
     if source.name != target.name:
         table = rules(source, target)
-        near = [f"{j} (mean of {', '.join(r.parts)}; {r.off})" for j, r in table.items()
-                if r.kind == "approximation"]  # fmt: skip
+        near = [
+            f"{j} (mean of {', '.join(r.parts)}; {r.off})"
+            for j, r in table.items()
+            if r.kind == "approximation"
+        ]
         missing = [j for j, r in table.items() if r.kind == "missing"]
         lost = lost_joints(source, target)
         titled = {"Approximated": near, "Left empty": missing, "Not in the format": lost}

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.images import decode, read_bytes
-from synthstudio.core.skeleton import Skeleton, skeleton
+from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset import manifest
 from synthstudio.dataset.durable import disk_errors, whole_folder
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row, write_parquet
@@ -31,21 +31,22 @@ from synthstudio.dataset.shards import (
     seal,
 )
 from synthstudio.dataset.writer import open_or_create
-from synthstudio.formats import coco_file, echoes
-from synthstudio.formats.coco_entries import LEAST_AREA_PX
-from synthstudio.formats.exchange import Found, Taken, check_free, shown
-from synthstudio.formats.joints import convert_frame, convert_row
-from synthstudio.formats.sidecar import FOLDER, HEAD_NAME, Sidecar, restore
-from synthstudio.formats.tools import (
+from synthstudio.formats import (
     arrays,
+    coco_file,
     cvat,
     huggingface,
     label_studio,
     mpii,
     ochuman,
+    round_trip,
     webdataset,
     yolo,
 )
+from synthstudio.formats.coco_entries import LEAST_AREA_PX
+from synthstudio.formats.exchange import Found, Taken, check_free, shown
+from synthstudio.formats.joints import convert_frame, convert_row
+from synthstudio.formats.sidecar import FOLDER, HEAD_NAME, Sidecar, restore
 
 Reader = Callable[[Path, Path | None, Sequence[str]], Found]
 SOURCES_NAME = "sources.parquet"
@@ -66,37 +67,43 @@ class Source:
     """A format that is read. `echo`: what it would say of people if nobody had touched them."""
 
     read: Reader
-    echo: echoes.Echo = echoes.whole
+    echo: round_trip.Echo = round_trip.whole
     boxed: bool = True  # it has a box for each person
 
 
 SOURCES: dict[str, Source] = {
-    "coco": Source(read=coco_file.read, echo=echoes.coco),
-    "crowdpose": Source(read=coco_file.read, echo=echoes.coco),
-    "ochuman": Source(read=ochuman.read, echo=echoes.ochuman_),
-    "yolo": Source(read=yolo.read, echo=echoes.yolo_),
-    "cvat": Source(read=cvat.read, echo=echoes.cvat_, boxed=False),
+    "coco": Source(read=coco_file.read, echo=round_trip.coco),
+    "crowdpose": Source(read=coco_file.read, echo=round_trip.coco),
+    "ochuman": Source(read=ochuman.read, echo=round_trip.ochuman_),
+    "yolo": Source(read=yolo.read, echo=round_trip.yolo_),
+    "cvat": Source(read=cvat.read, echo=round_trip.cvat_, boxed=False),
     "webdataset": Source(read=webdataset.read),
     "huggingface": Source(read=huggingface.read),
-    "label-studio": Source(read=label_studio.read, echo=echoes.label_studio_),
-    "mpii": Source(read=mpii.read, echo=echoes.mpii_, boxed=False),
+    "label-studio": Source(read=label_studio.read, echo=round_trip.label_studio_),
+    "mpii": Source(read=mpii.read, echo=round_trip.mpii_, boxed=False),
     "lsp": Source(
         read=functools.partial(
-            arrays.read, name="joints.npz", joints="lsp14", columns=arrays.LSP,
+            arrays.read,
+            name="joints.npz",
+            joints="lsp14",
+            columns=arrays.LSP,
             back=arrays.from_lsp,
         ),
-        echo=echoes.lsp,
+        echo=round_trip.lsp,
         boxed=False,
     ),
     "h36m": Source(
         read=functools.partial(
-            arrays.read, name="poses.npz", joints="h36m17", columns=arrays.H36M,
+            arrays.read,
+            name="poses.npz",
+            joints="h36m17",
+            columns=arrays.H36M,
             back=arrays.from_h36m,
         ),
-        echo=echoes.h36m,
+        echo=round_trip.h36m,
         boxed=False,
     ),
-}  # fmt: skip
+}
 
 
 @dataclass(kw_only=True)
@@ -241,9 +248,11 @@ class _Taker:
         size = [(row["width_px"], row["height_px"]) for row in (said, frame)]
         if size[0] != size[1]:
             raise FormatError(
-                "the picture's size is not that of the sidecar", where=said["file_name"],
-                        expected=str(size[1]), got=str(size[0])
-            )  # fmt: skip
+                "the picture's size is not that of the sidecar",
+                where=said["file_name"],
+                expected=str(size[1]),
+                got=str(size[0]),
+            )
         whole = [_is_whole(row) for row in people]
         if all(whole) and said["skeleton"] == self.joints.name:
             hidden = sidecar.people(frame, below_px=LEAST_AREA_PX)
@@ -251,7 +260,7 @@ class _Taker:
             stored = sidecar.people(frame)
             visible = shown(stored)
             hidden = [row for row in stored if not any(row is other for other in visible)]
-            target = skeleton(said["skeleton"])
+            target = get_skeleton(said["skeleton"])
             converted = [convert_row(row, frame, target) for row in visible]
             # Annotated people of a photo say no more than x, y and v: one who does is enough.
             echo = self.source.echo(convert_frame(frame, target), converted, any(whole))
@@ -311,9 +320,11 @@ def _numbers(found: Found, sidecar: Sidecar | None) -> Sequence[int]:
     if known is None and sidecar is not None:
         indices = [sidecar.index_of(name) for name in found.names]
         known = [i for i in indices if i is not None]
-    rising = known is not None and len(known) == count and all(
-        a < b for a, b in itertools.pairwise(known)
-    )  # fmt: skip
+    rising = (
+        known is not None
+        and len(known) == count
+        and all(a < b for a, b in itertools.pairwise(known))
+    )
     if known is None or not rising or (count and known[-1] >= 2 * count + _MOST_ABSENT):
         return range(count)
     return known

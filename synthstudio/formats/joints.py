@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import SHARES, STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
-from synthstudio.core.skeleton import Skeleton, skeleton
+from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.rows import NO_STATE, Row, hidden_by
 
 Kind = Literal["same", "approximation", "missing"]
@@ -74,7 +74,7 @@ def convert_frame(frame: Mapping[str, Any], target: Skeleton) -> Row:
 
 def convert_row(row: Mapping[str, Any], frame: Mapping[str, Any], target: Skeleton) -> Row:
     """Return a person's row in another skeleton; FormatError if they share no joint."""
-    source = skeleton(frame["skeleton"])
+    source = get_skeleton(frame["skeleton"])
     if source.name == target.name:
         return dict(row)
     table = rules(source, target)
@@ -130,9 +130,17 @@ def _joints(row: Mapping[str, Any]) -> list[_Joint]:
 
 
 _MISSING = _Joint(
-    (math.nan,) * 2, (math.nan,) * 3, (math.nan,) * 3, (math.nan,) * 5, NO_STATE, "unlabelled",
-    False, 0, "rendered", (),
-)  # fmt: skip
+    (math.nan,) * 2,
+    (math.nan,) * 3,
+    (math.nan,) * 3,
+    (math.nan,) * 5,
+    NO_STATE,
+    "unlabelled",
+    False,
+    0,
+    "rendered",
+    (),
+)
 
 
 def _averaged(parts: Sequence[_Joint], size: tuple[int, int]) -> _Joint:

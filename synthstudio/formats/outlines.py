@@ -13,8 +13,12 @@ Point = tuple[int, int]
 
 # The direction in which each side of a pixel is walked, so that the pixel lies on the right.
 _RIGHT, _DOWN, _LEFT, _UP = (1, 0), (0, 1), (-1, 0), (0, -1)
-_TURNS = {_RIGHT: (_DOWN, _RIGHT, _UP), _DOWN: (_LEFT, _DOWN, _RIGHT),
-          _LEFT: (_UP, _LEFT, _DOWN), _UP: (_RIGHT, _UP, _LEFT)}  # fmt: skip
+_TURNS = {
+    _RIGHT: (_DOWN, _RIGHT, _UP),
+    _DOWN: (_LEFT, _DOWN, _RIGHT),
+    _LEFT: (_UP, _LEFT, _DOWN),
+    _UP: (_RIGHT, _UP, _LEFT),
+}
 
 
 def mask_polygons(mask: Bool) -> list[list[int]]:

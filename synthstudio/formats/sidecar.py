@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.safe_json import read_value
-from synthstudio.core.skeleton import FOREIGN, SKELETONS, skeleton
+from synthstudio.core.skeleton import FOREIGN, SKELETONS, get_skeleton
 from synthstudio.dataset.durable import canonical_json
 from synthstudio.dataset.manifest import FORMAT_VERSION, AssetRow
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
@@ -88,7 +88,7 @@ class Sidecar:
             name = text(self.identity["skeleton"])
             if name not in SKELETONS and name not in FOREIGN:
                 raise ValueError(f"the skeleton {name[:80]}")
-            self.skeleton = skeleton(name)
+            self.skeleton = get_skeleton(name)
             self.seed = integer(self.identity["seed"], -(2**63))
             self.assets = tuple(
                 AssetRow(**{key: text(value) for key, value in row.items()})
@@ -283,6 +283,10 @@ def _regrouped(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
 
 def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     return pq.ParquetWriter(
-        path, schema, version="2.6", data_page_version="2.0", compression="zstd",
+        path,
+        schema,
+        version="2.6",
+        data_page_version="2.0",
+        compression="zstd",
         compression_level=3,
-    )  # fmt: skip
+    )

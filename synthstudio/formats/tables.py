@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from synthstudio.core.skeleton import FOREIGN, SKELETONS, skeleton
+from synthstudio.core.skeleton import FOREIGN, SKELETONS, get_skeleton
 from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked
 
@@ -69,7 +69,7 @@ def check_sample(frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]]) 
     checked.check_frame(frame)
     if len(people) > checked.MAX_PEOPLE:
         raise ValueError("too many people in a picture")
-    joints = len(skeleton(frame["skeleton"]).joints)
+    joints = len(get_skeleton(frame["skeleton"]).joints)
     for row in people:
         checked.check_person(row, frame, joints)
     numbers = [row["instance"] for row in people]

@@ -73,9 +73,11 @@ class PoseNet(nn.Module):
         """Return what the block says of images (B, 3, H, W): uint8, or floats from 0 to 1."""
         if images.ndim != 4 or images.shape[1] != 3:
             raise ModelError(
-                "these are no images", where="PoseNet", expected="(B, 3, H, W)",
-                        got=str(tuple(images.shape))
-            )  # fmt: skip
+                "these are no images",
+                where="PoseNet",
+                expected="(B, 3, H, W)",
+                got=str(tuple(images.shape)),
+            )
         levels = images.to(self.mean.dtype) / 255 if images.dtype == torch.uint8 else images
         answer: PoseMaps = self.block(self.features((levels - self.mean) / self.std))
         return answer

@@ -58,9 +58,13 @@ def tracks(frames: Sequence[F64], *, least: float = 0.3, memory: int = 5) -> lis
 
 
 def smooth(
-    xy: F64, weight: F64, *, at: NDArray[np.integer] | F64 | None = None,
-    window: int = WINDOW, degree: int = 2,
-) -> F64:  # fmt: skip
+    xy: F64,
+    weight: F64,
+    *,
+    at: NDArray[np.integer] | F64 | None = None,
+    window: int = WINDOW,
+    degree: int = 2,
+) -> F64:
     """Return (T, J, 2) places along one person's track, each fitted to its neighbours in time.
 
     `weight` (T, J): how sure each place is, from 0 to 1. `at` (T,): when, in frames, rising;

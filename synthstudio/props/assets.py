@@ -135,9 +135,14 @@ def scan_motions(
         frames, fps = length(path)
         licence, source = _credit(facts.get(path.name, {}))
         found.append(
-            MotionAsset(asset=_ref(root, folder, path), frames=frames, fps=fps, licence=licence,
-                        source=source)
-        )  # fmt: skip
+            MotionAsset(
+                asset=_ref(root, folder, path),
+                frames=frames,
+                fps=fps,
+                licence=licence,
+                source=source,
+            )
+        )
     return _once(found)
 
 

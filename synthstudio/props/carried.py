@@ -104,10 +104,13 @@ def handbag(size: Vec3, shape: Shape) -> list[Piece]:
     body = []
     for inset, front in ((0.0, 0.55), (0.012, 1.0)):
         outline = [
-            (-x + inset, 0.0), (x - inset, 0.0), (x - inset, 0.12 * top),
-            (0.84 * x - inset, top - inset), (-0.84 * x + inset, top - inset),
+            (-x + inset, 0.0),
+            (x - inset, 0.0),
+            (x - inset, 0.12 * top),
+            (0.84 * x - inset, top - inset),
+            (-0.84 * x + inset, top - inset),
             (-x + inset, 0.12 * top),
-        ]  # fmt: skip
+        ]
         body.append(prism(outline, -front * y, front * y))
     flap = [(-0.86 * x, 0.55 * top), (0.86 * x, 0.55 * top), (0.82 * x, top), (-0.82 * x, top)]
     return [

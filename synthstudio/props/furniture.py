@@ -123,14 +123,22 @@ def table(size: Vec3, shape: Shape) -> list[Piece]:
     low, high = h - thick - 0.06, h - thick
     fx, fy = frame[0] / 2, frame[1] / 2
     rails = [
-        box((-fx + leg, s * fy - (0.022 if s > 0 else 0), low),
-            (fx - leg, s * fy + (0.022 if s < 0 else 0), high), along="x", slot=1)
+        box(
+            (-fx + leg, s * fy - (0.022 if s > 0 else 0), low),
+            (fx - leg, s * fy + (0.022 if s < 0 else 0), high),
+            along="x",
+            slot=1,
+        )
         for s in (-1, 1)
     ] + [
-        box((s * fx - (0.022 if s > 0 else 0), -fy + leg, low),
-            (s * fx + (0.022 if s < 0 else 0), fy - leg, high), along="y", slot=1)
+        box(
+            (s * fx - (0.022 if s > 0 else 0), -fy + leg, low),
+            (s * fx + (0.022 if s < 0 else 0), fy - leg, high),
+            along="y",
+            slot=1,
+        )
         for s in (-1, 1)
-    ]  # fmt: skip
+    ]
     top = box((-x, -y, h - thick), (x, y, h), bevel=0.006, along=along)
     return [top, *rails, *posts(frame, h - thick, leg, slot=1)]
 
@@ -179,7 +187,7 @@ def chair(size: Vec3, shape: Shape) -> list[Piece]:
         wide=0.035,
         gap=0.045,
     )
-    return [*pieces, seat, *rail, *slats]  # fmt: skip
+    return [*pieces, seat, *rail, *slats]
 
 
 def stool(size: Vec3, shape: Shape) -> list[Piece]:
@@ -200,9 +208,15 @@ def stool(size: Vec3, shape: Shape) -> list[Piece]:
     for k in range(4):
         a, b = math.pi / 4 + k * math.pi / 2, math.pi / 4 + (k + 1) * math.pi / 2
         ring.append(
-            tube([(at * math.cos(a), at * math.sin(a), height),
-                  (at * math.cos(b), at * math.sin(b), height)], 0.009, slot=1)
-        )  # fmt: skip
+            tube(
+                [
+                    (at * math.cos(a), at * math.sin(a), height),
+                    (at * math.cos(b), at * math.sin(b), height),
+                ],
+                0.009,
+                slot=1,
+            )
+        )
     return [seat, *legs, *ring]
 
 
@@ -223,14 +237,21 @@ def sofa(size: Vec3, shape: Shape) -> list[Piece]:
     for k in range(count):
         left = -x + arm + k * step
         cushions.append(
-            box((left + 0.003, -y - 0.0, sit - 0.14), (left + step - 0.003, y - back, sit),
-                bevel=0.04, slot=1)
-        )  # fmt: skip
+            box(
+                (left + 0.003, -y - 0.0, sit - 0.14),
+                (left + step - 0.003, y - back, sit),
+                bevel=0.04,
+                slot=1,
+            )
+        )
         cushions.append(
-            box((left + 0.006, y - back - 0.15, sit),
+            box(
+                (left + 0.006, y - back - 0.15, sit),
                 (left + step - 0.006, y - back + 0.02, max(h - 0.04, sit + 0.03)),
-                bevel=0.05, slot=1)
-        )  # fmt: skip
+                bevel=0.05,
+                slot=1,
+            )
+        )
     feet = [
         moved(cylinder(0.025, 0, foot, slot=2), (sx * (x - 0.07), sy * (y - 0.07), 0))
         for sx in (-1, 1)
@@ -270,9 +291,13 @@ def _books(span: tuple[float, float], y: float, z: float, room: float, shelf: in
         tall = room * (0.62 + 0.28 * ((number * 53) % 17) / 16)
         deep = 0.12 + 0.06 * ((number * 29) % 7) / 6
         books.append(
-            box((at, max(-y + 0.02, y - 0.04 - deep), z), (at + wide - 0.001, y - 0.04, z + tall),
-                bevel=0, slot=1 + (number * 5) % 3 % 2)
-        )  # fmt: skip
+            box(
+                (at, max(-y + 0.02, y - 0.04 - deep), z),
+                (at + wide - 0.001, y - 0.04, z + tall),
+                bevel=0,
+                slot=1 + (number * 5) % 3 % 2,
+            )
+        )
         at += wide
         number += 1
 
@@ -296,7 +321,7 @@ def counter(size: Vec3, shape: Shape) -> list[Piece]:
         ball(0.014, ((d.vertices[:, 0].max() - 0.05), front - 0.028, h - top - 0.12), slot=2)
         for d in doors
     ]
-    return [body, base, worktop, *doors, *knobs]  # fmt: skip
+    return [body, base, worktop, *doors, *knobs]
 
 
 def door(size: Vec3, shape: Shape) -> list[Piece]:
@@ -319,9 +344,17 @@ def door(size: Vec3, shape: Shape) -> list[Piece]:
         at, out = x - jamb - 0.05, s * (min(y, leaf / 2 + 0.055) - 0.009)
         height = 0.5 * clear
         pieces.append(
-            tube([(at, s * leaf / 3, height), (at, out, height), (at - 0.02, out, height),
-                  (at - 0.11, out, height)], 0.009, slot=2)
-        )  # fmt: skip
+            tube(
+                [
+                    (at, s * leaf / 3, height),
+                    (at, out, height),
+                    (at - 0.02, out, height),
+                    (at - 0.11, out, height),
+                ],
+                0.009,
+                slot=2,
+            )
+        )
     return pieces
 
 
@@ -398,4 +431,4 @@ def suitcase(size: Vec3, shape: Shape) -> list[Piece]:
         bevel=0.008,
         slot=1,
     )
-    return [shell, zipper, *ribs, *wheels, *handle, bar]  # fmt: skip
+    return [shell, zipper, *ribs, *wheels, *handle, bar]

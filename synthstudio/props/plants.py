@@ -118,6 +118,4 @@ def shrub(size: Vec3, shape: Shape) -> list[Piece]:
     ways = _unit(out + 0.6 * rng.normal(size=(count, 3)))
     sizes = rng.uniform(0.07, 0.12, count)
     ups = out + 0.2 * rng.normal(size=(count, 3))
-    return [
-        core, trunk, leaves(bases, bases + ways * sizes[:, None], sizes * 0.5, ups, slot=2)
-    ]  # fmt: skip
+    return [core, trunk, leaves(bases, bases + ways * sizes[:, None], sizes * 0.5, ups, slot=2)]

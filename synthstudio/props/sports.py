@@ -55,8 +55,9 @@ def racket(size: Vec3, shape: Shape) -> list[Piece]:
     for share in np.linspace(-0.84, 0.84, 11):
         reach = math.sqrt(1 - share * share)
         across, up = share * (x - r), reach * (tall - r)
-        pieces.append(tube([(across, 0, middle - up), (across, 0, middle + up)], 0.0012,
-                           segments=4, slot=2))  # fmt: skip
+        pieces.append(
+            tube([(across, 0, middle - up), (across, 0, middle + up)], 0.0012, segments=4, slot=2)
+        )
         level, wide = middle + share * (tall - r), reach * (x - r)
         pieces.append(tube([(-wide, 0, level), (wide, 0, level)], 0.0012, segments=4, slot=2))
     return pieces
@@ -117,8 +118,10 @@ def surfboard(size: Vec3, shape: Shape) -> list[Piece]:
         wide = np.sin(np.pi * (0.12 + 0.88 * z / 2)) ** 0.75
         wide[-1] = 0.0
         wide /= wide.max()
-        side = [(scale * x * float(w), h / 2 + scale * (float(v) - 1) * h / 2)
-                for w, v in zip(wide, z, strict=True)]  # fmt: skip
+        side = [
+            (scale * x * float(w), h / 2 + scale * (float(v) - 1) * h / 2)
+            for w, v in zip(wide, z, strict=True)
+        ]
         return [*side, *((-a, b) for a, b in reversed(side[:-1]))]
 
     layers = [
@@ -255,8 +258,14 @@ def ladder(size: Vec3, shape: Shape) -> list[Piece]:
         share = k / count
         wide = (x - 0.02) + (0.72 * x - x + 0.02) * share
         at = (-y + 0.02) * (1 - share) - 0.06 * share
-        pieces.append(box((-wide, at - 0.045, share * h - 0.025), (wide, at + 0.045, share * h),
-                          along="x", slot=1))  # fmt: skip
+        pieces.append(
+            box(
+                (-wide, at - 0.045, share * h - 0.025),
+                (wide, at + 0.045, share * h),
+                along="x",
+                slot=1,
+            )
+        )
         if k % 2:
             pieces.append(
                 tube([(-wide, -at, share * h), (wide, -at, share * h)], 0.009, segments=6)

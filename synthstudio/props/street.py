@@ -34,9 +34,7 @@ def fence(size: Vec3, shape: Shape) -> list[Piece]:
     pieces = []
     for k in range(count):
         a = -x + k * step
-        outline = [
-            (a, 0), (a + slat, 0), (a + slat, h - point), (a + slat / 2, h), (a, h - point)
-        ]  # fmt: skip
+        outline = [(a, 0), (a + slat, 0), (a + slat, h - point), (a + slat / 2, h), (a, h - point)]
         pieces.append(prism(outline, -y, -y + size[1] * 0.45))
     for z in (0.2 * h, 0.75 * h):
         pieces.append(box((-x, -y + size[1] * 0.45, z), (x, y, z + 0.08), along="x"))
@@ -61,8 +59,9 @@ def bench(size: Vec3, shape: Shape) -> list[Piece]:
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     backed = has_back(size, shape)
     sit = seat_height(size, shape) if backed else h
-    pieces = planks((-x, -y, sit - 0.03), (x, y - (0.08 if backed else 0), sit), 1,
-                    wide=0.09, gap=0.012)  # fmt: skip
+    pieces = planks(
+        (-x, -y, sit - 0.03), (x, y - (0.08 if backed else 0), sit), 1, wide=0.09, gap=0.012
+    )
     if backed:
         pieces += planks(
             (-x, y - 0.05, min(sit + 0.12, h - 0.05)), (x, y - 0.025, h), 2, wide=0.09, gap=0.015
@@ -73,8 +72,13 @@ def bench(size: Vec3, shape: Shape) -> list[Piece]:
         pieces.append(box((a, -y + 0.02, sit - 0.07), (b, y - 0.02, sit - 0.03), slot=1))
         pieces.append(box((a, -y + 0.04, 0), (b, -y + 0.09, sit - 0.07), slot=1))
         top = h - 0.02 if backed else sit - 0.07
-        pieces.append(box((a, y - 0.025 if backed else y - 0.09, 0),
-                          (b, y if backed else y - 0.04, top), slot=1))  # fmt: skip
+        pieces.append(
+            box(
+                (a, y - 0.025 if backed else y - 0.09, 0),
+                (b, y if backed else y - 0.04, top),
+                slot=1,
+            )
+        )
         pieces.append(box((a - 0.01, -y, 0), (b + 0.01, y, 0.02), slot=1))
     return pieces
 
@@ -89,19 +93,31 @@ def barrel(size: Vec3, shape: Shape) -> list[Piece]:
     zs = np.linspace(0, h, 13)
     rim, sunk = radius(0) - 0.025, 0.03
     profile = [
-        (0, sunk), (rim, sunk), (rim, 0), *((radius(z), z) for z in zs), (rim, h),
-        (rim, h - sunk), (0, h - sunk),
-    ]  # fmt: skip
+        (0, sunk),
+        (rim, sunk),
+        (rim, 0),
+        *((radius(z), z) for z in zs),
+        (rim, h),
+        (rim, h - sunk),
+        (0, h - sunk),
+    ]
     hoops = []
     for z in (0.06 * h, 0.3 * h, 0.7 * h, 0.94 * h):
         w = 0.02
         a, b = radius(z - w), radius(z + w)
         hoops.append(
             turned(
-                [(0, z - w), (a - 0.01, z - w), (a + 0.004, z - w), (b + 0.004, z + w),
-                 (b - 0.01, z + w), (0, z + w)], slot=1,
+                [
+                    (0, z - w),
+                    (a - 0.01, z - w),
+                    (a + 0.004, z - w),
+                    (b + 0.004, z + w),
+                    (b - 0.01, z + w),
+                    (0, z + w),
+                ],
+                slot=1,
             )
-        )  # fmt: skip
+        )
     return [turned([(a, float(b)) for a, b in profile]), *hoops]
 
 
@@ -143,10 +159,11 @@ def traffic_cone(size: Vec3, shape: Shape) -> list[Piece]:
         bands.append(turned([(0, za), (a + 0.003, za), (b + 0.003, zb), (0, zb)], slot=1))
     return [
         box((-x, -y, 0), (x, y, foot), bevel=0.012),
-        turned([(0, 0.01), (wide + 0.012, 0.01), (wide, foot + 0.02), at(0.98), (tip * 0.6, h),
-                (0, h)]),
+        turned(
+            [(0, 0.01), (wide + 0.012, 0.01), (wide, foot + 0.02), at(0.98), (tip * 0.6, h), (0, h)]
+        ),
         *bands,
-    ]  # fmt: skip
+    ]
 
 
 def sign_board(size: Vec3, shape: Shape) -> list[Piece]:
@@ -236,12 +253,17 @@ def cane_umbrella(size: Vec3, shape: Shape) -> list[Piece]:
         for a in np.linspace(0, math.pi, 9)
     ]
     pleats = [
-        tube([(0.4 * r * math.cos(a), 0.4 * r * math.sin(a), 0.14 * h),
-              (0.62 * r * math.cos(a + 0.5), 0.62 * r * math.sin(a + 0.5), 0.66 * h),
-              (0.3 * r * math.cos(a + 0.8), 0.3 * r * math.sin(a + 0.8), 0.72 * h)],
-             [0.2 * r, 0.42 * r, 0.25 * r], segments=7)
+        tube(
+            [
+                (0.4 * r * math.cos(a), 0.4 * r * math.sin(a), 0.14 * h),
+                (0.62 * r * math.cos(a + 0.5), 0.62 * r * math.sin(a + 0.5), 0.66 * h),
+                (0.3 * r * math.cos(a + 0.8), 0.3 * r * math.sin(a + 0.8), 0.72 * h),
+            ],
+            [0.2 * r, 0.42 * r, 0.25 * r],
+            segments=7,
+        )
         for a in np.arange(8) * (math.pi / 4)
-    ]  # fmt: skip
+    ]
     return [
         *pleats,
         turned([(0, 0), (0.004, 0), (0.006, 0.07), (0.3 * r, 0.13 * h), (0.6 * r, 0.62 * h),
@@ -346,9 +368,18 @@ def bin_(size: Vec3, shape: Shape) -> list[Piece]:
     body = turned([(0, 0), (r * 0.78, 0), (r * 0.8, 0.01), (r * 0.96, h - lid), (0, h - lid)],
                   segments=28)  # fmt: skip
     cover = turned(
-        [(0, h - lid), (r, h - lid), (r, h - lid * 0.75), (r * 0.97, h - lid * 0.7),
-         (r * 0.85, h - lid * 0.25), (r * 0.55, h), (0, h)], segments=28, slot=1,
-    )  # fmt: skip
+        [
+            (0, h - lid),
+            (r, h - lid),
+            (r, h - lid * 0.75),
+            (r * 0.97, h - lid * 0.7),
+            (r * 0.85, h - lid * 0.25),
+            (r * 0.55, h),
+            (0, h),
+        ],
+        segments=28,
+        slot=1,
+    )
     hoops = [
         turned([(0, z), (a + 0.006, z), (a + 0.006, z + 0.02), (0, z + 0.02)], segments=28)
         for share in (0.25, 0.6)

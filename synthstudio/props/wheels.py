@@ -163,8 +163,13 @@ def motor_scooter(size: Vec3, shape: Shape) -> list[Piece]:
         pieces.append(tube([(s * 0.65 * x, -0.481 * y, 0.916 * h), grip], 0.017, slot=1))
         mirror = (s * 0.8 * x, -0.5 * y, h - 0.06)
         pieces.append(tube([(s * 0.55 * x, -0.5 * y, 0.92 * h), mirror], 0.005, segments=6, slot=2))
-        pieces.append(moved(cylinder(0.055, -0.006, 0.006, segments=16, slot=2), mirror,
-                            turn=about("x", math.pi / 2)))  # fmt: skip
+        pieces.append(
+            moved(
+                cylinder(0.055, -0.006, 0.006, segments=16, slot=2),
+                mirror,
+                turn=about("x", math.pi / 2),
+            )
+        )
     return pieces
 
 
@@ -177,8 +182,15 @@ def car(size: Vec3, shape: Shape) -> list[Piece]:
     def across(outline: list[tuple[float, float]], half: float, slot: int = 0) -> Piece:
         return moved(prism(outline, -half, half, slot=slot), (0, 0, 0), turn=_SIDE)
 
-    lower = [(-0.97 * y, floor), (0.96 * y, floor), (y, 0.35 * h), (0.97 * y, belt),
-             (-0.5 * y, belt), (-0.93 * y, 0.5 * h), (-y, 0.4 * h)]  # fmt: skip
+    lower = [
+        (-0.97 * y, floor),
+        (0.96 * y, floor),
+        (y, 0.35 * h),
+        (0.97 * y, belt),
+        (-0.5 * y, belt),
+        (-0.93 * y, 0.5 * h),
+        (-y, 0.4 * h),
+    ]
     shoulder = [(-0.95 * y, 0.3 * h), (0.96 * y, 0.3 * h), (0.98 * y, belt - 0.02),
                 (-0.48 * y, belt - 0.02), (-0.9 * y, 0.47 * h)]  # fmt: skip
     cabin = [(-0.42 * y, belt - 0.02), (0.93 * y, belt - 0.02), (0.7 * y, 0.97 * h), (0.45 * y, h),
@@ -282,8 +294,10 @@ def _on_side(
     across = s * half * depth
     faces = flat.faces if s < 0 else flat.faces[:, ::-1]
     vertices = np.column_stack([across, flat.vertices[:, 1], flat.vertices[:, 2]])
-    return _reshaded(Piece(vertices=vertices, faces=faces, coords=flat.coords, normals=flat.normals,
-                           slot=1), vertices)  # fmt: skip
+    return _reshaded(
+        Piece(vertices=vertices, faces=faces, coords=flat.coords, normals=flat.normals, slot=1),
+        vertices,
+    )
 
 
 def _screen(low: tuple[float, float], high: tuple[float, float], x: float) -> Piece:
@@ -314,10 +328,18 @@ def pram(size: Vec3, shape: Shape) -> list[Piece]:
     r = 0.13 * h
     cot, rim = 0.4 * h, 0.66 * h
     end = 0.4 * y
-    outline = [(-0.78 * y, cot), (0.3 * y, cot), (end, cot + 0.1 * h), (end, rim), (-0.92 * y, rim),
-               (-0.9 * y, cot + 0.1 * h)]  # fmt: skip
-    hood = [(0.36 * y * math.cos(a) - 0.45 * y, rim + 0.3 * h * math.sin(a))
-            for a in np.linspace(0, math.pi, 11)]  # fmt: skip
+    outline = [
+        (-0.78 * y, cot),
+        (0.3 * y, cot),
+        (end, cot + 0.1 * h),
+        (end, rim),
+        (-0.92 * y, rim),
+        (-0.9 * y, cot + 0.1 * h),
+    ]
+    hood = [
+        (0.36 * y * math.cos(a) - 0.45 * y, rim + 0.3 * h * math.sin(a))
+        for a in np.linspace(0, math.pi, 11)
+    ]
     half = 0.8 * x
     pieces = [
         moved(prism(outline, -half, half), (0, 0, 0), turn=_SIDE),

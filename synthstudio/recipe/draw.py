@@ -25,24 +25,20 @@ from synthstudio.core.spec import (
     ThingSpec,
     Vec2,
 )
-from synthstudio.recipe import clips
-from synthstudio.recipe.appearance import as_fine_as_seen
-from synthstudio.recipe.asks import crowd_ask, draw_asks
-from synthstudio.recipe.choose import Draw, check, split_of
-from synthstudio.recipe.contacts import draw_contacts
-from synthstudio.recipe.gaze import look_about
-from synthstudio.recipe.model import Recipe
-from synthstudio.recipe.people import draw_people, pool_by_body
-from synthstudio.recipe.placement import Placed, Stage, corners, place_people
-from synthstudio.recipe.quotas import asks_for_bodies, check_quotas
-from synthstudio.recipe.rig import draw_rig
-from synthstudio.recipe.seats import seats_in
-from synthstudio.recipe.target import hide_people
-from synthstudio.recipe.target_people import finder, turned_people
-from synthstudio.recipe.things import draw_cutouts, place_things
-from synthstudio.recipe.variants import Hiding, in_order, shadow_box_m
-from synthstudio.recipe.variants import group as variants_of
-from synthstudio.recipe.view import (
+from synthstudio.recipe.contacts.contacts import draw_contacts
+from synthstudio.recipe.contacts.seats import seats_in
+from synthstudio.recipe.layout.appearance import as_fine_as_seen
+from synthstudio.recipe.layout.gaze import look_about
+from synthstudio.recipe.layout.placement import Placed, Stage, corners, place_people
+from synthstudio.recipe.layout.rig import draw_rig
+from synthstudio.recipe.layout.things import draw_cutouts, place_things
+from synthstudio.recipe.layout.variants import Hiding, in_order, shadow_box_m
+from synthstudio.recipe.layout.variants import group as variants_of
+from synthstudio.recipe.sampling import clips
+from synthstudio.recipe.sampling.choose import Draw, check, split_of
+from synthstudio.recipe.sampling.people import draw_people, pool_by_body
+from synthstudio.recipe.sampling.quotas import asks_for_bodies, check_quotas
+from synthstudio.recipe.sampling.view import (
     Behind,
     draw_backdrop,
     draw_behind,
@@ -50,6 +46,10 @@ from synthstudio.recipe.view import (
     draw_lens,
     draw_light,
 )
+from synthstudio.recipe.schema.recipe import Recipe
+from synthstudio.recipe.search.asks import crowd_ask, draw_asks
+from synthstudio.recipe.search.target import hide_people
+from synthstudio.recipe.search.target_people import finder, turned_people
 
 Group = tuple[FrameSpec, ...]
 """A moment's base frame and its variants."""

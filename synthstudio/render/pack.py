@@ -222,9 +222,12 @@ def _smooth_normals(packed: Packed, wanted: list[bool]) -> F32:
         to_device(np.array(wanted, np.bool_), wp.bool, "cpu"),
     ]
     wp.launch(
-        add_normals_kernel, dim=len(packed.host_faces), inputs=inputs, outputs=[normals],
+        add_normals_kernel,
+        dim=len(packed.host_faces),
+        inputs=inputs,
+        outputs=[normals],
         device="cpu",
-    )  # fmt: skip
+    )
     wp.launch(normalise_kernel, dim=len(out), inputs=[normals], device="cpu")
     return out
 

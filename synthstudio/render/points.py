@@ -165,8 +165,16 @@ def _meets(r: wp.vec3, a: wp.vec3, b: wp.vec3, c: wp.vec3):
 
 
 @wp.func
-def _test(mesh: Faces, points: Points, grid: Grid, asked: Asked, t: wp.int32, band: wp.int32,
-          bands: wp.int32, keys: wp.array[wp.uint64]):  # fmt: skip
+def _test(
+    mesh: Faces,
+    points: Points,
+    grid: Grid,
+    asked: Asked,
+    t: wp.int32,
+    band: wp.int32,
+    bands: wp.int32,
+    keys: wp.array[wp.uint64],
+):
     """Write a face's key to the points that it hides."""
     f = mesh.faces[t]
     a, b, c = mesh.camera[f[0]], mesh.camera[f[1]], mesh.camera[f[2]]

@@ -86,8 +86,11 @@ class Alone:
             return 0, 0, 0, 0
         x, y = self.left_px, self.top_px
         return (
-            x + int(columns[0]), y + int(rows[0]), x + int(columns[-1]) + 1, y + int(rows[-1]) + 1
-        )  # fmt: skip
+            x + int(columns[0]),
+            y + int(rows[0]),
+            x + int(columns[-1]) + 1,
+            y + int(rows[-1]) + 1,
+        )
 
     def mask(self, shape: tuple[int, int]) -> Bool:
         """Return (H, W) where the frame shows it."""

@@ -44,15 +44,21 @@ def _dump(store: Store, path: Path) -> None:
     secret = {"PGPASSWORD": url.password} if url.password else {}
     command = [program, "--format=custom", f"--file={partial}", "--no-password", plain]
     done = subprocess.run(
-        command, env={**os.environ, **secret}, capture_output=True, text=True, check=False,
+        command,
+        env={**os.environ, **secret},
+        capture_output=True,
+        text=True,
+        check=False,
         timeout=_MOST_SECONDS,
-    )  # fmt: skip
+    )
     if done.returncode:
         partial.unlink(missing_ok=True)
         raise ReviewError(
-            "pg_dump failed", where=store.url, got=done.stderr.strip()[:300],
-                    then="Its release must not be older than the server's."
-        )  # fmt: skip
+            "pg_dump failed",
+            where=store.url,
+            got=done.stderr.strip()[:300],
+            then="Its release must not be older than the server's.",
+        )
     partial.replace(path)
 
 
@@ -62,8 +68,9 @@ def _pg_dump() -> str:
     if found is None and not others:
         raise ReviewError(
             "a copy of a PostgreSQL store is made by pg_dump, which is not here",
-                    where="backup", expected="pg_dump on PATH",
-                    then="Install PostgreSQL's client programs, or run it where they are: "
-                    "pg_dump --format=custom --file=FILE URL."
-        )  # fmt: skip
+            where="backup",
+            expected="pg_dump on PATH",
+            then="Install PostgreSQL's client programs, or run it where they are: "
+            "pg_dump --format=custom --file=FILE URL.",
+        )
     return found or str(others[0])

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row
 from synthstudio.review.values import JointLabel
@@ -29,7 +29,7 @@ class Base:
 def base_of(dataset: Dataset, frame: int, instance: int) -> Base:
     """Return what a data set says of a person; DatasetError when it does not hold the frame."""
     row = dataset.frame(frame)
-    names = skeleton(dataset.identity.skeleton).joints
+    names = get_skeleton(dataset.identity.skeleton).joints
     found = [r for r in dataset.instances(frame) if r["instance"] == instance]
     return Base(
         skeleton=names,

@@ -43,8 +43,12 @@ def check_op(op: Op, base: Base) -> None:
     elif op.joints:
         invalid(f"{op.kind} has no joints", "joints", expected="none")
     if op.kind == "add" and not 1 <= op.person.instance < FIRST_THING:
-        invalid("people are counted from 1", "instance",
-                expected=f"1 to {FIRST_THING - 1}", got=op.person.instance)  # fmt: skip
+        invalid(
+            "people are counted from 1",
+            "instance",
+            expected=f"1 to {FIRST_THING - 1}",
+            got=op.person.instance,
+        )
     if op.kind == "status" and op.status not in STATUSES:
         invalid("no such status", "status", expected=", ".join(get_args(Status)), got=op.status)
     check_text(op.text, "text")
@@ -83,16 +87,24 @@ def check_text(text: object, where: str) -> None:
     """Check a text: at most 2,000 characters, no NUL."""
     if not isinstance(text, str) or len(text) > MOST_TEXT or "\0" in text:
         got = f"{len(text)} characters" if isinstance(text, str) else text
-        invalid("this text is not taken", where,
-                expected=f"at most {MOST_TEXT:,} characters, no NUL", got=got)  # fmt: skip
+        invalid(
+            "this text is not taken",
+            where,
+            expected=f"at most {MOST_TEXT:,} characters, no NUL",
+            got=got,
+        )
     _check_encodable(text, where)
 
 
 def check_int(value: object, where: str, *, least: int = 0) -> None:
     """Check a whole number that fits a column (True is none)."""
     if type(value) is not int or not least <= value <= MOST_INT:
-        invalid("this is no number of the kind", where,
-                expected=f"a whole number from {least}", got=value)  # fmt: skip
+        invalid(
+            "this is no number of the kind",
+            where,
+            expected=f"a whole number from {least}",
+            got=value,
+        )
 
 
 def check_joint(label: JointLabel, where: str, base: Base) -> None:
@@ -104,9 +116,12 @@ def check_joint(label: JointLabel, where: str, base: Base) -> None:
     if label.state not in CAUSES_OF:
         invalid("no such state", where, expected="2, 1, 0 or nothing", got=label.state)
     if label.cause not in CAUSES_OF[label.state]:
-        invalid("state and cause do not go together", where,
-                expected=f"for state {label.state}: {', '.join(CAUSES_OF[label.state])}",
-                got=label.cause)  # fmt: skip
+        invalid(
+            "state and cause do not go together",
+            where,
+            expected=f"for state {label.state}: {', '.join(CAUSES_OF[label.state])}",
+            got=label.cause,
+        )
     for value, size, axis in ((label.x_px, base.width_px, "x"), (label.y_px, base.height_px, "y")):
         _check_place(value, FRAME_TIMES * size, f"{where}.{axis}_px")
     if (label.x_px is None) != (label.y_px is None):
@@ -128,8 +143,12 @@ def _check_joints(joints: object, base: Base) -> None:
         invalid("joints go by their names", "joints", expected="joint -> label", got=joints)
     for name, label in joints.items():
         if name not in base.skeleton:
-            invalid("the skeleton has no such joint", "joints",
-                    expected=", ".join(base.skeleton[:4]) + "...", got=name)  # fmt: skip
+            invalid(
+                "the skeleton has no such joint",
+                "joints",
+                expected=", ".join(base.skeleton[:4]) + "...",
+                got=name,
+            )
         check_joint(label, name, base)
 
 

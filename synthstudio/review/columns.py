@@ -36,8 +36,14 @@ def reviewed(store: Store, table: PeopleTable, *, layer: str = MAIN) -> Columns:
         "edited": np.full(count, np.nan),
         "deleted": np.zeros(count, bool),
     }
-    item = (ItemRow.status, ItemRow.who, ItemRow.when, ItemRow.comments, ItemRow.joints,
-            ItemRow.deleted)  # fmt: skip
+    item = (
+        ItemRow.status,
+        ItemRow.who,
+        ItemRow.when,
+        ItemRow.comments,
+        ItemRow.joints,
+        ItemRow.deleted,
+    )
     of_items = (ItemRow.dataset == table.key) & (ItemRow.layer == layer)
     of_assigned = (AssignmentRow.dataset == table.key) & (AssignmentRow.layer == layer)
     with store.reading() as session:
@@ -45,9 +51,10 @@ def reviewed(store: Store, table: PeopleTable, *, layer: str = MAIN) -> Columns:
             select(ItemRow.frame, ItemRow.instance, *item).where(of_items)
         ).all()
         assigned = session.execute(
-            select(AssignmentRow.frame, AssignmentRow.instance, AssignmentRow.who)
-            .where(of_assigned)
-        ).all()  # fmt: skip
+            select(AssignmentRow.frame, AssignmentRow.instance, AssignmentRow.who).where(
+                of_assigned
+            )
+        ).all()
     for row, (_, _, status, who, when, comments, joints, deleted) in _placed(table, items):
         columns["status"][row], columns["reviewer"][row] = status, who
         columns["edited"][row] = np.nan if when is None else when.timestamp()

@@ -63,10 +63,11 @@ def apply_together(store: Store, ops: Sequence[Op], *, who: User, base: Base) ->
         except IntegrityError:  # somebody did the same between our look and our writing
             continue
     raise Refused(
-        "the database took none of several tries", where=store.url,
-                then="Nothing changed. It will be sent again.",
+        "the database took none of several tries",
+        where=store.url,
+        then="Nothing changed. It will be sent again.",
         reason="busy",
-    )  # fmt: skip
+    )
 
 
 def apply_all(store: Store, ops: Sequence[Op], who: User, base_of: BaseOf) -> list[Event | Refused]:
@@ -128,8 +129,11 @@ def _said_before(session: Session, op: Op, who: User) -> Event | None:
         return None
     event = event_of(row)
     if event.who != who.name or event.person != op.person or event.kind != op.kind:
-        invalid("this op was another one before", f"client {op.client}, seq {op.seq}",
-                expected="a new seq for a new op")  # fmt: skip
+        invalid(
+            "this op was another one before",
+            f"client {op.client}, seq {op.seq}",
+            expected="a new seq for a new op",
+        )
     return event
 
 
@@ -173,14 +177,21 @@ def _to_revert(session: Session, op: Op) -> Event:
     events = item_events(session, op.person)
     target = next((event for event in events if event.id == op.event), None)
     if target is None:
-        invalid("this person has no such event", "event",
-                expected="an event of the same person", got=op.event)  # fmt: skip
+        invalid(
+            "this person has no such event",
+            "event",
+            expected="an event of the same person",
+            got=op.event,
+        )
     if target.id in undone(events):
         invalid("this was taken back already", f"event {target.id}", expected="one that holds")
     later = in_the_way(events, target)
     if later:
-        invalid("the same was changed again later", f"event {target.id}",
-                expected=f"event {later[-1].id} to be taken back first")  # fmt: skip
+        invalid(
+            "the same was changed again later",
+            f"event {target.id}",
+            expected=f"event {later[-1].id} to be taken back first",
+        )
     return target
 
 
@@ -195,8 +206,12 @@ def _write(
 ) -> Event:
     """Write the event and the item it leads to; they are committed together."""
     person = op.person
-    key = {"dataset": person.dataset, "frame": person.frame, "instance": person.instance,
-           "layer": person.layer}  # fmt: skip
+    key = {
+        "dataset": person.dataset,
+        "frame": person.frame,
+        "instance": person.instance,
+        "layer": person.layer,
+    }
     row = EventRow(
         **key,
         revision=op.revision + 1,
@@ -243,11 +258,13 @@ def _columns(state: ItemState) -> dict[str, Any]:
 
 def _changed(now: ItemState) -> Refused:
     return Refused(
-        "somebody changed this person meanwhile", where=_where(now.person),
-                got=f"revision {now.revision} by {now.who}", then="Look again and do it anew.",
+        "somebody changed this person meanwhile",
+        where=_where(now.person),
+        got=f"revision {now.revision} by {now.who}",
+        then="Look again and do it anew.",
         reason="revision",
         state=now,
-    )  # fmt: skip
+    )
 
 
 def _gone(what: str, person: Person, now: ItemState) -> Refused:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from synthstudio.dataset.derive import write_derived
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.select.derive import write_derived
 from synthstudio.formats.export import EXPORTERS, Exported
 from synthstudio.review.reviewed import Only, reviewed
 from synthstudio.review.store import Store
@@ -41,11 +41,11 @@ def export_reviewed(
     form: str,
     only: Only = "approved",
     layer: str = MAIN,
-    bones: str | None = None,
+    skeleton: str | None = None,
 ) -> Exported:
     """Write reviewed labels in a format of formats/export.py, whole or not at all.
 
     Frame numbers, ids and names of pictures are those that an export of the data set itself
     has. `bones`: convert to this skeleton. Errors as in `reviewed_dataset`, and FormatError.
     """
-    return EXPORTERS[form](reviewed(store, dataset, only=only, layer=layer), out, bones=bones)
+    return EXPORTERS[form](reviewed(store, dataset, only=only, layer=layer), out, skeleton=skeleton)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.dataset.select.query import Query, parse
-from synthstudio.dataset.select.query_fields import FIELDS, Field
+from synthstudio.dataset.query import Query, parse
+from synthstudio.dataset.query_fields import FIELDS, Field
 from synthstudio.review.risk.evaluate import Beside, known
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.values import STATUSES

@@ -140,9 +140,10 @@ def counts(store: Store, dataset: str, *, layer: str = MAIN) -> Counts:
         known = session.get(DatasetRow, dataset)
         if known is None:
             raise ReviewError(
-                "the store does not know this data set", where=dataset[:16],
-                        then="Open it in the studio, or edit something in it first."
-            )  # fmt: skip
+                "the store does not know this data set",
+                where=dataset[:16],
+                then="Open it in the studio, or edit something in it first.",
+            )
         rows = session.scalars(
             select(ItemRow).where(ItemRow.dataset == dataset, ItemRow.layer == layer)
         ).all()

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from synthstudio.core.errors import Refused
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row, pair_rows
@@ -154,8 +154,14 @@ class _Writer:
         person = Person(dataset=self.key, frame=frame, instance=instance, layer=self.layer)
         item = self.states.get(frame, {}).get(instance, ItemState(person=person))
         seq = self.made.edited + self.made.added + self.made.deleted + len(self.made.refused)
-        op = Op(client=self.client, seq=seq, person=person, revision=item.revision, kind=kind,
-                joints=joints)  # fmt: skip
+        op = Op(
+            client=self.client,
+            seq=seq,
+            person=person,
+            revision=item.revision,
+            kind=kind,
+            joints=joints,
+        )
         try:
             apply(self.store, op, who=self.who, base=base_of(self.dataset, frame, instance))
         except Refused as refused:
@@ -168,12 +174,12 @@ class _Writer:
 
 def _compare(writer: _Writer, frame: Row, people: list[Row], said: _Said) -> None:
     """Write the events that lead from the labels as they are to those in the file."""
-    names = skeleton(writer.dataset.identity.skeleton).joints
+    names = get_skeleton(writer.dataset.identity.skeleton).joints
     index = frame["index"]
     touched = writer.states.get(index, {})
     rows = reviewed_people(frame, people, touched, names)
     ours = {row["instance"]: labels_of(row, names) for row in rows}
-    theirs = [labels_of(row, skeleton(said.skeleton).joints) for row in said.people]
+    theirs = [labels_of(row, get_skeleton(said.skeleton).joints) for row in said.people]
     pairs = _pairs(rows, said, ours, theirs)
     for place, instance in pairs.items():
         changed = _changes(ours[instance], theirs[place])

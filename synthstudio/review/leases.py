@@ -61,33 +61,45 @@ def check(session: Session, person: Person, who: User, now: datetime) -> None:
     if person.layer == ADJUDICATED:
         need(who, "adjudicate")
     if person.layer == MAIN and _looks_second(session, person, who, now):
-        raise _not_blind("your second look at this person is open, and it is blind", who, where,
-                         then="Decide in the second look first, or give it back.")  # fmt: skip
+        raise _not_blind(
+            "your second look at this person is open, and it is blind",
+            who,
+            where,
+            then="Decide in the second look first, or give it back.",
+        )
     if person.layer == SECOND and _has_looked_first(session, person, who):
-        raise _not_blind("a second look is blind, and you know the first", who, where,
-                         then="Leave it to somebody else.")  # fmt: skip
+        raise _not_blind(
+            "a second look is blind, and you know the first",
+            who,
+            where,
+            then="Leave it to somebody else.",
+        )
     if row is None:
         if person.layer == SECOND:
             raise Refused(
-                "a second look needs a lease", where=where,
-                        then="Begin it on the page Team.",
+                "a second look needs a lease",
+                where=where,
+                then="Begin it on the page Team.",
                 reason="lease",
-            )  # fmt: skip
+            )
         return
     if row.who == who.name and row.until > now:
         return
     if row.who != who.name and row.until > now:
         raise Refused(
-            "somebody else is working on this person", where=where, got=row.who,
-                    then="Take another, or wait until the lease ends.",
+            "somebody else is working on this person",
+            where=where,
+            got=row.who,
+            then="Take another, or wait until the lease ends.",
             reason="lease",
-        )  # fmt: skip
+        )
     if row.who == who.name:
         raise Refused(
-            "your lease on this person has ended", where=where,
-                    then="Claim the person again; nobody else has.",
+            "your lease on this person has ended",
+            where=where,
+            then="Claim the person again; nobody else has.",
             reason="lease",
-        )  # fmt: skip
+        )
 
 
 def _looks_second(session: Session, person: Person, who: User, now: datetime) -> bool:
@@ -103,9 +115,12 @@ def _looks_second(session: Session, person: Person, who: User, now: datetime) ->
 def _has_looked_first(session: Session, person: Person, who: User) -> bool:
     """Say whether `who` said anything in the layer main of a person of the layer second."""
     query = select(EventRow.id).where(
-        EventRow.dataset == person.dataset, EventRow.frame == person.frame,
-        EventRow.instance == person.instance, EventRow.layer == MAIN, EventRow.who == who.name,
-    )  # fmt: skip
+        EventRow.dataset == person.dataset,
+        EventRow.frame == person.frame,
+        EventRow.instance == person.instance,
+        EventRow.layer == MAIN,
+        EventRow.who == who.name,
+    )
     return session.scalar(query.limit(1)) is not None
 
 
@@ -232,8 +247,12 @@ def _upsert(
     insert: Any = postgresql.insert if _dialect(session) == "postgresql" else sqlite.insert
     won: set[Person] = set()
     for person in sorted(people, key=_key):
-        values = {"dataset": person.dataset, "frame": person.frame, "instance": person.instance,
-                  "layer": person.layer}  # fmt: skip
+        values = {
+            "dataset": person.dataset,
+            "frame": person.frame,
+            "instance": person.instance,
+            "layer": person.layer,
+        }
         query = insert(LeaseRow).values(**values, who=who, until=until)
         query = query.on_conflict_do_update(
             index_elements=list(_COLUMNS),
@@ -248,16 +267,20 @@ def _upsert(
 def _check_limits(count: int, minutes: float) -> None:
     if type(count) is not int or not 1 <= count <= MOST_AT_ONCE:
         raise Refused(
-            "so many cannot be claimed", where="count",
-                    expected=f"1 to {MOST_AT_ONCE}", got=repr(count)[:40],
+            "so many cannot be claimed",
+            where="count",
+            expected=f"1 to {MOST_AT_ONCE}",
+            got=repr(count)[:40],
             reason="invalid",
-        )  # fmt: skip
+        )
     if isinstance(minutes, bool) or not 0 < minutes <= MOST_MINUTES:
         raise Refused(
-            "a lease cannot last so long", where="minutes",
-                    expected=f"above 0, at most {MOST_MINUTES}", got=repr(minutes)[:40],
+            "a lease cannot last so long",
+            where="minutes",
+            expected=f"above 0, at most {MOST_MINUTES}",
+            got=repr(minutes)[:40],
             reason="invalid",
-        )  # fmt: skip
+        )
 
 
 def _dialect(session: Session) -> str:

@@ -100,17 +100,20 @@ def copy_sqlite(engine: Engine, path: Path) -> None:
 def _check(now: str | None, known: tuple[str, ...], tables: list[str], where: str) -> None:
     if now is None and tables:
         raise ReviewError(
-            "this database holds something else", where=where,
-                    expected="a review store or an empty database",
-                    got=f"the tables {', '.join(sorted(tables)[:5])}",
-                    then="Name another with --db."
-        )  # fmt: skip
+            "this database holds something else",
+            where=where,
+            expected="a review store or an empty database",
+            got=f"the tables {', '.join(sorted(tables)[:5])}",
+            then="Name another with --db.",
+        )
     if now is not None and now not in known:
         raise ReviewError(
-            "this review store was made by a newer release", where=where,
-                    expected=f"revision {known[-1]} or older", got=now,
-                    then="Update synthstudio; nothing was changed."
-        )  # fmt: skip
+            "this review store was made by a newer release",
+            where=where,
+            expected=f"revision {known[-1]} or older",
+            got=now,
+            then="Update synthstudio; nothing was changed.",
+        )
 
 
 def _free(path: Path) -> Path:

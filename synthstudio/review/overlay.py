@@ -62,9 +62,20 @@ def _box(places: Sequence[tuple[float, float]], size: tuple[int, int]) -> list[f
     return [min(x), min(y), max(x) - min(x), max(y) - min(y)]
 
 
-_LISTS = ("joints_px", "joints_camera_m", "joints_world_m", "shares", "state", "cause",
-          "ambiguous", "occluder_id", "origin", "hidden_joint", "hidden_instance",
-          "hidden_share")  # fmt: skip
+_LISTS = (
+    "joints_px",
+    "joints_camera_m",
+    "joints_world_m",
+    "shares",
+    "state",
+    "cause",
+    "ambiguous",
+    "occluder_id",
+    "origin",
+    "hidden_joint",
+    "hidden_instance",
+    "hidden_share",
+)
 
 
 def _copied(row: Mapping[str, Any]) -> Row:

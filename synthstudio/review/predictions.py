@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import delete, func, select
 
 from synthstudio.core.errors import Refused, ReviewError
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.review.check import check_int, check_name
 from synthstudio.review.models import DatasetRow, PredictionRow
 from synthstudio.review.store import Store, upsert
@@ -49,10 +49,9 @@ def put_predictions(
         known = session.get(DatasetRow, key)
         if known is None:
             raise ReviewError(
-                "the store does not know this data set", where=key[:16],
-                        then="Register it first."
-            )  # fmt: skip
-        joints = frozenset(skeleton(known.skeleton).joints)
+                "the store does not know this data set", where=key[:16], then="Register it first."
+            )
+        joints = frozenset(get_skeleton(known.skeleton).joints)
         if anew:
             session.execute(
                 delete(PredictionRow).where(
@@ -100,10 +99,13 @@ def _values(p: Prediction, key: str, layer: str, joints: frozenset[str]) -> dict
         if not _is_point(point):
             raise _invalid(f"the place of {name}", where, "x, y and confidence 0 to 1", point)
     return {
-        "dataset": key, "layer": layer, "frame": p.frame, "instance": p.instance,
+        "dataset": key,
+        "layer": layer,
+        "frame": p.frame,
+        "instance": p.instance,
         "joints": {name: [float(v) for v in point] for name, point in p.joints.items()},
         "score": float(p.score),
-    }  # fmt: skip
+    }
 
 
 def _is_point(point: object) -> bool:

@@ -13,12 +13,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from synthstudio.core.errors import ReviewError
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.dataset.derive import Chunk, aligned, chosen, told_of
 from synthstudio.dataset.durable import canonical_json
 from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import INSTANCE_SCHEMA, Row
-from synthstudio.dataset.select.derive import Chunk, aligned, chosen, told_of
 from synthstudio.review.fold import label_json
 from synthstudio.review.history import states
 from synthstudio.review.overlay import added_row, laid_over, without_joints
@@ -67,7 +67,7 @@ class Reviewed:
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the frames that go out with their people, some hundred at a time."""
-        names = skeleton(self.dataset.identity.skeleton).joints
+        names = get_skeleton(self.dataset.identity.skeleton).joints
         for chunk in aligned(self.dataset):
             part = chosen(chunk, np.isin(chunk.frames["index"].to_numpy(), self.frames))
             columns = part.frames.select(["index", "width_px", "height_px"]).to_pylist()
@@ -78,10 +78,13 @@ class Reviewed:
                 row
                 for frame in columns
                 for row in reviewed_people(
-                    frame, people[frame["index"]], self.found.get(frame["index"], {}), names,
+                    frame,
+                    people[frame["index"]],
+                    self.found.get(frame["index"], {}),
+                    names,
                     only=self.only,
                 )
-            ]  # fmt: skip
+            ]
             yield dataclasses.replace(part, people=pa.Table.from_pylist(new, INSTANCE_SCHEMA))
 
 
@@ -104,9 +107,12 @@ def reviewed(
         "sources": [told_of(dataset)],
     }
     return Reviewed(
-        dataset=dataset, identity=dataclasses.replace(dataset.identity, derived=derived),
-        only=only, found=by_frame(found), frames=_frames(dataset, found, only),
-    )  # fmt: skip
+        dataset=dataset,
+        identity=dataclasses.replace(dataset.identity, derived=derived),
+        only=only,
+        found=by_frame(found),
+        frames=_frames(dataset, found, only),
+    )
 
 
 def _frames(dataset: Dataset, found: States, only: Only) -> NDArray[np.int64]:
@@ -117,9 +123,10 @@ def _frames(dataset: Dataset, found: States, only: Only) -> NDArray[np.int64]:
         held &= {frame for (frame, _), item in found.items() if _vouched(item)}
     if not held:
         raise ReviewError(
-            f"no frame holds anybody who is {only}", where=str(dataset.folder),
-                    then="Review some people first, or use --only all."
-        )  # fmt: skip
+            f"no frame holds anybody who is {only}",
+            where=str(dataset.folder),
+            then="Review some people first, or use --only all.",
+        )
     return np.array(sorted(held), np.int64)
 
 
@@ -130,10 +137,16 @@ def _vouched(item: ItemState | None) -> bool:
 def _digest(found: States) -> str:
     """Return a hash of all that decides labels."""
     told = [
-        [frame, instance, item.status, item.deleted, item.added,
-         {name: label_json(label) for name, label in item.joints.items()}]
+        [
+            frame,
+            instance,
+            item.status,
+            item.deleted,
+            item.added,
+            {name: label_json(label) for name, label in item.joints.items()},
+        ]
         for (frame, instance), item in sorted(found.items())
-    ]  # fmt: skip
+    ]
     return hashlib.sha256(canonical_json({"states": told})).hexdigest()
 
 

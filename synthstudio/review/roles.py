@@ -9,10 +9,24 @@ from synthstudio.core.errors import Refused
 from synthstudio.review.values import ROLES, Role, User
 
 Action = Literal[
-    "look", "edit", "status", "comment", "add", "delete", "restore", "revert", "claim",
-    "save_view", "assign", "adjudicate", "generate", "save_view_for_all", "import", "export",
+    "look",
+    "edit",
+    "status",
+    "comment",
+    "add",
+    "delete",
+    "restore",
+    "revert",
+    "claim",
+    "save_view",
+    "assign",
+    "adjudicate",
+    "generate",
+    "save_view_for_all",
+    "import",
+    "export",
     "members",
-]  # fmt: skip
+]
 
 LOG = logging.getLogger("synthstudio.review.roles")
 
@@ -40,6 +54,9 @@ def need(who: User, action: Action) -> None:
     if not may(who.role, action):
         LOG.warning("refused %s to %s, role %s", action, ascii(who.name)[:100], who.role)
         raise Refused(
-            f"you may not {action.replace('_', ' ')}", where=f"role {who.role}",
-                    expected=f"{LEAST[action]} or higher", then="Ask an admin for that role."
-            , reason="role")  # fmt: skip
+            f"you may not {action.replace('_', ' ')}",
+            where=f"role {who.role}",
+            expected=f"{LEAST[action]} or higher",
+            then="Ask an admin for that role.",
+            reason="role",
+        )

@@ -78,8 +78,7 @@ def delete(store: Store, view: View, *, who: User) -> None:
     with store.session() as session:
         row = session.get(SavedViewRow, view.id)
         if row is None or row.who not in (None, who.name) or row.who != view.who:
-            raise Refused("there is no such view", where="view", got=view.name,
-                          reason="gone")  # fmt: skip
+            raise Refused("there is no such view", where="view", got=view.name, reason="gone")
         session.delete(row)
 
 

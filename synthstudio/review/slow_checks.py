@@ -58,7 +58,7 @@ def check_by_rays(
     Sets of photos are audited as they are by `synthstudio audit`, in one process. DatasetError
     for imported sets, whose frames nobody can make again.
     """
-    from synthstudio.occlude.audit import is_of_photos  # loads the renderer: slow
+    from synthstudio.generation.photos.audit import is_of_photos  # loads the renderer: slow
 
     report = begin("auditing")
     if is_of_photos(dataset):
@@ -80,10 +80,11 @@ def take_audit(store: Store, dataset: Dataset, path: Path) -> Run:
     if strangers:
         frame, instance = min(strangers)
         raise ReviewError(
-            "this audit is of another data set", where=str(path),
-                    got=f"frame {frame}, person {instance}",
-                    expected=f"people of {dataset.folder.name}"
-        )  # fmt: skip
+            "this audit is of another data set",
+            where=str(path),
+            got=f"frame {frame}, person {instance}",
+            expected=f"people of {dataset.folder.name}",
+        )
     looked = read_json(path).get("frames")
     return _kept(store, dataset, "audit", found, looked if type(looked) is int else None)
 
@@ -96,10 +97,14 @@ def _kept(
 
 
 def _rendered(
-    dataset: Dataset, frames: int | None, assets: Path | None, workers: int, device: str,
+    dataset: Dataset,
+    frames: int | None,
+    assets: Path | None,
+    workers: int,
+    device: str,
     report: Report,
-) -> Iterator[Doubt]:  # fmt: skip
-    from synthstudio import audit, stage
+) -> Iterator[Doubt]:
+    from synthstudio.generation import audit, stage
 
     settings = stage.settings_of(dataset, assets=assets, device=device)
     tally = audit.audit(
@@ -111,8 +116,8 @@ def _rendered(
 def _photos(
     dataset: Dataset, frames: int | None, assets: Path | None, device: str, report: Report
 ) -> Iterator[Doubt]:
-    from synthstudio import audit
-    from synthstudio.occlude import audit as photos
+    from synthstudio.generation import audit
+    from synthstudio.generation.photos import audit as photos
 
     started = time.monotonic()
     tally, pasted = photos.audit(
@@ -135,5 +140,9 @@ def _sentence(text: str) -> Doubt:
     if match is None:
         raise ReviewError("no finding of an audit of photos", where="audit", got=text[:80])
     frame, instance, joint, what = match.groups()
-    return Doubt(frame=int(frame), instance=int(instance), score=1.0,
-                 text=f"{joint.replace('_', ' ')}: {what}" if joint else what)  # fmt: skip
+    return Doubt(
+        frame=int(frame),
+        instance=int(instance),
+        score=1.0,
+        text=f"{joint.replace('_', ' ')}: {what}" if joint else what,
+    )

@@ -80,9 +80,10 @@ def open_store(url: str, *, make: bool = True) -> Store:
     file = parsed.database if parsed.get_backend_name() == "sqlite" else None
     if not make and file is not None and not Path(file).is_file():
         raise ReviewError(
-            "there is no review store here", where=shown,
-                    then="Review something in the studio first, or name another with --db."
-        )  # fmt: skip
+            "there is no review store here",
+            where=shown,
+            then="Review something in the studio first, or name another with --db.",
+        )
     migrating = _engine(parsed, foreign_keys=False)
     try:
         if parsed.get_backend_name() == "sqlite":
@@ -146,9 +147,10 @@ def _parsed(url: str) -> URL:
             raise _bad_url("a SQLite store needs a file")
         if not Path(path).parent.is_dir():
             raise ReviewError(
-                "there is no such folder", where=str(Path(path).parent),
-                        then="Make it, or name another file with --db."
-            )  # fmt: skip
+                "there is no such folder",
+                where=str(Path(path).parent),
+                then="Make it, or name another file with --db.",
+            )
     elif parsed.drivername in ("postgresql", "postgresql+psycopg", "postgres"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     else:
@@ -158,9 +160,10 @@ def _parsed(url: str) -> URL:
 
 def _bad_url(what: str) -> ReviewError:
     return ReviewError(
-        f"the URL of a review store: {what}", where="--db",
-                expected="sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
-    )  # fmt: skip
+        f"the URL of a review store: {what}",
+        where="--db",
+        expected="sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE",
+    )
 
 
 def _engine(url: URL, *, foreign_keys: bool) -> Engine:
@@ -178,9 +181,10 @@ def _engine(url: URL, *, foreign_keys: bool) -> Engine:
         return create_engine(url, connect_args=arguments, pool_pre_ping=True, **more)
     except ImportError as error:
         raise ReviewError(
-            "PostgreSQL needs the package psycopg", where="--db",
-                    then="Install it with: pip install 'synthstudio[postgres]'"
-        ) from error  # fmt: skip
+            "PostgreSQL needs the package psycopg",
+            where="--db",
+            then="Install it with: pip install 'synthstudio[postgres]'",
+        ) from error
 
 
 def _set_up_sqlite(engine: Engine, *, foreign_keys: bool) -> None:
@@ -205,10 +209,12 @@ def _use_wal(engine: Engine, where: str) -> None:
         mode = connection.exec_driver_sql("PRAGMA journal_mode=WAL").scalar()
     if mode != "wal":
         raise ReviewError(
-            "the file system cannot hold a SQLite store that is shared", where=where,
-                    expected="journal mode wal", got=str(mode),
-                    then="Put it on a local disk, or use PostgreSQL."
-        )  # fmt: skip
+            "the file system cannot hold a SQLite store that is shared",
+            where=where,
+            expected="journal mode wal",
+            got=str(mode),
+            then="Put it on a local disk, or use PostgreSQL.",
+        )
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import streamlit as st
 
 from synthstudio.core.errors import StudioError, SynthStudioError
 from synthstudio.core.safe_paths import file_inside
-from synthstudio.core.skeleton import Skeleton, skeleton
+from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.roles import may
 from synthstudio.review.store import Store, open_store, register
@@ -95,10 +95,12 @@ class Context:
             key = register(self.store, dataset, _name_of(folder))
             if key not in self._sets:
                 self._sets[key] = OpenSet(
-                    key=key, name=_name_of(folder), dataset=dataset,
-                    skeleton=skeleton(dataset.identity.skeleton),
+                    key=key,
+                    name=_name_of(folder),
+                    dataset=dataset,
+                    skeleton=get_skeleton(dataset.identity.skeleton),
                     cache=self.settings.state / "tables",
-                )  # fmt: skip
+                )
         return self._sets[key]
 
     def refresh(self) -> list[str]:
@@ -241,9 +243,16 @@ def image_url(  # noqa: PLR0913 - one parameter for each part of a picture's nam
     `revision`: the item's, so that a crop with labels is fetched again when they change.
     """
     grant = Grant(
-        kind=kind, dataset=open_set.key, user=user.name, browser=browser(), frame=int(frame),
-        instance=int(instance), size=int(size), labels=bool(labels), revision=int(revision),
-    )  # fmt: skip
+        kind=kind,
+        dataset=open_set.key,
+        user=user.name,
+        browser=browser(),
+        frame=int(frame),
+        instance=int(instance),
+        size=int(size),
+        labels=bool(labels),
+        revision=int(revision),
+    )
     return f"/img/{ctx.tokens.token(grant)}"
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from synthstudio.core.errors import DatasetError
-from synthstudio.dataset.select.query import (
+from synthstudio.dataset.query import (
     HIDERS,
     STATES,
     Both,
@@ -23,7 +23,7 @@ from synthstudio.dataset.select.query import (
     Node,
     Query,
 )
-from synthstudio.dataset.select.query_fields import GROUPS, joints_of
+from synthstudio.dataset.query_fields import GROUPS, joints_of
 from synthstudio.review.finding import ALL_FIELDS
 
 Range = tuple[float, float]
@@ -32,9 +32,12 @@ RANGES = ("occluded", "truncated", "crowd", "disagreement")
 """Fields from 0 to 1. A range holds its lower end; its upper end only if that is 1."""
 CHOICES = ("pose family", "view", "variant", "split", "status", "reviewer", "assigned")
 TESTS = (
-    "visible", "hidden", *(f"hidden by {cause}" for cause in HIDERS), "cause = truncated",
+    "visible",
+    "hidden",
+    *(f"hidden by {cause}" for cause in HIDERS),
+    "cause = truncated",
     *STATES[2:],
-)  # fmt: skip
+)
 """What may be asked of joints. "hidden" is any cause; outside is outside the frame."""
 MAX_JOINT_TESTS = 2
 _NAMES = {field: name for name, field in ALL_FIELDS.items()}

@@ -83,11 +83,14 @@ def csv_rows(
     causes = table.arrays["cause"][:, rows]
     for k, row in enumerate(rows.tolist()):
         yield [
-            int(table.frame[row]), int(table.instance[row]),
-            *(_said(columns[name][row]) for name in _REVIEW), _moment(columns["edited"][row]),
-            *(_said(values[k]) for values in numbers), *(values[k] for values in texts),
+            int(table.frame[row]),
+            int(table.instance[row]),
+            *(_said(columns[name][row]) for name in _REVIEW),
+            _moment(columns["edited"][row]),
+            *(_said(values[k]) for values in numbers),
+            *(values[k] for values in texts),
             *(CAUSES[code] if code < len(CAUSES) else "" for code in causes[:, k]),
-        ]  # fmt: skip
+        ]
 
 
 def percent(value: float) -> str:

@@ -112,13 +112,21 @@ class _Pen:
     def line(self, a: Point, b: Point, colour: Colour, width: float) -> None:
         """Draw a line."""
         thick = max(1, round(width * _FINE))
-        cv2.line(self.canvas, self.place(a), self.place(b), self._ink(colour), thick,
-                 cv2.LINE_AA, _SHIFT)  # fmt: skip
+        cv2.line(
+            self.canvas, self.place(a), self.place(b), self._ink(colour), thick, cv2.LINE_AA, _SHIFT
+        )
 
     def disc(self, at: Point, radius: float, colour: Colour) -> None:
         """Fill a circle."""
-        cv2.circle(self.canvas, self.place(at), round(radius * _FINE * (1 << _SHIFT)),
-                   self._ink(colour), -1, cv2.LINE_AA, _SHIFT)  # fmt: skip
+        cv2.circle(
+            self.canvas,
+            self.place(at),
+            round(radius * _FINE * (1 << _SHIFT)),
+            self._ink(colour),
+            -1,
+            cv2.LINE_AA,
+            _SHIFT,
+        )
 
     def polygon(self, points: Sequence[Point], colour: Colour) -> None:
         """Fill a polygon."""
@@ -131,7 +139,7 @@ class _Pen:
 
 def _bones(pen: _Pen, labels: Marked, places: Sequence[Point | None], radius: float) -> None:
     unit = radius / 6
-    for a, b in labels.skeleton.bones:
+    for a, b in labels.skeleton.skeleton:
         start, end, states = places[a], places[b], (labels.state[a] or 0, labels.state[b] or 0)
         if start is None or end is None or not max(states):
             continue
@@ -199,8 +207,9 @@ def _inside(at: F64, wide: int, high: int, radius: float) -> Point:
     """Return the place nearest to a point where its mark is all in the picture."""
     inset = radius + 1
     return (
-        float(min(max(at[0], inset), wide - inset)), float(min(max(at[1], inset), high - inset))
-    )  # fmt: skip
+        float(min(max(at[0], inset), wide - inset)),
+        float(min(max(at[1], inset), high - inset)),
+    )
 
 
 def _room(j: int, places: Sequence[Point | None]) -> float:

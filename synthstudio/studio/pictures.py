@@ -20,9 +20,9 @@ from synthstudio.core.images import decode_rgb, encode_jpeg, encode_png, resampl
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.rle import check_counts, runs
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.dataset.pages.draw import person_colour
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE
+from synthstudio.report.draw import person_colour
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.values import JointLabel
 from synthstudio.studio.marks import Marked, marked
@@ -80,11 +80,15 @@ def source_of(dataset: Dataset, skeleton: Skeleton) -> Source:
     """Read what the studio keeps of every frame."""
     frames = {
         row["index"]: FrameFact(
-            file_name=row["file_name"], group_id=row["group_id"], variant=row["variant"],
-            depth="depth" in row["layers"], width_px=row["width_px"], height_px=row["height_px"],
+            file_name=row["file_name"],
+            group_id=row["group_id"],
+            variant=row["variant"],
+            depth="depth" in row["layers"],
+            width_px=row["width_px"],
+            height_px=row["height_px"],
         )
         for row in dataset.iter_frames(_FRAMES)
-    }  # fmt: skip
+    }
     clean = {f.group_id: index for index, f in frames.items() if f.variant == "clean"}
     return Source(dataset=dataset, skeleton=skeleton, frames=frames, clean=clean)
 
@@ -209,9 +213,10 @@ def depth(source: Source, frame: int) -> bytes:
     fact = _fact(source, frame)
     if not fact.depth:
         raise DatasetError(
-            "the depth was not stored", where=f"frame {frame}",
-                    then="Ask for it in the recipe: layers: [depth]."
-        )  # fmt: skip
+            "the depth was not stored",
+            where=f"frame {frame}",
+            then="Ask for it in the recipe: layers: [depth].",
+        )
     data = source.dataset.layer_path(frame, "depth").read_bytes()
     stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if stored is None or stored.shape != (fact.height_px, fact.width_px):
@@ -228,9 +233,10 @@ def _fact(source: Source, frame: int) -> FrameFact:
     fact = source.frames.get(frame)
     if fact is None:
         raise DatasetError(
-            "the data set does not hold this frame", where=str(source.dataset.folder),
-                    got=str(frame)
-        )  # fmt: skip
+            "the data set does not hold this frame",
+            where=str(source.dataset.folder),
+            got=str(frame),
+        )
     return fact
 
 

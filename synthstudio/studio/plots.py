@@ -15,14 +15,17 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from synthstudio.core.labels import CAUSES
-from synthstudio.dataset.pages.page.charts import CAUSE_COLOURS
+from synthstudio.report.charts import CAUSE_COLOURS
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 STATUS_COLOURS = {
-    "pending": "#8b9199", "approved": "#009e73", "rejected": "#d55e00", "flagged": "#e69f00",
+    "pending": "#8b9199",
+    "approved": "#009e73",
+    "rejected": "#d55e00",
+    "flagged": "#e69f00",
     "skipped": "#56b4e9",
-}  # fmt: skip
+}
 """After Okabe and Ito (2008), as the colours of causes; pages write the word beside the colour."""
 ACCENT = "#3a86c8"
 OCCLUDED_EDGES = tuple(round(0.1 * k, 1) for k in range(11))
@@ -71,10 +74,18 @@ def heat_map(counts: I64, joints: Sequence[str], *, dark: bool = False) -> Plot:
     rows = [joint.replace("_", " ") for joint in joints]
     figure = go.Figure(
         go.Heatmap(
-            z=shares, x=names, y=rows, zmin=0, zmax=1, showscale=False, hoverinfo="skip",
-            colorscale=[[0, "rgba(31,111,178,0.05)"], [1, "rgba(31,111,178,0.95)"]], xgap=1, ygap=1,
+            z=shares,
+            x=names,
+            y=rows,
+            zmin=0,
+            zmax=1,
+            showscale=False,
+            hoverinfo="skip",
+            colorscale=[[0, "rgba(31,111,178,0.05)"], [1, "rgba(31,111,178,0.95)"]],
+            xgap=1,
+            ygap=1,
         )
-    )  # fmt: skip
+    )
     cells = [(j, i) for j in range(len(joints)) for i in range(len(names))]
     # A heat map takes no clicks; invisible marks above its cells do.
     figure.add_scatter(
@@ -101,12 +112,15 @@ def histogram(counts: I64, *, field: str = "occluded") -> Plot:
     labels = [f"{lo:.0%} to {hi:.0%}" for lo, hi in _bins()]
     figure = go.Figure(
         go.Bar(
-            x=[(lo + hi) / 2 for lo, hi in _bins()], y=counts.tolist(), width=0.094,
-            marker={"color": ACCENT}, hoverinfo="text",
+            x=[(lo + hi) / 2 for lo, hi in _bins()],
+            y=counts.tolist(),
+            width=0.094,
+            marker={"color": ACCENT},
+            hoverinfo="text",
             hovertext=[f"{name}: {n:,} people" for name, n in zip(labels, counts, strict=True)],
             **_CLICKED,
         )
-    )  # fmt: skip
+    )
     _calm(figure, height=150)
     figure.update_xaxes(tickformat=".0%", range=[0, 1], dtick=0.2, showgrid=False)
     asks = tuple(Ask(field=field, limits=limits) for limits in _bins())
@@ -126,12 +140,18 @@ def bars(
     names = [name for name, _ in rows]
     figure = go.Figure(
         go.Bar(
-            y=[name.replace("_", " ") for name in names], x=[n for _, n in rows], orientation="h",
+            y=[name.replace("_", " ") for name in names],
+            x=[n for _, n in rows],
+            orientation="h",
             marker={"color": [(colours or {}).get(name, ACCENT) for name in names]},
-            text=[f"{n:,}" for _, n in rows], textposition="outside", cliponaxis=False,
-            hovertext=[f"{name}: {n:,} people" for name, n in rows], hoverinfo="text", **_CLICKED,
+            text=[f"{n:,}" for _, n in rows],
+            textposition="outside",
+            cliponaxis=False,
+            hovertext=[f"{name}: {n:,} people" for name, n in rows],
+            hoverinfo="text",
+            **_CLICKED,
         )
-    )  # fmt: skip
+    )
     _calm(figure, height=24 * max(1, len(rows)) + 16)
     figure.update_yaxes(autorange="reversed", type="category")
     figure.update_xaxes(visible=False, range=[0, 1.25 * max([1, *(n for _, n in rows)])])
@@ -144,12 +164,17 @@ def interval(rate: float, low: float, high: float) -> Plot:
     """Return an estimated share with its interval on a line from 0."""
     far = min(1.0, max(0.1, np.ceil(high * 11) / 10))
     figure = go.Figure()
-    figure.add_scatter(x=[low, high], y=[0, 0], mode="lines", hoverinfo="skip",
-                       line={"color": ACCENT, "width": 6})  # fmt: skip
     figure.add_scatter(
-        x=[rate], y=[0], mode="markers", hoverinfo="text", hovertext=[f"{rate:.1%}"],
+        x=[low, high], y=[0, 0], mode="lines", hoverinfo="skip", line={"color": ACCENT, "width": 6}
+    )
+    figure.add_scatter(
+        x=[rate],
+        y=[0],
+        mode="markers",
+        hoverinfo="text",
+        hovertext=[f"{rate:.1%}"],
         marker={"size": 13, "color": "#d55e00", "line": {"color": "white", "width": 2}},
-    )  # fmt: skip
+    )
     _calm(figure, height=84)
     figure.update_layout(margin={"l": 12, "r": 24, "t": 4, "b": 30})
     figure.update_xaxes(
@@ -166,11 +191,16 @@ def per_joint(values: F64, joints: Sequence[str], *, means: str, digits: int = 2
     known = np.isfinite(values)
     figure = go.Figure(
         go.Bar(
-            y=rows, x=np.where(known, values, 0.0), orientation="h", marker={"color": ACCENT},
+            y=rows,
+            x=np.where(known, values, 0.0),
+            orientation="h",
+            marker={"color": ACCENT},
             text=[f"{v:.{digits}f}" if ok else "" for v, ok in zip(values, known, strict=True)],
-            textposition="outside", cliponaxis=False, hoverinfo="skip",
+            textposition="outside",
+            cliponaxis=False,
+            hoverinfo="skip",
         )
-    )  # fmt: skip
+    )
     _calm(figure, height=20 * len(rows) + 34)
     figure.update_yaxes(autorange="reversed", type="category")
     figure.update_xaxes(title={"text": means, "font": {"size": 11}}, showgrid=True)
@@ -185,11 +215,13 @@ def over_days(days: Sequence[str], counts: Mapping[str, Sequence[float]], *, mea
     figure = go.Figure()
     palette = ("#3a86c8", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a25e")
     for k, (name, values) in enumerate(counts.items()):
-        figure.add_bar(x=list(days), y=list(values), name=name,
-                       marker={"color": palette[k % len(palette)]})  # fmt: skip
+        figure.add_bar(
+            x=list(days), y=list(values), name=name, marker={"color": palette[k % len(palette)]}
+        )
     _calm(figure, height=200)
-    figure.update_layout(barmode="stack", showlegend=len(counts) > 1,
-                         legend={"orientation": "h", "y": -0.25})  # fmt: skip
+    figure.update_layout(
+        barmode="stack", showlegend=len(counts) > 1, legend={"orientation": "h", "y": -0.25}
+    )
     figure.update_xaxes(type="category")
     figure.update_yaxes(title={"text": means, "font": {"size": 11}})
     told = ", ".join(f"{name} {sum(values):g}" for name, values in counts.items())
@@ -201,10 +233,17 @@ _CLICKED = {"selected": {"marker": {"opacity": 1}}, "unselected": {"marker": {"o
 
 def _calm(figure: go.Figure, *, height: int) -> None:
     figure.update_layout(
-        height=height, margin={"l": 4, "r": 4, "t": 4, "b": 4}, showlegend=False, bargap=0.25,
-        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", dragmode=False,
-        font={"size": 11}, hoverlabel={"font": {"size": 12}}, clickmode="event+select",
-    )  # fmt: skip
+        height=height,
+        margin={"l": 4, "r": 4, "t": 4, "b": 4},
+        showlegend=False,
+        bargap=0.25,
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        dragmode=False,
+        font={"size": 11},
+        hoverlabel={"font": {"size": 12}},
+        clickmode="event+select",
+    )
     figure.update_xaxes(automargin=True, fixedrange=True, zeroline=False)
     figure.update_yaxes(automargin=True, fixedrange=True, zeroline=False)
 
@@ -215,8 +254,10 @@ def _bins() -> list[tuple[float, float]]:
 
 def _test(cause: str) -> str:
     return {
-        "visible": "visible", "truncated": "cause = truncated", "unlabelled": "unlabelled",
-    }.get(cause, f"hidden by {cause}")  # fmt: skip
+        "visible": "visible",
+        "truncated": "cause = truncated",
+        "unlabelled": "unlabelled",
+    }.get(cause, f"hidden by {cause}")
 
 
 def _percent(share: float) -> str:
@@ -237,7 +278,17 @@ def _heat_alt(counts: I64, joints: Sequence[str]) -> str:
 
 
 __all__ = [
-    "ACCENT", "CAUSE_COLOURS", "CONFIG", "STATUS_COLOURS", "Ask", "Plot", "bars",
-    "heat_map", "histogram", "interval", "occluded_counts", "over_days",
+    "ACCENT",
+    "CAUSE_COLOURS",
+    "CONFIG",
+    "STATUS_COLOURS",
+    "Ask",
+    "Plot",
+    "bars",
+    "heat_map",
+    "histogram",
+    "interval",
+    "occluded_counts",
+    "over_days",
     "per_joint",
-]  # fmt: skip
+]

@@ -82,8 +82,15 @@ def _picture(ctx: Context, grant: Grant) -> Response:
         return _sent(pictures.image(source, index), pictures.media_type(source, index))
     if grant.labels and grant.revision and _is_veiled(ctx, open_set, grant):
         grant = replace(grant, revision=0)  # as on disk: a second look at this person is open
-    key = (grant.kind, open_set.key, frame, grant.instance, grant.size, grant.labels,
-           grant.revision)  # fmt: skip
+    key = (
+        grant.kind,
+        open_set.key,
+        frame,
+        grant.instance,
+        grant.size,
+        grant.labels,
+        grant.revision,
+    )
     data = ctx.cache.get(key) or ctx.cache.put(key, _made(ctx, open_set, grant))
     return _sent(data, "image/jpeg" if grant.kind == "crop" else "image/png")
 
@@ -106,9 +113,14 @@ def _made(ctx: Context, open_set: OpenSet, grant: Grant) -> bytes:
         person = Person(dataset=open_set.key, frame=frame, instance=instance)
         changed = history.state(ctx.store, person).joints
     return pictures.crop(
-        source, frame, instance, size=grant.size, labels=grant.labels, changed=changed,
+        source,
+        frame,
+        instance,
+        size=grant.size,
+        labels=grant.labels,
+        changed=changed,
         table=open_set.table_if_read,
-    )  # fmt: skip
+    )
 
 
 def _file(ctx: Context, grant: Grant) -> Response:

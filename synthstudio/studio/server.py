@@ -21,7 +21,7 @@ from synthstudio.studio import collecting, sign_in, theme
 from synthstudio.studio import settings as options
 from synthstudio.studio.context import context
 from synthstudio.studio.guard import LOG, Guard, Policy, UserOf, open_log, page_policy
-from synthstudio.studio.jobs import tender
+from synthstudio.studio.jobs import scheduler
 from synthstudio.studio.routes import routes
 from synthstudio.studio.settings import Settings, is_local
 from synthstudio.studio.text import log_text
@@ -70,16 +70,19 @@ def build(settings: Settings) -> dict[str, Any]:
     ctx.signed_in = bool(section)
     user_of = _user_of(str(section.get("redirect_uri", "")))
     policy = Policy(
-        signed_in=bool(section), hosts=hosts, user_of=user_of,
-        upload_bytes=settings.limits.upload_bytes, page_policy=page_policy(_index_html()),
-    )  # fmt: skip
+        signed_in=bool(section),
+        hosts=hosts,
+        user_of=user_of,
+        upload_bytes=settings.limits.upload_bytes,
+        page_policy=page_policy(_index_html()),
+    )
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
         _enforce(hosts, signed_in=bool(section))  # options may have been read anew since
         LOG.info("started, sign-in %s, log %s", "on" if section else "off", log)
         collecting.keep_short()
-        tender.start(settings, ctx.store)  # jobs that outlived the last server are found again
+        scheduler.start(settings, ctx.store)  # jobs that outlived the last server are found again
         yield
 
     return {
@@ -95,12 +98,12 @@ def check_address(address: str | None) -> None:
     """Raise StudioError for an address that other machines may reach: nobody would sign in."""
     if not is_local(address):
         raise StudioError(
-            
-                "the studio serves this machine only, unless people sign in",
-                where="server.address", expected="127.0.0.1", got=address or "every address",
-                then="Say --server.address 127.0.0.1, or set up sign-in: docs/studio_security.md",
-            
-        )  # fmt: skip
+            "the studio serves this machine only, unless people sign in",
+            where="server.address",
+            expected="127.0.0.1",
+            got=address or "every address",
+            then="Say --server.address 127.0.0.1, or set up sign-in: docs/studio_security.md",
+        )
 
 
 def _failed(error: Exception) -> None:
@@ -119,14 +122,18 @@ def _enforce(hosts: tuple[str, ...], *, signed_in: bool) -> None:
             config.set_option(name, value)
     if config.get_option("server.baseUrlPath"):
         raise StudioError(
-            "the studio is served at the root of a host", where="server.baseUrlPath",
-                    expected="nothing", then="Give it a host name of its own."
-        )  # fmt: skip
+            "the studio is served at the root of a host",
+            where="server.baseUrlPath",
+            expected="nothing",
+            then="Give it a host name of its own.",
+        )
     if config.get_option("server.trustedUserHeaders"):
         raise StudioError(
-            "headers do not say who somebody is", where="server.trustedUserHeaders",
-                    expected="nothing", then="Set up sign-in instead."
-        )  # fmt: skip
+            "headers do not say who somebody is",
+            where="server.trustedUserHeaders",
+            expected="nothing",
+            then="Set up sign-in instead.",
+        )
 
 
 def _hosts(settings: Settings, section: Mapping[str, Any]) -> tuple[str, ...]:

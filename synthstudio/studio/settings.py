@@ -176,9 +176,11 @@ def _existing(text: str, what: str) -> Path:
     path = _folder(text)
     if not path.is_dir():
         raise StudioError(
-            f"there is no such {what}", where=str(path), expected="a folder",
-                    then="Check the command line, or generate one first."
-        )  # fmt: skip
+            f"there is no such {what}",
+            where=str(path),
+            expected="a folder",
+            then="Check the command line, or generate one first.",
+        )
     return path
 
 
@@ -194,7 +196,9 @@ def _url(text: str) -> str:
     secure = parts.scheme == "https" or (parts.scheme == "http" and is_local(parts.hostname))
     if not secure or not parts.hostname or parts.path not in ("", "/") or parts.query:
         raise StudioError(
-            "this is no address for the studio", where="--url",
-                    expected="https://HOST, or http://127.0.0.1:PORT on this machine", got=text
-        )  # fmt: skip
+            "this is no address for the studio",
+            where="--url",
+            expected="https://HOST, or http://127.0.0.1:PORT on this machine",
+            got=text,
+        )
     return f"{parts.scheme}://{parts.netloc}"

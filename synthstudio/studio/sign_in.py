@@ -69,14 +69,18 @@ def identity(claims: Mapping[str, Any], environment: Mapping[str, str] | None = 
     value = claims.get(claim)
     if not isinstance(value, str) or not value:
         raise StudioError(
-            "the provider does not say who this is", where="sign-in",
-                    expected=f"a claim {claim!r}", then=f"Choose another with {CLAIM}."
-        )  # fmt: skip
+            "the provider does not say who this is",
+            where="sign-in",
+            expected=f"a claim {claim!r}",
+            then=f"Choose another with {CLAIM}.",
+        )
     if claim == "email" and claims.get("email_verified") not in (True, "true"):
         raise StudioError(
-            "the provider has not verified this e-mail address", where="sign-in",
-                    expected="email_verified: true", then=f"Choose another claim with {CLAIM}."
-        )  # fmt: skip
+            "the provider has not verified this e-mail address",
+            where="sign-in",
+            expected="email_verified: true",
+            then=f"Choose another claim with {CLAIM}.",
+        )
     return checked_name(value)
 
 
@@ -139,21 +143,25 @@ def _check(section: Mapping[str, Any]) -> None:
     missing = [key for key in wanted if not isinstance(section.get(key), str) or not section[key]]
     if missing:
         raise StudioError(
-            
-                "sign-in is set up in part", where="[auth]",
-                expected=", ".join(wanted), got=f"no {', '.join(missing)}",
-                then=f"Set {', '.join(_ENVIRONMENT.values())} and --url, or all of [auth].",
-            
-        )  # fmt: skip
+            "sign-in is set up in part",
+            where="[auth]",
+            expected=", ".join(wanted),
+            got=f"no {', '.join(missing)}",
+            then=f"Set {', '.join(_ENVIRONMENT.values())} and --url, or all of [auth].",
+        )
     for key in ("server_metadata_url", "redirect_uri"):
         parts = urlsplit(section[key])
         if parts.scheme != "https" and not (parts.scheme == "http" and is_local(parts.hostname)):
             raise StudioError(
-                "sign-in needs https", where=key, got=section[key],
-                        then="Only an address of this machine may go without."
-            )  # fmt: skip
+                "sign-in needs https",
+                where=key,
+                got=section[key],
+                then="Only an address of this machine may go without.",
+            )
     if not section["redirect_uri"].endswith(CALLBACK):
         raise StudioError(
-            "people would not come back here", where="redirect_uri",
-                    expected=f"an address that ends in {CALLBACK}", got=section["redirect_uri"]
-        )  # fmt: skip
+            "people would not come back here",
+            where="redirect_uri",
+            expected=f"an address that ends in {CALLBACK}",
+            got=section["redirect_uri"],
+        )

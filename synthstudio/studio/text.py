@@ -58,12 +58,11 @@ def checked_name(text: str) -> str:
     name = unicodedata.normalize("NFC", text).strip()
     if not 1 <= len(name) <= NAME_CHARS or not _NAME.fullmatch(name):
         raise StudioError(
-            
-                "this cannot be a name", where="name",
-                expected=f"1 to {NAME_CHARS} letters, digits, spaces and . , ' @ + - _",
-                got=repr(log_text(text, longest=80)) if text else "nothing",
-            
-        )  # fmt: skip
+            "this cannot be a name",
+            where="name",
+            expected=f"1 to {NAME_CHARS} letters, digits, spaces and . , ' @ + - _",
+            got=repr(log_text(text, longest=80)) if text else "nothing",
+        )
     return name
 
 

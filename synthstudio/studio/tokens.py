@@ -132,9 +132,11 @@ def load_secret(folder: Path) -> bytes:
     if said is not None:
         if len(said.encode()) < 32:
             raise StudioError(
-                "the signing key is too short", where="SYNTHSTUDIO_SECRET",
-                        expected="32 characters or more", then="Make one: openssl rand -hex 32"
-            )  # fmt: skip
+                "the signing key is too short",
+                where="SYNTHSTUDIO_SECRET",
+                expected="32 characters or more",
+                then="Make one: openssl rand -hex 32",
+            )
         return said.encode()
     path = folder / KEY_NAME
     with disk_errors(path):
@@ -158,13 +160,12 @@ def private_text(path: Path) -> str:
     open_to_others = stat.S_IMODE(found.st_mode) & 0o177
     if open_to_others or found.st_uid != os.getuid() or not stat.S_ISREG(found.st_mode):
         raise StudioError(
-            
-                "a file with secrets must be its owner's alone", where=str(path),
-                expected="mode 600, owned by who starts the studio",
-                got=f"mode {stat.S_IMODE(found.st_mode):o}, owner {found.st_uid}",
-                then=f"Run: chmod 600 {path}",
-            
-        )  # fmt: skip
+            "a file with secrets must be its owner's alone",
+            where=str(path),
+            expected="mode 600, owned by who starts the studio",
+            got=f"mode {stat.S_IMODE(found.st_mode):o}, owner {found.st_uid}",
+            then=f"Run: chmod 600 {path}",
+        )
     return text
 
 

@@ -79,20 +79,26 @@ def keep_photo(data: bytes, root: Path, folder: str, *, limits: Limits, who: Use
 def _drawn_anew(data: bytes, limits: Limits) -> bytes:
     if not 0 < len(data) <= limits.upload_bytes:
         raise StudioError(
-            "the file is empty or too large", where="upload", got=f"{len(data)} bytes",
-                    expected=f"at most {limits.upload_bytes // 2**20} MB"
-        )  # fmt: skip
+            "the file is empty or too large",
+            where="upload",
+            got=f"{len(data)} bytes",
+            expected=f"at most {limits.upload_bytes // 2**20} MB",
+        )
     width, height = decode(data, "upload", _size)  # the header; no pixel is decoded
     if width * height > limits.upload_pixels:
         raise StudioError(
-            "the picture has too many pixels", where="upload", got=f"{width} x {height}",
-                    expected=f"at most {limits.upload_pixels // 1_000_000} megapixels"
-        )  # fmt: skip
+            "the picture has too many pixels",
+            where="upload",
+            got=f"{width} x {height}",
+            expected=f"at most {limits.upload_pixels // 1_000_000} megapixels",
+        )
     if min(width, height) < LEAST_PX:
         raise StudioError(
-            "the picture is too small for a background", where="upload",
-                    got=f"{width} x {height}", expected=f"at least {LEAST_PX} pixels a side"
-        )  # fmt: skip
+            "the picture is too small for a background",
+            where="upload",
+            got=f"{width} x {height}",
+            expected=f"at least {LEAST_PX} pixels a side",
+        )
     return encode_jpeg(decode_rgb(data, "upload"), _QUALITY)
 
 
@@ -106,9 +112,12 @@ def _place(root: Path, folder: str) -> Path:
     inside = "\0" not in folder and place.resolve() == root.parent.resolve() / root.name / folder
     if not _FOLDER.fullmatch(folder) or not inside:
         raise StudioError(
-            "this cannot be a folder of photos", where="upload", got=repr(folder)[:80],
-                    expected="a to z, 0 to 9, _ and -, at most 40", then="Choose another name."
-        )  # fmt: skip
+            "this cannot be a folder of photos",
+            where="upload",
+            got=repr(folder)[:80],
+            expected="a to z, 0 to 9, _ and -, at most 40",
+            then="Choose another name.",
+        )
     return place
 
 
@@ -116,16 +125,19 @@ def _check_room(root: Path, place: Path, more: int) -> None:
     held = _photos(place) if place.is_dir() else []
     if not held and len(folders(root)) >= MOST_FOLDERS:
         raise StudioError(
-            "there are too many folders of photos", where="upload",
-                    expected=f"at most {MOST_FOLDERS}", then="Use one that is there."
-        )  # fmt: skip
+            "there are too many folders of photos",
+            where="upload",
+            expected=f"at most {MOST_FOLDERS}",
+            then="Use one that is there.",
+        )
     size = sum(path.stat().st_size for path in held)
     if len(held) >= MOST_PHOTOS or size + more > MOST_BYTES:
         raise StudioError(
-            "this folder of photos is full", where=place.name,
-                    expected=f"at most {MOST_PHOTOS} photos and {MOST_BYTES // 2**30} GB",
-                    then="Use another name."
-        )  # fmt: skip
+            "this folder of photos is full",
+            where=place.name,
+            expected=f"at most {MOST_PHOTOS} photos and {MOST_BYTES // 2**30} GB",
+            then="Use another name.",
+        )
 
 
 def _photos(place: Path) -> list[Path]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from synthstudio.core.labels import AMBIGUOUS_FROM, VISIBLE_THRESHOLD
 from synthstudio.evaluation.table import Answers
-from synthstudio.models.bank import PoseBank, fuse
+from synthstudio.models.blocks.bank import PoseBank, fuse
 from synthstudio.models.contract import maps_of
 from synthstudio.models.heatmaps import (
     Decoded,
@@ -34,10 +34,16 @@ _BATCH = 128
 
 
 def answer(
-    net: nn.Module, people: Chosen, frame: Frame, *, device: torch.device, decode: Decode = "hits",
-    bank: PoseBank | None = None, flip: bool = False,
+    net: nn.Module,
+    people: Chosen,
+    frame: Frame,
+    *,
+    device: torch.device,
+    decode: Decode = "hits",
+    bank: PoseBank | None = None,
+    flip: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Answers:  # fmt: skip
+) -> Answers:
     """Return what the network says of `people`; the window is the amodal box, nothing changed.
 
     `bank`: maps are joined with what these poses say first (for blocks that have no bank).
@@ -64,9 +70,15 @@ def answer(
 
 
 def _asked(
-    net: nn.Module, made: Batch, people: Chosen, frame: Frame, turn: Tensor | None,
-    decode: Decode, bank: PoseBank | None, device: torch.device,
-) -> dict[str, F64]:  # fmt: skip
+    net: nn.Module,
+    made: Batch,
+    people: Chosen,
+    frame: Frame,
+    turn: Tensor | None,
+    decode: Decode,
+    bank: PoseBank | None,
+    device: torch.device,
+) -> dict[str, F64]:
     images = made.images.to(device)
     maps, said = maps_of(net, images, flip=None if turn is None else turn.to(device))
     if bank is not None:
@@ -122,16 +134,30 @@ def _table(people: Chosen, said: dict[str, F64]) -> Answers:
     true_xy = crops.xy[rows].astype(np.float64) / scale[:, None, None]
     side = crops.side[rows] / scale
     return Answers(
-        xy=said["xy"], score=said["score"], peak=said["peak"], present=said["present"],
-        shares=said["shares"], quality=said["quality"], xyz_m=said["xyz_m"],
+        xy=said["xy"],
+        score=said["score"],
+        peak=said["peak"],
+        present=said["present"],
+        shares=said["shares"],
+        quality=said["quality"],
+        xyz_m=said["xyz_m"],
         true_xy=true_xy + crops.corner[rows].astype(np.float64)[:, None],
-        true_shares=shares, true_xyz_m=crops.xyz_m[rows].astype(np.float64),
-        known=said["known"] > 0, state=crops.state[rows], cause=crops.cause[rows],
+        true_shares=shares,
+        true_xyz_m=crops.xyz_m[rows].astype(np.float64),
+        known=said["known"] > 0,
+        state=crops.state[rows],
+        cause=crops.cause[rows],
         ambiguous=(visible >= AMBIGUOUS_FROM) & (visible < VISIBLE_THRESHOLD),
-        area=crops.area[rows] / scale**2, side=side, box=crops.box[rows].astype(np.float64),
+        area=crops.area[rows] / scale**2,
+        side=side,
+        box=crops.box[rows].astype(np.float64),
         window=said["window"],
         fraction=crops.fraction[rows].astype(np.float64),
         crowd=crops.crowd[rows].astype(np.float64),
-        frame=crops.frame[rows], instance=crops.instance[rows], group=crops.group[rows],
-        clean=place[crops.clean[rows]], variant=crops.variant[rows], family=crops.family[rows],
-    )  # fmt: skip
+        frame=crops.frame[rows],
+        instance=crops.instance[rows],
+        group=crops.group[rows],
+        clean=place[crops.clean[rows]],
+        variant=crops.variant[rows],
+        family=crops.family[rows],
+    )

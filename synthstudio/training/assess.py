@@ -17,15 +17,16 @@ from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.reader import Dataset
-from synthstudio.evaluation import drawings, save, sensitivity
+from synthstudio.evaluation import save, sensitivity
 from synthstudio.evaluation.attention import Example, shunning
 from synthstudio.evaluation.figures import interval, percent, value_of
 from synthstudio.evaluation.measure import measure
-from synthstudio.evaluation.report import report
 from synthstudio.evaluation.save import Evaluation
 from synthstudio.evaluation.sensitivity import Sensitivity
-from synthstudio.models.bank import PoseBank
-from synthstudio.training import checkpoint, data, looking, networks, parallel
+from synthstudio.models.blocks.bank import PoseBank
+from synthstudio.report import evaluation_drawings
+from synthstudio.report.evaluation import report
+from synthstudio.training import checkpoint, data, diagnostics, networks, parallel
 from synthstudio.training.answer import Decode, answer, cut_windows
 from synthstudio.training.batches import Frame
 from synthstudio.training.bodies import Silhouettes, picture_sizes
@@ -65,10 +66,11 @@ def weights_of(path: Path) -> Path:
     best = path / "best.safetensors"
     if not best.is_file():
         raise ModelError(
-            "there are no weights", where=str(path),
-                    expected="a run with best.safetensors, or a .safetensors file",
-                    then="Train first: synthstudio train CONFIG --out RUN."
-        )  # fmt: skip
+            "there are no weights",
+            where=str(path),
+            expected="a run with best.safetensors, or a .safetensors file",
+            then="Train first: synthstudio train CONFIG --out RUN.",
+        )
     return best
 
 
@@ -78,115 +80,151 @@ def folder_of(weights: Path, dataset: Path, asked: Asked) -> Path:
 
 
 def evaluate(
-    weights: Path, dataset: Path, out: Path, *, asked: Asked, cache: Path, device: str = "auto",
+    weights: Path,
+    dataset: Path,
+    out: Path,
+    *,
+    asked: Asked,
+    cache: Path,
+    device: str = "auto",
     step: Step,
-) -> Evaluation:  # fmt: skip
+) -> Evaluation:
     """Judge the network of a weights file on a data set, into the new folder `out`.
 
     ModelError when they do not fit each other, or `out` is taken; DatasetError for damaged data.
     """
     save.check_free(out)
     at = parallel.device(device)
-    net, config, bones = checkpoint.load_network(weights)
-    people = _people(dataset, config, bones, asked, cache, step)
-    bank = _bank(net, config, bones, cache) if asked.bank else None
+    net, config, skeleton = checkpoint.load_network(weights)
+    people = _people(dataset, config, skeleton, asked, cache, step)
+    bank = _bank(net, config, skeleton, cache) if asked.bank else None
     net, bank = net.to(at), None if bank is None else bank.to(at)
-    frame = Frame(size=config.network.size, cells=networks.cells(config.network), skeleton=bones)
+    frame = Frame(size=config.network.size, cells=networks.cells(config.network), skeleton=skeleton)
     told = step("asking about people")
     answers = answer(
-        net, people, frame, device=at, decode=asked.decode, bank=bank, flip=asked.flip,
+        net,
+        people,
+        frame,
+        device=at,
+        decode=asked.decode,
+        bank=bank,
+        flip=asked.flip,
         progress=lambda done, total: told(done, total, 0.0),
-    )  # fmt: skip
+    )
     if not answers.known.any():
         raise ModelError("no joint of these people is labelled", where=str(dataset))
     source = Dataset(dataset)
     answers = cut_windows(answers, picture_sizes(source, answers.frame))
     step("measuring")(0, 1, 0.0)
-    measures = measure(answers, bones)
+    measures = measure(answers, skeleton)
     shown, maps = _network(net, people, frame, at, source, measures, step)
     made = Evaluation(
-        about=_about(weights, config, bones, dataset, asked), measures=measures, answers=answers
+        about=_about(weights, config, skeleton, dataset, asked), measures=measures, answers=answers
     )
     step("drawing the page")(0, 1, 0.0)
-    chosen = drawings.worst(answers, count=_WORST)
-    cases = drawings.cases(source, answers, chosen, bones)
-    save.write(out, made, report(made, bones, cases=cases, examples=shown, patched=maps))
+    chosen = evaluation_drawings.worst(answers, count=_WORST)
+    cases = evaluation_drawings.cases(source, answers, chosen, skeleton)
+    save.write(out, made, report(made, skeleton, cases=cases, examples=shown, patched=maps))
     return made
 
 
 def _people(
-    dataset: Path, config: Config, bones: Skeleton, asked: Asked, cache: Path, step: Step
+    dataset: Path, config: Config, skeleton: Skeleton, asked: Asked, cache: Path, step: Step
 ) -> Chosen:
     told = step("cutting people out")
     source = Source(dataset=str(dataset), splits=asked.splits)
     chosen, _, other = data.join(
         (source,), config, cache, lambda done, total: told(done, total, 0.0)
     )
-    if other.joints != bones.joints:
+    if other.joints != skeleton.joints:
         raise ModelError(
-            "the data set has another skeleton than the network", where=str(dataset),
-                    expected=bones.name, got=other.name,
-                    then="Convert it: synthstudio export --skeleton, then import."
-        )  # fmt: skip
+            "the data set has another skeleton than the network",
+            where=str(dataset),
+            expected=skeleton.name,
+            got=other.name,
+            then="Convert it: synthstudio export --skeleton, then import.",
+        )
     return chosen
 
 
-def _bank(net: nn.Module, config: Config, bones: Skeleton, cache: Path) -> PoseBank:
+def _bank(net: nn.Module, config: Config, skeleton: Skeleton, cache: Path) -> PoseBank:
     if getattr(getattr(net, "block", None), "bank", None) is not None:
         raise ModelError(
-            "the network has a bank of poses of its own", where="--bank",
-                    then="Leave --bank away: it is for networks without one."
-        )  # fmt: skip
+            "the network has a bank of poses of its own",
+            where="--bank",
+            then="Leave --bank away: it is for networks without one.",
+        )
     learn, _, other = data.join(config.train, config, cache, lambda done, total: None)
     bank = None
-    if other.joints == bones.joints:
-        bank = networks.pose_bank(learn.crops, bones, size=config.network.size, rows=learn.rows,
-                                  count=config.network.bank or 1000, seed=config.seed)  # fmt: skip
+    if other.joints == skeleton.joints:
+        bank = networks.pose_bank(
+            learn.crops,
+            skeleton,
+            size=config.network.size,
+            rows=learn.rows,
+            count=config.network.bank or 1000,
+            seed=config.seed,
+        )
     if bank is None:
         raise ModelError(
-            "no bank can be made of the people it learnt from", where="--bank",
-                    expected="people all of whose joints are labelled"
-        )  # fmt: skip
+            "no bank can be made of the people it learnt from",
+            where="--bank",
+            expected="people all of whose joints are labelled",
+        )
     return bank
 
 
 def _network(
-    net: nn.Module, people: Chosen, frame: Frame, device: torch.device, source: Dataset,
-    measures: dict[str, Any], step: Step,
-) -> tuple[list[Example], list[Sensitivity]]:  # fmt: skip
+    net: nn.Module,
+    people: Chosen,
+    frame: Frame,
+    device: torch.device,
+    source: Dataset,
+    measures: dict[str, Any],
+    step: Step,
+) -> tuple[list[Example], list[Sensitivity]]:
     """Add what only the network can tell to the figures; return what is to be drawn."""
     told = step("following its attention")
-    found = looking.gazes(net, people, frame, device=device,
-                          bodies=Silhouettes(source, people.crops, frame),
-                          progress=lambda done, total: told(done, total, 0.0))  # fmt: skip
+    found = diagnostics.gazes(
+        net,
+        people,
+        frame,
+        device=device,
+        bodies=Silhouettes(source, people.crops, frame),
+        progress=lambda done, total: told(done, total, 0.0),
+    )
     measures["attention"] = shunning(found)
     told = step("sliding a patch over people")
-    maps = looking.patched(net, people, frame, device=device,
-                           progress=lambda done, total: told(done, total, 0.0))  # fmt: skip
+    maps = diagnostics.patched(
+        net, people, frame, device=device, progress=lambda done, total: told(done, total, 0.0)
+    )
     measures["sensitivity"] = sensitivity.summary(maps) | {"maps": [m.map.tolist() for m in maps]}
     measures["latency"] = _cost(net, frame, device)
-    return looking.examples(net, people, frame, device=device), maps
+    return diagnostics.examples(net, people, frame, device=device), maps
 
 
 def _cost(net: nn.Module, frame: Frame, device: torch.device) -> dict[str, Any]:
-    one = looking.timed(net, frame, device=device)
-    many = looking.timed(net, frame, device=device, batch=_BATCH, rounds=5)
+    one = diagnostics.timed(net, frame, device=device)
+    many = diagnostics.timed(net, frame, device=device, batch=_BATCH, rounds=5)
     if device.type == "cuda":
         peak, name = torch.cuda.max_memory_allocated(device), torch.cuda.get_device_name(device)
     else:
         peak, name = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "CPU"
     tensors = list(net.state_dict().values())
     return vars(one) | {
-        "batch": _BATCH, "batch_ms": many.mean_ms / _BATCH, "device": name,
-        "threads": torch.get_num_threads(), "peak_mb": peak / 1e6,
+        "batch": _BATCH,
+        "batch_ms": many.mean_ms / _BATCH,
+        "device": name,
+        "threads": torch.get_num_threads(),
+        "peak_mb": peak / 1e6,
         "peak_of": "accelerator" if device.type == "cuda" else "process",
         "parameters": sum(p.numel() for p in net.parameters()),
         "weights_mb": sum(t.numel() * t.element_size() for t in tensors) / 1e6,
-    }  # fmt: skip
+    }
 
 
 def _about(
-    weights: Path, config: Config, bones: Skeleton, dataset: Path, asked: Asked
+    weights: Path, config: Config, skeleton: Skeleton, dataset: Path, asked: Asked
 ) -> dict[str, Any]:
     _, told = checkpoint.read(weights)
     sets = [s for s in config.train if s.dataset]
@@ -195,15 +233,23 @@ def _about(
     if any(not s.splits or not asked.splits or set(s.splits) & set(asked.splits) for s in own):
         notes.append("The network learnt from some of these very people: its figures are too good.")
     return {
-        "name": config.name, "weights": f"{weights.resolve().parent.name}/{weights.name}",
-        "weights_sha256": file_sha256(weights), "note": told.get("note", ""),
+        "name": config.name,
+        "weights": f"{weights.resolve().parent.name}/{weights.name}",
+        "weights_sha256": file_sha256(weights),
+        "note": told.get("note", ""),
         "block": f"{config.network.block.upper()} {config.network.size[0]}x"
-                 f"{config.network.size[1]}",
-        "seed": config.seed, "skeleton": bones.name, "dataset": dataset.resolve().name,
-        "dataset_sha256": _digest(dataset), "splits": list(asked.splits),
-        "decode": asked.decode, "flip": asked.flip, "bank": asked.bank,
-        "trained_here": bool(own), "notes": notes,
-    }  # fmt: skip
+        f"{config.network.size[1]}",
+        "seed": config.seed,
+        "skeleton": skeleton.name,
+        "dataset": dataset.resolve().name,
+        "dataset_sha256": _digest(dataset),
+        "splits": list(asked.splits),
+        "decode": asked.decode,
+        "flip": asked.flip,
+        "bank": asked.bank,
+        "trained_here": bool(own),
+        "notes": notes,
+    }
 
 
 def _digest(dataset: Path) -> str:

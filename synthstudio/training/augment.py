@@ -110,9 +110,15 @@ def views(
 
 
 def half_body(
-    draws: Draws, crops: Crops, rows: NDArray[np.int64], *, names: tuple[str, ...],
-    size: tuple[int, int], rng: Generator, chance: float,
-) -> Draws:  # fmt: skip
+    draws: Draws,
+    crops: Crops,
+    rows: NDArray[np.int64],
+    *,
+    names: tuple[str, ...],
+    size: tuple[int, int],
+    rng: Generator,
+    chance: float,
+) -> Draws:
     """Return draws in which some views show only the upper or the lower half of the body."""
     upper = np.array(
         [name.removeprefix("left_").removeprefix("right_") in _UPPER for name in names]
@@ -128,9 +134,12 @@ def half_body(
         extent = np.maximum(high - low, 4) * 1.5
         zoom = min(size[1] / extent[0], size[0] / extent[1], 3.0)
         one = views(
-            zoom=np.array([max(zoom, 1.0)]), angle=np.zeros(1), shift=np.zeros((1, 2)),
-            flipped=draws.flipped[b : b + 1], size=size,
-        )[0]  # fmt: skip
+            zoom=np.array([max(zoom, 1.0)]),
+            angle=np.zeros(1),
+            shift=np.zeros((1, 2)),
+            flipped=draws.flipped[b : b + 1],
+            size=size,
+        )[0]
         middle = one[:, :2] @ (np.array([size[1], size[0]]) / 2) + one[:, 2]
         one[:, 2] += (low + high) / 2 - middle
         view[b] = one
@@ -143,10 +152,14 @@ def look(picture: U8, view: F64, size: tuple[int, int], *, fill: int = 114) -> U
     index[:, 2] += index[:, :2] @ [0.5, 0.5] - 0.5  # OpenCV counts from pixel centres
     return np.asarray(
         cv2.warpAffine(
-            picture, index, (size[1], size[0]), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_CONSTANT, borderValue=(fill,) * 3,
+            picture,
+            index,
+            (size[1], size[0]),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=(fill,) * 3,
         )
-    )  # fmt: skip
+    )
 
 
 def moved(xy: F32, view: F64) -> F64:

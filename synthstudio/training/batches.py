@@ -47,17 +47,28 @@ class Frame:
 
 
 def make(
-    crops: Crops, rows: I64, frame: Frame, augment: Augment, *, seed: int, step: int,
+    crops: Crops,
+    rows: I64,
+    frame: Frame,
+    augment: Augment,
+    *,
+    seed: int,
+    step: int,
     paired: bool = False,
-) -> Batch:  # fmt: skip
+) -> Batch:
     """Return the batch of `rows`, augmented by the numbers of (seed, step)."""
     rng = stream(seed, "augment", step)
     draws = aug.draw(augment, rng, count=len(rows), size=frame.size, others=len(rows))
     if augment.half_body:
         draws = aug.half_body(
-            draws, crops, rows, names=frame.skeleton.joints, size=frame.size, rng=rng,
+            draws,
+            crops,
+            rows,
+            names=frame.skeleton.joints,
+            size=frame.size,
+            rng=rng,
             chance=augment.half_body,
-        )  # fmt: skip
+        )
     parts = [_sample(crops, rows, frame, draws, b) for b in range(len(rows))]
     clean, has = None, None
     if paired:
@@ -67,10 +78,11 @@ def make(
         pictures = [
             aug.coloured(
                 aug.look(crops.images[k if k >= 0 else row], draws.view[b], frame.size),
-                colour.gain[b], float(colour.lift[b]),
+                colour.gain[b],
+                float(colour.lift[b]),
             )
             for b, (row, k) in enumerate(zip(rows, other, strict=True))
-        ]  # fmt: skip
+        ]
         clean = _stacked(pictures)
     return Batch(
         images=_stacked([p.image for p in parts]),

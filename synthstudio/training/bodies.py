@@ -50,9 +50,12 @@ class Silhouettes:
             return np.full((h, w), np.nan)
         mask = decode({"size": [int(v) for v in size], "counts": counts}) * np.uint8(255)
         canvas = cut(
-            np.repeat(mask[..., None], 3, -1), crops.corner[row].astype(np.float64),
-            float(crops.scale[row]), canvas_size(*self.frame.size), fill=0,
-        )[..., 0]  # fmt: skip
+            np.repeat(mask[..., None], 3, -1),
+            crops.corner[row].astype(np.float64),
+            float(crops.scale[row]),
+            canvas_size(*self.frame.size),
+            fill=0,
+        )[..., 0]
         seen = augment.look(canvas, view, self.frame.size, fill=0)
         small = cv2.resize(seen, (w, h), interpolation=cv2.INTER_AREA)
         return np.asarray(small.astype(np.float64) / 255)

@@ -22,7 +22,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from synthstudio.core.errors import ModelError
-from synthstudio.core.skeleton import Skeleton, skeleton
+from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import disk_errors, replace_file
 from synthstudio.models.contract import PoseNet
 from synthstudio.training import config as configs
@@ -44,10 +44,17 @@ class Place:
     data: str = ""
 
 
-def save_weights(path: Path, net: nn.Module, config: Config, *, bones: Skeleton, note: str) -> None:
+def save_weights(
+    path: Path, net: nn.Module, config: Config, *, skeleton: Skeleton, note: str
+) -> None:
     """Write a network that `load_network` reads; DiskError on failure."""
-    told = {"format": FORMAT, "config": json.dumps(configs.dump(config)), "skeleton": bones.name,
-            "note": note, "backbone": told_backbone(net)}  # fmt: skip
+    told = {
+        "format": FORMAT,
+        "config": json.dumps(configs.dump(config)),
+        "skeleton": skeleton.name,
+        "note": note,
+        "backbone": told_backbone(net),
+    }
     with disk_errors(path):
         replace_file(path, save(_plain(net.state_dict()), metadata=_one(told)))
 
@@ -63,19 +70,20 @@ def load_network(path: Path) -> tuple[PoseNet, Config, Skeleton]:
         config = configs.parse(json.loads(told.get("config", "null")), str(path))
     except (ValueError, RecursionError) as error:
         raise _lacks("a config", path, str(error)) from error
-    bones = skeleton(told["skeleton"])
+    skeleton = get_skeleton(told["skeleton"])
     bank, backbone = empty_bank(tensors), told.get("backbone", "")
     if config.network.pretrained and not backbone:
         raise _lacks("the description of its backbone", path, config.network.pretrained)
-    net = build(config.network, bones, bank=bank, backbone=backbone)
+    net = build(config.network, skeleton, bank=bank, backbone=backbone)
     try:
         net.load_state_dict(tensors)
     except RuntimeError as error:
         raise ModelError(
-            "the weights do not fit their own config", where=str(path),
-                    got=str(error).splitlines()[1].strip()[:200]
-        ) from error  # fmt: skip
-    return net.eval(), config, bones
+            "the weights do not fit their own config",
+            where=str(path),
+            got=str(error).splitlines()[1].strip()[:200],
+        ) from error
+    return net.eval(), config, skeleton
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -85,30 +93,44 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             told = _several(file.metadata())
             if told.get("format") != FORMAT:
                 raise ModelError(
-                    "this file holds no pose network of ours", where=str(path),
-                            expected=FORMAT, got=str(told.get("format"))
-                )  # fmt: skip
+                    "this file holds no pose network of ours",
+                    where=str(path),
+                    expected=FORMAT,
+                    got=str(told.get("format")),
+                )
             if "skeleton" not in told:
                 raise _lacks("the name of a skeleton", path)
             return {name: file.get_tensor(name) for name in file.keys()}, told  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ModelError(
-            "the checkpoint cannot be read", where=str(path), got=str(error)[:200],
-                    then="Take another one, or train again."
-        ) from error  # fmt: skip
+            "the checkpoint cannot be read",
+            where=str(path),
+            got=str(error)[:200],
+            then="Take another one, or train again.",
+        ) from error
 
 
 def _lacks(what: str, path: Path, got: str | None = None) -> ModelError:
     return ModelError(
-        "the checkpoint does not say all that it must", where=str(path), expected=what,
-                got=None if got is None else got[:200], then="Take another one, or train again."
-    )  # fmt: skip
+        "the checkpoint does not say all that it must",
+        where=str(path),
+        expected=what,
+        got=None if got is None else got[:200],
+        then="Take another one, or train again.",
+    )
 
 
 def save_state(
-    path: Path, *, net: nn.Module, ema: nn.Module | None, optimiser: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler, place: Place, config: Config, bones: Skeleton,
-) -> None:  # fmt: skip
+    path: Path,
+    *,
+    net: nn.Module,
+    ema: nn.Module | None,
+    optimiser: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    place: Place,
+    config: Config,
+    skeleton: Skeleton,
+) -> None:
     """Write everything that decides the rest of a run; DiskError on failure."""
     tensors = {f"net.{k}": v for k, v in net.state_dict().items()}
     if ema is not None:
@@ -120,17 +142,24 @@ def save_state(
     if torch.cuda.is_available():
         tensors["cuda_rng"] = torch.cuda.get_rng_state()
     told = {
-        "format": FORMAT, "config": json.dumps(configs.dump(config)), "skeleton": bones.name,
-        "place": json.dumps(vars(place)), "scaler": json.dumps(scaler.state_dict()),
-    }  # fmt: skip
+        "format": FORMAT,
+        "config": json.dumps(configs.dump(config)),
+        "skeleton": skeleton.name,
+        "place": json.dumps(vars(place)),
+        "scaler": json.dumps(scaler.state_dict()),
+    }
     with disk_errors(path):
         replace_file(path, save(_plain(tensors), metadata=_one(told)))
 
 
 def load_state(
-    path: Path, *, net: nn.Module, ema: nn.Module | None, optimiser: torch.optim.Optimizer,
+    path: Path,
+    *,
+    net: nn.Module,
+    ema: nn.Module | None,
+    optimiser: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
-) -> Place:  # fmt: skip
+) -> Place:
     """Put a run back where it stood; ModelError when the file does not fit."""
     tensors, told = read(path)
     try:
@@ -143,9 +172,11 @@ def load_state(
         torch.set_rng_state(tensors["torch_rng"])
     except (RuntimeError, KeyError, ValueError, TypeError) as error:
         raise ModelError(
-            "the saved state does not fit this run", where=str(path),
-                    got=str(error).splitlines()[0][:200], then="Start anew in another folder."
-        ) from error  # fmt: skip
+            "the saved state does not fit this run",
+            where=str(path),
+            got=str(error).splitlines()[0][:200],
+            then="Start anew in another folder.",
+        ) from error
     if "cuda_rng" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["cuda_rng"])
     return place

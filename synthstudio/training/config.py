@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from synthstudio.core.errors import ModelError
-from synthstudio.recipe.load import read_yaml
+from synthstudio.recipe.schema.load import read_yaml
 from synthstudio.training.augment import NONE, Augment
 
 STRIDE = 4
@@ -191,9 +191,11 @@ def parse(data: Any, where: str = "config") -> Config:
     """Build a config from plain values; ModelError lists every fault."""
     if not isinstance(data, dict):
         raise ModelError(
-            "this is no training config", where=where, expected="fields and values",
-                    got=type(data).__name__
-        )  # fmt: skip
+            "this is no training config",
+            where=where,
+            expected="fields and values",
+            got=type(data).__name__,
+        )
     try:
         return Config.model_validate(data)
     except ValidationError as error:
@@ -205,13 +207,23 @@ def overfitted(config: Config, people: int) -> Config:
 
     Steps stay as given, or are 400.
     """
-    return config.model_copy(update={
-        "name": f"{config.name[:60]}, {people} by heart", "augment": NONE, "decay": 0.0,
-        "batch": min(config.batch, people), "accumulate": 1, "epochs": 1, "validate_on": (),
-        "steps": config.steps or 400, "weak_tail": 0.0, "curriculum": 0.0, "patience": 0,
-        "ema": min(config.ema, 0.98),
-        "losses": config.losses.model_copy(update={"agreement": 0.0}),
-    })  # fmt: skip
+    return config.model_copy(
+        update={
+            "name": f"{config.name[:60]}, {people} by heart",
+            "augment": NONE,
+            "decay": 0.0,
+            "batch": min(config.batch, people),
+            "accumulate": 1,
+            "epochs": 1,
+            "validate_on": (),
+            "steps": config.steps or 400,
+            "weak_tail": 0.0,
+            "curriculum": 0.0,
+            "patience": 0,
+            "ema": min(config.ema, 0.98),
+            "losses": config.losses.model_copy(update={"agreement": 0.0}),
+        }
+    )
 
 
 def dump(config: Config) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from synthstudio.core.errors import ModelError
 from synthstudio.core.images import decode_rgb, resample
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.safe_npz import UNREADABLE
-from synthstudio.core.skeleton import Skeleton, skeleton
+from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import canonical_json, disk_errors, read_json, whole_folder
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row
@@ -116,17 +116,21 @@ class Sample:
 
 
 def take(
-    folder: Path, *, size: tuple[int, int], cache: Path, progress: Callable[[int, int], None],
-    bones: Skeleton | None = None,
-) -> Taken:  # fmt: skip
+    folder: Path,
+    *,
+    size: tuple[int, int],
+    cache: Path,
+    progress: Callable[[int, int], None],
+    skeleton: Skeleton | None = None,
+) -> Taken:
     """Return the crops of a data set, from the cache or made now. `size`: the network's (H, W).
 
     `bones`: the skeleton that its people are converted to, if not their own. ModelError when
     nobody in it has a labelled joint.
     """
     dataset = Dataset(folder)
-    own = skeleton(dataset.identity.skeleton)
-    target = bones or own
+    own = get_skeleton(dataset.identity.skeleton)
+    target = skeleton or own
     digest = hashlib.sha256()
     for name in ("dataset.json", "index.json"):
         digest.update((dataset.folder / name).read_bytes())
@@ -136,15 +140,25 @@ def take(
     key = digest.hexdigest()
 
     def make(out: Path) -> dict[str, Any]:
-        cut_out(samples_of(dataset), target, size=size, total=dataset.people, out=out,
-                progress=progress, where=str(dataset.folder))  # fmt: skip
+        cut_out(
+            samples_of(dataset),
+            target,
+            size=size,
+            total=dataset.people,
+            out=out,
+            progress=progress,
+            where=str(dataset.folder),
+        )
         return {}
 
     kept, _ = cached(cache, key, make)
     return Taken(
-        crops=open_crops(kept), key=key, skeleton=target, source=dataset.folder.name,
+        crops=open_crops(kept),
+        key=key,
+        skeleton=target,
+        source=dataset.folder.name,
         notes=unlike(own, target),
-    )  # fmt: skip
+    )
 
 
 def sizes_key(size: tuple[int, int]) -> bytes:
@@ -183,9 +197,15 @@ def cached(
 
 
 def cut_out(
-    samples: Iterable[Sample], bones: Skeleton, *, size: tuple[int, int], total: int, out: Path,
-    progress: Callable[[int, int], None], where: str,
-) -> int:  # fmt: skip
+    samples: Iterable[Sample],
+    skeleton: Skeleton,
+    *,
+    size: tuple[int, int],
+    total: int,
+    out: Path,
+    progress: Callable[[int, int], None],
+    where: str,
+) -> int:
     """Write the crops of at most `total` people into the folder `out`; return how many they are.
 
     ModelError for nobody; DiskError when they do not fit on the disk.
@@ -195,7 +215,7 @@ def cut_out(
     cover = _reserved(out / "cover.npy", (max(total, 1), high, wide))
     rows: list[dict[str, Any]] = []
     for sample in samples:
-        for row in rows_of(sample, bones, size=size):
+        for row in rows_of(sample, skeleton, size=size):
             images[len(rows)], cover[len(rows)] = row.pop("image"), row.pop("cover")
             rows.append(row)
             progress(len(rows), total)
@@ -244,21 +264,26 @@ def samples_of(dataset: Dataset) -> Iterator[Sample]:
         yield Sample(frame=frame, people=dataset.instances(frame["index"]), rgb=rgb)
 
 
-def rows_of(sample: Sample, bones: Skeleton, *, size: tuple[int, int]) -> list[dict[str, Any]]:
+def rows_of(sample: Sample, skeleton: Skeleton, *, size: tuple[int, int]) -> list[dict[str, Any]]:
     """Return a row for each person of a picture who has a labelled joint, for `held`."""
     if not sample.people:
         return []
     frame, rgb, out = sample.frame, sample.rgb(), []
     for person in sample.people:
-        row = crop(rgb, convert_row(person, frame, bones), bones, size=size)
+        row = crop(rgb, convert_row(person, frame, skeleton), skeleton, size=size)
         if row is None:
             continue
         moment = (frame["group_id"], frame["camera_id"], frame["clip_frame"], person["instance"])
-        out.append(row | {
-            "split": frame["split"], "variant": frame["variant"],
-            "family": person["pose_family"] or "", "crowd": _number(frame["crowd_index"]),
-            "moment": moment,
-        })  # fmt: skip
+        out.append(
+            row
+            | {
+                "split": frame["split"],
+                "variant": frame["variant"],
+                "family": person["pose_family"] or "",
+                "crowd": _number(frame["crowd_index"]),
+                "moment": moment,
+            }
+        )
     return out
 
 
@@ -270,8 +295,11 @@ def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         groups.setdefault(moment[0], len(groups))
     plain = [name for name in rows[0] if name != "moment"]
     columns: dict[str, Any] = {name: np.stack([row[name] for row in rows]) for name in plain}
-    clean = {m: i for i, (m, row) in enumerate(zip(moments, rows, strict=True))
-             if row["variant"] == "clean"}  # fmt: skip
+    clean = {
+        m: i
+        for i, (m, row) in enumerate(zip(moments, rows, strict=True))
+        if row["variant"] == "clean"
+    }
     columns["group"] = np.array([groups[m[0]] for m in moments], np.int64)
     columns["clean"] = np.array([clean.get(m, -1) for m in moments], np.int64)
     return columns
@@ -286,9 +314,11 @@ def window(box: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float6
     return np.concatenate([centre - full / 2, full])
 
 
-def crop(rgb: U8, person: Row, bones: Skeleton, *, size: tuple[int, int]) -> dict[str, Any] | None:
+def crop(
+    rgb: U8, person: Row, skeleton: Skeleton, *, size: tuple[int, int]
+) -> dict[str, Any] | None:
     """Return one person's row of Crops, without what only the set knows; None without a joint."""
-    joints = len(bones.joints)
+    joints = len(skeleton.joints)
     xy = np.array(person["joints_px"], np.float64).reshape(joints, 2)
     state = np.array(person["state"], np.uint8)
     box = np.array(person["amodal_box_px"] or person["modal_box_px"], np.float64)
@@ -309,7 +339,7 @@ def crop(rgb: U8, person: Row, bones: Skeleton, *, size: tuple[int, int]) -> dic
         "shares": np.array(person["shares"], np.float32).reshape(joints, 5),
         "state": state,
         "cause": _causes(person["cause"]),
-        "xyz_m": _relative(person, bones),
+        "xyz_m": _relative(person, skeleton),
         "area": np.float32(area * scale**2),
         "box": box.astype(np.float32),
         "side": np.float32(box[2:].max() * scale),
@@ -366,10 +396,10 @@ def _causes(names: list[str]) -> U8:
     return np.array([CAUSES.index(name) for name in names], np.uint8)
 
 
-def _relative(person: Row, bones: Skeleton) -> F32:
+def _relative(person: Row, skeleton: Skeleton) -> F32:
     """Return (J, 3) places relative to the middle between the hips; NaN unknown."""
-    joints = len(bones.joints)
-    hips = [bones.joints.index(n) for n in ("left_hip", "right_hip") if n in bones.joints]
+    joints = len(skeleton.joints)
+    hips = [skeleton.joints.index(n) for n in ("left_hip", "right_hip") if n in skeleton.joints]
     if person["joints_camera_m"] is None or len(hips) != 2:
         return np.full((joints, 3), np.nan, np.float32)
     places = np.array(person["joints_camera_m"], np.float64).reshape(joints, 3)
@@ -400,6 +430,5 @@ def open_crops(folder: Path) -> Crops:
 
 def _damaged(folder: Path, got: str) -> ModelError:
     return ModelError(
-        "the crop cache is damaged", where=str(folder), got=got[:200],
-                then="Delete that folder."
-    )  # fmt: skip
+        "the crop cache is damaged", where=str(folder), got=got[:200], then="Delete that folder."
+    )

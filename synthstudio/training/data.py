@@ -84,9 +84,12 @@ class People:
 
 
 def gather(
-    config: Config, *, cache: Path, say: Callable[[str], None],
+    config: Config,
+    *,
+    cache: Path,
+    say: Callable[[str], None],
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> People:  # fmt: skip
+) -> People:
     """Return the people that a config names, cut out once or rendered as the run goes on.
 
     ModelError when sets do not fit; FormatError, RecipeError for what is read. `close` it after.
@@ -94,10 +97,12 @@ def gather(
     parts = _parts(config.train, config, cache, progress, default="train")
     judges: list[_Part] = []
     try:
-        judge, bones = None, parts[0].skeleton
+        judge, skeleton = None, parts[0].skeleton
         key = _key(parts)
         if config.validate_on:
-            judges = _parts(config.validate_on, config, cache, progress, default="val", bones=bones)
+            judges = _parts(
+                config.validate_on, config, cache, progress, default="val", skeleton=skeleton
+            )
             judge = _chosen(judges, 0)
             key = hashlib.sha256(f"{key} {_key(judges)}".encode()).hexdigest()
         learn = _chosen(parts, 0)
@@ -112,11 +117,15 @@ def gather(
     say(f"{len(learn)} people to learn from, {0 if judge is None else len(judge)} to judge by")
     high, wide = config.network.size
     return People(
-        learn=learn, judge=judge, skeleton=bones, key=key, balance=_balance(learn),
-        frame=Frame(size=(high, wide), cells=cells(config.network), skeleton=bones),
+        learn=learn,
+        judge=judge,
+        skeleton=skeleton,
+        key=key,
+        balance=_balance(learn),
+        frame=Frame(size=(high, wide), cells=cells(config.network), skeleton=skeleton),
         later=functools.partial(_chosen, parts) if any(p.moves for p in parts) else None,
         close=functools.partial(_close, parts),
-    )  # fmt: skip
+    )
 
 
 def join(
@@ -147,16 +156,21 @@ class _Part:
 
 
 def _parts(
-    sources: Sequence[Source], config: Config, cache: Path, progress: Callable[[int, int], None],
-    *, default: str, bones: Skeleton | None = None,
-) -> list[_Part]:  # fmt: skip
+    sources: Sequence[Source],
+    config: Config,
+    cache: Path,
+    progress: Callable[[int, int], None],
+    *,
+    default: str,
+    skeleton: Skeleton | None = None,
+) -> list[_Part]:
     """Open sources. The first one's skeleton, or `bones`, is that of all; `default`: the split of
     recipes."""
     parts: list[_Part] = []
     try:
         for source in sources:
-            bones = parts[0].skeleton if parts else bones
-            parts.append(_part(source, config, cache, progress, default, bones))
+            skeleton = parts[0].skeleton if parts else skeleton
+            parts.append(_part(source, config, cache, progress, default, skeleton))
     except BaseException:
         _close(parts)
         raise
@@ -164,30 +178,51 @@ def _parts(
 
 
 def _part(
-    source: Source, config: Config, cache: Path, progress: Callable[[int, int], None],
-    default: str, bones: Skeleton | None,
-) -> _Part:  # fmt: skip
+    source: Source,
+    config: Config,
+    cache: Path,
+    progress: Callable[[int, int], None],
+    default: str,
+    skeleton: Skeleton | None,
+) -> _Part:
     size = config.network.size
     if source.recipe:
 
         def quiet(done: int, total: int) -> None:
             """The bar is the training's then."""
 
-        drawn = Rendered(source, splits=source.splits or (default,), size=size,
-                         workers=config.workers, bones=bones)  # fmt: skip
+        drawn = Rendered(
+            source,
+            splits=source.splits or (default,),
+            size=size,
+            workers=config.workers,
+            skeleton=skeleton,
+        )
         return _Part(
-            source=source, skeleton=drawn.skeleton, key=drawn.key, notes=drawn.notes,
+            source=source,
+            skeleton=drawn.skeleton,
+            key=drawn.key,
+            notes=drawn.notes,
             crops=lambda epoch: drawn.window(epoch, quiet if epoch else progress),
-            moves=True, close=drawn.close,
-        )  # fmt: skip
+            moves=True,
+            close=drawn.close,
+        )
     if source.coco:
         images = Path(source.images) if source.images else None
-        taken = take_coco(Path(source.coco), images, size=size, cache=cache, progress=progress,
-                          bones=bones)  # fmt: skip
+        taken = take_coco(
+            Path(source.coco), images, size=size, cache=cache, progress=progress, skeleton=skeleton
+        )
     else:
-        taken = take(Path(source.dataset), size=size, cache=cache, progress=progress, bones=bones)
-    return _Part(source=source, skeleton=taken.skeleton, key=taken.key, notes=taken.notes,
-                 crops=lambda epoch: taken.crops)  # fmt: skip
+        taken = take(
+            Path(source.dataset), size=size, cache=cache, progress=progress, skeleton=skeleton
+        )
+    return _Part(
+        source=source,
+        skeleton=taken.skeleton,
+        key=taken.key,
+        notes=taken.notes,
+        crops=lambda epoch: taken.crops,
+    )
 
 
 def _chosen(parts: Sequence[_Part], epoch: int) -> Chosen:
@@ -220,13 +255,12 @@ def _allowed(source: Source, crops: Crops) -> I64:
         use &= np.isin(crops.variant, source.variants)
     if not use.any():
         raise ModelError(
-            
-                "nobody is left to take", where=source.name,
-                expected=f"splits {source.splits or 'any'}, variants {source.variants or 'any'}",
-                got=f"splits {sorted(set(crops.split.tolist()))}, "
-                f"variants {sorted(set(crops.variant.tolist()))}",
-            
-        )  # fmt: skip
+            "nobody is left to take",
+            where=source.name,
+            expected=f"splits {source.splits or 'any'}, variants {source.variants or 'any'}",
+            got=f"splits {sorted(set(crops.split.tolist()))}, "
+            f"variants {sorted(set(crops.variant.tolist()))}",
+        )
     return np.flatnonzero(use)
 
 
@@ -286,16 +320,24 @@ def check_labels(people: People, *, say: Callable[[str], None]) -> None:
         raise ModelError("no joint is labelled", where=where)
     if not (known & (state == STATE_VISIBLE)).any():
         raise ModelError(
-            "every labelled joint is hidden", where=where, expected="some visible ones",
-                    then="Check how the file marks visibility (v=2 is visible)."
-        )  # fmt: skip
-    spread = np.array([np.nanstd(np.where(k[..., None], p, np.nan), axis=0).max()
-                       for p, k in zip(xy, known, strict=True) if k.sum() > 1])  # fmt: skip
+            "every labelled joint is hidden",
+            where=where,
+            expected="some visible ones",
+            then="Check how the file marks visibility (v=2 is visible).",
+        )
+    spread = np.array(
+        [
+            np.nanstd(np.where(k[..., None], p, np.nan), axis=0).max()
+            for p, k in zip(xy, known, strict=True)
+            if k.sum() > 1
+        ]
+    )
     if len(spread) and np.median(spread) < 1:
         raise ModelError(
-            "most people's joints lie at one point", where=where,
-                    then="Check the coordinates with synthstudio validate."
-        )  # fmt: skip
+            "most people's joints lie at one point",
+            where=where,
+            then="Check the coordinates with synthstudio validate.",
+        )
     never = [names[j] for j in np.flatnonzero(~known.any(0))]
     if never:
         say(f"never labelled, so not learnt: {', '.join(never)}")
@@ -312,10 +354,12 @@ def check_same(before: str, now: str, out: Path) -> None:
     """ModelError when a run that goes on would see other people than it did."""
     if before != now:
         raise ModelError(
-            "the data changed since this run began", where=str(out),
-                    expected=f"crops {before[:16]}", got=now[:16],
-                    then="Bring the data set back, or start anew in another folder."
-        )  # fmt: skip
+            "the data changed since this run began",
+            where=str(out),
+            expected=f"crops {before[:16]}",
+            got=now[:16],
+            then="Bring the data set back, or start anew in another folder.",
+        )
 
 
 def only(chosen: Chosen, rows: I64) -> Chosen:

@@ -75,10 +75,10 @@ class Log:
         self._write(step - 1, {f"validation/{k}": v for k, v in found.items()})
         self.file.flush()
 
-    def pictures(self, step: int, batch: Batch, net: nn.Module, bones: Skeleton) -> None:
+    def pictures(self, step: int, batch: Batch, net: nn.Module, skeleton: Skeleton) -> None:
         """Draw a batch with its targets and the network's answers."""
         self.pictures_folder.mkdir(exist_ok=True)
-        rgb = batch_picture(batch, net, bones)
+        rgb = batch_picture(batch, net, skeleton)
         (self.pictures_folder / f"batch_{step:06d}.png").write_bytes(rgb[1])
         self.board.add_image("batch", rgb[0], step, dataformats="HWC")
 

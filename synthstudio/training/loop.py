@@ -71,11 +71,16 @@ class _Run:
 
 
 def train(  # noqa: C901 - one run, from top to bottom
-    config: Config, out: Path, *, resume: bool = False, cache: Path | None = None,
-    steps: int | None = None, say: Callable[[str], None] = print,
+    config: Config,
+    out: Path,
+    *,
+    resume: bool = False,
+    cache: Path | None = None,
+    steps: int | None = None,
+    say: Callable[[str], None] = print,
     progress: Callable[[int, int, str], None] = lambda done, total, text: None,
     only: Callable[[data.People], data.People] = lambda people: people,
-) -> Trained:  # fmt: skip
+) -> Trained:
     """Train a network into the folder `out`; Ctrl-C stops after the step and saves.
 
     `resume`: go on from the saved state there. `steps`: no more than these in this call (a dry
@@ -92,23 +97,29 @@ def train(  # noqa: C901 - one run, from top to bottom
         say, progress = (lambda text: None), (lambda done, total, text: None)
     with parallel.first_goes_first(world):
         prepare_folder(out, config, resume=resume or not world.first)
-        people = only(data.gather(
-            config, cache=cache or out / "cache", say=say,
-            progress=lambda done, total: progress(done, total, CUTTING),
-        ))  # fmt: skip
+        people = only(
+            data.gather(
+                config,
+                cache=cache or out / "cache",
+                say=say,
+                progress=lambda done, total: progress(done, total, CUTTING),
+            )
+        )
     full = memory.enough(device, got=f"{config.batch // world.size} people", then=memory.HALVE)
     with closing(people), full:
         data.check_labels(people, say=say)
-        bones, frame = people.skeleton, people.frame
+        skeleton, frame = people.skeleton, people.frame
 
         net = _network(config, people, say=say).to(device)
         networks.weigh(net, people.balance)
         ema = copy.deepcopy(net).eval() if config.ema else None
         run = _Run(
-            net=net, ema=ema, optimiser=rates.optimiser(net, config),
+            net=net,
+            ema=ema,
+            optimiser=rates.optimiser(net, config),
             scaler=torch.amp.GradScaler(device.type, enabled=config.precision == "float16"),
             place=checkpoint.Place(data=people.key),
-        )  # fmt: skip
+        )
         state_file = out / "state.safetensors"
         if resume and state_file.is_file():
             run.place = checkpoint.load_state(
@@ -124,7 +135,7 @@ def train(  # noqa: C901 - one run, from top to bottom
         _out_of_patience(run, config)
         stopped = parallel.agreed(run.stop)
         weights = Weights(**config.losses.model_dump())
-        sigmas = torch.from_numpy(bones.sigmas).float().to(device)
+        sigmas = torch.from_numpy(skeleton.sigmas).float().to(device)
         balance = torch.from_numpy(people.balance).float().to(device)
         log = Log(out, keep_before=run.place.step) if world.first else None
 
@@ -145,9 +156,14 @@ def train(  # noqa: C901 - one run, from top to bottom
             if step >= total * (1 - config.weak_tail):
                 augment = augment.model_copy(update=_WEAK)
             return batches.make(
-                chosen.crops, rows, frame, augment, seed=config.seed,
-                step=number * world.size + world.rank, paired=bool(config.losses.agreement),
-            )  # fmt: skip
+                chosen.crops,
+                rows,
+                frame,
+                augment,
+                seed=config.seed,
+                step=number * world.size + world.rank,
+                paired=bool(config.losses.agreement),
+            )
 
         numbers = range(run.place.step * config.accumulate, end * config.accumulate)
         coming = batches.ahead(make, numbers)
@@ -188,7 +204,7 @@ def train(  # noqa: C901 - one run, from top to bottom
                 if log is not None:
                     log.step(step, terms, rate=run.optimiser.param_groups[-1]["lr"], norm=norm)
                     if step in (0, total // 2):
-                        log.pictures(step, batch, ema or net, bones)
+                        log.pictures(step, batch, ema or net, skeleton)
                 progress(step + 1, total, " ".join(f"{k} {v:.3f}" for k, v in terms.items()))
 
                 epoch_ends = run.place.step % a_pass == 0 or run.place.step == total
@@ -202,19 +218,28 @@ def train(  # noqa: C901 - one run, from top to bottom
                 if world.first and (due or stopped or run.place.step == end):
                     _guard_weights(run, out)
                     checkpoint.save_state(
-                        state_file, net=net, ema=ema, optimiser=run.optimiser, scaler=run.scaler,
-                        place=run.place, config=config, bones=bones,
-                    )  # fmt: skip
+                        state_file,
+                        net=net,
+                        ema=ema,
+                        optimiser=run.optimiser,
+                        scaler=run.scaler,
+                        place=run.place,
+                        config=config,
+                        skeleton=skeleton,
+                    )
         done = run.place.step - first_of_call
         took = max(run.place.seconds - begun, 1e-9)
         if stopped:
             say(f"stopped after step {run.place.step} of {total}: {stopped}")
         return Trained(
-            folder=out, steps=run.place.step, epochs=run.place.epoch,
+            folder=out,
+            steps=run.place.step,
+            epochs=run.place.epoch,
             best=run.place.best if people.judge is not None and run.place.best_epoch >= 0 else None,
             finished=run.place.step >= total or "improve" in stopped,
-            waited=waited / took, rate=done * config.batch * config.accumulate / took,
-        )  # fmt: skip
+            waited=waited / took,
+            rate=done * config.batch * config.accumulate / took,
+        )
 
 
 def _fix(config: Config) -> None:
@@ -229,25 +254,30 @@ def prepare_folder(out: Path, config: Config, *, resume: bool) -> None:
     if kept.is_file():
         if not resume:
             raise ModelError(
-                "there is a run already", where=str(out), expected="a new folder",
-                        then="Choose another --out, or go on with --resume."
-            )  # fmt: skip
+                "there is a run already",
+                where=str(out),
+                expected="a new folder",
+                then="Choose another --out, or go on with --resume.",
+            )
         before = configs.load(kept)
         if before != config:
             changed = [k for k, v in configs.dump(config).items() if v != configs.dump(before)[k]]
             raise ModelError(
-                "the run was begun with another config", where=str(kept),
-                        got=f"changed: {', '.join(changed)}",
-                        then="Choose another --out, or use the config.yaml there."
-            )  # fmt: skip
+                "the run was begun with another config",
+                where=str(kept),
+                got=f"changed: {', '.join(changed)}",
+                then="Choose another --out, or use the config.yaml there.",
+            )
         return
     if out.exists() and any(
         p.name != "cache" and not p.name.startswith(TEMPORARY) for p in out.iterdir()
     ):
         raise ModelError(
-            "the folder is not empty", where=str(out), expected="a new or empty folder",
-                    then="Choose another --out."
-        )  # fmt: skip
+            "the folder is not empty",
+            where=str(out),
+            expected="a new or empty folder",
+            then="Choose another --out.",
+        )
     out.mkdir(parents=True, exist_ok=True)
     replace_file(kept, configs.dump_yaml(config).encode())
 
@@ -256,14 +286,18 @@ def _network(config: Config, people: data.People, *, say: Callable[[str], None])
     bank = None
     if config.network.block == "orn":
         bank = networks.pose_bank(
-            people.train, people.skeleton, rows=people.learn.rows, size=config.network.size,
-            count=config.network.bank, seed=config.seed,
-        )  # fmt: skip
+            people.train,
+            people.skeleton,
+            rows=people.learn.rows,
+            size=config.network.size,
+            count=config.network.bank,
+            seed=config.seed,
+        )
     torch.manual_seed(config.seed)
     net = networks.build(config.network, people.skeleton, bank=bank)
     if config.start:
         poses = config.network.bank
-        say(starting.start(net, Path(config.start), bones=people.skeleton, poses=poses))
+        say(starting.start(net, Path(config.start), skeleton=people.skeleton, poses=poses))
     for parameter in net.parameters():  # what convolutions are fastest with
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
@@ -290,9 +324,15 @@ def _reach(config: Config, step: int, total: int) -> float:
 
 
 def _loss(
-    model: nn.Module, ema: nn.Module | None, batch: Batch, config: Config, weights: Weights,
-    sigmas: Tensor, balance: Tensor, device: torch.device,
-) -> tuple[Tensor, dict[str, float]]:  # fmt: skip
+    model: nn.Module,
+    ema: nn.Module | None,
+    batch: Batch,
+    config: Config,
+    weights: Weights,
+    sigmas: Tensor,
+    balance: Tensor,
+    device: torch.device,
+) -> tuple[Tensor, dict[str, float]]:
     labels = type(batch.labels)(**{k: v.to(device) for k, v in vars(batch.labels).items()})
     images = batch.images.to(device).contiguous(memory_format=torch.channels_last)
     kind = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(config.precision)
@@ -331,9 +371,10 @@ def _guard(terms: dict[str, float], step: int, out: Path) -> None:
         shown = ", ".join(f"{k} {v:g}" for k, v in terms.items())
         raise ModelError(
             f"the {'gradient' if 'gradient' in terms else 'loss'} is no number",
-                    where=f"{out}, step {step}", got=shown,
-                    then="The last saved state is good; lower `rate`, or use float32."
-        )  # fmt: skip
+            where=f"{out}, step {step}",
+            got=shown,
+            then="The last saved state is good; lower `rate`, or use float32.",
+        )
 
 
 def _guard_weights(run: _Run, out: Path) -> None:
@@ -343,9 +384,9 @@ def _guard_weights(run: _Run, out: Path) -> None:
         if squares and not torch.stack(squares).isfinite().all():
             raise ModelError(
                 "the weights are no numbers any more",
-                        where=f"{out}, step {run.place.step}",
-                        then="A state that was saved before is good; lower `rate`."
-            )  # fmt: skip
+                where=f"{out}, step {run.place.step}",
+                then="A state that was saved before is good; lower `rate`.",
+            )
 
 
 def _average(ema: nn.Module, net: nn.Module, keep: float, step: int) -> None:
@@ -359,9 +400,14 @@ def _average(ema: nn.Module, net: nn.Module, keep: float, step: int) -> None:
 
 
 def _judge(
-    run: _Run, config: Config, people: data.People, out: Path, log: Log | None,
-    device: torch.device, first: bool,
-) -> None:  # fmt: skip
+    run: _Run,
+    config: Config,
+    people: data.People,
+    out: Path,
+    log: Log | None,
+    device: torch.device,
+    first: bool,
+) -> None:
     """Validate; keep the best weights and the last; stop when nothing improved for long."""
     _guard_weights(run, out)
     net = run.ema or run.net
@@ -373,9 +419,12 @@ def _judge(
     if first:
         for name in ("last", "best") if better else ("last",):
             checkpoint.save_weights(
-                out / f"{name}.safetensors", net, config, bones=people.skeleton,
+                out / f"{name}.safetensors",
+                net,
+                config,
+                skeleton=people.skeleton,
                 note=f"step {run.place.step}",
-            )  # fmt: skip
+            )
     if log is not None:
         log.validation(run.place.step, found)
     _out_of_patience(run, config)

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.models.bank import PoseBank
+from synthstudio.models.backbones.pyramid import ConvPyramid, HuggingFaceFeatures, VitPoseFeatures
+from synthstudio.models.blocks.bank import PoseBank
+from synthstudio.models.blocks.kpe import KPE
+from synthstudio.models.blocks.orn import ORN
 from synthstudio.models.contract import PoseNet
-from synthstudio.models.features import ConvPyramid, HuggingFaceFeatures, VitPoseFeatures
-from synthstudio.models.kpe import KPE
-from synthstudio.models.orn import ORN
 from synthstudio.training.config import STRIDE, Network
 from synthstudio.training.crops import MARGIN, Crops
 
@@ -48,9 +48,15 @@ def build(
         block = KPE(features.channels, joints, size=size, width=network.width, depth=network.layers)
     else:
         block = ORN(
-            features.channels, joints, size=size, bank=bank, width=network.width,
-            attention=network.attention, refine=network.refine, last_word=network.last_word,
-        )  # fmt: skip
+            features.channels,
+            joints,
+            size=size,
+            bank=bank,
+            width=network.width,
+            attention=network.attention,
+            refine=network.refine,
+            last_word=network.last_word,
+        )
     return PoseNet(features, block)
 
 
@@ -63,9 +69,11 @@ def _pretrained(network: Network) -> nn.Module:
         return _backbone(AutoConfig.from_pretrained(name), name)
     except (OSError, ValueError, ImportError) as error:
         raise ModelError(
-            "the backbone cannot be loaded", where=name,
-                    expected="a name or folder of transformers", got=str(error)[:200]
-        ) from error  # fmt: skip
+            "the backbone cannot be loaded",
+            where=name,
+            expected="a name or folder of transformers",
+            got=str(error)[:200],
+        ) from error
 
 
 def _backbone(config: Any, name: str) -> nn.Module:
@@ -77,9 +85,10 @@ def _backbone(config: Any, name: str) -> nn.Module:
         return VitPoseFeatures(vitpose.from_pretrained(name) if name else vitpose(config))
     if type(config) not in MODEL_FOR_BACKBONE_MAPPING:
         raise ModelError(
-            f"a {config.model_type} is no backbone", where=name or "checkpoint",
-                    expected="one that AutoBackbone knows"
-        )  # fmt: skip
+            f"a {config.model_type} is no backbone",
+            where=name or "checkpoint",
+            expected="one that AutoBackbone knows",
+        )
     # AutoBackbone.from_pretrained of transformers 5 takes no folder, and always asks its hub.
     kind: Any = MODEL_FOR_BACKBONE_MAPPING[type(config)]
     return HuggingFaceFeatures(kind.from_pretrained(name) if name else kind(config))
@@ -104,9 +113,11 @@ def _described(backbone: str) -> nn.Module:
         return _backbone(AutoConfig.for_model(**told), "")
     except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
         raise ModelError(
-            "the backbone's description is damaged", where="checkpoint",
-                    expected="a config of transformers", got=str(error)[:200]
-        ) from error  # fmt: skip
+            "the backbone's description is damaged",
+            where="checkpoint",
+            expected="a config of transformers",
+            got=str(error)[:200],
+        ) from error
 
 
 def below_top(net: nn.Module) -> dict[str, int]:
@@ -126,9 +137,14 @@ def below_top(net: nn.Module) -> dict[str, int]:
 
 
 def pose_bank(
-    crops: Crops, skeleton: Skeleton, *, rows: NDArray[np.int64], size: tuple[int, int],
-    count: int, seed: int,
-) -> PoseBank | None:  # fmt: skip
+    crops: Crops,
+    skeleton: Skeleton,
+    *,
+    rows: NDArray[np.int64],
+    size: tuple[int, int],
+    count: int,
+    seed: int,
+) -> PoseBank | None:
     """Return `count` poses of people and their mirror images, spread over what they do.
 
     `rows` (R,): the crops to take from, none but those that are learnt from. Only people whose
@@ -176,8 +192,11 @@ class Matched:
     def text(self) -> str:
         """Return it as lines."""
         lines = [f"{len(self.taken)} of {len(self.taken) + len(self.missing)} tensors loaded"]
-        for title, names in (("not in the file", self.missing), ("not used", self.unused),
-                             ("of another shape", self.misfits)):  # fmt: skip
+        for title, names in (
+            ("not in the file", self.missing),
+            ("not used", self.unused),
+            ("of another shape", self.misfits),
+        ):
             if names:
                 more = f" and {len(names) - 5} more" if len(names) > 5 else ""
                 lines.append(f"  {title}: {', '.join(names[:5])}{more}")
@@ -190,10 +209,11 @@ def take_weights(net: nn.Module, state: Mapping[str, Tensor], *, where: str) -> 
     fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
     if not fitting:
         raise ModelError(
-            "none of these weights fits the network", where=where,
-                    expected=f"names like {next(iter(own))}",
-                    got=f"names like {next(iter(state), 'none')}"
-        )  # fmt: skip
+            "none of these weights fits the network",
+            where=where,
+            expected=f"names like {next(iter(own))}",
+            got=f"names like {next(iter(state), 'none')}",
+        )
     net.load_state_dict(fitting, strict=False)
     return Matched(
         taken=tuple(fitting),

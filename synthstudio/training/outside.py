@@ -15,7 +15,7 @@ from typing import Any
 from synthstudio.core.errors import FormatError, ModelError
 from synthstudio.core.images import decode_rgb, read_bytes
 from synthstudio.core.safe_paths import file_inside
-from synthstudio.core.skeleton import Skeleton, skeleton
+from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.rows import Row
 from synthstudio.formats.coco_file import CocoFile
@@ -38,9 +38,14 @@ _MEND = "synthstudio validate FILE lists such boxes; --fix COPY takes them from 
 
 
 def take_coco(
-    path: Path, images: Path | None, *, size: tuple[int, int], cache: Path,
-    progress: Callable[[int, int], None], bones: Skeleton | None = None,
-) -> Taken:  # fmt: skip
+    path: Path,
+    images: Path | None,
+    *,
+    size: tuple[int, int],
+    cache: Path,
+    progress: Callable[[int, int], None],
+    skeleton: Skeleton | None = None,
+) -> Taken:
     """Return the crops of a COCO keypoints file's people, from the cache or made now.
 
     `images`: where its pictures lie, if not beside it. `size`: the network's (H, W). `bones`: the
@@ -53,7 +58,7 @@ def take_coco(
         raise FormatError(
             "there is no such file", where=str(path), expected="a COCO keypoints file"
         )
-    target = "" if bones is None else bones.name
+    target = "" if skeleton is None else skeleton.name
     digest = hashlib.sha256(f"{file_sha256(path)} {root.resolve()} {target}".encode())
     digest.update(sizes_key(size))
 
@@ -61,9 +66,16 @@ def take_coco(
         with closing(CocoFile(path)) as opened:
             lengths, total = _looked_at(opened, root)
             own = opened.skeleton
-            made = bones or own
-            cut = cut_out(_samples(opened, root), made, size=size, total=total, out=out,
-                          progress=progress, where=str(path))  # fmt: skip
+            made = skeleton or own
+            cut = cut_out(
+                _samples(opened, root),
+                made,
+                size=size,
+                total=total,
+                out=out,
+                progress=progress,
+                where=str(path),
+            )
             if cut < total:
                 opened.left_out["a person without a labelled joint, a box or an area"] = total - cut
             left = [
@@ -76,8 +88,13 @@ def take_coco(
     # Where the pictures lie is no part of what they are: another machine has the same key.
     said = [file_sha256(path), sorted(facts["pictures"].items()), facts["skeleton"]]
     key = hashlib.sha256(repr(said).encode() + sizes_key(size)).hexdigest()
-    return Taken(crops=open_crops(kept), key=key, skeleton=skeleton(facts["skeleton"]),
-                 source=path.name, notes=tuple(facts["notes"]))  # fmt: skip
+    return Taken(
+        crops=open_crops(kept),
+        key=key,
+        skeleton=get_skeleton(facts["skeleton"]),
+        source=path.name,
+        notes=tuple(facts["notes"]),
+    )
 
 
 def _looked_at(opened: CocoFile, root: Path) -> tuple[dict[str, int], int]:
@@ -103,16 +120,20 @@ def _check_box(person: Row, frame: Row, where: str) -> None:
     most = min(LARGEST * max(width, height), LARGEST_PX)
     if w > most or h > most:
         raise FormatError(
-            "a person's box is absurdly large", where=where,
-                    expected=f"sides of at most {most:g} px in a picture of {width} x {height}",
-                    got=f"x {x:g}, y {y:g}, {w:g} x {h:g}", then=_MEND
-        )  # fmt: skip
+            "a person's box is absurdly large",
+            where=where,
+            expected=f"sides of at most {most:g} px in a picture of {width} x {height}",
+            got=f"x {x:g}, y {y:g}, {w:g} x {h:g}",
+            then=_MEND,
+        )
     if x >= width or y >= height or x + w <= 0 or y + h <= 0:
         raise FormatError(
-            "a person's box lies outside the picture", where=where,
-                    expected=f"some of it inside {width} x {height}",
-                    got=f"x {x:g}, y {y:g}, {w:g} x {h:g}", then=_MEND
-        )  # fmt: skip
+            "a person's box lies outside the picture",
+            where=where,
+            expected=f"some of it inside {width} x {height}",
+            got=f"x {x:g}, y {y:g}, {w:g} x {h:g}",
+            then=_MEND,
+        )
 
 
 def _samples(opened: CocoFile, root: Path) -> Iterator[Sample]:
@@ -125,11 +146,12 @@ def _samples(opened: CocoFile, root: Path) -> Iterator[Sample]:
             stated = (frame["height_px"], frame["width_px"])
             if found.shape[:2] != stated:
                 raise FormatError(
-                    "the picture has another size", where=str(path),
-                            expected=f"{stated[1]} x {stated[0]}, as the file says",
-                            got=f"{found.shape[1]} x {found.shape[0]}",
-                            then="Labels are of the upright picture."
-                )  # fmt: skip
+                    "the picture has another size",
+                    where=str(path),
+                    expected=f"{stated[1]} x {stated[0]}, as the file says",
+                    got=f"{found.shape[1]} x {found.shape[0]}",
+                    then="Labels are of the upright picture.",
+                )
             return found
 
         group = frame["group_id"] or f"image {frame['index']}"
@@ -143,7 +165,9 @@ def _check_same(lengths: dict[str, int], root: Path, kept: Path) -> None:
         now = path.stat().st_size if path.is_file() else None
         if now != length:
             raise ModelError(
-                "a picture changed since people were cut out of it", where=str(path),
-                        expected=f"{length} bytes", got="no file" if now is None else f"{now}",
-                        then=f"Bring it back, or delete {kept} to cut everybody out anew."
-            )  # fmt: skip
+                "a picture changed since people were cut out of it",
+                where=str(path),
+                expected=f"{length} bytes",
+                got="no file" if now is None else f"{now}",
+                then=f"Bring it back, or delete {kept} to cut everybody out anew.",
+            )

@@ -69,19 +69,23 @@ def device(name: str) -> torch.device:
         if place.type == "cuda":
             if not torch.cuda.is_available():
                 raise DeviceError(
-                    "there is no CUDA here", where="device", expected="an NVIDIA GPU",
-                            got=name, then="Use device: cpu, or auto."
-                )  # fmt: skip
+                    "there is no CUDA here",
+                    where="device",
+                    expected="an NVIDIA GPU",
+                    got=name,
+                    then="Use device: cpu, or auto.",
+                )
             place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", place.index or 0)))
             torch.cuda.set_device(place)
         elif place.type != "cpu":
             torch.zeros(1, device=place).item()
     except (RuntimeError, AssertionError) as error:
         raise DeviceError(
-            "this device cannot be used", where="device",
-                    expected="auto, cpu, cuda, or cuda: and a GPU's number",
-                    got=f"{name} ({str(error).splitlines()[0][:120]})"
-        ) from error  # fmt: skip
+            "this device cannot be used",
+            where="device",
+            expected="auto, cpu, cuda, or cuda: and a GPU's number",
+            got=f"{name} ({str(error).splitlines()[0][:120]})",
+        ) from error
     return place
 
 
@@ -99,9 +103,11 @@ def check_share(batch: int, world: World) -> None:
     """ModelError when a batch cannot be dealt out evenly: shares' gradients count the same."""
     if batch % world.size:
         raise ModelError(
-            "the processes' shares of a batch differ", where="batch",
-                    expected=f"a multiple of {world.size} (processes)", got=str(batch)
-        )  # fmt: skip
+            "the processes' shares of a batch differ",
+            where="batch",
+            expected=f"a multiple of {world.size} (processes)",
+            got=str(batch),
+        )
 
 
 def wrap(net: nn.Module, *, idle: bool) -> nn.Module:

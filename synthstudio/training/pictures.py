@@ -18,7 +18,7 @@ _HIDDEN = 1
 
 
 def batch_picture(
-    batch: Batch, net: nn.Module, bones: Skeleton, *, people: int = 12
+    batch: Batch, net: nn.Module, skeleton: Skeleton, *, people: int = 12
 ) -> tuple[U8, bytes]:
     """Return (H, W, 3) and its PNG: labels above, answers below; hidden joints are rings."""
     count = min(people, len(batch.images))
@@ -41,23 +41,28 @@ def batch_picture(
             tile = np.repeat(np.repeat(picture, zoom, 0), zoom, 1).copy()
             known = batch.labels.known[b].numpy()
             hidden = batch.labels.state[b].numpy() == _HIDDEN
-            tiles.append(_drawn(tile, places[b], known if own else known | ~known, hidden, bones))
+            tiles.append(
+                _drawn(tile, places[b], known if own else known | ~known, hidden, skeleton)
+            )
         rows.append(np.concatenate(tiles, 1))
     rgb = np.concatenate(rows, 0)
     return rgb, encode_png(rgb)
 
 
 def _drawn(
-    tile: U8, places: NDArray[np.float64], known: NDArray[np.bool_], hidden: NDArray[np.bool_],
-    bones: Skeleton,
-) -> U8:  # fmt: skip
+    tile: U8,
+    places: NDArray[np.float64],
+    known: NDArray[np.bool_],
+    hidden: NDArray[np.bool_],
+    skeleton: Skeleton,
+) -> U8:
     at = np.round(np.nan_to_num(places, nan=-99)).astype(int).clip(-9999, 9999)
-    for a, b in bones.bones:
+    for a, b in skeleton.skeleton:
         if known[a] and known[b]:
             cv2.line(
                 tile, tuple(at[a].tolist()), tuple(at[b].tolist()), (90, 90, 90), 1, cv2.LINE_AA
             )
-    for j, side in enumerate(bones.sides):
+    for j, side in enumerate(skeleton.sides):
         if known[j]:
             fill = 1 if hidden[j] else -1
             cv2.circle(tile, tuple(at[j].tolist()), 3, COLOURS[side], fill, cv2.LINE_AA)

@@ -19,16 +19,16 @@ from typing import Any
 
 from synthstudio.core.errors import ModelError, SynthStudioError, WorkerError
 from synthstudio.core.images import decode_rgb
-from synthstudio.core.skeleton import Skeleton, skeleton
+from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import canonical_json
 from synthstudio.dataset.rows import frame_row, instance_rows
-from synthstudio.engines import local
-from synthstudio.pipeline import draw_spec, make_frame
-from synthstudio.recipe.choose import BLOCK, split_of
-from synthstudio.recipe.clips import frames_of
-from synthstudio.recipe.load import load
-from synthstudio.recipe.model import Recipe
-from synthstudio.stage import Settings, Stage, identity_of, prepare, prepare_caches
+from synthstudio.generation.engines import local
+from synthstudio.generation.pipeline import draw_spec, make_frame
+from synthstudio.generation.stage import Settings, Stage, identity_of, prepare, prepare_caches
+from synthstudio.recipe.sampling.choose import BLOCK, split_of
+from synthstudio.recipe.sampling.clips import frames_of
+from synthstudio.recipe.schema.load import load
+from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.training.config import Source
 from synthstudio.training.crops import Crops, Sample, held, rows_of, sizes_key, unlike
 
@@ -54,7 +54,7 @@ class Cutting:
 
     settings: Settings
     variants: tuple[str, ...]
-    bones: Skeleton
+    skeleton: Skeleton
     size: tuple[int, int]
 
 
@@ -65,19 +65,24 @@ class Rendered:
     """The people of a recipe, window by window. `close` ends its processes."""
 
     def __init__(
-        self, source: Source, *, splits: Sequence[str], size: tuple[int, int], workers: int,
-        bones: Skeleton | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        source: Source,
+        *,
+        splits: Sequence[str],
+        size: tuple[int, int],
+        workers: int,
+        skeleton: Skeleton | None = None,
+    ) -> None:
         """Read the recipe and its assets; RecipeError, AssetError. Nothing is rendered yet."""
         path = Path(source.recipe)
         recipe = load(path)
         settings = prepare(recipe, assets=Path(source.assets) if source.assets else path.parent)
-        own = skeleton(recipe.skeleton)
-        self.skeleton = bones or own
+        own = get_skeleton(recipe.skeleton)
+        self.skeleton = skeleton or own
         self.notes = unlike(own, self.skeleton)
         self.source, self.splits, self.workers = source, tuple(splits), workers
         self.cutting = Cutting(
-            settings=settings, variants=source.variants, bones=self.skeleton, size=size
+            settings=settings, variants=source.variants, skeleton=self.skeleton, size=size
         )
         _check_splits(recipe, self.splits, path)
         self.key = self._key(size)
@@ -92,8 +97,9 @@ class Rendered:
     def _key(self, size: tuple[int, int]) -> str:
         source = self.source
         told = asdict(identity_of(self.cutting.settings)) | {
-            "source": [source.moments, source.renew, *self.splits], "bones": self.skeleton.name,
-        }  # fmt: skip
+            "source": [source.moments, source.renew, *self.splits],
+            "bones": self.skeleton.name,
+        }
         return hashlib.sha256(canonical_json(told) + sizes_key(size)).hexdigest()
 
     def window(
@@ -120,9 +126,11 @@ class Rendered:
             rows = [row for place in mine for row in self._made[place]]
         if not rows:
             raise ModelError(
-                "nobody is in these moments", where=self.source.recipe,
-                        expected="people with joints", got=f"{moments} moments without any"
-            )  # fmt: skip
+                "nobody is in these moments",
+                where=self.source.recipe,
+                expected="people with joints",
+                got=f"{moments} moments without any",
+            )
         return held(rows)
 
     def close(self) -> None:
@@ -142,9 +150,13 @@ class Rendered:
     def _render(self) -> None:
         try:
             local.run(
-                render_moment, self._jobs(), workers=self.workers, initializer=Cutter,
-                initargs=(self.cutting,), on_done=self._store,
-            )  # fmt: skip
+                render_moment,
+                self._jobs(),
+                workers=self.workers,
+                initializer=Cutter,
+                initargs=(self.cutting,),
+                on_done=self._store,
+            )
         except BaseException as error:
             with self._changed:
                 self._error = error
@@ -187,10 +199,11 @@ class _Numbers:
 def _check_splits(recipe: Recipe, splits: tuple[str, ...], path: Path) -> None:
     if not any(split_of(recipe, n) in splits for n in range(10 * BLOCK)):
         raise ModelError(
-            "the recipe has no moments to take", where=str(path),
-                    expected=f"a share of {' or '.join(splits)} in its splits",
-                    got=str(recipe.splits.model_dump())
-        )  # fmt: skip
+            "the recipe has no moments to take",
+            where=str(path),
+            expected=f"a share of {' or '.join(splits)} in its splits",
+            got=str(recipe.splits.model_dump()),
+        )
 
 
 class Cutter:
@@ -225,7 +238,8 @@ def _people_of(cutter: Cutter, index: int) -> list[dict[str, Any]]:
     frame = make_frame(cutter.stage, spec)
     name = f"frame {index}"
     sample = Sample(
-        frame=frame_row(frame, name), people=instance_rows(frame),
+        frame=frame_row(frame, name),
+        people=instance_rows(frame),
         rgb=lambda: decode_rgb(frame.jpeg, name),
-    )  # fmt: skip
-    return rows_of(sample, cutting.bones, size=cutting.size)
+    )
+    return rows_of(sample, cutting.skeleton, size=cutting.size)

@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from synthstudio.core.skeleton import Skeleton, skeleton
-from synthstudio.models.bank import PoseBank
+from synthstudio.core.skeleton import Skeleton, get_skeleton
+from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.training import checkpoint, networks
 
 POSES, PLACES = "block.bank.poses", "block.bank.xyz_m"
@@ -35,15 +35,15 @@ OUTSIDE = -1.0
 """A place outside every crop: there a joint of a pose takes no part."""
 
 
-def start(net: nn.Module, path: Path, *, bones: Skeleton, poses: int) -> str:
+def start(net: nn.Module, path: Path, *, skeleton: Skeleton, poses: int) -> str:
     """Load what fits of a weights file into `net` and return what matched, as lines.
 
     `bones`: the joints of `net`. The bank keeps its own poses and is filled up to `poses` with
     those of the file. ModelError when nothing fits, or the file is not ours.
     """
     tensors, told = checkpoint.read(path)
-    theirs = skeleton(told["skeleton"])
-    tensors = mapped(net.state_dict(), tensors, ours=bones.joints, theirs=theirs.joints)
+    theirs = get_skeleton(told["skeleton"])
+    tensors = mapped(net.state_dict(), tensors, ours=skeleton.joints, theirs=theirs.joints)
     bank = joined(getattr(getattr(net, "block", None), "bank", None), tensors, most=poses)
     tensors.pop(POSES, None)
     tensors.pop(PLACES, None)
@@ -57,18 +57,23 @@ def start(net: nn.Module, path: Path, *, bones: Skeleton, poses: int) -> str:
         missing = tuple(name for name in matched.missing if name not in kept)
         matched = dataclasses.replace(matched, missing=missing)
         lines.append("the bank holds the poses of the people to learn from alone")
-    if theirs.joints != bones.joints:
-        common = [name for name in bones.joints if name in theirs.joints]
-        new = [name for name in bones.joints if name not in theirs.joints]
-        lines.append(f"{len(common)} of {len(bones.joints)} joints by name from {theirs.name}"
-                     + (f"; new: {', '.join(new)}" if new else ""))  # fmt: skip
+    if theirs.joints != skeleton.joints:
+        common = [name for name in skeleton.joints if name in theirs.joints]
+        new = [name for name in skeleton.joints if name not in theirs.joints]
+        lines.append(
+            f"{len(common)} of {len(skeleton.joints)} joints by name from {theirs.name}"
+            + (f"; new: {', '.join(new)}" if new else "")
+        )
     return "\n".join([matched.text(), *lines])
 
 
 def mapped(
-    own: Mapping[str, Tensor], state: Mapping[str, Tensor], *, ours: Sequence[str],
+    own: Mapping[str, Tensor],
+    state: Mapping[str, Tensor],
+    *,
+    ours: Sequence[str],
     theirs: Sequence[str],
-) -> dict[str, Tensor]:  # fmt: skip
+) -> dict[str, Tensor]:
     """Return the weights `state` of joints `theirs` for a network `own` of joints `ours`.
 
     Where the tensors differ in anything but the number of joints they stay as they are.

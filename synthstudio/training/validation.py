@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from synthstudio.evaluation.localization import pck
 from synthstudio.evaluation.measure import parts
-from synthstudio.evaluation.places import pck
 from synthstudio.training.answer import answer
 from synthstudio.training.batches import Frame
 from synthstudio.training.data import Chosen

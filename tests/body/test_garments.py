@@ -49,8 +49,10 @@ def test_a_cut_is_crisp_and_closed(atlas: Atlas) -> None:
         z = sign * (places(atlas, part.rows).at[:, 2] - 0.1)
         assert z.min() > -0.0015  # a cut stays 2 % of an edge away from its ends
         assert np.allclose(part.rows.sum(axis=1), 1, atol=1e-5)
-    area = [np.linalg.norm(face_cross(places(atlas, w.rows).at, w.faces), axis=1).sum()
-            for w in (weave, above, below)]  # fmt: skip
+    area = [
+        np.linalg.norm(face_cross(places(atlas, w.rows).at, w.faces), axis=1).sum()
+        for w in (weave, above, below)
+    ]
     assert np.isclose(area[0], area[1] + area[2], rtol=1e-3)
     cut = places(atlas, above.rows).at[boundary_edges(above.faces)]
     assert (np.abs(cut[..., 2] - 0.1) < 0.0015).all(axis=1).sum() > 40
@@ -79,8 +81,9 @@ def _camera(centre: np.ndarray, yaw: float, pitch: float) -> Camera:
     ahead = np.array([np.sin(y) * np.cos(p), np.cos(y) * np.cos(p), np.sin(p)])
     eye = tuple(centre - 3.2 * ahead)
     turn, tilt = look_at(eye, tuple(centre))
-    return Camera(width_px=180, height_px=240, focal_px=320.0, position_m=eye, yaw_rad=turn,
-                  pitch_rad=tilt)  # fmt: skip
+    return Camera(
+        width_px=180, height_px=240, focal_px=320.0, position_m=eye, yaw_rad=turn, pitch_rad=tilt
+    )
 
 
 def _picture(surfaces: list[Surface], camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -129,9 +132,12 @@ def _leaks(atlas: Atlas, spec: PersonSpec) -> tuple[float, float]:
         on_skin = (seen >= 0) & (seen < len(deep))
         seen_deep = deep[np.where(on_skin, seen, 0)]
         through += (
-            on_skin & (seen_deep > 0.004) & (cloth >= 0) & front[cloth]
+            on_skin
+            & (seen_deep > 0.004)
+            & (cloth >= 0)
+            & front[cloth]
             & (cloth_depth < depth + 0.04)
-        ).sum()  # fmt: skip
+        ).sum()
         holes += ((body >= 0) & (deep[body] > 0.02) & (depth > body_depth + 0.05)).sum()
         total += (seen >= 0).sum()
     return through / total, holes / total

@@ -12,7 +12,7 @@ from synthstudio.body.pose_library import library
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import PARTS
 from synthstudio.core.spec import Look, PersonSpec, Phenotype, PoseSpec
-from synthstudio.recipe.people import mirrored
+from synthstudio.recipe.sampling.people import mirrored
 
 LOOK = Look(skin_rgb=(0.5, 0.4, 0.3), hair_rgb=(0.1, 0.1, 0.1), iris_rgb=(0.2, 0.1, 0.1))
 POSES = {pose.name: pose for pose in library()}

@@ -28,9 +28,12 @@ RAISED = {"left_shoulder_flexion": np.pi / 2, "right_shoulder_flexion": np.pi / 
 SEATED = {"left_hip_flexion": np.pi / 2, "right_hip_flexion": np.pi / 2}
 ARMS_OUT = {"left_shoulder_abduction": 0.4, "right_shoulder_abduction": 0.4}
 IN_THE_BELLY = {
-    **ARMS_OUT, "left_shoulder_rotation": 1.6, "left_elbow_flexion": 1.9,
-    "left_shoulder_flexion": -0.1, "left_shoulder_abduction": 0.0,
-}  # fmt: skip
+    **ARMS_OUT,
+    "left_shoulder_rotation": 1.6,
+    "left_elbow_flexion": 1.9,
+    "left_shoulder_flexion": -0.1,
+    "left_shoulder_abduction": 0.0,
+}
 BENT_ELBOWS = {"left_elbow_flexion": np.pi / 2, "right_elbow_flexion": np.pi / 2}
 
 
@@ -73,8 +76,10 @@ def test_limb_places_are_those_of_the_template():
         np.testing.assert_allclose(heads[BONES.index(bone)], place, atol=2e-4)
 
 
-@pytest.mark.parametrize("shape", [PERSON, Phenotype(gender=1, age=1, muscle=0.2, weight=0.9,
-                                                     height=0.2, proportions=0.8)])  # fmt: skip
+@pytest.mark.parametrize(
+    "shape",
+    [PERSON, Phenotype(gender=1, age=1, muscle=0.2, weight=0.9, height=0.2, proportions=0.8)],
+)
 def test_all_angles_zero_hang_arms_and_legs_straight(shape):
     at = dict(zip(JOINTS, bare_body(load_atlas(), shape, {}).joints_m, strict=True))
     for side in ("left_", "right_"):

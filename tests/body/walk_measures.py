@@ -34,9 +34,11 @@ from synthstudio.core.spec import (
 Bool = NDArray[np.bool_]
 
 LIMBS = {
-    "upperarm01": ("shoulder", "elbow", "lowerarm01"), "lowerarm01": ("elbow", "wrist", "wrist"),
-    "upperleg01": ("hip", "knee", "lowerleg01"), "lowerleg01": ("knee", "ankle", "foot"),
-}  # fmt: skip
+    "upperarm01": ("shoulder", "elbow", "lowerarm01"),
+    "lowerarm01": ("elbow", "wrist", "wrist"),
+    "upperleg01": ("hip", "knee", "lowerleg01"),
+    "lowerleg01": ("knee", "ankle", "foot"),
+}
 JOINTS = (
     ("upperarm01", "lowerarm01", "shoulder", "elbow"),
     ("upperleg01", "lowerleg01", "hip", "knee"),
@@ -225,8 +227,11 @@ def bone_lengths_m(moves: Motion, who: PersonSpec) -> F64:
     rows = []
     for step in anny.load().steps(who, moves, times_s=times(moves, 12), mirror=False):
         heads = bone_heads(whole_turns(step.turns, who.phenotype), who.phenotype)
-        ends = [(BONES.index(f"{stem}.{s}"), BONES.index(f"{below}.{s}"))
-                for stem, (_, _, below) in LIMBS.items() for s in ("L", "R")]  # fmt: skip
+        ends = [
+            (BONES.index(f"{stem}.{s}"), BONES.index(f"{below}.{s}"))
+            for stem, (_, _, below) in LIMBS.items()
+            for s in ("L", "R")
+        ]
         rows.append([np.linalg.norm(heads[a] - heads[b]) for a, b in ends])
     return np.array(rows)
 

@@ -105,9 +105,13 @@ def test_a_layer_behind_hides_nothing_and_one_in_front_owns_its_pixels() -> None
     rendering = _rendering(2)
     near = np.full_like(rendering.depth_m, 3.0)
     rendering = Rendering(
-        rgb=rendering.rgb, depth_m=near, instance=rendering.instance, part=rendering.part,
-        normal=rendering.normal, surface=rendering.surface,
-    )  # fmt: skip
+        rgb=rendering.rgb,
+        depth_m=near,
+        instance=rendering.instance,
+        part=rendering.part,
+        normal=rendering.normal,
+        surface=rendering.surface,
+    )
     behind = over(rendering, (_layer(3, 3.5, 1002),))
     assert np.array_equal(behind.rgb, rendering.rgb)
     assert np.array_equal(behind.instance, rendering.instance)
@@ -136,7 +140,11 @@ def test_an_opaque_layer_replaces_and_a_clear_one_leaves() -> None:
 def test_an_empty_layer_changes_nothing() -> None:
     rendering = _rendering(5)
     empty = CutoutLayer(
-        instance=1002, left_px=32, top_px=0, rgb=np.zeros((24, 0, 3), np.uint8),
-        alpha=np.zeros((24, 0), np.float32), depth_m=0.0,
-    )  # fmt: skip
+        instance=1002,
+        left_px=32,
+        top_px=0,
+        rgb=np.zeros((24, 0, 3), np.uint8),
+        alpha=np.zeros((24, 0), np.float32),
+        depth_m=0.0,
+    )
     assert np.array_equal(over(rendering, (empty,)).rgb, rendering.rgb)

@@ -24,10 +24,16 @@ EFFECTS = {
     "darker": LensSpec(exposure_ev=-1.5),
     "vignette": LensSpec(vignette=0.5),
     "all": LensSpec(
-        blur_sigma_px=0.9, motion_px=4.5, motion_angle_rad=1.1, noise_sigma=4.0, noise_seed=9,
-        exposure_ev=-0.4, vignette=0.3, jpeg_quality=75,
+        blur_sigma_px=0.9,
+        motion_px=4.5,
+        motion_angle_rad=1.1,
+        noise_sigma=4.0,
+        noise_seed=9,
+        exposure_ev=-0.4,
+        vignette=0.3,
+        jpeg_quality=75,
     ),
-}  # fmt: skip
+}
 SIZES = [(256, 192), (640, 480), (1280, 960)]
 
 
@@ -164,10 +170,14 @@ def test_a_vignette_darkens_corners_and_spares_the_middle() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"blur_sigma_px": -1.0}, {"blur_sigma_px": float("nan")}, {"motion_px": 1e6},
-        {"vignette": 1.5}, {"jpeg_quality": 0}, {"exposure_ev": float("inf")},
+        {"blur_sigma_px": -1.0},
+        {"blur_sigma_px": float("nan")},
+        {"motion_px": 1e6},
+        {"vignette": 1.5},
+        {"jpeg_quality": 0},
+        {"exposure_ev": float("inf")},
     ],
-)  # fmt: skip
+)
 def test_senseless_strengths_are_refused(change: dict[str, float]) -> None:
     with pytest.raises(GeometryError, match=next(iter(change))):
         develop(_photo(), replace(NONE, **change))  # type: ignore[arg-type]

@@ -16,9 +16,14 @@ ANGLE = st.floats(-3, 3)
 
 def _camera(yaw: float = 0.3, pitch: float = -0.2, roll: float = 0.1) -> Camera:
     return Camera(
-        width_px=640, height_px=480, focal_px=520.0, position_m=(0.4, -3.0, 1.6),
-        yaw_rad=yaw, pitch_rad=pitch, roll_rad=roll,
-    )  # fmt: skip
+        width_px=640,
+        height_px=480,
+        focal_px=520.0,
+        position_m=(0.4, -3.0, 1.6),
+        yaw_rad=yaw,
+        pitch_rad=pitch,
+        roll_rad=roll,
+    )
 
 
 @given(ANGLE, st.floats(-1.5, 1.5), ANGLE)

@@ -49,10 +49,16 @@ def test_plain_counts(counts) -> None:
 @pytest.mark.parametrize(
     "polygons",
     [
-        "x", [[1, 2, 3, 4]], [[1, 2, 3, 4, 5]], [[0, 0, 1e9, 0, 1, 1]], [["a"] * 6],
-        [[float("nan")] * 6], [[0, 0, 900_000, 900_000] * 10], [[1, 2, 3, 4, True, 5]],
+        "x",
+        [[1, 2, 3, 4]],
+        [[1, 2, 3, 4, 5]],
+        [[0, 0, 1e9, 0, 1, 1]],
+        [["a"] * 6],
+        [[float("nan")] * 6],
+        [[0, 0, 900_000, 900_000] * 10],
+        [[1, 2, 3, 4, True, 5]],
     ],
-)  # fmt: skip
+)
 def test_polygons(polygons) -> None:
     with pytest.raises(ValueError, match=r"polygon"):
         rle.check_polygons(polygons)

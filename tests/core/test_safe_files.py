@@ -13,9 +13,22 @@ from synthstudio.core.safe_paths import file_inside, plain_name
 
 @pytest.mark.parametrize(
     "name",
-    ["../a.jpg", "a/../../b", "/etc/passwd", "C:\\a.jpg", "c:a", "a\\..\\b", "a\x00b", "", ".",
-     "x" * 2000, None, 7, "a\nb"],
-)  # fmt: skip
+    [
+        "../a.jpg",
+        "a/../../b",
+        "/etc/passwd",
+        "C:\\a.jpg",
+        "c:a",
+        "a\\..\\b",
+        "a\x00b",
+        "",
+        ".",
+        "x" * 2000,
+        None,
+        7,
+        "a\nb",
+    ],
+)
 def test_names_that_lead_out_are_refused(name, tmp_path) -> None:
     with pytest.raises(FormatError):
         plain_name(name, where="image 1")

@@ -78,7 +78,7 @@ def test_a_byte_order_mark_is_passed_over(tmp_path) -> None:
         (b"{1: 2}", "a key is no text"),
         (rb'{"images": ["\ud800"]}', "surrogates"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_json_is_refused_with_its_place(data, message, tmp_path) -> None:
     path = tmp_path / "a.json"
     path.write_bytes(data)
@@ -89,9 +89,14 @@ def test_what_is_no_json_is_refused_with_its_place(data, message, tmp_path) -> N
 
 @pytest.mark.parametrize(
     "evil",
-    [b'"' + b"x" * 3_000_000, b'"' + rb"\"" * 1_500_000, b"9" * 3_000_000, b"[0," * 1_000_000,
-     b" " * 3_000_000 + b"\x00"],
-)  # fmt: skip
+    [
+        b'"' + b"x" * 3_000_000,
+        b'"' + rb"\"" * 1_500_000,
+        b"9" * 3_000_000,
+        b"[0," * 1_000_000,
+        b" " * 3_000_000 + b"\x00",
+    ],
+)
 def test_an_endless_token_takes_no_memory(evil, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(safe_json, "MAX_ELEMENT_CHARS", 400_000)
     path = tmp_path / "a.json"

@@ -11,7 +11,7 @@ import pytest
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.skeleton import SKELETONS, skeleton
+from synthstudio.core.skeleton import SKELETONS, get_skeleton
 from synthstudio.core.spec import (
     AssetRef,
     CutoutSpec,
@@ -105,7 +105,7 @@ def test_anything_else_is_one_error_that_says_where(text: str, message: str) -> 
 
 @pytest.mark.parametrize("name", sorted(SKELETONS))
 def test_skeletons_are_sound(name: str) -> None:
-    s = skeleton(name)
+    s = get_skeleton(name)
     assert s.flip[s.flip].tolist() == list(range(len(s.joints)))
     assert len(s.sigmas) == len(s.places) == len(s.joints) == len(set(s.joints))
     assert [s.sides[i] for i in s.flip] == [
@@ -117,7 +117,7 @@ def test_skeletons_are_sound(name: str) -> None:
 
 def test_unknown_skeleton_names_the_known_ones() -> None:
     with pytest.raises(RecipeError, match="coco17 or coco23"):
-        skeleton("coco18")
+        get_skeleton("coco18")
 
 
 def test_specs_are_keys_that_cross_to_other_processes() -> None:
@@ -128,7 +128,10 @@ def test_specs_are_keys_that_cross_to_other_processes() -> None:
     assert pickle.loads(pickle.dumps(spec)) == spec
     code = "import pickle as k, sys; p=k.load(sys.stdin.buffer); print({p: 1}[type(p)(**vars(p))])"
     done = subprocess.run(
-        [sys.executable, "-c", code], input=pickle.dumps(spec.people[0]), capture_output=True,
-        check=True, env={**os.environ, "PYTHONHASHSEED": "1"},
-    )  # fmt: skip
+        [sys.executable, "-c", code],
+        input=pickle.dumps(spec.people[0]),
+        capture_output=True,
+        check=True,
+        env={**os.environ, "PYTHONHASHSEED": "1"},
+    )
     assert done.stdout.strip() == b"1"

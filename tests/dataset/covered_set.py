@@ -15,7 +15,7 @@ from synthstudio.core.images import encode_jpeg
 from synthstudio.core.rng import stream
 from synthstudio.dataset.shards import write_shard
 from synthstudio.dataset.writer import open_or_create
-from synthstudio.recipe.load import dump, parse
+from synthstudio.recipe.schema.load import dump, parse
 
 FAMILIES = ("crouch", "lie", "stand")
 

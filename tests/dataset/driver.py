@@ -21,7 +21,7 @@ import fake_frames
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.dataset.shards import OnEvent, StagedShard, no_event, write_shard
 from synthstudio.dataset.writer import open_or_create
-from synthstudio.engines import local
+from synthstudio.generation.engines import local
 
 
 @dataclass

@@ -78,8 +78,12 @@ def _spec(index: int, seed: int, count: int) -> FrameSpec:
         seed=seed,
         index=index,
         camera=Camera(
-            width_px=32, height_px=24, focal_px=30.0, position_m=(0.0, -3.0, 1.0),
-            yaw_rad=0.0, pitch_rad=0.0,
+            width_px=32,
+            height_px=24,
+            focal_px=30.0,
+            position_m=(0.0, -3.0, 1.0),
+            yaw_rad=0.0,
+            pitch_rad=0.0,
         ),
         people=(person,) * count,
         backdrop=PlainBackdrop(top_rgb=rgb, bottom_rgb=rgb),
@@ -89,14 +93,16 @@ def _spec(index: int, seed: int, count: int) -> FrameSpec:
         differs=("camera",) if index % 2 else (),
         camera_id=index % 2,
         clip=ClipSpec(
-            clip_id=f"{seed}-{index // 4}", frame=index % 4, frames=4, time_s=index % 4 / 8,
+            clip_id=f"{seed}-{index // 4}",
+            frame=index % 4,
+            frames=4,
+            time_s=index % 4 / 8,
             motions=("walk",) * count,
         ),
-        asks=(
-            Ask(occluded_fraction=0.25, hidden=("nose",), causes=dict.fromkeys(SHARES, 0.2)),
-        ) * count,
+        asks=(Ask(occluded_fraction=0.25, hidden=("nose",), causes=dict.fromkeys(SHARES, 0.2)),)
+        * count,
         crowd_ask=0.25,
-    )  # fmt: skip
+    )
 
 
 def _person(instance: int, rng: Generator) -> PersonLabel:

@@ -25,10 +25,10 @@ def painted(
     variant: str = "base",
     split: str = "train",
     group_id: str = "",
-    bones: str = "coco17",
+    skeleton: str = "coco17",
 ) -> Frame:
     """Return a frame of stick people; `seed` other than 7 only changes what the row says."""
-    made = make_frame(index, people=people, bones=bones)
+    made = make_frame(index, people=people, skeleton=skeleton)
     rows, columns = np.mgrid[:240, :320]
     tint = 37 * index % 64  # no two frames have the same picture
     rgb = np.stack([90 + tint + columns / 8, 150 + rows / 8, 170 - columns / 9], axis=-1)

@@ -9,11 +9,11 @@ from scipy.stats import ks_2samp
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.rng import stream
-from synthstudio.core.skeleton import skeleton
-from synthstudio.dataset.counts import asked
-from synthstudio.dataset.counts.stats import stats, text, unmet
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.quality import asked
+from synthstudio.quality.stats import stats, text, unmet
 
-COCO17 = skeleton("coco17")
+COCO17 = get_skeleton("coco17")
 TARGETS = {
     "tolerance": 0.05,
     "occluded_fraction": [0, 0.8],
@@ -25,20 +25,37 @@ TARGETS = {
 
 def person(number: int = 1, **changes) -> dict:
     row = {
-        "frame_index": 0, "instance": number, "identity": "id-1", "pose_family": "stand",
-        "motion": None, "occluded_fraction": 0.0, "truncated_fraction": 0.0,
-        "cause": ["visible"] * 17, "state": [2] * 17, "ambiguous": [False] * 17,
-        "occluder_id": [0] * 17, "ask_fraction": None, "ask_hidden": [], "ask_shown": [],
-        "ask_causes": None, "ask_met": True,
-    }  # fmt: skip
+        "frame_index": 0,
+        "instance": number,
+        "identity": "id-1",
+        "pose_family": "stand",
+        "motion": None,
+        "occluded_fraction": 0.0,
+        "truncated_fraction": 0.0,
+        "cause": ["visible"] * 17,
+        "state": [2] * 17,
+        "ambiguous": [False] * 17,
+        "occluder_id": [0] * 17,
+        "ask_fraction": None,
+        "ask_hidden": [],
+        "ask_shown": [],
+        "ask_causes": None,
+        "ask_met": True,
+    }
     return {**row, **changes}
 
 
 def frame(*, variant: str = "base", **changes) -> dict:
     row = {
-        "index": 0, "split": "train", "variant": variant, "thing_kind": [], "thing_instance": [],
-        "crowd_index": 0.0, "crowd_ask": None, "clip_id": None,
-    }  # fmt: skip
+        "index": 0,
+        "split": "train",
+        "variant": variant,
+        "thing_kind": [],
+        "thing_instance": [],
+        "crowd_index": 0.0,
+        "crowd_ask": None,
+        "clip_id": None,
+    }
     return {**row, **changes}
 
 
@@ -106,10 +123,15 @@ def test_joints_count_as_hidden_when_all_of_a_group_are() -> None:
     ]
     assert compared(people)["targets"]["joints"] == {
         both: {
-            "people": 5, "asked": 0.6, "achieved": 0.6, "asked_hidden": 3,
-            "asked_hidden_met": 2, "asked_shown": 2, "asked_shown_met": 1,
+            "people": 5,
+            "asked": 0.6,
+            "achieved": 0.6,
+            "asked_hidden": 3,
+            "asked_hidden_met": 2,
+            "asked_shown": 2,
+            "asked_shown_met": 1,
         }
-    }  # fmt: skip
+    }
 
 
 def test_causes_are_mean_shares_of_joints_where_asked() -> None:
@@ -145,9 +167,11 @@ def test_missed_people_are_counted_listed_and_stay_in() -> None:
     missed = found["targets"]["missed"]
     assert (missed["count"], missed["share"], len(missed["first"])) == (150, 0.15, 100)
     assert missed["first"][0] == {
-        "frame": 7, "person": 1, "asked": {"occluded_fraction": 0.5},
+        "frame": 7,
+        "person": 1,
+        "asked": {"occluded_fraction": 0.5},
         "achieved": {"occluded_fraction": 0.1},
-    }  # fmt: skip
+    }
     assert found["targets"]["occluded_fraction"]["people"] == 1000
     assert "150 of 1000 people missed" in unmet(found, {"tolerance": 0.5})[-1]
     assert "missed: 150 (15.0%), frame/person 7/1, 7/2" in text(found)

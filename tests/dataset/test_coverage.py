@@ -22,19 +22,8 @@ from synthstudio.core.bins import (
     view_of,
 )
 from synthstudio.core.errors import DatasetError
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec_json import from_json
-from synthstudio.dataset.counts.coverage import (
-    AXES,
-    PERSON_COLUMNS,
-    Coverage,
-    camera_azimuth_rad,
-    coverage,
-    thin_pairs,
-)
-from synthstudio.dataset.counts.coverage_next import as_yaml, next_recipe
-from synthstudio.dataset.counts.coverage_text import text
-from synthstudio.dataset.pages import coverage_sheet
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import (
     FRAME_SCHEMA,
@@ -42,9 +31,20 @@ from synthstudio.dataset.rows import (
     instance_rows,
     write_parquet,
 )
-from synthstudio.recipe.load import load, parse
+from synthstudio.quality.coverage import (
+    AXES,
+    PERSON_COLUMNS,
+    Coverage,
+    camera_azimuth_rad,
+    coverage,
+    thin_pairs,
+)
+from synthstudio.quality.coverage_recipe import as_yaml, next_recipe
+from synthstudio.quality.coverage_text import text
+from synthstudio.recipe.schema.load import load, parse
+from synthstudio.report import coverage_sheet
 
-COCO17 = skeleton("coco17")
+COCO17 = get_skeleton("coco17")
 TRUNK = [
     COCO17.joints.index(n) for n in ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 ]
@@ -163,9 +163,13 @@ def test_memory_does_not_grow_with_rows() -> None:
 def test_imported_rows_are_unknown() -> None:
     (row,) = instance_rows(covered_set.frame(0, people=1))
     row |= {
-        "pose_family": None, "phenotype": None, "joints_world_m": None, "cause": ["unknown"] * 17,
-        "occluded_fraction": None, "truncated_fraction": None,
-    }  # fmt: skip
+        "pose_family": None,
+        "phenotype": None,
+        "joints_world_m": None,
+        "cause": ["unknown"] * 17,
+        "occluded_fraction": None,
+        "truncated_fraction": None,
+    }
     found = Coverage(COCO17)
     found.add(pa.RecordBatch.from_pylist([row], schema=INSTANCE_SCHEMA), np.full((1, 3), np.nan))
     marginals = found.as_json()["marginals"]
@@ -219,8 +223,10 @@ def test_an_example_is_of_its_bin_and_seen_largest(stored: Dataset, found: Cover
     example = found.examples.by_family.example(family)
     lying = {
         (i, r["instance"]): r["modal_area_px"] * (1 - r["truncated_fraction"])
-        for i in range(12) for r in stored.instances(i) if r["pose_family"] == "lie"
-    }  # fmt: skip
+        for i in range(12)
+        for r in stored.instances(i)
+        if r["pose_family"] == "lie"
+    }
     assert example.count == len(lying)
     assert lying[example.frame, example.instance] == max(lying.values())
 

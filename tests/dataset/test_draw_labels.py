@@ -5,10 +5,10 @@ import pytest
 from stick_people import make_camera, make_frame, make_labels, make_posed
 
 from synthstudio.core.labels import FrameLabels
-from synthstudio.core.skeleton import skeleton
-from synthstudio.dataset.pages.draw import contact_sheet, draw_labels, person_colour
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.report.draw import contact_sheet, draw_labels, person_colour
 
-COCO17 = skeleton("coco17")
+COCO17 = get_skeleton("coco17")
 NOBODY = FrameLabels(people=(), crowd_index=0.0, things=())
 
 
@@ -40,7 +40,7 @@ def test_a_visible_joint_lies_where_its_label_says(size) -> None:
         person, joints_px=far, modal_box_px=(0, 0, 0, 0), amodal_box_px=(9e3, 9e3, 9e3, 99)
     )
     labels = dataclasses.replace(NOBODY, people=(alone,))
-    bare = dataclasses.replace(COCO17, bones=())
+    bare = dataclasses.replace(COCO17, skeleton=())
     out = draw_labels(grey(*size), labels, bare, legend=False).astype(int)
     zoom = out.shape[0] // size[1]
     ink = np.abs(out - 128).sum(axis=2)
@@ -87,8 +87,10 @@ def test_a_name_covers_no_head() -> None:
     """Two people close together: the name of the one below would lie on the other's face."""
     camera = make_camera(640, 480)
     people = make_labels(
-        camera, COCO17, (make_posed(COCO17, instance=1), make_posed(COCO17, instance=2, x_m=0.5)),
-    ).people  # fmt: skip
+        camera,
+        COCO17,
+        (make_posed(COCO17, instance=1), make_posed(COCO17, instance=2, x_m=0.5)),
+    ).people
     high, low = people
     x, y, w, h = low.amodal_box_px
     face = [COCO17.joints.index(n) for n in ("nose", "left_eye", "right_eye")]
@@ -96,8 +98,9 @@ def test_a_name_covers_no_head() -> None:
     above = dataclasses.replace(  # its head just over the box of the other
         high,
         joints_px=high.joints_px + moved - (0, 22),
-        modal_box_px=(x, y - 22, w, h), amodal_box_px=(x, y - 22, w, h),
-    )  # fmt: skip
+        modal_box_px=(x, y - 22, w, h),
+        amodal_box_px=(x, y - 22, w, h),
+    )
     labels = dataclasses.replace(NOBODY, people=(above, low))
     named = draw_labels(grey(640, 480), labels, COCO17, legend=False).astype(int)
     bare = draw_labels(grey(640, 480), labels, COCO17, legend=False, names=False).astype(int)

@@ -11,16 +11,16 @@ from painted_frames import painted, write_set
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.spec_json import from_json
+from synthstudio.dataset import filter as filtering
+from synthstudio.dataset import splits
+from synthstudio.dataset.derive import origins
 from synthstudio.dataset.merge import merge_sets
-from synthstudio.dataset.pages import diff as comparing
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
-from synthstudio.dataset.select import filter as filtering
-from synthstudio.dataset.select import splits
-from synthstudio.dataset.select.derive import origins
 from synthstudio.dataset.shards import hashed_files
-from synthstudio.dataset.validate import validate_dataset
 from synthstudio.dataset.writer import open_or_create
+from synthstudio.quality import diff as comparing
+from synthstudio.quality.validate import validate_dataset
 
 FRAMES = 11
 
@@ -56,8 +56,10 @@ def _sound(dataset: Dataset) -> None:
     for frame, _ in _samples(dataset):
         spec = from_json(frame["spec"])
         assert (spec.index, spec.split, spec.group_id) == (
-            frame["index"], frame["split"], frame["group_id"]
-        )  # fmt: skip
+            frame["index"],
+            frame["split"],
+            frame["group_id"],
+        )
 
 
 def test_a_filtered_set_holds_the_frames_that_match(source: Dataset, tmp_path: Path) -> None:
@@ -180,7 +182,7 @@ def test_topping_up_with_the_same_run_keeps_names_and_refuses_doubles(
 
 
 def test_sets_with_other_skeletons_are_refused(source: Dataset, tmp_path: Path) -> None:
-    feet = write_set(tmp_path / "feet", [painted(0, bones="coco23")])
+    feet = write_set(tmp_path / "feet", [painted(0, skeleton="coco23")])
     with pytest.raises(DatasetError, match="different skeletons"):
         merge_sets([source, feet], tmp_path / "out")
 
@@ -226,9 +228,7 @@ def test_planted_leaks_are_found(tangled: Dataset) -> None:
     assert splits.leaks(tangled, keys=("group", "identity"), table=table) == []
     table[4] = next(name for name in splits.NAMES if name != table[4])
     found = splits.leaks(tangled, keys=("group", "identity"), table=table)
-    assert {(leak.key, leak.value) for leak in found} == {
-        ("group", "g1"), ("identity", "who0-1")
-    }  # fmt: skip
+    assert {(leak.key, leak.value) for leak in found} == {("group", "g1"), ("identity", "who0-1")}
     assert sum(found[0].frames.values()) == 3
     # The stored splits were planted by place: every group is in all three.
     assert len(splits.leaks(tangled, keys=("group",))) == 8

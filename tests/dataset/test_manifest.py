@@ -43,7 +43,7 @@ def test_the_order_of_keys_does_not_matter() -> None:
         ({"machine": {"cpu": "a cpu", "flags": "", "device": "cpu"}}, "machine.flags: had 'avx2'"),
         ({"conventions": {}}, "conventions.pixels"),
     ],
-)  # fmt: skip
+)
 def test_each_difference_is_named(changes: dict[str, object], line: str) -> None:
     lines = manifest.identity_differences(fake_frames.identity(), fake_frames.identity(**changes))
     assert any(found.startswith(line) for found in lines), lines

@@ -42,8 +42,9 @@ def test_parts_in_any_order_give_the_bytes_of_one_run(
     parts: list[Path], whole: Path, tmp_path: Path
 ) -> None:
     before = [hashed_files(part) for part in parts]
-    assert all((p / "dataset.json").read_bytes() == (whole / "dataset.json").read_bytes()
-               for p in parts)  # fmt: skip
+    assert all(
+        (p / "dataset.json").read_bytes() == (whole / "dataset.json").read_bytes() for p in parts
+    )
     for order in ([0, 1, 2], [2, 0, 1]):
         out = tmp_path / f"joined{order[0]}"
         joined = merge([parts[i] for i in order], out)

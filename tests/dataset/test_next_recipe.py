@@ -8,13 +8,13 @@ import pytest
 
 from synthstudio.core.labels import SHARES
 from synthstudio.core.rng import stream
-from synthstudio.core.skeleton import skeleton
-from synthstudio.dataset.counts.coverage import PERSON_COLUMNS, Coverage, coverage
-from synthstudio.dataset.counts.coverage_next import next_recipe
-from synthstudio.dataset.counts.examples import KEPT, Bins
-from synthstudio.dataset.pages import coverage_sheet
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
-from synthstudio.recipe.load import parse
+from synthstudio.quality.coverage import PERSON_COLUMNS, Coverage, coverage
+from synthstudio.quality.coverage_recipe import next_recipe
+from synthstudio.quality.examples import KEPT, Bins
+from synthstudio.recipe.schema.load import parse
+from synthstudio.report import coverage_sheet
 
 FAMILIES = covered_set.FAMILIES
 
@@ -50,7 +50,7 @@ def test_rates_are_above_what_people_hide_themselves(tmp_path: Path) -> None:
         :, :6
     ].sum(axis=1)
     for group, rate in wanted["targets"]["joints"].items():
-        alone = min(own[found.bones.joints.index(name)] for name in group.split("+"))
+        alone = min(own[found.skeleton.joints.index(name)] for name in group.split("+"))
         assert alone <= 0.25
         assert rate >= alone + 0.04
     assert wanted["targets"]["joints"]
@@ -132,7 +132,7 @@ def test_frames_of_a_moment_show_one_person(tmp_path: Path) -> None:
     eyes = np.full((batch.num_rows, 3), np.nan)
     most = max(batch["instance"].to_pylist())
     for groups, people in ((np.zeros(batch.num_rows, np.int64), most), (None, batch.num_rows)):
-        found = Coverage(skeleton(data.identity.skeleton))
+        found = Coverage(get_skeleton(data.identity.skeleton))
         found.add(batch, eyes, groups)
         whom = found.examples.by_family._who[..., 3]
         assert len(set(whom[whom >= 0].tolist())) == people

@@ -18,7 +18,10 @@ from synthstudio.core.bins import VIEWS
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import SHARES
 from synthstudio.core.rng import stream
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.dataset import query as language
+from synthstudio.dataset.matching import fields_text, matching_frames, matching_people
+from synthstudio.dataset.query_fields import FIELDS
 from synthstudio.dataset.rows import (
     FRAME_SCHEMA,
     INSTANCE_SCHEMA,
@@ -27,11 +30,8 @@ from synthstudio.dataset.rows import (
     frame_row,
     instance_rows,
 )
-from synthstudio.dataset.select import query as language
-from synthstudio.dataset.select.matching import fields_text, matching_frames, matching_people
-from synthstudio.dataset.select.query_fields import FIELDS
 
-JOINTS = skeleton("coco17").joints
+JOINTS = get_skeleton("coco17").joints
 Said = bool | None
 """True, False, or None: nobody knows."""
 Case = tuple[str, Callable[[Row, Row], Said]]
@@ -56,8 +56,12 @@ def rows() -> tuple[FakeSet, list[tuple[Row, Row]]]:
     rng = stream(3, "query rows")
     frames, people = [], []
     for index in range(18):
-        made = painted(index, people=index % 4, variant="clean" if index % 3 == 0 else "base",
-                       split=("train", "val", "test")[index % 3])  # fmt: skip
+        made = painted(
+            index,
+            people=index % 4,
+            variant="clean" if index % 3 == 0 else "base",
+            split=("train", "val", "test")[index % 3],
+        )
         frames.append(frame_row(made, f"images/{index:06d}.jpg"))
         frames[-1]["clip_id"] = f"clip {index // 4}" if index % 2 else None
         for row in instance_rows(made):
@@ -88,8 +92,14 @@ def _not(a: Said) -> Said:
 def _compare(value: Any, op: str, wanted: Any) -> Said:
     if value is None or value != value:
         return None
-    return {"=": value == wanted, "!=": value != wanted, "<": value < wanted,
-            "<=": value <= wanted, ">": value > wanted, ">=": value >= wanted}[op]  # fmt: skip
+    return {
+        "=": value == wanted,
+        "!=": value != wanted,
+        "<": value < wanted,
+        "<=": value <= wanted,
+        ">": value > wanted,
+        ">=": value >= wanted,
+    }[op]
 
 
 def _state(row: Row, j: int, word: str) -> Said:
@@ -164,8 +174,9 @@ def joint_case(draw: st.DrawFn) -> Case:
         said = f"{name} share {op} 0.25"
         one = lambda p, j: _compare(p["shares"][5 * j + k], op, 0.25)  # noqa: E731
     part = draw(st.sampled_from(["wrist", "eye", "knee", "joint", "face"]))
-    own = {"face": ("nose", "left_eye", "right_eye", "left_ear", "right_ear"),
-           "joint": JOINTS}.get(part, (f"left_{part}", f"right_{part}"))  # fmt: skip
+    own = {"face": ("nose", "left_eye", "right_eye", "left_ear", "right_ear"), "joint": JOINTS}.get(
+        part, (f"left_{part}", f"right_{part}")
+    )
     places = [JOINTS.index(name) for name in own]
     how = draw(st.sampled_from(["one", "any", "all", "no", "least", "side"]))
     if how == "one":
@@ -276,10 +287,39 @@ def test_errors_point_at_the_place(text: str, at: int, hint: str) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.text(max_size=60) | st.lists(st.sampled_from(
-    ["and", "or", "not", "(", ")", "any", "left_wrist", "hidden", "by", "object", ">", "0.3",
-     "occluded", "in", ",", "share", "visible", "at", "least", "3", "wrists", "split", "="]
-), max_size=12).map(" ".join))  # fmt: skip
+@given(
+    st.text(max_size=60)
+    | st.lists(
+        st.sampled_from(
+            [
+                "and",
+                "or",
+                "not",
+                "(",
+                ")",
+                "any",
+                "left_wrist",
+                "hidden",
+                "by",
+                "object",
+                ">",
+                "0.3",
+                "occluded",
+                "in",
+                ",",
+                "share",
+                "visible",
+                "at",
+                "least",
+                "3",
+                "wrists",
+                "split",
+                "=",
+            ]
+        ),
+        max_size=12,
+    ).map(" ".join)
+)
 def test_any_text_is_understood_or_refused(text: str) -> None:
     with contextlib.suppress(DatasetError):
         language.parse(text, JOINTS)

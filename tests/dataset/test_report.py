@@ -10,18 +10,25 @@ import pytest
 from painted_frames import painted, write_set
 
 from synthstudio.core.images import decode_rgb
-from synthstudio.core.skeleton import skeleton
-from synthstudio.dataset import validate
-from synthstudio.dataset.pages import facts, findings_page, report
-from synthstudio.dataset.pages.page import contents, frame
-from synthstudio.dataset.pages.sketch import Figure, sketch
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
 from synthstudio.formats.coco import to_coco
+from synthstudio.quality import validate
+from synthstudio.report import contents, facts, findings, html
+from synthstudio.report import dataset as dataset_report
+from synthstudio.report.sketch import Figure, sketch
 
 VOID = {"meta", "link", "img", "br", "hr"}
-AUDIT = {"joints": 1200, "state_differs": 0, "disagreement_rate": 0.0, "cause_rate": 0.0,
-         "cause_differs": 0, "largest_share_error": 0.01, "passed": True}  # fmt: skip
+AUDIT = {
+    "joints": 1200,
+    "state_differs": 0,
+    "disagreement_rate": 0.0,
+    "cause_rate": 0.0,
+    "cause_differs": 0,
+    "largest_share_error": 0.01,
+    "passed": True,
+}
 
 
 class Page(HTMLParser):
@@ -72,15 +79,23 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 def test_the_page_needs_nothing_else(dataset: Dataset, tmp_path: Path) -> None:
     steps: list[str] = []
-    told = report.report(dataset, tmp_path / "r.html", audit=AUDIT, on_step=steps.append)
+    told = dataset_report.report(dataset, tmp_path / "r.html", audit=AUDIT, on_step=steps.append)
     text = (tmp_path / "r.html").read_text("utf-8")
     page = Page(text)
     assert page.fetched == [] and "script" not in page.tags and "url(" not in text
     assert "default-src 'none'" in text and "prefers-color-scheme:dark" in text
     assert "<script>alert(1)</script>" in page.said  # as text
     assert page.links <= page.anchors
-    assert {"examples", "made", "licences", "distributions", "asked", "audit", "limits",
-            "datasheet"} <= page.anchors  # fmt: skip
+    assert {
+        "examples",
+        "made",
+        "licences",
+        "distributions",
+        "asked",
+        "audit",
+        "limits",
+        "datasheet",
+    } <= page.anchors
     pictures = [p for p in page.pictures if p.startswith("data:image/jpeg")]
     assert len(pictures) >= 6
     for code in pictures:
@@ -93,7 +108,7 @@ def test_the_page_needs_nothing_else(dataset: Dataset, tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_is_said(dataset: Dataset, tmp_path: Path) -> None:
-    report.report(dataset, tmp_path / "r.html")
+    dataset_report.report(dataset, tmp_path / "r.html")
     page = Page((tmp_path / "r.html").read_text("utf-8"))
     assert "No audit was given" in page.said
     assert "The recipe sets no targets" in page.said
@@ -105,9 +120,13 @@ def test_what_is_not_there_is_said(dataset: Dataset, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("srgb", "name"),
-    [((245, 222, 205), "very light"), ((224, 185, 155), "light"), ((140, 90, 60), "brown"),
-     ((60, 35, 25), "dark")],
-)  # fmt: skip
+    [
+        ((245, 222, 205), "very light"),
+        ((224, 185, 155), "light"),
+        ((140, 90, 60), "brown"),
+        ((60, 35, 25), "dark"),
+    ],
+)
 def test_skin_tones_by_typology_angle(srgb: tuple[int, int, int], name: str) -> None:
     c = np.array(srgb) / 255
     linear = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
@@ -115,15 +134,15 @@ def test_skin_tones_by_typology_angle(srgb: tuple[int, int, int], name: str) -> 
 
 
 def test_findings_of_both_kinds_are_drawn(dataset: Dataset, tmp_path: Path) -> None:
-    bones = skeleton("coco17")
+    skeleton = get_skeleton("coco17")
     samples = list(pair_rows(dataset.iter_frames(), dataset.iter_instances()))
     samples[1][1][0]["state"][0] = 3
-    found = validate.validate_samples(samples, bones).findings
-    findings_page.write_dataset_findings(found, dataset, tmp_path / "set.html")
+    found = validate.validate_samples(samples, skeleton).findings
+    findings.write_dataset_findings(found, dataset, tmp_path / "set.html")
     page = Page((tmp_path / "set.html").read_text("utf-8"))
     assert "frame 1, person 1" in page.said and len(page.pictures) >= 2 and not page.fetched
 
-    doc = to_coco(samples[2:], bones)
+    doc = to_coco(samples[2:], skeleton)
     doc["annotations"][0]["keypoints"][:3] = [float("nan"), 1e300, 2]
     doc["annotations"][1]["bbox"] = ["<b>", None]
     doc["images"].append("nonsense")
@@ -132,10 +151,15 @@ def test_findings_of_both_kinds_are_drawn(dataset: Dataset, tmp_path: Path) -> N
     found = validate.validate_coco(
         doc["categories"], entries["images"], entries["annotations"], folder=tmp_path
     ).findings
-    findings_page.write_coco_findings(
-        found, "a<b>.json", doc["categories"], doc["images"][:-1], doc["annotations"],
-        tmp_path / "coco.html", folder=tmp_path,
-    )  # fmt: skip
+    findings.write_coco_findings(
+        found,
+        "a<b>.json",
+        doc["categories"],
+        doc["images"][:-1],
+        doc["annotations"],
+        tmp_path / "coco.html",
+        folder=tmp_path,
+    )
     page = Page((tmp_path / "coco.html").read_text("utf-8"))
     assert not page.fetched and "a<b>.json" in page.said
     assert {"not_finite", "image_missing", "schema"} <= page.anchors
@@ -155,7 +179,10 @@ def test_a_sketch_draws_whatever_it_gets() -> None:
 def test_pieces_escape_what_they_are_given() -> None:
     hostile = '"><img src=x onerror=alert(1)>'
     for piece in (
-        frame.table((hostile,), [(hostile,)]), frame.card(hostile, note=hostile),
-        frame.details(hostile), frame.tiles({hostile: hostile}), frame.section("a", hostile),
-    ):  # fmt: skip
+        html.table((hostile,), [(hostile,)]),
+        html.card(hostile, note=hostile),
+        html.details(hostile),
+        html.tiles({hostile: hostile}),
+        html.section("a", hostile),
+    ):
         assert "<img" not in piece

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 from painted_frames import painted, write_set
 
-from synthstudio.dataset.pages import report
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.export import EXPORTERS
 from synthstudio.formats.imports import IMPORTERS
@@ -79,7 +78,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]
     shutil.rmtree(root / "coco" / "synthstudio")  # the sidecar: what comes back is COCO alone
     IMPORTERS["coco"](exported.annotations, root / "theirs", images=exported.annotations.parent)
     for name, dataset in (("ours", ours), ("theirs", Dataset(root / "theirs"))):
-        report.report(dataset, root / f"{name}.html")
+        dataset.report(dataset, root / f"{name}.html")
     yield {name: root / f"{name}.html" for name in ("ours", "theirs")}
     shutil.rmtree(root)
 

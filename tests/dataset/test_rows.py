@@ -11,7 +11,7 @@ from stick_people import make_camera, make_frame, make_labels, make_posed, make_
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.frame import Frame
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import Ask, ClipSpec
 from synthstudio.core.spec_json import from_json
 from synthstudio.dataset.rows import (
@@ -27,7 +27,7 @@ from synthstudio.dataset.rows import (
 
 def hard_frame() -> Frame:
     """Return a frame with a NaN joint, a held thing, an empty mask, ambiguous joints."""
-    camera, joints = make_camera(), skeleton("coco17")
+    camera, joints = make_camera(), get_skeleton("coco17")
     people = (
         make_posed(joints, instance=1),
         make_posed(joints, instance=2, x_m=0.2, y_m=0.3),
@@ -94,7 +94,7 @@ def equal(a, b) -> bool:
 
 
 @pytest.mark.parametrize(
-    "frame", [hard_frame(), make_frame(2, people=0), make_frame(3, bones="coco23")]
+    "frame", [hard_frame(), make_frame(2, people=0), make_frame(3, skeleton="coco23")]
 )
 def test_there_and_back_through_a_file(frame, tmp_path) -> None:
     write_parquet(tmp_path / "f", FRAME_SCHEMA, [frame_row(frame, "images/a.jpg")])
@@ -186,8 +186,10 @@ def test_pairs_of_frames_and_people() -> None:
     people = [row for f in frames for row in instance_rows(f)]
     paired = list(pair_rows(iter(rows), iter(people)))
     assert [(f["index"], [p["instance"] for p in ps]) for f, ps in paired] == [
-        (0, [1, 2]), (1, []), (2, [1]),
-    ]  # fmt: skip
+        (0, [1, 2]),
+        (1, []),
+        (2, [1]),
+    ]
     with pytest.raises(DatasetError, match="person 1 of frame 2"):
         list(pair_rows(rows[:2], people))
     with pytest.raises(DatasetError, match="do not fit"):
@@ -217,8 +219,11 @@ def test_clips_and_asks_are_columns(tmp_path) -> None:
     assert (row["variant"], row["differs"]) == ("clean", ["things", "cutouts"])
     assert (row["camera_id"], row["crowd_ask"]) == (2, 0.4)
     assert [row[n] for n in ("clip_id", "clip_frame", "clip_frames", "time_s")] == [
-        "1-0", 3, 48, 0.125,
-    ]  # fmt: skip
+        "1-0",
+        3,
+        48,
+        0.125,
+    ]
     assert [(p["track_id"], p["motion"]) for p in people] == [(1, "walk"), (2, "run"), (3, "walk")]
     first, second, third = people
     assert (first["ask_fraction"], first["ask_met"], third["ask_met"]) == (0.3, False, None)

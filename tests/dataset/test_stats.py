@@ -4,11 +4,11 @@ import pytest
 from stick_people import Panel, make_camera, make_frame, make_labels, make_posed, make_spec
 
 from synthstudio.core.frame import Frame
-from synthstudio.core.skeleton import skeleton
-from synthstudio.dataset.counts.stats import EDGES, stats
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.rows import frame_row, instance_rows
+from synthstudio.quality.stats import EDGES, stats
 
-COCO17 = skeleton("coco17")
+COCO17 = get_skeleton("coco17")
 
 
 def sample(frame: Frame):
@@ -18,9 +18,10 @@ def sample(frame: Frame):
 def frame_of(people, panels=(), index=0) -> Frame:
     camera = make_camera()
     return Frame(
-        spec=make_spec(camera, len(people), index=index), jpeg=b"",
+        spec=make_spec(camera, len(people), index=index),
+        jpeg=b"",
         labels=make_labels(camera, COCO17, people, panels=panels),
-    )  # fmt: skip
+    )
 
 
 def test_counts_by_hand() -> None:
@@ -37,9 +38,14 @@ def test_counts_by_hand() -> None:
     assert (found["frames"], found["people"], found["joints_total"]) == (4, 3, 51)
     assert found["people_per_frame"] == {"0": 1, "1": 3}
     assert found["causes"] == {
-        "visible": 17, "self": 0, "person": 0, "object": 17, "truncated": 17, "unknown": 0,
+        "visible": 17,
+        "self": 0,
+        "person": 0,
+        "object": 17,
+        "truncated": 17,
+        "unknown": 0,
         "unlabelled": 0,
-    }  # fmt: skip
+    }
     assert found["states"] == {"2": 17, "1": 17, "0": 17, "none": 0}
     assert found["joints"]["nose"]["object"] == 1
     assert found["joints"]["nose"]["states"] == {"2": 1, "1": 1, "0": 1, "none": 0}
@@ -64,9 +70,13 @@ def test_nothing_at_all() -> None:
 def test_imported_rows_count_as_unknown() -> None:
     row, people = sample(frame_of((make_posed(COCO17, instance=1),)))
     people[0] |= {
-        "cause": ["unlabelled"] * 17, "state": [255] * 17, "occluded_fraction": None,
-        "truncated_fraction": None, "pose_family": None, "identity": None,
-    }  # fmt: skip
+        "cause": ["unlabelled"] * 17,
+        "state": [255] * 17,
+        "occluded_fraction": None,
+        "truncated_fraction": None,
+        "pose_family": None,
+        "identity": None,
+    }
     found = stats([({**row, "crowd_index": None}, people)], COCO17)
     assert found["states"]["none"] == found["causes"]["unlabelled"] == 17
     assert found["occluded_fraction"]["unknown"] == found["crowd_index"]["unknown"] == 1

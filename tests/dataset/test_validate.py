@@ -11,19 +11,28 @@ import numpy as np
 import pytest
 from painted_frames import painted, write_set
 
-from synthstudio.core.skeleton import skeleton
-from synthstudio.dataset import validate as validating
-from synthstudio.dataset.checks import findings, people
-from synthstudio.dataset.checks.mend import write_mended
-from synthstudio.dataset.checks.subject import subject_of_row
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row, pair_rows
 from synthstudio.formats.coco import from_coco, load_coco, to_coco
+from synthstudio.quality import validate as validating
+from synthstudio.quality.checks import findings, people
+from synthstudio.quality.checks.mend import write_mended
+from synthstudio.quality.checks.subject import subject_of_row
 
-BONES = skeleton("coco17")
+BONES = get_skeleton("coco17")
 Doc = dict[str, Any]
-STANDARD = ("id", "image_id", "category_id", "iscrowd", "bbox", "area", "segmentation",
-            "keypoints", "num_keypoints")  # fmt: skip
+STANDARD = (
+    "id",
+    "image_id",
+    "category_id",
+    "iscrowd",
+    "bbox",
+    "area",
+    "segmentation",
+    "keypoints",
+    "num_keypoints",
+)
 
 
 @pytest.fixture(scope="module")
@@ -137,11 +146,15 @@ PLANTED: dict[str, tuple[str, Callable[[Doc], None]]] = {
     "v=2 outside the image": ("visible_outside", lambda d: _joint(d, -40.0, 20.0, 2)),
     "v=0 with coordinates": ("coordinates_without_v", _v0),
     "box not holding its mask": (
-        "box_mask", lambda d: _box(d, lambda b: [b[0] + b[2] / 2, b[1], b[2], b[3]])),
+        "box_mask",
+        lambda d: _box(d, lambda b: [b[0] + b[2] / 2, b[1], b[2], b[3]]),
+    ),
     "box far too large": ("box_loose", lambda d: _box(d, lambda _: [0, 0, 320, 240])),
     "area off": ("area", lambda d: _change(d, "annotations", area=d["annotations"][0]["area"] + 9)),
     "duplicate id": (
-        "duplicate_id", lambda d: _change(d, "annotations", id=d["annotations"][1]["id"])),
+        "duplicate_id",
+        lambda d: _change(d, "annotations", id=d["annotations"][1]["id"]),
+    ),
     "duplicate image id": ("duplicate_id", lambda d: d["images"].append(d["images"][0])),
     "orphan annotation": ("orphan_annotation", lambda d: _change(d, "annotations", image_id=999)),
     "NaN": ("not_finite", lambda d: _joint(d, math.nan, 20.0, 2)),
@@ -149,16 +162,20 @@ PLANTED: dict[str, tuple[str, Callable[[Doc], None]]] = {
     "NaN in a box": ("not_finite", lambda d: _box(d, lambda b: [math.nan, *b[1:]])),
     "keypoint count off": (
         "keypoint_count",
-        lambda d: _change(d, "annotations", keypoints=d["annotations"][0]["keypoints"][:-3])),
+        lambda d: _change(d, "annotations", keypoints=d["annotations"][0]["keypoints"][:-3]),
+    ),
     "limb ten times too long": ("limb_length", _limb),
     "two people with the same keypoints": ("twins", _twins),
     "RLE size off": ("mask_size", _rle_size),
     "RLE broken": (
         "mask_broken",
-        lambda d: _change(d, "annotations", segmentation={"size": [240, 320], "counts": "0o"})),
+        lambda d: _change(d, "annotations", segmentation={"size": [240, 320], "counts": "0o"}),
+    ),
     "category mismatch": ("category_mismatch", lambda d: _change(d, "annotations", category_id=7)),
     "no keypoints in the category": (
-        "no_keypoint_category", lambda d: _change(d, "categories", keypoints=[])),
+        "no_keypoint_category",
+        lambda d: _change(d, "categories", keypoints=[]),
+    ),
     "box of zero width": ("box_empty", lambda d: _box(d, lambda b: [b[0], b[1], 0, b[3]])),
     "joint 500 px outside its box": ("joint_far", _far),
     "all joints at one point": ("joints_one_point", _one_point),
@@ -166,7 +183,7 @@ PLANTED: dict[str, tuple[str, Callable[[Doc], None]]] = {
     "num_keypoints off": ("num_keypoints", lambda d: _change(d, "annotations", num_keypoints=1)),
     "no size": ("schema", lambda d: _change(d, "images", width=None)),
     "text for a number": ("schema", lambda d: _joint(d, "left", 20.0, 2)),  # type: ignore[arg-type]
-}  # fmt: skip
+}
 
 
 def test_nothing_in_the_untouched_export(clean: Doc, folder: Path) -> None:
@@ -242,9 +259,10 @@ def test_rows_imported_from_real_photos_are_clean(shared_data: Path) -> None:
     folder = shared_data / "people"
     frames, people = from_coco(load_coco(folder / "person_keypoints.json"), BONES)
     found = validating.validate_samples(
-        pair_rows(frames, people), BONES,
+        pair_rows(frames, people),
+        BONES,
         image=lambda row: (folder / "images" / row["file_name"]).read_bytes(),
-    ).findings  # fmt: skip
+    ).findings
     assert not found.errors and found.people == 116, found.text()
 
 

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from painted_frames import painted
 
-from synthstudio.core.skeleton import skeleton
-from synthstudio.dataset.checks.mend import write_mended
-from synthstudio.dataset.pages.findings_page import write_coco_findings
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.rows import frame_row, instance_rows
-from synthstudio.dataset.validate import validate_coco
 from synthstudio.formats.coco import to_coco
+from synthstudio.quality.checks.mend import write_mended
+from synthstudio.quality.validate import validate_coco
+from synthstudio.report.findings import write_coco_findings
 
 HOSTILE = st.sampled_from(
     [None, True, -1, 0, 3, 1e308, -1e308, math.nan, math.inf, 2**70, "", "x", "../../etc/passwd",
@@ -29,7 +29,7 @@ HOSTILE = st.sampled_from(
 def clean() -> dict[str, Any]:
     frames = [painted(i) for i in range(2)]
     samples = [(frame_row(f, f"{f.spec.index}.jpg"), instance_rows(f)) for f in frames]
-    return to_coco(samples, skeleton("coco17"))
+    return to_coco(samples, get_skeleton("coco17"))
 
 
 EDITS = st.lists(
@@ -76,12 +76,20 @@ def test_a_damaged_file_is_described_not_stumbled_over(edits: list[Any]) -> None
         assert found.findings.errors  # at least: no picture is there
         found.findings.text(), found.findings.as_json()
         write_coco_findings(
-            found.findings, "x", doc["categories"], doc["images"], doc["annotations"],
-            folder / "r.html", folder=folder,
-        )  # fmt: skip
+            found.findings,
+            "x",
+            doc["categories"],
+            doc["images"],
+            doc["annotations"],
+            folder / "r.html",
+            folder=folder,
+        )
         head = {"categories": doc["categories"]}
         write_mended(
-            head, lambda: doc["images"], lambda: doc["annotations"], folder / "m.json",
+            head,
+            lambda: doc["images"],
+            lambda: doc["annotations"],
+            folder / "m.json",
             left_out=set(),
-        )  # fmt: skip
+        )
         assert sorted(p.name for p in folder.iterdir()) == ["m.json", "r.html"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from synthstudio.core.errors import GeometryError
-from synthstudio.engines.local import Report, run
+from synthstudio.generation.engines.local import Report, run
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import pytest
 from local_jobs import Task
 
 from synthstudio.core.errors import DiskError, GeometryError, WorkerError
-from synthstudio.engines.local import ONE_THREAD, Progress, run
+from synthstudio.generation.engines.local import ONE_THREAD, Progress, run
 
 PATIENCE_S = 20.0
 

@@ -23,14 +23,18 @@ def covers() -> np.ndarray:
 def told(pixels: np.ndarray, cover: np.ndarray) -> dict:  # type: ignore[type-arg]
     """Return the figures of joints' attention (P, h, w), the same for all joints."""
     spread = np.repeat((pixels / pixels.sum((1, 2), keepdims=True))[:, None], J, 1)
-    return shunning([gaze(spread, cover, np.ones((P, J), bool), group=np.arange(P) // 2,
-                          **nothing_known(P))])  # fmt: skip
+    return shunning(
+        [gaze(spread, cover, np.ones((P, J), bool), group=np.arange(P) // 2, **nothing_known(P))]
+    )
 
 
 def nothing_known(people: int) -> dict:  # type: ignore[type-arg]
     """Return what `gaze` asks besides, of people whose silhouettes nobody knows."""
-    return {"hidden": np.zeros((people, J), bool), "body": np.full((people, H, W), np.nan),
-            "half": np.tile([7, 9], (people, 1))}  # fmt: skip
+    return {
+        "hidden": np.zeros((people, J), bool),
+        "body": np.full((people, H, W), np.nan),
+        "half": np.tile([7, 9], (people, 1)),
+    }
 
 
 def of_one(*looks: np.ndarray, hidden: tuple[bool, ...] = ()) -> dict:  # type: ignore[type-arg]
@@ -40,8 +44,19 @@ def of_one(*looks: np.ndarray, hidden: tuple[bool, ...] = ()) -> dict:  # type: 
     cover[..., :2], body[..., :4] = 1, 1
     pixels = np.stack([look / look.sum() for look in looks])[None]
     flags = np.array([hidden or (False,) * len(looks)])
-    return shunning([gaze(pixels, cover, np.ones((1, len(looks)), bool), hidden=flags, body=body,
-                          half=np.array([[2, 2]]), group=np.zeros(1, int))])  # fmt: skip
+    return shunning(
+        [
+            gaze(
+                pixels,
+                cover,
+                np.ones((1, len(looks)), bool),
+                hidden=flags,
+                body=body,
+                half=np.array([[2, 2]]),
+                group=np.zeros(1, int),
+            )
+        ]
+    )
 
 
 def columns(*weights: float) -> np.ndarray:
@@ -78,9 +93,19 @@ def test_a_place_that_is_avoided_for_itself_shows_on_the_control() -> None:
     look[:, 2] = 0  # half of the visible body is never looked at, covered or not
     cover, body = np.zeros((1, 4, 8)), np.zeros((1, 4, 8))
     cover[..., 1:2], body[..., :4] = 1, 1
-    found = shunning([gaze((look / look.sum())[None, None], cover, np.ones((1, 1), bool),
-                           hidden=np.zeros((1, 1), bool), body=body, half=np.array([[1, 2]]),
-                           group=np.zeros(1, int))])["person"]  # fmt: skip
+    found = shunning(
+        [
+            gaze(
+                (look / look.sum())[None, None],
+                cover,
+                np.ones((1, 1), bool),
+                hidden=np.zeros((1, 1), bool),
+                body=body,
+                half=np.array([[1, 2]]),
+                group=np.zeros(1, int),
+            )
+        ]
+    )["person"]
     # On columns 2 (right), 0 (left), and nothing up and down: (0 + 1/3) against twice 2/9.
     assert values(found) == pytest.approx([4 / 3, 0.75])
 
@@ -128,6 +153,11 @@ def test_joints_that_do_not_count_say_nothing() -> None:
 
 def test_nobody_hidden_is_nothing_measured() -> None:
     assert shunning([]) == {"people": 0}
-    empty = gaze(np.ones((P, J, H, W)), np.zeros((P, H, W)), np.ones((P, J), bool),
-                 group=np.arange(P), **nothing_known(P))  # fmt: skip
+    empty = gaze(
+        np.ones((P, J, H, W)),
+        np.zeros((P, H, W)),
+        np.ones((P, J), bool),
+        group=np.arange(P),
+        **nothing_known(P),
+    )
     assert shunning([empty]) == {"people": 0}

@@ -16,10 +16,10 @@ from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import stream
 from synthstudio.evaluation import save
 from synthstudio.evaluation.compare import Arm, Row, as_json, compare, difference_text, text
-from synthstudio.evaluation.compare_page import comparison_page
 from synthstudio.evaluation.measure import measure, visibility_told
 from synthstudio.evaluation.save import Evaluation
 from synthstudio.evaluation.table import Answers, some
+from synthstudio.report.comparison import comparison_page
 
 
 def arm(name: str, *made: Answers) -> Arm:
@@ -105,8 +105,12 @@ def test_a_better_lift_and_a_better_word_on_visibility_are_told() -> None:
     better = dataclasses.replace(made, xyz_m=made.true_xyz_m + 0.8 * shift)
     assert visibility_told(worse).all()
     rows = compare([arm("worse", worse), arm("better", better)], rounds=200)
-    for name, sign in (("MPJPE hidden", -1), ("N-MPJPE visible", -1), ("PA-MPJPE hidden", -1),
-                       ("AUROC", 1)):  # fmt: skip
+    for name, sign in (
+        ("MPJPE hidden", -1),
+        ("N-MPJPE visible", -1),
+        ("PA-MPJPE hidden", -1),
+        ("AUROC", 1),
+    ):
         found = row(rows, name).differences[1]
         assert found is not None and found.excludes_zero and np.sign(found.value) == sign, name
     equal = row(rows, "AP all").differences[1]
@@ -155,8 +159,10 @@ def test_another_set_with_the_same_people_is_refused() -> None:
 
 
 def test_what_was_asked_otherwise_is_told() -> None:
-    arms = [with_about(arm("a", noisy(9)), decode="hits", flip=False, weights="w"),
-            with_about(arm("b", noisy(9)), decode="peak", flip=False, weights="w")]  # fmt: skip
+    arms = [
+        with_about(arm("a", noisy(9)), decode="hits", flip=False, weights="w"),
+        with_about(arm("b", noisy(9)), decode="peak", flip=False, weights="w"),
+    ]
     rows = compare(arms, rounds=2)
     page = comparison_page(arms, rows).decode()
     assert "<th>decode</th>" in page and "<td>peak</td>" in page and "<th>flip</th>" not in page

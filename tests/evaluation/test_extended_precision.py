@@ -27,8 +27,12 @@ def a_case(seed: int) -> tuple[Truth, np.ndarray, np.ndarray, Beyond]:
     known = truth.known.copy()
     known[7] = False
     claimed = np.where(rng.random(inside.shape) < 0.85, inside, ~inside)
-    return (dataclasses.replace(truth, known=known), answer, score,
-            Beyond(window=window, inside=inside, claimed=claimed))  # fmt: skip
+    return (
+        dataclasses.replace(truth, known=known),
+        answer,
+        score,
+        Beyond(window=window, inside=inside, claimed=claimed),
+    )
 
 
 def to_edge(x: float, y: float, window: np.ndarray) -> float:
@@ -75,8 +79,11 @@ def slow_ap(truth: Truth, answer: np.ndarray, score: np.ndarray, beyond: Beyond)
             right.append(who is not None)
         hits = [sum(right[: k + 1]) for k in range(len(right))]
         for r in range(101):
-            reached = [hits[m] / (m + 1) for m in range(len(right))
-                       if hits[m] / len(people) >= r / 100 - 1e-12]  # fmt: skip
+            reached = [
+                hits[m] / (m + 1)
+                for m in range(len(right))
+                if hits[m] / len(people) >= r / 100 - 1e-12
+            ]
             total += max(reached, default=0.0)
     return total / 1010
 
@@ -96,8 +103,9 @@ def test_where_an_outside_joint_truly_is_does_not_matter() -> None:
     truth, answer, score, beyond = a_case(3)
     blank = np.where(beyond.inside[..., None], truth.xy, np.nan)
     known = average_precision(truth, answer, score, sigmas=BONES.sigmas, beyond=beyond)
-    unknown = average_precision(dataclasses.replace(truth, xy=blank), answer, score,
-                                sigmas=BONES.sigmas, beyond=beyond)  # fmt: skip
+    unknown = average_precision(
+        dataclasses.replace(truth, xy=blank), answer, score, sigmas=BONES.sigmas, beyond=beyond
+    )
     assert known == pytest.approx(unknown, nan_ok=True)
 
 
@@ -109,11 +117,14 @@ def cut_off(claims: float) -> Answers:
     made = answers(hidden_error=0, seen_error=0)
     out = made.true_xy[..., 0] < 50
     return dataclasses.replace(
-        made, state=np.where(out, 0, made.state).astype(np.uint8), known=made.known & ~out,
-        window=np.tile([50.0, -9, 109, 109], (40, 1)), present=np.where(out, claims, 0.9),
+        made,
+        state=np.where(out, 0, made.state).astype(np.uint8),
+        known=made.known & ~out,
+        window=np.tile([50.0, -9, 109, 109], (40, 1)),
+        present=np.where(out, claims, 0.9),
         # Nobody sees them, so they are put at a place well inside.
         xy=np.where(out[..., None], [80.0, 50.0], made.true_xy),
-    )  # fmt: skip
+    )
 
 
 def test_saying_that_a_joint_is_outside_is_rewarded() -> None:

@@ -10,11 +10,11 @@ import pytest
 
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.rng import stream
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.evaluation.measure import measure, parts
 from synthstudio.evaluation.table import Answers, some
 
-BONES = skeleton("coco17")
+BONES = get_skeleton("coco17")
 J, PAIRS = 17, 20
 
 
@@ -40,18 +40,33 @@ def answers(*, hidden_error: float = 30.0, seen_error: float = 2.0) -> Answers:
     said[..., 3] = np.where(state == 2, 0.1, 0.5)
     number = np.arange(count)
     return Answers(
-        xy=true + error[..., None] * [1, 0], score=np.full((count, J), 0.5),
-        peak=np.full((count, J), 0.5), present=np.ones((count, J)), shares=said,
-        quality=np.full((count, J), np.nan), xyz_m=xyz + np.array([0, 0, 0.02]), true_xy=true,
-        true_shares=shares, true_xyz_m=xyz, known=np.ones((count, J), bool), state=state,
-        cause=cause, ambiguous=np.zeros((count, J), bool), area=np.full(count, 5000.0),
-        side=np.full(count, 100.0), box=np.tile([0.0, 0, 100, 100], (count, 1)),
+        xy=true + error[..., None] * [1, 0],
+        score=np.full((count, J), 0.5),
+        peak=np.full((count, J), 0.5),
+        present=np.ones((count, J)),
+        shares=said,
+        quality=np.full((count, J), np.nan),
+        xyz_m=xyz + np.array([0, 0, 0.02]),
+        true_xy=true,
+        true_shares=shares,
+        true_xyz_m=xyz,
+        known=np.ones((count, J), bool),
+        state=state,
+        cause=cause,
+        ambiguous=np.zeros((count, J), bool),
+        area=np.full(count, 5000.0),
+        side=np.full(count, 100.0),
+        box=np.tile([0.0, 0, 100, 100], (count, 1)),
         window=np.tile([-9.0, -9, 109, 109], (count, 1)),
-        fraction=np.where(number % 2, 0.0, 0.4), crowd=np.zeros(count), frame=number,
-        instance=np.ones(count, int), group=number // 2,
+        fraction=np.where(number % 2, 0.0, 0.4),
+        crowd=np.zeros(count),
+        frame=number,
+        instance=np.ones(count, int),
+        group=number // 2,
         clean=np.where(number % 2, number, number + 1),
-        variant=np.where(number % 2, "clean", "base"), family=np.full(count, "stand"),
-    )  # fmt: skip
+        variant=np.where(number % 2, "clean", "base"),
+        family=np.full(count, "stand"),
+    )
 
 
 def test_pck_splits_into_visible_and_hidden() -> None:
@@ -91,9 +106,12 @@ def test_the_same_joints_have_the_same_precision_by_cause_and_by_state() -> None
     off = rng.uniform(0, 40, (2 * PAIRS, 1))
     sure = np.broadcast_to(np.exp(-off / 20), made.score.shape)
     made = dataclasses.replace(
-        made, xy=made.true_xy + off[..., None] * [1, 0], quality=sure, score=1 - sure,
+        made,
+        xy=made.true_xy + off[..., None] * [1, 0],
+        quality=sure,
+        score=1 - sure,
         frame=np.arange(2 * PAIRS) // 8,
-    )  # fmt: skip
+    )
     found = measure(made, BONES)
     for cause, state in (("object", "hidden"), ("visible", "visible")):
         wanted = found["precision"][state]["AP"]

@@ -7,10 +7,10 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from synthstudio.core.rng import stream
-from synthstudio.core.skeleton import skeleton
-from synthstudio.evaluation import places
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.evaluation import localization
 
-BONES = skeleton("coco17")
+BONES = get_skeleton("coco17")
 
 
 def people(count: int, dims: int = 2) -> np.ndarray:
@@ -22,7 +22,7 @@ def test_oks_of_one_sigma() -> None:
     truth, area = people(2), np.array([900.0, 2500.0])
     shift = 2 * BONES.sigmas[None] * np.sqrt(area)[:, None]
     answer = truth + np.stack([shift, np.zeros_like(shift)], -1)
-    each = places.joint_oks(answer, truth, area=area, sigmas=BONES.sigmas)
+    each = localization.joint_oks(answer, truth, area=area, sigmas=BONES.sigmas)
     assert each == pytest.approx(np.full((2, 17), np.exp(-0.5)), abs=1e-6)
 
 
@@ -34,18 +34,29 @@ def test_oks_equals_pycocotools() -> None:
     answer = truth + rng.normal(0, 6, truth.shape)
     known = rng.random((4, 17)) < 0.7
     area = np.array([3000.0, 5000.0, 8000.0, 20000.0])
-    mine = places.oks(answer, truth, known=known, area=area, sigmas=BONES.sigmas)
+    mine = localization.oks(answer, truth, known=known, area=area, sigmas=BONES.sigmas)
     for p in range(4):
         points = np.concatenate(
             [np.where(known[p][:, None], truth[p], 0), 2 * known[p][:, None]], 1
         )
         base = COCO()
         base.dataset = {
-            "info": {}, "images": [{"id": 1}], "categories": [{"id": 1}],
-            "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0,
-                             "area": area[p], "bbox": [0, 0, 9, 9], "num_keypoints": 17,
-                             "keypoints": points.ravel().tolist()}],
-        }  # fmt: skip
+            "info": {},
+            "images": [{"id": 1}],
+            "categories": [{"id": 1}],
+            "annotations": [
+                {
+                    "id": 1,
+                    "image_id": 1,
+                    "category_id": 1,
+                    "iscrowd": 0,
+                    "area": area[p],
+                    "bbox": [0, 0, 9, 9],
+                    "num_keypoints": 17,
+                    "keypoints": points.ravel().tolist(),
+                }
+            ],
+        }
         base.createIndex()
         said = np.concatenate([answer[p], np.ones((17, 1))], 1).ravel().tolist()
         found = base.loadRes([{"image_id": 1, "category_id": 1, "score": 1, "keypoints": said}])
@@ -55,15 +66,16 @@ def test_oks_equals_pycocotools() -> None:
 
 
 def test_a_person_without_known_joints_has_no_oks() -> None:
-    value = places.oks(people(1), people(1), known=np.zeros((1, 17), bool), area=np.ones(1),
-                       sigmas=BONES.sigmas)  # fmt: skip
+    value = localization.oks(
+        people(1), people(1), known=np.zeros((1, 17), bool), area=np.ones(1), sigmas=BONES.sigmas
+    )
     assert np.isnan(value[0])
 
 
 def test_pck_by_hand() -> None:
     truth = np.zeros((1, 4, 2))
     answer = np.array([[[0, 0], [10, 0], [10.001, 0], [np.nan, 0]]])
-    hits = places.pck(answer, truth, length=np.array([100.0]), at=0.1)
+    hits = localization.pck(answer, truth, length=np.array([100.0]), at=0.1)
     assert hits.tolist() == [[1, 1, 0, 0]]
 
 
@@ -73,16 +85,16 @@ def test_pck_auc_of_even_errors() -> None:
     truth = np.zeros((1, count, 2))
     answer = np.stack([np.linspace(0, 20, count), np.zeros(count)], -1)[None]
     known = np.ones((1, count), bool)
-    auc = places.pck_auc(answer, truth, known=known, length=np.array([100.0]))
+    auc = localization.pck_auc(answer, truth, known=known, length=np.array([100.0]))
     assert auc == pytest.approx(0.5, abs=2e-3)
 
 
 def test_lengths() -> None:
     truth = np.zeros((1, 17, 2))
     truth[0, BONES.joints.index("left_shoulder")] = (3, 4)
-    assert places.torso_px(truth, BONES.joints)[0] == pytest.approx(5)
+    assert localization.torso_px(truth, BONES.joints)[0] == pytest.approx(5)
     truth[0, BONES.joints.index("right_shoulder")] = (3, 4)
-    assert places.head_px(truth, BONES.joints)[0] == pytest.approx(5)
+    assert localization.head_px(truth, BONES.joints)[0] == pytest.approx(5)
 
 
 def roots(xyz: np.ndarray) -> np.ndarray:
@@ -92,10 +104,14 @@ def roots(xyz: np.ndarray) -> np.ndarray:
 def test_mpjpe_ignores_where_the_person_stands() -> None:
     truth, known = people(3, 3), np.ones((3, 17), bool)
     answer = truth + np.array([5.0, -2.0, 9.0])
-    errors = places.mpjpe(answer, truth, known=known, root=roots(answer), truth_root=roots(truth))
+    errors = localization.mpjpe(
+        answer, truth, known=known, root=roots(answer), truth_root=roots(truth)
+    )
     assert errors == pytest.approx(np.zeros((3, 17)), abs=1e-9)
     answer[:, 3] += (3, 4, 0)
-    errors = places.mpjpe(answer, truth, known=known, root=roots(answer), truth_root=roots(truth))
+    errors = localization.mpjpe(
+        answer, truth, known=known, root=roots(answer), truth_root=roots(truth)
+    )
     assert errors[:, 3] == pytest.approx(np.full(3, 5.0))
     assert errors[:, 4] == pytest.approx(np.zeros(3), abs=1e-9)
 
@@ -103,17 +119,21 @@ def test_mpjpe_ignores_where_the_person_stands() -> None:
 def test_n_mpjpe_ignores_scale_alone() -> None:
     truth, known = people(2, 3), np.ones((2, 17), bool)
     at = {"known": known, "root": np.zeros((2, 3)), "truth_root": np.zeros((2, 3))}
-    assert places.n_mpjpe(truth * 0.4, truth, **at) == pytest.approx(np.zeros((2, 17)), abs=1e-6)
+    assert localization.n_mpjpe(truth * 0.4, truth, **at) == pytest.approx(
+        np.zeros((2, 17)), abs=1e-6
+    )
     turned = Rotation.from_euler("z", 30, degrees=True).apply(truth.reshape(-1, 3))
-    assert places.n_mpjpe(turned.reshape(truth.shape), truth, **at).mean() > 1
+    assert localization.n_mpjpe(turned.reshape(truth.shape), truth, **at).mean() > 1
 
 
 def test_pa_mpjpe_ignores_rotation_scale_and_place_but_not_mirrors() -> None:
     truth, known = people(2, 3), np.ones((2, 17), bool)
     turn = Rotation.from_euler("xyz", [30, -70, 200], degrees=True)
     moved = 0.3 * turn.apply(truth.reshape(-1, 3)).reshape(truth.shape) + (1, 2, 3)
-    assert places.pa_mpjpe(moved, truth, known=known) == pytest.approx(np.zeros((2, 17)), abs=1e-6)
-    assert places.pa_mpjpe(truth * (1, 1, -1), truth, known=known).mean() > 1
+    assert localization.pa_mpjpe(moved, truth, known=known) == pytest.approx(
+        np.zeros((2, 17)), abs=1e-6
+    )
+    assert localization.pa_mpjpe(truth * (1, 1, -1), truth, known=known).mean() > 1
 
 
 def test_pa_mpjpe_equals_another_solver() -> None:
@@ -127,11 +147,11 @@ def test_pa_mpjpe_equals_another_solver() -> None:
     b = turn.apply(a)
     scale = (b * t).sum() / (b * b).sum()
     wanted = np.linalg.norm(scale * b - t, axis=-1)
-    mine = places.pa_mpjpe(answer, truth, known=np.ones((1, 17), bool))
+    mine = localization.pa_mpjpe(answer, truth, known=np.ones((1, 17), bool))
     assert mine[0] == pytest.approx(wanted, abs=1e-6)
 
 
 def test_pa_mpjpe_needs_three_joints() -> None:
     known = np.zeros((1, 17), bool)
     known[0, :2] = True
-    assert np.isnan(places.pa_mpjpe(people(1, 3), people(1, 3), known=known)).all()
+    assert np.isnan(localization.pa_mpjpe(people(1, 3), people(1, 3), known=known)).all()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from synthstudio.core.rng import stream
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.evaluation.precision import (
     NAMES,
     Beyond,
@@ -20,7 +20,7 @@ from synthstudio.evaluation.precision import (
     matches,
 )
 
-BONES = skeleton("coco17")
+BONES = get_skeleton("coco17")
 
 
 def a_truth(people: int = 40) -> tuple[Truth, np.ndarray, np.ndarray]:
@@ -47,17 +47,34 @@ def by_hand(
 
     entries, answers = [], []
     for p, image in enumerate(truth.image):
-        flat = [v for j in range(17) for v in (
-            [*(truth.xy[p, j] - 0.5).tolist(), 2] if known[p, j] else [0, 0, 0])]  # fmt: skip
-        entries.append({"id": p + 1, "image_id": int(image), "category_id": 1, "iscrowd": 0,
-                        "keypoints": flat, "num_keypoints": int(known[p].sum()),
-                        "area": float(truth.area[p]), "bbox": truth.box[p].tolist()})  # fmt: skip
+        flat = [
+            v
+            for j in range(17)
+            for v in ([*(truth.xy[p, j] - 0.5).tolist(), 2] if known[p, j] else [0, 0, 0])
+        ]
+        entries.append(
+            {
+                "id": p + 1,
+                "image_id": int(image),
+                "category_id": 1,
+                "iscrowd": 0,
+                "keypoints": flat,
+                "num_keypoints": int(known[p].sum()),
+                "area": float(truth.area[p]),
+                "bbox": truth.box[p].tolist(),
+            }
+        )
         said = [v for j in range(17) for v in (*(answer[p, j] - 0.5).tolist(), 1)]
-        answers.append({"image_id": int(image), "category_id": 1, "keypoints": said,
-                        "score": float(score[p])})  # fmt: skip
+        answers.append(
+            {"image_id": int(image), "category_id": 1, "keypoints": said, "score": float(score[p])}
+        )
     images = [{"id": i} for i in sorted({int(i) for i in truth.image})]
-    whole = {"info": {}, "images": images, "annotations": entries,
-             "categories": [{"id": 1, "name": "person"}]}  # fmt: skip
+    whole = {
+        "info": {},
+        "images": images,
+        "annotations": entries,
+        "categories": [{"id": 1, "name": "person"}],
+    }
     (folder / "truth.json").write_text(json.dumps(whole))
     (folder / "answers.json").write_text(json.dumps(answers))
     base = COCO(str(folder / "truth.json"))
@@ -83,9 +100,14 @@ def test_everybody_in_a_crowd_counts(beyond: bool) -> None:
     truth, _, score = a_truth(25)
     crowd = dataclasses.replace(truth, image=np.ones(25, int), known=np.ones((25, 17), bool))
     extra = {
-        "beyond": Beyond(window=np.tile([-999.0, -999, 999, 999], (25, 1)), inside=crowd.known,
-                         claimed=crowd.known) if beyond else None
-    }  # fmt: skip
+        "beyond": Beyond(
+            window=np.tile([-999.0, -999, 999, 999], (25, 1)),
+            inside=crowd.known,
+            claimed=crowd.known,
+        )
+        if beyond
+        else None
+    }
     found = average_precision(crowd, crowd.xy, score, sigmas=BONES.sigmas, **extra)
     assert [found[name] for name in ("AP", "AP50", "AR", "AR75")] == pytest.approx([1] * 4)
     matched = matches(crowd, crowd.xy, score, sigmas=BONES.sigmas, **extra)

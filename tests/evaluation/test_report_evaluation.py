@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from test_measure import BONES, answers
 
-from synthstudio.evaluation import plots
 from synthstudio.evaluation.attention import Example
-from synthstudio.evaluation.drawings import Case, looked, worst
 from synthstudio.evaluation.measure import measure
-from synthstudio.evaluation.report import report
 from synthstudio.evaluation.save import Evaluation, plain
 from synthstudio.evaluation.sensitivity import sensitivity, summary
 from synthstudio.evaluation.table import Answers, some
+from synthstudio.report import plots
+from synthstudio.report.evaluation import report
+from synthstudio.report.evaluation_drawings import Case, looked, worst
 from synthstudio.training.assess import headline
 
 ABOUT = {"name": "a <b>run</b>", "block": "ORN 96x72", "dataset": "people", "splits": ["test"]}
@@ -78,21 +78,47 @@ def test_the_line_of_an_evaluation_names_nothing_that_was_not_measured() -> None
 def test_headlines_and_intervals_stand_in_the_page() -> None:
     slid = sensitivity(
         lambda pictures: np.array([[p[:20].mean() / 255] * 17 for p in pictures]),
-        np.full((96, 72, 3), 200, np.uint8), np.full((17, 2), 9.0), known=np.ones(17, bool),
-        patch=18, stride=9,
-    )  # fmt: skip
-    case = Case(rgb=np.zeros((60, 94, 3), np.uint8), frame=7, instance=2, error=0.4, hidden=5,
-                fraction=0.4, family="stand")  # fmt: skip
+        np.full((96, 72, 3), 200, np.uint8),
+        np.full((17, 2), 9.0),
+        known=np.ones(17, bool),
+        patch=18,
+        stride=9,
+    )
+    case = Case(
+        rgb=np.zeros((60, 94, 3), np.uint8),
+        frame=7,
+        instance=2,
+        error=0.4,
+        hidden=5,
+        fraction=0.4,
+        family="stand",
+    )
     gaze = {"value": 0.31, "low": 0.25, "high": 0.4}
     more = {
-        "sensitivity": summary([slid]), "attention": {
-            "people": 9, "on_occluder": gaze, "on_moved_mask": gaze, "difference": gaze,
-            "hidden_joints": gaze, "person": {}},
-        "latency": {"mean_ms": 3.21, "p50_ms": 3.1, "p95_ms": 4.9, "batch": 32, "batch_ms": 0.9,
-                    "parameters": 93032, "weights_mb": 0.4, "peak_mb": 500.0, "threads": 1},
-    }  # fmt: skip
-    page = report(made(answers(), **more), BONES, cases=[case], examples=[example()],
-                  patched=[slid])  # fmt: skip
+        "sensitivity": summary([slid]),
+        "attention": {
+            "people": 9,
+            "on_occluder": gaze,
+            "on_moved_mask": gaze,
+            "difference": gaze,
+            "hidden_joints": gaze,
+            "person": {},
+        },
+        "latency": {
+            "mean_ms": 3.21,
+            "p50_ms": 3.1,
+            "p95_ms": 4.9,
+            "batch": 32,
+            "batch_ms": 0.9,
+            "parameters": 93032,
+            "weights_mb": 0.4,
+            "peak_mb": 500.0,
+            "threads": 1,
+        },
+    }
+    page = report(
+        made(answers(), **more), BONES, cases=[case], examples=[example()], patched=[slid]
+    )
     text = read(page)
     assert "a <b>run</b>" in text and b"<b>run" not in page
     assert "PCK@0.1, hidden (0.0 to 0.0)" in text
@@ -108,12 +134,22 @@ def test_headlines_and_intervals_stand_in_the_page() -> None:
 
 def test_a_plain_block_and_single_frames_say_what_is_missing() -> None:
     full = answers()
-    bare = some(dataclasses.replace(
-        full, shares=np.full_like(full.shares, np.nan), xyz_m=np.full_like(full.xyz_m, np.nan),
-    ), np.arange(0, 40, 2))  # fmt: skip
+    bare = some(
+        dataclasses.replace(
+            full,
+            shares=np.full_like(full.shares, np.nan),
+            xyz_m=np.full_like(full.xyz_m, np.nan),
+        ),
+        np.arange(0, 40, 2),
+    )
     text = read(report(made(bare), BONES))
-    for said in ("says nothing about visibility", "No places in 3D", "no moment here has a frame "
-                 "without its occluder", "attends to nothing", "not measured"):  # fmt: skip
+    for said in (
+        "says nothing about visibility",
+        "No places in 3D",
+        "no moment here has a frame without its occluder",
+        "attends to nothing",
+        "not measured",
+    ):
         assert said in text
 
 
@@ -152,8 +188,11 @@ def test_what_is_looked_at_is_drawn_where_it_is() -> None:
 
 def test_curves_leave_out_what_has_no_number() -> None:
     nan = float("nan")
-    drawn = plots.curves({"visible": [(0.1, 0.5, 0.4, 0.6), (0.4, nan, nan, nan)], "hidden": []},
-                         across="occluded fraction", up="PCK@0.1")  # fmt: skip
+    drawn = plots.curves(
+        {"visible": [(0.1, 0.5, 0.4, 0.6), (0.4, nan, nan, nan)], "hidden": []},
+        across="occluded fraction",
+        up="PCK@0.1",
+    )
     assert drawn.count("<circle") == 1 and "nan" not in drawn
     assert "nothing to measure" in plots.curves({"all": []}, across="x", up="y")
 

@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 
 from synthstudio.core.rng import stream
-from synthstudio.evaluation import sureness
+from synthstudio.evaluation import calibration
 
 
 def test_f1_by_hand() -> None:
     truth = np.array([0, 0, 0, 1, 1, 2])
     answer = np.array([0, 0, 1, 1, 0, 2])
-    counts = sureness.confusion(truth, answer, classes=4)
+    counts = calibration.confusion(truth, answer, classes=4)
     assert counts[0].tolist() == [2, 1, 0, 0]
     # class 0: precision 2/3, recall 2/3; class 1: 1/2, 1/2; class 2: 1; class 3 never occurs
-    scores = sureness.f1_scores(counts)
+    scores = calibration.f1_scores(counts)
     assert scores[:3] == pytest.approx([2 / 3, 1 / 2, 1])
     assert np.isnan(scores[3])
-    assert sureness.macro_f1(counts) == pytest.approx((2 / 3 + 1 / 2 + 1) / 3)
+    assert calibration.macro_f1(counts) == pytest.approx((2 / 3 + 1 / 2 + 1) / 3)
     # always "0": precision 3/6, recall 1 -> F1 2/3, the others 0
-    assert sureness.majority_f1(counts) == pytest.approx(2 / 9)
+    assert calibration.majority_f1(counts) == pytest.approx(2 / 9)
 
 
 def test_auroc_is_the_chance_of_a_right_order() -> None:
@@ -28,21 +28,23 @@ def test_auroc_is_the_chance_of_a_right_order() -> None:
     score, positive = rng.integers(0, 6, 60) / 5, rng.random(60) < 0.4
     pairs = score[positive][:, None] - score[~positive][None]
     wanted = ((pairs > 0) + 0.5 * (pairs == 0)).mean()
-    assert sureness.auroc(score, positive) == pytest.approx(wanted, abs=1e-12)
-    assert sureness.auroc(positive.astype(float), positive) == 1
-    assert np.isnan(sureness.auroc(score, np.ones(60, bool)))
+    assert calibration.auroc(score, positive) == pytest.approx(wanted, abs=1e-12)
+    assert calibration.auroc(positive.astype(float), positive) == 1
+    assert np.isnan(calibration.auroc(score, np.ones(60, bool)))
 
 
 def test_reliability_of_one_who_is_always_right_and_one_who_is_too_sure() -> None:
     rng = stream(2, "calibration")
     said = rng.random(40_000)
     came = rng.random(40_000) < said
-    assert sureness.reliability(said, came).ece < 0.01
-    assert sureness.reliability(np.sqrt(said), came).ece > 0.1
-    table = sureness.reliability(np.array([1.0, 0.0, 0.5]), np.array([True, False, True]), bins=2)
+    assert calibration.reliability(said, came).ece < 0.01
+    assert calibration.reliability(np.sqrt(said), came).ece > 0.1
+    table = calibration.reliability(
+        np.array([1.0, 0.0, 0.5]), np.array([True, False, True]), bins=2
+    )
     assert table.count.tolist() == [1, 2]
     assert table.ece == pytest.approx((1 * 0 + 2 * 0.25) / 3)
 
 
 def test_brier() -> None:
-    assert sureness.brier(np.array([1.0, 0.5]), np.array([True, False])) == pytest.approx(0.125)
+    assert calibration.brier(np.array([1.0, 0.5]), np.array([True, False])) == pytest.approx(0.125)

@@ -10,7 +10,7 @@ import pytest
 from test_precision import BONES, a_truth
 
 from synthstudio.core.rng import stream
-from synthstudio.evaluation import sureness, weighted
+from synthstudio.evaluation import calibration, weighted
 from synthstudio.evaluation.bootstrap import ratio_interval
 from synthstudio.evaluation.precision import Truth, average_precision, matches
 
@@ -46,8 +46,9 @@ def test_ap_equals_pycocotools_on_repeated_pictures(seed: int) -> None:
     weight = stream(seed, "weight").integers(0, 4, max(group_of.values()) + 1).astype(float)
     times = np.array([weight[group_of[i]] for i in range(1, truth.image.max() + 1)])
     again, rows = repeated(truth, times)
-    wanted = average_precision(again, answer[rows], score[rows], sigmas=BONES.sigmas,
-                               only=only[rows])  # fmt: skip
+    wanted = average_precision(
+        again, answer[rows], score[rows], sigmas=BONES.sigmas, only=only[rows]
+    )
     assert figure(weight) == pytest.approx(wanted["AP"], abs=1e-9)
     whole = average_precision(truth, answer, score, sigmas=BONES.sigmas, only=only)
     assert figure(np.ones(len(weight))) == pytest.approx(whole["AP"], abs=1e-9)
@@ -56,21 +57,25 @@ def test_ap_equals_pycocotools_on_repeated_pictures(seed: int) -> None:
 
 
 def f1(rows: np.ndarray) -> float:
-    return sureness.macro_f1(sureness.confusion(TRUTH[rows], SAID[rows], classes=3))
+    return calibration.macro_f1(calibration.confusion(TRUTH[rows], SAID[rows], classes=3))
 
 
 def majority(rows: np.ndarray) -> float:
-    return sureness.majority_f1(sureness.confusion(TRUTH[rows], SAID[rows], classes=3))
+    return calibration.majority_f1(calibration.confusion(TRUTH[rows], SAID[rows], classes=3))
 
 
 FIGURES: dict[str, tuple[weighted.Figure, Callable[[np.ndarray], float]]] = {
-    "auroc": (weighted.auroc(SCORE, SEEN, GROUP),
-              lambda rows: sureness.auroc(SCORE[rows], SEEN[rows])),
+    "auroc": (
+        weighted.auroc(SCORE, SEEN, GROUP),
+        lambda rows: calibration.auroc(SCORE[rows], SEEN[rows]),
+    ),
     "f1": (weighted.macro_f1(TRUTH, SAID, GROUP, classes=3), f1),
     "majority": (weighted.majority_f1(TRUTH, GROUP, classes=3), majority),
-    "ece": (weighted.calibration_error(SCORE, SEEN, GROUP),
-            lambda rows: sureness.reliability(SCORE[rows], SEEN[rows]).ece),
-}  # fmt: skip
+    "ece": (
+        weighted.calibration_error(SCORE, SEEN, GROUP),
+        lambda rows: calibration.reliability(SCORE[rows], SEEN[rows]).ece,
+    ),
+}
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 from synthstudio.core.rng import stream
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.evaluation.bootstrap import Interval
 from synthstudio.evaluation.measure import truth_of
 from synthstudio.evaluation.precision import average_precision
 from synthstudio.evaluation.table import Answers
 from synthstudio.experiment import figures, page
 from synthstudio.experiment.arms import ARMS, QUESTIONS, SIZES, Arm, Question, arms, config
-from synthstudio.experiment.settle import Asked
+from synthstudio.experiment.config import Asked
 from synthstudio.training import config as configs
 
-BONES = skeleton("body12")
+BONES = get_skeleton("body12")
 PHOTOS, J = 12, 12
 KPE, ORN = Arm(name="kpe", title="KPE", block="kpe"), Arm(name="orn", title="ORN")
 ASKED = Question(text="a thing", ours="orn", theirs="kpe")
@@ -42,27 +42,44 @@ def answers(*, off_px: float, seed: int = 0) -> Answers:
     xy[kind == 1, 1:5] += off_px
     none = np.full((people, J), np.nan)
     return Answers(
-        xy=xy, score=rng.uniform(0.4, 0.6, (people, J)), peak=none, present=none,
-        shares=np.full((people, J, 4), np.nan), quality=none, xyz_m=np.full((people, J, 3), np.nan),
-        true_xy=true, true_shares=np.full((people, J, 5), np.nan),
-        true_xyz_m=np.full((people, J, 3), np.nan), known=np.ones((people, J), bool), state=state,
-        cause=np.zeros((people, J), np.uint8), ambiguous=np.zeros((people, J), bool),
-        area=np.full(people, 8000.0), side=np.full(people, 200.0),
+        xy=xy,
+        score=rng.uniform(0.4, 0.6, (people, J)),
+        peak=none,
+        present=none,
+        shares=np.full((people, J, 4), np.nan),
+        quality=none,
+        xyz_m=np.full((people, J, 3), np.nan),
+        true_xy=true,
+        true_shares=np.full((people, J, 5), np.nan),
+        true_xyz_m=np.full((people, J, 3), np.nan),
+        known=np.ones((people, J), bool),
+        state=state,
+        cause=np.zeros((people, J), np.uint8),
+        ambiguous=np.zeros((people, J), bool),
+        area=np.full(people, 8000.0),
+        side=np.full(people, 200.0),
         box=np.tile([0.0, 0, 100, 200], (people, 1)),
         window=np.tile([0.0, 0, 200, 200], (people, 1)),
-        fraction=np.where(kind == 1, 0.3, 0.0), crowd=np.zeros(people),
-        frame=np.arange(people), instance=np.ones(people, np.int64), group=photo,
-        clean=3 * photo, variant=np.where(kind == 0, "clean", "occluder"),
+        fraction=np.where(kind == 1, 0.3, 0.0),
+        crowd=np.zeros(people),
+        frame=np.arange(people),
+        instance=np.ones(people, np.int64),
+        group=photo,
+        clean=3 * photo,
+        variant=np.where(kind == 0, "clean", "occluder"),
         family=np.full(people, ""),
-    )  # fmt: skip
+    )
 
 
 def test_each_joint_counts_where_it_belongs() -> None:
     found = {name: which.sum() for name, which in figures.parts(answers(off_px=0)).items()}
     assert found == {
-        "clean visible": PHOTOS * 11, "clean hidden": PHOTOS, "occluded visible": PHOTOS * 7,
-        "occluded hidden": PHOTOS * 5, "under the paste": PHOTOS * 4,
-    }  # fmt: skip
+        "clean visible": PHOTOS * 11,
+        "clean hidden": PHOTOS,
+        "occluded visible": PHOTOS * 7,
+        "occluded hidden": PHOTOS * 5,
+        "under the paste": PHOTOS * 4,
+    }
 
 
 def test_reduced_precision_is_pycocotools_own() -> None:
@@ -123,15 +140,20 @@ def told_as(told: figures.Findings, *parts: str) -> str:
 def test_only_questions_of_arms_that_are_there_are_answered() -> None:
     told = found(0, 0, seeds=1)
     assert [a.question.text for a in told.answered] == [
-        "a thing", "ORN instead of KPE, photos alone"
-    ]  # fmt: skip
+        "a thing",
+        "ORN instead of KPE, photos alone",
+    ]
 
 
 @pytest.mark.parametrize(
     ("low", "high", "word"),
-    [(0.01, 0.2, "helped"), (-0.2, -0.01, "harmed"), (-0.1, 0.2, "not shown"),
-     (np.nan, np.nan, "nothing to measure")],
-)  # fmt: skip
+    [
+        (0.01, 0.2, "helped"),
+        (-0.2, -0.01, "harmed"),
+        (-0.1, 0.2, "not shown"),
+        (np.nan, np.nan, "nothing to measure"),
+    ],
+)
 def test_verdicts(low: float, high: float, word: str) -> None:
     assert figures.verdict(Interval(value=(low + high) / 2, low=low, high=high)) == word
 
@@ -149,11 +171,17 @@ def test_nothing_to_measure_is_a_dash_and_valid_json() -> None:
 def test_the_page_and_the_table_say_the_same() -> None:
     told = found(0, 60)
     facts = {
-        "photos": {"train": 20, "test": 12}, "people": {"train": 20, "test": 12},
-        "skeleton": "body12", "joints": list(BONES.joints), "each": {"train": 3, "test": 2},
-        "cutouts": None, "kinds": {"train": ["crate"], "test": ["fence"]}, "bank": True,
-        "notes": ["<b>a note</b>"], "operations": {"orn": 41_600_000, "kpe": 30_400_000},
-    }  # fmt: skip
+        "photos": {"train": 20, "test": 12},
+        "people": {"train": 20, "test": 12},
+        "skeleton": "body12",
+        "joints": list(BONES.joints),
+        "each": {"train": 3, "test": 2},
+        "cutouts": None,
+        "kinds": {"train": ["crate"], "test": ["fence"]},
+        "bank": True,
+        "notes": ["<b>a note</b>"],
+        "operations": {"orn": 41_600_000, "kpe": 30_400_000},
+    }
     asked = Asked(annotations=Path("a"), images=Path("b"), out=Path("c"), seeds=3, steps=7)
     text, html = page.markdown(told, facts, asked), page.html(told, facts, asked).decode()
     for part in (
@@ -178,16 +206,27 @@ def test_arms_differ_in_what_they_say_and_in_nothing_else() -> None:
     assert [a.name for a in arms(pretrained=False)] == ["orn", "orn-occlude", "kpe", "kpe-occlude"]
     assert len(ways) == 6
     made = {
-        a.name: config(a, seed=1, size="nano", steps=9, people=Path("p"), bank=True,
-                       start=Path("s") if a.pretrained else None)
+        a.name: config(
+            a,
+            seed=1,
+            size="nano",
+            steps=9,
+            people=Path("p"),
+            bank=True,
+            start=Path("s") if a.pretrained else None,
+        )
         for a in ways
-    }  # fmt: skip
+    }
     for question in QUESTIONS:
         ours, theirs = (made[n].model_dump() for n in (question.ours, question.theirs))
         differ = {k for k in ours if ours[k] != theirs[k]} - {"name"}
         text = question.text
-        kinds = {"copies": {"train"}, "pretraining": {"start"}, "both": {"train", "start"},
-                 "instead": {"network"}}  # fmt: skip
+        kinds = {
+            "copies": {"train"},
+            "pretraining": {"start"},
+            "both": {"train", "start"},
+            "instead": {"network"},
+        }
         word = next(w for w in ("instead", "both", "pretraining", "copies") if w in text)
         assert differ == kinds[word], text
     assert made["orn"].train[0].variants == ("clean",) and not made["orn-occlude"].train[0].variants
@@ -196,9 +235,7 @@ def test_arms_differ_in_what_they_say_and_in_nothing_else() -> None:
 @pytest.mark.parametrize("size", SIZES)
 def test_the_sizes_are_those_of_the_scenes(size: str) -> None:
     theirs = configs.load(SCENES / "training" / f"{size}.yaml")
-    ours = config(
-        ARMS[0], seed=0, size=size, steps=5, people=Path("set"), bank=True, start=None
-    )  # fmt: skip
+    ours = config(ARMS[0], seed=0, size=size, steps=5, people=Path("set"), bank=True, start=None)
     assert ours.network == theirs.network
     same = ("batch", "rate", "ema", "augment", "layer_decay", "precision", "losses", "warm_up")
     assert all(getattr(ours, name) == getattr(theirs, name) for name in same)

@@ -7,23 +7,23 @@ import experiment_world as world
 import pytest
 
 from synthstudio.core.errors import AssetError
-from synthstudio.experiment import hiders
+from synthstudio.experiment import occluders
 from synthstudio.props import procedural
-from synthstudio.recipe.load import parse
+from synthstudio.recipe.schema.load import parse
 
 
 def test_kinds_are_known_and_in_one_part() -> None:
     known = {thing.kind for thing in procedural.kinds()}
-    assert not set(hiders.KINDS["train"]) & set(hiders.KINDS["test"])
-    assert set(hiders.KINDS["train"]) | set(hiders.KINDS["test"]) <= known
-    for name in hiders.KINDS:
+    assert not set(occluders.KINDS["train"]) & set(occluders.KINDS["test"])
+    assert set(occluders.KINDS["train"]) | set(occluders.KINDS["test"]) <= known
+    for name in occluders.KINDS:
         for cutouts in (False, True):
-            made = parse(hiders.recipe(name, seed=4, cutouts=cutouts))
+            made = parse(occluders.recipe(name, seed=4, cutouts=cutouts))
             assert made.occlude is not None and not made.occlude.by.get("person")
 
 
 def held(tmp_path: Path, folder: Path, seed: int = 0) -> dict[str, list[str]]:
-    return hiders.part_cutouts(folder, tmp_path / f"out-{seed}", seed=seed)
+    return occluders.part_cutouts(folder, tmp_path / f"out-{seed}", seed=seed)
 
 
 def test_cutouts_are_parted_by_category_with_their_licences(tmp_path: Path) -> None:
@@ -61,9 +61,11 @@ def test_too_few_cutouts_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("categories", "use"),
-    [(("backpack", "office chair", "suitcase", "chair"), "hide people in training"),
-     (("bicycle", "dining table", "table", "fence"), "are held out for the test")],
-)  # fmt: skip
+    [
+        (("backpack", "office chair", "suitcase", "chair"), "hide people in training"),
+        (("bicycle", "dining table", "table", "fence"), "are held out for the test"),
+    ],
+)
 def test_kin_of_the_things_of_one_part_alone_is_told_as_such(
     tmp_path: Path, categories: tuple[str, ...], use: str
 ) -> None:
@@ -81,7 +83,7 @@ def test_kin_of_the_things_of_one_part_alone_is_told_as_such(
 @pytest.mark.parametrize("seed", range(6))
 def test_a_cutout_goes_with_the_built_in_thing_of_its_kind(seed: int) -> None:
     kinds = {"suitcase", "office chair", "dining_table", "bicycle", "dog", "cat", "tv", "stable"}
-    held = hiders._held(kinds, seed=seed)
+    held = occluders._held(kinds, seed=seed)
     assert {"dining_table", "bicycle"} <= held
     assert not {"suitcase", "office chair"} & held
     assert 2 <= len(held) <= 4 and len({"stable", "dog", "cat", "tv"} & held) >= 1

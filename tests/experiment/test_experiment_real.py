@@ -22,9 +22,9 @@ from synthstudio.dataset.durable import TEMPORARY
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import save
 from synthstudio.experiment.figures import PARTS
-from synthstudio.pipeline import generate
-from synthstudio.recipe.load import parse
-from synthstudio.stage import prepare
+from synthstudio.generation.pipeline import generate
+from synthstudio.generation.stage import prepare
+from synthstudio.recipe.schema.load import parse
 
 PHOTOS, STEPS = 9, 2
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -43,9 +43,14 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def call(root: Path, out: Path, **changes: Any) -> list[str]:
     told = {
-        "annotations": root / "set/coco.json", "images": root / "set/images", "out": out,
-        "pretrain": root / "generated", "cutouts": root / "cutouts", "seeds": 1, "steps": STEPS,
-    } | changes  # fmt: skip
+        "annotations": root / "set/coco.json",
+        "images": root / "set/images",
+        "out": out,
+        "pretrain": root / "generated",
+        "cutouts": root / "cutouts",
+        "seeds": 1,
+        "steps": STEPS,
+    } | changes
     words = [f"--{k}={v}" for k, v in told.items() if v is not None]
     return ["experiment", "real", "--json", *words]
 
@@ -72,8 +77,13 @@ def test_every_arm_is_trained_and_judged_on_photos_that_none_saw(whole: Path) ->
     costs = told["photos"]["operations"]
     assert costs["orn"] > costs["kpe"] > 1e6
     assert set(told["arms"]) == {
-        "orn", "orn-occlude", "orn-pretrain", "orn-pretrain-occlude", "kpe", "kpe-occlude"
-    }  # fmt: skip
+        "orn",
+        "orn-occlude",
+        "orn-pretrain",
+        "orn-pretrain-occlude",
+        "kpe",
+        "kpe-occlude",
+    }
     assert told["photos"]["skeleton"] == "body12" and told["photos"]["bank"]
     assert (told["steps"], told["seeds"], told["photos"]["photos"]["test"]) == (STEPS, 1, 3)
     assert told["joints"]["clean visible"] >= 3 * 10 and told["joints"]["under the paste"] > 0
@@ -92,8 +102,9 @@ def test_every_arm_is_trained_and_judged_on_photos_that_none_saw(whole: Path) ->
     configs = {n: (whole / f"runs/{n}-0/config.yaml").read_text() for n in told["arms"]}
     assert not any("data/test" in text for text in configs.values())
     assert [n for n, t in configs.items() if "pretrain-0" in t] == [
-        "orn-pretrain", "orn-pretrain-occlude"
-    ]  # fmt: skip
+        "orn-pretrain",
+        "orn-pretrain-occlude",
+    ]
 
 
 def test_what_hides_people_in_the_test_was_never_seen_in_training(whole: Path) -> None:
@@ -203,9 +214,14 @@ def test_it_runs_on_real_photos(tmp_path: Path) -> None:
     told["annotations"] = [a for a in told["annotations"] if a["image_id"] in some]
     (tmp_path / "some.json").write_text(json.dumps(told))
     found = run(
-        tmp_path, tmp_path / "out", annotations=tmp_path / "some.json",
-        images=REAL / "people/images", cutouts=REAL / "occluders", pretrain="none", steps=2,
-    )  # fmt: skip
+        tmp_path,
+        tmp_path / "out",
+        annotations=tmp_path / "some.json",
+        images=REAL / "people/images",
+        cutouts=REAL / "occluders",
+        pretrain="none",
+        steps=2,
+    )
     assert found["finished"] and set(found["arms"]) == {"orn", "orn-occlude", "kpe", "kpe-occlude"}
     assert found["joints"]["under the paste"] > 0
     assert sum(found["photos"]["photos"].values()) <= 6

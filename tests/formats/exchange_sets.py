@@ -13,7 +13,7 @@ from stick_people import Panel, make_camera, make_frame, make_labels, make_posed
 
 from synthstudio.core.frame import Frame
 from synthstudio.core.images import encode_jpeg
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset import manifest
 from synthstudio.dataset.manifest import AssetRow, Identity
 from synthstudio.dataset.reader import Dataset
@@ -24,14 +24,19 @@ FRAMES = 7
 SPLITS = ("train", "train", "val", "train", "test", "train", "train")
 
 
-def make_set(out: Path, *, bones: str = "coco23", frames: int = FRAMES) -> Dataset:
+def make_set(out: Path, *, skeleton: str = "coco23", frames: int = FRAMES) -> Dataset:
     """Write a data set: one wholly hidden, one cut by the frame, a crowd of 4, and nobody."""
-    made = [frame_at(k, bones) for k in range(frames)]
+    made = [frame_at(k, skeleton) for k in range(frames)]
     identity = Identity(
-        recipe={"name": "sticks"}, seed=1, skeleton=bones, frames=len(made), frames_per_shard=4,
+        recipe={"name": "sticks"},
+        seed=1,
+        skeleton=skeleton,
+        frames=len(made),
+        frames_per_shard=4,
         assets=(AssetRow(sha256="ab" * 32, name="tree.png", licence="CC0-1.0", category="leaf"),),
-        versions=manifest.package_versions(), machine=manifest.machine_kind("cpu"),
-    )  # fmt: skip
+        versions=manifest.package_versions(),
+        machine=manifest.machine_kind("cpu"),
+    )
     with open_or_create(out, identity) as session:
         for shard in session.todo:
             mine = [made[k] for k in identity.frames_of(shard)]
@@ -40,32 +45,32 @@ def make_set(out: Path, *, bones: str = "coco23", frames: int = FRAMES) -> Datas
     return Dataset(out)
 
 
-def frame_at(index: int, bones: str = "coco23") -> Frame:
+def frame_at(index: int, skeleton: str = "coco23") -> Frame:
     """Return a frame with a JPEG."""
     if index == 2:
-        frame = _hidden(index, bones)
+        frame = _hidden(index, skeleton)
     elif index == 3:
-        frame = _cut(index, bones)
+        frame = _cut(index, skeleton)
     else:
-        frame = make_frame(index, people=(3, 4, 0, 0, 2, 0, 3)[index], bones=bones)
+        frame = make_frame(index, people=(3, 4, 0, 0, 2, 0, 3)[index], skeleton=skeleton)
     grey = np.full((240, 320, 3), 40 + 20 * index, np.uint8)
     grey[index : index + 9] = 200
     spec = dataclasses.replace(frame.spec, split=SPLITS[index % FRAMES])
     return dataclasses.replace(frame, spec=spec, jpeg=encode_jpeg(grey, 90))
 
 
-def _hidden(index: int, bones: str) -> Frame:
-    camera, joints = make_camera(), skeleton(bones)
+def _hidden(index: int, skeleton: str) -> Frame:
+    camera, joints = make_camera(), get_skeleton(skeleton)
     people = (make_posed(joints, instance=1, x_m=-0.8), make_posed(joints, instance=2, x_m=0.8))
     wall = Panel(instance=1002, depth_m=1.0, box_px=(160, 0, 999, 999), kind="wall")
     labels = make_labels(camera, joints, people, panels=(wall,))
-    return Frame(spec=make_spec(camera, 2, index=index, bones=bones), jpeg=b"", labels=labels)
+    return Frame(spec=make_spec(camera, 2, index=index, skeleton=skeleton), jpeg=b"", labels=labels)
 
 
-def _cut(index: int, bones: str) -> Frame:
-    camera, joints = make_camera(), skeleton(bones)
+def _cut(index: int, skeleton: str) -> Frame:
+    camera, joints = make_camera(), get_skeleton(skeleton)
     labels = make_labels(camera, joints, (make_posed(joints, instance=1, x_m=2.3),))
-    return Frame(spec=make_spec(camera, 1, index=index, bones=bones), jpeg=b"", labels=labels)
+    return Frame(spec=make_spec(camera, 1, index=index, skeleton=skeleton), jpeg=b"", labels=labels)
 
 
 def rows_of(folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

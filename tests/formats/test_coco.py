@@ -16,14 +16,14 @@ from stick_people import Panel, make_camera, make_frame, make_labels, make_posed
 
 from synthstudio.core.errors import DiskError, FormatError
 from synthstudio.core.frame import Frame
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import frame_row, instance_rows
 from synthstudio.formats import coco
 from synthstudio.formats.coco import export_coco, from_coco, load_coco, to_coco
 from synthstudio.label.masks import decode
 
-COCO17 = skeleton("coco17")
+COCO17 = get_skeleton("coco17")
 ASSETS = (AssetRow(sha256="ab" * 32, name="tree.png", licence="CC0-1.0", source="https://a.b/c"),)
 
 

@@ -19,17 +19,25 @@ OTHERS = st.none() | st.text(max_size=3) | st.sampled_from(["\0", '"\0"', "\\u00
 def plain(entry: dict) -> str:
     return json.dumps(
         {k: v.nested() if isinstance(v, Reals) else v for k, v in entry.items()},
-        sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False,
-    )  # fmt: skip
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=False,
+        allow_nan=False,
+    )
 
 
 @given(st.lists(st.tuples(LISTS, LISTS, OTHERS)))
 def test_as_json_dumps_writes_them(rows) -> None:
     entries = [
-        {"m": None if a is None else Reals(a, 2), "b": None if b is None else Reals(b, 3),
-         "c": text, "z": text, "a": [1, 2.5]}
+        {
+            "m": None if a is None else Reals(a, 2),
+            "b": None if b is None else Reals(b, 3),
+            "c": text,
+            "z": text,
+            "a": [1, 2.5],
+        }
         for a, b, text in rows
-    ]  # fmt: skip
+    ]
     assert dump_all(entries, ("b", "m")) == [plain(entry) for entry in entries]
 
 

@@ -77,10 +77,14 @@ def edit_mpii(out, row) -> None:
 @pytest.mark.parametrize(
     ("name", "edit"),
     [
-        ("coco", edit_coco), ("coco", edit_coco_stripped), ("yolo", edit_yolo), ("cvat", edit_cvat),
-        ("label-studio", edit_label_studio), ("mpii", edit_mpii),
+        ("coco", edit_coco),
+        ("coco", edit_coco_stripped),
+        ("yolo", edit_yolo),
+        ("cvat", edit_cvat),
+        ("label-studio", edit_label_studio),
+        ("mpii", edit_mpii),
     ],
-)  # fmt: skip
+)
 def test_one_joint_is_edited_and_nothing_else(name, edit, original, tmp_path) -> None:
     out = tmp_path / "out"
     EXPORTERS[name](original.folder, out)

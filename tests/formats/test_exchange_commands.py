@@ -34,12 +34,13 @@ def test_export_and_import(tmp_path) -> None:
 
 def test_another_skeleton(tmp_path) -> None:
     original = make_set(tmp_path / "set", frames=2)
-    for bones in TARGETS:
-        EXPORTERS["yolo"](original.folder, tmp_path / bones, bones=bones)
-        made = IMPORTERS["yolo"](tmp_path / bones, tmp_path / f"{bones}-back")
+    for skeleton in TARGETS:
+        EXPORTERS["yolo"](original.folder, tmp_path / skeleton, skeleton=skeleton)
+        made = IMPORTERS["yolo"](tmp_path / skeleton, tmp_path / f"{skeleton}-back")
         assert made.edited == 0
-        assert differences(
-            list(original.iter_instances()), rows_of(tmp_path / f"{bones}-back")[1]
-        ) == []  # fmt: skip
+        assert (
+            differences(list(original.iter_instances()), rows_of(tmp_path / f"{skeleton}-back")[1])
+            == []
+        )
     with pytest.raises(FormatError, match="skeleton of its own"):
-        EXPORTERS["mpii"](original.folder, tmp_path / "x", bones="lsp14")
+        EXPORTERS["mpii"](original.folder, tmp_path / "x", skeleton="lsp14")

@@ -6,12 +6,12 @@ import pytest
 from PIL import Image
 
 from synthstudio.core.errors import FormatError
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.formats.coco_raw import RawCoco
 from synthstudio.formats.imports import IMPORTERS
 
 CATEGORIES = [
-    {"id": 1, "name": "person", "keypoints": list(skeleton("coco17").joints)},
+    {"id": 1, "name": "person", "keypoints": list(get_skeleton("coco17").joints)},
     {"id": 2, "name": "dog"},
 ]
 

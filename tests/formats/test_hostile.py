@@ -14,13 +14,13 @@ from PIL import Image
 
 from synthstudio.core import safe_json
 from synthstudio.core.errors import FormatError, SynthStudioError
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
+from synthstudio.formats import cvat, webdataset
 from synthstudio.formats.export import EXPORTERS
 from synthstudio.formats.imports import IMPORTERS
-from synthstudio.formats.tools import cvat, webdataset
 
-JOINTS = list(skeleton("coco17").joints)
+JOINTS = list(get_skeleton("coco17").joints)
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +46,10 @@ def coco(**changes) -> dict:
     for key, value in changes.items():
         (image if key in image and key != "id" else person)[key] = value
     return {
-        "images": [image], "annotations": [person],
+        "images": [image],
+        "annotations": [person],
         "categories": [{"id": 1, "name": "person", "keypoints": JOINTS}],
-    }  # fmt: skip
+    }
 
 
 def take(tmp_path, data, name="coco", file="a.json"):
@@ -140,8 +141,11 @@ def test_coco_heads(tmp_path) -> None:
     refused(tmp_path, json.dumps(good).replace('"a.jpg"', '"a.jpg", "id": 7'), "comes twice")
     refused(tmp_path, {**good, "images": []}, "no such image")
     cars = [*good["categories"], {"id": 2, "name": "car"}]
-    more = [*good["annotations"], {**good["annotations"][0], "id": 2, "category_id": 2},
-            {**good["annotations"][0], "id": 3, "iscrowd": 1}]  # fmt: skip
+    more = [
+        *good["annotations"],
+        {**good["annotations"][0], "id": 2, "category_id": 2},
+        {**good["annotations"][0], "id": 3, "iscrowd": 1},
+    ]
     made, (_, people) = take(tmp_path, {**good, "categories": cars, "annotations": more})
     assert len(people) == 1
     assert sorted(made.notes) == [
@@ -212,8 +216,11 @@ def test_xml(text, match, tmp_path) -> None:
 
 def test_an_endless_xml_token(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(cvat, "MAX_IMAGE_BYTES", 1_000_000)
-    for evil in ('<annotations a="' + "x" * 3_000_000, "<annotations><!--" + "x" * 3_000_000,
-                 "<" + "x" * 3_000_000):  # fmt: skip
+    for evil in (
+        '<annotations a="' + "x" * 3_000_000,
+        "<annotations><!--" + "x" * 3_000_000,
+        "<" + "x" * 3_000_000,
+    ):
         refused(tmp_path, evil, "too long|no XML", name="cvat", file="a.xml")
 
 
@@ -257,8 +264,11 @@ def test_a_tar_head_that_asks_for_gigabytes(tmp_path, monkeypatch) -> None:
     with pytest.raises(FormatError, match=r"asks for too much|no tar"):
         IMPORTERS["webdataset"](tmp_path / "a.tar", tmp_path / "out")
     monkeypatch.setattr(webdataset, "MAX_JSON_BYTES", 100)
-    tar(tmp_path / "b.tar", (tarfile.TarInfo("000000.jpg"), b"x"),
-        (tarfile.TarInfo("000000.json"), b"{" * 200))  # fmt: skip
+    tar(
+        tmp_path / "b.tar",
+        (tarfile.TarInfo("000000.jpg"), b"x"),
+        (tarfile.TarInfo("000000.json"), b"{" * 200),
+    )
     with pytest.raises(FormatError, match="too large"):
         IMPORTERS["webdataset"](tmp_path / "b.tar", tmp_path / "out")
 
@@ -269,11 +279,20 @@ def test_rows_that_lie(exports, tmp_path) -> None:
     with tarfile.open(shard) as archive:
         members = [(m.name, archive.extractfile(m).read()) for m in archive]
     for change in (
-        {"state": [2]}, {"state": [7] * 23}, {"modal_counts": "0"}, {"mask_size": [1, 1]},
+        {"state": [2]},
+        {"state": [7] * 23},
+        {"modal_counts": "0"},
+        {"mask_size": [1, 1]},
         {"hidden_joint": [99], "hidden_instance": [1], "hidden_share": [0.5]},
-        {"joints_px": [None] * 46}, {"cause": ["x"] * 23}, {"instance": 0}, {"shares": [9.0] * 115},
-        {"frame_index": 3}, {"identity": "x" * 2_000_000}, {"identity": 7}, {"extra": 1},
-    ):  # fmt: skip
+        {"joints_px": [None] * 46},
+        {"cause": ["x"] * 23},
+        {"instance": 0},
+        {"shares": [9.0] * 115},
+        {"frame_index": 3},
+        {"identity": "x" * 2_000_000},
+        {"identity": 7},
+        {"extra": 1},
+    ):
         packed = []
         for name, data in members:
             value = data

@@ -22,11 +22,38 @@ EXAMPLES = int(os.environ.get("SYNTHSTUDIO_FUZZ", "8"))
 NUMBER = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?")
 WORD = re.compile(rb"[A-Za-z_./-]{3,}")
 HOSTILE = [
-    b"NaN", b"1e308", b"-1e308", b"1e400", b"-1", b"9" * 5000, b"18446744073709551616", b"null",
-    b"true", b'"x"', b"[]", b"{}", b"[" * 2000, b"../../evil", b"/etc/passwd", b"\xff\xfe\x00",
-    b"\\ud800", b"a" * 100_000, b"<!DOCTYPE a [<!ENTITY b 'c'>]>", b"&lol;", b"C:\\evil", b"",
-    b"\x00", b'"', b"'", b"]]>", b"<a>" * 50, b"*a", b"&a [*a]", b"999999999", b"0.5",
-]  # fmt: skip
+    b"NaN",
+    b"1e308",
+    b"-1e308",
+    b"1e400",
+    b"-1",
+    b"9" * 5000,
+    b"18446744073709551616",
+    b"null",
+    b"true",
+    b'"x"',
+    b"[]",
+    b"{}",
+    b"[" * 2000,
+    b"../../evil",
+    b"/etc/passwd",
+    b"\xff\xfe\x00",
+    b"\\ud800",
+    b"a" * 100_000,
+    b"<!DOCTYPE a [<!ENTITY b 'c'>]>",
+    b"&lol;",
+    b"C:\\evil",
+    b"",
+    b"\x00",
+    b'"',
+    b"'",
+    b"]]>",
+    b"<a>" * 50,
+    b"*a",
+    b"&a [*a]",
+    b"999999999",
+    b"0.5",
+]
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +94,12 @@ def test_whatever_is_done_to_a_file_the_answer_is_ours(name, exports) -> None:
     heads = [p for p in files if not p.startswith("synthstudio/")] or list(files)
 
     @settings(
-        max_examples=EXAMPLES, deadline=None, database=None,
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
         derandomize="SYNTHSTUDIO_FUZZ" not in os.environ,
         suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
+    )
     @given(st.data())
     def one(data) -> None:
         path = data.draw(st.sampled_from(heads * 3 + sorted(files)))

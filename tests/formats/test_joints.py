@@ -7,12 +7,12 @@ from stick_people import make_camera, make_labels, make_posed, make_spec
 from synthstudio.core.errors import FormatError
 from synthstudio.core.frame import Frame
 from synthstudio.core.labels import SHARES
-from synthstudio.core.skeleton import FOREIGN, SKELETONS, skeleton
+from synthstudio.core.skeleton import FOREIGN, SKELETONS, get_skeleton
 from synthstudio.dataset.rows import frame_row, instance_rows
 from synthstudio.formats import checked
 from synthstudio.formats.joints import TARGETS, convert_row, lost_joints, rules
 
-COCO23 = skeleton("coco23")
+COCO23 = get_skeleton("coco23")
 HIPS = [COCO23.joints.index(f"{side}_hip") for side in ("left", "right")]
 
 
@@ -20,14 +20,14 @@ HIPS = [COCO23.joints.index(f"{side}_hip") for side in ("left", "right")]
 def sample():
     camera = make_camera()
     labels = make_labels(camera, COCO23, (make_posed(COCO23, instance=1),))
-    frame = Frame(spec=make_spec(camera, 1, bones="coco23"), jpeg=b"", labels=labels)
+    frame = Frame(spec=make_spec(camera, 1, skeleton="coco23"), jpeg=b"", labels=labels)
     return frame_row(frame, "images/000000.jpg"), instance_rows(frame)[0]
 
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_every_joint_of_every_target_has_a_rule(name, sample) -> None:
     frame, row = sample
-    target = skeleton(name)
+    target = get_skeleton(name)
     table = rules(COCO23, target)
     assert list(table) == list(target.joints)
     new = convert_row(row, frame, target)
@@ -46,7 +46,7 @@ def test_every_joint_of_every_target_has_a_rule(name, sample) -> None:
 
 
 def pelvis(frame, row):
-    target = skeleton("mpii16")
+    target = get_skeleton("mpii16")
     new, j = convert_row(row, frame, target), target.joints.index("pelvis")
     names = ("state", "cause", "ambiguous", "occluder_id", "origin")
     return {name: new[name][j] for name in names}
@@ -62,13 +62,26 @@ def test_what_an_averaged_joint_is(sample) -> None:
     frame, row = sample
     set_hips(row, state=(2, 2), cause=("visible", "visible"), ambiguous=(False, True))
     assert pelvis(frame, row) == {
-        "state": 2, "cause": "visible", "ambiguous": True, "occluder_id": 0, "origin": "rendered",
-    }  # fmt: skip
-    set_hips(row, state=(2, 1), cause=("visible", "object"), occluder_id=(0, 1002),
-             origin=("human", "rendered"))  # fmt: skip
+        "state": 2,
+        "cause": "visible",
+        "ambiguous": True,
+        "occluder_id": 0,
+        "origin": "rendered",
+    }
+    set_hips(
+        row,
+        state=(2, 1),
+        cause=("visible", "object"),
+        occluder_id=(0, 1002),
+        origin=("human", "rendered"),
+    )
     assert pelvis(frame, row) == {
-        "state": 1, "cause": "object", "ambiguous": True, "occluder_id": 1002, "origin": "human",
-    }  # fmt: skip
+        "state": 1,
+        "cause": "object",
+        "ambiguous": True,
+        "occluder_id": 1002,
+        "origin": "human",
+    }
     set_hips(row, state=(1, 0), cause=("object", "truncated"))
     assert (pelvis(frame, row)["state"], pelvis(frame, row)["cause"]) == (1, "unknown")
     set_hips(row, state=(2, 255), cause=("visible", "unlabelled"))
@@ -82,10 +95,11 @@ def test_what_an_averaged_joint_is(sample) -> None:
 def test_hiders_are_added_up(sample) -> None:
     frame, row = sample
     row |= {
-        "hidden_joint": HIPS + HIPS[:1], "hidden_instance": [1002, 1002, 7],
+        "hidden_joint": HIPS + HIPS[:1],
+        "hidden_instance": [1002, 1002, 7],
         "hidden_share": [0.6, 0.2, 0.3],
-    }  # fmt: skip
-    target = skeleton("h36m17")
+    }
+    target = get_skeleton("h36m17")
     new = convert_row(row, frame, target)
     mine = [
         (i, s)
@@ -100,7 +114,7 @@ def test_hiders_are_added_up(sample) -> None:
 
 def test_there_and_back_keeps_what_is_the_same(sample) -> None:
     frame, row = sample
-    target = skeleton("crowdpose14")
+    target = get_skeleton("crowdpose14")
     there = convert_row(row, frame, target)
     back = convert_row(there, {**frame, "skeleton": target.name}, COCO23)
     for j, joint in enumerate(COCO23.joints):
@@ -114,16 +128,16 @@ def test_there_and_back_keeps_what_is_the_same(sample) -> None:
 
 def test_skeletons_without_a_common_joint_are_refused(sample) -> None:
     frame, row = sample
-    odd = dataclasses.replace(skeleton("lsp14"), name="odd", joints=("tail",))
+    odd = dataclasses.replace(get_skeleton("lsp14"), name="odd", joints=("tail",))
     with pytest.raises(FormatError, match="no joint"):
         convert_row(row, frame, odd)
 
 
 def test_skeletons_are_whole() -> None:
-    for bones in (*SKELETONS.values(), *FOREIGN.values()):
-        count = len(bones.joints)
-        assert len(set(bones.joints)) == count == len(bones.sigmas) == len(bones.places)
-        assert (bones.flip[bones.flip] == np.arange(count)).all()
-        assert sum(p is None for p in bones.parents) == 1
-        assert (bones.sigmas > 0).all()
+    for skeleton in (*SKELETONS.values(), *FOREIGN.values()):
+        count = len(skeleton.joints)
+        assert len(set(skeleton.joints)) == count == len(skeleton.sigmas) == len(skeleton.places)
+        assert (skeleton.flip[skeleton.flip] == np.arange(count)).all()
+        assert sum(p is None for p in skeleton.parents) == 1
+        assert (skeleton.sigmas > 0).all()
     assert len(SHARES) == 5

@@ -17,7 +17,7 @@ from stick_people import make_camera, make_labels, make_posed, make_spec
 
 from synthstudio.core.frame import Frame
 from synthstudio.core.images import decode_rgb, encode_jpeg
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset import manifest
 from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.reader import Dataset
@@ -48,19 +48,24 @@ def centroid(jpeg: bytes) -> np.ndarray:
 @pytest.fixture(scope="module")
 def exports(tmp_path_factory):
     root = tmp_path_factory.mktemp("marker")
-    joints, camera = skeleton("coco23"), make_camera()
+    joints, camera = get_skeleton("coco23"), make_camera()
     person = make_posed(joints, instance=1, x_m=0.313, sway=0.1)
     labels = make_labels(camera, joints, (person,))
     x, y = labels.people[0].joints_px[joints.joints.index(JOINT)]
-    spec = make_spec(camera, 1, bones="coco23")
+    spec = make_spec(camera, 1, skeleton="coco23")
     frame = Frame(
-        spec=dataclasses.replace(spec, split="train"), jpeg=encode_jpeg(disc(x, y), 98),
+        spec=dataclasses.replace(spec, split="train"),
+        jpeg=encode_jpeg(disc(x, y), 98),
         labels=labels,
-    )  # fmt: skip
+    )
     identity = Identity(
-        recipe={}, seed=1, skeleton="coco23", frames=1, versions=manifest.package_versions(),
+        recipe={},
+        seed=1,
+        skeleton="coco23",
+        frames=1,
+        versions=manifest.package_versions(),
         machine=manifest.machine_kind("cpu"),
-    )  # fmt: skip
+    )
     with open_or_create(root / "set", identity) as session:
         session.publish(write_shard(root / "set", 0, [frame]))
         session.finish()
@@ -131,10 +136,16 @@ def h36m(root):
 RULES = {
     "coco": lambda root: coco_like(root, "coco", 9),
     "crowdpose": lambda root: coco_like(root, "crowdpose", 4),
-    "ochuman": ochuman, "yolo": yolo, "cvat": cvat, "webdataset": webdataset,
-    "huggingface": huggingface, "label-studio": label_studio, "mpii": mpii, "lsp": lsp,
+    "ochuman": ochuman,
+    "yolo": yolo,
+    "cvat": cvat,
+    "webdataset": webdataset,
+    "huggingface": huggingface,
+    "label-studio": label_studio,
+    "mpii": mpii,
+    "lsp": lsp,
     "h36m": h36m,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", sorted(EXPORTERS))

@@ -16,7 +16,7 @@ from synthstudio.formats.export import EXPORTERS
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     root = tmp_path_factory.mktemp("readers")
-    original = make_set(root / "set", bones="coco17")
+    original = make_set(root / "set", skeleton="coco17")
     for name in ("coco", "crowdpose", "yolo"):
         EXPORTERS[name](original.folder, root / name)
     return original, root

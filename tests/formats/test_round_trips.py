@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from exchange_sets import differences, make_set, rows_of, same, tree
 
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.export import EXPORTERS, FORMS
 from synthstudio.formats.imports import IMPORTERS
@@ -78,7 +78,7 @@ def test_without_the_sidecar_all_that_the_format_holds_comes_back(
         return
     without_sidecar(out, tmp_path / "bare")
     IMPORTERS[name](tmp_path / "bare", tmp_path / "back")
-    target = skeleton(FORMS[name].skeleton or "coco23")
+    target = get_skeleton(FORMS[name].skeleton or "coco23")
     assert Dataset(tmp_path / "back").identity.skeleton == target.name
     _, people = rows_of(tmp_path / "back")
     shown = [_shown(original, frame) for frame in original.iter_frames()]
@@ -98,9 +98,12 @@ def test_without_the_sidecar_all_that_the_format_holds_comes_back(
 def compare_points(a, b, *, outside: int) -> set[int]:
     """Hold places and states against each other; return the states that occurred."""
     pairs = zip(
-        a["state"], b["state"], np.reshape(a["joints_px"], (-1, 2)),
-        np.reshape(b["joints_px"], (-1, 2)), strict=True,
-    )  # fmt: skip
+        a["state"],
+        b["state"],
+        np.reshape(a["joints_px"], (-1, 2)),
+        np.reshape(b["joints_px"], (-1, 2)),
+        strict=True,
+    )
     for state, other, place, found in pairs:
         if state in (1, 2):
             assert other == state
@@ -133,14 +136,19 @@ def _shown(dataset, frame):
 def test_notes_say_what_is_elsewhere(original, tmp_path) -> None:
     made = EXPORTERS["mpii"](original.folder, tmp_path / "out")
     said = "\n".join(made.notes)
-    for part in ("1 people under 16", "masks", "thorax (mean of left_shoulder", "head_top",
-                 "left_heel"):  # fmt: skip
+    for part in (
+        "1 people under 16",
+        "masks",
+        "thorax (mean of left_shoulder",
+        "head_top",
+        "left_heel",
+    ):
         assert part in said
     assert made.text().count("\n") == len(made.notes)
 
 
 def test_rules_name_every_joint() -> None:
-    table = rules(skeleton("coco23"), skeleton("mpii16"))
+    table = rules(get_skeleton("coco23"), get_skeleton("mpii16"))
     assert table["left_wrist"].kind == "same"
     assert table["pelvis"].kind == "approximation"
     assert table["pelvis"].off

@@ -8,11 +8,11 @@ from stick_people import Panel, make_camera, make_labels, make_posed
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.labels import FrameLabels
 from synthstudio.core.scene import CutoutLayer
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.label.frame import PersonEvidence, crowd_index, label_frame
 from synthstudio.label.masks import decode
 
-COCO17, COCO23 = skeleton("coco17"), skeleton("coco23")
+COCO17, COCO23 = get_skeleton("coco17"), get_skeleton("coco23")
 
 
 def joint(name: str) -> int:
@@ -144,7 +144,7 @@ def test_crowd_index_counts_head_and_neck() -> None:
 
 
 def test_both_skeletons() -> None:
-    frame = stick_people.make_frame(1, people=2, bones="coco23")
+    frame = stick_people.make_frame(1, people=2, skeleton="coco23")
     assert all(p.shares.shape == (23, 5) for p in frame.labels.people)
 
 
@@ -152,9 +152,9 @@ def _evidence(monkeypatch) -> tuple[PersonEvidence, np.ndarray]:
     """Return what a labelled frame was made of."""
     kept = {}
 
-    def keep(camera, bones, **given) -> FrameLabels:
+    def keep(camera, skeleton, **given) -> FrameLabels:
         kept.update(given)
-        return label_frame(camera, bones, **given)
+        return label_frame(camera, skeleton, **given)
 
     monkeypatch.setattr(stick_people, "label_frame", keep)
     make_labels(make_camera(), COCO17, (make_posed(COCO17, instance=1),))
@@ -164,7 +164,7 @@ def _evidence(monkeypatch) -> tuple[PersonEvidence, np.ndarray]:
 @pytest.mark.parametrize("wrong", ["size", "mask", "joints", "amodal"])
 def test_evidence_that_does_not_fit_is_refused(wrong, monkeypatch) -> None:
     person, image = _evidence(monkeypatch)
-    bones = COCO23 if wrong == "joints" else COCO17
+    skeleton = COCO23 if wrong == "joints" else COCO17
     if wrong == "size":
         image = image[:-1]
     if wrong == "mask":
@@ -173,4 +173,4 @@ def test_evidence_that_does_not_fit_is_refused(wrong, monkeypatch) -> None:
     if wrong == "amodal":
         person = dataclasses.replace(person, amodal=person.amodal[:, :-1])
     with pytest.raises(GeometryError, match="do not fit"):
-        label_frame(make_camera(), bones, people=(person,), instance_map=image)
+        label_frame(make_camera(), skeleton, people=(person,), instance_map=image)

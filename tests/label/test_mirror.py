@@ -6,7 +6,7 @@ from stick_people import make_camera, make_frame, make_labels, make_posed
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.labels import FrameLabels
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.label.masks import decode
 from synthstudio.label.mirror import flip_camera, flip_frame
 
@@ -32,8 +32,8 @@ def differences(a: FrameLabels, b: FrameLabels) -> list[str]:
 
 @pytest.mark.parametrize("bones", ["coco17", "coco23"])
 @pytest.mark.parametrize("index", range(4))
-def test_two_flips_change_nothing(bones, index) -> None:
-    frame, joints = make_frame(index, people=3, bones=bones), skeleton(bones)
+def test_two_flips_change_nothing(skeleton, index) -> None:
+    frame, joints = make_frame(index, people=3, skeleton=skeleton), get_skeleton(skeleton)
     camera = dataclasses.replace(frame.spec.camera, centre_px=(150.25, 101.5), roll_rad=0.1)
     once = flip_frame(camera, frame.labels, skeleton=joints)
     twice = flip_frame(*once, skeleton=joints)
@@ -47,7 +47,7 @@ def test_two_flips_change_nothing(bones, index) -> None:
 
 
 def test_nan_and_empty_masks_come_back() -> None:
-    camera, joints = make_camera(), skeleton("coco17")
+    camera, joints = make_camera(), get_skeleton("coco17")
     person = make_labels(camera, joints, (make_posed(joints, instance=1, x_m=9.0),)).people[0]
     person = dataclasses.replace(person, joints_px=np.full((17, 2), np.nan))
     labels = FrameLabels(people=(person,), crowd_index=0.0, things=())
@@ -57,7 +57,7 @@ def test_nan_and_empty_masks_come_back() -> None:
 
 
 def test_the_flipped_camera_takes_the_flipped_world_to_the_flipped_pixels() -> None:
-    joints = skeleton("coco17")
+    joints = get_skeleton("coco17")
     camera = make_camera(
         position_m=(0.7, -4.0, 1.2), yaw_rad=0.2, pitch_rad=-0.1, roll_rad=0.15,
         centre_px=(130.0, 110.0),
@@ -76,7 +76,7 @@ def test_the_flipped_camera_takes_the_flipped_world_to_the_flipped_pixels() -> N
 
 def test_labelling_the_mirrored_scene_gives_the_mirrored_labels() -> None:
     """The flip of the labels is the label of the flip: masks, boxes, joints, rank, crowd."""
-    camera, joints = make_camera(roll_rad=0.05), skeleton("coco17")
+    camera, joints = make_camera(roll_rad=0.05), get_skeleton("coco17")
     people = (
         make_posed(joints, instance=1, x_m=0.31, sway=0.17),
         make_posed(joints, instance=2, x_m=0.1, y_m=0.5, sway=-0.2),

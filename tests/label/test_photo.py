@@ -116,9 +116,14 @@ def test_what_nothing_touches_stays_bit_by_bit():
 
 @pytest.mark.parametrize(
     ("alpha", "state", "cause", "ambiguous"),
-    [(0.3, 2, "visible", False), (0.5, 2, "visible", False), (0.55, 1, "object", True),
-     (0.9, 1, "object", False), (1.0, 1, "object", False)],
-)  # fmt: skip
+    [
+        (0.3, 2, "visible", False),
+        (0.5, 2, "visible", False),
+        (0.55, 1, "object", True),
+        (0.9, 1, "object", False),
+        (1.0, 1, "object", False),
+    ],
+)
 def test_a_seen_joint_by_how_much_is_hidden(alpha, state, cause, ambiguous):
     after = relabel(person(), (layer(10, 5, 40, 40, alpha),), frame_px=SIZE)
     assert (after.state[1], after.cause[1], after.ambiguous[1]) == (state, cause, ambiguous)

@@ -7,7 +7,7 @@ from stick_people import make_camera, make_posed
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.labels import EMPTY_BASE, SHARES
 from synthstudio.core.scene import CutoutLayer, JointPatches, PosedPerson
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.label.visibility import (
     PatchQuery,
     alpha_at,
@@ -197,12 +197,17 @@ def _posed(joints, points, weights, normals=None) -> PosedPerson:
     if normals is None:
         normals = np.broadcast_to([0.0, -1.0, 0.0], points.shape)
     return PosedPerson(
-        instance=ME, surfaces=(), joints_m=joints, stature_m=1.7,
+        instance=ME,
+        surfaces=(),
+        joints_m=joints,
+        stature_m=1.7,
         patches=JointPatches(
-            points_m=points.astype(float), normals=normals, weights=np.array([weights]),
+            points_m=points.astype(float),
+            normals=normals,
+            weights=np.array([weights]),
             part=np.zeros(points.shape[:2], np.uint8),
         ),
-    )  # fmt: skip
+    )
 
 
 def slow_shares(q, blockers, depths, layers):
@@ -263,9 +268,13 @@ def evidence(draw):
 def test_laws_and_the_slow_reference(case) -> None:
     q, blockers, depths, layers = case
     found = decide_visibility(
-        q, instance=ME, blocker_instance=blockers, blocker_depth_m=depths,
-        cutouts=tuple(layers), frame_px=(W, H),
-    )  # fmt: skip
+        q,
+        instance=ME,
+        blocker_instance=blockers,
+        blocker_depth_m=depths,
+        cutouts=tuple(layers),
+        frame_px=(W, H),
+    )
     assert found.shares == pytest.approx(
         np.array(slow_shares(q, blockers, depths, layers)), abs=1e-9
     )
@@ -293,7 +302,7 @@ def test_ties_do_not_hang_on_the_last_bit() -> None:
 
 
 def test_a_whole_person_asks_for_the_points_that_face_the_camera() -> None:
-    posed = make_posed(skeleton("coco17"), instance=1)
+    posed = make_posed(get_skeleton("coco17"), instance=1)
     q = patch_query(make_camera(), posed)
     assert q.inside.all()
     assert 0.3 < q.wanted.mean() < 0.6

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from synthstudio.core.errors import ModelError
-from synthstudio.models.bank import FACTOR, FLOOR, PoseBank, fuse
+from synthstudio.models.blocks.bank import FACTOR, FLOOR, PoseBank, fuse
 from synthstudio.models.heatmaps import blur, decode_peak, gaussian_map
 
 H, W = 24, 18

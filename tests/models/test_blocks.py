@@ -9,11 +9,12 @@ import torch
 from torch import nn
 
 from synthstudio.core.errors import ModelError
-from synthstudio.core.skeleton import skeleton
-from synthstudio.models.bank import PoseBank
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.models.backbones.pyramid import ConvPyramid, HuggingFaceFeatures, VitPoseFeatures
+from synthstudio.models.blocks.bank import PoseBank
+from synthstudio.models.blocks.kpe import KPE
+from synthstudio.models.blocks.orn import ORN
 from synthstudio.models.contract import PoseMaps, PoseNet, joints_of
-from synthstudio.models.features import ConvPyramid, HuggingFaceFeatures, VitPoseFeatures
-from synthstudio.models.kpe import KPE
 from synthstudio.models.layers import Residual
 from synthstudio.models.losses import (
     Labels,
@@ -22,10 +23,9 @@ from synthstudio.models.losses import (
     pose_losses,
     shares_loss,
 )
-from synthstudio.models.orn import ORN
 
 J, SIZE = 17, (24, 18)
-SIGMAS = torch.from_numpy(skeleton("coco17").sigmas).float()
+SIGMAS = torch.from_numpy(get_skeleton("coco17").sigmas).float()
 
 
 def bank(count: int = 40) -> PoseBank:
@@ -145,12 +145,15 @@ def test_the_loss_of_the_first_stage_alone_leaves_the_refiner_alone() -> None:
 def test_unknown_labels_cost_nothing_and_make_no_nan() -> None:
     told = labels()
     nothing = Labels(
-        xy=torch.full_like(told.xy, torch.nan), known=torch.zeros_like(told.known),
+        xy=torch.full_like(told.xy, torch.nan),
+        known=torch.zeros_like(told.known),
         present=torch.full_like(told.present, torch.nan),
-        shares=torch.full_like(told.shares, torch.nan), state=torch.full_like(told.state, 255),
-        area=told.area, occluder=torch.full_like(told.occluder, torch.nan),
+        shares=torch.full_like(told.shares, torch.nan),
+        state=torch.full_like(told.state, 255),
+        area=told.area,
+        occluder=torch.full_like(told.occluder, torch.nan),
         xyz_m=torch.full_like(told.xyz_m, torch.nan),
-    )  # fmt: skip
+    )
     net = nano()
     terms = losses(net(images()), nothing)
     torch.stack(list(terms.values())).sum().backward()
@@ -172,7 +175,7 @@ def test_agreement_pulls_the_student_alone() -> None:
 
 def test_flip_test_equals_the_mirrored_network() -> None:
     net = nano().eval()
-    flip = torch.from_numpy(skeleton("coco17").flip)
+    flip = torch.from_numpy(get_skeleton("coco17").flip)
     picture = images()
     both, _ = joints_of(net, picture, flip=flip)
     mirrored, _ = joints_of(net, picture.flip(-1), flip=flip)
@@ -189,8 +192,13 @@ def test_after_a_plain_cnn() -> None:
 def test_after_an_auto_backbone() -> None:
     from transformers import AutoBackbone, ResNetConfig
 
-    config = ResNetConfig(embedding_size=8, hidden_sizes=[8, 16, 24], depths=[1, 1, 1],
-                          layer_type="basic", out_features=["stage1", "stage3"])  # fmt: skip
+    config = ResNetConfig(
+        embedding_size=8,
+        hidden_sizes=[8, 16, 24],
+        depths=[1, 1, 1],
+        layer_type="basic",
+        out_features=["stage1", "stage3"],
+    )
     features = HuggingFaceFeatures(AutoBackbone.from_config(config), frozen=True)
     net = PoseNet(features, ORN(features.channels, J, size=SIZE, bank=bank())).train()
     assert features.channels == 32
@@ -206,11 +214,15 @@ def test_after_vitpose(frozen: bool) -> None:
 
     config = VitPoseConfig(
         backbone_config={
-            "model_type": "vitpose_backbone", "image_size": [96, 64], "patch_size": [16, 16],
-            "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2,
+            "model_type": "vitpose_backbone",
+            "image_size": [96, 64],
+            "patch_size": [16, 16],
+            "hidden_size": 24,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
             "out_features": ["stage2"],
         }
-    )  # fmt: skip
+    )
     features = VitPoseFeatures(VitPoseForPoseEstimation(config), frozen=frozen)
     net = PoseNet(features, ORN(features.channels, J, size=(24, 16), bank=bank()))
     said = net(images(size=(96, 64)))

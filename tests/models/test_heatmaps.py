@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from synthstudio.core.rng import stream
-from synthstudio.core.skeleton import skeleton
-from synthstudio.evaluation.places import joint_oks
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.evaluation.localization import joint_oks
 from synthstudio.models import heatmaps as hm
 
 SIZES = [(24, 18), (48, 36), (64, 48), (6, 5)]
@@ -43,17 +43,18 @@ def test_maps_sum_to_one() -> None:
 
 
 def test_oks_map_is_the_oks_of_each_cells_centre() -> None:
-    bones = skeleton("coco17")
+    skeleton = get_skeleton("coco17")
     xy = torch.from_numpy(stream(2, "oks").uniform(3, 15, (2, 17, 2)))
     area = torch.tensor([400.0, 900.0], dtype=torch.float64)
-    sigmas = torch.from_numpy(bones.sigmas)
+    sigmas = torch.from_numpy(skeleton.sigmas)
     maps = hm.oks_map(xy, sigmas, area, 24, 18)
-    scale = 2 * bones.sigmas[None] * np.sqrt(area.numpy())[:, None]
+    scale = 2 * skeleton.sigmas[None] * np.sqrt(area.numpy())[:, None]
     free = (scale > 0.55) & (scale < 3)
     assert free.sum() > 10
     cell = np.array([7.5, 11.5])
-    wanted = joint_oks(np.broadcast_to(cell, (2, 17, 2)), xy.numpy(), area=area.numpy(),
-                       sigmas=bones.sigmas)  # fmt: skip
+    wanted = joint_oks(
+        np.broadcast_to(cell, (2, 17, 2)), xy.numpy(), area=area.numpy(), sigmas=skeleton.sigmas
+    )
     assert maps[:, :, 11, 7].numpy()[free] == pytest.approx(wanted[free], abs=1e-9)
 
 
@@ -102,7 +103,7 @@ def test_blur_keeps_the_sum_inside_and_widens() -> None:
 
 
 def test_mirrored_maps_undo_a_mirror() -> None:
-    flip = torch.from_numpy(skeleton("coco17").flip)
+    flip = torch.from_numpy(get_skeleton("coco17").flip)
     maps = torch.rand(2, 17, 6, 5)
     assert torch.equal(hm.mirrored_maps(hm.mirrored_maps(maps, flip), flip), maps)
     xy = torch.rand(1, 17, 2) * torch.tensor([5, 6])

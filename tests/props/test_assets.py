@@ -54,9 +54,14 @@ def test_the_same_content_is_kept_once(root: Path) -> None:
 
 def test_the_manifest_gives_licence_category_and_source(root: Path) -> None:
     entry = {
-        "file": "b.jpg", "category": "street", "license": "CC BY", "license_url": "http://l",
-        "coco_url": "http://c", "flickr_url": "http://f", "w": 20,
-    }  # fmt: skip
+        "file": "b.jpg",
+        "category": "street",
+        "license": "CC BY",
+        "license_url": "http://l",
+        "coco_url": "http://c",
+        "flickr_url": "http://f",
+        "w": 20,
+    }
     (root / "photos" / "manifest.json").write_text(json.dumps([entry]))
     by_name = {a.asset.name: a for a in scan_images(root, "photos", kind="background")}
     asset = by_name["photos/b.jpg"]
@@ -86,12 +91,23 @@ def test_a_sidecar_gives_the_camera(root: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "- 1", "camera_height_m: high", "camera_height_m: -1", "camera_height_m: .nan",
-        "pitch_deg: 91", "vertical_fov_deg: 500", "height: 2", "pitch_deg: [1]", "a: &a 1\nb: *a",
-        "pitch_deg: 1\npitch_deg: 2", "pitch_deg: {", "x: " + "[" * 900, "\x00",
+        "",
+        "- 1",
+        "camera_height_m: high",
+        "camera_height_m: -1",
+        "camera_height_m: .nan",
+        "pitch_deg: 91",
+        "vertical_fov_deg: 500",
+        "height: 2",
+        "pitch_deg: [1]",
+        "a: &a 1\nb: *a",
+        "pitch_deg: 1\npitch_deg: 2",
+        "pitch_deg: {",
+        "x: " + "[" * 900,
+        "\x00",
         "pitch_deg: 1" * 999,
     ],
-)  # fmt: skip
+)
 def test_a_bad_sidecar_is_refused(root: Path, text: str) -> None:
     (root / "photos" / "b.camera.yaml").write_text(text)
     with pytest.raises(AssetError, match=r"b\.camera\.yaml"):

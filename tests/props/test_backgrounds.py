@@ -86,8 +86,9 @@ def test_the_middle_column_lies_along_plus_y_and_the_first_row_up() -> None:
 def test_a_turned_panorama_shows_what_a_turned_backdrop_shows(turn: float) -> None:
     panorama = _spot(0.5, -0.1, h=512)
     a = panorama_backdrop(HdriBackdrop(asset=REF, yaw_rad=turn), panorama, CAMERA, exposure=1.0)
-    b = panorama_backdrop(HdriBackdrop(asset=REF), turned_panorama(panorama, turn), CAMERA,
-                          exposure=1.0)  # fmt: skip
+    b = panorama_backdrop(
+        HdriBackdrop(asset=REF), turned_panorama(panorama, turn), CAMERA, exposure=1.0
+    )
     assert np.abs(srgb_to_linear(a) - srgb_to_linear(b)).max() < 0.012
 
 

@@ -129,11 +129,21 @@ def test_the_file_size_has_a_limit(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "uri",
     [
-        "../secret.bin", "/etc/passwd", "sub/../../secret.bin", "%2e%2e/secret.bin", "..\\x.bin",
-        "http://example.org/a.bin", "https://example.org/a.bin", "file:///etc/passwd", "C:/a.bin",
-        "~/a.bin", "//host/a.bin", "ftp://h/base64,AAAA", "link.bin",
+        "../secret.bin",
+        "/etc/passwd",
+        "sub/../../secret.bin",
+        "%2e%2e/secret.bin",
+        "..\\x.bin",
+        "http://example.org/a.bin",
+        "https://example.org/a.bin",
+        "file:///etc/passwd",
+        "C:/a.bin",
+        "~/a.bin",
+        "//host/a.bin",
+        "ftp://h/base64,AAAA",
+        "link.bin",
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("use", ["buffer", "image", "glb image", "mtllib", "map_Kd", "ply"])
 def test_files_outside_the_folder_are_never_opened(
     tmp_path: Path, uri: str, use: str, monkeypatch: pytest.MonkeyPatch

@@ -16,9 +16,12 @@ from synthstudio.core.spec import AssetRef, CutoutSpec
 from synthstudio.props.cutouts import cutout_layer
 
 SPEC = CutoutSpec(
-    asset=AssetRef(sha256="0" * 64, name="a.png"), kind="thing", top_left_px=(20.0, 10.0),
-    size_px=(30, 40), feather_px=0.0,
-)  # fmt: skip
+    asset=AssetRef(sha256="0" * 64, name="a.png"),
+    kind="thing",
+    top_left_px=(20.0, 10.0),
+    size_px=(30, 40),
+    feather_px=0.0,
+)
 FRAME = (100, 80)
 
 
@@ -120,8 +123,12 @@ def test_feathering_softens_alpha_about_the_same_edge() -> None:
 def test_area_is_kept_while_shrinking() -> None:
     rgba = _disc(200, 0, side=301)
     for side in (10, 33, 90):
-        layer = cutout_layer(replace(SPEC, size_px=(side, side), top_left_px=(0.0, 0.0)), rgba,
-                             instance=1, frame_wh=FRAME)  # fmt: skip
+        layer = cutout_layer(
+            replace(SPEC, size_px=(side, side), top_left_px=(0.0, 0.0)),
+            rgba,
+            instance=1,
+            frame_wh=FRAME,
+        )
         visible = layer.alpha.sum() if side < 80 else None
         if visible is not None:
             assert visible == pytest.approx(np.pi / 4 * side**2, rel=0.03)
@@ -147,9 +154,12 @@ def test_senseless_sizes_are_refused(size: tuple[int, int]) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    left=st.floats(-150, 150), top=st.floats(-150, 150), w=st.integers(1, 120),
-    h=st.integers(1, 120), feather=st.floats(0, 4),
-)  # fmt: skip
+    left=st.floats(-150, 150),
+    top=st.floats(-150, 150),
+    w=st.integers(1, 120),
+    h=st.integers(1, 120),
+    feather=st.floats(0, 4),
+)
 def test_layers_always_lie_in_the_frame(
     left: float, top: float, w: int, h: int, feather: float
 ) -> None:

@@ -141,9 +141,13 @@ def test_surfaces_are_scaled_turned_and_placed(tmp_path: Path) -> None:
     data = load_mesh(saved(shifted_box(False), tmp_path, "a.stl"))
     wood = Material(pattern="wood")
     spec = ThingSpec(
-        kind="mesh", size_m=(1.2, 0.4, 2.0), asset=REF, yaw_rad=np.pi / 2,
-        position_m=(1.0, 2.0, 0.5), materials=(wood,),
-    )  # fmt: skip
+        kind="mesh",
+        size_m=(1.2, 0.4, 2.0),
+        asset=REF,
+        yaw_rad=np.pi / 2,
+        position_m=(1.0, 2.0, 0.5),
+        materials=(wood,),
+    )
     surfaces = mesh_surfaces(spec, data, instance=1007, texture_offset=0)
     low, high = _extent(surfaces)
     assert low == pytest.approx([0.8, 1.4, 0.5], abs=1e-5)

@@ -194,8 +194,10 @@ def test_seats_carry_a_surface_at_seat_height(kind: str, seat: float) -> None:
 )
 def test_senseless_specs_are_refused(changes: dict[str, object], reason: str) -> None:
     with pytest.raises(RecipeError, match=reason):
-        build(_spec("chair", **changes) if "kind" not in changes else
-              ThingSpec(kind="unicorn"), instance=1002)  # fmt: skip
+        build(
+            _spec("chair", **changes) if "kind" not in changes else ThingSpec(kind="unicorn"),
+            instance=1002,
+        )
 
 
 def test_a_box_grain_runs_where_it_is_told() -> None:

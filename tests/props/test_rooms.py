@@ -9,9 +9,11 @@ from synthstudio.core.spec import Material, RoomBackdrop
 from synthstudio.props.rooms import room_surfaces
 
 ROOM = RoomBackdrop(
-    size_m=(6.0, 4.0, 2.5), centre_m=(1.0, 2.0), floor=Material(pattern="planks"),
+    size_m=(6.0, 4.0, 2.5),
+    centre_m=(1.0, 2.0),
+    floor=Material(pattern="planks"),
     wall=Material(pattern="bricks"),
-)  # fmt: skip
+)
 
 
 def test_faces_look_into_the_room() -> None:

@@ -13,8 +13,8 @@ from scipy.spatial import cKDTree
 from synthstudio.body import wardrobe
 from synthstudio.core.scene import F64, PARTS
 from synthstudio.core.spec import PersonSpec, ThingSpec
-from synthstudio.recipe.load import parse
-from synthstudio.stage import Stage, prepare
+from synthstudio.generation.stage import Stage, prepare
+from synthstudio.recipe.schema.load import parse
 
 REACH_M = 0.12
 _WORN = ("t_shirt", "shorts", "low_shoes", "short_hair")

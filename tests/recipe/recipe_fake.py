@@ -19,10 +19,10 @@ from synthstudio.core.catalogue import (
     ThingKind,
 )
 from synthstudio.core.scene import F32, F64
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.solve import PatchesSeen, Step
 from synthstudio.core.spec import AssetRef, BoneTurn, PersonSpec, Phenotype, ThingSpec
-from synthstudio.recipe.seats import PRESSED_M
+from synthstudio.recipe.contacts.seats import PRESSED_M
 
 _RAD = math.radians
 _SIDED = {
@@ -78,7 +78,7 @@ GARMENTS = (
         patterns=("plain", "stripes", "checks", "dots"),
         steps=3,
     ),
-)  # fmt: skip
+)
 THINGS = (
     ThingKind(
         kind="bookcase", size_low_m=(0.6, 0.25, 1.4), size_high_m=(1.2, 0.4, 2.1), materials=3,
@@ -122,7 +122,7 @@ def images(
             category=f"{category}{i % 3}" if category else "",
         )
         for i in range(count)
-    )  # fmt: skip
+    )
 
 
 CATALOGUE = Catalogue(
@@ -143,7 +143,7 @@ CATALOGUE = Catalogue(
         MotionAsset(asset=ref("motions/turn.bvh"), frames=481, fps=120.0),
     ),
 )
-_JOINTS = skeleton("coco23").joints
+_JOINTS = get_skeleton("coco23").joints
 _HEIGHTS = {
     "nose": 0.92, "eye": 0.94, "ear": 0.93, "shoulder": 0.82, "elbow": 0.62, "wrist": 0.48,
     "hip": 0.52, "knee": 0.28, "ankle": 0.05, "toe": 0.01, "heel": 0.02,

@@ -5,9 +5,9 @@ import pytest
 from recipe_fake import CATALOGUE, FakeSolve
 
 from synthstudio.core.errors import RecipeError
-from synthstudio.recipe.choose import check, names, split_of
 from synthstudio.recipe.draw import draw
-from synthstudio.recipe.load import parse
+from synthstudio.recipe.sampling.choose import check, names, split_of
+from synthstudio.recipe.schema.load import parse
 
 HELD = {
     "name": "held",

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from recipe_fake import CATALOGUE, FakeSolve
 
-from synthstudio import pipeline
 from synthstudio.core.errors import AssetError, RecipeError
 from synthstudio.core.spec import FrameSpec, PersonSpec
-from synthstudio.pictures import clip_film, clip_strip
-from synthstudio.recipe import clips
-from synthstudio.recipe.choose import split_of
+from synthstudio.generation import pipeline
+from synthstudio.generation.stage import Stage, identity_of, prepare
 from synthstudio.recipe.draw import draw, draw_moment
-from synthstudio.recipe.load import parse
-from synthstudio.recipe.model import Recipe
-from synthstudio.stage import Stage, identity_of, prepare
+from synthstudio.recipe.sampling import clips
+from synthstudio.recipe.sampling.choose import split_of
+from synthstudio.recipe.schema.load import parse
+from synthstudio.recipe.schema.recipe import Recipe
+from synthstudio.report.pictures import clip_film, clip_strip
 
 MOTIONS = Path(__file__).parents[2] / "scenes" / "motions"
 SHARED = {"backdrop", "cutouts", "light", "shadow_box_m", "skeleton", "split", "things"}
@@ -235,9 +235,11 @@ def test_a_path_through_somebody_is_seen(root: Path):
 
 def test_a_clip_is_made_and_shown(root: Path, tmp_path: Path):
     wants = recipe(
-        image={"width_px": 160, "height_px": 120}, clip={"frames": 4, "fps": 6},
-        motion={"folder": "motions", "share": 1.0}, people={"count": 1},
-    )  # fmt: skip
+        image={"width_px": 160, "height_px": 120},
+        clip={"frames": 4, "fps": 6},
+        motion={"folder": "motions", "share": 1.0},
+        people={"count": 1},
+    )
     settings = prepare(wants, assets=root, device="cpu")
     stage = Stage(settings)
     frames = [

@@ -12,11 +12,11 @@ from recipe_fake import FakeSolve
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.solve import Solve
 from synthstudio.core.spec import FrameSpec, PersonSpec, ThingSpec
-from synthstudio.recipe.contacts import BACK
+from synthstudio.generation.stage import Stage
+from synthstudio.recipe.contacts.contacts import BACK
+from synthstudio.recipe.contacts.grips import GRIPS, angles_of
 from synthstudio.recipe.draw import draw
-from synthstudio.recipe.grips import GRIPS, angles_of
-from synthstudio.recipe.load import parse
-from synthstudio.stage import Stage
+from synthstudio.recipe.schema.load import parse
 
 HOLDERS = 40
 TOUCH_M, SOFT_M, DEEPEST_M = 0.03, 0.02, 0.05
@@ -204,11 +204,14 @@ def test_held_out_things_are_never_in_train() -> None:
     stage = stage_of(hold={"share": 1.0, "kinds": {"cup": 1.0, "phone": 1.0}})
     recipe = parse(
         {
-            "name": "h", "seed": 3, "people": {"count": 1, "hold": {"share": 1.0, "kinds":
-            {"cup": 1.0, "phone": 1.0}}}, "holdout": {"occluders": ["cup"], "share": 1.0},
+            "name": "h",
+            "seed": 3,
+            "people": {"count": 1, "hold": {"share": 1.0, "kinds": {"cup": 1.0, "phone": 1.0}}},
+            "holdout": {"occluders": ["cup"], "share": 1.0},
             "splits": {"train": 0.5, "val": 0.25, "test": 0.25},
-        }, "test",
-    )  # fmt: skip
+        },
+        "test",
+    )
     for index in range(20):
         spec = draw(recipe, index, stage)
         (thing,) = [t for t in spec.things if t.role == "held"]

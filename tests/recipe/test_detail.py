@@ -4,9 +4,9 @@ import pytest
 from recipe_fake import FakeSolve
 
 from synthstudio.core.camera import Camera
-from synthstudio.recipe.detail import FINE_FROM_PX, detail_at
 from synthstudio.recipe.draw import draw
-from synthstudio.recipe.load import parse
+from synthstudio.recipe.sampling.detail import FINE_FROM_PX, detail_at
+from synthstudio.recipe.schema.load import parse
 
 CAMERA = Camera(
     width_px=640,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from synthstudio.core.rng import stream
-from synthstudio.recipe.distributions import (
+from synthstudio.recipe.schema.distributions import (
     Count,
     Number,
     Within,
@@ -106,13 +106,31 @@ def test_pick_never_takes_weight_zero_and_reaches_the_last():
 
 @pytest.mark.parametrize(
     "wrong",
-    ["3", True, None, [], [1], [1, 2, 3], [3, 1], [1, "2"], math.nan, math.inf, [0, math.inf],
-     {}, {"normal": {"mean": 1}}, {"choice": {}}, {"choice": {1: 0}}, {"choice": {1: -1}},
-     {"choice": {"x": 1}}, {"uniform": [1, 2]}, {"normal": 1, "choice": {}},
-     {"normal": {"mean": 9, "sd": 1, "low": 0, "high": 1}},
-     {"normal": {"mean": 0, "sd": -1, "low": 0, "high": 1}},
-     {"normal": {"mean": 0, "sd": 1, "low": 1, "high": 0}}],
-)  # fmt: skip
+    [
+        "3",
+        True,
+        None,
+        [],
+        [1],
+        [1, 2, 3],
+        [3, 1],
+        [1, "2"],
+        math.nan,
+        math.inf,
+        [0, math.inf],
+        {},
+        {"normal": {"mean": 1}},
+        {"choice": {}},
+        {"choice": {1: 0}},
+        {"choice": {1: -1}},
+        {"choice": {"x": 1}},
+        {"uniform": [1, 2]},
+        {"normal": 1, "choice": {}},
+        {"normal": {"mean": 9, "sd": 1, "low": 0, "high": 1}},
+        {"normal": {"mean": 0, "sd": -1, "low": 0, "high": 1}},
+        {"normal": {"mean": 0, "sd": 1, "low": 1, "high": 0}},
+    ],
+)
 def test_wrong_numbers_are_refused(wrong):
     with pytest.raises(ValidationError):
         NUMBER.validate_python(wrong)
@@ -126,11 +144,18 @@ def test_wrong_counts_are_refused(wrong):
 
 @pytest.mark.parametrize(
     ("value", "fits"),
-    [(0, True), (10, True), (11, False), ([0, 10], True), ([-1, 3], False),
-     ({"choice": {3: 1, 99: 0}}, True), ({"choice": {3: 1, 99: 1}}, False),
-     ({"normal": {"mean": 5, "sd": 1, "low": 0, "high": 10}}, True),
-     ({"normal": {"mean": 5, "sd": 1, "low": 0, "high": 10.5}}, False)],
-)  # fmt: skip
+    [
+        (0, True),
+        (10, True),
+        (11, False),
+        ([0, 10], True),
+        ([-1, 3], False),
+        ({"choice": {3: 1, 99: 0}}, True),
+        ({"choice": {3: 1, 99: 1}}, False),
+        ({"normal": {"mean": 5, "sd": 1, "low": 0, "high": 10}}, True),
+        ({"normal": {"mean": 5, "sd": 1, "low": 0, "high": 10.5}}, False),
+    ],
+)
 def test_limits_hold_for_all_that_can_be_drawn(value, fits):
     from typing import Annotated
 

@@ -10,7 +10,7 @@ from recipe_fake import CATALOGUE, FakeSolve
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.spec_json import from_json, to_json
 from synthstudio.recipe.draw import draw
-from synthstudio.recipe.load import parse
+from synthstudio.recipe.schema.load import parse
 
 FULL = {
     "name": "full",
@@ -74,15 +74,18 @@ def test_another_process_draws_the_same(tmp_path):
         "from recipe_fake import FakeSolve\n"
         "from synthstudio.core.spec_json import to_json\n"
         "from synthstudio.recipe.draw import draw\n"
-        "from synthstudio.recipe.load import parse\n"
+        "from synthstudio.recipe.schema.load import parse\n"
         f"print(to_json(draw(parse(json.loads({json.dumps(FULL)!r})), 3, FakeSolve())))\n"
     )
     root = Path(__file__).parents[2]
     got = subprocess.run(
         [sys.executable, str(script)],
-        capture_output=True, text=True, check=True, cwd=root,
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=root,
         env={"PYTHONPATH": str(root), "PYTHONHASHSEED": "77"},
-    )  # fmt: skip
+    )
     assert got.stdout.strip() == stored(FULL, [3])[0]
 
 
@@ -94,7 +97,7 @@ def test_specs_survive_json():
 
 
 def test_a_dumped_recipe_draws_the_same():
-    from synthstudio.recipe.load import dump
+    from synthstudio.recipe.schema.load import dump
 
     again = json.loads(json.dumps(dump(parse(FULL))))
     assert stored(FULL, range(8)) == stored(again, range(8))

@@ -3,9 +3,9 @@ import json
 import pytest
 
 from synthstudio.core.errors import RecipeError
-from synthstudio.recipe import load
-from synthstudio.recipe.load import MAX_BYTES, dump, json_schema, parse
-from synthstudio.recipe.model import Recipe
+from synthstudio.recipe.schema import load
+from synthstudio.recipe.schema.load import MAX_BYTES, dump, json_schema, parse
+from synthstudio.recipe.schema.recipe import Recipe
 
 
 def fault(tmp_path, text, name="scene.yaml"):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from synthstudio.core.rng import stream
-from synthstudio.recipe import palette
+from synthstudio.recipe.sampling import palette
 
 
 def test_hex_becomes_linear_light():

@@ -8,8 +8,8 @@ from synthstudio.body import pose_library, poses
 from synthstudio.core.catalogue import KeyPose
 from synthstudio.core.errors import RecipeError
 from synthstudio.recipe.draw import draw
-from synthstudio.recipe.load import parse
-from synthstudio.recipe.people import DESIGNS_A_KIND, identity, mirrored
+from synthstudio.recipe.sampling.people import DESIGNS_A_KIND, identity, mirrored
+from synthstudio.recipe.schema.load import parse
 
 SLOT = {garment.kind: garment.slot for garment in GARMENTS}
 KIND = {garment.kind: garment for garment in GARMENTS}
@@ -107,9 +107,11 @@ def test_angles_stay_inside_the_limits():
 
 def test_500_drawn_poses_of_the_library_are_inside_the_limits():
     real = without(
-        FakeSolve(), poses=pose_library.library(), limits_rad=poses.LIMITS_RAD,
+        FakeSolve(),
+        poses=pose_library.library(),
+        limits_rad=poses.LIMITS_RAD,
         hands=pose_library.hands(),
-    )  # fmt: skip
+    )
     wild = {"jitter_deg": {"normal": {"mean": 0, "sd": 8, "low": -25, "high": 25}}, "mix": 0.5}
     wild["families"] = {p.family: 1 for p in pose_library.library() if p.needs == "floor"}
     drawn = people({"poses": {**wild, "hands": 0.5}}, frames=250, solve=real)
@@ -136,8 +138,11 @@ def test_free_hands_take_other_shapes_as_often_as_asked():
         for side in ("left", "right")
         for name in ("finger_curl", "thumb_curl", "index_curl")
     }
-    free = (KeyPose(name="free", family="a", angles_rad={"left_finger_curl": 0.2},
-                    free_hands=("left",)),)  # fmt: skip
+    free = (
+        KeyPose(
+            name="free", family="a", angles_rad={"left_finger_curl": 0.2}, free_hands=("left",)
+        ),
+    )
     solve = without(FakeSolve(), poses=free, hands=HANDS, limits_rad=dict(sorted(limits.items())))
     for chance, low, high in ((0.0, 0, 0), (1.0, 1, 1), (0.4, 0.28, 0.52)):
         wanted = {"hands": chance, "jitter_deg": 0, "mirror": 0, "mix": 0}
@@ -190,13 +195,23 @@ def test_jitter_leaves_root_and_toes_alone_and_halves_the_legs():
 
 def test_mirroring_swaps_sides_and_turns_and_is_its_own_inverse():
     angles = {
-        "left_elbow_flexion": 1.0, "right_knee_flexion": 0.5, "spine_turn": 0.2,
-        "neck_side_bend": -0.1, "root_roll": 0.3, "root_pitch": 0.4, "spine_flexion": 0.6,
-    }  # fmt: skip
+        "left_elbow_flexion": 1.0,
+        "right_knee_flexion": 0.5,
+        "spine_turn": 0.2,
+        "neck_side_bend": -0.1,
+        "root_roll": 0.3,
+        "root_pitch": 0.4,
+        "spine_flexion": 0.6,
+    }
     assert mirrored(angles) == {
-        "right_elbow_flexion": 1.0, "left_knee_flexion": 0.5, "spine_turn": -0.2,
-        "neck_side_bend": 0.1, "root_roll": -0.3, "root_pitch": 0.4, "spine_flexion": 0.6,
-    }  # fmt: skip
+        "right_elbow_flexion": 1.0,
+        "left_knee_flexion": 0.5,
+        "spine_turn": -0.2,
+        "neck_side_bend": 0.1,
+        "root_roll": -0.3,
+        "root_pitch": 0.4,
+        "spine_flexion": 0.6,
+    }
     assert mirrored(mirrored(angles)) == angles
 
 
@@ -270,8 +285,10 @@ def test_skin_spans_the_human_range_and_follows_the_recipe():
 
 
 def test_identities_do_not_depend_on_frames_or_pool():
-    small, large = (parse({"name": n, "frames": f, "people": {"identities": k}})
-                    for n, f, k in (("a", 3, 10), ("b", 9, 500)))  # fmt: skip
+    small, large = (
+        parse({"name": n, "frames": f, "people": {"identities": k}})
+        for n, f, k in (("a", 3, 10), ("b", 9, 500))
+    )
     assert identity(small, 4, GARMENTS) == identity(large, 4, GARMENTS)
     assert identity(small, 4, GARMENTS).name == "id-0005"
     assert identity(small, 4, GARMENTS) != identity(small, 5, GARMENTS)

@@ -6,8 +6,8 @@ from recipe_fake import FakeSolve
 
 from synthstudio.core.errors import RecipeError
 from synthstudio.recipe.draw import draw
-from synthstudio.recipe.load import parse
-from synthstudio.recipe.placement import CLEAR_M, corners
+from synthstudio.recipe.layout.placement import CLEAR_M, corners
+from synthstudio.recipe.schema.load import parse
 
 CROWDED = {
     "name": "crowded",

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from synthstudio.core.rng import stream
-from synthstudio.recipe.plan import BLOCK, permuted
+from synthstudio.recipe.sampling.plan import BLOCK, permuted
 
 
 def worst_prefix(values: np.ndarray, threshold: float) -> float:

@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 from synthstudio.cli import app
 from synthstudio.core.bins import BODIES, SECTOR_RAD, VIEWS, body_of, view_azimuth_rad, view_of
 from synthstudio.core.errors import RecipeError
+from synthstudio.generation.stage import prepare
 from synthstudio.recipe.draw import draw
-from synthstudio.recipe.load import dump, load, parse
-from synthstudio.recipe.model_quotas import bodies_in
-from synthstudio.recipe.people import pool_by_body
-from synthstudio.recipe.quotas import bin_of, person_number
-from synthstudio.stage import prepare
+from synthstudio.recipe.sampling.people import pool_by_body
+from synthstudio.recipe.sampling.quotas import bin_of, person_number
+from synthstudio.recipe.schema.load import dump, load, parse
+from synthstudio.recipe.schema.quotas import bodies_in
 
 VIEW_SHARES = {"front": 1, "left": 2, "back": 3, "front_right": 2}
 FAMILY_SHARES = {"walk": 3, "sit": 1, "lie": 1}

@@ -12,12 +12,12 @@ from recipe_fake import CATALOGUE, FakeSolve
 from synthstudio.body import pose_library, poses
 from synthstudio.core.spec_json import from_json, to_json
 from synthstudio.props import procedural
-from synthstudio.recipe.choose import check
-from synthstudio.recipe.cutout_sizes import SIZES
 from synthstudio.recipe.draw import draw
-from synthstudio.recipe.load import json_schema, load
-from synthstudio.recipe.model import Recipe
-from synthstudio.recipe.occlude_items import UNNAMED
+from synthstudio.recipe.sampling.choose import check
+from synthstudio.recipe.schema.load import json_schema, load
+from synthstudio.recipe.schema.recipe import Recipe
+from synthstudio.recipe.search.cutout_sizes import SIZES
+from synthstudio.recipe.search.photo_items import UNNAMED
 
 SCENES = Path(__file__).parents[2] / "scenes"
 FILES = sorted(SCENES.glob("*.yaml"))
@@ -28,8 +28,13 @@ NAMES_THINGS = dataclasses.replace(REAL, things=procedural.kinds())
 
 def test_the_scenes_are_there():
     assert {path.stem for path in FILES} >= {
-        "quickstart", "photo_backdrop", "rooms", "crowd", "close_ups", "bench",
-    }  # fmt: skip
+        "quickstart",
+        "photo_backdrop",
+        "rooms",
+        "crowd",
+        "close_ups",
+        "bench",
+    }
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -110,7 +115,9 @@ def test_the_field_reference_names_every_field():
 
 def _models(kind):
     """Yield the recipe's own parts in a type; distributions are explained in one place."""
-    if isinstance(kind, type) and kind.__module__.startswith("synthstudio.recipe.model"):
+    home = getattr(kind, "__module__", "")
+    parts = home.startswith("synthstudio.recipe.schema.") and not home.endswith(".distributions")
+    if isinstance(kind, type) and parts:
         yield kind
     for arg in get_args(kind):
         yield from _models(arg)

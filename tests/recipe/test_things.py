@@ -7,8 +7,8 @@ from recipe_fake import CATALOGUE, THINGS, FakeSolve, without
 
 from synthstudio.core.errors import RecipeError
 from synthstudio.recipe.draw import draw
-from synthstudio.recipe.load import parse
-from synthstudio.recipe.placement import corners
+from synthstudio.recipe.layout.placement import corners
+from synthstudio.recipe.schema.load import parse
 
 STANDING = {"families": {"stand": 1}}
 

@@ -9,13 +9,13 @@ from recipe_fake import FakeSolve
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.spec import HdriBackdrop, PersonSpec, RoomBackdrop, ThingSpec
 from synthstudio.core.spec_json import to_json
-from synthstudio.recipe.choose import Draw, split_of
 from synthstudio.recipe.draw import draw, draw_group
-from synthstudio.recipe.load import parse
-from synthstudio.recipe.placement import Placed
-from synthstudio.recipe.placement import Stage as PlacingStage
-from synthstudio.recipe.rig import draw_rig
-from synthstudio.recipe.variants import REMOVED, clean, differing, in_order
+from synthstudio.recipe.layout.placement import Placed
+from synthstudio.recipe.layout.placement import Stage as PlacingStage
+from synthstudio.recipe.layout.rig import draw_rig
+from synthstudio.recipe.layout.variants import REMOVED, clean, differing, in_order
+from synthstudio.recipe.sampling.choose import Draw, split_of
+from synthstudio.recipe.schema.load import parse
 
 ALL = {"clean": 1, "occluder": 2, "appearance": 1, "light": 1, "view": 2}
 FLAT = {kind: count for kind, count in ALL.items() if kind != "view"}
@@ -36,12 +36,18 @@ BACKDROPS = {
 
 
 def recipe(backdrop="room", variants=ALL, **more):
-    return parse({
-        "name": "v", "seed": 3, "people": {"count": [1, 3]},
-        "things": [{"kind": "procedural", "count": [0, 2]}],
-        "cutouts": {"folder": "c", "count": [0, 2]},
-        "backdrop": BACKDROPS[backdrop], "variants": variants, **more,
-    })  # fmt: skip
+    return parse(
+        {
+            "name": "v",
+            "seed": 3,
+            "people": {"count": [1, 3]},
+            "things": [{"kind": "procedural", "count": [0, 2]}],
+            "cutouts": {"folder": "c", "count": [0, 2]},
+            "backdrop": BACKDROPS[backdrop],
+            "variants": variants,
+            **more,
+        }
+    )
 
 
 def groups(count=12, solve=None, **wish):
@@ -70,9 +76,10 @@ def test_differs_names_what_a_variant_does_not_share_and_nothing_else(backdrop):
         for spec in others:
             assert set(spec.differs) == set(differing(base, spec)) <= MAY_DIFFER[spec.variant]
             unlike = {
-                f.name for f in dataclasses.fields(spec)
+                f.name
+                for f in dataclasses.fields(spec)
                 if getattr(spec, f.name) != getattr(base, f.name)
-            }  # fmt: skip
+            }
             assert unlike - {"index", "variant", "differs", "camera_id"} == set(spec.differs)
             seen.update((spec.variant, name) for name in spec.differs)
     for variant in ("clean", "occluder", "appearance", "light", "view"):
@@ -315,9 +322,11 @@ def test_what_cannot_be_varied_is_said_at_load(wish, message):
 
 def test_a_rig_without_room_says_so():
     crowd = {
-        "count": 25, "identities": 40, "arrangement": {"kind": "crowd", "depth_m": 8},
+        "count": 25,
+        "identities": 40,
+        "arrangement": {"kind": "crowd", "depth_m": 8},
         "poses": {"names": {"stand": 1}},
-    }  # fmt: skip
+    }
     rig = {"azimuths_deg": [180], "distance_m": 0.6}
 
     @dataclasses.dataclass

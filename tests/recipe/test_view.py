@@ -9,7 +9,7 @@ from recipe_fake import CATALOGUE, FakeSolve, without
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.spec import PhotoBackdrop, PlainBackdrop, RoomBackdrop
 from synthstudio.recipe.draw import draw
-from synthstudio.recipe.load import parse
+from synthstudio.recipe.schema.load import parse
 
 PHOTO = {"kind": "photo", "folder": "backgrounds"}
 

@@ -12,9 +12,13 @@ from synthstudio.core.spec import Material
 def camera(width=96, height=72, focal=80.0, **changes):
     """A camera at the origin that looks along world +y unless told otherwise."""
     given = {
-        "width_px": width, "height_px": height, "focal_px": focal,
-        "position_m": (0.0, 0.0, 0.0), "yaw_rad": 0.0, "pitch_rad": 0.0,
-    }  # fmt: skip
+        "width_px": width,
+        "height_px": height,
+        "focal_px": focal,
+        "position_m": (0.0, 0.0, 0.0),
+        "yaw_rad": 0.0,
+        "pitch_rad": 0.0,
+    }
     return Camera(**(given | changes))
 
 
@@ -90,21 +94,27 @@ def person(instance, seed, x_m, y_m):
     return [
         surface(body, instance, name="skin", part=part, drawn=part != 3),
         surface(
-            garment, instance, name="shirt", two_sided=True,
+            garment,
+            instance,
+            name="shirt",
+            two_sided=True,
             covers=np.full(len(garment.faces), 1 << 3, np.uint32),
         ),
-    ]  # fmt: skip
+    ]
 
 
 def busy_scene(seed, width=96, height=72):
     """Two people, poles of 2-15 mm, boxes and a floor that runs under the camera."""
     random = stream(seed, "busy")
     view = camera(
-        width, height, 0.9 * width,
+        width,
+        height,
+        0.9 * width,
         position_m=(float(random.uniform(-0.5, 0.5)), -3.0, float(random.uniform(0.6, 1.6))),
-        yaw_rad=float(random.uniform(-0.1, 0.1)), pitch_rad=float(random.uniform(-0.2, 0.05)),
+        yaw_rad=float(random.uniform(-0.1, 0.1)),
+        pitch_rad=float(random.uniform(-0.2, 0.05)),
         roll_rad=float(random.uniform(-0.1, 0.1)),
-    )  # fmt: skip
+    )
     surfaces = person(1, seed, -0.3, 0.0) + person(2, seed, 0.25, random.uniform(-0.5, 0.5))
     for i in range(3):
         pole = trimesh.creation.cylinder(random.uniform(0.002, 0.015), 2.5, sections=6)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from test_rays import by_embree
 
-from synthstudio import pipeline, stage
+from synthstudio.generation import pipeline, stage
 from synthstudio.label.visibility import patch_query
-from synthstudio.recipe.load import load
+from synthstudio.recipe.schema.load import load
 from synthstudio.render import raster, reference
 from synthstudio.render.pack import pack
 from synthstudio.render.points import nearest_blockers
@@ -48,9 +48,12 @@ def test_three_oracles_agree_about_joints(scenes):
 def test_the_slow_twin_gives_the_same_triangles(scenes):
     camera = scenes[0].camera
     small = dataclasses.replace(
-        camera, width_px=80, height_px=60, focal_px=camera.focal_px * 80 / camera.width_px,
+        camera,
+        width_px=80,
+        height_px=60,
+        focal_px=camera.focal_px * 80 / camera.width_px,
         centre_px=None,
-    )  # fmt: skip
+    )
     scene = dataclasses.replace(scenes[0], camera=small)
     triangle, depth_m = reference.rasterise(scene)
     fast = raster.rasterise(pack(scene))

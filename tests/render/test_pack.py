@@ -32,12 +32,18 @@ def test_surfaces_lie_one_after_another():
         assert np.array_equal(packed.host_faces[faces], s.faces + packed.vertex_start[k])
         assert (packed.surface.numpy()[faces] == k).all()
         assert (packed.instance.numpy()[faces] == s.instance).all()
-        assert np.array_equal(packed.covers.numpy()[faces], np.broadcast_to(
-            0 if s.covers is None else s.covers, len(s.faces)))  # fmt: skip
-        assert np.array_equal(packed.part.numpy()[faces], np.broadcast_to(
-            NO_PART if s.part is None else s.part, len(s.faces)))  # fmt: skip
-        assert np.array_equal(packed.drawn.numpy()[faces], np.broadcast_to(
-            True if s.drawn is None else s.drawn, len(s.faces)))  # fmt: skip
+        assert np.array_equal(
+            packed.covers.numpy()[faces],
+            np.broadcast_to(0 if s.covers is None else s.covers, len(s.faces)),
+        )
+        assert np.array_equal(
+            packed.part.numpy()[faces],
+            np.broadcast_to(NO_PART if s.part is None else s.part, len(s.faces)),
+        )
+        assert np.array_equal(
+            packed.drawn.numpy()[faces],
+            np.broadcast_to(True if s.drawn is None else s.drawn, len(s.faces)),
+        )
     assert packed.face_range(2) == (packed.face_start[2], packed.face_start[4])
     assert packed.face_range(77) == (0, 0)
 
@@ -116,7 +122,7 @@ def far_plate(name, **changes):
         ({"v": np.eye(4, 3) * 4000 + [0, 0.06, 0]}, "'wing' of instance 7: .*too far"),
         ({"v": [[9000, 1, 0], [9000, -1, 0], [0, 1, 1], [0, 1, 0]]}, "'wing' .*too far.*px"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_surface_is_named(change, message):
     good = surface(ball(), 1, name="good")
     with pytest.raises(GeometryError, match=message):

@@ -15,10 +15,13 @@ VIEW = from_above()
 
 def scene(things, **fields):
     given = {
-        "camera": VIEW, "people": (), "things": tuple(things),
+        "camera": VIEW,
+        "people": (),
+        "things": tuple(things),
         "light": lit((1, 0, 1), 0.6, sky=0.2),
-        "backdrop": np.full((VIEW.height_px, VIEW.width_px, 3), 150, np.uint8), "supersample": 2,
-    } | fields  # fmt: skip
+        "backdrop": np.full((VIEW.height_px, VIEW.width_px, 3), 150, np.uint8),
+        "supersample": 2,
+    } | fields
     return Scene(**given)
 
 
@@ -74,8 +77,9 @@ def test_in_a_given_box_what_another_thing_leaves_is_the_same_bit_by_bit():
 def test_a_caster_beyond_the_box_still_throws_its_shadow_into_it():
     plate = square(0.25, 3.0, material=GREY)
     box = np.array([(-1.0, -1.0, 0.0), (1.0, 1.0, 1.0)])
-    made = scene([plate], shadow_box_m=box, light=lit((0, 0, 1), 0.6, sky=0.2),
-                 camera=from_above(2.0))  # fmt: skip
+    made = scene(
+        [plate], shadow_box_m=box, light=lit((0, 0, 1), 0.6, sky=0.2), camera=from_above(2.0)
+    )
     packed = pack(made)
     sun = shadow.sun_map(packed, shadow.casters(packed), made.light)
     assert sun.far > 3.0

@@ -11,7 +11,7 @@ import numpy as np
 
 from synthstudio.core.labels import SHARES
 from synthstudio.core.rng import Generator, stream
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row
@@ -19,7 +19,7 @@ from synthstudio.dataset.shards import write_shard
 from synthstudio.dataset.writer import open_or_create
 from synthstudio.review.store import Store, register
 
-JOINTS = skeleton("coco17").joints
+JOINTS = get_skeleton("coco17").joints
 WIDTH, HEIGHT, FOCAL = 640, 480, 800.0
 TO_CAMERA = np.array([[1.0, 0, 0, 0], [0, 0, -1, 1.4], [0, 1, 0, 0], [0, 0, 0, 1]])
 K = np.array([[FOCAL, 0, WIDTH / 2], [0, FOCAL, HEIGHT / 2], [0, 0, 1]])
@@ -49,12 +49,17 @@ def make_rows(frames: int, *, each: int = 4, seed: int = 1, photos: bool = False
     return out
 
 
-def write_rows(rows: Rows, out: Path, *, bones: str = "coco17") -> Dataset:
+def write_rows(rows: Rows, out: Path, *, skeleton: str = "coco17") -> Dataset:
     """Write rows as a data set; its pictures are stubs."""
     identity = Identity(
-        recipe={"name": out.name}, seed=1, skeleton=bones, frames=len(rows.frames),
-        frames_per_shard=50, versions={"synthstudio": "0"}, machine={"cpu": "any"},
-    )  # fmt: skip
+        recipe={"name": out.name},
+        seed=1,
+        skeleton=skeleton,
+        frames=len(rows.frames),
+        frames_per_shard=50,
+        versions={"synthstudio": "0"},
+        machine={"cpu": "any"},
+    )
     by_frame: dict[int, list[Row]] = {}
     for row in rows.people:
         by_frame.setdefault(row["frame_index"], []).append(row)
@@ -86,17 +91,32 @@ class _Stub:
 
 def _frame(index: int, photos: bool) -> Row:
     return {
-        "index": index, "seed": 1, "file_name": "", "image_sha256": "0" * 64, "width_px": WIDTH,
-        "height_px": HEIGHT, "split": ("train", "val", "test")[index % 3],
-        "group_id": f"g{index // 2}", "variant": "base", "skeleton": "coco17", "differs": [],
-        "camera_id": 0, "clip_id": f"clip {index // 4}" if index % 2 else None,
-        "clip_frame": None, "clip_frames": None, "time_s": None,
+        "index": index,
+        "seed": 1,
+        "file_name": "",
+        "image_sha256": "0" * 64,
+        "width_px": WIDTH,
+        "height_px": HEIGHT,
+        "split": ("train", "val", "test")[index % 3],
+        "group_id": f"g{index // 2}",
+        "variant": "base",
+        "skeleton": "coco17",
+        "differs": [],
+        "camera_id": 0,
+        "clip_id": f"clip {index // 4}" if index % 2 else None,
+        "clip_frame": None,
+        "clip_frames": None,
+        "time_s": None,
         "K": None if photos else K.ravel().tolist(),
         "world_to_camera": None if photos else TO_CAMERA.ravel().tolist(),
-        "crowd_index": None if photos else 0.1 * (index % 5), "crowd_ask": None,
-        "thing_instance": [1002], "thing_kind": ["crate"],
-        "thing_held_by": [0], "layers": [] if index % 2 else ["depth"], "spec": None,
-    }  # fmt: skip
+        "crowd_index": None if photos else 0.1 * (index % 5),
+        "crowd_ask": None,
+        "thing_instance": [1002],
+        "thing_kind": ["crate"],
+        "thing_held_by": [0],
+        "layers": [] if index % 2 else ["depth"],
+        "spec": None,
+    }
 
 
 def _world(rng: Generator) -> np.ndarray:
@@ -113,8 +133,11 @@ def _world(rng: Generator) -> np.ndarray:
     for upper, lower, length, swing in _LIMBS:
         for side, sign in (("left_", 1), ("right_", -1)):
             forward, out = rng.uniform(-0.3, swing), sign * rng.uniform(-0.1, 0.35 * swing)
-            way = (math.sin(forward) * ahead + math.sin(out) * left
-                   - np.array([0, 0, max(0.05, math.cos(forward) * math.cos(out))]))  # fmt: skip
+            way = (
+                math.sin(forward) * ahead
+                + math.sin(out) * left
+                - np.array([0, 0, max(0.05, math.cos(forward) * math.cos(out))])
+            )
             at[side + lower] = at[side + upper] + length * way / np.linalg.norm(way)
     return np.array([feet + scale * at[name] for name in JOINTS])
 
@@ -147,35 +170,74 @@ def _person(index: int, instance: int, rng: Generator, photos: bool) -> Row:
     area = int(0.4 * seen[2] * seen[3])
     hiders = [(j, s[3]) for j, s in enumerate(shares) if s[3]]
     row: Row = {
-        "frame_index": index, "instance": instance, "identity": f"p{index % 7}",
-        "pose": "standing at ease", "pose_family": ("stand", "walk")[index % 2],
-        "phenotype": rng.random(6).tolist(), "joints_px": px.ravel().tolist(),
-        "joints_camera_m": camera.ravel().tolist(), "joints_world_m": world.ravel().tolist(),
-        "shares": np.ravel(shares).tolist(), "state": state, "cause": cause,
+        "frame_index": index,
+        "instance": instance,
+        "identity": f"p{index % 7}",
+        "pose": "standing at ease",
+        "pose_family": ("stand", "walk")[index % 2],
+        "phenotype": rng.random(6).tolist(),
+        "joints_px": px.ravel().tolist(),
+        "joints_camera_m": camera.ravel().tolist(),
+        "joints_world_m": world.ravel().tolist(),
+        "shares": np.ravel(shares).tolist(),
+        "state": state,
+        "cause": cause,
         "ambiguous": [0.2 <= s[0] < 0.5 for s in shares],
         "occluder_id": [1002 if c == "object" else 0 for c in cause],
-        "origin": ["rendered"] * len(JOINTS), "hidden_joint": [j for j, _ in hiders],
-        "hidden_instance": [1002 for _ in hiders], "hidden_share": [s for _, s in hiders],
-        "mask_size": [HEIGHT, WIDTH], "modal_counts": None, "amodal_counts": None,
-        "modal_box_px": seen, "amodal_box_px": whole, "modal_area_px": area,
-        "amodal_area_px": area + 10, "occluded_fraction": 10 / (area + 10),
-        "truncated_fraction": float(1 - inside.mean()), "depth_m": float(camera[:, 2].mean()),
-        "depth_rank": instance - 1, "stature_m": 1.75, "track_id": None, "motion": None,
-        "ask_fraction": None, "ask_hidden": [], "ask_shown": [], "ask_causes": None,
+        "origin": ["rendered"] * len(JOINTS),
+        "hidden_joint": [j for j, _ in hiders],
+        "hidden_instance": [1002 for _ in hiders],
+        "hidden_share": [s for _, s in hiders],
+        "mask_size": [HEIGHT, WIDTH],
+        "modal_counts": None,
+        "amodal_counts": None,
+        "modal_box_px": seen,
+        "amodal_box_px": whole,
+        "modal_area_px": area,
+        "amodal_area_px": area + 10,
+        "occluded_fraction": 10 / (area + 10),
+        "truncated_fraction": float(1 - inside.mean()),
+        "depth_m": float(camera[:, 2].mean()),
+        "depth_rank": instance - 1,
+        "stature_m": 1.75,
+        "track_id": None,
+        "motion": None,
+        "ask_fraction": None,
+        "ask_hidden": [],
+        "ask_shown": [],
+        "ask_causes": None,
         "ask_met": None,
-    }  # fmt: skip
+    }
     return _photographed(row, rng) if photos else row
 
 
 def _photographed(row: Row, rng: Generator) -> Row:
     """Return the row as an importer leaves it: no 3D, no shares, some joints nobody labelled."""
-    for name in ("identity", "pose", "pose_family", "phenotype", "joints_camera_m",
-                 "joints_world_m", "amodal_box_px", "amodal_area_px", "occluded_fraction",
-                 "truncated_fraction", "depth_m", "depth_rank", "stature_m"):  # fmt: skip
+    for name in (
+        "identity",
+        "pose",
+        "pose_family",
+        "phenotype",
+        "joints_camera_m",
+        "joints_world_m",
+        "amodal_box_px",
+        "amodal_area_px",
+        "occluded_fraction",
+        "truncated_fraction",
+        "depth_m",
+        "depth_rank",
+        "stature_m",
+    ):
         row[name] = None
     joints = len(JOINTS)
-    row |= {"shares": [math.nan] * (5 * joints), "origin": ["human"] * joints, "hidden_joint": [],
-            "hidden_instance": [], "hidden_share": [], "ambiguous": [False] * joints}  # fmt: skip
+    row |= {
+        "shares": [math.nan] * (5 * joints),
+        "origin": ["human"] * joints,
+        "hidden_joint": [],
+        "hidden_instance": [],
+        "hidden_share": [],
+        "ambiguous": [False] * joints,
+    }
     for j in range(joints):
         if row["state"][j] == 0 or rng.random() < 0.08:
             row["state"][j], row["cause"][j] = NO_STATE, "unlabelled"

@@ -11,7 +11,7 @@ import numpy as np
 from stick_people import make_frame
 
 from synthstudio.core.images import encode_jpeg
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset import manifest
 from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.reader import Dataset
@@ -22,7 +22,7 @@ from synthstudio.review.values import JointLabel, Op, Person, User
 
 KEY = "5e" * 32
 PEOPLE = (3, 1, 0, 2, 4)
-JOINTS = skeleton("coco17").joints
+JOINTS = get_skeleton("coco17").joints
 ANNA = User(name="anna", role="reviewer")
 BEN = User(name="ben", role="reviewer")
 LEAD = User(name="lea", role="lead")
@@ -52,22 +52,27 @@ def op(kind: str, revision: int, **more: Any) -> Op:
     return Op(kind=kind, revision=revision, **values)  # type: ignore[arg-type]
 
 
-def make_set(out: Path, *, bones: str = "coco17") -> Dataset:
+def make_set(out: Path, *, skeleton: str = "coco17") -> Dataset:
     """Write frames of stick people with pictures, PEOPLE[k] in frame k."""
     identity = Identity(
-        recipe={"name": "sticks"}, seed=1, skeleton=bones, frames=len(PEOPLE), frames_per_shard=2,
-        versions=manifest.package_versions(), machine=manifest.machine_kind("cpu"),
-    )  # fmt: skip
+        recipe={"name": "sticks"},
+        seed=1,
+        skeleton=skeleton,
+        frames=len(PEOPLE),
+        frames_per_shard=2,
+        versions=manifest.package_versions(),
+        machine=manifest.machine_kind("cpu"),
+    )
     with open_or_create(out, identity) as session:
         for shard in session.todo:
-            mine = [_frame(k, bones) for k in identity.frames_of(shard)]
+            mine = [_frame(k, skeleton) for k in identity.frames_of(shard)]
             session.publish(write_shard(out, shard, mine))
         session.finish()
     return Dataset(out)
 
 
-def _frame(index: int, bones: str) -> Any:
-    frame = make_frame(index, people=PEOPLE[index], bones=bones)
+def _frame(index: int, skeleton: str) -> Any:
+    frame = make_frame(index, people=PEOPLE[index], skeleton=skeleton)
     grey = np.full((240, 320, 3), 40 + 20 * index, np.uint8)
     grey[index : index + 9] = 200
     return dataclasses.replace(frame, jpeg=encode_jpeg(grey, 90))

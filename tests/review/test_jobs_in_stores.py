@@ -8,24 +8,29 @@ import pytest
 from review_ops import ANNA, LEAD
 
 from synthstudio.core.errors import RecipeError, Refused
-from synthstudio.recipe.load import dump, parse
+from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.review.models import JobRow
 from synthstudio.review.store import Store
-from synthstudio.studio.jobs import book, commands, orders
+from synthstudio.studio.jobs import commands, job_store, orders
 from synthstudio.studio.jobs.orders import Export, Generate
 from synthstudio.studio.settings import Limits, Settings
 
 RECIPE = {
-    "name": "tiny", "frames": 100, "seed": 3, "image": {"width_px": 160, "height_px": 120},
-    "people": {"count": 1}, "backdrop": {"kind": "plain"},
-}  # fmt: skip
+    "name": "tiny",
+    "frames": 100,
+    "seed": 3,
+    "image": {"width_px": 160, "height_px": 120},
+    "people": {"count": 1},
+    "backdrop": {"kind": "plain"},
+}
 
 
 @pytest.fixture
 def settings(tmp_path: Path, store_url: str) -> Settings:
     (tmp_path / "scenes").mkdir()
-    return Settings(database=store_url, exports=tmp_path / "exports", scenes=tmp_path / "scenes",
-                    state=tmp_path)  # fmt: skip
+    return Settings(
+        database=store_url, exports=tmp_path / "exports", scenes=tmp_path / "scenes", state=tmp_path
+    )
 
 
 def order(out: str = "first", **changes) -> Generate:
@@ -39,21 +44,26 @@ def ended(store: Store, number: int) -> None:
 
 
 def test_a_job_is_added_and_read_back(store: Store, settings: Settings) -> None:
-    made = book.add(store, order(), settings, who=LEAD)
+    made = job_store.add(store, order(), settings, who=LEAD)
     assert (made.state, made.kind, made.who, made.out, made.total) == (
-        "queued", "generate", "lea", "first", 100,
-    )  # fmt: skip
-    assert book.job(store, made.id) == made
-    second = book.add(store, Export(dataset="/sets/a", form="coco", out="labels"), settings,
-                      who=LEAD)  # fmt: skip
-    assert [job.id for job in book.jobs(store)] == [second.id, made.id]
+        "queued",
+        "generate",
+        "lea",
+        "first",
+        100,
+    )
+    assert job_store.job(store, made.id) == made
+    second = job_store.add(
+        store, Export(dataset="/sets/a", form="coco", out="labels"), settings, who=LEAD
+    )
+    assert [job.id for job in job_store.jobs(store)] == [second.id, made.id]
     with pytest.raises(Refused, match="writes there already"):
-        book.add(store, order(), settings, who=LEAD)
+        job_store.add(store, order(), settings, who=LEAD)
     with pytest.raises(Refused) as caught:
-        book.add(store, order("other"), settings, who=ANNA)
+        job_store.add(store, order("other"), settings, who=ANNA)
     assert caught.value.reason == "role"
-    assert book.cancel(store, made.id, who=LEAD).state == "cancelled"
-    assert len(book.jobs(store)) == 2
+    assert job_store.cancel(store, made.id, who=LEAD).state == "cancelled"
+    assert len(job_store.jobs(store)) == 2
 
 
 def test_of_many_who_ask_for_one_place_one_gets_it(
@@ -70,7 +80,7 @@ def test_of_many_who_ask_for_one_place_one_gets_it(
     def ask() -> None:
         ready.wait()
         try:
-            told.append(book.add(store, order(), settings, who=LEAD).state)
+            told.append(job_store.add(store, order(), settings, who=LEAD).state)
         except Refused as refused:
             told.append(refused.reason)
 
@@ -80,32 +90,32 @@ def test_of_many_who_ask_for_one_place_one_gets_it(
     for thread in threads:
         thread.join()
     assert sorted(told) == ["invalid"] * 5 + ["queued"]
-    assert len(book.jobs(store)) == 1
+    assert len(job_store.jobs(store)) == 1
 
 
 def test_resumed_is_checked_as_new(store: Store, settings: Settings, monkeypatch) -> None:
-    made = book.add(store, order(), settings, who=LEAD)
+    made = job_store.add(store, order(), settings, who=LEAD)
     ended(store, made.id)
     needed = orders.bytes_needed(parse(RECIPE))
     room = {"free": needed + orders.SPARE_BYTES - 1}
     monkeypatch.setattr(orders, "free_bytes", lambda _: room["free"])
-    before = book.job(store, made.id)
+    before = job_store.job(store, made.id)
     with pytest.raises(Refused, match="disk is too full") as caught:
-        book.resume(store, made.id, settings, who=LEAD)
-    assert caught.value.reason == "invalid" and book.job(store, made.id) == before
+        job_store.resume(store, made.id, settings, who=LEAD)
+    assert caught.value.reason == "invalid" and job_store.job(store, made.id) == before
     # What is made already needs no room again.
-    monkeypatch.setattr(book, "frames_on_disk", lambda _: 50)
+    monkeypatch.setattr(job_store, "frames_on_disk", lambda _: 50)
     room["free"] = needed // 2 + orders.SPARE_BYTES + 1
-    assert book.resume(store, made.id, settings, who=LEAD).state == "queued"
+    assert job_store.resume(store, made.id, settings, who=LEAD).state == "queued"
     ended(store, made.id)
     room["free"] = needed // 2 + orders.SPARE_BYTES - 2
     with pytest.raises(Refused, match="disk is too full"):
-        book.resume(store, made.id, settings, who=LEAD)
+        job_store.resume(store, made.id, settings, who=LEAD)
     room["free"] = 2 * needed + orders.SPARE_BYTES
     with pytest.raises(Refused) as caught:
-        book.resume(store, made.id, settings, who=ANNA)
+        job_store.resume(store, made.id, settings, who=ANNA)
     assert caught.value.reason == "role"
     smaller = Settings(**{**vars(settings), "limits": Limits(frames=99)})
     with pytest.raises(RecipeError, match="more frames than the studio makes"):
-        book.resume(store, made.id, smaller, who=LEAD)
-    assert book.resume(store, made.id, settings, who=LEAD).state == "queued"
+        job_store.resume(store, made.id, smaller, who=LEAD)
+    assert job_store.resume(store, made.id, settings, who=LEAD).state == "queued"

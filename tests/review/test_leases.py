@@ -25,8 +25,9 @@ PEOPLE = [Person(dataset=KEY, frame=k // 4, instance=1 + k % 4) for k in range(6
 def shop(store_url: str):
     opened = open_store(store_url)
     with opened.session() as session:
-        session.add(DatasetRow(key=KEY, name="a set", skeleton="coco17", people=60,
-                               added_at=utc_now()))  # fmt: skip
+        session.add(
+            DatasetRow(key=KEY, name="a set", skeleton="coco17", people=60, added_at=utc_now())
+        )
     yield opened
     opened.close()
 
@@ -148,10 +149,9 @@ def test_many_who_ask_at_once_never_share(shop: Store, store_url: str) -> None:
     taken = list(itertools.chain(*got.values()))
     assert len(taken) == len(set(taken)) == len(PEOPLE)
     held = leases(shop, KEY)
-    assert {Person(dataset=KEY, frame=f, instance=i): lease.who
-            for (f, i), lease in held.items()} == {
-        person: name for name, people in got.items() for person in people
-    }  # fmt: skip
+    assert {
+        Person(dataset=KEY, frame=f, instance=i): lease.who for (f, i), lease in held.items()
+    } == {person: name for name, people in got.items() for person in people}
     assert sum(bool(people) for people in got.values()) > 1  # it was a race
 
 

@@ -15,11 +15,11 @@ from synthstudio.core.bins import VIEWS
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.core.rng import stream
+from synthstudio.dataset.matching import matching_people
+from synthstudio.dataset.query import parse
+from synthstudio.dataset.query_fields import FIELDS, GROUPS
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE
-from synthstudio.dataset.select.matching import matching_people
-from synthstudio.dataset.select.query import parse
-from synthstudio.dataset.select.query_fields import FIELDS, GROUPS
 from synthstudio.review.risk import cache as caching
 from synthstudio.review.risk.columns import _frame_rows
 from synthstudio.review.risk.table import (
@@ -53,8 +53,11 @@ def _mixed() -> Rows:
             out.people.append(row)
     out.frames[3]["thing_kind"], out.frames[3]["thing_instance"] = [], []
     out.frames[3]["thing_held_by"] = []
-    out.frames[4] |= {"thing_kind": ["crate", "lamp"], "thing_instance": [1002, 1003],
-                      "thing_held_by": [0, 1]}  # fmt: skip
+    out.frames[4] |= {
+        "thing_kind": ["crate", "lamp"],
+        "thing_instance": [1002, 1003],
+        "thing_held_by": [0, 1],
+    }
     out.frames[5]["crowd_index"] = math.nan
     return out
 
@@ -76,12 +79,19 @@ def mapped(mixed: Dataset, tmp_path_factory: pytest.TempPathFactory) -> PeopleTa
 
 NUMBERS = [name for name, f in FIELDS.items() if f.kind == "number"]
 TEXTS = {
-    "pose": ("lying", "standing at ease", ""), "pose family": ("stand", "walk", "sit"),
-    "identity": ("p0", "p3", "nobody"), "split": ("train", "val", "test"),
-    "clip": ("clip 1", "clip 7"), "group": ("g0", "g9"), "view": VIEWS, "met": ("yes", "no"),
-    "thing": ("crate", "lamp", "cra", ""), "layer": ("depth", "parts", ""), "variant": ("base",),
+    "pose": ("lying", "standing at ease", ""),
+    "pose family": ("stand", "walk", "sit"),
+    "identity": ("p0", "p3", "nobody"),
+    "split": ("train", "val", "test"),
+    "clip": ("clip 1", "clip 7"),
+    "group": ("g0", "g9"),
+    "view": VIEWS,
+    "met": ("yes", "no"),
+    "thing": ("crate", "lamp", "cra", ""),
+    "layer": ("depth", "parts", ""),
+    "variant": ("base",),
     "motion": ("walk",),
-}  # fmt: skip
+}
 SIGNS = st.sampled_from(["=", "!=", "<", "<=", ">", ">="])
 
 
@@ -107,17 +117,32 @@ def joint_text(draw: st.DrawFn) -> str:
     group = draw(st.sampled_from([g for g in GROUPS if g not in ("toe", "heel")]))
     who = draw(
         st.sampled_from(
-            [draw(st.sampled_from(JOINTS)), f"any {group}", f"all {group}", f"no {group}",
-             f"at least {draw(st.integers(0, 20))} {group}"]
+            [
+                draw(st.sampled_from(JOINTS)),
+                f"any {group}",
+                f"all {group}",
+                f"no {group}",
+                f"at least {draw(st.integers(0, 20))} {group}",
+            ]
         )
-    )  # fmt: skip
+    )
     share = f"{draw(st.sampled_from(SHARES))} share {draw(SIGNS)} {draw(st.sampled_from(EDGES))}"
     cause = ", ".join(draw(st.lists(st.sampled_from(CAUSES), min_size=1, max_size=3)))
     said = st.sampled_from(
-        ["visible", "hidden", "outside", "unlabelled", "ambiguous", "hidden by object",
-         "hidden by unknown", f"cause in ({cause})", f"cause not in ({cause})",
-         f"cause != {cause.split(',')[0]}", share]
-    )  # fmt: skip
+        [
+            "visible",
+            "hidden",
+            "outside",
+            "unlabelled",
+            "ambiguous",
+            "hidden by object",
+            "hidden by unknown",
+            f"cause in ({cause})",
+            f"cause not in ({cause})",
+            f"cause != {cause.split(',')[0]}",
+            share,
+        ]
+    )
     return f"{who} {draw(said)}"
 
 
@@ -148,8 +173,16 @@ def test_the_same_people_as_filter(
 
 def test_queries_find_some_and_not_all(table: PeopleTable) -> None:
     """The comparison above would pass if nothing were ever found."""
-    texts = ("occluded > 0.2", "any joint unlabelled", "view = front", "thing = lamp",
-             "left_wrist visible share = 0.25", "pose = ''", "met = no", "people = 3")  # fmt: skip
+    texts = (
+        "occluded > 0.2",
+        "any joint unlabelled",
+        "view = front",
+        "thing = lamp",
+        "left_wrist visible share = 0.25",
+        "pose = ''",
+        "met = no",
+        "people = 3",
+    )
     for text in texts:
         count = len(find(table, parse(text, JOINTS)))
         assert 0 < count <= table.people, text
@@ -181,13 +214,13 @@ def test_columns_are_what_the_rows_say(mixed: Dataset, table: PeopleTable) -> No
 def test_what_3d_says_is_reckoned_where_it_is_there(mixed: Dataset, table: PeopleTable) -> None:
     for row, own in enumerate(mixed.iter_instances()):
         off, mirror = table.arrays["off_px"][:, row], table.arrays["mirror_px"][:, row]
-        bones = table.arrays["bone_m"][:, row]
+        skeleton = table.arrays["bone_m"][:, row]
         if own["joints_camera_m"] is None:
-            assert np.isnan(off).all() and np.isnan(bones).all()
+            assert np.isnan(off).all() and np.isnan(skeleton).all()
         else:
             assert off.max() < 1e-3 < mirror[1]  # float16 of exact places; an eye is not the other
             at = np.reshape(own["joints_camera_m"], (-1, 3))
-            np.testing.assert_allclose(bones[0], np.linalg.norm(at[5] - at[7]), rtol=1e-4)
+            np.testing.assert_allclose(skeleton[0], np.linalg.norm(at[5] - at[7]), rtol=1e-4)
 
 
 def test_facets_count_people(mixed: Dataset, table: PeopleTable) -> None:

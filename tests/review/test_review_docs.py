@@ -6,8 +6,8 @@ import pytest
 
 from synthstudio.cli.review import app
 from synthstudio.core.errors import DatasetError
-from synthstudio.core.skeleton import skeleton
-from synthstudio.dataset.select.query import parse
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.dataset.query import parse
 from synthstudio.review.finding import REVIEW_FIELDS, read
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -22,7 +22,7 @@ def test_query_docs_name_every_review_field(name: str) -> None:
 def test_examples_of_review_queries_are_read_there_and_not_by_filter() -> None:
     text = (DOCS / "query.md").read_text().split("In the studio", 1)[1]
     (line,) = [line for line in text.splitlines() if line.startswith("    risk")]
-    joints = skeleton("coco17").joints
+    joints = get_skeleton("coco17").joints
     for query in (part.strip() for part in line.split("          ")):
         read(query, joints)
         with pytest.raises(DatasetError):

@@ -62,10 +62,17 @@ class Reviewer:
     def do(self, person: Person, kind: str, **more) -> None:
         self.seq += 1
         revision = self.revision.get(person, 0)
-        op = Op(client=f"tab-{self.who.name}", seq=self.seq, person=person, revision=revision,
-                kind=kind, **more)  # fmt: skip
-        apply(self.store, op, who=self.who,
-              base=base_of(self.dataset, person.frame, person.instance))  # fmt: skip
+        op = Op(
+            client=f"tab-{self.who.name}",
+            seq=self.seq,
+            person=person,
+            revision=revision,
+            kind=kind,
+            **more,
+        )
+        apply(
+            self.store, op, who=self.who, base=base_of(self.dataset, person.frame, person.instance)
+        )
         self.revision[person] = revision + 1
 
     def decide(self, row: int, *, wrong: bool) -> None:
@@ -123,8 +130,11 @@ def test_next_people_skips_what_is_done_or_taken(store: Store, dataset, table) -
     ben.do(first[3], "delete")
     release(store, first[4:5], who=BEN)
     assert next_people(store, order, who=ANNA, count=4)[:4] == [
-        first[0], first[2], first[5], first[4]
-    ]  # fmt: skip
+        first[0],
+        first[2],
+        first[5],
+        first[4],
+    ]
     later = NOW.replace(year=2100)
     assert next_people(store, order, who=BEN, count=1, now=later) == [first[0]]
     with pytest.raises(Refused) as caught:
@@ -135,8 +145,9 @@ def test_next_people_skips_what_is_done_or_taken(store: Store, dataset, table) -
 def test_nobody_gets_twice_whom_they_saw_in_another_layer(store: Store, dataset, table) -> None:
     order = risk_order(_risk(table))
     first = [_person(table, row) for row in order.rows[:3].tolist()]
-    second = [Person(dataset=p.dataset, frame=p.frame, instance=p.instance, layer="second")
-              for p in first]  # fmt: skip
+    second = [
+        Person(dataset=p.dataset, frame=p.frame, instance=p.instance, layer="second") for p in first
+    ]
     claim(store, second[:1], who=ANNA)  # nobody says anything there without a lease
     Reviewer(store, dataset, table, ANNA).do(second[0], "status", status="approved")
     assert next_people(store, order, who=ANNA, count=2) == first[1:3]
@@ -169,7 +180,7 @@ def test_the_estimate_takes_control_people_in_turn(store: Store, dataset, table)
 def test_only_changes_that_matter_count(store: Store, dataset, table) -> None:
     row = int(np.flatnonzero(table.state[:, 0] == 2)[0])
     x, y = (float(v) for v in table.joints_px[row, 0])
-    room = 2 * float(table.bones.sigmas[0]) * math.sqrt(float(table.area_px[row]))
+    room = 2 * float(table.skeleton.sigmas[0]) * math.sqrt(float(table.area_px[row]))
 
     def differs(**new) -> bool:
         values = {"x_px": x, "y_px": y, "state": 2, "cause": "visible"} | new
@@ -186,8 +197,13 @@ def test_only_changes_that_matter_count(store: Store, dataset, table) -> None:
         label = JointLabel(x_px=x, y_px=y, state=1, cause=cause)
         assert changed({name: label}, table, row, tolerance=0.5) is wanted
     person = _person(table, row)
-    for status, verdict in (("pending", "pending"), ("approved", "right"), ("flagged", "undecided"),
-                            ("skipped", "undecided"), ("rejected", "wrong")):  # fmt: skip
+    for status, verdict in (
+        ("pending", "pending"),
+        ("approved", "right"),
+        ("flagged", "undecided"),
+        ("skipped", "undecided"),
+        ("rejected", "wrong"),
+    ):
         assert judge(ItemState(person=person, status=status), table, row) == verdict
     assert judge(None, table, row) == "pending"
     assert judge(ItemState(person=person, deleted=True), table, row) == "wrong"
@@ -211,8 +227,9 @@ def _simulated(rate: float, run: int, *, share: float = 0.5) -> tuple[Estimate, 
     wrong = np.zeros(people, bool)
     wrong[rng.choice(people, round(rate * people), replace=False)] = True
     score = np.where(wrong, rng.beta(4, 2, people), rng.beta(2, 4, people))
-    bare = PeopleTable(key=f"{run}-{rate}", skeleton="coco17", names={},
-                       arrays={"frame": np.arange(people)})  # fmt: skip
+    bare = PeopleTable(
+        key=f"{run}-{rate}", skeleton_name="coco17", names={}, arrays={"frame": np.arange(people)}
+    )
     made: Order = risk_order(Risk(table=bare, score=score, signals=()), share=share)
     seen = made.rows[: people // 5]
     control = made.control[: people // 5]

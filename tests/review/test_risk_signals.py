@@ -11,7 +11,7 @@ from people_rows import JOINTS, WIDTH, Rows, make_rows, registered, write_rows
 
 from synthstudio.core.errors import DatasetError, Refused, ReviewError
 from synthstudio.core.rng import stream
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
 from synthstudio.review.predictions import (
@@ -33,7 +33,7 @@ from synthstudio.review.risk.table import PeopleTable, people_table
 from synthstudio.review.store import open_store
 
 FRAMES, EACH, BAD = 150, 4, 6  # 1 person in 100 is spoilt
-FLIP = skeleton("coco17").flip
+FLIP = get_skeleton("coco17").flip
 Spoil = Callable[[Row], None]
 
 
@@ -51,10 +51,11 @@ def _candidates(rows: Rows, spoil: Spoil) -> list[int]:
     """Return people whom `spoil` can spoil: what is not to be seen cannot be shown wrong."""
     need = NEEDS.get(spoil, ())
     fine = [
-        k for k, row in enumerate(rows.people)
+        k
+        for k, row in enumerate(rows.people)
         if all(row["state"][JOINTS.index(name)] == 2 for name in need)
         and (spoil not in (all_sides, legs) or _wide(row))
-    ]  # fmt: skip
+    ]
     return sorted(stream(9, "spoilt").choice(fine, BAD, replace=False).tolist())
 
 
@@ -135,10 +136,14 @@ def one_point(row: Row) -> None:
 ARMS = ("left_wrist", "left_elbow", "left_shoulder")
 FACE = ("nose", "left_eye", "right_eye", "left_shoulder", "right_shoulder", "left_hip", "right_hip")
 NEEDS: dict[Spoil, tuple[str, ...]] = {
-    moved: ARMS, torn: (*ARMS, "left_hip", "left_knee", "right_elbow", "right_shoulder"),
-    slightly_moved: ("right_knee",), cause: (), outside: ("right_wrist",), all_sides: FACE,
+    moved: ARMS,
+    torn: (*ARMS, "left_hip", "left_knee", "right_elbow", "right_shoulder"),
+    slightly_moved: ("right_knee",),
+    cause: (),
+    outside: ("right_wrist",),
+    all_sides: FACE,
     legs: ("left_knee", "right_knee", "left_ankle", "right_ankle"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(
@@ -265,7 +270,7 @@ def test_models_that_see_a_joint_elsewhere(store_url: str, tmp_path: Path) -> No
     row = chosen[0]
     labelled = np.isin(table.state[row], (1, 2))
     off = np.linalg.norm(table.joints_px[row] - found.px[row], axis=1)[labelled]
-    scale = 2 * table.bones.sigmas[labelled] * math.sqrt(table.area_px[row])
+    scale = 2 * table.skeleton.sigmas[labelled] * math.sqrt(table.area_px[row])
     assert apart[row] == pytest.approx(1 - np.exp(-0.5 * (off / scale) ** 2).mean(), rel=1e-4)
     store.close()
 
@@ -284,11 +289,16 @@ def test_predictions_are_kept_and_checked(store_url: str, tmp_path: Path) -> Non
     assert put_predictions(store, key, "a", [other], anew=True) == 1
     assert list(iter_predictions(store, key, "a")) == [other]
     bad: list[dict[str, object]] = [
-        {"joints": {"nose": (math.nan, 0.0, 1.0)}}, {"joints": {"nose": (1.0, 2.0)}},
-        {"joints": {"tail": (1.0, 2.0, 1.0)}}, {"joints": {"nose": (1e9, 2.0, 1.0)}},
-        {"joints": {"nose": (1.0, 2.0, 1.5)}}, {"score": math.inf}, {"instance": 0},
-        {"frame": True}, {"joints": {"nose": "abc"}},
-    ]  # fmt: skip
+        {"joints": {"nose": (math.nan, 0.0, 1.0)}},
+        {"joints": {"nose": (1.0, 2.0)}},
+        {"joints": {"tail": (1.0, 2.0, 1.0)}},
+        {"joints": {"nose": (1e9, 2.0, 1.0)}},
+        {"joints": {"nose": (1.0, 2.0, 1.5)}},
+        {"score": math.inf},
+        {"instance": 0},
+        {"frame": True},
+        {"joints": {"nose": "abc"}},
+    ]
     for changes in bad:
         values = {"frame": 0, "instance": 1} | changes
         with pytest.raises(Refused):
@@ -327,8 +337,9 @@ def test_findings_of_slow_checks_are_kept_by_kind(store_url: str, tmp_path: Path
     keep(store, key, "audit", audit_findings(tmp_path / "audit.json"))
     validation, audit = stored(store, table)
     assert {r: float(audit.score[r]) for r in np.flatnonzero(audit.score)} == {
-        4: pytest.approx(0.6), 9: 1.0
-    }  # fmt: skip
+        4: pytest.approx(0.6),
+        9: 1.0,
+    }
     assert audit.words(table, 9) == (
         "nose: labelled visible (90% in sight), the audit says hidden by the person (20% in sight)",
     )
@@ -344,10 +355,17 @@ def test_findings_of_slow_checks_are_kept_by_kind(store_url: str, tmp_path: Path
 
 @pytest.mark.parametrize(
     "text",
-    ["[]", "{}", '{"findings": {}}', '{"findings": [{"frame": 1}]}', '{"findings": ["a"]}',
-     '{"findings": [{"frame": 1, "instance": 1, "joint": "nose", "stored": [NaN], "again": [1], '
-     '"stored_cause": "self", "again_cause": "self"}]}', "\x00"],
-)  # fmt: skip
+    [
+        "[]",
+        "{}",
+        '{"findings": {}}',
+        '{"findings": [{"frame": 1}]}',
+        '{"findings": ["a"]}',
+        '{"findings": [{"frame": 1, "instance": 1, "joint": "nose", "stored": [NaN], "again": [1], '
+        '"stored_cause": "self", "again_cause": "self"}]}',
+        "\x00",
+    ],
+)
 def test_a_file_that_is_no_audit_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "audit.json").write_text(text)
     with pytest.raises((ReviewError, DatasetError), match=r"audit|damaged"):

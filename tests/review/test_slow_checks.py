@@ -12,30 +12,34 @@ import pytest
 from people_rows import JOINTS, make_rows, write_rows
 from typer.testing import CliRunner
 
-from synthstudio.audit import Finding, Tally
 from synthstudio.cli import app
 from synthstudio.core.errors import DatasetError, ReviewError
+from synthstudio.dataset.derive import replaced
 from synthstudio.dataset.durable import canonical_json, read_json
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.select.derive import replaced
-from synthstudio.pipeline import generate
-from synthstudio.recipe.load import parse
+from synthstudio.generation.audit import Finding, Tally
+from synthstudio.generation.pipeline import generate
+from synthstudio.generation.stage import prepare
+from synthstudio.recipe.schema.load import parse
 from synthstudio.review.risk.findings import Run, runs
 from synthstudio.review.risk.queue import risk_order
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.risks import risk_of
 from synthstudio.review.slow_checks import _sentence, take_audit
 from synthstudio.review.store import dataset_key, default_url, open_store
-from synthstudio.stage import prepare
 from synthstudio.studio.overview.checks import checks_words
 
 HIDERS = ("hidden_joint", "hidden_instance", "hidden_share")
 WRIST = JOINTS.index("left_wrist")
 RECIPE = {
-    "name": "tiny", "frames": 3, "seed": 3, "skeleton": "coco17",
+    "name": "tiny",
+    "frames": 3,
+    "seed": 3,
+    "skeleton": "coco17",
     "image": {"width_px": 240, "height_px": 180, "supersample": 1},
-    "people": {"count": 2}, "backdrop": {"kind": "plain"},
-}  # fmt: skip
+    "people": {"count": 2},
+    "backdrop": {"kind": "plain"},
+}
 
 
 def check(dataset: Dataset, *words: object, code: int = 0) -> dict:

@@ -56,8 +56,9 @@ def test_stats_and_history(place):
     assert counts["reviewers"] == {"anna": {"edit": 1, "status": 1}}
     rows = told("history", place)["events"]
     assert [(r["kind"], r["who"], r["revision"]) for r in rows] == [
-        ("edit", "anna", 1), ("status", "anna", 2)
-    ]  # fmt: skip
+        ("edit", "anna", 1),
+        ("status", "anna", 2),
+    ]
     assert rows[0]["after"]["joints"]["nose"]["x_px"] == 50
     assert len(told("history", place, "--limit", 1)["events"]) == 1
     assert told("history", place, "--frame", 3)["events"] == []
@@ -88,8 +89,20 @@ def test_export_then_import(place, tmp_path):
     path.write_text(json.dumps(data))
     assert told("import", place, path, "--by", "ben")["edited"] == 1
     assert told("history", place, "--who", "ben")["events"][0]["after"]["joints"].keys() == {"nose"}
-    assert run("export", place, "--out", tmp_path / "x", "--format", "dataset", "--skeleton",
-               "mpii16", fails=True).exit_code == 2  # fmt: skip
+    assert (
+        run(
+            "export",
+            place,
+            "--out",
+            tmp_path / "x",
+            "--format",
+            "dataset",
+            "--skeleton",
+            "mpii16",
+            fails=True,
+        ).exit_code
+        == 2
+    )
 
 
 def test_import_into_a_new_store(small_set, tmp_path):

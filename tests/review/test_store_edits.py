@@ -44,8 +44,12 @@ def test_edit_is_an_event_and_a_state(store):
     assert event.revision == 1 and event.who == "anna"
     assert event.before == {"joints": {"nose": None, "left_eye": None}}
     assert event.after["joints"]["nose"] == {
-        "x_px": 1.25, "y_px": 2, "state": 2, "cause": "visible", "origin": "human"
-    }  # fmt: skip
+        "x_px": 1.25,
+        "y_px": 2,
+        "state": 2,
+        "cause": "visible",
+        "origin": "human",
+    }
     item = history.state(store, PERSON)
     assert item.joints == {"nose": seen(1.25, 2), "left_eye": hidden()}
     assert (item.revision, item.who, item.when) == (1, "anna", event.when)
@@ -66,8 +70,9 @@ def test_every_kind_in_a_row(store):
     counted = history.counts(store, KEY)
     assert counted.status == {"approved": 1, "pending": 5} and counted.events == 6
     assert counted.reviewers == {
-        "anna": {"delete": 1, "edit": 1, "restore": 1, "status": 2}, "ben": {"comment": 1}
-    }  # fmt: skip
+        "anna": {"delete": 1, "edit": 1, "restore": 1, "status": 2},
+        "ben": {"comment": 1},
+    }
     assert history.rebuild(store, KEY) == []
 
 
@@ -181,8 +186,15 @@ def test_lease_of_another(store):
 
 
 def test_roles(store):
-    kinds = {"edit": {}, "status": {"status": "approved"}, "comment": {"text": "a"}, "add": {},
-             "delete": {}, "restore": {}, "revert": {"event": 1}}  # fmt: skip
+    kinds = {
+        "edit": {},
+        "status": {"status": "approved"},
+        "comment": {"text": "a"},
+        "add": {},
+        "delete": {},
+        "restore": {},
+        "revert": {"event": 1},
+    }
     for kind, more in kinds.items():
         assert refused(store, op(kind, 0, **more), who=GUEST).reason == "role", kind
     fake = dataclasses.replace(ANNA, role="root")
@@ -191,8 +203,13 @@ def test_roles(store):
 
 NAN, INF = float("nan"), float("inf")
 BAD_JOINTS = [
-    {"nose": seen(NAN)}, {"nose": seen(10, INF)}, {"nose": seen(-INF)}, {"nose": seen(1281)},
-    {"nose": seen(10, -961)}, {"nose": seen("12")}, {"nose": seen(True)},
+    {"nose": seen(NAN)},
+    {"nose": seen(10, INF)},
+    {"nose": seen(-INF)},
+    {"nose": seen(1281)},
+    {"nose": seen(10, -961)},
+    {"nose": seen("12")},
+    {"nose": seen(True)},
     {"nose": JointLabel(x_px=1.0, y_px=None, state=2, cause="visible")},
     {"nose": JointLabel(x_px=None, y_px=None, state=2, cause="visible")},
     {"nose": JointLabel(x_px=None, y_px=None, state=1, cause="self")},
@@ -205,8 +222,12 @@ BAD_JOINTS = [
     {"nose": JointLabel(x_px=1, y_px=1, state=True, cause="visible")},
     {"nose": JointLabel(x_px=1, y_px=1, state=[2], cause="visible")},
     {"nose": JointLabel(x_px=1, y_px=1, state=1, cause=["self"])},
-    {"tail": seen()}, {3: seen()}, {"nose": {"x_px": 1}}, [("nose", seen())], {},
-]  # fmt: skip
+    {"tail": seen()},
+    {3: seen()},
+    {"nose": {"x_px": 1}},
+    [("nose", seen())],
+    {},
+]
 
 
 def test_bad_joints(store):
@@ -218,25 +239,40 @@ def test_bad_joints(store):
 
 
 BAD_OPS = [
-    {"kind": "drop"}, {"kind": ["edit"]}, {"client": ""}, {"client": "x" * 81}, {"client": 5},
-    {"client": "a\0b"}, {"seq": -1}, {"seq": 2**31}, {"seq": True}, {"seq": "1"}, {"seq": 1.0},
-    {"revision": -1}, {"revision": None}, {"person": None},
+    {"kind": "drop"},
+    {"kind": ["edit"]},
+    {"client": ""},
+    {"client": "x" * 81},
+    {"client": 5},
+    {"client": "a\0b"},
+    {"seq": -1},
+    {"seq": 2**31},
+    {"seq": True},
+    {"seq": "1"},
+    {"seq": 1.0},
+    {"revision": -1},
+    {"revision": None},
+    {"person": None},
     {"person": dataclasses.replace(PERSON, frame=-1)},
     {"person": dataclasses.replace(PERSON, frame=2**40)},
     {"person": dataclasses.replace(PERSON, instance="1")},
     {"person": dataclasses.replace(PERSON, layer="x" * 81)},
     {"person": dataclasses.replace(PERSON, layer="\ud800")},
-    {"kind": "status", "status": "fine"}, {"kind": "status", "status": None},
+    {"kind": "status", "status": "fine"},
+    {"kind": "status", "status": None},
     {"kind": "status", "status": "flagged", "text": "x" * 2001},
     {"kind": "status", "status": "flagged", "text": "a\0b"},
-    {"kind": "comment", "text": "  "}, {"kind": "comment", "text": "\ud800"},
+    {"kind": "comment", "text": "  "},
+    {"kind": "comment", "text": "\ud800"},
     {"kind": "comment", "text": ["a"]},
     {"kind": "comment", "text": "a", "joints": {"nose": seen()}},
-    {"kind": "revert"}, {"kind": "revert", "event": 0}, {"kind": "revert", "event": "1"},
+    {"kind": "revert"},
+    {"kind": "revert", "event": 0},
+    {"kind": "revert", "event": "1"},
     {"kind": "revert", "event": True},
     {"kind": "add", "person": dataclasses.replace(PERSON, instance=1000)},
     {"kind": "add", "person": dataclasses.replace(PERSON, instance=0)},
-]  # fmt: skip
+]
 
 
 def test_bad_ops(store):
@@ -251,9 +287,12 @@ def test_bad_ops(store):
 
 
 def test_good_limits(store):
-    joints = {"nose": seen(1280, -960), "left_eye": hidden(0, 0, "unknown"),
-              "right_eye": JointLabel(x_px=None, y_px=None, state=None, cause="unlabelled"),
-              "left_ear": JointLabel(x_px=-5.0, y_px=3.0, state=0, cause="truncated")}  # fmt: skip
+    joints = {
+        "nose": seen(1280, -960),
+        "left_eye": hidden(0, 0, "unknown"),
+        "right_eye": JointLabel(x_px=None, y_px=None, state=None, cause="unlabelled"),
+        "left_ear": JointLabel(x_px=-5.0, y_px=3.0, state=0, cause="truncated"),
+    }
     do(store, op("edit", 0, joints=joints))
     do(store, op("comment", 1, text="x" * 2000))
     assert history.state(store, PERSON).joints == joints

@@ -9,12 +9,12 @@ import pytest
 from review_ops import ANNA, GUEST, LEAD, PEOPLE, hidden, op, seen
 
 from synthstudio.core.errors import DatasetError, Refused, ReviewError
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.dataset.derive import origins
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.select.derive import origins
-from synthstudio.dataset.validate import validate_dataset
 from synthstudio.formats.export import EXPORTERS
 from synthstudio.formats.imports import IMPORTERS
+from synthstudio.quality.validate import validate_dataset
 from synthstudio.review import edits, history
 from synthstudio.review.base import base_of, labels_of
 from synthstudio.review.export import export_reviewed, reviewed_dataset
@@ -22,7 +22,7 @@ from synthstudio.review.imports import take_in
 from synthstudio.review.store import open_store, register
 from synthstudio.review.values import JointLabel, Person
 
-NAMES = skeleton("coco17").joints
+NAMES = get_skeleton("coco17").joints
 WRIST = NAMES.index("left_wrist")
 
 
@@ -100,9 +100,20 @@ def test_reviewed_set(store, small_set, key, do, tmp_path):
     assert 0 not in row["hidden_joint"] and row["occluder_id"][0] == 0
     assert row["joints_camera_m"][3:6] == old["joints_camera_m"][3:6]  # an untouched joint
     assert row["origin"].count("human") == 2
-    untouched = set(old) - {"joints_px", "joints_camera_m", "joints_world_m", "shares", "state",
-                            "cause", "ambiguous", "occluder_id", "origin", "hidden_joint",
-                            "hidden_instance", "hidden_share"}  # fmt: skip
+    untouched = set(old) - {
+        "joints_px",
+        "joints_camera_m",
+        "joints_world_m",
+        "shares",
+        "state",
+        "cause",
+        "ambiguous",
+        "occluder_id",
+        "origin",
+        "hidden_joint",
+        "hidden_instance",
+        "hidden_share",
+    }
     assert {n: row[n] for n in untouched} == {n: old[n] for n in untouched}
     assert [r["instance"] for r in made.instances(0)] == [1, 3]
     rejected = made.instances(3)[0]
@@ -180,8 +191,10 @@ def test_frames_keep_their_numbers_and_names(store, small_set, do, tmp_path, for
     assert len(part) == 2 and all("000003" in name or "000004" in name for name in part)
     assert part.items() <= whole.items()
     if form == "coco":
-        entries, had = (json.loads((tmp_path / d / told.annotations.name).read_text())
-                        for d in ("part", "whole"))  # fmt: skip
+        entries, had = (
+            json.loads((tmp_path / d / told.annotations.name).read_text())
+            for d in ("part", "whole")
+        )
         assert [e["id"] for e in entries["images"]] == [3, 4]
         assert all(e in had["images"] for e in entries["images"])
         assert [a["id"] for a in entries["annotations"]] == [3001, 3002, 4001, 4002, 4003, 4004]

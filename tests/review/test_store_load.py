@@ -57,8 +57,14 @@ def one_reviewer(job):
             "comment": {"text": "?"},
             "revert": {"event": 1 + int(rng.integers(200))},
         }[kind]
-        said = Op(client=f"c{number}", seq=seq, person=person, revision=max(0, revision),
-                  kind=kind, **more)  # fmt: skip
+        said = Op(
+            client=f"c{number}",
+            seq=seq,
+            person=person,
+            revision=max(0, revision),
+            kind=kind,
+            **more,
+        )
         try:
             first = send(store, said, who)
             assert send(store, said, who) == first
@@ -267,8 +273,12 @@ def somebody_writes(store):
     def write():
         revision = 0
         while not stop.is_set():
-            edits.apply(store, op("edit", revision, joints={"nose": seen(revision % 300)}),
-                        who=ANNA, base=ON_DISK)  # fmt: skip
+            edits.apply(
+                store,
+                op("edit", revision, joints={"nose": seen(revision % 300)}),
+                who=ANNA,
+                base=ON_DISK,
+            )
             revision += 1
             if revision == 5:
                 going.set()
@@ -312,8 +322,18 @@ def restored(path, store, request):
         connection.execute(text("DROP DATABASE IF EXISTS restored WITH (FORCE)"))
         connection.execute(text("CREATE DATABASE restored TEMPLATE template0"))
     admin.dispose()
-    command = [str(programs() / "pg_restore"), "-h", str(home), "-p", "54329", "-U", "tester",
-               "-d", "restored", str(path)]  # fmt: skip
+    command = [
+        str(programs() / "pg_restore"),
+        "-h",
+        str(home),
+        "-p",
+        "54329",
+        "-U",
+        "tester",
+        "-d",
+        "restored",
+        str(path),
+    ]
     subprocess.run(command, check=True, capture_output=True)
     return url.render_as_string(hide_password=False)
 

@@ -181,10 +181,12 @@ def test_two_processes_open_a_new_store_at_once(store_url):
     started = [
         subprocess.Popen(
             [sys.executable, "-W", "error", "-c", code, store_url],
-            stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for _ in range(3)
-    ]  # fmt: skip
+    ]
     for process in started:
         process.stdin.write("x")
         process.stdin.flush()
@@ -212,9 +214,17 @@ def test_a_store_made_while_another_process_looks_is_no_stranger(postgres_url, m
 
 @pytest.mark.parametrize(
     "url",
-    ["", "sqlite://", "sqlite:///:memory:", "mysql://a/b", "no url", "sqlite:///a?mode=ro",
-     "sqlite:////no/such/folder/review.db", "postgresql+asyncpg://x/y"],
-)  # fmt: skip
+    [
+        "",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "mysql://a/b",
+        "no url",
+        "sqlite:///a?mode=ro",
+        "sqlite:////no/such/folder/review.db",
+        "postgresql+asyncpg://x/y",
+    ],
+)
 def test_other_urls_are_refused(url):
     with pytest.raises(ReviewError):
         open_store(url)
@@ -264,8 +274,11 @@ def test_a_wheel_holds_the_steps(tmp_path):
         "migrate.move_to(engine, migrate.revisions()[-1])"
     )
     done = subprocess.run(
-        [sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True,
+        [sys.executable, "-P", "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
         check=False,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     assert revision_of(f"sqlite:///{tmp_path / 'new.db'}") == NEW

@@ -94,8 +94,9 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.key = f"{next(self.runs):064x}"
         with self.store.session() as session:
-            session.add(DatasetRow(key=self.key, name="a", skeleton="coco17", people=1,
-                                   added_at=utc_now()))  # fmt: skip
+            session.add(
+                DatasetRow(key=self.key, name="a", skeleton="coco17", people=1, added_at=utc_now())
+            )
         self.items = {1: Item(exists=True), 2: Item(exists=False)}
         self.revisions = {1: 0, 2: 0}
         self.comments = {1: [], 2: []}
@@ -126,8 +127,12 @@ class Machine(RuleBasedStateMachine):
             self.items[n].put(event.id, event.id)
         return event
 
-    @rule(n=st.sampled_from([1, 2]), joints=JOINTS, who=st.sampled_from([ANNA, BEN]),
-          back=st.sampled_from([0, 0, 0, 1]))  # fmt: skip
+    @rule(
+        n=st.sampled_from([1, 2]),
+        joints=JOINTS,
+        who=st.sampled_from([ANNA, BEN]),
+        back=st.sampled_from([0, 0, 0, 1]),
+    )
     def edit(self, n, joints, who, back):
         item = self.items[n]
         values = {("joint", name): label for name, label in joints.items()}
@@ -140,14 +145,17 @@ class Machine(RuleBasedStateMachine):
         values["added"] = True
         self.send(n, "add", fine=not self.items[n].there, values=values, joints=joints)
 
-    @rule(n=st.sampled_from([1, 2]), status=st.sampled_from(["approved", "rejected"]),
-          text=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]),
-                       max_size=5))  # fmt: skip
+    @rule(
+        n=st.sampled_from([1, 2]),
+        status=st.sampled_from(["approved", "rejected"]),
+        text=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=5),
+    )
     def status(self, n, status, text):
         item = self.items[n]
         fine = item.there and not item.deleted
-        self.send(n, "status", fine=fine, values={"status": (status, text)}, status=status,
-                  text=text)  # fmt: skip
+        self.send(
+            n, "status", fine=fine, values={"status": (status, text)}, status=status, text=text
+        )
 
     @rule(n=st.sampled_from([1, 2]))
     def comment(self, n):
@@ -163,8 +171,11 @@ class Machine(RuleBasedStateMachine):
         fine = item.there and item.deleted == (kind == "restore")
         self.send(n, kind, fine=fine, values={"deleted": kind == "delete"})
 
-    @rule(n=st.sampled_from([1, 1, 2]), legal=st.booleans(),
-          picks=st.lists(st.integers(0, 5), min_size=1, max_size=4))  # fmt: skip
+    @rule(
+        n=st.sampled_from([1, 1, 2]),
+        legal=st.booleans(),
+        picks=st.lists(st.integers(0, 5), min_size=1, max_size=4),
+    )
     def revert(self, n, legal, picks):
         """Take back, and take back what took back: undo and redo in all orders."""
         for pick in picks:
@@ -214,10 +225,14 @@ def test_store_does_what_the_model_does(store_url):
             connection.execute("PRAGMA synchronous=OFF")
 
     chosen = settings(
-        max_examples=25, stateful_step_count=20, deadline=None, database=None, derandomize=True,
+        max_examples=25,
+        stateful_step_count=20,
+        deadline=None,
+        database=None,
+        derandomize=True,
         phases=[Phase.generate],  # to make a failing run shorter takes minutes
         suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
+    )
     made = {"store": store, "runs": iter(range(10**9)), "counted": Counter()}
     run_state_machine_as_test(type("Named", (Machine,), made), settings=chosen)
     counted = made["counted"]

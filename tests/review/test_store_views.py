@@ -120,8 +120,14 @@ def test_columns_say_what_the_store_says_of_each_person(store: Store, small_set:
         frame, instance = table.ids(np.array([row]))[0]
         person = Person(dataset=key, frame=frame, instance=instance)
         base = base_of(small_set, frame, instance)
-        op = Op(client="columns", seq=next(seq), person=person, kind=kind,
-                revision=state(store, person).revision, **more)  # fmt: skip
+        op = Op(
+            client="columns",
+            seq=next(seq),
+            person=person,
+            kind=kind,
+            revision=state(store, person).revision,
+            **more,
+        )
         apply(store, op, who=who, base=base)
 
     do(ANNA, 2, "edit", joints={"nose": seen()})

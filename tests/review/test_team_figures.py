@@ -71,8 +71,10 @@ def test_kappa_by_hand() -> None:
 def _pair(table: PeopleTable, row: int, first: dict, second: dict, **more) -> Pair:
     frame, instance = table.ids(np.array([row]))[0]
     person = Person(dataset=table.key, frame=frame, instance=instance)
-    a, b = (ItemState(person=person, revision=2, status="approved", joints=joints)
-            for joints in (first, second))  # fmt: skip
+    a, b = (
+        ItemState(person=person, revision=2, status="approved", joints=joints)
+        for joints in (first, second)
+    )
     return Pair(row=row, first=a, second=dataclasses.replace(b, **more), adjudicated=False)
 
 
@@ -82,7 +84,7 @@ def _nose(x: float, y: float, state: int | None = 2, cause: str = "visible") -> 
 
 def test_agreement_by_hand(table: PeopleTable) -> None:
     """Four pairs on the nose: apart by 0, 3 and 4 sigma of its tolerance, one hidden."""
-    sigma = float(table.bones.sigmas[0])
+    sigma = float(table.skeleton.sigmas[0])
     both = []
     rows = np.flatnonzero(table.state[:, 0] == 2)[:4].tolist()
     for row, times in zip(rows, (0.0, 3.0, 4.0, 0.0), strict=True):
@@ -110,9 +112,11 @@ def test_agreement_by_hand(table: PeopleTable) -> None:
 
 def test_verdicts_count_deletions_and_leave_flags_out(table: PeopleTable) -> None:
     both = [
-        _pair(table, 0, {}, {}), _pair(table, 1, {}, {}, status="rejected"),
-        _pair(table, 2, {}, {}, deleted=True), _pair(table, 3, {}, {}, status="flagged"),
-    ]  # fmt: skip
+        _pair(table, 0, {}, {}),
+        _pair(table, 1, {}, {}, status="rejected"),
+        _pair(table, 2, {}, {}, deleted=True),
+        _pair(table, 3, {}, {}, status="flagged"),
+    ]
     made = agreement_of(table, both)
     assert made.verdict.counts.tolist() == [[1, 2], [0, 0]]
     assert made.joints[0].state.n == 3  # nobody labels a deleted person
@@ -213,13 +217,13 @@ def test_members_and_their_roles(store: Store) -> None:
 
 
 def test_people_are_assigned(store: Store, table: PeopleTable) -> None:
-    people = [Person(dataset=table.key, frame=f, instance=i)
-              for f, i in table.ids(np.arange(30))]  # fmt: skip
+    people = [Person(dataset=table.key, frame=f, instance=i) for f, i in table.ids(np.arange(30))]
     assert assign(store, people[:20], to="anna", by=LEAD) == 20
     assert assign(store, [*people[15:25], people[15]], to="ben", by=LEAD) == 10
     assert loads(store, table.key) == {"anna": 15, "ben": 10}
-    assert set(assigned(store, table.key, who="ben")) == {(p.frame, p.instance)
-                                                          for p in people[15:25]}  # fmt: skip
+    assert set(assigned(store, table.key, who="ben")) == {
+        (p.frame, p.instance) for p in people[15:25]
+    }
     unassign(store, people[:3], by=LEAD)
     assert loads(store, table.key)["anna"] == 12
     with pytest.raises(Refused) as caught:

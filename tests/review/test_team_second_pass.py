@@ -63,8 +63,14 @@ class Team:
 
     def say(self, who: User, person: Person, kind: str = "status", **more):
         self.seq += 1
-        op = Op(client="tab", seq=self.seq, person=person, kind=kind,
-                revision=state(self.store, person).revision, **more)  # fmt: skip
+        op = Op(
+            client="tab",
+            seq=self.seq,
+            person=person,
+            kind=kind,
+            revision=state(self.store, person).revision,
+            **more,
+        )
         return apply(self.store, op, who=who, base=self.base(person))
 
     def base(self, person: Person):
@@ -126,8 +132,12 @@ def test_a_second_look_sees_nothing_of_the_first(team: Team, table: PeopleTable)
     assert second == dataclasses.replace(person, layer=SECOND)
     seen = state(team.store, second)
     assert (seen.revision, seen.status, dict(seen.joints), seen.comments, seen.who) == (
-        0, "pending", {}, 0, None
-    )  # fmt: skip
+        0,
+        "pending",
+        {},
+        0,
+        None,
+    )
     assert events(team.store, table.key, person=second) == []
     assert team.base(second).joints["nose"].x_px == pytest.approx(
         float(table.joints_px[row, 0, 0]), abs=1e-3
@@ -172,8 +182,12 @@ def test_who_looked_second_never_looks_first(team: Team, table: PeopleTable) -> 
     assert people[0] not in next_people(team.store, order, who=BEN, count=table.people)
 
 
-FORGED = ({"kind": "status", "status": "rejected"}, {"kind": "comment", "text": "what is it?"},
-          {"kind": "delete"}, {"kind": "revert", "event": 1})  # fmt: skip
+FORGED = (
+    {"kind": "status", "status": "rejected"},
+    {"kind": "comment", "text": "what is it?"},
+    {"kind": "delete"},
+    {"kind": "revert", "event": 1},
+)
 
 
 @pytest.mark.parametrize("who", [BEN, LEAD], ids=lambda who: who.role)
@@ -240,8 +254,13 @@ def test_disagreements_come_sorted_with_what_differs(team: Team, table: PeopleTa
     a, b, c, d, e, _ = _rows(table)
     move = {"left_wrist": _at(table, a, "left_wrist", 30.0)}
     _two_looks(team, table, a, {}, move)
-    _two_looks(team, table, b, {"nose": _at(table, b, "nose", state=1, cause="object")},
-               {"nose": _at(table, b, "nose", state=1, cause="person")})  # fmt: skip
+    _two_looks(
+        team,
+        table,
+        b,
+        {"nose": _at(table, b, "nose", state=1, cause="object")},
+        {"nose": _at(table, b, "nose", state=1, cause="person")},
+    )
     _two_looks(team, table, c, {"nose": _at(table, c, "nose", state=1, cause="object")}, {})
     same = {"nose": _at(table, d, "nose", 9.0)}
     _two_looks(team, table, d, same, same)  # both mended it alike
@@ -274,11 +293,18 @@ def test_a_lead_decides(choice: str, team: Team, table: PeopleTable) -> None:
     decision = Decision(choice=choice, text="seen on film", joints=own if choice == "own" else {})  # type: ignore[arg-type]
     for who in (ANNA, BEN, GUEST):
         with pytest.raises(Refused) as caught:
-            adjudicate(team.store, person, decision, revision=before.revision, who=who,
-                       base=team.base(person))  # fmt: skip
+            adjudicate(
+                team.store,
+                person,
+                decision,
+                revision=before.revision,
+                who=who,
+                base=team.base(person),
+            )
         assert caught.value.reason == "role"
-    done = adjudicate(team.store, person, decision, revision=before.revision, who=LEAD,
-                      base=team.base(person))  # fmt: skip
+    done = adjudicate(
+        team.store, person, decision, revision=before.revision, who=LEAD, base=team.base(person)
+    )
     assert {event.who for event in done} == {"lea"}
     after = team.main(person)
     assert (after.status, after.reason, after.who) == ("approved", "seen on film", "lea")
@@ -297,13 +323,20 @@ def test_a_lead_decides(choice: str, team: Team, table: PeopleTable) -> None:
     assert kept.pair.first.who == "anna" and kept.pair.second.who == "ben"
     assert agreement(team.store, table).joints[9].cause.agreed == 0
     with pytest.raises(Refused) as caught:  # the second of two clicks
-        adjudicate(team.store, person, decision, revision=before.revision, who=LEAD,
-                   base=team.base(person))  # fmt: skip
+        adjudicate(
+            team.store, person, decision, revision=before.revision, who=LEAD, base=team.base(person)
+        )
     assert caught.value.reason == "revision"
     assert rebuild(team.store, table.key) == []
     # Decided again, the first look is still Anna's.
-    adjudicate(team.store, person, Decision(choice="first"), revision=after.revision, who=ADMIN,
-               base=team.base(person))  # fmt: skip
+    adjudicate(
+        team.store,
+        person,
+        Decision(choice="first"),
+        revision=after.revision,
+        who=ADMIN,
+        base=team.base(person),
+    )
     again = team.main(person)
     assert again.joints["nose"].x_px == pytest.approx(on_disk + 40)
     wrist = again.joints.get("left_wrist")
@@ -320,11 +353,23 @@ def test_deleted_or_not_is_decided_too(team: Team, table: PeopleTable) -> None:
     assert disagreements(team.store, table)[0].what == ("approved or deleted",)
     for person, choice in ((one, "second"), (two, "first")):
         decision = Decision(choice=choice)  # type: ignore[arg-type]
-        adjudicate(team.store, person, decision, revision=team.main(person).revision, who=LEAD,
-                   base=team.base(person))  # fmt: skip
+        adjudicate(
+            team.store,
+            person,
+            decision,
+            revision=team.main(person).revision,
+            who=LEAD,
+            base=team.base(person),
+        )
     assert team.main(one).deleted and not team.main(two).deleted
-    adjudicate(team.store, one, Decision(choice="first"), revision=team.main(one).revision,
-               who=LEAD, base=team.base(one))  # fmt: skip
+    adjudicate(
+        team.store,
+        one,
+        Decision(choice="first"),
+        revision=team.main(one).revision,
+        who=LEAD,
+        base=team.base(one),
+    )
     assert not team.main(one).deleted and team.main(one).status == "approved"
 
 
@@ -348,8 +393,14 @@ def test_a_lead_decides_whether_a_deleted_person_stays(
     told = agreement(team.store, table)
     assert (told.people, told.verdict.agreed, told.joints[0].state.n) == (1, 0, 0)
     gone = status == "deleted"
-    adjudicate(team.store, person, Decision(choice="own", deleted=gone, text="seen on film"),
-               revision=team.main(person).revision, who=LEAD, base=team.base(person))  # fmt: skip
+    adjudicate(
+        team.store,
+        person,
+        Decision(choice="own", deleted=gone, text="seen on film"),
+        revision=team.main(person).revision,
+        who=LEAD,
+        base=team.base(person),
+    )
     after = team.main(person)
     assert after.deleted is gone
     told = [text for _, text in comments(team.store, person)] if gone else [after.reason]
@@ -377,7 +428,13 @@ def test_what_was_looked_at_once_is_not_decided(team: Team, table: PeopleTable) 
     person = _persons(table, [0])[0]
     team.approve(ANNA, person)
     with pytest.raises(Refused) as caught:
-        adjudicate(team.store, person, Decision(choice="first"), revision=1, who=LEAD,
-                   base=team.base(person))  # fmt: skip
+        adjudicate(
+            team.store,
+            person,
+            Decision(choice="first"),
+            revision=1,
+            who=LEAD,
+            base=team.base(person),
+        )
     assert caught.value.reason == "invalid"
     assert leases(team.store, table.key, layer=SECOND) == {}

@@ -78,10 +78,12 @@ class Browser:
     def websocket(self, **options: Any) -> Answer:
         """Ask for Streamlit's websocket."""
         asked = {
-            "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+            "Connection": "Upgrade",
+            "Upgrade": "websocket",
+            "Sec-WebSocket-Version": "13",
             "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
             "Sec-WebSocket-Protocol": "streamlit",
-        }  # fmt: skip
+        }
         headers = asked | options.pop("headers", {})
         return self.ask("/_stcore/stream", headers=headers, **options)
 

@@ -45,9 +45,9 @@ def studio_set(once: Callable[..., Path]) -> Path:
     """
     if made := os.environ.get("SYNTHSTUDIO_STUDIO_SET"):
         return Path(made)
-    from synthstudio import pipeline
-    from synthstudio.recipe import load
-    from synthstudio.stage import prepare
+    from synthstudio.generation import pipeline
+    from synthstudio.generation.stage import prepare
+    from synthstudio.recipe.schema import load
 
     def make(folder: Path) -> None:
         (folder / "studio.yaml").write_text(RECIPE)
@@ -90,19 +90,35 @@ class Studio:
         """Start the server and wait until it answers."""
         self.port = self.port or free_port()
         arguments = [
-            *map(str, self.datasets), "--db", str(self.db), "--exports", str(self.exports),
-            "--scenes", str(ROOT / "scenes"), *self.more,
-        ]  # fmt: skip
+            *map(str, self.datasets),
+            "--db",
+            str(self.db),
+            "--exports",
+            str(self.exports),
+            "--scenes",
+            str(ROOT / "scenes"),
+            *self.more,
+        ]
         command = [
-            sys.executable, "-m", "streamlit", "run", str(self.script),
-            f"--server.port={self.port}", *self.flags, "--", *arguments,
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "streamlit",
+            "run",
+            str(self.script),
+            f"--server.port={self.port}",
+            *self.flags,
+            "--",
+            *arguments,
+        ]
         self.exports.mkdir(parents=True, exist_ok=True)
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=self.folder,
+                command,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
                 env={**os.environ, "HOME": str(self.folder), **caches(), **self.environment},
-            )  # fmt: skip
+            )
         deadline = time.monotonic() + 240
         while time.monotonic() < deadline:
             if self.process.poll() is not None:

@@ -7,11 +7,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.studio.editor.component import source
 from synthstudio.studio.editor.window import skeleton_json
 
-JOINTS = skeleton("coco17").joints
+JOINTS = get_skeleton("coco17").joints
 _NEWER = "n => window.sent.some(([name, value]) => name === 'outbox' && value.n > n)"
 # A picture of 320 x 240 that the page itself makes: no request is needed.
 _HOST = """
@@ -50,28 +50,58 @@ def item(number: int, **more: Any) -> dict[str, Any]:
     """Return a person as the server would send it: a plain pose, all visible."""
     base = [[40.0 + 10 * j, 50.0 + 8 * (j % 7), 2, "visible", "rendered"] for j in range(17)]
     state = {
-        "revision": 0, "status": "pending", "reason": "", "joints": {}, "deleted": False,
-        "added": False, "who": None, "comments": 0,
-    }  # fmt: skip
+        "revision": 0,
+        "status": "pending",
+        "reason": "",
+        "joints": {},
+        "deleted": False,
+        "added": False,
+        "who": None,
+        "comments": 0,
+    }
     return {
-        "id": f"{number}:1", "frame": number, "instance": 1, "w": 320, "h": 240, "pos": number,
-        "image": "picture", "clean": "picture", "depth": None, "exists": True,
-        "next_instance": 2, "others": [], "base": base, "shares": [[1, 0, 0, 0, 0]] * 17,
-        "hider": [None] * 17, "xyz": [[0.1 * j, 0.05 * j, 3.0] for j in range(17)],
-        "modal": None, "amodal": None, "facts": ["standing"], "state": state, "lease": None,
-        "risk": [], **more,
-    }  # fmt: skip
+        "id": f"{number}:1",
+        "frame": number,
+        "instance": 1,
+        "w": 320,
+        "h": 240,
+        "pos": number,
+        "image": "picture",
+        "clean": "picture",
+        "depth": None,
+        "exists": True,
+        "next_instance": 2,
+        "others": [],
+        "base": base,
+        "shares": [[1, 0, 0, 0, 0]] * 17,
+        "hider": [None] * 17,
+        "xyz": [[0.1 * j, 0.05 * j, 3.0] for j in range(17)],
+        "modal": None,
+        "amodal": None,
+        "facts": ["standing"],
+        "state": state,
+        "lease": None,
+        "risk": [],
+        **more,
+    }
 
 
 def data(items: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
     """Return what the server would send."""
     return {
-        "dataset": "d" * 64, "user": "Ada", "can": {"edit": True},
-        "skeleton": skeleton_json(skeleton("coco17")),
-        "queue": {"total": len(items), "label": "All", "empty": "Nobody"}, "at": 0, "goto": "1",
-        "items": items, "history": None, "progress": {"done": 0, "total": len(items)},
-        "results": {"tab": "", "n": 0, "done": [], "refused": [], "wait": ""}, **more,
-    }  # fmt: skip
+        "dataset": "d" * 64,
+        "user": "Ada",
+        "can": {"edit": True},
+        "skeleton": skeleton_json(get_skeleton("coco17")),
+        "queue": {"total": len(items), "label": "All", "empty": "Nobody"},
+        "at": 0,
+        "goto": "1",
+        "items": items,
+        "history": None,
+        "progress": {"done": 0, "total": len(items)},
+        "results": {"tab": "", "n": 0, "done": [], "refused": [], "wait": ""},
+        **more,
+    }
 
 
 class Alone:
@@ -82,9 +112,14 @@ class Alone:
     def __init__(self, page: Any, **more: Any) -> None:
         self.page = page
         js, css = source()
-        page.route("http://127.0.0.1:9/**", lambda route: route.fulfill(
-            status=200, content_type="text/html",
-            body="<!doctype html><title>editor</title><div id=host></div>"))  # fmt: skip
+        page.route(
+            "http://127.0.0.1:9/**",
+            lambda route: route.fulfill(
+                status=200,
+                content_type="text/html",
+                body="<!doctype html><title>editor</title><div id=host></div>",
+            ),
+        )
         page.goto("http://127.0.0.1:9/review")
         page.evaluate(
             "([js, css, host]) => {"
@@ -167,7 +202,10 @@ class Alone:
                 state["status"] = op.get("status", state["status"])
             done.append([op["client"], op["seq"], 100 + op["seq"], op["revision"] + 1])
         results = {
-            "tab": message["tab"], "n": message["n"], "done": done, "refused": refused,
+            "tab": message["tab"],
+            "n": message["n"],
+            "done": done,
+            "refused": refused,
             "wait": wait,
-        }  # fmt: skip
+        }
         self.give(items=items, results=results)

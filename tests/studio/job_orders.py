@@ -9,21 +9,24 @@ from typing import Any
 
 import yaml
 
-from synthstudio.recipe.load import dump, parse
+from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.review.store import Store
 from synthstudio.review.values import User
-from synthstudio.studio.jobs import book
-from synthstudio.studio.jobs.book import Job
+from synthstudio.studio.jobs import job_store
+from synthstudio.studio.jobs.job_store import Job
 from synthstudio.studio.jobs.orders import Generate
 from synthstudio.studio.settings import Limits, Settings
 
 LEAD = User(name="Lea", role="lead")
 REVIEWER = User(name="Rudi", role="reviewer")
 RECIPE = {
-    "name": "tiny", "frames": 4, "seed": 3,
+    "name": "tiny",
+    "frames": 4,
+    "seed": 3,
     "image": {"width_px": 160, "height_px": 120, "supersample": 1},
-    "people": {"count": 1}, "backdrop": {"kind": "plain"},
-}  # fmt: skip
+    "people": {"count": 1},
+    "backdrop": {"kind": "plain"},
+}
 
 
 def settings_in(folder: Path, **limits: int) -> Settings:
@@ -33,9 +36,12 @@ def settings_in(folder: Path, **limits: int) -> Settings:
     (scenes / "tiny.yaml").write_text(yaml.safe_dump(RECIPE))
     (folder / "state").mkdir(exist_ok=True)
     return Settings(
-        database=f"sqlite:///{folder}/state/review.db", exports=folder / "exports", scenes=scenes,
-        state=folder / "state", limits=Limits(**limits),
-    )  # fmt: skip
+        database=f"sqlite:///{folder}/state/review.db",
+        exports=folder / "exports",
+        scenes=scenes,
+        state=folder / "state",
+        limits=Limits(**limits),
+    )
 
 
 def order(out: str = "first", **changes: Any) -> Generate:
@@ -54,12 +60,12 @@ def drive(
     """Look after the jobs, as a server does, until one of them is as wanted."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        book.tend(store, settings)
-        seen = book.job(store, number)
+        job_store.tend(store, settings)
+        seen = job_store.job(store, number)
         if until(seen):
             return seen
         time.sleep(0.05)
-    raise AssertionError(f"after {seconds} s the job is {book.job(store, number)}")
+    raise AssertionError(f"after {seconds} s the job is {job_store.job(store, number)}")
 
 
 def ended(job: Job) -> bool:

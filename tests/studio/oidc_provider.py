@@ -91,9 +91,14 @@ class Provider:
             return None
         now = int(time.time())
         claims = {
-            "iss": self.url, "aud": CLIENT, "sub": given["person"], "iat": now, "exp": now + 600,
-            "nonce": given["nonce"], **self.people[given["person"]],
-        }  # fmt: skip
+            "iss": self.url,
+            "aud": CLIENT,
+            "sub": given["person"],
+            "iat": now,
+            "exp": now + 600,
+            "nonce": given["nonce"],
+            **self.people[given["person"]],
+        }
         header = {"alg": "RS256", "kid": "one"}
         signed = jwt.encode(header, self.alter(claims), self.sign_with, algorithms=["RS256"])
         return {"access_token": secrets.token_hex(8), "token_type": "Bearer", "id_token": signed}

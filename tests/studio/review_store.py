@@ -52,14 +52,22 @@ class Reviewed:
         return moved
 
     def _say(
-        self, who: User, person: Person, *,
-        status: Status | None = None, joints: dict[str, JointLabel] | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        who: User,
+        person: Person,
+        *,
+        status: Status | None = None,
+        joints: dict[str, JointLabel] | None = None,
+    ) -> None:
         op = Op(
-            client=f"test-{who.name}", seq=next(self._seq), person=person,
-            revision=state(self.store, person).revision, kind="edit" if joints else "status",
-            joints=joints or {}, status=status,
-        )  # fmt: skip
+            client=f"test-{who.name}",
+            seq=next(self._seq),
+            person=person,
+            revision=state(self.store, person).revision,
+            kind="edit" if joints else "status",
+            joints=joints or {},
+            status=status,
+        )
         apply(self.store, op, who=who, base=base_of(self.dataset, person.frame, person.instance))
 
 

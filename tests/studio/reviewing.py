@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review import history
 from synthstudio.review.base import labels_of
@@ -102,7 +102,7 @@ class Labels:
 
     def __post_init__(self) -> None:
         dataset = Dataset(self.folder)
-        self.joints = skeleton(dataset.identity.skeleton).joints
+        self.joints = get_skeleton(dataset.identity.skeleton).joints
         for row in dataset.iter_instances():
             person = (row["frame_index"], row["instance"])
             self.people.append(person)

@@ -43,15 +43,32 @@ def refused(studio, request):
 
 
 TRAVERSALS = [
-    "../../../../etc/passwd", "..%2f..%2f..%2fetc%2fpasswd", "%2e%2e/%2e%2e/etc/passwd",
-    "..%252f..%252fetc%252fpasswd", "....//....//etc/passwd", "..\\..\\etc\\passwd",
-    "..%5c..%5cetc%5cpasswd", "%c0%ae%c0%ae/etc/passwd", "/etc/passwd", "%2fetc%2fpasswd",
-    "file:%2f%2f%2fetc%2fpasswd", "a%00.png", "..;/..;/etc/passwd",
-]  # fmt: skip
+    "../../../../etc/passwd",
+    "..%2f..%2f..%2fetc%2fpasswd",
+    "%2e%2e/%2e%2e/etc/passwd",
+    "..%252f..%252fetc%252fpasswd",
+    "....//....//etc/passwd",
+    "..\\..\\etc\\passwd",
+    "..%5c..%5cetc%5cpasswd",
+    "%c0%ae%c0%ae/etc/passwd",
+    "/etc/passwd",
+    "%2fetc%2fpasswd",
+    "file:%2f%2f%2fetc%2fpasswd",
+    "a%00.png",
+    "..;/..;/etc/passwd",
+]
 PREFIXES = [
-    "/", "/img/", "/download/", "/healthz/", "/static/", "/media/", "/component/", "/app/static/",
-    "/_stcore/bidi-components/", "/_stcore/upload_file/",
-]  # fmt: skip
+    "/",
+    "/img/",
+    "/download/",
+    "/healthz/",
+    "/static/",
+    "/media/",
+    "/component/",
+    "/app/static/",
+    "/_stcore/bidi-components/",
+    "/_stcore/upload_file/",
+]
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
@@ -170,8 +187,9 @@ def test_a_foreign_host(browser, key, refused):
         for path in ("/", f"/img/{token}", "/healthz", "/_stcore/health"):
             assert browser.ask(path, host=host).status in (400, 403)
         assert browser.websocket(host=host, headers={"Origin": f"http://{host}"}).status in (
-            400, 403
-        )  # fmt: skip
+            400,
+            403,
+        )
     refused("a foreign host")
 
 
@@ -180,9 +198,15 @@ def test_websockets_of_foreign_pages(browser, studio, refused):
     assert browser.websocket(headers={"Origin": own}).status == 101  # negative control
     started = time.monotonic()
     for origin in (
-        "http://evil.example", "https://evil.example", "null", "http://localhost:1", "",
-        f"http://127.0.0.1:{studio.port + 1}", f"http://localhost:{studio.port}", "file://",
-    ):  # fmt: skip
+        "http://evil.example",
+        "https://evil.example",
+        "null",
+        "http://localhost:1",
+        "",
+        f"http://127.0.0.1:{studio.port + 1}",
+        f"http://localhost:{studio.port}",
+        "file://",
+    ):
         assert browser.websocket(headers={"Origin": origin}).status == 403, origin
     # Nothing was looked up elsewhere: two names that no server answers for take twenty seconds.
     assert time.monotonic() - started < 10
@@ -246,8 +270,14 @@ def test_routes_only_read(method, browser, key, studio, refused):
 
 
 def test_paths_that_are_closed(browser, refused):
-    for path in ("/_stcore/metrics", "/_stcore/script-health-check", "/_stcore/agent/openapi.json",
-                 "//_stcore//metrics", "/_stcore/./metrics", "/_stcore/%6detrics"):  # fmt: skip
+    for path in (
+        "/_stcore/metrics",
+        "/_stcore/script-health-check",
+        "/_stcore/agent/openapi.json",
+        "//_stcore//metrics",
+        "/_stcore/./metrics",
+        "/_stcore/%6detrics",
+    ):
         answer = browser.ask(path)
         assert answer.status in (400, 403) or b"<title>Streamlit</title>" in answer.body, path
         assert b"# TYPE" not in answer.body and b"openapi" not in answer.body[:200]

@@ -68,9 +68,13 @@ def no_log_is_left_open():
 
 def edit(person: Person, **values) -> Op:
     chosen = {
-        "client": "c", "seq": 1, "person": person, "revision": 0, "kind": "edit",
+        "client": "c",
+        "seq": 1,
+        "person": person,
+        "revision": 0,
+        "kind": "edit",
         "joints": {"left_wrist": FINE},
-    } | values  # fmt: skip
+    } | values
     return Op(**chosen)
 
 

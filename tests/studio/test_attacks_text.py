@@ -54,10 +54,20 @@ def told(start_studio, studio_set, tmp_path_factory) -> Studio:
     set_role(store, "Ada", "admin", by=admin)
     set_role(store, NAME, "reviewer", by=admin)
     mallory = User(name=NAME, role="reviewer")
-    apply(store, Op(client="m", seq=1, person=person, revision=0, kind="comment", text=EVIL),
-          who=mallory, base=base)  # fmt: skip
-    apply(store, Op(client="m", seq=2, person=person, revision=1, kind="status",
-                    status="flagged", text=EVIL), who=mallory, base=base)  # fmt: skip
+    apply(
+        store,
+        Op(client="m", seq=1, person=person, revision=0, kind="comment", text=EVIL),
+        who=mallory,
+        base=base,
+    )
+    apply(
+        store,
+        Op(
+            client="m", seq=2, person=person, revision=1, kind="status", status="flagged", text=EVIL
+        ),
+        who=mallory,
+        base=base,
+    )
     saved.save(store, key, name=NAME, query="", who=admin, for_all=True)
     store.close()
     return studio

@@ -23,9 +23,14 @@ def alone(page):
 
 def test_states_and_causes_by_one_key(alone):
     for key, (state, cause) in {
-        "s": (1, "self"), "p": (1, "person"), "o": (1, "object"), "u": (1, "unknown"),
-        "t": (0, "truncated"), "0": (0, "truncated"), "1": (1, "unknown"),
-    }.items():  # fmt: skip
+        "s": (1, "self"),
+        "p": (1, "person"),
+        "o": (1, "object"),
+        "u": (1, "unknown"),
+        "t": (0, "truncated"),
+        "0": (0, "truncated"),
+        "1": (1, "unknown"),
+    }.items():
         alone.press("Tab", key)
         ((name, row),) = alone.ops()[-1]["joints"].items()
         assert name == alone.said("joint")
@@ -190,8 +195,9 @@ def test_keys_typed_before_the_picture_is_there_are_not_lost(page):
             break
         page.wait_for_timeout(100)
     assert [(op["frame"], op["joints"][JOINTS[0]][3]) for op in editor.ops()] == [
-        (0, "self"), (1, "object"),
-    ]  # fmt: skip
+        (0, "self"),
+        (1, "object"),
+    ]
 
 
 def test_a_picture_that_cannot_be_loaded_blocks_edits(page, watch):
@@ -276,8 +282,9 @@ def test_names_and_comments_are_text_not_html(page):
     bad = "<img src=x onerror='window.bad=1'><script>window.bad=1</script>"
     state = item(0)["state"] | {"reason": bad, "who": bad, "status": "flagged"}
     items = [item(0, facts=[bad], risk=[bad], hider=[bad] * 17, lease=bad, state=state)]
-    editor.give(items=items, history={"id": "0:1", "events": [
-        {"who": bad, "when": bad, "what": bad}]})  # fmt: skip
+    editor.give(
+        items=items, history={"id": "0:1", "events": [{"who": bad, "when": bad, "what": bad}]}
+    )
     editor.press("Tab")
     editor.page.wait_for_timeout(300)
     assert page.evaluate("window.bad") is None

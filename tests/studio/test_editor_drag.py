@@ -45,8 +45,9 @@ def lonely(desk):
 
     def room(name):
         x, y = spots[name]
-        inside = min(x - box["x"], box["x"] + box["width"] - x, y - box["y"],
-                     box["y"] + box["height"] - y)  # fmt: skip
+        inside = min(
+            x - box["x"], box["x"] + box["width"] - x, y - box["y"], box["y"] + box["height"] - y
+        )
         others = min(
             ((x - a) ** 2 + (y - b) ** 2) ** 0.5 for n, (a, b) in spots.items() if n != name
         )

@@ -39,9 +39,16 @@ def base_of(person):
 
 def op(seq, **more):
     return {
-        "client": CLIENT, "seq": seq, "dataset": KEY, "frame": 1, "instance": 1, "revision": 0,
-        "kind": "edit", "joints": {"nose": [7.5, 8.5, 1, "person"]}, **more,
-    }  # fmt: skip
+        "client": CLIENT,
+        "seq": seq,
+        "dataset": KEY,
+        "frame": 1,
+        "instance": 1,
+        "revision": 0,
+        "kind": "edit",
+        "joints": {"nose": [7.5, 8.5, 1, "person"]},
+        **more,
+    }
 
 
 def message(*ops, **more):
@@ -125,12 +132,22 @@ def test_roles_and_people_that_are_not_there(store):
 @pytest.mark.parametrize(
     "payload",
     [
-        None, [], "ops", {"v": 2}, message(tab="short"), message(n=-1), message(n=True),
-        message(tab="<script>alert(1)</script>"), message() | {"ops": {}}, message("no object"),
-        message(op(1, client="../../etc/passwd")), message(op(1.5)), message(op(2**40)),
+        None,
+        [],
+        "ops",
+        {"v": 2},
+        message(tab="short"),
+        message(n=-1),
+        message(n=True),
+        message(tab="<script>alert(1)</script>"),
+        message() | {"ops": {}},
+        message("no object"),
+        message(op(1, client="../../etc/passwd")),
+        message(op(1.5)),
+        message(op(2**40)),
         message(*[op(k) for k in range(outbox.MOST_OPS + 1)]),
     ],
-)  # fmt: skip
+)
 def test_no_message_at_all(payload):
     with pytest.raises(Refused) as refused:
         read(payload, dataset=KEY)
@@ -141,24 +158,38 @@ def test_no_message_at_all(payload):
 @pytest.mark.parametrize(
     "more",
     [
-        {"dataset": "e" * 64}, {"frame": "1"}, {"frame": -1}, {"instance": None},
-        {"revision": True}, {"kind": "drop table"}, {"kind": None}, {"who": "admin"},
-        {"joints": []}, {"joints": {"nose": [1, 2, 1]}}, {"joints": {"nose": "<b>"}},
+        {"dataset": "e" * 64},
+        {"frame": "1"},
+        {"frame": -1},
+        {"instance": None},
+        {"revision": True},
+        {"kind": "drop table"},
+        {"kind": None},
+        {"who": "admin"},
+        {"joints": []},
+        {"joints": {"nose": [1, 2, 1]}},
+        {"joints": {"nose": "<b>"}},
         {"joints": {"nose": [1e999, 2, 2, "visible"]}},
         {"joints": {"nose": [math.nan, 2, 2, "visible"]}},
-        {"joints": {"nose": [1e9, 2, 2, "visible"]}}, {"joints": {"tail": [1, 2, 2, "visible"]}},
-        {"joints": {"nose": [1, 2, 2, "object"]}}, {"joints": {"nose": [1, 2, 7, "visible"]}},
-        {"joints": {"nose": [True, 2, 2, "visible"]}}, {"joints": {"nose": ["1", 2, 2, "visible"]}},
-        {"joints": {"nose": [1, 2, 2, ["visible"]]}}, {"joints": {}},
+        {"joints": {"nose": [1e9, 2, 2, "visible"]}},
+        {"joints": {"tail": [1, 2, 2, "visible"]}},
+        {"joints": {"nose": [1, 2, 2, "object"]}},
+        {"joints": {"nose": [1, 2, 7, "visible"]}},
+        {"joints": {"nose": [True, 2, 2, "visible"]}},
+        {"joints": {"nose": ["1", 2, 2, "visible"]}},
+        {"joints": {"nose": [1, 2, 2, ["visible"]]}},
+        {"joints": {}},
         {"joints": {str(k): [1, 2, 2, "visible"] for k in range(300)}},
         {"kind": "status", "joints": {}, "status": "deleted"},
         {"kind": "comment", "joints": {}, "text": "x" * 2001},
         {"kind": "comment", "joints": {}, "text": {"html": 1}},
         {"kind": "comment", "joints": {}, "text": " "},
-        {"kind": "revert", "joints": {}, "event": "1"}, {"undoes": [CLIENT, 1]},
-        {"after": "1"}, {"after": [CLIENT]},
+        {"kind": "revert", "joints": {}, "event": "1"},
+        {"undoes": [CLIENT, 1]},
+        {"after": "1"},
+        {"after": [CLIENT]},
     ],
-)  # fmt: skip
+)
 def test_a_bad_op_is_refused_and_its_neighbours_done(store, more):
     answer = tell(store, op(1, frame=2), op(2, **more), op(3, frame=3))
     assert [d[1] for d in answer.done] == [1, 3]

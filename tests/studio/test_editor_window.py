@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from synthstudio.core.errors import DatasetError
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.base import base_of
 from synthstudio.review.edits import apply
@@ -36,24 +36,34 @@ def store(tmp_path, dataset):
 
 @pytest.fixture
 def frames(dataset):
-    bones = skeleton(dataset.identity.skeleton)
-    return window.Frames(dataset, bones)
+    skeleton = get_skeleton(dataset.identity.skeleton)
+    return window.Frames(dataset, skeleton)
 
 
 def give(store, dataset, frames, people, **more):
     key = register(store, dataset, "crates")
     source = pictures.source_of(dataset, frames.skeleton)
     found = window.items(
-        store, key, frames, window.Stretch(start=7, people=people, **more), who=ADA,
-        url=lambda kind, frame: f"/img/{kind}-{frame}", clean_of=source.clean_of,
-    )  # fmt: skip
+        store,
+        key,
+        frames,
+        window.Stretch(start=7, people=people, **more),
+        who=ADA,
+        url=lambda kind, frame: f"/img/{kind}-{frame}",
+        clean_of=source.clean_of,
+    )
     return json.loads(json.dumps(found, allow_nan=False))
 
 
 def say(store, dataset, person, kind, seq, **more):
     key = register(store, dataset, "crates")
-    op = Op(client="c" * 16, seq=seq, person=Person(dataset=key, frame=person[0],
-            instance=person[1]), kind=kind, **more)  # fmt: skip
+    op = Op(
+        client="c" * 16,
+        seq=seq,
+        person=Person(dataset=key, frame=person[0], instance=person[1]),
+        kind=kind,
+        **more,
+    )
     return apply(store, op, who=ADA, base=base_of(dataset, *person))
 
 
@@ -92,8 +102,11 @@ def test_edits_and_added_people_are_in_it(store, dataset, frames):
     say(store, dataset, (0, 3), "add", 2, revision=0, joints={"nose": nose})
     found = give(store, dataset, frames, [(0, 1), (0, 2), (1, 1)])
     assert [(item["id"], item["pos"]) for item in found] == [
-        ("0:1", 7), ("0:2", 8), ("0:3", 8), ("1:1", 9),
-    ]  # fmt: skip
+        ("0:1", 7),
+        ("0:2", 8),
+        ("0:3", 8),
+        ("1:1", 9),
+    ]
     assert found[0]["state"]["joints"] == {"nose": [3.5, 4.5, 1, "object", "human"]}
     assert found[2]["state"]["added"] and not found[2]["exists"]
 

@@ -73,8 +73,10 @@ def test_a_team_that_has_done_nothing(
 ) -> None:
     open_as(page, studio, "team")
     page.get_by_text("so there is no pace to show").wait_for()
-    for part, why in (("Second look", "Nobody has been looked at twice yet"),
-                      ("Decide", "There is nothing to decide")):  # fmt: skip
+    for part, why in (
+        ("Second look", "Nobody has been looked at twice yet"),
+        ("Decide", "There is nothing to decide"),
+    ):
         page.get_by_text(part, exact=True).first.click()
         shown(page, "Team", why)
         settled(page)

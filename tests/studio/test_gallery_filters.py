@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synthstudio.core.errors import DatasetError
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.review.finding import read
 from synthstudio.review.values import STATUSES
 from synthstudio.studio.filters import (
@@ -23,7 +23,7 @@ from synthstudio.studio.filters import (
     with_range,
 )
 
-JOINTS = skeleton("coco17").joints
+JOINTS = get_skeleton("coco17").joints
 _hundredths = st.integers(0, 99)
 _words = st.text("abc_ -'é12", min_size=1, max_size=8)
 

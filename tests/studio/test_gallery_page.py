@@ -16,9 +16,9 @@ from playwright.sync_api import expect
 from reviewing import address, eventually
 
 from synthstudio.core.labels import CAUSES
+from synthstudio.dataset.filter import query_of
+from synthstudio.dataset.matching import matching_people
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.select.filter import query_of
-from synthstudio.dataset.select.matching import matching_people
 from synthstudio.review import history, saved
 from synthstudio.review.risk.table import PeopleTable, people_table
 from synthstudio.review.store import Store, dataset_key, open_store

@@ -14,8 +14,8 @@ from synthstudio.review.risk.facets import facet, joint_facet
 from synthstudio.review.risk.table import PeopleTable, people_table
 from synthstudio.studio import plots
 from synthstudio.studio.filters import Form, text_of
-from synthstudio.studio.gallery.looking import Look, set_text
 from synthstudio.studio.gallery.stats import _place, _with, narrow
+from synthstudio.studio.gallery.view import Look, set_text
 from synthstudio.studio.listing import csv_header, csv_rows, ordered, page_of, percent
 from synthstudio.studio.text import csv_bytes
 
@@ -31,11 +31,14 @@ def columns(table: PeopleTable) -> dict[str, np.ndarray]:
     return {
         "status": np.array(["pending", "flagged"] * count, object)[:count],
         "reviewer": np.array([None, "Ada", "Bo"] * count, object)[:count],
-        "assigned": np.full(count, None, object), "changed": np.full(count, "no", object),
-        "comments": np.zeros(count), "disagreement": np.full(count, np.nan),
+        "assigned": np.full(count, None, object),
+        "changed": np.full(count, "no", object),
+        "comments": np.zeros(count),
+        "disagreement": np.full(count, np.nan),
         "risk": np.where(np.arange(count) % 2, np.arange(count) / count, np.nan),
-        "edited": np.full(count, np.nan), "deleted": np.zeros(count, bool),
-    }  # fmt: skip
+        "edited": np.full(count, np.nan),
+        "deleted": np.zeros(count, bool),
+    }
 
 
 def _counts(plot: plots.Plot, table: PeopleTable, columns: dict[str, np.ndarray]) -> list[int]:

@@ -87,8 +87,9 @@ def test_a_set_is_made_through_reload_and_restart(
     second.wait_for(timeout=SLOW)
     page.wait_for_function(
         "before => [...document.images].some(i => i.alt.startsWith('frame 1') && i.src !== before)",
-        arg=first, timeout=SLOW,
-    )  # fmt: skip
+        arg=first,
+        timeout=SLOW,
+    )
     fill(page, "Name of the data set", "five")
     start(page).click()
     card(page, "five").get_by_text("running").wait_for(timeout=SLOW)

@@ -69,9 +69,13 @@ def test_a_set_at_a_glance(
 
 
 def test_a_set_that_is_damaged_is_told(
-    start_studio: Callable[..., Any], studio_set: Path, page: Any, open_as: Callable[..., Any],
-    tmp_path: Path, screenshots: Any,
-) -> None:  # fmt: skip
+    start_studio: Callable[..., Any],
+    studio_set: Path,
+    page: Any,
+    open_as: Callable[..., Any],
+    tmp_path: Path,
+    screenshots: Any,
+) -> None:
     broken = tmp_path / "broken"
     shutil.copytree(studio_set, broken)
     image = next(broken.glob("shards/*/images/*.jpg"))
@@ -102,9 +106,13 @@ def test_finished_sets_below_the_exports_appear(
 
 
 def test_a_set_that_cannot_be_read_is_told_by_its_name(
-    start_studio: Callable[..., Any], studio_set: Path, page: Any, open_as: Callable[..., Any],
-    tmp_path: Path, screenshots: Any,
-) -> None:  # fmt: skip
+    start_studio: Callable[..., Any],
+    studio_set: Path,
+    page: Any,
+    open_as: Callable[..., Any],
+    tmp_path: Path,
+    screenshots: Any,
+) -> None:
     hollow = tmp_path / "hollow"
     shutil.copytree(studio_set, hollow)
     studio = start_studio(hollow)

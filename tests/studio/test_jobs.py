@@ -20,7 +20,7 @@ from synthstudio.core.errors import Refused
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.models import JobRow, utc_now
 from synthstudio.review.store import Store, open_store
-from synthstudio.studio.jobs import book, commands, process, tender
+from synthstudio.studio.jobs import commands, job_store, process, scheduler
 from synthstudio.studio.jobs.process import Running
 from synthstudio.studio.settings import Settings
 
@@ -69,40 +69,40 @@ def pid_of(store: Store, number: int) -> int:
 
 
 def said(settings: Settings, number: int) -> str:
-    return process.tail(book.log_folder(settings, number) / process.ERR_NAME)
+    return process.tail(job_store.log_folder(settings, number) / process.ERR_NAME)
 
 
 def test_a_job_makes_a_data_set_and_the_next_one_waits(store: Store, settings: Settings) -> None:
-    first = book.add(store, order(frames=3), settings, who=LEAD)
-    second = book.add(store, order("second"), settings, who=LEAD)
-    assert {j.id for j in book.tend(store, settings)} == {first.id}
-    assert book.job(store, second.id).state == "queued"
+    first = job_store.add(store, order(frames=3), settings, who=LEAD)
+    second = job_store.add(store, order("second"), settings, who=LEAD)
+    assert {j.id for j in job_store.tend(store, settings)} == {first.id}
+    assert job_store.job(store, second.id).state == "queued"
     assert os.getsid(pid_of(store, first.id)) == pid_of(store, first.id) != os.getsid(0)
     seen = drive(store, settings, first.id, until=ended)
     assert (seen.state, seen.done, seen.total) == ("done", 3, 3), seen
     assert Dataset(settings.exports / "first").frames == 3
     assert (settings.exports / "first.yaml").is_file()
-    assert book.job(store, second.id).state == "running"
+    assert job_store.job(store, second.id).state == "running"
     with pytest.raises(Refused, match="cannot be resumed"):
-        book.resume(store, first.id, settings, who=LEAD)
+        job_store.resume(store, first.id, settings, who=LEAD)
 
 
 def test_a_job_outlives_its_server(store: Store, settings: Settings) -> None:
-    made = book.add(store, order(), settings, who=LEAD)
+    made = job_store.add(store, order(), settings, who=LEAD)
     server = f"""
         import os, sys
         sys.path.insert(0, {str(Path(__file__).parent)!r})
         from pathlib import Path
         from job_orders import settings_in
         from synthstudio.review.store import open_store
-        from synthstudio.studio.jobs import book
+        from synthstudio.studio.jobs import job_store
         settings = settings_in(Path({str(settings.exports.parent)!r}), jobs=1)
-        book.tend(open_store(settings.database), settings)
+        job_store.tend(open_store(settings.database), settings)
         os.kill(os.getpid(), 9)
     """
     died = subprocess.run([sys.executable, "-c", textwrap.dedent(server)], check=False)
     assert died.returncode == -signal.SIGKILL
-    assert book.job(store, made.id).state == "running"
+    assert job_store.job(store, made.id).state == "running"
     pid = pid_of(store, made.id)
     assert pid not in process._children and psutil.pid_exists(pid)
     seen = drive(store, settings, made.id, until=ended)
@@ -111,7 +111,9 @@ def test_a_job_outlives_its_server(store: Store, settings: Settings) -> None:
 
 
 def test_a_job_that_is_killed_is_lost_and_resumed(store: Store, settings: Settings) -> None:
-    made = book.add(store, order(frames=100), settings, who=LEAD)  # killed long before the last
+    made = job_store.add(
+        store, order(frames=100), settings, who=LEAD
+    )  # killed long before the last
     drive(store, settings, made.id, until=lambda j: j.done >= 66 or not j.active)
     pid = pid_of(store, made.id)
     os.kill(pid, signal.SIGKILL)
@@ -120,7 +122,7 @@ def test_a_job_that_is_killed_is_lost_and_resumed(store: Store, settings: Settin
     assert 64 <= seen.done < 100  # the first shard is whole
     assert not psutil.pid_exists(pid)
     before = (settings.exports / "first" / "shards" / "00000" / "shard.json").stat().st_mtime_ns
-    again = book.resume(store, made.id, settings, who=LEAD)
+    again = job_store.resume(store, made.id, settings, who=LEAD)
     assert again.state == "queued" and again.message == ""
     seen = drive(store, settings, made.id, until=ended)
     assert seen.state == "done" and Dataset(settings.exports / "first").frames == 100
@@ -129,14 +131,14 @@ def test_a_job_that_is_killed_is_lost_and_resumed(store: Store, settings: Settin
 
 
 def test_cancel_ends_it_and_all_that_it_started(store: Store, settings: Settings) -> None:
-    made = book.add(store, order(frames=5000), settings, who=LEAD)
+    made = job_store.add(store, order(frames=5000), settings, who=LEAD)
     drive(store, settings, made.id, until=lambda j: j.done >= 1 or not j.active)
     pid = pid_of(store, made.id)
-    assert book.cancel(store, made.id, who=LEAD).stopping
+    assert job_store.cancel(store, made.id, who=LEAD).stopping
     seen = drive(store, settings, made.id, until=ended)
     assert seen.state == "cancelled" and "complete shards are kept" in seen.message
     eventually(lambda: _left(pid), [])
-    assert book.cancel(store, made.id, who=LEAD).state == "cancelled"  # again: nothing happens
+    assert job_store.cancel(store, made.id, who=LEAD).state == "cancelled"  # again: nothing happens
 
 
 def _left(group: int) -> list[psutil.Process]:
@@ -150,30 +152,31 @@ def _left(group: int) -> list[psutil.Process]:
 
 
 def test_cancel_insists(store, settings, instead, monkeypatch) -> None:
-    monkeypatch.setattr(book, "TERM_AFTER_S", 3600.0)
-    monkeypatch.setattr(book, "KILL_AFTER_S", 3600.0)
+    monkeypatch.setattr(job_store, "TERM_AFTER_S", 3600.0)
+    monkeypatch.setattr(job_store, "KILL_AFTER_S", 3600.0)
     instead(STUBBORN)
-    made = book.add(store, order(), settings, who=LEAD)
+    made = job_store.add(store, order(), settings, who=LEAD)
     drive(store, settings, made.id, until=lambda _: "ready" in said(settings, made.id))
-    book.cancel(store, made.id, who=LEAD)
+    job_store.cancel(store, made.id, who=LEAD)
     drive(store, settings, made.id, until=lambda _: "asked" in said(settings, made.id))
-    monkeypatch.setattr(book, "TERM_AFTER_S", 0.5)
+    monkeypatch.setattr(job_store, "TERM_AFTER_S", 0.5)
     drive(store, settings, made.id, until=lambda _: "told" in said(settings, made.id))
-    monkeypatch.setattr(book, "KILL_AFTER_S", 1.0)
+    monkeypatch.setattr(job_store, "KILL_AFTER_S", 1.0)
     assert drive(store, settings, made.id, until=ended).state == "cancelled"
     assert said(settings, made.id).split() == ["ready", "asked", "told"]  # once each
 
 
 def test_a_recycled_number_is_not_taken_for_the_job(store, settings) -> None:
-    innocent = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"],
-                                start_new_session=True)  # fmt: skip
+    innocent = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True
+    )
     try:
-        made = book.add(store, order(), settings, who=LEAD)
+        made = job_store.add(store, order(), settings, who=LEAD)
         with store.session() as session:
             row = session.get(JobRow, made.id)
             row.state, row.pid, row.started = "running", innocent.pid, utc_now()
             row.progress = {**row.progress, "born": time.time() - 3600}
-        book.cancel(store, made.id, who=LEAD)
+        job_store.cancel(store, made.id, who=LEAD)
         seen = drive(store, settings, made.id, until=ended)
         assert seen.state == "cancelled" and innocent.poll() is None
         born = psutil.Process(innocent.pid).create_time()
@@ -185,22 +188,24 @@ def test_a_recycled_number_is_not_taken_for_the_job(store, settings) -> None:
 
 
 def test_a_job_whose_server_died_while_beginning_it(store, settings, instead, monkeypatch) -> None:
-    monkeypatch.setattr(book, "_CLAIM_S", 3600.0)
+    monkeypatch.setattr(job_store, "_CLAIM_S", 3600.0)
     instead("import time; time.sleep(600)")
-    made = book.add(store, order(), settings, who=LEAD)
-    assert book._claim(store, settings) == made.id  # and then the server died
-    assert book.tend(store, settings) == []  # it might be about to begin
+    made = job_store.add(store, order(), settings, who=LEAD)
+    assert job_store._claim(store, settings) == made.id  # and then the server died
+    assert job_store.tend(store, settings) == []  # it might be about to begin
     line = commands.command("generate", made.spec, settings)
-    running = process.start(line, book.log_folder(settings, made.id))  # or just after beginning
-    book.tend(store, settings)
+    running = process.start(
+        line, job_store.log_folder(settings, made.id)
+    )  # or just after beginning
+    job_store.tend(store, settings)
     assert pid_of(store, made.id) == 0  # it still might be about to
-    monkeypatch.setattr(book, "_CLAIM_S", 0.0)
-    book.tend(store, settings)
+    monkeypatch.setattr(job_store, "_CLAIM_S", 0.0)
+    job_store.tend(store, settings)
     assert pid_of(store, made.id) == running.pid
     os.killpg(running.pid, signal.SIGKILL)
     assert drive(store, settings, made.id, until=ended).state == "lost"
-    other = book.add(store, order("other"), settings, who=LEAD)
-    assert book._claim(store, settings) == other.id
+    other = job_store.add(store, order("other"), settings, who=LEAD)
+    assert job_store._claim(store, settings) == other.id
     assert drive(store, settings, other.id, until=ended).state == "lost"
 
 
@@ -212,43 +217,45 @@ def test_errors_are_told(store, settings, instead) -> None:
     }
     for k, (program, told) in enumerate(programs.items()):
         instead(program)
-        made = book.add(store, order(f"set{k}"), settings, who=LEAD)
+        made = job_store.add(store, order(f"set{k}"), settings, who=LEAD)
         seen = drive(store, settings, made.id, until=ended)
         assert seen.state == ("lost" if k == 2 else "failed") and told in seen.message
 
 
 def test_many_tenders_begin_a_job_once(store, settings, instead, tmp_path) -> None:
-    instead(f"import os, time; open({str(tmp_path)!r} + f'/began-{{os.getpid()}}', 'w'); "
-            "time.sleep(600)")  # fmt: skip
+    instead(
+        f"import os, time; open({str(tmp_path)!r} + f'/began-{{os.getpid()}}', 'w'); "
+        "time.sleep(600)"
+    )
     before = set(process._children)
     for k in range(3):
-        book.add(store, order(f"set{k}"), settings, who=LEAD)
-    threads = [threading.Thread(target=book.tend, args=(store, settings)) for _ in range(6)]
+        job_store.add(store, order(f"set{k}"), settings, who=LEAD)
+    threads = [threading.Thread(target=job_store.tend, args=(store, settings)) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     (begun,) = set(process._children) - before
     eventually(lambda: [path.name for path in tmp_path.glob("began-*")], [f"began-{begun}"])
-    assert [j.state for j in book.jobs(store)] == ["queued", "queued", "running"]
+    assert [j.state for j in job_store.jobs(store)] == ["queued", "queued", "running"]
 
 
 def test_jobs_of_another_machine_are_left_alone(store, settings) -> None:
-    made = book.add(store, order(), settings, who=LEAD)
+    made = job_store.add(store, order(), settings, who=LEAD)
     with store.session() as session:
         row = session.get(JobRow, made.id)
         row.progress, row.state, row.pid = {"total": 4, "node": "elsewhere"}, "running", 1
-    assert book.tend(store, settings) == []
-    assert book.job(store, made.id).state == "running"
+    assert job_store.tend(store, settings) == []
+    assert job_store.job(store, made.id).state == "running"
 
 
 def test_the_thread_looks_after_jobs(store, settings, instead) -> None:
     instead("print('{}')")
-    thread = tender.start(settings, store, every_s=0.05)
-    assert tender.start(settings, store) is thread
-    made = book.add(store, order(), settings, who=LEAD)
-    eventually(lambda: book.job(store, made.id).active, False)
-    assert book.job(store, made.id).state == "done"
+    thread = scheduler.start(settings, store, every_s=0.05)
+    assert scheduler.start(settings, store) is thread
+    made = job_store.add(store, order(), settings, who=LEAD)
+    eventually(lambda: job_store.job(store, made.id).active, False)
+    assert job_store.job(store, made.id).state == "done"
 
 
 def test_a_tail_is_plain_text(tmp_path: Path) -> None:

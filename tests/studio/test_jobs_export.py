@@ -11,7 +11,7 @@ from job_orders import LEAD, drive, ended, settings_in
 from synthstudio.core.errors import ReviewError
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.store import dataset_key, open_store, register
-from synthstudio.studio.jobs import book, reviewed
+from synthstudio.studio.jobs import job_store, reviewed
 from synthstudio.studio.jobs.orders import Export
 from synthstudio.studio.jobs.process import OUT_NAME
 from synthstudio.studio.overview.health import Clinic, Health
@@ -46,7 +46,7 @@ def test_an_export_that_cannot_be_says_why(tmp_path: Path, studio_set: Path) -> 
     store = open_store(settings.database)
     register(store, Dataset(studio_set), "crates")
     wanted = Export(dataset=str(studio_set), form="yolo", out="crates")
-    made = book.add(store, wanted, settings, who=LEAD)
+    made = job_store.add(store, wanted, settings, who=LEAD)
     seen = drive(store, settings, made.id, until=ended)
     assert seen.state == "failed" and not seen.resumable
     assert "approved" in seen.message and "Traceback" not in seen.message

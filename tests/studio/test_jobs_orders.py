@@ -7,18 +7,39 @@ import pytest
 from job_orders import LEAD, RECIPE, REVIEWER, order, settings_in
 
 from synthstudio.core.errors import RecipeError, Refused
-from synthstudio.recipe.load import dump, parse
+from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.review.store import open_store
 from synthstudio.review.values import User
-from synthstudio.studio.jobs import book, commands, orders
+from synthstudio.studio.jobs import commands, job_store, orders
 from synthstudio.studio.jobs.orders import Export, Generate, check_name, check_order
 from synthstudio.studio.jobs.process import clean_environment
 from synthstudio.studio.settings import Settings
 
 HOSTILE = (
-    "", ".", "..", "../x", "a/b", "/etc", "a\\b", "-rf", "--resume", "a b", "A", "a\n", "a\0b",
-    "ä", "x" * 49, "studio", "a;ls", "$(ls)", "a.yaml", "~", "con", "%2e%2e", "\u202ea",
-)  # fmt: skip
+    "",
+    ".",
+    "..",
+    "../x",
+    "a/b",
+    "/etc",
+    "a\\b",
+    "-rf",
+    "--resume",
+    "a b",
+    "A",
+    "a\n",
+    "a\0b",
+    "ä",
+    "x" * 49,
+    "studio",
+    "a;ls",
+    "$(ls)",
+    "a.yaml",
+    "~",
+    "con",
+    "%2e%2e",
+    "\u202ea",
+)
 
 
 @pytest.fixture
@@ -92,9 +113,16 @@ def test_the_disk(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("assets", 2), ("assets", -1), ("assets", True), ("assets", "/"), ("workers", 0),
-     ("workers", 9), ("workers", "2; ls")],
-)  # fmt: skip
+    [
+        ("assets", 2),
+        ("assets", -1),
+        ("assets", True),
+        ("assets", "/"),
+        ("workers", 0),
+        ("workers", 9),
+        ("workers", "2; ls"),
+    ],
+)
 def test_roots_and_workers_are_choices(settings: Settings, field: str, value: object) -> None:
     with pytest.raises(Refused):
         check_order(dataclasses.replace(order(), **{field: value}), settings, LEAD)
@@ -129,10 +157,18 @@ def test_arguments_are_fixed(settings: Settings) -> None:
     line = commands.command("generate", commands.as_spec(order()), settings)
     exports = settings.exports
     assert line[1:] == [
-        "-m", "synthstudio", "generate", str(exports / "first.yaml"),
-        "--out", str(exports / "first"),
-        "--assets", str(settings.scenes), "--workers", "1", "--json",
-    ]  # fmt: skip
+        "-m",
+        "synthstudio",
+        "generate",
+        str(exports / "first.yaml"),
+        "--out",
+        str(exports / "first"),
+        "--assets",
+        str(settings.scenes),
+        "--workers",
+        "1",
+        "--json",
+    ]
     spec = {**commands.as_spec(order()), "out": "../../etc"}
     with pytest.raises(Refused):
         commands.command("generate", spec, settings)
@@ -147,27 +183,32 @@ def test_arguments_are_fixed(settings: Settings) -> None:
 
 def test_secrets_stay_with_the_server() -> None:
     given = {
-        "PATH": "/bin", "HOME": "/root", "SYNTHSTUDIO_SECRET": "x", "SYNTHSTUDIO_DB": "x",
-        "STREAMLIT_SERVER_COOKIE_SECRET": "x", "MY_TOKEN": "x", "db_password": "x",
-    }  # fmt: skip
+        "PATH": "/bin",
+        "HOME": "/root",
+        "SYNTHSTUDIO_SECRET": "x",
+        "SYNTHSTUDIO_DB": "x",
+        "STREAMLIT_SERVER_COOKIE_SECRET": "x",
+        "MY_TOKEN": "x",
+        "db_password": "x",
+    }
     assert clean_environment(given) == {"PATH": "/bin", "HOME": "/root"}
 
 
 def test_the_queue_has_an_end(settings: Settings) -> None:
     store = open_store(settings.database)
-    for k in range(book.MOST_QUEUED):
-        book.add(store, order(f"set{k}"), settings, who=LEAD)
+    for k in range(job_store.MOST_QUEUED):
+        job_store.add(store, order(f"set{k}"), settings, who=LEAD)
     with pytest.raises(Refused, match="too many jobs"):
-        book.add(store, order("more"), settings, who=LEAD)
-    first = book.jobs(store)[-1]
+        job_store.add(store, order("more"), settings, who=LEAD)
+    first = job_store.jobs(store)[-1]
     with pytest.raises(Refused):
-        book.cancel(store, first.id, who=REVIEWER)
-    assert book.job(store, first.id).state == "queued"
-    assert book.cancel(store, first.id, who=LEAD).state == "cancelled"
+        job_store.cancel(store, first.id, who=REVIEWER)
+    assert job_store.job(store, first.id).state == "queued"
+    assert job_store.cancel(store, first.id, who=LEAD).state == "cancelled"
     with pytest.raises(Refused, match="writes there already"):
-        book.add(store, order("set1"), settings, who=LEAD)
-    book.add(store, order("more"), settings, who=LEAD)
+        job_store.add(store, order("set1"), settings, who=LEAD)
+    job_store.add(store, order("more"), settings, who=LEAD)
     with pytest.raises(Refused) as error:
-        book.job(store, 999)
+        job_store.job(store, 999)
     assert error.value.reason == "gone"
     store.close()

@@ -13,7 +13,7 @@ from job_orders import RECIPE, settings_in
 
 from synthstudio.core.errors import Refused
 from synthstudio.core.images import decode_rgb
-from synthstudio.recipe.load import dump, parse
+from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.studio.jobs import preview as previewing
 from synthstudio.studio.jobs.preview import Preview, Previews
 from synthstudio.studio.jobs.previewer import MOST_PIXELS, bounded

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 from job_orders import RECIPE, settings_in
+from synthstudio.studio.jobs.store import Job
 
 from synthstudio.core.errors import RecipeError
-from synthstudio.recipe.load import dump, load, parse
-from synthstudio.studio.jobs.book import Job
+from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.studio.making import form
 from synthstudio.studio.making.job_list import (
     bytes_text,
@@ -46,10 +46,12 @@ def test_no_field_leads_to_a_folder() -> None:
     fields = [f for part in form.parts(values) for f in form.further(values, part)]
     assert not [f for f in fields if "folder" in f.name]
     for path, value in (
-        (("backdrop", "folder"), "other"), (("backdrop",), {**folder, "folder": "other"}),
-        (("cutouts",), {"folder": "../../etc"}), (("cutouts",), {"folder": "other"}),
+        (("backdrop", "folder"), "other"),
+        (("backdrop",), {**folder, "folder": "other"}),
+        (("cutouts",), {"folder": "../../etc"}),
+        (("cutouts",), {"folder": "other"}),
         (("motion",), {"folder": "other"}),
-    ):  # fmt: skip
+    ):
         made, faults = form.checked(recipe, {path: value})
         assert made is None and faults, path
     assert form.checked(recipe, {("backdrop", "kind"): "photo"})[1] == {}
@@ -70,9 +72,18 @@ def test_faults_stand_beside_their_fields() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[1, 2", "&a [1]", "*a", "{a: *b}", "x" * 401, "!!python/object:os.system {}",
-             "[" * 300, "2026-13-45T99:99:99Z"],
-)  # fmt: skip
+    "text",
+    [
+        "[1, 2",
+        "&a [1]",
+        "*a",
+        "{a: *b}",
+        "x" * 401,
+        "!!python/object:os.system {}",
+        "[" * 300,
+        "2026-13-45T99:99:99Z",
+    ],
+)
 def test_text_that_is_no_value(text: str) -> None:
     with pytest.raises(RecipeError):
         form.read_text(text)
@@ -113,9 +124,21 @@ def test_scenes_of_a_folder(tmp_path: Path) -> None:
 def test_jobs_in_words() -> None:
     now = datetime.now(UTC)
     job = Job(
-        id=1, kind="generate", who="Lea", state="running", out="first", created=now, started=now,
-        ended=None, done=30, total=120, per_second=2.0, message="", spec={}, stopping=False,
-    )  # fmt: skip
+        id=1,
+        kind="generate",
+        who="Lea",
+        state="running",
+        out="first",
+        created=now,
+        started=now,
+        ended=None,
+        done=30,
+        total=120,
+        per_second=2.0,
+        message="",
+        spec={},
+        stopping=False,
+    )
     assert progress_text(job) == "30 of 120 frames · 2.0 a second, 45 s left"
     values = {**job.__dict__, "ended": now + timedelta(seconds=70), "state": "done"}
     assert ended_text(Job(**values), now + timedelta(hours=3)) == (
@@ -123,11 +146,18 @@ def test_jobs_in_words() -> None:
     )
     assert waiting_text(Job(**{**values, "state": "queued"})) == "Waits for its turn."
     assert [seconds_text(s) for s in (-1, 7, 100, 7200, 4e5)] == [
-        "0 s", "7 s", "2 min", "2 h", "5 days"
-    ]  # fmt: skip
+        "0 s",
+        "7 s",
+        "2 min",
+        "2 h",
+        "5 days",
+    ]
     assert [bytes_text(b) for b in (12, 1_500, 25e6, 3.2e9)] == [
-        "12 bytes", "1.5 kB", "25 MB", "3.2 GB"
-    ]  # fmt: skip
+        "12 bytes",
+        "1.5 kB",
+        "25 MB",
+        "3.2 GB",
+    ]
 
 
 def _form_page() -> None:
@@ -135,7 +165,7 @@ def _form_page() -> None:
     import streamlit as st
     from job_orders import RECIPE as SCENE
 
-    from synthstudio.recipe.load import parse as parsed
+    from synthstudio.recipe.schema.load import parse as parsed
     from synthstudio.studio.making.scenes import Scene
     from synthstudio.studio.making.widgets import Draft, main_fields
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from synthstudio.core.labels import CAUSES
-from synthstudio.core.skeleton import COLOURS, skeleton
+from synthstudio.core.skeleton import COLOURS, get_skeleton
 from synthstudio.studio import marks
 from synthstudio.studio.marks import Marked, legend_html, marked
 
 U8 = NDArray[np.uint8]
-BONES = skeleton("coco17")
+BONES = get_skeleton("coco17")
 GREY = 120
 DRAWN = tuple(cause for cause in CAUSES if cause != "unlabelled")
 STATES = {"visible": 2, "truncated": 0}

@@ -55,9 +55,13 @@ def look(page: Any) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", [*PAGES, "gallery-statistics", "gallery-select"])
 def test_no_serious_violation(
-    new_page: Callable[..., Any], studio: Any, open_as: Callable[..., Any], axe: str,
-    name: str, scheme: str,
-) -> None:  # fmt: skip
+    new_page: Callable[..., Any],
+    studio: Any,
+    open_as: Callable[..., Any],
+    axe: str,
+    name: str,
+    scheme: str,
+) -> None:
     page = new_page(color_scheme=scheme)
     path, _, more = name.partition("-")
     open_as(page, studio, "" if path == "home" else path)

@@ -54,8 +54,12 @@ def test_people_are_counted_alike_everywhere(review: Reviewed) -> None:
     busy(review)
     found = people_of(review.store, key)
     assert found.status == {
-        "approved": 2, "rejected": 1, "flagged": 1, "skipped": 1, "pending": on_disk - 7 + 1
-    }  # fmt: skip
+        "approved": 2,
+        "rejected": 1,
+        "flagged": 1,
+        "skipped": 1,
+        "pending": on_disk - 7 + 1,
+    }
     assert (found.total, found.added, found.deleted) == (on_disk - 2 + 1, 1, 2)
     assert (found.decided, found.waiting) == (4, found.total - 4)
     whole = counts(review.store, key)  # what the command line tells

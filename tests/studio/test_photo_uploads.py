@@ -13,7 +13,7 @@ from job_orders import LEAD, RECIPE, REVIEWER, settings_in
 from synthstudio.core.errors import AssetError, RecipeError, Refused, StudioError
 from synthstudio.core.images import read_rgb
 from synthstudio.props.assets import scan_images
-from synthstudio.recipe.load import dump, parse
+from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.review.values import User
 from synthstudio.studio import uploads
 from synthstudio.studio.jobs.orders import Generate, check_name, check_order, roots_of
@@ -56,9 +56,18 @@ def test_an_image_bomb_is_refused_before_a_pixel_is_decoded(
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"<svg onload='x'/>", b"GIF89a" + bytes(50), b"\xff\xd8\xff" + bytes(99),
-             bytes(20 * 2**20 + 1), picture()[:40], picture("RGBA"), picture(size=(63, 200))],
-)  # fmt: skip
+    "data",
+    [
+        b"",
+        b"<svg onload='x'/>",
+        b"GIF89a" + bytes(50),
+        b"\xff\xd8\xff" + bytes(99),
+        bytes(20 * 2**20 + 1),
+        picture()[:40],
+        picture("RGBA"),
+        picture(size=(63, 200)),
+    ],
+)
 def test_what_is_no_background_is_refused(data: bytes, tmp_path: Path) -> None:
     with pytest.raises((StudioError, AssetError)):
         keep(data, tmp_path / "uploads")
@@ -124,9 +133,7 @@ def test_a_scene_takes_uploaded_photos_and_nothing_else_of_the_exports(tmp_path:
     with pytest.raises(RecipeError, match="below the asset root"):
         with_photos(scene, "../studio", settings)
     with pytest.raises(Refused, match="asset folders are not there"):
-        check_order(
-            Generate(recipe=made.recipe, out="first", assets=0), settings, LEAD
-        )  # fmt: skip
+        check_order(Generate(recipe=made.recipe, out="first", assets=0), settings, LEAD)
     with pytest.raises(Refused, match="no name for an output"):
         check_name("uploads")
 

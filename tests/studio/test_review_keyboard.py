@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from reviewing import Labels, Reviewer, sit_down, stored
 
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.export import export_reviewed
 from synthstudio.review.store import open_store
@@ -49,7 +49,7 @@ def _check_coco(studio, folder, out, reviewer, approved):
         for path in (out / "coco").rglob("*.json")
         for entry in json.loads(path.read_text()).get("annotations", [])
     ]
-    names = skeleton(dataset.identity.skeleton).joints
+    names = get_skeleton(dataset.identity.skeleton).joints
     found = [
         (round(e["keypoints"][3 * j], 2), round(e["keypoints"][3 * j + 1], 2), name)
         for e in entries
@@ -60,5 +60,7 @@ def _check_coco(studio, folder, out, reviewer, approved):
         (_, change) = [c for c in reviewer.told[person] if c[0] == "revert"][-1]
         ((name, (x, y, state, _)),) = change.items()
         assert state == 1
-        assert any(n == name and abs(a - (x - 0.5)) < 0.02 and abs(b - (y - 0.5)) < 0.02
-                   for a, b, n in found), (person, name, x, y)  # fmt: skip
+        assert any(
+            n == name and abs(a - (x - 0.5)) < 0.02 and abs(b - (y - 0.5)) < 0.02
+            for a, b, n in found
+        ), (person, name, x, y)

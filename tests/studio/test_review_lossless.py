@@ -144,8 +144,10 @@ def test_two_browsers_on_one_person(studio, studio_set, page, new_page, open_as,
     events = stored(studio, studio_set, person=place[1])
     assert [e.who for e in events] == ["Ada", "Ben", "Ben", "Ben"]
     assert [e.after["joints"][joints[0]]["cause"] for e in events][1:] == [
-        "truncated", "self", "object",
-    ]  # fmt: skip
+        "truncated",
+        "self",
+        "object",
+    ]
     first.press("Tab", "s")
     first.wait(lambda: first.said("refused") == "1", 60)
     first.press("Alt+t")
@@ -258,8 +260,9 @@ def small_disk(tmp_path):
     place = tmp_path / "disk"
     place.mkdir()
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(place)], capture_output=True,
-    )  # fmt: skip
+        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(place)],
+        capture_output=True,
+    )
     if done.returncode:
         pytest.skip("no file system can be mounted here")
     yield place
@@ -270,9 +273,14 @@ def test_disk_full(start_studio, studio_set, page, open_as, small_disk, joints):
     studio = start_studio(studio_set, more=("--db", str(small_disk / "review.db")))
     studio.database = small_disk / "review.db"
     _full(
-        studio, studio_set, page, open_as, joints, fill=lambda: _fill(small_disk / "filler"),
+        studio,
+        studio_set,
+        page,
+        open_as,
+        joints,
+        fill=lambda: _fill(small_disk / "filler"),
         free=lambda: (small_disk / "filler").unlink(),
-    )  # fmt: skip
+    )
 
 
 def test_no_file_may_grow(start_studio, studio_set, page, open_as, joints):
@@ -284,9 +292,14 @@ def test_no_file_may_grow(start_studio, studio_set, page, open_as, joints):
         resource.prlimit(studio.process.pid, resource.RLIMIT_FSIZE, (size, endless))
 
     _full(
-        studio, studio_set, page, open_as, joints, fill=lambda: limit(4096),
+        studio,
+        studio_set,
+        page,
+        open_as,
+        joints,
+        fill=lambda: limit(4096),
         free=lambda: limit(endless),
-    )  # fmt: skip
+    )
 
 
 def _full(studio, folder, page, open_as, joints, *, fill, free):

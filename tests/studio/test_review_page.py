@@ -116,9 +116,10 @@ def test_forged_messages_change_nothing(studio, studio_set, page, open_as, watch
            "kind": "edit", "joints": {"nose": [1, 2, 2, "visible"]}}  # fmt: skip
     key = page.evaluate("new URL(location.href).searchParams.get('set')")
     forged = [
-        bad | {"dataset": "0" * 64}, bad | {"dataset": key, "seq": 2, "frame": 4000},
+        bad | {"dataset": "0" * 64},
+        bad | {"dataset": key, "seq": 2, "frame": 4000},
         bad | {"dataset": key, "seq": 3, "joints": {"nose": [1e12, 2, 2, "visible"]}},
-    ]  # fmt: skip
+    ]
     page.evaluate(
         """([prefix, ops]) => ops.forEach((op) => localStorage.setItem(
           `${prefix}${op.client}.${op.seq}`,

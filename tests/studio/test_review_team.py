@@ -10,7 +10,7 @@ from review_store import Reviewed, reviewed
 from reviewing import sit_down, stored
 
 from synthstudio.core.errors import Refused
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.review import history
 from synthstudio.review.choices import set_share
 from synthstudio.review.leases import SECOND, claim, leases
@@ -19,8 +19,8 @@ from synthstudio.review.store import register
 from synthstudio.review.team.second_pass import begin, veiled, veiled_among
 from synthstudio.review.values import User
 from synthstudio.studio import pictures, routes
-from synthstudio.studio.editor import holding, window
-from synthstudio.studio.editor.holding import Held, keep, let_go
+from synthstudio.studio.editor import buffer, window
+from synthstudio.studio.editor.buffer import Held, keep, let_go
 from synthstudio.studio.editor.order import Ask, order_of
 from synthstudio.studio.editor.outbox import book_of, deliver, read
 from synthstudio.studio.editor.progress import progress_of
@@ -44,21 +44,29 @@ def review(tmp_path, studio_set):
 def clock(monkeypatch):
     """Return a clock for `keep` that a test sets, in seconds."""
     now = SimpleNamespace(s=0.0)
-    monkeypatch.setattr(holding, "time", SimpleNamespace(monotonic=lambda: now.s))
+    monkeypatch.setattr(buffer, "time", SimpleNamespace(monotonic=lambda: now.s))
     return now
 
 
 def frames(review: Reviewed) -> window.Frames:
-    return window.Frames(review.dataset, skeleton(review.dataset.identity.skeleton))
+    return window.Frames(review.dataset, get_skeleton(review.dataset.identity.skeleton))
 
 
 def tell(review, person, seq, *, who, held=None, layer="main", **more):
     """Say an op as the editor does; return the answer."""
     client = (who.name * 8)[:16]
-    op = {"client": client, "seq": seq, "dataset": book_of(review.table.key, layer),
-          "frame": person.frame, "instance": person.instance, "revision": 0, **more}  # fmt: skip
-    message = read({"v": 1, "tab": client, "n": seq, "ops": [op]}, dataset=review.table.key,
-                   layer=layer)  # fmt: skip
+    op = {
+        "client": client,
+        "seq": seq,
+        "dataset": book_of(review.table.key, layer),
+        "frame": person.frame,
+        "instance": person.instance,
+        "revision": 0,
+        **more,
+    }
+    message = read(
+        {"v": 1, "tab": client, "n": seq, "ops": [op]}, dataset=review.table.key, layer=layer
+    )
     if held is not None:
         keep(review.store, held, (), who=who, edited=[person])
     answer = deliver(review.store, message, who=who, base_of=frames(review).base_of)
@@ -95,9 +103,9 @@ def test_a_lease_that_somebody_else_took_stays_lost(review):
 
 def test_a_window_is_renewed_once_a_minute(review, clock, monkeypatch):
     said = []
-    real = holding.renew
+    real = buffer.renew
     monkeypatch.setattr(
-        holding, "renew", lambda store, people, who: said.append(real(store, people, who=who))
+        buffer, "renew", lambda store, people, who: said.append(real(store, people, who=who))
     )
     people = taken_long_ago(review, ADA, 0, 1, 2)
     nobodys = review.person(5)
@@ -148,20 +156,31 @@ def second_look(review, row=3):
 def shown(review, who, people, *, layer="main"):
     hidden = (
         veiled_among(review.store, review.table, people, who=who, share=1.0)
-        if layer == "main" else set()
-    )  # fmt: skip
+        if layer == "main"
+        else set()
+    )
     source = pictures.source_of(review.dataset, frames(review).skeleton)
     stretch = window.Stretch(start=0, people=people, veiled=hidden)
     return window.items(
-        review.store, review.table.key, frames(review), stretch, who=who, layer=layer,
-        url=lambda kind, frame: kind, clean_of=source.clean_of,
-    )  # fmt: skip
+        review.store,
+        review.table.key,
+        frames(review),
+        stretch,
+        who=who,
+        layer=layer,
+        url=lambda kind, frame: kind,
+        clean_of=source.clean_of,
+    )
 
 
 def test_an_open_second_look_hides_the_first_from_who_may_do_it(review):
     person = second_look(review)
-    people = [(person.frame, person.instance), review.table.ids(review.table.rows_of(*[
-        review.table.frame[:1], review.table.instance[:1]]))[0]]  # fmt: skip
+    people = [
+        (person.frame, person.instance),
+        review.table.ids(
+            review.table.rows_of(*[review.table.frame[:1], review.table.instance[:1]])
+        )[0],
+    ]
     (ben, other), (ada, _), (lea, _) = (shown(review, who, people) for who in (BEN, ADA, LEA))
     assert ben["veiled"] and ben["state"]["revision"] == 0 and not ben["state"]["joints"]
     assert ben["state"]["status"] == "pending" and ben["state"]["who"] is None
@@ -201,16 +220,28 @@ def test_crops_do_not_draw_what_is_veiled(review):
     source = pictures.source_of(review.dataset, frames(review).skeleton)
     key = review.table.key
     roles = {"Ada": "reviewer", "Ben": "reviewer", "Lea": "lead"}
-    open_set = SimpleNamespace(key=key, source=source, table=review.table,
-                               table_if_read=review.table)  # fmt: skip
-    ctx = SimpleNamespace(sets={key: open_set}, store=review.store, role_of=roles.get,
-                          cache=pictures.Cache(10_000_000))  # fmt: skip
+    open_set = SimpleNamespace(
+        key=key, source=source, table=review.table, table_if_read=review.table
+    )
+    ctx = SimpleNamespace(
+        sets={key: open_set},
+        store=review.store,
+        role_of=roles.get,
+        cache=pictures.Cache(10_000_000),
+    )
 
     def crop(user, revision=2):
         grant = Grant(
-            kind="crop", dataset=key, user=user, browser="b", frame=person.frame,
-            instance=person.instance, size=256, labels=True, revision=revision,
-        )  # fmt: skip
+            kind="crop",
+            dataset=key,
+            user=user,
+            browser="b",
+            frame=person.frame,
+            instance=person.instance,
+            size=256,
+            labels=True,
+            revision=revision,
+        )
         return bytes(routes._picture(ctx, grant).body)
 
     assert crop("Ada") == crop("Lea") != crop("Ada", revision=0)
@@ -262,11 +293,21 @@ def test_edits_from_before_are_saved_and_told_on_return(studio, studio_set, page
     desk = sit_down(open_as, page, studio, "review?queue=all&frame=7&instance=1")
     key = page.evaluate("new URL(location.href).searchParams.get('set')")
     left = [
-        {"client": "ab" * 8, "seq": seq, "dataset": key, "frame": 7, "instance": 1, "id": "7:1",
-         "revision": seq - 1, "kind": "edit", "joints": {"nose": [5, 6 + seq, 2, "visible"]},
-         "patch": {"joints": {"nose": [5, 6 + seq, 2, "visible"]}}, "made": seq}
+        {
+            "client": "ab" * 8,
+            "seq": seq,
+            "dataset": key,
+            "frame": 7,
+            "instance": 1,
+            "id": "7:1",
+            "revision": seq - 1,
+            "kind": "edit",
+            "joints": {"nose": [5, 6 + seq, 2, "visible"]},
+            "patch": {"joints": {"nose": [5, 6 + seq, 2, "visible"]}},
+            "made": seq,
+        }
         for seq in (1, 2)
-    ]  # fmt: skip
+    ]
     page.get_by_role("link", name="Home").click()
     page.locator(".ed").wait_for(state="detached")
     page.evaluate(
@@ -289,7 +330,7 @@ def test_a_store_that_is_busy_stops_nobody(review, monkeypatch, caplog):
         raise Refused("locked", reason="busy")
 
     with monkeypatch.context() as patch:
-        patch.setattr(holding, "renew", busy)
+        patch.setattr(buffer, "renew", busy)
         held = Held()
         keep(review.store, held, [person], who=ADA)
     assert "locked" in caplog.text and not held.people

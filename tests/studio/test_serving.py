@@ -60,9 +60,11 @@ def test_another_address_without_sign_in(how, tmp_path, studio_set):
 
 @pytest.mark.parametrize(
     ("flag", "why"),
-    [("--server.baseUrlPath=x", "root of a host"),
-     ('--server.trustedUserHeaders={"X-User": "email"}', "headers do not say")],
-)  # fmt: skip
+    [
+        ("--server.baseUrlPath=x", "root of a host"),
+        ('--server.trustedUserHeaders={"X-User": "email"}', "headers do not say"),
+    ],
+)
 def test_options_that_would_open_it(flag, why, tmp_path, studio_set):
     assert why in refuses_to_start(Studio(tmp_path, (studio_set,), flags=(flag,)))
 
@@ -109,11 +111,22 @@ def test_another_server_that_listens_everywhere(tmp_path, studio_set):
     address = own_address()
     studio = Studio(tmp_path, (studio_set,), port=free_port())
     environment = os.environ | {
-        "SYNTHSTUDIO_DB": str(studio.db), "SYNTHSTUDIO_DATASETS": str(studio_set),
+        "SYNTHSTUDIO_DB": str(studio.db),
+        "SYNTHSTUDIO_DATASETS": str(studio_set),
         "SYNTHSTUDIO_EXPORTS": str(studio.exports),
-    }  # fmt: skip
-    command = [sys.executable, "-m", "uvicorn", "--app-dir", str(ROOT), "streamlit_app:app",
-               "--host", "0.0.0.0", "--port", str(studio.port)]  # fmt: skip
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "--app-dir",
+        str(ROOT),
+        "streamlit_app:app",
+        "--host",
+        "0.0.0.0",
+        "--port",
+        str(studio.port),
+    ]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL) as process:
         try:
             assert answers(f"{studio.url}/healthz", process)
@@ -132,9 +145,17 @@ def test_another_server_that_listens_everywhere(tmp_path, studio_set):
 def test_the_page_without_our_server(tmp_path, page):
     port = free_port()
     script = ROOT / "synthstudio" / "studio" / "app.py"
-    command = [sys.executable, "-m", "streamlit", "run", str(script), f"--server.port={port}",
-               "--server.headless=true", "--server.address=127.0.0.1",
-               "--browser.gatherUsageStats=false"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        str(script),
+        f"--server.port={port}",
+        "--server.headless=true",
+        "--server.address=127.0.0.1",
+        "--browser.gatherUsageStats=false",
+    ]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
         try:
             answers(f"http://127.0.0.1:{port}/_stcore/health", process)
@@ -149,8 +170,12 @@ def test_the_page_without_our_server(tmp_path, page):
 
 
 def test_protections_cannot_be_switched_off(tmp_path, studio_set):
-    flags = ("--server.enableXsrfProtection=false", "--server.enableCORS=false",
-             "--server.enableStaticServing=true", "--browser.gatherUsageStats=true")  # fmt: skip
+    flags = (
+        "--server.enableXsrfProtection=false",
+        "--server.enableCORS=false",
+        "--server.enableStaticServing=true",
+        "--browser.gatherUsageStats=true",
+    )
     studio = Studio(tmp_path, (studio_set,), flags=flags).start()
     try:
         browser = Browser(studio)
@@ -199,9 +224,19 @@ def test_settings_from_arguments_and_environment(tmp_path):
 
 @pytest.mark.parametrize(
     ("address", "local"),
-    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True), ("", False),
-     ("0.0.0.0", False), ("::", False), (None, False), ("10.0.0.1", False), ("evil", False)],
-)  # fmt: skip
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost", True),
+        ("", False),
+        ("0.0.0.0", False),
+        ("::", False),
+        (None, False),
+        ("10.0.0.1", False),
+        ("evil", False),
+    ],
+)
 def test_addresses(address, local):
     assert settings.is_local(address) is local
 
@@ -210,9 +245,12 @@ def asked(*, signed_in: bool, user: str | None = None, **scope) -> int:
     """Return the status with which a guard answers one request."""
     tokens = Tokens(b"k" * 32)
     policy = Policy(
-        signed_in=signed_in, hosts=("studio.example", "127.0.0.1"), upload_bytes=10,
-        page_policy=page_policy("<script>a</script>"), user_of=lambda sent: user,
-    )  # fmt: skip
+        signed_in=signed_in,
+        hosts=("studio.example", "127.0.0.1"),
+        upload_bytes=10,
+        page_policy=page_policy("<script>a</script>"),
+        user_of=lambda sent: user,
+    )
     found: list[int] = []
 
     async def app(scope, receive, send):
@@ -223,9 +261,13 @@ def asked(*, signed_in: bool, user: str | None = None, **scope) -> int:
 
     cookie = f"{tokens.cookie}={tokens.new_browser()}".encode()
     request = {
-        "type": "http", "method": "GET", "path": "/", "server": ("127.0.0.1", 1),
-        "client": ("127.0.0.1", 2), "headers": [(b"host", b"127.0.0.1:1"), (b"cookie", cookie)],
-    } | scope  # fmt: skip
+        "type": "http",
+        "method": "GET",
+        "path": "/",
+        "server": ("127.0.0.1", 1),
+        "client": ("127.0.0.1", 2),
+        "headers": [(b"host", b"127.0.0.1:1"), (b"cookie", cookie)],
+    } | scope
     answer = Guard(app, policy=policy, tokens=tokens)(request, None, send)
     with pytest.raises(StopIteration):  # it waits for nothing, so one step is all of it
         answer.send(None)
@@ -234,8 +276,13 @@ def asked(*, signed_in: bool, user: str | None = None, **scope) -> int:
 
 def test_the_guard_looks_at_the_socket_itself():
     assert asked(signed_in=False) == 200
-    for scope in ({"server": ("10.0.0.5", 80)}, {"server": None}, {"server": ("/run/a.sock", None)},
-                  {"client": ("10.0.0.9", 3)}, {"client": None}):  # fmt: skip
+    for scope in (
+        {"server": ("10.0.0.5", 80)},
+        {"server": None},
+        {"server": ("/run/a.sock", None)},
+        {"client": ("10.0.0.9", 3)},
+        {"client": None},
+    ):
         assert asked(signed_in=False, **scope) == 403, scope
     elsewhere = {"server": ("10.0.0.5", 80), "client": ("10.0.0.9", 3)}
     host = {"headers": [(b"host", b"studio.example"), (b"x-forwarded-for", b"10.0.0.9")]}

@@ -11,7 +11,7 @@ from attackers import Browser
 
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.core.images import decode_rgba
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import dataset_key
@@ -40,7 +40,7 @@ def test_the_cache_is_bounded_by_bytes():
 @pytest.fixture(scope="module")
 def source(studio_set):
     dataset = Dataset(studio_set)
-    return pictures.source_of(dataset, skeleton(dataset.identity.skeleton))
+    return pictures.source_of(dataset, get_skeleton(dataset.identity.skeleton))
 
 
 def test_clean_twins(source):

@@ -41,9 +41,11 @@ def guarded(start_studio, studio_set, provider) -> Studio:
     """Return a studio with sign-in: Ada is admin, Bo a reviewer, nobody else is known."""
     port = free_port()
     studio = start_studio(
-        studio_set, port=port, environment=provider.environment,
+        studio_set,
+        port=port,
+        environment=provider.environment,
         more=("--url", f"http://127.0.0.1:{port}", "--admin", ADA),
-    )  # fmt: skip
+    )
     store = open_store(f"sqlite:///{studio.db}")
     set_role(store, BO, "reviewer", by=User(name=ADA, role="admin"))
     store.close()
@@ -118,9 +120,12 @@ def test_who_is_not_let_in(who, told, page, guarded):
 def test_forged_identities(how, new_page, watch, guarded, provider):
     watch.expected += ["status of 500", "status of 4", "console:"]
     values = {
-        "audience": {"aud": "another"}, "issuer": {"iss": "http://evil.example"},
-        "expired": {"exp": int(time.time()) - 9000}, "nonce": {"nonce": "x"}, "key": {},
-    }[how]  # fmt: skip
+        "audience": {"aud": "another"},
+        "issuer": {"iss": "http://evil.example"},
+        "expired": {"exp": int(time.time()) - 9000},
+        "nonce": {"nonce": "x"},
+        "key": {},
+    }[how]
     provider.alter = lambda claims: claims | values
     if how == "key":
         provider.sign_with = RSAKey.generate_key(2048, {"kid": "one"}, private=True)
@@ -205,8 +210,14 @@ def test_who_somebody_is():
     claims = {"email": ADA, "email_verified": True, "sub": "7"}
     assert identity(claims, {}) == ADA
     assert identity(claims, {"SYNTHSTUDIO_OIDC_CLAIM": "sub"}) == "7"
-    for bad in ({}, {"email": ADA}, claims | {"email_verified": False}, claims | {"email": ["x"]},
-                claims | {"email": "<b>@x"}, claims | {"email": ""}):  # fmt: skip
+    for bad in (
+        {},
+        {"email": ADA},
+        claims | {"email_verified": False},
+        claims | {"email": ["x"]},
+        claims | {"email": "<b>@x"},
+        claims | {"email": ""},
+    ):
         with pytest.raises(StudioError):
             identity(bad, {})
 

@@ -29,8 +29,10 @@ def test_a_table_reads_back():
     rows = [["=1", 'a "b", c\nd'], ["x", -1]]
     data = csv_bytes(["=h", "n"], rows).decode()
     assert list(csv.reader(io.StringIO(data))) == [
-        ["'=h", "n"], ["'=1", 'a "b", c\nd'], ["x", "-1"]
-    ]  # fmt: skip
+        ["'=h", "n"],
+        ["'=1", 'a "b", c\nd'],
+        ["x", "-1"],
+    ]
 
 
 def test_plain_text_keeps_its_letters_and_loses_its_markup():

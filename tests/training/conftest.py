@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from tiny_pairs import recipe
 
-from synthstudio.pipeline import generate
-from synthstudio.recipe.load import parse
-from synthstudio.stage import prepare
+from synthstudio.generation.pipeline import generate
+from synthstudio.generation.stage import prepare
+from synthstudio.recipe.schema.load import parse
 
 
 @pytest.fixture(scope="session")

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from synthstudio.core.rng import stream
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.label.masks import encode
 from synthstudio.training import augment as aug
 from synthstudio.training import batches, crops
 from synthstudio.training.augment import NONE, Augment
 
-BONES = skeleton("coco17")
+BONES = get_skeleton("coco17")
 SIZE, CELLS = (96, 72), (24, 18)
 FRAME = batches.Frame(size=SIZE, cells=CELLS, skeleton=BONES)
 STRONG = Augment(half_body=0.3, rotated=1.0, shift=0.15)
@@ -103,8 +103,9 @@ def test_flips_swap_sides_and_mirror_3d() -> None:
     turned = aug.views(flipped=np.ones(1, bool), **draws)[0]
     a, b = aug.moved(taken.xy[0], still), aug.moved(taken.xy[0], turned)
     assert b == pytest.approx(np.stack([72 - a[:, 0], a[:, 1]], -1), abs=1e-4)
-    batch = batches.make(taken, np.zeros(1, int), FRAME, NONE.model_copy(update={"flip": 1.0}),
-                         seed=0, step=0)  # fmt: skip
+    batch = batches.make(
+        taken, np.zeros(1, int), FRAME, NONE.model_copy(update={"flip": 1.0}), seed=0, step=0
+    )
     assert batch.labels.xy[0].numpy() * [72, 96] == pytest.approx(b[BONES.flip], abs=1e-3)
     mirrored = taken.xyz_m[0][BONES.flip] * [-1, 1, 1]
     assert batch.labels.xyz_m[0].numpy() == pytest.approx(mirrored, abs=1e-5)
@@ -169,8 +170,9 @@ def test_a_paste_hides_what_lies_under_it_and_nothing_else() -> None:
 def test_a_moment_is_never_pasted_over_itself() -> None:
     taken = some_crops(3)
     alone = dataclasses.replace(taken, group=np.zeros(3, np.int64))
-    batch = batches.make(alone, np.arange(3), FRAME, NONE.model_copy(update={"paste": 1.0}),
-                         seed=1, step=1)  # fmt: skip
+    batch = batches.make(
+        alone, np.arange(3), FRAME, NONE.model_copy(update={"paste": 1.0}), seed=1, step=1
+    )
     plain = batches.make(alone, np.arange(3), FRAME, NONE, seed=1, step=1)
     assert torch.equal(batch.images, plain.images)
     assert torch.equal(batch.labels.occluder, plain.labels.occluder)

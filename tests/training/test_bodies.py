@@ -12,7 +12,7 @@ from test_looking import CPU, net_of
 
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation.attention import shunning
-from synthstudio.training import batches, data, looking
+from synthstudio.training import batches, data, diagnostics
 from synthstudio.training.answer import answer, cut_windows
 from synthstudio.training.augment import NONE
 from synthstudio.training.bodies import Silhouettes, picture_sizes
@@ -60,7 +60,7 @@ def test_attention_is_told_of_the_person_where_silhouettes_are_known(
     net = net_of(people)
     bodies = Silhouettes(Dataset(pairs), people.train, people.frame)
     with_them, without = (
-        shunning(looking.gazes(net, people.judge, people.frame, device=CPU, bodies=b))
+        shunning(diagnostics.gazes(net, people.judge, people.frame, device=CPU, bodies=b))
         for b in (bodies, None)
     )
     assert without["person"] == {}

@@ -14,10 +14,10 @@ import pytest
 from synthstudio.core.errors import DiskError, ModelError
 from synthstudio.core.images import resample
 from synthstudio.core.rng import stream
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.training import crops
 
-BONES = skeleton("coco17")
+BONES = get_skeleton("coco17")
 SIZE = (48, 36)
 
 
@@ -32,15 +32,29 @@ def sample(seed: int = 0) -> crops.Sample:
         "amodal_area_px": 5000, "occluded_fraction": 0.0, "frame_index": seed, "instance": 1,
         "joints_camera_m": None, "pose_family": "stand",
     }  # fmt: skip
-    frame = {"group_id": str(seed), "camera_id": "a", "clip_frame": None, "split": "train",
-             "variant": "base", "crowd_index": 0.0, "skeleton": "coco17"}  # fmt: skip
+    frame = {
+        "group_id": str(seed),
+        "camera_id": "a",
+        "clip_frame": None,
+        "split": "train",
+        "variant": "base",
+        "crowd_index": 0.0,
+        "skeleton": "coco17",
+    }
     rgb = rng.integers(0, 256, (120, 160, 3), np.uint8)
     return crops.Sample(frame=frame, people=[person], rgb=lambda: rgb)
 
 
 def cut_out(out: Path, *, total: int = 2) -> None:
-    crops.cut_out((sample(k) for k in range(2)), BONES, size=SIZE, total=total, out=out,
-                  progress=lambda done, total: None, where="here")  # fmt: skip
+    crops.cut_out(
+        (sample(k) for k in range(2)),
+        BONES,
+        size=SIZE,
+        total=total,
+        out=out,
+        progress=lambda done, total: None,
+        where="here",
+    )
 
 
 def test_crops_come_back_as_they_were_cut(tmp_path: Path) -> None:
@@ -80,8 +94,9 @@ def test_a_damaged_cache_is_told(tmp_path: Path, name: str, harm: Callable[[Path
         crops.open_crops(tmp_path)
 
 
-def whole(rgb: np.ndarray, corner: np.ndarray, scale: float, size: tuple[int, int],
-          fill: int) -> np.ndarray:  # fmt: skip
+def whole(
+    rgb: np.ndarray, corner: np.ndarray, scale: float, size: tuple[int, int], fill: int
+) -> np.ndarray:
     """Return what `cut` gives, with all of the window in memory at once."""
     extent = np.array([size[1], size[0]]) / scale
     low, high = np.floor(corner).astype(int) - 1, np.ceil(corner + extent).astype(int) + 1

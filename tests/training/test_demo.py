@@ -15,11 +15,11 @@ import pytest
 import tiny
 import torch
 
-from synthstudio.core.skeleton import skeleton
+from synthstudio.cli import train_demo
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import save
 from synthstudio.evaluation.measure import measure
-from synthstudio.training import demo
 from synthstudio.training.config import Config
 
 SCRIPT = Path(__file__).with_name("demo_alone.py")
@@ -36,17 +36,25 @@ def steps_seen(titles: list[str]):  # type: ignore[no-untyped-def]
 def run(out: Path, titles: list[str] | None = None) -> dict:
     """Run the demo as demo_alone.py does."""
     torch.set_num_threads(1)
-    return demo.train_demo(
-        out, frames=40, workers=1, step=steps_seen([] if titles is None else titles),
-        say=lambda text: None, config=small(),
-    )  # fmt: skip
+    return train_demo.train_demo(
+        out,
+        frames=40,
+        workers=1,
+        step=steps_seen([] if titles is None else titles),
+        say=lambda text: None,
+        config=small(),
+    )
 
 
 def small() -> Config:
     """Return a config of twelve steps on the folder that a demo replaces."""
     fields = {"splits": ["train"], "variants": []}
-    return tiny.config(Path("elsewhere"), steps=12, train=[{"dataset": "elsewhere", **fields}],
-                       validate_on=[{"dataset": "elsewhere", "splits": ["val"]}])  # fmt: skip
+    return tiny.config(
+        Path("elsewhere"),
+        steps=12,
+        train=[{"dataset": "elsewhere", **fields}],
+        validate_on=[{"dataset": "elsewhere", "splits": ["val"]}],
+    )
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +83,7 @@ def test_from_nothing_to_a_report(made: tuple[Path, dict, list[str]]) -> None:
 
 def test_its_summary_says_what_the_figures_are(made: tuple[Path, dict, list[str]]) -> None:
     told = made[1]
-    text = demo.summary(told)
+    text = train_demo.summary(told)
     hidden = told["PCK@0.1"]["hidden"]
     assert f"{100 * hidden['value']:.1f} %" in text
     assert f"{100 * hidden['mean_pose']:.1f} %" in text
@@ -83,8 +91,8 @@ def test_its_summary_says_what_the_figures_are(made: tuple[Path, dict, list[str]
     assert hidden["mean_pose"] == measures["prior"]["hidden"]["mean_pose_PCK@0.1"]
     assert told["report"] in text and told["network"] in text
     lost = told | {"lost_by_the_occluder": {"value": -0.25, "low": -0.3, "high": -0.2}}
-    assert "25.0 points more (20.0 to 30.0)" in demo.summary(lost)
-    stopped = demo.summary({"finished": False, "steps": 3, "run": "there"})
+    assert "25.0 points more (20.0 to 30.0)" in train_demo.summary(lost)
+    stopped = train_demo.summary({"finished": False, "steps": 3, "run": "there"})
     assert "stopped after 3 steps" in stopped
 
 
@@ -94,15 +102,15 @@ def test_without_hidden_joints_it_says_the_same_twice(
     """A first call reads NaN from memory, a second one null from the disk."""
     kept = save.read(Path(made[1]["report"]).parent)
     seen = dataclasses.replace(kept.answers, state=np.full_like(kept.answers.state, 2))
-    bones = skeleton(kept.about["skeleton"])
-    first = dataclasses.replace(kept, answers=seen, measures=measure(seen, bones))
+    skeleton = get_skeleton(kept.about["skeleton"])
+    first = dataclasses.replace(kept, answers=seen, measures=measure(seen, skeleton))
     assert np.isnan(first.measures["places"]["hidden"]["PCK@0.1"]["value"])
     assert np.isnan(first.measures["counterfactual"]["newly_hidden"]["value"])
     save.write(tmp_path / "set", first, b"")
-    told = [demo._figures(one) for one in (first, save.read(tmp_path / "set"))]
+    told = [train_demo._figures(one) for one in (first, save.read(tmp_path / "set"))]
     json.dumps(told[0], allow_nan=False)
     assert told[0] == told[1] and told[0]["lost_by_the_occluder"] is None
-    text = demo.summary(made[1] | told[0])
+    text = train_demo.summary(made[1] | told[0])
     assert "nan" not in text and "hidden  " not in text and "visible " in text
     assert "without the thing in front" not in text
 

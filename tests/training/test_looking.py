@@ -12,11 +12,11 @@ import torch
 import transformers
 
 from synthstudio.core.errors import ModelError
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.evaluation.attention import shunning
+from synthstudio.models.backbones.pyramid import HuggingFaceFeatures, VitPoseFeatures
 from synthstudio.models.contract import PoseNet
-from synthstudio.models.features import HuggingFaceFeatures, VitPoseFeatures
-from synthstudio.training import checkpoint, data, looking, networks
+from synthstudio.training import checkpoint, data, diagnostics, networks
 from synthstudio.training.config import Network, overfitted
 
 CPU = torch.device("cpu")
@@ -31,17 +31,19 @@ def people(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> data.People
 def net_of(people: data.People, block: str = "orn") -> PoseNet:
     torch.manual_seed(0)
     network = Network(block=block, size=(48, 36), widths=(8, 12), width=16)
-    bank = networks.pose_bank(people.train, people.skeleton, rows=people.learn.rows,
-                              size=(48, 36), count=8, seed=0)  # fmt: skip
+    bank = networks.pose_bank(
+        people.train, people.skeleton, rows=people.learn.rows, size=(48, 36), count=8, seed=0
+    )
     return networks.build(network, people.skeleton, bank=bank if block == "orn" else None).eval()
 
 
 def test_a_bank_knows_only_the_people_that_are_learnt_from(people: data.People) -> None:
-    crops, bones = people.train, people.skeleton
+    crops, skeleton = people.train, people.skeleton
     few = np.array([2, 5])
-    bank = networks.pose_bank(crops, bones, rows=few, size=(48, 36), count=500, seed=0)
-    every = networks.pose_bank(crops, bones, rows=np.arange(len(crops)), size=(48, 36),
-                               count=500, seed=0)  # fmt: skip
+    bank = networks.pose_bank(crops, skeleton, rows=few, size=(48, 36), count=500, seed=0)
+    every = networks.pose_bank(
+        crops, skeleton, rows=np.arange(len(crops)), size=(48, 36), count=500, seed=0
+    )
     assert bank is not None and every is not None
     assert len(bank.poses) <= 4 < len(every.poses)
     own = (crops.xy[few] - np.array([36, 48]) * 0.25) / [36, 48]
@@ -57,7 +59,7 @@ def test_attention_that_shuns_cover_is_seen_to(people: data.People) -> None:
         with torch.no_grad():
             cover.get_parameter("weight").zero_()
             cover.get_parameter("bias").fill_(odds)
-        found[odds] = shunning(looking.gazes(net, people.judge, people.frame, device=CPU))
+        found[odds] = shunning(diagnostics.gazes(net, people.judge, people.frame, device=CPU))
     # Cover said to be as likely everywhere repels evenly, however likely: nothing may change.
     assert found[9.0]["people"] == found[-9.0]["people"] > 3
     assert found[9.0]["on_occluder"]["value"] == pytest.approx(
@@ -71,16 +73,26 @@ def test_attention_that_shuns_cover_is_seen_to(people: data.People) -> None:
 def _told_the_cover(net: PoseNet, people: data.People) -> dict[str, dict[str, float]]:
     """Return the figures of a network whose cover map is the true one."""
     assert people.judge is not None
-    covers = iter([
-        batch.labels.occluder for at in range(0, len(people.judge), looking._BATCH)
-        for batch in [looking._said(net, people.judge, np.arange(
-            at, min(at + looking._BATCH, len(people.judge))), people.frame, CPU)[0]]
-    ])  # fmt: skip
+    covers = iter(
+        [
+            batch.labels.occluder
+            for at in range(0, len(people.judge), diagnostics._BATCH)
+            for batch in [
+                diagnostics._said(
+                    net,
+                    people.judge,
+                    np.arange(at, min(at + diagnostics._BATCH, len(people.judge))),
+                    people.frame,
+                    CPU,
+                )[0]
+            ]
+        ]
+    )
     hook = net.get_submodule("block.cover").register_forward_hook(
         lambda module, inputs, output: torch.logit(next(covers).float().clamp(1e-4, 1 - 1e-4))
     )
     try:
-        return shunning(looking.gazes(net, people.judge, people.frame, device=CPU))
+        return shunning(diagnostics.gazes(net, people.judge, people.frame, device=CPU))
     finally:
         hook.remove()
 
@@ -88,14 +100,14 @@ def _told_the_cover(net: PoseNet, people: data.People) -> dict[str, dict[str, fl
 def test_a_plain_block_has_no_gaze(people: data.People) -> None:
     assert people.judge is not None
     net = net_of(people, "kpe")
-    assert looking.gazes(net, people.judge, people.frame, device=CPU) == []
-    told = looking.examples(net, people.judge, people.frame, device=CPU)
+    assert diagnostics.gazes(net, people.judge, people.frame, device=CPU) == []
+    told = diagnostics.examples(net, people.judge, people.frame, device=CPU)
     assert told and all(e.pixels is None and e.poses is None for e in told)
 
 
 def test_examples_are_hidden_joints_of_different_moments(people: data.People) -> None:
     assert people.judge is not None
-    told = looking.examples(net_of(people), people.judge, people.frame, device=CPU, count=4)
+    told = diagnostics.examples(net_of(people), people.judge, people.frame, device=CPU, count=4)
     crops = people.judge.crops
     moments = set()
     for example in told:
@@ -113,16 +125,16 @@ def test_examples_are_hidden_joints_of_different_moments(people: data.People) ->
 
 def test_a_patch_slides_over_people(people: data.People) -> None:
     assert people.judge is not None
-    maps = looking.patched(net_of(people), people.judge, people.frame, device=CPU, count=2)
+    maps = diagnostics.patched(net_of(people), people.judge, people.frame, device=CPU, count=2)
     assert len(maps) == 2
     assert maps[0].increase.shape == (10, 7, 23)
     assert np.nanmax(np.abs(maps[0].increase)) > 0
-    assert looking.timed(net_of(people), people.frame, device=CPU, rounds=2).mean_ms > 0
+    assert diagnostics.timed(net_of(people), people.frame, device=CPU, rounds=2).mean_ms > 0
 
 
 def test_spread_is_even_and_whole() -> None:
-    assert looking.spread(100, 5).tolist() == [0, 25, 50, 74, 99]
-    assert looking.spread(3, 8).tolist() == [0, 1, 2]
+    assert diagnostics.spread(100, 5).tolist() == [0, 25, 50, 74, 99]
+    assert diagnostics.spread(3, 8).tolist() == [0, 1, 2]
 
 
 def test_first_people_are_learnt_and_judged(people: data.People, pairs: Path) -> None:
@@ -160,7 +172,7 @@ def test_a_config_names_a_folder_of_transformers(
     assert net(torch.zeros(1, 3, 48, 32)).maps.shape == (1, 23, 12, 8)
     settings = tiny.config(tmp_path).model_copy(update={"network": network})
     path = tmp_path / "net.safetensors"
-    checkpoint.save_weights(path, net, settings, bones=people.skeleton, note="")
+    checkpoint.save_weights(path, net, settings, skeleton=people.skeleton, note="")
     again, told, _ = checkpoint.load_network(path)
     assert json.loads(told.model_dump_json()) == json.loads(settings.model_dump_json())
     both = zip(net.state_dict().values(), again.state_dict().values(), strict=True)
@@ -187,7 +199,7 @@ def test_a_backbone_whose_library_is_missing_is_told(
     monkeypatch.setattr(transformers.AutoConfig, "for_model", lacks)
     network = Network(pretrained="some/backbone", size=(48, 32), bank=0)
     with pytest.raises(ModelError, match="library that is not installed"):
-        networks.build(network, skeleton("coco17"), bank=None, backbone=told)
+        networks.build(network, get_skeleton("coco17"), bank=None, backbone=told)
 
 
 @pytest.mark.parametrize("what", ["gazes", "patched", "timed"])
@@ -201,8 +213,10 @@ def test_memory_that_does_not_hold_a_batch_is_told(
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(net, "forward", full)
-    ask = {"gazes": lambda: looking.gazes(net, people.judge, people.frame, device=CPU),
-           "patched": lambda: looking.patched(net, people.judge, people.frame, device=CPU),
-           "timed": lambda: looking.timed(net, people.frame, device=CPU)}  # fmt: skip
+    ask = {
+        "gazes": lambda: diagnostics.gazes(net, people.judge, people.frame, device=CPU),
+        "patched": lambda: diagnostics.patched(net, people.judge, people.frame, device=CPU),
+        "timed": lambda: diagnostics.timed(net, people.frame, device=CPU),
+    }
     with pytest.raises(ModelError, match=r"memory does not hold a batch.*another --device"):
         ask[what]()

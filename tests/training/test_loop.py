@@ -18,7 +18,7 @@ import tiny
 import torch
 
 from synthstudio.core.errors import ModelError
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.models.contract import PoseMaps, PoseNet
 from synthstudio.training import checkpoint, loop, networks
 from synthstudio.training import config as configs
@@ -51,12 +51,18 @@ def test_it_learns_and_writes_what_it_says(pairs: Path, tmp_path: Path) -> None:
     assert fell[-1] < 0.92 * fell[0]
     assert done.best > 0.2
     names = {p.name for p in (tmp_path / "run").iterdir()}
-    assert {"config.yaml", "best.safetensors", "last.safetensors", "state.safetensors",
-            "log.csv", "pictures"} <= names  # fmt: skip
+    assert {
+        "config.yaml",
+        "best.safetensors",
+        "last.safetensors",
+        "state.safetensors",
+        "log.csv",
+        "pictures",
+    } <= names
     assert any(n.startswith("events.") for n in names)
     assert configs.load(tmp_path / "run" / "config.yaml") == settings
-    net, told, bones = checkpoint.load_network(tmp_path / "run" / "best.safetensors")
-    assert told == settings and bones.name == "coco23"
+    net, told, skeleton = checkpoint.load_network(tmp_path / "run" / "best.safetensors")
+    assert told == settings and skeleton.name == "coco23"
     assert net(torch.zeros(1, 3, 48, 36)).maps.shape == (1, 23, 12, 9)
     assert net.block.balance.min() < 1 < net.block.balance.max()  # what the loss weighed causes by
 
@@ -188,8 +194,10 @@ def test_memory_that_runs_out_is_one_message(
 
     monkeypatch.setattr(PoseNet, "forward", full)
     settings = tiny.config(pairs, losses={"agreement": 0.0}, steps=2, ema=0.0)
-    says = {"training": r"8 people.*Halve `batch` and double `accumulate`",
-            "validation": "128 people.*another --device"}  # fmt: skip
+    says = {
+        "training": r"8 people.*Halve `batch` and double `accumulate`",
+        "validation": "128 people.*another --device",
+    }
     monkeypatch.setattr(loop.Log, "pictures", lambda *given: None)
     with pytest.raises(ModelError, match="memory does not hold.*" + says[where]):
         tiny.run(settings, tmp_path / "run")
@@ -270,11 +278,12 @@ def test_a_checkpoint_of_another_size_says_what_matched(
     said: list[str] = []
     from synthstudio.training.loop import train
 
-    settings = tiny.config(pairs, steps=1, start=str(unbroken / "last.safetensors"),
-                           network={"bank": 4})  # fmt: skip
+    settings = tiny.config(
+        pairs, steps=1, start=str(unbroken / "last.safetensors"), network={"bank": 4}
+    )
     train(settings, tmp_path / "run", cache=tmp_path / "cache", say=said.append)
     report = "\n".join(said)
     assert "tensors loaded" in report
     assert "the bank holds the poses of the people to learn from alone" in report
     assert "not in the file" not in report
-    assert skeleton("coco17").name == "coco17"
+    assert get_skeleton("coco17").name == "coco17"

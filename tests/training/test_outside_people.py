@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from synthstudio.core.errors import AssetError, FormatError, ModelError, SynthStudioError
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.formats.export import EXPORTERS
 from synthstudio.formats.imports import IMPORTERS
 from synthstudio.training import batches, data
@@ -24,7 +24,7 @@ from synthstudio.training.augment import NONE, Augment
 from synthstudio.training.crops import take
 from synthstudio.training.networks import pose_bank
 
-BONES = skeleton("coco17")
+BONES = get_skeleton("coco17")
 SIZE = (48, 36)
 
 
@@ -51,9 +51,10 @@ def coco(folder: Path, *, pictures: int = 3, **changes: Any) -> Path:
         Image.fromarray(pixels).save(folder / "pictures" / f"{i}.jpg")
         images.append({"id": i + 7, "file_name": f"{i}.jpg", "width": 100, "height": 120})
     told = {
-        "images": images, "annotations": [annotation(i + 1, i + 7) for i in range(pictures)],
+        "images": images,
+        "annotations": [annotation(i + 1, i + 7) for i in range(pictures)],
         "categories": [{"id": 1, "name": "person", "keypoints": list(BONES.joints)}],
-    }  # fmt: skip
+    }
     file = folder / "people.json"
     file.write_text(json.dumps(told | changes))
     return file
@@ -75,8 +76,12 @@ def test_they_are_those_that_an_import_gives(tmp_path: Path) -> None:
     file = coco(tmp_path / "set")
     people = gathered(tmp_path, source(file))
     IMPORTERS["coco"](file, tmp_path / "imported", images=file.parent / "pictures")
-    other = take(tmp_path / "imported", size=SIZE, cache=tmp_path / "cache",
-                 progress=lambda done, total: None).crops  # fmt: skip
+    other = take(
+        tmp_path / "imported",
+        size=SIZE,
+        cache=tmp_path / "cache",
+        progress=lambda done, total: None,
+    ).crops
     assert people.skeleton.name == "coco17" and len(people.learn) == len(other) == 3
     for name in ("xy", "state", "present", "shares", "xyz_m", "area", "side", "scale", "group"):
         np.testing.assert_array_equal(getattr(people.train, name), getattr(other, name), name)
@@ -93,8 +98,9 @@ def test_what_nobody_labelled_stays_unknown(tmp_path: Path) -> None:
     batch = batches.make(crops, np.arange(3), people.frame, NONE, seed=0, step=0)
     assert batch.labels.occluder.isnan().all()  # nobody said what covers these people
     assert not batch.labels.known[:, 10].any() and batch.labels.known[:, 9].all()
-    pasted = batches.make(crops, np.arange(3), people.frame, Augment(paste=1.0, rotated=0.0),
-                          seed=0, step=1)  # fmt: skip
+    pasted = batches.make(
+        crops, np.arange(3), people.frame, Augment(paste=1.0, rotated=0.0), seed=0, step=1
+    )
     told = pasted.labels.occluder
     assert (told[~told.isnan()] == 1).all() and (~told.isnan()).any()
     bank = pose_bank(crops, BONES, rows=people.learn.rows, size=SIZE, count=9, seed=0)

@@ -27,8 +27,9 @@ def together(*words: object) -> subprocess.CompletedProcess[str]:
     """Start a script as two processes of torchrun."""
     command = [*TORCHRUN, *map(str, words)]
     told = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, env=told,
-                          check=False)  # fmt: skip
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=300, env=told, check=False
+    )
 
 
 @pytest.mark.parametrize(("kind", "backend"), [("cpu", "gloo"), ("cuda", "nccl")])
@@ -38,8 +39,9 @@ def test_the_backend_is_that_of_the_runs_device(
     found: list[Any] = []
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: kind == "cpu")  # it has no say
-    monkeypatch.setattr(dist, "init_process_group", lambda name, *, timeout: found.extend(
-        (name, timeout)))  # fmt: skip
+    monkeypatch.setattr(
+        dist, "init_process_group", lambda name, *, timeout: found.extend((name, timeout))
+    )
     monkeypatch.setattr(dist, "get_rank", lambda: 1)
     world = parallel.world(torch.device(kind))
     assert (world.rank, world.size) == (1, 2)
@@ -124,8 +126,11 @@ assert (done.steps, done.finished) == (4, True), (rank, done)
 
 def test_all_processes_stop_when_one_does(pairs: Path, tmp_path: Path) -> None:
     script = tmp_path / "stop.py"
-    script.write_text(STOP.format(here=str(Path(tiny.__file__).parent), data=str(pairs),
-                                  out=str(tmp_path / "run")))  # fmt: skip
+    script.write_text(
+        STOP.format(
+            here=str(Path(tiny.__file__).parent), data=str(pairs), out=str(tmp_path / "run")
+        )
+    )
     done = together(script)
     assert done.returncode == 0, done.stderr[-3000:]
     assert {p.name for p in tmp_path.glob("said_*")} == {"said_0", "said_1"}
@@ -137,9 +142,12 @@ def test_two_processes_train_behind_a_frozen_backbone(
     pairs: Path, tmp_path: Path, epochs: int
 ) -> None:
     resnet = transformers.ResNetConfig(
-        embedding_size=8, hidden_sizes=[8, 12], depths=[1, 1], layer_type="basic",
+        embedding_size=8,
+        hidden_sizes=[8, 12],
+        depths=[1, 1],
+        layer_type="basic",
         out_features=["stage1", "stage2"],
-    )  # fmt: skip
+    )
     transformers.AutoBackbone.from_config(resnet).save_pretrained(tmp_path / "resnet")
     network = {"size": [48, 32], "pretrained": str(tmp_path / "resnet"), "frozen_epochs": epochs}
     changes = {"steps": 4, "network": network, "losses": {"agreement": 0.0}}

@@ -17,15 +17,15 @@ from PIL import Image
 
 from synthstudio.core.errors import FormatError, ModelError
 from synthstudio.core.images import encode_png
-from synthstudio.core.skeleton import Skeleton, skeleton
+from synthstudio.core.skeleton import Skeleton, get_skeleton
+from synthstudio.inference import boxes, sources, write
+from synthstudio.inference.boxes import boxes_from, own_boxes
+from synthstudio.inference.predict import Person, predict, smoothed
+from synthstudio.inference.sources import Boxes, Picture, open_source
 from synthstudio.models.contract import PoseMaps
-from synthstudio.training import predict_boxes, predict_sources, predict_write
-from synthstudio.training.predict import Person, predict, smoothed
-from synthstudio.training.predict_boxes import boxes_from, own_boxes
-from synthstudio.training.predict_sources import Boxes, Picture, open_source
 
 SIZE = (96, 72)
-BONES = skeleton("coco17")
+BONES = get_skeleton("coco17")
 
 
 class RedDot(torch.nn.Module):
@@ -60,7 +60,7 @@ def _spotted(at: tuple[float, float], size: tuple[int, int] = (240, 320)) -> np.
 
 def _ask(pictures: list[Picture], boxes: Boxes | None = None, **how: Any) -> list[Person]:
     find = own_boxes if boxes is None else (lambda picture: boxes)
-    return list(predict(RedDot(), pictures, find, size=SIZE, bones=BONES, **how))
+    return list(predict(RedDot(), pictures, find, size=SIZE, skeleton=BONES, **how))
 
 
 @pytest.mark.parametrize("at", [(120.5, 90.5), (40.5, 200.5), (300.5, 30.5)])
@@ -91,19 +91,19 @@ def test_peaks_are_all_the_places_that_a_joint_may_be_at(flip: bool, tmp_path: P
     for peak, at in zip(one.peaks[0], ((120.5, 60.5), (200.5, 180.5)), strict=False):
         assert np.abs(peak[:2] - at).max() < 15  # a cell is 22 px of this picture
     assert one.peaks[0, 0, 2] > one.peaks[0, 1, 2] > 0
-    entry = predict_write.results([one])[0]["joints"]["peaks"]
+    entry = write.results([one])[0]["joints"]["peaks"]
     first = [*(one.peaks[0, 0, :2] - 0.5), one.peaks[0, 0, 2]]
     assert entry[0][0] == pytest.approx(first, abs=1e-4)
     assert len(entry[0]) == np.isfinite(one.peaks[0, :, 0]).sum()
     plain = _ask([picture], flip=flip)[0]
     assert plain.peaks.shape == (17, 0, 3) and (plain.xy == one.xy).all()
-    assert "peaks" not in predict_write.results([plain])[0]["joints"]
+    assert "peaks" not in write.results([plain])[0]["joints"]
 
 
 def test_crops_are_batched_over_the_edges_of_pictures() -> None:
     net = RedDot()
     pictures = [Picture(number=k, name=str(k), rgb=_spotted((50.5 + k, 60.5))) for k in range(7)]
-    found = list(predict(net, pictures, own_boxes, size=SIZE, bones=BONES, batch=3))
+    found = list(predict(net, pictures, own_boxes, size=SIZE, skeleton=BONES, batch=3))
     assert net.asked == [3, 3, 1]
     assert [p.picture for p in found] == list(range(7))
     assert np.diff([p.xy[0, 0] for p in found]).min() > -2
@@ -125,8 +125,12 @@ def test_measured_boxes_may_be_as_large_as_they_are() -> None:
 def test_people_of_a_set_who_are_wholly_outside_are_not_asked_about(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inside = {"instance": 1, "amodal_box_px": [10, 10, 50, 90], "modal_box_px": None,
-              "amodal_area_px": 4000}  # fmt: skip
+    inside = {
+        "instance": 1,
+        "amodal_box_px": [10, 10, 50, 90],
+        "modal_box_px": None,
+        "amodal_area_px": 4000,
+    }
     people = [
         inside,
         inside | {"instance": 2, "amodal_box_px": [-900, 10, 90, 90], "amodal_area_px": 0},
@@ -144,8 +148,8 @@ def test_people_of_a_set_who_are_wholly_outside_are_not_asked_about(
             self.image_bytes_of = lambda row: encode_png(_spotted((50, 50)))
             self.image_of = lambda row: folder / "0.png"
 
-    monkeypatch.setattr(predict_sources, "Dataset", Set)
-    (tmp_path / predict_sources.MANIFEST_NAME).write_text("{}")
+    monkeypatch.setattr(sources, "Dataset", Set)
+    (tmp_path / sources.MANIFEST_NAME).write_text("{}")
     found = _ask(list(open_source(tmp_path).read()))
     assert [one.instance for one in found] == [1, 3, 4]
 
@@ -155,7 +159,7 @@ def test_results_are_what_pycocotools_reads_and_pixel_indices(tmp_path: Path) ->
 
     found = _ask([Picture(number=5, name="a.jpg", rgb=_spotted((120.5, 90.5)))])
     facts = {5: {"file_name": "a.jpg", "width": 320, "height": 240}}
-    predict_write.write_results(tmp_path, found, facts, BONES)
+    write.write_results(tmp_path, found, facts, BONES)
     base = COCO()
     base.dataset = json.loads((tmp_path / "pictures.json").read_text()) | {"annotations": []}
     base.createIndex()
@@ -174,11 +178,11 @@ def test_hidden_joints_are_drawn_differently() -> None:
     seen = _with(one, shares=np.tile([1.0, 0, 0, 0], (17, 1)), present=np.ones(17))
     hidden = _with(one, shares=np.tile([0.0, 0, 0, 1], (17, 1)), present=np.ones(17))
     by_self = _with(one, shares=np.tile([0.0, 1, 0, 0], (17, 1)), present=np.ones(17))
-    drawn = [predict_write.drawn(picture, [p], BONES) for p in (seen, hidden, by_self)]
+    drawn = [write.drawn(picture, [p], BONES) for p in (seen, hidden, by_self)]
     assert all((a != b).any() for a, b in ((drawn[0], drawn[1]), (drawn[1], drawn[2])))
     silent = _with(one, shares=np.full((17, 4), np.nan), present=np.full(17, np.nan))
     assert silent.causes == (None,) * 17
-    assert predict_write.drawn(picture, [silent], BONES).shape[0] < drawn[0].shape[0]  # no legend
+    assert write.drawn(picture, [silent], BONES).shape[0] < drawn[0].shape[0]  # no legend
 
 
 def _with(person: Person, **changes: Any) -> Person:
@@ -211,9 +215,12 @@ def test_what_cannot_be_looked_at_is_one_message(tmp_path: Path) -> None:
     (tmp_path / "film.mp4").write_bytes(b"\0" * 2000)
     (tmp_path / "none.mp4").write_bytes(b"")
     for name, message in (
-        ("empty", "no photo"), ("a.txt", "not known"), ("gone.jpg", "nothing of that name"),
-        ("film.mp4", "no frame"), ("none.mp4", "no frame"),
-    ):  # fmt: skip
+        ("empty", "no photo"),
+        ("a.txt", "not known"),
+        ("gone.jpg", "nothing of that name"),
+        ("film.mp4", "no frame"),
+        ("none.mp4", "no frame"),
+    ):
         with pytest.raises(FormatError, match=message):
             open_source(tmp_path / name)
 
@@ -254,8 +261,17 @@ def test_people_of_a_clip_are_who_the_data_set_says_they_are() -> None:
         for instance, x in ((1, 20.0 + 20 * t), (2, 160.0 - 20 * t)):  # they walk through another
             box = np.array([x, 50, 40, 100])
             places = shot.xy * 0 + [x, 80]
-            people.append(_with(shot, instance=instance, box=box, xy=places, time=t,
-                                picture=t, sequence="clip 0"))  # fmt: skip
+            people.append(
+                _with(
+                    shot,
+                    instance=instance,
+                    box=box,
+                    xy=places,
+                    time=t,
+                    picture=t,
+                    sequence="clip 0",
+                )
+            )
     found = smoothed(people[::-1], frames=7)
     assert all(p.track == p.instance for p in found)
     assert all(np.abs(p.xy[:, 0] - p.box[0]).max() < 1e-6 for p in found)  # nobody is mixed up
@@ -297,8 +313,10 @@ def test_a_coco_file_is_a_source_with_its_own_boxes(photos: Path) -> None:
     path = _coco(
         photos / "people.json", ["a.jpg", "more/c.png"], [[1.0, 2, 30, 40], [9.0, 9, 5, 5]]
     )
-    got = [(p.name, own_boxes(p).xywh.tolist(), own_boxes(p).instance) for p in
-           open_source(path).read()]  # fmt: skip
+    got = [
+        (p.name, own_boxes(p).xywh.tolist(), own_boxes(p).instance)
+        for p in open_source(path).read()
+    ]
     assert got == [("a.jpg", [[1, 2, 30, 40]], (10,)), ("more/c.png", [[9, 9, 5, 5]], (11,))]
     outside = _coco(photos / "bad.json", ["../x.png"], [[1.0, 2, 3, 4]])
     with pytest.raises(FormatError, match="leads out"):
@@ -327,10 +345,16 @@ def detectors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, st
     for name, labels in (("people", ["cat", "person"]), ("cats", ["cat", "dog"])):
         folder = tmp_path_factory.mktemp(name)
         config = YolosConfig(
-            hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
-            image_size=[64, 64], patch_size=16, num_detection_tokens=12,
-            use_mid_position_embeddings=False, id2label=dict(enumerate(labels)),
-        )  # fmt: skip
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=16,
+            image_size=[64, 64],
+            patch_size=16,
+            num_detection_tokens=12,
+            use_mid_position_embeddings=False,
+            id2label=dict(enumerate(labels)),
+        )
         YolosForObjectDetection(config).save_pretrained(folder)
         size = {"shortest_edge": 64, "longest_edge": 64}
         YolosImageProcessorPil(size=size).save_pretrained(folder)
@@ -342,13 +366,13 @@ def test_a_detector_of_transformers_finds_boxes_inside_the_picture(
     detectors: dict[str, str],
 ) -> None:
     picture = Picture(number=0, name="a", rgb=_spotted((50, 50)))
-    detector = predict_boxes.Detector(detectors["people"], device=torch.device("cpu"), least=0.0)
+    detector = boxes.Detector(detectors["people"], device=torch.device("cpu"), least=0.0)
     found = detector(picture)
     assert 0 < len(found) <= 12
     assert (found.xywh[:, :2] >= 0).all()
     assert (found.xywh[:, :2] + found.xywh[:, 2:] <= [320, 240]).all()
     assert (np.diff(found.score) <= 0).all()
-    none = predict_boxes.Detector(detectors["people"], device=torch.device("cpu"), least=1.0)
+    none = boxes.Detector(detectors["people"], device=torch.device("cpu"), least=1.0)
     assert len(none(picture)) == 0
 
 
@@ -356,9 +380,9 @@ def test_detectors_that_cannot_be_used_are_refused(
     detectors: dict[str, str], tmp_path: Path
 ) -> None:
     with pytest.raises(ModelError, match="no label person"):
-        predict_boxes.Detector(detectors["cats"], device=torch.device("cpu"))
+        boxes.Detector(detectors["cats"], device=torch.device("cpu"))
     with pytest.raises(ModelError, match="cannot be loaded"):
-        predict_boxes.Detector(str(tmp_path), device=torch.device("cpu"))
+        boxes.Detector(str(tmp_path), device=torch.device("cpu"))
 
 
 def test_the_bones_that_tests_use_are_the_ones_they_mean() -> None:

@@ -18,22 +18,23 @@ from typer.testing import CliRunner
 
 from synthstudio.cli import predict as commands
 from synthstudio.core.errors import ModelError
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
-from synthstudio.models.bank import PoseBank
+from synthstudio.inference import write
+from synthstudio.inference.boxes import own_boxes
+from synthstudio.inference.predict import Person, predict
+from synthstudio.inference.sources import open_source
+from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseMaps
 from synthstudio.review.predictions import iter_predictions, layers
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.risks import models_of
 from synthstudio.review.store import dataset_key, default_url, open_store
-from synthstudio.training import batches, checkpoint, networks, predict_write
+from synthstudio.training import batches, checkpoint, networks
 from synthstudio.training import config as configs
 from synthstudio.training.augment import NONE
 from synthstudio.training.batches import Frame
 from synthstudio.training.crops import take
-from synthstudio.training.predict import Person, predict
-from synthstudio.training.predict_boxes import own_boxes
-from synthstudio.training.predict_sources import open_source
 
 app = typer.Typer()
 app.command()(commands.predict)
@@ -49,16 +50,18 @@ def run(*words: object) -> Any:
     return json.loads(found.stdout.strip().splitlines()[-1])
 
 
-def _weights(path: Path, *, block: str = "orn", bones: str = "coco23") -> Path:
+def _weights(path: Path, *, block: str = "orn", skeleton: str = "coco23") -> Path:
     torch.set_num_threads(1)
     torch.manual_seed(1)
-    told = {"train": [{"dataset": "none"}], "name": "tiny",
-            "network": {"size": [48, 36], "widths": [8, 12], "width": 16,
-                        "block": block}}  # fmt: skip
-    config, own = configs.parse(told), skeleton(bones)
+    told = {
+        "train": [{"dataset": "none"}],
+        "name": "tiny",
+        "network": {"size": [48, 36], "widths": [8, 12], "width": 16, "block": block},
+    }
+    config, own = configs.parse(told), get_skeleton(skeleton)
     bank = PoseBank(torch.rand(6, len(own.joints), 2)) if block == "orn" else None
     net = networks.build(config.network, own, bank=bank)
-    checkpoint.save_weights(path, net, config, bones=own, note="untrained")
+    checkpoint.save_weights(path, net, config, skeleton=own, note="untrained")
     return path
 
 
@@ -82,7 +85,9 @@ def test_a_folder_of_photos_gives_results_and_drawings(weights: Path, tmp_path: 
     assert len(entries[0]["joints"]["cause"]) == 23
     assert 0 <= entries[0]["score"] <= 1
     assert sorted(p.name for p in (tmp_path / "out" / "pictures").iterdir()) == [
-        "000000.jpg", "000001.jpg"]  # fmt: skip
+        "000000.jpg",
+        "000001.jpg",
+    ]
     with pytest.raises(Exception, match="not empty"):
         run("predict", weights, photos, "--out", tmp_path / "out", "--json")
 
@@ -104,8 +109,18 @@ def test_a_video_has_tracks_and_smoothing_changes_its_places(weights: Path, tmp_
     found = {}
     for window in (0, 5):
         where = tmp_path / f"o{window}"
-        run("predict", weights, tmp_path / "a.mp4", "--out", where, "--draw", 0, "--smooth", window,
-            "--json")  # fmt: skip
+        run(
+            "predict",
+            weights,
+            tmp_path / "a.mp4",
+            "--out",
+            where,
+            "--draw",
+            0,
+            "--smooth",
+            window,
+            "--json",
+        )
         found[window] = json.loads((where / "results.json").read_text())
         assert [e["track_id"] for e in found[window]] == [0] * 6
     places = {w: np.array([e["keypoints"][::3] for e in rows]) for w, rows in found.items()}
@@ -117,8 +132,9 @@ def test_predictions_become_a_layer_of_the_review(
     weights: Path, pairs: Path, tmp_path: Path
 ) -> None:
     url = default_url(tmp_path)
-    told = run("predict", weights, pairs, "--out", tmp_path / "out", "--draw", 1, "--into", url,
-               "--json")  # fmt: skip
+    told = run(
+        "predict", weights, pairs, "--out", tmp_path / "out", "--draw", 1, "--into", url, "--json"
+    )
     dataset = Dataset(pairs)
     assert told["layer"] == "tiny"
     assert told["stored"] == told["people"] == dataset.people
@@ -132,9 +148,9 @@ def test_predictions_become_a_layer_of_the_review(
 
 
 def test_the_network_sees_what_it_saw_in_training(pairs: Path, tmp_path: Path) -> None:
-    size, bones = (48, 36), skeleton("coco23")
+    size, skeleton = (48, 36), get_skeleton("coco23")
     taken = take(pairs, size=size, cache=tmp_path, progress=lambda done, total: None)
-    frame = Frame(size=size, cells=(12, 9), skeleton=bones)
+    frame = Frame(size=size, cells=(12, 9), skeleton=skeleton)
     rows = np.arange(len(taken.crops))
     learnt = batches.make(taken.crops, rows, frame, NONE, seed=0, step=0).images
     seen: list[torch.Tensor] = []
@@ -148,7 +164,9 @@ def test_the_network_sees_what_it_saw_in_training(pairs: Path, tmp_path: Path) -
             seen.append(images)
             return PoseMaps(logits=(torch.zeros(len(images), 23, 12, 9),))
 
-    asked = list(predict(Watch(), open_source(pairs).read(), own_boxes, size=size, bones=bones))
+    asked = list(
+        predict(Watch(), open_source(pairs).read(), own_boxes, size=size, skeleton=skeleton)
+    )
     who = {(p.picture, p.instance): k for k, p in enumerate(asked)}
     order = [who[f, i] for f, i in zip(taken.crops.frame, taken.crops.instance, strict=True)]
     apart = (torch.cat(seen)[order].float() - learnt.float()).abs()
@@ -160,12 +178,12 @@ def test_the_network_sees_what_it_saw_in_training(pairs: Path, tmp_path: Path) -
 def test_the_model_disagrees_where_its_answers_are_wrong_and_only_there(
     pairs: Path, tmp_path: Path
 ) -> None:
-    dataset, bones = Dataset(pairs), skeleton("coco23")
+    dataset, skeleton = Dataset(pairs), get_skeleton("coco23")
     people = [_truth(row) for row in dataset.iter_instances()]
     moved = dataclasses.replace(people[2], xy=people[2].xy + np.array([40.0, 25.0]))
     with closing(open_store(default_url(tmp_path))) as store:
         rows = [moved if k == 2 else p for k, p in enumerate(people)]
-        predict_write.put_layer(store, dataset, "m", rows, bones)
+        write.put_layer(store, dataset, "m", rows, skeleton)
         found = models_of(store, people_table(dataset)).disagreement
     assert np.argmax(found) == 2
     assert found[2] > 5 * max(np.delete(found, 2).max(), 1e-3)
@@ -174,16 +192,23 @@ def test_the_model_disagrees_where_its_answers_are_wrong_and_only_there(
 def _truth(row: dict[str, Any]) -> Person:
     nan = np.full(23, np.nan)
     return Person(
-        picture=row["frame_index"], name="", instance=row["instance"], box_score=1.0,
-        box=np.array(row["amodal_box_px"]), xy=np.reshape(row["joints_px"], (-1, 2)),
-        score=np.ones(23), shares=np.full((23, 4), np.nan), quality=nan, present=nan,
-    )  # fmt: skip
+        picture=row["frame_index"],
+        name="",
+        instance=row["instance"],
+        box_score=1.0,
+        box=np.array(row["amodal_box_px"]),
+        xy=np.reshape(row["joints_px"], (-1, 2)),
+        score=np.ones(23),
+        shares=np.full((23, 4), np.nan),
+        quality=nan,
+        present=nan,
+    )
 
 
 def test_layers_need_the_sets_own_joints_and_people(
     weights: Path, pairs: Path, tmp_path: Path
 ) -> None:
-    other = _weights(tmp_path / "coco17.safetensors", bones="coco17")
+    other = _weights(tmp_path / "coco17.safetensors", skeleton="coco17")
     url = default_url(tmp_path)
     with pytest.raises(ModelError, match="other joints"):
         run("predict", other, pairs, "--out", tmp_path / "o", "--into", url, "--json")
@@ -191,13 +216,23 @@ def test_layers_need_the_sets_own_joints_and_people(
     boxes = tmp_path / "b.json"
     boxes.write_text("[]")
     refused = CliRunner().invoke(
-        app, ["predict", str(weights), str(pairs), "--out", str(tmp_path / "o"), "--boxes",
-              str(boxes), "--into", url],
-    )  # fmt: skip
+        app,
+        [
+            "predict",
+            str(weights),
+            str(pairs),
+            "--out",
+            str(tmp_path / "o"),
+            "--boxes",
+            str(boxes),
+            "--into",
+            url,
+        ],
+    )
     assert refused.exit_code == 2
     nobody = dataclasses.replace(_truth(next(Dataset(pairs).iter_instances())), instance=None)
     with closing(open_store(url)) as store, pytest.raises(ModelError, match="which of the data"):
-        predict_write.put_layer(store, Dataset(pairs), "m", [nobody], skeleton("coco23"))
+        write.put_layer(store, Dataset(pairs), "m", [nobody], get_skeleton("coco23"))
 
 
 def test_boxes_of_other_pictures_are_told(weights: Path, tmp_path: Path) -> None:
@@ -205,8 +240,16 @@ def test_boxes_of_other_pictures_are_told(weights: Path, tmp_path: Path) -> None
     boxes = tmp_path / "b.json"
     boxes.write_text(json.dumps([{"image_id": 77, "bbox": [1, 2, 30, 40], "score": 0.9}]))
     with pytest.raises(Exception, match="no box of this file belongs"):
-        run("predict", weights, tmp_path / "a.png", "--out", tmp_path / "o", "--boxes", boxes,
-            "--json")  # fmt: skip
+        run(
+            "predict",
+            weights,
+            tmp_path / "a.png",
+            "--out",
+            tmp_path / "o",
+            "--boxes",
+            boxes,
+            "--json",
+        )
 
 
 def test_clips_of_a_data_set_keep_their_instances_as_tracks(pairs: Path) -> None:
@@ -219,7 +262,7 @@ def test_suggest_writes_a_recipe_and_never_over_one(tmp_path: Path) -> None:
     from test_suggest import answers
 
     from synthstudio.evaluation import save
-    from synthstudio.recipe.load import load
+    from synthstudio.recipe.schema.load import load
 
     made = save.Evaluation(about={"skeleton": "coco17"}, measures={}, answers=answers())
     save.write(tmp_path / "e", made, b"x")
@@ -230,6 +273,13 @@ def test_suggest_writes_a_recipe_and_never_over_one(tmp_path: Path) -> None:
         app, ["suggest", str(tmp_path / "e"), "--out", str(tmp_path / "next.yaml")]
     )
     assert again.exit_code == 2
-    more = run("suggest", tmp_path / "e", "--out", tmp_path / "more.yaml", "--like",
-               tmp_path / "next.yaml", "--json")  # fmt: skip
+    more = run(
+        "suggest",
+        tmp_path / "e",
+        "--out",
+        tmp_path / "more.yaml",
+        "--like",
+        tmp_path / "next.yaml",
+        "--json",
+    )
     assert more["recipe"]["seed"] == told["recipe"]["seed"] + 1

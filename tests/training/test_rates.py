@@ -13,7 +13,7 @@ import tiny
 import torch
 import transformers
 
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.training import checkpoint, data, loop, networks, parallel, rates
 from synthstudio.training.config import Config, Network
 from synthstudio.training.crops import Crops
@@ -24,9 +24,12 @@ def backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Return folders of a small ResNet (batch norms) and a small ViTPose of three layers."""
     out = tmp_path_factory.mktemp("backbones")
     resnet = transformers.ResNetConfig(
-        embedding_size=8, hidden_sizes=[8, 12], depths=[1, 1], layer_type="basic",
+        embedding_size=8,
+        hidden_sizes=[8, 12],
+        depths=[1, 1],
+        layer_type="basic",
         out_features=["stage1", "stage2"],
-    )  # fmt: skip
+    )
     transformers.AutoBackbone.from_config(resnet).save_pretrained(out / "resnet")
     inner = transformers.VitPoseBackboneConfig(
         image_size=[48, 32], patch_size=[16, 16], hidden_size=16, num_hidden_layers=3,
@@ -44,7 +47,7 @@ def config(pretrained: str, **changes: object) -> Config:
 
 
 def built(settings: Config) -> torch.nn.Module:
-    return networks.build(settings.network, skeleton("coco17"), bank=None)
+    return networks.build(settings.network, get_skeleton("coco17"), bank=None)
 
 
 def test_a_frozen_backbone_keeps_the_statistics_of_its_norms(backbones: dict[str, str]) -> None:
@@ -90,7 +93,7 @@ def test_a_checkpoint_needs_no_pretrained_weights(
     for parameter in net.parameters():
         torch.nn.init.uniform_(parameter, -0.2, 0.2)
     path = tmp_path / "net.safetensors"
-    checkpoint.save_weights(path, net, settings, bones=skeleton("coco17"), note="")
+    checkpoint.save_weights(path, net, settings, skeleton=get_skeleton("coco17"), note="")
     shutil.rmtree(folder)
     again, told, _ = checkpoint.load_network(path)
     assert told == settings
@@ -115,10 +118,13 @@ def test_a_pass_sees_everybody_it_lets_in_equally_often(curriculum: float) -> No
     for epoch in range(passes):
         reach = loop._reach(settings, (epoch + 1) * a_pass, total)
         order = chosen.order(0, epoch, reach=reach)
-        rows = np.concatenate([
-            loop._rows(settings, order, step, part, parallel.World())
-            for step in range(a_pass) for part in range(2)
-        ])  # fmt: skip
+        rows = np.concatenate(
+            [
+                loop._rows(settings, order, step, part, parallel.World())
+                for step in range(a_pass)
+                for part in range(2)
+            ]
+        )
         seen = np.bincount(rows, minlength=64)
         let_in = chosen.crops.fraction <= reach
         assert (seen[~let_in] == 0).all()
@@ -142,8 +148,9 @@ def test_a_run_with_a_curriculum_goes_through_its_passes(
         return made(crops, which, *rest, **options)
 
     monkeypatch.setattr(loop.batches, "make", noted)
-    settings = tiny.config(pairs, curriculum=1.0, batch=4, steps=8, validate_on=[],
-                           losses={"agreement": 0.0})  # fmt: skip
+    settings = tiny.config(
+        pairs, curriculum=1.0, batch=4, steps=8, validate_on=[], losses={"agreement": 0.0}
+    )
     tiny.run(settings, tmp_path / "run")
     assert len(rows) == 8
     for seen in (np.concatenate(rows[:4]), np.concatenate(rows[4:])):

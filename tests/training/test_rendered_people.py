@@ -13,10 +13,10 @@ import yaml
 from tiny_pairs import recipe
 
 from synthstudio.core.errors import ModelError, SynthStudioError
-from synthstudio.pipeline import generate
-from synthstudio.recipe.choose import split_of
-from synthstudio.recipe.load import load, parse
-from synthstudio.stage import prepare
+from synthstudio.generation.pipeline import generate
+from synthstudio.generation.stage import prepare
+from synthstudio.recipe.sampling.choose import split_of
+from synthstudio.recipe.schema.load import load, parse
 from synthstudio.training import data
 from synthstudio.training.config import Source
 from synthstudio.training.crops import Crops, take
@@ -54,8 +54,9 @@ def test_a_window_is_what_a_data_set_of_its_frames_holds(scene: Path, tmp_path: 
     frames = 2 * (numbers[4] + 1)
     settings = prepare(parse(recipe(frames)), assets=tmp_path, device="cpu")
     generate(settings, tmp_path / "set", workers=1)
-    stored = take(tmp_path / "set", size=SIZE, cache=tmp_path / "cache",
-                  progress=lambda done, total: None).crops  # fmt: skip
+    stored = take(
+        tmp_path / "set", size=SIZE, cache=tmp_path / "cache", progress=lambda done, total: None
+    ).crops
     people = opened(scene, workers=2)
     try:
         for epoch in (0, 1):
@@ -82,8 +83,9 @@ def test_a_window_is_what_a_data_set_of_its_frames_holds(scene: Path, tmp_path: 
 def test_a_run_in_pieces_ends_as_an_unbroken_one(scene: Path, tmp_path: Path) -> None:
     train = [{"recipe": str(scene), "moments": 2, "renew": 1, "variants": ["base"]}]
     judge = [{"recipe": str(scene), "moments": 1, "splits": ["test"]}]
-    config = tiny.config(Path("x"), train=train, validate_on=judge, steps=4, batch=4,
-                         losses={"agreement": 0.0})  # fmt: skip
+    config = tiny.config(
+        Path("x"), train=train, validate_on=judge, steps=4, batch=4, losses={"agreement": 0.0}
+    )
     done = tiny.run(config, tmp_path / "whole")
     assert done.finished and done.epochs == 4  # four people a pass: each has its own window
     tiny.run(config, tmp_path / "pieces", steps=3)

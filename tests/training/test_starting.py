@@ -5,22 +5,22 @@ from pathlib import Path
 import pytest
 import torch
 
-from synthstudio.core.skeleton import SKELETONS, Skeleton, skeleton
-from synthstudio.models.bank import PoseBank
+from synthstudio.core.skeleton import SKELETONS, Skeleton, get_skeleton
+from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseNet
 from synthstudio.training import checkpoint, config, starting
 from synthstudio.training.config import Config, Network
 from synthstudio.training.networks import build
 
-COCO, BODY = SKELETONS["coco17"], skeleton("body12")
+COCO, BODY = SKELETONS["coco17"], get_skeleton("body12")
 FACE = 5
 
 
-def network(bones: Skeleton, *, block: str, poses: int = 0, seed: int = 0) -> PoseNet:
+def network(skeleton: Skeleton, *, block: str, poses: int = 0, seed: int = 0) -> PoseNet:
     torch.manual_seed(seed)
-    bank = PoseBank(torch.rand(poses, len(bones.joints), 2)) if poses else None
+    bank = PoseBank(torch.rand(poses, len(skeleton.joints), 2)) if poses else None
     small = Network(block=block, size=(48, 36), widths=(8, 12), width=16)
-    net = build(small, bones, bank=bank)
+    net = build(small, skeleton, bank=bank)
     for tensor in net.state_dict().values():
         if tensor.dtype.is_floating_point and tensor.ndim:
             tensor.add_(0.1 * torch.rand_like(tensor))  # the refiner's last layer begins at 0
@@ -31,14 +31,14 @@ def settings() -> Config:
     return config.parse({"train": [{"dataset": "somewhere"}]})
 
 
-def saved(net: PoseNet, bones: Skeleton, path: Path) -> Path:
-    checkpoint.save_weights(path, net, settings(), bones=bones, note="")
+def saved(net: PoseNet, skeleton: Skeleton, path: Path) -> Path:
+    checkpoint.save_weights(path, net, settings(), skeleton=skeleton, note="")
     return path
 
 
 @pytest.mark.parametrize(("block", "poses"), [("kpe", 0), ("orn", 0), ("orn", 6)])
 def test_every_tensor_with_a_part_for_each_joint_has_a_layout(block: str, poses: int) -> None:
-    a, b = (network(bones, block=block, poses=poses).state_dict() for bones in (COCO, BODY))
+    a, b = (network(skeleton, block=block, poses=poses).state_dict() for skeleton in (COCO, BODY))
     differ = {name for name in a if a[name].shape != b[name].shape}
     bank = {starting.POSES} if poses else set()
     assert differ == (set(starting.LAYOUTS) & set(a)) | bank
@@ -51,8 +51,9 @@ def test_the_common_joints_are_answered_as_before(block: str, tmp_path: Path) ->
     with torch.inference_mode():
         before, other = whole(images).logits[0][:, FACE:], fewer(images).logits[0]
         assert not torch.allclose(before, other, atol=1e-3)
-        text = starting.start(fewer, saved(whole, COCO, tmp_path / "w.safetensors"), bones=BODY,
-                              poses=0)  # fmt: skip
+        text = starting.start(
+            fewer, saved(whole, COCO, tmp_path / "w.safetensors"), skeleton=BODY, poses=0
+        )
         after = fewer(images).logits[0]
     assert torch.allclose(before, after, atol=1e-5)
     assert "12 of 12 joints by name from coco17" in text
@@ -63,7 +64,9 @@ def test_the_common_joints_are_answered_as_before(block: str, tmp_path: Path) ->
 def test_the_refiner_reads_each_joint_from_its_own_map(poses: int, tmp_path: Path) -> None:
     whole = network(COCO, block="orn", poses=poses)
     fewer = network(BODY, block="orn", poses=poses, seed=1)
-    starting.start(fewer, saved(whole, COCO, tmp_path / "w.safetensors"), bones=BODY, poses=poses)
+    starting.start(
+        fewer, saved(whole, COCO, tmp_path / "w.safetensors"), skeleton=BODY, poses=poses
+    )
     name = "block.refiner.maps.weight"
     theirs, ours = whole.state_dict()[name], fewer.state_dict()[name]
     kept = [0]  # the cover
@@ -75,8 +78,9 @@ def test_the_refiner_reads_each_joint_from_its_own_map(poses: int, tmp_path: Pat
 def test_joints_that_the_file_does_not_know_stay_as_they_were(tmp_path: Path) -> None:
     fewer, whole = network(BODY, block="kpe"), network(COCO, block="kpe", seed=1)
     before = whole.state_dict()["block.maps.weight"].clone()
-    text = starting.start(whole, saved(fewer, BODY, tmp_path / "w.safetensors"), bones=COCO,
-                          poses=0)  # fmt: skip
+    text = starting.start(
+        whole, saved(fewer, BODY, tmp_path / "w.safetensors"), skeleton=COCO, poses=0
+    )
     after = whole.state_dict()["block.maps.weight"]
     assert torch.equal(after[:FACE], before[:FACE])
     assert torch.equal(after[FACE:], fewer.state_dict()["block.maps.weight"])
@@ -88,18 +92,18 @@ def test_the_bank_keeps_its_poses_and_is_filled_up(tmp_path: Path) -> None:
     fewer = network(BODY, block="orn", poses=2, seed=1)
     own = fewer.state_dict()[starting.POSES].clone()
     path = saved(whole, COCO, tmp_path / "w.safetensors")
-    starting.start(fewer, path, bones=BODY, poses=5)
+    starting.start(fewer, path, skeleton=BODY, poses=5)
     found = fewer.state_dict()[starting.POSES]
     assert found.shape == (5, 12, 2) and torch.equal(found[:2], own)
     assert torch.equal(found[2:], whole.state_dict()[starting.POSES][:3, FACE:])
-    starting.start(fewer, path, bones=BODY, poses=5)  # full: nothing is added
+    starting.start(fewer, path, skeleton=BODY, poses=5)  # full: nothing is added
     assert torch.equal(fewer.state_dict()[starting.POSES], found)
 
 
 def test_a_joint_that_poses_lack_lies_outside_and_takes_no_part(tmp_path: Path) -> None:
     fewer = network(BODY, block="orn", poses=6)
     whole = network(COCO, block="orn", poses=1, seed=1)
-    starting.start(whole, saved(fewer, BODY, tmp_path / "w.safetensors"), bones=COCO, poses=7)
+    starting.start(whole, saved(fewer, BODY, tmp_path / "w.safetensors"), skeleton=COCO, poses=7)
     found = whole.state_dict()[starting.POSES]
     assert (found[1:, :FACE] == starting.OUTSIDE).all() and (found[:, FACE:] >= 0).all()
     with torch.inference_mode():
@@ -110,11 +114,11 @@ def test_a_joint_that_poses_lack_lies_outside_and_takes_no_part(tmp_path: Path) 
 def test_a_file_that_lacks_joints_gives_no_places_in_3d(lacks: bool, tmp_path: Path) -> None:
     ours, theirs = (COCO, BODY) if lacks else (BODY, COCO)
     net, other = network(ours, block="orn", poses=2), network(theirs, block="orn", poses=4, seed=1)
-    for of, bones in ((net, ours), (other, theirs)):
+    for of, skeleton in ((net, ours), (other, theirs)):
         poses = of.get_buffer("block.bank.poses")
-        places = torch.rand(len(poses), len(bones.joints), 3)
+        places = torch.rand(len(poses), len(skeleton.joints), 3)
         of.get_submodule("block").bank = PoseBank(poses, places)
-    starting.start(net, saved(other, theirs, tmp_path / "w.safetensors"), bones=ours, poses=6)
+    starting.start(net, saved(other, theirs, tmp_path / "w.safetensors"), skeleton=ours, poses=6)
     bank = net.get_submodule("block.bank")
     assert isinstance(bank, PoseBank) and len(bank.poses) == 6
     if lacks:  # a place of (-1, -1, -1) metres would be mixed into what is said of the joint
@@ -128,5 +132,5 @@ def test_a_network_of_another_width_keeps_what_does_not_fit(tmp_path: Path) -> N
     other = build(Network(block="kpe", size=(48, 36), widths=(8, 12), width=24), BODY, bank=None)
     before = other.state_dict()["block.maps.weight"].clone()
     path = saved(whole, COCO, tmp_path / "w.safetensors")
-    assert "of another shape" in starting.start(other, path, bones=BODY, poses=0)
+    assert "of another shape" in starting.start(other, path, skeleton=BODY, poses=0)
     assert torch.equal(other.state_dict()["block.maps.weight"], before)

@@ -9,34 +9,38 @@ import numpy as np
 import pytest
 import yaml
 
-from synthstudio import pipeline
-from synthstudio.core.bins import VIEWS
+from synthstudio.core.bins import VIEWS, camera_azimuth_rad
 from synthstudio.core.errors import ModelError, RecipeError
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.rng import stream
-from synthstudio.core.skeleton import skeleton
-from synthstudio.dataset.counts.asked import unmet
-from synthstudio.dataset.counts.coverage import camera_azimuth_rad
-from synthstudio.dataset.counts.stats import stats
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
 from synthstudio.evaluation import save
 from synthstudio.evaluation.table import Answers
-from synthstudio.recipe.load import parse
-from synthstudio.stage import Stage, prepare
-from synthstudio.training import suggest
-from synthstudio.training.suggest import next_recipe, profile
+from synthstudio.generation import pipeline
+from synthstudio.generation.stage import Stage, prepare
+from synthstudio.inference import suggest
+from synthstudio.inference.suggest import next_recipe, profile
+from synthstudio.quality.asked import unmet
+from synthstudio.quality.stats import stats
+from synthstudio.recipe.schema.load import parse
 
-BONES = skeleton("coco17")
+BONES = get_skeleton("coco17")
 J = 17
 OBJECT, PERSON, SELF = (CAUSES.index(c) for c in ("object", "person", "self"))
 
 
 def answers(
-    *, cause: int = OBJECT, joints: tuple[str, ...] = ("left_wrist", "right_wrist"),
-    families: tuple[str, ...] = ("walk", "sit", "squat"), bad_family: str = "squat",
-    bad_view: str = "back", bad_fraction: float = 0.6, people: int = 240,
-) -> Answers:  # fmt: skip
+    *,
+    cause: int = OBJECT,
+    joints: tuple[str, ...] = ("left_wrist", "right_wrist"),
+    families: tuple[str, ...] = ("walk", "sit", "squat"),
+    bad_family: str = "squat",
+    bad_view: str = "back",
+    bad_fraction: float = 0.6,
+    people: int = 240,
+) -> Answers:
     """Return people whose `joints` are hidden by `cause` and missed where all is as bad as named.
 
     Half of the people are of the bad family, view and fraction each; all of them together fail.
@@ -44,8 +48,9 @@ def answers(
     rng = stream(3, "suggest")
     hard = np.arange(people) % 2 == 0
     fraction = np.where(hard, bad_fraction, 0.2)
-    family = np.array([bad_family if h else families[k // 2 % len(families)]
-                       for k, h in enumerate(hard)])  # fmt: skip
+    family = np.array(
+        [bad_family if h else families[k // 2 % len(families)] for k, h in enumerate(hard)]
+    )
     turn = np.where(hard, VIEWS.index(bad_view), np.arange(people) // 2 % len(VIEWS)) * np.pi / 4
     true = rng.uniform(0, 100, (people, J, 2))
     state, by = np.full((people, J), 2, np.uint8), np.zeros((people, J), np.uint8)
@@ -54,8 +59,12 @@ def answers(
     error = np.zeros((people, J))
     error[np.ix_(hard, which)] = 50
     xyz = np.zeros((people, J, 3))
-    for name, x, y in (("left_shoulder", 0.2, -0.5), ("right_shoulder", -0.2, -0.5),
-                       ("left_hip", 0.1, 0), ("right_hip", -0.1, 0)):  # fmt: skip
+    for name, x, y in (
+        ("left_shoulder", 0.2, -0.5),
+        ("right_shoulder", -0.2, -0.5),
+        ("left_hip", 0.1, 0),
+        ("right_hip", -0.1, 0),
+    ):
         at = BONES.joints.index(name)
         # Turned towards its left by `turn`, the camera sees its left.
         xyz[:, at] = np.stack([x * np.cos(turn), np.full(people, y), -x * np.sin(turn)], -1)
@@ -63,17 +72,33 @@ def answers(
     shares[..., 0] = state == 2
     nan = np.full((people, J), np.nan)
     return Answers(
-        xy=true + np.stack([error, 0 * error], -1), score=np.ones((people, J)), peak=nan,
-        present=nan, shares=np.full((people, J, 4), np.nan), quality=nan,
-        xyz_m=np.full((people, J, 3), np.nan), true_xy=true, true_shares=shares, true_xyz_m=xyz,
-        known=np.ones((people, J), bool), state=state, cause=by,
-        ambiguous=np.zeros((people, J), bool), area=np.full(people, 4e3),
-        side=np.full(people, 100.0), box=np.tile([0.0, 0, 50, 100], (people, 1)),
+        xy=true + np.stack([error, 0 * error], -1),
+        score=np.ones((people, J)),
+        peak=nan,
+        present=nan,
+        shares=np.full((people, J, 4), np.nan),
+        quality=nan,
+        xyz_m=np.full((people, J, 3), np.nan),
+        true_xy=true,
+        true_shares=shares,
+        true_xyz_m=xyz,
+        known=np.ones((people, J), bool),
+        state=state,
+        cause=by,
+        ambiguous=np.zeros((people, J), bool),
+        area=np.full(people, 4e3),
+        side=np.full(people, 100.0),
+        box=np.tile([0.0, 0, 50, 100], (people, 1)),
         window=np.tile([-10.0, -10, 60, 110], (people, 1)),
-        fraction=fraction, crowd=np.zeros(people), frame=np.arange(people),
-        instance=np.ones(people, np.int64), group=np.arange(people),
-        clean=np.full(people, -1), variant=np.full(people, "base"), family=family,
-    )  # fmt: skip
+        fraction=fraction,
+        crowd=np.zeros(people),
+        frame=np.arange(people),
+        instance=np.ones(people, np.int64),
+        group=np.arange(people),
+        clean=np.full(people, -1),
+        variant=np.full(people, "base"),
+        family=family,
+    )
 
 
 def _recipe(**how: Any) -> dict[str, Any]:
@@ -98,8 +123,9 @@ def test_the_profile_counts_what_failed_along_every_axis() -> None:
 
 def test_the_recipe_asks_for_what_fails_and_another_profile_for_something_else() -> None:
     a = _recipe()
-    b = _recipe(joints=("left_ankle", "right_ankle"), bad_family="walk", bad_view="left",
-                bad_fraction=0.4)  # fmt: skip
+    b = _recipe(
+        joints=("left_ankle", "right_ankle"), bad_family="walk", bad_view="left", bad_fraction=0.4
+    )
     assert set(a["targets"]["joints"]) == {"left_wrist+right_wrist"}
     assert set(b["targets"]["joints"]) == {"left_ankle+right_ankle"}
     for recipe, view, family, fraction in ((a, "back", "squat", "0.6"), (b, "left", "walk", "0.4")):
@@ -118,18 +144,22 @@ def test_the_recipe_asks_for_what_fails_and_another_profile_for_something_else()
 
 def test_the_side_seen_is_the_one_that_the_labels_say(pairs: Path) -> None:
     dataset = Dataset(pairs)
-    bones = skeleton(dataset.identity.skeleton)
-    names = [bones.joints.index(n) for n in
-             ("left_shoulder", "right_shoulder", "left_hip", "right_hip")]  # fmt: skip
-    eyes = {f["index"]: np.linalg.inv(np.reshape(f["world_to_camera"], (4, 4)))[:3, 3]
-            for f in dataset.iter_frames()}  # fmt: skip
+    skeleton = get_skeleton(dataset.identity.skeleton)
+    names = [
+        skeleton.joints.index(n)
+        for n in ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
+    ]
+    eyes = {
+        f["index"]: np.linalg.inv(np.reshape(f["world_to_camera"], (4, 4)))[:3, 3]
+        for f in dataset.iter_frames()
+    }
     rows = list(dataset.iter_instances())
     world = np.array([np.reshape(r["joints_world_m"], (-1, 3)) for r in rows])
     seen = np.array([np.reshape(r["joints_camera_m"], (-1, 3)) for r in rows])
     truth = camera_azimuth_rad(world[:, names], np.array([eyes[r["frame_index"]] for r in rows]))
     one = answers(people=len(rows))
     relative = seen - seen[:, names[2:]].mean(1, keepdims=True)
-    found = suggest._views(Answers(**{**vars(one), "true_xyz_m": relative}), bones)
+    found = suggest._views(Answers(**{**vars(one), "true_xyz_m": relative}), skeleton)
     sector = np.abs((found * np.pi / 4 - truth + np.pi) % (2 * np.pi) - np.pi)
     assert len(np.unique(found)) > 2
     assert np.median(sector) < np.pi / 8
@@ -182,11 +212,13 @@ def test_a_small_run_is_as_asked(tmp_path: Path) -> None:
 def test_a_recipe_to_start_from_keeps_the_rest_of_itself(tmp_path: Path) -> None:
     like = parse(
         {
-            "name": "mine", "seed": 7, "image": {"width_px": 200, "height_px": 160},
+            "name": "mine",
+            "seed": 7,
+            "image": {"width_px": 200, "height_px": 160},
             "holdout": {"poses": ["squat"], "occluders": ["bookcase"]},
             "backdrop": {"kind": "plain"},
         }
-    )  # fmt: skip
+    )
     recipe = next_recipe(profile(answers(), BONES), frames=5, like=like)
     made = parse(recipe)
     assert (made.name, made.seed, made.frames) == ("mine-fails", 8, 5)

@@ -20,10 +20,15 @@ def config(data: Path, **changes: Any) -> Config:
     fields = {
         "train": [{"dataset": str(data), "variants": ["base"]}],
         "validate_on": [{"dataset": str(data)}],
-        "network": network | changes.pop("network", {}), "batch": 8, "epochs": 99, "steps": 12,
-        "device": "cpu", "losses": {"agreement": 0.5} | changes.pop("losses", {}),
-        "save_every": 2, "rate": 5e-3,
-    }  # fmt: skip
+        "network": network | changes.pop("network", {}),
+        "batch": 8,
+        "epochs": 99,
+        "steps": 12,
+        "device": "cpu",
+        "losses": {"agreement": 0.5} | changes.pop("losses", {}),
+        "save_every": 2,
+        "rate": 5e-3,
+    }
     return configs.parse(fields | changes)
 
 

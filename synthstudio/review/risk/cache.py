@@ -84,11 +84,13 @@ def cached(folder: Path, key: str, layout: Layout, fill: Fill) -> tuple[dict[str
 def _write(folder: Path, key: str, layout: Layout, fill: Fill) -> None:
     with disk_errors(folder):
         arrays: dict[str, Array] = {
-            name: npy.open_memmap(folder / f"{_file(name)}", mode="w+", dtype=np.dtype(kind),
-                                  shape=shape)
-            if np.prod(shape) else np.empty(shape, kind)
+            name: npy.open_memmap(
+                folder / f"{_file(name)}", mode="w+", dtype=np.dtype(kind), shape=shape
+            )
+            if np.prod(shape)
+            else np.empty(shape, kind)
             for name, (shape, kind) in layout.items()
-        }  # fmt: skip
+        }
         names = fill(arrays)
         for name, array in arrays.items():
             if isinstance(array, np.memmap):
@@ -97,9 +99,10 @@ def _write(folder: Path, key: str, layout: Layout, fill: Fill) -> None:
                 np.save(folder / _file(name), array, allow_pickle=False)
         del arrays
         hashes = {name: file_sha256(folder / _file(name)) for name in layout}
-    replace_file(folder / "names.json", canonical_json(
-        {name: values.to_pylist() for name, values in names.items()}
-    ))  # fmt: skip
+    replace_file(
+        folder / "names.json",
+        canonical_json({name: values.to_pylist() for name, values in names.items()}),
+    )
     head = {
         "version": VERSION,
         "key": key,

@@ -14,14 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from synthstudio.core.bins import view_of
+from synthstudio.core.bins import camera_azimuth_rad, view_of
 from synthstudio.core.camera import NEAR_M
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import SHARES
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.dataset.checks.subject import flip_of
-from synthstudio.dataset.counts.coverage import camera_azimuth_rad
 from synthstudio.dataset.reader import Dataset
+from synthstudio.quality.checks.subject import flip_of
 from synthstudio.review.risk.people import (
     CAUSE_NAMES,
     F64,
@@ -44,14 +43,14 @@ _FURTHEST_PX = 60_000.0  # float16 ends at 65,504
 Names = dict[str, pa.Array]
 
 
-def fill(dataset: Dataset, bones: Skeleton, arrays: Mapping[str, Array]) -> Names:
+def fill(dataset: Dataset, skeleton: Skeleton, arrays: Mapping[str, Array]) -> Names:
     """Fill arrays of `people.layout` from a data set; return the names of the text columns.
 
     DatasetError when the tables do not fit each other or their counts.
     """
     texts = _Texts()
     cameras = _fill_frames(dataset, arrays, texts)
-    _fill_people(dataset, bones, arrays, texts, cameras)
+    _fill_people(dataset, skeleton, arrays, texts, cameras)
     _count_people(arrays)
     names = texts.finish(arrays)
     names["person.view"] = VIEW_NAMES
@@ -119,7 +118,7 @@ def _fill_frames(dataset: Dataset, arrays: Mapping[str, Array], texts: _Texts) -
 
 def _fill_people(
     dataset: Dataset,
-    bones: Skeleton,
+    skeleton: Skeleton,
     arrays: Mapping[str, Array],
     texts: _Texts,
     cameras: _Cameras,
@@ -138,8 +137,8 @@ def _fill_people(
             arrays[name][here] = _numbers(_element(batch[column], element))
         for name, column in names.items():
             texts.add(name, batch[column])
-        _fill_joints(batch, bones, arrays, here)
-        _fill_space(batch, bones, arrays, here, cameras, place)
+        _fill_joints(batch, skeleton, arrays, here)
+        _fill_space(batch, skeleton, arrays, here, cameras, place)
         done, last = done + len(batch), int(frame[-1]) if len(frame) else last
     _whole(done, total, "instances")
 
@@ -150,15 +149,14 @@ def _frame_rows(index: F64, frame: I64, last: int) -> I64:
     fits = (place < len(index)) & (index[np.minimum(place, len(index) - 1)] == frame)
     rises = len(frame) == 0 or (frame[0] >= last and (np.diff(frame) >= 0).all())
     if not fits.all() or not rises:
-        raise _misfit("instances", "people of stored frames, in the order of the frames",
-                      "others")  # fmt: skip
+        raise _misfit("instances", "people of stored frames, in the order of the frames", "others")
     return place
 
 
 def _fill_joints(
-    batch: pa.RecordBatch, bones: Skeleton, arrays: Mapping[str, Array], here: slice
+    batch: pa.RecordBatch, skeleton: Skeleton, arrays: Mapping[str, Array], here: slice
 ) -> None:
-    joints = len(bones.joints)
+    joints = len(skeleton.joints)
 
     def planes(name: str, each: int, kind: Any = None) -> Array:
         flat = _flat(batch[name], joints * each, name)
@@ -180,28 +178,28 @@ def _fill_joints(
 
 def _fill_space(
     batch: pa.RecordBatch,
-    bones: Skeleton,
+    skeleton: Skeleton,
     arrays: Mapping[str, Array],
     here: slice,
     cameras: _Cameras,
     place: I64,
 ) -> None:
     """Fill what 3D decides: bones, where joints are seen, the view."""
-    joints = len(bones.joints)
+    joints = len(skeleton.joints)
     known, flat = _optional(batch["joints_camera_m"], 3 * joints, "joints_camera_m")
     at = np.full((len(batch), joints, 3), np.nan)
     at[known] = flat.reshape(-1, joints, 3)
-    pairs = np.array(bones_of(bones.joints), np.int64).reshape(-1, 2)
+    pairs = np.array(bones_of(skeleton.joints), np.int64).reshape(-1, 2)
     length = np.sqrt(((at[:, pairs[:, 0]] - at[:, pairs[:, 1]]) ** 2).sum(axis=2))
     arrays["bone_m"][:, here] = length.T
     seen = _projected(at, cameras.K[place].reshape(-1, 3, 3))
     px = arrays["px"][:, here].astype(np.float64).reshape(joints, 2, -1).transpose(2, 0, 1)
     rendered = np.equal(arrays["origin"][:, here].T, ORIGINS.index("rendered"))
-    flip = flip_of(bones.joints)
+    flip = flip_of(skeleton.joints)
     for name, wanted in (("off_px", seen), ("mirror_px", seen[:, flip])):
         off = np.sqrt(((wanted - px) ** 2).sum(axis=2))
         arrays[name][:, here] = np.where(rendered, np.minimum(off, _FURTHEST_PX), np.nan).T
-    arrays["person.view"][here] = _views(batch, bones, cameras.world_to_camera[place])
+    arrays["person.view"][here] = _views(batch, skeleton, cameras.world_to_camera[place])
 
 
 def _projected(at: F64, K: F64) -> F64:
@@ -212,9 +210,9 @@ def _projected(at: F64, K: F64) -> F64:
         return np.where(near, flat[:, :, :2] / at[:, :, 2:], np.nan)
 
 
-def _views(batch: pa.RecordBatch, bones: Skeleton, world_to_camera: F64) -> Array:
+def _views(batch: pa.RecordBatch, skeleton: Skeleton, world_to_camera: F64) -> Array:
     """Return (N,) places in VIEWS, -1 where joints or camera are not known."""
-    joints = bones.joints
+    joints = skeleton.joints
     out = np.full(len(batch), -1, np.int32)
     has, flat = _optional(batch["joints_world_m"], 3 * len(joints), "joints_world_m")
     if not all(name in joints for name in _VIEW_JOINTS):
@@ -258,8 +256,11 @@ def _flat(column: pa.Array, each: int, name: str) -> Array:
 def _flat_length(column: pa.Array, each: int, name: str) -> None:
     lengths = pc.drop_null(pc.list_value_length(column)).to_numpy()
     if (lengths != each).any():
-        raise _misfit("instances", f"{each} entries of {name} in each row",
-                      str(int(lengths[lengths != each][0])))  # fmt: skip
+        raise _misfit(
+            "instances",
+            f"{each} entries of {name} in each row",
+            str(int(lengths[lengths != each][0])),
+        )
 
 
 def _room(done: int, more: int, total: int, table: str) -> slice:
@@ -275,6 +276,9 @@ def _whole(done: int, total: int, table: str) -> None:
 
 def _misfit(table: str, expected: str, got: str) -> DatasetError:
     return DatasetError(
-        "the tables of the data set do not fit", where=table, expected=expected, got=got,
-                then="Check the data set with: synthstudio validate."
-    )  # fmt: skip
+        "the tables of the data set do not fit",
+        where=table,
+        expected=expected,
+        got=got,
+        then="Check the data set with: synthstudio validate.",
+    )

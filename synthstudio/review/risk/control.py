@@ -74,9 +74,15 @@ def estimate(
     n = counts["right"] + counts["wrong"]
     low, high = wilson(counts["wrong"], n)
     return Estimate(
-        n=n, wrong=counts["wrong"], rate=counts["wrong"] / n if n else math.nan, low=low,
-        high=high, undecided=counts["undecided"], waiting=waiting, control=len(chosen),
-    )  # fmt: skip
+        n=n,
+        wrong=counts["wrong"],
+        rate=counts["wrong"] / n if n else math.nan,
+        low=low,
+        high=high,
+        undecided=counts["undecided"],
+        waiting=waiting,
+        control=len(chosen),
+    )
 
 
 def judge(
@@ -109,7 +115,7 @@ def changed(
         if (label.x_px is None) != bool(np.isnan(x)):
             return True
         if label.x_px is not None and label.y_px is not None:
-            room = tolerance * 2.0 * float(table.bones.sigmas[j]) * math.sqrt(area)
+            room = tolerance * 2.0 * float(table.skeleton.sigmas[j]) * math.sqrt(area)
             if math.hypot(label.x_px - x, label.y_px - y) > max(room, 0.01):
                 return True
     return False

@@ -17,17 +17,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from synthstudio.core.labels import CAUSES, SHARES
+from synthstudio.dataset.query import Both, Compare, FieldTest, JointTest, Node, Not, Query
+from synthstudio.dataset.query_fields import Field
 from synthstudio.dataset.rows import NO_STATE
-from synthstudio.dataset.select.query import (
-    Both,
-    Compare,
-    FieldTest,
-    JointTest,
-    Node,
-    Not,
-    Query,
-)
-from synthstudio.dataset.select.query_fields import Field
 from synthstudio.review.risk.people import I64, MARK, PeopleTable, column_name
 
 Mask = NDArray[np.bool_]
@@ -37,9 +29,13 @@ Beside = Mapping[str, NDArray[Any]]
 """By the name of a column, a value for each of P people: text (None: nobody knows) or float64."""
 NOTHING_BESIDE: Beside = MappingProxyType({})
 _OPS: dict[str, Callable[[Any, Any], Any]] = {
-    "=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le,
-    ">": operator.gt, ">=": operator.ge,
-}  # fmt: skip
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 _STATE = {"visible": 2, "hidden": 1, "outside": 0}
 
 

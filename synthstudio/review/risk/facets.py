@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES
+from synthstudio.dataset.query_fields import FIELDS
 from synthstudio.dataset.rows import NO_STATE
-from synthstudio.dataset.select.query_fields import FIELDS
 from synthstudio.review.risk.people import F64, I64, MARK, PeopleTable
 
 BINS = 20

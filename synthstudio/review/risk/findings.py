@@ -24,12 +24,12 @@ from sqlalchemy import and_, delete, or_, select
 from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import ReviewError
-from synthstudio.core.skeleton import skeleton
-from synthstudio.dataset.checks.findings import KINDS
-from synthstudio.dataset.checks.tables import check_frame
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.durable import read_json
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
+from synthstudio.quality.checks.findings import KINDS
+from synthstudio.quality.checks.tables import check_frame
 from synthstudio.review.models import RiskRow, SettingRow, utc_now
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.signal import NOBODY, Signal, spoken
@@ -43,8 +43,12 @@ _WARNING = 0.4
 _AT_ONCE = 200
 _MOST_TEXTS = 6
 _MOST_CHARS = 200
-_CAUSES = {"self": "hidden by the person", "person": "hidden by another person",
-           "object": "hidden by a thing", "truncated": "outside"}  # fmt: skip
+_CAUSES = {
+    "self": "hidden by the person",
+    "person": "hidden by another person",
+    "object": "hidden by a thing",
+    "truncated": "outside",
+}
 FAR = 0.1
 """A share that another oracle decides this much differently is surely no rounding."""
 
@@ -82,13 +86,13 @@ def validation_findings(
     One frame is in memory at a time. Findings about a whole frame count for all its people.
     `frames`: only the first so many.
     """
-    bones = skeleton(dataset.identity.skeleton)
+    skeleton = get_skeleton(dataset.identity.skeleton)
     samples = pair_rows(dataset.iter_frames(), dataset.iter_instances())
     for done, (frame, people) in enumerate(islice(samples, frames), 1):
         everybody = [row["instance"] for row in people]
-        for finding in check_frame(frame, people, bones)[0]:
+        for finding in check_frame(frame, people, skeleton)[0]:
             score = 1.0 if finding.severity == "error" else _WARNING
-            joint = None if finding.joint is None else bones.joints[finding.joint]
+            joint = None if finding.joint is None else skeleton.joints[finding.joint]
             text = said(KINDS[finding.kind].title, finding.what, joint)
             own = everybody if finding.person is None else [finding.person]
             for instance in own:
@@ -116,10 +120,12 @@ def audited(told: object, where: str) -> Iterator[Doubt]:
     """Yield what a list of an audit's findings says; ReviewError for anything else."""
     if not isinstance(told, list):
         raise ReviewError(
-            "this audit does not say which joints differ", where=where,
-                    expected="a list `findings`", got=type(told).__name__,
-                    then="Make it with: synthstudio audit DATASET --json > FILE"
-        )  # fmt: skip
+            "this audit does not say which joints differ",
+            where=where,
+            expected="a list `findings`",
+            got=type(told).__name__,
+            then="Make it with: synthstudio audit DATASET --json > FILE",
+        )
     for place, finding in enumerate(told):
         yield _audited(finding, f"{where}, findings[{place}]")
 
@@ -135,9 +141,11 @@ def _audited(finding: Any, where: str) -> Doubt:
             raise ValueError("names that are none")
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise ReviewError(
-            "no finding of an audit", where=where, got=repr(error)[:120],
-                    expected="frame, instance, joint, stored, again and their causes"
-        ) from error  # fmt: skip
+            "no finding of an audit",
+            where=where,
+            got=repr(error)[:120],
+            expected="frame, instance, joint, stored, again and their causes",
+        ) from error
     # Near the threshold both may be right.
     sure = 1.0 if abs(shares[0] - shares[1]) > FAR or causes[0] != causes[1] else 0.6
     first, second = (
@@ -258,6 +266,10 @@ def _signal(
     kind: Kind, people: int, score: np.ndarray, texts: Mapping[int, tuple[str, ...]]
 ) -> Signal:
     return Signal(
-        name=kind, weight=_WEIGHTS[kind], score=score, texts=texts,
-        joint=np.full(people, NOBODY, np.int16), value=np.zeros(people, np.float32),
-    )  # fmt: skip
+        name=kind,
+        weight=_WEIGHTS[kind],
+        score=score,
+        texts=texts,
+        joint=np.full(people, NOBODY, np.int16),
+        value=np.zeros(people, np.float32),
+    )

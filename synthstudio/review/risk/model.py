@@ -52,15 +52,16 @@ def predicted(table: PeopleTable, predictions: Iterable[Prediction]) -> Predicte
     order = np.argsort(rows, kind="stable")
     order = order[rows[order] >= 0]
     return Predicted(
-        rows=rows[order], px=points[order, :, :2],
+        rows=rows[order],
+        px=points[order, :, :2],
         confidence=np.nan_to_num(points[order, :, 2]),
-    )  # fmt: skip
+    )
 
 
 def errors(table: PeopleTable, found: Predicted) -> F64:
     """Return (J, N) distances e; NaN for joints that nobody labelled or the model did not find."""
     out = np.full((len(table.joints), len(found.rows)), np.nan)
-    scale = 2.0 * table.bones.sigmas[:, None]
+    scale = 2.0 * table.skeleton.sigmas[:, None]
     area = np.sqrt(table.area_px)
     for some in in_chunks(len(found.rows)):
         rows = found.rows[some]
@@ -81,9 +82,13 @@ def model(table: PeopleTable, found: Predicted) -> Signal:
     score, joint, value = np.zeros(table.people), np.full(table.people, -1), np.zeros(table.people)
     score[found.rows], joint[found.rows], value[found.rows] = worst(doubt, off)
     return signal(
-        "model", weight=0.7, score=score, joint=joint, value=value,
+        "model",
+        weight=0.7,
+        score=score,
+        joint=joint,
+        value=value,
         text="{joint}: a model sees it elsewhere ({value:.1f} times the tolerance)",
-    )  # fmt: skip
+    )
 
 
 def disagreement(table: PeopleTable, found: Predicted) -> F64:

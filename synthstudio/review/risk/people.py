@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from synthstudio.core.bins import VIEWS
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES, SHARES
-from synthstudio.core.skeleton import Skeleton, skeleton
-from synthstudio.dataset.select.query_fields import FIELDS, Field
+from synthstudio.core.skeleton import Skeleton, get_skeleton
+from synthstudio.dataset.query_fields import FIELDS, Field
 
 Array = NDArray[Any]
 I64 = NDArray[np.int64]
@@ -39,9 +39,11 @@ OTHER = 255
 """The code of a cause or an origin that has no name here."""
 _LIMBS = (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))
 _TRUNK = (
-    ("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"),
-    ("left_shoulder", "left_hip"), ("right_shoulder", "right_hip"),
-)  # fmt: skip
+    ("left_shoulder", "right_shoulder"),
+    ("left_hip", "right_hip"),
+    ("left_shoulder", "left_hip"),
+    ("right_shoulder", "right_hip"),
+)
 _BOX = "modal_box_px"
 
 
@@ -66,8 +68,11 @@ def column_name(field: Field) -> str:
 
 def number_columns(table: str) -> dict[str, tuple[str, int | None]]:
     """Return name -> (stored column, element) of all numbers of a table, "person" or "frame"."""
-    wanted = [(f.column, f.element, column_name(f)) for f in FIELDS.values()
-              if f.table == table and f.kind == "number"]  # fmt: skip
+    wanted = [
+        (f.column, f.element, column_name(f))
+        for f in FIELDS.values()
+        if f.table == table and f.kind == "number"
+    ]
     if table == "person":
         wanted += [(_BOX, k, f"person.{_BOX}[{k}]") for k in range(4)]
     return {name: (column, element) for column, element, name in wanted}
@@ -75,8 +80,9 @@ def number_columns(table: str) -> dict[str, tuple[str, int | None]]:
 
 def text_columns(table: str) -> dict[str, str]:
     """Return name -> stored column of all texts, lists of names and flags of a table."""
-    return {column_name(f): f.column for f in FIELDS.values()
-            if f.table == table and f.kind != "number"}  # fmt: skip
+    return {
+        column_name(f): f.column for f in FIELDS.values() if f.table == table and f.kind != "number"
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,19 +95,19 @@ class PeopleTable:
 
     key: str
     content: str = ""
-    skeleton: str
+    skeleton_name: str
     arrays: Mapping[str, Array]
     names: Mapping[str, pa.Array]
 
     @property
-    def bones(self) -> Skeleton:
+    def skeleton(self) -> Skeleton:
         """Return the skeleton of the data set."""
-        return skeleton(self.skeleton)
+        return get_skeleton(self.skeleton_name)
 
     @property
     def joints(self) -> tuple[str, ...]:
         """Return the names of the joints."""
-        return self.bones.joints
+        return self.skeleton.joints
 
     @property
     def people(self) -> int:
@@ -216,9 +222,8 @@ class PeopleTable:
         found = int(self.rows_of(np.array([frame]), np.array([instance]))[0])
         if found < 0:
             raise DatasetError(
-                "the data set has no such person", where=f"frame {frame}",
-                        got=f"person {instance}"
-            )  # fmt: skip
+                "the data set has no such person", where=f"frame {frame}", got=f"person {instance}"
+            )
         return found
 
     def rows_of(self, frames: I64, instances: I64) -> I64:
@@ -255,9 +260,9 @@ def _field(name: str, kinds: tuple[str, ...]) -> Field:
     return field
 
 
-def layout(bones: Skeleton, people: int, frames: int) -> dict[str, tuple[tuple[int, ...], str]]:
+def layout(skeleton: Skeleton, people: int, frames: int) -> dict[str, tuple[tuple[int, ...], str]]:
     """Return name -> (shape, kind) of every array of a table."""
-    joints = len(bones.joints)
+    joints = len(skeleton.joints)
     found: dict[str, tuple[tuple[int, ...], str]] = {
         "frame": ((people,), "<i8"),
         "frame_row": ((people,), "<i4"),
@@ -268,7 +273,7 @@ def layout(bones: Skeleton, people: int, frames: int) -> dict[str, tuple[tuple[i
         "origin": ((joints, people), "|u1"),
         "ambiguous": ((joints, people), "|b1"),
         "shares": ((len(SHARES) * joints, people), "<f8"),
-        "bone_m": ((len(bones_of(bones.joints)), people), "<f4"),
+        "bone_m": ((len(bones_of(skeleton.joints)), people), "<f4"),
         "off_px": ((joints, people), "<f2"),
         "mirror_px": ((joints, people), "<f2"),
         "person.view": ((people,), "<i4"),

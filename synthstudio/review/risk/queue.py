@@ -48,9 +48,8 @@ def control_rows(table: PeopleTable, *, share: float = CONTROL) -> I64:
     """Return the rows of the control people, in the order in which they are looked at."""
     if isinstance(share, bool) or not 0 <= share <= 1:
         raise ReviewError(
-            "no such control share", where="control share", expected="0 to 1",
-                    got=repr(share)[:40]
-        )  # fmt: skip
+            "no such control share", where="control share", expected="0 to 1", got=repr(share)[:40]
+        )
     order = stream(0, "control", table.key).permutation(table.people)
     return order[: round(share * table.people)].astype(np.int64)
 
@@ -97,8 +96,9 @@ def next_people(
     layer (a second look is blind). What `who` holds already comes first.
     """
     table = order.risk.table
-    done = decided(store, table, layer=layer) | touched_elsewhere(store, table, who=who.name,
-                                                                  layer=layer)  # fmt: skip
+    done = decided(store, table, layer=layer) | touched_elsewhere(
+        store, table, who=who.name, layer=layer
+    )
     held = leases(store, table.key, layer=layer, now=now)
     others = [person for person, lease in held.items() if lease.who != who.name]
     own = [person for person, lease in held.items() if lease.who == who.name]
@@ -157,9 +157,11 @@ def touched(
 ) -> set[tuple[int, int]]:
     """Return those of a few people whom `who` said something of, but for second looks."""
     query = select(EventRow.frame, EventRow.instance).where(
-        EventRow.dataset == dataset, EventRow.layer != SECOND, EventRow.who == who,
+        EventRow.dataset == dataset,
+        EventRow.layer != SECOND,
+        EventRow.who == who,
         EventRow.frame.in_({frame for frame, _ in people}),
-    )  # fmt: skip
+    )
     with store.reading() as session:
         return {(frame, instance) for frame, instance in session.execute(query)} & set(people)
 
@@ -191,6 +193,8 @@ def _people(table: PeopleTable, first: I64, rest: I64, layer: str) -> Iterator[P
     for rows in (first, rest):
         for row in rows:
             yield Person(
-                dataset=table.key, frame=int(table.frame[row]), instance=int(table.instance[row]),
+                dataset=table.key,
+                frame=int(table.frame[row]),
+                instance=int(table.instance[row]),
                 layer=layer,
-            )  # fmt: skip
+            )

@@ -5,14 +5,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.dataset.checks.subject import flip_of
+from synthstudio.quality.checks.subject import flip_of
 from synthstudio.review.risk.people import F64, PeopleTable
 from synthstudio.review.risk.signal import Signal, in_chunks, ramp, signal, worst
 
 _FLAT = 0.35  # the sine below which a triangle says little about the way it turns
 # Folded arms and crossed legs are crossed rightly: the further from the trunk, the less is said.
-_PAIRS = (("shoulder", "elbow", 0.8), ("elbow", "wrist", 0.35), ("hip", "knee", 0.8),
-          ("knee", "ankle", 0.5))  # fmt: skip
+_PAIRS = (
+    ("shoulder", "elbow", 0.8),
+    ("elbow", "wrist", 0.35),
+    ("hip", "knee", 0.8),
+    ("knee", "ankle", 0.5),
+)
 Mask = NDArray[np.bool_]
 
 
@@ -26,8 +30,9 @@ def sides(table: PeopleTable) -> Signal:
         by_body, below = _by_body(table, some)
         score[some] = np.where(has_3d, by_space, by_body)
         joint[some] = np.where(has_3d, at, below)
-    return signal("sides", weight=0.9, score=score, joint=joint,
-                  text="{joint}: left and right look swapped")  # fmt: skip
+    return signal(
+        "sides", weight=0.9, score=score, joint=joint, text="{joint}: left and right look swapped"
+    )
 
 
 def _by_space(table: PeopleTable, some: slice) -> tuple[F64, NDArray[np.int64]]:

@@ -111,21 +111,32 @@ def contradiction(table: PeopleTable) -> Signal:
         wrong |= drawn & (state == 1) & (lesser | ~np.isin(cause, hidden_codes))
         joint = np.where(wrong & (joint < 0), j, joint)
         score = np.maximum(score, wrong)
-    return signal("contradiction", weight=0.95, score=score, joint=joint,
-                  text="{joint}: state or cause is not what was rendered")  # fmt: skip
+    return signal(
+        "contradiction",
+        weight=0.95,
+        score=score,
+        joint=joint,
+        text="{joint}: state or cause is not what was rendered",
+    )
 
 
 def projection(table: PeopleTable) -> Signal:
     """Drawn joints that are not where their 3D joints are seen."""
-    sigmas = table.bones.sigmas[:, None]
+    sigmas = table.skeleton.sigmas[:, None]
     score, joint, value = np.zeros(table.people), np.full(table.people, -1), np.zeros(table.people)
     for some in in_chunks(table.people):
         off = table.arrays["off_px"][:, some].astype(np.float64)
         size = np.maximum(1.0, 0.2 * sigmas * np.sqrt(table.area_px[some]))
         found = 1.0 - np.exp(-np.maximum(off - _SURE_PX, 0.0) / size)
         score[some], joint[some], value[some] = worst(found, off)
-    return signal("projection", weight=0.95, score=score, joint=joint, value=value,
-                  text="{joint}: {value:.1f} px from its true place")  # fmt: skip
+    return signal(
+        "projection",
+        weight=0.95,
+        score=score,
+        joint=joint,
+        value=value,
+        text="{joint}: {value:.1f} px from its true place",
+    )
 
 
 def place(table: PeopleTable) -> Signal:
@@ -152,8 +163,15 @@ def place(table: PeopleTable) -> Signal:
         score[some] = np.where(point, 1.0, score[some])
         told = ("all joints lie at one point",)
         texts |= dict.fromkeys((some.start + np.flatnonzero(point)).tolist(), told)
-    return signal("place", weight=0.9, score=score, joint=joint, value=value, texts=texts,
-                  text="{joint}: {value:.0f} px outside the frame or the box")  # fmt: skip
+    return signal(
+        "place",
+        weight=0.9,
+        score=score,
+        joint=joint,
+        value=value,
+        texts=texts,
+        text="{joint}: {value:.0f} px outside the frame or the box",
+    )
 
 
 def _extent(values: F64, known: np.ndarray) -> F64:
@@ -190,9 +208,13 @@ def bones(table: PeopleTable) -> Signal:
         score[some], bone, value[some] = worst(found, ratio)
         joint[some] = np.where(bone >= 0, pairs[bone, 1] if len(pairs) else -1, -1)
     return signal(
-        "bones", weight=0.8, score=score, joint=joint, value=value,
+        "bones",
+        weight=0.8,
+        score=score,
+        joint=joint,
+        value=value,
         text="{joint}: its bone is {value:.1f} times the usual length",
-    )  # fmt: skip
+    )
 
 
 def _logs_3d(table: PeopleTable, some: slice | I64) -> F64:
@@ -264,9 +286,13 @@ def threshold(table: PeopleTable) -> Signal:
         doubt += own
         joints += own > 0
     return signal(
-        "threshold", weight=0.25, score=1.0 - np.exp(-doubt / 2.0), joint=joint, value=joints,
+        "threshold",
+        weight=0.25,
+        score=1.0 - np.exp(-doubt / 2.0),
+        joint=joint,
+        value=joints,
         text="{joint}{more}: about half hidden",
-    )  # fmt: skip
+    )
 
 
 def hidden(table: PeopleTable) -> Signal:
@@ -276,8 +302,13 @@ def hidden(table: PeopleTable) -> Signal:
     labelled = np.count_nonzero(table.arrays["state"] != NO_STATE, axis=0)
     unseen = np.where(labelled > 0, 1.0 - seen / np.maximum(labelled, 1), 0.0) * 100
     least = np.maximum(occluded, unseen)
-    return signal("hidden", weight=0.2, score=ramp(least, 50.0, 100.0), value=least,
-                  text="{value:.0f} % of body or joints is out of sight")  # fmt: skip
+    return signal(
+        "hidden",
+        weight=0.2,
+        score=ramp(least, 50.0, 100.0),
+        value=least,
+        text="{value:.0f} % of body or joints is out of sight",
+    )
 
 
 def _places(table: PeopleTable, some: slice | I64) -> tuple[F64, F64, np.ndarray]:

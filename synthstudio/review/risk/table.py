@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from synthstudio.core.skeleton import skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.manifest import MANIFEST_NAME
 from synthstudio.dataset.reader import Dataset
@@ -29,15 +29,18 @@ def people_table(dataset: Dataset, *, cache: Path | None = None) -> PeopleTable:
     table takes next to no memory (about 1.2 kB a person otherwise), and opening it again costs
     its hashes. DatasetError when the rows do not fit; DiskError when the cache cannot be written.
     """
-    bones = skeleton(dataset.identity.skeleton)
-    shapes = layout(bones, dataset.people, dataset.frames)
-    filled = functools.partial(fill, dataset, bones)
+    skeleton = get_skeleton(dataset.identity.skeleton)
+    shapes = layout(skeleton, dataset.people, dataset.frames)
+    filled = functools.partial(fill, dataset, skeleton)
     content = content_key(dataset)
     if cache is None:
         arrays, names = in_memory(shapes, filled)
     else:
         arrays, names = cached(cache, content, shapes, filled)
     return PeopleTable(
-        key=file_sha256(dataset.folder / MANIFEST_NAME), content=content, skeleton=bones.name,
-        arrays=arrays, names=names,
-    )  # fmt: skip
+        key=file_sha256(dataset.folder / MANIFEST_NAME),
+        content=content,
+        skeleton_name=skeleton.name,
+        arrays=arrays,
+        names=names,
+    )

@@ -169,9 +169,13 @@ def _differs(
         return None
     frame, instance = table.ids(np.array([pair.row]))[0]
     return Disagreement(
-        pair=pair, frame=frame, instance=instance, score=1.0 - math.prod(1 - p for p in parts),
-        joints=tuple(joints), what=tuple(what),
-    )  # fmt: skip
+        pair=pair,
+        frame=frame,
+        instance=instance,
+        score=1.0 - math.prod(1 - p for p in parts),
+        joints=tuple(joints),
+        what=tuple(what),
+    )
 
 
 def _joint_words(
@@ -195,7 +199,7 @@ def _errors(table: PeopleTable, both: list[Pair], a: Looks, b: Looks) -> NDArray
     rows = np.array([p.row for p in both], np.int64)
     apart = np.hypot(*np.moveaxis(a.px - b.px, 2, 0))
     placed = np.isin(a.state, (1, 2)) & np.isin(b.state, (1, 2))
-    scale = table.bones.sigmas * np.sqrt(table.area_px[rows])[:, None]
+    scale = table.skeleton.sigmas * np.sqrt(table.area_px[rows])[:, None]
     return np.where(placed, apart / scale, np.nan)
 
 
@@ -204,10 +208,13 @@ def _joint(name: str, off: NDArray[np.float64], a: Looks, b: Looks, some: slice)
     spread = math.sqrt(float((known**2).mean()) / 2) if len(known) else math.nan
     oks = float(np.exp(-0.5 * (known / 2) ** 2).mean()) if len(known) else math.nan
     return JointAgreement(
-        joint=name, n=len(known), spread=spread, oks=oks,
+        joint=name,
+        n=len(known),
+        spread=spread,
+        oks=oks,
         state=kappa(_counts(a.state[:, some], b.state[:, some], len(STATES)), STATES),
         cause=kappa(_counts(a.cause[:, some], b.cause[:, some], len(CAUSES)), CAUSES),
-    )  # fmt: skip
+    )
 
 
 def _counts(a: NDArray[np.int64], b: NDArray[np.int64], size: int) -> NDArray[np.int64]:

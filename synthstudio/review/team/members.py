@@ -50,10 +50,11 @@ def set_role(store: Store, name: str, role: Role | None, *, by: User) -> None:
             query = select(MemberRow.name).where(MemberRow.role == "admin")
             if len(session.scalars(query.order_by(MemberRow.name).with_for_update()).all()) == 1:
                 raise Refused(
-                    "the last admin stays admin", where=name,
-                            then="Make somebody else admin first.",
+                    "the last admin stays admin",
+                    where=name,
+                    then="Make somebody else admin first.",
                     reason="invalid",
-                )  # fmt: skip
+                )
         if role is None:
             if row is not None:
                 session.delete(row)

@@ -117,10 +117,14 @@ def begin(
     own = mask_of(table, list(leases(store, table.key, layer=SECOND, who=who.name, now=now)))
     wanted = np.concatenate([rows[open_to[rows] & own[rows]], rows[open_to[rows] & ~own[rows]]])
     people = (
-        Person(dataset=table.key, frame=int(table.frame[row]), instance=int(table.instance[row]),
-               layer=SECOND)
+        Person(
+            dataset=table.key,
+            frame=int(table.frame[row]),
+            instance=int(table.instance[row]),
+            layer=SECOND,
+        )
         for row in wanted
-    )  # fmt: skip
+    )
     return claim(store, people, who=who, count=count, minutes=minutes, now=now)
 
 
@@ -154,8 +158,9 @@ def veiled_among(
     chosen[second_rows(table, share=share)] = True
     pairs = list(people)
     rows = table.rows_of(*np.array(pairs, np.int64).reshape(-1, 2).T)
-    found = {pair for pair, row in zip(pairs, rows.tolist(), strict=True)
-             if row >= 0 and chosen[row]}  # fmt: skip
+    found = {
+        pair for pair, row in zip(pairs, rows.tolist(), strict=True) if row >= 0 and chosen[row]
+    }
     for layer, wanted in ((MAIN, True), (SECOND, False)):
         if found:
             now = states(store, table.key, layer=layer, people=sorted(found))
@@ -172,9 +177,11 @@ def progress(store: Store, table: PeopleTable, *, share: float = SHARE) -> Progr
     )
     done = decided(store, table, layer=ADJUDICATED)[rows]
     return Progress(
-        chosen=len(rows), once=int(once.sum()), twice=int((once & twice).sum()),
+        chosen=len(rows),
+        once=int(once.sum()),
+        twice=int((once & twice).sum()),
         adjudicated=int((once & twice & done).sum()),
-    )  # fmt: skip
+    )
 
 
 def pairs(store: Store, table: PeopleTable) -> Iterator[Pair]:
@@ -212,9 +219,10 @@ def adjudicate(
     if main is None or second is None or not is_done(second) or person.layer != MAIN:
         raise Refused(
             "there are no two looks at this person",
-                    where=f"frame {one[0]}, person {one[1]}", expected="two reviewers who decided",
+            where=f"frame {one[0]}, person {one[1]}",
+            expected="two reviewers who decided",
             reason="invalid",
-        )  # fmt: skip
+        )
     mark = _mark(marked)
     first = main if mark is None else _as_of(store, main.person, mark[1])
     ops = _decided(main, first, second, decision, base)
@@ -225,15 +233,24 @@ def adjudicate(
         for k, values in enumerate(ops)
     ]
     said.append(
-        Op(client=client, seq=len(ops), person=replace(person, layer=ADJUDICATED), kind="status",
-           revision=0 if marked is None else marked.revision, status="approved", text=told)
-    )  # fmt: skip
+        Op(
+            client=client,
+            seq=len(ops),
+            person=replace(person, layer=ADJUDICATED),
+            kind="status",
+            revision=0 if marked is None else marked.revision,
+            status="approved",
+            text=told,
+        )
+    )
     if not ops and revision != main.revision:
         raise Refused(
-            "somebody changed this person meanwhile", where=f"frame {one[0]}, "
-                    f"person {one[1]}", then="Look again and decide anew.",
-            reason="revision", state=main,
-        )  # fmt: skip
+            "somebody changed this person meanwhile",
+            where=f"frame {one[0]}, person {one[1]}",
+            then="Look again and decide anew.",
+            reason="revision",
+            state=main,
+        )
     return apply_together(store, said, who=who, base=base)
 
 

@@ -55,19 +55,29 @@ class _Day:
 
 def throughput(store: Store, key: str, *, zone: tzinfo = UTC) -> list[Pace]:
     """Return reviewers' paces by day (of `zone`) and name."""
-    columns = (EventRow.who, EventRow.when, EventRow.frame, EventRow.instance, EventRow.layer,
-               EventRow.kind)  # fmt: skip
+    columns = (
+        EventRow.who,
+        EventRow.when,
+        EventRow.frame,
+        EventRow.instance,
+        EventRow.layer,
+        EventRow.kind,
+    )
     query = select(*columns).where(EventRow.dataset == key).order_by(EventRow.id)
     with store.reading() as session:
         rows = session.execute(query.execution_options(yield_per=5000))
         return paces(
             (
-                Moment(who=row.who, when=row.when, person=(row.frame, row.instance, row.layer),
-                       decision=row.kind in ("status", "delete"))
+                Moment(
+                    who=row.who,
+                    when=row.when,
+                    person=(row.frame, row.instance, row.layer),
+                    decision=row.kind in ("status", "delete"),
+                )
                 for row in rows
             ),
             zone=zone,
-        )  # fmt: skip
+        )
 
 
 def paces(moments: Iterable[Moment], *, zone: tzinfo = UTC) -> list[Pace]:
@@ -93,6 +103,10 @@ def _pace(who: str, day: date, found: _Day) -> Pace:
     hours = found.active / timedelta(hours=1)
     enough = found.active >= LEAST_ACTIVE
     return Pace(
-        who=who, day=day, people=len(found.people), events=found.events, active_h=hours,
+        who=who,
+        day=day,
+        people=len(found.people),
+        events=found.events,
+        active_h=hours,
         per_hour=sum(found.people.values()) / hours if enough else math.nan,
-    )  # fmt: skip
+    )

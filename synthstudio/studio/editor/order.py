@@ -20,7 +20,7 @@ from synthstudio.review.store import Store
 from synthstudio.review.team.assign import assigned
 from synthstudio.review.team.second_pass import veiled
 from synthstudio.review.values import MAIN, User
-from synthstudio.studio.gallery.looking import unseen
+from synthstudio.studio.gallery.view import unseen
 
 I64 = NDArray[np.int64]
 QUEUES = {

@@ -23,9 +23,20 @@ from synthstudio.review.values import MAIN, JointLabel, Op, Person, User
 MOST_OPS = 200
 MOST_JOINTS = 200
 _FIELDS = {
-    "client", "seq", "dataset", "frame", "instance", "revision", "kind", "after", "joints",
-    "status", "text", "event", "undoes",
-}  # fmt: skip
+    "client",
+    "seq",
+    "dataset",
+    "frame",
+    "instance",
+    "revision",
+    "kind",
+    "after",
+    "joints",
+    "status",
+    "text",
+    "event",
+    "undoes",
+}
 _TROUBLE = "The server met an error of its own; it is in its log. Trying again."
 log = logging.getLogger(__name__)
 
@@ -148,10 +159,11 @@ def _do(delivery: _Delivery, said: Said) -> tuple[int, int]:
     if said.after is not None and _event(delivery, op.person, said.after) is None:
         # The one before it was refused: this one was made over a state that never was.
         raise Refused(
-            "the edit before this one was not taken", where=_where(op.person),
-                    then="Look at the person again and decide about both.",
+            "the edit before this one was not taken",
+            where=_where(op.person),
+            then="Look at the person again and decide about both.",
             reason="revision",
-        )  # fmt: skip
+        )
     if said.undoes is not None:
         found = _event(delivery, op.person, said.undoes)
         if found is None:
@@ -160,8 +172,14 @@ def _do(delivery: _Delivery, said: Said) -> tuple[int, int]:
                 where=_where(op.person),
                 reason="gone",
             )
-        op = Op(client=op.client, seq=op.seq, person=op.person, revision=op.revision,
-                kind=op.kind, event=found)  # fmt: skip
+        op = Op(
+            client=op.client,
+            seq=op.seq,
+            person=op.person,
+            revision=op.revision,
+            kind=op.kind,
+            event=found,
+        )
     event = apply(delivery.store, op, who=delivery.who, base=delivery.base_of(op.person))
     return event.id, event.revision
 
@@ -195,11 +213,16 @@ def _said(item: Mapping[str, Any], dataset: str, layer: str) -> Said:
         dataset=dataset, frame=_int(item, "frame"), instance=_int(item, "instance"), layer=layer
     )
     op = Op(
-        client=item["client"], seq=item["seq"], person=person, revision=_int(item, "revision"),
-        kind=item.get("kind"), joints=dict(_joints(item.get("joints", {}))),  # type: ignore[arg-type]
-        status=item.get("status"), text=text,
+        client=item["client"],
+        seq=item["seq"],
+        person=person,
+        revision=_int(item, "revision"),
+        kind=item.get("kind"),  # type: ignore[arg-type]
+        joints=dict(_joints(item.get("joints", {}))),
+        status=item.get("status"),
+        text=text,
         event=_int(item, "event") if item.get("event") is not None else None,
-    )  # fmt: skip
+    )
     return Said(op=op, undoes=undoes, after=after)
 
 
@@ -211,8 +234,12 @@ def _joints(value: object) -> Iterator[tuple[str, JointLabel]]:
             _invalid("a joint is [x, y, state, cause]", f"joints.{str(name)[:40]}", "four", row)
         x, y, state, cause = row
         if not isinstance(cause, str) or not all(_is_number(v) for v in (x, y, state)):
-            _invalid("a joint is [x, y, state, cause]", f"joints.{str(name)[:40]}",
-                     "numbers or null, and a name", row)  # fmt: skip
+            _invalid(
+                "a joint is [x, y, state, cause]",
+                f"joints.{str(name)[:40]}",
+                "numbers or null, and a name",
+                row,
+            )
         yield name, JointLabel(x_px=x, y_px=y, state=state, cause=cause)
 
 

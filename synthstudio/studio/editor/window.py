@@ -36,15 +36,37 @@ MOST_ADDED = 6
 """People added to one frame that the editor finds again."""
 _KEPT_FRAMES = 600
 _FRAME_FIELDS = (
-    "index", "width_px", "height_px", "variant", "layers", "thing_instance", "thing_kind",
+    "index",
+    "width_px",
+    "height_px",
+    "variant",
+    "layers",
+    "thing_instance",
+    "thing_kind",
     "crowd_index",
-)  # fmt: skip
+)
 _PERSON_FIELDS = (
-    "frame_index", "instance", "joints_px", "joints_camera_m", "shares", "state", "cause",
-    "origin", "hidden_joint", "hidden_instance", "hidden_share", "mask_size", "modal_counts",
-    "amodal_counts", "modal_box_px", "amodal_box_px", "occluded_fraction", "truncated_fraction",
-    "pose", "depth_m",
-)  # fmt: skip
+    "frame_index",
+    "instance",
+    "joints_px",
+    "joints_camera_m",
+    "shares",
+    "state",
+    "cause",
+    "origin",
+    "hidden_joint",
+    "hidden_instance",
+    "hidden_share",
+    "mask_size",
+    "modal_counts",
+    "amodal_counts",
+    "modal_box_px",
+    "amodal_box_px",
+    "occluded_fraction",
+    "truncated_fraction",
+    "pose",
+    "depth_m",
+)
 Url = Callable[[str, int], str]
 """(kind, frame) -> the address of a picture."""
 
@@ -99,9 +121,8 @@ def _read(dataset: Dataset, frame: int) -> FrameRows:
     rows = _some(shard / FRAMES_NAME, _FRAME_FIELDS, frame)
     if len(rows) != 1:
         raise DatasetError(
-            "the data set does not hold this frame", where=str(dataset.folder),
-                    got=str(frame)
-        )  # fmt: skip
+            "the data set does not hold this frame", where=str(dataset.folder), got=str(frame)
+        )
     people = _some(shard / INSTANCES_NAME, _PERSON_FIELDS, frame)
     return FrameRows(frame=rows[0], people={row["instance"]: row for row in people})
 
@@ -116,9 +137,10 @@ def _some(path: Path, columns: Sequence[str], frame: int) -> list[Row]:
         return []
     except (pa.ArrowException, OSError, KeyError) as error:
         raise DatasetError(
-            f"this table cannot be read: {error}", where=str(path),
-                    then="Check the data set with: synthstudio validate."
-        ) from error  # fmt: skip
+            f"this table cannot be read: {error}",
+            where=str(path),
+            then="Check the data set with: synthstudio validate.",
+        ) from error
     return rows
 
 
@@ -167,9 +189,11 @@ def items(
     found: list[dict[str, Any]] = []
     shown: set[tuple[int, int]] = set()
     for place, person in enumerate(there):
-        extra = [
-            p for p in added if p[0] == person[0] and p in state_of and p not in shown
-        ] if _last_of_frame(there, place) else []  # fmt: skip
+        extra = (
+            [p for p in added if p[0] == person[0] and p in state_of and p not in shown]
+            if _last_of_frame(there, place)
+            else []
+        )
         for one in [person, *extra]:
             shown.add(one)
             lease = held.get(one)
@@ -177,8 +201,15 @@ def items(
             why = stretch.reasons[place] if stretch.reasons and one is person else ()
             veiled = one in stretch.veiled
             item = _item(frames, one, url, clean_of, None if veiled else state_of.get(one))
-            found.append(item | {"pos": stretch.start + place, "lease": other, "risk": list(why),
-                                 "veiled": veiled})  # fmt: skip
+            found.append(
+                item
+                | {
+                    "pos": stretch.start + place,
+                    "lease": other,
+                    "risk": list(why),
+                    "veiled": veiled,
+                }
+            )
     return found
 
 
@@ -188,7 +219,7 @@ def skeleton_json(skeleton: Skeleton) -> dict[str, Any]:
         "name": skeleton.name,
         "joints": list(skeleton.joints),
         "sides": list(skeleton.sides),
-        "bones": [list(bone) for bone in skeleton.bones],
+        "bones": [list(bone) for bone in skeleton.skeleton],
         "flip": skeleton.flip.tolist(),
     }
 
@@ -258,15 +289,23 @@ def _nothing(skeleton: Skeleton) -> dict[str, Any]:
     """Return the labels of a person whom the data set does not have."""
     return {
         "base": [[None, None, None, "unlabelled", "human"]] * len(skeleton.joints),
-        "shares": None, "hider": [], "xyz": None, "modal": None, "amodal": None,
+        "shares": None,
+        "hider": [],
+        "xyz": None,
+        "modal": None,
+        "amodal": None,
         "facts": ["added by hand"],
-    }  # fmt: skip
+    }
 
 
 def _joint(label: JointLabel) -> list[Any]:
     return [
-        _rounded(label.x_px, 4), _rounded(label.y_px, 4), label.state, label.cause, label.origin
-    ]  # fmt: skip
+        _rounded(label.x_px, 4),
+        _rounded(label.y_px, 4),
+        label.state,
+        label.cause,
+        label.origin,
+    ]
 
 
 def _other(row: Row) -> dict[str, Any]:
@@ -275,9 +314,11 @@ def _other(row: Row) -> dict[str, Any]:
     seen = [s not in (0, NO_STATE) for s in row["state"]]
     return {
         "instance": row["instance"],
-        "xy": [p if ok and p[0] is not None and p[1] is not None else None
-               for p, ok in zip(places, seen, strict=True)],
-    }  # fmt: skip
+        "xy": [
+            p if ok and p[0] is not None and p[1] is not None else None
+            for p, ok in zip(places, seen, strict=True)
+        ],
+    }
 
 
 def _hiders(found: FrameRows, row: Row) -> list[str | None]:
@@ -338,8 +379,16 @@ def _box(box: Sequence[float] | None) -> list[float] | None:
 
 def _state(state: ItemState | None) -> dict[str, Any]:
     if state is None:
-        return {"revision": 0, "status": "pending", "reason": "", "joints": {}, "deleted": False,
-                "added": False, "who": None, "comments": 0}  # fmt: skip
+        return {
+            "revision": 0,
+            "status": "pending",
+            "reason": "",
+            "joints": {},
+            "deleted": False,
+            "added": False,
+            "who": None,
+            "comments": 0,
+        }
     return {
         "revision": state.revision,
         "status": state.status,

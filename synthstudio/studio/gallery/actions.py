@@ -17,7 +17,7 @@ from synthstudio.review.team import assign, members
 from synthstudio.review.values import Op, Person, User
 from synthstudio.studio import refusal
 from synthstudio.studio.context import Context, OpenSet
-from synthstudio.studio.gallery.looking import (
+from synthstudio.studio.gallery.view import (
     Found,
     Look,
     forget_columns,
@@ -40,9 +40,14 @@ def people_of(found: Found, rows: I64, key: str) -> list[Person]:
 
 
 def bulk(
-    ctx: Context, me: User, now: Look, chosen: OpenSet, found: Found,
-    *, picked: Sequence[tuple[int, int]],
-) -> None:  # fmt: skip
+    ctx: Context,
+    me: User,
+    now: Look,
+    chosen: OpenSet,
+    found: Found,
+    *,
+    picked: Sequence[tuple[int, int]],
+) -> None:
     """Show what a lead may do with many people: assign them, or flag them with a reason."""
     rows = {
         _PICKED: _rows_of(found, picked),
@@ -66,10 +71,12 @@ def bulk(
         reason = why.text_input("Reason", key="gallery_reason", max_chars=2_000)
         many = len(people) > MOST_AT_ONCE
         if flag.button(
-            "Flag", disabled=not people or many or not reason.strip(), width="stretch",
+            "Flag",
+            disabled=not people or many or not reason.strip(),
+            width="stretch",
             key="gallery_flag",
             help=f"At most {MOST_AT_ONCE:,} at once, with a reason." if many else None,
-        ):  # fmt: skip
+        ):
             _done(now, flag_people(ctx, me, chosen, people, reason.strip()))
 
 
@@ -83,12 +90,18 @@ def flag_people(
     client = f"gallery-{secrets.token_hex(8)}"
     ops = [
         Op(
-            client=client, seq=seq, person=person, kind="status", status="flagged", text=reason,
+            client=client,
+            seq=seq,
+            person=person,
+            kind="status",
+            status="flagged",
+            text=reason,
             revision=states[person.frame, person.instance].revision
-            if (person.frame, person.instance) in states else 0,
+            if (person.frame, person.instance) in states
+            else 0,
         )
         for seq, person in enumerate(people, start=1)
-    ]  # fmt: skip
+    ]
 
     def on_disk(person: Person) -> Base:
         return base_of(chosen.dataset, person.frame, person.instance)
@@ -112,8 +125,10 @@ def views_menu(ctx: Context, me: User, now: Look, chosen: OpenSet) -> None:
             name, drop = st.columns([5, 1], vertical_alignment="center")
             if name.button(
                 f"{plain(view.name)}{' · for all' if view.who is None else ''}",
-                key=f"view_{view.id}", width="stretch", help=plain(view.query) or "everybody",
-            ):  # fmt: skip
+                key=f"view_{view.id}",
+                width="stretch",
+                help=plain(view.query) or "everybody",
+            ):
                 set_text(now, view.query, joints)
                 take_options(now, view.options)
                 st.rerun()
@@ -133,8 +148,15 @@ def _save_form(ctx: Context, me: User, now: Look, chosen: OpenSet) -> None:
         sent = st.form_submit_button("Save", width="stretch")
     if sent:
         try:
-            saved.save(ctx.store, chosen.key, name=name.strip(), query=now.query, who=me,
-                       options=options_of(now), for_all=for_all)  # fmt: skip
+            saved.save(
+                ctx.store,
+                chosen.key,
+                name=name.strip(),
+                query=now.query,
+                who=me,
+                options=options_of(now),
+                for_all=for_all,
+            )
         except Refused as error:
             refusal.show(error, user=me.name)
         else:
@@ -149,9 +171,14 @@ def csv_button(chosen: OpenSet, found: Found) -> None:
         return csv_bytes(header, csv_rows(found.rows, found.table, found.columns))
 
     st.download_button(
-        "CSV", made, file_name=f"{chosen.name}-people.csv", mime="text/csv", on_click="ignore",
-        disabled=not len(found.rows), help="The list with its labels, as a table",
-    )  # fmt: skip
+        "CSV",
+        made,
+        file_name=f"{chosen.name}-people.csv",
+        mime="text/csv",
+        on_click="ignore",
+        disabled=not len(found.rows),
+        help="The list with its labels, as a table",
+    )
 
 
 def _may_drop(me: User, view: saved.View) -> bool:

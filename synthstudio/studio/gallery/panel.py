@@ -18,11 +18,15 @@ from synthstudio.studio.filters import (
     with_choice,
     with_range,
 )
-from synthstudio.studio.gallery.looking import Found, Look, form_now, set_form, set_text
+from synthstudio.studio.gallery.view import Found, Look, form_now, set_form, set_text
 
 _ANY = "any"
-_SLIDERS = {"occluded": "Occluded", "truncated": "Outside the frame", "crowd": "Crowd index",
-            "disagreement": "Model disagreement"}  # fmt: skip
+_SLIDERS = {
+    "occluded": "Occluded",
+    "truncated": "Outside the frame",
+    "crowd": "Crowd index",
+    "disagreement": "Model disagreement",
+}
 _FIRST = {"pose family": "Pose family", "view": "View", "status": "Status"}
 _MORE = {"reviewer": "Reviewer", "assigned": "Assigned to", "variant": "Variant", "split": "Split"}
 _FIRST_SLIDERS, _MORE_SLIDERS = ("occluded", "crowd"), ("truncated", "disagreement")
@@ -54,8 +58,13 @@ def panel(now: Look, chosen: OpenSet, found: Found) -> None:
                 _choice(name, label, shown, _values(name, found), changed, off=off)
         if off:
             st.caption("The query says more than this form can show.")
-        st.button("Clear", on_click=set_text, args=(now, "", joints), disabled=not now.text,
-                  width="stretch")  # fmt: skip
+        st.button(
+            "Clear",
+            on_click=set_text,
+            args=(now, "", joints),
+            disabled=not now.text,
+            width="stretch",
+        )
 
 
 def _joint(k: int, form: Form, joints: tuple[str, ...], changed: Changed, *, off: bool) -> None:
@@ -66,23 +75,32 @@ def _joint(k: int, form: Form, joints: tuple[str, ...], changed: Changed, *, off
         return
     st.session_state[f"gallery_which_{k}"] = ask.which if ask else _ANY
     st.selectbox(
-        "Joint" if k == 0 else "And joint", (_ANY, *whiches(joints)), key=f"gallery_which_{k}",
-        on_change=changed, format_func=_words, disabled=off,
-    )  # fmt: skip
+        "Joint" if k == 0 else "And joint",
+        (_ANY, *whiches(joints)),
+        key=f"gallery_which_{k}",
+        on_change=changed,
+        format_func=_words,
+        disabled=off,
+    )
     if ask:
         st.session_state[f"gallery_test_{k}"] = ask.test
         st.selectbox(
-            "is", TESTS, key=f"gallery_test_{k}", on_change=changed, format_func=_test_words,
+            "is",
+            TESTS,
+            key=f"gallery_test_{k}",
+            on_change=changed,
+            format_func=_test_words,
             disabled=off,
-        )  # fmt: skip
+        )
     else:
         st.session_state.pop(f"gallery_test_{k}", None)
 
 
 def _slider(name: str, form: Form, changed: Changed, *, off: bool) -> None:
     st.session_state[f"gallery_{name}"] = form.ranges.get(name, WHOLE)
-    st.slider(_SLIDERS[name], 0.0, 1.0, step=0.01, key=f"gallery_{name}", on_change=changed,
-              disabled=off)  # fmt: skip
+    st.slider(
+        _SLIDERS[name], 0.0, 1.0, step=0.01, key=f"gallery_{name}", on_change=changed, disabled=off
+    )
 
 
 def _choice(
@@ -92,9 +110,14 @@ def _choice(
     options = (*values, *(value for value in asked if value not in values))
     st.session_state[f"gallery_{name}"] = list(asked)
     st.multiselect(
-        label, options, key=f"gallery_{name}", on_change=changed, format_func=_words,
-        placeholder="any" if options else "none yet", disabled=off or not options,
-    )  # fmt: skip
+        label,
+        options,
+        key=f"gallery_{name}",
+        on_change=changed,
+        format_func=_words,
+        placeholder="any" if options else "none yet",
+        disabled=off or not options,
+    )
 
 
 def _read(joints: tuple[str, ...]) -> Form:

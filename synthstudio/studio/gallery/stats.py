@@ -18,7 +18,7 @@ from synthstudio.studio.filters import (
     with_joint,
     with_range,
 )
-from synthstudio.studio.gallery.looking import Found, Look, form_now, set_text
+from synthstudio.studio.gallery.view import Found, Look, form_now, set_text
 
 
 def statistics(now: Look, chosen: OpenSet, found: Found) -> None:
@@ -32,16 +32,32 @@ def statistics(now: Look, chosen: OpenSet, found: Found) -> None:
     statuses = Counter(found.columns["status"][rows].tolist())
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        _plot(now, joints, "Joints by cause, % of people", "causes",
-              plots.heat_map(counts, joints, dark=st.context.theme.type == "dark"))  # fmt: skip
+        _plot(
+            now,
+            joints,
+            "Joints by cause, % of people",
+            "causes",
+            plots.heat_map(counts, joints, dark=st.context.theme.type == "dark"),
+        )
     with right:
-        _plot(now, joints, "Occluded fraction, people", "occluded",
-              plots.histogram(plots.occluded_counts(table.occluded[rows])))  # fmt: skip
+        _plot(
+            now,
+            joints,
+            "Occluded fraction, people",
+            "occluded",
+            plots.histogram(plots.occluded_counts(table.occluded[rows])),
+        )
         shown = dict(zip(families.values, families.counts.tolist(), strict=True))
-        _plot(now, joints, "Pose family, people", "families",
-              plots.bars(shown, field="pose family"))  # fmt: skip
-        _plot(now, joints, "Status, people", "statuses",
-              plots.bars(dict(statuses), field="status", colours=plots.STATUS_COLOURS))  # fmt: skip
+        _plot(
+            now, joints, "Pose family, people", "families", plots.bars(shown, field="pose family")
+        )
+        _plot(
+            now,
+            joints,
+            "Status, people",
+            "statuses",
+            plots.bars(dict(statuses), field="status", colours=plots.STATUS_COLOURS),
+        )
     with st.expander("Joints by cause as numbers"):
         lines = [
             {"joint": joint.replace("_", " "), **dict(zip(names, line, strict=True))}
@@ -61,9 +77,13 @@ def _plot(now: Look, joints: tuple[str, ...], title: str, name: str, plot: plots
 
     st.markdown(f"**{title}**")
     st.plotly_chart(
-        plot.figure, key=key, on_select=clicked, selection_mode="points", config=plots.CONFIG,
+        plot.figure,
+        key=key,
+        on_select=clicked,
+        selection_mode="points",
+        config=plots.CONFIG,
         alt=plot.alt,
-    )  # fmt: skip
+    )
 
 
 def _place(event: Any, count: int) -> int | None:

@@ -65,17 +65,23 @@ def people_grid(
     shown = {cell.id: (cell.frame, cell.instance) for cell in cells}
     data = {
         "cells": [{**asdict(cell), "id": cell.id, "name": cell.name} for cell in cells],
-        "page": page, "label": label, "pick": pick, "wide": wide,
+        "page": page,
+        "label": label,
+        "pick": pick,
+        "wide": wide,
         "picked": sorted(set(_picked(kept)) & set(shown)),
-    }  # fmt: skip
+    }
     # A value that JSON cannot hold would reach the browser as one string, silently.
     text = json.dumps(data, allow_nan=False)
     st.session_state[f"{key}_turn"] = turn = turn_of(st.session_state.get(f"{key}_turn"), text)
     data = {**json.loads(text), "turn": turn[0]}
     result = _component()(
-        key=key, data=data, default={"picked": []}, on_picked_change=_nothing,
+        key=key,
+        data=data,
+        default={"picked": []},
+        on_picked_change=_nothing,
         on_open_change=_nothing,
-    )  # fmt: skip
+    )
     opened = getattr(result, "open", None)
     return (
         shown.get(opened) if isinstance(opened, str) else None,

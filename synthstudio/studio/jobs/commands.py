@@ -23,12 +23,18 @@ def as_spec(order: Order) -> dict[str, Any]:
     """Return an order as plain values, as the job table holds it."""
     if isinstance(order, Generate):
         return {
-            "recipe": dict(order.recipe), "out": order.out, "assets": order.assets,
-            "workers": order.workers, "resume": False,
-        }  # fmt: skip
+            "recipe": dict(order.recipe),
+            "out": order.out,
+            "assets": order.assets,
+            "workers": order.workers,
+            "resume": False,
+        }
     return {
-        "dataset": order.dataset, "form": order.form, "out": order.out, "only": order.only,
-    }  # fmt: skip
+        "dataset": order.dataset,
+        "form": order.form,
+        "out": order.out,
+        "only": order.only,
+    }
 
 
 def as_order(spec: Mapping[str, Any]) -> Generate:
@@ -47,17 +53,34 @@ def command(kind: str, spec: Mapping[str, Any], settings: Settings) -> list[str]
         if type(number) is not int or not 0 <= number < len(roots):
             raise _damaged("assets", number)
         line = [
-            sys.executable, "-m", "synthstudio", "generate", str(recipe_file(place)),
-            "--out", str(place), "--assets", str(roots[number]),
-            "--workers", str(int(spec["workers"])), "--json",
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "synthstudio",
+            "generate",
+            str(recipe_file(place)),
+            "--out",
+            str(place),
+            "--assets",
+            str(roots[number]),
+            "--workers",
+            str(int(spec["workers"])),
+            "--json",
+        ]
         return [*line, "--resume"] if spec["resume"] else line
     if kind == "export" and spec["form"] in FORMATS:
         return [
-            sys.executable, "-m", "synthstudio.studio.jobs.reviewed",
-            "--dataset", str(spec["dataset"]), "--format", str(spec["form"]),
-            "--only", str(spec["only"]), "--out", str(archive(place)),
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "synthstudio.studio.jobs.reviewed",
+            "--dataset",
+            str(spec["dataset"]),
+            "--format",
+            str(spec["form"]),
+            "--only",
+            str(spec["only"]),
+            "--out",
+            str(archive(place)),
+        ]
     raise _damaged("kind", kind)
 
 

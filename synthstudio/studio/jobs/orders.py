@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from synthstudio.core.errors import RecipeError, Refused
-from synthstudio.recipe.load import dump, parse
-from synthstudio.recipe.model import Recipe
+from synthstudio.recipe.schema.load import dump, parse
+from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.review.roles import need
 from synthstudio.review.values import User
 from synthstudio.studio.settings import Limits, Settings
@@ -34,8 +34,19 @@ ONLY = {
     "all": "all frames, with what was changed",
 }
 """What of a data set an export of reviewed labels holds."""
-FORMATS = ("coco", "crowdpose", "ochuman", "yolo", "cvat", "webdataset", "huggingface",
-           "label-studio", "mpii", "lsp", "h36m")  # fmt: skip
+FORMATS = (
+    "coco",
+    "crowdpose",
+    "ochuman",
+    "yolo",
+    "cvat",
+    "webdataset",
+    "huggingface",
+    "label-studio",
+    "mpii",
+    "lsp",
+    "h36m",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +84,12 @@ def check_name(name: str) -> str:
     """Return an output's name; Refused for anything but a short plain word."""
     if not isinstance(name, str) or not NAME.fullmatch(name) or name in RESERVED:
         raise _refused(
-            "this is no name for an output", "name",
+            "this is no name for an output",
+            "name",
             expected="1 to 48 of a-z, 0-9, - and _, beginning with a letter or digit",
-            got=repr(name)[:80], then="Choose another.",
-        )  # fmt: skip
+            got=repr(name)[:80],
+            then="Choose another.",
+        )
     return name
 
 
@@ -90,8 +103,12 @@ def check_free(settings: Settings, name: str) -> Path:
     place = place_of(settings, name)
     for taken in (place, place.with_suffix(".yaml"), place.with_suffix(".zip")):
         if taken.exists() or taken.is_symlink():
-            raise _refused("something of this name is there already", taken.name,
-                           expected="a name that is free", then="Choose another.")  # fmt: skip
+            raise _refused(
+                "something of this name is there already",
+                taken.name,
+                expected="a name that is free",
+                then="Choose another.",
+            )
     return place
 
 
@@ -103,11 +120,13 @@ def check_order(order: Order, settings: Settings, who: User) -> None:
     else:
         need(who, "export")
         if order.form not in FORMATS:
-            raise _refused("no such format", "format", expected=", ".join(FORMATS),
-                           got=repr(order.form)[:80])  # fmt: skip
+            raise _refused(
+                "no such format", "format", expected=", ".join(FORMATS), got=repr(order.form)[:80]
+            )
         if order.only not in ONLY:
-            raise _refused("no such choice", "only", expected=", ".join(ONLY),
-                           got=repr(order.only)[:80])  # fmt: skip
+            raise _refused(
+                "no such choice", "only", expected=", ".join(ONLY), got=repr(order.only)[:80]
+            )
     check_free(settings, order.out)
 
 
@@ -122,46 +141,62 @@ def _check_generate(order: Generate, settings: Settings, *, made: int = 0) -> No
     limits, recipe = settings.limits, parse(dict(order.recipe))
     check_size(recipe, limits)
     if type(order.workers) is not int or not 1 <= order.workers <= MOST_WORKERS:
-        raise _refused("too many workers", "workers", expected=f"1 to {MOST_WORKERS}",
-                       got=repr(order.workers)[:40])  # fmt: skip
+        raise _refused(
+            "too many workers",
+            "workers",
+            expected=f"1 to {MOST_WORKERS}",
+            got=repr(order.workers)[:40],
+        )
     roots = roots_of(settings)
     if type(order.assets) is not int or not 0 <= order.assets < len(roots):
-        raise _refused("no such asset root", "assets", expected=f"0 to {len(roots) - 1}",
-                       got=repr(order.assets)[:40])  # fmt: skip
+        raise _refused(
+            "no such asset root",
+            "assets",
+            expected=f"0 to {len(roots) - 1}",
+            got=repr(order.assets)[:40],
+        )
     lacking = folders_lacking(recipe, roots[order.assets])
     if lacking:
         raise _refused(
-            "the recipe's asset folders are not there", roots[order.assets].name,
-            expected=", ".join(lacking), then="Start the studio with --assets FOLDER.",
-        )  # fmt: skip
+            "the recipe's asset folders are not there",
+            roots[order.assets].name,
+            expected=", ".join(lacking),
+            then="Start the studio with --assets FOLDER.",
+        )
     needed = bytes_needed(recipe, made=made)
     free = free_bytes(settings.exports)
     if needed + SPARE_BYTES > free:
         raise _refused(
-            "the disk is too full for this", "exports",
-            expected=f"{(needed + SPARE_BYTES) / 1e9:.1f} GB free", got=f"{free / 1e9:.1f} GB",
+            "the disk is too full for this",
+            "exports",
+            expected=f"{(needed + SPARE_BYTES) / 1e9:.1f} GB free",
+            got=f"{free / 1e9:.1f} GB",
             then="Ask for fewer frames, or free some space.",
-        )  # fmt: skip
+        )
 
 
 def check_size(recipe: Recipe, limits: Limits) -> None:
     """Check a recipe against the studio's limits; RecipeError names the field."""
     pixels = recipe.image.width_px * recipe.image.height_px
     for field, got, most in (
-        ("frames", recipe.frames, limits.frames), ("image.width_px", pixels, limits.pixels),
-    ):  # fmt: skip
+        ("frames", recipe.frames, limits.frames),
+        ("image.width_px", pixels, limits.pixels),
+    ):
         if got > most:
             what = "frames" if field == "frames" else "pixels a picture"
             raise RecipeError(
-                f"more {what} than the studio makes", where=f"recipe: {field}",
-                        expected=f"at most {most:,}", got=f"{got:,}",
-                        then="Use the command line for more."
-            )  # fmt: skip
+                f"more {what} than the studio makes",
+                where=f"recipe: {field}",
+                expected=f"at most {most:,}",
+                got=f"{got:,}",
+                then="Use the command line for more.",
+            )
     if recipe.occlude is not None:
         raise RecipeError(
-            "this recipe hides people in photos", where="recipe: occlude",
-                    then="Use the command: synthstudio occlude."
-        )  # fmt: skip
+            "this recipe hides people in photos",
+            where="recipe: occlude",
+            then="Use the command: synthstudio occlude.",
+        )
 
 
 def folders_lacking(recipe: Recipe, root: Path) -> list[str]:
@@ -192,8 +227,11 @@ def recipe_values(recipe: Recipe) -> dict[str, Any]:
 
 
 def _refused(
-    what: str, where: str, *, expected: str | None = None, got: str | None = None,
+    what: str,
+    where: str,
+    *,
+    expected: str | None = None,
+    got: str | None = None,
     then: str | None = None,
-) -> Refused:  # fmt: skip
-    return Refused(what, where=where, expected=expected, got=got, then=then,
-                   reason="invalid")  # fmt: skip
+) -> Refused:
+    return Refused(what, where=where, expected=expected, got=got, then=then, reason="invalid")

@@ -20,7 +20,7 @@ import psutil
 
 from synthstudio.core.errors import Refused, StudioError
 from synthstudio.dataset.durable import canonical_json
-from synthstudio.recipe.model import Recipe
+from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.studio.jobs import process
 from synthstudio.studio.jobs.orders import folders_lacking, recipe_values, roots_of
 from synthstudio.studio.settings import Settings
@@ -71,17 +71,23 @@ class Previews:
         Refused when the asset folders are not there, or too many wait.
         """
         if not 0 <= index <= LAST_FRAME:
-            raise Refused("no such frame", where="preview", expected=f"0 to {LAST_FRAME}",
-                                  got=str(index), reason="invalid")  # fmt: skip
+            raise Refused(
+                "no such frame",
+                where="preview",
+                expected=f"0 to {LAST_FRAME}",
+                got=str(index),
+                reason="invalid",
+            )
         root = roots_of(self._settings)[assets]
         lacking = folders_lacking(recipe, root)
         if lacking:
             raise Refused(
-                "the recipe's asset folders are not there", where=root.name,
-                        expected=", ".join(lacking),
-                        then="Start the studio with --assets FOLDER.",
+                "the recipe's asset folders are not there",
+                where=root.name,
+                expected=", ".join(lacking),
+                then="Start the studio with --assets FOLDER.",
                 reason="invalid",
-            )  # fmt: skip
+            )
         values = recipe_values(recipe)
         # A folder's time changes when a photo is added to it.
         times = [(root / name).stat().st_mtime_ns for name in sorted(recipe.folders.values())]
@@ -90,8 +96,14 @@ class Previews:
         with self._lock:
             known = key in self._failed
         if not known and not self._path(key).is_file():
-            request = {"key": key, "recipe": values, "assets": str(root), "index": index,
-                       "labels": labels, "out": str(self._path(key))}  # fmt: skip
+            request = {
+                "key": key,
+                "recipe": values,
+                "assets": str(root),
+                "index": index,
+                "labels": labels,
+                "out": str(self._path(key)),
+            }
             self._put(key, request)
         return key
 
@@ -130,8 +142,12 @@ class Previews:
             if key in self._waiting:
                 return
             if len(self._waiting) >= MOST_WAITING:
-                raise Refused("too many previews wait", where="preview",
-                                      then="Try again in a moment.", reason="busy")  # fmt: skip
+                raise Refused(
+                    "too many previews wait",
+                    where="preview",
+                    then="Try again in a moment.",
+                    reason="busy",
+                )
             self._waiting[key] = request
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._work, name="previews", daemon=True)
@@ -172,10 +188,12 @@ class Previews:
             self._end()
             told = process.tail(self._folder / process.ERR_NAME, lines=3)
             raise StudioError(
-                "the preview could not be drawn", where="preview",
-                        expected=f"an answer within {LONGEST_S:.0f} s", got=told or "nothing",
-                        then="Ask for less, or try another frame."
-            )  # fmt: skip
+                "the preview could not be drawn",
+                where="preview",
+                expected=f"an answer within {LONGEST_S:.0f} s",
+                got=told or "nothing",
+                then="Ask for less, or try another frame.",
+            )
         self._drawn += 1
         if "error" in answer:
             raise StudioError(str(answer["error"]))
@@ -212,9 +230,13 @@ class Previews:
         with (self._folder / process.ERR_NAME).open("wb") as err:
             self._worker = subprocess.Popen(
                 [sys.executable, "-m", "synthstudio.studio.jobs.previewer"],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=err, text=True,
-                env=process.own_environment(), start_new_session=True,
-            )  # fmt: skip
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=err,
+                text=True,
+                env=process.own_environment(),
+                start_new_session=True,
+            )
         self._drawn = 0
         return self._worker
 

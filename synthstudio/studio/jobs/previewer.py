@@ -41,7 +41,7 @@ def main() -> None:
 
 def warm_up() -> None:
     """Read what every frame needs."""
-    from synthstudio.recipe.load import parse
+    from synthstudio.recipe.schema.load import parse
 
     tiny = {"name": "warm", "frames": 1, "image": {"width_px": 64, "height_px": 64}}
     _frame(parse(tiny), Path.cwd(), 0)
@@ -50,16 +50,18 @@ def warm_up() -> None:
 def draw(request: dict[str, Any]) -> None:
     """Write the frame that a request asks for, with its labels, as a JPEG file."""
     from synthstudio.core.images import decode_rgb, encode_jpeg
-    from synthstudio.core.skeleton import skeleton
+    from synthstudio.core.skeleton import get_skeleton
     from synthstudio.dataset.durable import write_file
-    from synthstudio.dataset.pages.draw import draw_labels
-    from synthstudio.recipe.load import parse
+    from synthstudio.recipe.schema.load import parse
+    from synthstudio.report.draw import draw_labels
 
     recipe = parse(bounded(request["recipe"]))
     frame = _frame(recipe, Path(request["assets"]), int(request["index"]))
     rgb = decode_rgb(frame.jpeg, "preview")
     if request["labels"]:
-        rgb = draw_labels(rgb, frame.labels, skeleton(recipe.skeleton), rows_px=720, legend=False)
+        rgb = draw_labels(
+            rgb, frame.labels, get_skeleton(recipe.skeleton), rows_px=720, legend=False
+        )
     write_file(Path(request["out"]), encode_jpeg(rgb, QUALITY))
 
 
@@ -68,13 +70,16 @@ def bounded(recipe: dict[str, Any]) -> dict[str, Any]:
     image = recipe["image"]
     shrink = min(1.0, (MOST_PIXELS / (image["width_px"] * image["height_px"])) ** 0.5)
     sides = {name: max(64, round(image[name] * shrink)) for name in ("width_px", "height_px")}
-    return {**recipe, "image": {**image, **sides, "supersample": min(2, image["supersample"])},
-            "layers": []}  # fmt: skip
+    return {
+        **recipe,
+        "image": {**image, **sides, "supersample": min(2, image["supersample"])},
+        "layers": [],
+    }
 
 
 def _frame(recipe: Any, assets: Path, index: int) -> Any:
-    from synthstudio.pipeline import draw_spec, make_frame
-    from synthstudio.stage import Stage, prepare
+    from synthstudio.generation.pipeline import draw_spec, make_frame
+    from synthstudio.generation.stage import Stage, prepare
 
     stage = Stage(prepare(recipe, assets=assets, device="auto"))
     return make_frame(stage, draw_spec(stage, index))

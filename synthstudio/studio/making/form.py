@@ -14,15 +14,25 @@ from typing import Any, Literal
 import yaml
 
 from synthstudio.core.errors import RecipeError
-from synthstudio.recipe.load import dump, json_schema, parse
-from synthstudio.recipe.model import Recipe
+from synthstudio.recipe.schema.load import dump, json_schema, parse
+from synthstudio.recipe.schema.recipe import Recipe
 
 Path = tuple[str | int, ...]
 Kind = Literal["whole", "range", "choices", "text"]
 MOST_TEXT = 400
 _FAULT = re.compile(r"^recipe: ([A-Za-z_][\w.]*): (.*)$")
-_CLOSED = {"name", "description", "skeleton", "folder", "categories", "holdout", "motion", "clip",
-           "occlude", "quotas"}  # fmt: skip
+_CLOSED = {
+    "name",
+    "description",
+    "skeleton",
+    "folder",
+    "categories",
+    "holdout",
+    "motion",
+    "clip",
+    "occlude",
+    "quotas",
+}
 _DISTRIBUTIONS = ({"normal"}, {"choice"})
 _MANY_PEOPLE = 8
 _FIRST = ("people", "camera", "things", "targets", "backdrop", "light", "lens", "variants")
@@ -57,15 +67,30 @@ def main_fields(recipe: Mapping[str, Any], *, most_frames: int) -> list[Field]:
         _field(("seed",), "Seed", "whole", low=0, high=2**31 - 1),
         _field(("image", "width_px"), "Width, px", "whole", low=64, high=4096),
         _field(("image", "height_px"), "Height, px", "whole", low=64, high=4096),
-        _field(("people", "count"), "People in a frame", "range", low=0,
-               high=64 if many else _MANY_PEOPLE),
-        _field(("targets", "occluded_fraction"), "Hidden share of each person", "range",
-               high=0.95, step=0.05),
-        _field(("camera", "distance_m"), "Camera's distance, m", "range", low=0.6, high=20,
-               step=0.1),
-        _field(("layers",), "Further layers", "choices",
-               options=("depth", "instance", "part", "normals")),
-    ]  # fmt: skip
+        _field(
+            ("people", "count"),
+            "People in a frame",
+            "range",
+            low=0,
+            high=64 if many else _MANY_PEOPLE,
+        ),
+        _field(
+            ("targets", "occluded_fraction"),
+            "Hidden share of each person",
+            "range",
+            high=0.95,
+            step=0.05,
+        ),
+        _field(
+            ("camera", "distance_m"), "Camera's distance, m", "range", low=0.6, high=20, step=0.1
+        ),
+        _field(
+            ("layers",),
+            "Further layers",
+            "choices",
+            options=("depth", "instance", "part", "normals"),
+        ),
+    ]
     return [field if _fits(field, get(recipe, field.path)) else _as_text(field) for field in wanted]
 
 

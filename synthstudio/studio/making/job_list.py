@@ -11,23 +11,27 @@ from synthstudio.review.roles import may
 from synthstudio.review.values import User
 from synthstudio.studio import refusal
 from synthstudio.studio.context import Context, download_url
-from synthstudio.studio.jobs import book, tender
-from synthstudio.studio.jobs.book import Job
+from synthstudio.studio.jobs import job_store, scheduler
 from synthstudio.studio.jobs.commands import archive
+from synthstudio.studio.jobs.job_store import Job
 from synthstudio.studio.jobs.orders import place_of
 from synthstudio.studio.text import plain
 
 EVERY_S = 1.0
 _COLOURS = {
-    "queued": "gray", "running": "blue", "done": "green", "failed": "red", "lost": "orange",
+    "queued": "gray",
+    "running": "blue",
+    "done": "green",
+    "failed": "red",
+    "lost": "orange",
     "cancelled": "gray",
-}  # fmt: skip
+}
 
 
 def job_list(ctx: Context, me: User, *, limit: int = 6) -> None:
     """Show the latest jobs; each that is under way is looked at every second."""
-    tender.start(ctx.settings, ctx.store)
-    for job in book.jobs(ctx.store, limit=limit):
+    scheduler.start(ctx.settings, ctx.store)
+    for job in job_store.jobs(ctx.store, limit=limit):
         with st.container(border=True, key=f"job_{job.id}"):
             told, buttons = st.columns([5, 2], vertical_alignment="center")
             with told:
@@ -43,7 +47,7 @@ def _told(ctx: Context, drawn: Job, alone: list[bool]) -> None:
     What follows runs by itself. The page's own run is not begun again from here: a click that it
     is about to come to would be lost.
     """
-    job = book.job(ctx.store, drawn.id) if drawn.active and alone else drawn
+    job = job_store.job(ctx.store, drawn.id) if drawn.active and alone else drawn
     if (job.state, job.stopping) != (drawn.state, drawn.stopping):
         ctx.refresh()  # a data set may be finished
         st.rerun()
@@ -67,10 +71,10 @@ def _buttons(ctx: Context, me: User, job: Job) -> None:
     with st.container(horizontal=True, horizontal_alignment="right"):
         if job.active and lead:
             if st.button("Cancel", key=f"cancel_{job.id}", disabled=job.stopping):
-                _do(lambda: book.cancel(ctx.store, job.id, who=me))
+                _do(lambda: job_store.cancel(ctx.store, job.id, who=me))
         if job.resumable and lead:
             if st.button("Resume", key=f"resume_{job.id}", help="What is complete is kept."):
-                _do(lambda: book.resume(ctx.store, job.id, ctx.settings, who=me))
+                _do(lambda: job_store.resume(ctx.store, job.id, ctx.settings, who=me))
         if job.state == "done" and job.kind == "generate":
             _open_link(ctx, job)
         if job.state == "done" and job.kind == "export" and may(me.role, "export"):

@@ -8,7 +8,7 @@ import streamlit as st
 
 from synthstudio.core.errors import RecipeError, SynthStudioError
 from synthstudio.core.images import SUFFIXES
-from synthstudio.recipe.load import dump, parse
+from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.review.values import User
 from synthstudio.studio import uploads
 from synthstudio.studio.context import Context
@@ -75,9 +75,11 @@ def photo_form(ctx: Context, me: User) -> None:
         )
         with st.form("photos", clear_on_submit=True, border=False):
             name = st.text_input(
-                "Name for these photos", value=_NAME, max_chars=40,
+                "Name for these photos",
+                value=_NAME,
+                max_chars=40,
                 help="a-z, 0-9, - and _. Photos of the same name are drawn from together.",
-            )  # fmt: skip
+            )
             files = st.file_uploader(
                 "Photos", type=[suffix[1:] for suffix in SUFFIXES], accept_multiple_files=True
             )
@@ -97,9 +99,11 @@ def keep(ctx: Context, me: User, folder: str, files: list[tuple[str, bytes]]) ->
     kept, said = set(), []
     for name, data in files:
         try:
-            kept.add(uploads.keep_photo(
-                data, ctx.settings.uploads, folder, limits=ctx.settings.limits, who=me
-            ))  # fmt: skip
+            kept.add(
+                uploads.keep_photo(
+                    data, ctx.settings.uploads, folder, limits=ctx.settings.limits, who=me
+                )
+            )
         except SynthStudioError as error:
             said.append(f"-{name}: {error}")
     photos = "photo is" if len(kept) == 1 else "photos are"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from synthstudio.core.errors import RecipeError
-from synthstudio.recipe.load import load
-from synthstudio.recipe.model import Recipe
+from synthstudio.recipe.schema.load import load
+from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.studio.jobs.orders import folders_lacking, roots_of
 from synthstudio.studio.settings import Settings
 

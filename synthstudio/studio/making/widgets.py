@@ -8,8 +8,8 @@ from typing import Any
 import streamlit as st
 
 from synthstudio.core.errors import RecipeError
-from synthstudio.recipe.load import dump
-from synthstudio.recipe.model import Recipe
+from synthstudio.recipe.schema.load import dump
+from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.studio.making import form
 from synthstudio.studio.making.form import Field
 from synthstudio.studio.making.scenes import Scene

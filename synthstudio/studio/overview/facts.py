@@ -61,10 +61,14 @@ def _counted(store: Store, found: OpenSet) -> Facts:
     share = share_of(store, found.key, "control_share")
     guess = estimate(store, found.table, share=share) if last is not None else None
     return Facts(
-        frames=found.dataset.frames, people=people_of(store, found.key), bytes=size,
-        is_exact=exact, last=last, last_by=by,
+        frames=found.dataset.frames,
+        people=people_of(store, found.key),
+        bytes=size,
+        is_exact=exact,
+        last=last,
+        last_by=by,
         estimate=guess if guess is not None and guess.n and not math.isnan(guess.rate) else None,
-    )  # fmt: skip
+    )
 
 
 def last_edit(store: Store, key: str) -> tuple[datetime | None, str]:

@@ -90,8 +90,12 @@ def _health(found: dict[str, Any]) -> Health:
         for kind in found["kinds"].values()
     ]
     kinds.sort(key=lambda kind: (kind[1] != "error", -kind[2]))
-    return Health(state="known", errors=int(found["errors"]), warnings=int(found["warnings"]),
-                  kinds=tuple(kinds))  # fmt: skip
+    return Health(
+        state="known",
+        errors=int(found["errors"]),
+        warnings=int(found["warnings"]),
+        kinds=tuple(kinds),
+    )
 
 
 def _mark(dataset: Path) -> str:

@@ -12,7 +12,9 @@ from synthstudio.studio import links, plots
 from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
 from synthstudio.studio.empty import GENERATE, HOME, NO_PEOPLE, nothing
 from synthstudio.studio.gallery.actions import bulk, csv_button, views_menu
-from synthstudio.studio.gallery.looking import (
+from synthstudio.studio.gallery.panel import panel
+from synthstudio.studio.gallery.stats import statistics
+from synthstudio.studio.gallery.view import (
     SHOWS,
     Found,
     Look,
@@ -21,8 +23,6 @@ from synthstudio.studio.gallery.looking import (
     set_text,
     to_address,
 )
-from synthstudio.studio.gallery.panel import panel
-from synthstudio.studio.gallery.stats import statistics
 from synthstudio.studio.grid.mount import Cell, people_grid
 from synthstudio.studio.listing import PAGE_SIZES, SORTS, percent
 from synthstudio.studio.marks import legend_html
@@ -64,12 +64,14 @@ def _query(now: Look, chosen: OpenSet, bar: DeltaGenerator) -> None:
     joints = chosen.skeleton.joints
     st.session_state["gallery_text"] = now.text
     bar.text_input(
-        "Query", key="gallery_text", max_chars=10_000,
+        "Query",
+        key="gallery_text",
+        max_chars=10_000,
         on_change=lambda: set_text(now, st.session_state["gallery_text"], joints),
         placeholder="left_wrist hidden by object and occluded > 0.3 and status = pending",
         help="The language of `synthstudio filter`, and: status, reviewer, assigned, changed, "
         "comments, risk, disagreement. The form on the left writes it too.",
-    )  # fmt: skip
+    )
     if now.mistake:
         said, _, place = now.mistake.partition("\n")
         st.error(plain(said))
@@ -81,20 +83,50 @@ def _query(now: Look, chosen: OpenSet, bar: DeltaGenerator) -> None:
 def _toolbar(ctx: Context, me: User, now: Look, chosen: OpenSet, found: Found) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="gallery_bar"):
         people = people_of(ctx.store, chosen.key)
-        st.markdown(f"**{found.page.total:,}** of {people.total:,} people", width="content",
-                    help=added_words(people) or None)  # fmt: skip
-        _kept(now, "show", st.segmented_control, "Show", SHOWS, required=True,
-              label_visibility="collapsed")  # fmt: skip
+        st.markdown(
+            f"**{found.page.total:,}** of {people.total:,} people",
+            width="content",
+            help=added_words(people) or None,
+        )
+        _kept(
+            now,
+            "show",
+            st.segmented_control,
+            "Show",
+            SHOWS,
+            required=True,
+            label_visibility="collapsed",
+        )
         if now.show != SHOWS[0]:
             return
-        _kept(now, "sort", st.selectbox, "Sort by", tuple(SORTS), format_func=SORTS.get,
-              label_visibility="collapsed", width=175)  # fmt: skip
-        _kept(now, "size", st.selectbox, "People on a page", PAGE_SIZES,
-              format_func=lambda n: f"{n} a page", label_visibility="collapsed",
-              width=125)  # fmt: skip
+        _kept(
+            now,
+            "sort",
+            st.selectbox,
+            "Sort by",
+            tuple(SORTS),
+            format_func=SORTS.get,
+            label_visibility="collapsed",
+            width=175,
+        )
+        _kept(
+            now,
+            "size",
+            st.selectbox,
+            "People on a page",
+            PAGE_SIZES,
+            format_func=lambda n: f"{n} a page",
+            label_visibility="collapsed",
+            width=125,
+        )
         _kept(now, "labels", st.toggle, "Labels")
-        _kept(now, "clean", st.toggle, "Beside clean",
-              help="Each person beside the same moment without occluders")  # fmt: skip
+        _kept(
+            now,
+            "clean",
+            st.toggle,
+            "Beside clean",
+            help="Each person beside the same moment without occluders",
+        )
         if may(me.role, "assign"):
             _kept(now, "picking", st.toggle, "Select", help="Assign or flag many at once")
 
@@ -119,10 +151,12 @@ def _people(ctx: Context, me: User, now: Look, chosen: OpenSet, found: Found) ->
     page = found.page
     above = st.container() if now.picking and may(me.role, "assign") else None
     opened, picked = people_grid(
-        cells, key="gallery_grid", pick=above is not None,
+        cells,
+        key="gallery_grid",
+        pick=above is not None,
         page=f"{chosen.key} {now.query} {now.sort} {page.number} {now.size}",
         label=f"people {page.first + 1} to {page.first + len(cells)} of {page.total}",
-    )  # fmt: skip
+    )
     if opened is not None:
         links.open_review(_params(now, chosen, *opened))
     links.pager(page, "gallery", lambda number: setattr(now, "number", number))
@@ -141,9 +175,16 @@ def _cell(ctx: Context, me: User, now: Look, chosen: OpenSet, found: Found, row:
     def crop(of: int, *, labels: bool) -> str:
         stamp = int(columns["edited"][row] * 1000) if columns["changed"][row] == "yes" else 0
         return image_url(
-            ctx, me, chosen, kind="crop", frame=of, instance=instance, size=_CROP_PX,
-            labels=labels, revision=stamp if labels else 0,
-        )  # fmt: skip
+            ctx,
+            me,
+            chosen,
+            kind="crop",
+            frame=of,
+            instance=instance,
+            size=_CROP_PX,
+            labels=labels,
+            revision=stamp if labels else 0,
+        )
 
     pictures = [(crop(frame, labels=now.labels), f"{where}, {hidden}, {status}")]
     if now.clean:
@@ -152,11 +193,15 @@ def _cell(ctx: Context, me: User, now: Look, chosen: OpenSet, found: Found, row:
         pictures.append((address, f"{where}, nothing in front"))
     risk = float(columns["risk"][row])
     return Cell(
-        frame=frame, instance=instance, pictures=tuple(pictures), status=status,
+        frame=frame,
+        instance=instance,
+        pictures=tuple(pictures),
+        status=status,
         href=links.review_href(_params(now, chosen, frame, instance)),
-        colour=plots.STATUS_COLOURS.get(status, "#8b9199"), value=percent(fraction),
+        colour=plots.STATUS_COLOURS.get(status, "#8b9199"),
+        value=percent(fraction),
         extra=f"risk {risk:.2f}" if risk == risk else "",
-    )  # fmt: skip
+    )
 
 
 def _clean(chosen: OpenSet, frame: int, instance: int) -> int | None:

@@ -8,13 +8,13 @@ from typing import Any
 import streamlit as st
 
 from synthstudio.core.errors import Refused, SynthStudioError
-from synthstudio.recipe.load import dump
-from synthstudio.recipe.model import Recipe
+from synthstudio.recipe.schema.load import dump
+from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.review.values import User
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, context, require
 from synthstudio.studio.empty import HOME, nothing
-from synthstudio.studio.jobs import book
+from synthstudio.studio.jobs import job_store
 from synthstudio.studio.jobs.orders import (
     MOST_WORKERS,
     Generate,
@@ -41,8 +41,11 @@ def main() -> None:
     for line in wrong:
         st.warning(plain(line))
     if not found:
-        nothing("The folder of scenes holds no recipe, so there is nothing to start from. Start "
-                "the studio with the folder of some: --scenes FOLDER.", ("Home", HOME))  # fmt: skip
+        nothing(
+            "The folder of scenes holds no recipe, so there is nothing to start from. Start "
+            "the studio with the folder of some: --scenes FOLDER.",
+            ("Home", HOME),
+        )
         job_list(ctx, me)
         return
     left, right = st.columns([6, 5], gap="large")
@@ -61,7 +64,7 @@ def main() -> None:
             _preview(ctx, draft, recipe)
             _order(ctx, me, draft, recipe, faults)
     st.subheader("Jobs")
-    if not book.jobs(ctx.store, limit=1):
+    if not job_store.jobs(ctx.store, limit=1):
         st.caption("None yet. A job goes on when you close this page or the server is restarted.")
     job_list(ctx, me)
 
@@ -72,10 +75,12 @@ def _pick(found: list[Scene]) -> Scene:
     if kept in by_name and "scene" not in st.session_state:
         st.session_state["scene"] = kept  # widgets forget when another page was shown
     name = st.selectbox(
-        "Scene", list(by_name), key="scene",
+        "Scene",
+        list(by_name),
+        key="scene",
         format_func=lambda n: n.replace("_", " ") + ("" if by_name[n].usable else " (not here)"),
         help="A recipe of the scenes folder. What you change below is kept in a copy.",
-    )  # fmt: skip
+    )
     st.session_state["scene_kept"] = name
     scene = by_name[name]
     st.caption(plain(scene.recipe.description))
@@ -100,8 +105,17 @@ def _form(ctx: Context, draft: Draft) -> tuple[Recipe | None, dict[str, str]]:
 
 
 def _is_main(name: str) -> bool:
-    return name.startswith(("frames", "seed", "image.", "layers", "people.count",
-                            "camera.distance", "targets.occluded"))  # fmt: skip
+    return name.startswith(
+        (
+            "frames",
+            "seed",
+            "image.",
+            "layers",
+            "people.count",
+            "camera.distance",
+            "targets.occluded",
+        )
+    )
 
 
 def _general(draft: Draft, faults: dict[str, str]) -> None:
@@ -171,9 +185,12 @@ def _order(
     name_key = f"out_{draft.scene.name}_{st.session_state.get('orders', 0)}"
     name_at, workers_at = st.columns([3, 1])
     name = name_at.text_input(
-        "Name of the data set", value=_free_name(ctx, draft.scene.name), key=name_key,
-        max_chars=48, help="It becomes a folder below the exports folder: a-z, 0-9, - and _.",
-    )  # fmt: skip
+        "Name of the data set",
+        value=_free_name(ctx, draft.scene.name),
+        key=name_key,
+        max_chars=48,
+        help="It becomes a folder below the exports folder: a-z, 0-9, - and _.",
+    )
     workers = workers_at.number_input(
         "Workers", 1, MOST_WORKERS, 1, key="workers", help="Processes; no byte depends on it."
     )
@@ -191,7 +208,7 @@ def _order(
     ready = recipe is not None and not fault
     if st.button("Generate", type="primary", disabled=not ready, key="start") and ready:
         try:
-            book.add(ctx.store, order, ctx.settings, who=me)
+            job_store.add(ctx.store, order, ctx.settings, who=me)
         except SynthStudioError as error:
             guard.refused("what a page asked for", user=me.name, why=error)
             message(str(error))
@@ -208,9 +225,11 @@ def _root(ctx: Context, draft: Draft) -> None:
     if draft.scene.recipe.folders and len(draft.scene.roots) > 1:
         roots = roots_of(ctx.settings)
         draft.root = st.selectbox(
-            "Assets from", draft.scene.roots, format_func=lambda k: roots[k].name,
+            "Assets from",
+            draft.scene.roots,
+            format_func=lambda k: roots[k].name,
             key=f"root_{draft.scene.name}",
-        )  # fmt: skip
+        )
 
 
 def _summary(recipe: Recipe) -> None:
@@ -221,7 +240,7 @@ def _summary(recipe: Recipe) -> None:
 
 def _free_name(ctx: Context, wanted: str) -> str:
     """Return the first of NAME, NAME-2, NAME-3, ... that nothing is called yet."""
-    waiting = {job.out for job in book.jobs(ctx.store) if job.active}
+    waiting = {job.out for job in job_store.jobs(ctx.store) if job.active}
     base = "".join(c for c in wanted.lower() if c.isascii() and (c.isalnum() or c in "-_"))[:40]
     for number in range(1, 1000):
         name = base if number == 1 else f"{base}-{number}"

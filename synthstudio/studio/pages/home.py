@@ -12,7 +12,7 @@ from synthstudio.review.values import User
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
 from synthstudio.studio.empty import cannot_read
-from synthstudio.studio.jobs import book
+from synthstudio.studio.jobs import job_store
 from synthstudio.studio.jobs.orders import FORMATS, ONLY, Export, check_free
 from synthstudio.studio.links import review_params
 from synthstudio.studio.making.job_list import bytes_text, job_list, seconds_text
@@ -41,7 +41,7 @@ def main() -> None:
     for found in sets:
         with st.container(border=True, key=f"set_{found.key[:16]}"):
             _set(ctx, me, found)
-    if book.jobs(ctx.store, limit=1):
+    if job_store.jobs(ctx.store, limit=1):
         st.subheader("Jobs")
         job_list(ctx, me)
 
@@ -147,8 +147,11 @@ def _health_now(ctx: Context, found: OpenSet, begin: bool, waited: bool) -> None
     if waited and seen.state not in _WORKING:
         st.rerun()  # the page stops to ask
     if seen.state == "unknown":
-        if st.button("Look for errors", key=f"look_{found.key[:16]}",
-                     help="synthstudio validate, in the background"):  # fmt: skip
+        if st.button(
+            "Look for errors",
+            key=f"look_{found.key[:16]}",
+            help="synthstudio validate, in the background",
+        ):
             st.session_state[f"check_{found.key}"] = True
             st.rerun()
         return
@@ -191,13 +194,22 @@ def _export(ctx: Context, me: User, found: OpenSet, seen: Facts) -> None:
         approved = seen.people.status.get("approved", 0)
         st.markdown(f"{approved:,} of {seen.people.total:,} people are approved.")
         form = st.selectbox("Format", FORMATS, key=f"format_{mine}")
-        only = st.radio("What", list(ONLY), format_func=lambda k: f"{k}: {ONLY[k]}",
-                        index=0 if approved else 2, key=f"only_{mine}")  # fmt: skip
+        only = st.radio(
+            "What",
+            list(ONLY),
+            format_func=lambda k: f"{k}: {ONLY[k]}",
+            index=0 if approved else 2,
+            key=f"only_{mine}",
+        )
         if st.button("Export", type="primary", key=f"do_export_{mine}"):
-            order = Export(dataset=str(found.dataset.folder), form=str(form), only=str(only),
-                           out=_free_name(ctx, found.name, str(form)))  # fmt: skip
+            order = Export(
+                dataset=str(found.dataset.folder),
+                form=str(form),
+                only=str(only),
+                out=_free_name(ctx, found.name, str(form)),
+            )
             try:
-                book.add(ctx.store, order, ctx.settings, who=me)
+                job_store.add(ctx.store, order, ctx.settings, who=me)
             except SynthStudioError as error:
                 guard.refused("what a page asked for", user=me.name, why=error)
                 message(str(error))
@@ -211,7 +223,7 @@ def _free_name(ctx: Context, name: str, form: str) -> str:
     """Return the first free name for an export of a data set."""
     plain_name = "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower()).strip("-")
     base = f"{plain_name[:24] or 'set'}-{form}"
-    waiting = {job.out for job in book.jobs(ctx.store) if job.active}
+    waiting = {job.out for job in job_store.jobs(ctx.store) if job.active}
     for number in range(1, 1000):
         wanted = base if number == 1 else f"{base}-{number}"
         try:

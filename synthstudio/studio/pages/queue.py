@@ -19,7 +19,7 @@ from synthstudio.review.values import User
 from synthstudio.studio import links, plots, refusal
 from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
 from synthstudio.studio.empty import GALLERY, GENERATE, HOME, NO_PEOPLE, REVIEW, TEAM, nothing
-from synthstudio.studio.gallery.looking import columns_of
+from synthstudio.studio.gallery.view import columns_of
 from synthstudio.studio.grid.mount import Cell, people_grid
 from synthstudio.studio.listing import page_of
 from synthstudio.studio.marks import legend_html
@@ -56,9 +56,11 @@ def main() -> None:
         left_over = added_words(people_of(ctx.store, chosen.key))
         nothing(
             f"Nobody waits: all who are listed here have been decided on. {left_over}".strip(),
-            ("Export the labels on Home", HOME), ("See them in the Gallery", GALLERY),
-            *([("Go to Review", REVIEW)] if left_over else []), good=True,
-        )  # fmt: skip
+            ("Export the labels on Home", HOME),
+            ("See them in the Gallery", GALLERY),
+            *([("Go to Review", REVIEW)] if left_over else []),
+            good=True,
+        )
         return
     _people(ctx, me, chosen, order, columns, places)
 
@@ -83,9 +85,10 @@ def _progress(
             row = int(order.rows[places[0]])
             links.open_review(_params(chosen, *chosen.table.ids(np.array([row]))[0], "risk"))
         if may(me.role, "claim") and st.button(
-            f"Take {_TAKE} for me", disabled=not len(places),
+            f"Take {_TAKE} for me",
+            disabled=not len(places),
             help="Nobody else gets them for half an hour; then they go back by themselves",
-        ):  # fmt: skip
+        ):
             _take(ctx, me, chosen, order)
         if may(me.role, "assign"):
             share_input(
@@ -165,9 +168,12 @@ def _people(
     page = page_of(places, number=number, size=_SIZE)
     cells = [_cell(ctx, me, chosen, order, columns, int(place)) for place in page.rows]
     opened, _ = people_grid(
-        cells, key="queue_grid", page=f"{chosen.key} {page.number}", wide_px=210,
+        cells,
+        key="queue_grid",
+        page=f"{chosen.key} {page.number}",
+        wide_px=210,
         label=f"people {page.first + 1} to {page.first + len(cells)} of {page.total}",
-    )  # fmt: skip
+    )
     if opened is not None:
         links.open_review(_params(chosen, *opened, "risk"))
     links.pager(page, "queue", _turn)
@@ -186,16 +192,27 @@ def _cell(
     status, score = str(columns["status"][row]), float(order.risk.score[row])
     reasons = tuple(order.reasons(place)[:3])
     address = image_url(
-        ctx, me, chosen, kind="crop", frame=frame, instance=instance, size=_CROP_PX, labels=True,
+        ctx,
+        me,
+        chosen,
+        kind="crop",
+        frame=frame,
+        instance=instance,
+        size=_CROP_PX,
+        labels=True,
         revision=0 if math.isnan(columns["edited"][row]) else int(columns["edited"][row] * 1000),
-    )  # fmt: skip
+    )
     return Cell(
-        frame=frame, instance=instance, status=status,
+        frame=frame,
+        instance=instance,
+        status=status,
         pictures=((address, f"frame {frame}, person {instance}, {status}"),),
-        colour=plots.STATUS_COLOURS.get(status, "#8b9199"), value=f"risk {score:.2f}",
-        extra="random" if order.control[place] else "", notes=reasons,
+        colour=plots.STATUS_COLOURS.get(status, "#8b9199"),
+        value=f"risk {score:.2f}",
+        extra="random" if order.control[place] else "",
+        notes=reasons,
         href=links.review_href(_params(chosen, frame, instance, "risk")),
-    )  # fmt: skip
+    )
 
 
 main()

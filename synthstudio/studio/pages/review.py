@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from synthstudio.studio.context import context, current_user
-from synthstudio.studio.editor import desk
+from synthstudio.studio.editor import session
 from synthstudio.studio.empty import GENERATE, HOME, NO_PEOPLE, nothing
 from synthstudio.studio.overview.people import people_of
 
@@ -18,7 +18,7 @@ def main() -> None:
         st.title("Review")
         nothing(NO_PEOPLE, ("Other data sets", HOME), ("Generate one", GENERATE))
         return
-    desk.show()
+    session.show()
 
 
 main()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from synthstudio.studio.context import context, current_user
-from synthstudio.studio.gallery.looking import columns_of
+from synthstudio.studio.gallery.view import columns_of
 from synthstudio.studio.teamwork.decide import decisions
 from synthstudio.studio.teamwork.members import pace, team, work
 from synthstudio.studio.teamwork.twice import agreeing, second_look
@@ -20,9 +20,13 @@ def main() -> None:
     st.title("Team")
     st.session_state["team_part"] = st.session_state.get("team_kept", PARTS[0])
     part = st.segmented_control(
-        "Part", PARTS, key="team_part", required=True, label_visibility="collapsed",
+        "Part",
+        PARTS,
+        key="team_part",
+        required=True,
+        label_visibility="collapsed",
         on_change=lambda: st.session_state.update(team_kept=st.session_state["team_part"]),
-    )  # fmt: skip
+    )
     if part == "Members":
         columns = columns_of(ctx, chosen, me)
         left, right = st.columns([3, 2], gap="large")

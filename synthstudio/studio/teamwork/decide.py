@@ -17,7 +17,7 @@ from synthstudio.review.values import ItemState, JointLabel, Person, Status, Use
 from synthstudio.studio import pictures, refusal
 from synthstudio.studio.context import Context, OpenSet
 from synthstudio.studio.empty import QUEUE, nothing
-from synthstudio.studio.gallery.looking import forget_columns
+from synthstudio.studio.gallery.view import forget_columns
 from synthstudio.studio.marks import legend_html
 from synthstudio.studio.text import plain
 
@@ -30,8 +30,9 @@ _WORDS = {2: "visible", 1: "hidden", 0: "outside", None: "unlabelled"}
 def decisions(ctx: Context, me: User, chosen: OpenSet) -> None:
     """Show the largest difference that nobody has decided on yet."""
     if not may(me.role, "adjudicate"):
-        nothing("Leads decide where two looks differ, and you are no lead.",
-                ("Go on reviewing", QUEUE))  # fmt: skip
+        nothing(
+            "Leads decide where two looks differ, and you are no lead.", ("Go on reviewing", QUEUE)
+        )
         return
     open_ones = disagreements(ctx.store, chosen.table)
     if not open_ones:
@@ -46,13 +47,17 @@ def decisions(ctx: Context, me: User, chosen: OpenSet) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
             f"Frame {found.frame}, person {found.instance}: difference **{found.score:.2f}**, "
-            f"{place + 1:,} of {len(open_ones):,}", width="content",
-        )  # fmt: skip
+            f"{place + 1:,} of {len(open_ones):,}",
+            width="content",
+        )
         for label, step in (("Previous", -1), ("Next", 1)):
             st.button(
-                label, key=f"team_{label}", on_click=_turn, args=(place + step,),
+                label,
+                key=f"team_{label}",
+                on_click=_turn,
+                args=(place + step,),
                 disabled=not 0 <= place + step < len(open_ones),
-            )  # fmt: skip
+            )
     base = base_of(chosen.dataset, found.frame, found.instance)
     st.html(legend_html())
     _side_by_side(chosen, found)
@@ -73,9 +78,13 @@ def _side_by_side(chosen: OpenSet, found: Disagreement) -> None:
             st.markdown(f"**{letter}** · {said}")
             try:
                 picture = pictures.crop(
-                    chosen.source, found.frame, found.instance, size=_CROP_PX, labels=True,
+                    chosen.source,
+                    found.frame,
+                    found.instance,
+                    size=_CROP_PX,
+                    labels=True,
                     changed=state.joints,
-                )  # fmt: skip
+                )
             except DatasetError as error:
                 refusal.show(error)
                 continue
@@ -94,9 +103,12 @@ def _choices(ctx: Context, me: User, chosen: OpenSet, found: Disagreement, base:
             a.markdown(plain(f"A: {label_words(_label(first, joint, base))}"))
             b.markdown(plain(f"B: {label_words(_label(second, joint, base))}"))
             choice.radio(
-                f"Take for {joint.replace('_', ' ')}", ("A", "B"), key=f"{key}_{joint}",
-                horizontal=True, label_visibility="collapsed",
-            )  # fmt: skip
+                f"Take for {joint.replace('_', ' ')}",
+                ("A", "B"),
+                key=f"{key}_{joint}",
+                horizontal=True,
+                label_visibility="collapsed",
+            )
         gone = first.deleted or second.deleted
         if gone:
             st.markdown("One look deleted the person. Any other verdict keeps the other's joints.")
@@ -120,9 +132,13 @@ def _choices(ctx: Context, me: User, chosen: OpenSet, found: Disagreement, base:
 
 
 def decision_of(
-    found: Disagreement, base: Base, picked: Mapping[str, str], *,
-    status: Status | Literal["deleted"], text: str,
-) -> Decision:  # fmt: skip
+    found: Disagreement,
+    base: Base,
+    picked: Mapping[str, str],
+    *,
+    status: Status | Literal["deleted"],
+    text: str,
+) -> Decision:
     """Return what a lead chose: A's labels, with B's for the joints where `picked` says "B"."""
     if status == DELETED:
         return Decision(choice="own", deleted=True, text=text)

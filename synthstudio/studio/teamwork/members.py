@@ -22,13 +22,16 @@ from synthstudio.review.values import ROLES, Person, Role, User
 from synthstudio.studio import plots, refusal
 from synthstudio.studio.context import Context, OpenSet
 from synthstudio.studio.empty import QUEUE, nothing
-from synthstudio.studio.gallery.looking import forget_columns
+from synthstudio.studio.gallery.view import forget_columns
 from synthstudio.studio.overview.people import added_words, people_of
 from synthstudio.studio.text import checked_name, plain
 
 _WORDS = {
-    "viewer": "looks", "reviewer": "corrects", "lead": "assigns", "admin": "gives roles",
-}  # fmt: skip
+    "viewer": "looks",
+    "reviewer": "corrects",
+    "lead": "assigns",
+    "admin": "gives roles",
+}
 
 
 def team(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> None:
@@ -61,12 +64,15 @@ def member_lines(ctx: Context, chosen: OpenSet, columns: Columns) -> list[dict[s
     names = sorted({*roles, *given, *held, *done, *paces})
     return [
         {
-            "name": name, "role": roles.get(name, "none"), "decided last": done[name],
-            "assigned": given.get(name, 0), "working on": held[name],
+            "name": name,
+            "role": roles.get(name, "none"),
+            "decided last": done[name],
+            "assigned": given.get(name, 0),
+            "working on": held[name],
             "people an hour": _pace(paces.get(name, [])),
         }
         for name in names
-    ]  # fmt: skip
+    ]
 
 
 def _pace(found: list[Pace]) -> int | None:
@@ -82,9 +88,11 @@ def _roles(ctx: Context, me: User, found: object) -> None:
         who = name.text_input("Name", max_chars=64)
         options = (*ROLES, "none")
         what = role.selectbox(
-            "Role", options, index=1,
+            "Role",
+            options,
+            index=1,
             format_func=lambda r: f"{r}: {_WORDS[r]}" if r in _WORDS else "none: taken away",
-        )  # fmt: skip
+        )
         sent = go.form_submit_button("Set", width="stretch")
     if not sent:
         return
@@ -118,12 +126,17 @@ def work(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> None:
     until = {who: max(v.until for v in held.values() if v.who == who) for who in counts}
     st.dataframe(
         [
-            {"works now": who, "people": counts[who],
-             "minutes left": math.ceil((until[who] - now).total_seconds() / 60)}
+            {
+                "works now": who,
+                "people": counts[who],
+                "minutes left": math.ceil((until[who] - now).total_seconds() / 60),
+            }
             for who in sorted(counts)
         ],
-        hide_index=True, row_height=30, alt="Who works on how many people now",
-    )  # fmt: skip
+        hide_index=True,
+        row_height=30,
+        alt="Who works on how many people now",
+    )
     if may(me.role, "assign") and st.button("Give all leases back"):
         leases.release(ctx.store, [lease.person for lease in held.values()], who=me)
         st.rerun()
@@ -153,8 +166,10 @@ def pace(ctx: Context, chosen: OpenSet) -> None:
     """Show how many people each reviewer decided on, by day."""
     found = throughput(ctx.store, chosen.key)
     if not found:
-        nothing("Nobody has been decided on yet, so there is no pace to show.",
-                ("Begin with the Risk queue", QUEUE))  # fmt: skip
+        nothing(
+            "Nobody has been decided on yet, so there is no pace to show.",
+            ("Begin with the Risk queue", QUEUE),
+        )
         return
     days = sorted({pace.day for pace in found})[-30:]
     counts = {

@@ -81,9 +81,13 @@ def agreeing(ctx: Context, chosen: OpenSet) -> None:
     st.markdown(agreement_words(found))
     figures = {name: st.column_config.NumberColumn(format="%.2f") for name in _FIGURES}
     st.dataframe(
-        joint_lines(found), hide_index=True, alt="Agreement by joint", width="stretch",
-        row_height=28, column_config=figures,
-    )  # fmt: skip
+        joint_lines(found),
+        hide_index=True,
+        alt="Agreement by joint",
+        width="stretch",
+        row_height=28,
+        column_config=figures,
+    )
     names = [one.joint for one in found.joints]
     left, right = st.columns(2, gap="medium")
     spread = plots.per_joint(
@@ -122,12 +126,15 @@ def joint_lines(found: Agreement) -> list[dict[str, object]]:
 
 def _line(one: JointAgreement) -> dict[str, object]:
     return {
-        "joint": one.joint.replace("_", " "), "people": one.n, "spread, sigmas": _round(one.spread),
-        "mean OKS": _round(one.oks), "state agreed": f"{one.state.agreed} of {one.state.n}",
+        "joint": one.joint.replace("_", " "),
+        "people": one.n,
+        "spread, sigmas": _round(one.spread),
+        "mean OKS": _round(one.oks),
+        "state agreed": f"{one.state.agreed} of {one.state.n}",
         "kappa, state": _round(one.state.value),
         "cause agreed": f"{one.cause.agreed} of {one.cause.n}",
         "kappa, cause": _round(one.cause.value),
-    }  # fmt: skip
+    }
 
 
 def _kappa(kappa: Kappa) -> str:

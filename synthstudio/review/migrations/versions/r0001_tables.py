@@ -46,10 +46,14 @@ def upgrade() -> None:
     """Make the first tables."""
     _table(
         "dataset",
-        [*_some(_KEY, "key"), *_some(_NAME, "name", "skeleton"), *_some(_INT, "people"),
-         *_some(_TIME, "added_at")],
+        [
+            *_some(_KEY, "key"),
+            *_some(_NAME, "name", "skeleton"),
+            *_some(_INT, "people"),
+            *_some(_TIME, "added_at"),
+        ],
         ("key",),
-    )  # fmt: skip
+    )
     _table("member", [*_some(_NAME, "name"), *_some(_WORD, "role")], ("name",))
     _table(
         "setting",
@@ -82,49 +86,91 @@ def upgrade() -> None:
 def _jobs_and_views() -> None:
     _table(
         "job",
-        [*_some(_INT, "id"), *_some(_WORD, "kind"), *_some(_NAME, "who"), *_some(_JSON, "spec"),
-         *_some(_WORD, "state"), *_some(_INT, "pid", null=True), *_some(_TIME, "created"),
-         *_some(_TIME, "started", "ended", null=True), *_some(_JSON, "progress"),
-         *_some(_TEXT, "message"), *_some(_TEXT, "out", null=True)],
+        [
+            *_some(_INT, "id"),
+            *_some(_WORD, "kind"),
+            *_some(_NAME, "who"),
+            *_some(_JSON, "spec"),
+            *_some(_WORD, "state"),
+            *_some(_INT, "pid", null=True),
+            *_some(_TIME, "created"),
+            *_some(_TIME, "started", "ended", null=True),
+            *_some(_JSON, "progress"),
+            *_some(_TEXT, "message"),
+            *_some(_TEXT, "out", null=True),
+        ],
         ("id",),
-    )  # fmt: skip
+    )
     _index("job", "state")
     _table(
         "saved_view",
-        [*_some(_INT, "id"), *_some(_KEY, "dataset"), *_some(_NAME, "name"),
-         *_some(_NAME, "who", null=True), *_some(_TEXT, "query"), *_some(_JSON, "options")],
+        [
+            *_some(_INT, "id"),
+            *_some(_KEY, "dataset"),
+            *_some(_NAME, "name"),
+            *_some(_NAME, "who", null=True),
+            *_some(_TEXT, "query"),
+            *_some(_JSON, "options"),
+        ],
         ("id",),
         sa.UniqueConstraint("dataset", "who", "name", name="uq_saved_view_dataset_who_name"),
-    )  # fmt: skip
+    )
 
 
 def _people() -> None:
     _table(
         "event",
-        [*_some(_INT, "id"), *_of_item(), *_some(_INT, "revision"), *_some(_WORD, "kind"),
-         *_some(_NAME, "who"), *_some(_TIME, "when"), *_some(_JSON, "before", "after"),
-         *_some(_NAME, "client"), *_some(_INT, "seq"), *_some(_INT, "reverts", null=True)],
+        [
+            *_some(_INT, "id"),
+            *_of_item(),
+            *_some(_INT, "revision"),
+            *_some(_WORD, "kind"),
+            *_some(_NAME, "who"),
+            *_some(_TIME, "when"),
+            *_some(_JSON, "before", "after"),
+            *_some(_NAME, "client"),
+            *_some(_INT, "seq"),
+            *_some(_INT, "reverts", null=True),
+        ],
         ("id",),
         sa.UniqueConstraint("client", "seq", name="uq_event_client_seq"),
         sa.UniqueConstraint(
             *_ITEM, "revision", name="uq_event_dataset_frame_instance_layer_revision"
         ),
         sa.ForeignKeyConstraint(["reverts"], ["event.id"], name="fk_event_reverts"),
-    )  # fmt: skip
+    )
     _index("event", "dataset", "id")
     _table(
         "item",
-        [*_of_item(), *_some(_INT, "revision"), *_some(_WORD, "status"), *_some(_TEXT, "reason"),
-         *_some(_JSON, "joints"), *_some(sa.Boolean(), "deleted", "added"),
-         *_some(_NAME, "who", null=True), *_some(_TIME, "when", null=True),
-         *_some(_INT, "comments")],
+        [
+            *_of_item(),
+            *_some(_INT, "revision"),
+            *_some(_WORD, "status"),
+            *_some(_TEXT, "reason"),
+            *_some(_JSON, "joints"),
+            *_some(sa.Boolean(), "deleted", "added"),
+            *_some(_NAME, "who", null=True),
+            *_some(_TIME, "when", null=True),
+            *_some(_INT, "comments"),
+        ],
         _ITEM,
-    )  # fmt: skip
+    )
     _index("item", "dataset", "layer", "status")
 
 
 def downgrade() -> None:
     """Drop all tables."""
-    for name in ("saved_view", "risk", "prediction", "lease", "assignment", "item", "event",
-                 "setting", "member", "job", "dataset"):  # fmt: skip
+    for name in (
+        "saved_view",
+        "risk",
+        "prediction",
+        "lease",
+        "assignment",
+        "item",
+        "event",
+        "setting",
+        "member",
+        "job",
+        "dataset",
+    ):
         op.drop_table(name)

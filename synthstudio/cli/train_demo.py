@@ -1,0 +1,153 @@
+"""The training demo: people from nothing, a small network that learns from them, and its report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from synthstudio.cli.demo import scene_file
+from synthstudio.evaluation import save
+from synthstudio.evaluation.save import Evaluation
+from synthstudio.generation.pipeline import generate
+from synthstudio.generation.stage import prepare
+from synthstudio.recipe.schema.load import dump, load, parse
+from synthstudio.training import assess
+from synthstudio.training import config as configs
+from synthstudio.training.assess import Asked, Step
+from synthstudio.training.config import Config
+from synthstudio.training.log import bars
+from synthstudio.training.loop import train
+
+SCENE, RUN = "people.yaml", "training/nano.yaml"
+_PARTS = ("all", "visible", "hidden")
+
+
+def train_demo(
+    out: Path,
+    *,
+    frames: int | None = None,
+    epochs: int | None = None,
+    workers: int,
+    step: Step,
+    say: Callable[[str], None],
+    config: Config | None = None,
+) -> dict[str, Any]:
+    """Generate people, train on them, judge the network on those of the test split; tell where.
+
+    All lies below `out`. `frames`, `epochs`: instead of those of the scene and of the config,
+    which is scenes/training/nano.yaml unless `config` is another one. `step(title)` begins a
+    bar. A second call with the same settings goes on where the first one was cut off, and takes
+    over what is there.
+    """
+    path = scene_file(SCENE)
+    recipe = load(path)
+    if frames is not None:
+        recipe = parse({**dump(recipe), "frames": frames}, str(path))
+    people = out / "people"
+    made = generate(
+        prepare(recipe, assets=path.parent, device="auto"),
+        people,
+        workers=workers,
+        resume=True,
+        on_progress=step("generating people"),
+    )
+    settings = _on(people, config or configs.load(scene_file(RUN)), epochs)
+    run = out / "run"
+    done = train(settings, run, resume=True, cache=out / "crops", say=say, progress=bars(step))
+    told: dict[str, Any] = {
+        "frames": made.frames,
+        "people": made.people,
+        "dataset": str(people),
+        "run": str(run),
+        "steps": done.steps,
+        "finished": done.finished,
+        "waited": round(done.waited, 4),
+    }
+    if not done.finished:
+        return told
+    judged = _judged(run, people, cache=out / "crops", step=step)
+    return (
+        told
+        | _figures(judged[1])
+        | {
+            "network": str(assess.weights_of(run)),
+            "pictures": str(run / "pictures"),
+            "report": str(judged[0] / save.PAGE),
+        }
+    )
+
+
+def _on(people: Path, config: Config, epochs: int | None) -> Config:
+    """Return the config with the generated people instead of the folder that it names."""
+    here = {"dataset": str(people)}
+    changes: dict[str, Any] = {
+        "train": tuple(s.model_copy(update=here) for s in config.train),
+        "validate_on": tuple(s.model_copy(update=here) for s in config.validate_on),
+    }
+    if epochs is not None:
+        changes["epochs"] = epochs
+    return config.model_copy(update=changes)
+
+
+def _judged(run: Path, people: Path, *, cache: Path, step: Step) -> tuple[Path, Evaluation]:
+    """Return the evaluation on the test split and its folder; made once."""
+    weights, asked = assess.weights_of(run), Asked(splits=("test",))
+    folder = assess.folder_of(weights, people, asked)
+    if (folder / save.MEASURES).is_file():
+        return folder, save.read(folder)
+    return folder, assess.evaluate(weights, people, folder, asked=asked, cache=cache, step=step)
+
+
+def _figures(made: Evaluation) -> dict[str, Any]:
+    """Return PCK@0.1 beside that of the mean pose, and what an occluder costs."""
+    told, answers = save.plain(made.measures), made.answers
+    lost = told["counterfactual"].get("newly_hidden")
+    figures = {
+        part: told["places"][part]["PCK@0.1"]
+        | {"mean_pose": told["prior"][part]["mean_pose_PCK@0.1"]}
+        for part in _PARTS
+    }
+    return {
+        "judged_people": len(answers),
+        "judged_moments": len(set(answers.group.tolist())),
+        "PCK@0.1": figures,
+        "lost_by_the_occluder": None if lost is None or lost["value"] is None else lost,
+    }
+
+
+def summary(result: dict[str, Any]) -> str:
+    """Return what the demo came to as lines for people."""
+    if not result["finished"]:
+        return (
+            f"stopped after {result['steps']} steps; the same command goes on. So far: "
+            f"{result['run']}"
+        )
+    lines = [
+        f"{result['frames']} frames with {result['people']} people; trained for "
+        f"{result['steps']} steps",
+        f"  data set  {result['dataset']}",
+        f"  network   {result['network']}",
+        f"  pictures  {result['pictures']}",
+        f"  report    {result['report']}",
+        f"Joints found within a tenth of the person's longer side (PCK@0.1), on "
+        f"{result['judged_people']} test people of {result['judged_moments']} moments:",
+        "             network              mean pose, without looking",
+    ]
+    for part in _PARTS:
+        found = result["PCK@0.1"][part]
+        if found["value"] is None:  # no such joint among the test people
+            continue
+        value, low, high, prior = (
+            100 * found[name] for name in ("value", "low", "high", "mean_pose")
+        )
+        lines.append(f"  {part:<8}{value:6.1f} % ({low:.1f} to {high:.1f}){prior:12.1f} %")
+    lost = result["lost_by_the_occluder"]
+    if lost:
+        value, low, high = (100 * lost[name] for name in ("value", "low", "high"))
+        lines.append(
+            f"  The same joints without the thing in front: {-value:.1f} points more "
+            f"({-high:.1f} to {-low:.1f})."
+        )
+    again = f"synthstudio predict {result['network']} PHOTOS --out answers"
+    return "\n".join([*lines, f"Next: open the report; on photos of your own: {again}"])

@@ -1,1 +1,0 @@
-"""What can be wrong with labels, and the functions that find it."""

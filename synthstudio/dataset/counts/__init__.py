@@ -1,1 +1,0 @@
-"""What a data set holds, counted: statistics, asked against achieved, coverage."""

@@ -1,0 +1,342 @@
+"""Data sets made out of other data sets: the same files and rows, numbered anew, with an origin.
+
+dataset.json of a derived set has a field `derived`: how it was made and of what. Beside the
+tables of each shard lies origin.parquet: for every frame its source and its index there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from synthstudio.core.errors import DatasetError
+from synthstudio.dataset import rows
+from synthstudio.dataset.durable import damaged, disk_errors, file_sha256, read_json, remove
+from synthstudio.dataset.manifest import Identity
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.shards import (
+    FRAMES_NAME,
+    INSTANCES_NAME,
+    SHARD_NAME,
+    SHARDS_DIR,
+    StagedShard,
+    image_name,
+    new_temporary,
+    seal,
+)
+from synthstudio.dataset.writer import INDEX_NAME, LOG_NAME, Session, open_or_create
+
+ORIGIN_NAME = "origin.parquet"
+ORIGIN_SCHEMA = pa.schema(
+    [
+        pa.field("index", pa.int64(), nullable=False),
+        pa.field("source", pa.int32(), nullable=False),
+        pa.field("source_index", pa.int64(), nullable=False),
+    ]
+)
+_NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chunk:
+    """Frames of one source that go into a derived set, with their people, as they shall be.
+
+    Tables of FRAME_SCHEMA and INSTANCE_SCHEMA; `index` and `frame_index` are still those in the
+    source, rising.
+    """
+
+    source: int
+    frames: pa.Table
+    people: pa.Table
+
+
+def aligned(dataset: Dataset, *, source: int = 0) -> Iterator[Chunk]:
+    """Yield a data set in order, some hundred frames at a time, each with all of its people."""
+    people = dataset.iter_batches("instances")
+    held = rows.INSTANCE_SCHEMA.empty_table()
+    ended = False
+    for batch in dataset.iter_batches("frames"):
+        last = batch["index"][-1].as_py()
+        waiting = [held]
+        while not ended and (
+            not len(waiting[-1]) or waiting[-1]["frame_index"][-1].as_py() <= last
+        ):
+            more = next(people, None)
+            ended = more is None
+            if more is not None:
+                waiting.append(pa.Table.from_batches([more]))
+        held = pa.concat_tables(waiting).combine_chunks()
+        count = int(np.searchsorted(held["frame_index"].to_numpy(), last, side="right"))
+        frames, own = pa.Table.from_batches([batch]), held.slice(0, count)
+        _check_owners(dataset, frames, own)
+        yield Chunk(source=source, frames=frames, people=own)
+        held = held.slice(count)
+    _check_owners(dataset, rows.FRAME_SCHEMA.empty_table(), held)
+
+
+def _check_owners(dataset: Dataset, frames: pa.Table, people: pa.Table) -> None:
+    """Raise DatasetError for people of no frame."""
+    lost = ~np.isin(people["frame_index"].to_numpy(), frames["index"].to_numpy())
+    if lost.any():
+        raise DatasetError(
+            "people of no frame",
+            where=str(dataset.folder),
+            got=f"{int(lost.sum())} rows",
+            then="Look at the data set with: synthstudio validate.",
+        )
+
+
+def chosen(chunk: Chunk, keep: NDArray[np.bool_]) -> Chunk:
+    """Return only the frames where `keep` (frames,) is true, with their people."""
+    index = chunk.frames["index"].to_numpy()
+    own = np.searchsorted(index, chunk.people["frame_index"].to_numpy())
+    return Chunk(
+        source=chunk.source,
+        frames=chunk.frames.filter(pa.array(keep)),
+        people=chunk.people.filter(pa.array(keep[own])),
+    )
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name, or copy it where the disk cannot do that."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINK:
+            raise
+        shutil.copyfile(source, target)
+
+
+def told_of(source: Dataset) -> dict[str, Any]:
+    """Return what a derived set says of a source: what it is, not where it lay."""
+    return {
+        "index_sha256": file_sha256(source.folder / INDEX_NAME),
+        "frames": source.frames,
+        "people": source.people,
+        "identity": dataclasses.asdict(source.identity),
+        "mixed": source.mixed,
+    }
+
+
+def write_derived(
+    out: Path,
+    identity: Identity,
+    sources: Sequence[Dataset],
+    chunks: Iterator[Chunk],
+    *,
+    resume: bool = False,
+) -> Dataset:
+    """Write the frames as data set `out`, numbered from 0; images are linked where possible.
+
+    `chunks` hold `identity.frames` frames. One shard's rows are in memory at a time. An image
+    whose bytes are not those of its row is a DatasetError. Safe to run again with `resume`.
+    """
+    with open_or_create(out, identity, resume=resume) as session:
+        _keep_asset_root(session, sources)
+        todo = set(session.todo)
+        portions = _portions(chunks, identity.frames_per_shard)
+        for shard in range(identity.shards):
+            portion = next(portions, [])
+            if shard in todo:
+                session.publish(_write_shard(session, shard, sources, portion))
+        session.finish()
+    return Dataset(out)
+
+
+def origins(dataset: Dataset) -> Iterator[tuple[int, int, int]]:
+    """Yield (index, source, index in that source) of a derived set's frames; none for others."""
+    for entry in dataset.entries:
+        path = dataset.folder / entry.path / ORIGIN_NAME
+        if not path.is_file():
+            continue
+        try:
+            table = pq.read_table(path)
+        except (pa.ArrowException, OSError) as error:
+            raise damaged(path, "a Parquet file", str(error)) from error
+        if not table.schema.equals(ORIGIN_SCHEMA):
+            raise damaged(path, "the columns of an origin", ", ".join(table.schema.names))
+        yield from zip(*(table[name].to_pylist() for name in ORIGIN_SCHEMA.names), strict=True)
+
+
+def replaced(table: pa.Table, name: str, values: Any) -> pa.Table:
+    """Return a table with other values in one column; its schema stays."""
+    place = table.schema.get_field_index(name)
+    field = table.schema.field(place)
+    return table.set_column(place, field, pa.array(values, field.type))
+
+
+def respecify(
+    frames: pa.Table, changes: Callable[[int, dict[str, Any]], dict[str, Any]]
+) -> pa.Table:
+    """Return frames whose stored specs have the fields that `changes(place, spec)` gives."""
+    specs = [
+        None if text is None else _spec_text(json.loads(text), place, changes)
+        for place, text in enumerate(frames["spec"].to_pylist())
+    ]
+    return replaced(frames, "spec", specs)
+
+
+def _spec_text(
+    spec: dict[str, Any], place: int, changes: Callable[[int, dict[str, Any]], dict[str, Any]]
+) -> str:
+    value = {**spec, **changes(place, spec)}
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _portions(chunks: Iterator[Chunk], size: int) -> Iterator[list[Chunk]]:
+    """Cut chunks so that each portion holds `size` frames; the last one what is left."""
+    portion: list[Chunk] = []
+    room = size
+    for chunk in chunks:
+        while len(chunk.frames):
+            part, chunk = _cut(chunk, room)
+            portion.append(part)
+            room -= len(part.frames)
+            if room == 0:
+                yield portion
+                portion, room = [], size
+    if portion:
+        yield portion
+
+
+def _cut(chunk: Chunk, frames: int) -> tuple[Chunk, Chunk]:
+    if frames >= len(chunk.frames):
+        rest = Chunk(
+            source=chunk.source, frames=chunk.frames.slice(0, 0), people=chunk.people.slice(0, 0)
+        )
+        return chunk, rest
+    behind = chunk.frames["index"][frames].as_py()
+    people = int(np.searchsorted(chunk.people["frame_index"].to_numpy(), behind))
+    first, rest = (
+        Chunk(source=chunk.source, frames=f, people=p)
+        for f, p in (
+            (chunk.frames.slice(0, frames), chunk.people.slice(0, people)),
+            (chunk.frames.slice(frames), chunk.people.slice(people)),
+        )
+    )
+    return first, rest
+
+
+def _write_shard(
+    session: Session, shard: int, sources: Sequence[Dataset], portion: Sequence[Chunk]
+) -> StagedShard:
+    numbers = session.identity.frames_of(shard)
+    count = sum(len(chunk.frames) for chunk in portion)
+    if count != len(numbers):
+        raise DatasetError(
+            "the sources changed while they were read",
+            where=f"shard {shard}",
+            expected=f"{len(numbers)} frames",
+            got=str(count),
+            then="Run it again.",
+        )
+    temporary = new_temporary(session.folder, shard)
+    try:
+        with disk_errors(temporary):
+            (temporary / "images").mkdir(parents=True)
+            frames, people, origin = _renumbered(portion, numbers.start)
+            for chunk, new in _with_numbers(portion, numbers.start):
+                columns = chunk.frames.select(["index", "file_name", "layers"]).to_pylist()
+                for frame, index in zip(columns, new, strict=True):
+                    _link_files(sources[chunk.source], frame, temporary, index)
+            rows.write_table(temporary / FRAMES_NAME, frames)
+            rows.write_table(temporary / INSTANCES_NAME, people)
+            rows.write_table(temporary / ORIGIN_NAME, origin)
+            head = {
+                "shard": shard,
+                "first": numbers.start,
+                "frames": len(frames),
+                "people": len(people),
+                "failed": [],
+            }
+            staged = seal(temporary, head)
+        _check_images(temporary, frames)
+    except BaseException:
+        remove(temporary)
+        raise
+    return staged
+
+
+def _with_numbers(portion: Sequence[Chunk], first: int) -> Iterator[tuple[Chunk, range]]:
+    """Yield each chunk with the new numbers of its frames."""
+    for chunk in portion:
+        yield chunk, range(first, first + len(chunk.frames))
+        first += len(chunk.frames)
+
+
+def _renumbered(portion: Sequence[Chunk], first: int) -> tuple[pa.Table, pa.Table, pa.Table]:
+    """Return the shard's tables under its own numbers, and where its frames come from.
+
+    The stored specs say the new numbers too.
+    """
+    frames, people, origin = [], [], []
+    for chunk, new in _with_numbers(portion, first):
+        old = chunk.frames["index"].to_numpy()
+        own = np.searchsorted(old, chunk.people["frame_index"].to_numpy())
+        people.append(replaced(chunk.people, "frame_index", np.array(new, np.int64)[own]))
+        made = replaced(chunk.frames, "index", np.array(new, np.int64))
+        made = replaced(made, "file_name", [image_name(index) for index in new])
+        frames.append(respecify(made, lambda place, _, n=new: {"index": n[place]}))  # type: ignore[misc]
+        source = np.full(len(old), chunk.source)
+        columns = (np.array(new, np.int64), source, old)
+        origin.append(
+            pa.table(
+                [pa.array(c, f.type) for c, f in zip(columns, ORIGIN_SCHEMA, strict=True)],
+                schema=ORIGIN_SCHEMA,
+            )
+        )
+    joined = tuple(pa.concat_tables(parts).combine_chunks() for parts in (frames, people, origin))
+    return joined[0], joined[1], joined[2]
+
+
+def _link_files(source: Dataset, frame: rows.Row, temporary: Path, index: int) -> None:
+    image = source.image_of(frame)
+    if not image.is_file():
+        raise damaged(image, "the frame's image", "no such file")
+    link_or_copy(image, temporary / image_name(index))
+    for layer in frame["layers"]:
+        path = source.layer_path(frame["index"], layer)
+        link_or_copy(path, temporary / "layers" / layer / f"{index:06d}.png")
+
+
+def _check_images(temporary: Path, frames: pa.Table) -> None:
+    """Hold the images' hashes, which sealing has counted, against the rows."""
+    files = read_json(temporary / SHARD_NAME)["files"]
+    for frame in frames.select(["index", "file_name", "image_sha256"]).to_pylist():
+        facts = files.get(frame["file_name"], {})
+        if frame["image_sha256"] and facts.get("sha256") != frame["image_sha256"]:
+            raise DatasetError(
+                "an image of the source is not the one that was labelled",
+                where=f"{SHARDS_DIR}, frame {frame['index']} of the new set",
+                expected=str(frame["image_sha256"]),
+                got=str(facts.get("sha256")),
+                then="Look at the source with: synthstudio validate.",
+            )
+
+
+def _keep_asset_root(session: Session, sources: Sequence[Dataset]) -> None:
+    """Pass on where the assets lay, for audits: run.log alone may say it."""
+    for source in sources:
+        log = source.folder / LOG_NAME
+        lines = log.read_text("utf-8", "replace").splitlines() if log.is_file() else []
+        for line in reversed(lines):
+            if '"event": "assets"' in line:
+                try:
+                    root = json.loads(line)["root"]
+                except (ValueError, KeyError):
+                    continue  # a line that a kill cut short
+                session.log("assets", root=root)
+                return

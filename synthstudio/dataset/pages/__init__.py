@@ -1,1 +1,0 @@
-"""What people look at: labels drawn in, reports, differences, findings."""

@@ -1,1 +1,0 @@
-"""Self-contained HTML pages: one style, bars made of CSS, pictures inside; no script."""

@@ -1,0 +1,315 @@
+"""A small language that chooses people: text -> a tree -> a pyarrow expression.
+
+    query    = and_ { "or" and_ }           and_ = not_ { "and" not_ }
+    not_     = "not" not_ | "(" query ")" | joints test | field compare
+    joints   = JOINT | ("any" | "all" | "both" | "no" | "at least" N) ["left" | "right"] GROUP
+    test     = "visible" | "hidden" ["by" CAUSE] | "outside" | "unlabelled" | "ambiguous"
+             | "cause" compare | SHARE "share" compare
+    compare  = ("=" | "!=" | "<" | "<=" | ">" | ">=") VALUE | ["not"] "in" "(" VALUE {"," VALUE} ")"
+
+A value is a number (30% is 0.3), a word, or text in quotes. What nobody knows (null, NaN, the
+state of an unlabelled joint) matches neither a test nor its negation, as in SQL.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, NoReturn
+
+from synthstudio.core.errors import DatasetError
+from synthstudio.core.labels import CAUSES, SHARES
+from synthstudio.dataset.query_fields import FIELDS, GROUPS, Field, joints_of
+
+Value = float | str
+STATES = ("visible", "hidden", "outside", "unlabelled", "ambiguous")
+HIDERS = ("self", "person", "object", "unknown")
+_COMPARE = ("=", "!=", "<=", ">=", "<", ">")
+_QUANTIFIERS = ("any", "all", "both", "no")
+MAX_CHARS = 10_000
+MAX_DEPTH = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compare:
+    """`op` is one of = != < <= > >= in, not in; `values` has one entry unless it is in."""
+
+    op: str
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldTest:
+    """A field of a person or a frame, compared."""
+
+    field: Field
+    compare: Compare
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointTest:
+    """At least `least` of some joints are so. `what`: a state, "cause", or a share's name."""
+
+    joints: tuple[int, ...]
+    least: int
+    kind: Literal["state", "cause", "share"]
+    what: str
+    compare: Compare | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Not:
+    """What does not match."""
+
+    item: Node
+
+
+@dataclass(frozen=True, kw_only=True)
+class Both:
+    """All of `items` ("and"), or some of them ("or")."""
+
+    how: Literal["and", "or"]
+    items: tuple[Node, ...]
+
+
+Node = FieldTest | JointTest | Not | Both
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """A query that was understood. `joints`: of the skeleton that it was read for."""
+
+    text: str
+    tree: Node
+    joints: tuple[str, ...]
+
+    @property
+    def of_frames(self) -> bool:
+        """Return whether only frames are asked about: then frames without people match too."""
+        return all(isinstance(n, FieldTest) and n.field.table == "frame" for n in leaves(self.tree))
+
+
+def leaves(node: Node) -> Iterable[FieldTest | JointTest]:
+    """Yield the tests of a tree."""
+    if isinstance(node, Not):
+        yield from leaves(node.item)
+    elif isinstance(node, Both):
+        for item in node.items:
+            yield from leaves(item)
+    else:
+        yield node
+
+
+def parse(text: str, joints: tuple[str, ...], *, fields: Mapping[str, Field] = FIELDS) -> Query:
+    """Return what a query means for a skeleton's joints; DatasetError points at what is wrong.
+
+    `fields`: what may be asked, by name; the studio also knows fields of its review store.
+    """
+    if len(text) > MAX_CHARS:
+        raise DatasetError(f"query: too long; expected at most {MAX_CHARS} characters.")
+    parser = _Parser(text, joints, fields)
+    tree = parser.query(0)
+    parser.end()
+    return Query(text=text, tree=tree, joints=joints)
+
+
+@dataclass(frozen=True)
+class _Token:
+    text: str
+    at: int
+    kind: str
+
+
+_TOKENS = re.compile(
+    r"(?P<blank>\s+)|(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?%?)(?![\w.])"
+    r"|(?P<word>[A-Za-z_][\w-]*)|(?P<quoted>\"[^\"]*\"|'[^']*')|(?P<sign>!=|<=|>=|[=<>(),])"
+)
+
+
+class _Parser:
+    """Recursive descent; every complaint points at its token."""
+
+    def __init__(self, text: str, joints: tuple[str, ...], fields: Mapping[str, Field]) -> None:
+        self.text, self.joints, self.fields, self.place = text, joints, fields, 0
+        self.tokens = self._split()
+
+    def _split(self) -> list[_Token]:
+        found: list[_Token] = []
+        at = 0
+        while at < len(self.text):
+            match = _TOKENS.match(self.text, at)
+            if match is None:
+                self.fail(_Token(self.text[at], at, "sign"), "cannot be read here")
+            if match.lastgroup != "blank":
+                found.append(_Token(match.group(), at, str(match.lastgroup)))
+            at = match.end()
+        return [*found, _Token("", len(self.text), "end")]
+
+    @property
+    def now(self) -> _Token:
+        return self.tokens[self.place]
+
+    def take(self, *words: str) -> str:
+        """Return the next word or sign if it is one of these and step over it, else ""."""
+        low = self.now.text.lower()
+        if self.now.kind in ("word", "sign") and low in words:
+            self.place += 1
+            return low
+        return ""
+
+    def need(self, *words: str) -> str:
+        return self.take(*words) or self.fail(self.now, "does not belong here", words)
+
+    def end(self) -> None:
+        if self.now.kind != "end":
+            self.fail(self.now, "does not belong here", ("and", "or"))
+
+    def fail(self, token: _Token, what: str, known: Iterable[str] = ()) -> NoReturn:
+        """Raise DatasetError with a caret at the token, and what was perhaps meant."""
+        names = list(dict.fromkeys(known))
+        near = difflib.get_close_matches(token.text.lower(), names, n=3, cutoff=0.6)
+        said = f"{token.text!r} {what}" if token.text else "the query ends too early"
+        hint = ""
+        if near:
+            hint = f" Did you mean {' or '.join(near)}?"
+        elif names:
+            listed = ", ".join(names[:40]) + (", ..." if len(names) > 40 else "")
+            hint = f" Expected {'one of ' if len(names) > 1 else ''}{listed}."
+        line = self.text.replace("\n", " ").replace("\t", " ")
+        caret = " " * token.at + "^" * max(1, len(token.text))
+        raise DatasetError(f"query: {said}.{hint}\n  {line}\n  {caret}")
+
+    def query(self, depth: int) -> Node:
+        if depth > MAX_DEPTH:
+            self.fail(self.now, "is nested too deep")
+        return self._chain("or", depth)
+
+    def _chain(self, how: Literal["and", "or"], depth: int) -> Node:
+        def inner() -> Node:
+            return self._chain("and", depth) if how == "or" else self._not(depth)
+
+        items = [inner()]
+        while self.take(how):
+            items.append(inner())
+        return items[0] if len(items) == 1 else Both(how=how, items=tuple(items))
+
+    def _not(self, depth: int) -> Node:
+        turned = False
+        while self.take("not"):
+            turned = not turned
+        if self.take("("):
+            node = self.query(depth + 1)
+            self.need(")")
+        else:
+            node = self._test()
+        return Not(item=node) if turned else node
+
+    def _test(self) -> Node:
+        token = self.now
+        if token.kind != "word":
+            self.fail(token, "cannot begin a test", self._begin())
+        word = token.text.lower()
+        if word in (*_QUANTIFIERS, "at"):
+            return self._joints()
+        if word in self.joints:
+            self.place += 1
+            return self._joint_test((self.joints.index(word),), 1)
+        if word == "pose" and self.tokens[self.place + 1].text.lower() == "family":
+            self.place += 1
+            word = "pose family"
+        word = {"pose_family": "pose family"}.get(word, word)
+        if word in self.fields:
+            self.place += 1
+            return FieldTest(field=self.fields[word], compare=self._compare(self.fields[word]))
+        if joints_of(word, "", self.joints):
+            self.fail(token, f"are several joints: write any {word}, or all {word}")
+        self.fail(token, "is no joint or field", self._begin())
+
+    def _begin(self) -> list[str]:
+        return [*self.fields, *self.joints, *_QUANTIFIERS, "at least", "not"]
+
+    def _joints(self) -> Node:
+        count: int | None = None
+        how = self.need(*_QUANTIFIERS, "at")
+        if how == "at":
+            self.need("least")
+            number = self.now
+            if number.kind != "number" or not number.text.isdigit():
+                self.fail(number, "is no count")
+            self.place, count = self.place + 1, int(number.text)
+        side = self.take("left", "right")
+        token = self.now
+        found = joints_of(token.text.lower(), f"{side}_" if side else "", self.joints)
+        if not found:
+            self.fail(
+                token,
+                "is no group of joints that the skeleton has",
+                [*GROUPS, *(f"{g}s" for g in GROUPS)],
+            )
+        self.place += 1
+        if how == "both" and len(found) != 2:
+            self.fail(token, f"are {len(found)} joints, not two: write all")
+        least = {"any": 1, "no": 1, "at": count or 0}.get(how, len(found))
+        test = self._joint_test(found, least)
+        return Not(item=test) if how == "no" else test
+
+    def _joint_test(self, joints: tuple[int, ...], least: int) -> JointTest:
+        token = self.now
+        word = token.text.lower() if token.kind == "word" else ""
+        follows = self.tokens[min(self.place + 1, len(self.tokens) - 1)].text.lower()
+        if word in SHARES and follows == "share":
+            self.place += 2
+            number = Field(column="shares", means="a share")
+            return JointTest(
+                joints=joints, least=least, kind="share", what=word, compare=self._compare(number)
+            )
+        self.place += 1
+        if word == "cause":
+            causes = Field(column="cause", kind="text", means="a cause", values=CAUSES)
+            return JointTest(
+                joints=joints,
+                least=least,
+                kind="cause",
+                what="cause",
+                compare=self._compare(causes),
+            )
+        if word == "hidden" and self.take("by"):
+            by = Compare(op="=", values=(self.need(*HIDERS),))
+            return JointTest(joints=joints, least=least, kind="cause", what="cause", compare=by)
+        if word in STATES:
+            return JointTest(joints=joints, least=least, kind="state", what=word)
+        self.place -= 1
+        known = (*STATES, "hidden by", "cause", *(f"{share} share" for share in SHARES))
+        self.fail(token, "says nothing of a joint", known)
+
+    def _compare(self, field: Field) -> Compare:
+        turned = bool(self.take("not"))
+        token = self.now
+        op = self.need(*(("in",) if turned else (*_COMPARE, "in")))
+        if op == "in":
+            self.need("(")
+            values = [self._value(field)]
+            while self.take(","):
+                values.append(self._value(field))
+            self.need(")")
+            return Compare(op="not in" if turned else "in", values=tuple(values))
+        if field.kind != "number" and op not in ("=", "!="):
+            self.fail(token, "compares numbers; this is text", ("=", "!=", "in"))
+        return Compare(op=op, values=(self._value(field),))
+
+    def _value(self, field: Field) -> Value:
+        token = self.now
+        if token.kind not in ("number", "word", "quoted"):
+            self.fail(token, "is no value")
+        self.place += 1
+        text = token.text[1:-1] if token.kind == "quoted" else token.text
+        if field.kind == "number":
+            if token.kind != "number":
+                self.fail(token, f"is no number: this is {field.means}")
+            return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+        known = ("yes", "no") if field.kind == "flag" else field.values
+        if known and text not in known:
+            self.fail(token, "is none of its values", known)
+        return text

@@ -1,1 +1,0 @@
-"""Choosing from data sets: queries, filters, splits, derived sets."""

@@ -1,0 +1,314 @@
+"""Split a data set anew so that nothing leaks: what shares a key goes into one split.
+
+Frames that share a value of any chosen key (a group, a clip, a motion, an identity, an asset)
+form a component; components are given to splits whole, largest first, each to the split that
+then lies nearest to its share of frames and of people in each bin of the occluded fraction.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthstudio.core.bins import FRACTIONS, fraction_of
+from synthstudio.core.errors import DatasetError
+from synthstudio.core.rng import stream
+from synthstudio.dataset.derive import Chunk, aligned, replaced, respecify, told_of, write_derived
+from synthstudio.dataset.durable import damaged, replace_file
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import pair_rows
+
+KEYS = ("group", "clip", "motion", "identity", "pose", "asset")
+"""What frames may share. `asset`: any file from outside that the stored spec names."""
+NAMES = ("train", "val", "test")
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+_COLUMNS = {"group": "group_id", "clip": "clip_id"}
+_PERSON_COLUMNS = {"motion": "motion", "identity": "identity", "pose": "pose"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Splits:
+    """A split of a data set's frames (F). `table[i]`: place in NAMES of `frames[i]`."""
+
+    frames: I64  # (F,) frame indices, rising
+    table: NDArray[np.int8]  # (F,)
+    component: I64  # (F,) numbered from 0 in the order of their first frames
+    people: I64  # (splits, bins of the occluded fraction, the last one unknown)
+    keys: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what was achieved."""
+        sizes = np.bincount(self.component)
+        return {
+            "keys": list(self.keys),
+            "frames": len(self.frames),
+            "components": int(sizes.size),
+            "largest_component": float(sizes.max() / len(self.frames)),
+            "splits": {
+                name: {
+                    "frames": int((self.table == k).sum()),
+                    "share": float((self.table == k).mean()),
+                    "people": int(self.people[k].sum()),
+                    "by_occluded_fraction": dict(
+                        zip((*FRACTIONS, "unknown"), self.people[k].tolist(), strict=True)
+                    ),
+                }
+                for k, name in enumerate(NAMES)
+            },
+        }
+
+    def text(self) -> str:
+        """Return what was achieved for people to read."""
+        told = self.as_json()
+        lines = [
+            f"{told['frames']} frames in {told['components']} components by "
+            f"{', '.join(self.keys)}; the largest holds {told['largest_component']:.1%}"
+        ]
+        for name, row in told["splits"].items():
+            hidden = [
+                f"{n / max(1, row['people']):.0%}" for n in row["by_occluded_fraction"].values()
+            ]
+            lines.append(
+                f"  {name:<6}{row['frames']:>8} frames {row['share']:>7.1%} "
+                f"{row['people']:>9} people   {' '.join(f'{h:>4}' for h in hidden[:-1])}"
+            )
+        lines.append(f"  {'':<44}by occluded fraction {' '.join(FRACTIONS)}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leak:
+    """A value of a key that is in more than one split."""
+
+    key: str
+    value: str
+    frames: dict[str, int]
+
+
+def split(
+    dataset: Dataset,
+    *,
+    keys: Sequence[str] = ("group", "clip", "identity"),
+    shares: Sequence[float] = (0.8, 0.1, 0.1),
+    seed: int = 0,
+) -> Splits:
+    """Return a split into train, val and test; the same (set, keys, shares, seed) give the same.
+
+    DatasetError: an unknown key, shares that are none, or fewer components than splits.
+    """
+    wanted = _shares(shares)
+    union, occluded = _Union(), []
+    frames: list[int] = []
+    for place, (index, values, fractions) in enumerate(_keyed(dataset, keys)):
+        frames.append(index)
+        occluded.append(_bins(fractions))
+        for value in values:
+            union.join(place, value)
+    component = union.components(len(frames))
+    counts = np.array(occluded, np.int64).reshape(len(frames), len(FRACTIONS) + 1)
+    sizes = np.zeros((int(component.max()) + 1, 1 + counts.shape[1]))
+    np.add.at(sizes, component, np.concatenate([np.ones((len(frames), 1)), counts], axis=1))
+    if len(sizes) < int((wanted > 0).sum()):
+        raise DatasetError(
+            "the frames hang together too much to be split",
+            where=str(dataset.folder),
+            expected=f"at least {int((wanted > 0).sum())} components by {', '.join(keys)}",
+            got=str(len(sizes)),
+            then="Choose fewer keys with --by, or make a set with more identities or groups.",
+        )
+    given = _assign(sizes, wanted, seed)
+    table = given[component].astype(np.int8)
+    people = np.stack([counts[table == k].sum(axis=0) for k in range(len(NAMES))])
+    return Splits(
+        frames=np.array(frames, np.int64),
+        table=table,
+        component=component,
+        people=people,
+        keys=tuple(keys),
+    )
+
+
+def leaks(
+    dataset: Dataset, *, keys: Sequence[str] = KEYS, table: Mapping[int, str] | None = None
+) -> list[Leak]:
+    """Return every value that is in more than one split, by key.
+
+    `table`: split by frame index, as `read_table` returns it; None: as stored in the rows.
+    """
+    seen: dict[tuple[str, str], Counter[str]] = {}
+    stored = table if table is not None else _stored(dataset)
+    for index, values, _ in _keyed(dataset, keys):
+        if index not in stored:
+            raise DatasetError(
+                "the split table lacks a frame", where="split table", got=f"frame {index}"
+            )
+        for value in values:
+            seen.setdefault(value, Counter())[stored[index]] += 1
+    return [
+        Leak(key=key, value=value, frames=dict(sorted(found.items())))
+        for (key, value), found in sorted(seen.items())
+        if len(found) > 1
+    ]
+
+
+def write_table(splits: Splits, path: Path) -> None:
+    """Write the split table: a CSV file with a line a frame; DiskError on failure."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("frame_index", "split", "component"))
+    for row in zip(splits.frames, splits.table, splits.component, strict=True):
+        writer.writerow((int(row[0]), NAMES[row[1]], int(row[2])))
+    replace_file(path, text.getvalue().encode("utf-8"))
+
+
+def read_table(path: Path) -> dict[int, str]:
+    """Return frame index -> split of a split table; DatasetError when it is none."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return {int(row["frame_index"]): str(row["split"]) for row in csv.DictReader(file)}
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise damaged(path, "a split table: frame_index,split,component", repr(error)) from error
+
+
+def apply(dataset: Dataset, splits: Splits, out: Path, *, resume: bool = False) -> Dataset:
+    """Write a data set whose frames say the new splits, in their rows and stored specs."""
+    derived = {"by": "split", "keys": list(splits.keys), "sources": [told_of(dataset)]}
+    identity = dataclasses.replace(dataset.identity, frames=len(splits.frames), derived=derived)
+
+    def renamed() -> Iterator[Chunk]:
+        done = 0
+        for chunk in aligned(dataset):
+            own = splits.table[done : done + len(chunk.frames)]
+            names = [NAMES[k] for k in own]
+            done += len(own)
+            frames = respecify(
+                replaced(chunk.frames, "split", names),
+                lambda i, _, n=names: {"split": n[i]},  # type: ignore[misc]
+            )
+            yield dataclasses.replace(chunk, frames=frames)
+
+    return write_derived(out, identity, [dataset], renamed(), resume=resume)
+
+
+def _keyed(
+    dataset: Dataset, keys: Sequence[str]
+) -> Iterator[tuple[int, set[tuple[str, str]], list[float | None]]]:
+    """Yield each frame's index, its values of the keys, and its people's occluded fractions."""
+    unknown = sorted(set(keys) - set(KEYS))
+    if unknown or not keys:
+        raise DatasetError(
+            "no such key", where="--by", expected=", ".join(KEYS), got=", ".join(unknown) or "none"
+        )
+    frame_columns = ["index", *(_COLUMNS[k] for k in keys if k in _COLUMNS)]
+    if "asset" in keys:
+        frame_columns.append("spec")
+    person = [(k, _PERSON_COLUMNS[k]) for k in keys if k in _PERSON_COLUMNS]
+    columns = ["frame_index", "instance", "occluded_fraction", *(c for _, c in person)]
+    for frame, people in pair_rows(
+        dataset.iter_frames(frame_columns), dataset.iter_instances(columns)
+    ):
+        values = {(k, frame[_COLUMNS[k]]) for k in keys if k in _COLUMNS and frame[_COLUMNS[k]]}
+        values |= {(k, row[c]) for row in people for k, c in person if row[c]}
+        if "asset" in keys and frame["spec"]:
+            values |= {("asset", name) for name in _assets(json.loads(frame["spec"]))}
+        yield frame["index"], values, [row["occluded_fraction"] for row in people]
+
+
+def _assets(spec: Any) -> Iterator[str]:
+    """Yield the content hash of every file from outside that a stored spec names."""
+    if isinstance(spec, dict):
+        if set(spec) == {"sha256", "name"}:
+            yield str(spec["sha256"])
+        for value in spec.values():
+            yield from _assets(value)
+    elif isinstance(spec, list):
+        for value in spec:
+            yield from _assets(value)
+
+
+def _stored(dataset: Dataset) -> dict[int, str]:
+    return {row["index"]: row["split"] for row in dataset.iter_frames(["index", "split"])}
+
+
+def _bins(fractions: Iterable[float | None]) -> list[int]:
+    found = [0] * (len(FRACTIONS) + 1)
+    for value in fractions:
+        place = len(FRACTIONS) if value is None else int(fraction_of(np.array([value]))[0])
+        found[place] += 1
+    return found
+
+
+def _shares(shares: Sequence[float]) -> F64:
+    wanted = np.array(shares, np.float64)
+    if len(wanted) != len(NAMES) or not (wanted >= 0).all() or not wanted.sum() > 0:
+        raise DatasetError(
+            "no shares of train, val and test",
+            where="--shares",
+            expected="three numbers, none below 0",
+            got=str(list(shares)),
+        )
+    return np.asarray(wanted / wanted.sum())
+
+
+class _Union:
+    """Frames and values that hang together: a union-find with path halving."""
+
+    def __init__(self) -> None:
+        self.parent: list[int] = []
+        self.of_value: dict[tuple[str, str], int] = {}
+
+    def join(self, frame: int, value: tuple[str, str]) -> None:
+        first = self.of_value.setdefault(value, frame)
+        a, b = self._root(first), self._root(frame)
+        self.parent[max(a, b)] = min(a, b)
+
+    def _root(self, node: int) -> int:
+        while len(self.parent) <= node:
+            self.parent.append(len(self.parent))
+        while self.parent[node] != node:
+            self.parent[node] = self.parent[self.parent[node]]
+            node = self.parent[node]
+        return node
+
+    def components(self, frames: int) -> I64:
+        roots = np.array([self._root(place) for place in range(frames)], np.int64)
+        return np.asarray(np.unique(roots, return_inverse=True)[1], np.int64)
+
+
+def _assign(sizes: F64, wanted: F64, seed: int) -> NDArray[np.int64]:
+    """Return the split of each component: sizes (C, 1 + bins), frames first.
+
+    Largest first, ties in an order that `seed` decides; each goes where the squared shortfall
+    of frames and of each bin, relative to its total and weighed by its people, falls most. The
+    last ones go to splits that would stay empty.
+    """
+    totals = np.maximum(sizes.sum(axis=0), 1.0)
+    people = max(1.0, float(sizes[:, 1:].sum()))
+    weights = np.concatenate([[2.0], np.sqrt(totals[1:] / people)]) / totals
+    goal = wanted[:, None] * totals
+    order = stream(seed, "splits").permutation(len(sizes))
+    order = order[np.argsort(-sizes[order, 0], kind="stable")]
+    have = np.zeros((len(NAMES), sizes.shape[1]))
+    given = np.zeros(len(sizes), np.int64)
+    for place, c in enumerate(order):
+        open_to = (wanted > 0) & (have[:, 0] == 0)
+        if len(order) - place > int(open_to.sum()):
+            open_to = wanted > 0
+        short = (goal - have) * weights
+        after = (goal - have - sizes[c]) * weights
+        gain = (short**2 - after**2).sum(axis=1)
+        k = int(np.argmax(np.where(open_to, gain, -np.inf)))
+        given[c] = k
+        have[k] += sizes[c]
+    return given

@@ -1,0 +1,229 @@
+"""LSP style and Human3.6M-style 3D, there and back: an .npz of plain arrays, and images/.
+
+joints.npz (LSP)      joints (N, 3, 14): pixel indices x, y, and visible: 1, 0 hidden; NaN: outside
+                      or unlabelled; as `joints(:, :, n)` of LSP's joints.mat, a person a column
+poses.npz (H36M)      positions_2d (N, 17, 2) continuous pixels, positions_3d (N, 17, 3) camera
+                      metres, state (N, 17): 2, 1, 0 outside, 255 unlabelled; K (N, 3, 3),
+                      world_to_camera (N, 4, 4), size_px (N, 2): width, height; NaN: unknown
+both                  image (N): the picture's name; joint_names
+
+No array holds objects: `numpy.load(..., allow_pickle=False)` reads all. To the sidecar: boxes,
+masks, shares, causes, joints that the skeleton lacks, pictures in which nobody is.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthstudio.core.errors import FormatError
+from synthstudio.core.labels import STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
+from synthstudio.core.safe_npz import NpzWriter, read_npz
+from synthstudio.core.safe_paths import plain_name
+from synthstudio.core.skeleton import Skeleton, get_skeleton
+from synthstudio.dataset.rows import NO_STATE, Row
+from synthstudio.formats import checked
+from synthstudio.formats.exchange import Found, Picture, Taken, bare_frame, in_order, save_image
+
+_HALF_PX = 0.5
+_NAME_CHARS = 64
+Columns = Mapping[str, tuple[tuple[int, ...], str]]
+LSP: Columns = {"image": ((), f"<U{_NAME_CHARS}"), "joints": ((3, 14), "<f8")}
+H36M: Columns = {
+    "image": ((), f"<U{_NAME_CHARS}"),
+    "positions_2d": ((17, 2), "<f8"),
+    "positions_3d": ((17, 3), "<f8"),
+    "state": ((17,), "|u1"),
+    "K": ((3, 3), "<f8"),
+    "world_to_camera": ((4, 4), "<f8"),
+    "size_px": ((2,), "<i4"),
+}
+
+
+def to_lsp(frame: Row, row: Row) -> Row:
+    """Return a person's entry in each array; the row is in LSP's joints."""
+    px, state = np.reshape(row["joints_px"], (-1, 2)), np.array(row["state"])
+    labelled = (state == STATE_HIDDEN) | (state == STATE_VISIBLE)
+    joints = np.where(labelled, [*(px.T - _HALF_PX), state == STATE_VISIBLE], math.nan)
+    return {"image": frame["file_name"], "joints": joints}
+
+
+def from_lsp(entry: Mapping[str, NDArray[Any]], frame: Row, number: int) -> Row:
+    """Undo `to_lsp`; ValueError."""
+    points = []
+    for x, y, v in entry["joints"].T.tolist():
+        if v != v:
+            points.append((0.0, 0.0, 0))
+        elif v in (0, 1):
+            points.append((checked.number(x) + _HALF_PX, checked.number(y) + _HALF_PX, 1 + int(v)))
+        else:
+            raise ValueError(f"visible is 1, 0 or NaN, not {v}")
+    return checked.person_of(points, frame, number)
+
+
+def to_h36m(frame: Row, row: Row) -> Row:
+    """Return a person's entry in each array; the row is in Human3.6M's joints."""
+    return {
+        "image": frame["file_name"],
+        "positions_2d": np.reshape(row["joints_px"], (17, 2)),
+        "positions_3d": _or_nan(row["joints_camera_m"], (17, 3)),
+        "state": row["state"],
+        "K": _or_nan(frame["K"], (3, 3)),
+        "world_to_camera": _or_nan(frame["world_to_camera"], (4, 4)),
+        "size_px": (frame["width_px"], frame["height_px"]),
+    }
+
+
+def as_arrays(entry: Row) -> dict[str, NDArray[Any]]:
+    """Return a person's entry as the arrays would give it."""
+    return {name: np.array(entry[name], kind) for name, (_, kind) in H36M.items()}
+
+
+def from_h36m(entry: Mapping[str, NDArray[Any]], frame: Row, number: int) -> Row:
+    """Undo `to_h36m`; ValueError. World positions follow from the camera."""
+    state = [int(v) for v in entry["state"]]
+    px, camera_m = entry["positions_2d"], entry["positions_3d"]
+    if not set(state) <= {STATE_OUTSIDE, STATE_HIDDEN, STATE_VISIBLE, NO_STATE}:
+        raise ValueError("a state is 0, 1, 2 or 255")
+    points = [
+        (float(x), float(y), s) if s in (STATE_HIDDEN, STATE_VISIBLE) else (0.0, 0.0, 0)
+        for (x, y), s in zip(px, state, strict=True)
+    ]
+    row = checked.person_of(points, frame, number)
+    outside = [s == STATE_OUTSIDE for s in state]
+    row["state"] = state
+    row["cause"] = [
+        "truncated" if out else cause for out, cause in zip(outside, row["cause"], strict=True)
+    ]
+    if (np.abs(px[np.isfinite(px)]) > checked.LARGEST_PX).any():
+        raise ValueError("a joint is no place in or round a picture")
+    row["joints_px"] = [float(v) for v in px.ravel()]
+    row["joints_camera_m"] = _or_null(camera_m)
+    if row["joints_camera_m"] is not None and frame["world_to_camera"] is not None:
+        row["joints_world_m"] = _to_world(camera_m, frame["world_to_camera"])
+    return row
+
+
+def _to_world(camera_m: NDArray[Any], world_to_camera: Sequence[float]) -> list[float]:
+    m = np.reshape(world_to_camera, (4, 4))
+    # The inverse of a rigid motion: R^T (x - t).
+    return [float(v) for v in ((camera_m - m[:3, 3]) @ m[:3, :3]).ravel()]
+
+
+def _or_nan(values: Sequence[float] | None, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    return np.full(shape, math.nan) if values is None else np.reshape(values, shape)
+
+
+def _or_null(values: NDArray[Any]) -> list[float] | None:
+    if np.isnan(values).all():
+        return None
+    if (np.abs(values[np.isfinite(values)]) > 1e9).any() or np.isinf(values).any():
+        raise ValueError("a number out of range")
+    return [float(v) for v in values.ravel()]
+
+
+def write(
+    pictures: Iterable[Picture],
+    out: Path,
+    skeleton: Skeleton,
+    *,
+    name: str,
+    columns: Columns,
+    to: Callable[[Row, Row], Row],
+) -> Path:
+    """Write OUT/name and images/; return the former. OSError."""
+    (out / "images").mkdir()
+    with (
+        tempfile.TemporaryDirectory(dir=out) as scratch,
+        NpzWriter(Path(scratch), columns) as writer,
+    ):
+        for picture in pictures:
+            save_image(out, picture)
+            for row in picture[1]:
+                writer.add(to(picture[0], row))
+        writer.save(out / name, {"joint_names": skeleton.joints})
+    return out / name
+
+
+def read(
+    path: Path,
+    images: Path | None,
+    also: Sequence[str],
+    *,
+    name: str,
+    joints: str,
+    columns: Columns,
+    back: Callable[[Mapping[str, NDArray[Any]], Row, int], Row],
+) -> Found:
+    """Open the archive (or its folder); pictures lie beside, or below `images`. FormatError."""
+    file = path / name if path.is_dir() else path
+    root, made = images or file.parent, get_skeleton(joints)
+    scratch = tempfile.TemporaryDirectory()
+    try:
+        arrays = read_npz(file, [*columns, "joint_names"], Path(scratch.name))
+        _check(arrays, columns, made, str(file))
+        places = _places(arrays["image"], also, str(file))
+    except BaseException:
+        scratch.cleanup()
+        raise
+    names = in_order(places)
+
+    def samples() -> Iterator[Taken]:
+        for image in names:
+            rows = places[image]
+            entries = [{c: arrays[c][k] for c in columns if c != "image"} for k in rows]
+            frame, found = bare_frame(root, image, made)
+            with checked.reading(f"{file}, image {image}"):
+                if len(rows) > checked.MAX_PEOPLE:
+                    raise ValueError("too many people in a picture")
+                if entries and "K" in columns:
+                    frame |= _camera(entries[0], frame)
+                people = [back(e, frame, n) for n, e in enumerate(entries, 1)]
+            yield frame, people, found
+
+    return Found(skeleton=made, names=names, samples=samples(), close=scratch.cleanup)
+
+
+def _places(images: NDArray[Any], also: Sequence[str], where: str) -> dict[str, list[int]]:
+    """Return the rows of each image; none for those that only the sidecar names."""
+    found: dict[str, list[int]] = {name: [] for name in also}
+    for k, image in enumerate(images.tolist()):
+        found.setdefault(plain_name(image, where=f"{where}, row {k}"), []).append(k)
+    return found
+
+
+def _camera(entry: Mapping[str, NDArray[Any]], frame: Row) -> Row:
+    if entry["size_px"].tolist() != [frame["width_px"], frame["height_px"]]:
+        raise ValueError(f"size_px is {entry['size_px'].tolist()}")
+    return {name: _or_null(entry[name]) for name in ("K", "world_to_camera")}
+
+
+def _check(
+    arrays: Mapping[str, NDArray[Any]], columns: Columns, made: Skeleton, where: str
+) -> None:
+    names = arrays.get("joint_names", np.array(made.joints))
+    for name, (shape, kind) in columns.items():
+        found = arrays.get(name)
+        fits = found is not None and found.shape[1:] == shape and found.ndim == 1 + len(shape)
+        fits = fits and found.dtype.kind == np.dtype(kind).kind  # type: ignore[union-attr]
+        if not fits or len(found) != len(arrays["image"]):  # type: ignore[arg-type]
+            got = "nothing" if found is None else f"{found.dtype} {found.shape}"
+            raise FormatError(
+                f"the array {name} does not fit",
+                where=where,
+                expected=f"{kind} (N, {', '.join(map(str, shape))})",
+                got=got,
+            )
+    if names.shape != (len(made.joints),) or names.tolist() != list(made.joints):
+        raise FormatError(
+            "other joints",
+            where=where,
+            expected=", ".join(made.joints),
+            got=str(names.tolist())[:300],
+        )

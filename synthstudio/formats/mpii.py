@@ -1,0 +1,121 @@
+"""MPII style, there and back: annotations.json, a list with an entry a person, and images/.
+
+    image, center, scale     the box's centre, and its height / 200 px
+    joints (16, 2)           pixel indices (continuous - 0.5); -1 -1: outside or unlabelled
+    joints_vis (16)          1 visible, 0 hidden or not there
+
+Loaders that expect Matlab's indices from 1 subtract one: add it for them. To the sidecar: boxes,
+masks, shares, causes, 3D, joints that MPII lacks, pictures in which nobody is.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from synthstudio.core.errors import FormatError
+from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
+from synthstudio.core.safe_json import parse, read_list
+from synthstudio.core.safe_paths import plain_name
+from synthstudio.core.skeleton import Skeleton, get_skeleton
+from synthstudio.dataset.rows import Row
+from synthstudio.formats import checked
+from synthstudio.formats.exchange import Found, Picture, Taken, bare_frame, in_order, save_image
+
+FILE_NAME = "annotations.json"
+SKELETON = "mpii16"
+_HALF_PX = 0.5
+_STATURE_PX = 200
+_FOLDER = "images/"
+_ABSENT = [-1.0, -1.0]
+
+
+def to_mpii(frame: Row, people: Iterable[Row]) -> list[Row]:
+    """Return an entry for each person; rows are in MPII's joints."""
+    found = []
+    for row in people:
+        x, y, w, h = row["modal_box_px"]
+        px, state = row["joints_px"], row["state"]
+        points = zip(state, px[::2], px[1::2], strict=True)
+        found.append(
+            {
+                "image": frame["file_name"].removeprefix(_FOLDER),
+                "center": [x + w / 2 - _HALF_PX, y + h / 2 - _HALF_PX],
+                "scale": h / _STATURE_PX,
+                "joints": [
+                    [x - _HALF_PX, y - _HALF_PX] if s in (STATE_HIDDEN, STATE_VISIBLE) else _ABSENT
+                    for s, x, y in points
+                ],
+                "joints_vis": [int(s == STATE_VISIBLE) for s in state],
+            }
+        )
+    return found
+
+
+def from_mpii(entries: Sequence[Mapping[str, Any]], frame: Row) -> list[Row]:
+    """Undo `to_mpii` for the people of a frame; ValueError."""
+    people = []
+    for number, entry in enumerate(entries, 1):
+        joints, seen = entry["joints"], entry["joints_vis"]
+        if len(joints) != 16 or len(seen) != 16 or not set(seen) <= {0, 1}:
+            raise ValueError("16 joints and 16 joints_vis of 0 or 1")
+        points = []
+        for (x, y), v in zip(joints, seen, strict=True):
+            place = checked.number(x), checked.number(y)
+            absent = not v and list(place) == _ABSENT
+            points.append((place[0] + _HALF_PX, place[1] + _HALF_PX, 0 if absent else 1 + int(v)))
+        people.append(checked.person_of(points, frame, number))
+    return people
+
+
+def write(pictures: Iterable[Picture], out: Path, skeleton: Skeleton) -> Path:
+    """Write annotations.json and images/; return the former. OSError."""
+    (out / "images").mkdir()
+    path = out / FILE_NAME
+    count = 0
+    with path.open("w", encoding="utf-8") as file:
+        file.write("[")
+        for picture in pictures:
+            save_image(out, picture)
+            for entry in to_mpii(picture[0], picture[1]):
+                file.write((",\n" if count else "\n") + json.dumps(entry, separators=(",", ":")))
+                count += 1
+        file.write("\n]\n")
+    return path
+
+
+def read(path: Path, images: Path | None, also: Sequence[str]) -> Found:
+    """Open annotations.json (or its folder); pictures lie in images/, or `images`. FormatError.
+
+    `also` names pictures that the sidecar knows and no entry does.
+    """
+    file = path / FILE_NAME if path.is_dir() else path
+    root = images or file.parent / "images"
+    spans: dict[str, array[int]] = {name.removeprefix(_FOLDER): array("q") for name in also}
+    for span in read_list(file):
+        where = f"{file}, byte {span.start}"
+        with checked.reading(where):
+            name = plain_name(span.value["image"], where=where)
+        found = spans.setdefault(name, array("q"))
+        found.extend((span.start, span.stop))
+        if len(found) > 2 * checked.MAX_PEOPLE:
+            raise FormatError("too many people in a picture", where=where)
+    names, joints = in_order(spans), get_skeleton(SKELETON)
+
+    def samples() -> Iterator[Taken]:
+        with file.open("rb") as opened:
+            for name in names:
+                frame, image = bare_frame(root, name, joints)
+                places = spans[name]
+                entries = []
+                for start, stop in zip(places[::2], places[1::2], strict=True):
+                    opened.seek(start)
+                    entries.append(parse(opened.read(stop - start), f"{file}, byte {start}"))
+                with checked.reading(f"{file}, image {name}"):
+                    people = from_mpii(entries, frame)
+                yield {**frame, "file_name": _FOLDER + name}, people, image
+
+    return Found(skeleton=joints, names=[_FOLDER + name for name in names], samples=samples())

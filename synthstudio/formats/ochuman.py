@@ -1,0 +1,157 @@
+"""OCHuman style, there and back: ochuman.json and images/.
+
+An image has its `annotations`: bbox x0 y0 x1 y1, `max_iou` with another person's box, `segms`
+(polygons), and 19 keypoints x, y, code: 0 missing, 1 visible, 2 hidden by oneself, 3 hidden by
+others. Points are pixel indices, boxes and polygons continuous. To the sidecar: shares, which other
+it is, 3D, amodal masks; head and neck see formats/joints.py.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pycocotools import mask as coco_mask
+
+from synthstudio.core.errors import FormatError
+from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
+from synthstudio.core.rle import check_polygons
+from synthstudio.core.safe_json import BEGIN, parse, read_members
+from synthstudio.core.safe_paths import plain_name
+from synthstudio.core.skeleton import Skeleton, get_skeleton
+from synthstudio.dataset.rows import Row
+from synthstudio.formats import checked
+from synthstudio.formats.coco_entries import max_iou
+from synthstudio.formats.exchange import Found, Picture, Taken, bare_frame, save_image
+from synthstudio.formats.outlines import mask_polygons
+from synthstudio.label.masks import decode
+
+FILE_NAME = "ochuman.json"
+SKELETON = "ochuman19"
+CODES = {"missing": 0, "vis": 1, "self_occluded": 2, "others_occluded": 3}
+_FOLDER = "images/"
+_HALF_PX = 0.5
+
+
+def to_ochuman(frame: Row, people: Sequence[Row]) -> Row:
+    """Return an image's entry; rows are in OCHuman's joints."""
+    overlaps = max_iou([row["modal_box_px"] for row in people])
+    return {
+        "image_id": f"{frame['index']:06d}",
+        "file_name": frame["file_name"].removeprefix(_FOLDER),
+        "width": frame["width_px"],
+        "height": frame["height_px"],
+        "annotations": [_entry(row, o) for row, o in zip(people, overlaps, strict=True)],
+    }
+
+
+def _entry(row: Row, overlap: float) -> Row:
+    x, y, w, h = row["modal_box_px"]
+    px, keypoints = row["joints_px"], list[float]()
+    for state, cause, u, v in zip(row["state"], row["cause"], px[::2], px[1::2], strict=True):
+        if state in (STATE_HIDDEN, STATE_VISIBLE):
+            code = 1 if state == STATE_VISIBLE else 2 if cause == "self" else 3
+            keypoints += [u - _HALF_PX, v - _HALF_PX, code]
+        else:
+            keypoints += [0, 0, 0]
+    segms = None
+    if row["modal_counts"] is not None:
+        mask = decode({"size": row["mask_size"], "counts": row["modal_counts"]})
+        segms = {"outer": mask_polygons(mask), "inner": []}
+    return {
+        "bbox": [x, y, x + w, y + h],
+        "keypoints": keypoints,
+        "max_iou": overlap,
+        "segms": segms,
+    }
+
+
+def from_ochuman(entries: Sequence[Mapping[str, Any]], frame: Row) -> list[Row]:
+    """Undo `to_ochuman` for an image's annotations; those without keypoints are left out."""
+    people: list[Row] = []
+    for entry in entries:
+        if entry.get("keypoints") is None:
+            continue
+        keypoints = entry["keypoints"]
+        if len(keypoints) != 57 or not set(keypoints[2::3]) <= set(CODES.values()):
+            raise ValueError("keypoints are 19 x (x, y, code 0 to 3)")
+        codes = [int(c) for c in keypoints[2::3]]
+        points = [
+            (checked.number(x) + _HALF_PX, checked.number(y) + _HALF_PX, (0, 2, 1, 1)[c])
+            for x, y, c in zip(keypoints[::3], keypoints[1::3], codes, strict=True)
+        ]
+        x0, y0, x1, y1 = (checked.number(v) for v in entry["bbox"])
+        box = checked.box([x0, y0, x1 - x0, y1 - y0])
+        row = checked.person_of(
+            points, frame, len(people) + 1, box_px=box, modal_counts=_mask(entry, frame)
+        )
+        row["cause"] = [
+            "self" if c == 2 else cause for c, cause in zip(codes, row["cause"], strict=True)
+        ]
+        people.append(row)
+    if len(people) > checked.MAX_PEOPLE:
+        raise ValueError("too many people in a picture")
+    return people
+
+
+def _mask(entry: Mapping[str, Any], frame: Row) -> str | None:
+    segms = entry.get("segms")
+    if not segms or not segms["outer"] or segms.get("inner"):
+        return None
+    check_polygons(segms["outer"])
+    size = frame["height_px"], frame["width_px"]
+    return str(coco_mask.merge(coco_mask.frPyObjects(segms["outer"], *size))["counts"].decode())
+
+
+def write(pictures: Iterable[Picture], out: Path, skeleton: Skeleton) -> Path:
+    """Write ochuman.json and images/; return the former. OSError."""
+    (out / "images").mkdir()
+    path = out / FILE_NAME
+    with path.open("w", encoding="utf-8") as file:
+        file.write('{"keypoint_names": ' + json.dumps(skeleton.joints))
+        file.write(', "keypoint_visible": ' + json.dumps(CODES) + ',\n"images": [')
+        for number, picture in enumerate(pictures):
+            save_image(out, picture)
+            entry = to_ochuman(picture[0], picture[1])
+            file.write((",\n" if number else "\n") + json.dumps(entry, separators=(",", ":")))
+        file.write("\n]}\n")
+    return path
+
+
+def read(path: Path, images: Path | None, also: Sequence[str]) -> Found:
+    """Open ochuman.json (or its folder); pictures lie in images/, or `images`. FormatError."""
+    file = path / FILE_NAME if path.is_dir() else path
+    root = images or file.parent / "images"
+    names: list[str] = []
+    starts, stops, bare = array("q"), array("q"), 0
+    for key, span in read_members(file, streamed=("images",)):
+        if key == "images" and span is not BEGIN:
+            where = f"{file}, byte {span.start}"
+            with checked.reading(where):
+                names.append(plain_name(span.value["file_name"], where=where))
+                bare += sum(a.get("keypoints") is None for a in span.value["annotations"])
+            starts.append(span.start)
+            stops.append(span.stop)
+    if len(set(names)) != len(names):
+        raise FormatError("two images have one name", where=str(file))
+    joints = get_skeleton(SKELETON)
+
+    def samples() -> Iterator[Taken]:
+        with file.open("rb") as opened:
+            for name, start, stop in zip(names, starts, stops, strict=True):
+                opened.seek(start)
+                value = parse(opened.read(stop - start), f"{file}, byte {start}")
+                frame, image = bare_frame(root, name, joints)
+                with checked.reading(f"{file}, image {name}"):
+                    people = from_ochuman(value["annotations"], frame)
+                yield {**frame, "file_name": _FOLDER + name}, people, image
+
+    return Found(
+        skeleton=joints,
+        names=[_FOLDER + name for name in names],
+        samples=samples(),
+        notes=lambda: [f"{bare} x annotation without keypoints"] if bare else [],
+    )

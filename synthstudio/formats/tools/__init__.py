@@ -1,1 +1,0 @@
-"""Formats of single tools and benchmarks, there and back."""

@@ -1,0 +1,355 @@
+"""The second oracle: decides every stored joint's visibility again, by rays, and compares.
+
+For each stored frame the scene is built from its FrameSpec and rays go from the camera to the
+patch points against a BVH (`render.rays`). How points become shares is written here a second
+time, point by point, from docs/conventions.md: nothing of `label` or of the rasteriser is used.
+What both oracles share (patches, garments, poses) is checked elsewhere: analytic scenes and a
+table of hand-judged joints in the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthstudio.core.camera import NEAR_M, Camera
+from synthstudio.core.labels import EMPTY_BASE, VISIBLE_THRESHOLD
+from synthstudio.core.scene import (
+    F32,
+    F64,
+    I32,
+    Bool,
+    CutoutLayer,
+    JointPatches,
+    PosedPerson,
+)
+from synthstudio.core.spec import THING_BASE
+from synthstudio.dataset.reader import Dataset
+from synthstudio.generation.engines import local
+from synthstudio.generation.pipeline import Built, build
+from synthstudio.generation.stage import Settings, Stage
+from synthstudio.render.rays import nearest_blockers_by_rays
+
+I64 = NDArray[np.int64]
+
+LEAST_HEIGHT_PX = 32
+"""People whose amodal box is lower than this are left out: nobody can label them either."""
+FAR = 0.1
+"""A state counts as wrong when the second oracle is more than this from the threshold."""
+FRESH_POINTS = 400
+STATE_GOAL = 1e-4
+CAUSE_GOAL = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """A joint on which the oracles differ."""
+
+    frame: int
+    instance: int
+    joint: str
+    stored: tuple[float, ...]
+    again: tuple[float, ...]
+    stored_cause: str
+    again_cause: str
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """Counts over joints; tallies of frames add up."""
+
+    frames: int = 0
+    people: int = 0
+    joints: int = 0
+    far_joints: int = 0  # not within FAR of the threshold
+    state_differs: int = 0  # of the far ones
+    cause_differs: int = 0
+    largest_share_error: float = 0.0
+    fresh_joints: int = 0
+    fresh_error_sum: float = 0.0
+    fresh_state_differs: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+    def add(self, other: Tally) -> None:
+        """Add the counts of another tally."""
+        for name in (
+            "frames",
+            "people",
+            "joints",
+            "far_joints",
+            "state_differs",
+            "cause_differs",
+            "fresh_joints",
+            "fresh_error_sum",
+            "fresh_state_differs",
+        ):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.largest_share_error = max(self.largest_share_error, other.largest_share_error)
+        self.findings += other.findings
+
+    def report(self) -> dict[str, Any]:
+        """Return the figures, ready for JSON."""
+        return {
+            "frames": self.frames,
+            "people": self.people,
+            "joints": self.joints,
+            "disagreement_rate": self.state_differs / max(1, self.far_joints),
+            "state_differs": self.state_differs,
+            "cause_rate": self.cause_differs / max(1, self.joints),
+            "cause_differs": self.cause_differs,
+            "largest_share_error": self.largest_share_error,
+            "sampling_error": self.fresh_error_sum / max(1, self.fresh_joints),
+            "sampling_state_rate": self.fresh_state_differs / max(1, self.fresh_joints),
+            "passed": self.state_differs <= STATE_GOAL * self.far_joints
+            and self.cause_differs <= CAUSE_GOAL * self.joints,
+        }
+
+
+def audit(
+    folder: Path,
+    settings: Settings,
+    *,
+    frames: int | None = None,
+    workers: int = 1,
+    on_progress: Callable[[int, int, float], None] | None = None,
+) -> Tally:
+    """Check the first `frames` stored frames (all when None) of a data set.
+
+    `settings` are those the set was made with (`stage.settings_of`). Raises SynthStudioError
+    when the data set or an asset cannot be read.
+    """
+    dataset = Dataset(folder)
+    indices = [row["index"] for row in dataset.iter_frames(columns=["index"])][:frames]
+    chunks = [tuple(indices[i : i + 16]) for i in range(0, len(indices), 16)]
+    total = Tally()
+
+    def progress(now: local.Progress) -> None:
+        if on_progress is not None:
+            on_progress(now.units, len(indices), now.per_second)
+
+    local.run(
+        audit_frames,
+        [(folder, chunk) for chunk in chunks],
+        workers=workers,
+        initializer=Stage,
+        initargs=(settings,),
+        on_done=total.add,
+        on_progress=progress,
+    )
+    total.findings.sort(key=lambda f: (f.frame, f.instance, f.joint))
+    return total
+
+
+def audit_frames(stage: Stage, job: tuple[Path, tuple[int, ...]], report: local.Report) -> Tally:
+    """Check some frames of a data set in a worker."""
+    folder, indices = job
+    dataset, total = Dataset(folder), Tally()
+    for index in indices:
+        spec = dataset.spec(index)
+        built = build(stage, spec)
+        rows = dataset.instances(index)
+        fresh = [
+            stage.body.fresh_patches(person, points=FRESH_POINTS, seed=1) for person in spec.people
+        ]
+        total.add(compare(built, rows, fresh, joints=stage.skeleton.joints, frame=index))
+        report(1)
+    return total
+
+
+def compare(
+    built: Built,
+    rows: list[dict[str, Any]],
+    fresh: list[JointPatches],
+    *,
+    joints: tuple[str, ...],
+    frame: int,
+) -> Tally:
+    """Hold the stored rows of one frame against shares decided again by rays."""
+    people = built.scene.people
+    asked = [(person, person.patches) for person in people]
+    again = shares_by_rays(built, asked + list(zip(people, fresh, strict=True)))
+    tally = Tally(frames=1)
+    for p, (row, person) in enumerate(zip(rows, people, strict=True)):
+        if row["amodal_box_px"][3] < LEAST_HEIGHT_PX:
+            continue
+        tally.people += 1
+        stored = np.asarray(row["shares"], np.float64).reshape(len(joints), 5)
+        for j, name in enumerate(joints):
+            one = _compare_joint(
+                row,
+                j,
+                stored[j],
+                again[p][j],
+                again[len(people) + p][j],
+                _decide(again[p][j], built.scene.camera, person.joints_m[j]),
+            )
+            if one.state_differs or one.cause_differs:
+                found = Finding(
+                    frame=frame,
+                    instance=person.instance,
+                    joint=name,
+                    stored=tuple(stored[j].tolist()),
+                    again=tuple(again[p][j].tolist()),
+                    stored_cause=row["cause"][j],
+                    again_cause=_decide(again[p][j], built.scene.camera, person.joints_m[j])[1],
+                )
+                one.findings.append(found)
+            tally.add(one)
+    return tally
+
+
+def _compare_joint(
+    row: dict[str, Any], j: int, stored: F64, again: F64, fresh: F64, decided: tuple[int, str]
+) -> Tally:
+    """Return the counts of one joint. `fresh` are shares from other points of its surface."""
+    state, cause = decided
+    far = state == 0 or abs(again[0] - VISIBLE_THRESHOLD) > FAR
+    near_flip = not far and "visible" in (cause, row["cause"][j])
+    tally = Tally(joints=1, far_joints=int(far))
+    tally.state_differs = int(far and state != row["state"][j])
+    tally.cause_differs = int(cause != row["cause"][j] and not near_flip)
+    tally.largest_share_error = float(np.abs(stored - again).max())
+    if state != 0:
+        flips = (stored[0] >= VISIBLE_THRESHOLD) != (fresh[0] >= VISIBLE_THRESHOLD)
+        tally.fresh_joints = 1
+        tally.fresh_error_sum = float(abs(stored[0] - fresh[0]))
+        tally.fresh_state_differs = int(flips and abs(fresh[0] - VISIBLE_THRESHOLD) > FAR)
+    return tally
+
+
+def shares_by_rays(built: Built, asked: list[tuple[PosedPerson, JointPatches]]) -> list[F64]:
+    """Return (J, 5) visible, self, person, object, truncated for each person and its patches.
+
+    One BVH answers all; a ray goes from the camera to every point.
+    """
+    if not asked:
+        return []
+    points = [patches.points_m.reshape(-1, 3) for _, patches in asked]
+    owners = [np.full(len(k), p.instance) for k, (p, _) in zip(points, asked, strict=True)]
+    found = nearest_blockers_by_rays(
+        built.scene,
+        np.concatenate(points),
+        np.concatenate(owners).astype(np.int32),
+        np.concatenate([patches.part.ravel() for _, patches in asked]),
+    )
+    out, start = [], 0
+    for (person, patches), mine in zip(asked, points, strict=True):
+        stop = start + len(mine)
+        out.append(
+            _shares(built, person, patches, found.instance[start:stop], found.depth_m[start:stop])
+        )
+        start = stop
+    return out
+
+
+def _shares(
+    built: Built, person: PosedPerson, patches: JointPatches, blocker: I32, blocker_m: F32
+) -> F64:
+    """Return (J, 5) of one person from what the rays met on the way to each point."""
+    camera = built.scene.camera
+    seen = camera.to_camera(patches.points_m.reshape(-1, 3))
+    pixel = _pixels(camera, seen)
+    to_eye = np.array(camera.position_m) - patches.points_m
+    cosine = (patches.normals * to_eye).sum(-1) / np.sqrt((to_eye * to_eye).sum(-1))
+    weight = (patches.weights * cosine.clip(min=0)).ravel() * _inside(camera, seen, pixel)
+    became = _what_becomes(built, person.instance, pixel, seen[:, 2], (blocker, blocker_m))
+    sums = (weight[:, None] * became).reshape(*patches.weights.shape, 5).sum(axis=1)
+    centres = camera.to_camera(person.joints_m)
+    inside = _inside(camera, centres, _pixels(camera, centres))
+    for j in range(len(sums)):
+        if not inside[j]:
+            sums[j] = (0.0, 0.0, 0.0, 0.0, 1.0)
+        elif sums[j].sum() < EMPTY_BASE:
+            sums[j] = (0.0, 1.0, 0.0, 0.0, 0.0)
+        else:
+            sums[j] /= sums[j].sum()
+    done: F64 = sums
+    return done
+
+
+def _what_becomes(built: Built, own: int, pixel: F64, z: F64, blocker: tuple[I32, F32]) -> F64:
+    """Return (Q, 5) what becomes of each point: front to back, a cut-out lets 1 - alpha pass."""
+    met, met_m = blocker
+    frame_wh = (built.scene.camera.width_px, built.scene.camera.height_px)
+    out, left = np.zeros((len(z), 5)), np.ones(len(z))
+    first = np.where(met != 0, np.minimum(met_m, z), z)
+    for layer in sorted(built.cutouts, key=lambda c: c.depth_m):
+        taken = left * _alpha(layer, pixel, frame_wh) * (layer.depth_m <= first)
+        out[:, 2 if layer.instance < THING_BASE else 3] += taken
+        left = left - taken
+    who = np.where(met == 0, 0, np.where(met == own, 1, np.where(met < THING_BASE, 2, 3)))
+    out[np.arange(len(z)), who] += left
+    return out
+
+
+def _alpha(layer: CutoutLayer, pixel: F64, frame_wh: tuple[int, int]) -> F64:
+    """Return (Q,) the alpha at points (Q, 2), bilinear between pixel centres.
+
+    Beyond the layer it is 0, except where the frame's border cut the layer off.
+    """
+    height, width = layer.alpha.shape
+    x = np.nan_to_num(pixel[:, 0], nan=-1e6) - layer.left_px - 0.5
+    y = np.nan_to_num(pixel[:, 1], nan=-1e6) - layer.top_px - 0.5
+    j, i = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
+    cut = (
+        layer.left_px <= 0,
+        layer.left_px + width >= frame_wh[0],
+        layer.top_px <= 0,
+        layer.top_px + height >= frame_wh[1],
+    )
+
+    def at(row: I64, column: I64) -> F64:
+        column = np.where((column < 0) & cut[0], 0, column)
+        column = np.where((column >= width) & cut[1], width - 1, column)
+        row = np.where((row < 0) & cut[2], 0, row)
+        row = np.where((row >= height) & cut[3], height - 1, row)
+        there = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        found = layer.alpha[row.clip(0, height - 1), column.clip(0, width - 1)]
+        known: F64 = np.where(there, found, 0.0).astype(np.float64)
+        return known
+
+    if layer.alpha.size == 0:
+        return np.zeros(len(x))
+    u, v = x - j, y - i
+    upper = at(i, j) * (1 - u) + at(i, j + 1) * u
+    lower = at(i + 1, j) * (1 - u) + at(i + 1, j + 1) * u
+    mixed: F64 = upper * (1 - v) + lower * v
+    return mixed
+
+
+def _decide(shares: F64, camera: Camera, joint_m: F64) -> tuple[int, str]:
+    """Return state and cause of a joint from its shares."""
+    centre = camera.to_camera(joint_m[None])
+    if not _inside(camera, centre, _pixels(camera, centre))[0]:
+        return 0, "truncated"
+    if shares[0] >= VISIBLE_THRESHOLD:
+        return 2, "visible"
+    order = (("object", 3), ("person", 2), ("self", 1))
+    most = max(shares[1:4])
+    return 1, next(name for name, place in order if shares[place] >= most - 1e-9)
+
+
+def _pixels(camera: Camera, seen_m: F64) -> F64:
+    """Return (Q, 2) continuous pixels of camera points (Q, 3); infinite or NaN at z = 0."""
+    k = camera.K
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.stack(
+            [
+                k[0, 0] * seen_m[:, 0] / seen_m[:, 2] + k[0, 2],
+                k[1, 1] * seen_m[:, 1] / seen_m[:, 2] + k[1, 2],
+            ],
+            axis=1,
+        )
+
+
+def _inside(camera: Camera, seen_m: F64, pixel: F64) -> Bool:
+    """Return (Q,) whether camera points lie in the frame and not before the near plane."""
+    x, y = pixel[:, 0], pixel[:, 1]
+    inside = (x >= 0) & (x < camera.width_px) & (y >= 0) & (y < camera.height_px)
+    near: Bool = seen_m[:, 2] >= NEAR_M
+    return inside & near

@@ -1,0 +1,250 @@
+"""The second oracle of photo sets: decides again what pastes hide, pixel by pixel, and compares.
+
+The labels as annotated stand in the clean frame of each photo, so no photo is needed: pastes are
+laid again from each frame's spec over those people. What they hide is decided here a second time,
+from docs/occlude.md: of `label` only the decoder of masks is used. Pasted people are given to the
+oracle of rendered sets. What both share is the alpha of the pastes themselves.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synthstudio.core.photo import PhotoSpec
+from synthstudio.core.scene import F64, Bool, JointPatches
+from synthstudio.core.skeleton import Skeleton, get_skeleton
+from synthstudio.core.spec import THING_BASE
+from synthstudio.core.spec_json import read_as
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import Row
+from synthstudio.generation.photos.layers import Laid, lay
+from synthstudio.generation.photos.make import annotated, pasted_people, renumbered
+from synthstudio.generation.pipeline import Built
+from synthstudio.generation.stage import PHOTOS, Settings, Stage, asset_root, prepare
+from synthstudio.label.masks import decode
+from synthstudio.recipe.schema.load import parse
+from synthstudio.recipe.search.photo_draw import CLEAN
+
+Compare = Callable[[Built, list[Row], list[JointPatches], tuple[str, ...], int], Any]
+"""The oracle of rendered people: built scene, rows, fresh patches, joints, frame -> a tally."""
+FRESH_POINTS = 400
+_SAME = 0.02
+"""Shares that differ by less are the same: a disc's radius follows from an area that is stored in
+whole pixels, and another machine may draw an edge a little otherwise."""
+_HALF = 0.5
+
+
+@dataclass(kw_only=True)
+class PhotoTally:
+    """Counts over the annotated people of occluded frames; `findings` are sentences."""
+
+    frames: int = 0
+    people: int = 0
+    joints: int = 0
+    touched: int = 0  # joints of which pastes hide something
+    state_differs: int = 0
+    cause_differs: int = 0
+    mask_differs: int = 0
+    largest_share_error: float = 0.0
+    findings: list[str] = field(default_factory=list)
+
+    def report(self) -> dict[str, Any]:
+        """Return the figures, ready for JSON."""
+        found = {k: v for k, v in dataclasses.asdict(self).items() if k != "findings"}
+        wrong = self.state_differs + self.cause_differs + self.mask_differs
+        return {**found, "passed": wrong == 0 and self.largest_share_error <= _SAME}
+
+    def text(self) -> str:
+        """Return the figures as a line."""
+        passed = "they agree" if self.report()["passed"] else "they do NOT agree"
+        return (
+            f"{self.joints} annotated joints of {self.people} people, {self.touched} of them "
+            f"behind pastes: state differs in {self.state_differs}, cause in "
+            f"{self.cause_differs}, masks of {self.mask_differs} people, shares by "
+            f"{self.largest_share_error:.4f} at most; {passed}"
+        )
+
+
+def is_of_photos(dataset: Dataset) -> bool:
+    """Return whether `occlude` made a data set."""
+    return PHOTOS in dataset.identity.recipe
+
+
+def settings_of(dataset: Dataset, *, assets: Path | None = None, device: str = "auto") -> Settings:
+    """Return the settings with which pastes are laid again; `assets` as in `stage.settings_of`."""
+    made = {k: v for k, v in dataset.identity.recipe.items() if k != PHOTOS}
+    recipe = parse(
+        {**made, "frames": dataset.identity.frames}, str(dataset.folder / "dataset.json")
+    )
+    root = assets or asset_root(dataset.folder)
+    return prepare(recipe, assets=root, device=device)
+
+
+def audit(
+    folder: Path,
+    settings: Settings,
+    rendered: Compare,
+    *,
+    frames: int | None = None,
+    on_frame: Callable[[int, int], None] | None = None,
+) -> tuple[PhotoTally, list[Any]]:
+    """Check the first `frames` stored frames (all when None) of a set that `occlude` made.
+
+    Returns the tally of annotated people and those that `rendered` gave for pasted ones, which
+    are checked where they were rendered in the set's own skeleton. SynthStudioError when the set
+    or an asset cannot be read.
+    """
+    dataset, stage = Dataset(folder), Stage(settings)
+    skeleton = get_skeleton(dataset.identity.skeleton)
+    rows = list(dataset.iter_frames(["index", "variant", "group_id", "spec"]))[:frames]
+    total, others = PhotoTally(), []
+    clean: tuple[str, list[Row]] = ("", [])
+    for done, row in enumerate(rows, 1):
+        index = row["index"]
+        if row["variant"] == CLEAN:
+            clean = (row["group_id"], dataset.instances(index))
+        elif clean[0] == row["group_id"] and row["spec"]:
+            spec = read_as(PhotoSpec, row["spec"])
+            people = [annotated(person, skeleton) for person in clean[1]]
+            laid, stored = lay(stage, spec, people), dataset.instances(index)
+            compare(total, clean[1], stored, laid, skeleton, spec)
+            if stage.skeleton.name == skeleton.name:
+                others += _pasted(stage, spec, laid, stored, rendered)
+        if on_frame is not None:
+            on_frame(done, len(rows))
+    return total, others
+
+
+def _pasted(
+    stage: Stage,
+    spec: PhotoSpec,
+    laid: tuple[Laid, ...],
+    stored: Sequence[Row],
+    rendered: Compare,
+) -> list[Any]:
+    by_instance = {row["instance"]: row for row in stored}
+    out = []
+    for one, before in pasted_people(laid):
+        made, person = one.rendered, one.paste.person
+        if made is None or person is None or one.paste.instance not in by_instance:
+            continue
+        built = dataclasses.replace(made.built, cutouts=renumbered(before)[0])
+        fresh = stage.body.fresh_patches(person, points=FRESH_POINTS, seed=1)
+        row = by_instance[one.paste.instance]
+        out.append(rendered(built, [row], [fresh], stage.skeleton.joints, spec.index))
+    return out
+
+
+def compare(
+    tally: PhotoTally,
+    before: Sequence[Row],
+    stored: Sequence[Row],
+    laid: Sequence[Laid],
+    skeleton: Skeleton,
+    spec: PhotoSpec,
+) -> None:
+    """Hold an occluded frame's rows against those of its clean frame and what is laid over it."""
+    left = np.ones((spec.height_px, spec.width_px))
+    opaque = np.zeros(left.shape, np.bool_)
+    taken: dict[int, F64] = {}
+    for one in laid:
+        layer, whole = one.layer, np.zeros(left.shape)
+        h, w = layer.alpha.shape
+        whole[layer.top_px : layer.top_px + h, layer.left_px : layer.left_px + w] = layer.alpha
+        part = left * whole
+        taken[layer.instance] = taken.get(layer.instance, np.zeros(left.shape)) + part
+        left, opaque = left - part, opaque | (whole >= _HALF)
+    tally.frames += 1
+    after = {row["instance"]: row for row in stored}
+    for row in before:
+        found = after.get(row["instance"])
+        where = f"frame {spec.index}, person {row['instance']}"
+        if found is None:
+            tally.findings.append(f"{where}: it is not there any more")
+            tally.mask_differs += 1
+            continue
+        tally.people += 1
+        mask = _mask(row["modal_counts"], row["mask_size"])
+        if mask is not None:
+            kept = _mask(found["modal_counts"], row["mask_size"])
+            if kept is None or ((mask & ~opaque) != kept).any():
+                tally.mask_differs += 1
+                tally.findings.append(f"{where}: its mask is not what the pastes leave of it")
+        for j, name in enumerate(skeleton.joints):
+            disc = _disc(row, j, float(skeleton.sigmas[j]), mask, left.shape)
+            hidden = {i: float(share[disc].mean()) for i, share in taken.items() if disc.any()}
+            told = _joint(tally, row, found, j, {i: s for i, s in hidden.items() if s > 0})
+            tally.findings += [f"{where}, {name}: {told}"] if told else []
+
+
+def _joint(tally: PhotoTally, was: Row, now: Row, j: int, hidden: dict[int, float]) -> str:
+    """Count one joint; return what is wrong with it, or nothing."""
+    tally.joints += 1
+    if was["state"][j] not in (1, 2) or not hidden:
+        same = all(was[name][j] == now[name][j] for name in ("state", "cause", "occluder_id"))
+        tally.state_differs += not same
+        return "" if same else "no paste touches it, yet its label has changed"
+    tally.touched += 1
+    covered = sum(hidden.values())
+    wanted = dict(hidden)
+    for i, share in _hiders(was, j).items():
+        wanted[i] = wanted.get(i, 0.0) + share * (1 - covered)
+    stored = _hiders(now, j)
+    error = max(abs(wanted.get(i, 0.0) - stored.get(i, 0.0)) for i in {*wanted, *stored})
+    tally.largest_share_error = max(tally.largest_share_error, error)
+    earlier = was["shares"][5 * j : 5 * j + 5]
+    seen = (earlier[0] if np.isfinite(earlier).all() else 1.0) * (1 - covered)
+    state = 2 if was["state"][j] == 2 and seen >= _HALF else 1
+    if now["state"][j] != state and abs(seen - _HALF) > _SAME:
+        tally.state_differs += 1
+        return f"state {now['state'][j]}, again {state}"
+    cause = _cause(was, j, wanted, covered, state)
+    if cause is not None and now["state"][j] == state and now["cause"][j] != cause:
+        tally.cause_differs += 1
+        return f"cause {now['cause'][j]}, again {cause}"
+    return f"its hiders' shares are {error:.3f} off" if error > _SAME else ""
+
+
+def _cause(was: Row, j: int, hidden: dict[int, float], covered: float, state: int) -> str | None:
+    """Return the cause; None where it is too near to call or the earlier shares have a say."""
+    if state == 2:
+        return "visible"
+    if was["state"][j] == 1 and covered < _HALF:
+        return None if covered > _HALF - _SAME else str(was["cause"][j])
+    own = was["instance"]
+    people = sum(s for i, s in hidden.items() if i < THING_BASE and i != own)
+    things = sum(s for i, s in hidden.items() if i >= THING_BASE)
+    if abs(people - things) < _SAME or np.isfinite(was["shares"][5 * j : 5 * j + 5]).all():
+        return None
+    return "person" if people > things else "object"
+
+
+def _hiders(row: Row, j: int) -> dict[int, float]:
+    flat = zip(row["hidden_joint"], row["hidden_instance"], row["hidden_share"], strict=True)
+    return {i: share for joint, i, share in flat if joint == j}
+
+
+def _disc(row: Row, j: int, sigma: float, mask: Bool | None, shape: tuple[int, ...]) -> Bool:
+    """Return (H, W) the pixels of a joint's patch."""
+    x, y = row["joints_px"][2 * j : 2 * j + 2]
+    _, _, w, h = row["modal_box_px"]
+    r = max(2.0, 2 * sigma * np.sqrt(float(row["modal_area_px"]) or w * h))
+    if not np.isfinite((x, y)).all():
+        return np.zeros(shape, np.bool_)
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    near = np.asarray((columns + 0.5 - x) ** 2 + (rows + 0.5 - y) ** 2 <= r * r, np.bool_)
+    if mask is not None and (near & mask).any():
+        near &= mask
+    return near
+
+
+def _mask(counts: str | None, size: Sequence[int]) -> Bool | None:
+    if counts is None:
+        return None
+    return decode({"size": list(size), "counts": counts})

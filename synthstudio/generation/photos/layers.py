@@ -1,0 +1,296 @@
+"""From a paste to a layer: pixels with alpha and the shadow that it throws on the photo.
+
+Whatever is pasted ends as a `CutoutLayer` in the photo's own sharpness, noise and haze.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear, toned
+from synthstudio.core.photo import GreySpec, PasteSpec, PhotoSpec
+from synthstudio.core.rng import stream
+from synthstudio.core.scene import F32, F64, U8, CutoutLayer, Rendering
+from synthstudio.core.spec import FrameSpec, LensSpec, PlainBackdrop
+from synthstudio.generation import pipeline
+from synthstudio.generation.stage import Stage
+from synthstudio.label.photo import Annotated, crop
+from synthstudio.props.cutouts import cutout_layer
+from synthstudio.render import raster, shade
+from synthstudio.render.pack import Packed, pack
+
+_LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
+_RENDERED_SIGMA = 0.55
+_CUTOUT_SIGMA = 0.7
+_MOST_BLUR = 3.5
+_LEAST_ALPHA = 1 / 512
+_MASK_SIGMA, _PAD_PX = 0.8, 3
+_SPREAD = 0.8
+_LEAST_TIMES, _MOST_TIMES = 0.85, 1.7
+"""A paste's contrast is brought to 0.8 of that about it, but changed no more than this."""
+_NEARER, _FAR_GREY = 0.3, 70.0
+_CONTACT = 0.5
+_CONTACT_REACH = 0.1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rendered:
+    """What a rendered paste leaves behind for its labels."""
+
+    spec: FrameSpec
+    built: pipeline.Built
+    packed: Packed
+    rendering: Rendering
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Laid:
+    """A paste as it lies over the photo. `light` (H, W): what its shadow leaves of the light."""
+
+    paste: PasteSpec
+    layer: CutoutLayer
+    light: F32 | None
+    nearer: tuple[CutoutLayer, ...] = ()  # masks of the people before it
+    rendered: Rendered | None = None
+
+
+def lay(stage: Stage, spec: PhotoSpec, people: Sequence[Annotated]) -> tuple[Laid, ...]:
+    """Return every paste of a spec as a layer, the nearest first."""
+    return tuple(
+        _laid(stage, spec, paste, place, people) for place, paste in enumerate(spec.pastes)
+    )
+
+
+def _laid(
+    stage: Stage, spec: PhotoSpec, paste: PasteSpec, place: int, people: Sequence[Annotated]
+) -> Laid:
+    if paste.cutout is not None:
+        layer, light, sigma = _cut(stage, spec, paste)
+        rendered = None
+    else:
+        layer, light, rendered = _drawn(stage, spec, paste)
+        sigma = _RENDERED_SIGMA
+    extra = math.sqrt(max(0.0, spec.lens.blur_sigma_px**2 - sigma**2))
+    layer = _softened(layer, min(extra, _MOST_BLUR), (spec.width_px, spec.height_px))
+    size = (spec.width_px, spec.height_px)
+    nearer = tuple(_mask_layer(p, size) for p in people if p.instance in paste.behind)
+    alpha = layer.alpha
+    for mask in nearer:
+        alpha = alpha * (1 - crop(mask, layer.left_px, layer.top_px, alpha.shape))
+    if paste.about is not None:
+        layer = dataclasses.replace(layer, rgb=_as_about(layer, paste.about))
+    layer = dataclasses.replace(layer, rgb=_as_in_photo(layer, spec, place), alpha=alpha)
+    return Laid(paste=paste, layer=layer, light=light, nearer=nearer, rendered=rendered)
+
+
+def _mask_layer(person: Annotated, size: tuple[int, int]) -> CutoutLayer:
+    """Return a person's mask with a soft edge, as what lies before a paste."""
+    soft = np.pad(person.mask.astype(np.float32), _PAD_PX)
+    alpha = np.asarray(cv2.GaussianBlur(soft, (0, 0), _MASK_SIGMA), np.float32)
+    left, top = person.left_px - _PAD_PX, person.top_px - _PAD_PX
+    alpha = alpha[max(0, -top) : size[1] - top, max(0, -left) : size[0] - left]
+    return CutoutLayer(
+        instance=person.instance,
+        left_px=max(0, left),
+        top_px=max(0, top),
+        rgb=np.zeros((*alpha.shape, 3), np.uint8),
+        alpha=np.ascontiguousarray(alpha),
+        depth_m=0.0,
+    )
+
+
+# Cut-outs ----------------------------------------------------------------------------------
+
+
+def _cut(stage: Stage, spec: PhotoSpec, paste: PasteSpec) -> tuple[CutoutLayer, F32 | None, float]:
+    """Return the layer, its shadow and how soft it is already."""
+    wanted = paste.cutout
+    assert wanted is not None
+    rgba = stage.cutout(wanted.asset)
+    size = (spec.width_px, spec.height_px)
+    layer = cutout_layer(wanted, rgba, instance=paste.instance, frame_wh=size)
+    gained = srgb_to_linear(layer.rgb) * np.array(paste.gain_rgb, np.float32)
+    layer = dataclasses.replace(layer, rgb=linear_to_srgb_u8(toned(gained)))
+    shown = int((rgba[..., 3] > 0).any(axis=0).sum())
+    sigma = max(wanted.feather_px, _CUTOUT_SIGMA * wanted.size_px[0] / max(1, shown))
+    light = _contact(layer, size) if paste.grounded else None
+    return layer, light, sigma
+
+
+def _contact(layer: CutoutLayer, size: tuple[int, int]) -> F32:
+    """Return (H, W) the light that is left where the cut-out meets the floor.
+
+    Dark under the lowest points of its outline, wide as the thing and flat as a floor is seen.
+    """
+    w, h = size
+    light = np.ones((h, w), np.float32)
+    solid = layer.alpha >= 0.5
+    columns = np.flatnonzero(solid.any(axis=0))
+    if not len(columns):
+        return light
+    lowest = solid.shape[0] - 1 - np.argmax(solid[::-1], axis=0)
+    foot = int(lowest[columns].max())
+    tall, wide = int(np.ptp(np.flatnonzero(solid.any(axis=1)))) + 1, len(columns)
+    near = [c for c in columns if foot - lowest[c] <= max(2, _CONTACT_REACH * tall)]
+    dark = np.zeros((h, w), np.float32)
+    thick = max(1, round(0.02 * tall))
+    for c in near:
+        y, x = layer.top_px + int(lowest[c]), layer.left_px + int(c)
+        dark[max(0, y - thick) : max(0, min(h, y + thick)), x] = 1
+    wide_sigma, flat_sigma = max(1.0, 0.05 * wide), max(0.7, 0.02 * max(tall, wide / 2))
+    soft = cv2.GaussianBlur(dark, (0, 0), sigmaX=wide_sigma, sigmaY=flat_sigma)
+    tight = cv2.GaussianBlur(dark, (0, 0), sigmaX=max(0.8, wide_sigma / 4), sigmaY=flat_sigma / 2)
+    both = 0.6 * soft / max(float(soft.max()), 1e-6) + 0.4 * tight / max(float(tight.max()), 1e-6)
+    return np.asarray(1 - _CONTACT * both, np.float32)
+
+
+# What is rendered --------------------------------------------------------------------------
+
+
+def _drawn(stage: Stage, spec: PhotoSpec, paste: PasteSpec) -> tuple[CutoutLayer, F32, Rendered]:
+    """Return the layer of a thing or a person drawn alone, its shadow on the floor, the scene.
+
+    Drawn before black it is colour times alpha. Drawn before white without its sun, it leaves
+    the shadow of the sky on the floor: soft, and where thing and floor meet. Where a photo's
+    sun stands nobody knows.
+    """
+    small = FrameSpec(
+        seed=spec.seed,
+        index=spec.index,
+        camera=paste.camera,
+        people=() if paste.person is None else (paste.person,),
+        things=() if paste.thing is None else (paste.thing,),
+        backdrop=PlainBackdrop(top_rgb=(0.0, 0.0, 0.0), bottom_rgb=(0.0, 0.0, 0.0)),
+        light=paste.light,
+        lens=LensSpec(),
+        skeleton=stage.skeleton.name,
+        supersample=spec.supersample,
+    )
+    built = pipeline.build(stage, small)
+    dark = np.zeros((spec.height_px, spec.width_px, 3), np.uint8)
+    white = np.full_like(dark, 255)
+    packed = pack(dataclasses.replace(built.scene, backdrop=dark), device=stage.settings.device)
+    over_black = shade.render(packed, packed.scene)
+    overcast = dataclasses.replace(built.scene.light, sun_rgb=np.zeros(3))
+    lit = dataclasses.replace(
+        packed, scene=dataclasses.replace(built.scene, backdrop=white, light=overcast)
+    )
+    over_white = shade.render(lit, lit.scene)
+    alpha = _coverage(packed, spec.supersample)
+    colour = srgb_to_linear(over_black.rgb)
+    kept = np.where(alpha > 0, np.float32(1), srgb_to_linear(over_white.rgb) @ _LUMINANCE)
+    # Under the edge's own pixels the shadow goes on as dark as beside them.
+    light: F32 = np.asarray(cv2.erode(kept.astype(np.float32), np.ones((3, 3), np.uint8)))
+    light = np.where(alpha > 0, light, kept).astype(np.float32) ** np.float32(1.5)
+    layer = _layer(paste.instance, colour, alpha)
+    return layer, light, Rendered(spec=small, built=built, packed=packed, rendering=over_black)
+
+
+def _coverage(packed: Packed, scale: int) -> F32:
+    """Return (H, W) the share of samples that something covers."""
+    covered = raster.rasterise(packed, scale=scale).triangle >= 0
+    h, w = covered.shape[0] // scale, covered.shape[1] // scale
+    return np.asarray(covered.reshape(h, scale, w, scale).mean(axis=(1, 3)), np.float32)
+
+
+def _layer(instance: int, premultiplied: F32, alpha: F32) -> CutoutLayer:
+    """Return (H, W) as a layer, cropped to what is covered."""
+    rows, columns = np.flatnonzero(alpha.any(axis=1)), np.flatnonzero(alpha.any(axis=0))
+    y0, y1 = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
+    x0, x1 = (int(columns[0]), int(columns[-1]) + 1) if len(columns) else (0, 0)
+    part = np.ascontiguousarray(alpha[y0:y1, x0:x1])
+    colour = premultiplied[y0:y1, x0:x1] / np.maximum(part, 1 / 64)[..., None]
+    return CutoutLayer(
+        instance=instance,
+        left_px=x0,
+        top_px=y0,
+        rgb=linear_to_srgb_u8(np.clip(colour, 0, 1)),
+        alpha=part,
+        depth_m=0.0,
+    )
+
+
+# As the photo shows it ---------------------------------------------------------------------
+
+
+def _softened(layer: CutoutLayer, sigma: float, size: tuple[int, int]) -> CutoutLayer:
+    """Return the layer blurred by `sigma` px, colours weighted by alpha, clipped to the photo.
+
+    At the photo's border the layer goes on: it was clipped there.
+    """
+    h, w = layer.alpha.shape
+    if sigma < 0.2 or h == 0 or w == 0:
+        return layer
+    m = math.ceil(3 * sigma)
+    premultiplied = np.dstack([srgb_to_linear(layer.rgb) * layer.alpha[..., None], layer.alpha])
+    left, top = layer.left_px <= 0, layer.top_px <= 0
+    right, bottom = layer.left_px + w >= size[0], layer.top_px + h >= size[1]
+    padded = np.zeros((h + 2 * m, w + 2 * m, 4), np.float32)
+    padded[m:-m, m:-m] = premultiplied
+    if left:
+        padded[:, :m] = padded[:, m : m + 1]
+    if right:
+        padded[:, -m:] = padded[:, -m - 1 : -m]
+    if top:
+        padded[:m] = padded[m : m + 1]
+    if bottom:
+        padded[-m:] = padded[-m - 1 : -m]
+    soft = np.asarray(cv2.GaussianBlur(padded, (0, 0), sigma), np.float32)
+    x0, y0 = max(0, layer.left_px - m), max(0, layer.top_px - m)
+    x1, y1 = min(size[0], layer.left_px + w + m), min(size[1], layer.top_px + h + m)
+    ox, oy = layer.left_px - m, layer.top_px - m
+    soft = soft[y0 - oy : y1 - oy, x0 - ox : x1 - ox]
+    alpha = np.minimum(soft[..., 3], 1)
+    alpha[alpha < _LEAST_ALPHA] = 0
+    colour = soft[..., :3] / np.maximum(soft[..., 3:], 1e-4)
+    return CutoutLayer(
+        instance=layer.instance,
+        left_px=x0,
+        top_px=y0,
+        rgb=linear_to_srgb_u8(np.clip(colour, 0, 1)),
+        alpha=np.ascontiguousarray(alpha),
+        depth_m=0.0,
+    )
+
+
+def _as_about(layer: CutoutLayer, about: GreySpec) -> U8:
+    """Return the layer's colours (h, w, 3) with grey levels nearer to those of its surroundings.
+
+    Part of the way: a thing may well be darker or plainer than what is about it.
+    """
+    weight = layer.alpha.astype(np.float64)
+    if weight.sum() < 1:
+        return layer.rgb
+    grey = layer.rgb @ _LUMINANCE
+    mean = float((grey * weight).sum() / weight.sum())
+    spread = math.sqrt(float(((grey - mean) ** 2 * weight).sum() / weight.sum()))
+    times = min(max(_SPREAD * about.spread / max(spread, 1.0), _LEAST_TIMES), _MOST_TIMES)
+    shift = _NEARER * min(max(about.mean - mean, -_FAR_GREY), _FAR_GREY)
+    # All channels by the factor of the grey: hues stay.
+    wanted = np.clip(mean + shift + (grey - mean) * times, 1, 254)
+    factor = np.clip(wanted / np.maximum(grey, 4.0), 0.4, 2.5)[..., None]
+    matched: U8 = np.clip(np.rint(layer.rgb * factor), 0, 255).astype(np.uint8)
+    return matched
+
+
+def _as_in_photo(layer: CutoutLayer, spec: PhotoSpec, place: int) -> U8:
+    """Return the layer's colours (h, w, 3) with the photo's haze, saturation and noise."""
+    colour: F32 = srgb_to_linear(layer.rgb)
+    grey = (colour @ _LUMINANCE)[..., None]
+    light = grey + (colour - grey) * np.float32(spec.tone.saturation)
+    black = np.float32(spec.tone.black)
+    rgb = linear_to_srgb_u8(black + (1 - black) * light)
+    if spec.lens.noise_sigma <= 0 or not rgb.size:
+        return rgb
+    rng = stream(spec.lens.noise_seed, "paste-noise", place)
+    noise = rng.standard_normal(rgb.shape[:2])
+    grain: F64 = np.asarray(cv2.GaussianBlur(noise, (0, 0), 0.6), np.float64)
+    grain = grain * (spec.lens.noise_sigma / max(float(grain.std()), 1e-6))
+    noisy: U8 = np.clip(np.rint(rgb + grain[..., None]), 0, 255).astype(np.uint8)
+    return noisy

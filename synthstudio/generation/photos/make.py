@@ -1,0 +1,404 @@
+"""One occluded photo: what a process holds, what a draw sees, pixels and rows of a frame."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from synthstudio.compose import blend
+from synthstudio.core.images import encode_jpeg, linear_to_srgb_u8, read_rgb, srgb_to_linear
+from synthstudio.core.labels import SHARES, STATE_HIDDEN, STATE_VISIBLE
+from synthstudio.core.photo import Outline, PhotoPerson, PhotoSpec, PhotoView
+from synthstudio.core.scene import F32, NO_PART, U8, Bool, CutoutLayer, Rendering
+from synthstudio.core.skeleton import SKELETONS, Skeleton, get_skeleton
+from synthstudio.core.spec import PERSON_BASE, THING_BASE, Ask, AssetRef
+from synthstudio.core.spec_json import to_json
+from synthstudio.dataset import rows
+from synthstudio.dataset.rows import Row
+from synthstudio.formats.joints import convert_row
+from synthstudio.generation import pipeline
+from synthstudio.generation.photos import measure
+from synthstudio.generation.photos.layers import Laid, lay
+from synthstudio.generation.photos.photos import Album, Sample
+from synthstudio.generation.stage import Settings, Stage
+from synthstudio.label import masks
+from synthstudio.label.photo import Annotated, Relabelled, radii_px, relabel
+from synthstudio.props.assets import AssetTable
+from synthstudio.recipe.search.photo_draw import draw_photo
+
+_OUTLINE_PX = 128
+_SHADE_EDGE_PX = 1.5
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PhotoFrame:
+    """A finished frame: its image and its rows but for the file's name."""
+
+    spec: PhotoSpec
+    jpeg: bytes
+    row: Row
+    people: list[Row]
+    layers: dict[str, bytes] = field(default_factory=dict)
+
+
+class PhotoStage(Stage):
+    """What one process holds to hide people in photos; the `core.photo.PhotoSolve` of a draw."""
+
+    def __init__(self, settings: Settings, photos: Path, album: Path, skeleton: str) -> None:
+        """Open the album; `bones` is the skeleton of the annotations."""
+        super().__init__(settings)
+        self.skeleton = get_skeleton(skeleton)
+        table = AssetTable(root=photos)
+        self.pixels = functools.lru_cache(4)(lambda ref: read_photo(table, ref))
+        self.outline = functools.lru_cache(512)(self._outline)
+        opened = Album(album)
+        self.sample = functools.lru_cache(4)(opened.sample)
+        self.specs = functools.lru_cache(4)(self._specs)
+
+    def _outline(self, asset: AssetRef) -> Outline:
+        return outline(self.cutout(asset))
+
+    def _specs(self, place: int) -> tuple[PhotoSpec, ...]:
+        sample = self.sample(place)
+        view = view_of(sample, self.pixels(ref_of(sample)), self.skeleton)
+        return draw_photo(self.settings.recipe, view, place, self)
+
+
+def ref_of(sample: Sample) -> AssetRef:
+    """Return how specs name a photo."""
+    return AssetRef(sha256=sample.sha256, name=sample.name)
+
+
+def read_photo(table: AssetTable, ref: AssetRef) -> U8:
+    """Return a photo's pixels (H, W, 3), upright; AssetError if it is gone or has changed."""
+    return read_rgb(table.resolve(ref))
+
+
+def outline(rgba: U8) -> Outline:
+    """Return what a cut-out picture (h, w, 4) shows, trimmed."""
+    alpha = rgba[..., 3]
+    r, c = np.flatnonzero(alpha.any(axis=1)), np.flatnonzero(alpha.any(axis=0))
+    part = np.ascontiguousarray(alpha[r[0] : r[-1] + 1, c[0] : c[-1] + 1])
+    height, width = part.shape
+    scale = min(1.0, _OUTLINE_PX / max(width, height))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+    return Outline(
+        alpha=np.asarray(small, np.float32) / np.float32(255), width_px=width, height_px=height
+    )
+
+
+# What a draw sees --------------------------------------------------------------------------
+
+
+def annotated(row: Mapping[str, Any], skeleton: Skeleton) -> Annotated:
+    """Return a person's row as the labels need it. J joints."""
+    h, w = row["mask_size"]
+    joints = len(skeleton.joints)
+    x, y, bw, bh = row["modal_box_px"]
+    if row["modal_counts"] is not None:
+        whole = masks.decode({"size": [h, w], "counts": row["modal_counts"]})
+        bx, by, mw, mh = (int(v) for v in masks.mask_box(whole))
+        mask, left, top = whole[by : by + mh, bx : bx + mw], bx, by
+    else:
+        left, top = max(0, math.floor(x + 0.5)), max(0, math.floor(y + 0.5))
+        right, bottom = min(w, math.floor(x + bw + 0.5)), min(h, math.floor(y + bh + 0.5))
+        mask = np.ones((max(0, bottom - top), max(0, right - left)), np.bool_)
+    area = float(row["modal_area_px"]) or bw * bh
+    return Annotated(
+        instance=row["instance"],
+        joints_px=np.array(row["joints_px"], np.float64).reshape(joints, 2),
+        shares=np.array(row["shares"], np.float64).reshape(joints, len(SHARES)),
+        state=np.array(row["state"], np.uint8),
+        cause=tuple(row["cause"]),
+        ambiguous=np.array(row["ambiguous"], np.bool_),
+        occluder_id=np.array(row["occluder_id"], np.int32),
+        hidden_by=rows.hidden_by(row),
+        radius_px=radii_px(skeleton.sigmas, area),
+        mask=mask,
+        left_px=left,
+        top_px=top,
+        has_mask=row["modal_counts"] is not None and bool(mask.any()),
+    )
+
+
+def view_of(sample: Sample, rgb: U8, skeleton: Skeleton) -> PhotoView:
+    """Return a photo as a draw sees it."""
+    height, width = rgb.shape[:2]
+    found = [annotated(row, skeleton) for row in sample.people]
+    boxes = [tuple(row["modal_box_px"]) for row in sample.people]
+    stands = []
+    for person, box in zip(found, boxes, strict=True):
+        labelled = (person.state == STATE_HIDDEN) | (person.state == STATE_VISIBLE)
+        known = measure.joints_by_name(skeleton.joints, person.joints_px, labelled)
+        stands.append(measure.stand(known, box, height))
+    floor = measure.floor(stands, height)
+    stands = [
+        measure.grounded(found_at, floor, box[1] + box[3])
+        for found_at, box in zip(stands, boxes, strict=True)
+    ]
+    people = tuple(
+        PhotoPerson(
+            instance=person.instance,
+            box_px=box,
+            joints_px=person.joints_px,
+            seen=person.state == STATE_VISIBLE,
+            radius_px=person.radius_px,
+            mask=person.mask,
+            has_mask=person.has_mask,
+            left_px=person.left_px,
+            top_px=person.top_px,
+            px_per_m=round(where.px_per_m, 3),
+            foot_px=round(where.foot_px, 2),
+            feet_seen=where.sure >= measure.FEET_SEEN,
+            light=measure.place_light(rgb, box),
+        )
+        for person, box, where in zip(found, boxes, stands, strict=True)
+    )
+    largest = max(boxes, key=lambda box: box[2] * box[3])
+    things = [i for i in sample.frame["thing_instance"] if i >= THING_BASE]
+    return PhotoView(
+        photo=ref_of(sample),
+        width_px=width,
+        height_px=height,
+        joints=skeleton.joints,
+        people=people,
+        first_thing=max([THING_BASE - 1, *things]) + 1,
+        focal_px=measure.focal_px(width, height),
+        horizon_px=round(floor.horizon_px, 2),
+        blur_sigma_px=measure.blur_sigma_px(rgb, largest),
+        noise_sigma=measure.noise_sigma(rgb),
+        tone=measure.tone(rgb),
+    )
+
+
+# Pixels and labels -------------------------------------------------------------------------
+
+
+def make_frame(stage: PhotoStage, sample: Sample, spec: PhotoSpec) -> PhotoFrame:
+    """Replay a spec over its photo: the same spec and annotations give the same bytes."""
+    photo = stage.pixels(spec.photo)
+    people = [annotated(row, stage.skeleton) for row in sample.people]
+    laid = lay(stage, spec, people)
+    jpeg = encode_jpeg(composed(photo, laid, people), spec.lens.jpeg_quality)
+    layers = tuple(one.layer for one in laid)
+    size = (spec.width_px, spec.height_px)
+    out = []
+    asks = spec.asks or tuple(Ask() for _ in people)
+    for row, person, ask in zip(sample.people, people, asks, strict=True):
+        after = relabel(person, layers, frame_px=size)
+        out.append(_person_row(row, person, after, ask, spec))
+    out += _pasted_rows(stage, spec, laid)
+    return PhotoFrame(spec=spec, jpeg=jpeg, row=_frame_row(sample, spec, laid, jpeg), people=out)
+
+
+def composed(photo: U8, laid: tuple[Laid, ...], people: list[Annotated]) -> U8:
+    """Return the photo with everything over it, the farthest first.
+
+    Shadows fall on what is floor: not on people, nor on what was pasted before.
+    """
+    seen = Rendering(
+        rgb=photo,
+        depth_m=np.full(photo.shape[:2], np.inf, np.float32),
+        instance=np.zeros(photo.shape[:2], np.int32),
+        part=np.full(photo.shape[:2], NO_PART, np.uint8),
+    )
+    upright = np.zeros(photo.shape[:2], np.float32)
+    for person in people:
+        if person.has_mask:
+            h, w = person.mask.shape
+            part = upright[person.top_px : person.top_px + h, person.left_px : person.left_px + w]
+            np.maximum(part, person.mask, out=part)
+    upright = np.asarray(cv2.GaussianBlur(upright, (0, 0), _SHADE_EDGE_PX), np.float32)
+    for one in reversed(laid):
+        if one.light is not None:
+            seen = dataclasses.replace(seen, rgb=_shaded(seen.rgb, one.light, upright))
+        seen = blend.over(seen, (one.layer,))
+        h, w = one.layer.alpha.shape
+        left, top = one.layer.left_px, one.layer.top_px
+        part = upright[top : top + h, left : left + w]
+        np.maximum(part, one.layer.alpha, out=part)
+    return seen.rgb
+
+
+def _shaded(rgb: U8, light: F32, upright: F32) -> U8:
+    kept = 1 - (1 - light) * (1 - upright)
+    dark = kept < 0.995
+    out = rgb.copy()
+    out[dark] = linear_to_srgb_u8(srgb_to_linear(rgb[dark]) * kept[dark][:, None])
+    return out
+
+
+def _person_row(row: Row, person: Annotated, after: Relabelled, ask: Ask, spec: PhotoSpec) -> Row:
+    """Return an annotated person's row after the paste; what it leaves alone stays as it was."""
+    hidden = [(j, i, s) for j, found in enumerate(after.hidden_by) for i, s in found]
+    amodal = row["amodal_counts"] is not None or row["amodal_area_px"] is not None
+    fraction = after.hidden_fraction(person.mask)
+    area = int(person.mask.sum()) if person.has_mask else row["modal_area_px"]
+    out = {
+        **row,
+        "frame_index": spec.index,
+        "modal_area_px": area,  # of a mask by its pixels, as everywhere; a file has a polygon's
+        "shares": after.shares.ravel().tolist(),
+        "state": after.state.tolist(),
+        "cause": list(after.cause),
+        "ambiguous": after.ambiguous.tolist(),
+        "occluder_id": after.occluder_id.tolist(),
+        "hidden_joint": [j for j, _, _ in hidden],
+        "hidden_instance": [i for _, i, _ in hidden],
+        "hidden_share": [s for _, _, s in hidden],
+        "amodal_counts": row["amodal_counts"] if amodal else row["modal_counts"],
+        "amodal_box_px": row["amodal_box_px"] if amodal else list(row["modal_box_px"]),
+        "amodal_area_px": row["amodal_area_px"] if amodal else area,
+        "occluded_fraction": fraction,
+        **rows.ask_row(ask),
+    }
+    return out if fraction == 0 else out | _modal(row, person, after, fraction)
+
+
+def _modal(row: Row, person: Annotated, after: Relabelled, fraction: float) -> Row:
+    """Return mask, box and area of what is left of a person who lost some of it."""
+    x, y, w, h = masks.mask_box(after.mask)
+    box = [x + person.left_px, y + person.top_px, w, h] if w else [0.0] * 4
+    if not person.has_mask:
+        return {"modal_box_px": box, "modal_area_px": round(row["modal_area_px"] * (1 - fraction))}
+    height, width = row["mask_size"]
+    whole: Bool = np.zeros((height, width), np.bool_)
+    rows_, columns = after.mask.shape
+    whole[person.top_px : person.top_px + rows_, person.left_px : person.left_px + columns] = (
+        after.mask
+    )
+    return {
+        "modal_counts": masks.encode(whole)["counts"],
+        "modal_box_px": box,
+        "modal_area_px": int(after.mask.sum()),
+    }
+
+
+def _pasted_rows(stage: PhotoStage, spec: PhotoSpec, laid: tuple[Laid, ...]) -> list[Row]:
+    """Return the rows of pasted people: rendered labels, behind what is nearer."""
+    out = []
+    for rank, (one, before) in enumerate(pasted_people(laid)):
+        out.append(_pasted_row(stage, spec, one, before, rank=rank))
+    return sorted(out, key=lambda row: int(row["instance"]))
+
+
+def pasted_people(laid: tuple[Laid, ...]) -> list[tuple[Laid, tuple[CutoutLayer, ...]]]:
+    """Return each pasted person with all that lies before it, the nearest person first."""
+    return [
+        (one, (*one.nearer, *(other.layer for other in reversed(laid[:place]))))  # later: on top
+        for place, one in enumerate(laid)
+        if one.paste.person is not None and one.rendered is not None
+    ]
+
+
+def _pasted_row(
+    stage: PhotoStage,
+    spec: PhotoSpec,
+    one: Laid,
+    before: tuple[CutoutLayer, ...],
+    *,
+    rank: int,
+) -> Row:
+    made, person = one.rendered, one.paste.person
+    assert made is not None and person is not None
+    before, swap = renumbered(before)
+    swap[PERSON_BASE] = one.paste.instance
+    labels = pipeline.decide_labels(
+        stage,
+        made.spec,
+        dataclasses.replace(made.built, cutouts=before),
+        made.packed,
+        blend.over(made.rendering, before),
+    )
+    own = rows.person_row(labels.people[0])
+    row: Row = {
+        **own,
+        "frame_index": spec.index,
+        "instance": one.paste.instance,
+        "occluder_id": [swap.get(i, i) for i in own["occluder_id"]],
+        "hidden_instance": [swap.get(i, i) for i in own["hidden_instance"]],
+        "joints_world_m": None,  # each paste has a floor of its own
+        "phenotype": [float(v) for v in dataclasses.astuple(person.phenotype)],
+        "depth_rank": rank,
+        "track_id": None,
+        "motion": None,
+        **rows.ask_row(Ask()),
+    }
+    if stage.skeleton.name == stage.skeleton.name:
+        return row
+    frame = {
+        "skeleton": stage.skeleton.name,
+        "width_px": spec.width_px,
+        "height_px": spec.height_px,
+    }
+    return convert_row(row, frame, stage.skeleton)
+
+
+def renumbered(
+    layers: tuple[CutoutLayer, ...],
+) -> tuple[tuple[CutoutLayer, ...], dict[int, int]]:
+    """Return layers whose people are numbered from 2, and what those numbers stand for.
+
+    Where a pasted person is drawn alone it is person 1, whoever that is in the photo.
+    """
+    back: dict[int, int] = {}
+    out = []
+    for layer in layers:
+        if layer.instance < THING_BASE:
+            number = PERSON_BASE + 1 + len(back)
+            back[number] = layer.instance
+            layer = dataclasses.replace(layer, instance=number)
+        out.append(layer)
+    return tuple(out), back
+
+
+def _frame_row(sample: Sample, spec: PhotoSpec, laid: tuple[Laid, ...], jpeg: bytes) -> Row:
+    said = sample.frame
+    things = [(one.paste.instance, _kind(one)) for one in laid if one.paste.person is None]
+    drawn = next((one.paste.camera for one in laid if one.paste.person is not None), None)
+    return {
+        **said,
+        "index": spec.index,
+        "seed": spec.seed,
+        "image_sha256": hashlib.sha256(jpeg).hexdigest(),
+        "split": spec.split,
+        "group_id": spec.group_id,
+        "variant": spec.variant,
+        "differs": list(spec.differs),
+        "skeleton": said["skeleton"],
+        # The guessed camera, which joints_camera_m of pasted people belong to.
+        "K": said["K"] if said["K"] or drawn is None else drawn.K.ravel().tolist(),
+        "thing_instance": [*said["thing_instance"], *(i for i, _ in things)],
+        "thing_kind": [*said["thing_kind"], *(k for _, k in things)],
+        "thing_held_by": [*said["thing_held_by"], *(0 for _ in things)],
+        "layers": [],
+        "spec": to_json(spec),
+    }
+
+
+def _kind(one: Laid) -> str:
+    paste = one.paste
+    if paste.cutout is not None:
+        return paste.cutout.kind
+    assert paste.thing is not None
+    return paste.thing.kind if paste.thing.asset is None else paste.thing.asset.name
+
+
+def rows_of(frame: PhotoFrame, file_name: str) -> tuple[Row, list[Row]]:
+    """Return the rows of a frame whose image lies at `file_name`."""
+    return {**frame.row, "file_name": file_name}, frame.people
+
+
+def body_skeleton(skeleton: Skeleton) -> str:
+    """Return the skeleton in which people are rendered for annotations in `bones`."""
+    return skeleton.name if skeleton.name in SKELETONS else "coco23"

@@ -1,0 +1,205 @@
+"""Annotated photos, checked once and kept on disk so that any worker can take any of them.
+
+What the annotations say is read by the same importer as everywhere (formats/coco_file.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from synthstudio.core.errors import AssetError, FormatError, SynthStudioError
+from synthstudio.core.images import decode_rgb, read_bytes
+from synthstudio.core.safe_json import read_members
+from synthstudio.core.safe_paths import file_inside, plain_name
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.dataset.manifest import AssetRow
+from synthstudio.dataset.rows import Row
+from synthstudio.formats.coco_file import CocoFile
+from synthstudio.props.assets import credits
+
+ALBUM_NAME = "album.sqlite"
+_TABLES = """
+CREATE TABLE samples (place INTEGER PRIMARY KEY, value TEXT);
+CREATE TABLE credits (id INTEGER PRIMARY KEY, licence INTEGER, source TEXT);
+CREATE TABLE licences (id INTEGER PRIMARY KEY, value TEXT);
+"""
+_SHOWN = 5
+_HASH_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """A photo and its annotations as rows of the tables."""
+
+    name: str  # below the folder of photos
+    sha256: str
+    frame: Row
+    people: list[Row]
+
+
+@dataclass(kw_only=True)
+class Gathered:
+    """What annotations and photos hold. `notes` say what was left out, and how often."""
+
+    album: Path
+    count: int
+    skeleton: Skeleton
+    sha256: str
+    assets: list[AssetRow] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class Album:
+    """Samples on disk by their place."""
+
+    def __init__(self, path: Path) -> None:
+        """Open an album that `gather` wrote, for reading."""
+        self._base = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+
+    def sample(self, place: int) -> Sample:
+        """Return the sample at a place."""
+        row = self._base.execute("SELECT value FROM samples WHERE place = ?", (place,)).fetchone()
+        return Sample(**json.loads(row[0]))
+
+
+def gather(annotations: Path, images: Path, folder: Path, *, skip_broken: bool = False) -> Gathered:
+    """Read and check every annotation and photo; the album goes into `folder`.
+
+    Photos without an annotated person are left out and counted. A photo that is missing, broken,
+    too large or of another size than annotated is an AssetError that names the first few, or
+    with `skip_broken` left out and counted. A file name that leads out of `images` is always a
+    FormatError, as is whatever is wrong with the annotations.
+    """
+    if not images.is_dir():
+        raise AssetError("there is no such folder", where=str(images), expected="the photos")
+    opened = CocoFile(annotations)
+    try:
+        made = Gathered(
+            album=folder / ALBUM_NAME,
+            count=0,
+            skeleton=opened.skeleton,
+            sha256=_file_hash(annotations),
+        )
+        made.album.unlink(missing_ok=True)
+        base = sqlite3.connect(made.album)
+        try:
+            base.executescript(_TABLES)
+            _store_credits(base, annotations)
+            _store_samples(base, opened, images, made, skip_broken)
+            base.commit()
+        finally:
+            base.close()
+        made.assets += opened.assets
+        made.notes += [f"{n} x {what}" for what, n in sorted(opened.left_out.items())]
+    finally:
+        opened.close()
+    if not made.count:
+        raise FormatError(
+            "no photo with an annotated person",
+            where=str(annotations),
+            got="; ".join(made.notes) or "nobody in any",
+        )
+    return made
+
+
+def _store_samples(
+    base: sqlite3.Connection, opened: CocoFile, images: Path, made: Gathered, skip: bool
+) -> None:
+    faults: list[str] = []
+    left_out: Counter[str] = Counter()
+    own = credits(images)
+    for frame, people in opened.samples():
+        if not people:
+            left_out["photo without annotated people"] += 1
+            continue
+        name = plain_name(frame["file_name"], where=f"image {frame['index']}")
+        try:
+            sha256 = _checked(images, name, (frame["width_px"], frame["height_px"]))
+        except SynthStudioError as error:
+            faults.append(str(error))
+            left_out["photo that cannot be used"] += 1
+            continue
+        sample = {"name": name, "sha256": sha256, "frame": frame, "people": people}
+        base.execute("INSERT INTO samples VALUES (?, ?)", (made.count, json.dumps(sample)))
+        made.count += 1
+        licence, source = _credit(base, frame["index"])
+        more = own.get(name, ("", ""))
+        made.assets.append(
+            AssetRow(
+                sha256=sha256,
+                name=name,
+                licence=licence or more[0],
+                source=source or more[1],
+                category="photo",
+            )
+        )
+    made.notes += [f"{n} x {what}" for what, n in sorted(left_out.items())]
+    if faults and not skip:
+        more_text = f"\nand {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+        raise AssetError(
+            "\n".join(faults[:_SHOWN])
+            + more_text
+            + "\nMend them, or leave such photos out with --skip-broken."
+        )
+    made.notes += faults[:_SHOWN]
+
+
+def _checked(images: Path, name: str, size: tuple[int, int]) -> str:
+    """Return the hash of a photo that can be decoded and has the annotated size."""
+    path = file_inside(images, name, where=name)
+    data = read_bytes(path)
+    rgb = decode_rgb(data, name)
+    found = (rgb.shape[1], rgb.shape[0])
+    if found != size:
+        turned = found == (size[1], size[0])
+        raise AssetError(
+            "the photo has another size than its annotations",
+            where=name,
+            expected=f"{size[0]} x {size[1]}",
+            got=f"{found[0]} x {found[1]}" + (", turned by its EXIF" if turned else ""),
+            then="Annotations are of the upright photo: mend its EXIF or the annotations."
+            if turned
+            else None,
+        )
+    return hashlib.sha256(data).hexdigest()
+
+
+def _store_credits(base: sqlite3.Connection, annotations: Path) -> None:
+    """Keep what the file says of each image's licence and source."""
+    for key, span in read_members(annotations, streamed=("licenses", "images", "annotations")):
+        entry = span.value
+        if not isinstance(entry, dict) or type(entry.get("id")) is not int:
+            continue
+        if key == "licenses":
+            told = (str(entry.get(k) or "").strip()[:500] for k in ("name", "url"))
+            value = " ".join(filter(None, told))
+            base.execute("INSERT OR REPLACE INTO licences VALUES (?, ?)", (entry["id"], value))
+        elif key == "images":
+            urls = (entry.get(k) for k in ("flickr_url", "coco_url", "url"))
+            source = next((u[:500] for u in urls if isinstance(u, str) and u), "")
+            licence = entry.get("license")
+            number = licence if type(licence) is int else None
+            row = (entry["id"], number, source)
+            base.execute("INSERT OR REPLACE INTO credits VALUES (?, ?, ?)", row)
+
+
+def _credit(base: sqlite3.Connection, number: int) -> tuple[str, str]:
+    row = base.execute(
+        "SELECT value, source FROM credits LEFT JOIN licences ON licence = licences.id "
+        "WHERE credits.id = ?",
+        (number,),
+    ).fetchone()
+    return (row[0] or "", row[1]) if row else ("", "")
+
+
+def _file_hash(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_HASH_BYTES):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,167 @@
+"""A whole run over annotated photos: like `pipeline.generate`, shard by shard in workers."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from synthstudio.core.errors import RecipeError, SynthStudioError, WorkerError
+from synthstudio.dataset.manifest import FRAMES_PER_SHARD, Identity
+from synthstudio.dataset.shards import OnEvent, StagedShard, no_event, write_shard
+from synthstudio.dataset.writer import open_or_create
+from synthstudio.generation.engines import local
+from synthstudio.generation.photos.make import (
+    PhotoFrame,
+    PhotoStage,
+    body_skeleton,
+    make_frame,
+    rows_of,
+)
+from synthstudio.generation.photos.photos import Gathered, gather
+from synthstudio.generation.pipeline import OnProgress, ShardJob, Summary, run_shards
+from synthstudio.generation.stage import PHOTOS, Settings, identity_of, prepare_caches
+from synthstudio.recipe.schema.recipe import Recipe
+from synthstudio.recipe.search.photo_draw import occlude_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Occluded:
+    """What a run made; `notes` say what of the annotations was left out."""
+
+    summary: Summary
+    photos: int
+    notes: tuple[str, ...]
+
+
+def occlude(  # noqa: PLR0913 - the options of one command
+    settings: Settings,
+    annotations: Path,
+    out: Path,
+    *,
+    images: Path,
+    workers: int = 1,
+    resume: bool = False,
+    allow_mixed: bool = False,
+    skip_broken: bool = False,
+    frames_per_shard: int = FRAMES_PER_SHARD,
+    on_progress: OnProgress | None = None,
+    on_event: OnEvent = no_event,
+) -> Occluded:
+    """Make the data set `out` of the photos in `images` and their COCO `annotations`.
+
+    Each photo gives its clean frame, then `occlude.each` frames in which people are hidden. The
+    bytes depend on the recipe, seed, photos, annotations and machine kind: not on `workers` nor
+    on how often the run was killed and resumed. FormatError, AssetError: something is wrong with
+    what is read; DatasetError, DiskError: with where it goes.
+    """
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="synthstudio-") as scratch:
+        found = gather(annotations, images, Path(scratch), skip_broken=skip_broken)
+        settings = settings_for(settings, found)
+        prepare_caches(settings)
+        identity = identity_for(settings, found, annotations.name, frames_per_shard)
+        with open_or_create(
+            out, identity, resume=resume, allow_mixed=allow_mixed, on_event=on_event
+        ) as session:
+            session.log("assets", root=str(settings.assets.root.resolve()))
+            session.log("photos", root=str(images.resolve()))
+            summary = run_shards(
+                session,
+                make_shard,
+                initializer=PhotoStage,
+                initargs=(settings, images, found.album, found.skeleton.name),
+                workers=workers,
+                skip_failed=False,
+                on_progress=on_progress,
+                on_event=on_event,
+                started=started,
+            )
+    return Occluded(summary=summary, photos=found.count, notes=tuple(found.notes))
+
+
+def settings_for(settings: Settings, found: Gathered) -> Settings:
+    """Return the settings with the skeleton of the annotations and as many frames as they give.
+
+    RecipeError for what a recipe asks that photos cannot give.
+    """
+    _check(settings.recipe)
+    recipe: Recipe = settings.recipe.model_copy(
+        update={
+            "skeleton": body_skeleton(found.skeleton),
+            "frames": found.count * (1 + occlude_of(settings.recipe).each),
+        }
+    )
+    try:
+        recipe.targets.check(found.skeleton.joints, cutouts=False)
+    except ValueError as error:
+        raise RecipeError(str(error), where=recipe.name) from error
+    return dataclasses.replace(settings, recipe=recipe)
+
+
+def _check(recipe: Recipe) -> None:
+    """Refuse what would be asked for and never searched."""
+    wanted, targets = occlude_of(recipe), recipe.targets
+    if targets.causes or targets.crowd_index is not None:
+        raise RecipeError(
+            "photos are hidden by fraction and joints alone",
+            where=f"{recipe.name}: targets",
+            got="causes or crowd_index",
+            then="Leave them out.",
+        )
+    if recipe.cutouts and wanted.cutouts and recipe.cutouts.folder != wanted.cutouts.folder:
+        raise RecipeError(
+            "a recipe has one folder of cut-outs",
+            where=f"{recipe.name}: occlude.cutouts.folder",
+            expected=recipe.cutouts.folder,
+            got=wanted.cutouts.folder,
+        )
+    if recipe.cutouts is None and wanted.cutouts is None and not recipe.things:
+        if not wanted.by.get("person"):
+            raise RecipeError(
+                "there is nothing to hide people behind",
+                where=f"{recipe.name}: occlude.by",
+                then="Name things, a folder of cut-outs, or let people hide people.",
+            )
+
+
+def identity_for(settings: Settings, found: Gathered, name: str, frames_per_shard: int) -> Identity:
+    """Return what `dataset.json` says of a run over these photos."""
+    base = identity_of(settings, frames_per_shard)
+    marked = {
+        **base.recipe,
+        PHOTOS: {"annotations": name, "sha256": found.sha256, "count": found.count},
+    }
+    ledger = sorted((*base.assets, *found.assets), key=lambda row: (row.name, row.sha256))
+    return dataclasses.replace(
+        base, recipe=marked, assets=tuple(ledger), skeleton=found.skeleton.name
+    )
+
+
+def make_shard(stage: PhotoStage, job: ShardJob, report: local.Report) -> StagedShard:
+    """Make one shard's frames in a worker and write them aside; the parent puts it in place."""
+
+    def frames() -> Iterator[PhotoFrame]:
+        for index in job.frames:
+            yield _made(stage, index)
+            report(1)
+
+    return write_shard(job.folder, job.shard, frames(), rows_of=rows_of, on_event=job.on_event)
+
+
+def _made(stage: PhotoStage, index: int) -> PhotoFrame:
+    place, number = divmod(index, 1 + occlude_of(stage.settings.recipe).each)
+    sample = stage.sample(place)
+    try:
+        return make_frame(stage, sample, stage.specs(place)[number])
+    except SynthStudioError as error:
+        raise type(error)(f"frame {index}, {sample.name}: {error}") from error
+    except Exception as error:
+        raise WorkerError(
+            f"failed with {type(error).__name__}: {error}",
+            where=f"frame {index}, {sample.name}",
+            then="This is a fault of the program: please report it with the recipe.",
+        ) from error

@@ -1,0 +1,413 @@
+"""From a recipe to a data set: the one file where the stages meet. Read it first.
+
+    recipe ── draw ──► FrameSpec ── build ──► Scene ── render ──► compose ──► label ──► Frame
+
+`make_frame` replays a FrameSpec into pixels and labels; `generate` does so for a whole run,
+shard by shard, in worker processes; `stream` yields frames without touching the disk.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synthstudio.compose import blend, lens
+from synthstudio.core.errors import SynthStudioError, WorkerError
+from synthstudio.core.frame import Frame
+from synthstudio.core.images import encode_jpeg, encode_png
+from synthstudio.core.labels import FrameLabels
+from synthstudio.core.scene import U8, CutoutLayer, Light, Rendering, Scene, Surface
+from synthstudio.core.spec import PERSON_BASE, FrameSpec, HdriBackdrop, PhotoBackdrop, RoomBackdrop
+from synthstudio.dataset.manifest import FRAMES_PER_SHARD
+from synthstudio.dataset.shards import FailedFrame, OnEvent, StagedShard, no_event, write_shard
+from synthstudio.dataset.writer import Part, Session, open_or_create
+from synthstudio.generation.engines import local
+from synthstudio.generation.stage import FIRST_THING, Settings, Stage, identity_of, prepare_caches
+from synthstudio.label.frame import PersonEvidence, label_frame
+from synthstudio.label.visibility import patch_query
+from synthstudio.props import backgrounds, cutouts, rooms
+from synthstudio.recipe.draw import draw
+from synthstudio.render import extent, light, points, raster, shade
+from synthstudio.render.pack import Packed, pack
+
+DEPTH_UNIT_M = 0.001
+"""Depth layers are 16-bit PNG in millimetres; 0 is nothing or farther than 65 m."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """A FrameSpec turned into geometry."""
+
+    scene: Scene
+    cutouts: tuple[CutoutLayer, ...]
+    things: tuple[tuple[int, str, int | None], ...]  # (instance, kind, held_by instance)
+
+
+def build(stage: Stage, spec: FrameSpec) -> Built:
+    """Pose, dress and place everything that the spec names and the last frame did not have."""
+    recent = stage.recent
+    recent.next_frame()
+    people = tuple(
+        recent.get(
+            ("person", person, i), partial(stage.body.posed, person, instance=PERSON_BASE + i)
+        )
+        for i, person in enumerate(spec.people)
+    )
+    surfaces: list[Surface] = []
+    textures: list[U8] = []
+    named: list[tuple[int, str, int | None]] = []
+    if isinstance(spec.backdrop, RoomBackdrop):
+        surfaces += rooms.room_surfaces(spec.backdrop)
+        named += [(s.instance, s.name, None) for s in surfaces]
+    for i, thing in enumerate(spec.things):
+        made, brought = recent.get(
+            ("thing", thing, i, len(textures)),
+            partial(stage.thing, thing, instance=FIRST_THING + i, first_texture=len(textures)),
+        )
+        surfaces += made
+        textures += brought
+        held_by = None if thing.held_by is None else PERSON_BASE + thing.held_by
+        kind = thing.kind if thing.asset is None else thing.asset.name
+        named.append((FIRST_THING + i, kind, held_by))
+    first_cutout = FIRST_THING + len(spec.things)
+    size = (spec.camera.width_px, spec.camera.height_px)
+    layers = tuple(
+        cutouts.cutout_layer(c, stage.cutout(c.asset), instance=first_cutout + i, frame_wh=size)
+        for i, c in enumerate(spec.cutouts)
+    )
+    named += [(first_cutout + i, c.kind, None) for i, c in enumerate(spec.cutouts)]
+    lit = recent.get(("light", spec.backdrop, spec.light), partial(_light, stage, spec))
+    exposure = spec.light.exposure
+    backdrop = recent.get(
+        ("backdrop", spec.backdrop, exposure, spec.camera), partial(_backdrop, stage, spec)
+    )
+    scene = Scene(
+        camera=spec.camera,
+        people=people,
+        things=tuple(surfaces),
+        light=lit,
+        backdrop=backdrop,
+        textures=tuple(textures),
+        catches_shadow=not isinstance(spec.backdrop, RoomBackdrop),
+        supersample=spec.supersample,
+        shadow_box_m=None if spec.shadow_box_m is None else np.array(spec.shadow_box_m),
+    )
+    return Built(scene=scene, cutouts=layers, things=tuple(named))
+
+
+def _light(stage: Stage, spec: FrameSpec) -> Light:
+    """Return the light on everything: a panorama's own, or the spec's sun and sky."""
+    behind, lamp = spec.backdrop, spec.light
+    if isinstance(behind, HdriBackdrop):
+        radiance = stage.panorama(behind.asset)
+        exposure = lamp.exposure * backgrounds.panorama_gain(radiance) * behind.gain
+        return light.light_from_panorama(radiance, yaw_rad=behind.yaw_rad, exposure=exposure)
+    return Light(
+        sun_direction=np.array(lamp.sun_direction),
+        sun_rgb=np.array(lamp.sun_rgb),
+        ambient_sh=light.ambient_from_sky(lamp.sky_rgb, lamp.ground_rgb),
+        exposure=lamp.exposure,
+    )
+
+
+def _backdrop(stage: Stage, spec: FrameSpec) -> U8:
+    """Return what is seen behind everything, (H, W, 3) sRGB."""
+    behind, exposure, camera = spec.backdrop, spec.light.exposure, spec.camera
+    if isinstance(behind, HdriBackdrop):
+        radiance = stage.panorama(behind.asset)
+        gained = exposure * backgrounds.panorama_gain(radiance)
+        return backgrounds.panorama_backdrop(behind, radiance, camera, exposure=gained)
+    if isinstance(behind, PhotoBackdrop):
+        return backgrounds.photo_backdrop(behind, stage.photo(behind.asset), camera)
+    if isinstance(behind, RoomBackdrop):
+        return backgrounds.sky_backdrop(behind, camera, exposure=exposure)
+    return backgrounds.plain_backdrop(behind, camera)
+
+
+def make_frame(stage: Stage, spec: FrameSpec, *, layers: Sequence[str] = ()) -> Frame:
+    """Replay a spec into pixels and labels: the same spec gives the same bytes."""
+    took: dict[str, float] = {}
+    with _timed(took, "build"):
+        built = build(stage, spec)
+    with _timed(took, "pack"):
+        packed = pack(built.scene, device=stage.settings.device)
+    with _timed(took, "render"):
+        want = frozenset({"normal"} if "normals" in layers else ())
+        rendering = RENDERERS[stage.settings.renderer](packed, built.scene, want)
+    with _timed(took, "compose"):
+        rendering = blend.over(rendering, built.cutouts)
+        seen = lens.develop(rendering.rgb, spec.lens)
+    with _timed(took, "jpeg"):
+        jpeg = encode_jpeg(seen, spec.lens.jpeg_quality)
+    with _timed(took, "label"):
+        labels = decide_labels(stage, spec, built, packed, rendering)
+    with _timed(took, "layers"):
+        pngs = {name: encode_png(LAYERS[name](rendering)) for name in layers}
+    return Frame(spec=spec, jpeg=jpeg, labels=labels, layers=pngs, timings_ms=took)
+
+
+def decide_labels(
+    stage: Stage, spec: FrameSpec, built: Built, packed: Packed, rendering: Rendering
+) -> FrameLabels:
+    """Ask the renderer what hides each person's points, then decide the labels."""
+    people = built.scene.people
+    queries = [patch_query(spec.camera, person) for person in people]
+    found = points.nearest_blockers(
+        packed,
+        _joined([q.points_m.reshape(-1, 3) for q in queries], (0, 3), np.float64),
+        _joined([np.full(q.wanted.size, p.instance) for q, p in zip(queries, people, strict=True)]),
+        _joined([p.patches.part.ravel() for p in people], dtype=np.uint8),
+        wanted=_joined([q.wanted.ravel() for q in queries], dtype=np.bool_),
+    )
+    evidence, start = [], 0
+    size = (spec.camera.height_px, spec.camera.width_px)
+    for i, (query, person) in enumerate(zip(queries, people, strict=True)):
+        mine = slice(start, start + query.wanted.size)
+        start = mine.stop
+        alone = raster.alone(packed, person.instance)
+        evidence.append(
+            PersonEvidence(
+                spec=spec.people[i],
+                posed=person,
+                query=query,
+                blocker_instance=found.instance[mine].reshape(query.wanted.shape),
+                blocker_depth_m=found.depth_m[mine].reshape(query.wanted.shape),
+                amodal=alone.mask(size),
+                amodal_extent_px=extent.amodal_extent_px(packed, person.instance),
+                outside_share=extent.outside_share(packed, person.instance),
+                depth_m=float(np.median(alone.depth_m if alone.depth_m.size else query.depth_m)),
+            )
+        )
+    return label_frame(
+        spec.camera,
+        stage.skeleton,
+        people=tuple(evidence),
+        instance_map=rendering.instance,
+        cutouts=built.cutouts,
+        things=built.things,
+    )
+
+
+def _joined(arrays: list[Any], empty: Any = (0,), dtype: Any = np.int32) -> Any:
+    """Concatenate, also nothing."""
+    return np.concatenate(arrays).astype(dtype) if arrays else np.zeros(empty, dtype)
+
+
+def draw_spec(stage: Stage, index: int) -> FrameSpec:
+    """Make every random choice of frame `index`; a moment's frames are drawn together, once."""
+    return draw(stage.settings.recipe, index, stage, group=stage.group)
+
+
+def stream(settings: Settings, *, start: int = 0) -> Iterator[Frame]:
+    """Yield the recipe's frames from `start`, without touching the disk."""
+    stage = Stage(settings)
+    for index in range(start, settings.recipe.frames):
+        yield make_frame(stage, draw_spec(stage, index), layers=settings.recipe.layers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What a run made. `frames` and `people` count the whole data set, failed frames not."""
+
+    folder: Path
+    frames: int
+    people: int
+    failed: int
+    made: int  # frames made by this run, not taken over from an earlier one
+    set_aside: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardJob:
+    """One worker's task."""
+
+    folder: Path
+    shard: int
+    frames: range
+    skip_failed: bool
+    on_event: OnEvent
+
+    def __str__(self) -> str:
+        """Name the job in messages."""
+        return f"shard {self.shard} (frames {self.frames.start} to {self.frames.stop - 1})"
+
+
+OnProgress = Callable[[int, int, float], None]
+"""Called with frames done, frames in all and frames a second."""
+
+
+def generate(  # noqa: PLR0913 - the options of one command
+    settings: Settings,
+    out: Path,
+    *,
+    workers: int = 1,
+    resume: bool = False,
+    allow_mixed: bool = False,
+    part: Part | None = None,
+    skip_failed: bool = False,
+    frames_per_shard: int = FRAMES_PER_SHARD,
+    on_progress: OnProgress | None = None,
+    on_event: OnEvent = no_event,
+) -> Summary:
+    """Make the data set of `settings.recipe` in the folder `out`, or the rest of it.
+
+    The bytes depend on the recipe, its seed and the machine kind: not on `workers`, nor on how
+    often the run was killed and resumed, nor on being made in parts. Raises SynthStudioError;
+    complete shards stay in place whatever happens.
+    """
+    started = time.monotonic()
+    prepare_caches(settings)
+    identity = identity_of(settings, frames_per_shard)
+    with open_or_create(
+        out, identity, resume=resume, allow_mixed=allow_mixed, part=part, on_event=on_event
+    ) as session:
+        session.log("assets", root=str(settings.assets.root.resolve()))
+        return run_shards(
+            session,
+            make_shard,
+            initializer=Stage,
+            initargs=(settings,),
+            workers=workers,
+            skip_failed=skip_failed,
+            on_progress=on_progress,
+            on_event=on_event,
+            started=started,
+        )
+
+
+def run_shards(  # noqa: PLR0913 - what a run of any kind consists of
+    session: Session,
+    make: Callable[[Any, ShardJob, local.Report], StagedShard],
+    *,
+    initializer: Callable[..., Any],
+    initargs: tuple[Any, ...],
+    workers: int,
+    skip_failed: bool,
+    on_progress: OnProgress | None,
+    on_event: OnEvent,
+    started: float,
+) -> Summary:
+    """Make what a session lacks, in workers, put it in place, finish; `started` is monotonic."""
+    taken_over = sum(entry.frames for entry in session.done.values())
+    jobs = [
+        ShardJob(
+            folder=session.folder,
+            shard=shard,
+            frames=session.identity.frames_of(shard),
+            skip_failed=skip_failed,
+            on_event=on_event,
+        )
+        for shard in session.todo
+    ]
+    to_make = sum(len(job.frames) for job in jobs)
+
+    def progress(now: local.Progress) -> None:
+        if on_progress is not None:
+            on_progress(taken_over + now.units, taken_over + to_make, now.per_second)
+
+    local.run(
+        make,
+        jobs,
+        workers=workers,
+        initializer=initializer,
+        initargs=initargs,
+        on_done=session.publish,
+        on_progress=progress,
+    )
+    session.finish()
+    entries = session.done.values()
+    failed = sum(len(entry.failed) for entry in entries)
+    return Summary(
+        folder=session.folder,
+        frames=sum(entry.frames for entry in entries) - failed,
+        people=sum(entry.people for entry in entries),
+        failed=failed,
+        made=to_make,
+        set_aside=tuple(session.set_aside),
+        seconds=time.monotonic() - started,
+    )
+
+
+def make_shard(stage: Stage, job: ShardJob, report: local.Report) -> StagedShard:
+    """Make one shard's frames in a worker and write them aside; the parent puts it in place."""
+
+    def frames() -> Iterator[Frame | FailedFrame]:
+        for index in job.frames:
+            yield _tried_twice(stage, index, job.skip_failed)
+            report(1)
+
+    return write_shard(job.folder, job.shard, frames(), on_event=job.on_event)
+
+
+def _tried_twice(stage: Stage, index: int, skip_failed: bool) -> Frame | FailedFrame:
+    """Make a frame; a second failure is recorded, or stops the run with the frame's index."""
+    for attempt in (1, 2):
+        try:
+            return make_frame(stage, draw_spec(stage, index), layers=stage.settings.recipe.layers)
+        except Exception as error:
+            if attempt == 1:
+                continue
+            if skip_failed:
+                return FailedFrame(index=index, error=type(error).__name__)
+            if isinstance(error, SynthStudioError):
+                raise type(error)(f"frame {index}: {error}") from error
+            raise WorkerError(
+                f"failed twice with {type(error).__name__}: {error}",
+                where=f"frame {index}",
+                then="This is a fault of the program: please report it with the recipe. "
+                "--skip-failed leaves such frames out and records them.",
+            ) from error
+    raise AssertionError("unreachable: the second attempt returns or raises")
+
+
+@contextmanager
+def _timed(took: dict[str, float], name: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    took[name] = took.get(name, 0.0) + (time.perf_counter() - start) * 1e3
+
+
+def _with_raster(packed: Packed, scene: Scene, want: frozenset[str]) -> Rendering:
+    return shade.render(packed, scene, want=want)
+
+
+def _with_pyrender(packed: Packed, scene: Scene, want: frozenset[str]) -> Rendering:
+    from synthstudio.render import pyrender_backend
+
+    # Only the colours are pyrender's: maps and labels always come from the exact rasteriser.
+    rgb = pyrender_backend.render(scene).rgb
+    return shade.rendering_of(packed, raster.rasterise(packed), rgb, want)
+
+
+RENDERERS: dict[str, Callable[[Packed, Scene, frozenset[str]], Rendering]] = {
+    "raster": _with_raster,
+    "pyrender": _with_pyrender,
+}
+
+
+def _depth_png(rendering: Rendering) -> Any:
+    steps = np.rint(np.where(np.isfinite(rendering.depth_m), rendering.depth_m, 0) / DEPTH_UNIT_M)
+    return np.where(steps <= 65535, steps, 0).astype(np.uint16)
+
+
+def _normal_png(rendering: Rendering) -> U8:
+    assert rendering.normal is not None  # asked for in make_frame
+    levels: U8 = np.rint((rendering.normal + 1) * 127.5).astype(np.uint8)
+    return levels
+
+
+LAYERS: dict[str, Callable[[Rendering], Any]] = {
+    "depth": _depth_png,
+    "instance": lambda rendering: rendering.instance.astype(np.uint16),
+    "part": lambda rendering: rendering.part,
+    "normals": _normal_png,
+}
+"""Name in the recipe -> the array that its PNG holds."""

@@ -1,0 +1,115 @@
+"""How long a run will take and how much disk it needs, measured on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from synthstudio.dataset.durable import disk_errors
+from synthstudio.dataset.manifest import FRAMES_PER_SHARD
+from synthstudio.generation.pipeline import OnProgress, generate
+from synthstudio.generation.stage import Settings
+
+SAMPLE_SHARDS = 3  # a worker's, as large as in the run
+LONGEST_S = 60.0
+LEAST_FRAMES = 16  # a worker's, however long they take
+
+
+class _Enough(Exception):
+    """Enough was measured; raised inside the sample's run to end it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """An estimate, made by a sample of the run itself."""
+
+    frames: int
+    workers: int
+    frames_per_second: float  # once caches are full
+    seconds: float  # the whole run, start and empty caches included
+    bytes_per_frame: float
+
+    @property
+    def disk_bytes(self) -> float:
+        """Return how much the whole run writes."""
+        return self.frames * self.bytes_per_frame
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for --json."""
+        return {
+            "frames": self.frames,
+            "workers": self.workers,
+            "frames_per_second": round(self.frames_per_second, 3),
+            "seconds": round(self.seconds, 1),
+            "disk_bytes": round(self.disk_bytes),
+        }
+
+    def text(self) -> str:
+        """Return it as a line."""
+        minutes, seconds = divmod(round(self.seconds), 60)
+        return (
+            f"{self.frames} frames with {self.workers} workers: {self.frames_per_second:.1f} "
+            f"frames/s, {minutes} min {seconds} s, {self.disk_bytes / 1e6:.0f} MB"
+        )
+
+
+def plan(
+    settings: Settings, *, near: Path, workers: int, on_progress: OnProgress | None = None
+) -> Plan:
+    """Make a sample of the recipe's frames beside the folder `near` and scale it up.
+
+    The sample is the recipe's own first frames, made by as many workers as the run will have
+    and deleted afterwards. Its first two thirds fill caches (clothes that nobody wore yet); the
+    last third gives the rate of the rest.
+    """
+    wanted = settings.recipe.frames
+    sample = min(wanted, SAMPLE_SHARDS * FRAMES_PER_SHARD * workers)
+    recipe = settings.recipe.model_copy(update={"frames": sample})
+    with disk_errors(near):
+        near.parent.mkdir(parents=True, exist_ok=True)
+    start = time.monotonic()
+    seen = [(0.0, 0)]  # seconds, frames done
+
+    with tempfile.TemporaryDirectory(prefix=".plan-", dir=near.parent) as folder:
+        out = Path(folder) / "sample"
+        size = 0.0
+
+        def watch(done: int, total: int, per_second: float) -> None:
+            nonlocal size
+            seen.append((time.monotonic() - start, done))
+            if on_progress is not None:
+                on_progress(done, total, per_second)
+            if seen[-1][0] > LONGEST_S and done >= LEAST_FRAMES * workers:
+                size = _bytes_per_frame(out)
+                raise _Enough
+
+        with suppress(_Enough):
+            sample_of = dataclasses.replace(settings, recipe=recipe)
+            generate(sample_of, out, workers=workers, on_progress=watch)
+            size = _bytes_per_frame(out)
+    end_s, done = seen[-1]
+    warm_s, warm = next(point for point in seen if point[1] >= done * 2 / 3)
+    rate = (done - warm) / (end_s - warm_s) if done > warm else done / end_s
+    return Plan(
+        frames=wanted,
+        workers=workers,
+        frames_per_second=rate,
+        seconds=end_s if wanted <= done else warm_s + (wanted - warm) / rate,
+        bytes_per_frame=size,
+    )
+
+
+def _bytes_per_frame(out: Path) -> float:
+    """Return what a frame takes on disk: its pictures, and its share of complete shards' tables."""
+    shards = out / "shards"
+    pictures = [path for path in shards.rglob("*") if path.suffix in (".jpg", ".png")]
+    images = sum(path.suffix == ".jpg" for path in pictures)
+    complete = len(list(shards.glob("[0-9]*/images/*.jpg")))
+    tables = sum(p.stat().st_size for p in shards.glob("[0-9]*/*") if p.is_file())
+    of_pictures = sum(path.stat().st_size for path in pictures) / max(1, images)
+    return of_pictures + tables / max(1, complete)

@@ -1,0 +1,388 @@
+"""What one process holds to make frames: the body, opened assets, a device.
+
+`prepare` reads a recipe's assets once; its `Settings` travel to workers; each opens a `Stage`.
+The stage is also what a draw asks when a choice needs geometry (`core.solve.Solve`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from synthstudio.body import anny, capsules, pose_library, poses, wardrobe
+from synthstudio.body.motion import READERS as MOTION_READERS
+from synthstudio.body.motion import read as read_motion
+from synthstudio.core import hulls
+from synthstudio.core.camera import Camera
+from synthstudio.core.catalogue import Catalogue, MotionAsset
+from synthstudio.core.errors import DatasetError, DeviceError
+from synthstudio.core.images import read_hdr, read_rgb, read_rgba
+from synthstudio.core.recent import Recent
+from synthstudio.core.scene import F32, F64, U8, Light, PosedPerson, Scene, Surface
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.core.solve import PatchesSeen, Step
+from synthstudio.core.spec import (
+    PERSON_BASE,
+    THING_BASE,
+    AssetRef,
+    Numbers,
+    PersonSpec,
+    Phenotype,
+    ThingSpec,
+)
+from synthstudio.dataset.manifest import (
+    FRAMES_PER_SHARD,
+    AssetRow,
+    Identity,
+    machine_kind,
+    package_versions,
+)
+from synthstudio.dataset.reader import Dataset
+from synthstudio.label.visibility import every, patch_query
+from synthstudio.props import meshes, procedural
+from synthstudio.props.assets import AssetTable, scan_images, scan_meshes, scan_motions
+from synthstudio.recipe.draw import draw_group, draw_moment
+from synthstudio.recipe.sampling.quotas import check_families
+from synthstudio.recipe.schema.load import dump, parse
+from synthstudio.recipe.schema.recipe import Recipe
+from synthstudio.render import points, raster, runtime
+from synthstudio.render.pack import pack
+
+FIRST_THING = THING_BASE + 2
+"""1,000 is a room's floor and 1,001 its walls; the things of a FrameSpec follow."""
+RENDERERS = ("raster", "pyrender")
+PHOTOS, IMPORTED = "photos", "imported"
+"""Parts of a stored recipe: which annotated photos were occluded, what was imported."""
+WELL_APART_M = 0.5
+PATCH_STRIDE = 2
+"""A draw looks at every second point of a joint's patch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a process needs to open a stage; it travels to workers. `device` is resolved."""
+
+    recipe: Recipe
+    catalogue: Catalogue
+    assets: AssetTable
+    device: str
+    renderer: str
+
+
+def prepare(
+    recipe: Recipe, *, assets: Path, device: str = "auto", renderer: str = "raster"
+) -> Settings:
+    """Read and check every asset that the recipe names, below the folder `assets`.
+
+    Raises AssetError for the first file that cannot be used, RecipeError for quotas of poses
+    that are not there, DeviceError for a device or renderer that is not there.
+    """
+    if renderer not in RENDERERS:
+        known = " or ".join(RENDERERS)
+        raise DeviceError("unknown renderer", where="renderer", expected=known, got=renderer)
+    folders = recipe.folders
+
+    def images(use: str, kind: Any) -> Any:
+        return scan_images(assets, folders[use], kind=kind) if use in folders else ()
+
+    catalogue = Catalogue(
+        poses=pose_library.library(),
+        limits_rad=dict(poses.LIMITS_RAD),
+        hands=pose_library.hands(),
+        garments=wardrobe.garments(),
+        things=procedural.kinds(),
+        backgrounds=images("backgrounds", "background"),
+        hdris=images("hdris", "hdri"),
+        cutouts=images("cutouts", "cutout"),
+        meshes=scan_meshes(assets, folders["meshes"]) if "meshes" in folders else (),
+        motions=_motions(assets, folders["motions"]) if "motions" in folders else (),
+    )
+    check_families(recipe, catalogue)
+    return Settings(
+        recipe=recipe,
+        catalogue=catalogue,
+        assets=AssetTable(root=assets),
+        device=runtime.resolve_device(device),  # type: ignore[arg-type]
+        renderer=renderer,
+    )
+
+
+def _motions(root: Path, folder: str) -> tuple[MotionAsset, ...]:
+    def length(path: Path) -> tuple[int, float]:
+        motion = read_motion(path)
+        return motion.frames, motion.fps
+
+    return scan_motions(root, folder, suffixes=tuple(sorted(MOTION_READERS)), length=length)
+
+
+def prepare_caches(settings: Settings) -> None:
+    """Build what workers would otherwise build at once: Anny's cache and Warp's kernels."""
+    anny.load(settings.recipe.skeleton)
+    runtime.compile_all(settings.device)
+
+
+def identity_of(settings: Settings, frames_per_shard: int = FRAMES_PER_SHARD) -> Identity:
+    """Return what `dataset.json` says of a run with these settings."""
+    recipe, catalogue = settings.recipe, settings.catalogue
+    written = dump(recipe)
+    del written["frames"]  # may grow; Identity.frames holds it
+    credited = (*catalogue.backgrounds, *catalogue.hdris, *catalogue.cutouts)
+    ledger = [
+        AssetRow(
+            sha256=a.asset.sha256,
+            name=a.asset.name,
+            licence=a.licence,
+            source=a.source,
+            category=a.category,
+        )
+        for a in credited
+    ]
+    ledger += [
+        AssetRow(sha256=m.asset.sha256, name=m.asset.name, licence=m.licence, source=m.source)
+        for m in catalogue.motions
+    ]
+    ledger += [AssetRow(sha256=m.asset.sha256, name=m.asset.name) for m in catalogue.meshes]
+    return Identity(
+        recipe=written,
+        assets=tuple(sorted(ledger, key=lambda row: row.name)),
+        seed=recipe.seed,
+        skeleton=recipe.skeleton,
+        frames=recipe.frames,
+        frames_per_shard=frames_per_shard,
+        versions=package_versions(),
+        machine={
+            **machine_kind(runtime.device_model(settings.device)),
+            "renderer": settings.renderer,
+        },
+    )
+
+
+def settings_of(dataset: Dataset, *, assets: Path | None = None, device: str = "auto") -> Settings:
+    """Return the settings that a data set was made with, to make its frames again.
+
+    `assets` is where its asset folders are now; by default where they were, as run.log says.
+    """
+    identity = dataset.identity
+    if PHOTOS in identity.recipe:
+        raise DatasetError(
+            "frames of real photos cannot be made again: the set does not hold the photos",
+            where=str(dataset.folder),
+            then="Run synthstudio occlude again: the same photos, annotations and recipe "
+            "give the same bytes. synthstudio audit checks the labels without them.",
+        )
+    if IMPORTED in identity.recipe:
+        raise DatasetError(
+            "frames that were imported cannot be made again or seen by rays: how their "
+            "pictures came about is not known",
+            where=str(dataset.folder),
+            then="Check the labels with synthstudio validate. Of a set of ours that left and "
+            "came back, audit the one that it was exported from.",
+        )
+    recipe = parse(
+        {**identity.recipe, "frames": identity.frames}, str(dataset.folder / "dataset.json")
+    )
+    root = assets or asset_root(dataset.folder)
+    renderer = identity.machine.get("renderer", "raster")
+    return prepare(recipe, assets=root, device=device, renderer=renderer)
+
+
+def asset_root(folder: Path) -> Path:
+    """Return the asset root that the last run into this folder used, or the folder itself."""
+    root = folder
+    log = folder / "run.log"
+    lines = log.read_text("utf-8", "replace").splitlines() if log.is_file() else []
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue  # a line that a kill cut short
+        if isinstance(entry, dict) and entry.get("event") == "assets":
+            root = Path(str(entry.get("root")))
+    return root
+
+
+class Stage:
+    """What one process holds to make frames. It is the `core.solve.Solve` of a draw."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Load the body and start the device; caches fill as frames need them."""
+        cv2.setNumThreads(1)
+        runtime.init(settings.device)
+        self.settings = settings
+        self.skeleton = get_skeleton(settings.recipe.skeleton)
+        self.body: anny.Body = anny.load(self.skeleton.name)
+        self.photo = self._opened(read_rgb, 32)
+        self.cutout = self._opened(read_rgba, 64)
+        self.panorama = self._opened(read_hdr, 4)
+        self.mesh = self._opened(meshes.load_mesh, 16)
+        self.motion = self._opened(read_motion, 32)
+        recipe = settings.recipe
+        moment = functools.lru_cache(2)(lambda number: draw_moment(recipe, number, self))
+        self.group = functools.lru_cache(2)(
+            lambda number: draw_group(recipe, number, self, moment=moment)
+        )
+        shared = recipe.variants.per_moment > 1 or recipe.clip is not None
+        self.recent = Recent(on=shared)
+        self._surfaces = functools.lru_cache(4)(self._made)
+        self._outlines_at_origin = functools.lru_cache(512)(
+            lambda item: hulls.hulls(self._surfaces(item))
+        )
+        self._box_at_origin = functools.lru_cache(512)(
+            lambda item: hulls.box_m(self._surfaces(item))
+        )
+
+    def _opened(self, read: Callable[[Path], Any], keep: int) -> Callable[[AssetRef], Any]:
+        return functools.lru_cache(keep)(lambda ref: read(self.settings.assets.resolve(ref)))
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Return what a draw may choose from."""
+        return self.settings.catalogue
+
+    def drop_m(self, person: PersonSpec) -> float:
+        """Return the z_m that puts the person's lowest drawn vertex on the floor."""
+        return self.body.drop_m(person)
+
+    def joints_m(self, person: PersonSpec) -> F64:
+        """Return (J, 3) world joints of the person where its spec puts it."""
+        return self.body.joints_m(person)
+
+    def touches_m(
+        self, phenotype: Phenotype, angles_rad: dict[str, float], like: tuple[Numbers, ...] = ()
+    ) -> float:
+        """Return how deep the limbs of a body in that pose run into one another."""
+        return capsules.touches_m(phenotype, angles_rad, like=like)
+
+    def palms_m(self, person: PersonSpec) -> F64:
+        """Return (2, 4, 4) world frames of the left and the right palm."""
+        return self.body.palms_m(person)
+
+    def skin_m(self, person: PersonSpec, parts: tuple[str, ...]) -> F64:
+        """Return (N, 3) world points of the bare body's skin on some body parts."""
+        return self.body.skin_m(person, parts)
+
+    def box_m(self, item: PersonSpec | ThingSpec) -> F64:
+        """Return (2, 3): the item's least and greatest corner."""
+        x, y, _ = item.position_m
+        return np.asarray(self._box_at_origin(_at_origin(item)) + np.array([x, y, 0.0]))
+
+    def gap_m(self, a: PersonSpec | ThingSpec, b: PersonSpec | ThingSpec) -> float:
+        """Return how far two items stand apart; negative if their outlines meet.
+
+        Where their boxes are well apart the distance between those is answered.
+        """
+        apart = hulls.box_gap_m(self.box_m(a), self.box_m(b))
+        if apart > WELL_APART_M:
+            return apart
+        return max(apart, hulls.gap_m(self._outlines(a), self._outlines(b)))
+
+    def sweep_gap_m(
+        self, a: tuple[PersonSpec | ThingSpec, ...], b: tuple[PersonSpec | ThingSpec, ...]
+    ) -> float:
+        """Return how far two items stay apart that pass through such places."""
+        ways = [
+            [hulls.swept(p, q) for p, q in zip(of, of[1:] or of, strict=False)]
+            for of in ([self._outlines(item) for item in way] for way in (a, b))
+        ]
+        return min(hulls.gap_m(p, q) for p in ways[0] for q in ways[1])
+
+    def steps(
+        self,
+        person: PersonSpec,
+        motion: MotionAsset,
+        *,
+        times_s: tuple[float, ...],
+        mirrored: bool = False,
+    ) -> tuple[Step, ...]:
+        """Return how the person goes through a motion."""
+        return self.body.steps(person, self.motion(motion.asset), times_s=times_s, mirror=mirrored)
+
+    def depths_m(self, items: tuple[PersonSpec | ThingSpec, ...], camera: Camera) -> F32:
+        """Return (H, W) z of the nearest drawn surface at each pixel centre, inf where none is."""
+        surfaces = tuple(surface for item in items for surface in self._standing(item))
+        packed = pack(_bare_scene(camera, (), surfaces), device="cpu")
+        return raster.rasterise(packed).depth_m
+
+    def patches_seen(
+        self, people: tuple[PersonSpec, ...], things: tuple[ThingSpec, ...], camera: Camera
+    ) -> tuple[PatchesSeen, ...]:
+        """Return what hides every `PATCH_STRIDE`-th point on each person's joints."""
+        everybody = [self.body.posed(p, instance=PERSON_BASE + i) for i, p in enumerate(people)]
+        surfaces = tuple(surface for thing in things for surface in self._standing(thing))
+        packed = pack(_bare_scene(camera, tuple(everybody), surfaces), device="cpu")
+        out = []
+        for posed in everybody:
+            fewer = every(posed, PATCH_STRIDE)
+            query = patch_query(camera, fewer)
+            found = points.nearest_blockers(
+                packed,
+                query.points_m.reshape(-1, 3),
+                np.full(query.wanted.size, posed.instance),
+                fewer.patches.part.ravel(),
+                wanted=query.wanted.ravel(),
+            )
+            instance = found.instance.reshape(query.wanted.shape)
+            out.append(
+                PatchesSeen(
+                    px=query.px,
+                    depth_m=query.depth_m,
+                    weights=query.weights,
+                    inside=query.inside,
+                    blocker=np.where(instance >= THING_BASE, np.int32(-1), instance),
+                    blocker_depth_m=found.depth_m.reshape(query.wanted.shape),
+                )
+            )
+        return tuple(out)
+
+    def _standing(self, item: PersonSpec | ThingSpec) -> tuple[Surface, ...]:
+        if isinstance(item, PersonSpec):
+            return self.body.surfaces(item, instance=PERSON_BASE)
+        return self.thing(item, instance=FIRST_THING, first_texture=0)[0]
+
+    def _outlines(self, item: PersonSpec | ThingSpec) -> hulls.Hulls:
+        x, y, _ = item.position_m
+        return self._outlines_at_origin(_at_origin(item)).moved(x, y)
+
+    def _made(self, item: PersonSpec | ThingSpec) -> tuple[Surface, ...]:
+        if isinstance(item, PersonSpec):
+            return self.body.posed(item, instance=PERSON_BASE).surfaces
+        return self.thing(item, instance=FIRST_THING, first_texture=0)[0]
+
+    def thing(
+        self, spec: ThingSpec, *, instance: int, first_texture: int
+    ) -> tuple[tuple[Surface, ...], tuple[U8, ...]]:
+        """Return a thing's surfaces in the world and the textures they bring."""
+        if spec.asset is None:
+            return procedural.build(spec, instance=instance), ()
+        data = self.mesh(spec.asset)
+        surfaces = meshes.mesh_surfaces(spec, data, instance=instance, texture_offset=first_texture)
+        return surfaces, data.textures
+
+
+def _bare_scene(
+    camera: Camera, people: tuple[PosedPerson, ...], things: tuple[Surface, ...]
+) -> Scene:
+    """Return just these before a camera: for geometry, not for looks."""
+    dark = np.zeros(3)
+    return Scene(
+        camera=camera,
+        people=people,
+        things=things,
+        light=Light(sun_direction=dark, sun_rgb=dark, ambient_sh=np.zeros((9, 3))),
+        backdrop=np.zeros((camera.height_px, camera.width_px, 3), np.uint8),
+        catches_shadow=False,
+        supersample=1,
+    )
+
+
+def _at_origin(item: PersonSpec | ThingSpec) -> PersonSpec | ThingSpec:
+    """Return the item over the origin: where it stands costs nothing new."""
+    return dataclasses.replace(item, position_m=(0.0, 0.0, item.position_m[2]))

@@ -1,0 +1,288 @@
+"""What a network is asked about: a photo, a folder of photos, a video, a data set, a COCO file."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from synthstudio.core.errors import FormatError
+from synthstudio.core.images import MAX_PIXELS, SUFFIXES, decode_rgb, read_rgb
+from synthstudio.core.safe_paths import file_inside
+from synthstudio.dataset.manifest import MANIFEST_NAME
+from synthstudio.dataset.reader import Dataset
+from synthstudio.formats.coco_raw import RawCoco
+
+F64 = NDArray[np.float64]
+U8 = NDArray[np.uint8]
+Kind = Literal["photos", "video", "dataset", "coco"]
+VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
+_log = logging.getLogger("synthstudio")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Boxes:
+    """Where people are: `xywh` (P, 4) continuous pixels, `score` (P,) how sure that is, and
+    `instance` (P,) who they are where a data set says so, else None. `measured`: true boxes of a
+    data set of ours, as large as they are."""
+
+    xywh: F64
+    score: F64
+    instance: tuple[int, ...] | None = None
+    measured: bool = False
+
+    def __len__(self) -> int:
+        """Return P."""
+        return len(self.xywh)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """One picture. `boxes`: what its source says of people. `sequence`: pictures of one name
+    follow one another at `time` (frames); "" for single ones."""
+
+    number: int
+    name: str
+    rgb: U8
+    boxes: Boxes | None = None
+    sequence: str = ""
+    time: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Pictures that can be gone through more than once. `total`: how many, None: not known."""
+
+    kind: Kind
+    path: Path
+    total: int | None
+    read: Callable[[], Iterator[Picture]]
+
+
+def open_source(path: Path, *, images: Path | None = None) -> Source:
+    """Find out what `path` is; FormatError when it is nothing that can be looked at.
+
+    `images`: where a COCO file's pictures lie, by default beside it.
+    """
+    if path.is_dir():
+        return _dataset(path) if (path / MANIFEST_NAME).is_file() else _photos(path)
+    if not path.is_file():
+        raise FormatError(
+            "there is nothing of that name",
+            where=str(path),
+            expected="a photo, a folder of photos, a video, a data set or a COCO file",
+        )
+    suffix = path.suffix.lower()
+    if suffix in VIDEOS:
+        return _video(path)
+    if suffix == ".json":
+        return _coco(path, images or path.parent)
+    if suffix in SUFFIXES:
+        return Source(
+            kind="photos",
+            path=path,
+            total=1,
+            read=lambda: iter([Picture(number=0, name=path.name, rgb=read_rgb(path))]),
+        )
+    raise FormatError(
+        "this kind of file is not known",
+        where=str(path),
+        got=suffix or "no ending",
+        expected=", ".join((*SUFFIXES, *VIDEOS, ".json")),
+    )
+
+
+def _photos(folder: Path) -> Source:
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    if not files:
+        raise FormatError(
+            "there is no photo in this folder",
+            where=str(folder),
+            expected=f"files that end in {', '.join(SUFFIXES)}",
+        )
+
+    def read() -> Iterator[Picture]:
+        for number, file in enumerate(files):
+            name = file.relative_to(folder).as_posix()
+            yield Picture(number=number, name=name, rgb=read_rgb(file))
+
+    return Source(kind="photos", path=folder, total=len(files), read=read)
+
+
+def _video(path: Path) -> Source:
+    said = 0
+    for _ in _frames_of(path):  # the first frame is there, or an error is
+        break
+    film = cv2.VideoCapture(str(path))
+    count = film.get(cv2.CAP_PROP_FRAME_COUNT)
+    film.release()
+    if math.isfinite(count) and 0 < count < 1e9:  # a damaged head says anything
+        said = int(count)
+
+    def read() -> Iterator[Picture]:
+        done = 0
+        for rgb in _frames_of(path):
+            name = f"{path.name}#{done:06d}"
+            yield Picture(number=done, name=name, rgb=rgb, sequence="video", time=done)
+            done += 1
+        if done < 0.9 * said:
+            _log.warning("%s: only %d of %d frames could be decoded", path, done, said)
+
+    return Source(kind="video", path=path, total=said or None, read=read)
+
+
+def _frames_of(path: Path) -> Iterator[U8]:
+    film = cv2.VideoCapture(str(path))
+    try:
+        size = film.get(cv2.CAP_PROP_FRAME_WIDTH) * film.get(cv2.CAP_PROP_FRAME_HEIGHT)
+        if film.isOpened() and not 0 <= size <= MAX_PIXELS:
+            raise FormatError(
+                "the video's frames are too large",
+                where=str(path),
+                expected=f"at most {MAX_PIXELS} pixels",
+                got=f"{size:g}",
+            )
+        done = 0
+        while film.isOpened():
+            good, bgr = film.read()
+            if not good:
+                break
+            done += 1
+            yield np.ascontiguousarray(bgr[..., ::-1])
+        if not done:
+            raise FormatError(
+                "this video holds no frame that can be decoded",
+                where=str(path),
+                then="Convert it, for example to MP4 with H.264, or give its frames as a "
+                "folder of pictures.",
+            )
+    finally:
+        film.release()
+
+
+def _dataset(folder: Path) -> Source:
+    dataset = Dataset(folder)
+
+    def read() -> Iterator[Picture]:
+        for frame in dataset.iter_frames():
+            index = frame["index"]
+            people = dataset.instances(index)
+            boxes = [p["amodal_box_px"] or p["modal_box_px"] for p in people]
+            numbers = [
+                k
+                for k, box in enumerate(boxes)
+                if box and box[2] > 0 and box[3] > 0 and people[k]["amodal_area_px"] != 0
+            ]  # 0: wholly outside
+            clip = frame["clip_id"]
+            yield Picture(
+                number=index,
+                name=f"{index:06d}",
+                rgb=decode_rgb(dataset.image_bytes_of(frame), str(dataset.image_of(frame))),
+                boxes=Boxes(
+                    xywh=np.array([boxes[k] for k in numbers], np.float64).reshape(-1, 4),
+                    score=np.ones(len(numbers)),
+                    instance=tuple(people[k]["instance"] for k in numbers),
+                    measured=True,
+                ),
+                sequence="" if clip is None else f"{clip} {frame['camera_id']} {frame['variant']}",
+                time=0 if clip is None else frame["clip_frame"],
+            )
+
+    return Source(kind="dataset", path=folder, total=dataset.frames, read=read)
+
+
+def _coco(path: Path, root: Path) -> Source:
+    names, boxes = coco_boxes(path)
+    if not names:
+        raise FormatError("the file lists no images", where=str(path))
+
+    def read() -> Iterator[Picture]:
+        for number, name in names.items():
+            file = file_inside(root, name, where=f"{path}, image {number}")
+            found = boxes.get(number)
+            yield Picture(number=number, name=name, rgb=read_rgb(file), boxes=found or _NOBODY)
+
+    return Source(kind="coco", path=path, total=len(names), read=read)
+
+
+_NOBODY = Boxes(xywh=np.zeros((0, 4)), score=np.zeros(0), instance=())
+
+
+def coco_boxes(path: Path) -> tuple[dict[int, str], dict[int, Boxes]]:
+    """Return the names of a COCO file's images and the boxes of their people, by image id.
+
+    Crowds (iscrowd) and other categories than "person" are left out, where there is one of that
+    name; FormatError for a file that is no such thing.
+    """
+    names: dict[int, str] = {}
+    found: dict[int, list[tuple[F64, float, int]]] = {}
+    with RawCoco(path) as file:
+        people = {
+            c.get("id")
+            for c in file.head["categories"]
+            if isinstance(c, dict) and c.get("name") == "person"
+        }
+        for entry in file.images():
+            where = f"{path}: images"
+            if not isinstance(entry, dict) or not isinstance(entry.get("file_name"), str):
+                raise _entry("an image has no file_name", where, entry)
+            names[whole(entry.get("id"), where)] = entry["file_name"]
+        for number, entry in enumerate(file.annotations()):
+            where = f"{path}: annotation {number}"
+            if not isinstance(entry, dict):
+                raise _entry("this is no annotation", where, entry)
+            if entry.get("iscrowd") or (people and entry.get("category_id") not in people):
+                continue
+            own = whole(entry.get("id"), where)
+            image = whole(entry.get("image_id"), where)
+            found.setdefault(image, []).append((box_of(entry, where), score_of(entry, where), own))
+    return names, {image: boxes_of(rows) for image, rows in found.items()}
+
+
+def boxes_of(rows: list[tuple[F64, float, int]]) -> Boxes:
+    """Return (box, score, annotation id) of a picture's people as columns."""
+    return Boxes(
+        xywh=np.stack([row[0] for row in rows]),
+        score=np.array([row[1] for row in rows]),
+        instance=tuple(row[2] for row in rows),
+    )
+
+
+def box_of(entry: dict[str, Any], where: str) -> F64:
+    """Return an entry's bbox (4,) x y w h; FormatError unless it is a box with an area."""
+    box = entry.get("bbox")
+    good = isinstance(box, list) and len(box) == 4 and all(_is_number(v) for v in box)
+    if not good or not (box[2] > 0 and box[3] > 0) or max(map(abs, box)) > 1e6:  # type: ignore[index,arg-type]
+        raise _entry("the box is none", where, box, "bbox: [x, y, width, height], both above 0")
+    return np.array(box, np.float64)
+
+
+def score_of(entry: dict[str, Any], where: str) -> float:
+    """Return an entry's score, 1 without one; FormatError unless it is from 0 to 1."""
+    score = entry.get("score", 1.0)
+    if not _is_number(score) or not 0 <= score <= 1:
+        raise _entry("the score is none", where, score, "a number from 0 to 1")
+    return float(score)
+
+
+def whole(value: object, where: str) -> int:
+    """Return an id; FormatError unless it is a whole number."""
+    if not isinstance(value, int) or isinstance(value, bool) or not abs(value) < 2**53:
+        raise _entry("an id is none", where, value, "a whole number")
+    return value
+
+
+def _is_number(value: object) -> bool:
+    fine = isinstance(value, int | float) and not isinstance(value, bool)
+    return fine and math.isfinite(value)  # type: ignore[arg-type]
+
+
+def _entry(what: str, where: str, got: object, expected: str | None = None) -> FormatError:
+    return FormatError(what, where=where, expected=expected, got=repr(got)[:80])

@@ -1,0 +1,402 @@
+"""From what a network fails at to a recipe that makes more of it.
+
+The *failure profile* counts, for every joint that an evaluation knows, whether the answer was
+within a tenth of the amodal box's longer side, along five axes at once: joint, cause, occluded
+fraction, side seen, pose family. Bins with too few joints are drawn towards the mean, so that
+luck writes no recipe.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from synthstudio.body import pose_library
+from synthstudio.core.bins import FRACTIONS, VIEWS, camera_azimuth_rad, fraction_of, view_of
+from synthstudio.core.errors import ModelError, RecipeError
+from synthstudio.core.labels import CAUSES, STATE_HIDDEN
+from synthstudio.core.skeleton import SKELETONS, Skeleton, get_skeleton
+from synthstudio.evaluation import save
+from synthstudio.evaluation.localization import pck
+from synthstudio.evaluation.table import Answers
+from synthstudio.quality.coverage_recipe import shortened
+from synthstudio.quality.examples import REGIONS
+from synthstudio.recipe.schema.load import dump, parse
+from synthstudio.recipe.schema.recipe import Recipe
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+AT = 0.1
+AXES = ("region", "cause", "fraction", "view", "family")
+UNKNOWN = "unknown"
+_BY = ("object", "person", "self")
+_LIKE_MEAN = 40
+"""So many joints that fail as often as all do are added to every bin before it is judged."""
+_CLEARLY = 1.15
+"""An axis is asked for when its worst bin fails so many times as often as all joints do."""
+_MIDDLES = {"0-.1": 0.05, ".1-.3": 0.2, ".3-.5": 0.4, ".5-.7": 0.6, ".7-.9": 0.75}
+_MOST_WITH_JOINTS = 0.6
+"""Who is hidden more hides wrists and ankles too, so nobody could be asked to show them."""
+_MOST_OWN = 0.25
+"""What people hide themselves more often than this cannot be asked to be shown by the rest."""
+_MORE = 0.3
+"""How often the worst pair of joints is to be hidden, above how often it is anyway."""
+_EVEN = 0.5
+"""This part of a quota is shared out evenly: a network forgets what it never sees."""
+_WORST = 8
+_NAME_LENGTH = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """Where answers fail. `misses`, `counts`: axis -> bin -> joints; `worst`: the bins of all axes
+    together with most misses, as (bins in the order of AXES, misses, joints). `own`: how often a
+    group of joints is hidden by the person itself or lies outside. `hidden_by`: misses of hidden
+    joints by what hides them."""
+
+    joints: int
+    missed: int
+    misses: Mapping[str, Mapping[str, int]]
+    counts: Mapping[str, Mapping[str, int]]
+    worst: tuple[tuple[tuple[str, ...], int, int], ...]
+    own: Mapping[str, float]
+    hidden_by: Mapping[str, int]
+    skeleton: Skeleton
+
+    @property
+    def rate(self) -> float:
+        """Return the share of all joints that is missed."""
+        return self.missed / self.joints
+
+    def rates(self, axis: str) -> dict[str, float]:
+        """Return how often each bin fails, few joints drawn towards the mean."""
+        return {
+            name: (self.misses[axis][name] + _LIKE_MEAN * self.rate) / (count + _LIKE_MEAN)
+            for name, count in self.counts[axis].items()
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {
+            "joints": self.joints,
+            "missed": self.missed,
+            "axes": {
+                axis: {
+                    name: {"missed": self.misses[axis][name], "joints": count}
+                    for name, count in self.counts[axis].items()
+                }
+                for axis in AXES
+            },
+            "worst": [
+                {"bins": dict(zip(AXES, bins, strict=True)), "missed": m, "joints": n}
+                for bins, m, n in self.worst
+            ],
+        }
+
+    def text(self) -> str:
+        """Return it as lines: the worst bins of each axis, then of all together."""
+        lines = [f"{self.missed} of {self.joints} joints missed ({self.rate:.0%})"]
+        for axis in AXES:
+            rates = sorted(self.rates(axis).items(), key=lambda item: (-item[1], item[0]))
+            told = ", ".join(f"{name} {self._share(axis, name)}" for name, _ in rates[:4])
+            lines.append(f"{axis}: {told}")
+        for bins, missed, joints in self.worst[:3]:
+            lines.append(f"most: {', '.join(bins)}: {missed} of {joints}")
+        return "\n".join(lines)
+
+    def _share(self, axis: str, name: str) -> str:
+        count = self.counts[axis][name]
+        return f"{self.misses[axis][name] / count:.0%} of {count}" if count else "of none"
+
+
+def read_evaluation(path: Path) -> tuple[Answers, Skeleton]:
+    """Return the answers of an evaluation's folder, or of the only one of a run; ModelError."""
+    folder = save.find(path)
+    found = save.read(folder)
+    name = found.about.get("skeleton")
+    if not isinstance(name, str):
+        raise ModelError("it does not say whose joints these are", where=str(folder))
+    skeleton = get_skeleton(name)
+    if found.answers.xy.shape[1] != len(skeleton.joints):
+        raise ModelError(
+            "the answers have another number of joints than the skeleton",
+            where=str(folder),
+            expected=f"{len(skeleton.joints)} ({name})",
+            got=str(found.answers.xy.shape[1]),
+        )
+    return found.answers, skeleton
+
+
+def profile(answers: Answers, skeleton: Skeleton) -> Profile:
+    """Count what failed; ModelError when no joint is known or none was missed."""
+    known = answers.known & np.isfinite(answers.true_xy).all(-1)
+    miss = pck(answers.xy, answers.true_xy, length=answers.side, at=AT) < 0.5
+    if not (known & miss).any():
+        raise ModelError(
+            "nothing failed, so there is nothing to make more of",
+            where="evaluation",
+            got=f"{int(known.sum())} known joints",
+        )
+    groups = regions(skeleton)
+    names = tuple(groups)
+    of_joint = np.array(
+        [
+            next(k for k, g in enumerate(names) if j in groups[g])
+            for j in range(len(skeleton.joints))
+        ]
+    )
+    families, family = np.unique(
+        np.where(answers.family == "", UNKNOWN, answers.family), return_inverse=True
+    )
+    labels = {
+        "region": names,
+        "cause": CAUSES,
+        "fraction": (*FRACTIONS, UNKNOWN),
+        "view": (*VIEWS, UNKNOWN),
+        "family": tuple(families.tolist()),
+    }
+    shape = known.shape
+    places: dict[str, I64] = {
+        "region": np.broadcast_to(of_joint, shape)[known],
+        "cause": answers.cause[known].astype(np.int64),
+        "fraction": np.broadcast_to(_fractions(answers)[:, None], shape)[known],
+        "view": np.broadcast_to(_views(answers, skeleton)[:, None], shape)[known],
+        "family": np.broadcast_to(family.reshape(-1)[:, None], shape)[known],
+    }
+    missed = miss[known]
+    misses = {axis: _counted(labels[axis], at[missed]) for axis, at in places.items()}
+    counts = {axis: _counted(labels[axis], at) for axis, at in places.items()}
+    counts = {axis: {n: c for n, c in row.items() if c} for axis, row in counts.items()}
+    hidden = missed & (answers.state[known] == STATE_HIDDEN)
+    by = _counted(CAUSES, places["cause"][hidden])
+    return Profile(
+        joints=int(known.sum()),
+        missed=int(missed.sum()),
+        misses=misses,
+        counts=counts,
+        worst=_worst(places, labels, missed),
+        own=_own(answers, groups),
+        skeleton=skeleton,
+        hidden_by={cause: by[cause] for cause in _BY},
+    )
+
+
+def regions(skeleton: Skeleton) -> dict[str, list[int]]:
+    """Return groups of joints that the same thing hides, by their names joined with +."""
+    found = []
+    for ends in REGIONS.values():
+        places = [j for j, name in enumerate(skeleton.joints) if name.endswith(ends)]
+        for side in ("left_", "right_", ""):
+            found.append([j for j in places if _side(skeleton.joints[j]) == side])
+    left = sorted(set(range(len(skeleton.joints))) - {j for group in found for j in group})
+    found += [[j] for j in left]
+    return {"+".join(skeleton.joints[j] for j in group): group for group in found if group}
+
+
+def _side(name: str) -> str:
+    return next((side for side in ("left_", "right_") if name.startswith(side)), "")
+
+
+def _counted(names: tuple[str, ...], at: I64) -> dict[str, int]:
+    counts = np.bincount(at, minlength=len(names))
+    return {name: int(count) for name, count in zip(names, counts, strict=True)}
+
+
+def _fractions(answers: Answers) -> I64:
+    told = np.isfinite(answers.fraction)
+    places = fraction_of(np.nan_to_num(answers.fraction).clip(0, 1)).astype(np.int64)
+    return np.where(told, places, len(FRACTIONS))
+
+
+def _views(answers: Answers, skeleton: Skeleton) -> I64:
+    """Return which side the camera sees, by the places in 3D as from straight ahead."""
+    names = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
+    out = np.full(len(answers), len(VIEWS), np.int64)
+    if not all(name in skeleton.joints for name in names):
+        return out
+    xyz = answers.true_xyz_m[:, [skeleton.joints.index(name) for name in names]]
+    level = xyz[..., [0, 2, 1]] * [1, 1, -1]  # camera axes to Z up, looking along y
+    eyes = level.mean(1) + np.array([0, -1000, 0])
+    with np.errstate(invalid="ignore"):
+        angle = camera_azimuth_rad(level, eyes)
+    told = np.isfinite(angle)
+    out[told] = view_of(angle[told])
+    return out
+
+
+def _worst(
+    places: Mapping[str, I64], labels: Mapping[str, tuple[str, ...]], missed: NDArray[np.bool_]
+) -> tuple[tuple[tuple[str, ...], int, int], ...]:
+    table = np.stack([places[axis] for axis in AXES], 1)
+    cells, which = np.unique(table, axis=0, return_inverse=True)
+    joints = np.bincount(which.reshape(-1), minlength=len(cells))
+    wrong = np.bincount(which.reshape(-1), missed, minlength=len(cells)).astype(int)
+    best = sorted(range(len(cells)), key=lambda k: (-wrong[k], joints[k], k))[:_WORST]
+    return tuple(
+        (
+            tuple(labels[axis][at] for axis, at in zip(AXES, cells[k], strict=True)),
+            int(wrong[k]),
+            int(joints[k]),
+        )
+        for k in best
+        if wrong[k]
+    )
+
+
+def _own(answers: Answers, groups: Mapping[str, list[int]]) -> dict[str, float]:
+    anyway = np.isin(answers.cause, (CAUSES.index("self"), CAUSES.index("truncated")))
+    return {name: float(anyway[:, joints].all(1).mean()) for name, joints in groups.items()}
+
+
+def next_recipe(found: Profile, *, frames: int, like: Recipe | None = None) -> dict[str, Any]:
+    """Return a recipe that makes more of what fails, as YAML holds it: no defaults.
+
+    `like`: a recipe to start from; the rest of it stays, and with another seed no frame of it
+    comes twice. What is asked for: by things, the fractions and the joints that fail; by people,
+    where they hide most of what is missed, their share of joints; views and families of poses by
+    how much worse than the mean they are. RecipeError for recipes of clips, which can ask for
+    nothing.
+    """
+    if like is not None and like.clip is not None:
+        raise RecipeError(
+            "a recipe of clips can ask for nothing",
+            where=like.name,
+            then="Give one of single frames with --like.",
+        )
+    wanted = _base(found) if like is None else copy.deepcopy(dump(like))
+    name = str(wanted["name"])[: _NAME_LENGTH - 6]
+    wanted |= {
+        "name": f"{name}-fails",
+        "description": f"More of what a network missed: {found.rate:.0%} of {found.joints} joints.",
+        "seed": 1 if like is None else like.seed + 1,
+        "frames": frames,
+        "cutouts": None,
+        "quotas": None,
+    }
+    wanted["targets"] = _targets(found, wanted)
+    if not any(thing["kind"] == "procedural" for thing in wanted.get("things") or ()):
+        wanted["things"] = [*(wanted.get("things") or ()), {"kind": "procedural"}]
+    quotas = {"view": _views_asked(found, wanted, like), "family": _families_asked(found, like)}
+    wanted["quotas"] = {axis: shares for axis, shares in quotas.items() if shares} or None
+    made = dump(parse({k: v for k, v in wanted.items() if v is not None}, "the suggested recipe"))
+    first = ("name", "description", "frames", "seed")
+    short = shortened(made)
+    return {**{key: made[key] for key in first}, **_filled(short)}
+
+
+def _filled(short: dict[str, Any]) -> dict[str, Any]:
+    quotas = {axis: shares for axis, shares in (short.pop("quotas", None) or {}).items() if shares}
+    return short | ({"quotas": quotas} if quotas else {})
+
+
+def _base(found: Profile) -> dict[str, Any]:
+    return {
+        "name": "suggested",
+        "variants": {"clean": 1},
+        "skeleton": found.skeleton.name if found.skeleton.name in SKELETONS else "coco17",
+        "image": {"width_px": 320, "height_px": 240},
+        "people": {"count": 2, "arrangement": {"kind": "group", "spread_m": [0.6, 1.4]}},
+        "backdrop": {"kind": "room", "walls": 0.5},
+    }
+
+
+def _targets(found: Profile, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return what to ask for, by what hides most of the joints that are missed."""
+    by = found.hidden_by
+    if by["person"] > max(by["object"], by["self"]):
+        wanted["people"]["count"] = [2, 4]
+        return {"causes": {"person": [0.05, 0.15]}}
+    if by["self"] > max(by["object"], by["person"]):
+        return {"causes": {"self": [0.15, 0.3]}}
+    joints = _joints_asked(found, SKELETONS[wanted["skeleton"]].joints)
+    fractions = _fractions_asked(found, most=_MOST_WITH_JOINTS if joints else 1.0)
+    return {"occluded_fraction": {"choice": fractions}} | ({"joints": joints} if joints else {})
+
+
+def _fractions_asked(found: Profile, *, most: float) -> dict[str, int]:
+    rates = found.rates("fraction")
+    rates = {n: rates.get(n, found.rate) for n, middle in _MIDDLES.items() if middle <= most}
+    return {str(_MIDDLES[name]): share for name, share in _shares(rates).items()}
+
+
+def _joints_asked(found: Profile, drawable: tuple[str, ...]) -> dict[str, float]:
+    """Return the pair of joints (left and right) that fails most, of those that others can hide."""
+    rates = found.rates("region")
+    pairs = {}
+    for left in rates:
+        right = left.replace("left_", "right_")
+        names = {*left.split("+"), *right.split("+")}
+        if left == right or right not in rates or not names <= set(drawable):
+            continue
+        if max(found.own[left], found.own[right]) <= _MOST_OWN:
+            pairs[f"{left}+{right}"] = (rates[left] + rates[right]) / 2
+    if not pairs:
+        return {}
+    worst = max(sorted(pairs), key=lambda pair: pairs[pair])
+    left = worst.split("+right_")[0]
+    return {worst: round(min(found.own[left], _MOST_OWN) / 2 + _MORE, 2)}
+
+
+def _views_asked(found: Profile, wanted: Mapping[str, Any], like: Recipe | None) -> dict[str, int]:
+    """Return shares of the sides seen; none where the recipe says how people face."""
+    if "causes" in wanted["targets"] and "self" in wanted["targets"]["causes"]:
+        return {}  # people are turned to hide joints of their own
+    if like is not None and like.people.facing_deg != Recipe(name="x").people.facing_deg:
+        return {}
+    return _clear(found, "view", [v for v in VIEWS if v in found.counts["view"]])
+
+
+def _families_asked(found: Profile, like: Recipe | None) -> dict[str, int]:
+    """Return shares of families of poses that can be drawn anywhere; none where others are set."""
+    recipe = Recipe(name="x") if like is None else like
+    poses, hold = recipe.people.poses, recipe.people.hold
+    if poses.names is not None or hold.share > 0 or hold.lean > 0 or recipe.motion is not None:
+        return {}
+    held = set(recipe.holdout.poses)
+    able = {
+        pose.family
+        for pose in pose_library.library()
+        if not (pose.holds or pose.leans)
+        and not {pose.name, pose.family} & held
+        and (poses.families is None or poses.families.get(pose.family, 0) > 0)
+    }
+    return _clear(found, "family", sorted(able & set(found.counts["family"])))
+
+
+def _clear(found: Profile, axis: str, able: list[str]) -> dict[str, int]:
+    rates = {name: rate for name, rate in found.rates(axis).items() if name in able}
+    if len(rates) < 2 or max(rates.values()) < _CLEARLY * found.rate:
+        return {}
+    return _shares(rates)
+
+
+def _shares(rates: Mapping[str, float]) -> dict[str, int]:
+    """Return shares of 100: half of it even, half by the square of how often each fails."""
+    squared = {name: rate**2 for name, rate in rates.items()}
+    total = sum(squared.values())
+    return {
+        name: max(1, round(100 * (_EVEN / len(rates) + (1 - _EVEN) * value / total)))
+        for name, value in squared.items()
+    }
+
+
+def as_yaml(recipe: Mapping[str, Any], found: Profile) -> str:
+    """Return the recipe as YAML, with the failure profile in its first lines."""
+    lines = ["For what a network missed; written by `synthstudio suggest`. Read and edit it."]
+    lines += found.text().splitlines()
+    head = "".join(f"# {_plain(line)}\n" for line in lines)
+    return head + yaml.safe_dump(
+        dict(recipe), sort_keys=False, default_flow_style=None, width=96, allow_unicode=True
+    )
+
+
+def _plain(text: str) -> str:
+    """Return one printable line: names of families come from a file."""
+    return "".join(c if c.isprintable() else "?" for c in text)[:200]

@@ -1,0 +1,213 @@
+"""Predictions on disk and in the review store.
+
+OUT/results.json     COCO keypoint results, one entry a person; pycocotools' loadRes reads it
+OUT/pictures.json    the pictures by id, and the category with the joints' names
+OUT/pictures/*.jpg   some of them drawn: hidden joints differ in shape by what hides them
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthstudio.core.errors import FormatError, ModelError
+from synthstudio.core.images import encode_jpeg
+from synthstudio.core.labels import (
+    STATE_HIDDEN,
+    STATE_OUTSIDE,
+    STATE_VISIBLE,
+    FrameLabels,
+    PersonLabel,
+)
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.dataset.durable import canonical_json, disk_errors, write_file
+from synthstudio.dataset.reader import Dataset
+from synthstudio.inference.predict import TRUNCATED, Person
+from synthstudio.inference.sources import Picture
+from synthstudio.report.draw import draw_labels
+from synthstudio.review.history import datasets
+from synthstudio.review.predictions import FURTHEST_PX, Prediction, put_predictions
+from synthstudio.review.store import Store, dataset_key, register
+
+F64 = NDArray[np.float64]
+U8 = NDArray[np.uint8]
+RESULTS, PICTURES = "results.json", "pictures.json"
+_QUALITY = 92
+
+
+def prepare_out(out: Path) -> None:
+    """Make the folder; FormatError when something is in it already."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FormatError(
+            "the folder is not empty",
+            where=str(out),
+            expected="a new or empty folder",
+            then="Choose another --out.",
+        )
+    with disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+
+
+def results(people: Iterable[Person]) -> list[dict[str, Any]]:
+    """Return people as entries of a COCO keypoint results file.
+
+    Keypoints are pixel indices (docs/conventions.md), the third number of each is its score.
+    Beside COCO's own fields: `joints` (what hides each, the visible share, the expected OKS and
+    the chance that it lies in the picture; null: the network does not say; the map's `peaks`
+    as x, y, value, where they were asked for), `instance_id`
+    (who it is in the source) and `track_id` (in clips).
+    """
+    return [_result(person) for person in people]
+
+
+def _result(person: Person) -> dict[str, Any]:
+    places = np.concatenate([person.xy - 0.5, person.score[:, None]], 1)
+    entry: dict[str, Any] = {
+        "image_id": person.picture,
+        "category_id": 1,
+        "keypoints": [round(float(v), 4) for v in places.ravel()],
+        "bbox": [round(float(v), 3) for v in person.box],
+        "score": round(person.sureness, 6),
+        "joints": {
+            "cause": list(person.causes),
+            "visible": _numbers(person.shares[:, 0]),
+            "expected_oks": _numbers(person.quality),
+            "present": _numbers(person.present),
+        },
+    }
+    if person.peaks.size:
+        entry["joints"]["peaks"] = [_peaks(of_one) for of_one in person.peaks]
+    if person.instance is not None:
+        entry["instance_id"] = person.instance
+    if person.track is not None:
+        entry["track_id"] = person.track
+    return entry
+
+
+def _peaks(found: F64) -> list[list[float]]:
+    """Return the peaks (K, 3) that there are, as pixel indices and values."""
+    there = found[np.isfinite(found).all(1)] - [0.5, 0.5, 0]
+    return [[round(float(v), 4) for v in peak] for peak in there]
+
+
+def _numbers(values: F64) -> list[float | None]:
+    return [round(float(v), 4) if math.isfinite(v) else None for v in values]
+
+
+def write_results(
+    out: Path, people: list[Person], pictures: Mapping[int, dict[str, Any]], skeleton: Skeleton
+) -> None:
+    """Write results.json and pictures.json, each wholly or not at all; DiskError."""
+    joints = [[a + 1, b + 1] for a, b in skeleton.skeleton]
+    category = {"id": 1, "name": "person", "keypoints": list(skeleton.joints), "skeleton": joints}
+    named = [{"id": number, **facts} for number, facts in pictures.items()]
+    write_file(out / PICTURES, canonical_json({"images": named, "categories": [category]}))
+    write_file(out / RESULTS, canonical_json(results(people)))
+
+
+def drawn(picture: Picture, people: list[Person], skeleton: Skeleton) -> U8:
+    """Return a picture with its people drawn in, as labels are drawn (report/draw.py).
+
+    A joint that the network calls hidden is a ring, triangle or square by its cause, one that it
+    takes to lie outside a cross; of networks that say nothing of it all joints are dots.
+    """
+    labels = FrameLabels(
+        people=tuple(_label(p, k) for k, p in enumerate(people)), crowd_index=0.0, things=()
+    )
+    told = any(cause is not None for p in people for cause in p.causes)
+    return draw_labels(picture.rgb, labels, skeleton, legend=told)
+
+
+def draw_into(out: Path, picture: Picture, people: list[Person], skeleton: Skeleton) -> None:
+    """Write a drawn picture under its number; DiskError."""
+    rgb = drawn(picture, people, skeleton)
+    write_file(out / "pictures" / f"{picture.number:06d}.jpg", encode_jpeg(rgb, _QUALITY))
+
+
+_STATES = {None: STATE_VISIBLE, "visible": STATE_VISIBLE, TRUNCATED: STATE_OUTSIDE}
+
+
+def _label(person: Person, place: int) -> PersonLabel:
+    joints = len(person.xy)
+    box = tuple(float(v) for v in person.box)
+    shares = np.concatenate([np.nan_to_num(person.shares), np.zeros((joints, 1))], 1)
+    nobody = np.zeros(joints, np.int32)
+    visible = person.shares[:, 0]
+    return PersonLabel(
+        instance=1 + (person.track if person.track is not None else place),
+        identity="",
+        pose="",
+        pose_family="",
+        joints_px=person.xy,
+        joints_camera_m=np.zeros((joints, 3)),
+        joints_world_m=np.zeros((joints, 3)),
+        shares=shares,
+        state=np.array([_STATES.get(c, STATE_HIDDEN) for c in person.causes], np.uint8),
+        cause=tuple(c or "visible" for c in person.causes),
+        ambiguous=np.zeros(joints, bool),
+        occluder_id=nobody,
+        hidden_by=((),) * joints,
+        modal={},
+        amodal={},
+        modal_box_px=box,  # type: ignore[arg-type]
+        amodal_box_px=box,  # type: ignore[arg-type]
+        modal_area_px=0,
+        amodal_area_px=0,
+        occluded_fraction=1 - float(visible.mean()) if np.isfinite(visible).all() else math.nan,
+        truncated_fraction=0.0,
+        depth_m=0.0,
+        depth_rank=place,
+        stature_m=0.0,
+    )
+
+
+def check_skeleton(dataset: Dataset, skeleton: Skeleton) -> None:
+    """ModelError when the network knows joints that the data set's skeleton lacks."""
+    if dataset.identity.skeleton != skeleton.name:
+        raise ModelError(
+            "the network knows other joints than the data set",
+            where=str(dataset.folder),
+            expected=dataset.identity.skeleton,
+            got=skeleton.name,
+            then="Train one on this data set's skeleton.",
+        )
+
+
+def put_layer(
+    store: Store, dataset: Dataset, layer: str, people: Iterable[Person], skeleton: Skeleton
+) -> int:
+    """Store predictions on a data set as a layer of its review; return how many people.
+
+    The layer's earlier predictions go. Joints that the network takes to lie outside the picture
+    are left out. ModelError for another skeleton; ReviewError and Refused as the store says.
+    """
+    check_skeleton(dataset, skeleton)
+    key = dataset_key(dataset)
+    if key not in datasets(store):
+        register(store, dataset, dataset.folder.resolve().name[:80] or "dataset")
+    rows = (_prediction(person, skeleton) for person in people)
+    return put_predictions(store, key, layer, rows, anew=True)
+
+
+def _prediction(person: Person, skeleton: Skeleton) -> Prediction:
+    if person.instance is None:
+        raise ModelError(
+            "nobody knows which of the data set's people this is",
+            where=person.name,
+            then="Ask with the data set's own boxes: leave out --boxes and --detector.",
+        )
+    joints = {
+        name: (float(xy[0]), float(xy[1]), float(np.clip(score, 0, 1)))
+        for name, xy, score, cause in zip(
+            skeleton.joints, person.xy, person.score, person.causes, strict=True
+        )
+        if cause != TRUNCATED and (np.abs(xy) <= FURTHEST_PX).all()
+    }
+    return Prediction(
+        frame=person.picture, instance=person.instance, joints=joints, score=person.sureness
+    )

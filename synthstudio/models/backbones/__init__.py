@@ -1,0 +1,1 @@
+"""Backbones: a picture in, one feature map out."""

@@ -1,0 +1,1 @@
+"""Check and count: validation, statistics, coverage, differences between data sets."""

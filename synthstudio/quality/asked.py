@@ -1,0 +1,302 @@
+"""Asked against achieved: how near a data set came to its recipe's targets.
+
+Only base and occluder frames count: other variants differ from what was asked on purpose.
+Memory does not grow with the data set: distributions are counted in bins of 1e-4.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthstudio.core.errors import DatasetError
+from synthstudio.core.labels import SHARES, STATE_VISIBLE
+from synthstudio.core.skeleton import Skeleton
+
+I64 = NDArray[np.int64]
+
+ATOM_WIDTH = 0.02
+"""An achieved value this near to an asked atom counts as the atom."""
+ATOM_SHARE = 0.02
+"""A value asked of this share of people, and of three at least, is an atom."""
+MISSED_SHARE = 0.02
+"""More people than this whose ask was not met are a failure."""
+LISTED = 100
+ASKED = ("base", "occluder")
+"""The variants of which something may be asked; the others follow from what they change."""
+_KS_STEPS = 0.5
+_STEPS = 10_000
+_FRACTION = "occluded_fraction"
+# Multiples of the recipe's tolerance; at its default of 0.05 they are 0.03, 0.10, 0.05, ...
+_GOALS = {
+    "median": 0.6,
+    "p95": 2.0,
+    "ks": 1.0,
+    "joints": 0.6,
+    "causes": 1.0,
+    "crowd_index": 2.0,
+}
+
+
+class Asked:
+    """Running counts of what was asked and what came of it."""
+
+    def __init__(self, skeleton: Skeleton) -> None:
+        """Begin with nothing."""
+        self._places = {name: j for j, name in enumerate(skeleton.joints)}
+        self._fractions = np.zeros((2, _STEPS + 1), np.int64)  # asked, achieved
+        self._errors = np.zeros(_STEPS + 1, np.int64)
+        self._worst = 0.0
+        self._joints: dict[str, Counter[str]] = {}
+        self._causes = {cause: np.zeros(3) for cause in SHARES}  # people, asked, achieved
+        self._crowd = np.zeros(5)  # frames, asked, achieved, |asked - achieved|, its greatest
+        self._people = self._missed = 0
+        self._listed: list[dict[str, Any]] = []
+
+    def add(self, frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]]) -> None:
+        """Count a frame's row and the rows of its people."""
+        if frame["variant"] not in ASKED:
+            return
+        asked, achieved = frame["crowd_ask"], frame["crowd_index"]
+        if asked is not None and achieved is not None:
+            off = abs(asked - achieved)
+            self._crowd[:4] += (1, asked, achieved, off)
+            self._crowd[4] = max(self._crowd[4], off)
+        for row in people:
+            if row["ask_met"] is not None:
+                self._add_person(row)
+
+    def _add_person(self, row: Mapping[str, Any]) -> None:
+        self._people += 1
+        asked: dict[str, Any] = {}
+        achieved: dict[str, Any] = {}
+        if row["ask_fraction"] is not None:
+            asked[_FRACTION], achieved[_FRACTION] = row["ask_fraction"], row["occluded_fraction"]
+            self._add_fraction(row["ask_fraction"], row["occluded_fraction"])
+        groups = [(g, "hidden") for g in row["ask_hidden"]] + [
+            (g, "shown") for g in row["ask_shown"]
+        ]
+        for group, want in groups:
+            is_hidden = self._hidden(group, row["state"])
+            asked.setdefault(want, []).append(group)
+            achieved.setdefault("hidden" if is_hidden else "shown", []).append(group)
+            self._joints.setdefault(group, Counter()).update(
+                {want: 1, f"{want}_met": (want == "hidden") == is_hidden, "was_hidden": is_hidden}
+            )
+        for cause, share in zip(SHARES, row["ask_causes"] or (), strict=False):
+            if not math.isnan(share):
+                got = row["cause"].count(cause) / len(row["cause"])
+                asked.setdefault("causes", {})[cause] = share
+                achieved.setdefault("causes", {})[cause] = got
+                self._causes[cause] += (1, share, got)
+        if not row["ask_met"]:
+            self._missed += 1
+            if len(self._listed) < LISTED:
+                self._listed.append(
+                    {
+                        "frame": row["frame_index"],
+                        "person": row["instance"],
+                        "asked": asked,
+                        "achieved": achieved,
+                    }
+                )
+
+    def _add_fraction(self, asked: float, achieved: float) -> None:
+        off = abs(asked - achieved)
+        for line, value in zip(self._fractions, (asked, achieved), strict=True):
+            line[round(value * _STEPS)] += 1
+        self._errors[round(off * _STEPS)] += 1
+        self._worst = max(self._worst, off)
+
+    def _hidden(self, group: str, state: Sequence[int]) -> bool:
+        """Return whether every joint of a group is hidden or outside."""
+        names = group.split("+")
+        if any(name not in self._places for name in names):
+            raise DatasetError("a stored ask names no joint", where="ask_hidden", got=group)
+        return all(state[self._places[name]] < STATE_VISIBLE for name in names)
+
+    def result(self) -> dict[str, Any]:
+        """Return the counts as JSON can hold them; see stats.stats."""
+        frames = int(self._crowd[0])
+        return {
+            "people": self._people,
+            _FRACTION: self._fraction_result(),
+            "joints": {name: _joint_result(self._joints[name]) for name in sorted(self._joints)},
+            "causes": {
+                cause: {"people": int(n), "asked": asked / n, "achieved": achieved / n}
+                for cause, (n, asked, achieved) in self._causes.items()
+                if n
+            },
+            "crowd_index": {
+                "frames": frames,
+                **{
+                    name: float(self._crowd[k]) / frames if frames else None
+                    for k, name in ((1, "asked"), (2, "achieved"), (3, "mean_off"))
+                },
+                "max_off": float(self._crowd[4]) if frames else None,
+            },
+            "missed": {
+                "count": self._missed,
+                "share": self._missed / self._people if self._people else 0.0,
+                "first": self._listed,
+            },
+        }
+
+    def _fraction_result(self) -> dict[str, Any]:
+        n = int(self._errors.sum())
+        if not n:
+            return {"people": 0, "median": None, "p95": None, "max": None, "ks": None}
+        cumulative = np.cumsum(self._errors)
+        return {
+            "people": n,
+            "median": int(np.searchsorted(cumulative, 0.5 * n)) / _STEPS,
+            "p95": int(np.searchsorted(cumulative, 0.95 * n)) / _STEPS,
+            "max": self._worst,
+            "ks": ks_distance(*self._fractions),
+        }
+
+
+def ks_distance(asked: I64, achieved: I64) -> float:
+    """Return the Kolmogorov-Smirnov distance of two histograms over 0..1 with as many counts.
+
+    The greatest difference between the shares of people up to any value. Where one value is
+    asked of many (an atom: {choice: {0.3: 1}}), 0.299 and 0.301 would be half the people apart
+    although both are what was asked, so asked and achieved values within `ATOM_WIDTH` of an
+    atom first move onto it, to the nearest if there are several.
+    """
+    n = int(asked.sum())
+    atoms = np.flatnonzero(asked >= max(3.0, ATOM_SHARE * n))
+    a, b = _on_atoms(asked, atoms), _on_atoms(achieved, atoms)
+    return float(np.abs(np.cumsum(a) - np.cumsum(b)).max() / n)
+
+
+def _on_atoms(counts: I64, atoms: I64) -> I64:
+    """Return the histogram with what is near an atom on the atom's place."""
+    if not atoms.size:
+        return counts
+    places = np.arange(len(counts))
+    right = np.searchsorted(atoms, places).clip(0, atoms.size - 1)
+    left = (right - 1).clip(0)
+    nearest = np.where(
+        np.abs(atoms[left] - places) <= np.abs(atoms[right] - places), atoms[left], atoms[right]
+    )
+    reach = round(ATOM_WIDTH * _STEPS)
+    target = np.where(np.abs(nearest - places) <= reach, nearest, places)
+    return np.bincount(target, weights=counts, minlength=len(counts)).astype(np.int64)
+
+
+def _joint_result(found: Counter[str]) -> dict[str, Any]:
+    people = found["hidden"] + found["shown"]
+    return {
+        "people": people,
+        "asked": found["hidden"] / people,
+        "achieved": found["was_hidden"] / people,
+        "asked_hidden": found["hidden"],
+        "asked_hidden_met": found["hidden_met"],
+        "asked_shown": found["shown"],
+        "asked_shown_met": found["shown_met"],
+    }
+
+
+def unmet(found: Mapping[str, Any], targets: Mapping[str, Any] | None) -> list[str]:
+    """Return a sentence for each way in which a data set misses its recipe's targets.
+
+    `found` is what `stats.stats` returns, `targets` the recipe's block as `load.dump` writes it
+    (None: no targets). With `tolerance` t: the error of the occluded fraction is at most 0.6 t
+    in the median and 2 t for 95 %, the Kolmogorov-Smirnov distance t; rates of joints are
+    within 0.6 t, mean shares of causes within t, the crowd index within 2 t on average. A
+    single person is never too much. At most 2 % of the people asked are missed.
+    """
+    if targets is None:
+        return []
+    t, got = float(targets["tolerance"]), found["targets"]
+    lines = _nobody_asked(got, targets) + _unmet_fraction(got[_FRACTION], t)
+    for kind in ("joints", "causes"):
+        for name, row in got[kind].items():
+            goal = max(_GOALS[kind] * t, 1 / row["people"])
+            if abs(row["asked"] - row["achieved"]) > goal + 1e-9:
+                lines.append(
+                    f"{kind}: {name}: {row['asked']:.1%} asked, {row['achieved']:.1%} achieved "
+                    f"(at most {goal:.1%} apart)"
+                )
+    crowd = got["crowd_index"]
+    if crowd["frames"] and crowd["mean_off"] > _GOALS["crowd_index"] * t:
+        lines.append(
+            f"crowd_index: {crowd['mean_off']:.3f} off on average "
+            f"(at most {_GOALS['crowd_index'] * t:.3f})"
+        )
+    missed = got["missed"]
+    if missed["share"] > MISSED_SHARE:
+        lines.append(
+            f"{missed['count']} of {got['people']} people missed what was asked of them "
+            f"({missed['share']:.1%}; at most {MISSED_SHARE:.0%})"
+        )
+    return lines
+
+
+def _unmet_fraction(got: Mapping[str, Any], t: float) -> list[str]:
+    if not got["people"]:
+        return []
+    names = {"median": "error in the median", "p95": "error of 95 %", "ks": "KS distance"}
+    out = []
+    for key, name in names.items():
+        # Distribution functions of few people differ by steps.
+        steps = _KS_STEPS / math.sqrt(got["people"]) if key == "ks" else 0.0
+        goal = max(_GOALS[key] * t, steps)
+        if got[key] > goal + 1e-9:
+            out.append(f"{_FRACTION}: {name} {got[key]:.3f} (at most {goal:.3f})")
+    return out
+
+
+def _nobody_asked(got: Mapping[str, Any], targets: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each target that no stored person or frame was asked for."""
+    empty = {
+        _FRACTION: targets.get(_FRACTION) is not None and not got[_FRACTION]["people"],
+        "crowd_index": targets.get("crowd_index") is not None and not got["crowd_index"]["frames"],
+    }
+    for group in targets.get("joints") or {}:
+        empty[f"joints: {group}"] = group not in got["joints"]
+    for cause, of in (targets.get("causes") or {}).items():
+        empty[f"causes: {cause}"] = of is not None and cause not in got["causes"]
+    return [f"{name}: nobody was asked for it" for name, is_so in empty.items() if is_so]
+
+
+def text(found: Mapping[str, Any]) -> list[str]:
+    """Return lines for people to read; none where nothing was asked."""
+    lines = []
+    fraction, crowd, missed = found[_FRACTION], found["crowd_index"], found["missed"]
+    if fraction["people"]:
+        lines.append(
+            f"  occluded fraction: off by {fraction['median']:.3f} in the median, "
+            f"{fraction['p95']:.3f} for 95 %, {fraction['max']:.3f} at most; "
+            f"KS {fraction['ks']:.3f}"
+        )
+    rows = [(f"hidden: {name}", row) for name, row in found["joints"].items()]
+    rows += [(f"joints by cause: {name}", row) for name, row in found["causes"].items()]
+    width = max((len(name) for name, _ in rows), default=0)
+    lines += [
+        f"  {name:<{width}} {row['asked']:8.1%} asked {row['achieved']:8.1%} achieved"
+        for name, row in rows
+    ]
+    if crowd["frames"]:
+        lines.append(
+            f"  crowd index: {crowd['asked']:.3f} asked, {crowd['achieved']:.3f} achieved on "
+            f"average; off by {crowd['mean_off']:.3f}, at most {crowd['max_off']:.3f}"
+        )
+    if not lines:
+        return []
+    head = f"asked against achieved ({found['people']} people asked)"
+    if missed["count"]:
+        some = ", ".join(f"{m['frame']}/{m['person']}" for m in missed["first"][:6])
+        more = ", ..." if missed["count"] > 6 else ""
+        lines.append(
+            f"  missed: {missed['count']} ({missed['share']:.1%}), frame/person {some}{more}"
+        )
+    else:
+        lines.append("  missed: nobody")
+    return [head, *lines]

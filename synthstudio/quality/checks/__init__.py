@@ -1,0 +1,1 @@
+"""What validate looks for in rows, COCO files, pictures and masks."""

@@ -1,0 +1,361 @@
+"""A COCO keypoint file, entry by entry, as it stands: also what a strict importer refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
+from synthstudio.quality.checks.findings import Finding
+from synthstudio.quality.checks.masks import Mask, read_mask
+from synthstudio.quality.checks.people import check_person, keypoint_key
+from synthstudio.quality.checks.subject import (
+    FAR,
+    HALF_PX,
+    digest,
+    flip_of,
+    is_box,
+    is_id,
+    is_number,
+    subject_of_entry,
+)
+
+_BOX_SLACK_PX = 2.0
+_LOOSE = 0.5  # of the box's area is more than its mask's box
+_AREA_SHARE = 0.1  # polygons are counted in more than one way
+_AGREE_PX = 0.01
+_NUMBERS = ("keypoints", "bbox", "area", "segmentation", "amodal_bbox", "keypoints_all")
+
+
+@dataclass
+class CocoChecker:
+    """What is known of a file so far: numbers only, so a million entries stay small.
+
+    Feed it `categories`, then every image, then every annotation.
+    """
+
+    skeletons: dict[int, Skeleton] = field(default_factory=dict)
+    categories: set[int] = field(default_factory=set)
+    sizes: dict[Any, tuple[int, int]] = field(default_factory=dict)
+    cameras: dict[Any, Any] = field(default_factory=dict)
+    seen: set[Any] = field(default_factory=set)
+    files: set[int] = field(default_factory=set)
+    twins: dict[int, Any] = field(default_factory=dict)
+    last_mask: Mask | None = None
+    people: int = 0
+
+    def check_categories(self, categories: Sequence[Any]) -> Iterator[Finding]:
+        """Note the categories with keypoints and yield what is wrong with them."""
+        for entry in categories:
+            number = entry.get("id") if isinstance(entry, Mapping) else None
+            if not isinstance(number, int):
+                yield _schema("categories", f"a category without id: {str(entry)[:60]}")
+                continue
+            self.categories.add(number)
+            names = entry.get("keypoints")
+            if not names:
+                continue
+            where = f"category {number}"
+            if not isinstance(names, list) or not all(isinstance(n, str) and n for n in names):
+                yield _schema(where, "keypoints is no list of names")
+                continue
+            if len(set(names)) != len(names):
+                yield Finding(
+                    kind="category_keypoints", where=where, what="two keypoints of one name"
+                )
+            edges = entry.get("skeleton") or []
+            if not isinstance(edges, list):
+                yield _schema(where, "skeleton is no list")
+                edges = []
+            flat = [j for edge in edges for j in (edge if isinstance(edge, list) else [edge])]
+            if not all(isinstance(j, int) and 1 <= j <= len(names) for j in flat):
+                yield Finding(
+                    kind="category_keypoints",
+                    where=where,
+                    what=f"its skeleton names joints outside 1 to {len(names)}",
+                )
+            self.skeletons[number] = skeleton_of(names)
+        if not self.skeletons:
+            yield Finding(
+                kind="no_keypoint_category", where="categories", what="none has keypoints"
+            )
+
+    def check_image(self, image: Any) -> Iterator[Finding]:
+        """Note an image and yield what is wrong with its entry."""
+        number = image.get("id") if isinstance(image, Mapping) else None
+        if not is_id(number):
+            yield _schema("images", f"an image without id: {str(image)[:60]}")
+            return
+        where = f"image {number}"
+        if number in self.sizes:
+            yield Finding(
+                kind="duplicate_id", where=where, what="this id is used before", image=number
+            )
+            return
+        size = image.get("width"), image.get("height")
+        if not all(isinstance(n, int) and n > 0 for n in size):
+            yield _schema(where, f"width and height are {size}", image=number)
+            size = (0, 0)
+        self.sizes[number] = size
+        if image.get("K") is not None:
+            self.cameras[number] = image["K"]
+        name = image.get("file_name")
+        if not isinstance(name, str) or not name:
+            yield _schema(where, f"file_name is {name!r}", image=number)
+        elif digest(name) in self.files:
+            yield Finding(kind="duplicate_image", where=where, what=name, image=number)
+        else:
+            self.files.add(digest(name))
+
+    def check_annotation(self, entry: Any) -> Iterator[Finding]:
+        """Yield what is wrong with an annotation; `last_mask` is its mask, if that is sound."""
+        self.last_mask = None
+        if not isinstance(entry, Mapping):
+            yield _schema("annotations", f"no object: {str(entry)[:60]}")
+            return
+        number = entry.get("id")
+        where = f"annotation {number}"
+        image_id, category = entry.get("image_id"), entry.get("category_id")
+        at = {
+            "image": image_id if is_id(image_id) else None,
+            "person": number if is_id(number) else None,
+        }
+        if not is_id(number):
+            yield _schema(where, "no id", **at)
+        elif number in self.seen:
+            yield Finding(kind="duplicate_id", where=where, what="this id is used before", **at)
+        else:
+            self.seen.add(number)
+        if not is_id(image_id) or image_id not in self.sizes:
+            yield Finding(
+                kind="orphan_annotation", where=where, what=f"no image {image_id!r}", **at
+            )
+            return
+        if (
+            not isinstance(category, int)
+            or category not in self.categories
+            or ("keypoints" in entry and category not in self.skeletons)
+        ):
+            known = isinstance(category, int) and category in self.categories
+            told = "has no keypoints" if known else "does not exist"
+            yield Finding(
+                kind="category_mismatch", where=where, what=f"category {category!r} {told}", **at
+            )
+        if entry.get("iscrowd"):
+            return
+        self.people += "keypoints" in entry
+        yield from self._numbers(entry, where, at)
+        yield from self._mask(entry, where, at)
+        skeleton = self.skeletons.get(category) if isinstance(category, int) else None
+        skeleton = skeleton or next(iter(self.skeletons.values()), None)
+        if skeleton is not None and "keypoints" in entry:
+            yield from self._keypoints(entry, skeleton, where, at)
+
+    def _numbers(self, entry: Mapping[str, Any], where: str, at: Mapping[str, Any]) -> Any:
+        bad = [name for name in _NUMBERS if not _finite(entry.get(name))]
+        for name in bad:
+            yield Finding(kind="not_finite", where=where, what=f"in {name}", **at)
+        box = entry.get("bbox")
+        if not isinstance(box, list) or len(box) != 4 or not all(map(is_number, box)):
+            yield _schema(where, f"bbox is {str(box)[:60]}", **at)
+
+    def _mask(self, entry: Mapping[str, Any], where: str, at: Mapping[str, Any]) -> Any:
+        found = entry.get("segmentation")
+        if not found:
+            return
+        width, height = self.sizes[entry["image_id"]]
+        try:
+            mask = read_mask(found, height, width)
+        except ValueError as error:
+            own = found.get("size") if isinstance(found, Mapping) else None
+            kind = "mask_broken" if own is None or own == [height, width] else "mask_size"
+            yield Finding(kind=kind, where=where, what=str(error), **at)
+            return
+        if (mask.height, mask.width) != (height, width):
+            yield Finding(
+                kind="mask_size",
+                where=where,
+                what=f"{mask.width} x {mask.height}, image {width} x {height}",
+                **at,
+            )
+            return
+        self.last_mask = mask
+        yield from mask_findings(mask, entry.get("bbox"), entry.get("area"), where=where, at=at)
+
+    def _keypoints(
+        self, entry: Mapping[str, Any], skeleton: Skeleton, where: str, at: Mapping[str, Any]
+    ) -> Iterator[Finding]:
+        flat, joints = entry["keypoints"], len(skeleton.joints)
+        if not isinstance(flat, list) or not all(map(is_number, flat)):
+            yield _schema(where, "keypoints is no list of numbers", **at)
+            return
+        if len(flat) != 3 * joints:
+            yield Finding(
+                kind="keypoint_count",
+                where=where,
+                what=f"{len(flat)} numbers for {joints} joints, which need {3 * joints}",
+                **at,
+            )
+            return
+        yield from _visibility(entry, skeleton, where, at)
+        width, height = self.sizes[entry["image_id"]]
+        image = {"width": width, "height": height, "K": self.cameras.get(entry["image_id"])}
+        subject = subject_of_entry(image, entry, skeleton)
+        yield from check_person(subject)
+        key = keypoint_key(subject)
+        if key is not None:
+            told = digest(entry["image_id"], key)
+            if told in self.twins and self.twins[told] != entry.get("id"):
+                yield Finding(
+                    kind="twins",
+                    where=where,
+                    what=f"the same as annotation {self.twins[told]}",
+                    **at,
+                )
+            self.twins.setdefault(told, entry.get("id"))
+
+
+def mask_findings(
+    mask: Mask, box: Any, area: Any, *, where: str, at: Mapping[str, Any], loose: bool = False
+) -> Iterator[Finding]:
+    """Yield where a box or an area does not fit its mask. COCO's boxes are off by up to 1 px.
+
+    `loose`: the area may be that of polygons which the mask was made of.
+    """
+    if is_box(box):
+        x, y, w, h = mask.box
+        out = max(box[0] - x, box[1] - y, x + w - box[0] - box[2], y + h - box[1] - box[3])
+        if mask.area and box[2] > 0 and box[3] > 0:
+            if out > _BOX_SLACK_PX:
+                yield Finding(
+                    kind="box_mask", where=where, what=f"its mask is {out:.1f} px beyond it", **at
+                )
+            elif w * h < _LOOSE * box[2] * box[3] and box[2] * box[3] > 64:
+                yield Finding(
+                    kind="box_loose",
+                    where=where,
+                    what=f"{box[2]:g} x {box[3]:g} for a mask of {w:g} x {h:g}",
+                    **at,
+                )
+    if is_number(area) and _finite(area):
+        counts = [float(mask.area)]
+        slack = 1.0
+        if mask.polygon_area is not None:
+            counts.append(mask.polygon_area)
+        if loose or mask.polygon_area is not None:
+            slack = 4 + _AREA_SHARE * mask.area
+        if min(abs(area - count) for count in counts) > slack:
+            yield Finding(
+                kind="area", where=where, what=f"{area:g}, its mask has {mask.area} pixels", **at
+            )
+    elif area is None:
+        yield _schema(where, "no area", **at)
+
+
+def skeleton_of(names: Sequence[str]) -> Skeleton:
+    """Return the known skeleton of these joints, or one made of the names alone."""
+    plain = tuple(n.strip().lower().replace(" ", "_").replace("-", "_") for n in names)
+    for known in (SKELETONS | FOREIGN).values():
+        if known.joints == plain:
+            return known
+    return Skeleton(
+        name="other",
+        joints=plain,
+        up=(),
+        sigmas=np.full(len(plain), np.nan),
+        sigma_source="none",
+        places=("unknown",) * len(plain),
+        skeleton=(),
+    )
+
+
+def _visibility(
+    entry: Mapping[str, Any], skeleton: Skeleton, where: str, at: Mapping[str, Any]
+) -> Iterator[Finding]:
+    flat = entry["keypoints"]
+    seen = flat[2::3]
+    for j, v in enumerate(seen):
+        name = skeleton.joints[j]
+        if v not in (0, 1, 2):
+            yield Finding(kind="bad_visibility", where=where, what=f"{name} v={v}", joint=j, **at)
+        elif v == 0 and (flat[3 * j] != 0 or flat[3 * j + 1] != 0):
+            yield Finding(
+                kind="coordinates_without_v",
+                where=where,
+                joint=j,
+                what=f"{name} at ({flat[3 * j]:g}, {flat[3 * j + 1]:g})",
+                **at,
+            )
+    stated = entry.get("num_keypoints")
+    count = sum(v in (1, 2) for v in seen)
+    if stated is not None and stated != count:
+        yield Finding(kind="num_keypoints", where=where, what=f"{stated}, counted {count}", **at)
+    yield from _against_all(entry, skeleton, where, at)
+
+
+def _against_all(
+    entry: Mapping[str, Any], skeleton: Skeleton, where: str, at: Mapping[str, Any]
+) -> Iterator[Finding]:
+    """Hold `keypoints` against the fuller arrays of our own export, where there are some."""
+    joints = len(skeleton.joints)
+    full, state = entry.get("keypoints_all"), entry.get("state")
+    if not (isinstance(full, list) and len(full) == joints and _finite(full)):
+        return
+    if not all(isinstance(p, list) and len(p) == 2 for p in full):
+        return
+    if not all(v is None or is_number(v) for p in full for v in p):
+        return
+    flat = np.array(entry["keypoints"], np.float64).reshape(joints, 3)
+    there = np.array([[np.nan if v is None else v for v in p] for p in full], np.float64) - HALF_PX
+    known = flat[:, 2] > 0
+    off = np.where(known[:, None], np.abs(flat[:, :2] - there), 0.0).max(axis=1)
+    if (off > _AGREE_PX).any():
+        flip = flip_of(skeleton.joints)
+        other = np.abs(flat[:, :2] - there[flip]).max(axis=1)
+        sided = known & (flip != np.arange(joints))
+        if sided.any() and (other[sided] <= _AGREE_PX).all():
+            yield Finding(
+                kind="swapped",
+                where=where,
+                what="left keypoints are the right ones of keypoints_all",
+                **at,
+            )
+        else:
+            j = int(np.argmax(off))
+            yield Finding(
+                kind="fields_disagree",
+                where=where,
+                joint=j,
+                what=f"{skeleton.joints[j]} is {off[j]:.1f} px from keypoints_all",
+                **at,
+            )
+    if isinstance(state, list) and len(state) == joints and all(map(_is_state, state)):
+        for j, (v, s) in enumerate(zip(flat[:, 2], state, strict=True)):
+            if v != s and (v or s is not None):
+                yield Finding(
+                    kind="fields_disagree",
+                    where=where,
+                    joint=j,
+                    what=f"{skeleton.joints[j]} has v={v:g} and state {s}",
+                    **at,
+                )
+                return
+
+
+def _is_state(value: Any) -> bool:
+    return value is None or isinstance(value, int)
+
+
+def _finite(value: Any) -> bool:
+    if is_number(value):
+        return bool(abs(value) < FAR)  # NaN is not
+    if isinstance(value, list):
+        return all(map(_finite, value))
+    return True
+
+
+def _schema(where: str, what: str, **at: Any) -> Finding:
+    return Finding(kind="schema", where=where, what=what, **at)

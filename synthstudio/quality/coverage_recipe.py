@@ -1,0 +1,323 @@
+"""The next recipe: a data set's own with quotas and targets for what is thin in it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import yaml
+
+from synthstudio.core.bins import BODIES, VIEWS
+from synthstudio.core.errors import DatasetError
+from synthstudio.core.labels import CAUSES, SHARES
+from synthstudio.dataset.reader import Dataset
+from synthstudio.quality.coverage import Coverage, thin_below
+from synthstudio.quality.examples import REGIONS
+from synthstudio.recipe.sampling.people import pool_by_body
+from synthstudio.recipe.schema.distributions import support
+from synthstudio.recipe.schema.load import dump, parse
+from synthstudio.recipe.schema.quotas import FULL_TURN, bodies_in
+from synthstudio.recipe.schema.recipe import Recipe
+
+SHRINK = 4
+"""The next recipe has this part of the frames, unless told otherwise."""
+_NAME_LENGTH = 64
+_POOL = 120  # identities for each person of a full frame: a dozen of every body
+_MOST_GROUPS = 2
+_MOST_OWN = 0.25
+"""What people hide themselves more often than this cannot be asked to be shown by the rest."""
+_LEAST_RATE, _MOST_RATE = 0.05, 0.3
+# Occluded fractions to ask for, one for each bin; nobody can be asked for the last.
+_MIDDLES = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8)
+_BY_OTHERS = [SHARES.index("person"), SHARES.index("object")]
+_NOT_BY_OTHERS = [SHARES.index("self"), SHARES.index("truncated")]
+_KNOWN = [k for k, cause in enumerate(CAUSES) if cause != "unlabelled"]
+_BY_PEOPLE = (0.05, 0.15)  # shares of joints that other people can be asked to hide
+_REACHES = 0.15
+"""A limb is a tenth of a person: it cannot be hidden where less than this is asked for."""
+IMPORTED, PHOTOS = "imported", "photos"  # as formats/imports.py and stage.py mark them
+
+
+def next_recipe(
+    dataset: Dataset,
+    found: Coverage,
+    *,
+    families: Iterable[str],
+    frames: int | None = None,
+    at_least: float | None = None,
+) -> dict[str, Any]:
+    """Return a recipe that fills what is thin in a data set, as YAML holds it: no defaults.
+
+    `families`: all that there are poses of. `frames`: default a quarter of the set's. A bin is
+    thin below `at_least`, by default below half of an even share; then every bin of its axis
+    gets a quota by what it lacks. It has another seed, so no frame comes twice. That of a set
+    of photos is for `occlude`: no quotas, since nobody turns in a photo. DatasetError for an
+    imported set that came without a recipe; RecipeError when the stored recipe is damaged.
+    """
+    made = recipe_of(dataset)
+    photos = made.pop(PHOTOS, None)
+    own = parse({**made, "frames": dataset.identity.frames}, str(dataset.folder / "dataset.json"))
+    wanted = copy.deepcopy(dump(own))
+    wanted |= {
+        "name": f"{own.name[: _NAME_LENGTH - 5]}-next",
+        "description": f"What was thin in {found.frames} frames of {own.name}.",
+        "seed": own.seed + 1,
+        "frames": frames or max(1, own.frames // SHRINK),
+    }
+    if photos is not None:
+        return _of_photos(own, wanted, found, int(photos["count"]), at_least)
+    quotas = {
+        "view": _lacking(found, "view", _views(own), at_least),
+        "family": _lacking(found, "family", _families(own, families), at_least),
+        "body": _bodies(own, wanted, found, at_least),
+    }
+    asked = {**(wanted["quotas"] or {}), **{axis: q for axis, q in quotas.items() if q}}
+    wanted["quotas"] = asked or None
+    if own.clip is None and own.cutouts is None:  # what has them can ask for nothing
+        wanted["targets"] |= _targets(own, wanted, found, at_least)
+    return _finished(wanted, ("name", "description", "frames", "seed"))
+
+
+def recipe_of(dataset: Dataset) -> dict[str, Any]:
+    """Return the recipe that a data set was made with, also one that left and came back.
+
+    DatasetError for a set of somebody else's: nobody knows how it was made.
+    """
+    made: Any = dataset.identity.recipe
+    while isinstance(made, dict) and IMPORTED in made:
+        before = made[IMPORTED].get("of") if isinstance(made[IMPORTED], dict) else None
+        made = before.get("recipe") if isinstance(before, dict) else None
+    if not isinstance(made, dict):
+        raise DatasetError(
+            "this data set was imported, so there is no recipe to go on from",
+            where=str(dataset.folder),
+            then="Write one for what is thin (scenes/ has examples), or hide its people with "
+            "synthstudio occlude.",
+        )
+    return dict(made)
+
+
+def is_of_photos(dataset: Dataset) -> bool:
+    """Return whether `occlude` made a data set: then the next recipe is for `occlude` too."""
+    return PHOTOS in recipe_of(dataset)
+
+
+def _finished(wanted: dict[str, Any], first: Sequence[str]) -> dict[str, Any]:
+    """Return the recipe as short as it can be, checked, some fields first."""
+    short = shortened(wanted)
+    parse(short, "the next recipe")
+    return {**{key: wanted[key] for key in first}, **short}
+
+
+def _of_photos(
+    own: Recipe, wanted: dict[str, Any], found: Coverage, photos: int, at_least: float | None
+) -> dict[str, Any]:
+    """Return a recipe that hides the people of the same photos anew, by what is thin."""
+    occlude = dict(wanted["occlude"])
+    occlude["each"] = max(1, round(wanted["frames"] / max(1, photos)) - 1)
+    by = dict(occlude["by"])
+    counts = found.of_joints("cause")
+    people, things = (int(counts[SHARES.index(cause)]) for cause in ("person", "object"))
+    least = thin_below(np.array([people, things]), at_least)
+    if people < least and by.get("person"):
+        by["person"] *= 2
+    if things < least:
+        by |= {kind: 2 * weight for kind, weight in by.items() if kind != "person"}
+    occlude["by"] = by
+    hidden = photos * occlude["each"] * sum(support(own.occlude.hide if own.occlude else 1)) / 2
+    wanted |= {"occlude": occlude, "quotas": None, "frames": parse({"name": "x"}).frames}
+    wanted["targets"] |= _asked_joints(
+        own, found, at_least, people=hidden, alone=False
+    ) or _asked_fractions(own, found, at_least, anew=True)
+    return _finished(wanted, ("name", "description", "seed"))
+
+
+def as_yaml(recipe: Mapping[str, Any], found: Coverage) -> str:
+    """Return the next recipe as YAML, saying in its first lines what it is."""
+    head = (
+        f"# For what is thin in {found.frames} frames with {found.people} people: written by\n"
+        "# `synthstudio coverage --write`. Quotas are shares of the people; asset folders are\n"
+        "# those of the first recipe: give --assets when this file lies elsewhere.\n"
+    )
+    return head + yaml.safe_dump(
+        dict(recipe), sort_keys=False, default_flow_style=None, width=96, allow_unicode=True
+    )
+
+
+def _lacking(
+    found: Coverage, axis: str, allowed: Iterable[str], at_least: float | None
+) -> dict[str, int]:
+    """Return shares of 100 for the bins of an axis that lack people; none if none is thin."""
+    have = dict(zip(found.labels[axis], found.of_people(axis).tolist(), strict=True))
+    counts = {name: have.get(name, 0) for name in allowed}
+    here = np.array(list(counts.values()), np.int64)
+    if not counts or not (here < thin_below(here, at_least)).any():
+        return {}
+    even = at_least if at_least is not None else float(here.mean())
+    lacks = {name: max(0.0, even - count) for name, count in counts.items()}
+    total = sum(lacks.values())
+    return {name: max(1, round(100 * n / total)) for name, n in lacks.items() if n > 0}
+
+
+def _views(own: Recipe) -> list[str]:
+    """Return the views that the recipe allows; none where it wants people to face some way."""
+    if own.quotas is not None and own.quotas.view is not None:
+        return [name for name, share in own.quotas.view.items() if share > 0]
+    return list(VIEWS) if own.people.facing_deg == FULL_TURN else []
+
+
+def _families(own: Recipe, families: Iterable[str]) -> list[str]:
+    poses = own.people.poses
+    if poses.names is not None or own.people.hold.share > 0 or own.people.hold.lean > 0:
+        return []  # single poses are wanted, or others than are drawn: families say too little
+    asked = poses.families if own.quotas is None else own.quotas.family or poses.families
+    held = set(own.holdout.poses)
+    return sorted(
+        name for name in families if name not in held and (asked is None or asked.get(name, 0) > 0)
+    )
+
+
+def _bodies(
+    own: Recipe, wanted: dict[str, Any], found: Coverage, at_least: float | None
+) -> dict[str, int]:
+    """Return quotas for bodies that the next pool holds; enlarge the pool where it is small."""
+    allowed = set(BODIES)
+    if own.quotas is not None and own.quotas.body is not None:
+        allowed = {b for name, share in own.quotas.body.items() if share for b in bodies_in(name)}
+    most, held = int(support(own.people.count)[1]), own.holdout.identities
+    pool = parse({**wanted, "quotas": None})
+
+    def enough(recipe: Recipe) -> list[str]:
+        known = recipe.people.identities - held
+        by_body = pool_by_body(recipe)
+        return sorted(b for b in allowed & set(by_body) if (by_body[b] < known).sum() >= most)
+
+    lacks = _lacking(found, "body", enough(pool), at_least)
+    larger = max(own.people.identities, min(100_000, _POOL * most + held))
+    people = {**wanted["people"], "identities": larger}
+    bodies = enough(parse({**wanted, "quotas": None, "people": people}))
+    more = _lacking(found, "body", bodies, at_least)
+    if set(more) - set(lacks):
+        wanted["people"] = people
+        return more
+    return lacks
+
+
+def _targets(
+    own: Recipe, wanted: Mapping[str, Any], found: Coverage, at_least: float | None
+) -> dict[str, Any]:
+    """Return what to ask for: joints that others seldom hide, else people who hide, fractions."""
+    if not own.things:  # somebody has to do the hiding
+        return _asked_people(own, found, at_least)
+    people = wanted["frames"] * sum(support(own.people.count)) / 2
+    return (
+        _asked_joints(own, found, at_least, people=people)
+        or _asked_people(own, found, at_least)
+        or _asked_fractions(own, found, at_least)
+    )
+
+
+def _asked_joints(
+    own: Recipe, found: Coverage, at_least: float | None, *, people: float, alone: bool = True
+) -> dict[str, Any]:
+    """Return the joints that others seldom hide, and how often they are to be hidden.
+
+    With `alone` a rate is above that at which people hide the joints themselves or the picture
+    ends; in photos only joints are asked for that are seen.
+    """
+    fraction = own.targets.occluded_fraction
+    if fraction is not None and support(fraction)[1] < _REACHES:
+        return {}
+    counts = found.of_joints("joint", "cause")
+    by_others = counts[:, _BY_OTHERS].sum(axis=1)
+    least = thin_below(by_others, at_least)
+    labelled = np.maximum(1, counts[:, _KNOWN].sum(axis=1))
+    hidden = alone * counts[:, _NOT_BY_OTHERS].sum(axis=1) / labelled
+    rates: dict[str, float] = {}
+    for joints in _regions(found.skeleton.joints):
+        have, anyway = float(by_others[joints].mean()), float(hidden[joints].min())
+        if have < least and anyway <= _MOST_OWN:
+            group = "+".join(found.skeleton.joints[j] for j in joints)
+            more = np.clip((2 * least - have) / max(1.0, people), _LEAST_RATE, _MOST_RATE)
+            rates[group] = round(float(anyway + more), 2)
+    seldom = sorted(rates, key=lambda group: (-rates[group], group))[:_MOST_GROUPS]
+    if not seldom:
+        return {}
+    return {"joints": {**own.targets.joints, **{group: rates[group] for group in seldom}}}
+
+
+def _asked_people(own: Recipe, found: Coverage, at_least: float | None) -> dict[str, Any]:
+    """Return that people hide joints, where they seldom do; in every frame there must be two."""
+    counts = found.of_joints("cause")
+    by_people, by_things = (counts[SHARES.index(cause)] for cause in ("person", "object"))
+    asked = own.targets.crowd_index is not None or "person" in own.targets.causes
+    if support(own.people.count)[0] < 2 or asked:
+        return {}
+    if by_people >= thin_below(np.array([by_people, by_things]), at_least):
+        return {}
+    return {"causes": {**dump(own)["targets"]["causes"], "person": list(_BY_PEOPLE)}}
+
+
+def _asked_fractions(
+    own: Recipe, found: Coverage, at_least: float | None, *, anew: bool = False
+) -> dict[str, Any]:
+    """Return the occluded fractions that are thin; with `anew` also where others were asked."""
+    people_by = found.of_people("fraction")[: len(_MIDDLES)]
+    if own.targets.occluded_fraction is not None and not anew:
+        return {}
+    if not (people_by < thin_below(people_by, at_least)).any():
+        return {}
+    lack = np.maximum(0.0, people_by.mean() - people_by)
+    choice = {
+        str(middle): round(100 * float(n / lack.sum()))
+        for middle, n in zip(_MIDDLES, lack, strict=True)
+        if n > 0
+    }
+    return {"occluded_fraction": {"choice": choice}}
+
+
+def _regions(joints: Sequence[str]) -> list[list[int]]:
+    """Return places of joints that lie so near to one another that the same thing hides them."""
+    found = []
+    for ends in REGIONS.values():
+        places = [j for j, name in enumerate(joints) if name.endswith(ends)]
+        found += [[j for j in places if joints[j].startswith(side)] for side in ("left", "right")]
+    return [places for places in found if places]
+
+
+def shortened(wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return a recipe's values that are not what they would be anyway."""
+    short: dict[str, Any] = _without_defaults(wanted, dump(parse({"name": "x"})))
+    if "kind" in short.get("backdrop", {}):
+        short["backdrop"] = _of_kind(wanted["backdrop"], ("room", "plain"), "backdrop", lambda k: k)
+    if "things" in short:
+        short["things"] = [
+            _of_kind(things, ("procedural",), "things", lambda kind: [kind])
+            for things in wanted["things"]
+        ]
+    return short
+
+
+def _of_kind(
+    value: dict[str, Any], kinds: tuple[str, ...], field: str, form: Callable[[Any], Any]
+) -> dict[str, Any]:
+    """Return a part of a recipe without the defaults of its kind, where all have one."""
+    if value["kind"] not in kinds:
+        return value
+    plain = dump(parse({"name": "x", field: form({"kind": value["kind"]})}))[field]
+    short = _without_defaults(value, plain[0] if isinstance(plain, list) else plain)
+    return {"kind": value["kind"], **short}
+
+
+def _without_defaults(value: Any, default: Any) -> Any:
+    if not isinstance(value, dict) or not isinstance(default, dict):
+        return value
+    if value.get("kind") != default.get("kind"):
+        return value
+    return {
+        key: _without_defaults(inner, default.get(key))
+        for key, inner in value.items()
+        if key not in default or inner != default[key] or key == "kind"
+    }

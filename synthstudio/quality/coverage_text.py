@@ -1,0 +1,155 @@
+"""Coverage for people to read: tables at most 96 columns wide, what is thin marked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from synthstudio.core.bins import HEIGHTS
+from synthstudio.core.labels import SHARES
+from synthstudio.quality.coverage import I64, UNKNOWN, Coverage, thin_below, thin_pairs
+
+PAIRS = (("joint", "cause"), ("cause", "fraction"), ("family", "view"))
+"""The pairs of axes whose thin bins are listed."""
+LISTED = 10
+_CAUSES = dict(
+    zip(SHARES, ("seen", "by itself", "by a person", "by a thing", "outside"), strict=True)
+)
+_VIEWS = {
+    "front_left": "front l",
+    "front_right": "front r",
+    "back_left": "back l",
+    "back_right": "back r",
+}
+
+
+def text(found: Coverage, *, at_least: float | None = None) -> str:
+    """Return the counts that show what is thin: marginals, three pairs of axes, thin bins."""
+    rule = (
+        f"fewer than {at_least:g}"
+        if at_least is not None
+        else "less than half of an even share of its table"
+    )
+    lines = [
+        f"{found.frames} frames, {found.people} people, {int(found.counts.sum())} joints",
+        f"* thin: {rule}   . empty",
+        "",
+        *_people(found, at_least),
+        "",
+        *_bodies(found, at_least),
+        "",
+        *_joints(found, at_least),
+        "",
+        *_causes(found, at_least),
+    ]
+    for pair in PAIRS:
+        lines += ["", *_thinnest(found, pair, at_least)]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _people(found: Coverage, at_least: float | None) -> list[str]:
+    """Return people by pose family and view, with the sums of both."""
+    counts, rows, columns = _cut(found, "family", "view")
+    views = [_VIEWS.get(name, name) for name in columns]
+    title = "people by pose family and side seen"
+    return _table(title, rows, views, counts, at_least=at_least, width=8)
+
+
+def _bodies(found: Coverage, at_least: float | None) -> list[str]:
+    counts = found.of_people("body")[:-1].reshape(-1, len(HEIGHTS))
+    names = found.labels["body"][:-1]
+    rows = [name.rsplit("-", 1)[0].replace("-", ", ") for name in names[:: len(HEIGHTS)]]
+    return _table("people by body", rows, HEIGHTS, counts, at_least=at_least)
+
+
+def _joints(found: Coverage, at_least: float | None) -> list[str]:
+    counts, rows, columns = _cut(found, "joint", "cause")
+    causes = [_CAUSES.get(name, name) for name in columns]
+    return _table("joints by what hides them", rows, causes, counts, at_least=at_least, width=13)
+
+
+def _causes(found: Coverage, at_least: float | None) -> list[str]:
+    """Return joints by cause and fraction, and in the last line people by fraction."""
+    counts, rows, columns = _cut(found, "cause", "fraction")
+    named = [_CAUSES.get(name, name) for name in rows]
+    title = "joints by what hides them and occluded fraction of the person"
+    lines = _table(title, named, columns, counts, at_least=at_least)
+    people = found.of_people("fraction")[: len(columns)]
+    width = max(map(len, [*named, "all"]))
+    return [
+        *lines,
+        _line("people", people, width=width, cell=9, least=thin_below(people, at_least)),
+    ]
+
+
+def _cut(found: Coverage, first: str, second: str) -> tuple[I64, list[str], list[str]]:
+    """Return counts of two axes with the names of rows and columns."""
+    joints = {"joint", "cause"} & {first, second}
+    counts = found.of_joints(first, second) if joints else found.of_people(first, second)
+    places = [
+        _shown(counts.sum(axis=1 - k), found.labels[axis]) for k, axis in enumerate((first, second))
+    ]
+    rows, columns = (
+        [found.labels[axis][k] for k in where]
+        for axis, where in zip((first, second), places, strict=True)
+    )
+    return counts[np.ix_(*places)], rows, columns
+
+
+def _shown(sums: I64, names: Sequence[str]) -> list[int]:
+    """Return the places of a table's line: those that nothing can be in only where they hold."""
+    empty = (UNKNOWN, "unlabelled")
+    return [k for k, name in enumerate(names) if name not in empty or sums[k]]
+
+
+def _table(
+    title: str,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    counts: I64,
+    *,
+    at_least: float | None,
+    width: int = 9,
+) -> list[str]:
+    """Return a table with sums; sums are held against an even share of their own line."""
+    names = max(map(len, [*rows, "all"]))
+    least = thin_below(counts, at_least)
+    down, across = counts.sum(axis=1), counts.sum(axis=0)
+    head = " " * names + "".join(f"{name:>{width - 1}} " for name in [*columns, "all"])
+    lines = [title, head]
+    for name, row, total in zip(rows, counts, down, strict=True):
+        line = _line(name, row, width=names, cell=width, least=least)
+        lines.append(line + _cell(int(total), width, thin_below(down, at_least)))
+    sums = _line("all", across, width=names, cell=width, least=thin_below(across, at_least))
+    return [*lines, sums + _cell(int(counts.sum()), width, 0)]
+
+
+def _line(name: str, counts: I64, *, width: int, cell: int, least: float) -> str:
+    return f"{name:<{width}}" + "".join(_cell(int(n), cell, least) for n in counts)
+
+
+def _cell(count: int, width: int, least: float) -> str:
+    return f"{count or '.':>{width - 1}}" + ("*" if 0 < count < least else " ")
+
+
+def _thinnest(found: Coverage, pair: tuple[str, str], at_least: float | None) -> list[str]:
+    thin = thin_pairs(found, pair, at_least=at_least)
+    title = f"{pair[0]} x {pair[1]}"
+    if not thin:
+        return [f"{title}: nothing is thin"]
+    empty = sum(count == 0 for *_, count in thin)
+    named = [f"{_CAUSES.get(a, a)} {_CAUSES.get(b, b)} {count}" for a, b, count in thin[:LISTED]]
+    more = f", and {len(thin) - LISTED} more" if len(thin) > LISTED else ""
+    return [f"{title}: {len(thin)} thin bins, {empty} of them empty:", *_wrapped(named, more)]
+
+
+def _wrapped(parts: Sequence[str], end: str, width: int = 92) -> list[str]:
+    lines: list[str] = []
+    line = " "
+    for k, part in enumerate(parts):
+        piece = f" {part}{',' if k < len(parts) - 1 else end}"
+        if len(line) + len(piece) > width:
+            lines, line = [*lines, line], " "
+        line += piece
+    return [*lines, line]

@@ -1,0 +1,1 @@
+"""Hands on things, backs on walls, hips on seats."""

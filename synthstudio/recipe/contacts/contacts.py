@@ -1,0 +1,229 @@
+"""Who holds, carries, pushes or leans on what: a pose that can, a thing that fits it.
+
+The arms of the pose that was drawn give way to those of a holding pose; where the thing then is
+follows from the palms (grips.py, leaning.py). Each person has a random stream for it, so a recipe
+in which nobody holds anything draws what it always drew.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from synthstudio.core.catalogue import KeyPose, ThingKind
+from synthstudio.core.errors import RecipeError
+from synthstudio.core.rng import Generator
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.core.solve import Solve
+from synthstudio.core.spec import PersonSpec, PoseSpec, ThingSpec
+from synthstudio.recipe.contacts.grips import Holder, placed, put_into_hands
+from synthstudio.recipe.contacts.leaning import draw_support
+from synthstudio.recipe.contacts.seats import materials, seats_in
+from synthstudio.recipe.sampling import palette
+from synthstudio.recipe.sampling.choose import Draw, pick_one, pose_held
+from synthstudio.recipe.sampling.people import is_upright, mirrored
+from synthstudio.recipe.schema.distributions import sample
+
+Unit = tuple[PersonSpec, KeyPose]
+BACK = "back"
+_STEADY = 0.4
+"""Arms that hold stray less from their pose than others; hands and fingers not at all."""
+_ARM = ("shoulder", "clavicle", "elbow", "forearm", "wrist", "finger", "index", "thumb")
+_LOOK = ("neck", "gaze")
+_HAND = ("wrist", "finger", "index", "thumb", "gaze")
+_LIGHT = frozenset({"phone", "cup", "read"})
+"""Grips that somebody who sits or bends has too: they leave lap and floor alone."""
+_ERECT = {"knee_flexion": 50, "hip_flexion": 45, "spine_flexion": 22, "hip_abduction": 18}
+"""What hangs from a hand has room while no joint bends more than so many degrees."""
+_TILT_RAD = math.radians(12)
+_PUSHED = frozenset({"push", "walk"})
+_WALKED = frozenset({"pole", "barbell", *_PUSHED})
+"""Grips for which the whole pose is taken: legs and trunk belong to it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contact:
+    """What a draw decided: what is held in which hand, or what is leant on."""
+
+    kinds: tuple[ThingKind, ...]  # one that is held, or those that may be leant on
+    hand: str = ""  # left_hand, right_hand, both_hands or back; "" leans
+    key: KeyPose | None = None  # of somebody who leans
+
+
+def draw_contacts(
+    draw: Draw, people: tuple[Unit, ...]
+) -> tuple[tuple[Unit, ...], Mapping[int, Contact]]:
+    """Return the people in the poses in which they hold or lean, and what, by their place."""
+    wants = draw.recipe.people.hold
+    if wants.share == 0 and wants.lean == 0:
+        return people, {}
+    out, contacts = [], {}
+    for place, unit in enumerate(people):
+        if unit[0].pose.turns:  # a motion's arms hold nothing
+            out.append(unit)
+            continue
+        rng = draw.rng("hold", place)
+        holds, leans = rng.random() < wants.share, rng.random() < wants.lean
+        found: tuple[Unit, Contact] | None = None
+        if leans:
+            found = _leaning(draw, unit, rng)
+        elif holds:
+            found = _holding(draw, unit, rng)
+        if found is not None:
+            unit, contacts[place] = found
+        out.append(unit)
+    return tuple(out), contacts
+
+
+def contact_thing(
+    draw: Draw, solve: Solve, person: PersonSpec, contact: Contact, place: int
+) -> ThingSpec:
+    """Return the thing in the hands, on the back or under the arms of a person on the floor."""
+    rng = draw.rng("held", place)
+    if contact.key is not None:
+        return draw_support(solve, person, contact.key, contact.kinds, rng)
+    (kind,) = contact.kinds
+    x, y, z = (
+        palette.between(low, high, rng)
+        for low, high in zip(kind.size_low_m, kind.size_high_m, strict=True)
+    )
+    size = (x, x, x) if kind.grip == "ball" else (x, x, z) if kind.grip == "cup" else (x, y, z)
+    names = get_skeleton(draw.recipe.skeleton).joints
+    at = dict(zip(names, solve.joints_m(person), strict=True))
+    holder = Holder(
+        solve=solve, person=person, kind=kind, hand=contact.hand, size_m=size, joints=at
+    )
+    thing = ThingSpec(
+        kind=kind.kind,
+        role="support" if kind.grip in _PUSHED else "held",
+        materials=materials(kind, rng),
+        held_by=place,
+    )
+    return placed(put_into_hands(holder), thing)
+
+
+def _holding(draw: Draw, unit: Unit, rng: Generator) -> tuple[Unit, Contact]:
+    """Return the unit with arms that hold a thing, and the thing."""
+    kind = _kind(draw, rng)
+    if kind.grip == BACK:
+        return unit, Contact(kinds=(kind,), hand=BACK)
+    able = [p for p in draw.catalogue.poses if any(kind.grip in g for g in p.holds.values())]
+    key = _pose(draw, able, rng, f"holds a {kind.kind}")
+    hand = next(hand for hand, grips in sorted(key.holds.items()) if kind.grip in grips)
+    flip = rng.random() < 0.5 and key.mirrored_ok
+    angles = mirrored(dict(key.angles_rad)) if flip else dict(key.angles_rad)
+    hand = _OTHER.get(hand, hand) if flip else hand
+    return _dressed(draw, unit, key, angles, rng, hand=hand, grip=kind.grip), Contact(
+        kinds=(kind,), hand=hand
+    )
+
+
+_OTHER = {"left_hand": "right_hand", "right_hand": "left_hand"}
+
+
+def _leaning(draw: Draw, unit: Unit, rng: Generator) -> tuple[Unit, Contact]:
+    """Return the unit leaning, and on what."""
+    seats = bool(seats_in(draw))
+    known = {kind.kind for kind in draw.catalogue.things}
+    able = [p for p in draw.catalogue.poses if known & set(p.leans)]
+    able = [p for p in able if seats or p.needs != "seat"]
+    key = _pose(draw, able, rng, "leans")
+    held = set(draw.recipe.holdout.occluders)
+    kinds = [kind for kind in draw.catalogue.things if kind.kind in key.leans]
+    kinds = list(draw.allowed(kinds, rng, held=lambda kind: kind.kind in held))
+    if not kinds:
+        raise _nothing(draw, f"for the pose {key.name} to lean on")
+    flip = rng.random() < 0.5 and key.mirrored_ok
+    angles = mirrored(dict(key.angles_rad)) if flip else dict(key.angles_rad)
+    new = _dressed(draw, unit, key, angles, rng, hand="", grip="")
+    return new, Contact(kinds=tuple(kinds), key=key)
+
+
+def _kind(draw: Draw, rng: Generator) -> ThingKind:
+    weights = draw.recipe.people.hold.kinds
+    held = set(draw.recipe.holdout.occluders)
+    kinds = [k for k in draw.catalogue.things if k.grip and (weights or {k.kind: 1}).get(k.kind)]
+    kinds = list(draw.allowed(kinds, rng, held=lambda kind: kind.kind in held))
+    if not kinds:
+        raise _nothing(draw, "to hold")
+    return pick_one(kinds, rng, weights=weights, name=lambda kind: kind.kind)
+
+
+def _nothing(draw: Draw, what: str) -> RecipeError:
+    return RecipeError(
+        f"no kind of thing is left {what}",
+        where=f"{draw.where}: people.hold",
+        then="Name more kinds, or hold out fewer.",
+    )
+
+
+def _pose(draw: Draw, poses: list[KeyPose], rng: Generator, what: str) -> KeyPose:
+    left = draw.allowed(poses, rng, held=pose_held(draw.recipe))
+    if not left:
+        raise RecipeError(
+            f"no pose {what}",
+            where=f"{draw.where}: people.hold",
+            then="Hold out fewer poses, or name other kinds.",
+        )
+    return left[int(rng.random() * len(left))]
+
+
+def _is(angle: str, groups: tuple[str, ...]) -> bool:
+    return angle.removeprefix("left_").removeprefix("right_").startswith(groups)
+
+
+def _dressed(
+    draw: Draw,
+    unit: Unit,
+    key: KeyPose,
+    angles: dict[str, float],
+    rng: Generator,
+    *,
+    hand: str,
+    grip: str,
+) -> Unit:
+    """Return the unit in the holding pose: whole, or its arms alone on what was drawn."""
+    person, old = unit
+    steady = _steady(draw, angles, rng) if hand else angles
+    keeps = is_upright(old) if grip in _LIGHT else _erect(old, person.pose)
+    if not hand or grip in _WALKED or not keeps:
+        pose = PoseSpec(name=key.name, family=key.family, angles_rad=steady)
+        return dataclasses.replace(person, pose=pose), key
+
+    def taken(angle: str) -> bool:
+        if _is(angle, _LOOK):
+            return True
+        own = hand == "both_hands" or angle.startswith(hand.removesuffix("hand"))
+        return own and _is(angle, _ARM)
+
+    mixed = {k: v for k, v in person.pose.angles_rad.items() if not taken(k)}
+    mixed |= {k: v for k, v in steady.items() if taken(k)}
+    pose = PoseSpec(
+        name=f"{person.pose.name}+{key.name}",
+        family=person.pose.family,
+        angles_rad=dict(sorted(mixed.items())),
+    )
+    return dataclasses.replace(person, pose=pose), old
+
+
+def _erect(key: KeyPose, pose: PoseSpec) -> bool:
+    if key.needs == "seat" or not key.stands or key.dynamic:
+        return False
+    angles = pose.angles_rad
+    bent = {k: max(angles.get(s + k, 0.0) for s in ("", "left_", "right_")) for k in _ERECT}
+    tilted = max(abs(angles.get(f"root_{k}", 0.0)) for k in ("pitch", "roll"))
+    return tilted < _TILT_RAD and all(bent[k] < math.radians(v) for k, v in _ERECT.items())
+
+
+def _steady(draw: Draw, angles: dict[str, float], rng: Generator) -> dict[str, float]:
+    """Return the angles with a little of the recipe's jitter, inside their limits."""
+    jitter = draw.recipe.people.poses.jitter_deg
+    out = {}
+    for name, value in sorted(angles.items()):
+        stray = _STEADY * math.radians(sample(jitter, rng))
+        low, high = draw.catalogue.limits_rad[name]
+        moves = _is(name, (*_ARM, *_LOOK, "spine")) and not _is(name, _HAND)
+        out[name] = min(max(round(value + stray, 4), low), high) if moves else value
+    return out

@@ -1,0 +1,144 @@
+"""What somebody leans on: as high as their hands or forearms, or upright against hand or back."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from synthstudio.core.catalogue import KeyPose, ThingKind
+from synthstudio.core.rng import Generator
+from synthstudio.core.scene import F64, PARTS
+from synthstudio.core.solve import Solve
+from synthstudio.core.spec import PersonSpec, ThingSpec
+from synthstudio.recipe.contacts.seats import materials
+from synthstudio.recipe.sampling import palette
+
+FLAT = frozenset({"table", "counter", "low_wall", "railing", "barrel", "crate"})
+"""Kinds whose top carries hands or forearms; any other is leant against."""
+_UP = np.array([0.0, 0.0, 1.0])
+_ARMS = (("left_hand", "left_forearm"), ("right_hand", "right_forearm"))
+_LEVEL_M = 0.06
+"""Both arms rest if their lowest points differ by less than this, else the higher one does."""
+_CLOTHES_M = 0.012
+_EDGE_M = 0.04
+_SOFT_M = 0.004
+_REACHED_M = 0.36
+_LEGS_APART_M = 1.15
+"""Of a table at which somebody sits: its legs are outside the knees."""
+_ABOVE_M = 0.12
+
+
+def draw_support(
+    solve: Solve, person: PersonSpec, key: KeyPose, kinds: tuple[ThingKind, ...], rng: Generator
+) -> ThingSpec:
+    """Return what a person on the floor leans on; one of `kinds` whose natural height fits best."""
+    flat = tuple(kind for kind in kinds if kind.kind in FLAT)
+    if flat:
+        return _under_arms(solve, person, key, flat, rng)
+    return _against(solve, person, kinds, rng)
+
+
+def _facing(person: PersonSpec) -> F64:
+    return np.array([math.sin(person.yaw_rad), -math.cos(person.yaw_rad), 0.0])
+
+
+def _under_arms(
+    solve: Solve, person: PersonSpec, key: KeyPose, kinds: tuple[ThingKind, ...], rng: Generator
+) -> ThingSpec:
+    """Return a thing whose top is under the resting arms, its near edge at the body."""
+    arms = [solve.skin_m(person, parts) for parts in _ARMS]
+    lowest = [float(arm[:, 2].min()) for arm in arms]
+    resting = [a for a, z in zip(arms, lowest, strict=True) if z > max(lowest) - _LEVEL_M]
+    skin = np.concatenate(resting)
+    top = float(skin[:, 2].min()) + _SOFT_M
+    touching = skin[skin[:, 2] < top + 0.02]
+    middle = solve.skin_m(person, ("pelvis",)).mean(axis=0)
+    ahead = _facing(person)
+    ahead = ahead if (touching.mean(axis=0) - middle) @ ahead > 0 else -ahead
+    across = np.cross(ahead, _UP)
+    near = _near_edge_m(solve, person, top=top, ahead=ahead, sits=key.needs == "seat")
+    kind = _as_high_as(kinds, top, rng)
+    width, depth = (palette.between(kind.size_low_m[k], kind.size_high_m[k], rng) for k in range(2))
+    sits = key.needs == "seat"
+    width = max(width, min(_LEGS_APART_M, kind.size_high_m[0])) if sits else width
+    along = touching @ ahead
+    # The touching point nearest to the edge still lies on the top, the farthest as well.
+    near = min(near, float(along.min()) - _EDGE_M / 2) if along.min() > near else near
+    depth = max(depth, min(float(along.max()) + _EDGE_M - near, kind.size_high_m[1]))
+    side = touching @ across
+    spare = 0.0 if sits else max(0.0, width / 2 - float(np.ptp(side)) / 2 - _EDGE_M)
+    sideways = float(side.min() + side.max()) / 2 + (2 * float(rng.random()) - 1) * min(spare, 0.3)
+    centre = (near + depth / 2) * ahead + sideways * across
+    return ThingSpec(
+        kind=kind.kind,
+        role="support",
+        size_m=(width, depth, top),
+        materials=materials(kind, rng),
+        position_m=(round(float(centre[0]), 5), round(float(centre[1]), 5), 0.0),
+        yaw_rad=_yaw(ahead),
+    )
+
+
+def _near_edge_m(solve: Solve, person: PersonSpec, *, top: float, ahead: F64, sits: bool) -> float:
+    """Return how far along `ahead` the edge is: before all of the body that is below the top."""
+    if sits:
+        trunk = solve.skin_m(person, ("torso", "pelvis"))
+        at = trunk[np.abs(trunk[:, 2] - top) < 0.1]
+        at = at if len(at) else trunk
+        return float((at @ ahead).max()) + _CLOTHES_M
+    body = solve.skin_m(person, tuple(p for p in PARTS if not p.endswith(("hand", "forearm"))))
+    return float((body[body[:, 2] < top] @ ahead).max()) + _CLOTHES_M
+
+
+def _as_high_as(kinds: tuple[ThingKind, ...], top: float, rng: Generator) -> ThingKind:
+    """Return one of the kinds that are naturally so high, or the one that is nearest to it."""
+
+    def off(kind: ThingKind) -> float:
+        return max(kind.size_low_m[2] - top, top - kind.size_high_m[2], 0.0)
+
+    least = min(off(kind) for kind in kinds)
+    fits = [kind for kind in kinds if off(kind) <= max(least, 0.02)]
+    return fits[int(rng.random() * len(fits))]
+
+
+def _yaw(ahead: F64) -> float:
+    """Return the yaw of a thing whose far side lies along `ahead`."""
+    return round(math.atan2(-float(ahead[0]), float(ahead[1])), 6)
+
+
+def _against(
+    solve: Solve, person: PersonSpec, kinds: tuple[ThingKind, ...], rng: Generator
+) -> ThingSpec:
+    """Return an upright thing that the outstretched hand, else the back, touches."""
+    body = solve.skin_m(person, PARTS)
+    hips = solve.skin_m(person, ("pelvis",)).mean(axis=0)
+    palms = solve.palms_m(person)
+    reach = [math.hypot(*(palm[:2, 3] - hips[:2])) for palm in palms]
+    hand = int(np.argmax(reach))
+    if reach[hand] > _REACHED_M:
+        ahead = palms[hand][:3, 2] * (1.0, 1.0, 0.0)
+        ahead = np.asarray(ahead / np.linalg.norm(ahead))
+        touching = solve.skin_m(person, (("left_hand", "right_hand")[hand],))
+    else:
+        ahead = -_facing(person)
+        touching = solve.skin_m(person, ("torso", "pelvis"))
+    across = np.cross(ahead, _UP)
+    near = float((body @ ahead).max()) - _SOFT_M
+    nearest = touching[touching @ ahead > (touching @ ahead).max() - 0.02]
+    kind = kinds[int(rng.random() * len(kinds))]
+    least = float(nearest[:, 2].max()) + _ABOVE_M
+    low, high = kind.size_low_m, kind.size_high_m
+    width, depth = (palette.between(low[k], high[k], rng) for k in range(2))
+    tall = palette.between(max(low[2], min(least, high[2])), max(high[2], least), rng)
+    spare = max(0.0, width / 2 - 0.12)
+    sideways = float((nearest @ across).mean()) + (2 * float(rng.random()) - 1) * min(spare, 0.3)
+    centre = (near + depth / 2) * ahead + sideways * across
+    return ThingSpec(
+        kind=kind.kind,
+        role="support",
+        size_m=(width, depth, tall),
+        materials=materials(kind, rng),
+        position_m=(round(float(centre[0]), 5), round(float(centre[1]), 5), 0.0),
+        yaw_rad=_yaw(ahead),
+    )

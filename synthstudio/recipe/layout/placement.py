@@ -1,0 +1,284 @@
+"""Where people and their seats stand: on the floor, in view, at least `min_gap_m` apart.
+
+A search by numbered candidates: each is tried as it is drawn, later ones reach farther, the
+first that is free is taken. Where the answer is no, fewer people would be a silent change of
+the recipe, so it is an error.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from synthstudio.core.camera import Camera
+from synthstudio.core.catalogue import KeyPose
+from synthstudio.core.errors import RecipeError
+from synthstudio.core.rng import Generator
+from synthstudio.core.scene import F64
+from synthstudio.core.solve import Solve
+from synthstudio.core.spec import Detail, PersonSpec, ThingSpec
+from synthstudio.recipe.contacts.contacts import Contact, contact_thing
+from synthstudio.recipe.contacts.seats import draw_seat
+from synthstudio.recipe.sampling import clips
+from synthstudio.recipe.sampling.choose import Draw
+from synthstudio.recipe.sampling.detail import detail_at
+from synthstudio.recipe.schema.distributions import AnyNumber, sample
+from synthstudio.recipe.schema.recipe import Group
+
+Item = TypeVar("Item", bound=PersonSpec | ThingSpec)
+
+CANDIDATES = 160
+CLEAR_M = 0.3
+"""Nothing that is in front of the camera comes nearer than this along z."""
+_WIDEN_EVERY = 16
+_STEP_BACK_M = 0.02
+_IN_VIEW = 0.8
+_SAME_SPOT_M = 0.12
+_CORNERS = np.array(list(np.ndindex(2, 2, 2)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placed:
+    """A person or thing and its box (2, 3): least and greatest world corner.
+
+    Somebody who moves has a `path`: themselves at times of the clip, the first of which is
+    `item`; the box holds all of them.
+    """
+
+    item: PersonSpec | ThingSpec
+    box_m: F64
+    path: tuple[PersonSpec, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """What placing looks at: the frame, geometry, and the camera's view of the floor."""
+
+    draw: Draw
+    solve: Solve
+    camera: Camera
+    distance_m: float
+    contacts: Mapping[int, Contact] = field(default_factory=dict)  # by the person's place
+
+    def half_width_m(self, depth_m: float) -> float:
+        """Return half the width of the view that many metres from the camera, less a margin."""
+        return _IN_VIEW * depth_m * self.camera.width_px / 2 / self.camera.focal_px
+
+    def middle_m(self, depth_m: float) -> float:
+        """Return world x of the view's middle that many metres from the camera."""
+        return -depth_m * math.tan(self.camera.yaw_rad)
+
+    def clear(self, box_m: F64) -> bool:
+        """Return whether a box lies wholly in front of the camera by `CLEAR_M`, or behind it."""
+        z = self.camera.to_camera(corners(box_m))[:, 2]
+        return bool(z.min() > CLEAR_M or z.max() < 0)
+
+    def ahead(self, box_m: F64) -> bool:
+        """Return whether a box lies wholly in front of the camera by `CLEAR_M`."""
+        return bool(self.camera.to_camera(corners(box_m))[:, 2].min() > CLEAR_M)
+
+    def free(self, new: Placed, placed: tuple[Placed, ...] | list[Placed]) -> bool:
+        """Return whether `new` keeps the recipe's gap to everything in `placed`."""
+        least = self.draw.recipe.people.min_gap_m
+        near = [other for other in placed if _box_gap_m(new.box_m, other.box_m) < least]
+        if any(_same_spot(new, other) for other in near):
+            return False
+        return all(self._gap_m(new, other) >= least for other in near)
+
+    def _gap_m(self, a: Placed, b: Placed) -> float:
+        if not a.path and not b.path:
+            return self.solve.gap_m(a.item, b.item)
+        return self.solve.sweep_gap_m(a.path or (a.item,), b.path or (b.item,))
+
+
+def corners(box_m: F64) -> F64:
+    """Return the (8, 3) corners of a box (2, 3)."""
+    return box_m[_CORNERS, np.arange(3)]
+
+
+def moved(placed: Placed, x_m: float, y_m: float) -> Placed:
+    """Return the same item shifted over the floor."""
+    box = placed.box_m + np.array([x_m, y_m, 0.0])
+    path = tuple(_shifted(person, x_m, y_m) for person in placed.path)
+    return Placed(item=_shifted(placed.item, x_m, y_m), box_m=box, path=path)
+
+
+def _shifted(item: Item, x_m: float, y_m: float) -> Item:
+    x, y, z = item.position_m
+    return dataclasses.replace(item, position_m=(x + x_m, y + y_m, z))
+
+
+class Find(Protocol):
+    """What finds a place on the floor for the next person."""
+
+    def __call__(
+        self,
+        stage: Stage,
+        built: Callable[[float], list[Placed]],
+        placed: list[Placed],
+        *,
+        place: int,
+        reach_m: float,
+    ) -> tuple[float, float] | None:
+        """Return the shift to a free place, or None; `built` takes a bearing."""
+        ...
+
+
+def place_people(
+    stage: Stage, people: tuple[tuple[PersonSpec, KeyPose], ...], *, find: Find
+) -> list[Placed]:
+    """Return everybody on the floor, in order, and after them the seats that they need.
+
+    `find` is `first_free`, or what targets look for. RecipeError names frame and count when
+    even spreading out finds no room.
+    """
+    everybody: list[Placed] = []
+    seats: list[Placed] = []
+    rng = stage.draw.rng("arrangement")
+    reach = sample(_reach(stage), rng)
+    for place, (person, key) in enumerate(people):
+        first = candidate(stage, stage.draw.rng("spot", place), 0, place=place, reach_m=reach)
+        detail = detail_at(stage.camera, *first)
+        built = functools.cache(functools.partial(_turned, stage, person, key, place))
+        spot = find(
+            stage, functools.partial(built, detail), everybody + seats, place=place, reach_m=reach
+        )
+        if spot is None:
+            raise RecipeError(
+                f"no room for person {place + 1} of {len(people)}",
+                where=stage.draw.where,
+                expected=f"a free place among {CANDIDATES} tried",
+                then="Ask for fewer people, a smaller min_gap_m or things, or more spread.",
+            )
+        seen = detail_at(stage.camera, *spot)
+        bearing = bearing_rad(stage, *spot)
+        here = [moved(part, *spot) for part in built(detail, bearing)]
+        if seen != detail:
+            again = [moved(part, *spot) for part in built(seen, bearing)]
+            # Millimetres differ, so it may not fit where the other did; then that stays.
+            if all(stage.free(part, everybody + seats) for part in again):
+                here = again
+        everybody.append(here[0])
+        seats += here[1:]
+    return everybody + seats
+
+
+def _reach(stage: Stage) -> AnyNumber:
+    arrangement = stage.draw.recipe.people.arrangement
+    return arrangement.spread_m if isinstance(arrangement, Group) else arrangement.depth_m
+
+
+def _turned(
+    stage: Stage, person: PersonSpec, key: KeyPose, place: int, detail: Detail, bearing_rad: float
+) -> list[Placed]:
+    """Return the parts of a person who is turned by where the camera is seen from the spot."""
+    yaw = person.yaw_rad + bearing_rad
+    return _parts(stage, dataclasses.replace(person, detail=detail, yaw_rad=yaw), key, place)
+
+
+def bearing_rad(stage: Stage, x_m: float, y_m: float) -> float:
+    """Return the yaw with which somebody at x, y faces the camera, to the nearest 10 degrees.
+
+    0 but with quotas of views or targets for which people turn: turns count from there.
+    """
+    quotas = stage.draw.recipe.quotas
+    turned = quotas is not None and quotas.view is not None
+    targets = stage.draw.recipe.targets
+    if not turned and not (targets.search and targets.turns):
+        return 0.0
+    x, y, _ = stage.camera.position_m
+    return math.radians(10 * round(math.degrees(math.atan2(x - x_m, y_m - y)) / 10))
+
+
+def _parts(stage: Stage, person: PersonSpec, key: KeyPose, place: int) -> list[Placed]:
+    """Return the person on the floor at the world's origin, and what theirs is.
+
+    That is the seat if the pose needs one, what they lean on, and what they hold.
+    """
+    unit = _stood(stage, person, place)
+    parts = [unit, _seat(stage, unit, key, place)] if key.needs == "seat" else [unit]
+    contact = stage.contacts.get(place)
+    if contact is not None:
+        assert isinstance(unit.item, PersonSpec)
+        thing = contact_thing(stage.draw, stage.solve, unit.item, contact, place)
+        parts.append(Placed(item=thing, box_m=stage.solve.box_m(thing)))
+    return parts
+
+
+def _stood(stage: Stage, person: PersonSpec, place: int) -> Placed:
+    """Return the person on the floor at the world's origin; of a path the middle lies there."""
+    path = clips.path(stage.draw, stage.solve, person, place)
+    if path:
+        boxes = np.array([stage.solve.box_m(now) for now in path])
+        box = np.stack([boxes[:, 0].min(axis=0), boxes[:, 1].max(axis=0)])
+        return Placed(item=path[0], box_m=box, path=path)
+    person = dataclasses.replace(person, position_m=(0.0, 0.0, float(stage.solve.drop_m(person))))
+    return Placed(item=person, box_m=stage.solve.box_m(person))
+
+
+def _seat(stage: Stage, unit: Placed, key: KeyPose, place: int) -> Placed:
+    assert isinstance(unit.item, PersonSpec)
+    rng = stage.draw.rng("seat", place)
+    seat = draw_seat(stage.draw, stage.solve, unit.item, rng, narrow=bool(key.leans))
+    return Placed(item=seat, box_m=stage.solve.box_m(seat))
+
+
+def first_free(
+    stage: Stage,
+    built: Callable[[float], list[Placed]],
+    placed: list[Placed],
+    *,
+    place: int,
+    reach_m: float,
+) -> tuple[float, float] | None:
+    """Return the shift to the first free candidate, or None; `built` takes a bearing."""
+    rng = stage.draw.rng("spot", place)
+    for number in range(CANDIDATES):
+        x, y = candidate(stage, rng, number, place=place, reach_m=reach_m)
+        here = [moved(part, x, y) for part in built(bearing_rad(stage, x, y))]
+        if all(stage.ahead(part.box_m) and stage.free(part, placed) for part in here):
+            return x, y
+    return None
+
+
+def candidate(
+    stage: Stage, rng: Generator, number: int, *, place: int, reach_m: float
+) -> tuple[float, float]:
+    """Return the world x, y of a candidate; later ones lie farther out and farther back."""
+    u, v = rng.random(2)
+    widen = 1.0 + 0.5 * (number // _WIDEN_EVERY)
+    if isinstance(stage.draw.recipe.people.arrangement, Group):
+        radius = reach_m * widen * math.sqrt(u) * (0.5 if place == 0 else 1.0)
+        if number >= _WIDEN_EVERY:
+            radius += 0.3 * (number // _WIDEN_EVERY)
+        x, y = radius * math.cos(2 * math.pi * v), radius * math.sin(2 * math.pi * v)
+        y += _STEP_BACK_M * number
+    else:
+        near, far = stage.distance_m, stage.distance_m + reach_m * widen
+        # The view's width grows with depth: as many people to every square metre.
+        depth = math.sqrt(near * near + (far * far - near * near) * u)
+        x = stage.middle_m(depth) + (2 * v - 1) * stage.half_width_m(depth)
+        y = depth - stage.distance_m
+    depth = y + stage.distance_m
+    middle, half = stage.middle_m(depth), stage.half_width_m(max(depth, CLEAR_M))
+    return float(min(max(x, middle - half), middle + half)), float(y)
+
+
+def _box_gap_m(a: F64, b: F64) -> float:
+    """Return a lower bound of `Solve.gap_m`: how far two boxes are parted along x or y."""
+    apart = np.maximum(a[0, :2] - b[1, :2], b[0, :2] - a[1, :2])
+    return float(apart.max())
+
+
+def _same_spot(a: Placed, b: Placed) -> bool:
+    """Return whether the middles of two boxes all but coincide; then they meet for sure."""
+    if a.path or b.path:
+        return False
+    middle = (a.box_m.sum(axis=0) - b.box_m.sum(axis=0))[:2] / 2
+    return math.hypot(float(middle[0]), float(middle[1])) < _SAME_SPOT_M

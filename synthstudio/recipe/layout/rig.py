@@ -1,0 +1,162 @@
+"""The further cameras of a group: about the people, clear of everything, all people in view."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+
+from synthstudio.core.camera import Camera, look_at
+from synthstudio.core.errors import RecipeError
+from synthstudio.core.rng import Generator
+from synthstudio.core.scene import F64, Bool
+from synthstudio.core.spec import PersonSpec, ThingSpec
+from synthstudio.recipe.layout.placement import CLEAR_M, Placed, Stage, corners
+from synthstudio.recipe.schema.distributions import sample
+
+_NUDGES_DEG = (0.0, 6.0, -6.0, 14.0, -14.0, 24.0, -24.0, 36.0, -36.0, 50.0, -50.0)
+_STEPS, _STEP = 16, 1.09
+"""Each direction is tried from its distance outwards, so many times so much farther."""
+_GIVEN_STEPS = 3
+_IN_VIEW = 0.94
+_HIDDEN = 0.6
+"""A place from where more of the joints than this lie behind things is taken if none is better."""
+_HIDING = ("occluder", "support")
+"""What people sit on or hold hides them from some sides, wherever one stands."""
+_GIRTH_M = 0.25
+
+
+def draw_rig(stage: Stage, standing: list[Placed]) -> tuple[Camera, ...]:
+    """Return the cameras 1, 2, ... of the group, each looking at the middle of the people.
+
+    RecipeError when one finds no place that is `CLEAR_M` off everything that stands.
+    """
+    wants = stage.draw.recipe.variants
+    return tuple(_placed(stage, standing, number) for number in range(wants.view))
+
+
+def _placed(stage: Stage, standing: list[Placed], number: int) -> Camera:
+    """Return the first place that sees enough of everybody; else the one that sees most."""
+    wants, first = stage.draw.recipe.variants.rig, stage.camera
+    rng = stage.draw.rng("rig", number)
+    middle, joints_m = _middle(standing), _joints_m(stage, standing)
+    away = np.array(first.position_m[:2]) - middle
+    start = math.atan2(away[1], away[0]) + math.radians(_azimuth_deg(stage, number, rng))
+    height, aim, roll, pitch = _drawn(stage, rng)
+    given = wants.distance_m is not None
+    # A recipe that cuts people off, or looks elsewhere, wants its other cameras to do so, too.
+    whole = pitch is None and _fits(first, standing, whole=True)
+    distance = sample(wants.distance_m, rng) if wants.distance_m is not None else stage.distance_m
+    best: Camera | None = None
+    best_off = (math.inf, True)
+    for nudge in _NUDGES_DEG:
+        angle = start + math.radians(nudge)
+        for step in range(_GIVEN_STEPS if given else _STEPS):
+            reach = distance * _STEP**step
+            x, y = middle + reach * np.array([math.cos(angle), math.sin(angle)])
+            place = (float(x), float(y), height)
+            yaw, aimed = look_at(place, (float(middle[0]), float(middle[1]), aim))
+            camera = dataclasses.replace(
+                first,
+                position_m=place,
+                yaw_rad=yaw,
+                pitch_rad=aimed if pitch is None else pitch,
+                roll_rad=roll,
+                centre_px=None,
+            )
+            if not _clear(camera, standing):
+                continue
+            cut_off = not (given or _fits(camera, standing, whole=whole))
+            off = (max(0.0, _hidden(camera, joints_m, standing) - _HIDDEN), cut_off)
+            if best is None or off < best_off:
+                best, best_off = camera, off
+            if off == (0.0, False):
+                return camera
+    if best is not None:
+        return best
+    raise RecipeError(
+        f"no place for camera {number + 1} of the rig",
+        where=stage.draw.where,
+        expected=f"one {CLEAR_M:g} m off everything",
+        then="Give variants.rig a greater distance_m, or ask for fewer things or people.",
+    )
+
+
+def _middle(standing: list[Placed]) -> F64:
+    """Return (2,) the middle of where people stand, or the world's origin."""
+    spots = [p.item.position_m[:2] for p in standing if isinstance(p.item, PersonSpec)]
+    return np.mean(spots, axis=0) if spots else np.zeros(2)
+
+
+def _joints_m(stage: Stage, standing: list[Placed]) -> F64:
+    """Return (N, 3) the joints of everybody."""
+    people = [p.item for p in standing if isinstance(p.item, PersonSpec)]
+    joints = [stage.solve.joints_m(person) for person in people]
+    return np.concatenate([*joints, np.zeros((0, 3))])
+
+
+def _azimuth_deg(stage: Stage, number: int, rng: Generator) -> float:
+    wants = stage.draw.recipe.variants
+    if wants.rig.azimuths_deg == "ring":
+        return 360.0 * (number + 1) / (wants.view + 1)
+    return sample(wants.rig.azimuths_deg[number], rng)
+
+
+def _drawn(stage: Stage, rng: Generator) -> tuple[float, float, float, float | None]:
+    """Return height and aim in metres, roll and pitch in radians; pitch None: by the aim."""
+    usual, wants = stage.draw.recipe.camera, stage.draw.recipe.variants.rig
+    height = sample(usual.height_m if wants.height_m is None else wants.height_m, rng)
+    aim, roll = sample(usual.aim_height_m, rng), math.radians(sample(usual.roll_deg, rng))
+    pitch = None if wants.pitch_deg is None else math.radians(sample(wants.pitch_deg, rng))
+    return height, aim, roll, pitch
+
+
+def _clear(camera: Camera, standing: list[Placed]) -> bool:
+    """Return whether the camera is outside of, and well off, everything that stands."""
+    place = np.array(camera.position_m)
+    for placed in standing:
+        away = place - np.clip(place, placed.box_m[0], placed.box_m[1])
+        depth = camera.to_camera(corners(placed.box_m))[:, 2]
+        # Beside the camera a wide thing may cross the picture's plane, out of sight.
+        if np.linalg.norm(away) < (CLEAR_M if depth.min() > CLEAR_M else 3 * CLEAR_M):
+            return False
+    return True
+
+
+def _fits(camera: Camera, standing: list[Placed], *, whole: bool) -> bool:
+    """Return whether everybody's trunk is in the picture; if `whole`, from head to foot."""
+    boxes = np.array([p.box_m for p in standing if isinstance(p.item, PersonSpec)])
+    if not len(boxes):
+        return True
+    ends = np.broadcast_to(boxes.mean(axis=1, keepdims=True), boxes.shape).copy()
+    if whole:
+        ends[:, :, 2] = boxes[:, :, 2]
+    seen = camera.to_camera(ends.reshape(-1, 3))
+    reach = np.abs(seen[:, :2]) + np.array([_GIRTH_M, 0.0])
+    half = np.array([camera.width_px, camera.height_px]) / 2 / camera.focal_px
+    return bool((seen[:, 2] > CLEAR_M).all() and (reach < _IN_VIEW * half * seen[:, 2:]).all())
+
+
+def _hidden(camera: Camera, joints_m: F64, standing: list[Placed]) -> float:
+    """Return the share of joints (N, 3) that lie behind the boxes of things that stand about."""
+    hidden = np.zeros(len(joints_m), bool)
+    for placed in standing:
+        if isinstance(placed.item, ThingSpec) and placed.item.role in _HIDING:
+            hidden |= _behind(np.array(camera.position_m), joints_m, placed.item)
+    return float(hidden.mean()) if len(hidden) else 0.0
+
+
+def _behind(eye_m: F64, points_m: F64, thing: ThingSpec) -> Bool:
+    """Return (N,) whether the thing's upright box lies between an eye and points (N, 3)."""
+    c, s = math.cos(thing.yaw_rad), math.sin(thing.yaw_rad)
+    turn = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])  # rows act as its inverse
+    eye, ends = ((p - np.array(thing.position_m)) @ turn for p in (eye_m, points_m))
+    width, depth, height = thing.size_m
+    low, high = np.array([-width / 2, -depth / 2, 0.0]), np.array([width / 2, depth / 2, height])
+    way = ends - eye
+    way = np.where(np.abs(way) < 1e-9, 1e-9, way)
+    first, last = np.sort([(low - eye) / way, (high - eye) / way], axis=0)
+    enters, leaves = first.max(axis=1), last.min(axis=1)
+    out: Bool = (enters < leaves) & (enters < 1.0) & (leaves > 0.0)
+    return out

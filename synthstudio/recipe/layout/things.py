@@ -1,0 +1,336 @@
+"""Things that hide people: 3D things on the floor, and 2D cut-outs over the frame."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from synthstudio.core.catalogue import ImageAsset, MeshAsset, ThingKind
+from synthstudio.core.errors import RecipeError
+from synthstudio.core.rng import Generator
+from synthstudio.core.scene import F64
+from synthstudio.core.spec import CutoutSpec, Material, PersonSpec, ThingSpec
+from synthstudio.recipe.contacts.seats import materials
+from synthstudio.recipe.layout.placement import Placed, Stage, corners, moved
+from synthstudio.recipe.sampling import palette
+from synthstudio.recipe.sampling.choose import Draw, asset_held, pick_one
+from synthstudio.recipe.schema.distributions import pick, sample, sample_count, support
+from synthstudio.recipe.schema.scene import Cutouts, MeshThings, ProceduralThings, Standing
+
+T = TypeVar("T")
+
+_RINGS, _RING_M, _RING_STEPS = 20, 0.6, 12
+_DESIGNS = 12
+_SPOTS = 8
+"""Candidates: so many sizes and turns, each at so many places."""
+_SEARCHED = 3 * _SPOTS
+"""So many candidates are compared; so many more only if those hide far too much or too little."""
+_FAR_OFF = 0.15
+_ASIDE_M = 0.3
+_SPREAD = 0.35
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Target:
+    """Whom a thing shall hide, and how many of their joints; and where everybody's joints are."""
+
+    at_m: tuple[float, float]
+    place: int = 0
+    hidden: int = 0
+    most: int = 0  # of anybody else
+    joints_px: F64  # (P, J, 2)
+    depth_m: F64  # (P, J)
+
+
+def place_things(stage: Stage, placed: list[Placed]) -> list[Placed]:
+    """Return the recipe's things, each on the floor and free of everything; see `Standing`.
+
+    With targets that are searched for, those in front are left to target.py. RecipeError when a
+    thing finds no room.
+    """
+    targets = stage.draw.recipe.targets
+    searched = targets.search and targets.by_things
+    people = [p for p in placed if isinstance(p.item, PersonSpec)]
+    out: list[Placed] = []
+    for entry, wanted in enumerate(stage.draw.recipe.things):
+        if searched and wanted.placement == "in_front":
+            continue
+        count = sample_count(wanted.count, stage.draw.shared_rng("things", entry))
+        for number in range(count):
+            rng = stage.draw.rng("thing", entry, number)
+            out.append(_place(stage, wanted, people, [*placed, *out], rng))
+    return out
+
+
+def _place(
+    stage: Stage, wanted: Standing, people: list[Placed], placed: list[Placed], rng: Generator
+) -> Placed:
+    """Return the best free candidate. Geometry is asked only of candidates that would be taken."""
+    target = _target(stage, wanted, people, rng)
+    best: Placed | None = None
+    best_off = target.depth_m.size + 1
+    kind = draw_kind(stage.draw, wanted, rng)
+    made_of = materials(kind, rng) if isinstance(kind, ThingKind) else ()
+    for attempt in range(_DESIGNS):
+        if attempt * _SPOTS >= _SEARCHED and best_off <= _FAR_OFF * target.depth_m.shape[1]:
+            break
+        thing = design(wanted, kind, made_of, rng, shrink=attempt / _DESIGNS)
+        origin = Placed(item=thing, box_m=_box_m(thing))
+        exact: Placed | None = None
+        for spot in range(_SPOTS):
+            number = attempt * _SPOTS + spot
+            shift = _candidate(stage, wanted, target, rng, number)
+            here = moved(origin, *shift)
+            off = _off(stage, wanted, target, here.box_m)
+            if off >= best_off or not stage.clear(here.box_m):
+                continue
+            exact = exact or Placed(item=thing, box_m=stage.solve.box_m(thing))
+            here = moved(exact, *shift)
+            if stage.clear(here.box_m) and stage.free(here, placed):
+                best, best_off = here, off
+                if off <= 1:
+                    return best
+    best = best or _farther(
+        stage, Placed(item=thing, box_m=stage.solve.box_m(thing)), target, placed
+    )
+    if best is not None:
+        return best
+    raise RecipeError(
+        "no room for a thing on the floor",
+        where=stage.draw.where,
+        expected=f"a free place within {_RINGS * _RING_M:.0f} m",
+        then="Ask for fewer things or people, or a greater distance to the camera.",
+    )
+
+
+def _farther(stage: Stage, origin: Placed, target: _Target, placed: list[Placed]) -> Placed | None:
+    """Return the nearest free place on rings about the target, wherever the recipe wanted it."""
+    x, y = target.at_m
+    for ring in range(1, _RINGS + 1):
+        for step in range(_RING_STEPS):
+            angle = 2 * math.pi * step / _RING_STEPS
+            reach = ring * _RING_M
+            here = moved(origin, x + reach * math.cos(angle), y + reach * math.sin(angle))
+            if stage.clear(here.box_m) and stage.free(here, placed):
+                return here
+    return None
+
+
+def _box_m(thing: ThingSpec) -> F64:
+    """Return the box (2, 3) of a thing at the origin, from its size and turn alone."""
+    width, depth, height = thing.size_m
+    c, s = abs(math.cos(thing.yaw_rad)), abs(math.sin(thing.yaw_rad))
+    x, y = (c * width + s * depth) / 2, (s * width + c * depth) / 2
+    return np.array([[-x, -y, 0.0], [x, y, height]])
+
+
+def _off(stage: Stage, wanted: Standing, target: _Target, box_m: F64) -> int:
+    """Return how many joints too many or too few a candidate hides; 0 where that is no matter.
+
+    Of all others, it counts what is hidden beyond the most that the recipe wants of one.
+    """
+    if wanted.placement != "in_front" or target.depth_m.size == 0:
+        return 0
+    hidden = _hidden(stage, target, box_m)
+    own = hidden.pop(target.place)
+    return abs(own - target.hidden) + sum(max(0, other - target.most) for other in hidden)
+
+
+def _target(stage: Stage, wanted: Standing, people: list[Placed], rng: Generator) -> _Target:
+    u, share = float(rng.random()), sample(wanted.hides, rng)
+    if not people:
+        nobody = np.zeros((0, 0))
+        return _Target(at_m=(0.0, 0.0), joints_px=np.zeros((0, 0, 2)), depth_m=nobody)
+    place = int(u * len(people))
+    joints = [stage.solve.joints_m(p.item) for p in people if isinstance(p.item, PersonSpec)]
+    seen = stage.camera.to_camera(np.stack(joints))
+    count = seen.shape[1]
+    x, y, _ = people[place].item.position_m
+    return _Target(
+        at_m=(x, y),
+        place=place,
+        hidden=round(share * count),
+        most=round(support(wanted.hides)[1] * count),
+        joints_px=stage.camera.project(seen),
+        depth_m=seen[..., 2],
+    )
+
+
+def _hidden(stage: Stage, target: _Target, box_m: F64) -> list[int]:
+    """Return for each person how many joints lie behind the picture's rectangle of a box.
+
+    A quick measure: the rasteriser decides later what the thing itself hides.
+    """
+    box = stage.camera.to_camera(corners(box_m))
+    nearest = box[:, 2].min()
+    if nearest <= 0:
+        return [0] * len(target.depth_m)
+    outline = stage.camera.project(box)
+    low, high = outline.min(axis=0), outline.max(axis=0)
+    inside = ((target.joints_px >= low) & (target.joints_px <= high)).all(axis=-1)
+    return [int(n) for n in (inside & (target.depth_m > nearest)).sum(axis=1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kinds:
+    """What may be built, and how often each."""
+
+    left: tuple[ThingKind, ...] | tuple[MeshAsset, ...]
+    weights: dict[int, float]
+
+    def pick(self, rng: Generator) -> ThingKind | MeshAsset:
+        """Return one of them."""
+        return self.left[pick(self.weights, rng)]
+
+
+def draw_kind(draw: Draw, wanted: Standing, rng: Generator) -> ThingKind | MeshAsset:
+    """Return what to build; held-out kinds never in train."""
+    return kinds_left(draw, wanted, rng).pick(rng)
+
+
+def kinds_left(draw: Draw, wanted: Standing, rng: Generator) -> Kinds:
+    """Return what may be built: in train nothing held out. RecipeError when nothing is left."""
+    held = set(draw.recipe.holdout.occluders)
+    left: tuple[ThingKind, ...] | tuple[MeshAsset, ...]
+    if isinstance(wanted, MeshThings):
+        called = asset_held(held)
+        left = draw.allowed(draw.catalogue.meshes, rng, held=lambda mesh: called(mesh.asset))
+        weights = dict.fromkeys(range(len(left)), 1.0)
+    else:
+        assert isinstance(wanted, ProceduralThings)
+        given = wanted.kinds
+        kinds = [kind for kind in draw.catalogue.things if "occluder" in kind.roles]
+        if given is not None:
+            kinds = [kind for kind in kinds if given.get(kind.kind, 0.0) > 0]
+        left = draw.allowed(kinds, rng, held=lambda kind: kind.kind in held)
+        weights = {i: (given or {}).get(k.kind, 1.0) for i, k in enumerate(left)}
+    if not left:
+        raise _nothing(draw)
+    return Kinds(left=left, weights=weights)
+
+
+def _nothing(draw: Draw) -> RecipeError:
+    return RecipeError(
+        "no kind of thing is left to draw",
+        where=f"{draw.where}: things",
+        then="Name more kinds, or hold out fewer.",
+    )
+
+
+def design(
+    wanted: Standing,
+    kind: ThingKind | MeshAsset,
+    made_of: tuple[Material, ...],
+    rng: Generator,
+    *,
+    shrink: float,
+) -> ThingSpec:
+    """Return a thing at the origin; `shrink` 0..1 takes it towards its least size."""
+    yaw = (float(rng.random()) * 2 - 1) * math.pi
+    if isinstance(kind, MeshAsset):
+        assert isinstance(wanted, MeshThings)
+        scale = sample(wanted.scale, rng)
+        width, depth, height = (size * scale for size in kind.size_m)
+        return ThingSpec(kind="mesh", size_m=(width, depth, height), asset=kind.asset, yaw_rad=yaw)
+    shared = float(rng.random())
+    sizes = []
+    for low, high in zip(kind.size_low_m, kind.size_high_m, strict=True):
+        share = (1 - _SPREAD) * shared + _SPREAD * float(rng.random())
+        sizes.append(low + (high - low) * share * (1 - shrink))
+    return ThingSpec(
+        kind=kind.kind, size_m=(sizes[0], sizes[1], sizes[2]), materials=made_of, yaw_rad=yaw
+    )
+
+
+def _candidate(
+    stage: Stage, wanted: Standing, target: _Target, rng: Generator, number: int
+) -> tuple[float, float]:
+    """Return the world x, y of a candidate; later ones reach farther out."""
+    between, offset = sample(wanted.between, rng), sample(wanted.offset_m, rng)
+    u = float(rng.random())
+    x, y = target.at_m
+    late = max(0, number - _SEARCHED) / _SPOTS
+    if wanted.placement == "in_front":
+        cx, cy, _ = stage.camera.position_m
+        dx, dy = cx - x, cy - y
+        length = math.hypot(dx, dy)
+        aside = offset + math.copysign(_ASIDE_M * late, offset)
+        return (
+            x + dx * between - dy / length * aside,
+            y + dy * between + dx / length * aside,
+        )
+    if wanted.placement == "beside":
+        return x + offset + math.copysign(_ASIDE_M * late, offset), y + (u - 0.5) * (0.6 + late)
+    radius = abs(offset) + 0.5 * late
+    return radius * math.cos(2 * math.pi * u), radius * math.sin(2 * math.pi * u)
+
+
+# Cut-outs ----------------------------------------------------------------------------------
+
+
+def draw_cutouts(stage: Stage, people: list[Placed]) -> tuple[CutoutSpec, ...]:
+    """Return the recipe's cut-outs, many of them over a joint of somebody."""
+    wanted = stage.draw.recipe.cutouts
+    if wanted is None:
+        return ()
+    count = sample_count(wanted.count, stage.draw.shared_rng("cutouts"))
+    joints = [stage.solve.joints_m(p.item) for p in people if isinstance(p.item, PersonSpec)]
+    seen = stage.camera.project(stage.camera.to_camera(np.concatenate([*joints, np.zeros((0, 3))])))
+    size = np.array([stage.camera.width_px, stage.camera.height_px])
+    seen = seen[((seen >= 0) & (seen < size)).all(axis=1)]
+    return tuple(
+        _cutout(stage.draw, wanted, seen, stage.draw.rng("cutout", number))
+        for number in range(count)
+    )
+
+
+def _cutout(draw: Draw, wanted: Cutouts, seen_px: F64, rng: Generator) -> CutoutSpec:
+    """Return one cut-out; `seen_px` (N, 2) are the joints inside the frame."""
+    asset = _picture(draw, wanted, rng)
+    image = draw.recipe.image
+    scale = sample(wanted.height_share, rng) * image.height_px / asset.height_px
+    scale = min(scale, wanted.enlarge_at_most)
+    width, height = (max(2, round(side * scale)) for side in (asset.width_px, asset.height_px))
+    x, y = rng.random(2) * (image.width_px, image.height_px)
+    over, stands, which = (
+        rng.random() < wanted.over_person,
+        rng.random() < wanted.stands,
+        rng.random(),
+    )
+    if over and len(seen_px):
+        x, y = seen_px[int(which * len(seen_px))]
+    # The joint, or a random pixel, lies in the middle 70 % of the picture.
+    left = x - width * palette.between(0.15, 0.85, rng)
+    top = y - height * palette.between(0.15, 0.85, rng)
+    foot = palette.between(0.67, 1.08, rng) * image.height_px
+    if stands:
+        top = max(foot, y if over else foot) - height
+    gain, feather = sample(wanted.gain, rng), sample(wanted.feather_px, rng)
+    return CutoutSpec(
+        asset=asset.asset,
+        kind=asset.category or "unknown",
+        top_left_px=(float(round(left)), float(round(top))),
+        size_px=(width, height),
+        mirrored=bool(rng.random() < 0.5),
+        gain=gain,
+        feather_px=feather,
+        depth_m=None if wanted.depth_m is None else sample(wanted.depth_m, rng),
+    )
+
+
+def _picture(draw: Draw, wanted: Cutouts, rng: Generator) -> ImageAsset:
+    """Return a picture: a category first, so that many pictures of one do not crowd out others."""
+    held = set(draw.recipe.holdout.occluders)
+    called = asset_held(held)
+    left = draw.allowed(
+        draw.catalogue.cutouts, rng, held=lambda c: c.category in held or called(c.asset)
+    )
+    if not left:
+        raise RecipeError(
+            "no cut-out is left to draw", where=f"{draw.where}: folder {wanted.folder}"
+        )
+    category = pick_one(sorted({picture.category for picture in left}), rng)
+    return pick_one([picture for picture in left if picture.category == category], rng)

@@ -1,0 +1,149 @@
+"""Variants: what a moment looks like without its occluders, in other clothes, light or view.
+
+A variant shares with its base every field of the FrameSpec that its `differs` does not name.
+Each has streams of random numbers of its own, so a base is drawn alike with and without them
+(but for the room, which holds all cameras and all things of its group).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from synthstudio.core.camera import Camera
+from synthstudio.core.solve import Solve
+from synthstudio.core.spec import (
+    Ask,
+    Backdrop,
+    CutoutSpec,
+    FrameSpec,
+    HdriBackdrop,
+    PersonSpec,
+    ThingSpec,
+    Vec3,
+)
+from synthstudio.recipe.layout.appearance import dressed_anew
+from synthstudio.recipe.layout.placement import Placed
+from synthstudio.recipe.sampling.choose import Draw
+from synthstudio.recipe.sampling.view import Behind, draw_light
+from synthstudio.recipe.schema import scene as wish
+from synthstudio.recipe.schema.distributions import sample
+
+REMOVED = ("held", "occluder")
+"""Roles of the things that `clean` leaves out; in a spec they follow all others, in this order."""
+SAME = ("index", "variant", "differs", "camera_id", "asks", "crowd_ask")
+"""Fields of a FrameSpec that say which variant it is, or what was asked, not how it looks."""
+_BOX_MARGIN_M = 0.25
+_SHADOWS_M = 8.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hiding:
+    """What is before the people: things that stand there, cut-outs laid over the picture."""
+
+    things: tuple[Placed, ...]
+    cutouts: tuple[CutoutSpec, ...]
+    asks: tuple[Ask, ...] = ()  # of the people, and whether they are met
+
+
+def group(
+    base: FrameSpec,
+    *,
+    draw: Draw,
+    solve: Solve,
+    behind: Behind,
+    others: Sequence[Hiding],
+    rig: Sequence[Camera],
+) -> tuple[FrameSpec, ...]:
+    """Return the base and its variants in the order of `Variants.order`.
+
+    `others` are the occluders of the `occluder` variants, `rig` the cameras of the `view` ones.
+    Targets ask of all but `clean` and `view`: there what is hidden is whatever follows.
+    """
+    order, out = draw.recipe.variants.order, [base]
+    for kind, number in order:
+        own = draw.again(kind, number)
+        if kind == "clean":
+            made = clean(base)
+        elif kind == "occluder":
+            made = _occluded(base, others[number])
+        elif kind == "appearance":
+            made = dressed_anew(base, own, solve)
+        elif kind == "light":
+            made = _relit(base, own, behind)
+        else:
+            made = dataclasses.replace(
+                base,
+                camera=rig[number],
+                camera_id=number + 1,
+                cutouts=(),
+                asks=(),
+                crowd_ask=None,
+            )
+        out.append(dataclasses.replace(made, variant=kind, differs=differing(base, made)))
+    return tuple(out)
+
+
+def differing(base: FrameSpec, other: FrameSpec) -> tuple[str, ...]:
+    """Return the names of the fields that two specs of a group do not share."""
+    names = [f.name for f in dataclasses.fields(FrameSpec) if f.name not in SAME]
+    return tuple(name for name in names if getattr(base, name) != getattr(other, name))
+
+
+def in_order(things: Sequence[ThingSpec]) -> tuple[ThingSpec, ...]:
+    """Return things with those that `clean` leaves out last: others then keep their ids."""
+    rank = {role: place for place, role in enumerate(REMOVED, 1)}
+    return tuple(sorted(things, key=lambda thing: rank.get(thing.role, 0)))
+
+
+def clean(base: FrameSpec) -> FrameSpec:
+    """Return the spec without occluders, held things and cut-outs; seats and supports stay."""
+    kept = tuple(thing for thing in base.things if thing.role not in REMOVED)
+    return dataclasses.replace(base, things=kept, cutouts=(), asks=())
+
+
+def _occluded(base: FrameSpec, other: Hiding) -> FrameSpec:
+    kept = tuple(thing for thing in base.things if thing.role != "occluder")
+    new = tuple(p.item for p in other.things if isinstance(p.item, ThingSpec))
+    return dataclasses.replace(
+        base, things=in_order((*kept, *new)), cutouts=other.cutouts, asks=other.asks
+    )
+
+
+def shadow_box_m(standing: Sequence[Placed]) -> tuple[Vec3, Vec3] | None:
+    """Return the box that shadow maps of a whole group span, from the floor up.
+
+    What is farther than `_SHADOWS_M` from all people is left out, for the maps' fineness.
+    """
+    if not standing:
+        return None
+    boxes = np.array([placed.box_m for placed in standing])
+    low, high = boxes[:, 0].min(axis=0), boxes[:, 1].max(axis=0)
+    people = [p.box_m for p in standing if isinstance(p.item, PersonSpec)]
+    if people:
+        low = np.maximum(low, np.min(people, axis=0)[0] - _SHADOWS_M)
+        high = np.minimum(high, np.max(people, axis=0)[1] + _SHADOWS_M)
+    low[2] = min(low[2], 0.0)
+    low[:2] -= _BOX_MARGIN_M
+    high += _BOX_MARGIN_M
+    # Millimetres keep specs short; only that all variants have the same box matters.
+    (x0, y0, z0), (x1, y1, z1) = (np.round(corner, 3).tolist() for corner in (low, high))
+    return (x0, y0, z0), (x1, y1, z1)
+
+
+def _relit(base: FrameSpec, own: Draw, behind: Behind) -> FrameSpec:
+    """Return the spec under another sun and sky; a panorama is turned and lit otherwise."""
+    backdrop: Backdrop = base.backdrop
+    if isinstance(backdrop, HdriBackdrop):
+        assert isinstance(behind.wanted, wish.Hdri)
+        rng = own.rng("backdrop")
+        backdrop = dataclasses.replace(
+            backdrop,
+            yaw_rad=math.radians(sample(behind.wanted.yaw_deg, rng)),
+            gain=sample(behind.wanted.gain, rng),
+        )
+    return dataclasses.replace(base, backdrop=backdrop, light=draw_light(own, behind))

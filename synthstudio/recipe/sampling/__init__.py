@@ -1,0 +1,1 @@
+"""Random choices that need no geometry: people, poses, colours, views, quotas."""

@@ -1,0 +1,199 @@
+"""Which split a frame belongs to, what it may use, and whether the recipe's names exist."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TypeVar
+
+from synthstudio.core.catalogue import Catalogue, KeyPose
+from synthstudio.core.errors import RecipeError
+from synthstudio.core.rng import Generator, stream
+from synthstudio.core.spec import AssetRef, Split
+from synthstudio.recipe.schema.distributions import pick
+from synthstudio.recipe.schema.motion import FAMILY
+from synthstudio.recipe.schema.recipe import Recipe
+from synthstudio.recipe.schema.scene import ProceduralThings
+
+T = TypeVar("T")
+
+BLOCK = 20
+"""Frames in a block; each block holds every split by its share."""
+_GOLDEN = (math.sqrt(5) - 1) / 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draw:
+    """What every choice of one frame may look at."""
+
+    recipe: Recipe
+    index: int
+    split: Split
+    catalogue: Catalogue
+    variant: tuple[int | str, ...] = ()  # its choices have streams of their own; () the base
+
+    @property
+    def where(self) -> str:
+        """Return the frame's name for messages."""
+        return f"{self.recipe.name}, frame {self.index}"
+
+    def rng(self, *keys: int | str) -> Generator:
+        """Return the frame's own stream of random numbers for one purpose."""
+        return stream(self.recipe.seed, "frame", self.index, *keys, *self.variant)
+
+    def shared_rng(self, *keys: int | str) -> Generator:
+        """Return the stream that all variants of the frame share for one purpose."""
+        return stream(self.recipe.seed, "frame", self.index, *keys)
+
+    def again(self, kind: str, number: int) -> Draw:
+        """Return the same frame for variant `number` of a kind, with streams of its own."""
+        return dataclasses.replace(self, variant=("variant", kind, number))
+
+    def allowed(
+        self, items: Sequence[T], rng: Generator, *, held: Callable[[T], bool]
+    ) -> tuple[T, ...]:
+        """Return what may be chosen from: never held-out items in train.
+
+        In val and test it is the held-out ones alone as often as `holdout.share` says, else
+        all of them. Takes one random number.
+        """
+        u = rng.random()
+        kept = tuple(item for item in items if held(item))
+        if self.split == "train":
+            return tuple(item for item in items if item not in kept)
+        return kept if kept and u < self.recipe.holdout.share else tuple(items)
+
+
+def split_of(recipe: Recipe, index: int) -> Split:
+    """Return the split of frame `index`.
+
+    Blocks of 20 frames are each a random permutation of 20 evenly spaced places in [0, 1), and
+    a block's shift follows the golden ratio; so shares hold in every block (exactly where
+    20 times a share is whole) and over any long run.
+    """
+    block, place = divmod(index, BLOCK)
+    order = stream(recipe.seed, "split", block).permutation(BLOCK)
+    shift = (float(stream(recipe.seed, "split").random()) + block * _GOLDEN) % 1.0
+    at = (int(order[place]) + shift) / BLOCK
+    # A share of 0.1 is two twentieths: do not let 0.1 + 0.1 lose a place to rounding.
+    if at < recipe.splits.test - 1e-12:
+        return "test"
+    return "val" if at < recipe.splits.test + recipe.splits.val - 1e-12 else "train"
+
+
+@functools.lru_cache(maxsize=4096)
+def names(asset: AssetRef) -> tuple[str, ...]:
+    """Return the names by which a recipe may call an asset: path, file name, bare name."""
+    path = PurePosixPath(asset.name)
+    return asset.name, path.name, path.stem
+
+
+def pose_held(recipe: Recipe) -> Callable[[KeyPose], bool]:
+    """Return whether a pose is held out, by its name or family."""
+    held = set(recipe.holdout.poses)
+    return lambda pose: pose.name in held or pose.family in held
+
+
+def asset_held(called: Iterable[str]) -> Callable[[AssetRef], bool]:
+    """Return whether an asset is called by one of the names."""
+    held = set(called)
+    return lambda asset: not held.isdisjoint(names(asset))
+
+
+def pick_one(
+    items: Sequence[T],
+    rng: Generator,
+    *,
+    weights: dict[str, float] | None = None,
+    name: Callable[[T], str] = str,
+) -> T:
+    """Return one of the items, by weight of its name."""
+    places = {i: 1.0 if weights is None else weights.get(name(x), 0.0) for i, x in enumerate(items)}
+    return items[pick(places, rng)]
+
+
+def check(recipe: Recipe, catalogue: Catalogue) -> None:
+    """Raise RecipeError if the recipe names what the catalogue lacks or leaves nothing to draw."""
+    poses = {p.name for p in catalogue.poses}
+    families = {p.family for p in catalogue.poses}
+    kinds = {t.kind for t in catalogue.things}
+    meshes = {n for m in catalogue.meshes for n in names(m.asset)}
+    cutouts = {n for c in catalogue.cutouts for n in (c.category, *names(c.asset)) if n}
+    places = {n for b in (*catalogue.backgrounds, *catalogue.hdris) for n in names(b.asset)}
+    wants = recipe.people
+    _known(recipe, "people.poses.names", wants.poses.names or (), poses)
+    _known(recipe, "people.poses.families", wants.poses.families or (), families)
+    _known(
+        recipe,
+        "people.wardrobe.kinds",
+        wants.wardrobe.kinds,
+        {g.kind for g in catalogue.garments},
+    )
+    for i, things in enumerate(recipe.things):
+        if isinstance(things, ProceduralThings):
+            occluders = {t.kind for t in catalogue.things if "occluder" in t.roles}
+            _known(recipe, f"things.{i}.kinds", things.kinds or (), occluders)
+    held = {t.kind for t in catalogue.things if t.grip}
+    _known(recipe, "people.hold.kinds", wants.hold.kinds or (), held)
+    motions = {m.name for m in catalogue.motions}
+    _known(recipe, "motion.names", (recipe.motion and recipe.motion.names) or (), motions)
+    moving = motions | {FAMILY} if motions else set()
+    _known(recipe, "holdout.poses", recipe.holdout.poses, poses | families | moving)
+    _known(recipe, "holdout.occluders", recipe.holdout.occluders, kinds | meshes | cutouts)
+    _known(recipe, "holdout.backgrounds", recipe.holdout.backgrounds, places)
+    _something_left(recipe, catalogue)
+
+
+def _known(recipe: Recipe, field: str, wanted: Iterable[str], known: set[str]) -> None:
+    for name in wanted:
+        if name not in known:
+            near = difflib.get_close_matches(name, sorted(known), n=1)
+            raise RecipeError(
+                "there is nothing of that name",
+                where=f"{recipe.name}: {field}",
+                expected=", ".join(sorted(known)[:40]) or "no name: there is nothing to choose",
+                got=repr(name),
+                then=f"Did you mean {near[0]!r}?" if near else None,
+            )
+
+
+def _something_left(recipe: Recipe, catalogue: Catalogue) -> None:
+    """Check that folders hold something, and that a hold-out leaves something to train on."""
+    uses = {
+        "backgrounds": [b.asset for b in catalogue.backgrounds],
+        "hdris": [b.asset for b in catalogue.hdris],
+        "cutouts": [c.asset for c in catalogue.cutouts],
+        "meshes": [m.asset for m in catalogue.meshes],
+        "motions": [m.asset for m in catalogue.motions],
+    }
+    for use, folder in recipe.folders.items():
+        held = asset_held(
+            recipe.holdout.backgrounds
+            if use in ("backgrounds", "hdris")
+            else recipe.holdout.poses
+            if use == "motions"
+            else (*recipe.holdout.occluders, *_held_categories(recipe, catalogue))
+        )
+        left = [asset for asset in uses[use] if recipe.splits.train == 0 or not held(asset)]
+        if not left:
+            raise RecipeError(
+                f"nothing to choose from for {use}",
+                where=f"{recipe.name}: folder {folder}",
+                expected="files that are not all held out",
+                got=f"{len(uses[use])} files",
+            )
+    held_out = pose_held(recipe)
+    if recipe.splits.train > 0 and all(held_out(pose) for pose in catalogue.poses):
+        raise RecipeError(
+            "holdout.poses leaves no pose to train on", where=f"{recipe.name}: holdout"
+        )
+
+
+def _held_categories(recipe: Recipe, catalogue: Catalogue) -> list[str]:
+    held = set(recipe.holdout.occluders)
+    return [c.asset.name for c in catalogue.cutouts if c.category in held]

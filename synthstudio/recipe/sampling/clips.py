@@ -1,0 +1,314 @@
+"""People who move: which motion they take, where their path lies, and a clip's frames in time.
+
+A moment that moves is drawn once, for its start; `at` gives its other frames. Everything random
+has streams of the moment's own number, so each frame of a clip can be made alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from synthstudio.core.camera import Camera, look_at
+from synthstudio.core.catalogue import KeyPose, MotionAsset
+from synthstudio.core.errors import RecipeError
+from synthstudio.core.scene import F64
+from synthstudio.core.solve import Solve, Step
+from synthstudio.core.spec import ClipSpec, FrameSpec, PersonSpec, PoseSpec, Vec3
+from synthstudio.recipe.sampling import quotas
+from synthstudio.recipe.sampling.choose import Draw, pick_one, split_of
+from synthstudio.recipe.schema.distributions import pick, sample
+from synthstudio.recipe.schema.motion import FAMILY, Move
+from synthstudio.recipe.schema.recipe import Recipe
+
+PATH_STEP_S = 0.2
+"""Between these times of a path a body fills all that lies between its two outlines."""
+_HEADINGS = 8
+_IN_VIEW = 0.75
+_AIM_M = 0.9
+_LEAST_M = 1.2
+_AFTER = ("pan", "follow")
+"""Moves that keep people in view wherever they go."""
+_SWAYS = ((0.31, 1.0), (0.83, 0.45), (1.9, 0.2))
+"""Hertz and share of a hand's sway: slow drift, breath, tremor."""
+
+Unit = tuple[PersonSpec, KeyPose]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Walk:
+    """The motion that somebody of a moment takes, from `start_s` on."""
+
+    motion: MotionAsset
+    mirrored: bool
+    start_s: float
+
+
+def frames_of(recipe: Recipe) -> int:
+    """Return how many frames a moment has in time: 1 without clips."""
+    return 1 if recipe.clip is None else recipe.clip.frames
+
+
+def walk_of(draw: Draw, place: int) -> Walk | None:
+    """Return the motion of person `place` of the moment, None for somebody who stands.
+
+    RecipeError when the hold-out or the clip's length leaves no motion.
+    """
+    wants, clip = draw.recipe.motion, draw.recipe.clip
+    number = quotas.person_number(draw.recipe, draw.index, place)
+    if wants is None or quotas.bin_of(draw.recipe, "family", number) is not None:
+        return None
+    rng = draw.shared_rng("motion", place)
+    moves, mirror, phase = rng.random() < wants.share, rng.random() < wants.mirror, rng.random()
+    if not moves:
+        return None
+    seconds = 0.0 if clip is None else clip.seconds
+    named = [m for m in draw.catalogue.motions if wants.names is None or wants.names.get(m.name)]
+    long_enough = [m for m in named if m.seconds >= seconds - 1e-9]
+    held = set(draw.recipe.holdout.poses)
+    left = draw.allowed(long_enough, rng, held=lambda m: m.name in held or FAMILY in held)
+    if not left:
+        longest = max((m.seconds for m in named), default=0.0)
+        raise RecipeError(
+            "no motion is left to draw",
+            where=f"{draw.where}: motion",
+            expected=f"one of at least {seconds:.2f} s that is not held out",
+            got=f"{len(named)} motions, the longest {longest:.2f} s",
+            then="Use fewer clip.frames or a higher clip.fps, or hold out less.",
+        )
+    motion = pick_one(left, rng, weights=wants.names, name=lambda m: m.name)
+    start = float(phase) * max(0.0, motion.seconds - seconds)
+    return Walk(motion=motion, mirrored=bool(mirror), start_s=round(start, 4))
+
+
+def set_going(draw: Draw, people: tuple[Unit, ...], solve: Solve) -> tuple[Unit, ...]:
+    """Return the people, those who move in the first pose of their motion.
+
+    Of hands a motion says nothing: fingers are those of the first walk or stand of the library.
+    """
+    hands = _loose_hands(draw.catalogue.poses)
+    out = []
+    for place, (person, key) in enumerate(people):
+        walk = walk_of(draw, place)
+        if walk is None:
+            out.append((person, key))
+            continue
+        name = walk.motion.name
+        new = KeyPose(name=name, family=FAMILY, angles_rad=hands)
+        (step,) = _steps(solve, person, walk, (0.0,))
+        pose = PoseSpec(name=name, family=FAMILY, angles_rad=hands, turns=step.turns)
+        out.append((dataclasses.replace(person, pose=pose), new))
+    return tuple(out)
+
+
+def _loose_hands(poses: tuple[KeyPose, ...]) -> dict[str, float]:
+    ranks = {"walk": 0, "stand": 1}
+    best = min(poses, key=lambda pose: (ranks.get(pose.family, 2), pose.name))
+    hands = ("finger", "index", "thumb")
+    sides = ("left_", "right_")
+    named = tuple(side + part for side in sides for part in hands)
+    return {name: a for name, a in best.angles_rad.items() if name.startswith(named)}
+
+
+# The path ----------------------------------------------------------------------------------
+
+
+def path(draw: Draw, solve: Solve, person: PersonSpec, place: int) -> tuple[PersonSpec, ...]:
+    """Return the person at times of its path, the first at the clip's start; () stands still.
+
+    The middle of the path lies over the world's origin; its start, if the camera goes along.
+    """
+    walk, clip = walk_of(draw, place), draw.recipe.clip
+    if walk is None or clip is None:
+        return ()
+    times = tuple(float(t) for t in np.linspace(0.0, clip.seconds, _times(clip.seconds)))
+    steps = _steps(solve, person, walk, times)
+    spots = np.array([step.root_m[:2] for step in steps])
+    middle = (spots.min(axis=0) + spots.max(axis=0)) / 2
+    x, y = _turned(np.zeros(2) if _move_of(draw) in _AFTER else middle, person.yaw_rad)
+    start = dataclasses.replace(person, position_m=(-float(x), -float(y), 0.0))
+    return tuple(_moved(start, step) for step in steps)
+
+
+def headed(draw: Draw, solve: Solve, camera: Camera, people: tuple[Unit, ...]) -> tuple[Unit, ...]:
+    """Return the people, those who move turned so that their paths stay in view if they can.
+
+    Of a few turns as the recipe wants them, the first whose path lies in a steady camera's view
+    is taken, else the one most of which does.
+    """
+    if draw.recipe.clip is None or _move_of(draw) in _AFTER:
+        return people
+    return tuple(
+        (_headed(draw, solve, camera, person, place), key)
+        for place, (person, key) in enumerate(people)
+    )
+
+
+def _headed(draw: Draw, solve: Solve, camera: Camera, person: PersonSpec, place: int) -> PersonSpec:
+    steps = path(draw, solve, dataclasses.replace(person, yaw_rad=0.0), place)
+    if not steps:
+        return person
+    spots = np.array([p.position_m for p in steps])
+    rng = draw.rng("heading", place)
+    best, most = person.yaw_rad, -1.0
+    for number in range(_HEADINGS):
+        yaw = math.radians(sample(draw.recipe.people.facing_deg, rng))
+        yaw = person.yaw_rad if number == 0 else yaw
+        share = _in_view(camera, np.array([(*_turned(s[:2], yaw), _AIM_M) for s in spots]))
+        if share > most:
+            best, most = yaw, share
+    return dataclasses.replace(person, yaw_rad=best)
+
+
+def _in_view(camera: Camera, points_m: F64) -> float:
+    """Return the share of points that lie well inside the picture's width."""
+    seen = camera.to_camera(points_m)
+    half = camera.width_px / 2 / camera.focal_px * _IN_VIEW
+    return float(((seen[:, 2] > _LEAST_M) & (np.abs(seen[:, 0]) < half * seen[:, 2])).mean())
+
+
+# Frames in time ----------------------------------------------------------------------------
+
+
+def at(recipe: Recipe, base: FrameSpec, t: int, solve: Solve) -> FrameSpec:
+    """Return frame `t` of the clip that begins with `base`, whose index is the moment's number.
+
+    Identity, clothes, things, light and lens stay; poses, places, camera and noise change.
+    """
+    clip = recipe.clip
+    assert clip is not None  # asked only where there are clips
+    moment = base.index
+    split = split_of(recipe, moment)
+    draw = Draw(recipe=recipe, index=moment, split=split, catalogue=solve.catalogue)
+    walks = [walk_of(draw, place) for place in range(len(base.people))]
+    people, camera = _then(draw, solve, base.people, base.camera, time_s=t / clip.fps)
+    noise = int(draw.rng("clip noise", t).integers(2**31))
+    number = moment * clip.frames + t
+    return dataclasses.replace(
+        base,
+        index=number,
+        people=people,
+        camera=camera,
+        lens=base.lens if t == 0 else dataclasses.replace(base.lens, noise_seed=noise),
+        group_id=f"{recipe.seed}-{number}",
+        clip=ClipSpec(
+            clip_id=f"{recipe.seed}-{moment}",
+            frame=t,
+            frames=clip.frames,
+            time_s=t / clip.fps,
+            motions=tuple("" if walk is None else walk.motion.name for walk in walks),
+        ),
+    )
+
+
+def _move_of(draw: Draw) -> Move:
+    """Return how the moment's camera moves."""
+    assert draw.recipe.clip is not None
+    return pick(draw.recipe.clip.moves, draw.shared_rng("clip camera"))
+
+
+def cameras(
+    draw: Draw, solve: Solve, people: tuple[PersonSpec, ...], first: Camera
+) -> tuple[Camera, ...]:
+    """Return the camera at times all through the clip: what a room has to hold."""
+    clip = draw.recipe.clip
+    if clip is None:
+        return (first,)
+    return tuple(
+        _then(draw, solve, people, first, time_s=float(time))[1]
+        for time in np.linspace(0.0, clip.seconds, _times(clip.seconds))
+    )
+
+
+def _then(
+    draw: Draw, solve: Solve, start: tuple[PersonSpec, ...], first: Camera, *, time_s: float
+) -> tuple[tuple[PersonSpec, ...], Camera]:
+    """Return the people and the camera `time_s` after the clip's start."""
+    people, gone = [], []
+    for place, person in enumerate(start):
+        walk = walk_of(draw, place)
+        now = person
+        if walk is not None:
+            now = _moved(person, _steps(solve, person, walk, (0.0, time_s))[1])
+            gone.append(np.subtract(now.position_m, person.position_m)[:2])
+        people.append(now)
+    travel = np.mean(gone, axis=0) if gone else np.zeros(2)
+    middle = np.mean([p.position_m[:2] for p in start] or [(0.0, 0.0)], axis=0)
+    return tuple(people), camera_at(draw, first, middle_m=middle, gone_m=travel, time_s=time_s)
+
+
+def camera_at(draw: Draw, first: Camera, *, middle_m: F64, gone_m: F64, time_s: float) -> Camera:
+    """Return the clip's camera `time_s` after its start, where it is `first`.
+
+    `middle_m` (2,) is the middle of the people at the start, `gone_m` (2,) how far those who
+    move have come since, on average.
+    """
+    clip = draw.recipe.clip
+    assert clip is not None
+    rng = draw.shared_rng("clip camera")
+    move = pick(clip.moves, rng)
+    way, sway = sample(clip.dolly_m, rng), math.radians(sample(clip.sway_deg, rng))
+    phases = rng.random((3, len(_SWAYS))) * 2 * math.pi
+    x, y, z = first.position_m
+    if move == "pan":
+        start, now = (
+            look_at(first.position_m, (float(p[0]), float(p[1]), _AIM_M))[0]
+            for p in (middle_m, middle_m + gone_m)
+        )
+        return dataclasses.replace(
+            first, yaw_rad=first.yaw_rad + math.remainder(now - start, math.tau)
+        )
+    if move == "follow":
+        return dataclasses.replace(
+            first, position_m=(x + float(gone_m[0]), y + float(gone_m[1]), z)
+        )
+    if move == "dolly":
+        share = time_s / clip.seconds
+        far = way * share * share * (3 - 2 * share)  # starts and stops softly
+        c, s = math.cos(first.yaw_rad), math.sin(first.yaw_rad)
+        return dataclasses.replace(first, position_m=(x - s * far, y + c * far, z))
+    if move == "handheld":
+        yaw, pitch, roll = (
+            sum(
+                share * (math.sin(math.tau * hertz * time_s + p) - math.sin(p))
+                for (hertz, share), p in zip(_SWAYS, own, strict=True)
+            )
+            * sway
+            for own in phases
+        )
+        return dataclasses.replace(
+            first,
+            yaw_rad=first.yaw_rad + yaw,
+            pitch_rad=first.pitch_rad + 0.6 * pitch,
+            roll_rad=first.roll_rad + 0.4 * roll,
+        )
+    return first
+
+
+def _times(seconds: float) -> int:
+    """Return how many places of a path are looked at."""
+    return max(2, math.ceil(seconds / PATH_STEP_S) + 1)
+
+
+def _steps(
+    solve: Solve, person: PersonSpec, walk: Walk, times_s: tuple[float, ...]
+) -> tuple[Step, ...]:
+    """Return the person's steps at times from the clip's start."""
+    times = tuple(walk.start_s + t for t in times_s)
+    return solve.steps(person, walk.motion, times_s=times, mirrored=walk.mirrored)
+
+
+def _moved(start: PersonSpec, step: Step) -> PersonSpec:
+    """Return the person in a step's pose, as far from where it started as the step says."""
+    x, y = _turned(np.array(step.root_m[:2]), start.yaw_rad) + np.array(start.position_m[:2])
+    at_m: Vec3 = (float(x), float(y), step.root_m[2])
+    pose = dataclasses.replace(start.pose, turns=step.turns)
+    return dataclasses.replace(start, pose=pose, position_m=at_m)
+
+
+def _turned(xy_m: F64, yaw_rad: float) -> F64:
+    c, s = math.cos(yaw_rad), math.sin(yaw_rad)
+    return np.array([c * xy_m[0] - s * xy_m[1], s * xy_m[0] + c * xy_m[1]])

@@ -1,0 +1,373 @@
+"""Who is in a frame: identity, look, pose and outfit. Where they stand is placement.py."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from synthstudio.core.bins import body_of
+from synthstudio.core.catalogue import GarmentKind, KeyPose, Slot
+from synthstudio.core.errors import RecipeError
+from synthstudio.core.rng import Generator, stream
+from synthstudio.core.scene import I32
+from synthstudio.core.solve import Solve
+from synthstudio.core.spec import (
+    GarmentSpec,
+    Look,
+    Material,
+    Numbers,
+    PersonSpec,
+    Phenotype,
+    PoseSpec,
+)
+from synthstudio.recipe.sampling import palette, quotas
+from synthstudio.recipe.sampling.choose import Draw, pick_one, pose_held
+from synthstudio.recipe.sampling.hands import other_hands
+from synthstudio.recipe.sampling.pose_jitter import Body, apart
+from synthstudio.recipe.schema.distributions import AnyNumber, sample, sample_count
+from synthstudio.recipe.schema.recipe import Recipe, Shape
+
+_UPPER = (
+    "shoulder",
+    "clavicle",
+    "elbow",
+    "forearm",
+    "wrist",
+    "finger",
+    "index",
+    "thumb",
+    "neck",
+    "gaze",
+)
+_ODD = ("turn", "side_bend", "root_roll")
+_OTHER = {"left": "right", "right": "left"}
+DESIGNS_A_KIND = 6
+"""A new design costs about as much as a frame; a data set of any length has this many a kind."""
+# A pose takes another's arms only while they cannot reach the floor.
+_UPRIGHT_HIP_RAD = math.radians(60)
+_UPRIGHT_ROOT_RAD = math.radians(20)
+_SLOTS: tuple[Slot, ...] = ("top", "bottom", "shoes", "hair", "hat")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """A person of the pool: body, face and hair, whatever they wear."""
+
+    name: str
+    phenotype: Phenotype
+    look: Look
+    hair: GarmentSpec
+
+
+def draw_people(draw: Draw, solve: Solve, *, seats: bool) -> tuple[tuple[PersonSpec, KeyPose], ...]:
+    """Return everybody of a frame, at the origin, each with the pose that theirs began with.
+
+    `seats`: whether poses that need a seat may be drawn.
+    """
+    rng = draw.rng("people")
+    count = sample_count(draw.recipe.people.count, rng)
+    identities = _identities(draw, count, rng)
+    return tuple(_person(draw, solve, who, place, seats) for place, who in enumerate(identities))
+
+
+def identity(recipe: Recipe, number: int, garments: tuple[GarmentKind, ...]) -> Identity:
+    """Return person `number` (from 0) of the recipe's pool."""
+    rng = stream(recipe.seed, "identity", number)
+    shape = recipe.people.shape
+    phenotype = _phenotype(shape, rng)
+    look = look_of(shape, phenotype, rng)
+    kind = _garment(recipe, garments, "hair", phenotype.gender, rng)
+    design = _shape(kind, recipe, rng)
+    style = GarmentSpec(kind=kind.kind, shape=design, material=palette.hair(look.hair_rgb, rng))
+    return Identity(name=f"id-{number + 1:04d}", phenotype=phenotype, look=look, hair=style)
+
+
+def look_of(shape: Shape, phenotype: Phenotype, rng: Generator) -> Look:
+    """Return skin, hair and eyes that go together, for a body of that age and gender."""
+    tone = sample(shape.skin, rng)
+    skin = palette.skin_rgb(tone, rng)
+    hair = palette.hair_rgb(tone, phenotype.age, rng)
+    return Look(
+        skin_rgb=skin,
+        hair_rgb=hair,
+        iris_rgb=palette.iris_rgb(tone, rng),
+        stubble=_stubble(phenotype, rng),
+        freckles=max(0.0, palette.between(-0.6, 1.0, rng)) if tone < 0.35 else 0.0,
+    )
+
+
+def pool_by_body(recipe: Recipe) -> dict[str, I32]:
+    """Return the numbers of all identities of the pool by their bin of core.bins.BODIES."""
+    shape = recipe.people.shape.model_dump_json()
+    return _pool_by_body(recipe.seed, recipe.people.identities, shape)
+
+
+@functools.lru_cache(maxsize=4)
+def _pool_by_body(seed: int, size: int, shape_json: str) -> dict[str, I32]:
+    shape = Shape.model_validate_json(shape_json)
+    found: dict[str, list[int]] = {}
+    for number in range(size):
+        body = body_of(_phenotype(shape, stream(seed, "identity", number)))
+        found.setdefault(body, []).append(number)
+    return {body: np.array(numbers, np.int32) for body, numbers in found.items()}
+
+
+def mirrored(angles_rad: dict[str, float]) -> dict[str, float]:
+    """Return the angles of the mirror image: sides swap, turns and side bends change sign."""
+    out = {}
+    for name, value in angles_rad.items():
+        if name.startswith("left_"):
+            out["right_" + name[5:]] = value
+        elif name.startswith("right_"):
+            out["left_" + name[6:]] = value
+        else:
+            out[name] = -value if name.endswith(_ODD) else value
+    return out
+
+
+def _identities(draw: Draw, count: int, rng: Generator) -> list[Identity]:
+    """Return `count` different people; the last of the pool only in val and test."""
+    recipe = draw.recipe
+    size, held = recipe.people.identities, recipe.holdout.identities
+    taken: list[int] = []
+    for _ in range(count):
+        from_held = rng.random() < recipe.holdout.share and draw.split != "train"
+        low, high = (size - held, size) if from_held and held else (0, size)
+        if draw.split == "train":
+            high = size - held
+        if quotas.asks_for_bodies(recipe):
+            taken.append(_of_body(draw, (low, high), taken, rng))
+            continue
+        free = high - low - sum(low <= number < high for number in taken)
+        if free <= 0:
+            low, high = 0, size - held if draw.split == "train" else size
+            free = high - len(taken)
+        number = low + int(rng.random() * free)
+        for other in sorted(n for n in taken if low <= n < high):
+            number += other <= number
+        taken.append(number)
+    return [identity(recipe, number, draw.catalogue.garments) for number in taken]
+
+
+def _of_body(draw: Draw, span: tuple[int, int], taken: list[int], rng: Generator) -> int:
+    """Return an identity of the body that the plan asks of the next person, none of `taken`.
+
+    It is one of `span`, or where that holds none, of all that the split allows.
+    """
+    recipe = draw.recipe
+    number = quotas.person_number(recipe, draw.index, len(taken))
+    body = quotas.bin_of(recipe, "body", number)
+    assert body is not None  # asked only where there are body quotas
+    free = quotas.identities_of(body, pool_by_body(recipe))
+    free = free[~np.isin(free, taken)]
+    known = recipe.people.identities
+    known -= recipe.holdout.identities if draw.split == "train" else 0
+    own = free[(free >= span[0]) & (free < span[1])]
+    own = own if own.size else free[free < known]
+    return int(own[int(rng.random() * own.size)])
+
+
+def _phenotype(shape: Shape, rng: Generator) -> Phenotype:
+    woman = rng.random() < shape.female_share
+    softness = 0.12 * float(rng.random()) ** 2  # most faces and bodies are clearly one or other
+    axes: dict[str, AnyNumber] = {
+        "age": shape.age,
+        "muscle": shape.muscle,
+        "weight": shape.weight,
+        "height": shape.height,
+        "proportions": shape.proportions,
+    }
+    drawn = {name: round(sample(of, rng), 4) for name, of in axes.items()}
+    return Phenotype(gender=round(1 - softness if woman else softness, 4), **drawn)
+
+
+def _stubble(phenotype: Phenotype, rng: Generator) -> float:
+    u = float(rng.random())
+    grown = phenotype.gender < 0.5 and phenotype.age >= 0.6
+    return max(0.0, (u - 0.4) / 0.6) if grown else 0.0
+
+
+def _person(
+    draw: Draw, solve: Solve, who: Identity, place: int, seats: bool
+) -> tuple[PersonSpec, KeyPose]:
+    key, pose = _pose(draw, Body(solve, who.phenotype), seats, place)
+    person = PersonSpec(
+        identity=who.name,
+        phenotype=who.phenotype,
+        look=who.look,
+        pose=pose,
+        outfit=outfit_of(draw, who.phenotype.gender, who.hair, draw.rng("outfit", place)),
+        yaw_rad=facing_rad(draw, place, draw.rng("facing", place)),
+    )
+    return person, key
+
+
+def posed_anew(
+    draw: Draw, solve: Solve, person: PersonSpec, place: int, number: int, *, seats: bool
+) -> tuple[PersonSpec, KeyPose]:
+    """Return the person in another pose: where the first cannot do what targets ask."""
+    key, pose = _pose(draw, Body(solve, person.phenotype), seats, place, "again", number)
+    return dataclasses.replace(person, pose=pose), key
+
+
+def facing_rad(draw: Draw, place: int, rng: Generator) -> float:
+    """Return a turn to the left: with quotas of views away from the camera, else from -y."""
+    number = quotas.person_number(draw.recipe, draw.index, place)
+    view = quotas.bin_of(draw.recipe, "view", number)
+    if view is not None:
+        return quotas.facing_rad(view, float(rng.random()))
+    return math.radians(sample(draw.recipe.people.facing_deg, rng))
+
+
+# Poses -------------------------------------------------------------------------------------
+
+
+def _pose(
+    draw: Draw, body: Body, seats: bool, place: int, *again: int | str
+) -> tuple[KeyPose, PoseSpec]:
+    """Return a key pose and what was made of it: mirrored, mixed, other hands, jittered."""
+    wants, rng = draw.recipe.people.poses, draw.rng("pose", place, *again)
+    # Hands that grip are drawn with what they hold: contacts.py.
+    poses = [p for p in draw.catalogue.poses if not (p.holds or p.leans)]
+    poses = [p for p in poses if seats or p.needs != "seat"]
+    weighted = [p for p in poses if _weight(draw.recipe, p) > 0]
+    poses = list(draw.allowed(weighted, rng, held=pose_held(draw.recipe)))
+    if not poses:
+        raise RecipeError(
+            "no pose is left to draw",
+            where=f"{draw.where}: people.poses",
+            then="Allow more poses or families, or hold out fewer.",
+        )
+    number = quotas.person_number(draw.recipe, draw.index, place)
+    family = quotas.bin_of(draw.recipe, "family", number)
+    asked = poses if family is None else quotas.of_family(draw, family, poses, weighted)
+    key = _key_pose(draw.recipe, asked, rng)
+    flip, mix = rng.random() < wants.mirror and key.mirrored_ok, rng.random() < wants.mix
+    parts, angles, name = [key], dict(key.angles_rad), key.name
+    others = [p for p in poses if p.name != key.name and is_upright(p)]
+    if mix and others and is_upright(key):
+        other = _key_pose(draw.recipe, others, rng)
+        angles = {k: v for k, v in angles.items() if not _is(k, _UPPER)}
+        angles |= {k: v for k, v in other.angles_rad.items() if _is(k, _UPPER)}
+        name, parts = f"{key.name}+{other.name}", [key, other]
+        flip = flip and other.mirrored_ok
+    free, like = parts[-1].free_hands, [dict(part.angles_rad) for part in parts]
+    if flip:
+        angles, like = mirrored(angles), [mirrored(part) for part in like]
+        free = tuple(_OTHER[side] for side in free)
+    angles = other_hands(draw, angles, free, draw.rng("hands", place, *again))
+    angles = apart(
+        draw, body, angles, rng, like=tuple(map(Numbers, like)), keys=("pose", place, *again)
+    )
+    return key, PoseSpec(name=name, family=key.family, angles_rad=angles)
+
+
+def _weight(recipe: Recipe, pose: KeyPose) -> float:
+    wants = recipe.people.poses
+    family = 1.0 if wants.families is None else wants.families.get(pose.family, 0.0)
+    own = 1.0 if wants.names is None else wants.names.get(pose.name, 0.0)
+    return family * own
+
+
+def _key_pose(recipe: Recipe, poses: Sequence[KeyPose], rng: Generator) -> KeyPose:
+    """Return a family by its weight, then one of its poses by theirs."""
+    wants = recipe.people.poses
+    families = sorted({pose.family for pose in poses})
+    family = pick_one(families, rng, weights=wants.families)
+    own = [pose for pose in poses if pose.family == family]
+    return pick_one(own, rng, weights=wants.names, name=lambda pose: pose.name)
+
+
+def _is(angle: str, groups: tuple[str, ...]) -> bool:
+    return angle.removeprefix("left_").removeprefix("right_").startswith(groups)
+
+
+def is_upright(pose: KeyPose) -> bool:
+    """Return whether a pose can take the arms of another: they cannot reach the floor."""
+    angles = pose.angles_rad
+    if max(abs(angles.get(f"root_{k}", 0.0)) for k in ("pitch", "roll")) > _UPRIGHT_ROOT_RAD:
+        return False
+    hips = max(angles.get(f"{side}_hip_flexion", 0.0) for side in ("left", "right"))
+    return pose.needs == "seat" or hips < _UPRIGHT_HIP_RAD
+
+
+# Outfits -----------------------------------------------------------------------------------
+
+
+def outfit_of(
+    draw: Draw, gender: float, hair: GarmentSpec, rng: Generator
+) -> tuple[GarmentSpec, ...]:
+    """Return a top, a bottom, shoes, that hair and sometimes a hat."""
+    wants = draw.recipe.people.wardrobe
+    hat = rng.random() < wants.hat
+    out = []
+    for slot in _SLOTS:
+        if slot == "hair":
+            out.append(hair)
+        elif slot != "hat" or hat:
+            out.append(_wear(draw, slot, gender, rng))
+    return tuple(out)
+
+
+def _wear(draw: Draw, slot: Slot, gender: float, rng: Generator) -> GarmentSpec:
+    recipe = draw.recipe
+    kind = _garment(recipe, draw.catalogue.garments, slot, gender, rng)
+    return dyed(draw, kind, _shape(kind, recipe, rng), rng)
+
+
+def dyed(draw: Draw, kind: GarmentKind, shape: dict[str, float], rng: Generator) -> GarmentSpec:
+    """Return a garment of that cut in materials that the recipe allows; not for hair."""
+    if kind.slot == "shoes":
+        upper, sole = palette.shoes(rng)
+        return GarmentSpec(kind=kind.kind, shape=shape, material=upper, second_material=sole)
+    wants = draw.recipe.people.wardrobe
+    patterns = [p for p in kind.patterns if wants.patterns is None or p in wants.patterns]
+    first, second = (
+        palette.cloth(patterns, rng, patterned=wants.patterned, saturated=wants.saturated)
+        for _ in range(2)
+    )
+    return GarmentSpec(kind=kind.kind, shape=shape, material=first, second_material=_plain(second))
+
+
+def _plain(material: Material) -> Material:
+    return Material(
+        kind="cloth",
+        base_rgb=material.base_rgb,
+        second_rgb=material.second_rgb,
+        roughness=material.roughness,
+        specular=material.specular,
+    )
+
+
+def _garment(
+    recipe: Recipe, garments: Sequence[GarmentKind], slot: Slot, gender: float, rng: Generator
+) -> GarmentKind:
+    """Return a garment for the slot, by weight; RecipeError if nothing fits: nobody is bare."""
+    weights = recipe.people.wardrobe.kinds
+    fits = [g for g in garments if g.slot == slot and g.gender[0] <= gender <= g.gender[1]]
+    wanted = {g.kind: weights.get(g.kind, 1.0) for g in fits}
+    if not any(wanted.values()):
+        raise RecipeError(
+            f"nobody goes without {slot}",
+            where=f"{recipe.name}: people.wardrobe.kinds",
+            expected=f"one {slot} of weight above 0 for gender {gender:g}",
+            got=", ".join(sorted(wanted)) or "none in the wardrobe",
+        )
+    return pick_one(fits, rng, weights=wanted, name=lambda g: g.kind)
+
+
+def _shape(kind: GarmentKind, recipe: Recipe, rng: Generator) -> dict[str, float]:
+    """Return one of the kind's designs; a data set has few, so that workers can keep them all."""
+    number = int(rng.random() * DESIGNS_A_KIND)
+    own = stream(recipe.seed, "design", kind.kind, number)
+    shape = {}
+    for name, (low, high) in sorted(kind.shape.items()):
+        step = min(int(own.random() * kind.steps), kind.steps - 1)
+        share = step / (kind.steps - 1) if kind.steps > 1 else 0.5
+        shape[name] = round(low + (high - low) * share, 6)
+    return shape

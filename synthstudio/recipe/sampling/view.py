@@ -1,0 +1,265 @@
+"""Camera, backdrop, light and lens: how a frame is seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from synthstudio.core.camera import Camera, look_at
+from synthstudio.core.catalogue import ImageAsset
+from synthstudio.core.errors import RecipeError
+from synthstudio.core.rng import Generator
+from synthstudio.core.spec import (
+    Backdrop,
+    HdriBackdrop,
+    LensSpec,
+    LightSpec,
+    Pattern,
+    PhotoBackdrop,
+    PlainBackdrop,
+    RoomBackdrop,
+    Vec2,
+    Vec3,
+)
+from synthstudio.recipe.sampling import palette
+from synthstudio.recipe.sampling.choose import Draw, asset_held
+from synthstudio.recipe.schema import scene as wish
+from synthstudio.recipe.schema.distributions import pick, sample, sample_count
+
+GROUND_ALBEDO = 0.3
+_HEADROOM = 0.85
+_MARGIN_M = 0.4
+_OPEN_M = 100.0
+_OPEN_PX = 40_000.0
+"""An open floor's side times the focal length: a tenth of what the rasteriser can hold."""
+_OPEN_FLOORS: dict[Pattern, float] = {"grass": 4.0, "planks": 0.1, "tiles": 0.3}
+"""How much more often, or less, a floor lies in the open."""
+_LUMINANCE = (0.2126, 0.7152, 0.0722)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Behind:
+    """The backdrop that was chosen, and what a photo's sidecar says of its camera."""
+
+    wanted: wish.Single
+    photo: PhotoBackdrop | None = None
+    facts: ImageAsset | None = None
+    hdri: HdriBackdrop | None = None
+
+
+def draw_behind(draw: Draw) -> Behind:
+    """Return what is behind the people; a room is built later, round all that stands in it."""
+    rng = draw.rng("backdrop")
+    shares = draw.recipe.backdrops
+    wanted = shares[pick({i: share.weight for i, share in enumerate(shares)}, rng)].backdrop
+    if isinstance(wanted, wish.Photo):
+        asset = _asset(draw, draw.catalogue.backgrounds, wanted.folder, rng)
+        return Behind(wanted=wanted, photo=_cropped(draw, asset, rng), facts=asset)
+    if isinstance(wanted, wish.Hdri):
+        asset = _asset(draw, draw.catalogue.hdris, wanted.folder, rng)
+        hdri = HdriBackdrop(
+            asset=asset.asset,
+            yaw_rad=math.radians(sample(wanted.yaw_deg, rng)),
+            gain=sample(wanted.gain, rng),
+        )
+        return Behind(wanted=wanted, hdri=hdri)
+    return Behind(wanted=wanted)
+
+
+def _asset(draw: Draw, assets: Sequence[ImageAsset], folder: str, rng: Generator) -> ImageAsset:
+    held = asset_held(draw.recipe.holdout.backgrounds)
+    left = draw.allowed(assets, rng, held=lambda image: held(image.asset))
+    if not left:
+        raise RecipeError("no picture is left to choose", where=f"{draw.where}: folder {folder}")
+    return left[int(rng.random() * len(left))]
+
+
+def _cropped(draw: Draw, asset: ImageAsset, rng: Generator) -> PhotoBackdrop:
+    """Return the largest crop of the frame's shape, mirrored or not.
+
+    Where the sidecar gives the pitch but no angle of view, the crop keeps the photo's middle
+    row, so that the pitch stays true.
+    """
+    image = draw.recipe.image
+    scale = min(asset.width_px / image.width_px, asset.height_px / image.height_px)
+    width, height = image.width_px * scale, image.height_px * scale
+    x0 = (asset.width_px - width) * float(rng.random())
+    share = float(rng.random())
+    if asset.pitch_rad is not None and asset.vertical_fov_rad is None:
+        share = 0.5
+    y0 = (asset.height_px - height) * share
+    return PhotoBackdrop(
+        asset=asset.asset,
+        crop_px=(x0, y0, min(x0 + width, asset.width_px), min(y0 + height, asset.height_px)),
+        mirrored=bool(rng.random() < 0.5),
+    )
+
+
+def draw_camera(draw: Draw, behind: Behind) -> tuple[Camera, float]:
+    """Return the camera and its distance in metres from the group's middle, the world's origin.
+
+    The camera stands on the world's -y side. A photo's sidecar decides height, pitch and angle
+    of view where it knows them (focal length and principal point follow its crop).
+    """
+    rng = draw.rng("camera")
+    wants, image, facts = draw.recipe.camera, draw.recipe.image, behind.facts
+    distance, height = sample(wants.distance_m, rng), sample(wants.height_m, rng)
+    fov = math.radians(sample(wants.vertical_fov_deg, rng))
+    aim, shift = sample(wants.aim_height_m, rng), sample(wants.off_centre, rng)
+    roll = math.radians(sample(wants.roll_deg, rng))
+    pitch = None if wants.pitch_deg is None else math.radians(sample(wants.pitch_deg, rng))
+    focal, centre = image.height_px / 2 / math.tan(fov / 2), None
+    if facts is not None and behind.photo is not None:
+        height = facts.camera_height_m if facts.camera_height_m is not None else height
+        pitch = facts.pitch_rad if facts.pitch_rad is not None else pitch
+        roll = 0.0 if facts.pitch_rad is not None else roll
+        if facts.vertical_fov_rad is not None:
+            focal, centre = _of_crop(facts, behind.photo, image.width_px)
+    position = (0.0, -distance, height)
+    aimed = look_at(position, (0.0, 0.0, aim))[1]
+    camera = Camera(
+        width_px=image.width_px,
+        height_px=image.height_px,
+        focal_px=focal,
+        position_m=position,
+        # Turning left moves the group to the right of the picture.
+        yaw_rad=math.atan(shift * image.width_px / focal),
+        pitch_rad=aimed if pitch is None else pitch,
+        roll_rad=roll,
+        centre_px=centre,
+    )
+    return camera, distance
+
+
+def _of_crop(facts: ImageAsset, photo: PhotoBackdrop, width_px: int) -> tuple[float, Vec2]:
+    """Return focal length and principal point in frame pixels of a photo's crop."""
+    assert facts.vertical_fov_rad is not None
+    x0, y0, x1, _ = photo.crop_px
+    scale = width_px / (x1 - x0)
+    focal = facts.height_px / 2 / math.tan(facts.vertical_fov_rad / 2) * scale
+    x, y = (facts.width_px / 2 - x0) * scale, (facts.height_px / 2 - y0) * scale
+    return focal, (width_px - x if photo.mirrored else x, y)
+
+
+def draw_backdrop(
+    draw: Draw, behind: Behind, reach_m: tuple[Vec2, Vec2], *, focal_px: float
+) -> Backdrop:
+    """Return the backdrop; a room holds `reach_m`: (low, high) along x and along y."""
+    if behind.photo is not None:
+        return behind.photo
+    if behind.hdri is not None:
+        return behind.hdri
+    rng = draw.rng("room")
+    if isinstance(behind.wanted, wish.Room):
+        return _room(behind.wanted, reach_m, focal_px, rng)
+    assert isinstance(behind.wanted, wish.Plain)
+    grey = sample(behind.wanted.brightness, rng)
+    tints = [palette.between(0.9, 1.1, rng) for _ in range(3)]
+    fall = palette.between(0.55, 1.0, rng)
+    top: Vec3 = (grey * tints[0], grey * tints[1], grey * tints[2])
+    return PlainBackdrop(top_rgb=top, bottom_rgb=(top[0] * fall, top[1] * fall, top[2] * fall))
+
+
+def _room(
+    wanted: wish.Room, reach_m: tuple[Vec2, Vec2], focal_px: float, rng: Generator
+) -> RoomBackdrop:
+    """Return a room of the wanted size, grown where something would stand in a wall.
+
+    What it is larger than needed goes to a random side. Without walls the floor runs on to
+    where the horizon seems to be, and is grass rather more often; with walls it is not grass
+    unless nothing else is wanted.
+    """
+    least = [sample(wanted.width_m, rng), sample(wanted.depth_m, rng)]
+    height, walls = sample(wanted.height_m, rng), bool(rng.random() < wanted.walls)
+    if not walls:
+        least = [min(_OPEN_M, _OPEN_PX / focal_px)] * 2
+    centre, size = [], []
+    for (low, high), side in zip(reach_m, least, strict=True):
+        need = high - low + 2 * _MARGIN_M
+        spare = max(0.0, side - need)
+        start = low - _MARGIN_M - spare * (palette.between(0.15, 0.85, rng) if walls else 0.5)
+        size.append(need + spare)
+        centre.append(start + (need + spare) / 2)
+    floor, wall = pick(_floors(wanted, walls), rng), pick(wanted.wall_patterns, rng)
+    return RoomBackdrop(
+        size_m=(size[0], size[1], height),
+        centre_m=(centre[0], centre[1]),
+        floor=palette.surface(floor, rng),
+        wall=palette.wall(wall, rng),
+        walls=walls,
+    )
+
+
+def _floors(wanted: wish.Room, walls: bool) -> dict[Pattern, float]:
+    by: dict[Pattern, float] = {"grass": 0.0} if walls else _OPEN_FLOORS
+    floors = {p: w * by.get(p, 1.0) for p, w in wanted.floor_patterns.items()}
+    return floors if any(floors.values()) else wanted.floor_patterns
+
+
+def draw_light(draw: Draw, behind: Behind) -> LightSpec:
+    """Return sun and sky. A white surface facing the sun under the open sky reflects 1.
+
+    Exposure puts mid-grey that is lit at 45 degrees a quarter stop below mid-grey, so that white
+    floors are not all clipped. A panorama is its own light:
+    what it is scaled by is known only where it is read, so there exposure is the wish alone.
+    """
+    rng = draw.rng("light")
+    wants = draw.recipe.light
+    elevation = math.radians(sample(wants.sun_elevation_deg, rng))
+    azimuth = math.radians(sample(wants.sun_azimuth_deg, rng))
+    share, warmth = sample(wants.sun_share, rng), sample(wants.warmth, rng)
+    flat = math.cos(elevation)
+    # Azimuth 0 is behind the camera, at world -y.
+    direction = (flat * math.sin(azimuth), -flat * math.cos(azimuth), math.sin(elevation))
+    sun = _tinted(share, warmth)
+    sky = _tinted(1 - share, -0.35 * share - 0.1 * warmth)
+    up = [s * direction[2] + k for s, k in zip(sun, sky, strict=True)]
+    ground: Vec3 = (
+        up[0] * GROUND_ALBEDO,
+        up[1] * GROUND_ALBEDO * 0.95,
+        up[2] * GROUND_ALBEDO * 0.9,
+    )
+    # Half of what an upright surface sees of the ambient is ground.
+    lit = share * math.sqrt(0.5) + ((1 - share) + _grey(ground)) / 2
+    return LightSpec(
+        sun_direction=direction,
+        sun_rgb=sun,
+        sky_rgb=sky,
+        ground_rgb=ground,
+        exposure=sample(wants.brightness, rng) * (1.0 if behind.hdri else _HEADROOM / lit),
+    )
+
+
+def _grey(rgb: Vec3) -> float:
+    return sum(c * w for c, w in zip(rgb, _LUMINANCE, strict=True))
+
+
+def _tinted(level: float, warmth: float) -> Vec3:
+    """Return a light of luminance `level`: at warmth 1 about 3,500 K, at -1 about 10,000 K."""
+    rgb: Vec3 = (
+        math.exp(0.30 * warmth),
+        1.0,
+        math.exp((-0.55 if warmth > 0 else -0.35) * warmth),
+    )
+    scale = level / _grey(rgb)
+    return rgb[0] * scale, rgb[1] * scale, rgb[2] * scale
+
+
+def draw_lens(draw: Draw) -> LensSpec:
+    """Return what lens, sensor and encoder do. Every value is drawn, also one that is not used."""
+    rng = draw.rng("lens")
+    wants = draw.recipe.lens
+    blurred, shaken, noisy = (rng.random() < p for p in (wants.blur, wants.motion, wants.noise))
+    blur, motion = sample(wants.blur_sigma_px, rng), sample(wants.motion_px, rng)
+    noise = sample(wants.noise_sigma, rng)
+    return LensSpec(
+        blur_sigma_px=blur if blurred else 0.0,
+        motion_px=motion if shaken else 0.0,
+        motion_angle_rad=math.pi * float(rng.random()) if shaken else 0.0,
+        noise_sigma=noise if noisy else 0.0,
+        noise_seed=int(rng.integers(2**31)),
+        exposure_ev=sample(wants.exposure_ev, rng),
+        vignette=sample(wants.vignette, rng),
+        jpeg_quality=sample_count(wants.jpeg_quality, rng),
+    )

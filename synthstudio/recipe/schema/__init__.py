@@ -1,0 +1,1 @@
+"""What a person writes: pydantic models and the YAML loader."""

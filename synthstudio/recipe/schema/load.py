@@ -1,0 +1,283 @@
+"""YAML to Recipe. Whatever is wrong is one RecipeError that lists file, line, field and value."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from synthstudio.core.errors import RecipeError
+from synthstudio.recipe.schema.recipe import Recipe
+
+MAX_BYTES = 1_000_000
+_SHOWN = 12
+Path_ = tuple[str | int, ...]
+
+
+def load(path: Path | str) -> Recipe:
+    """Read a recipe from a YAML file; RecipeError with every fault that it has."""
+    path = Path(path)
+    data, node = _compose(path)
+    return _validate(data, str(path), node)
+
+
+def read_yaml(path: Path) -> Any:
+    """Read any YAML file with a recipe's care (size, aliases, doubled keys); RecipeError."""
+    return _compose(path)[0]
+
+
+def _compose(path: Path) -> tuple[Any, yaml.Node | None]:
+    text = _read(path)
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+        return yaml.load(text, Loader=_Loader), node  # a SafeLoader
+    except yaml.YAMLError as error:
+        raise _yaml_fault(error, str(path)) from error
+    except (RecursionError, ValueError, OverflowError) as error:
+        raise RecipeError(
+            "the YAML cannot be read", where=str(path), got=str(error)[:200] or "too deep"
+        ) from error
+
+
+def parse(data: Any, where: str = "recipe") -> Recipe:
+    """Build a recipe from plain values, such as `dump` gives; RecipeError if they do not fit."""
+    return _validate(data, where, None)
+
+
+def dump(recipe: Recipe) -> dict[str, Any]:
+    """Return the recipe as plain JSON values with every default filled in; `parse` reads it."""
+    return recipe.model_dump(mode="json", by_alias=True)
+
+
+@functools.cache
+def _schema() -> dict[str, Any]:
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Recipe.model_json_schema(),
+        "title": "synthstudio recipe",
+    }
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of recipes; editors complete and check scenes with it."""
+    return dict(_schema())
+
+
+def _read(path: Path) -> str:
+    """Return the file's text; RecipeError if there is no small UTF-8 file."""
+    where = str(path)
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "something else" if path.exists() else "nothing"
+        raise RecipeError("no recipe there", where=where, expected="a YAML file", got=found)
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise RecipeError(
+            "the recipe cannot be read", where=where, got=error.strerror or str(error)
+        ) from error
+    if len(raw) > MAX_BYTES:
+        raise RecipeError(
+            "the recipe is too large",
+            where=where,
+            expected=f"at most {MAX_BYTES:,} bytes",
+            got=f"{path.stat().st_size:,}",
+        )
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RecipeError(
+            "the recipe is not UTF-8 text",
+            where=where,
+            got=f"byte {raw[error.start]:#04x} at {error.start}",
+            then="Save it as UTF-8.",
+        ) from error
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without aliases, anchors, merge keys and doubled keys."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Refuse aliases and anchors: a few lines of them can stand for gigabytes."""
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
+            raise yaml.composer.ComposerError(
+                None, None, "aliases (*) and anchors (&) are not allowed", event.start_mark
+            )
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Refuse doubled keys: YAML would silently keep the last."""
+        seen: dict[Any, int] = {}
+        for key_node, _ in node.value:
+            key = (key_node.tag, str(key_node.value))
+            line = key_node.start_mark.line + 1
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    f"the field was given in line {seen[key]}",
+                    node.start_mark,
+                    f"the field {key_node.value!r} is given twice",
+                    key_node.start_mark,
+                )
+            seen[key] = line
+        return super().construct_mapping(node, deep=deep)
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Leave merge keys (<<) alone; they then are unknown fields."""
+
+
+# YAML 1.1 wants a dot in "1e-3" and a sign in "1.0e3"; people do not.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+
+def _yaml_fault(error: yaml.YAMLError, where: str) -> RecipeError:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    line = f"{where}:{mark.line + 1}" if mark is not None else where
+    parts = (getattr(error, "problem", None), getattr(error, "context", None))
+    text = "; ".join(part for part in parts if part) or str(error).splitlines()[0]
+    return RecipeError(f"this is not a recipe in YAML: {text}", where=line)
+
+
+def _validate(data: Any, where: str, node: yaml.Node | None) -> Recipe:
+    if not isinstance(data, dict):
+        raise RecipeError(
+            "a recipe is a mapping",
+            where=where,
+            expected="fields like `name: my-scene`",
+            got="an empty file" if data is None else type(data).__name__,
+            then="scenes/README.md lists the fields.",
+        )
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+        lines = [_fault(fault, data, where, node) for fault in faults[:_SHOWN]]
+        if len(faults) > _SHOWN:
+            lines.append(f"and {len(faults) - _SHOWN} more.")
+        raise RecipeError("\n".join(dict.fromkeys(lines))) from error
+
+
+def _fault(fault: ErrorDetails, data: Any, where: str, node: yaml.Node | None) -> str:
+    """Say one fault: file, line, field path, value, what to do."""
+    path = _path(fault, data)
+    text = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    got: Any = fault["input"]
+    if fault["type"] == "value_error":
+        path, text, got = _named(path, text, data, got)
+    line = _line(node, path)
+    field = ".".join(map(str, path)) or "the recipe"
+    at = f"{where}:{line}: {field}" if line else f"{where}: {field}"
+    if fault["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(path[-1]), _siblings(path[:-1]), n=1, cutoff=0.6)
+        hint = f"Did you mean {near[0]!r}?" if near else "scenes/README.md lists the fields."
+        return str(RecipeError("unknown field", where=at, then=hint))
+    if fault["type"] == "missing":
+        return str(RecipeError("this field is needed", where=at, then="Add it."))
+    return str(RecipeError(text, where=at, got=None if got is _NOTHING else _shown(got)))
+
+
+_NOTHING = object()
+_FIELD = re.compile(r"([a-z]\w*(?:\.[a-z]\w*)*)(: | )")
+
+
+def _named(path: Path_, text: str, data: Any, got: Any) -> tuple[Path_, str, Any]:
+    """Return place, sentence and value of a fault that several fields make together.
+
+    Such a sentence begins with the name of the field to mend; what the whole part of the recipe
+    holds says nothing then.
+    """
+    found = _FIELD.match(text)
+    named = tuple(found[1].split(".")) if found else ()
+    if found is None or named[0] not in _siblings(path):
+        return path, text, _NOTHING if not path else got
+    value = data
+    for part in (*path, *named):
+        inside = isinstance(value, list) and isinstance(part, int)
+        value = (
+            value.get(part, _NOTHING)
+            if isinstance(value, dict)
+            else (value[part] if inside else _NOTHING)
+        )
+    sentence = text[found.end() :] if found[2] == ": " else text
+    return (*path, *named), sentence, _NOTHING if isinstance(value, dict) else value
+
+
+def _shown(value: Any) -> str:
+    if not isinstance(value, str | int | float | list | tuple | dict | bool | None):
+        return type(value).__name__
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _path(fault: ErrorDetails, data: Any) -> Path_:
+    """Return the fault's place in the data: pydantic's without the names of union members."""
+    out: list[str | int] = []
+    value = data
+    for part in fault["loc"]:
+        if isinstance(value, dict) and part in value:
+            value = value[part]
+        elif isinstance(value, dict) and any(str(key) == part for key in value):
+            value = next(v for key, v in value.items() if str(key) == part)
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        else:
+            continue
+        out.append(part)
+    if fault["type"] == "missing":
+        out.append(fault["loc"][-1])
+    return tuple(out)
+
+
+def _line(node: yaml.Node | None, path: Path_) -> int | None:
+    """Return the line (from 1) of the field at `path`, as far as it can be followed."""
+    if node is None:
+        return None
+    line = node.start_mark.line + 1
+    for part in path:
+        if isinstance(node, yaml.MappingNode):
+            pairs = [(k, v) for k, v in node.value if str(k.value) == str(part)]
+            if not pairs:
+                return line
+            line, node = pairs[0][0].start_mark.line + 1, pairs[0][1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            return line
+    return line
+
+
+def _siblings(path: Path_) -> list[str]:
+    """Return the fields that the schema knows at `path`."""
+    schema = _schema()
+    here = _open([schema], schema)
+    for part in path:
+        if isinstance(part, int):
+            found = [s["items"] for s in here if "items" in s]
+        else:
+            found = [s["properties"][part] for s in here if part in s.get("properties", {})]
+        here = _open(found, schema)
+    return sorted({name for s in here for name in s.get("properties", {})})
+
+
+def _open(schemas: Iterable[dict[str, Any]], root: dict[str, Any]) -> list[dict[str, Any]]:
+    """Follow references and alternatives of JSON Schema to the objects behind them."""
+    out: list[dict[str, Any]] = []
+    for schema in schemas:
+        if "$ref" in schema:
+            out += _open([root["$defs"][schema["$ref"].rsplit("/", 1)[-1]]], root)
+        members = [*schema.get("anyOf", []), *schema.get("oneOf", []), *schema.get("allOf", [])]
+        out += _open(members, root)
+        out.append(schema)
+    return out

@@ -1,0 +1,242 @@
+"""What a recipe says about things, cut-outs, backdrops, light and lens."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from synthstudio.core.spec import Pattern
+from synthstudio.recipe.schema.distributions import Base, Count, Number, Weight, Within, weighted
+
+Probability = Annotated[float, Field(strict=True, ge=0.0, le=1.0)]
+Placement = Literal["in_front", "beside", "around"]
+
+
+def _relative(folder: str) -> str:
+    """Return the folder; ValueError unless it stays below the asset root."""
+    parts = folder.split("/")
+    if folder.startswith(("/", "~")) or "\\" in folder or re.match(r"[A-Za-z]:", folder):
+        raise ValueError("a folder is given relative to the asset root, with / between names")
+    if ".." in parts or "" in parts or "\0" in folder:
+        raise ValueError("a folder stays below the asset root: no '..' and no empty names")
+    return folder
+
+
+Folder = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_relative)]
+Weights = Annotated[dict[str, Weight], Field(max_length=100), AfterValidator(weighted)]
+"""Names and how often each is drawn, relative to one another."""
+
+
+class Standing(Base):
+    """How many things stand on the floor, and where."""
+
+    count: Annotated[Count, Within(0, 40)] = Field(
+        default=1, description="How many of them in a frame."
+    )
+    placement: Placement = Field(
+        default="in_front",
+        description="in_front: between the camera and one of the people. beside: at their side. "
+        "around: anywhere round the group.",
+    )
+    between: Annotated[Number, Within(0.05, 0.95)] = Field(
+        default=(0.15, 0.6),
+        description="For in_front: the share of the way from the person to the camera.",
+    )
+    offset_m: Annotated[Number, Within(-20, 20)] = Field(
+        default=(-0.5, 0.5),
+        description="Metres sideways of that way (in_front) or away from the person (beside: the "
+        "sign is the side) or from the middle of the group (around).",
+    )
+    hides: Annotated[Number, Within(0, 1)] = Field(
+        default=(0.1, 0.7),
+        description="For in_front: the share of the person's joints that should lie behind the "
+        "thing's outer box; the nearest of the candidates is taken.",
+    )
+
+
+class ProceduralThings(Standing):
+    """Things that the package builds itself."""
+
+    kind: Literal["procedural"] = Field(default="procedural", description="Built-in things.")
+    kinds: Weights | None = Field(
+        default=None, description="Names of built-in kinds and their weights; null: all alike."
+    )
+
+
+class MeshThings(Standing):
+    """Meshes of the user's: GLB, OBJ, PLY or STL."""
+
+    kind: Literal["mesh"] = Field(description="Meshes from a folder.")
+    folder: Folder = Field(description="Their folder, below the asset root.")
+    scale: Annotated[Number, Within(0.01, 100)] = Field(
+        default=1.0, description="Times the size that the file gives."
+    )
+
+
+Things = Annotated[ProceduralThings | MeshThings, Field(discriminator="kind")]
+
+
+class Cutouts(Base):
+    """2D pictures with an alpha channel, laid over the frame."""
+
+    folder: Folder = Field(description="Their folder, below the asset root.")
+    count: Annotated[Count, Within(0, 20)] = Field(default=1, description="How many in a frame.")
+    height_share: Annotated[Number, Within(0.02, 1.5)] = Field(
+        default=(0.2, 0.6), description="Height as a share of the frame's height."
+    )
+    enlarge_at_most: Annotated[float, Field(strict=True, gt=0, le=8)] = Field(
+        default=1.5, description="Never drawn larger than this times its own pixels."
+    )
+    over_person: Probability = Field(
+        default=0.7, description="How often it is laid over a joint of somebody."
+    )
+    stands: Probability = Field(
+        default=0.6,
+        description="How often its lower edge is in the lower third of the frame or below.",
+    )
+    depth_m: Annotated[Number, Within(0.3, 100)] | None = Field(
+        default=None, description="How far from the camera; null: in front of everything."
+    )
+    gain: Annotated[Number, Within(0.1, 3)] = Field(
+        default=(0.8, 1.2), description="Brightness, in linear light."
+    )
+    feather_px: Annotated[Number, Within(0, 10)] = Field(
+        default=(0.5, 1.5), description="How soft its edge is."
+    )
+
+
+class Photo(Base):
+    """A photo behind the people; the floor under them only catches their shadow."""
+
+    kind: Literal["photo"] = Field(description="Photos from a folder.")
+    folder: Folder = Field(description="Their folder, below the asset root.")
+
+
+class Hdri(Base):
+    """A panorama behind the people that also lights them."""
+
+    kind: Literal["hdri"] = Field(description="Radiance panoramas from a folder.")
+    folder: Folder = Field(description="Their folder, below the asset root.")
+    yaw_deg: Annotated[Number, Within(-180, 180)] = Field(
+        default=(-180, 180), description="How far it is turned."
+    )
+    gain: Annotated[Number, Within(0.05, 20)] = Field(
+        default=(0.8, 1.25), description="Brightness, in linear light."
+    )
+
+
+class Room(Base):
+    """A floor with walls or, without them, a wide open ground under a sky."""
+
+    kind: Literal["room"] = Field(description="A drawn floor and walls.")
+    width_m: Annotated[Number, Within(2, 60)] = Field(
+        default=(5.0, 9.0), description="Least width; the room grows until everything fits."
+    )
+    depth_m: Annotated[Number, Within(2, 60)] = Field(
+        default=(6.0, 11.0), description="Least depth, along the view."
+    )
+    height_m: Annotated[Number, Within(2.2, 20)] = Field(
+        default=(2.8, 4.5), description="Height of the walls."
+    )
+    walls: Probability = Field(default=0.8, description="How often there are walls.")
+    floor_patterns: dict[Pattern, Weight] = Field(
+        default={"planks": 3, "tiles": 3, "concrete": 2, "grass": 1, "plain": 1},
+        description="Floors and their weights. Grass lies only where there are no walls.",
+        min_length=1,
+    )
+    wall_patterns: dict[Pattern, Weight] = Field(
+        default={"plain": 5, "bricks": 1.5, "concrete": 1, "tiles": 1, "stripes": 0.5},
+        description="Walls and their weights.",
+        min_length=1,
+    )
+
+
+class Plain(Base):
+    """Two colours with a smooth change between them."""
+
+    kind: Literal["plain"] = Field(default="plain", description="A plain studio backdrop.")
+    brightness: Annotated[Number, Within(0, 1)] = Field(
+        default=(0.15, 0.75), description="Linear grey level of its middle."
+    )
+
+
+Single = Annotated[Photo | Hdri | Room | Plain, Field(discriminator="kind")]
+
+
+class Share(Base):
+    """One backdrop of a mix."""
+
+    weight: Weight = Field(description="How often, relative to the others.")
+    backdrop: Single = Field(description="A photo, hdri, room or plain backdrop.")
+
+
+def _some_weight(choices: tuple[Share, ...]) -> tuple[Share, ...]:
+    weighted(dict(enumerate(share.weight for share in choices)))
+    kinds = [share.backdrop.kind for share in choices]
+    if len(set(kinds)) < len(kinds):
+        raise ValueError("each kind of backdrop once; give it the sum of the weights")
+    return choices
+
+
+class Mix(Base):
+    """Several backdrops by weight."""
+
+    kind: Literal["mix"] = Field(description="Several kinds of backdrop.")
+    choices: Annotated[
+        tuple[Share, ...], Field(min_length=1, max_length=4), AfterValidator(_some_weight)
+    ] = Field(description="The backdrops and their weights.")
+
+
+Backdrop = Annotated[Photo | Hdri | Room | Plain | Mix, Field(discriminator="kind")]
+
+
+class Light(Base):
+    """One sun that casts shadows, and a sky. Exposure follows: lit mid-grey is mid-tone."""
+
+    sun_elevation_deg: Annotated[Number, Within(3, 90)] = Field(
+        default=(20, 70), description="Height of the sun above the horizon."
+    )
+    sun_azimuth_deg: Annotated[Number, Within(-180, 180)] = Field(
+        default=(-180, 180),
+        description="0: behind the camera; 90: from the right of the picture; 180: against it.",
+    )
+    sun_share: Annotated[Number, Within(0, 1)] = Field(
+        default=(0.35, 0.8),
+        description="How much of the light is the sun's: 0 overcast, 0.8 a clear noon.",
+    )
+    warmth: Annotated[Number, Within(-1, 1)] = Field(
+        default=(-0.4, 0.7), description="Colour of the sun: -1 blue, 0 white, 1 a low evening sun."
+    )
+    brightness: Annotated[Number, Within(0.1, 4)] = Field(
+        default=(0.85, 1.2), description="Times the exposure that makes lit mid-grey mid-tone."
+    )
+
+
+class Lens(Base):
+    """What lens, sensor and encoder do to the picture. No label changes by it."""
+
+    blur: Probability = Field(default=0.4, description="How often there is blur.")
+    blur_sigma_px: Annotated[Number, Within(0, 8)] = Field(
+        default=(0.3, 1.0), description="Its standard deviation."
+    )
+    motion: Probability = Field(default=0.1, description="How often the picture is shaken.")
+    motion_px: Annotated[Number, Within(0, 30)] = Field(
+        default=(2, 6), description="Length of the shake."
+    )
+    noise: Probability = Field(default=0.6, description="How often there is sensor noise.")
+    noise_sigma: Annotated[Number, Within(0, 40)] = Field(
+        default=(1, 6), description="Its standard deviation in 8-bit grey levels."
+    )
+    exposure_ev: Annotated[Number, Within(-3, 3)] = Field(
+        default={"normal": {"mean": 0, "sd": 0.25, "low": -0.8, "high": 0.8}},
+        validate_default=True,
+        description="Exposure error in stops.",
+    )
+    vignette: Annotated[Number, Within(0, 0.8)] = Field(
+        default=(0.0, 0.25), description="How much darker the corners are."
+    )
+    jpeg_quality: Annotated[Count, Within(20, 100)] = Field(
+        default=(80, 95), description="Of the stored file."
+    )

@@ -1,0 +1,111 @@
+"""What a recipe says about targets: how much shall be hidden, which joints, and by what."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from synthstudio.recipe.schema.distributions import AnyNumber, Base, Number, Whole, Within, support
+from synthstudio.recipe.schema.scene import Probability
+
+MOST_ASKED = 0.9
+"""Nobody is asked to be hidden more than this: what is left must still show who it is."""
+
+
+def _groups(joints: dict[str, float]) -> dict[str, float]:
+    """Return the joint groups; ValueError for empty or doubled names."""
+    for group in joints:
+        names = group.split("+")
+        if not all(names) or len(set(names)) < len(names):
+            raise ValueError(f"{group!r}: a joint, or different joints joined by +")
+    return joints
+
+
+def _within_all(causes: dict[str, AnyNumber]) -> dict[str, AnyNumber]:
+    """Return the shares by cause; ValueError if they always ask for more than all joints."""
+    least = sum(support(of)[0] for of in causes.values())
+    if least > 1:
+        raise ValueError(f"the causes ask for {least:.0%} of all joints at least")
+    return causes
+
+
+Causes = Annotated[
+    dict[
+        Literal["self", "person", "object", "truncated"],
+        Annotated[Number, Within(0, MOST_ASKED)],
+    ],
+    AfterValidator(_within_all),
+]
+
+
+class Targets(Base):
+    """What is asked of every person, or of every frame, and searched for."""
+
+    occluded_fraction: Annotated[Number, Within(0, MOST_ASKED)] | None = Field(
+        default=None,
+        description="1 - modal / amodal area inside the picture: how much of a person is hidden.",
+    )
+    joints: Annotated[dict[str, Probability], AfterValidator(_groups)] = Field(
+        default={},
+        max_length=20,
+        description="How often joints are hidden, all of a group at once: "
+        "{left_wrist+right_wrist: 0.4}.",
+    )
+    causes: Causes = Field(
+        default={},
+        description="What hides the joints: for each cause the share of a person's joints, those "
+        "outside the picture (truncated) included; what is left over is visible.",
+    )
+    crowd_index: Annotated[Number, Within(0, 1)] | None = Field(
+        default=None, description="CrowdPose's crowd index of a frame. Needs two or more people."
+    )
+    tolerance: Annotated[float, Field(strict=True, ge=0.005, le=0.5)] = Field(
+        default=0.05,
+        description="How near is near enough: a person is met within twice this of the asked "
+        "fraction and four times this of a cause's share. `stats` and --strict judge the whole "
+        "set by it.",
+    )
+    things_each: Annotated[Whole, Field(ge=1, le=6)] = Field(
+        default=3, description="At most so many things are put in front of one person."
+    )
+    effort: Annotated[Whole, Field(ge=1, le=100)] = Field(
+        default=10, description="How many things are tried for each that is put."
+    )
+    search: bool = Field(
+        default=True,
+        description="false: asks are drawn and reported, but everything is placed by luck.",
+    )
+
+    @property
+    def any(self) -> bool:
+        """Return whether anything is asked."""
+        asked = (self.occluded_fraction, self.crowd_index)
+        return any(of is not None for of in asked) or bool(self.joints or self.causes)
+
+    @property
+    def by_things(self) -> bool:
+        """Return whether things are needed to meet the asks."""
+        return (
+            self.occluded_fraction is not None
+            or any(rate > 0 for rate in self.joints.values())
+            or "object" in self.causes
+        )
+
+    def check(self, joints: tuple[str, ...], *, cutouts: bool) -> None:
+        """Raise ValueError for names that are none of the joints, or cut-outs in the way."""
+        if self.by_things and self.search and cutouts:
+            raise ValueError(
+                "targets: things are put to meet them and cut-outs laid by luck; leave one out"
+            )
+        for name in (name for group in self.joints for name in group.split("+")):
+            if name not in joints:
+                near = difflib.get_close_matches(name, joints, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise ValueError(f"targets.joints: {name!r} is no joint of the skeleton{hint}")
+
+    @property
+    def turns(self) -> bool:
+        """Return whether people are turned to hide or show joints of their own."""
+        return bool(self.joints) or "self" in self.causes

@@ -1,0 +1,142 @@
+"""People as cards: flat pictures at one depth, moved about to see who would hide whom.
+
+A card is a person drawn once from the frame's camera. Elsewhere on the floor it is shifted and
+scaled as its depth says; that the person is then seen a little more from the side is left out.
+So cards only propose places; sight.py looks at what comes of them. J joints, n points.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from synthstudio.core.camera import Camera
+from synthstudio.core.scene import F64, Bool
+from synthstudio.core.solve import Solve
+from synthstudio.core.spec import PersonSpec
+from synthstudio.recipe.search.sight import window
+
+_SAMPLES = 56
+_POINTS = 150
+_CROWD = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+_LEAST_OWN = 4
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Card:
+    """A person's outline and joints in metres right and down of its root, at the root's depth."""
+
+    mask: Bool  # (h, w)
+    per_m: float
+    root: F64  # (2,) where the root is in the mask
+    points_m: F64  # (n, 2) some of what the mask covers
+    joints_m: F64  # (J, 2)
+    crowd_m: F64  # (14 or fewer, 2) the joints that CrowdPose counts
+    box_m: F64  # (2, 2)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Shown:
+    """A card in the picture."""
+
+    card: Card
+    px: F64  # (2,) of the root
+    per_m: float  # pixels a metre
+    depth_m: float
+
+    def at(self, offsets_m: F64) -> F64:
+        """Return pixels (..., 2) of offsets from the root."""
+        return self.px + offsets_m * self.per_m
+
+    def covers(self, px: F64) -> Bool:
+        """Return (...) which pixels (..., 2) the card covers."""
+        place = (px - self.px) * (self.card.per_m / self.per_m) + self.card.root
+        column, row = np.floor(place[..., 0]), np.floor(place[..., 1])
+        h, w = self.card.mask.shape
+        within = (column >= 0) & (column < w) & (row >= 0) & (row < h)
+        rows = np.where(within, row, 0).astype(np.intp)
+        columns = np.where(within, column, 0).astype(np.intp)
+        return np.asarray(within & self.card.mask[rows, columns])
+
+
+def card(solve: Solve, camera: Camera, person: PersonSpec, names: tuple[str, ...]) -> Card:
+    """Return the card of a person who stands before the camera; `names` are the joints'."""
+    seen = window(camera, solve.box_m(person), samples=_SAMPLES, whole=True)
+    mask = np.isfinite(solve.depths_m((person,), seen))
+    root = np.array([person.position_m])
+    depth = float(seen.to_camera(root)[0, 2])
+    at = seen.project(seen.to_camera(root))[0]
+    per_m = seen.focal_px / depth
+    rows, columns = np.nonzero(mask)
+    covered = np.stack([columns + 0.5, rows + 0.5], axis=1)
+    joints_3d = solve.joints_m(person)
+    joints = (seen.project(seen.to_camera(joints_3d)) - at) / per_m
+    crowd = (seen.project(seen.to_camera(_crowd_joints(joints_3d, names))) - at) / per_m
+    if not len(covered):
+        covered = at[None]
+    box = np.stack([covered.min(axis=0) - 0.5, covered.max(axis=0) + 0.5])
+    step = max(1, len(covered) // _POINTS)
+    return Card(
+        mask=mask,
+        per_m=per_m,
+        root=at,
+        points_m=(covered[::step] - at) / per_m,
+        joints_m=joints,
+        crowd_m=crowd,
+        box_m=(box - at) / per_m,
+    )
+
+
+def shown(own: Card, camera: Camera, root_m: tuple[float, float, float]) -> Shown | None:
+    """Return the card with its root at a place, or None behind the camera."""
+    seen = camera.to_camera(np.array([root_m]))
+    if seen[0, 2] < 0.3:
+        return None
+    depth = float(seen[0, 2])
+    return Shown(card=own, px=camera.project(seen)[0], per_m=camera.focal_px / depth, depth_m=depth)
+
+
+def inside(camera: Camera, px: F64) -> Bool:
+    """Return (...) which pixels (..., 2) lie in the picture."""
+    size = (camera.width_px, camera.height_px)
+    return np.asarray(((px >= 0) & (px < size)).all(axis=-1))
+
+
+def hidden_by_others(camera: Camera, everybody: list[Shown], place: int) -> tuple[float, Bool]:
+    """Return the share of a card inside the picture that nearer cards cover, and (J,) joints."""
+    own = everybody[place]
+    px, joints = own.at(own.card.points_m), own.at(own.card.joints_m)
+    kept = inside(camera, px)
+    covered, hidden = np.zeros(len(px), np.bool_), np.zeros(len(joints), np.bool_)
+    for k, other in enumerate(everybody):
+        if k != place and other.depth_m < own.depth_m:
+            covered |= other.covers(px)
+            hidden |= other.covers(joints)
+    share = float((covered & kept).sum() / max(1, kept.sum()))
+    return share, hidden & inside(camera, joints)
+
+
+def crowd_index(camera: Camera, everybody: list[Shown]) -> float:
+    """Return about what `label.frame.crowd_index` will say."""
+    joints = [s.at(s.card.crowd_m) for s in everybody]
+    joints = [px[inside(camera, px)] for px in joints]
+    ratios = []
+    for i, own in enumerate(everybody):
+        low, high = own.at(own.card.box_m)
+        counts = [int(((px >= low) & (px < high)).all(axis=1).sum()) for px in joints]
+        mine = counts[i]
+        ratios.append(min(1.0, (sum(counts) - mine) / mine) if mine >= _LEAST_OWN else 0.0)
+    return float(np.mean(ratios)) if ratios else 0.0
+
+
+def _crowd_joints(joints_m: F64, names: tuple[str, ...]) -> F64:
+    """Return CrowdPose's joints as far as the skeleton has them; see label.frame.crowd_index."""
+    at = {name: place for place, name in enumerate(names)}
+    sides = ("left", "right")
+    wanted = [f"{side}_{k}" for k in _CROWD for side in sides]
+    out = [joints_m[at[name]] for name in wanted if name in at]
+    for pair in (("left_shoulder", "right_shoulder"), ("left_ear", "right_ear")):
+        if all(name in at for name in pair):
+            out.append(joints_m[[at[name] for name in pair]].mean(axis=0))
+    return np.array(out)

@@ -1,0 +1,326 @@
+"""Candidates for a paste: a cut-out, a rendered thing or a rendered person, in true size.
+
+A thing at share t of a person's distance is 1/t times as large as it would be beside the person,
+and its foot is where the floor is at that distance: `horizon + (foot - horizon) / t`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from synthstudio.core.camera import Camera
+from synthstudio.core.catalogue import ThingKind
+from synthstudio.core.errors import RecipeError
+from synthstudio.core.photo import PasteSpec, PhotoPerson, PhotoSolve, PhotoView
+from synthstudio.core.rng import Generator
+from synthstudio.core.scene import F64
+from synthstudio.core.spec import AssetRef, CutoutSpec, LightSpec, PersonSpec, ThingSpec, Vec3
+from synthstudio.recipe.contacts.seats import materials
+from synthstudio.recipe.layout.things import design, draw_kind
+from synthstudio.recipe.sampling import palette
+from synthstudio.recipe.sampling.choose import Draw, asset_held, pick_one
+from synthstudio.recipe.sampling.detail import detail_at
+from synthstudio.recipe.sampling.people import draw_people
+from synthstudio.recipe.schema.distributions import sample
+from synthstudio.recipe.schema.occlude import PhotoCutouts
+from synthstudio.recipe.search.cutout_sizes import true_size
+from synthstudio.recipe.search.photo_sight import Card
+from synthstudio.recipe.search.sight import window
+
+_CARD_SAMPLES = 144
+_NEAREST_M, _NEAREST_PERSON_M = 0.8, 1.0
+_LEAST_AHEAD, _LEAST_PERSON_AHEAD = 0.4, 0.3
+"""Nothing stands nearer than this share of the hidden person's distance: it would be a giant."""
+_BELOW = 1.02
+"""Of the picture's height: where a foot is surely out of the picture."""
+_BEHIND = 0.95
+_WITHIN_REACH_M = (0.5, 1.6)
+"""What does not stand is held or lies on a table, so far from the camera ..."""
+_CLOSE_UP_M = 6.0
+"""... and only before people who are near it themselves."""
+_EYE_RANGE_M = (0.5, 3.5)
+_MOST_PITCH_RAD = math.radians(50)
+_LEAST_SIDE_PX = 8
+_GROUND = 0.3
+UNNAMED = "unknown"
+"""The category of pictures that no manifest names."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Item:
+    """A candidate where it lies now; `px_per_m`: how large a metre is there."""
+
+    paste: PasteSpec
+    card: Card
+    foot_px: float
+    px_per_m: float
+
+
+def draw_item(
+    draw: Draw,
+    view: PhotoView,
+    solve: PhotoSolve,
+    who: int,
+    kind: str,
+    rng: Generator,
+    *,
+    keys: tuple[int, ...],
+) -> Item | None:
+    """Return a candidate before person `who`; None if what was drawn cannot be there."""
+    person = view.people[who]
+    if kind == "cutout":
+        return _cutout(draw, view, solve, person, rng)
+    wanted = draw.recipe.occlude
+    assert wanted is not None  # the caller took the kind from it
+    ahead = _ahead(view, person, 1 - sample(wanted.between, rng))
+    camera = ground_camera(view, person)
+    spot = floor_m(camera, (person.box_px[0] + person.box_px[2] / 2, person.foot_px)) * ahead
+    nearest, least = (
+        (_NEAREST_PERSON_M, _LEAST_PERSON_AHEAD) if kind == "person" else (_NEAREST_M, _LEAST_AHEAD)
+    )
+    if ahead < least or float(camera.to_camera(np.array([*spot, 0.0]))[2]) < nearest:
+        return None
+    item: ThingSpec | PersonSpec
+    if kind == "thing":
+        entries = draw.recipe.things
+        entry = entries[int(rng.random() * len(entries))]
+        made = draw_kind(draw, entry, rng)
+        made_of = materials(made, rng) if isinstance(made, ThingKind) else ()
+        item = design(entry, made, made_of, rng, shrink=0.0)
+    else:
+        own = dataclasses.replace(draw, variant=("paste", *keys))
+        item, _ = draw_people(own, solve, seats=False)[0]
+        item = dataclasses.replace(item, detail=detail_at(camera, float(spot[0]), float(spot[1])))
+    return _standing(view, solve, person, camera, item, spot, _light(person, rng))
+
+
+def within_reach(view: PhotoView, person: PhotoPerson) -> bool:
+    """Return whether things can stand before a person: not before a spectator high in a stand."""
+    ahead = _ahead(view, person, 1.0)
+    return ahead >= _LEAST_AHEAD and ahead * view.focal_px / person.px_per_m >= _NEAREST_M
+
+
+def _ahead(view: PhotoView, person: PhotoPerson, ahead: float) -> float:
+    """Return the share of a person's distance at which something may stand.
+
+    Whose feet are not seen sits at a table, or stands behind a wall or other people: what had
+    its foot in the picture would stand on that. It comes so near that the picture cuts it off.
+    """
+    if person.feet_seen:
+        return ahead
+    horizon = person.foot_px - _eye_m(view, person) * person.px_per_m
+    return min(ahead, (person.foot_px - horizon) / (_BELOW * view.height_px - horizon))
+
+
+def _eye_m(view: PhotoView, person: PhotoPerson) -> float:
+    """Return the camera's height over the floor on which a person stands."""
+    return float(np.clip((person.foot_px - view.horizon_px) / person.px_per_m, *_EYE_RANGE_M))
+
+
+def ground_camera(view: PhotoView, person: PhotoPerson) -> Camera:
+    """Return the guessed camera with the floor under a person's feet at z = 0."""
+    eye = _eye_m(view, person)
+    horizon = person.foot_px - eye * person.px_per_m
+    pitch = math.atan((horizon - view.height_px / 2) / view.focal_px)
+    return Camera(
+        width_px=view.width_px,
+        height_px=view.height_px,
+        focal_px=view.focal_px,
+        position_m=(0.0, 0.0, round(eye, 4)),
+        yaw_rad=0.0,
+        pitch_rad=round(float(np.clip(pitch, -_MOST_PITCH_RAD, _MOST_PITCH_RAD)), 6),
+    )
+
+
+def floor_m(camera: Camera, px: tuple[float, float]) -> F64:
+    """Return (2,) the place on the floor that a pixel below the horizon shows.
+
+    The camera stands over the origin.
+    """
+    k = camera.K
+    ray = np.array([(px[0] - k[0, 2]) / k[0, 0], (px[1] - k[1, 2]) / k[1, 1], 1.0])
+    down = camera.to_world(ray) - np.array(camera.position_m)
+    reach = camera.position_m[2] / max(-float(down[2]), 1e-3)
+    return np.asarray(down[:2] * reach)
+
+
+def moved(view: PhotoView, solve: PhotoSolve, item: Item, shift_px: float) -> Item:
+    """Return the item moved to the right; what is drawn in 3D is looked at anew."""
+    paste = item.paste
+    if paste.cutout is not None:
+        x, y = paste.cutout.top_left_px
+        whole = float(round(shift_px))
+        cutout = dataclasses.replace(paste.cutout, top_left_px=(x + whole, y))
+        return dataclasses.replace(
+            item, paste=dataclasses.replace(paste, cutout=cutout), card=item.card.moved(whole)
+        )
+    solid = paste.thing or paste.person
+    assert solid is not None
+    x, y, z = solid.position_m
+    place: Vec3 = (round(x + shift_px / item.px_per_m, 4), y, z)
+    if paste.thing is not None:
+        paste = dataclasses.replace(paste, thing=dataclasses.replace(paste.thing, position_m=place))
+    else:
+        assert paste.person is not None
+        paste = dataclasses.replace(
+            paste, person=dataclasses.replace(paste.person, position_m=place)
+        )
+    return dataclasses.replace(item, paste=paste, card=_card(solve, paste))
+
+
+def _standing(
+    view: PhotoView,
+    solve: PhotoSolve,
+    person: PhotoPerson,
+    camera: Camera,
+    item: ThingSpec | PersonSpec,
+    spot: F64,
+    light: LightSpec,
+) -> Item:
+    height = solve.drop_m(item) if isinstance(item, PersonSpec) else 0.0
+    place: Vec3 = (round(float(spot[0]), 4), round(float(spot[1]), 4), height)
+    paste = PasteSpec(
+        instance=0,
+        over=person.instance,
+        camera=camera,
+        light=light,
+        about=person.light.grey,
+        thing=dataclasses.replace(item, position_m=place) if isinstance(item, ThingSpec) else None,
+        person=dataclasses.replace(item, position_m=place)
+        if isinstance(item, PersonSpec)
+        else None,
+    )
+    ground = camera.to_camera(np.array([*place[:2], 0.0]))
+    return Item(
+        paste=paste,
+        card=_card(solve, paste),
+        foot_px=float(camera.project(ground)[1]),
+        px_per_m=camera.focal_px / float(ground[2]),
+    )
+
+
+def _card(solve: PhotoSolve, paste: PasteSpec) -> Card:
+    item = paste.thing or paste.person
+    assert item is not None
+    camera = paste.camera
+    eye = window(camera, solve.box_m(item), samples=_CARD_SAMPLES, whole=True)
+    alpha = np.isfinite(solve.depths_m((item,), eye)).astype(np.float32)
+    scale = eye.focal_px / camera.focal_px
+    x, y = camera.K[:2, 2] - eye.K[:2, 2] / scale
+    return Card(alpha=alpha, left_px=float(x), top_px=float(y), per_px=1 / scale)
+
+
+def _light(person: PhotoPerson, rng: Generator) -> LightSpec:
+    """Return light that shows a white upright card as bright as the photo seems to."""
+    azimuth = (float(rng.random()) * 2 - 1) * math.radians(75)
+    elevation = math.radians(palette.between(42, 65, rng))
+    share = 0.5 + 0.3 * max(0.0, person.light.contrast - 0.5) / 0.5
+    flat = math.cos(elevation)
+    direction = (flat * math.sin(azimuth), -flat * math.cos(azimuth), math.sin(elevation))
+    tint = person.light.tint
+
+    def tinted(level: float) -> Vec3:
+        return (level * tint[0], level * tint[1], level * tint[2])
+
+    up = share * direction[2] + (1 - share)
+    lit = share * math.sqrt(0.5) + ((1 - share) + up * _GROUND) / 2
+    return LightSpec(
+        sun_direction=direction,
+        sun_rgb=tinted(share),
+        sky_rgb=tinted(1 - share),
+        ground_rgb=tinted(up * _GROUND),
+        exposure=round(person.light.white / lit, 5),
+    )
+
+
+# Cut-outs ----------------------------------------------------------------------------------
+
+
+def _cutout(
+    draw: Draw, view: PhotoView, solve: PhotoSolve, person: PhotoPerson, rng: Generator
+) -> Item | None:
+    wanted = draw.recipe.occlude
+    assert wanted is not None and wanted.cutouts is not None  # the caller saw to it
+    asset, category = _picture(draw, wanted.cutouts, rng)
+    known = true_size(category)
+    own = wanted.cutouts.sizes_m.get(category)
+    metres = palette.between(known.low_m, known.high_m, rng) if own is None else sample(own, rng)
+    ahead = 1 - sample(wanted.between, rng)
+    if known.stands:
+        ahead = _ahead(view, person, ahead)
+    away = view.focal_px / person.px_per_m
+    if not known.stands:
+        ahead = palette.between(*_WITHIN_REACH_M, rng) / away
+    lies, flip = float(rng.random()), bool(rng.random() < 0.5)
+    camera = ground_camera(view, person)
+    if known.stands and (ahead * away < _NEAREST_M or ahead < _LEAST_AHEAD):
+        return None
+    if ahead > _BEHIND:
+        return None
+    if not known.stands and away > _CLOSE_UP_M:
+        return None
+    per_m = person.px_per_m / ahead
+    outline = solve.outline(asset)
+    scale = metres * per_m / max(outline.width_px, outline.height_px)
+    if scale > wanted.cutouts.enlarge_at_most:
+        return None
+    width, height = (max(1, round(v * scale)) for v in (outline.width_px, outline.height_px))
+    if max(width, height) < _LEAST_SIDE_PX or max(width, height) > 4096:
+        return None
+    horizon = person.foot_px - camera.position_m[2] * person.px_per_m
+    foot = horizon + (person.foot_px - horizon) / ahead
+    bottom = foot if known.stands else view.height_px + height * (0.22 + 0.4 * lies)
+    left, top = person.box_px[0] + person.box_px[2] / 2 - width / 2, bottom - height
+    if top > view.height_px - 4:
+        return None
+    place = (float(round(left)), float(round(top)))
+    light = person.light
+    gain = min(1.5, max(0.3, light.white / 0.8)) ** 0.85
+    tint = light.tint
+    paste = PasteSpec(
+        instance=0,
+        over=person.instance,
+        camera=camera,
+        light=_light(person, rng),
+        about=person.light.grey,
+        gain_rgb=(round(gain * tint[0], 4), round(gain * tint[1], 4), round(gain * tint[2], 4)),
+        grounded=known.stands,
+        cutout=CutoutSpec(
+            asset=asset,
+            kind=category,
+            top_left_px=place,
+            size_px=(width, height),
+            mirrored=flip,
+            feather_px=0.6,
+        ),
+    )
+    alpha = outline.alpha[:, ::-1] if flip else outline.alpha
+    # The outline has the picture's shape; its samples need not be square to a pixel's fraction.
+    card = Card(alpha=alpha, left_px=place[0], top_px=place[1], per_px=width / alpha.shape[1])
+    return Item(paste=paste, card=card, foot_px=max(foot, bottom), px_per_m=per_m)
+
+
+def _picture(draw: Draw, wanted: PhotoCutouts, rng: Generator) -> tuple[AssetRef, str]:
+    held = set(draw.recipe.holdout.occluders)
+    called = asset_held(held)
+    left = draw.allowed(
+        draw.catalogue.cutouts, rng, held=lambda c: c.category in held or called(c.asset)
+    )
+    weights = wanted.categories
+    names = sorted({picture.category or UNNAMED for picture in left})
+    if weights is not None:
+        names = [name for name in names if weights.get(name, 0.0) > 0]
+    if not names:
+        raise RecipeError(
+            "no cut-out is left to draw",
+            where=f"{draw.where}: occlude.cutouts",
+            got=f"{len(left)} pictures, none of a category of the recipe's",
+            then="Name their categories, or leave categories out.",
+        )
+    category = pick_one(names, rng, weights=None if weights is None else dict(weights))
+    picture = pick_one([p for p in left if (p.category or UNNAMED) == category], rng)
+    return picture.asset, category

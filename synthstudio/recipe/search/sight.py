@@ -1,0 +1,285 @@
+"""How much of a person would be seen if a thing stood there: what a search looks at.
+
+A `Sight` is one person's window of the picture at a low resolution, and some points of its
+joints' patches. `hide` lays a thing's depth map over it. Pixels are counted and depths compared
+like the labels do it, so what the search finds is what the labels will say, within the
+resolution. Letters: J joints, n points a joint, H, W the window, S shifts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from synthstudio.core.camera import Camera
+from synthstudio.core.labels import EMPTY_BASE, VISIBLE_THRESHOLD
+from synthstudio.core.scene import F32, F64, I32, Bool
+from synthstudio.core.solve import PatchesSeen, Solve
+from synthstudio.core.spec import PersonSpec, ThingSpec
+from synthstudio.recipe.layout.placement import corners
+
+SAMPLES = 112
+"""Rows or columns of a window, whichever are more."""
+CAUSES = ("visible", "self", "person", "object", "truncated")
+_VISIBLE, _SELF, _PERSON, _OBJECT, _TRUNCATED = range(5)
+_ASIDE = 1.0
+"""How far a strip reaches beyond its window on each side, in window widths."""
+_PAD_PX = 2.0
+_NEAREST_M = 0.1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Points:
+    """Points of the joints' patches in a window."""
+
+    column: I32  # (J, n)
+    row: I32
+    weights: F64  # (J, n) 0 for points that do not count
+    cause: I32  # (J, n) place in CAUSES of what is nearest before the point
+    near_m: F32  # (J, n) depth of that, or of the point itself
+    inside: Bool  # (J,) the joint's centre is in the picture
+
+    @property
+    def base(self) -> F64:
+        """Return (J,) the weight of all points."""
+        return np.asarray(self.weights.sum(axis=1))
+
+    def causes(self, *, threshold: float = VISIBLE_THRESHOLD) -> I32:
+        """Return (J,) the place in CAUSES of each joint's cause; visible from `threshold` on."""
+        kinds = (_VISIBLE, _SELF, _PERSON, _OBJECT)
+        shares = np.stack([(self.weights * (self.cause == k)).sum(axis=1) for k in kinds])
+        return decided(shares, self.base, self.inside, threshold=threshold)
+
+    def within(self, shape: tuple[int, int]) -> tuple[Bool, I32, I32]:
+        """Return (J, n) which points a window (H, W) holds, and their rows and columns or 0."""
+        kept = (self.row >= 0) & (self.row < shape[0])
+        kept &= (self.column >= 0) & (self.column < shape[1])
+        return kept, np.where(kept, self.row, 0), np.where(kept, self.column, 0)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sight:
+    """What can be seen of one person. `points` None: only pixels are looked at."""
+
+    camera: Camera  # the window's
+    own_m: F32  # (H, W) depth of the person alone
+    shown: Bool  # (H, W) where the person is the nearest
+    area: int  # pixels of the person alone
+    points: Points | None
+
+    @property
+    def occluded_fraction(self) -> float:
+        """Return 1 - modal / amodal area inside the picture; 0 for nobody in it."""
+        return 1 - int(self.shown.sum()) / self.area if self.area else 0.0
+
+    @property
+    def causes(self) -> I32:
+        """Return (J,) the place in CAUSES of each joint's cause."""
+        return np.zeros(0, np.int32) if self.points is None else self.points.causes()
+
+
+def decided(shares: F64, base: F64, inside: Bool, *, threshold: float = VISIBLE_THRESHOLD) -> I32:
+    """Return (J, ...) causes from what hides how much of each joint: (4, J, ...) over (J,)."""
+    shape = (len(base),) + (1,) * (shares.ndim - 2)
+    seen = shares[_VISIBLE] >= threshold * base.reshape(shape)
+    # Ties go to object, person, self.
+    hidden = _OBJECT - np.argmax(shares[[_OBJECT, _PERSON, _SELF]], axis=0)
+    out = np.where(seen, _VISIBLE, hidden)
+    out = np.where((base < EMPTY_BASE).reshape(shape), _SELF, out)
+    return np.where(inside.reshape(shape), out, _TRUNCATED).astype(np.int32)
+
+
+def points_alone(solve: Solve, person: PersonSpec, camera: Camera) -> Points:
+    """Return what hides a person's joints when nobody and nothing else is there."""
+    return _points(solve.patches_seen((person,), (), camera)[0], camera, camera, 0)
+
+
+def sights(
+    solve: Solve,
+    people: tuple[PersonSpec, ...],
+    things: tuple[ThingSpec, ...],
+    camera: Camera,
+    *,
+    joints: bool,
+) -> list[Sight]:
+    """Return what is seen of each person among the people and things that stand already.
+
+    `joints`: whether joints matter; without them only pixels are looked at.
+    """
+    patches: tuple[PatchesSeen | None, ...] = (None,) * len(people)
+    if joints:
+        patches = solve.patches_seen(people, things, camera)
+    boxes = [solve.box_m(person) for person in people]
+    return [
+        _sight(solve, camera, place, people, things, boxes, patches[place])
+        for place in range(len(people))
+    ]
+
+
+def _sight(
+    solve: Solve,
+    camera: Camera,
+    place: int,
+    people: tuple[PersonSpec, ...],
+    things: tuple[ThingSpec, ...],
+    boxes: list[F64],
+    seen: PatchesSeen | None,
+) -> Sight:
+    eye = window(camera, boxes[place])
+    own = solve.depths_m((people[place],), eye)
+    nearer = tuple(
+        other
+        for k, other in enumerate(people)
+        if k != place and _may_hide(camera, boxes[k], boxes[place])
+    )
+    before: tuple[PersonSpec | ThingSpec, ...] = (
+        *nearer,
+        *(thing for thing in things if _may_hide(camera, solve.box_m(thing), boxes[place])),
+    )
+    covered = np.isfinite(own)
+    shown = covered
+    if before:
+        shown = covered & ~(solve.depths_m(before, eye) < own)
+    return Sight(
+        camera=eye,
+        own_m=own,
+        shown=shown,
+        area=int(covered.sum()),
+        points=None if seen is None else _points(seen, camera, eye, place),
+    )
+
+
+def _points(seen: PatchesSeen, camera: Camera, eye: Camera, place: int) -> Points:
+    scale, corner = eye.focal_px / camera.focal_px, _corner(camera, eye)
+    at = np.nan_to_num((seen.px - corner) * scale, nan=-1.0)
+    blocked = seen.blocker != 0
+    cause = np.where(seen.blocker == place + 1, _SELF, np.where(seen.blocker < 0, _OBJECT, _PERSON))
+    return Points(
+        column=np.floor(np.clip(at[..., 0], -1, eye.width_px)).astype(np.int32),
+        row=np.floor(np.clip(at[..., 1], -1, eye.height_px)).astype(np.int32),
+        weights=seen.weights,
+        cause=np.where(blocked, cause, _VISIBLE).astype(np.int32),
+        near_m=np.where(blocked, seen.blocker_depth_m, seen.depth_m).astype(np.float32),
+        inside=seen.inside,
+    )
+
+
+def _corner(camera: Camera, eye: Camera) -> tuple[float, float]:
+    """Return the picture's pixel at the window's upper left corner."""
+    scale = eye.focal_px / camera.focal_px
+    x, y = camera.K[:2, 2] - eye.K[:2, 2] / scale
+    return float(x), float(y)
+
+
+def _may_hide(camera: Camera, box_m: F64, other_m: F64) -> bool:
+    """Return whether a box is partly nearer than another and overlaps it in the picture."""
+    own, other = (camera.to_camera(corners(box)) for box in (box_m, other_m))
+    if own[:, 2].min() >= other[:, 2].max() or own[:, 2].max() <= 0:
+        return False
+    if min(own[:, 2].min(), other[:, 2].min()) < _NEAREST_M:
+        return True
+    a, b = camera.project(own), camera.project(other)
+    return bool((a.max(axis=0) > b.min(axis=0)).all() and (a.min(axis=0) < b.max(axis=0)).all())
+
+
+def window(camera: Camera, box_m: F64, *, samples: int = SAMPLES, whole: bool = False) -> Camera:
+    """Return the camera of the part of the picture that holds a box, at so many samples.
+
+    `whole`: also what the picture's edges cut off.
+    """
+    size = np.array([camera.width_px, camera.height_px], np.float64)
+    low, high = np.zeros(2), size
+    seen = camera.to_camera(corners(box_m))
+    if seen[:, 2].min() > _NEAREST_M:
+        px = camera.project(seen)
+        low, high = px.min(axis=0) - _PAD_PX, px.max(axis=0) + _PAD_PX
+        if not whole:
+            low, high = np.clip(low, 0, size), np.clip(high, 0, size)
+    if (high - low).min() < 1:  # nobody in the picture: any window shows nothing
+        low, high = np.zeros(2), size
+    scale = samples / float((high - low).max())
+    width, height = (max(1, math.ceil(side * scale)) for side in high - low)
+    x, y = (np.array([camera.K[0, 2], camera.K[1, 2]]) - low) * scale
+    return dataclasses.replace(
+        camera,
+        width_px=width,
+        height_px=height,
+        focal_px=camera.focal_px * scale,
+        centre_px=(float(x), float(y)),
+    )
+
+
+def hide(sight: Sight, thing_m: F32) -> Sight:
+    """Return the sight with a thing of depth map (H, W) in it."""
+    nearer = thing_m < sight.own_m
+    if not nearer.any():
+        return sight
+    points = sight.points
+    if points is not None:
+        within, rows, columns = points.within(thing_m.shape)
+        before = np.where(within, thing_m[rows, columns], np.float32(np.inf))
+        taken = before < points.near_m
+        points = dataclasses.replace(
+            points,
+            cause=np.where(taken, np.int32(_OBJECT), points.cause),
+            near_m=np.where(taken, before, points.near_m),
+        )
+    return dataclasses.replace(sight, shown=sight.shown & ~nearer, points=points)
+
+
+# A thing that slides sideways ----------------------------------------------------------------
+
+
+def strip_camera(sight: Sight) -> Camera:
+    """Return the window's camera with as much again on its left and right."""
+    aside = aside_px(sight)
+    assert sight.camera.centre_px is not None
+    x, y = sight.camera.centre_px
+    return dataclasses.replace(
+        sight.camera, width_px=sight.camera.width_px + 2 * aside, centre_px=(x + aside, y)
+    )
+
+
+def aside_px(sight: Sight) -> int:
+    """Return how many columns of a strip lie on each side of the window."""
+    return max(8, round(_ASIDE * sight.camera.width_px))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Slide:
+    """What a thing would hide at each of S places sideways, if its outline just moved along."""
+
+    shift_px: I32  # (S,) window columns to the right
+    occluded_fraction: F64  # (S,)
+    causes: I32  # (J, S) place in CAUSES
+
+
+def slide(sight: Sight, strip_m: F32, *, step: int) -> Slide:
+    """Return what the thing whose depths `strip_camera` saw would hide, shifted in steps."""
+    aside = aside_px(sight)
+    starts = np.arange(0, 2 * aside + 1, step)
+    width = sight.own_m.shape[1]
+    views = np.lib.stride_tricks.sliding_window_view(strip_m, width, axis=1)[:, starts]
+    nearer = (views < sight.own_m[:, None]) & sight.shown[:, None]  # (H, S, W)
+    left = int(sight.shown.sum()) - nearer.sum(axis=(0, 2))
+    points, causes = sight.points, np.zeros((0, len(starts)), np.int32)
+    if points is not None:
+        within, rows, columns = points.within(sight.own_m.shape)
+        before = strip_m[rows[..., None], columns[..., None] + starts]  # (J, n, S)
+        taken = (before < points.near_m[..., None]) & within[..., None]
+        shares = np.stack(
+            [
+                np.einsum("jn,jns->js", points.weights * (points.cause == k), ~taken)
+                for k in (_VISIBLE, _SELF, _PERSON, _OBJECT)
+            ]
+        )
+        shares[_OBJECT] += np.einsum("jn,jns->js", points.weights, taken)
+        causes = decided(shares, points.base, points.inside)
+    return Slide(
+        shift_px=(aside - starts).astype(np.int32),
+        occluded_fraction=1 - left / max(1, sight.area),
+        causes=causes,
+    )

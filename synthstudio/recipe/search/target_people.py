@@ -1,0 +1,312 @@
+"""Where people stand when targets ask for it: before one another, across the edge, or apart.
+
+Places are compared with people as cards (cards.py), best first, and the first that is free is
+taken. A person who is asked to hide itself is turned until it does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from synthstudio.core.catalogue import KeyPose
+from synthstudio.core.rng import Generator
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.core.spec import Ask, PersonSpec
+from synthstudio.recipe.layout.placement import (
+    CLEAR_M,
+    Find,
+    Placed,
+    Stage,
+    bearing_rad,
+    candidate,
+    first_free,
+    moved,
+)
+from synthstudio.recipe.sampling.detail import detail_at
+from synthstudio.recipe.sampling.people import facing_rad, posed_anew
+from synthstudio.recipe.search.asks import Goal, goal
+from synthstudio.recipe.search.cards import (
+    Card,
+    Shown,
+    card,
+    crowd_index,
+    hidden_by_others,
+    inside,
+    shown,
+)
+from synthstudio.recipe.search.sight import CAUSES, points_alone
+
+_USUAL = 24
+"""Candidates drawn as without targets; so many more before, behind and across the edge."""
+_ABOUT = 32
+_BEHIND_M, _BEHIND = (0.5, 2.2), 0.65
+_ASIDE_M = 0.9
+_BESIDE_M, _DEEP_M = (0.8, 2.2), 0.8
+_ALIKE = 0.03
+_OVERLAP, _CLOSE, _ROOM = 0.5, 0.4, 1.8
+"""What it costs to stand before somebody, or close beside, where nobody asked for that."""
+_ALIKE_CROWD = 0.005
+_CROWD_NEAR, _CROWD_TRIES = 0.03, 5
+_FREE_TRIES = 24
+_EDGE = 1.5
+"""The edge cuts off many joints at once, so a place must fit it better."""
+_YAWS = 6
+_POSES = 6
+"""So many turns of a pose are looked at, and so many further poses."""
+_YAW_NEAR = 0.045
+_POSE_NEAR = 0.06
+_EASE = 0.5
+_TOGETHER = (0.03, 0.3)
+"""Joints to be hidden lie near together, in heights of the person: the less so, the more of it
+is to be hidden."""
+_MIDDLE_M = 0.9
+_CLEARLY = 0.7
+"""What shall be seen must be seen so much of: where a person stands it is seen a bit otherwise."""
+_VISIBLE, _SELF, _PERSON, _OBJECT, _TRUNCATED = range(len(CAUSES))
+
+Unit = tuple[PersonSpec, KeyPose]
+
+
+def finder(stage: Stage, asks: tuple[Ask, ...], crowd: float | None) -> Find:
+    """Return what finds a place for each person in turn; without targets the first free one."""
+    if not asks or not stage.draw.recipe.targets.search:
+        return first_free
+    goals = [goal(stage.draw, ask) for ask in asks]
+    names = get_skeleton(stage.draw.recipe.skeleton).joints
+    cards = functools.cache(lambda person: card(stage.solve, stage.camera, person, names))
+    return functools.partial(_aimed, goals=goals, crowd=crowd, cards=cards)
+
+
+def _aimed(
+    stage: Stage,
+    built: Callable[[float], list[Placed]],
+    placed: list[Placed],
+    *,
+    place: int,
+    reach_m: float,
+    goals: list[Goal],
+    crowd: float | None,
+    cards: Callable[[PersonSpec], Card],
+) -> tuple[float, float] | None:
+    """Return the free place that is nearest to what is asked of everybody so far, or None."""
+    others = [p.item for p in placed if isinstance(p.item, PersonSpec)]
+    if not others and not any(_TRUNCATED in own.shares for own in goals):
+        return first_free(stage, built, placed, place=place, reach_m=reach_m)
+    person = built(0.0)[0].item
+    assert isinstance(person, PersonSpec)
+    own = cards(person)
+    before = [
+        seen
+        for other in others
+        if (seen := shown(cards(other), stage.camera, other.position_m)) is not None
+    ]
+    spots = _spots(stage, others, place=place, reach_m=reach_m)
+    offs = []
+    for x, y in spots:
+        here = shown(own, stage.camera, (x, y, person.position_m[2]))
+        offs.append(np.inf if here is None else _off(stage, [*before, here], goals, crowd))
+    # Among places that are alike, those drawn first come first.
+    step = _ALIKE if crowd is None else _ALIKE_CROWD
+    steps = [(round(off / step) if np.isfinite(off) else 1_000_000) for off in offs]
+    order = sorted(range(len(spots)), key=lambda k: (steps[k], k))
+    best: tuple[float, float] | None = None
+    least, checked = np.inf, 0
+    for k in order[:_FREE_TRIES]:
+        here_parts = [moved(part, *spots[k]) for part in built(bearing_rad(stage, *spots[k]))]
+        if not all(stage.ahead(part.box_m) and stage.free(part, placed) for part in here_parts):
+            continue
+        if crowd is None or not before:
+            return spots[k]
+        # Crowd indices are asked for more narrowly than a card that was moved can tell.
+        exact = here_parts[0].item
+        assert isinstance(exact, PersonSpec)
+        seen = shown(cards(exact), stage.camera, exact.position_m)
+        off = np.inf if seen is None else abs(crowd_index(stage.camera, [*before, seen]) - crowd)
+        if off < least:
+            best, least = spots[k], off
+        checked += 1
+        if least <= _CROWD_NEAR or checked == _CROWD_TRIES:
+            break
+    return best or first_free(stage, built, placed, place=place, reach_m=reach_m)
+
+
+def _off(stage: Stage, everybody: list[Shown], goals: list[Goal], crowd: float | None) -> float:
+    """Return how far the people placed so far are from what is asked; the last is the new one."""
+    out = 0.0
+    apart = crowd is None and not any(_PERSON in own.shares for own in goals)
+    if crowd is not None and len(everybody) > 1:
+        out += abs(crowd_index(stage.camera, everybody) - crowd)
+    for k, own in enumerate(goals[: len(everybody)]):
+        share, joints = hidden_by_others(stage.camera, everybody, k)
+        if own.fraction is not None:
+            out += max(0.0, share - own.fraction)
+        if apart:
+            out += _OVERLAP * share + _CLOSE * _closeness(everybody, k)
+        if _PERSON in own.shares:
+            # Things hide some of these joints as well, and then count for them.
+            wanted = own.shares[_PERSON] / max(0.1, 1 - 0.5 * own.shares.get(_OBJECT, 0.0))
+            off = float(joints.mean()) - wanted
+            # Somebody who comes later may hide more of those who stand already.
+            last = len(everybody) in (k + 1, len(goals))
+            out += abs(off) if last else max(0.0, off)
+        if _TRUNCATED in own.shares and k == len(everybody) - 1:
+            seen = everybody[k]
+            outside = ~inside(stage.camera, seen.at(seen.card.joints_m))
+            out += _EDGE * abs(float(outside.mean()) - own.shares[_TRUNCATED])
+    return out
+
+
+def _closeness(everybody: list[Shown], place: int) -> float:
+    """Return 0 for a card with room for a thing at its sides, to 1 for one right before another."""
+    own, out = everybody[place], 0.0
+    wide = (own.card.box_m[1, 0] - own.card.box_m[0, 0]) * own.per_m
+    for k, other in enumerate(everybody):
+        if k != place:
+            away = abs(float(own.px[0] - other.px[0])) / max(1.0, _ROOM * wide)
+            out = max(out, 1 - away)
+    return out
+
+
+def _spots(
+    stage: Stage, others: list[PersonSpec], *, place: int, reach_m: float
+) -> list[tuple[float, float]]:
+    """Return candidate places: the usual ones, and some about people and the picture's edges."""
+    usual, more = stage.draw.rng("spot", place), stage.draw.rng("target", "spot", place)
+    spots = [
+        candidate(stage, usual, number, place=place, reach_m=reach_m) for number in range(_USUAL)
+    ]
+    targets = stage.draw.recipe.targets
+    together = targets.crowd_index is not None or "person" in targets.causes
+    if others and not together:
+        for _ in range(_ABOUT):
+            spots.append(_beside(stage, others[int(more.random() * len(others))], more))
+    if others and together:
+        for _ in range(_ABOUT):
+            spots.append(_behind(stage, others[int(more.random() * len(others))], more))
+    if "truncated" in targets.causes:
+        spots += [_across(stage, more) for _ in range(2 * _ABOUT)]
+    return spots
+
+
+def _beside(stage: Stage, other: PersonSpec, rng: Generator) -> tuple[float, float]:
+    """Return a place to the side of somebody, about as far from the camera, within the view."""
+    u, v = rng.random(2)
+    low, high = _BESIDE_M
+    aside = math.copysign(low + (high - low) * abs(2 * u - 1), u - 0.5)
+    x, y = other.position_m[0] + aside, other.position_m[1] + (v - 0.5) * _DEEP_M
+    depth = y + stage.distance_m
+    middle, half = stage.middle_m(depth), stage.half_width_m(max(depth, CLEAR_M))
+    return float(min(max(x, middle - half), middle + half)), float(y)
+
+
+def _behind(stage: Stage, other: PersonSpec, rng: Generator) -> tuple[float, float]:
+    """Return a place behind or before somebody as the camera sees it, or a little aside."""
+    u, v, w = rng.random(3)
+    low, high = _BEHIND_M if w < _BEHIND else (-_BEHIND_M[0], -_BEHIND_M[1])
+    at = np.array(other.position_m[:2])
+    away = at - np.array(stage.camera.position_m[:2])
+    away /= max(1e-6, float(np.linalg.norm(away)))
+    aside = (2 * v - 1) * _ASIDE_M
+    x, y = at + away * (low + (high - low) * u) + np.array([away[1], -away[0]]) * aside
+    return float(x), float(y)
+
+
+def _across(stage: Stage, rng: Generator) -> tuple[float, float]:
+    """Return a place near the left or right edge of the view, or near the camera."""
+    u, v, side = rng.random(3)
+    if side < 0.4:  # so near that the legs are below the picture
+        depth = max(CLEAR_M + 0.4, stage.distance_m * (0.2 + 0.7 * u))
+        return stage.middle_m(depth) + (v - 0.5) * stage.half_width_m(depth), float(
+            depth - stage.distance_m
+        )
+    depth = stage.distance_m * (0.6 + 0.7 * u)
+    edge = stage.half_width_m(depth) / 0.8
+    x = stage.middle_m(depth) + math.copysign(edge + (v - 0.5) * 0.9, side - 0.7)
+    return float(x), float(depth - stage.distance_m)
+
+
+# Turning -------------------------------------------------------------------------------------
+
+
+def turned_people(
+    stage: Stage, people: tuple[Unit, ...], asks: tuple[Ask, ...], *, seats: bool
+) -> tuple[Unit, ...]:
+    """Return the people, turned and if need be posed anew so that they can do what is asked.
+
+    `seats`: whether poses that need a seat may be drawn.
+    """
+    if not asks or not stage.draw.recipe.targets.search:
+        return people
+    return tuple(
+        _fitting(stage, unit, goal(stage.draw, ask), place, seats)
+        for place, (unit, ask) in enumerate(zip(people, asks, strict=True))
+    )
+
+
+def _fitting(stage: Stage, unit: Unit, own: Goal, place: int, seats: bool) -> Unit:
+    """Return the person in the first pose and turn that fits, or the best of a few."""
+    others = sum(share for cause, share in own.shares.items() if cause != _SELF)
+    # What hides the rest takes some of the joints that the person hides itself.
+    wanted = own.shares[_SELF] / max(0.1, 1 - 0.5 * others) if _SELF in own.shares else None
+    if wanted is None and not (own.shown or own.hidden):
+        return unit
+    best, least = _turned(stage, unit, own, place, wanted)
+    person, key = unit
+    fixed = bool(person.pose.turns or key.holds or key.leans)  # a motion's, or a hand's business
+    for number in range(_POSES):
+        if least <= _POSE_NEAR or fixed:
+            break
+        again = posed_anew(stage.draw, stage.solve, person, place, number, seats=seats)
+        tried, off = _turned(stage, again, own, place, wanted)
+        if off < least:
+            best, least = tried, off
+    return best
+
+
+def _turned(
+    stage: Stage, unit: Unit, own: Goal, place: int, wanted: float | None
+) -> tuple[Unit, float]:
+    """Return the person with the best of a few drawn turns, and how far off it is."""
+    person, key = unit
+    rng = stage.draw.rng("target", "turn", place)
+    best, least = person, np.inf
+    for number in range(_YAWS):
+        yaw = person.yaw_rad if number == 0 else facing_rad(stage.draw, place, rng)
+        off = _turn_off(stage, dataclasses.replace(person, yaw_rad=yaw), own, wanted)
+        if off < least:
+            best, least = dataclasses.replace(person, yaw_rad=yaw), off
+        if least <= _YAW_NEAR:
+            break
+    return (best, key), float(least)
+
+
+def _turn_off(stage: Stage, person: PersonSpec, own: Goal, wanted: float | None) -> float:
+    """Return how far a turn is from what is asked; joints to be hidden should be near together.
+
+    What the person hides itself is looked at only where it is asked for, or must not be: that
+    takes a dressed body, the places of joints a bare one.
+    """
+    out = 0.0
+    if own.hidden:
+        middle = dataclasses.replace(person, position_m=(0.0, 0.0, _MIDDLE_M))
+        at = stage.camera.project(stage.camera.to_camera(stage.solve.joints_m(middle)))
+        high = float(np.ptp(at[:, 1])) + 1.0
+        for group in own.hidden:
+            apart = float(np.ptp(at[group], axis=0).max()) / high
+            near = _TOGETHER[0] + _TOGETHER[1] * (0.5 if own.fraction is None else own.fraction)
+            out += _EASE * max(0.0, apart - near)
+    if own.shown or wanted is not None:
+        # Dressed as finely as most will be where they stand: then that is kept.
+        person = dataclasses.replace(person, detail=detail_at(stage.camera, 0.0, 0.0))
+        stood = dataclasses.replace(person, position_m=(0.0, 0.0, stage.solve.drop_m(person)))
+        points = points_alone(stage.solve, stood, stage.camera)
+        clear = points.causes(threshold=_CLEARLY)
+        out += sum(bool((clear[group] != _VISIBLE).all()) for group in own.shown)
+        if wanted is not None:
+            out += abs(float((points.causes() == _SELF).mean()) - wanted)
+    return out

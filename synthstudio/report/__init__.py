@@ -1,0 +1,1 @@
+"""Drawings on pictures, plots and every HTML page of the package."""

@@ -1,0 +1,321 @@
+"""The coverage sheet: a picture of one person for each bin, with how many there are."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from synthstudio.core.bins import BODIES, FRACTIONS, VIEWS
+from synthstudio.core.images import decode_rgb
+from synthstudio.core.labels import CAUSES, F64, U8, PersonLabel
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.dataset.reader import Dataset
+from synthstudio.quality.coverage import UNKNOWN, Coverage, OnProgress
+from synthstudio.quality.examples import HIDDEN, REGIONS, Bins, Example
+from synthstudio.report.draw import PAPER, TEXT, draw_labels, legend_strip
+from synthstudio.report.drawable import drawable
+
+CELL_PX = (190, 224)
+"""Width and height of a picture."""
+COLUMNS = 9
+_GAP, _SIDE, _HEAD, _TITLE, _STRIP = 6, 128, 26, 50, 20
+_FAINT = (120, 126, 136)
+_EMPTY = (36, 39, 45)
+_HIDERS = {
+    "self": "hidden by\nitself",
+    "person": "hidden by\na person",
+    "object": "hidden by\na thing",
+    "truncated": "outside\nthe frame",
+    "unknown": "hidden,\nnobody said\nby what",
+}
+_HIDDEN_BY = (
+    "all seen",
+    "up to\n10 %\nhidden",
+    "10 to\n30 %",
+    "30 to\n50 %",
+    "50 to\n70 %",
+    "70 to\n90 %",
+    "more\nthan 90 %",
+)
+_RING = (255, 236, 90)
+_AROUND_JOINT = 0.3
+"""Half a side of the picture about a joint, as a share of the person's height."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """A bin of the sheet; `caption` where the heads of rows and columns do not name it."""
+
+    example: Example | None
+    caption: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A block of the sheet: rows of cells with their heads."""
+
+    title: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    cells: tuple[tuple[Cell, ...], ...]
+
+
+def sheet(dataset: Dataset, found: Coverage, *, on_progress: OnProgress | None = None) -> U8:
+    """Return the sheet (h, w, 3) of a data set whose coverage was counted.
+
+    DatasetError when a stored image is damaged.
+    """
+    blocks = sections(found)
+    wanted = sorted(
+        {cell.example for block in blocks for row in block.cells for cell in row if cell.example},
+        key=lambda e: (e.frame, e.instance, e.joint),
+    )
+    pictures, started = {}, time.monotonic()
+    for k, (example, picture) in enumerate(_pictures(dataset, wanted)):
+        pictures[example] = picture
+        if on_progress is not None:
+            on_progress(k + 1, len(wanted), (k + 1) / max(1e-6, time.monotonic() - started))
+    return _page(found, blocks, pictures)
+
+
+def sections(found: Coverage) -> tuple[Section, ...]:
+    """Return the blocks of the sheet with an example for every bin that has one.
+
+    What a set knows of nobody (the side seen and the body of people in photos) has no block.
+    """
+    blocks = (_hidden(found), _causes(found), _bodies(found), _families(found))
+    return tuple(block for block in blocks if block is not None)
+
+
+def _hidden(found: Coverage) -> Section:
+    """Return the block of fractions by side, or in one row where no side is known."""
+    bins, views, fractions = found.examples.by_view, len(VIEWS), len(FRACTIONS)
+    title = "How much of a person is hidden"
+    of = [[f * (views + 1) + v for v in range(views + 1)] for f in range(fractions + 1)]
+    if not any(bins.counts[place] for row in of for place in row[:views]):
+        names = tuple(name.replace("\n", " ") for name in _HIDDEN_BY)
+        unknown = bins.counts[of[fractions][views]] > 0
+        row = [row[views] for row in of[: fractions + unknown]]
+        names = (*names, UNKNOWN) if unknown else names
+        return Section(title=title, rows=("",), columns=names, cells=_grid(bins, [row]))
+    unknown = any(bins.counts[row[views]] for row in of)
+    columns = [name.replace("_", " ") for name in VIEWS]
+    columns += ["side not known"] if unknown else []
+    return Section(
+        title=f"{title}, and the side that the camera sees",
+        rows=_HIDDEN_BY,
+        columns=tuple(columns),
+        cells=_grid(bins, [row[: views + unknown] for row in of[:fractions]]),
+    )
+
+
+def _causes(found: Coverage) -> Section:
+    bins, regions = found.examples.by_cause, len(REGIONS)
+    of = {c: [CAUSES.index(c) * regions + r for r in range(regions)] for c in (*HIDDEN, UNKNOWN)}
+    causes = [c for c in of if c != UNKNOWN or bins.counts[of[c]].any()]
+    return Section(
+        title="What hides which part of the body",
+        rows=tuple(_HIDERS[cause] for cause in causes),
+        columns=tuple(REGIONS),
+        cells=_grid(bins, [of[cause] for cause in causes]),
+    )
+
+
+def _bodies(found: Coverage) -> Section | None:
+    bins = found.examples.by_body
+    if not bins.counts[: len(BODIES)].any():
+        return None
+    places = [[k + g * COLUMNS for k in range(COLUMNS)] for g in range(len(BODIES) // COLUMNS)]
+    return Section(
+        title="Bodies",
+        rows=("men", "women"),
+        columns=tuple(name.split("-", 1)[1].replace("-", ", ") for name in BODIES[:COLUMNS]),
+        cells=_grid(bins, places),
+    )
+
+
+def _families(found: Coverage) -> Section | None:
+    names, bins = found.examples.families, found.examples.by_family
+    order = sorted(range(len(names)), key=names.__getitem__)
+    if names in ([], [UNKNOWN]):
+        return None
+    cells = [
+        dataclasses.replace(cell, caption=names[k].replace("_", " "))
+        for k, cell in zip(order, _grid(bins, [order])[0], strict=True)
+    ]
+    return Section(
+        title="Pose families",
+        rows=("",) * -(-len(cells) // COLUMNS),
+        columns=(),
+        cells=tuple(tuple(cells[k : k + COLUMNS]) for k in range(0, len(cells), COLUMNS)),
+    )
+
+
+def _grid(bins: Bins, places: Sequence[Sequence[int]]) -> tuple[tuple[Cell, ...], ...]:
+    """Return the cells of bins: nobody twice while a bin has others, the rarest choose first."""
+    used: set[int] = set()
+    chosen: dict[int, Example | None] = {}
+    every = [place for row in places for place in row]
+    for place in sorted(every, key=lambda place: (int(bins.counts[place]), place)):
+        chosen[place] = bins.example(place, used)
+        if (example := chosen[place]) is not None:
+            used.add(example.whom)
+    return tuple(tuple(Cell(example=chosen[place]) for place in row) for row in places)
+
+
+def _pictures(dataset: Dataset, wanted: Sequence[Example]) -> Iterator[tuple[Example, U8]]:
+    """Yield the picture of each example; frames are read once and in order."""
+    skeleton = get_skeleton(dataset.identity.skeleton)
+    last, rgb = -1, np.zeros((1, 1, 3), np.uint8)
+    for example in wanted:
+        if example.frame != last:
+            last = example.frame
+            rgb = decode_rgb(dataset.image_bytes(last), str(dataset.image_path(last)))
+        own = [r for r in dataset.instances(last) if r["instance"] == example.instance]
+        labels = drawable(dataset.frame(last), own)
+        picture, moved = _cut_out(rgb, labels.people[0], example.joint)
+        labels = dataclasses.replace(labels, people=(moved,))
+        rows = picture.shape[0]
+        drawn = draw_labels(picture, labels, skeleton, rows_px=rows, legend=False, names=False)
+        if example.joint >= 0:
+            _ring(drawn, moved.joints_px[example.joint])
+        yield example, drawn
+
+
+def _ring(picture: U8, at_px: F64) -> None:
+    """Ring the joint that the picture is about; one before the near plane has no place."""
+    if np.isfinite(at_px).all():
+        x, y = (round(float(v)) for v in at_px)
+        cv2.circle(picture, (x, y), 13, PAPER, 4, cv2.LINE_AA)
+        cv2.circle(picture, (x, y), 13, _RING, 2, cv2.LINE_AA)
+
+
+def _cut_out(rgb: U8, person: PersonLabel, joint: int) -> tuple[U8, PersonLabel]:
+    """Return the picture of a person, or about one joint, and the labels moved into it."""
+    wide, high = CELL_PX
+    x, y, w, h = person.amodal_box_px
+    middle, tall = np.array([x + w / 2, y + h / 2]), max(1.12 * h, 1.12 * w * high / wide, 24.0)
+    if joint >= 0 and np.isfinite(person.joints_px[joint]).all():
+        middle, tall = person.joints_px[joint], max(2 * _AROUND_JOINT * h, 24.0)
+    frame_high, frame_wide = rgb.shape[:2]
+    tall = min(tall, 1.25 * frame_high, 1.25 * frame_wide * high / wide)
+    size = np.array([tall * wide / high, tall])
+    frame = np.array([frame_wide, frame_high])
+    # The window stays inside the frame where it fits, else in its middle; but what lies outside
+    # is shown there.
+    inside = np.clip(middle - size / 2, 0, np.maximum(frame - size, 0))
+    corner = np.where(size > frame, (frame - size) / 2, inside)
+    if joint >= 0 and ((middle < 0) | (middle >= frame)).any():
+        corner = middle - size / 2
+    scale = high / tall
+    matrix = np.array([[scale, 0, -corner[0] * scale], [0, scale, -corner[1] * scale]])
+    matrix[:, 2] += (scale - 1) / 2  # warpAffine takes pixel centres at whole numbers
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    source = rgb
+    if scale < 0.7:  # warpAffine does not average: shrink the frame first
+        small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=way)
+        source = np.asarray(small, np.uint8)
+        ratio = np.array([source.shape[1], source.shape[0]]) / frame
+        matrix = np.array([[1.0, 0, -corner[0] * ratio[0]], [0, 1.0, -corner[1] * ratio[1]]])
+    warped = cv2.warpAffine(
+        source,
+        matrix,
+        (wide, high),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=PAPER,
+    )
+    return np.asarray(warped, np.uint8), _moved(person, corner, scale)
+
+
+def _moved(person: PersonLabel, corner: F64, scale: float) -> PersonLabel:
+    def box(of: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+        x, y, w, h = of
+        left, top = (x - corner[0]) * scale, (y - corner[1]) * scale
+        return left, top, w * scale, h * scale
+
+    return dataclasses.replace(
+        person,
+        joints_px=(person.joints_px - corner) * scale,
+        modal_box_px=box(person.modal_box_px),
+        amodal_box_px=box(person.amodal_box_px),
+    )
+
+
+def _page(found: Coverage, blocks: Sequence[Section], pictures: dict[Example, U8]) -> U8:
+    wide, high = CELL_PX
+    line = high + _STRIP + _GAP
+    width = _SIDE + COLUMNS * (wide + _GAP) + 2 * _GAP
+    heights = [_TITLE + (_HEAD if b.columns else 0) + len(b.cells) * line for b in blocks]
+    legend = legend_strip(width)
+    page = Image.new("RGB", (width, sum(heights) + _TITLE + 2 * _GAP + len(legend)), PAPER)
+    draw = ImageDraw.Draw(page)
+    draw.text(
+        (2 * _GAP, _TITLE / 2),
+        f"{found.frames:,} frames, {found.people:,} people. In each bin one of those who are seen "
+        "largest, and how many there are (of joints, where one is shown).",
+        fill=TEXT,
+        font=_font(17),
+        anchor="lm",
+    )
+    top = _TITLE
+    for block, tall in zip(blocks, heights, strict=True):
+        _draw_section(page, block, pictures, top)
+        top += tall
+    page.paste(Image.fromarray(legend), (0, page.height - len(legend)))
+    return np.asarray(page, np.uint8).copy()
+
+
+def _draw_section(page: Image.Image, block: Section, pictures: dict[Example, U8], top: int) -> None:
+    draw = ImageDraw.Draw(page)
+    wide, high = CELL_PX
+    # Without heads of rows the pictures begin at the left edge.
+    left = _SIDE if any(block.rows) else 2 * _GAP
+    draw.line((2 * _GAP, top + 6, page.width - 2 * _GAP, top + 6), fill=_FAINT)
+    draw.text((2 * _GAP, top + 28), block.title, fill=TEXT, font=_font(20), anchor="lm")
+    top += _TITLE
+    for k, name in enumerate(block.columns):
+        x = left + k * (wide + _GAP) + wide / 2
+        draw.text((x, top + _HEAD / 2 - 2), name, fill=TEXT, font=_font(15), anchor="mm")
+    top += _HEAD if block.columns else 0
+    for i, (head, row) in enumerate(zip(block.rows, block.cells, strict=True)):
+        y = top + i * (high + _STRIP + _GAP)
+        draw.multiline_text(
+            (2 * _GAP, y + high / 2), head, fill=TEXT, font=_font(15), anchor="lm", spacing=6
+        )
+        for k, cell in enumerate(row):
+            _draw_cell(page, cell, pictures, (left + k * (wide + _GAP), y))
+
+
+def _draw_cell(
+    page: Image.Image, cell: Cell, pictures: dict[Example, U8], at: tuple[int, int]
+) -> None:
+    draw = ImageDraw.Draw(page)
+    wide, high = CELL_PX
+    x, y = at
+    draw.rectangle((x, y, x + wide - 1, y + high + _STRIP - 1), fill=_EMPTY)
+    middle = y + high + _STRIP / 2
+    if cell.example is None:
+        draw.text((x + wide / 2, y + high / 2), "empty", fill=_FAINT, font=_font(16), anchor="mm")
+    else:
+        page.paste(Image.fromarray(pictures[cell.example]), at)
+        count = f"{cell.example.count:,}"
+        spot = f"frame {cell.example.frame} / {cell.example.instance}"
+        draw.text((x + 6, middle), cell.caption or count, fill=TEXT, font=_font(14), anchor="lm")
+        draw.text(
+            (x + wide - 6, middle),
+            count if cell.caption else spot,
+            fill=TEXT if cell.caption else _FAINT,
+            font=_font(12),
+            anchor="rm",
+        )
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

@@ -1,0 +1,410 @@
+"""Labels drawn into a picture: joints, bones, boxes and causes, with a legend; contact sheets.
+
+A joint's marker says its cause by shape and its side by colour, so that it reads without colour:
+filled dot visible, ring hidden by the person itself, triangle by another person, square by a
+thing, cross outside the frame, diamond unknown. Bones are dashed where an end is hidden.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from synthstudio.core.labels import F64, U8, FrameLabels, PersonLabel
+from synthstudio.core.skeleton import COLOURS, Skeleton
+
+Colour = tuple[int, int, int]
+Rectangle = tuple[float, float, float, float]  # x0 y0 x1 y1
+
+BASE_ROWS = 900
+"""Small frames are enlarged to about this many rows, so that marks can be told apart."""
+_SHIFT = 4
+INK: Colour = (18, 20, 24)
+PAPER: Colour = (24, 26, 31)
+TEXT: Colour = (232, 234, 238)
+_PEOPLE: tuple[Colour, ...] = (
+    (86, 214, 160), (255, 209, 92), (226, 120, 214), (120, 200, 255),
+    (255, 128, 110), (178, 222, 90), (170, 150, 255), (250, 170, 200),
+)  # fmt: skip
+_LEGEND = (
+    ("visible", "visible"),
+    ("self", "hidden by itself"),
+    ("person", "by a person"),
+    ("object", "by a thing"),
+    ("truncated", "outside"),
+)
+_LEGEND_UNITS = 970  # the legend's length in strokes: a narrow picture gets a smaller one
+_FEW = 6  # people up to whom each gets a line of text
+_FACE = ("nose", "eye", "ear")
+_HEAD = 0.075
+"""Half a side of a head, as a share of its person's height, at the least."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pen:
+    """How large things are drawn: `zoom` output pixels a frame pixel, `unit` a stroke's width."""
+
+    zoom: int
+    unit: float
+    marker: float  # radius of a joint's marker, output pixels
+
+    def place(self, px: Sequence[float] | F64) -> tuple[int, int]:
+        """Return a continuous frame point in OpenCV's fixed-point pixel indices."""
+        x, y = (round((float(v) * self.zoom - 0.5) * (1 << _SHIFT)) for v in (px[0], px[1]))
+        return x, y
+
+    def width(self, strokes: float) -> int:
+        """Return a line width of so many strokes."""
+        return max(1, round(self.unit * strokes))
+
+
+def draw_labels(
+    rgb: U8,
+    labels: FrameLabels,
+    skeleton: Skeleton,
+    *,
+    rows_px: int = BASE_ROWS,
+    legend: bool = True,
+    names: bool = True,
+) -> U8:
+    """Return the frame (H, W, 3), enlarged by a whole number to about `rows_px`, with its labels.
+
+    Modal boxes are solid, amodal ones dashed. A joint outside the frame is a cross at the
+    nearest border. With `legend` a strip below says what the marks mean, with `names` a tag who
+    each person is.
+    """
+    zoom = max(1, round(rows_px / rgb.shape[0]))
+    size = (rgb.shape[1] * zoom, rgb.shape[0] * zoom)
+    canvas = np.array(cv2.resize(rgb, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+    rows = canvas.shape[0]
+    pen = _Pen(zoom=zoom, unit=max(0.7, rows / 640), marker=max(2.5, rows / 170))
+    farthest_first = sorted(labels.people, key=lambda p: -p.depth_rank)
+    for person in farthest_first:
+        _draw_boxes(canvas, person, _finer(pen, person, rows))
+    for person in farthest_first:
+        _draw_skeleton(canvas, person, skeleton, _finer(pen, person, rows))
+    if names:
+        canvas = _draw_names(canvas, farthest_first, skeleton, pen)
+    return np.vstack([canvas, _legend(canvas.shape[1], pen)]) if legend else canvas
+
+
+def contact_sheet(images: Sequence[U8], *, columns: int = 6, gap_px: int = 8) -> U8:
+    """Return images (h, w, 3) in a grid, row by row, each centred in a cell of the largest size."""
+    if not images or columns < 1:
+        return np.full((1, 1, 3), PAPER, np.uint8)
+    high, wide = max(i.shape[0] for i in images), max(i.shape[1] for i in images)
+    columns = min(columns, len(images))
+    lines = math.ceil(len(images) / columns)
+    size = (lines * (high + gap_px) + gap_px, columns * (wide + gap_px) + gap_px, 3)
+    sheet = np.full(size, PAPER, np.uint8)
+    for k, image in enumerate(images):
+        h, w = image.shape[:2]
+        top = gap_px + (k // columns) * (high + gap_px) + (high - h) // 2
+        left = gap_px + (k % columns) * (wide + gap_px) + (wide - w) // 2
+        sheet[top : top + h, left : left + w] = image
+    return sheet
+
+
+def captioned(rgb: U8, text: str) -> U8:
+    """Return the picture (h, w, 3) with a line of text below it, as small as it has to be."""
+    high = max(18, round(rgb.shape[0] / 16))
+    strip = Image.new("RGB", (rgb.shape[1], high), PAPER)
+    size = round(0.62 * high)
+    font = ImageFont.load_default(size)
+    while size > 7 and font.getlength(text) > rgb.shape[1] - 8:
+        size -= 1
+        font = ImageFont.load_default(size)
+    ImageDraw.Draw(strip).text((4, high / 2), text, fill=TEXT, font=font, anchor="lm")
+    return np.vstack([rgb, np.asarray(strip, np.uint8)])
+
+
+def legend_strip(width: int) -> U8:
+    """Return a strip (h, width, 3) that says what the marks mean."""
+    return _legend(width, _Pen(zoom=1, unit=1.3, marker=6.0))
+
+
+def person_colour(instance: int) -> Colour:
+    """Return the sRGB colour of a person's box and name."""
+    return _PEOPLE[(instance - 1) % len(_PEOPLE)]
+
+
+def _finer(pen: _Pen, person: PersonLabel, rows: int) -> _Pen:
+    """Return a finer pen for a person who is small in the picture."""
+    share = person.amodal_box_px[3] * pen.zoom / rows
+    by = min(1.0, max(0.5, share / 0.4))
+    return _Pen(zoom=pen.zoom, unit=pen.unit * by, marker=max(2.0, pen.marker * by))
+
+
+def _draw_boxes(canvas: U8, person: PersonLabel, pen: _Pen) -> None:
+    colour = person_colour(person.instance)
+    for box, dash in ((person.amodal_box_px, True), (person.modal_box_px, False)):
+        x, y, w, h = box
+        if w <= 0 or h <= 0:
+            continue
+        corners = [(x, y), (x + w, y), (x + w, y + h), (x, y + h), (x, y)]
+        for a, b in itertools.pairwise(corners):
+            for strokes, ink in ((2.2, INK), (1.0, colour)):
+                _line(canvas, a, b, pen=pen, colour=ink, strokes=strokes, dash=dash)
+
+
+def _draw_skeleton(canvas: U8, person: PersonLabel, skeleton: Skeleton, pen: _Pen) -> None:
+    height, width = (n // pen.zoom for n in canvas.shape[:2])
+    known = ~np.isnan(person.joints_px[:, 0])
+    for strokes, under in ((4.0, True), (2.2, False)):
+        for a, b in skeleton.skeleton:
+            if not (known[a] and known[b]) or not (person.state[a] or person.state[b]):
+                continue
+            side = _bone_side(skeleton, a, b)
+            hidden = min(person.state[a], person.state[b]) < 2
+            _line(
+                canvas,
+                person.joints_px[a],
+                person.joints_px[b],
+                pen=pen,
+                colour=INK if under else COLOURS[side],
+                strokes=strokes * (0.6 if hidden else 1.0),
+                dash=hidden,
+            )
+    for j in np.argsort(-person.joints_camera_m[:, 2], kind="stable"):
+        if not known[j]:
+            continue
+        inset = 1.3 * pen.marker / pen.zoom
+        limit = np.array([width - inset, height - inset])
+        at = person.joints_px[j]
+        if person.cause[j] == "truncated":
+            at = np.clip(at, inset, limit)
+        _marker(canvas, at, person.cause[j], COLOURS[skeleton.sides[j]], pen)
+
+
+def _bone_side(skeleton: Skeleton, a: int, b: int) -> str:
+    sides = {skeleton.sides[a], skeleton.sides[b]} - {"middle"}
+    return sides.pop() if len(sides) == 1 else "middle"
+
+
+def _marker(canvas: U8, at: F64, cause: str, colour: Colour, pen: _Pen) -> None:
+    x, y = pen.place(at)
+    r = pen.marker
+    if cause in ("visible", "self"):
+        fill = colour if cause == "visible" else INK
+        _disc(canvas, (x, y), r + pen.unit * 1.2, INK)
+        _disc(canvas, (x, y), r, colour)
+        if cause == "self":
+            _disc(canvas, (x, y), r * 0.6, fill)
+        return
+    if cause == "truncated":
+        arms = [(_polar(x, y, r, k), _polar(x, y, r, k + 180)) for k in (45, 135)]
+        for strokes, ink in ((3.6, INK), (1.8, colour)):
+            for a, b in arms:
+                cv2.line(canvas, a, b, ink, pen.width(strokes), cv2.LINE_AA, _SHIFT)
+        return
+    turn, sides, grow = {"person": (-90, 3, 1.45), "object": (45, 4, 1.3)}.get(cause, (0, 4, 1.3))
+    for radius, ink in (
+        (r * grow + pen.unit * 1.6, INK),
+        (r * grow, colour),
+        (r * grow * 0.55, INK),
+    ):
+        ring = [_polar(x, y, radius, turn + k * 360 / sides) for k in range(sides)]
+        cv2.fillPoly(canvas, [np.array(ring, np.int32)], ink, cv2.LINE_AA, _SHIFT)
+
+
+def _disc(canvas: U8, at: tuple[int, int], radius: float, colour: Colour) -> None:
+    cv2.circle(canvas, at, round(radius * (1 << _SHIFT)), colour, -1, cv2.LINE_AA, _SHIFT)
+
+
+def _polar(x: int, y: int, radius: float, degrees: float) -> tuple[int, int]:
+    a, reach = math.radians(degrees), radius * (1 << _SHIFT)
+    return round(x + reach * math.cos(a)), round(y + reach * math.sin(a))
+
+
+def _line(
+    canvas: U8,
+    a: Sequence[float] | F64,
+    b: Sequence[float] | F64,
+    *,
+    pen: _Pen,
+    colour: Colour,
+    strokes: float,
+    dash: bool,
+) -> None:
+    clipped = _clip(a, b, canvas.shape[1] / pen.zoom, canvas.shape[0] / pen.zoom)
+    if clipped is None:
+        return
+    start, end = clipped
+    length = float(np.hypot(*(end - start))) * pen.zoom
+    pieces = [(0.0, 1.0)]
+    if dash and length > 0:
+        period = 9 * pen.unit
+        count = max(1, round(length / period))
+        pieces = [(k / count, (k + 0.55) / count) for k in range(count)]
+    for lo, hi in pieces:
+        p, q = (pen.place(start + (end - start) * t) for t in (lo, hi))
+        cv2.line(canvas, p, q, colour, pen.width(strokes), cv2.LINE_AA, _SHIFT)
+
+
+def _clip(
+    a: Sequence[float] | F64, b: Sequence[float] | F64, width: float, height: float
+) -> tuple[F64, F64] | None:
+    """Return the part of a segment inside the frame grown by 2 px (Liang-Barsky); None: none."""
+    p, q = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    low, high = 0.0, 1.0
+    for axis, size in ((0, width), (1, height)):
+        step = q[axis] - p[axis]
+        for way, room in ((-step, p[axis] + 2), (step, size + 2 - p[axis])):
+            if way == 0:
+                if room < 0:
+                    return None
+            elif way < 0:
+                low = max(low, room / way)
+            else:
+                high = min(high, room / way)
+    return (p + (q - p) * low, p + (q - p) * high) if low <= high else None
+
+
+def _draw_names(canvas: U8, people: Sequence[PersonLabel], skeleton: Skeleton, pen: _Pen) -> U8:
+    """Write each person's number, and with few people what it does and how much is hidden."""
+    image = Image.fromarray(canvas)
+    draw = ImageDraw.Draw(image)
+    font = _font(pen, 13 if len(people) <= _FEW else 10)
+    heads = [head for p in people if (head := _head(p, skeleton, pen)) is not None]
+    taken: list[Rectangle] = []
+    for person in reversed(people):
+        text = _tag(person) if len(people) <= _FEW else f"{person.instance}"
+        pad, right, bottom = 3 * pen.unit, *draw.textbbox((0, 0), text, font=font)[2:]
+        size = (right + 2 * pad, bottom + 1.6 * pad)
+        box = _free_place(person, size, taken, heads, canvas.shape, pen)
+        taken.append(box)
+        draw.rectangle(box, fill=person_colour(person.instance))
+        draw.text((box[0] + pad, box[1] + 0.6 * pad), text, fill=INK, font=font)
+    return np.asarray(image).copy()
+
+
+def _tag(person: PersonLabel) -> str:
+    """Return number, pose and share hidden, as far as they are known."""
+    said = [person.pose.replace("_", " ")] if person.pose else []
+    if math.isfinite(person.occluded_fraction):
+        said.append(f"{person.occluded_fraction:.0%} hidden")
+    return "  ".join(filter(None, [f"{person.instance}", ", ".join(said)]))
+
+
+def _head(person: PersonLabel, skeleton: Skeleton, pen: _Pen) -> Rectangle | None:
+    """Return where a person's head is, output pixels; None if no joint of it has a place."""
+    face = [j for j, name in enumerate(skeleton.joints) if name.endswith(_FACE)]
+    at = person.joints_px[face]
+    at = at[np.isfinite(at).all(axis=1)]
+    if not len(at):
+        return None
+    middle = at.mean(axis=0) * pen.zoom
+    spread = float(np.ptp(at, axis=0).max()) * pen.zoom
+    half = max(0.75 * spread, _HEAD * person.amodal_box_px[3] * pen.zoom)
+    x, y = (float(v) for v in middle)
+    return x - half, y - 1.2 * half, x + half, y + 1.2 * half
+
+
+def _free_place(
+    person: PersonLabel,
+    size: tuple[float, float],
+    taken: Sequence[Rectangle],
+    heads: Sequence[Rectangle],
+    canvas_shape: tuple[int, ...],
+    pen: _Pen,
+) -> Rectangle:
+    """Return a name's place about the person that covers no head and no other name.
+
+    Above the amodal box, or the next place that is free; where none is, the one that covers
+    least.
+    """
+    x, y, w, h = (v * pen.zoom for v in person.amodal_box_px)
+    wide, high = size
+    places = [
+        (x, y - high),
+        (x + w - wide, y - high),
+        (x, y + h),
+        (x + w - wide, y + h),
+        (x + w, y),
+        (x - wide, y),
+        (x, y - 2 * high),
+        (x, y + h + high),
+        (x + w, y + h / 2),
+        (x - wide, y + h / 2),
+        (x, y + h - high),
+        (x + w - wide, y + h - high),
+        (x, y + h / 2),
+        (x + w + wide, y),
+        (x - 2 * wide, y),
+        (x, y - 4 * high),
+        (x, y),
+    ]
+    best, least = (0.0, 0.0, wide, high), math.inf
+    for left, top in places:
+        left = min(max(0.0, left), canvas_shape[1] - wide)
+        top = min(max(0.0, top), canvas_shape[0] - high)
+        found = (left, top, left + wide, top + high)
+        covers = sum(_overlap(found, other) for other in (*taken, *heads))
+        if covers < least:
+            best, least = found, covers
+        if covers == 0:
+            break
+    return best
+
+
+def _overlap(a: Rectangle, b: Rectangle) -> float:
+    """Return the area that two rectangles share."""
+    wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    return max(0.0, wide) * max(0.0, high)
+
+
+def _legend(width: int, pen: _Pen) -> U8:
+    """Return a strip (h, width, 3) that says what the marks mean."""
+    unit = min(pen.unit, width / _LEGEND_UNITS)
+    pen = _Pen(zoom=1, unit=unit, marker=pen.marker * unit / pen.unit)
+    high = math.ceil(30 * pen.unit)
+    strip = np.full((high, width, 3), PAPER, np.uint8)
+    font = _font(pen, 13)
+    texts: list[tuple[float, str]] = []
+    x, gap = 14 * pen.unit, 16 * pen.unit
+
+    def place(text: str, mark: float) -> None:
+        nonlocal x
+        texts.append((x + mark, text))
+        x += mark + font.getlength(text) + gap
+
+    for cause, text in _LEGEND:
+        _marker(strip, np.array([x, high / 2]), cause, COLOURS["middle"], pen)
+        place(text, 10 * pen.unit)
+    for side in ("left", "right"):
+        _line(
+            strip,
+            (x, high / 2),
+            (x + 16 * pen.unit, high / 2),
+            pen=pen,
+            colour=COLOURS[side],
+            strokes=2.6,
+            dash=False,
+        )
+        place(f"person's {side}", 22 * pen.unit)
+    for dash, text in ((False, "box of what is seen"), (True, "of all")):
+        _line(
+            strip,
+            (x, high / 2),
+            (x + 22 * pen.unit, high / 2),
+            pen=pen,
+            colour=_PEOPLE[0],
+            strokes=1.2,
+            dash=dash,
+        )
+        place(text, 28 * pen.unit)
+    image = Image.fromarray(strip)
+    draw = ImageDraw.Draw(image)
+    for left, text in texts:
+        draw.text((left, high / 2), text, fill=TEXT, font=font, anchor="lm")
+    return np.asarray(image).copy()
+
+
+def _font(pen: _Pen, size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(round(size * pen.unit))

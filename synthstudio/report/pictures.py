@@ -1,0 +1,160 @@
+"""Pictures for people: a frame with its labels drawn in, a contact sheet of a data set."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+
+from synthstudio.core.errors import FormatError, RecipeError
+from synthstudio.core.frame import Frame
+from synthstudio.core.images import decode_rgb, encode_jpeg, encode_png
+from synthstudio.core.scene import U8
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.core.spec import FrameSpec
+from synthstudio.dataset.durable import write_file
+from synthstudio.dataset.reader import Dataset
+from synthstudio.generation.pipeline import draw_spec, make_frame
+from synthstudio.generation.stage import Settings, Stage
+from synthstudio.report.draw import captioned, contact_sheet, draw_labels
+from synthstudio.report.drawable import drawable
+
+SHEET_ROWS_PX = 400
+_QUALITY = 92
+
+
+def preview(settings: Settings, index: int, out: Path) -> None:
+    """Draw frame `index` of a recipe with its labels into `out`, whose suffix says the format."""
+    check_name(out)
+    stage = Stage(settings)
+    save_drawn(make_frame(stage, draw_spec(stage, index)), settings.recipe.skeleton, out)
+
+
+def moment(settings: Settings, number: int, out: Path) -> None:
+    """Write moment `number`: its clip as a film (.webp) or strip, or else its variants."""
+    check_name(out)
+    if settings.recipe.clip is None:
+        group_sheet(settings, number, out)
+    elif out.suffix.lower() == ".webp":
+        clip_film(settings, number, out)
+    else:
+        clip_strip(settings, number, out, columns=4)
+
+
+def group_sheet(settings: Settings, number: int, out: Path, *, columns: int = 4) -> None:
+    """Write moment `number` of a recipe, its base and all variants in order, each with its name."""
+    stage, per = Stage(settings), settings.recipe.variants.per_moment
+    frames = [make_frame(stage, draw_spec(stage, number * per + k)) for k in range(per)]
+    pictures = [
+        captioned(decode_rgb(f.jpeg, f"frame {f.spec.index}"), variant_text(f.spec)) for f in frames
+    ]
+    save(out, contact_sheet(pictures, columns=columns))
+
+
+def variant_text(spec: FrameSpec) -> str:
+    """Return what a frame of a moment is, and what of it differs from the base."""
+    what = f": other {', '.join(spec.differs)}" if spec.differs else ""
+    return f"frame {spec.index}, {spec.variant or 'base'}{what}"
+
+
+def save_drawn(frame: Frame, skeleton_name: str, out: Path) -> None:
+    """Write a frame with its labels drawn in; the suffix of `out` says the format."""
+    rgb = decode_rgb(frame.jpeg, f"frame {frame.spec.index}")
+    save(out, draw_labels(rgb, frame.labels, get_skeleton(skeleton_name)))
+
+
+def check_name(out: Path) -> None:
+    """Raise FormatError when a picture's suffix names no format that is written."""
+    if out.suffix.lower() not in _ENCODERS:
+        raise FormatError(
+            "the name does not say which kind of picture it is",
+            where=str(out),
+            expected=f"a name that ends in {', '.join(_ENCODERS)}",
+            got=out.suffix or "no suffix",
+        )
+
+
+def save(out: Path, rgb: U8) -> None:
+    """Write a picture (h, w, 3) in the format that the suffix says; FormatError, DiskError."""
+    check_name(out)
+    write_file(out, _ENCODERS[out.suffix.lower()](rgb))
+
+
+def _webp(rgb: U8) -> bytes:
+    data = io.BytesIO()
+    Image.fromarray(rgb).save(data, "WEBP", quality=_QUALITY)
+    return data.getvalue()
+
+
+def _jpeg(rgb: U8) -> bytes:
+    return encode_jpeg(rgb, _QUALITY)
+
+
+_ENCODERS: dict[str, Callable[[U8], bytes]] = {
+    ".png": encode_png,
+    ".jpg": _jpeg,
+    ".jpeg": _jpeg,
+    ".webp": _webp,
+}
+
+
+def drawn(dataset: Dataset, index: int, *, rows_px: int = 900, legend: bool = True) -> U8:
+    """Return a stored frame (h, w, 3) with its stored labels drawn in, about `rows_px` high."""
+    labels = drawable(dataset.frame(index), dataset.instances(index))
+    rgb = decode_rgb(dataset.image_bytes(index), str(dataset.image_path(index)))
+    joints = get_skeleton(dataset.identity.skeleton)
+    return draw_labels(rgb, labels, joints, rows_px=rows_px, legend=legend)
+
+
+def sheet(folder: Path, out: Path, *, frames: int = 12, columns: int = 4) -> None:
+    """Write a contact sheet of evenly spread frames of a data set, each with its number."""
+    check_name(out)
+    dataset = Dataset(folder)
+    indices = [row["index"] for row in dataset.iter_frames(columns=["index"])]
+    step = max(1, len(indices) // frames)
+    chosen = indices[::step][:frames]
+    pictures = [
+        captioned(drawn(dataset, i, rows_px=SHEET_ROWS_PX, legend=False), f"frame {i}")
+        for i in chosen
+    ]
+    save(out, contact_sheet(pictures, columns=columns))
+
+
+def clip_frames(settings: Settings, number: int, *, frames: int) -> list[U8]:
+    """Return evenly spread frames of clip `number` of a recipe with labels and their times."""
+    clip, per = settings.recipe.clip, settings.recipe.variants.per_moment
+    if clip is None:
+        raise RecipeError(
+            "this recipe makes no clips", where=settings.recipe.name, expected="the field clip"
+        )
+    stage, joints = Stage(settings), get_skeleton(settings.recipe.skeleton)
+    count = min(frames, clip.frames)
+    out = []
+    for k in range(count):
+        t = round(k * (clip.frames - 1) / max(1, count - 1))
+        frame = make_frame(stage, draw_spec(stage, (number * clip.frames + t) * per))
+        rgb = decode_rgb(frame.jpeg, f"frame {frame.spec.index}")
+        made = draw_labels(rgb, frame.labels, joints, rows_px=SHEET_ROWS_PX, legend=False)
+        time_s = frame.spec.clip.time_s if frame.spec.clip else 0.0
+        out.append(captioned(made, f"frame {frame.spec.index}, {time_s:.2f} s"))
+    return out
+
+
+def clip_strip(
+    settings: Settings, number: int, out: Path, *, frames: int = 8, columns: int = 8
+) -> None:
+    """Write frames of clip `number` side by side, with their labels and times."""
+    pictures = clip_frames(settings, number, frames=frames)
+    save(out, contact_sheet(pictures, columns=columns))
+
+
+def clip_film(settings: Settings, number: int, out: Path) -> None:
+    """Write all frames of clip `number`, with their labels, as an animated WebP file."""
+    clip = settings.recipe.clip
+    pictures = clip_frames(settings, number, frames=clip.frames if clip else 1)
+    first, *rest = (Image.fromarray(picture) for picture in pictures)
+    film, pause_ms = io.BytesIO(), round(1000 / clip.fps) if clip else 0
+    first.save(film, "WEBP", save_all=True, append_images=rest, duration=pause_ms, loop=0)
+    write_file(out, film.getvalue())

@@ -1,0 +1,191 @@
+"""What a session looks at in the gallery: the query and how its people are shown.
+
+The query text is the truth; form, plots and saved views change it, and widgets are set from it
+at the begin of every run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from synthstudio.core.errors import DatasetError
+from synthstudio.review.choices import share_of
+from synthstudio.review.columns import last_event, reviewed
+from synthstudio.review.finding import Columns, people_found, read
+from synthstudio.review.risk.people import PeopleTable
+from synthstudio.review.store import Store
+from synthstudio.review.team.second_pass import veiled
+from synthstudio.review.values import User
+from synthstudio.studio.context import Context, OpenSet
+from synthstudio.studio.filters import Form, form_of, text_of
+from synthstudio.studio.listing import PAGE_SIZES, SORTS, Page, ordered, page_of
+
+I64 = NDArray[np.int64]
+_KEPT_S = 5
+SHOWS = ("People", "Statistics")
+
+
+@dataclass(kw_only=True)
+class Look:
+    """What one session looks at in one data set.
+
+    `text`: as it was typed; `query`: the last one that could be read, which the page shows.
+    """
+
+    text: str = ""
+    query: str = ""
+    mistake: str = ""
+    sort: str = "frame"
+    size: int = PAGE_SIZES[0]
+    number: int = 0
+    show: str = SHOWS[0]
+    labels: bool = True
+    clean: bool = False
+    picking: bool = False
+    clicks: int = 0  # renames the plots, so that a click leaves nothing selected
+    said: str = ""  # what the last action did, to be shown once
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """The people of a data set that the query finds, in the order that was asked for."""
+
+    rows: I64
+    page: Page
+    columns: Columns
+    table: PeopleTable
+
+
+def look(chosen: OpenSet) -> Look:
+    """Return what the session looks at; at first what the address asks for."""
+    looks = st.session_state.setdefault("gallery", {})
+    if chosen.key not in looks:
+        looks[chosen.key] = Look()
+        _from_address(looks[chosen.key], chosen)
+    found: Look = looks[chosen.key]
+    return found
+
+
+def _from_address(now: Look, chosen: OpenSet) -> None:
+    asked = st.query_params
+    set_text(now, asked.get("q", ""), chosen.skeleton.joints)
+    if asked.get("sort") in SORTS:
+        now.sort = asked["sort"]
+    if asked.get("page", "").isdecimal():
+        now.number = max(0, int(asked["page"][:9]) - 1)
+
+
+def to_address(now: Look) -> None:
+    """Write what is looked at into the address, so that it can be passed on."""
+    said = {
+        "q": now.query,
+        "sort": now.sort if now.sort != "frame" else "",
+        "page": str(now.number + 1) if now.number else "",
+    }
+    for name, value in said.items():
+        if value:
+            st.query_params[name] = value
+        elif name in st.query_params:
+            del st.query_params[name]
+
+
+def set_text(now: Look, text: str, joints: tuple[str, ...]) -> None:
+    """Take a query as typed; a mistake keeps the last one that could be read."""
+    now.text = text.strip()
+    now.number = 0
+    try:
+        if now.text:
+            read(now.text, joints)
+    except DatasetError as error:
+        now.mistake = str(error)
+    else:
+        now.query, now.mistake = now.text, ""
+
+
+def set_form(now: Look, form: Form, joints: tuple[str, ...]) -> None:
+    """Take what a form asks."""
+    set_text(now, text_of(form), joints)
+
+
+def form_now(now: Look, joints: tuple[str, ...]) -> Form | None:
+    """Return the form that says what is shown, None when no form can."""
+    return form_of(read(now.query, joints) if now.query else None)
+
+
+def find_people(ctx: Context, chosen: OpenSet, me: User, now: Look) -> Found:
+    """Return the people whom the query finds; deleted ones are left out."""
+    table = chosen.table
+    columns = columns_of(ctx, chosen, me)
+    joints = chosen.skeleton.joints
+    if now.query:
+        rows = people_found(table, read(now.query, joints), columns)
+    else:
+        rows = np.arange(table.people, dtype=np.int64)
+    rows = ordered(rows[~columns["deleted"][rows]], now.sort, table, columns)
+    page = page_of(rows, number=now.number, size=now.size)
+    now.number = page.number
+    return Found(rows=rows, page=page, columns=columns, table=table)
+
+
+def columns_of(ctx: Context, chosen: OpenSet, me: User) -> Columns:
+    """Return what the store knows of every person, at most a few seconds old but for edits.
+
+    Of those whom `me` may still look at blindly, it is as if nobody had touched them.
+    """
+    table, share = chosen.table, share_of(ctx.store, chosen.key, "second_share")
+    event = last_event(ctx.store, table.key)
+    return _columns(
+        ctx.store, table, me, ctx.store.url, table.key, event, f"{me.role} {me.name}", share
+    )
+
+
+def forget_columns() -> None:
+    """Read them anew next time: something else than an event was changed."""
+    _columns.clear()
+
+
+@st.cache_resource(ttl=_KEPT_S, max_entries=8, show_spinner=False)
+def _columns(
+    _store: Store,
+    _table: PeopleTable,
+    _me: User,
+    url: str,
+    key: str,
+    event: int,
+    who: str,
+    share: float,
+) -> Columns:
+    return unseen(reviewed(_store, _table), veiled(_store, _table, who=_me, share=share))
+
+
+def unseen(columns: dict[str, NDArray[Any]], hidden: NDArray[np.bool_]) -> Columns:
+    """Return columns that say nothing of reviews of some people (P,)."""
+    blank = {
+        "status": "pending",
+        "reviewer": None,
+        "changed": "no",
+        "comments": 0.0,
+        "edited": np.nan,
+    }
+    for name, value in blank.items():
+        columns[name][hidden] = value
+    return columns
+
+
+def options_of(now: Look) -> dict[str, str]:
+    """Return how it is shown, as a saved view keeps it."""
+    return {"sort": now.sort, "size": str(now.size), "clean": "yes" if now.clean else "no"}
+
+
+def take_options(now: Look, options: Mapping[str, Any]) -> None:
+    """Show it as a saved view says; what cannot be is left as it is."""
+    now.sort = options["sort"] if options.get("sort") in SORTS else now.sort
+    size = str(options.get("size", ""))
+    now.size = int(size) if size in map(str, PAGE_SIZES) else now.size
+    now.clean = options.get("clean") == "yes"
