@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.compose import blend
-from synthstudio.core.labels import AMBIGUOUS_FROM, FrameLabels, PersonLabel
+from synthstudio.core.labels import FrameLabels, PersonLabel
 from synthstudio.core.scene import F32, I32, U8, CutoutLayer
 from synthstudio.core.spec import FrameSpec
+from synthstudio.core.visibility import AMBIGUOUS_FROM
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import FIRST_THING, Stage
 from synthstudio.render import raster, shade

@@ -23,6 +23,7 @@ from synthstudio.core.images import encode_jpeg
 from synthstudio.core.labels import SHARES
 from synthstudio.core.rng import Generator, stream
 from synthstudio.core.skeleton import get_skeleton
+from synthstudio.core.visibility import occluded_fraction
 from synthstudio.dataset import manifest
 from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.reader import Dataset
@@ -32,7 +33,7 @@ from synthstudio.dataset.writer import open_or_create
 from synthstudio.formats.checked import complete
 from synthstudio.formats.export import EXPORTERS
 from synthstudio.formats.imports import IMPORTERS
-from synthstudio.label.masks import encode, mask_box, occluded_fraction
+from synthstudio.label.masks import encode, mask_box
 
 PEOPLE_A_FRAME = 50
 WIDTH_PX, HEIGHT_PX = 320, 240

@@ -15,11 +15,6 @@ SHARES = ("visible", "self", "person", "object", "truncated")
 """The five shares of a joint's patch, in the order they are stored; they sum to 1."""
 CAUSES = (*SHARES, "unknown", "unlabelled")
 STATE_VISIBLE, STATE_HIDDEN, STATE_OUTSIDE = 2, 1, 0
-VISIBLE_THRESHOLD = 0.5
-AMBIGUOUS_FROM = 0.2
-EMPTY_BASE = 0.02
-"""Weights below this sum mean that the joint's patch faces away from the camera."""
-SELF_TOLERANCE_M = 0.003
 
 Rle = dict[str, Any]
 """A COCO run-length mask: {"size": [H, W], "counts": str}."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import SHARES
+from synthstudio.core.visibility import VISIBLE_THRESHOLD
 from synthstudio.dataset.durable import canonical_json, damaged, read_json, replace_file
 
 MANIFEST_NAME = "dataset.json"
@@ -24,7 +25,7 @@ CONVENTIONS = {
     "world": "z up, metres",
     "camera": "OpenCV axes: x right, y down, z forward; world_to_camera 4x4, K 3x3",
     "shares": ", ".join(SHARES),
-    "state": "2 visible share >= 0.5, 1 hidden, 0 outside the frame",
+    "state": f"2 visible share >= {VISIBLE_THRESHOLD}, 1 hidden, 0 outside the frame",
     "instances": "0 nothing, people from 1, things from 1000",
     "masks": "COCO compressed RLE",
 }

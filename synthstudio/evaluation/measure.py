@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton
+from synthstudio.core.visibility import is_labelled, is_visible
 from synthstudio.evaluation import calibration, localization
 from synthstudio.evaluation.bootstrap import Interval, paired_interval, ratio_interval
 from synthstudio.evaluation.margins import Margin, auroc_over, f1_over_majority
@@ -125,7 +126,7 @@ def beyond_of(answers: Answers) -> tuple[Truth, Beyond]:
     A joint that the network says nothing about lies in the picture.
     """
     finite = np.isfinite(answers.true_xy).all(-1)
-    labelled = np.isin(answers.state, (STATE_HIDDEN, STATE_VISIBLE)) & finite
+    labelled = is_labelled(answers.state) & finite
     window = answers.window[:, None]
     within = ((answers.true_xy >= window[..., :2]) & (answers.true_xy < window[..., 2:])).all(-1)
     truth = Truth(
@@ -266,7 +267,7 @@ def visibility(answers: Answers, skeleton: Skeleton) -> dict[str, Any]:
     )
     over_majority = f1_over_majority(cause, cause_said, group[hidden], classes=3, seed=SEED)
     states = calibration.confusion(
-        seen.astype(np.int64), (said[:, 0] >= 0.5).astype(np.int64), classes=2
+        seen.astype(np.int64), is_visible(said[:, 0]).astype(np.int64), classes=2
     )
     return {
         **_margin("AUROC", over_peak, "peak"),

@@ -27,6 +27,7 @@ from synthstudio.core.labels import STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
 from synthstudio.core.safe_npz import NpzWriter, read_npz
 from synthstudio.core.safe_paths import plain_name
 from synthstudio.core.skeleton import Skeleton, get_skeleton
+from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.rows import NO_STATE, Row
 from synthstudio.formats import checked
 from synthstudio.formats.exchange import Found, Picture, Taken, bare_frame, in_order, save_image
@@ -49,7 +50,7 @@ H36M: Columns = {
 def to_lsp(frame: Row, row: Row) -> Row:
     """Return a person's entry in each array; the row is in LSP's joints."""
     px, state = np.reshape(row["joints_px"], (-1, 2)), np.array(row["state"])
-    labelled = (state == STATE_HIDDEN) | (state == STATE_VISIBLE)
+    labelled = is_labelled(state)
     joints = np.where(labelled, [*(px.T - _HALF_PX), state == STATE_VISIBLE], math.nan)
     return {"image": frame["file_name"], "joints": joints}
 

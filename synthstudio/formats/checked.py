@@ -17,6 +17,7 @@ import pyarrow as pa
 from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import CAUSES, SHARES, STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.rle import check_counts
+from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, NO_STATE, Row
 
 MAX_PIXELS = 100_000_000
@@ -240,7 +241,7 @@ def _check_joints(row: Mapping[str, Any]) -> None:
     if _all_finite(row["joints_px"], 1e12, -1e12) and _all_finite(row["shares"], 1 + 1e-6, -1e-6):
         return
     state, px = np.array(row["state"]), np.array(row["joints_px"], np.float64).reshape(-1, 2)
-    labelled = (state == STATE_HIDDEN) | (state == STATE_VISIBLE)
+    labelled = is_labelled(state)
     if not np.isfinite(px[labelled]).all() or (np.abs(px) > 1e12).any():
         raise ValueError("a labelled joint has no place")
     shares = np.array(row["shares"], np.float64)

@@ -15,6 +15,7 @@ from synthstudio.core.labels import SHARES, STATE_OUTSIDE, Rle
 from synthstudio.core.rle import check_plain_counts, check_polygons
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.spec import THING_BASE
+from synthstudio.core.visibility import AMBIGUOUS_FROM, VISIBLE_THRESHOLD
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, NO_STATE, Row, hidden_by
 from synthstudio.formats import checked
@@ -45,7 +46,7 @@ INFO: dict[str, str] = {
     "shares": f"J x ({', '.join(SHARES)}), of the surface patch round the joint, sum 1; null: "
     "nobody knows",
     "cause": "J: visible, or what hides most of the patch, or truncated (outside the frame)",
-    "ambiguous": "J: visible share between 0.2 and 0.5",
+    "ambiguous": f"J: visible share between {AMBIGUOUS_FROM} and {VISIBLE_THRESHOLD}",
     "hidden_by": "J lists of [instance, share], largest first; people from 1, things from 1000 "
     "(`things` on images)",
     "occluder_id": "J: the largest hider of the winning cause; 0 none",

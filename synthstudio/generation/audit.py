@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.core.camera import NEAR_M, Camera
-from synthstudio.core.labels import EMPTY_BASE, VISIBLE_THRESHOLD
 from synthstudio.core.scene import (
     F32,
     F64,
@@ -29,6 +28,7 @@ from synthstudio.core.scene import (
     PosedPerson,
 )
 from synthstudio.core.spec import THING_BASE
+from synthstudio.core.visibility import EMPTY_BASE, VISIBLE_THRESHOLD
 from synthstudio.dataset.reader import Dataset
 from synthstudio.generation.engines import local
 from synthstudio.generation.pipeline import Built, build

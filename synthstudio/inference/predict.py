@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synthstudio.core.errors import FormatError
-from synthstudio.core.labels import SHARES, VISIBLE_THRESHOLD
+from synthstudio.core.labels import SHARES
 from synthstudio.core.skeleton import Skeleton
+from synthstudio.core.visibility import is_visible
 from synthstudio.inference.boxes import Find
 from synthstudio.inference.sources import Boxes, Picture
 from synthstudio.models.contract import PoseMaps, maps_of
@@ -76,7 +77,7 @@ def _cause(shares: F64, present: float) -> str | None:
         return TRUNCATED
     if not np.isfinite(shares).all():
         return None
-    if shares[0] >= VISIBLE_THRESHOLD:
+    if is_visible(shares[0]):
         return SHARES[0]
     return SHARES[1 + int(shares[1:].argmax())]
 

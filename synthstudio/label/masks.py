@@ -67,11 +67,3 @@ def amodal_box(
             got=str(extent_px),
         )
     return x0, y0, x1 - x0, y1 - y0
-
-
-def occluded_fraction(modal_area_px: int, amodal_area_px: int) -> float:
-    """Return 1 - modal / amodal area inside the frame; 0 for a person with no pixel in it.
-
-    Nothing hides a person who is wholly outside: `truncated_fraction` says that.
-    """
-    return 1.0 - modal_area_px / amodal_area_px if amodal_area_px else 0.0

@@ -23,17 +23,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synthstudio.core.labels import (
-    AMBIGUOUS_FROM,
-    F64,
-    SHARES,
-    STATE_HIDDEN,
-    STATE_VISIBLE,
-    U8,
-    VISIBLE_THRESHOLD,
-)
+from synthstudio.core.labels import F64, SHARES, STATE_VISIBLE, U8
 from synthstudio.core.scene import F32, I32, Bool, CutoutLayer
-from synthstudio.label.visibility import cause_of_instance, causes
+from synthstudio.core.visibility import (
+    VISIBLE_THRESHOLD,
+    cause_of_instance,
+    is_ambiguous,
+    is_labelled,
+    joint_causes,
+    joint_states,
+    occluded_fraction,
+)
 
 LEAST_RADIUS_PX = 2.0
 OPAQUE = 0.5
@@ -74,8 +74,7 @@ class Relabelled:
 
     def hidden_fraction(self, before: Bool) -> float:
         """Return which share of the earlier mask is hidden; 0 of an empty one."""
-        area = int(before.sum())
-        return 1 - int(self.mask.sum()) / area if area else 0.0
+        return occluded_fraction(int(self.mask.sum()), int(before.sum()))
 
 
 def radii_px(sigmas: F64, area_px: float) -> F64:
@@ -93,7 +92,7 @@ def relabel(
     ambiguous, occluder = person.ambiguous.copy(), person.occluder_id.copy()
     touched = np.zeros(joints, np.bool_)
     for j in range(joints):
-        if state[j] not in (STATE_HIDDEN, STATE_VISIBLE):
+        if not is_labelled(state[j]):
             continue
         taken = _taken(person, j, layers, frame_px)
         if not taken:
@@ -105,12 +104,12 @@ def relabel(
         hidden[j] = tuple(sorted(taken.items(), key=lambda f: (-f[1], f[0])))
         row, known = _row(person, j, taken, covered)
         if state[j] == STATE_VISIBLE:
-            state[j] = STATE_VISIBLE if row[0] >= VISIBLE_THRESHOLD else STATE_HIDDEN
-            ambiguous[j] = AMBIGUOUS_FROM <= row[0] < VISIBLE_THRESHOLD
+            state[j] = joint_states(row[0], True)
+            ambiguous[j] = is_ambiguous(row[0])
         if known:
             shares[j] = row
         if known or covered >= 1 - VISIBLE_THRESHOLD:
-            cause[j] = causes(row[None], state[j : j + 1])[0]
+            cause[j] = joint_causes(row[None], state[j : j + 1])[0]
             occluder[j] = next(
                 (i for i, _ in hidden[j] if cause_of_instance(i, person.instance) == cause[j]), 0
             )

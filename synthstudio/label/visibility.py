@@ -31,25 +31,18 @@ from numpy.typing import NDArray
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import GeometryError
-from synthstudio.core.labels import (
-    AMBIGUOUS_FROM,
-    EMPTY_BASE,
-    F64,
-    SHARES,
-    STATE_HIDDEN,
-    STATE_OUTSIDE,
-    STATE_VISIBLE,
-    U8,
-    VISIBLE_THRESHOLD,
-)
+from synthstudio.core.labels import F64, SHARES, U8
 from synthstudio.core.scene import F32, I32, CutoutLayer, JointPatches, PosedPerson
-from synthstudio.core.spec import THING_BASE
+from synthstudio.core.visibility import (
+    EMPTY_BASE,
+    cause_of_instance,
+    is_ambiguous,
+    joint_causes,
+    joint_states,
+)
 from synthstudio.label.keypoints import in_frame, place_joints
 
 Bool = NDArray[np.bool_]
-
-_TIE_ORDER = ("object", "person", "self")
-_TIE = 1e-9  # sums of weights in another order differ by less
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,46 +134,20 @@ def decide_visibility(
     for blocker, share in hidden.items():
         shares[:, SHARES.index(cause_of_instance(blocker, instance))] += share
     shares[:, SHARES.index("truncated")] = ~query.inside
-    state = np.where(shares[:, 0] >= VISIBLE_THRESHOLD, STATE_VISIBLE, STATE_HIDDEN)
-    state = np.where(query.inside, state, STATE_OUTSIDE).astype(np.uint8)
+    state = joint_states(shares[:, 0], query.inside)
     hidden_by = _hidden_by(hidden, len(shares))
-    cause = causes(shares, state)
+    cause = joint_causes(shares, state)
     return JointVisibility(
         shares=shares,
         state=state,
         cause=cause,
-        ambiguous=(shares[:, 0] >= AMBIGUOUS_FROM) & (shares[:, 0] < VISIBLE_THRESHOLD),
+        ambiguous=is_ambiguous(shares[:, 0]),
         occluder_id=np.array(
             [_winner(found, why, instance) for found, why in zip(hidden_by, cause, strict=True)],
             np.int32,
         ),
         hidden_by=hidden_by,
     )
-
-
-def causes(shares: F64, state: U8) -> tuple[str, ...]:
-    """Return the cause of each joint from its shares (J, 5) and state (J,).
-
-    `visible` iff state 2, `truncated` iff state 0, else the largest hiding share; ties (within
-    1e-9, the noise of a sum) go to object, then person, then self.
-    """
-    out = []
-    for row, kind in zip(shares, state, strict=True):
-        if kind == STATE_VISIBLE:
-            out.append("visible")
-        elif kind == STATE_OUTSIDE:
-            out.append("truncated")
-        else:
-            most = max(row[SHARES.index(c)] for c in _TIE_ORDER)
-            out.append(next(c for c in _TIE_ORDER if row[SHARES.index(c)] >= most - _TIE))
-    return tuple(out)
-
-
-def cause_of_instance(blocker: int, instance: int) -> str:
-    """Return which share `blocker` counts for when it hides part of person `instance`."""
-    if blocker == instance:
-        return "self"
-    return "object" if blocker >= THING_BASE else "person"
 
 
 def alpha_at(

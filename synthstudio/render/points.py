@@ -22,8 +22,8 @@ import warp as wp
 from numpy.typing import NDArray
 
 from synthstudio.core.camera import NEAR_M, Camera
-from synthstudio.core.labels import SELF_TOLERANCE_M
 from synthstudio.core.scene import F32, F64, I32, U8, Bool
+from synthstudio.core.visibility import SELF_TOLERANCE_M
 from synthstudio.render.pack import SUBPIXELS, Packed, to_device, to_host
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})

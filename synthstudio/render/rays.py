@@ -17,8 +17,8 @@ import warp as wp
 from numpy.typing import NDArray
 
 from synthstudio.core.camera import NEAR_M
-from synthstudio.core.labels import SELF_TOLERANCE_M
 from synthstudio.core.scene import F32, F64, I32, U8, U32, Bool, Scene
+from synthstudio.core.visibility import SELF_TOLERANCE_M
 from synthstudio.render import runtime
 from synthstudio.render.points import Blockers
 

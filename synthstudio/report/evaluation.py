@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from synthstudio.core.skeleton import Skeleton
+from synthstudio.core.visibility import AMBIGUOUS_FROM, VISIBLE_THRESHOLD
 from synthstudio.evaluation.attention import Example
 from synthstudio.evaluation.figures import (
     at,
@@ -271,7 +272,8 @@ def _known(told: Mapping[str, Any]) -> str:
             "Against one who does not look",
             table(("", "network", "bar", "margin, 95 %"), rows),
             note="In brackets 95 % intervals over moments; the margin draws the same moments for "
-            "both, a star: it excludes zero. Ambiguous joints (visible between 0.2 and 0.5) are "
+            "both, a star: it excludes zero. Ambiguous joints (visible between "
+            f"{AMBIGUOUS_FROM} and {VISIBLE_THRESHOLD}) are "
             "left out.",
         ),
         cards(

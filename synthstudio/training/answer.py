@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from synthstudio.core.labels import AMBIGUOUS_FROM, VISIBLE_THRESHOLD
+from synthstudio.core.visibility import is_ambiguous
 from synthstudio.evaluation.table import Answers
 from synthstudio.models.blocks.bank import PoseBank, fuse
 from synthstudio.models.contract import maps_of
@@ -147,7 +147,7 @@ def _table(people: Chosen, said: dict[str, F64]) -> Answers:
         known=said["known"] > 0,
         state=crops.state[rows],
         cause=crops.cause[rows],
-        ambiguous=(visible >= AMBIGUOUS_FROM) & (visible < VISIBLE_THRESHOLD),
+        ambiguous=is_ambiguous(visible),
         area=crops.area[rows] / scale**2,
         side=side,
         box=crops.box[rows].astype(np.float64),

@@ -16,6 +16,7 @@ from synthstudio.core.errors import ModelError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
+from synthstudio.core.visibility import is_labelled
 from synthstudio.training.batches import Frame
 from synthstudio.training.config import Config, Source
 from synthstudio.training.crops import Crops, Pictures, take
@@ -314,7 +315,7 @@ def check_labels(people: People, *, say: Callable[[str], None]) -> None:
     """
     crops, rows, names = people.train, people.learn.rows, people.skeleton.joints
     state, xy = crops.state[rows], crops.xy[rows]
-    known = np.isin(state, (STATE_HIDDEN, STATE_VISIBLE)) & np.isfinite(xy).all(-1)
+    known = is_labelled(state) & np.isfinite(xy).all(-1)
     where = "labels of the training people"
     if not known.any():
         raise ModelError("no joint is labelled", where=where)

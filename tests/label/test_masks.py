@@ -12,7 +12,6 @@ from synthstudio.label.masks import (
     decode,
     encode,
     mask_box,
-    occluded_fraction,
 )
 
 MASKS = hnp.arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9)))
@@ -55,9 +54,3 @@ def test_an_extent_that_does_not_hold_the_mask_is_refused(extent) -> None:
     mask[0:3, 0:2] = True
     with pytest.raises(GeometryError, match="extent"):
         amodal_box(mask_box(mask), extent)
-
-
-def test_occluded_fraction() -> None:
-    assert occluded_fraction(25, 100) == 0.75
-    assert occluded_fraction(0, 100) == 1
-    assert occluded_fraction(0, 0) == 0  # wholly outside

@@ -30,7 +30,7 @@ def differences(a: FrameLabels, b: FrameLabels) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("bones", ["coco17", "coco23"])
+@pytest.mark.parametrize("skeleton", ["coco17", "coco23"])
 @pytest.mark.parametrize("index", range(4))
 def test_two_flips_change_nothing(skeleton, index) -> None:
     frame, joints = make_frame(index, people=3, skeleton=skeleton), get_skeleton(skeleton)

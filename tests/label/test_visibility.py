@@ -5,13 +5,13 @@ from hypothesis import strategies as st
 from stick_people import make_camera, make_posed
 
 from synthstudio.core.errors import GeometryError
-from synthstudio.core.labels import EMPTY_BASE, SHARES
+from synthstudio.core.labels import SHARES
 from synthstudio.core.scene import CutoutLayer, JointPatches, PosedPerson
 from synthstudio.core.skeleton import get_skeleton
+from synthstudio.core.visibility import EMPTY_BASE
 from synthstudio.label.visibility import (
     PatchQuery,
     alpha_at,
-    causes,
     decide_visibility,
     patch_query,
 )
@@ -292,13 +292,6 @@ def test_laws_and_the_slow_reference(case) -> None:
         assert (found.occluder_id[j] == 0) == (cause in ("visible", "truncated"))
         if found.occluder_id[j]:
             assert found.occluder_id[j] in dict(by)
-
-
-def test_ties_do_not_hang_on_the_last_bit() -> None:
-    almost = np.array([[0.0, 1 / 3, 1 / 3, 1 / 3 - 1e-16, 0.0]])
-    assert causes(almost, np.array([1], np.uint8)) == ("object",)
-    clear = np.array([[0.0, 0.34, 0.33, 0.33, 0.0]])
-    assert causes(clear, np.array([1], np.uint8)) == ("self",)
 
 
 def test_a_whole_person_asks_for_the_points_that_face_the_camera() -> None:

@@ -7,8 +7,8 @@ from embreex.rtcore_scene import EmbreeScene
 from render_scenes import busy_scene, skin_points
 
 from synthstudio.core.camera import NEAR_M
-from synthstudio.core.labels import SELF_TOLERANCE_M
 from synthstudio.core.rng import stream
+from synthstudio.core.visibility import SELF_TOLERANCE_M
 from synthstudio.render.pack import pack
 from synthstudio.render.points import nearest_blockers
 from synthstudio.render.rays import nearest_blockers_by_rays

@@ -16,12 +16,13 @@ import numpy as np
 
 from synthstudio.compose import blend
 from synthstudio.core.images import encode_jpeg, linear_to_srgb_u8, read_rgb, srgb_to_linear
-from synthstudio.core.labels import SHARES, STATE_HIDDEN, STATE_VISIBLE
+from synthstudio.core.labels import SHARES, STATE_VISIBLE
 from synthstudio.core.photo import Outline, PhotoPerson, PhotoSpec, PhotoView
 from synthstudio.core.scene import F32, NO_PART, U8, Bool, CutoutLayer, Rendering
 from synthstudio.core.skeleton import SKELETONS, Skeleton, get_skeleton
 from synthstudio.core.spec import PERSON_BASE, THING_BASE, Ask, AssetRef
 from synthstudio.core.spec_json import to_json
+from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset import rows
 from synthstudio.dataset.rows import Row
 from synthstudio.formats.joints import convert_row
@@ -138,7 +139,7 @@ def view_of(sample: Sample, rgb: U8, skeleton: Skeleton) -> PhotoView:
     boxes = [tuple(row["modal_box_px"]) for row in sample.people]
     stands = []
     for person, box in zip(found, boxes, strict=True):
-        labelled = (person.state == STATE_HIDDEN) | (person.state == STATE_VISIBLE)
+        labelled = is_labelled(person.state)
         known = measure.joints_by_name(skeleton.joints, person.joints_px, labelled)
         stands.append(measure.stand(known, box, height))
     floor = measure.floor(stands, height)

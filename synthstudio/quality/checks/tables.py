@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.labels import SHARES, VISIBLE_THRESHOLD
+from synthstudio.core.labels import SHARES
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.spec import THING_BASE
+from synthstudio.core.visibility import VISIBLE_THRESHOLD, joint_states, occluded_fraction
 from synthstudio.dataset.rows import NO_STATE
 from synthstudio.quality.checks.coco import mask_findings
 from synthstudio.quality.checks.findings import Finding
@@ -111,7 +112,7 @@ def _states(s: Subject, px: F64, shares: F64, rendered: NDArray[np.bool_]) -> It
         inside = np.asarray(((px >= 0) & (px < (s.width, s.height))).all(axis=1))
     # A joint at its very edge may round to either side.
     edge = np.minimum(np.abs(px), np.abs(px - (s.width, s.height))).min(axis=1) < _SLACK
-    want = np.where(inside, np.where(shares[:, 0] >= VISIBLE_THRESHOLD, 2, 1), 0)
+    want = joint_states(shares[:, 0], inside)
     for j in np.flatnonzero(rendered & (want != s.state) & ~edge):
         near = abs(shares[j, 0] - VISIBLE_THRESHOLD) < _SLACK
         if not (near and inside[j] and s.state[j] in (1, 2)):
@@ -203,6 +204,6 @@ def _pair(s: Subject, row: Mapping[str, Any], modal: Mask, amodal: Mask) -> Iter
     if ((place < 0) | (modal.ends > ends)).any():
         yield _at(s, "amodal", "pixels that are seen are not of the whole person")
     stated = row["occluded_fraction"]
-    counted = 1 - modal.area / amodal.area if amodal.area else 0.0
+    counted = occluded_fraction(modal.area, amodal.area)
     if stated is not None and abs(stated - counted) > 1e-6:
         yield _at(s, "fraction", f"occluded {stated:.4f}, masks say {counted:.4f}")

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synthstudio.core.labels import VISIBLE_THRESHOLD
 from synthstudio.core.photo import PhotoPerson
 from synthstudio.core.scene import F32, F64, I32, Bool
+from synthstudio.core.visibility import is_visible, occluded_fraction
 
 SAMPLES = 96
 """Rows or columns of a person's grid, whichever are more."""
@@ -93,12 +93,12 @@ class PersonSight:
     @property
     def occluded_fraction(self) -> float:
         """Return the share of the annotated mask that is hidden."""
-        return 1 - int(self.shown.sum()) / self.area if self.area else 0.0
+        return occluded_fraction(int(self.shown.sum()), self.area)
 
     @property
     def causes(self) -> I32:
         """Return (J,) places in sight.CAUSES: hidden by a thing, or visible; as annotated."""
-        seen = (self.weights * self.left).sum(axis=1) >= VISIBLE_THRESHOLD
+        seen = is_visible((self.weights * self.left).sum(axis=1))
         return np.where(seen & self.person.seen, _VISIBLE, _OBJECT).astype(np.int32)
 
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.labels import EMPTY_BASE, VISIBLE_THRESHOLD
 from synthstudio.core.scene import F32, F64, I32, Bool
 from synthstudio.core.solve import PatchesSeen, Solve
 from synthstudio.core.spec import PersonSpec, ThingSpec
+from synthstudio.core.visibility import EMPTY_BASE, VISIBLE_THRESHOLD, is_visible, occluded_fraction
 from synthstudio.recipe.layout.placement import corners
 
 SAMPLES = 112
@@ -73,7 +73,7 @@ class Sight:
     @property
     def occluded_fraction(self) -> float:
         """Return 1 - modal / amodal area inside the picture; 0 for nobody in it."""
-        return 1 - int(self.shown.sum()) / self.area if self.area else 0.0
+        return occluded_fraction(int(self.shown.sum()), self.area)
 
     @property
     def causes(self) -> I32:
@@ -84,7 +84,7 @@ class Sight:
 def decided(shares: F64, base: F64, inside: Bool, *, threshold: float = VISIBLE_THRESHOLD) -> I32:
     """Return (J, ...) causes from what hides how much of each joint: (4, J, ...) over (J,)."""
     shape = (len(base),) + (1,) * (shares.ndim - 2)
-    seen = shares[_VISIBLE] >= threshold * base.reshape(shape)
+    seen = is_visible(shares[_VISIBLE], base.reshape(shape), threshold=threshold)
     # Ties go to object, person, self.
     hidden = _OBJECT - np.argmax(shares[[_OBJECT, _PERSON, _SELF]], axis=0)
     out = np.where(seen, _VISIBLE, hidden)
@@ -280,6 +280,6 @@ def slide(sight: Sight, strip_m: F32, *, step: int) -> Slide:
         causes = decided(shares, points.base, points.inside)
     return Slide(
         shift_px=(aside - starts).astype(np.int32),
-        occluded_fraction=1 - left / max(1, sight.area),
+        occluded_fraction=occluded_fraction(left, max(1, sight.area)),
         causes=causes,
     )

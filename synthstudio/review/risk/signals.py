@@ -25,7 +25,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synthstudio.core.labels import CAUSES, SHARES, VISIBLE_THRESHOLD
+from synthstudio.core.labels import CAUSES, SHARES
+from synthstudio.core.visibility import VISIBLE_THRESHOLD, joint_states
 from synthstudio.dataset.rows import NO_STATE
 from synthstudio.review.risk.people import F64, I64, ORIGINS, PeopleTable, bones_of
 from synthstudio.review.risk.sides import sides
@@ -100,7 +101,7 @@ def contradiction(table: PeopleTable) -> Signal:
             off_edge = np.minimum.reduce(
                 [np.abs(x), np.abs(y), np.abs(x - width), np.abs(y - height)]
             )
-            wanted = np.where(inside, np.where(shares[0] >= VISIBLE_THRESHOLD, 2, 1), 0)
+            wanted = joint_states(shares[0], inside)
             near = np.abs(shares[0] - VISIBLE_THRESHOLD) < _EDGE
             own = np.choose(np.minimum(cause, 6), [*shares, np.full(people, np.nan), shares[0]])
             lesser = own < shares[1:4].max(axis=0) - _EDGE

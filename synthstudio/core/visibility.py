@@ -1,0 +1,96 @@
+"""The visibility rule: how shares become states and causes, and areas the occluded fraction.
+
+This is its only home. Every stage, exporter, check and metric calls these functions; only the two
+audits (`generation/audit.py`, `generation/photos/audit.py`) restate the rule, since an oracle that
+called the code it judges would prove nothing. Arrays broadcast; NaN shares count as not visible.
+"""
+
+from __future__ import annotations
+
+from typing import overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from synthstudio.core.labels import (
+    F64,
+    SHARES,
+    STATE_HIDDEN,
+    STATE_OUTSIDE,
+    STATE_VISIBLE,
+    U8,
+)
+from synthstudio.core.spec import THING_BASE
+
+Bool = NDArray[np.bool_]
+
+VISIBLE_THRESHOLD = 0.5
+"""A joint inside the frame is visible if at least this share of its patch is."""
+AMBIGUOUS_FROM = 0.2
+"""Joints visible from here up to the threshold are ambiguous: trainers may leave them out."""
+EMPTY_BASE = 0.02
+"""Weights below this sum mean that the joint's patch faces away from the camera."""
+SELF_TOLERANCE_M = 0.003
+"""A person's own surface hides a patch point only if it is nearer by more than this, along z."""
+_TIE_ORDER = ("object", "person", "self")
+_TIE = 1e-9  # sums of weights in another order differ by less
+
+
+def is_visible(
+    visible: ArrayLike, base: ArrayLike = 1.0, *, threshold: float = VISIBLE_THRESHOLD
+) -> Bool:
+    """Compare visible shares, or visible weights out of `base`, with the threshold."""
+    return np.asarray(np.asarray(visible) >= threshold * np.asarray(base))
+
+
+def is_ambiguous(visible: ArrayLike) -> Bool:
+    visible = np.asarray(visible)
+    return np.asarray((visible >= AMBIGUOUS_FROM) & (visible < VISIBLE_THRESHOLD))
+
+
+def is_labelled(state: ArrayLike) -> Bool:
+    """Whether a joint has a place in the picture: visible or hidden, not outside or unlabelled."""
+    state = np.asarray(state)
+    return np.asarray((state == STATE_VISIBLE) | (state == STATE_HIDDEN))
+
+
+def joint_states(visible: ArrayLike, inside: ArrayLike) -> U8:
+    """States of joints from their visible shares and whether their centres lie in the frame."""
+    state = np.where(is_visible(visible), STATE_VISIBLE, STATE_HIDDEN)
+    return np.where(inside, state, STATE_OUTSIDE).astype(np.uint8)
+
+
+def joint_causes(shares: F64, state: U8) -> tuple[str, ...]:
+    """The cause of each joint from its shares (J, 5) and state (J,).
+
+    `visible` iff state 2, `truncated` iff state 0, else the largest hiding share; ties (within
+    1e-9, the noise of a sum) go to object, then person, then self.
+    """
+    hiding = shares[:, [SHARES.index(cause) for cause in _TIE_ORDER]]
+    largest = (hiding >= hiding.max(axis=1, keepdims=True) - _TIE).argmax(axis=1)
+    fixed = {STATE_VISIBLE: "visible", STATE_OUTSIDE: "truncated"}
+    return tuple(
+        fixed.get(kind, _TIE_ORDER[k])
+        for kind, k in zip(state.tolist(), largest.tolist(), strict=True)
+    )
+
+
+def cause_of_instance(occluder: int, instance: int) -> str:
+    """Which share `occluder` counts for when it hides part of person `instance`."""
+    if occluder == instance:
+        return "self"
+    return "object" if occluder >= THING_BASE else "person"
+
+
+@overload
+def occluded_fraction(modal_area: float, amodal_area: float) -> float: ...
+@overload
+def occluded_fraction(modal_area: NDArray[np.number], amodal_area: ArrayLike) -> F64: ...
+def occluded_fraction(modal_area: ArrayLike, amodal_area: ArrayLike) -> float | F64:
+    """1 - modal / amodal area inside the frame; 0 for a person with no pixel in it.
+
+    Nothing hides a person who is wholly outside: the truncated fraction says that.
+    """
+    empty = np.asarray(amodal_area) == 0
+    kept = np.where(empty, 1.0, modal_area / np.where(empty, 1.0, amodal_area))
+    return 1.0 - kept if kept.ndim else float(1.0 - kept)
