@@ -29,7 +29,7 @@ from synthstudio.core.errors import DeviceError
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import Settings, Stage, prepare
 from synthstudio.recipe.schema.load import dump, load, parse
-from synthstudio.recipe.schema.variants import KINDS
+from synthstudio.recipe.schema.moments import KINDS
 
 SCENES = Path(__file__).resolve().parents[1] / "scenes"
 

@@ -18,7 +18,7 @@ from synthstudio.quality.examples import REGIONS
 from synthstudio.recipe.sampling.people import pool_by_body
 from synthstudio.recipe.schema.distributions import support
 from synthstudio.recipe.schema.load import dump, parse
-from synthstudio.recipe.schema.quotas import FULL_TURN, bodies_in
+from synthstudio.recipe.schema.people import FULL_TURN, bodies_in
 from synthstudio.recipe.schema.recipe import Recipe
 
 SHRINK = 4

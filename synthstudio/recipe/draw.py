@@ -26,13 +26,12 @@ from synthstudio.core.spec import (
     Vec2,
 )
 from synthstudio.recipe.contacts.contacts import draw_contacts
-from synthstudio.recipe.contacts.seats import seats_in
-from synthstudio.recipe.layout.appearance import as_fine_as_seen
+from synthstudio.recipe.contacts.supports import seats_in
 from synthstudio.recipe.layout.gaze import look_about
 from synthstudio.recipe.layout.placement import Placed, Stage, corners, place_people
 from synthstudio.recipe.layout.rig import draw_rig
 from synthstudio.recipe.layout.things import draw_cutouts, place_things
-from synthstudio.recipe.layout.variants import Hiding, in_order, shadow_box_m
+from synthstudio.recipe.layout.variants import Hiding, as_fine_as_seen, in_order, shadow_box_m
 from synthstudio.recipe.layout.variants import group as variants_of
 from synthstudio.recipe.sampling import clips
 from synthstudio.recipe.sampling.choose import Draw, check, split_of

@@ -25,7 +25,7 @@ from synthstudio.dataset.rows import frame_row, instance_rows
 from synthstudio.generation.engines import local
 from synthstudio.generation.pipeline import draw_spec, make_frame
 from synthstudio.generation.stage import Settings, Stage, identity_of, prepare, prepare_caches
-from synthstudio.recipe.sampling.choose import BLOCK, split_of
+from synthstudio.recipe.sampling.choose import SPLIT_BLOCK, split_of
 from synthstudio.recipe.sampling.clips import frames_of
 from synthstudio.recipe.schema.load import load
 from synthstudio.recipe.schema.recipe import Recipe
@@ -197,7 +197,7 @@ class _Numbers:
 
 
 def _check_splits(recipe: Recipe, splits: tuple[str, ...], path: Path) -> None:
-    if not any(split_of(recipe, n) in splits for n in range(10 * BLOCK)):
+    if not any(split_of(recipe, n) in splits for n in range(10 * SPLIT_BLOCK)):
         raise ModelError(
             "the recipe has no moments to take",
             where=str(path),

@@ -22,7 +22,7 @@ from synthstudio.core.scene import F32, F64
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.solve import PatchesSeen, Step
 from synthstudio.core.spec import AssetRef, BoneTurn, PersonSpec, Phenotype, ThingSpec
-from synthstudio.recipe.contacts.seats import PRESSED_M
+from synthstudio.recipe.contacts.supports import PRESSED_M
 
 _RAD = math.radians
 _SIDED = {

@@ -17,7 +17,7 @@ from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling.people import pool_by_body
 from synthstudio.recipe.sampling.quotas import bin_of, person_number
 from synthstudio.recipe.schema.load import dump, load, parse
-from synthstudio.recipe.schema.quotas import bodies_in
+from synthstudio.recipe.schema.people import bodies_in
 
 VIEW_SHARES = {"front": 1, "left": 2, "back": 3, "front_right": 2}
 FAMILY_SHARES = {"walk": 3, "sit": 1, "lie": 1}

@@ -1,7 +1,7 @@
 """Who holds, carries, pushes or leans on what: a pose that can, a thing that fits it.
 
 The arms of the pose that was drawn give way to those of a holding pose; where the thing then is
-follows from the palms (grips.py, leaning.py). Each person has a random stream for it, so a recipe
+follows from the palms (grips.py, supports.py). Each person has a random stream for it, so a recipe
 in which nobody holds anything draws what it always drew.
 """
 
@@ -19,8 +19,7 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.solve import Solve
 from synthstudio.core.spec import PersonSpec, PoseSpec, ThingSpec
 from synthstudio.recipe.contacts.grips import Holder, placed, put_into_hands
-from synthstudio.recipe.contacts.leaning import draw_support
-from synthstudio.recipe.contacts.seats import materials, seats_in
+from synthstudio.recipe.contacts.supports import draw_support, materials, seats_in
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.choose import Draw, pick_one, pose_held
 from synthstudio.recipe.sampling.people import is_upright, mirrored

@@ -24,12 +24,12 @@ from synthstudio.core.scene import F64
 from synthstudio.core.solve import Solve
 from synthstudio.core.spec import Detail, PersonSpec, ThingSpec
 from synthstudio.recipe.contacts.contacts import Contact, contact_thing
-from synthstudio.recipe.contacts.seats import draw_seat
+from synthstudio.recipe.contacts.supports import draw_seat
 from synthstudio.recipe.sampling import clips
 from synthstudio.recipe.sampling.choose import Draw
-from synthstudio.recipe.sampling.detail import detail_at
+from synthstudio.recipe.sampling.view import detail_at
 from synthstudio.recipe.schema.distributions import AnyNumber, sample
-from synthstudio.recipe.schema.recipe import Group
+from synthstudio.recipe.schema.people import Group
 
 Item = TypeVar("Item", bound=PersonSpec | ThingSpec)
 

@@ -13,7 +13,7 @@ from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import CutoutSpec, Material, PersonSpec, ThingSpec
-from synthstudio.recipe.contacts.seats import materials
+from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.layout.placement import Placed, Stage, corners, moved
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.choose import Draw, asset_held, pick_one

@@ -14,15 +14,16 @@ from typing import TypeVar
 from synthstudio.core.catalogue import Catalogue, KeyPose
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator, stream
+from synthstudio.core.scene import F64
 from synthstudio.core.spec import AssetRef, Split
 from synthstudio.recipe.schema.distributions import pick
-from synthstudio.recipe.schema.motion import FAMILY
+from synthstudio.recipe.schema.moments import FAMILY
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.recipe.schema.scene import ProceduralThings
 
 T = TypeVar("T")
 
-BLOCK = 20
+SPLIT_BLOCK = 20
 """Frames in a block; each block holds every split by its share."""
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
@@ -76,10 +77,10 @@ def split_of(recipe: Recipe, index: int) -> Split:
     a block's shift follows the golden ratio; so shares hold in every block (exactly where
     20 times a share is whole) and over any long run.
     """
-    block, place = divmod(index, BLOCK)
-    order = stream(recipe.seed, "split", block).permutation(BLOCK)
+    block, place = divmod(index, SPLIT_BLOCK)
+    order = stream(recipe.seed, "split", block).permutation(SPLIT_BLOCK)
     shift = (float(stream(recipe.seed, "split").random()) + block * _GOLDEN) % 1.0
-    at = (int(order[place]) + shift) / BLOCK
+    at = (int(order[place]) + shift) / SPLIT_BLOCK
     # A share of 0.1 is two twentieths: do not let 0.1 + 0.1 lose a place to rounding.
     if at < recipe.splits.test - 1e-12:
         return "test"
@@ -197,3 +198,26 @@ def _something_left(recipe: Recipe, catalogue: Catalogue) -> None:
 def _held_categories(recipe: Recipe, catalogue: Catalogue) -> list[str]:
     held = set(recipe.holdout.occluders)
     return [c.asset.name for c in catalogue.cutouts if c.category in held]
+
+
+# Stratified numbers ----------------------------------------------------------------------
+
+STRATA = 100
+
+
+def stratified(seed: int, key: str, *, number: int, block: int = STRATA) -> float:
+    """Return sample `number` (from 0) of the stratified stream `key`: a float in [0, 1).
+
+    Samples k block .. (k + 1) block - 1 are (perm[i] + u[i]) / block with a random permutation
+    and uniform u: each of the `block` equal intervals holds exactly one, in random order. So the
+    share of any n samples from the first on below a threshold t is within block / n of t, and
+    that of whole blocks within 1 / block.
+    """
+    return float(_stratum_block(seed, key, number // block, block)[number % block])
+
+
+@functools.lru_cache(maxsize=4096)
+def _stratum_block(seed: int, key: str, place: int, block: int) -> F64:
+    rng = stream(seed, "plan", key, place, block)
+    values: F64 = (rng.permutation(block) + rng.random(block)) / block
+    return values.clip(0.0, 1.0 - 2.0**-53)

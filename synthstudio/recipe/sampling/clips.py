@@ -21,7 +21,7 @@ from synthstudio.core.spec import ClipSpec, FrameSpec, PersonSpec, PoseSpec, Vec
 from synthstudio.recipe.sampling import quotas
 from synthstudio.recipe.sampling.choose import Draw, pick_one, split_of
 from synthstudio.recipe.schema.distributions import pick, sample
-from synthstudio.recipe.schema.motion import FAMILY, Move
+from synthstudio.recipe.schema.moments import FAMILY, Move
 from synthstudio.recipe.schema.recipe import Recipe
 
 PATH_STEP_S = 0.2

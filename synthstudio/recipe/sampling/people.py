@@ -27,10 +27,10 @@ from synthstudio.core.spec import (
 )
 from synthstudio.recipe.sampling import palette, quotas
 from synthstudio.recipe.sampling.choose import Draw, pick_one, pose_held
-from synthstudio.recipe.sampling.hands import other_hands
 from synthstudio.recipe.sampling.pose_jitter import Body, apart
 from synthstudio.recipe.schema.distributions import AnyNumber, sample, sample_count
-from synthstudio.recipe.schema.recipe import Recipe, Shape
+from synthstudio.recipe.schema.people import Shape
+from synthstudio.recipe.schema.recipe import Recipe
 
 _UPPER = (
     "shoulder",
@@ -371,3 +371,23 @@ def _shape(kind: GarmentKind, recipe: Recipe, rng: Generator) -> dict[str, float
         share = step / (kind.steps - 1) if kind.steps > 1 else 0.5
         shape[name] = round(low + (high - low) * share, 6)
     return shape
+
+
+# Hands -----------------------------------------------------------------------------------
+
+
+def other_hands(
+    draw: Draw, angles_rad: dict[str, float], free: tuple[str, ...], rng: Generator
+) -> dict[str, float]:
+    """Return the angles with each free hand (left, right) in another shape as often as asked."""
+    wants, shapes = draw.recipe.people.poses.hands, draw.catalogue.hands
+    out = dict(angles_rad)
+    for side in ("left", "right"):
+        changes, which = rng.random(2)
+        if changes >= wants or side not in free or not shapes:
+            continue
+        shape = shapes[sorted(shapes)[int(which * len(shapes))]]
+        hand = {name for one in shapes.values() for name in one}
+        out = {k: v for k, v in out.items() if k.removeprefix(f"{side}_") not in hand}
+        out |= {f"{side}_{name}": value for name, value in shape.items()}
+    return out

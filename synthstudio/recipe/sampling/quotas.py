@@ -1,7 +1,7 @@
 """Quotas as a plan: which bin each person of a run belongs to, known from their number alone.
 
 People are numbered through the run: frame x greatest count + place in the frame. Each axis has
-its own stratified stream (plan.py), so every hundred numbers hold every bin by its share
+its own stratified stream (choose.py), so every hundred numbers hold every bin by its share
 and nothing depends on what other frames hold.
 """
 
@@ -20,10 +20,9 @@ from synthstudio.core.bins import BODIES, view_azimuth_rad
 from synthstudio.core.catalogue import Catalogue, KeyPose
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import I32
-from synthstudio.recipe.sampling.choose import Draw, pose_held
-from synthstudio.recipe.sampling.plan import permuted
+from synthstudio.recipe.sampling.choose import Draw, pose_held, stratified
 from synthstudio.recipe.schema.distributions import support
-from synthstudio.recipe.schema.quotas import bodies_in
+from synthstudio.recipe.schema.people import bodies_in
 from synthstudio.recipe.schema.recipe import Recipe
 
 Axis = Literal["view", "family", "body"]
@@ -41,7 +40,7 @@ def bin_of(recipe: Recipe, axis: Axis, number: int) -> str | None:
     # In the order of names: a stored recipe has its keys sorted.
     bins = sorted((name, share) for name, share in shares.items() if share > 0)
     sums = list(itertools.accumulate(share for _, share in bins))
-    u = permuted(recipe.seed, f"quota {axis}", number=number)
+    u = stratified(recipe.seed, f"quota {axis}", number=number)
     return bins[min(bisect.bisect_right(sums, u * sums[-1]), len(bins) - 1)][0]
 
 

@@ -1,4 +1,4 @@
-"""Camera, backdrop, light and lens: how a frame is seen."""
+"""Camera, backdrop, light, lens and the detail of clothes: how a frame is seen."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from synthstudio.core.camera import Camera, look_at
+import numpy as np
+
+from synthstudio.core.camera import NEAR_M, Camera, look_at
 from synthstudio.core.catalogue import ImageAsset
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.spec import (
     Backdrop,
+    Detail,
     HdriBackdrop,
     LensSpec,
     LightSpec,
@@ -263,3 +266,18 @@ def draw_lens(draw: Draw) -> LensSpec:
         vignette=sample(wants.vignette, rng),
         jpeg_quality=sample_count(wants.jpeg_quality, rng),
     )
+
+
+# Detail ----------------------------------------------------------------------------------
+
+FINE_FROM_PX = 300
+"""People who stand at least so high in the picture wear fine clothes: below it one cannot tell
+coarse ones at a glance."""
+_STATURE_M = 1.75
+
+
+def detail_at(camera: Camera, x_m: float, y_m: float) -> Detail:
+    """Return the detail for a person at that place on the floor; whatever the pose."""
+    depth_m = float(camera.to_camera(np.array([x_m, y_m, _STATURE_M / 2]))[2])
+    height_px = _STATURE_M * camera.focal_px / max(depth_m, NEAR_M)
+    return "fine" if height_px >= FINE_FROM_PX else "coarse"

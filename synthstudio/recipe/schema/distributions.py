@@ -178,6 +178,11 @@ class Within:
         return value
 
 
+def bell(mean: float, sd: float, low: float, high: float) -> dict[str, dict[str, float]]:
+    """Return a normal distribution as a recipe writes it."""
+    return {"normal": {"mean": mean, "sd": sd, "low": low, "high": high}}
+
+
 def support(of: AnyNumber | AnyCount) -> tuple[float, float]:
     """Return the least and greatest value that a distribution can give."""
     if isinstance(of, NormalNumber):

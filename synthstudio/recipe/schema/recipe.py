@@ -8,24 +8,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from synthstudio.core.skeleton import SKELETONS
-from synthstudio.core.spec import Pattern
-from synthstudio.recipe.schema.contact import Hold
 from synthstudio.recipe.schema.distributions import (
     Base,
-    Count,
     Number,
-    Weight,
     Whole,
     Within,
+    bell,
     support,
-    weighted,
 )
-from synthstudio.recipe.schema.motion import Clip, Motion
-from synthstudio.recipe.schema.occlude import Occlude
-from synthstudio.recipe.schema.quotas import Quotas
+from synthstudio.recipe.schema.moments import Clip, Motion, Variants
+from synthstudio.recipe.schema.people import People, Quotas
 from synthstudio.recipe.schema.scene import (
     Backdrop,
     Cutouts,
@@ -39,16 +34,10 @@ from synthstudio.recipe.schema.scene import (
     Probability,
     Share,
     Things,
-    Weights,
 )
-from synthstudio.recipe.schema.targets import Targets
-from synthstudio.recipe.schema.variants import Variants
+from synthstudio.recipe.schema.targets import Occlude, Targets
 
 Layer = Literal["depth", "instance", "part", "normals"]
-
-
-def _bell(mean: float, sd: float, low: float, high: float) -> dict[str, dict[str, float]]:
-    return {"normal": {"mean": mean, "sd": sd, "low": low, "high": high}}
 
 
 class Image(Base):
@@ -80,134 +69,12 @@ class Camera(Base):
         default=None, description="Looks up (+) or down (-); null: aims at aim_height_m."
     )
     off_centre: Annotated[Number, Within(-0.6, 0.6)] = Field(
-        default=_bell(0, 0.08, -0.25, 0.25),
+        default=bell(0, 0.08, -0.25, 0.25),
         validate_default=True,
         description="How far the group is from the middle, as a share of the picture's width.",
     )
     roll_deg: Annotated[Number, Within(-45, 45)] = Field(
-        default=_bell(0, 1.5, -6, 6), validate_default=True, description="Tilt of the horizon."
-    )
-
-
-class Shape(Base):
-    """Bodies: Anny's shape axes. The defaults give adults of 1.5 to 1.95 m."""
-
-    female_share: Probability = Field(default=0.5, description="Share of women among identities.")
-    age: Annotated[Number, Within(0.34, 1)] = Field(
-        default=(0.62, 0.95), description="0.67 a young adult, 1 an old one; below 0.6 a child."
-    )
-    height: Annotated[Number, Within(0, 1)] = Field(
-        default=_bell(0.36, 0.06, 0.22, 0.52),
-        validate_default=True,
-        description="A man's stature is 1.36 + 1.09 x height metres, a woman's 1.22 + 1.09 x.",
-    )
-    weight: Annotated[Number, Within(0, 1)] = Field(
-        default=_bell(0.5, 0.18, 0.08, 0.98), validate_default=True, description="Thin to heavy."
-    )
-    muscle: Annotated[Number, Within(0, 1)] = Field(
-        default=_bell(0.5, 0.14, 0.2, 0.85), validate_default=True, description="Soft to lean."
-    )
-    proportions: Annotated[Number, Within(0, 1)] = Field(
-        default=_bell(0.5, 0.14, 0.2, 0.8),
-        validate_default=True,
-        description="Broad to narrow shoulders.",
-    )
-    skin: Annotated[Number, Within(0, 1)] = Field(
-        default=(0, 1), description="Skin tone from the lightest to the darkest."
-    )
-
-
-Looks = Annotated[
-    dict[Literal["pose", "camera", "person", "away"], Weight], AfterValidator(weighted)
-]
-
-
-class Poses(Base):
-    """Which poses people take, and how far they stray from them."""
-
-    families: Weights | None = Field(
-        default=None, description="Families of poses and their weights; null: all alike."
-    )
-    names: Weights | None = Field(
-        default=None, description="Single poses and their weights; null: all of the families."
-    )
-    mirror: Probability = Field(default=0.5, description="How often left and right change places.")
-    mix: Probability = Field(
-        default=0.25, description="How often arms and head come from a second pose."
-    )
-    jitter_deg: Annotated[Number, Within(-30, 30)] = Field(
-        default=_bell(0, 4, -12, 12),
-        validate_default=True,
-        description="Added to every joint angle, inside the joint's limits; legs get half.",
-    )
-    hands: Probability = Field(
-        default=0.25,
-        description="How often a hand that its pose leaves free takes another shape: open, flat, "
-        "fist, point, pinch, grip, hook, thumb up.",
-    )
-    look: Looks = Field(
-        default={"pose": 1.0},
-        description="Where people look, and how often: pose (as the pose has it), camera, person "
-        "(whoever is nearest), away. Only heads that can turn so far do.",
-    )
-
-
-class Wardrobe(Base):
-    """What people wear. Everybody wears a top, a bottom, shoes and hair."""
-
-    kinds: dict[str, Weight] = Field(
-        default={},
-        max_length=100,
-        description="Weights of garments, hair styles and hats; those not named weigh 1, so "
-        "{sweater: 0} leaves one out.",
-    )
-    hat: Probability = Field(default=0.15, description="How often somebody wears a hat.")
-    patterned: Probability = Field(default=0.4, description="How often cloth has a pattern.")
-    patterns: tuple[Pattern, ...] | None = Field(
-        default=None, description="The patterns that may be used; null: all of a garment's."
-    )
-    saturated: Probability = Field(
-        default=0.2, description="How often cloth has a strong colour; otherwise dull ones."
-    )
-
-
-class Group(Base):
-    """People stand about one another."""
-
-    kind: Literal["group"] = Field(default="group", description="A loose group.")
-    spread_m: Annotated[Number, Within(0, 20)] = Field(
-        default=(0.5, 1.2), description="Radius; it grows where people would touch."
-    )
-
-
-class Crowd(Base):
-    """People fill the view from the group's front into the depth."""
-
-    kind: Literal["crowd"] = Field(description="A crowd.")
-    depth_m: Annotated[Number, Within(0.5, 40)] = Field(
-        default=(3, 8), description="How deep; it grows where people would touch."
-    )
-
-
-class People(Base):
-    """Who is in the frame."""
-
-    count: Annotated[Count, Within(0, 64)] = Field(default=(1, 3), description="How many.")
-    identities: Annotated[Whole, Field(ge=1, le=100_000)] = Field(
-        default=100, description="How many different people there are in the whole data set."
-    )
-    shape: Shape = Field(default=Shape(), description="Bodies.")
-    poses: Poses = Field(default=Poses(), description="Poses.")
-    wardrobe: Wardrobe = Field(default=Wardrobe(), description="Clothes.")
-    hold: Hold = Field(default=Hold(), description="What they hold and lean on.")
-    facing_deg: Annotated[Number, Within(-180, 180)] = Field(
-        default=(-180, 180), description="0 faces the camera; + turns to the person's left."
-    )
-    arrangement: Annotated[Group | Crowd, Field(discriminator="kind")] = Field(
-        default=Group(), description="How they stand to one another."
-    )
-    min_gap_m: Annotated[float, Field(strict=True, ge=0.005, le=5)] = Field(
-        default=0.05, description="Least distance between any two bodies or things."
+        default=bell(0, 1.5, -6, 6), validate_default=True, description="Tilt of the horizon."
     )
 
 

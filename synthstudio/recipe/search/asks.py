@@ -1,6 +1,6 @@
 """What the targets ask of each person of a frame, and how far a candidate is from it.
 
-Asked values are a plan: those of frame i come from a stratified permutation of i (plan.py), so
+Asked values are a plan: those of frame i come from a stratified permutation of i (choose.py), so
 any long run asks for the recipe's distribution itself, whoever makes which frames.
 """
 
@@ -16,8 +16,7 @@ import numpy as np
 from synthstudio.core.scene import F64, I32, Bool
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import Ask
-from synthstudio.recipe.sampling.choose import Draw
-from synthstudio.recipe.sampling.plan import BLOCK, permuted
+from synthstudio.recipe.sampling.choose import STRATA, Draw, stratified
 from synthstudio.recipe.schema.distributions import quantile
 from synthstudio.recipe.search.sight import CAUSES, Sight
 
@@ -76,14 +75,14 @@ def _hides(draw: Draw, group: str, rate: float, place: int) -> bool:
     if wanted is None:
         return _planned(draw, f"joints/{group}/{place}") < rate
     seed, key = draw.recipe.seed, f"target/fraction/{place}"
-    first = draw.index - draw.index % BLOCK
-    asked = np.array([permuted(seed, key, number=first + k) for k in range(BLOCK)])
+    first = draw.index - draw.index % STRATA
+    asked = np.array([stratified(seed, key, number=first + k) for k in range(STRATA)])
     order = np.argsort(asked, kind="stable")
     chance = _chances(np.array([quantile(wanted, float(asked[k])) for k in order]), rate)
-    start = permuted(seed, f"target/joints/{group}/{place}", number=draw.index // BLOCK)
+    start = stratified(seed, f"target/joints/{group}/{place}", number=draw.index // STRATA)
     sums = np.floor(np.cumsum(chance) + start)
     taken = np.diff(sums, prepend=math.floor(start)) > 0
-    return bool(taken[np.flatnonzero(order == draw.index % BLOCK)[0]])
+    return bool(taken[np.flatnonzero(order == draw.index % STRATA)[0]])
 
 
 def _chances(fractions: F64, rate: float) -> F64:
@@ -100,7 +99,7 @@ def _chances(fractions: F64, rate: float) -> F64:
 
 
 def _planned(draw: Draw, key: str) -> float:
-    return permuted(draw.recipe.seed, f"target/{key}", number=draw.index)
+    return stratified(draw.recipe.seed, f"target/{key}", number=draw.index)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -16,11 +16,10 @@ from synthstudio.core.photo import PasteSpec, PhotoPerson, PhotoSolve, PhotoSpec
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import PERSON_BASE, Ask, LensSpec
-from synthstudio.recipe.sampling.choose import Draw, check, split_of
-from synthstudio.recipe.sampling.plan import permuted
+from synthstudio.recipe.sampling.choose import Draw, check, split_of, stratified
 from synthstudio.recipe.schema.distributions import at_share, sample_count
-from synthstudio.recipe.schema.occlude import Occlude
 from synthstudio.recipe.schema.recipe import Recipe
+from synthstudio.recipe.schema.targets import Occlude
 from synthstudio.recipe.search.asks import Goal, draw_asks
 from synthstudio.recipe.search.photo_items import Item, draw_item, moved, within_reach
 from synthstudio.recipe.search.photo_sight import PersonSight, behind, fractions, sight
@@ -250,7 +249,7 @@ def kinds_of(draw: Draw, nth: int, number: int) -> list[str]:
         kinds.pop("cutout", None)
     if not draw.recipe.things:
         kinds.pop("thing", None)
-    first = permuted(draw.recipe.seed, f"occlude-by {nth}/{number}", number=draw.index)
+    first = stratified(draw.recipe.seed, f"occlude-by {nth}/{number}", number=draw.index)
     rng = draw.rng("paste-kinds", nth, number)
     order: list[str] = []
     while kinds:

@@ -19,14 +19,14 @@ from synthstudio.core.photo import PasteSpec, PhotoPerson, PhotoSolve, PhotoView
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import AssetRef, CutoutSpec, LightSpec, PersonSpec, ThingSpec, Vec3
-from synthstudio.recipe.contacts.seats import materials
+from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.layout.things import design, draw_kind
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.choose import Draw, asset_held, pick_one
-from synthstudio.recipe.sampling.detail import detail_at
 from synthstudio.recipe.sampling.people import draw_people
+from synthstudio.recipe.sampling.view import detail_at
 from synthstudio.recipe.schema.distributions import sample
-from synthstudio.recipe.schema.occlude import PhotoCutouts
+from synthstudio.recipe.schema.targets import PhotoCutouts
 from synthstudio.recipe.search.cutout_sizes import true_size
 from synthstudio.recipe.search.photo_sight import Card
 from synthstudio.recipe.search.sight import window

@@ -19,7 +19,7 @@ from synthstudio.core.catalogue import ThingKind
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64, Bool
 from synthstudio.core.spec import Ask, PersonSpec, ThingSpec
-from synthstudio.recipe.contacts.seats import materials
+from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.layout.placement import Placed, Stage, corners, moved
 from synthstudio.recipe.layout.things import design, kinds_left
 from synthstudio.recipe.schema.distributions import sample

@@ -27,8 +27,8 @@ from synthstudio.recipe.layout.placement import (
     first_free,
     moved,
 )
-from synthstudio.recipe.sampling.detail import detail_at
 from synthstudio.recipe.sampling.people import facing_rad, posed_anew
+from synthstudio.recipe.sampling.view import detail_at
 from synthstudio.recipe.search.asks import Goal, goal
 from synthstudio.recipe.search.cards import (
     Card,

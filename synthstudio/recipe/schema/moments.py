@@ -1,0 +1,157 @@
+"""What becomes of a drawn moment: motions and clips through time, and variants of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import AfterValidator, Field, model_validator
+
+from synthstudio.recipe.schema.distributions import (
+    Base,
+    Number,
+    Real,
+    Weight,
+    Whole,
+    Within,
+    weighted,
+)
+from synthstudio.recipe.schema.scene import Folder, Probability, Weights
+
+Move = Literal["fixed", "pan", "follow", "dolly", "handheld"]
+MOVES: tuple[Move, ...] = get_args(Move)
+FAMILY = "motion"
+"""The pose family of everybody whose pose comes from a motion."""
+
+MoveWeights = Annotated[dict[Move, Weight], Field(min_length=1), AfterValidator(weighted)]
+
+
+class Motion(Base):
+    """Recorded motions (BVH) from which people take their poses."""
+
+    folder: Folder = Field(description="Their folder, below the asset root.")
+    share: Probability = Field(
+        default=1.0, description="How often somebody moves; others take a pose of people.poses."
+    )
+    names: Weights | None = Field(
+        default=None, description="Files without ending and their weights; null: all alike."
+    )
+    mirror: Probability = Field(default=0.5, description="How often left and right change places.")
+
+
+class Clip(Base):
+    """Each moment is rendered as a sequence: the same people, clothes, place and light."""
+
+    frames: Annotated[Whole, Field(ge=2, le=10_000)] = Field(
+        default=24, description="Frames of a clip; they follow one another in the data set."
+    )
+    fps: Annotated[Real, Field(ge=0.5, le=240)] = Field(
+        default=12.0, description="Frames a second. Motions shorter than the clip are left out."
+    )
+    camera: Move | MoveWeights = Field(
+        default="fixed",
+        description="fixed; pan: turns after the people who move; follow: goes along with them; "
+        "dolly: goes towards the people or away; handheld: sways. One, or several with weights.",
+    )
+    dolly_m: Annotated[Number, Within(-20, 20)] = Field(
+        default=(-1.0, 1.5), description="How far a dolly goes in a clip; + towards the people."
+    )
+    sway_deg: Annotated[Number, Within(0, 10)] = Field(
+        default=(0.3, 1.2), description="How far a handheld camera sways to each side."
+    )
+
+    @property
+    def seconds(self) -> float:
+        """Return the time from the first frame of a clip to its last."""
+        return (self.frames - 1) / self.fps
+
+    @property
+    def moves(self) -> dict[Move, float]:
+        """Return the moves that may occur, with weights."""
+        named = {self.camera: 1.0} if isinstance(self.camera, str) else self.camera
+        return {move: weight for move, weight in named.items() if weight > 0}
+
+    def check(self, backdrops: list[str]) -> None:
+        """Raise ValueError for a camera that moves where what is behind cannot."""
+        for kind, able in (("photo", {"fixed"}), ("hdri", {"fixed", "pan", "handheld"})):
+            moves = set(self.moves) - able
+            if kind in backdrops and moves:
+                raise ValueError(
+                    f"clip.camera: {', '.join(sorted(moves))} before a backdrop of kind {kind}; "
+                    f"there it can be {', '.join(sorted(able))}"
+                )
+
+
+# Variants ---------------------------------------------------------------------------------
+
+VariantKind = Literal["clean", "occluder", "appearance", "light", "view"]
+KINDS: tuple[VariantKind, ...] = ("clean", "occluder", "appearance", "light", "view")
+"""The order of a group's frames after its base."""
+
+Azimuths = Annotated[
+    tuple[Annotated[Number, Within(-360, 360)], ...], Field(min_length=1, max_length=16)
+]
+
+
+class Rig(Base):
+    """Where the further cameras of `variants.view` stand, about the middle of the people."""
+
+    azimuths_deg: Literal["ring"] | Azimuths = Field(
+        default="ring",
+        description="How far round the people from the first camera, one a view: 90 is the right "
+        "of the first picture, 180 behind. ring: all cameras evenly, the first among them.",
+    )
+    distance_m: Annotated[Number, Within(0.6, 60)] | None = Field(
+        default=None,
+        description="From the middle of the people, along the floor; null: as the first camera, "
+        "farther where people would be cut off.",
+    )
+    height_m: Annotated[Number, Within(0.1, 20)] | None = Field(
+        default=None, description="Above the floor; null: drawn as for the first camera."
+    )
+    pitch_deg: Annotated[Number, Within(-85, 60)] | None = Field(
+        default=None, description="Looks up (+) or down (-); null: aims at camera.aim_height_m."
+    )
+
+
+class Variants(Base):
+    """How many further frames each moment gets; a group's frames follow one another.
+
+    A group is: the base, `clean`, then all of `occluder`, `appearance`, `light`, `view`. It lies
+    wholly in one split. `frames` counts pictures, so a run may end inside a group.
+    """
+
+    clean: Annotated[Whole, Field(ge=0, le=1)] = Field(
+        default=0, description="Without what hides people: things, held things, cut-outs."
+    )
+    occluder: Annotated[Whole, Field(ge=0, le=16)] = Field(
+        default=0, description="With other things and cut-outs, as many and by the same rules."
+    )
+    appearance: Annotated[Whole, Field(ge=0, le=16)] = Field(
+        default=0, description="With other clothes, skin and colours of hair on the same bodies."
+    )
+    light: Annotated[Whole, Field(ge=0, le=16)] = Field(
+        default=0, description="In another light; a panorama is turned."
+    )
+    view: Annotated[Whole, Field(ge=0, le=16)] = Field(
+        default=0, description="Seen by further cameras: see rig. Not with photos as backdrops."
+    )
+    rig: Rig = Field(default=Rig(), description="The further cameras.")
+
+    @property
+    def order(self) -> tuple[tuple[VariantKind, int], ...]:
+        """Return (kind, number from 0 among its kind) of each frame after the base."""
+        return tuple((kind, k) for kind in KINDS for k in range(getattr(self, kind)))
+
+    @property
+    def per_moment(self) -> int:
+        """Return how many frames a moment has, the base among them."""
+        return 1 + len(self.order)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        azimuths = self.rig.azimuths_deg
+        if azimuths != "ring" and self.view not in (0, len(azimuths)):
+            raise ValueError(
+                f"rig.azimuths_deg: {len(azimuths)} for {self.view} views; name one a view, or ring"
+            )
+        return self

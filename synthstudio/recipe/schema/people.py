@@ -1,0 +1,258 @@
+"""People in a recipe: bodies, poses, clothes, what they hold, how they stand, quotas of them."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from synthstudio.core.bins import BODIES, GENDERS, HEIGHTS, VIEWS, WEIGHTS
+from synthstudio.core.spec import Pattern
+from synthstudio.recipe.schema.distributions import (
+    AnyNumber,
+    Base,
+    Count,
+    Number,
+    Weight,
+    Whole,
+    Within,
+    bell,
+    weighted,
+)
+from synthstudio.recipe.schema.scene import Probability, Weights
+
+
+class Shape(Base):
+    """Bodies: Anny's shape axes. The defaults give adults of 1.5 to 1.95 m."""
+
+    female_share: Probability = Field(default=0.5, description="Share of women among identities.")
+    age: Annotated[Number, Within(0.34, 1)] = Field(
+        default=(0.62, 0.95), description="0.67 a young adult, 1 an old one; below 0.6 a child."
+    )
+    height: Annotated[Number, Within(0, 1)] = Field(
+        default=bell(0.36, 0.06, 0.22, 0.52),
+        validate_default=True,
+        description="A man's stature is 1.36 + 1.09 x height metres, a woman's 1.22 + 1.09 x.",
+    )
+    weight: Annotated[Number, Within(0, 1)] = Field(
+        default=bell(0.5, 0.18, 0.08, 0.98), validate_default=True, description="Thin to heavy."
+    )
+    muscle: Annotated[Number, Within(0, 1)] = Field(
+        default=bell(0.5, 0.14, 0.2, 0.85), validate_default=True, description="Soft to lean."
+    )
+    proportions: Annotated[Number, Within(0, 1)] = Field(
+        default=bell(0.5, 0.14, 0.2, 0.8),
+        validate_default=True,
+        description="Broad to narrow shoulders.",
+    )
+    skin: Annotated[Number, Within(0, 1)] = Field(
+        default=(0, 1), description="Skin tone from the lightest to the darkest."
+    )
+
+
+Looks = Annotated[
+    dict[Literal["pose", "camera", "person", "away"], Weight], AfterValidator(weighted)
+]
+
+
+class Poses(Base):
+    """Which poses people take, and how far they stray from them."""
+
+    families: Weights | None = Field(
+        default=None, description="Families of poses and their weights; null: all alike."
+    )
+    names: Weights | None = Field(
+        default=None, description="Single poses and their weights; null: all of the families."
+    )
+    mirror: Probability = Field(default=0.5, description="How often left and right change places.")
+    mix: Probability = Field(
+        default=0.25, description="How often arms and head come from a second pose."
+    )
+    jitter_deg: Annotated[Number, Within(-30, 30)] = Field(
+        default=bell(0, 4, -12, 12),
+        validate_default=True,
+        description="Added to every joint angle, inside the joint's limits; legs get half.",
+    )
+    hands: Probability = Field(
+        default=0.25,
+        description="How often a hand that its pose leaves free takes another shape: open, flat, "
+        "fist, point, pinch, grip, hook, thumb up.",
+    )
+    look: Looks = Field(
+        default={"pose": 1.0},
+        description="Where people look, and how often: pose (as the pose has it), camera, person "
+        "(whoever is nearest), away. Only heads that can turn so far do.",
+    )
+
+
+class Wardrobe(Base):
+    """What people wear. Everybody wears a top, a bottom, shoes and hair."""
+
+    kinds: dict[str, Weight] = Field(
+        default={},
+        max_length=100,
+        description="Weights of garments, hair styles and hats; those not named weigh 1, so "
+        "{sweater: 0} leaves one out.",
+    )
+    hat: Probability = Field(default=0.15, description="How often somebody wears a hat.")
+    patterned: Probability = Field(default=0.4, description="How often cloth has a pattern.")
+    patterns: tuple[Pattern, ...] | None = Field(
+        default=None, description="The patterns that may be used; null: all of a garment's."
+    )
+    saturated: Probability = Field(
+        default=0.2, description="How often cloth has a strong colour; otherwise dull ones."
+    )
+
+
+class Hold(Base):
+    """What people hold, carry, push or lean on. The hand decides where the thing is."""
+
+    share: Probability = Field(
+        default=0.0,
+        description="How often somebody holds something: their arms then take a pose that does.",
+    )
+    kinds: Weights | None = Field(
+        default=None,
+        description="Built-in things that can be held and their weights; null: all alike.",
+    )
+    lean: Probability = Field(
+        default=0.0,
+        description="How often somebody leans on a counter, table or wall, which is put there.",
+    )
+
+
+class Group(Base):
+    """People stand about one another."""
+
+    kind: Literal["group"] = Field(default="group", description="A loose group.")
+    spread_m: Annotated[Number, Within(0, 20)] = Field(
+        default=(0.5, 1.2), description="Radius; it grows where people would touch."
+    )
+
+
+class Crowd(Base):
+    """People fill the view from the group's front into the depth."""
+
+    kind: Literal["crowd"] = Field(description="A crowd.")
+    depth_m: Annotated[Number, Within(0.5, 40)] = Field(
+        default=(3, 8), description="How deep; it grows where people would touch."
+    )
+
+
+class People(Base):
+    """Who is in the frame."""
+
+    count: Annotated[Count, Within(0, 64)] = Field(default=(1, 3), description="How many.")
+    identities: Annotated[Whole, Field(ge=1, le=100_000)] = Field(
+        default=100, description="How many different people there are in the whole data set."
+    )
+    shape: Shape = Field(default=Shape(), description="Bodies.")
+    poses: Poses = Field(default=Poses(), description="Poses.")
+    wardrobe: Wardrobe = Field(default=Wardrobe(), description="Clothes.")
+    hold: Hold = Field(default=Hold(), description="What they hold and lean on.")
+    facing_deg: Annotated[Number, Within(-180, 180)] = Field(
+        default=(-180, 180), description="0 faces the camera; + turns to the person's left."
+    )
+    arrangement: Annotated[Group | Crowd, Field(discriminator="kind")] = Field(
+        default=Group(), description="How they stand to one another."
+    )
+    min_gap_m: Annotated[float, Field(strict=True, ge=0.005, le=5)] = Field(
+        default=0.05, description="Least distance between any two bodies or things."
+    )
+
+
+# Quotas -----------------------------------------------------------------------------------
+
+_PARTS = (*GENDERS, *WEIGHTS, *HEIGHTS)
+_BODY_NAMES = tuple(
+    "-".join(filter(None, parts))
+    for parts in itertools.product(("", *GENDERS), ("", *WEIGHTS), ("", *HEIGHTS))
+    if any(parts)
+)
+FULL_TURN = (-180.0, 180.0)
+
+
+def bodies_in(name: str) -> frozenset[str]:
+    """Return the bins of core.bins.BODIES that a quota's name covers: tall, woman-heavy, ..."""
+    parts = set(name.split("-"))
+    if not parts <= set(_PARTS):
+        return frozenset()
+    return frozenset(body for body in BODIES if parts <= set(body.split("-")))
+
+
+def _views(shares: dict[str, float]) -> dict[str, float]:
+    for name in shares:
+        if name not in VIEWS:
+            raise ValueError(f"{name!r} is no view: {', '.join(VIEWS)}")
+    return shares
+
+
+def _bodies(shares: dict[str, float]) -> dict[str, float]:
+    taken: dict[str, str] = {}
+    for name in shares:
+        bodies = bodies_in(name)
+        if not bodies:
+            raise ValueError(
+                f"{name!r} is no body: parts of {', '.join(_PARTS)} joined by -, at most one of a "
+                "kind"
+            )
+        for body in sorted(bodies):
+            if body in taken:
+                raise ValueError(f"{taken[body]!r} and {name!r} overlap: both hold {body}")
+            taken[body] = name
+    return shares
+
+
+Shares = Annotated[dict[str, Weight], Field(min_length=1, max_length=64), AfterValidator(weighted)]
+
+
+class Quotas(Base):
+    """Shares that every part of a run keeps nearly, planned from each person's number alone."""
+
+    view: Annotated[Shares, AfterValidator(_views)] | None = Field(
+        default=None,
+        json_schema_extra={"propertyNames": {"enum": list(VIEWS)}},
+        description="Which side of people the camera sees: front, front_left, left, back_left, "
+        "back, back_right, right, front_right, and their shares; null: as facing_deg says.",
+    )
+    family: Shares | None = Field(
+        default=None,
+        description="Families of poses and their shares; null: as people.poses says.",
+    )
+    body: Annotated[Shares, AfterValidator(_bodies)] | None = Field(
+        default=None,
+        json_schema_extra={"propertyNames": {"enum": list(_BODY_NAMES)}},
+        description="Bodies and their shares: man, woman, slim, medium, heavy, short, mid, tall "
+        "or several joined, as woman-heavy-tall; null: as the identities come.",
+    )
+
+    def check(
+        self, families: dict[str, float] | None, facing_deg: AnyNumber, *, holding: bool
+    ) -> None:
+        """Raise ValueError where what the recipe says elsewhere does not allow the quotas.
+
+        `holding`: whether some people's poses are replaced by those in which they hold or lean.
+        """
+        if self.family is not None and holding:
+            raise ValueError(
+                "quotas.family plans every pose, but people.hold gives some people others: set "
+                "its share and lean to 0"
+            )
+        for name, share in (self.family or {}).items():
+            if share > 0 and families is not None and not families.get(name, 0.0) > 0:
+                raise ValueError(
+                    f"quotas.family: {name} has a share of {share:g}, but people.poses.families "
+                    "gives it no weight"
+                )
+        if self.view is not None and facing_deg != FULL_TURN:
+            raise ValueError(
+                "quotas.view says how people face, and so does people.facing_deg: leave that at "
+                "[-180, 180]"
+            )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.view is None and self.family is None and self.body is None:
+            raise ValueError("quotas: at least one of view, family, body")
+        return self
