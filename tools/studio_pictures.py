@@ -28,15 +28,15 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema import load
-from synthstudio.review.base import base_of
-from synthstudio.review.choices import set_share
+from synthstudio.review.check import base_of
 from synthstudio.review.edits import apply
 from synthstudio.review.history import state
 from synthstudio.review.risk.queue import next_people, risk_order
+from synthstudio.review.risk.scores import risk_of
 from synthstudio.review.risk.table import PeopleTable, people_table
-from synthstudio.review.risks import risk_of
+from synthstudio.review.settings import set_share
 from synthstudio.review.store import Store, open_store, register
-from synthstudio.review.team import assign, members
+from synthstudio.review.team import members
 from synthstudio.review.team.second_pass import begin
 from synthstudio.review.values import Op, Person, User
 
@@ -100,7 +100,7 @@ def review(db: Path, folder: Path) -> None:
 
 def _assign(store: Store, table: PeopleTable, rows: np.ndarray) -> None:
     people = [Person(dataset=table.key, frame=f, instance=i) for f, i in table.ids(rows)]
-    assign.assign(store, people, to=TEAM[1].name, by=LEAD)
+    members.assign(store, people, to=TEAM[1].name, by=LEAD)
 
 
 def _looker(store: Store, dataset: Dataset) -> Callable[[User, Person], None]:

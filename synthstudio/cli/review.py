@@ -93,7 +93,7 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write the labels as reviewers left them; the data set itself stays as it is."""
-    from synthstudio.review.export import export_reviewed, reviewed_dataset
+    from synthstudio.review.reviewed import export_reviewed, reviewed_dataset
 
     if form.value == DATASET and skeleton is not None:
         raise typer.BadParameter("--skeleton converts joints for other tools, not for a data set")
@@ -153,8 +153,8 @@ def check(  # noqa: PLR0913 - the options of one command
     as_json: JsonOption = False,
 ) -> None:
     """Validate and audit a data set, and let the risk queue know of whom there is doubt."""
-    from synthstudio.review import slow_checks
     from synthstudio.review.history import datasets
+    from synthstudio.review.risk import findings
     from synthstudio.review.store import dataset_key, register
 
     if audited is not None and (frames is not None or not audit):
@@ -165,11 +165,11 @@ def check(  # noqa: PLR0913 - the options of one command
         if dataset_key(data) not in datasets(store):
             register(store, data, dataset.resolve().name)
         with progress_steps() as begin:
-            found = {"validation": slow_checks.check_rows(store, data, frames=frames, begin=begin)}
+            found = {"validation": findings.check_rows(store, data, frames=frames, begin=begin)}
             if audited is not None:
-                found["audit"] = slow_checks.take_audit(store, data, audited)
+                found["audit"] = findings.take_audit(store, data, audited)
             elif audit:
-                found["audit"] = slow_checks.check_by_rays(
+                found["audit"] = findings.check_by_rays(
                     store,
                     data,
                     frames=frames,
@@ -248,7 +248,7 @@ def backup(
     as_json: JsonOption = False,
 ) -> None:
     """Copy the whole store as it is at one moment, while others may go on working."""
-    from synthstudio.review.backup import backup as copy
+    from synthstudio.review.store import backup as copy
     from synthstudio.review.store import open_store
 
     store = open_store(db, make=False)

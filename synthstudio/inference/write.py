@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +30,10 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.inference.predict import TRUNCATED, Person
 from synthstudio.inference.sources import Picture
 from synthstudio.report.draw import draw_labels
-from synthstudio.review.history import datasets
-from synthstudio.review.predictions import FURTHEST_PX, Prediction, put_predictions
-from synthstudio.review.store import Store, dataset_key, register
+
+if TYPE_CHECKING:
+    from synthstudio.review.risk.predictions import Prediction
+    from synthstudio.review.store import Store
 
 F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]
@@ -186,6 +187,10 @@ def put_layer(
     The layer's earlier predictions go. Joints that the network takes to lie outside the picture
     are left out. ModelError for another skeleton; ReviewError and Refused as the store says.
     """
+    from synthstudio.review.history import datasets
+    from synthstudio.review.risk.predictions import put_predictions
+    from synthstudio.review.store import dataset_key, register
+
     check_skeleton(dataset, skeleton)
     key = dataset_key(dataset)
     if key not in datasets(store):
@@ -195,6 +200,8 @@ def put_layer(
 
 
 def _prediction(person: Person, skeleton: Skeleton) -> Prediction:
+    from synthstudio.review.risk.predictions import FURTHEST_PX, Prediction
+
     if person.instance is None:
         raise ModelError(
             "nobody knows which of the data set's people this is",

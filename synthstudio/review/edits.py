@@ -13,22 +13,20 @@ from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.review import leases
-from synthstudio.review.base import Base
-from synthstudio.review.check import check_name, check_names, check_op, invalid
-from synthstudio.review.fold import (
+from synthstudio.review.check import Base, check_name, check_names, check_op, invalid
+from synthstudio.review.history import (
     event_of,
     in_the_way,
+    item_events,
     label_json,
     snapshot,
     state_of,
     step,
     undone,
 )
-from synthstudio.review.history import item_events
 from synthstudio.review.models import DatasetRow, EventRow, ItemRow, utc_now
-from synthstudio.review.roles import need
 from synthstudio.review.store import Store
-from synthstudio.review.values import Event, ItemState, Op, Person, User
+from synthstudio.review.values import Event, ItemState, Op, Person, User, need
 
 _TRIES = 3
 BaseOf = Callable[[Person], Base]

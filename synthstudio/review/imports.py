@@ -24,14 +24,12 @@ from synthstudio.dataset.rows import Row, pair_rows
 from synthstudio.formats.exchange import shown
 from synthstudio.formats.export import FORMS
 from synthstudio.formats.imports import IMPORTERS
-from synthstudio.review.base import base_of, labels_of
-from synthstudio.review.check import FIRST_THING
+from synthstudio.review.check import FIRST_THING, base_of, labels_of
 from synthstudio.review.edits import apply
 from synthstudio.review.history import states
 from synthstudio.review.reviewed import OfFrame, by_frame, reviewed_people
-from synthstudio.review.roles import need
 from synthstudio.review.store import Store, dataset_key
-from synthstudio.review.values import MAIN, ItemState, JointLabel, Kind, Op, Person, User
+from synthstudio.review.values import MAIN, ItemState, JointLabel, Kind, Op, Person, User, need
 
 MOVED_PX = 0.02
 """Nearer than this is the same place: formats round to hundredths of a pixel."""

@@ -19,12 +19,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import Refused
-from synthstudio.review.fold import state_of
-from synthstudio.review.history import is_done
+from synthstudio.review.history import is_done, state_of
 from synthstudio.review.models import EventRow, ItemRow, LeaseRow, utc_now
-from synthstudio.review.roles import may, need
 from synthstudio.review.store import Store
-from synthstudio.review.values import MAIN, Person, User
+from synthstudio.review.values import MAIN, Person, User, may, need
 
 LOG = logging.getLogger("synthstudio.review.leases")
 

@@ -18,10 +18,9 @@ from synthstudio.core.errors import StudioError, SynthStudioError
 from synthstudio.core.safe_paths import file_inside
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.reader import Dataset
-from synthstudio.review.roles import may
 from synthstudio.review.store import Store, open_store, register
 from synthstudio.review.team import members
-from synthstudio.review.values import ROLES, Role, User
+from synthstudio.review.values import ROLES, Role, User, may
 from synthstudio.studio import empty, guard, pictures, settings, sign_in
 from synthstudio.studio.settings import Settings
 from synthstudio.studio.text import NAME_CHARS, checked_name, plain

@@ -24,7 +24,7 @@ from synthstudio.dataset.query import (
     Query,
 )
 from synthstudio.dataset.query_fields import GROUPS, joints_of
-from synthstudio.review.finding import ALL_FIELDS
+from synthstudio.review.risk.review_fields import ALL_FIELDS
 
 Range = tuple[float, float]
 WHOLE: Range = (0.0, 1.0)

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from synthstudio.core.errors import StudioError, SynthStudioError
 from synthstudio.core.safe_paths import file_inside
 from synthstudio.review import history
-from synthstudio.review.choices import share_of
+from synthstudio.review.settings import share_of
 from synthstudio.review.team.second_pass import veiled_among
 from synthstudio.review.values import Person, User
 from synthstudio.studio import pictures

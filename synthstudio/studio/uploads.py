@@ -16,8 +16,7 @@ from PIL import Image
 from synthstudio.core.errors import AssetError, StudioError
 from synthstudio.core.images import decode, decode_rgb, encode_jpeg
 from synthstudio.dataset.durable import disk_errors, replace_file
-from synthstudio.review.roles import need
-from synthstudio.review.values import User
+from synthstudio.review.values import User, need
 from synthstudio.studio.guard import refused
 from synthstudio.studio.settings import Limits
 

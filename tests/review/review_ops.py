@@ -17,7 +17,7 @@ from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import write_shard
 from synthstudio.dataset.writer import open_or_create
-from synthstudio.review.base import Base
+from synthstudio.review.check import Base
 from synthstudio.review.values import JointLabel, Op, Person, User
 
 KEY = "5e" * 32

@@ -20,10 +20,10 @@ from synthstudio.dataset.query import parse
 from synthstudio.dataset.query_fields import FIELDS, GROUPS
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE
-from synthstudio.review.risk import cache as caching
-from synthstudio.review.risk.columns import _frame_rows
+from synthstudio.review.risk import table as caching
 from synthstudio.review.risk.table import (
     PeopleTable,
+    _frame_rows,
     facet,
     find,
     joint_facet,

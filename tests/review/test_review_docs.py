@@ -8,7 +8,7 @@ from synthstudio.cli.review import app
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.query import parse
-from synthstudio.review.finding import REVIEW_FIELDS, read
+from synthstudio.review.risk.review_fields import REVIEW_FIELDS, read
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 

@@ -11,13 +11,22 @@ from review_ops import ANNA, BEN, GUEST
 
 from synthstudio.core.errors import Refused, ReviewError
 from synthstudio.core.rng import stream
-from synthstudio.review.base import base_of
+from synthstudio.review.check import base_of
 from synthstudio.review.edits import apply
 from synthstudio.review.leases import claim, release
-from synthstudio.review.risk.control import Estimate, changed, estimate, judge, wilson
 from synthstudio.review.risk.people import PeopleTable
-from synthstudio.review.risk.queue import Order, control_rows, next_people, risk_order
-from synthstudio.review.risk.signals import Risk
+from synthstudio.review.risk.queue import (
+    Estimate,
+    Order,
+    changed,
+    control_rows,
+    estimate,
+    judge,
+    next_people,
+    risk_order,
+    wilson,
+)
+from synthstudio.review.risk.scores import Risk
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import Store, open_store
 from synthstudio.review.values import ItemState, JointLabel, Op, Person, User

@@ -14,12 +14,6 @@ from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
-from synthstudio.review.predictions import (
-    Prediction,
-    iter_predictions,
-    layers,
-    put_predictions,
-)
 from synthstudio.review.risk.findings import (
     Doubt,
     audit_findings,
@@ -27,8 +21,16 @@ from synthstudio.review.risk.findings import (
     stored,
     validation_findings,
 )
-from synthstudio.review.risk.model import disagreement, model, predicted
-from synthstudio.review.risk.signals import Risk, own_signals, risk
+from synthstudio.review.risk.predictions import (
+    Prediction,
+    disagreement,
+    iter_predictions,
+    layers,
+    model,
+    predicted,
+    put_predictions,
+)
+from synthstudio.review.risk.scores import Risk, own_signals, risk
 from synthstudio.review.risk.table import PeopleTable, people_table
 from synthstudio.review.store import open_store
 

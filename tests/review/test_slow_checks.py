@@ -21,11 +21,10 @@ from synthstudio.generation.audit import Finding, Tally
 from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import parse
-from synthstudio.review.risk.findings import Run, runs
+from synthstudio.review.risk.findings import Run, _sentence, runs, take_audit
 from synthstudio.review.risk.queue import risk_order
+from synthstudio.review.risk.scores import risk_of
 from synthstudio.review.risk.table import people_table
-from synthstudio.review.risks import risk_of
-from synthstudio.review.slow_checks import _sentence, take_audit
 from synthstudio.review.store import dataset_key, default_url, open_store
 from synthstudio.studio.overview.checks import checks_words
 

@@ -11,7 +11,7 @@ from synthstudio.cli import app
 from synthstudio.core.errors import Refused, ReviewError
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review import edits, history
-from synthstudio.review.base import base_of
+from synthstudio.review.check import base_of
 from synthstudio.review.store import default_url, open_store, register
 from synthstudio.review.values import Person
 

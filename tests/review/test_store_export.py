@@ -16,9 +16,9 @@ from synthstudio.formats.export import EXPORTERS
 from synthstudio.formats.imports import IMPORTERS
 from synthstudio.quality.validate import validate_dataset
 from synthstudio.review import edits, history
-from synthstudio.review.base import base_of, labels_of
-from synthstudio.review.export import export_reviewed, reviewed_dataset
+from synthstudio.review.check import base_of, labels_of
 from synthstudio.review.imports import take_in
+from synthstudio.review.reviewed import export_reviewed, reviewed_dataset
 from synthstudio.review.store import open_store, register
 from synthstudio.review.values import JointLabel, Person
 

@@ -21,8 +21,7 @@ from synthstudio.core.errors import Refused, ReviewError
 from synthstudio.core.rng import stream
 from synthstudio.review import edits, history
 from synthstudio.review import store as store_module
-from synthstudio.review.backup import backup
-from synthstudio.review.store import open_store
+from synthstudio.review.store import backup, open_store
 from synthstudio.review.values import Op, User
 
 REVIEWERS, EACH, ITEMS = 8, 30, 3

@@ -12,40 +12,40 @@ from sqlalchemy.exc import IntegrityError
 
 from synthstudio.core.errors import Refused
 from synthstudio.dataset.reader import Dataset
-from synthstudio.review import saved
-from synthstudio.review.base import base_of
-from synthstudio.review.choices import set_share, share_of
-from synthstudio.review.columns import last_event, reviewed
+from synthstudio.review import settings
+from synthstudio.review.check import base_of
 from synthstudio.review.edits import apply
 from synthstudio.review.history import events, state
-from synthstudio.review.predictions import Prediction, put_predictions
 from synthstudio.review.risk.findings import Doubt, keep
+from synthstudio.review.risk.predictions import Prediction, put_predictions
+from synthstudio.review.risk.review_fields import last_event, reviewed
+from synthstudio.review.risk.scores import models_of, risk_of
 from synthstudio.review.risk.table import people_table
-from synthstudio.review.risks import models_of, risk_of
+from synthstudio.review.settings import set_share, share_of
 from synthstudio.review.store import Store, register
-from synthstudio.review.team.assign import assign
+from synthstudio.review.team.members import assign
 from synthstudio.review.values import Op, Person, User
 
 
-def save(store: Store, name: str, who: User = ANNA, **more: Any) -> saved.View:
-    return saved.save(store, KEY, name=name, query="occluded > 0.3", who=who, **more)
+def save(store: Store, name: str, who: User = ANNA, **more: Any) -> settings.View:
+    return settings.save_view(store, KEY, name=name, query="occluded > 0.3", who=who, **more)
 
 
 def test_views_come_back_as_they_were_saved_and_others_do_not_see_them(store: Store) -> None:
     mine = save(store, "mine", options={"sort": "risk"})
     ours = save(store, "ours", LEAD, for_all=True)
-    assert saved.views(store, KEY, who=ANNA) == [ours, mine]
-    assert saved.views(store, KEY, who=BEN) == [ours]
-    assert saved.views(store, "0" * 64, who=ANNA) == []
+    assert settings.views(store, KEY, who=ANNA) == [ours, mine]
+    assert settings.views(store, KEY, who=BEN) == [ours]
+    assert settings.views(store, "0" * 64, who=ANNA) == []
     assert (mine.options, mine.who, ours.who) == ({"sort": "risk"}, "anna", None)
 
 
 def test_a_view_of_the_same_name_is_replaced_for_its_owner_alone(store: Store) -> None:
     first, other = save(store, "dark"), save(store, "dark", BEN)
-    again = saved.save(store, KEY, name="dark", query="crowd > 0.2", who=ANNA)
+    again = settings.save_view(store, KEY, name="dark", query="crowd > 0.2", who=ANNA)
     assert again.id == first.id
-    assert [v.query for v in saved.views(store, KEY, who=ANNA)] == ["crowd > 0.2"]
-    assert saved.views(store, KEY, who=BEN) == [other]
+    assert [v.query for v in settings.views(store, KEY, who=ANNA)] == ["crowd > 0.2"]
+    assert settings.views(store, KEY, who=BEN) == [other]
     for_all = [save(store, "dark", LEAD, for_all=True) for _ in range(2)]
     assert for_all[0].id == for_all[1].id
 
@@ -55,40 +55,42 @@ def test_views_need_a_role(store: Store, who: User, for_all: bool) -> None:
     with pytest.raises(Refused) as caught:
         save(store, "x", who, for_all=for_all)
     assert caught.value.reason == "role"
-    assert saved.views(store, KEY, who=LEAD) == []
+    assert settings.views(store, KEY, who=LEAD) == []
 
 
 def test_views_are_forgotten_by_their_owner_or_a_lead_alone(store: Store) -> None:
     mine, ours = save(store, "mine"), save(store, "ours", LEAD, for_all=True)
     with pytest.raises(Refused) as caught:
-        saved.delete(store, mine, who=BEN)
+        settings.delete_view(store, mine, who=BEN)
     assert caught.value.reason == "gone"
     with pytest.raises(Refused) as caught:
-        saved.delete(store, ours, who=ANNA)
+        settings.delete_view(store, ours, who=ANNA)
     assert caught.value.reason == "role"
     with pytest.raises(Refused):  # another's view that says it was for all
-        saved.delete(store, saved.View(id=mine.id, name="mine", query="", who=None), who=LEAD)
-    assert len(saved.views(store, KEY, who=ANNA)) == 2
-    saved.delete(store, mine, who=ANNA)
-    saved.delete(store, ours, who=LEAD)
-    assert saved.views(store, KEY, who=ANNA) == []
+        settings.delete_view(
+            store, settings.View(id=mine.id, name="mine", query="", who=None), who=LEAD
+        )
+    assert len(settings.views(store, KEY, who=ANNA)) == 2
+    settings.delete_view(store, mine, who=ANNA)
+    settings.delete_view(store, ours, who=LEAD)
+    assert settings.views(store, KEY, who=ANNA) == []
 
 
 def test_views_have_limits(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     for values in ({"name": ""}, {"name": "x" * 81}):
         with pytest.raises(Refused) as caught:
-            saved.save(store, KEY, query="", who=ANNA, **values)
+            settings.save_view(store, KEY, query="", who=ANNA, **values)
         assert caught.value.reason == "invalid"
     with pytest.raises(Refused, match="too long"):
-        saved.save(store, KEY, name="x", query="y" * 10_001, who=ANNA)
-    monkeypatch.setattr(saved, "MAX_VIEWS", 2)
+        settings.save_view(store, KEY, name="x", query="y" * 10_001, who=ANNA)
+    monkeypatch.setattr(settings, "MAX_VIEWS", 2)
     for name in "ab":
         save(store, name)
     with pytest.raises(Refused, match="too many"):
         save(store, "c")
     save(store, "a")  # replacing one is no new one
     with pytest.raises(IntegrityError):
-        saved.save(store, "0" * 64, name="x", query="", who=BEN)
+        settings.save_view(store, "0" * 64, name="x", query="", who=BEN)
 
 
 def test_shares_are_the_usual_ones_until_a_lead_chooses(store: Store) -> None:

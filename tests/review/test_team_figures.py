@@ -20,12 +20,17 @@ from synthstudio.review.models import EventRow, MemberRow, utc_now
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import Store, open_store
-from synthstudio.review.team.agreement import agreement_of
-from synthstudio.review.team.assign import assign, assigned, loads, unassign
-from synthstudio.review.team.kappa import kappa
-from synthstudio.review.team.members import members, role_of, set_role
+from synthstudio.review.team.members import (
+    assign,
+    assigned,
+    loads,
+    members,
+    role_of,
+    set_role,
+    unassign,
+)
 from synthstudio.review.team.second_pass import Pair
-from synthstudio.review.team.throughput import Moment, paces, throughput
+from synthstudio.review.team.statistics import Moment, agreement_of, kappa, paces, throughput
 from synthstudio.review.values import ItemState, JointLabel, Person
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

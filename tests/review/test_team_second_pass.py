@@ -9,17 +9,16 @@ from people_rows import make_rows, registered, write_rows
 from review_ops import ADMIN, ANNA, BEN, GUEST, LEAD
 
 from synthstudio.core.errors import Refused
-from synthstudio.review.base import base_of
+from synthstudio.review.check import base_of
 from synthstudio.review.edits import apply
 from synthstudio.review.history import comments, events, rebuild, state
 from synthstudio.review.leases import claim, leases, release, renew
 from synthstudio.review.models import utc_now
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.queue import next_people, risk_order
-from synthstudio.review.risk.signals import Risk
+from synthstudio.review.risk.scores import Risk
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import Store, open_store
-from synthstudio.review.team.agreement import agreement, disagreements
 from synthstudio.review.team.second_pass import (
     ADJUDICATED,
     SECOND,
@@ -31,6 +30,7 @@ from synthstudio.review.team.second_pass import (
     second_rows,
     veiled,
 )
+from synthstudio.review.team.statistics import agreement, disagreements
 from synthstudio.review.values import JointLabel, Op, Person, User
 
 CLEO = User(name="cleo", role="reviewer")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from synthstudio.dataset.reader import Dataset
-from synthstudio.review.base import base_of
+from synthstudio.review.check import base_of
 from synthstudio.review.edits import apply
 from synthstudio.review.history import state
 from synthstudio.review.risk.table import PeopleTable, people_table

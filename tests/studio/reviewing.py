@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review import history
-from synthstudio.review.base import labels_of
+from synthstudio.review.check import labels_of
 from synthstudio.review.store import dataset_key, open_store
 from synthstudio.review.values import Event, JointLabel
 

@@ -11,14 +11,13 @@ import pytest
 
 from synthstudio.core.errors import Refused
 from synthstudio.dataset.reader import Dataset
-from synthstudio.review import history, saved
-from synthstudio.review.base import Base, base_of
+from synthstudio.review import history, settings
+from synthstudio.review.check import Base, base_of
 from synthstudio.review.edits import apply
 from synthstudio.review.leases import claim
 from synthstudio.review.models import utc_now
 from synthstudio.review.store import open_store, register
-from synthstudio.review.team.assign import assign
-from synthstudio.review.team.members import role_of, set_role
+from synthstudio.review.team.members import assign, role_of, set_role
 from synthstudio.review.values import JointLabel, Op, Person, User
 from synthstudio.studio.guard import LOG, open_log
 
@@ -60,7 +59,7 @@ def nothing_changed(store, person):
 @pytest.fixture(autouse=True)
 def no_log_is_left_open():
     yield
-    for logger in (LOG, logging.getLogger("synthstudio.review.roles")):
+    for logger in (LOG, logging.getLogger("synthstudio.review.values")):
         for handler in list(logger.handlers):
             logger.removeHandler(handler)
             handler.close()
@@ -160,7 +159,7 @@ def test_who_may_only_look(store, person, base, nothing_changed):
 
 def test_a_reviewer_does_what_a_lead_may(store, person, base, nothing_changed, tmp_path):
     log = open_log(tmp_path)
-    before = dict(saved.views(store, person.dataset, who=LEAD))
+    before = dict(settings.views(store, person.dataset, who=LEAD))
     with pytest.raises(Refused) as caught:
         assign(store, [person], to="Bo", by=ANN)
     assert caught.value.reason == "role"
@@ -170,9 +169,9 @@ def test_a_reviewer_does_what_a_lead_may(store, person, base, nothing_changed, t
     with pytest.raises(Refused):
         set_role(store, "Ann", "admin", by=LEAD)
     with pytest.raises(Refused):
-        saved.save(store, person.dataset, name="a", query="", who=ANN, for_all=True)
+        settings.save_view(store, person.dataset, name="a", query="", who=ANN, for_all=True)
     assert log.read_text().count("to 'Ann', role reviewer") == 4
     assert "refused assign to 'Ann', role reviewer" in log.read_text()
     assert role_of(store, "Ann") is None
-    assert dict(saved.views(store, person.dataset, who=LEAD)) == before
+    assert dict(settings.views(store, person.dataset, who=LEAD)) == before
     assert assign(store, [person], to="Bo", by=LEAD) == 1  # negative control

@@ -11,8 +11,8 @@ from playwright.sync_api import expect
 from reviewing import eventually
 
 from synthstudio.dataset.reader import Dataset
-from synthstudio.review import saved
-from synthstudio.review.base import base_of
+from synthstudio.review import settings
+from synthstudio.review.check import base_of
 from synthstudio.review.edits import apply
 from synthstudio.review.store import dataset_key, open_store
 from synthstudio.review.team.members import set_role
@@ -68,7 +68,7 @@ def told(start_studio, studio_set, tmp_path_factory) -> Studio:
         who=mallory,
         base=base,
     )
-    saved.save(store, key, name=NAME, query="", who=admin, for_all=True)
+    settings.save_view(store, key, name=NAME, query="", who=admin, for_all=True)
     store.close()
     return studio
 

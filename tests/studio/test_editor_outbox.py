@@ -7,7 +7,7 @@ import pytest
 
 from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.review import history
-from synthstudio.review.base import Base
+from synthstudio.review.check import Base
 from synthstudio.review.models import DatasetRow, utc_now
 from synthstudio.review.store import open_store
 from synthstudio.review.values import JointLabel, Person, User

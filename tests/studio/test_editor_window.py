@@ -10,7 +10,7 @@ import pytest
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
-from synthstudio.review.base import base_of
+from synthstudio.review.check import base_of
 from synthstudio.review.edits import apply
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import open_store, register

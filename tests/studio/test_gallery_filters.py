@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.review.finding import read
+from synthstudio.review.risk.review_fields import read
 from synthstudio.review.values import STATUSES
 from synthstudio.studio.filters import (
     MAX_JOINT_TESTS,

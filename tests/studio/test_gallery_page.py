@@ -19,10 +19,10 @@ from synthstudio.core.labels import CAUSES
 from synthstudio.dataset.filter import query_of
 from synthstudio.dataset.matching import matching_people
 from synthstudio.dataset.reader import Dataset
-from synthstudio.review import history, saved
+from synthstudio.review import history, settings
 from synthstudio.review.risk.table import PeopleTable, people_table
 from synthstudio.review.store import Store, dataset_key, open_store
-from synthstudio.review.team import assign, members
+from synthstudio.review.team import members
 from synthstudio.review.values import User
 
 pytestmark = pytest.mark.browser
@@ -236,7 +236,7 @@ def test_leads_flag_and_assign_many_and_every_one_is_an_event(
     page.locator("a.card").first.get_by_text("flagged").wait_for()
     page.get_by_role("button", name="Assign", exact=True).click()
     page.get_by_text("2 people assigned to Ada.").wait_for()
-    assert assign.assigned(store, key) == dict.fromkeys(chosen, "Ada")
+    assert members.assigned(store, key) == dict.fromkeys(chosen, "Ada")
 
 
 def test_views_are_saved_opened_and_their_names_are_text(
@@ -248,7 +248,7 @@ def test_views_are_saved_opened_and_their_names_are_text(
     page.get_by_role("textbox", name="Save this view as").fill(name)
     page.get_by_role("button", name="Save", exact=True).click()
     page.get_by_role("button", name=name).wait_for()
-    (view,) = saved.views(store, dataset_key(Dataset(studio_set)), who=ADMIN)
+    (view,) = settings.views(store, dataset_key(Dataset(studio_set)), who=ADMIN)
     assert (view.name, view.query, view.options["sort"]) == (name, "variant = clean", "occluded")
     page.keyboard.press("Escape")
     expect(page.get_by_role("textbox", name="Save this view as")).not_to_be_visible()

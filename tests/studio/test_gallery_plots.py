@@ -9,8 +9,8 @@ import pytest
 
 from synthstudio.core.labels import CAUSES
 from synthstudio.dataset.reader import Dataset
-from synthstudio.review.finding import people_found, read
-from synthstudio.review.risk.facets import facet, joint_facet
+from synthstudio.review.risk.people import facet, joint_facet
+from synthstudio.review.risk.review_fields import people_found, read
 from synthstudio.review.risk.table import PeopleTable, people_table
 from synthstudio.studio import plots
 from synthstudio.studio.filters import Form, text_of

@@ -17,7 +17,7 @@ from playwright.sync_api import expect
 from reviewing import eventually
 
 from synthstudio.dataset.reader import Dataset
-from synthstudio.review.base import base_of
+from synthstudio.review.check import base_of
 from synthstudio.review.edits import apply
 from synthstudio.review.store import dataset_key, open_store
 from synthstudio.review.values import JointLabel, Op, Person, User

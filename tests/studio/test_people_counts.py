@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from review_store import Reviewed, reviewed
 
-from synthstudio.review.base import base_of
+from synthstudio.review.check import base_of
 from synthstudio.review.edits import apply
 from synthstudio.review.history import counts, tally
 from synthstudio.review.store import register

@@ -14,11 +14,10 @@ from playwright.sync_api import expect
 from review_store import Reviewed, reviewed
 from reviewing import address, eventually
 
-from synthstudio.review.choices import set_share, share_of
 from synthstudio.review.leases import leases, release
-from synthstudio.review.risk.control import estimate
-from synthstudio.review.risk.queue import Order, control_rows, risk_order
-from synthstudio.review.risks import risk_of
+from synthstudio.review.risk.queue import Order, control_rows, estimate, risk_order
+from synthstudio.review.risk.scores import risk_of
+from synthstudio.review.settings import set_share, share_of
 from synthstudio.review.values import User
 
 pytestmark = pytest.mark.browser

@@ -10,7 +10,7 @@ from reviewing import Labels, Reviewer, sit_down, stored
 
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
-from synthstudio.review.export import export_reviewed
+from synthstudio.review.reviewed import export_reviewed
 from synthstudio.review.store import open_store
 
 pytestmark = pytest.mark.browser

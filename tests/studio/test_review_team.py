@@ -12,9 +12,9 @@ from reviewing import sit_down, stored
 from synthstudio.core.errors import Refused
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.review import history
-from synthstudio.review.choices import set_share
 from synthstudio.review.leases import SECOND, claim, leases
 from synthstudio.review.models import utc_now
+from synthstudio.review.settings import set_share
 from synthstudio.review.store import register
 from synthstudio.review.team.second_pass import begin, veiled, veiled_among
 from synthstudio.review.values import User

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from synthstudio.review.finding import REVIEW_FIELDS
+from synthstudio.review.risk.review_fields import REVIEW_FIELDS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs" / "studio.md"

@@ -14,12 +14,12 @@ from review_store import Reviewed, reviewed
 from reviewing import Desk, eventually
 
 from synthstudio.review import history, leases
-from synthstudio.review.base import base_of
-from synthstudio.review.choices import set_share, share_of
+from synthstudio.review.check import base_of
 from synthstudio.review.leases import SECOND
-from synthstudio.review.team import assign, members
-from synthstudio.review.team.agreement import Disagreement, agreement, disagreements
+from synthstudio.review.settings import set_share, share_of
+from synthstudio.review.team import members
 from synthstudio.review.team.second_pass import Decision, Pair, begin
+from synthstudio.review.team.statistics import Disagreement, agreement, disagreements
 from synthstudio.review.values import ItemState, JointLabel, Person, User
 from synthstudio.studio.teamwork.decide import decision_of, label_words
 from synthstudio.studio.teamwork.twice import agreement_words, joint_lines
@@ -70,7 +70,7 @@ def test_leads_give_out_the_riskiest(team_page: Callable[..., Any], review: Revi
     page.get_by_label("People", exact=True).fill("3")
     page.get_by_label("People", exact=True).press("Tab")
     page.get_by_role("button", name="Assign", exact=True).click()
-    eventually(lambda: assign.loads(review.store, review.table.key), {"Ada": 3})
+    eventually(lambda: members.loads(review.store, review.table.key), {"Ada": 3})
     page.get_by_text("21 of those who wait are assigned to nobody").wait_for()
 
 

@@ -26,9 +26,9 @@ from synthstudio.inference.predict import Person, predict
 from synthstudio.inference.sources import open_source
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseMaps
-from synthstudio.review.predictions import iter_predictions, layers
+from synthstudio.review.risk.predictions import iter_predictions, layers
+from synthstudio.review.risk.scores import models_of
 from synthstudio.review.risk.table import people_table
-from synthstudio.review.risks import models_of
 from synthstudio.review.store import dataset_key, default_url, open_store
 from synthstudio.training import batches, checkpoint, networks
 from synthstudio.training import config as configs

@@ -1,89 +1,109 @@
-"""What is likely wrong with a person's labels: each check a plain function table -> Signal.
+"""One kind of doubt about everybody's labels: a score per person, and words for it.
 
-name          weight  what it finds
-contradiction  0.95   state or cause that the shares or the place of a drawn joint contradict
-projection     0.95   a drawn joint that is not where its 3D joint is seen
-sides          0.9    left and right exchanged: by 3D, or by face, trunk and limbs in 2D (sides.py)
-place          0.9    a visible joint outside the frame, joints far from the box or all at one point
-bones          0.8    a bone far longer than the same bone of others, by the rest of its body
-validation     0.95   findings of `synthstudio validate` that were stored (findings.py)
-audit          0.9    joints on which the second oracle disagreed, stored (findings.py)
-model          0.7    a predicted joint far from the labelled one (model.py)
-threshold      0.25   joints about as much hidden as visible: easy to label either way
-hidden         0.2    people of whom little is seen
-
-    risk = 1 - product over checks of (1 - weight x score)
-
-as if each were right on its own with the probability weight x score. So one sure sign outranks
-many faint ones, and of two with the same sure sign the one with more doubts comes first.
+Here are the checks of single joints; anatomy.py has those that need to know a body, and
+scores.py combines all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.core.visibility import VISIBLE_THRESHOLD, joint_states
 from synthstudio.dataset.rows import NO_STATE
-from synthstudio.review.risk.people import F64, I64, ORIGINS, PeopleTable, bones_of
-from synthstudio.review.risk.sides import sides
-from synthstudio.review.risk.signal import Signal, in_chunks, ramp, signal, worst
+from synthstudio.review.risk.people import F64, I64, ORIGINS, PeopleTable
 
+F32 = NDArray[np.float32]
+I16 = NDArray[np.int16]
+NOBODY = -1
 RENDERED = ORIGINS.index("rendered")
 _SURE_PX = 0.51  # stored places are rounded nowhere; `validate` allows the same
 _EDGE = 1e-6
-_SAMPLE = 20_000  # people that the usual lengths of bones are learnt from
-_LEAST_BONES = 4
-_LEAST_PEOPLE = 30
-_SHORT = 0.15  # log of the least ratio that lengths of bones are thought to vary by
-_LEAST_SAID = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
-class Risk:
-    """How likely each of P people is wrongly labelled, and what says so."""
+class Signal:
+    """What one check says of P people.
 
-    table: PeopleTable
-    score: F64  # (P,) 0 to 1
-    signals: tuple[Signal, ...]
+    `score` (P,) from 0 (nothing) to 1 (certain); `weight`: how sure a score of 1 is that a label
+    is wrong. `joint` (P,): the joint it is about, -1 for none; `value` (P,): the number that
+    `text` tells, as in "{joint}: {value:.0f} px away"; "{more}": " and 2 more" where it counts
+    joints. `texts`: row -> words of its own.
+    """
 
-    def reasons(self, row: int, *, most: int = 5) -> list[str]:
-        """Return why a person has its score, in words, the weightiest first."""
-        said = [
-            (signal.weight * float(signal.score[row]), words)
-            for signal in self.signals
-            for words in signal.words(self.table, row)
-        ]
-        said = [pair for pair in said if pair[0] >= _LEAST_SAID]
-        return [words for _, words in sorted(said, key=lambda pair: -pair[0])][:most]
+    name: str
+    weight: float
+    text: str = ""
+    score: F32
+    joint: I16
+    value: F32
+    texts: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
-    def by_signal(self, row: int) -> dict[str, float]:
-        """Return what each check adds: name -> weight x score, those above 0."""
-        found = {s.name: s.weight * float(s.score[row]) for s in self.signals}
-        return {name: value for name, value in found.items() if value > 0}
-
-
-def risk(table: PeopleTable, *, more: Iterable[Signal] = ()) -> Risk:
-    """Return everybody's risk by all checks of the table, and `more` (stored, of models)."""
-    signals = (*own_signals(table), *more)
-    return Risk(table=table, score=combined(signals, table.people), signals=signals)
-
-
-def own_signals(table: PeopleTable) -> tuple[Signal, ...]:
-    """Return the checks that need nothing but the table."""
-    checks = (contradiction, projection, sides, place, bones, threshold, hidden)
-    return tuple(check(table) for check in checks)
+    def words(self, table: PeopleTable, row: int) -> tuple[str, ...]:
+        """Return why a person is here, in words; empty where the score is 0."""
+        if not self.score[row] > 0:
+            return ()
+        if row in self.texts:
+            return self.texts[row]
+        joint = int(self.joint[row])
+        name = spoken(table.joints[joint]) if joint >= 0 else "a joint"
+        value = float(self.value[row])
+        more = f" and {value - 1:.0f} more" if value >= 2 else ""
+        return (self.text.format(joint=name, value=value, more=more),)
 
 
-def combined(signals: Sequence[Signal], people: int) -> F64:
-    """Return (P,) the risk by the formula at the top of this file."""
-    fine = np.ones(people)
-    for one in signals:
-        fine *= 1.0 - one.weight * one.score
-    return 1.0 - fine
+def spoken(joint: str) -> str:
+    """Return a joint's name as people read it."""
+    return joint.replace("_", " ")
+
+
+def signal(
+    name: str,
+    *,
+    weight: float,
+    text: str,
+    score: F64,
+    joint: NDArray[np.integer] | None = None,
+    value: F64 | None = None,
+    texts: Mapping[int, tuple[str, ...]] | None = None,
+) -> Signal:
+    """Return a signal; NaN scores are 0, others are held to 0..1."""
+    held = np.clip(np.nan_to_num(score, nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0)
+    people = len(held)
+    return Signal(
+        name=name,
+        weight=weight,
+        text=text,
+        score=held.astype(np.float32),
+        joint=np.full(people, NOBODY, np.int16) if joint is None else joint.astype(np.int16),
+        value=np.zeros(people, np.float32) if value is None else value.astype(np.float32),
+        texts=texts or {},
+    )
+
+
+def worst(scores: F64, values: F64) -> tuple[F64, NDArray[np.int64], F64]:
+    """Return the largest of scores (J, P) over joints, which joint it is, and its value."""
+    if not len(scores):
+        nothing = np.zeros(scores.shape[1])
+        return nothing, np.full(scores.shape[1], NOBODY, np.int64), nothing
+    known = np.nan_to_num(scores, nan=0.0)
+    joint = known.argmax(axis=0)
+    columns = np.arange(scores.shape[1])
+    return known[joint, columns], joint, np.nan_to_num(values[joint, columns])
+
+
+def ramp(values: F64, start: float, stop: float) -> F64:
+    """Return 0 up to `start`, 1 from `stop`, straight between; NaN is 0."""
+    return np.clip((np.nan_to_num(values, nan=start) - start) / (stop - start), 0.0, 1.0)
+
+
+def in_chunks(people: int, size: int = 65_536) -> list[slice]:
+    """Return slices that cover all people: float64 of many planes are held for one at a time."""
+    return [slice(start, min(start + size, people)) for start in range(0, people, size)]
 
 
 def contradiction(table: PeopleTable) -> Signal:
@@ -148,7 +168,7 @@ def place(table: PeopleTable) -> Signal:
     texts: dict[int, tuple[str, ...]] = {}
     score, joint, value = np.zeros(table.people), np.full(table.people, -1), np.zeros(table.people)
     for some in in_chunks(table.people):
-        x, y, known = _places(table, some)
+        x, y, known = labelled_px(table, some)
         seen = known & (table.arrays["state"][:, some] == 2)
         with np.errstate(invalid="ignore"):
             out = np.maximum.reduce([-x, -y, x - width[some], y - height[some]])
@@ -181,97 +201,6 @@ def _extent(values: F64, known: np.ndarray) -> F64:
     high = np.where(known, values, -np.inf).max(axis=0)
     some = known.any(axis=0)
     return np.where(some, high, 0.0) - np.where(some, low, 0.0)
-
-
-def bones(table: PeopleTable) -> Signal:
-    """Bones that are too long (in 3D also too short) beside the rest of their body.
-
-    What is usual is learnt from the set itself. A body's size is the median over its bones of
-    how long each is beside the usual one, so one wrong joint does not move it. In a picture a
-    bone may look short, never long.
-    """
-    pairs = np.array(bones_of(table.joints), np.int64).reshape(-1, 2)
-    in_space = table.arrays["bone_m"]
-    usual_3d, spread_3d = _usual(table, pairs, space=True)
-    usual_2d, spread_2d = _usual(table, pairs, space=False)
-    score, joint, value = np.zeros(table.people), np.full(table.people, -1), np.zeros(table.people)
-    for some in in_chunks(table.people):
-        has_3d = np.isfinite(in_space[:, some]).any(axis=0)
-        found, ratio = np.zeros((len(pairs), some.stop - some.start)), np.ones(())
-        logs = {True: _logs_3d(table, some), False: _logs_2d(table, pairs, some)}
-        ratio = np.zeros_like(found)
-        for space, usual, spread in ((True, usual_3d, spread_3d), (False, usual_2d, spread_2d)):
-            over = _beside_body(logs[space], usual)
-            times = (np.abs(over) if space else over) / spread[:, None]
-            own = has_3d if space else ~has_3d
-            found = np.where(own & np.isfinite(times), ramp(times, 1.6, 3.2), found)
-            ratio = np.where(own, np.exp(over), ratio)
-        score[some], bone, value[some] = worst(found, ratio)
-        joint[some] = np.where(bone >= 0, pairs[bone, 1] if len(pairs) else -1, -1)
-    return signal(
-        "bones",
-        weight=0.8,
-        score=score,
-        joint=joint,
-        value=value,
-        text="{joint}: its bone is {value:.1f} times the usual length",
-    )
-
-
-def _logs_3d(table: PeopleTable, some: slice | I64) -> F64:
-    length = table.arrays["bone_m"][:, some].astype(np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(length > 1e-6, np.log(length), np.nan)
-
-
-def _logs_2d(table: PeopleTable, pairs: I64, some: slice | I64) -> F64:
-    x, y, known = _places(table, some)
-    a, b = pairs[:, 0], pairs[:, 1]
-    length = np.hypot(x[a] - x[b], y[a] - y[b])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(known[a] & known[b] & (length > 0.5), np.log(length), np.nan)
-
-
-def _beside_body(logs: F64, usual: F64) -> F64:
-    """Return (B, N) logs of lengths over what the rest of each body lets expect; NaN: unknown."""
-    beside = logs - usual[:, None]
-    enough = np.isfinite(beside).sum(axis=0) >= _LEAST_BONES
-    size = _median(np.where(enough, beside, 0.0), axis=0)
-    return np.where(enough, beside - size, np.nan)
-
-
-def _usual(table: PeopleTable, pairs: I64, *, space: bool) -> tuple[F64, F64]:
-    """Return (B,) the usual log of each bone's length, and how far above it is still usual.
-
-    Infinite where fewer than _LEAST_PEOPLE tell: then no length is unusual.
-    """
-    step = max(1, table.people // _SAMPLE)
-    rows = np.arange(0, table.people, step)
-    logs = _logs_3d(table, rows) if space else _logs_2d(table, pairs, rows)
-    told = np.isfinite(logs).sum(axis=1) >= _LEAST_PEOPLE
-    logs = np.where(told[:, None], logs, np.nan)
-    usual = np.nan_to_num(_median(logs, axis=1))
-    for _ in range(3):
-        over = _beside_body(logs, usual)
-        usual = usual + np.nan_to_num(_median(over, axis=1))
-    over = np.abs(over) if space else over
-    spread = np.full(len(pairs), np.inf)
-    for bone in np.flatnonzero(told):
-        known = over[bone][np.isfinite(over[bone])]
-        if len(known) >= _LEAST_PEOPLE:
-            # Two in a hundred may be wrong already and must not widen what is usual.
-            spread[bone] = max(_SHORT, 1.25 * float(np.quantile(known, 0.95)))
-    return usual, spread
-
-
-def _median(values: F64, axis: int) -> F64:
-    """Return medians that leave NaN out; NaN where nothing else is, without a warning."""
-    ordered = np.sort(values, axis=axis)  # NaN last
-    counts = np.isfinite(values).sum(axis=axis, keepdims=True)
-    low = np.take_along_axis(ordered, np.maximum((counts - 1) // 2, 0), axis)
-    high = np.take_along_axis(ordered, np.minimum(counts // 2, values.shape[axis] - 1), axis)
-    middle = np.where(counts > 0, (low + high) / 2, np.nan)
-    return middle.squeeze(axis)
 
 
 def threshold(table: PeopleTable) -> Signal:
@@ -312,7 +241,7 @@ def hidden(table: PeopleTable) -> Signal:
     )
 
 
-def _places(table: PeopleTable, some: slice | I64) -> tuple[F64, F64, np.ndarray]:
+def labelled_px(table: PeopleTable, some: slice | I64) -> tuple[F64, F64, np.ndarray]:
     """Return x, y (J, N) and whether a joint has a place that somebody labelled."""
     px = table.arrays["px"][:, some].astype(np.float64)
     state = table.arrays["state"][:, some]

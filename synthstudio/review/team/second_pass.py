@@ -24,16 +24,25 @@ import numpy as np
 
 from synthstudio.core.errors import Refused
 from synthstudio.core.rng import stream
-from synthstudio.review.base import Base
+from synthstudio.review.check import Base
 from synthstudio.review.edits import apply_together
-from synthstudio.review.fold import step
-from synthstudio.review.history import is_done, item_events, states
+from synthstudio.review.history import is_done, item_events, states, step
 from synthstudio.review.leases import ADJUDICATED, MINUTES, SECOND, claim, leases
 from synthstudio.review.risk.people import I64, PeopleTable
 from synthstudio.review.risk.queue import Mask, decided, mask_of, touched, touched_elsewhere
-from synthstudio.review.roles import may, need
 from synthstudio.review.store import Store
-from synthstudio.review.values import MAIN, Event, ItemState, JointLabel, Op, Person, Status, User
+from synthstudio.review.values import (
+    MAIN,
+    Event,
+    ItemState,
+    JointLabel,
+    Op,
+    Person,
+    Status,
+    User,
+    may,
+    need,
+)
 
 SHARE = 0.1
 Choice = Literal["first", "second", "own"]

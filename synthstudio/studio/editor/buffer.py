@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 
 from synthstudio.core.errors import Refused
 from synthstudio.review.leases import SECOND, release, renew
-from synthstudio.review.roles import may
 from synthstudio.review.store import Store
-from synthstudio.review.values import Person, User
+from synthstudio.review.values import Person, User, may
 from synthstudio.studio.editor.outbox import Answer, Message
 
 EVERY_S = 60.0

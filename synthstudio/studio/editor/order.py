@@ -8,16 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.review.choices import share_of
-from synthstudio.review.columns import reviewed
-from synthstudio.review.finding import people_found, read
 from synthstudio.review.leases import SECOND, leases
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.queue import risk_order
-from synthstudio.review.risk.signals import Risk
-from synthstudio.review.risks import risk_of
+from synthstudio.review.risk.review_fields import people_found, read, reviewed
+from synthstudio.review.risk.scores import Risk, risk_of
+from synthstudio.review.settings import share_of
 from synthstudio.review.store import Store
-from synthstudio.review.team.assign import assigned
+from synthstudio.review.team.members import assigned
 from synthstudio.review.team.second_pass import veiled
 from synthstudio.review.values import MAIN, User
 from synthstudio.studio.gallery.view import unseen

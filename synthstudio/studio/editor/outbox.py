@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from synthstudio.core.errors import DatasetError, Refused
-from synthstudio.review.base import Base
-from synthstudio.review.check import MOST_INT, MOST_TEXT
+from synthstudio.review.check import MOST_INT, MOST_TEXT, Base
 from synthstudio.review.edits import apply
 from synthstudio.review.history import events
 from synthstudio.review.store import Store

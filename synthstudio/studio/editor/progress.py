@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from synthstudio.review.columns import last_event
 from synthstudio.review.history import DECIDED, events, tally
+from synthstudio.review.risk.review_fields import last_event
 from synthstudio.review.store import Store
 from synthstudio.review.values import MAIN, Event
 

@@ -11,11 +11,10 @@ import streamlit as st
 
 from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.review import history
-from synthstudio.review.choices import share_of
 from synthstudio.review.leases import SECOND
-from synthstudio.review.roles import may
+from synthstudio.review.settings import share_of
 from synthstudio.review.team.second_pass import veiled_among
-from synthstudio.review.values import MAIN, Event, Person, User
+from synthstudio.review.values import MAIN, Event, Person, User, may
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
 from synthstudio.studio.editor import window

@@ -23,8 +23,7 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row, hidden_by
 from synthstudio.dataset.shards import FRAMES_NAME, INSTANCES_NAME, SHARDS_DIR, shard_name
-from synthstudio.review.base import Base, known, labels_of
-from synthstudio.review.check import FIRST_THING
+from synthstudio.review.check import FIRST_THING, Base, known, labels_of
 from synthstudio.review.history import states
 from synthstudio.review.leases import leases
 from synthstudio.review.store import Store

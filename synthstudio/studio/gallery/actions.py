@@ -10,11 +10,10 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from synthstudio.core.errors import Refused
-from synthstudio.review import edits, history, saved
-from synthstudio.review.base import Base, base_of
-from synthstudio.review.roles import may
-from synthstudio.review.team import assign, members
-from synthstudio.review.values import Op, Person, User
+from synthstudio.review import edits, history, settings
+from synthstudio.review.check import Base, base_of
+from synthstudio.review.team import members
+from synthstudio.review.values import Op, Person, User, may
 from synthstudio.studio import refusal
 from synthstudio.studio.context import Context, OpenSet
 from synthstudio.studio.gallery.view import (
@@ -66,7 +65,7 @@ def bulk(
         team = list(members.members(ctx.store)) or [me.name]
         to = whom.selectbox("Assign to", team, key="gallery_to", format_func=plain)
         if give.button("Assign", disabled=not people, width="stretch", key="gallery_assign"):
-            count = assign.assign(ctx.store, people, to=to, by=me)
+            count = members.assign(ctx.store, people, to=to, by=me)
             _done(now, f"{count:,} people assigned to {to}.")
         reason = why.text_input("Reason", key="gallery_reason", max_chars=2_000)
         many = len(people) > MOST_AT_ONCE
@@ -118,7 +117,7 @@ def views_menu(ctx: Context, me: User, now: Look, chosen: OpenSet) -> None:
     """Show the saved views: open one, keep this one, forget one."""
     joints = chosen.skeleton.joints
     with st.popover("Views", width="content"):
-        kept = saved.views(ctx.store, chosen.key, who=me)
+        kept = settings.views(ctx.store, chosen.key, who=me)
         if not kept:
             st.caption("A view keeps a query with its order. None is saved yet.")
         for view in kept:
@@ -135,7 +134,7 @@ def views_menu(ctx: Context, me: User, now: Look, chosen: OpenSet) -> None:
             if _may_drop(me, view) and drop.button(
                 "✕", key=f"view_drop_{view.id}", help=f"Forget {plain(view.name)}"
             ):
-                saved.delete(ctx.store, view, who=me)
+                settings.delete_view(ctx.store, view, who=me)
                 st.rerun()
         if may(me.role, "save_view"):
             _save_form(ctx, me, now, chosen)
@@ -148,7 +147,7 @@ def _save_form(ctx: Context, me: User, now: Look, chosen: OpenSet) -> None:
         sent = st.form_submit_button("Save", width="stretch")
     if sent:
         try:
-            saved.save(
+            settings.save_view(
                 ctx.store,
                 chosen.key,
                 name=name.strip(),
@@ -181,7 +180,7 @@ def csv_button(chosen: OpenSet, found: Found) -> None:
     )
 
 
-def _may_drop(me: User, view: saved.View) -> bool:
+def _may_drop(me: User, view: settings.View) -> bool:
     return may(me.role, "save_view" if view.who else "save_view_for_all")
 
 

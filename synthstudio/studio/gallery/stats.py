@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from synthstudio.review.risk.facets import facet, joint_facet
+from synthstudio.review.risk.people import facet, joint_facet
 from synthstudio.studio import plots
 from synthstudio.studio.context import OpenSet
 from synthstudio.studio.filters import (

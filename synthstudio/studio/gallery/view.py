@@ -15,10 +15,9 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from synthstudio.core.errors import DatasetError
-from synthstudio.review.choices import share_of
-from synthstudio.review.columns import last_event, reviewed
-from synthstudio.review.finding import Columns, people_found, read
 from synthstudio.review.risk.people import PeopleTable
+from synthstudio.review.risk.review_fields import Columns, last_event, people_found, read, reviewed
+from synthstudio.review.settings import share_of
 from synthstudio.review.store import Store
 from synthstudio.review.team.second_pass import veiled
 from synthstudio.review.values import User

@@ -18,9 +18,8 @@ from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import Refused, SynthStudioError
 from synthstudio.review.models import JobRow, utc_now
-from synthstudio.review.roles import need
 from synthstudio.review.store import Store
-from synthstudio.review.values import User
+from synthstudio.review.values import User, need
 from synthstudio.studio.jobs import commands, process
 from synthstudio.studio.jobs.orders import Order, check_order, check_resumed, place_of
 from synthstudio.studio.jobs.outcome import frames_on_disk, outcome

@@ -16,8 +16,7 @@ from typing import Any
 from synthstudio.core.errors import RecipeError, Refused
 from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.recipe.schema.recipe import Recipe
-from synthstudio.review.roles import need
-from synthstudio.review.values import User
+from synthstudio.review.values import User, need
 from synthstudio.studio.settings import Limits, Settings
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")

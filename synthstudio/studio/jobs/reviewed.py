@@ -15,8 +15,7 @@ from typing import cast
 from synthstudio.core.errors import ReviewError, SynthStudioError
 from synthstudio.dataset.durable import TEMPORARY, disk_errors, sync_file, sync_folder
 from synthstudio.dataset.reader import Dataset
-from synthstudio.review.export import export_reviewed
-from synthstudio.review.reviewed import Only
+from synthstudio.review.reviewed import Only, export_reviewed
 from synthstudio.review.store import open_store
 from synthstudio.studio.jobs.commands import DATABASE
 from synthstudio.studio.jobs.orders import FORMATS, ONLY

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from synthstudio.core.errors import SynthStudioError
-from synthstudio.review.roles import may
-from synthstudio.review.values import User
+from synthstudio.review.values import User, may
 from synthstudio.studio import refusal
 from synthstudio.studio.context import Context, download_url
 from synthstudio.studio.jobs import job_store, scheduler

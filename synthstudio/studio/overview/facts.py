@@ -12,10 +12,10 @@ from sqlalchemy import func, select
 from synthstudio.dataset.durable import read_json
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import SHARD_NAME
-from synthstudio.review.choices import share_of
-from synthstudio.review.columns import last_event
 from synthstudio.review.models import EventRow
-from synthstudio.review.risk.control import Estimate, estimate
+from synthstudio.review.risk.queue import Estimate, estimate
+from synthstudio.review.risk.review_fields import last_event
+from synthstudio.review.settings import share_of
 from synthstudio.review.store import Store
 from synthstudio.studio.context import OpenSet
 from synthstudio.studio.overview.people import People, people_of

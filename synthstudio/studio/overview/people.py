@@ -12,8 +12,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from synthstudio.review.columns import last_event
 from synthstudio.review.history import DECIDED, by_status
+from synthstudio.review.risk.review_fields import last_event
 from synthstudio.review.store import Store
 
 _MOST = 500

@@ -6,8 +6,7 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from synthstudio.review.roles import may
-from synthstudio.review.values import User
+from synthstudio.review.values import User, may
 from synthstudio.studio import links, plots
 from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
 from synthstudio.studio.empty import GENERATE, HOME, NO_PEOPLE, nothing

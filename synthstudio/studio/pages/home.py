@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from synthstudio.core.errors import SynthStudioError
-from synthstudio.review.roles import may
-from synthstudio.review.values import User
+from synthstudio.review.values import User, may
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
 from synthstudio.studio.empty import cannot_read

@@ -8,14 +8,12 @@ import numpy as np
 import streamlit as st
 
 from synthstudio.core.errors import Refused
-from synthstudio.review.choices import share_of
-from synthstudio.review.finding import Columns
-from synthstudio.review.risk.control import Estimate, estimate
 from synthstudio.review.risk.findings import runs
-from synthstudio.review.risk.queue import Order, next_people, risk_order
-from synthstudio.review.risks import risk_of
-from synthstudio.review.roles import may
-from synthstudio.review.values import User
+from synthstudio.review.risk.queue import Estimate, Order, estimate, next_people, risk_order
+from synthstudio.review.risk.review_fields import Columns
+from synthstudio.review.risk.scores import risk_of
+from synthstudio.review.settings import share_of
+from synthstudio.review.values import User, may
 from synthstudio.studio import links, plots, refusal
 from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
 from synthstudio.studio.empty import GALLERY, GENERATE, HOME, NO_PEOPLE, REVIEW, TEAM, nothing

@@ -9,11 +9,10 @@ import streamlit as st
 
 from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.review import history
-from synthstudio.review.base import Base, base_of
-from synthstudio.review.roles import may
-from synthstudio.review.team.agreement import Disagreement, disagreements
+from synthstudio.review.check import Base, base_of
 from synthstudio.review.team.second_pass import Decision, adjudicate
-from synthstudio.review.values import ItemState, JointLabel, Person, Status, User
+from synthstudio.review.team.statistics import Disagreement, disagreements
+from synthstudio.review.values import ItemState, JointLabel, Person, Status, User, may
 from synthstudio.studio import pictures, refusal
 from synthstudio.studio.context import Context, OpenSet
 from synthstudio.studio.empty import QUEUE, nothing

@@ -11,14 +11,13 @@ import streamlit as st
 
 from synthstudio.core.errors import Refused, StudioError
 from synthstudio.review import leases
-from synthstudio.review.choices import share_of
-from synthstudio.review.finding import Columns
 from synthstudio.review.risk.queue import risk_order
-from synthstudio.review.risks import risk_of
-from synthstudio.review.roles import may
-from synthstudio.review.team import assign, members
-from synthstudio.review.team.throughput import Pace, throughput
-from synthstudio.review.values import ROLES, Person, Role, User
+from synthstudio.review.risk.review_fields import Columns
+from synthstudio.review.risk.scores import risk_of
+from synthstudio.review.settings import share_of
+from synthstudio.review.team import members
+from synthstudio.review.team.statistics import Pace, throughput
+from synthstudio.review.values import ROLES, Person, Role, User, may
 from synthstudio.studio import plots, refusal
 from synthstudio.studio.context import Context, OpenSet
 from synthstudio.studio.empty import QUEUE, nothing
@@ -54,7 +53,7 @@ def team(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> None:
 def member_lines(ctx: Context, chosen: OpenSet, columns: Columns) -> list[dict[str, object]]:
     """Return a line for everybody who has a role or did something here, by name."""
     roles = members.members(ctx.store)
-    given = assign.loads(ctx.store, chosen.key)
+    given = members.loads(ctx.store, chosen.key)
     held = Counter(lease.who for lease in leases.leases(ctx.store, chosen.key).values())
     decided = np.isin(columns["status"], ("approved", "rejected", "flagged"))
     done = Counter(who for who in columns["reviewer"][decided].tolist() if who)
@@ -157,7 +156,7 @@ def _give(ctx: Context, me: User, chosen: OpenSet, free: np.ndarray) -> None:
             Person(dataset=chosen.key, frame=frame, instance=instance)
             for frame, instance in chosen.table.ids(order.rows[: int(many)])
         ]
-        assign.assign(ctx.store, people, to=to, by=me)
+        members.assign(ctx.store, people, to=to, by=me)
         forget_columns()
         st.rerun()
 

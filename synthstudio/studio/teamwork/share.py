@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from synthstudio.core.errors import Refused
-from synthstudio.review.choices import Share, set_share
+from synthstudio.review.settings import Share, set_share
 from synthstudio.review.values import User
 from synthstudio.studio import refusal
 from synthstudio.studio.context import Context, OpenSet

@@ -8,12 +8,10 @@ import numpy as np
 import streamlit as st
 
 from synthstudio.core.errors import Refused
-from synthstudio.review.choices import share_of
-from synthstudio.review.roles import may
-from synthstudio.review.team.agreement import Agreement, JointAgreement, agreement
-from synthstudio.review.team.kappa import Kappa
+from synthstudio.review.settings import share_of
 from synthstudio.review.team.second_pass import Progress, begin, progress
-from synthstudio.review.values import User
+from synthstudio.review.team.statistics import Agreement, JointAgreement, Kappa, agreement
+from synthstudio.review.values import User, may
 from synthstudio.studio import links, plots, refusal
 from synthstudio.studio.context import Context, OpenSet
 from synthstudio.studio.empty import QUEUE, nothing

@@ -1,4 +1,7 @@
-"""Left and right exchanged: by the 3D joints where there are any, else by what a body allows."""
+"""Checks that need to know a body: bones of unusual lengths, left and right exchanged.
+
+Sides are compared by the 3D joints where there are any, else by what a body allows.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.quality.checks.subject import flip_of
-from synthstudio.review.risk.people import F64, PeopleTable
-from synthstudio.review.risk.signal import Signal, in_chunks, ramp, signal, worst
+from synthstudio.review.risk.people import F64, I64, PeopleTable, bones_of
+from synthstudio.review.risk.signals import Signal, in_chunks, labelled_px, ramp, signal, worst
 
+_SAMPLE = 20_000  # people that the usual lengths of bones are learnt from
+_LEAST_BONES = 4
+_LEAST_PEOPLE = 30
+_SHORT = 0.15  # log of the least ratio that lengths of bones are thought to vary by
 _FLAT = 0.35  # the sine below which a triangle says little about the way it turns
 # Folded arms and crossed legs are crossed rightly: the further from the trunk, the less is said.
 _PAIRS = (
@@ -139,3 +146,94 @@ def _turn(side: F64, down: F64) -> F64:
 
 def _length(vectors: F64) -> F64:
     return np.nan_to_num(np.hypot(vectors[0], vectors[1]))
+
+
+def bones(table: PeopleTable) -> Signal:
+    """Bones that are too long (in 3D also too short) beside the rest of their body.
+
+    What is usual is learnt from the set itself. A body's size is the median over its bones of
+    how long each is beside the usual one, so one wrong joint does not move it. In a picture a
+    bone may look short, never long.
+    """
+    pairs = np.array(bones_of(table.joints), np.int64).reshape(-1, 2)
+    in_space = table.arrays["bone_m"]
+    usual_3d, spread_3d = _usual(table, pairs, space=True)
+    usual_2d, spread_2d = _usual(table, pairs, space=False)
+    score, joint, value = np.zeros(table.people), np.full(table.people, -1), np.zeros(table.people)
+    for some in in_chunks(table.people):
+        has_3d = np.isfinite(in_space[:, some]).any(axis=0)
+        found, ratio = np.zeros((len(pairs), some.stop - some.start)), np.ones(())
+        logs = {True: _logs_3d(table, some), False: _logs_2d(table, pairs, some)}
+        ratio = np.zeros_like(found)
+        for space, usual, spread in ((True, usual_3d, spread_3d), (False, usual_2d, spread_2d)):
+            over = _beside_body(logs[space], usual)
+            times = (np.abs(over) if space else over) / spread[:, None]
+            own = has_3d if space else ~has_3d
+            found = np.where(own & np.isfinite(times), ramp(times, 1.6, 3.2), found)
+            ratio = np.where(own, np.exp(over), ratio)
+        score[some], bone, value[some] = worst(found, ratio)
+        joint[some] = np.where(bone >= 0, pairs[bone, 1] if len(pairs) else -1, -1)
+    return signal(
+        "bones",
+        weight=0.8,
+        score=score,
+        joint=joint,
+        value=value,
+        text="{joint}: its bone is {value:.1f} times the usual length",
+    )
+
+
+def _logs_3d(table: PeopleTable, some: slice | I64) -> F64:
+    length = table.arrays["bone_m"][:, some].astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(length > 1e-6, np.log(length), np.nan)
+
+
+def _logs_2d(table: PeopleTable, pairs: I64, some: slice | I64) -> F64:
+    x, y, known = labelled_px(table, some)
+    a, b = pairs[:, 0], pairs[:, 1]
+    length = np.hypot(x[a] - x[b], y[a] - y[b])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(known[a] & known[b] & (length > 0.5), np.log(length), np.nan)
+
+
+def _beside_body(logs: F64, usual: F64) -> F64:
+    """Return (B, N) logs of lengths over what the rest of each body lets expect; NaN: unknown."""
+    beside = logs - usual[:, None]
+    enough = np.isfinite(beside).sum(axis=0) >= _LEAST_BONES
+    size = _median(np.where(enough, beside, 0.0), axis=0)
+    return np.where(enough, beside - size, np.nan)
+
+
+def _usual(table: PeopleTable, pairs: I64, *, space: bool) -> tuple[F64, F64]:
+    """Return (B,) the usual log of each bone's length, and how far above it is still usual.
+
+    Infinite where fewer than _LEAST_PEOPLE tell: then no length is unusual.
+    """
+    step = max(1, table.people // _SAMPLE)
+    rows = np.arange(0, table.people, step)
+    logs = _logs_3d(table, rows) if space else _logs_2d(table, pairs, rows)
+    told = np.isfinite(logs).sum(axis=1) >= _LEAST_PEOPLE
+    logs = np.where(told[:, None], logs, np.nan)
+    usual = np.nan_to_num(_median(logs, axis=1))
+    for _ in range(3):
+        over = _beside_body(logs, usual)
+        usual = usual + np.nan_to_num(_median(over, axis=1))
+    over = np.abs(over) if space else over
+    spread = np.full(len(pairs), np.inf)
+    for bone in np.flatnonzero(told):
+        known = over[bone][np.isfinite(over[bone])]
+        if len(known) >= _LEAST_PEOPLE:
+            # Two in a hundred may be wrong already and must not widen what is usual.
+            spread[bone] = max(_SHORT, 1.25 * float(np.quantile(known, 0.95)))
+    return usual, spread
+
+
+def _median(values: F64, axis: int) -> F64:
+    """Return medians that leave NaN out; NaN where nothing else is, without a warning."""
+    ordered = np.sort(values, axis=axis)  # NaN last
+    counts = np.isfinite(values).sum(axis=axis, keepdims=True)
+    low = np.take_along_axis(ordered, np.maximum((counts - 1) // 2, 0), axis)
+    high = np.take_along_axis(ordered, np.minimum(counts // 2, values.shape[axis] - 1), axis)
+    middle = np.where(counts > 0, (low + high) / 2, np.nan)
+    return middle.squeeze(axis)

@@ -1,18 +1,51 @@
-"""Saved views: a query and how to show it, under a name; one's own, or (a lead's) for all."""
+"""What a team chose for a data set: saved views, and how many people are looked at twice."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from sqlalchemy import func, or_, select
 
 from synthstudio.core.errors import Refused
 from synthstudio.review.check import check_name
-from synthstudio.review.models import SavedViewRow
-from synthstudio.review.roles import need
+from synthstudio.review.models import SavedViewRow, SettingRow
+from synthstudio.review.risk.queue import CONTROL
 from synthstudio.review.store import Store
-from synthstudio.review.values import User
+from synthstudio.review.team.second_pass import SHARE
+from synthstudio.review.values import User, need
+
+Share = Literal["second_share", "control_share"]
+_DEFAULTS: dict[Share, float] = {"second_share": SHARE, "control_share": CONTROL}
+
+
+def share_of(store: Store, dataset: str, name: Share) -> float:
+    """Return the chosen share of a data set's people, or the usual one; 0 to 1."""
+    with store.reading() as session:
+        row = session.get(SettingRow, (dataset, name))
+        value = _DEFAULTS[name] if row is None else row.value
+    return float(value) if _is_share(value) else _DEFAULTS[name]
+
+
+def set_share(store: Store, dataset: str, name: Share, share: float, *, by: User) -> None:
+    """Choose a share. Refused: "role", "invalid"."""
+    need(by, "assign")
+    if not _is_share(share):
+        raise Refused(
+            "no such share",
+            where=name,
+            expected="0 to 1",
+            got=repr(share)[:40],
+            reason="invalid",
+        )
+    with store.session() as session:
+        session.merge(SettingRow(dataset=dataset, key=name, value=float(share)))
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+
 
 MAX_VIEWS = 200
 """That one person, or everybody together, may keep for a data set."""
@@ -41,7 +74,7 @@ def views(store: Store, dataset: str, *, who: User) -> list[View]:
     return sorted(found, key=lambda view: (view.who is not None, view.name, view.id))
 
 
-def save(
+def save_view(
     store: Store,
     dataset: str,
     *,
@@ -72,7 +105,7 @@ def save(
         return _view(row)
 
 
-def delete(store: Store, view: View, *, who: User) -> None:
+def delete_view(store: Store, view: View, *, who: User) -> None:
     """Forget a view: one's own, or one for all by a lead. Refused("gone") when there is none."""
     need(who, "save_view_for_all" if view.who is None else "save_view")
     with store.session() as session:

@@ -1,4 +1,9 @@
-"""What the store knows of every person of a data set, as columns beside its people table."""
+"""What reviewers made of people, as columns beside a people table and as fields of queries.
+
+The query language of `filter` asks for what a data set holds; here it also knows REVIEW_FIELDS,
+whose values are columns over the rows of a people table. As everywhere in the language, what
+nobody knows (None, NaN) matches neither a test nor its negation.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import select
 
+from synthstudio.dataset.query import Query, parse
+from synthstudio.dataset.query_fields import FIELDS, Field
 from synthstudio.review.models import AssignmentRow, EventRow, ItemRow
-from synthstudio.review.risk.people import PeopleTable
-from synthstudio.review.risks import models_of, risk_of
+from synthstudio.review.risk.evaluate import known
+from synthstudio.review.risk.people import I64, PeopleTable
+from synthstudio.review.risk.scores import models_of, risk_of
 from synthstudio.review.store import Store
-from synthstudio.review.values import MAIN
+from synthstudio.review.values import MAIN, STATUSES
 
 Columns = dict[str, NDArray[Any]]
 
@@ -80,3 +88,29 @@ def _placed(table: PeopleTable, found: Sequence[Any]) -> list[tuple[int, Any]]:
     instances = np.array([row[1] for row in found], np.int64)
     places = table.rows_of(frames, instances).tolist()
     return [(place, row) for place, row in zip(places, found, strict=True) if place >= 0]
+
+
+def _field(column: str, means: str, **more: Any) -> Field:
+    return Field(column=column, table="review", means=means, **more)
+
+
+REVIEW_FIELDS: dict[str, Field] = {
+    "status": _field("status", "what reviewers decided", kind="text", values=STATUSES),
+    "reviewer": _field("reviewer", "who touched it last", kind="text"),
+    "assigned": _field("assigned", "who shall look at it", kind="text"),
+    "changed": _field("changed", "a reviewer changed labels: yes or no", kind="flag"),
+    "comments": _field("comments", "how many there are"),
+    "risk": _field("risk", "how likely something is wrong; larger is likelier"),
+    "disagreement": _field("disagreement", "1 - OKS between labels and predictions, 0 to 1"),
+}
+ALL_FIELDS: dict[str, Field] = {**FIELDS, **REVIEW_FIELDS}
+
+
+def read(text: str, joints: tuple[str, ...]) -> Query:
+    """Return a query that may ask REVIEW_FIELDS too; DatasetError points at what is wrong."""
+    return parse(text, joints, fields=ALL_FIELDS)
+
+
+def people_found(table: PeopleTable, query: Query, columns: Columns) -> I64:
+    """Return the rows of the people that match, rising; `columns` for the REVIEW_FIELDS asked."""
+    return np.flatnonzero(known(table, query.tree, columns)[0]).astype(np.int64)

@@ -1,4 +1,6 @@
-"""How far two reviewers agree: on places, states and causes, joint by joint.
+"""Cohen's kappa: how far two agree beyond what chance would give them.
+
+How far two reviewers agree: on places, states and causes, joint by joint.
 
 Distances between two places are measured as OKS measures them, against sqrt(area) and the joint's
 sigma. Two who each err by s differ by s sqrt(2), so
@@ -11,25 +13,62 @@ were measured on. Joints that neither changed count as agreed: both let them sta
 Who deletes a person says that it shall go, as who rejects it: that counts for the verdict (right
 or wrong), whatever status it had before. It says nothing of joints, so the joints of a person
 whom either look deleted are compared nowhere.
+
+
+How fast reviewers are: people decided an hour, by reviewer and day, without their pauses.
+
+Events of one reviewer that lie at most PAUSE apart are one sitting; its length is from its first to
+its last event. How long somebody looked before the first event of a sitting is not known, so a
+decision that opens a sitting counts as done, but not for the pace. A person counts once a day,
+at the last decision.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import select
 
 from synthstudio.core.labels import CAUSES
 from synthstudio.dataset.rows import NO_STATE
-from synthstudio.review.risk.control import TOLERANCE
+from synthstudio.review.models import EventRow
 from synthstudio.review.risk.people import PeopleTable
+from synthstudio.review.risk.queue import TOLERANCE
 from synthstudio.review.store import Store
-from synthstudio.review.team.kappa import Kappa, kappa
 from synthstudio.review.team.second_pass import Pair, pairs
 from synthstudio.review.values import ItemState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kappa:
+    """Agreement of two on `n` things. `counts[a, b]`: the first said a, the second b.
+
+    `value`: 1 is full agreement, 0 what chance gives, below 0 less. NaN when there is nothing to
+    agree on, or when both said one and the same thing throughout: chance then explains it all.
+    """
+
+    value: float
+    n: int
+    agreed: int
+    counts: NDArray[np.int64]
+    names: tuple[str, ...]
+
+
+def kappa(counts: NDArray[np.int64], names: tuple[str, ...]) -> Kappa:
+    """Return Cohen's kappa of a square table of counts, a row for what the first said."""
+    n, agreed = int(counts.sum()), int(np.trace(counts))
+    value = math.nan
+    if n:
+        seen = agreed / n
+        by_chance = float((counts.sum(axis=1) * counts.sum(axis=0)).sum()) / n**2
+        value = (seen - by_chance) / (1 - by_chance) if by_chance < 1 else math.nan
+    return Kappa(value=value, n=n, agreed=agreed, counts=counts, names=names)
+
 
 STATES = ("outside", "hidden", "visible", "unlabelled")
 _CODES = {0: 0, 1: 1, 2: 2, NO_STATE: 3}
@@ -238,3 +277,97 @@ def _verdict(state: ItemState) -> int:
 
 def _word(state: ItemState) -> str:
     return "deleted" if state.deleted else state.status
+
+
+PAUSE = timedelta(minutes=5)
+LEAST_ACTIVE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """Something that happened: who did it to whom, when, and whether it was a decision."""
+
+    who: str
+    when: datetime
+    person: tuple[int, int, str]
+    decision: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """A reviewer's day. `per_hour`: NaN below a minute of work; `active_h`: without pauses."""
+
+    who: str
+    day: date
+    people: int
+    events: int
+    active_h: float
+    per_hour: float
+
+
+@dataclass
+class _Day:
+    """What is counted of a day: person -> whether the last decision counts for the pace."""
+
+    people: dict[tuple[int, int, str], bool] = field(default_factory=dict)
+    events: int = 0
+    active: timedelta = timedelta()
+
+
+def throughput(store: Store, key: str, *, zone: tzinfo = UTC) -> list[Pace]:
+    """Return reviewers' paces by day (of `zone`) and name."""
+    columns = (
+        EventRow.who,
+        EventRow.when,
+        EventRow.frame,
+        EventRow.instance,
+        EventRow.layer,
+        EventRow.kind,
+    )
+    query = select(*columns).where(EventRow.dataset == key).order_by(EventRow.id)
+    with store.reading() as session:
+        rows = session.execute(query.execution_options(yield_per=5000))
+        return paces(
+            (
+                Moment(
+                    who=row.who,
+                    when=row.when,
+                    person=(row.frame, row.instance, row.layer),
+                    decision=row.kind in ("status", "delete"),
+                )
+                for row in rows
+            ),
+            zone=zone,
+        )
+
+
+def paces(moments: Iterable[Moment], *, zone: tzinfo = UTC) -> list[Pace]:
+    """Return paces of moments that come in the order in which they happened."""
+    days: dict[tuple[date, str], _Day] = {}
+    last: dict[str, datetime] = {}
+    for moment in moments:
+        before = last.get(moment.who)
+        gap = None if before is None else moment.when - before
+        last[moment.who] = moment.when
+        local = moment.when.astimezone(zone).date()
+        day = days.setdefault((local, moment.who), _Day())
+        day.events += 1
+        working = gap is not None and timedelta() <= gap <= PAUSE
+        if working and gap is not None:
+            day.active += gap
+        if moment.decision:
+            day.people[moment.person] = working
+    return [_pace(who, day, found) for (day, who), found in sorted(days.items())]
+
+
+def _pace(who: str, day: date, found: _Day) -> Pace:
+    hours = found.active / timedelta(hours=1)
+    enough = found.active >= LEAST_ACTIVE
+    return Pace(
+        who=who,
+        day=day,
+        people=len(found.people),
+        events=found.events,
+        active_h=hours,
+        per_hour=sum(found.people.values()) / hours if enough else math.nan,
+    )

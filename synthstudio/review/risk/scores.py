@@ -1,0 +1,167 @@
+"""Everybody's risk: how likely each person is wrongly labelled, from all checks together.
+
+What is likely wrong with a person's labels: each check a plain function table -> Signal.
+
+name          weight  what it finds
+contradiction  0.95   state or cause that the shares or the place of a drawn joint contradict
+projection     0.95   a drawn joint that is not where its 3D joint is seen
+sides          0.9    left and right exchanged: by 3D, or by face, trunk and limbs in 2D
+place          0.9    a visible joint outside the frame, joints far from the box or all at one point
+bones          0.8    a bone far longer than the same bone of others, by the rest of its body
+validation     0.95   findings of `synthstudio validate` that were stored (findings.py)
+audit          0.9    joints on which the second oracle disagreed, stored (findings.py)
+model          0.7    a predicted joint far from the labelled one (predictions.py)
+threshold      0.25   joints about as much hidden as visible: easy to label either way
+hidden         0.2    people of whom little is seen
+
+    risk = 1 - product over checks of (1 - weight x score)
+
+as if each were right on its own with the probability weight x score. So one sure sign outranks
+many faint ones, and of two with the same sure sign the one with more doubts comes first.
+
+What does not change is computed once: a table's own checks by what it holds, findings and
+predictions by a mark of what is stored.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from sqlalchemy import func, select
+
+from synthstudio.review.models import PredictionRow, RiskRow
+from synthstudio.review.risk.anatomy import bones, sides
+from synthstudio.review.risk.findings import runs, stored
+from synthstudio.review.risk.people import F64, PeopleTable
+from synthstudio.review.risk.predictions import disagreement, iter_predictions, model, predicted
+from synthstudio.review.risk.signals import (
+    Signal,
+    contradiction,
+    hidden,
+    place,
+    projection,
+    threshold,
+)
+from synthstudio.review.store import Store
+
+T = TypeVar("T")
+_LEAST_SAID = 0.02
+_KEPT = 6
+_lock = threading.Lock()
+_cache: OrderedDict[object, Any] = OrderedDict()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Risk:
+    """How likely each of P people is wrongly labelled, and what says so."""
+
+    table: PeopleTable
+    score: F64  # (P,) 0 to 1
+    signals: tuple[Signal, ...]
+
+    def reasons(self, row: int, *, most: int = 5) -> list[str]:
+        """Return why a person has its score, in words, the weightiest first."""
+        said = [
+            (signal.weight * float(signal.score[row]), words)
+            for signal in self.signals
+            for words in signal.words(self.table, row)
+        ]
+        said = [pair for pair in said if pair[0] >= _LEAST_SAID]
+        return [words for _, words in sorted(said, key=lambda pair: -pair[0])][:most]
+
+    def by_signal(self, row: int) -> dict[str, float]:
+        """Return what each check adds: name -> weight x score, those above 0."""
+        found = {s.name: s.weight * float(s.score[row]) for s in self.signals}
+        return {name: value for name, value in found.items() if value > 0}
+
+
+def risk(table: PeopleTable, *, more: Iterable[Signal] = ()) -> Risk:
+    """Return everybody's risk by all checks of the table, and `more` (stored, of models)."""
+    signals = (*own_signals(table), *more)
+    return Risk(table=table, score=combined(signals, table.people), signals=signals)
+
+
+def own_signals(table: PeopleTable) -> tuple[Signal, ...]:
+    """Return the checks that need nothing but the table."""
+    checks = (contradiction, projection, sides, place, bones, threshold, hidden)
+    return tuple(check(table) for check in checks)
+
+
+def combined(signals: Sequence[Signal], people: int) -> F64:
+    """Return (P,) the risk by the formula at the top of this file."""
+    fine = np.ones(people)
+    for one in signals:
+        fine *= 1.0 - one.weight * one.score
+    return 1.0 - fine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Models:
+    """What models say of a table's people. `disagreement` (P,): the largest of them, or NaN."""
+
+    signals: tuple[Signal, ...]
+    disagreement: F64
+
+
+def risk_of(store: Store, table: PeopleTable) -> Risk:
+    """Return the risk of every person of a table; quick when nothing was stored since."""
+    found = _mark(store, table.key)
+    return _once(("risk", store.url, *_name(table), found), lambda: _risk(store, table))
+
+
+def models_of(store: Store, table: PeopleTable) -> Models:
+    """Return where models and labels disagree, over all models that said something."""
+    found = _mark(store, table.key)[1]
+    return _once(("models", store.url, *_name(table), found), lambda: _models(store, table))
+
+
+def _risk(store: Store, table: PeopleTable) -> Risk:
+    own = _once(("own", *_name(table)), lambda: own_signals(table))
+    signals = (*own, *stored(store, table), *models_of(store, table).signals)
+    return Risk(table=table, score=combined(signals, table.people), signals=signals)
+
+
+def _models(store: Store, table: PeopleTable) -> Models:
+    signals: list[Signal] = []
+    most = np.full(table.people, np.nan)
+    for layer, _, _ in _mark(store, table.key)[1]:
+        found = predicted(table, iter_predictions(store, table.key, str(layer)))
+        signals.append(model(table, found))
+        most = np.fmax(most, disagreement(table, found))
+    return Models(signals=tuple(signals), disagreement=most)
+
+
+def _name(table: PeopleTable) -> tuple[str, str]:
+    return table.key, table.content
+
+
+def _mark(store: Store, key: str) -> tuple[tuple[Any, ...], tuple[tuple[Any, ...], ...]]:
+    """Return what tells one state of the stored findings and predictions from another."""
+    risks = select(func.count(), func.sum(RiskRow.score)).where(RiskRow.dataset == key)
+    models = select(PredictionRow.layer, func.count(), func.sum(PredictionRow.score))
+    models = models.where(PredictionRow.dataset == key).group_by(PredictionRow.layer)
+    ran = tuple(runs(store, key).items())
+    with store.reading() as session:
+        first = (*session.execute(risks).one(), ran)
+        rest = tuple(tuple(row) for row in session.execute(models.order_by(PredictionRow.layer)))
+    return first, rest
+
+
+def _once(key: object, make: Callable[[], T]) -> T:
+    """Return what is kept under a key, made now if it is not; a few are kept."""
+    with _lock:
+        if key in _cache:
+            _cache.move_to_end(key)
+            kept: T = _cache[key]
+            return kept
+    made = make()
+    with _lock:
+        _cache[key] = made
+        while len(_cache) > _KEPT:
+            _cache.popitem(last=False)
+    return made
