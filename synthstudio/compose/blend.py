@@ -16,7 +16,7 @@ SOLID = 0.9999
 
 
 def over(rendering: Rendering, layers: tuple[CutoutLayer, ...]) -> Rendering:
-    """Return the rendering with the layers laid over it, the farthest first.
+    """The rendering with the layers laid over it, the farthest first.
 
     Among layers of the same depth the later one lies on top. Where the rendering is nearer
     than a layer it stays in front (a layer of depth 0 is in front of everything). Light is

@@ -25,7 +25,7 @@ _VIGNETTE_SPREAD = 0.6
 
 
 def develop(rgb: U8, lens: LensSpec) -> U8:
-    """Return (H, W, 3) sRGB with the effects of `lens` that are not zero, JPEG aside.
+    """(H, W, 3) sRGB with the effects of `lens` that are not zero, JPEG aside.
 
     In the order of a camera: blur by focus and by motion, vignetting, exposure, then noise.
     Blurs are even about their centre, so that a marker's centroid stays where it was.
@@ -50,7 +50,7 @@ def develop(rgb: U8, lens: LensSpec) -> U8:
 
 
 def motion_kernel(length_px: float, angle_rad: float) -> F32:
-    """Return an odd square kernel: a line of that length whose centroid is exactly zero.
+    """An odd square kernel: a line of that length whose centroid is exactly zero.
 
     The line is a row of points spread bilinearly; each is paired with its mirror image, so
     k[i, j] == k[-1-i, -1-j]. `angle_rad` turns from x right towards y down.
@@ -116,7 +116,6 @@ def _vignetted(rgb: U8, strength: float) -> U8:
 
 @lru_cache(maxsize=2)
 def _bell(height: int, width: int) -> F32:
-    """Return (H, W, 3) a bell about the middle, 1 there."""
     sigma = max(height, width) * _VIGNETTE_SPREAD
     rows, columns = (
         np.exp(-((np.arange(n) + 0.5 - n / 2) ** 2) / (2 * sigma * sigma)) for n in (height, width)
@@ -127,14 +126,14 @@ def _bell(height: int, width: int) -> F32:
 
 @lru_cache(maxsize=1)
 def _normal_table() -> F32:
-    """Return the standard normal's values at 256 even steps of probability, made to sigma 1."""
+    """The standard normal's values at 256 even steps of probability, made to sigma 1."""
     table: F64 = ndtri((np.arange(256) + 0.5) / 256)
     table /= table.std()
     return table.astype(np.float32)
 
 
 def _noise(shape: tuple[int, ...], lens: LensSpec) -> F32:
-    """Return noise of that shape in grey levels, none beyond 2.9 sigma.
+    """Noise of that shape in grey levels, none beyond 2.9 sigma.
 
     A byte a level through a table: many times faster than floats and rejection.
     """

@@ -13,7 +13,7 @@ _noted: set[tuple[str, str]] = set()
 def rename_keys(
     data: Mapping[str, Any], renamed: Mapping[str, str], *, where: str
 ) -> dict[str, Any]:
-    """Return `data` with old keys under their new names (`renamed`: old -> new).
+    """`data` with old keys under their new names (`renamed`: old -> new).
 
     Each old key is noted once per process. A key given under both names is left alone, so that
     the reader refuses the old one as unknown.

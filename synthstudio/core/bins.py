@@ -43,36 +43,36 @@ _UPRIGHT = 0.5
 
 
 def view_of(azimuth_rad: F64) -> I32:
-    """Return places in VIEWS of the camera's azimuths about people, + towards their left."""
+    """Places in VIEWS of the camera's azimuths about people, + towards their left."""
     return (np.rint(azimuth_rad / SECTOR_RAD) % len(VIEWS)).astype(np.int32)
 
 
 def view_azimuth_rad(view: str) -> float:
-    """Return the middle of a sector: the camera's azimuth about the person."""
+    """The middle of a sector: the camera's azimuth about the person."""
     return VIEWS.index(view) * SECTOR_RAD
 
 
 def body_of(phenotype: Phenotype) -> str:
-    """Return the bin of a body, one of BODIES."""
+    """The bin of a body, one of BODIES."""
     columns = ((phenotype.gender,), (phenotype.weight,), (phenotype.height,))
     gender, weight, height = (np.array(column) for column in columns)
     return BODIES[int(body_places(gender, weight, height)[0])]
 
 
 def body_places(gender: F64, weight: F64, height: F64) -> I32:
-    """Return places in BODIES of people (P,) by three axes of their phenotypes."""
+    """Places in BODIES of people (P,) by three axes of their phenotypes."""
     w, h = np.searchsorted(WEIGHT_EDGES, weight), np.searchsorted(HEIGHT_EDGES, height)
     g = (gender >= GENDER_EDGE).astype(np.int32)
     return ((g * len(WEIGHTS) + w) * len(HEIGHTS) + h).astype(np.int32)
 
 
 def fraction_of(fraction: F64) -> I32:
-    """Return places in FRACTIONS of occluded fractions in 0..1."""
+    """Places in FRACTIONS of occluded fractions in 0..1."""
     return np.searchsorted(FRACTION_EDGES, fraction).astype(np.int32)
 
 
 def camera_azimuth_rad(joints_m: F64, eyes_m: F64) -> F64:
-    """Return (P,) where cameras are about people, 0 before them, + towards their left.
+    """(P,) where cameras are about people, 0 before them, + towards their left.
 
     `joints_m` (P, 4, 3): left and right shoulder, left and right hip in the world; `eyes_m`
     (P, 3). Left is the mean of the lines between shoulders and between hips, laid flat, and

@@ -37,13 +37,13 @@ class Camera:
 
     @cached_property
     def K(self) -> F64:
-        """Return the (3, 3) intrinsics for continuous pixels."""
+        """The (3, 3) intrinsics for continuous pixels."""
         cx, cy = self.centre_px or (self.width_px / 2, self.height_px / 2)
         return np.array([[self.focal_px, 0, cx], [0, self.focal_px, cy], [0, 0, 1]], np.float64)
 
     @cached_property
     def world_to_camera(self) -> F64:
-        """Return the (4, 4) rigid transform from world to camera metres."""
+        """The (4, 4) rigid transform from world to camera metres."""
         cy, sy = math.cos(self.yaw_rad), math.sin(self.yaw_rad)
         cp, sp = math.cos(self.pitch_rad), math.sin(self.pitch_rad)
         cr, sr = math.cos(self.roll_rad), math.sin(self.roll_rad)
@@ -58,17 +58,17 @@ class Camera:
         return out
 
     def to_camera(self, points_m: F64) -> F64:
-        """Return world points (..., 3) in camera metres."""
+        """World points (..., 3) in camera metres."""
         m = self.world_to_camera
         return np.asarray(points_m, np.float64) @ m[:3, :3].T + m[:3, 3]
 
     def to_world(self, points_m: F64) -> F64:
-        """Return camera points (..., 3) in world metres."""
+        """Camera points (..., 3) in world metres."""
         m = self.world_to_camera
         return (np.asarray(points_m, np.float64) - m[:3, 3]) @ m[:3, :3]
 
     def project(self, camera_m: F64) -> F64:
-        """Return camera points (..., 3) as pixels (..., 2); NaN nearer than the near plane."""
+        """Camera points (..., 3) as pixels (..., 2); NaN nearer than the near plane."""
         camera_m = np.asarray(camera_m, np.float64)
         z = camera_m[..., 2]
         k = self.K
@@ -80,7 +80,7 @@ class Camera:
         return out
 
     def unproject(self, pixels: F64, depth_m: F64) -> F64:
-        """Return camera points (..., 3) of continuous pixels (..., 2) at z = depth_m (...)."""
+        """Camera points (..., 3) of continuous pixels (..., 2) at z = depth_m (...)."""
         k = self.K
         pixels, depth_m = np.asarray(pixels, np.float64), np.asarray(depth_m, np.float64)
         x = (pixels[..., 0] - k[0, 2]) / k[0, 0] * depth_m
@@ -89,14 +89,14 @@ class Camera:
 
     @property
     def horizon_px(self) -> float:
-        """Return the row of the horizon at the image's middle column (roll ignored)."""
+        """The row of the horizon at the image's middle column (roll ignored)."""
         return float(self.K[1, 2] + self.focal_px * math.tan(self.pitch_rad))
 
 
 def look_at(
     position_m: tuple[float, float, float], target_m: tuple[float, float, float]
 ) -> tuple[float, float]:
-    """Return (yaw_rad, pitch_rad) of a camera at `position_m` that looks at `target_m`."""
+    """(yaw_rad, pitch_rad) of a camera at `position_m` that looks at `target_m`."""
     d = np.array(target_m, np.float64) - np.array(position_m, np.float64)
     flat = math.hypot(d[0], d[1])
     if flat + abs(d[2]) < 1e-9:

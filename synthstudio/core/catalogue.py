@@ -94,12 +94,12 @@ class MotionAsset:
 
     @property
     def name(self) -> str:
-        """Return the file's name without folder and ending."""
+        """The file's name without folder and ending."""
         return self.asset.name.rsplit("/", 1)[-1].rsplit(".", 1)[0]
 
     @property
     def seconds(self) -> float:
-        """Return the time from the first frame to the last."""
+        """The time from the first frame to the last."""
         return (self.frames - 1) / self.fps
 
 

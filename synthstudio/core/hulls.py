@@ -31,13 +31,13 @@ class Hulls:
     support_m: F64
 
     def moved(self, x_m: float, y_m: float) -> Hulls:
-        """Return the same outlines shifted over the floor."""
+        """The same outlines shifted over the floor."""
         shift = np.array([x_m, y_m])
         return Hulls(first=self.first, support_m=self.support_m + shift @ _AXES)
 
 
 def box_m(surfaces: Sequence[Surface]) -> F64:
-    """Return (2, 3) the least and greatest corner of what the surfaces' vertices span."""
+    """(2, 3) the least and greatest corner of what the surfaces' vertices span."""
     # A column at a time: NumPy is slow over rows of three.
     low = np.min([[c.min() for c in s.vertices_m.T] for s in surfaces], axis=0)
     high = np.max([[c.max() for c in s.vertices_m.T] for s in surfaces], axis=0)
@@ -45,12 +45,12 @@ def box_m(surfaces: Sequence[Surface]) -> F64:
 
 
 def box_gap_m(a: F64, b: F64) -> float:
-    """Return how far two boxes (2, 3) stand apart over the floor; negative if they overlap."""
+    """How far two boxes (2, 3) stand apart over the floor; negative if they overlap."""
     return float(np.maximum(a[0] - b[1], b[0] - a[1])[:2].max())
 
 
 def hulls(surfaces: Sequence[Surface]) -> Hulls:
-    """Return the outlines of everything that `surfaces` draw or hold."""
+    """The outlines of everything that `surfaces` draw or hold."""
     x_m, y_m, z_m, reach_m = _corners(surfaces)
     low, high = z_m.min(), z_m.max()
     first, last = math.floor(low / LAYER_M), math.floor(high / LAYER_M)
@@ -74,7 +74,7 @@ def hulls(surfaces: Sequence[Surface]) -> Hulls:
 
 
 def _corners(surfaces: Sequence[Surface]) -> tuple[F32, F32, F32, F32]:
-    """Return x, y, z (n,) of the faces' corners and how far up and down faces reach from them."""
+    """x, y, z (n,) of the faces' corners and how far up and down faces reach from them."""
     parts = []
     for surface in surfaces:
         x, y, z = surface.vertices_m.T
@@ -89,7 +89,7 @@ def _corners(surfaces: Sequence[Surface]) -> tuple[F32, F32, F32, F32]:
 
 
 def swept(a: Hulls, b: Hulls) -> Hulls:
-    """Return the outlines of all that lies between two items, themselves included."""
+    """The outlines of all that lies between two items, themselves included."""
     first = min(a.first, b.first)
     last = max(a.first + len(a.support_m), b.first + len(b.support_m))
     out = np.full((last - first, DIRECTIONS), -np.inf)
@@ -100,7 +100,7 @@ def swept(a: Hulls, b: Hulls) -> Hulls:
 
 
 def gap_m(a: Hulls, b: Hulls) -> float:
-    """Return the least distance over shared layers; inf when none is shared, < 0 if they meet."""
+    """The least distance over shared layers; inf when none is shared, < 0 if they meet."""
     first = max(a.first, b.first)
     last = min(a.first + len(a.support_m), b.first + len(b.support_m))
     if first >= last:

@@ -45,7 +45,7 @@ _SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
 def read_bytes(path: Path, *, limit: int = MAX_BYTES) -> bytes:
-    """Return a file's bytes; AssetError if it is missing, no plain file, empty or too large."""
+    """A file's bytes; AssetError if it is missing, no plain file, empty or too large."""
     try:
         if not path.is_file():
             raise AssetError(
@@ -77,7 +77,7 @@ def read_bytes(path: Path, *, limit: int = MAX_BYTES) -> bytes:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Return (width, height) of the upright picture; reads the header, decodes no pixels.
+    """(width, height) of the upright picture; reads the header, decodes no pixels.
 
     (A PNG may keep its EXIF behind the pixels: only then they are decoded too.)
     """
@@ -85,22 +85,22 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def check_image(path: Path) -> tuple[int, int]:
-    """Return (width, height) of the upright picture after decoding all of it, JPEG at 1/8."""
+    """(width, height) of the upright picture after decoding all of it, JPEG at 1/8."""
     return decode(read_bytes(path), str(path), _checked_size)
 
 
 def read_rgb(path: Path) -> U8:
-    """Return an opaque picture as (H, W, 3) uint8; AssetError if parts are transparent."""
+    """An opaque picture as (H, W, 3) uint8; AssetError if parts are transparent."""
     return decode_rgb(read_bytes(path), str(path))
 
 
 def read_rgba(path: Path) -> U8:
-    """Return a picture as (H, W, 4) uint8, alpha not premultiplied; 255 where it has none."""
+    """A picture as (H, W, 4) uint8, alpha not premultiplied; 255 where it has none."""
     return decode_rgba(read_bytes(path), str(path))
 
 
 def read_hdr(path: Path) -> F32:
-    """Return a Radiance panorama as (h, w, 3) float32 linear; row 0 looks up."""
+    """A Radiance panorama as (h, w, 3) float32 linear; row 0 looks up."""
     return decode_hdr(read_bytes(path), str(path))
 
 
@@ -218,7 +218,7 @@ def _check_webp_size(data: bytes, where: str) -> None:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1..8. Damaged EXIF counts as upright, as viewers have it."""
+    """The EXIF orientation, 1..8. Damaged EXIF counts as upright, as viewers have it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         value = image.getexif().get(_ORIENTATION, 1)
@@ -252,7 +252,7 @@ def _rgba(image: Image.Image) -> U8:
 
 
 def resample(rgb: U8, box_px: tuple[float, float, float, float], size_px: tuple[int, int]) -> U8:
-    """Return the box (x0, y0, x1, y1, continuous pixels) of (H, W, 3) scaled to (width, height).
+    """The box (x0, y0, x1, y1, continuous pixels) of (H, W, 3) scaled to (width, height).
 
     Bicubic, widened when shrinking so that nothing aliases.
     """
@@ -261,7 +261,7 @@ def resample(rgb: U8, box_px: tuple[float, float, float, float], size_px: tuple[
 
 
 def encode_jpeg(rgb: U8, quality: int) -> bytes:
-    """Return (H, W, 3) as the bytes of a JPEG file; the same array gives the same bytes."""
+    """(H, W, 3) as the bytes of a JPEG file; the same array gives the same bytes."""
     import cv2
 
     bgr = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2BGR)
@@ -272,7 +272,7 @@ def encode_jpeg(rgb: U8, quality: int) -> bytes:
 
 
 def encode_png(array: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
-    """Return (H, W), (H, W, 3) or (H, W, 4) of 8 or 16 bits as the bytes of a PNG file."""
+    """(H, W), (H, W, 3) or (H, W, 4) of 8 or 16 bits as the bytes of a PNG file."""
     import cv2
 
     if array.dtype not in (np.uint8, np.uint16):
@@ -287,13 +287,13 @@ def encode_png(array: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
 
 
 def _linear_table() -> F32:
-    """Return the sRGB transfer curve (IEC 61966-2-1) at 0..255."""
+    """The sRGB transfer curve (IEC 61966-2-1) at 0..255."""
     s = np.arange(256) / 255
     return np.where(s <= 0.04045, s / 12.92, ((s + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
 def _srgb_table() -> U8:
-    """Return the inverse curve at k / 65535: within 0.03 of a grey level before rounding."""
+    """The inverse curve at k / 65535: within 0.03 of a grey level before rounding."""
     v = np.arange(65536) / 65535
     s = np.where(v <= 0.0031308, v * 12.92, 1.055 * v ** (1 / 2.4) - 0.055)
     return np.rint(s * 255).astype(np.uint8)
@@ -304,12 +304,12 @@ _TO_SRGB = _srgb_table()
 
 
 def srgb_to_linear(srgb: U8) -> F32:
-    """Return linear light 0..1 of sRGB values 0..255, any shape."""
+    """Linear light 0..1 of sRGB values 0..255, any shape."""
     return _TO_LINEAR[srgb]
 
 
 def toned(linear: F32) -> F32:
-    """Return linear light whose highlights above 0.8 roll off towards 1, any shape.
+    """Linear light whose highlights above 0.8 roll off towards 1, any shape.
 
     Below 0.8 nothing changes; the slope is continuous. Renderer and panoramas share this curve.
     """
@@ -320,6 +320,6 @@ def toned(linear: F32) -> F32:
 
 
 def linear_to_srgb_u8(linear: NDArray[np.floating]) -> U8:
-    """Return sRGB values 0..255 of linear light, any shape; what lies outside 0..1 is clipped."""
+    """sRGB values 0..255 of linear light, any shape; what lies outside 0..1 is clipped."""
     scaled = np.clip(linear, 0, 1) * np.float32(65535) + np.float32(0.5)
     return _TO_SRGB[scaled.astype(np.uint16)]

@@ -149,5 +149,5 @@ class PhotoSolve(Solve, Protocol):
     """What a draw over photos may ask beyond `Solve`."""
 
     def outline(self, asset: AssetRef) -> Outline:
-        """Return a cut-out's outline."""
+        """A cut-out's outline."""
         ...

@@ -21,7 +21,7 @@ _SIZE_LINE = re.compile(rb"([-+][XY]) +(\d{1,6}) +([-+][XY]) +(\d{1,6})")
 
 
 def decode_hdr(data: bytes, where: str) -> F32:
-    """Return (h, w, 3) float32 linear radiance of a 2:1 panorama; row 0 looks up.
+    """(h, w, 3) float32 linear radiance of a 2:1 panorama; row 0 looks up.
 
     AssetError, naming `where`, for anything but a whole, finite 32-bit_rle_rgbe file in the
     usual orientation.
@@ -50,7 +50,7 @@ def _bad(
 
 
 def _header(data: bytes, where: str) -> tuple[tuple[int, int], float, int]:
-    """Return ((width, height), exposure, place of the first pixel byte)."""
+    """((width, height), exposure, place of the first pixel byte)."""
     if not data.startswith((b"#?RADIANCE", b"#?RGBE")):
         raise _bad(where, "this is not a Radiance file", expected="#?RADIANCE first")
     end = data.find(b"\n\n", 0, _MAX_HEADER)
@@ -82,7 +82,7 @@ def _header(data: bytes, where: str) -> tuple[tuple[int, int], float, int]:
 
 
 def _exposure(lines: list[bytes], where: str) -> float:
-    """Return the product of the header's EXPOSURE values after checking its FORMAT."""
+    """The product of the header's EXPOSURE values after checking its FORMAT."""
     exposure = 1.0
     for line in lines:
         key, _, value = line.partition(b"=")
@@ -101,7 +101,7 @@ def _exposure(lines: list[bytes], where: str) -> float:
 
 
 def _pixels(data: bytes, start: int, size: tuple[int, int], where: str) -> U8:
-    """Return (h, w, 4) mantissas and exponents, from run-length coded or flat scanlines."""
+    """(h, w, 4) mantissas and exponents, from run-length coded or flat scanlines."""
     width, height = size
     coded = 8 <= width <= 0x7FFF and data[start : start + 2] == b"\x02\x02"
     if not coded:
@@ -127,7 +127,7 @@ def _pixels(data: bytes, start: int, size: tuple[int, int], where: str) -> U8:
 
 
 def _scanline(data: bytes, place: int, length: int) -> tuple[bytearray, int]:
-    """Return one scanline's four planes; another length than asked for means damage.
+    """One scanline's four planes; another length than asked for means damage.
 
     A count above 128 repeats the next byte count - 128 times; else that many bytes follow.
     """

@@ -16,7 +16,6 @@ class Recent:
     """
 
     def __init__(self, *, on: bool = True) -> None:
-        """Remember nothing yet; nothing ever if not `on`."""
         self._on = on
         self._now: dict[Hashable, object] = {}
         self._before: dict[Hashable, object] = {}
@@ -26,7 +25,7 @@ class Recent:
         self._before, self._now = self._now, {}
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """Return what `make` made for this key, or what it makes now."""
+        """What `make` made for this key, or what it makes now."""
         if not self._on:
             return make()
         if key not in self._now:
@@ -34,5 +33,4 @@ class Recent:
         return cast(T, self._now[key])
 
     def __len__(self) -> int:
-        """Return how many values are held."""
         return len({*self._now, *self._before})

@@ -14,7 +14,7 @@ _COORDINATE_PX = 1_000_000
 
 
 def runs(counts: str) -> NDArray[np.int64]:
-    """Return the run lengths of a compressed COCO code; ValueError when it is none.
+    """The run lengths of a compressed COCO code; ValueError when it is none.
 
     Six bits a character from "0": five of the value, one for "more follows"; from the fourth
     run on a value is the difference to the run two before (maskApi.c, rleFrString).
@@ -42,7 +42,7 @@ def runs(counts: str) -> NDArray[np.int64]:
 
 
 def check_counts(counts: str, size: Sequence[int]) -> int:
-    """Return the area in pixels of a compressed code; ValueError unless it fits `size` (H, W)."""
+    """The area in pixels of a compressed code; ValueError unless it fits `size` (H, W)."""
     found = runs(counts)
     if (found < 0).any() or int(found.sum()) != size[0] * size[1]:
         raise ValueError(f"a run-length code is not of size {size[0]} x {size[1]}")

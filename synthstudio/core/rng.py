@@ -22,7 +22,7 @@ def _encode(key: Key) -> bytes:
 
 
 def stream(seed: int, *keys: Key) -> np.random.Generator:
-    """Return the generator named by `seed` and `keys`: Philox keyed by BLAKE2b of both.
+    """The generator named by `seed` and `keys`: Philox keyed by BLAKE2b of both.
 
     The same arguments give the same numbers on every machine; streams with different keys
     are independent. There is no default seed and no global state.

@@ -41,7 +41,7 @@ BEGIN = Span(None, -1, -1)
 
 
 def glance(*names: str, zero: Sequence[str] = ()) -> re.Pattern[str]:
-    """Return what finds the end of an object and whole numbers under `names`, without parsing.
+    """What finds the end of an object and whole numbers under `names`, without parsing.
 
     It passes over an object with objects in objects in it, one that lacks a name, and one where
     a name in `zero` is missing or not 0: those are parsed. What it takes may still be no JSON.
@@ -109,7 +109,7 @@ def read_list(path: Path) -> Iterator[Span]:
 
 
 def read_value(path: Path, *, limit: int = MAX_ELEMENT_CHARS) -> Any:
-    """Return all of a small file; FormatError as above, or when it has over `limit` bytes."""
+    """All of a small file; FormatError as above, or when it has over `limit` bytes."""
     with _reading(path), path.open("rb") as file:
         data = file.read(limit + 1)
     if len(data) > limit:
@@ -118,7 +118,7 @@ def read_value(path: Path, *, limit: int = MAX_ELEMENT_CHARS) -> Any:
 
 
 def parse(data: bytes, where: str) -> Any:
-    """Return the value of some JSON text; FormatError as above."""
+    """The value of some JSON text; FormatError as above."""
     try:
         text = data.decode("utf-8-sig")
         value = _DECODER.decode(text)
@@ -162,7 +162,7 @@ class _Window:
         self._file.close()
 
     def peek(self) -> str:
-        """Return the next character that is not blank; "" at the end."""
+        """The next character that is not blank; "" at the end."""
         while True:
             found = _BLANK.match(self._text, self._at)
             self._step((found.end() if found else self._at) - self._at)
@@ -170,7 +170,7 @@ class _Window:
                 return self._text[self._at : self._at + 1]
 
     def take(self, allowed: str) -> str:
-        """Return the next character, which must be one of `allowed`."""
+        """The next character, which must be one of `allowed`."""
         found = self.peek()
         if not found or found not in allowed:
             if allowed in _KINDS and found and found in _BEGINS:
@@ -182,7 +182,7 @@ class _Window:
         return found
 
     def value(self) -> Span:
-        """Return the next value, which must end within MAX_ELEMENT_CHARS."""
+        """The next value, which must end within MAX_ELEMENT_CHARS."""
         self.peek()
         while True:
             try:
@@ -200,7 +200,7 @@ class _Window:
                 self._more()
 
     def glanced(self, look: re.Pattern[str]) -> Span | None:
-        """Return the next value's numbers if `look` takes it as far as the window goes."""
+        """The next value's numbers if `look` takes it as far as the window goes."""
         self.peek()
         found = look.match(self._text, self._at)
         if found is None or None in found.groups():
@@ -232,7 +232,6 @@ class _Window:
         self._at += chars
 
     def _more(self) -> bool:
-        """Read another chunk behind the window; False at the end of the file."""
         if self._ended:
             return False
         try:
@@ -247,7 +246,7 @@ class _Window:
 
 
 def _is_final(problem: Exception, text: str) -> bool:
-    """Say whether more text cannot mend what the parser met: it stopped well before the end."""
+    """Whether more text cannot mend what the parser met: it stopped well before the end."""
     if not isinstance(problem, json.JSONDecodeError):
         return True  # a number with too many digits, a doubled key
     return problem.pos < len(text) - 16 and not problem.msg.startswith("Unterminated")

@@ -46,7 +46,7 @@ zipfile lacks is a RuntimeError too)."""
 
 
 def read_npz(path: Path, names: Collection[str], scratch: Path) -> dict[str, NDArray[Any]]:
-    """Return the arrays of these names, mapped from files in `scratch`; FormatError.
+    """The arrays of these names, mapped from files in `scratch`; FormatError.
 
     Names that the archive lacks are left out.
     """
@@ -119,7 +119,6 @@ class NpzWriter:
     """Writes columns row by row: `columns` says the shape and kind of a row of each."""
 
     def __init__(self, scratch: Path, columns: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
-        """Open a file a column in `scratch`; OSError."""
         self._columns = dict(columns)
         self._files = {name: (scratch / f"{name}.raw").open("w+b") for name in columns}
         self._rows = 0
@@ -134,11 +133,9 @@ class NpzWriter:
         self._rows += 1
 
     def __enter__(self) -> NpzWriter:
-        """Return itself."""
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Close the columns' files."""
         for file in self._files.values():
             file.close()
 

@@ -12,7 +12,7 @@ _BAD = re.compile(r"[\x00-\x1f\x7f\\]|^[A-Za-z]:")
 
 
 def plain_name(name: object, *, where: str) -> str:
-    """Return a relative name without `..`; FormatError for any other."""
+    """A relative name without `..`; FormatError for any other."""
     if not isinstance(name, str) or not name or len(name) > MAX_NAME_CHARS or _BAD.search(name):
         raise _out(where, name)
     pure = PurePosixPath(name)
@@ -22,7 +22,7 @@ def plain_name(name: object, *, where: str) -> str:
 
 
 def file_inside(root: Path, name: object, *, where: str) -> Path:
-    """Return the path of the plain file `name` below `root`, links followed; else FormatError."""
+    """The path of the plain file `name` below `root`, links followed; else FormatError."""
     path = root / plain_name(name, where=where)
     try:
         found = path.resolve()

@@ -120,7 +120,7 @@ class Scene:
 
     @property
     def surfaces(self) -> tuple[Surface, ...]:
-        """Return every surface: people's in order, then things."""
+        """Every surface: people's in order, then things."""
         return tuple(s for person in self.people for s in person.surfaces) + self.things
 
 

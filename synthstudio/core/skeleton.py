@@ -107,18 +107,18 @@ class Skeleton:
 
     @property
     def flip(self) -> NDArray[np.int64]:
-        """Return (J,) the joint that each joint becomes in a mirror."""
+        """(J,) the joint that each joint becomes in a mirror."""
         return np.array([self.joints.index(_mirror(name)) for name in self.joints])
 
     @property
     def parents(self) -> tuple[int | None, ...]:
-        """Return the parent of each joint; None for the root."""
+        """The parent of each joint; None for the root."""
         names = (dict(self.up).get(name) for name in self.joints)
         return tuple(None if name is None else self.joints.index(name) for name in names)
 
     @property
     def sides(self) -> tuple[str, ...]:
-        """Return "left", "right" or "middle" for each joint: left and right differ in colour."""
+        """For each joint "left", "right" or "middle": left and right differ in colour."""
         return tuple(
             "left" if n.startswith("left_") else "right" if n.startswith("right_") else "middle"
             for n in self.joints
@@ -340,7 +340,7 @@ FOREIGN = {
 
 
 def get_skeleton(name: str) -> Skeleton:
-    """Return the skeleton of that name; RecipeError if there is none."""
+    """The skeleton of that name; RecipeError if there is none."""
     found = SKELETONS.get(name) or FOREIGN.get(name)
     if found is None:
         known = " or ".join([*SKELETONS, *FOREIGN])

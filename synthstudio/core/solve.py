@@ -42,28 +42,28 @@ class Solve(Protocol):
 
     @property
     def catalogue(self) -> Catalogue:
-        """Return what the draw may choose from."""
+        """What the draw may choose from."""
         ...
 
     def drop_m(self, person: PersonSpec) -> float:
-        """Return the z_m that puts the person's lowest drawn vertex on the floor (z = 0)."""
+        """The z_m that puts the person's lowest drawn vertex on the floor (z = 0)."""
         ...
 
     def joints_m(self, person: PersonSpec) -> F64:
-        """Return (J, 3) world joints of the person where its spec puts it."""
+        """(J, 3) world joints of the person where its spec puts it."""
         ...
 
     def touches_m(
         self, phenotype: Phenotype, angles_rad: dict[str, float], like: tuple[Numbers, ...] = ()
     ) -> float:
-        """Return about how deep the limbs of a body in that pose run into one another, or 0.
+        """About how deep the limbs of a body in that pose run into one another, or 0.
 
         What touches in a pose of `like` on the library's usual body may touch here as well.
         """
         ...
 
     def palms_m(self, person: PersonSpec) -> F64:
-        """Return (2, 4, 4) world frames of the left and the right palm.
+        """(2, 4, 4) world frames of the left and the right palm.
 
         The origin is the middle of a 3 cm bar in the closed hand, x runs along that bar towards
         the thumb's side, z out of the palm.
@@ -71,15 +71,15 @@ class Solve(Protocol):
         ...
 
     def skin_m(self, person: PersonSpec, parts: tuple[str, ...]) -> F64:
-        """Return (N, 3) world points of the bare body's skin on some of `core.scene.PARTS`."""
+        """(N, 3) world points of the bare body's skin on some of `core.scene.PARTS`."""
         ...
 
     def box_m(self, item: PersonSpec | ThingSpec) -> F64:
-        """Return (2, 3): the least and greatest world corner of a dressed person or a thing."""
+        """(2, 3): the least and greatest world corner of a dressed person or a thing."""
         ...
 
     def gap_m(self, a: PersonSpec | ThingSpec, b: PersonSpec | ThingSpec) -> float:
-        """Return how far two items stand apart in metres; negative if their outlines meet.
+        """How far two items stand apart in metres; negative if their outlines meet.
 
         Outlines are convex in each 20 cm layer of height (core.hulls), so a positive gap proves
         that the two do not touch; inf when they share no layer.
@@ -89,7 +89,7 @@ class Solve(Protocol):
     def sweep_gap_m(
         self, a: tuple[PersonSpec | ThingSpec, ...], b: tuple[PersonSpec | ThingSpec, ...]
     ) -> float:
-        """Return how far two items stay apart that pass through such places, as `gap_m`.
+        """How far two items stay apart that pass through such places, as `gap_m`.
 
         Between two places that follow one another an item fills the outlines of both and all
         that lies between.
@@ -104,15 +104,15 @@ class Solve(Protocol):
         times_s: tuple[float, ...],
         mirrored: bool = False,
     ) -> tuple[Step, ...]:
-        """Return how the person goes through a motion: its body and shoes decide the path."""
+        """How the person goes through a motion: its body and shoes decide the path."""
         ...
 
     def depths_m(self, items: tuple[PersonSpec | ThingSpec, ...], camera: Camera) -> F32:
-        """Return (H, W) z of the nearest drawn surface at each pixel centre, inf where none is."""
+        """(H, W) z of the nearest drawn surface at each pixel centre, inf where none is."""
         ...
 
     def patches_seen(
         self, people: tuple[PersonSpec, ...], things: tuple[ThingSpec, ...], camera: Camera
     ) -> tuple[PatchesSeen, ...]:
-        """Return what hides points on each person's joints when just these stand there."""
+        """What hides points on each person's joints when just these stand there."""
         ...

@@ -41,7 +41,6 @@ class Numbers(dict[str, float]):
     _hash: int
 
     def __hash__(self) -> int:  # type: ignore[override]
-        """Return a hash that does not depend on the order of the keys; reckoned once."""
         try:
             return self._hash
         except AttributeError:
@@ -121,7 +120,6 @@ class PoseSpec:
     turns: tuple[BoneTurn, ...] = ()
 
     def __post_init__(self) -> None:
-        """Make the spec hashable."""
         _hashable(self, "angles_rad")
 
 
@@ -135,7 +133,6 @@ class GarmentSpec:
     second_material: Material | None = None  # soles, collars
 
     def __post_init__(self) -> None:
-        """Make the spec hashable."""
         _hashable(self, "shape")
 
 
@@ -189,7 +186,6 @@ class ThingSpec:
     held_by: int | None = None  # index into FrameSpec.people
 
     def __post_init__(self) -> None:
-        """Make the spec hashable."""
         _hashable(self, "shape")
 
 
@@ -297,7 +293,6 @@ class Ask:
     met: bool = True
 
     def __post_init__(self) -> None:
-        """Make the spec hashable."""
         _hashable(self, "causes")
 
 

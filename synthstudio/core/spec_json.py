@@ -20,7 +20,7 @@ def to_json(spec: Any) -> str:
 
 
 def _named(spec: Any) -> dict[str, Any]:
-    """Return a spec's own fields: unlike dataclasses.asdict, without copying what they hold."""
+    """A spec's own fields: unlike dataclasses.asdict, without copying what they hold."""
     return {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec)}
 
 
@@ -38,7 +38,6 @@ def read_as(kind: type[Spec], text: str) -> Spec:
 
 
 def _build(kind: Any, value: Any, path: str) -> Any:
-    """Build a value of the annotated type `kind` from what JSON held."""
     origin = get_origin(kind)
     if origin in (Union, types.UnionType):
         return _build_union(kind, value, path)

@@ -93,7 +93,7 @@ class Tally:
         self.findings += other.findings
 
     def report(self) -> dict[str, Any]:
-        """Return the figures, ready for JSON."""
+        """The figures, ready for JSON."""
         return {
             "frames": self.frames,
             "people": self.people,
@@ -206,7 +206,6 @@ def compare(
 def _compare_joint(
     row: dict[str, Any], j: int, stored: F64, again: F64, fresh: F64, decided: tuple[int, str]
 ) -> Tally:
-    """Return the counts of one joint. `fresh` are shares from other points of its surface."""
     state, cause = decided
     far = state == 0 or abs(again[0] - VISIBLE_THRESHOLD) > FAR
     near_flip = not far and "visible" in (cause, row["cause"][j])
@@ -223,7 +222,7 @@ def _compare_joint(
 
 
 def shares_by_rays(built: Built, asked: list[tuple[PosedPerson, JointPatches]]) -> list[F64]:
-    """Return (J, 5) visible, self, person, object, truncated for each person and its patches.
+    """(J, 5) visible, self, person, object, truncated for each person and its patches.
 
     One BVH answers all; a ray goes from the camera to every point.
     """
@@ -250,7 +249,7 @@ def shares_by_rays(built: Built, asked: list[tuple[PosedPerson, JointPatches]]) 
 def _shares(
     built: Built, person: PosedPerson, patches: JointPatches, blocker: I32, blocker_m: F32
 ) -> F64:
-    """Return (J, 5) of one person from what the rays met on the way to each point."""
+    """(J, 5) of one person from what the rays met on the way to each point."""
     camera = built.scene.camera
     seen = camera.to_camera(patches.points_m.reshape(-1, 3))
     pixel = _pixels(camera, seen)
@@ -273,7 +272,7 @@ def _shares(
 
 
 def _what_becomes(built: Built, own: int, pixel: F64, z: F64, blocker: tuple[I32, F32]) -> F64:
-    """Return (Q, 5) what becomes of each point: front to back, a cut-out lets 1 - alpha pass."""
+    """(Q, 5) what becomes of each point: front to back, a cut-out lets 1 - alpha pass."""
     met, met_m = blocker
     frame_wh = (built.scene.camera.width_px, built.scene.camera.height_px)
     out, left = np.zeros((len(z), 5)), np.ones(len(z))
@@ -288,7 +287,7 @@ def _what_becomes(built: Built, own: int, pixel: F64, z: F64, blocker: tuple[I32
 
 
 def _alpha(layer: CutoutLayer, pixel: F64, frame_wh: tuple[int, int]) -> F64:
-    """Return (Q,) the alpha at points (Q, 2), bilinear between pixel centres.
+    """(Q,) the alpha at points (Q, 2), bilinear between pixel centres.
 
     Beyond the layer it is 0, except where the frame's border cut the layer off.
     """
@@ -323,7 +322,6 @@ def _alpha(layer: CutoutLayer, pixel: F64, frame_wh: tuple[int, int]) -> F64:
 
 
 def _decide(shares: F64, camera: Camera, joint_m: F64) -> tuple[int, str]:
-    """Return state and cause of a joint from its shares."""
     centre = camera.to_camera(joint_m[None])
     if not _inside(camera, centre, _pixels(camera, centre))[0]:
         return 0, "truncated"
@@ -335,7 +333,7 @@ def _decide(shares: F64, camera: Camera, joint_m: F64) -> tuple[int, str]:
 
 
 def _pixels(camera: Camera, seen_m: F64) -> F64:
-    """Return (Q, 2) continuous pixels of camera points (Q, 3); infinite or NaN at z = 0."""
+    """(Q, 2) continuous pixels of camera points (Q, 3); infinite or NaN at z = 0."""
     k = camera.K
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.stack(
@@ -348,7 +346,6 @@ def _pixels(camera: Camera, seen_m: F64) -> F64:
 
 
 def _inside(camera: Camera, seen_m: F64, pixel: F64) -> Bool:
-    """Return (Q,) whether camera points lie in the frame and not before the near plane."""
     x, y = pixel[:, 0], pixel[:, 1]
     inside = (x >= 0) & (x < camera.width_px) & (y >= 0) & (y < camera.height_px)
     near: Bool = seen_m[:, 2] >= NEAR_M

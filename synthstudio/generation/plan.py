@@ -36,11 +36,11 @@ class Plan:
 
     @property
     def disk_bytes(self) -> float:
-        """Return how much the whole run writes."""
+        """How much the whole run writes."""
         return self.frames * self.bytes_per_frame
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for --json."""
+        """It for --json."""
         return {
             "frames": self.frames,
             "workers": self.workers,
@@ -50,7 +50,7 @@ class Plan:
         }
 
     def text(self) -> str:
-        """Return it as a line."""
+        """It as a line."""
         minutes, seconds = divmod(round(self.seconds), 60)
         return (
             f"{self.frames} frames with {self.workers} workers: {self.frames_per_second:.1f} "
@@ -105,7 +105,7 @@ def plan(
 
 
 def _bytes_per_frame(out: Path) -> float:
-    """Return what a frame takes on disk: its pictures, and its share of complete shards' tables."""
+    """What a frame takes on disk: its pictures, and its share of complete shards' tables."""
     shards = out / "shards"
     pictures = [path for path in shards.rglob("*") if path.suffix in (".jpg", ".png")]
     images = sum(path.suffix == ".jpg" for path in pictures)

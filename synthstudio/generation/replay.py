@@ -72,12 +72,10 @@ def compare(dataset: Dataset, index: int, frame: Frame) -> Agreement:
 
 
 def _text(found: list[rows.Row], schema: pa.Schema) -> str:
-    """Return rows as one text: what Parquet would hold of them, NaN equal to NaN."""
     return json.dumps(pa.Table.from_pylist(found, schema).to_pylist(), default=str)
 
 
 def _largest(had: list[rows.Row], made: list[rows.Row], column: str) -> float:
-    """Return the largest difference in a column of numbers; inf when the rows do not pair."""
     if len(had) != len(made):
         return float("inf")
     worst = 0.0

@@ -46,7 +46,7 @@ from synthstudio.dataset.manifest import (
     package_versions,
 )
 from synthstudio.dataset.reader import Dataset
-from synthstudio.label.visibility import every, patch_query
+from synthstudio.label.visibility import patch_query, subsample_patches
 from synthstudio.props import meshes, procedural
 from synthstudio.props.assets import AssetTable, scan_images, scan_meshes, scan_motions
 from synthstudio.recipe.draw import draw_group, draw_moment
@@ -320,7 +320,7 @@ class Stage:
         packed = pack(_bare_scene(camera, tuple(everybody), surfaces), device="cpu")
         out = []
         for posed in everybody:
-            fewer = every(posed, PATCH_STRIDE)
+            fewer = subsample_patches(posed, PATCH_STRIDE)
             query = patch_query(camera, fewer)
             found = points.nearest_blockers(
                 packed,

@@ -54,7 +54,7 @@ def label_frame(
     cutouts: tuple[CutoutLayer, ...] = (),
     things: tuple[Thing, ...] = (),  # (instance, kind, held_by instance or None)
 ) -> FrameLabels:
-    """Return the labels of a frame; GeometryError when the evidence does not fit together."""
+    """The labels of a frame; GeometryError when the evidence does not fit together."""
     size = (camera.height_px, camera.width_px)
     for name, image in (("instance_map", instance_map), *_amodals(people)):
         if image.shape != size:
@@ -71,7 +71,7 @@ def label_frame(
 
 
 def crowd_index(camera: Camera, skeleton: Skeleton, people: tuple[PersonLabel, ...]) -> float:
-    """Return the crowd index: the mean over all people of N_other / N_own (Li et al. 2019).
+    """The crowd index: the mean over all people of N_other / N_own (Li et al. 2019).
 
     N_own counts a person's own in-frame joints inside its amodal box, N_other those of other
     people. A ratio is 0 when N_own < 4 and clipped to 1; no people: 0. The joints are
@@ -151,7 +151,7 @@ def _label_person(
 
 
 def _crowd_joints(camera: Camera, skeleton: Skeleton, person: PersonLabel) -> F64:
-    """Return (n, 2) the person's in-frame crowd joints in continuous pixels."""
+    """(n, 2) the person's in-frame crowd joints in continuous pixels."""
     names = {name: j for j, name in enumerate(skeleton.joints)}
     listed = [
         names[f"{s}_{n}"] for n in _CROWD_JOINTS for s in ("left", "right") if f"{s}_{n}" in names

@@ -38,6 +38,6 @@ def place_joints(camera: Camera, joints_m: F64) -> JointPlaces:
 
 
 def in_frame(camera: Camera, pixels: F64) -> NDArray[np.bool_]:
-    """Return (...) whether continuous pixels (..., 2) lie in [0, W) x [0, H); NaN does not."""
+    """(...) whether continuous pixels (..., 2) lie in [0, W) x [0, H); NaN does not."""
     x, y = pixels[..., 0], pixels[..., 1]
     return (x >= 0) & (x < camera.width_px) & (y >= 0) & (y < camera.height_px)

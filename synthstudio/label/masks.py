@@ -19,7 +19,7 @@ EMPTY_BOX: Box = (0.0, 0.0, 0.0, 0.0)
 
 
 def encode(mask: Bool, box: Box | None = None) -> Rle:
-    """Return the compressed COCO run-length code of a mask (H, W); `counts` is ASCII text.
+    """The compressed COCO run-length code of a mask (H, W); `counts` is ASCII text.
 
     `box` is `mask_box(mask)`, for those who have it.
     """
@@ -33,14 +33,14 @@ def encode(mask: Bool, box: Box | None = None) -> Rle:
 
 
 def decode(rle: Rle) -> Bool:
-    """Return the mask (H, W) of a COCO run-length code."""
+    """The mask (H, W) of a COCO run-length code."""
     with warnings.catch_warnings():  # pycocotools 2.0.11 hands NumPy 2 an old-style array
         warnings.simplefilter("ignore", DeprecationWarning)
         return coco_mask.decode(rle).astype(np.bool_)
 
 
 def mask_box(mask: Bool) -> Box:
-    """Return x, y, w, h of the mask's pixels, edges included; zeros when it is empty."""
+    """x, y, w, h of the mask's pixels, edges included; zeros when it is empty."""
     columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
     if not len(columns):
         return EMPTY_BOX
@@ -52,7 +52,7 @@ def amodal_box(
     seen: Box,  # of the part inside the frame
     extent_px: tuple[float, float, float, float],  # x0, y0, x1, y1 on an endless canvas
 ) -> Box:
-    """Return x, y, w, h of the person alone, which may leave the frame; zeros when nothing is.
+    """x, y, w, h of the person alone, which may leave the frame; zeros when nothing is.
 
     GeometryError when the extent is no box or does not hold the mask.
     """

@@ -16,7 +16,7 @@ from synthstudio.label.masks import Box, decode, encode
 def flip_frame(
     camera: Camera, labels: FrameLabels, *, skeleton: Skeleton
 ) -> tuple[Camera, FrameLabels]:
-    """Return the camera and labels of the frame mirrored left to right.
+    """The camera and labels of the frame mirrored left to right.
 
     The world is mirrored in its plane x = 0 and the camera with it, so that the flipped camera
     still takes the flipped world joints to the flipped camera joints and pixels. A person's
@@ -28,7 +28,7 @@ def flip_frame(
 
 
 def flip_camera(camera: Camera) -> Camera:
-    """Return the camera mirrored in the world's plane x = 0, with its principal point moved."""
+    """The camera mirrored in the world's plane x = 0, with its principal point moved."""
     x, y, z = camera.position_m
     centre = camera.centre_px
     return dataclasses.replace(

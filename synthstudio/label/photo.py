@@ -73,19 +73,19 @@ class Relabelled:
     touched: Bool  # (J,)
 
     def hidden_fraction(self, before: Bool) -> float:
-        """Return which share of the earlier mask is hidden; 0 of an empty one."""
+        """Which share of the earlier mask is hidden; 0 of an empty one."""
         return occluded_fraction(int(self.mask.sum()), int(before.sum()))
 
 
 def radii_px(sigmas: F64, area_px: float) -> F64:
-    """Return (J,) the radii of the joints' discs for a person of that annotated area."""
+    """(J,) the radii of the joints' discs for a person of that annotated area."""
     return np.maximum(LEAST_RADIUS_PX, 2 * sigmas * np.sqrt(area_px))
 
 
 def relabel(
     person: Annotated, layers: tuple[CutoutLayer, ...], *, frame_px: tuple[int, int]
 ) -> Relabelled:
-    """Return the person's labels behind `layers`, the nearest first; `frame_px` width, height."""
+    """The person's labels behind `layers`, the nearest first; `frame_px` width, height."""
     joints = len(person.state)
     shares, state = person.shares.copy(), person.state.copy()
     cause, hidden = list(person.cause), list(person.hidden_by)
@@ -127,7 +127,7 @@ def relabel(
 
 
 def patch(person: Annotated, joint: int, frame_px: tuple[int, int]) -> tuple[I32, I32]:
-    """Return rows and columns of the pixels of a joint's patch; none if it lies outside."""
+    """Rows and columns of the pixels of a joint's patch; none if it lies outside."""
     x, y = person.joints_px[joint]
     r = float(person.radius_px[joint])
     if not (np.isfinite(x) and np.isfinite(y)):
@@ -157,7 +157,7 @@ def _at(mask: Bool, rows: I32, columns: I32) -> Bool:
 def _taken(
     person: Annotated, joint: int, layers: tuple[CutoutLayer, ...], frame_px: tuple[int, int]
 ) -> dict[int, float]:
-    """Return instance -> share of the patch that it hides, front to back; only what hides."""
+    """Instance -> share of the patch that it hides, front to back; only what hides."""
     rows, columns = patch(person, joint, frame_px)
     if not len(rows):
         return {}
@@ -179,7 +179,7 @@ def _taken(
 def _row(
     person: Annotated, joint: int, taken: dict[int, float], covered: float
 ) -> tuple[F64, bool]:
-    """Return (5,) shares after the paste, and whether all of them are known.
+    """(5,) shares after the paste, and whether all of them are known.
 
     What stood before counts as far as the paste leaves it: where layers and earlier hiders
     overlap inside a patch, nobody knows, so they are taken as independent.
@@ -200,7 +200,7 @@ def _row(
 
 
 def _opaque(person: Annotated, layers: tuple[CutoutLayer, ...]) -> Bool:
-    """Return (h, w) of the crop: where a layer has alpha 0.5 or more."""
+    """(h, w) of the crop: where a layer has alpha 0.5 or more."""
     out = np.zeros(person.mask.shape, np.bool_)
     for layer in layers:
         out |= crop(layer, person.left_px, person.top_px, person.mask.shape) >= OPAQUE
@@ -208,7 +208,7 @@ def _opaque(person: Annotated, layers: tuple[CutoutLayer, ...]) -> Bool:
 
 
 def crop(layer: CutoutLayer, left_px: int, top_px: int, shape: tuple[int, int]) -> F32:
-    """Return the layer's alpha in a window (h, w) of the photo, 0 beyond the layer."""
+    """The layer's alpha in a window (h, w) of the photo, 0 beyond the layer."""
     out = np.zeros(shape, np.float32)
     h, w = layer.alpha.shape
     x0, y0 = max(left_px, layer.left_px), max(top_px, layer.top_px)

@@ -57,12 +57,12 @@ class PatchQuery:
 
     @cached_property
     def answered(self) -> Bool:
-        """Return (J,): centre inside and enough base, so that blockers decide the shares."""
+        """(J,): centre inside and enough base, so that blockers decide the shares."""
         return self.inside & (self.weights.sum(axis=1) >= EMPTY_BASE)
 
     @cached_property
     def wanted(self) -> Bool:
-        """Return (J, N) the points that decide a share: only these need the renderer's answer."""
+        """(J, N) the points that decide a share: only these need the renderer's answer."""
         return (self.weights > 0) & self.answered[:, None]
 
 
@@ -79,7 +79,7 @@ class JointVisibility:
 
 
 def patch_query(camera: Camera, posed: PosedPerson) -> PatchQuery:
-    """Return the person's patch points, their weights in this frame, and which ones matter."""
+    """The person's patch points, their weights in this frame, and which ones matter."""
     patches = posed.patches
     in_camera = camera.to_camera(patches.points_m)
     px = camera.project(in_camera)
@@ -92,8 +92,8 @@ def patch_query(camera: Camera, posed: PosedPerson) -> PatchQuery:
     )
 
 
-def every(posed: PosedPerson, stride: int) -> PosedPerson:
-    """Return the person with every `stride`-th point of its patches, for a quick estimate."""
+def subsample_patches(posed: PosedPerson, stride: int) -> PosedPerson:
+    """The person with every `stride`-th point of its patches, for a quick estimate."""
     own = posed.patches
     fewer = JointPatches(
         points_m=own.points_m[:, ::stride],
@@ -113,7 +113,7 @@ def decide_visibility(
     cutouts: tuple[CutoutLayer, ...],
     frame_px: tuple[int, int],  # width, height
 ) -> JointVisibility:
-    """Return what can be seen of the joints of person `instance`.
+    """What can be seen of the joints of person `instance`.
 
     Answers are read only where `query.wanted`. GeometryError when the shapes do not fit.
     """
@@ -156,7 +156,7 @@ def alpha_at(
     *,
     frame_px: tuple[int, int],
 ) -> F64:
-    """Return (...) the cut-out's alpha, bilinear between pixel centres; 0 beyond its edge.
+    """(...) the cut-out's alpha, bilinear between pixel centres; 0 beyond its edge.
 
     Where the layer ends at the frame's border it was clipped there: its last alpha goes on.
     """
@@ -184,7 +184,7 @@ def alpha_at(
 
 
 def _facing(camera: Camera, patches: JointPatches) -> F64:
-    """Return (J, N): area share x max(0, cos of the angle between normal and camera)."""
+    """(J, N): area share x max(0, cos of the angle between normal and camera)."""
     towards = np.asarray(camera.position_m, np.float64) - patches.points_m
     distance = np.linalg.norm(towards, axis=-1)
     dot = np.einsum("jnk,jnk->jn", patches.normals, towards)
@@ -199,7 +199,7 @@ def _split(
     cutouts: tuple[CutoutLayer, ...],
     frame_px: tuple[int, int],
 ) -> tuple[F64, dict[int, F64]]:
-    """Return (J,) the share of the base that is seen, and instance -> (J,) what it hides."""
+    """(J,) the share of the base that is seen, and instance -> (J,) what it hides."""
     weights = np.where(query.wanted, query.weights, 0.0)
     total = weights.sum(axis=1)
     blocked = query.wanted & (blocker_instance != 0)

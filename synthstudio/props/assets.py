@@ -44,7 +44,7 @@ class AssetTable:
     root: Path
 
     def resolve(self, ref: AssetRef) -> Path:
-        """Return the absolute path of `ref`; AssetError if it is missing or has changed."""
+        """The absolute path of `ref`; AssetError if it is missing or has changed."""
         path = _below(self.root, ref.name)
         if not path.is_file():
             raise AssetError(
@@ -66,7 +66,7 @@ class AssetTable:
 
 
 def content_hash(path: Path) -> str:
-    """Return the sha256 of a file's bytes, remembered while its size and time stay the same.
+    """The sha256 of a file's bytes, remembered while its size and time stay the same.
 
     A mesh that names other files is known by all of them: the sha256 of their sha256s.
     """
@@ -91,7 +91,7 @@ def _named(path: Path) -> tuple[Path, ...]:
 
 
 def scan_images(root: Path, folder: str, *, kind: ImageKind) -> tuple[ImageAsset, ...]:
-    """Return the pictures of `folder` (relative to `root`, not its subfolders) sorted by name.
+    """The pictures of `folder` (relative to `root`, not its subfolders) sorted by name.
 
     Every picture is decoded once, so damage is found before a run starts; the same content is
     kept once. Licence, category and source come from a manifest.json beside the pictures, a
@@ -111,7 +111,7 @@ def scan_images(root: Path, folder: str, *, kind: ImageKind) -> tuple[ImageAsset
 
 
 def scan_meshes(root: Path, folder: str) -> tuple[MeshAsset, ...]:
-    """Return the meshes of `folder` (relative to `root`) by name, each loaded and checked."""
+    """The meshes of `folder` (relative to `root`) by name, each loaded and checked."""
     found = [
         MeshAsset(asset=_ref(root, folder, path), size_m=load_mesh(path).size_m)
         for path in _files(root, folder, MESH_SUFFIXES)
@@ -126,7 +126,7 @@ def scan_motions(
     suffixes: tuple[str, ...],
     length: Callable[[Path], tuple[int, float]],
 ) -> tuple[MotionAsset, ...]:
-    """Return the recorded motions of `folder` by name; `length` reads one whole and returns its
+    """The recorded motions of `folder` by name; `length` reads one whole and returns its
     frames and frames a second. Licence and source come from a manifest.json beside them.
     """
     facts = _manifest(_folder(root, folder) / MANIFEST)
@@ -147,7 +147,7 @@ def scan_motions(
 
 
 def credits(folder: Path) -> dict[str, tuple[str, str]]:
-    """Return the licence and source that a folder's manifest.json gives each file; {} without."""
+    """The licence and source that a folder's manifest.json gives each file; {} without."""
     return {name: _credit(entry) for name, entry in _manifest(folder / MANIFEST).items()}
 
 
@@ -164,7 +164,7 @@ def _stamp(path: Path) -> Stamp:
 
 
 def _below(root: Path, name: str) -> Path:
-    """Return root/name; AssetError if that leads out of the root, also through links."""
+    """Root/name; AssetError if that leads out of the root, also through links."""
     path = root / name
     if Path(name).is_absolute() or ".." in Path(name).parts or "\\" in name:
         raise AssetError(
@@ -196,7 +196,7 @@ def _folder(root: Path, folder: str) -> Path:
 
 
 def _files(root: Path, folder: str, suffixes: tuple[str, ...]) -> list[Path]:
-    """Return the visible files with one of the suffixes; AssetError if there are none."""
+    """The visible files with one of the suffixes; AssetError if there are none."""
     base = _folder(root, folder)
     names = sorted(
         path.name
@@ -219,7 +219,6 @@ def _ref(root: Path, folder: str, path: Path) -> AssetRef:
 
 
 def _once(found: list[Asset]) -> tuple[Asset, ...]:
-    """Keep the first of each content."""
     first: dict[str, Asset] = {}
     for item in found:
         first.setdefault(item.asset.sha256, item)
@@ -242,7 +241,6 @@ def _checked_size(path: Path, kind: ImageKind) -> tuple[int, int]:
 
 
 def _manifest(path: Path) -> dict[str, dict[str, str]]:
-    """Return what a manifest says of each file; {} when there is none."""
     if not path.exists():
         return {}
     try:
@@ -274,19 +272,16 @@ def _bad_manifest(path: Path, got: str) -> AssetError:
 
 
 def _with_ledger(asset: ImageAsset, entry: dict[str, str]) -> ImageAsset:
-    """Add what the manifest says of a file."""
     licence, source = _credit(entry)
     return replace(asset, category=entry.get("category", ""), licence=licence, source=source)
 
 
 def _credit(entry: dict[str, str]) -> tuple[str, str]:
-    """Return the licence and the source that a manifest gives a file."""
     licence = " ".join(filter(None, (entry.get("license", ""), entry.get("license_url", ""))))
     return licence, entry.get("flickr_url") or entry.get("coco_url") or entry.get("source") or ""
 
 
 def _with_camera(asset: ImageAsset, path: Path) -> ImageAsset:
-    """Add what the photo's sidecar says of its camera."""
     sidecar = path.with_name(path.stem + ".camera.yaml")
     if not sidecar.exists():
         return asset

@@ -20,7 +20,7 @@ WHITE_BALL = 0.6
 
 
 def photo_backdrop(spec: PhotoBackdrop, rgb: U8, camera: Camera) -> U8:
-    """Return (H, W, 3) sRGB: the crop of the photo `rgb` (h, w, 3), scaled to the frame."""
+    """(H, W, 3) sRGB: the crop of the photo `rgb` (h, w, 3), scaled to the frame."""
     height, width = rgb.shape[:2]
     x0, y0, x1, y1 = spec.crop_px
     if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
@@ -36,7 +36,7 @@ def photo_backdrop(spec: PhotoBackdrop, rgb: U8, camera: Camera) -> U8:
 
 
 def panorama_backdrop(spec: HdriBackdrop, radiance: F32, camera: Camera, *, exposure: float) -> U8:
-    """Return (H, W, 3) sRGB: what the camera sees of a panorama (h, w, 3), infinitely far away.
+    """(H, W, 3) sRGB: what the camera sees of a panorama (h, w, 3), infinitely far away.
 
     Light is radiance x spec.gain x exposure, toned as the renderer tones it. At yaw 0 the
     middle column of the panorama lies along world +y, its first row looks up.
@@ -57,17 +57,17 @@ def panorama_backdrop(spec: HdriBackdrop, radiance: F32, camera: Camera, *, expo
 
 
 def plain_backdrop(spec: PlainBackdrop, camera: Camera, *, exposure: float = 1.0) -> U8:
-    """Return (H, W, 3) sRGB: a gradient in linear light from the top row to the bottom row."""
+    """(H, W, 3) sRGB: a gradient in linear light from the top row to the bottom row."""
     return _gradient(spec.top_rgb, spec.bottom_rgb, camera, exposure)
 
 
 def sky_backdrop(spec: RoomBackdrop, camera: Camera, *, exposure: float = 1.0) -> U8:
-    """Return (H, W, 3) sRGB: the plain sky that is seen over a room's walls or floor."""
+    """(H, W, 3) sRGB: the plain sky that is seen over a room's walls or floor."""
     return _gradient(spec.sky_rgb, spec.sky_rgb, camera, exposure)
 
 
 def turned_panorama(radiance: F32, yaw_rad: float) -> F32:
-    """Return the panorama turned by `yaw_rad` about z (left is positive), for lighting."""
+    """The panorama turned by `yaw_rad` about z (left is positive), for lighting."""
     w = radiance.shape[1]
     shift = -yaw_rad / (2 * math.pi) * w
     whole = math.floor(shift)
@@ -78,7 +78,7 @@ def turned_panorama(radiance: F32, yaw_rad: float) -> F32:
 
 
 def panorama_gain(radiance: F32) -> float:
-    """Return the gain that exposes a panorama well, a pure function of its pixels.
+    """The gain that exposes a panorama well, a pure function of its pixels.
 
     The median luminance by solid angle goes to mid grey, but no further than to where a white
     matte ball would have a mean of 0.6: a studio's black walls must not burn out its people.
@@ -94,7 +94,7 @@ def panorama_gain(radiance: F32) -> float:
 
 
 def _rays(camera: Camera) -> tuple[F32, F32, F32]:
-    """Return x, y, z (H, W) of world directions through the pixels' centres, any length."""
+    """x, y, z (H, W) of world directions through the pixels' centres, any length."""
     x = ((np.arange(camera.width_px) + 0.5 - camera.K[0, 2]) / camera.focal_px)[None, :]
     y = ((np.arange(camera.height_px) + 0.5 - camera.K[1, 2]) / camera.focal_px)[:, None]
     turn = camera.world_to_camera[:3, :3]
@@ -107,7 +107,7 @@ def _sum(row: F64, column: F64, constant: float) -> F32:
 
 
 def _places(rays: tuple[F32, F32, F32], yaw_rad: float, size: tuple[int, int]) -> tuple[F32, F32]:
-    """Return the column and row index (pixel centres at whole numbers) of each ray."""
+    """The column and row index (pixel centres at whole numbers) of each ray."""
     x, y, z = rays
     column = np.arctan2(x, y)  # to the right of world +y
     column += np.float32(yaw_rad + math.pi)

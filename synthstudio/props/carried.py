@@ -85,7 +85,7 @@ def tray(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 def _arch(half: float, foot: float, top: float, y: float, radius: float, slot: int) -> Piece:
-    """Return a handle: up from x = -half, along the top, down at x = half."""
+    """A handle: up from x = -half, along the top, down at x = half."""
     bend = min(0.4 * half, 0.6 * (top - foot))
     top -= radius
     corner = [

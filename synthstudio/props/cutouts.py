@@ -38,7 +38,7 @@ def check_alpha(alpha: U8, where: str) -> None:
 def cutout_layer(
     spec: CutoutSpec, rgba: U8, *, instance: int, frame_wh: tuple[int, int]
 ) -> CutoutLayer:
-    """Return the layer of `rgba` (h, w, 4) as `spec` wants it, clipped to the frame.
+    """The layer of `rgba` (h, w, 4) as `spec` wants it, clipped to the frame.
 
     The picture is cropped to where it is not transparent and that crop fills `size_px`, its
     corner at the pixel nearest `top_left_px`. Resampling and feathering work on linear light
@@ -83,7 +83,7 @@ def _crop(rgba: U8) -> U8:
 
 
 def _weighted(rgba: U8) -> F32:
-    """Return (h, w, 4): linear light times alpha, and alpha 0..1."""
+    """(h, w, 4): linear light times alpha, and alpha 0..1."""
     out = np.empty(rgba.shape, np.float32)
     out[..., 3] = rgba[..., 3] * np.float32(1 / 255)
     np.multiply(srgb_to_linear(rgba[..., :3]), out[..., 3:], out=out[..., :3])
@@ -104,7 +104,7 @@ def _scale(weighted: F32, width: int, height: int) -> F32:
 
 
 def _feather(weighted: F32, sigma: float) -> tuple[F32, NDArray[np.float32]]:
-    """Return linear colours (h, w, 3) and alpha (h, w) blurred by `sigma` pixels at the edge.
+    """Linear colours (h, w, 3) and alpha (h, w) blurred by `sigma` pixels at the edge.
 
     Only alpha softens: inside the old edge colours stay as they were, outside they continue
     the colours of the edge.
@@ -127,7 +127,7 @@ def _feather(weighted: F32, sigma: float) -> tuple[F32, NDArray[np.float32]]:
 def _clip(
     left: int, top: int, shape: tuple[int, ...], frame_wh: tuple[int, int]
 ) -> tuple[tuple[slice, slice], int, int]:
-    """Return the part inside the frame as slices, and its left and top in the frame."""
+    """The part inside the frame as slices, and its left and top in the frame."""
     x0, y0 = min(max(left, 0), frame_wh[0]), min(max(top, 0), frame_wh[1])
     x1 = max(x0, min(left + shape[1], frame_wh[0]))
     y1 = max(y0, min(top + shape[0], frame_wh[1]))

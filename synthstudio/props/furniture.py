@@ -18,7 +18,7 @@ _NEXT_CUT_M = np.array([0.0, 0.7, 1.3])
 
 
 def posts(size: Vec3, height: float, thick: float, *, slot: int = 0) -> list[Piece]:
-    """Return four square posts at the corners of the base."""
+    """Four square posts at the corners of the base."""
     x, y = size[0] / 2, size[1] / 2
     return [
         box(
@@ -34,7 +34,7 @@ def posts(size: Vec3, height: float, thick: float, *, slot: int = 0) -> list[Pie
 def planks(
     low: Vec3, high: Vec3, axis: int, *, wide: float, gap: float, slot: int = 0
 ) -> list[Piece]:
-    """Return boards that fill low..high side by side along `axis`, with gaps between."""
+    """Boards that fill low..high side by side along `axis`, with gaps between."""
     span = high[axis] - low[axis]
     count = max(1, round((span + gap) / (wide + gap)))
     width = (span - gap * (count - 1)) / count
@@ -54,12 +54,12 @@ def planks(
 
 
 def seat_height(size: Vec3, shape: Shape) -> float:
-    """Return how high one sits: `seat_height_m`, or half of a thing with a back."""
+    """How high one sits: `seat_height_m`, or half of a thing with a back."""
     return min(shape.get("seat_height_m", 0.5 * size[2]), size[2])
 
 
 def lowered(pieces: list[Piece], built_m: float, wanted_m: float) -> list[Piece]:
-    """Return a seat built at the height `built_m` squashed below it to `wanted_m`."""
+    """A seat built at the height `built_m` squashed below it to `wanted_m`."""
     share = wanted_m / built_m
     out = []
     for piece in pieces:
@@ -281,7 +281,7 @@ def bookcase(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 def _books(span: tuple[float, float], y: float, z: float, room: float, shelf: int) -> list[Piece]:
-    """Return a row of books; thickness and height follow a fixed uneven rhythm."""
+    """A row of books; thickness and height follow a fixed uneven rhythm."""
     books: list[Piece] = []
     at, number = span[0] + 0.01, 7 * shelf
     while True:

@@ -30,7 +30,7 @@ class Kind:
 def of(
     rgb: Vec3, pattern: Pattern = "plain", *, scale_m: float = 0.1, rough: float = 0.7
 ) -> Material:
-    """Return a material of that colour; its pattern's second colour is darker."""
+    """A material of that colour; its pattern's second colour is darker."""
     dark = (rgb[0] * 0.55, rgb[1] * 0.55, rgb[2] * 0.55)
     return Material(
         base_rgb=rgb, second_rgb=dark, pattern=pattern, scale_m=scale_m, roughness=rough

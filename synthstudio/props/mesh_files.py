@@ -39,13 +39,12 @@ class FolderResolver(Resolver):
     """
 
     def __init__(self, folder: Path, where: str) -> None:
-        """Serve files below `folder`; `where` names the mesh in messages."""
         self.folder = folder
         self.where = where
         self.refusals: list[AssetError] = []
 
     def get(self, key: str) -> bytes:
-        """Return the bytes of the file called `key`, a decodable picture unless .mtl or .bin."""
+        """The bytes of the file called `key`, a decodable picture unless .mtl or .bin."""
         try:
             path = inside(self.folder, key, self.where)
             data = read_bytes(path, limit=MAX_BYTES)
@@ -61,16 +60,16 @@ class FolderResolver(Resolver):
         raise AssetError("a mesh loader wants to write", where=self.where, got=name)
 
     def namespaced(self, namespace: str) -> FolderResolver:
-        """Return the same resolver: subfolders are part of the names."""
+        """The same resolver: subfolders are part of the names."""
         return self
 
     def keys(self) -> list[str]:
-        """Return no names: files are found when they are asked for."""
+        """No names: files are found when they are asked for."""
         return []
 
 
 def inside(folder: Path, name: str, where: str) -> Path:
-    """Return the file `name` of `folder`; AssetError if it lies elsewhere or is an address."""
+    """The file `name` of `folder`; AssetError if it lies elsewhere or is an address."""
     plain = unquote(name)
     odd = "://" in plain or "\\" in plain or "\0" in plain or re.match(r"[A-Za-z]:", plain)
     if odd or plain.startswith(("/", "~")) or ".." in Path(plain).parts or not plain.strip():
@@ -92,7 +91,7 @@ def _leaves(name: str, where: str) -> AssetError:
 
 
 def named_files(path: Path) -> tuple[Path, ...]:
-    """Return the files beside it that a mesh or .mtl file names, not what these name in turn."""
+    """The files beside it that a mesh or .mtl file names, not what these name in turn."""
     suffix, where = path.suffix.lower(), str(path)
     if suffix not in (".gltf", ".glb", ".obj", ".mtl", ".ply"):
         return ()
@@ -142,7 +141,7 @@ def check_triangles(count: int, where: str) -> None:
 
 
 def not_numbers(where: str, count: int) -> AssetError:
-    """Return the error of a mesh with `count` vertices that are NaN or infinite."""
+    """The error of a mesh with `count` vertices that are NaN or infinite."""
     return AssetError(
         "the mesh has vertices that are not numbers",
         where=where,
@@ -191,7 +190,7 @@ def _check_gltf(data: bytes, suffix: str, where: str, resolver: FolderResolver) 
 
 
 def _glb_chunks(data: bytes, where: str) -> tuple[bytes, bytes]:
-    """Return the JSON and the binary chunk of a GLB (Khronos glTF 2.0, section 4.4)."""
+    """The JSON and the binary chunk of a GLB (Khronos glTF 2.0, section 4.4)."""
     if len(data) < 20 or struct.unpack_from("<I", data)[0] != _GLB_MAGIC:
         raise _bad("this is not a GLB file", where)
     length = struct.unpack_from("<I", data, 12)[0]
@@ -228,7 +227,7 @@ def _dicts(tree: dict[str, Any], key: str, where: str) -> list[dict[str, Any]]:
 
 
 def _blob(item: dict[str, Any], where: str, resolver: FolderResolver, binary: bytes) -> bytes:
-    """Return the bytes of a buffer or image: of the GLB, in the JSON, or in a file beside it."""
+    """The bytes of a buffer or image: of the GLB, in the JSON, or in a file beside it."""
     uri = item.get("uri")
     if uri is None:
         return binary

@@ -58,7 +58,7 @@ class MeshData:
 
     @property
     def triangles(self) -> int:
-        """Return the number of triangles."""
+        """The number of triangles."""
         return sum(len(part.faces) for part in self.parts)
 
 
@@ -97,7 +97,7 @@ def load_mesh(path: Path) -> MeshData:
 def mesh_surfaces(
     spec: ThingSpec, data: MeshData, *, instance: int, texture_offset: int
 ) -> tuple[Surface, ...]:
-    """Return the mesh scaled to spec.size_m, turned and put in its place, a surface a part.
+    """The mesh scaled to spec.size_m, turned and put in its place, a surface a part.
 
     `texture_offset` is the place in Scene.textures where data.textures begin. A part of which
     the file gives no colour takes the spec's first material.
@@ -167,7 +167,6 @@ def _load(data: bytes, suffix: str, where: str, resolver: FolderResolver) -> tri
 
 
 def _nodes(scene: trimesh.Scene, where: str) -> list[tuple[trimesh.Trimesh, F64]]:
-    """Return each placed mesh with its (4, 4) transform; the same mesh may be placed often."""
     placed, count = [], 0
     try:
         for node in sorted(scene.graph.nodes_geometry):
@@ -189,7 +188,6 @@ def _nodes(scene: trimesh.Scene, where: str) -> list[tuple[trimesh.Trimesh, F64]
 def _part(
     mesh: trimesh.Trimesh, transform: F64, textures: list[U8], suffix: str, where: str
 ) -> MeshPart:
-    """Check one mesh of a file and bring it to world axes."""
     vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
     _check_arrays(vertices, faces, transform, where)
     colours = _colours(mesh, suffix)
@@ -243,7 +241,7 @@ def _check_arrays(vertices: F64, faces: np.ndarray, transform: F64, where: str) 
 
 
 def _cofactors(linear: F64) -> F64:
-    """Return a multiple of the inverse transpose of `linear`: it carries normals along."""
+    """A multiple of the inverse transpose of `linear`: it carries normals along."""
     a, b, c = linear.T
     out: F64 = np.column_stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)])
     return out if np.linalg.det(linear) >= 0 else -out
@@ -256,7 +254,7 @@ def _unit(normals: F64) -> F64:
 
 
 def _closed(vertices: F64, faces: np.ndarray) -> tuple[bool, float]:
-    """Return whether the faces close, all facing the same side, and their signed volume."""
+    """Whether the faces close, all facing the same side, and their signed volume."""
     _, merged = np.unique(vertices.astype(np.float32), axis=0, return_inverse=True)
     corners = merged.reshape(-1)[faces]
     edges = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
@@ -269,7 +267,7 @@ def _closed(vertices: F64, faces: np.ndarray) -> tuple[bool, float]:
 
 
 def _colours(mesh: trimesh.Trimesh, suffix: str) -> F32 | None:
-    """Return linear colours (V, 3) or (F, 3) when the file holds some."""
+    """Linear colours (V, 3) or (F, 3) when the file holds some."""
     visual: Any = mesh.visual
     if visual.kind not in ("vertex", "face"):
         return None
@@ -282,7 +280,7 @@ def _colours(mesh: trimesh.Trimesh, suffix: str) -> F32 | None:
 
 
 def _look(mesh: trimesh.Trimesh) -> tuple[F32 | None, Any, Vec3 | None, float, bool]:
-    """Return uv, the texture's picture, base colour, roughness and two-sidedness."""
+    """uv, the texture's picture, base colour, roughness and two-sidedness."""
     material = getattr(mesh.visual, "material", None)
     if material is None:
         return None, None, None, 0.7, False

@@ -53,7 +53,7 @@ def potted_plant(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 def _fronds(rng: Generator, stem: tuple[F64, F64, F64], length: float) -> tuple[F64, F64, F64]:
-    """Return (L, 3) bases, (L, 3) tips and (L,) lengths of the leaves of one stem.
+    """(L, 3) bases, (L, 3) tips and (L,) lengths of the leaves of one stem.
 
     The stem is an arc from its foot through a bend to its end; the last leaf is at its tip.
     """

@@ -24,7 +24,7 @@ KINDS: dict[str, Kind] = STANDING | HELD
 
 
 def kinds() -> tuple[ThingKind, ...]:
-    """Return what a draw may choose, sorted by name."""
+    """What a draw may choose, sorted by name."""
     return tuple(
         ThingKind(
             kind=name,
@@ -42,7 +42,7 @@ def kinds() -> tuple[ThingKind, ...]:
 
 
 def build(spec: ThingSpec, *, instance: int) -> tuple[Surface, ...]:
-    """Return the thing where its spec puts it, a surface for each of its materials.
+    """The thing where its spec puts it, a surface for each of its materials.
 
     Its extent before it is turned is exactly `size_m`, its base at z = position_m[2].
     RecipeError for an unknown kind, a senseless size, or a wrong number of materials.
@@ -68,7 +68,7 @@ def build(spec: ThingSpec, *, instance: int) -> tuple[Surface, ...]:
 
 
 def seat_height_m(spec: ThingSpec) -> float:
-    """Return how high above its base one sits on the thing."""
+    """How high above its base one sits on the thing."""
     _checked(spec)
     return _seat_height(spec.kind, spec.size_m, spec.shape)
 
@@ -123,7 +123,7 @@ def _built(kind: str, size: Vec3, shape: dict[str, float]) -> list[Piece]:
 
 @lru_cache(maxsize=64)
 def _shaped(kind: str, size: Vec3, shape: tuple[tuple[str, float], ...]) -> tuple[Piece, ...]:
-    """Return the thing at the origin, a piece a material; a search asks for the same again."""
+    """The thing at the origin, a piece a material; a search asks for the same again."""
     pieces = _built(kind, size, dict(shape))
     keys = sorted({(p.slot, p.two_sided) for p in pieces})
     merged = [joined([p for p in pieces if (p.slot, p.two_sided) == key]) for key in keys]
@@ -131,7 +131,6 @@ def _shaped(kind: str, size: Vec3, shape: tuple[tuple[str, float], ...]) -> tupl
 
 
 def _fitted(pieces: list[Piece], size: Vec3) -> list[Piece]:
-    """Stretch the whole to `size` exactly and put its base's centre at the origin."""
     # A column at a time: NumPy is slow over rows of three.
     columns = np.concatenate([p.vertices for p in pieces]).T.copy()
     low, high = columns.min(axis=1), columns.max(axis=1)

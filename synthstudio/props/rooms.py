@@ -13,7 +13,7 @@ _QUAD = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
 
 
 def room_surfaces(room: RoomBackdrop) -> tuple[Surface, ...]:
-    """Return the floor at z = 0 and, when asked for, the walls; world metres.
+    """The floor at z = 0 and, when asked for, the walls; world metres.
 
     Coordinates are metres (walls: along the wall and up), so that patterns keep their size.
     Walls cannot be seen from outside the room.
@@ -35,7 +35,7 @@ def room_surfaces(room: RoomBackdrop) -> tuple[Surface, ...]:
 
 
 def _walls(room: RoomBackdrop, corners: np.ndarray, height: float) -> Surface:
-    """Return the four walls over the floor's corners (4, 3), which go round to the left."""
+    """The four walls over the floor's corners (4, 3), which go round to the left."""
     up = np.array([0, 0, height])
     vertices, coords, normals, along = [], [], [], 0.0
     for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True):

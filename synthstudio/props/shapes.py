@@ -34,7 +34,7 @@ class Piece:
 
 
 def joined(pieces: Sequence[Piece]) -> Piece:
-    """Return the pieces as one, with the slot and sidedness of the first."""
+    """The pieces as one, with the slot and sidedness of the first."""
     starts = np.cumsum([0] + [len(p.vertices) for p in pieces[:-1]])
     return replace(
         pieces[0],
@@ -46,7 +46,7 @@ def joined(pieces: Sequence[Piece]) -> Piece:
 
 
 def moved(piece: Piece, offset: Vec3, *, turn: F64 | None = None) -> Piece:
-    """Return the piece turned by a (3, 3) rotation, then shifted; its coords stay."""
+    """The piece turned by a (3, 3) rotation, then shifted; its coords stay."""
     turn = np.eye(3) if turn is None else turn
     return replace(
         piece,
@@ -56,7 +56,7 @@ def moved(piece: Piece, offset: Vec3, *, turn: F64 | None = None) -> Piece:
 
 
 def about(axis: str, angle_rad: float) -> F64:
-    """Return the (3, 3) rotation about "x", "y" or "z"."""
+    """The (3, 3) rotation about "x", "y" or "z"."""
     c, s = math.cos(angle_rad), math.sin(angle_rad)
     k = "xyz".index(axis)
     i, j = (k + 1) % 3, (k + 2) % 3
@@ -66,7 +66,7 @@ def about(axis: str, angle_rad: float) -> F64:
 
 
 def turn_of(spec: ThingSpec) -> F64:
-    """Return the (3, 3) rotation that a spec gives a thing: Rz(yaw) Rx(pitch) Ry(roll)."""
+    """The (3, 3) rotation that a spec gives a thing: Rz(yaw) Rx(pitch) Ry(roll)."""
     tilt = about("x", spec.pitch_rad) @ about("y", spec.roll_rad)
     out: F64 = about("z", spec.yaw_rad) @ tilt
     return out
@@ -85,7 +85,7 @@ class _BoxTemplate:
 
 
 def box(low: Vec3, high: Vec3, *, bevel: float = 0.004, along: str = "z", slot: int = 0) -> Piece:
-    """Return a box; the grain of its sides runs along the named axis where it can.
+    """A box; the grain of its sides runs along the named axis where it can.
 
     With a bevel its edges are chamfered and shaded round.
     """
@@ -149,14 +149,14 @@ def _box_template(*, chamfered: bool) -> _BoxTemplate:
 
 
 def _face_columns(axis: int, grain: int) -> list[int]:
-    """Return which axes become (x, y, z) of coords on the faces across `axis`."""
+    """Which axes become (x, y, z) of coords on the faces across `axis`."""
     tangents = [k for k in range(3) if k != axis]
     up = grain if grain in tangents else tangents[-1]
     return [next(k for k in tangents if k != up), axis, up]
 
 
 def _sides(axis: int, values: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Return the corner whose sides along (axis, axis + 1, axis + 2) are `values`."""
+    """The corner whose sides along (axis, axis + 1, axis + 2) are `values`."""
     x, y, z = (values[(k - axis) % 3] for k in range(3))
     return x, y, z
 
@@ -166,7 +166,7 @@ _CHAMFERED = _box_template(chamfered=True)
 
 
 def prism(outline: Sequence[Vec2], y0: float, y1: float, *, slot: int = 0) -> Piece:
-    """Return a convex outline in (x, z), counter-clockwise seen from -y, drawn from y0 to y1."""
+    """A convex outline in (x, z), counter-clockwise seen from -y, drawn from y0 to y1."""
     ring = np.array(outline, np.float64)
     n = len(ring)
     way = np.roll(ring, -1, axis=0) - ring
@@ -198,13 +198,13 @@ def prism(outline: Sequence[Vec2], y0: float, y1: float, *, slot: int = 0) -> Pi
 
 @lru_cache(maxsize=64)
 def _fan(n: int) -> np.ndarray:
-    """Return (n - 2, 3) the triangles of a convex ring of n corners."""
+    """(n - 2, 3) the triangles of a convex ring of n corners."""
     k = np.arange(1, n - 1)
     return np.column_stack([np.zeros_like(k), k, k + 1])
 
 
 def turned(profile: Sequence[Vec2], *, segments: int = 24, slot: int = 0) -> Piece:
-    """Return the profile of (radius, z) points turned about z.
+    """The profile of (radius, z) points turned about z.
 
     The profile goes from the bottom's middle (radius 0) outside and up to the top's (radius
     0), so the piece is closed. Flat ends take planar coordinates, sides (arc, profile length).
@@ -238,7 +238,7 @@ def turned(profile: Sequence[Vec2], *, segments: int = 24, slot: int = 0) -> Pie
 
 @lru_cache(maxsize=64)
 def _circle(segments: int) -> tuple[F64, F64]:
-    """Return (S + 1,) angles of a whole turn and (S + 1, 2) their cosines and sines."""
+    """(S + 1,) angles of a whole turn and (S + 1, 2) their cosines and sines."""
     angle = np.linspace(0, 2 * math.pi, segments + 1)
     circle = np.column_stack([np.cos(angle), np.sin(angle)])
     circle[-1] = circle[0]
@@ -247,14 +247,14 @@ def _circle(segments: int) -> tuple[F64, F64]:
 
 @lru_cache(maxsize=64)
 def _strip(segments: int) -> np.ndarray:
-    """Return (2, S, 3) the triangles between two rings: those on the lower, those on the upper."""
+    """(2, S, 3) the triangles between two rings: those on the lower, those on the upper."""
     a, n = np.arange(segments), segments + 1
     lower = np.column_stack([a, a + 1, a + n + 1])
     return np.stack([lower, np.column_stack([a, a + n + 1, a + n])])
 
 
 def _soft(outward: F64) -> F64:
-    """Return (K, 2, 2) each band's normals at its ends, shared with the next unless creased."""
+    """(K, 2, 2) each band's normals at its ends, shared with the next unless creased."""
     ends = np.stack([outward, outward], axis=1)
     shared = (outward[:-1] * outward[1:]).sum(axis=1) >= CREASE
     mean = outward[:-1][shared] + outward[1:][shared]
@@ -266,7 +266,7 @@ def _soft(outward: F64) -> F64:
 def cylinder(
     radius: float, z0: float, z1: float, *, bevel: float = 0.002, segments: int = 20, slot: int = 0
 ) -> Piece:
-    """Return an upright cylinder with slightly broken edges."""
+    """An upright cylinder with slightly broken edges."""
     b = min(bevel, radius / 3, (z1 - z0) / 3)
     return turned(
         [(0, z0), (radius - b, z0), (radius, z0 + b), (radius, z1 - b), (radius - b, z1), (0, z1)],
@@ -276,7 +276,7 @@ def cylinder(
 
 
 def ball(radius: float, centre: Vec3, *, stretch: float = 1.0, slot: int = 0) -> Piece:
-    """Return a ball, `stretch` times as high as wide."""
+    """A ball, `stretch` times as high as wide."""
     angles = np.linspace(-math.pi / 2, math.pi / 2, 11)
     profile = [(radius * math.cos(a), radius * stretch * math.sin(a)) for a in angles]
     profile[0], profile[-1] = (0.0, profile[0][1]), (0.0, profile[-1][1])
@@ -286,7 +286,7 @@ def ball(radius: float, centre: Vec3, *, stretch: float = 1.0, slot: int = 0) ->
 def tube(
     path: Sequence[Vec3], radius: float | Sequence[float], *, segments: int = 10, slot: int = 0
 ) -> Piece:
-    """Return a round bar along a path, closed at its ends."""
+    """A round bar along a path, closed at its ends."""
     points = np.array(path, np.float64)
     radii = np.broadcast_to(np.asarray(radius, np.float64), len(points))
     frames = _frames(points)
@@ -312,13 +312,13 @@ def tube(
 
 
 def lengths(vectors: F64) -> F64:
-    """Return (n,) lengths of vectors (n, 3)."""
+    """(n,) lengths of vectors (n, 3)."""
     x, y, z = vectors.T
     return np.asarray(np.sqrt(x * x + y * y + z * z))
 
 
 def _frames(points: F64) -> F64:
-    """Return (P, 3, 3) rows: two directions across and the one along, carried without twist."""
+    """(P, 3, 3) rows: two directions across and the one along, carried without twist."""
     along = np.gradient(points, axis=0)
     along /= lengths(along)[:, None]
     side = np.eye(3)[int(np.argmin(np.abs(along[0])))]
@@ -333,7 +333,7 @@ def _frames(points: F64) -> F64:
 
 
 def leaves(bases: F64, tips: F64, widths: F64, ups: F64, *, slot: int = 0) -> Piece:
-    """Return L pointed leaves from `bases` to `tips` (L, 3), folded along their middles.
+    """L pointed leaves from `bases` to `tips` (L, 3), folded along their middles.
 
     `widths` is (L,); `ups` (L, 3) says which way each upper side looks. Seen from both sides.
     """

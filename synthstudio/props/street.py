@@ -50,7 +50,7 @@ def low_wall(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 def has_back(size: Vec3, shape: Shape) -> bool:
-    """Say whether a bench of that size has a back."""
+    """Whether a bench of that size has a back."""
     return "seat_height_m" in shape or size[2] > 0.6
 
 
@@ -275,7 +275,7 @@ def cane_umbrella(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 def canopy(rim: float, top: float, drop: float) -> Piece:
-    """Return the cloth: straight at the ribs, sagging between them, a short valance below."""
+    """The cloth: straight at the ribs, sagging between them, a short valance below."""
     rings, per = 7, 6
     n = 8 * per
     share = np.linspace(0, 1, rings)
@@ -309,7 +309,7 @@ def canopy(rim: float, top: float, drop: float) -> Piece:
 
 
 def _grid_normals(vertices: np.ndarray, faces: np.ndarray, columns: int) -> np.ndarray:
-    """Return area-weighted vertex normals; the first and last column are one seam."""
+    """Area-weighted vertex normals; the first and last column are one seam."""
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     normals = np.zeros_like(vertices)
     for k in range(3):

@@ -19,7 +19,7 @@ _SIDE = about("z", math.pi / 2)  # an outline in (depth, height), drawn across
 
 
 def _tyre(r: float, thick: float, at: Vec3, *, slot: int, spokes: int, metal: int) -> list[Piece]:
-    """Return a wheel with its axle along x: tyre, rim, hub and spokes."""
+    """A wheel with its axle along x: tyre, rim, hub and spokes."""
 
     def ring(radius: float, bar: float, which: int) -> Piece:
         angles = np.linspace(0, 2 * math.pi, 29)
@@ -39,7 +39,7 @@ def _tyre(r: float, thick: float, at: Vec3, *, slot: int, spokes: int, metal: in
 
 
 def _disc(r: float, half: float, at: Vec3, *, slot: int, hub: int) -> list[Piece]:
-    """Return a filled wheel with its axle along x."""
+    """A filled wheel with its axle along x."""
     profile = [(0, -half), (0.8 * r, -half), (0.96 * r, -0.8 * half), (r, -0.5 * half)]
     profile += [(a, -b) for a, b in reversed(profile)]
     cap = [(0, -half - 0.003), (0.55 * r, -half - 0.003), (0.6 * r, 0), (0.55 * r, half + 0.003)]
@@ -249,7 +249,6 @@ def _half(z: float, low: float, high: float, x: float) -> float:
 
 
 def _cabin(outline: list[tuple[float, float]], x: float) -> Piece:
-    """Return the outline drawn across the car, narrower towards the roof."""
     flat = moved(prism(outline, -1.0, 1.0), (0, 0, 0), turn=_SIDE)
     z = flat.vertices[:, 2]
     low, high = float(z.min()), float(z.max())
@@ -259,7 +258,7 @@ def _cabin(outline: list[tuple[float, float]], x: float) -> Piece:
 
 
 def _reshaded(piece: Piece, vertices: F64) -> Piece:
-    """Return the piece with other vertices and flat normals; no two faces share vertices."""
+    """The piece with other vertices and flat normals; no two faces share vertices."""
     corners = piece.faces.ravel()
     spread = vertices[corners].reshape(-1, 3, 3)
     normals = np.cross(spread[:, 1] - spread[:, 0], spread[:, 2] - spread[:, 0])
@@ -274,7 +273,7 @@ def _reshaded(piece: Piece, vertices: F64) -> Piece:
 
 
 def _side_glass(y: float, h: float, belt: float) -> list[list[tuple[float, float]]]:
-    """Return the outlines (depth, height) of a side's windows."""
+    """The outlines (depth, height) of a side's windows."""
     low, high = belt + 0.015 * h, 0.94 * h
     return [
         [(-0.31 * y, low), (0.15 * y, low), (0.15 * y, high), (-0.08 * y, high)],
@@ -286,7 +285,7 @@ def _side_glass(y: float, h: float, belt: float) -> list[list[tuple[float, float
 def _on_side(
     outline: list[tuple[float, float]], cabin: list[tuple[float, float]], x: float, s: int
 ) -> Piece:
-    """Return a pane that lies on the cabin's slanted side `s` (-1 right, 1 left)."""
+    """A pane that lies on the cabin's slanted side `s` (-1 right, 1 left)."""
     flat = moved(prism(outline, 0.985, 1.004, slot=1), (0, 0, 0), turn=_SIDE)
     low, high = min(z for _, z in cabin), max(z for _, z in cabin)
     depth = -flat.vertices[:, 0]
@@ -301,7 +300,7 @@ def _on_side(
 
 
 def _screen(low: tuple[float, float], high: tuple[float, float], x: float) -> Piece:
-    """Return a windscreen between two points (depth, height) of the cabin's outline."""
+    """A windscreen between two points (depth, height) of the cabin's outline."""
     way = np.array(high) - np.array(low)
     out = np.array([-way[1], way[0]]) / np.hypot(*way)
     a, b = np.array(low) + 0.07 * way, np.array(low) + 0.93 * way
@@ -378,7 +377,7 @@ def shopping_cart(size: Vec3, shape: Shape) -> list[Piece]:
     near = 0.78 * y
 
     def corner(sx: float, sy: float, share: float) -> Vec3:
-        """Return a point of the basket's wall: it narrows downwards and to the front."""
+        """A point of the basket's wall: it narrows downwards and to the front."""
         half = (0.9 if sy > 0 else 0.72) * x * (0.86 + 0.14 * share)
         at = near * (0.9 + 0.1 * share) if sy > 0 else -y * (0.82 + 0.17 * share)
         bottom = low + (0.0 if sy < 0 else -0.04 * h)

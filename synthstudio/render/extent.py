@@ -15,7 +15,7 @@ from synthstudio.render.vertices import CUT, OUTSIDE, facing_kernel
 
 
 def amodal_extent_px(packed: Packed, instance: int) -> tuple[int, int, int, int]:
-    """Return (x0, y0, x1, y1), pixel edges of the instance's mask on an endless canvas.
+    """(x0, y0, x1, y1), pixel edges of the instance's mask on an endless canvas.
 
     Inside the frame it is the extent of `amodal_mask` itself; it may leave the frame. Four
     zeros when no pixel centre anywhere is covered, as when all is before the near plane.
@@ -39,7 +39,7 @@ def amodal_extent_px(packed: Packed, instance: int) -> tuple[int, int, int, int]
 
 
 def outside_share(packed: Packed, instance: int) -> float:
-    """Return the share of the instance's camera-facing surface that the frame leaves out.
+    """The share of the instance's camera-facing surface that the frame leaves out.
 
     Over its drawn faces, the sum of world area x max(0, cosine of the angle between the normal
     and the way to the camera) outside the frame or before the near plane, divided by the sum
@@ -76,7 +76,7 @@ def outside_share(packed: Packed, instance: int) -> float:
 
 
 def _frustum(camera: Camera) -> F64:
-    """Return (5, 4) planes (n, d): n . p + d >= 0 for the camera points that the frame shows."""
+    """(5, 4) planes (n, d): n . p + d >= 0 for the camera points that the frame shows."""
     f, cx, cy = camera.focal_px, camera.K[0, 2], camera.K[1, 2]
     return np.array(
         [
@@ -90,7 +90,6 @@ def _frustum(camera: Camera) -> F64:
 
 
 def _kept(corners: F64, planes: F64) -> F64:
-    """Return (n,) which share of each triangle (n, 3, 3) lies on the good side of all planes."""
     pieces, owner = corners, np.arange(len(corners))
     for plane in planes:
         pieces, owner = _cut(pieces, owner, plane)
@@ -104,7 +103,6 @@ def _areas(corners: F64) -> F64:
 
 
 def _cut(corners: F64, owner: NDArray[np.int64], plane: F64) -> tuple[F64, NDArray[np.int64]]:
-    """Return what a plane leaves of triangles (n, 3, 3) as triangles, and whose they were."""
     distance = corners @ plane[:3] + plane[3]
     inside = distance >= 0
     count = inside.sum(axis=1)

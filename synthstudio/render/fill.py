@@ -116,7 +116,7 @@ def _turned(f: wp.vec3i, first: wp.int32):
 
 @wp.func
 def _piece(mesh: Mesh, face: wp.vec3i, which: wp.int32, view: View):
-    """Return piece `which` (0 or 1) of a face after near clipping; `count` says how many."""
+    """Piece `which` (0 or 1) of a face after near clipping; `count` says how many."""
     p = Piece()
     in0 = not view.perspective or wp.float64(mesh.points[face[0]][2]) >= view.near
     in1 = not view.perspective or wp.float64(mesh.points[face[1]][2]) >= view.near
@@ -162,13 +162,13 @@ def _piece(mesh: Mesh, face: wp.vec3i, which: wp.int32, view: View):
 
 @wp.func
 def _doubled_area(p: Piece):
-    """Return twice the signed area: negative for a face that looks at the camera (y is down)."""
+    """Twice the signed area: negative for a face that looks at the camera (y is down)."""
     return (p.bx - p.ax) * (p.cy - p.ay) - (p.by - p.ay) * (p.cx - p.ax)
 
 
 @wp.func
 def _bias(dx: wp.int64, dy: wp.int64):
-    """Return 0 for a top or left edge, which owns the centres on it, else -1."""
+    """0 for a top or left edge, which owns the centres on it, else -1."""
     if dy < wp.int64(0) or (dy == wp.int64(0) and dx > wp.int64(0)):
         return wp.int64(0)
     return wp.int64(-1)
@@ -176,7 +176,7 @@ def _bias(dx: wp.int64, dy: wp.int64):
 
 @wp.func
 def _edges(p: Piece, x: wp.int64, y: wp.int64):
-    """Return the edge functions of a piece of non-zero area at the snapped point (x, y)."""
+    """The edge functions of a piece of non-zero area at the snapped point (x, y)."""
     e = Edges()
     e.area = _doubled_area(p)
     bx = p.bx
@@ -226,7 +226,7 @@ def _narrow(span: wp.vec2l, e: wp.int64, dx: wp.int64):
 
 @wp.func
 def _span(e: Edges, row: wp.int64, last: wp.int64):
-    """Return (first, last) covered step of a row, counted from where `e` was evaluated."""
+    """(first, last) covered step of a row, counted from where `e` was evaluated."""
     span = wp.vec2l(wp.int64(0), last)
     span = _narrow(span, e.e0 + row * e.dy0, e.dx0)
     span = _narrow(span, e.e1 + row * e.dy1, e.dx1)
@@ -235,7 +235,7 @@ def _span(e: Edges, row: wp.int64, last: wp.int64):
 
 @wp.func
 def _box(p: Piece):
-    """Return (first x, first y, last x, last y) of the pixels whose centres p's box holds."""
+    """(first x, first y, last x, last y) of the pixels whose centres p's box holds."""
     low, high, bits = wp.int64(127), wp.int64(128), wp.int64(8)  # a centre lies at 256 j + 128
     return wp.vec4l(
         (wp.min(p.ax, wp.min(p.bx, p.cx)) + low) >> bits,
@@ -310,7 +310,7 @@ def _fill(
 
 @wp.func
 def _seen(mesh: Mesh, triangle: wp.int32, view: View):
-    """Return whether a face takes part at all."""
+    """Whether a face takes part at all."""
     if view.drawn_only and not mesh.drawn[triangle]:
         return False
     return view.only == 0 or mesh.instance[triangle] == view.only
@@ -361,7 +361,7 @@ def raster_kernel(
 
 @wp.func
 def _covered_box(p: Piece, box: wp.vec4l):
-    """Return (first x, first y, last x, last y) of the pixels of `box` that a piece covers."""
+    """(first x, first y, last x, last y) of the pixels of `box` that a piece covers."""
     centre, pixel = wp.int64(128), wp.int64(256)
     e = _edges(p, box[0] * pixel + centre, box[1] * pixel + centre)
     one = wp.int64(1)

@@ -27,7 +27,7 @@ _MAX_ROWS = 128
 
 
 def sh_basis(directions: F64) -> F64:
-    """Return the nine real spherical harmonics (..., 9) of unit `directions` (..., 3)."""
+    """The nine real spherical harmonics (..., 9) of unit `directions` (..., 3)."""
     x, y, z = np.moveaxis(np.asarray(directions, np.float64), -1, 0)
     shapes = [np.ones_like(x), y, z, x, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y]
     out: F64 = np.stack(shapes, axis=-1) * SH_CONSTANTS
@@ -35,7 +35,7 @@ def sh_basis(directions: F64) -> F64:
 
 
 def ambient_from_sky(sky_rgb: Vec3, ground_rgb: Vec3) -> F64:
-    """Return (9, 3) coefficients of a uniform sky above the horizon and ground below it.
+    """(9, 3) coefficients of a uniform sky above the horizon and ground below it.
 
     Exact: a white matte surface with normal n reflects (1 + n_z)/2 sky + (1 - n_z)/2 ground.
     """
@@ -47,7 +47,7 @@ def ambient_from_sky(sky_rgb: Vec3, ground_rgb: Vec3) -> F64:
 
 
 def ambient_from_panorama(radiance: NDArray[np.floating], *, yaw_rad: float = 0.0) -> F64:
-    """Return (9, 3) coefficients of a panorama (h, w, 3) of linear radiance, sun included."""
+    """(9, 3) coefficients of a panorama (h, w, 3) of linear radiance, sun included."""
     small = _shrunk(_checked(radiance))
     directions, steradians = _sphere(small.shape[0], small.shape[1], yaw_rad)
     weighted = small * steradians[..., None]
@@ -58,7 +58,7 @@ def ambient_from_panorama(radiance: NDArray[np.floating], *, yaw_rad: float = 0.
 def light_from_panorama(
     radiance: NDArray[np.floating], *, yaw_rad: float = 0.0, exposure: float = 1.0
 ) -> Light:
-    """Return sun and ambient of a panorama (h, w, 3); the sun's energy is counted once.
+    """Sun and ambient of a panorama (h, w, 3); the sun's energy is counted once.
 
     The sun is the brightest lamp above the horizon; its RGB is what a white matte surface that
     faces it reflects: its radiance over what lies around it, by solid angle, divided by pi.
@@ -93,7 +93,7 @@ def _split(radiance: F64, yaw_rad: float) -> tuple[F64, F64, F64]:
 
 
 def _sphere(h: int, w: int, yaw_rad: float) -> tuple[F64, F64]:
-    """Return unit directions (h, w, 3) and solid angles (h, w) of an equirectangular grid."""
+    """Unit directions (h, w, 3) and solid angles (h, w) of an equirectangular grid."""
     edges = np.linspace(math.pi / 2, -math.pi / 2, h + 1)
     up = (edges[:-1] + edges[1:]) / 2
     across = ((np.arange(w) + 0.5) / w - 0.5) * 2 * math.pi - yaw_rad

@@ -181,7 +181,7 @@ def _hair(ms: wp.array[Mat], k: int, c: wp.vec3, foot_m: float, tint: wp.vec3) -
 def look(
     ms: wp.array[Mat], k: int, c: wp.vec3, face: wp.vec3, foot_m: float, tint: wp.vec3
 ) -> Look:
-    """Return the look of material `k` at texture coordinates `c`.
+    """The look of material `k` at texture coordinates `c`.
 
     `face` is the face's normal in texture space, `foot_m` a pixel's width on the surface.
     Texture lookups are the caller's: kind "texture" comes with its texel in `tint`.

@@ -72,7 +72,7 @@ class Point:
 
 @wp.func
 def ray_to(eye: Eye, x: float, y: float) -> wp.vec3:
-    """Return the world ray through the continuous pixel (x, y); its depth along z is 1."""
+    """The world ray through the continuous pixel (x, y); its depth along z is 1."""
     return eye.corner + eye.right * x + eye.down * y
 
 
@@ -90,7 +90,7 @@ def _mixed(values: wp.array[wp.vec3], f: wp.vec3i, w: wp.vec3) -> wp.vec3:
 
 @wp.func
 def point_under(mesh: Mesh, m: Mat, eye: Eye, f: wp.vec3i, ray: wp.vec3) -> Point:
-    """Return the surface point where a ray meets face `f`; asks the material what it needs.
+    """The surface point where a ray meets face `f`; asks the material what it needs.
 
     Weights after Moeller and Trumbore 1997, for both sides of a face.
     """
@@ -196,7 +196,7 @@ def _bumped(p: Point, slope: wp.vec3) -> wp.vec3:
 
 @wp.func
 def ambient_light(lamps: Lamps, n: wp.vec3) -> wp.vec3:
-    """Return what a white matte surface with normal `n` reflects of the ambient light."""
+    """What a white matte surface with normal `n` reflects of the ambient light."""
     x, y, z = n[0], n[1], n[2]
     out = lamps.ambient[0] + lamps.ambient[1] * y + lamps.ambient[2] * z + lamps.ambient[3] * x
     if lamps.curved == 1:
@@ -300,7 +300,7 @@ def _toned(x: float) -> float:
 
 @wp.func
 def shaded(mesh: Mesh, eye: Eye, lamps: Lamps, triangle: int, ray: wp.vec3) -> wp.vec3:
-    """Return the light, toned to 0..1, that a triangle sends along a ray."""
+    """The light, toned to 0..1, that a triangle sends along a ray."""
     k = mesh.surface[triangle]
     m = mesh.materials[k]
     f = mesh.faces[triangle]
@@ -314,7 +314,7 @@ def shaded(mesh: Mesh, eye: Eye, lamps: Lamps, triangle: int, ray: wp.vec3) -> w
 
 @wp.func
 def shadow_on(mesh: Mesh, eye: Eye, lamps: Lamps, triangle: int, ray: wp.vec3) -> wp.vec2:
-    """Return the shares of the sun and of the sky that reach a triangle under a ray."""
+    """The shares of the sun and of the sky that reach a triangle under a ray."""
     m = mesh.materials[mesh.surface[triangle]]
     p = point_under(mesh, m, eye, mesh.faces[triangle], ray)
     return wp.vec2(_sun_share(lamps, p, m), _open_sky(lamps, p))
@@ -322,7 +322,7 @@ def shadow_on(mesh: Mesh, eye: Eye, lamps: Lamps, triangle: int, ray: wp.vec3) -
 
 @wp.func
 def shadow_on_floor(eye: Eye, lamps: Lamps, ray: wp.vec3) -> wp.vec2:
-    """Return the shares of the sun and of the sky that reach the undrawn floor under a ray."""
+    """The shares of the sun and of the sky that reach the undrawn floor under a ray."""
     if ray[2] > -1.0e-4 or eye.place[2] <= 0.0:
         return wp.vec2(1.0, 1.0)
     p = eye.place - ray * (eye.place[2] / ray[2])
@@ -333,7 +333,7 @@ def shadow_on_floor(eye: Eye, lamps: Lamps, ray: wp.vec3) -> wp.vec2:
 
 @wp.func
 def floor_keeps(eye: Eye, lamps: Lamps, ray: wp.vec3) -> wp.vec3:
-    """Return what the undrawn floor under a ray keeps of its light; 1 where no shadow falls."""
+    """What the undrawn floor under a ray keeps of its light; 1 where no shadow falls."""
     one = wp.vec3(1.0, 1.0, 1.0)
     lit = shadow_on_floor(eye, lamps, ray)
     if lit[0] >= 1.0 and lit[1] >= 1.0:

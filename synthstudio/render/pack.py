@@ -60,29 +60,29 @@ class Packed:
 
     @property
     def surfaces(self) -> tuple[Surface, ...]:
-        """Return the scene's surfaces; `surface` holds places in this."""
+        """The scene's surfaces; `surface` holds places in this."""
         return self.scene.surfaces
 
     @cached_property
     def world_m(self) -> wp.array[wp.vec3]:
-        """Return (V,) world positions on the device."""
+        """(V,) world positions on the device."""
         return to_device(self.host_world_m, wp.vec3, self.device)
 
     @cached_property
     def coords(self) -> wp.array[wp.vec3]:
-        """Return (V,) texture coordinates on the device."""
+        """(V,) texture coordinates on the device."""
         return self._per_vertex([s.coords for s in self.surfaces])
 
     @cached_property
     def tint(self) -> wp.array[wp.vec3]:
-        """Return (V,) linear RGB factors on the device; ones where a surface has none."""
+        """(V,) linear RGB factors on the device; ones where a surface has none."""
         return self._per_vertex(
             [np.ones_like(s.vertices_m) if s.tint is None else s.tint for s in self.surfaces]
         )
 
     @cached_property
     def normals(self) -> wp.array[wp.vec3]:
-        """Return (V,) unit world normals: the surface's own, else smooth ones.
+        """(V,) unit world normals: the surface's own, else smooth ones.
 
         Smooth: the sum of the area-weighted normals of a vertex's faces, in the order of faces
         (on the CPU a kernel runs in that order), so equal on every device. A vertex without
@@ -96,14 +96,14 @@ class Packed:
         return to_device(out, wp.vec3, self.device)
 
     def face_range(self, instance: int) -> tuple[int, int]:
-        """Return the least range of faces that holds all of `instance`'s; (0, 0) when none."""
+        """The least range of faces that holds all of `instance`'s; (0, 0) when none."""
         mine = [k for k, s in enumerate(self.surfaces) if s.instance == instance]
         if not mine:
             return 0, 0
         return int(self.face_start[mine[0]]), int(self.face_start[mine[-1] + 1])
 
     def screen_box(self, instance: int) -> I32 | None:
-        """Return (2, 2) least and greatest screen x, y of the instance's vertices, in 1/256 px.
+        """(2, 2) least and greatest screen x, y of the instance's vertices, in 1/256 px.
 
         None when it has none, or one before the near plane.
         """
@@ -181,17 +181,17 @@ def pack(scene: Scene, *, device: str = "cpu") -> Packed:
 
 
 def to_device(values: NDArray[Any], dtype: Any, device: str) -> wp.array[Any]:
-    """Return `values` as a Warp array of `dtype`; on the CPU it shares their memory."""
+    """`values` as a Warp array of `dtype`; on the CPU it shares their memory."""
     return wp.array(np.ascontiguousarray(values), dtype=dtype, device=device, copy=False)
 
 
 def to_host(array: Any) -> NDArray[Any]:
-    """Return a Warp array as NumPy's; on the CPU it shares its memory."""
+    """A Warp array as NumPy's; on the CPU it shares its memory."""
     return np.asarray(array.numpy())
 
 
 def _project(camera: Camera, world_m: F32) -> tuple[F32, I32]:
-    """Return camera-space (V, 3) and snapped screen (V, 2) coordinates, in a CPU kernel."""
+    """Camera-space (V, 3) and snapped screen (V, 2) coordinates, in a CPU kernel."""
     camera_m, snapped = np.empty_like(world_m), np.zeros((len(world_m), 2), np.int32)
     m, k = camera.world_to_camera, camera.K
     wp.launch(
@@ -212,7 +212,7 @@ def _project(camera: Camera, world_m: F32) -> tuple[F32, I32]:
 
 
 def _smooth_normals(packed: Packed, wanted: list[bool]) -> F32:
-    """Return (V, 3) smooth unit normals of the surfaces `wanted` (S), zeros elsewhere."""
+    """(V, 3) smooth unit normals of the surfaces `wanted` (S), zeros elsewhere."""
     out = np.zeros_like(packed.host_world_m)
     normals = to_device(out, wp.vec3, "cpu")
     inputs = [
@@ -233,7 +233,7 @@ def _smooth_normals(packed: Packed, wanted: list[bool]) -> F32:
 
 
 def _culled(surface: Surface, crosses: bool) -> bool:
-    """Return whether back faces of a surface may go: only where they cannot be seen.
+    """Whether back faces of a surface may go: only where they cannot be seen.
 
     The camera may be inside a surface that crosses the near plane, and undrawn faces leave
     holes through which the far side shows.
@@ -243,7 +243,7 @@ def _culled(surface: Surface, crosses: bool) -> bool:
 
 
 def _crossing_screen(camera: Camera, camera_m: F32, faces: I32, behind: Bool) -> F64:
-    """Return (n, 2) screen coordinates, 1/256 px, where edges of faces meet the near plane."""
+    """(n, 2) screen coordinates, 1/256 px, where edges of faces meet the near plane."""
     tails, heads = faces.ravel(), faces[:, [1, 2, 0]].ravel()
     meets = behind[tails] != behind[heads]
     a, b = (camera_m[ends[meets]].astype(np.float64) for ends in (tails, heads))
@@ -279,7 +279,7 @@ def _check_finite(surfaces: tuple[Surface, ...], start: NDArray[np.int64], camer
 def _check_reach(
     surfaces: tuple[Surface, ...], start: NDArray[np.int64], screen: NDArray[Any]
 ) -> float:
-    """Return the greatest |screen coordinate| in px, or raise.
+    """The greatest |screen coordinate| in px, or raise.
 
     `screen` holds coordinates in 1/256 px, a row for each vertex or face.
     """

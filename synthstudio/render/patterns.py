@@ -46,20 +46,20 @@ def _hash(x: int, y: int, z: int) -> float:
 
 @wp.func
 def smooth(low: float, high: float, x: float) -> float:
-    """Return the cubic step from 0 at `low` to 1 at `high`."""
+    """The cubic step from 0 at `low` to 1 at `high`."""
     t = wp.clamp((x - low) / (high - low), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
 
 
 @wp.func
 def blend(a: wp.vec3, b: wp.vec3, t: float) -> wp.vec3:
-    """Return a at t 0, b at t 1."""
+    """A at t 0, b at t 1."""
     return a + (b - a) * t
 
 
 @wp.func
 def noise(p: wp.vec3) -> wp.vec4:
-    """Return value noise in -1..1 at `p` and, after it, its gradient."""
+    """Value noise in -1..1 at `p` and, after it, its gradient."""
     fx, fy, fz = wp.floor(p[0]), wp.floor(p[1]), wp.floor(p[2])
     ix, iy, iz = int(fx), int(fy), int(fz)
     x, y, z = p[0] - fx, p[1] - fy, p[2] - fz
@@ -82,7 +82,7 @@ def noise(p: wp.vec3) -> wp.vec4:
 
 @wp.func
 def cloud(x: float, y: float) -> float:
-    """Return value noise in -1..1 over a plane: a third of the cost of `noise`."""
+    """Value noise in -1..1 over a plane: a third of the cost of `noise`."""
     fx, fy = wp.floor(x), wp.floor(y)
     ix, iy, u, v = int(fx), int(fy), x - fx, y - fy
     u, v = u * u * (3.0 - 2.0 * u), v * v * (3.0 - 2.0 * v)
@@ -99,7 +99,7 @@ def _wave_integral(x: float, duty: float) -> float:
 
 @wp.func
 def wave(x: float, duty: float, foot: float) -> float:
-    """Return a 0/1 square wave of period 1, high for `duty`, box-filtered over `foot`."""
+    """A 0/1 square wave of period 1, high for `duty`, box-filtered over `foot`."""
     width = wp.max(foot, 1.0e-4)
     if width > 8.0:
         return duty
@@ -263,7 +263,7 @@ def _built(ms: wp.array[Mat], k: int, u: float, v: float, foot: float) -> wp.vec
 
 @wp.func
 def pattern_rgb(ms: wp.array[Mat], k: int, c: wp.vec3, foot_m: float) -> wp.vec3:
-    """Return the pattern's colour at `c` (metres; the pattern lies in x and z)."""
+    """The pattern's colour at `c` (metres; the pattern lies in x and z)."""
     if ms[k].pattern == 0:
         return ms[k].base
     u = (c[0] * ms[k].cosine + c[2] * ms[k].sine) * ms[k].per_m
@@ -282,7 +282,7 @@ def pattern_rgb(ms: wp.array[Mat], k: int, c: wp.vec3, foot_m: float) -> wp.vec3
 
 @wp.func
 def sided(c: wp.vec3, face: wp.vec3) -> wp.vec3:
-    """Return `c` turned so that x and z lie in the plane that the `face` normal is nearest to."""
+    """`c` turned so that x and z lie in the plane that the `face` normal is nearest to."""
     ax, ay, az = wp.abs(face[0]), wp.abs(face[1]), wp.abs(face[2])
     if az > ax and az > ay:
         return wp.vec3(c[0], c[2], c[1])

@@ -96,7 +96,7 @@ class Asked:
 
 @wp.func
 def _place(camera: wp.float64, z: wp.float64, focal: wp.float64, centre: wp.float64):
-    """Return a screen coordinate in 1/256 px."""
+    """A screen coordinate in 1/256 px."""
     limit = wp.float64(FARTHEST)
     return wp.clamp((focal * camera / z + centre) * wp.float64(256.0), -limit, limit)
 
@@ -129,7 +129,7 @@ def _clipped_box(box: wp.vec4i, p: wp.vec3, q: wp.vec3, lens: wp.vec3d, near: wp
 
 @wp.func
 def _screen_box(mesh: Faces, face: wp.vec3i, lens: wp.vec3d, near: wp.float64):
-    """Return the box of what a face shows; a little wide, so no rounding loses a point in it."""
+    """The box of what a face shows; a little wide, so no rounding loses a point in it."""
     a, b, c = mesh.camera[face[0]], mesh.camera[face[1]], mesh.camera[face[2]]
     if wp.float64(wp.min(a[2], wp.min(b[2], c[2]))) >= near:
         sa, sb, sc = mesh.snapped[face[0]], mesh.snapped[face[1]], mesh.snapped[face[2]]
@@ -148,7 +148,7 @@ def _screen_box(mesh: Faces, face: wp.vec3i, lens: wp.vec3d, near: wp.float64):
 
 @wp.func
 def _meets(r: wp.vec3, a: wp.vec3, b: wp.vec3, c: wp.vec3):
-    """Return z where the ray meets the triangle a, b, c; inf where it does not."""
+    """z where the ray meets the triangle a, b, c; inf where it does not."""
     # Edges relative to the ray: equal and opposite for the two faces of an edge, so with both
     # signs and zero let in no ray slips between them.
     ax, ay = a[0] - r[0] * a[2], a[1] - r[1] * a[2]
@@ -237,7 +237,7 @@ def nearest_blockers(
     *,
     self_tolerance_m: float = SELF_TOLERANCE_M,
 ) -> Blockers:
-    """Return what hides each point from the camera; see the top of this file for the rules.
+    """What hides each point from the camera; see the top of this file for the rules.
 
     Points outside the frame are answered like any other. Points before the near plane and
     those not wanted get nothing (0, inf).
@@ -283,7 +283,7 @@ def nearest_blockers(
 def _sorted(
     places: I32, depth_m: F64, camera: Camera, device: str
 ) -> tuple[Any, NDArray[np.int64]]:
-    """Return a Grid over the points (Q, 2), in 1/256 px, and the order that sorts them by cell.
+    """A Grid over the points (Q, 2), in 1/256 px, and the order that sorts them by cell.
 
     Only the frame and as much again around it has cells: beyond, border cells take all.
     """

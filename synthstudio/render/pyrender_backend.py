@@ -141,7 +141,7 @@ def _pieces(packed: Packed) -> list[_Piece]:
 
 
 def _stage(pyrender: Any, packed: Packed, pieces: list[_Piece]) -> tuple[Any, list[Any]]:
-    """Return the pyrender scene and its mesh nodes, one a piece in order."""
+    """The pyrender scene and its mesh nodes, one a piece in order."""
     scene, light = packed.scene, packed.scene.light
     ambient = light.ambient_sh[0] * SH_CONSTANTS[0] * light.exposure
     stage = pyrender.Scene(bg_color=np.zeros(4), ambient_light=np.clip(ambient, 0.0, 1.0))
@@ -200,7 +200,6 @@ def _id_colour(number: int) -> tuple[int, int, int]:
 
 
 def _over(colour: U8, backdrop: U8) -> U8:
-    """Lay (H, W, 4) over the backdrop; pyrender's edges are multisampled in its alpha."""
     alpha = colour[..., 3:].astype(np.float32) / 255
     mixed = colour[..., :3] * alpha + backdrop * (1 - alpha)
     return np.rint(mixed).astype(np.uint8)

@@ -39,18 +39,18 @@ class VisibilityBuffer:
 
     @cached_property
     def _host(self) -> NDArray[np.uint32]:
-        """Return (H, W, 2): triangle, depth bits. Warp's platforms are all little-endian."""
+        """(H, W, 2): triangle, depth bits. Warp's platforms are all little-endian."""
         keys = to_host(self.keys)
         return keys.view(np.uint32).reshape(*keys.shape, 2)
 
     @cached_property
     def triangle(self) -> I32:
-        """Return (H, W) the place in Packed.faces, -1 where nothing is."""
+        """(H, W) the place in Packed.faces, -1 where nothing is."""
         return self._host[..., 0].astype(np.int32)
 
     @cached_property
     def depth_m(self) -> F32:
-        """Return (H, W) z in camera metres, inf where nothing is."""
+        """(H, W) z in camera metres, inf where nothing is."""
         return np.ascontiguousarray(self._host[..., 1]).view(np.float32)
 
 
@@ -68,18 +68,18 @@ class Alone:
 
     @cached_property
     def covered(self) -> Bool:
-        """Return (h, w) where the window shows it."""
+        """(h, w) where the window shows it."""
         return np.asarray(to_host(self.keys) != NOTHING)
 
     @cached_property
     def depth_m(self) -> F32:
-        """Return (n,) z in camera metres at the covered pixels."""
+        """(n,) z in camera metres at the covered pixels."""
         bits = to_host(self.keys)[self.covered] >> np.uint64(32)
         return bits.astype(np.uint32).view(np.float32)
 
     @property
     def box_px(self) -> tuple[int, int, int, int]:
-        """Return (x0, y0, x1, y1), the edges of what is covered; zeros when nothing is."""
+        """(x0, y0, x1, y1), the edges of what is covered; zeros when nothing is."""
         columns = np.flatnonzero(self.covered.any(axis=0))
         rows = np.flatnonzero(self.covered.any(axis=1))
         if not len(columns):
@@ -93,7 +93,7 @@ class Alone:
         )
 
     def mask(self, shape: tuple[int, int]) -> Bool:
-        """Return (H, W) where the frame shows it."""
+        """(H, W) where the frame shows it."""
         mask = np.zeros(shape, np.bool_)
         h, w = self.covered.shape
         mask[self.top_px : self.top_px + h, self.left_px : self.left_px + w] = self.covered
@@ -107,7 +107,7 @@ def rasterise(
     only_instance: int | None = None,
     drawn_only: bool = True,
 ) -> VisibilityBuffer:
-    """Return the nearest triangle at every sample centre of the frame.
+    """The nearest triangle at every sample centre of the frame.
 
     `scale` s gives (s H, s W) samples; geometry is snapped at scale 1, so it is the same at
     every scale. `only_instance` draws that instance alone. `drawn_only` False draws skin under
@@ -134,7 +134,7 @@ def rasterise(
 
 
 def alone(packed: Packed, instance: int) -> Alone:
-    """Return the instance's drawn faces as if nothing else were there; reckoned once a scene."""
+    """The instance's drawn faces as if nothing else were there; reckoned once a scene."""
     if instance not in packed.alone:
         packed.alone[instance] = _alone(packed, instance)
     made: Alone = packed.alone[instance]
@@ -158,7 +158,7 @@ def _alone(packed: Packed, instance: int) -> Alone:
 
 
 def _merged(packed: Packed, shape: tuple[int, int]) -> wp.array[Any]:
-    """Return (H, W) keys of all drawn faces: things, and over them each person drawn alone.
+    """(H, W) keys of all drawn faces: things, and over them each person drawn alone.
 
     The least key wins whatever the order, so what is drawn apart may be merged; and labels
     need everybody alone in any case.
@@ -186,7 +186,7 @@ def rasterise_projected(
     width_px: int,
     height_px: int,
 ) -> VisibilityBuffer:
-    """Return the nearest drawn triangle of `packed` under another, orthographic projection.
+    """The nearest drawn triangle of `packed` under another, orthographic projection.
 
     `points` (V,): only z is read, a depth above 0; `snapped` (V,): x, y in 1/256 px, below
     2^30. Depth is linear over a triangle, there is no near plane and both sides are drawn:
@@ -201,22 +201,22 @@ def rasterise_projected(
 
 
 def instance_map(packed: Packed, buffer: VisibilityBuffer) -> I32:
-    """Return (H, W) instance ids, 0 where nothing is."""
+    """(H, W) instance ids, 0 where nothing is."""
     return np.append(packed.host_instance, np.int32(0))[buffer.triangle]
 
 
 def surface_map(packed: Packed, buffer: VisibilityBuffer) -> I32:
-    """Return (H, W) places in Scene.surfaces, -1 where nothing is."""
+    """(H, W) places in Scene.surfaces, -1 where nothing is."""
     return np.append(packed.host_surface, np.int32(-1))[buffer.triangle]
 
 
 def part_map(packed: Packed, buffer: VisibilityBuffer) -> U8:
-    """Return (H, W) PARTS ids on bare skin, NO_PART elsewhere."""
+    """(H, W) PARTS ids on bare skin, NO_PART elsewhere."""
     return np.append(packed.host_part, np.uint8(NO_PART))[buffer.triangle]
 
 
 def normal_map(packed: Packed, buffer: VisibilityBuffer) -> F32:
-    """Return (H, W, 3) unit normals in camera axes that face the camera; 0 where nothing is.
+    """(H, W, 3) unit normals in camera axes that face the camera; 0 where nothing is.
 
     Those of the light: smooth, or the face's own where the surface is flat.
     """
@@ -243,13 +243,13 @@ def normal_map(packed: Packed, buffer: VisibilityBuffer) -> F32:
 
 
 def amodal_mask(packed: Packed, instance: int) -> Bool:
-    """Return (H, W) where the instance would be seen if it were alone."""
+    """(H, W) where the instance would be seen if it were alone."""
     camera = packed.scene.camera
     return alone(packed, instance).mask((camera.height_px, camera.width_px))
 
 
 def mesh_of(packed: Packed) -> Any:
-    """Return the fill.Mesh of a scene."""
+    """The fill.Mesh of a scene."""
     mesh: Any = Mesh()
     mesh.faces, mesh.points, mesh.snapped = packed.faces, packed.camera_m, packed.snapped
     mesh.instance, mesh.drawn, mesh.cull = packed.instance, packed.drawn, packed.cull
@@ -257,7 +257,7 @@ def mesh_of(packed: Packed) -> Any:
 
 
 def view_of(packed: Packed, only_instance: int | None, *, scale: int) -> Any:
-    """Return the fill.View of the scene's camera: drawn faces, of one instance or (None) all."""
+    """The fill.View of the scene's camera: drawn faces, of one instance or (None) all."""
     view: Any = View()
     k = packed.scene.camera.K
     view.focal, view.cx, view.cy, view.near = k[0, 0], k[0, 2], k[1, 2], NEAR_M
@@ -274,7 +274,6 @@ def _draw(
     *,
     mesh: Any = None,
 ) -> wp.array[Any]:
-    """Return (H, W) keys of those of the faces first..last - 1 that `view` lets through."""
     keys = wp.full(shape, NOTHING, dtype=wp.uint64, device=packed.device)
     first, last = faces
     run, bands = (CPU_RUN, 1) if packed.device == "cpu" else (1, CUDA_BANDS)

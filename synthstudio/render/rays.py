@@ -80,7 +80,7 @@ def nearest_blockers_by_rays(
     device: str = "cpu",
     self_tolerance_m: float = SELF_TOLERANCE_M,
 ) -> Blockers:
-    """Return what hides each point from the camera, as `points.nearest_blockers` does.
+    """What hides each point from the camera, as `points.nearest_blockers` does.
 
     Everything is moved so that the camera is the origin, in float64, before it becomes float32.
     """
@@ -127,7 +127,7 @@ def nearest_blockers_by_rays(
 
 
 def _gathered(scene: Scene, eye: NDArray[np.float64]) -> tuple[F32, I32, I32, U32]:
-    """Return vertices relative to the eye (V, 3), corners (3 F,), instance and covers (F,)."""
+    """Vertices relative to the eye (V, 3), corners (3 F,), instance and covers (F,)."""
     vertices, corners, instances, covers = [], [], [], []
     before = 0
     for s in scene.surfaces:

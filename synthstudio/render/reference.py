@@ -19,7 +19,7 @@ Corner = tuple[int, int, float]
 
 
 def rasterise(scene: Scene, *, scale: int = 1) -> tuple[I32, F64]:
-    """Return the nearest drawn triangle and its depth at every sample centre of the frame.
+    """The nearest drawn triangle and its depth at every sample centre of the frame.
 
     (s H, s W) each: the place of the face when all surfaces are put one after another, -1
     where nothing is; and z in camera metres, inf where nothing is. Of two triangles whose
@@ -50,7 +50,7 @@ def rasterise(scene: Scene, *, scale: int = 1) -> tuple[I32, F64]:
 
 
 def _clipped(corners: F64) -> list[F64]:
-    """Return the polygon that the near plane leaves, from a corner that is inside (n, 3)."""
+    """The polygon that the near plane leaves, from a corner that is inside (n, 3)."""
     inside = [bool(c[2] >= NEAR_M) for c in corners]
     if not any(inside):
         return []

@@ -19,7 +19,7 @@ from synthstudio.core.errors import DeviceError
 
 
 def resolve_device(asked: Literal["auto", "cpu", "cuda"]) -> str:
-    """Return "cpu" or "cuda:0"; "auto" takes CUDA where there is one.
+    """Either "cpu" or "cuda:0"; "auto" takes CUDA where there is one.
 
     DeviceError for "cuda" on a machine without it, and for any other word.
     """
@@ -52,7 +52,7 @@ def init(device: str) -> None:
 
 
 def device_model(device: str) -> str:
-    """Return "cpu", or the model of the GPU behind "cuda:0"."""
+    """Either "cpu" or the model of the GPU behind "cuda:0"."""
     init(device)
     return "cpu" if device == "cpu" else str(wp.get_device(device).name)
 

@@ -52,7 +52,7 @@ PATTERNS = {
 
 @lru_cache(maxsize=4)
 def tables(device: str) -> tuple[wp.array[Any], wp.array[Any]]:
-    """Return (256,) linear light of each byte and (LUT,) the byte of evenly spaced linear light."""
+    """(256,) linear light of each byte and (LUT,) the byte of evenly spaced linear light."""
     linear = srgb_to_linear(np.arange(256, dtype=np.uint8))
     encoded = linear_to_srgb_u8(np.linspace(0.0, 1.0, LUT))
     return to_device(linear, wp.float32, device), to_device(encoded, wp.uint8, device)
@@ -74,7 +74,7 @@ def render(packed: Packed, scene: Scene, *, want: frozenset[str] = frozenset()) 
 
 
 def _painted(packed: Packed, fine: VisibilityBuffer, *, shadows: bool) -> tuple[U8, F32 | None]:
-    """Return (H, W, 3) sRGB: the backdrop, shadows on it, then what is drawn.
+    """(H, W, 3) sRGB: the backdrop, shadows on it, then what is drawn.
 
     With it (H, W, 2): the shares of sun and sky that reach each pixel, if `shadows` are asked.
     """
@@ -126,7 +126,7 @@ def _over(kernel: Any, pixels: NDArray[np.intp], inputs: list[Any], device: str)
 def rendering_of(
     packed: Packed, single: VisibilityBuffer, rgb: U8, want: frozenset[str]
 ) -> Rendering:
-    """Return a picture (H, W, 3) with the maps of `single`, one sample at each pixel centre."""
+    """A picture (H, W, 3) with the maps of `single`, one sample at each pixel centre."""
     return Rendering(
         rgb=rgb,
         depth_m=single.depth_m,
@@ -138,7 +138,7 @@ def rendering_of(
 
 
 def _shadow_pixels(scene: Scene, reach: F64, kind: U8) -> NDArray[np.intp]:
-    """Return the pixels not wholly covered where a shadow can fall on the floor z = 0."""
+    """The pixels not wholly covered where a shadow can fall on the floor z = 0."""
     camera = scene.camera
     corners = camera.to_camera(reach)
     polygon = []
@@ -177,7 +177,7 @@ def _mesh(packed: Packed) -> Any:
 
 
 def material_rows(surfaces: tuple[Surface, ...], texels: list[tuple[int, int, int]]) -> Any:
-    """Return one `Mat` row a surface; `texels` holds (first, width, height) of each texture."""
+    """One `Mat` row a surface; `texels` holds (first, width, height) of each texture."""
     layout: Any = Mat
     rows: Any = np.zeros(max(len(surfaces), 1), dtype=layout.numpy_dtype())
     for row, surface in zip(rows, surfaces, strict=False):

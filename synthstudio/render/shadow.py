@@ -67,7 +67,7 @@ class Casters:
 
 
 def casters(packed: Packed) -> Casters | None:
-    """Return what throws shadows in a scene, or None when nothing does."""
+    """What throws shadows in a scene, or None when nothing does."""
     throws = np.array([s.instance not in ROOM for s in packed.surfaces], dtype=bool)
     if not throws.any():
         return None
@@ -89,7 +89,7 @@ def casters(packed: Packed) -> Casters | None:
 
 
 def _box(points: F32) -> F32:
-    """Return (2, k) the least and greatest of points (N, k).
+    """(2, k) the least and greatest of points (N, k).
 
     Rows are taken 64 at a time: NumPy reduces long rows many times faster than short ones.
     """
@@ -110,7 +110,7 @@ def _box(points: F32) -> F32:
 
 
 def floor_reach(thrown: Casters, contact: Any, light: Light) -> F64:
-    """Return (4, 3): the corners of a rectangle of floor outside which no shadow falls."""
+    """(4, 3): the corners of a rectangle of floor outside which no shadow falls."""
     low, high = thrown.box_m[0].copy(), thrown.box_m[1].copy()
     start = np.array([contact.x0, contact.y0])
     corners = [-start / contact.per_m, (contact.size - start) / contact.per_m]
@@ -124,7 +124,7 @@ def floor_reach(thrown: Casters, contact: Any, light: Light) -> F64:
 
 
 def sun_map(packed: Packed, thrown: Casters | None, light: Light) -> Any:
-    """Return the depth map from the sun; off when the sun is down, black or lights nothing."""
+    """The depth map from the sun; off when the sun is down, black or lights nothing."""
     out: Any = SunMap()
     out.keys = wp.zeros((1, 1), dtype=wp.uint64, device=packed.device)
     if thrown is None or light.sun_direction[2] <= 0.02 or not np.any(light.sun_rgb > 0.0):
@@ -157,7 +157,7 @@ def sun_map(packed: Packed, thrown: Casters | None, light: Light) -> Any:
 
 
 def _useful_texel(packed: Packed, box_m: F64) -> float:
-    """Return half of what a pixel spans at the nearest caster: finer shadows cannot be seen."""
+    """Half of what a pixel spans at the nearest caster: finer shadows cannot be seen."""
     camera = packed.scene.camera
     place = np.array(camera.position_m)
     away = float(np.linalg.norm(np.clip(place, *box_m) - place))
@@ -165,7 +165,7 @@ def _useful_texel(packed: Packed, box_m: F64) -> float:
 
 
 def contact_map(packed: Packed, thrown: Casters | None) -> Any:
-    """Return how much of the sky's light the floor z = 0 loses to what stands on it."""
+    """How much of the sky's light the floor z = 0 loses to what stands on it."""
     out: Any = ContactMap()
     if thrown is None:
         out.loss = wp.zeros((1, 1), dtype=wp.float32, device=packed.device)
@@ -199,7 +199,7 @@ def _choice(packed: Packed, throws: Bool, size: int) -> Any:
 def _depth(
     packed: Packed, choice: Any, projection: tuple[F64, F64], crowded: wp.array[Any]
 ) -> wp.array[Any]:
-    """Return the keys (size, size) of what is nearest to the light; fills `crowded`.
+    """The keys (size, size) of what is nearest to the light; fills `crowded`.
 
     `projection` holds a matrix (3, 3) and an offset (3,): matrix p + offset is a world point's
     place in texels and its depth in metres.
@@ -239,7 +239,7 @@ def _ladder(texel_m: float) -> float:
 
 
 def _loss(height: F32, texel_m: float) -> F32:
-    """Return the share of sky light (n, n) lost below a height field (n, n); inf is open sky."""
+    """The share of sky light (n, n) lost below a height field (n, n); inf is open sky."""
     n = len(height)
     rung = np.log(np.clip(height, _HEIGHTS_M[0], _HEIGHTS_M[-1]))
     rungs = np.log(np.array(_HEIGHTS_M))
@@ -262,7 +262,7 @@ def _loss(height: F32, texel_m: float) -> F32:
 
 @lru_cache(maxsize=8)
 def _kernels(n: int, texel_m: float) -> NDArray[np.float32]:
-    """Return transforms (heights + 1, n, n // 2 + 1) of the form factors and of a leg's side."""
+    """Transforms (heights + 1, n, n // 2 + 1) of the form factors and of a leg's side."""
     across = np.fft.rfftfreq(n, texel_m) * 2 * math.pi
     k = np.hypot(np.fft.fftfreq(n, texel_m)[:, None] * 2 * math.pi, across[None, :])
     out = np.empty((len(_HEIGHTS_M) + 1, *k.shape), np.float32)
@@ -277,7 +277,7 @@ def _kernels(n: int, texel_m: float) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=2)
 def _window(n: int) -> F32:
-    """Return (n, n): 1 inside, smoothly 0 over the last eighth towards the border."""
+    """(n, n): 1 inside, smoothly 0 over the last eighth towards the border."""
     edge = np.minimum(np.arange(n), np.arange(n)[::-1]) / (n / 8)
     ramp = np.clip(edge, 0.0, 1.0)
     ramp = ramp * ramp * (3 - 2 * ramp)

@@ -114,13 +114,13 @@ def choose_kernel(
 
 @wp.func
 def depth_at(key: wp.uint64) -> float:
-    """Return the depth that a key holds; inf where nothing is."""
+    """The depth that a key holds; inf where nothing is."""
     return wp.cast(wp.uint32(key >> wp.uint64(32)), wp.float32)
 
 
 @wp.func
 def sunlight(m: SunMap, p: wp.vec3) -> float:
-    """Return the share 0..1 of the sun that reaches world point `p`; 1 outside the map.
+    """The share 0..1 of the sun that reaches world point `p`; 1 outside the map.
 
     Percentage-closer filtering with a tent two texels wide: nine comparisons, weighted.
     """
@@ -159,7 +159,7 @@ def _row_lit(
 
 @wp.func
 def sky_loss(m: ContactMap, x_m: float, y_m: float) -> float:
-    """Return the share of the sky's light that the floor loses at (x_m, y_m)."""
+    """The share of the sky's light that the floor loses at (x_m, y_m)."""
     x, y = x_m * m.per_m + m.x0 - 0.5, y_m * m.per_m + m.y0 - 0.5
     fx, fy = wp.floor(x), wp.floor(y)
     ix, iy = int(fx), int(fy)

@@ -15,7 +15,7 @@ INSIDE, OUTSIDE, CUT = 0, 1, 2
 
 @wp.func
 def barycentric(ray: wp.vec2, a: wp.vec3, b: wp.vec3, c: wp.vec3):
-    """Return the weights of a, b, c where the ray (x, y, 1) t meets their plane; sum 1.
+    """The weights of a, b, c where the ray (x, y, 1) t meets their plane; sum 1.
 
     Camera metres. The triangle may reach behind the camera. Edge functions relative to the
     ray (Olano and Greer 1997), so float32 is enough; zeros when the plane holds the camera.

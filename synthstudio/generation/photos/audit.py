@@ -55,13 +55,13 @@ class PhotoTally:
     findings: list[str] = field(default_factory=list)
 
     def report(self) -> dict[str, Any]:
-        """Return the figures, ready for JSON."""
+        """The figures, ready for JSON."""
         found = {k: v for k, v in dataclasses.asdict(self).items() if k != "findings"}
         wrong = self.state_differs + self.cause_differs + self.mask_differs
         return {**found, "passed": wrong == 0 and self.largest_share_error <= _SAME}
 
     def text(self) -> str:
-        """Return the figures as a line."""
+        """The figures as a line."""
         passed = "they agree" if self.report()["passed"] else "they do NOT agree"
         return (
             f"{self.joints} annotated joints of {self.people} people, {self.touched} of them "
@@ -72,12 +72,12 @@ class PhotoTally:
 
 
 def is_of_photos(dataset: Dataset) -> bool:
-    """Return whether `occlude` made a data set."""
+    """Whether `occlude` made a data set."""
     return PHOTOS in dataset.identity.recipe
 
 
 def settings_of(dataset: Dataset, *, assets: Path | None = None, device: str = "auto") -> Settings:
-    """Return the settings with which pastes are laid again; `assets` as in `stage.settings_of`."""
+    """The settings with which pastes are laid again; `assets` as in `stage.settings_of`."""
     made = {k: v for k, v in dataset.identity.recipe.items() if k != PHOTOS}
     recipe = parse(
         {**made, "frames": dataset.identity.frames}, str(dataset.folder / "dataset.json")
@@ -212,7 +212,7 @@ def _joint(tally: PhotoTally, was: Row, now: Row, j: int, hidden: dict[int, floa
 
 
 def _cause(was: Row, j: int, hidden: dict[int, float], covered: float, state: int) -> str | None:
-    """Return the cause; None where it is too near to call or the earlier shares have a say."""
+    """The cause; None where it is too near to call or the earlier shares have a say."""
     if state == 2:
         return "visible"
     if was["state"][j] == 1 and covered < _HALF:
@@ -231,7 +231,6 @@ def _hiders(row: Row, j: int) -> dict[int, float]:
 
 
 def _disc(row: Row, j: int, sigma: float, mask: Bool | None, shape: tuple[int, ...]) -> Bool:
-    """Return (H, W) the pixels of a joint's patch."""
     x, y = row["joints_px"][2 * j : 2 * j + 2]
     _, _, w, h = row["modal_box_px"]
     r = max(2.0, 2 * sigma * np.sqrt(float(row["modal_area_px"]) or w * h))

@@ -61,7 +61,7 @@ class Laid:
 
 
 def lay(stage: Stage, spec: PhotoSpec, people: Sequence[Annotated]) -> tuple[Laid, ...]:
-    """Return every paste of a spec as a layer, the nearest first."""
+    """Every paste of a spec as a layer, the nearest first."""
     return tuple(
         _laid(stage, spec, paste, place, people) for place, paste in enumerate(spec.pastes)
     )
@@ -90,7 +90,7 @@ def _laid(
 
 
 def _mask_layer(person: Annotated, size: tuple[int, int]) -> CutoutLayer:
-    """Return a person's mask with a soft edge, as what lies before a paste."""
+    """A person's mask with a soft edge, as what lies before a paste."""
     soft = np.pad(person.mask.astype(np.float32), _PAD_PX)
     alpha = np.asarray(cv2.GaussianBlur(soft, (0, 0), _MASK_SIGMA), np.float32)
     left, top = person.left_px - _PAD_PX, person.top_px - _PAD_PX
@@ -109,7 +109,6 @@ def _mask_layer(person: Annotated, size: tuple[int, int]) -> CutoutLayer:
 
 
 def _cut(stage: Stage, spec: PhotoSpec, paste: PasteSpec) -> tuple[CutoutLayer, F32 | None, float]:
-    """Return the layer, its shadow and how soft it is already."""
     wanted = paste.cutout
     assert wanted is not None
     rgba = stage.cutout(wanted.asset)
@@ -124,7 +123,7 @@ def _cut(stage: Stage, spec: PhotoSpec, paste: PasteSpec) -> tuple[CutoutLayer, 
 
 
 def _contact(layer: CutoutLayer, size: tuple[int, int]) -> F32:
-    """Return (H, W) the light that is left where the cut-out meets the floor.
+    """(H, W) the light that is left where the cut-out meets the floor.
 
     Dark under the lowest points of its outline, wide as the thing and flat as a floor is seen.
     """
@@ -154,7 +153,7 @@ def _contact(layer: CutoutLayer, size: tuple[int, int]) -> F32:
 
 
 def _drawn(stage: Stage, spec: PhotoSpec, paste: PasteSpec) -> tuple[CutoutLayer, F32, Rendered]:
-    """Return the layer of a thing or a person drawn alone, its shadow on the floor, the scene.
+    """The layer of a thing or a person drawn alone, its shadow on the floor, the scene.
 
     Drawn before black it is colour times alpha. Drawn before white without its sun, it leaves
     the shadow of the sky on the floor: soft, and where thing and floor meet. Where a photo's
@@ -193,14 +192,13 @@ def _drawn(stage: Stage, spec: PhotoSpec, paste: PasteSpec) -> tuple[CutoutLayer
 
 
 def _coverage(packed: Packed, scale: int) -> F32:
-    """Return (H, W) the share of samples that something covers."""
+    """(H, W) the share of samples that something covers."""
     covered = raster.rasterise(packed, scale=scale).triangle >= 0
     h, w = covered.shape[0] // scale, covered.shape[1] // scale
     return np.asarray(covered.reshape(h, scale, w, scale).mean(axis=(1, 3)), np.float32)
 
 
 def _layer(instance: int, premultiplied: F32, alpha: F32) -> CutoutLayer:
-    """Return (H, W) as a layer, cropped to what is covered."""
     rows, columns = np.flatnonzero(alpha.any(axis=1)), np.flatnonzero(alpha.any(axis=0))
     y0, y1 = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
     x0, x1 = (int(columns[0]), int(columns[-1]) + 1) if len(columns) else (0, 0)
@@ -220,7 +218,7 @@ def _layer(instance: int, premultiplied: F32, alpha: F32) -> CutoutLayer:
 
 
 def _softened(layer: CutoutLayer, sigma: float, size: tuple[int, int]) -> CutoutLayer:
-    """Return the layer blurred by `sigma` px, colours weighted by alpha, clipped to the photo.
+    """The layer blurred by `sigma` px, colours weighted by alpha, clipped to the photo.
 
     At the photo's border the layer goes on: it was clipped there.
     """
@@ -260,7 +258,7 @@ def _softened(layer: CutoutLayer, sigma: float, size: tuple[int, int]) -> Cutout
 
 
 def _as_about(layer: CutoutLayer, about: GreySpec) -> U8:
-    """Return the layer's colours (h, w, 3) with grey levels nearer to those of its surroundings.
+    """The layer's colours (h, w, 3) with grey levels nearer to those of its surroundings.
 
     Part of the way: a thing may well be darker or plainer than what is about it.
     """
@@ -280,7 +278,7 @@ def _as_about(layer: CutoutLayer, about: GreySpec) -> U8:
 
 
 def _as_in_photo(layer: CutoutLayer, spec: PhotoSpec, place: int) -> U8:
-    """Return the layer's colours (h, w, 3) with the photo's haze, saturation and noise."""
+    """The layer's colours (h, w, 3) with the photo's haze, saturation and noise."""
     colour: F32 = srgb_to_linear(layer.rgb)
     grey = (colour @ _LUMINANCE)[..., None]
     light = grey + (colour - grey) * np.float32(spec.tone.saturation)

@@ -55,7 +55,6 @@ class PhotoStage(Stage):
     """What one process holds to hide people in photos; the `core.photo.PhotoSolve` of a draw."""
 
     def __init__(self, settings: Settings, photos: Path, album: Path, skeleton: str) -> None:
-        """Open the album; `bones` is the skeleton of the annotations."""
         super().__init__(settings)
         self.skeleton = get_skeleton(skeleton)
         table = AssetTable(root=photos)
@@ -75,17 +74,17 @@ class PhotoStage(Stage):
 
 
 def ref_of(sample: Sample) -> AssetRef:
-    """Return how specs name a photo."""
+    """How specs name a photo."""
     return AssetRef(sha256=sample.sha256, name=sample.name)
 
 
 def read_photo(table: AssetTable, ref: AssetRef) -> U8:
-    """Return a photo's pixels (H, W, 3), upright; AssetError if it is gone or has changed."""
+    """A photo's pixels (H, W, 3), upright; AssetError if it is gone or has changed."""
     return read_rgb(table.resolve(ref))
 
 
 def outline(rgba: U8) -> Outline:
-    """Return what a cut-out picture (h, w, 4) shows, trimmed."""
+    """What a cut-out picture (h, w, 4) shows, trimmed."""
     alpha = rgba[..., 3]
     r, c = np.flatnonzero(alpha.any(axis=1)), np.flatnonzero(alpha.any(axis=0))
     part = np.ascontiguousarray(alpha[r[0] : r[-1] + 1, c[0] : c[-1] + 1])
@@ -102,7 +101,7 @@ def outline(rgba: U8) -> Outline:
 
 
 def annotated(row: Mapping[str, Any], skeleton: Skeleton) -> Annotated:
-    """Return a person's row as the labels need it. J joints."""
+    """A person's row as the labels need it. J joints."""
     h, w = row["mask_size"]
     joints = len(skeleton.joints)
     x, y, bw, bh = row["modal_box_px"]
@@ -133,7 +132,7 @@ def annotated(row: Mapping[str, Any], skeleton: Skeleton) -> Annotated:
 
 
 def view_of(sample: Sample, rgb: U8, skeleton: Skeleton) -> PhotoView:
-    """Return a photo as a draw sees it."""
+    """A photo as a draw sees it."""
     height, width = rgb.shape[:2]
     found = [annotated(row, skeleton) for row in sample.people]
     boxes = [tuple(row["modal_box_px"]) for row in sample.people]
@@ -203,7 +202,7 @@ def make_frame(stage: PhotoStage, sample: Sample, spec: PhotoSpec) -> PhotoFrame
 
 
 def composed(photo: U8, laid: tuple[Laid, ...], people: list[Annotated]) -> U8:
-    """Return the photo with everything over it, the farthest first.
+    """The photo with everything over it, the farthest first.
 
     Shadows fall on what is floor: not on people, nor on what was pasted before.
     """
@@ -240,7 +239,6 @@ def _shaded(rgb: U8, light: F32, upright: F32) -> U8:
 
 
 def _person_row(row: Row, person: Annotated, after: Relabelled, ask: Ask, spec: PhotoSpec) -> Row:
-    """Return an annotated person's row after the paste; what it leaves alone stays as it was."""
     hidden = [(j, i, s) for j, found in enumerate(after.hidden_by) for i, s in found]
     amodal = row["amodal_counts"] is not None or row["amodal_area_px"] is not None
     fraction = after.hidden_fraction(person.mask)
@@ -267,7 +265,6 @@ def _person_row(row: Row, person: Annotated, after: Relabelled, ask: Ask, spec: 
 
 
 def _modal(row: Row, person: Annotated, after: Relabelled, fraction: float) -> Row:
-    """Return mask, box and area of what is left of a person who lost some of it."""
     x, y, w, h = masks.mask_box(after.mask)
     box = [x + person.left_px, y + person.top_px, w, h] if w else [0.0] * 4
     if not person.has_mask:
@@ -286,7 +283,7 @@ def _modal(row: Row, person: Annotated, after: Relabelled, fraction: float) -> R
 
 
 def _pasted_rows(stage: PhotoStage, spec: PhotoSpec, laid: tuple[Laid, ...]) -> list[Row]:
-    """Return the rows of pasted people: rendered labels, behind what is nearer."""
+    """The rows of pasted people: rendered labels, behind what is nearer."""
     out = []
     for rank, (one, before) in enumerate(pasted_people(laid)):
         out.append(_pasted_row(stage, spec, one, before, rank=rank))
@@ -294,7 +291,7 @@ def _pasted_rows(stage: PhotoStage, spec: PhotoSpec, laid: tuple[Laid, ...]) -> 
 
 
 def pasted_people(laid: tuple[Laid, ...]) -> list[tuple[Laid, tuple[CutoutLayer, ...]]]:
-    """Return each pasted person with all that lies before it, the nearest person first."""
+    """Each pasted person with all that lies before it, the nearest person first."""
     return [
         (one, (*one.nearer, *(other.layer for other in reversed(laid[:place]))))  # later: on top
         for place, one in enumerate(laid)
@@ -348,7 +345,7 @@ def _pasted_row(
 def renumbered(
     layers: tuple[CutoutLayer, ...],
 ) -> tuple[tuple[CutoutLayer, ...], dict[int, int]]:
-    """Return layers whose people are numbered from 2, and what those numbers stand for.
+    """Layers whose people are numbered from 2, and what those numbers stand for.
 
     Where a pasted person is drawn alone it is person 1, whoever that is in the photo.
     """
@@ -396,10 +393,10 @@ def _kind(one: Laid) -> str:
 
 
 def rows_of(frame: PhotoFrame, file_name: str) -> tuple[Row, list[Row]]:
-    """Return the rows of a frame whose image lies at `file_name`."""
+    """The rows of a frame whose image lies at `file_name`."""
     return {**frame.row, "file_name": file_name}, frame.people
 
 
 def body_skeleton(skeleton: Skeleton) -> str:
-    """Return the skeleton in which people are rendered for annotations in `bones`."""
+    """The skeleton in which people are rendered for annotations in `bones`."""
     return skeleton.name if skeleton.name in SKELETONS else "coco23"

@@ -61,7 +61,7 @@ class Stand:
 
 
 def stand(joints: Mapping[str, tuple[float, float]], box: Sequence[float], bottom: float) -> Stand:
-    """Return where a person stands; `joints` are the labelled ones, `bottom` the last row.
+    """Where a person stands; `joints` are the labelled ones, `bottom` the last row.
 
     Scale: the second longest that the bones say, which a view only shortens; with too few of
     them the box, as of somebody who stands, or of a trunk where the picture cuts it off. Feet:
@@ -97,7 +97,7 @@ def stand(joints: Mapping[str, tuple[float, float]], box: Sequence[float], botto
 
 
 def _extent(joints: Mapping[str, tuple[float, float]]) -> float:
-    """Return how far the lowest ankle lies below the highest of nose, eyes and ears, or 0."""
+    """How far the lowest ankle lies below the highest of nose, eyes and ears, or 0."""
     heads = [y for n, (_, y) in joints.items() if n.endswith(("nose", "eye", "ear"))]
     ankles = [y for n, (_, y) in joints.items() if n.endswith("ankle")]
     return max(0.0, max(ankles) - min(heads)) if heads and ankles else 0.0
@@ -112,7 +112,7 @@ class Floor:
 
 
 def floor(stands: Sequence[Stand], height: int) -> Floor:
-    """Return the plane that fits best: foot = horizon + eye x scale over all people.
+    """The plane that fits best: foot = horizon + eye x scale over all people.
 
     Least squares with weights, and the prior of a camera held by somebody who stands and looks
     nearly level; two rounds that trust outliers less.
@@ -142,7 +142,7 @@ def floor(stands: Sequence[Stand], height: int) -> Floor:
 
 
 def grounded(found: Stand, plane: Floor, bottom: float) -> Stand:
-    """Return the stand with feet on the floor that all share.
+    """The stand with feet on the floor that all share.
 
     Feet that nobody labelled are where the plane has them, not above `bottom`, the lower edge of
     the box; those of somebody who jumps are above it.
@@ -157,12 +157,12 @@ def grounded(found: Stand, plane: Floor, bottom: float) -> Stand:
 
 
 def focal_px(width: int, height: int) -> float:
-    """Return the focal length of the guessed camera."""
+    """The focal length of the guessed camera."""
     return max(width, height) / 2 / math.tan(FIELD_OF_VIEW_RAD / 2)
 
 
 def place_light(rgb: U8, box: Sequence[float]) -> PlaceLight:
-    """Return the light about a box (x, y, w, h) of a photo (H, W, 3).
+    """The light about a box (x, y, w, h) of a photo (H, W, 3).
 
     A white card: between what a mean albedo of 0.28 makes of the mean and what the brightest
     twentieth shows. The tint is the mean colour, weakened: much of it is the things' own.
@@ -192,7 +192,7 @@ def place_light(rgb: U8, box: Sequence[float]) -> PlaceLight:
 
 
 def tone(rgb: U8) -> ToneSpec:
-    """Return the photo's black level and how colourful it is."""
+    """The photo's black level and how colourful it is."""
     step = max(1, int(math.sqrt(rgb.shape[0] * rgb.shape[1] / 60_000)))
     few = rgb[::step, ::step].reshape(-1, 3)
     black = float(np.quantile(srgb_to_linear(few).astype(np.float64) @ _LUMINANCE, 0.02))
@@ -204,7 +204,7 @@ def tone(rgb: U8) -> ToneSpec:
 
 
 def blur_sigma_px(rgb: U8, box: Sequence[float]) -> float:
-    """Return how soft the sharper edges about a box are, as a Gaussian's sigma in pixels.
+    """How soft the sharper edges about a box are, as a Gaussian's sigma in pixels.
 
     The ratio of an edge's gradient to that of the same edge blurred by sigma0 tells its sigma
     (Zhuo and Sim 2011); the quartile of sharper ones among the stronger edges counts.
@@ -232,7 +232,7 @@ def _slope(grey: Any) -> F32:
 
 
 def noise_sigma(rgb: U8) -> float:
-    """Return the photo's noise in grey levels (Immerkaer 1996), from its quietest blocks."""
+    """The photo's noise in grey levels (Immerkaer 1996), from its quietest blocks."""
     grey = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.float32)
     if min(grey.shape) < 16:
         return 0.0
@@ -251,7 +251,7 @@ def noise_sigma(rgb: U8) -> float:
 
 
 def joints_by_name(names: Sequence[str], px: F64, labelled: Bool) -> dict[str, tuple[float, float]]:
-    """Return the labelled joints' places by name."""
+    """The labelled joints' places by name."""
     return {
         n: (float(x), float(y))
         for n, (x, y), known in zip(names, px, labelled, strict=True)

@@ -58,11 +58,10 @@ class Album:
     """Samples on disk by their place."""
 
     def __init__(self, path: Path) -> None:
-        """Open an album that `gather` wrote, for reading."""
         self._base = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
 
     def sample(self, place: int) -> Sample:
-        """Return the sample at a place."""
+        """The sample at a place."""
         row = self._base.execute("SELECT value FROM samples WHERE place = ?", (place,)).fetchone()
         return Sample(**json.loads(row[0]))
 
@@ -150,7 +149,7 @@ def _store_samples(
 
 
 def _checked(images: Path, name: str, size: tuple[int, int]) -> str:
-    """Return the hash of a photo that can be decoded and has the annotated size."""
+    """The hash of a photo that can be decoded and has the annotated size."""
     path = file_inside(images, name, where=name)
     data = read_bytes(path)
     rgb = decode_rgb(data, name)
@@ -170,7 +169,6 @@ def _checked(images: Path, name: str, size: tuple[int, int]) -> str:
 
 
 def _store_credits(base: sqlite3.Connection, annotations: Path) -> None:
-    """Keep what the file says of each image's licence and source."""
     for key, span in read_members(annotations, streamed=("licenses", "images", "annotations")):
         entry = span.value
         if not isinstance(entry, dict) or type(entry.get("id")) is not int:

@@ -84,7 +84,7 @@ def occlude(  # noqa: PLR0913 - the options of one command
 
 
 def settings_for(settings: Settings, found: Gathered) -> Settings:
-    """Return the settings with the skeleton of the annotations and as many frames as they give.
+    """The settings with the skeleton of the annotations and as many frames as they give.
 
     RecipeError for what a recipe asks that photos cannot give.
     """
@@ -129,7 +129,7 @@ def _check(recipe: Recipe) -> None:
 
 
 def identity_for(settings: Settings, found: Gathered, name: str, frames_per_shard: int) -> Identity:
-    """Return what `dataset.json` says of a run over these photos."""
+    """What `dataset.json` says of a run over these photos."""
     base = identity_of(settings, frames_per_shard)
     marked = {
         **base.recipe,
