@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from synthstudio.api.progress import waiting
 from synthstudio.cli.options import BonesName, DatasetArgument, ExportFormat, JsonOption, finish
-from synthstudio.cli.progress import waiting
 
 
 def export(

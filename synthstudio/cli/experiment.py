@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from synthstudio.api.progress import progress_steps
 from synthstudio.cli.options import JsonOption, WorkersOption, finish, say
-from synthstudio.cli.progress import progress_steps
 
 app = typer.Typer(
     name="experiment", help="Train several ways, and say what helped.", no_args_is_help=True

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from synthstudio.api.progress import counted, progress, progress_steps
 from synthstudio.cli.options import (
     DatasetArgument,
     DeviceName,
@@ -21,7 +22,6 @@ from synthstudio.cli.options import (
     finish,
     say,
 )
-from synthstudio.cli.progress import counted, progress, progress_steps
 
 if TYPE_CHECKING:
     from synthstudio.dataset.reader import Dataset

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from synthstudio.api.progress import progress, progress_steps, waiting
 from synthstudio.cli.options import (
     AssetsOption,
     DatasetArgument,
@@ -23,7 +24,6 @@ from synthstudio.cli.options import (
     finish,
     say,
 )
-from synthstudio.cli.progress import progress, progress_steps, waiting
 
 if TYPE_CHECKING:
     from synthstudio.generation.stage import Settings

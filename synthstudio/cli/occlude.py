@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from synthstudio.api.progress import progress
 from synthstudio.cli.options import (
     AssetsOption,
     DeviceName,
@@ -17,7 +18,6 @@ from synthstudio.cli.options import (
     finish,
     say,
 )
-from synthstudio.cli.progress import progress
 
 
 def occlude(  # noqa: PLR0913 - one parameter per option

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from synthstudio.api.progress import progress
 from synthstudio.cli.options import DeviceName, DeviceOption, JsonOption, finish
-from synthstudio.cli.progress import progress
 
 if TYPE_CHECKING:
     from synthstudio.inference.predict import Person

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from synthstudio.api.progress import progress_steps, waiting
 from synthstudio.cli.options import (
     BonesName,
     DatasetArgument,
@@ -24,7 +25,6 @@ from synthstudio.cli.options import (
     finish,
     say,
 )
-from synthstudio.cli.progress import progress_steps, waiting
 
 if TYPE_CHECKING:
     from synthstudio.dataset.reader import Dataset

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from synthstudio.api.progress import progress_steps
 from synthstudio.cli.options import (
     DatasetArgument,
     DeviceName,
@@ -20,7 +21,6 @@ from synthstudio.cli.options import (
     finish,
     say,
 )
-from synthstudio.cli.progress import progress_steps
 
 if TYPE_CHECKING:
     from synthstudio.evaluation.compare import Arm

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from synthstudio.api.progress import progress_steps
 from synthstudio.cli.options import DatasetArgument, JsonOption, finish, say
-from synthstudio.cli.progress import progress_steps
 
 if TYPE_CHECKING:
     from synthstudio.quality.validate import Validated

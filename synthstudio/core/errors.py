@@ -1,6 +1,7 @@
 """Every error this package raises on purpose.
 
 SynthStudioError
+├── ArgumentError        a call of the Python API: a value of the wrong type or out of range
 ├── RecipeError          a recipe: syntax, unknown field, value out of range
 ├── AssetError           a file from outside: image, mesh, HDRI, cut-out, folder of them
 ├── GeometryError        a scene that cannot be rendered exactly (range limits, empty meshes)
@@ -45,6 +46,10 @@ class SynthStudioError(Exception):
             parts.append(f"got {got}")
         text = "; ".join(parts) + "."
         super().__init__(f"{text} {then}" if then else text)
+
+
+class ArgumentError(SynthStudioError, ValueError):
+    """A function of the Python API was given a value of the wrong type or out of range."""
 
 
 class RecipeError(SynthStudioError):

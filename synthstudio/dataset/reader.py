@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from synthstudio.core.errors import DatasetError, RecipeError
+from synthstudio.core.people import People
+from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import FrameSpec
 from synthstudio.core.spec_json import from_json
 from synthstudio.dataset.durable import damaged, file_sha256, read_json
 from synthstudio.dataset.manifest import Identity, read_identity
-from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
+from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row, people_from_table
 from synthstudio.dataset.shards import (
     FRAMES_NAME,
     INSTANCES_NAME,
@@ -37,6 +43,18 @@ _FILES: dict[Kind, str] = {"frames": FRAMES_NAME, "instances": INSTANCES_NAME}
 _SCHEMAS: dict[Kind, pa.Schema] = {"frames": FRAME_SCHEMA, "instances": INSTANCE_SCHEMA}
 _IMAGE = re.compile(r"images/[0-9]{6,}\.(?:jpg|png|webp|bmp)")  # rendered ones are jpg
 BATCH_ROWS = 256
+KEPT_SHARDS = 4
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """A shard's row of index.json."""
+
+    first: int
+    frames: int
+    people: int
+    failed: int
+    sha256: str
 
 
 class Dataset:
@@ -50,7 +68,9 @@ class Dataset:
         self.folder = Path(folder)
         self.identity: Identity = read_identity(self.folder)
         self.finished = (self.folder / INDEX_NAME).is_file()
-        self._kept: tuple[int, list[Row], list[Row]] | None = None
+        self._kept: dict[int, tuple[pa.Table, pa.Table]] = {}
+        self._entries: dict[int, ShardEntry] = {}
+        self._lock = threading.Lock()
         self._table: tuple[str, dict[str, dict[str, Any]]] | None = None
         if not self.finished and not allow_unfinished:
             raise DatasetError(
@@ -87,34 +107,55 @@ class Dataset:
             return tuple(
                 read_entry(self.folder / SHARDS_DIR / name) for name in names if is_shard_name(name)
             )
-        return tuple(self._listed())
+        return tuple(self._checked_entry(shard) for shard in self._listed)
 
-    def _listed(self) -> Iterator[ShardEntry]:
+    @cached_property
+    def _listed(self) -> dict[int, _Listed]:
+        """What index.json says of each shard, in its order; no shard is opened."""
         path = self.folder / INDEX_NAME
         listed = self._index.get("shards")
         if not isinstance(listed, list):
             raise damaged(path, "shards as a list", repr(listed))
+        out: dict[int, _Listed] = {}
         for row in listed:
             try:
                 shard, name = int(row["shard"]), str(row["path"])
-                stored = (row["first"], row["frames"], row["people"], row["sha256"])
-            except (KeyError, TypeError, ValueError) as error:
+                counts = int(row["first"]), int(row["frames"]), int(row["people"])
+                failed, sha256 = int(row["failed"]), str(row["sha256"])
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
                 raise damaged(path, "a row for each shard", repr(error)) from error
             if name != f"{SHARDS_DIR}/{shard:05d}":
                 raise damaged(path, f"path {SHARDS_DIR}/{shard:05d}", name)
-            entry = read_entry(self.folder / name)
-            if (entry.first, entry.frames, entry.people, entry.sha256) != stored:
-                raise damaged(self.folder / name / SHARD_NAME, str(stored), str(entry))
-            yield entry
+            out[shard] = _Listed(*counts, failed=failed, sha256=sha256)
+        return out
+
+    def _checked_entry(self, shard: int) -> ShardEntry:
+        listed, folder = self._listed[shard], self.folder / SHARDS_DIR / f"{shard:05d}"
+        entry = read_entry(folder)
+        if (entry.first, entry.frames, entry.people, entry.sha256) != (
+            listed.first,
+            listed.frames,
+            listed.people,
+            listed.sha256,
+        ):
+            raise damaged(folder / SHARD_NAME, str(listed), str(entry))
+        return entry
+
+    def __len__(self) -> int:
+        return self.frames
 
     @property
     def frames(self) -> int:
         """Return how many frames are stored (failed ones are not)."""
+        if self.finished:
+            return sum(row.frames - row.failed for row in self._listed.values())
         return sum(entry.frames - len(entry.failed) for entry in self.entries)
 
     @property
     def people(self) -> int:
         """Return how many people are stored."""
+        if self.finished:
+            return sum(row.people for row in self._listed.values())
         return sum(entry.people for entry in self.entries)
 
     @property
@@ -141,10 +182,12 @@ class Dataset:
 
     def frame(self, index: int) -> Row:
         """Return a frame's row; DatasetError when the set does not hold that frame."""
-        for row in self._rows(index)[0]:
-            if row["index"] == index:
-                return row
-        failed = [f.error for f in self.failed if f.index == index]
+        frames, _ = self._tables(self._entry(index))
+        at = _rows_of(frames, "index", index)
+        if at.stop > at.start:
+            row: Row = frames.slice(at.start, 1).to_pylist()[0]
+            return row
+        failed = [f.error for f in self._entry(index).failed if f.index == index]
         raise DatasetError(
             "this frame was skipped when the data set was made",
             where=f"{self.folder}, frame {index}",
@@ -153,7 +196,43 @@ class Dataset:
 
     def instances(self, index: int) -> list[Row]:
         """Return the rows of the people in a frame; DatasetError when it is not held."""
-        return [row for row in self._rows(index)[1] if row["frame_index"] == index]
+        return self._people_table(index).to_pylist()
+
+    def people_of(self, index: int) -> People:
+        """Return the people of a frame as columns; DatasetError when it is not held."""
+        return people_from_table(self._people_table(index), self.skeleton)
+
+    @cached_property
+    def skeleton(self) -> Skeleton:
+        """Return the skeleton that the joints are those of."""
+        return get_skeleton(self.identity.skeleton)
+
+    def index_at(self, position: int) -> int:
+        """Return the index of the frame at a position from 0 to len - 1; IndexError beyond."""
+        ends = self._ends
+        if not 0 <= position < (ends[-1] if len(ends) else 0):
+            raise IndexError(f"frame {position} of a data set of {self.frames} frames")
+        place = int(np.searchsorted(ends, position, side="right"))
+        entry = self._entry_of_shard(self._shards[place])
+        failed = {f.index for f in entry.failed}
+        within = position - int(ends[place - 1] if place else 0)
+        if not failed:
+            return entry.first + within
+        stored = [i for i in range(entry.first, entry.first + entry.frames) if i not in failed]
+        return stored[within]
+
+    @cached_property
+    def _shards(self) -> tuple[int, ...]:
+        return tuple(self._listed) if self.finished else tuple(e.shard for e in self.entries)
+
+    @cached_property
+    def _ends(self) -> NDArray[np.int64]:
+        """How many frames are stored up to and with each shard."""
+        if self.finished:
+            counts = [row.frames - row.failed for row in self._listed.values()]
+        else:
+            counts = [e.frames - len(e.failed) for e in self.entries]
+        return np.cumsum(counts, dtype=np.int64)
 
     def spec(self, index: int) -> FrameSpec:
         """Return the FrameSpec that made a frame; DatasetError when it is damaged."""
@@ -227,7 +306,8 @@ class Dataset:
                 yield f"{entry.path}/{SHARD_NAME}: its bytes have changed"
 
     def _entry(self, index: int) -> ShardEntry:
-        entry = self._by_shard.get(index // self.identity.frames_per_shard)
+        shard = index // self.identity.frames_per_shard
+        entry = self._entry_of_shard(shard) if shard in self._known_shards else None
         if entry is None or not entry.first <= index < entry.first + entry.frames:
             raise DatasetError(
                 "the data set does not hold this frame",
@@ -238,35 +318,76 @@ class Dataset:
         return entry
 
     @cached_property
-    def _by_shard(self) -> dict[int, ShardEntry]:
-        return {entry.shard: entry for entry in self.entries}
+    def _known_shards(self) -> frozenset[int]:
+        return frozenset(self._shards)
 
-    def _rows(self, index: int) -> tuple[list[Row], list[Row]]:
-        """Return the rows of the shard that holds a frame; those of the last one are kept."""
-        entry, kept = self._entry(index), self._kept
-        if kept is None or kept[0] != entry.shard:
-            frames = [r for b in self._batches(entry, "frames", None) for r in b.to_pylist()]
-            people = [r for b in self._batches(entry, "instances", None) for r in b.to_pylist()]
-            self._kept = kept = (entry.shard, frames, people)
-        return kept[1:]  # not self._kept: another thread may have read another shard since
+    def _entry_of_shard(self, shard: int) -> ShardEntry:
+        """Return a shard's entry; only that shard is opened, and only the first time."""
+        found = self._entries.get(shard)
+        if found is None:
+            if self.finished:
+                found = self._checked_entry(shard)
+            else:
+                found = next(entry for entry in self.entries if entry.shard == shard)
+            self._entries[shard] = found
+        return found
+
+    def _people_table(self, index: int) -> pa.Table:
+        _, people = self._tables(self._entry(index))
+        at = _rows_of(people, "frame_index", index)
+        return people.slice(at.start, at.stop - at.start)
+
+    def _tables(self, entry: ShardEntry) -> tuple[pa.Table, pa.Table]:
+        """Return a shard's tables as Arrow; those of the last shards are kept."""
+        with self._lock:
+            found = self._kept.get(entry.shard)
+        if found is None:
+            found = (self._table_of(entry, "frames"), self._table_of(entry, "instances"))
+            with self._lock:
+                self._kept[entry.shard] = found
+                while len(self._kept) > KEPT_SHARDS:
+                    self._kept.pop(next(iter(self._kept)))
+        return found
+
+    def _table_of(self, entry: ShardEntry, kind: Kind) -> pa.Table:
+        with self._opened(entry, kind) as file:
+            return file.read(use_threads=False).combine_chunks()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"folder": self.folder, "unfinished": not self.finished}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["folder"], allow_unfinished=state["unfinished"])  # type: ignore[misc]
+
+    @contextmanager
+    def _opened(self, entry: ShardEntry, kind: Kind) -> Iterator[pq.ParquetFile]:
+        path = self.folder / entry.path / _FILES[kind]
+        with _parquet_errors(path), pq.ParquetFile(path, memory_map=True) as file:
+            if not file.schema_arrow.equals(_SCHEMAS[kind]):
+                raise damaged(path, "this version's columns", ", ".join(file.schema_arrow.names))
+            yield file
 
     def _batches(
         self, entry: ShardEntry, kind: Kind, columns: Sequence[str] | None
     ) -> Iterator[pa.RecordBatch]:
-        path = self.folder / entry.path / _FILES[kind]
         wanted = None if columns is None else list(columns)
-        with _parquet_errors(path), pq.ParquetFile(path) as file:
-            if not file.schema_arrow.equals(_SCHEMAS[kind]):
-                raise damaged(path, "this version's columns", ", ".join(file.schema_arrow.names))
+        with self._opened(entry, kind) as file:
             unknown = sorted(set(wanted or ()) - set(_SCHEMAS[kind].names))
             if unknown:
                 raise DatasetError(
                     f"no such column of {kind}",
-                    where=str(path),
+                    where=str(self.folder / entry.path / _FILES[kind]),
                     expected=f"some of {', '.join(_SCHEMAS[kind].names)}",
                     got=", ".join(unknown),
                 )
             yield from file.iter_batches(batch_size=BATCH_ROWS, columns=wanted, use_threads=False)
+
+
+def _rows_of(table: pa.Table, column: str, value: int) -> range:
+    """The rows of a table sorted by `column` that hold a value."""
+    values = table.column(column).to_numpy()
+    start, stop = np.searchsorted(values, [value, value + 1])
+    return range(int(start), int(stop))
 
 
 @contextmanager

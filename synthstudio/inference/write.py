@@ -118,7 +118,7 @@ def drawn(picture: Picture, people: list[Person], skeleton: Skeleton) -> U8:
     takes to lie outside a cross; of networks that say nothing of it all joints are dots.
     """
     labels = FrameLabels(
-        people=tuple(_label(p, k) for k, p in enumerate(people)), crowd_index=0.0, things=()
+        people=tuple(labels_of(p, k) for k, p in enumerate(people)), crowd_index=0.0, things=()
     )
     told = any(cause is not None for p in people for cause in p.causes)
     return draw_labels(picture.rgb, labels, skeleton, legend=told)
@@ -133,7 +133,7 @@ def draw_into(out: Path, picture: Picture, people: list[Person], skeleton: Skele
 _STATES = {None: STATE_VISIBLE, "visible": STATE_VISIBLE, TRUNCATED: STATE_OUTSIDE}
 
 
-def _label(person: Person, place: int) -> PersonLabel:
+def labels_of(person: Person, place: int) -> PersonLabel:
     joints = len(person.xy)
     box = tuple(float(v) for v in person.box)
     shares = np.concatenate([np.nan_to_num(person.shares), np.zeros((joints, 1))], 1)

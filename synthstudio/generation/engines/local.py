@@ -1,7 +1,8 @@
-"""Run a picklable function over jobs in worker processes of this machine. Knows no frames.
+"""Run a function over jobs, here or in worker processes of this machine. Knows no frames.
 
-Workers are spawned, one thread each, also when there is only one: the environment of a job
-does not depend on how many work beside it. A worker dies with its parent, at once.
+One worker is the caller's own process, held to one thread; more are spawned with one thread
+each, so no result depends on how many there are. A spawned worker imports nothing of the
+caller's `__main__` (scripts need no guard) and dies with its parent, at once.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import tempfile
 import threading
 import time
 import traceback
+import types
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from synthstudio.core.errors import SynthStudioError, WorkerError
+from synthstudio.core.threads import one_thread
 
 Job = TypeVar("Job")
 Context = TypeVar("Context")
@@ -81,8 +84,8 @@ def run(
 ) -> None:
     """Call `work(context, job, report)` for every job and `on_done(result)` here for each.
 
-    Every worker builds its own `context = initializer(*initargs)` once. All of these must be
-    picklable; jobs are taken one at a time, results come in the order they are ready, so memory
+    Every worker builds its own `context = initializer(*initargs)` once. With more than one all
+    of these must be picklable; jobs are taken one at a time, results come in the order they are ready, so memory
     does not grow with the number of jobs. `on_done` and `on_progress` run in this process.
 
     Raises what a job raised when it is a SynthStudioError, WorkerError with the traceback for
@@ -93,6 +96,9 @@ def run(
         raise WorkerError(
             "there must be a worker", where="workers", expected="1 or more", got=str(workers)
         )
+    if workers == 1:
+        _run_here(work, jobs, lambda: initializer(*initargs), on_done, on_progress)
+        return
     payload = bytes(ForkingPickler.dumps((work, initializer, initargs)))
     queue = iter(jobs)
     first = list(_take(queue, workers))
@@ -101,12 +107,51 @@ def run(
         try:
             for _ in first:
                 _start(crew, file)
-            _Desk(crew, _chain(first, queue), on_done, on_progress).serve()
+            _Scheduler(crew, _chain(first, queue), on_done, on_progress).serve()
         finally:
             _stop(crew)
 
 
-class _Desk(Generic[Job, Result]):
+def _run_here(
+    work: Callable[[Context, Job, Report], Result],
+    jobs: Iterable[Job],
+    initializer: Callable[[], Context],
+    on_done: Callable[[Result], object],
+    on_progress: Callable[[Progress], None] | None,
+) -> None:
+    context: Context | None = None
+    units, done, ready_at = 0, 0, 0.0
+
+    def report(more: int) -> None:
+        nonlocal units
+        units += more
+        if on_progress is not None:
+            on_progress(_progress(units, done, ready_at))
+
+    for job in jobs:
+        try:
+            if context is None:
+                with one_thread():
+                    context = initializer()
+                ready_at = time.monotonic()
+            with one_thread():
+                result = work(context, job, report)
+        except SynthStudioError:
+            raise
+        except Exception as error:
+            raise _portable(error) from error
+        done += 1
+        on_done(result)
+        report(0)
+
+
+def _progress(units: int, jobs: int, ready_at: float | None) -> Progress:
+    seconds = time.monotonic() - (ready_at or time.monotonic())
+    rate = units / seconds if seconds > 0 else 0.0
+    return Progress(units=units, jobs=jobs, seconds=seconds, per_second=rate)
+
+
+class _Scheduler(Generic[Job, Result]):
     """The parent's side: hands out jobs and hears the workers."""
 
     def __init__(
@@ -153,7 +198,7 @@ class _Desk(Generic[Job, Result]):
             self.jobs += 1
             self.on_done(value)
         if kind != "ready" and self.on_progress is not None:
-            self.on_progress(self._progress())
+            self.on_progress(_progress(self.units, self.jobs, self.ready_at))
         if kind != "report":
             self._hand_out(worker)
 
@@ -166,11 +211,6 @@ class _Desk(Generic[Job, Result]):
             return
         self.crew.remove(worker)
         _stop([worker])
-
-    def _progress(self) -> Progress:
-        seconds = time.monotonic() - (self.ready_at or time.monotonic())
-        rate = self.units / seconds if seconds > 0 else 0.0
-        return Progress(units=self.units, jobs=self.jobs, seconds=seconds, per_second=rate)
 
 
 def _take(queue: Iterator[Job], count: int) -> Iterator[Job]:
@@ -212,7 +252,7 @@ def _start(crew: list[_Worker], file: Path) -> None:
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
     process = spawn.Process(target=_worker_main, args=(theirs, os.getpid(), file), daemon=True)
-    with _environment(ONE_THREAD), _interrupts_held():
+    with _environment(ONE_THREAD), _interrupts_held(), _no_main():
         process.start()
         theirs.close()  # so that the worker's death is an end of file here
         crew.append(_Worker(process=process, connection=ours))
@@ -230,6 +270,20 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _no_main() -> Iterator[None]:
+    """Hide the caller's `__main__`: a spawned process would import it, that is run a script again.
+
+    Nothing that a worker needs is defined there.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 @contextmanager

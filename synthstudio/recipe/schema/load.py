@@ -7,7 +7,7 @@ import functools
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
@@ -18,14 +18,20 @@ from synthstudio.recipe.schema.recipe import Recipe
 
 MAX_BYTES = 1_000_000
 _SHOWN = 12
+R = TypeVar("R", bound=Recipe)
 Path_ = tuple[str | int, ...]
 
 
 def load(path: Path | str) -> Recipe:
     """Read a recipe from a YAML file; RecipeError with every fault that it has."""
+    return load_as(Recipe, path)
+
+
+def load_as(kind: type[R], path: Path | str) -> R:
+    """As `load`, for a subclass of Recipe."""
     path = Path(path)
     data, node = _compose(path)
-    return _validate(data, str(path), node)
+    return _validate(data, str(path), node, kind)
 
 
 def read_yaml(path: Path) -> Any:
@@ -48,7 +54,12 @@ def _compose(path: Path) -> tuple[Any, yaml.Node | None]:
 
 def parse(data: Any, where: str = "recipe") -> Recipe:
     """Build a recipe from plain values, such as `dump` gives; RecipeError if they do not fit."""
-    return _validate(data, where, None)
+    return parse_as(Recipe, data, where)
+
+
+def parse_as(kind: type[R], data: Any, where: str = "recipe") -> R:
+    """As `parse`, for a subclass of Recipe."""
+    return _validate(data, where, None, kind)
 
 
 def dump(recipe: Recipe) -> dict[str, Any]:
@@ -149,7 +160,7 @@ def _yaml_fault(error: yaml.YAMLError, where: str) -> RecipeError:
     return RecipeError(f"this is not a recipe in YAML: {text}", where=line)
 
 
-def _validate(data: Any, where: str, node: yaml.Node | None) -> Recipe:
+def _validate(data: Any, where: str, node: yaml.Node | None, kind: type[R]) -> R:
     if not isinstance(data, dict):
         raise RecipeError(
             "a recipe is a mapping",
@@ -159,7 +170,7 @@ def _validate(data: Any, where: str, node: yaml.Node | None) -> Recipe:
             then="scenes/README.md lists the fields.",
         )
     try:
-        return Recipe.model_validate(data)
+        return kind.model_validate(data)
     except ValidationError as error:
         faults = error.errors(include_url=False)
         lines = [_fault(fault, data, where, node) for fault in faults[:_SHOWN]]

@@ -1,0 +1,53 @@
+"""Arguments of API calls, checked once and with one kind of message."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synthstudio.core.errors import ArgumentError
+
+PathLike = str | os.PathLike[str]
+
+
+def to_path(value: Any, name: str) -> Path:
+    """A path argument; ArgumentError for anything but text and path objects."""
+    if isinstance(value, str | os.PathLike) and not isinstance(value, bytes):
+        text = os.fspath(value)
+        if isinstance(text, str) and text and "\0" not in text:
+            return Path(text).expanduser()
+    raise ArgumentError(
+        "this is no path", where=name, expected="a str or pathlib.Path", got=shown(value)
+    )
+
+
+def to_count(value: Any, name: str, *, least: int = 1, most: int | None = None) -> int:
+    """A whole number within bounds; ArgumentError otherwise."""
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if whole and value >= least and (most is None or value <= most):
+        return int(value)
+    above = "" if most is None else f" to {most:,}"
+    raise ArgumentError(
+        "a whole number is needed",
+        where=name,
+        expected=f"{least}{above or ' or more'}",
+        got=shown(value),
+    )
+
+
+def to_choice(value: Any, name: str, known: Collection[str]) -> str:
+    """One of some words; ArgumentError otherwise."""
+    if isinstance(value, str) and value in known:
+        return value
+    raise ArgumentError("unknown value", where=name, expected=" or ".join(known), got=shown(value))
+
+
+def shown(value: Any) -> str:
+    """What a message says of a value: short, and never its contents at length."""
+    text = repr(value)
+    kind = type(value).__name__
+    return f"{text} ({kind})" if len(text) <= 60 else f"a {kind}"

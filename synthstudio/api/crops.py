@@ -1,0 +1,148 @@
+"""`Dataset.torch`: people cut out of their pictures as a torch Dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset as TorchDataset
+
+from synthstudio.core.errors import ArgumentError, DatasetError
+from synthstudio.core.labels import CAUSES, SHARES
+from synthstudio.training.crops import cut, window
+
+SPLITS = ("train", "val", "test")
+_LEAST, _MOST = 8, 4096
+_COLUMNS = ("frame_index", "state", "modal_box_px")
+
+
+class PersonCrops(TorchDataset[Any]):
+    """One sample a person with at least one joint in the picture; J joints, crops of H x W pixels.
+
+    A sample is a dict that the default collate function stacks:
+
+    - `image` (3, H, W) uint8 RGB: the person's amodal box, widened by a quarter and to the
+      crop's aspect; grey beyond the picture's edge.
+    - `joints_px` (J, 2) float32: continuous pixels of the crop, NaN where unlabelled.
+    - `visible_share` (J,) float32: the share of each joint's surface that is seen, NaN unknown.
+    - `state` (J,) uint8: 2 visible, 1 hidden, 0 outside the picture, 255 unlabelled.
+    - `cause` (J,) int64: place in `synthstudio.core.labels.CAUSES` of what hides it.
+    - `box_px` (4,) float32: x, y, width, height of the crop in the picture's pixels.
+    - `frame` and `instance`: who it is in the data set.
+
+    The order is that of the data set; nothing is random, so any DataLoader may shuffle it.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,  # synthstudio.Dataset
+        *,
+        size: tuple[int, int],
+        split: str | None,
+        transform: Callable[[dict[str, Any]], Any] | None,
+    ) -> None:
+        self.size = _checked_size(size)
+        if split is not None and split not in SPLITS:
+            raise ArgumentError(
+                "unknown split", where="split", expected=", ".join(SPLITS), got=repr(split)[:60]
+            )
+        self.dataset = dataset
+        self.transform = transform
+        self._people = _labelled_people(dataset, split)
+        self._last: tuple[int, Any, Any] | None = None
+        if not len(self._people):
+            raise DatasetError(
+                "nobody with a labelled joint is in it",
+                where=str(dataset.path),
+                got=f"split {split}" if split else f"{len(dataset)} frames",
+            )
+
+    def __len__(self) -> int:
+        return len(self._people)
+
+    def __getitem__(self, item: int) -> Any:
+        if not -len(self) <= item < len(self):
+            raise IndexError(f"person {item} of {len(self)}")
+        index, row = (int(v) for v in self._people[item])
+        image, people = self._opened(index)
+        high, wide = self.size
+        box = people.amodal_boxes_px[row]
+        x, y, w, h = window(box if np.isfinite(box).all() else people.boxes_px[row], self.size)
+        scale = wide / w
+        joints = (people.joints_px[row] - [x, y]) * scale
+        state = people.state[row]
+        joints[state == 255] = np.nan
+        sample = {
+            "image": torch.from_numpy(
+                np.ascontiguousarray(
+                    cut(image, np.array([x, y]), scale, (high, wide)).transpose(2, 0, 1)
+                )
+            ),
+            "joints_px": torch.from_numpy(joints.astype(np.float32)),
+            "visible_share": torch.from_numpy(
+                people.shares[row, :, SHARES.index("visible")].astype(np.float32)
+            ),
+            "state": torch.from_numpy(state.copy()),
+            "cause": torch.tensor([CAUSES.index(name) for name in people.cause[row]]),
+            "box_px": torch.tensor([x, y, w, h], dtype=torch.float32),
+            "frame": index,
+            "instance": int(people.instance[row]),
+        }
+        return sample if self.transform is None else self.transform(sample)
+
+    def _opened(self, index: int) -> tuple[Any, Any]:
+        """A frame's picture and people; the last one is kept for its next person."""
+        if self._last is None or self._last[0] != index:
+            frame = self.dataset.frame(index)
+            self._last = (index, frame.image, frame.people)
+        return self._last[1:]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_last": None}
+
+
+def _checked_size(size: Any) -> tuple[int, int]:
+    try:
+        high, wide = (int(v) for v in size)
+    except (TypeError, ValueError):
+        high = wide = 0
+    if not (_LEAST <= high <= _MOST and _LEAST <= wide <= _MOST):
+        raise ArgumentError(
+            "the size of crops is height and width in pixels",
+            where="size",
+            expected=f"two numbers from {_LEAST} to {_MOST}",
+            got=repr(size)[:60],
+        )
+    return high, wide
+
+
+def _labelled_people(dataset: Any, split: str | None) -> NDArray[np.int64]:
+    """(N, 2) frame index and place among its people, of people with a joint in the picture."""
+    found = [np.zeros((0, 2), np.int64)]
+    splits = _frames_of(dataset, split)
+    last, place = -1, 0
+    for batch in dataset.iter_batches("instances", _COLUMNS):
+        frame = batch["frame_index"].to_numpy()
+        joints = len(dataset.skeleton.joints)
+        state = batch["state"].flatten().to_numpy().reshape(-1, joints)
+        box = batch["modal_box_px"].flatten().to_numpy().reshape(-1, 4)
+        starts = np.flatnonzero(np.concatenate([[True], frame[1:] != frame[:-1]]))
+        places = np.arange(len(frame)) - np.repeat(starts, np.diff([*starts, len(frame)]))
+        if frame[0] == last:  # the frame went on from the batch before
+            places[: starts[1] if len(starts) > 1 else len(frame)] += place + 1
+        last, place = int(frame[-1]), int(places[-1])
+        keep = np.isin(state, (1, 2)).any(axis=1) & (box[:, 2:] > 0).all(axis=1)
+        if splits is not None:
+            keep &= np.isin(frame, splits)
+        found.append(np.stack([frame[keep], places[keep]], axis=1))
+    return np.concatenate(found)
+
+
+def _frames_of(dataset: Any, split: str | None) -> NDArray[np.int64] | None:
+    if split is None:
+        return None
+    rows = dataset.iter_frames(["index", "split"])
+    return np.array([row["index"] for row in rows if row["split"] == split], np.int64)

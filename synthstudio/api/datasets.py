@@ -1,0 +1,254 @@
+"""`ss.Dataset`: a data set on disk as a sequence of frames."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from synthstudio.api.arguments import PathLike, shown, to_choice, to_path
+from synthstudio.api.frames import Frame, stored_frame, to_index
+from synthstudio.core.errors import ArgumentError, DatasetError
+from synthstudio.core.people import People
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.dataset import reader
+from synthstudio.dataset.manifest import Identity
+from synthstudio.dataset.rows import INSTANCE_SCHEMA, Row
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from torch.utils.data import Dataset as TorchDataset
+
+    from synthstudio.api.recipes import Recipe
+    from synthstudio.formats.export import Exported
+
+I64 = NDArray[np.int64]
+
+
+class Dataset(Sequence[Frame]):
+    """Frames with exact labels: `len(ds)`, `ds[17]`, `ds[-1]`, `ds[10:20]`, iteration.
+
+    Opening one reads two small files, a frame its shard's tables and its picture: no more,
+    however many frames there are. Slices and `query` give a Dataset over some of the frames.
+    """
+
+    def __init__(self, path: PathLike, *, unfinished: bool = False) -> None:
+        """Open the data set in the folder `path`.
+
+        Args:
+            path: The folder that `generate`, `import_` or another command wrote.
+            unfinished: Open one that is still being made too, as far as it is.
+
+        Raises:
+            DatasetError: when there is none, it is unfinished or damaged.
+        """
+        folder = to_path(path, "path")
+        self._stored = reader.Dataset(folder, allow_unfinished=unfinished)
+        self._chosen: I64 | None = None
+        self.summary: Any = None
+        """What the run that made it just now counted; None for a set that was opened."""
+
+    @classmethod
+    def _over(cls, stored: reader.Dataset, chosen: I64) -> Dataset:
+        made = cls.__new__(cls)
+        made._stored, made._chosen, made.summary = stored, chosen, None
+        return made
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+        return self._stored.folder
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """Names, flips and sigmas of the J joints."""
+        return self._stored.skeleton
+
+    @cached_property
+    def recipe(self) -> Recipe | None:
+        """What it was generated from; None for photos and imports."""
+        from synthstudio.api.recipes import Recipe
+
+        fields = self._stored.identity.recipe
+        if "people" not in fields:
+            return None
+        return Recipe.parse({**fields, "frames": self._stored.identity.frames})
+
+    def __len__(self) -> int:
+        return len(self._stored) if self._chosen is None else len(self._chosen)
+
+    @overload
+    def __getitem__(self, key: int) -> Frame: ...
+    @overload
+    def __getitem__(self, key: slice) -> Dataset: ...
+    def __getitem__(self, key: int | slice) -> Frame | Dataset:
+        if isinstance(key, slice):
+            return self._over(self._stored, self.indices[key])
+        position = to_index(key, len(self), str(self.path))
+        if self._chosen is None:
+            return stored_frame(self._stored, self._stored.index_at(position))
+        return stored_frame(self._stored, int(self._chosen[position]))
+
+    def __iter__(self) -> Iterator[Frame]:
+        return (self[i] for i in range(len(self)))
+
+    @cached_property
+    def indices(self) -> I64:
+        """(N,) the frame index at each position, rising; failed frames have none."""
+        if self._chosen is not None:
+            return self._chosen
+        parts = [
+            batch["index"].to_numpy() for batch in self._stored.iter_batches("frames", ["index"])
+        ]
+        return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+
+    def frame(self, index: int) -> Frame:
+        """The frame with an index (the `index` of rows, file names and command-line options).
+
+        Raises:
+            DatasetError: when this data set, or this part of it, does not hold it.
+        """
+        if self._chosen is not None and index not in self._chosen:
+            raise DatasetError(
+                "this part of the data set does not hold the frame",
+                where=str(self.path),
+                got=str(index),
+            )
+        return stored_frame(self._stored, index)
+
+    def query(self, text: str) -> Dataset:
+        """The frames with a person who matches, such as
+        `left_wrist hidden by object and occluded > 0.3` (docs/query.md).
+
+        Raises:
+            DatasetError: for a query that cannot be read, pointing at the place.
+        """
+        from synthstudio.dataset.filter import query_of
+        from synthstudio.dataset.matching import matching_frames
+
+        if not isinstance(text, str):
+            raise ArgumentError("a query is text", where="query", got=shown(text))
+        found = np.fromiter(matching_frames(self._stored, query_of(self._stored, text)), np.int64)
+        if self._chosen is not None:
+            found = np.intersect1d(found, self._chosen)
+        return self._over(self._stored, found)
+
+    def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """One row a person with the columns of the instances table (dataset/rows.py)."""
+        names = None if columns is None else [*dict.fromkeys(["frame_index", *columns])]
+        batches = list(self.iter_batches("instances", names))
+        if not batches:
+            return pa.Table.from_batches([], schema=INSTANCE_SCHEMA)
+        return pa.Table.from_batches(batches)
+
+    def to_pandas(self, columns: Sequence[str] | None = None) -> DataFrame:
+        """One row a person, as `to_arrow`. Needs pandas."""
+        try:
+            import pandas  # noqa: F401
+        except ImportError as error:
+            raise DatasetError(
+                "pandas is not installed", where="to_pandas", then="Run: pip install pandas"
+            ) from error
+        return self.to_arrow(columns).to_pandas()
+
+    def people(self) -> Iterator[People]:
+        """All people, as columns, some hundred at a time."""
+        from synthstudio.dataset.rows import people_from_table
+
+        for batch in self.iter_batches("instances"):
+            yield people_from_table(batch, self.skeleton)
+
+    def export(
+        self,
+        format: str,
+        out: PathLike,
+        *,
+        polygons: bool = False,
+        skeleton: str | None = None,
+    ) -> Exported:
+        """Write these frames in a format that other tools read; see `synthstudio.export`."""
+        from synthstudio.formats.export import EXPORTERS
+
+        name = to_choice(format, "format", EXPORTERS)
+        return EXPORTERS[name](self, to_path(out, "out"), polygons=polygons, skeleton=skeleton)
+
+    def torch(
+        self,
+        size: tuple[int, int] = (96, 72),
+        *,
+        split: str | None = None,
+        transform: Callable[[dict[str, Any]], Any] | None = None,
+    ) -> TorchDataset[Any]:
+        """A map-style torch Dataset, one crop a person: `synthstudio.api.crops.PersonCrops`.
+
+        Args:
+            size: Height and width of the crops in pixels.
+            split: Only frames of this split: train, val or test.
+            transform: Called with each sample; what it returns is the item.
+        """
+        from synthstudio.api.crops import PersonCrops
+
+        return PersonCrops(self, size=size, split=split, transform=transform)
+
+    # What exporters and checks read (formats.labelled.Labelled).
+
+    @property
+    def identity(self) -> Identity:
+        """What the data set is: recipe, versions, assets, counts."""
+        return self._stored.identity
+
+    def iter_frames(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
+        """Rows of the frames table, in order."""
+        for batch in self.iter_batches("frames", columns):
+            yield from batch.to_pylist()
+
+    def iter_instances(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
+        """Rows of the instances table, in order."""
+        for batch in self.iter_batches("instances", columns):
+            yield from batch.to_pylist()
+
+    def iter_batches(
+        self, kind: reader.Kind, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Arrow record batches of one of the tables, in order."""
+        if self._chosen is None:
+            yield from self._stored.iter_batches(kind, columns)
+            return
+        key = "index" if kind == "frames" else "frame_index"
+        names = None if columns is None else [*dict.fromkeys([key, *columns])]
+        for batch in self._stored.iter_batches(kind, names):
+            kept = batch.filter(pa.array(np.isin(batch[key].to_numpy(), self._chosen)))
+            if kept.num_rows:
+                yield kept if columns is None else kept.select(list(columns))
+
+    def image_bytes_of(self, row: Row) -> bytes:
+        """The checked bytes of the picture of a row of the frames table."""
+        return self._stored.image_bytes_of(row)
+
+    def __repr__(self) -> str:
+        return f"Dataset({str(self.path)!r}, {len(self)} frames, {self.skeleton.name})"
+
+    def _repr_html_(self) -> str:
+        first = self[0]._repr_html_() if len(self) else ""
+        return f"<p>{html.escape(repr(self))}</p>{first}"
+
+
+def to_dataset(value: Any) -> Dataset:
+    """A Dataset from one or from its folder; ArgumentError for another library's."""
+    if isinstance(value, Dataset):
+        return value
+    if isinstance(value, str) or hasattr(value, "__fspath__"):
+        return Dataset(value)
+    raise ArgumentError(
+        "this is no data set of synthstudio",
+        where="dataset",
+        expected="a synthstudio.Dataset or the path of its folder",
+        got=shown(value),
+        then="Take other tools' files in with synthstudio.import_.",
+    )

@@ -1,0 +1,61 @@
+"""`ss.export` and `ss.import_`: data sets as other tools' files, there and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from synthstudio.api.arguments import PathLike, to_choice, to_path
+from synthstudio.api.datasets import Dataset, to_dataset
+
+if TYPE_CHECKING:
+    from synthstudio.formats.export import Exported
+
+
+def export(
+    dataset: Dataset | PathLike,
+    format: str,
+    out: PathLike,
+    *,
+    polygons: bool = False,
+    skeleton: str | None = None,
+) -> Exported:
+    """Write a data set in a format that other tools read; it appears whole or not at all.
+
+    Args:
+        dataset: A Dataset (also a query's or a slice) or the folder of one.
+        format: `coco`, `yolo`, `cvat`, ...; docs/interop.md says what each one holds.
+        out: A folder that is empty or does not exist.
+        polygons: COCO masks as polygons instead of run-length codes.
+        skeleton: Convert the joints to this one, e.g. `coco17`.
+
+    Returns:
+        Where the annotations are, how many images and people, and notes on what was left out.
+
+    Raises:
+        DatasetError: when `out` is not free or the data set is damaged; FormatError: for
+            skeletons that do not fit; DiskError.
+    """
+    return to_dataset(dataset).export(format, out, polygons=polygons, skeleton=skeleton)
+
+
+def import_(
+    path: PathLike, out: PathLike, *, format: str = "coco", images: PathLike | None = None
+) -> Dataset:
+    """Take in what another tool has written as a data set.
+
+    Args:
+        path: The file or folder of the other tool.
+        out: A folder that is empty or does not exist.
+        format: Its format; docs/interop.md lists them.
+        images: Where the pictures lie; default: beside the file.
+
+    Raises:
+        FormatError: for a file that is damaged, hostile or of another layout, with the place.
+    """
+    from synthstudio.formats.imports import IMPORTERS
+
+    name = to_choice(format, "format", IMPORTERS)
+    folder = to_path(out, "out")
+    where = None if images is None else to_path(images, "images")
+    IMPORTERS[name](to_path(path, "path"), folder, images=where)
+    return Dataset(folder)

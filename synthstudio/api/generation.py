@@ -1,0 +1,342 @@
+"""`ss.generate`, `ss.stream`, `ss.preview`, `ss.audit`, `ss.occlude`: frames and their proof."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synthstudio.api.arguments import PathLike, shown, to_choice, to_count, to_path
+from synthstudio.api.datasets import Dataset, to_dataset
+from synthstudio.api.frames import Frame, made_frame
+from synthstudio.api.progress import progress_steps
+from synthstudio.api.recipes import Recipe, to_recipe
+from synthstudio.core.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from synthstudio.dataset.reader import Dataset as StoredDataset
+    from synthstudio.generation.stage import Settings
+
+DEVICES = ("auto", "cpu", "cuda")
+RENDERERS = ("raster", "pyrender")
+MOST_WORKERS = 256
+Progress = bool | Callable[[int, int, float], None]
+"""True shows a bar on a terminal; a function is called with done, all and how many a second."""
+
+
+def generate(
+    recipe: Recipe | PathLike | dict[str, Any],
+    out: PathLike,
+    *,
+    assets: PathLike | None = None,
+    workers: int = 1,
+    device: str = "auto",
+    renderer: str = "raster",
+    resume: bool = False,
+    allow_mixed: bool = False,
+    part: tuple[int, int] | None = None,
+    skip_failed: bool = False,
+    progress: Progress = True,
+) -> Dataset:
+    """Generate a data set from a recipe.
+
+    The bytes depend on the recipe, its seed and the kind of machine; not on `workers`, nor on
+    how often the run was killed and resumed, nor on being made in parts.
+
+    Args:
+        recipe: A Recipe, the path of its YAML file, or its fields.
+        out: A folder that is empty or does not exist.
+        assets: The folder that the recipe's asset folders are in; default: the recipe's own.
+        workers: Processes. 1 works in this process; more need no `__main__` guard.
+        device: `auto`, `cpu` or `cuda`.
+        renderer: Who draws the colours, `raster` or `pyrender`; labels never depend on it.
+        resume: Go on with a run that was stopped.
+        allow_mixed: Resume although recipe, version or machine differ; noted in the data set.
+        part: (k, n) makes the k-th of n parts; join them with `synthstudio merge`.
+        skip_failed: Record frames that fail twice and go on.
+        progress: Show a bar, or call a function.
+
+    Raises:
+        RecipeError, AssetError, DatasetError, DiskError, DeviceError, WorkerError: what was
+            complete stays in place, and `resume` goes on from there.
+    """
+    from synthstudio.generation import pipeline
+
+    settings = settings_for(recipe, assets=assets, device=device, renderer=renderer)
+    with _reporter(progress, f"generating {settings.recipe.name}") as report:
+        summary = pipeline.generate(
+            settings,
+            to_path(out, "out"),
+            workers=to_count(workers, "workers", most=MOST_WORKERS),
+            resume=resume,
+            allow_mixed=allow_mixed,
+            part=_part(part),
+            skip_failed=skip_failed,
+            on_progress=report,
+        )
+    return _made(summary.folder, summary)
+
+
+def stream(
+    recipe: Recipe | PathLike | dict[str, Any],
+    *,
+    start: int = 0,
+    assets: PathLike | None = None,
+    device: str = "auto",
+    renderer: str = "raster",
+) -> Iterator[Frame]:
+    """Yield a recipe's frames from number `start` on; nothing touches the disk.
+
+    The same frames as `generate` stores. Faults of the recipe are raised by the call itself.
+    """
+    from synthstudio.generation import pipeline
+
+    first = to_count(start, "start", least=0)
+    settings = settings_for(recipe, assets=assets, device=device, renderer=renderer)
+    skeleton = _skeleton(settings)
+    return (made_frame(made, skeleton) for made in pipeline.stream(settings, start=first))
+
+
+def preview(
+    recipe: Recipe | PathLike | dict[str, Any],
+    index: int = 0,
+    *,
+    assets: PathLike | None = None,
+    device: str = "auto",
+    renderer: str = "raster",
+) -> Frame:
+    """Make one frame of a recipe; in a notebook it is shown with its labels."""
+    from synthstudio.generation import pipeline
+    from synthstudio.generation.stage import Stage
+
+    number = to_count(index, "index", least=0)
+    settings = settings_for(recipe, assets=assets, device=device, renderer=renderer)
+    stage = Stage(settings)
+    made = pipeline.make_frame(
+        stage, pipeline.draw_spec(stage, number), layers=settings.recipe.layers
+    )
+    return made_frame(made, _skeleton(settings))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """What an audit found. `figures` are counts and rates, `findings` the joints that differ."""
+
+    passed: bool
+    figures: dict[str, Any]
+    findings: tuple[str, ...]
+    summary: str
+
+    def __str__(self) -> str:
+        return self.summary
+
+
+def audit(
+    dataset: Dataset | PathLike,
+    *,
+    frames: int | None = None,
+    assets: PathLike | None = None,
+    workers: int = 1,
+    device: str = "auto",
+    progress: Progress = True,
+) -> Audit:
+    """Decide every joint's visibility again by rays, in code that shares nothing with the first.
+
+    Args:
+        dataset: A generated data set, or one made by `occlude`.
+        frames: Only the first so many; default: all.
+        assets: Where its asset folders are now; default: where they were.
+        workers: Processes; 1 works in this one.
+
+    Returns:
+        `passed` is within the goals of 0.01 % of states and 0.1 % of causes.
+
+    Raises:
+        DatasetError: for imported data sets, whose scenes nobody knows.
+    """
+    from synthstudio.generation import audit as rendered
+    from synthstudio.generation import stage
+    from synthstudio.generation.photos import audit as photos
+
+    stored = to_dataset(dataset)._stored
+    most = None if frames is None else to_count(frames, "frames")
+    where = None if assets is None else to_path(assets, "assets")
+    place = to_choice(device, "device", DEVICES)
+    processes = to_count(workers, "workers", most=MOST_WORKERS)
+    with _reporter(progress, "auditing") as report:
+        if photos.is_of_photos(stored):
+            settings = photos.settings_of(stored, assets=where, device=place)
+            return _audit_photos(stored, settings, most, report)
+        settings = stage.settings_of(stored, assets=where, device=place)
+        tally = rendered.audit(
+            stored.folder, settings, frames=most, workers=processes, on_progress=report
+        )
+    figures = tally.report()
+    return Audit(
+        passed=figures["passed"],
+        figures={**figures, "findings": [asdict(one) for one in tally.findings]},
+        findings=tuple(
+            f"frame {one.frame}, person {one.instance}, {one.joint}: stored {one.stored_cause} "
+            f"{one.stored[0]:.3f}, again {one.again_cause} {one.again[0]:.3f}"
+            for one in tally.findings
+        ),
+        summary=f"{figures['joints']} joints of {figures['people']} people: state differs in "
+        f"{figures['state_differs']} ({figures['disagreement_rate']:.4%}), cause in "
+        f"{figures['cause_differs']} ({figures['cause_rate']:.4%}); "
+        f"{'within' if figures['passed'] else 'OUTSIDE'} the goals of 0.01 % and 0.1 %",
+    )
+
+
+def _audit_photos(
+    stored: StoredDataset, settings: Settings, frames: int | None, report: Any
+) -> Audit:
+    """Check a set of photos: annotated people pixel by pixel, pasted ones by rays."""
+    from synthstudio.generation import audit as rendered
+    from synthstudio.generation.photos import audit as photos
+
+    pasted, started = rendered.Tally(), time.monotonic()
+
+    def on_frame(done: int, total: int) -> None:
+        if report is not None:
+            report(done, total, done / (time.monotonic() - started))
+
+    tally, found = photos.audit(
+        stored.folder,
+        settings,
+        lambda built, rows, fresh, joints, frame: rendered.compare(
+            built, rows, fresh, joints=joints, frame=frame
+        ),
+        frames=frames,
+        on_frame=on_frame,
+    )
+    for one in found:
+        pasted.add(one)
+    people = pasted.report()
+    figures = {
+        **tally.report(),
+        "pasted": people,
+        "findings": [asdict(one) for one in pasted.findings],
+    }
+    figures["passed"] = figures["passed"] and people["passed"]
+    return Audit(
+        passed=figures["passed"],
+        figures=figures,
+        findings=tuple(tally.findings),
+        summary=f"{tally.text()}\n{people['joints']} joints of {people['people']} pasted people by "
+        f"rays: state differs in {people['state_differs']}, cause in {people['cause_differs']}",
+    )
+
+
+def occlude(
+    annotations: PathLike,
+    images: PathLike,
+    recipe: Recipe | PathLike | dict[str, Any],
+    out: PathLike,
+    *,
+    each: int | None = None,
+    seed: int | None = None,
+    assets: PathLike | None = None,
+    workers: int = 1,
+    device: str = "cpu",
+    resume: bool = False,
+    allow_mixed: bool = False,
+    skip_broken: bool = False,
+    progress: Progress = True,
+) -> Dataset:
+    """Hide people in annotated photos behind things and other people; labels follow.
+
+    Args:
+        annotations: A COCO keypoint file.
+        images: The folder of its photos.
+        recipe: With the field `occlude`, e.g. scenes/occlude.yaml.
+        out: The data set's folder.
+        each: Occluded frames of each photo; default: the recipe's.
+        seed: Instead of the recipe's.
+        assets: The folder that the recipe's asset folders are in; default: the recipe's own.
+        workers: Processes; 1 works in this one.
+        skip_broken: Leave out photos that cannot be used.
+
+    Raises:
+        FormatError, AssetError: for what is read; DatasetError, DiskError: for where it goes.
+    """
+    from synthstudio.generation.photos import run
+
+    chosen = to_recipe(recipe)
+    hidden = dict(chosen.to_dict()["occlude"] or {})
+    if each is not None:
+        hidden["each"] = to_count(each, "each")
+    changes: dict[str, Any] = {"occlude": hidden}
+    if seed is not None:
+        changes["seed"] = to_count(seed, "seed", least=0)
+    settings = settings_for(chosen.with_(**changes), assets=assets, device=device)
+    file, folder = to_path(annotations, "annotations"), to_path(out, "out")
+    with _reporter(progress, f"occluding {file.name}") as report:
+        made = run.occlude(
+            settings,
+            file,
+            folder,
+            images=to_path(images, "images"),
+            workers=to_count(workers, "workers", most=MOST_WORKERS),
+            resume=resume,
+            allow_mixed=allow_mixed,
+            skip_broken=skip_broken,
+            on_progress=report,
+        )
+    return _made(folder, made)
+
+
+def settings_for(
+    recipe: Any,
+    *,
+    assets: PathLike | None = None,
+    device: str = "auto",
+    renderer: str = "raster",
+) -> Settings:
+    """What a process needs to make a recipe's frames, every asset checked."""
+    from synthstudio.generation.stage import prepare
+
+    chosen = to_recipe(recipe)
+    return prepare(
+        chosen,
+        assets=chosen.folder if assets is None else to_path(assets, "assets"),
+        device=to_choice(device, "device", DEVICES),
+        renderer=to_choice(renderer, "renderer", RENDERERS),
+    )
+
+
+def _made(folder: Path, summary: Any) -> Dataset:
+    dataset = Dataset(folder)
+    dataset.summary = summary
+    return dataset
+
+
+def _skeleton(settings: Settings) -> Any:
+    from synthstudio.core.skeleton import get_skeleton
+
+    return get_skeleton(settings.recipe.skeleton)
+
+
+def _part(value: Any) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    try:
+        k, n = value
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(
+            "a part is two numbers", where="part", expected="(k, n), e.g. (3, 8)", got=shown(value)
+        ) from error
+    return to_count(k, "part"), to_count(n, "part")
+
+
+@contextmanager
+def _reporter(progress: Any, title: str) -> Iterator[Callable[[int, int, float], None] | None]:
+    if callable(progress):
+        yield progress
+    elif progress:
+        with progress_steps() as step:
+            yield step(title)
+    else:
+        yield None

@@ -1,0 +1,90 @@
+"""`ss.Recipe`: what a data set is made from."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import PrivateAttr
+
+from synthstudio.api.arguments import PathLike, shown, to_path
+from synthstudio.core.errors import ArgumentError
+from synthstudio.dataset.durable import write_file
+from synthstudio.recipe.schema import load as yaml_files
+from synthstudio.recipe.schema import recipe as schema
+
+
+class Recipe(schema.Recipe):
+    """Distributions from which frames are drawn; scenes/README.md lists every field.
+
+    A recipe is a frozen pydantic model: `Recipe.load` reads YAML, `with_` changes fields,
+    `save` writes YAML with every default filled in.
+    """
+
+    _folder: Path | None = PrivateAttr(default=None)
+
+    @classmethod
+    def load(cls, path: PathLike) -> Recipe:
+        """Read a recipe from a YAML file.
+
+        Raises:
+            RecipeError: with every fault of the file, each with its line and field.
+        """
+        where = to_path(path, "path")
+        recipe = yaml_files.load_as(cls, where)
+        recipe._folder = where.parent
+        return recipe
+
+    @classmethod
+    def parse(cls, fields: dict[str, Any]) -> Recipe:
+        """Build a recipe from plain values; RecipeError when they do not fit."""
+        return yaml_files.parse_as(cls, fields)
+
+    def with_(self, **changes: Any) -> Recipe:
+        """A copy with other values for some fields, all of it checked again.
+
+        Raises:
+            RecipeError: for an unknown field or a value that does not fit.
+        """
+        changed = type(self).parse({**yaml_files.dump(self), **changes})
+        changed._folder = self._folder
+        return changed
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values with every default filled in; `parse` reads them."""
+        return yaml_files.dump(self)
+
+    def save(self, path: PathLike) -> None:
+        """Write the recipe as YAML; DiskError when that fails."""
+        write_file(to_path(path, "path"), self._text().encode())
+
+    @property
+    def folder(self) -> Path:
+        """Where its asset folders are looked for: that of its file, else the current one."""
+        return self._folder or Path()
+
+    def _text(self) -> str:
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self._text())}</pre>"
+
+
+def to_recipe(value: Any) -> Recipe:
+    """A recipe from a Recipe, the path of a YAML file, or a dict of its fields."""
+    if isinstance(value, Recipe):
+        return value
+    if isinstance(value, schema.Recipe):
+        return Recipe.parse(yaml_files.dump(value))
+    if isinstance(value, dict):
+        return Recipe.parse(value)
+    if isinstance(value, str) or hasattr(value, "__fspath__"):
+        return Recipe.load(value)
+    raise ArgumentError(
+        "this is no recipe",
+        where="recipe",
+        expected="a Recipe, a path or a dict",
+        got=shown(value),
+    )
