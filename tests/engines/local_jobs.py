@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_info
+
 from synthstudio.core.errors import GeometryError
 from synthstudio.generation.engines.local import Report, run
 
@@ -58,6 +60,7 @@ def _raise(error: BaseException) -> Any:
 ACTS = {
     "square": lambda ctx, task: (task.number, ctx["start"] + task.number**2),
     "facts": lambda ctx, task: (ctx["pid"], ctx["calls"], dict(os.environ)),
+    "threads": lambda ctx, task: (ctx["pid"], ctx["calls"], threadpool_info()),
     "own error": lambda ctx, task: _raise(GeometryError("frame 7: too large.")),
     "other error": lambda ctx, task: _raise(EOFError("short file")),
     "exit": lambda ctx, task: os._exit(3),

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,10 @@ from typing import Any
 import local_jobs
 import pytest
 from local_jobs import Task
+from threadpoolctl import threadpool_info
 
 from synthstudio.core.errors import DiskError, GeometryError, WorkerError
+from synthstudio.generation.engines import local
 from synthstudio.generation.engines.local import ONE_THREAD, Progress, run
 
 PATIENCE_S = 20.0
@@ -86,11 +87,45 @@ def test_results_may_be_larger_than_a_pipe() -> None:
 
 def test_one_context_a_worker_one_thread_a_library_and_a_clean_parent() -> None:
     before = dict(os.environ)
-    facts = execute([Task(i, "facts") for i in range(5)])
+    facts = execute([Task(i, "facts") for i in range(6)], 2)
     assert dict(os.environ) == before
-    assert len({pid for pid, _, _ in facts}) == 1 and facts[0][0] != os.getpid()
-    assert [calls for _, calls, _ in facts] == [1, 2, 3, 4, 5]
+    pids = {pid for pid, _, _ in facts}
+    assert len(pids) <= 2 and os.getpid() not in pids
+    for pid in pids:
+        calls = [calls for own, calls, _ in facts if own == pid]
+        assert calls == list(range(1, len(calls) + 1))
     assert all(env[name] == "1" for _, _, env in facts for name in ONE_THREAD)
+
+
+def test_one_worker_is_this_process_and_held_to_one_thread() -> None:
+    before = threadpool_info()
+    facts = execute([Task(i, "threads") for i in range(3)])
+    assert [pid for pid, _, _ in facts] == [os.getpid()] * 3
+    assert [calls for _, calls, _ in facts] == [1, 2, 3]
+    assert all(pool["num_threads"] == 1 for _, _, pools in facts for pool in pools)
+    assert threadpool_info() == before
+
+
+def test_a_script_needs_no_guard(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import local_jobs\n"
+        "from synthstudio.generation.engines.local import run\n"
+        "print('begun')\n"
+        "done = []\n"
+        "run(local_jobs.work, [local_jobs.Task(i) for i in range(4)], workers=2,\n"
+        "    initializer=local_jobs.context, initargs=(0,), on_done=done.append)\n"
+        "print(sorted(done))\n"
+    )
+    path = os.pathsep.join([str(Path(local_jobs.__file__).parent), *sys.path])
+    made = subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+        check=True,
+    )
+    assert made.stdout.splitlines() == ["begun", "[(0, 0), (1, 1), (2, 4), (3, 9)]"]
 
 
 def test_progress_counts_what_jobs_report() -> None:
@@ -113,7 +148,7 @@ def test_other_errors_come_with_their_traceback() -> None:
         execute([Task(0, "other error")])
     assert "local_jobs.py" in str(caught.value)
     with pytest.raises(WorkerError, match="this cannot travel"):
-        execute([Task(0, "unpicklable")])
+        execute([Task(0, "unpicklable")], 2)
 
 
 @pytest.mark.parametrize(("what", "how"), [("kill", "SIGKILL"), ("exit", "exit code 3")])
@@ -121,31 +156,27 @@ def test_a_dead_worker_is_named_with_its_job(what: str, how: str) -> None:
     done: list[Any] = []
     tasks = [Task(0), Task(1), Task(2, what), *[Task(i) for i in range(3, 9)]]
     with pytest.raises(WorkerError, match=f"died at job task 2.*{how}"):
-        execute(tasks, on_done=done.append)
-    assert done == [(0, 100), (1, 101)]
+        execute(tasks, 2, on_done=done.append)
+    assert set(done) <= {(i, 100 + i * i) for i in (0, 1, *range(3, 9))}
 
 
 def test_a_worker_that_dies_while_it_starts() -> None:
     with pytest.raises(WorkerError, match=r"while it started.*SIGKILL"):
-        execute([Task(0)], initializer=local_jobs.dead_context, initargs=())
+        execute([Task(0)], 2, initializer=local_jobs.dead_context, initargs=())
 
 
 def test_a_worker_that_dies_before_it_reads_what_it_starts_with(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    broken = tmp_path / "broken.py"
-    broken.write_text("raise SystemExit(3)\n")
-    main = types.ModuleType("__main__")
-    main.__file__ = str(broken)
-    monkeypatch.setitem(sys.modules, "__main__", main)  # a child imports its parent's
-    with pytest.raises(WorkerError, match=r"while it started.*exit code 3"):
-        execute([Task(0)], initializer=local_jobs.context, initargs=(bytes(1_000_000),))
+    monkeypatch.setattr(local, "_worker_main", os._exit)  # called with what it cannot take
+    with pytest.raises(WorkerError, match=r"while it started.*exit code 1"):
+        execute([Task(0)], 2, initializer=local_jobs.context, initargs=(bytes(1_000_000),))
 
 
 def test_what_workers_start_with_has_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/proc/1/nowhere")
     with pytest.raises(WorkerError, match="TMPDIR"):
-        execute([Task(0)])
+        execute([Task(0)], 2)
 
 
 def test_an_error_of_the_parent_stops_the_workers(tmp_path: Path) -> None:

@@ -85,8 +85,9 @@ def run(
     """Call `work(context, job, report)` for every job and `on_done(result)` here for each.
 
     Every worker builds its own `context = initializer(*initargs)` once. With more than one all
-    of these must be picklable; jobs are taken one at a time, results come in the order they are ready, so memory
-    does not grow with the number of jobs. `on_done` and `on_progress` run in this process.
+    of these must be picklable. Jobs are taken one at a time, results come in the order they are
+    ready, so memory does not grow with the number of jobs. `on_done` and `on_progress` run in
+    this process.
 
     Raises what a job raised when it is a SynthStudioError, WorkerError with the traceback for
     other exceptions and for a worker that died (naming its job and signal); and passes on
