@@ -37,7 +37,7 @@ from synthstudio.review.risk.table import PeopleTable, people_table
 from synthstudio.review.settings import set_share
 from synthstudio.review.store import Store, open_store, register
 from synthstudio.review.team import members
-from synthstudio.review.team.second_pass import begin
+from synthstudio.review.team.second_pass import begin_second_looks
 from synthstudio.review.values import Op, Person, User
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -91,7 +91,7 @@ def review(db: Path, folder: Path) -> None:
     for k, (frame, instance) in enumerate(table.ids(order.rows[:some])):
         look(TEAM[k % 2], Person(dataset=table.key, frame=frame, instance=instance))
     for who in TEAM:
-        for person in begin(store, table, who=who, count=8, share=SHARE):
+        for person in begin_second_looks(store, table, who=who, count=8, share=SHARE):
             look(who, person)
     next_people(store, order, who=TEAM[0], count=6)
     _assign(store, table, order.rows[some + 8 : some + 20])

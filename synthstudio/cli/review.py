@@ -122,7 +122,7 @@ def import_(
 ) -> None:
     """Take in corrections made in another tool: what differs becomes one event a person."""
     from synthstudio.review.history import datasets
-    from synthstudio.review.imports import take_in
+    from synthstudio.review.imports import import_corrections
     from synthstudio.review.store import dataset_key, register
     from synthstudio.review.values import User
 
@@ -130,7 +130,7 @@ def import_(
         if dataset_key(data) not in datasets(store):
             register(store, data, dataset.resolve().name)
         who = User(name=by, role="lead")
-        made = take_in(store, data, path, form=form.value, who=who, images=images)
+        made = import_corrections(store, data, path, form=form.value, who=who, images=images)
     finish(made.as_json(), as_json, made.text())
     if made.refused:
         raise typer.Exit(1)
@@ -165,11 +165,11 @@ def check(  # noqa: PLR0913 - the options of one command
         if dataset_key(data) not in datasets(store):
             register(store, data, dataset.resolve().name)
         with progress_steps() as begin:
-            found = {"validation": findings.check_rows(store, data, frames=frames, begin=begin)}
+            found = {"validation": findings.validate_rows(store, data, frames=frames, begin=begin)}
             if audited is not None:
-                found["audit"] = findings.take_audit(store, data, audited)
+                found["audit"] = findings.import_audit(store, data, audited)
             elif audit:
-                found["audit"] = findings.check_by_rays(
+                found["audit"] = findings.audit_by_rays(
                     store,
                     data,
                     frames=frames,
@@ -220,13 +220,13 @@ def history(
     as_json: JsonOption = False,
 ) -> None:
     """List what was done, oldest first; or prove that the store is what its events add up to."""
-    from synthstudio.review.history import iter_events, rebuild
+    from synthstudio.review.history import check_replay, iter_events
     from synthstudio.review.store import dataset_key
 
     with _opened(dataset, db) as (store, data):
         key = dataset_key(data)
         if check:
-            wrong = rebuild(store, key)
+            wrong = check_replay(store, key)
             finish({"problems": wrong}, as_json, "\n".join(wrong) or "all items agree with events")
             if wrong:
                 raise typer.Exit(1)

@@ -200,7 +200,7 @@ def put_layer(
 
 
 def _prediction(person: Person, skeleton: Skeleton) -> Prediction:
-    from synthstudio.review.risk.predictions import FURTHEST_PX, Prediction
+    from synthstudio.review.risk.predictions import MAX_COORDINATE_PX, Prediction
 
     if person.instance is None:
         raise ModelError(
@@ -213,7 +213,7 @@ def _prediction(person: Person, skeleton: Skeleton) -> Prediction:
         for name, xy, score, cause in zip(
             skeleton.joints, person.xy, person.score, person.causes, strict=True
         )
-        if cause != TRUNCATED and (np.abs(xy) <= FURTHEST_PX).all()
+        if cause != TRUNCATED and (np.abs(xy) <= MAX_COORDINATE_PX).all()
     }
     return Prediction(
         frame=person.picture, instance=person.instance, joints=joints, score=person.sureness

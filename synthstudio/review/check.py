@@ -50,8 +50,8 @@ def labels_of(row: Row, names: tuple[str, ...]) -> dict[str, JointLabel]:
     px = row["joints_px"]
     return {
         name: JointLabel(
-            x_px=known(px[2 * j]),
-            y_px=known(px[2 * j + 1]),
+            x_px=finite_or_none(px[2 * j]),
+            y_px=finite_or_none(px[2 * j + 1]),
             state=None if row["state"][j] == NO_STATE else row["state"][j],
             cause=row["cause"][j],
             origin=row["origin"][j],
@@ -60,17 +60,17 @@ def labels_of(row: Row, names: tuple[str, ...]) -> dict[str, JointLabel]:
     }
 
 
-def known(value: float) -> float | None:
+def finite_or_none(value: float) -> float | None:
     """Return a number, or None for one that is not finite."""
     return float(value) if math.isfinite(value) else None
 
 
-MOST_TEXT = 2_000
-MOST_NAME = 80
-MOST_INT = 2**31 - 1
+MAX_TEXT = 2_000
+MAX_NAME = 80
+MAX_INT = 2**31 - 1
 FIRST_THING = 1_000
 """Instances from here are things (docs/conventions.md)."""
-FRAME_TIMES = 4.0
+MAX_FRAME_SIZES = 4.0
 """A joint lies at most this many frame widths and heights from the frame's corner."""
 CAUSES_OF: dict[int | None, tuple[str, ...]] = {
     STATE_VISIBLE: ("visible",),
@@ -129,8 +129,8 @@ def check_names(op: Op) -> None:
 
 def check_name(name: object, where: str) -> None:
     """Check a name: 1 to 80 characters, none of them a control character."""
-    expected = f"1 to {MOST_NAME} characters"
-    if not isinstance(name, str) or not 1 <= len(name) <= MOST_NAME or not name.strip():
+    expected = f"1 to {MAX_NAME} characters"
+    if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME or not name.strip():
         invalid("this is no name", where, expected=expected, got=name)
     if any(ord(c) < 32 or ord(c) == 127 for c in name):
         invalid("a name has no control characters", where, expected=expected, got=name)
@@ -139,12 +139,12 @@ def check_name(name: object, where: str) -> None:
 
 def check_text(text: object, where: str) -> None:
     """Check a text: at most 2,000 characters, no NUL."""
-    if not isinstance(text, str) or len(text) > MOST_TEXT or "\0" in text:
+    if not isinstance(text, str) or len(text) > MAX_TEXT or "\0" in text:
         got = f"{len(text)} characters" if isinstance(text, str) else text
         invalid(
             "this text is not taken",
             where,
-            expected=f"at most {MOST_TEXT:,} characters, no NUL",
+            expected=f"at most {MAX_TEXT:,} characters, no NUL",
             got=got,
         )
     _check_encodable(text, where)
@@ -152,7 +152,7 @@ def check_text(text: object, where: str) -> None:
 
 def check_int(value: object, where: str, *, least: int = 0) -> None:
     """Check a whole number that fits a column (True is none)."""
-    if type(value) is not int or not least <= value <= MOST_INT:
+    if type(value) is not int or not least <= value <= MAX_INT:
         invalid(
             "this is no number of the kind",
             where,
@@ -177,7 +177,7 @@ def check_joint(label: JointLabel, where: str, base: Base) -> None:
             got=label.cause,
         )
     for value, size, axis in ((label.x_px, base.width_px, "x"), (label.y_px, base.height_px, "y")):
-        _check_place(value, FRAME_TIMES * size, f"{where}.{axis}_px")
+        _check_place(value, MAX_FRAME_SIZES * size, f"{where}.{axis}_px")
     if (label.x_px is None) != (label.y_px is None):
         invalid("a place has x and y", where, expected="both or none")
     if label.x_px is None and label.state in (STATE_VISIBLE, STATE_HIDDEN):

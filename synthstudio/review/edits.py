@@ -15,18 +15,18 @@ from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.review import leases
 from synthstudio.review.check import Base, check_name, check_names, check_op, invalid
 from synthstudio.review.history import (
+    apply_event,
+    blocking_events,
     event_of,
-    in_the_way,
     item_events,
-    label_json,
+    label_to_json,
+    reverted_ids,
     snapshot,
     state_of,
-    step,
-    undone,
 )
 from synthstudio.review.models import DatasetRow, EventRow, ItemRow, utc_now
 from synthstudio.review.store import Store
-from synthstudio.review.values import Event, ItemState, Op, Person, User, need
+from synthstudio.review.values import Event, ItemState, Op, Person, User, require
 
 _TRIES = 3
 BaseOf = Callable[[Person], Base]
@@ -52,7 +52,7 @@ def apply_together(store: Store, ops: Sequence[Op], *, who: User, base: Base) ->
     check_name(who.name, "user")
     for op in ops:
         check_names(op)
-        need(who, op.kind)
+        require(who, op.kind)
         check_op(op, base)
     for _ in range(_TRIES):
         try:
@@ -159,7 +159,7 @@ def _change(session: Session, op: Op, old: ItemState) -> tuple[dict[str, Any], d
         return dict(target.after), dict(target.before)
     if op.kind in ("edit", "add"):
         human = {name: replace(label, origin="human") for name, label in op.joints.items()}
-        after = {"joints": {name: label_json(label) for name, label in human.items()}}
+        after = {"joints": {name: label_to_json(label) for name, label in human.items()}}
         if op.kind == "add":
             after["added"] = True
     elif op.kind == "status":
@@ -181,9 +181,9 @@ def _to_revert(session: Session, op: Op) -> Event:
             expected="an event of the same person",
             got=op.event,
         )
-    if target.id in undone(events):
+    if target.id in reverted_ids(events):
         invalid("this was taken back already", f"event {target.id}", expected="one that holds")
-    later = in_the_way(events, target)
+    later = blocking_events(events, target)
     if later:
         invalid(
             "the same was changed again later",
@@ -225,7 +225,7 @@ def _write(
     session.add(row)
     session.flush()
     event = event_of(row)
-    values = _columns(step(old, event))
+    values = _columns(apply_event(old, event))
     if old.revision == 0:
         session.add(ItemRow(**key, **values))
         session.flush()
@@ -245,7 +245,7 @@ def _columns(state: ItemState) -> dict[str, Any]:
         "revision": state.revision,
         "status": state.status,
         "reason": state.reason,
-        "joints": {name: label_json(label) for name, label in state.joints.items()},
+        "joints": {name: label_to_json(label) for name, label in state.joints.items()},
         "deleted": state.deleted,
         "added": state.added,
         "who": state.who,

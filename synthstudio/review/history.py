@@ -24,12 +24,12 @@ from synthstudio.review.values import MAIN, Event, ItemState, JointLabel, Person
 Field = tuple[str, str | int]
 
 
-def label_json(label: JointLabel) -> dict[str, Any]:
+def label_to_json(label: JointLabel) -> dict[str, Any]:
     """Return a joint as the store keeps it."""
     return asdict(label)
 
 
-def labels(joints: Mapping[str, Any]) -> dict[str, JointLabel]:
+def labels_from_json(joints: Mapping[str, Any]) -> dict[str, JointLabel]:
     """Return stored joints as labels; those that are None are left out."""
     return {name: JointLabel(**value) for name, value in joints.items() if value is not None}
 
@@ -41,7 +41,7 @@ def state_of(row: ItemRow) -> ItemState:
         revision=row.revision,
         status=row.status,  # type: ignore[arg-type]
         reason=row.reason,
-        joints=labels(row.joints),
+        joints=labels_from_json(row.joints),
         deleted=row.deleted,
         added=row.added,
         who=row.who,
@@ -67,7 +67,7 @@ def event_of(row: EventRow) -> Event:
     )
 
 
-def step(state: ItemState, event: Event) -> ItemState:
+def apply_event(state: ItemState, event: Event) -> ItemState:
     """Return what an item is after one more event."""
     after: Mapping[str, Any] = event.after
     changed: Mapping[str, Any] = after.get("joints", {})
@@ -78,7 +78,7 @@ def step(state: ItemState, event: Event) -> ItemState:
         revision=event.revision,
         who=event.who,
         when=event.when,
-        joints=kept | labels(changed),
+        joints=kept | labels_from_json(changed),
         comments=state.comments + comments,
         **{name: after[name] for name in _PLAIN if name in after},
     )
@@ -92,7 +92,7 @@ def snapshot(state: ItemState, after: Mapping[str, Any]) -> dict[str, Any]:
     before: dict[str, Any] = {name: getattr(state, name) for name in _PLAIN if name in after}
     if "joints" in after:
         before["joints"] = {
-            name: label_json(state.joints[name]) if name in state.joints else None
+            name: label_to_json(state.joints[name]) if name in state.joints else None
             for name in after["joints"]
         }
     if "comment" in after:
@@ -100,7 +100,7 @@ def snapshot(state: ItemState, after: Mapping[str, Any]) -> dict[str, Any]:
     return before
 
 
-def undone(events: Iterable[Event]) -> set[int]:
+def reverted_ids(events: Iterable[Event]) -> set[int]:
     """Return the ids of an item's events that are taken back by others that hold."""
     found: set[int] = set()
     for event in sorted(events, key=lambda e: e.revision, reverse=True):
@@ -109,14 +109,14 @@ def undone(events: Iterable[Event]) -> set[int]:
     return found
 
 
-def in_the_way(events: Sequence[Event], target: Event) -> list[Event]:
+def blocking_events(events: Sequence[Event], target: Event) -> list[Event]:
     """Return the later events that changed what `target` changed, and still hold.
 
     `events`: all of the item. A revert of a later event only takes that one back, so it is not
     in the way.
     """
     by_id = {event.id: event for event in events}
-    gone, wanted = undone(events), _fields(target, by_id)
+    gone, wanted = reverted_ids(events), _fields(target, by_id)
     return [
         event
         for event in events
@@ -240,7 +240,7 @@ def comments(store: Store, person: Person) -> list[tuple[Event, str]]:
     """Return the comments on a person that nobody took back, with their texts, oldest first."""
     with store.reading() as session:
         found = item_events(session, person)
-    gone = undone(found)
+    gone = reverted_ids(found)
     return [
         (event, str(event.after["comment"]))
         for event in found
@@ -248,7 +248,7 @@ def comments(store: Store, person: Person) -> list[tuple[Event, str]]:
     ]
 
 
-def is_done(state: ItemState) -> bool:
+def is_decided(state: ItemState) -> bool:
     """Say whether somebody decided on a person."""
     return state.deleted or state.status in DECIDED
 
@@ -283,7 +283,7 @@ def counts(store: Store, dataset: str, *, layer: str = MAIN) -> Counts:
     )
 
 
-def tally(store: Store, dataset: str) -> tuple[int, int]:
+def done_and_total(store: Store, dataset: str) -> tuple[int, int]:
     """Return how many people were decided on, and how many there are, without deleted ones.
 
     The same as `counts` says of the layer main, but counted by the database.
@@ -332,7 +332,7 @@ def _counted(
     )
 
 
-def rebuild(store: Store, dataset: str) -> list[str]:
+def check_replay(store: Store, dataset: str) -> list[str]:
     """Replay all events; return a line for each thing in which the store disagrees with them.
 
     Checked: revisions rise by one without gaps, each event's `before` is what was so, and each
@@ -347,7 +347,7 @@ def rebuild(store: Store, dataset: str) -> list[str]:
             event = event_of(row)
             old = replayed.get(event.person, ItemState(person=event.person))
             wrong += _chain_problems(old, event)
-            replayed[event.person] = step(old, event)
+            replayed[event.person] = apply_event(old, event)
         for item in session.scalars(select(ItemRow).where(ItemRow.dataset == dataset)):
             stored = state_of(item)
             if stored != replayed.pop(stored.person, None):

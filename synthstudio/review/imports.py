@@ -29,7 +29,7 @@ from synthstudio.review.edits import apply
 from synthstudio.review.history import states
 from synthstudio.review.reviewed import OfFrame, by_frame, reviewed_people
 from synthstudio.review.store import Store, dataset_key
-from synthstudio.review.values import MAIN, ItemState, JointLabel, Kind, Op, Person, User, need
+from synthstudio.review.values import MAIN, ItemState, JointLabel, Kind, Op, Person, User, require
 
 MOVED_PX = 0.02
 """Nearer than this is the same place: formats round to hundredths of a pixel."""
@@ -40,7 +40,7 @@ Labels = dict[str, JointLabel]
 
 
 @dataclass(kw_only=True)
-class TakenIn:
+class ImportResult:
     """What became of a file. `refused`: a line for each person whose event was not taken."""
 
     frames: int = 0
@@ -68,7 +68,7 @@ class TakenIn:
         return "\n".join(lines)
 
 
-def take_in(
+def import_corrections(
     store: Store,
     dataset: Dataset,
     path: Path,
@@ -77,7 +77,7 @@ def take_in(
     who: User,
     images: Path | None = None,
     layer: str = MAIN,
-) -> TakenIn:
+) -> ImportResult:
     """Turn what a file says otherwise than the labels as they are now into events.
 
     Frames are known by their pictures' bytes, people by their numbers where the export's
@@ -85,9 +85,9 @@ def take_in(
     without any joint, a joint outside the frame that the file does not know, a cause that it
     does not know. FormatError, AssetError: what is read is wrong; Refused: "role", "busy".
     """
-    need(who, "import")
+    require(who, "import")
     key = dataset_key(dataset)
-    made = TakenIn()
+    made = ImportResult()
     with disk_errors(Path(tempfile.gettempdir())):
         work = Path(tempfile.mkdtemp(prefix="review-import-"))
     try:
@@ -112,7 +112,7 @@ class _Said:
 
 
 def _frames(
-    dataset: Dataset, file: Dataset, made: TakenIn
+    dataset: Dataset, file: Dataset, made: ImportResult
 ) -> Iterator[tuple[Row, list[Row], _Said]]:
     """Yield each frame that both have, in the file's order."""
     own: dict[str, list[int]] = {}
@@ -144,7 +144,7 @@ class _Writer:
     who: User
     layer: str
     states: Mapping[int, OfFrame]
-    made: TakenIn
+    made: ImportResult
     client: str = field(default_factory=lambda: f"import-{uuid.uuid4().hex}")
 
     def say(self, kind: Kind, frame: int, instance: int, joints: Mapping[str, JointLabel]) -> bool:

@@ -19,18 +19,18 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import Refused
-from synthstudio.review.history import is_done, state_of
+from synthstudio.review.history import is_decided, state_of
 from synthstudio.review.models import EventRow, ItemRow, LeaseRow, utc_now
 from synthstudio.review.store import Store
-from synthstudio.review.values import MAIN, Person, User, may, need
+from synthstudio.review.values import MAIN, Person, User, may, require
 
 LOG = logging.getLogger("synthstudio.review.leases")
 
 SECOND, ADJUDICATED = "second", "adjudicated"
 """Layers of team.second_pass: nobody writes there but through it."""
 MINUTES = 30
-MOST_MINUTES = 240
-MOST_AT_ONCE = 500
+MAX_MINUTES = 240
+MAX_AT_ONCE = 500
 _TRY_AT_ONCE = 200
 _COLUMNS = ("dataset", "frame", "instance", "layer")
 
@@ -57,7 +57,7 @@ def check(session: Session, person: Person, who: User, now: datetime) -> None:
     row = session.get(LeaseRow, _key(person))
     where = f"frame {person.frame}, person {person.instance}"
     if person.layer == ADJUDICATED:
-        need(who, "adjudicate")
+        require(who, "adjudicate")
     if person.layer == MAIN and _looks_second(session, person, who, now):
         raise _not_blind(
             "your second look at this person is open, and it is blind",
@@ -107,7 +107,7 @@ def _looks_second(session: Session, person: Person, who: User, now: datetime) ->
     if lease is None or lease.who != who.name or lease.until <= now:
         return False
     item = session.get(ItemRow, key)
-    return item is None or not is_done(state_of(item))
+    return item is None or not is_decided(state_of(item))
 
 
 def _has_looked_first(session: Session, person: Person, who: User) -> bool:
@@ -141,7 +141,7 @@ def claim(
     Those that `who` holds already count, and are renewed. `people` may be lazy: it is read as
     far as needed. Refused: "role", "invalid" (count or minutes), "busy".
     """
-    need(who, "claim")
+    require(who, "claim")
     _check_limits(count, minutes)
     found: list[Person] = []
     waiting: Iterator[Person] = iter(people)
@@ -172,7 +172,7 @@ def renew(
 
     One that ended but that nobody else took begins anew. Refused: "role", "invalid", "busy".
     """
-    need(who, "claim")
+    require(who, "claim")
     _check_limits(len(people) or 1, minutes)
     moment = now or utc_now()
     kept = []
@@ -191,7 +191,7 @@ def renew(
 
 def release(store: Store, people: Sequence[Person], *, who: User) -> int:
     """Give leases back; return how many. A lead may give back those of others too."""
-    need(who, "claim")
+    require(who, "claim")
     others = may(who.role, "assign")
     released = 0
     with store.session() as session:
@@ -263,19 +263,19 @@ def _upsert(
 
 
 def _check_limits(count: int, minutes: float) -> None:
-    if type(count) is not int or not 1 <= count <= MOST_AT_ONCE:
+    if type(count) is not int or not 1 <= count <= MAX_AT_ONCE:
         raise Refused(
             "so many cannot be claimed",
             where="count",
-            expected=f"1 to {MOST_AT_ONCE}",
+            expected=f"1 to {MAX_AT_ONCE}",
             got=repr(count)[:40],
             reason="invalid",
         )
-    if isinstance(minutes, bool) or not 0 < minutes <= MOST_MINUTES:
+    if isinstance(minutes, bool) or not 0 < minutes <= MAX_MINUTES:
         raise Refused(
             "a lease cannot last so long",
             where="minutes",
-            expected=f"above 0, at most {MOST_MINUTES}",
+            expected=f"above 0, at most {MAX_MINUTES}",
             got=repr(minutes)[:40],
             reason="invalid",
         )

@@ -41,7 +41,7 @@ def current(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def bring_up(engine: Engine, where: str) -> None:
+def migrate_store(engine: Engine, where: str) -> None:
     """Make the tables, or migrate those of an older release after a copy of them was made.
 
     `engine` must not enforce foreign keys on SQLite. ReviewError for a newer store and for a

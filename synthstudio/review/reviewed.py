@@ -34,15 +34,15 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import INSTANCE_SCHEMA, NO_STATE, Row
 from synthstudio.formats.checked import person_of
 from synthstudio.formats.export import EXPORTERS, Exported
-from synthstudio.review.check import known
-from synthstudio.review.history import label_json, states
+from synthstudio.review.check import finite_or_none
+from synthstudio.review.history import label_to_json, states
 from synthstudio.review.store import Store, dataset_key
 from synthstudio.review.values import MAIN, ItemState, JointLabel
 
 HUMAN = "human"
 
 
-def laid_over(row: Row, item: ItemState, names: Sequence[str]) -> Row:
+def with_edits(row: Row, item: ItemState, names: Sequence[str]) -> Row:
     """Return a person's row with the joints that somebody edited."""
     new = _copied(row)
     for name, label in item.joints.items():
@@ -72,7 +72,7 @@ def added_row(item: ItemState, frame: Row, names: Sequence[str]) -> Row:
         and label.y_px is not None
     ]
     row = person_of(blank, frame, person.instance, box_px=_box(inside, size))
-    return laid_over(row, item, names)
+    return with_edits(row, item, names)
 
 
 def _box(places: Sequence[tuple[float, float]], size: tuple[int, int]) -> list[float]:
@@ -106,7 +106,7 @@ def _copied(row: Mapping[str, Any]) -> Row:
 def _put(row: Row, j: int, label: JointLabel) -> None:
     """Write one joint into the lists of a row that is our own copy."""
     state = NO_STATE if label.state is None else label.state
-    place = [known(value) for value in row["joints_px"][2 * j : 2 * j + 2]]
+    place = [finite_or_none(value) for value in row["joints_px"][2 * j : 2 * j + 2]]
     if (row["state"][j], row["cause"][j]) != (state, label.cause):
         row["shares"][len(SHARES) * j : len(SHARES) * (j + 1)] = [math.nan] * len(SHARES)
         row["ambiguous"][j], row["occluder_id"][j] = False, 0
@@ -245,7 +245,7 @@ def _digest(found: States) -> str:
             item.status,
             item.deleted,
             item.added,
-            {name: label_json(label) for name, label in item.joints.items()},
+            {name: label_to_json(label) for name, label in item.joints.items()},
         ]
         for (frame, instance), item in sorted(found.items())
     ]
@@ -289,7 +289,7 @@ def _reviewed(row: Row, item: ItemState | None, names: tuple[str, ...], only: On
         return without_joints(row)
     if only == "approved" and not _vouched(item):
         return without_joints(row)
-    return row if item is None else laid_over(row, item, names)
+    return row if item is None else with_edits(row, item, names)
 
 
 def reviewed_dataset(

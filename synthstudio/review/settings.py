@@ -11,13 +11,13 @@ from sqlalchemy import func, or_, select
 from synthstudio.core.errors import Refused
 from synthstudio.review.check import check_name
 from synthstudio.review.models import SavedViewRow, SettingRow
-from synthstudio.review.risk.queue import CONTROL
+from synthstudio.review.risk.queue import CONTROL_SHARE
 from synthstudio.review.store import Store
-from synthstudio.review.team.second_pass import SHARE
-from synthstudio.review.values import User, need
+from synthstudio.review.team.second_pass import SECOND_SHARE
+from synthstudio.review.values import User, require
 
 Share = Literal["second_share", "control_share"]
-_DEFAULTS: dict[Share, float] = {"second_share": SHARE, "control_share": CONTROL}
+_DEFAULTS: dict[Share, float] = {"second_share": SECOND_SHARE, "control_share": CONTROL_SHARE}
 
 
 def share_of(store: Store, dataset: str, name: Share) -> float:
@@ -30,7 +30,7 @@ def share_of(store: Store, dataset: str, name: Share) -> float:
 
 def set_share(store: Store, dataset: str, name: Share, share: float, *, by: User) -> None:
     """Choose a share. Refused: "role", "invalid"."""
-    need(by, "assign")
+    require(by, "assign")
     if not _is_share(share):
         raise Refused(
             "no such share",
@@ -85,7 +85,7 @@ def save_view(
     for_all: bool = False,
 ) -> View:
     """Keep a view; one of the same name and owner is replaced. Refused: "role" or "invalid"."""
-    need(who, "save_view_for_all" if for_all else "save_view")
+    require(who, "save_view_for_all" if for_all else "save_view")
     check_name(name, "name of the view")
     kept = {str(k): str(v) for k, v in (options or {}).items()}
     if len(query) > MAX_QUERY or sum(len(k) + len(v) for k, v in kept.items()) > MAX_QUERY:
@@ -107,7 +107,7 @@ def save_view(
 
 def delete_view(store: Store, view: View, *, who: User) -> None:
     """Forget a view: one's own, or one for all by a lead. Refused("gone") when there is none."""
-    need(who, "save_view_for_all" if view.who is None else "save_view")
+    require(who, "save_view_for_all" if view.who is None else "save_view")
     with store.session() as session:
         row = session.get(SavedViewRow, view.id)
         if row is None or row.who not in (None, who.name) or row.who != view.who:

@@ -22,7 +22,7 @@ from synthstudio.dataset.durable import disk_errors
 from synthstudio.dataset.manifest import MANIFEST_NAME
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.check import check_name
-from synthstudio.review.migrate import BEGIN, bring_up, copy_sqlite
+from synthstudio.review.migrate import BEGIN, copy_sqlite, migrate_store
 from synthstudio.review.models import Base, DatasetRow, utc_now
 
 BUSY_S = 10.0
@@ -92,7 +92,7 @@ def open_store(url: str, *, make: bool = True) -> Store:
     try:
         if parsed.get_backend_name() == "sqlite":
             _use_wal(migrating, shown)
-        bring_up(migrating, shown)
+        migrate_store(migrating, shown)
     except exc.DBAPIError as error:
         raise _unusable(shown, error) from error
     finally:

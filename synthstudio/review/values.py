@@ -134,7 +134,7 @@ Action = Literal[
 
 LOG = logging.getLogger("synthstudio.review.values")
 
-LEAST: dict[Action, Role] = {
+LEAST_ROLE: dict[Action, Role] = {
     "look": "viewer",
     **dict.fromkeys(
         ("edit", "status", "comment", "add", "delete", "restore", "revert", "claim", "save_view"),
@@ -150,17 +150,17 @@ LEAST: dict[Action, Role] = {
 
 def may(role: Role, action: Action) -> bool:
     """Say whether a role may do it; an unknown role may do nothing."""
-    return role in ROLES and ROLES.index(role) >= ROLES.index(LEAST[action])
+    return role in ROLES and ROLES.index(role) >= ROLES.index(LEAST_ROLE[action])
 
 
-def need(who: User, action: Action) -> None:
+def require(who: User, action: Action) -> None:
     """Raise Refused("role") unless the user may do it; that is logged, whoever calls."""
     if not may(who.role, action):
         LOG.warning("refused %s to %s, role %s", action, ascii(who.name)[:100], who.role)
         raise Refused(
             f"you may not {action.replace('_', ' ')}",
             where=f"role {who.role}",
-            expected=f"{LEAST[action]} or higher",
+            expected=f"{LEAST_ROLE[action]} or higher",
             then="Ask an admin for that role.",
             reason="role",
         )

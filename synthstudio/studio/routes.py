@@ -13,7 +13,7 @@ from synthstudio.core.errors import StudioError, SynthStudioError
 from synthstudio.core.safe_paths import file_inside
 from synthstudio.review import history
 from synthstudio.review.settings import share_of
-from synthstudio.review.team.second_pass import veiled_among
+from synthstudio.review.team.second_pass import blinded_among
 from synthstudio.review.values import Person, User
 from synthstudio.studio import pictures
 from synthstudio.studio.context import Context, OpenSet, context
@@ -99,7 +99,7 @@ def _is_veiled(ctx: Context, open_set: OpenSet, grant: Grant) -> bool:
     who = User(name=grant.user, role=ctx.role_of(grant.user) or "viewer")
     share = share_of(ctx.store, open_set.key, "second_share")
     one = (grant.frame, grant.instance)
-    return one in veiled_among(ctx.store, open_set.table, [one], who=who, share=share)
+    return one in blinded_among(ctx.store, open_set.table, [one], who=who, share=share)
 
 
 def _made(ctx: Context, open_set: OpenSet, grant: Grant) -> bytes:

@@ -16,7 +16,7 @@ from PIL import Image
 from synthstudio.core.errors import AssetError, StudioError
 from synthstudio.core.images import decode, decode_rgb, encode_jpeg
 from synthstudio.dataset.durable import disk_errors, replace_file
-from synthstudio.review.values import User, need
+from synthstudio.review.values import User, require
 from synthstudio.studio.guard import refused
 from synthstudio.studio.settings import Limits
 
@@ -58,7 +58,7 @@ def keep_photo(data: bytes, root: Path, folder: str, *, limits: Limits, who: Use
     `folder` is a short lower-case name. Refused for who may not generate; StudioError or
     AssetError for what is refused: then nothing was written. Whatever is refused is logged.
     """
-    need(who, "generate")
+    require(who, "generate")
     try:
         place = _place(root, folder)
         made = _drawn_anew(data, limits)

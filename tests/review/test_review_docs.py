@@ -8,7 +8,7 @@ from synthstudio.cli.review import app
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.query import parse
-from synthstudio.review.risk.review_fields import REVIEW_FIELDS, read
+from synthstudio.review.risk.review_fields import REVIEW_FIELDS, parse_query
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -24,7 +24,7 @@ def test_examples_of_review_queries_are_read_there_and_not_by_filter() -> None:
     (line,) = [line for line in text.splitlines() if line.startswith("    risk")]
     joints = get_skeleton("coco17").joints
     for query in (part.strip() for part in line.split("          ")):
-        read(query, joints)
+        parse_query(query, joints)
         with pytest.raises(DatasetError):
             parse(query, joints)
 

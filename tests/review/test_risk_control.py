@@ -18,12 +18,12 @@ from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.queue import (
     Estimate,
     Order,
-    changed,
     control_rows,
     estimate,
-    judge,
+    labels_changed,
     next_people,
     risk_order,
+    verdict_of,
     wilson,
 )
 from synthstudio.review.risk.scores import Risk
@@ -193,7 +193,7 @@ def test_only_changes_that_matter_count(store: Store, dataset, table) -> None:
 
     def differs(**new) -> bool:
         values = {"x_px": x, "y_px": y, "state": 2, "cause": "visible"} | new
-        return changed({"nose": JointLabel(**values)}, table, row, tolerance=0.5)
+        return labels_changed({"nose": JointLabel(**values)}, table, row, tolerance=0.5)
 
     assert not differs() and not differs(x_px=x + 0.4 * room)
     assert differs(x_px=x + 0.6 * room) and differs(state=1, cause="self")
@@ -204,7 +204,7 @@ def test_only_changes_that_matter_count(store: Store, dataset, table) -> None:
     name = table.joints[j]
     for cause, wanted in (("object", False), ("person", True)):
         label = JointLabel(x_px=x, y_px=y, state=1, cause=cause)
-        assert changed({name: label}, table, row, tolerance=0.5) is wanted
+        assert labels_changed({name: label}, table, row, tolerance=0.5) is wanted
     person = _person(table, row)
     for status, verdict in (
         ("pending", "pending"),
@@ -213,9 +213,9 @@ def test_only_changes_that_matter_count(store: Store, dataset, table) -> None:
         ("skipped", "undecided"),
         ("rejected", "wrong"),
     ):
-        assert judge(ItemState(person=person, status=status), table, row) == verdict
-    assert judge(None, table, row) == "pending"
-    assert judge(ItemState(person=person, deleted=True), table, row) == "wrong"
+        assert verdict_of(ItemState(person=person, status=status), table, row) == verdict
+    assert verdict_of(None, table, row) == "pending"
+    assert verdict_of(ItemState(person=person, deleted=True), table, row) == "wrong"
 
 
 def test_wilson_by_hand() -> None:

@@ -15,22 +15,22 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
 from synthstudio.review.risk.findings import (
-    Doubt,
+    PersonFinding,
     audit_findings,
-    keep,
-    stored,
+    store_findings,
+    stored_signals,
     validation_findings,
 )
 from synthstudio.review.risk.predictions import (
     Prediction,
     disagreement,
+    gather_predictions,
     iter_predictions,
-    layers,
-    model,
-    predicted,
+    model_signal,
+    prediction_layers,
     put_predictions,
 )
-from synthstudio.review.risk.scores import Risk, own_signals, risk
+from synthstudio.review.risk.scores import Risk, risk, table_signals
 from synthstudio.review.risk.table import PeopleTable, people_table
 from synthstudio.review.store import open_store
 
@@ -198,7 +198,7 @@ def test_what_is_sound_is_not_accused(photos: bool, tmp_path: Path) -> None:
     table = people_table(write_rows(make_rows(FRAMES, each=EACH, photos=photos), tmp_path / "set"))
     made = risk(table)
     assert (made.score > 0.5).mean() <= 0.005
-    sure = {s.name: float(s.score.max()) for s in own_signals(table)}
+    sure = {s.name: float(s.score.max()) for s in table_signals(table)}
     assert sure["contradiction"] == sure["projection"] == sure["place"] == 0
     quiet = [row for row in range(table.people) if made.score[row] == 0]
     assert quiet and all(made.reasons(row) == [] for row in quiet)
@@ -258,10 +258,10 @@ def test_models_that_see_a_joint_elsewhere(store_url: str, tmp_path: Path) -> No
     key = registered(store, Dataset(tmp_path / "set"))
     told = _of_model(table, dict.fromkeys(chosen, 60.0))
     assert put_predictions(store, key, "net-1", iter(told)) == table.people
-    assert layers(store, key) == {"net-1": table.people}
-    found = predicted(table, iter_predictions(store, key, "net-1"))
+    assert prediction_layers(store, key) == {"net-1": table.people}
+    found = gather_predictions(table, iter_predictions(store, key, "net-1"))
     assert found.rows.tolist() == list(range(table.people))
-    doubt = model(table, found)
+    doubt = model_signal(table, found)
     made = risk(table, more=[doubt])
     assert _front(made, chosen) <= 0.05
     assert all("left wrist: a model sees it elsewhere" in doubt.words(table, r)[0] for r in chosen)
@@ -319,9 +319,9 @@ def test_findings_of_slow_checks_are_kept_by_kind(store_url: str, tmp_path: Path
     table, store = people_table(dataset), open_store(store_url)
     key = registered(store, dataset)
     steps: list[int] = []
-    keep(store, key, "validation", validation_findings(dataset, on_step=steps.append))
+    store_findings(store, key, "validation", validation_findings(dataset, on_step=steps.append))
     assert steps[-1] == 20
-    validation, audit = stored(store, table)
+    validation, audit = stored_signals(store, table)
     assert set(np.flatnonzero(validation.score)) == {4, 9}
     assert any("3D joint" in text for text in validation.words(table, 4))
     assert not any("_" in text for r in (4, 9) for text in validation.words(table, r))
@@ -336,8 +336,8 @@ def test_findings_of_slow_checks_are_kept_by_kind(store_url: str, tmp_path: Path
         ]
     }  # fmt: skip
     (tmp_path / "audit.json").write_text(json.dumps(told))
-    keep(store, key, "audit", audit_findings(tmp_path / "audit.json"))
-    validation, audit = stored(store, table)
+    store_findings(store, key, "audit", audit_findings(tmp_path / "audit.json"))
+    validation, audit = stored_signals(store, table)
     assert {r: float(audit.score[r]) for r in np.flatnonzero(audit.score)} == {
         4: pytest.approx(0.6),
         9: 1.0,
@@ -347,11 +347,13 @@ def test_findings_of_slow_checks_are_kept_by_kind(store_url: str, tmp_path: Path
     )
     made = risk(table, more=(validation, audit))
     assert _front(made, [4, 9]) <= 0.03
-    keep(store, key, "validation", [])  # mended: only the audit's are left
-    validation, audit = stored(store, table)
+    store_findings(store, key, "validation", [])  # mended: only the audit's are left
+    validation, audit = stored_signals(store, table)
     assert not validation.score.any() and audit.score[4] == pytest.approx(0.6)
-    keep(store, key, "audit", [Doubt(frame=0, instance=1, score=0.3, text="x" * 999)])
-    assert np.flatnonzero(stored(store, table)[1].score).tolist() == [0]
+    store_findings(
+        store, key, "audit", [PersonFinding(frame=0, instance=1, score=0.3, text="x" * 999)]
+    )
+    assert np.flatnonzero(stored_signals(store, table)[1].score).tolist() == [0]
     store.close()
 
 

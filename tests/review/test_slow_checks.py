@@ -21,7 +21,7 @@ from synthstudio.generation.audit import Finding, Tally
 from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import parse
-from synthstudio.review.risk.findings import Run, _sentence, runs, take_audit
+from synthstudio.review.risk.findings import CheckRun, _sentence, import_audit, last_runs
 from synthstudio.review.risk.queue import risk_order
 from synthstudio.review.risk.scores import risk_of
 from synthstudio.review.risk.table import people_table
@@ -52,7 +52,7 @@ def queue(dataset: Dataset):
     """Return the queue by risk alone, from the store beside a data set, and when it was made."""
     store = open_store(default_url(dataset.folder.parent))
     made = risk_of(store, people_table(dataset))
-    ran = runs(store, dataset_key(dataset))
+    ran = last_runs(store, dataset_key(dataset))
     store.close()
     return risk_order(made, share=0.0), ran
 
@@ -153,10 +153,10 @@ def test_an_audit_made_elsewhere_is_taken(sticks: Dataset, tmp_path: Path) -> No
     check(here, "--audited", file, "--no-audit", code=2)
     file.write_text(json.dumps(said).replace('"instance": 3', '"instance": 9'))
     store = open_store(default_url(tmp_path))
-    before = runs(store, dataset_key(here))
+    before = last_runs(store, dataset_key(here))
     with pytest.raises(ReviewError, match="another data set"):
-        take_audit(store, here, file)
-    assert runs(store, dataset_key(here)) == before
+        import_audit(store, here, file)
+    assert last_runs(store, dataset_key(here)) == before
     store.close()
 
 
@@ -173,8 +173,8 @@ def test_a_set_that_cannot_be_drawn_again_is_not_audited(sticks: Dataset, tmp_pa
 
 def test_the_queue_says_when_checks_were_run() -> None:
     noon = datetime(2026, 3, 1, 12, 5, tzinfo=UTC)
-    rows = Run(at=noon, people=1, frames=None)
-    rays = Run(at=noon, people=0, frames=1000)
+    rows = CheckRun(at=noon, people=1, frames=None)
+    rays = CheckRun(at=noon, people=0, frames=1000)
     assert "have not been run yet" in checks_words({}, frames=9)
     assert "review check" in checks_words({}, frames=9)
     assert checks_words({"validation": rows, "audit": rays}, frames=2000) == (

@@ -126,7 +126,7 @@ def test_backup_and_members(place, tmp_path):
     assert made["bytes"] == (tmp_path / "copy.db").stat().st_size
     copy = open_store(f"sqlite:///{tmp_path / 'copy.db'}")
     (key,) = history.datasets(copy)
-    assert len(history.events(copy, key)) == 2 and history.rebuild(copy, key) == []
+    assert len(history.events(copy, key)) == 2 and history.check_replay(copy, key) == []
     copy.close()
     assert told("members", "--db", url) == {"members": {}}
     made = told("members", "--db", url, "--set", "anna", "--role", "admin")

@@ -54,7 +54,7 @@ def test_edit_is_an_event_and_a_state(store):
     assert item.joints == {"nose": seen(1.25, 2), "left_eye": hidden()}
     assert (item.revision, item.who, item.when) == (1, "anna", event.when)
     assert history.events(store, KEY) == [event]
-    assert history.rebuild(store, KEY) == []
+    assert history.check_replay(store, KEY) == []
 
 
 def test_every_kind_in_a_row(store):
@@ -73,7 +73,7 @@ def test_every_kind_in_a_row(store):
         "anna": {"delete": 1, "edit": 1, "restore": 1, "status": 2},
         "ben": {"comment": 1},
     }
-    assert history.rebuild(store, KEY) == []
+    assert history.check_replay(store, KEY) == []
 
 
 def test_said_twice_happens_once(store):
@@ -131,7 +131,7 @@ def test_undo_redo_and_their_order(store):
     do(store, op("revert", 7, event=redo.id))
     do(store, op("revert", 8, event=third.id))
     assert history.state(store, PERSON).status == "pending"
-    assert history.rebuild(store, KEY) == []
+    assert history.check_replay(store, KEY) == []
 
 
 def test_comment_taken_back(store):
@@ -142,7 +142,7 @@ def test_comment_taken_back(store):
     assert history.state(store, PERSON).comments == 1
     do(store, op("revert", 3, event=undo.id))
     assert history.state(store, PERSON).comments == 2
-    assert history.rebuild(store, KEY) == []
+    assert history.check_replay(store, KEY) == []
 
 
 def test_revert_of_anothers_event(store):
@@ -171,7 +171,7 @@ def test_added_deleted_and_absent(store):
     assert not history.state(store, new).added
     assert refused(store, op("edit", 4, person=new), base=NOBODY).reason == "gone"
     do(store, op("add", 4, person=new), base=NOBODY)
-    assert history.rebuild(store, KEY) == []
+    assert history.check_replay(store, KEY) == []
 
 
 def test_lease_of_another(store):
@@ -330,7 +330,7 @@ def test_batch_goes_on_after_a_refusal_but_not_after_busy(store, monkeypatch):
     monkeypatch.undo()
     again = edits.apply_all(store, said, ANNA, lambda person: ON_DISK)
     assert again[0] == told[0] and [e.revision for e in again] == [2, 3, 3]
-    assert history.rebuild(store, KEY) == []
+    assert history.check_replay(store, KEY) == []
 
 
 def test_together_is_all_or_none(store):
@@ -342,7 +342,7 @@ def test_together_is_all_or_none(store):
     assert [event.revision for event in told] == [1, 2]
     assert edits.apply_together(store, said, who=ANNA, base=ON_DISK) == told
     assert history.state(store, PERSON).status == "approved"
-    assert history.rebuild(store, KEY) == []
+    assert history.check_replay(store, KEY) == []
 
 
 def test_a_constraint_that_always_fails_is_busy(store, monkeypatch):
@@ -362,17 +362,17 @@ def test_rebuild_sees_what_was_tampered_with(store):
     item = history.state(store, PERSON)
     with store.session() as session:
         session.execute(update(ItemRow).values(status="approved"))
-    assert len(history.rebuild(store, KEY)) == 1
+    assert len(history.check_replay(store, KEY)) == 1
     with store.session() as session:
         session.execute(update(ItemRow).values(status="pending"))
         session.execute(delete(EventRow).where(EventRow.revision == 2))
-    problems = history.rebuild(store, KEY)
+    problems = history.check_replay(store, KEY)
     assert any("revision 3 follows 1" in line for line in problems)
     assert any("was not so" in line for line in problems)
     with store.session() as session:
         assert session.scalar(select(func.count()).select_from(EventRow)) == 2
         session.execute(delete(ItemRow))
-    assert any("no item" in line for line in history.rebuild(store, KEY))
+    assert any("no item" in line for line in history.check_replay(store, KEY))
     assert item.revision == 3
 
 

@@ -17,7 +17,7 @@ from synthstudio.formats.imports import IMPORTERS
 from synthstudio.quality.validate import validate_dataset
 from synthstudio.review import edits, history
 from synthstudio.review.check import base_of, labels_of
-from synthstudio.review.imports import take_in
+from synthstudio.review.imports import import_corrections
 from synthstudio.review.reviewed import export_reviewed, reviewed_dataset
 from synthstudio.review.store import open_store, register
 from synthstudio.review.values import JointLabel, Person
@@ -169,7 +169,7 @@ def test_every_format_takes_it_and_gives_it_back(form, only, small_set, tmp_path
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
     events = len(history.events(store, key))
     path = told.annotations if told.annotations.is_file() else out
-    made = take_in(store, small_set, path, form=form, who=LEAD)
+    made = import_corrections(store, small_set, path, form=form, who=LEAD)
     assert (made.edited, made.added, made.deleted, made.refused) == (0, 0, 0, []), made
     assert len(history.events(store, key)) == events
     store.close()
@@ -250,7 +250,7 @@ def test_one_moved_joint_is_one_event(store, small_set, key, do, tmp_path, keep,
         shutil.rmtree(out / "synthstudio")
     events = len(history.events(store, key))
     edit_coco(path, lambda entries: None, keep=keep)
-    made = take_in(store, small_set, path, form="coco", who=LEAD)
+    made = import_corrections(store, small_set, path, form="coco", who=LEAD)
     assert len(history.events(store, key)) == events, made
 
     def move(entries):
@@ -258,16 +258,16 @@ def test_one_moved_joint_is_one_event(store, small_set, key, do, tmp_path, keep,
         points[3 * WRIST : 3 * WRIST + 3] = [99.5, 88.5, 2]
 
     edit_coco(path, move, keep=keep)
-    made = take_in(store, small_set, path, form="coco", who=LEAD)
+    made = import_corrections(store, small_set, path, form="coco", who=LEAD)
     new = history.events(store, key)[events:]
     assert (made.edited, made.joints, len(new)) == (1, 1, 1), made
     assert (new[0].kind, new[0].who, new[0].person.frame) == ("edit", "lea", 4)
     assert list(new[0].after["joints"]) == ["left_wrist"]
     label = history.state(store, new[0].person).joints["left_wrist"]
     assert (label.x_px, label.y_px, label.state) == (100, 89, 2)
-    again = take_in(store, small_set, path, form="coco", who=LEAD)
+    again = import_corrections(store, small_set, path, form="coco", who=LEAD)
     assert again.edited == 0 and len(history.events(store, key)) == events + 1
-    assert history.rebuild(store, key) == []
+    assert history.check_replay(store, key) == []
 
 
 def test_added_and_taken_away_elsewhere(store, small_set, key, do, tmp_path):
@@ -281,7 +281,7 @@ def test_added_and_taken_away_elsewhere(store, small_set, key, do, tmp_path):
         entries.append({k: new[k] for k in PLAIN if k != "segmentation"})
 
     edit_coco(path, change)
-    made = take_in(store, small_set, path, form="coco", who=LEAD)
+    made = import_corrections(store, small_set, path, form="coco", who=LEAD)
     assert (made.edited, made.added, made.deleted) == (0, 1, 1), made
     kinds = {(e.kind, e.person.frame) for e in history.events(store, key)}
     assert kinds == {("add", 2), ("delete", 4)}
@@ -292,7 +292,7 @@ def test_import_refuses(store, small_set, key, tmp_path):
     path = export_reviewed(store, small_set, out, form="coco", only="all").annotations
     edit_coco(path, lambda entries: entries[0]["keypoints"].__setitem__(0, 10.5), keep=PLAIN)
     with pytest.raises(Refused) as caught:
-        take_in(store, small_set, path, form="coco", who=GUEST)
+        import_corrections(store, small_set, path, form="coco", who=GUEST)
     assert caught.value.reason == "role" and history.events(store, key) == []
 
 

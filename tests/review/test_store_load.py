@@ -81,7 +81,7 @@ def check_whole(store, *, accepted=None):
     for entry in found:
         assert entry.revision == revisions.get(entry.person, 0) + 1
         revisions[entry.person] = entry.revision
-    assert history.rebuild(store, KEY) == []
+    assert history.check_replay(store, KEY) == []
     for person, revision in revisions.items():
         assert history.state(store, person).revision == revision
     if accepted is not None:

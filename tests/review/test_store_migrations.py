@@ -94,7 +94,7 @@ def test_up_and_down(store_url):
     to(store_url, NEW)
     assert tables(store_url) == whole
     store = open_store(store_url)
-    assert history.events(store, KEY) == found and history.rebuild(store, KEY) == []
+    assert history.events(store, KEY) == found and history.check_replay(store, KEY) == []
     store.close()
     to(store_url, "base")
     assert set(tables(store_url)) <= {"alembic_version"}

@@ -211,7 +211,7 @@ class Machine(RuleBasedStateMachine):
             assert state.revision == self.revisions[n]
 
     def teardown(self):
-        assert history.rebuild(self.store, self.key) == []
+        assert history.check_replay(self.store, self.key) == []
         found = history.events(self.store, self.key, limit=10**6)
         assert found == [event for *_, event in self.said]
 

@@ -16,9 +16,9 @@ from synthstudio.review import settings
 from synthstudio.review.check import base_of
 from synthstudio.review.edits import apply
 from synthstudio.review.history import events, state
-from synthstudio.review.risk.findings import Doubt, keep
+from synthstudio.review.risk.findings import PersonFinding, store_findings
 from synthstudio.review.risk.predictions import Prediction, put_predictions
-from synthstudio.review.risk.review_fields import last_event, reviewed
+from synthstudio.review.risk.review_fields import last_event_id, review_columns
 from synthstudio.review.risk.scores import models_of, risk_of
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.settings import set_share, share_of
@@ -114,7 +114,7 @@ def test_shares_are_the_usual_ones_until_a_lead_chooses(store: Store) -> None:
 def test_columns_say_what_the_store_says_of_each_person(store: Store, small_set: Dataset) -> None:
     key = register(store, small_set, "sticks")
     table = people_table(small_set)
-    before = reviewed(store, table)
+    before = review_columns(store, table)
     assert set(before["status"]) == {"pending"} and not np.isfinite(before["edited"]).any()
     seq = itertools.count(1)
 
@@ -138,7 +138,7 @@ def test_columns_say_what_the_store_says_of_each_person(store: Store, small_set:
     do(ANNA, 6, "delete")
     frame, instance = table.ids(np.array([7]))[0]
     assign(store, [Person(dataset=key, frame=frame, instance=instance)], to="ben", by=LEAD)
-    found = reviewed(store, table)
+    found = review_columns(store, table)
     assert found["status"].tolist() == ["pending"] * 2 + ["approved"] + ["pending"] * 7
     assert [found["reviewer"][k] for k in (1, 2, 5, 6)] == [None, "ben", "anna", "anna"]
     assert found["changed"].tolist() == ["no"] * 2 + ["yes"] + ["no"] * 7
@@ -147,8 +147,8 @@ def test_columns_say_what_the_store_says_of_each_person(store: Store, small_set:
     assert [k for k in range(10) if found["assigned"][k]] == [7]
     when = events(store, key)[1].when.timestamp()
     assert found["edited"][2] == when
-    assert last_event(store, key) == events(store, key)[-1].id
-    assert last_event(store, KEY) == 0
+    assert last_event_id(store, key) == events(store, key)[-1].id
+    assert last_event_id(store, KEY) == 0
 
 
 def test_risk_follows_what_is_stored(store: Store, small_set: Dataset) -> None:
@@ -157,7 +157,9 @@ def test_risk_follows_what_is_stored(store: Store, small_set: Dataset) -> None:
     before = risk_of(store, table)
     assert risk_of(store, table) is before, "nothing was stored, nothing is reckoned again"
     frame, instance = table.ids(np.array([4]))[0]
-    keep(store, key, "audit", [Doubt(frame=frame, instance=instance, score=1.0, text="odd")])
+    store_findings(
+        store, key, "audit", [PersonFinding(frame=frame, instance=instance, score=1.0, text="odd")]
+    )
     after = risk_of(store, table)
     assert after.score[4] > before.score[4]
     assert (np.delete(after.score, 4) == np.delete(before.score, 4)).all()

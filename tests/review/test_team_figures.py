@@ -23,7 +23,7 @@ from synthstudio.review.store import Store, open_store
 from synthstudio.review.team.members import (
     assign,
     assigned,
-    loads,
+    assignment_counts,
     members,
     role_of,
     set_role,
@@ -225,12 +225,12 @@ def test_people_are_assigned(store: Store, table: PeopleTable) -> None:
     people = [Person(dataset=table.key, frame=f, instance=i) for f, i in table.ids(np.arange(30))]
     assert assign(store, people[:20], to="anna", by=LEAD) == 20
     assert assign(store, [*people[15:25], people[15]], to="ben", by=LEAD) == 10
-    assert loads(store, table.key) == {"anna": 15, "ben": 10}
+    assert assignment_counts(store, table.key) == {"anna": 15, "ben": 10}
     assert set(assigned(store, table.key, who="ben")) == {
         (p.frame, p.instance) for p in people[15:25]
     }
     unassign(store, people[:3], by=LEAD)
-    assert loads(store, table.key)["anna"] == 12
+    assert assignment_counts(store, table.key)["anna"] == 12
     with pytest.raises(Refused) as caught:
         assign(store, people, to="anna", by=BEN)
     assert caught.value.reason == "role"
@@ -256,7 +256,7 @@ def test_leads_who_assign_at_once_all_succeed(store: Store, table: PeopleTable) 
         for thread in threads:
             thread.join()
     assert failed == []
-    assert len(assigned(store, table.key)) == 40 and len(loads(store, table.key)) == 1
+    assert len(assigned(store, table.key)) == 40 and len(assignment_counts(store, table.key)) == 1
 
 
 def test_large_assignments_are_stored_whole(store: Store, table: PeopleTable) -> None:

@@ -11,7 +11,7 @@ from review_ops import ADMIN, ANNA, BEN, GUEST, LEAD
 from synthstudio.core.errors import Refused
 from synthstudio.review.check import base_of
 from synthstudio.review.edits import apply
-from synthstudio.review.history import comments, events, rebuild, state
+from synthstudio.review.history import check_replay, comments, events, state
 from synthstudio.review.leases import claim, leases, release, renew
 from synthstudio.review.models import utc_now
 from synthstudio.review.risk.people import PeopleTable
@@ -24,11 +24,11 @@ from synthstudio.review.team.second_pass import (
     SECOND,
     Decision,
     adjudicate,
-    begin,
+    begin_second_looks,
+    blinded,
     pairs,
     progress,
     second_rows,
-    veiled,
 )
 from synthstudio.review.team.statistics import agreement, disagreements
 from synthstudio.review.values import JointLabel, Op, Person, User
@@ -106,19 +106,21 @@ def test_the_choice_is_fixed_and_grows(table: PeopleTable) -> None:
 
 def test_second_looks_go_to_somebody_else(team: Team, table: PeopleTable) -> None:
     chosen = _persons(table, second_rows(table, share=SHARE))
-    assert begin(team.store, table, who=BEN, count=3, share=SHARE) == []  # no first look yet
+    assert (
+        begin_second_looks(team.store, table, who=BEN, count=3, share=SHARE) == []
+    )  # no first look yet
     for person in chosen[:3]:
         team.approve(ANNA, person)
-    assert begin(team.store, table, who=ANNA, count=3, share=SHARE) == []  # her own
-    got = begin(team.store, table, who=BEN, count=2, share=SHARE)
+    assert begin_second_looks(team.store, table, who=ANNA, count=3, share=SHARE) == []  # her own
+    got = begin_second_looks(team.store, table, who=BEN, count=2, share=SHARE)
     assert got == [dataclasses.replace(p, layer=SECOND) for p in chosen[:2]]
-    assert begin(team.store, table, who=CLEO, count=3, share=SHARE) == [
+    assert begin_second_looks(team.store, table, who=CLEO, count=3, share=SHARE) == [
         dataclasses.replace(chosen[2], layer=SECOND)
     ]
     team.approve(BEN, got[0])
-    assert begin(team.store, table, who=BEN, count=3, share=SHARE) == got[1:]
+    assert begin_second_looks(team.store, table, who=BEN, count=3, share=SHARE) == got[1:]
     with pytest.raises(Refused):
-        begin(team.store, table, who=GUEST, share=SHARE)
+        begin_second_looks(team.store, table, who=GUEST, share=SHARE)
     done = progress(team.store, table, share=SHARE)
     assert (done.chosen, done.once, done.twice, done.adjudicated) == (16, 3, 1, 0)
 
@@ -128,7 +130,7 @@ def test_a_second_look_sees_nothing_of_the_first(team: Team, table: PeopleTable)
     person = _persons(table, [row])[0]
     team.approve(ANNA, person, nose=_at(table, row, "nose", 30.0))
     team.say(ANNA, person, "comment", text="the nose was off")
-    (second,) = begin(team.store, table, who=BEN, share=SHARE)
+    (second,) = begin_second_looks(team.store, table, who=BEN, share=SHARE)
     assert second == dataclasses.replace(person, layer=SECOND)
     seen = state(team.store, second)
     assert (seen.revision, seen.status, dict(seen.joints), seen.comments, seen.who) == (
@@ -143,11 +145,11 @@ def test_a_second_look_sees_nothing_of_the_first(team: Team, table: PeopleTable)
         float(table.joints_px[row, 0, 0]), abs=1e-3
     )
     # Nor may the pages show it elsewhere, until both are done.
-    assert veiled(team.store, table, who=BEN, share=SHARE)[row]
-    assert not veiled(team.store, table, who=ANNA, share=SHARE)[row]
-    assert not veiled(team.store, table, who=LEAD, share=SHARE).any()
+    assert blinded(team.store, table, who=BEN, share=SHARE)[row]
+    assert not blinded(team.store, table, who=ANNA, share=SHARE)[row]
+    assert not blinded(team.store, table, who=LEAD, share=SHARE).any()
     team.approve(BEN, second)
-    assert not veiled(team.store, table, who=BEN, share=SHARE)[row]
+    assert not blinded(team.store, table, who=BEN, share=SHARE)[row]
     assert team.main(person).joints["nose"].x_px == pytest.approx(
         float(table.joints_px[row, 0, 0]) + 30
     )
@@ -161,7 +163,7 @@ def test_nobody_writes_there_without_a_lease(team: Team, table: PeopleTable) -> 
         with pytest.raises(Refused) as caught:
             team.approve(who, second)
         assert caught.value.reason == "lease"
-    begin(team.store, table, who=BEN, share=SHARE)
+    begin_second_looks(team.store, table, who=BEN, share=SHARE)
     with pytest.raises(Refused) as caught:
         team.approve(ANNA, second)
     assert caught.value.reason == "lease"
@@ -174,7 +176,7 @@ def test_nobody_writes_there_without_a_lease(team: Team, table: PeopleTable) -> 
 def test_who_looked_second_never_looks_first(team: Team, table: PeopleTable) -> None:
     people = _persons(table, second_rows(table, share=SHARE)[:1])
     team.approve(ANNA, people[0])
-    (second,) = begin(team.store, table, who=BEN, share=SHARE)
+    (second,) = begin_second_looks(team.store, table, who=BEN, share=SHARE)
     team.approve(BEN, second)
     team.say(ANNA, people[0], status="pending")  # she takes her decision back
     scores = np.zeros(table.people)
@@ -196,7 +198,7 @@ def test_nobody_says_anything_of_the_first_look_during_a_second(
 ) -> None:
     person = _persons(table, second_rows(table, share=SHARE)[:1])[0]
     team.approve(ANNA, person)
-    (second,) = begin(team.store, table, who=who, share=SHARE)
+    (second,) = begin_second_looks(team.store, table, who=who, share=SHARE)
     before, had = team.main(person), len(events(team.store, table.key))
     for k, forged in enumerate(
         (*FORGED, {"kind": "edit", "joints": {"nose": _at(table, 0, "nose")}})
@@ -221,7 +223,9 @@ def test_who_knows_the_first_look_says_nothing_in_a_second(
     """A lease that ended is no way round: what was said meanwhile is known."""
     person = _persons(table, second_rows(table, share=SHARE)[:1])[0]
     team.approve(ANNA, person)
-    (second,) = begin(team.store, table, who=BEN, share=SHARE, now=utc_now() - timedelta(hours=1))
+    (second,) = begin_second_looks(
+        team.store, table, who=BEN, share=SHARE, now=utc_now() - timedelta(hours=1)
+    )
     team.say(BEN, person, "comment", text="his lease is over, so he may")
     assert renew(team.store, [second], who=BEN) == [second]
     with pytest.raises(Refused, match="you know the first") as caught:
@@ -229,8 +233,8 @@ def test_who_knows_the_first_look_says_nothing_in_a_second(
     assert caught.value.reason == "lease" and "ben" in caplog.text
     assert state(team.store, second).revision == 0
     release(team.store, [second], who=BEN)
-    assert begin(team.store, table, who=BEN, share=SHARE) == []
-    assert begin(team.store, table, who=CLEO, share=SHARE) == [second]
+    assert begin_second_looks(team.store, table, who=BEN, share=SHARE) == []
+    assert begin_second_looks(team.store, table, who=CLEO, share=SHARE) == [second]
 
 
 def _two_looks(team: Team, table: PeopleTable, row: int, first, second) -> Person:
@@ -238,7 +242,7 @@ def _two_looks(team: Team, table: PeopleTable, row: int, first, second) -> Perso
     person = _persons(table, [row])[0]
     twin = dataclasses.replace(person, layer=SECOND)
     team.approve(ANNA, person, **first)
-    # Straight to the lease: which one `begin` gives next is another test's matter.
+    # Straight to the lease: which one `begin_second_looks` gives next is another test's matter.
     claim(team.store, [twin], who=BEN)
     team.approve(BEN, twin, **second)
     release(team.store, [twin], who=BEN)
@@ -327,7 +331,7 @@ def test_a_lead_decides(choice: str, team: Team, table: PeopleTable) -> None:
             team.store, person, decision, revision=before.revision, who=LEAD, base=team.base(person)
         )
     assert caught.value.reason == "revision"
-    assert rebuild(team.store, table.key) == []
+    assert check_replay(team.store, table.key) == []
     # Decided again, the first look is still Anna's.
     adjudicate(
         team.store,
@@ -410,7 +414,7 @@ def test_a_lead_decides_whether_a_deleted_person_stays(
         assert after.joints["nose"].x_px == pytest.approx(nose["nose"].x_px)
     assert disagreements(team.store, table) == []
     assert agreement(team.store, table).verdict.agreed == 0  # still that of the blind looks
-    assert rebuild(team.store, table.key) == []
+    assert check_replay(team.store, table.key) == []
 
 
 def test_two_who_both_deleted_agree(team: Team, table: PeopleTable) -> None:

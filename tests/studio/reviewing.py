@@ -113,7 +113,7 @@ def stored(studio: Any, folder: Path, *, person: str | None = None) -> list[Even
     """Return all events of the studio's store, or those of one item ("frame:instance")."""
     with closing(open_store(f"sqlite:///{getattr(studio, 'database', studio.db)}")) as store:
         found = list(history.iter_events(store, dataset_key(Dataset(folder))))
-        history.rebuild(store, dataset_key(Dataset(folder)))
+        history.check_replay(store, dataset_key(Dataset(folder)))
     if person is None:
         return found
     return [e for e in found if f"{e.person.frame}:{e.person.instance}" == person]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.review.risk.review_fields import read
+from synthstudio.review.risk.review_fields import parse_query
 from synthstudio.review.values import STATUSES
 from synthstudio.studio.filters import (
     MAX_JOINT_TESTS,
@@ -45,7 +45,7 @@ def forms(draw: st.DrawFn) -> Form:
 @given(forms())
 def test_a_form_becomes_text_and_the_text_the_same_form(form: Form) -> None:
     text = text_of(form)
-    assert form_of(read(text, JOINTS) if text else None) == form
+    assert form_of(parse_query(text, JOINTS) if text else None) == form
 
 
 def test_the_text_is_what_a_person_would_write() -> None:
@@ -79,11 +79,11 @@ def test_the_text_is_what_a_person_would_write() -> None:
     ],
 )
 def test_a_query_that_says_more_has_no_form(text: str) -> None:
-    assert form_of(read(text, JOINTS)) is None
+    assert form_of(parse_query(text, JOINTS)) is None
 
 
 def test_both_wrists_and_all_wrists_are_one_thing_to_the_form() -> None:
-    form = form_of(read("both wrists hidden by person", JOINTS))
+    form = form_of(parse_query("both wrists hidden by person", JOINTS))
     assert form is not None
     assert form.joints == (JointAsk(which="all wrist", test="hidden by person"),)
 
@@ -105,7 +105,7 @@ def test_names_are_quoted_and_one_that_cannot_be_is_refused() -> None:
 
 def test_a_mistake_is_shown_with_a_caret_and_review_fields_are_among_the_hints() -> None:
     with pytest.raises(DatasetError) as caught:
-        read("occluded > 0.3 and statsu = pending", JOINTS)
+        parse_query("occluded > 0.3 and statsu = pending", JOINTS)
     first, line, caret = str(caught.value).split("\n")
     assert "status" in first
     assert line[caret.index("^") :].startswith("statsu")

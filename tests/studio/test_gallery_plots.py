@@ -10,7 +10,7 @@ import pytest
 from synthstudio.core.labels import CAUSES
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.risk.people import facet, joint_facet
-from synthstudio.review.risk.review_fields import people_found, read
+from synthstudio.review.risk.review_fields import matching_rows, parse_query
 from synthstudio.review.risk.table import PeopleTable, people_table
 from synthstudio.studio import plots
 from synthstudio.studio.filters import Form, text_of
@@ -44,7 +44,7 @@ def columns(table: PeopleTable) -> dict[str, np.ndarray]:
 def _counts(plot: plots.Plot, table: PeopleTable, columns: dict[str, np.ndarray]) -> list[int]:
     """Return how many people each click finds."""
     texts = [text_of(_with(Form(), ask)) for ask in plot.asks]
-    return [len(people_found(table, read(text, table.joints), columns)) for text in texts]
+    return [len(matching_rows(table, parse_query(text, table.joints), columns)) for text in texts]
 
 
 def test_each_cell_of_the_heat_map_finds_the_people_it_counts(
@@ -114,7 +114,7 @@ def test_review_fields_join_label_fields_by_the_same_logic(
     table: PeopleTable, columns: dict[str, np.ndarray]
 ) -> None:
     def found(text: str) -> set[int]:
-        return set(people_found(table, read(text, table.joints), columns).tolist())
+        return set(matching_rows(table, parse_query(text, table.joints), columns).tolist())
 
     everyone = set(range(table.people))
     occluded = set(np.flatnonzero(table.occluded > 0.1).tolist())

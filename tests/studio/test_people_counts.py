@@ -10,9 +10,15 @@ from review_store import Reviewed, reviewed
 
 from synthstudio.review.check import base_of
 from synthstudio.review.edits import apply
-from synthstudio.review.history import counts, tally
+from synthstudio.review.history import counts, done_and_total
 from synthstudio.review.store import register
-from synthstudio.review.team.second_pass import Decision, adjudicate, begin, progress, second_rows
+from synthstudio.review.team.second_pass import (
+    Decision,
+    adjudicate,
+    begin_second_looks,
+    progress,
+    second_rows,
+)
 from synthstudio.review.values import Op, Person, User
 from synthstudio.studio.overview.people import added_words, people_of
 from synthstudio.studio.teamwork.twice import progress_words
@@ -64,7 +70,7 @@ def test_people_are_counted_alike_everywhere(review: Reviewed) -> None:
     assert (found.decided, found.waiting) == (4, found.total - 4)
     whole = counts(review.store, key)  # what the command line tells
     assert (whole.people, dict(whole.status)) == (found.total, found.status)
-    assert tally(review.store, key) == (found.decided, found.total)  # what the editor tells
+    assert done_and_total(review.store, key) == (found.decided, found.total)  # the editor
     assert added_words(found) == "1 person whom reviewers added is in Review alone."
 
 
@@ -74,7 +80,7 @@ def test_second_looks_count_each_person_once(review: Reviewed) -> None:
     for row in rows[:5]:
         review.decide(REX, review.person(row))
     review.decide(REX, review.person(rows[5]), "skipped")  # no look yet
-    taken = begin(store, table, who=UNA, count=3, share=1.0)
+    taken = begin_second_looks(store, table, who=UNA, count=3, share=1.0)
     for person in taken:
         review.decide(UNA, person, "rejected")
     first = Person(dataset=table.key, frame=taken[0].frame, instance=taken[0].instance)
@@ -94,7 +100,7 @@ def test_second_looks_count_only_the_chosen(review: Reviewed) -> None:
     others = sorted(set(range(review.table.people)) - set(rows))
     for row in (rows[0], rows[1], others[0]):
         review.decide(REX, review.person(row))
-    assert len(begin(review.store, review.table, who=UNA, count=9, share=0.5)) == 2
+    assert len(begin_second_looks(review.store, review.table, who=UNA, count=9, share=0.5)) == 2
     told = progress_words(progress(review.store, review.table, share=0.5), 0.5).replace("**", "")
     assert f"{len(rows)} people (50%)" in told
     assert f"{len(rows) - 2} not yet, 2 once, 0 twice" in told

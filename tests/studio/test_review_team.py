@@ -16,7 +16,7 @@ from synthstudio.review.leases import SECOND, claim, leases
 from synthstudio.review.models import utc_now
 from synthstudio.review.settings import set_share
 from synthstudio.review.store import register
-from synthstudio.review.team.second_pass import begin, veiled, veiled_among
+from synthstudio.review.team.second_pass import begin_second_looks, blinded, blinded_among
 from synthstudio.review.values import User
 from synthstudio.studio import pictures, routes
 from synthstudio.studio.editor import buffer, window
@@ -155,7 +155,7 @@ def second_look(review, row=3):
 
 def shown(review, who, people, *, layer="main"):
     hidden = (
-        veiled_among(review.store, review.table, people, who=who, share=1.0)
+        blinded_among(review.store, review.table, people, who=who, share=1.0)
         if layer == "main"
         else set()
     )
@@ -189,11 +189,11 @@ def test_an_open_second_look_hides_the_first_from_who_may_do_it(review):
         assert not seen["veiled"] and seen["state"]["status"] == "rejected"
         assert "nose" in seen["state"]["joints"]
     for who in (BEN, ADA, LEA):
-        one = veiled_among(review.store, review.table, people, who=who, share=1.0)
-        everybody = veiled(review.store, review.table, who=who, share=1.0)
+        one = blinded_among(review.store, review.table, people, who=who, share=1.0)
+        everybody = blinded(review.store, review.table, who=who, share=1.0)
         assert one == set(review.table.ids(everybody.nonzero()[0]))
-    assert veiled_among(review.store, review.table, people, who=BEN, share=0.0) == set()
-    (taken,) = begin(review.store, review.table, who=BEN, share=1.0)
+    assert blinded_among(review.store, review.table, people, who=BEN, share=0.0) == set()
+    (taken,) = begin_second_looks(review.store, review.table, who=BEN, share=1.0)
     assert (taken.frame, taken.instance) == people[0]
     assert tell(review, taken, 1, who=BEN, held=Held(), layer=SECOND, **NOSE).done
     assert shown(review, BEN, people[:1], layer=SECOND)[0]["state"]["revision"] == 1
@@ -254,7 +254,7 @@ def test_progress_follows_every_event(review):
         now = history.counts(review.store, review.table.key)
         done = sum(now.status.get(s, 0) for s in ("approved", "rejected", "flagged"))
         assert progress_of(review.store, review.table.key) == {"done": done, "total": now.people}
-        assert history.tally(review.store, review.table.key) == (done, now.people)
+        assert history.done_and_total(review.store, review.table.key) == (done, now.people)
         return done
 
     assert check() == 0

@@ -18,7 +18,7 @@ from synthstudio.review.check import base_of
 from synthstudio.review.leases import SECOND
 from synthstudio.review.settings import set_share, share_of
 from synthstudio.review.team import members
-from synthstudio.review.team.second_pass import Decision, Pair, begin
+from synthstudio.review.team.second_pass import Decision, Pair, begin_second_looks
 from synthstudio.review.team.statistics import Disagreement, agreement, disagreements
 from synthstudio.review.values import ItemState, JointLabel, Person, User
 from synthstudio.studio.teamwork.decide import decision_of, label_words
@@ -70,7 +70,7 @@ def test_leads_give_out_the_riskiest(team_page: Callable[..., Any], review: Revi
     page.get_by_label("People", exact=True).fill("3")
     page.get_by_label("People", exact=True).press("Tab")
     page.get_by_role("button", name="Assign", exact=True).click()
-    eventually(lambda: members.loads(review.store, review.table.key), {"Ada": 3})
+    eventually(lambda: members.assignment_counts(review.store, review.table.key), {"Ada": 3})
     page.get_by_text("21 of those who wait are assigned to nobody").wait_for()
 
 
@@ -91,7 +91,7 @@ def looked_twice(review: Reviewed) -> Reviewed:
     set_share(review.store, review.table.key, "second_share", 1.0, by=team["Ada"])
     for row in range(4):
         review.decide(team["Rex"], review.person(row))
-    people = begin(review.store, review.table, who=team["Una"], count=4, share=1.0)
+    people = begin_second_looks(review.store, review.table, who=team["Una"], count=4, share=1.0)
     assert len(people) == 4
     first = min(people, key=lambda p: (p.frame, p.instance))
     for person in people:

@@ -26,7 +26,7 @@ from synthstudio.inference.predict import Person, predict
 from synthstudio.inference.sources import open_source
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseMaps
-from synthstudio.review.risk.predictions import iter_predictions, layers
+from synthstudio.review.risk.predictions import iter_predictions, prediction_layers
 from synthstudio.review.risk.scores import models_of
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import dataset_key, default_url, open_store
@@ -139,7 +139,7 @@ def test_predictions_become_a_layer_of_the_review(
     assert told["layer"] == "tiny"
     assert told["stored"] == told["people"] == dataset.people
     with closing(open_store(url)) as store:
-        assert layers(store, dataset_key(dataset)) == {"tiny": dataset.people}
+        assert prediction_layers(store, dataset_key(dataset)) == {"tiny": dataset.people}
         stored = list(iter_predictions(store, dataset_key(dataset), "tiny"))
         rows = {(r["frame_index"], r["instance"]) for r in dataset.iter_instances()}
         assert {(p.frame, p.instance) for p in stored} == rows

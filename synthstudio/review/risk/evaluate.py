@@ -20,7 +20,7 @@ from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.dataset.query import Both, Compare, FieldTest, JointTest, Node, Not, Query
 from synthstudio.dataset.query_fields import Field
 from synthstudio.dataset.rows import NO_STATE
-from synthstudio.review.risk.people import I64, MARK, PeopleTable, column_name
+from synthstudio.review.risk.people import I64, LIST_MARK, PeopleTable, column_name
 
 Mask = NDArray[np.bool_]
 Said = tuple[Mask, Mask]
@@ -99,7 +99,7 @@ def _beside(values: NDArray[Any], test: FieldTest) -> Said:
 def _text(codes: NDArray[np.int32], names: pa.Array, field: Field, compare: Compare) -> Said:
     """Compare each different text once."""
     if field.kind == "list":
-        hits = [pc.match_substring(names, f"{MARK}{v}{MARK}") for v in compare.values]
+        hits = [pc.match_substring(names, f"{LIST_MARK}{v}{LIST_MARK}") for v in compare.values]
     else:
         hits = [pc.equal(names, pa.scalar(v, pa.string())) for v in compare.values]
     some = np.logical_or.reduce([hit.to_numpy(zero_copy_only=False) for hit in hits])

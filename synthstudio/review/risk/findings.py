@@ -35,7 +35,7 @@ from synthstudio.quality.checks.findings import KINDS
 from synthstudio.quality.checks.tables import check_frame
 from synthstudio.review.models import RiskRow, SettingRow, utc_now
 from synthstudio.review.risk.people import PeopleTable
-from synthstudio.review.risk.signals import NOBODY, Signal, spoken
+from synthstudio.review.risk.signals import NOBODY, Signal, readable
 from synthstudio.review.store import Store, dataset_key
 
 Kind = Literal["validation", "audit"]
@@ -52,12 +52,12 @@ _CAUSES = {
     "object": "hidden by a thing",
     "truncated": "outside",
 }
-FAR = 0.1
+LARGE_DIFFERENCE = 0.1
 """A share that another oracle decides this much differently is surely no rounding."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Doubt:
+class PersonFinding:
     """What one check says of a person: 0 to 1, and why."""
 
     frame: int
@@ -67,7 +67,7 @@ class Doubt:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class CheckRun:
     """When a check was last run, how many people it doubts, of which frames.
 
     `frames`: only the first so many; None: all.
@@ -83,7 +83,7 @@ def validation_findings(
     *,
     frames: int | None = None,
     on_step: Callable[[int], None] = lambda done: None,
-) -> Iterator[Doubt]:
+) -> Iterator[PersonFinding]:
     """Yield what `validate` finds in the rows of each person; pictures are not read.
 
     One frame is in memory at a time. Findings about a whole frame count for all its people.
@@ -96,30 +96,30 @@ def validation_findings(
         for finding in check_frame(frame, people, skeleton)[0]:
             score = 1.0 if finding.severity == "error" else _WARNING
             joint = None if finding.joint is None else skeleton.joints[finding.joint]
-            text = said(KINDS[finding.kind].title, finding.what, joint)
+            text = finding_text(KINDS[finding.kind].title, finding.what, joint)
             own = everybody if finding.person is None else [finding.person]
             for instance in own:
-                yield Doubt(frame=frame["index"], instance=instance, score=score, text=text)
+                yield PersonFinding(frame=frame["index"], instance=instance, score=score, text=text)
         on_step(done)
 
 
-def said(title: str, what: str, joint: str | None) -> str:
+def finding_text(title: str, what: str, joint: str | None) -> str:
     """Return a finding of `validate` in words, the joint that it is about first."""
     if joint is None:
         return f"{title}: {what}" if what else title
     rest = what.removeprefix(joint).strip()
-    return f"{spoken(joint)}: {title} ({rest})" if rest else f"{spoken(joint)}: {title}"
+    return f"{readable(joint)}: {title} ({rest})" if rest else f"{readable(joint)}: {title}"
 
 
-def audit_findings(path: Path) -> Iterator[Doubt]:
+def audit_findings(path: Path) -> Iterator[PersonFinding]:
     """Yield the joints on which `synthstudio audit --json` (in a file) says the oracles differ.
 
     ReviewError for a file that is none, or that lists no findings.
     """
-    yield from audited(read_json(path).get("findings"), str(path))
+    yield from parse_audit(read_json(path).get("findings"), str(path))
 
 
-def audited(told: object, where: str) -> Iterator[Doubt]:
+def parse_audit(told: object, where: str) -> Iterator[PersonFinding]:
     """Yield what a list of an audit's findings says; ReviewError for anything else."""
     if not isinstance(told, list):
         raise ReviewError(
@@ -133,7 +133,7 @@ def audited(told: object, where: str) -> Iterator[Doubt]:
         yield _audited(finding, f"{where}, findings[{place}]")
 
 
-def _audited(finding: Any, where: str) -> Doubt:
+def _audited(finding: Any, where: str) -> PersonFinding:
     try:
         frame, instance, joint = finding["frame"], finding["instance"], finding["joint"]
         causes = finding["stored_cause"], finding["again_cause"]
@@ -150,24 +150,29 @@ def _audited(finding: Any, where: str) -> Doubt:
             expected="frame, instance, joint, stored, again and their causes",
         ) from error
     # Near the threshold both may be right.
-    sure = 1.0 if abs(shares[0] - shares[1]) > FAR or causes[0] != causes[1] else 0.6
+    sure = 1.0 if abs(shares[0] - shares[1]) > LARGE_DIFFERENCE or causes[0] != causes[1] else 0.6
     first, second = (
         f"{_CAUSES.get(cause, cause)} ({share:.0%} in sight)"
         for cause, share in zip(causes, shares, strict=True)
     )
-    text = f"{spoken(joint)}: labelled {first}, the audit says {second}"
-    return Doubt(frame=frame, instance=instance, score=sure, text=text)
+    text = f"{readable(joint)}: labelled {first}, the audit says {second}"
+    return PersonFinding(frame=frame, instance=instance, score=sure, text=text)
 
 
-def keep(
-    store: Store, key: str, kind: Kind, doubts: Iterable[Doubt], *, frames: int | None = None
-) -> Run:
-    """Store what a check found in place of what it found before; return what `runs` then says.
+def store_findings(
+    store: Store,
+    key: str,
+    kind: Kind,
+    doubts: Iterable[PersonFinding],
+    *,
+    frames: int | None = None,
+) -> CheckRun:
+    """Store what a check found in place of what it found before; return what `last_runs` then says.
 
     All or nothing; findings of other kinds stay. Memory grows with the people in doubt.
     `frames`: only the first so many were looked at; None: all.
     """
-    gathered: dict[tuple[int, int], list[Doubt]] = {}
+    gathered: dict[tuple[int, int], list[PersonFinding]] = {}
     for doubt in doubts:
         own = gathered.setdefault((doubt.frame, doubt.instance), [])
         own.append(doubt)
@@ -188,18 +193,18 @@ def keep(
                 session.add(row)
             session.flush()
             session.expunge_all()
-        run = Run(at=utc_now(), people=len(gathered), frames=frames)
+        run = CheckRun(at=utc_now(), people=len(gathered), frames=frames)
         value = {"at": run.at.isoformat(), "people": run.people, "frames": run.frames}
         session.merge(SettingRow(dataset=key, key=_RUN + kind, value=value))
     return run
 
 
-def runs(store: Store, key: str) -> dict[Kind, Run]:
+def last_runs(store: Store, key: str) -> dict[Kind, CheckRun]:
     """Return when each check of a data set was last run; none for those that never were."""
     with store.reading() as session:
         rows = {kind: session.get(SettingRow, (key, _RUN + kind)) for kind in _WEIGHTS}
         return {
-            kind: Run(**{**row.value, "at": datetime.fromisoformat(row.value["at"])})
+            kind: CheckRun(**{**row.value, "at": datetime.fromisoformat(row.value["at"])})
             for kind, row in rows.items()
             if row is not None
         }
@@ -231,7 +236,7 @@ def _any(people: list[tuple[int, int]]) -> Any:
     return or_(*(and_(RiskRow.frame == f, RiskRow.instance == i) for f, i in people))
 
 
-def stored(store: Store, table: PeopleTable) -> tuple[Signal, ...]:
+def stored_signals(store: Store, table: PeopleTable) -> tuple[Signal, ...]:
     """Return what is stored of a table's people as signals, one for each kind of check."""
     texts: dict[Kind, dict[int, tuple[str, ...]]] = {"validation": {}, "audit": {}}
     scores = {kind: np.zeros(table.people, np.float32) for kind in texts}
@@ -284,7 +289,9 @@ Begin = Callable[[str], Report]
 _SENTENCE = re.compile(r"frame (\d+), person (\d+)(?:, (\w+))?: (.*)")
 
 
-def check_rows(store: Store, dataset: Dataset, *, frames: int | None = None, begin: Begin) -> Run:
+def validate_rows(
+    store: Store, dataset: Dataset, *, frames: int | None = None, begin: Begin
+) -> CheckRun:
     """Validate the rows of the first `frames` frames (None: all) and keep what is found.
 
     It takes the place of what an earlier run found. DatasetError, Refused ("busy").
@@ -299,7 +306,7 @@ def check_rows(store: Store, dataset: Dataset, *, frames: int | None = None, beg
     return _kept(store, dataset, "validation", list(found), frames)
 
 
-def check_by_rays(
+def audit_by_rays(
     store: Store,
     dataset: Dataset,
     *,
@@ -308,7 +315,7 @@ def check_by_rays(
     workers: int = 1,
     device: str = "auto",
     begin: Begin,
-) -> Run:
+) -> CheckRun:
     """Audit the first `frames` frames (None: all) and keep the joints on which it differs.
 
     Sets of photos are audited as they are by `synthstudio audit`, in one process. DatasetError
@@ -324,7 +331,7 @@ def check_by_rays(
     return _kept(store, dataset, "audit", list(found), frames)
 
 
-def take_audit(store: Store, dataset: Dataset, path: Path) -> Run:
+def import_audit(store: Store, dataset: Dataset, path: Path) -> CheckRun:
     """Keep what a file says that `synthstudio audit --json` printed of this data set.
 
     ReviewError for another file, and for an audit of people whom the set does not hold.
@@ -346,10 +353,10 @@ def take_audit(store: Store, dataset: Dataset, path: Path) -> Run:
 
 
 def _kept(
-    store: Store, dataset: Dataset, kind: Kind, found: list[Doubt], frames: int | None
-) -> Run:
+    store: Store, dataset: Dataset, kind: Kind, found: list[PersonFinding], frames: int | None
+) -> CheckRun:
     part = None if frames is None or frames >= dataset.frames else frames
-    return keep(store, dataset_key(dataset), kind, found, frames=part)
+    return store_findings(store, dataset_key(dataset), kind, found, frames=part)
 
 
 def _rendered(
@@ -359,19 +366,19 @@ def _rendered(
     workers: int,
     device: str,
     report: Report,
-) -> Iterator[Doubt]:
+) -> Iterator[PersonFinding]:
     from synthstudio.generation import audit, stage
 
     settings = stage.settings_of(dataset, assets=assets, device=device)
     tally = audit.audit(
         dataset.folder, settings, frames=frames, workers=workers, on_progress=report
     )
-    return audited([asdict(one) for one in tally.findings], dataset.folder.name)
+    return parse_audit([asdict(one) for one in tally.findings], dataset.folder.name)
 
 
 def _photos(
     dataset: Dataset, frames: int | None, assets: Path | None, device: str, report: Report
-) -> Iterator[Doubt]:
+) -> Iterator[PersonFinding]:
     from synthstudio.generation import audit
     from synthstudio.generation.photos import audit as photos
 
@@ -387,16 +394,16 @@ def _photos(
     )
     yield from map(_sentence, tally.findings)
     for one in pasted:
-        yield from audited([asdict(finding) for finding in one.findings], dataset.folder.name)
+        yield from parse_audit([asdict(finding) for finding in one.findings], dataset.folder.name)
 
 
-def _sentence(text: str) -> Doubt:
+def _sentence(text: str) -> PersonFinding:
     """Return what the audit of photos says of a person of a photo."""
     match = _SENTENCE.fullmatch(text)
     if match is None:
         raise ReviewError("no finding of an audit of photos", where="audit", got=text[:80])
     frame, instance, joint, what = match.groups()
-    return Doubt(
+    return PersonFinding(
         frame=int(frame),
         instance=int(instance),
         score=1.0,

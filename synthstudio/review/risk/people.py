@@ -218,7 +218,7 @@ class PeopleTable:
         found = names.take(pa.array(own, mask=own < 0)).to_pylist()
         if FIELDS[name].kind != "list":
             return list(found)
-        return [None if text is None else shown(text) for text in found]
+        return [None if text is None else format_list(text) for text in found]
 
     def row_of(self, frame: int, instance: int) -> int:
         """Return the row of a person; DatasetError when the data set has no such person."""
@@ -246,13 +246,13 @@ class PeopleTable:
         return list(zip(self.frame[rows].tolist(), self.instance[rows].tolist(), strict=True))
 
 
-MARK = "\x1f"
+LIST_MARK = "\x1f"
 """Stands round each entry of a list that is held as one text."""
 
 
-def shown(text: str) -> str:
+def format_list(text: str) -> str:
     """Return a list held as one text as people read it."""
-    return ", ".join(text.strip(MARK).split(MARK))
+    return ", ".join(text.strip(LIST_MARK).split(LIST_MARK))
 
 
 def _field(name: str, kinds: tuple[str, ...]) -> Field:
@@ -330,7 +330,7 @@ def facet(table: PeopleTable, field: str, *, rows: I64 | None = None, bins: int 
     found: dict[str, int] = {}
     for text, count in zip(names.to_pylist(), counts.tolist(), strict=True):
         is_list = FIELDS[field].kind == "list"
-        entries = [e for e in text.split(MARK) if e] if is_list else [text]
+        entries = [e for e in text.split(LIST_MARK) if e] if is_list else [text]
         for entry in dict.fromkeys(entries):
             found[entry] = found.get(entry, 0) + count
     ordered = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))

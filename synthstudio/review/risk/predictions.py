@@ -26,7 +26,7 @@ from synthstudio.review.risk.signals import Signal, in_chunks, signal, worst
 from synthstudio.review.store import Store, upsert
 
 _AT_ONCE = 500
-FURTHEST_PX = 1e6
+MAX_COORDINATE_PX = 1e6
 Point = tuple[float, float, float]
 
 
@@ -84,7 +84,7 @@ def iter_predictions(store: Store, key: str, layer: str) -> Iterator[Prediction]
             session.expunge(row)
 
 
-def layers(store: Store, key: str) -> dict[str, int]:
+def prediction_layers(store: Store, key: str) -> dict[str, int]:
     """Return the models that said something of a data set: layer -> people."""
     query = (
         select(PredictionRow.layer, func.count().label("people"))
@@ -120,7 +120,7 @@ def _values(p: Prediction, key: str, layer: str, joints: frozenset[str]) -> dict
 def _is_point(point: object) -> bool:
     if not isinstance(point, tuple | list) or len(point) != 3:
         return False
-    places = all(_is_number(v) and abs(v) <= FURTHEST_PX for v in point[:2])
+    places = all(_is_number(v) and abs(v) <= MAX_COORDINATE_PX for v in point[:2])
     return places and _is_share(point[2])
 
 
@@ -147,7 +147,7 @@ _PAGE = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predicted:
+class PredictionArrays:
     """Predictions of one model of N people of a table. `px` is NaN where it found no joint."""
 
     rows: I64  # (N,) rising
@@ -155,7 +155,7 @@ class Predicted:
     confidence: NDArray[np.float32]  # (N, J), 0 where it found no joint
 
 
-def predicted(table: PeopleTable, predictions: Iterable[Prediction]) -> Predicted:
+def gather_predictions(table: PeopleTable, predictions: Iterable[Prediction]) -> PredictionArrays:
     """Gather predictions as arrays; those of people whom the table lacks are left out."""
     places = {name: j for j, name in enumerate(table.joints)}
     ids: list[tuple[int, int]] = []
@@ -178,14 +178,14 @@ def predicted(table: PeopleTable, predictions: Iterable[Prediction]) -> Predicte
     rows = table.rows_of(numbers[:, 0], numbers[:, 1])
     order = np.argsort(rows, kind="stable")
     order = order[rows[order] >= 0]
-    return Predicted(
+    return PredictionArrays(
         rows=rows[order],
         px=points[order, :, :2],
         confidence=np.nan_to_num(points[order, :, 2]),
     )
 
 
-def errors(table: PeopleTable, found: Predicted) -> F64:
+def joint_errors(table: PeopleTable, found: PredictionArrays) -> F64:
     """Return (J, N) distances e; NaN for joints that nobody labelled or the model did not find."""
     out = np.full((len(table.joints), len(found.rows)), np.nan)
     scale = 2.0 * table.skeleton.sigmas[:, None]
@@ -200,9 +200,9 @@ def errors(table: PeopleTable, found: Predicted) -> F64:
     return out
 
 
-def model(table: PeopleTable, found: Predicted) -> Signal:
+def model_signal(table: PeopleTable, found: PredictionArrays) -> Signal:
     """Labelled joints that a model sees elsewhere, weighed by its confidence."""
-    off = errors(table, found)
+    off = joint_errors(table, found)
     visible = table.arrays["state"][:, found.rows] == 2
     sure = found.confidence.T.astype(np.float64) * np.where(visible, 1.0, _HIDDEN_COUNTS)
     doubt = sure * (1.0 - np.exp(-0.5 * (off / 2.0) ** 2))
@@ -218,12 +218,12 @@ def model(table: PeopleTable, found: Predicted) -> Signal:
     )
 
 
-def disagreement(table: PeopleTable, found: Predicted) -> F64:
+def disagreement(table: PeopleTable, found: PredictionArrays) -> F64:
     """Return (P,) 1 - OKS between labels and predictions over labelled joints; NaN: not known.
 
     A labelled joint that the model did not find counts as wholly missed.
     """
-    off = errors(table, found)
+    off = joint_errors(table, found)
     known = np.isin(table.arrays["state"][:, found.rows], (1, 2))
     known &= np.isfinite(table.arrays["px"][0::2, :][:, found.rows])
     oks = np.where(known, np.exp(-0.5 * np.nan_to_num(off, nan=np.inf) ** 2), 0.0)

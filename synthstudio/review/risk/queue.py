@@ -42,7 +42,7 @@ from synthstudio.review.risk.scores import Risk
 from synthstudio.review.store import Store
 from synthstudio.review.values import MAIN, ItemState, JointLabel, Person, User
 
-CONTROL = 0.05
+CONTROL_SHARE = 0.05
 Mask = NDArray[np.bool_]
 
 
@@ -60,7 +60,7 @@ class Order:
         return found or (["chosen at random"] if self.control[place] else [])
 
 
-def control_rows(table: PeopleTable, *, share: float = CONTROL) -> I64:
+def control_rows(table: PeopleTable, *, share: float = CONTROL_SHARE) -> I64:
     """Return the rows of the control people, in the order in which they are looked at."""
     if isinstance(share, bool) or not 0 <= share <= 1:
         raise ReviewError(
@@ -70,7 +70,7 @@ def control_rows(table: PeopleTable, *, share: float = CONTROL) -> I64:
     return order[: round(share * table.people)].astype(np.int64)
 
 
-def risk_order(risk: Risk, *, share: float = CONTROL, rows: I64 | None = None) -> Order:
+def risk_order(risk: Risk, *, share: float = CONTROL_SHARE, rows: I64 | None = None) -> Order:
     """Return the queue: the riskiest first, every 1/share-th place a control person.
 
     `rows`: only these people (a filter, an assignment); control people that are not among them
@@ -112,7 +112,7 @@ def next_people(
     layer (a second look is blind). What `who` holds already comes first.
     """
     table = order.risk.table
-    done = decided(store, table, layer=layer) | touched_elsewhere(
+    done = decided_mask(store, table, layer=layer) | touched_elsewhere_mask(
         store, table, who=who.name, layer=layer
     )
     held = leases(store, table.key, layer=layer, now=now)
@@ -144,7 +144,9 @@ def _still_open(
     return [person for person in found if person not in set(late)]
 
 
-def decided(store: Store, table: PeopleTable, *, layer: str = MAIN, skipped: bool = True) -> Mask:
+def decided_mask(
+    store: Store, table: PeopleTable, *, layer: str = MAIN, skipped: bool = True
+) -> Mask:
     """Return (P,) who has a status other than pending, or is deleted.
 
     `skipped`: whether that counts as one.
@@ -158,7 +160,7 @@ def decided(store: Store, table: PeopleTable, *, layer: str = MAIN, skipped: boo
     return _mask(store, table, query)
 
 
-def touched_elsewhere(store: Store, table: PeopleTable, *, who: str, layer: str) -> Mask:
+def touched_elsewhere_mask(store: Store, table: PeopleTable, *, who: str, layer: str) -> Mask:
     """Return (P,) whom somebody said something of in another layer."""
     query = (
         select(EventRow.frame, EventRow.instance)
@@ -244,18 +246,18 @@ def estimate(
     store: Store,
     table: PeopleTable,
     *,
-    share: float = CONTROL,
+    share: float = CONTROL_SHARE,
     tolerance: float = TOLERANCE,
 ) -> Estimate:
     """Return the share of people whose labels are wrong, with its 95 % interval."""
     chosen = control_rows(table, share=share)
-    done = decided(store, table)[chosen]
+    done = decided_mask(store, table)[chosen]
     in_turn = int(done.argmin()) if not done.all() else len(done)
     people = table.ids(chosen[:in_turn])
     found = states(store, table.key, people=people) if people else {}
     counts = dict.fromkeys(("right", "wrong", "undecided", "pending"), 0)
     for row, person in zip(chosen[:in_turn].tolist(), people, strict=True):
-        verdict = judge(found.get(person), table, row, tolerance=tolerance)
+        verdict = verdict_of(found.get(person), table, row, tolerance=tolerance)
         counts[verdict] += 1
         if verdict == "pending":  # taken back since we looked
             break
@@ -274,7 +276,7 @@ def estimate(
     )
 
 
-def judge(
+def verdict_of(
     state: ItemState | None, table: PeopleTable, row: int, *, tolerance: float = TOLERANCE
 ) -> str:
     """Return what a review says of a person's stored labels: pending, right, wrong, undecided."""
@@ -284,10 +286,10 @@ def judge(
         return "wrong"
     if state.status != "approved":
         return "undecided"
-    return "wrong" if changed(state.joints, table, row, tolerance=tolerance) else "right"
+    return "wrong" if labels_changed(state.joints, table, row, tolerance=tolerance) else "right"
 
 
-def changed(
+def labels_changed(
     joints: Mapping[str, JointLabel], table: PeopleTable, row: int, *, tolerance: float
 ) -> bool:
     """Return whether labels differ from a person's stored ones by more than taste."""

@@ -26,7 +26,7 @@ from synthstudio.review.values import MAIN, STATUSES
 Columns = dict[str, NDArray[Any]]
 
 
-def reviewed(store: Store, table: PeopleTable, *, layer: str = MAIN) -> Columns:
+def review_columns(store: Store, table: PeopleTable, *, layer: str = MAIN) -> Columns:
     """Return the columns of review.finding.REVIEW_FIELDS, and two more.
 
     `edited`: seconds since 1970 of the last event, NaN for people whom nobody touched;
@@ -73,7 +73,7 @@ def reviewed(store: Store, table: PeopleTable, *, layer: str = MAIN) -> Columns:
     return columns
 
 
-def last_event(store: Store, dataset: str) -> int:
+def last_event_id(store: Store, dataset: str) -> int:
     """Return the id of the newest event of a data set, 0 for none: a mark of its state."""
     query = select(EventRow.id).where(EventRow.dataset == dataset)
     with store.reading() as session:
@@ -106,11 +106,11 @@ REVIEW_FIELDS: dict[str, Field] = {
 ALL_FIELDS: dict[str, Field] = {**FIELDS, **REVIEW_FIELDS}
 
 
-def read(text: str, joints: tuple[str, ...]) -> Query:
+def parse_query(text: str, joints: tuple[str, ...]) -> Query:
     """Return a query that may ask REVIEW_FIELDS too; DatasetError points at what is wrong."""
     return parse(text, joints, fields=ALL_FIELDS)
 
 
-def people_found(table: PeopleTable, query: Query, columns: Columns) -> I64:
+def matching_rows(table: PeopleTable, query: Query, columns: Columns) -> I64:
     """Return the rows of the people that match, rising; `columns` for the REVIEW_FIELDS asked."""
     return np.flatnonzero(known(table, query.tree, columns)[0]).astype(np.int64)

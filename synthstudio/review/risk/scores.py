@@ -36,14 +36,19 @@ from sqlalchemy import func, select
 
 from synthstudio.review.models import PredictionRow, RiskRow
 from synthstudio.review.risk.anatomy import bones, sides
-from synthstudio.review.risk.findings import runs, stored
+from synthstudio.review.risk.findings import last_runs, stored_signals
 from synthstudio.review.risk.people import F64, PeopleTable
-from synthstudio.review.risk.predictions import disagreement, iter_predictions, model, predicted
+from synthstudio.review.risk.predictions import (
+    disagreement,
+    gather_predictions,
+    iter_predictions,
+    model_signal,
+)
 from synthstudio.review.risk.signals import (
     Signal,
     contradiction,
     hidden,
-    place,
+    position,
     projection,
     threshold,
 )
@@ -82,17 +87,17 @@ class Risk:
 
 def risk(table: PeopleTable, *, more: Iterable[Signal] = ()) -> Risk:
     """Return everybody's risk by all checks of the table, and `more` (stored, of models)."""
-    signals = (*own_signals(table), *more)
-    return Risk(table=table, score=combined(signals, table.people), signals=signals)
+    signals = (*table_signals(table), *more)
+    return Risk(table=table, score=combine(signals, table.people), signals=signals)
 
 
-def own_signals(table: PeopleTable) -> tuple[Signal, ...]:
+def table_signals(table: PeopleTable) -> tuple[Signal, ...]:
     """Return the checks that need nothing but the table."""
-    checks = (contradiction, projection, sides, place, bones, threshold, hidden)
+    checks = (contradiction, projection, sides, position, bones, threshold, hidden)
     return tuple(check(table) for check in checks)
 
 
-def combined(signals: Sequence[Signal], people: int) -> F64:
+def combine(signals: Sequence[Signal], people: int) -> F64:
     """Return (P,) the risk by the formula at the top of this file."""
     fine = np.ones(people)
     for one in signals:
@@ -121,17 +126,17 @@ def models_of(store: Store, table: PeopleTable) -> Models:
 
 
 def _risk(store: Store, table: PeopleTable) -> Risk:
-    own = _once(("own", *_name(table)), lambda: own_signals(table))
-    signals = (*own, *stored(store, table), *models_of(store, table).signals)
-    return Risk(table=table, score=combined(signals, table.people), signals=signals)
+    own = _once(("own", *_name(table)), lambda: table_signals(table))
+    signals = (*own, *stored_signals(store, table), *models_of(store, table).signals)
+    return Risk(table=table, score=combine(signals, table.people), signals=signals)
 
 
 def _models(store: Store, table: PeopleTable) -> Models:
     signals: list[Signal] = []
     most = np.full(table.people, np.nan)
     for layer, _, _ in _mark(store, table.key)[1]:
-        found = predicted(table, iter_predictions(store, table.key, str(layer)))
-        signals.append(model(table, found))
+        found = gather_predictions(table, iter_predictions(store, table.key, str(layer)))
+        signals.append(model_signal(table, found))
         most = np.fmax(most, disagreement(table, found))
     return Models(signals=tuple(signals), disagreement=most)
 
@@ -145,7 +150,7 @@ def _mark(store: Store, key: str) -> tuple[tuple[Any, ...], tuple[tuple[Any, ...
     risks = select(func.count(), func.sum(RiskRow.score)).where(RiskRow.dataset == key)
     models = select(PredictionRow.layer, func.count(), func.sum(PredictionRow.score))
     models = models.where(PredictionRow.dataset == key).group_by(PredictionRow.layer)
-    ran = tuple(runs(store, key).items())
+    ran = tuple(last_runs(store, key).items())
     with store.reading() as session:
         first = (*session.execute(risks).one(), ran)
         rest = tuple(tuple(row) for row in session.execute(models.order_by(PredictionRow.layer)))

@@ -50,13 +50,13 @@ class Signal:
         if row in self.texts:
             return self.texts[row]
         joint = int(self.joint[row])
-        name = spoken(table.joints[joint]) if joint >= 0 else "a joint"
+        name = readable(table.joints[joint]) if joint >= 0 else "a joint"
         value = float(self.value[row])
         more = f" and {value - 1:.0f} more" if value >= 2 else ""
         return (self.text.format(joint=name, value=value, more=more),)
 
 
-def spoken(joint: str) -> str:
+def readable(joint: str) -> str:
     """Return a joint's name as people read it."""
     return joint.replace("_", " ")
 
@@ -160,7 +160,7 @@ def projection(table: PeopleTable) -> Signal:
     )
 
 
-def place(table: PeopleTable) -> Signal:
+def position(table: PeopleTable) -> Signal:
     """Visible joints outside the frame or far from the box; all joints at one point."""
     box = table.modal_box_px
     size = np.hypot(box[:, 2], box[:, 3])

@@ -55,7 +55,7 @@ from synthstudio.review.risk.people import (
     CAUSE_NAMES,
     F64,
     I64,
-    MARK,
+    LIST_MARK,
     ORIGIN_NAMES,
     ORIGINS,
     OTHER,
@@ -231,8 +231,8 @@ class _Texts:
         if pa.types.is_boolean(column.type):
             column = pc.if_else(column, "yes", "no")
         elif pa.types.is_list(column.type):
-            inner = pc.binary_join(column.cast(pa.list_(pa.string())), MARK)
-            column = pc.binary_join_element_wise(MARK, inner, MARK, "")
+            inner = pc.binary_join(column.cast(pa.list_(pa.string())), LIST_MARK)
+            column = pc.binary_join_element_wise(LIST_MARK, inner, LIST_MARK, "")
         self._parts[name].append(column.dictionary_encode())
 
     def finish(self, arrays: Mapping[str, Array]) -> dict[str, pa.Array]:

@@ -11,7 +11,7 @@ from synthstudio.core.errors import Refused
 from synthstudio.review.check import check_name
 from synthstudio.review.models import AssignmentRow, MemberRow, utc_now
 from synthstudio.review.store import Store, upsert
-from synthstudio.review.values import MAIN, ROLES, Person, Role, User, need
+from synthstudio.review.values import MAIN, ROLES, Person, Role, User, require
 
 
 def members(store: Store) -> Mapping[str, Role]:
@@ -33,7 +33,7 @@ def set_role(store: Store, name: str, role: Role | None, *, by: User) -> None:
 
     Refused: "role" for others, "invalid" for no name or role and for taking the last admin's.
     """
-    need(by, "members")
+    require(by, "members")
     check_name(name, "name")
     if role is not None and role not in ROLES:
         raise Refused(
@@ -79,7 +79,7 @@ _AT_ONCE = 200
 
 def assign(store: Store, people: Sequence[Person], *, to: str, by: User) -> int:
     """Give people to somebody; whoever had them has them no more. Refused: "role", "invalid"."""
-    need(by, "assign")
+    require(by, "assign")
     check_name(to, "assigned to")
     said = {"who": to, "by": by.name, "when": utc_now()}
     # All leads write in one order: two with the same people cannot wait for each other in a ring.
@@ -93,7 +93,7 @@ def assign(store: Store, people: Sequence[Person], *, to: str, by: User) -> int:
 
 def unassign(store: Store, people: Sequence[Person], *, by: User) -> None:
     """Take people from whoever has them. Refused: "role"."""
-    need(by, "assign")
+    require(by, "assign")
     with store.session() as session:
         for start in range(0, len(people), _AT_ONCE):
             session.execute(_of(people[start : start + _AT_ONCE]))
@@ -112,7 +112,7 @@ def assigned(
         return {(frame, instance): name for frame, instance, name in session.execute(query)}
 
 
-def loads(store: Store, dataset: str, *, layer: str = MAIN) -> dict[str, int]:
+def assignment_counts(store: Store, dataset: str, *, layer: str = MAIN) -> dict[str, int]:
     """Return name -> how many people are assigned."""
     query = (
         select(AssignmentRow.who, func.count().label("people"))

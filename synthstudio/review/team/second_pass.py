@@ -5,9 +5,9 @@
     layer adjudicated   a lead's note that the two were laid side by side, and what was chosen
 
 Whom to look at twice is a uniform draw decided by the data set's key and the share; a larger share
-holds those of a smaller one. The second reviewer starts from the data set's own labels. Only
-`begin` gives leases of the layer second, and only with a lease can anything be said there; it
-gives them to nobody who has touched the person in the layer main.
+contains those of a smaller one. The second reviewer starts from the data set's own labels. Only
+`begin_second_looks` gives leases of the layer second, to nobody who has touched the person in the
+layer main, and nothing can be written to that layer without a lease.
 """
 
 from __future__ import annotations
@@ -26,10 +26,16 @@ from synthstudio.core.errors import Refused
 from synthstudio.core.rng import stream
 from synthstudio.review.check import Base
 from synthstudio.review.edits import apply_together
-from synthstudio.review.history import is_done, item_events, states, step
+from synthstudio.review.history import apply_event, is_decided, item_events, states
 from synthstudio.review.leases import ADJUDICATED, MINUTES, SECOND, claim, leases
 from synthstudio.review.risk.people import I64, PeopleTable
-from synthstudio.review.risk.queue import Mask, decided, mask_of, touched, touched_elsewhere
+from synthstudio.review.risk.queue import (
+    Mask,
+    decided_mask,
+    mask_of,
+    touched,
+    touched_elsewhere_mask,
+)
 from synthstudio.review.store import Store
 from synthstudio.review.values import (
     MAIN,
@@ -41,10 +47,10 @@ from synthstudio.review.values import (
     Status,
     User,
     may,
-    need,
+    require,
 )
 
-SHARE = 0.1
+SECOND_SHARE = 0.1
 Choice = Literal["first", "second", "own"]
 _MARK = re.compile(r"(first|second|own), first at revision (\d+)")
 
@@ -84,7 +90,7 @@ class Progress:
     adjudicated: int
 
 
-def second_rows(table: PeopleTable, *, share: float = SHARE) -> I64:
+def second_rows(table: PeopleTable, *, share: float = SECOND_SHARE) -> I64:
     """Return the rows of the people to be looked at twice, in a random order."""
     if isinstance(share, bool) or not 0 <= share <= 1:
         raise Refused(
@@ -103,13 +109,13 @@ def _drawn(key: str, people: int) -> I64:
     return stream(0, "second pass", key).permutation(people).astype(np.int64)
 
 
-def begin(
+def begin_second_looks(
     store: Store,
     table: PeopleTable,
     *,
     who: User,
     count: int = 1,
-    share: float = SHARE,
+    share: float = SECOND_SHARE,
     minutes: float = MINUTES,
     now: datetime | None = None,
 ) -> list[Person]:
@@ -119,10 +125,10 @@ def begin(
     to, and `who` never touched. What `who` holds already comes first.
     """
     rows = second_rows(table, share=share)
-    open_to = decided(store, table, skipped=False) & ~decided(
+    open_to = decided_mask(store, table, skipped=False) & ~decided_mask(
         store, table, layer=SECOND, skipped=False
     )
-    open_to &= ~touched_elsewhere(store, table, who=who.name, layer=SECOND)
+    open_to &= ~touched_elsewhere_mask(store, table, who=who.name, layer=SECOND)
     own = mask_of(table, list(leases(store, table.key, layer=SECOND, who=who.name, now=now)))
     wanted = np.concatenate([rows[open_to[rows] & own[rows]], rows[open_to[rows] & ~own[rows]]])
     people = (
@@ -137,7 +143,7 @@ def begin(
     return claim(store, people, who=who, count=count, minutes=minutes, now=now)
 
 
-def veiled(store: Store, table: PeopleTable, *, who: User, share: float = SHARE) -> Mask:
+def blinded(store: Store, table: PeopleTable, *, who: User, share: float = SECOND_SHARE) -> Mask:
     """Return (P,) whose layer main `who` may not see yet: a second look at them is still open.
 
     Leads see all, and everybody what they touched there themselves.
@@ -146,21 +152,21 @@ def veiled(store: Store, table: PeopleTable, *, who: User, share: float = SHARE)
     if may(who.role, "adjudicate"):
         return found
     found[second_rows(table, share=share)] = True
-    found &= decided(store, table, skipped=False) & ~decided(
+    found &= decided_mask(store, table, skipped=False) & ~decided_mask(
         store, table, layer=SECOND, skipped=False
     )
-    return found & ~touched_elsewhere(store, table, who=who.name, layer=SECOND)
+    return found & ~touched_elsewhere_mask(store, table, who=who.name, layer=SECOND)
 
 
-def veiled_among(
+def blinded_among(
     store: Store,
     table: PeopleTable,
     people: Collection[tuple[int, int]],
     *,
     who: User,
-    share: float = SHARE,
+    share: float = SECOND_SHARE,
 ) -> set[tuple[int, int]]:
-    """Return those of a few (frame, instance) who are `veiled`, without asking of all others."""
+    """Return those of a few (frame, instance) who are `blinded`, without asking of all others."""
     if may(who.role, "adjudicate") or not people:
         return set()
     chosen = np.zeros(table.people, bool)
@@ -173,18 +179,18 @@ def veiled_among(
     for layer, wanted in ((MAIN, True), (SECOND, False)):
         if found:
             now = states(store, table.key, layer=layer, people=sorted(found))
-            found = {pair for pair in found if (pair in now and is_done(now[pair])) == wanted}
+            found = {pair for pair in found if (pair in now and is_decided(now[pair])) == wanted}
     return found - touched(store, table.key, found, who=who.name) if found else found
 
 
-def progress(store: Store, table: PeopleTable, *, share: float = SHARE) -> Progress:
+def progress(store: Store, table: PeopleTable, *, share: float = SECOND_SHARE) -> Progress:
     """Return how far a second pass is."""
     rows = second_rows(table, share=share)
     once, twice = (
-        decided(store, table, skipped=False)[rows],
-        decided(store, table, layer=SECOND, skipped=False)[rows],
+        decided_mask(store, table, skipped=False)[rows],
+        decided_mask(store, table, layer=SECOND, skipped=False)[rows],
     )
-    done = decided(store, table, layer=ADJUDICATED)[rows]
+    done = decided_mask(store, table, layer=ADJUDICATED)[rows]
     return Progress(
         chosen=len(rows),
         once=int(once.sum()),
@@ -195,7 +201,7 @@ def progress(store: Store, table: PeopleTable, *, share: float = SHARE) -> Progr
 
 def pairs(store: Store, table: PeopleTable) -> Iterator[Pair]:
     """Yield everybody of whom both looks are decided, in the order of the data set."""
-    second = {key: s for key, s in states(store, table.key, layer=SECOND).items() if is_done(s)}
+    second = {key: s for key, s in states(store, table.key, layer=SECOND).items() if is_decided(s)}
     people = sorted(second)
     main = states(store, table.key, people=people)
     marks = states(store, table.key, layer=ADJUDICATED, people=people)
@@ -205,7 +211,7 @@ def pairs(store: Store, table: PeopleTable) -> Iterator[Pair]:
             continue
         mark = _mark(marks.get(key))
         first = main[key] if mark is None else _as_of(store, main[key].person, mark[1])
-        if is_done(first):
+        if is_decided(first):
             yield Pair(row=row, first=first, second=second[key], adjudicated=mark is not None)
 
 
@@ -218,14 +224,14 @@ def adjudicate(
     is on disk is written with origin human. All events or none; Refused: "role", "revision"
     (also for the second of two clicks), "invalid" where there are no two looks.
     """
-    need(who, "adjudicate")
+    require(who, "adjudicate")
     one = (person.frame, person.instance)
     by_layer = {
         layer: states(store, person.dataset, layer=layer, people=[one]).get(one)
         for layer in (MAIN, SECOND, ADJUDICATED)
     }
     main, second, marked = by_layer.values()
-    if main is None or second is None or not is_done(second) or person.layer != MAIN:
+    if main is None or second is None or not is_decided(second) or person.layer != MAIN:
         raise Refused(
             "there are no two looks at this person",
             where=f"frame {one[0]}, person {one[1]}",
@@ -310,5 +316,5 @@ def _as_of(store: Store, person: Person, revision: int) -> ItemState:
     with store.reading() as session:
         for event in item_events(session, person):
             if event.revision <= revision:
-                found = step(found, event)
+                found = apply_event(found, event)
     return found

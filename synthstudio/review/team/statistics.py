@@ -279,8 +279,8 @@ def _word(state: ItemState) -> str:
     return "deleted" if state.deleted else state.status
 
 
-PAUSE = timedelta(minutes=5)
-LEAST_ACTIVE = timedelta(minutes=1)
+MAX_PAUSE = timedelta(minutes=5)
+MIN_ACTIVE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -352,7 +352,7 @@ def paces(moments: Iterable[Moment], *, zone: tzinfo = UTC) -> list[Pace]:
         local = moment.when.astimezone(zone).date()
         day = days.setdefault((local, moment.who), _Day())
         day.events += 1
-        working = gap is not None and timedelta() <= gap <= PAUSE
+        working = gap is not None and timedelta() <= gap <= MAX_PAUSE
         if working and gap is not None:
             day.active += gap
         if moment.decision:
@@ -362,7 +362,7 @@ def paces(moments: Iterable[Moment], *, zone: tzinfo = UTC) -> list[Pace]:
 
 def _pace(who: str, day: date, found: _Day) -> Pace:
     hours = found.active / timedelta(hours=1)
-    enough = found.active >= LEAST_ACTIVE
+    enough = found.active >= MIN_ACTIVE
     return Pace(
         who=who,
         day=day,

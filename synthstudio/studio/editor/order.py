@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from synthstudio.review.leases import SECOND, leases
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.queue import risk_order
-from synthstudio.review.risk.review_fields import people_found, read, reviewed
+from synthstudio.review.risk.review_fields import matching_rows, parse_query, review_columns
 from synthstudio.review.risk.scores import Risk, risk_of
 from synthstudio.review.settings import share_of
 from synthstudio.review.store import Store
 from synthstudio.review.team.members import assigned
-from synthstudio.review.team.second_pass import veiled
+from synthstudio.review.team.second_pass import blinded
 from synthstudio.review.values import MAIN, User
 from synthstudio.studio.gallery.view import unseen
 
@@ -92,15 +92,15 @@ class Order:
 
 def order_of(store: Store, table: PeopleTable, ask: Ask, *, who: User) -> Order:
     """Return a queue; DatasetError for a query that cannot be read."""
-    columns = reviewed(store, table, layer=ask.layer)
+    columns = review_columns(store, table, layer=ask.layer)
     hidden = np.zeros(table.people, bool)
     if ask.layer == MAIN:
         share = share_of(store, table.key, "second_share")
-        hidden = veiled(store, table, who=who, share=share)
+        hidden = blinded(store, table, who=who, share=share)
         unseen(columns, hidden)
     rows = np.arange(table.people, dtype=np.int64)
     if ask.query.strip():
-        rows = people_found(table, read(ask.query, table.joints), columns)
+        rows = matching_rows(table, parse_query(ask.query, table.joints), columns)
     if ask.queue == "mine":
         rows = rows[np.isin(rows, _mine(store, table, who))]
     elif ask.queue == "second":

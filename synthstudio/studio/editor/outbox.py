@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from synthstudio.core.errors import DatasetError, Refused
-from synthstudio.review.check import MOST_INT, MOST_TEXT, Base
+from synthstudio.review.check import MAX_INT, MAX_TEXT, Base
 from synthstudio.review.edits import apply
 from synthstudio.review.history import events
 from synthstudio.review.store import Store
@@ -203,8 +203,8 @@ def _said(item: Mapping[str, Any], dataset: str, layer: str) -> Said:
     if item.get("dataset") != book_of(dataset, layer):
         _invalid("this edit is of another data set", "dataset", dataset[:16], item.get("dataset"))
     text = item.get("text", "")
-    if not isinstance(text, str) or len(text) > MOST_TEXT:
-        _invalid("this text is not taken", "text", f"at most {MOST_TEXT:,} characters", type(text))
+    if not isinstance(text, str) or len(text) > MAX_TEXT:
+        _invalid("this text is not taken", "text", f"at most {MAX_TEXT:,} characters", type(text))
     undoes, after = (_name(item.get(key), key) for key in ("undoes", "after"))
     if undoes is not None and item.get("kind") != "revert":
         _invalid("only a revert undoes", "undoes", "none", undoes)
@@ -258,7 +258,7 @@ def _int(item: Mapping[str, Any], key: str) -> int:
 
 
 def _is_int(value: object) -> bool:
-    return type(value) is int and 0 <= value <= MOST_INT
+    return type(value) is int and 0 <= value <= MAX_INT
 
 
 def _is_number(value: object) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from synthstudio.review.history import DECIDED, events, tally
-from synthstudio.review.risk.review_fields import last_event
+from synthstudio.review.history import DECIDED, done_and_total, events
+from synthstudio.review.risk.review_fields import last_event_id
 from synthstudio.review.store import Store
 from synthstudio.review.values import MAIN, Event
 
@@ -20,13 +20,13 @@ def progress_of(store: Store, dataset: str) -> dict[str, int]:
     name = (store.url, dataset)
     with _lock:
         at, found = _kept.get(name, (-1, {}))
-    last = last_event(store, dataset)
+    last = last_event_id(store, dataset)
     if at == last:
         return found
     news = events(store, dataset, after_id=at, limit=_MOST + 1) if found else []
     step = _step(news) if found and len(news) <= _MOST else None
     if step is None:
-        done, total = tally(store, dataset)
+        done, total = done_and_total(store, dataset)
         found = {"done": done, "total": total}
     else:
         last = news[-1].id if news else last

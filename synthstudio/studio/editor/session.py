@@ -13,7 +13,7 @@ from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.review import history
 from synthstudio.review.leases import SECOND
 from synthstudio.review.settings import share_of
-from synthstudio.review.team.second_pass import veiled_among
+from synthstudio.review.team.second_pass import blinded_among
 from synthstudio.review.values import MAIN, Event, Person, User, may
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
@@ -215,7 +215,7 @@ def _veiled(
     if seat.ask.layer != MAIN:
         return set()
     share = share_of(ctx.store, chosen.key, "second_share")
-    return veiled_among(ctx.store, chosen.table, people, who=me, share=share)
+    return blinded_among(ctx.store, chosen.table, people, who=me, share=share)
 
 
 _NOBODY = "Nobody here fits. Ask for less in the sidebar."

@@ -23,7 +23,7 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row, hidden_by
 from synthstudio.dataset.shards import FRAMES_NAME, INSTANCES_NAME, SHARDS_DIR, shard_name
-from synthstudio.review.check import FIRST_THING, Base, known, labels_of
+from synthstudio.review.check import FIRST_THING, Base, finite_or_none, labels_of
 from synthstudio.review.history import states
 from synthstudio.review.leases import leases
 from synthstudio.review.store import Store
@@ -401,5 +401,5 @@ def _state(state: ItemState | None) -> dict[str, Any]:
 
 
 def _rounded(value: float | None, digits: int) -> float | None:
-    number = None if value is None else known(value)
+    number = None if value is None else finite_or_none(value)
     return None if number is None else round(number, digits)

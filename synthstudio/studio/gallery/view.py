@@ -16,10 +16,16 @@ from numpy.typing import NDArray
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.review.risk.people import PeopleTable
-from synthstudio.review.risk.review_fields import Columns, last_event, people_found, read, reviewed
+from synthstudio.review.risk.review_fields import (
+    Columns,
+    last_event_id,
+    matching_rows,
+    parse_query,
+    review_columns,
+)
 from synthstudio.review.settings import share_of
 from synthstudio.review.store import Store
-from synthstudio.review.team.second_pass import veiled
+from synthstudio.review.team.second_pass import blinded
 from synthstudio.review.values import User
 from synthstudio.studio.context import Context, OpenSet
 from synthstudio.studio.filters import Form, form_of, text_of
@@ -100,7 +106,7 @@ def set_text(now: Look, text: str, joints: tuple[str, ...]) -> None:
     now.number = 0
     try:
         if now.text:
-            read(now.text, joints)
+            parse_query(now.text, joints)
     except DatasetError as error:
         now.mistake = str(error)
     else:
@@ -114,7 +120,7 @@ def set_form(now: Look, form: Form, joints: tuple[str, ...]) -> None:
 
 def form_now(now: Look, joints: tuple[str, ...]) -> Form | None:
     """Return the form that says what is shown, None when no form can."""
-    return form_of(read(now.query, joints) if now.query else None)
+    return form_of(parse_query(now.query, joints) if now.query else None)
 
 
 def find_people(ctx: Context, chosen: OpenSet, me: User, now: Look) -> Found:
@@ -123,7 +129,7 @@ def find_people(ctx: Context, chosen: OpenSet, me: User, now: Look) -> Found:
     columns = columns_of(ctx, chosen, me)
     joints = chosen.skeleton.joints
     if now.query:
-        rows = people_found(table, read(now.query, joints), columns)
+        rows = matching_rows(table, parse_query(now.query, joints), columns)
     else:
         rows = np.arange(table.people, dtype=np.int64)
     rows = ordered(rows[~columns["deleted"][rows]], now.sort, table, columns)
@@ -138,7 +144,7 @@ def columns_of(ctx: Context, chosen: OpenSet, me: User) -> Columns:
     Of those whom `me` may still look at blindly, it is as if nobody had touched them.
     """
     table, share = chosen.table, share_of(ctx.store, chosen.key, "second_share")
-    event = last_event(ctx.store, table.key)
+    event = last_event_id(ctx.store, table.key)
     return _columns(
         ctx.store, table, me, ctx.store.url, table.key, event, f"{me.role} {me.name}", share
     )
@@ -160,7 +166,7 @@ def _columns(
     who: str,
     share: float,
 ) -> Columns:
-    return unseen(reviewed(_store, _table), veiled(_store, _table, who=_me, share=share))
+    return unseen(review_columns(_store, _table), blinded(_store, _table, who=_me, share=share))
 
 
 def unseen(columns: dict[str, NDArray[Any]], hidden: NDArray[np.bool_]) -> Columns:

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from synthstudio.core.errors import Refused, SynthStudioError
 from synthstudio.review.models import JobRow, utc_now
 from synthstudio.review.store import Store
-from synthstudio.review.values import User, need
+from synthstudio.review.values import User, require
 from synthstudio.studio.jobs import commands, process
 from synthstudio.studio.jobs.orders import Order, check_order, check_resumed, place_of
 from synthstudio.studio.jobs.outcome import frames_on_disk, outcome
@@ -130,7 +130,7 @@ def log_folder(settings: Settings, number: int) -> Path:
 
 def cancel(store: Store, number: int, *, who: User) -> Job:
     """Ask a job to end; `tend` sees to it. One that has ended stays as it is."""
-    need(who, "generate")
+    require(who, "generate")
     with store.session() as session:
         row = _row(session, number)
         if row.state == "queued":
@@ -145,7 +145,7 @@ def resume(store: Store, number: int, settings: Settings, *, who: User) -> Job:
 
     It is checked as a new one, for the frames that are still to be made. Refused, RecipeError.
     """
-    need(who, "generate")
+    require(who, "generate")
     seen = job(store, number)
     if seen.resumable:
         made = frames_on_disk(place_of(settings, seen.out))

@@ -16,7 +16,7 @@ from typing import Any
 from synthstudio.core.errors import RecipeError, Refused
 from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.recipe.schema.recipe import Recipe
-from synthstudio.review.values import User, need
+from synthstudio.review.values import User, require
 from synthstudio.studio.settings import Limits, Settings
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
@@ -114,10 +114,10 @@ def check_free(settings: Settings, name: str) -> Path:
 def check_order(order: Order, settings: Settings, who: User) -> None:
     """Check an order against role, limits and disk; Refused or RecipeError says what is wrong."""
     if isinstance(order, Generate):
-        need(who, "generate")
+        require(who, "generate")
         _check_generate(order, settings)
     else:
-        need(who, "export")
+        require(who, "export")
         if order.form not in FORMATS:
             raise _refused(
                 "no such format", "format", expected=", ".join(FORMATS), got=repr(order.form)[:80]
@@ -131,7 +131,7 @@ def check_order(order: Order, settings: Settings, who: User) -> None:
 
 def check_resumed(order: Generate, settings: Settings, who: User, *, made: int) -> None:
     """Check an order whose job goes on, as a new one; `made` of its frames are on the disk."""
-    need(who, "generate")
+    require(who, "generate")
     check_name(order.out)
     _check_generate(order, settings, made=made)
 

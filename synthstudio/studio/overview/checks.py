@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from synthstudio.review.risk.findings import Kind, Run
+from synthstudio.review.risk.findings import CheckRun, Kind
 
 _CHECKS: tuple[tuple[Kind, str], ...] = (("validation", "Validation"), ("audit", "The audit"))
 COMMAND = "`synthstudio review check DATASET`"
 
 
-def checks_words(ran: Mapping[Kind, Run], *, frames: int) -> str:
+def checks_words(ran: Mapping[Kind, CheckRun], *, frames: int) -> str:
     """Return of whom the checks have doubts and since when; how to run those that never were.
 
     `frames`: how many the data set has.
@@ -27,7 +27,7 @@ def checks_words(ran: Mapping[Kind, Run], *, frames: int) -> str:
     return " ".join(told)
 
 
-def _said(title: str, run: Run, frames: int) -> str:
+def _said(title: str, run: CheckRun, frames: int) -> str:
     people = {0: "nobody", 1: "1 person"}.get(run.people, f"{run.people:,} people")
     some = "all frames" if run.frames is None else f"the first {run.frames:,} of {frames:,} frames"
     return f"{title} of {some} doubts {people} ({run.at:%d %b %Y %H:%M} UTC)."

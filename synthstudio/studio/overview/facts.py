@@ -14,7 +14,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import SHARD_NAME
 from synthstudio.review.models import EventRow
 from synthstudio.review.risk.queue import Estimate, estimate
-from synthstudio.review.risk.review_fields import last_event
+from synthstudio.review.risk.review_fields import last_event_id
 from synthstudio.review.settings import share_of
 from synthstudio.review.store import Store
 from synthstudio.studio.context import OpenSet
@@ -44,7 +44,7 @@ def facts(store: Store, found: OpenSet) -> Facts:
 
     SynthStudioError when it or the store is damaged.
     """
-    event = last_event(store, found.key)
+    event = last_event_id(store, found.key)
     kept = _known.get((store.url, found.key))
     if kept is not None and kept[0] == event:
         return kept[1]

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from synthstudio.review.history import DECIDED, by_status
-from synthstudio.review.risk.review_fields import last_event
+from synthstudio.review.risk.review_fields import last_event_id
 from synthstudio.review.store import Store
 
 _MOST = 500
@@ -47,7 +47,7 @@ class People:
 
 def people_of(store: Store, key: str) -> People:
     """Return the count of a data set, made anew after each event in it."""
-    event = last_event(store, key)
+    event = last_event_id(store, key)
     with _lock:
         kept = _kept.get((store.url, key))
     if kept is not None and kept[0] == event:

@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from synthstudio.core.errors import Refused
-from synthstudio.review.risk.findings import runs
+from synthstudio.review.risk.findings import last_runs
 from synthstudio.review.risk.queue import Estimate, Order, estimate, next_people, risk_order
 from synthstudio.review.risk.review_fields import Columns
 from synthstudio.review.risk.scores import risk_of
@@ -77,7 +77,7 @@ def _progress(
         f"{added_words(people)}"
     )
     st.progress(people.decided / max(1, people.total))
-    st.caption(checks_words(runs(ctx.store, chosen.key), frames=chosen.table.frames))
+    st.caption(checks_words(last_runs(ctx.store, chosen.key), frames=chosen.table.frames))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if st.button("Review these in this order", type="primary", disabled=not len(places)):
             row = int(order.rows[places[0]])

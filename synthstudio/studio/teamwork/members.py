@@ -53,7 +53,7 @@ def team(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> None:
 def member_lines(ctx: Context, chosen: OpenSet, columns: Columns) -> list[dict[str, object]]:
     """Return a line for everybody who has a role or did something here, by name."""
     roles = members.members(ctx.store)
-    given = members.loads(ctx.store, chosen.key)
+    given = members.assignment_counts(ctx.store, chosen.key)
     held = Counter(lease.who for lease in leases.leases(ctx.store, chosen.key).values())
     decided = np.isin(columns["status"], ("approved", "rejected", "flagged"))
     done = Counter(who for who in columns["reviewer"][decided].tolist() if who)

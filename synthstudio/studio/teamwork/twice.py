@@ -9,7 +9,7 @@ import streamlit as st
 
 from synthstudio.core.errors import Refused
 from synthstudio.review.settings import share_of
-from synthstudio.review.team.second_pass import Progress, begin, progress
+from synthstudio.review.team.second_pass import Progress, begin_second_looks, progress
 from synthstudio.review.team.statistics import Agreement, JointAgreement, Kappa, agreement
 from synthstudio.review.values import User, may
 from synthstudio.studio import links, plots, refusal
@@ -49,7 +49,7 @@ def progress_words(done: Progress, share: float) -> str:
 
 def _take(ctx: Context, me: User, chosen: OpenSet, share: float) -> None:
     try:
-        people = begin(ctx.store, chosen.table, who=me, count=_TAKE, share=share)
+        people = begin_second_looks(ctx.store, chosen.table, who=me, count=_TAKE, share=share)
     except Refused as error:
         refusal.show(error, user=me.name)
         return
