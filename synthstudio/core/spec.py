@@ -167,7 +167,7 @@ class PersonSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ThingSpec:
-    """A 3D object: `kind` is a key of props.procedural.KINDS, or "mesh" with an `asset`.
+    """A 3D object: `kind` is a key of props.things.kinds.KINDS, or "mesh" with an `asset`.
 
     It is built with its base centre at the origin and z up, scaled, turned about that origin by
     Rz(yaw) Rx(pitch) Ry(roll), and put at `position_m`.

@@ -32,7 +32,7 @@ from synthstudio.generation.engines import local
 from synthstudio.generation.stage import FIRST_THING, Settings, Stage, identity_of, prepare_caches
 from synthstudio.label.frame import PersonEvidence, label_frame
 from synthstudio.label.visibility import patch_query
-from synthstudio.props import backgrounds, cutouts, rooms
+from synthstudio.props import backgrounds, cutouts
 from synthstudio.recipe.draw import draw
 from synthstudio.render import extent, light, points, raster, shade
 from synthstudio.render.pack import Packed, pack
@@ -64,7 +64,7 @@ def build(stage: Stage, spec: FrameSpec) -> Built:
     textures: list[U8] = []
     named: list[tuple[int, str, int | None]] = []
     if isinstance(spec.backdrop, RoomBackdrop):
-        surfaces += rooms.room_surfaces(spec.backdrop)
+        surfaces += backgrounds.room_surfaces(spec.backdrop)
         named += [(s.instance, s.name, None) for s in surfaces]
     for i, thing in enumerate(spec.things):
         made, brought = recent.get(

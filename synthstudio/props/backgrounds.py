@@ -1,4 +1,4 @@
-"""What is seen where no surface is: a photo, a panorama, or a gradient."""
+"""What stands behind everything: a photo, a panorama, a gradient, or a room's floor and walls."""
 
 from __future__ import annotations
 
@@ -10,11 +10,21 @@ import numpy as np
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import AssetError
 from synthstudio.core.images import linear_to_srgb_u8, resample, toned
-from synthstudio.core.scene import F32, F64, U8
-from synthstudio.core.spec import HdriBackdrop, PhotoBackdrop, PlainBackdrop, RoomBackdrop, Vec3
+from synthstudio.core.scene import F32, F64, U8, Surface
+from synthstudio.core.spec import (
+    THING_BASE,
+    HdriBackdrop,
+    PhotoBackdrop,
+    PlainBackdrop,
+    RoomBackdrop,
+    Vec3,
+)
 
 MID_GREY = 0.18
 """The linear reflectance that photographers expose for."""
+FLOOR_INSTANCE = THING_BASE
+WALLS_INSTANCE = THING_BASE + 1
+_QUAD = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
 WHITE_BALL = 0.6
 """The greatest mean light of a white matte ball in a panorama."""
 
@@ -136,3 +146,50 @@ def _gradient(top: Vec3, bottom: Vec3, camera: Camera, exposure: float) -> U8:
     size = (camera.width_px, camera.height_px)
     # Five times faster than broadcasting pixels of three bytes.
     return np.asarray(cv2.resize(rows[:, None], size, interpolation=cv2.INTER_NEAREST), np.uint8)
+
+
+def room_surfaces(room: RoomBackdrop) -> tuple[Surface, ...]:
+    """The floor at z = 0 and, when asked for, the walls; world metres.
+
+    Coordinates are metres (walls: along the wall and up), so that patterns keep their size.
+    Walls cannot be seen from outside the room.
+    """
+    half_x, half_y, height = room.size_m[0] / 2, room.size_m[1] / 2, room.size_m[2]
+    corners = np.array([[-half_x, -half_y], [half_x, -half_y], [half_x, half_y], [-half_x, half_y]])
+    floor_at = np.column_stack([corners, np.zeros(4)])
+    centre = np.array([*room.centre_m, 0.0])
+    floor = Surface(
+        name="floor",
+        instance=FLOOR_INSTANCE,
+        vertices_m=(floor_at + centre).astype(np.float32),
+        faces=_QUAD,
+        coords=floor_at[:, [0, 2, 1]].astype(np.float32),
+        material=room.floor,
+        normals=np.tile(np.array([0, 0, 1], np.float32), (4, 1)),
+    )
+    return (floor, _walls(room, floor_at + centre, height)) if room.walls else (floor,)
+
+
+def _walls(room: RoomBackdrop, corners: np.ndarray, height: float) -> Surface:
+    """The four walls over the floor's corners (4, 3), which go round to the left."""
+    up = np.array([0, 0, height])
+    vertices, coords, normals, along = [], [], [], 0.0
+    for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        length = float(np.linalg.norm(b - a))
+        vertices += [b, a, a + up, b + up]
+        coords += [
+            [x, 0, z]
+            for x, z in ((along + length, 0), (along, 0), (along, height), (along + length, height))
+        ]
+        direction = (b - a) / length
+        normals += [[-direction[1], direction[0], 0]] * 4
+        along += length
+    return Surface(
+        name="walls",
+        instance=WALLS_INSTANCE,
+        vertices_m=np.array(vertices, np.float32),
+        faces=np.concatenate([_QUAD + 4 * k for k in range(4)]),
+        coords=np.array(coords, np.float32),
+        material=room.wall,
+        normals=np.array(normals, np.float32),
+    )

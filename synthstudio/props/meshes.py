@@ -22,7 +22,7 @@ from synthstudio.props.mesh_files import (
     check_triangles,
     not_numbers,
 )
-from synthstudio.props.shapes import turn_of
+from synthstudio.props.things.shapes import turn_of
 
 MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl")
 MAX_TEXTURE_PX = 2048

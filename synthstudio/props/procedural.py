@@ -11,16 +11,26 @@ from synthstudio.core.catalogue import ThingKind
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import Surface
 from synthstudio.core.spec import ThingSpec, Vec3
-from synthstudio.props import furniture, street
-from synthstudio.props.kinds import STANDING, Kind
-from synthstudio.props.kinds_held import HELD
-from synthstudio.props.shapes import Piece, joined, lengths, turn_of
+from synthstudio.props.things import (
+    car,
+    carried,
+    containers,
+    furniture,
+    plants,
+    sports,
+    street,
+    umbrellas,
+    wheels,
+)
+from synthstudio.props.things.kinds import KINDS, Kind
+from synthstudio.props.things.shapes import Piece, joined, lengths, turn_of
 
 LEAST_SIDE_M, MAX_SIDE_M = 0.003, 50.0
 LEAST_SEAT_M = 0.34
 """Seats lower than this are squashed: their legs and aprons need some height."""
 
-KINDS: dict[str, Kind] = STANDING | HELD
+BUILDERS = (car, carried, containers, furniture, plants, sports, street, umbrellas, wheels)
+"""Modules whose builders are registered by being imported."""
 
 
 def kinds() -> tuple[ThingKind, ...]:

@@ -14,9 +14,11 @@ from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import Surface
 from synthstudio.core.spec import Material, ThingSpec, Vec3
-from synthstudio.props import procedural, shapes
-from synthstudio.props.procedural import KINDS, build, kinds, seat_height_m
-from synthstudio.props.shapes import Piece
+from synthstudio.props import procedural
+from synthstudio.props.procedural import build, kinds, seat_height_m
+from synthstudio.props.things import shapes
+from synthstudio.props.things.kinds import KINDS
+from synthstudio.props.things.shapes import Piece
 
 
 def _size(kind: str, share: float) -> Vec3:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from synthstudio.core.spec import Material, RoomBackdrop
-from synthstudio.props.rooms import room_surfaces
+from synthstudio.props.backgrounds import room_surfaces
 
 ROOM = RoomBackdrop(
     size_m=(6.0, 4.0, 2.5),

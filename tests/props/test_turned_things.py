@@ -10,8 +10,8 @@ import trimesh
 from synthstudio.core.scene import Surface
 from synthstudio.core.spec import ThingSpec
 from synthstudio.props import meshes, procedural
-from synthstudio.props.kinds_held import HELD
-from synthstudio.props.procedural import KINDS, build
+from synthstudio.props.procedural import build
+from synthstudio.props.things.kinds import KINDS
 
 ANGLES = (0.7, -0.4, 1.1)
 SPEC = ThingSpec(kind="chair", size_m=(0.45, 0.5, 0.9), position_m=(1.0, -2.0, 0.5))
@@ -95,7 +95,10 @@ def test_there_are_enough_kinds_of_every_sort() -> None:
     assert all(names <= set(KINDS) for names in sorts.values())
 
 
-@pytest.mark.parametrize("kind", sorted(set(HELD) | {"car", "bicycle", "pram", "kiosk", "screen"}))
+HELD = {name for name, kind in KINDS.items() if kind.grip}
+
+
+@pytest.mark.parametrize("kind", sorted(HELD | {"surfboard", "car", "kiosk", "screen"}))
 def test_new_kinds_are_light(kind: str) -> None:
     low, high = np.array(KINDS[kind].low_m), np.array(KINDS[kind].high_m)
     x, y, z = (float(v) for v in (low + high) / 2)
@@ -103,7 +106,7 @@ def test_new_kinds_are_light(kind: str) -> None:
     assert sum(len(s.faces) for s in surfaces) < 4_000
 
 
-@pytest.mark.parametrize("kind", sorted(k for k in KINDS if KINDS[k].grip))
+@pytest.mark.parametrize("kind", sorted(HELD))
 def test_what_a_hand_holds_says_where(kind: str) -> None:
     made = KINDS[kind]
     assert {"held", "support"} & set(made.roles)

@@ -151,7 +151,7 @@ def test_seats_carry_the_hips() -> None:
 @pytest.mark.parametrize("pitch", [-1.4, 0.0, 0.5])
 @pytest.mark.parametrize("roll", [-2.5, 0.0, 1.0])
 def test_angles_come_back_from_a_rotation(yaw: float, pitch: float, roll: float) -> None:
-    from synthstudio.props.shapes import turn_of
+    from synthstudio.props.things.shapes import turn_of
 
     spec = ThingSpec(kind="crate", yaw_rad=yaw, pitch_rad=pitch, roll_rad=roll)
     assert angles_of(turn_of(spec)) == pytest.approx((yaw, pitch, roll), abs=1e-9)

@@ -1,7 +1,4 @@
-"""Builders of furniture and other indoor things. Each takes (size_m, shape) and gives pieces.
-
-Base centre near the origin, z up; what has a front shows it towards -y, as people do.
-"""
+"""Builders of furniture and other indoor things; what has a front shows it towards -y."""
 
 from __future__ import annotations
 
@@ -11,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from synthstudio.core.spec import Vec3
-from synthstudio.props.shapes import Piece, about, ball, box, cylinder, moved, tube, turned
+from synthstudio.props.things.kinds import SEAT, TIMBER, Shape, kind
+from synthstudio.props.things.shapes import Piece, about, box, cylinder, moved, tube, turned
 
-Shape = dict[str, float]
 _NEXT_CUT_M = np.array([0.0, 0.7, 1.3])
 
 
@@ -73,47 +70,7 @@ def lowered(pieces: list[Piece], built_m: float, wanted_m: float) -> list[Piece]
     return out
 
 
-def crate(size: Vec3, shape: Shape) -> list[Piece]:
-    """Build a wooden crate: boards round a core, battens at the corners."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
-    t = 0.018
-    inner = (x - 2 * t, y - 2 * t)
-    pieces = [box((-inner[0], -inner[1], t / 2), (inner[0], inner[1], h - t), bevel=0.001)]
-    for sign in (-1, 1):
-        near, far = sorted((sign * (y - 2 * t), sign * (y - t)))
-        pieces += planks((-x + t, near, 0), (x - t, far, h), 2, wide=0.11, gap=0.006)
-        near, far = sorted((sign * (x - 2 * t), sign * (x - t)))
-        pieces += planks((near, -y + t, 0), (far, y - t, h), 2, wide=0.11, gap=0.006)
-    pieces += planks((-x + t, -y + t, h - t), (x - t, y - t, h), 0, wide=0.11, gap=0.006)
-    wide = min(0.07, size[0] / 4, size[1] / 4)
-    for sx in (-1, 1):
-        for sy in (-1, 1):
-            a, b = sorted((sx * x, sx * (x - wide)))
-            c, d = sorted((sy * y, sy * (y - t)))
-            pieces.append(box((a, c, 0), (b, d, h), bevel=0.003))
-            a, b = sorted((sx * x, sx * (x - t)))
-            c, d = sorted((sy * (y - t), sy * (y - wide)))
-            pieces.append(box((a, c, 0), (b, d, h), bevel=0.003))
-    return pieces
-
-
-def cardboard_box(size: Vec3, shape: Shape) -> list[Piece]:
-    """Build a closed carton (0) with flaps that meet and a strip of tape (1)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
-    t, slit, tape = 0.004, 0.003, 0.03
-    body = box((-x, -y, 0), (x, y, h - t), bevel=0.006)
-    flaps = [
-        box((-x + 0.004, -y + 0.002, h - t), (x - 0.004, -slit / 2, h - 0.0005), bevel=0.001),
-        box((-x + 0.004, slit / 2, h - t), (x - 0.004, y - 0.002, h - 0.0005), bevel=0.001),
-    ]
-    strip = box((-x + 0.004, -tape, h - 0.001), (x - 0.004, tape, h), bevel=0.0003, slot=1)
-    ends = [
-        box((-x - 0.0005, -tape, h - 0.09), (-x + 0.001, tape, h - t), bevel=0.0003, slot=1),
-        box((x - 0.001, -tape, h - 0.09), (x + 0.0005, tape, h - t), bevel=0.0003, slot=1),
-    ]
-    return [body, *flaps, strip, *ends]
-
-
+@kind("wood wood", low_m=(0.8, 0.6, 0.68), high_m=(2.0, 1.0, 0.95), patterns=TIMBER)
 def table(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a table: top (0), apron and legs (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -143,6 +100,14 @@ def table(size: Vec3, shape: Shape) -> list[Piece]:
     return [top, *rails, *posts(frame, h - thick, leg, slot=1)]
 
 
+@kind(
+    "wood pale_wood",
+    low_m=(0.4, 0.42, 0.8),
+    high_m=(0.52, 0.54, 1.0),
+    patterns=TIMBER,
+    shape="seat_height_m",
+    roles=SEAT,
+)
 def chair(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a chair with a slatted back: frame (0) and seat (1). It faces -y."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -181,15 +146,18 @@ def chair(size: Vec3, shape: Shape) -> list[Piece]:
     ]
     inner = (-x + leg + 0.02, x - leg - 0.02)
     slats = planks(
-        (inner[0], back + 0.004, middle),
-        (inner[1], back + 0.016, top),
-        0,
-        wide=0.035,
-        gap=0.045,
+        (inner[0], back + 0.004, middle), (inner[1], back + 0.016, top), 0, wide=0.035, gap=0.045
     )
     return [*pieces, seat, *rail, *slats]
 
 
+@kind(
+    "wood steel",
+    low_m=(0.32, 0.32, 0.42),
+    high_m=(0.42, 0.42, 0.75),
+    patterns="wood plain",
+    roles=SEAT,
+)
 def stool(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a round stool: seat (0), splayed legs and a ring (1)."""
     r, h = min(size[0], size[1]) / 2, size[2]
@@ -220,6 +188,14 @@ def stool(size: Vec3, shape: Shape) -> list[Piece]:
     return [seat, *legs, *ring]
 
 
+@kind(
+    "cloth_blue cloth_blue black",
+    low_m=(0.9, 0.8, 0.78),
+    high_m=(2.2, 0.95, 0.95),
+    patterns="plain stripes plaid knit",
+    shape="seat_height_m",
+    roles=SEAT,
+)
 def sofa(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a sofa: body and arms (0), cushions (1), feet (2). It faces -y."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -260,70 +236,7 @@ def sofa(size: Vec3, shape: Shape) -> list[Piece]:
     return [*body, *cushions, *feet]
 
 
-def bookcase(size: Vec3, shape: Shape) -> list[Piece]:
-    """Build a bookcase: boards (0), books in two colours (1, 2). It opens towards -y."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
-    t = 0.02
-    pieces = [
-        box((-x, -y, 0), (-x + t, y, h)),
-        box((x - t, -y, 0), (x, y, h)),
-        box((-x + t, y - 0.006, 0.05), (x - t, y, h), bevel=0.001),
-        box((-x + t, -y + 0.01, 0), (x - t, -y + 0.025, 0.06), along="x"),
-    ]
-    count = max(2, round((h - 0.08) / 0.34))
-    step = (h - t - 0.06) / count
-    for k in range(count + 1):
-        z = 0.06 + k * step
-        pieces.append(box((-x + t, -y, z), (x - t, y - 0.006, z + t), along="x"))
-    for k in range(count):
-        pieces += _books((-x + t, x - t), y, 0.06 + k * step + t, step - t, k)
-    return pieces
-
-
-def _books(span: tuple[float, float], y: float, z: float, room: float, shelf: int) -> list[Piece]:
-    """A row of books; thickness and height follow a fixed uneven rhythm."""
-    books: list[Piece] = []
-    at, number = span[0] + 0.01, 7 * shelf
-    while True:
-        wide = 0.022 + 0.02 * ((number * 37) % 11) / 10
-        if at + wide > span[1] - 0.05 * (1 + shelf % 3):
-            return books
-        tall = room * (0.62 + 0.28 * ((number * 53) % 17) / 16)
-        deep = 0.12 + 0.06 * ((number * 29) % 7) / 6
-        books.append(
-            box(
-                (at, max(-y + 0.02, y - 0.04 - deep), z),
-                (at + wide - 0.001, y - 0.04, z + tall),
-                bevel=0,
-                slot=1 + (number * 5) % 3 % 2,
-            )
-        )
-        at += wide
-        number += 1
-
-
-def counter(size: Vec3, shape: Shape) -> list[Piece]:
-    """Build a kitchen or shop counter: body with doors (0), worktop (1), knobs and plinth (2)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
-    top, plinth, lip = 0.04, 0.09, 0.02
-    body = box((-x + lip, -y + 0.04, plinth), (x - lip, y - lip, h - top), bevel=0.002)
-    base = box((-x + 0.04, -y + 0.09, 0), (x - 0.04, y - 0.04, plinth), bevel=0.002, slot=2)
-    worktop = box((-x, -y, h - top), (x, y, h), bevel=0.006, along="x", slot=1)
-    front = -y + 0.04
-    doors = planks(
-        (-x + lip, front - 0.018, plinth + 0.01),
-        (x - lip, front, h - top - 0.01),
-        0,
-        wide=0.5,
-        gap=0.004,
-    )
-    knobs = [
-        ball(0.014, ((d.vertices[:, 0].max() - 0.05), front - 0.028, h - top - 0.12), slot=2)
-        for d in doors
-    ]
-    return [body, base, worktop, *doors, *knobs]
-
-
+@kind("white pale_wood steel", low_m=(0.8, 0.08, 1.9), high_m=(1.1, 0.16, 2.2), patterns=TIMBER)
 def door(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a standing door: frame (0), leaf with two raised panels (1), handle (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -358,6 +271,9 @@ def door(size: Vec3, shape: Shape) -> list[Piece]:
     return pieces
 
 
+@kind(
+    "wood white", low_m=(1.2, 0.25, 1.4), high_m=(2.1, 0.5, 1.9), patterns="plain wood stripes dots"
+)
 def divider(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a folding screen of three leaves: frames (0), panels (1)."""
     pieces: list[Piece] = []
@@ -380,6 +296,12 @@ def divider(size: Vec3, shape: Shape) -> list[Piece]:
     return pieces
 
 
+@kind(
+    "white wood",
+    low_m=(1.2, 0.1, 1.9),
+    high_m=(2.6, 0.18, 2.5),
+    patterns="plain bricks concrete wood tiles",
+)
 def partition(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a piece of wall that stands alone: wall (0), its ends and skirting (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -391,44 +313,25 @@ def partition(size: Vec3, shape: Shape) -> list[Piece]:
     return [*pieces, box((-x + end, -y, h - end), (x - end, y, h), along="x", slot=1)]
 
 
-def suitcase(size: Vec3, shape: Shape) -> list[Piece]:
-    """Build a hard suitcase on wheels: shell with ribs (0), zip, wheels and handle (1)."""
+@kind(
+    "black glass picture",
+    low_m=(0.8, 0.35, 1.2),
+    high_m=(1.4, 0.45, 1.75),
+    patterns="plain stripes checks",
+)
+def screen(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a television on a floor stand: case and stand (0), glass (1), what it shows (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
-    wheel, grip = 0.05, min(0.28 * h, 0.25)
-    top = h - grip
-    shell = box((-x, -y, wheel), (x, y, top), bevel=min(0.035, 0.2 * y))
-    zipper = box((-x - 0.002, -0.008, wheel - 0.002), (x + 0.002, 0.008, top + 0.002), slot=1)
-    count = max(3, round(size[0] / 0.06))
-    ribs = []
-    for k in range(count):
-        at = -x + (k + 0.5) * size[0] / count
-        if abs(at) > x - 0.04:
-            continue
-        for s in (-1, 1):
-            a, b = sorted((s * (y - 0.01), s * (y + 0.004)))
-            ribs.append(
-                box((at - 0.008, a, wheel + 0.05), (at + 0.008, b, top - 0.05), bevel=0.004)
-            )
-    wheels = []
-    for sx in (-1, 1):
-        for sy in (-1, 1):
-            disc = moved(
-                cylinder(wheel / 2, -0.011, 0.011, slot=1), (0, 0, 0), turn=about("y", math.pi / 2)
-            )
-            wheels.append(moved(disc, (sx * (x - 0.04), sy * (y - 0.035), wheel / 2)))
-            wheels.append(
-                box((sx * (x - 0.04) - 0.013, sy * (y - 0.035) - 0.013, wheel * 0.6),
-                    (sx * (x - 0.04) + 0.013, sy * (y - 0.035) + 0.013, wheel + 0.01), slot=1)
-            )  # fmt: skip
-    reach = min(0.12, x * 0.55)
-    handle = [
-        tube([(s * reach, y * 0.55, top - 0.02), (s * reach, y * 0.55, h - 0.02)], 0.008, slot=1)
-        for s in (-1, 1)
-    ]
-    bar = box(
-        (-reach - 0.015, y * 0.55 - 0.013, h - 0.03),
-        (reach + 0.015, y * 0.55 + 0.013, h),
-        bevel=0.008,
-        slot=1,
-    )
-    return [shell, zipper, *ribs, *wheels, *handle, bar]
+    tall = min(0.58 * size[0], 0.62 * h)
+    low, deep = h - tall, min(0.05, 0.4 * y)
+    return [
+        box((-x, -deep / 2, low), (x, deep / 2, h), bevel=0.006),
+        box((-x + 0.008, -deep / 2 - 0.0015, low + 0.008), (x - 0.008, 0, h - 0.008), bevel=0.001,
+            slot=1),
+        box((-x + 0.03, -deep / 2 - 0.0025, low + 0.03), (x - 0.03, 0, h - 0.03), bevel=0.001,
+            slot=2),
+        box((-0.25 * x, deep / 2 - 0.002, low + 0.25 * tall), (0.25 * x, deep / 2 + 0.03,
+            low + 0.75 * tall)),
+        tube([(0, deep / 2 + 0.02, 0.02), (0, deep / 2 + 0.02, low + 0.6 * tall)], 0.03),
+        box((-0.55 * x, -y, 0), (0.55 * x, y, 0.025), bevel=0.008),
+    ]  # fmt: skip

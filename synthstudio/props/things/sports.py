@@ -1,7 +1,4 @@
-"""Builders of sports gear and tools. Each takes (size_m, shape) and gives pieces.
-
-Base centre near the origin, z up. What a hand holds by a bar stands on that bar's end.
-"""
+"""Builders of sports gear and tools. What a hand holds by a bar stands on that bar's end."""
 
 from __future__ import annotations
 
@@ -10,12 +7,14 @@ import math
 import numpy as np
 
 from synthstudio.core.spec import Vec3
-from synthstudio.props.shapes import Piece, about, box, cylinder, moved, prism, tube, turned
+from synthstudio.props.things.kinds import Shape, held, kind
+from synthstudio.props.things.shapes import Piece, about, box, cylinder, moved, prism, tube, turned
 
-Shape = dict[str, float]
 _ACROSS = about("y", math.pi / 2)  # from standing to lying along x
 
 
+@held("ball", stands=True)
+@kind("orange black", low_m=(0.21, 0.21, 0.21), high_m=(0.25, 0.25, 0.25), patterns="plain checks")
 def ball(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a ball (0) with three bands round it (1)."""
     r = min(size) / 2
@@ -31,6 +30,8 @@ def ball(size: Vec3, shape: Shape) -> list[Piece]:
     return [moved(turned(profile, segments=36), (0, 0, r)), *bands]
 
 
+@held("bar", at=(0.0, 0.0, 0.12))
+@kind("red black white", low_m=(0.25, 0.036, 0.66), high_m=(0.28, 0.04, 0.7))
 def racket(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a tennis racket: frame (0), grip (1), strings (2). Its face is in the x-z plane."""
     x, h = size[0] / 2, size[2]
@@ -63,6 +64,13 @@ def racket(size: Vec3, shape: Shape) -> list[Piece]:
     return pieces
 
 
+@held("bar", at=(0.0, 0.0, 0.14))
+@kind(
+    "pale_wood black",
+    low_m=(0.062, 0.062, 0.72),
+    high_m=(0.068, 0.068, 0.86),
+    patterns="wood plain",
+)
 def bat(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a baseball bat: wood (0), grip tape (1)."""
     r, h = min(size[0], size[1]) / 2, size[2]
@@ -75,6 +83,13 @@ def bat(size: Vec3, shape: Shape) -> list[Piece]:
     return [turned(profile, segments=20), turned(tape, segments=16, slot=1)]
 
 
+@held("hang", at=(0.0, -0.44, 0.96))
+@kind(
+    "pale_wood black white",
+    low_m=(0.74, 0.1, 0.19),
+    high_m=(0.82, 0.12, 0.21),
+    patterns="plain stripes checks",
+)
 def skateboard(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a skateboard on its long edge: deck (0), grip tape (1), trucks and wheels (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -108,6 +123,7 @@ def skateboard(size: Vec3, shape: Shape) -> list[Piece]:
     return pieces
 
 
+@kind("white red", low_m=(0.48, 0.16, 1.7), high_m=(0.55, 0.2, 2.2), patterns="plain stripes")
 def surfboard(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a surfboard that stands in a foot on its tail: board (0), stringer and foot (1)."""
     x, foot, h = size[0] / 2, size[1] / 2, size[2]
@@ -140,6 +156,8 @@ def surfboard(size: Vec3, shape: Shape) -> list[Piece]:
     return [*layers, line, *jaws]
 
 
+@held("bar")
+@kind("rubber steel", low_m=(0.12, 0.12, 0.28), high_m=(0.17, 0.17, 0.38))
 def dumbbell(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a dumbbell on end: weights (0), bar (1)."""
     r, h = min(size[0], size[1]) / 2, size[2]
@@ -153,6 +171,8 @@ def dumbbell(size: Vec3, shape: Shape) -> list[Piece]:
     ]
 
 
+@held("barbell", stands=True)
+@kind("black steel", low_m=(1.5, 0.3, 0.3), high_m=(1.9, 0.45, 0.45))
 def barbell(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a barbell lying along x: plates (0), bar (1)."""
     x, h = size[0] / 2, size[2]
@@ -170,6 +190,10 @@ def _shaft(low: float, high: float, radius: float, slot: int = 0) -> Piece:
     return cylinder(radius, low, high, bevel=0.006, segments=12, slot=slot)
 
 
+@held("pole")
+@kind(
+    "pale_wood red yellow", low_m=(0.3, 0.07, 1.25), high_m=(0.42, 0.09, 1.6), patterns="wood plain"
+)
 def broom(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a broom: shaft (0), head (1), bristles (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -186,6 +210,8 @@ def broom(size: Vec3, shape: Shape) -> list[Piece]:
     return [*tufts, head, _shaft(low + 0.02, h, 0.0125)]
 
 
+@held("pole")
+@kind("pale_wood green", low_m=(0.4, 0.07, 1.3), high_m=(0.55, 0.09, 1.65), patterns="wood plain")
 def rake(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a leaf rake: shaft (0), fan of tines (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -204,6 +230,13 @@ def rake(size: Vec3, shape: Shape) -> list[Piece]:
     return pieces
 
 
+@held("pole")
+@kind(
+    "pale_wood steel black",
+    low_m=(0.22, 0.04, 1.0),
+    high_m=(0.28, 0.06, 1.35),
+    patterns="wood plain",
+)
 def shovel(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a shovel: shaft (0), blade (1), grip (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -225,6 +258,8 @@ def shovel(size: Vec3, shape: Shape) -> list[Piece]:
     ]  # fmt: skip
 
 
+@held("bar", at=(0.0, 0.0, 0.2))
+@kind("wood steel", low_m=(0.11, 0.026, 0.28), high_m=(0.13, 0.032, 0.34), patterns="plain wood")
 def hammer(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a hammer: shaft (0), head along x (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -245,6 +280,7 @@ def hammer(size: Vec3, shape: Shape) -> list[Piece]:
     ]  # fmt: skip
 
 
+@kind("steel steel", low_m=(0.45, 0.6, 1.2), high_m=(0.62, 1.1, 2.2), patterns="plain wood")
 def ladder(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a stepladder that stands open: rails (0), treads (1). One climbs it from -y."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]

@@ -1,7 +1,6 @@
-"""Builders of what people hold and carry every day. Each takes (size_m, shape), gives pieces.
+"""Builders of what people hold and carry every day.
 
-Base centre near the origin, z up; what has a front shows it towards -y. What hangs from a hand
-has its handle on top, along x.
+What has a front shows it towards -y; what hangs from a hand has its handle on top, along x.
 """
 
 from __future__ import annotations
@@ -11,14 +10,28 @@ import math
 import numpy as np
 
 from synthstudio.core.spec import Vec3
-from synthstudio.props.shapes import Piece, about, ball, box, cylinder, moved, prism, tube, turned
+from synthstudio.props.things.kinds import Shape, held, kind
+from synthstudio.props.things.shapes import (
+    Piece,
+    about,
+    ball,
+    box,
+    cylinder,
+    moved,
+    prism,
+    tube,
+    turned,
+)
 
-Shape = dict[str, float]
 STRAP_LEVELS = 5
 """Down the chest a backpack's straps are fitted at so many heights."""
+
+
 _STRAP_M = 0.012  # half as thick as they are
 
 
+@held("read", at=(0.0, 0.15, 0.3))
+@kind("red paper", low_m=(0.24, 0.05, 0.19), high_m=(0.36, 0.07, 0.26), patterns="plain stripes")
 def book(size: Vec3, shape: Shape) -> list[Piece]:
     """Build an open book that shows its pages to -y: cover (0), pages (1)."""
     x, h = size[0] / 2, size[2]
@@ -35,6 +48,13 @@ def book(size: Vec3, shape: Shape) -> list[Piece]:
     return pieces
 
 
+@held("cup")
+@kind(
+    "white black carton",
+    low_m=(0.078, 0.078, 0.11),
+    high_m=(0.09, 0.09, 0.16),
+    patterns="plain stripes",
+)
 def cup(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a paper cup: cup (0), lid (1), sleeve (2)."""
     r, h = min(size[0], size[1]) / 2, size[2]
@@ -51,6 +71,13 @@ def cup(size: Vec3, shape: Shape) -> list[Piece]:
     ]
 
 
+@held("cup", at=(0.0, 0.0, 0.4))
+@kind(
+    "green white paper",
+    low_m=(0.06, 0.06, 0.2),
+    high_m=(0.075, 0.075, 0.28),
+    patterns="plain stripes",
+)
 def bottle(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a bottle: body (0), cap (1), label (2)."""
     r, h = min(size[0], size[1]) / 2, size[2]
@@ -68,6 +95,8 @@ def bottle(size: Vec3, shape: Shape) -> list[Piece]:
     ]  # fmt: skip
 
 
+@held("tray", at=(0.0, 0.0, 0.0))
+@kind("wood black", low_m=(0.36, 0.27, 0.025), high_m=(0.48, 0.36, 0.04), patterns="plain wood")
 def tray(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a serving tray with a raised rim (0) and an inlay (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -97,6 +126,13 @@ def _arch(half: float, foot: float, top: float, y: float, radius: float, slot: i
     return tube([(-half, y, foot), *left, *right, (half, y, foot)], radius, segments=8, slot=slot)
 
 
+@held("hang", at=(0.0, 0.0, 0.98), stands=True)
+@kind(
+    "leather leather brass",
+    low_m=(0.24, 0.09, 0.28),
+    high_m=(0.34, 0.13, 0.4),
+    patterns="plain checks",
+)
 def handbag(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a handbag: leather (0), handles (1), clasp and feet (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -122,6 +158,13 @@ def handbag(size: Vec3, shape: Shape) -> list[Piece]:
     ]
 
 
+@held("hang", at=(0.0, 0.0, 0.985), stands=True)
+@kind(
+    "tan white red",
+    low_m=(0.28, 0.11, 0.38),
+    high_m=(0.38, 0.16, 0.5),
+    patterns="plain stripes dots",
+)
 def shopping_bag(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a paper shopping bag: paper (0), cords (1), a printed panel (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -146,6 +189,8 @@ def shopping_bag(size: Vec3, shape: Shape) -> list[Piece]:
     ]
 
 
+@held("hang", at=(0.0, 0.0, 0.975), stands=True)
+@kind("leather black brass", low_m=(0.38, 0.08, 0.32), high_m=(0.45, 0.12, 0.38))
 def briefcase(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a briefcase: leather (0), handle and edges (1), locks (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -159,6 +204,8 @@ def briefcase(size: Vec3, shape: Shape) -> list[Piece]:
     ]  # fmt: skip
 
 
+@held("hang", at=(0.0, 0.0, 0.985), stands=True)
+@kind("cloth_blue steel", low_m=(0.26, 0.26, 0.38), high_m=(0.31, 0.31, 0.46))
 def bucket(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a bucket: body with a rim (0), bail (1)."""
     r, h = min(size[0], size[1]) / 2, size[2]
@@ -170,6 +217,14 @@ def bucket(size: Vec3, shape: Shape) -> list[Piece]:
     return [body, _arch(r - 0.004, top - 0.02, h, 0.0, 0.005, 1)]
 
 
+@held("back", stands=True)
+@kind(
+    "cloth_blue black steel",
+    low_m=(0.27, 0.15, 0.4),
+    high_m=(0.33, 0.22, 0.5),
+    patterns="plain camouflage checks",
+    shape="strap_0_m strap_1_m strap_2_m strap_3_m strap_4_m shoulder_m arm_pit_m side_m body_m",
+)
 def backpack(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a backpack: cloth (0), pockets and straps (1), zips (2).
 
@@ -219,6 +274,8 @@ def backpack(size: Vec3, shape: Shape) -> list[Piece]:
     return pieces
 
 
+@held("stand", at=(0.0, 0.0, 0.985), stands=True)
+@kind("yellow black", low_m=(0.33, 0.2, 0.72), high_m=(0.45, 0.26, 1.05))
 def trolley_case(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a case on wheels with its handle drawn out: shell (0), handle and wheels (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -255,3 +312,39 @@ def trolley_case(size: Vec3, shape: Shape) -> list[Piece]:
         for sx in (-1, 1) for sy in (-1, 1)
     ]  # fmt: skip
     return [shell, *ribs, pocket, *rods, bar, *wheels, *forks]
+
+
+@held("phone", at=(0.0, 0.5, 0.42))
+@kind("black glass steel", low_m=(0.07, 0.008, 0.142), high_m=(0.079, 0.0095, 0.165))
+def phone(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a mobile phone: case (0), glass front (1), lenses on its back (2)."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    lip = 0.05 * size[0]
+    lenses = [
+        moved(cylinder(0.09 * size[0], 0, 0.2 * y, bevel=0.0002, segments=14, slot=2),
+              (-0.55 * x, y * 0.78, h - at * size[0]), turn=about("x", -math.pi / 2))
+        for at in (0.22, 0.46)
+    ]  # fmt: skip
+    return [
+        box((-x, -y, 0), (x, 0.8 * y, h), bevel=0.0025),
+        box((-x + lip, -y - 0.0004, lip), (x - lip, -y + 0.001, h - lip), bevel=0.0003, slot=1),
+        *lenses,
+    ]
+
+
+@held("read", at=(0.0, 0.5, 0.4))
+@kind(
+    "black glass picture",
+    low_m=(0.2, 0.007, 0.15),
+    high_m=(0.29, 0.009, 0.21),
+    patterns="plain stripes checks",
+)
+def tablet(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a tablet computer: case (0), glass (1), what it shows (2)."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    rim, inner = 0.004, 0.014
+    return [
+        box((-x, -y + 0.001, 0), (x, y, h), bevel=0.003),
+        box((-x + rim, -y + 0.0003, rim), (x - rim, 0, h - rim), bevel=0.0004, slot=1),
+        box((-x + inner, -y, inner), (x - inner, -y + 0.001, h - inner), bevel=0.0002, slot=2),
+    ]

@@ -49,9 +49,7 @@ def moved(piece: Piece, offset: Vec3, *, turn: F64 | None = None) -> Piece:
     """The piece turned by a (3, 3) rotation, then shifted; its coords stay."""
     turn = np.eye(3) if turn is None else turn
     return replace(
-        piece,
-        vertices=piece.vertices @ turn.T + np.array(offset),
-        normals=piece.normals @ turn.T,
+        piece, vertices=piece.vertices @ turn.T + np.array(offset), normals=piece.normals @ turn.T
     )
 
 

@@ -1,7 +1,4 @@
-"""Builders of what rolls: bicycle, motor scooter, car, pram, shopping cart.
-
-Each takes (size_m, shape) and gives pieces; base centre near the origin, z up, front to -y.
-"""
+"""Builders of what rolls: bicycle, motor scooter, pram, shopping cart; front to -y."""
 
 from __future__ import annotations
 
@@ -9,13 +6,24 @@ import math
 
 import numpy as np
 
-from synthstudio.core.scene import F64
 from synthstudio.core.spec import Vec3
-from synthstudio.props.shapes import Piece, about, ball, box, cylinder, moved, prism, tube, turned
+from synthstudio.props.things.kinds import Shape, held, kind
+from synthstudio.props.things.shapes import (
+    Piece,
+    about,
+    ball,
+    box,
+    cylinder,
+    moved,
+    prism,
+    tube,
+    turned,
+)
 
-Shape = dict[str, float]
-_AXLE = about("y", math.pi / 2)  # a wheel's axle along x
-_SIDE = about("z", math.pi / 2)  # an outline in (depth, height), drawn across
+AXLE = about("y", math.pi / 2)  # a wheel's axle along x
+
+
+SIDE = about("z", math.pi / 2)  # an outline in (depth, height), drawn across
 
 
 def _tyre(r: float, thick: float, at: Vec3, *, slot: int, spokes: int, metal: int) -> list[Piece]:
@@ -27,7 +35,7 @@ def _tyre(r: float, thick: float, at: Vec3, *, slot: int, spokes: int, metal: in
         return moved(tube(path, bar, segments=7, slot=which), at)
 
     hub = moved(
-        moved(cylinder(0.022, -0.04, 0.04, segments=10, slot=metal), (0, 0, 0), turn=_AXLE), at
+        moved(cylinder(0.022, -0.04, 0.04, segments=10, slot=metal), (0, 0, 0), turn=AXLE), at
     )
     pieces = [ring(r - thick, thick, slot), ring(r - 2.2 * thick, 0.45 * thick, metal), hub]
     for k in range(spokes):
@@ -38,17 +46,19 @@ def _tyre(r: float, thick: float, at: Vec3, *, slot: int, spokes: int, metal: in
     return pieces
 
 
-def _disc(r: float, half: float, at: Vec3, *, slot: int, hub: int) -> list[Piece]:
+def disc(r: float, half: float, at: Vec3, *, slot: int, hub: int) -> list[Piece]:
     """A filled wheel with its axle along x."""
     profile = [(0, -half), (0.8 * r, -half), (0.96 * r, -0.8 * half), (r, -0.5 * half)]
     profile += [(a, -b) for a, b in reversed(profile)]
     cap = [(0, -half - 0.003), (0.55 * r, -half - 0.003), (0.6 * r, 0), (0.55 * r, half + 0.003)]
     return [
-        moved(turned(profile, segments=28, slot=slot), at, turn=_AXLE),
-        moved(turned([*cap, (0, half + 0.003)], segments=20, slot=hub), at, turn=_AXLE),
+        moved(turned(profile, segments=28, slot=slot), at, turn=AXLE),
+        moved(turned([*cap, (0, half + 0.003)], segments=20, slot=hub), at, turn=AXLE),
     ]
 
 
+@held("walk", at=(0.4, -0.135, 0.985), stands=True, supports=True)
+@kind("red black steel", low_m=(0.56, 1.65, 0.88), high_m=(0.64, 1.85, 1.15))
 def bicycle(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a bicycle: frame (0), tyres, saddle and grips (1), rims and chain (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -95,8 +105,8 @@ def bicycle(size: Vec3, shape: Shape) -> list[Piece]:
         tube([low, head], 0.02),
         tube([head, (0, head[1] - 0.05, bar - 0.01)], 0.013, slot=2),
         tube([seat, (0, seat[1] + 0.03, 0.9 * h)], 0.013, slot=2),
-        moved(saddle, (0, seat[1] + 0.02, 0.89 * h), turn=_SIDE),
-        moved(cylinder(0.09, 0.04, 0.046, segments=24, slot=2), bottom, turn=_AXLE),
+        moved(saddle, (0, seat[1] + 0.02, 0.89 * h), turn=SIDE),
+        moved(cylinder(0.09, 0.04, 0.046, segments=24, slot=2), bottom, turn=AXLE),
         tube(
             [(0.043, bottom[1], bottom[2] + 0.09), (0.043, rear, r + 0.04)],
             0.004,
@@ -118,6 +128,7 @@ def bicycle(size: Vec3, shape: Shape) -> list[Piece]:
     return [*frame, *grips, *wheels]
 
 
+@kind("orange black steel", low_m=(0.62, 1.65, 1.02), high_m=(0.74, 1.9, 1.2))
 def motor_scooter(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a motor scooter: body (0), seat, tyres and grips (1), bright metal (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -126,7 +137,7 @@ def motor_scooter(size: Vec3, shape: Shape) -> list[Piece]:
     wide = min(0.17, 0.5 * x)
 
     def across(outline: list[tuple[float, float]], half: float, slot: int = 0) -> Piece:
-        return moved(prism(outline, -half, half, slot=slot), (0, 0, 0), turn=_SIDE)
+        return moved(prism(outline, -half, half, slot=slot), (0, 0, 0), turn=SIDE)
 
     back = [(0.0, 0.3 * h), (0.85 * y, 0.32 * h), (0.97 * y, 0.46 * h), (0.8 * y, 0.6 * h),
             (0.06 * y, 0.6 * h)]  # fmt: skip
@@ -152,8 +163,8 @@ def motor_scooter(size: Vec3, shape: Shape) -> list[Piece]:
         moved(
             cylinder(0.065, 0, 0.03, slot=2), (0, -0.6 * y, 0.88 * h), turn=about("x", math.pi / 2)
         ),
-        *_disc(r, 0.05, (0, front, r), slot=1, hub=2),
-        *_disc(r, 0.055, (0, rear, r), slot=1, hub=2),
+        *disc(r, 0.05, (0, front, r), slot=1, hub=2),
+        *disc(r, 0.055, (0, rear, r), slot=1, hub=2),
     ]
     for s in (-1, 1):
         grip = (s * (x - 0.004), -0.45 * y, 0.91 * h)
@@ -173,154 +184,13 @@ def motor_scooter(size: Vec3, shape: Shape) -> list[Piece]:
     return pieces
 
 
-def car(size: Vec3, shape: Shape) -> list[Piece]:
-    """Build a car that drives to -y: paint (0), glass (1), tyres and trim (2), lamps (3)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
-    r = 0.22 * h
-    front, rear, floor, belt = -0.62 * y, 0.6 * y, 0.13 * h, 0.6 * h
-
-    def across(outline: list[tuple[float, float]], half: float, slot: int = 0) -> Piece:
-        return moved(prism(outline, -half, half, slot=slot), (0, 0, 0), turn=_SIDE)
-
-    lower = [
-        (-0.97 * y, floor),
-        (0.96 * y, floor),
-        (y, 0.35 * h),
-        (0.97 * y, belt),
-        (-0.5 * y, belt),
-        (-0.93 * y, 0.5 * h),
-        (-y, 0.4 * h),
-    ]
-    shoulder = [(-0.95 * y, 0.3 * h), (0.96 * y, 0.3 * h), (0.98 * y, belt - 0.02),
-                (-0.48 * y, belt - 0.02), (-0.9 * y, 0.47 * h)]  # fmt: skip
-    cabin = [(-0.42 * y, belt - 0.02), (0.93 * y, belt - 0.02), (0.7 * y, 0.97 * h), (0.45 * y, h),
-             (0.0, h), (-0.1 * y, 0.98 * h)]  # fmt: skip
-    pieces = [across(lower, 0.94 * x), across(shoulder, x), _cabin(cabin, x)]
-    for s in (-1, 1):
-        for part in _side_glass(y, h, belt):
-            pieces.append(_on_side(part, cabin, x, s))
-        pieces += [
-            box(
-                (s * 0.995 * x - 0.004, a * y, floor + 0.02),
-                (s * 0.995 * x + 0.004, a * y + 0.006, belt),
-                bevel=0,
-                slot=2,
-            )
-            for a in (-0.33, 0.17, 0.55)
-        ]
-        pieces += [
-            box((s * x - 0.008, a * y, 0.52 * h), (s * x + 0.008, a * y + 0.14, 0.54 * h), slot=2)
-            for a in (0.07, 0.44)
-        ]
-        mirror = [sorted((s * 0.93 * x, s * 1.0 * x)), (-0.36 * y, -0.3 * y)]
-        pieces.append(
-            box(
-                (mirror[0][0], mirror[1][0], belt),
-                (mirror[0][1], mirror[1][1], belt + 0.11),
-                bevel=0.02,
-            )
-        )
-        for at in (front, rear):
-            arch = moved(
-                cylinder(1.13 * r, 0.85 * x, x + 0.002, segments=28, slot=2), (0, 0, 0), turn=_AXLE
-            )
-            pieces.append(
-                moved(arch if s > 0 else moved(arch, (-1.85 * x - 0.002, 0, 0)), (0, at, r))
-            )
-            pieces += _disc(r, 0.1, (s * (x - 0.095), at, r), slot=2, hub=3)
-        a, b = sorted((s * 0.55 * x, s * 0.9 * x))
-        pieces.append(box((a, -0.985 * y, 0.38 * h), (b, -0.9 * y, 0.46 * h), bevel=0.02, slot=3))
-        pieces.append(box((a, 0.9 * y, 0.44 * h), (b, 0.995 * y, 0.56 * h), bevel=0.02, slot=3))
-    pieces.append(
-        box((-0.5 * x, -0.995 * y, 0.22 * h), (0.5 * x, -0.9 * y, 0.32 * h), bevel=0.01, slot=2)
-    )
-    pieces.append(box((-0.27, -1.0 * y, 0.24 * h), (0.27, -0.99 * y, 0.31 * h), slot=3))
-    pieces.append(box((-0.27, 0.99 * y, 0.4 * h), (0.27, 1.0 * y, 0.47 * h), slot=3))
-    pieces.append(_screen(cabin[0], cabin[5], x))
-    pieces.append(_screen(cabin[2], cabin[1], x))
-    return pieces
-
-
-_INWARD = 0.2  # a car's roof is so much narrower than its waist
-
-
-def _half(z: float, low: float, high: float, x: float) -> float:
-    return 0.93 * x * (1 - _INWARD * (z - low) / (high - low))
-
-
-def _cabin(outline: list[tuple[float, float]], x: float) -> Piece:
-    flat = moved(prism(outline, -1.0, 1.0), (0, 0, 0), turn=_SIDE)
-    z = flat.vertices[:, 2]
-    low, high = float(z.min()), float(z.max())
-    half = np.array([_half(float(v), low, high, x) for v in z])
-    vertices = flat.vertices * np.column_stack([half, np.ones_like(half), np.ones_like(half)])
-    return _reshaded(flat, vertices)
-
-
-def _reshaded(piece: Piece, vertices: F64) -> Piece:
-    """The piece with other vertices and flat normals; no two faces share vertices."""
-    corners = piece.faces.ravel()
-    spread = vertices[corners].reshape(-1, 3, 3)
-    normals = np.cross(spread[:, 1] - spread[:, 0], spread[:, 2] - spread[:, 0])
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    return Piece(
-        vertices=vertices[corners],
-        faces=np.arange(len(corners)).reshape(-1, 3),
-        coords=piece.coords[corners],
-        normals=np.repeat(normals, 3, axis=0),
-        slot=piece.slot,
-    )
-
-
-def _side_glass(y: float, h: float, belt: float) -> list[list[tuple[float, float]]]:
-    """The outlines (depth, height) of a side's windows."""
-    low, high = belt + 0.015 * h, 0.94 * h
-    return [
-        [(-0.31 * y, low), (0.15 * y, low), (0.15 * y, high), (-0.08 * y, high)],
-        [(0.19 * y, low), (0.56 * y, low), (0.52 * y, high), (0.19 * y, high)],
-        [(0.6 * y, low), (0.82 * y, low), (0.64 * y, high - 0.02), (0.57 * y, high)],
-    ]
-
-
-def _on_side(
-    outline: list[tuple[float, float]], cabin: list[tuple[float, float]], x: float, s: int
-) -> Piece:
-    """A pane that lies on the cabin's slanted side `s` (-1 right, 1 left)."""
-    flat = moved(prism(outline, 0.985, 1.004, slot=1), (0, 0, 0), turn=_SIDE)
-    low, high = min(z for _, z in cabin), max(z for _, z in cabin)
-    depth = -flat.vertices[:, 0]
-    half = np.array([_half(float(v), low, high, x) for v in flat.vertices[:, 2]])
-    across = s * half * depth
-    faces = flat.faces if s < 0 else flat.faces[:, ::-1]
-    vertices = np.column_stack([across, flat.vertices[:, 1], flat.vertices[:, 2]])
-    return _reshaded(
-        Piece(vertices=vertices, faces=faces, coords=flat.coords, normals=flat.normals, slot=1),
-        vertices,
-    )
-
-
-def _screen(low: tuple[float, float], high: tuple[float, float], x: float) -> Piece:
-    """A windscreen between two points (depth, height) of the cabin's outline."""
-    way = np.array(high) - np.array(low)
-    out = np.array([-way[1], way[0]]) / np.hypot(*way)
-    a, b = np.array(low) + 0.07 * way, np.array(low) + 0.93 * way
-    if out[1] < 0:
-        out = -out
-    inner, outer = -0.02 * out, 0.004 * out
-    outline = [tuple(a + inner), tuple(b + inner), tuple(b + outer), tuple(a + outer)]
-    ring = np.array(outline)
-    area = np.sum(ring[:, 0] * np.roll(ring[:, 1], -1) - np.roll(ring[:, 0], -1) * ring[:, 1])
-    if area < 0:
-        outline = outline[::-1]
-    points = [(float(p), float(q)) for p, q in outline]
-    flat = moved(prism(points, -1.0, 1.0, slot=1), (0, 0, 0), turn=_SIDE)
-    z0, z1 = min(low[1], high[1]), max(low[1], high[1])
-    half = np.array([0.93 * _half(float(v), z0, z1, x) for v in flat.vertices[:, 2]])
-    return _reshaded(
-        flat, flat.vertices * np.column_stack([half, np.ones_like(half), np.ones_like(half)])
-    )
-
-
+@held("push", at=(0.0, 0.48, 0.985), stands=True, supports=True)
+@kind(
+    "cloth_blue steel black",
+    low_m=(0.54, 0.9, 0.88),
+    high_m=(0.64, 1.1, 1.14),
+    patterns="plain checks dots",
+)
 def pram(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a pram, pushed from +y: cot and hood (0), chassis and handle (1), tyres (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -341,10 +211,10 @@ def pram(size: Vec3, shape: Shape) -> list[Piece]:
     ]
     half = 0.8 * x
     pieces = [
-        moved(prism(outline, -half, half), (0, 0, 0), turn=_SIDE),
-        moved(prism(hood, -0.98 * half, 0.98 * half), (0, 0, 0), turn=_SIDE),
+        moved(prism(outline, -half, half), (0, 0, 0), turn=SIDE),
+        moved(prism(hood, -0.98 * half, 0.98 * half), (0, 0, 0), turn=SIDE),
         box((-half - 0.006, -0.92 * y, rim - 0.02), (half + 0.006, end, rim + 0.012), slot=1),
-        moved(cylinder(0.015, -half, half, slot=1), (0, y - 0.016, h - 0.016), turn=_AXLE),
+        moved(cylinder(0.015, -half, half, slot=1), (0, y - 0.016, h - 0.016), turn=AXLE),
     ]
     for s in (-1, 1):
         edge = s * (half - 0.01)
@@ -364,12 +234,14 @@ def pram(size: Vec3, shape: Shape) -> list[Piece]:
         pieces.append(tube([(edge, 0.62 * y, r), (edge, -0.3 * y, cot)], 0.012, segments=8, slot=1))
         for at in (-0.7 * y, 0.62 * y):
             wheel = (s * (x - 0.025), at, r)
-            pieces += _disc(r, 0.02, wheel, slot=2, hub=1)
+            pieces += disc(r, 0.02, wheel, slot=2, hub=1)
             pieces.append(tube([(edge, at, r), wheel], 0.01, segments=6, slot=1))
     pieces.append(box((-half + 0.02, -0.6 * y, 0.24 * h), (half - 0.02, 0.4 * y, 0.28 * h), slot=0))
     return pieces
 
 
+@held("push", at=(0.0, 0.48, 0.985), stands=True, supports=True)
+@kind("steel red black", low_m=(0.54, 0.85, 0.88), high_m=(0.6, 1.0, 1.14))
 def shopping_cart(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a shopping cart, pushed from +y: wire (0), handle (1), castors (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -410,7 +282,7 @@ def shopping_cart(size: Vec3, shape: Shape) -> list[Piece]:
             )
         )
     handle = [
-        moved(cylinder(0.016, -0.93 * x, 0.93 * x, slot=1), (0, y - 0.017, h - 0.017), turn=_AXLE)
+        moved(cylinder(0.016, -0.93 * x, 0.93 * x, slot=1), (0, y - 0.017, h - 0.017), turn=AXLE)
     ]
     legs, castors = [], []
     for s in (-1, 1):
@@ -431,7 +303,7 @@ def shopping_cart(size: Vec3, shape: Shape) -> list[Piece]:
         )
         legs.append(tube([(edge, -0.1 * y, 0.14), (s * 0.7 * x, -0.3 * y, low)], 0.011, segments=8))
         for at in (-0.82 * y, 0.6 * y):
-            castors += _disc(0.055, 0.014, (edge, at, 0.055), slot=2, hub=0)
+            castors += disc(0.055, 0.014, (edge, at, 0.055), slot=2, hub=0)
             castors.append(box((edge - 0.02, at - 0.015, 0.06), (edge + 0.02, at + 0.015, 0.15)))
     tray = [
         tube([(-0.86 * x, a * y, 0.15), (0.86 * x, a * y, 0.15)], 0.005, segments=5)

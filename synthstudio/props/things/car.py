@@ -1,0 +1,160 @@
+"""Builder of the car that drives to -y."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from synthstudio.core.scene import F64
+from synthstudio.core.spec import Vec3
+from synthstudio.props.things.kinds import Shape, kind
+from synthstudio.props.things.shapes import Piece, box, cylinder, moved, prism
+from synthstudio.props.things.wheels import AXLE, SIDE, disc
+
+
+@kind("paint glass rubber lamp", low_m=(1.62, 3.5, 1.4), high_m=(1.85, 4.5, 1.55))
+def car(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a car that drives to -y: paint (0), glass (1), tyres and trim (2), lamps (3)."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    r = 0.22 * h
+    front, rear, floor, belt = -0.62 * y, 0.6 * y, 0.13 * h, 0.6 * h
+
+    def across(outline: list[tuple[float, float]], half: float, slot: int = 0) -> Piece:
+        return moved(prism(outline, -half, half, slot=slot), (0, 0, 0), turn=SIDE)
+
+    lower = [
+        (-0.97 * y, floor),
+        (0.96 * y, floor),
+        (y, 0.35 * h),
+        (0.97 * y, belt),
+        (-0.5 * y, belt),
+        (-0.93 * y, 0.5 * h),
+        (-y, 0.4 * h),
+    ]
+    shoulder = [(-0.95 * y, 0.3 * h), (0.96 * y, 0.3 * h), (0.98 * y, belt - 0.02),
+                (-0.48 * y, belt - 0.02), (-0.9 * y, 0.47 * h)]  # fmt: skip
+    cabin = [(-0.42 * y, belt - 0.02), (0.93 * y, belt - 0.02), (0.7 * y, 0.97 * h), (0.45 * y, h),
+             (0.0, h), (-0.1 * y, 0.98 * h)]  # fmt: skip
+    pieces = [across(lower, 0.94 * x), across(shoulder, x), _cabin(cabin, x)]
+    for s in (-1, 1):
+        for part in _side_glass(y, h, belt):
+            pieces.append(_on_side(part, cabin, x, s))
+        pieces += [
+            box(
+                (s * 0.995 * x - 0.004, a * y, floor + 0.02),
+                (s * 0.995 * x + 0.004, a * y + 0.006, belt),
+                bevel=0,
+                slot=2,
+            )
+            for a in (-0.33, 0.17, 0.55)
+        ]
+        pieces += [
+            box((s * x - 0.008, a * y, 0.52 * h), (s * x + 0.008, a * y + 0.14, 0.54 * h), slot=2)
+            for a in (0.07, 0.44)
+        ]
+        mirror = [sorted((s * 0.93 * x, s * 1.0 * x)), (-0.36 * y, -0.3 * y)]
+        pieces.append(
+            box(
+                (mirror[0][0], mirror[1][0], belt),
+                (mirror[0][1], mirror[1][1], belt + 0.11),
+                bevel=0.02,
+            )
+        )
+        for at in (front, rear):
+            arch = moved(
+                cylinder(1.13 * r, 0.85 * x, x + 0.002, segments=28, slot=2), (0, 0, 0), turn=AXLE
+            )
+            pieces.append(
+                moved(arch if s > 0 else moved(arch, (-1.85 * x - 0.002, 0, 0)), (0, at, r))
+            )
+            pieces += disc(r, 0.1, (s * (x - 0.095), at, r), slot=2, hub=3)
+        a, b = sorted((s * 0.55 * x, s * 0.9 * x))
+        pieces.append(box((a, -0.985 * y, 0.38 * h), (b, -0.9 * y, 0.46 * h), bevel=0.02, slot=3))
+        pieces.append(box((a, 0.9 * y, 0.44 * h), (b, 0.995 * y, 0.56 * h), bevel=0.02, slot=3))
+    pieces.append(
+        box((-0.5 * x, -0.995 * y, 0.22 * h), (0.5 * x, -0.9 * y, 0.32 * h), bevel=0.01, slot=2)
+    )
+    pieces.append(box((-0.27, -1.0 * y, 0.24 * h), (0.27, -0.99 * y, 0.31 * h), slot=3))
+    pieces.append(box((-0.27, 0.99 * y, 0.4 * h), (0.27, 1.0 * y, 0.47 * h), slot=3))
+    pieces.append(_screen(cabin[0], cabin[5], x))
+    pieces.append(_screen(cabin[2], cabin[1], x))
+    return pieces
+
+
+_INWARD = 0.2  # a car's roof is so much narrower than its waist
+
+
+def _half(z: float, low: float, high: float, x: float) -> float:
+    return 0.93 * x * (1 - _INWARD * (z - low) / (high - low))
+
+
+def _cabin(outline: list[tuple[float, float]], x: float) -> Piece:
+    flat = moved(prism(outline, -1.0, 1.0), (0, 0, 0), turn=SIDE)
+    z = flat.vertices[:, 2]
+    low, high = float(z.min()), float(z.max())
+    half = np.array([_half(float(v), low, high, x) for v in z])
+    vertices = flat.vertices * np.column_stack([half, np.ones_like(half), np.ones_like(half)])
+    return _reshaded(flat, vertices)
+
+
+def _reshaded(piece: Piece, vertices: F64) -> Piece:
+    """The piece with other vertices and flat normals; no two faces share vertices."""
+    corners = piece.faces.ravel()
+    spread = vertices[corners].reshape(-1, 3, 3)
+    normals = np.cross(spread[:, 1] - spread[:, 0], spread[:, 2] - spread[:, 0])
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    return Piece(
+        vertices=vertices[corners],
+        faces=np.arange(len(corners)).reshape(-1, 3),
+        coords=piece.coords[corners],
+        normals=np.repeat(normals, 3, axis=0),
+        slot=piece.slot,
+    )
+
+
+def _side_glass(y: float, h: float, belt: float) -> list[list[tuple[float, float]]]:
+    """The outlines (depth, height) of a side's windows."""
+    low, high = belt + 0.015 * h, 0.94 * h
+    return [
+        [(-0.31 * y, low), (0.15 * y, low), (0.15 * y, high), (-0.08 * y, high)],
+        [(0.19 * y, low), (0.56 * y, low), (0.52 * y, high), (0.19 * y, high)],
+        [(0.6 * y, low), (0.82 * y, low), (0.64 * y, high - 0.02), (0.57 * y, high)],
+    ]
+
+
+def _on_side(
+    outline: list[tuple[float, float]], cabin: list[tuple[float, float]], x: float, s: int
+) -> Piece:
+    """A pane that lies on the cabin's slanted side `s` (-1 right, 1 left)."""
+    flat = moved(prism(outline, 0.985, 1.004, slot=1), (0, 0, 0), turn=SIDE)
+    low, high = min(z for _, z in cabin), max(z for _, z in cabin)
+    depth = -flat.vertices[:, 0]
+    half = np.array([_half(float(v), low, high, x) for v in flat.vertices[:, 2]])
+    across = s * half * depth
+    faces = flat.faces if s < 0 else flat.faces[:, ::-1]
+    vertices = np.column_stack([across, flat.vertices[:, 1], flat.vertices[:, 2]])
+    return _reshaded(
+        Piece(vertices=vertices, faces=faces, coords=flat.coords, normals=flat.normals, slot=1),
+        vertices,
+    )
+
+
+def _screen(low: tuple[float, float], high: tuple[float, float], x: float) -> Piece:
+    """A windscreen between two points (depth, height) of the cabin's outline."""
+    way = np.array(high) - np.array(low)
+    out = np.array([-way[1], way[0]]) / np.hypot(*way)
+    a, b = np.array(low) + 0.07 * way, np.array(low) + 0.93 * way
+    if out[1] < 0:
+        out = -out
+    inner, outer = -0.02 * out, 0.004 * out
+    outline = [tuple(a + inner), tuple(b + inner), tuple(b + outer), tuple(a + outer)]
+    ring = np.array(outline)
+    area = np.sum(ring[:, 0] * np.roll(ring[:, 1], -1) - np.roll(ring[:, 0], -1) * ring[:, 1])
+    if area < 0:
+        outline = outline[::-1]
+    points = [(float(p), float(q)) for p, q in outline]
+    flat = moved(prism(points, -1.0, 1.0, slot=1), (0, 0, 0), turn=SIDE)
+    z0, z1 = min(low[1], high[1]), max(low[1], high[1])
+    half = np.array([0.93 * _half(float(v), z0, z1, x) for v in flat.vertices[:, 2]])
+    return _reshaded(
+        flat, flat.vertices * np.column_stack([half, np.ones_like(half), np.ones_like(half)])
+    )

@@ -1,0 +1,245 @@
+"""Builders of what holds things: boxes, barrels, bins, cases, counters and bookcases."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from synthstudio.core.spec import Vec3
+from synthstudio.props.things.furniture import planks
+from synthstudio.props.things.kinds import SEAT, Shape, held, kind
+from synthstudio.props.things.shapes import Piece, about, ball, box, cylinder, moved, tube, turned
+
+
+@kind(
+    "pale_wood", low_m=(0.4, 0.35, 0.3), high_m=(1.2, 1.0, 1.1), patterns="wood plain", roles=SEAT
+)
+def crate(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a wooden crate: boards round a core, battens at the corners."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    t = 0.018
+    inner = (x - 2 * t, y - 2 * t)
+    pieces = [box((-inner[0], -inner[1], t / 2), (inner[0], inner[1], h - t), bevel=0.001)]
+    for sign in (-1, 1):
+        near, far = sorted((sign * (y - 2 * t), sign * (y - t)))
+        pieces += planks((-x + t, near, 0), (x - t, far, h), 2, wide=0.11, gap=0.006)
+        near, far = sorted((sign * (x - 2 * t), sign * (x - t)))
+        pieces += planks((near, -y + t, 0), (far, y - t, h), 2, wide=0.11, gap=0.006)
+    pieces += planks((-x + t, -y + t, h - t), (x - t, y - t, h), 0, wide=0.11, gap=0.006)
+    wide = min(0.07, size[0] / 4, size[1] / 4)
+    for sx in (-1, 1):
+        for sy in (-1, 1):
+            a, b = sorted((sx * x, sx * (x - wide)))
+            c, d = sorted((sy * y, sy * (y - t)))
+            pieces.append(box((a, c, 0), (b, d, h), bevel=0.003))
+            a, b = sorted((sx * x, sx * (x - t)))
+            c, d = sorted((sy * (y - t), sy * (y - wide)))
+            pieces.append(box((a, c, 0), (b, d, h), bevel=0.003))
+    return pieces
+
+
+@held("carry", stands=True)
+@kind("carton tape", low_m=(0.3, 0.25, 0.2), high_m=(0.9, 0.7, 1.0))
+def cardboard_box(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a closed carton (0) with flaps that meet and a strip of tape (1)."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    t, slit, tape = 0.004, 0.003, 0.03
+    body = box((-x, -y, 0), (x, y, h - t), bevel=0.006)
+    flaps = [
+        box((-x + 0.004, -y + 0.002, h - t), (x - 0.004, -slit / 2, h - 0.0005), bevel=0.001),
+        box((-x + 0.004, slit / 2, h - t), (x - 0.004, y - 0.002, h - 0.0005), bevel=0.001),
+    ]
+    strip = box((-x + 0.004, -tape, h - 0.001), (x - 0.004, tape, h), bevel=0.0003, slot=1)
+    ends = [
+        box((-x - 0.0005, -tape, h - 0.09), (-x + 0.001, tape, h - t), bevel=0.0003, slot=1),
+        box((x - 0.001, -tape, h - 0.09), (x + 0.0005, tape, h - t), bevel=0.0003, slot=1),
+    ]
+    return [body, *flaps, strip, *ends]
+
+
+@kind(
+    "pale_wood red cloth_blue",
+    low_m=(0.6, 0.26, 0.9),
+    high_m=(1.4, 0.4, 2.1),
+    patterns="wood plain",
+)
+def bookcase(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a bookcase: boards (0), books in two colours (1, 2). It opens towards -y."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    t = 0.02
+    pieces = [
+        box((-x, -y, 0), (-x + t, y, h)),
+        box((x - t, -y, 0), (x, y, h)),
+        box((-x + t, y - 0.006, 0.05), (x - t, y, h), bevel=0.001),
+        box((-x + t, -y + 0.01, 0), (x - t, -y + 0.025, 0.06), along="x"),
+    ]
+    count = max(2, round((h - 0.08) / 0.34))
+    step = (h - t - 0.06) / count
+    for k in range(count + 1):
+        z = 0.06 + k * step
+        pieces.append(box((-x + t, -y, z), (x - t, y - 0.006, z + t), along="x"))
+    for k in range(count):
+        pieces += _books((-x + t, x - t), y, 0.06 + k * step + t, step - t, k)
+    return pieces
+
+
+def _books(span: tuple[float, float], y: float, z: float, room: float, shelf: int) -> list[Piece]:
+    """A row of books; thickness and height follow a fixed uneven rhythm."""
+    books: list[Piece] = []
+    at, number = span[0] + 0.01, 7 * shelf
+    while True:
+        wide = 0.022 + 0.02 * ((number * 37) % 11) / 10
+        if at + wide > span[1] - 0.05 * (1 + shelf % 3):
+            return books
+        tall = room * (0.62 + 0.28 * ((number * 53) % 17) / 16)
+        deep = 0.12 + 0.06 * ((number * 29) % 7) / 6
+        books.append(
+            box(
+                (at, max(-y + 0.02, y - 0.04 - deep), z),
+                (at + wide - 0.001, y - 0.04, z + tall),
+                bevel=0,
+                slot=1 + (number * 5) % 3 % 2,
+            )
+        )
+        at += wide
+        number += 1
+
+
+@kind(
+    "white wood steel",
+    low_m=(1.0, 0.5, 0.85),
+    high_m=(2.6, 0.75, 1.1),
+    patterns="plain wood planks tiles",
+)
+def counter(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a kitchen or shop counter: body with doors (0), worktop (1), knobs and plinth (2)."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    top, plinth, lip = 0.04, 0.09, 0.02
+    body = box((-x + lip, -y + 0.04, plinth), (x - lip, y - lip, h - top), bevel=0.002)
+    base = box((-x + 0.04, -y + 0.09, 0), (x - 0.04, y - 0.04, plinth), bevel=0.002, slot=2)
+    worktop = box((-x, -y, h - top), (x, y, h), bevel=0.006, along="x", slot=1)
+    front = -y + 0.04
+    doors = planks(
+        (-x + lip, front - 0.018, plinth + 0.01),
+        (x - lip, front, h - top - 0.01),
+        0,
+        wide=0.5,
+        gap=0.004,
+    )
+    knobs = [
+        ball(0.014, ((d.vertices[:, 0].max() - 0.05), front - 0.028, h - top - 0.12), slot=2)
+        for d in doors
+    ]
+    return [body, base, worktop, *doors, *knobs]
+
+
+@kind("red black", low_m=(0.34, 0.2, 0.75), high_m=(0.52, 0.34, 1.1))
+def suitcase(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a hard suitcase on wheels: shell with ribs (0), zip, wheels and handle (1)."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    wheel, grip = 0.05, min(0.28 * h, 0.25)
+    top = h - grip
+    shell = box((-x, -y, wheel), (x, y, top), bevel=min(0.035, 0.2 * y))
+    zipper = box((-x - 0.002, -0.008, wheel - 0.002), (x + 0.002, 0.008, top + 0.002), slot=1)
+    count = max(3, round(size[0] / 0.06))
+    ribs = []
+    for k in range(count):
+        at = -x + (k + 0.5) * size[0] / count
+        if abs(at) > x - 0.04:
+            continue
+        for s in (-1, 1):
+            a, b = sorted((s * (y - 0.01), s * (y + 0.004)))
+            ribs.append(
+                box((at - 0.008, a, wheel + 0.05), (at + 0.008, b, top - 0.05), bevel=0.004)
+            )
+    wheels = []
+    for sx in (-1, 1):
+        for sy in (-1, 1):
+            disc = moved(
+                cylinder(wheel / 2, -0.011, 0.011, slot=1), (0, 0, 0), turn=about("y", math.pi / 2)
+            )
+            wheels.append(moved(disc, (sx * (x - 0.04), sy * (y - 0.035), wheel / 2)))
+            wheels.append(
+                box((sx * (x - 0.04) - 0.013, sy * (y - 0.035) - 0.013, wheel * 0.6),
+                    (sx * (x - 0.04) + 0.013, sy * (y - 0.035) + 0.013, wheel + 0.01), slot=1)
+            )  # fmt: skip
+    reach = min(0.12, x * 0.55)
+    handle = [
+        tube([(s * reach, y * 0.55, top - 0.02), (s * reach, y * 0.55, h - 0.02)], 0.008, slot=1)
+        for s in (-1, 1)
+    ]
+    bar = box(
+        (-reach - 0.015, y * 0.55 - 0.013, h - 0.03),
+        (reach + 0.015, y * 0.55 + 0.013, h),
+        bevel=0.008,
+        slot=1,
+    )
+    return [shell, zipper, *ribs, *wheels, *handle, bar]
+
+
+@kind("wood steel", low_m=(0.4, 0.4, 0.6), high_m=(0.75, 0.75, 1.1), patterns="planks wood plain")
+def barrel(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a barrel: bulging staves (0) and four hoops (1)."""
+    r, h = min(size[0], size[1]) / 2 - 0.004, size[2]
+
+    def radius(z: float) -> float:
+        return r * (1 - 0.16 * (2 * z / h - 1) ** 2)
+
+    zs = np.linspace(0, h, 13)
+    rim, sunk = radius(0) - 0.025, 0.03
+    profile = [
+        (0, sunk),
+        (rim, sunk),
+        (rim, 0),
+        *((radius(z), z) for z in zs),
+        (rim, h),
+        (rim, h - sunk),
+        (0, h - sunk),
+    ]
+    hoops = []
+    for z in (0.06 * h, 0.3 * h, 0.7 * h, 0.94 * h):
+        w = 0.02
+        a, b = radius(z - w), radius(z + w)
+        hoops.append(
+            turned(
+                [
+                    (0, z - w),
+                    (a - 0.01, z - w),
+                    (a + 0.004, z - w),
+                    (b + 0.004, z + w),
+                    (b - 0.01, z + w),
+                    (0, z + w),
+                ],
+                slot=1,
+            )
+        )
+    return [turned([(a, float(b)) for a, b in profile]), *hoops]
+
+
+@kind("steel black", low_m=(0.35, 0.35, 0.6), high_m=(0.6, 0.6, 1.1), patterns="plain planks")
+def bin_(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a litter bin: flared body with ribs (0), lid with a slot (1)."""
+    r, h = min(size[0], size[1]) / 2, size[2]
+    lid = 0.16 * h
+    body = turned([(0, 0), (r * 0.78, 0), (r * 0.8, 0.01), (r * 0.96, h - lid), (0, h - lid)],
+                  segments=28)  # fmt: skip
+    cover = turned(
+        [
+            (0, h - lid),
+            (r, h - lid),
+            (r, h - lid * 0.75),
+            (r * 0.97, h - lid * 0.7),
+            (r * 0.85, h - lid * 0.25),
+            (r * 0.55, h),
+            (0, h),
+        ],
+        segments=28,
+        slot=1,
+    )
+    hoops = [
+        turned([(0, z), (a + 0.006, z), (a + 0.006, z + 0.02), (0, z + 0.02)], segments=28)
+        for share in (0.25, 0.6)
+        for z, a in [((h - lid) * share, r * (0.8 + 0.16 * share))]
+    ]
+    return [body, cover, *hoops]

@@ -1,0 +1,253 @@
+"""Builders of what stands outdoors: poles, fences, walls, benches, signs, racks."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from synthstudio.core.spec import Vec3
+from synthstudio.props.things.furniture import planks, seat_height
+from synthstudio.props.things.kinds import SEAT, TIMBER, Shape, kind
+from synthstudio.props.things.shapes import Piece, about, box, cylinder, moved, prism, tube, turned
+
+
+@kind("steel", low_m=(0.05, 0.05, 0.9), high_m=(0.3, 0.3, 3.5), patterns="plain stripes concrete")
+def pole(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a round post with a domed cap."""
+    r, h = min(size[0], size[1]) / 2, size[2]
+    cap = min(r, 0.1 * h)
+    dome = [(r * math.cos(a), h - cap + cap * math.sin(a)) for a in np.linspace(0, math.pi / 2, 5)]
+    return [turned([(0, 0), (r, 0), *dome[:-1], (0, h)], segments=20)]
+
+
+@kind(
+    "pale_wood",
+    low_m=(1.0, 0.05, 0.7),
+    high_m=(3.5, 0.08, 1.5),
+    patterns="wood plain",
+    shape="slat_m gap_m",
+)
+def fence(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a picket fence: pointed slats on two rails."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    slat, gap = shape.get("slat_m", 0.07), shape.get("gap_m", 0.05)
+    count = max(2, round((size[0] + gap) / (slat + gap)))
+    step = (size[0] - slat) / (count - 1)
+    point = min(slat * 0.6, h * 0.1)
+    pieces = []
+    for k in range(count):
+        a = -x + k * step
+        outline = [(a, 0), (a + slat, 0), (a + slat, h - point), (a + slat / 2, h), (a, h - point)]
+        pieces.append(prism(outline, -y, -y + size[1] * 0.45))
+    for z in (0.2 * h, 0.75 * h):
+        pieces.append(box((-x, -y + size[1] * 0.45, z), (x, y, z + 0.08), along="x"))
+    return pieces
+
+
+@kind(
+    "brick stone",
+    low_m=(1.0, 0.2, 0.4),
+    high_m=(3.5, 0.4, 1.2),
+    patterns="bricks concrete tiles plain",
+)
+def low_wall(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a garden wall (0) with an overhanging cap (1)."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    cap, over = min(0.06, h / 4), min(0.025, y / 4)
+    wall = box((-x + over, -y + over, 0), (x - over, y - over, h - cap), bevel=0.003)
+    return [wall, box((-x, -y, h - cap), (x, y, h), bevel=0.01, along="x", slot=1)]
+
+
+def has_back(size: Vec3, shape: Shape) -> bool:
+    """Whether a bench of that size has a back."""
+    return "seat_height_m" in shape or size[2] > 0.6
+
+
+@kind(
+    "wood black",
+    low_m=(1.0, 0.4, 0.42),
+    high_m=(2.0, 0.6, 0.9),
+    patterns=TIMBER,
+    shape="seat_height_m",
+    roles=SEAT,
+)
+def bench(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a park bench: boards (0), iron frames (1); and a back when `has_back`."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    backed = has_back(size, shape)
+    sit = seat_height(size, shape) if backed else h
+    pieces = planks(
+        (-x, -y, sit - 0.03), (x, y - (0.08 if backed else 0), sit), 1, wide=0.09, gap=0.012
+    )
+    if backed:
+        pieces += planks(
+            (-x, y - 0.05, min(sit + 0.12, h - 0.05)), (x, y - 0.025, h), 2, wide=0.09, gap=0.015
+        )
+    for s in (-1, 1):
+        at = s * (x - 0.18)
+        a, b = at - 0.025, at + 0.025
+        pieces.append(box((a, -y + 0.02, sit - 0.07), (b, y - 0.02, sit - 0.03), slot=1))
+        pieces.append(box((a, -y + 0.04, 0), (b, -y + 0.09, sit - 0.07), slot=1))
+        top = h - 0.02 if backed else sit - 0.07
+        pieces.append(
+            box(
+                (a, y - 0.025 if backed else y - 0.09, 0),
+                (b, y if backed else y - 0.04, top),
+                slot=1,
+            )
+        )
+        pieces.append(box((a - 0.01, -y, 0), (b + 0.01, y, 0.02), slot=1))
+    return pieces
+
+
+@kind("stone", low_m=(0.3, 0.3, 1.8), high_m=(0.6, 0.6, 3.2), patterns="concrete plain")
+def pillar(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a round column with a square base and capital."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    r = min(x, y) * 0.82
+    base = min(0.12, h / 8)
+    shaft = turned(
+        [
+            (0, base), (r * 1.1, base), (r * 1.15, base * 1.35), (r * 1.1, base * 1.7),
+            (r, base * 1.8), (r * 0.93, h - base * 1.5), (r * 1.02, h - base * 1.4),
+            (r * 1.1, h - base), (0, h - base),
+        ],
+        segments=32,
+    )  # fmt: skip
+    return [
+        box((-x, -y, 0), (x, y, base), bevel=0.01),
+        shaft,
+        box((-x, -y, h - base), (x, y, h), bevel=0.01),
+    ]
+
+
+@kind("orange white", low_m=(0.28, 0.28, 0.45), high_m=(0.5, 0.5, 1.0))
+def traffic_cone(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a traffic cone: rubber foot and cone (0) with two bands (1)."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    foot, tip = 0.035, 0.022
+    wide = min(x, y) * 0.72
+
+    def radius(share: float) -> float:
+        return wide + (tip - wide) * share
+
+    def at(share: float) -> tuple[float, float]:
+        return radius(share), foot + (h - foot) * share
+
+    bands = []
+    for low, high in ((0.34, 0.52), (0.68, 0.84)):
+        (a, za), (b, zb) = at(low), at(high)
+        bands.append(turned([(0, za), (a + 0.003, za), (b + 0.003, zb), (0, zb)], slot=1))
+    return [
+        box((-x, -y, 0), (x, y, foot), bevel=0.012),
+        turned(
+            [(0, 0.01), (wide + 0.012, 0.01), (wide, foot + 0.02), at(0.98), (tip * 0.6, h), (0, h)]
+        ),
+        *bands,
+    ]
+
+
+@kind(
+    "red white steel",
+    low_m=(0.5, 0.08, 1.4),
+    high_m=(1.6, 0.14, 2.4),
+    patterns="plain stripes checks",
+)
+def sign_board(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a sign: board with a border (0, 1) on posts (2): an octagon when about square."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    octagon = size[0] < 0.8
+    tall = min(size[0] if octagon else size[0] * 0.6, 0.7 * h)
+    middle = h - tall / 2
+    back = y - min(0.05, y)
+    at = (0.0,) if octagon else (-x * 0.6, x * 0.6)
+    width = min(0.03, y * 0.6)
+    legs = [tube([(a, back, 0), (a, back, h - 0.02)], width, slot=2) for a in at]
+    if octagon:
+        boards = [
+            prism(_octagon(x * scale, tall / 2 * scale, middle), front, back, slot=slot)
+            for scale, front, slot in ((1.0, -y + 0.004, 1), (0.9, -y, 0))
+        ]
+    else:
+        low = h - tall
+        boards = [
+            box((-x, -y + 0.006, low), (x, back, h), along="x", slot=1),
+            box((-x + 0.03, -y, low + 0.03), (x - 0.03, back - 0.004, h - 0.03), along="x"),
+        ]
+    return [*boards, *legs]
+
+
+def _octagon(half_x: float, half_z: float, middle: float) -> list[tuple[float, float]]:
+    c = math.tan(math.pi / 8)
+    ring = [(1, -c), (1, c), (c, 1), (-c, 1), (-1, c), (-1, -c), (-c, -1), (c, -1)]
+    return [(half_x * a, middle + half_z * b) for a, b in ring]
+
+
+@kind("steel", low_m=(1.2, 0.5, 0.7), high_m=(3.0, 0.9, 0.95))
+def bicycle_rack(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a row of upturned-U stands on two ground rails."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    r = 0.024
+    count = max(2, round(size[0] / 0.75) + 1)
+    pieces = []
+    for k in range(count):
+        a = -x + r + k * (size[0] - 2 * r) / (count - 1)
+        bend = min(y - r, h - r, 0.15)
+        arc = [
+            (y - r - bend + bend * math.cos(t), h - r - bend + bend * math.sin(t))
+            for t in np.linspace(0, math.pi / 2, 5)
+        ]
+        path = [(a, y - r, 0.0), *((a, p, z) for p, z in arc)]
+        path += [(a, -p, z) for p, z in reversed(arc)] + [(a, -y + r, 0.0)]
+        pieces.append(tube(path, r))
+    for s in (-1, 1):
+        a, b = sorted((s * y, s * (y - 2 * r)))
+        pieces.append(box((-x, a, 0), (x, b, 0.012), along="x"))
+    return pieces
+
+
+@kind("black", low_m=(1.2, 0.05, 0.8), high_m=(3.5, 0.08, 1.15))
+def railing(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a railing: posts, a handrail and upright bars (1 slot)."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    rail = min(0.024, y)
+    count = max(2, round(size[0] / 1.2) + 1)
+    pieces = [box((-x, -y, h - 2 * rail), (x, y, h), bevel=rail * 0.5, along="x")]
+    pieces.append(box((-x, -rail / 2, 0.1), (x, rail / 2, 0.1 + rail), along="x"))
+    for k in range(count):
+        a = -x + rail + k * (size[0] - 2 * rail) / (count - 1)
+        pieces.append(box((a - rail, -rail, 0), (a + rail, rail, h - rail)))
+    bars = max(2, round(size[0] / 0.13))
+    for k in range(1, bars):
+        a = -x + k * size[0] / bars
+        pieces.append(
+            moved(cylinder(0.007, 0.1 + rail / 2, h - rail, segments=8, bevel=0.0005), (a, 0, 0))
+        )
+    return pieces
+
+
+@kind("cloth_blue glass picture", low_m=(0.4, 0.3, 1.2), high_m=(0.6, 0.5, 1.7))
+def kiosk(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a ticket machine: body (0), slanted screen (1), what it shows (2), slots (1)."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    # The profile lies in (depth, height); a prism is drawn along y, so it is turned.
+    profile = [(-y, 0.0), (y, 0.0), (y, h), (0.1 * y, h), (-y, 0.68 * h)]
+    turn = about("z", math.pi / 2)
+    lean = math.atan2(1.1 * y, 0.32 * h)
+    tall = math.hypot(1.1 * y, 0.32 * h)
+    tilt = about("x", -lean)
+
+    def on_slope(piece: Piece) -> Piece:
+        return moved(piece, (0, -y, 0.68 * h), turn=tilt)
+
+    return [
+        moved(prism(profile, -x, x), (0, 0, 0), turn=turn),
+        on_slope(box((-0.86 * x, -0.004, 0.06 * tall), (0.86 * x, 0.004, 0.94 * tall), slot=1)),
+        on_slope(box((-0.78 * x, -0.006, 0.12 * tall), (0.78 * x, 0.002, 0.88 * tall), slot=2)),
+        box((-0.5 * x, -y - 0.006, 0.5 * h), (0.1 * x, -y + 0.01, 0.52 * h), slot=1),
+        box((0.3 * x, -y - 0.012, 0.46 * h), (0.7 * x, -y + 0.01, 0.58 * h), slot=1),
+        box((-0.4 * x, -y - 0.006, 0.22 * h), (0.4 * x, -y + 0.01, 0.33 * h), slot=1),
+        moved(cylinder(0.012, 0, 0.02, slot=2), (0.5 * x, -y - 0.004, 0.62 * h),
+              turn=about("x", math.pi / 2)),
+    ]  # fmt: skip
