@@ -25,7 +25,7 @@ from benchmarks import proofs
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
-from synthstudio.formats.export import EXPORTERS
+from synthstudio.formats.export import export
 from synthstudio.generation import pipeline
 
 ROOT = proofs.ROOT
@@ -142,7 +142,7 @@ def _exported(folder: Path) -> Dataset:
     )
     pipeline.generate(settings, folder / "set", workers=1)
     for form in ("coco", "yolo", "cvat", "webdataset", "huggingface", "label-studio"):
-        EXPORTERS[form](folder / "set", folder / form)
+        export(form, folder / "set", folder / form)
     return Dataset(folder / "set")
 
 

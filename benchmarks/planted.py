@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,6 @@ from synthstudio.core.labels import U8
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
-from synthstudio.formats.coco import load_coco
 from synthstudio.quality.checks.coco import skeleton_of
 from synthstudio.quality.checks.masks import Mask, read_mask
 from synthstudio.quality.checks.people import check_person
@@ -51,7 +51,7 @@ def of_dataset(folder: Path) -> Iterator[Picture]:
 
 def of_coco(path: Path, images: Path) -> Iterator[Picture]:
     """Yield each image of a COCO file with masks and people."""
-    data = load_coco(path)
+    data = json.loads(path.read_bytes())
     skeleton = {c["id"]: skeleton_of(c["keypoints"]) for c in data["categories"]}
     for image in data["images"]:
         size = (image["height"], image["width"])

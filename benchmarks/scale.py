@@ -30,9 +30,9 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row, write_parquet
 from synthstudio.dataset.shards import FRAMES_NAME, INSTANCES_NAME, image_name, new_temporary, seal
 from synthstudio.dataset.writer import open_or_create
+from synthstudio.formats import export as exporting
 from synthstudio.formats.checked import complete
-from synthstudio.formats.export import EXPORTERS
-from synthstudio.formats.imports import IMPORTERS
+from synthstudio.formats.imports import import_from
 from synthstudio.label.masks import encode, mask_box
 
 PEOPLE_A_FRAME = 50
@@ -176,19 +176,19 @@ def _plain(folder: Path) -> Iterator[Row]:
 
 def export(folder: Path, people: int, form: str = "coco") -> None:
     """Export the set."""
-    EXPORTERS[form](folder / "set", folder / form)
+    exporting.export(form, folder / "set", folder / form)
 
 
 def take(folder: Path, people: int, form: str = "coco") -> None:
     """Import what was exported and see that nobody is missing."""
-    made = IMPORTERS[form](folder / form, folder / f"{form}-back")
+    made = import_from(form, folder / form, folder / f"{form}-back")
     if made.people != people or made.edited:
         raise SystemExit(f"{made.people} people came back, {made.edited} edited")
 
 
 def again(folder: Path, people: int) -> None:
     """Export what was imported: the same bytes."""
-    EXPORTERS["coco"](folder / "coco-back", folder / "coco-again")
+    export("coco", folder / "coco-back", folder / "coco-again")
     one, two = (folder / n / "annotations.json" for n in ("coco", "coco-again"))
     with one.open("rb") as a, two.open("rb") as b:
         while chunk := a.read(1 << 20):
@@ -214,7 +214,7 @@ def valid(folder: Path, people: int) -> None:
         file.write(f'], "images": {json.dumps(images)}, "categories": {json.dumps(categories)}}}')
     jpeg = encode_jpeg(np.full((HEIGHT_PX, WIDTH_PX, 3), 90, np.uint8), 50)
     (folder / "stub.jpg").write_bytes(jpeg)
-    made = IMPORTERS["coco"](folder / "big.json", folder / "big")
+    made = import_from("coco", folder / "big.json", folder / "big")
     if made.people != 20_000:
         raise SystemExit(f"{made.people} people came in")
 
@@ -226,7 +226,7 @@ def token(folder: Path, people: int) -> None:
         for _ in range(BIG_BYTES >> 20):
             file.write("x" * (1 << 20))
     try:
-        IMPORTERS["coco"](folder / "token.json", folder / "token")
+        import_from("coco", folder / "token.json", folder / "token")
     except FormatError as error:
         if "too long" in str(error):
             return

@@ -37,7 +37,7 @@ from synthstudio.dataset.shards import (
     seal,
 )
 from synthstudio.dataset.writer import open_or_create
-from synthstudio.formats.coco_raw import RawCoco
+from synthstudio.formats.coco.file import RawCoco
 from synthstudio.quality import diff, validate
 from synthstudio.quality.coverage import coverage
 from synthstudio.report import facts
@@ -146,11 +146,11 @@ def _validate_coco(dataset: Dataset, work: Path) -> object:
 
 
 def _export(dataset: Dataset, work: Path) -> object:
-    from synthstudio.formats.coco import export_coco
+    from synthstudio.formats.coco.write import write_coco
 
     samples = pair_rows(dataset.iter_frames(), dataset.iter_instances())
     skeleton = get_skeleton(dataset.identity.skeleton)
-    return export_coco(samples, work / "annotations.json", skeleton=skeleton).annotations
+    return write_coco(samples, work / "annotations.json", skeleton=skeleton)
 
 
 def _count(dataset: Dataset, work: Path) -> object:

@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks import abilities, proofs
 from benchmarks.counterfactuals import counterfactuals
 from synthstudio.dataset.reader import Dataset
-from synthstudio.formats.export import EXPORTERS
+from synthstudio.formats.export import export
 from synthstudio.generation import pipeline
 from synthstudio.generation.audit import audit
 from synthstudio.generation.stage import Stage, prepare
@@ -120,7 +120,7 @@ def coco_scores_itself(folder: Path, assets: Path) -> tuple[bool, str]:
     out = folder / "crowd"
     settings = proofs.settings_for(SCENES / "crowd.yaml", assets=assets, frames=40)
     pipeline.generate(settings, out, workers=2)
-    told = EXPORTERS["coco"](out, folder / "coco")
+    told = export("coco", out, folder / "coco")
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(told.annotations))
         most = max(len(truth.getAnnIds([i])) for i in truth.getImgIds())

@@ -16,7 +16,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
 from synthstudio.dataset.shards import write_shard
 from synthstudio.dataset.writer import open_or_create
-from synthstudio.formats.coco import export_coco
+from synthstudio.formats.coco.write import write_coco
 
 
 def _run(*words: object, code: int = 0) -> Result:
@@ -50,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def coco(folder: Path, tmp_path: Path) -> Path:
     opened = Dataset(folder)
     samples = pair_rows(opened.iter_frames(), opened.iter_instances())
-    export_coco(samples, tmp_path / "a.json", skeleton=get_skeleton("coco17"))
+    write_coco(samples, tmp_path / "a.json", skeleton=get_skeleton("coco17"))
     return tmp_path / "a.json"
 
 

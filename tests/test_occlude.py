@@ -21,7 +21,7 @@ from synthstudio.core.photo import PhotoSpec
 from synthstudio.core.spec_json import read_as
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import hashed_files
-from synthstudio.formats.coco_file import CocoFile
+from synthstudio.formats.coco.file import CocoFile
 from synthstudio.generation.photos.layers import lay
 from synthstudio.generation.photos.make import PhotoStage, annotated, make_frame, rows_of
 from synthstudio.generation.photos.photos import Album, gather

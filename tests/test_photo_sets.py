@@ -17,7 +17,7 @@ from synthstudio.core.errors import DatasetError
 from synthstudio.dataset import splits
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import INSTANCE_SCHEMA, write_parquet
-from synthstudio.formats.export import EXPORTERS
+from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
 from synthstudio.generation import audit as rays
 from synthstudio.generation.photos import audit as photo_audit
@@ -132,7 +132,7 @@ def test_the_next_recipe_hides_the_people_of_the_same_photos(stored: Dataset, tm
 def test_imported_sets_go_on_from_their_own_recipe_or_say_that_there_is_none(
     stored: Dataset, imported: Dataset, tmp_path: Path
 ):
-    EXPORTERS["coco"](stored.folder, tmp_path / "coco")
+    export("coco", stored.folder, tmp_path / "coco")
     import_from("coco", tmp_path / "coco", tmp_path / "back")
     back = Dataset(tmp_path / "back")
     assert next_recipe(back, coverage(back), families=()) == next_recipe(
@@ -144,7 +144,7 @@ def test_imported_sets_go_on_from_their_own_recipe_or_say_that_there_is_none(
 
 @pytest.mark.parametrize("form", ["coco", "crowdpose", "yolo", "webdataset"])
 def test_labels_come_back_exactly_and_nobody_differs(stored: Dataset, tmp_path: Path, form: str):
-    EXPORTERS[form](stored.folder, tmp_path / "out")
+    export(form, stored.folder, tmp_path / "out")
     made = import_from(form, tmp_path / "out", tmp_path / "back")
     assert made.edited == 0
     assert told(Dataset(tmp_path / "back")) == told(stored)
@@ -155,7 +155,7 @@ def told(data: Dataset) -> str:
 
 
 def test_one_joint_that_somebody_moved_is_one_person(stored: Dataset, tmp_path: Path):
-    EXPORTERS["coco"](stored.folder, tmp_path / "out")
+    export("coco", stored.folder, tmp_path / "out")
     path = tmp_path / "out" / "annotations.json"
     file = json.loads(path.read_text())
     mixed = {a["image_id"] for a in file["annotations"] if a["origin"][0] == "rendered"}

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import trimesh
+from coco_objects import to_coco
 
 from synthstudio.compose import lens
 from synthstudio.core.images import decode_rgb, encode_jpeg, srgb_to_linear
@@ -17,7 +18,6 @@ from synthstudio.core.scene import Light, Scene, Surface
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import FrameSpec, LensSpec, Material
 from synthstudio.dataset import rows
-from synthstudio.formats.coco import to_coco
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import Stage, prepare
 from synthstudio.recipe.schema.load import dump, load, parse

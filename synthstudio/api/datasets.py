@@ -173,10 +173,11 @@ class Dataset(Sequence[Frame]):
         skeleton: str | None = None,
     ) -> Exported:
         """Write these frames in a format that other tools read; see `synthstudio.export`."""
-        from synthstudio.formats.export import EXPORTERS
+        from synthstudio.formats.export import export
+        from synthstudio.formats.registry import FORMATS
 
-        name = to_choice(format, "format", EXPORTERS)
-        return EXPORTERS[name](self, to_path(out, "out"), polygons=polygons, skeleton=skeleton)
+        name = to_choice(format, "format", FORMATS)
+        return export(name, self, to_path(out, "out"), polygons=polygons, skeleton=skeleton)
 
     def torch(
         self,
@@ -196,7 +197,7 @@ class Dataset(Sequence[Frame]):
 
         return PersonCrops(self, size=size, split=split, transform=transform)
 
-    # What exporters and checks read (formats.labelled.Labelled).
+    # What exporters and checks read (formats.exchange.Labelled).
 
     @property
     def identity(self) -> Identity:

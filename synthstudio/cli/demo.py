@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from synthstudio.dataset.reader import Dataset
-from synthstudio.formats.export import EXPORTERS
+from synthstudio.formats.export import export
 from synthstudio.generation.audit import audit
 from synthstudio.generation.pipeline import OnProgress, generate
 from synthstudio.generation.stage import prepare
@@ -47,7 +47,7 @@ def demo(
     )
     tally = audit(out / "dataset", settings, workers=workers, on_progress=step("auditing"))
     coco_folder = _unused(out / "coco")
-    exported = EXPORTERS["coco"](out / "dataset", coco_folder)
+    exported = export("coco", out / "dataset", coco_folder)
     sheet(out / "dataset", out / "contact_sheet.png")
     report(Dataset(out / "dataset"), out / "report.html", audit=tally.report())
     return {

@@ -8,13 +8,20 @@ from typing import Annotated
 import typer
 
 from synthstudio.api.progress import waiting
-from synthstudio.cli.options import BonesName, DatasetArgument, ExportFormat, JsonOption, finish
+from synthstudio.cli.options import (
+    DEFAULT_FORMAT,
+    BonesName,
+    DatasetArgument,
+    ExportFormat,
+    JsonOption,
+    finish,
+)
 
 
 def export(
     dataset: DatasetArgument,
     out: Annotated[Path, typer.Option(help="A folder for the annotations and images.")],
-    form: Annotated[ExportFormat, typer.Option("--format", help="Which.")] = ExportFormat.coco,
+    form: Annotated[ExportFormat, typer.Option("--format", help="Which.")] = DEFAULT_FORMAT,
     polygons: Annotated[
         bool, typer.Option("--polygons", help="Masks as polygons instead of RLE.")
     ] = False,
@@ -24,28 +31,28 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write a data set in a format that other tools read."""
-    from synthstudio.formats.export import EXPORTERS
+    from synthstudio.formats.export import export as write
 
     with waiting(f"exporting {form.value}"):
         wanted = None if skeleton is None else skeleton.value
-        made = EXPORTERS[form.value](dataset, out, polygons=polygons, skeleton=wanted)
+        made = write(form.value, dataset, out, polygons=polygons, skeleton=wanted)
     finish(made.as_json(), as_json, made.text())
 
 
 def import_(
     path: Annotated[Path, typer.Argument(help="The file or folder of another tool.")],
     out: Annotated[Path, typer.Option(help="The data set's folder.")],
-    form: Annotated[ExportFormat, typer.Option("--format", help="Which.")] = ExportFormat.coco,
+    form: Annotated[ExportFormat, typer.Option("--format", help="Which.")] = DEFAULT_FORMAT,
     images: Annotated[
         Path | None, typer.Option(help="Where the pictures lie; default: beside the file.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Take in what another tool has written as a data set."""
-    from synthstudio.formats.imports import IMPORTERS
+    from synthstudio.formats.imports import import_from
 
     with waiting(f"importing {form.value}"):
-        made = IMPORTERS[form.value](path, out, images=images)
+        made = import_from(form.value, path, out, images=images)
     finish(made.as_json(), as_json, made.text())
 
 

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from synthstudio.formats.registry import FORMATS
+
 
 class DeviceName(StrEnum):
     """Where kernels run."""
@@ -25,20 +27,11 @@ class RendererName(StrEnum):
     pyrender = "pyrender"
 
 
-class ExportFormat(StrEnum):
-    """What other tools read and write."""
-
-    coco = "coco"
-    crowdpose = "crowdpose"
-    ochuman = "ochuman"
-    yolo = "yolo"
-    cvat = "cvat"
-    webdataset = "webdataset"
-    huggingface = "huggingface"
-    label_studio = "label-studio"
-    mpii = "mpii"
-    lsp = "lsp"
-    h36m = "h36m"
+ExportFormat = StrEnum(  # type: ignore[misc]
+    "ExportFormat", {name.replace("-", "_"): name for name in FORMATS}
+)
+"""Formats of other tools."""
+DEFAULT_FORMAT = ExportFormat("coco")
 
 
 class BonesName(StrEnum):

@@ -14,6 +14,7 @@ import typer
 
 from synthstudio.api.progress import progress_steps, waiting
 from synthstudio.cli.options import (
+    DEFAULT_FORMAT,
     BonesName,
     DatasetArgument,
     DeviceName,
@@ -113,7 +114,7 @@ def import_(
     dataset: DatasetArgument,
     path: Annotated[Path, typer.Argument(help="The corrected file or folder of another tool.")],
     by: Annotated[str, typer.Option("--by", help="Whose corrections these are.")],
-    form: Annotated[ExportFormat, typer.Option("--format", help="Which.")] = ExportFormat.coco,
+    form: Annotated[ExportFormat, typer.Option("--format", help="Which.")] = DEFAULT_FORMAT,
     images: Annotated[
         Path | None, typer.Option(help="Where the pictures lie; default: beside the file.")
     ] = None,

@@ -191,7 +191,7 @@ def _validate_dataset(
 def _validate_coco(
     path: Path, images: Path | None, pictures: bool, report: Path | None, fix: Path | None
 ) -> tuple[Validated, dict[str, int] | None]:
-    from synthstudio.formats.coco_raw import RawCoco
+    from synthstudio.formats.coco.file import RawCoco
     from synthstudio.quality import validate as validating
     from synthstudio.quality.checks.mend import write_mended
     from synthstudio.report.findings import write_coco_findings

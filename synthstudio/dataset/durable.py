@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from synthstudio.core.errors import DatasetError, DiskError
 
@@ -65,13 +65,29 @@ def sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
+@contextmanager
+def atomic_file(path: Path) -> Iterator[IO[str]]:
+    """Yield a UTF-8 text file that becomes `path` when the body ends well; DiskError on failure.
+
+    A reader sees the old bytes or the new ones.
+    """
+    with _atomic(path, "w", "utf-8") as file:
+        yield file
+
+
 def replace_file(path: Path, data: bytes) -> None:
     """Write `path` so that a reader sees the old bytes or the new ones; DiskError on failure."""
+    with _atomic(path, "wb", None) as file:
+        file.write(data)
+
+
+@contextmanager
+def _atomic(path: Path, mode: str, encoding: str | None) -> Iterator[IO[Any]]:
     temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
     with disk_errors(path):
         try:
-            with temporary.open("wb") as file:
-                file.write(data)
+            with temporary.open(mode, encoding=encoding) as file:
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)

@@ -10,25 +10,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from synthstudio.core.errors import AssetError, FormatError
-from synthstudio.core.safe_json import BEGIN, read_members
 from synthstudio.core.safe_paths import file_inside, plain_name
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
 from synthstudio.dataset.durable import canonical_json, disk_errors, file_sha256, whole_folder
 from synthstudio.formats import checked
+from synthstudio.formats.coco.file import plain_joint_name, read_entries
 
 PARTS = ("train", "test")
 TEST_SHARE = 0.3
 LEAST_PHOTOS = 4
 FACTS = "facts.json"
-_STREAMED = ("images", "annotations", "categories")
+_LISTS = ("images", "annotations", "categories")
 _IMAGE = ("id", "file_name", "width", "height", "license", "flickr_url", "coco_url", "url")
-_ALIASES = {"head": "head_top", "top_head": "head_top", "headtop": "head_top"}
 _PERSON = 1
 
 
@@ -71,33 +70,22 @@ def part(annotations: Path, images: Path, out: Path, *, seed: int) -> dict[str, 
     return facts
 
 
-def _members(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the entries of images, annotations and categories, one at a time."""
-    for key, span in read_members(path, streamed=_STREAMED):
-        if key in _STREAMED and span is not BEGIN:
-            with checked.reading(f"{path}, byte {span.start}"):
-                if not isinstance(span.value, dict):
-                    raise ValueError(f"an entry of {key} is no object")
-            yield key, span.value
-
-
 def _read(path: Path) -> _Read:
     found = _Read()
-    for key, entry in _members(path):
+    for key, entry in read_entries(path):
+        if key not in _LISTS:
+            continue
         with checked.reading(f"{path}: {key}, id {str(entry.get('id'))[:40]}"):
             if key == "images":
                 name = plain_name(checked.text(entry["file_name"], 1024), where=str(path))
                 found.images[checked.integer(entry["id"])] = name
             elif key == "categories" and entry.get("keypoints"):
-                found.names[checked.integer(entry["id"])] = tuple(map(_plain, entry["keypoints"]))
+                found.names[checked.integer(entry["id"])] = tuple(
+                    plain_joint_name(checked.text(name, 80)) for name in entry["keypoints"]
+                )
             elif key == "annotations":
                 _count(entry, found)
     return found
-
-
-def _plain(name: Any) -> str:
-    plain = checked.text(name, 80).strip().lower().replace(" ", "_").replace("-", "_")
-    return _ALIASES.get(plain, plain)
 
 
 def _count(entry: dict[str, Any], found: _Read) -> None:
@@ -252,7 +240,7 @@ def _write(
         for key in ("images", "annotations"):
             file.write(f',\n"{key}": [')
             between = "\n"
-            for kind, entry in _members(source):
+            for kind, entry in read_entries(source):
                 if kind != key:
                     continue
                 row = _image(entry, photos) if key == "images" else _person(entry, photos, place)
@@ -260,9 +248,7 @@ def _write(
                     file.write(between + json.dumps(row))
                     between = ",\n"
             file.write("]")
-        licences: Any = next(
-            (s.value for k, s in read_members(source, streamed=_STREAMED) if k == "licenses"), []
-        )
+        licences: Any = next((v for key, v in read_entries(source) if key == "licenses"), [])
         file.write(f',\n"licenses": {json.dumps(licences)}}}\n')
 
 

@@ -1,4 +1,4 @@
-"""Values and rows from outside: taken only when they can be what they say. All raise ValueError.
+"""Checks of untrusted values and rows; all raise ValueError. Rows as JSON, there and back.
 
 Importers turn a ValueError, KeyError or TypeError into a FormatError that says where (`reading`).
 """
@@ -17,6 +17,7 @@ import pyarrow as pa
 from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import CAUSES, SHARES, STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.rle import check_counts
+from synthstudio.core.skeleton import FOREIGN, SKELETONS, get_skeleton
 from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, NO_STATE, Row
 
@@ -38,21 +39,21 @@ def reading(where: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, KeyError, TypeError, IndexError, OverflowError, AttributeError) as error:
-        said = f"no {error}" if isinstance(error, KeyError) else str(error)
+        problem = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise FormatError(
-            f"cannot be taken in: {said[:300]}", where=where, then="Mend it there, or leave it out."
+            f"cannot be taken in: {problem[:300]}",
+            where=where,
+            then="Mend it there, or leave it out.",
         ) from error
 
 
 def integer(value: Any, low: int = 0, high: int = _INT64) -> int:
-    """Return a whole number within bounds."""
     if type(value) is not int or not low <= value <= high:
         raise ValueError(f"not a whole number from {low} to {high}: {str(value)[:40]}")
     return value
 
 
 def number(value: Any, limit: float = LARGEST_PX) -> float:
-    """Return a finite number, of a size below `limit`, as float."""
     if type(value) not in (int, float) or not abs(value) <= limit:
         raise ValueError(f"no number in range: {str(value)[:40]}")
     return float(value)
@@ -72,7 +73,6 @@ def numbers(values: Any, limit: float) -> list[float]:
 
 
 def text(value: Any, limit: int = MAX_TEXT) -> str:
-    """Return text that can be stored as UTF-8."""
     if not isinstance(value, str) or len(value) > limit:
         raise ValueError(f"no text of at most {limit} characters: {str(value)[:40]}")
     value.encode("utf-8")  # a lone surrogate is a ValueError
@@ -80,7 +80,6 @@ def text(value: Any, limit: int = MAX_TEXT) -> str:
 
 
 def size(width: Any, height: Any) -> tuple[int, int]:
-    """Return (width, height) of a picture."""
     found = integer(width, 1, 2**24), integer(height, 1, 2**24)
     if found[0] * found[1] > MAX_PIXELS:
         raise ValueError(f"a picture of {found[0]} x {found[1]} is too large")
@@ -108,7 +107,7 @@ def complete(row: Mapping[str, Any], schema: pa.Schema) -> Row:
 
 
 def _empty_row(schema: pa.Schema) -> Row:
-    """Return what stands in each column when nobody said it; asked of every row."""
+    """Return the value of each column that is not given; called for every row."""
     known = _EMPTY_ROWS.get(id(schema))
     return {f.name: _empty(f) for f in schema} if known is None else known
 
@@ -122,7 +121,7 @@ def _empty(field: pa.Field) -> Any:
 
 
 _NO_LIST: list[Any] = []
-"""Stands for a list of the row's own."""
+"""Placeholder: each row gets an empty list of its own."""
 _EMPTY_ROWS = {
     id(schema): {f.name: _empty(f) for f in schema} for schema in (FRAME_SCHEMA, INSTANCE_SCHEMA)
 }
@@ -145,7 +144,7 @@ def frame_of(
 def person_of(
     points: Sequence[tuple[float, float, int]],  # continuous px and v: 0 unlabelled, 1, 2
     frame: Mapping[str, Any],
-    number_: int,
+    instance: int,
     *,
     box_px: Sequence[float] | None = None,
     **more: Any,
@@ -154,20 +153,20 @@ def person_of(
 
     Without a box it is that of the labelled joints. The area is the box's, unless `more` has it.
     """
-    seen = [integer(v, 0, 2) for _, _, v in points]
+    state = [integer(v, 0, 2) for _, _, v in points]
     px = [(number(x), number(y)) if v else (math.nan, math.nan) for x, y, v in points]
     around = list(box_px) if box_px is not None else _around(px)
     causes = (_UNLABELLED, _UNKNOWN, _VISIBLE)
     known = {
         "frame_index": frame["index"],
-        "instance": number_,
+        "instance": instance,
         "joints_px": [v for pair in px for v in pair],
-        "shares": [math.nan] * (len(SHARES) * len(seen)),
-        "state": [v or NO_STATE for v in seen],
-        "cause": [causes[v] for v in seen],
-        "ambiguous": [False] * len(seen),
-        "occluder_id": [0] * len(seen),
-        "origin": ["human"] * len(seen),
+        "shares": [math.nan] * (len(SHARES) * len(state)),
+        "state": [v or NO_STATE for v in state],
+        "cause": [causes[v] for v in state],
+        "ambiguous": [False] * len(state),
+        "occluder_id": [0] * len(state),
+        "origin": ["human"] * len(state),
         "mask_size": [frame["height_px"], frame["width_px"]],
         "modal_box_px": around,
         "modal_area_px": round(around[2] * around[3]),
@@ -208,9 +207,9 @@ def check_person(row: Mapping[str, Any], frame: Mapping[str, Any], joints: int) 
     _check_joints(row)
     hidden = [row[n] for n in ("hidden_joint", "hidden_instance", "hidden_share")]
     if len({len(column) for column in hidden}) != 1:
-        raise ValueError("the lists of hiders are of different lengths")
+        raise ValueError("the lists of occluders are of different lengths")
     if any(not 0 <= j < joints for j in hidden[0]):
-        raise ValueError("a hider of a joint that is not there")
+        raise ValueError("an occluder of a joint that is not there")
     box(row["modal_box_px"])
     if row["amodal_box_px"] is not None:
         box(row["amodal_box_px"])
@@ -229,8 +228,8 @@ _PERSON_TEXTS = [
     if name not in ("cause", "origin", "modal_counts", "amodal_counts")
 ]
 """Where texts are looked for: the others are checked as words and as codes before."""
-_CODE_CHARS = 4096
-"""Longer codes are not remembered as checked."""
+_CACHED_CHARS = 4096
+"""Longer mask codes are not cached as checked."""
 
 
 def _check_joints(row: Mapping[str, Any]) -> None:
@@ -255,14 +254,14 @@ def _all_finite(values: Any, most: float, least: float) -> bool:
 
 
 def _check_masks(row: Mapping[str, Any], frame: Mapping[str, Any]) -> None:
-    wanted = [frame["height_px"], frame["width_px"]]
-    if list(row["mask_size"]) != wanted:
-        raise ValueError(f"a mask of size {row['mask_size']} in a picture of {wanted}")
+    height, width = frame["height_px"], frame["width_px"]
+    if list(row["mask_size"]) != [height, width]:
+        raise ValueError(f"a mask of size {row['mask_size']} in a picture of {[height, width]}")
     for name in ("modal_counts", "amodal_counts"):
         if row[name] is not None:
             counts = text(row[name])
-            check = _check_code if len(counts) <= _CODE_CHARS else check_counts
-            check(counts, (wanted[0], wanted[1]))
+            check = _check_code if len(counts) <= _CACHED_CHARS else check_counts
+            check(counts, (height, width))
 
 
 @functools.lru_cache(maxsize=512)
@@ -279,3 +278,67 @@ def _check_texts(row: Mapping[str, Any], names: Sequence[str]) -> None:
         elif isinstance(value, list) and value and isinstance(value[0], str):
             for item in value:
                 text(item)
+
+
+def to_json_row(row: Mapping[str, Any]) -> Row:
+    """Return a row that JSON can hold: NaN as null."""
+    return {name: _plain(value) for name, value in row.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [None if v != v else v for v in value]
+    return None if value != value else value
+
+
+def from_json_row(row: Any, schema: pa.Schema) -> Row:
+    """Undo `to_json_row`; ValueError when a column is missing, unknown or of another kind."""
+    if not isinstance(row, dict) or set(row) != set(schema.names):
+        got = set(row) if isinstance(row, dict) else {type(row).__name__}
+        raise ValueError(f"missing or unknown: {', '.join(sorted(got ^ set(schema.names)))[:200]}")
+    return {field.name: _typed(row[field.name], field) for field in schema}
+
+
+def _typed(value: Any, field: pa.Field) -> Any:
+    if value is None:
+        if not field.nullable:
+            raise ValueError(f"{field.name} is null")
+        return None
+    if not pa.types.is_list(field.type):
+        return _scalar(value, field.type, field.name)
+    if not isinstance(value, list):
+        raise ValueError(f"{field.name} is no list")
+    inner = field.type.value_type
+    if pa.types.is_floating(inner):
+        return [math.nan if v is None else number(v, 1e15) for v in value]
+    return [_scalar(v, inner, field.name) for v in value]
+
+
+def _scalar(value: Any, kind: pa.DataType, name: str) -> Any:
+    if pa.types.is_string(kind):
+        return text(value, MAX_SPEC)
+    if pa.types.is_boolean(kind):
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} is true or false")
+        return value
+    if pa.types.is_floating(kind):
+        return number(value, 1e15)
+    bits = kind.bit_width
+    if pa.types.is_unsigned_integer(kind):
+        return integer(value, 0, 2**bits - 1)
+    return integer(value, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+
+def check_sample(frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse whole rows of a frame and its people that cannot be; ValueError."""
+    if frame["skeleton"] not in SKELETONS and frame["skeleton"] not in FOREIGN:
+        raise ValueError(f"the skeleton {frame['skeleton'][:80]} is unknown")
+    check_frame(frame)
+    if len(people) > MAX_PEOPLE:
+        raise ValueError("too many people in a picture")
+    joints = len(get_skeleton(frame["skeleton"]).joints)
+    for row in people:
+        check_person(row, frame, joints)
+    numbers = [row["instance"] for row in people]
+    if len(set(numbers)) != len(numbers):
+        raise ValueError("two people have one number")

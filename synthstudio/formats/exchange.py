@@ -1,39 +1,76 @@
-"""What every format's writer takes and every reader gives."""
+"""What every format's `write` takes and every `read` gives."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Literal, Protocol, TypeVar
+
+import pyarrow as pa
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.images import image_size
+from synthstudio.core.safe_json import parse
 from synthstudio.core.safe_paths import file_inside
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import disk_errors
-from synthstudio.dataset.manifest import AssetRow
+from synthstudio.dataset.manifest import AssetRow, Identity
 from synthstudio.dataset.rows import Row
 from synthstudio.formats.checked import frame_of, reading, size
-from synthstudio.formats.coco_entries import is_exported
 
+MIN_AREA_PX = 16
+"""People with fewer modal pixels are in no format; they stay in the data set."""
+HALF_PX = 0.5
+"""Formats of pixel indices: continuous pixels less this."""
+_Person = TypeVar("_Person", bound=Mapping[str, Any])
 Picture = tuple[Row, list[Row], bytes]
 """A frame's row named as in the export, those of its people, the bytes of its image."""
-Taken = tuple[Row, list[Row], Path | bytes]
-"""What a reader found of a frame: its row, those of its people, its image or where it lies."""
+ReadSample = tuple[Row, list[Row], Path | bytes]
+"""A frame's row, those of its people, and its image or where it lies."""
+
+
+class Labelled(Protocol):
+    """Frames with their people and images, as `dataset.reader.Dataset` gives them.
+
+    Frames come by rising index; every method gives the same answer each time.
+    """
+
+    @property
+    def identity(self) -> Identity: ...
+
+    def iter_frames(self, columns: Sequence[str] | None = None) -> Iterator[Row]: ...
+
+    def iter_instances(self) -> Iterator[Row]: ...
+
+    def iter_batches(self, kind: Literal["instances"]) -> Iterator[pa.RecordBatch]: ...
+
+    def image_bytes_of(self, row: Row) -> bytes: ...
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
-    """An opened file or folder of another tool.
+class Target:
+    """What an export writes besides pictures: the skeleton of all rows, the licence ledger.
 
-    `samples` come in the order of `numbers`, the frame indices, or where the format knows none of
-    `names`, the image files. `notes()` tells, after the last sample, what was not taken over;
-    `licence()` is that of the image that came last; `close()` gives back what is held open.
+    `polygons`: COCO masks as polygons instead of run-length codes.
     """
 
     skeleton: Skeleton
-    samples: Iterator[Taken]
+    assets: Sequence[AssetRow] = ()
+    polygons: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """An opened file or folder of another tool.
+
+    `samples` come in the order of `numbers`, the frame indices, or where the format knows none of
+    `names`, the image files. `notes()` lists, after the last sample, what was not imported;
+    `licence()` is that of the image that came last; `close()` releases what is held open.
+    """
+
+    skeleton: Skeleton
+    samples: Iterator[ReadSample]
     names: Sequence[str] = ()
     numbers: Sequence[int] | None = None
     assets: Sequence[AssetRow] = ()
@@ -43,7 +80,7 @@ class Found:
 
 
 def check_free(out: Path) -> None:
-    """Refuse a folder that is not free and make the one it lies in; DatasetError, DiskError."""
+    """Refuse a folder that is not free and make its parent; DatasetError, DiskError."""
     with disk_errors(out):
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise DatasetError(
@@ -55,9 +92,9 @@ def check_free(out: Path) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
 
 
-def shown(people: Iterable[Row]) -> list[Row]:
-    """Return the people who are seen enough to be in a format."""
-    return [row for row in people if is_exported(row)]
+def exportable(people: Iterable[_Person]) -> list[_Person]:
+    """Return the people of whom enough is visible for a format."""
+    return [row for row in people if row["modal_area_px"] >= MIN_AREA_PX]
 
 
 def image_name(frame: Row) -> str:
@@ -66,12 +103,17 @@ def image_name(frame: Row) -> str:
 
 
 def save_image(out: Path, picture: Picture) -> None:
-    """Write a picture's bytes under its name; OSError."""
     (out / picture[0]["file_name"]).write_bytes(picture[2])
 
 
-def bare_frame(images: Path, name: Any, skeleton: Skeleton, **more: Any) -> tuple[Row, Path]:
-    """Return a row for an image of which only the name is known, and where it lies."""
+def locate(path: Path, name: str, images: Path | None, folder: str = "") -> tuple[Path, Path]:
+    """Return the annotation file `path` or `path`/`name`, and the folder its images are in."""
+    file = path / name if path.is_dir() else path
+    return file, images or file.parent / folder
+
+
+def frame_with_image(images: Path, name: Any, skeleton: Skeleton, **more: Any) -> tuple[Row, Path]:
+    """Return a row for an image of which only the name is known, and where the image lies."""
     path = file_inside(images, name, where=f"image {str(name)[:200]}")
     with reading(f"image {name}"):
         width, height = size(*image_size(path))
@@ -81,11 +123,17 @@ def bare_frame(images: Path, name: Any, skeleton: Skeleton, **more: Any) -> tupl
     return row, path
 
 
-def in_order(names: Iterable[str]) -> list[str]:
+def parse_range(file: IO[bytes], start: int, stop: int) -> Any:
+    """Return the JSON value at bytes `start` to `stop`; FormatError."""
+    file.seek(start)
+    return parse(file.read(stop - start), f"{file.name}, byte {start}")
+
+
+def sorted_by_stem(names: Iterable[str]) -> list[str]:
     """Return image names by their stems, numbers of more digits last, each once."""
     return sorted(set(names), key=lambda name: (len(Path(name).stem), Path(name).stem, name))
 
 
-def digits(value: float) -> str:
+def format_number(value: float) -> str:
     """Return a number with 12 digits: closer than a millionth of a pixel."""
     return f"{value:.12g}"

@@ -4,8 +4,8 @@
     synthstudio/frames.parquet     the rows of dataset/rows.py; file_name as in the export
     synthstudio/instances.parquet  also people too little seen to be in the format
 
-What the file says wins. A joint that it says otherwise than we wrote it (`echo`: what reading our
-own file would give) is taken from it, as a person's edit; all others get back what is stored.
+The file wins: a joint that differs from what reading our own file gives (`unedited`) is taken from
+it, as a person's edit; all others get back what is stored.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from synthstudio.dataset.durable import canonical_json
 from synthstudio.dataset.manifest import FORMAT_VERSION, AssetRow
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
 from synthstudio.formats.checked import check_frame, check_person, integer, reading, text
-from synthstudio.formats.labelled import Labelled
+from synthstudio.formats.exchange import Labelled
 
 FOLDER = "synthstudio"
 HEAD_NAME, FRAMES_NAME, INSTANCES_NAME = "sidecar.json", "frames.parquet", "instances.parquet"
@@ -194,16 +194,16 @@ def parquet_errors(path: Path) -> Iterator[None]:
 
 
 def restore(
-    said: Sequence[Row], echo: Sequence[Row], stored: Sequence[Row], *, boxed: bool = True
+    read: Sequence[Row], unedited: Sequence[Row], stored: Sequence[Row], *, has_boxes: bool = True
 ) -> tuple[list[Row], int]:
-    """Return the people that a file says, with what is stored of them, and how many it changed.
+    """Return the people of a file, with what is stored of them, and how many were edited.
 
-    `echo[k]` is what the file would say of `stored[k]` if nobody had touched it. People whom the
-    file has lost are left out; new ones are numbered after the stored ones.
+    `unedited[k]`: `stored[k]` as the format holds it. People whom the file has lost are left out;
+    new ones are numbered after the stored ones.
     """
-    free = {k: _fingerprint(row) for k, row in enumerate(echo)}
+    free = {k: _fingerprint(row) for k, row in enumerate(unedited)}
     pairs: list[int | None] = []
-    for row in said:
+    for row in read:
         mark = _fingerprint(row)
         found = next((k for k, other in free.items() if other == mark), None)
         pairs.append(found)
@@ -214,40 +214,40 @@ def restore(
         pairs = [next(rest) if k is None else k for k in pairs]
     out, changed = [], 0
     last = max((row["instance"] for row in stored), default=0)
-    for row, k in zip(said, pairs, strict=True):
+    for row, k in zip(read, pairs, strict=True):
         if k is None:
             last, changed = last + 1, changed + 1
             out.append({**row, "instance": last})
             continue
-        merged = merge(row, echo[k], stored[k], boxed=boxed)
+        merged = merge(row, unedited[k], stored[k], has_boxes=has_boxes)
         changed += merged is not stored[k]
         out.append(merged)
     return out, changed
 
 
-def merge(said: Row, echo: Row, stored: Row, *, boxed: bool = True) -> Row:
+def merge(read: Row, unedited: Row, stored: Row, *, has_boxes: bool = True) -> Row:
     """Return `stored` itself, or a copy with the joints and box that a file says otherwise.
 
-    `boxed` False: the format has no boxes, those of its rows are only round the joints.
+    `has_boxes` False: the format has no boxes, those of its rows are only round the joints.
     """
     differ = [
         j
-        for j, (a, b) in enumerate(zip(_points(said), _points(echo), strict=True))
+        for j, (a, b) in enumerate(zip(_points(read), _points(unedited), strict=True))
         if a[2] != b[2] or not all(_same(u, v) for u, v in zip(a[:2], b[:2], strict=True))
     ]
-    boxes = zip(said["modal_box_px"], echo["modal_box_px"], strict=True)
-    moved = boxed and not all(_same(u, v) for u, v in boxes)
+    boxes = zip(read["modal_box_px"], unedited["modal_box_px"], strict=True)
+    moved = has_boxes and not all(_same(u, v) for u, v in boxes)
     if not differ and not moved:
         return stored
     row = {k: list(v) if isinstance(v, list) else v for k, v in stored.items()}
     if moved:
-        row["modal_box_px"] = said["modal_box_px"]
+        row["modal_box_px"] = read["modal_box_px"]
     for name in ("state", "cause", "ambiguous", "occluder_id", "origin"):
         for j in differ:
-            row[name][j] = said[name][j]
+            row[name][j] = read[name][j]
     for name, columns in (("joints_px", 2), ("shares", 5)):
         for j in differ:
-            row[name][columns * j : columns * (j + 1)] = said[name][columns * j : columns * (j + 1)]
+            row[name][columns * j : columns * (j + 1)] = read[name][columns * j : columns * (j + 1)]
     kept = [k for k, j in enumerate(row["hidden_joint"]) if j not in differ]
     for name in ("hidden_joint", "hidden_instance", "hidden_share"):
         row[name] = [row[name][k] for k in kept]

@@ -18,7 +18,7 @@ from synthstudio.core.images import MAX_PIXELS, SUFFIXES, decode_rgb, read_rgb
 from synthstudio.core.safe_paths import file_inside
 from synthstudio.dataset.manifest import MANIFEST_NAME
 from synthstudio.dataset.reader import Dataset
-from synthstudio.formats.coco_raw import RawCoco
+from synthstudio.formats.coco.file import RawCoco
 
 F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]

@@ -21,9 +21,9 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row, pair_rows
-from synthstudio.formats.exchange import shown
-from synthstudio.formats.export import FORMS
-from synthstudio.formats.imports import IMPORTERS
+from synthstudio.formats.exchange import exportable
+from synthstudio.formats.imports import import_from
+from synthstudio.formats.registry import FORMATS
 from synthstudio.review.check import FIRST_THING, base_of, labels_of
 from synthstudio.review.edits import apply
 from synthstudio.review.history import states
@@ -91,7 +91,7 @@ def import_corrections(
     with disk_errors(Path(tempfile.gettempdir())):
         work = Path(tempfile.mkdtemp(prefix="review-import-"))
     try:
-        told = IMPORTERS[form](path, work / "set", images=images)
+        told = import_from(form, path, work / "set", images=images)
         made.notes = [note for note in told.notes if note.startswith("The sidecar")]
         found = by_frame(states(store, key, layer=layer))
         writer = _Writer(store, dataset, key, who, layer, found, made)
@@ -119,7 +119,7 @@ def _frames(
     for row in dataset.iter_frames(["index", "image_sha256"]):
         own.setdefault(row["image_sha256"], []).append(row["index"])
     told = file.identity.recipe["imported"]
-    numbered = told["of"] is not None or not FORMS[told["format"]].lacks
+    numbered = told["of"] is not None or not FORMATS[told["format"]].missing
     for frame, people in pair_rows(file.iter_frames(), file.iter_instances()):
         indices = own.get(frame["image_sha256"], [])
         if frame["index"] in indices:
@@ -195,7 +195,7 @@ def _compare(writer: _Writer, frame: Row, people: list[Row], said: _Said) -> Non
                 writer.made.refused.append(f"frame {index}: it has no number left for a new person")
             else:
                 writer.made.added += writer.say("add", index, number, known)
-    for row in shown(rows):
+    for row in exportable(rows):
         if row["instance"] not in pairs.values():
             writer.made.deleted += writer.say("delete", index, row["instance"], {})
 

@@ -33,7 +33,7 @@ from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import INSTANCE_SCHEMA, NO_STATE, Row
 from synthstudio.formats.checked import person_of
-from synthstudio.formats.export import EXPORTERS, Exported
+from synthstudio.formats.export import Exported, export
 from synthstudio.review.check import finite_or_none
 from synthstudio.review.history import label_to_json, states
 from synthstudio.review.store import Store, dataset_key
@@ -134,7 +134,7 @@ OfFrame = Mapping[int, ItemState]
 
 @dataclass(frozen=True, kw_only=True)
 class Reviewed:
-    """The frames of a data set that go out, with reviewed labels: a formats.labelled.Labelled.
+    """The frames of a data set that go out, with reviewed labels: a formats.exchange.Labelled.
 
     `frames` (N,): their indices, rising; index, file name and spec of a frame are those of the
     data set. One batch of rows is in memory at a time.
@@ -327,4 +327,4 @@ def export_reviewed(
     Frame numbers, ids and names of pictures are those that an export of the data set itself
     has. `bones`: convert to this skeleton. Errors as in `reviewed_dataset`, and FormatError.
     """
-    return EXPORTERS[form](reviewed(store, dataset, only=only, layer=layer), out, skeleton=skeleton)
+    return export(form, reviewed(store, dataset, only=only, layer=layer), out, skeleton=skeleton)

@@ -1,6 +1,6 @@
 """People straight from a COCO keypoints file: cut out once, from pictures that stay where they are.
 
-Files from outside are read with the importers' care (formats/coco_file.py). What nobody labelled
+Files from outside are read with the importers' care (formats/coco/file.py). What nobody labelled
 stays unknown: joints with v=0, causes and shares, what covers a person, places in 3D.
 """
 
@@ -18,7 +18,7 @@ from synthstudio.core.safe_paths import file_inside
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.rows import Row
-from synthstudio.formats.coco_file import CocoFile
+from synthstudio.formats.coco.file import CocoFile
 from synthstudio.training.crops import (
     U8,
     Sample,
@@ -78,9 +78,7 @@ def take_coco(
             )
             if cut < total:
                 opened.left_out["a person without a labelled joint, a box or an area"] = total - cut
-            left = [
-                f"left out: {count} x {what}" for what, count in sorted(opened.left_out.items())
-            ]
+            left = [f"left out: {note}" for note in opened.notes]
         return {"skeleton": made.name, "pictures": lengths, "notes": [*unlike(own, made), *left]}
 
     kept, facts = cached(cache, digest.hexdigest(), make)

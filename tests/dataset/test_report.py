@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from coco_objects import to_coco
 from painted_frames import painted, write_set
 
 from synthstudio.core.images import decode_rgb
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
-from synthstudio.formats.coco import to_coco
 from synthstudio.quality import validate
 from synthstudio.report import contents, facts, findings, html
 from synthstudio.report import dataset as dataset_report

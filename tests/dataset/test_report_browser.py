@@ -12,8 +12,8 @@ import pytest
 from painted_frames import painted, write_set
 
 from synthstudio.dataset.reader import Dataset
-from synthstudio.formats.export import EXPORTERS
-from synthstudio.formats.imports import IMPORTERS
+from synthstudio.formats.export import export
+from synthstudio.formats.imports import import_from
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -74,9 +74,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]
     ours = write_set(
         root / "ours", [painted(i, people=1 + i % 3) for i in range(6)], recipe="x" * 60
     )
-    exported = EXPORTERS["coco"](root / "ours", root / "coco")
+    exported = export("coco", root / "ours", root / "coco")
     shutil.rmtree(root / "coco" / "synthstudio")  # the sidecar: what comes back is COCO alone
-    IMPORTERS["coco"](exported.annotations, root / "theirs", images=exported.annotations.parent)
+    import_from("coco", exported.annotations, root / "theirs", images=exported.annotations.parent)
     for name, dataset in (("ours", ours), ("theirs", Dataset(root / "theirs"))):
         dataset.report(dataset, root / f"{name}.html")
     yield {name: root / f"{name}.html" for name in ("ours", "theirs")}

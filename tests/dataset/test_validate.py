@@ -1,6 +1,7 @@
 """Every planted error is found, each by its name, and an untouched set has none."""
 
 import copy
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +10,12 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from coco_objects import from_coco, to_coco
 from painted_frames import painted, write_set
 
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row, pair_rows
-from synthstudio.formats.coco import from_coco, load_coco, to_coco
 from synthstudio.quality import validate as validating
 from synthstudio.quality.checks import findings, people
 from synthstudio.quality.checks.mend import write_mended
@@ -249,7 +250,7 @@ def test_names_that_leave_the_folder(clean: Doc, folder: Path, name: str) -> Non
 
 
 def test_real_photos_are_clean(shared_data: Path) -> None:
-    doc = load_coco(shared_data / "people" / "person_keypoints.json")
+    doc = json.loads((shared_data / "people" / "person_keypoints.json").read_bytes())
     found = _check(doc, shared_data / "people" / "images")
     assert not found.errors, found.text()
     assert found.images == 21
@@ -257,7 +258,7 @@ def test_real_photos_are_clean(shared_data: Path) -> None:
 
 def test_rows_imported_from_real_photos_are_clean(shared_data: Path) -> None:
     folder = shared_data / "people"
-    frames, people = from_coco(load_coco(folder / "person_keypoints.json"), BONES)
+    frames, people = from_coco(folder / "person_keypoints.json")
     found = validating.validate_samples(
         pair_rows(frames, people),
         BONES,
@@ -348,7 +349,7 @@ def test_a_mended_copy(clean: Doc, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "mended" / "annotations.json"
     done = write_mended(head, lambda: doc["images"], lambda: a, out, left_out=found.unusable)
     assert str(doc) == str(before)
-    mended = load_coco(out)
+    mended = json.loads(out.read_bytes())
     again = _check(mended, folder)
     assert not again.errors, again.text()
     assert done["visible_outside"] == 1 and done["duplicate_id"] == 2 and done["box_empty"] == 1

@@ -7,13 +7,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from coco_objects import to_coco
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from painted_frames import painted
 
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.rows import frame_row, instance_rows
-from synthstudio.formats.coco import to_coco
 from synthstudio.quality.checks.mend import write_mended
 from synthstudio.quality.validate import validate_coco
 from synthstudio.report.findings import write_coco_findings

@@ -10,7 +10,7 @@ import pytest
 
 from synthstudio.core.errors import AssetError, FormatError
 from synthstudio.experiment import photos
-from synthstudio.formats.coco_file import CocoFile
+from synthstudio.formats.coco.file import CocoFile
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synthstudio.core.rng import stream
-from synthstudio.formats.coco_text import Reals, dump, dump_all
+from synthstudio.formats.coco.text import Reals, dump, dump_all
 
 REALS = st.floats(allow_infinity=False) | st.sampled_from([0.0, -0.0, 1e-4, 1e9, 1e16, 5e-324])
 LISTS = st.none() | st.lists(REALS, max_size=12)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from exchange_sets import differences, make_set, rows_of
 
-from synthstudio.formats.export import EXPORTERS
-from synthstudio.formats.imports import IMPORTERS
+from synthstudio.formats.export import export
+from synthstudio.formats.imports import import_from
 
 JOINT = 9  # left_wrist
 
@@ -87,11 +87,11 @@ def edit_mpii(out, row) -> None:
 )
 def test_one_joint_is_edited_and_nothing_else(name, edit, original, tmp_path) -> None:
     out = tmp_path / "out"
-    EXPORTERS[name](original.folder, out)
+    export(name, original.folder, out)
     stored = list(original.iter_instances())
     assert stored[0]["frame_index"] == 0
     edit(out, stored[0])
-    IMPORTERS[name](out, tmp_path / "back")
+    import_from(name, out, tmp_path / "back")
     frames, people = rows_of(tmp_path / "back")
     assert differences(list(original.iter_frames()), frames) == []
     assert differences(stored[1:], people[1:]) == []
@@ -110,11 +110,11 @@ def test_one_joint_is_edited_and_nothing_else(name, edit, original, tmp_path) ->
 
 
 def test_a_person_taken_away_or_added(original, tmp_path) -> None:
-    EXPORTERS["yolo"](original.folder, tmp_path / "out")
+    export("yolo", original.folder, tmp_path / "out")
     path = tmp_path / "out" / "labels" / "train" / "000000.txt"
     lines = path.read_text().splitlines()
     path.write_text("\n".join(lines[1:]))
-    made = IMPORTERS["yolo"](tmp_path / "out", tmp_path / "less")
+    made = import_from("yolo", tmp_path / "out", tmp_path / "less")
     stored = [r for r in original.iter_instances() if r["frame_index"] == 0]
     people = [r for r in rows_of(tmp_path / "less")[1] if r["frame_index"] == 0]
     assert made.edited == 0
@@ -122,7 +122,7 @@ def test_a_person_taken_away_or_added(original, tmp_path) -> None:
     moved = lines[0].split()
     moved[5:8] = ["0.5", "0.5", "2"]
     path.write_text("\n".join([*lines, " ".join(moved)]))
-    made = IMPORTERS["yolo"](tmp_path / "out", tmp_path / "more")
+    made = import_from("yolo", tmp_path / "out", tmp_path / "more")
     people = [r for r in rows_of(tmp_path / "more")[1] if r["frame_index"] == 0]
     assert made.edited == 1
     assert differences(stored, people[:-1]) == []
@@ -131,9 +131,9 @@ def test_a_person_taken_away_or_added(original, tmp_path) -> None:
 
 
 def test_a_sidecar_of_another_version_is_not_used_and_that_is_said(original, tmp_path) -> None:
-    EXPORTERS["yolo"](original.folder, tmp_path / "out")
+    export("yolo", original.folder, tmp_path / "out")
     path = tmp_path / "out" / "synthstudio" / "sidecar.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 99}))
-    made = IMPORTERS["yolo"](tmp_path / "out", tmp_path / "back")
+    made = import_from("yolo", tmp_path / "out", tmp_path / "back")
     assert "The sidecar was not used" in made.notes[0]
     assert all(r["identity"] is None for r in rows_of(tmp_path / "back")[1])

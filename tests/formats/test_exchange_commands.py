@@ -7,13 +7,14 @@ from typer.testing import CliRunner
 from synthstudio.cli import app
 from synthstudio.cli.options import BonesName, ExportFormat
 from synthstudio.core.errors import FormatError
-from synthstudio.formats.export import EXPORTERS
-from synthstudio.formats.imports import IMPORTERS
+from synthstudio.formats.export import export
+from synthstudio.formats.imports import import_from
 from synthstudio.formats.joints import TARGETS
+from synthstudio.formats.registry import FORMATS
 
 
 def test_the_commands_know_every_format_and_skeleton() -> None:
-    assert [f.value for f in ExportFormat] == list(EXPORTERS) == list(IMPORTERS)
+    assert [f.value for f in ExportFormat] == list(FORMATS)
     assert [b.value for b in BonesName] == list(TARGETS)
 
 
@@ -35,12 +36,12 @@ def test_export_and_import(tmp_path) -> None:
 def test_another_skeleton(tmp_path) -> None:
     original = make_set(tmp_path / "set", frames=2)
     for skeleton in TARGETS:
-        EXPORTERS["yolo"](original.folder, tmp_path / skeleton, skeleton=skeleton)
-        made = IMPORTERS["yolo"](tmp_path / skeleton, tmp_path / f"{skeleton}-back")
+        export("yolo", original.folder, tmp_path / skeleton, skeleton=skeleton)
+        made = import_from("yolo", tmp_path / skeleton, tmp_path / f"{skeleton}-back")
         assert made.edited == 0
         assert (
             differences(list(original.iter_instances()), rows_of(tmp_path / f"{skeleton}-back")[1])
             == []
         )
     with pytest.raises(FormatError, match="skeleton of its own"):
-        EXPORTERS["mpii"](original.folder, tmp_path / "x", skeleton="lsp14")
+        export("mpii", original.folder, tmp_path / "x", skeleton="lsp14")

@@ -7,8 +7,8 @@ from PIL import Image
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.formats.coco_raw import RawCoco
-from synthstudio.formats.imports import IMPORTERS
+from synthstudio.formats.coco.file import RawCoco
+from synthstudio.formats.imports import import_from
 
 CATEGORIES = [
     {"id": 1, "name": "person", "keypoints": list(get_skeleton("coco17").joints)},
@@ -32,7 +32,7 @@ def written(folder, old="", new="") -> None:
 
 def test_the_file_as_it_is(tmp_path) -> None:
     written(tmp_path)
-    made = IMPORTERS["coco"](tmp_path / "a.json", tmp_path / "out")
+    made = import_from("coco", tmp_path / "a.json", tmp_path / "out")
     assert made.people == 1
     assert any("1 x annotation of category dog" in note for note in made.notes)
 
@@ -42,7 +42,7 @@ def test_the_file_as_it_is(tmp_path) -> None:
 def test_what_is_no_json_is_refused(old, new, tmp_path) -> None:
     written(tmp_path, f'"area":{old}', f'"area":{new}')
     with pytest.raises(FormatError, match="no JSON"):
-        IMPORTERS["coco"](tmp_path / "a.json", tmp_path / "out")
+        import_from("coco", tmp_path / "a.json", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

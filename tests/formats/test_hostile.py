@@ -16,9 +16,10 @@ from synthstudio.core import safe_json
 from synthstudio.core.errors import FormatError, SynthStudioError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
-from synthstudio.formats import cvat, webdataset
-from synthstudio.formats.export import EXPORTERS
-from synthstudio.formats.imports import IMPORTERS
+from synthstudio.formats.export import export
+from synthstudio.formats.imports import import_from
+from synthstudio.formats.registry import FORMATS
+from synthstudio.formats.tools import cvat, webdataset
 
 JOINTS = list(get_skeleton("coco17").joints)
 
@@ -27,8 +28,8 @@ JOINTS = list(get_skeleton("coco17").joints)
 def exports(tmp_path_factory):
     root = tmp_path_factory.mktemp("hostile")
     original = make_set(root / "set", frames=2)
-    for name in EXPORTERS:
-        EXPORTERS[name](original.folder, root / name)
+    for name in FORMATS:
+        export(name, original.folder, root / name)
     return root
 
 
@@ -58,7 +59,7 @@ def take(tmp_path, data, name="coco", file="a.json"):
         path.write_bytes(data)
     else:
         path.write_text(data if isinstance(data, str) else json.dumps(data), "utf-8")
-    made = IMPORTERS[name](path, tmp_path / "new" / "out")
+    made = import_from(name, path, tmp_path / "new" / "out")
     return made, rows_of(tmp_path / "new" / "out")
 
 
@@ -124,7 +125,7 @@ def test_coco(changes, match, tmp_path) -> None:
     (folder / "text.jpg").write_text("no picture")
     (folder / "a.json").write_text(json.dumps(coco(**changes)))
     with pytest.raises(SynthStudioError, match=match):
-        IMPORTERS["coco"](folder / "a.json", tmp_path / "out")
+        import_from("coco", folder / "a.json", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -186,7 +187,7 @@ def test_names_do_not_climb_out(name, file, old, new, exports, tmp_path) -> None
     folder = edited(exports, tmp_path, name, file, old, new)
     picture(tmp_path / "evil.jpg", (320, 240))
     with pytest.raises(FormatError, match="leads out"):
-        IMPORTERS[name](folder, tmp_path / "out")
+        import_from(name, folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -254,7 +255,7 @@ def linked(name: str, kind: bytes) -> tarfile.TarInfo:
 def test_tar_members(members, match, tmp_path) -> None:
     tar(tmp_path / "a.tar", *members)
     with pytest.raises(FormatError, match=match):
-        IMPORTERS["webdataset"](tmp_path / "a.tar", tmp_path / "out")
+        import_from("webdataset", tmp_path / "a.tar", tmp_path / "out")
 
 
 def test_a_tar_head_that_asks_for_gigabytes(tmp_path, monkeypatch) -> None:
@@ -262,7 +263,7 @@ def test_a_tar_head_that_asks_for_gigabytes(tmp_path, monkeypatch) -> None:
     head.type, head.size = tarfile.XHDTYPE, 2 * 1024**3
     (tmp_path / "a.tar").write_bytes(head.tobuf(tarfile.USTAR_FORMAT) + bytes(4096))
     with pytest.raises(FormatError, match=r"asks for too much|no tar"):
-        IMPORTERS["webdataset"](tmp_path / "a.tar", tmp_path / "out")
+        import_from("webdataset", tmp_path / "a.tar", tmp_path / "out")
     monkeypatch.setattr(webdataset, "MAX_JSON_BYTES", 100)
     tar(
         tmp_path / "b.tar",
@@ -270,7 +271,7 @@ def test_a_tar_head_that_asks_for_gigabytes(tmp_path, monkeypatch) -> None:
         (tarfile.TarInfo("000000.json"), b"{" * 200),
     )
     with pytest.raises(FormatError, match="too large"):
-        IMPORTERS["webdataset"](tmp_path / "b.tar", tmp_path / "out")
+        import_from("webdataset", tmp_path / "b.tar", tmp_path / "out")
 
 
 def test_rows_that_lie(exports, tmp_path) -> None:
@@ -303,20 +304,20 @@ def test_rows_that_lie(exports, tmp_path) -> None:
             packed.append((tarfile.TarInfo(name), value))
         tar(tmp_path / "a.tar", *packed)
         with pytest.raises(FormatError):
-            IMPORTERS["webdataset"](tmp_path / "a.tar", tmp_path / "out")
+            import_from("webdataset", tmp_path / "a.tar", tmp_path / "out")
 
 
 def test_other_columns_and_no_parquet(exports, tmp_path) -> None:
     data = tmp_path / "hf" / "data"
     data.mkdir(parents=True)
     with pytest.raises(FormatError, match="no data"):
-        IMPORTERS["huggingface"](tmp_path / "hf", tmp_path / "out")
+        import_from("huggingface", tmp_path / "hf", tmp_path / "out")
     (data / "train-00000.parquet").write_bytes(b"PAR1 no PAR1")
     with pytest.raises(FormatError, match=r"Parquet"):
-        IMPORTERS["huggingface"](tmp_path / "hf", tmp_path / "out")
+        import_from("huggingface", tmp_path / "hf", tmp_path / "out")
     pq.write_table(pa.table({"index": [1]}), data / "train-00000.parquet")
     with pytest.raises(FormatError, match="other columns"):
-        IMPORTERS["huggingface"](tmp_path / "hf", tmp_path / "out")
+        import_from("huggingface", tmp_path / "hf", tmp_path / "out")
 
 
 YOLO = "kpt_shape: [17, 3]\ntrain: images\nnames: [person]\n"
@@ -360,22 +361,22 @@ def test_pictures_of_other_kinds_and_turned_ones(tmp_path) -> None:
     exif[0x0112] = 6
     turned.save(tmp_path / "a.jpg", exif=exif)
     with pytest.raises(FormatError, match="turned by its EXIF"):
-        IMPORTERS["coco"](tmp_path / "a.json", tmp_path / "out")
+        import_from("coco", tmp_path / "a.json", tmp_path / "out")
     noise = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)  # noqa: TID251
     Image.fromarray(noise).save(tmp_path / "a.jpg")
     data = (tmp_path / "a.jpg").read_bytes()
     (tmp_path / "a.jpg").write_bytes(data[: len(data) // 2])
     with pytest.raises(SynthStudioError, match="damaged"):
-        IMPORTERS["coco"](tmp_path / "a.json", tmp_path / "out")
+        import_from("coco", tmp_path / "a.json", tmp_path / "out")
 
 
-@pytest.mark.parametrize("name", sorted(IMPORTERS))
+@pytest.mark.parametrize("name", sorted(FORMATS))
 def test_nothing_and_pipes_are_refused(name, tmp_path) -> None:
     """A named pipe would be waited for without end."""
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "none", tmp_path / "pipe", tmp_path):
         with pytest.raises(SynthStudioError):
-            IMPORTERS[name](path, tmp_path / "out")
+            import_from(name, path, tmp_path / "out")
 
 
 def test_a_label_that_is_a_link_outside_is_not_read(tmp_path) -> None:
@@ -386,7 +387,7 @@ def test_a_label_that_is_a_link_outside_is_not_read(tmp_path) -> None:
     (tmp_path / "in/labels/a.txt").symlink_to(tmp_path / "secret")
     (tmp_path / "in/data.yaml").write_text(YOLO)
     with pytest.raises(FormatError, match="leads out") as caught:
-        IMPORTERS["yolo"](tmp_path / "in", tmp_path / "out")
+        import_from("yolo", tmp_path / "in", tmp_path / "out")
     assert "secret words" not in str(caught.value)
 
 
@@ -395,5 +396,5 @@ def test_the_output_must_be_free(exports, tmp_path) -> None:
     (tmp_path / "out" / "mine.txt").write_text("keep")
     for name in ("coco", "yolo"):
         with pytest.raises(SynthStudioError, match="folder of its own"):
-            IMPORTERS[name](exports / name, tmp_path / "out")
+            import_from(name, exports / name, tmp_path / "out")
     assert (tmp_path / "out" / "mine.txt").read_text() == "keep"

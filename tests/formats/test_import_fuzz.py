@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from synthstudio.core.errors import SynthStudioError
-from synthstudio.formats.export import EXPORTERS, FORMS
-from synthstudio.formats.imports import IMPORTERS
+from synthstudio.formats.export import export
+from synthstudio.formats.imports import import_from
+from synthstudio.formats.registry import FORMATS
 
 EXAMPLES = int(os.environ.get("SYNTHSTUDIO_FUZZ", "8"))
 NUMBER = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?")
@@ -60,8 +61,8 @@ HOSTILE = [
 def exports(tmp_path_factory):
     root = tmp_path_factory.mktemp("fuzz")
     original = make_set(root / "set", frames=3)
-    for name in FORMS:
-        EXPORTERS[name](original.folder, root / name)
+    for name in FORMATS:
+        export(name, original.folder, root / name)
     return root
 
 
@@ -88,7 +89,7 @@ def damage(draw, data: bytes) -> bytes:
     return b""
 
 
-@pytest.mark.parametrize("name", sorted(FORMS))
+@pytest.mark.parametrize("name", sorted(FORMATS))
 def test_whatever_is_done_to_a_file_the_answer_is_ours(name, exports) -> None:
     files = {p: d for p, d in tree(exports / name).items() if not p.endswith(".jpg")}
     heads = [p for p in files if not p.startswith("synthstudio/")] or list(files)
@@ -110,7 +111,7 @@ def test_whatever_is_done_to_a_file_the_answer_is_ours(name, exports) -> None:
             (root / "in" / path).write_bytes(bad)
             before = tree(root / "in")
             try:
-                IMPORTERS[name](root / "in", root / "sub" / "out")
+                import_from(name, root / "in", root / "sub" / "out")
             except SynthStudioError as error:
                 assert str(error)
                 assert not (root / "sub").exists() or not list((root / "sub").iterdir())

@@ -5,7 +5,7 @@ from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco_mask
 from stick_people import make_frame
 
-from synthstudio.formats.outlines import mask_polygons
+from synthstudio.formats.coco.masks import mask_polygons
 from synthstudio.label.masks import decode
 
 RING = np.pad(np.zeros((3, 3), np.bool_), 1, constant_values=True)

@@ -23,7 +23,8 @@ from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import write_shard
 from synthstudio.dataset.writer import open_or_create
-from synthstudio.formats.export import EXPORTERS
+from synthstudio.formats.export import export
+from synthstudio.formats.registry import FORMATS
 
 W, H, JOINT = 320, 240, "left_wrist"
 
@@ -69,8 +70,8 @@ def exports(tmp_path_factory):
     with open_or_create(root / "set", identity) as session:
         session.publish(write_shard(root / "set", 0, [frame]))
         session.finish()
-    for name in EXPORTERS:
-        EXPORTERS[name](root / "set", root / name)
+    for name in FORMATS:
+        export(name, root / "set", root / name)
     return root
 
 
@@ -148,7 +149,7 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(EXPORTERS))
+@pytest.mark.parametrize("name", sorted(FORMATS))
 def test_the_marker_is_where_the_format_says(name, exports) -> None:
     seen = centroid(Dataset(exports / "set").image_bytes(0))
     assert np.abs(RULES[name](exports) - seen).max() < 0.05

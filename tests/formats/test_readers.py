@@ -10,7 +10,7 @@ import pytest
 from exchange_sets import make_set
 
 from benchmarks import interop
-from synthstudio.formats.export import EXPORTERS
+from synthstudio.formats.export import export
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def exported(tmp_path_factory):
     root = tmp_path_factory.mktemp("readers")
     original = make_set(root / "set", skeleton="coco17")
     for name in ("coco", "crowdpose", "yolo"):
-        EXPORTERS[name](original.folder, root / name)
+        export(name, original.folder, root / name)
     return original, root
 
 

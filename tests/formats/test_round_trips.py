@@ -4,11 +4,12 @@ from exchange_sets import differences, make_set, rows_of, same, tree
 
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
-from synthstudio.formats.export import EXPORTERS, FORMS
-from synthstudio.formats.imports import IMPORTERS
+from synthstudio.formats.export import export
+from synthstudio.formats.imports import import_from
 from synthstudio.formats.joints import convert_row, rules
+from synthstudio.formats.registry import FORMATS
 
-FORMAT_NAMES = sorted(FORMS)
+FORMAT_NAMES = sorted(FORMATS)
 CROWD = ("coco", "crowdpose")
 
 
@@ -20,24 +21,25 @@ def original(tmp_path_factory):
 @pytest.fixture(scope="module", params=FORMAT_NAMES)
 def exported(request, original, tmp_path_factory):
     out = tmp_path_factory.mktemp("out") / request.param
-    made = EXPORTERS[request.param](original.folder, out)
+    made = export(request.param, original.folder, out)
     assert made.annotations.exists()
     return request.param, out
 
 
 def test_every_format_goes_both_ways() -> None:
-    assert list(EXPORTERS) == list(IMPORTERS)
+    for each in FORMATS.values():
+        assert callable(each.write) and callable(each.read) and callable(each.round_trip)
 
 
 def test_there_and_back_nothing_is_lost(original, exported, tmp_path) -> None:
     name, out = exported
-    made = IMPORTERS[name](out, tmp_path / "back")
+    made = import_from(name, out, tmp_path / "back")
     assert (made.frames, made.edited) == (original.frames, 0)
     frames, people = rows_of(tmp_path / "back")
     assert differences(list(original.iter_frames()), frames) == []
     assert differences(list(original.iter_instances()), people) == []
     assert Dataset(tmp_path / "back").identity.assets == original.identity.assets or (
-        not FORMS[name].lacks
+        not FORMATS[name].missing
     )
     for frame in original.iter_frames():
         assert Dataset(tmp_path / "back").image_bytes(frame["index"]) == (
@@ -47,8 +49,8 @@ def test_there_and_back_nothing_is_lost(original, exported, tmp_path) -> None:
 
 def test_out_again_the_bytes_are_the_same(exported, tmp_path) -> None:
     name, out = exported
-    IMPORTERS[name](out, tmp_path / "back")
-    EXPORTERS[name](tmp_path / "back", tmp_path / "again")
+    import_from(name, out, tmp_path / "back")
+    export(name, tmp_path / "back", tmp_path / "again")
     first, second = tree(out), tree(tmp_path / "again")
     for files in (first, second):
         files.pop("synthstudio/sidecar.json", None)  # says that the set was imported
@@ -58,7 +60,7 @@ def test_out_again_the_bytes_are_the_same(exported, tmp_path) -> None:
 
 def test_two_exports_are_the_same_bytes(original, exported, tmp_path) -> None:
     name, out = exported
-    EXPORTERS[name](original.folder, tmp_path / "again")
+    export(name, original.folder, tmp_path / "again")
     assert tree(out) == tree(tmp_path / "again")
 
 
@@ -73,12 +75,12 @@ def test_without_the_sidecar_all_that_the_format_holds_comes_back(
     original, exported, tmp_path
 ) -> None:
     name, out = exported
-    if not FORMS[name].lacks:
+    if not FORMATS[name].missing:
         assert not (out / "synthstudio").exists()  # it holds whole rows: see the tests above
         return
     without_sidecar(out, tmp_path / "bare")
-    IMPORTERS[name](tmp_path / "bare", tmp_path / "back")
-    target = get_skeleton(FORMS[name].skeleton or "coco23")
+    import_from(name, tmp_path / "bare", tmp_path / "back")
+    target = get_skeleton(FORMATS[name].skeleton or "coco23")
     assert Dataset(tmp_path / "back").identity.skeleton == target.name
     _, people = rows_of(tmp_path / "back")
     shown = [_shown(original, frame) for frame in original.iter_frames()]
@@ -134,7 +136,7 @@ def _shown(dataset, frame):
 
 
 def test_notes_say_what_is_elsewhere(original, tmp_path) -> None:
-    made = EXPORTERS["mpii"](original.folder, tmp_path / "out")
+    made = export("mpii", original.folder, tmp_path / "out")
     said = "\n".join(made.notes)
     for part in (
         "1 people under 16",

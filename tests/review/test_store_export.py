@@ -12,8 +12,9 @@ from synthstudio.core.errors import DatasetError, Refused, ReviewError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.derive import origins
 from synthstudio.dataset.reader import Dataset
-from synthstudio.formats.export import EXPORTERS
-from synthstudio.formats.imports import IMPORTERS
+from synthstudio.formats.export import export
+from synthstudio.formats.imports import import_from
+from synthstudio.formats.registry import FORMATS
 from synthstudio.quality.validate import validate_dataset
 from synthstudio.review import edits, history
 from synthstudio.review.check import base_of, labels_of
@@ -151,7 +152,7 @@ def test_same_states_same_bytes(store, small_set, do, tmp_path):
 
 
 @pytest.mark.parametrize("only", ["all", "touched", "approved"])
-@pytest.mark.parametrize("form", sorted(EXPORTERS))
+@pytest.mark.parametrize("form", sorted(FORMATS))
 def test_every_format_takes_it_and_gives_it_back(form, only, small_set, tmp_path):
     store = open_store(f"sqlite:///{tmp_path / 'r.db'}")
     key = register(store, small_set, "sticks")
@@ -185,7 +186,7 @@ def pictures_of(out):
 def test_frames_keep_their_numbers_and_names(store, small_set, do, tmp_path, form, only):
     do("status", 3, 2, status="approved")
     do("status", 4, 1, status="approved")
-    EXPORTERS[form](small_set.folder, tmp_path / "whole")
+    export(form, small_set.folder, tmp_path / "whole")
     told = export_reviewed(store, small_set, tmp_path / "part", form=form, only=only)
     whole, part = pictures_of(tmp_path / "whole"), pictures_of(tmp_path / "part")
     assert len(part) == 2 and all("000003" in name or "000004" in name for name in part)
@@ -199,8 +200,10 @@ def test_frames_keep_their_numbers_and_names(store, small_set, do, tmp_path, for
         assert all(e in had["images"] for e in entries["images"])
         assert [a["id"] for a in entries["annotations"]] == [3001, 3002, 4001, 4002, 4003, 4004]
         assert {a["image_id"] for a in entries["annotations"]} == {3, 4}
-    back = IMPORTERS[form](
-        told.annotations if told.annotations.is_file() else tmp_path / "part", tmp_path / "back"
+    back = import_from(
+        form,
+        told.annotations if told.annotations.is_file() else tmp_path / "part",
+        tmp_path / "back",
     )
     held = list(Dataset(back.folder).iter_frames(["index", "image_sha256"]))
     assert {row["index"]: row["image_sha256"] for row in held} == {
@@ -310,7 +313,7 @@ def test_reviewed_set_is_a_data_set_like_any(store, small_set, do, tmp_path):
     made = reviewed_dataset(store, small_set, tmp_path / "out", only="all")
     assert made.identity.derived["by"] == "review"
     assert not validate_dataset(made).findings.errors
-    EXPORTERS["coco"](made.folder, tmp_path / "coco")
-    back = IMPORTERS["coco"](tmp_path / "coco", tmp_path / "back")
+    export("coco", made.folder, tmp_path / "coco")
+    back = import_from("coco", tmp_path / "coco", tmp_path / "back")
     assert back.people == made.people
     assert Dataset(tmp_path / "back").people == made.people

@@ -17,8 +17,8 @@ from PIL import Image
 
 from synthstudio.core.errors import AssetError, FormatError, ModelError, SynthStudioError
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.formats.export import EXPORTERS
-from synthstudio.formats.imports import IMPORTERS
+from synthstudio.formats.export import export
+from synthstudio.formats.imports import import_from
 from synthstudio.training import batches, data
 from synthstudio.training.augment import NONE, Augment
 from synthstudio.training.crops import take
@@ -75,7 +75,7 @@ def gathered(
 def test_they_are_those_that_an_import_gives(tmp_path: Path) -> None:
     file = coco(tmp_path / "set")
     people = gathered(tmp_path, source(file))
-    IMPORTERS["coco"](file, tmp_path / "imported", images=file.parent / "pictures")
+    import_from("coco", file, tmp_path / "imported", images=file.parent / "pictures")
     other = take(
         tmp_path / "imported",
         size=SIZE,
@@ -133,7 +133,7 @@ def test_a_run_learns_from_both(pairs: Path, tmp_path: Path) -> None:
 
 
 def test_our_own_export_keeps_its_labels(pairs: Path, tmp_path: Path) -> None:
-    made = EXPORTERS["coco"](pairs, tmp_path / "coco")
+    made = export("coco", pairs, tmp_path / "coco")
     people = gathered(tmp_path, {"coco": str(made.annotations), "variants": ["base"]})
     assert set(people.train.variant.tolist()) == {"base", "clean"}
     assert len(people.learn) == (people.train.variant == "base").sum() > 0

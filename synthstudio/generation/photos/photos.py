@@ -1,6 +1,6 @@
 """Annotated photos, checked once and kept on disk so that any worker can take any of them.
 
-What the annotations say is read by the same importer as everywhere (formats/coco_file.py).
+What the annotations say is read by the same importer as everywhere (formats/coco/file.py).
 """
 
 from __future__ import annotations
@@ -14,22 +14,16 @@ from pathlib import Path
 
 from synthstudio.core.errors import AssetError, FormatError, SynthStudioError
 from synthstudio.core.images import decode_rgb, read_bytes
-from synthstudio.core.safe_json import read_members
 from synthstudio.core.safe_paths import file_inside, plain_name
 from synthstudio.core.skeleton import Skeleton
+from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import Row
-from synthstudio.formats.coco_file import CocoFile
+from synthstudio.formats.coco.file import CocoFile
 from synthstudio.props.assets import credits
 
 ALBUM_NAME = "album.sqlite"
-_TABLES = """
-CREATE TABLE samples (place INTEGER PRIMARY KEY, value TEXT);
-CREATE TABLE credits (id INTEGER PRIMARY KEY, licence INTEGER, source TEXT);
-CREATE TABLE licences (id INTEGER PRIMARY KEY, value TEXT);
-"""
 _SHOWN = 5
-_HASH_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,19 +76,18 @@ def gather(annotations: Path, images: Path, folder: Path, *, skip_broken: bool =
             album=folder / ALBUM_NAME,
             count=0,
             skeleton=opened.skeleton,
-            sha256=_file_hash(annotations),
+            sha256=file_sha256(annotations),
         )
         made.album.unlink(missing_ok=True)
         base = sqlite3.connect(made.album)
         try:
-            base.executescript(_TABLES)
-            _store_credits(base, annotations)
+            base.execute("CREATE TABLE samples (place INTEGER PRIMARY KEY, value TEXT)")
             _store_samples(base, opened, images, made, skip_broken)
             base.commit()
         finally:
             base.close()
         made.assets += opened.assets
-        made.notes += [f"{n} x {what}" for what, n in sorted(opened.left_out.items())]
+        made.notes += opened.notes
     finally:
         opened.close()
     if not made.count:
@@ -126,14 +119,13 @@ def _store_samples(
         sample = {"name": name, "sha256": sha256, "frame": frame, "people": people}
         base.execute("INSERT INTO samples VALUES (?, ?)", (made.count, json.dumps(sample)))
         made.count += 1
-        licence, source = _credit(base, frame["index"])
         more = own.get(name, ("", ""))
         made.assets.append(
             AssetRow(
                 sha256=sha256,
                 name=name,
-                licence=licence or more[0],
-                source=source or more[1],
+                licence=opened.licence or more[0],
+                source=opened.source or more[1],
                 category="photo",
             )
         )
@@ -166,38 +158,3 @@ def _checked(images: Path, name: str, size: tuple[int, int]) -> str:
             else None,
         )
     return hashlib.sha256(data).hexdigest()
-
-
-def _store_credits(base: sqlite3.Connection, annotations: Path) -> None:
-    for key, span in read_members(annotations, streamed=("licenses", "images", "annotations")):
-        entry = span.value
-        if not isinstance(entry, dict) or type(entry.get("id")) is not int:
-            continue
-        if key == "licenses":
-            told = (str(entry.get(k) or "").strip()[:500] for k in ("name", "url"))
-            value = " ".join(filter(None, told))
-            base.execute("INSERT OR REPLACE INTO licences VALUES (?, ?)", (entry["id"], value))
-        elif key == "images":
-            urls = (entry.get(k) for k in ("flickr_url", "coco_url", "url"))
-            source = next((u[:500] for u in urls if isinstance(u, str) and u), "")
-            licence = entry.get("license")
-            number = licence if type(licence) is int else None
-            row = (entry["id"], number, source)
-            base.execute("INSERT OR REPLACE INTO credits VALUES (?, ?, ?)", row)
-
-
-def _credit(base: sqlite3.Connection, number: int) -> tuple[str, str]:
-    row = base.execute(
-        "SELECT value, source FROM credits LEFT JOIN licences ON licence = licences.id "
-        "WHERE credits.id = ?",
-        (number,),
-    ).fetchone()
-    return (row[0] or "", row[1]) if row else ("", "")
-
-
-def _file_hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_HASH_BYTES):
-            digest.update(block)
-    return digest.hexdigest()

@@ -21,11 +21,19 @@ from xml.sax.saxutils import quoteattr
 from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.safe_paths import file_inside, plain_name
-from synthstudio.core.skeleton import Skeleton
+from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked
-from synthstudio.formats.coco_file import match_skeleton
-from synthstudio.formats.exchange import Found, Picture, Taken, digits, save_image
+from synthstudio.formats.coco.file import match_skeleton
+from synthstudio.formats.exchange import (
+    Opened,
+    Picture,
+    ReadSample,
+    Target,
+    format_number,
+    locate,
+    save_image,
+)
 
 FILE_NAME = "annotations.xml"
 MAX_IMAGE_BYTES = 16 * 1024 * 1024
@@ -68,7 +76,7 @@ def to_cvat(frame: Row, people: Iterable[Row], skeleton: Skeleton) -> str:
             skeleton.joints, row["state"], px[::2], px[1::2], strict=True
         ):
             inside = state in (STATE_HIDDEN, STATE_VISIBLE)
-            place = f"{digits(x)},{digits(y)}" if inside else "0,0"
+            place = f"{format_number(x)},{format_number(y)}" if inside else "0,0"
             lines.append(
                 f'<points label="{joint}" source="manual" outside="{int(not inside)}" '
                 f'occluded="{int(state == STATE_HIDDEN)}" points="{place}"></points>\n'
@@ -80,14 +88,14 @@ def to_cvat(frame: Row, people: Iterable[Row], skeleton: Skeleton) -> str:
 def from_cvat(found: Sequence[Element], frame: Row, skeleton: Skeleton) -> list[Row]:
     """Undo `to_cvat` for the elements inside an image; ValueError."""
     people: list[dict[str, tuple[float, float, int]]] = []
-    for tag, facts in found:
+    for tag, attributes in found:
         if tag == "skeleton":
             people.append({})
         elif tag == "points" and people:
-            joint = facts["label"]
+            joint = attributes["label"]
             if joint not in skeleton.joints or joint in people[-1]:
                 raise ValueError(f"the joint {joint[:80]} is unknown or comes twice")
-            people[-1][joint] = _point(facts)
+            people[-1][joint] = _point(attributes)
     if len(people) > checked.MAX_PEOPLE:
         raise ValueError("too many people in a picture")
     absent = (0.0, 0.0, 0)
@@ -97,14 +105,14 @@ def from_cvat(found: Sequence[Element], frame: Row, skeleton: Skeleton) -> list[
     ]
 
 
-def _point(facts: dict[str, str]) -> tuple[float, float, int]:
-    x, y = (checked.number(float(v)) for v in facts["points"].split(","))
-    if facts.get("outside", "0") == "1":
+def _point(attributes: dict[str, str]) -> tuple[float, float, int]:
+    x, y = (checked.number(float(v)) for v in attributes["points"].split(","))
+    if attributes.get("outside", "0") == "1":
         return 0.0, 0.0, 0
-    return x, y, STATE_HIDDEN if facts.get("occluded", "0") == "1" else STATE_VISIBLE
+    return x, y, STATE_HIDDEN if attributes.get("occluded", "0") == "1" else STATE_VISIBLE
 
 
-def write(pictures: Iterable[Picture], out: Path, skeleton: Skeleton) -> Path:
+def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
     """Write annotations.xml and images/; return the former. OSError."""
     (out / "images").mkdir()
     path = out / FILE_NAME
@@ -112,11 +120,11 @@ def write(pictures: Iterable[Picture], out: Path, skeleton: Skeleton) -> Path:
     with (out / "body.xml").open("w+", encoding="utf-8") as body:
         for picture in pictures:
             save_image(out, picture)
-            body.write(to_cvat(picture[0], picture[1], skeleton))
+            body.write(to_cvat(picture[0], picture[1], target.skeleton))
             count += 1
         body.seek(0)
         with path.open("w", encoding="utf-8") as file:
-            file.write(head(skeleton, count))
+            file.write(head(target.skeleton, count))
             while chunk := body.read(_CHUNK):
                 file.write(chunk)
             file.write(TAIL)
@@ -124,10 +132,15 @@ def write(pictures: Iterable[Picture], out: Path, skeleton: Skeleton) -> Path:
     return path
 
 
-def read(path: Path, images: Path | None, also: Sequence[str]) -> Found:
+def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
+    skeleton = get_skeleton(frame["skeleton"])
+    text = to_cvat(frame, people, skeleton)
+    return from_cvat(elements(text.encode(), "round trip")[1:], frame, skeleton)
+
+
+def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
     """Open annotations.xml (or its folder); pictures lie in images/, or `images`. FormatError."""
-    file = path / FILE_NAME if path.is_dir() else path
-    root = images or file.parent / "images"
+    file, root = locate(path, FILE_NAME, images, "images")
     scan = _scan(file)
     skeleton = match_skeleton(scan.joints)
     if skeleton is None:
@@ -137,14 +150,14 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Found:
             got=", ".join(scan.joints)[:300] or "no joints",
         )
 
-    def samples() -> Iterator[Taken]:
+    def samples() -> Iterator[ReadSample]:
         with file.open("rb") as opened:
             for start, stop in zip(scan.starts, scan.stops, strict=True):
                 opened.seek(start)
                 found = elements(opened.read(stop - start), f"{file}, byte {start}")
                 yield _sample(found, root, skeleton)
 
-    return Found(
+    return Opened(
         skeleton=skeleton,
         names=[_FOLDER + name for name in scan.names],
         samples=samples(),
@@ -152,12 +165,12 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Found:
     )
 
 
-def _sample(found: list[Element], root: Path, skeleton: Skeleton) -> Taken:
-    facts = found[0][1]
-    where = f"image {facts.get('name', '')[:200]}"
+def _sample(found: list[Element], root: Path, skeleton: Skeleton) -> ReadSample:
+    attributes = found[0][1]
+    where = f"image {attributes.get('name', '')[:200]}"
     with checked.reading(where):
-        width, height = checked.size(int(facts["width"]), int(facts["height"]))
-        name = plain_name(facts["name"], where=where)
+        width, height = checked.size(int(attributes["width"]), int(attributes["height"]))
+        name = plain_name(attributes["name"], where=where)
         frame = checked.frame_of(
             index=0, file_name=_FOLDER + name, width=width, height=height, skeleton=skeleton.name
         )
@@ -204,7 +217,7 @@ class _Parser:
         if self._fed - self.byte > MAX_IMAGE_BYTES:
             raise FormatError("one token is too long", where=f"{self.where}, {self.byte}")
 
-    def start(self, tag: str, facts: dict[str, str]) -> None:
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
         """Take an element's begin."""
 
     def end(self, tag: str) -> None:
@@ -213,17 +226,17 @@ class _Parser:
     def text(self, data: str) -> None:
         """Take text between tags."""
 
-    def _start(self, tag: str, facts: dict[str, str]) -> None:
+    def _start(self, tag: str, attributes: dict[str, str]) -> None:
         self.path.append(tag)
         if len(self.path) > MAX_DEPTH:
             raise FormatError(f"nested deeper than {MAX_DEPTH}", where=self.where)
-        self.start(tag, facts)
+        self.start(tag, attributes)
 
     def _end(self, tag: str) -> None:
         self.end(tag)
         self.path.pop()
 
-    def _refuse_doctype(self, *facts: Any) -> None:
+    def _refuse_doctype(self, *declaration: Any) -> None:
         raise FormatError("a DTD is not allowed", where=self.where)
 
     def _check_declaration(self, version: str, encoding: str | None, standalone: int) -> None:
@@ -239,12 +252,12 @@ class _Scanner(_Parser):
         self.found = _Scan()
         self._label: dict[str, str] = {}
 
-    def start(self, tag: str, facts: dict[str, str]) -> None:
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
         if tag == "label":
             self._label = {"name": "", "type": "", "parent": ""}
         elif self.path == ["annotations", "image"]:
             self._close()
-            self.found.names.append(plain_name(facts.get("name"), where=self.where))
+            self.found.names.append(plain_name(attributes.get("name"), where=self.where))
             self.found.starts.append(self.byte)
         elif self.path[:2] == ["annotations", "image"] and len(self.path) == 3:
             if tag != "skeleton":
@@ -272,8 +285,8 @@ class _Scanner(_Parser):
                 raise FormatError("one picture has too much", where=self.where)
 
 
-class _Whole(Exception):
-    """The element that was asked for has ended; what follows is not looked at."""
+class _EndOfImage(Exception):
+    """The image's element has ended; what follows is not read."""
 
 
 class _Collector(_Parser):
@@ -283,14 +296,14 @@ class _Collector(_Parser):
         super().__init__(where)
         self.found: list[Element] = []
 
-    def start(self, tag: str, facts: dict[str, str]) -> None:
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
         # Points that are no part of a skeleton are none of its joints.
         if tag != "points" or self.path[-2] == "skeleton":
-            self.found.append((tag, facts))
+            self.found.append((tag, attributes))
 
     def end(self, tag: str) -> None:
         if len(self.path) == 1:
-            raise _Whole
+            raise _EndOfImage
 
 
 def _scan(path: Path) -> _Scan:
@@ -313,6 +326,6 @@ def _scan(path: Path) -> _Scan:
 def elements(data: bytes, where: str) -> list[Element]:
     """Return the image's element in some text, and those inside it; FormatError."""
     collector = _Collector(where)
-    with suppress(_Whole):
+    with suppress(_EndOfImage):
         collector.feed(data, last=True)
     return collector.found

@@ -20,8 +20,8 @@ from synthstudio.core.safe_json import parse
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
 from synthstudio.formats import checked
-from synthstudio.formats.exchange import Found, Picture, Taken
-from synthstudio.formats.tables import check_sample, from_json_row, to_json_row
+from synthstudio.formats.checked import check_sample, from_json_row, to_json_row
+from synthstudio.formats.exchange import Opened, Picture, ReadSample, Target
 
 SHARD_FRAMES = 1000
 MAX_JSON_BYTES = 64 * 1024 * 1024
@@ -57,7 +57,7 @@ def from_webdataset(data: bytes, where: str) -> tuple[Row, list[Row]]:
     return frame, people
 
 
-def write(pictures: Iterable[Picture], out: Path, skeleton: Skeleton) -> Path:
+def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
     """Write the shards into `out`; return it. OSError."""
     rest = iter(pictures)
     for number, first in enumerate(rest):
@@ -75,22 +75,22 @@ def _add(shard: tarfile.TarFile, name: str, data: bytes) -> None:
     shard.addfile(member, io.BytesIO(data))
 
 
-def read(path: Path, images: Path | None, also: Sequence[str]) -> Found:
+def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
     """Open a folder of shards; images are in them. FormatError."""
     shards = sorted(path.glob("*.tar")) if path.is_dir() else [path]
     if not shards:
         raise FormatError("no shards here", where=str(path), expected="*.tar")
     names: list[str] = []
     for shard in shards:
-        names += [name for name, _ in _pairs(shard, wanted=False)]
+        names += [name for name, _ in _pairs(shard, with_bytes=False)]
     numbers = [int(name.partition(".")[0]) for name in names]
     if any(b <= a for a, b in pairwise(numbers)):
         raise FormatError("frames are doubled or out of order", where=str(path))
     kind = _first_skeleton(shards)
 
-    def samples() -> Iterator[Taken]:
+    def samples() -> Iterator[ReadSample]:
         for shard in shards:
-            for name, (image, data) in _pairs(shard, wanted=True):
+            for name, (image, data) in _pairs(shard, with_bytes=True):
                 where = f"{shard.name}, {name}"
                 frame, people = from_webdataset(data, where)
                 if frame["index"] != int(name.partition(".")[0]) or (
@@ -99,20 +99,20 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Found:
                     raise FormatError("a frame of another data set", where=where)
                 yield frame, people, image
 
-    return Found(skeleton=kind, samples=samples(), numbers=numbers)
+    return Opened(skeleton=kind, samples=samples(), numbers=numbers)
 
 
 def _first_skeleton(shards: Sequence[Path]) -> Skeleton:
     for shard in shards:
-        for name, (_, data) in _pairs(shard, wanted=True):
+        for name, (_, data) in _pairs(shard, with_bytes=True):
             return get_skeleton(from_webdataset(data, f"{shard.name}, {name}")[0]["skeleton"])
     raise FormatError("the shards are empty", where=str(shards[0]))
 
 
-def _pairs(shard: Path, *, wanted: bool) -> Iterator[tuple[str, tuple[bytes, bytes]]]:
-    """Yield the image's name, image and JSON of each sample; without bytes unless wanted."""
+def _pairs(shard: Path, *, with_bytes: bool) -> Iterator[tuple[str, tuple[bytes, bytes]]]:
+    """Yield the image's name, image and JSON of each sample; or b"" without `with_bytes`."""
     kept: tuple[str, bytes] | None = None
-    for name, data in _members(shard, wanted=wanted):
+    for name, data in _members(shard, with_bytes=with_bytes):
         found = _MEMBER.fullmatch(name)
         where = f"{shard.name}, {name[:80]}"
         if found is None:
@@ -132,7 +132,7 @@ def _pairs(shard: Path, *, wanted: bool) -> Iterator[tuple[str, tuple[bytes, byt
         raise FormatError("an image without its JSON", where=f"{shard.name}, {kept[0]}")
 
 
-def _members(shard: Path, *, wanted: bool) -> Iterator[tuple[str, bytes]]:
+def _members(shard: Path, *, with_bytes: bool) -> Iterator[tuple[str, bytes]]:
     """Yield (name, bytes) of plain files only; nothing is ever unpacked to disk."""
     if not shard.is_file():
         raise FormatError("there is no such file", where=str(shard))
@@ -151,7 +151,7 @@ def _members(shard: Path, *, wanted: bool) -> Iterator[tuple[str, bytes]]:
                         got=f"{member.size} bytes",
                     )
                 data = b""
-                if wanted:
+                if with_bytes:
                     opened = archive.extractfile(member)
                     data = opened.read() if opened else b""
                     if len(data) != member.size:

@@ -14,26 +14,32 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pycocotools import mask as coco_mask
-
 from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
-from synthstudio.core.rle import check_polygons
-from synthstudio.core.safe_json import BEGIN, parse, read_members
+from synthstudio.core.safe_json import BEGIN, read_members
 from synthstudio.core.safe_paths import plain_name
-from synthstudio.core.skeleton import Skeleton, get_skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked
-from synthstudio.formats.coco_entries import max_iou
-from synthstudio.formats.exchange import Found, Picture, Taken, bare_frame, save_image
-from synthstudio.formats.outlines import mask_polygons
+from synthstudio.formats.coco.entries import max_iou
+from synthstudio.formats.coco.masks import compressed_counts, mask_polygons
+from synthstudio.formats.exchange import (
+    HALF_PX,
+    Opened,
+    Picture,
+    ReadSample,
+    Target,
+    frame_with_image,
+    locate,
+    parse_range,
+    save_image,
+)
 from synthstudio.label.masks import decode
 
 FILE_NAME = "ochuman.json"
 SKELETON = "ochuman19"
 CODES = {"missing": 0, "vis": 1, "self_occluded": 2, "others_occluded": 3}
 _FOLDER = "images/"
-_HALF_PX = 0.5
 
 
 def to_ochuman(frame: Row, people: Sequence[Row]) -> Row:
@@ -54,7 +60,7 @@ def _entry(row: Row, overlap: float) -> Row:
     for state, cause, u, v in zip(row["state"], row["cause"], px[::2], px[1::2], strict=True):
         if state in (STATE_HIDDEN, STATE_VISIBLE):
             code = 1 if state == STATE_VISIBLE else 2 if cause == "self" else 3
-            keypoints += [u - _HALF_PX, v - _HALF_PX, code]
+            keypoints += [u - HALF_PX, v - HALF_PX, code]
         else:
             keypoints += [0, 0, 0]
     segms = None
@@ -80,7 +86,7 @@ def from_ochuman(entries: Sequence[Mapping[str, Any]], frame: Row) -> list[Row]:
             raise ValueError("keypoints are 19 x (x, y, code 0 to 3)")
         codes = [int(c) for c in keypoints[2::3]]
         points = [
-            (checked.number(x) + _HALF_PX, checked.number(y) + _HALF_PX, (0, 2, 1, 1)[c])
+            (checked.number(x) + HALF_PX, checked.number(y) + HALF_PX, (0, 2, 1, 1)[c])
             for x, y, c in zip(keypoints[::3], keypoints[1::3], codes, strict=True)
         ]
         x0, y0, x1, y1 = (checked.number(v) for v in entry["bbox"])
@@ -101,17 +107,15 @@ def _mask(entry: Mapping[str, Any], frame: Row) -> str | None:
     segms = entry.get("segms")
     if not segms or not segms["outer"] or segms.get("inner"):
         return None
-    check_polygons(segms["outer"])
-    size = frame["height_px"], frame["width_px"]
-    return str(coco_mask.merge(coco_mask.frPyObjects(segms["outer"], *size))["counts"].decode())
+    return compressed_counts(list(segms["outer"]), (frame["height_px"], frame["width_px"]))
 
 
-def write(pictures: Iterable[Picture], out: Path, skeleton: Skeleton) -> Path:
+def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
     """Write ochuman.json and images/; return the former. OSError."""
     (out / "images").mkdir()
     path = out / FILE_NAME
     with path.open("w", encoding="utf-8") as file:
-        file.write('{"keypoint_names": ' + json.dumps(skeleton.joints))
+        file.write('{"keypoint_names": ' + json.dumps(target.skeleton.joints))
         file.write(', "keypoint_visible": ' + json.dumps(CODES) + ',\n"images": [')
         for number, picture in enumerate(pictures):
             save_image(out, picture)
@@ -121,10 +125,13 @@ def write(pictures: Iterable[Picture], out: Path, skeleton: Skeleton) -> Path:
     return path
 
 
-def read(path: Path, images: Path | None, also: Sequence[str]) -> Found:
+def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
+    return from_ochuman(to_ochuman(frame, people)["annotations"], frame)
+
+
+def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
     """Open ochuman.json (or its folder); pictures lie in images/, or `images`. FormatError."""
-    file = path / FILE_NAME if path.is_dir() else path
-    root = images or file.parent / "images"
+    file, root = locate(path, FILE_NAME, images, "images")
     names: list[str] = []
     starts, stops, bare = array("q"), array("q"), 0
     for key, span in read_members(file, streamed=("images",)):
@@ -137,20 +144,19 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Found:
             stops.append(span.stop)
     if len(set(names)) != len(names):
         raise FormatError("two images have one name", where=str(file))
-    joints = get_skeleton(SKELETON)
+    skeleton = get_skeleton(SKELETON)
 
-    def samples() -> Iterator[Taken]:
+    def samples() -> Iterator[ReadSample]:
         with file.open("rb") as opened:
             for name, start, stop in zip(names, starts, stops, strict=True):
-                opened.seek(start)
-                value = parse(opened.read(stop - start), f"{file}, byte {start}")
-                frame, image = bare_frame(root, name, joints)
+                value = parse_range(opened, start, stop)
+                frame, image = frame_with_image(root, name, skeleton)
                 with checked.reading(f"{file}, image {name}"):
                     people = from_ochuman(value["annotations"], frame)
                 yield {**frame, "file_name": _FOLDER + name}, people, image
 
-    return Found(
-        skeleton=joints,
+    return Opened(
+        skeleton=skeleton,
         names=[_FOLDER + name for name in names],
         samples=samples(),
         notes=lambda: [f"{bare} x annotation without keypoints"] if bare else [],

@@ -1,31 +1,36 @@
-"""A COCO file of any size, image by image: where its entries lie is kept on disk.
+"""Opening and checking COCO files of any size: the one home of it. Nothing here is trusted.
 
-The first reading notes in a database (a temporary file) where each image and annotation lies;
-the second fetches them in the order of images. Neither keeps more than one entry in memory, and
-annotations may come before images, as in our own files.
+CocoFile    strict, image by image, for imports. The first reading notes in a database (a temporary
+            file) where each image and annotation lies, the second fetches them in the order of
+            images. Annotations may come before images, as in our own files.
+RawCoco     entry by entry as the file stands: for `validate`, and for boxes of other tools.
+read_entries  the same without a second reading: each entry is a JSON object.
+
+None keeps more than a few entries in memory. core/safe_json.py has the limits.
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from array import array
+import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from synthstudio.core.errors import FormatError
-from synthstudio.core.safe_json import BEGIN, Span, glance, parse, read_members
-from synthstudio.core.safe_paths import file_inside
+from synthstudio.core.safe_json import BEGIN, Span, glance, read_members
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked
-from synthstudio.formats.coco_entries import INFO, bad, frame_row, instance_row
-from synthstudio.formats.exchange import Found, Taken
+from synthstudio.formats.coco.entries import INFO, bad, frame_row, instance_row
+from synthstudio.formats.exchange import parse_range
 
 FILE_NAME = "annotations.json"
-_STREAMED = ("images", "annotations", "categories", "licenses")
+_LISTS = ("images", "annotations", "categories")
+_STREAMED = (*_LISTS, "licenses")
 _TABLES = """
 CREATE TABLE images (id INTEGER PRIMARY KEY, start INTEGER, stop INTEGER);
 CREATE TABLE people (id INTEGER PRIMARY KEY, image INTEGER, category INTEGER, start INTEGER,
@@ -33,6 +38,9 @@ CREATE TABLE people (id INTEGER PRIMARY KEY, image INTEGER, category INTEGER, st
 """
 _BATCH = 2000
 _GLANCES = {"annotations": glance("id", "image_id", "category_id", zero=["iscrowd"])}
+_RAW_LISTS = ("images", "annotations")
+_RAW_GLANCES = {"annotations": glance()}
+_URLS = ("flickr_url", "coco_url", "url")
 MAX_CATEGORIES = 10_000
 
 
@@ -50,13 +58,12 @@ class CocoFile:
     """An opened COCO keypoint file; FormatError for whatever is wrong with it.
 
     `ours`: written by this package, so image ids are frame indices. `left_out` counts what is
-    no person with keypoints, by reason. `licence`: of the image that came last.
+    no person with keypoints, by reason. `licence` and `source`: of the image that came last.
     """
 
-    licence = ""
+    licence = source = ""
 
     def __init__(self, path: Path) -> None:
-        """Read the file once from end to end."""
         self.path = path
         self.left_out: Counter[str] = Counter()
         self.assets: list[AssetRow] = []
@@ -82,12 +89,10 @@ class CocoFile:
         self._check()
 
     def close(self) -> None:
-        """Forget what is known of the file."""
         self._base.close()
 
     def __len__(self) -> int:
-        """Return how many images it has."""
-        return int(self._one("SELECT count(*) FROM images"))
+        return int(self._base.execute("SELECT count(*) FROM images").fetchone()[0])
 
     def ids(self) -> Iterator[int]:
         """Yield the ids of the images, rising."""
@@ -96,30 +101,37 @@ class CocoFile:
 
     def samples(self) -> Iterator[tuple[Row, list[Row]]]:
         """Yield each image's row with those of its people, by rising id; `index` is the id."""
-        wanted = tuple(self._wanted)
-        marks = ",".join("?" * len(wanted))
-        people = iter(
+        marks = ",".join("?" * len(self._person_categories))
+        people = map(
+            _Entry._make,
             self._base.execute(
                 f"SELECT * FROM people WHERE category IN ({marks}) ORDER BY image, id",
-                wanted,
-            )
+                self._person_categories,
+            ),
         )
         entry = next(people, None)
         with self.path.open("rb") as file:
             for number, start, stop in self._base.execute("SELECT * FROM images ORDER BY id"):
-                image = self._fetch(file, start, stop)
+                image = parse_range(file, start, stop)
                 frame = frame_row(image, self.skeleton)
                 with checked.reading(f"image {number}"):
                     self.licence = self._licences.get(image.get("license"), "")
+                urls = (image.get(name) for name in _URLS)
+                self.source = next((u[:500] for u in urls if isinstance(u, str) and u), "")
                 found: list[Row] = []
-                while entry is not None and entry[1] == number:
-                    value = self._fetch(file, entry[3], entry[4])
+                while entry is not None and entry.image == number:
+                    value = parse_range(file, entry.start, entry.stop)
                     found.append(self._person(value, frame, len(found) + 1))
                     if len(found) > checked.MAX_PEOPLE:
                         raise bad("too many people in a picture", where=f"image {number}")
                     entry = next(people, None)
                 _check_numbers(found, number)
                 yield frame, found
+
+    @property
+    def notes(self) -> list[str]:
+        """What was left out, and how often."""
+        return [f"{n} x {what}" for what, n in sorted(self.left_out.items())]
 
     def _person(self, value: dict[str, Any], frame: Row, number: int) -> Row:
         row = instance_row(value, frame, number, len(self.skeleton.joints))
@@ -150,7 +162,7 @@ class CocoFile:
             if len(images) + len(people) >= _BATCH:
                 self._store(images, people)
         self._store(images, people)
-        for name in _STREAMED[:3]:
+        for name in _LISTS:
             if name not in seen:
                 raise bad(f"no list {name}", where=str(self.path))
 
@@ -207,13 +219,13 @@ class CocoFile:
 
     def _skeleton(self) -> Skeleton:
         """Return the skeleton of the categories with keypoints, and note which they are."""
-        self._wanted: list[int] = []
+        self._person_categories: list[int] = []
         found: Skeleton | None = None
         for number, category in self._categories.items():
             one = match_skeleton(category.get("keypoints"))
             if one is not None and (found is None or one.name == found.name):
                 found = one
-                self._wanted.append(number)
+                self._person_categories.append(number)
         if found is None:
             listed = [str(c.get("keypoints"))[:200] for c in self._categories.values()]
             known = ", ".join([*SKELETONS, *FOREIGN])
@@ -236,7 +248,7 @@ class CocoFile:
         ):
             if category not in self._categories:
                 raise bad("no such category", where=str(self.path), got=category)
-            if category not in self._wanted:
+            if category not in self._person_categories:
                 name = str(self._categories[category].get("name"))[:80]
                 self.left_out[f"annotation of category {name}, without keypoints"] += count
                 self._check_left_out(category)
@@ -246,50 +258,96 @@ class CocoFile:
         found = self._base.execute("SELECT start, stop FROM people WHERE category = ?", [category])
         with self.path.open("rb") as file:
             for start, stop in found:
-                self._fetch(file, start, stop)
-
-    def _fetch(self, file: IO[bytes], start: int, stop: int) -> Any:
-        file.seek(start)
-        return parse(file.read(stop - start), f"{self.path}, byte {start}")
-
-    def _one(self, query: str) -> Any:
-        return self._base.execute(query).fetchone()[0]
+                parse_range(file, start, stop)
 
 
-def read(path: Path, images: Path | None, also: Sequence[str]) -> Found:
-    """Open a COCO file (or its folder); pictures lie beside, or below `images`. FormatError."""
-    file = path / FILE_NAME if path.is_dir() else path
-    root = images or file.parent
-    opened = CocoFile(file)
-    ids = array("q", opened.ids())
-
-    def samples() -> Iterator[Taken]:
-        for frame, people in opened.samples():
-            where = f"image {frame['index']}"
-            yield frame, people, file_inside(root, frame["file_name"], where=where)
-
-    return Found(
-        skeleton=opened.skeleton,
-        numbers=ids if opened.ours else range(len(ids)),
-        samples=samples(),
-        assets=opened.assets,
-        notes=lambda: [f"{n} x {what}" for what, n in sorted(opened.left_out.items())],
-        licence=lambda: opened.licence,
-        close=opened.close,
-    )
+_ALIASES = {"head": "head_top", "top_head": "head_top", "headtop": "head_top"}
 
 
 def match_skeleton(names: Any) -> Skeleton | None:
     """Return the skeleton that has joints of these names in this order, or None."""
     if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
         return None
-    plain = tuple(n.strip().lower().replace(" ", "_").replace("-", "_") for n in names)
-    aliases = {"head": "head_top", "top_head": "head_top", "headtop": "head_top"}
-    known = {s.joints: s for s in (*SKELETONS.values(), *FOREIGN.values())}
-    return known.get(plain) or known.get(tuple(aliases.get(n, n) for n in plain))
+    plain = tuple(map(plain_joint_name, names))
+    return next((s for s in (SKELETONS | FOREIGN).values() if s.joints == plain), None)
 
 
 def _check_numbers(people: list[Row], image: int) -> None:
     numbers = [row["instance"] for row in people]
     if len(set(numbers)) != len(numbers):
         raise FormatError(f"image {image}: two people have one instance_id.")
+
+
+class RawCoco:
+    """The entries of a file as they stand, inside `with`; FormatError when it is no COCO file.
+
+    `head`: every top-level entry but images and annotations. Annotations are read each time;
+    images, which often come behind them, are kept in a temporary file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.head: dict[str, Any] = {}
+        self._images = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - see close
+        try:
+            self._read()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> RawCoco:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._images.close()
+
+    def _read(self) -> None:
+        seen = set()
+        for key, span in read_members(
+            self.path, streamed=_RAW_LISTS, nan=True, glances=_RAW_GLANCES
+        ):
+            if key not in _RAW_LISTS:
+                self.head[key] = span.value
+            elif span is BEGIN:
+                seen.add(key)
+            elif key == "images":
+                self._images.write(json.dumps(span.value) + "\n")
+        for name in _RAW_LISTS:
+            if name not in seen:
+                raise bad(f"no list {name}", where=str(self.path))
+        if not isinstance(self.head.get("categories"), list):
+            raise bad("no list categories", where=str(self.path))
+
+    def images(self) -> Iterator[Any]:
+        """Yield the entries of `images`; one iterator at a time."""
+        self._images.seek(0)
+        for line in self._images:
+            yield json.loads(line)
+
+    def annotations(self) -> Iterator[Any]:
+        for key, span in read_members(self.path, streamed=_RAW_LISTS, nan=True):
+            if key == "annotations" and span is not BEGIN:
+                yield span.value
+
+
+def read_entries(path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield (list, entry) of images, annotations and categories, and (key, value) of the rest.
+
+    In the order of the file, one at a time; FormatError for an entry that is no JSON object.
+    """
+    for key, span in read_members(path, streamed=_LISTS):
+        if span is BEGIN:
+            continue
+        with checked.reading(f"{path}, byte {span.start}"):
+            if key in _LISTS and not isinstance(span.value, dict):
+                raise ValueError(f"an entry of {key} is no object")
+        yield key, span.value
+
+
+def plain_joint_name(name: str) -> str:
+    """Return a keypoint name as skeletons spell it."""
+    plain = name.strip().lower().replace(" ", "_").replace("-", "_")
+    return _ALIASES.get(plain, plain)

@@ -1,12 +1,17 @@
-"""Masks as polygons along pixel edges: exact, also with holes, and pycocotools reads them back."""
+"""Masks there and back: exact polygons along pixel edges, also with holes; codes of any kind."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+from synthstudio.core.rle import check_plain_counts, check_polygons
+from synthstudio.formats import checked
 
 Bool = NDArray[np.bool_]
 Point = tuple[int, int]
@@ -91,3 +96,24 @@ def _border_steps(part: Bool) -> dict[Point, set[Point]]:
         for i, j in np.argwhere(inner & ~neighbour):
             steps.setdefault((int(j) + dx, int(i) + dy), set()).add(way)
     return steps
+
+
+def compressed_counts(segmentation: Any, size: Sequence[int]) -> str | None:
+    """Return the compressed code of a mask given as code, plain counts or polygons; ValueError.
+
+    `size`: (H, W) of the image. None for no mask.
+    """
+    if not segmentation:
+        return None
+    if isinstance(segmentation, dict):
+        counts = segmentation["counts"]
+        if segmentation["size"] != list(size):
+            raise ValueError(f"a mask of size {str(segmentation['size'])[:40]} in {list(size)}")
+        if isinstance(counts, str):
+            return checked.text(counts)  # its runs are checked with the whole row
+        check_plain_counts(counts, size)
+    else:
+        check_polygons(segmentation)
+    found = coco_mask.frPyObjects(segmentation, *size)
+    merged = coco_mask.merge(found) if isinstance(found, list) else found
+    return str(merged["counts"].decode("ascii"))

@@ -21,18 +21,20 @@ from synthstudio.core.errors import FormatError
 from synthstudio.core.images import SUFFIXES, read_bytes
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.safe_paths import file_inside, plain_name
-from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
+from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, get_skeleton
 from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked
-from synthstudio.formats.coco_file import match_skeleton
+from synthstudio.formats.coco.file import match_skeleton
 from synthstudio.formats.exchange import (
-    Found,
+    Opened,
     Picture,
-    Taken,
-    bare_frame,
-    digits,
-    in_order,
+    ReadSample,
+    Target,
+    format_number,
+    frame_with_image,
+    locate,
     save_image,
+    sorted_by_stem,
 )
 
 HEAD_NAME = "data.yaml"
@@ -62,24 +64,24 @@ def _line(frame: Row, row: Row) -> str:
     x1, y1 = max(x0, min(w, left + width)), max(y0, min(h, top + height))
     parts = [
         "0",
-        *map(digits, ((x0 + x1) / 2 / w, (y0 + y1) / 2 / h, (x1 - x0) / w, (y1 - y0) / h)),
+        *map(format_number, ((x0 + x1) / 2 / w, (y0 + y1) / 2 / h, (x1 - x0) / w, (y1 - y0) / h)),
     ]
     px = row["joints_px"]
     for state, x, y in zip(row["state"], px[::2], px[1::2], strict=True):
         inside = state in (STATE_HIDDEN, STATE_VISIBLE) and 0 <= x <= w and 0 <= y <= h
-        parts += [digits(x / w), digits(y / h), str(state)] if inside else ["0", "0", "0"]
+        parts += map(format_number, (x / w, y / h, state) if inside else (0, 0, 0))
     return " ".join(parts) + "\n"
 
 
 def from_yolo(
-    text: str, frame: Row, joints: int, *, dims: int = 3, wanted: int | None = 0
+    text: str, frame: Row, joints: int, *, dims: int = 3, person_class: int | None = 0
 ) -> list[Row]:
-    """Undo `to_yolo`; ValueError. `dims` 2: no v, then 0 0 is no joint. `wanted`: the class."""
+    """Undo `to_yolo`; ValueError. `dims` 2: no v, then 0 0 is no joint."""
     people: list[Row] = []
     w, h = frame["width_px"], frame["height_px"]
     for line in text.splitlines():
         parts = line.split()
-        if not parts or (wanted is not None and parts[0] != str(wanted)):
+        if not parts or (person_class is not None and parts[0] != str(person_class)):
             continue
         if len(parts) != 5 + dims * joints:
             raise ValueError(f"a line has {5 + dims * joints} numbers, not {len(parts)}")
@@ -110,8 +112,8 @@ def data_yaml(skeleton: Skeleton, splits: Iterable[str]) -> str:
 
     There is no `path`: then Ultralytics starts at the file's own folder.
     """
-    made = set(splits)
-    lines = {s: f"images/{s}" if s in made else "" for s in SPLITS}
+    present = set(splits)
+    lines = {s: f"images/{s}" if s in present else "" for s in SPLITS}
     train = lines["train"] or next((v for v in lines.values() if v), "images/train")
     head: dict[str, Any] = {
         "train": train,
@@ -125,7 +127,7 @@ def data_yaml(skeleton: Skeleton, splits: Iterable[str]) -> str:
     return yaml.safe_dump(head, sort_keys=False, default_flow_style=None, width=1000)
 
 
-def write(pictures: Iterable[Picture], out: Path, skeleton: Skeleton) -> Path:
+def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
     """Write the folder; return data.yaml. OSError."""
     splits: set[str] = set()
     for frame, people, data in pictures:
@@ -137,42 +139,46 @@ def write(pictures: Iterable[Picture], out: Path, skeleton: Skeleton) -> Path:
         save_image(out, (frame, people, data))
         (out / _label_name(frame["file_name"])).write_text(to_yolo(frame, people), "utf-8")
     path = out / HEAD_NAME
-    path.write_text(data_yaml(skeleton, splits), "utf-8")
+    path.write_text(data_yaml(target.skeleton, splits), "utf-8")
     return path
 
 
-def read(path: Path, images: Path | None, also: Sequence[str]) -> Found:
+def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
+    joints = len(get_skeleton(frame["skeleton"]).joints)
+    return from_yolo(to_yolo(frame, people), frame, joints)
+
+
+def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
     """Open a folder or its data.yaml; pictures lie beside, or below `images`. FormatError."""
-    head = path / HEAD_NAME if path.is_dir() else path
-    root = images or head.parent
-    facts = _read_head(head)
+    head, root = locate(path, HEAD_NAME, images)
+    config = _read_head(head)
     with checked.reading(str(head)):
-        joints, dims = (checked.integer(v, 1, 1000) for v in facts["kpt_shape"])
+        joints, dims = (checked.integer(v, 1, 1000) for v in config["kpt_shape"])
         if dims not in (2, 3):
             raise ValueError(f"kpt_shape ends in 2 or 3, not {dims}")
-        skeleton = _skeleton(facts, joints)
-        wanted = _person_class(facts.get("names"))
-        folders = _folders(facts)
+        skeleton = _skeleton(config, joints)
+        person_class = _person_class(config.get("names"))
+        folders = _folders(config)
     names = [name for split in folders for name in _listed(root, folders[split])]
     split_of = {folder: split for split, found in folders.items() for folder in found}
     left = Counter[str]()
 
-    def samples() -> Iterator[Taken]:
-        for name in in_order(names):
+    def samples() -> Iterator[ReadSample]:
+        for name in sorted_by_stem(names):
             split = split_of[Path(name).parent.as_posix()]
-            frame, image = bare_frame(root, name, skeleton, split=split)
+            frame, image = frame_with_image(root, name, skeleton, split=split)
             label = root / _label_name(name)
             if not label.is_file():
                 left["picture without a label file: nobody is in it"] += 1
             with checked.reading(str(label)):
                 text = _read_text(root, name) if label.is_file() else ""
-                people = from_yolo(text, frame, joints, dims=dims, wanted=wanted)
+                people = from_yolo(text, frame, joints, dims=dims, person_class=person_class)
                 left["line of another class"] += _lines(text) - len(people)
             yield frame, people, image
 
-    return Found(
+    return Opened(
         skeleton=skeleton,
-        names=in_order(names),
+        names=sorted_by_stem(names),
         samples=samples(),
         notes=lambda: [f"{n} x {what}" for what, n in sorted(left.items()) if n],
     )
@@ -200,12 +206,12 @@ def _read_head(path: Path) -> dict[str, Any]:
         text = read_bytes(path, limit=MAX_YAML_BYTES).decode("utf-8-sig")
     try:
         _check_yaml(text, where)
-        facts = yaml.safe_load(text)
+        config = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise FormatError(f"no YAML: {str(error)[:200]}", where=where) from error
-    if not isinstance(facts, dict):
+    if not isinstance(config, dict):
         raise FormatError("no data.yaml of Ultralytics", where=where, expected="a mapping")
-    return facts
+    return config
 
 
 def _check_yaml(text: str, where: str) -> None:
@@ -215,19 +221,20 @@ def _check_yaml(text: str, where: str) -> None:
         opens = isinstance(event, yaml.CollectionStartEvent)
         depth += opens - isinstance(event, yaml.CollectionEndEvent)
         if isinstance(event, yaml.AliasEvent) or depth > MAX_YAML_DEPTH:
-            said = f"aliases (*), or nesting below {MAX_YAML_DEPTH}"
-            raise FormatError(f"the YAML has {said}", where=where)
+            raise FormatError(
+                f"the YAML has aliases (*), or nesting below {MAX_YAML_DEPTH}", where=where
+            )
 
 
-def _skeleton(facts: dict[str, Any], joints: int) -> Skeleton:
+def _skeleton(config: dict[str, Any], joints: int) -> Skeleton:
     """Return the skeleton by the joints' names, or by their number and mirror pairs."""
-    names = facts.get("kpt_names")
+    names = config.get("kpt_names")
     if isinstance(names, dict) and names:
         names = next(iter(names.values()))
     found = match_skeleton(names)
     if found is None and names is None:
         fitting = [s for s in (*SKELETONS.values(), *FOREIGN.values()) if len(s.joints) == joints]
-        flips = facts.get("flip_idx")
+        flips = config.get("flip_idx")
         fitting = [s for s in fitting if flips is None or s.flip.tolist() == flips]
         found = (
             fitting[0] if len(fitting) == 1 or (fitting and fitting[0].name in SKELETONS) else None
@@ -248,12 +255,12 @@ def _person_class(names: Any) -> int | None:
     return checked.integer(people[0])
 
 
-def _folders(facts: dict[str, Any]) -> dict[str, list[str]]:
+def _folders(config: dict[str, Any]) -> dict[str, list[str]]:
     """Return the picture folders of each split, each folder in its first split only."""
     found: dict[str, list[str]] = {}
     seen: set[str] = set()
     for split in SPLITS:
-        value = facts.get(split) or []
+        value = config.get(split) or []
         for name in value if isinstance(value, list) else [value]:
             folder = plain_name(name, where=f"{HEAD_NAME}, {split}")
             if folder not in seen:

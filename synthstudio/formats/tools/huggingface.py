@@ -20,9 +20,8 @@ from synthstudio.core.safe_paths import plain_name
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
 from synthstudio.formats import checked
-from synthstudio.formats.exchange import Found, Picture, Taken
+from synthstudio.formats.exchange import Opened, Picture, ReadSample, Target
 from synthstudio.formats.sidecar import Groups
-from synthstudio.formats.tables import check_sample
 
 CARD_NAME = "README.md"
 GROUP_ROWS = 64
@@ -55,8 +54,8 @@ def _schema() -> pa.Schema:
         pa.field("people", pa.list_(_PERSON)),
     ]
     features = {f.name: _feature(f.type) for f in fields[1:]}
-    facts = {"info": {"features": {"image": {"_type": "Image"}, **features}}}
-    return pa.schema(fields, metadata={"huggingface": json.dumps(facts)})
+    metadata = {"info": {"features": {"image": {"_type": "Image"}, **features}}}
+    return pa.schema(fields, metadata={"huggingface": json.dumps(metadata)})
 
 
 SCHEMA = _schema()
@@ -73,7 +72,7 @@ def to_huggingface(frame: Row, people: Sequence[Row], image: bytes) -> Row:
     return {"image": picture, **frame, "people": list(people)}
 
 
-def from_huggingface(row: Row) -> Taken:
+def from_huggingface(row: Row) -> ReadSample:
     """Undo `to_huggingface`; ValueError."""
     frame = {name: row[name] for name in FRAME_SCHEMA.names}
     people = [{name: person[name] for name in INSTANCE_SCHEMA.names} for person in row["people"]]
@@ -84,7 +83,7 @@ def from_huggingface(row: Row) -> Taken:
                 isinstance(value, list) and any(v is None for v in value)
             ):
                 raise ValueError(f"null in {field.name}")
-    check_sample(frame, people)
+    checked.check_sample(frame, people)
     plain_name(frame["file_name"], where="file_name")
     return frame, people, row["image"]["bytes"]
 
@@ -124,25 +123,25 @@ def _size(frames: int) -> str:
     return next((name for bound, name in bounds if frames < bound), "1M<n<10M")
 
 
-def write(pictures: Iterable[Picture], out: Path, skeleton: Skeleton) -> Path:
+def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
     """Write the folder; return it. OSError."""
     (out / "data").mkdir()
     splits, people = Counter[str](), 0
-    files: dict[str, _Splits] = {}
+    files: dict[str, _SplitWriter] = {}
     for frame, rows, data in pictures:
         split = frame["split"] or "train"
         if split not in files:
-            files[split] = _Splits(out / "data", split)
+            files[split] = _SplitWriter(out / "data", split)
         files[split].add(to_huggingface(frame, rows, data))
         splits[split] += 1
         people += len(rows)
     for file in files.values():
         file.close()
-    (out / CARD_NAME).write_text(card(skeleton, splits, people), "utf-8")
+    (out / CARD_NAME).write_text(card(target.skeleton, splits, people), "utf-8")
     return out
 
 
-class _Splits:
+class _SplitWriter:
     """The files of one split."""
 
     def __init__(self, folder: Path, split: str) -> None:
@@ -171,7 +170,7 @@ class _Splits:
         self._rows = []
 
 
-def read(path: Path, images: Path | None, also: Sequence[str]) -> Found:
+def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
     """Open such a folder; images are in it. FormatError."""
     files = sorted((path / "data").glob("*.parquet"))
     places: list[tuple[int, int, int]] = []  # index, file, place in it
@@ -191,7 +190,7 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Found:
     with checked.reading(str(path)):
         joints = get_skeleton(checked.text(kind, 80))
 
-    def samples() -> Iterator[Taken]:
+    def samples() -> Iterator[ReadSample]:
         for _, number, place in places:
             with checked.reading(f"{files[number].name}, row {place}"):
                 taken = from_huggingface(readers[number].row(place))
@@ -199,4 +198,4 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Found:
                     raise ValueError("a row of another skeleton")
             yield taken
 
-    return Found(skeleton=joints, samples=samples(), numbers=numbers)
+    return Opened(skeleton=joints, samples=samples(), numbers=numbers)

@@ -18,16 +18,26 @@ from typing import Any
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
-from synthstudio.core.safe_json import parse, read_list
+from synthstudio.core.safe_json import read_list
 from synthstudio.core.safe_paths import plain_name
-from synthstudio.core.skeleton import Skeleton, get_skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked
-from synthstudio.formats.exchange import Found, Picture, Taken, bare_frame, in_order, save_image
+from synthstudio.formats.exchange import (
+    HALF_PX,
+    Opened,
+    Picture,
+    ReadSample,
+    Target,
+    frame_with_image,
+    locate,
+    parse_range,
+    save_image,
+    sorted_by_stem,
+)
 
 FILE_NAME = "annotations.json"
 SKELETON = "mpii16"
-_HALF_PX = 0.5
 _STATURE_PX = 200
 _FOLDER = "images/"
 _ABSENT = [-1.0, -1.0]
@@ -43,10 +53,10 @@ def to_mpii(frame: Row, people: Iterable[Row]) -> list[Row]:
         found.append(
             {
                 "image": frame["file_name"].removeprefix(_FOLDER),
-                "center": [x + w / 2 - _HALF_PX, y + h / 2 - _HALF_PX],
+                "center": [x + w / 2 - HALF_PX, y + h / 2 - HALF_PX],
                 "scale": h / _STATURE_PX,
                 "joints": [
-                    [x - _HALF_PX, y - _HALF_PX] if s in (STATE_HIDDEN, STATE_VISIBLE) else _ABSENT
+                    [x - HALF_PX, y - HALF_PX] if s in (STATE_HIDDEN, STATE_VISIBLE) else _ABSENT
                     for s, x, y in points
                 ],
                 "joints_vis": [int(s == STATE_VISIBLE) for s in state],
@@ -66,12 +76,12 @@ def from_mpii(entries: Sequence[Mapping[str, Any]], frame: Row) -> list[Row]:
         for (x, y), v in zip(joints, seen, strict=True):
             place = checked.number(x), checked.number(y)
             absent = not v and list(place) == _ABSENT
-            points.append((place[0] + _HALF_PX, place[1] + _HALF_PX, 0 if absent else 1 + int(v)))
+            points.append((place[0] + HALF_PX, place[1] + HALF_PX, 0 if absent else 1 + int(v)))
         people.append(checked.person_of(points, frame, number))
     return people
 
 
-def write(pictures: Iterable[Picture], out: Path, skeleton: Skeleton) -> Path:
+def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
     """Write annotations.json and images/; return the former. OSError."""
     (out / "images").mkdir()
     path = out / FILE_NAME
@@ -87,13 +97,16 @@ def write(pictures: Iterable[Picture], out: Path, skeleton: Skeleton) -> Path:
     return path
 
 
-def read(path: Path, images: Path | None, also: Sequence[str]) -> Found:
+def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
+    return from_mpii(to_mpii(frame, people), frame)
+
+
+def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
     """Open annotations.json (or its folder); pictures lie in images/, or `images`. FormatError.
 
     `also` names pictures that the sidecar knows and no entry does.
     """
-    file = path / FILE_NAME if path.is_dir() else path
-    root = images or file.parent / "images"
+    file, root = locate(path, FILE_NAME, images, "images")
     spans: dict[str, array[int]] = {name.removeprefix(_FOLDER): array("q") for name in also}
     for span in read_list(file):
         where = f"{file}, byte {span.start}"
@@ -103,19 +116,16 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Found:
         found.extend((span.start, span.stop))
         if len(found) > 2 * checked.MAX_PEOPLE:
             raise FormatError("too many people in a picture", where=where)
-    names, joints = in_order(spans), get_skeleton(SKELETON)
+    names, skeleton = sorted_by_stem(spans), get_skeleton(SKELETON)
 
-    def samples() -> Iterator[Taken]:
+    def samples() -> Iterator[ReadSample]:
         with file.open("rb") as opened:
             for name in names:
-                frame, image = bare_frame(root, name, joints)
-                places = spans[name]
-                entries = []
-                for start, stop in zip(places[::2], places[1::2], strict=True):
-                    opened.seek(start)
-                    entries.append(parse(opened.read(stop - start), f"{file}, byte {start}"))
+                frame, image = frame_with_image(root, name, skeleton)
+                ranges = zip(spans[name][::2], spans[name][1::2], strict=True)
+                entries = [parse_range(opened, start, stop) for start, stop in ranges]
                 with checked.reading(f"{file}, image {name}"):
                     people = from_mpii(entries, frame)
                 yield {**frame, "file_name": _FOLDER + name}, people, image
 
-    return Found(skeleton=joints, names=[_FOLDER + name for name in names], samples=samples())
+    return Opened(skeleton=skeleton, names=[_FOLDER + name for name in names], samples=samples())

@@ -18,12 +18,22 @@ from xml.sax.saxutils import quoteattr
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
-from synthstudio.core.safe_json import parse, read_list
+from synthstudio.core.safe_json import read_list
 from synthstudio.core.safe_paths import plain_name
-from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
+from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, get_skeleton
 from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked
-from synthstudio.formats.exchange import Found, Picture, Taken, bare_frame, digits, save_image
+from synthstudio.formats.exchange import (
+    Opened,
+    Picture,
+    ReadSample,
+    Target,
+    format_number,
+    frame_with_image,
+    locate,
+    parse_range,
+    save_image,
+)
 
 FILE_NAME, CONFIG_NAME = "tasks.json", "label_config.xml"
 _LOCAL = "/data/local-files/?d="
@@ -77,7 +87,7 @@ def to_label_studio(frame: Row, people: Iterable[Row], skeleton: Skeleton) -> Ro
 
 
 def _percent(value: float, side: int) -> float:
-    return float(digits(100 * value / side))
+    return float(format_number(100 * value / side))
 
 
 def _region(number: str, name: str, kind: str, value: Row, frame: Row) -> Row:
@@ -112,11 +122,11 @@ def from_label_studio(
         elif kind == "keypointlabels":
             (joint,) = value["keypointlabels"]
             owner = checked.text(region.get("parentID") or "", 200)
-            mine = points.setdefault(owner, {})
-            if joint not in skeleton.joints or joint in mine:
+            own = points.setdefault(owner, {})
+            if joint not in skeleton.joints or joint in own:
                 raise ValueError(f"the joint {str(joint)[:80]} is unknown or comes twice")
             x, y = checked.number(value["x"]) / 100 * w, checked.number(value["y"]) / 100 * h
-            mine[joint] = (x, y, STATE_HIDDEN if value.get("hidden") else STATE_VISIBLE)
+            own[joint] = (x, y, STATE_HIDDEN if value.get("hidden") else STATE_VISIBLE)
         else:
             left[f"region of type {str(kind)[:40]}"] += 1
     if len(points) > checked.MAX_PEOPLE:
@@ -148,26 +158,31 @@ def image_of(task: Mapping[str, Any]) -> str:
     return parts.path.lstrip("/") if parts.scheme or parts.path.startswith("/") else url
 
 
-def write(pictures: Iterable[Picture], out: Path, skeleton: Skeleton) -> Path:
+def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
     """Write tasks.json, label_config.xml and images/; return the first. OSError."""
     (out / "images").mkdir()
-    (out / CONFIG_NAME).write_text(label_config(skeleton), "utf-8")
+    (out / CONFIG_NAME).write_text(label_config(target.skeleton), "utf-8")
     path = out / FILE_NAME
     with path.open("w", encoding="utf-8") as file:
         file.write("[")
         for number, picture in enumerate(pictures):
             save_image(out, picture)
-            task = to_label_studio(picture[0], picture[1], skeleton)
+            task = to_label_studio(picture[0], picture[1], target.skeleton)
             file.write(",\n" if number else "\n")
             file.write(json.dumps(task, separators=(",", ":"), ensure_ascii=False))
         file.write("\n]\n")
     return path
 
 
-def read(path: Path, images: Path | None, also: Sequence[str]) -> Found:
+def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
+    skeleton = get_skeleton(frame["skeleton"])
+    task = to_label_studio(frame, people, skeleton)
+    return from_label_studio(task, frame, skeleton, Counter())
+
+
+def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
     """Open tasks.json (or its folder); pictures lie beside, or below `images`. FormatError."""
-    file = path / FILE_NAME if path.is_dir() else path
-    root = images or file.parent
+    file, root = locate(path, FILE_NAME, images)
     names: list[str] = []
     starts, stops, used = array("q"), array("q"), set[str]()
     for span in read_list(file):
@@ -182,17 +197,16 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Found:
     skeleton = _skeleton(used, str(file))
     left = Counter[str]()
 
-    def samples() -> Iterator[Taken]:
+    def samples() -> Iterator[ReadSample]:
         with file.open("rb") as opened:
             for name, start, stop in zip(names, starts, stops, strict=True):
-                opened.seek(start)
-                task = parse(opened.read(stop - start), f"{file}, byte {start}")
-                frame, image = bare_frame(root, name, skeleton)
+                task = parse_range(opened, start, stop)
+                frame, image = frame_with_image(root, name, skeleton)
                 with checked.reading(f"{file}, byte {start}"):
                     people = from_label_studio(task, frame, skeleton, left)
                 yield frame, people, image
 
-    return Found(
+    return Opened(
         skeleton=skeleton,
         names=names,
         samples=samples(),

@@ -27,7 +27,6 @@ class Reals(NamedTuple):
     columns: int
 
     def nested(self) -> list[list[Any]]:
-        """Return the lists."""
         values = [None if v != v else v for v in self.values]
         return [values[i : i + self.columns] for i in range(0, len(values), self.columns)]
 
@@ -104,7 +103,6 @@ def _array(values: NDArray[Any], kind: pa.DataType) -> pa.Array:
 
 
 def _strings(texts: Sequence[str]) -> pa.Array:
-    """Return ASCII texts for Arrow."""
     ends = np.concatenate([[0], np.cumsum([len(text) for text in texts])]).astype(np.int32)
     buffers = [None, pa.py_buffer(ends), pa.py_buffer("".join(texts).encode("ascii"))]
     return pa.Array.from_buffers(pa.string(), len(texts), buffers)

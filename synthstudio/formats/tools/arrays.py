@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +27,26 @@ from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
 from synthstudio.core.safe_npz import NpzWriter, read_npz
 from synthstudio.core.safe_paths import plain_name
-from synthstudio.core.skeleton import Skeleton, get_skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.rows import NO_STATE, Row
 from synthstudio.formats import checked
-from synthstudio.formats.exchange import Found, Picture, Taken, bare_frame, in_order, save_image
+from synthstudio.formats.exchange import (
+    HALF_PX,
+    Opened,
+    Picture,
+    ReadSample,
+    Target,
+    frame_with_image,
+    locate,
+    save_image,
+    sorted_by_stem,
+)
 
-_HALF_PX = 0.5
 _NAME_CHARS = 64
 Columns = Mapping[str, tuple[tuple[int, ...], str]]
-LSP: Columns = {"image": ((), f"<U{_NAME_CHARS}"), "joints": ((3, 14), "<f8")}
-H36M: Columns = {
+_LSP: Columns = {"image": ((), f"<U{_NAME_CHARS}"), "joints": ((3, 14), "<f8")}
+_H36M: Columns = {
     "image": ((), f"<U{_NAME_CHARS}"),
     "positions_2d": ((17, 2), "<f8"),
     "positions_3d": ((17, 3), "<f8"),
@@ -51,7 +61,7 @@ def to_lsp(frame: Row, row: Row) -> Row:
     """Return a person's entry in each array; the row is in LSP's joints."""
     px, state = np.reshape(row["joints_px"], (-1, 2)), np.array(row["state"])
     labelled = is_labelled(state)
-    joints = np.where(labelled, [*(px.T - _HALF_PX), state == STATE_VISIBLE], math.nan)
+    joints = np.where(labelled, [*(px.T - HALF_PX), state == STATE_VISIBLE], math.nan)
     return {"image": frame["file_name"], "joints": joints}
 
 
@@ -62,7 +72,7 @@ def from_lsp(entry: Mapping[str, NDArray[Any]], frame: Row, number: int) -> Row:
         if v != v:
             points.append((0.0, 0.0, 0))
         elif v in (0, 1):
-            points.append((checked.number(x) + _HALF_PX, checked.number(y) + _HALF_PX, 1 + int(v)))
+            points.append((checked.number(x) + HALF_PX, checked.number(y) + HALF_PX, 1 + int(v)))
         else:
             raise ValueError(f"visible is 1, 0 or NaN, not {v}")
     return checked.person_of(points, frame, number)
@@ -79,11 +89,6 @@ def to_h36m(frame: Row, row: Row) -> Row:
         "world_to_camera": _or_nan(frame["world_to_camera"], (4, 4)),
         "size_px": (frame["width_px"], frame["height_px"]),
     }
-
-
-def as_arrays(entry: Row) -> dict[str, NDArray[Any]]:
-    """Return a person's entry as the arrays would give it."""
-    return {name: np.array(entry[name], kind) for name, (_, kind) in H36M.items()}
 
 
 def from_h36m(entry: Mapping[str, NDArray[Any]], frame: Row, number: int) -> Row:
@@ -129,69 +134,89 @@ def _or_null(values: NDArray[Any]) -> list[float] | None:
     return [float(v) for v in values.ravel()]
 
 
-def write(
-    pictures: Iterable[Picture],
-    out: Path,
-    skeleton: Skeleton,
-    *,
-    name: str,
-    columns: Columns,
-    to: Callable[[Row, Row], Row],
-) -> Path:
-    """Write OUT/name and images/; return the former. OSError."""
-    (out / "images").mkdir()
-    with (
-        tempfile.TemporaryDirectory(dir=out) as scratch,
-        NpzWriter(Path(scratch), columns) as writer,
-    ):
-        for picture in pictures:
-            save_image(out, picture)
-            for row in picture[1]:
-                writer.add(to(picture[0], row))
-        writer.save(out / name, {"joint_names": skeleton.joints})
-    return out / name
+@dataclass(frozen=True, kw_only=True)
+class ArrayFormat:
+    """An archive of arrays; `to_entry` and `from_entry` are of one person."""
+
+    file_name: str
+    skeleton: str
+    columns: Columns
+    to_entry: Callable[[Row, Row], Row]
+    from_entry: Callable[[Mapping[str, NDArray[Any]], Row, int], Row]
+
+    def write(self, pictures: Iterable[Picture], out: Path, target: Target) -> Path:
+        """Write the archive and images/; return the former. OSError."""
+        (out / "images").mkdir()
+        with (
+            tempfile.TemporaryDirectory(dir=out) as scratch,
+            NpzWriter(Path(scratch), self.columns) as writer,
+        ):
+            for picture in pictures:
+                save_image(out, picture)
+                for row in picture[1]:
+                    writer.add(self.to_entry(picture[0], row))
+            writer.save(out / self.file_name, {"joint_names": target.skeleton.joints})
+        return out / self.file_name
+
+    def read(self, path: Path, images: Path | None, also: Sequence[str]) -> Opened:
+        """Open the archive (or its folder); images are beside it, or below `images`. FormatError.
+
+        `also` names images of the sidecar in which nobody is.
+        """
+        file, root = locate(path, self.file_name, images)
+        skeleton = get_skeleton(self.skeleton)
+        scratch = tempfile.TemporaryDirectory()
+        try:
+            arrays = read_npz(file, [*self.columns, "joint_names"], Path(scratch.name))
+            _check(arrays, self.columns, skeleton.joints, str(file))
+            rows = _rows_by_image(arrays["image"], also, str(file))
+        except BaseException:
+            scratch.cleanup()
+            raise
+        names = sorted_by_stem(rows)
+
+        def samples() -> Iterator[ReadSample]:
+            for name in names:
+                entries = [
+                    {c: arrays[c][k] for c in self.columns if c != "image"} for k in rows[name]
+                ]
+                frame, image = frame_with_image(root, name, skeleton)
+                with checked.reading(f"{file}, image {name}"):
+                    if len(entries) > checked.MAX_PEOPLE:
+                        raise ValueError("too many people in a picture")
+                    if entries and "K" in self.columns:
+                        frame |= _camera(entries[0], frame)
+                    people = [self.from_entry(e, frame, n) for n, e in enumerate(entries, 1)]
+                yield frame, people, image
+
+        return Opened(skeleton=skeleton, names=names, samples=samples(), close=scratch.cleanup)
+
+    def round_trip(self, frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
+        found = []
+        for number, row in enumerate(people, 1):
+            entry = self.to_entry(frame, row)
+            arrays = {name: np.array(entry[name], kind) for name, (_, kind) in self.columns.items()}
+            found.append(self.from_entry(arrays, frame, number))
+        return found
 
 
-def read(
-    path: Path,
-    images: Path | None,
-    also: Sequence[str],
-    *,
-    name: str,
-    joints: str,
-    columns: Columns,
-    back: Callable[[Mapping[str, NDArray[Any]], Row, int], Row],
-) -> Found:
-    """Open the archive (or its folder); pictures lie beside, or below `images`. FormatError."""
-    file = path / name if path.is_dir() else path
-    root, made = images or file.parent, get_skeleton(joints)
-    scratch = tempfile.TemporaryDirectory()
-    try:
-        arrays = read_npz(file, [*columns, "joint_names"], Path(scratch.name))
-        _check(arrays, columns, made, str(file))
-        places = _places(arrays["image"], also, str(file))
-    except BaseException:
-        scratch.cleanup()
-        raise
-    names = in_order(places)
-
-    def samples() -> Iterator[Taken]:
-        for image in names:
-            rows = places[image]
-            entries = [{c: arrays[c][k] for c in columns if c != "image"} for k in rows]
-            frame, found = bare_frame(root, image, made)
-            with checked.reading(f"{file}, image {image}"):
-                if len(rows) > checked.MAX_PEOPLE:
-                    raise ValueError("too many people in a picture")
-                if entries and "K" in columns:
-                    frame |= _camera(entries[0], frame)
-                people = [back(e, frame, n) for n, e in enumerate(entries, 1)]
-            yield frame, people, found
-
-    return Found(skeleton=made, names=names, samples=samples(), close=scratch.cleanup)
+LSP = ArrayFormat(
+    file_name="joints.npz",
+    skeleton="lsp14",
+    columns=_LSP,
+    to_entry=to_lsp,
+    from_entry=from_lsp,
+)
+H36M = ArrayFormat(
+    file_name="poses.npz",
+    skeleton="h36m17",
+    columns=_H36M,
+    to_entry=to_h36m,
+    from_entry=from_h36m,
+)
 
 
-def _places(images: NDArray[Any], also: Sequence[str], where: str) -> dict[str, list[int]]:
+def _rows_by_image(images: NDArray[Any], also: Sequence[str], where: str) -> dict[str, list[int]]:
     """Return the rows of each image; none for those that only the sidecar names."""
     found: dict[str, list[int]] = {name: [] for name in also}
     for k, image in enumerate(images.tolist()):
@@ -206,9 +231,9 @@ def _camera(entry: Mapping[str, NDArray[Any]], frame: Row) -> Row:
 
 
 def _check(
-    arrays: Mapping[str, NDArray[Any]], columns: Columns, made: Skeleton, where: str
+    arrays: Mapping[str, NDArray[Any]], columns: Columns, joints: tuple[str, ...], where: str
 ) -> None:
-    names = arrays.get("joint_names", np.array(made.joints))
+    names = arrays.get("joint_names", np.array(joints))
     for name, (shape, kind) in columns.items():
         found = arrays.get(name)
         fits = found is not None and found.shape[1:] == shape and found.ndim == 1 + len(shape)
@@ -221,10 +246,10 @@ def _check(
                 expected=f"{kind} (N, {', '.join(map(str, shape))})",
                 got=got,
             )
-    if names.shape != (len(made.joints),) or names.tolist() != list(made.joints):
+    if names.shape != (len(joints),) or names.tolist() != list(joints):
         raise FormatError(
             "other joints",
             where=where,
-            expected=", ".join(made.joints),
+            expected=", ".join(joints),
             got=str(names.tolist())[:300],
         )

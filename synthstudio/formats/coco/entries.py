@@ -8,27 +8,23 @@ from itertools import chain
 from typing import Any
 
 import pyarrow as pa
-from pycocotools import mask as coco_mask
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import SHARES, STATE_OUTSIDE, Rle
-from synthstudio.core.rle import check_plain_counts, check_polygons
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.spec import THING_BASE
 from synthstudio.core.visibility import AMBIGUOUS_FROM, VISIBLE_THRESHOLD
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, NO_STATE, Row, hidden_by
 from synthstudio.formats import checked
-from synthstudio.formats.coco_text import Reals
-from synthstudio.formats.outlines import mask_polygons
+from synthstudio.formats.coco.masks import compressed_counts, mask_polygons
+from synthstudio.formats.coco.text import Reals
+from synthstudio.formats.exchange import HALF_PX, exportable
 from synthstudio.formats.sidecar import merge
 from synthstudio.label.masks import decode
 
-LEAST_AREA_PX = 16
-"""People with fewer modal pixels are no annotation; they stay in the data set."""
 CATEGORY_ID = 1
 FIXED_DATE = "1970-01-01 00:00:00"
-_HALF_PX = 0.5
 
 INFO: dict[str, str] = {
     "description": "synthetic people with exact keypoints and visibility, made by synthstudio",
@@ -158,11 +154,6 @@ def head(skeleton: Skeleton, assets: Sequence[AssetRow]) -> dict[str, Any]:
     return {"categories": [category], "info": INFO, "licenses": licences}
 
 
-def is_exported(row: Mapping[str, Any]) -> bool:
-    """Say whether enough of a person is seen to be an annotation."""
-    return bool(row["modal_area_px"] >= LEAST_AREA_PX)
-
-
 def image_entry(frame: Mapping[str, Any]) -> Row:
     """Return a frame's entry of `images`."""
     things = zip(frame["thing_instance"], frame["thing_kind"], frame["thing_held_by"], strict=True)
@@ -201,11 +192,11 @@ def unfinished_entries(
     frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]], *, polygons: bool = False
 ) -> list[Row]:
     """Return the same entries with coco_text.Reals under the names REALS, for `dump_all`."""
-    shown = [row for row in people if is_exported(row)]
-    overlaps = max_iou([row["modal_box_px"] for row in shown])
+    kept = exportable(people)
+    overlaps = max_iou([row["modal_box_px"] for row in kept])
     return [
         {**_annotation_entry(frame, row, polygons=polygons), "max_iou": overlap}
-        for row, overlap in zip(shown, overlaps, strict=True)
+        for row, overlap in zip(kept, overlaps, strict=True)
     ]
 
 
@@ -303,7 +294,7 @@ def instance_row(entry: Mapping[str, Any], frame: Row, number: int, joints: int)
         size = [frame["height_px"], frame["width_px"]]
         box = checked.box(entry["bbox"])
         more: Row = {
-            "modal_counts": _counts(entry.get("segmentation"), size),
+            "modal_counts": compressed_counts(entry.get("segmentation"), size),
             "modal_area_px": checked.integer(round(checked.number(entry["area"], 1e12))),
         }
         if ours:
@@ -338,7 +329,7 @@ def _points(keypoints: Any, joints: int) -> list[tuple[float, float, int]]:
     for x, y, v in zip(keypoints[::3], keypoints[1::3], keypoints[2::3], strict=True):
         if v not in (0, 1, 2):
             raise ValueError(f"v is 0, 1 or 2, not {str(v)[:40]}")
-        place = checked.number(x) + _HALF_PX, checked.number(y) + _HALF_PX
+        place = checked.number(x) + HALF_PX, checked.number(y) + HALF_PX
         points.append((*place, int(v)))
     return points
 
@@ -370,21 +361,15 @@ def _edited(row: Row, keypoints: Sequence[float]) -> Row:
         return row
     frame = {"index": 0, "height_px": 1, "width_px": 1}
     box = row["modal_box_px"]
-    said, echo = (
+    edited, unedited = (
         checked.person_of(_points(values, joints), frame, 1, box_px=box)
         for values in (keypoints, stated)
     )
-    return merge(said, echo, row)
+    return merge(edited, unedited, row)
 
 
 def _rest_to_json(row: Mapping[str, Any], fields: Mapping[str, bool]) -> Row:
-    return {name: _without_nan(row[name]) for name in fields}
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return [None if v != v else v for v in value]
-    return None if value != value else value
+    return checked.to_json_row({name: row[name] for name in fields})
 
 
 def _rest_from_json(entry: Mapping[str, Any], fields: Mapping[str, bool]) -> Row:
@@ -396,24 +381,6 @@ def _rest_from_json(entry: Mapping[str, Any], fields: Mapping[str, bool]) -> Row
     return found
 
 
-def _counts(segmentation: Any, size: Sequence[int]) -> str | None:
-    """Return the compressed code of a mask given as code, plain counts or polygons."""
-    if not segmentation:
-        return None
-    if isinstance(segmentation, dict):
-        counts = segmentation["counts"]
-        if segmentation["size"] != list(size):
-            raise ValueError(f"a mask of size {str(segmentation['size'])[:40]} in {list(size)}")
-        if isinstance(counts, str):
-            return checked.text(counts)  # its runs are checked with the whole row
-        check_plain_counts(counts, size)
-    else:
-        check_polygons(segmentation)
-    found = coco_mask.frPyObjects(segmentation, *size)
-    merged = coco_mask.merge(found) if isinstance(found, list) else found
-    return str(merged["counts"].decode("ascii"))
-
-
 def _keypoints(row: Mapping[str, Any]) -> list[float]:
     """Return COCO's flat x, y, v: pixel indices, and zeros for outside or unlabelled joints."""
     out: list[float] = []
@@ -422,7 +389,7 @@ def _keypoints(row: Mapping[str, Any]) -> list[float]:
         if state in (STATE_OUTSIDE, NO_STATE):
             out += [0, 0, 0]
         else:
-            out += [x - _HALF_PX, y - _HALF_PX, state]
+            out += [x - HALF_PX, y - HALF_PX, state]
     return out
 
 

@@ -1,0 +1,1 @@
+"""COCO keypoint files, there and back: writing, entries, opening and checking."""

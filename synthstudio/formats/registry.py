@@ -1,0 +1,115 @@
+"""The table of formats. A new one is a module in formats/tools/ and an entry in FORMATS.
+
+The table imports no format before it is used, so the command line can list its names quickly.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synthstudio.core.errors import FormatError
+
+if TYPE_CHECKING:
+    from synthstudio.dataset.rows import Row
+    from synthstudio.formats.exchange import Opened, Picture, Target
+
+    Write = Callable[[Iterable[Picture], Path, Target], Path]
+    Read = Callable[[Path, Path | None, Sequence[str]], Opened]
+    RoundTrip = Callable[[Row, Sequence[Row], bool], list[Row]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """A format, there and back. `home` has its functions: "MODULE" or "MODULE:OBJECT".
+
+    `skeleton`: the only one the format knows; people are converted to it.
+    `missing`: what it cannot hold and goes to the sidecar; "" for one that holds whole rows.
+    `has_boxes`: there is a box of each person.
+    """
+
+    home: str
+    skeleton: str | None = None
+    missing: str = ""
+    has_boxes: bool = True
+
+    @property
+    def write(self) -> Write:
+        """(pictures, empty folder, target) -> the annotation file or folder; OSError."""
+        return self._function("write")
+
+    @property
+    def read(self) -> Read:
+        """(file or folder, folder of images or None, image names of the sidecar) -> opened.
+
+        FormatError for whatever is wrong with the file.
+        """
+        return self._function("read")
+
+    @property
+    def round_trip(self) -> RoundTrip:
+        """(frame row, its people in the format's skeleton, with our extras) -> people as read back.
+
+        An import compares this with what the file says to see which joints somebody changed.
+        """
+        return self._function("round_trip", _unchanged)
+
+    @property
+    def image_name(self) -> Callable[[Row], str]:
+        """Frame row -> the name of its image in the export."""
+        from synthstudio.formats.exchange import image_name
+
+        return self._function("image_name", image_name)
+
+    def _function(self, name: str, default: Any = None) -> Any:
+        module, _, member = self.home.partition(":")
+        home: Any = importlib.import_module(f"synthstudio.formats.{module}")
+        return getattr(getattr(home, member) if member else home, name, default)
+
+
+def _unchanged(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
+    return list(people)
+
+
+_POINTS_ONLY = "masks, amodal boxes, shares, causes, occluders, 3D, camera, FrameSpec"
+FORMATS: dict[str, Format] = {
+    "coco": Format(home="coco.write", missing="FrameSpec"),
+    "crowdpose": Format(home="coco.write", skeleton="crowdpose14", missing="FrameSpec"),
+    "ochuman": Format(
+        home="tools.ochuman",
+        skeleton="ochuman19",
+        missing="amodal masks and boxes, shares, who occludes, 3D, camera, FrameSpec",
+    ),
+    "yolo": Format(home="tools.yolo", missing=_POINTS_ONLY),
+    "cvat": Format(home="tools.cvat", missing="boxes, " + _POINTS_ONLY, has_boxes=False),
+    "webdataset": Format(home="tools.webdataset"),
+    "huggingface": Format(home="tools.huggingface"),
+    "label-studio": Format(home="tools.label_studio", missing=_POINTS_ONLY),
+    "mpii": Format(
+        home="tools.mpii", skeleton="mpii16", missing="boxes, " + _POINTS_ONLY, has_boxes=False
+    ),
+    "lsp": Format(
+        home="tools.arrays:LSP",
+        skeleton="lsp14",
+        missing="boxes, " + _POINTS_ONLY,
+        has_boxes=False,
+    ),
+    "h36m": Format(
+        home="tools.arrays:H36M",
+        skeleton="h36m17",
+        missing="boxes, masks, shares, causes, occluders, FrameSpec",
+        has_boxes=False,
+    ),
+}
+
+
+def get_format(name: str) -> Format:
+    """Return a format by name; FormatError for an unknown one."""
+    if name not in FORMATS:
+        raise FormatError(
+            "unknown format", where="format", expected=", ".join(FORMATS), got=str(name)[:80]
+        )
+    return FORMATS[name]
