@@ -12,9 +12,9 @@ from synthstudio.core.photo import GreySpec
 from synthstudio.core.scene import CutoutLayer
 from synthstudio.generation.photos.layers import _as_about
 from synthstudio.generation.photos.make import PhotoStage, ref_of, view_of
-from synthstudio.recipe.search import photo_items as items
-from synthstudio.recipe.search.photo_draw import _fits
-from synthstudio.recipe.search.photo_sight import Card
+from synthstudio.recipe.search import photo_candidates as items
+from synthstudio.recipe.search.photo_occluders import fits
+from synthstudio.recipe.search.photo_visibility import Card
 
 HEIGHT = 240
 
@@ -83,14 +83,14 @@ def item(left: float, top: float, size: int, *, person: bool) -> items.Item:
 
 def test_nothing_fills_the_picture_and_people_keep_their_heads(stage: PhotoStage):
     view = seen(stage, 0)  # 320 x 240
-    assert _fits(view, item(20, 20, 100, person=True))
-    assert not _fits(view, item(20, -5, 100, person=True))  # the head is cut off
-    assert _fits(view, item(20, -5, 100, person=False))
-    assert not _fits(view, item(20, 20, 200, person=False))  # half of the picture
-    assert _fits(view, item(20, 200, 100, person=True))  # 40 rows of 100 are seen
-    assert not _fits(view, item(20, 202, 100, person=True))
-    assert _fits(view, item(20, 202, 100, person=False))
-    assert not _fits(view, item(20, 212, 100, person=False))
+    assert fits(view, item(20, 20, 100, person=True))
+    assert not fits(view, item(20, -5, 100, person=True))  # the head is cut off
+    assert fits(view, item(20, -5, 100, person=False))
+    assert not fits(view, item(20, 20, 200, person=False))  # half of the picture
+    assert fits(view, item(20, 200, 100, person=True))  # 40 rows of 100 are seen
+    assert not fits(view, item(20, 202, 100, person=True))
+    assert fits(view, item(20, 202, 100, person=False))
+    assert not fits(view, item(20, 212, 100, person=False))
 
 
 def layer(rgb: np.ndarray) -> CutoutLayer:

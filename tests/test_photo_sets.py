@@ -28,7 +28,7 @@ from synthstudio.quality.coverage_recipe import as_yaml, next_recipe
 from synthstudio.quality.validate import validate_dataset
 from synthstudio.recipe.sampling.choose import Draw, split_of
 from synthstudio.recipe.schema.load import load, parse
-from synthstudio.recipe.search.photo_draw import kinds_of
+from synthstudio.recipe.search.photo_occluders import kinds_of
 from synthstudio.report import coverage_sheet, pictures
 
 EACH = 4

@@ -15,8 +15,8 @@ from synthstudio.generation import pipeline
 from synthstudio.generation.stage import Stage, prepare
 from synthstudio.recipe.sampling.choose import Draw
 from synthstudio.recipe.schema.load import parse
-from synthstudio.recipe.search.asks import draw_asks
-from synthstudio.recipe.search.sight import CAUSES, sights
+from synthstudio.recipe.search.goals import CAUSES, draw_asks
+from synthstudio.recipe.search.scene_visibility import visibilities
 
 SMALL: dict[str, Any] = {
     "name": "asked",
@@ -45,7 +45,7 @@ def test_the_search_sees_what_the_labels_say(fraction_stage: Stage) -> None:
     for index in range(5):
         spec = pipeline.draw_spec(fraction_stage, index)
         labels = pipeline.make_frame(fraction_stage, spec).labels
-        seen = sights(fraction_stage, spec.people, spec.things, spec.camera, joints=True)
+        seen = visibilities(fraction_stage, spec.people, spec.things, spec.camera, joints=True)
         for sight, person in zip(seen, labels.people, strict=True):
             offs.append(sight.occluded_fraction - person.occluded_fraction)
             found = [CAUSES[k] for k in sight.causes]

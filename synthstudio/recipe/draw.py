@@ -28,7 +28,7 @@ from synthstudio.core.spec import (
 from synthstudio.recipe.contacts.contacts import draw_contacts
 from synthstudio.recipe.contacts.supports import seats_in
 from synthstudio.recipe.layout.gaze import look_about
-from synthstudio.recipe.layout.placement import Placed, Stage, corners, place_people
+from synthstudio.recipe.layout.placement import Layout, Placed, corners, place_people
 from synthstudio.recipe.layout.rig import draw_rig
 from synthstudio.recipe.layout.things import draw_cutouts, place_things
 from synthstudio.recipe.layout.variants import Hiding, as_fine_as_seen, in_order, shadow_box_m
@@ -46,9 +46,9 @@ from synthstudio.recipe.sampling.view import (
     draw_light,
 )
 from synthstudio.recipe.schema.recipe import Recipe
-from synthstudio.recipe.search.asks import crowd_ask, draw_asks
-from synthstudio.recipe.search.target import hide_people
-from synthstudio.recipe.search.target_people import finder, turned_people
+from synthstudio.recipe.search.goals import crowd_ask, draw_asks
+from synthstudio.recipe.search.people import finder, turned_people
+from synthstudio.recipe.search.scene_occluders import hide_people
 
 Group = tuple[FrameSpec, ...]
 """A moment's base frame and its variants."""
@@ -117,22 +117,22 @@ def draw_moment(recipe: Recipe, number: int, solve: Solve) -> Moment:
 
     behind = draw_behind(frame)
     camera, distance_m = draw_camera(frame, behind)
-    stage = Stage(draw=frame, solve=solve, camera=camera, distance_m=distance_m)
+    layout = Layout(draw=frame, solve=solve, camera=camera, distance_m=distance_m)
 
     people = draw_people(frame, solve, seats=bool(seats_in(frame)))
     people = clips.headed(frame, solve, camera, clips.set_going(frame, people, solve))
     people, contacts = draw_contacts(frame, people)
-    stage = dataclasses.replace(stage, contacts=contacts)
+    layout = dataclasses.replace(layout, contacts=contacts)
     asks, crowd = draw_asks(frame, len(people)), crowd_ask(frame)
-    people = turned_people(stage, people, asks, seats=bool(seats_in(frame)))
-    standing = look_about(stage, place_people(stage, people, find=finder(stage, asks, crowd)))
-    hiding = _hiding(stage, standing, asks)
+    people = turned_people(layout, people, asks, seats=bool(seats_in(frame)))
+    standing = look_about(layout, place_people(layout, people, find=finder(layout, asks, crowd)))
+    hiding = _hiding(layout, standing, asks)
     others = tuple(
-        _hiding(dataclasses.replace(stage, draw=frame.again("occluder", k)), standing, asks)
+        _hiding(dataclasses.replace(layout, draw=frame.again("occluder", k)), standing, asks)
         for k in range(recipe.variants.occluder)
     )
     standing += hiding.things
-    rig = draw_rig(stage, standing)
+    rig = draw_rig(layout, standing)
     least = recipe.people.min_gap_m
     standing = as_fine_as_seen(standing, rig, solve, least_m=least)
 
@@ -164,13 +164,13 @@ def draw_moment(recipe: Recipe, number: int, solve: Solve) -> Moment:
     return Moment(base=base, frame=frame, behind=behind, others=others, rig=rig)
 
 
-def _hiding(stage: Stage, standing: list[Placed], asks: tuple[Ask, ...]) -> Hiding:
+def _hiding(layout: Layout, standing: list[Placed], asks: tuple[Ask, ...]) -> Hiding:
     """Return what stands before the people and what is laid over the picture."""
-    things = place_things(stage, standing)
+    things = place_things(layout, standing)
     if asks:
-        put, asks = hide_people(stage, [*standing, *things], asks)
+        put, asks = hide_people(layout, [*standing, *things], asks)
         things += put
-    cutouts = draw_cutouts(stage, [*standing, *things])
+    cutouts = draw_cutouts(layout, [*standing, *things])
     return Hiding(things=tuple(things), cutouts=cutouts, asks=asks)
 
 

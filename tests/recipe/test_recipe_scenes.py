@@ -16,8 +16,7 @@ from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling.choose import check
 from synthstudio.recipe.schema.load import json_schema, load
 from synthstudio.recipe.schema.recipe import Recipe
-from synthstudio.recipe.search.cutout_sizes import SIZES
-from synthstudio.recipe.search.photo_items import UNNAMED
+from synthstudio.recipe.search.photo_candidates import SIZES, UNNAMED
 
 SCENES = Path(__file__).parents[2] / "scenes"
 FILES = sorted(SCENES.glob("*.yaml"))

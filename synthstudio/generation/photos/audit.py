@@ -28,8 +28,8 @@ from synthstudio.generation.photos.make import annotated, pasted_people, renumbe
 from synthstudio.generation.pipeline import Built
 from synthstudio.generation.stage import PHOTOS, Settings, Stage, asset_root, prepare
 from synthstudio.label.masks import decode
+from synthstudio.recipe.draw_photo import CLEAN
 from synthstudio.recipe.schema.load import parse
-from synthstudio.recipe.search.photo_draw import CLEAN
 
 Compare = Callable[[Built, list[Row], list[JointPatches], tuple[str, ...], int], Any]
 """The oracle of rendered people: built scene, rows, fresh patches, joints, frame -> a tally."""

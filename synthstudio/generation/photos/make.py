@@ -34,7 +34,7 @@ from synthstudio.generation.stage import Settings, Stage
 from synthstudio.label import masks
 from synthstudio.label.photo import Annotated, Relabelled, radii_px, relabel
 from synthstudio.props.assets import AssetTable
-from synthstudio.recipe.search.photo_draw import draw_photo
+from synthstudio.recipe.draw_photo import draw_photo
 
 _OUTLINE_PX = 128
 _SHADE_EDGE_PX = 1.5

@@ -25,7 +25,6 @@ from synthstudio.generation.photos.photos import Gathered, gather
 from synthstudio.generation.pipeline import OnProgress, ShardJob, Summary, run_shards
 from synthstudio.generation.stage import PHOTOS, Settings, identity_of, prepare_caches
 from synthstudio.recipe.schema.recipe import Recipe
-from synthstudio.recipe.search.photo_draw import occlude_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +91,7 @@ def settings_for(settings: Settings, found: Gathered) -> Settings:
     recipe: Recipe = settings.recipe.model_copy(
         update={
             "skeleton": body_skeleton(found.skeleton),
-            "frames": found.count * (1 + occlude_of(settings.recipe).each),
+            "frames": found.count * (1 + settings.recipe.photo_options.each),
         }
     )
     try:
@@ -104,7 +103,7 @@ def settings_for(settings: Settings, found: Gathered) -> Settings:
 
 def _check(recipe: Recipe) -> None:
     """Refuse what would be asked for and never searched."""
-    wanted, targets = occlude_of(recipe), recipe.targets
+    wanted, targets = recipe.photo_options, recipe.targets
     if targets.causes or targets.crowd_index is not None:
         raise RecipeError(
             "photos are hidden by fraction and joints alone",
@@ -153,7 +152,7 @@ def make_shard(stage: PhotoStage, job: ShardJob, report: local.Report) -> Staged
 
 
 def _made(stage: PhotoStage, index: int) -> PhotoFrame:
-    place, number = divmod(index, 1 + occlude_of(stage.settings.recipe).each)
+    place, number = divmod(index, 1 + stage.settings.recipe.photo_options.each)
     sample = stage.sample(place)
     try:
         return make_frame(stage, sample, stage.specs(place)[number])

@@ -14,7 +14,7 @@ import numpy as np
 from synthstudio.core.scene import F64
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import PersonSpec, PoseSpec, ThingSpec
-from synthstudio.recipe.layout.placement import Placed, Stage
+from synthstudio.recipe.layout.placement import Layout, Placed
 from synthstudio.recipe.sampling.choose import pick_one
 
 _AT_HEAD = frozenset({"phone", "cup"})
@@ -27,43 +27,43 @@ _UPRIGHT = 0.5
 """The least cosine of the trunk against the vertical; lying heads may rest on the floor."""
 
 
-def look_about(stage: Stage, standing: list[Placed]) -> list[Placed]:
+def look_about(layout: Layout, standing: list[Placed]) -> list[Placed]:
     """Return the same people and things, with heads turned as `people.poses.look` asks."""
-    weights = {str(k): v for k, v in stage.draw.recipe.people.poses.look.items()}
+    weights = {str(k): v for k, v in layout.draw.recipe.people.poses.look.items()}
     if not any(weight for what, weight in weights.items() if what != "pose"):
         return standing
     out = list(standing)
     for place, one in enumerate(standing):
         if not isinstance(one.item, PersonSpec):
             break  # people come first
-        rng = stage.draw.rng("look", place)
+        rng = layout.draw.rng("look", place)
         what = pick_one(sorted(weights), rng, weights=weights)
         aside, lift = ((2 * float(u) - 1) for u in rng.random(2))
-        if what == "pose" or _holds_to_head(stage, place) or one.item.pose.turns:
+        if what == "pose" or _holds_to_head(layout, place) or one.item.pose.turns:
             continue
         if what == "away":
             pose = _turned(one.item.pose, aside * _AWAY_RAD[0], lift * _AWAY_RAD[1])
         else:
-            pose = _aimed(stage, one.item, out, place, what)
+            pose = _aimed(layout, one.item, out, place, what)
         if pose is not None:
-            out[place] = _if_free(stage, out, place, pose)
+            out[place] = _if_free(layout, out, place, pose)
     return out
 
 
-def _holds_to_head(stage: Stage, place: int) -> bool:
-    contact = stage.contacts.get(place)
+def _holds_to_head(layout: Layout, place: int) -> bool:
+    contact = layout.contacts.get(place)
     return contact is not None and any(kind.grip in _AT_HEAD for kind in contact.kinds)
 
 
 def _aimed(
-    stage: Stage, person: PersonSpec, everybody: list[Placed], place: int, what: str
+    layout: Layout, person: PersonSpec, everybody: list[Placed], place: int, what: str
 ) -> PoseSpec | None:
     """Return the pose with the head towards the camera or the nearest head, or None."""
-    eye = _nose_m(stage, person)
-    targets = [np.array(stage.camera.position_m)]
+    eye = _nose_m(layout, person)
+    targets = [np.array(layout.camera.position_m)]
     if what == "person":
         people = [p.item for k, p in enumerate(everybody) if k != place]
-        targets = [_nose_m(stage, p) for p in people if isinstance(p, PersonSpec)]
+        targets = [_nose_m(layout, p) for p in people if isinstance(p, PersonSpec)]
     if not targets:
         return None
     way = min((target - eye for target in targets), key=lambda d: float(np.linalg.norm(d)))
@@ -74,9 +74,9 @@ def _aimed(
     return _turned(person.pose, math.atan2(x, -y), math.asin(max(-1.0, min(1.0, z))))
 
 
-def _nose_m(stage: Stage, person: PersonSpec) -> F64:
-    names = get_skeleton(stage.draw.recipe.skeleton).joints
-    return stage.solve.joints_m(person)[names.index("nose")]
+def _nose_m(layout: Layout, person: PersonSpec) -> F64:
+    names = get_skeleton(layout.draw.recipe.skeleton).joints
+    return layout.solve.joints_m(person)[names.index("nose")]
 
 
 def trunk_turn(person: PersonSpec) -> F64:
@@ -121,17 +121,17 @@ def _within(value: float, most: float) -> float:
     return max(-most, min(most, value))
 
 
-def _if_free(stage: Stage, everybody: list[Placed], place: int, pose: PoseSpec) -> Placed:
+def _if_free(layout: Layout, everybody: list[Placed], place: int, pose: PoseSpec) -> Placed:
     """Return the person in that pose, or as before where the head would then touch something."""
     old = everybody[place]
     assert isinstance(old.item, PersonSpec)
     person = dataclasses.replace(old.item, pose=pose)
-    new = Placed(item=person, box_m=stage.solve.box_m(person))
+    new = Placed(item=person, box_m=layout.solve.box_m(person))
     others = [p for k, p in enumerate(everybody) if k != place and not _own(p.item, place)]
     deeper, before = (
-        stage.solve.touches_m(person.phenotype, dict(p.angles_rad)) for p in (pose, old.item.pose)
+        layout.solve.touches_m(person.phenotype, dict(p.angles_rad)) for p in (pose, old.item.pose)
     )
-    return new if stage.free(new, others) and deeper <= max(before, _SOFT_M) else old
+    return new if layout.free(new, others) and deeper <= max(before, _SOFT_M) else old
 
 
 def _own(item: PersonSpec | ThingSpec, place: int) -> bool:

@@ -57,7 +57,7 @@ class Placed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage:
+class Layout:
     """What placing looks at: the frame, geometry, and the camera's view of the floor."""
 
     draw: Draw
@@ -119,7 +119,7 @@ class Find(Protocol):
 
     def __call__(
         self,
-        stage: Stage,
+        layout: Layout,
         built: Callable[[float], list[Placed]],
         placed: list[Placed],
         *,
@@ -131,7 +131,7 @@ class Find(Protocol):
 
 
 def place_people(
-    stage: Stage, people: tuple[tuple[PersonSpec, KeyPose], ...], *, find: Find
+    layout: Layout, people: tuple[tuple[PersonSpec, KeyPose], ...], *, find: Find
 ) -> list[Placed]:
     """Return everybody on the floor, in order, and after them the seats that they need.
 
@@ -140,97 +140,97 @@ def place_people(
     """
     everybody: list[Placed] = []
     seats: list[Placed] = []
-    rng = stage.draw.rng("arrangement")
-    reach = sample(_reach(stage), rng)
+    rng = layout.draw.rng("arrangement")
+    reach = sample(_reach(layout), rng)
     for place, (person, key) in enumerate(people):
-        first = candidate(stage, stage.draw.rng("spot", place), 0, place=place, reach_m=reach)
-        detail = detail_at(stage.camera, *first)
-        built = functools.cache(functools.partial(_turned, stage, person, key, place))
+        first = candidate(layout, layout.draw.rng("spot", place), 0, place=place, reach_m=reach)
+        detail = detail_at(layout.camera, *first)
+        built = functools.cache(functools.partial(_turned, layout, person, key, place))
         spot = find(
-            stage, functools.partial(built, detail), everybody + seats, place=place, reach_m=reach
+            layout, functools.partial(built, detail), everybody + seats, place=place, reach_m=reach
         )
         if spot is None:
             raise RecipeError(
                 f"no room for person {place + 1} of {len(people)}",
-                where=stage.draw.where,
+                where=layout.draw.where,
                 expected=f"a free place among {CANDIDATES} tried",
                 then="Ask for fewer people, a smaller min_gap_m or things, or more spread.",
             )
-        seen = detail_at(stage.camera, *spot)
-        bearing = bearing_rad(stage, *spot)
+        seen = detail_at(layout.camera, *spot)
+        bearing = bearing_rad(layout, *spot)
         here = [moved(part, *spot) for part in built(detail, bearing)]
         if seen != detail:
             again = [moved(part, *spot) for part in built(seen, bearing)]
             # Millimetres differ, so it may not fit where the other did; then that stays.
-            if all(stage.free(part, everybody + seats) for part in again):
+            if all(layout.free(part, everybody + seats) for part in again):
                 here = again
         everybody.append(here[0])
         seats += here[1:]
     return everybody + seats
 
 
-def _reach(stage: Stage) -> AnyNumber:
-    arrangement = stage.draw.recipe.people.arrangement
+def _reach(layout: Layout) -> AnyNumber:
+    arrangement = layout.draw.recipe.people.arrangement
     return arrangement.spread_m if isinstance(arrangement, Group) else arrangement.depth_m
 
 
 def _turned(
-    stage: Stage, person: PersonSpec, key: KeyPose, place: int, detail: Detail, bearing_rad: float
+    layout: Layout, person: PersonSpec, key: KeyPose, place: int, detail: Detail, bearing_rad: float
 ) -> list[Placed]:
     """Return the parts of a person who is turned by where the camera is seen from the spot."""
     yaw = person.yaw_rad + bearing_rad
-    return _parts(stage, dataclasses.replace(person, detail=detail, yaw_rad=yaw), key, place)
+    return _parts(layout, dataclasses.replace(person, detail=detail, yaw_rad=yaw), key, place)
 
 
-def bearing_rad(stage: Stage, x_m: float, y_m: float) -> float:
+def bearing_rad(layout: Layout, x_m: float, y_m: float) -> float:
     """Return the yaw with which somebody at x, y faces the camera, to the nearest 10 degrees.
 
     0 but with quotas of views or targets for which people turn: turns count from there.
     """
-    quotas = stage.draw.recipe.quotas
+    quotas = layout.draw.recipe.quotas
     turned = quotas is not None and quotas.view is not None
-    targets = stage.draw.recipe.targets
+    targets = layout.draw.recipe.targets
     if not turned and not (targets.search and targets.turns):
         return 0.0
-    x, y, _ = stage.camera.position_m
+    x, y, _ = layout.camera.position_m
     return math.radians(10 * round(math.degrees(math.atan2(x - x_m, y_m - y)) / 10))
 
 
-def _parts(stage: Stage, person: PersonSpec, key: KeyPose, place: int) -> list[Placed]:
+def _parts(layout: Layout, person: PersonSpec, key: KeyPose, place: int) -> list[Placed]:
     """Return the person on the floor at the world's origin, and what theirs is.
 
     That is the seat if the pose needs one, what they lean on, and what they hold.
     """
-    unit = _stood(stage, person, place)
-    parts = [unit, _seat(stage, unit, key, place)] if key.needs == "seat" else [unit]
-    contact = stage.contacts.get(place)
+    unit = _stood(layout, person, place)
+    parts = [unit, _seat(layout, unit, key, place)] if key.needs == "seat" else [unit]
+    contact = layout.contacts.get(place)
     if contact is not None:
         assert isinstance(unit.item, PersonSpec)
-        thing = contact_thing(stage.draw, stage.solve, unit.item, contact, place)
-        parts.append(Placed(item=thing, box_m=stage.solve.box_m(thing)))
+        thing = contact_thing(layout.draw, layout.solve, unit.item, contact, place)
+        parts.append(Placed(item=thing, box_m=layout.solve.box_m(thing)))
     return parts
 
 
-def _stood(stage: Stage, person: PersonSpec, place: int) -> Placed:
+def _stood(layout: Layout, person: PersonSpec, place: int) -> Placed:
     """Return the person on the floor at the world's origin; of a path the middle lies there."""
-    path = clips.path(stage.draw, stage.solve, person, place)
+    path = clips.path(layout.draw, layout.solve, person, place)
     if path:
-        boxes = np.array([stage.solve.box_m(now) for now in path])
+        boxes = np.array([layout.solve.box_m(now) for now in path])
         box = np.stack([boxes[:, 0].min(axis=0), boxes[:, 1].max(axis=0)])
         return Placed(item=path[0], box_m=box, path=path)
-    person = dataclasses.replace(person, position_m=(0.0, 0.0, float(stage.solve.drop_m(person))))
-    return Placed(item=person, box_m=stage.solve.box_m(person))
+    person = dataclasses.replace(person, position_m=(0.0, 0.0, float(layout.solve.drop_m(person))))
+    return Placed(item=person, box_m=layout.solve.box_m(person))
 
 
-def _seat(stage: Stage, unit: Placed, key: KeyPose, place: int) -> Placed:
+def _seat(layout: Layout, unit: Placed, key: KeyPose, place: int) -> Placed:
     assert isinstance(unit.item, PersonSpec)
-    rng = stage.draw.rng("seat", place)
-    seat = draw_seat(stage.draw, stage.solve, unit.item, rng, narrow=bool(key.leans))
-    return Placed(item=seat, box_m=stage.solve.box_m(seat))
+    rng = layout.draw.rng("seat", place)
+    seat = draw_seat(layout.draw, layout.solve, unit.item, rng, narrow=bool(key.leans))
+    return Placed(item=seat, box_m=layout.solve.box_m(seat))
 
 
 def first_free(
-    stage: Stage,
+    layout: Layout,
     built: Callable[[float], list[Placed]],
     placed: list[Placed],
     *,
@@ -238,35 +238,35 @@ def first_free(
     reach_m: float,
 ) -> tuple[float, float] | None:
     """Return the shift to the first free candidate, or None; `built` takes a bearing."""
-    rng = stage.draw.rng("spot", place)
+    rng = layout.draw.rng("spot", place)
     for number in range(CANDIDATES):
-        x, y = candidate(stage, rng, number, place=place, reach_m=reach_m)
-        here = [moved(part, x, y) for part in built(bearing_rad(stage, x, y))]
-        if all(stage.ahead(part.box_m) and stage.free(part, placed) for part in here):
+        x, y = candidate(layout, rng, number, place=place, reach_m=reach_m)
+        here = [moved(part, x, y) for part in built(bearing_rad(layout, x, y))]
+        if all(layout.ahead(part.box_m) and layout.free(part, placed) for part in here):
             return x, y
     return None
 
 
 def candidate(
-    stage: Stage, rng: Generator, number: int, *, place: int, reach_m: float
+    layout: Layout, rng: Generator, number: int, *, place: int, reach_m: float
 ) -> tuple[float, float]:
     """Return the world x, y of a candidate; later ones lie farther out and farther back."""
     u, v = rng.random(2)
     widen = 1.0 + 0.5 * (number // _WIDEN_EVERY)
-    if isinstance(stage.draw.recipe.people.arrangement, Group):
+    if isinstance(layout.draw.recipe.people.arrangement, Group):
         radius = reach_m * widen * math.sqrt(u) * (0.5 if place == 0 else 1.0)
         if number >= _WIDEN_EVERY:
             radius += 0.3 * (number // _WIDEN_EVERY)
         x, y = radius * math.cos(2 * math.pi * v), radius * math.sin(2 * math.pi * v)
         y += _STEP_BACK_M * number
     else:
-        near, far = stage.distance_m, stage.distance_m + reach_m * widen
+        near, far = layout.distance_m, layout.distance_m + reach_m * widen
         # The view's width grows with depth: as many people to every square metre.
         depth = math.sqrt(near * near + (far * far - near * near) * u)
-        x = stage.middle_m(depth) + (2 * v - 1) * stage.half_width_m(depth)
-        y = depth - stage.distance_m
-    depth = y + stage.distance_m
-    middle, half = stage.middle_m(depth), stage.half_width_m(max(depth, CLEAR_M))
+        x = layout.middle_m(depth) + (2 * v - 1) * layout.half_width_m(depth)
+        y = depth - layout.distance_m
+    depth = y + layout.distance_m
+    middle, half = layout.middle_m(depth), layout.half_width_m(max(depth, CLEAR_M))
     return float(min(max(x, middle - half), middle + half)), float(y)
 
 

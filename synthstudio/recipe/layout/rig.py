@@ -12,7 +12,7 @@ from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64, Bool
 from synthstudio.core.spec import PersonSpec, ThingSpec
-from synthstudio.recipe.layout.placement import CLEAR_M, Placed, Stage, corners
+from synthstudio.recipe.layout.placement import CLEAR_M, Layout, Placed, corners
 from synthstudio.recipe.schema.distributions import sample
 
 _NUDGES_DEG = (0.0, 6.0, -6.0, 14.0, -14.0, 24.0, -24.0, 36.0, -36.0, 50.0, -50.0)
@@ -27,27 +27,27 @@ _HIDING = ("occluder", "support")
 _GIRTH_M = 0.25
 
 
-def draw_rig(stage: Stage, standing: list[Placed]) -> tuple[Camera, ...]:
+def draw_rig(layout: Layout, standing: list[Placed]) -> tuple[Camera, ...]:
     """Return the cameras 1, 2, ... of the group, each looking at the middle of the people.
 
     RecipeError when one finds no place that is `CLEAR_M` off everything that stands.
     """
-    wants = stage.draw.recipe.variants
-    return tuple(_placed(stage, standing, number) for number in range(wants.view))
+    wants = layout.draw.recipe.variants
+    return tuple(_placed(layout, standing, number) for number in range(wants.view))
 
 
-def _placed(stage: Stage, standing: list[Placed], number: int) -> Camera:
+def _placed(layout: Layout, standing: list[Placed], number: int) -> Camera:
     """Return the first place that sees enough of everybody; else the one that sees most."""
-    wants, first = stage.draw.recipe.variants.rig, stage.camera
-    rng = stage.draw.rng("rig", number)
-    middle, joints_m = _middle(standing), _joints_m(stage, standing)
+    wants, first = layout.draw.recipe.variants.rig, layout.camera
+    rng = layout.draw.rng("rig", number)
+    middle, joints_m = _middle(standing), _joints_m(layout, standing)
     away = np.array(first.position_m[:2]) - middle
-    start = math.atan2(away[1], away[0]) + math.radians(_azimuth_deg(stage, number, rng))
-    height, aim, roll, pitch = _drawn(stage, rng)
+    start = math.atan2(away[1], away[0]) + math.radians(_azimuth_deg(layout, number, rng))
+    height, aim, roll, pitch = _drawn(layout, rng)
     given = wants.distance_m is not None
     # A recipe that cuts people off, or looks elsewhere, wants its other cameras to do so, too.
     whole = pitch is None and _fits(first, standing, whole=True)
-    distance = sample(wants.distance_m, rng) if wants.distance_m is not None else stage.distance_m
+    distance = sample(wants.distance_m, rng) if wants.distance_m is not None else layout.distance_m
     best: Camera | None = None
     best_off = (math.inf, True)
     for nudge in _NUDGES_DEG:
@@ -77,7 +77,7 @@ def _placed(stage: Stage, standing: list[Placed], number: int) -> Camera:
         return best
     raise RecipeError(
         f"no place for camera {number + 1} of the rig",
-        where=stage.draw.where,
+        where=layout.draw.where,
         expected=f"one {CLEAR_M:g} m off everything",
         then="Give variants.rig a greater distance_m, or ask for fewer things or people.",
     )
@@ -89,23 +89,23 @@ def _middle(standing: list[Placed]) -> F64:
     return np.mean(spots, axis=0) if spots else np.zeros(2)
 
 
-def _joints_m(stage: Stage, standing: list[Placed]) -> F64:
+def _joints_m(layout: Layout, standing: list[Placed]) -> F64:
     """Return (N, 3) the joints of everybody."""
     people = [p.item for p in standing if isinstance(p.item, PersonSpec)]
-    joints = [stage.solve.joints_m(person) for person in people]
+    joints = [layout.solve.joints_m(person) for person in people]
     return np.concatenate([*joints, np.zeros((0, 3))])
 
 
-def _azimuth_deg(stage: Stage, number: int, rng: Generator) -> float:
-    wants = stage.draw.recipe.variants
+def _azimuth_deg(layout: Layout, number: int, rng: Generator) -> float:
+    wants = layout.draw.recipe.variants
     if wants.rig.azimuths_deg == "ring":
         return 360.0 * (number + 1) / (wants.view + 1)
     return sample(wants.rig.azimuths_deg[number], rng)
 
 
-def _drawn(stage: Stage, rng: Generator) -> tuple[float, float, float, float | None]:
+def _drawn(layout: Layout, rng: Generator) -> tuple[float, float, float, float | None]:
     """Return height and aim in metres, roll and pitch in radians; pitch None: by the aim."""
-    usual, wants = stage.draw.recipe.camera, stage.draw.recipe.variants.rig
+    usual, wants = layout.draw.recipe.camera, layout.draw.recipe.variants.rig
     height = sample(usual.height_m if wants.height_m is None else wants.height_m, rng)
     aim, roll = sample(usual.aim_height_m, rng), math.radians(sample(usual.roll_deg, rng))
     pitch = None if wants.pitch_deg is None else math.radians(sample(wants.pitch_deg, rng))

@@ -14,7 +14,7 @@ from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import CutoutSpec, Material, PersonSpec, ThingSpec
 from synthstudio.recipe.contacts.supports import materials
-from synthstudio.recipe.layout.placement import Placed, Stage, corners, moved
+from synthstudio.recipe.layout.placement import Layout, Placed, corners, moved
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.choose import Draw, asset_held, pick_one
 from synthstudio.recipe.schema.distributions import pick, sample, sample_count, support
@@ -45,34 +45,34 @@ class _Target:
     depth_m: F64  # (P, J)
 
 
-def place_things(stage: Stage, placed: list[Placed]) -> list[Placed]:
+def place_things(layout: Layout, placed: list[Placed]) -> list[Placed]:
     """Return the recipe's things, each on the floor and free of everything; see `Standing`.
 
-    With targets that are searched for, those in front are left to target.py. RecipeError when a
+    With targets that are searched for, those in front are left to the search. RecipeError when a
     thing finds no room.
     """
-    targets = stage.draw.recipe.targets
+    targets = layout.draw.recipe.targets
     searched = targets.search and targets.by_things
     people = [p for p in placed if isinstance(p.item, PersonSpec)]
     out: list[Placed] = []
-    for entry, wanted in enumerate(stage.draw.recipe.things):
+    for entry, wanted in enumerate(layout.draw.recipe.things):
         if searched and wanted.placement == "in_front":
             continue
-        count = sample_count(wanted.count, stage.draw.shared_rng("things", entry))
+        count = sample_count(wanted.count, layout.draw.shared_rng("things", entry))
         for number in range(count):
-            rng = stage.draw.rng("thing", entry, number)
-            out.append(_place(stage, wanted, people, [*placed, *out], rng))
+            rng = layout.draw.rng("thing", entry, number)
+            out.append(_place(layout, wanted, people, [*placed, *out], rng))
     return out
 
 
 def _place(
-    stage: Stage, wanted: Standing, people: list[Placed], placed: list[Placed], rng: Generator
+    layout: Layout, wanted: Standing, people: list[Placed], placed: list[Placed], rng: Generator
 ) -> Placed:
     """Return the best free candidate. Geometry is asked only of candidates that would be taken."""
-    target = _target(stage, wanted, people, rng)
+    target = _target(layout, wanted, people, rng)
     best: Placed | None = None
     best_off = target.depth_m.size + 1
-    kind = draw_kind(stage.draw, wanted, rng)
+    kind = draw_kind(layout.draw, wanted, rng)
     made_of = materials(kind, rng) if isinstance(kind, ThingKind) else ()
     for attempt in range(_DESIGNS):
         if attempt * _SPOTS >= _SEARCHED and best_off <= _FAR_OFF * target.depth_m.shape[1]:
@@ -82,31 +82,33 @@ def _place(
         exact: Placed | None = None
         for spot in range(_SPOTS):
             number = attempt * _SPOTS + spot
-            shift = _candidate(stage, wanted, target, rng, number)
+            shift = _candidate(layout, wanted, target, rng, number)
             here = moved(origin, *shift)
-            off = _off(stage, wanted, target, here.box_m)
-            if off >= best_off or not stage.clear(here.box_m):
+            off = _off(layout, wanted, target, here.box_m)
+            if off >= best_off or not layout.clear(here.box_m):
                 continue
-            exact = exact or Placed(item=thing, box_m=stage.solve.box_m(thing))
+            exact = exact or Placed(item=thing, box_m=layout.solve.box_m(thing))
             here = moved(exact, *shift)
-            if stage.clear(here.box_m) and stage.free(here, placed):
+            if layout.clear(here.box_m) and layout.free(here, placed):
                 best, best_off = here, off
                 if off <= 1:
                     return best
     best = best or _farther(
-        stage, Placed(item=thing, box_m=stage.solve.box_m(thing)), target, placed
+        layout, Placed(item=thing, box_m=layout.solve.box_m(thing)), target, placed
     )
     if best is not None:
         return best
     raise RecipeError(
         "no room for a thing on the floor",
-        where=stage.draw.where,
+        where=layout.draw.where,
         expected=f"a free place within {_RINGS * _RING_M:.0f} m",
         then="Ask for fewer things or people, or a greater distance to the camera.",
     )
 
 
-def _farther(stage: Stage, origin: Placed, target: _Target, placed: list[Placed]) -> Placed | None:
+def _farther(
+    layout: Layout, origin: Placed, target: _Target, placed: list[Placed]
+) -> Placed | None:
     """Return the nearest free place on rings about the target, wherever the recipe wanted it."""
     x, y = target.at_m
     for ring in range(1, _RINGS + 1):
@@ -114,7 +116,7 @@ def _farther(stage: Stage, origin: Placed, target: _Target, placed: list[Placed]
             angle = 2 * math.pi * step / _RING_STEPS
             reach = ring * _RING_M
             here = moved(origin, x + reach * math.cos(angle), y + reach * math.sin(angle))
-            if stage.clear(here.box_m) and stage.free(here, placed):
+            if layout.clear(here.box_m) and layout.free(here, placed):
                 return here
     return None
 
@@ -127,26 +129,26 @@ def _box_m(thing: ThingSpec) -> F64:
     return np.array([[-x, -y, 0.0], [x, y, height]])
 
 
-def _off(stage: Stage, wanted: Standing, target: _Target, box_m: F64) -> int:
+def _off(layout: Layout, wanted: Standing, target: _Target, box_m: F64) -> int:
     """Return how many joints too many or too few a candidate hides; 0 where that is no matter.
 
     Of all others, it counts what is hidden beyond the most that the recipe wants of one.
     """
     if wanted.placement != "in_front" or target.depth_m.size == 0:
         return 0
-    hidden = _hidden(stage, target, box_m)
+    hidden = _hidden(layout, target, box_m)
     own = hidden.pop(target.place)
     return abs(own - target.hidden) + sum(max(0, other - target.most) for other in hidden)
 
 
-def _target(stage: Stage, wanted: Standing, people: list[Placed], rng: Generator) -> _Target:
+def _target(layout: Layout, wanted: Standing, people: list[Placed], rng: Generator) -> _Target:
     u, share = float(rng.random()), sample(wanted.hides, rng)
     if not people:
         nobody = np.zeros((0, 0))
         return _Target(at_m=(0.0, 0.0), joints_px=np.zeros((0, 0, 2)), depth_m=nobody)
     place = int(u * len(people))
-    joints = [stage.solve.joints_m(p.item) for p in people if isinstance(p.item, PersonSpec)]
-    seen = stage.camera.to_camera(np.stack(joints))
+    joints = [layout.solve.joints_m(p.item) for p in people if isinstance(p.item, PersonSpec)]
+    seen = layout.camera.to_camera(np.stack(joints))
     count = seen.shape[1]
     x, y, _ = people[place].item.position_m
     return _Target(
@@ -154,21 +156,21 @@ def _target(stage: Stage, wanted: Standing, people: list[Placed], rng: Generator
         place=place,
         hidden=round(share * count),
         most=round(support(wanted.hides)[1] * count),
-        joints_px=stage.camera.project(seen),
+        joints_px=layout.camera.project(seen),
         depth_m=seen[..., 2],
     )
 
 
-def _hidden(stage: Stage, target: _Target, box_m: F64) -> list[int]:
+def _hidden(layout: Layout, target: _Target, box_m: F64) -> list[int]:
     """Return for each person how many joints lie behind the picture's rectangle of a box.
 
     A quick measure: the rasteriser decides later what the thing itself hides.
     """
-    box = stage.camera.to_camera(corners(box_m))
+    box = layout.camera.to_camera(corners(box_m))
     nearest = box[:, 2].min()
     if nearest <= 0:
         return [0] * len(target.depth_m)
-    outline = stage.camera.project(box)
+    outline = layout.camera.project(box)
     low, high = outline.min(axis=0), outline.max(axis=0)
     inside = ((target.joints_px >= low) & (target.joints_px <= high)).all(axis=-1)
     return [int(n) for n in (inside & (target.depth_m > nearest)).sum(axis=1)]
@@ -246,7 +248,7 @@ def design(
 
 
 def _candidate(
-    stage: Stage, wanted: Standing, target: _Target, rng: Generator, number: int
+    layout: Layout, wanted: Standing, target: _Target, rng: Generator, number: int
 ) -> tuple[float, float]:
     """Return the world x, y of a candidate; later ones reach farther out."""
     between, offset = sample(wanted.between, rng), sample(wanted.offset_m, rng)
@@ -254,7 +256,7 @@ def _candidate(
     x, y = target.at_m
     late = max(0, number - _SEARCHED) / _SPOTS
     if wanted.placement == "in_front":
-        cx, cy, _ = stage.camera.position_m
+        cx, cy, _ = layout.camera.position_m
         dx, dy = cx - x, cy - y
         length = math.hypot(dx, dy)
         aside = offset + math.copysign(_ASIDE_M * late, offset)
@@ -271,18 +273,20 @@ def _candidate(
 # Cut-outs ----------------------------------------------------------------------------------
 
 
-def draw_cutouts(stage: Stage, people: list[Placed]) -> tuple[CutoutSpec, ...]:
+def draw_cutouts(layout: Layout, people: list[Placed]) -> tuple[CutoutSpec, ...]:
     """Return the recipe's cut-outs, many of them over a joint of somebody."""
-    wanted = stage.draw.recipe.cutouts
+    wanted = layout.draw.recipe.cutouts
     if wanted is None:
         return ()
-    count = sample_count(wanted.count, stage.draw.shared_rng("cutouts"))
-    joints = [stage.solve.joints_m(p.item) for p in people if isinstance(p.item, PersonSpec)]
-    seen = stage.camera.project(stage.camera.to_camera(np.concatenate([*joints, np.zeros((0, 3))])))
-    size = np.array([stage.camera.width_px, stage.camera.height_px])
+    count = sample_count(wanted.count, layout.draw.shared_rng("cutouts"))
+    joints = [layout.solve.joints_m(p.item) for p in people if isinstance(p.item, PersonSpec)]
+    seen = layout.camera.project(
+        layout.camera.to_camera(np.concatenate([*joints, np.zeros((0, 3))]))
+    )
+    size = np.array([layout.camera.width_px, layout.camera.height_px])
     seen = seen[((seen >= 0) & (seen < size)).all(axis=1)]
     return tuple(
-        _cutout(stage.draw, wanted, seen, stage.draw.rng("cutout", number))
+        _cutout(layout.draw, wanted, seen, layout.draw.rng("cutout", number))
         for number in range(count)
     )
 

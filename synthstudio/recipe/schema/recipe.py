@@ -164,6 +164,11 @@ class Recipe(Base):
     )
 
     @property
+    def photo_options(self) -> Occlude:
+        """How people in photos are hidden; the defaults where the recipe says nothing."""
+        return self.occlude or Occlude()
+
+    @property
     def backdrops(self) -> tuple[Share, ...]:
         """Return the backdrops that may occur, with weights."""
         if isinstance(self.backdrop, Mix):

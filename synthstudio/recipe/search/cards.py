@@ -2,7 +2,7 @@
 
 A card is a person drawn once from the frame's camera. Elsewhere on the floor it is shifted and
 scaled as its depth says; that the person is then seen a little more from the side is left out.
-So cards only propose places; sight.py looks at what comes of them. J joints, n points.
+So cards only propose places; scene_visibility.py looks at what comes of them. J joints, n points.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from synthstudio.core.camera import Camera
 from synthstudio.core.scene import F64, Bool
 from synthstudio.core.solve import Solve
 from synthstudio.core.spec import PersonSpec
-from synthstudio.recipe.search.sight import window
+from synthstudio.recipe.search.scene_visibility import window
 
 _SAMPLES = 56
 _POINTS = 150

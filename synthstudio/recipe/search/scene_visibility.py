@@ -1,8 +1,8 @@
-"""How much of a person would be seen if a thing stood there: what a search looks at.
+"""How much of a person would be seen if a thing stood there: what the search in scenes looks at.
 
-A `Sight` is one person's window of the picture at a low resolution, and some points of its
-joints' patches. `hide` lays a thing's depth map over it. Pixels are counted and depths compared
-like the labels do it, so what the search finds is what the labels will say, within the
+A `SceneVisibility` is one person's window of the picture at a low resolution, and some points of
+its joints' patches. `hide` lays a thing's depth map over it. Pixels are counted and depths
+compared like the labels do it, so what the search finds is what the labels will say, within the
 resolution. Letters: J joints, n points a joint, H, W the window, S shifts.
 """
 
@@ -20,11 +20,10 @@ from synthstudio.core.solve import PatchesSeen, Solve
 from synthstudio.core.spec import PersonSpec, ThingSpec
 from synthstudio.core.visibility import EMPTY_BASE, VISIBLE_THRESHOLD, is_visible, occluded_fraction
 from synthstudio.recipe.layout.placement import corners
+from synthstudio.recipe.search.goals import OBJECT, PERSON, SELF, TRUNCATED, VISIBLE
 
 SAMPLES = 112
 """Rows or columns of a window, whichever are more."""
-CAUSES = ("visible", "self", "person", "object", "truncated")
-_VISIBLE, _SELF, _PERSON, _OBJECT, _TRUNCATED = range(5)
 _ASIDE = 1.0
 """How far a strip reaches beyond its window on each side, in window widths."""
 _PAD_PX = 2.0
@@ -49,7 +48,7 @@ class Points:
 
     def causes(self, *, threshold: float = VISIBLE_THRESHOLD) -> I32:
         """Return (J,) the place in CAUSES of each joint's cause; visible from `threshold` on."""
-        kinds = (_VISIBLE, _SELF, _PERSON, _OBJECT)
+        kinds = (VISIBLE, SELF, PERSON, OBJECT)
         shares = np.stack([(self.weights * (self.cause == k)).sum(axis=1) for k in kinds])
         return decided(shares, self.base, self.inside, threshold=threshold)
 
@@ -61,7 +60,7 @@ class Points:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Sight:
+class SceneVisibility:
     """What can be seen of one person. `points` None: only pixels are looked at."""
 
     camera: Camera  # the window's
@@ -84,12 +83,12 @@ class Sight:
 def decided(shares: F64, base: F64, inside: Bool, *, threshold: float = VISIBLE_THRESHOLD) -> I32:
     """Return (J, ...) causes from what hides how much of each joint: (4, J, ...) over (J,)."""
     shape = (len(base),) + (1,) * (shares.ndim - 2)
-    seen = is_visible(shares[_VISIBLE], base.reshape(shape), threshold=threshold)
+    seen = is_visible(shares[VISIBLE], base.reshape(shape), threshold=threshold)
     # Ties go to object, person, self.
-    hidden = _OBJECT - np.argmax(shares[[_OBJECT, _PERSON, _SELF]], axis=0)
-    out = np.where(seen, _VISIBLE, hidden)
-    out = np.where((base < EMPTY_BASE).reshape(shape), _SELF, out)
-    return np.where(inside.reshape(shape), out, _TRUNCATED).astype(np.int32)
+    hidden = OBJECT - np.argmax(shares[[OBJECT, PERSON, SELF]], axis=0)
+    out = np.where(seen, VISIBLE, hidden)
+    out = np.where((base < EMPTY_BASE).reshape(shape), SELF, out)
+    return np.where(inside.reshape(shape), out, TRUNCATED).astype(np.int32)
 
 
 def points_alone(solve: Solve, person: PersonSpec, camera: Camera) -> Points:
@@ -97,14 +96,14 @@ def points_alone(solve: Solve, person: PersonSpec, camera: Camera) -> Points:
     return _points(solve.patches_seen((person,), (), camera)[0], camera, camera, 0)
 
 
-def sights(
+def visibilities(
     solve: Solve,
     people: tuple[PersonSpec, ...],
     things: tuple[ThingSpec, ...],
     camera: Camera,
     *,
     joints: bool,
-) -> list[Sight]:
+) -> list[SceneVisibility]:
     """Return what is seen of each person among the people and things that stand already.
 
     `joints`: whether joints matter; without them only pixels are looked at.
@@ -114,12 +113,12 @@ def sights(
         patches = solve.patches_seen(people, things, camera)
     boxes = [solve.box_m(person) for person in people]
     return [
-        _sight(solve, camera, place, people, things, boxes, patches[place])
+        _visibility(solve, camera, place, people, things, boxes, patches[place])
         for place in range(len(people))
     ]
 
 
-def _sight(
+def _visibility(
     solve: Solve,
     camera: Camera,
     place: int,
@@ -127,7 +126,7 @@ def _sight(
     things: tuple[ThingSpec, ...],
     boxes: list[F64],
     seen: PatchesSeen | None,
-) -> Sight:
+) -> SceneVisibility:
     eye = window(camera, boxes[place])
     own = solve.depths_m((people[place],), eye)
     nearer = tuple(
@@ -143,7 +142,7 @@ def _sight(
     shown = covered
     if before:
         shown = covered & ~(solve.depths_m(before, eye) < own)
-    return Sight(
+    return SceneVisibility(
         camera=eye,
         own_m=own,
         shown=shown,
@@ -156,12 +155,12 @@ def _points(seen: PatchesSeen, camera: Camera, eye: Camera, place: int) -> Point
     scale, corner = eye.focal_px / camera.focal_px, _corner(camera, eye)
     at = np.nan_to_num((seen.px - corner) * scale, nan=-1.0)
     blocked = seen.blocker != 0
-    cause = np.where(seen.blocker == place + 1, _SELF, np.where(seen.blocker < 0, _OBJECT, _PERSON))
+    cause = np.where(seen.blocker == place + 1, SELF, np.where(seen.blocker < 0, OBJECT, PERSON))
     return Points(
         column=np.floor(np.clip(at[..., 0], -1, eye.width_px)).astype(np.int32),
         row=np.floor(np.clip(at[..., 1], -1, eye.height_px)).astype(np.int32),
         weights=seen.weights,
-        cause=np.where(blocked, cause, _VISIBLE).astype(np.int32),
+        cause=np.where(blocked, cause, VISIBLE).astype(np.int32),
         near_m=np.where(blocked, seen.blocker_depth_m, seen.depth_m).astype(np.float32),
         inside=seen.inside,
     )
@@ -212,40 +211,40 @@ def window(camera: Camera, box_m: F64, *, samples: int = SAMPLES, whole: bool = 
     )
 
 
-def hide(sight: Sight, thing_m: F32) -> Sight:
-    """Return the sight with a thing of depth map (H, W) in it."""
-    nearer = thing_m < sight.own_m
+def hide(seen: SceneVisibility, thing_m: F32) -> SceneVisibility:
+    """Return the seen with a thing of depth map (H, W) in it."""
+    nearer = thing_m < seen.own_m
     if not nearer.any():
-        return sight
-    points = sight.points
+        return seen
+    points = seen.points
     if points is not None:
         within, rows, columns = points.within(thing_m.shape)
         before = np.where(within, thing_m[rows, columns], np.float32(np.inf))
         taken = before < points.near_m
         points = dataclasses.replace(
             points,
-            cause=np.where(taken, np.int32(_OBJECT), points.cause),
+            cause=np.where(taken, np.int32(OBJECT), points.cause),
             near_m=np.where(taken, before, points.near_m),
         )
-    return dataclasses.replace(sight, shown=sight.shown & ~nearer, points=points)
+    return dataclasses.replace(seen, shown=seen.shown & ~nearer, points=points)
 
 
 # A thing that slides sideways ----------------------------------------------------------------
 
 
-def strip_camera(sight: Sight) -> Camera:
+def strip_camera(seen: SceneVisibility) -> Camera:
     """Return the window's camera with as much again on its left and right."""
-    aside = aside_px(sight)
-    assert sight.camera.centre_px is not None
-    x, y = sight.camera.centre_px
+    aside = aside_px(seen)
+    assert seen.camera.centre_px is not None
+    x, y = seen.camera.centre_px
     return dataclasses.replace(
-        sight.camera, width_px=sight.camera.width_px + 2 * aside, centre_px=(x + aside, y)
+        seen.camera, width_px=seen.camera.width_px + 2 * aside, centre_px=(x + aside, y)
     )
 
 
-def aside_px(sight: Sight) -> int:
+def aside_px(seen: SceneVisibility) -> int:
     """Return how many columns of a strip lie on each side of the window."""
-    return max(8, round(_ASIDE * sight.camera.width_px))
+    return max(8, round(_ASIDE * seen.camera.width_px))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -257,29 +256,29 @@ class Slide:
     causes: I32  # (J, S) place in CAUSES
 
 
-def slide(sight: Sight, strip_m: F32, *, step: int) -> Slide:
+def slide(seen: SceneVisibility, strip_m: F32, *, step: int) -> Slide:
     """Return what the thing whose depths `strip_camera` saw would hide, shifted in steps."""
-    aside = aside_px(sight)
+    aside = aside_px(seen)
     starts = np.arange(0, 2 * aside + 1, step)
-    width = sight.own_m.shape[1]
+    width = seen.own_m.shape[1]
     views = np.lib.stride_tricks.sliding_window_view(strip_m, width, axis=1)[:, starts]
-    nearer = (views < sight.own_m[:, None]) & sight.shown[:, None]  # (H, S, W)
-    left = int(sight.shown.sum()) - nearer.sum(axis=(0, 2))
-    points, causes = sight.points, np.zeros((0, len(starts)), np.int32)
+    nearer = (views < seen.own_m[:, None]) & seen.shown[:, None]  # (H, S, W)
+    left = int(seen.shown.sum()) - nearer.sum(axis=(0, 2))
+    points, causes = seen.points, np.zeros((0, len(starts)), np.int32)
     if points is not None:
-        within, rows, columns = points.within(sight.own_m.shape)
+        within, rows, columns = points.within(seen.own_m.shape)
         before = strip_m[rows[..., None], columns[..., None] + starts]  # (J, n, S)
         taken = (before < points.near_m[..., None]) & within[..., None]
         shares = np.stack(
             [
                 np.einsum("jn,jns->js", points.weights * (points.cause == k), ~taken)
-                for k in (_VISIBLE, _SELF, _PERSON, _OBJECT)
+                for k in (VISIBLE, SELF, PERSON, OBJECT)
             ]
         )
-        shares[_OBJECT] += np.einsum("jn,jns->js", points.weights, taken)
+        shares[OBJECT] += np.einsum("jn,jns->js", points.weights, taken)
         causes = decided(shares, points.base, points.inside)
     return Slide(
         shift_px=(aside - starts).astype(np.int32),
-        occluded_fraction=occluded_fraction(left, max(1, sight.area)),
+        occluded_fraction=occluded_fraction(left, max(1, seen.area)),
         causes=causes,
     )

@@ -1,6 +1,6 @@
 """How much of people in a photo would be hidden if a thing lay there: what the search looks at.
 
-A `PersonSight` is one person at a low resolution, a `Card` the outline of a thing; a card is
+A `PhotoVisibility` is one person at a low resolution, a `Card` the outline of a thing; a card is
 moved about and its alpha looked up. Pixels count and alpha is averaged over a joint's patch as
 the labels do it (label/photo.py), so what is found is what the labels say, within the
 resolution. Letters: J joints, n points a joint, H, W a grid.
@@ -17,13 +17,13 @@ import numpy as np
 from synthstudio.core.photo import PhotoPerson
 from synthstudio.core.scene import F32, F64, I32, Bool
 from synthstudio.core.visibility import is_visible, occluded_fraction
+from synthstudio.recipe.search.goals import OBJECT, VISIBLE
 
 SAMPLES = 96
 """Rows or columns of a person's grid, whichever are more."""
 _POINTS = 24
 _GOLDEN_RAD = math.pi * (3 - math.sqrt(5))
 _OPAQUE = 0.5
-_VISIBLE, _OBJECT = 0, 3  # places in sight.CAUSES
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,7 +78,7 @@ def _places(px: F64, start: float, per: float, count: int) -> I32:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class PersonSight:
+class PhotoVisibility:
     """What is seen of one person behind the cards so far."""
 
     person: PhotoPerson
@@ -97,12 +97,12 @@ class PersonSight:
 
     @property
     def causes(self) -> I32:
-        """Return (J,) places in sight.CAUSES: hidden by a thing, or visible; as annotated."""
+        """Return (J,) places in goals.CAUSES: hidden by a thing, or visible; as annotated."""
         seen = is_visible((self.weights * self.left).sum(axis=1))
-        return np.where(seen & self.person.seen, _VISIBLE, _OBJECT).astype(np.int32)
+        return np.where(seen & self.person.seen, VISIBLE, OBJECT).astype(np.int32)
 
 
-def sight(person: PhotoPerson) -> PersonSight:
+def as_annotated(person: PhotoPerson) -> PhotoVisibility:
     """Return the person as annotated."""
     h, w = person.mask.shape
     step = max(1.0, max(h, w) / SAMPLES)
@@ -120,7 +120,7 @@ def sight(person: PhotoPerson) -> PersonSight:
     j = np.where(inside, at[..., 0], 0).astype(int)
     own = inside & person.mask[i, j]
     own |= ~own.any(axis=1, keepdims=True)
-    return PersonSight(
+    return PhotoVisibility(
         person=person,
         x_px=person.left_px + columns,
         y_px=person.top_px + rows,
@@ -132,8 +132,8 @@ def sight(person: PhotoPerson) -> PersonSight:
     )
 
 
-def behind(before: PersonSight, card: Card) -> PersonSight:
-    """Return the sight with a card before it."""
+def behind(before: PhotoVisibility, card: Card) -> PhotoVisibility:
+    """What is seen with a card before it."""
     hidden = card.grid(before.x_px, before.y_px) >= _OPAQUE
     points = np.nan_to_num(before.points_px, nan=-1e9)
     return dataclasses.replace(
@@ -143,7 +143,7 @@ def behind(before: PersonSight, card: Card) -> PersonSight:
     )
 
 
-def fractions(before: PersonSight, card: Card, shifts_px: F64) -> F64:
+def fractions(before: PhotoVisibility, card: Card, shifts_px: F64) -> F64:
     """Return (S,) the occluded fraction with the card moved to the right by each shift."""
     rows = card.rows(before.y_px)
     solid = np.zeros((len(rows), card.alpha.shape[1] + 1), np.bool_)

@@ -20,8 +20,8 @@ from synthstudio.core.spec import Ask, PersonSpec
 from synthstudio.recipe.layout.placement import (
     CLEAR_M,
     Find,
+    Layout,
     Placed,
-    Stage,
     bearing_rad,
     candidate,
     first_free,
@@ -29,7 +29,6 @@ from synthstudio.recipe.layout.placement import (
 )
 from synthstudio.recipe.sampling.people import facing_rad, posed_anew
 from synthstudio.recipe.sampling.view import detail_at
-from synthstudio.recipe.search.asks import Goal, goal
 from synthstudio.recipe.search.cards import (
     Card,
     Shown,
@@ -39,7 +38,8 @@ from synthstudio.recipe.search.cards import (
     inside,
     shown,
 )
-from synthstudio.recipe.search.sight import CAUSES, points_alone
+from synthstudio.recipe.search.goals import OBJECT, PERSON, SELF, TRUNCATED, VISIBLE, Goal, goal_of
+from synthstudio.recipe.search.scene_visibility import points_alone
 
 _USUAL = 24
 """Candidates drawn as without targets; so many more before, behind and across the edge."""
@@ -67,23 +67,22 @@ is to be hidden."""
 _MIDDLE_M = 0.9
 _CLEARLY = 0.7
 """What shall be seen must be seen so much of: where a person stands it is seen a bit otherwise."""
-_VISIBLE, _SELF, _PERSON, _OBJECT, _TRUNCATED = range(len(CAUSES))
 
 Unit = tuple[PersonSpec, KeyPose]
 
 
-def finder(stage: Stage, asks: tuple[Ask, ...], crowd: float | None) -> Find:
+def finder(layout: Layout, asks: tuple[Ask, ...], crowd: float | None) -> Find:
     """Return what finds a place for each person in turn; without targets the first free one."""
-    if not asks or not stage.draw.recipe.targets.search:
+    if not asks or not layout.draw.recipe.targets.search:
         return first_free
-    goals = [goal(stage.draw, ask) for ask in asks]
-    names = get_skeleton(stage.draw.recipe.skeleton).joints
-    cards = functools.cache(lambda person: card(stage.solve, stage.camera, person, names))
+    names = get_skeleton(layout.draw.recipe.skeleton).joints
+    goals = [goal_of(ask, names) for ask in asks]
+    cards = functools.cache(lambda person: card(layout.solve, layout.camera, person, names))
     return functools.partial(_aimed, goals=goals, crowd=crowd, cards=cards)
 
 
 def _aimed(
-    stage: Stage,
+    layout: Layout,
     built: Callable[[float], list[Placed]],
     placed: list[Placed],
     *,
@@ -95,21 +94,21 @@ def _aimed(
 ) -> tuple[float, float] | None:
     """Return the free place that is nearest to what is asked of everybody so far, or None."""
     others = [p.item for p in placed if isinstance(p.item, PersonSpec)]
-    if not others and not any(_TRUNCATED in own.shares for own in goals):
-        return first_free(stage, built, placed, place=place, reach_m=reach_m)
+    if not others and not any(TRUNCATED in own.shares for own in goals):
+        return first_free(layout, built, placed, place=place, reach_m=reach_m)
     person = built(0.0)[0].item
     assert isinstance(person, PersonSpec)
     own = cards(person)
     before = [
         seen
         for other in others
-        if (seen := shown(cards(other), stage.camera, other.position_m)) is not None
+        if (seen := shown(cards(other), layout.camera, other.position_m)) is not None
     ]
-    spots = _spots(stage, others, place=place, reach_m=reach_m)
+    spots = _spots(layout, others, place=place, reach_m=reach_m)
     offs = []
     for x, y in spots:
-        here = shown(own, stage.camera, (x, y, person.position_m[2]))
-        offs.append(np.inf if here is None else _off(stage, [*before, here], goals, crowd))
+        here = shown(own, layout.camera, (x, y, person.position_m[2]))
+        offs.append(np.inf if here is None else _off(layout, [*before, here], goals, crowd))
     # Among places that are alike, those drawn first come first.
     step = _ALIKE if crowd is None else _ALIKE_CROWD
     steps = [(round(off / step) if np.isfinite(off) else 1_000_000) for off in offs]
@@ -117,47 +116,47 @@ def _aimed(
     best: tuple[float, float] | None = None
     least, checked = np.inf, 0
     for k in order[:_FREE_TRIES]:
-        here_parts = [moved(part, *spots[k]) for part in built(bearing_rad(stage, *spots[k]))]
-        if not all(stage.ahead(part.box_m) and stage.free(part, placed) for part in here_parts):
+        here_parts = [moved(part, *spots[k]) for part in built(bearing_rad(layout, *spots[k]))]
+        if not all(layout.ahead(part.box_m) and layout.free(part, placed) for part in here_parts):
             continue
         if crowd is None or not before:
             return spots[k]
         # Crowd indices are asked for more narrowly than a card that was moved can tell.
         exact = here_parts[0].item
         assert isinstance(exact, PersonSpec)
-        seen = shown(cards(exact), stage.camera, exact.position_m)
-        off = np.inf if seen is None else abs(crowd_index(stage.camera, [*before, seen]) - crowd)
+        seen = shown(cards(exact), layout.camera, exact.position_m)
+        off = np.inf if seen is None else abs(crowd_index(layout.camera, [*before, seen]) - crowd)
         if off < least:
             best, least = spots[k], off
         checked += 1
         if least <= _CROWD_NEAR or checked == _CROWD_TRIES:
             break
-    return best or first_free(stage, built, placed, place=place, reach_m=reach_m)
+    return best or first_free(layout, built, placed, place=place, reach_m=reach_m)
 
 
-def _off(stage: Stage, everybody: list[Shown], goals: list[Goal], crowd: float | None) -> float:
+def _off(layout: Layout, everybody: list[Shown], goals: list[Goal], crowd: float | None) -> float:
     """Return how far the people placed so far are from what is asked; the last is the new one."""
     out = 0.0
-    apart = crowd is None and not any(_PERSON in own.shares for own in goals)
+    apart = crowd is None and not any(PERSON in own.shares for own in goals)
     if crowd is not None and len(everybody) > 1:
-        out += abs(crowd_index(stage.camera, everybody) - crowd)
+        out += abs(crowd_index(layout.camera, everybody) - crowd)
     for k, own in enumerate(goals[: len(everybody)]):
-        share, joints = hidden_by_others(stage.camera, everybody, k)
+        share, joints = hidden_by_others(layout.camera, everybody, k)
         if own.fraction is not None:
             out += max(0.0, share - own.fraction)
         if apart:
             out += _OVERLAP * share + _CLOSE * _closeness(everybody, k)
-        if _PERSON in own.shares:
+        if PERSON in own.shares:
             # Things hide some of these joints as well, and then count for them.
-            wanted = own.shares[_PERSON] / max(0.1, 1 - 0.5 * own.shares.get(_OBJECT, 0.0))
+            wanted = own.shares[PERSON] / max(0.1, 1 - 0.5 * own.shares.get(OBJECT, 0.0))
             off = float(joints.mean()) - wanted
             # Somebody who comes later may hide more of those who stand already.
             last = len(everybody) in (k + 1, len(goals))
             out += abs(off) if last else max(0.0, off)
-        if _TRUNCATED in own.shares and k == len(everybody) - 1:
+        if TRUNCATED in own.shares and k == len(everybody) - 1:
             seen = everybody[k]
-            outside = ~inside(stage.camera, seen.at(seen.card.joints_m))
-            out += _EDGE * abs(float(outside.mean()) - own.shares[_TRUNCATED])
+            outside = ~inside(layout.camera, seen.at(seen.card.joints_m))
+            out += _EDGE * abs(float(outside.mean()) - own.shares[TRUNCATED])
     return out
 
 
@@ -173,111 +172,112 @@ def _closeness(everybody: list[Shown], place: int) -> float:
 
 
 def _spots(
-    stage: Stage, others: list[PersonSpec], *, place: int, reach_m: float
+    layout: Layout, others: list[PersonSpec], *, place: int, reach_m: float
 ) -> list[tuple[float, float]]:
     """Return candidate places: the usual ones, and some about people and the picture's edges."""
-    usual, more = stage.draw.rng("spot", place), stage.draw.rng("target", "spot", place)
+    usual, more = layout.draw.rng("spot", place), layout.draw.rng("target", "spot", place)
     spots = [
-        candidate(stage, usual, number, place=place, reach_m=reach_m) for number in range(_USUAL)
+        candidate(layout, usual, number, place=place, reach_m=reach_m) for number in range(_USUAL)
     ]
-    targets = stage.draw.recipe.targets
+    targets = layout.draw.recipe.targets
     together = targets.crowd_index is not None or "person" in targets.causes
     if others and not together:
         for _ in range(_ABOUT):
-            spots.append(_beside(stage, others[int(more.random() * len(others))], more))
+            spots.append(_beside(layout, others[int(more.random() * len(others))], more))
     if others and together:
         for _ in range(_ABOUT):
-            spots.append(_behind(stage, others[int(more.random() * len(others))], more))
+            spots.append(_behind(layout, others[int(more.random() * len(others))], more))
     if "truncated" in targets.causes:
-        spots += [_across(stage, more) for _ in range(2 * _ABOUT)]
+        spots += [_across(layout, more) for _ in range(2 * _ABOUT)]
     return spots
 
 
-def _beside(stage: Stage, other: PersonSpec, rng: Generator) -> tuple[float, float]:
+def _beside(layout: Layout, other: PersonSpec, rng: Generator) -> tuple[float, float]:
     """Return a place to the side of somebody, about as far from the camera, within the view."""
     u, v = rng.random(2)
     low, high = _BESIDE_M
     aside = math.copysign(low + (high - low) * abs(2 * u - 1), u - 0.5)
     x, y = other.position_m[0] + aside, other.position_m[1] + (v - 0.5) * _DEEP_M
-    depth = y + stage.distance_m
-    middle, half = stage.middle_m(depth), stage.half_width_m(max(depth, CLEAR_M))
+    depth = y + layout.distance_m
+    middle, half = layout.middle_m(depth), layout.half_width_m(max(depth, CLEAR_M))
     return float(min(max(x, middle - half), middle + half)), float(y)
 
 
-def _behind(stage: Stage, other: PersonSpec, rng: Generator) -> tuple[float, float]:
+def _behind(layout: Layout, other: PersonSpec, rng: Generator) -> tuple[float, float]:
     """Return a place behind or before somebody as the camera sees it, or a little aside."""
     u, v, w = rng.random(3)
     low, high = _BEHIND_M if w < _BEHIND else (-_BEHIND_M[0], -_BEHIND_M[1])
     at = np.array(other.position_m[:2])
-    away = at - np.array(stage.camera.position_m[:2])
+    away = at - np.array(layout.camera.position_m[:2])
     away /= max(1e-6, float(np.linalg.norm(away)))
     aside = (2 * v - 1) * _ASIDE_M
     x, y = at + away * (low + (high - low) * u) + np.array([away[1], -away[0]]) * aside
     return float(x), float(y)
 
 
-def _across(stage: Stage, rng: Generator) -> tuple[float, float]:
+def _across(layout: Layout, rng: Generator) -> tuple[float, float]:
     """Return a place near the left or right edge of the view, or near the camera."""
     u, v, side = rng.random(3)
     if side < 0.4:  # so near that the legs are below the picture
-        depth = max(CLEAR_M + 0.4, stage.distance_m * (0.2 + 0.7 * u))
-        return stage.middle_m(depth) + (v - 0.5) * stage.half_width_m(depth), float(
-            depth - stage.distance_m
+        depth = max(CLEAR_M + 0.4, layout.distance_m * (0.2 + 0.7 * u))
+        return layout.middle_m(depth) + (v - 0.5) * layout.half_width_m(depth), float(
+            depth - layout.distance_m
         )
-    depth = stage.distance_m * (0.6 + 0.7 * u)
-    edge = stage.half_width_m(depth) / 0.8
-    x = stage.middle_m(depth) + math.copysign(edge + (v - 0.5) * 0.9, side - 0.7)
-    return float(x), float(depth - stage.distance_m)
+    depth = layout.distance_m * (0.6 + 0.7 * u)
+    edge = layout.half_width_m(depth) / 0.8
+    x = layout.middle_m(depth) + math.copysign(edge + (v - 0.5) * 0.9, side - 0.7)
+    return float(x), float(depth - layout.distance_m)
 
 
 # Turning -------------------------------------------------------------------------------------
 
 
 def turned_people(
-    stage: Stage, people: tuple[Unit, ...], asks: tuple[Ask, ...], *, seats: bool
+    layout: Layout, people: tuple[Unit, ...], asks: tuple[Ask, ...], *, seats: bool
 ) -> tuple[Unit, ...]:
     """Return the people, turned and if need be posed anew so that they can do what is asked.
 
     `seats`: whether poses that need a seat may be drawn.
     """
-    if not asks or not stage.draw.recipe.targets.search:
+    if not asks or not layout.draw.recipe.targets.search:
         return people
+    names = get_skeleton(layout.draw.recipe.skeleton).joints
     return tuple(
-        _fitting(stage, unit, goal(stage.draw, ask), place, seats)
+        _fitting(layout, unit, goal_of(ask, names), place, seats)
         for place, (unit, ask) in enumerate(zip(people, asks, strict=True))
     )
 
 
-def _fitting(stage: Stage, unit: Unit, own: Goal, place: int, seats: bool) -> Unit:
+def _fitting(layout: Layout, unit: Unit, own: Goal, place: int, seats: bool) -> Unit:
     """Return the person in the first pose and turn that fits, or the best of a few."""
-    others = sum(share for cause, share in own.shares.items() if cause != _SELF)
+    others = sum(share for cause, share in own.shares.items() if cause != SELF)
     # What hides the rest takes some of the joints that the person hides itself.
-    wanted = own.shares[_SELF] / max(0.1, 1 - 0.5 * others) if _SELF in own.shares else None
+    wanted = own.shares[SELF] / max(0.1, 1 - 0.5 * others) if SELF in own.shares else None
     if wanted is None and not (own.shown or own.hidden):
         return unit
-    best, least = _turned(stage, unit, own, place, wanted)
+    best, least = _turned(layout, unit, own, place, wanted)
     person, key = unit
     fixed = bool(person.pose.turns or key.holds or key.leans)  # a motion's, or a hand's business
     for number in range(_POSES):
         if least <= _POSE_NEAR or fixed:
             break
-        again = posed_anew(stage.draw, stage.solve, person, place, number, seats=seats)
-        tried, off = _turned(stage, again, own, place, wanted)
+        again = posed_anew(layout.draw, layout.solve, person, place, number, seats=seats)
+        tried, off = _turned(layout, again, own, place, wanted)
         if off < least:
             best, least = tried, off
     return best
 
 
 def _turned(
-    stage: Stage, unit: Unit, own: Goal, place: int, wanted: float | None
+    layout: Layout, unit: Unit, own: Goal, place: int, wanted: float | None
 ) -> tuple[Unit, float]:
     """Return the person with the best of a few drawn turns, and how far off it is."""
     person, key = unit
-    rng = stage.draw.rng("target", "turn", place)
+    rng = layout.draw.rng("target", "turn", place)
     best, least = person, np.inf
     for number in range(_YAWS):
-        yaw = person.yaw_rad if number == 0 else facing_rad(stage.draw, place, rng)
-        off = _turn_off(stage, dataclasses.replace(person, yaw_rad=yaw), own, wanted)
+        yaw = person.yaw_rad if number == 0 else facing_rad(layout.draw, place, rng)
+        off = _turn_off(layout, dataclasses.replace(person, yaw_rad=yaw), own, wanted)
         if off < least:
             best, least = dataclasses.replace(person, yaw_rad=yaw), off
         if least <= _YAW_NEAR:
@@ -285,7 +285,7 @@ def _turned(
     return (best, key), float(least)
 
 
-def _turn_off(stage: Stage, person: PersonSpec, own: Goal, wanted: float | None) -> float:
+def _turn_off(layout: Layout, person: PersonSpec, own: Goal, wanted: float | None) -> float:
     """Return how far a turn is from what is asked; joints to be hidden should be near together.
 
     What the person hides itself is looked at only where it is asked for, or must not be: that
@@ -294,7 +294,7 @@ def _turn_off(stage: Stage, person: PersonSpec, own: Goal, wanted: float | None)
     out = 0.0
     if own.hidden:
         middle = dataclasses.replace(person, position_m=(0.0, 0.0, _MIDDLE_M))
-        at = stage.camera.project(stage.camera.to_camera(stage.solve.joints_m(middle)))
+        at = layout.camera.project(layout.camera.to_camera(layout.solve.joints_m(middle)))
         high = float(np.ptp(at[:, 1])) + 1.0
         for group in own.hidden:
             apart = float(np.ptp(at[group], axis=0).max()) / high
@@ -302,11 +302,11 @@ def _turn_off(stage: Stage, person: PersonSpec, own: Goal, wanted: float | None)
             out += _EASE * max(0.0, apart - near)
     if own.shown or wanted is not None:
         # Dressed as finely as most will be where they stand: then that is kept.
-        person = dataclasses.replace(person, detail=detail_at(stage.camera, 0.0, 0.0))
-        stood = dataclasses.replace(person, position_m=(0.0, 0.0, stage.solve.drop_m(person)))
-        points = points_alone(stage.solve, stood, stage.camera)
+        person = dataclasses.replace(person, detail=detail_at(layout.camera, 0.0, 0.0))
+        stood = dataclasses.replace(person, position_m=(0.0, 0.0, layout.solve.drop_m(person)))
+        points = points_alone(layout.solve, stood, layout.camera)
         clear = points.causes(threshold=_CLEARLY)
-        out += sum(bool((clear[group] != _VISIBLE).all()) for group in own.shown)
+        out += sum(bool((clear[group] != VISIBLE).all()) for group in own.shown)
         if wanted is not None:
-            out += abs(float((points.causes() == _SELF).mean()) - wanted)
+            out += abs(float((points.causes() == SELF).mean()) - wanted)
     return out

@@ -1,0 +1,138 @@
+"""Every choice of an occluded photo: who is hidden, how much, and by what, where and how lit.
+
+The counterpart of draw.py for `synthstudio occlude`. What is asked follows the same stratified
+plan (search/goals.py); what is found depends on (recipe, seed, index), the photo and its
+annotations alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from synthstudio.core.photo import PasteSpec, PhotoPerson, PhotoSolve, PhotoSpec, PhotoView
+from synthstudio.core.spec import PERSON_BASE, Ask, LensSpec
+from synthstudio.recipe.sampling.choose import Draw, check, split_of
+from synthstudio.recipe.schema.distributions import sample_count
+from synthstudio.recipe.schema.recipe import Recipe
+from synthstudio.recipe.search.goals import draw_asks
+from synthstudio.recipe.search.photo_candidates import within_reach
+from synthstudio.recipe.search.photo_occluders import hide_people
+
+CLEAN, OCCLUDER = "clean", "occluder"
+JPEG_QUALITY = 94
+"""Of clean and occluded frames alike, so that nothing but the paste tells them apart."""
+
+
+def draw_photo(
+    recipe: Recipe, view: PhotoView, place: int, solve: PhotoSolve
+) -> tuple[PhotoSpec, ...]:
+    """The clean spec of photo `place` and those of its occluded frames after it.
+
+    Their indices are those of the frames: `place` x (1 + each) and on.
+    """
+    each = recipe.photo_options.each
+    check(recipe, solve.catalogue)
+    split = split_of(recipe, place)
+    first = place * (1 + each)
+    clean = PhotoSpec(
+        seed=recipe.seed,
+        index=first,
+        photo=view.photo,
+        width_px=view.width_px,
+        height_px=view.height_px,
+        people=len(view.people),
+        tone=view.tone,
+        lens=LensSpec(jpeg_quality=JPEG_QUALITY),
+        skeleton=recipe.skeleton,
+        split=split,
+        group_id=f"{recipe.seed}-{place}",
+        variant=CLEAN,
+    )
+    out = [clean]
+    for k in range(each):
+        draw = Draw(recipe=recipe, index=place * each + k, split=split, catalogue=solve.catalogue)
+        asks, pastes = _occluded(draw, view, solve, place, k)
+        made = dataclasses.replace(
+            clean,
+            index=first + 1 + k,
+            variant=OCCLUDER,
+            asks=asks,
+            pastes=_numbered(pastes, view),
+            lens=_lens(draw, view),
+        )
+        same = {"index", "variant", "differs", "asks"}
+        names = [f.name for f in dataclasses.fields(PhotoSpec) if f.name not in same]
+        differs = tuple(n for n in names if getattr(clean, n) != getattr(made, n))
+        out.append(dataclasses.replace(made, differs=differs))
+    return tuple(out)
+
+
+def can_hide(recipe: Recipe, person: PhotoPerson) -> bool:
+    """Whether a person may be asked to be hidden: large enough, and something is known."""
+    options = recipe.photo_options
+    tall, known = person.box_px[3] >= options.least_height_px, person.seen.sum()
+    return bool(tall and known >= options.least_joints and person.mask.any())
+
+
+def _lens(draw: Draw, view: PhotoView) -> LensSpec:
+    return LensSpec(
+        blur_sigma_px=view.blur_sigma_px,
+        noise_sigma=view.noise_sigma,
+        noise_seed=int(draw.rng("lens").integers(2**31)),
+        jpeg_quality=JPEG_QUALITY,
+    )
+
+
+def _occluded(
+    draw: Draw, view: PhotoView, solve: PhotoSolve, place: int, k: int
+) -> tuple[tuple[Ask, ...], list[PasteSpec]]:
+    """What was asked of each person of the photo, and what was found to meet it."""
+    chosen = _chosen(draw, view, place, k)
+    asks = [Ask() for _ in view.people]
+    for who, ask in zip(chosen, draw_asks(draw, len(chosen)), strict=False):
+        asks[who] = _possible(ask, view, view.people[who])
+    return hide_people(draw, view, solve, chosen, asks)
+
+
+def _chosen(draw: Draw, view: PhotoView, place: int, k: int) -> list[int]:
+    """The places of the people to hide: over a photo's frames each in turn.
+
+    Before whom nothing can stand is asked only where the photo has nobody else.
+    """
+    recipe = draw.recipe
+    can = [i for i, person in enumerate(view.people) if can_hide(recipe, person)]
+    can = [i for i in can if within_reach(view, view.people[i])] or can
+    if not can:
+        return []
+    rng = dataclasses.replace(draw, index=place).rng("photo-order")
+    order = [can[int(i)] for i in rng.permutation(len(can))]
+    count = min(len(can), sample_count(recipe.photo_options.hide, draw.rng("photo-hide")))
+    return [order[(k + i) % len(can)] for i in range(count)]
+
+
+def _possible(ask: Ask, view: PhotoView, person: PhotoPerson) -> Ask:
+    """The ask without joints that nobody labelled visible, which no paste can hide."""
+    at = {name: j for j, name in enumerate(view.joints)}
+
+    def seen(group: str) -> list[bool]:
+        return [bool(person.seen[at[name]]) for name in group.split("+")]
+
+    return dataclasses.replace(
+        ask,
+        hidden=tuple(group for group in ask.hidden if all(seen(group))),
+        shown=tuple(group for group in ask.shown if any(seen(group))),
+    )
+
+
+def _numbered(pastes: list[PasteSpec], view: PhotoView) -> tuple[PasteSpec, ...]:
+    """The pastes with their instances: people after those of the photo, things after its."""
+    person, thing = PERSON_BASE + len(view.people), view.first_thing
+    out = []
+    for paste in pastes:
+        if paste.person is not None:
+            out.append(dataclasses.replace(paste, instance=person))
+            person += 1
+        else:
+            out.append(dataclasses.replace(paste, instance=thing))
+            thing += 1
+    return tuple(out)

@@ -1,0 +1,231 @@
+"""What the targets ask of each person of a frame, and how far a candidate is from it.
+
+Asked values are a plan: those of frame i come from a stratified permutation of i (choose.py), so
+any long run asks for the recipe's distribution itself, whoever makes which frames.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from synthstudio.core.scene import F64, I32, Bool
+from synthstudio.core.spec import Ask
+from synthstudio.recipe.sampling.choose import STRATA, Draw, stratified
+from synthstudio.recipe.schema.distributions import quantile
+
+CAUSES = ("visible", "self", "person", "object", "truncated")
+VISIBLE, SELF, PERSON, OBJECT, TRUNCATED = range(len(CAUSES))
+TOLERANCE = 0.015
+"""An error below this is near enough; see `Goal.tolerance`."""
+_HIDDEN_TOLERANCE = 0.012
+_CAUSE_WEIGHT = 0.6
+_JOINT_WEIGHT = 0.4
+_LEAN_FROM, _LEAN_LEAST, _BISECTIONS = 0.1, 0.01, 60
+
+
+# Asks -------------------------------------------------------------------------------------------
+
+
+def draw_asks(draw: Draw, count: int) -> tuple[Ask, ...]:
+    """What is asked of each of the frame's `count` people; empty without targets."""
+    if not draw.recipe.targets.any:
+        return ()
+    return tuple(_ask(draw, place, count) for place in range(count))
+
+
+def crowd_ask(draw: Draw) -> float | None:
+    target = draw.recipe.targets.crowd_index
+    return None if target is None else round(quantile(target, _planned(draw, "crowd")), 4)
+
+
+def _ask(draw: Draw, place: int, count: int) -> Ask:
+    targets = draw.recipe.targets
+    fraction = targets.occluded_fraction
+    if fraction is not None:
+        asked_fraction = round(quantile(fraction, _planned(draw, f"fraction/{place}")), 4)
+    hidden: list[str] = []
+    shown: list[str] = []
+    for group, rate in targets.joints.items():
+        (hidden if _is_hidden(draw, group, rate, place) else shown).append(group)
+    causes: dict[str, float] = {}
+    for cause, of in targets.causes.items():
+        share = quantile(of, _planned(draw, f"cause/{cause}/{place}"))
+        if cause == "person":  # nobody is before the first: the others make up for it
+            share = share * count / (count - 1) if place else 0.0
+        causes[cause] = round(min(share, 1.0), 4)
+    return Ask(
+        occluded_fraction=None if fraction is None else asked_fraction,
+        hidden=tuple(hidden),
+        shown=tuple(shown),
+        causes=causes,
+    )
+
+
+def _is_hidden(draw: Draw, group: str, rate: float, place: int) -> bool:
+    """Whether a group is asked to be hidden: in just `rate` of every block of frames.
+
+    Where a fraction is asked as well, rather those who are to be hidden more: joints that are
+    far apart cannot be hidden by little. A systematic sample of the block, in the order of what
+    is asked, with chances as in `_chances`.
+    """
+    fraction = draw.recipe.targets.occluded_fraction
+    if fraction is None:
+        return _planned(draw, f"joints/{group}/{place}") < rate
+    seed, key = draw.recipe.seed, f"target/fraction/{place}"
+    first = draw.index - draw.index % STRATA
+    planned = np.array([stratified(seed, key, number=first + k) for k in range(STRATA)])
+    order = np.argsort(planned, kind="stable")
+    chance = _chances(np.array([quantile(fraction, float(planned[k])) for k in order]), rate)
+    start = stratified(seed, f"target/joints/{group}/{place}", number=draw.index // STRATA)
+    sums = np.floor(np.cumsum(chance) + start)
+    sampled = np.diff(sums, prepend=math.floor(start)) > 0
+    return bool(sampled[np.flatnonzero(order == draw.index % STRATA)[0]])
+
+
+def _chances(fractions: F64, rate: float) -> F64:
+    """Chances with the mean `rate` that grow as (fraction - 0.1) squared, up to 1."""
+    weights = np.maximum(fractions - _LEAN_FROM, _LEAN_LEAST) ** 2
+    low, high = 0.0, 1 / float(weights.min())
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        if np.minimum(1.0, middle * weights).mean() < rate:
+            low = middle
+        else:
+            high = middle
+    return np.asarray(np.minimum(1.0, high * weights))
+
+
+def _planned(draw: Draw, key: str) -> float:
+    return stratified(draw.recipe.seed, f"target/{key}", number=draw.index)
+
+
+def reassigned(asks: tuple[Ask, ...], hidden_already: F64) -> tuple[Ask, ...]:
+    """The same asks, given so that who is hidden most already is asked for most.
+
+    Only the fractions change places, so what a frame's people are asked for stays the same.
+    """
+    if any(ask.occluded_fraction is None for ask in asks) or not asks:
+        return asks
+    fractions = sorted(ask.occluded_fraction or 0.0 for ask in asks)
+    order = np.argsort(hidden_already, kind="stable")
+    given = dict(zip(order.tolist(), fractions, strict=True))
+    return tuple(dataclasses.replace(ask, occluded_fraction=given[i]) for i, ask in enumerate(asks))
+
+
+# Goals ------------------------------------------------------------------------------------------
+
+
+class Visibility(Protocol):
+    """What is seen of one person behind what has been put so far."""
+
+    @property
+    def area(self) -> int:
+        """Samples of the person alone; 0 for nobody in the picture."""
+        ...
+
+    @property
+    def occluded_fraction(self) -> float: ...
+
+    @property
+    def causes(self) -> I32:
+        """(J,) the place in CAUSES of each joint's cause."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Goal:
+    """One person's ask in the terms of a `Visibility`. J joints."""
+
+    fraction: float | None
+    hidden: tuple[Bool, ...]  # each (J,): the joints of a group
+    shown: tuple[Bool, ...]
+    shares: dict[int, float]  # place in CAUSES -> asked share of the joints
+
+    @property
+    def for_things(self) -> Goal:
+        """What things can do about it."""
+        shares = {cause: share for cause, share in self.shares.items() if cause == OBJECT}
+        return dataclasses.replace(self, shares=shares)
+
+    @property
+    def needs_joints(self) -> bool:
+        return bool(self.hidden or self.shown or self.shares)
+
+    def tolerance(self, joints: int) -> float:
+        """The error that is near enough: shares come in whole joints.
+
+        Joints to be hidden leave things less choice, so the fraction may be farther off.
+        """
+        steps = _CAUSE_WEIGHT * 0.5 * len(self.shares) / max(1, joints)
+        return TOLERANCE + steps + _HIDDEN_TOLERANCE * bool(self.hidden)
+
+    def error(self, fraction: Any, causes: I32) -> Any:
+        """How far from the goal: fraction (...), causes (J, ...); 0 is met exactly."""
+        out = np.zeros(np.shape(fraction))
+        if self.fraction is not None:
+            out = out + np.abs(fraction - self.fraction)
+        for cause, share in self.shares.items():
+            out = out + _CAUSE_WEIGHT * np.abs((causes == cause).mean(axis=0) - share)
+        return out + _JOINT_WEIGHT * self.joint_mismatch(causes)
+
+    def error_of(self, seen: Visibility) -> float:
+        return float(self.error(seen.occluded_fraction, seen.causes))
+
+    def joint_mismatch(self, causes: I32) -> Any:
+        """(...) how many groups are not as asked: a group to hide counts by its seen joints."""
+        out: Any = np.zeros(causes.shape[1:])
+        for group in self.hidden:
+            out = out + (causes[group] == VISIBLE).mean(axis=0)
+        for group in self.shown:
+            out = out + (causes[group] != VISIBLE).all(axis=0)
+        return out
+
+    def overshoot(self, seen: Visibility) -> float:
+        """By how much more is hidden by things than asked; more things only add to it."""
+        out, causes = 0.0, seen.causes
+        if self.fraction is not None:
+            out += max(0.0, seen.occluded_fraction - self.fraction)
+        if OBJECT in self.shares:
+            share = float((causes == OBJECT).mean())
+            out += _CAUSE_WEIGHT * max(0.0, share - self.shares[OBJECT])
+        for group in self.shown:
+            out += _JOINT_WEIGHT * bool((causes[group] != VISIBLE).all())
+        return out
+
+    def can_improve(self, seen: Visibility) -> bool:
+        """Whether hiding more of the person can bring it nearer to the goal."""
+        if self.fraction is not None and seen.occluded_fraction < self.fraction:
+            return True
+        return bool(self.hidden or self.shares)
+
+    def met(self, seen: Visibility, tolerance: float) -> bool:
+        """Whether a person is within twice the recipe's tolerance of what is asked.
+
+        Shares of causes may be four times as far off: they come in whole joints, and it is
+        their mean over people that a recipe asks for.
+        """
+        causes, fraction = seen.causes, seen.occluded_fraction
+        if self.fraction is not None and abs(fraction - self.fraction) > 2 * tolerance:
+            return False
+        errors = [abs((causes == c).mean() - share) for c, share in self.shares.items()]
+        return all(e <= 4 * tolerance for e in errors) and not self.joint_mismatch(causes)
+
+
+def goal_of(ask: Ask, joint_names: Sequence[str]) -> Goal:
+    names = np.array(joint_names)
+
+    def masks(groups: tuple[str, ...]) -> tuple[Bool, ...]:
+        return tuple(np.isin(names, group.split("+")) for group in groups)
+
+    return Goal(
+        fraction=ask.occluded_fraction,
+        hidden=masks(ask.hidden),
+        shown=masks(ask.shown),
+        shares={CAUSES.index(cause): share for cause, share in ask.causes.items()},
+    )

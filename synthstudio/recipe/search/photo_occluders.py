@@ -1,0 +1,237 @@
+"""Occluders of people in a photo: cut-outs, rendered things and rendered people, pasted.
+
+Candidates are slid along the person at a low resolution; the best places are looked at exactly.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from synthstudio.core.photo import PasteSpec, PhotoPerson, PhotoSolve, PhotoView
+from synthstudio.core.rng import Generator
+from synthstudio.core.scene import F64
+from synthstudio.core.spec import Ask
+from synthstudio.recipe.sampling.choose import Draw, stratified
+from synthstudio.recipe.schema.distributions import at_share
+from synthstudio.recipe.schema.targets import Targets
+from synthstudio.recipe.search.goals import Goal, goal_of
+from synthstudio.recipe.search.occluders import (
+    Acceptance,
+    Candidate,
+    Propose,
+    hide_person,
+    refined,
+    scored,
+)
+from synthstudio.recipe.search.photo_candidates import Item, draw_item, moved
+from synthstudio.recipe.search.photo_visibility import (
+    PhotoVisibility,
+    as_annotated,
+    behind,
+    fractions,
+)
+
+_DRAWS = 4
+"""So many are drawn for each one to try: what cannot be there costs almost nothing."""
+_STEPS, _FINE_STEPS, _PLACES = 40, 8, 4
+_TIE_NOISE = 1e-3
+_TOLERANCE, _GAIN = 0.012, 0.02
+_SPARED = 0.02
+"""Others may lose this share of what is seen of them before it counts as harm."""
+_HARM, _HARM_UNLABELLED = 1.5, 0.4
+"""What hiding others costs, and those of whom no joint is labelled."""
+_NEARER_M = 0.1
+"""Whose feet are so much lower than a thing's, and who is larger, stands before it."""
+_MOST_OF_FRAME = 0.35
+_LEAST_SHOWN, _LEAST_OF_PERSON = 0.3, 0.4
+"""Shares of a thing and of a pasted person that lie in the picture, at the least."""
+
+Found = Candidate[Item, PhotoVisibility]
+
+
+def hide_people(
+    draw: Draw, view: PhotoView, solve: PhotoSolve, chosen: list[int], asks: list[Ask]
+) -> tuple[tuple[Ask, ...], list[PasteSpec]]:
+    """Pastes that hide the `chosen` people as asked, nearest first, and the asks with `met`."""
+    goals = [goal_of(ask, view.joints) for ask in asks]
+    seen = [as_annotated(person) for person in view.people]
+    items: list[Item] = []
+    for nth, who in enumerate(chosen):
+        problem = _PhotoProblem(draw=draw, view=view, solve=solve, goals=goals, nth=nth)
+        more, seen = hide_person(problem, who, seen)
+        items += more
+    asks, tolerance = list(asks), draw.recipe.targets.tolerance
+    for who in chosen:
+        asks[who] = dataclasses.replace(asks[who], met=goals[who].met(seen[who], tolerance))
+    items.sort(key=lambda item: -item.foot_px)
+    return tuple(asks), [item.paste for item in items]
+
+
+def kinds_of(draw: Draw, nth: int, number: int) -> list[str]:
+    """The kinds to try for paste `number` of a frame's nth person, one after the other.
+
+    The first is planned over the frames so that the weights hold; the next ones are for where
+    nothing of it can be.
+    """
+    options = draw.recipe.photo_options
+    kinds: dict[str, float] = {str(k): weight for k, weight in sorted(options.by.items()) if weight}
+    if options.cutouts is None:
+        kinds.pop("cutout", None)
+    if not draw.recipe.things:
+        kinds.pop("thing", None)
+    first = stratified(draw.recipe.seed, f"occlude-by {nth}/{number}", number=draw.index)
+    rng = draw.rng("paste-kinds", nth, number)
+    order: list[str] = []
+    while kinds:
+        u = first if not order else float(rng.random())
+        order.append(at_share(kinds, u))
+        del kinds[order[-1]]
+    return order
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _PhotoProblem:
+    draw: Draw
+    view: PhotoView
+    solve: PhotoSolve
+    goals: list[Goal]
+    nth: int  # of the frame's chosen people
+    starts: int = 1
+
+    @property
+    def targets(self) -> Targets:
+        return self.draw.recipe.targets
+
+    def acceptance(self, person: int, seen: PhotoVisibility, *, further: bool) -> Acceptance:
+        return Acceptance(tolerance=_TOLERANCE, gain=_GAIN)
+
+    def rounds(
+        self, person: int, key: int, seen: list[PhotoVisibility], put: list[Item]
+    ) -> Iterator[Iterator[Propose[Item, PhotoVisibility]]]:
+        effort = self.targets.effort
+
+        def proposals(kind: str) -> Iterator[Propose[Item, PhotoVisibility]]:
+            for attempt in range(_DRAWS * effort):
+                rng = self.draw.rng("paste", person, key, attempt)
+                keys = (person, key, attempt)
+                item = draw_item(self.draw, self.view, self.solve, person, kind, rng, keys=keys)
+                if item is not None:
+                    yield _Paste(self, person, seen, item, rng)
+
+        for kind in kinds_of(self.draw, self.nth, key):
+            yield itertools.islice(proposals(kind), effort)
+
+    def harm(self, person: int, before: PhotoVisibility, after: PhotoVisibility) -> float:
+        fraction = self.goals[person].fraction
+        lost = after.occluded_fraction - before.occluded_fraction
+        allowed = _SPARED
+        if fraction is not None:
+            allowed = max(_SPARED, fraction - before.occluded_fraction)
+        weight = _HARM if before.person.seen.any() else _HARM_UNLABELLED
+        return weight * max(0.0, lost - allowed)
+
+
+@dataclass(frozen=True)
+class _Paste:
+    """One item tried before one person."""
+
+    problem: _PhotoProblem
+    person: int
+    seen: list[PhotoVisibility]
+    item: Item
+    rng: Generator
+
+    def __call__(self, _least: float) -> Found | None:
+        """The item at the best of the places along the person, or None where none will do."""
+        item, rng = self.item, self.rng
+        x, _, w, _ = self.seen[self.person].person.box_px
+        low, high = x - item.card.right_px, x + w - item.card.left_px
+        shifts = np.linspace(low, high, _STEPS)
+        error = self.errors(item, shifts)
+        ranked = np.argsort(error + _TIE_NOISE * rng.random(len(error)), kind="stable")
+        best: Found | None = None
+        for k in ranked[:_PLACES]:
+            around = np.linspace(-1, 1, _FINE_STEPS) * (high - low) / (_STEPS - 1)
+            found = self.best_of(item, shifts[k] + around)
+            if found is not None and (best is None or found.error < best.error):
+                best = found
+                if best.error <= _TOLERANCE:
+                    break
+        return None if best is None else refined(best, self.step)
+
+    def step(self, found: Found) -> Found | None:
+        """The item moved on by what is missing (a thing moved aside turns a little)."""
+        if found.error <= _TOLERANCE or self.problem.goals[self.person].fraction is None:
+            return None
+        card = found.item.card
+        reach = max(1.0, (card.right_px - card.left_px) / 12)
+        return self.best_of(found.item, np.linspace(-reach, reach, 2 * _FINE_STEPS + 1))
+
+    def best_of(self, item: Item, shifts: F64) -> Found | None:
+        shift = float(shifts[int(np.argmin(self.errors(item, shifts)))])
+        return self.exactly(moved(self.problem.view, self.problem.solve, item, shift))
+
+    def errors(self, item: Item, shifts: F64) -> F64:
+        """(S,) the person's error at each shift."""
+        goal, own = self.problem.goals[self.person], self.seen[self.person]
+        found = fractions(own, item.card, shifts)
+        if not (goal.hidden or goal.shown):
+            return np.asarray(goal.error(found, np.zeros((1, len(shifts)), np.int32)))
+        return np.array(
+            [
+                float(goal.error(f, behind(own, item.card.moved(float(s))).causes))
+                for f, s in zip(found, shifts, strict=True)
+            ]
+        )
+
+    def exactly(self, item: Item) -> Found | None:
+        """The item there, and what is then seen of everybody; None where it cannot be.
+
+        Somebody who stands before it stays as they are; without a mask nobody knows where that is.
+        """
+        view = self.problem.view
+        if not fits(view, item):
+            return None
+        after: list[PhotoVisibility] = []
+        nearer: list[int] = []
+        for k, before in enumerate(self.seen):
+            now, other = behind(before, item.card), before.person
+            lost = now.occluded_fraction - before.occluded_fraction
+            if k != self.person and lost > 0 and _is_nearer(view, other, item):
+                if not other.has_mask:
+                    return None
+                nearer.append(other.instance)
+                now = before
+            after.append(now)
+        paste = dataclasses.replace(item.paste, behind=tuple(nearer))
+        placed = dataclasses.replace(item, paste=paste)
+        return scored(self.problem, self.person, placed, self.seen, after)
+
+
+def fits(view: PhotoView, item: Item) -> bool:
+    """Whether enough of an item is in the picture, but does not fill it.
+
+    Of a person the head is seen: nobody takes pictures of coats.
+    """
+    inside = item.card.area_px(view.width_px, view.height_px)
+    full = float(item.card.alpha.sum()) * item.card.per_px**2
+    if item.paste.person is not None and item.card.top_px < 0:
+        return False
+    least = _LEAST_SHOWN if item.paste.person is None else _LEAST_OF_PERSON
+    return inside <= _MOST_OF_FRAME * view.width_px * view.height_px and inside >= least * full
+
+
+def _is_nearer(view: PhotoView, person: PhotoPerson, item: Item) -> bool:
+    """Whether somebody surely stands before an item: feet and size both say so.
+
+    And they are seen down to the item's foot: of whom a wall hides the legs, nobody knows.
+    """
+    lower = person.foot_px > item.foot_px + _NEARER_M * person.px_per_m
+    bottom = person.box_px[1] + person.box_px[3]
+    seen = bottom >= min(item.foot_px, view.height_px) - _NEARER_M * person.px_per_m
+    return lower and seen and person.px_per_m > item.px_per_m

@@ -1,0 +1,315 @@
+"""Occluders of a scene: things on the floor, put where they hide what the targets ask for.
+
+For each person, nearest first: draw a thing and how far in front of the person it stands; see
+once how much it would hide at every place to the left and right (`slide`); look exactly at the
+best of these. Every candidate stands on the floor, clear of everything.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from synthstudio.core.catalogue import ThingKind
+from synthstudio.core.rng import Generator
+from synthstudio.core.scene import F64, Bool
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.core.spec import Ask, PersonSpec, ThingSpec
+from synthstudio.recipe.contacts.supports import materials
+from synthstudio.recipe.layout.placement import Layout, Placed, corners, moved
+from synthstudio.recipe.layout.things import design, kinds_left
+from synthstudio.recipe.schema.distributions import sample
+from synthstudio.recipe.schema.scene import Standing
+from synthstudio.recipe.schema.targets import Targets
+from synthstudio.recipe.search.goals import TOLERANCE, Goal, goal_of, reassigned
+from synthstudio.recipe.search.occluders import (
+    Acceptance,
+    Candidate,
+    Propose,
+    hide_person,
+    refined,
+    scored,
+)
+from synthstudio.recipe.search.scene_visibility import (
+    SceneVisibility,
+    Slide,
+    hide,
+    slide,
+    strip_camera,
+    visibilities,
+)
+
+_FURTHER = 0.025
+"""A further thing is put only for somebody who is so much farther off."""
+_PATIENCE = 0.25
+_GAIN = 0.004
+_STARTS = 3
+_STEP_PX = 2
+_SIZES, _SIZES_FOR_JOINTS = 6, 9
+_LEAST_SIZE = 0.3
+"""What a thing should be able to hide where only joints are asked for."""
+_TIE_NOISE = 0.01
+_STEPS_APART, _PLACES = 4, 6
+"""So many places along a slide are looked at, so many steps apart."""
+_REFINED_BELOW = 0.1
+_ANYWHERE = (0.08, 0.9)
+_FILL_SHARE = 0.75
+"""How much of its box a thing fills, about."""
+_LEAST_SLOPE = 1e-3
+
+Found = Candidate[Placed, SceneVisibility]
+
+
+def hide_people(
+    layout: Layout, standing: list[Placed], asks: tuple[Ask, ...]
+) -> tuple[list[Placed], tuple[Ask, ...]]:
+    """Things that hide people as asked, and the asks with whether they are met.
+
+    `standing` is everything that stands already; its people are in the order of the asks. The
+    fractions that a frame asks for may change places among its people.
+    """
+    names = get_skeleton(layout.draw.recipe.skeleton).joints
+    targets = layout.draw.recipe.targets
+    people = tuple(p.item for p in standing if isinstance(p.item, PersonSpec))
+    things = tuple(p.item for p in standing if isinstance(p.item, ThingSpec))
+    joints = any(goal_of(ask, names).needs_joints for ask in asks)
+    seen = visibilities(layout.solve, people, things, layout.camera, joints=joints)
+    asks = reassigned(asks, np.array([s.occluded_fraction for s in seen]))
+    goals = [goal_of(ask, names) for ask in asks]
+    put: list[Placed] = []
+    if targets.search and targets.by_things and _in_front(layout):
+        spots = np.array([p.position_m for p in people]).reshape(-1, 3)
+        nearest_first = np.argsort(layout.camera.to_camera(spots)[:, 2], kind="stable")
+        reachable = [goal.for_things for goal in goals]
+        for person in nearest_first.tolist():
+            problem = _SceneProblem(layout=layout, goals=reachable, standing=[*standing, *put])
+            more, seen = hide_person(problem, person, seen)
+            put += more
+    met = [goal.met(s, targets.tolerance) for goal, s in zip(goals, seen, strict=True)]
+    return put, tuple(dataclasses.replace(a, met=m) for a, m in zip(asks, met, strict=True))
+
+
+def _in_front(layout: Layout) -> list[Standing]:
+    """The recipe's things to draw from."""
+    return [entry for entry in layout.draw.recipe.things if entry.placement == "in_front"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _SceneProblem:
+    layout: Layout
+    goals: list[Goal]
+    standing: list[Placed]
+    starts: int = _STARTS
+
+    @property
+    def targets(self) -> Targets:
+        return self.layout.draw.recipe.targets
+
+    def acceptance(self, person: int, seen: SceneVisibility, *, further: bool) -> Acceptance:
+        tolerance = self.goals[person].tolerance(len(seen.causes))
+        tolerance += _FURTHER if further else 0.0
+        return Acceptance(tolerance=tolerance, patience=_PATIENCE, gain=_GAIN)
+
+    def rounds(
+        self, person: int, key: int, seen: list[SceneVisibility], put: list[Placed]
+    ) -> Iterator[Iterator[Propose[Placed, SceneVisibility]]]:
+        effort = self.targets.effort
+        tries = -(-effort // 2) if put else effort
+        standing = [*self.standing, *put]
+
+        def propose(attempt: int) -> Propose[Placed, SceneVisibility]:
+            rng = self.layout.draw.rng("target", person, key, attempt)
+            spot = _Spot(self, person, seen, standing)
+            return lambda least: spot.tried(rng, least=least, anywhere=attempt >= tries // 3)
+
+        yield map(propose, range(tries))
+
+    def harm(self, person: int, before: SceneVisibility, after: SceneVisibility) -> float:
+        return self.goals[person].overshoot(after) - self.goals[person].overshoot(before)
+
+
+@dataclass(frozen=True)
+class _Spot:
+    """Where one thing is tried before one person."""
+
+    problem: _SceneProblem
+    person: int
+    seen: list[SceneVisibility]
+    standing: list[Placed]
+
+    def tried(self, rng: Generator, *, least: float, anywhere: bool) -> Found | None:
+        """One thing at the best free place to the left or right.
+
+        None where it cannot stand or would not come nearer than `least`. `anywhere`: it may
+        stand anywhere between the person and the camera, not only where the recipe says.
+        """
+        layout, goal, seen = self.problem.layout, self.problem.goals[self.person], self.seen
+        own, camera = seen[self.person], layout.camera
+        entries = _in_front(layout)
+        entry = entries[int(rng.random() * len(entries))]
+        ahead = sample(entry.between, rng)
+        if anywhere:
+            ahead = _ANYWHERE[0] + (_ANYWHERE[1] - _ANYWHERE[0]) * float(rng.random())
+        at, eye = (
+            np.array(p[:2]) for p in (self.standing[self.person].item.position_m, camera.position_m)
+        )
+        spot = at + (eye - at) * ahead
+        thing = _large_enough(layout, entry, goal, own, spot, rng, narrow=anywhere)
+        origin = Placed(item=thing, box_m=layout.solve.box_m(thing))
+        here = _at(origin, spot)
+        if not layout.clear(here.box_m):
+            return None
+        strip = layout.solve.depths_m((here.item,), strip_camera(own))
+        along = slide(own, strip, step=_STEP_PX)
+        error = goal.error(along.occluded_fraction, along.causes)
+        aside = _right(layout) * camera.to_camera(np.array([*spot, 0.0]))[2]
+        aside /= own.camera.focal_px  # metres of floor for a column of the window
+
+        def stands(shift_px: float) -> Placed | None:
+            put = _at(origin, spot + aside * shift_px)
+            return put if layout.clear(put.box_m) and layout.free(put, self.standing) else None
+
+        for which in _best_apart(error + _TIE_NOISE * rng.random(len(error))):
+            if error[which] >= least:
+                break
+            free = stands(float(along.shift_px[which]))
+            if free is not None:
+                return self.refined(self.exactly(free), along, which, stands)
+        return None
+
+    def refined(
+        self, found: Found, along: Slide, which: int, stands: Callable[[float], Placed | None]
+    ) -> Found:
+        """The thing moved on by what is missing, by Newton's method, while that helps."""
+        goal, shift = self.problem.goals[self.person], float(along.shift_px[which])
+        slope = float(np.gradient(along.occluded_fraction, along.shift_px)[which])
+
+        def step(now: Found) -> Found | None:
+            nonlocal shift
+            missing = 0.0
+            if goal.fraction is not None:
+                missing = goal.fraction - now.seen[self.person].occluded_fraction
+            if not TOLERANCE < abs(missing) < _REFINED_BELOW or abs(slope) < _LEAST_SLOPE:
+                return None
+            shift += missing / slope
+            here = stands(shift)
+            return None if here is None else self.exactly(here)
+
+        return refined(found, step)
+
+    def exactly(self, here: Placed) -> Found:
+        """The thing there, and what is then seen of everybody."""
+        layout = self.problem.layout
+        low, high = _outline_px(layout, here)
+        after = [
+            hide(one, layout.solve.depths_m((here.item,), one.camera))
+            if k == self.person or _overlaps(layout, one, low, high)
+            else one
+            for k, one in enumerate(self.seen)
+        ]
+        return scored(self.problem, self.person, here, self.seen, after)
+
+
+def _at(origin: Placed, spot: F64) -> Placed:
+    return moved(origin, float(spot[0]), float(spot[1]))
+
+
+def _best_apart(error: F64) -> list[int]:
+    """A few of the places, best first, not next to one another."""
+    out: list[int] = []
+    for k in np.argsort(error, kind="stable"):
+        if all(abs(int(k) - other) >= _STEPS_APART for other in out):
+            out.append(int(k))
+        if len(out) == _PLACES:
+            break
+    return out
+
+
+def _outline_px(layout: Layout, here: Placed) -> tuple[F64, F64]:
+    """The least and greatest pixel of a box; the whole plane if it is near the camera."""
+    corners_m = layout.camera.to_camera(corners(here.box_m))
+    if corners_m[:, 2].min() < 0.1:
+        return np.full(2, -np.inf), np.full(2, np.inf)
+    px = layout.camera.project(corners_m)
+    return px.min(axis=0), px.max(axis=0)
+
+
+def _overlaps(layout: Layout, seen: SceneVisibility, low: F64, high: F64) -> bool:
+    """Whether a rectangle of the picture meets a window."""
+    scale = seen.camera.focal_px / layout.camera.focal_px
+    assert seen.camera.centre_px is not None
+    centre = np.array([layout.camera.K[0, 2], layout.camera.K[1, 2]])
+    first = centre - np.array(seen.camera.centre_px) / scale
+    last = first + np.array([seen.camera.width_px, seen.camera.height_px]) / scale
+    return bool((high > first).all() and (low < last).all())
+
+
+def _right(layout: Layout) -> F64:
+    """(2,) the floor direction that runs to the right in the picture, unit length."""
+    right = layout.camera.world_to_camera[0, :2]
+    return np.asarray(right / math.hypot(*right))
+
+
+def _large_enough(
+    layout: Layout,
+    entry: Standing,
+    goal: Goal,
+    seen: SceneVisibility,
+    spot: F64,
+    rng: Generator,
+    *,
+    narrow: bool,
+) -> ThingSpec:
+    """A thing at the origin that is large enough, by its box, to hide what is missing.
+
+    The first of a few; `narrow`: the narrowest, so that it hides less of others. Where joints
+    are to be hidden, the one that reaches them and hides least besides.
+    """
+    missing = _LEAST_SIZE if goal.fraction is None else goal.fraction - seen.occluded_fraction
+    depth = float(seen.camera.to_camera(np.array([[*spot, 0.0]]))[0, 2])
+    joints = bool(goal.hidden and goal.joint_mismatch(seen.causes))
+    kinds = kinds_left(layout.draw, entry, rng)
+    found: list[tuple[float, float, ThingSpec]] = []
+    for _ in range(_SIZES_FOR_JOINTS if joints else _SIZES):
+        kind = kinds.pick(rng)
+        made_of = materials(kind, rng) if isinstance(kind, ThingKind) else ()
+        thing = design(entry, kind, made_of, rng, shrink=0.0)
+        top, bottom = _rows(seen, thing.size_m[2], spot)
+        wide = math.hypot(*thing.size_m[:2]) * seen.camera.focal_px / depth
+        could = _filled(seen.shown[top:bottom], wide) / max(1, seen.area) * _FILL_SHARE
+        reach = _reached(goal, seen, top, bottom)
+        enough = could >= missing and reach == 1
+        if joints:
+            found.append((-reach, abs(could - missing), thing))
+        else:
+            found.append((float(not enough), wide if narrow and enough else -could, thing))
+            if enough and not narrow:
+                break
+    return min(found, key=lambda row: row[:2])[2]
+
+
+def _reached(goal: Goal, seen: SceneVisibility, top: int, bottom: int) -> float:
+    """Which share of the joints that are to be hidden, and are not, lie in the rows."""
+    if seen.points is None or not goal.hidden:
+        return 1.0
+    joints = np.any(goal.hidden, axis=0) & (seen.causes == 0)
+    rows = seen.points.row[joints]
+    return float(((rows >= top) & (rows < bottom)).mean()) if rows.size else 1.0
+
+
+def _filled(shown: Bool, width_px: float) -> float:
+    """About how many of the rows' pixels (h, W) an upright of that width hides."""
+    return float(np.minimum(shown.sum(axis=1), width_px).sum())
+
+
+def _rows(seen: SceneVisibility, height_m: float, spot: F64) -> tuple[int, int]:
+    """The window's rows from the top to the foot of an upright of that height."""
+    ends = seen.camera.to_camera(np.array([[*spot, height_m], [*spot, 0.0]]))
+    if ends[:, 2].min() < 0.1:
+        return 0, seen.camera.height_px
+    top, foot = (int(v) for v in np.clip(seen.camera.project(ends)[:, 1], 0, 1e4))
+    return min(top, foot), max(top, foot)
