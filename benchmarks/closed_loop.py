@@ -34,10 +34,10 @@ from synthstudio.cli.demo import scene_file
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.durable import canonical_json, write_file
-from synthstudio.evaluation.bootstrap import paired_interval, ratio_interval
-from synthstudio.evaluation.figures import interval
-from synthstudio.evaluation.measure import hits_of
-from synthstudio.evaluation.table import Answers
+from synthstudio.evaluation.formatting import interval
+from synthstudio.evaluation.intervals import paired_interval, ratio_interval
+from synthstudio.evaluation.metrics import pck_by_group
+from synthstudio.evaluation.storage import Predictions
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import prepare
 from synthstudio.inference import suggest
@@ -111,7 +111,7 @@ class Loop:
             }
         )
 
-    def answers(self, arm: str, seed: int, judged: str, split: str) -> Answers:
+    def answers(self, arm: str, seed: int, judged: str, split: str) -> Predictions:
         """Train an arm's network, or go on with it, and ask it about people."""
         config = self.config(arm, seed)
         out, crops = self.folder / "runs" / f"{arm}-{seed}", self.folder / "crops"
@@ -156,7 +156,7 @@ class Loop:
         told = json.loads(path.read_text(encoding="utf-8"))
         return told["recipe"], told["profile"]
 
-    def turn(self, workers: int) -> tuple[dict[str, list[Answers]], dict[str, Any], str]:
+    def turn(self, workers: int) -> tuple[dict[str, list[Predictions]], dict[str, Any], str]:
         """Do all of it; return the arms' answers by seed, the suggested recipe, the profile."""
         size, scene = self.size, self.scene
         first = {"splits": {"train": 0.75, "val": 0.25, "test": 0.0}}
@@ -168,7 +168,7 @@ class Loop:
         recipe, profile = self.recipe()
         self.data("suggested", recipe, workers=workers)
         self.data("more", {**scene, "frames": size.more, "seed": MORE_SEED}, workers=workers)
-        said: dict[str, list[Answers]] = {arm: [] for arm in ARMS}
+        said: dict[str, list[Predictions]] = {arm: [] for arm in ARMS}
         for seed in range(size.seeds):
             for arm in ARMS:
                 said[arm].append(self.answers(arm, seed, "test", "test"))
@@ -176,15 +176,15 @@ class Loop:
         return said, recipe, profile
 
 
-def measures(recipe: Mapping[str, Any]) -> dict[str, Callable[[Answers], Bools]]:
+def measures(recipe: Mapping[str, Any]) -> dict[str, Callable[[Predictions], Bools]]:
     """Return the joints that are judged: all, visible, hidden, and hidden ones asked for."""
     pairs = (recipe.get("targets") or {}).get("joints") or {}
     asked = [BONES.joints.index(name) for pair in pairs for name in pair.split("+")]
 
-    def of(a: Answers, state: int) -> Bools:
+    def of(a: Predictions, state: int) -> Bools:
         return np.asarray(a.known & (a.state == state))
 
-    named: dict[str, Callable[[Answers], Bools]] = {
+    named: dict[str, Callable[[Predictions], Bools]] = {
         "all joints": lambda a: a.known,
         "visible": lambda a: of(a, STATE_VISIBLE),
         "hidden": lambda a: of(a, STATE_HIDDEN),
@@ -195,12 +195,12 @@ def measures(recipe: Mapping[str, Any]) -> dict[str, Callable[[Answers], Bools]]
     return named
 
 
-def table(said: Mapping[str, list[Answers]], recipe: Mapping[str, Any]) -> str:
+def table(said: Mapping[str, list[Predictions]], recipe: Mapping[str, Any]) -> str:
     """Return PCK@0.1 of each arm, and the suggested recipe against more of the same."""
     parts = measures(recipe)
     sides = {
         (arm, name): tuple(
-            np.concatenate([hits_of(a, which(a))[k] for a in answers]) for k in (0, 1)
+            np.concatenate([pck_by_group(a, which(a))[k] for a in answers]) for k in (0, 1)
         )
         for arm, answers in said.items()
         for name, which in parts.items()

@@ -28,7 +28,7 @@ from benchmarks.proofs import ROOT
 from benchmarks.ready import ready
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.durable import canonical_json, write_file
-from synthstudio.evaluation import save
+from synthstudio.evaluation import storage
 from synthstudio.generation import pipeline
 from synthstudio.generation.plan import plan
 from synthstudio.generation.stage import Settings, prepare
@@ -228,8 +228,8 @@ def run_job(proof: Proof, arm: str, seed: int, arms: tuple[str, ...]) -> None:
         about = {"name": config.name, "skeleton": BONES.name, "seed": seed, "arm": name}
         kept = out / "evaluations" / _word(name)
         if not kept.exists():
-            made = save.Evaluation(about=about, measures={}, answers=answers)
-            save.write(kept, made, b"<!doctype html><title>proof</title>made by make proof\n")
+            made = storage.Evaluation(about=about, metrics={}, predictions=answers)
+            storage.write(kept, made, b"<!doctype html><title>proof</title>made by make proof\n")
         write_file(proof.result(name, seed), canonical_json(told))
 
 

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from benchmarks.proof_arms import ARMS, HELD_FAMILIES
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.evaluation.bootstrap import Interval, paired_interval, ratio_interval
-from synthstudio.evaluation.figures import interval
-from synthstudio.evaluation.measure import hits_of, truth_of
+from synthstudio.evaluation.formatting import interval
+from synthstudio.evaluation.intervals import Interval, paired_interval, ratio_interval
+from synthstudio.evaluation.metrics import pck_by_group, truth_of
 from synthstudio.evaluation.precision import average_precision
-from synthstudio.evaluation.table import Answers, some
+from synthstudio.evaluation.storage import Predictions, select
 
 F64 = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -36,13 +36,13 @@ HITS = {
 """Measures with an interval: PCK@0.1 of the amodal box's longer side unless they say otherwise."""
 
 
-def measured(answers: Answers, skeleton: Skeleton) -> dict[str, Any]:
+def measured(answers: Predictions, skeleton: Skeleton) -> dict[str, Any]:
     """Return hits and counts by group for HITS, and OKS-AP with amodal areas, as plain values."""
     hits = {}
     for name, (which, at) in _parts(answers).items():
-        right, counted = hits_of(answers, which, at=at)
+        right, counted = pck_by_group(answers, which, at=at)
         hits[name] = {"hits": right[0].tolist(), "counts": counted[0].tolist()}
-    occluded = some(answers, answers.variant == "base")
+    occluded = select(answers, answers.variant == "base")
     score = occluded.score.mean(1)  # every arm's own chance of the maps; only ORN says a quality
     hidden = occluded.known & (occluded.state == STATE_HIDDEN)
     aps = {}
@@ -54,7 +54,7 @@ def measured(answers: Answers, skeleton: Skeleton) -> dict[str, Any]:
     return {"hits": hits, "AP": aps}
 
 
-def _parts(answers: Answers) -> dict[str, tuple[Bools, float]]:
+def _parts(answers: Predictions) -> dict[str, tuple[Bools, float]]:
     base, clean = (answers.known & (answers.variant == v)[:, None] for v in ("base", "clean"))
     hidden = base & (answers.state == STATE_HIDDEN)
     new = np.isin(answers.family, HELD_FAMILIES)[:, None]

@@ -11,11 +11,11 @@ from torch import nn  # noqa: TID253
 
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.reader import Dataset
-from synthstudio.evaluation.attention import shunning
-from synthstudio.evaluation.bootstrap import Interval
-from synthstudio.evaluation.figures import ratio, value_of
-from synthstudio.evaluation.measure import visibility
-from synthstudio.evaluation.table import Answers
+from synthstudio.evaluation.attention import attention_ratios
+from synthstudio.evaluation.formatting import ratio, value_of
+from synthstudio.evaluation.intervals import Interval
+from synthstudio.evaluation.metrics import visibility_metrics
+from synthstudio.evaluation.storage import Predictions
 from synthstudio.training import diagnostics
 from synthstudio.training.batches import Frame
 from synthstudio.training.bodies import Silhouettes
@@ -38,12 +38,12 @@ def words(
     net: nn.Module,
     people: Chosen,
     frame: Frame,
-    answers: Answers,
+    answers: Predictions,
     dataset: Path,
     skeleton: Skeleton,
 ) -> dict[str, Any]:
     """Return the figures of a network that says what is visible; {} for one that does not."""
-    told = visibility(answers, skeleton)
+    told = visibility_metrics(answers, skeleton)
     if not told:
         return {}
     found = diagnostics.gazes(
@@ -53,7 +53,7 @@ def words(
         device=torch.device("cpu"),
         bodies=Silhouettes(Dataset(dataset), people.crops, frame),
     )
-    return {name: told[name] for name in _WORDS} | {"attention": shunning(found)}
+    return {name: told[name] for name in _WORDS} | {"attention": attention_ratios(found)}
 
 
 def table(results: Mapping[tuple[str, int], Mapping[str, Any]], arm: str = "c") -> str:

@@ -219,7 +219,7 @@ def test_other_people_are_not_compared(  # type: ignore[no-untyped-def]
     generate(prepare(parse(recipe(4, seed=9)), assets=tmp_path, device="cpu"), other, workers=1)
     run("evaluate", trained["kpe"], other, "--out", tmp_path / "other", *cache)
     err = run("compare", tmp_path / "all", tmp_path / "other", code=1)[1]
-    assert "not asked about the same people" in err
+    assert "not evaluated on the same people" in err
     assert "nothing to be compared" in run("compare", tmp_path / "all", code=1)[1]
     assert "no evaluation" in run("compare", tmp_path / "all", trained["orn"], code=1)[1]
 

@@ -23,7 +23,7 @@ from synthstudio.core.skeleton import Skeleton
 if TYPE_CHECKING:
     from torch import nn
 
-    from synthstudio.evaluation.save import Evaluation
+    from synthstudio.evaluation.storage import Evaluation
     from synthstudio.inference.predict import Person
     from synthstudio.inference.sources import Picture, Source
     from synthstudio.training.config import Config
@@ -223,7 +223,7 @@ def evaluate(
         bank: Join a plain block's maps with poses of its training data.
 
     Returns:
-        `measures` (nested dict), `answers` (one row a person) and `about`; the same is in `out`.
+        `metrics` (nested dict), `predictions` (one row a person) and `about`; the same is in `out`.
     """
     from synthstudio.training import assess
 

@@ -49,7 +49,7 @@ def real(  # noqa: PLR0913 - one parameter per option
     as_json: JsonOption = False,
 ) -> None:
     """Train on your photos with and without occluded copies and pretraining; judge on others."""
-    from synthstudio.evaluation import save
+    from synthstudio.evaluation import storage
     from synthstudio.experiment import figures, page
     from synthstudio.experiment.config import Asked
     from synthstudio.experiment.run import real as run
@@ -74,4 +74,4 @@ def real(  # noqa: PLR0913 - one parameter per option
         return
     told |= figures.as_json(made.findings)
     lines = [*page.sentences(made.findings), f"Read {out / 'report.html'}"]
-    finish(save.plain(told), as_json, "\n".join(lines))
+    finish(storage.json_ready(told), as_json, "\n".join(lines))

@@ -173,7 +173,7 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
     as_json: JsonOption = False,
 ) -> None:
     """Judge a network on a data set: figures with intervals, and a page to read."""
-    from synthstudio.evaluation import save
+    from synthstudio.evaluation import storage
     from synthstudio.training import assess
 
     weights = assess.weights_of(run)
@@ -189,8 +189,10 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
             device=device.value,
             step=step,
         )
-    told = save.plain({"folder": str(folder), "about": made.about, "measures": made.measures})
-    finish(told, as_json, f"{assess.headline(made)}. Read {folder / save.PAGE}")
+    told = storage.json_ready(
+        {"folder": str(folder), "about": made.about, "measures": made.metrics}
+    )
+    finish(told, as_json, f"{assess.headline(made)}. Read {folder / storage.PAGE_FILE}")
 
 
 def compare(
@@ -208,22 +210,22 @@ def compare(
 ) -> None:
     """Put runs side by side, with paired tests on the same people."""
     from synthstudio.evaluation import compare as comparing
-    from synthstudio.evaluation import save
+    from synthstudio.evaluation import storage
 
     read = _arms(arms)
     if out is not None:
-        save.check_free(out)
+        storage.check_free(out)
     rows = comparing.compare(read)
-    told = save.plain(comparing.as_json(read, rows))
+    told = storage.json_ready(comparing.as_json(read, rows))
     if out is not None:
         _write(out, told, read, rows)
-        say(f"the page is {out / save.PAGE}")
+        say(f"the page is {out / storage.PAGE_FILE}")
     typer.echo(json.dumps(told, sort_keys=True) if as_json else comparing.text(read, rows))
 
 
 def _arms(names: list[str]) -> list[Arm]:
     from synthstudio.core.errors import ModelError
-    from synthstudio.evaluation import save
+    from synthstudio.evaluation import storage
     from synthstudio.evaluation.compare import Arm
 
     arms: list[Arm] = []
@@ -237,7 +239,7 @@ def _arms(names: list[str]) -> list[Arm]:
                 got=repr(name),
                 then="Leave the empty name away.",
             )
-        runs = tuple(save.read(save.find(Path(part))) for part in parts)
+        runs = tuple(storage.read(storage.find(Path(part))) for part in parts)
         called = str(runs[0].about.get("name", name))
         if called in (a.name for a in arms):
             called = f"{called} ({len(arms) + 1})"
@@ -247,7 +249,7 @@ def _arms(names: list[str]) -> list[Arm]:
 
 def _write(out: Path, told: dict[str, Any], arms: list[Arm], rows: list[Any]) -> None:
     from synthstudio.dataset.durable import canonical_json, disk_errors, whole_folder
-    from synthstudio.evaluation.save import PAGE
+    from synthstudio.evaluation.storage import PAGE_FILE
     from synthstudio.report.comparison import comparison_page
 
     with disk_errors(out):
@@ -255,4 +257,4 @@ def _write(out: Path, told: dict[str, Any], arms: list[Arm], rows: list[Any]) ->
         with whole_folder(out) as unfinished:
             unfinished.mkdir()
             (unfinished / "comparison.json").write_bytes(canonical_json(told))
-            (unfinished / PAGE).write_bytes(comparison_page(arms, rows))
+            (unfinished / PAGE_FILE).write_bytes(comparison_page(arms, rows))

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from synthstudio.cli.demo import scene_file
-from synthstudio.evaluation import save
-from synthstudio.evaluation.save import Evaluation
+from synthstudio.evaluation import storage
+from synthstudio.evaluation.storage import Evaluation
 from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import dump, load, parse
@@ -73,7 +73,7 @@ def train_demo(
         | {
             "network": str(assess.weights_of(run)),
             "pictures": str(run / "pictures"),
-            "report": str(judged[0] / save.PAGE),
+            "report": str(judged[0] / storage.PAGE_FILE),
         }
     )
 
@@ -94,14 +94,14 @@ def _judged(run: Path, people: Path, *, cache: Path, step: Step) -> tuple[Path, 
     """Return the evaluation on the test split and its folder; made once."""
     weights, asked = assess.weights_of(run), Asked(splits=("test",))
     folder = assess.folder_of(weights, people, asked)
-    if (folder / save.MEASURES).is_file():
-        return folder, save.read(folder)
+    if (folder / storage.METRICS_FILE).is_file():
+        return folder, storage.read(folder)
     return folder, assess.evaluate(weights, people, folder, asked=asked, cache=cache, step=step)
 
 
 def _figures(made: Evaluation) -> dict[str, Any]:
     """Return PCK@0.1 beside that of the mean pose, and what an occluder costs."""
-    told, answers = save.plain(made.measures), made.answers
+    told, answers = storage.json_ready(made.metrics), made.predictions
     lost = told["counterfactual"].get("newly_hidden")
     figures = {
         part: told["places"][part]["PCK@0.1"]

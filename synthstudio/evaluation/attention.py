@@ -1,6 +1,6 @@
-"""Does a network look away from what hides people? Attention on it against its area. NumPy.
+"""What a network looks at: attention on occluders against their area, and sensitivity to patches.
 
-Two questions, for an *area share* has two meanings:
+Attention is compared with an *area share*, which has two meanings:
 
 * Of the window: attention that knows nothing at all puts as much mass on the occluder as its
   share of the window is large. Joints lie on people, so attention that only looks for joints puts
@@ -12,19 +12,24 @@ Two questions, for an *area share* has two meanings:
 The control is the same mask moved by half the person's box. In the window it is wrapped about the
 edges and mostly falls on background, where attention is low for another reason; so it says little
 alone. On the person only what falls on the *visible* part counts, against that part: attention
-that looks away from nothing but the occluder has 1. Letters: P people, J joints, h, w cells.
+that looks away from nothing but the occluder has 1.
+
+Occlusion-sensitivity maps follow the analysis in PARE (Kocabas et al. 2021): a grey patch slides
+over a person. A robust network goes wrong under the patch at most; `elsewhere` is the share of
+the added error at joints that the patch does not touch.
+Letters: P people, J joints, h, w cells, R, C rows and columns of patch places.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.evaluation.bootstrap import Interval, paired_interval, ratio_interval
+from synthstudio.evaluation.intervals import paired_interval, ratio_interval
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -33,10 +38,11 @@ Bools = NDArray[np.bool_]
 LEAST_SHARE = 0.03
 """People whose occluder covers less of the window than this do not count."""
 _SEED = 2021
+PATCH_GREY = 114
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gaze:
+class AttentionMass:
     """P people: sums over their counted joints, and what even attention would have summed to.
 
     `mass` on the occluder and `moved` on the moved mask, both against `share`: what attention
@@ -59,19 +65,19 @@ class Gaze:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Example:
+class AttentionExample:
     """What a network attended to for one joint. Places are shares of the window, x y.
 
-    `picture` (H, W, 3) what it saw; `pixels` (h, w) attention, None without; `belief` (h, w) its
-    answer, `peaks` (K, 2) the separate peaks of it; `cover` (h, w) what is hidden; `poses`
+    `picture` (H, W, 3) what it saw; `pixels` (h, w) attention, None without; `heatmap` (h, w) of
+    the joint, `peaks` (K, 2) its separate peaks; `cover` (h, w) what is hidden; `poses`
     (K, J, 2) of the bank with their `weights` (K,).
     """
 
     picture: U8
     joint: int
     true: F64
-    said: F64
-    belief: F64
+    predicted: F64
+    heatmap: F64
     peaks: F64
     cover: F64
     pixels: F64 | None
@@ -82,29 +88,29 @@ class Example:
     instance: int
 
 
-def gaze(
+def attention_mass(
     pixels: F64, cover: F64, which: Bools, *, hidden: Bools, body: F64, half: I64, group: I64
-) -> Gaze:
-    """Return what P people's attention `pixels` (P, J, h, w) puts on `cover` (P, h, w: 0 to 1).
+) -> AttentionMass:
+    """What P people's attention `pixels` (P, J, h, w) puts on `cover` (P, h, w: 0 to 1).
 
     `which` (P, J): joints that count; `hidden`: those among them that are hidden. `body`
-    (P, h, w: 0 to 1): the silhouette, also where it is covered; NaN where nobody knows it. `half`
+    (P, h, w: 0 to 1): the silhouette, also where it is covered; NaN where it is unknown. `half`
     (P, 2): half of the person's box in cells, x y.
     """
-    looked, from_hidden = (
+    total, from_hidden = (
         (pixels * joints[..., None, None]).sum(1) for joints in (which, which & hidden)
     )  # (P, h, w)
     area = cover.mean((1, 2))
     known = np.isfinite(body).all((1, 2)) & (np.nan_to_num(body).sum((1, 2)) > 0)
     whole = np.where(known[:, None, None], np.maximum(body, cover), 0.0)
     open_part = whole - np.where(known[:, None, None], cover, 0.0)
-    shifted = _moved(cover, half)  # (P, 4, h, w)
-    own, own_even = _on(looked, whole - open_part, whole)
-    moved_on = [_on(looked, shifted[:, k] * open_part, open_part) for k in range(4)]
+    shifted = _shifted(cover, half)  # (P, 4, h, w)
+    own, own_even = _mass_on(total, whole - open_part, whole)
+    moved_on = [_mass_on(total, shifted[:, k] * open_part, open_part) for k in range(4)]
     control, control_even = np.mean(moved_on, 0)
-    return Gaze(
-        mass=(looked * cover).sum((1, 2)),
-        moved=(looked[:, None] * shifted).sum((2, 3)).mean(1),
+    return AttentionMass(
+        mass=(total * cover).sum((1, 2)),
+        moved=(total[:, None] * shifted).sum((2, 3)).mean(1),
         share=area * which.sum(1),
         hidden_mass=(from_hidden * cover).sum((1, 2)),
         hidden_share=area * (which & hidden).sum(1),
@@ -116,54 +122,121 @@ def gaze(
     )
 
 
-def _moved(cover: F64, half: I64) -> F64:
-    """Return (P, 4, h, w) each mask right, left, down and up by half a box, about the edges."""
+def _shifted(cover: F64, half: I64) -> F64:
+    """(P, 4, h, w) each mask right, left, down and up by half a box, wrapped about the edges."""
     out = np.zeros((len(cover), 4, *cover.shape[1:]))
     for p, (x, y) in enumerate(np.maximum(half, 1)):
-        for k, way in enumerate(((0, x), (0, -x), (y, 0), (-y, 0))):
-            out[p, k] = np.roll(cover[p], way, (0, 1))
+        for k, shift in enumerate(((0, x), (0, -x), (y, 0), (-y, 0))):
+            out[p, k] = np.roll(cover[p], shift, (0, 1))
     return out
 
 
-def _on(looked: F64, part: F64, whole: F64) -> tuple[F64, F64]:
-    """Return (P,) the mass on a part, and what the mass on the whole would put there if even."""
-    size, mass = whole.sum((1, 2)), (looked * whole).sum((1, 2))
+def _mass_on(attention: F64, part: F64, whole: F64) -> tuple[F64, F64]:
+    """(P,) the mass on a part, and what the mass on the whole would put there if even."""
+    size, mass = whole.sum((1, 2)), (attention * whole).sum((1, 2))
     even = mass * part.sum((1, 2)) / np.where(size > 0, size, 1.0)
-    return (looked * part).sum((1, 2)), even
+    return (attention * part).sum((1, 2)), even
 
 
-def shunning(gazes: Sequence[Gaze]) -> dict[str, Any]:
-    """Return mass over even mass on the occluder, on the moved mask, and their difference.
+def attention_ratios(masses: Sequence[AttentionMass]) -> dict[str, Any]:
+    """Mass over even mass on the occluder, on the moved mask, and their difference.
 
-    1 is attention that does not care; each with an interval over groups of frames. Of the window;
+    1: attention ignores the occluder; each with an interval over groups of frames. Of the window;
     under "hidden_joints" of hidden joints alone; under "person" of the person (see above), {}
     without silhouettes. {"people": 0} when nobody is hidden enough.
     """
-    if not gazes or not any((g.share > 0).any() for g in gazes):
+    if not any((mass.share > 0).any() for mass in masses):
         return {"people": 0}
-    _, group = np.unique(np.concatenate([g.group for g in gazes]), return_inverse=True)
+    _, group = np.unique(np.concatenate([mass.group for mass in masses]), return_inverse=True)
 
     def sums(name: str) -> F64:
-        values = np.concatenate([getattr(g, name) for g in gazes])
+        values = np.concatenate([getattr(mass, name) for mass in masses])
         return np.asarray(np.bincount(group, values), np.float64)[None]
 
     share = sums("share")
-    told: dict[str, Any] = {"people": int(sum((g.share > 0).sum() for g in gazes))}
-    told |= _against((sums("mass"), share), (sums("moved"), share))
-    found = ratio_interval(sums("hidden_mass"), sums("hidden_share"), seed=_SEED)
-    told["hidden_joints"] = _plain(found)
+    out: dict[str, Any] = {"people": int(sum((mass.share > 0).sum() for mass in masses))}
+    out |= _with_control((sums("mass"), share), (sums("moved"), share))
+    out["hidden_joints"] = vars(
+        ratio_interval(sums("hidden_mass"), sums("hidden_share"), seed=_SEED)
+    )
     own, control = (sums("own"), sums("own_even")), (sums("control"), sums("control_even"))
-    told["person"] = _against(own, control) if own[1].any() else {}
-    return told
+    out["person"] = _with_control(own, control) if own[1].any() else {}
+    return out
 
 
-def _against(ours: tuple[F64, F64], moved: tuple[F64, F64]) -> dict[str, Any]:
+def _with_control(ours: tuple[F64, F64], moved: tuple[F64, F64]) -> dict[str, Any]:
     return {
-        "on_occluder": _plain(ratio_interval(*ours, seed=_SEED)),
-        "on_moved_mask": _plain(ratio_interval(*moved, seed=_SEED)),
-        "difference": _plain(paired_interval(ours, moved, seed=_SEED)),
+        "on_occluder": vars(ratio_interval(*ours, seed=_SEED)),
+        "on_moved_mask": vars(ratio_interval(*moved, seed=_SEED)),
+        "difference": vars(paired_interval(ours, moved, seed=_SEED)),
     }
 
 
-def _plain(found: Interval) -> dict[str, float]:
-    return {"value": found.value, "low": found.low, "high": found.high}
+@dataclass(frozen=True, kw_only=True)
+class Sensitivity:
+    """`increase` (R, C, J): how much the error grew, in its unit; NaN for joints that do not count.
+
+    `under` (R, C, J): the patch touches the joint. `left`, `top`: where patches begin, pixels of
+    the `picture` (H, W, 3).
+    """
+
+    increase: F64
+    under: Bools
+    left: I64
+    top: I64
+    patch: int
+    picture: U8
+
+    @property
+    def map(self) -> F64:
+        """(R, C) mean increase over joints."""
+        return np.asarray(np.nanmean(self.increase, -1))
+
+
+def occlusion_sensitivity(
+    error: Callable[[U8], F64], picture: U8, xy: F64, *, known: Bools, patch: int, stride: int
+) -> Sensitivity:
+    """Slide a patch over a picture (H, W, 3). `error`: K pictures -> (K, J) errors.
+
+    `xy` (J, 2) pixels, `known` (J,): joints that count. ValueError when the patch does not fit
+    or no joint counts.
+    """
+    high, wide = picture.shape[:2]
+    if not 0 < patch <= min(high, wide) or stride < 1 or not known.any():
+        raise ValueError(f"a patch of {patch} px, stride {stride}, in {wide} x {high} px")
+    left, top = np.arange(0, wide - patch + 1, stride), np.arange(0, high - patch + 1, stride)
+    before = error(picture[None])[0]
+    rows, under = [], []
+    for y in top:
+        covered = np.repeat(picture[None], len(left), 0)
+        for k, x in enumerate(left):
+            covered[k, y : y + patch, x : x + patch] = PATCH_GREY
+        rows.append(error(covered) - before)
+        inside = (xy[:, 1] >= y) & (xy[:, 1] < y + patch)
+        under.append([(inside & (xy[:, 0] >= x) & (xy[:, 0] < x + patch)) for x in left])
+    return Sensitivity(
+        increase=np.where(known, np.stack(rows), np.nan),
+        under=np.array(under),
+        left=left,
+        top=top,
+        patch=patch,
+        picture=picture,
+    )
+
+
+def sensitivity_summary(maps: Sequence[Sensitivity]) -> dict[str, Any]:
+    """Mean and highest increase, and the share of all added error at joints elsewhere."""
+    if not maps:
+        return {"people": 0}
+    added = [np.where(np.isfinite(m.increase), np.maximum(m.increase, 0), 0) for m in maps]
+    total = sum(float(a.sum()) for a in added)
+    elsewhere = sum(float(a[~m.under].sum()) for a, m in zip(added, maps, strict=True))
+    grown = np.concatenate([m.increase[np.isfinite(m.increase)] for m in maps])
+    under = np.concatenate([m.increase[m.under & np.isfinite(m.increase)] for m in maps])
+    return {
+        "people": len(maps),
+        "mean": float(grown.mean()),
+        "max": float(max(np.nanmax(m.map) for m in maps)),
+        "under_patch": float(under.mean()) if len(under) else float("nan"),
+        "elsewhere": elsewhere / total if total else float("nan"),
+    }

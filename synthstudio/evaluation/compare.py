@@ -1,7 +1,8 @@
-"""Runs side by side, tested on the same people: each figure, and each difference to the first.
+"""Runs side by side, evaluated on the same people: each metric, and each difference to the first.
 
 An *arm* is one way to train: one evaluation, or several that differ in their seed. Intervals
-draw seeds first and then whole groups of frames (bootstrap.py), for both sides alike.
+draw seeds first and then whole groups of frames (intervals.py), the same for both sides.
+Letters: P people, J joints, S seeds, G groups.
 """
 
 from __future__ import annotations
@@ -15,21 +16,38 @@ from numpy.typing import NDArray
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
-from synthstudio.evaluation import localization, weighted
-from synthstudio.evaluation.bootstrap import Interval, few_seeds, paired_interval, ratio_interval
-from synthstudio.evaluation.compare_figures import FIGURES
-from synthstudio.evaluation.save import Evaluation
-from synthstudio.evaluation.table import Answers
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.evaluation import intervals, localization
+from synthstudio.evaluation.intervals import (
+    Interval,
+    Statistic,
+    bootstrap,
+    few_seeds_note,
+    paired_interval,
+    ratio_interval,
+)
+from synthstudio.evaluation.metrics import (
+    extended_truth,
+    hidden_causes,
+    joint_subsets,
+    lifting_errors,
+    pck_of,
+    person_score,
+    truth_of,
+    visibility_subset,
+)
+from synthstudio.evaluation.precision import Presence, Truth, matches
+from synthstudio.evaluation.storage import Evaluation, Predictions
 
 Bools = NDArray[np.bool_]
 F64 = NDArray[np.float64]
-Sides = tuple[F64, F64]
+I64 = NDArray[np.int64]
 SEED = 2022
 _NEAR_PX = 0.5
-ASKED = ("decode", "flip", "bank")
-"""How a network may be asked (`about` of an evaluation)."""
-WEIGHTED_ROUNDS = 500
-"""Draws for figures that are no sum over people (AP, AUROC, F1, calibration): they cost more."""
+OPTIONS = ("decode", "flip", "bank")
+"""How a network was evaluated (`about` of an evaluation)."""
+STATISTIC_ROUNDS = 500
+"""Draws of metrics that are no sum over people (AP, AUROC, F1, calibration): they cost more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +60,7 @@ class Arm:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A figure of every arm. `scale` and `unit` say how to print it; `less`: less is better.
+    """A metric of every arm. `scale` and `unit` say how to print it.
 
     `differences`: of each arm to the first; None for the first, and where it cannot be tested.
     """
@@ -52,15 +70,14 @@ class Row:
     differences: tuple[Interval | None, ...]
     unit: str = ""
     scale: float = 100
-    less: bool = False
+    less_is_better: bool = False
 
 
 def compare(arms: Sequence[Arm], *, rounds: int = 2000) -> list[Row]:
-    """Return every figure of all arms.
+    """Compute every metric of all arms.
 
-    ModelError when they were not asked about the same people of the same data set.
-
-    Joints count that all runs saw (networks of another shape cut other windows).
+    Only joints count that all runs saw (networks of another shape cut other windows).
+    ModelError when the runs were not evaluated on the same people of the same data set.
     """
     if len(arms) < 2:
         raise ModelError(
@@ -68,20 +85,33 @@ def compare(arms: Sequence[Arm], *, rounds: int = 2000) -> list[Row]:
             where="compare",
             expected="two evaluations or more",
         )
-    _check_same(arms)
-    seen = np.logical_and.reduce([run.answers.known for arm in arms for run in arm.runs])
+    _check_same_people(arms)
+    _check_same_dataset(arms)
+    seen = np.logical_and.reduce([run.predictions.known for arm in arms for run in arm.runs])
+    return _sum_rows(arms, seen, rounds) + _statistic_rows(
+        arms, seen, min(rounds, STATISTIC_ROUNDS)
+    )
+
+
+def _sum_rows(arms: Sequence[Arm], seen: Bools, rounds: int) -> list[Row]:
+    """Metrics that are sums over people, divided by counts."""
+    sums = [[_person_sums(run.predictions, seen) for run in arm.runs] for arm in arms]
     rows = []
-    for name, unit, scale, less, count in _figures():
-        sides = [_sides(arm, seen, count) for arm in arms]
+    for name in sums[0][0]:
+        sides = [
+            _by_group([(run.predictions, s[name]) for run, s in zip(arm.runs, own, strict=True)])
+            for arm, own in zip(arms, sums, strict=True)
+        ]
         if not any(counts.any() for _, counts in sides):
             continue
-        values = tuple(ratio_interval(*s, seed=SEED, rounds=rounds) for s in sides)
+        values = tuple(ratio_interval(*side, seed=SEED, rounds=rounds) for side in sides)
         tested = [
-            paired_interval(s, sides[0], seed=SEED, rounds=rounds)
-            if s[0].shape == sides[0][0].shape
+            paired_interval(side, sides[0], seed=SEED, rounds=rounds)
+            if side[0].shape == sides[0][0].shape
             else None
-            for s in sides[1:]
+            for side in sides[1:]
         ]
+        unit, scale, less = _unit(name)
         rows.append(
             Row(
                 name=name,
@@ -89,119 +119,77 @@ def compare(arms: Sequence[Arm], *, rounds: int = 2000) -> list[Row]:
                 differences=(None, *tested),
                 unit=unit,
                 scale=scale,
-                less=less,
+                less_is_better=less,
             )
         )
-    return rows + _weighted(arms, seen, min(rounds, WEIGHTED_ROUNDS))
+    return rows
 
 
-Count = Callable[[Answers, Bools], tuple[F64, F64]]
-"""Answers and the joints that count (P, J) -> sums and counts of each person (P,)."""
+def _unit(name: str) -> tuple[str, float, bool]:
+    """(unit, scale, whether less is better) of a metric that is a sum over people."""
+    if "MPJPE" in name:
+        return "mm", 1000, True
+    if name.startswith("distance"):
+        return "% of the box", 100, True
+    return "points" if name.startswith("cost") else "%", 100, False
 
 
-def _figures() -> list[tuple[str, str, float, bool, Count]]:
-    """Return (name, unit, scale, whether less is better, how to count)."""
-    out: list[tuple[str, str, float, bool, Count]] = []
-    for part in ("hidden", "visible", "all"):
+def _person_sums(predictions: Predictions, seen: Bools) -> dict[str, tuple[F64, F64]]:
+    """Sums and counts of each person (P,), by metric."""
+    subsets = {
+        "hidden": seen & (predictions.state == STATE_HIDDEN),
+        "visible": seen & (predictions.state == STATE_VISIBLE),
+    }
+    subsets["all"] = subsets["hidden"] | subsets["visible"]
+    out = {}
+    for part, subset in subsets.items():
         for at in (0.05, 0.1, 0.2):
-            out.append((f"PCK@{at:g} {part}", "%", 100, False, _pck(part, at)))
-    out += [
-        ("PCK@0.1 clean frames", "%", 100, False, _clean),
-        ("cost where it hides", "points", 100, False, _cost),
-        ("distance, hidden joints", "% of the box", 100, True, _distance("hidden")),
-        ("distance, visible joints", "% of the box", 100, True, _distance("visible")),
-    ]
+            out[f"PCK@{at:g} {part}"] = _summed(pck_of(predictions, at=at), subset)
+    clean = predictions.clean == np.arange(len(predictions))
+    hits = pck_of(predictions)
+    out["PCK@0.1 clean frames"] = _summed(hits, subsets["all"] & clean[:, None])
+    # The change of PCK@0.1 at joints that the occluder hid, from the clean frame on.
+    paired = (predictions.clean >= 0) & ~clean
+    other = np.where(paired, predictions.clean, 0)
+    newly_hidden = subsets["hidden"] & subsets["visible"][other] & paired[:, None]
+    out["cost where it hides"] = _summed(hits - hits[other], newly_hidden)
+    errors = localization.distances(predictions.xy, predictions.true_xy)
     for part in ("hidden", "visible"):
-        for name in _LIFTS:
-            out.append((f"{name} {part}", "mm", 1000, True, _lift(name, part)))
+        relative = errors / predictions.side[:, None]
+        out[f"distance, {part} joints"] = _summed(relative, subsets[part])
+    use, lifting = lifting_errors(predictions, seen)
+    for part in ("hidden", "visible"):
+        for name, error in lifting.items():
+            out[f"{name} {part}"] = _summed(error, use & subsets[part])
     return out
 
 
-def _part(answers: Answers, seen: Bools, name: str) -> Bools:
-    states = {"hidden": (STATE_HIDDEN,), "visible": (STATE_VISIBLE,)}
-    return seen & np.isin(answers.state, states.get(name, (STATE_HIDDEN, STATE_VISIBLE)))
-
-
-def _hit(answers: Answers, at: float) -> F64:
-    return localization.pck(answers.xy, answers.true_xy, length=answers.side, at=at)
-
-
-def _summed(values: F64, which: Bools) -> tuple[F64, F64]:
-    use = which & np.isfinite(values)
+def _summed(values: F64, subset: Bools) -> tuple[F64, F64]:
+    use = subset & np.isfinite(values)
     return np.where(use, values, 0.0).sum(1), use.sum(1).astype(np.float64)
 
 
-def _pck(part: str, at: float) -> Count:
-    return lambda answers, seen: _summed(_hit(answers, at), _part(answers, seen, part))
-
-
-def _distance(part: str) -> Count:
-    def count(answers: Answers, seen: Bools) -> tuple[F64, F64]:
-        apart = localization.distances(answers.xy, answers.true_xy) / answers.side[:, None]
-        return _summed(apart, _part(answers, seen, part))
-
-    return count
-
-
-def _clean(answers: Answers, seen: Bools) -> tuple[F64, F64]:
-    clean = answers.clean == np.arange(len(answers))
-    return _summed(_hit(answers, 0.1), _part(answers, seen, "all") & clean[:, None])
-
-
-def _cost(answers: Answers, seen: Bools) -> tuple[F64, F64]:
-    """Sum the change of PCK@0.1 at joints that the occluder hid, from the clean frame on."""
-    paired = (answers.clean >= 0) & (answers.clean != np.arange(len(answers)))
-    other = np.where(paired, answers.clean, 0)
-    hit = _hit(answers, 0.1)
-    which = seen & seen[other] & paired[:, None]
-    which &= (answers.state == STATE_HIDDEN) & (answers.state[other] == STATE_VISIBLE)
-    return _summed(hit - hit[other], which)
-
-
-def _lift(name: str, part: str) -> Count:
-    def count(answers: Answers, seen: Bools) -> tuple[F64, F64]:
-        told = np.isfinite(answers.xyz_m).all(-1) & np.isfinite(answers.true_xyz_m).all(-1) & seen
-        said, true = np.nan_to_num(answers.xyz_m), np.nan_to_num(answers.true_xyz_m)
-        return _summed(_LIFTS[name](said, true, told), _part(answers, told, part))
-
-    return count
-
-
-def _about_root(error: Callable[..., F64]) -> Callable[[F64, F64, Bools], F64]:
-    """Return an error of root-relative places: the root lies at nought."""
-
-    def of(said: F64, true: F64, known: Bools) -> F64:
-        zero = np.zeros((len(said), 3))
-        return error(said, true, known=known, root=zero, truth_root=zero)
-
-    return of
-
-
-_LIFTS: dict[str, Callable[[F64, F64, Bools], F64]] = {
-    "MPJPE": _about_root(localization.mpjpe),
-    "N-MPJPE": _about_root(localization.n_mpjpe),
-    "PA-MPJPE": lambda said, true, known: localization.pa_mpjpe(said, true, known=known),
-}
-
-
-def _sides(arm: Arm, seen: Bools, count: Count) -> Sides:
-    """Return (S, G) sums and counts of an arm's seeds in each group of frames."""
+def _by_group(seeds: Sequence[tuple[Predictions, tuple[F64, F64]]]) -> tuple[F64, F64]:
+    """(S, G) sums and counts in each group of frames."""
     sums, counts = [], []
-    for run in arm.runs:
-        each, number = count(run.answers, seen)
-        _, group = np.unique(run.answers.group, return_inverse=True)
-        sums.append(np.bincount(group, each))
-        counts.append(np.bincount(group, number))
+    for predictions, (total, count) in seeds:
+        group = _group(predictions)
+        sums.append(np.bincount(group, total))
+        counts.append(np.bincount(group, count))
     return np.array(sums, np.float64), np.array(counts, np.float64)
 
 
-def _weighted(arms: Sequence[Arm], seen: Bools, rounds: int) -> list[Row]:
-    """Return figures that are no sum over people, tested by weighing groups of frames."""
-    groups = len(np.unique(arms[0].runs[0].answers.group))
+def _group(predictions: Predictions) -> I64:
+    return np.unique(predictions.group, return_inverse=True)[1].astype(np.int64)
+
+
+def _statistic_rows(arms: Sequence[Arm], seen: Bools, rounds: int) -> list[Row]:
+    """Metrics that are no sum over people, tested by weighting groups of frames."""
+    groups = len(np.unique(arms[0].runs[0].predictions.group))
     rows = []
-    for name, less, make in FIGURES:
+    for name, make in _STATISTICS.items():
         drawn = [
-            weighted.draw(
+            bootstrap(
                 [make(run, seen) for run in arm.runs], groups=groups, seed=SEED, rounds=rounds
             )
             for arm in arms
@@ -217,38 +205,112 @@ def _weighted(arms: Sequence[Arm], seen: Bools, rounds: int) -> list[Row]:
                 name=name,
                 values=tuple(d.interval() for d in drawn),
                 unit="%",
-                less=less,
+                less_is_better=name == "ECE",
                 differences=(None, *tested),
             )
         )
     return rows
 
 
-def _check_same(arms: Sequence[Arm]) -> None:
-    first, name = arms[0].runs[0].answers, arms[0].name
+def _ap(part: str) -> Callable[[Evaluation, Bools], Statistic]:
+    def statistic(run: Evaluation, seen: Bools) -> Statistic:
+        subset = seen & joint_subsets(run.predictions)[part]
+        return _precision(run, truth_of(run.predictions), only=subset)
+
+    return statistic
+
+
+def _extended_ap(run: Evaluation, seen: Bools) -> Statistic:
+    """By Ex-OKS all labelled joints count, also those that a network did not see."""
+    truth, presence = extended_truth(run.predictions)
+    return _precision(run, truth, presence=presence)
+
+
+def _precision(
+    run: Evaluation, truth: Truth, *, only: Bools | None = None, presence: Presence | None = None
+) -> Statistic:
+    predictions, skeleton = run.predictions, get_skeleton(str(run.about.get("skeleton")))
+    if len(skeleton.joints) != predictions.known.shape[1]:
+        raise ModelError(
+            "the predictions have another number of joints than the skeleton",
+            where=str(run.about.get("name")),
+            expected=f"{len(skeleton.joints)}",
+            got=str(predictions.known.shape[1]),
+            then="Make the evaluation again.",
+        )
+    found = matches(
+        truth,
+        predictions.xy,
+        person_score(predictions),
+        sigmas=skeleton.sigmas,
+        only=only,
+        presence=presence,
+    )
+    if found is None:
+        return lambda weight: float("nan")
+    group_of = zip(predictions.frame.tolist(), _group(predictions).tolist(), strict=True)
+    return intervals.average_precision(found, dict(group_of))
+
+
+def _by_visible_share(
+    statistic: Callable[[F64, Bools, I64], Statistic],
+) -> Callable[[Evaluation, Bools], Statistic]:
+    """A statistic of the predicted visible share against whether the state is visible."""
+
+    def make(run: Evaluation, seen: Bools) -> Statistic:
+        predictions, subset = run.predictions, visibility_subset(run.predictions) & seen
+        visible = predictions.state[subset] == STATE_VISIBLE
+        group = _joint_group(predictions)[subset]
+        return statistic(predictions.shares[subset][:, 0], visible, group)
+
+    return make
+
+
+def _cause_f1(run: Evaluation, seen: Bools) -> Statistic:
+    subset = visibility_subset(run.predictions) & seen
+    hidden, truth, predicted = hidden_causes(run.predictions, subset)
+    group = _joint_group(run.predictions)[hidden]
+    return intervals.macro_f1(truth, predicted, group, classes=3)
+
+
+def _joint_group(predictions: Predictions) -> I64:
+    return np.repeat(_group(predictions)[:, None], predictions.known.shape[1], 1)
+
+
+_STATISTICS: dict[str, Callable[[Evaluation, Bools], Statistic]] = {
+    "AP hidden": _ap("hidden"),
+    "AP visible": _ap("visible"),
+    "AP all": _ap("all"),
+    "AP by Ex-OKS": _extended_ap,
+    "AUROC": _by_visible_share(intervals.auroc),
+    "cause F1": _cause_f1,
+    "ECE": _by_visible_share(intervals.calibration_error),
+}
+
+
+def _check_same_people(arms: Sequence[Arm]) -> None:
+    first, name = arms[0].runs[0].predictions, arms[0].name
     for arm in arms:
         for run in arm.runs:
-            fault = _difference(first, run.answers)
-            if fault:
+            if fault := _mismatch(first, run.predictions):
                 raise ModelError(
-                    "these runs were not asked about the same people",
+                    "these runs were not evaluated on the same people",
                     where=f"{name} and {arm.name}",
                     got=fault,
                     then="Evaluate both on one data set and split.",
                 )
-    _check_set(arms)
 
 
-def _check_set(arms: Sequence[Arm]) -> None:
-    """Refuse equal people of different sets (other pictures), as far as runs say their set."""
+def _check_same_dataset(arms: Sequence[Arm]) -> None:
+    """Refuse equal people of different sets (other pictures), as far as runs name their set."""
     key = "dataset_sha256"
-    told = [(arm.name, run.about) for arm in arms for run in arm.runs if run.about.get(key)]
-    for name, about in told[1:]:
-        first, its = told[0]
+    named = [(arm.name, run.about) for arm in arms for run in arm.runs if run.about.get(key)]
+    for name, about in named[1:]:
+        first, its = named[0]
         if about[key] != its[key]:
             sets = [f"{a.get('dataset')} ({str(a[key])[:12]})" for a in (its, about)]
             raise ModelError(
-                "these runs were asked about different data sets",
+                "these runs were evaluated on different data sets",
                 where=f"{first} and {name}",
                 expected=sets[0],
                 got=sets[1],
@@ -256,24 +318,7 @@ def _check_set(arms: Sequence[Arm]) -> None:
             )
 
 
-def asked_otherwise(arms: Sequence[Arm]) -> list[str]:
-    """Return which of ASKED differ between the runs."""
-    runs = [run.about for arm in arms for run in arm.runs]
-    return [k for k in ASKED if len({str(about.get(k)) for about in runs}) > 1]
-
-
-def caveats(arms: Sequence[Arm]) -> list[str]:
-    """Return what must be said before the figures are believed."""
-    out = []
-    few = [len(arm.runs) for arm in arms if few_seeds(len(arm.runs))]
-    if few:
-        out.append(few_seeds(min(few)))
-    if differ := asked_otherwise(arms):
-        out.append(f"Not all runs were asked in the same way: {', '.join(differ)} differ.")
-    return out
-
-
-def _difference(a: Answers, b: Answers) -> str:
+def _mismatch(a: Predictions, b: Predictions) -> str:
     if a.true_xy.shape != b.true_xy.shape:
         return (
             f"{len(a)} people of {a.true_xy.shape[1]} joints, and {len(b)} of {b.true_xy.shape[1]}"
@@ -288,44 +333,60 @@ def _difference(a: Answers, b: Answers) -> str:
     return ""
 
 
-def as_json(arms: Sequence[Arm], rows: Sequence[Row]) -> dict[str, Any]:
-    """Return a comparison as plain values (NaN where there is none; save.plain for JSON)."""
+def differing_options(arms: Sequence[Arm]) -> list[str]:
+    """Which of OPTIONS differ between the runs."""
+    runs = [run.about for arm in arms for run in arm.runs]
+    return [key for key in OPTIONS if len({str(about.get(key)) for about in runs}) > 1]
 
-    def told(found: Interval | None) -> dict[str, Any] | None:
+
+def caveats(arms: Sequence[Arm]) -> list[str]:
+    """What a reader must know before believing the metrics."""
+    out = []
+    few = [len(arm.runs) for arm in arms if few_seeds_note(len(arm.runs))]
+    if few:
+        out.append(few_seeds_note(min(few)))
+    if options := differing_options(arms):
+        out.append(f"Not all runs were evaluated in the same way: {', '.join(options)} differ.")
+    return out
+
+
+def as_json(arms: Sequence[Arm], rows: Sequence[Row]) -> dict[str, Any]:
+    """A comparison as plain values (NaN where there is none; `storage.json_ready` for JSON)."""
+
+    def plain(found: Interval | None) -> dict[str, Any] | None:
         return None if found is None else vars(found) | {"excludes_zero": found.excludes_zero}
 
     return {
         "arms": [{"name": a.name, "runs": [r.about for r in a.runs]} for a in arms],
-        "people": len(arms[0].runs[0].answers),
+        "people": len(arms[0].runs[0].predictions),
         "caveats": caveats(arms),
         "rows": [
             {
-                "name": r.name,
-                "unit": r.unit,
-                "scale": r.scale,
-                "less_is_better": r.less,
-                "values": [told(v) for v in r.values],
-                "differences": [told(d) for d in r.differences],
+                "name": row.name,
+                "unit": row.unit,
+                "scale": row.scale,
+                "less_is_better": row.less_is_better,
+                "values": [plain(v) for v in row.values],
+                "differences": [plain(d) for d in row.differences],
             }
-            for r in rows
+            for row in rows
         ],
     }
 
 
 def value_text(row: Row, found: Interval) -> str:
-    """Return a value of a row as "43.1"."""
     return "-" if not np.isfinite(found.value) else f"{row.scale * found.value:.1f}"
 
 
 def difference_text(row: Row, found: Interval | None) -> str:
-    """Return a difference as "+3.1 (+1.2 to +5.0) *"; the star: the interval excludes zero."""
+    """Format as "+3.1 (+1.2 to +5.0) *"; the star: the interval excludes zero."""
     if found is None or not np.isfinite(found.value):
         return ""
     return found.text(scale=row.scale) + (" *" if found.excludes_zero else "")
 
 
 def text(arms: Sequence[Arm], rows: Sequence[Row]) -> str:
-    """Return a comparison as a table for a terminal."""
+    """A comparison as a table for a terminal."""
     head = ["", *(a.name for a in arms)]
     lines = [head]
     for row in rows:
@@ -333,10 +394,9 @@ def text(arms: Sequence[Arm], rows: Sequence[Row]) -> str:
         for value, found in zip(row.values, row.differences, strict=True):
             cells.append(f"{value_text(row, value)}  {difference_text(row, found)}".rstrip())
         lines.append(cells)
-    wide = [max(len(line[k]) for line in lines) for k in range(len(head))]
-    told = [
-        "  ".join(c.ljust(w) for c, w in zip(line, wide, strict=True)).rstrip() for line in lines
+    widths = [max(len(line[k]) for line in lines) for k in range(len(head))]
+    table = [
+        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines
     ]
-    first = arms[0].name
-    note = f"In brackets: 95 % interval of the difference to {first}; * it excludes zero."
-    return "\n".join([*told, note, *caveats(arms)])
+    note = f"In brackets: 95 % interval of the difference to {arms[0].name}; * it excludes zero."
+    return "\n".join([*table, note, *caveats(arms)])

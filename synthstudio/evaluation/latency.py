@@ -1,4 +1,4 @@
-"""How long an answer takes. What is timed is a callable, so that this needs no network."""
+"""How long a prediction takes. What is timed is a callable, so that this needs no network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 @dataclass(frozen=True, kw_only=True)
 class Latency:
-    """Milliseconds of a call over `rounds` calls; half of them took `p50_ms` at most."""
+    """Milliseconds a call over `rounds` calls: mean, median and 95th percentile."""
 
     mean_ms: float
     p50_ms: float
@@ -26,7 +26,7 @@ def latency(
     warm_up: int = 3,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Latency:
-    """Time `call`, which must only return once its answer is there. ValueError for no rounds.
+    """Time `call`, which must only return once its result is there. ValueError for no rounds.
 
     `warm_up` calls come first and are not counted: they allocate and choose kernels.
     """
@@ -34,12 +34,11 @@ def latency(
         raise ValueError(f"rounds must be at least 1, got {rounds}")
     for _ in range(warm_up):
         call()
-    took = np.empty(rounds)
+    elapsed_s = np.empty(rounds)
     for k in range(rounds):
-        begun = clock()
+        start = clock()
         call()
-        took[k] = clock() - begun
-    p50, p95 = np.percentile(took, [50, 95]) * 1000
-    return Latency(
-        mean_ms=float(took.mean() * 1000), p50_ms=float(p50), p95_ms=float(p95), rounds=rounds
-    )
+        elapsed_s[k] = clock() - start
+    p50, p95 = np.percentile(elapsed_s, [50, 95]) * 1000
+    mean_ms = float(elapsed_s.mean() * 1000)
+    return Latency(mean_ms=mean_ms, p50_ms=float(p50), p95_ms=float(p95), rounds=rounds)

@@ -1,4 +1,4 @@
-"""How far answers lie from the truth. NumPy; letters: P people, J joints.
+"""How far predictions lie from the truth. NumPy; letters: P people, J joints.
 
 Everywhere `known` (P, J) says which joints count; the others never do, whatever stands there.
 """
@@ -12,44 +12,27 @@ F64 = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
-def distances(answer: F64, truth: F64) -> F64:
-    """Return (P, J) Euclidean distances of (P, J, 2 or 3), in their unit; NaN stays NaN."""
-    return np.asarray(np.linalg.norm(answer - truth, axis=-1))
+def distances(predicted: F64, truth: F64) -> F64:
+    """(P, J) Euclidean distances of (P, J, 2 or 3), in their unit; NaN stays NaN."""
+    return np.asarray(np.linalg.norm(predicted - truth, axis=-1))
 
 
-def joint_oks(answer: F64, truth: F64, *, area: F64, sigmas: F64) -> F64:
-    """Return (P, J) the OKS of single joints: exp(-d^2 / (2 area (2 sigma)^2)).
-
-    `area` (P,) in square pixels, `sigmas` (J,) of the skeleton. Source: the definition at
-    cocodataset.org/#keypoints-eval, whose code adds machine epsilon to the area.
-    """
-    squared = distances(answer, truth) ** 2
-    variance = (2 * sigmas[None]) ** 2
-    return np.asarray(np.exp(-squared / (2 * variance * (area[:, None] + np.spacing(1)))))
-
-
-def oks(answer: F64, truth: F64, *, known: Bools, area: F64, sigmas: F64) -> F64:
-    """Return (P,) the mean OKS of each person's known joints; NaN for a person without any."""
-    each = joint_oks(answer, truth, area=area, sigmas=sigmas)
-    return masked_mean(each, known, axis=1)
-
-
-def pck(answer: F64, truth: F64, *, length: F64, at: float) -> F64:
-    """Return (P, J) 1 where an answer lies within `at` times `length` (P,) of the truth, else 0.
+def pck(predicted: F64, truth: F64, *, length: F64, at: float) -> F64:
+    """(P, J) 1 where a prediction lies within `at` times `length` (P,) of the truth, else 0.
 
     The length is the longer side of the amodal box, the torso's, or for PCKh the head's.
     """
     with np.errstate(invalid="ignore"):
-        return (distances(answer, truth) <= at * length[:, None]).astype(np.float64)
+        return (distances(predicted, truth) <= at * length[:, None]).astype(np.float64)
 
 
 def pck_auc(
-    answer: F64, truth: F64, *, known: Bools, length: F64, most: float = 0.2, steps: int = 41
+    predicted: F64, truth: F64, *, known: Bools, length: F64, most: float = 0.2, steps: int = 41
 ) -> float:
-    """Return the mean PCK over thresholds from 0 to `most`, trapezoidal, from 0 to 1."""
+    """Mean PCK over thresholds from 0 to `most`, trapezoidal, from 0 to 1."""
     thresholds = np.linspace(0, most, steps)
     relative = (
-        distances(answer, truth)[known] / np.broadcast_to(length[:, None], known.shape)[known]
+        distances(predicted, truth)[known] / np.broadcast_to(length[:, None], known.shape)[known]
     )
     if not len(relative):
         return float("nan")
@@ -58,7 +41,7 @@ def pck_auc(
 
 
 def torso_px(truth: F64, joints: tuple[str, ...]) -> F64:
-    """Return (P,) the distance from the left shoulder to the right hip (LSP, FLIC).
+    """(P,) the distance from the left shoulder to the right hip (LSP, FLIC).
 
     NaN for skeletons without them.
     """
@@ -69,7 +52,7 @@ def torso_px(truth: F64, joints: tuple[str, ...]) -> F64:
 
 
 def head_px(truth: F64, joints: tuple[str, ...]) -> F64:
-    """Return (P,) the head's length, which PCKh measures by.
+    """(P,) the head's length, which PCKh measures by.
 
     MPII: upper neck to head top. COCO has neither; there the length from the middle between the
     ears to the middle between the shoulders is taken, which is about as long. NaN for skeletons
@@ -86,15 +69,15 @@ def head_px(truth: F64, joints: tuple[str, ...]) -> F64:
     return np.asarray(np.linalg.norm(a - b, axis=-1))
 
 
-def mpjpe(answer: F64, truth: F64, *, known: Bools, root: F64, truth_root: F64) -> F64:
-    """Return (P, J) errors in the unit given after both roots (P, 3) were put in one place."""
-    errors = distances(answer - root[:, None], truth - truth_root[:, None])
+def mpjpe(predicted: F64, truth: F64, *, known: Bools, root: F64, truth_root: F64) -> F64:
+    """(P, J) errors in the unit given after both roots (P, 3) were put in one place."""
+    errors = distances(predicted - root[:, None], truth - truth_root[:, None])
     return np.asarray(np.where(known, errors, np.nan))
 
 
-def n_mpjpe(answer: F64, truth: F64, *, known: Bools, root: F64, truth_root: F64) -> F64:
-    """Return (P, J) errors after the best scale about the root (Rhodin et al. 2018)."""
-    a, t = answer - root[:, None], truth - truth_root[:, None]
+def n_mpjpe(predicted: F64, truth: F64, *, known: Bools, root: F64, truth_root: F64) -> F64:
+    """(P, J) errors after the best scale about the root (Rhodin et al. 2018)."""
+    a, t = predicted - root[:, None], truth - truth_root[:, None]
     weight = known[..., None]
     above = (np.where(weight, a * t, 0)).sum((1, 2))
     below = (np.where(weight, a * a, 0)).sum((1, 2))
@@ -102,8 +85,8 @@ def n_mpjpe(answer: F64, truth: F64, *, known: Bools, root: F64, truth_root: F64
     return np.asarray(np.where(known, distances(a * scale[:, None, None], t), np.nan))
 
 
-def pa_mpjpe(answer: F64, truth: F64, *, known: Bools) -> F64:
-    """Return (P, J) errors after the best rotation, scale and shift of each person.
+def pa_mpjpe(predicted: F64, truth: F64, *, known: Bools) -> F64:
+    """(P, J) errors after the best rotation, scale and shift of each person.
 
     Orthogonal Procrustes over the known joints (Umeyama 1991), no reflection. A person with
     fewer than three known joints gets NaN.
@@ -112,23 +95,15 @@ def pa_mpjpe(answer: F64, truth: F64, *, known: Bools) -> F64:
     for p, use in enumerate(known):
         if use.sum() < 3:
             continue
-        errors[p, use] = _aligned(answer[p, use], truth[p, use])
+        errors[p, use] = _aligned(predicted[p, use], truth[p, use])
     return errors
 
 
-def _aligned(answer: F64, truth: F64) -> F64:
-    a, t = answer - answer.mean(0), truth - truth.mean(0)
+def _aligned(predicted: F64, truth: F64) -> F64:
+    a, t = predicted - predicted.mean(0), truth - truth.mean(0)
     u, s, vt = np.linalg.svd(t.T @ a)
     sign = np.ones(len(s))
     sign[-1] = np.sign(np.linalg.det(u @ vt))
     turn = (u * sign) @ vt
     scale = (s * sign).sum() / max((a**2).sum(), 1e-12)
     return np.asarray(np.linalg.norm(scale * a @ turn.T - t, axis=-1))
-
-
-def masked_mean(values: F64, mask: Bools, *, axis: int | None = None) -> F64:
-    """Return the mean of `values` where `mask`; NaN where nothing is."""
-    count = mask.sum(axis)
-    total = np.where(mask, values, 0.0).sum(axis)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.where(count > 0, total / count, np.nan))

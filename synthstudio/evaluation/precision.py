@@ -1,4 +1,4 @@
-"""Average precision over OKS, by pycocotools' own code; Ex-OKS for joints out of the picture."""
+"""Average precision over OKS by pycocotools' own code, and over Ex-OKS for joints out of frame."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Bools = NDArray[np.bool_]
 NAMES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 """What pycocotools' keypoint evaluation summarises, in its order."""
 _SUMMARISED = 20
-"""So many answers a picture pycocotools' summary knows of; here none is left out of a crowd."""
+"""Detections a picture that pycocotools' summary is limited to; here crowds are not cut."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
     """P people: `image` (P,) numbers of their pictures, `xy` (P, J, 2) continuous pixels, `known`
-    (P, J), `area` (P,) and `box` (P, 4: x y w h) in pixels: amodal, so that a hider does not make
-    the same error count more (docs: design of evaluation by occlusion)."""
+    (P, J), `area` (P,) and `box` (P, 4: x y w h) in pixels: amodal, so that an occluder does not
+    make the same error count more."""
 
     image: I64
     xy: F64
@@ -35,11 +35,11 @@ class Truth:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beyond:
-    """What Ex-OKS asks besides: which joints are outside what the network saw, and who says so.
+class Presence:
+    """What Ex-OKS needs besides: which joints lie inside what the network saw, truly and predicted.
 
     `window` (P, 4: x0 y0 x1 y1): the part of the picture that the network saw. `inside` (P, J):
-    the joint truly lies in it; `claimed` (P, J): the answer says that it does, wherever it is put.
+    the joint truly lies in it; `claimed` (P, J): predicted to, wherever it is predicted.
     """
 
     window: F64
@@ -49,7 +49,7 @@ class Beyond:
 
 @dataclass(frozen=True, kw_only=True)
 class Matches:
-    """Which of D answers found somebody, best score first: AP of people drawn anew needs no more.
+    """Which of D predictions matched, best score first: all that AP of a bootstrap draw needs.
 
     `hit`, `counts` (T, D) at OKS 0.5 to 0.95: matched a person, and neither was ignored. `image`
     (D,), and `people` for each of `images`: how many of them count there.
@@ -69,23 +69,27 @@ def average_precision(
     *,
     sigmas: F64,
     only: Bools | None = None,
-    beyond: Beyond | None = None,
+    presence: Presence | None = None,
 ) -> dict[str, float]:
-    """Return NAMES for answers `xy` (P, J, 2) with `score` (P,): one answer a person.
+    """NAMES of predictions `xy` (P, J, 2) with `score` (P,): one prediction a person.
 
     `only` (P, J) leaves all other joints out of the truth (state, cause, ...); people without a
     joint left are ignored, as pycocotools does. -1 of pycocotools (nothing to measure) is NaN.
-    `beyond`: by Ex-OKS instead of OKS; then people without a joint are left out, with the answers
-    about them.
+    `presence`: by Ex-OKS instead of OKS; then people without a joint are left out, with their
+    predictions.
     """
-    run = _evaluated(truth, xy, score, sigmas=sigmas, only=only, beyond=beyond)
-    if run is None:
+    evaluator = _evaluated(truth, xy, score, sigmas=sigmas, only=only, presence=presence)
+    if evaluator is None:
         return dict.fromkeys(NAMES, float("nan"))
     with contextlib.redirect_stdout(io.StringIO()):
-        run.accumulate()
-        run.params.maxDets = [_SUMMARISED]  # it asks for the column of this name: the only one
-        run.summarize()
-    return {n: float(v) if v >= 0 else float("nan") for n, v in zip(NAMES, run.stats, strict=True)}
+        evaluator.accumulate()
+        evaluator.params.maxDets = [
+            _SUMMARISED
+        ]  # it asks for the column of this name: the only one
+        evaluator.summarize()
+    return {
+        n: float(v) if v >= 0 else float("nan") for n, v in zip(NAMES, evaluator.stats, strict=True)
+    }
 
 
 def matches(
@@ -95,16 +99,18 @@ def matches(
     *,
     sigmas: F64,
     only: Bools | None = None,
-    beyond: Beyond | None = None,
+    presence: Presence | None = None,
 ) -> Matches | None:
-    """Return who found whom among people of all sizes; None without a joint to measure.
+    """Which predictions match, among people of all sizes; None without a joint to measure.
 
-    Arguments as in `average_precision`. weighted.average_precision makes AP of it.
+    Arguments as in `average_precision`. `intervals.average_precision` makes AP of it.
     """
-    run = _evaluated(truth, xy, score, sigmas=sigmas, only=only, beyond=beyond, by_size=False)
-    if run is None:
+    evaluator = _evaluated(
+        truth, xy, score, sigmas=sigmas, only=only, presence=presence, by_size=False
+    )
+    if evaluator is None:
         return None
-    found = [e for e in run.evalImgs if e is not None]
+    found = [e for e in evaluator.evalImgs if e is not None]
     scores = np.concatenate([e["dtScores"] for e in found])
     order = np.argsort(-scores, kind="mergesort")  # as pycocotools orders them
     hit = np.concatenate([e["dtMatches"] for e in found], 1)[:, order] > 0
@@ -126,10 +132,10 @@ def _evaluated(
     *,
     sigmas: F64,
     only: Bools | None,
-    beyond: Beyond | None,
+    presence: Presence | None,
     by_size: bool = True,
 ) -> Any:
-    """Return pycocotools' COCOeval, everybody matched; None without a joint to measure.
+    """Run pycocotools' COCOeval up to matching; None without a joint to measure.
 
     `by_size`: also among medium and large people alone, after all of them.
     """
@@ -137,64 +143,71 @@ def _evaluated(
     from pycocotools.cocoeval import COCOeval
 
     known = truth.known if only is None else truth.known & only
-    asked: Bools = np.ones(len(xy), bool)
-    if beyond is not None:
-        asked = np.asarray(known.any(1))
+    counted: Bools = np.ones(len(xy), bool)
+    if presence is not None:
+        counted = np.asarray(known.any(1))
     if not known.any():
         return None
-    crowd = int(np.unique(truth.image[asked], return_counts=True)[1].max())
+    crowd = int(np.unique(truth.image[counted], return_counts=True)[1].max())
     with contextlib.redirect_stdout(io.StringIO()):
         base = COCO()
-        base.dataset = _truth_file(truth, known, asked)
+        base.dataset = _truth_file(truth, known, counted)
         base.createIndex()
-        run = COCOeval(base, base.loadRes(_answers(truth, xy, score, asked)), "keypoints")
-        run.params.kpt_oks_sigmas = np.asarray(sigmas)
-        run.params.maxDets = [max(_SUMMARISED, crowd)]
+        evaluator = COCOeval(
+            base, base.loadRes(_results_file(truth, xy, score, counted)), "keypoints"
+        )
+        evaluator.params.kpt_oks_sigmas = np.asarray(sigmas)
+        evaluator.params.maxDets = [max(_SUMMARISED, crowd)]
         if not by_size:
-            run.params.areaRng, run.params.areaRngLbl = run.params.areaRng[:1], ["all"]
-        if beyond is not None:
-            place = np.flatnonzero(asked)  # answers are numbered anew, from 1
-            run.computeOks = _by_extended_oks(run, truth, known, xy, beyond, place)
-        run.evaluate()
-    return run
+            evaluator.params.areaRng, evaluator.params.areaRngLbl = (
+                evaluator.params.areaRng[:1],
+                ["all"],
+            )
+        if presence is not None:
+            place = np.flatnonzero(counted)  # predictions are renumbered from 1
+            evaluator.computeOks = _by_extended_oks(evaluator, truth, known, xy, presence, place)
+        evaluator.evaluate()
+    return evaluator
 
 
 def _by_extended_oks(
-    run: Any, truth: Truth, known: Bools, xy: F64, beyond: Beyond, place: I64
+    evaluator: Any, truth: Truth, known: Bools, xy: F64, presence: Presence, place: I64
 ) -> Callable[[int, int], Any]:
-    """Return what pycocotools asks for the likeness of an image's answers (D) and people (G)."""
+    """Replacement of COCOeval.computeOks: (image, category) -> (D, G) similarities."""
 
-    def likeness(image: int, category: int) -> Any:
-        people = [p["id"] - 1 for p in run._gts[image, category]]
-        said = sorted(run._dts[image, category], key=lambda a: -a["score"])  # stable, as theirs
-        rows = place[[a["id"] - 1 for a in said[: run.params.maxDets[-1]]]]
+    def similarity(image: int, category: int) -> Any:
+        people = [p["id"] - 1 for p in evaluator._gts[image, category]]
+        detections = sorted(
+            evaluator._dts[image, category], key=lambda a: -a["score"]
+        )  # stable, as theirs
+        rows = place[[a["id"] - 1 for a in detections[: evaluator.params.maxDets[-1]]]]
         if not people or not len(rows):
             return []
         oks = np.zeros((len(rows), len(people)))
         for k, p in enumerate(people):
-            window, shape = beyond.window[p], (len(rows), xy.shape[1])
+            window, shape = presence.window[p], (len(rows), xy.shape[1])
             apart = extended_distance(
                 xy[rows],
-                beyond.claimed[rows] & _within(xy[rows], window),
+                presence.claimed[rows] & _within(xy[rows], window),
                 np.broadcast_to(truth.xy[p], (*shape, 2)),
-                np.broadcast_to(beyond.inside[p], shape),
+                np.broadcast_to(presence.inside[p], shape),
                 window=np.broadcast_to(window, (len(rows), 4)),
             )
-            scale = 2 * (2 * run.params.kpt_oks_sigmas) ** 2 * (truth.area[p] + np.spacing(1))
+            scale = 2 * (2 * evaluator.params.kpt_oks_sigmas) ** 2 * (truth.area[p] + np.spacing(1))
             oks[:, k] = np.exp(-(apart**2) / scale)[:, known[p]].mean(1)
         return oks
 
-    return likeness
+    return similarity
 
 
 def _within(xy: F64, window: F64) -> Bools:
     return np.asarray(((xy >= window[:2]) & (xy < window[2:])).all(-1))
 
 
-def _truth_file(truth: Truth, known: Bools, asked: Bools) -> dict[str, object]:
+def _truth_file(truth: Truth, known: Bools, counted: Bools) -> dict[str, object]:
     joints = truth.xy.shape[1]
     people = []
-    for p in np.flatnonzero(asked):
+    for p in np.flatnonzero(counted):
         points = np.zeros((joints, 3))  # COCO: pixel indices
         points[:, :2] = np.nan_to_num(np.where(known[p][:, None], truth.xy[p] - 0.5, 0))
         points[:, 2] = 2 * known[p]
@@ -219,7 +232,7 @@ def _truth_file(truth: Truth, known: Bools, asked: Bools) -> dict[str, object]:
     }
 
 
-def _answers(truth: Truth, xy: F64, score: F64, asked: Bools) -> list[dict[str, object]]:
+def _results_file(truth: Truth, xy: F64, score: F64, counted: Bools) -> list[dict[str, object]]:
     points = np.concatenate([np.nan_to_num(xy) - 0.5, np.ones((*xy.shape[:2], 1))], -1)
     return [
         {
@@ -228,25 +241,25 @@ def _answers(truth: Truth, xy: F64, score: F64, asked: Bools) -> list[dict[str, 
             "score": float(score[p]),
             "keypoints": points[p].ravel().tolist(),
         }
-        for p in np.flatnonzero(asked)
+        for p in np.flatnonzero(counted)
     ]
 
 
 def extended_distance(
-    answer: F64, answer_inside: Bools, truth: F64, truth_inside: Bools, *, window: F64
+    predicted: F64, predicted_inside: Bools, truth: F64, truth_inside: Bools, *, window: F64
 ) -> F64:
-    """Return (P, J) the distances of Ex-OKS (Purkrabek & Matas 2024) of joints anywhere.
+    """(P, J) distances of Ex-OKS (Purkrabek & Matas 2024), for joints anywhere.
 
     `window` (P, 4: x0 y0 x1 y1) is the part of the picture that the network saw. Both inside:
-    the usual distance. The truth outside and the answer inside: how far the answer is from the
+    the usual distance. The truth outside, the prediction inside: how far the prediction is from the
     window's nearest edge; the other way round likewise for the truth; both outside: 0. Where a
     joint outside truly is may be unknown (NaN): it does not matter.
     """
-    apart = np.linalg.norm(answer - truth, axis=-1)
-    wrong_in, wrong_out = _to_edge(answer, window), _to_edge(truth, window)
-    mixed = np.where(answer_inside, wrong_in, wrong_out)
-    both = np.where(answer_inside & truth_inside, apart, mixed)
-    return np.asarray(np.where(~answer_inside & ~truth_inside, 0.0, both))
+    apart = np.linalg.norm(predicted - truth, axis=-1)
+    wrong_in, wrong_out = _to_edge(predicted, window), _to_edge(truth, window)
+    mixed = np.where(predicted_inside, wrong_in, wrong_out)
+    both = np.where(predicted_inside & truth_inside, apart, mixed)
+    return np.asarray(np.where(~predicted_inside & ~truth_inside, 0.0, both))
 
 
 def _to_edge(xy: F64, window: F64) -> F64:

@@ -15,12 +15,17 @@ from numpy.typing import NDArray
 
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.evaluation import weighted
-from synthstudio.evaluation.bootstrap import Interval, paired_interval, ratio_interval
-from synthstudio.evaluation.measure import hits_of, truth_of
+from synthstudio.evaluation import intervals
+from synthstudio.evaluation.intervals import (
+    Bootstrap,
+    Interval,
+    Statistic,
+    paired_interval,
+    ratio_interval,
+)
+from synthstudio.evaluation.metrics import pck_by_group, truth_of
 from synthstudio.evaluation.precision import matches
-from synthstudio.evaluation.table import Answers, some
-from synthstudio.evaluation.weighted import Drawn, Figure
+from synthstudio.evaluation.storage import Predictions, select
 from synthstudio.experiment.arms import Arm, Question
 
 F64 = NDArray[np.float64]
@@ -41,7 +46,7 @@ MEASURES = {
 }
 
 
-def parts(answers: Answers) -> dict[str, Bools]:
+def parts(answers: Predictions) -> dict[str, Bools]:
     """Return the joints (P, J) of each of PARTS; occluded people are those who lost something."""
     seen, hidden = answers.state == STATE_VISIBLE, answers.state == STATE_HIDDEN
     clean = answers.known & (answers.variant == "clean")[:, None]
@@ -63,24 +68,24 @@ class Reduced:
     function of how often each photo is drawn."""
 
     hits: Mapping[str, tuple[F64, F64]]
-    precision: Mapping[str, Figure]
+    precision: Mapping[str, Statistic]
     counts: Mapping[str, int]
 
 
-def reduce(answers: Answers, skeleton: Skeleton) -> Reduced:
+def reduce(answers: Predictions, skeleton: Skeleton) -> Reduced:
     """Return what the intervals need of a network's answers about the held-out photos."""
     hits, precision, counts = {}, {}, {}
     for name, which in parts(answers).items():
-        right, counted = hits_of(answers, which)
+        right, counted = pck_by_group(answers, which)
         hits[name] = right, counted
         counts[name] = int(which.sum())
         precision[name] = _precision(answers, which, skeleton)
     return Reduced(hits=hits, precision=precision, counts=counts)
 
 
-def _precision(answers: Answers, which: Bools, skeleton: Skeleton) -> Figure:
+def _precision(answers: Predictions, which: Bools, skeleton: Skeleton) -> Statistic:
     asked = which.any(1)
-    people = some(answers, np.flatnonzero(asked))
+    people = select(answers, np.flatnonzero(asked))
     score = people.score.mean(1)  # every arm's own chance of the maps: only ORN says a quality
     found = None
     if asked.any():
@@ -90,7 +95,7 @@ def _precision(answers: Answers, which: Bools, skeleton: Skeleton) -> Figure:
     if found is None:
         return lambda weight: float("nan")
     group = dict(zip(people.frame.tolist(), people.group.tolist(), strict=True))
-    return weighted.average_precision(found, group)
+    return intervals.average_precision(found, group)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +168,7 @@ def findings(
 def _differences(
     asked: Question,
     results: Mapping[str, Sequence[Reduced]],
-    drawn: Mapping[tuple[str, str], Drawn],
+    drawn: Mapping[tuple[str, str], Bootstrap],
 ) -> tuple[Cell, ...]:
     cells = []
     for part in PARTS:
@@ -185,9 +190,9 @@ def _sides(seeds: Sequence[Reduced], part: str) -> tuple[F64, F64]:
     return np.concatenate([p[0] for p in pairs]), np.concatenate([p[1] for p in pairs])
 
 
-def _drawn(seeds: Sequence[Reduced], part: str) -> Drawn:
+def _drawn(seeds: Sequence[Reduced], part: str) -> Bootstrap:
     groups = seeds[0].hits[part][0].shape[1]
-    return weighted.draw(
+    return intervals.bootstrap(
         [s.precision[part] for s in seeds], groups=groups, seed=SEED, rounds=ROUNDS["AP"]
     )
 

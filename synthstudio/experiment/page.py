@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from synthstudio.evaluation.bootstrap import Interval, few_seeds
+from synthstudio.evaluation.intervals import Interval, few_seeds_note
 from synthstudio.experiment.config import Asked
 from synthstudio.experiment.figures import MEASURES, PARTS, Answered, Findings, verdict
 from synthstudio.report import plots
@@ -88,7 +88,7 @@ def notes(found: Findings, facts: dict[str, Any], asked: Asked) -> list[str]:
     ]
     if found.seeds == 1:
         out.append("One seed: the luck of a single training is in no interval.")
-    if told := few_seeds(found.seeds):
+    if told := few_seeds_note(found.seeds):
         out.append(told)
     out.append(_costs(facts["operations"]))
     if asked.pretrain is not None:

@@ -26,7 +26,7 @@ from synthstudio.dataset.durable import canonical_json, disk_errors, read_json, 
 from synthstudio.dataset.lock import hold_lock
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.writer import INDEX_NAME
-from synthstudio.evaluation import save
+from synthstudio.evaluation import storage
 from synthstudio.experiment import figures, occluders, page, photos
 from synthstudio.experiment.arms import LEAST_POSES, PRETRAIN, QUESTIONS, Arm, arms, config
 from synthstudio.experiment.config import Asked, settle
@@ -171,7 +171,7 @@ def _judged(
 ) -> bool:
     """Train an arm with a seed and keep its answers, or what is left of that; False: stopped."""
     run = _run(asked, arm, seed)
-    if (run / "evaluations" / "test" / save.MEASURES).is_file():
+    if (run / "evaluations" / "test" / storage.METRICS_FILE).is_file():
         return True
     start = None
     if arm.pretrained:
@@ -251,8 +251,8 @@ def _answer(asked: Asked, arm: Arm, seed: int, told: Config, step: Step) -> None
         "dataset": "test",
         "weights": f"{run.name}/last.safetensors",
     }
-    made = save.Evaluation(about=about, measures={}, answers=answers)
-    save.write(run / "evaluations" / "test", made, _PAGE)
+    made = storage.Evaluation(about=about, metrics={}, predictions=answers)
+    storage.write(run / "evaluations" / "test", made, _PAGE)
 
 
 def _operations(asked: Asked) -> dict[str, int]:
@@ -293,8 +293,8 @@ def _findings(asked: Asked, ways: tuple[Arm, ...], skeleton: Skeleton, step: Ste
     for arm in ways:
         reduced = []
         for seed in range(asked.seeds):
-            kept = save.read(_run(asked, arm, seed) / "evaluations" / "test")
-            reduced.append(figures.reduce(kept.answers, skeleton))
+            kept = storage.read(_run(asked, arm, seed) / "evaluations" / "test")
+            reduced.append(figures.reduce(kept.predictions, skeleton))
             done += 1
             told(done, len(ways) * asked.seeds)
         results[arm.name] = reduced
@@ -310,6 +310,6 @@ def _write(asked: Asked, found: Findings, facts: dict[str, Any]) -> None:
         "photos": facts,
         "pretrained": asked.pretrain is not None,
     }
-    write_file(asked.out / "results.json", canonical_json(save.plain(told)))
+    write_file(asked.out / "results.json", canonical_json(storage.json_ready(told)))
     write_file(asked.out / "results.md", page.markdown(found, facts, asked).encode())
     write_file(asked.out / "report.html", page.html(found, facts, asked))

@@ -23,9 +23,9 @@ from synthstudio.core.bins import FRACTIONS, VIEWS, camera_azimuth_rad, fraction
 from synthstudio.core.errors import ModelError, RecipeError
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN
 from synthstudio.core.skeleton import SKELETONS, Skeleton, get_skeleton
-from synthstudio.evaluation import save
+from synthstudio.evaluation import storage
 from synthstudio.evaluation.localization import pck
-from synthstudio.evaluation.table import Answers
+from synthstudio.evaluation.storage import Predictions
 from synthstudio.quality.coverage_recipe import shortened
 from synthstudio.quality.examples import REGIONS
 from synthstudio.recipe.schema.load import dump, parse
@@ -116,25 +116,25 @@ class Profile:
         return f"{self.misses[axis][name] / count:.0%} of {count}" if count else "of none"
 
 
-def read_evaluation(path: Path) -> tuple[Answers, Skeleton]:
+def read_evaluation(path: Path) -> tuple[Predictions, Skeleton]:
     """Return the answers of an evaluation's folder, or of the only one of a run; ModelError."""
-    folder = save.find(path)
-    found = save.read(folder)
+    folder = storage.find(path)
+    found = storage.read(folder)
     name = found.about.get("skeleton")
     if not isinstance(name, str):
         raise ModelError("it does not say whose joints these are", where=str(folder))
     skeleton = get_skeleton(name)
-    if found.answers.xy.shape[1] != len(skeleton.joints):
+    if found.predictions.xy.shape[1] != len(skeleton.joints):
         raise ModelError(
             "the answers have another number of joints than the skeleton",
             where=str(folder),
             expected=f"{len(skeleton.joints)} ({name})",
-            got=str(found.answers.xy.shape[1]),
+            got=str(found.predictions.xy.shape[1]),
         )
-    return found.answers, skeleton
+    return found.predictions, skeleton
 
 
-def profile(answers: Answers, skeleton: Skeleton) -> Profile:
+def profile(answers: Predictions, skeleton: Skeleton) -> Profile:
     """Count what failed; ModelError when no joint is known or none was missed."""
     known = answers.known & np.isfinite(answers.true_xy).all(-1)
     miss = pck(answers.xy, answers.true_xy, length=answers.side, at=AT) < 0.5
@@ -209,13 +209,13 @@ def _counted(names: tuple[str, ...], at: I64) -> dict[str, int]:
     return {name: int(count) for name, count in zip(names, counts, strict=True)}
 
 
-def _fractions(answers: Answers) -> I64:
+def _fractions(answers: Predictions) -> I64:
     told = np.isfinite(answers.fraction)
     places = fraction_of(np.nan_to_num(answers.fraction).clip(0, 1)).astype(np.int64)
     return np.where(told, places, len(FRACTIONS))
 
 
-def _views(answers: Answers, skeleton: Skeleton) -> I64:
+def _views(answers: Predictions, skeleton: Skeleton) -> I64:
     """Return which side the camera sees, by the places in 3D as from straight ahead."""
     names = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
     out = np.full(len(answers), len(VIEWS), np.int64)
@@ -250,7 +250,7 @@ def _worst(
     )
 
 
-def _own(answers: Answers, groups: Mapping[str, list[int]]) -> dict[str, float]:
+def _own(answers: Predictions, groups: Mapping[str, list[int]]) -> dict[str, float]:
     anyway = np.isin(answers.cause, (CAUSES.index("self"), CAUSES.index("truncated")))
     return {name: float(anyway[:, joints].all(1).mean()) for name, joints in groups.items()}
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from synthstudio.evaluation.compare import (
-    WEIGHTED_ROUNDS,
+    STATISTIC_ROUNDS,
     Arm,
     Row,
-    asked_otherwise,
     caveats,
     difference_text,
+    differing_options,
     value_text,
 )
 from synthstudio.report import plots
@@ -22,8 +22,8 @@ from synthstudio.report.html import card, cards, escape, page, section, table
 def comparison_page(arms: Sequence[Arm], rows: Sequence[Row]) -> bytes:
     """Return the page of a comparison."""
     first = arms[0]
-    people = len(first.runs[0].answers)
-    groups = len(np.unique(first.runs[0].answers.group))
+    people = len(first.runs[0].predictions)
+    groups = len(np.unique(first.runs[0].predictions.group))
     seeds = "one seed" if len(first.runs) == 1 else f"{len(first.runs)} seeds"
     lead = (
         f"{len(arms)} ways to train, {seeds} each, "
@@ -43,17 +43,17 @@ def comparison_page(arms: Sequence[Arm], rows: Sequence[Row]) -> bytes:
         shown = [
             (row.name, row.scale * d.value, row.scale * d.low, row.scale * d.high)
             for row in rows
-            if (d := row.differences[k]) is not None and row.scale == 100 and not row.less
+            if (d := row.differences[k]) is not None and row.scale == 100 and not row.less_is_better
         ]
         forests.append(card(f"{arm.name} minus {first.name}", plots.forest(shown, unit="points")))
-    told = ("weights", "seed", *asked_otherwise(arms))
+    told = ("weights", "seed", *differing_options(arms))
     runs = [(a.name, *(str(r.about.get(key, "")) for key in told)) for a in arms for r in a.runs]
     warned = "".join(f'<p class="warn">{escape(line)}</p>' for line in caveats(arms))
     note = (
         "95 % intervals of a paired bootstrap: seeds are drawn first, then whole moments, for "
         "both sides alike. A star: the interval excludes zero. Less is better for distances, "
         "MPJPE and ECE. AP, AUROC, F1 and ECE are means over seeds, with "
-        f"{WEIGHTED_ROUNDS} draws. Nothing is corrected for looking at many figures."
+        f"{STATISTIC_ROUNDS} draws. Nothing is corrected for looking at many figures."
     )
     return page(
         "comparison",

@@ -9,10 +9,10 @@ import numpy as np
 
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import AMBIGUOUS_FROM, VISIBLE_THRESHOLD
-from synthstudio.evaluation.attention import Example
-from synthstudio.evaluation.figures import (
-    at,
+from synthstudio.evaluation.attention import AttentionExample, Sensitivity
+from synthstudio.evaluation.formatting import (
     interval,
+    lookup,
     number,
     percent,
     points,
@@ -20,8 +20,7 @@ from synthstudio.evaluation.figures import (
     ratio,
     value_of,
 )
-from synthstudio.evaluation.save import Evaluation
-from synthstudio.evaluation.sensitivity import Sensitivity
+from synthstudio.evaluation.storage import Evaluation
 from synthstudio.report import charts, plots
 from synthstudio.report.evaluation_drawings import Case, harmed, looked
 from synthstudio.report.html import (
@@ -57,11 +56,11 @@ def report(
     skeleton: Skeleton,
     *,
     cases: Sequence[Case] = (),
-    examples: Sequence[Example] = (),
+    examples: Sequence[AttentionExample] = (),
     patched: Sequence[Sensitivity] = (),
 ) -> bytes:
     """Return the page of an evaluation, with pictures of `cases`, `examples`, `patched`."""
-    told = made.measures
+    told = made.metrics
     body = [
         plots.STYLE,
         _header(made),
@@ -80,18 +79,18 @@ def report(
 
 
 def _header(made: Evaluation) -> str:
-    about, told = made.about, made.measures
+    about, told = made.about, made.metrics
     figures = {}
     for part in ("visible", "hidden"):
-        found = at(told, "places", part, "PCK@0.1")
+        found = lookup(told, "places", part, "PCK@0.1")
         figures[f"PCK@0.1, {part} ({range_text(found)})"] = percent(value_of(found))
-    lost = at(told, "counterfactual", "newly_hidden")
+    lost = lookup(told, "counterfactual", "newly_hidden")
     name = f"points by the occluder, where it hides ({range_text(lost)})"
     figures[name] = points(value_of(lost))
-    figures["AP of all joints"] = percent(at(told, "precision", "all", "AP"))
-    figures["AP of hidden joints"] = percent(at(told, "precision", "hidden", "AP"))
-    figures["AUROC: visible or hidden"] = number(at(told, "visibility", "AUROC"), 3)
-    figures["ms a person (p50)"] = number(at(told, "latency", "p50_ms"), 1)
+    figures["AP of all joints"] = percent(lookup(told, "precision", "all", "AP"))
+    figures["AP of hidden joints"] = percent(lookup(told, "precision", "hidden", "AP"))
+    figures["AUROC: visible or hidden"] = number(lookup(told, "visibility", "AUROC"), 3)
+    figures["ms a person (p50)"] = number(lookup(told, "latency", "p50_ms"), 1)
     counts = told.get("counts", {})
     lead = (
         f"{about.get('block', 'network')} asked about {counts.get('people', 0):,} people of "
@@ -111,12 +110,14 @@ def _places(told: Mapping[str, Any]) -> str:
     for part in _PARTS:
         cells = []
         for name in names:
-            found = at(told, "places", part, name)
+            found = lookup(told, "places", part, name)
             plain = number(found, 1) if name == "EPE_px" else percent(found)
             cells.append(interval(found) if isinstance(found, dict) else plain)
         rows.append((part, *cells))
     ap = ("AP", "AP50", "AP75", "AR")
-    precise = [(part, *(percent(at(told, "precision", part, n)) for n in ap)) for part in _PARTS]
+    precise = [
+        (part, *(percent(lookup(told, "precision", part, n)) for n in ap)) for part in _PARTS
+    ]
     causes = [
         (name, row.get("joints", 0), interval(row.get("PCK@0.1")), percent(row.get("AP")))
         for name, row in told.get("by_cause", {}).items()
@@ -124,8 +125,8 @@ def _places(told: Mapping[str, Any]) -> str:
     prior = [
         (
             part,
-            percent(at(told, "prior", part, "mean_pose_PCK@0.1")),
-            number(at(told, "prior", part, "skill"), 2),
+            percent(lookup(told, "prior", part, "mean_pose_PCK@0.1")),
+            number(lookup(told, "prior", part, "skill"), 2),
         )
         for part in _PARTS
     ]
@@ -161,7 +162,7 @@ def _places(told: Mapping[str, Any]) -> str:
 def _beyond(told: Mapping[str, Any]) -> str:
     ap = ("AP", "AP50", "AP75", "AR")
     rows = [
-        (label, *(percent(at(told, name, n)) for n in ap))
+        (label, *(percent(lookup(told, name, n)) for n in ap))
         for name, label in (("said", "as it says"), ("never_outside", "were none said to be out"))
     ]
     return card(
@@ -300,7 +301,7 @@ def _depth(told: Mapping[str, Any]) -> str:
     lifted = told.get("lifting", {})
     names = ("MPJPE_mm", "N-MPJPE_mm", "PA-MPJPE_mm")
     rows = [
-        (part, *(number(at(lifted, part, name), 0) for name in names))
+        (part, *(number(lookup(lifted, part, name), 0) for name in names))
         for part in _PARTS
         if part in lifted
     ]
@@ -313,7 +314,7 @@ def _depth(told: Mapping[str, Any]) -> str:
 
 def _looks(
     told: Mapping[str, Any],
-    examples: Sequence[Example],
+    examples: Sequence[AttentionExample],
     patched: Sequence[Sensitivity],
     skeleton: Skeleton,
 ) -> str:
@@ -382,9 +383,9 @@ def _patches(patched: Sequence[Sensitivity]) -> str:
     return picture(tile, caption, alt="where a grey patch harms each person", width=tile.shape[1])
 
 
-def _example(example: Example, skeleton: Skeleton) -> str:
+def _example(example: AttentionExample, skeleton: Skeleton) -> str:
     joint = skeleton.joints[example.joint].replace("_", " ")
-    off = float(np.linalg.norm(example.said - example.true))
+    off = float(np.linalg.norm(example.predicted - example.true))
     caption = (
         f"{joint}, hidden by {escape(example.cause)}: answered {off:.0%} of the window off "
         f'<span class="soft">frame {example.frame}, person {example.instance}</span>'
@@ -446,8 +447,8 @@ def _worst(cases: Sequence[Case], skeleton: Skeleton) -> str:
 
 
 def _limits(made: Evaluation) -> str:
-    about, told = made.about, made.measures
-    groups = len(np.unique(made.answers.group))
+    about, told = made.about, made.metrics
+    groups = len(np.unique(made.predictions.group))
     lines = [
         "Every person was cut out by the true amodal box. A detector's box is less exact, and "
         "these figures do not show what that costs.",

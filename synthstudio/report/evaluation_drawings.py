@@ -13,10 +13,9 @@ from synthstudio.core.images import decode_rgb
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN
 from synthstudio.core.skeleton import COLOURS, Skeleton
 from synthstudio.dataset.reader import Dataset
-from synthstudio.evaluation.attention import Example
+from synthstudio.evaluation.attention import AttentionExample, Sensitivity
 from synthstudio.evaluation.localization import distances
-from synthstudio.evaluation.sensitivity import Sensitivity
-from synthstudio.evaluation.table import Answers
+from synthstudio.evaluation.storage import Predictions
 from synthstudio.report.charts import CAUSE_COLOURS
 
 F64 = NDArray[np.float64]
@@ -50,7 +49,7 @@ class Case:
     family: str
 
 
-def worst(answers: Answers, *, count: int) -> I64:
+def worst(answers: Predictions, *, count: int) -> I64:
     """Return the rows of the people whose hidden joints lie farthest off, one of each moment."""
     apart = distances(answers.xy, answers.true_xy) / answers.side[:, None]
     which = answers.known & (answers.state == STATE_HIDDEN) & np.isfinite(apart)
@@ -66,7 +65,7 @@ def worst(answers: Answers, *, count: int) -> I64:
     return np.array(chosen[:count], np.int64)
 
 
-def cases(dataset: Dataset, answers: Answers, rows: I64, skeleton: Skeleton) -> list[Case]:
+def cases(dataset: Dataset, answers: Predictions, rows: I64, skeleton: Skeleton) -> list[Case]:
     """Draw people of a data set; DatasetError when a picture of it is damaged."""
     out = []
     for row in rows.tolist():
@@ -88,7 +87,7 @@ def cases(dataset: Dataset, answers: Answers, rows: I64, skeleton: Skeleton) -> 
     return out
 
 
-def _pair(rgb: U8, answers: Answers, row: int, skeleton: Skeleton) -> U8:
+def _pair(rgb: U8, answers: Predictions, row: int, skeleton: Skeleton) -> U8:
     x, y, w, h = (float(v) for v in answers.box[row])
     high, wide = _TILE
     tall = max(h, w * high / wide) * _AROUND
@@ -120,7 +119,7 @@ def _pair(rgb: U8, answers: Answers, row: int, skeleton: Skeleton) -> U8:
     return np.concatenate([left, gap, right], 1)
 
 
-def looked(example: Example, skeleton: Skeleton) -> U8:
+def looked(example: AttentionExample, skeleton: Skeleton) -> U8:
     """Return one joint's story: its attention to pixels, the poses of the bank, the answer.
 
     A large ring is where the joint truly is, small ones are the answer's separate peaks; a line is
@@ -143,12 +142,12 @@ def looked(example: Example, skeleton: Skeleton) -> U8:
             _bones(tile, at, np.ones(len(pose), bool), skeleton, colour=ink)
             _disc(tile, at[example.joint], _HEAT, 3)
         tiles.append(tile)
-    tiles.append(_heated(dull, example.belief, example.cover))
+    tiles.append(_heated(dull, example.heatmap, example.cover))
     for tile in tiles:
         _ring(tile, example.true * [size[0], size[1]], (255, 255, 255), 9)
     for peak in example.peaks:
         _ring(tiles[-1], peak * [size[0], size[1]], (60, 220, 255), 4)
-    _disc(tiles[-1], example.said * [size[0], size[1]], (60, 220, 255), 4)
+    _disc(tiles[-1], example.predicted * [size[0], size[1]], (60, 220, 255), 4)
     gap = np.full((high, 4, 3), _INK, np.uint8)
     joined = [part for tile in tiles for part in (tile, gap)][:-1]
     return np.concatenate(joined, 1)

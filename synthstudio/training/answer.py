@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synthstudio.core.visibility import is_ambiguous
-from synthstudio.evaluation.table import Answers
+from synthstudio.evaluation.storage import Predictions
 from synthstudio.models.blocks.bank import PoseBank, fuse
 from synthstudio.models.contract import maps_of
 from synthstudio.models.heatmaps import (
@@ -43,7 +43,7 @@ def answer(
     bank: PoseBank | None = None,
     flip: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Answers:
+) -> Predictions:
     """Return what the network says of `people`; the window is the amodal box, nothing changed.
 
     `bank`: maps are joined with what these poses say first (for blocks that have no bank).
@@ -112,7 +112,7 @@ def _picture(xy: F64, people: Chosen, rows: NDArray[np.int64], frame: Frame) -> 
     return np.asarray((xy + offset) / scale + crops.corner[rows].astype(np.float64)[:, None])
 
 
-def cut_windows(answers: Answers, pictures: F64) -> Answers:
+def cut_windows(answers: Predictions, pictures: F64) -> Predictions:
     """Return answers whose windows end with their pictures; `pictures` (P, 2) width, height."""
     low, high = np.maximum(answers.window[:, :2], 0), np.minimum(answers.window[:, 2:], pictures)
     return dataclasses.replace(answers, window=np.concatenate([low, high], 1))
@@ -124,7 +124,7 @@ def _windows(people: Chosen, frame: Frame) -> F64:
     return _picture(ends, people, people.rows, frame).reshape(len(people), 4)
 
 
-def _table(people: Chosen, said: dict[str, F64]) -> Answers:
+def _table(people: Chosen, said: dict[str, F64]) -> Predictions:
     crops, rows = people.crops, people.rows
     scale = crops.scale[rows].astype(np.float64)
     place = np.full(len(crops) + 1, -1, np.int64)
@@ -133,7 +133,7 @@ def _table(people: Chosen, said: dict[str, F64]) -> Answers:
     visible = shares[..., 0]
     true_xy = crops.xy[rows].astype(np.float64) / scale[:, None, None]
     side = crops.side[rows] / scale
-    return Answers(
+    return Predictions(
         xy=said["xy"],
         score=said["score"],
         peak=said["peak"],

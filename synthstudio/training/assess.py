@@ -17,12 +17,11 @@ from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.reader import Dataset
-from synthstudio.evaluation import save, sensitivity
-from synthstudio.evaluation.attention import Example, shunning
-from synthstudio.evaluation.figures import interval, percent, value_of
-from synthstudio.evaluation.measure import measure
-from synthstudio.evaluation.save import Evaluation
-from synthstudio.evaluation.sensitivity import Sensitivity
+from synthstudio.evaluation import attention, storage
+from synthstudio.evaluation.attention import AttentionExample, Sensitivity, attention_ratios
+from synthstudio.evaluation.formatting import interval, percent, value_of
+from synthstudio.evaluation.metrics import compute_metrics
+from synthstudio.evaluation.storage import Evaluation
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.report import evaluation_drawings
 from synthstudio.report.evaluation import report
@@ -93,7 +92,7 @@ def evaluate(
 
     ModelError when they do not fit each other, or `out` is taken; DatasetError for damaged data.
     """
-    save.check_free(out)
+    storage.check_free(out)
     at = parallel.device(device)
     net, config, skeleton = checkpoint.load_network(weights)
     people = _people(dataset, config, skeleton, asked, cache, step)
@@ -116,15 +115,17 @@ def evaluate(
     source = Dataset(dataset)
     answers = cut_windows(answers, picture_sizes(source, answers.frame))
     step("measuring")(0, 1, 0.0)
-    measures = measure(answers, skeleton)
+    measures = compute_metrics(answers, skeleton)
     shown, maps = _network(net, people, frame, at, source, measures, step)
     made = Evaluation(
-        about=_about(weights, config, skeleton, dataset, asked), measures=measures, answers=answers
+        about=_about(weights, config, skeleton, dataset, asked),
+        metrics=measures,
+        predictions=answers,
     )
     step("drawing the page")(0, 1, 0.0)
     chosen = evaluation_drawings.worst(answers, count=_WORST)
     cases = evaluation_drawings.cases(source, answers, chosen, skeleton)
-    save.write(out, made, report(made, skeleton, cases=cases, examples=shown, patched=maps))
+    storage.write(out, made, report(made, skeleton, cases=cases, examples=shown, patched=maps))
     return made
 
 
@@ -182,7 +183,7 @@ def _network(
     source: Dataset,
     measures: dict[str, Any],
     step: Step,
-) -> tuple[list[Example], list[Sensitivity]]:
+) -> tuple[list[AttentionExample], list[Sensitivity]]:
     """Add what only the network can tell to the figures; return what is to be drawn."""
     told = step("following its attention")
     found = diagnostics.gazes(
@@ -193,12 +194,14 @@ def _network(
         bodies=Silhouettes(source, people.crops, frame),
         progress=lambda done, total: told(done, total, 0.0),
     )
-    measures["attention"] = shunning(found)
+    measures["attention"] = attention_ratios(found)
     told = step("sliding a patch over people")
     maps = diagnostics.patched(
         net, people, frame, device=device, progress=lambda done, total: told(done, total, 0.0)
     )
-    measures["sensitivity"] = sensitivity.summary(maps) | {"maps": [m.map.tolist() for m in maps]}
+    measures["sensitivity"] = attention.sensitivity_summary(maps) | {
+        "maps": [m.map.tolist() for m in maps]
+    }
     measures["latency"] = _cost(net, frame, device)
     return diagnostics.examples(net, people, frame, device=device), maps
 
@@ -261,7 +264,7 @@ def _digest(dataset: Path) -> str:
 
 def headline(made: Evaluation) -> str:
     """Return the figures that matter most as a line; "-" where there is nothing to measure."""
-    told, answers = made.measures, made.answers
+    told, answers = made.metrics, made.predictions
     hidden, seen = (interval(told["places"][part]["PCK@0.1"]) for part in ("hidden", "visible"))
     lost = told["counterfactual"].get("newly_hidden")
     cost = "" if value_of(lost) is None else f", an occluder costs {interval(lost)} points"

@@ -11,9 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN
-from synthstudio.evaluation.attention import LEAST_SHARE, Example, Gaze, gaze
+from synthstudio.evaluation.attention import (
+    LEAST_SHARE,
+    AttentionExample,
+    AttentionMass,
+    Sensitivity,
+    attention_mass,
+    occlusion_sensitivity,
+)
 from synthstudio.evaluation.latency import Latency, latency
-from synthstudio.evaluation.sensitivity import Sensitivity, sensitivity
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseMaps
 from synthstudio.models.heatmaps import Decoded, expected_hits, find_peaks
@@ -46,14 +52,14 @@ def gazes(
     device: torch.device,
     bodies: Bodies | None = None,
     progress: Report = lambda done, total: None,
-) -> list[Gaze]:
+) -> list[AttentionMass]:
     """Return where the network's attention to pixels lies, for people whom something hides.
 
     All known joints count, of up to 2,000 people; empty for a network without such attention.
     `bodies`: silhouettes, which crops do not hold; without them nothing is told of the person.
     """
     chosen = only(people, spread(len(people), _MOST))
-    found: list[Gaze] = []
+    found: list[AttentionMass] = []
     for at in range(0, len(chosen), _BATCH):
         made, said = _said(net, chosen, np.arange(at, min(at + _BATCH, len(chosen))), frame, device)
         if "pixels" not in said.attention:
@@ -66,7 +72,7 @@ def gazes(
             half = people.crops.box[rows, 2:] * people.crops.scale[rows, None] / cell / 2
             unknown = np.full((len(rows), *frame.cells), np.nan)
             found.append(
-                gaze(
+                attention_mass(
                     said.attention["pixels"].double().cpu().numpy()[use],
                     cover[use],
                     made.labels.known.numpy()[use],
@@ -82,7 +88,7 @@ def gazes(
 
 def examples(
     net: nn.Module, people: Chosen, frame: Frame, *, device: torch.device, count: int = 6
-) -> list[Example]:
+) -> list[AttentionExample]:
     """Return what the network looked at for one hidden joint of a few people, chosen evenly."""
     crops = people.crops
     outer = (CAUSES.index("person"), CAUSES.index("object"))
@@ -113,7 +119,7 @@ def _example(
     j: int,
     net: nn.Module,
     frame: Frame,
-) -> Example:
+) -> AttentionExample:
     row, size = int(made.rows[b]), np.array([frame.cells[1], frame.cells[0]], np.float64)
     poses, weights = None, None
     bank = getattr(getattr(net, "block", None), "bank", None)
@@ -122,12 +128,12 @@ def _example(
         poses = bank.poses[top.indices].double().cpu().numpy()
         weights = top.values.double().cpu().numpy()
     pixels = said.attention.get("pixels")
-    return Example(
+    return AttentionExample(
         picture=made.images[b].numpy().transpose(1, 2, 0).copy(),
         joint=j,
         true=made.labels.xy[b, j].double().numpy(),
-        said=found.xy[b, j].double().cpu().numpy() / size,
-        belief=said.maps[b, j].double().cpu().numpy(),
+        predicted=found.xy[b, j].double().cpu().numpy() / size,
+        heatmap=said.maps[b, j].double().cpu().numpy(),
         peaks=_peaks(said.maps[b : b + 1, j : j + 1]) / size,
         cover=made.labels.occluder[b, 0].double().nan_to_num().numpy(),
         pixels=None if pixels is None else pixels[b, j].double().cpu().numpy(),
@@ -181,7 +187,7 @@ def patched(
         if known.any():
             picture = made.images[b].numpy().transpose(1, 2, 0)
             out.append(
-                sensitivity(
+                occlusion_sensitivity(
                     error, picture, true, known=known, patch=patch, stride=max(patch // 2, 1)
                 )
             )

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from synthstudio.evaluation.localization import pck
-from synthstudio.evaluation.measure import parts
+from synthstudio.evaluation.metrics import joint_subsets
 from synthstudio.training.answer import answer
 from synthstudio.training.batches import Frame
 from synthstudio.training.data import Chosen
@@ -21,7 +21,7 @@ def validate(
     answers = answer(net, people, frame, device=device)
     hits = pck(answers.xy, answers.true_xy, length=answers.side, at=at)
     found = {}
-    for name, which in parts(answers).items():
+    for name, which in joint_subsets(answers).items():
         key = "pck" if name == "all" else f"pck_{name}"
         found[key] = float(hits[which].mean()) if which.any() else float("nan")
     return found

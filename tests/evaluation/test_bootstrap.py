@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from synthstudio.core.rng import stream
-from synthstudio.evaluation.bootstrap import paired_interval, ratio_interval
+from synthstudio.evaluation.intervals import paired_interval, ratio_interval
 
 
 def test_value_is_the_plain_ratio() -> None:

@@ -8,29 +8,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_measure import BONES, answers
+from test_metrics import BONES, answers
 from typer.testing import CliRunner
 
 from synthstudio.cli import app
 from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import stream
-from synthstudio.evaluation import save
+from synthstudio.evaluation import storage
 from synthstudio.evaluation.compare import Arm, Row, as_json, compare, difference_text, text
-from synthstudio.evaluation.measure import measure, visibility_told
-from synthstudio.evaluation.save import Evaluation
-from synthstudio.evaluation.table import Answers, some
+from synthstudio.evaluation.metrics import compute_metrics, visibility_subset
+from synthstudio.evaluation.storage import Evaluation, Predictions, select
 from synthstudio.report.comparison import comparison_page
 
 
-def arm(name: str, *made: Answers) -> Arm:
+def arm(name: str, *made: Predictions) -> Arm:
     runs = tuple(
-        Evaluation(about={"name": name, "seed": k, "skeleton": "coco17"}, measures={}, answers=a)
+        Evaluation(about={"name": name, "seed": k, "skeleton": "coco17"}, metrics={}, predictions=a)
         for k, a in enumerate(made)
     )
     return Arm(name=name, runs=runs)
 
 
-def noisy(error: float, seed: int = 0) -> Answers:
+def noisy(error: float, seed: int = 0) -> Predictions:
     """Return answers whose hidden joints are off by `error` px on average, differently each."""
     made = answers()
     off = stream(seed, "noise").exponential(error, made.state.shape)
@@ -82,7 +81,7 @@ def test_the_pairing_makes_the_interval_narrower() -> None:
 
 def test_weighted_figures_equal_those_of_an_evaluation() -> None:
     made = noisy(4)
-    rows, told = compare([arm("a", made), arm("b", made)], rounds=2), measure(made, BONES)
+    rows, told = compare([arm("a", made), arm("b", made)], rounds=2), compute_metrics(made, BONES)
     for part in ("hidden", "visible", "all"):
         wanted = told["precision"][part]["AP"]
         assert row(rows, f"AP {part}").values[0].value == pytest.approx(wanted, abs=1e-9)
@@ -103,7 +102,7 @@ def test_a_better_lift_and_a_better_word_on_visibility_are_told() -> None:
     guess = np.where(rng.random(made.state.shape)[..., None] < 0.3, 0.25, made.shares)
     worse = dataclasses.replace(made, xyz_m=made.true_xyz_m + shift, shares=guess)
     better = dataclasses.replace(made, xyz_m=made.true_xyz_m + 0.8 * shift)
-    assert visibility_told(worse).all()
+    assert visibility_subset(worse).all()
     rows = compare([arm("worse", worse), arm("better", better)], rounds=200)
     for name, sign in (
         ("MPJPE hidden", -1),
@@ -135,12 +134,12 @@ def test_seeds_are_drawn_too() -> None:
 def test_other_people_are_refused(change: str) -> None:
     made = answers()
     others = {
-        "fewer": some(made, np.arange(10)),
+        "fewer": select(made, np.arange(10)),
         "other": dataclasses.replace(made, instance=made.instance + 1),
         "moved": dataclasses.replace(made, true_xy=made.true_xy + 2),
         "states": dataclasses.replace(made, state=np.full_like(made.state, 2)),
     }
-    with pytest.raises(ModelError, match="not asked about the same people"):
+    with pytest.raises(ModelError, match="not evaluated on the same people"):
         compare([arm("a", made), arm("b", others[change])], rounds=10)
 
 
@@ -181,7 +180,7 @@ def test_few_seeds_are_told(seeds: int, few: bool) -> None:
 
 @pytest.mark.parametrize("name", ["", " ", "FOLDER,", "FOLDER,,FOLDER"])
 def test_an_empty_name_is_refused(name: str, tmp_path: Path) -> None:
-    save.write(tmp_path / "one", arm("a", noisy(9)).runs[0], b"")
+    storage.write(tmp_path / "one", arm("a", noisy(9)).runs[0], b"")
     here = str(tmp_path / "one")
     found = CliRunner().invoke(app, ["compare", here, name.replace("FOLDER", here)])
     assert isinstance(found.exception, ModelError)
@@ -196,7 +195,7 @@ def test_one_run_alone_is_refused() -> None:
 def test_it_is_told_as_text_json_and_a_page() -> None:
     arms = [arm("<b>bad</b>", noisy(25)), arm("good", noisy(4, 1))]
     rows = compare(arms, rounds=100)
-    told = json.loads(json.dumps(save.plain(as_json(arms, rows)), allow_nan=False))
+    told = json.loads(json.dumps(storage.json_ready(as_json(arms, rows)), allow_nan=False))
     assert told["people"] == 40
     assert {r["name"] for r in told["rows"]} >= {"PCK@0.1 hidden", "MPJPE hidden", "AP all"}
     lines = text(arms, rows).splitlines()

@@ -7,16 +7,16 @@ import math
 
 import numpy as np
 import pytest
-from test_measure import BONES, answers
+from test_metrics import BONES, answers
 from test_precision import a_truth
 
 from synthstudio.core.rng import stream
-from synthstudio.evaluation.measure import beyond_of, measure
-from synthstudio.evaluation.precision import Beyond, Truth, average_precision
-from synthstudio.evaluation.table import Answers
+from synthstudio.evaluation.metrics import compute_metrics, extended_truth
+from synthstudio.evaluation.precision import Presence, Truth, average_precision
+from synthstudio.evaluation.storage import Predictions
 
 
-def a_case(seed: int) -> tuple[Truth, np.ndarray, np.ndarray, Beyond]:
+def a_case(seed: int) -> tuple[Truth, np.ndarray, np.ndarray, Presence]:
     """Return people with windows that cut many of their joints off."""
     truth, answer, score = a_truth()
     rng = stream(seed, "beyond")
@@ -31,7 +31,7 @@ def a_case(seed: int) -> tuple[Truth, np.ndarray, np.ndarray, Beyond]:
         dataclasses.replace(truth, known=known),
         answer,
         score,
-        Beyond(window=window, inside=inside, claimed=claimed),
+        Presence(window=window, inside=inside, claimed=claimed),
     )
 
 
@@ -40,7 +40,7 @@ def to_edge(x: float, y: float, window: np.ndarray) -> float:
     return max(0.0, min(x - x0, x1 - x, y - y0, y1 - y))
 
 
-def likeness(truth: Truth, answer: np.ndarray, beyond: Beyond, a: int, p: int) -> float:
+def likeness(truth: Truth, answer: np.ndarray, beyond: Presence, a: int, p: int) -> float:
     """Return the Ex-OKS of answer `a` with person `p`, joint by joint."""
     found = []
     for j in range(17):
@@ -62,7 +62,7 @@ def likeness(truth: Truth, answer: np.ndarray, beyond: Beyond, a: int, p: int) -
     return sum(found) / len(found)
 
 
-def slow_ap(truth: Truth, answer: np.ndarray, score: np.ndarray, beyond: Beyond) -> float:
+def slow_ap(truth: Truth, answer: np.ndarray, score: np.ndarray, beyond: Presence) -> float:
     """Return AP: greedy matching by falling score, 101 recalls, ten thresholds."""
     people = [p for p in range(40) if truth.known[p].any()]
     total = 0.0
@@ -93,7 +93,7 @@ def test_ap_equals_the_slow_one(seed: int) -> None:
     truth, answer, score, beyond = a_case(seed)
     outside = truth.known & ~beyond.inside
     assert outside.sum() > 60
-    found = average_precision(truth, answer, score, sigmas=BONES.sigmas, beyond=beyond)["AP"]
+    found = average_precision(truth, answer, score, sigmas=BONES.sigmas, presence=beyond)["AP"]
     assert found == pytest.approx(slow_ap(truth, answer, score, beyond), abs=1e-6)
     plain = average_precision(truth, answer, score, sigmas=BONES.sigmas)["AP"]
     assert 0.1 < found < 0.9 and abs(found - plain) > 0.02
@@ -102,14 +102,14 @@ def test_ap_equals_the_slow_one(seed: int) -> None:
 def test_where_an_outside_joint_truly_is_does_not_matter() -> None:
     truth, answer, score, beyond = a_case(3)
     blank = np.where(beyond.inside[..., None], truth.xy, np.nan)
-    known = average_precision(truth, answer, score, sigmas=BONES.sigmas, beyond=beyond)
+    known = average_precision(truth, answer, score, sigmas=BONES.sigmas, presence=beyond)
     unknown = average_precision(
-        dataclasses.replace(truth, xy=blank), answer, score, sigmas=BONES.sigmas, beyond=beyond
+        dataclasses.replace(truth, xy=blank), answer, score, sigmas=BONES.sigmas, presence=beyond
     )
     assert known == pytest.approx(unknown, nan_ok=True)
 
 
-def cut_off(claims: float) -> Answers:
+def cut_off(claims: float) -> Predictions:
     """Return perfect answers about people whose left half the picture does not show.
 
     `claims`: the chance given for a joint to lie in it where it does not.
@@ -128,7 +128,7 @@ def cut_off(claims: float) -> Answers:
 
 
 def test_saying_that_a_joint_is_outside_is_rewarded() -> None:
-    told = {claims: measure(cut_off(claims), BONES)["beyond"] for claims in (0.1, 0.9)}
+    told = {claims: compute_metrics(cut_off(claims), BONES)["beyond"] for claims in (0.1, 0.9)}
     outside = int((cut_off(0.1).state == 0).sum())
     assert told[0.1]["joints_outside"] == told[0.9]["joints_outside"] == outside > 100
     assert told[0.1]["said"]["AP"] == 1
@@ -141,9 +141,9 @@ def test_saying_that_a_joint_is_outside_is_rewarded() -> None:
 def test_a_network_without_a_word_on_presence_claims_everything() -> None:
     made = cut_off(0.1)
     silent = dataclasses.replace(made, present=np.full_like(made.present, np.nan))
-    _, beyond = beyond_of(silent)
+    _, beyond = extended_truth(silent)
     assert beyond.claimed.all()
-    found = measure(silent, BONES)["beyond"]
+    found = compute_metrics(silent, BONES)["beyond"]
     assert found["said"] == pytest.approx(found["never_outside"], nan_ok=True)
     assert np.isnan(found["AUROC"])
 
@@ -151,4 +151,4 @@ def test_a_network_without_a_word_on_presence_claims_everything() -> None:
 def test_unlabelled_joints_do_not_count() -> None:
     made = cut_off(0.1)
     some = dataclasses.replace(made, state=np.where(made.state == 0, 255, made.state))
-    assert measure(some, BONES)["beyond"]["joints_outside"] == 0
+    assert compute_metrics(some, BONES)["beyond"]["joints_outside"] == 0

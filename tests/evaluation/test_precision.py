@@ -13,7 +13,7 @@ from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.evaluation.precision import (
     NAMES,
-    Beyond,
+    Presence,
     Truth,
     average_precision,
     extended_distance,
@@ -100,7 +100,7 @@ def test_everybody_in_a_crowd_counts(beyond: bool) -> None:
     truth, _, score = a_truth(25)
     crowd = dataclasses.replace(truth, image=np.ones(25, int), known=np.ones((25, 17), bool))
     extra = {
-        "beyond": Beyond(
+        "presence": Presence(
             window=np.tile([-999.0, -999, 999, 999], (25, 1)),
             inside=crowd.known,
             claimed=crowd.known,

@@ -10,8 +10,8 @@ import pytest
 from test_precision import BONES, a_truth
 
 from synthstudio.core.rng import stream
-from synthstudio.evaluation import calibration, weighted
-from synthstudio.evaluation.bootstrap import ratio_interval
+from synthstudio.evaluation import calibration, intervals
+from synthstudio.evaluation.intervals import ratio_interval
 from synthstudio.evaluation.precision import Truth, average_precision, matches
 
 RNG = stream(12, "weighted")
@@ -42,7 +42,7 @@ def test_ap_equals_pycocotools_on_repeated_pictures(seed: int) -> None:
     group_of = {int(i): int(i) // 2 for i in np.unique(truth.image)}
     found = matches(truth, answer, score, sigmas=BONES.sigmas, only=only)
     assert found is not None
-    figure = weighted.average_precision(found, group_of)
+    figure = intervals.average_precision(found, group_of)
     weight = stream(seed, "weight").integers(0, 4, max(group_of.values()) + 1).astype(float)
     times = np.array([weight[group_of[i]] for i in range(1, truth.image.max() + 1)])
     again, rows = repeated(truth, times)
@@ -64,15 +64,15 @@ def majority(rows: np.ndarray) -> float:
     return calibration.majority_f1(calibration.confusion(TRUTH[rows], SAID[rows], classes=3))
 
 
-FIGURES: dict[str, tuple[weighted.Figure, Callable[[np.ndarray], float]]] = {
+FIGURES: dict[str, tuple[intervals.Statistic, Callable[[np.ndarray], float]]] = {
     "auroc": (
-        weighted.auroc(SCORE, SEEN, GROUP),
+        intervals.auroc(SCORE, SEEN, GROUP),
         lambda rows: calibration.auroc(SCORE[rows], SEEN[rows]),
     ),
-    "f1": (weighted.macro_f1(TRUTH, SAID, GROUP, classes=3), f1),
-    "majority": (weighted.majority_f1(TRUTH, GROUP, classes=3), majority),
+    "f1": (intervals.macro_f1(TRUTH, SAID, GROUP, classes=3), f1),
+    "majority": (intervals.majority_f1(TRUTH, GROUP, classes=3), majority),
     "ece": (
-        weighted.calibration_error(SCORE, SEEN, GROUP),
+        intervals.calibration_error(SCORE, SEEN, GROUP),
         lambda rows: calibration.reliability(SCORE[rows], SEEN[rows]).ece,
     ),
 }
@@ -93,7 +93,7 @@ def test_draws_are_those_of_the_plain_bootstrap() -> None:
     def mean(weight: np.ndarray) -> float:
         return float((hits[0] * weight).sum() / weight.sum())
 
-    found = weighted.draw([mean], groups=GROUPS, seed=3, rounds=200).interval()
+    found = intervals.bootstrap([mean], groups=GROUPS, seed=3, rounds=200).interval()
     wanted = ratio_interval(hits, counts, seed=3, rounds=200)
     assert [found.value, found.low, found.high] == pytest.approx(
         [wanted.value, wanted.low, wanted.high]
@@ -102,13 +102,13 @@ def test_draws_are_those_of_the_plain_bootstrap() -> None:
 
 def test_seeds_are_drawn_and_pairs_stay_pairs() -> None:
     lucky = [lambda weight, k=k: float(k) for k in range(4)]  # whatever groups are drawn
-    alone = weighted.draw(lucky, groups=5, seed=1, rounds=400)
+    alone = intervals.bootstrap(lucky, groups=5, seed=1, rounds=400)
     assert alone.value == pytest.approx(1.5)
     assert alone.interval().high - alone.interval().low > 1.5
     seeds = [lambda weight, k=k: k + weight[0] for k in range(4)]
-    drawn = weighted.draw(seeds, groups=5, seed=1, rounds=400)
+    drawn = intervals.bootstrap(seeds, groups=5, seed=1, rounds=400)
     more = [lambda weight, k=k: k + weight[0] + 0.5 for k in range(4)]
-    apart = weighted.draw(more, groups=5, seed=1, rounds=400).minus(drawn)
+    apart = intervals.bootstrap(more, groups=5, seed=1, rounds=400).minus(drawn)
     assert [apart.value, apart.low, apart.high] == pytest.approx([0.5, 0.5, 0.5])
     with pytest.raises(ValueError, match="a seed"):
-        weighted.draw([], groups=5, seed=1, rounds=10)
+        intervals.bootstrap([], groups=5, seed=1, rounds=10)

@@ -9,10 +9,10 @@ import pytest
 
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.evaluation.bootstrap import Interval
-from synthstudio.evaluation.measure import truth_of
+from synthstudio.evaluation.intervals import Interval
+from synthstudio.evaluation.metrics import truth_of
 from synthstudio.evaluation.precision import average_precision
-from synthstudio.evaluation.table import Answers
+from synthstudio.evaluation.storage import Predictions
 from synthstudio.experiment import figures, page
 from synthstudio.experiment.arms import ARMS, QUESTIONS, SIZES, Arm, Question, arms, config
 from synthstudio.experiment.config import Asked
@@ -26,7 +26,7 @@ ASKED = Question(text="a thing", ours="orn", theirs="kpe")
 SCENES = Path(__file__).resolve().parents[2] / "scenes"
 
 
-def answers(*, off_px: float, seed: int = 0) -> Answers:
+def answers(*, off_px: float, seed: int = 0) -> Predictions:
     """Return PHOTOS people, each clean, occluded and occluded without a loss, in that order.
 
     Joint 0 is marked as hidden; the paste hides joints 1 to 4, which are answered `off_px` away.
@@ -41,7 +41,7 @@ def answers(*, off_px: float, seed: int = 0) -> Answers:
     xy = true + rng.normal(0, 1.0, true.shape)
     xy[kind == 1, 1:5] += off_px
     none = np.full((people, J), np.nan)
-    return Answers(
+    return Predictions(
         xy=xy,
         score=rng.uniform(0.4, 0.6, (people, J)),
         peak=none,

@@ -20,7 +20,7 @@ from synthstudio.cli import app
 from synthstudio.core.errors import ModelError, SynthStudioError
 from synthstudio.dataset.durable import TEMPORARY
 from synthstudio.dataset.reader import Dataset
-from synthstudio.evaluation import save
+from synthstudio.evaluation import storage
 from synthstudio.experiment.figures import PARTS
 from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import prepare
@@ -91,7 +91,9 @@ def test_every_arm_is_trained_and_judged_on_photos_that_none_saw(whole: Path) ->
         assert set(arm["PCK"]) == set(PARTS)
         assert 0 <= arm["PCK"]["clean visible"]["value"] <= 1
     # Each arm answered about the same people; no picture of a test photo was learnt from.
-    kept = [save.read(whole / f"runs/{name}-0/evaluations/test").answers for name in told["arms"]]
+    kept = [
+        storage.read(whole / f"runs/{name}-0/evaluations/test").predictions for name in told["arms"]
+    ]
     assert len({one.true_xy.tobytes() for one in kept}) == 1
     assert len({one.xy.tobytes() for one in kept}) == len(kept)
     parts = [

@@ -11,7 +11,7 @@ import torch
 from test_looking import CPU, net_of
 
 from synthstudio.dataset.reader import Dataset
-from synthstudio.evaluation.attention import shunning
+from synthstudio.evaluation.attention import attention_ratios
 from synthstudio.training import batches, data, diagnostics
 from synthstudio.training.answer import answer, cut_windows
 from synthstudio.training.augment import NONE
@@ -60,7 +60,7 @@ def test_attention_is_told_of_the_person_where_silhouettes_are_known(
     net = net_of(people)
     bodies = Silhouettes(Dataset(pairs), people.train, people.frame)
     with_them, without = (
-        shunning(diagnostics.gazes(net, people.judge, people.frame, device=CPU, bodies=b))
+        attention_ratios(diagnostics.gazes(net, people.judge, people.frame, device=CPU, bodies=b))
         for b in (bodies, None)
     )
     assert without["person"] == {}

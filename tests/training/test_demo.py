@@ -18,8 +18,8 @@ import torch
 from synthstudio.cli import train_demo
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
-from synthstudio.evaluation import save
-from synthstudio.evaluation.measure import measure
+from synthstudio.evaluation import storage
+from synthstudio.evaluation.metrics import compute_metrics
 from synthstudio.training.config import Config
 
 SCRIPT = Path(__file__).with_name("demo_alone.py")
@@ -74,7 +74,7 @@ def test_from_nothing_to_a_report(made: tuple[Path, dict, list[str]]) -> None:
     # Judged on the test split alone, of which no frame was learnt from.
     dataset = Dataset(out / "people")
     split = {row["index"]: row["split"] for row in dataset.iter_frames()}
-    answers = save.read(Path(told["report"]).parent).answers
+    answers = storage.read(Path(told["report"]).parent).predictions
     assert {split[int(f)] for f in answers.frame} == {"test"}
     assert told["judged_people"] == len(answers) > 0
     stored = json.loads((Path(told["report"]).parent / "measures.json").read_text())
@@ -87,7 +87,7 @@ def test_its_summary_says_what_the_figures_are(made: tuple[Path, dict, list[str]
     hidden = told["PCK@0.1"]["hidden"]
     assert f"{100 * hidden['value']:.1f} %" in text
     assert f"{100 * hidden['mean_pose']:.1f} %" in text
-    measures = save.read(Path(told["report"]).parent).measures
+    measures = storage.read(Path(told["report"]).parent).metrics
     assert hidden["mean_pose"] == measures["prior"]["hidden"]["mean_pose_PCK@0.1"]
     assert told["report"] in text and told["network"] in text
     lost = told | {"lost_by_the_occluder": {"value": -0.25, "low": -0.3, "high": -0.2}}
@@ -100,14 +100,14 @@ def test_without_hidden_joints_it_says_the_same_twice(
     made: tuple[Path, dict, list[str]], tmp_path: Path
 ) -> None:
     """A first call reads NaN from memory, a second one null from the disk."""
-    kept = save.read(Path(made[1]["report"]).parent)
-    seen = dataclasses.replace(kept.answers, state=np.full_like(kept.answers.state, 2))
+    kept = storage.read(Path(made[1]["report"]).parent)
+    seen = dataclasses.replace(kept.predictions, state=np.full_like(kept.predictions.state, 2))
     skeleton = get_skeleton(kept.about["skeleton"])
-    first = dataclasses.replace(kept, answers=seen, measures=measure(seen, skeleton))
-    assert np.isnan(first.measures["places"]["hidden"]["PCK@0.1"]["value"])
-    assert np.isnan(first.measures["counterfactual"]["newly_hidden"]["value"])
-    save.write(tmp_path / "set", first, b"")
-    told = [train_demo._figures(one) for one in (first, save.read(tmp_path / "set"))]
+    first = dataclasses.replace(kept, predictions=seen, metrics=compute_metrics(seen, skeleton))
+    assert np.isnan(first.metrics["places"]["hidden"]["PCK@0.1"]["value"])
+    assert np.isnan(first.metrics["counterfactual"]["newly_hidden"]["value"])
+    storage.write(tmp_path / "set", first, b"")
+    told = [train_demo._figures(one) for one in (first, storage.read(tmp_path / "set"))]
     json.dumps(told[0], allow_nan=False)
     assert told[0] == told[1] and told[0]["lost_by_the_occluder"] is None
     text = train_demo.summary(made[1] | told[0])

@@ -13,7 +13,7 @@ import transformers
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.evaluation.attention import shunning
+from synthstudio.evaluation.attention import attention_ratios
 from synthstudio.models.backbones.pyramid import HuggingFaceFeatures, VitPoseFeatures
 from synthstudio.models.contract import PoseNet
 from synthstudio.training import checkpoint, data, diagnostics, networks
@@ -59,7 +59,9 @@ def test_attention_that_shuns_cover_is_seen_to(people: data.People) -> None:
         with torch.no_grad():
             cover.get_parameter("weight").zero_()
             cover.get_parameter("bias").fill_(odds)
-        found[odds] = shunning(diagnostics.gazes(net, people.judge, people.frame, device=CPU))
+        found[odds] = attention_ratios(
+            diagnostics.gazes(net, people.judge, people.frame, device=CPU)
+        )
     # Cover said to be as likely everywhere repels evenly, however likely: nothing may change.
     assert found[9.0]["people"] == found[-9.0]["people"] > 3
     assert found[9.0]["on_occluder"]["value"] == pytest.approx(
@@ -92,7 +94,7 @@ def _told_the_cover(net: PoseNet, people: data.People) -> dict[str, dict[str, fl
         lambda module, inputs, output: torch.logit(next(covers).float().clamp(1e-4, 1 - 1e-4))
     )
     try:
-        return shunning(diagnostics.gazes(net, people.judge, people.frame, device=CPU))
+        return attention_ratios(diagnostics.gazes(net, people.judge, people.frame, device=CPU))
     finally:
         hook.remove()
 
@@ -118,7 +120,7 @@ def test_examples_are_hidden_joints_of_different_moments(people: data.People) ->
         assert example.pixels is not None and example.pixels.sum() == pytest.approx(1, abs=1e-4)
         assert 1 <= len(example.peaks) <= 3
         column, row_of = (example.peaks[0] * [9, 12]).astype(int)
-        assert example.belief[row_of, column] == example.belief.max()
+        assert example.heatmap[row_of, column] == example.heatmap.max()
         moments.add(int(crops.group[row[0]]))
     assert len(moments) == len(told) > 1
 

@@ -261,11 +261,11 @@ def test_clips_of_a_data_set_keep_their_instances_as_tracks(pairs: Path) -> None
 def test_suggest_writes_a_recipe_and_never_over_one(tmp_path: Path) -> None:
     from test_suggest import answers
 
-    from synthstudio.evaluation import save
+    from synthstudio.evaluation import storage
     from synthstudio.recipe.schema.load import load
 
-    made = save.Evaluation(about={"skeleton": "coco17"}, measures={}, answers=answers())
-    save.write(tmp_path / "e", made, b"x")
+    made = storage.Evaluation(about={"skeleton": "coco17"}, metrics={}, predictions=answers())
+    storage.write(tmp_path / "e", made, b"x")
     told = run("suggest", tmp_path / "e", "--out", tmp_path / "next.yaml", "--frames", 7, "--json")
     assert load(tmp_path / "next.yaml").frames == 7
     assert told["profile"]["axes"]["family"]["squat"]["missed"] == 240

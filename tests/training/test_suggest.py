@@ -16,8 +16,8 @@ from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
-from synthstudio.evaluation import save
-from synthstudio.evaluation.table import Answers
+from synthstudio.evaluation import storage
+from synthstudio.evaluation.storage import Predictions
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import Stage, prepare
 from synthstudio.inference import suggest
@@ -40,7 +40,7 @@ def answers(
     bad_view: str = "back",
     bad_fraction: float = 0.6,
     people: int = 240,
-) -> Answers:
+) -> Predictions:
     """Return people whose `joints` are hidden by `cause` and missed where all is as bad as named.
 
     Half of the people are of the bad family, view and fraction each; all of them together fail.
@@ -71,7 +71,7 @@ def answers(
     shares = np.zeros((people, J, 5))
     shares[..., 0] = state == 2
     nan = np.full((people, J), np.nan)
-    return Answers(
+    return Predictions(
         xy=true + np.stack([error, 0 * error], -1),
         score=np.ones((people, J)),
         peak=nan,
@@ -159,7 +159,7 @@ def test_the_side_seen_is_the_one_that_the_labels_say(pairs: Path) -> None:
     truth = camera_azimuth_rad(world[:, names], np.array([eyes[r["frame_index"]] for r in rows]))
     one = answers(people=len(rows))
     relative = seen - seen[:, names[2:]].mean(1, keepdims=True)
-    found = suggest._views(Answers(**{**vars(one), "true_xyz_m": relative}), skeleton)
+    found = suggest._views(Predictions(**{**vars(one), "true_xyz_m": relative}), skeleton)
     sector = np.abs((found * np.pi / 4 - truth + np.pi) % (2 * np.pi) - np.pi)
     assert len(np.unique(found)) > 2
     assert np.median(sector) < np.pi / 8
@@ -170,7 +170,7 @@ def test_few_joints_write_no_quota() -> None:
     even = answers()
     rng = stream(4, "even")
     miss = np.where(rng.random((240, J)) < 0.3, 50.0, 0.0)
-    same = Answers(**{**vars(even), "xy": even.true_xy + np.stack([miss, 0 * miss], -1)})
+    same = Predictions(**{**vars(even), "xy": even.true_xy + np.stack([miss, 0 * miss], -1)})
     recipe = next_recipe(profile(same, BONES), frames=12)
     assert "family" not in (recipe.get("quotas") or {})
     assert "view" not in (recipe.get("quotas") or {})
@@ -178,7 +178,7 @@ def test_few_joints_write_no_quota() -> None:
 
 def test_nothing_that_failed_is_told() -> None:
     perfect = answers()
-    perfect = Answers(**{**vars(perfect), "xy": perfect.true_xy})
+    perfect = Predictions(**{**vars(perfect), "xy": perfect.true_xy})
     with pytest.raises(ModelError, match="nothing failed"):
         profile(perfect, BONES)
 
@@ -232,15 +232,15 @@ def test_a_recipe_to_start_from_keeps_the_rest_of_itself(tmp_path: Path) -> None
 
 
 def test_an_evaluation_on_disk_becomes_yaml_that_says_why(tmp_path: Path) -> None:
-    made = save.Evaluation(about={"skeleton": "coco17"}, measures={}, answers=answers())
-    save.write(tmp_path / "e", made, b"<html></html>")
+    made = storage.Evaluation(about={"skeleton": "coco17"}, metrics={}, predictions=answers())
+    storage.write(tmp_path / "e", made, b"<html></html>")
     found = profile(*suggest.read_evaluation(tmp_path / "e"))
     recipe = next_recipe(found, frames=9)
     text = suggest.as_yaml(recipe, found)
     assert text.startswith("# For what a network missed")
     assert "squat" in text.split("name:")[0]
     assert parse(yaml.safe_load(text)) == parse(recipe)
-    wrong = save.Evaluation(about={"skeleton": "coco23"}, measures={}, answers=answers())
-    save.write(tmp_path / "w", wrong, b"")
+    wrong = storage.Evaluation(about={"skeleton": "coco23"}, metrics={}, predictions=answers())
+    storage.write(tmp_path / "w", wrong, b"")
     with pytest.raises(ModelError, match="another number of joints"):
         suggest.read_evaluation(tmp_path / "w")

@@ -1,4 +1,4 @@
-"""Distances, OKS, PCK and the 3D errors against values worked out by hand or by another way."""
+"""Distances, PCK and the 3D errors against values worked out by hand or by another way."""
 
 from __future__ import annotations
 
@@ -15,61 +15,6 @@ BONES = get_skeleton("coco17")
 
 def people(count: int, dims: int = 2) -> np.ndarray:
     return stream(3, "people", count, dims).normal(0, 100, (count, 17, dims))
-
-
-def test_oks_of_one_sigma() -> None:
-    # d = 2 sigma sqrt(area) is one "k": OKS = exp(-1/2), whatever the joint.
-    truth, area = people(2), np.array([900.0, 2500.0])
-    shift = 2 * BONES.sigmas[None] * np.sqrt(area)[:, None]
-    answer = truth + np.stack([shift, np.zeros_like(shift)], -1)
-    each = localization.joint_oks(answer, truth, area=area, sigmas=BONES.sigmas)
-    assert each == pytest.approx(np.full((2, 17), np.exp(-0.5)), abs=1e-6)
-
-
-def test_oks_equals_pycocotools() -> None:
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    truth, rng = people(4), stream(4, "noise")
-    answer = truth + rng.normal(0, 6, truth.shape)
-    known = rng.random((4, 17)) < 0.7
-    area = np.array([3000.0, 5000.0, 8000.0, 20000.0])
-    mine = localization.oks(answer, truth, known=known, area=area, sigmas=BONES.sigmas)
-    for p in range(4):
-        points = np.concatenate(
-            [np.where(known[p][:, None], truth[p], 0), 2 * known[p][:, None]], 1
-        )
-        base = COCO()
-        base.dataset = {
-            "info": {},
-            "images": [{"id": 1}],
-            "categories": [{"id": 1}],
-            "annotations": [
-                {
-                    "id": 1,
-                    "image_id": 1,
-                    "category_id": 1,
-                    "iscrowd": 0,
-                    "area": area[p],
-                    "bbox": [0, 0, 9, 9],
-                    "num_keypoints": 17,
-                    "keypoints": points.ravel().tolist(),
-                }
-            ],
-        }
-        base.createIndex()
-        said = np.concatenate([answer[p], np.ones((17, 1))], 1).ravel().tolist()
-        found = base.loadRes([{"image_id": 1, "category_id": 1, "score": 1, "keypoints": said}])
-        run = COCOeval(base, found, "keypoints")
-        run._prepare()
-        assert run.computeOks(1, 1)[0, 0] == pytest.approx(mine[p], abs=1e-6)
-
-
-def test_a_person_without_known_joints_has_no_oks() -> None:
-    value = localization.oks(
-        people(1), people(1), known=np.zeros((1, 17), bool), area=np.ones(1), sigmas=BONES.sigmas
-    )
-    assert np.isnan(value[0])
 
 
 def test_pck_by_hand() -> None:

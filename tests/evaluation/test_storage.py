@@ -9,21 +9,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_measure import BONES, answers
+from test_metrics import BONES, answers
 
 from synthstudio.core.errors import DiskError, ModelError
-from synthstudio.evaluation import save
-from synthstudio.evaluation.measure import measure
-from synthstudio.evaluation.save import Evaluation
-from synthstudio.evaluation.table import Answers
+from synthstudio.evaluation import storage
+from synthstudio.evaluation.metrics import compute_metrics
+from synthstudio.evaluation.storage import Evaluation, Predictions
 
-MADE = Evaluation(about={"name": "a run"}, measures=measure(answers(), BONES), answers=answers())
+MADE = Evaluation(
+    about={"name": "a run"}, metrics=compute_metrics(answers(), BONES), predictions=answers()
+)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     out = tmp_path / "run" / "evaluations" / "set"
-    save.write(out, MADE, b"<html>")
+    storage.write(out, MADE, b"<html>")
     return out
 
 
@@ -33,19 +34,19 @@ def columns(folder: Path) -> dict[str, np.ndarray]:
 
 
 def test_what_was_written_is_read(folder: Path) -> None:
-    again = save.read(folder)
+    again = storage.read(folder)
     assert again.about == MADE.about
-    for field in fields(Answers):
-        a, b = getattr(again.answers, field.name), getattr(MADE.answers, field.name)
+    for field in fields(Predictions):
+        a, b = getattr(again.predictions, field.name), getattr(MADE.predictions, field.name)
         assert np.array_equal(a, b, equal_nan=a.dtype.kind == "f"), field.name
-    assert again.measures["places"]["hidden"] == MADE.measures["places"]["hidden"]
+    assert again.metrics["places"]["hidden"] == MADE.metrics["places"]["hidden"]
     assert (folder / "report.html").read_bytes() == b"<html>"
     json.loads((folder / "measures.json").read_text(), parse_constant=pytest.fail)
-    assert save.find(folder.parent.parent) == folder == save.find(folder)
+    assert storage.find(folder.parent.parent) == folder == storage.find(folder)
 
 
 def test_the_same_evaluation_has_the_same_bytes(folder: Path, tmp_path: Path) -> None:
-    save.write(tmp_path / "again", MADE, b"<html>")
+    storage.write(tmp_path / "again", MADE, b"<html>")
     for name in ("answers.npz", "measures.json"):
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
 
@@ -53,7 +54,7 @@ def test_the_same_evaluation_has_the_same_bytes(folder: Path, tmp_path: Path) ->
 def test_nothing_is_written_over(folder: Path) -> None:
     before = (folder / "answers.npz").stat().st_mtime_ns
     with pytest.raises(ModelError, match=r"something already.*Delete it"):
-        save.write(folder, MADE, b"other")
+        storage.write(folder, MADE, b"other")
     assert (folder / "answers.npz").stat().st_mtime_ns == before
 
 
@@ -63,23 +64,23 @@ def test_it_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(DiskError, match="disk is full"):
-        save.write(tmp_path / "set", MADE, b"")
+        storage.write(tmp_path / "set", MADE, b"")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_several_or_none_are_told(folder: Path, tmp_path: Path) -> None:
-    save.write(folder.with_name("other"), MADE, b"")
+    storage.write(folder.with_name("other"), MADE, b"")
     with pytest.raises(ModelError, match="several evaluations"):
-        save.find(folder.parent.parent)
+        storage.find(folder.parent.parent)
     with pytest.raises(ModelError, match="no evaluation"):
-        save.find(tmp_path / "nowhere")
+        storage.find(tmp_path / "nowhere")
 
 
 def test_a_joint_without_a_state_is_read(folder: Path) -> None:
     path, held = folder / "answers.npz", columns(folder)
     held["state"][:, 2], held["cause"][:, 2] = 255, 6
     np.savez(path, **held)
-    assert (save.read(folder).answers.state[:, 2] == 255).all()
+    assert (storage.read(folder).predictions.state[:, 2] == 255).all()
 
 
 def test_a_wrong_byte_anywhere_is_one_message_or_read(folder: Path) -> None:
@@ -90,7 +91,7 @@ def test_a_wrong_byte_anywhere_is_one_message_or_read(folder: Path) -> None:
         broken[place] ^= 0xFF
         path.write_bytes(bytes(broken))
         try:
-            save.read(folder)
+            storage.read(folder)
         except ModelError as error:
             assert "the evaluation is damaged" in str(error)
             said.add(type(error.__cause__).__module__)
@@ -123,16 +124,16 @@ def test_damaged_answers_are_refused(folder: Path, fault: str) -> None:
         np.savez(data, **held)
         path.write_bytes(data.getvalue())
     with pytest.raises(ModelError, match="the evaluation is damaged"):
-        save.read(folder)
+        storage.read(folder)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"format": "x"}', '{"format": 3}', "{" * 9000])
 def test_damaged_measures_are_refused(folder: Path, text: str) -> None:
     (folder / "measures.json").write_text(text)
     with pytest.raises(ModelError, match=r"measures\.json"):
-        save.read(folder)
+        storage.read(folder)
 
 
 def test_null_stands_where_there_is_no_number() -> None:
-    told = save.plain({"a": float("nan"), 1: (np.float64("inf"), np.int64(3), 0.5)})
+    told = storage.json_ready({"a": float("nan"), 1: (np.float64("inf"), np.int64(3), 0.5)})
     assert told == {"a": None, "1": [None, 3, 0.5]}

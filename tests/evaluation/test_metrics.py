@@ -11,14 +11,14 @@ import pytest
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.evaluation.measure import measure, parts
-from synthstudio.evaluation.table import Answers, some
+from synthstudio.evaluation.metrics import compute_metrics, joint_subsets
+from synthstudio.evaluation.storage import Predictions, select
 
 BONES = get_skeleton("coco17")
 J, PAIRS = 17, 20
 
 
-def answers(*, hidden_error: float = 30.0, seen_error: float = 2.0) -> Answers:
+def answers(*, hidden_error: float = 30.0, seen_error: float = 2.0) -> Predictions:
     """Return PAIRS moments, each with an occluded row and its clean one; box side 100 px.
 
     In the occluded row the first five joints are hidden by an object, and answered
@@ -39,7 +39,7 @@ def answers(*, hidden_error: float = 30.0, seen_error: float = 2.0) -> Answers:
     said[..., 0] = np.where(state == 2, 0.7, 0.3)
     said[..., 3] = np.where(state == 2, 0.1, 0.5)
     number = np.arange(count)
-    return Answers(
+    return Predictions(
         xy=true + error[..., None] * [1, 0],
         score=np.full((count, J), 0.5),
         peak=np.full((count, J), 0.5),
@@ -70,7 +70,7 @@ def answers(*, hidden_error: float = 30.0, seen_error: float = 2.0) -> Answers:
 
 
 def test_pck_splits_into_visible_and_hidden() -> None:
-    found = measure(answers(), BONES)
+    found = compute_metrics(answers(), BONES)
     assert found["counts"] == {"people": 40, "joints": 680, "hidden": 100}
     assert found["places"]["visible"]["PCK@0.1"] == {"value": 1, "low": 1, "high": 1}
     assert found["places"]["hidden"]["PCK@0.1"]["value"] == 0
@@ -82,22 +82,25 @@ def test_pck_splits_into_visible_and_hidden() -> None:
 
 
 def test_counterfactual_cost_is_that_of_the_hidden_joints() -> None:
-    cost = measure(answers(), BONES)["counterfactual"]
+    cost = compute_metrics(answers(), BONES)["counterfactual"]
     assert cost["pairs"] == 20
     assert cost["newly_hidden"] == {"value": -1, "low": -1, "high": -1, "joints": 100}
     assert cost["still_visible"]["value"] == 0
-    assert measure(answers(hidden_error=2.0), BONES)["counterfactual"]["newly_hidden"]["value"] == 0
+    assert (
+        compute_metrics(answers(hidden_error=2.0), BONES)["counterfactual"]["newly_hidden"]["value"]
+        == 0
+    )
 
 
 def test_curves_fall_where_people_are_hidden() -> None:
-    curve = measure(answers(), BONES)["by_fraction"]
+    curve = compute_metrics(answers(), BONES)["by_fraction"]
     filled = [row for row in curve if row["people"]]
     assert [row["from"] for row in filled] == [0.0, 0.35]
     assert filled[0]["all"]["value"] == 1 and filled[1]["all"]["value"] == pytest.approx(12 / 17)
 
 
 def test_average_precision_sees_what_is_hidden() -> None:
-    precise = measure(answers(), BONES)["precision"]
+    precise = compute_metrics(answers(), BONES)["precision"]
     assert precise["visible"]["AP"] > 0.7 > precise["hidden"]["AP"]
 
 
@@ -112,12 +115,12 @@ def test_the_same_joints_have_the_same_precision_by_cause_and_by_state() -> None
         score=1 - sure,
         frame=np.arange(2 * PAIRS) // 8,
     )
-    found = measure(made, BONES)
+    found = compute_metrics(made, BONES)
     for cause, state in (("object", "hidden"), ("visible", "visible")):
         wanted = found["precision"][state]["AP"]
         assert found["by_cause"][cause]["AP"] == pytest.approx(wanted, abs=1e-12)
         turned = dataclasses.replace(made, quality=made.score, score=made.quality)
-        assert measure(turned, BONES)["precision"][state]["AP"] < wanted - 0.02
+        assert compute_metrics(turned, BONES)["precision"][state]["AP"] < wanted - 0.02
 
 
 def test_shares_that_are_exact_are_no_calibrated_chance() -> None:
@@ -125,12 +128,14 @@ def test_shares_that_are_exact_are_no_calibrated_chance() -> None:
     exact = made.true_shares.copy()
     exact[..., 0] = np.where(made.state == 2, 0.8, 0.2)
     exact[..., 3] = 1 - exact[..., 0]
-    told = measure(dataclasses.replace(made, true_shares=exact, shares=exact[..., :4]), BONES)
+    told = compute_metrics(
+        dataclasses.replace(made, true_shares=exact, shares=exact[..., :4]), BONES
+    )
     assert told["visibility"]["ECE"] == pytest.approx(0.2)
 
 
 def test_visibility_against_its_bars() -> None:
-    told = measure(answers(), BONES)["visibility"]
+    told = compute_metrics(answers(), BONES)["visibility"]
     assert told["AUROC"]["value"] == 1 and told["AUROC_of_peak"]["value"] == 0.5
     assert told["AUROC_of_mass"]["value"] == 0.5
     assert told["cause_F1"]["value"] == 1
@@ -140,7 +145,7 @@ def test_visibility_against_its_bars() -> None:
 
 
 def test_lifting_is_in_millimetres() -> None:
-    lifted = measure(answers(), BONES)["lifting"]
+    lifted = compute_metrics(answers(), BONES)["lifting"]
     assert lifted["all"]["MPJPE_mm"] == pytest.approx(20)
     assert lifted["all"]["PA-MPJPE_mm"] == pytest.approx(0, abs=1e-6)
 
@@ -149,9 +154,9 @@ def test_skill_is_nought_for_the_mean_pose() -> None:
     made = answers()
     size = made.box[:, None, 2:]
     blind = np.broadcast_to((made.true_xy / size).mean(0) * size, made.true_xy.shape)
-    skill = measure(dataclasses.replace(made, xy=blind), BONES)["prior"]
+    skill = compute_metrics(dataclasses.replace(made, xy=blind), BONES)["prior"]
     assert skill["all"]["skill"] == pytest.approx(0, abs=1e-9)
-    assert measure(made, BONES)["prior"]["visible"]["skill"] == 1
+    assert compute_metrics(made, BONES)["prior"]["visible"]["skill"] == 1
 
 
 def test_a_plain_block_has_no_visibility_and_no_lifting() -> None:
@@ -159,16 +164,16 @@ def test_a_plain_block_has_no_visibility_and_no_lifting() -> None:
     nothing = dataclasses.replace(
         made, shares=np.full_like(made.shares, np.nan), xyz_m=np.full_like(made.xyz_m, np.nan)
     )
-    found = measure(nothing, BONES)
+    found = compute_metrics(nothing, BONES)
     assert found["visibility"] == {} and found["lifting"] == {}
     json.dumps(found)
 
 
 def test_some_people_keep_their_pairs() -> None:
     made = answers()
-    few = some(made, np.array([2, 3, 5]))
+    few = select(made, np.array([2, 3, 5]))
     assert few.clean.tolist() == [1, 1, 2]
-    lone = some(made, np.array([4]))
+    lone = select(made, np.array([4]))
     assert lone.clean.tolist() == [-1]
-    assert measure(lone, BONES)["counterfactual"] == {"pairs": 0}
-    assert int(parts(few)["hidden"].sum()) == 5
+    assert compute_metrics(lone, BONES)["counterfactual"] == {"pairs": 0}
+    assert int(joint_subsets(few)["hidden"].sum()) == 5

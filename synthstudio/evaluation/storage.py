@@ -1,8 +1,10 @@
-"""Evaluations on disk: answers beside the truth, figures, the page. Whole or not at all.
+"""Predictions beside the truth, and evaluations on disk. Letters: P people, J joints.
 
-RUN/evaluations/NAME/answers.npz      evaluation.table.Answers, one array a field
-RUN/evaluations/NAME/measures.json    what was asked (`about`) and every figure; null: none
+RUN/evaluations/NAME/answers.npz      Predictions, one array a field
+RUN/evaluations/NAME/measures.json    what was evaluated (`about`) and every metric; null: none
 RUN/evaluations/NAME/report.html      the same for people
+
+A folder is written whole or not at all.
 """
 
 from __future__ import annotations
@@ -22,11 +24,15 @@ from synthstudio.core.labels import CAUSES, STATE_HIDDEN, STATE_OUTSIDE, STATE_V
 from synthstudio.core.safe_npz import UNREADABLE
 from synthstudio.dataset.durable import canonical_json, disk_errors, read_json, whole_folder
 from synthstudio.dataset.rows import NO_STATE
-from synthstudio.evaluation.table import Answers
 
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+U8 = NDArray[np.uint8]
+Bools = NDArray[np.bool_]
+Words = NDArray[np.str_]
 FORMAT = "synthstudio-evaluation-2"
-ANSWERS, MEASURES, PAGE = "answers.npz", "measures.json", "report.html"
-_MOST_BYTES = 8 << 30
+PREDICTIONS_FILE, METRICS_FILE, PAGE_FILE = "answers.npz", "measures.json", "report.html"
+_MAX_BYTES = 8 << 30
 _STATES = (STATE_VISIBLE, STATE_HIDDEN, STATE_OUTSIDE, NO_STATE)
 # Letters after P: a field's other axes, as lengths or "J".
 _SHAPES: dict[str, tuple[Any, ...]] = {
@@ -62,26 +68,80 @@ _KINDS = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """What a network predicted, beside the truth; places are continuous pixels of the pictures.
+
+    `known` (P, J): labelled and inside the window that the network saw. `area`: of the amodal
+    mask; `side`: the longer one of the amodal box; `box` (P, 4) x y w h. `window` (P, 4)
+    x0 y0 x1 y1: what the network saw of the picture. `clean` (P,): the row of the same person in
+    the same moment without occluders, or -1. `present`, `shares`, `quality`: NaN where the network
+    does not predict them; `shares` (P, J, 4) visible, self, person, object. `xyz_m` root-relative.
+    """
+
+    xy: F64  # (P, J, 2) predicted
+    score: F64  # (P, J) the chance to be right that the maps give
+    peak: F64  # (P, J) the first map's highest value: the baseline for visibility
+    present: F64  # (P, J)
+    shares: F64  # (P, J, 4)
+    quality: F64  # (P, J)
+    xyz_m: F64  # (P, J, 3)
+    true_xy: F64
+    true_shares: F64  # (P, J, 5)
+    true_xyz_m: F64
+    known: Bools
+    state: U8  # (P, J)
+    cause: U8  # (P, J) place in core.labels.CAUSES
+    ambiguous: Bools
+    area: F64
+    side: F64
+    box: F64
+    window: F64
+    fraction: F64
+    crowd: F64
+    frame: I64
+    instance: I64
+    group: I64
+    clean: I64
+    variant: Words
+    family: Words
+
+    def __len__(self) -> int:
+        return len(self.xy)
+
+
+def select(predictions: Predictions, rows: I64 | Bools) -> Predictions:
+    """Some of the people; `clean` is renumbered, -1 where its row is not among them."""
+    rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+    place = np.full(len(predictions) + 1, -1, np.int64)
+    place[rows] = np.arange(len(rows))
+    parts = {f.name: getattr(predictions, f.name)[rows] for f in fields(Predictions)}
+    parts["clean"] = place[parts["clean"]]
+    return Predictions(**parts)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """`about`: run, weights, data set, split, decoding, skeleton. `measures`: figures by section
-    (measure.measure's, and what only a network can tell: latency, attention, sensitivity)."""
+    """`about`: run, weights, data set, split, decoding, skeleton. `metrics`: by section, those of
+    `compute_metrics` and those that need the network itself: latency, attention, sensitivity."""
 
     about: dict[str, Any]
-    measures: dict[str, Any]
-    answers: Answers
+    metrics: dict[str, Any]
+    predictions: Predictions
 
 
-def write(out: Path, made: Evaluation, page: bytes) -> None:
+def write(out: Path, evaluation: Evaluation, page: bytes) -> None:
     """Write an evaluation into a new folder; ModelError when one is there, DiskError on failure."""
     check_free(out)
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         with whole_folder(out) as unfinished:
             unfinished.mkdir()
-            (unfinished / ANSWERS).write_bytes(_npz(made.answers))
-            told = {"format": FORMAT, "about": made.about, "measures": made.measures}
-            (unfinished / MEASURES).write_bytes(canonical_json(plain(told)))
-            (unfinished / PAGE).write_bytes(page)
+            archive = io.BytesIO()
+            np.savez_compressed(archive, **vars(evaluation.predictions))
+            (unfinished / PREDICTIONS_FILE).write_bytes(archive.getvalue())
+            kept = {"format": FORMAT, "about": evaluation.about, "measures": evaluation.metrics}
+            (unfinished / METRICS_FILE).write_bytes(canonical_json(json_ready(kept)))
+            (unfinished / PAGE_FILE).write_bytes(page)
 
 
 def check_free(out: Path) -> None:
@@ -96,33 +156,35 @@ def check_free(out: Path) -> None:
 
 
 def read(folder: Path) -> Evaluation:
-    """Return an evaluation as it was written; ModelError when it is damaged or of another kind."""
+    """Read an evaluation; ModelError when it is damaged or of another kind."""
+    path = folder / METRICS_FILE
     try:
-        told = read_json(folder / MEASURES)
+        kept = read_json(path)
     except DatasetError as error:
-        raise _damaged(folder / MEASURES, str(error)) from error
-    if told.get("format") != FORMAT:
+        raise _damaged(path, str(error)) from error
+    if kept.get("format") != FORMAT:
         raise ModelError(
-            "this is no evaluation of ours",
-            where=str(folder / MEASURES),
+            "not an evaluation of this version",
+            where=str(path),
             expected=FORMAT,
-            got=str(told.get("format"))[:80],
+            got=str(kept.get("format"))[:80],
             then="Make it again: synthstudio evaluate.",
         )
-    about, measures = told.get("about"), told.get("measures")
-    if not isinstance(about, dict) or not isinstance(measures, dict):
-        raise _damaged(folder / MEASURES, "about or measures is missing")
-    return Evaluation(about=about, measures=measures, answers=_answers(folder / ANSWERS))
+    about, metrics = kept.get("about"), kept.get("measures")
+    if not isinstance(about, dict) or not isinstance(metrics, dict):
+        raise _damaged(path, "about or measures is missing")
+    predictions = _read_predictions(folder / PREDICTIONS_FILE)
+    return Evaluation(about=about, metrics=metrics, predictions=predictions)
 
 
 def find(path: Path) -> Path:
-    """Return the evaluation that a path means: itself, or the only one of a run.
+    """The evaluation that a path means: itself, or the only one of a run.
 
     ModelError when there is none, or several to choose from.
     """
-    if (path / MEASURES).is_file():
+    if (path / METRICS_FILE).is_file():
         return path
-    found = sorted(p.parent for p in (path / "evaluations").glob(f"*/{MEASURES}"))
+    found = sorted(p.parent for p in (path / "evaluations").glob(f"*/{METRICS_FILE}"))
     if len(found) == 1:
         return found[0]
     names = ", ".join(str(p) for p in found[:8])
@@ -135,28 +197,22 @@ def find(path: Path) -> Path:
     )
 
 
-def plain(value: Any) -> Any:
-    """Return plain values with null for every number that JSON has none for."""
+def json_ready(value: Any) -> Any:
+    """Plain values, with None for every number that JSON cannot hold."""
     if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in value.items()}
+        return {str(k): json_ready(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
+        return [json_ready(v) for v in value]
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _npz(answers: Answers) -> bytes:
-    data = io.BytesIO()
-    np.savez_compressed(data, **{f.name: getattr(answers, f.name) for f in fields(Answers)})
-    return data.getvalue()
-
-
-def _answers(path: Path) -> Answers:
-    names = [f.name for f in fields(Answers)]
+def _read_predictions(path: Path) -> Predictions:
+    names = [f.name for f in fields(Predictions)]
     try:
         with zipfile.ZipFile(path) as archive:
-            if sum(i.file_size for i in archive.infolist()) > _MOST_BYTES:
+            if sum(i.file_size for i in archive.infolist()) > _MAX_BYTES:
                 raise _damaged(path, "it unpacks to too much")
         with np.load(path, allow_pickle=False) as stored:
             if sorted(stored.files) != sorted(names):
@@ -174,7 +230,7 @@ def _answers(path: Path) -> Answers:
         raise _damaged(path, "rows that it does not have")
     if (columns["cause"] >= len(CAUSES)).any() or not np.isin(columns["state"], _STATES).all():
         raise _damaged(path, "a state or a cause of a joint that there is not")
-    return Answers(**columns)
+    return Predictions(**columns)
 
 
 def _damaged(path: Path, got: str) -> ModelError:

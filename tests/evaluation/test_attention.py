@@ -1,4 +1,4 @@
-"""Attention on the occluder: indifferent, averted and attracted attention, and the moved mask."""
+"""Attention on the occluder: indifferent, averted and attracted; sensitivity maps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from synthstudio.core.rng import stream
-from synthstudio.evaluation.attention import gaze, shunning
+from synthstudio.evaluation.attention import (
+    PATCH_GREY,
+    attention_mass,
+    attention_ratios,
+    occlusion_sensitivity,
+    sensitivity_summary,
+)
 
 P, J, H, W = 60, 5, 24, 18
 
@@ -23,13 +29,17 @@ def covers() -> np.ndarray:
 def told(pixels: np.ndarray, cover: np.ndarray) -> dict:  # type: ignore[type-arg]
     """Return the figures of joints' attention (P, h, w), the same for all joints."""
     spread = np.repeat((pixels / pixels.sum((1, 2), keepdims=True))[:, None], J, 1)
-    return shunning(
-        [gaze(spread, cover, np.ones((P, J), bool), group=np.arange(P) // 2, **nothing_known(P))]
+    return attention_ratios(
+        [
+            attention_mass(
+                spread, cover, np.ones((P, J), bool), group=np.arange(P) // 2, **nothing_known(P)
+            )
+        ]
     )
 
 
 def nothing_known(people: int) -> dict:  # type: ignore[type-arg]
-    """Return what `gaze` asks besides, of people whose silhouettes nobody knows."""
+    """Return what `attention_mass` asks besides, of people whose silhouettes nobody knows."""
     return {
         "hidden": np.zeros((people, J), bool),
         "body": np.full((people, H, W), np.nan),
@@ -44,9 +54,9 @@ def of_one(*looks: np.ndarray, hidden: tuple[bool, ...] = ()) -> dict:  # type: 
     cover[..., :2], body[..., :4] = 1, 1
     pixels = np.stack([look / look.sum() for look in looks])[None]
     flags = np.array([hidden or (False,) * len(looks)])
-    return shunning(
+    return attention_ratios(
         [
-            gaze(
+            attention_mass(
                 pixels,
                 cover,
                 np.ones((1, len(looks)), bool),
@@ -93,9 +103,9 @@ def test_a_place_that_is_avoided_for_itself_shows_on_the_control() -> None:
     look[:, 2] = 0  # half of the visible body is never looked at, covered or not
     cover, body = np.zeros((1, 4, 8)), np.zeros((1, 4, 8))
     cover[..., 1:2], body[..., :4] = 1, 1
-    found = shunning(
+    found = attention_ratios(
         [
-            gaze(
+            attention_mass(
                 (look / look.sum())[None, None],
                 cover,
                 np.ones((1, 1), bool),
@@ -147,17 +157,74 @@ def test_joints_that_do_not_count_say_nothing() -> None:
     pixels[:, 1:] = 9.0  # would break every ratio
     which = np.zeros((P, J), bool)
     which[:, 0] = True
-    found = gaze(pixels, cover, which, group=np.arange(P), **nothing_known(P))
-    assert shunning([found])["on_occluder"]["value"] == pytest.approx(1)
+    found = attention_mass(pixels, cover, which, group=np.arange(P), **nothing_known(P))
+    assert attention_ratios([found])["on_occluder"]["value"] == pytest.approx(1)
 
 
 def test_nobody_hidden_is_nothing_measured() -> None:
-    assert shunning([]) == {"people": 0}
-    empty = gaze(
+    assert attention_ratios([]) == {"people": 0}
+    empty = attention_mass(
         np.ones((P, J, H, W)),
         np.zeros((P, H, W)),
         np.ones((P, J), bool),
         group=np.arange(P),
         **nothing_known(P),
     )
-    assert shunning([empty]) == {"people": 0}
+    assert attention_ratios([empty]) == {"people": 0}
+
+
+XY = np.array([[10.0, 12.0], [40.0, 50.0], [20.0, 30.0]])
+KNOWN = np.array([True, True, False])
+PICTURE = np.full((64, 48, 3), 200, np.uint8)
+
+
+def local(pictures: np.ndarray) -> np.ndarray:
+    """Return errors that grow only for a joint whose own pixel is grey."""
+    at = pictures[:, XY[:, 1].astype(int), XY[:, 0].astype(int), 0]
+    return np.where(at == PATCH_GREY, 0.5, 0.1)
+
+
+def global_(pictures: np.ndarray) -> np.ndarray:
+    """Return errors that grow for all joints when joint 0's pixel is grey."""
+    return np.repeat(local(pictures)[:, :1], 3, 1)
+
+
+def run(error) -> dict:  # type: ignore[no-untyped-def,type-arg]
+    return sensitivity_summary(
+        [occlusion_sensitivity(error, PICTURE, XY, known=KNOWN, patch=12, stride=6)]
+    )
+
+
+def test_a_local_weakness_lies_under_the_patch() -> None:
+    found = occlusion_sensitivity(local, PICTURE, XY, known=KNOWN, patch=12, stride=6)
+    assert found.increase.shape == (9, 7, 3)
+    assert np.isnan(found.increase[..., 2]).all()
+    assert np.array_equal(found.increase[..., :2] > 0, found.under[..., :2])
+    told = sensitivity_summary([found])
+    assert told["elsewhere"] == 0
+    assert told["under_patch"] == pytest.approx(0.4)
+    assert told["max"] == pytest.approx(0.2)  # one of two joints
+
+
+def test_harm_elsewhere_is_told_apart() -> None:
+    assert run(global_)["elsewhere"] == pytest.approx(0.5)
+
+
+def test_a_network_that_never_looks_is_not_harmed() -> None:
+    told = run(lambda pictures: np.full((len(pictures), 3), 0.3))
+    assert told["mean"] == told["max"] == 0
+    assert np.isnan(told["elsewhere"])
+
+
+@pytest.mark.parametrize(
+    ("patch", "stride", "known"),
+    [(0, 1, KNOWN), (49, 4, KNOWN), (8, 0, KNOWN), (8, 4, np.zeros(3, bool))],
+)
+def test_patches_that_do_not_fit_are_refused(patch: int, stride: int, known: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="patch"):
+        occlusion_sensitivity(local, PICTURE, XY, known=known, patch=patch, stride=stride)
+
+
+def test_the_picture_itself_is_left_alone() -> None:
+    run(local)
+    assert (PICTURE == 200).all()

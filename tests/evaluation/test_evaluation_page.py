@@ -8,13 +8,15 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from test_measure import BONES, answers
+from test_metrics import BONES, answers
 
-from synthstudio.evaluation.attention import Example
-from synthstudio.evaluation.measure import measure
-from synthstudio.evaluation.save import Evaluation, plain
-from synthstudio.evaluation.sensitivity import sensitivity, summary
-from synthstudio.evaluation.table import Answers, some
+from synthstudio.evaluation.attention import (
+    AttentionExample,
+    occlusion_sensitivity,
+    sensitivity_summary,
+)
+from synthstudio.evaluation.metrics import compute_metrics
+from synthstudio.evaluation.storage import Evaluation, Predictions, json_ready, select
 from synthstudio.report import plots
 from synthstudio.report.evaluation import report
 from synthstudio.report.evaluation_drawings import Case, looked, worst
@@ -51,19 +53,21 @@ def read(page: bytes) -> str:
     return re.sub(r"\s+", " ", " ".join(parser.text))
 
 
-def made(answered: Answers, **more: object) -> Evaluation:
-    return Evaluation(about=ABOUT, measures=measure(answered, BONES) | more, answers=answered)
+def made(answered: Predictions, **more: object) -> Evaluation:
+    return Evaluation(
+        about=ABOUT, metrics=compute_metrics(answered, BONES) | more, predictions=answered
+    )
 
 
-def example(**change: object) -> Example:
+def example(**change: object) -> AttentionExample:
     fields = {
         "picture": np.full((96, 72, 3), 90, np.uint8), "joint": 0, "true": np.array([0.5, 0.5]),
-        "said": np.array([0.5, 0.6]), "belief": np.eye(24, 18),
+        "predicted": np.array([0.5, 0.6]), "heatmap": np.eye(24, 18),
         "peaks": np.array([[0.5, 0.6]]), "cover": np.zeros((24, 18)),
         "pixels": np.ones((24, 18)), "poses": np.full((3, 17, 2), 0.4),
         "weights": np.array([0.5, 0.3, 0.2]), "cause": "object", "frame": 3, "instance": 1,
     }  # fmt: skip
-    return Example(**(fields | change))  # type: ignore[arg-type]
+    return AttentionExample(**(fields | change))  # type: ignore[arg-type]
 
 
 def test_the_line_of_an_evaluation_names_nothing_that_was_not_measured() -> None:
@@ -76,7 +80,7 @@ def test_the_line_of_an_evaluation_names_nothing_that_was_not_measured() -> None
 
 
 def test_headlines_and_intervals_stand_in_the_page() -> None:
-    slid = sensitivity(
+    slid = occlusion_sensitivity(
         lambda pictures: np.array([[p[:20].mean() / 255] * 17 for p in pictures]),
         np.full((96, 72, 3), 200, np.uint8),
         np.full((17, 2), 9.0),
@@ -95,7 +99,7 @@ def test_headlines_and_intervals_stand_in_the_page() -> None:
     )
     gaze = {"value": 0.31, "low": 0.25, "high": 0.4}
     more = {
-        "sensitivity": summary([slid]),
+        "sensitivity": sensitivity_summary([slid]),
         "attention": {
             "people": 9,
             "on_occluder": gaze,
@@ -134,7 +138,7 @@ def test_headlines_and_intervals_stand_in_the_page() -> None:
 
 def test_a_plain_block_and_single_frames_say_what_is_missing() -> None:
     full = answers()
-    bare = some(
+    bare = select(
         dataclasses.replace(
             full,
             shares=np.full_like(full.shares, np.nan),
@@ -155,11 +159,11 @@ def test_a_plain_block_and_single_frames_say_what_is_missing() -> None:
 
 def test_figures_that_were_stored_as_null_are_dashes() -> None:
     one = made(answers())
-    stored = dataclasses.replace(one, measures=plain(one.measures))
+    stored = dataclasses.replace(one, metrics=json_ready(one.metrics))
     assert read(report(stored, BONES)) == read(report(one, BONES))
-    told = plain(one.measures)
+    told = json_ready(one.metrics)
     told["precision"]["hidden"]["AP"] = None
-    page = read(report(dataclasses.replace(one, measures=told), BONES))
+    page = read(report(dataclasses.replace(one, metrics=told), BONES))
     assert "nan" not in page.lower().replace("nano", "")
 
 
@@ -169,7 +173,7 @@ def test_worst_cases_are_the_worst_and_of_different_moments() -> None:
     ranked = dataclasses.replace(full, xy=full.true_xy + off[..., None] * [1, 0])
     rows = worst(ranked, count=3)
     assert rows.tolist() == [38, 36, 34]  # clean rows have no hidden joint
-    assert worst(some(full, np.arange(1, 40, 2)), count=3).size == 0
+    assert worst(select(full, np.arange(1, 40, 2)), count=3).size == 0
     twice = dataclasses.replace(ranked, group=np.zeros(40, int))
     assert worst(twice, count=3).tolist() == [38]
 

@@ -1,0 +1,265 @@
+"""Bootstrap intervals over seeds and groups of frames, for single figures and paired differences.
+
+Frames of one group show the same people, and runs of one seed share their luck, so neither may
+be drawn one by one: the hierarchical bootstrap draws seeds first, then whole groups. All seeds
+are tested on the same groups, so one draw of groups holds for all drawn seeds: drawing them
+apart would average out what the choice of the test set alone decides. No draw reaches beyond the
+seeds that there are: with 2 to 4 of them the intervals are too narrow (`few_seeds_note`).
+
+Sums over people have `ratio_interval` and `paired_interval`. Other figures (AP, AUROC, F1,
+calibration error) are a `Statistic`: a function of how often each group is drawn. Everything slow
+(matching, sorting) is done once; a draw then costs a pass over an array.
+Letters: N rows, G groups of frames, S seeds, R draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthstudio.core.rng import stream
+from synthstudio.evaluation import calibration
+from synthstudio.evaluation.precision import Matches
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Statistic = Callable[[F64], float]
+"""How often each group counts (G,) -> the figure; NaN where nothing is left to measure."""
+ENOUGH_SEEDS = 5
+MARGIN_DRAWS = 500
+_RECALLS = np.linspace(0, 1, 101)  # where pycocotools looks at the precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A value and the percentile interval in which 95 % of the draws lie."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        return self.low > 0 or self.high < 0
+
+    def text(self, *, scale: float = 100, digits: int = 1) -> str:
+        """Format as "+3.1 (+1.2 to +5.0)"."""
+        value, low, high = (scale * v for v in (self.value, self.low, self.high))
+        return f"{value:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})"
+
+
+def _percentile_interval(value: float, draws: F64) -> Interval:
+    if not np.isfinite(draws).any() or not np.isfinite(value):
+        return Interval(value=value, low=float("nan"), high=float("nan"))
+    low, high = np.nanpercentile(draws, [2.5, 97.5])
+    return Interval(value=value, low=float(low), high=float(high))
+
+
+def few_seeds_note(seeds: int) -> str:
+    """The caveat of intervals over 2 to 4 seeds; empty for other numbers."""
+    if not 1 < seeds < ENOUGH_SEEDS:
+        return ""
+    return (
+        f"Only {seeds} seeds: no draw reaches beyond them, so the intervals are too narrow. "
+        f"Take {ENOUGH_SEEDS} or more."
+    )
+
+
+def _resamples(seeds: int, groups: int, *, seed: int, rounds: int) -> Iterator[tuple[I64, F64]]:
+    """Yield for each round the drawn seeds (S,) and how often each group counts (G,)."""
+    rng = stream(seed, "bootstrap")
+    for _ in range(rounds):
+        drawn_seeds = np.asarray(rng.integers(0, seeds, seeds), np.int64)
+        weight = np.bincount(rng.integers(0, groups, groups), minlength=groups)
+        yield drawn_seeds, weight.astype(np.float64)
+
+
+def ratio_interval(hits: F64, counts: F64, *, seed: int, rounds: int = 2000) -> Interval:
+    """Estimate hits / counts over all. Both (S, G): seeds by groups of frames.
+
+    `counts` may be 0 where a group has nothing to count; S = 1 draws groups alone.
+    """
+    return _sum_interval([(hits, counts)], seed=seed, rounds=rounds)
+
+
+def paired_interval(
+    ours: tuple[F64, F64], theirs: tuple[F64, F64], *, seed: int, rounds: int = 2000
+) -> Interval:
+    """Estimate ours minus theirs, each (hits, counts) of (S, G), with the same draws for both."""
+    return _sum_interval([ours, theirs], seed=seed, rounds=rounds)
+
+
+def _sum_interval(sides: list[tuple[F64, F64]], *, seed: int, rounds: int) -> Interval:
+    shape = sides[0][0].shape
+    if any(array.shape != shape for side in sides for array in side):
+        raise ValueError("sides of a paired comparison must have one shape (seeds, groups)")
+    seeds, groups = shape
+    nan = float("nan")
+    if not all(counts.sum() for _, counts in sides):
+        return Interval(value=nan, low=nan, high=nan)
+
+    def difference(drawn_seeds: I64, weight: F64) -> float:
+        ratios = []
+        for hits, counts in sides:
+            total = (counts[drawn_seeds] * weight).sum()
+            ratios.append((hits[drawn_seeds] * weight).sum() / total if total else np.nan)
+        return float(ratios[0] - ratios[1] if len(ratios) == 2 else ratios[0])
+
+    resamples = _resamples(seeds, groups, seed=seed, rounds=rounds)
+    draws = np.array([difference(*resample) for resample in resamples])
+    return _percentile_interval(difference(np.arange(seeds), np.ones(groups)), draws)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bootstrap:
+    """A statistic of everything, mean over seeds, and of each draw (R,)."""
+
+    value: float
+    draws: F64
+
+    def interval(self) -> Interval:
+        return _percentile_interval(self.value, self.draws)
+
+    def minus(self, other: Bootstrap) -> Interval:
+        """The paired difference; both must share seed, rounds and groups."""
+        return _percentile_interval(self.value - other.value, self.draws - other.draws)
+
+
+def bootstrap(seeds: Sequence[Statistic], *, groups: int, seed: int, rounds: int) -> Bootstrap:
+    """Draw a statistic, given once for each seed. ValueError without seeds."""
+    if not seeds:
+        raise ValueError("a statistic needs a seed at least")
+    draws = np.empty(rounds)
+    for k, (drawn_seeds, weight) in enumerate(
+        _resamples(len(seeds), groups, seed=seed, rounds=rounds)
+    ):
+        repeats = np.bincount(drawn_seeds, minlength=len(seeds))
+        values = [n * statistic(weight) for n, statistic in zip(repeats, seeds, strict=True) if n]
+        draws[k] = sum(values) / len(seeds)
+    value = float(np.mean([statistic(np.ones(groups)) for statistic in seeds]))
+    return Bootstrap(value=value, draws=draws)
+
+
+def average_precision(found: Matches, group_of: dict[int, int]) -> Statistic:
+    """AP over OKS 0.5 to 0.95 and all sizes; `group_of`: each image's group.
+
+    An image drawn k times counts as k images would in pycocotools.
+    """
+    group = np.array([group_of[int(i)] for i in found.image], np.int64)
+    owner = np.array([group_of[int(i)] for i in found.images], np.int64)
+
+    def statistic(weight: F64) -> float:
+        total = (weight[owner] * found.people).sum()
+        if not total:
+            return float("nan")
+        each = weight[group]
+        right = np.cumsum(found.hit * each, 1)
+        answered = np.cumsum(found.counts * each, 1)
+        precise = right / np.maximum(answered, np.spacing(1))
+        best = np.maximum.accumulate(precise[:, ::-1], 1)[:, ::-1]
+        best = np.concatenate([best, np.zeros((len(best), 1))], 1)
+        at = [np.searchsorted(r, _RECALLS) for r in right / total]
+        return float(np.take_along_axis(best, np.stack(at), 1).mean())
+
+    return statistic
+
+
+def auroc(score: F64, positive: Bools, group: I64) -> Statistic:
+    """The chance that a positive scores above a negative, ties half; all (N,)."""
+    values, place = np.unique(score, return_inverse=True)
+
+    def statistic(weight: F64) -> float:
+        each = weight[group]
+        positives = np.bincount(place, each * positive, minlength=len(values))
+        negatives = np.bincount(place, each * ~positive, minlength=len(values))
+        below = np.cumsum(negatives) - negatives / 2
+        pairs = positives.sum() * negatives.sum()
+        return float((positives * below).sum() / pairs) if pairs else float("nan")
+
+    return statistic
+
+
+def macro_f1(truth: I64, predicted: I64, group: I64, *, classes: int) -> Statistic:
+    """Mean F1 over the classes that occur; all (N,), classes from 0."""
+    tables = _confusions(truth, predicted, group, classes)
+    return lambda weight: calibration.macro_f1(_weighted_sum(weight, tables))
+
+
+def majority_f1(truth: I64, group: I64, *, classes: int) -> Statistic:
+    """Macro F1 of always predicting the class that is commonest in the draw."""
+    tables = _confusions(truth, truth, group, classes)
+    return lambda weight: calibration.majority_f1(_weighted_sum(weight, tables))
+
+
+def _confusions(truth: I64, predicted: I64, group: I64, classes: int) -> F64:
+    """Confusion tables (g, classes, classes) of the groups up to the last that occurs."""
+    groups = int(group.max(initial=-1)) + 1
+    cell = (group * classes + truth) * classes + predicted
+    counts = np.bincount(cell, minlength=groups * classes**2)
+    return counts.reshape(groups, classes, classes).astype(np.float64)
+
+
+def _weighted_sum(weight: F64, tables: F64) -> NDArray[Any]:
+    return np.asarray(np.einsum("g,gab->ab", weight[: len(tables)], tables))
+
+
+def calibration_error(probability: F64, outcome: Bools, group: I64, *, bins: int = 15) -> Statistic:
+    """Expected calibration error of probabilities (N,), as `calibration.reliability`."""
+    groups = int(group.max(initial=-1)) + 1
+    place = group * bins + np.minimum((probability * bins).astype(np.int64), bins - 1)
+    # Of each group and bin: by how much the probabilities exceed the outcomes.
+    gap = np.bincount(place, probability - outcome, minlength=groups * bins).reshape(groups, bins)
+    count = np.bincount(group, minlength=groups)
+
+    def statistic(weight: F64) -> float:
+        total = (weight[:groups] * count).sum()
+        return float(np.abs(weight[:groups] @ gap).sum() / total) if total else float("nan")
+
+    return statistic
+
+
+@dataclass(frozen=True, kw_only=True)
+class Margin:
+    """A figure, its baseline, and the figure minus the baseline with the same draws for both."""
+
+    ours: Interval
+    baseline: Interval
+    difference: Interval
+
+
+def _margin(ours: Statistic, baseline: Statistic, *, groups: int, seed: int) -> Margin:
+    a, b = (
+        bootstrap([statistic], groups=groups, seed=seed, rounds=MARGIN_DRAWS)
+        for statistic in (ours, baseline)
+    )
+    return Margin(ours=a.interval(), baseline=b.interval(), difference=a.minus(b))
+
+
+def auroc_margin(score: F64, baseline: F64, visible: Bools, group: I64, *, seed: int) -> Margin:
+    """AUROC of `score` beside that of `baseline`, for telling the visible; all (N,)."""
+    group, groups = _renumbered(group)
+    return _margin(
+        auroc(score, visible, group), auroc(baseline, visible, group), groups=groups, seed=seed
+    )
+
+
+def majority_margin(truth: I64, predicted: I64, group: I64, *, classes: int, seed: int) -> Margin:
+    """Macro F1 beside that of always predicting the commonest class; all (N,)."""
+    group, groups = _renumbered(group)
+    return _margin(
+        macro_f1(truth, predicted, group, classes=classes),
+        majority_f1(truth, group, classes=classes),
+        groups=groups,
+        seed=seed,
+    )
+
+
+def _renumbered(group: I64) -> tuple[I64, int]:
+    """Groups without those that have no row here, and how many are left (1 at least)."""
+    names, place = np.unique(group, return_inverse=True)
+    return place.astype(np.int64), max(len(names), 1)

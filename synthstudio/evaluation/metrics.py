@@ -1,0 +1,367 @@
+"""Every metric of a network's predictions, as plain values that JSON holds."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthstudio.core.labels import CAUSES, STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.core.visibility import is_labelled, is_visible
+from synthstudio.evaluation import calibration, localization
+from synthstudio.evaluation.intervals import (
+    Margin,
+    auroc_margin,
+    majority_margin,
+    paired_interval,
+    ratio_interval,
+)
+from synthstudio.evaluation.precision import Presence, Truth, average_precision
+from synthstudio.evaluation.storage import Predictions
+
+Bools = NDArray[np.bool_]
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+FRACTIONS = (0.0, 0.05, 0.2, 0.35, 0.5, 0.65, 1.01)
+CROWDS = (0.0, 0.05, 0.2, 0.4, 1.01)
+SEED = 2020
+PRESENT = 0.5
+"""From this probability on a prediction says that a joint lies in the picture."""
+_ROUNDS = 1000
+
+
+def compute_metrics(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
+    """Every metric, by section; NaN (null in JSON) where there is nothing to measure."""
+    sections: dict[str, Callable[[Predictions, Skeleton], Any]] = {
+        "places": _localization,
+        "precision": _precision,
+        "beyond": _extended_precision,
+        "by_cause": _by_cause,
+        "by_joint": _by_joint,
+        "by_fraction": lambda p, _: _binned_pck(p, p.fraction, FRACTIONS),
+        "by_crowd": lambda p, _: _binned_pck(p, p.crowd, CROWDS),
+        "counterfactual": _counterfactual,
+        "visibility": visibility_metrics,
+        "lifting": _lifting,
+        "prior": _prior,
+    }
+    counts = {
+        "people": len(predictions),
+        "joints": int(predictions.known.sum()),
+        "hidden": int((predictions.known & (predictions.state == STATE_HIDDEN)).sum()),
+    }
+    return {"counts": counts} | {
+        name: section(predictions, skeleton) for name, section in sections.items()
+    }
+
+
+def joint_subsets(predictions: Predictions) -> dict[str, Bools]:
+    """The joints (P, J) that metrics are given for: all, visible and hidden ones."""
+    return {
+        "all": predictions.known,
+        "visible": predictions.known & (predictions.state == STATE_VISIBLE),
+        "hidden": predictions.known & (predictions.state == STATE_HIDDEN),
+    }
+
+
+def pck_of(predictions: Predictions, *, at: float = 0.1) -> F64:
+    """(P, J) 1 where a prediction lies within `at` of the amodal box's longer side, else 0."""
+    return localization.pck(predictions.xy, predictions.true_xy, length=predictions.side, at=at)
+
+
+def pck_by_group(predictions: Predictions, subset: Bools, *, at: float = 0.1) -> tuple[F64, F64]:
+    """(1, G) hits of PCK and joints counted, by group of frames: for `intervals`."""
+    hits = np.where(subset, pck_of(predictions, at=at), 0.0).sum(1)
+    groups = int(predictions.group.max(initial=-1)) + 1
+    return (
+        _sum_by_group(predictions.group, hits, groups),
+        _sum_by_group(predictions.group, subset.sum(1), groups),
+    )
+
+
+def _pck_interval(predictions: Predictions, subset: Bools, *, at: float = 0.1) -> dict[str, float]:
+    hits, counts = pck_by_group(predictions, subset, at=at)
+    return vars(ratio_interval(hits, counts, seed=SEED, rounds=_ROUNDS))
+
+
+def _localization(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
+    lengths = {
+        "PCKh@0.5": (localization.head_px(predictions.true_xy, skeleton.joints), 0.5),
+        "torso PCK@0.2": (localization.torso_px(predictions.true_xy, skeleton.joints), 0.2),
+    }
+    errors = localization.distances(predictions.xy, predictions.true_xy)
+    out = {}
+    for name, subset in joint_subsets(predictions).items():
+        row: dict[str, Any] = {
+            f"PCK@{at:g}": _pck_interval(predictions, subset, at=at) for at in (0.05, 0.1, 0.2)
+        }
+        row["PCK-AUC"] = localization.pck_auc(
+            predictions.xy, predictions.true_xy, known=subset, length=predictions.side
+        )
+        for label, (length, at) in lengths.items():
+            hits = localization.pck(predictions.xy, predictions.true_xy, length=length, at=at)
+            row[label] = _mean(hits, subset & (length > 0)[:, None])
+        row["EPE_px"] = float(errors[subset].mean()) if subset.any() else float("nan")
+        out[name] = row
+    return out
+
+
+def truth_of(predictions: Predictions) -> Truth:
+    return Truth(
+        image=predictions.frame,
+        xy=predictions.true_xy,
+        known=predictions.known,
+        area=predictions.area,
+        box=predictions.box,
+    )
+
+
+def person_score(predictions: Predictions) -> F64:
+    """(P,) confidence in each person: the OKS that is expected, or the maps' chance of a hit."""
+    quality = predictions.quality
+    return np.asarray(np.nanmean(np.where(np.isfinite(quality), quality, predictions.score), 1))
+
+
+def _precision(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
+    return {
+        name: _subset_precision(predictions, subset, skeleton)
+        for name, subset in joint_subsets(predictions).items()
+    }
+
+
+def _subset_precision(
+    predictions: Predictions, subset: Bools, skeleton: Skeleton
+) -> dict[str, float]:
+    return average_precision(
+        truth_of(predictions),
+        predictions.xy,
+        person_score(predictions),
+        sigmas=skeleton.sigmas,
+        only=subset,
+    )
+
+
+def extended_truth(predictions: Predictions) -> tuple[Truth, Presence]:
+    """The truth of all labelled joints, inside what the network saw or not, for Ex-OKS.
+
+    A joint whose presence the network does not predict counts as predicted inside.
+    """
+    finite = np.isfinite(predictions.true_xy).all(-1)
+    labelled = is_labelled(predictions.state) & finite
+    window, xy = predictions.window[:, None], predictions.true_xy
+    within = ((xy >= window[..., :2]) & (xy < window[..., 2:])).all(-1)
+    truth = Truth(
+        image=predictions.frame,
+        xy=predictions.true_xy,
+        area=predictions.area,
+        box=predictions.box,
+        known=labelled | (predictions.state == STATE_OUTSIDE),
+    )
+    claimed = ~(predictions.present < PRESENT)  # NaN: not predicted
+    return truth, Presence(window=predictions.window, inside=labelled & within, claimed=claimed)
+
+
+def _extended_precision(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
+    """AP by Ex-OKS, also of a baseline that takes no joint to be outside."""
+    truth, presence = extended_truth(predictions)
+    never_outside = Presence(
+        window=presence.window, inside=presence.inside, claimed=np.ones_like(presence.claimed)
+    )
+    out: dict[str, Any] = {"joints_outside": int((truth.known & ~presence.inside).sum())}
+    for name, side in (("said", presence), ("never_outside", never_outside)):
+        out[name] = average_precision(
+            truth,
+            predictions.xy,
+            person_score(predictions),
+            sigmas=skeleton.sigmas,
+            presence=side,
+        )
+    predicted = truth.known & np.isfinite(predictions.present)
+    out["AUROC"] = calibration.auroc(predictions.present[predicted], presence.inside[predicted])
+    return out
+
+
+def _by_cause(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
+    out = {}
+    for number, name in enumerate(CAUSES):
+        subset = predictions.known & (predictions.cause == number)
+        if subset.any():
+            out[name] = {
+                "joints": int(subset.sum()),
+                "PCK@0.1": _pck_interval(predictions, subset),
+                "AP": _subset_precision(predictions, subset, skeleton)["AP"],
+            }
+    return out
+
+
+def _by_joint(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
+    hits, subsets = pck_of(predictions), joint_subsets(predictions)
+    return {
+        joint: {
+            name: float(hits[subset[:, j], j].mean()) if subset[:, j].any() else float("nan")
+            for name, subset in subsets.items()
+        }
+        for j, joint in enumerate(skeleton.joints)
+    }
+
+
+def _binned_pck(
+    predictions: Predictions, value: F64, edges: tuple[float, ...]
+) -> list[dict[str, Any]]:
+    """PCK@0.1 of people in bins of a `value` (P,), each with its interval."""
+    out = []
+    for low, high in itertools.pairwise(edges):
+        inside = ((value >= low) & (value < high))[:, None]
+        row: dict[str, Any] = {"from": low, "to": min(high, 1.0), "people": int(inside.sum())}
+        for name, subset in joint_subsets(predictions).items():
+            row[name] = _pck_interval(predictions, subset & inside)
+        out.append(row)
+    return out
+
+
+def _counterfactual(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
+    """What the occluder costs: the same joint of the same moment, with and without it.
+
+    Only joints known in both frames and visible in the clean one: the difference of PCK@0.1,
+    paired by moment.
+    """
+    clean, state = predictions.clean, predictions.state
+    rows = np.flatnonzero((clean >= 0) & (clean != np.arange(len(predictions))))
+    if not len(rows):
+        return {"pairs": 0}
+    other, hits = clean[rows], pck_of(predictions)
+    group, groups = predictions.group[rows], int(predictions.group.max()) + 1
+    visible_before = (
+        predictions.known[rows] & predictions.known[other] & (state[other] == STATE_VISIBLE)
+    )
+    out: dict[str, Any] = {"pairs": len(rows)}
+    for name, now in (("newly_hidden", STATE_HIDDEN), ("still_visible", STATE_VISIBLE)):
+        subset = visible_before & (state[rows] == now)
+        counts = _sum_by_group(group, subset.sum(1), groups)
+        with_it, without_it = (
+            (_sum_by_group(group, np.where(subset, hits[side], 0).sum(1), groups), counts)
+            for side in (rows, other)
+        )
+        found = paired_interval(with_it, without_it, seed=SEED, rounds=_ROUNDS)
+        out[name] = vars(found) | {"joints": int(subset.sum())}
+    return out
+
+
+def _sum_by_group(group: I64, values: NDArray[Any], groups: int) -> F64:
+    return np.asarray(np.bincount(group, values.astype(np.float64), minlength=groups)[None])
+
+
+def visibility_subset(predictions: Predictions) -> Bools:
+    """The joints (P, J) by which predicted visibility is judged: known, predicted, unambiguous."""
+    predicted = np.isfinite(predictions.shares).all(-1) & ~predictions.ambiguous
+    return predictions.known & predicted & np.isfinite(predictions.true_shares).all(-1)
+
+
+def hidden_causes(predictions: Predictions, subset: Bools) -> tuple[Bools, I64, I64]:
+    """Which joints of `subset` (P, J) are hidden by a cause that a network can name, and of those
+    the true and the predicted one: 0 self, 1 person, 2 object."""
+    true = predictions.cause.astype(np.int64) - 1
+    hidden = subset & (predictions.state != STATE_VISIBLE) & np.isin(true, range(3))
+    return hidden, true[hidden], predictions.shares[hidden][:, 1:].argmax(1)
+
+
+def visibility_metrics(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
+    """How good predicted visibility and cause are; {} when neither is predicted.
+
+    Brier, ECE and the reliability hold the predicted visible share of a joint's surface against
+    whether its state is visible: half of it or more. A share is no probability of that, so a
+    network that predicts every share exactly has an ECE above 0 where joints are partly covered.
+    """
+    subset = visibility_subset(predictions)
+    if not subset.any():
+        return {}
+    visible = predictions.state[subset] == STATE_VISIBLE
+    share = predictions.shares[subset][:, 0]
+    curve = calibration.reliability(share, visible)
+    hidden, cause, predicted_cause = hidden_causes(predictions, subset)
+    causes = calibration.confusion(cause, predicted_cause, classes=3)
+    states = calibration.confusion(
+        visible.astype(np.int64), is_visible(share).astype(np.int64), classes=2
+    )
+    group = np.repeat(predictions.group[:, None], subset.shape[1], 1)
+    over_peak, over_mass = (
+        auroc_margin(share, baseline[subset], visible, group[subset], seed=SEED)
+        for baseline in (predictions.peak, predictions.score)
+    )
+    over_majority = majority_margin(cause, predicted_cause, group[hidden], classes=3, seed=SEED)
+    return {
+        **_margin("AUROC", over_peak, "peak"),
+        **_margin("AUROC", over_mass, "mass"),
+        "state_F1": calibration.macro_f1(states),
+        "state_F1_of_majority": calibration.majority_f1(states),
+        **_margin("cause_F1", over_majority, "majority"),
+        "causes": ("self", "person", "object"),
+        "cause_confusion": causes.tolist(),
+        "Brier": calibration.brier(share, visible),
+        "ECE": curve.ece,
+        "reliability": {
+            "said": curve.predicted.tolist(),
+            "came": curve.observed.tolist(),
+            "count": curve.count.tolist(),
+        },
+    }
+
+
+def _margin(name: str, found: Margin, baseline: str) -> dict[str, dict[str, float]]:
+    return {
+        name: vars(found.ours),
+        f"{name}_of_{baseline}": vars(found.baseline),
+        f"{name}_over_{baseline}": vars(found.difference),
+    }
+
+
+def _lifting(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
+    use, errors = lifting_errors(predictions, predictions.known)
+    if not use.any():
+        return {}
+    return {
+        name: {f"{metric}_mm": _mean(e, subset & use) * 1000 for metric, e in errors.items()}
+        for name, subset in joint_subsets(predictions).items()
+    }
+
+
+def lifting_errors(predictions: Predictions, subset: Bools) -> tuple[Bools, dict[str, F64]]:
+    """The joints (P, J) of `subset` with a place in 3D, and their errors in metres, by metric.
+
+    Places are relative to the root, which lies at 0.
+    """
+    predicted, true = predictions.xyz_m, predictions.true_xyz_m
+    use = subset & np.isfinite(predicted).all(-1) & np.isfinite(true).all(-1)
+    predicted, true = np.nan_to_num(predicted), np.nan_to_num(true)
+    zero = np.zeros((len(predictions), 3))
+    return use, {
+        "MPJPE": localization.mpjpe(predicted, true, known=use, root=zero, truth_root=zero),
+        "N-MPJPE": localization.n_mpjpe(predicted, true, known=use, root=zero, truth_root=zero),
+        "PA-MPJPE": localization.pa_mpjpe(predicted, true, known=use),
+    }
+
+
+def _prior(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
+    """Skill over a baseline that never looks: the mean pose in the amodal box."""
+    corner, size = predictions.box[:, None, :2], predictions.box[:, None, 2:]
+    inside = (predictions.true_xy - corner) / size
+    mean = np.nanmean(np.where(predictions.known[..., None], inside, np.nan), 0)
+    hits = pck_of(predictions)
+    mean_pose_hits = localization.pck(
+        corner + mean * size, predictions.true_xy, length=predictions.side, at=0.1
+    )
+    out = {}
+    for name, subset in joint_subsets(predictions).items():
+        ours, baseline = _mean(hits, subset), _mean(mean_pose_hits, subset)
+        skill = (ours - baseline) / (1 - baseline) if baseline < 1 else float("nan")
+        out[name] = {"mean_pose_PCK@0.1": baseline, "skill": skill}
+    return out
+
+
+def _mean(values: F64, subset: Bools) -> float:
+    use = subset & np.isfinite(values)
+    return float(values[use].mean()) if use.any() else float("nan")
