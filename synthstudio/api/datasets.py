@@ -72,7 +72,11 @@ class Dataset(Sequence[Frame]):
 
     @cached_property
     def recipe(self) -> Recipe | None:
-        """What it was generated from; None for photos and imports."""
+        """What it was generated from; None for photos and imports.
+
+        The fields are those of the recipe's file, but choices named there in another order than
+        the alphabet's draw other frames than these: generate again from the file.
+        """
         from synthstudio.api.recipes import Recipe
 
         fields = self._stored.identity.recipe

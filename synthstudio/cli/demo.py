@@ -21,7 +21,7 @@ SCENE = "quickstart.yaml"
 
 def scene_file(name: str = SCENE) -> Path:
     """Return a file of scenes/: in the checkout, or where the wheel has put it."""
-    beside = Path(__file__).resolve().parents[1] / "scenes" / name
+    beside = Path(__file__).resolve().parents[2] / "scenes" / name
     installed = Path(sys.prefix) / "share" / "synthstudio" / "scenes" / name
     return beside if beside.is_file() else installed
 

@@ -1,0 +1,70 @@
+"""The first block of docs/api.md, run as it is printed: as a script and as a notebook."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "api.md"
+
+
+@pytest.fixture
+def folder(desk: Path, tmp_path: Path) -> Path:
+    for name in ("scenes", "photo.jpg"):
+        (tmp_path / name).symlink_to(desk / name)
+    (tmp_path / "exports").mkdir()
+    (tmp_path / "exports" / "people").symlink_to(desk / "exports" / "people")
+    return tmp_path
+
+
+def block() -> str:
+    found = re.search(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
+    assert found
+    return found[1]
+
+
+def run(*command: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path, "JUPYTER_PLATFORM_DIRS": "1"}
+    made = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, env=environment, check=False
+    )
+    assert made.returncode == 0, made.stderr[-3000:]
+    return made
+
+
+CHECKS = """
+assert len(ds) == 100 and frame.image.shape == (240, 320, 3)
+assert p.joints_px.shape == (len(p), 23, 2) and p.visible_share.shape == (len(p), 23)
+assert all((people.people.state >= 0).all() for people in hard)
+assert len(crops) > 50 and people.joints_px.shape == (1, 23, 2)
+"""
+
+
+def test_as_a_script_without_a_guard(folder: Path) -> None:
+    script = folder / "first.py"
+    quiet = "import PIL.Image\nPIL.Image.Image.show = lambda self, title=None: None\n"
+    script.write_text(quiet + block() + CHECKS, encoding="utf-8")
+    run(sys.executable, script, folder=folder)
+    assert (folder / "exports" / "hard" / "annotations.json").is_file()
+
+
+def test_as_a_notebook(folder: Path) -> None:
+    cells = [nbformat.v4.new_code_cell(text) for text in (block(), "frame", "ds", CHECKS)]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    nbformat.write(notebook, folder / "first.ipynb")
+    run(
+        *(sys.executable, "-m", "jupyter", "execute", "--inplace", "first.ipynb"),
+        folder=folder,
+    )
+    shown = nbformat.read(folder / "first.ipynb", as_version=4).cells
+    for cell in shown[:3]:  # frame.show(), the frame, the data set
+        html = [o["data"].get("text/html", "") for o in cell.outputs if "data" in o]
+        assert any("data:image/jpeg;base64," in text for text in html)
