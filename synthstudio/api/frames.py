@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import sys
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -138,15 +139,9 @@ class Frame:
 
     def show(self) -> None:
         """Show the drawn frame: in a notebook below the cell, elsewhere in the image viewer."""
-        try:
-            from IPython import get_ipython
-            from IPython.display import display
-        except ImportError:
-            notebook = None
-        else:
-            notebook = get_ipython()
-        if notebook is not None:
-            display(self)
+        ipython = sys.modules.get("IPython")  # a notebook has imported it
+        if ipython is not None and ipython.get_ipython() is not None:
+            ipython.display.display(self)
             return
         from PIL import Image
 
