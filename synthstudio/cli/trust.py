@@ -105,7 +105,7 @@ def filter(
 ) -> None:
     """Write the frames with people who match a query as a data set (docs/query.md)."""
     from synthstudio.dataset import filter as filtering
-    from synthstudio.dataset.matching import fields_text
+    from synthstudio.dataset.query_fields import fields_text
     from synthstudio.dataset.reader import Dataset
 
     if fields:

@@ -1,24 +1,42 @@
-"""Run a query over a data set: a pyarrow expression over batches of people and their frames."""
+"""Run a query: the one home of what its tests mean, over columns of any table of people.
+
+A test is true, false or unknown (null, NaN, an unlabelled joint), by Kleene's logic as in SQL, so
+a result is two masks: who is known to match, and who is known not to. `evaluate` reads `Columns`:
+here batches of a data set, in review/ the arrays of all its people at once.
+"""
 
 from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from synthstudio.core.bins import VIEWS, camera_azimuth_rad, view_of
-from synthstudio.core.labels import SHARES
+from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.dataset.query import Both, Compare, FieldTest, JointTest, Node, Not, Query, leaves
-from synthstudio.dataset.query_fields import FRAME_PREFIX, Field
+from synthstudio.dataset.query_fields import Field
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE
 
-Expression = Any  # pyarrow.compute.Expression: pyarrow has no stubs
+Mask = NDArray[np.bool_]
+Known = tuple[Mask, Mask]
+"""(P,) who is known to match, (P,) who is known not to."""
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+LIST_MARK = "\x1f"
+"""Stands round each entry of a list that is compared as text."""
+OTHER = 255
+"""The code of a cause that has no name here."""
+CAUSE_NAMES = pa.array(CAUSES)
+VIEW_NAMES = pa.array(VIEWS)
+VIEW_JOINTS = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 _OPS: dict[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq,
     "!=": operator.ne,
@@ -28,17 +46,131 @@ _OPS: dict[str, Callable[[Any, Any], Any]] = {
     ">=": operator.ge,
 }
 _STATE = {"visible": 2, "hidden": 1, "outside": 0}
-_MARK = "\x1f"
-"""Stands round each entry of a list that is compared as text."""
-_VIEW_COLUMNS = ("joints_world_m",)
-_VIEW_JOINTS = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
+
+
+@dataclass(frozen=True)
+class Column:
+    """The values of a field.
+
+    Numbers are float64, NaN where unknown. Texts are places in `names`, -1 where unknown, or
+    without `names` strings, None where unknown. `rows` (P,): each person's place in `values`,
+    where those are of frames.
+    """
+
+    values: NDArray[Any]
+    names: pa.Array | None = None
+    rows: I64 | None = None
+
+
+class Columns(Protocol):
+    """What queries are run on: P people."""
+
+    @property
+    def people(self) -> int: ...
+
+    def field(self, field: Field) -> Column: ...
+
+    def joint_values(self, name: str, place: int) -> NDArray[Any]:
+        """(P,) entry `place` of each person's list `name`.
+
+        `name`: state; cause, as places in CAUSES; ambiguous; or shares, float64.
+        """
+
+
+def evaluate(node: Node, columns: Columns) -> Known:
+    """Return two (P,) masks: of whom a part of a query is known to hold, and known not to."""
+    if isinstance(node, Not):
+        yes, no = evaluate(node.item, columns)
+        return no, yes
+    if isinstance(node, Both):
+        join = _and if node.how == "and" else _or
+        return functools.reduce(join, (evaluate(item, columns) for item in node.items))
+    if isinstance(node, JointTest):
+        return _joints(columns, node)
+    column = columns.field(node.field)
+    yes, no = _field(column, node)
+    return (yes, no) if column.rows is None else (yes[column.rows], no[column.rows])
+
+
+def _and(a: Known, b: Known) -> Known:
+    return a[0] & b[0], a[1] | b[1]
+
+
+def _or(a: Known, b: Known) -> Known:
+    return a[0] | b[0], a[1] & b[1]
+
+
+def _where(held: Mask, is_known: Mask) -> Known:
+    return held & is_known, ~held & is_known
+
+
+def _field(column: Column, test: FieldTest) -> Known:
+    values, names, compare = column.values, column.names, test.compare
+    if test.field.kind == "number":
+        return _where(_compared(values, compare), ~np.isnan(values))
+    if names is None:
+        is_known = np.array(values != None, bool)  # noqa: E711 - of each element
+        return _where(np.asarray(_compared(values, compare), bool), is_known)
+    # Each different text is compared once. `=` of a list: some entry is one of the values.
+    if test.field.kind == "list":
+        hits = [pc.match_substring(names, f"{LIST_MARK}{v}{LIST_MARK}") for v in compare.values]
+    else:
+        hits = [pc.equal(names, pa.scalar(v, pa.string())) for v in compare.values]
+    some = np.logical_or.reduce([hit.to_numpy(zero_copy_only=False) for hit in hits])
+    held = some if compare.op in ("=", "in") else ~some
+    is_known = values >= 0
+    if not len(held):
+        return is_known, is_known  # nothing has a name: all is unknown
+    return _where(held[np.maximum(values, 0)], is_known)
+
+
+def _compared(values: NDArray[Any], compare: Compare) -> Mask:
+    if compare.op in _OPS:
+        return _OPS[compare.op](values, compare.values[0])
+    some = np.logical_or.reduce([values == one for one in compare.values])
+    return some if compare.op == "in" else ~some
+
+
+def _joints(columns: Columns, test: JointTest) -> Known:
+    each = (_joint(columns, test, j) for j in test.joints)
+    if test.least == 1:
+        return functools.reduce(_or, each)
+    if test.least == len(test.joints):
+        return functools.reduce(_and, each)
+    # Unknown joints do not count; more than there are never match.
+    counts = np.zeros(columns.people, np.int16)
+    for yes, _ in each:
+        counts += yes
+    enough = counts >= test.least
+    return enough, ~enough
+
+
+def _joint(columns: Columns, test: JointTest, j: int) -> Known:
+    if test.kind == "cause" and test.compare is not None:
+        codes = [CAUSES.index(str(v)) for v in test.compare.values]
+        cause = columns.joint_values("cause", j)
+        some = np.logical_or.reduce([cause == code for code in codes])
+        held = some if test.compare.op in ("=", "in") else ~some
+        return held, ~held
+    if test.kind == "share" and test.compare is not None:
+        values = columns.joint_values("shares", j * len(SHARES) + SHARES.index(test.what))
+        return _where(_compared(values, test.compare), ~np.isnan(values))
+    if test.what == "ambiguous":
+        held = np.asarray(columns.joint_values("ambiguous", j))
+        return held, ~held
+    state = columns.joint_values("state", j)
+    if test.what == "unlabelled":
+        held = state == NO_STATE
+        return held, ~held
+    return _where(state == _STATE[test.what], state != NO_STATE)
 
 
 def matching_people(dataset: Dataset, query: Query) -> Iterator[tuple[int, int]]:
     """Yield (frame index, instance) of every person that matches, in the order of the set."""
-    for table in _tables(dataset, query):
-        found = table.filter(expression(query))
-        yield from zip(found["frame_index"].to_pylist(), found["instance"].to_pylist(), strict=True)
+    for batch in _batches(dataset, query):
+        found = np.flatnonzero(evaluate(query.tree, batch)[0])
+        frames, instances = (batch.table[n].to_numpy() for n in ("frame_index", "instance"))
+        yield from zip(frames[found].tolist(), instances[found].tolist(), strict=True)
 
 
 def matching_frames(dataset: Dataset, query: Query) -> Iterator[int]:
@@ -47,12 +179,11 @@ def matching_frames(dataset: Dataset, query: Query) -> Iterator[int]:
     A query that asks about frames alone also finds frames without people.
     """
     if query.of_frames:
-        names = sorted({leaf.field.column for leaf in _fields(query)})
-        for batch in dataset.iter_batches("frames", list(dict.fromkeys(["index", *names]))):
-            table = pa.table(
-                {"index": batch["index"], **{FRAME_PREFIX + n: _plain(batch[n]) for n in names}}
-            )
-            yield from table.filter(expression(query))["index"].to_pylist()
+        names = dict.fromkeys(["index", *sorted({f.column for f in _fields(query)})])
+        for batch in dataset.iter_batches("frames", list(names)):
+            table = pa.Table.from_batches([batch])
+            found = evaluate(query.tree, _Batch(table, table, ()))[0]
+            yield from table["index"].to_numpy()[found].tolist()
         return
     last = None
     for index, _ in matching_people(dataset, query):
@@ -61,137 +192,139 @@ def matching_frames(dataset: Dataset, query: Query) -> Iterator[int]:
         last = index
 
 
-def expression(query: Query) -> Expression:
-    """Return the query over a table of people with the columns that `_tables` gives it."""
-    return _compiled(query.tree, query.joints)
+def as_text(column: pa.Array) -> pa.Array:
+    """Return a column that is compared as text: flags as yes and no, lists with LIST_MARK."""
+    if pa.types.is_boolean(column.type):
+        return pc.if_else(column, "yes", "no")
+    if pa.types.is_list(column.type):
+        inner = pc.binary_join(column.cast(pa.list_(pa.string())), LIST_MARK)
+        return pc.binary_join_element_wise(LIST_MARK, inner, LIST_MARK, "")
+    return column
 
 
-def _compiled(node: Node, joints: tuple[str, ...]) -> Expression:
-    if isinstance(node, Not):
-        return ~_compiled(node.item, joints)
-    if isinstance(node, Both):
-        how = operator.and_ if node.how == "and" else operator.or_
-        return functools.reduce(how, (_compiled(item, joints) for item in node.items))
-    if isinstance(node, FieldTest):
-        return _field(node)
-    return _joints(node)
+def as_numbers(column: pa.Array, element: int | None = None) -> F64:
+    """Return a column, or one element of its lists, as float64, null as NaN."""
+    values = column if element is None else pc.list_element(column, element)
+    return values.cast(pa.float64()).to_numpy(zero_copy_only=False)
 
 
-def _field(test: FieldTest) -> Expression:
-    field = test.field
-    name = FRAME_PREFIX + field.column if field.table == "frame" else field.column
-    value: Expression = pc.field(name)
-    if field.kind == "list":
-        return _of_list(value, test.compare)
-    if field.element is not None:
-        value = pc.list_element(value, field.element)
-    if field.kind == "flag":
-        value = pc.if_else(value, "yes", "no")
-    if field.kind == "number":
-        value = _known(value.cast(pa.float64()))
-    return _compared(value, test.compare)
+def cause_codes(column: pa.Array) -> NDArray[Any]:
+    """Return places in CAUSES of all entries of a list column, OTHER for none of them."""
+    codes = pc.fill_null(pc.index_in(column.flatten(), value_set=CAUSE_NAMES), OTHER)
+    return codes.to_numpy(zero_copy_only=False)
 
 
-def _of_list(value: Expression, compare: Compare) -> Expression:
-    """`=` and `in`: some entry is one of them; `!=` and `not in`: none is."""
-    some = functools.reduce(
-        operator.or_,
-        (pc.match_substring(value, f"{_MARK}{name}{_MARK}") for name in compare.values),
-    )
-    return some if compare.op in ("=", "in") else ~some
+def camera_places(world_to_camera: F64) -> F64:
+    """Return (N, 3) where cameras stand in the world, of 4x4 matrices (N, 16); NaN stays NaN."""
+    matrices = world_to_camera.reshape(-1, 4, 4)
+    return -np.einsum("nji,nj->ni", matrices[:, :3, :3], matrices[:, :3, 3])
 
 
-def _compared(value: Expression, compare: Compare) -> Expression:
-    if compare.op in _OPS:
-        found: Expression = _OPS[compare.op](value, pa.scalar(compare.values[0]))
-        return found
-    each = (value == pa.scalar(one) for one in compare.values)
-    some: Expression = functools.reduce(operator.or_, each)
-    return some if compare.op == "in" else ~some
+def view_codes(joints_world_m: pa.Array, joints: Sequence[str], cameras_m: F64) -> NDArray[Any]:
+    """Return (P,) int32 places in VIEWS: the side of each body that its camera sees.
+
+    -1 where joints (lists of 3 J numbers) or the camera's place (P, 3) are not known.
+    """
+    out = np.full(len(joints_world_m), -1, np.int32)
+    if all(name in joints for name in VIEW_JOINTS):
+        known = joints_world_m.is_valid().to_numpy(zero_copy_only=False)
+        points = joints_world_m.flatten().to_numpy().reshape(-1, len(joints), 3)
+        wanted = points[:, [joints.index(name) for name in VIEW_JOINTS]]
+        angle = camera_azimuth_rad(wanted, cameras_m[known])
+        out[known] = np.where(np.isfinite(angle), view_of(np.nan_to_num(angle)), -1)
+    return out
 
 
-def _known(value: Expression) -> Expression:
-    """Return numbers with NaN as null: nobody knows them."""
-    return pc.if_else(pc.is_nan(value), pa.scalar(None, pa.float64()), value)
+class _Batch:
+    """Some people of a data set (or frames, asked about alone) as Columns."""
+
+    def __init__(
+        self,
+        table: pa.Table,
+        frames: pa.Table,
+        joints: tuple[str, ...],
+        counts: tuple[I64, I64] | None = None,
+    ) -> None:
+        """`frames` has a row for each row of `table`; `counts`: frame indices and their people."""
+        self.table, self._frames, self._joints, self._counts = table, frames, joints, counts
+        self._lists: dict[str, NDArray[Any]] = {}
+
+    @property
+    def people(self) -> int:
+        return self.table.num_rows
+
+    def field(self, field: Field) -> Column:
+        if field.column == "view":
+            cameras = camera_places(_matrices(_array(self._frames["world_to_camera"])))
+            places = _array(self.table["joints_world_m"])
+            return Column(view_codes(places, self._joints, cameras), VIEW_NAMES)
+        if field.table == "made" and self._counts is not None:
+            indices, counts = self._counts
+            own = np.searchsorted(indices, self.table["frame_index"].to_numpy())
+            return Column(counts[own].astype(np.float64))
+        column = _array((self._frames if field.table == "frame" else self.table)[field.column])
+        if field.kind == "number":
+            return Column(as_numbers(column, field.element))
+        coded = as_text(column).dictionary_encode()
+        places = pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False)
+        return Column(places, coded.dictionary)
+
+    def joint_values(self, name: str, place: int) -> NDArray[Any]:
+        if name not in self._lists:
+            column = _array(self.table[name])
+            if name == "cause":
+                flat = cause_codes(column)
+            else:
+                flat = column.flatten().to_numpy(zero_copy_only=False)
+            self._lists[name] = flat.reshape(self.people, -1).T if self.people else flat[None]
+        values: NDArray[Any] = self._lists[name][place if self.people else 0]
+        return values
 
 
-def _joints(test: JointTest) -> Expression:
-    each = [_joint(test, j) for j in test.joints]
-    if test.least == 1:
-        return functools.reduce(operator.or_, each)
-    if test.least == len(each):
-        return functools.reduce(operator.and_, each)
-    # Joints of which nobody knows do not count; more than there are never match.
-    counted = (pc.coalesce(one, pa.scalar(False)).cast(pa.int32()) for one in each)
-    return functools.reduce(operator.add, counted) >= pa.scalar(test.least, pa.int32())
+def _array(column: pa.ChunkedArray) -> pa.Array:
+    found = column.combine_chunks()
+    return found if isinstance(found, pa.Array) else pa.concat_arrays(found.chunks)
 
 
-def _joint(test: JointTest, j: int) -> Expression:
-    state = pc.list_element(pc.field("state"), j)
-    unlabelled = state == pa.scalar(NO_STATE, pa.uint8())
-    if test.kind == "cause" and test.compare is not None:
-        return _compared(pc.list_element(pc.field("cause"), j), test.compare)
-    if test.kind == "share" and test.compare is not None:
-        place = j * len(SHARES) + SHARES.index(test.what)
-        return _compared(_known(pc.list_element(pc.field("shares"), place)), test.compare)
-    if test.what == "unlabelled":
-        return unlabelled
-    if test.what == "ambiguous":
-        return pc.list_element(pc.field("ambiguous"), j)
-    wanted = state == pa.scalar(_STATE[test.what], pa.uint8())
-    return pc.if_else(unlabelled, pa.scalar(None, pa.bool_()), wanted)
+def _matrices(column: pa.Array) -> F64:
+    """Return (N, 16) 4x4 matrices, NaN for null."""
+    out = np.full((len(column), 16), np.nan)
+    known = column.is_valid().to_numpy(zero_copy_only=False)
+    out[known] = column.flatten().to_numpy().reshape(-1, 16)
+    return out
 
 
-def _fields(query: Query) -> list[FieldTest]:
-    return [leaf for leaf in leaves(query.tree) if isinstance(leaf, FieldTest)]
+def _fields(query: Query) -> list[Field]:
+    return [leaf.field for leaf in leaves(query.tree) if isinstance(leaf, FieldTest)]
 
 
-def _tables(dataset: Dataset, query: Query) -> Iterator[pa.Table]:
+def _batches(dataset: Dataset, query: Query) -> Iterator[_Batch]:
     """Yield people in order with every column that the query names, a batch at a time."""
-    fields = [leaf.field for leaf in _fields(query)]
+    fields = _fields(query)
     made = {f.column for f in fields if f.table == "made"}
     person = {f.column for f in fields if f.table == "person"} | _joint_columns(query)
     frame = {f.column for f in fields if f.table == "frame"}
     if "view" in made:
-        person |= set(_VIEW_COLUMNS)
+        person.add("joints_world_m")
         frame.add("world_to_camera")
     counts = _people_by_frame(dataset) if "people" in made else None
     frames = _Frames(dataset, sorted(frame - {"index"}))
     columns = ["frame_index", "instance", *sorted(person - {"frame_index", "instance"})]
     for batch in dataset.iter_batches("instances", columns):
-        table = pa.Table.from_batches([batch])
-        index = batch["frame_index"].to_numpy()
-        beside = frames.of(index)
-        if "view" in made:
-            table = table.append_column("view", _views(query.joints, batch, beside))
-        for name in beside.column_names:
-            table = table.append_column(FRAME_PREFIX + name, _plain(beside[name]))
-        if counts is not None:
-            found = counts[1][np.searchsorted(counts[0], index)]
-            table = table.append_column("people", pa.array(found))
-        yield table
+        beside = frames.of(batch["frame_index"].to_numpy())
+        yield _Batch(pa.Table.from_batches([batch]), beside, query.joints, counts)
 
 
 def _joint_columns(query: Query) -> set[str]:
     names: set[str] = set()
     for leaf in leaves(query.tree):
         if isinstance(leaf, JointTest):
-            own = {"cause": {"cause"}, "share": {"shares"}}.get(leaf.kind, {"state"})
-            names |= own | ({"ambiguous"} if leaf.what == "ambiguous" else set()) | {"state"}
+            own = {"cause": "cause", "share": "shares"}.get(leaf.kind, "state")
+            names.add("ambiguous" if leaf.what == "ambiguous" else own)
     return names
 
 
-def _plain(column: Any) -> Any:
-    """Return a column that expressions can compare: lists of names become text with marks."""
-    if not (pa.types.is_list(column.type) and pa.types.is_string(column.type.value_type)):
-        return column
-    texts = (
-        None if names is None else _MARK + _MARK.join(names) + _MARK for names in column.to_pylist()
-    )
-    return pa.array(texts, pa.string())
-
-
-def _people_by_frame(dataset: Dataset) -> tuple[Any, Any]:
+def _people_by_frame(dataset: Dataset) -> tuple[I64, I64]:
     """Return frame indices, rising, and how many people each has: 16 bytes a frame."""
     parts = [
         batch["frame_index"].to_numpy()
@@ -200,33 +333,14 @@ def _people_by_frame(dataset: Dataset) -> tuple[Any, Any]:
     return np.unique(np.concatenate([*parts, np.zeros(0, np.int64)]), return_counts=True)
 
 
-def _views(joints: tuple[str, ...], batch: pa.RecordBatch, frames: pa.Table) -> pa.Array:
-    """Return the name of each person's view; null where joints or camera are not known."""
-    column, cameras = batch["joints_world_m"], frames["world_to_camera"]
-    if not all(name in joints for name in _VIEW_JOINTS):
-        return pa.nulls(len(column), pa.string())
-    places = [joints.index(name) for name in _VIEW_JOINTS]
-    known = pc.and_(pc.is_valid(column), pc.is_valid(cameras.combine_chunks()))
-    known = known.to_numpy(zero_copy_only=False)
-    points = column.filter(pa.array(known)).flatten().to_numpy().reshape(-1, len(joints), 3)
-    flat = cameras.combine_chunks().filter(pa.array(known)).flatten().to_numpy()
-    matrices = flat.reshape(-1, 4, 4)
-    eyes = -np.einsum("nji,nj->ni", matrices[:, :3, :3], matrices[:, :3, 3])
-    angle = camera_azimuth_rad(points[:, places], eyes)
-    places_of = np.full(len(column), -1)
-    places_of[known] = np.where(np.isfinite(angle), view_of(np.nan_to_num(angle)), -1)
-    return pa.array([VIEWS[k] if k >= 0 else None for k in places_of], pa.string())
-
-
 class _Frames:
     """Columns of frames beside people, read as far as the people have come."""
 
     def __init__(self, dataset: Dataset, columns: list[str]) -> None:
-        self._columns = list(columns)
         self._batches = dataset.iter_batches("frames", ["index", *columns])
         self._table: pa.Table | None = None
 
-    def of(self, frames: Any) -> pa.Table:
+    def of(self, frames: I64) -> pa.Table:
         """Return a row for each frame index (rising, as people are stored)."""
         while self._table is None or (
             len(frames) and (not len(self._table) or self._last() < frames[-1])
@@ -242,16 +356,3 @@ class _Frames:
 
     def _last(self) -> int:
         return int(self._table["index"][-1].as_py()) if self._table is not None else -1
-
-
-def fields_text() -> str:
-    """Return the fields of the language, a line each, for --help and error pages."""
-    from synthstudio.dataset.query_fields import FIELDS
-
-    width = max(map(len, FIELDS))
-    return "\n".join(f"{name:<{width}}  {_told(field)}" for name, field in FIELDS.items())
-
-
-def _told(field: Field) -> str:
-    listed = f" ({', '.join(field.values)})" if field.values else ""
-    return field.means + listed

@@ -9,8 +9,6 @@ from synthstudio.core.bins import VIEWS
 
 Table = Literal["person", "frame", "made", "review"]
 Kind = Literal["number", "text", "flag", "list"]
-FRAME_PREFIX = "frame_of_"
-"""Frame columns are joined to people under their name behind this."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,3 +118,13 @@ def joints_of(word: str, side: str, joints: tuple[str, ...]) -> tuple[int, ...]:
         if joint.startswith(side)
         and (parts is None or joint.removeprefix("left_").removeprefix("right_") in parts)
     )
+
+
+def fields_text() -> str:
+    """Return the fields of the language, a line each, for --help and error pages."""
+    width = max(map(len, FIELDS))
+    lines = []
+    for name, field in FIELDS.items():
+        values = f" ({', '.join(field.values)})" if field.values else ""
+        lines.append(f"{name:<{width}}  {field.means}{values}")
+    return "\n".join(lines)

@@ -20,8 +20,8 @@ from synthstudio.core.labels import SHARES
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset import query as language
-from synthstudio.dataset.matching import fields_text, matching_frames, matching_people
-from synthstudio.dataset.query_fields import FIELDS
+from synthstudio.dataset.matching import matching_frames, matching_people
+from synthstudio.dataset.query_fields import FIELDS, fields_text
 from synthstudio.dataset.rows import (
     FRAME_SCHEMA,
     INSTANCE_SCHEMA,

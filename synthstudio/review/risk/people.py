@@ -26,10 +26,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from synthstudio.core.bins import VIEWS
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.core.skeleton import Skeleton, get_skeleton
+from synthstudio.dataset.matching import LIST_MARK, Column, evaluate
+from synthstudio.dataset.query import Query
 from synthstudio.dataset.query_fields import FIELDS, Field
 from synthstudio.dataset.rows import NO_STATE
 
@@ -38,8 +39,6 @@ I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 
 ORIGINS = ("rendered", "human")
-OTHER = 255
-"""The code of a cause or an origin that has no name here."""
 _LIMBS = (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))
 _TRUNK = (
     ("left_shoulder", "right_shoulder"),
@@ -116,6 +115,16 @@ class PeopleTable:
     def people(self) -> int:
         """Return P."""
         return len(self.arrays["frame"])
+
+    def field(self, field: Field) -> Column:
+        """Return a field's values, for queries."""
+        name = column_name(field)
+        rows = self.arrays["frame_row"] if field.table == "frame" else None
+        return Column(self.arrays[name], self.names.get(name), rows)
+
+    def joint_values(self, name: str, place: int) -> Array:
+        """Return (P,) entry `place` of each person's list `name`, for queries."""
+        return self.arrays[name][place]
 
     @property
     def frames(self) -> int:
@@ -246,10 +255,6 @@ class PeopleTable:
         return list(zip(self.frame[rows].tolist(), self.instance[rows].tolist(), strict=True))
 
 
-LIST_MARK = "\x1f"
-"""Stands round each entry of a list that is held as one text."""
-
-
 def format_list(text: str) -> str:
     """Return a list held as one text as people read it."""
     return ", ".join(text.strip(LIST_MARK).split(LIST_MARK))
@@ -288,9 +293,7 @@ def layout(skeleton: Skeleton, people: int, frames: int) -> dict[str, tuple[tupl
     return found
 
 
-CAUSE_NAMES = pa.array(CAUSES)
 ORIGIN_NAMES = pa.array(ORIGINS)
-VIEW_NAMES = pa.array(VIEWS)
 
 
 BINS = 20
@@ -363,3 +366,8 @@ def joint_facet(
     codes = (*range(3), NO_STATE) if what == "state" else tuple(range(len(CAUSES)))
     counts = [np.count_nonzero(planes == code, axis=1) for code in codes]
     return names, np.stack(counts, axis=1).astype(np.int64)
+
+
+def find(table: PeopleTable, query: Query) -> I64:
+    """Return the rows of the people that match, rising."""
+    return np.flatnonzero(evaluate(query.tree, table)[0]).astype(np.int64)

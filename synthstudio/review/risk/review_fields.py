@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import select
 
+from synthstudio.dataset.matching import Column, evaluate
 from synthstudio.dataset.query import Query, parse
 from synthstudio.dataset.query_fields import FIELDS, Field
 from synthstudio.review.models import AssignmentRow, EventRow, ItemRow
-from synthstudio.review.risk.evaluate import known
 from synthstudio.review.risk.people import I64, PeopleTable
 from synthstudio.review.risk.scores import models_of, risk_of
 from synthstudio.review.store import Store
@@ -112,5 +112,21 @@ def parse_query(text: str, joints: tuple[str, ...]) -> Query:
 
 
 def matching_rows(table: PeopleTable, query: Query, columns: Columns) -> I64:
-    """Return the rows of the people that match, rising; `columns` for the REVIEW_FIELDS asked."""
-    return np.flatnonzero(known(table, query.tree, columns)[0]).astype(np.int64)
+    """Return the rows of the people that match, rising; `columns`: those of REVIEW_FIELDS."""
+    return np.flatnonzero(evaluate(query.tree, _Reviewed(table, columns))[0]).astype(np.int64)
+
+
+class _Reviewed:
+    """A people table with the columns of REVIEW_FIELDS, for queries."""
+
+    def __init__(self, table: PeopleTable, columns: Columns) -> None:
+        self._table, self._columns = table, columns
+        self.people, self.joint_values = table.people, table.joint_values
+
+    def field(self, field: Field) -> Column:
+        if field.table != "review":
+            return self._table.field(field)
+        values = self._columns[field.column]
+        if field.kind == "number":
+            values = np.where(np.isfinite(values), values, np.nan)
+        return Column(values)

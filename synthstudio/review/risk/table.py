@@ -33,7 +33,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.lib import format as npy
 
-from synthstudio.core.bins import camera_azimuth_rad, view_of
 from synthstudio.core.camera import NEAR_M
 from synthstudio.core.errors import DatasetError, DiskError
 from synthstudio.core.labels import SHARES
@@ -48,23 +47,28 @@ from synthstudio.dataset.durable import (
     whole_folder,
 )
 from synthstudio.dataset.manifest import MANIFEST_NAME
-from synthstudio.dataset.reader import Dataset
-from synthstudio.quality.checks.subject import flip_of
-from synthstudio.review.risk.evaluate import find, known
-from synthstudio.review.risk.people import (
+from synthstudio.dataset.matching import (
     CAUSE_NAMES,
-    F64,
-    I64,
-    LIST_MARK,
-    ORIGIN_NAMES,
-    ORIGINS,
     OTHER,
     VIEW_NAMES,
+    as_numbers,
+    as_text,
+    camera_places,
+    view_codes,
+)
+from synthstudio.dataset.reader import Dataset
+from synthstudio.quality.checks.subject import flip_of
+from synthstudio.review.risk.people import (
+    F64,
+    I64,
+    ORIGIN_NAMES,
+    ORIGINS,
     Array,
     Facet,
     PeopleTable,
     bones_of,
     facet,
+    find,
     joint_facet,
     layout,
     number_columns,
@@ -193,7 +197,6 @@ def _same(got: object, expected: object) -> None:
 
 _LISTS = ("joints_px", "shares", "state", "cause", "ambiguous", "origin")
 _SPACE = ("joints_camera_m", "joints_world_m")
-_VIEW_JOINTS = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 _FURTHEST_PX = 60_000.0  # float16 ends at 65,504
 
 
@@ -228,12 +231,7 @@ class _Texts:
         }
 
     def add(self, name: str, column: pa.Array) -> None:
-        if pa.types.is_boolean(column.type):
-            column = pc.if_else(column, "yes", "no")
-        elif pa.types.is_list(column.type):
-            inner = pc.binary_join(column.cast(pa.list_(pa.string())), LIST_MARK)
-            column = pc.binary_join_element_wise(LIST_MARK, inner, LIST_MARK, "")
-        self._parts[name].append(column.dictionary_encode())
+        self._parts[name].append(as_text(column).dictionary_encode())
 
     def finish(self, arrays: Mapping[str, Array]) -> dict[str, pa.Array]:
         names: dict[str, pa.Array] = {}
@@ -257,7 +255,7 @@ def _fill_frames(dataset: Dataset, arrays: Mapping[str, Array], texts: _Texts) -
     for batch in dataset.iter_batches("frames", sorted(wanted | {"K", "world_to_camera"})):
         here = _room(done, len(batch), len(index), "frames")
         for name, (column, _) in numbers.items():
-            arrays[name][here] = _numbers(batch[column])
+            arrays[name][here] = as_numbers(batch[column])
         for name, column in names.items():
             texts.add(name, batch[column])
         for name, into in (("K", cameras.K), ("world_to_camera", cameras.world_to_camera)):
@@ -288,7 +286,7 @@ def _fill_people(
         arrays["frame"][here], arrays["frame_row"][here] = frame, place
         arrays["instance"][here] = batch["instance"].to_numpy()
         for name, (column, element) in numbers.items():
-            arrays[name][here] = _numbers(_element(batch[column], element))
+            arrays[name][here] = as_numbers(batch[column], element)
         for name, column in names.items():
             texts.add(name, batch[column])
         _fill_joints(batch, skeleton, arrays, here)
@@ -353,7 +351,9 @@ def _fill_space(
     for name, wanted in (("off_px", seen), ("mirror_px", seen[:, flip])):
         off = np.sqrt(((wanted - px) ** 2).sum(axis=2))
         arrays[name][:, here] = np.where(rendered, np.minimum(off, _FURTHEST_PX), np.nan).T
-    arrays["person.view"][here] = _views(batch, skeleton, cameras.world_to_camera[place])
+    _flat_length(batch["joints_world_m"], 3 * joints, "joints_world_m")
+    cameras_m = camera_places(cameras.world_to_camera[place])
+    arrays["person.view"][here] = view_codes(batch["joints_world_m"], skeleton.joints, cameras_m)
 
 
 def _projected(at: F64, K: F64) -> F64:
@@ -364,35 +364,10 @@ def _projected(at: F64, K: F64) -> F64:
         return np.where(near, flat[:, :, :2] / at[:, :, 2:], np.nan)
 
 
-def _views(batch: pa.RecordBatch, skeleton: Skeleton, world_to_camera: F64) -> Array:
-    """Return (N,) places in VIEWS, -1 where joints or camera are not known."""
-    joints = skeleton.joints
-    out = np.full(len(batch), -1, np.int32)
-    has, flat = _optional(batch["joints_world_m"], 3 * len(joints), "joints_world_m")
-    if not all(name in joints for name in _VIEW_JOINTS):
-        return out
-    known = has & np.isfinite(world_to_camera).all(axis=1)
-    points = flat.reshape(-1, len(joints), 3)[known[has]]
-    matrices = world_to_camera[known].reshape(-1, 4, 4)
-    eyes = -np.einsum("nji,nj->ni", matrices[:, :3, :3], matrices[:, :3, 3])
-    angle = camera_azimuth_rad(points[:, [joints.index(n) for n in _VIEW_JOINTS]], eyes)
-    out[known] = np.where(np.isfinite(angle), view_of(np.nan_to_num(angle)), -1)
-    return out
-
-
 def _count_people(arrays: Mapping[str, Array]) -> None:
     row = arrays["frame_row"]
     counts = np.bincount(row, minlength=len(arrays["frame.index"]))
     arrays["person.people"][:] = counts[row]
-
-
-def _numbers(column: pa.Array) -> F64:
-    """Return a column as float64, null as NaN."""
-    return column.cast(pa.float64()).to_numpy(zero_copy_only=False)
-
-
-def _element(column: pa.Array, element: int | None) -> pa.Array:
-    return column if element is None else pc.list_element(column, element)
 
 
 def _optional(column: pa.Array, each: int, name: str) -> tuple[Array, F64]:
@@ -438,7 +413,7 @@ def _misfit(table: str, expected: str, got: str) -> DatasetError:
     )
 
 
-__all__ = ["Facet", "PeopleTable", "facet", "find", "joint_facet", "known", "people_table"]
+__all__ = ["Facet", "PeopleTable", "facet", "find", "joint_facet", "people_table"]
 
 
 def people_table(dataset: Dataset, *, cache: Path | None = None) -> PeopleTable:
