@@ -1,6 +1,7 @@
-"""What the data set itself says of a person: what edits start from.
+"""A person as the data set has it, and checks of what a browser wants to change of it.
 
-Checks of what a browser sent: types, limits, names, and whether it makes sense together."""
+Checked are types, limits and names, and whether the values make sense together.
+"""
 
 from __future__ import annotations
 
@@ -15,55 +16,6 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row
 from synthstudio.review.values import KINDS, STATUSES, JointLabel, Op, Person, Status
-
-
-@dataclass(frozen=True, kw_only=True)
-class Base:
-    """A person on disk. `joints` None and not `exists`: the data set has no such person.
-
-    `skeleton`: the names of its joints, in order.
-    """
-
-    skeleton: tuple[str, ...]
-    width_px: int
-    height_px: int
-    joints: Mapping[str, JointLabel] | None
-    exists: bool
-
-
-def base_of(dataset: Dataset, frame: int, instance: int) -> Base:
-    """Return what a data set says of a person; DatasetError when it does not hold the frame."""
-    row = dataset.frame(frame)
-    names = get_skeleton(dataset.identity.skeleton).joints
-    found = [r for r in dataset.instances(frame) if r["instance"] == instance]
-    return Base(
-        skeleton=names,
-        width_px=row["width_px"],
-        height_px=row["height_px"],
-        joints=labels_of(found[0], names) if found else None,
-        exists=bool(found),
-    )
-
-
-def labels_of(row: Row, names: tuple[str, ...]) -> dict[str, JointLabel]:
-    """Return the joints of a person's row as a reviewer sees them."""
-    px = row["joints_px"]
-    return {
-        name: JointLabel(
-            x_px=finite_or_none(px[2 * j]),
-            y_px=finite_or_none(px[2 * j + 1]),
-            state=None if row["state"][j] == NO_STATE else row["state"][j],
-            cause=row["cause"][j],
-            origin=row["origin"][j],
-        )
-        for j, name in enumerate(names)
-    }
-
-
-def finite_or_none(value: float) -> float | None:
-    """Return a number, or None for one that is not finite."""
-    return float(value) if math.isfinite(value) else None
-
 
 MAX_TEXT = 2_000
 MAX_NAME = 80
@@ -81,8 +33,53 @@ CAUSES_OF: dict[int | None, tuple[str, ...]] = {
 """State -> the causes that go with it."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """A person on disk. `joints` None and not `exists`: the data set has no such person.
+
+    `skeleton`: the names of its joints, in order.
+    """
+
+    skeleton: tuple[str, ...]
+    width_px: int
+    height_px: int
+    joints: Mapping[str, JointLabel] | None
+    exists: bool
+
+
+def base_of(dataset: Dataset, frame: int, instance: int) -> Base:
+    """Read a person from a data set; DatasetError when it does not hold the frame."""
+    row = dataset.frame(frame)
+    names = get_skeleton(dataset.identity.skeleton).joints
+    found = [r for r in dataset.instances(frame) if r["instance"] == instance]
+    return Base(
+        skeleton=names,
+        width_px=row["width_px"],
+        height_px=row["height_px"],
+        joints=labels_of(found[0], names) if found else None,
+        exists=bool(found),
+    )
+
+
+def labels_of(row: Row, names: tuple[str, ...]) -> dict[str, JointLabel]:
+    px = row["joints_px"]
+    return {
+        name: JointLabel(
+            x_px=finite_or_none(px[2 * j]),
+            y_px=finite_or_none(px[2 * j + 1]),
+            state=None if row["state"][j] == NO_STATE else row["state"][j],
+            cause=row["cause"][j],
+            origin=row["origin"][j],
+        )
+        for j, name in enumerate(names)
+    }
+
+
+def finite_or_none(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
 def invalid(what: str, where: str, *, expected: str, got: object = None) -> NoReturn:
-    """Raise Refused("invalid")."""
     text = None if got is None else repr(got)[:80]
     raise Refused(what, where=where, expected=expected, got=text, reason="invalid")
 
@@ -97,12 +94,8 @@ def check_op(op: Op, base: Base) -> None:
     elif op.joints:
         invalid(f"{op.kind} has no joints", "joints", expected="none")
     if op.kind == "add" and not 1 <= op.person.instance < FIRST_THING:
-        invalid(
-            "people are counted from 1",
-            "instance",
-            expected=f"1 to {FIRST_THING - 1}",
-            got=op.person.instance,
-        )
+        expected = f"1 to {FIRST_THING - 1}"
+        invalid("people are counted from 1", "instance", expected=expected, got=op.person.instance)
     if op.kind == "status" and op.status not in STATUSES:
         invalid("no such status", "status", expected=", ".join(get_args(Status)), got=op.status)
     check_text(op.text, "text")
@@ -120,7 +113,7 @@ def check_names(op: Op) -> None:
     check_int(op.seq, "seq")
     check_int(op.revision, "revision")
     if not isinstance(op.person, Person):
-        invalid("an op is of a person", "person", expected="a Person", got=op.person)
+        invalid("an op is about one person", "person", expected="a Person", got=op.person)
     check_name(op.person.dataset, "dataset")
     check_name(op.person.layer, "layer")
     check_int(op.person.frame, "frame")
@@ -131,7 +124,7 @@ def check_name(name: object, where: str) -> None:
     """Check a name: 1 to 80 characters, none of them a control character."""
     expected = f"1 to {MAX_NAME} characters"
     if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME or not name.strip():
-        invalid("this is no name", where, expected=expected, got=name)
+        invalid("not a valid name", where, expected=expected, got=name)
     if any(ord(c) < 32 or ord(c) == 127 for c in name):
         invalid("a name has no control characters", where, expected=expected, got=name)
     _check_encodable(name, where)
@@ -141,41 +134,25 @@ def check_text(text: object, where: str) -> None:
     """Check a text: at most 2,000 characters, no NUL."""
     if not isinstance(text, str) or len(text) > MAX_TEXT or "\0" in text:
         got = f"{len(text)} characters" if isinstance(text, str) else text
-        invalid(
-            "this text is not taken",
-            where,
-            expected=f"at most {MAX_TEXT:,} characters, no NUL",
-            got=got,
-        )
+        expected = f"at most {MAX_TEXT:,} characters, no NUL"
+        invalid("this text is not accepted", where, expected=expected, got=got)
     _check_encodable(text, where)
 
 
 def check_int(value: object, where: str, *, least: int = 0) -> None:
     """Check a whole number that fits a column (True is none)."""
     if type(value) is not int or not least <= value <= MAX_INT:
-        invalid(
-            "this is no number of the kind",
-            where,
-            expected=f"a whole number from {least}",
-            got=value,
-        )
+        invalid("not a valid number", where, expected=f"a whole number from {least}", got=value)
 
 
 def check_joint(label: JointLabel, where: str, base: Base) -> None:
-    """Check one joint: finite, inside limits, state and cause that go together."""
     if not isinstance(label, JointLabel):
-        invalid("this is no joint", where, expected="place, state and cause", got=label)
-    if label.state is not None and type(label.state) is not int:
-        invalid("no such state", where, expected="2, 1, 0 or nothing", got=label.state)
-    if label.state not in CAUSES_OF:
+        invalid("not a joint label", where, expected="a place, state and cause", got=label)
+    if type(label.state) not in (int, type(None)) or label.state not in CAUSES_OF:
         invalid("no such state", where, expected="2, 1, 0 or nothing", got=label.state)
     if label.cause not in CAUSES_OF[label.state]:
-        invalid(
-            "state and cause do not go together",
-            where,
-            expected=f"for state {label.state}: {', '.join(CAUSES_OF[label.state])}",
-            got=label.cause,
-        )
+        expected = f"for state {label.state}: {', '.join(CAUSES_OF[label.state])}"
+        invalid("state and cause do not go together", where, expected=expected, got=label.cause)
     for value, size, axis in ((label.x_px, base.width_px, "x"), (label.y_px, base.height_px, "y")):
         _check_place(value, MAX_FRAME_SIZES * size, f"{where}.{axis}_px")
     if (label.x_px is None) != (label.y_px is None):
@@ -189,20 +166,18 @@ def _check_place(value: object, most: float, where: str) -> None:
         return
     fine = isinstance(value, int | float) and not isinstance(value, bool)
     if not fine or not math.isfinite(value) or abs(value) > most:  # type: ignore[arg-type]
-        invalid("this place is not taken", where, expected=f"pixels, at most {most:g}", got=value)
+        invalid(
+            "this place is not accepted", where, expected=f"pixels, at most {most:g}", got=value
+        )
 
 
 def _check_joints(joints: object, base: Base) -> None:
     if not isinstance(joints, Mapping):
-        invalid("joints go by their names", "joints", expected="joint -> label", got=joints)
+        invalid("joints are given by name", "joints", expected="joint -> label", got=joints)
     for name, label in joints.items():
         if name not in base.skeleton:
-            invalid(
-                "the skeleton has no such joint",
-                "joints",
-                expected=", ".join(base.skeleton[:4]) + "...",
-                got=name,
-            )
+            expected = ", ".join(base.skeleton[:4]) + "..."
+            invalid("the skeleton has no such joint", "joints", expected=expected, got=name)
         check_joint(label, name, base)
 
 

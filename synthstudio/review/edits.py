@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
@@ -19,12 +19,11 @@ from synthstudio.review.history import (
     blocking_events,
     event_of,
     item_events,
-    label_to_json,
     reverted_ids,
     snapshot,
     state_of,
 )
-from synthstudio.review.models import DatasetRow, EventRow, ItemRow, utc_now
+from synthstudio.review.models import DatasetRow, EventRow, ItemRow, is_person, utc_now
 from synthstudio.review.store import Store
 from synthstudio.review.values import Event, ItemState, Op, Person, User, require
 
@@ -91,12 +90,12 @@ def apply_all(store: Store, ops: Sequence[Op], who: User, base_of: BaseOf) -> li
 
 def _apply(session: Session, op: Op, *, who: User, base: Base) -> Event:
     person = op.person
-    _queue_up(session, person)
-    told = _said_before(session, op, who)
-    if told is not None:
-        return told
+    _lock_dataset(session, person)
+    applied = _already_applied(session, op, who)
+    if applied is not None:
+        return applied
     now = utc_now()
-    row = session.get(ItemRow, (person.dataset, person.frame, person.instance, person.layer))
+    row = session.get(ItemRow, person.key)
     old = ItemState(person=person) if row is None else state_of(row)
     leases.check(session, person, who, now)
     if op.revision != old.revision:
@@ -106,7 +105,7 @@ def _apply(session: Session, op: Op, *, who: User, base: Base) -> Event:
     return _write(session, op, (before, after), old, who=who.name, now=now)
 
 
-def _queue_up(session: Session, person: Person) -> None:
+def _lock_dataset(session: Session, person: Person) -> None:
     """Let one writer at a time into a data set, so that ids of events rise as they happen.
 
     SQLite's transaction has the whole store already.
@@ -120,7 +119,7 @@ def _queue_up(session: Session, person: Person) -> None:
         )
 
 
-def _said_before(session: Session, op: Op, who: User) -> Event | None:
+def _already_applied(session: Session, op: Op, who: User) -> Event | None:
     query = select(EventRow).where(EventRow.client == op.client, EventRow.seq == op.seq)
     row = session.scalar(query)
     if row is None:
@@ -128,7 +127,7 @@ def _said_before(session: Session, op: Op, who: User) -> Event | None:
     event = event_of(row)
     if event.who != who.name or event.person != op.person or event.kind != op.kind:
         invalid(
-            "this op was another one before",
+            "this op's client and seq were used for another op",
             f"client {op.client}, seq {op.seq}",
             expected="a new seq for a new op",
         )
@@ -139,27 +138,25 @@ def _check_there(op: Op, old: ItemState, base: Base) -> None:
     there = base.exists or old.added
     if op.kind == "add":
         if there:
-            invalid("there is such a person already", _where(op.person), expected="a free number")
+            invalid("this person exists already", op.person.where, expected="a free number")
     elif op.kind != "revert":
         if not there:
             raise _gone("there is no such person", op.person, old)
         if old.deleted and op.kind in ("edit", "status", "delete"):
             raise _gone("this person is deleted", op.person, old)
     if op.kind == "restore" and not old.deleted:
-        invalid(
-            "only a deleted person can be restored", _where(op.person), expected="a deleted one"
-        )
+        invalid("only a deleted person can be restored", op.person.where, expected="a deleted one")
 
 
 def _change(session: Session, op: Op, old: ItemState) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return before and after of the event."""
+    """`before` and `after` of the event."""
     after: dict[str, Any]
     if op.kind == "revert":
         target = _to_revert(session, op)
         return dict(target.after), dict(target.before)
     if op.kind in ("edit", "add"):
         human = {name: replace(label, origin="human") for name, label in op.joints.items()}
-        after = {"joints": {name: label_to_json(label) for name, label in human.items()}}
+        after = {"joints": {name: asdict(label) for name, label in human.items()}}
         if op.kind == "add":
             after["added"] = True
     elif op.kind == "status":
@@ -203,13 +200,7 @@ def _write(
     now: datetime,
 ) -> Event:
     """Write the event and the item it leads to; they are committed together."""
-    person = op.person
-    key = {
-        "dataset": person.dataset,
-        "frame": person.frame,
-        "instance": person.instance,
-        "layer": person.layer,
-    }
+    key = asdict(op.person)
     row = EventRow(
         **key,
         revision=op.revision + 1,
@@ -225,39 +216,24 @@ def _write(
     session.add(row)
     session.flush()
     event = event_of(row)
-    values = _columns(apply_event(old, event))
+    values = asdict(apply_event(old, event))
+    del values["person"]
     if old.revision == 0:
         session.add(ItemRow(**key, **values))
         session.flush()
         return event
-    there = [getattr(ItemRow, name) == value for name, value in key.items()]
-    done = session.execute(
-        update(ItemRow).where(*there, ItemRow.revision == op.revision).values(**values)
-    )
+    same = is_person(ItemRow, op.person) & (ItemRow.revision == op.revision)
+    done = session.execute(update(ItemRow).where(same).values(**values))
     assert isinstance(done, CursorResult)
     if done.rowcount != 1:
         raise _changed(old)
     return event
 
 
-def _columns(state: ItemState) -> dict[str, Any]:
-    return {
-        "revision": state.revision,
-        "status": state.status,
-        "reason": state.reason,
-        "joints": {name: label_to_json(label) for name, label in state.joints.items()},
-        "deleted": state.deleted,
-        "added": state.added,
-        "who": state.who,
-        "when": state.when,
-        "comments": state.comments,
-    }
-
-
 def _changed(now: ItemState) -> Refused:
     return Refused(
         "somebody changed this person meanwhile",
-        where=_where(now.person),
+        where=now.person.where,
         got=f"revision {now.revision} by {now.who}",
         then="Look again and do it anew.",
         reason="revision",
@@ -266,8 +242,4 @@ def _changed(now: ItemState) -> Refused:
 
 
 def _gone(what: str, person: Person, now: ItemState) -> Refused:
-    return Refused(what, where=_where(person), reason="gone", state=now)
-
-
-def _where(person: Person) -> str:
-    return f"frame {person.frame}, person {person.instance}"
+    return Refused(what, where=person.where, reason="gone", state=now)

@@ -1,10 +1,9 @@
-"""What events add up to. One rule makes the stored items and proves them again.
+"""What events add up to, and what the store knows of people.
 
+`apply_event` is the one rule that makes the stored items; `check_replay` proves them again.
 An event's `before` and `after` hold the same keys: joints (name -> label, None: as the data set
 says), status and reason, deleted, added, comment (None: taken back).
-
-
-What the store knows of people: their state, their events, how far a review is."""
+"""
 
 from __future__ import annotations
 
@@ -13,133 +12,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import ReviewError
-from synthstudio.review.models import DatasetRow, EventRow, ItemRow
+from synthstudio.review.models import DatasetRow, EventRow, ItemRow, is_person, person_of
 from synthstudio.review.store import Store
 from synthstudio.review.values import MAIN, Event, ItemState, JointLabel, Person
 
 Field = tuple[str, str | int]
-
-
-def label_to_json(label: JointLabel) -> dict[str, Any]:
-    """Return a joint as the store keeps it."""
-    return asdict(label)
-
-
-def labels_from_json(joints: Mapping[str, Any]) -> dict[str, JointLabel]:
-    """Return stored joints as labels; those that are None are left out."""
-    return {name: JointLabel(**value) for name, value in joints.items() if value is not None}
-
-
-def state_of(row: ItemRow) -> ItemState:
-    """Return a stored item."""
-    return ItemState(
-        person=Person(dataset=row.dataset, frame=row.frame, instance=row.instance, layer=row.layer),
-        revision=row.revision,
-        status=row.status,  # type: ignore[arg-type]
-        reason=row.reason,
-        joints=labels_from_json(row.joints),
-        deleted=row.deleted,
-        added=row.added,
-        who=row.who,
-        when=row.when,
-        comments=row.comments,
-    )
-
-
-def event_of(row: EventRow) -> Event:
-    """Return a stored event."""
-    return Event(
-        id=row.id,
-        person=Person(dataset=row.dataset, frame=row.frame, instance=row.instance, layer=row.layer),
-        revision=row.revision,
-        kind=row.kind,  # type: ignore[arg-type]
-        who=row.who,
-        when=row.when,
-        before=row.before,
-        after=row.after,
-        client=row.client,
-        seq=row.seq,
-        reverts=row.reverts,
-    )
-
-
-def apply_event(state: ItemState, event: Event) -> ItemState:
-    """Return what an item is after one more event."""
-    after: Mapping[str, Any] = event.after
-    changed: Mapping[str, Any] = after.get("joints", {})
-    kept = {name: label for name, label in state.joints.items() if name not in changed}
-    comments = (after.get("comment") is not None) - (event.before.get("comment") is not None)
-    return replace(
-        state,
-        revision=event.revision,
-        who=event.who,
-        when=event.when,
-        joints=kept | labels_from_json(changed),
-        comments=state.comments + comments,
-        **{name: after[name] for name in _PLAIN if name in after},
-    )
-
-
 _PLAIN = ("status", "reason", "deleted", "added")
-
-
-def snapshot(state: ItemState, after: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an item says now of all that `after` will change: an event's `before`."""
-    before: dict[str, Any] = {name: getattr(state, name) for name in _PLAIN if name in after}
-    if "joints" in after:
-        before["joints"] = {
-            name: label_to_json(state.joints[name]) if name in state.joints else None
-            for name in after["joints"]
-        }
-    if "comment" in after:
-        before["comment"] = None
-    return before
-
-
-def reverted_ids(events: Iterable[Event]) -> set[int]:
-    """Return the ids of an item's events that are taken back by others that hold."""
-    found: set[int] = set()
-    for event in sorted(events, key=lambda e: e.revision, reverse=True):
-        if event.reverts is not None and event.id not in found:
-            found.add(event.reverts)
-    return found
-
-
-def blocking_events(events: Sequence[Event], target: Event) -> list[Event]:
-    """Return the later events that changed what `target` changed, and still hold.
-
-    `events`: all of the item. A revert of a later event only takes that one back, so it is not
-    in the way.
-    """
-    by_id = {event.id: event for event in events}
-    gone, wanted = reverted_ids(events), _fields(target, by_id)
-    return [
-        event
-        for event in events
-        if event.revision > target.revision
-        and event.id not in gone
-        and not (event.reverts is not None and by_id[event.reverts].revision > target.revision)
-        and wanted & _fields(event, by_id)
-    ]
-
-
-def _fields(event: Event, by_id: Mapping[int, Event]) -> set[Field]:
-    """Return what an event changed, in parts that can be taken back one by one."""
-    joints: Mapping[str, Any] = event.after.get("joints", {})  # type: ignore[assignment]
-    found: set[Field] = {("joint", name) for name in joints}
-    found |= {("field", name) for name in _PLAIN if name in event.after}
-    if "comment" in event.after:
-        root = event
-        while root.reverts is not None:
-            root = by_id[root.reverts]
-        found.add(("comment", root.id))
-    return found
-
-
 _FRAMES_AT_ONCE = 500
 DECIDED = ("approved", "rejected", "flagged")
 """Statuses that say what is to become of a person; a skipped one waits like a pending one."""
@@ -162,6 +44,110 @@ class Counts:
     reviewers: Mapping[str, Mapping[str, int]]
 
 
+def labels_from_json(joints: Mapping[str, Any]) -> dict[str, JointLabel]:
+    return {name: JointLabel(**value) for name, value in joints.items() if value is not None}
+
+
+def state_of(row: ItemRow) -> ItemState:
+    return ItemState(
+        person=person_of(row),
+        revision=row.revision,
+        status=row.status,  # type: ignore[arg-type]
+        reason=row.reason,
+        joints=labels_from_json(row.joints),
+        deleted=row.deleted,
+        added=row.added,
+        who=row.who,
+        when=row.when,
+        comments=row.comments,
+    )
+
+
+def event_of(row: EventRow) -> Event:
+    return Event(
+        id=row.id,
+        person=person_of(row),
+        revision=row.revision,
+        kind=row.kind,  # type: ignore[arg-type]
+        who=row.who,
+        when=row.when,
+        before=row.before,
+        after=row.after,
+        client=row.client,
+        seq=row.seq,
+        reverts=row.reverts,
+    )
+
+
+def apply_event(state: ItemState, event: Event) -> ItemState:
+    after: Mapping[str, Any] = event.after
+    changed: Mapping[str, Any] = after.get("joints", {})
+    kept = {name: label for name, label in state.joints.items() if name not in changed}
+    comments = (after.get("comment") is not None) - (event.before.get("comment") is not None)
+    return replace(
+        state,
+        revision=event.revision,
+        who=event.who,
+        when=event.when,
+        joints=kept | labels_from_json(changed),
+        comments=state.comments + comments,
+        **{name: after[name] for name in _PLAIN if name in after},
+    )
+
+
+def snapshot(state: ItemState, after: Mapping[str, Any]) -> dict[str, Any]:
+    """The present values of all that `after` will change: an event's `before`."""
+    before: dict[str, Any] = {name: getattr(state, name) for name in _PLAIN if name in after}
+    if "joints" in after:
+        before["joints"] = {
+            name: asdict(state.joints[name]) if name in state.joints else None
+            for name in after["joints"]
+        }
+    if "comment" in after:
+        before["comment"] = None
+    return before
+
+
+def reverted_ids(events: Iterable[Event]) -> set[int]:
+    """The ids of those of an item's events that were reverted, by reverts that hold."""
+    found: set[int] = set()
+    for event in sorted(events, key=lambda e: e.revision, reverse=True):
+        if event.reverts is not None and event.id not in found:
+            found.add(event.reverts)
+    return found
+
+
+def blocking_events(events: Sequence[Event], target: Event) -> list[Event]:
+    """The later events that changed what `target` changed, still hold, and must be reverted first.
+
+    `events`: all of the item. A revert of a later event only takes that one back, so it does not
+    block.
+    """
+    by_id = {event.id: event for event in events}
+    reverted, fields = reverted_ids(events), _fields(target, by_id)
+    return [
+        event
+        for event in events
+        if event.revision > target.revision
+        and event.id not in reverted
+        and not (event.reverts is not None and by_id[event.reverts].revision > target.revision)
+        and fields & _fields(event, by_id)
+    ]
+
+
+def _fields(event: Event, by_id: Mapping[int, Event]) -> set[Field]:
+    """What an event changed, in parts that can be reverted one by one."""
+    joints: Mapping[str, Any] = event.after.get("joints", {})  # type: ignore[assignment]
+    found: set[Field] = {("joint", name) for name in joints}
+    found |= {("field", name) for name in _PLAIN if name in event.after}
+    if "comment" in event.after:
+        root = event
+        while root.reverts is not None:
+            root = by_id[root.reverts]
+        found.add(("comment", root.id))
+    return found
+
+
 def datasets(store: Store) -> dict[str, str]:
     """Return key -> name of the data sets that the store knows, by name."""
     with store.reading() as session:
@@ -172,7 +158,7 @@ def datasets(store: Store) -> dict[str, str]:
 def state(store: Store, person: Person) -> ItemState:
     """Return what all events of a person add up to; revision 0 for one nobody touched."""
     with store.reading() as session:
-        row = session.get(ItemRow, _primary(person))
+        row = session.get(ItemRow, person.key)
         return ItemState(person=person) if row is None else state_of(row)
 
 
@@ -191,12 +177,12 @@ def states(
             for row in session.scalars(query.order_by(ItemRow.frame, ItemRow.instance)):
                 found[row.frame, row.instance] = state_of(row)
             return found
-        wanted = set(people)
-        frames = sorted({frame for frame, _ in wanted})
+        requested = set(people)
+        frames = sorted({frame for frame, _ in requested})
         for start in range(0, len(frames), _FRAMES_AT_ONCE):
-            some = frames[start : start + _FRAMES_AT_ONCE]
-            for row in session.scalars(query.where(ItemRow.frame.in_(some))):
-                if (row.frame, row.instance) in wanted:
+            page = frames[start : start + _FRAMES_AT_ONCE]
+            for row in session.scalars(query.where(ItemRow.frame.in_(page))):
+                if (row.frame, row.instance) in requested:
                     found[row.frame, row.instance] = state_of(row)
     return found
 
@@ -213,7 +199,7 @@ def events(
     """Return events in the order in which they happened, at most `limit` after `after_id`."""
     query = select(EventRow).where(EventRow.dataset == dataset, EventRow.id > after_id)
     if person is not None:
-        query = query.where(_is(person))
+        query = query.where(is_person(EventRow, person))
     if who is not None:
         query = query.where(EventRow.who == who)
     with store.reading() as session:
@@ -236,26 +222,13 @@ def iter_events(
         last = page[-1].id
 
 
-def comments(store: Store, person: Person) -> list[tuple[Event, str]]:
-    """Return the comments on a person that nobody took back, with their texts, oldest first."""
-    with store.reading() as session:
-        found = item_events(session, person)
-    gone = reverted_ids(found)
-    return [
-        (event, str(event.after["comment"]))
-        for event in found
-        if event.kind == "comment" and event.id not in gone
-    ]
-
-
 def is_decided(state: ItemState) -> bool:
-    """Say whether somebody decided on a person."""
     return state.deleted or state.status in DECIDED
 
 
 def item_events(session: Session, person: Person) -> list[Event]:
-    """Return all events of one person, by revision."""
-    query = select(EventRow).where(EventRow.dataset == person.dataset, _is(person))
+    """All events of one person, by revision."""
+    query = select(EventRow).where(is_person(EventRow, person))
     return [event_of(row) for row in session.scalars(query.order_by(EventRow.revision))]
 
 
@@ -284,9 +257,9 @@ def counts(store: Store, dataset: str, *, layer: str = MAIN) -> Counts:
 
 
 def done_and_total(store: Store, dataset: str) -> tuple[int, int]:
-    """Return how many people were decided on, and how many there are, without deleted ones.
+    """How many people were decided on, and how many there are, without deleted ones.
 
-    The same as `counts` says of the layer main, but counted by the database.
+    The same as `counts` of the layer main, but counted by the database.
     """
     on_disk, rows = by_status(store, dataset)
     done = sum(n for status, deleted, _, n in rows if status in DECIDED and not deleted)
@@ -295,7 +268,7 @@ def done_and_total(store: Store, dataset: str) -> tuple[int, int]:
 
 
 def by_status(store: Store, dataset: str) -> tuple[int, list[tuple[str, bool, bool, int]]]:
-    """Return how many people are on disk, and (status, deleted, added, how many) of the touched.
+    """How many people are on disk, and (status, deleted, added, count) of the touched ones.
 
     Of the layer main, counted by the database.
     """
@@ -333,27 +306,29 @@ def _counted(
 
 
 def check_replay(store: Store, dataset: str) -> list[str]:
-    """Replay all events; return a line for each thing in which the store disagrees with them.
+    """Replay all events; return a line for each place where the stored items disagree with them.
 
     Checked: revisions rise by one without gaps, each event's `before` is what was so, and each
     stored item is what its events add up to. An empty list is the proof.
     """
     replayed: dict[Person, ItemState] = {}
-    wrong: list[str] = []
+    problems: list[str] = []
     with store.reading() as session:
         order = (EventRow.frame, EventRow.instance, EventRow.layer, EventRow.revision)
         query = select(EventRow).where(EventRow.dataset == dataset).order_by(*order)
         for row in session.scalars(query.execution_options(yield_per=1000)):
             event = event_of(row)
             old = replayed.get(event.person, ItemState(person=event.person))
-            wrong += _chain_problems(old, event)
+            problems += _chain_problems(old, event)
             replayed[event.person] = apply_event(old, event)
         for item in session.scalars(select(ItemRow).where(ItemRow.dataset == dataset)):
             stored = state_of(item)
             if stored != replayed.pop(stored.person, None):
-                wrong.append(f"{_name(stored.person)}: the item is not what its events add up to")
-    wrong += [f"{_name(person)}: there are events, but no item" for person in replayed]
-    return wrong
+                problems.append(
+                    f"{_name(stored.person)}: the item is not what its events add up to"
+                )
+    problems += [f"{_name(person)}: there are events, but no item" for person in replayed]
+    return problems
 
 
 def _chain_problems(old: ItemState, event: Event) -> Iterator[str]:
@@ -361,24 +336,12 @@ def _chain_problems(old: ItemState, event: Event) -> Iterator[str]:
     if event.revision != old.revision + 1:
         yield f"{where}: revision {event.revision} follows {old.revision}"
     before = dict(event.before)
-    wanted = snapshot(old, event.after)
-    for side in (before, wanted):
+    expected = snapshot(old, event.after)
+    for side in (before, expected):
         side.pop("comment", None)  # a comment taken back has one before; others have none
-    if before != wanted:
-        yield f"{where}: what it says was before it was not so"
+    if before != expected:
+        yield f"{where}: its `before` is not what was stored then"
 
 
 def _name(person: Person) -> str:
-    return f"frame {person.frame}, person {person.instance}, layer {person.layer}"
-
-
-def _primary(person: Person) -> tuple[str, int, int, str]:
-    return (person.dataset, person.frame, person.instance, person.layer)
-
-
-def _is(person: Person) -> ColumnElement[bool]:
-    return and_(
-        EventRow.frame == person.frame,
-        EventRow.instance == person.instance,
-        EventRow.layer == person.layer,
-    )
+    return f"{person.where}, layer {person.layer}"

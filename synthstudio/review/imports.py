@@ -1,7 +1,7 @@
-"""Labels corrected in another tool, taken in as events of a named author.
+"""Labels corrected in another tool, imported as events of a named author.
 
-What another tool wrote is read by its importer into a data set that is thrown away again; what
-differs there from the labels as they are now becomes one event a person.
+The file is read by its importer into a temporary data set; whatever differs there from the present
+labels becomes one event per person.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from synthstudio.formats.registry import FORMATS
 from synthstudio.review.check import FIRST_THING, base_of, labels_of
 from synthstudio.review.edits import apply
 from synthstudio.review.history import states
-from synthstudio.review.reviewed import OfFrame, by_frame, reviewed_people
+from synthstudio.review.reviewed import FrameStates, by_frame, reviewed_people
 from synthstudio.review.store import Store, dataset_key
 from synthstudio.review.values import MAIN, ItemState, JointLabel, Kind, Op, Person, User, require
 
@@ -41,7 +41,7 @@ Labels = dict[str, JointLabel]
 
 @dataclass(kw_only=True)
 class ImportResult:
-    """What became of a file. `refused`: a line for each person whose event was not taken."""
+    """What was imported. `refused`: a line for each person whose event was refused."""
 
     frames: int = 0
     unknown_frames: int = 0
@@ -53,11 +53,9 @@ class ImportResult:
     notes: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for --json."""
         return dataclasses.asdict(self)
 
     def text(self) -> str:
-        """Return it as lines."""
         head = (
             f"{self.frames} frames: {self.edited} people edited ({self.joints} joints), "
             f"{self.added} added, {self.deleted} deleted"
@@ -78,33 +76,33 @@ def import_corrections(
     images: Path | None = None,
     layer: str = MAIN,
 ) -> ImportResult:
-    """Turn what a file says otherwise than the labels as they are now into events.
+    """Turn the differences between a file and the present labels into events.
 
-    Frames are known by their pictures' bytes, people by their numbers where the export's
-    sidecar is still there, else by where their joints are. Not taken as a change: a person
-    without any joint, a joint outside the frame that the file does not know, a cause that it
-    does not know. FormatError, AssetError: what is read is wrong; Refused: "role", "busy".
+    Frames are matched by the bytes of their pictures, people by their numbers where the export's
+    sidecar is still there, else by where their joints are. Not a change: a person without any
+    joint, a joint outside the frame that the file leaves unlabelled, a cause that it does not
+    know. FormatError, AssetError: the file is wrong; Refused: "role", "busy".
     """
     require(who, "import")
     key = dataset_key(dataset)
-    made = ImportResult()
+    result = ImportResult()
     with disk_errors(Path(tempfile.gettempdir())):
         work = Path(tempfile.mkdtemp(prefix="review-import-"))
     try:
-        told = import_from(form, path, work / "set", images=images)
-        made.notes = [note for note in told.notes if note.startswith("The sidecar")]
+        imported = import_from(form, path, work / "set", images=images)
+        result.notes = [note for note in imported.notes if note.startswith("The sidecar")]
         found = by_frame(states(store, key, layer=layer))
-        writer = _Writer(store, dataset, key, who, layer, found, made)
-        for frame, people, said in _frames(dataset, Dataset(work / "set"), made):
-            _compare(writer, frame, people, said)
+        writer = _Writer(store, dataset, key, who, layer, found, result)
+        for frame, people, theirs in _frames(dataset, Dataset(work / "set"), result):
+            _compare(writer, frame, people, theirs)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return made
+    return result
 
 
 @dataclass(frozen=True)
-class _Said:
-    """The people of a frame as a file has them; `numbered`: their numbers are ours."""
+class _FilePeople:
+    """The people of a frame in the file; `numbered`: with the data set's own numbers."""
 
     people: list[Row]
     skeleton: str
@@ -112,14 +110,14 @@ class _Said:
 
 
 def _frames(
-    dataset: Dataset, file: Dataset, made: ImportResult
-) -> Iterator[tuple[Row, list[Row], _Said]]:
+    dataset: Dataset, file: Dataset, result: ImportResult
+) -> Iterator[tuple[Row, list[Row], _FilePeople]]:
     """Yield each frame that both have, in the file's order."""
     own: dict[str, list[int]] = {}
     for row in dataset.iter_frames(["index", "image_sha256"]):
         own.setdefault(row["image_sha256"], []).append(row["index"])
-    told = file.identity.recipe["imported"]
-    numbered = told["of"] is not None or not FORMATS[told["format"]].missing
+    source = file.identity.recipe["imported"]
+    numbered = source["of"] is not None or not FORMATS[source["format"]].missing
     for frame, people in pair_rows(file.iter_frames(), file.iter_instances()):
         indices = own.get(frame["image_sha256"], [])
         if frame["index"] in indices:
@@ -127,31 +125,35 @@ def _frames(
         elif len(indices) == 1:
             index = indices[0]
         else:
-            made.unknown_frames += 1
+            result.unknown_frames += 1
             continue
-        made.frames += 1
-        said = _Said(people, file.identity.skeleton, numbered)
-        yield dataset.frame(index), dataset.instances(index), said
+        result.frames += 1
+        theirs = _FilePeople(people, file.identity.skeleton, numbered)
+        yield dataset.frame(index), dataset.instances(index), theirs
 
 
 @dataclass(frozen=True)
 class _Writer:
-    """Makes ops, each with a number of its own, and counts what becomes of them."""
+    """Applies ops, each with a number of its own, and counts the results."""
 
     store: Store
     dataset: Dataset
     key: str
     who: User
     layer: str
-    states: Mapping[int, OfFrame]
-    made: ImportResult
+    states: Mapping[int, FrameStates]
+    result: ImportResult
     client: str = field(default_factory=lambda: f"import-{uuid.uuid4().hex}")
 
-    def say(self, kind: Kind, frame: int, instance: int, joints: Mapping[str, JointLabel]) -> bool:
-        """Apply one op; say whether it was taken. Refused only where nothing will go through."""
+    def write(
+        self, kind: Kind, frame: int, instance: int, joints: Mapping[str, JointLabel]
+    ) -> bool:
+        """Apply one op; whether it was accepted. Refused only where no op can be accepted."""
         person = Person(dataset=self.key, frame=frame, instance=instance, layer=self.layer)
         item = self.states.get(frame, {}).get(instance, ItemState(person=person))
-        seq = self.made.edited + self.made.added + self.made.deleted + len(self.made.refused)
+        seq = (
+            self.result.edited + self.result.added + self.result.deleted + len(self.result.refused)
+        )
         op = Op(
             client=self.client,
             seq=seq,
@@ -165,25 +167,25 @@ class _Writer:
         except Refused as refused:
             if refused.reason in ("role", "busy"):
                 raise
-            self.made.refused.append(str(refused))
+            self.result.refused.append(str(refused))
             return False
         return True
 
 
-def _compare(writer: _Writer, frame: Row, people: list[Row], said: _Said) -> None:
-    """Write the events that lead from the labels as they are to those in the file."""
+def _compare(writer: _Writer, frame: Row, people: list[Row], file: _FilePeople) -> None:
+    """Write the events that lead from the present labels to those in the file."""
     names = get_skeleton(writer.dataset.identity.skeleton).joints
     index = frame["index"]
     touched = writer.states.get(index, {})
     rows = reviewed_people(frame, people, touched, names)
     ours = {row["instance"]: labels_of(row, names) for row in rows}
-    theirs = [labels_of(row, get_skeleton(said.skeleton).joints) for row in said.people]
-    pairs = _pairs(rows, said, ours, theirs)
+    theirs = [labels_of(row, get_skeleton(file.skeleton).joints) for row in file.people]
+    pairs = _match(rows, file, ours, theirs)
     for place, instance in pairs.items():
         changed = _changes(ours[instance], theirs[place])
-        if changed and writer.say("edit", index, instance, changed):
-            writer.made.edited += 1
-            writer.made.joints += len(changed)
+        if changed and writer.write("edit", index, instance, changed):
+            writer.result.edited += 1
+            writer.result.joints += len(changed)
     taken = {row["instance"] for row in people} | touched.keys()
     free = (n for n in range(1, FIRST_THING) if n not in taken)
     for place, labels in enumerate(theirs):
@@ -192,23 +194,23 @@ def _compare(writer: _Writer, frame: Row, people: list[Row], said: _Said) -> Non
         if place not in pairs and known:
             number = next(free, None)
             if number is None:
-                writer.made.refused.append(f"frame {index}: it has no number left for a new person")
+                writer.result.refused.append(f"frame {index}: no number is left for a new person")
             else:
-                writer.made.added += writer.say("add", index, number, known)
+                writer.result.added += writer.write("add", index, number, known)
     for row in exportable(rows):
         if row["instance"] not in pairs.values():
-            writer.made.deleted += writer.say("delete", index, row["instance"], {})
+            writer.result.deleted += writer.write("delete", index, row["instance"], {})
 
 
 def _changes(ours: Labels, theirs: Labels) -> Labels:
-    """Return the joints that a file says otherwise; none for a person without any joint."""
+    """The joints that differ in the file; none for a person without any joint."""
     if all(label.state is None for label in theirs.values()):
         return {}
     changed = {}
     for name in ours.keys() & theirs.keys():
         old, new = ours[name], theirs[name]
         if new.state is None and old.state in (None, 0):
-            continue  # most formats do not tell unlabelled from outside
+            continue  # most formats do not distinguish unlabelled from outside
         if new.state == old.state and new.cause == "unknown":
             new = dataclasses.replace(new, cause=old.cause)
         if (new.state, new.cause) != (old.state, old.cause) or _moved(old, new):
@@ -219,7 +221,7 @@ def _changes(ours: Labels, theirs: Labels) -> Labels:
 def _moved(old: JointLabel, new: JointLabel) -> bool:
     here, there = _place(old), _place(new)
     if here is None or there is None:
-        return here is not there and new.state != 0  # a place outside that nobody kept
+        return here is not there and new.state != 0  # formats drop places outside
     return math.dist(here, there) > MOVED_PX
 
 
@@ -228,15 +230,15 @@ def _place(label: JointLabel) -> tuple[float, float] | None:
     return (label.x_px, label.y_px) if known else None  # type: ignore[return-value]
 
 
-def _pairs(
-    rows: Sequence[Row], said: _Said, ours: Mapping[int, Labels], theirs: Sequence[Labels]
+def _match(
+    rows: Sequence[Row], file: _FilePeople, ours: Mapping[int, Labels], theirs: Sequence[Labels]
 ) -> dict[int, int]:
-    """Return place in the file -> our instance, for each person that both have."""
-    if said.numbered:
-        numbers = [row["instance"] for row in said.people]
+    """Place in the file -> our instance, for each person that both have."""
+    if file.numbered:
+        numbers = [row["instance"] for row in file.people]
         return {place: n for place, n in enumerate(numbers) if n in ours}
     scores = []
-    for place, (labels, person) in enumerate(zip(theirs, said.people, strict=True)):
+    for place, (labels, person) in enumerate(zip(theirs, file.people, strict=True)):
         for row in rows:
             alike = _alike(labels, ours[row["instance"]])
             if alike is None:
@@ -251,14 +253,14 @@ def _pairs(
 
 
 def _overlap(a: Sequence[float], b: Sequence[float]) -> float:
-    """Return the intersection over union of two boxes x y w h."""
+    """Intersection over union of two boxes x y w h."""
     wide, high = (max(0.0, min(a[k] + a[k + 2], b[k] + b[k + 2]) - max(a[k], b[k])) for k in (0, 1))
     union = a[2] * a[3] + b[2] * b[3] - wide * high
     return wide * high / union if union > 0 else 0.0
 
 
 def _alike(a: Labels, b: Labels) -> float | None:
-    """Return the share of joints that both know that lie near each other; None without any."""
+    """The share of the joints labelled in both that lie near each other; None without any."""
     both = [
         (here, there)
         for name in a.keys() & b.keys()

@@ -9,18 +9,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain, islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, and_, delete, or_, select, update
+from sqlalchemy import CursorResult, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import Refused
 from synthstudio.review.history import is_decided, state_of
-from synthstudio.review.models import EventRow, ItemRow, LeaseRow, utc_now
+from synthstudio.review.models import (
+    EventRow,
+    ItemRow,
+    LeaseRow,
+    is_person,
+    person_of,
+    utc_now,
+)
 from synthstudio.review.store import Store
 from synthstudio.review.values import MAIN, Person, User, may, require
 
@@ -32,7 +39,6 @@ MINUTES = 30
 MAX_MINUTES = 240
 MAX_AT_ONCE = 500
 _TRY_AT_ONCE = 200
-_COLUMNS = ("dataset", "frame", "instance", "layer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,61 +54,41 @@ def check(session: Session, person: Person, who: User, now: datetime) -> None:
     """Raise Refused("lease") when somebody else holds this person, or one's own lease ended.
 
     A person nobody claimed may be changed by everybody: revisions keep two of them apart. But
-    a second look is blind, so it needs a lease: `team.second_pass.begin` gives it only to who
-    may have it. While that lease holds and the second look is undecided, its holder may say
-    nothing in the layer main, whatever the role; and who has said something there can say
-    nothing in a second look, whatever lease is left. Who tries is logged. What is adjudicated,
-    a lead says: Refused("role") for others.
+    a second look is blind, so it needs a lease: `team.second_pass.begin_second_looks` gives it
+    only to those who may have it. While that lease holds and the second look is undecided, its
+    holder may write nothing to the layer main, whatever the role; and who has written there may
+    write nothing to a second look, whatever lease is left. Attempts are logged. Only leads write
+    to the layer adjudicated: Refused("role") for others.
     """
-    row = session.get(LeaseRow, _key(person))
-    where = f"frame {person.frame}, person {person.instance}"
     if person.layer == ADJUDICATED:
         require(who, "adjudicate")
     if person.layer == MAIN and _looks_second(session, person, who, now):
-        raise _not_blind(
-            "your second look at this person is open, and it is blind",
-            who,
-            where,
-            then="Decide in the second look first, or give it back.",
-        )
+        what = "your second look at this person is open, and it is blind"
+        raise _not_blind(what, who, person, "Decide in the second look first, or give it back.")
     if person.layer == SECOND and _has_looked_first(session, person, who):
-        raise _not_blind(
-            "a second look is blind, and you know the first",
-            who,
-            where,
-            then="Leave it to somebody else.",
-        )
+        what = "a second look is blind, and you know the first"
+        raise _not_blind(what, who, person, "Leave it to somebody else.")
+    row = session.get(LeaseRow, person.key)
     if row is None:
         if person.layer == SECOND:
-            raise Refused(
-                "a second look needs a lease",
-                where=where,
-                then="Begin it on the page Team.",
-                reason="lease",
-            )
-        return
-    if row.who == who.name and row.until > now:
-        return
-    if row.who != who.name and row.until > now:
+            then = "Begin it on the page Team."
+            raise _refused("a second look needs a lease", person, then)
+    elif row.until > now and row.who != who.name:
         raise Refused(
             "somebody else is working on this person",
-            where=where,
+            where=person.where,
             got=row.who,
             then="Take another, or wait until the lease ends.",
             reason="lease",
         )
-    if row.who == who.name:
-        raise Refused(
-            "your lease on this person has ended",
-            where=where,
-            then="Claim the person again; nobody else has.",
-            reason="lease",
-        )
+    elif row.until <= now and row.who == who.name:
+        then = "Claim the person again; nobody else has."
+        raise _refused("your lease on this person has ended", person, then)
 
 
 def _looks_second(session: Session, person: Person, who: User, now: datetime) -> bool:
-    """Say whether `who` is in the middle of a second look at a person of the layer main."""
-    key = _key(replace(person, layer=SECOND))
+    """Whether `who` is in the middle of a second look at a person of the layer main."""
+    key = replace(person, layer=SECOND).key
     lease = session.get(LeaseRow, key)
     if lease is None or lease.who != who.name or lease.until <= now:
         return False
@@ -111,20 +97,19 @@ def _looks_second(session: Session, person: Person, who: User, now: datetime) ->
 
 
 def _has_looked_first(session: Session, person: Person, who: User) -> bool:
-    """Say whether `who` said anything in the layer main of a person of the layer second."""
-    query = select(EventRow.id).where(
-        EventRow.dataset == person.dataset,
-        EventRow.frame == person.frame,
-        EventRow.instance == person.instance,
-        EventRow.layer == MAIN,
-        EventRow.who == who.name,
-    )
+    """Whether `who` wrote anything to the layer main of a person of the layer second."""
+    first = is_person(EventRow, replace(person, layer=MAIN))
+    query = select(EventRow.id).where(first, EventRow.who == who.name)
     return session.scalar(query.limit(1)) is not None
 
 
-def _not_blind(what: str, who: User, where: str, *, then: str) -> Refused:
-    LOG.warning("refused to %s: %s (%s)", ascii(who.name)[:100], what, where)
-    return Refused(what, where=where, then=then, reason="lease")
+def _not_blind(what: str, who: User, person: Person, then: str) -> Refused:
+    LOG.warning("refused to %s: %s (%s)", ascii(who.name)[:100], what, person.where)
+    return _refused(what, person, then)
+
+
+def _refused(what: str, person: Person, then: str) -> Refused:
+    return Refused(what, where=person.where, then=then, reason="lease")
 
 
 def claim(
@@ -146,13 +131,13 @@ def claim(
     found: list[Person] = []
     waiting: Iterator[Person] = iter(people)
     while len(found) < count:
-        some = list(islice(waiting, min(_TRY_AT_ONCE, max(count - len(found), 8))))
-        if not some:
+        batch = list(islice(waiting, min(_TRY_AT_ONCE, max(count - len(found), 8))))
+        if not batch:
             break
         moment = now or utc_now()
         with store.session() as session:
-            taken = _taken(session, some, who.name, moment)
-            free = [person for person in some if person not in taken]
+            held = _held_by_others(session, batch, who.name, moment)
+            free = [person for person in batch if person not in held]
             tried = free[: count - len(found)]
             won = _upsert(session, tried, who.name, moment, moment + timedelta(minutes=minutes))
         found += [person for person in tried if person in won]
@@ -177,10 +162,10 @@ def renew(
     moment = now or utc_now()
     kept = []
     with store.session() as session:
-        for person in sorted(people, key=_key):
+        for person in sorted(people, key=lambda p: p.key):
             done = session.execute(
                 update(LeaseRow)
-                .where(_is(person), LeaseRow.who == who.name)
+                .where(is_person(LeaseRow, person), LeaseRow.who == who.name)
                 .values(until=moment + timedelta(minutes=minutes))
             )
             assert isinstance(done, CursorResult)
@@ -195,9 +180,9 @@ def release(store: Store, people: Sequence[Person], *, who: User) -> int:
     others = may(who.role, "assign")
     released = 0
     with store.session() as session:
-        for person in sorted(people, key=_key):
+        for person in sorted(people, key=lambda p: p.key):
             own = [] if others else [LeaseRow.who == who.name]
-            done = session.execute(delete(LeaseRow).where(_is(person), *own))
+            done = session.execute(delete(LeaseRow).where(is_person(LeaseRow, person), *own))
             assert isinstance(done, CursorResult)
             released += done.rowcount
     return released
@@ -219,19 +204,22 @@ def leases(
         query = query.where(LeaseRow.who == who)
     with store.reading() as session:
         return {
-            (row.frame, row.instance): Lease(person=_person(row), who=row.who, until=row.until)
+            (row.frame, row.instance): Lease(person=person_of(row), who=row.who, until=row.until)
             for row in session.scalars(query.order_by(LeaseRow.frame, LeaseRow.instance))
         }
 
 
-def _taken(session: Session, people: Sequence[Person], who: str, now: datetime) -> set[Person]:
-    """Return those of `people` whom others hold now, read with one query."""
-    if not people:
-        return set()
-    held = session.scalars(
-        select(LeaseRow).where(or_(*map(_is, people)), LeaseRow.until > now, LeaseRow.who != who)
+def _held_by_others(
+    session: Session, people: Sequence[Person], who: str, now: datetime
+) -> set[Person]:
+    rows = session.scalars(
+        select(LeaseRow).where(
+            or_(*(is_person(LeaseRow, person) for person in people)),
+            LeaseRow.until > now,
+            LeaseRow.who != who,
+        )
     )
-    return {_person(row) for row in held}
+    return {person_of(row) for row in rows}
 
 
 def _upsert(
@@ -242,18 +230,13 @@ def _upsert(
     All in the order of their keys: two transactions that want the same rows cannot wait for
     each other in a ring.
     """
-    insert: Any = postgresql.insert if _dialect(session) == "postgresql" else sqlite.insert
+    postgres = session.get_bind().dialect.name == "postgresql"
+    insert: Any = postgresql.insert if postgres else sqlite.insert
     won: set[Person] = set()
-    for person in sorted(people, key=_key):
-        values = {
-            "dataset": person.dataset,
-            "frame": person.frame,
-            "instance": person.instance,
-            "layer": person.layer,
-        }
-        query = insert(LeaseRow).values(**values, who=who, until=until)
+    for person in sorted(people, key=lambda p: p.key):
+        query = insert(LeaseRow).values(**asdict(person), who=who, until=until)
         query = query.on_conflict_do_update(
-            index_elements=list(_COLUMNS),
+            index_elements=[*asdict(person)],
             set_={"who": who, "until": until},
             where=or_(LeaseRow.who == who, LeaseRow.until <= now),
         )
@@ -279,24 +262,3 @@ def _check_limits(count: int, minutes: float) -> None:
             got=repr(minutes)[:40],
             reason="invalid",
         )
-
-
-def _dialect(session: Session) -> str:
-    return session.get_bind().dialect.name
-
-
-def _key(person: Person) -> tuple[str, int, int, str]:
-    return person.dataset, person.frame, person.instance, person.layer
-
-
-def _person(row: LeaseRow) -> Person:
-    return Person(dataset=row.dataset, frame=row.frame, instance=row.instance, layer=row.layer)
-
-
-def _is(person: Person) -> ColumnElement[bool]:
-    return and_(
-        LeaseRow.dataset == person.dataset,
-        LeaseRow.frame == person.frame,
-        LeaseRow.instance == person.instance,
-        LeaseRow.layer == person.layer,
-    )

@@ -5,12 +5,14 @@ Times are UTC. JSON columns hold plain values. A person is (dataset, frame, inst
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
     JSON,
     Boolean,
+    ColumnElement,
     DateTime,
     Dialect,
     Float,
@@ -22,10 +24,11 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    and_,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from synthstudio.review.values import MAIN
+from synthstudio.review.values import MAIN, Person
 
 KEY_LENGTH = 64
 NAME_LENGTH = 80
@@ -39,7 +42,6 @@ class UtcTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return the moment as UTC without its zone; ValueError for one that has no zone."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -47,12 +49,10 @@ class UtcTime(TypeDecorator[datetime]):
         return value.astimezone(UTC).replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return the moment with its zone."""
         return None if value is None else value.replace(tzinfo=UTC)
 
 
 def utc_now() -> datetime:
-    """Return the moment as every table stores it."""
     return datetime.now(UTC)
 
 
@@ -247,3 +247,14 @@ class SettingRow(Base):
     dataset: Mapped[str] = mapped_column(String(KEY_LENGTH), primary_key=True)
     key: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
     value: Mapped[Any] = mapped_column(JSON)
+
+
+PersonRow = ItemRow | EventRow | LeaseRow | AssignmentRow
+
+
+def person_of(row: PersonRow) -> Person:
+    return Person(dataset=row.dataset, frame=row.frame, instance=row.instance, layer=row.layer)
+
+
+def is_person(table: type[PersonRow], person: Person) -> ColumnElement[bool]:
+    return and_(*(getattr(table, name) == value for name, value in asdict(person).items()))

@@ -1,6 +1,4 @@
-"""What passes between the studio, the command line and the review store: frozen values.
-
-Who may do what: for each action the least role."""
+"""What passes between the studio, the command line and the review store; who may do what."""
 
 from __future__ import annotations
 
@@ -25,8 +23,6 @@ MAIN = "main"
 
 @dataclass(frozen=True, kw_only=True)
 class User:
-    """Who does something, and what that person may do."""
-
     name: str
     role: Role
 
@@ -39,6 +35,16 @@ class Person:
     frame: int
     instance: int
     layer: str = MAIN
+
+    @property
+    def key(self) -> tuple[str, int, int, str]:
+        """The primary key of this person in the tables of the store."""
+        return self.dataset, self.frame, self.instance, self.layer
+
+    @property
+    def where(self) -> str:
+        """The person as messages name it."""
+        return f"frame {self.frame}, person {self.instance}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,44 +118,20 @@ class ItemState:
     comments: int = 0
 
 
-Action = Literal[
-    "look",
-    "edit",
-    "status",
-    "comment",
-    "add",
-    "delete",
-    "restore",
-    "revert",
-    "claim",
-    "save_view",
-    "assign",
-    "adjudicate",
-    "generate",
-    "save_view_for_all",
-    "import",
-    "export",
-    "members",
-]
-
-LOG = logging.getLogger("synthstudio.review.values")
-
+_Reviewing = Literal["claim", "save_view"]
+_Leading = Literal["assign", "adjudicate", "generate", "save_view_for_all", "import", "export"]
+Action = Literal["look", "members"] | Kind | _Reviewing | _Leading
 LEAST_ROLE: dict[Action, Role] = {
     "look": "viewer",
-    **dict.fromkeys(
-        ("edit", "status", "comment", "add", "delete", "restore", "revert", "claim", "save_view"),
-        "reviewer",
-    ),
-    **dict.fromkeys(
-        ("assign", "adjudicate", "generate", "save_view_for_all", "import", "export"), "lead"
-    ),
+    **dict.fromkeys((*KINDS, *get_args(_Reviewing)), "reviewer"),
+    **dict.fromkeys(get_args(_Leading), "lead"),
     "members": "admin",
 }
-"""Action -> least role."""
+LOG = logging.getLogger("synthstudio.review.roles")
 
 
 def may(role: Role, action: Action) -> bool:
-    """Say whether a role may do it; an unknown role may do nothing."""
+    """Whether a role may do it; an unknown role may do nothing."""
     return role in ROLES and ROLES.index(role) >= ROLES.index(LEAST_ROLE[action])
 
 

@@ -31,7 +31,7 @@ UserOf = Callable[[Mapping[str, str]], str | None]
 """Tells the signed-in user of a request's cookies, None for nobody."""
 
 LOG = logging.getLogger("synthstudio.studio.guard")
-_ROLES = logging.getLogger("synthstudio.review.values")
+_ROLES = logging.getLogger("synthstudio.review.roles")
 LOG_NAME = "studio-guard.log"
 _LOG_BYTES, _LOG_FILES = 5 * 2**20, 4
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")

@@ -163,8 +163,8 @@ def test_a_write_between_a_look_and_a_claim_is_not_overwritten(shop: Store, monk
         module._upsert(session, PEOPLE[:1], "ben", NOW, after(30))
         return looks[-1]
 
-    original = module._taken
-    monkeypatch.setattr(module, "_taken", look)
+    original = module._held_by_others
+    monkeypatch.setattr(module, "_held_by_others", look)
     assert claim(shop, PEOPLE[:3], who=ANNA, count=2, now=NOW) == PEOPLE[1:3]
     assert looks[0] == set()
     assert leases(shop, KEY, now=NOW)[0, 1].who == "ben"

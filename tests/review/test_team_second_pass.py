@@ -11,7 +11,7 @@ from review_ops import ADMIN, ANNA, BEN, GUEST, LEAD
 from synthstudio.core.errors import Refused
 from synthstudio.review.check import base_of
 from synthstudio.review.edits import apply
-from synthstudio.review.history import check_replay, comments, events, state
+from synthstudio.review.history import check_replay, events, state
 from synthstudio.review.leases import claim, leases, release, renew
 from synthstudio.review.models import utc_now
 from synthstudio.review.risk.people import PeopleTable
@@ -407,8 +407,9 @@ def test_a_lead_decides_whether_a_deleted_person_stays(
     )
     after = team.main(person)
     assert after.deleted is gone
-    told = [text for _, text in comments(team.store, person)] if gone else [after.reason]
-    assert told == ["seen on film"]
+    found = events(team.store, person.dataset, person=person)
+    texts = [e.after["comment"] for e in found if e.kind == "comment"] if gone else [after.reason]
+    assert texts == ["seen on film"]
     if not gone:
         assert after.status == "approved"
         assert after.joints["nose"].x_px == pytest.approx(nose["nose"].x_px)

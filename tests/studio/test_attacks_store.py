@@ -59,7 +59,7 @@ def nothing_changed(store, person):
 @pytest.fixture(autouse=True)
 def no_log_is_left_open():
     yield
-    for logger in (LOG, logging.getLogger("synthstudio.review.values")):
+    for logger in (LOG, logging.getLogger("synthstudio.review.roles")):
         for handler in list(logger.handlers):
             logger.removeHandler(handler)
             handler.close()
