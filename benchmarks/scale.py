@@ -21,6 +21,7 @@ import numpy as np
 from synthstudio.core.errors import FormatError
 from synthstudio.core.images import encode_jpeg
 from synthstudio.core.labels import SHARES
+from synthstudio.core.masks import encode, mask_box
 from synthstudio.core.rng import Generator, stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.visibility import occluded_fraction
@@ -33,7 +34,6 @@ from synthstudio.dataset.writer import open_or_create
 from synthstudio.formats import export as exporting
 from synthstudio.formats.checked import complete
 from synthstudio.formats.imports import import_from
-from synthstudio.label.masks import encode, mask_box
 
 PEOPLE_A_FRAME = 50
 WIDTH_PX, HEIGHT_PX = 320, 240

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.frame import Frame
-from synthstudio.core.labels import FrameLabels
+from synthstudio.core.labels import Frame, FrameLabels
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import CutoutLayer, JointPatches, PosedPerson
 from synthstudio.core.skeleton import Skeleton, get_skeleton

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from benchmarks.counterfactuals import Shot, Tally, compare, counterfactuals, pairs, shot
-from synthstudio.core.frame import Frame
 from synthstudio.core.images import decode_rgb
+from synthstudio.core.labels import Frame
 from synthstudio.core.rng import stream
 from synthstudio.core.spec import FrameSpec
 from synthstudio.core.spec_json import from_json, to_json

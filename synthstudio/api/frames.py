@@ -18,7 +18,7 @@ from synthstudio.core.labels import FrameLabels
 from synthstudio.core.people import People
 
 if TYPE_CHECKING:
-    from synthstudio.core.frame import Frame as MadeFrame
+    from synthstudio.core.labels import Frame as MadeFrame
     from synthstudio.core.skeleton import Skeleton
     from synthstudio.core.spec import FrameSpec
     from synthstudio.dataset.reader import Dataset as StoredDataset

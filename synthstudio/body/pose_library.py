@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from synthstudio.body.poses import HAND_ANGLES, LIMITS_RAD
-from synthstudio.core.catalogue import KeyPose
 from synthstudio.core.errors import RecipeError
+from synthstudio.core.solve import KeyPose
 
 FILES = ("poses.yaml", "poses_contact.yaml")
 """The first holds what goes for all: `relaxed` and the shapes of hands."""

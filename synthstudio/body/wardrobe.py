@@ -15,10 +15,10 @@ from synthstudio.body.clothes.kinds import FIT, GARMENTS, SKIN
 from synthstudio.body.clothes.sew import Sewn, Wearer, sewn, wearer_of
 from synthstudio.body.clothes.weave import basis
 from synthstudio.body.skin import skin_surfaces
-from synthstudio.core.catalogue import GarmentKind
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import PARTS, Surface
+from synthstudio.core.solve import GarmentKind
 from synthstudio.core.spec import GarmentSpec, Material, PersonSpec
 
 __all__ = ["GARMENTS", "Dressed", "check_outfit", "dress", "garments"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from synthstudio.core.spec import FrameSpec
 
 F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]
@@ -57,3 +59,17 @@ class FrameLabels:
     people: tuple[PersonLabel, ...]
     crowd_index: float
     things: tuple[tuple[int, str, int | None], ...]  # (instance, kind, held_by instance)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """One frame. `layers` maps a layer's name to the bytes of its PNG file.
+
+    `timings_ms` says how long each stage took; it goes to the log, never into a hashed file.
+    """
+
+    spec: FrameSpec
+    jpeg: bytes
+    labels: FrameLabels
+    layers: dict[str, bytes] = field(default_factory=dict)
+    timings_ms: dict[str, float] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core import rle
+from synthstudio.core import masks as rle
 from synthstudio.core.labels import SHARES, PersonLabel, Rle
 from synthstudio.core.skeleton import Skeleton
 

@@ -50,8 +50,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import DatasetError
-from synthstudio.core.frame import Frame
-from synthstudio.core.labels import SHARES, FrameLabels, PersonLabel
+from synthstudio.core.labels import SHARES, Frame, FrameLabels, PersonLabel
 from synthstudio.core.people import People
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.spec import Ask, ClipSpec

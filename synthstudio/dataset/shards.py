@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from synthstudio.core.errors import DatasetError
-from synthstudio.core.frame import Frame
+from synthstudio.core.labels import Frame
 from synthstudio.dataset import rows
 from synthstudio.dataset.durable import (
     TEMPORARY,

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.errors import DatasetError, ModelError
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
-from synthstudio.core.safe_npz import UNREADABLE
+from synthstudio.core.safe_files import UNREADABLE
 from synthstudio.dataset.durable import canonical_json, disk_errors, read_json, whole_folder
 from synthstudio.dataset.rows import NO_STATE
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from synthstudio.core.errors import AssetError, FormatError
-from synthstudio.core.safe_paths import file_inside, plain_name
+from synthstudio.core.safe_files import file_inside, plain_name
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
 from synthstudio.dataset.durable import canonical_json, disk_errors, file_sha256, whole_folder
 from synthstudio.formats import checked

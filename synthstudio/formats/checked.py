@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import CAUSES, SHARES, STATE_HIDDEN, STATE_VISIBLE
-from synthstudio.core.rle import check_counts
+from synthstudio.core.masks import check_counts
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, get_skeleton
 from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, NO_STATE, Row

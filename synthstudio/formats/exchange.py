@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.images import image_size
+from synthstudio.core.safe_files import file_inside
 from synthstudio.core.safe_json import parse
-from synthstudio.core.safe_paths import file_inside
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.dataset.manifest import AssetRow, Identity

@@ -20,9 +20,8 @@ import numpy as np
 
 from synthstudio.compose import blend, lens
 from synthstudio.core.errors import SynthStudioError, WorkerError
-from synthstudio.core.frame import Frame
 from synthstudio.core.images import encode_jpeg, encode_png
-from synthstudio.core.labels import FrameLabels
+from synthstudio.core.labels import Frame, FrameLabels
 from synthstudio.core.scene import U8, CutoutLayer, Light, Rendering, Scene, Surface
 from synthstudio.core.spec import PERSON_BASE, FrameSpec, HdriBackdrop, PhotoBackdrop, RoomBackdrop
 from synthstudio.dataset.manifest import FRAMES_PER_SHARD
@@ -34,7 +33,8 @@ from synthstudio.label.frame import PersonEvidence, label_frame
 from synthstudio.label.visibility import patch_query
 from synthstudio.props import backgrounds, cutouts
 from synthstudio.recipe.draw import draw
-from synthstudio.render import extent, light, points, raster, shade
+from synthstudio.render import light, points, raster, shade
+from synthstudio.render import raster as extent
 from synthstudio.render.pack import Packed, pack
 
 DEPTH_UNIT_M = 0.001

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from synthstudio.core.frame import Frame
 from synthstudio.core.images import decode_rgb
+from synthstudio.core.labels import Frame
 from synthstudio.dataset import rows
 from synthstudio.dataset.reader import Dataset
 from synthstudio.generation.pipeline import make_frame

@@ -22,13 +22,12 @@ from synthstudio.body.motion import READERS as MOTION_READERS
 from synthstudio.body.motion import read as read_motion
 from synthstudio.core import hulls
 from synthstudio.core.camera import Camera
-from synthstudio.core.catalogue import Catalogue, MotionAsset
 from synthstudio.core.errors import DatasetError, DeviceError
 from synthstudio.core.images import read_hdr, read_rgb, read_rgba
 from synthstudio.core.recent import Recent
 from synthstudio.core.scene import F32, F64, U8, Light, PosedPerson, Scene, Surface
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.solve import PatchesSeen, Step
+from synthstudio.core.solve import Catalogue, MotionAsset, PatchesSeen, Step
 from synthstudio.core.spec import (
     PERSON_BASE,
     THING_BASE,

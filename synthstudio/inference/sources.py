@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.images import MAX_PIXELS, SUFFIXES, decode_rgb, read_rgb
-from synthstudio.core.safe_paths import file_inside
+from synthstudio.core.safe_files import file_inside
 from synthstudio.dataset.manifest import MANIFEST_NAME
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.coco.file import RawCoco

@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.labels import F64, FrameLabels, PersonLabel
+from synthstudio.core.masks import amodal_box, encode, mask_box
 from synthstudio.core.scene import F32, I32, CutoutLayer, PosedPerson
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.spec import PersonSpec
 from synthstudio.core.visibility import occluded_fraction
-from synthstudio.label.keypoints import in_frame, place_joints
-from synthstudio.label.masks import amodal_box, encode, mask_box
-from synthstudio.label.visibility import PatchQuery, decide_visibility
+from synthstudio.label.visibility import PatchQuery, decide_visibility, in_frame, place_joints
 
 Bool = NDArray[np.bool_]
 Thing = tuple[int, str, int | None]

@@ -13,8 +13,8 @@ from typing import Literal, TypeVar
 import yaml
 
 from synthstudio.core import images
-from synthstudio.core.catalogue import ImageAsset, MeshAsset, MotionAsset
 from synthstudio.core.errors import AssetError
+from synthstudio.core.solve import ImageAsset, MeshAsset, MotionAsset
 from synthstudio.core.spec import AssetRef
 from synthstudio.props.cutouts import check_alpha
 from synthstudio.props.mesh_files import named_files

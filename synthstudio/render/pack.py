@@ -19,7 +19,7 @@ from synthstudio.core.camera import NEAR_M, Camera
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.scene import F32, F64, I32, NO_PART, Bool, Scene, Surface
 from synthstudio.render import runtime
-from synthstudio.render.vertices import add_normals_kernel, normalise_kernel, project_kernel
+from synthstudio.render.kernels.vertices import add_normals_kernel, normalise_kernel, project_kernel
 
 SUBPIXELS = 256
 REACH_PX = 2**22

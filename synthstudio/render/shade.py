@@ -19,10 +19,8 @@ from synthstudio.core.camera import NEAR_M
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
 from synthstudio.core.scene import F32, F64, U8, Rendering, Scene, Surface
 from synthstudio.render import shadow
-from synthstudio.render.light import SH_CONSTANTS
-from synthstudio.render.optics import Eye, Lamps, Mesh
-from synthstudio.render.pack import Packed, to_device, to_host
-from synthstudio.render.paint import (
+from synthstudio.render.kernels.optics import Eye, Lamps, Mesh
+from synthstudio.render.kernels.paint import (
     BARE,
     LUT,
     ONE,
@@ -32,7 +30,10 @@ from synthstudio.render.paint import (
     classify_kernel,
     shade_kernel,
 )
-from synthstudio.render.patterns import Mat
+from synthstudio.render.kernels.patterns import Mat
+from synthstudio.render.kernels.shadow_values import shadow_kernel
+from synthstudio.render.light import SH_CONSTANTS
+from synthstudio.render.pack import Packed, to_device, to_host
 from synthstudio.render.raster import (
     VisibilityBuffer,
     instance_map,
@@ -41,7 +42,6 @@ from synthstudio.render.raster import (
     rasterise,
     surface_map,
 )
-from synthstudio.render.shadow_values import shadow_kernel
 
 KINDS = {"matte": 0, "cloth": 1, "skin": 2, "eye": 3, "hair": 4, "texture": 5}
 PATTERNS = {

@@ -22,9 +22,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.scene import F32, F64, Bool, Light
 from synthstudio.core.spec import THING_BASE
-from synthstudio.render.pack import Packed, to_device, to_host
-from synthstudio.render.raster import rasterise_projected
-from synthstudio.render.shadow_kernels import (
+from synthstudio.render.kernels.shadow import (
     TILE,
     Choice,
     ContactMap,
@@ -32,6 +30,8 @@ from synthstudio.render.shadow_kernels import (
     cast_kernel,
     choose_kernel,
 )
+from synthstudio.render.pack import Packed, to_device, to_host
+from synthstudio.render.raster import rasterise_projected
 
 ROOM = (THING_BASE, THING_BASE + 1)
 """The drawn floor and walls: they receive shadows and cast none (a lamp hangs inside)."""

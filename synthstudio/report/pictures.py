@@ -9,8 +9,8 @@ from pathlib import Path
 from PIL import Image
 
 from synthstudio.core.errors import FormatError, RecipeError
-from synthstudio.core.frame import Frame
 from synthstudio.core.images import decode_rgb, encode_jpeg, encode_png
+from synthstudio.core.labels import Frame
 from synthstudio.core.scene import U8
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import FrameSpec

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 
 from synthstudio.core.errors import StudioError, SynthStudioError
-from synthstudio.core.safe_paths import file_inside
+from synthstudio.core.safe_files import file_inside
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.store import Store, open_store, register

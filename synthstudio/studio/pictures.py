@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.images import decode_rgb, encode_jpeg, encode_png, resample
 from synthstudio.core.labels import CAUSES
-from synthstudio.core.rle import check_counts, runs
+from synthstudio.core.masks import check_counts, runs
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE

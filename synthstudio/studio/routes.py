@@ -10,7 +10,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from synthstudio.core.errors import StudioError, SynthStudioError
-from synthstudio.core.safe_paths import file_inside
+from synthstudio.core.safe_files import file_inside
 from synthstudio.review import history
 from synthstudio.review.settings import share_of
 from synthstudio.review.team.second_pass import blinded_among

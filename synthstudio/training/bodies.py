@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core.masks import decode
 from synthstudio.dataset.reader import Dataset
-from synthstudio.label.masks import decode
 from synthstudio.training import augment
 from synthstudio.training.batches import Frame
 from synthstudio.training.crops import Crops, canvas_size, cut

@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from synthstudio.core.errors import ModelError
 from synthstudio.core.images import decode_rgb, resample
 from synthstudio.core.labels import CAUSES
-from synthstudio.core.safe_npz import UNREADABLE
+from synthstudio.core.masks import decode
+from synthstudio.core.safe_files import UNREADABLE
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import canonical_json, disk_errors, read_json, whole_folder
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row
 from synthstudio.formats.joints import convert_row, rules
-from synthstudio.label.masks import decode
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]

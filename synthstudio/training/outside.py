@@ -14,7 +14,7 @@ from typing import Any
 
 from synthstudio.core.errors import FormatError, ModelError
 from synthstudio.core.images import decode_rgb, read_bytes
-from synthstudio.core.safe_paths import file_inside
+from synthstudio.core.safe_files import file_inside
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.rows import Row

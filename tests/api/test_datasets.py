@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader
 
 import synthstudio as ss
 from synthstudio.core.errors import ArgumentError, DatasetError
+from synthstudio.core.masks import decode
 from synthstudio.dataset import reader
-from synthstudio.label.masks import decode
 
 SCENES = Path(__file__).resolve().parents[2] / "scenes"
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco_mask
 
-from synthstudio.core import rle
+from synthstudio.core import masks as rle
 
 
 @settings(deadline=None, max_examples=80)

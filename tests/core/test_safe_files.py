@@ -5,10 +5,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from synthstudio.core import safe_npz
+from synthstudio.core import safe_files as safe_npz
 from synthstudio.core.errors import FormatError
-from synthstudio.core.safe_npz import NpzWriter, read_npz
-from synthstudio.core.safe_paths import file_inside, plain_name
+from synthstudio.core.safe_files import NpzWriter, file_inside, plain_name, read_npz
 
 
 @pytest.mark.parametrize(

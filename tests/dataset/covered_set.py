@@ -10,8 +10,8 @@ import fake_frames
 import numpy as np
 from stick_people import make_frame
 
-from synthstudio.core.frame import Frame
 from synthstudio.core.images import encode_jpeg
+from synthstudio.core.labels import Frame
 from synthstudio.core.rng import stream
 from synthstudio.dataset.shards import write_shard
 from synthstudio.dataset.writer import open_or_create

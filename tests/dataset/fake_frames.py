@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.frame import Frame
-from synthstudio.core.labels import SHARES, FrameLabels, PersonLabel
+from synthstudio.core.labels import SHARES, Frame, FrameLabels, PersonLabel
 from synthstudio.core.rng import stream
 from synthstudio.core.spec import (
     Ask,

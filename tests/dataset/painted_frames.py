@@ -8,11 +8,11 @@ import numpy as np
 from fake_frames import identity
 from stick_people import make_frame
 
-from synthstudio.core.frame import Frame
+from synthstudio.core.labels import Frame
+from synthstudio.core.masks import decode
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import write_shard
 from synthstudio.dataset.writer import open_or_create
-from synthstudio.label.masks import decode
 
 COLOURS = ((200, 60, 40), (40, 150, 70), (60, 70, 190), (190, 170, 40))
 

@@ -10,7 +10,7 @@ import pytest
 from stick_people import make_camera, make_frame, make_labels, make_posed, make_spec
 
 from synthstudio.core.errors import DatasetError
-from synthstudio.core.frame import Frame
+from synthstudio.core.labels import Frame
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import Ask, ClipSpec
 from synthstudio.core.spec_json import from_json

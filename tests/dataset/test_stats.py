@@ -3,7 +3,7 @@ import json
 import pytest
 from stick_people import Panel, make_camera, make_frame, make_labels, make_posed, make_spec
 
-from synthstudio.core.frame import Frame
+from synthstudio.core.labels import Frame
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.rows import frame_row, instance_rows
 from synthstudio.quality.stats import EDGES, stats

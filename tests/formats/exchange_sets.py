@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from stick_people import Panel, make_camera, make_frame, make_labels, make_posed, make_spec
 
-from synthstudio.core.frame import Frame
 from synthstudio.core.images import encode_jpeg
+from synthstudio.core.labels import Frame
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset import manifest
 from synthstudio.dataset.manifest import AssetRow, Identity

@@ -17,13 +17,13 @@ from pycocotools.cocoeval import COCOeval
 from stick_people import Panel, make_camera, make_frame, make_labels, make_posed, make_spec
 
 from synthstudio.core.errors import DiskError, FormatError
-from synthstudio.core.frame import Frame
+from synthstudio.core.labels import Frame
+from synthstudio.core.masks import decode
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import frame_row, instance_rows
 from synthstudio.formats.coco.file import CocoFile
 from synthstudio.formats.coco.write import write_coco
-from synthstudio.label.masks import decode
 
 COCO17 = get_skeleton("coco17")
 ASSETS = (AssetRow(sha256="ab" * 32, name="tree.png", licence="CC0-1.0", source="https://a.b/c"),)

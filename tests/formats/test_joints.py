@@ -5,8 +5,7 @@ import pytest
 from stick_people import make_camera, make_labels, make_posed, make_spec
 
 from synthstudio.core.errors import FormatError
-from synthstudio.core.frame import Frame
-from synthstudio.core.labels import SHARES
+from synthstudio.core.labels import SHARES, Frame
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, get_skeleton
 from synthstudio.dataset.rows import frame_row, instance_rows
 from synthstudio.formats import checked

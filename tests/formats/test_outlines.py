@@ -5,8 +5,8 @@ from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco_mask
 from stick_people import make_frame
 
+from synthstudio.core.masks import decode
 from synthstudio.formats.coco.masks import mask_polygons
-from synthstudio.label.masks import decode
 
 RING = np.pad(np.zeros((3, 3), np.bool_), 1, constant_values=True)
 DIAGONAL = np.eye(4, dtype=np.bool_)

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from stick_people import make_camera, make_labels, make_posed, make_spec
 
-from synthstudio.core.frame import Frame
 from synthstudio.core.images import decode_rgb, encode_jpeg
+from synthstudio.core.labels import Frame
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset import manifest
 from synthstudio.dataset.manifest import Identity

@@ -7,10 +7,10 @@ from stick_people import Panel, make_camera, make_labels, make_posed
 
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.labels import FrameLabels
+from synthstudio.core.masks import decode
 from synthstudio.core.scene import CutoutLayer
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.label.frame import PersonEvidence, crowd_index, label_frame
-from synthstudio.label.masks import decode
 
 COCO17, COCO23 = get_skeleton("coco17"), get_skeleton("coco23")
 

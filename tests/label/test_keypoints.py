@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 from stick_people import make_camera
 
-from synthstudio.label.keypoints import in_frame, place_joints
+from synthstudio.label.visibility import in_frame, place_joints
 
 
 def test_pixels_are_those_of_opencv() -> None:

@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco_mask
 
 from synthstudio.core.errors import GeometryError
-from synthstudio.label.masks import (
+from synthstudio.core.masks import (
     EMPTY_BOX,
     amodal_box,
     decode,

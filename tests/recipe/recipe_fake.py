@@ -9,18 +9,19 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.catalogue import (
+from synthstudio.core.scene import F32, F64
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.core.solve import (
     Catalogue,
     GarmentKind,
     ImageAsset,
     KeyPose,
     MeshAsset,
     MotionAsset,
+    PatchesSeen,
+    Step,
     ThingKind,
 )
-from synthstudio.core.scene import F32, F64
-from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.solve import PatchesSeen, Step
 from synthstudio.core.spec import AssetRef, BoneTurn, PersonSpec, Phenotype, ThingSpec
 from synthstudio.recipe.contacts.supports import PRESSED_M
 

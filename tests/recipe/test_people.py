@@ -5,8 +5,8 @@ import pytest
 from recipe_fake import CATALOGUE, GARMENTS, LIMITS_RAD, FakeSolve, without
 
 from synthstudio.body import pose_library, poses
-from synthstudio.core.catalogue import KeyPose
 from synthstudio.core.errors import RecipeError
+from synthstudio.core.solve import KeyPose
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling.people import DESIGNS_A_KIND, identity, mirrored
 from synthstudio.recipe.schema.load import parse

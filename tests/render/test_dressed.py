@@ -10,10 +10,11 @@ from test_rays import by_embree
 from synthstudio.generation import pipeline, stage
 from synthstudio.label.visibility import patch_query
 from synthstudio.recipe.schema.load import load
-from synthstudio.render import raster, reference
+from synthstudio.render import raster
 from synthstudio.render.pack import pack
 from synthstudio.render.points import nearest_blockers
 from synthstudio.render.rays import nearest_blockers_by_rays
+from tests.render import reference
 
 SCENES = Path(__file__).parents[2] / "scenes"
 

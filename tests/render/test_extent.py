@@ -7,8 +7,8 @@ from render_scenes import at_pixels, busy_scene, camera, plate, scene, surface
 
 from synthstudio.core.rng import stream
 from synthstudio.render import raster
-from synthstudio.render.extent import amodal_extent_px, outside_share
 from synthstudio.render.pack import pack
+from synthstudio.render.raster import amodal_extent_px, outside_share
 
 
 def box_of(mask):

@@ -10,7 +10,8 @@ import warp as wp
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import Surface
 from synthstudio.core.spec import Material
-from synthstudio.render import materials, patterns, runtime, shade
+from synthstudio.render import runtime, shade
+from synthstudio.render.kernels import materials, patterns
 from synthstudio.render.pack import to_device
 
 RED, CREAM = (0.6, 0.1, 0.1), (0.8, 0.75, 0.6)

@@ -13,7 +13,7 @@ from synthstudio.core.scene import NO_PART
 from synthstudio.render import points as module
 from synthstudio.render.pack import pack
 from synthstudio.render.points import nearest_blockers
-from synthstudio.render.reference import rasterise
+from tests.render.reference import rasterise
 
 
 def disc(view, centre_px, radius_px, depth_m, count=2000):

@@ -12,8 +12,9 @@ from scipy.spatial import Delaunay
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import NO_PART, JointPatches, PosedPerson
-from synthstudio.render import fill, points, raster, runtime, vertices
-from synthstudio.render.fill import raster_kernel
+from synthstudio.render import points, raster, runtime
+from synthstudio.render.kernels import fill, vertices
+from synthstudio.render.kernels.fill import raster_kernel
 from synthstudio.render.pack import pack, to_device
 
 

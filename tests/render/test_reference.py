@@ -6,8 +6,9 @@ import trimesh
 from render_scenes import busy_scene, camera, scene, surface
 
 from synthstudio.core.rng import stream
-from synthstudio.render import raster, reference
+from synthstudio.render import raster
 from synthstudio.render.pack import pack
+from tests.render import reference
 
 
 def both(made, scale=1):

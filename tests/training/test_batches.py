@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from synthstudio.core.masks import encode
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.label.masks import encode
 from synthstudio.training import augment as aug
 from synthstudio.training import batches, crops
 from synthstudio.training.augment import NONE, Augment

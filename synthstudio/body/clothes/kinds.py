@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from synthstudio.body.clothes import bottoms, hair, hats, shoes, tops
 from synthstudio.body.clothes.tailor import Shape, Tailored
 from synthstudio.body.clothes.weave import Basis
-from synthstudio.core.catalogue import GarmentKind, Slot
+from synthstudio.core.solve import GarmentKind, Slot
 from synthstudio.core.spec import Pattern, Vec2
 
 SHOES, SKIN, BOTTOM, TOP, COAT, HAIR, HAT = 10, 15, 20, 30, 35, 40, 50

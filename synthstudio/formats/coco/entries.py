@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import SHARES, STATE_OUTSIDE, Rle
+from synthstudio.core.masks import decode
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.spec import THING_BASE
 from synthstudio.core.visibility import AMBIGUOUS_FROM, VISIBLE_THRESHOLD
@@ -21,7 +22,6 @@ from synthstudio.formats.coco.masks import compressed_counts, mask_polygons
 from synthstudio.formats.coco.text import Reals
 from synthstudio.formats.exchange import HALF_PX, exportable
 from synthstudio.formats.sidecar import merge
-from synthstudio.label.masks import decode
 
 CATEGORY_ID = 1
 FIXED_DATE = "1970-01-01 00:00:00"

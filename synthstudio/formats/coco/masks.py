@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from synthstudio.core.rle import check_plain_counts, check_polygons
+from synthstudio.core.masks import check_plain_counts, check_polygons
 from synthstudio.formats import checked
 
 Bool = NDArray[np.bool_]

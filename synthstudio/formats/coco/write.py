@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from synthstudio.core.safe_paths import file_inside
+from synthstudio.core.safe_files import file_inside
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import atomic_file, disk_errors
 from synthstudio.dataset.manifest import AssetRow

@@ -25,8 +25,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
-from synthstudio.core.safe_npz import NpzWriter, read_npz
-from synthstudio.core.safe_paths import plain_name
+from synthstudio.core.safe_files import NpzWriter, plain_name, read_npz
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.rows import NO_STATE, Row

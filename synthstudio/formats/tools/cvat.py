@@ -20,7 +20,7 @@ from xml.sax.saxutils import quoteattr
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
-from synthstudio.core.safe_paths import file_inside, plain_name
+from synthstudio.core.safe_files import file_inside, plain_name
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked

@@ -18,8 +18,8 @@ from typing import Any
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
+from synthstudio.core.safe_files import plain_name
 from synthstudio.core.safe_json import read_list
-from synthstudio.core.safe_paths import plain_name
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked

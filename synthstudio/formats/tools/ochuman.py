@@ -16,8 +16,9 @@ from typing import Any
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
+from synthstudio.core.masks import decode
+from synthstudio.core.safe_files import plain_name
 from synthstudio.core.safe_json import BEGIN, read_members
-from synthstudio.core.safe_paths import plain_name
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked
@@ -34,7 +35,6 @@ from synthstudio.formats.exchange import (
     parse_range,
     save_image,
 )
-from synthstudio.label.masks import decode
 
 FILE_NAME = "ochuman.json"
 SKELETON = "ochuman19"

@@ -20,7 +20,7 @@ import yaml
 from synthstudio.core.errors import FormatError
 from synthstudio.core.images import SUFFIXES, read_bytes
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
-from synthstudio.core.safe_paths import file_inside, plain_name
+from synthstudio.core.safe_files import file_inside, plain_name
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, get_skeleton
 from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked

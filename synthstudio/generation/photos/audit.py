@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from synthstudio.core.masks import decode
 from synthstudio.core.photo import PhotoSpec
 from synthstudio.core.scene import F64, Bool, JointPatches
 from synthstudio.core.skeleton import Skeleton, get_skeleton
@@ -27,7 +28,6 @@ from synthstudio.generation.photos.layers import Laid, lay
 from synthstudio.generation.photos.make import annotated, pasted_people, renumbered
 from synthstudio.generation.pipeline import Built
 from synthstudio.generation.stage import PHOTOS, Settings, Stage, asset_root, prepare
-from synthstudio.label.masks import decode
 from synthstudio.recipe.draw_photo import CLEAN
 from synthstudio.recipe.schema.load import parse
 

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from synthstudio.compose import blend
+from synthstudio.core import masks
 from synthstudio.core.images import encode_jpeg, linear_to_srgb_u8, read_rgb, srgb_to_linear
 from synthstudio.core.labels import SHARES, STATE_VISIBLE
 from synthstudio.core.photo import Outline, PhotoPerson, PhotoSpec, PhotoView
@@ -31,7 +32,6 @@ from synthstudio.generation.photos import measure
 from synthstudio.generation.photos.layers import Laid, lay
 from synthstudio.generation.photos.photos import Album, Sample
 from synthstudio.generation.stage import Settings, Stage
-from synthstudio.label import masks
 from synthstudio.label.photo import Annotated, Relabelled, radii_px, relabel
 from synthstudio.props.assets import AssetTable
 from synthstudio.recipe.draw_photo import draw_photo

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from synthstudio.core.errors import AssetError, FormatError, SynthStudioError
 from synthstudio.core.images import decode_rgb, read_bytes
-from synthstudio.core.safe_paths import file_inside, plain_name
+from synthstudio.core.safe_files import file_inside, plain_name
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.manifest import AssetRow

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from synthstudio.core import rle
+from synthstudio.core import masks as rle
 
 I64 = NDArray[np.int64]
 MAX_PIXELS = 100_000_000

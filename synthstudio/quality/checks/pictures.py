@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.errors import AssetError, FormatError
 from synthstudio.core.images import decode_rgba, read_bytes
-from synthstudio.core.safe_paths import plain_name
+from synthstudio.core.safe_files import plain_name
 from synthstudio.quality.checks.findings import Finding
 from synthstudio.quality.checks.masks import Mask
 

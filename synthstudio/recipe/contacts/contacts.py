@@ -12,11 +12,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from synthstudio.core.catalogue import KeyPose, ThingKind
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.solve import Solve
+from synthstudio.core.solve import KeyPose, Solve, ThingKind
 from synthstudio.core.spec import PersonSpec, PoseSpec, ThingSpec
 from synthstudio.recipe.contacts.grips import Holder, placed, put_into_hands
 from synthstudio.recipe.contacts.supports import draw_support, materials, seats_in

@@ -13,9 +13,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from synthstudio.core.catalogue import ThingKind
 from synthstudio.core.scene import F64
-from synthstudio.core.solve import Solve
+from synthstudio.core.solve import Solve, ThingKind
 from synthstudio.core.spec import PersonSpec, ThingSpec, Vec3
 
 SKIN_M = 0.015

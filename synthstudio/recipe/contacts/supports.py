@@ -6,11 +6,10 @@ import math
 
 import numpy as np
 
-from synthstudio.core.catalogue import Catalogue, KeyPose, ThingKind
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64, PARTS
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.solve import Solve
+from synthstudio.core.solve import Catalogue, KeyPose, Solve, ThingKind
 from synthstudio.core.spec import Material, PersonSpec, ThingSpec
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.choose import Draw

@@ -17,11 +17,10 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.catalogue import KeyPose
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
-from synthstudio.core.solve import Solve
+from synthstudio.core.solve import KeyPose, Solve
 from synthstudio.core.spec import Detail, PersonSpec, ThingSpec
 from synthstudio.recipe.contacts.contacts import Contact, contact_thing
 from synthstudio.recipe.contacts.supports import draw_seat

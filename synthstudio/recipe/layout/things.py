@@ -8,10 +8,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from synthstudio.core.catalogue import ImageAsset, MeshAsset, ThingKind
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
+from synthstudio.core.solve import ImageAsset, MeshAsset, ThingKind
 from synthstudio.core.spec import CutoutSpec, Material, PersonSpec, ThingSpec
 from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.layout.placement import Layout, Placed, corners, moved

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TypeVar
 
-from synthstudio.core.catalogue import Catalogue, KeyPose
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator, stream
 from synthstudio.core.scene import F64
+from synthstudio.core.solve import Catalogue, KeyPose
 from synthstudio.core.spec import AssetRef, Split
 from synthstudio.recipe.schema.distributions import pick
 from synthstudio.recipe.schema.moments import FAMILY

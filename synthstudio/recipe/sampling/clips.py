@@ -13,10 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthstudio.core.camera import Camera, look_at
-from synthstudio.core.catalogue import KeyPose, MotionAsset
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import F64
-from synthstudio.core.solve import Solve, Step
+from synthstudio.core.solve import KeyPose, MotionAsset, Solve, Step
 from synthstudio.core.spec import ClipSpec, FrameSpec, PersonSpec, PoseSpec, Vec3
 from synthstudio.recipe.sampling import quotas
 from synthstudio.recipe.sampling.choose import Draw, pick_one, split_of

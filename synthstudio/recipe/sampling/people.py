@@ -11,11 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthstudio.core.bins import body_of
-from synthstudio.core.catalogue import GarmentKind, KeyPose, Slot
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator, stream
 from synthstudio.core.scene import I32
-from synthstudio.core.solve import Solve
+from synthstudio.core.solve import GarmentKind, KeyPose, Slot, Solve
 from synthstudio.core.spec import (
     GarmentSpec,
     Look,

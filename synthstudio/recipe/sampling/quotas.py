@@ -17,9 +17,9 @@ from typing import Literal
 import numpy as np
 
 from synthstudio.core.bins import BODIES, view_azimuth_rad
-from synthstudio.core.catalogue import Catalogue, KeyPose
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import I32
+from synthstudio.core.solve import Catalogue, KeyPose
 from synthstudio.recipe.sampling.choose import Draw, pose_held, stratified
 from synthstudio.recipe.schema.distributions import support
 from synthstudio.recipe.schema.people import bodies_in

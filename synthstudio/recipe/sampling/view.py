@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthstudio.core.camera import NEAR_M, Camera, look_at
-from synthstudio.core.catalogue import ImageAsset
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
+from synthstudio.core.solve import ImageAsset
 from synthstudio.core.spec import (
     Backdrop,
     Detail,

@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from synthstudio.core.catalogue import KeyPose
 from synthstudio.core.rng import Generator
 from synthstudio.core.skeleton import get_skeleton
+from synthstudio.core.solve import KeyPose
 from synthstudio.core.spec import Ask, PersonSpec
 from synthstudio.recipe.layout.placement import (
     CLEAR_M,

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.catalogue import ThingKind
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.photo import PasteSpec, PhotoPerson, PhotoSolve, PhotoView
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
+from synthstudio.core.solve import ThingKind
 from synthstudio.core.spec import AssetRef, CutoutSpec, LightSpec, PersonSpec, ThingSpec, Vec3
 from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.layout.things import design, draw_kind

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synthstudio.core.catalogue import ThingKind
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64, Bool
 from synthstudio.core.skeleton import get_skeleton
+from synthstudio.core.solve import ThingKind
 from synthstudio.core.spec import Ask, PersonSpec, ThingSpec
 from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.layout.placement import Layout, Placed, corners, moved

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from synthstudio.core.errors import DatasetError
-from synthstudio.core.rle import check_counts
+from synthstudio.core.masks import check_counts
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row, hidden_by

@@ -9,9 +9,9 @@ sheen for cloth, wrapped light with a red terminator for skin.
 
 import warp as wp
 
-from synthstudio.render.materials import EYE, SKIN, TEXTURE, Look, look
-from synthstudio.render.patterns import Mat, smooth
-from synthstudio.render.shadow_kernels import ContactMap, SunMap, sky_loss, sunlight
+from synthstudio.render.kernels.materials import EYE, SKIN, TEXTURE, Look, look
+from synthstudio.render.kernels.patterns import Mat, smooth
+from synthstudio.render.kernels.shadow import ContactMap, SunMap, sky_loss, sunlight
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})
 

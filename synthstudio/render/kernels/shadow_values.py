@@ -5,8 +5,8 @@
 
 import warp as wp
 
-from synthstudio.render.optics import Eye, Lamps, Mesh, ray_to, shadow_on, shadow_on_floor
-from synthstudio.render.paint import MIXED, Sheet
+from synthstudio.render.kernels.optics import Eye, Lamps, Mesh, ray_to, shadow_on, shadow_on_floor
+from synthstudio.render.kernels.paint import MIXED, Sheet
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})
 

@@ -5,8 +5,8 @@
 
 import warp as wp
 
-from synthstudio.render.optics import Eye, Lamps, Mesh, floor_keeps, ray_to, shaded
-from synthstudio.render.shadow_kernels import depth_at
+from synthstudio.render.kernels.optics import Eye, Lamps, Mesh, floor_keeps, ray_to, shaded
+from synthstudio.render.kernels.shadow import depth_at
 
 # Structs are handed to functions by value; only what is inlined does not copy them for every
 # pixel: with Warp's own threshold shading takes half as long again. Fused and reciprocal

@@ -12,7 +12,7 @@ What the fields of `core.spec.Material` mean here, beyond their names:
 
 import warp as wp
 
-from synthstudio.render.patterns import Mat, blend, noise, pattern_rgb, sided, smooth
+from synthstudio.render.kernels.patterns import Mat, blend, noise, pattern_rgb, sided, smooth
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})
 

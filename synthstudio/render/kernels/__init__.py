@@ -1,0 +1,1 @@
+"""Kernels and functions that Warp compiles from their source; their types are not Python's."""
