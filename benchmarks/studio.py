@@ -48,7 +48,7 @@ from synthstudio.recipe.schema import load
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import open_store, register
 from synthstudio.review.values import User
-from synthstudio.studio.editor.order import Ask, order_of
+from synthstudio.studio.editor.queue import Ask, order_of
 
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = os.environ.get("SYNTHSTUDIO_CHROMIUM", "/usr/bin/chromium")

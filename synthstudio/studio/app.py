@@ -7,10 +7,9 @@ from pathlib import Path
 import streamlit as st
 
 from synthstudio.core.errors import DatasetError, Refused
-from synthstudio.studio import refusal
 from synthstudio.studio.context import Context, context, current_user, refuse_unguarded, whose
-from synthstudio.studio.empty import cannot_read
-from synthstudio.studio.theme import STYLE, icon
+from synthstudio.studio.page_parts import cannot_read, show_refusal
+from synthstudio.studio.settings import STYLE, icon
 
 _PAGES = Path(__file__).with_name("pages")
 _TITLES = {
@@ -44,7 +43,7 @@ def main() -> None:
     try:
         page.run()
     except Refused as error:  # a page handles those that it expects; a role may go at any time
-        refusal.show(error, user=me.name)
+        show_refusal(error, user=me.name)
     except DatasetError as error:
         cannot_read(ctx.chosen().name, error)
 

@@ -21,10 +21,11 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.review.store import Store, open_store, register
 from synthstudio.review.team import members
 from synthstudio.review.values import ROLES, Role, User, may
-from synthstudio.studio import empty, guard, pictures, settings, sign_in
+from synthstudio.studio import access, guard, page_parts, settings
+from synthstudio.studio.access import Grant, Kind, Tokens, load_secret
+from synthstudio.studio.drawing import pictures
 from synthstudio.studio.settings import Settings
 from synthstudio.studio.text import NAME_CHARS, checked_name, plain
-from synthstudio.studio.tokens import Grant, Kind, Tokens, load_secret
 
 if TYPE_CHECKING:
     from synthstudio.review.risk.table import PeopleTable
@@ -71,7 +72,7 @@ class Context:
         """Open the store and the data sets; SynthStudioError for what cannot be."""
         self.settings = settings
         self.tokens = Tokens(load_secret(settings.state))
-        self.names = sign_in.Names(settings.state)
+        self.names = access.Names(settings.state)
         self.cache = pictures.Cache(settings.limits.cache_bytes)
         self.store: Store = open_store(settings.database)
         self.signed_in = False
@@ -118,7 +119,7 @@ class Context:
             try:
                 self.open(folder)
             except SynthStudioError as error:
-                empty.log_unreadable(_name_of(folder), error)
+                page_parts.log_unreadable(_name_of(folder), error)
                 failed.append(_name_of(folder))
         return failed
 
@@ -134,11 +135,11 @@ class Context:
             if title:
                 st.title(title)
             lead = may(current_user().role, "generate")
-            empty.nothing(
+            page_parts.nothing(
                 "No data set is open, so there is nothing to show here yet. "
                 + ("Make one, or start" if lead else "Ask a lead to make one, or start")
                 + " the studio with the folder of one that you have.",
-                ("Generate a data set", empty.GENERATE) if lead else ("Home", empty.HOME),
+                ("Generate a data set", page_parts.GENERATE) if lead else ("Home", page_parts.HOME),
             )
             st.stop()
         return found
@@ -269,7 +270,7 @@ def _signed_in_name() -> str:
         st.button("Sign in", type="primary", on_click=st.login)
         st.stop()
     try:
-        return sign_in.identity(st.user.to_dict())
+        return access.identity(st.user.to_dict())
     except StudioError as error:
         guard.refused("an identity that is not vouched for", why=error)
         st.error(plain(error))

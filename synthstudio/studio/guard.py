@@ -1,7 +1,7 @@
 """The outermost layer of the server: who may ask, for what host, from which page, how much.
 
 It sees every request and websocket before Streamlit does. What it refuses is answered with 403
-or 413, logged, and reaches nothing else. Routes check tokens themselves (routes.py).
+or 413, logged, and reaches nothing else. Routes check tokens themselves (server.py).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from synthstudio.dataset.durable import disk_errors
+from synthstudio.studio.access import Tokens
 from synthstudio.studio.settings import is_local
 from synthstudio.studio.text import log_text
-from synthstudio.studio.tokens import Tokens
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -1,31 +1,217 @@
-"""Builds the server: Streamlit's app with our routes behind our guard; or refuses to."""
+"""The server: Streamlit's app with our routes behind our guard; or a refusal to serve."""
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import streamlit as st
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
 from streamlit import config
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.web.server.starlette import starlette_websocket
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from synthstudio.core.errors import StudioError, SynthStudioError
-from synthstudio.studio import collecting, sign_in, theme
+from synthstudio.core.safe_files import file_inside
+from synthstudio.review import history
+from synthstudio.review.settings import share_of
+from synthstudio.review.team.second_pass import blinded_among
+from synthstudio.review.values import Person, User
+from synthstudio.studio import access
 from synthstudio.studio import settings as options
-from synthstudio.studio.context import context
-from synthstudio.studio.guard import LOG, Guard, Policy, UserOf, open_log, page_policy
+from synthstudio.studio.access import Grant, Kind, derived, load_secret
+from synthstudio.studio.context import Context, OpenSet, context
+from synthstudio.studio.drawing import pictures
+from synthstudio.studio.guard import (
+    LOG,
+    Guard,
+    Policy,
+    UserOf,
+    cookies,
+    header_map,
+    open_log,
+    page_policy,
+    refused,
+)
 from synthstudio.studio.jobs import scheduler
-from synthstudio.studio.routes import routes
 from synthstudio.studio.settings import Settings, is_local
 from synthstudio.studio.text import log_text
-from synthstudio.studio.tokens import derived, load_secret
+
+SLOW_S = 0.015
+AGAIN_S = 1800.0
+"""So long what was set aside stays unlooked at."""
+_FULL = 2
+
+
+class Keeper:
+    """Watches collections; one for a process."""
+
+    def __init__(self) -> None:
+        """Begin with nothing set aside."""
+        self._began = 0.0
+        self._thawed = time.monotonic()
+
+    def __call__(self, phase: str, info: dict[str, int]) -> None:
+        """Take note of a collection, as `gc.callbacks` tells it."""
+        if info["generation"] != _FULL:
+            return
+        now = time.monotonic()
+        if phase == "start":
+            if now - self._thawed > AGAIN_S:
+                self._thawed = now
+                gc.unfreeze()
+            self._began = time.thread_time()
+        elif time.thread_time() - self._began > SLOW_S:
+            gc.freeze()
+
+
+def keep_short() -> None:
+    """Begin to keep collections of this process short; once is enough."""
+    if not any(isinstance(each, Keeper) for each in gc.callbacks):
+        gc.callbacks.append(Keeper())
+
+
+_PICTURES: tuple[Kind, ...] = ("image", "clean", "crop", "mask", "amodal", "depth")
+_HEADERS = {
+    "Cache-Control": "private, max-age=1800, immutable",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+_NEVER_KEPT = {**_HEADERS, "Cache-Control": "no-store"}
+
+
+def routes(user_of: UserOf) -> list[Route]:
+    """Return our routes. `user_of` tells the signed-in user of a request's cookies."""
+
+    def answering(
+        kinds: tuple[Kind, ...], use: Callable[[Context, Grant], Response]
+    ) -> Callable[[Request], Response]:
+        def answer(request: Request) -> Response:
+            ctx = context()
+            try:
+                grant = _granted(ctx, request, kinds, user_of)
+            except StudioError as error:
+                return _refusal(request, error, 403)
+            try:
+                return use(ctx, grant)
+            except (SynthStudioError, OSError) as error:
+                return _refusal(request, error, 404)
+
+        return answer
+
+    return [
+        Route("/img/{token:path}", answering(_PICTURES, _picture), methods=["GET"]),
+        Route("/download/{token:path}", answering(("download",), _file), methods=["GET"]),
+        Route("/healthz", _health, methods=["GET"]),
+    ]
+
+
+def _granted(ctx: Context, request: Request, kinds: tuple[Kind, ...], user_of: UserOf) -> Grant:
+    """Return what the request's token allows to who sent it; StudioError for nothing."""
+    grant = ctx.tokens.read(str(request.path_params["token"]), kinds=kinds)
+    sent = cookies(header_map(request.scope))
+    if grant.browser != ctx.tokens.browser(sent.get(ctx.tokens.cookie)) or not grant.browser:
+        raise StudioError("token: it was given to another browser.")
+    if ctx.signed_in and user_of(sent) != grant.user:
+        raise StudioError("token: it was given to another user.")
+    if ctx.role_of(grant.user) is None:
+        raise StudioError("token: its user is no member any more.")
+    return grant
+
+
+def _picture(ctx: Context, grant: Grant) -> Response:
+    open_set = ctx.sets.get(grant.dataset)
+    if open_set is None:
+        raise StudioError("token: its data set is not served here.")
+    source, frame = open_set.source, grant.frame
+    if grant.kind in ("image", "clean"):
+        index = frame if grant.kind == "image" else source.clean_of(frame)
+        if index is None:
+            raise StudioError(f"frame {frame}: it has no frame without occluders.")
+        return _sent(pictures.image(source, index), pictures.media_type(source, index))
+    if grant.labels and grant.revision and _is_veiled(ctx, open_set, grant):
+        grant = replace(grant, revision=0)  # as on disk: a second look at this person is open
+    key = (
+        grant.kind,
+        open_set.key,
+        frame,
+        grant.instance,
+        grant.size,
+        grant.labels,
+        grant.revision,
+    )
+    data = ctx.cache.get(key) or ctx.cache.put(key, _made(ctx, open_set, grant))
+    return _sent(data, "image/jpeg" if grant.kind == "crop" else "image/png")
+
+
+def _is_veiled(ctx: Context, open_set: OpenSet, grant: Grant) -> bool:
+    who = User(name=grant.user, role=ctx.role_of(grant.user) or "viewer")
+    share = share_of(ctx.store, open_set.key, "second_share")
+    one = (grant.frame, grant.instance)
+    return one in blinded_among(ctx.store, open_set.table, [one], who=who, share=share)
+
+
+def _made(ctx: Context, open_set: OpenSet, grant: Grant) -> bytes:
+    source, frame, instance = open_set.source, grant.frame, grant.instance
+    if grant.kind == "depth":
+        return pictures.depth(source, frame)
+    if grant.kind in ("mask", "amodal"):
+        return pictures.mask(source, frame, instance, amodal=grant.kind == "amodal")
+    changed = None
+    if grant.labels and grant.revision:
+        person = Person(dataset=open_set.key, frame=frame, instance=instance)
+        changed = history.state(ctx.store, person).joints
+    return pictures.crop(
+        source,
+        frame,
+        instance,
+        size=grant.size,
+        labels=grant.labels,
+        changed=changed,
+        table=open_set.table_if_read,
+    )
+
+
+def _file(ctx: Context, grant: Grant) -> Response:
+    path = file_inside(ctx.settings.exports, grant.name, where="download")
+    return FileResponse(
+        path, filename=path.name, media_type="application/octet-stream", headers=_NEVER_KEPT
+    )
+
+
+def _health(request: Request) -> Response:
+    """Say that server and store answer; nothing else."""
+    try:
+        with context().store.reading():
+            return JSONResponse({"status": "ok"}, headers=_NEVER_KEPT)
+    except SynthStudioError:
+        return JSONResponse({"status": "no store"}, status_code=503, headers=_NEVER_KEPT)
+
+
+def _sent(data: bytes, media_type: str) -> Response:
+    return Response(data, media_type=media_type, headers=_HEADERS)
+
+
+def _refusal(request: Request, error: Exception, status: int) -> Response:
+    """Log why, and tell the browser nothing of it."""
+    client = request.client.host if request.client else "?"
+    refused(f"with {status}", path=request.scope["path"], why=error, client=client)
+    text = "refused\n" if status == 403 else "not found\n"
+    return PlainTextResponse(text, status_code=status, headers=_NEVER_KEPT)
+
 
 SCRIPT = Path(__file__).with_name("app.py")
 
@@ -45,18 +231,22 @@ def parts() -> dict[str, Any]:
 def serve(settings: Settings) -> None:
     """Serve until the process is stopped; SynthStudioError when it may not be served so."""
     options.use(settings)
-    said = {"server.address": settings.address, "server.port": settings.port, **theme.options()}
-    for name, value in said.items():
+    flags = {
+        "server.address": settings.address,
+        "server.port": settings.port,
+        **options.streamlit_options(),
+    }
+    for name, value in flags.items():
         config.set_option(name, value)
     app = st.App(SCRIPT, **build(settings))
     sys.stderr.write(f"synthstudio studio: {_shown(settings)} (stop with Ctrl-C)\n")
-    app.run(config=said)
+    app.run(config=flags)
 
 
 def build(settings: Settings) -> dict[str, Any]:
     """Check how the studio is about to be served and return the arguments of `streamlit.App`."""
     own = tuple(Path(name) for name in config.get_option("secrets.files"))
-    section = sign_in.auth_section(settings, others=own)
+    section = access.auth_section(settings, others=own)
     if section:
         section.setdefault(
             "cookie_secret", derived(load_secret(settings.state), "sign-in cookies").hex()
@@ -81,7 +271,7 @@ def build(settings: Settings) -> dict[str, Any]:
     async def lifespan(_: Any) -> AsyncIterator[None]:
         _enforce(hosts, signed_in=bool(section))  # options may have been read anew since
         LOG.info("started, sign-in %s, log %s", "on" if section else "off", log)
-        collecting.keep_short()
+        keep_short()
         scheduler.start(settings, ctx.store)  # jobs that outlived the last server are found again
         yield
 
@@ -116,7 +306,7 @@ def _enforce(hosts: tuple[str, ...], *, signed_in: bool) -> None:
     if not signed_in:
         check_address(config.get_option("server.address"))
     config.set_option("server.allowedHosts", list(hosts))
-    for name, value in theme.NEVER.items():
+    for name, value in options.ENFORCED.items():
         if config.get_option(name) != value:
             LOG.warning("started with %s=%s: put back", name, config.get_option(name))
             config.set_option(name, value)
@@ -154,7 +344,7 @@ def _user_of(redirect_uri: str) -> UserOf:
         if not claims.get("is_logged_in"):
             return None
         try:
-            return sign_in.identity(claims)
+            return access.identity(claims)
         except StudioError:
             return None
 

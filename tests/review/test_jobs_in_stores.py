@@ -11,7 +11,7 @@ from synthstudio.core.errors import RecipeError, Refused
 from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.review.models import JobRow
 from synthstudio.review.store import Store
-from synthstudio.studio.jobs import commands, job_store, orders
+from synthstudio.studio.jobs import job_store, orders
 from synthstudio.studio.jobs.orders import Export, Generate
 from synthstudio.studio.settings import Limits, Settings
 
@@ -69,13 +69,13 @@ def test_a_job_is_added_and_read_back(store: Store, settings: Settings) -> None:
 def test_of_many_who_ask_for_one_place_one_gets_it(
     store: Store, settings: Settings, monkeypatch
 ) -> None:
-    told, ready, as_spec = [], threading.Barrier(6), commands.as_spec
+    told, ready, as_spec = [], threading.Barrier(6), orders.as_spec
 
     def slowly(order):
         time.sleep(0.3)  # between the look at the queue and the new row
         return as_spec(order)
 
-    monkeypatch.setattr(commands, "as_spec", slowly)
+    monkeypatch.setattr(orders, "as_spec", slowly)
 
     def ask() -> None:
         ready.wait()

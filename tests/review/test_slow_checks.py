@@ -26,7 +26,7 @@ from synthstudio.review.risk.queue import risk_order
 from synthstudio.review.risk.scores import risk_of
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import dataset_key, default_url, open_store
-from synthstudio.studio.overview.checks import checks_words
+from synthstudio.studio.overview import checks_words
 
 HIDERS = ("hidden_joint", "hidden_instance", "hidden_share")
 WRIST = JOINTS.index("left_wrist")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from synthstudio.studio.tokens import Grant, Tokens, load_secret
+from synthstudio.studio.access import Grant, Tokens, load_secret
 
 
 @dataclass

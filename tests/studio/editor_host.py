@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.studio.editor.component import source
+from synthstudio.studio.components import editor_source
 from synthstudio.studio.editor.window import skeleton_json
 
 JOINTS = get_skeleton("coco17").joints
@@ -111,7 +111,7 @@ class Alone:
 
     def __init__(self, page: Any, **more: Any) -> None:
         self.page = page
-        js, css = source()
+        js, css = editor_source()
         page.route(
             "http://127.0.0.1:9/**",
             lambda route: route.fulfill(

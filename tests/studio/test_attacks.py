@@ -13,7 +13,7 @@ from reviewing import eventually
 
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.store import dataset_key
-from synthstudio.studio.tokens import LIFETIME_S, STEP_S, Grant, Tokens, load_secret
+from synthstudio.studio.access import LIFETIME_S, STEP_S, Grant, Tokens, load_secret
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from editor_host import JOINTS, Alone, item
 from playwright.sync_api import expect
 from pycocotools import mask as coco
 
-from synthstudio.studio.editor.component import source
+from synthstudio.studio.components import editor_source
 
 pytestmark = pytest.mark.browser
 
@@ -321,7 +321,7 @@ def test_no_keyboard_trap(alone):
 
 
 def test_every_key_is_listed_and_none_means_two_things(alone):
-    js = source()[0]
+    js = editor_source()[0]
     tables = [
         re.search(rf"const {name} = \{{(.*?)\}};", js, re.S).group(1)
         for name in ("SIMPLE", "PEEKS", "CAUSE_KEY", "LAYER_KEY")

@@ -15,9 +15,10 @@ from synthstudio.review.edits import apply
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import open_store, register
 from synthstudio.review.values import JointLabel, Op, Person, User
-from synthstudio.studio import pictures
-from synthstudio.studio.editor import component, window
-from synthstudio.studio.editor.order import Ask, order_of
+from synthstudio.studio import components
+from synthstudio.studio.drawing import pictures
+from synthstudio.studio.editor import window
+from synthstudio.studio.editor.queue import Ask, order_of
 
 ADA = User(name="Ada", role="reviewer")
 
@@ -141,16 +142,16 @@ def test_queues(store, dataset, tmp_path):
 
 def test_what_json_cannot_hold_is_an_error_not_a_string():
     with pytest.raises(ValueError, match="JSON"):
-        component.mount({"x": float("nan")}, key="k", on_outbox=int, on_view=int)
+        components.mount_editor({"x": float("nan")}, key="k", on_outbox=int, on_view=int)
     with pytest.raises(TypeError):
-        component.mount({"x": np.int64(1)}, key="k", on_outbox=int, on_view=int)
+        components.mount_editor({"x": np.int64(1)}, key="k", on_outbox=int, on_view=int)
 
 
 def test_the_parts_of_the_module_fit_together():
-    js, css = component.source()
+    js, css = components.editor_source()
     assert js.count("export default") == 1 and "import " not in js.split("export default")[0]
     assert "http://" not in js.replace("http://www.w3.org", "") and "https://" not in js
     assert "innerHTML" not in js and "url(" not in css and "@import" not in css
-    folder = Path(component.__file__).parent
-    for part in [*folder.rglob("*.js"), folder / "editor.css"]:
+    folder = Path(components.__file__).parent
+    for part in [*folder.rglob("*.js"), folder / "editor" / "editor.css"]:
         assert len(part.read_text().splitlines()) <= 400, part

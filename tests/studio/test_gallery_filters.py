@@ -8,7 +8,7 @@ from synthstudio.core.errors import DatasetError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.review.risk.review_fields import parse_query
 from synthstudio.review.values import STATUSES
-from synthstudio.studio.filters import (
+from synthstudio.studio.gallery.filters import (
     MAX_JOINT_TESTS,
     RANGES,
     TESTS,

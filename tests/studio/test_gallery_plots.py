@@ -12,11 +12,18 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.review.risk.people import facet, joint_facet
 from synthstudio.review.risk.review_fields import matching_rows, parse_query
 from synthstudio.review.risk.table import PeopleTable, people_table
-from synthstudio.studio import plots
-from synthstudio.studio.filters import Form, text_of
-from synthstudio.studio.gallery.stats import _place, _with, narrow
-from synthstudio.studio.gallery.view import Look, set_text
-from synthstudio.studio.listing import csv_header, csv_rows, ordered, page_of, percent
+from synthstudio.studio.drawing import plots
+from synthstudio.studio.gallery.filters import Form, text_of
+from synthstudio.studio.gallery.panel import _place, _with, narrow
+from synthstudio.studio.gallery.view import (
+    Look,
+    csv_header,
+    csv_rows,
+    ordered,
+    page_of,
+    percent,
+    set_text,
+)
 from synthstudio.studio.text import csv_bytes
 
 

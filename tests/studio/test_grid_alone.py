@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from synthstudio.studio.grid.mount import source
-from synthstudio.studio.turns import turn_of
+from synthstudio.studio.components import grid_source, turn_of
 
 _HOST = """
 async (js) => {
@@ -31,7 +30,7 @@ _SHOWN = "() => [...window.root.querySelectorAll('a.card')].map((card) => card.d
 @pytest.mark.browser
 def test_an_older_call_that_comes_late_changes_nothing(new_page: Callable[..., Any]) -> None:
     page = new_page()
-    page.evaluate(_HOST, source()[0])
+    page.evaluate(_HOST, grid_source()[0])
     page.evaluate("window.give(2, ['0/1'])")
     page.evaluate("window.give(1, ['0/1', '0/2', '0/3'])")
     assert page.evaluate(_SHOWN) == ["0/1"]

@@ -20,7 +20,7 @@ from synthstudio.core.errors import Refused
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.models import JobRow, utc_now
 from synthstudio.review.store import Store, open_store
-from synthstudio.studio.jobs import commands, job_store, process, scheduler
+from synthstudio.studio.jobs import job_store, orders, process, scheduler
 from synthstudio.studio.jobs.process import Running
 from synthstudio.studio.settings import Settings
 
@@ -58,7 +58,7 @@ def instead(monkeypatch: pytest.MonkeyPatch):
 
     def use(program: str) -> None:
         line = [sys.executable, "-c", textwrap.dedent(program)]
-        monkeypatch.setattr(commands, "command", lambda *_: line)
+        monkeypatch.setattr(orders, "command", lambda *_: line)
 
     return use
 
@@ -193,7 +193,7 @@ def test_a_job_whose_server_died_while_beginning_it(store, settings, instead, mo
     made = job_store.add(store, order(), settings, who=LEAD)
     assert job_store._claim(store, settings) == made.id  # and then the server died
     assert job_store.tend(store, settings) == []  # it might be about to begin
-    line = commands.command("generate", made.spec, settings)
+    line = orders.command("generate", made.spec, settings)
     running = process.start(
         line, job_store.log_folder(settings, made.id)
     )  # or just after beginning

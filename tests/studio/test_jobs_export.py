@@ -11,10 +11,10 @@ from job_orders import LEAD, drive, ended, settings_in
 from synthstudio.core.errors import ReviewError
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.store import dataset_key, open_store, register
-from synthstudio.studio.jobs import job_store, reviewed
+from synthstudio.studio.jobs import export_worker, job_store
 from synthstudio.studio.jobs.orders import Export
 from synthstudio.studio.jobs.process import OUT_NAME
-from synthstudio.studio.overview.health import Clinic, Health
+from synthstudio.studio.overview import Clinic, Health
 
 
 def test_an_export_is_whole_or_not_there(tmp_path: Path, studio_set: Path) -> None:
@@ -23,11 +23,11 @@ def test_an_export_is_whole_or_not_there(tmp_path: Path, studio_set: Path) -> No
     register(store, Dataset(studio_set), "crates")
     first, second = settings.exports / "first.zip", settings.exports / "second.zip"
     with pytest.raises(ReviewError):  # nobody has approved anything
-        reviewed.write(settings.database, studio_set, first, form="coco", only="approved")
+        export_worker.write(settings.database, studio_set, first, form="coco", only="approved")
     assert list(settings.exports.iterdir()) == []
-    told = reviewed.write(settings.database, studio_set, first, form="coco", only="all")
+    told = export_worker.write(settings.database, studio_set, first, form="coco", only="all")
     assert told["zip"] == "first.zip" and told["bytes"] == first.stat().st_size
-    reviewed.write(settings.database, studio_set, second, form="coco", only="all")
+    export_worker.write(settings.database, studio_set, second, form="coco", only="all")
     with zipfile.ZipFile(first) as one, zipfile.ZipFile(second) as two:
         assert one.testzip() is None and told["files"] == len(one.namelist())
         names = {n.removeprefix("first/"): one.read(n) for n in one.namelist()}
@@ -36,7 +36,7 @@ def test_an_export_is_whole_or_not_there(tmp_path: Path, studio_set: Path) -> No
     assert names == again
     assert not any(n.startswith(("/", "..")) for n in names)
     with pytest.raises(ReviewError, match="there already"):
-        reviewed.write(settings.database, studio_set, first, form="coco", only="all")
+        export_worker.write(settings.database, studio_set, first, form="coco", only="all")
     assert sorted(p.name for p in settings.exports.iterdir()) == ["first.zip", "second.zip"]
     store.close()
 

@@ -10,7 +10,7 @@ from synthstudio.core.errors import RecipeError, Refused
 from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.review.store import open_store
 from synthstudio.review.values import User
-from synthstudio.studio.jobs import commands, job_store, orders
+from synthstudio.studio.jobs import job_store, orders
 from synthstudio.studio.jobs.orders import Export, Generate, check_name, check_order
 from synthstudio.studio.jobs.process import clean_environment
 from synthstudio.studio.settings import Settings
@@ -154,7 +154,7 @@ def test_exports_know_their_formats(settings: Settings) -> None:
 
 
 def test_arguments_are_fixed(settings: Settings) -> None:
-    line = commands.command("generate", commands.as_spec(order()), settings)
+    line = orders.command("generate", orders.as_spec(order()), settings)
     exports = settings.exports
     assert line[1:] == [
         "-m",
@@ -169,16 +169,16 @@ def test_arguments_are_fixed(settings: Settings) -> None:
         "1",
         "--json",
     ]
-    spec = {**commands.as_spec(order()), "out": "../../etc"}
+    spec = {**orders.as_spec(order()), "out": "../../etc"}
     with pytest.raises(Refused):
-        commands.command("generate", spec, settings)
+        orders.command("generate", spec, settings)
     with pytest.raises(Refused):
-        commands.command("rm", commands.as_spec(order()), settings)
+        orders.command("rm", orders.as_spec(order()), settings)
     export = Export(dataset="/sets/a", form="coco", out="first")
-    line = commands.command("export", commands.as_spec(export), settings)
+    line = orders.command("export", orders.as_spec(export), settings)
     assert settings.database not in " ".join(line)  # it may hold a password
-    assert settings.database in commands.environment("export", settings).values()
-    assert commands.environment("generate", settings) == {}
+    assert settings.database in orders.environment("export", settings).values()
+    assert orders.environment("generate", settings) == {}
 
 
 def test_secrets_stay_with_the_server() -> None:

@@ -16,7 +16,7 @@ from synthstudio.core.images import decode_rgb
 from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.studio.jobs import preview as previewing
 from synthstudio.studio.jobs.preview import Preview, Previews
-from synthstudio.studio.jobs.previewer import MOST_PIXELS, bounded
+from synthstudio.studio.jobs.preview_worker import MOST_PIXELS, bounded
 from synthstudio.studio.settings import Settings
 
 TINY = parse(RECIPE)

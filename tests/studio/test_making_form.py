@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 import yaml
 from job_orders import RECIPE, settings_in
-from synthstudio.studio.jobs.store import Job
 
 from synthstudio.core.errors import RecipeError
 from synthstudio.recipe.schema.load import dump, load, parse
-from synthstudio.studio.making import form
-from synthstudio.studio.making.job_list import (
+from synthstudio.studio.generating import form
+from synthstudio.studio.generating.job_list import (
     bytes_text,
     ended_text,
     progress_text,
     seconds_text,
     waiting_text,
 )
-from synthstudio.studio.making.scenes import scenes
+from synthstudio.studio.generating.scenes import scenes
+from synthstudio.studio.jobs.job_store import Job
 
 SCENES = sorted((Path(__file__).resolve().parents[2] / "scenes").glob("*.yaml"))
 
@@ -166,12 +166,12 @@ def _form_page() -> None:
     from job_orders import RECIPE as SCENE
 
     from synthstudio.recipe.schema.load import parse as parsed
-    from synthstudio.studio.making.scenes import Scene
-    from synthstudio.studio.making.widgets import Draft, main_fields
+    from synthstudio.studio.generating.form import Draft, show_main_fields
+    from synthstudio.studio.generating.scenes import Scene
 
     targets = {"targets": {"occluded_fraction": [0.2, 0.4]}} if "asks" in st.session_state else {}
     draft = Draft(Scene(name="tiny", recipe=parsed({**SCENE, **targets}), roots=(0,)))
-    main_fields(draft, {}, most_frames=100)
+    show_main_fields(draft, {}, most_frames=100)
     recipe, _ = draft.checked()
     st.text(f"asked: {recipe.targets.occluded_fraction if recipe else 'wrong'}")
     st.text(f"edits: {len(draft.edits)}")

@@ -12,8 +12,8 @@ from PIL import Image
 
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.skeleton import COLOURS, get_skeleton
-from synthstudio.studio import marks
-from synthstudio.studio.marks import Marked, legend_html, marked
+from synthstudio.studio.drawing import marks
+from synthstudio.studio.drawing.marks import Marked, legend_html, marked
 
 U8 = NDArray[np.uint8]
 BONES = get_skeleton("coco17")

@@ -20,8 +20,8 @@ from synthstudio.review.team.second_pass import (
     second_rows,
 )
 from synthstudio.review.values import Op, Person, User
-from synthstudio.studio.overview.people import added_words, people_of
-from synthstudio.studio.teamwork.twice import progress_words
+from synthstudio.studio.overview import added_words, people_of
+from synthstudio.studio.second_look import progress_words
 
 ADA = User(name="Ada", role="admin")
 REX, UNA = (User(name=name, role="reviewer") for name in ("Rex", "Una"))

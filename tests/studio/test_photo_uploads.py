@@ -15,18 +15,16 @@ from synthstudio.core.images import read_rgb
 from synthstudio.props.assets import scan_images
 from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.review.values import User
-from synthstudio.studio import uploads
+from synthstudio.studio.generating import form, scenes
+from synthstudio.studio.generating.scenes import Scene, may_have_photos, with_photos
 from synthstudio.studio.jobs.orders import Generate, check_name, check_order, roots_of
-from synthstudio.studio.making import form
-from synthstudio.studio.making.photos import may_have_photos, with_photos
-from synthstudio.studio.making.scenes import Scene
 from synthstudio.studio.settings import Limits
 
 LIMITS = Limits()
 
 
 def keep(data: bytes, root: Path, folder: str = "a", who: User = LEAD) -> Path:
-    return uploads.keep_photo(data, root, folder, limits=LIMITS, who=who)
+    return scenes.keep_photo(data, root, folder, limits=LIMITS, who=who)
 
 
 def test_an_upload_is_drawn_anew_and_renamed(tmp_path: Path) -> None:
@@ -38,7 +36,7 @@ def test_an_upload_is_drawn_anew_and_renamed(tmp_path: Path) -> None:
     assert b"secret" not in kept and b"script" not in kept
     assert read_rgb(path).shape == (80, 96, 3)
     assert keep(data, tmp_path / "uploads", "backdrops") == path
-    assert uploads.folders(tmp_path / "uploads") == [uploads.Folder(name="backdrops", photos=1)]
+    assert scenes.folders(tmp_path / "uploads") == [scenes.Folder(name="backdrops", photos=1)]
 
 
 @pytest.mark.parametrize("side", [6_000, 20_000, 60_000])
@@ -101,8 +99,8 @@ def test_only_leads_upload(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_folders_hold_so_many_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "MOST_PHOTOS", 2)
-    monkeypatch.setattr(uploads, "MOST_FOLDERS", 1)
+    monkeypatch.setattr(scenes, "MOST_PHOTOS", 2)
+    monkeypatch.setattr(scenes, "MOST_FOLDERS", 1)
     root = tmp_path / "uploads"
     first = [keep(picture(size=(96, 80 + k)), root) for k in range(2)]
     with pytest.raises(StudioError, match="full"):
@@ -110,8 +108,8 @@ def test_folders_hold_so_many_photos(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(StudioError, match="too many folders"):
         keep(picture(), root, "b")
     assert keep(picture(size=(96, 80)), root) == first[0]  # it is there already
-    monkeypatch.setattr(uploads, "MOST_PHOTOS", 9)
-    monkeypatch.setattr(uploads, "MOST_BYTES", sum(p.stat().st_size for p in first) + 10)
+    monkeypatch.setattr(scenes, "MOST_PHOTOS", 9)
+    monkeypatch.setattr(scenes, "MOST_BYTES", sum(p.stat().st_size for p in first) + 10)
     with pytest.raises(StudioError, match="full"):
         keep(picture(size=(96, 90)), root)
     assert sorted(root.rglob("*.jpg")) == sorted(first) and not (root / "b").exists()

@@ -18,13 +18,13 @@ from synthstudio.review.settings import set_share
 from synthstudio.review.store import register
 from synthstudio.review.team.second_pass import begin_second_looks, blinded, blinded_among
 from synthstudio.review.values import User
-from synthstudio.studio import pictures, routes
-from synthstudio.studio.editor import buffer, window
-from synthstudio.studio.editor.buffer import Held, keep, let_go
-from synthstudio.studio.editor.order import Ask, order_of
-from synthstudio.studio.editor.outbox import book_of, deliver, read
-from synthstudio.studio.editor.progress import progress_of
-from synthstudio.studio.tokens import Grant
+from synthstudio.studio import server
+from synthstudio.studio.access import Grant
+from synthstudio.studio.drawing import pictures
+from synthstudio.studio.editor import outbox, window
+from synthstudio.studio.editor.outbox import Held, book_of, deliver, keep, let_go, read
+from synthstudio.studio.editor.queue import Ask, order_of
+from synthstudio.studio.overview import progress_of
 
 ADA, BEN = User(name="Ada", role="reviewer"), User(name="Ben", role="reviewer")
 LEA = User(name="Lea", role="lead")
@@ -44,7 +44,7 @@ def review(tmp_path, studio_set):
 def clock(monkeypatch):
     """Return a clock for `keep` that a test sets, in seconds."""
     now = SimpleNamespace(s=0.0)
-    monkeypatch.setattr(buffer, "time", SimpleNamespace(monotonic=lambda: now.s))
+    monkeypatch.setattr(outbox, "time", SimpleNamespace(monotonic=lambda: now.s))
     return now
 
 
@@ -103,9 +103,9 @@ def test_a_lease_that_somebody_else_took_stays_lost(review):
 
 def test_a_window_is_renewed_once_a_minute(review, clock, monkeypatch):
     said = []
-    real = buffer.renew
+    real = outbox.renew
     monkeypatch.setattr(
-        buffer, "renew", lambda store, people, who: said.append(real(store, people, who=who))
+        outbox, "renew", lambda store, people, who: said.append(real(store, people, who=who))
     )
     people = taken_long_ago(review, ADA, 0, 1, 2)
     nobodys = review.person(5)
@@ -242,7 +242,7 @@ def test_crops_do_not_draw_what_is_veiled(review):
             labels=True,
             revision=revision,
         )
-        return bytes(routes._picture(ctx, grant).body)
+        return bytes(server._picture(ctx, grant).body)
 
     assert crop("Ada") == crop("Lea") != crop("Ada", revision=0)
     assert crop("Ben") == crop("Ada", revision=0)
@@ -330,7 +330,7 @@ def test_a_store_that_is_busy_stops_nobody(review, monkeypatch, caplog):
         raise Refused("locked", reason="busy")
 
     with monkeypatch.context() as patch:
-        patch.setattr(buffer, "renew", busy)
+        patch.setattr(outbox, "renew", busy)
         held = Held()
         keep(review.store, held, [person], who=ADA)
     assert "locked" in caplog.text and not held.people

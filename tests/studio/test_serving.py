@@ -18,9 +18,9 @@ from playwright.sync_api import expect
 from reviewing import eventually
 
 from synthstudio.core.errors import StudioError
-from synthstudio.studio import settings, theme
+from synthstudio.studio import settings
+from synthstudio.studio.access import Tokens
 from synthstudio.studio.guard import Guard, Policy, cookies, page_policy
-from synthstudio.studio.tokens import Tokens
 
 OPEN = "server.address"
 
@@ -192,9 +192,10 @@ def test_the_file_of_options_says_what_our_command_says():
     with (ROOT / ".streamlit" / "config.toml").open("rb") as file:
         flat = dict(flattened(tomllib.load(file)))
     assert flat.pop("server.address") == "127.0.0.1"
-    assert flat == theme.options()
-    assert theme.options()["server.maxUploadSize"] * 2**20 == settings.Limits().upload_bytes
-    assert theme.options()["server.maxWidgetStateSize"] * 2**20 == settings.Limits().message_bytes
+    options, limits = settings.streamlit_options(), settings.Limits()
+    assert flat == options
+    assert options["server.maxUploadSize"] * 2**20 == limits.upload_bytes
+    assert options["server.maxWidgetStateSize"] * 2**20 == limits.message_bytes
 
 
 def flattened(values, before=""):

@@ -16,8 +16,8 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import dataset_key
 from synthstudio.review.values import JointLabel
-from synthstudio.studio import pictures
-from synthstudio.studio.pictures import Cache
+from synthstudio.studio.drawing import pictures
+from synthstudio.studio.drawing.pictures import Cache
 
 MB = 2**20
 

@@ -17,8 +17,8 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.review.store import dataset_key, open_store
 from synthstudio.review.team.members import set_role
 from synthstudio.review.values import User
+from synthstudio.studio.access import Names, auth_section, identity
 from synthstudio.studio.settings import parse
-from synthstudio.studio.sign_in import Names, auth_section, identity
 
 ADA, BO, EVE = "ada@lab.example", "bo@lab.example", "eve@lab.example"
 

@@ -21,8 +21,7 @@ from synthstudio.review.team import members
 from synthstudio.review.team.second_pass import Decision, Pair, begin_second_looks
 from synthstudio.review.team.statistics import Disagreement, agreement, disagreements
 from synthstudio.review.values import ItemState, JointLabel, Person, User
-from synthstudio.studio.teamwork.decide import decision_of, label_words
-from synthstudio.studio.teamwork.twice import agreement_words, joint_lines
+from synthstudio.studio.second_look import agreement_words, decision_of, joint_lines, label_words
 
 pytestmark = pytest.mark.browser
 

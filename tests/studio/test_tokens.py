@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from synthstudio.core.errors import StudioError
-from synthstudio.studio.tokens import LIFETIME_S, STEP_S, Grant, Tokens, load_secret, private_text
+from synthstudio.studio.access import LIFETIME_S, STEP_S, Grant, Tokens, load_secret, private_text
 
 SECRET = bytes(range(32))
 GRANT = Grant(kind="image", dataset="d" * 64, user="Ada", browser="b", frame=3)

@@ -16,13 +16,12 @@ from synthstudio.review.settings import share_of
 from synthstudio.review.team.second_pass import blinded_among
 from synthstudio.review.values import MAIN, Event, Person, User, may
 from synthstudio.studio import guard
+from synthstudio.studio.components import mount_editor
 from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
 from synthstudio.studio.editor import window
-from synthstudio.studio.editor.buffer import Held, keep, let_go
-from synthstudio.studio.editor.component import mount
-from synthstudio.studio.editor.order import QUEUES, Ask, Order, order_of
-from synthstudio.studio.editor.outbox import Answer, book_of, deliver, read
-from synthstudio.studio.editor.progress import progress_of
+from synthstudio.studio.editor.outbox import Answer, Held, book_of, deliver, keep, let_go, read
+from synthstudio.studio.editor.queue import QUEUES, Ask, Order, order_of
+from synthstudio.studio.overview import progress_of
 from synthstudio.studio.text import plain
 
 _TOLD = 300  # answers that a session says again, for a browser that missed a run
@@ -76,7 +75,7 @@ def show() -> None:
         _take_view(seat, value.get("view"))
         _take_outbox(ctx, me.name, chosen, seat, value.get("outbox"), layer=layer)
 
-    said = mount(
+    said = mount_editor(
         _data(ctx, me, chosen, seat),
         key=name,
         on_outbox=heard,

@@ -14,17 +14,18 @@ from synthstudio.review import edits, history, settings
 from synthstudio.review.check import Base, base_of
 from synthstudio.review.team import members
 from synthstudio.review.values import Op, Person, User, may
-from synthstudio.studio import refusal
 from synthstudio.studio.context import Context, OpenSet
 from synthstudio.studio.gallery.view import (
     Found,
     Look,
+    csv_header,
+    csv_rows,
     forget_columns,
     options_of,
     set_text,
     take_options,
 )
-from synthstudio.studio.listing import csv_header, csv_rows
+from synthstudio.studio.page_parts import show_refusal
 from synthstudio.studio.text import csv_bytes, plain
 
 I64 = NDArray[np.int64]
@@ -157,7 +158,7 @@ def _save_form(ctx: Context, me: User, now: Look, chosen: OpenSet) -> None:
                 for_all=for_all,
             )
         except Refused as error:
-            refusal.show(error, user=me.name)
+            show_refusal(error, user=me.name)
         else:
             st.rerun()
 

@@ -20,10 +20,9 @@ from synthstudio.core.errors import Refused, SynthStudioError
 from synthstudio.review.models import JobRow, utc_now
 from synthstudio.review.store import Store
 from synthstudio.review.values import User, require
-from synthstudio.studio.jobs import commands, process
+from synthstudio.studio.jobs import orders, process
 from synthstudio.studio.jobs.orders import Order, check_order, check_resumed, place_of
-from synthstudio.studio.jobs.outcome import frames_on_disk, outcome
-from synthstudio.studio.jobs.process import Running
+from synthstudio.studio.jobs.process import Running, frames_on_disk, outcome
 from synthstudio.studio.settings import Settings
 
 ACTIVE = ("queued", "running")
@@ -93,7 +92,7 @@ def add(store: Store, order: Order, settings: Settings, *, who: User) -> Job:
                 then="Choose another name.",
                 reason="invalid",
             )
-        spec = commands.as_spec(order)
+        spec = orders.as_spec(order)
         total = int(spec["recipe"]["frames"]) if "recipe" in spec else 0
         row = JobRow(
             kind=type(order).__name__.lower(),
@@ -149,7 +148,7 @@ def resume(store: Store, number: int, settings: Settings, *, who: User) -> Job:
     seen = job(store, number)
     if seen.resumable:
         made = frames_on_disk(place_of(settings, seen.out))
-        check_resumed(commands.as_order(seen.spec), settings, who, made=made)
+        check_resumed(orders.as_order(seen.spec), settings, who, made=made)
     with store.session() as session:
         _take_turn(session)
         row = _row(session, number)
@@ -210,7 +209,7 @@ def _process(store: Store, number: int, settings: Settings) -> Running | None:
         return Running(pid=row.pid, born=float(row.progress.get("born", 0.0)))
     if row.started is not None and (utc_now() - row.started).total_seconds() < _CLAIM_S:
         return None
-    found = process.find(commands.command(row.kind, row.spec, settings))
+    found = process.find(orders.command(row.kind, row.spec, settings))
     if found is None:
         return Running(pid=-1, born=0.0)  # its server died before it could begin
     with store.session() as session:
@@ -293,10 +292,10 @@ def _begin(store: Store, number: int, settings: Settings) -> Job:
     """Start the process of a job that was claimed."""
     seen = job(store, number)
     try:
-        line = commands.command(seen.kind, seen.spec, settings)
-        commands.prepare(seen.kind, seen.spec, settings)
+        line = orders.command(seen.kind, seen.spec, settings)
+        orders.prepare(seen.kind, seen.spec, settings)
         running = process.start(
-            line, log_folder(settings, number), extra=commands.environment(seen.kind, settings)
+            line, log_folder(settings, number), extra=orders.environment(seen.kind, settings)
         )
     except (SynthStudioError, OSError) as error:
         with store.session() as session:

@@ -229,7 +229,7 @@ class Previews:
         self._end()
         with (self._folder / process.ERR_NAME).open("wb") as err:
             self._worker = subprocess.Popen(
-                [sys.executable, "-m", "synthstudio.studio.jobs.previewer"],
+                [sys.executable, "-m", "synthstudio.studio.jobs.preview_worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=err,

@@ -7,25 +7,35 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from synthstudio.review.values import User, may
-from synthstudio.studio import links, plots
+from synthstudio.studio.components import Cell, people_grid
 from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
-from synthstudio.studio.empty import GENERATE, HOME, NO_PEOPLE, nothing
+from synthstudio.studio.drawing import plots
+from synthstudio.studio.drawing.marks import legend_html
 from synthstudio.studio.gallery.actions import bulk, csv_button, views_menu
-from synthstudio.studio.gallery.panel import panel
-from synthstudio.studio.gallery.stats import statistics
+from synthstudio.studio.gallery.panel import panel, statistics
 from synthstudio.studio.gallery.view import (
+    PAGE_SIZES,
     SHOWS,
+    SORTS,
     Found,
     Look,
     find_people,
     look,
+    pager,
+    percent,
     set_text,
     to_address,
 )
-from synthstudio.studio.grid.mount import Cell, people_grid
-from synthstudio.studio.listing import PAGE_SIZES, SORTS, percent
-from synthstudio.studio.marks import legend_html
-from synthstudio.studio.overview.people import added_words, people_of
+from synthstudio.studio.overview import added_words, people_of
+from synthstudio.studio.page_parts import (
+    GENERATE,
+    HOME,
+    NO_PEOPLE,
+    nothing,
+    open_review,
+    review_href,
+    review_params,
+)
 from synthstudio.studio.text import plain
 
 _CROP_PX = 256
@@ -157,8 +167,8 @@ def _people(ctx: Context, me: User, now: Look, chosen: OpenSet, found: Found) ->
         label=f"people {page.first + 1} to {page.first + len(cells)} of {page.total}",
     )
     if opened is not None:
-        links.open_review(_params(now, chosen, *opened))
-    links.pager(page, "gallery", lambda number: setattr(now, "number", number))
+        open_review(_params(now, chosen, *opened))
+    pager(page, "gallery", lambda number: setattr(now, "number", number))
     if above is not None:
         with above:
             bulk(ctx, me, now, chosen, found, picked=picked)
@@ -196,7 +206,7 @@ def _cell(ctx: Context, me: User, now: Look, chosen: OpenSet, found: Found, row:
         instance=instance,
         pictures=tuple(pictures),
         status=status,
-        href=links.review_href(_params(now, chosen, frame, instance)),
+        href=review_href(_params(now, chosen, frame, instance)),
         colour=plots.STATUS_COLOURS.get(status, "#8b9199"),
         value=percent(fraction),
         extra=f"risk {risk:.2f}" if risk == risk else "",
@@ -213,7 +223,7 @@ def _clean(chosen: OpenSet, frame: int, instance: int) -> int | None:
 
 
 def _params(now: Look, chosen: OpenSet, frame: int, instance: int) -> dict[str, str]:
-    return links.review_params(chosen.key, frame=frame, instance=instance, q=now.query)
+    return review_params(chosen.key, frame=frame, instance=instance, q=now.query)
 
 
 def _nobody(now: Look, chosen: OpenSet, found: Found) -> None:

@@ -13,7 +13,9 @@ from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.review.values import User
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, context, require
-from synthstudio.studio.empty import HOME, nothing
+from synthstudio.studio.generating.form import Draft, show_further_fields, show_main_fields
+from synthstudio.studio.generating.job_list import bytes_text, job_list
+from synthstudio.studio.generating.scenes import Scene, background, photo_form, scenes
 from synthstudio.studio.jobs import job_store
 from synthstudio.studio.jobs.orders import (
     MOST_WORKERS,
@@ -24,10 +26,7 @@ from synthstudio.studio.jobs.orders import (
     roots_of,
 )
 from synthstudio.studio.jobs.preview import Previews, previews
-from synthstudio.studio.making.job_list import bytes_text, job_list
-from synthstudio.studio.making.photos import background, photo_form
-from synthstudio.studio.making.scenes import Scene, scenes
-from synthstudio.studio.making.widgets import Draft, further_fields, main_fields, message
+from synthstudio.studio.page_parts import HOME, message, nothing
 from synthstudio.studio.text import plain
 
 _LOOK_EVERY_S = 0.4
@@ -90,10 +89,10 @@ def _pick(found: list[Scene]) -> Scene:
 def _form(ctx: Context, draft: Draft) -> tuple[Recipe | None, dict[str, str]]:
     """Show the form; return the recipe that it describes, or what is wrong by field."""
     _, before = draft.checked()
-    main_fields(draft, before, most_frames=ctx.settings.limits.frames)
+    show_main_fields(draft, before, most_frames=ctx.settings.limits.frames)
     opened = any(not _is_main(name) for name in before)
     with st.expander("Everything else", expanded=opened):
-        further_fields(draft, before)
+        show_further_fields(draft, before)
     recipe, faults = draft.checked()
     if faults != before:
         st.rerun()  # messages stand beside fields that were drawn before this was known

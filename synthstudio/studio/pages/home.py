@@ -10,15 +10,11 @@ from synthstudio.core.errors import SynthStudioError
 from synthstudio.review.values import User, may
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
-from synthstudio.studio.empty import cannot_read
+from synthstudio.studio.generating.job_list import bytes_text, job_list, seconds_text
 from synthstudio.studio.jobs import job_store
 from synthstudio.studio.jobs.orders import FORMATS, ONLY, Export, check_free
-from synthstudio.studio.links import review_params
-from synthstudio.studio.making.job_list import bytes_text, job_list, seconds_text
-from synthstudio.studio.making.widgets import message
-from synthstudio.studio.overview.facts import Facts, facts
-from synthstudio.studio.overview.health import MOST_FRAMES, Health, clinic
-from synthstudio.studio.overview.people import People
+from synthstudio.studio.overview import MOST_FRAMES, Facts, Health, People, clinic, facts
+from synthstudio.studio.page_parts import cannot_read, message, review_params
 from synthstudio.studio.text import plain
 
 _LOOK_EVERY_S = 1.0

@@ -14,16 +14,26 @@ from synthstudio.review.risk.review_fields import Columns
 from synthstudio.review.risk.scores import risk_of
 from synthstudio.review.settings import share_of
 from synthstudio.review.values import User, may
-from synthstudio.studio import links, plots, refusal
+from synthstudio.studio.components import Cell, people_grid
 from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
-from synthstudio.studio.empty import GALLERY, GENERATE, HOME, NO_PEOPLE, REVIEW, TEAM, nothing
-from synthstudio.studio.gallery.view import columns_of
-from synthstudio.studio.grid.mount import Cell, people_grid
-from synthstudio.studio.listing import page_of
-from synthstudio.studio.marks import legend_html
-from synthstudio.studio.overview.checks import checks_words
-from synthstudio.studio.overview.people import added_words, people_of
-from synthstudio.studio.teamwork.share import share_input
+from synthstudio.studio.drawing import plots
+from synthstudio.studio.drawing.marks import legend_html
+from synthstudio.studio.gallery.view import columns_of, page_of, pager
+from synthstudio.studio.overview import added_words, checks_words, people_of
+from synthstudio.studio.page_parts import (
+    GALLERY,
+    GENERATE,
+    HOME,
+    NO_PEOPLE,
+    REVIEW,
+    TEAM,
+    nothing,
+    open_review,
+    review_href,
+    review_params,
+    show_refusal,
+)
+from synthstudio.studio.second_look import share_input
 
 _SIZE = 24
 _TAKE = 20
@@ -81,7 +91,7 @@ def _progress(
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if st.button("Review these in this order", type="primary", disabled=not len(places)):
             row = int(order.rows[places[0]])
-            links.open_review(_params(chosen, *chosen.table.ids(np.array([row]))[0], "risk"))
+            open_review(_params(chosen, *chosen.table.ids(np.array([row]))[0], "risk"))
         if may(me.role, "claim") and st.button(
             f"Take {_TAKE} for me",
             disabled=not len(places),
@@ -98,16 +108,16 @@ def _take(ctx: Context, me: User, chosen: OpenSet, order: Order) -> None:
     try:
         people = next_people(ctx.store, order, who=me, count=_TAKE)
     except Refused as error:
-        refusal.show(error, user=me.name)
+        show_refusal(error, user=me.name)
         return
     if not people:
         nothing("Others work on everybody who waits.", ("See who, on Team", TEAM))
         return
-    links.open_review(_params(chosen, people[0].frame, people[0].instance, "mine"))
+    open_review(_params(chosen, people[0].frame, people[0].instance, "mine"))
 
 
 def _params(chosen: OpenSet, frame: int, instance: int, queue: str) -> dict[str, str]:
-    return links.review_params(chosen.key, frame=frame, instance=instance, queue=queue)
+    return review_params(chosen.key, frame=frame, instance=instance, queue=queue)
 
 
 def _error_rate(found: Estimate) -> None:
@@ -173,8 +183,8 @@ def _people(
         label=f"people {page.first + 1} to {page.first + len(cells)} of {page.total}",
     )
     if opened is not None:
-        links.open_review(_params(chosen, *opened, "risk"))
-    links.pager(page, "queue", _turn)
+        open_review(_params(chosen, *opened, "risk"))
+    pager(page, "queue", _turn)
 
 
 def _turn(number: int) -> None:
@@ -209,7 +219,7 @@ def _cell(
         value=f"risk {score:.2f}",
         extra="random" if order.control[place] else "",
         notes=reasons,
-        href=links.review_href(_params(chosen, frame, instance, "risk")),
+        href=review_href(_params(chosen, frame, instance, "risk")),
     )
 
 

@@ -6,8 +6,8 @@ import streamlit as st
 
 from synthstudio.studio.context import context, current_user
 from synthstudio.studio.editor import session
-from synthstudio.studio.empty import GENERATE, HOME, NO_PEOPLE, nothing
-from synthstudio.studio.overview.people import people_of
+from synthstudio.studio.overview import people_of
+from synthstudio.studio.page_parts import GENERATE, HOME, NO_PEOPLE, nothing
 
 
 def main() -> None:

@@ -2,13 +2,183 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+from datetime import UTC, datetime
+
+import numpy as np
 import streamlit as st
 
-from synthstudio.studio.context import context, current_user
-from synthstudio.studio.gallery.view import columns_of
-from synthstudio.studio.teamwork.decide import decisions
-from synthstudio.studio.teamwork.members import pace, team, work
-from synthstudio.studio.teamwork.twice import agreeing, second_look
+from synthstudio.core.errors import Refused, StudioError
+from synthstudio.review import leases
+from synthstudio.review.risk.queue import risk_order
+from synthstudio.review.risk.review_fields import Columns
+from synthstudio.review.risk.scores import risk_of
+from synthstudio.review.settings import share_of
+from synthstudio.review.team import members
+from synthstudio.review.team.statistics import Pace, throughput
+from synthstudio.review.values import ROLES, Person, Role, User, may
+from synthstudio.studio.context import Context, OpenSet, context, current_user
+from synthstudio.studio.drawing import plots
+from synthstudio.studio.gallery.view import columns_of, forget_columns
+from synthstudio.studio.overview import added_words, people_of
+from synthstudio.studio.page_parts import QUEUE, nothing, show_refusal
+from synthstudio.studio.second_look import agreeing, decisions, second_look
+from synthstudio.studio.text import checked_name, plain
+
+_WORDS = {
+    "viewer": "looks",
+    "reviewer": "corrects",
+    "lead": "assigns",
+    "admin": "gives roles",
+}
+
+
+def team(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> None:
+    """Show the members with their work; admins change roles."""
+    found = members.members(ctx.store)
+    if not found:
+        st.info(
+            "Nobody has a role yet, so whoever opens the studio on this machine is admin. "
+            "Name somebody below; you become admin yourself."
+        )
+    lines = member_lines(ctx, chosen, columns)
+    if lines:
+        st.dataframe(
+            lines, hide_index=True, width="stretch", row_height=30, alt="Members and their work"
+        )
+    if may(me.role, "members"):
+        _roles(ctx, me, found)
+
+
+def member_lines(ctx: Context, chosen: OpenSet, columns: Columns) -> list[dict[str, object]]:
+    """Return a line for everybody who has a role or did something here, by name."""
+    roles = members.members(ctx.store)
+    given = members.assignment_counts(ctx.store, chosen.key)
+    held = Counter(lease.who for lease in leases.leases(ctx.store, chosen.key).values())
+    decided = np.isin(columns["status"], ("approved", "rejected", "flagged"))
+    done = Counter(who for who in columns["reviewer"][decided].tolist() if who)
+    paces: dict[str, list[Pace]] = {}
+    for pace in throughput(ctx.store, chosen.key):
+        paces.setdefault(pace.who, []).append(pace)
+    names = sorted({*roles, *given, *held, *done, *paces})
+    return [
+        {
+            "name": name,
+            "role": roles.get(name, "none"),
+            "decided last": done[name],
+            "assigned": given.get(name, 0),
+            "working on": held[name],
+            "people an hour": _pace(paces.get(name, [])),
+        }
+        for name in names
+    ]
+
+
+def _pace(found: list[Pace]) -> int | None:
+    """Return people an hour over all days, None for too little work to say."""
+    known = [pace for pace in found if math.isfinite(pace.per_hour)]
+    hours = sum(pace.active_h for pace in known)
+    return round(sum(p.per_hour * p.active_h for p in known) / hours) if hours else None
+
+
+def _roles(ctx: Context, me: User, found: object) -> None:
+    with st.form("team_role", border=True):
+        name, role, go = st.columns([3, 2, 1], vertical_alignment="bottom")
+        who = name.text_input("Name", max_chars=64)
+        options = (*ROLES, "none")
+        what = role.selectbox(
+            "Role",
+            options,
+            index=1,
+            format_func=lambda r: f"{r}: {_WORDS[r]}" if r in _WORDS else "none: taken away",
+        )
+        sent = go.form_submit_button("Set", width="stretch")
+    if not sent:
+        return
+    try:
+        given: Role | None = next((r for r in ROLES if r == what), None)
+        target = checked_name(who)
+        if not found and target != me.name:
+            members.set_role(ctx.store, me.name, "admin", by=me)
+        members.set_role(ctx.store, target, given, by=me)
+    except (Refused, StudioError) as error:
+        show_refusal(error, user=me.name)
+        return
+    ctx.forget_roles()
+    st.rerun()
+
+
+def work(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> None:
+    """Let leads give out the next people by risk; show who works on whom now."""
+    waiting = np.isin(columns["status"], ("pending", "skipped")) & ~columns["deleted"]
+    free = waiting & np.array([name is None for name in columns["assigned"]], bool)
+    people = people_of(ctx.store, chosen.key)
+    st.markdown(f"**{people.waiting:,}** of {people.total:,} people wait. {added_words(people)}")
+    if may(me.role, "assign"):
+        _give(ctx, me, chosen, np.flatnonzero(free))
+    held = leases.leases(ctx.store, chosen.key)
+    if not held:
+        st.caption("Nobody is working on anybody right now.")
+        return
+    now = datetime.now(UTC)
+    counts = Counter(lease.who for lease in held.values())
+    until = {who: max(v.until for v in held.values() if v.who == who) for who in counts}
+    st.dataframe(
+        [
+            {
+                "works now": who,
+                "people": counts[who],
+                "minutes left": math.ceil((until[who] - now).total_seconds() / 60),
+            }
+            for who in sorted(counts)
+        ],
+        hide_index=True,
+        row_height=30,
+        alt="Who works on how many people now",
+    )
+    if may(me.role, "assign") and st.button("Give all leases back"):
+        leases.release(ctx.store, [lease.person for lease in held.values()], who=me)
+        st.rerun()
+
+
+def _give(ctx: Context, me: User, chosen: OpenSet, free: np.ndarray) -> None:
+    names = list(members.members(ctx.store)) or [me.name]
+    with st.form("team_give", border=True):
+        whom, count, go = st.columns([3, 2.2, 1.8], vertical_alignment="bottom")
+        st.caption(f"{len(free):,} of those who wait are assigned to nobody.")
+        to = whom.selectbox("Assign the riskiest to", names, format_func=plain)
+        many = count.number_input("People", min_value=1, max_value=100_000, value=50)
+        sent = go.form_submit_button("Assign", width="stretch", disabled=not len(free))
+    if sent:
+        share = share_of(ctx.store, chosen.key, "control_share")
+        order = risk_order(risk_of(ctx.store, chosen.table), share=share, rows=free)
+        people = [
+            Person(dataset=chosen.key, frame=frame, instance=instance)
+            for frame, instance in chosen.table.ids(order.rows[: int(many)])
+        ]
+        members.assign(ctx.store, people, to=to, by=me)
+        forget_columns()
+        st.rerun()
+
+
+def pace(ctx: Context, chosen: OpenSet) -> None:
+    """Show how many people each reviewer decided on, by day."""
+    found = throughput(ctx.store, chosen.key)
+    if not found:
+        nothing(
+            "Nobody has been decided on yet, so there is no pace to show.",
+            ("Begin with the Risk queue", QUEUE),
+        )
+        return
+    days = sorted({pace.day for pace in found})[-30:]
+    counts = {
+        who: [sum(p.people for p in found if p.who == who and p.day == day) for day in days]
+        for who in sorted({pace.who for pace in found})
+    }
+    plot = plots.over_days([day.isoformat() for day in days], counts, means="people decided")
+    st.plotly_chart(plot.figure, config=plots.CONFIG, alt=plot.alt, key="team_pace")
+
 
 PARTS = ("Members", "Second look", "Decide")
 

@@ -8,12 +8,11 @@ import streamlit as st
 
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.review.values import User, may
-from synthstudio.studio import refusal
 from synthstudio.studio.context import Context, download_url
 from synthstudio.studio.jobs import job_store, scheduler
-from synthstudio.studio.jobs.commands import archive
 from synthstudio.studio.jobs.job_store import Job
-from synthstudio.studio.jobs.orders import place_of
+from synthstudio.studio.jobs.orders import archive, place_of
+from synthstudio.studio.page_parts import show_refusal
 from synthstudio.studio.text import plain
 
 EVERY_S = 1.0
@@ -84,7 +83,7 @@ def _do(action: object) -> None:
     try:
         action()  # type: ignore[operator]
     except SynthStudioError as error:
-        refusal.show(error)
+        show_refusal(error)
         return
     st.rerun()
 

@@ -25,7 +25,7 @@ from synthstudio.dataset.rows import NO_STATE
 from synthstudio.report.draw import person_colour
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.values import JointLabel
-from synthstudio.studio.marks import Marked, marked
+from synthstudio.studio.drawing.marks import Marked, marked
 
 U8 = NDArray[np.uint8]
 MAX_SIZE_PX = 1024

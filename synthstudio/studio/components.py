@@ -1,10 +1,11 @@
-"""Mount the grid of people on a page and read back what was opened and picked."""
+"""The two browser components, the keypoint editor and the grid of people; no build step."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib import resources
@@ -12,7 +13,53 @@ from typing import Any
 
 import streamlit as st
 
-from synthstudio.studio.turns import turn_of
+
+def turn_of(last: tuple[int, str] | None, text: str) -> tuple[int, str]:
+    """Return (number, text): a higher number than the last one's if what is shown changed.
+
+    By the clock, so that it also rises when a restarted server has forgotten the last one.
+    """
+    if last is not None and last[1] == text:
+        return last
+    return max(time.time_ns() // 1_000, last[0] + 1 if last else 0), text
+
+
+STATE = ("outbox", "view")
+"""What the browser may say; anything else that it sends is not read."""
+
+
+@lru_cache(1)
+def editor_source() -> tuple[str, str]:
+    """Return the editor's module and style sheet."""
+    folder = resources.files("synthstudio.studio") / "editor"
+    parts = sorted((p for p in (folder / "js").iterdir() if p.name.endswith(".js")), key=str)
+    js = "\n".join(part.read_text("utf-8") for part in parts)
+    return js, (folder / "editor.css").read_text("utf-8")
+
+
+def mount_editor(
+    data: Mapping[str, Any], *, key: str, on_outbox: Callable[[], None], on_view: Callable[[], None]
+) -> dict[str, Any]:
+    """Show the editor; return what it says: the values of STATE, None for what it did not say.
+
+    `key` must be the same in every run, or everything in the browser begins anew. ValueError for
+    data that JSON cannot hold: it would reach the browser as one string, silently.
+    """
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    st.session_state[f"{key}_turn"] = turn = turn_of(st.session_state.get(f"{key}_turn"), text)
+    result = _editor()(
+        key=key,
+        data={"json": text, "turn": turn[0]},
+        on_outbox_change=on_outbox,
+        on_view_change=on_view,
+    )
+    return {name: getattr(result, name, None) for name in STATE}
+
+
+def _editor() -> Any:
+    js, css = editor_source()
+    return st.components.v2.component("synthstudio_editor", js=js, css=css)
+
 
 MAX_PICKED = 1_000
 _ID = re.compile(r"([0-9]{1,12})/([0-9]{1,9})")
@@ -75,7 +122,7 @@ def people_grid(
     text = json.dumps(data, allow_nan=False)
     st.session_state[f"{key}_turn"] = turn = turn_of(st.session_state.get(f"{key}_turn"), text)
     data = {**json.loads(text), "turn": turn[0]}
-    result = _component()(
+    result = _grid()(
         key=key,
         data=data,
         default={"picked": []},
@@ -103,12 +150,12 @@ def _picked(result: Any) -> list[str]:
 
 
 @lru_cache(maxsize=1)
-def source() -> tuple[str, str]:
+def grid_source() -> tuple[str, str]:
     """Return the grid's module and style sheet."""
-    folder = resources.files("synthstudio.studio.grid")
+    folder = resources.files("synthstudio.studio") / "grid"
     return (folder / "grid.js").read_text("utf-8"), (folder / "grid.css").read_text("utf-8")
 
 
-def _component() -> Callable[..., Any]:
-    js, css = source()
+def _grid() -> Callable[..., Any]:
+    js, css = grid_source()
     return st.components.v2.component("synthstudio_people_grid", js=js, css=css)

@@ -1,24 +1,185 @@
-"""Where two looks differ: both drawn side by side, and a lead's choice joint by joint."""
+"""The blind second look: how many, how far two reviewers agree, and a lead's decision."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Literal
 
+import numpy as np
 import streamlit as st
 
 from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.review import history
 from synthstudio.review.check import Base, base_of
-from synthstudio.review.team.second_pass import Decision, adjudicate
-from synthstudio.review.team.statistics import Disagreement, disagreements
+from synthstudio.review.settings import Share, set_share, share_of
+from synthstudio.review.team.second_pass import (
+    Decision,
+    Progress,
+    adjudicate,
+    begin_second_looks,
+    progress,
+)
+from synthstudio.review.team.statistics import (
+    Agreement,
+    Disagreement,
+    JointAgreement,
+    Kappa,
+    agreement,
+    disagreements,
+)
 from synthstudio.review.values import ItemState, JointLabel, Person, Status, User, may
-from synthstudio.studio import pictures, refusal
 from synthstudio.studio.context import Context, OpenSet
-from synthstudio.studio.empty import QUEUE, nothing
+from synthstudio.studio.drawing import pictures, plots
+from synthstudio.studio.drawing.marks import legend_html
 from synthstudio.studio.gallery.view import forget_columns
-from synthstudio.studio.marks import legend_html
+from synthstudio.studio.page_parts import QUEUE, nothing, open_review, review_params, show_refusal
 from synthstudio.studio.text import plain
+
+
+def share_input(
+    ctx: Context, me: User, chosen: OpenSet, *, what: Share, label: str, share: float
+) -> None:
+    """Show a share in percent; a change is stored at once, or refused in words."""
+    key = f"share_{what}"
+
+    def changed() -> None:
+        try:
+            set_share(ctx.store, chosen.key, what, st.session_state[key] / 100, by=me)
+        except Refused as error:
+            show_refusal(error, user=me.name)
+
+    st.session_state[key] = round(100 * share)
+    st.number_input(label, min_value=0, max_value=100, key=key, on_change=changed, width=170)
+
+
+_TAKE = 20
+_FIGURES = ("spread, sigmas", "mean OKS", "kappa, state", "kappa, cause")
+
+
+def second_look(ctx: Context, me: User, chosen: OpenSet) -> None:
+    """Show how far the second look is; leads choose its share, reviewers take people."""
+    share = share_of(ctx.store, chosen.key, "second_share")
+    done = progress(ctx.store, chosen.table, share=share)
+    st.markdown(progress_words(done, share))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if may(me.role, "claim") and st.button(
+            "Take people for a second look", help="Those whom you have not touched"
+        ):
+            _take(ctx, me, chosen, share)
+        if may(me.role, "assign"):
+            share_input(
+                ctx, me, chosen, what="second_share", label="Looked at twice, %", share=share
+            )
+
+
+def progress_words(done: Progress, share: float) -> str:
+    """Return how far the second look is, each person in one number: not, once or twice."""
+    once, rest = done.once - done.twice, done.chosen - done.once
+    return (
+        f"**{done.chosen:,}** people ({share:.0%}) are to be looked at twice, by two who do not "
+        f"see each other's labels. So far: **{rest:,}** not yet, **{once:,}** once, "
+        f"**{done.twice:,}** twice; of these a lead has decided **{done.adjudicated:,}**."
+    )
+
+
+def _take(ctx: Context, me: User, chosen: OpenSet, share: float) -> None:
+    try:
+        people = begin_second_looks(ctx.store, chosen.table, who=me, count=_TAKE, share=share)
+    except Refused as error:
+        show_refusal(error, user=me.name)
+        return
+    if not people:
+        nothing(
+            "Nobody waits for your second look: others have to decide on people first.",
+            ("Review people yourself", QUEUE),
+        )
+        return
+    open_review(
+        review_params(
+            chosen.key, frame=people[0].frame, instance=people[0].instance, queue="second"
+        )
+    )
+
+
+def agreeing(ctx: Context, chosen: OpenSet) -> None:
+    """Show how far two looks at the same people agree, joint by joint."""
+    found = agreement(ctx.store, chosen.table)
+    if not found.people:
+        nothing(
+            "Nobody has been looked at twice yet, so there is no agreement to show. Two people "
+            "have to decide on the same person, the second one by the button above.",
+            ("Begin with the Risk queue", QUEUE),
+        )
+        return
+    st.markdown(agreement_words(found))
+    figures = {name: st.column_config.NumberColumn(format="%.2f") for name in _FIGURES}
+    st.dataframe(
+        joint_lines(found),
+        hide_index=True,
+        alt="Agreement by joint",
+        width="stretch",
+        row_height=28,
+        column_config=figures,
+    )
+    names = [one.joint for one in found.joints]
+    left, right = st.columns(2, gap="medium")
+    spread = plots.per_joint(
+        np.array([one.spread for one in found.joints]), names, means="OKS spread, sigmas"
+    )
+    kappas = plots.per_joint(
+        np.array([one.cause.value for one in found.joints]), names, means="kappa of the cause"
+    )
+    with left:
+        st.plotly_chart(spread.figure, config=plots.CONFIG, alt=spread.alt, key="team_spread")
+    with right:
+        st.plotly_chart(kappas.figure, config=plots.CONFIG, alt=kappas.alt, key="team_kappa")
+
+
+def agreement_words(found: Agreement) -> str:
+    """Return the whole as a sentence."""
+    overall = found.overall
+    people = "person" if found.people == 1 else "people"
+    parts = [f"**{found.people:,}** {people} looked at twice."]
+    if math.isfinite(overall.spread):
+        parts.append(
+            f"Places differ by **{overall.spread:.2f}** sigma a reviewer (mean OKS "
+            f"{overall.oks:.3f})."
+        )
+    parts.append(
+        f"Kappa: state **{_kappa(overall.state)}**, cause **{_kappa(overall.cause)}**, "
+        f"verdict **{_kappa(found.verdict)}**."
+    )
+    return " ".join(parts)
+
+
+def joint_lines(found: Agreement) -> list[dict[str, object]]:
+    """Return a line a joint."""
+    return [_line(one) for one in found.joints]
+
+
+def _line(one: JointAgreement) -> dict[str, object]:
+    return {
+        "joint": one.joint.replace("_", " "),
+        "people": one.n,
+        "spread, sigmas": _round(one.spread),
+        "mean OKS": _round(one.oks),
+        "state agreed": f"{one.state.agreed} of {one.state.n}",
+        "kappa, state": _round(one.state.value),
+        "cause agreed": f"{one.cause.agreed} of {one.cause.n}",
+        "kappa, cause": _round(one.cause.value),
+    }
+
+
+def _kappa(kappa: Kappa) -> str:
+    if math.isfinite(kappa.value):
+        return f"{kappa.value:.2f}"
+    return "all alike" if kappa.n else "nothing to compare"
+
+
+def _round(value: float) -> float | None:
+    return round(value, 3) if math.isfinite(value) else None
+
 
 _CROP_PX = 460
 _STATUSES: tuple[Status, ...] = ("approved", "rejected", "flagged")
@@ -85,7 +246,7 @@ def _side_by_side(chosen: OpenSet, found: Disagreement) -> None:
                     changed=state.joints,
                 )
             except DatasetError as error:
-                refusal.show(error)
+                show_refusal(error)
                 continue
             st.image(picture, width="stretch", alt=f"The labels of look {letter}")
 
@@ -124,7 +285,7 @@ def _choices(ctx: Context, me: User, chosen: OpenSet, found: Disagreement, base:
         try:
             adjudicate(ctx.store, person, decision, revision=now.revision, who=me, base=base)
         except Refused as error:
-            refusal.show(error, user=me.name)
+            show_refusal(error, user=me.name)
             return
         forget_columns()
         st.rerun()

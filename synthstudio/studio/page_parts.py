@@ -1,6 +1,9 @@
-"""What a page says when it has nothing to show: why, and the way to what helps."""
+"""What several pages show: why they are empty, what was refused, the way to Review."""
 
 from __future__ import annotations
+
+from typing import NoReturn
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -42,3 +45,35 @@ def log_unreadable(name: str, error: SynthStudioError) -> None:
     if str(error) not in _told:
         _told.add(str(error))
         guard.LOG.warning("cannot read %s: %s", log_text(name), log_text(error, longest=2_000))
+
+
+def show_refusal(error: SynthStudioError, *, user: str = "") -> None:
+    """Log what was refused, with who asked, and say it on the page."""
+    guard.refused("what a page asked for", user=user, why=error)
+    st.error(plain(error))
+
+
+REVIEW = "pages/review.py"
+
+
+def review_params(
+    key: str, *, frame: int | None = None, instance: int | None = None, q: str = "", queue: str = ""
+) -> dict[str, str]:
+    """Return the address parameters of a person in the review page. `key`: of the data set."""
+    found = {"set": key, "frame": frame, "instance": instance, "q": q, "queue": queue}
+    return {name: str(value) for name, value in found.items() if value not in (None, "")}
+
+
+def review_href(params: dict[str, str]) -> str:
+    """Return the relative address of the review page, for links that a browser may open."""
+    return f"review?{urlencode(params)}"
+
+
+def open_review(params: dict[str, str]) -> NoReturn:
+    """Leave this page for the review page."""
+    st.switch_page(REVIEW, query_params=params)
+
+
+def message(text: str) -> None:
+    """Say what is wrong, beside the field that it is about."""
+    st.markdown(f":red[{plain(text)}]")

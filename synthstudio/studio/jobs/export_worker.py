@@ -17,8 +17,7 @@ from synthstudio.dataset.durable import TEMPORARY, disk_errors, sync_file, sync_
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.reviewed import Only, export_reviewed
 from synthstudio.review.store import open_store
-from synthstudio.studio.jobs.commands import DATABASE
-from synthstudio.studio.jobs.orders import FORMATS, ONLY
+from synthstudio.studio.jobs.orders import DATABASE, FORMATS, ONLY
 
 _PACKED = {".jpg", ".jpeg", ".png", ".webp", ".parquet", ".tar", ".npz"}
 _EPOCH = (1980, 1, 1, 0, 0, 0)

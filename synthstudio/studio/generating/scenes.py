@@ -1,0 +1,287 @@
+"""The scenes that a person may start from, and own photos as their background."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import streamlit as st
+from PIL import Image
+
+from synthstudio.core.errors import AssetError, RecipeError, StudioError, SynthStudioError
+from synthstudio.core.images import SUFFIXES, decode, decode_rgb, encode_jpeg
+from synthstudio.dataset.durable import disk_errors, replace_file
+from synthstudio.recipe.schema.load import dump, load, parse
+from synthstudio.recipe.schema.recipe import Recipe
+from synthstudio.review.values import User, require
+from synthstudio.studio.context import Context
+from synthstudio.studio.guard import refused
+from synthstudio.studio.jobs.orders import folders_lacking, roots_of
+from synthstudio.studio.page_parts import message
+from synthstudio.studio.settings import Limits, Settings
+from synthstudio.studio.text import plain
+
+FIRST = "quickstart"
+MOST = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """A recipe on offer. `roots`: places of the asset roots that hold what it needs."""
+
+    name: str
+    recipe: Recipe
+    roots: tuple[int, ...]
+
+    @property
+    def usable(self) -> bool:
+        """Say whether the studio can make it: a root has its folders, and it needs no photos."""
+        return bool(self.roots) and self.recipe.occlude is None
+
+    @property
+    def why_not(self) -> str:
+        """Return why it cannot be made here; "" when it can."""
+        if self.recipe.occlude is not None:
+            return "It hides people in your own photos: use the command synthstudio occlude."
+        if not self.roots:
+            wanted = ", ".join(sorted(set(self.recipe.folders.values())))
+            own = set(self.recipe.folders) == {"backgrounds"}
+            return (
+                f"It takes pictures from {wanted}: start the studio with --assets FOLDER"
+                f"{', or keep photos of that name below' if own else ''}."
+            )
+        return ""
+
+
+def scenes(settings: Settings) -> tuple[list[Scene], list[str]]:
+    """Return the scenes, the first to try in front, and what is wrong with files that are none."""
+    found, wrong = [], []
+    for path in sorted(settings.scenes.glob("*.yaml"))[:MOST]:
+        try:
+            found.append(_scene(path, settings))
+        except RecipeError as error:
+            wrong.append(f"{path.name}: {str(error).splitlines()[0]}")
+    found.sort(key=lambda scene: (scene.name != FIRST, not scene.usable, scene.name))
+    return found, wrong
+
+
+def _scene(path: Path, settings: Settings) -> Scene:
+    recipe = load(path)
+    roots = roots_of(settings)
+    fit = [k for k, root in enumerate(roots) if not folders_lacking(recipe, root)]
+    return Scene(name=path.stem, recipe=recipe, roots=tuple(fit))
+
+
+MOST_BYTES = 4 * 2**30
+"""Of all photos of one folder."""
+MOST_PHOTOS = 500
+"""In one folder."""
+MOST_FOLDERS = 20
+LEAST_PX = 64
+"""Of a photo's shorter side: less is no background."""
+_FOLDER = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+_QUALITY = 95
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folder:
+    """A folder of uploaded photos."""
+
+    name: str
+    photos: int
+
+
+def folders(root: Path) -> list[Folder]:
+    """Return the folders of photos below the uploads folder, by name; empty ones are left out."""
+    if not root.is_dir():
+        return []
+    found = [
+        Folder(name=place.name, photos=len(_photos(place)))
+        for place in sorted(root.iterdir())
+        if _FOLDER.fullmatch(place.name) and place.is_dir() and not place.is_symlink()
+    ]
+    return [folder for folder in found if folder.photos]
+
+
+def keep_photo(data: bytes, root: Path, folder: str, *, limits: Limits, who: User) -> Path:
+    """Store an uploaded photo as ROOT/FOLDER/SHA256.jpg; return its path.
+
+    Nothing of the file but its pixels is kept: no name, no metadata, no bytes behind the end.
+    `folder` is a short lower-case name. Refused for who may not generate; StudioError or
+    AssetError for what is refused: then nothing was written. Whatever is refused is logged.
+    """
+    require(who, "generate")
+    try:
+        place = _place(root, folder)
+        made = _drawn_anew(data, limits)
+        path = place / f"{hashlib.sha256(made).hexdigest()}.jpg"
+        if not path.exists():
+            _check_room(root, place, len(made))
+    except (StudioError, AssetError) as error:
+        refused("an upload", user=who.name, folder=folder, bytes=len(data), why=error)
+        raise
+    with disk_errors(path):
+        place.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            replace_file(path, made)
+    return path
+
+
+def _drawn_anew(data: bytes, limits: Limits) -> bytes:
+    if not 0 < len(data) <= limits.upload_bytes:
+        raise StudioError(
+            "the file is empty or too large",
+            where="upload",
+            got=f"{len(data)} bytes",
+            expected=f"at most {limits.upload_bytes // 2**20} MB",
+        )
+    width, height = decode(data, "upload", _size)  # the header; no pixel is decoded
+    if width * height > limits.upload_pixels:
+        raise StudioError(
+            "the picture has too many pixels",
+            where="upload",
+            got=f"{width} x {height}",
+            expected=f"at most {limits.upload_pixels // 1_000_000} megapixels",
+        )
+    if min(width, height) < LEAST_PX:
+        raise StudioError(
+            "the picture is too small for a background",
+            where="upload",
+            got=f"{width} x {height}",
+            expected=f"at least {LEAST_PX} pixels a side",
+        )
+    return encode_jpeg(decode_rgb(data, "upload"), _QUALITY)
+
+
+def _size(image: Image.Image) -> tuple[int, int]:
+    return image.size
+
+
+def _place(root: Path, folder: str) -> Path:
+    place = root / folder
+    # The uploads folder itself may be no link either: it lies below the exports folder.
+    inside = "\0" not in folder and place.resolve() == root.parent.resolve() / root.name / folder
+    if not _FOLDER.fullmatch(folder) or not inside:
+        raise StudioError(
+            "this cannot be a folder of photos",
+            where="upload",
+            got=repr(folder)[:80],
+            expected="a to z, 0 to 9, _ and -, at most 40",
+            then="Choose another name.",
+        )
+    return place
+
+
+def _check_room(root: Path, place: Path, more: int) -> None:
+    held = _photos(place) if place.is_dir() else []
+    if not held and len(folders(root)) >= MOST_FOLDERS:
+        raise StudioError(
+            "there are too many folders of photos",
+            where="upload",
+            expected=f"at most {MOST_FOLDERS}",
+            then="Use one that is there.",
+        )
+    size = sum(path.stat().st_size for path in held)
+    if len(held) >= MOST_PHOTOS or size + more > MOST_BYTES:
+        raise StudioError(
+            "this folder of photos is full",
+            where=place.name,
+            expected=f"at most {MOST_PHOTOS} photos and {MOST_BYTES // 2**30} GB",
+            then="Use another name.",
+        )
+
+
+def _photos(place: Path) -> list[Path]:
+    return [path for path in place.iterdir() if path.suffix == ".jpg" and path.is_file()]
+
+
+MOST_AT_ONCE = 40
+_OWN = "As the scene has it"
+_NAME = "photos"
+
+
+def background(ctx: Context, scene: Scene) -> Scene:
+    """Let the person put uploaded photos behind a scene's people; return the scene as chosen."""
+    found = folders(ctx.settings.uploads)
+    here = st.container()  # also without a choice: what follows keeps its place
+    if not found or not may_have_photos(scene):
+        return scene
+    told = {folder.name: f"Your photos: {folder.name} ({folder.photos:,})" for folder in found}
+    key, kept = f"background_{scene.name}", st.session_state.setdefault("backgrounds", {})
+    options = (_OWN, *told)
+    if key not in st.session_state and kept.get(scene.name) in options:
+        st.session_state[key] = kept[scene.name]  # widgets forget when another page was shown
+    picked = here.selectbox("Background", options, key=key, format_func=lambda n: told.get(n, n))
+    kept[scene.name] = picked
+    if picked == _OWN:
+        return scene
+    try:
+        return with_photos(scene, picked, ctx.settings)
+    except RecipeError as error:
+        message(f"This scene cannot have photos behind it: {error}")
+        return scene
+
+
+def may_have_photos(scene: Scene) -> bool:
+    """Say whether a scene can take uploaded photos: one asset root holds all that it takes."""
+    return scene.recipe.occlude is None and not set(scene.recipe.folders) - {"backgrounds", "hdris"}
+
+
+def with_photos(scene: Scene, folder: str, settings: Settings) -> Scene:
+    """Return a scene with the photos of an uploads' folder as its backdrop.
+
+    RecipeError where the recipe does not allow photos.
+    """
+    values = {**dump(scene.recipe), "backdrop": {"kind": "photo", "folder": folder}}
+    root = roots_of(settings).index(settings.uploads)
+    return replace(scene, name=f"{scene.name}-{folder}", recipe=parse(values), roots=(root,))
+
+
+def photo_form(ctx: Context, me: User) -> None:
+    """Take in photos, and say of each that is refused why."""
+    with st.container():  # whatever it says, the part below keeps its place and stays open
+        for line in st.session_state.get("photos_said", ()):  # until the next ones are sent
+            (st.success if line.startswith("+") else message)(line[1:])
+    with st.expander("Your own background photos"):
+        st.caption(
+            f"They become backdrops: photos of places without people, at most "
+            f"{ctx.settings.limits.upload_bytes // 2**20} MB and "
+            f"{ctx.settings.limits.upload_pixels // 1_000_000} megapixels each, "
+            f"{MOST_AT_ONCE} at a time. Only their pixels are kept. Then choose them as "
+            "Background, below the scene."
+        )
+        with st.form("photos", clear_on_submit=True, border=False):
+            name = st.text_input(
+                "Name for these photos",
+                value=_NAME,
+                max_chars=40,
+                help="a-z, 0-9, - and _. Photos of the same name are drawn from together.",
+            )
+            files = st.file_uploader(
+                "Photos", type=[suffix[1:] for suffix in SUFFIXES], accept_multiple_files=True
+            )
+            sent = st.form_submit_button("Keep these photos")
+        if sent:
+            given = [(file.name, file.getvalue()) for file in files]
+            st.session_state["photos_said"] = keep(ctx, me, name.strip(), given)
+            st.rerun()
+
+
+def keep(ctx: Context, me: User, folder: str, files: list[tuple[str, bytes]]) -> list[str]:
+    """Keep photos; return lines for the page: "+" before what was done, "-" before refusals."""
+    if not files:
+        return ["-Choose some photos first."]
+    if len(files) > MOST_AT_ONCE:
+        return [f"-These are {len(files):,} photos: take at most {MOST_AT_ONCE} at a time."]
+    kept, said = set(), []
+    for name, data in files:
+        try:
+            kept.add(
+                keep_photo(data, ctx.settings.uploads, folder, limits=ctx.settings.limits, who=me)
+            )
+        except SynthStudioError as error:
+            said.append(f"-{name}: {error}")
+    photos = "photo is" if len(kept) == 1 else "photos are"
+    return [f"+{len(kept):,} {photos} kept as {plain(folder)}.", *said] if kept else said

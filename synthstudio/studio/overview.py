@@ -1,0 +1,329 @@
+"""Figures of a data set: its people by status, review progress, size, checks and health."""
+
+from __future__ import annotations
+
+import functools
+import math
+import sys
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlalchemy import func, select
+
+from synthstudio.dataset.durable import file_sha256, read_json
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.shards import SHARD_NAME
+from synthstudio.review.history import DECIDED, by_status, done_and_total, events
+from synthstudio.review.models import EventRow
+from synthstudio.review.risk.findings import CheckRun, Kind
+from synthstudio.review.risk.queue import Estimate, estimate
+from synthstudio.review.risk.review_fields import last_event_id
+from synthstudio.review.settings import share_of
+from synthstudio.review.store import Store
+from synthstudio.review.values import MAIN, Event
+from synthstudio.studio.context import OpenSet
+from synthstudio.studio.jobs import process
+from synthstudio.studio.jobs.process import Running, printed
+
+_MOST_SETS = 500
+_lock = threading.Lock()
+_people_cache: OrderedDict[tuple[str, str], tuple[int, People]] = OrderedDict()
+
+
+@dataclass(frozen=True, kw_only=True)
+class People:
+    """`status` -> how many people; `added`: how many of them are not on disk; `deleted`."""
+
+    status: Mapping[str, int]
+    added: int
+    deleted: int
+
+    @property
+    def total(self) -> int:
+        """Return how many there are."""
+        return sum(self.status.values())
+
+    @property
+    def decided(self) -> int:
+        """Return how many are approved, rejected or flagged."""
+        return sum(self.status.get(name, 0) for name in DECIDED)
+
+    @property
+    def waiting(self) -> int:
+        """Return how many still have to be decided on."""
+        return self.total - self.decided
+
+
+def people_of(store: Store, key: str) -> People:
+    """Return the count of a data set, made anew after each event in it."""
+    event = last_event_id(store, key)
+    with _lock:
+        kept = _people_cache.get((store.url, key))
+    if kept is not None and kept[0] == event:
+        return kept[1]
+    made = _count_people(store, key)
+    with _lock:
+        _people_cache[store.url, key] = (event, made)
+        while len(_people_cache) > _MOST_SETS:
+            _people_cache.popitem(last=False)
+    return made
+
+
+def added_words(people: People) -> str:
+    """Return what a list of the people on disk leaves out, as a sentence; "" for nothing."""
+    if not people.added:
+        return ""
+    one = people.added == 1
+    who = "person whom reviewers added is" if one else "people whom reviewers added are"
+    return f"{people.added:,} {who} in Review alone."
+
+
+def _count_people(store: Store, key: str) -> People:
+    untouched, rows = by_status(store, key)
+    status: Counter[str] = Counter()
+    for name, deleted, added, count in rows:
+        untouched -= 0 if added else count
+        if not deleted:
+            status[name] += count
+    status["pending"] += untouched
+    return People(
+        status={name: count for name, count in sorted(status.items()) if count},
+        added=sum(count for _, deleted, added, count in rows if added and not deleted),
+        deleted=sum(count for _, deleted, added, count in rows if deleted and not added),
+    )
+
+
+_MOST_EVENTS = 200
+_NEITHER = ("edit", "comment")
+_lock = threading.Lock()
+_progress_cache: dict[tuple[str, str], tuple[int, dict[str, int]]] = {}
+
+
+def progress_of(store: Store, dataset: str) -> dict[str, int]:
+    """Return {"done", "total"}: people decided on, and all, as of the newest event."""
+    name = (store.url, dataset)
+    with _lock:
+        at, found = _progress_cache.get(name, (-1, {}))
+    last = last_event_id(store, dataset)
+    if at == last:
+        return found
+    news = events(store, dataset, after_id=at, limit=_MOST_EVENTS + 1) if found else []
+    step = _step(news) if found and len(news) <= _MOST_EVENTS else None
+    if step is None:
+        done, total = done_and_total(store, dataset)
+        found = {"done": done, "total": total}
+    else:
+        last = news[-1].id if news else last
+        found = {"done": found["done"] + step, "total": found["total"]}
+    with _lock:
+        if _progress_cache.get(name, (-1, {}))[0] <= last:
+            _progress_cache[name] = (last, found)
+    return found
+
+
+def _step(news: list[Event]) -> int | None:
+    """Return by how many events change the number of people decided on; None: count anew."""
+    step = 0
+    for event in news:
+        if event.person.layer != MAIN or event.kind in _NEITHER:
+            continue
+        if event.kind != "status":
+            return None
+        step += (event.after["status"] in DECIDED) - (event.before["status"] in DECIDED)
+    return step
+
+
+_CHECKS: tuple[tuple[Kind, str], ...] = (("validation", "Validation"), ("audit", "The audit"))
+COMMAND = "`synthstudio review check DATASET`"
+
+
+def checks_words(ran: Mapping[Kind, CheckRun], *, frames: int) -> str:
+    """Return of whom the checks have doubts and since when; how to run those that never were.
+
+    `frames`: how many the data set has.
+    """
+    if not ran:
+        return (
+            f"Validation and audit have not been run yet: {COMMAND} runs both, and whom they "
+            "doubt then comes first here."
+        )
+    told = [_said(title, ran[kind], frames) for kind, title in _CHECKS if kind in ran]
+    lacking = [title.lower() for kind, title in _CHECKS if kind not in ran]
+    if lacking:
+        told.append(f"{lacking[0].capitalize()} has not been run yet: {COMMAND} runs it.")
+    return " ".join(told)
+
+
+def _said(title: str, run: CheckRun, frames: int) -> str:
+    people = {0: "nobody", 1: "1 person"}.get(run.people, f"{run.people:,} people")
+    some = "all frames" if run.frames is None else f"the first {run.frames:,} of {frames:,} frames"
+    return f"{title} of {some} doubts {people} ({run.at:%d %b %Y %H:%M} UTC)."
+
+
+_READ_SHARDS = 100
+_size_cache: OrderedDict[str, tuple[int, bool]] = OrderedDict()
+_facts_cache: OrderedDict[tuple[str, str], tuple[int, Facts]] = OrderedDict()
+_MOST_SETS = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """A data set at a glance. `people`: counted as everywhere; `estimate`: if any."""
+
+    frames: int
+    people: People
+    bytes: int
+    is_exact: bool  # of `bytes`
+    last: datetime | None
+    last_by: str
+    estimate: Estimate | None
+
+
+def facts(store: Store, found: OpenSet) -> Facts:
+    """Return the figures of a data set, counted anew after each event in it.
+
+    SynthStudioError when it or the store is damaged.
+    """
+    event = last_event_id(store, found.key)
+    kept = _facts_cache.get((store.url, found.key))
+    if kept is not None and kept[0] == event:
+        return kept[1]
+    made = _collect_facts(store, found)
+    _facts_cache[store.url, found.key] = (event, made)
+    while len(_facts_cache) > _MOST_SETS:
+        _facts_cache.popitem(last=False)
+    return made
+
+
+def _collect_facts(store: Store, found: OpenSet) -> Facts:
+    last, by = last_edit(store, found.key)
+    size, exact = stored_bytes(found.key, found.dataset)
+    share = share_of(store, found.key, "control_share")
+    guess = estimate(store, found.table, share=share) if last is not None else None
+    return Facts(
+        frames=found.dataset.frames,
+        people=people_of(store, found.key),
+        bytes=size,
+        is_exact=exact,
+        last=last,
+        last_by=by,
+        estimate=guess if guess is not None and guess.n and not math.isnan(guess.rate) else None,
+    )
+
+
+def last_edit(store: Store, key: str) -> tuple[datetime | None, str]:
+    """Return when something was last done to a data set, and by whom."""
+    with store.reading() as session:
+        latest = select(func.max(EventRow.id)).where(EventRow.dataset == key).scalar_subquery()
+        row = session.scalars(select(EventRow).where(EventRow.id == latest)).first()
+        return (None, "") if row is None else (row.when, row.who)
+
+
+def stored_bytes(key: str, dataset: Dataset) -> tuple[int, bool]:
+    """Return the size of a data set's files, and whether all of its shards were asked."""
+    if key not in _size_cache:
+        entries = dataset.entries
+        step = max(1, -(-len(entries) // _READ_SHARDS))
+        seen = entries[::step]
+        total = 0
+        for entry in seen:
+            files = read_json(dataset.folder / entry.path / SHARD_NAME).get("files")
+            total += sum(int(f["bytes"]) for f in files.values()) if isinstance(files, dict) else 0
+        _size_cache[key] = (total * len(entries) // max(1, len(seen)), step == 1)
+        while len(_size_cache) > _MOST_SETS:
+            _size_cache.popitem(last=False)
+    return _size_cache[key]
+
+
+AT_ONCE = 1
+MOST_FRAMES = 20_000
+"""Larger sets are checked only when somebody asks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """What is known. `kinds`: (title, severity, count) of each kind of finding, worst first."""
+
+    state: Literal["unknown", "waiting", "checking", "known", "failed"]
+    errors: int = 0
+    warnings: int = 0
+    kinds: tuple[tuple[str, str, int], ...] = ()
+    message: str = ""
+
+
+class Clinic:
+    """Checks data sets one after another; safe for threads. Results outlive the server."""
+
+    def __init__(self, state: Path) -> None:
+        """`state`: the studio's folder."""
+        self._folder = state / "health"
+        self._lock = threading.Lock()
+        self._running: dict[str, Running] = {}
+
+    def look(self, key: str, dataset: Path, *, begin: bool) -> Health:
+        """Return what is known of a data set; `begin`: have it checked if nothing is known."""
+        folder = self._folder / key[:16] / _mark(dataset)
+        with self._lock:
+            self._forget_ended()
+            running = self._running.get(str(folder))
+            if running is not None:
+                return Health(state="checking")
+            if (folder / process.OUT_NAME).is_file():
+                return _read(folder, dataset)
+            if not begin:
+                return Health(state="unknown")
+            if len(self._running) >= AT_ONCE:
+                return Health(state="waiting")
+            line = [sys.executable, "-m", "synthstudio", "validate", str(dataset), "--json"]
+            self._running[str(folder)] = process.start(line, folder)
+            return Health(state="checking")
+
+    def _forget_ended(self) -> None:
+        for name in [n for n, running in self._running.items() if not process.alive(running)]:
+            del self._running[name]
+
+
+@functools.lru_cache(4)
+def clinic(state: Path) -> Clinic:
+    """Return the clinic of a studio, the same for all of its sessions."""
+    return Clinic(state)
+
+
+def _read(folder: Path, dataset: Path) -> Health:
+    found = printed(folder / process.OUT_NAME)
+    if found is None:
+        said = process.tail(folder / process.ERR_NAME, lines=4)
+        if not said:  # the server ended while it was checked: begin again when asked
+            (folder / process.OUT_NAME).unlink(missing_ok=True)
+            return Health(state="unknown")
+        # Where the set lies on this machine is nobody's business but the log's beside it.
+        said = said.removeprefix("error: ").replace(f"{dataset.parent}/", "")
+        return Health(state="failed", message=said)
+    try:
+        return _health(found)
+    except (KeyError, TypeError, ValueError):
+        return Health(state="failed", message="The findings cannot be read.")
+
+
+def _health(found: dict[str, Any]) -> Health:
+    kinds = [
+        (str(kind["title"]), str(kind["severity"]), int(kind["count"]))
+        for kind in found["kinds"].values()
+    ]
+    kinds.sort(key=lambda kind: (kind[1] != "error", -kind[2]))
+    return Health(
+        state="known",
+        errors=int(found["errors"]),
+        warnings=int(found["warnings"]),
+        kinds=tuple(kinds),
+    )
+
+
+def _mark(dataset: Path) -> str:
+    """Return what changes when the data set does: a part of its index's hash."""
+    return file_sha256(dataset / "index.json")[:16]

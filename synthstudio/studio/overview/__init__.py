@@ -1,1 +1,0 @@
-"""What the page Home tells of a data set: size, health, review."""
