@@ -191,7 +191,7 @@ def _cover(camera: Camera, skeleton: Skeleton, person: PosedPerson):
     radius = camera.focal_px * _LIMB_M / _depth(camera, person)
     names = skeleton.joints
     pairs = [
-        *skeleton.skeleton,
+        *skeleton.edges,
         *(
             (names.index(a), names.index(b))
             for a, b in (("left_shoulder", "right_hip"), ("right_shoulder", "left_hip"))

@@ -18,6 +18,7 @@ from PIL import Image
 from synthstudio.core.errors import AssetError, FormatError, SynthStudioError
 from synthstudio.core.labels import STATE_VISIBLE
 from synthstudio.core.photo import PhotoSpec
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec_json import read_as
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import hashed_files
@@ -33,13 +34,11 @@ from synthstudio.recipe.schema.load import parse
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with two photos, their annotations and two cut-outs."""
     return photo_world.write(tmp_path_factory.mktemp("photos"))
 
 
 @pytest.fixture(scope="session")
 def made(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a whole run of one worker."""
     out = tmp_path_factory.mktemp("runs") / "whole"
     run(world, out, workers=1)
     return out
@@ -54,7 +53,7 @@ def test_labels_agree_with_the_pasted_alpha_joint_by_joint(stage: PhotoStage):
     checked = 0
     for place in range(2):
         sample = stage.sample(place)
-        people = [annotated(row, stage.skeleton) for row in sample.people]
+        people = [annotated(row, stage.annotated_skeleton) for row in sample.people]
         for spec in stage.specs(place)[1:]:
             assert spec.pastes
             layers = [one.layer for one in lay(stage, spec, people)]
@@ -119,7 +118,7 @@ def _looped(who, joint: int, layers) -> tuple[float, dict[int, float]]:
 def test_masks_lose_just_what_is_pasted(stage: PhotoStage):
     for place in range(2):
         sample = stage.sample(place)
-        people = [annotated(row, stage.skeleton) for row in sample.people]
+        people = [annotated(row, stage.annotated_skeleton) for row in sample.people]
         for spec in stage.specs(place)[1:]:
             over = np.zeros((240, 320), np.bool_)
             for one in lay(stage, spec, people):
@@ -323,6 +322,25 @@ def test_a_plain_run_length_mask_and_crowds_are_read(world: Path, tmp_path: Path
     assert found.notes == ["1 x iscrowd region"]
     row = Album(found.album).sample(0).people[0]
     assert annotated(row, BONES).mask.shape == (160, 1)
+
+
+def test_pasted_people_take_the_skeleton_of_the_annotations(world: Path, tmp_path: Path):
+    body = get_skeleton("body12")
+    value = annotations()
+    for person in value["annotations"]:
+        person["keypoints"] = person["keypoints"][15:]
+    value["categories"][0]["keypoints"] = list(body.joints)
+    (tmp_path / "body12.json").write_text(json.dumps(value))
+    found = gather(tmp_path / "body12.json", world / "images", tmp_path)
+    assert found.skeleton.name == "body12"
+    own = settings(world, occlude={"each": 2, "by": {"person": 1}}, things=[])
+    stage = PhotoStage(settings_for(own, found), world / "images", found.album, found.skeleton.name)
+    pasted = []
+    for spec in stage.specs(0)[1:]:
+        sample = stage.sample(0)
+        pasted += make_frame(stage, sample, spec).people[len(sample.people) :]
+    assert pasted
+    assert {len(row["state"]) for row in pasted} == {len(body.joints)}
 
 
 def test_an_empty_folder_of_cutouts_is_refused(world: Path, tmp_path: Path):

@@ -103,7 +103,7 @@ class Skeleton:
     sigmas: NDArray[np.float64]  # (J,) OKS constants
     sigma_source: str
     places: tuple[str, ...]  # where each joint lies anatomically
-    skeleton: tuple[tuple[int, int], ...]  # pairs of joint numbers, for drawing and COCO
+    edges: tuple[tuple[int, int], ...]  # pairs of joint numbers, for drawing and COCO
 
     @property
     def flip(self) -> NDArray[np.int64]:
@@ -156,7 +156,7 @@ def _make(
         sigmas=np.array(sigmas),
         sigma_source=source,
         places=tuple(place(j) for j in joints),
-        skeleton=tuple((joints.index(a), joints.index(b)) for a, b in pairs),
+        edges=tuple((joints.index(a), joints.index(b)) for a, b in pairs),
     )
 
 

@@ -104,7 +104,7 @@ def write_results(
     out: Path, people: list[Person], pictures: Mapping[int, dict[str, Any]], skeleton: Skeleton
 ) -> None:
     """Write results.json and pictures.json, each wholly or not at all; DiskError."""
-    joints = [[a + 1, b + 1] for a, b in skeleton.skeleton]
+    joints = [[a + 1, b + 1] for a, b in skeleton.edges]
     category = {"id": 1, "name": "person", "keypoints": list(skeleton.joints), "skeleton": joints}
     named = [{"id": number, **facts} for number, facts in pictures.items()]
     write_file(out / PICTURES, canonical_json({"images": named, "categories": [category]}))

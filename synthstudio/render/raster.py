@@ -2,7 +2,7 @@
 
 One thread takes one triangle and writes `depth bits << 32 | triangle` with an atomic minimum:
 the result does not depend on the order of threads, and of two triangles at one depth the lower
-number wins. `kernels/fill.py` has the kernels, `tests/render/reference.py` is a slow twin that tests
+number wins. `kernels/fill.py` has the kernels, `tests/render/reference.py` a slow twin that tests
 hold equal. Also how far a person reaches beyond the frame.
 """
 

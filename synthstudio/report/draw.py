@@ -157,7 +157,7 @@ def _draw_skeleton(canvas: U8, person: PersonLabel, skeleton: Skeleton, pen: _Pe
     height, width = (n // pen.zoom for n in canvas.shape[:2])
     known = ~np.isnan(person.joints_px[:, 0])
     for strokes, under in ((4.0, True), (2.2, False)):
-        for a, b in skeleton.skeleton:
+        for a, b in skeleton.edges:
             if not (known[a] and known[b]) or not (person.state[a] or person.state[b]):
                 continue
             side = _bone_side(skeleton, a, b)

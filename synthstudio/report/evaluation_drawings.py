@@ -192,7 +192,7 @@ def _bones(
     """Draw bones with an edge; with a `colour` of their own, thin and without."""
     pens = ((4, _INK), (2, _BONE)) if colour is None else ((1, tuple(colour)),)
     for strokes, ink in pens:
-        for a, b in skeleton.skeleton:
+        for a, b in skeleton.edges:
             if known[a] and known[b]:
                 cv2.line(tile, _at(at[a]), _at(at[b]), ink, strokes, cv2.LINE_AA, _SHIFT)
 

@@ -57,9 +57,9 @@ def _draw(canvas: U8, figure: Figure, zoom: float) -> None:
         cv2.rectangle(canvas, *corners, _INK, 4, cv2.LINE_AA)
         cv2.rectangle(canvas, *corners, ink, 2, cv2.LINE_AA)
     places = [_place(canvas, px, zoom) for px in figure.px]
-    skeleton = figure.skeleton.skeleton if figure.skeleton is not None else ()
+    edges = figure.skeleton.edges if figure.skeleton is not None else ()
     sides = figure.skeleton.sides if figure.skeleton is not None else ("middle",) * len(places)
-    for a, b in skeleton:
+    for a, b in edges:
         start, end = places[a], places[b]
         if start is not None and end is not None:
             cv2.line(canvas, start, end, _INK, 5, cv2.LINE_AA)

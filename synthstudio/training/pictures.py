@@ -57,7 +57,7 @@ def _drawn(
     skeleton: Skeleton,
 ) -> U8:
     at = np.round(np.nan_to_num(places, nan=-99)).astype(int).clip(-9999, 9999)
-    for a, b in skeleton.skeleton:
+    for a, b in skeleton.edges:
         if known[a] and known[b]:
             cv2.line(
                 tile, tuple(at[a].tolist()), tuple(at[b].tolist()), (90, 90, 90), 1, cv2.LINE_AA

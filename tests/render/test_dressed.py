@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import reference
 from test_rays import by_embree
 
 from synthstudio.generation import pipeline, stage
@@ -14,7 +15,6 @@ from synthstudio.render import raster
 from synthstudio.render.pack import pack
 from synthstudio.render.points import nearest_blockers
 from synthstudio.render.rays import nearest_blockers_by_rays
-from tests.render import reference
 
 SCENES = Path(__file__).parents[2] / "scenes"
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import trimesh
 import warp as wp
+from reference import rasterise
 from render_scenes import at_pixels, busy_scene, camera, plate, scene, skin_points, surface
 
 from synthstudio.core.rng import stream
@@ -13,7 +14,6 @@ from synthstudio.core.scene import NO_PART
 from synthstudio.render import points as module
 from synthstudio.render.pack import pack
 from synthstudio.render.points import nearest_blockers
-from tests.render.reference import rasterise
 
 
 def disc(view, centre_px, radius_px, depth_m, count=2000):

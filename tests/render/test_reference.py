@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+import reference
 import trimesh
 from render_scenes import busy_scene, camera, scene, surface
 
 from synthstudio.core.rng import stream
 from synthstudio.render import raster
 from synthstudio.render.pack import pack
-from tests.render import reference
 
 
 def both(made, scale=1):

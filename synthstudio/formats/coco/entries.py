@@ -134,7 +134,7 @@ def head(skeleton: Skeleton, assets: Sequence[AssetRow]) -> dict[str, Any]:
         "name": "person",
         "supercategory": "person",
         "keypoints": list(skeleton.joints),
-        "skeleton": [[a + 1, b + 1] for a, b in skeleton.skeleton],  # COCO counts joints from 1
+        "skeleton": [[a + 1, b + 1] for a, b in skeleton.edges],  # COCO counts joints from 1
         "flip": skeleton.flip.tolist(),
         "sigmas": skeleton.sigmas.tolist(),
         "sigma_source": skeleton.sigma_source,

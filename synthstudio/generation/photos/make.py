@@ -56,7 +56,7 @@ class PhotoStage(Stage):
 
     def __init__(self, settings: Settings, photos: Path, album: Path, skeleton: str) -> None:
         super().__init__(settings)
-        self.skeleton = get_skeleton(skeleton)
+        self.annotated_skeleton = get_skeleton(skeleton)  # people are rendered in self.skeleton
         table = AssetTable(root=photos)
         self.pixels = functools.lru_cache(4)(lambda ref: read_photo(table, ref))
         self.outline = functools.lru_cache(512)(self._outline)
@@ -69,7 +69,7 @@ class PhotoStage(Stage):
 
     def _specs(self, place: int) -> tuple[PhotoSpec, ...]:
         sample = self.sample(place)
-        view = view_of(sample, self.pixels(ref_of(sample)), self.skeleton)
+        view = view_of(sample, self.pixels(ref_of(sample)), self.annotated_skeleton)
         return draw_photo(self.settings.recipe, view, place, self)
 
 
@@ -187,7 +187,7 @@ def view_of(sample: Sample, rgb: U8, skeleton: Skeleton) -> PhotoView:
 def make_frame(stage: PhotoStage, sample: Sample, spec: PhotoSpec) -> PhotoFrame:
     """Replay a spec over its photo: the same spec and annotations give the same bytes."""
     photo = stage.pixels(spec.photo)
-    people = [annotated(row, stage.skeleton) for row in sample.people]
+    people = [annotated(row, stage.annotated_skeleton) for row in sample.people]
     laid = lay(stage, spec, people)
     jpeg = encode_jpeg(composed(photo, laid, people), spec.lens.jpeg_quality)
     layers = tuple(one.layer for one in laid)
@@ -332,14 +332,14 @@ def _pasted_row(
         "motion": None,
         **rows.ask_row(Ask()),
     }
-    if stage.skeleton.name == stage.skeleton.name:
+    if stage.skeleton.name == stage.annotated_skeleton.name:
         return row
     frame = {
         "skeleton": stage.skeleton.name,
         "width_px": spec.width_px,
         "height_px": spec.height_px,
     }
-    return convert_row(row, frame, stage.skeleton)
+    return convert_row(row, frame, stage.annotated_skeleton)
 
 
 def renumbered(
@@ -361,11 +361,11 @@ def renumbered(
 
 
 def _frame_row(sample: Sample, spec: PhotoSpec, laid: tuple[Laid, ...], jpeg: bytes) -> Row:
-    said = sample.frame
+    photo = sample.frame
     things = [(one.paste.instance, _kind(one)) for one in laid if one.paste.person is None]
     drawn = next((one.paste.camera for one in laid if one.paste.person is not None), None)
     return {
-        **said,
+        **photo,
         "index": spec.index,
         "seed": spec.seed,
         "image_sha256": hashlib.sha256(jpeg).hexdigest(),
@@ -373,12 +373,12 @@ def _frame_row(sample: Sample, spec: PhotoSpec, laid: tuple[Laid, ...], jpeg: by
         "group_id": spec.group_id,
         "variant": spec.variant,
         "differs": list(spec.differs),
-        "skeleton": said["skeleton"],
+        "skeleton": photo["skeleton"],
         # The guessed camera, which joints_camera_m of pasted people belong to.
-        "K": said["K"] if said["K"] or drawn is None else drawn.K.ravel().tolist(),
-        "thing_instance": [*said["thing_instance"], *(i for i, _ in things)],
-        "thing_kind": [*said["thing_kind"], *(k for _, k in things)],
-        "thing_held_by": [*said["thing_held_by"], *(0 for _ in things)],
+        "K": photo["K"] if photo["K"] or drawn is None else drawn.K.ravel().tolist(),
+        "thing_instance": [*photo["thing_instance"], *(i for i, _ in things)],
+        "thing_kind": [*photo["thing_kind"], *(k for _, k in things)],
+        "thing_held_by": [*photo["thing_held_by"], *(0 for _ in things)],
         "layers": [],
         "spec": to_json(spec),
     }
@@ -398,5 +398,5 @@ def rows_of(frame: PhotoFrame, file_name: str) -> tuple[Row, list[Row]]:
 
 
 def body_skeleton(skeleton: Skeleton) -> str:
-    """The skeleton in which people are rendered for annotations in `bones`."""
+    """The skeleton in which people are rendered for annotations in `skeleton`."""
     return skeleton.name if skeleton.name in SKELETONS else "coco23"

@@ -76,11 +76,11 @@ def stand(joints: Mapping[str, tuple[float, float]], box: Sequence[float], botto
     cut = y + h >= bottom - 2
     whole = y > 2 and not cut
     from_box = max(h / _STATURE_M, w / _STATURE_M if whole else w / _TRUNK_M)
-    skeleton = sorted(found)
+    lengths = sorted(found)
     scale = max(
-        skeleton[-2] if len(skeleton) >= 4 else float(np.median(skeleton)) if skeleton else 0.0,
+        lengths[-2] if len(lengths) >= 4 else float(np.median(lengths)) if lengths else 0.0,
         _extent(joints) / _HEAD_TO_ANKLE_M,
-        from_box if len(skeleton) < 3 else from_box * 0.6,
+        from_box if len(lengths) < 3 else from_box * 0.6,
         1.0,
     )
     ankles = [y for n, (_, y) in joints.items() if n.endswith("ankle")]

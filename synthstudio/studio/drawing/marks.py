@@ -139,7 +139,7 @@ class _Pen:
 
 def _bones(pen: _Pen, labels: Marked, places: Sequence[Point | None], radius: float) -> None:
     unit = radius / 6
-    for a, b in labels.skeleton.skeleton:
+    for a, b in labels.skeleton.edges:
         start, end, states = places[a], places[b], (labels.state[a] or 0, labels.state[b] or 0)
         if start is None or end is None or not max(states):
             continue

@@ -218,7 +218,7 @@ def skeleton_json(skeleton: Skeleton) -> dict[str, Any]:
         "name": skeleton.name,
         "joints": list(skeleton.joints),
         "sides": list(skeleton.sides),
-        "bones": [list(bone) for bone in skeleton.skeleton],
+        "bones": [list(bone) for bone in skeleton.edges],
         "flip": skeleton.flip.tolist(),
     }
 
