@@ -268,7 +268,7 @@ def skeleton_of(names: Sequence[str]) -> Skeleton:
         sigmas=np.full(len(plain), np.nan),
         sigma_source="none",
         places=("unknown",) * len(plain),
-        skeleton=(),
+        edges=(),
     )
 
 
