@@ -11,7 +11,7 @@ from synthstudio.evaluation.intervals import Interval, few_seeds_note
 from synthstudio.experiment.config import Asked
 from synthstudio.experiment.figures import MEASURES, PARTS, Answered, Findings, verdict
 from synthstudio.report import plots
-from synthstudio.report.html import card, cards, escape, page, section, table
+from synthstudio.report.html import render
 
 FEW_PHOTOS = 50
 
@@ -135,39 +135,26 @@ def markdown(found: Findings, facts: dict[str, Any], asked: Asked) -> str:
 
 
 def html(found: Findings, facts: dict[str, Any], asked: Asked) -> bytes:
-    """Return the findings as a page."""
-    body = [plots.STYLE, "<header><h1>Experiment on photos</h1></header>"]
-    if told := warning(facts):
-        body.append(f'<p class="warn">{escape(told)}</p>')
-    body.append(section("found", "what helped", _list(sentences(found))))
-    for measure, title in MEASURES.items():
-        head, *rows = _figures(found, measure)
-        body.append(section(measure.lower(), title, table(head, rows)))
-        head, *rows = _differences(found, measure)
-        body.append(table(head, rows))
-    forests = [
-        card(a.question.text, plots.forest(_forest(a), unit="points")) for a in found.answered
-    ]
-    body.append(section("differences", "differences in PCK@0.1", cards(*forests, wide=True)))
-    body.append(section("notes", "what stands behind it", _list(notes(found, facts, asked))))
-    body.append(
-        section(
-            "hiders",
-            "what hides people",
-            table(
-                ("", "to learn from", "held out for the test"),
-                [
-                    (name, ", ".join(told["train"]), ", ".join(told["test"]))
-                    for name, told in (
-                        ("built-in things", facts["kinds"]),
-                        ("cut-outs", facts["cutouts"]),
-                    )
-                    if told
-                ],
-            ),
-        )
+    """The findings as a page."""
+    kinds = {"built-in things": facts["kinds"], "cut-outs": facts["cutouts"]}
+    return render(
+        "experiment.html",
+        warning=warning(facts),
+        sentences=sentences(found),
+        tables=[
+            (measure.lower(), title, _figures(found, measure), _differences(found, measure))
+            for measure, title in MEASURES.items()
+        ],
+        forests=[
+            (a.question.text, plots.forest(_forest(a), unit="points")) for a in found.answered
+        ],
+        notes=notes(found, facts, asked),
+        occluders=[
+            (name, ", ".join(parts["train"]), ", ".join(parts["test"]))
+            for name, parts in kinds.items()
+            if parts
+        ],
     )
-    return page("experiment on photos", body)
 
 
 def _forest(answered: Answered) -> list[tuple[str, float, float, float]]:
@@ -197,7 +184,3 @@ def _differences(found: Findings, measure: str) -> list[list[str]]:
 def _lines(rows: Sequence[Sequence[str]]) -> list[str]:
     head, *rest = rows
     return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rest)]
-
-
-def _list(lines: Sequence[str]) -> str:
-    return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"

@@ -1,4 +1,4 @@
-"""One self-contained HTML page about a data set, with a datasheet in it; no script, no network."""
+"""The report about a data set, with a datasheet in it: one page, no script, no network."""
 
 from __future__ import annotations
 
@@ -8,25 +8,27 @@ from typing import Any
 
 import cv2
 import numpy as np
+import yaml
+from markupsafe import Markup
 
-from synthstudio.core.bins import FRACTIONS
-from synthstudio.core.errors import DatasetError
+from synthstudio.core.bins import FRACTIONS, HEIGHTS, VIEWS, WEIGHTS
 from synthstudio.core.images import decode_rgb
-from synthstudio.core.labels import U8
-from synthstudio.core.skeleton import get_skeleton
-from synthstudio.dataset.durable import disk_errors, replace_file
+from synthstudio.core.labels import CAUSES, U8
+from synthstudio.core.skeleton import COLOURS, get_skeleton
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import NO_STATE, Row, labels_from_rows
+from synthstudio.quality import asked
+from synthstudio.quality.coverage import UNKNOWN, Coverage, thin_pairs
 from synthstudio.quality.examples import Example
-from synthstudio.report import contents, datasheet, html
+from synthstudio.report import plots
 from synthstudio.report.draw import draw_labels, person_colour
+from synthstudio.report.drawable import drawable
 from synthstudio.report.facts import Facts, chosen_examples, gather
-from synthstudio.report.sketch import Figure, sketch
+from synthstudio.report.html import Picture, embed, render, write_page
 
 EXAMPLE_PX = (640, 480)
 """Width and height of an example."""
-_LEAST_ROWS_PX = 900
-_LEAST_EXAMPLES = 8
+_MIN_ROWS_PX = 900
+_MIN_EXAMPLES = 8
 _HIDDEN = (
     "nothing hidden",
     "up to 10 % hidden",
@@ -36,6 +38,16 @@ _HIDDEN = (
     "70 to 90 % hidden",
     "over 90 % hidden",
 )
+_AUDIT = {
+    "joints": "joints decided again",
+    "state_differs": "states that differ",
+    "disagreement_rate": "disagreement rate",
+    "cause_differs": "causes that differ",
+    "cause_rate": "cause rate",
+    "largest_share_error": "largest error of a share",
+    "sampling_error": "mean error by sampling",
+}
+Chart = tuple[str, str, Markup]  # title, note, markup
 
 
 def report(
@@ -52,105 +64,320 @@ def report(
     facts = gather(dataset, on_step=on_step)
     if on_step is not None:
         on_step("drawing examples")
-    body = [
-        contents.header(dataset, facts, audit),
-        contents.examples([*_figures(dataset, facts), *_more(dataset, facts)]),
-        contents.made(dataset, facts),
-        contents.licences(dataset, facts),
-        contents.distributions(dataset, facts),
-        contents.asked(dataset, facts),
-        contents.audited(audit),
-        contents.limits(dataset, facts, audit),
-        datasheet.datasheet(dataset, facts, audit),
-    ]
-    with disk_errors(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(out, html.page(f"{contents.name_of(dataset)}: data set report", body))
+    identity, targets = dataset.identity, facts.stats["targets"]
+    page = render(
+        "dataset.html",
+        name=identity.recipe.get("name", "data set"),
+        dataset=dataset,
+        identity=identity,
+        facts=facts,
+        audit=audit,
+        headline=_headline(facts, audit),
+        side_colours=COLOURS,
+        examples=_examples(dataset, facts),
+        listed=_listed,
+        machine=[
+            identity.machine[k] for k in ("cpu", "device", "system") if identity.machine.get(k)
+        ],
+        derived_options="; ".join(
+            f"{k}: {v}"
+            for k, v in identity.derived.items()
+            if k not in ("sources", "by", "left_out")
+        ),
+        sources=_sources(identity.derived),
+        differences=[d for note in dataset.mixed for d in note.get("differences", [])][:40],
+        recipe_yaml=yaml.safe_dump(identity.recipe, sort_keys=False, allow_unicode=True),
+        licences=_licences(dataset),
+        charts=_charts(facts),
+        targets_text=asked.text(targets),
+        target_rows=_target_rows(targets),
+        missed=asked.unmet(facts.stats, identity.recipe.get("targets")),
+        audit_rows=[(title, _figure(audit[key])) for key, title in _AUDIT.items() if key in audit]
+        if audit is not None
+        else [],
+        limits=known_limits(dataset, facts, audit),
+    )
+    write_page(out, page)
     return facts
 
 
-def drawn(dataset: Dataset, index: int, instance: int) -> U8:
-    """Return a stored frame with its labels, cut to the surroundings of one person.
+def _headline(facts: Facts, audit: Mapping[str, Any] | None) -> dict[str, str]:
+    stats = facts.stats
+    causes, total = stats["causes"], max(1, stats["joints_total"])
+    mean = stats["occluded_fraction"]["mean"]
+    out = {
+        "frames": f"{stats['frames']:,}",
+        "people": f"{stats['people']:,}",
+        "identities": f"{stats['identities']:,}",
+        "labelled joints": f"{stats['joints_total']:,}",
+        "of joints seen": f"{causes['visible'] / total:.0%}",
+        "hidden by others": f"{(causes['person'] + causes['object']) / total:.0%}",
+        "mean occluded": "unknown" if mean is None else f"{mean:.0%}",
+    }
+    if audit is not None:
+        out["audit disagreement"] = f"{float(audit.get('disagreement_rate', 0)):.3%}"
+    return out
 
-    Rows that were imported without 3D or masks are sketched.
-    """
+
+def _sources(derived: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    return [
+        (
+            source["identity"].get("recipe", {}).get("name", "?"),
+            source["identity"]["seed"],
+            source["frames"],
+            source["people"],
+            source["index_sha256"][:12],
+        )
+        for source in derived.get("sources", ())
+    ]
+
+
+def _licences(dataset: Dataset) -> dict[str, list[tuple[str, ...]]]:
+    """Rows of files from outside, by licence."""
+    out: dict[str, list[tuple[str, ...]]] = {}
+    for asset in dataset.identity.assets:
+        row = (asset.name, asset.category, asset.source, asset.sha256[:12])
+        out.setdefault(asset.licence or "not stated", []).append(row)
+    return out
+
+
+def _charts(facts: Facts) -> list[tuple[str, list[Chart]]]:
+    """(layout class, charts) of everything that is counted."""
+    stats, found = facts.stats, facts.coverage
+    by_joint = {name: {c: row[c] for c in CAUSES} for name, row in stats["joints"].items()}
+    by_joint["all joints"] = stats["causes"]
+    body = found.of_people("body").tolist()
+    builds = [f"{gender}, {weight}" for gender in ("men", "women") for weight in WEIGHTS]
+    bodies = [body[k * len(HEIGHTS) : (k + 1) * len(HEIGHTS)] for k in range(len(builds))]
+    family = sorted(_counts(found, "family").items(), key=lambda item: (-item[1], item[0]))
+    unknown = Markup('<p class="soft">unknown for all</p>')
+    sun = plots.columns(
+        [f"{10 * k} to {10 * k + 10} degrees" for k in range(9)],
+        facts.lights,
+        axis=("0", "", "", "30", "", "", "60", "", "90"),
+    )
+    joints = [
+        (
+            "Joints by cause",
+            "Visible, or what hides most of the joint. The figure at the right is the first part.",
+            plots.stacked(by_joint, plots.CAUSE_COLOURS),
+        )
+    ]
+    single = [
+        _tenths("Occluded fraction of people", stats["occluded_fraction"]),
+        _tenths("Share of people outside the frame", stats["truncated_fraction"]),
+        _tenths("Crowd index of frames", stats["crowd_index"]),
+        ("People in a frame", "", plots.bars(stats["people_per_frame"], most=14)),
+        ("View", "", plots.bars(_counts(found, "view"))),
+        (
+            "Skin tone",
+            "By individual typology angle of the albedo, before light and exposure.",
+            plots.bars(facts.skin) if any(facts.skin.values()) else unknown,
+        ),
+        ("Pose families", "", plots.bars(dict(family), most=16)),
+        (
+            "Bodies",
+            "",
+            plots.heat(builds, HEIGHTS, bodies) if any(map(any, bodies)) else unknown,
+        ),
+        (
+            "What hides joints",
+            "Things, by how many joints they hide most of.",
+            plots.bars(stats["hidden_by_kind"], most=14),
+        ),
+        ("Things in frames", "", plots.bars(stats["things"], most=14)),
+        ("Backdrops", "", plots.bars(facts.backdrops)),
+        ("Height of the sun", "", sun if any(facts.lights) else unknown),
+    ]
+    crossed = [
+        ("Cause by occluded fraction (joints)", "", _heat(found, "cause", "fraction")),
+        ("View by occluded fraction (people)", "", _heat(found, "view", "fraction")),
+    ]
+    by_view = []
+    if found.of_people("view")[: len(VIEWS)].any():
+        hidden = [CAUSES.index(c) for c in ("self", "person", "object")]
+        counts = found.counts[:, hidden].sum(axis=(1, 2, 4, 5))[:, : len(VIEWS)]
+        by_joint_and_view = plots.heat(found.skeleton.joints, VIEWS, counts.tolist())
+        by_view = [
+            ("Joint by view (hidden joints)", "", by_joint_and_view),
+            ("Pose family by view (people)", "", _heat(found, "family", "view")),
+        ]
+    return [("", joints), ("cards", single), ("cards wide", crossed), ("", by_view)]
+
+
+def _tenths(title: str, histogram: Mapping[str, Any]) -> Chart:
+    if histogram["mean"] is None:
+        return title, "", Markup('<p class="soft">unknown for all</p>')
+    note = f"mean {histogram['mean']:.3f}; {histogram['zero']:,} are 0"
+    if histogram["unknown"]:
+        note += f"; {histogram['unknown']:,} unknown"
+    labels = [f"{k / 10:.1f} to {(k + 1) / 10:.1f}" for k in range(10)]
+    axis = ("0", "", "", "", "", ".5", "", "", "", "1")
+    return title, note, plots.columns(labels, histogram["counts"], axis=axis)
+
+
+def _counts(found: Coverage, axis: str) -> dict[str, int]:
+    pairs = zip(found.labels[axis], found.of_people(axis).tolist(), strict=True)
+    return {name: n for name, n in pairs if n or name != UNKNOWN}
+
+
+def _heat(found: Coverage, rows: str, columns: str) -> Markup:
+    joints = {"joint", "cause"} & {rows, columns}
+    counts = found.of_joints(rows, columns) if joints else found.of_people(rows, columns)
+    keep, across = counts.sum(axis=1) > 0, counts.sum(axis=0) > 0
+    names = [n for n, k in zip(found.labels[rows], keep, strict=True) if k]
+    heads = [n for n, k in zip(found.labels[columns], across, strict=True) if k]
+    return plots.heat(names, heads, counts[keep][:, across].tolist())
+
+
+def _target_rows(targets: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """(target, asked, achieved, people) of what the recipe asked for."""
+    rows: list[tuple[Any, ...]] = []
+    for title, section in (("hidden", "joints"), ("joints by cause", "causes")):
+        for name, row in targets[section].items():
+            shares = (f"{row['asked']:.1%}", f"{row['achieved']:.1%}")
+            rows.append((f"{title}: {name}", *shares, row["people"]))
+    crowd = targets["crowd_index"]
+    if crowd["frames"]:
+        indices = (f"{crowd['asked']:.3f}", f"{crowd['achieved']:.3f}")
+        rows.append(("crowd index of frames", *indices, crowd["frames"]))
+    return rows
+
+
+def known_limits(dataset: Dataset, facts: Facts, audit: Mapping[str, Any] | None) -> list[str]:
+    """A sentence for each limit: those of the method, and those this set shows."""
+    stats, lines = facts.stats, []
+    if facts.rendered:
+        lines += [
+            "People, clothes and rooms are made, not photographed: a model trained on them alone "
+            "has to be tried on real photos.",
+            "Every person wears clothes cut from one template family; there are no loose robes, "
+            "wheelchairs, prostheses or assistive devices.",
+        ]
+    if facts.outside:
+        lines.append(
+            f"{facts.outside:,} pictures are from outside: the places of their joints are as good "
+            "as the annotations that were taken in."
+        )
+    lines += _absent(facts)
+    if stats["identities"] and stats["people"] / stats["identities"] > 50:
+        lines.append(
+            f"Only {stats['identities']:,} identities for {stats['people']:,} people: split by "
+            "identity before measuring generalisation."
+        )
+    if dataset.failed:
+        lines.append(f"{len(dataset.failed)} frames could not be made and are missing.")
+    if dataset.mixed:
+        lines.append("Some shards were made with another recipe, version or machine kind.")
+    if facts.replayable < stats["frames"]:
+        lines.append(
+            f"{stats['frames'] - facts.replayable:,} frames have no stored spec: they cannot be "
+            "made again or audited."
+        )
+    if stats["causes"]["unknown"]:
+        lines.append(
+            f"{stats['causes']['unknown']:,} joints are hidden by something unknown (imported)."
+        )
+    if audit is None:
+        lines.append("No audit of the labels was given to this report.")
+    return lines
+
+
+def _absent(facts: Facts) -> list[str]:
+    """What nobody, or hardly anybody, in the set is."""
+    found, lines = facts.coverage, []
+    absent = [name for name, n in facts.skin.items() if not n] if any(facts.skin.values()) else []
+    if absent:
+        lines.append(f"No rendered person has {' or '.join(absent)} skin.")
+    fractions = found.of_people("fraction")[: len(FRACTIONS)]
+    empty = [f for f, n in zip(FRACTIONS, fractions, strict=True) if not n]
+    if empty and fractions.any():
+        lines.append(f"Nobody has an occluded fraction in {', '.join(empty)}.")
+    thin = thin_pairs(found, ("view", "fraction"))
+    if thin and fractions.any() and found.of_people("view")[: len(VIEWS)].any():
+        some = ", ".join(f"{a.replace('_', ' ')} at {b} ({n})" for a, b, n in thin[:4])
+        lines.append(f"{len(thin)} bins of view and occluded fraction are thin: {some}, ...")
+    return lines
+
+
+def _listed(counts: Mapping[str, int], pattern: str = "%s %s", most: int | None = None) -> str:
+    return ", ".join(
+        pattern % (name or "none", f"{n:,}") for name, n in list(counts.items())[:most]
+    )
+
+
+def _figure(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.5f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def drawn(dataset: Dataset, index: int, instance: int) -> U8:
+    """A stored frame with its labels, cut to the surroundings of one person."""
     row, people = dataset.frame(index), dataset.instances(index)
     rgb = decode_rgb(dataset.image_bytes_of(row), str(dataset.image_path(index)))
     skeleton = get_skeleton(dataset.identity.skeleton)
-    try:
-        labels = labels_from_rows(row, people)
-    except DatasetError:
-        made = sketch(
-            rgb, [figure_of(person, skeleton.name) for person in people], rows_px=_LEAST_ROWS_PX
-        )
-    else:
-        made = draw_labels(rgb, labels, skeleton, rows_px=_LEAST_ROWS_PX, legend=False, names=False)
-    who = next(person for person in people if person["instance"] == instance)
-    return _around(made, who["amodal_box_px"] or who["modal_box_px"], made.shape[0] / rgb.shape[0])
+    labels = drawable(row, people)
+    made = draw_labels(rgb, labels, skeleton, rows_px=_MIN_ROWS_PX, legend=False, names=False)
+    person = next(person for person in people if person["instance"] == instance)
+    box = person["amodal_box_px"] or person["modal_box_px"]
+    return _crop_about(made, box, made.shape[0] / rgb.shape[0])
 
 
-def _around(made: U8, box: Sequence[float], zoom: float) -> U8:
-    """Return a window of EXAMPLE_PX's shape about a box, inside the picture."""
-    rows, columns = made.shape[:2]
-    wide, high = EXAMPLE_PX
+def _crop_about(rgb: U8, box: Sequence[float], zoom: float) -> U8:
+    """A window of EXAMPLE_PX's shape about a box, inside the picture."""
+    rows, columns = rgb.shape[:2]
+    width, height = EXAMPLE_PX
     x, y, w, h = (float(v) * zoom for v in box)
-    tall = min(max(1.5 * h, 1.6 * w * high / wide, rows / 2), rows, columns * high / wide)
-    size = np.array([tall * wide / high, tall])
+    tall = min(max(1.5 * h, 1.6 * w * height / width, rows / 2), rows, columns * height / width)
+    size = np.array([tall * width / height, tall])
     corner = np.clip(np.array([x + w / 2, y + h / 2]) - size / 2, 0, (columns, rows) - size)
     left, top = (int(v) for v in corner)
-    cut = made[top : top + int(size[1]), left : left + int(size[0])]
-    way = cv2.INTER_AREA if cut.shape[1] > wide else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(cut, EXAMPLE_PX, interpolation=way), np.uint8)
+    cut = rgb[top : top + int(size[1]), left : left + int(size[0])]
+    method = cv2.INTER_AREA if cut.shape[1] > width else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(cut, EXAMPLE_PX, interpolation=method), np.uint8)
 
 
-def figure_of(row: Row, skeleton: str) -> Figure:
-    """Return what a sketch draws of an instance's row."""
-    state = np.array(row["state"], np.int64)
-    px = np.array(row["joints_px"], np.float64).reshape(-1, 2)
-    px[(state == NO_STATE) | (state == 0)] = np.nan
-    x, y, w, h = row["modal_box_px"]
-    return Figure(skeleton=get_skeleton(skeleton), px=px, state=state.tolist(), box=(x, y, w, h))
+def _examples(dataset: Dataset, facts: Facts) -> dict[str, list[Picture]]:
+    """Pictures by axis; "more": the largest people of frames far apart, where bins have few."""
+    out: dict[str, list[Picture]] = {"occluded fraction": [], "view": [], "cause": [], "more": []}
 
+    def add(axis: str, index: int, instance: int, caption: str | Markup) -> None:
+        dot = Markup('<span class="swatch" style="background:rgb{}"></span>').format(
+            person_colour(instance)
+        )
+        who = Markup('<span class="soft">frame {}, person {}</span>').format(index, instance)
+        alt = f"part of frame {index} with its labels drawn in"
+        picture = drawn(dataset, index, instance)
+        out[axis].append(embed(picture, dot + caption + who, alt=alt))
 
-def _figures(dataset: Dataset, facts: Facts) -> Iterator[tuple[str, str]]:
-    """Yield (axis, figure) of each example bin."""
     for axis, name, example in chosen_examples(facts.coverage):
-        caption = _caption(axis, name, example, facts)
-        picture = drawn(dataset, example.frame, example.instance)
-        alt = f"part of frame {example.frame} with its labels drawn in"
-        yield axis, html.picture(picture, caption, alt=alt)
+        caption = Markup("<b>{}</b> ").format(_caption(axis, name, example, facts))
+        add(axis, example.frame, example.instance, caption)
+    bins = sum(map(len, out.values()))
+    missing = _MIN_EXAMPLES - bins if 2 * bins < _MIN_EXAMPLES else 0
+    for index, instance in _largest_people(dataset, facts, missing) if missing else ():
+        add("more", index, instance, "")
+    return out
 
 
-def _more(dataset: Dataset, facts: Facts) -> Iterator[tuple[str, str]]:
-    """Yield ("more", figure) of the largest people of frames far apart, where bins show few."""
-    bins = sum(1 for _ in chosen_examples(facts.coverage))
-    wanted = _LEAST_EXAMPLES - bins if 2 * bins < _LEAST_EXAMPLES else 0
-    step = max(1, facts.stats["frames"] // max(1, wanted))
+def _largest_people(dataset: Dataset, facts: Facts, count: int) -> Iterator[tuple[int, int]]:
+    """(frame, instance) of the largest person of up to `count` frames far apart."""
+    step = max(1, facts.stats["frames"] // count)
     largest: dict[int, tuple[float, int]] = {}
     for person in dataset.iter_instances(["frame_index", "instance", "modal_box_px"]):
-        frame_index, (_, _, w, h) = person["frame_index"], person["modal_box_px"]
-        if wanted and frame_index % step == 0:
-            largest[frame_index] = max(
-                largest.get(frame_index, (0.0, 0)), (w * h, person["instance"])
-            )
-            if len(largest) > wanted:
-                largest.pop(frame_index)
+        index, (_, _, w, h) = person["frame_index"], person["modal_box_px"]
+        if index % step == 0:
+            largest[index] = max(largest.get(index, (0.0, 0)), (w * h, person["instance"]))
+            if len(largest) > count:
+                largest.pop(index)
                 break
     for index, (_, instance) in largest.items():
-        dot = f'<span class="swatch" style="background:rgb{person_colour(instance)}"></span>'
-        caption = f'{dot}<span class="soft">frame {index}, person {instance}</span>'
-        alt = f"part of frame {index} with its labels drawn in"
-        yield "more", html.picture(drawn(dataset, index, instance), caption, alt=alt)
+        yield index, instance
 
 
 def _caption(axis: str, name: str, example: Example, facts: Facts) -> str:
     if axis == "cause":
         joint = facts.coverage.skeleton.joints[example.joint].replace("_", " ")
-        told = f"{name}: the {joint}"
-    elif axis == "view":
-        told = name.replace("_", " ")
-    else:
-        told = _HIDDEN[FRACTIONS.index(name)]
-    who = f"frame {example.frame}, person {example.instance}"
-    dot = f'<span class="swatch" style="background:rgb{person_colour(example.instance)}"></span>'
-    return f'{dot}<b>{html.escape(told)}</b> <span class="soft">{who}</span>'
+        return f"{name}: the {joint}"
+    return name.replace("_", " ") if axis == "view" else _HIDDEN[FRACTIONS.index(name)]

@@ -16,7 +16,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation.attention import AttentionExample, Sensitivity
 from synthstudio.evaluation.localization import distances
 from synthstudio.evaluation.storage import Predictions
-from synthstudio.report.charts import CAUSE_COLOURS
+from synthstudio.report.plots import CAUSE_COLOURS
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -119,7 +119,7 @@ def _pair(rgb: U8, answers: Predictions, row: int, skeleton: Skeleton) -> U8:
     return np.concatenate([left, gap, right], 1)
 
 
-def looked(example: AttentionExample, skeleton: Skeleton) -> U8:
+def draw_example(example: AttentionExample, skeleton: Skeleton) -> U8:
     """Return one joint's story: its attention to pixels, the poses of the bank, the answer.
 
     A large ring is where the joint truly is, small ones are the answer's separate peaks; a line is
@@ -153,7 +153,7 @@ def looked(example: AttentionExample, skeleton: Skeleton) -> U8:
     return np.concatenate(joined, 1)
 
 
-def harmed(maps: Sequence[Sensitivity]) -> U8:
+def draw_sensitivity(maps: Sequence[Sensitivity]) -> U8:
     """Return people side by side, red where a patch's middle harms: full red is its worst place."""
     high = _TILE[0] // 2
     tiles = []

@@ -1,30 +1,53 @@
-"""What `validate` found as one self-contained page, with examples drawn in."""
+"""What `validate` found as one page, with examples sketched however damaged their labels are."""
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+from markupsafe import Markup
 
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.core.images import decode_rgba
-from synthstudio.core.labels import U8
-from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.dataset.durable import disk_errors, replace_file
+from synthstudio.core.labels import F64, U8
+from synthstudio.core.skeleton import COLOURS, Skeleton, get_skeleton
 from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import NO_STATE, Row
 from synthstudio.quality.checks.coco import CocoChecker
 from synthstudio.quality.checks.findings import KINDS, Finding, Findings
 from synthstudio.quality.checks.pictures import file_findings
 from synthstudio.quality.checks.subject import HALF_PX, is_box, is_id, is_number
-from synthstudio.report.dataset import figure_of
-from synthstudio.report.html import card, escape, page, picture, section, shots, table, tiles
-from synthstudio.report.sketch import Figure, sketch
+from synthstudio.report.html import embed, render, write_page
 
 _BLANK = (58, 62, 70)
+_INK = (18, 20, 24)
+_RING = (255, 214, 10)
+_BOX = (86, 214, 160)
+_BAD = (255, 92, 92)
+_FAR = 1e5
 _LARGEST_PX = 6000
 _DRAWN = 3  # examples of a kind that are drawn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One person to sketch. `px` (J, 2) continuous, NaN: no place; `state` (J,) 1 hidden, 2 seen.
+
+    `faulty`: the finding is about this person; `ring`: the joint to ring.
+    """
+
+    skeleton: Skeleton | None
+    px: F64
+    state: Sequence[float]
+    box: tuple[float, float, float, float] | None = None
+    faulty: bool = False
+    ring: int | None = None
 
 
 def write_dataset_findings(found: Findings, dataset: Dataset, out: Path) -> None:
@@ -43,17 +66,8 @@ def write_dataset_findings(found: Findings, dataset: Dataset, out: Path) -> None
             if len(row["state"]) != joints or len(row["joints_px"]) != 2 * joints:
                 continue
             own = row["instance"] == finding.person
-            made = figure_of(row, skeleton)
-            figures.append(
-                Figure(
-                    skeleton=made.skeleton,
-                    px=made.px,
-                    state=made.state,
-                    box=made.box,
-                    guilty=own,
-                    ring=finding.joint if own else None,
-                )
-            )
+            ring = finding.joint if own else None
+            figures.append(dataclasses.replace(_row_figure(row, skeleton), faulty=own, ring=ring))
         return sketch(rgb, figures)
 
     _write(found, str(dataset.identity.recipe.get("name", "data set")), draw, out)
@@ -73,11 +87,11 @@ def write_coco_findings(
 
     Images and annotations are gone through once; only those to be drawn are kept.
     """
-    wanted = {f.image for kept in found.kept.values() for f in kept[:_DRAWN]}
+    drawn = {f.image for kept in found.kept.values() for f in kept[:_DRAWN]}
     shown = {
         i["id"]: i
         for i in images
-        if isinstance(i, Mapping) and is_id(i.get("id")) and i["id"] in wanted
+        if isinstance(i, Mapping) and is_id(i.get("id")) and i["id"] in drawn
     }
     people: dict[Any, list[Mapping[str, Any]]] = {key: [] for key in shown}
     for entry in annotations:
@@ -104,6 +118,14 @@ def write_coco_findings(
     _write(found, name, draw, out)
 
 
+def _row_figure(row: Row, skeleton: str) -> Figure:
+    state = np.array(row["state"], np.int64)
+    px = np.array(row["joints_px"], np.float64).reshape(-1, 2)
+    px[(state == NO_STATE) | (state == 0)] = np.nan
+    x, y, w, h = row["modal_box_px"]
+    return Figure(skeleton=get_skeleton(skeleton), px=px, state=state.tolist(), box=(x, y, w, h))
+
+
 def _entry_figure(
     entry: Mapping[str, Any], skeleton: Skeleton | None, finding: Finding
 ) -> Figure | None:
@@ -121,7 +143,7 @@ def _entry_figure(
         px=px,
         state=points[:, 2].tolist(),
         box=(box[0], box[1], box[2], box[3]) if is_box(box) and box else None,
-        guilty=own,
+        faulty=own,
         ring=finding.joint if own else None,
     )
 
@@ -139,49 +161,84 @@ def _decoded(read: Callable[[], bytes] | None, size: Mapping[str, Any]) -> U8:
 
 
 def _write(found: Findings, name: str, draw: Callable[[Finding], U8 | None], out: Path) -> None:
-    verdict = (
-        f'<p class="bad lead">{found.errors:,} errors and {found.warnings:,} warnings</p>'
-        if found.errors
-        else '<p class="good lead">No errors were found.</p>'
-    )
-    figures = {
-        "images": f"{found.images:,}",
-        "people": f"{found.people:,}",
-        "errors": f"{found.errors:,}",
-        "warnings": f"{found.warnings:,}",
-    }
-    body = [f"<header><h1>{escape(name)}: validation</h1>{verdict}</header>", tiles(figures)]
+    reported = {name: kind for name, kind in KINDS.items() if found.counts[name]}
     rows = [
-        (told.title, found.counts[kind], told.severity, told.mend or "needs a person", kind)
-        for kind, told in KINDS.items()
-        if found.counts[kind]
+        (kind.title, found.counts[name], kind.severity, kind.mend or "needs a person", name)
+        for name, kind in reported.items()
     ]
-    if rows:
-        head = ("what is wrong", "count", "severity", "what --fix does", "kind")
-        body.append(card("All findings", table(head, rows)))
-    body += [f'<p class="warn">Not checked: {escape(what)}.</p>' for what in found.not_checked]
-    for kind, told in KINDS.items():
-        if found.counts[kind]:
-            body.append(_kind_section(found, kind, told.title, draw))
-    with disk_errors(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(out, page(f"{name}: validation", body))
+    kinds = [_section(found, name, kind.title, draw) for name, kind in reported.items()]
+    write_page(out, render("findings.html", name=name, found=found, rows=rows, kinds=kinds))
 
 
-def _kind_section(
+def _section(
     found: Findings, kind: str, title: str, draw: Callable[[Finding], U8 | None]
-) -> str:
+) -> dict[str, Any]:
     pictures, lines = [], []
     for place, finding in enumerate(found.kept[kind]):
         drawn = draw(finding) if place < _DRAWN and finding.image is not None else None
         if drawn is None:
-            lines.append(f"<li><b>{escape(finding.where)}</b> {escape(finding.what)}</li>")
+            lines.append(finding)
+        else:
+            caption = Markup("<b>{}</b><br>{}").format(finding.where, finding.what)
+            pictures.append(embed(drawn, caption, alt=finding.where))
+    count = found.counts[kind]
+    more = count - len(found.kept[kind])
+    return {
+        "name": kind,
+        "title": title,
+        "count": count,
+        "pictures": pictures,
+        "lines": lines,
+        "more": more,
+    }
+
+
+def sketch(rgb: U8, figures: Sequence[Figure], *, rows_px: int = 480) -> U8:
+    """Draw people into a picture (h, w, 3), resized to `rows_px` rows, whatever their labels are.
+
+    Discs are seen joints, rings hidden ones, by side in colour; what lies outside the picture
+    is marked at its border.
+    """
+    zoom = rows_px / rgb.shape[0]
+    method = cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC
+    size = (max(1, round(rgb.shape[1] * zoom)), rows_px)
+    canvas = np.array(cv2.resize(rgb, size, interpolation=method), np.uint8)
+    for figure in sorted(figures, key=lambda f: f.faulty):
+        _draw(canvas, figure, zoom)
+    return canvas
+
+
+def _draw(canvas: U8, figure: Figure, zoom: float) -> None:
+    if figure.box is not None and all(abs(v) < _FAR for v in figure.box):
+        x, y, w, h = (v * zoom for v in figure.box)
+        ink = _BAD if figure.faulty else _BOX
+        corners = (round(x), round(y)), (round(x + w) - 1, round(y + h) - 1)
+        cv2.rectangle(canvas, *corners, _INK, 4, cv2.LINE_AA)
+        cv2.rectangle(canvas, *corners, ink, 2, cv2.LINE_AA)
+    places = [_place(canvas, px, zoom) for px in figure.px]
+    edges = figure.skeleton.edges if figure.skeleton is not None else ()
+    sides = figure.skeleton.sides if figure.skeleton is not None else ("middle",) * len(places)
+    for a, b in edges:
+        start, end = places[a], places[b]
+        if start is not None and end is not None:
+            cv2.line(canvas, start, end, _INK, 5, cv2.LINE_AA)
+            cv2.line(canvas, start, end, COLOURS[sides[b]], 3, cv2.LINE_AA)
+    for j, at in enumerate(places):
+        if at is None:
             continue
-        caption = f"<b>{escape(finding.where)}</b><br>{escape(finding.what)}"
-        pictures.append(picture(drawn, caption, alt=finding.where))
-    more = found.counts[kind] - len(found.kept[kind])
-    tail = f'<p class="soft">and {more:,} more</p>' if more > 0 else ""
-    listed = f"<ul>{''.join(lines)}</ul>" if lines else ""
-    return section(
-        kind, f"{title} ({found.counts[kind]:,})", shots(pictures, large=True), listed, tail
+        cv2.circle(canvas, at, 5, _INK, -1, cv2.LINE_AA)
+        filled = -1 if figure.state[j] == 2 else 1
+        cv2.circle(canvas, at, 3, COLOURS[sides[j]], filled, cv2.LINE_AA)
+        if j == figure.ring:
+            cv2.circle(canvas, at, 13, _INK, 4, cv2.LINE_AA)
+            cv2.circle(canvas, at, 13, _RING, 2, cv2.LINE_AA)
+
+
+def _place(canvas: U8, px: F64, zoom: float) -> tuple[int, int] | None:
+    if not all(math.isfinite(v) and abs(v) < _FAR for v in px):
+        return None
+    x, y = (float(v) * zoom for v in px)
+    return (
+        round(min(max(x, 6), canvas.shape[1] - 7)),
+        round(min(max(y, 6), canvas.shape[0] - 7)),
     )

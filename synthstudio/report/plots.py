@@ -1,122 +1,166 @@
-"""Plots as SVG inside the page: no script, colours that hold in dark and light, titles to read."""
+"""Charts and plots for pages: the numbers here, the markup in templates/plots.html."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 
-from synthstudio.report.html import escape
+from markupsafe import Markup
+
+from synthstudio.report.html import macro
 
 Point = tuple[float, float, float, float]  # x, y, low, high
+# After Okabe and Ito (2008): told apart by every common kind of colour vision.
+CAUSE_COLOURS = {
+    "visible": "#009e73",
+    "self": "#e69f00",
+    "person": "#cc79a7",
+    "object": "#3a86c8",
+    "truncated": "#8b9199",
+    "unknown": "#b8a25e",
+    "unlabelled": "#c9ccd1",
+}
 COLOURS = {"visible": "#009e73", "hidden": "#d55e00", "all": "#8b9199"}
-"""After Okabe and Ito (2008), as the other pages; each line has its own marks too."""
-STYLE = (
-    "<style>svg.plot{display:block;width:100%;height:auto;max-width:560px}"
-    "svg.plot text{font-size:11px;fill:var(--soft)}svg.plot .grid{stroke:var(--line)}"
-    "svg.plot .axis{stroke:var(--soft)}svg.plot .label{fill:var(--ink,currentColor)}"
-    "</style>"
-)
 _W, _H = 360.0, 230.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 38.0, 10.0, 10.0, 36.0
+_FOREST_MIDDLE, _FOREST_HALF, _FOREST_ROW = 250.0, 84.0, 22
 _DASHES = {"visible": "", "hidden": "", "all": "4 3"}
 
 
-def curves(series: Mapping[str, Sequence[Point]], *, across: str, up: str) -> str:
-    """Return lines with bands over 0 to 1 both ways; points without a number are left out."""
-    drawn = []
-    for name, points in series.items():
-        told = [p for p in points if all(math.isfinite(v) for v in p)]
-        if told:
-            drawn.append(_line(name, told))
-    if not drawn:
-        return '<p class="soft">nothing to measure</p>'
-    legend = "".join(
-        f'<span><i style="background:{COLOURS[n]}"></i>{escape(n)}</span>' for n in series
-    )
-    return f'<div class="legend">{legend}</div>' + _svg(
-        _frame(across, up) + "".join(drawn), f"{up} over {across}"
-    )
-
-
-def reliability(said: Sequence[float], came: Sequence[float], count: Sequence[int]) -> str:
-    """Return what was said against what came; discs are the larger the more joints they hold."""
-    largest = max([*count, 1])
-    parts = [
-        f'<line class="axis" stroke-dasharray="4 3" x1="{_x(0)}" y1="{_y(0)}" x2="{_x(1)}" '
-        f'y2="{_y(1)}"/>'
-    ]
-    for s, c, n in zip(said, came, count, strict=True):
-        if n and s is not None and c is not None and math.isfinite(s) and math.isfinite(c):
-            radius = 2.5 + 7 * math.sqrt(n / largest)
-            parts.append(
-                f'<circle cx="{_x(s)}" cy="{_y(c)}" r="{radius:.1f}" fill="{COLOURS["visible"]}" '
-                f'fill-opacity=".75"><title>said {s:.2f}, came {c:.2f}, {n:,} joints</title>'
-                "</circle>"
+def bars(counts: Mapping[str, int], *, most: int = 0) -> Markup:
+    """Horizontal bars with counts; more than `most` names are summed up as others."""
+    rows = list(counts.items())
+    if most and len(rows) > most:
+        others = sum(n for _, n in rows[most - 1 :])
+        rows = [*rows[: most - 1], (f"{len(rows) - most + 1} others", others)]
+    total, largest = sum(counts.values()), max([n for _, n in rows], default=0)
+    return macro("plots.html", "bars")(
+        [
+            (
+                name,
+                f"{n:,} · {n / total:.0%}" if total else f"{n:,}",
+                100 * n / largest if largest else 0,
             )
-    return _svg(_frame("said to be visible", "were visible") + "".join(parts), "reliability")
+            for name, n in rows
+        ]
+    )
 
 
-def forest(rows: Sequence[tuple[str, float, float, float]], *, unit: str) -> str:
-    """Return differences with their intervals about zero: (label, value, low, high)."""
+def columns(labels: Sequence[str], counts: Sequence[int], *, axis: Sequence[str]) -> Markup:
+    """Upright bars; `labels` are shown under the pointer, `axis` stands below."""
+    largest = max([*counts, 1])
+    rows = [(label, n, 100 * n / largest) for label, n in zip(labels, counts, strict=True)]
+    return macro("plots.html", "columns")(rows, axis)
+
+
+def stacked(rows: Mapping[str, Mapping[str, int]], colours: Mapping[str, str]) -> Markup:
+    """A bar of shares a row, with one legend; parts that occur nowhere are left out."""
+    used = {n: c for n, c in colours.items() if any(row.get(n) for row in rows.values())}
+    lines = []
+    for label, row in rows.items():
+        total = sum(row.get(name, 0) for name in used) or 1
+        parts = [(name, row.get(name, 0), row.get(name, 0) / total) for name in used]
+        lines.append((label, parts, parts[0][2] if parts else 0))
+    return macro("plots.html", "stacked")(lines, used)
+
+
+def heat(
+    rows: Sequence[str], names: Sequence[str], counts: Sequence[Sequence[int]], *, corner: str = ""
+) -> Markup:
+    """A table of counts; the more, the darker the cell."""
+    largest = max([n for row in counts for n in row] + [1])
+    lines = [
+        (label, [(n, 0.55 * (n / largest) ** 0.5) for n in row])
+        for label, row in zip(rows, counts, strict=True)
+    ]
+    return macro("plots.html", "heat")(lines, names, corner)
+
+
+def curves(series: Mapping[str, Sequence[Point]], *, across: str, up: str) -> Markup:
+    """Lines with bands over 0 to 1 both ways; points without a number are left out."""
+    lines = []
+    for name, given in series.items():
+        points = [p for p in given if all(math.isfinite(v) for v in p)]
+        if points:
+            over = [f"{_x(x)},{_y(high)}" for x, _, _, high in points]
+            under = [f"{_x(x)},{_y(low)}" for x, _, low, _ in reversed(points)]
+            lines.append(
+                {
+                    "colour": COLOURS[name],
+                    "dashes": _DASHES[name],
+                    "band": " ".join(over + under),
+                    "points": " ".join(f"{_x(x)},{_y(y)}" for x, y, _, _ in points),
+                    "marks": [
+                        (_x(x), _y(y), f"{name}: {y:.1%} ({low:.1%} to {high:.1%})")
+                        for x, y, low, high in points
+                    ],
+                }
+            )
+    if not lines:
+        return macro("plots.html", "nothing")("nothing to measure")
+    colours = {name: COLOURS[name] for name in series}
+    return macro("plots.html", "curves")(_axes(across, up), lines, colours)
+
+
+def reliability(
+    predicted: Sequence[float], observed: Sequence[float], count: Sequence[int]
+) -> Markup:
+    """Predicted against observed; discs are the larger the more joints they hold."""
+    largest = max([*count, 1])
+    discs = [
+        (
+            _x(p),
+            _y(o),
+            f"{2.5 + 7 * math.sqrt(n / largest):.1f}",
+            f"predicted {p:.2f}, observed {o:.2f}, {n:,} joints",
+        )
+        for p, o, n in zip(predicted, observed, count, strict=True)
+        if n and p is not None and o is not None and math.isfinite(p) and math.isfinite(o)
+    ]
+    axes = _axes("predicted visible", "were visible")
+    return macro("plots.html", "reliability")(axes, discs, COLOURS["visible"])
+
+
+def forest(rows: Sequence[tuple[str, float, float, float]], *, unit: str) -> Markup:
+    """Differences with their intervals about zero: (label, value, low, high)."""
     rows = [r for r in rows if all(math.isfinite(v) for v in r[1:])]
     if not rows:
-        return '<p class="soft">nothing to compare</p>'
+        return macro("plots.html", "nothing")("nothing to compare")
     reach = max(max(abs(low), abs(high)) for _, _, low, high in rows) or 1.0
-    high = 22.0 * len(rows) + 34
-    middle, half = 250.0, 84.0
 
     def x(value: float) -> str:
-        return f"{middle + half * value / reach:.1f}"
+        return f"{_FOREST_MIDDLE + _FOREST_HALF * value / reach:.1f}"
 
-    parts = [f'<line class="axis" x1="{middle}" x2="{middle}" y1="4" y2="{high - 26}"/>']
-    for k, (label, value, low, top) in enumerate(rows):
-        y = 15 + 22 * k
-        ink = COLOURS["all"] if low <= 0 <= top else COLOURS["visible" if value > 0 else "hidden"]
-        parts.append(
-            f'<text class="label" x="0" y="{y + 4}">{escape(label)}</text>'
-            f'<line x1="{x(low)}" x2="{x(top)}" y1="{y}" y2="{y}" stroke="{ink}" stroke-width="3"/>'
-            f'<circle cx="{x(value)}" cy="{y}" r="4.5" fill="{ink}"><title>{value:+.1f} '
-            f"({low:+.1f} to {top:+.1f}) {escape(unit)}</title></circle>"
-        )
-    for value in (-reach, 0.0, reach):
-        parts.append(
-            f'<text x="{x(value)}" y="{high - 10}" text-anchor="middle">{value:+.1f}</text>'
-        )
-    return _svg("".join(parts), f"differences in {unit}", high=high)
-
-
-def _line(name: str, points: Sequence[Point]) -> str:
-    ink = COLOURS[name]
-    over = " ".join(f"{_x(x)},{_y(high)}" for x, _, _, high in points)
-    under = " ".join(f"{_x(x)},{_y(low)}" for x, _, low, _ in reversed(points))
-    way = " ".join(f"{_x(x)},{_y(y)}" for x, y, _, _ in points)
-    marks = "".join(
-        f'<circle cx="{_x(x)}" cy="{_y(y)}" r="3.5" fill="{ink}"><title>{escape(name)}: {y:.1%} '
-        f"({low:.1%} to {high:.1%})</title></circle>"
-        for x, y, low, high in points
-    )
-    return (
-        f'<polygon points="{over} {under}" fill="{ink}" fill-opacity=".16"/>'
-        f'<polyline points="{way}" fill="none" stroke="{ink}" stroke-width="2" '
-        f'stroke-dasharray="{_DASHES[name]}"/>{marks}'
-    )
+    lines = [
+        {
+            "label": label,
+            "y": 15 + 22 * k,
+            "x": x(value),
+            "low": x(low),
+            "high": x(high),
+            "colour": COLOURS["all" if low <= 0 <= high else "visible" if value > 0 else "hidden"],
+            "title": f"{value:+.1f} ({low:+.1f} to {high:+.1f}) {unit}",
+        }
+        for k, (label, value, low, high) in enumerate(rows)
+    ]
+    ticks = [(x(value), f"{value:+.1f}") for value in (-reach, 0.0, reach)]
+    height = _FOREST_ROW * len(rows) + 34
+    return macro("plots.html", "forest")(lines, ticks, unit, _FOREST_MIDDLE, f"{_W:g}", height)
 
 
-def _frame(across: str, up: str) -> str:
-    out = []
-    for k in range(6):
-        at = k / 5
-        out.append(
-            f'<line class="grid" x1="{_x(0)}" x2="{_x(1)}" y1="{_y(at)}" y2="{_y(at)}"/>'
-            f'<text x="{_LEFT - 5}" y="{_y(at)}" dy="4" text-anchor="end">{at:.0%}</text>'
-            f'<text x="{_x(at)}" y="{_H - _BOTTOM + 15}" text-anchor="middle">{at:.1f}</text>'
-        )
-    middle, low = (_LEFT + _W - _RIGHT) / 2, _H - 4
-    out.append(
-        f'<text class="label" x="{middle}" y="{low}" text-anchor="middle">{escape(across)}</text>'
-        f'<text class="label" x="{_LEFT + 6}" y="{_TOP + 11}">{escape(up)}</text>'
-    )
-    return "".join(out)
+def _axes(across: str, up: str) -> dict[str, object]:
+    ticks = [(_y(k / 5), _x(k / 5), f"{k / 5:.0%}", f"{k / 5:.1f}") for k in range(6)]
+    return {
+        "width": f"{_W:g}",
+        "height": int(_H),
+        "left": _LEFT,
+        "right": _W - _RIGHT,
+        "top": _TOP,
+        "bottom": _H - _BOTTOM,
+        "ticks": ticks,
+        "across": across,
+        "up": up,
+    }
 
 
 def _x(value: float) -> float:
@@ -125,10 +169,3 @@ def _x(value: float) -> float:
 
 def _y(value: float) -> float:
     return round(_H - _BOTTOM - (_H - _TOP - _BOTTOM) * min(max(value, 0.0), 1.0), 1)
-
-
-def _svg(inside: str, name: str, *, high: float = _H) -> str:
-    return (
-        f'<svg class="plot" role="img" aria-label="{escape(name)}" viewBox="0 0 {_W:g} {high:g}">'
-        f"{inside}</svg>"
-    )

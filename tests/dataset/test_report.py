@@ -15,9 +15,10 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
 from synthstudio.quality import validate
-from synthstudio.report import contents, facts, findings, html
 from synthstudio.report import dataset as dataset_report
-from synthstudio.report.sketch import Figure, sketch
+from synthstudio.report import facts, findings
+from synthstudio.report.findings import Figure, sketch
+from synthstudio.report.html import macro
 
 VOID = {"meta", "link", "img", "br", "hr"}
 AUDIT = {
@@ -113,7 +114,7 @@ def test_what_is_not_there_is_said(dataset: Dataset, tmp_path: Path) -> None:
     assert "No audit was given" in page.said
     assert "The recipe sets no targets" in page.said
     assert "To be answered by whoever publishes the set." in page.said
-    limits = contents.known_limits(dataset, facts.gather(dataset), None)
+    limits = dataset_report.known_limits(dataset, facts.gather(dataset), None)
     assert any("No rendered person has" in line for line in limits)
     assert any("Nobody has an occluded fraction" in line for line in limits)
 
@@ -169,7 +170,7 @@ def test_a_sketch_draws_whatever_it_gets() -> None:
     rgb = np.full((100, 150, 3), 90, np.uint8)
     px = np.array([[20.0, 30.0], [np.nan, 1.0], [1e300, 5.0], [-400.0, 50.0]])
     figure = Figure(
-        skeleton=None, px=px, state=[2, 1, 2, 1], box=(10, 10, 30, 1e9), guilty=True, ring=0
+        skeleton=None, px=px, state=[2, 1, 2, 1], box=(10, 10, 30, 1e9), faulty=True, ring=0
     )
     drawn = sketch(rgb, [figure], rows_px=200)
     assert drawn.shape == (200, 300, 3) and (drawn != 90).any()
@@ -178,11 +179,12 @@ def test_a_sketch_draws_whatever_it_gets() -> None:
 
 def test_pieces_escape_what_they_are_given() -> None:
     hostile = '"><img src=x onerror=alert(1)>'
-    for piece in (
-        html.table((hostile,), [(hostile,)]),
-        html.card(hostile, note=hostile),
-        html.details(hostile),
-        html.tiles({hostile: hostile}),
-        html.section("a", hostile),
-    ):
-        assert "<img" not in piece
+    for name, arguments in {
+        "table": ((hostile,), [(hostile,)]),
+        "tiles": ({hostile: hostile},),
+        "bullets": ([hostile],),
+        "soft": (hostile,),
+        "nav": ({hostile: hostile},),
+    }.items():
+        piece = macro("macros.html", name)(*arguments)
+        assert "<img" not in piece and "&lt;img" in piece

@@ -14,6 +14,7 @@ from painted_frames import painted, write_set
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
+from synthstudio.report.dataset import report
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -78,7 +79,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]
     shutil.rmtree(root / "coco" / "synthstudio")  # the sidecar: what comes back is COCO alone
     import_from("coco", exported.annotations, root / "theirs", images=exported.annotations.parent)
     for name, dataset in (("ours", ours), ("theirs", Dataset(root / "theirs"))):
-        dataset.report(dataset, root / f"{name}.html")
+        report(dataset, root / f"{name}.html")
     yield {name: root / f"{name}.html" for name in ("ours", "theirs")}
     shutil.rmtree(root)
 

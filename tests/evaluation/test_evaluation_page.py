@@ -19,7 +19,7 @@ from synthstudio.evaluation.metrics import compute_metrics
 from synthstudio.evaluation.storage import Evaluation, Predictions, json_ready, select
 from synthstudio.report import plots
 from synthstudio.report.evaluation import report
-from synthstudio.report.evaluation_drawings import Case, looked, worst
+from synthstudio.report.evaluation_drawings import Case, draw_example, worst
 from synthstudio.training.assess import headline
 
 ABOUT = {"name": "a <b>run</b>", "block": "ORN 96x72", "dataset": "people", "splits": ["test"]}
@@ -148,10 +148,10 @@ def test_a_plain_block_and_single_frames_say_what_is_missing() -> None:
     )
     text = read(report(made(bare), BONES))
     for said in (
-        "says nothing about visibility",
+        "does not predict visibility",
         "No places in 3D",
         "no moment here has a frame without its occluder",
-        "attends to nothing",
+        "no attention to show",
         "not measured",
     ):
         assert said in text
@@ -181,12 +181,12 @@ def test_worst_cases_are_the_worst_and_of_different_moments() -> None:
 def test_what_is_looked_at_is_drawn_where_it_is() -> None:
     heat = np.zeros((24, 18))
     heat[20, 3] = 1
-    tile = looked(example(pixels=heat, poses=None, weights=None), BONES).astype(int)
+    tile = draw_example(example(pixels=heat, poses=None, weights=None), BONES).astype(int)
     redness = (tile[..., 0] - tile[..., 2])[:, : tile.shape[1] // 2 - 4]
     y, x = np.unravel_index(redness.argmax(), redness.shape)
     assert abs(y / tile.shape[0] - 20.5 / 24) < 0.05
     assert abs(x / redness.shape[1] - 3.5 / 18) < 0.08
-    three = looked(example(), BONES)
+    three = draw_example(example(), BONES)
     assert three.shape[1] > 2.9 * (tile.shape[1] / 2 - 4)
 
 

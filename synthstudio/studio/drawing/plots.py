@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from synthstudio.core.labels import CAUSES
-from synthstudio.report.charts import CAUSE_COLOURS
+from synthstudio.report.plots import CAUSE_COLOURS
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
