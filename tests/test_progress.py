@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from synthstudio.cli import progress
+from synthstudio.api import progress
 
 
 class Terminal(io.StringIO):

@@ -66,6 +66,18 @@ class Dataset(Sequence[Frame]):
         return self._stored.folder
 
     @property
+    def frames(self) -> int:
+        """How many frames; `len(ds)`."""
+        return len(self)
+
+    @cached_property
+    def num_people(self) -> int:
+        """How many people, all frames together."""
+        if self._chosen is None:
+            return self._stored.people
+        return sum(batch.num_rows for batch in self.iter_batches("instances", ["frame_index"]))
+
+    @property
     def skeleton(self) -> Skeleton:
         """Names, flips and sigmas of the J joints."""
         return self._stored.skeleton

@@ -6,6 +6,12 @@ from typing import TYPE_CHECKING
 
 from synthstudio.api.arguments import PathLike, to_choice, to_path
 from synthstudio.api.datasets import Dataset, to_dataset
+from synthstudio.formats.registry import FORMATS as _FORMATS
+
+FORMATS = tuple(_FORMATS)
+"""Names of the formats that `export` writes and `import_` reads."""
+SKELETONS = ("coco17", "mpii16", "crowdpose14", "h36m17", "lsp14", "ochuman19")
+"""Skeletons that joints are converted to."""
 
 if TYPE_CHECKING:
     from synthstudio.formats.export import Exported

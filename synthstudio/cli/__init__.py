@@ -1,4 +1,4 @@
-"""The command line: a thin function per command. Everything it does is a Python call elsewhere."""
+"""The command line: a thin function per command over the Python API."""
 
 from __future__ import annotations
 
@@ -8,18 +8,7 @@ from typing import Annotated
 
 import typer
 
-from synthstudio.cli import (
-    exchange,
-    experiment,
-    inspect,
-    make,
-    occlude,
-    predict,
-    review,
-    studio,
-    train,
-    trust,
-)
+from synthstudio.cli import experiment, generate, inspect, predict, review, select, studio, train
 from synthstudio.cli.options import say
 from synthstudio.core.errors import SynthStudioError
 
@@ -27,7 +16,7 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="synthstudio",
-    help="Make labelled images of partly hidden people. Start with: synthstudio demo",
+    help="Generate labelled images of partly hidden people. Start with: synthstudio demo",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -47,23 +36,23 @@ def _root(
 
 
 COMMANDS = (
-    make.demo,
-    make.generate,
-    make.preview,
-    make.schema,
-    make.frame,
+    generate.demo,
+    generate.generate,
+    generate.preview,
+    generate.schema,
+    generate.frame,
     inspect.audit,
     inspect.stats,
     inspect.coverage,
-    trust.validate,
-    trust.report,
-    trust.diff,
-    trust.filter,
-    trust.split,
-    exchange.export,
-    exchange.import_,
-    exchange.merge,
-    occlude.occlude,
+    inspect.validate,
+    inspect.report,
+    inspect.diff,
+    select.filter,
+    select.split,
+    select.export,
+    select.import_,
+    select.merge,
+    generate.occlude,
     studio.studio,
     train.train_demo,
     train.train,

@@ -1,60 +1,47 @@
-"""The demo: a small data set from nothing, checked, exported and shown."""
+"""The demo: a small dataset from nothing, audited, exported and shown."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from synthstudio.dataset.reader import Dataset
-from synthstudio.formats.export import export
-from synthstudio.generation.audit import audit
-from synthstudio.generation.pipeline import OnProgress, generate
-from synthstudio.generation.stage import prepare
-from synthstudio.recipe.schema.load import dump, load, parse
-from synthstudio.report.dataset import report
-from synthstudio.report.pictures import sheet
+from synthstudio.api.exchange import export
+from synthstudio.api.generation import audit, contact_sheet, generate
+from synthstudio.api.quality import report
+from synthstudio.api.recipes import Recipe
+from synthstudio.core.errors import AssetError
 
 SCENE = "quickstart.yaml"
 
 
 def scene_file(name: str = SCENE) -> Path:
-    """Return a file of scenes/: in the checkout, or where the wheel has put it."""
+    """A file of scenes/: in the checkout, or where the wheel has put it."""
     beside = Path(__file__).resolve().parents[2] / "scenes" / name
     installed = Path(sys.prefix) / "share" / "synthstudio" / "scenes" / name
-    return beside if beside.is_file() else installed
+    found = next((path for path in (beside, installed) if path.is_file()), None)
+    if found is None:
+        raise AssetError("the package's scenes are not installed", where=name, got=str(installed))
+    return found
 
 
-def demo(
-    out: Path, *, frames: int, workers: int, step: Callable[[str], OnProgress]
-) -> dict[str, Any]:
-    """Generate, audit, export COCO, draw a contact sheet, write a report below `out`; tell where.
+def demo(out: Path, *, frames: int, workers: int) -> dict[str, Any]:
+    """Generate, audit, export COCO, draw a contact sheet and write a report below `out`.
 
-    `step(title)` gives the reporter of each long step. A second call with the same folder and
-    settings takes over what is there.
+    A second call with the same folder and settings takes over what is there.
     """
-    path = scene_file()
-    recipe = parse({**dump(load(path)), "frames": frames}, str(path))
-    settings = prepare(recipe, assets=path.parent, device="auto")
-    made = generate(
-        settings,
-        out / "dataset",
-        workers=workers,
-        resume=True,
-        frames_per_shard=8,
-        on_progress=step("generating"),
-    )
-    tally = audit(out / "dataset", settings, workers=workers, on_progress=step("auditing"))
-    coco_folder = _unused(out / "coco")
-    exported = export("coco", out / "dataset", coco_folder)
-    sheet(out / "dataset", out / "contact_sheet.png")
-    report(Dataset(out / "dataset"), out / "report.html", audit=tally.report())
+    recipe = Recipe.load(scene_file()).with_(frames=frames)
+    dataset = generate(recipe, out / "dataset", workers=workers, resume=True, frames_per_shard=8)
+    audited = audit(dataset, workers=workers)
+    figures = {k: v for k, v in audited.figures.items() if k != "findings"}
+    exported = export(dataset, "coco", _unused(out / "coco"))
+    contact_sheet(dataset, out / "contact_sheet.png")
+    report(dataset, out / "report.html", audit=figures)
     return {
-        "frames": made.frames,
-        "people": made.people,
-        "dataset": str(out / "dataset"),
-        "audit": tally.report(),
+        "frames": dataset.summary.frames,
+        "people": dataset.summary.people,
+        "dataset": str(dataset.path),
+        "audit": figures,
         "coco": str(exported.annotations),
         "contact_sheet": str(out / "contact_sheet.png"),
         "report": str(out / "report.html"),
@@ -62,7 +49,7 @@ def demo(
 
 
 def _unused(folder: Path) -> Path:
-    """Return the folder, or the first of folder-2, folder-3, … that is not there."""
+    """The folder, or the first of folder-2, folder-3, ... that does not exist."""
     number, name = 1, folder
     while name.exists():
         number += 1
@@ -71,14 +58,14 @@ def _unused(folder: Path) -> Path:
 
 
 def summary(result: dict[str, Any]) -> str:
-    """Return what a demo made as lines for people."""
+    """What a demo made as lines for people."""
     found = result["audit"]
     return "\n".join(
         (
             f"{result['frames']} frames with {result['people']} people",
             f"  contact sheet  {result['contact_sheet']}",
             f"  report         {result['report']}",
-            f"  data set       {result['dataset']}",
+            f"  dataset        {result['dataset']}",
             f"  COCO file      {result['coco']}",
             f"  audit          {found['state_differs']} of {found['joints']} joint states differ, "
             f"{found['cause_differs']} causes",

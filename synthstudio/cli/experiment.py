@@ -26,7 +26,7 @@ class SizeName(StrEnum):
 
 
 @app.command("real")
-def real(  # noqa: PLR0913 - one parameter per option
+def real(
     annotations: Annotated[Path, typer.Option(help="A COCO keypoint file.")],
     images: Annotated[Path, typer.Option(help="The folder of its photos.")],
     out: Annotated[

@@ -1,17 +1,13 @@
-"""Commands that look at a data set and change nothing in it."""
+"""Commands that look at a dataset and change nothing in it."""
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from synthstudio.api.progress import counted, progress, progress_steps
 from synthstudio.cli.options import (
     DatasetArgument,
     DeviceName,
@@ -23,177 +19,128 @@ from synthstudio.cli.options import (
     say,
 )
 
-if TYPE_CHECKING:
-    from synthstudio.dataset.reader import Dataset
-    from synthstudio.quality.coverage import Coverage
-
 
 def audit(
     dataset: DatasetArgument,
-    frames: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="Only the first N frames.")] = None,
     assets: StoredAssetsOption = None,
     workers: WorkersOption = 1,
     device: DeviceOption = DeviceName.auto,
     as_json: JsonOption = False,
 ) -> None:
-    """Decide every joint's visibility again by rays and count where it differs."""
-    from synthstudio.dataset.reader import Dataset
-    from synthstudio.generation import audit as oracle
-    from synthstudio.generation import stage
-    from synthstudio.generation.photos.audit import is_of_photos
+    """Recompute every joint's visibility by ray casting and count disagreements."""
+    from synthstudio.api import generation
 
-    if is_of_photos(Dataset(dataset)):
-        _audit_photos(dataset, frames, assets, device, as_json)
-        return
-    settings = stage.settings_of(Dataset(dataset), assets=assets, device=device.value)
-    with progress("auditing") as report:
-        tally = oracle.audit(dataset, settings, frames=frames, workers=workers, on_progress=report)
-    for finding in tally.findings[:20]:
-        say(
-            f"frame {finding.frame}, person {finding.instance}, {finding.joint}: stored "
-            f"{finding.stored_cause} {finding.stored[0]:.3f}, again "
-            f"{finding.again_cause} {finding.again[0]:.3f}"
-        )
-    found = {**tally.report(), "findings": [asdict(one) for one in tally.findings]}
-    finish(
-        found,
-        as_json,
-        f"{found['joints']} joints of {found['people']} people: state differs in "
-        f"{found['state_differs']} ({found['disagreement_rate']:.4%}), cause in "
-        f"{found['cause_differs']} ({found['cause_rate']:.4%}); "
-        f"{'within' if found['passed'] else 'OUTSIDE'} the goals of 0.01 % and 0.1 %",
+    found = generation.audit(
+        dataset, frames=frames, assets=assets, workers=workers, device=device.value
     )
-    if not found["passed"]:
-        raise typer.Exit(1)
-
-
-def _audit_photos(
-    dataset: Path, frames: int | None, assets: Path | None, device: DeviceName, as_json: bool
-) -> None:
-    """Check a set of photos: annotated people pixel by pixel, pasted ones by rays."""
-    from synthstudio.dataset.reader import Dataset
-    from synthstudio.generation import audit as oracle
-    from synthstudio.generation.photos import audit as photos
-
-    settings = photos.settings_of(Dataset(dataset), assets=assets, device=device.value)
-    pasted, started = oracle.Tally(), time.monotonic()
-    with progress("auditing") as report:
-        tally, found = photos.audit(
-            dataset,
-            settings,
-            lambda built, rows, fresh, joints, frame: oracle.compare(
-                built, rows, fresh, joints=joints, frame=frame
-            ),
-            frames=frames,
-            on_frame=lambda done, all_: report(done, all_, done / (time.monotonic() - started)),
-        )
-    for one in found:
-        pasted.add(one)
-    for line in tally.findings[:20]:
+    for line in found.findings[:20]:
         say(line)
-    told = pasted.report()
-    listed = [asdict(one) for one in pasted.findings]
-    result = {**tally.report(), "pasted": told, "findings": listed}
-    passed = result["passed"] = result["passed"] and told["passed"]
-    finish(
-        result,
-        as_json,
-        f"{tally.text()}\n{told['joints']} joints of {told['people']} pasted people by rays: state "
-        f"differs in {told['state_differs']}, cause in {told['cause_differs']}",
-    )
-    if not passed:
+    finish(found.figures, as_json, found.summary)
+    if not found.passed:
         raise typer.Exit(1)
 
 
 def stats(dataset: DatasetArgument, as_json: JsonOption = False) -> None:
-    """Count joints by cause, people and poses; compare what was asked with what came of it."""
-    from synthstudio.dataset.reader import Dataset
-    from synthstudio.quality import stats as counting
+    """Count joints by cause of occlusion, people and poses; compare requested with achieved."""
+    from synthstudio.api import quality
 
-    found = counted_stats(Dataset(dataset))
-    typer.echo(json.dumps(found, sort_keys=True) if as_json else counting.text(found))
-
-
-def counted_stats(dataset: Dataset) -> dict[str, Any]:
-    """Count a data set, showing how far it is."""
-    from synthstudio.core.skeleton import get_skeleton
-    from synthstudio.dataset.rows import pair_rows
-    from synthstudio.quality import stats as counting
-
-    frames = dataset.iter_frames(counting.FRAME_COLUMNS)
-    samples = pair_rows(frames, dataset.iter_instances(counting.PERSON_COLUMNS))
-    with progress("counting") as report:
-        counted_samples = counted(samples, dataset.frames, report)
-        return counting.stats(counted_samples, get_skeleton(dataset.identity.skeleton))
+    found = quality.stats(dataset)
+    typer.echo(json.dumps(found, sort_keys=True) if as_json else quality.stats_text(found))
 
 
 def coverage(
     dataset: DatasetArgument,
     sheet: Annotated[
-        Path | None, typer.Option(help="Write a picture for each bin, a JPG or PNG.")
+        Path | None, typer.Option(help="Write an example picture of each bin, a JPG or PNG.")
     ] = None,
     write: Annotated[
-        Path | None, typer.Option(help="Write a recipe for what is thin, e.g. next.yaml.")
+        Path | None, typer.Option(help="Write a recipe that fills thin bins, e.g. next.yaml.")
     ] = None,
     frames: Annotated[
-        int | None, typer.Option(min=1, help="How many frames --write asks for; default a quarter.")
+        int | None,
+        typer.Option(min=1, help="Number of frames of that recipe; default: a quarter."),
     ] = None,
     at_least: Annotated[
         int | None,
-        typer.Option(min=1, help="Fewer are thin; default: half of an even share."),
+        typer.Option(min=1, help="Bins with fewer joints are thin; default: half an even share."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Count joints by cause, fraction, view, pose and body; show and fill what is thin."""
-    from synthstudio.dataset.reader import Dataset
-    from synthstudio.quality import coverage as counting
-    from synthstudio.quality.coverage_text import text
+    """Count joints by cause, occluded fraction, view, pose and body; show and fill thin bins."""
+    from synthstudio.api import quality
 
-    if sheet is not None and sheet.suffix.lower() not in (".jpg", ".jpeg", ".png"):
+    if sheet is not None and sheet.suffix.lower() not in quality.SHEET_SUFFIXES:
         raise typer.BadParameter("name it .jpg or .png", param_hint="--sheet")
-    opened = Dataset(dataset)
-    with progress_steps() as step:
-        report = step("counting people")
-        found = counting.coverage(opened, on_progress=report)
-        if sheet is not None:
-            _write_sheet(opened, found, sheet, step("drawing the sheet"))
-    typer.echo(json.dumps(found.as_json()) if as_json else text(found, at_least=at_least))
+    found = quality.coverage(dataset, sheet=sheet, recipe=write, frames=frames, at_least=at_least)
+    typer.echo(json.dumps(found.as_json()) if as_json else found.text())
     if sheet is not None:
         say(f"the sheet is in {sheet}")
     if write is not None:
-        made = _write_next(opened, found, write, frames=frames, at_least=at_least)
-        say(f"{write}: {made}")
+        say(f"{write}: {found.recipe_note}")
 
 
-def _write_sheet(
-    dataset: Dataset, found: Coverage, out: Path, report: Callable[[int, int, float], None]
+def validate(
+    path: Annotated[Path, typer.Argument(help="Folder of a dataset, or a COCO file.")],
+    images: Annotated[
+        Path | None, typer.Option(help="Images of the COCO file; default: its own folder.")
+    ] = None,
+    no_pictures: Annotated[
+        bool, typer.Option("--no-pictures", help="Do not open images or check hashes.")
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="Write an HTML page with examples drawn.")
+    ] = None,
+    fix: Annotated[
+        Path | None,
+        typer.Option(help="Write a fixed copy here: a COCO file, or the folder of a dataset."),
+    ] = None,
+    as_json: JsonOption = False,
 ) -> None:
-    from synthstudio.core.images import encode_jpeg, encode_png
-    from synthstudio.dataset.durable import write_file
-    from synthstudio.report.coverage_sheet import sheet
+    """Check labels for errors: a dataset's, or those of anyone's COCO keypoint file."""
+    from synthstudio.api import quality
 
-    drawn = sheet(dataset, found, on_progress=report)
-    png = out.suffix.lower() == ".png"
-    write_file(out, encode_png(drawn) if png else encode_jpeg(drawn, 90))
+    if path.is_dir() and images is not None:
+        raise typer.BadParameter("a dataset has its own images", param_hint="--images")
+    if not path.is_dir() and fix is not None and fix.exists():
+        raise typer.BadParameter("there is something already", param_hint="--fix")
+    found = quality.validate(path, images=images, pictures=not no_pictures, report=report, fix=fix)
+    result, text = found.as_json(), found.text()
+    if found.fixed is not None:
+        result["mended"] = {"out": str(fix), "kinds": found.fixed}
+        kinds = ", ".join(f"{n} {kind}" for kind, n in found.fixed.items()) or "nothing"
+        text += f"\nfixed copy in {fix}: {kinds}"
+    if report is not None:
+        result["report"] = str(report)
+        text += f"\nexamples drawn in {report}"
+    finish(result, as_json, text)
+    if found.errors:
+        raise typer.Exit(1)
 
 
-def _write_next(
-    dataset: Dataset, found: Coverage, out: Path, *, frames: int | None, at_least: int | None
-) -> str:
-    """Write the next recipe; return what it is for and how to go on."""
-    from synthstudio.body.pose_library import library
-    from synthstudio.dataset.durable import write_file
-    from synthstudio.quality.coverage_recipe import as_yaml, is_of_photos, next_recipe
+def report(
+    dataset: DatasetArgument,
+    out: Annotated[Path, typer.Option(help="HTML file.")] = Path("report.html"),
+    audit: Annotated[
+        Path | None, typer.Option(help="Output of audit --json for this dataset.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write one self-contained HTML page about a dataset, with a datasheet."""
+    from synthstudio.api import quality
 
-    families = {pose.family for pose in library() if not (pose.holds or pose.leans)}
-    made = next_recipe(dataset, found, families=families, frames=frames, at_least=at_least)
-    write_file(out, as_yaml(made, found).encode())
-    if is_of_photos(dataset):
-        return (
-            "the same photos with another seed, for what is thin. Next: "
-            f"synthstudio occlude ANNOTATIONS --images PHOTOS --recipe {out}"
-        )
-    return (
-        f"{made['frames']} frames with another seed for what is thin. "
-        f"Next: synthstudio generate {out}"
-    )
+    stats = quality.report(dataset, out, audit=audit, on_step=say)
+    result = {"out": str(out), "frames": stats["frames"], "people": stats["people"]}
+    finish(result, as_json, f"{stats['frames']} frames reported in {out}")
+
+
+def diff(
+    a: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
+    b: Annotated[Path, typer.Argument(help="Folder of another one.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two datasets: how they were made, counts, distributions, joint rates."""
+    from synthstudio.api import quality
+
+    found = quality.diff(a, b)
+    typer.echo(json.dumps(found, sort_keys=True) if as_json else quality.diff_text(found))

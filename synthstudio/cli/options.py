@@ -9,20 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
-from synthstudio.formats.registry import FORMATS
+from synthstudio.api.exchange import FORMATS, SKELETONS
 
 
 class DeviceName(StrEnum):
-    """Where kernels run."""
-
     auto = "auto"
     cpu = "cpu"
     cuda = "cuda"
 
 
 class RendererName(StrEnum):
-    """Who draws the colours; labels always come from the exact rasteriser."""
-
     raster = "raster"
     pyrender = "pyrender"
 
@@ -30,41 +26,31 @@ class RendererName(StrEnum):
 ExportFormat = StrEnum(  # type: ignore[misc]
     "ExportFormat", {name.replace("-", "_"): name for name in FORMATS}
 )
-"""Formats of other tools."""
 DEFAULT_FORMAT = ExportFormat("coco")
+SkeletonName = StrEnum("SkeletonName", list(SKELETONS))  # type: ignore[misc]
 
 
-class BonesName(StrEnum):
-    """Skeletons that joints are converted to."""
-
-    coco17 = "coco17"
-    mpii16 = "mpii16"
-    crowdpose14 = "crowdpose14"
-    h36m17 = "h36m17"
-    lsp14 = "lsp14"
-    ochuman19 = "ochuman19"
-
-
-SceneArgument = Annotated[Path, typer.Argument(help="A recipe, e.g. scenes/quickstart.yaml.")]
-DatasetArgument = Annotated[Path, typer.Argument(help="A data set's folder.")]
+SceneArgument = Annotated[Path, typer.Argument(help="Recipe file, e.g. scenes/quickstart.yaml.")]
+DatasetArgument = Annotated[Path, typer.Argument(help="Folder of a dataset.")]
 AssetsOption = Annotated[
     Path | None,
-    typer.Option(help="The folder that the recipe's asset folders are in; default: the recipe's."),
+    typer.Option(help="Root of the recipe's asset folders; default: the recipe's own folder."),
 ]
 StoredAssetsOption = Annotated[
     Path | None,
-    typer.Option(help="Where its asset folders are now; default: where they were."),
+    typer.Option(help="Where its asset folders are now, if they have moved."),
 ]
-SeedOption = Annotated[int | None, typer.Option(help="Instead of the recipe's seed.")]
-DeviceOption = Annotated[DeviceName, typer.Option(help="Where kernels run.")]
-RendererOption = Annotated[RendererName, typer.Option(help="Who draws the colours.")]
+SeedOption = Annotated[int | None, typer.Option(help="Override the recipe's seed.")]
+DeviceOption = Annotated[DeviceName, typer.Option(help="Device to run on.")]
+RendererOption = Annotated[
+    RendererName,
+    typer.Option(help="Renderer of the colours; labels always come from the exact rasteriser."),
+]
 WorkersOption = Annotated[
     int,
-    typer.Option(
-        min=1, max=256, help="Processes, each makes shards of 64 frames; no byte depends on it."
-    ),
+    typer.Option(min=1, max=256, help="Number of processes; the output does not depend on it."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")]
 
 
 def say(text: str) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from synthstudio.inference.sources import Source
 
 
-def predict(  # noqa: PLR0913 - one parameter per option
+def predict(
     weights: Annotated[Path, typer.Argument(help="A run's folder, or a .safetensors file of one.")],
     source: Annotated[
         Path, typer.Argument(help="A photo, a folder of photos, a video, a data set, a COCO file.")

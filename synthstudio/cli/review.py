@@ -15,12 +15,12 @@ import typer
 from synthstudio.api.progress import progress_steps, waiting
 from synthstudio.cli.options import (
     DEFAULT_FORMAT,
-    BonesName,
     DatasetArgument,
     DeviceName,
     DeviceOption,
     ExportFormat,
     JsonOption,
+    SkeletonName,
     StoredAssetsOption,
     WorkersOption,
     finish,
@@ -88,7 +88,7 @@ def export(
         OnlyName, typer.Option(help="Frames with somebody approved, or touched, or all.")
     ] = OnlyName.approved,
     skeleton: Annotated[
-        BonesName | None, typer.Option("--skeleton", help="Convert the joints to this one.")
+        SkeletonName | None, typer.Option("--skeleton", help="Convert the joints to this one.")
     ] = None,
     db: DbOption = None,
     as_json: JsonOption = False,
@@ -138,7 +138,7 @@ def import_(
 
 
 @app.command()
-def check(  # noqa: PLR0913 - the options of one command
+def check(
     dataset: DatasetArgument,
     frames: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
     audit: Annotated[

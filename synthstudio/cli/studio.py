@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 
-def studio(  # noqa: PLR0913 - one parameter per option
+def studio(
     datasets: Annotated[list[Path] | None, typer.Argument(help="Folders of data sets.")] = None,
     db: Annotated[
         str | None, typer.Option(help="SQLite file or database URL; default: in the state folder.")

@@ -149,7 +149,7 @@ def train_demo(
         raise typer.Exit(1)
 
 
-def evaluate(  # noqa: PLR0913 - one parameter per option
+def evaluate(
     run: Annotated[Path, typer.Argument(help="A run's folder, or a .safetensors file.")],
     dataset: DatasetArgument,
     split: Annotated[

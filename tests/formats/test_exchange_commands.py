@@ -5,7 +5,7 @@ from exchange_sets import differences, make_set, rows_of
 from typer.testing import CliRunner
 
 from synthstudio.cli import app
-from synthstudio.cli.options import BonesName, ExportFormat
+from synthstudio.cli.options import SkeletonName, ExportFormat
 from synthstudio.core.errors import FormatError
 from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
@@ -15,7 +15,7 @@ from synthstudio.formats.registry import FORMATS
 
 def test_the_commands_know_every_format_and_skeleton() -> None:
     assert [f.value for f in ExportFormat] == list(FORMATS)
-    assert [b.value for b in BonesName] == list(TARGETS)
+    assert [b.value for b in SkeletonName] == list(TARGETS)
 
 
 def test_export_and_import(tmp_path) -> None:

@@ -1,0 +1,301 @@
+"""What is in a data set, whether it is sound, and what it lacks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synthstudio.api.arguments import PathLike, to_count, to_path
+from synthstudio.api.datasets import Dataset, to_dataset
+from synthstudio.api.progress import counted, progress_steps
+from synthstudio.core.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from synthstudio.quality.coverage import Coverage
+    from synthstudio.quality.validate import Validated
+
+SHEET_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+def stats(dataset: Dataset | PathLike) -> dict[str, Any]:
+    """Count joints by cause and state, people, poses; compare requested with achieved."""
+    from synthstudio.dataset.rows import pair_rows
+    from synthstudio.quality import stats as counting
+
+    opened = to_dataset(dataset)
+    samples = pair_rows(
+        opened.iter_frames(counting.FRAME_COLUMNS), opened.iter_instances(counting.PERSON_COLUMNS)
+    )
+    with progress_steps() as step:
+        return counting.stats(counted(samples, len(opened), step("counting")), opened.skeleton)
+
+
+def stats_text(found: dict[str, Any]) -> str:
+    """`stats` as lines for people."""
+    from synthstudio.quality.stats import text
+
+    return text(found)
+
+
+def unmet_targets(dataset: Dataset) -> list[str]:
+    """How a generated data set misses its recipe's targets, a sentence each."""
+    from synthstudio.quality.asked import unmet
+
+    recipe = dataset.identity.recipe
+    return unmet(stats(dataset), recipe.get("targets"))
+
+
+def coverage(
+    dataset: Dataset | PathLike,
+    *,
+    sheet: PathLike | None = None,
+    recipe: PathLike | None = None,
+    frames: int | None = None,
+    at_least: int | None = None,
+) -> CoverageReport:
+    """Count joints by cause, fraction, view, pose and body.
+
+    Args:
+        dataset: The data set.
+        sheet: Write a picture for each bin, a JPG or PNG.
+        recipe: Write a recipe for what is thin, e.g. next.yaml.
+        frames: How many frames that recipe asks for; default: a quarter.
+        at_least: Bins with fewer are thin; default: half of an even share.
+    """
+    from synthstudio.quality import coverage as counting
+
+    stored = to_dataset(dataset)._stored
+    picture = None if sheet is None else to_path(sheet, "sheet")
+    if picture is not None and picture.suffix.lower() not in SHEET_SUFFIXES:
+        raise ArgumentError(
+            "this is no picture's name",
+            where="sheet",
+            expected=" or ".join(SHEET_SUFFIXES),
+            got=picture.name,
+        )
+    with progress_steps() as step:
+        found = counting.coverage(stored, on_progress=step("counting people"))
+        if picture is not None:
+            _write_sheet(stored, found, picture, step("drawing the sheet"))
+    note = ""
+    if recipe is not None:
+        note = _write_next(
+            stored,
+            found,
+            to_path(recipe, "recipe"),
+            frames=None if frames is None else to_count(frames, "frames"),
+            at_least=at_least,
+        )
+    return CoverageReport(counts=found, at_least=at_least, recipe_note=note)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoverageReport:
+    """What `coverage` found; `recipe_note` says what the written recipe is for."""
+
+    counts: Coverage
+    at_least: int | None
+    recipe_note: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Counts along each axis and the thin pairs, as plain values."""
+        return self.counts.as_json()
+
+    def text(self) -> str:
+        """Tables for people."""
+        from synthstudio.quality.coverage_text import text
+
+        return text(self.counts, at_least=self.at_least)
+
+
+def _write_sheet(stored: Any, found: Coverage, out: Path, report: Any) -> None:
+    from synthstudio.core.images import encode_jpeg, encode_png
+    from synthstudio.dataset.durable import write_file
+    from synthstudio.report.coverage_sheet import sheet
+
+    drawn = sheet(stored, found, on_progress=report)
+    png = out.suffix.lower() == ".png"
+    write_file(out, encode_png(drawn) if png else encode_jpeg(drawn, 90))
+
+
+def _write_next(
+    stored: Any, found: Coverage, out: Path, *, frames: int | None, at_least: int | None
+) -> str:
+    from synthstudio.body.pose_library import library
+    from synthstudio.dataset.durable import write_file
+    from synthstudio.quality.coverage_recipe import as_yaml, is_of_photos, next_recipe
+
+    families = {pose.family for pose in library() if not (pose.holds or pose.leans)}
+    made = next_recipe(stored, found, families=families, frames=frames, at_least=at_least)
+    write_file(out, as_yaml(made, found).encode())
+    if is_of_photos(stored):
+        return (
+            "the same photos with another seed, for what is thin. Next: "
+            f"synthstudio occlude ANNOTATIONS --images PHOTOS --recipe {out}"
+        )
+    return (
+        f"{made['frames']} frames with another seed for what is thin. "
+        f"Next: synthstudio generate {out}"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """What `validate` found. `fixed` counts what the mended copy mends, by kind."""
+
+    found: Validated
+    fixed: dict[str, int] | None = None
+
+    @property
+    def errors(self) -> int:
+        """How many findings are errors; the others are warnings."""
+        return int(self.found.findings.errors)
+
+    def as_json(self) -> dict[str, Any]:
+        """Findings by kind with examples, as plain values."""
+        return self.found.findings.as_json()
+
+    def text(self) -> str:
+        """Lines for people."""
+        return self.found.findings.text()
+
+
+def validate(
+    path: PathLike,
+    *,
+    images: PathLike | None = None,
+    pictures: bool = True,
+    report: PathLike | None = None,
+    fix: PathLike | None = None,
+) -> Validation:
+    """Look for errors in labels: a data set's, or those of anyone's COCO keypoint file.
+
+    Args:
+        path: A data set's folder or a COCO file.
+        images: A COCO file's pictures; default: its own folder.
+        pictures: Also open pictures and check hashes.
+        report: Write an HTML page with examples drawn in.
+        fix: Write a mended copy here: a COCO file, or a data set's folder.
+    """
+    source = to_path(path, "path")
+    page = None if report is None else to_path(report, "report")
+    target = None if fix is None else to_path(fix, "fix")
+    folder = None if images is None else to_path(images, "images")
+    if source.is_dir():
+        if folder is not None:
+            raise ArgumentError("a data set has its own pictures", where="images")
+        return _validate_dataset(source, pictures, page, target)
+    return _validate_coco(source, (folder or source.parent) if pictures else None, page, target)
+
+
+def _validate_dataset(
+    path: Path, pictures: bool, report: Path | None, fix: Path | None
+) -> Validation:
+    from synthstudio.dataset.filter import without
+    from synthstudio.quality import validate as validating
+    from synthstudio.report.findings import write_dataset_findings
+
+    dataset = Dataset(path)._stored
+    with _steps({"frames": dataset.frames}) as step:
+        found = validating.validate_dataset(dataset, pictures=pictures, on_step=step)
+    if report is not None:
+        write_dataset_findings(found.findings, dataset, report)
+    if fix is None:
+        return Validation(found=found)
+    without(dataset, found.bad, fix)
+    return Validation(found=found, fixed={"frames left out": len(found.bad)})
+
+
+def _validate_coco(
+    path: Path, folder: Path | None, report: Path | None, fix: Path | None
+) -> Validation:
+    from synthstudio.formats.coco.file import RawCoco
+    from synthstudio.quality import validate as validating
+    from synthstudio.quality.checks.mend import write_mended
+    from synthstudio.report.findings import write_coco_findings
+
+    if fix is not None and fix.exists():
+        raise ArgumentError("there is something already", where="fix", got=str(fix))
+    with RawCoco(path) as source:
+        categories = source.head["categories"]
+        with _steps({}) as step:
+            found = validating.validate_coco(
+                categories, source.images, source.annotations, folder=folder, on_step=step
+            )
+        if report is not None:
+            write_coco_findings(
+                found.findings,
+                path.name,
+                categories,
+                source.images(),
+                source.annotations(),
+                report,
+                folder=folder,
+            )
+        if fix is None:
+            return Validation(found=found)
+        done = write_mended(
+            source.head, source.images, source.annotations, fix, left_out=found.unusable
+        )
+    return Validation(found=found, fixed=dict(done))
+
+
+@contextmanager
+def _steps(totals: dict[str, int]) -> Iterator[Callable[[str, int], None]]:
+    """A bar for each kind of entry that is gone through; yields what counts one."""
+    began: dict[str, tuple[float, Any]] = {}
+    with progress_steps() as begin:
+
+        def step(what: str, done: int) -> None:
+            if what not in began:
+                began[what] = (time.monotonic(), begin(f"checking {what}"))
+            if done % 64 == 0:
+                since, report = began[what]
+                rate = done / max(1e-6, time.monotonic() - since)
+                report(done, totals.get(what, done), rate)
+
+        yield step
+
+
+def report(
+    dataset: Dataset | PathLike,
+    out: PathLike,
+    *,
+    audit: PathLike | dict[str, Any] | None = None,
+    on_step: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Write one self-contained HTML page about a data set, with a datasheet.
+
+    Args:
+        dataset: The data set.
+        out: An HTML file.
+        audit: The figures of an audit, or the file of what `synthstudio audit --json` printed.
+
+    Returns:
+        The statistics on the page.
+    """
+    from synthstudio.dataset.durable import read_json
+    from synthstudio.report.dataset import report as write
+
+    known = audit is None or isinstance(audit, dict)
+    audited: Any = audit if known else read_json(to_path(audit, "audit"))
+    stored = to_dataset(dataset)._stored
+    return dict(write(stored, to_path(out, "out"), audit=audited, on_step=on_step).stats)
+
+
+def diff(a: Dataset | PathLike, b: Dataset | PathLike) -> dict[str, Any]:
+    """Compare two data sets: how they were made, counts, distributions, rates of joints."""
+    from synthstudio.quality import diff as comparing
+
+    return comparing.diff(to_dataset(a)._stored, to_dataset(b)._stored)
+
+
+def diff_text(found: dict[str, Any]) -> str:
+    """`diff` as lines for people."""
+    from synthstudio.quality.diff import text
+
+    return text(found)

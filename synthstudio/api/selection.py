@@ -1,0 +1,133 @@
+"""New data sets from old ones: filter, split, merge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from synthstudio.api.arguments import PathLike, to_path
+from synthstudio.api.datasets import Dataset, to_dataset
+
+if TYPE_CHECKING:
+    from synthstudio.dataset.filter import Counted
+    from synthstudio.dataset.splits import Leak, Splits
+
+DEFAULT_KEYS = ("group", "clip", "identity")
+
+
+def filter(
+    dataset: Dataset | PathLike,
+    query: str,
+    out: PathLike,
+    *,
+    keep_people: bool = False,
+    resume: bool = False,
+) -> Dataset:
+    """Write the frames with people who match a query as a data set (docs/query.md).
+
+    Args:
+        dataset: The source, which stays as it is.
+        query: Such as `left_wrist hidden by object and occluded > 0.3`.
+        out: The new data set's folder.
+        keep_people: Keep the rows of matching people only; default: everybody in the frames.
+        resume: Go on with a filter that was stopped.
+    """
+    from synthstudio.dataset import filter as filtering
+
+    source = to_dataset(dataset)._stored
+    folder = to_path(out, "out")
+    wanted = filtering.query_of(source, query)
+    filtering.filter_dataset(source, wanted, folder, keep_people=keep_people, resume=resume)
+    return Dataset(folder)
+
+
+def count(dataset: Dataset | PathLike, query: str) -> Counted:
+    """Count the people and frames that match a query."""
+    from synthstudio.dataset import filter as filtering
+
+    source = to_dataset(dataset)._stored
+    return filtering.count(source, filtering.query_of(source, query))
+
+
+def query_fields() -> str:
+    """What a query may ask for, as a table."""
+    from synthstudio.dataset.matching import fields_text
+
+    return fields_text()
+
+
+def split(
+    dataset: Dataset | PathLike,
+    *,
+    by: Sequence[str] = DEFAULT_KEYS,
+    shares: Sequence[float] = (0.8, 0.1, 0.1),
+    seed: int = 0,
+    table: PathLike | None = None,
+    out: PathLike | None = None,
+) -> Splits:
+    """Split a data set anew so that nothing leaks, alike in how much is hidden.
+
+    Args:
+        dataset: The data set, which stays as it is.
+        by: What may not be in two splits: group, clip, motion, identity, pose, asset.
+        shares: Of train, val and test.
+        seed: Decides between equal choices.
+        table: Write a CSV table of splits.
+        out: Write a data set that says them.
+    """
+    from synthstudio.dataset import splits
+
+    source = to_dataset(dataset)._stored
+    made = splits.split(source, keys=list(by), shares=list(shares), seed=seed)
+    if table is not None:
+        splits.write_table(made, to_path(table, "table"))
+    if out is not None:
+        splits.apply(source, made, to_path(out, "out"))
+    return made
+
+
+def leaks(
+    dataset: Dataset | PathLike,
+    *,
+    by: Sequence[str] = DEFAULT_KEYS,
+    table: PathLike | None = None,
+) -> list[Leak]:
+    """What is in more than one split, as stored or by a table that `split` wrote."""
+    from synthstudio.dataset import splits
+
+    stored: Mapping[int, str] | None = None
+    if table is not None:
+        stored = splits.read_table(to_path(table, "table"))
+    return list(splits.leaks(to_dataset(dataset)._stored, keys=list(by), table=stored))
+
+
+def merge(
+    parts: Sequence[PathLike],
+    out: PathLike,
+    *,
+    sets: bool = False,
+    resume: bool = False,
+    allow_mixed: bool = False,
+    drop_doubled: bool = False,
+) -> Dataset:
+    """Join the parts of one run into its bytes, or whole data sets into a new one.
+
+    Args:
+        parts: Folders made with `part`, or with `sets` data sets of any runs.
+        out: The new data set's folder.
+        sets: They are whole data sets.
+        resume: Go on with a merge.
+        allow_mixed: Join parts of other versions or machines.
+        drop_doubled: With `sets`, leave out pictures that came before.
+    """
+    from synthstudio.dataset.merge import merge as join
+    from synthstudio.dataset.merge import merge_sets
+
+    paths: list[Any] = [to_path(part, "parts") for part in parts]
+    folder = to_path(out, "out")
+    if sets:
+        opened = [Dataset(path)._stored for path in paths]
+        merge_sets(opened, folder, drop_doubled=drop_doubled, resume=resume)
+    else:
+        join(paths, folder, resume=resume, allow_mixed=allow_mixed)
+    return Dataset(folder)

@@ -1,0 +1,280 @@
+"""Commands that generate frames: datasets, previews, occluded photos."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from synthstudio.api.progress import waiting
+from synthstudio.cli.options import (
+    AssetsOption,
+    DatasetArgument,
+    DeviceName,
+    DeviceOption,
+    JsonOption,
+    RendererName,
+    RendererOption,
+    SceneArgument,
+    SeedOption,
+    StoredAssetsOption,
+    WorkersOption,
+    finish,
+    say,
+)
+
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
+AllowMixedOption = Annotated[
+    bool,
+    typer.Option("--allow-mixed", help="Resume even if recipe, version or machine differ."),
+]
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Output folder.")] = Path("exports/demo"),
+    frames: Annotated[int, typer.Option(min=1, help="Number of frames.")] = 24,
+    workers: WorkersOption = 2,
+    as_json: JsonOption = False,
+) -> None:
+    """Generate 24 frames, audit them, export COCO, draw a contact sheet, write a report."""
+    from synthstudio.cli import demo
+
+    result = demo.demo(out, frames=frames, workers=workers)
+    finish(result, as_json, demo.summary(result))
+
+
+def generate(
+    scene: SceneArgument,
+    frames: Annotated[int | None, typer.Option(min=1, help="Override the recipe's frames.")] = None,
+    seed: SeedOption = None,
+    out: Annotated[Path | None, typer.Option(help="Output folder; default: exports/NAME.")] = None,
+    assets: AssetsOption = None,
+    workers: WorkersOption = 1,
+    device: DeviceOption = DeviceName.auto,
+    renderer: RendererOption = RendererName.raster,
+    resume: ResumeOption = False,
+    allow_mixed: AllowMixedOption = False,
+    part: Annotated[
+        str | None, typer.Option(help="Generate one part of the run, e.g. 3/8; then merge.")
+    ] = None,
+    skip_failed: Annotated[
+        bool, typer.Option("--skip-failed", help="Record frames that fail twice and continue.")
+    ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only estimate speed, time and disk space.")
+    ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Exit with status 1 if the recipe's targets are missed."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Generate a dataset from a recipe."""
+    from synthstudio.api import generation
+    from synthstudio.api.quality import unmet_targets
+    from synthstudio.api.recipes import Recipe
+
+    changes = {k: v for k, v in (("frames", frames), ("seed", seed)) if v is not None}
+    recipe = Recipe.load(scene)
+    recipe = recipe.with_(**changes) if changes else recipe
+    folder = out or Path("exports") / recipe.name
+    if plan:
+        estimate = generation.plan(
+            recipe,
+            folder,
+            assets=assets,
+            workers=workers,
+            device=device.value,
+            renderer=renderer.value,
+        )
+        finish(estimate.as_json(), as_json, estimate.text())
+        return
+    dataset = generation.generate(
+        recipe,
+        folder,
+        assets=assets,
+        workers=workers,
+        device=device.value,
+        renderer=renderer.value,
+        resume=resume,
+        allow_mixed=allow_mixed,
+        part=_part(part),
+        skip_failed=skip_failed,
+    )
+    made = dataset.summary
+    if made.set_aside:
+        say(f"{len(made.set_aside)} damaged shards were moved to {folder / 'set-aside'}")
+    if made.failed:
+        say(f"{made.failed} frames failed twice; they are recorded, not stored")
+    result = {
+        "folder": str(made.folder),
+        "frames": made.frames,
+        "people": made.people,
+        "failed": made.failed,
+        "made": made.made,
+        "seconds": round(made.seconds, 3),
+    }
+    missed: list[str] = []
+    if recipe.targets.any:
+        result["unmet"] = missed = unmet_targets(dataset)
+        for sentence in missed:
+            say(f"target not met: {sentence}")
+    finish(
+        result,
+        as_json,
+        f"{made.frames} frames with {made.people} people in {made.folder} "
+        f"({made.seconds:.0f} s). Next: synthstudio stats {made.folder}",
+    )
+    if strict and missed:
+        raise typer.Exit(1)
+
+
+def preview(
+    scene: SceneArgument,
+    index: Annotated[int, typer.Option(min=0, help="Index of the frame.")] = 0,
+    out: Annotated[Path, typer.Option(help="PNG, JPG or WebP file.")] = Path("preview.png"),
+    moment: Annotated[
+        bool,
+        typer.Option(
+            "--moment",
+            help="Draw moment INDEX: all its variants side by side, or its clip as a strip "
+            "(as an animation if OUT ends in .webp).",
+        ),
+    ] = False,
+    seed: SeedOption = None,
+    assets: AssetsOption = None,
+    device: DeviceOption = DeviceName.auto,
+    renderer: RendererOption = RendererName.raster,
+    as_json: JsonOption = False,
+) -> None:
+    """Draw one frame of a recipe with its joints, boxes and causes of occlusion."""
+    from synthstudio.api.generation import draw_preview
+    from synthstudio.api.recipes import Recipe
+
+    recipe = Recipe.load(scene)
+    recipe = recipe if seed is None else recipe.with_(seed=seed)
+    what = f"{'moment' if moment else 'frame'} {index}"
+    with waiting(f"drawing {what}"):
+        draw_preview(
+            recipe,
+            index,
+            out,
+            moment=moment,
+            assets=assets,
+            device=device.value,
+            renderer=renderer.value,
+        )
+    finish({"out": str(out), "index": index}, as_json, f"{what} drawn in {out}")
+
+
+def schema() -> None:
+    """Print the JSON Schema of recipes, for editors and other tools."""
+    from synthstudio.api.generation import recipe_schema
+
+    typer.echo(json.dumps(recipe_schema(), indent=2, sort_keys=True))
+
+
+def frame(
+    dataset: DatasetArgument,
+    index: Annotated[int, typer.Argument(min=0, help="Index of the frame.")],
+    out: Annotated[Path | None, typer.Option(help="Write the re-rendered image here.")] = None,
+    drawn: Annotated[
+        Path | None, typer.Option(help="Write it with its labels drawn: PNG, JPG or WebP.")
+    ] = None,
+    assets: StoredAssetsOption = None,
+    device: DeviceOption = DeviceName.auto,
+    as_json: JsonOption = False,
+) -> None:
+    """Re-render a stored frame and compare it with what is stored."""
+    from synthstudio.api.generation import remake
+
+    with waiting(f"re-rendering frame {index}"):
+        agreement = remake(dataset, index, out=out, drawn=drawn, assets=assets, device=device.value)
+    result = {
+        "index": index,
+        "held": agreement.held,
+        "joints_px": agreement.joints_px,
+        "shares": agreement.shares,
+        "pixels_within_2_levels": agreement.pixels,
+    }
+    finish(result, as_json, f"frame {index}: {agreement.held}")
+    if agreement.held == "different":
+        raise typer.Exit(1)
+
+
+def occlude(
+    annotations: Annotated[Path, typer.Argument(help="COCO keypoint file.")],
+    images: Annotated[Path, typer.Option(help="Folder of its photos.")],
+    recipe: Annotated[Path, typer.Option(help="Recipe file, e.g. scenes/occlude.yaml.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new dataset.")],
+    each: Annotated[
+        int | None,
+        typer.Option(min=1, max=1000, help="Occluded frames per photo; default: the recipe's."),
+    ] = None,
+    seed: SeedOption = None,
+    assets: AssetsOption = None,
+    workers: WorkersOption = 1,
+    device: DeviceOption = DeviceName.cpu,
+    resume: ResumeOption = False,
+    allow_mixed: AllowMixedOption = False,
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Leave out photos that cannot be used.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Occlude people in annotated photos with objects and other people; labels follow."""
+    from synthstudio.api import generation
+    from synthstudio.api.selection import leaks
+
+    dataset = generation.occlude(
+        annotations,
+        images,
+        recipe,
+        out,
+        each=each,
+        seed=seed,
+        assets=assets,
+        workers=workers,
+        device=device.value,
+        resume=resume,
+        allow_mixed=allow_mixed,
+        skip_broken=skip_broken,
+    )
+    made, found = dataset.summary, dataset.summary.summary
+    for note in made.notes:
+        say(f"left out: {note}")
+    shared = leaks(dataset, by=("asset", "identity"))
+    if shared:
+        say(
+            f"{len(shared)} cut-outs or pasted people are in more than one split: hold some out "
+            "(holdout.occluders, holdout.identities), or split anew with synthstudio split "
+            "--by group,asset,identity"
+        )
+    result = {
+        "leaks": len(shared),
+        "folder": str(found.folder),
+        "photos": made.photos,
+        "frames": found.frames,
+        "people": found.people,
+        "made": found.made,
+        "left_out": list(made.notes),
+        "seconds": round(found.seconds, 3),
+    }
+    finish(
+        result,
+        as_json,
+        f"{found.frames} frames of {made.photos} photos with {found.people} people in "
+        f"{found.folder} ({found.seconds:.0f} s). Next: synthstudio stats {found.folder}",
+    )
+
+
+def _part(text: str | None) -> tuple[int, int] | None:
+    """Parse K/N."""
+    if text is None:
+        return None
+    numbers = text.split("/")
+    if len(numbers) != 2 or not all(n.isascii() and n.isdigit() and len(n) < 7 for n in numbers):
+        raise typer.BadParameter("write it as K/N, e.g. 3/8", param_hint="--part")
+    return int(numbers[0]), int(numbers[1])

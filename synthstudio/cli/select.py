@@ -1,0 +1,172 @@
+"""Commands that make new datasets of old ones and write them for other tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from synthstudio.api.progress import waiting
+from synthstudio.cli.options import (
+    DEFAULT_FORMAT,
+    DatasetArgument,
+    ExportFormat,
+    JsonOption,
+    SkeletonName,
+    finish,
+)
+
+FormatOption = Annotated[ExportFormat, typer.Option("--format", help="Format.")]
+
+
+def filter(
+    dataset: DatasetArgument,
+    query: Annotated[
+        str, typer.Argument(help='E.g. "left_wrist hidden by object and occluded > 0.3".')
+    ] = "",
+    out: Annotated[Path | None, typer.Option(help="Folder of the new dataset.")] = None,
+    count: Annotated[bool, typer.Option("--count", help="Only count what matches.")] = False,
+    keep_people: Annotated[
+        bool,
+        typer.Option(
+            "--keep-people/--frames", help="Keep matching people only, or all people of a frame."
+        ),
+    ] = False,
+    fields: Annotated[bool, typer.Option("--fields", help="List the fields of queries.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the frames with people who match a query as a dataset (docs/query.md)."""
+    from synthstudio.api import selection
+
+    if fields:
+        typer.echo(selection.query_fields())
+        return
+    if not query:
+        raise typer.BadParameter("a query is needed", param_hint="QUERY")
+    if not count and out is None:
+        raise typer.BadParameter("name a folder, or say --count", param_hint="--out")
+    if count or out is None:
+        found = selection.count(dataset, query)
+        finish(found.as_json(), as_json, found.text())
+        return
+    made = selection.filter(dataset, query, out, keep_people=keep_people, resume=resume)
+    result = {"folder": str(out), "frames": made.frames, "people": made.num_people}
+    finish(result, as_json, f"{made.frames} frames with {made.num_people} people in {out}")
+
+
+def split(
+    dataset: DatasetArgument,
+    by: Annotated[
+        str,
+        typer.Option(
+            "--by",
+            help="What no two splits may share: some of group, clip, motion, identity, pose, "
+            "asset, joined by commas.",
+        ),
+    ] = "group,clip,identity",
+    shares: Annotated[str, typer.Option(help="Shares of train, val, test.")] = "0.8,0.1,0.1",
+    seed: Annotated[int, typer.Option(help="Seed; breaks ties.")] = 0,
+    table: Annotated[Path | None, typer.Option(help="Write the splits as a CSV table.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write a dataset with these splits.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only look for leaks, in --table or as stored.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Split a dataset without leaks, with similar occlusion in every split."""
+    from synthstudio.api import selection
+
+    keys = [key.strip() for key in by.split(",")]
+    if check:
+        found = selection.leaks(dataset, by=keys, table=table)
+        rows = [{"key": k.key, "value": k.value, "frames": k.frames} for k in found]
+        lines = [f"{k.key} {k.value}: {k.frames}" for k in found[:20]]
+        finish({"leaks": rows}, as_json, "\n".join([f"{len(found)} leaks by {by}", *lines]))
+        if found:
+            raise typer.Exit(1)
+        return
+    made = selection.split(
+        dataset, by=keys, shares=_numbers(shares), seed=seed, table=table, out=out
+    )
+    finish(made.as_json(), as_json, made.text())
+
+
+def merge(
+    parts: Annotated[
+        list[Path], typer.Argument(help="All parts of one run; with --sets, whole datasets.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the merged dataset.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    allow_mixed: Annotated[
+        bool, typer.Option("--allow-mixed", help="Merge parts of other versions or machines.")
+    ] = False,
+    sets: Annotated[
+        bool, typer.Option("--sets", help="Merge whole datasets of any runs into a new one.")
+    ] = False,
+    drop_doubled: Annotated[
+        bool, typer.Option("--drop-doubled", help="With --sets: leave out duplicate images.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Merge parts made with --part into the bytes of one run, or whole datasets into a new one."""
+    from synthstudio.api import selection
+
+    with waiting("merging"):
+        made = selection.merge(
+            parts,
+            out,
+            sets=sets,
+            resume=resume,
+            allow_mixed=allow_mixed,
+            drop_doubled=drop_doubled,
+        )
+    result = {"folder": str(out), "frames": made.frames, "people": made.num_people}
+    what = "datasets" if sets else "parts"
+    finish(result, as_json, f"{made.frames} frames of {len(parts)} {what} in {out}")
+
+
+def export(
+    dataset: DatasetArgument,
+    out: Annotated[Path, typer.Option(help="Folder for annotations and images.")],
+    form: FormatOption = DEFAULT_FORMAT,
+    polygons: Annotated[
+        bool, typer.Option("--polygons", help="Write masks as polygons instead of RLE.")
+    ] = False,
+    skeleton: Annotated[
+        SkeletonName | None, typer.Option("--skeleton", help="Convert the joints to this skeleton.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Export a dataset in a format that other tools read."""
+    from synthstudio.api import exchange
+
+    with waiting(f"exporting {form.value}"):
+        name = None if skeleton is None else skeleton.value
+        made = exchange.export(dataset, form.value, out, polygons=polygons, skeleton=name)
+    finish(made.as_json(), as_json, made.text())
+
+
+def import_(
+    path: Annotated[Path, typer.Argument(help="File or folder of another tool.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new dataset.")],
+    form: FormatOption = DEFAULT_FORMAT,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the images; default: beside the file.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import what another tool has written as a dataset."""
+    from synthstudio.api import exchange
+
+    with waiting(f"importing {form.value}"):
+        made = exchange.import_(path, out, format=form.value, images=images).summary
+    finish(made.as_json(), as_json, made.text())
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise typer.BadParameter("write it as 0.8,0.1,0.1", param_hint="--shares") from error
