@@ -59,10 +59,11 @@ def import_(
         FormatError: for a file that is damaged, hostile or of another layout, with the place.
     """
     from synthstudio.formats.imports import import_from
-    from synthstudio.formats.registry import FORMATS
 
     name = to_choice(format, "format", FORMATS)
     folder = to_path(out, "out")
     where = None if images is None else to_path(images, "images")
-    import_from(name, to_path(path, "path"), folder, images=where)
-    return Dataset(folder)
+    made = import_from(name, to_path(path, "path"), folder, images=where)
+    dataset = Dataset(folder)
+    dataset.summary = made
+    return dataset

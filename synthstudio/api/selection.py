@@ -51,7 +51,7 @@ def count(dataset: Dataset | PathLike, query: str) -> Counted:
 
 def query_fields() -> str:
     """What a query may ask for, as a table."""
-    from synthstudio.dataset.matching import fields_text
+    from synthstudio.dataset.query_fields import fields_text
 
     return fields_text()
 

@@ -5,7 +5,7 @@ from exchange_sets import differences, make_set, rows_of
 from typer.testing import CliRunner
 
 from synthstudio.cli import app
-from synthstudio.cli.options import SkeletonName, ExportFormat
+from synthstudio.cli.options import ExportFormat, SkeletonName
 from synthstudio.core.errors import FormatError
 from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
