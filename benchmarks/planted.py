@@ -22,11 +22,17 @@ from synthstudio.core.labels import U8
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
-from synthstudio.quality.checks.coco import skeleton_of
-from synthstudio.quality.checks.masks import Mask, read_mask
-from synthstudio.quality.checks.people import check_person
-from synthstudio.quality.checks.pictures import mirror_score, outlines
-from synthstudio.quality.checks.subject import Subject, flip_of, subject_of_entry, subject_of_row
+from synthstudio.quality.coco import skeleton_of
+from synthstudio.quality.people import check_person
+from synthstudio.quality.subject import (
+    Mask,
+    Subject,
+    flip_of,
+    read_mask,
+    subject_of_entry,
+    subject_of_row,
+)
+from synthstudio.quality.validate import mirror_score, outlines
 
 _LIMBS = (
     ("left_elbow", "left_wrist"),

@@ -38,7 +38,7 @@ from synthstudio.dataset.shards import (
 )
 from synthstudio.dataset.writer import open_or_create
 from synthstudio.formats.coco.file import RawCoco
-from synthstudio.quality import diff, validate
+from synthstudio.quality import stats, validate
 from synthstudio.quality.coverage import coverage
 from synthstudio.report import facts
 
@@ -177,7 +177,7 @@ def _coverage(dataset: Dataset, work: Path) -> object:
 STEPS: dict[str, Callable[[Dataset, Path], object]] = {
     "filter count": _count,
     "filter": _filter,
-    "stats": lambda dataset, _: diff.counted(dataset)["people"],
+    "stats": lambda dataset, _: stats.dataset_stats(dataset)["people"],
     "coverage": _coverage,
     "report facts": lambda dataset, _: facts.gather(dataset).stats["people"],
     "split": _split,

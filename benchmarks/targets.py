@@ -15,13 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.proofs import ROOT
-from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import pair_rows
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import prepare
-from synthstudio.quality.asked import unmet
-from synthstudio.quality.stats import stats
+from synthstudio.quality.stats import dataset_stats
+from synthstudio.quality.targets import unmet
 from synthstudio.recipe.schema.load import dump, load, parse
 
 SCENES = {
@@ -53,10 +51,7 @@ def outcome(name: str, folder: Path, *, people: int, search: bool, workers: int 
     out = folder / f"{name}-{'search' if search else 'luck'}"
     pipeline.generate(settings, out, workers=workers)
     dataset = Dataset(out)
-    found = stats(
-        pair_rows(dataset.iter_frames(), dataset.iter_instances()),
-        get_skeleton(dataset.identity.skeleton),
-    )
+    found = dataset_stats(dataset)
     return Outcome(
         people=sum(int(n) * c for n, c in found["people_per_frame"].items()),
         found=found["targets"],

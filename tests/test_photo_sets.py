@@ -24,7 +24,7 @@ from synthstudio.generation.photos import audit as photo_audit
 from synthstudio.generation.photos.run import occlude
 from synthstudio.generation.stage import prepare, settings_of
 from synthstudio.quality.coverage import coverage
-from synthstudio.quality.coverage_recipe import as_yaml, next_recipe
+from synthstudio.quality.next_recipe import as_yaml, next_recipe
 from synthstudio.quality.validate import validate_dataset
 from synthstudio.recipe.sampling.choose import Draw, split_of
 from synthstudio.recipe.schema.load import load, parse

@@ -27,11 +27,15 @@ def stats(dataset: Dataset | PathLike) -> dict[str, Any]:
     from synthstudio.quality import stats as counting
 
     opened = to_dataset(dataset)
-    samples = pair_rows(
-        opened.iter_frames(counting.FRAME_COLUMNS), opened.iter_instances(counting.PERSON_COLUMNS)
-    )
     with progress_steps() as step:
-        return counting.stats(counted(samples, len(opened), step("counting")), opened.skeleton)
+        report = step("counting")
+        if opened._chosen is None:
+            return counting.dataset_stats(opened._stored, on_progress=report)
+        samples = pair_rows(
+            opened.iter_frames(counting.FRAME_COLUMNS),
+            opened.iter_instances(counting.PERSON_COLUMNS),
+        )
+        return counting.stats(counted(samples, len(opened), report), opened.skeleton)
 
 
 def stats_text(found: dict[str, Any]) -> str:
@@ -43,7 +47,7 @@ def stats_text(found: dict[str, Any]) -> str:
 
 def unmet_targets(dataset: Dataset) -> list[str]:
     """How a generated data set misses its recipe's targets, a sentence each."""
-    from synthstudio.quality.asked import unmet
+    from synthstudio.quality.targets import unmet
 
     recipe = dataset.identity.recipe
     return unmet(stats(dataset), recipe.get("targets"))
@@ -127,7 +131,7 @@ def _write_next(
 ) -> str:
     from synthstudio.body.pose_library import library
     from synthstudio.dataset.durable import write_file
-    from synthstudio.quality.coverage_recipe import as_yaml, is_of_photos, next_recipe
+    from synthstudio.quality.next_recipe import as_yaml, is_of_photos, next_recipe
 
     families = {pose.family for pose in library() if not (pose.holds or pose.leans)}
     made = next_recipe(stored, found, families=families, frames=frames, at_least=at_least)
@@ -215,7 +219,7 @@ def _validate_coco(
 ) -> Validation:
     from synthstudio.formats.coco.file import RawCoco
     from synthstudio.quality import validate as validating
-    from synthstudio.quality.checks.mend import write_mended
+    from synthstudio.quality.repair import write_repaired
     from synthstudio.report.findings import write_coco_findings
 
     if fix is not None and fix.exists():
@@ -238,7 +242,7 @@ def _validate_coco(
             )
         if fix is None:
             return Validation(found=found)
-        done = write_mended(
+        done = write_repaired(
             source.head, source.images, source.annotations, fix, left_out=found.unusable
         )
     return Validation(found=found, fixed=dict(done))
@@ -289,13 +293,13 @@ def report(
 
 def diff(a: Dataset | PathLike, b: Dataset | PathLike) -> dict[str, Any]:
     """Compare two data sets: how they were made, counts, distributions, rates of joints."""
-    from synthstudio.quality import diff as comparing
+    from synthstudio.quality import stats as comparing
 
     return comparing.diff(to_dataset(a)._stored, to_dataset(b)._stored)
 
 
 def diff_text(found: dict[str, Any]) -> str:
     """`diff` as lines for people."""
-    from synthstudio.quality.diff import text
+    from synthstudio.quality import stats as comparing
 
-    return text(found)
+    return comparing.diff_text(found)

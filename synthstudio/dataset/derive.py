@@ -62,12 +62,23 @@ class Chunk:
     people: pa.Table
 
 
-def aligned(dataset: Dataset, *, source: int = 0) -> Iterator[Chunk]:
-    """Yield a data set in order, some hundred frames at a time, each with all of its people."""
-    people = dataset.iter_batches("instances")
-    held = rows.INSTANCE_SCHEMA.empty_table()
+def aligned(
+    dataset: Dataset,
+    *,
+    source: int = 0,
+    frame_columns: Sequence[str] | None = None,
+    person_columns: Sequence[str] | None = None,
+) -> Iterator[Chunk]:
+    """Yield a data set in order, some hundred frames at a time, each with all of its people.
+
+    `frame_columns` must have index, `person_columns` frame_index; None: all columns.
+    DatasetError for people of no frame.
+    """
+    names = rows.INSTANCE_SCHEMA.names if person_columns is None else list(person_columns)
+    people = dataset.iter_batches("instances", names)
+    held = rows.INSTANCE_SCHEMA.empty_table().select(names)
     ended = False
-    for batch in dataset.iter_batches("frames"):
+    for batch in dataset.iter_batches("frames", frame_columns):
         last = batch["index"][-1].as_py()
         waiting = [held]
         while not ended and (
@@ -76,14 +87,15 @@ def aligned(dataset: Dataset, *, source: int = 0) -> Iterator[Chunk]:
             more = next(people, None)
             ended = more is None
             if more is not None:
-                waiting.append(pa.Table.from_batches([more]))
+                waiting.append(pa.Table.from_batches([more]).select(names))
         held = pa.concat_tables(waiting).combine_chunks()
         count = int(np.searchsorted(held["frame_index"].to_numpy(), last, side="right"))
         frames, own = pa.Table.from_batches([batch]), held.slice(0, count)
         _check_owners(dataset, frames, own)
         yield Chunk(source=source, frames=frames, people=own)
         held = held.slice(count)
-    _check_owners(dataset, rows.FRAME_SCHEMA.empty_table(), held)
+    lost = [held, *(pa.Table.from_batches([more]).select(names) for more in people)]
+    _check_owners(dataset, rows.FRAME_SCHEMA.empty_table(), pa.concat_tables(lost))
 
 
 def _check_owners(dataset: Dataset, frames: pa.Table, people: pa.Table) -> None:

@@ -26,8 +26,8 @@ from synthstudio.core.skeleton import SKELETONS, Skeleton, get_skeleton
 from synthstudio.evaluation import storage
 from synthstudio.evaluation.localization import pck
 from synthstudio.evaluation.storage import Predictions
-from synthstudio.quality.coverage_recipe import shortened
-from synthstudio.quality.examples import REGIONS
+from synthstudio.quality.coverage import REGIONS
+from synthstudio.quality.next_recipe import shortened
 from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.recipe.schema.recipe import Recipe
 

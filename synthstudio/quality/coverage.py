@@ -12,7 +12,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,21 +21,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from synthstudio.core.bins import (
-    BODIES,
-    FRACTIONS,
-    VIEWS,
-    body_places,
-    camera_azimuth_rad,
-    fraction_of,
-    view_of,
-)
+from synthstudio.core.bins import BODIES, FRACTIONS, VIEWS, body_places, fraction_of
 from synthstudio.core.errors import DatasetError
-from synthstudio.core.labels import CAUSES
+from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.core.scene import F64, I32
 from synthstudio.core.skeleton import Skeleton, get_skeleton
+from synthstudio.dataset.matching import OTHER, camera_places, cause_codes, view_codes
 from synthstudio.dataset.reader import Dataset
-from synthstudio.quality.examples import Examples
 
 I64 = NDArray[np.int64]
 UNKNOWN = "unknown"
@@ -51,16 +44,146 @@ PERSON_COLUMNS = (
     "modal_area_px",
 )
 _PHENOTYPE = 6  # gender age muscle weight height proportions
+REGIONS = {
+    "head": ("nose", "eye", "ear"),
+    "shoulders": ("shoulder",),
+    "elbows": ("elbow",),
+    "wrists": ("wrist",),
+    "hips": ("hip",),
+    "knees": ("knee",),
+    "ankles": ("ankle",),
+    "feet": ("toe", "heel"),
+}
+"""Joints by the part of the body that they are in, told by the end of their names."""
+HIDDEN = SHARES[1:]
 
+
+KEPT = 8
+"""How many people are remembered for a bin, so that its neighbours need not show the same."""
 OnProgress = Callable[[int, int, float], None]
 """Called with people done, people in all and people a second."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """A person in a frame, of `count` in the bin; `joint`: the one to look at, or -1.
+
+    `whom` is the same for all pictures of one person: those of a moment, a clip or a photo.
+    """
+
+    frame: int
+    instance: int
+    joint: int
+    count: int
+    whom: int
+
+
+class Bins:
+    """The best examples of each of some bins so far, and how many there were.
+
+    Of one person (`whom`, a number that its frames share) only the best is kept.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.counts = np.zeros(size, np.int64)
+        self._scores = np.full((size, KEPT), -np.inf)
+        self._who = np.full((size, KEPT, 4), -1, np.int64)
+
+    def offer(self, places: I32, scores: F64, who: I64) -> None:
+        """Take n candidates for bins: scores (n,), who (n, 4) frame, instance, joint, whom."""
+        self.counts += np.bincount(places, minlength=self.counts.size)
+        hopeful = scores > self._scores[places, -1]
+        touched = np.unique(places[hopeful])
+        had = np.isfinite(self._scores[touched])
+        place = np.concatenate([np.repeat(touched, had.sum(axis=1)), places[hopeful]])
+        score = np.concatenate([self._scores[touched][had], scores[hopeful]])
+        found = np.concatenate([self._who[touched][had], who[hopeful]])
+        order = np.lexsort((np.arange(len(place)), -score, place))
+        _, first = np.unique(
+            np.stack([place[order], found[order, 3]], axis=1), axis=0, return_index=True
+        )
+        order = order[np.sort(first)]
+        place = place[order]
+        rank = np.arange(len(place)) - np.searchsorted(place, place)
+        kept = rank < KEPT
+        self._scores[touched], self._who[touched] = -np.inf, -1
+        self._scores[place[kept], rank[kept]] = score[order][kept]
+        self._who[place[kept], rank[kept]] = found[order][kept]
+
+    def grow(self, size: int) -> None:
+        more = size - self.counts.size
+        self.counts = np.concatenate([self.counts, np.zeros(more, np.int64)])
+        self._scores = np.concatenate([self._scores, np.full((more, KEPT), -np.inf)])
+        self._who = np.concatenate([self._who, np.full((more, KEPT, 4), -1, np.int64)])
+
+    def example(self, place: int, used: Set[int] = frozenset()) -> Example | None:
+        """Return the best of a bin, rather one whose person is not in `used`; None: no one."""
+        known = np.isfinite(self._scores[place])
+        if not known.any():
+            return None
+        those = self._who[place][known].tolist()
+        frame, instance, joint, whom = next((w for w in those if w[3] not in used), those[0])
+        return Example(
+            frame=frame, instance=instance, joint=joint, count=int(self.counts[place]), whom=whom
+        )
+
+
+class Examples:
+    """Examples by (fraction, view), by family, by body and by (cause, region of the body)."""
+
+    def __init__(self, skeleton: Skeleton) -> None:
+        self.families: list[str] = []
+        self.by_view = Bins((len(FRACTIONS) + 1) * (len(VIEWS) + 1))
+        self.by_family = Bins(0)
+        self.by_body = Bins(len(BODIES) + 1)
+        self.by_cause = Bins(len(CAUSES) * len(REGIONS))
+        self._region = np.array(
+            [
+                next((k for k, ends in enumerate(REGIONS.values()) if name.endswith(ends)), -1)
+                for name in skeleton.joints
+            ]
+        )
+
+    def add(
+        self,
+        batch: pa.RecordBatch,
+        *,
+        groups: I64,
+        causes: I32,
+        fraction: I32,
+        view: I32,
+        body: I32,
+    ) -> None:
+        """Offer a batch of people (P); `causes` (P, J), the others (P,) are places in bins.
+
+        `groups` (P,): a number for the group of frames that each one is in.
+        """
+        area = pc.fill_null(batch["modal_area_px"], 0).to_numpy(zero_copy_only=False)
+        cut = pc.fill_null(batch["truncated_fraction"], 0).to_numpy(zero_copy_only=False)
+        scores = area * (1.0 - cut)
+        frames, instances = batch["frame_index"].to_numpy(), batch["instance"].to_numpy()
+        whom = groups * 1009 + instances  # wraps around: a doubled number only costs a picture
+        who = np.column_stack([frames, instances, np.full(len(frames), -1), whom]).astype(np.int64)
+        self.by_view.offer(fraction * (len(VIEWS) + 1) + view, scores, who)
+        self.by_body.offer(body, scores, who)
+        self.by_family.offer(self._family_places(batch["pose_family"]), scores, who)
+        person, joint = np.nonzero(np.broadcast_to(self._region >= 0, causes.shape))
+        who = np.column_stack([frames[person], instances[person], joint, whom[person]])
+        places = causes[person, joint] * len(REGIONS) + self._region[joint]
+        self.by_cause.offer(places, scores[person], who)
+
+    def _family_places(self, column: pa.Array) -> I32:
+        names = pc.fill_null(column, "unknown").to_pylist()
+        self.families += sorted(set(names) - set(self.families))
+        self.by_family.grow(len(self.families))
+        where = {name: k for k, name in enumerate(self.families)}
+        return np.array([where[name] for name in names], np.int32)
 
 
 class Coverage:
     """Counts of joints along `AXES`, and for the sheet an example of each of its bins."""
 
     def __init__(self, skeleton: Skeleton) -> None:
-        """Begin with nothing."""
         self.skeleton = skeleton
         self.frames = 0
         self.families: list[str] = []
@@ -74,8 +197,8 @@ class Coverage:
         )
         self._counts = np.zeros((0, *self._shape), np.int32)
 
-    def add(self, batch: pa.RecordBatch, eyes_m: F64, groups: I64 | None = None) -> None:
-        """Count a batch of people (P); `eyes_m` (P, 3) is where each one's camera stands.
+    def add(self, batch: pa.RecordBatch, cameras_m: F64, groups: I64 | None = None) -> None:
+        """Count a batch of people (P); `cameras_m` (P, 3) is where each one's camera stands.
 
         `groups` (P,): a number that frames of a group share; None: each frame is its own.
         """
@@ -83,11 +206,12 @@ class Coverage:
         if not people:
             return
         joints = len(self.skeleton.joints)
-        cause = pc.index_in(batch["cause"].flatten(), pa.array(CAUSES))
-        causes = _filled(cause, len(CAUSES) - 1).reshape(people, joints)
+        causes = cause_codes(batch["cause"]).astype(np.int32).reshape(people, joints)
+        causes[causes == OTHER] = len(CAUSES) - 1
         fraction = fraction_of(_reals(batch["occluded_fraction"]))
         fraction[_nulls(batch["occluded_fraction"])] = len(FRACTIONS)
-        view = self._views(batch, eyes_m)
+        view = view_codes(batch["joints_world_m"], self.skeleton.joints, cameras_m)
+        view[view < 0] = len(VIEWS)
         body = _bodies(batch["phenotype"])
         family = self._family_places(batch["pose_family"])
         joint = np.tile(np.arange(joints), (people, 1))
@@ -107,22 +231,8 @@ class Coverage:
         where = {name: k for k, name in enumerate(self.families)}
         return np.array([where[name] for name in names], np.int32)
 
-    def _views(self, batch: pa.RecordBatch, eyes_m: F64) -> I32:
-        names = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
-        column = batch["joints_world_m"]
-        out = np.full(batch.num_rows, len(VIEWS), np.int32)
-        if all(name in self.skeleton.joints for name in names):
-            known = ~_nulls(column)
-            points = column.flatten().to_numpy().reshape(-1, len(self.skeleton.joints), 3)
-            wanted = points[:, [self.skeleton.joints.index(name) for name in names]]
-            angle = camera_azimuth_rad(wanted, eyes_m[known])
-            seen = view_of(np.nan_to_num(angle))
-            out[known] = np.where(np.isfinite(angle), seen, len(VIEWS))
-        return out
-
     @property
     def labels(self) -> dict[str, tuple[str, ...]]:
-        """Return the names of the bins along each of `AXES`."""
         return {
             "joint": self.skeleton.joints,
             "cause": CAUSES,
@@ -141,7 +251,6 @@ class Coverage:
 
     @property
     def people(self) -> int:
-        """Return how many people were counted."""
         return int(self._counts[:, 0].sum())
 
     def of_people(self, *axes: str) -> I64:
@@ -149,7 +258,6 @@ class Coverage:
         return _summed(self.counts[:1], axes)
 
     def of_joints(self, *axes: str) -> I64:
-        """Return counts of joints along one or two axes."""
         return _summed(self.counts, axes)
 
     def as_json(self) -> dict[str, Any]:
@@ -186,7 +294,6 @@ def _summed(counts: I64, axes: tuple[str, ...]) -> I64:
 
 
 def coverage(dataset: Dataset, *, on_progress: OnProgress | None = None) -> Coverage:
-    """Count a data set. Memory does not grow with it."""
     found = Coverage(get_skeleton(dataset.identity.skeleton))
     beside, done, people, started = _Frames(dataset), 0, dataset.people, time.monotonic()
     for batch in dataset.iter_batches("instances", PERSON_COLUMNS):
@@ -206,7 +313,7 @@ class _Frames:
             "frames", ("index", "world_to_camera", "group_id")
         )
         self._indices = np.zeros(0, np.int64)
-        self._eyes = np.zeros((0, 3))
+        self._cameras = np.zeros((0, 3))
         self._groups = np.zeros(0, np.int64)
 
     def of(self, frames: I64) -> tuple[F64, I64]:
@@ -215,14 +322,14 @@ class _Frames:
         They come in the order of the set. DatasetError when the table of frames lacks one of them.
         """
         keep = self._indices >= frames.min()
-        self._indices, self._eyes = self._indices[keep], self._eyes[keep]
+        self._indices, self._cameras = self._indices[keep], self._cameras[keep]
         self._groups = self._groups[keep]
         while not self._indices.size or self._indices[-1] < frames.max():
             batch = next(self._batches, None)
             if batch is None:
                 break
             self._indices = np.concatenate([self._indices, batch["index"].to_numpy()])
-            self._eyes = np.concatenate([self._eyes, _eyes_m(batch["world_to_camera"])])
+            self._cameras = np.concatenate([self._cameras, _cameras_m(batch["world_to_camera"])])
             self._groups = np.concatenate([self._groups, _group_numbers(batch)])
         at = np.searchsorted(self._indices, frames)
         lost = frames[~np.isin(frames, self._indices)]
@@ -233,15 +340,14 @@ class _Frames:
                 got=f"a person of frame {int(lost[0])}, which is not stored",
                 then="Check the data set with: synthstudio validate.",
             )
-        return self._eyes[at], self._groups[at]
+        return self._cameras[at], self._groups[at]
 
 
-def _eyes_m(column: pa.Array) -> F64:
+def _cameras_m(column: pa.Array) -> F64:
     """Return (F, 3) camera centres of 4x4 `world_to_camera`; NaN where there is none."""
-    out = np.full((len(column), 3), np.nan)
-    matrices = column.flatten().to_numpy().reshape(-1, 4, 4)
-    out[~_nulls(column)] = -np.einsum("nji,nj->ni", matrices[:, :3, :3], matrices[:, :3, 3])
-    return out
+    matrices = np.full((len(column), 16), np.nan)
+    matrices[~_nulls(column)] = column.flatten().to_numpy().reshape(-1, 16)
+    return camera_places(matrices)
 
 
 def _group_numbers(batch: pa.RecordBatch) -> I64:
@@ -277,11 +383,6 @@ def _reals(column: pa.Array) -> F64:
     return values
 
 
-def _filled(column: pa.Array, value: int) -> I32:
-    places: I32 = pc.fill_null(column, value).to_numpy(zero_copy_only=False).astype(np.int32)
-    return places
-
-
 def thin_pairs(
     found: Coverage, pair: tuple[str, str], *, at_least: float | None = None
 ) -> list[tuple[str, str, int]]:
@@ -306,7 +407,6 @@ def thin_pairs(
 
 
 def known_places(found: Coverage, axis: str) -> list[int]:
-    """Return the places along an axis that a rendered joint can have."""
     names = found.labels[axis]
     return [k for k, name in enumerate(names) if name not in (UNKNOWN, "unlabelled")]
 

@@ -1,19 +1,33 @@
-"""Counts over a data set, row by row: nothing but the counts is held."""
+"""Counts over a data set, a batch of rows at a time, and how those of two differ."""
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+import math
+import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from synthstudio.core.labels import CAUSES
-from synthstudio.core.skeleton import Skeleton
-from synthstudio.core.spec import THING_BASE
-from synthstudio.dataset.rows import Sample
-from synthstudio.quality import asked
-from synthstudio.quality.asked import unmet
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-__all__ = ["EDGES", "FRAME_COLUMNS", "PERSON_COLUMNS", "stats", "text", "unmet"]
+from synthstudio.core.labels import CAUSES
+from synthstudio.core.skeleton import Skeleton, get_skeleton
+from synthstudio.core.spec import THING_BASE
+from synthstudio.dataset.derive import aligned
+from synthstudio.dataset.manifest import identity_differences
+from synthstudio.dataset.matching import OTHER, cause_codes
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Sample
+from synthstudio.quality import targets
+
+I64 = NDArray[np.int64]
+OnProgress = Callable[[int, int, float], None]
+"""Called with how many are done, how many there are, and how many a second."""
 
 FRAME_COLUMNS = (
     "index",
@@ -50,6 +64,29 @@ EDGES = tuple(i / _BINS for i in range(_BINS + 1))
 """Edges of every histogram: ten bins over 0..1, each with its lower edge; 1 is in the last."""
 
 
+_BATCH = 256
+_COUNTS = ("frames", "people", "identities", "joints_total", "ambiguous")
+_HISTOGRAMS = ("occluded_fraction", "truncated_fraction", "crowd_index")
+_NAMED = ("pose_families", "things", "hidden_by_kind", "splits", "variants", "motions")
+SHOWN_RATE = 0.01
+"""Joint rates that differ by less are not listed in the text."""
+_STATES = ("2", "1", "0", "none")
+_STATE_CODES = (2, 1, 0, 3)
+
+
+def dataset_stats(dataset: Dataset, *, on_progress: OnProgress | None = None) -> dict[str, Any]:
+    """Return the counts of `stats`, reading only the columns they need."""
+    tally = _Tally(get_skeleton(dataset.identity.skeleton))
+    done, frames, started = 0, dataset.frames, time.monotonic()
+    for chunk in aligned(dataset, frame_columns=FRAME_COLUMNS, person_columns=PERSON_COLUMNS):
+        index, owners = chunk.frames["index"].to_numpy(), chunk.people["frame_index"].to_numpy()
+        tally.add(chunk.frames, chunk.people, np.searchsorted(index, owners))
+        done += len(index)
+        if on_progress is not None:
+            on_progress(done, frames, done / max(1e-6, time.monotonic() - started))
+    return tally.result()
+
+
 def stats(samples: Iterable[Sample], skeleton: Skeleton) -> dict[str, Any]:
     """Return counts that JSON can hold, keys in a fixed order.
 
@@ -62,14 +99,21 @@ def stats(samples: Iterable[Sample], skeleton: Skeleton) -> dict[str, Any]:
 
     `targets` compares what was asked of the base frames with what their labels say: for the
     occluded fraction `median`, `p95` and `max` of |asked - achieved| and `ks`, the
-    Kolmogorov-Smirnov distance of the two distributions (asked.ks_distance); for each group of
+    Kolmogorov-Smirnov distance of the two distributions (targets.ks_distance); for each group of
     joints how often all of them were asked to be hidden, and were; for each cause the mean
     share of joints; for frames the crowd index; `missed`: people whose ask was not met, with
     the first hundred of them. They stay in all other counts. Errors are in steps of 1e-4.
     """
     tally = _Tally(skeleton)
-    for frame, people in samples:
-        tally.add(frame, people)
+    schemas = [
+        pa.schema([schema.field(name).with_nullable(True) for name in names])
+        for schema, names in ((FRAME_SCHEMA, FRAME_COLUMNS), (INSTANCE_SCHEMA, PERSON_COLUMNS))
+    ]
+    rest = iter(samples)
+    while batch := list(itertools.islice(rest, _BATCH)):
+        frames = pa.Table.from_pylist([frame for frame, _ in batch], schemas[0])
+        people = pa.Table.from_pylist([row for _, rows in batch for row in rows], schemas[1])
+        tally.add(frames, people, np.repeat(np.arange(len(batch)), [len(r) for _, r in batch]))
     return tally.result()
 
 
@@ -77,23 +121,23 @@ class _Histogram:
     """Ten bins over 0..1."""
 
     def __init__(self) -> None:
-        self.counts = [0] * _BINS
+        self.counts = np.zeros(_BINS, np.int64)
         self.zero = self.unknown = 0
         self.total = 0.0
 
-    def add(self, value: float | None) -> None:
-        if value is None:
-            self.unknown += 1
-            return
-        self.counts[min(_BINS - 1, max(0, int(value * _BINS)))] += 1
-        self.zero += value == 0
-        self.total += value
+    def add(self, column: pa.Array) -> None:
+        self.unknown += column.null_count
+        values = column.drop_null().to_numpy()
+        places = (values * _BINS).astype(np.int64).clip(0, _BINS - 1)
+        self.counts += np.bincount(places, minlength=_BINS)
+        self.zero += int((values == 0).sum())
+        self.total = targets.add_in_order(self.total, values)
 
     def result(self) -> dict[str, Any]:
-        known = sum(self.counts)
+        known = int(self.counts.sum())
         return {
             "edges": list(EDGES),
-            "counts": self.counts,
+            "counts": self.counts.tolist(),
             "zero": self.zero,
             "unknown": self.unknown,
             "mean": self.total / known if known else None,
@@ -101,13 +145,13 @@ class _Histogram:
 
 
 class _Tally:
-    """All running counts of one data set."""
+    """All running counts of one data set. J joints."""
 
     def __init__(self, skeleton: Skeleton) -> None:
         self.names = skeleton.joints
-        self.causes: list[Counter[str]] = [Counter() for _ in self.names]
-        self.states: list[Counter[str]] = [Counter() for _ in self.names]
-        self.ambiguous = [0] * len(self.names)
+        self.causes = np.zeros((len(self.names), len(CAUSES)), np.int64)
+        self.states = np.zeros((len(self.names), len(_STATES)), np.int64)
+        self.ambiguous = np.zeros(len(self.names), np.int64)
         self.occluded, self.truncated = _Histogram(), _Histogram()
         self.crowd = _Histogram()
         self.people_per_frame: Counter[int] = Counter()
@@ -117,59 +161,87 @@ class _Tally:
         self.kinds: Counter[str] = Counter()
         self.clips: set[str] = set()
         self.clip_frames = 0
-        self.asked = asked.Asked(skeleton)
+        self.targets = targets.TargetTally(skeleton)
         self.identities: set[str] = set()
 
-    def add(self, frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]]) -> None:
-        self.people_per_frame[len(people)] += 1
-        self.named["splits"][frame["split"]] += 1
-        self.named["variants"][frame["variant"]] += 1
-        self.named["things"].update(frame["thing_kind"])
-        self.crowd.add(frame["crowd_index"])
-        if frame["clip_id"] is not None:
-            self.clips.add(frame["clip_id"])
-            self.clip_frames += 1
-        self.asked.add(frame, people)
-        kinds = dict(zip(frame["thing_instance"], frame["thing_kind"], strict=True))
-        for row in people:
-            self._add_person(row, kinds)
+    def add(self, frames: pa.Table, people: pa.Table, own: I64) -> None:
+        """Count F frames and their P people; `own` (P,): place of each person's frame."""
+        frames, people = frames.combine_chunks(), people.combine_chunks()
+        if len(frames):
+            self.people_per_frame.update(np.bincount(own, minlength=len(frames)).tolist())
+        for name, column in (("splits", "split"), ("variants", "variant")):
+            _count(self.named[name], frames[column])
+        _count(self.named["things"], pc.list_flatten(frames["thing_kind"]))
+        self.crowd.add(_array(frames["crowd_index"]))
+        clips = frames["clip_id"].drop_null()
+        self.clips.update(clips.unique().to_pylist())
+        self.clip_frames += len(clips)
+        self.targets.add(frames, people, own)
+        family = people["pose_family"]
+        _count(self.named["pose_families"], pc.if_else(pc.equal(family, ""), None, family), UNNAMED)
+        _count(self.named["motions"], people["motion"])
+        self.named["motions"].pop("", None)
+        self.identities.update(filter(None, people["identity"].unique().to_pylist()))
+        self.occluded.add(_array(people["occluded_fraction"]))
+        self.truncated.add(_array(people["truncated_fraction"]))
+        self._add_joints(frames, people, own)
 
-    def _add_person(self, row: Mapping[str, Any], kinds: Mapping[int, str]) -> None:
-        self.named["pose_families"][row["pose_family"] or "unknown"] += 1
-        if row["motion"]:
-            self.named["motions"][row["motion"]] += 1
-        if row["identity"]:
-            self.identities.add(row["identity"])
-        self.occluded.add(row["occluded_fraction"])
-        self.truncated.add(row["truncated_fraction"])
-        joints = zip(row["cause"], row["state"], row["ambiguous"], row["occluder_id"], strict=True)
-        for j, (cause, state, ambiguous, occluder) in enumerate(joints):
-            self.causes[j][cause] += 1
-            self.states[j][_state_name(state)] += 1
-            self.ambiguous[j] += ambiguous
-            if occluder >= THING_BASE:
-                self.kinds[kinds.get(occluder, "unknown")] += 1
+    def _add_joints(self, frames: pa.Table, people: pa.Table, own: I64) -> None:
+        shape = (len(people), len(self.names))
+        cause, state, ambiguous, occluder = (
+            (cause_codes if name == "cause" else _flat)(_array(people[name])).reshape(shape)
+            for name in ("cause", "state", "ambiguous", "occluder_id")
+        )
+        joint = np.broadcast_to(np.arange(shape[1]), shape)
+        named = cause != OTHER
+        np.add.at(self.causes, (joint[named], cause[named]), 1)
+        for place, code in enumerate(_STATE_CODES):
+            self.states[:, place] += ((state > 2) if code == 3 else (state == code)).sum(axis=0)
+        self.ambiguous += ambiguous.sum(axis=0)
+        person, _ = np.nonzero(occluder >= THING_BASE)
+        self._add_kinds(frames, own[person], occluder[occluder >= THING_BASE])
+
+    def _add_kinds(self, frames: pa.Table, own: I64, things: I64) -> None:
+        """Count hidden joints by the kind of thing: `things` are instances in frames `own`."""
+        lists = _array(frames["thing_instance"])
+        instances, kinds = _flat(lists), _flat(_array(frames["thing_kind"]))
+        first = np.repeat(np.arange(len(lists)), pc.list_value_length(lists).to_numpy())
+        order = np.lexsort((instances, first))
+        keys = first[order] * _KEY + instances[order]
+        wanted = own * _KEY + things
+        place = np.searchsorted(keys, wanted, side="right") - 1
+        found = (place >= 0) & (keys[place] == wanted) if len(keys) else np.zeros(len(own), bool)
+        self.kinds.update(kinds[order][place[found]].tolist())
+        if not found.all():
+            self.kinds["unknown"] += int((~found).sum())
 
     def result(self) -> dict[str, Any]:
-        counts = self.people_per_frame
-        people = sum(n * times for n, times in counts.items())
+        people = sum(n * times for n, times in self.people_per_frame.items())
         joints = {
             name: {
-                **{cause: self.causes[j][cause] for cause in CAUSES},
-                "states": {state: self.states[j][state] for state in _STATES},
-                "ambiguous": self.ambiguous[j],
+                **dict(zip(CAUSES, causes, strict=True)),
+                "states": dict(zip(_STATES, states, strict=True)),
+                "ambiguous": ambiguous,
             }
-            for j, name in enumerate(self.names)
+            for name, causes, states, ambiguous in zip(
+                self.names,
+                self.causes.tolist(),
+                self.states.tolist(),
+                self.ambiguous.tolist(),
+                strict=True,
+            )
         }
         return {
-            "frames": counts.total(),
+            "frames": self.people_per_frame.total(),
             "people": people,
             "joints_total": people * len(self.names),
             "identities": len(self.identities),
-            "people_per_frame": {str(n): counts[n] for n in sorted(counts)},
-            "causes": {c: sum(row[c] for row in self.causes) for c in CAUSES},
-            "states": {s: sum(row[s] for row in self.states) for s in _STATES},
-            "ambiguous": sum(self.ambiguous),
+            "people_per_frame": {
+                str(n): self.people_per_frame[n] for n in sorted(self.people_per_frame)
+            },
+            "causes": dict(zip(CAUSES, self.causes.sum(axis=0).tolist(), strict=True)),
+            "states": dict(zip(_STATES, self.states.sum(axis=0).tolist(), strict=True)),
+            "ambiguous": int(self.ambiguous.sum()),
             "joints": joints,
             "hidden_by_kind": _sorted(self.kinds),
             "occluded_fraction": self.occluded.result(),
@@ -177,15 +249,30 @@ class _Tally:
             "crowd_index": self.crowd.result(),
             **{name: _sorted(found) for name, found in self.named.items()},
             "clips": {"count": len(self.clips), "frames": self.clip_frames},
-            "targets": self.asked.result(),
+            "targets": self.targets.result(),
         }
 
 
-_STATES = ("2", "1", "0", "none")
+_KEY = 1 << 40
+UNNAMED = "unknown"
 
 
-def _state_name(state: int) -> str:
-    return str(state) if state <= 2 else "none"
+def _count(into: Counter[str], column: pa.ChunkedArray, missing: str | None = None) -> None:
+    """Count texts; null counts as `missing`, or not at all."""
+    for found in column.value_counts().to_pylist():
+        name = missing if found["values"] is None else found["values"]
+        if name is not None:
+            into[name] += found["counts"]
+
+
+def _array(column: pa.ChunkedArray) -> pa.Array:
+    found = column.combine_chunks()
+    return found if isinstance(found, pa.Array) else pa.concat_arrays(found.chunks)
+
+
+def _flat(column: pa.Array) -> NDArray[Any]:
+    entries: NDArray[Any] = column.flatten().to_numpy(zero_copy_only=False)
+    return entries
 
 
 def _sorted(found: Counter[str]) -> dict[str, int]:
@@ -194,7 +281,6 @@ def _sorted(found: Counter[str]) -> dict[str, int]:
 
 
 def text(found: dict[str, Any]) -> str:
-    """Return the counts of `stats` for people to read: joints by cause, then who is hidden."""
     causes = [cause for cause in CAUSES if found["causes"][cause]]
     width = max(len(name) for name in found["joints"])
     lines = [
@@ -212,16 +298,15 @@ def text(found: dict[str, Any]) -> str:
     for low, count in zip(EDGES, bins, strict=False):
         bar = "#" * round(40 * count / max(1, *bins))
         lines.append(f"  {low:.1f} to {low + 1 / _BINS:.1f} {count:8d} {bar}")
-    hiders = list(found["hidden_by_kind"].items())[:8]
-    if hiders:
-        lines += ["", "hidden by: " + ", ".join(f"{kind} {count}" for kind, count in hiders)]
+    occluders = list(found["hidden_by_kind"].items())[:8]
+    if occluders:
+        lines += ["", "hidden by: " + ", ".join(f"{kind} {count}" for kind, count in occluders)]
     lines += _kinds_of_frames(found)
-    compared = asked.text(found["targets"])
+    compared = targets.text(found["targets"])
     return "\n".join([*lines, "", *compared] if compared else lines)
 
 
 def _kinds_of_frames(found: dict[str, Any]) -> list[str]:
-    """Return lines on variants and clips, where there are any."""
     lines = []
     if set(found["variants"]) - {"base"}:
         lines.append("variants: " + _listed(found["variants"]))
@@ -233,10 +318,98 @@ def _kinds_of_frames(found: dict[str, Any]) -> list[str]:
 
 
 def _listed(counts: dict[str, int], most: int = 8) -> str:
-    """Return the largest counts in a line."""
     shown = ", ".join(f"{name} {count}" for name, count in list(counts.items())[:most])
     return shown + (f" and {len(counts) - most} more" if len(counts) > most else "")
 
 
 def _percent(part: int, whole: int) -> str:
     return f"{part / max(1, whole):.1%}"
+
+
+def diff(a: Dataset, b: Dataset) -> dict[str, Any]:
+    """Return what differs, as JSON can hold it; every pair is [a, b].
+
+    `made`: a line for each field of dataset.json; `counts`; `distances`: the total variation
+    distance (0 the same, 1 nothing in common) of each distribution; `joints`: the rate of each
+    cause of each joint that both skeletons have; `names`: counts of what is named, by kind.
+    """
+    had, has = dataset_stats(a), dataset_stats(b)
+    longer = a.identity.frames > b.identity.frames
+    wants = dataclasses.replace(b.identity, frames=a.identity.frames) if longer else b.identity
+    return {
+        "made": identity_differences(a.identity, wants),
+        "counts": {name: [had[name], has[name]] for name in _COUNTS},
+        "distances": {
+            **{name: distance(_bins(had[name]), _bins(has[name])) for name in _HISTOGRAMS},
+            "people_per_frame": distance(had["people_per_frame"], has["people_per_frame"]),
+            "causes": distance(had["causes"], has["causes"]),
+            **{name: distance(had[name], has[name]) for name in _NAMED},
+        },
+        "means": {name: [had[name]["mean"], has[name]["mean"]] for name in _HISTOGRAMS},
+        "causes": {cause: _rates(cause, had["causes"], has["causes"]) for cause in CAUSES},
+        "joints": {
+            joint: {
+                cause: _rates(cause, had["joints"][joint], has["joints"][joint]) for cause in CAUSES
+            }
+            for joint in had["joints"]
+            if joint in has["joints"]
+        },
+        "names": {
+            kind: {
+                name: [had[kind].get(name, 0), has[kind].get(name, 0)]
+                for name in sorted({*had[kind], *has[kind]})
+                if had[kind].get(name, 0) != has[kind].get(name, 0)
+            }
+            for kind in _NAMED
+        },
+    }
+
+
+def distance(a: Mapping[str, float], b: Mapping[str, float]) -> float | None:
+    """Return the total variation distance of two counts by name; None when one is empty."""
+    if not sum(a.values()) or not sum(b.values()):
+        return None
+    names = sorted({*a, *b})
+    p = [a.get(n, 0) / sum(a.values()) for n in names]
+    q = [b.get(n, 0) / sum(b.values()) for n in names]
+    return sum(abs(x - y) for x, y in zip(p, q, strict=True)) / 2
+
+
+def diff_text(found: Mapping[str, Any]) -> str:
+    lines = ["how they were made"]
+    made = [line.replace(": had ", ": ").replace(", wants ", " -> ") for line in found["made"]]
+    lines += [f"  {line}" for line in made[:40]] or ["  alike"]
+    if len(made) > 40:
+        lines.append(f"  and {len(made) - 40} more")
+    lines += ["how much"]
+    lines += [f"  {name:<22}{a:>12}{b:>12}" for name, (a, b) in found["counts"].items()]
+    lines += ["distributions (0 alike, 1 nothing in common)"]
+    for name, far in found["distances"].items():
+        mean = found["means"].get(name)
+        means = "" if mean is None else f"   mean {_number(mean[0])} and {_number(mean[1])}"
+        lines.append(f"  {name:<22}{_number(far):>8}{means}")
+    rows = [
+        (abs(b - a), joint, cause, a, b)
+        for joint, causes in found["joints"].items()
+        for cause, (a, b) in causes.items()
+        if abs(b - a) >= SHOWN_RATE
+    ]
+    lines.append(f"joints whose rate differs by {SHOWN_RATE:.0%} or more: {len(rows)}")
+    for _, joint, cause, a, b in sorted(rows, reverse=True)[:20]:
+        lines.append(f"  {joint:<18}{cause:<12}{a:>8.1%}{b:>8.1%}")
+    return "\n".join(lines)
+
+
+def _bins(histogram: Mapping[str, Any]) -> dict[str, float]:
+    pairs = zip(histogram["edges"], histogram["counts"], strict=False)
+    found = {f"{low:.1f}": float(count) for low, count in pairs}
+    found["0.0"] -= histogram["zero"]
+    return {**found, "zero": histogram["zero"]}
+
+
+def _rates(cause: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> list[float]:
+    return [row[cause] / max(1, sum(row[c] for c in CAUSES)) for row in (a, b)]
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None or math.isnan(value) else f"{value:.3f}"

@@ -16,8 +16,15 @@ from synthstudio.core.images import decode_rgb
 from synthstudio.core.labels import CAUSES, F64, U8, PersonLabel
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
-from synthstudio.quality.coverage import UNKNOWN, Coverage, OnProgress
-from synthstudio.quality.examples import HIDDEN, REGIONS, Bins, Example
+from synthstudio.quality.coverage import (
+    HIDDEN,
+    REGIONS,
+    UNKNOWN,
+    Bins,
+    Coverage,
+    Example,
+    OnProgress,
+)
 from synthstudio.report.draw import PAPER, TEXT, draw_labels, legend_strip
 from synthstudio.report.drawable import drawable
 

@@ -16,9 +16,8 @@ from synthstudio.core.images import decode_rgb
 from synthstudio.core.labels import CAUSES, U8
 from synthstudio.core.skeleton import COLOURS, get_skeleton
 from synthstudio.dataset.reader import Dataset
-from synthstudio.quality import asked
-from synthstudio.quality.coverage import UNKNOWN, Coverage, thin_pairs
-from synthstudio.quality.examples import Example
+from synthstudio.quality import targets as goals
+from synthstudio.quality.coverage import UNKNOWN, Coverage, Example, thin_pairs
 from synthstudio.report import plots
 from synthstudio.report.draw import draw_labels, person_colour
 from synthstudio.report.drawable import drawable
@@ -89,9 +88,9 @@ def report(
         recipe_yaml=yaml.safe_dump(identity.recipe, sort_keys=False, allow_unicode=True),
         licences=_licences(dataset),
         charts=_charts(facts),
-        targets_text=asked.text(targets),
+        targets_text=goals.text(targets),
         target_rows=_target_rows(targets),
-        missed=asked.unmet(facts.stats, identity.recipe.get("targets")),
+        missed=goals.unmet(facts.stats, identity.recipe.get("targets")),
         audit_rows=[(title, _figure(audit[key])) for key, title in _AUDIT.items() if key in audit]
         if audit is not None
         else [],

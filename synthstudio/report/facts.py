@@ -13,9 +13,8 @@ import numpy as np
 from synthstudio.core.bins import FRACTIONS, VIEWS
 from synthstudio.core.labels import CAUSES
 from synthstudio.dataset.reader import Dataset
-from synthstudio.quality.coverage import Coverage, coverage
-from synthstudio.quality.diff import counted
-from synthstudio.quality.examples import REGIONS, Example
+from synthstudio.quality.coverage import REGIONS, Coverage, Example, coverage
+from synthstudio.quality.stats import dataset_stats
 
 SKIN = ("very light", "light", "intermediate", "tan", "brown", "dark")
 _SKIN_EDGES = (55.0, 41.0, 28.0, 10.0, -30.0)
@@ -52,7 +51,7 @@ def gather(dataset: Dataset, *, on_step: Callable[[str], None] | None = None) ->
     """Count a data set in three passes; memory does not grow with it."""
     step = on_step or (lambda _: None)
     step("counting joints")
-    found = counted(dataset)
+    found = dataset_stats(dataset)
     step("counting coverage")
     covered = coverage(dataset)
     step("reading specs")

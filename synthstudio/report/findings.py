@@ -19,10 +19,10 @@ from synthstudio.core.labels import F64, U8
 from synthstudio.core.skeleton import COLOURS, Skeleton, get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row
-from synthstudio.quality.checks.coco import CocoChecker
-from synthstudio.quality.checks.findings import KINDS, Finding, Findings
-from synthstudio.quality.checks.pictures import file_findings
-from synthstudio.quality.checks.subject import HALF_PX, is_box, is_id, is_number
+from synthstudio.quality.coco import CocoChecker
+from synthstudio.quality.findings import KINDS, Finding, Findings
+from synthstudio.quality.subject import HALF_PX, is_box, is_id, is_number
+from synthstudio.quality.validate import file_findings
 from synthstudio.report.html import embed, render, write_page
 
 _BLANK = (58, 62, 70)

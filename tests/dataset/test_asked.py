@@ -10,8 +10,9 @@ from scipy.stats import ks_2samp
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.quality import asked
-from synthstudio.quality.stats import stats, text, unmet
+from synthstudio.quality import targets
+from synthstudio.quality.stats import stats, text
+from synthstudio.quality.targets import unmet
 
 COCO17 = get_skeleton("coco17")
 TARGETS = {
@@ -227,4 +228,4 @@ def test_clips_and_motions_are_counted() -> None:
     assert found["clips"] == {"count": 2, "frames": 6}
     assert found["motions"] == {"run": 6, "walk": 6}
     assert "clips: 2 with 6 frames" in text(found)
-    assert asked.text(found["targets"]) == []
+    assert targets.text(found["targets"]) == []

@@ -17,6 +17,7 @@ from synthstudio.core.bins import (
     FRACTIONS,
     VIEWS,
     body_of,
+    camera_azimuth_rad,
     fraction_of,
     view_azimuth_rad,
     view_of,
@@ -35,12 +36,11 @@ from synthstudio.quality.coverage import (
     AXES,
     PERSON_COLUMNS,
     Coverage,
-    camera_azimuth_rad,
     coverage,
     thin_pairs,
 )
-from synthstudio.quality.coverage_recipe import as_yaml, next_recipe
 from synthstudio.quality.coverage_text import text
+from synthstudio.quality.next_recipe import as_yaml, next_recipe
 from synthstudio.recipe.schema.load import load, parse
 from synthstudio.report import coverage_sheet
 

@@ -19,7 +19,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
 from synthstudio.dataset.shards import hashed_files
 from synthstudio.dataset.writer import open_or_create
-from synthstudio.quality import diff as comparing
+from synthstudio.quality import stats as comparing
 from synthstudio.quality.validate import validate_dataset
 
 FRAMES = 11
@@ -272,7 +272,7 @@ def test_a_set_does_not_differ_from_itself(source: Dataset) -> None:
     assert found["made"] == []
     assert all(a == b for a, b in found["counts"].values())
     assert not any(found["distances"].values())
-    assert "alike" in comparing.text(found)
+    assert "alike" in comparing.diff_text(found)
 
 
 def test_what_differs_between_two_sets(source: Dataset, other: Dataset) -> None:
@@ -287,7 +287,7 @@ def test_what_differs_between_two_sets(source: Dataset, other: Dataset) -> None:
         sum(p["cause"][0] == "visible" for p in source.iter_instances()) / source.people
     )
     json.dumps(found, allow_nan=False)
-    text = comparing.text(found)
+    text = comparing.diff_text(found)
     assert "'sticks' -> 'others'" in text and "joints whose rate differs" in text
 
 

@@ -10,9 +10,8 @@ from synthstudio.core.labels import SHARES
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
-from synthstudio.quality.coverage import PERSON_COLUMNS, Coverage, coverage
-from synthstudio.quality.coverage_recipe import next_recipe
-from synthstudio.quality.examples import KEPT, Bins
+from synthstudio.quality.coverage import KEPT, PERSON_COLUMNS, Bins, Coverage, coverage
+from synthstudio.quality.next_recipe import next_recipe
 from synthstudio.recipe.schema.load import parse
 from synthstudio.report import coverage_sheet
 

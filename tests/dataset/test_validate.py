@@ -16,10 +16,10 @@ from painted_frames import painted, write_set
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row, pair_rows
+from synthstudio.quality import findings, people
 from synthstudio.quality import validate as validating
-from synthstudio.quality.checks import findings, people
-from synthstudio.quality.checks.mend import write_mended
-from synthstudio.quality.checks.subject import subject_of_row
+from synthstudio.quality.repair import write_repaired
+from synthstudio.quality.subject import subject_of_row
 
 BONES = get_skeleton("coco17")
 Doc = dict[str, Any]
@@ -347,7 +347,7 @@ def test_a_mended_copy(clean: Doc, folder: Path, tmp_path: Path) -> None:
     )
     head = {k: v for k, v in doc.items() if k not in ("images", "annotations")}
     out = tmp_path / "mended" / "annotations.json"
-    done = write_mended(head, lambda: doc["images"], lambda: a, out, left_out=found.unusable)
+    done = write_repaired(head, lambda: doc["images"], lambda: a, out, left_out=found.unusable)
     assert str(doc) == str(before)
     mended = json.loads(out.read_bytes())
     again = _check(mended, folder)

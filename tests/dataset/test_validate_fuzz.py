@@ -14,7 +14,7 @@ from painted_frames import painted
 
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.rows import frame_row, instance_rows
-from synthstudio.quality.checks.mend import write_mended
+from synthstudio.quality.repair import write_repaired
 from synthstudio.quality.validate import validate_coco
 from synthstudio.report.findings import write_coco_findings
 
@@ -85,7 +85,7 @@ def test_a_damaged_file_is_described_not_stumbled_over(edits: list[Any]) -> None
             folder=folder,
         )
         head = {"categories": doc["categories"]}
-        write_mended(
+        write_repaired(
             head,
             lambda: doc["images"],
             lambda: doc["annotations"],

@@ -15,15 +15,14 @@ from synthstudio.core.labels import CAUSES
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import pair_rows
 from synthstudio.evaluation import storage
 from synthstudio.evaluation.storage import Predictions
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import Stage, prepare
 from synthstudio.inference import suggest
 from synthstudio.inference.suggest import next_recipe, profile
-from synthstudio.quality.asked import unmet
-from synthstudio.quality.stats import stats
+from synthstudio.quality.stats import dataset_stats
+from synthstudio.quality.targets import unmet
 from synthstudio.recipe.schema.load import parse
 
 BONES = get_skeleton("coco17")
@@ -202,7 +201,7 @@ def test_a_small_run_is_as_asked(tmp_path: Path) -> None:
     out = tmp_path / "made"
     pipeline.generate(settings, out, workers=1)
     dataset = Dataset(out)
-    found = stats(pair_rows(dataset.iter_frames(), dataset.iter_instances()), BONES)
+    found = dataset_stats(dataset)
     hidden = found["targets"]["joints"]["left_wrist+right_wrist"]
     assert hidden["achieved"] == pytest.approx(hidden["asked"], abs=0.2)
     told = unmet(found, settings.recipe.targets.model_dump(mode="json"))

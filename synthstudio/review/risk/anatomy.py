@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.quality.checks.subject import flip_of
+from synthstudio.quality.subject import flip_of
 from synthstudio.review.risk.people import F64, I64, PeopleTable, bones_of
 from synthstudio.review.risk.signals import Signal, in_chunks, labelled_px, ramp, signal, worst
 

@@ -31,8 +31,8 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.durable import read_json
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
-from synthstudio.quality.checks.findings import KINDS
-from synthstudio.quality.checks.tables import check_frame
+from synthstudio.quality.findings import KINDS
+from synthstudio.quality.rows import check_frame
 from synthstudio.review.models import RiskRow, SettingRow, utc_now
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.signals import NOBODY, Signal, readable

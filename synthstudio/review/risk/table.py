@@ -57,7 +57,7 @@ from synthstudio.dataset.matching import (
     view_codes,
 )
 from synthstudio.dataset.reader import Dataset
-from synthstudio.quality.checks.subject import flip_of
+from synthstudio.quality.subject import flip_of
 from synthstudio.review.risk.people import (
     F64,
     I64,

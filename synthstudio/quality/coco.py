@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
-from synthstudio.quality.checks.findings import Finding
-from synthstudio.quality.checks.masks import Mask, read_mask
-from synthstudio.quality.checks.people import check_person, keypoint_key
-from synthstudio.quality.checks.subject import (
+from synthstudio.quality.findings import Finding
+from synthstudio.quality.people import check_person, keypoint_key
+from synthstudio.quality.subject import (
     FAR,
     HALF_PX,
+    Mask,
     digest,
     flip_of,
     is_box,
     is_id,
     is_number,
+    read_mask,
     subject_of_entry,
 )
 

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from synthstudio.dataset.durable import TEMPORARY, disk_errors, sync_folder
-from synthstudio.quality.checks.masks import Mask, read_mask
-from synthstudio.quality.checks.subject import digest, is_box, is_id, is_number
+from synthstudio.quality.subject import Mask, digest, is_box, is_id, is_number, read_mask
 
 Entries = Callable[[], Iterable[Mapping[str, Any]]]
 _BOX_SLACK_PX = 2.0
@@ -109,7 +108,7 @@ class Mender:
             self.done["num_keypoints"] += 1
 
 
-def write_mended(
+def write_repaired(
     head: Mapping[str, Any],
     images: Entries,
     annotations: Entries,

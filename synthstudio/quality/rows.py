@@ -13,11 +13,10 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.spec import THING_BASE
 from synthstudio.core.visibility import VISIBLE_THRESHOLD, joint_states, occluded_fraction
 from synthstudio.dataset.rows import NO_STATE
-from synthstudio.quality.checks.coco import mask_findings
-from synthstudio.quality.checks.findings import Finding
-from synthstudio.quality.checks.masks import Mask, read_mask
-from synthstudio.quality.checks.people import check_person, keypoint_key
-from synthstudio.quality.checks.subject import Subject, subject_of_row
+from synthstudio.quality.coco import mask_findings
+from synthstudio.quality.findings import Finding
+from synthstudio.quality.people import check_person, keypoint_key
+from synthstudio.quality.subject import Mask, Subject, read_mask, subject_of_row
 
 F64 = NDArray[np.float64]
 _SUM = 1e-6

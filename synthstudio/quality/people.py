@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.core.camera import NEAR_M
-from synthstudio.quality.checks.findings import Finding
-from synthstudio.quality.checks.subject import F64, Subject, flip_of
+from synthstudio.quality.findings import Finding
+from synthstudio.quality.subject import F64, Subject, flip_of
 
 I64 = NDArray[np.int64]
 

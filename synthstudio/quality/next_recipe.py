@@ -13,8 +13,7 @@ from synthstudio.core.bins import BODIES, VIEWS
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.dataset.reader import Dataset
-from synthstudio.quality.coverage import Coverage, thin_below
-from synthstudio.quality.examples import REGIONS
+from synthstudio.quality.coverage import REGIONS, Coverage, thin_below
 from synthstudio.recipe.sampling.people import pool_by_body
 from synthstudio.recipe.schema.distributions import support
 from synthstudio.recipe.schema.load import dump, parse

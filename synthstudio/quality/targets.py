@@ -12,11 +12,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import SHARES, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton
+from synthstudio.dataset.matching import as_numbers
 
 I64 = NDArray[np.int64]
 
@@ -29,6 +31,18 @@ MISSED_SHARE = 0.02
 LISTED = 100
 ASKED = ("base", "occluder")
 """The variants of which something may be asked; the others follow from what they change."""
+_COLUMNS = (
+    "frame_index",
+    "instance",
+    "occluded_fraction",
+    "cause",
+    "state",
+    "ask_fraction",
+    "ask_hidden",
+    "ask_shown",
+    "ask_causes",
+    "ask_met",
+)
 _KS_STEPS = 0.5
 _STEPS = 10_000
 _FRACTION = "occluded_fraction"
@@ -43,11 +57,10 @@ _GOALS = {
 }
 
 
-class Asked:
-    """Running counts of what was asked and what came of it."""
+class TargetTally:
+    """Running counts of what was requested and what was achieved."""
 
     def __init__(self, skeleton: Skeleton) -> None:
-        """Begin with nothing."""
         self._places = {name: j for j, name in enumerate(skeleton.joints)}
         self._fractions = np.zeros((2, _STEPS + 1), np.int64)  # asked, achieved
         self._errors = np.zeros(_STEPS + 1, np.int64)
@@ -58,18 +71,22 @@ class Asked:
         self._people = self._missed = 0
         self._listed: list[dict[str, Any]] = []
 
-    def add(self, frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]]) -> None:
-        """Count a frame's row and the rows of its people."""
-        if frame["variant"] not in ASKED:
-            return
-        asked, achieved = frame["crowd_ask"], frame["crowd_index"]
-        if asked is not None and achieved is not None:
-            off = abs(asked - achieved)
-            self._crowd[:4] += (1, asked, achieved, off)
-            self._crowd[4] = max(self._crowd[4], off)
-        for row in people:
-            if row["ask_met"] is not None:
-                self._add_person(row)
+    def add(self, frames: pa.Table, people: pa.Table, own: I64) -> None:
+        """Count F frames and their P people; `own` (P,): place of each person's frame."""
+        counted = np.isin(frames["variant"].to_pylist(), ASKED)
+        asked, achieved = (
+            as_numbers(frames[name].combine_chunks())[counted]
+            for name in ("crowd_ask", "crowd_index")
+        )
+        known = ~(np.isnan(asked) | np.isnan(achieved))
+        asked, achieved = asked[known], achieved[known]
+        off = np.abs(asked - achieved)
+        for k, values in enumerate((np.ones(len(off)), asked, achieved, off)):
+            self._crowd[k] = add_in_order(self._crowd[k], values)
+        self._crowd[4] = max(self._crowd[4], off.max(initial=0.0))
+        of_asked = people["ask_met"].is_valid().to_numpy() & counted[own]
+        for row in people.select(_COLUMNS).filter(pa.array(of_asked)).to_pylist():
+            self._add_person(row)
 
     def _add_person(self, row: Mapping[str, Any]) -> None:
         self._people += 1
@@ -121,7 +138,7 @@ class Asked:
         return all(state[self._places[name]] < STATE_VISIBLE for name in names)
 
     def result(self) -> dict[str, Any]:
-        """Return the counts as JSON can hold them; see stats.stats."""
+        """The counts as JSON can hold them; see stats.stats."""
         frames = int(self._crowd[0])
         return {
             "people": self._people,
@@ -159,6 +176,11 @@ class Asked:
             "max": self._worst,
             "ks": ks_distance(*self._fractions),
         }
+
+
+def add_in_order(total: float, values: NDArray[np.float64]) -> float:
+    """Return the sum of a number and others, added one after the other: the same in any batches."""
+    return float(np.cumsum(np.concatenate([[total], values]))[-1])
 
 
 def ks_distance(asked: I64, achieved: I64) -> float:

@@ -1,1 +1,0 @@
-"""What validate looks for in rows, COCO files, pictures and masks."""
