@@ -100,3 +100,8 @@ def plain_progress(title: str) -> Callable[[int, int, float], None]:
             sys.stderr.write(f"{title}: {done} of {total}, {per_second:.1f}/s\n")
 
     return report
+
+
+def note(line: str) -> None:
+    """Tell something that is worth knowing, on stderr."""
+    sys.stderr.write(f"{line}\n")

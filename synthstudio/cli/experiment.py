@@ -8,18 +8,15 @@ from typing import Annotated
 
 import typer
 
-from synthstudio.api.progress import progress_steps
-from synthstudio.cli.options import JsonOption, WorkersOption, finish, say
+from synthstudio.cli.options import JsonOption, WorkersOption, finish
 
 app = typer.Typer(
-    name="experiment", help="Train several ways, and say what helped.", no_args_is_help=True
+    name="experiment", help="Train several ways and compare them.", no_args_is_help=True
 )
 NONE = "none"
 
 
 class SizeName(StrEnum):
-    """How large the networks are."""
-
     nano = "nano"
     small = "small"
     base = "base"
@@ -27,51 +24,45 @@ class SizeName(StrEnum):
 
 @app.command("real")
 def real(
-    annotations: Annotated[Path, typer.Option(help="A COCO keypoint file.")],
-    images: Annotated[Path, typer.Option(help="The folder of its photos.")],
+    annotations: Annotated[Path, typer.Option(help="COCO keypoint file.")],
+    images: Annotated[Path, typer.Option(help="Folder of its photos.")],
     out: Annotated[
-        Path, typer.Option(help="The experiment's folder; the same call there goes on.")
+        Path, typer.Option(help="Folder of the experiment; the same command there continues it.")
     ],
     pretrain: Annotated[
-        str, typer.Option(help="A generated data set to pretrain on, or none.")
+        str, typer.Option(help="Generated dataset to pretrain on, or none.")
     ] = NONE,
     cutouts: Annotated[
         Path | None,
-        typer.Option(help="A folder of things cut out, with transparency; some are held out."),
+        typer.Option(help="Folder of cut-out objects with alpha; some are held out."),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, max=100, help="Trainings of each way.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="Training runs per arm.")] = 3,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Steps of each training; default: the size's.")
     ] = None,
-    size: Annotated[SizeName, typer.Option(help="How large the networks are.")] = SizeName.nano,
-    seed: Annotated[int, typer.Option(min=0, help="Parts the photos and draws what hides.")] = 0,
+    size: Annotated[SizeName, typer.Option(help="Size of the networks.")] = SizeName.nano,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the photo split and of the occluders.")
+    ] = 0,
     workers: WorkersOption = 1,
     as_json: JsonOption = False,
 ) -> None:
-    """Train on your photos with and without occluded copies and pretraining; judge on others."""
-    from synthstudio.evaluation import storage
-    from synthstudio.experiment import figures, page
-    from synthstudio.experiment.config import Asked
-    from synthstudio.experiment.run import real as run
+    """Train on photos with and without occlusion and pretraining; evaluate on held-out ones."""
+    from synthstudio.api.experiments import real_photos
 
-    asked = Asked(
-        annotations=annotations,
-        images=images,
-        out=out,
+    result, sentences = real_photos(
+        annotations,
+        images,
+        out,
+        pretrain=None if pretrain == NONE else pretrain,
         cutouts=cutouts,
         seeds=seeds,
-        pretrain=None if pretrain == NONE else Path(pretrain),
         steps=steps,
         size=size.value,
         seed=seed,
         workers=workers,
     )
-    with progress_steps() as step:
-        made = run(asked, say=say, step=step)
-    told = {"folder": str(out), "finished": made.findings is not None, "photos": made.facts}
-    if made.findings is None:
-        finish(told, as_json, "stopped; the same command goes on")
+    if not sentences:
+        finish(result, as_json, "stopped; the same command continues")
         return
-    told |= figures.as_json(made.findings)
-    lines = [*page.sentences(made.findings), f"Read {out / 'report.html'}"]
-    finish(storage.json_ready(told), as_json, "\n".join(lines))
+    finish(result, as_json, "\n".join([*sentences, f"Read {out / 'report.html'}"]))

@@ -9,36 +9,39 @@ import typer
 
 
 def studio(
-    datasets: Annotated[list[Path] | None, typer.Argument(help="Folders of data sets.")] = None,
+    datasets: Annotated[list[Path] | None, typer.Argument(help="Folders of datasets.")] = None,
     db: Annotated[
         str | None, typer.Option(help="SQLite file or database URL; default: in the state folder.")
     ] = None,
     exports: Annotated[
-        Path, typer.Option(help="Where jobs and exports write; data sets in it are shown too.")
+        Path, typer.Option(help="Output folder of jobs and exports; its datasets are shown too.")
     ] = Path("exports"),
-    scenes: Annotated[Path | None, typer.Option(help="Folder of recipes; default: ours.")] = None,
+    scenes: Annotated[
+        Path | None, typer.Option(help="Folder of recipes; default: the package's own.")
+    ] = None,
     assets: Annotated[
-        list[Path] | None, typer.Option(help="A folder that scenes may take assets from.")
+        list[Path] | None, typer.Option(help="Asset folder for recipes; may be repeated.")
     ] = None,
     state: Annotated[
         Path | None,
-        typer.Option(help="For database, signing key and log; default: EXPORTS/studio."),
+        typer.Option(help="Folder for database, signing key and log; default: EXPORTS/studio."),
     ] = None,
     address: Annotated[
-        str, typer.Option(help="Where to listen; another than this machine's needs sign-in.")
+        str, typer.Option(help="Address to listen on; one that others can reach needs sign-in.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8501,
     url: Annotated[
-        str | None, typer.Option(help="The address people use, e.g. https://studio.example.")
+        str | None, typer.Option(help="Public URL, e.g. https://studio.example.")
     ] = None,
     secrets: Annotated[
         Path | None, typer.Option(help="TOML file with [auth] for sign-in, mode 600.")
     ] = None,
     admin: Annotated[
-        list[str] | None, typer.Option(help="Who is admin whatever the store says.")
+        list[str] | None,
+        typer.Option(help="Name of an admin, whatever the store says; may be repeated."),
     ] = None,
 ) -> None:
-    """Review and make data sets in the browser."""
+    """Review and generate datasets in the browser."""
     from synthstudio.studio.server import serve
     from synthstudio.studio.settings import parse
 

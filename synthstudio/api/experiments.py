@@ -1,0 +1,57 @@
+"""Controlled experiments: several ways to train, compared on the same people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from synthstudio.api.arguments import PathLike, to_path
+from synthstudio.api.progress import note, progress_steps
+
+
+def real_photos(
+    annotations: PathLike,
+    images: PathLike,
+    out: PathLike,
+    *,
+    pretrain: PathLike | None = None,
+    cutouts: PathLike | None = None,
+    seeds: int = 3,
+    steps: int | None = None,
+    size: str = "nano",
+    seed: int = 0,
+    workers: int = 1,
+) -> tuple[dict[str, Any], list[str]]:
+    """Train on annotated photos with and without occlusion and pretraining; evaluate on others.
+
+    The same call with the same folder goes on where it was stopped. Returns figures, as plain
+    values, and what they say, a sentence each; no sentence where it was stopped.
+    """
+    from synthstudio.evaluation import storage
+    from synthstudio.experiment import figures, page
+    from synthstudio.experiment.config import Asked
+    from synthstudio.experiment.run import real as run
+
+    folder = to_path(out, "out")
+    config = Asked(
+        annotations=to_path(annotations, "annotations"),
+        images=to_path(images, "images"),
+        out=folder,
+        cutouts=None if cutouts is None else to_path(cutouts, "cutouts"),
+        seeds=seeds,
+        pretrain=None if pretrain is None else to_path(pretrain, "pretrain"),
+        steps=steps,
+        size=size,
+        seed=seed,
+        workers=workers,
+    )
+    with progress_steps() as step:
+        made = run(config, say=note, step=step)
+    result: dict[str, Any] = {
+        "folder": str(folder),
+        "finished": made.findings is not None,
+        "photos": made.facts,
+    }
+    if made.findings is None:
+        return storage.json_ready(result), []
+    result |= figures.as_json(made.findings)
+    return storage.json_ready(result), list(page.sentences(made.findings))

@@ -1,0 +1,245 @@
+"""What reviewers said of labels: export, import, checks, counts, history, copies, members.
+
+`db` is a database's address, sqlite:///FILE or postgresql://USER@HOST/NAME; by default that of
+review.db beside the data set, or of the studio that reviewed it. Needs `synthstudio[studio]`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synthstudio.api.arguments import PathLike, to_path
+from synthstudio.api.datasets import Dataset
+from synthstudio.api.progress import note, progress_steps
+
+if TYPE_CHECKING:
+    from synthstudio.dataset.reader import Dataset as StoredDataset
+    from synthstudio.formats.export import Exported
+    from synthstudio.review.history import Counts
+    from synthstudio.review.imports import ImportResult
+    from synthstudio.review.reviewed import Only
+    from synthstudio.review.store import Store
+    from synthstudio.review.values import Event
+
+
+def export_reviewed(
+    dataset: PathLike,
+    out: PathLike,
+    *,
+    format: str = "coco",
+    only: Only = "approved",
+    skeleton: str | None = None,
+    db: str | None = None,
+) -> Exported:
+    """Write the labels as reviewers left them, in a format of another tool.
+
+    `only`: frames with somebody `approved`, or `touched`, or `all`.
+    """
+    from synthstudio.review.reviewed import export_reviewed as export
+
+    with opened(dataset, db) as (store, data):
+        return export(store, data, to_path(out, "out"), form=format, only=only, skeleton=skeleton)
+
+
+def reviewed_dataset(
+    dataset: PathLike, out: PathLike, *, only: Only = "approved", db: str | None = None
+) -> Dataset:
+    """Write the labels as reviewers left them as a data set of its own."""
+    from synthstudio.review import reviewed
+
+    folder = to_path(out, "out")
+    with opened(dataset, db) as (store, data):
+        reviewed.reviewed_dataset(store, data, folder, only=only)
+    return Dataset(folder)
+
+
+def import_corrections(
+    dataset: PathLike,
+    path: PathLike,
+    *,
+    by: str,
+    format: str = "coco",
+    images: PathLike | None = None,
+    db: str | None = None,
+) -> ImportResult:
+    """Take in corrections made in another tool: what differs becomes one event a person."""
+    from synthstudio.review import imports
+    from synthstudio.review.values import User
+
+    where = None if images is None else to_path(images, "images")
+    with opened(dataset, db, make=True) as (store, data):
+        _register(store, data, to_path(dataset, "dataset"))
+        who = User(name=by, role="lead")
+        return imports.import_corrections(
+            store, data, to_path(path, "path"), form=format, who=who, images=where
+        )
+
+
+def check(
+    dataset: PathLike,
+    *,
+    frames: int | None = None,
+    audit: bool = True,
+    audited: PathLike | None = None,
+    assets: PathLike | None = None,
+    workers: int = 1,
+    device: str = "auto",
+    db: str | None = None,
+) -> dict[str, dict[str, int]]:
+    """Validate and audit a data set and store of whom there is doubt, for the risk queue.
+
+    `audited`: the file that `synthstudio audit --json` printed, instead of an audit.
+    """
+    from synthstudio.review.risk import findings
+
+    with opened(dataset, db, make=True) as (store, data):
+        _register(store, data, to_path(dataset, "dataset"))
+        with progress_steps() as begin:
+            found = {"validation": findings.validate_rows(store, data, frames=frames, begin=begin)}
+            if audited is not None:
+                found["audit"] = findings.import_audit(store, data, to_path(audited, "audited"))
+            elif audit:
+                found["audit"] = findings.audit_by_rays(
+                    store,
+                    data,
+                    frames=frames,
+                    assets=None if assets is None else to_path(assets, "assets"),
+                    workers=workers,
+                    device=device,
+                    begin=begin,
+                )
+        total = data.frames
+    return {
+        kind: {"people": run.people, "frames": run.frames or total} for kind, run in found.items()
+    }
+
+
+def counts(dataset: PathLike, *, db: str | None = None) -> Counts:
+    """How far the review of a data set is, and who did what."""
+    from synthstudio.review import history
+    from synthstudio.review.store import dataset_key
+
+    with opened(dataset, db) as (store, data):
+        return history.counts(store, dataset_key(data))
+
+
+def events(
+    dataset: PathLike,
+    *,
+    frame: int | None = None,
+    instance: int | None = None,
+    who: str | None = None,
+    limit: int = 100,
+    db: str | None = None,
+) -> list[Event]:
+    """The last things that were done, oldest first."""
+    from synthstudio.review.history import iter_events
+    from synthstudio.review.store import dataset_key
+
+    with opened(dataset, db) as (store, data):
+        found = (
+            event
+            for event in iter_events(store, dataset_key(data), who=who)
+            if frame in (None, event.person.frame) and instance in (None, event.person.instance)
+        )
+        return list(deque(found, maxlen=limit))
+
+
+def check_replay(dataset: PathLike, *, db: str | None = None) -> list[str]:
+    """Replay all events and compare with the items; what disagrees, a line each."""
+    from synthstudio.review import history
+    from synthstudio.review.store import dataset_key
+
+    with opened(dataset, db) as (store, data):
+        return list(history.check_replay(store, dataset_key(data)))
+
+
+def backup(db: str, out: PathLike) -> int:
+    """Copy a whole store as it is at one moment; returns the copy's bytes."""
+    from synthstudio.review import store as stores
+
+    target = to_path(out, "out")
+    store = stores.open_store(db, make=False)
+    try:
+        stores.backup(store, target)
+    finally:
+        store.close()
+    return target.stat().st_size
+
+
+def members(db: str, *, role_of: dict[str, str | None] | None = None) -> dict[str, str]:
+    """Members of a store and their roles; `role_of` sets roles first, None removes a member."""
+    from synthstudio.review.store import open_store
+    from synthstudio.review.team import members as team
+    from synthstudio.review.values import User
+
+    store = open_store(db)
+    try:
+        # Whoever can write the database is its admin already.
+        me = User(name="command line", role="admin")
+        for name, role in (role_of or {}).items():
+            team.set_role(store, name, role, by=me)  # type: ignore[arg-type]
+        return dict(team.members(store))
+    finally:
+        store.close()
+
+
+@contextmanager
+def opened(
+    path: PathLike,
+    db: str | None,
+    *,
+    make: bool = False,
+) -> Iterator[tuple[Store, StoredDataset]]:
+    """Open a data set and the store of its reviews."""
+    from synthstudio.review.store import default_url, open_store
+
+    folder = to_path(path, "dataset")
+    data = Dataset(folder)._stored
+    store = open_store(db, make=make) if db else _store_of(data)
+    if store is None:
+        store = open_store(default_url(folder.resolve().parent), make=make)
+    try:
+        yield store, data
+    finally:
+        store.close()
+
+
+def _register(store: Store, data: StoredDataset, path: Path) -> None:
+    from synthstudio.review.history import datasets
+    from synthstudio.review.store import dataset_key, register
+
+    if dataset_key(data) not in datasets(store):
+        register(store, data, path.resolve().name)
+
+
+def _store_of(data: StoredDataset) -> Store | None:
+    """The first store at hand that knows a data set, None when there is none.
+
+    Looked at: review.db beside the set, and the studio's, which it keeps below its exports
+    folder (`studio --exports`): the set's own, the one above it, or ./exports.
+    """
+    from synthstudio.review.history import datasets
+    from synthstudio.review.store import FILE_NAME, dataset_key, default_url, open_store
+
+    beside = data.folder.resolve().parent
+    studios = [folder / "studio" for folder in (beside, beside.parent, Path("exports").absolute())]
+    key = dataset_key(data)
+    for folder in dict.fromkeys((beside, *studios)):
+        if (folder / FILE_NAME).is_file():
+            store = open_store(default_url(folder), make=False)
+            if key in datasets(store):
+                note(f"reviews: {folder / FILE_NAME}")
+                return store
+            store.close()
+    return None
+
+
+def event_row(event: Event) -> dict[str, Any]:
+    """An event as plain JSON values."""
+    return {**dataclasses.asdict(event), "when": event.when.isoformat()}
