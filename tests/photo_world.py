@@ -9,8 +9,8 @@ from PIL import Image
 
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import SKELETONS
+from synthstudio.generation.photos.album import gather
 from synthstudio.generation.photos.make import PhotoStage
-from synthstudio.generation.photos.photos import gather
 from synthstudio.generation.photos.run import occlude, settings_for
 from synthstudio.generation.stage import Settings, prepare
 from synthstudio.recipe.schema.load import parse

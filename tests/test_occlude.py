@@ -23,9 +23,9 @@ from synthstudio.core.spec_json import read_as
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import hashed_files
 from synthstudio.formats.coco.file import CocoFile
-from synthstudio.generation.photos.layers import lay
+from synthstudio.generation.photos.album import Album, gather
+from synthstudio.generation.photos.layers import paste_layers
 from synthstudio.generation.photos.make import PhotoStage, annotated, make_frame, rows_of
-from synthstudio.generation.photos.photos import Album, gather
 from synthstudio.generation.photos.run import settings_for
 from synthstudio.generation.stage import prepare
 from synthstudio.quality.validate import validate_samples
@@ -56,7 +56,7 @@ def test_labels_agree_with_the_pasted_alpha_joint_by_joint(stage: PhotoStage):
         people = [annotated(row, stage.annotated_skeleton) for row in sample.people]
         for spec in stage.specs(place)[1:]:
             assert spec.pastes
-            layers = [one.layer for one in lay(stage, spec, people)]
+            layers = [one.layer for one in paste_layers(stage, spec, people)]
             frame = make_frame(stage, sample, spec)
             for who, row in zip(people, frame.people, strict=False):
                 checked += _agrees(who, row, layers)
@@ -121,7 +121,7 @@ def test_masks_lose_just_what_is_pasted(stage: PhotoStage):
         people = [annotated(row, stage.annotated_skeleton) for row in sample.people]
         for spec in stage.specs(place)[1:]:
             over = np.zeros((240, 320), np.bool_)
-            for one in lay(stage, spec, people):
+            for one in paste_layers(stage, spec, people):
                 h, w = one.layer.alpha.shape
                 y, x = one.layer.top_px, one.layer.left_px
                 over[y : y + h, x : x + w] |= one.layer.alpha >= 0.5

@@ -154,8 +154,8 @@ def _errors(path: Path) -> Iterator[None]:
     try:
         yield
     except UNREADABLE as error:
-        said = f"no .npz archive that can be read: {str(error)[:200] or type(error).__name__}"
-        raise FormatError(said, where=str(path)) from error
+        problem = f"no .npz archive that can be read: {str(error)[:200] or type(error).__name__}"
+        raise FormatError(problem, where=str(path)) from error
 
 
 class NpzWriter:

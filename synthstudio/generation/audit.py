@@ -1,10 +1,12 @@
 """The second oracle: decides every stored joint's visibility again, by rays, and compares.
 
 For each stored frame the scene is built from its FrameSpec and rays go from the camera to the
-patch points against a BVH (`render.rays`). How points become shares is written here a second
-time, point by point, from docs/conventions.md: nothing of `label` or of the rasteriser is used.
-What both oracles share (patches, garments, poses) is checked elsewhere: analytic scenes and a
-table of hand-judged joints in the tests.
+patch points against a BVH (`render.rays`). How points become shares, states and causes is written
+here a second time, point by point, from docs/conventions.md. On purpose it calls nothing of
+`label`, of the rasteriser or of the rule's functions (of `core/visibility.py` it takes the two
+thresholds alone): an oracle that shared their code would repeat their mistakes. What both oracles
+share (patches, garments, poses) is checked elsewhere: analytic scenes and a table of hand-judged
+joints in the tests.
 """
 
 from __future__ import annotations
@@ -171,8 +173,8 @@ def compare(
 ) -> Tally:
     """Hold the stored rows of one frame against shares decided again by rays."""
     people = built.scene.people
-    asked = [(person, person.patches) for person in people]
-    again = shares_by_rays(built, asked + list(zip(people, fresh, strict=True)))
+    requests = [(person, person.patches) for person in people]
+    again = shares_by_rays(built, requests + list(zip(people, fresh, strict=True)))
     tally = Tally(frames=1)
     for p, (row, person) in enumerate(zip(rows, people, strict=True)):
         if row["amodal_box_px"][3] < LEAST_HEIGHT_PX:
@@ -221,24 +223,24 @@ def _compare_joint(
     return tally
 
 
-def shares_by_rays(built: Built, asked: list[tuple[PosedPerson, JointPatches]]) -> list[F64]:
+def shares_by_rays(built: Built, requests: list[tuple[PosedPerson, JointPatches]]) -> list[F64]:
     """(J, 5) visible, self, person, object, truncated for each person and its patches.
 
     One BVH answers all; a ray goes from the camera to every point.
     """
-    if not asked:
+    if not requests:
         return []
-    points = [patches.points_m.reshape(-1, 3) for _, patches in asked]
-    owners = [np.full(len(k), p.instance) for k, (p, _) in zip(points, asked, strict=True)]
+    points = [patches.points_m.reshape(-1, 3) for _, patches in requests]
+    owners = [np.full(len(k), p.instance) for k, (p, _) in zip(points, requests, strict=True)]
     found = nearest_blockers_by_rays(
         built.scene,
         np.concatenate(points),
         np.concatenate(owners).astype(np.int32),
-        np.concatenate([patches.part.ravel() for _, patches in asked]),
+        np.concatenate([patches.part.ravel() for _, patches in requests]),
     )
     out, start = [], 0
-    for (person, patches), mine in zip(asked, points, strict=True):
-        stop = start + len(mine)
+    for (person, patches), own in zip(requests, points, strict=True):
+        stop = start + len(own)
         out.append(
             _shares(built, person, patches, found.instance[start:stop], found.depth_m[start:stop])
         )

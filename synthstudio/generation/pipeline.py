@@ -162,14 +162,14 @@ def decide_labels(
     found = points.nearest_blockers(
         packed,
         _joined([q.points_m.reshape(-1, 3) for q in queries], (0, 3), np.float64),
-        _joined([np.full(q.wanted.size, p.instance) for q, p in zip(queries, people, strict=True)]),
+        _joined([np.full(q.needed.size, p.instance) for q, p in zip(queries, people, strict=True)]),
         _joined([p.patches.part.ravel() for p in people], dtype=np.uint8),
-        wanted=_joined([q.wanted.ravel() for q in queries], dtype=np.bool_),
+        needed=_joined([q.needed.ravel() for q in queries], dtype=np.bool_),
     )
     evidence, start = [], 0
     size = (spec.camera.height_px, spec.camera.width_px)
     for i, (query, person) in enumerate(zip(queries, people, strict=True)):
-        mine = slice(start, start + query.wanted.size)
+        mine = slice(start, start + query.needed.size)
         start = mine.stop
         alone = raster.alone(packed, person.instance)
         evidence.append(
@@ -177,8 +177,8 @@ def decide_labels(
                 spec=spec.people[i],
                 posed=person,
                 query=query,
-                blocker_instance=found.instance[mine].reshape(query.wanted.shape),
-                blocker_depth_m=found.depth_m[mine].reshape(query.wanted.shape),
+                blocker_instance=found.instance[mine].reshape(query.needed.shape),
+                blocker_depth_m=found.depth_m[mine].reshape(query.needed.shape),
                 amodal=alone.mask(size),
                 amodal_extent_px=extent.amodal_extent_px(packed, person.instance),
                 outside_share=extent.outside_share(packed, person.instance),

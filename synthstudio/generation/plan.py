@@ -67,8 +67,8 @@ def plan(
     and deleted afterwards. Its first two thirds fill caches (clothes that nobody wore yet); the
     last third gives the rate of the rest.
     """
-    wanted = settings.recipe.frames
-    sample = min(wanted, SAMPLE_SHARDS * FRAMES_PER_SHARD * workers)
+    frames = settings.recipe.frames
+    sample = min(frames, SAMPLE_SHARDS * FRAMES_PER_SHARD * workers)
     recipe = settings.recipe.model_copy(update={"frames": sample})
     with disk_errors(near):
         near.parent.mkdir(parents=True, exist_ok=True)
@@ -96,10 +96,10 @@ def plan(
     warm_s, warm = next(point for point in seen if point[1] >= done * 2 / 3)
     rate = (done - warm) / (end_s - warm_s) if done > warm else done / end_s
     return Plan(
-        frames=wanted,
+        frames=frames,
         workers=workers,
         frames_per_second=rate,
-        seconds=end_s if wanted <= done else warm_s + (wanted - warm) / rate,
+        seconds=end_s if frames <= done else warm_s + (frames - warm) / rate,
         bytes_per_frame=size,
     )
 

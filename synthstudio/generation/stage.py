@@ -324,11 +324,11 @@ class Stage:
             found = points.nearest_blockers(
                 packed,
                 query.points_m.reshape(-1, 3),
-                np.full(query.wanted.size, posed.instance),
+                np.full(query.needed.size, posed.instance),
                 fewer.patches.part.ravel(),
-                wanted=query.wanted.ravel(),
+                needed=query.needed.ravel(),
             )
-            instance = found.instance.reshape(query.wanted.shape)
+            instance = found.instance.reshape(query.needed.shape)
             out.append(
                 PatchesSeen(
                     px=query.px,
@@ -336,7 +336,7 @@ class Stage:
                     weights=query.weights,
                     inside=query.inside,
                     blocker=np.where(instance >= THING_BASE, np.int32(-1), instance),
-                    blocker_depth_m=found.depth_m.reshape(query.wanted.shape),
+                    blocker_depth_m=found.depth_m.reshape(query.needed.shape),
                 )
             )
         return tuple(out)

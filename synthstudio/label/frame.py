@@ -1,4 +1,4 @@
-"""From what the renderer answered to a frame's labels: the stage's one entrance."""
+"""From the renderer's answers to a frame's labels: the entrance of this package."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class PersonEvidence:
     """What is known about one person before its labels are decided.
 
     `query` is `patch_query(camera, posed)`; the blockers are the renderer's answer to its
-    points (read only where `query.wanted`). `amodal` and what follows describe the person
+    points (read only where `query.needed`). `amodal` and what follows describe the person
     drawn alone, hair and clothes included.
     """
 
@@ -57,7 +57,7 @@ def label_frame(
     size = (camera.height_px, camera.width_px)
     for name, image in (("instance_map", instance_map), *_amodals(people)):
         if image.shape != size:
-            raise _misfit(name, expected=f"shape {size}", got=str(image.shape))
+            raise _mismatch(name, expected=f"shape {size}", got=str(image.shape))
     nearest = sorted(people, key=lambda p: (p.depth_m, p.posed.instance))
     rank = {p.posed.instance: i for i, p in enumerate(nearest)}
     labels = tuple(
@@ -97,7 +97,7 @@ def _label_person(
 ) -> PersonLabel:
     posed, instance = person.posed, person.posed.instance
     if posed.joints_m.shape != (len(skeleton.joints), 3):
-        raise _misfit(
+        raise _mismatch(
             f"joints of person {instance}",
             expected=f"the {len(skeleton.joints)} of {skeleton.name}",
             got=str(posed.joints_m.shape),
@@ -105,12 +105,12 @@ def _label_person(
     modal = instance_map == instance
     beyond = np.count_nonzero(modal & ~person.amodal)
     if beyond:
-        raise _misfit(
+        raise _mismatch(
             f"masks of person {instance}",
             expected="every visible pixel in the mask of the person alone",
             got=f"{beyond} pixels beyond it",
         )
-    seen = decide_visibility(
+    visibility = decide_visibility(
         person.query,
         instance=instance,
         blocker_instance=person.blocker_instance,
@@ -129,12 +129,12 @@ def _label_person(
         joints_px=places.px,
         joints_camera_m=places.camera_m,
         joints_world_m=places.world_m,
-        shares=seen.shares,
-        state=seen.state,
-        cause=seen.cause,
-        ambiguous=seen.ambiguous,
-        occluder_id=seen.occluder_id,
-        hidden_by=seen.hidden_by,
+        shares=visibility.shares,
+        state=visibility.state,
+        cause=visibility.cause,
+        ambiguous=visibility.ambiguous,
+        occluder_id=visibility.occluder_id,
+        hidden_by=visibility.hidden_by,
         modal=encode(modal, modal_box),
         amodal=encode(person.amodal, inner_box),
         modal_box_px=modal_box,
@@ -174,7 +174,7 @@ def _amodals(people: tuple[PersonEvidence, ...]) -> list[tuple[str, Bool]]:
     return [(f"amodal mask of person {p.posed.instance}", p.amodal) for p in people]
 
 
-def _misfit(what: str, *, expected: str, got: str) -> GeometryError:
+def _mismatch(what: str, *, expected: str, got: str) -> GeometryError:
     return GeometryError(
-        f"{what}: the renderer's answers do not fit", where="label", expected=expected, got=got
+        f"{what}: the renderer's results do not fit", where="label", expected=expected, got=got
     )

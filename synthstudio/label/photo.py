@@ -11,7 +11,7 @@ front to back.
   state and cause by the rules of visibility.py.
 * **Hidden** (v=1): stays hidden, cause `unknown`, unless the layers hide half of the patch: then
   it is whatever hides most. Its shares are known only where layers hide all of it; before that
-  they stay NaN, since nobody said what hides the rest. `hidden_by` tells what the layers hide.
+  they stay NaN, since nothing says what hides the rest. `hidden_by` lists what the layers hide.
 
 The modal mask is the earlier one less what a layer covers with alpha 0.5 or more; fractions are
 relative to the earlier mask. Letters: J joints, h, w a crop.
@@ -94,15 +94,15 @@ def relabel(
     for j in range(joints):
         if not is_labelled(state[j]):
             continue
-        taken = _taken(person, j, layers, frame_px)
-        if not taken:
+        hidden_shares = _occluder_shares(person, j, layers, frame_px)
+        if not hidden_shares:
             continue
         touched[j] = True
-        covered = sum(taken.values())
+        covered = sum(hidden_shares.values())
         for blocker, share in person.hidden_by[j]:
-            taken[blocker] = taken.get(blocker, 0.0) + share * (1 - covered)
-        hidden[j] = tuple(sorted(taken.items(), key=lambda f: (-f[1], f[0])))
-        row, known = _row(person, j, taken, covered)
+            hidden_shares[blocker] = hidden_shares.get(blocker, 0.0) + share * (1 - covered)
+        hidden[j] = tuple(sorted(hidden_shares.items(), key=lambda f: (-f[1], f[0])))
+        row, known = _shares_after(person, j, hidden_shares, covered)
         if state[j] == STATE_VISIBLE:
             state[j] = joint_states(row[0], True)
             ambiguous[j] = is_ambiguous(row[0])
@@ -140,13 +140,13 @@ def patch(person: Annotated, joint: int, frame_px: tuple[int, int]) -> tuple[I32
     near = (columns + 0.5 - x) ** 2 + (rows + 0.5 - y) ** 2 <= r * r
     rows, columns = rows[near], columns[near]
     if person.has_mask:
-        own = _at(person.mask, rows - person.top_px, columns - person.left_px)
+        own = _lookup(person.mask, rows - person.top_px, columns - person.left_px)
         if own.any():
             return rows[own], columns[own]
     return rows, columns
 
 
-def _at(mask: Bool, rows: I32, columns: I32) -> Bool:
+def _lookup(mask: Bool, rows: I32, columns: I32) -> Bool:
     h, w = mask.shape
     within = (rows >= 0) & (rows < h) & (columns >= 0) & (columns < w)
     found = np.zeros(len(rows), np.bool_)
@@ -154,7 +154,7 @@ def _at(mask: Bool, rows: I32, columns: I32) -> Bool:
     return found
 
 
-def _taken(
+def _occluder_shares(
     person: Annotated, joint: int, layers: tuple[CutoutLayer, ...], frame_px: tuple[int, int]
 ) -> dict[int, float]:
     """Instance -> share of the patch that it hides, front to back; only what hides."""
@@ -176,13 +176,13 @@ def _taken(
     return out
 
 
-def _row(
-    person: Annotated, joint: int, taken: dict[int, float], covered: float
+def _shares_after(
+    person: Annotated, joint: int, hidden_shares: dict[int, float], covered: float
 ) -> tuple[F64, bool]:
     """(5,) shares after the paste, and whether all of them are known.
 
-    What stood before counts as far as the paste leaves it: where layers and earlier hiders
-    overlap inside a patch, nobody knows, so they are taken as independent.
+    What stood before counts as far as the paste leaves it: where layers and earlier occluders
+    overlap inside a patch, nobody knows, so they are hidden_shares as independent.
     """
     before = person.shares[joint]
     if np.isfinite(before).all():
@@ -192,7 +192,7 @@ def _row(
         row = np.zeros(len(SHARES))
         row[0] = 1 - covered if person.state[joint] == STATE_VISIBLE else 0.0
     earlier = {blocker for blocker, _ in person.hidden_by[joint]}
-    for blocker, share in taken.items():
+    for blocker, share in hidden_shares.items():
         if blocker not in earlier:
             row[SHARES.index(cause_of_instance(blocker, person.instance))] += share
     row[0] = min(max(row[0], 0.0), 1.0)

@@ -88,14 +88,14 @@ class PatchQuery:
     inside: Bool  # (J,) the joint's centre is in the frame
 
     @cached_property
-    def answered(self) -> Bool:
+    def decidable(self) -> Bool:
         """(J,): centre inside and enough base, so that blockers decide the shares."""
         return self.inside & (self.weights.sum(axis=1) >= EMPTY_BASE)
 
     @cached_property
-    def wanted(self) -> Bool:
+    def needed(self) -> Bool:
         """(J, N) the points that decide a share: only these need the renderer's answer."""
-        return (self.weights > 0) & self.answered[:, None]
+        return (self.weights > 0) & self.decidable[:, None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +147,7 @@ def decide_visibility(
 ) -> JointVisibility:
     """What can be seen of the joints of person `instance`.
 
-    Answers are read only where `query.wanted`. GeometryError when the shapes do not fit.
+    Answers are read only where `query.needed`. GeometryError when the shapes do not fit.
     """
     for name, answer in (("instance", blocker_instance), ("depth_m", blocker_depth_m)):
         if answer.shape != query.weights.shape:
@@ -157,8 +157,8 @@ def decide_visibility(
                 expected=f"shape {query.weights.shape}",
                 got=str(answer.shape),
             )
-    visible, hidden = _split(query, blocker_instance, blocker_depth_m, cutouts, frame_px)
-    facing_away = query.inside & ~query.answered
+    visible, hidden = _occluder_shares(query, blocker_instance, blocker_depth_m, cutouts, frame_px)
+    facing_away = query.inside & ~query.decidable
     if facing_away.any():
         hidden[instance] = hidden.get(instance, np.zeros_like(visible)) + facing_away
     shares = np.zeros((len(visible), len(SHARES)))
@@ -175,7 +175,10 @@ def decide_visibility(
         cause=cause,
         ambiguous=is_ambiguous(shares[:, 0]),
         occluder_id=np.array(
-            [_winner(found, why, instance) for found, why in zip(hidden_by, cause, strict=True)],
+            [
+                _main_occluder(found, why, instance)
+                for found, why in zip(hidden_by, cause, strict=True)
+            ],
             np.int32,
         ),
         hidden_by=hidden_by,
@@ -224,7 +227,7 @@ def _facing(camera: Camera, patches: JointPatches) -> F64:
     return patches.weights * np.maximum(0.0, cos)
 
 
-def _split(
+def _occluder_shares(
     query: PatchQuery,
     blocker_instance: I32,
     blocker_depth_m: F32,
@@ -232,29 +235,29 @@ def _split(
     frame_px: tuple[int, int],
 ) -> tuple[F64, dict[int, F64]]:
     """(J,) the share of the base that is seen, and instance -> (J,) what it hides."""
-    weights = np.where(query.wanted, query.weights, 0.0)
+    weights = np.where(query.needed, query.weights, 0.0)
     total = weights.sum(axis=1)
-    blocked = query.wanted & (blocker_instance != 0)
+    blocked = query.needed & (blocker_instance != 0)
     limit = np.where(blocked, np.minimum(blocker_depth_m, query.depth_m), query.depth_m)
     left = np.ones_like(weights)
-    taken: dict[int, F64] = {}
+    hidden: dict[int, F64] = {}
 
     def share(part: F64) -> F64:
         weight = (weights * part).sum(axis=1)
         return np.divide(weight, total, out=np.zeros_like(total), where=total > 0)
 
-    def take(instance: int, part: F64) -> None:
-        taken[instance] = taken.get(instance, np.zeros_like(total)) + share(part)
+    def hide(instance: int, part: F64) -> None:
+        hidden[instance] = hidden.get(instance, np.zeros_like(total)) + share(part)
 
     # Of two cut-outs at one depth the later lies on top: layers are laid in their order.
     order = sorted(range(len(cutouts)), key=lambda k: (cutouts[k].depth_m, -k))
     for cutout in (cutouts[k] for k in order):
         part = left * alpha_at(cutout, query.px, frame_px=frame_px) * (cutout.depth_m <= limit)
         left = left - part
-        take(cutout.instance, part)
+        hide(cutout.instance, part)
     for instance in np.unique(blocker_instance[blocked]):
-        take(int(instance), np.where(blocked & (blocker_instance == instance), left, 0.0))
-    return share(np.where(blocked, 0.0, left)), taken
+        hide(int(instance), np.where(blocked & (blocker_instance == instance), left, 0.0))
+    return share(np.where(blocked, 0.0, left)), hidden
 
 
 def _hidden_by(hidden: dict[int, F64], joints: int) -> tuple[tuple[tuple[int, float], ...], ...]:
@@ -265,5 +268,5 @@ def _hidden_by(hidden: dict[int, F64], joints: int) -> tuple[tuple[tuple[int, fl
     return tuple(tuple(sorted(row, key=lambda f: (-f[1], f[0]))) for row in found)
 
 
-def _winner(found: tuple[tuple[int, float], ...], cause: str, instance: int) -> int:
+def _main_occluder(found: tuple[tuple[int, float], ...], cause: str, instance: int) -> int:
     return next((i for i, _ in found if cause_of_instance(i, instance) == cause), 0)

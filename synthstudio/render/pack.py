@@ -97,23 +97,23 @@ class Packed:
 
     def face_range(self, instance: int) -> tuple[int, int]:
         """The least range of faces that holds all of `instance`'s; (0, 0) when none."""
-        mine = [k for k, s in enumerate(self.surfaces) if s.instance == instance]
-        if not mine:
+        own = [k for k, s in enumerate(self.surfaces) if s.instance == instance]
+        if not own:
             return 0, 0
-        return int(self.face_start[mine[0]]), int(self.face_start[mine[-1] + 1])
+        return int(self.face_start[own[0]]), int(self.face_start[own[-1] + 1])
 
     def screen_box(self, instance: int) -> I32 | None:
         """(2, 2) least and greatest screen x, y of the instance's vertices, in 1/256 px.
 
         None when it has none, or one before the near plane.
         """
-        mine = [k for k, s in enumerate(self.surfaces) if s.instance == instance]
-        if not mine:
+        own = [k for k, s in enumerate(self.surfaces) if s.instance == instance]
+        if not own:
             return None
-        own = slice(self.vertex_start[mine[0]], self.vertex_start[mine[-1] + 1])
-        if float(self.host_camera_m[own, 2].min()) < NEAR_M:
+        span = slice(self.vertex_start[own[0]], self.vertex_start[own[-1] + 1])
+        if float(self.host_camera_m[span, 2].min()) < NEAR_M:
             return None
-        x, y = self.host_snapped[own].T
+        x, y = self.host_snapped[span].T
         return np.array([[x.min(), y.min()], [x.max(), y.max()]])
 
     def _per_vertex(self, arrays: list[F32]) -> wp.array[wp.vec3]:
@@ -143,8 +143,8 @@ def pack(scene: Scene, *, device: str = "cpu") -> Packed:
     reach_px = _check_reach(surfaces, vertex_start, snapped)
     crosses = [bool(behind[a:b].any()) for a, b in pairwise(vertex_start)]
     for k in np.flatnonzero(crosses):
-        mine = faces[face_start[k] : face_start[k + 1]]
-        crossing = _crossing_screen(scene.camera, camera, mine, behind)
+        own = faces[face_start[k] : face_start[k + 1]]
+        crossing = _crossing_screen(scene.camera, camera, own, behind)
         start = np.array([0, len(crossing)])
         reach_px = max(reach_px, _check_reach(surfaces[k : k + 1], start, crossing))
     surface = np.repeat(np.arange(len(surfaces), dtype=np.int32), counts)

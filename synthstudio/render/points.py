@@ -86,7 +86,7 @@ class Faces:
 
 
 @wp.struct
-class Asked:
+class Query:
     """The camera and the rules."""
 
     lens: wp.vec3d  # focal, cx, cy
@@ -169,7 +169,7 @@ def _test(
     mesh: Faces,
     points: Points,
     grid: Grid,
-    asked: Asked,
+    query: Query,
     t: wp.int32,
     band: wp.int32,
     bands: wp.int32,
@@ -179,9 +179,9 @@ def _test(
     f = mesh.faces[t]
     a, b, c = mesh.camera[f[0]], mesh.camera[f[1]], mesh.camera[f[2]]
     nearest = wp.min(a[2], wp.min(b[2], c[2]))
-    if wp.float64(wp.max(a[2], wp.max(b[2], c[2]))) < asked.near:
+    if wp.float64(wp.max(a[2], wp.max(b[2], c[2]))) < query.near:
         return
-    box = _screen_box(mesh, f, asked.lens, asked.near)
+    box = _screen_box(mesh, f, query.lens, query.near)
     first = wp.clamp((box[0] - grid.left) >> grid.bits, 0, grid.columns - 1)
     last = wp.clamp((box[2] - grid.left) >> grid.bits, 0, grid.columns - 1)
     row = wp.clamp((box[1] - grid.top) >> grid.bits, 0, grid.rows - 1) + band
@@ -198,10 +198,10 @@ def _test(
             if at[0] >= box[0] and at[0] <= box[2] and at[1] >= box[1] and at[1] <= box[3]:
                 r = points.ray[q]
                 own = instance == points.owner[q]
-                limit = r[2] - wp.where(own, asked.tolerance, 0.0)
+                limit = r[2] - wp.where(own, query.tolerance, 0.0)
                 if nearest < limit and not (own and (covers & points.part[q]) != wp.uint32(0)):
                     z = _meets(r, a, b, c)
-                    if z < limit and wp.float64(z) >= asked.near:
+                    if z < limit and wp.float64(z) >= query.near:
                         key = (wp.uint64(wp.cast(z, wp.uint32)) << wp.uint64(32)) | wp.uint64(t)
                         wp.atomic_min(keys, q, key)
             q += 1
@@ -213,7 +213,7 @@ def points_kernel(
     mesh: Faces,
     points: Points,
     grid: Grid,
-    asked: Asked,
+    query: Query,
     faces: wp.int32,
     run: wp.int32,
     bands: wp.int32,
@@ -224,7 +224,7 @@ def points_kernel(
     t = i * run
     end = wp.min(t + run, faces)
     while t < end:
-        _test(mesh, points, grid, asked, t, band, bands, keys)
+        _test(mesh, points, grid, query, t, band, bands, keys)
         t += 1
 
 
@@ -233,22 +233,25 @@ def nearest_blockers(
     points_m: F64,  # (Q, 3) world
     owner: I32,  # (Q,) instance of the person each point belongs to
     part: U8,  # (Q,) the body part each point lies on
-    wanted: Bool | None = None,  # (Q,) which to answer; None: all
+    needed: Bool | None = None,  # (Q,) which to answer; None: all
     *,
     self_tolerance_m: float = SELF_TOLERANCE_M,
 ) -> Blockers:
     """What hides each point from the camera; see the top of this file for the rules.
 
     Points outside the frame are answered like any other. Points before the near plane and
-    those not wanted get nothing (0, inf).
+    those not needed get nothing (0, inf).
     """
     camera = packed.scene.camera
     camera_m = camera.to_camera(points_m)
-    asked = camera_m[:, 2] >= NEAR_M
-    if wanted is not None:
-        asked &= wanted
-    chosen = np.flatnonzero(asked)
-    instance, depth_m = np.zeros(len(asked), np.int32), np.full(len(asked), np.inf, np.float32)
+    selected = camera_m[:, 2] >= NEAR_M
+    if needed is not None:
+        selected &= needed
+    chosen = np.flatnonzero(selected)
+    instance, depth_m = (
+        np.zeros(len(selected), np.int32),
+        np.full(len(selected), np.inf, np.float32),
+    )
     if len(chosen) == 0 or len(packed.host_faces) == 0:
         return Blockers(instance=instance, depth_m=depth_m)
     places = np.floor(camera.project(camera_m[chosen]) * SUBPIXELS)
@@ -328,10 +331,10 @@ def _points(places: I32, camera_m: F64, owner: I32, part: U8, device: str) -> An
 
 
 def _rules(camera: Camera, tolerance_m: float) -> Any:
-    asked: Any = Asked()
-    asked.lens = wp.vec3d(camera.K[0, 0], camera.K[0, 2], camera.K[1, 2])
-    asked.near, asked.tolerance = NEAR_M, tolerance_m
-    return asked
+    query: Any = Query()
+    query.lens = wp.vec3d(camera.K[0, 0], camera.K[0, 2], camera.K[1, 2])
+    query.near, query.tolerance = NEAR_M, tolerance_m
+    return query
 
 
 def _faces(packed: Packed) -> Any:

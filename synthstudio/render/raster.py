@@ -343,8 +343,8 @@ def outside_share(packed: Packed, instance: int) -> float:
         outputs=[to_device(weight, wp.float64, "cpu"), to_device(side, wp.int32, "cpu")],
         device="cpu",
     )
-    mine = (packed.host_instance[first:last] == instance) & packed.host_drawn[first:last]
-    weight[~mine] = 0.0
+    own = (packed.host_instance[first:last] == instance) & packed.host_drawn[first:last]
+    weight[~own] = 0.0
     total = float(weight.sum())
     if total == 0.0:
         return 0.0

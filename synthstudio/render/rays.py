@@ -75,7 +75,7 @@ def nearest_blockers_by_rays(
     points_m: F64,  # (Q, 3) world
     owner: I32,  # (Q,) instance of the person each point belongs to
     part: U8,  # (Q,) the body part each point lies on
-    wanted: Bool | None = None,  # (Q,) which to answer; None: all
+    needed: Bool | None = None,  # (Q,) which to answer; None: all
     *,
     device: str = "cpu",
     self_tolerance_m: float = SELF_TOLERANCE_M,
@@ -88,12 +88,12 @@ def nearest_blockers_by_rays(
     pose = scene.camera.world_to_camera
     eye, forward = -pose[:3, :3].T @ pose[:3, 3], pose[2, :3]
     rays = np.asarray(points_m, np.float64) - eye
-    asked = rays @ forward >= NEAR_M
-    if wanted is not None:
-        asked &= wanted
+    selected = rays @ forward >= NEAR_M
+    if needed is not None:
+        selected &= needed
     instance = np.zeros(len(rays), np.int32)
     depth_m = np.full(len(rays), np.inf, np.float32)
-    if not asked.any() or not scene.surfaces:
+    if not selected.any() or not scene.surfaces:
         return Blockers(instance=instance, depth_m=depth_m)
     vertices, faces, face_instance, face_covers = _gathered(scene, eye)
     mesh = wp.Mesh(
@@ -101,10 +101,10 @@ def nearest_blockers_by_rays(
         indices=wp.array(faces, dtype=wp.int32, device=device),
     )
     # NO_PART, or any part beyond 31, is covered by nothing.
-    bits = np.where(part < 32, np.left_shift(1, part.astype(np.int64) % 32), 0)[asked]
+    bits = np.where(part < 32, np.left_shift(1, part.astype(np.int64) % 32), 0)[selected]
     targets: Any = Targets()
-    targets.place = wp.array(rays[asked].astype(np.float32), dtype=wp.vec3, device=device)
-    targets.owner = wp.array(np.asarray(owner)[asked], dtype=wp.int32, device=device)
+    targets.place = wp.array(rays[selected].astype(np.float32), dtype=wp.vec3, device=device)
+    targets.owner = wp.array(np.asarray(owner)[selected], dtype=wp.int32, device=device)
     targets.bit = wp.array(bits.astype(np.uint32), dtype=wp.uint32, device=device)
     found = wp.zeros(len(bits), dtype=wp.int32, device=device)
     depth = wp.full(len(bits), np.inf, dtype=wp.float32, device=device)
@@ -122,7 +122,7 @@ def nearest_blockers_by_rays(
         outputs=[found, depth],
         device=device,
     )
-    instance[asked], depth_m[asked] = found.numpy(), depth.numpy()
+    instance[selected], depth_m[selected] = found.numpy(), depth.numpy()
     return Blockers(instance=instance, depth_m=depth_m)
 
 

@@ -18,19 +18,21 @@ import warp as wp
 from synthstudio.core.errors import DeviceError
 
 
-def resolve_device(asked: Literal["auto", "cpu", "cuda"]) -> str:
+def resolve_device(requested: Literal["auto", "cpu", "cuda"]) -> str:
     """Either "cpu" or "cuda:0"; "auto" takes CUDA where there is one.
 
     DeviceError for "cuda" on a machine without it, and for any other word.
     """
-    if asked not in ("auto", "cpu", "cuda"):
-        raise DeviceError("unknown device", where="device", expected="auto, cpu or cuda", got=asked)
+    if requested not in ("auto", "cpu", "cuda"):
+        raise DeviceError(
+            "unknown device", where="device", expected="auto, cpu or cuda", got=requested
+        )
     _start()
-    if asked == "cpu":
+    if requested == "cpu":
         return "cpu"
     if wp.is_cuda_available():
         return "cuda:0"
-    if asked == "auto":
+    if requested == "auto":
         return "cpu"
     raise DeviceError(
         "there is no CUDA device",

@@ -117,9 +117,9 @@ def test_weights_are_area_times_cosine_and_nothing_before_the_near_plane() -> No
     posed = _posed(np.array([[0.0, 2, 0]]), points, [0.1, 0.2, 0.3, 0.4], normals)
     q = patch_query(camera, posed)
     assert q.weights[0] == pytest.approx([0.1, 0.1, 0, 0])
-    assert q.wanted[0].tolist() == [True, True, False, False]
+    assert q.needed[0].tolist() == [True, True, False, False]
     # A camera that looks elsewhere, a joint that is outside: no point is asked for.
-    assert not patch_query(make_camera(yaw_rad=3.0), posed).wanted.any()
+    assert not patch_query(make_camera(yaw_rad=3.0), posed).needed.any()
 
 
 def test_a_cutout_takes_its_alpha_and_leaves_the_rest_to_what_is_behind() -> None:
@@ -298,5 +298,5 @@ def test_a_whole_person_asks_for_the_points_that_face_the_camera() -> None:
     posed = make_posed(get_skeleton("coco17"), instance=1)
     q = patch_query(make_camera(), posed)
     assert q.inside.all()
-    assert 0.3 < q.wanted.mean() < 0.6
+    assert 0.3 < q.needed.mean() < 0.6
     assert q.weights.sum(axis=1) == pytest.approx(0.25, abs=0.03)  # the mean of max(0, cos)

@@ -30,9 +30,9 @@ def test_three_oracles_agree_about_joints(scenes):
     count = wrong = 0
     for i, scene in enumerate(scenes):
         queries = [patch_query(scene.camera, person) for person in scene.people]
-        wanted = np.concatenate([q.wanted.ravel() for q in queries])
+        wanted = np.concatenate([q.needed.ravel() for q in queries])
         points = np.concatenate([q.points_m.reshape(-1, 3) for q in queries])[wanted]
-        owner = np.repeat([p.instance for p in scene.people], queries[0].wanted.size)[wanted]
+        owner = np.repeat([p.instance for p in scene.people], queries[0].needed.size)[wanted]
         part = np.concatenate([p.patches.part.ravel() for p in scene.people])[wanted]
         found = nearest_blockers(pack(scene), points, owner.astype(np.int32), part)
         rays = nearest_blockers_by_rays(scene, points, owner.astype(np.int32), part)

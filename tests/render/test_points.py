@@ -144,10 +144,10 @@ def test_only_what_is_wanted_is_answered():
     view = camera()
     points = disc(view, (48, 36), 20, 2.0, 50)
     wanted = np.arange(50) % 3 == 0
-    found = ask([surface(plate(view, 0, 0, 96, 72, 1.0), 9)], view, points, wanted=wanted)
+    found = ask([surface(plate(view, 0, 0, 96, 72, 1.0), 9)], view, points, needed=wanted)
     assert np.array_equal(found.instance == 9, wanted)
     assert np.array_equal(np.isfinite(found.depth_m), wanted)
-    nobody = ask([surface(plate(view, 0, 0, 96, 72, 1.0), 9)], view, points, wanted=wanted & False)
+    nobody = ask([surface(plate(view, 0, 0, 96, 72, 1.0), 9)], view, points, needed=wanted & False)
     assert not nobody.instance.any()
     assert not ask([], view, points).instance.any()
 

@@ -1,9 +1,10 @@
 """The second oracle of photo sets: decides again what pastes hide, pixel by pixel, and compares.
 
 The labels as annotated stand in the clean frame of each photo, so no photo is needed: pastes are
-laid again from each frame's spec over those people. What they hide is decided here a second time,
-from docs/occlude.md: of `label` only the decoder of masks is used. Pasted people are given to the
-oracle of rendered sets. What both share is the alpha of the pastes themselves.
+made again from each frame's spec over those people. What they hide is decided here a second time,
+from docs/occlude.md. On purpose it calls neither `core/visibility.py` nor `label`: an oracle that
+shared the rule's code would repeat its mistakes. Pasted people are given to the oracle of rendered
+sets. What both share is the alpha of the pastes, and the decoder of masks.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from synthstudio.core.spec import THING_BASE
 from synthstudio.core.spec_json import read_as
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
-from synthstudio.generation.photos.layers import Laid, lay
+from synthstudio.generation.photos.layers import PasteLayer, paste_layers
 from synthstudio.generation.photos.make import annotated, pasted_people, renumbered
 from synthstudio.generation.pipeline import Built
 from synthstudio.generation.stage import PHOTOS, Settings, Stage, asset_root, prepare
@@ -77,7 +78,7 @@ def is_of_photos(dataset: Dataset) -> bool:
 
 
 def settings_of(dataset: Dataset, *, assets: Path | None = None, device: str = "auto") -> Settings:
-    """The settings with which pastes are laid again; `assets` as in `stage.settings_of`."""
+    """The settings with which pastes are made again; `assets` as in `stage.settings_of`."""
     made = {k: v for k, v in dataset.identity.recipe.items() if k != PHOTOS}
     recipe = parse(
         {**made, "frames": dataset.identity.frames}, str(dataset.folder / "dataset.json")
@@ -112,10 +113,10 @@ def audit(
         elif clean[0] == row["group_id"] and row["spec"]:
             spec = read_as(PhotoSpec, row["spec"])
             people = [annotated(person, skeleton) for person in clean[1]]
-            laid, stored = lay(stage, spec, people), dataset.instances(index)
-            compare(total, clean[1], stored, laid, skeleton, spec)
+            pastes, stored = paste_layers(stage, spec, people), dataset.instances(index)
+            compare(total, clean[1], stored, pastes, skeleton, spec)
             if stage.skeleton.name == skeleton.name:
-                others += _pasted(stage, spec, laid, stored, rendered)
+                others += _pasted(stage, spec, pastes, stored, rendered)
         if on_frame is not None:
             on_frame(done, len(rows))
     return total, others
@@ -124,13 +125,13 @@ def audit(
 def _pasted(
     stage: Stage,
     spec: PhotoSpec,
-    laid: tuple[Laid, ...],
+    pastes: tuple[PasteLayer, ...],
     stored: Sequence[Row],
     rendered: Compare,
 ) -> list[Any]:
     by_instance = {row["instance"]: row for row in stored}
     out = []
-    for one, before in pasted_people(laid):
+    for one, before in pasted_people(pastes):
         made, person = one.rendered, one.paste.person
         if made is None or person is None or one.paste.instance not in by_instance:
             continue
@@ -145,15 +146,15 @@ def compare(
     tally: PhotoTally,
     before: Sequence[Row],
     stored: Sequence[Row],
-    laid: Sequence[Laid],
+    pastes: Sequence[PasteLayer],
     skeleton: Skeleton,
     spec: PhotoSpec,
 ) -> None:
-    """Hold an occluded frame's rows against those of its clean frame and what is laid over it."""
+    """Hold an occluded frame's rows against those of its clean frame and the pastes over it."""
     left = np.ones((spec.height_px, spec.width_px))
     opaque = np.zeros(left.shape, np.bool_)
     taken: dict[int, F64] = {}
-    for one in laid:
+    for one in pastes:
         layer, whole = one.layer, np.zeros(left.shape)
         h, w = layer.alpha.shape
         whole[layer.top_px : layer.top_px + h, layer.left_px : layer.left_px + w] = layer.alpha
@@ -179,8 +180,8 @@ def compare(
         for j, name in enumerate(skeleton.joints):
             disc = _disc(row, j, float(skeleton.sigmas[j]), mask, left.shape)
             hidden = {i: float(share[disc].mean()) for i, share in taken.items() if disc.any()}
-            told = _joint(tally, row, found, j, {i: s for i, s in hidden.items() if s > 0})
-            tally.findings += [f"{where}, {name}: {told}"] if told else []
+            problem = _joint(tally, row, found, j, {i: s for i, s in hidden.items() if s > 0})
+            tally.findings += [f"{where}, {name}: {problem}"] if problem else []
 
 
 def _joint(tally: PhotoTally, was: Row, now: Row, j: int, hidden: dict[int, float]) -> str:
@@ -192,11 +193,11 @@ def _joint(tally: PhotoTally, was: Row, now: Row, j: int, hidden: dict[int, floa
         return "" if same else "no paste touches it, yet its label has changed"
     tally.touched += 1
     covered = sum(hidden.values())
-    wanted = dict(hidden)
-    for i, share in _hiders(was, j).items():
-        wanted[i] = wanted.get(i, 0.0) + share * (1 - covered)
-    stored = _hiders(now, j)
-    error = max(abs(wanted.get(i, 0.0) - stored.get(i, 0.0)) for i in {*wanted, *stored})
+    expected = dict(hidden)
+    for i, share in _occluders(was, j).items():
+        expected[i] = expected.get(i, 0.0) + share * (1 - covered)
+    stored = _occluders(now, j)
+    error = max(abs(expected.get(i, 0.0) - stored.get(i, 0.0)) for i in {*expected, *stored})
     tally.largest_share_error = max(tally.largest_share_error, error)
     earlier = was["shares"][5 * j : 5 * j + 5]
     seen = (earlier[0] if np.isfinite(earlier).all() else 1.0) * (1 - covered)
@@ -204,11 +205,11 @@ def _joint(tally: PhotoTally, was: Row, now: Row, j: int, hidden: dict[int, floa
     if now["state"][j] != state and abs(seen - _HALF) > _SAME:
         tally.state_differs += 1
         return f"state {now['state'][j]}, again {state}"
-    cause = _cause(was, j, wanted, covered, state)
+    cause = _cause(was, j, expected, covered, state)
     if cause is not None and now["state"][j] == state and now["cause"][j] != cause:
         tally.cause_differs += 1
         return f"cause {now['cause'][j]}, again {cause}"
-    return f"its hiders' shares are {error:.3f} off" if error > _SAME else ""
+    return f"shares of its occluders are {error:.3f} off" if error > _SAME else ""
 
 
 def _cause(was: Row, j: int, hidden: dict[int, float], covered: float, state: int) -> str | None:
@@ -225,7 +226,7 @@ def _cause(was: Row, j: int, hidden: dict[int, float], covered: float, state: in
     return "person" if people > things else "object"
 
 
-def _hiders(row: Row, j: int) -> dict[int, float]:
+def _occluders(row: Row, j: int) -> dict[int, float]:
     flat = zip(row["hidden_joint"], row["hidden_instance"], row["hidden_share"], strict=True)
     return {i: share for joint, i, share in flat if joint == j}
 

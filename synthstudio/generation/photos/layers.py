@@ -50,7 +50,7 @@ class Rendered:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Laid:
+class PasteLayer:
     """A paste as it lies over the photo. `light` (H, W): what its shadow leaves of the light."""
 
     paste: PasteSpec
@@ -60,21 +60,23 @@ class Laid:
     rendered: Rendered | None = None
 
 
-def lay(stage: Stage, spec: PhotoSpec, people: Sequence[Annotated]) -> tuple[Laid, ...]:
+def paste_layers(
+    stage: Stage, spec: PhotoSpec, people: Sequence[Annotated]
+) -> tuple[PasteLayer, ...]:
     """Every paste of a spec as a layer, the nearest first."""
     return tuple(
-        _laid(stage, spec, paste, place, people) for place, paste in enumerate(spec.pastes)
+        _paste_layer(stage, spec, paste, place, people) for place, paste in enumerate(spec.pastes)
     )
 
 
-def _laid(
+def _paste_layer(
     stage: Stage, spec: PhotoSpec, paste: PasteSpec, place: int, people: Sequence[Annotated]
-) -> Laid:
+) -> PasteLayer:
     if paste.cutout is not None:
-        layer, light, sigma = _cut(stage, spec, paste)
+        layer, light, sigma = _from_cutout(stage, spec, paste)
         rendered = None
     else:
-        layer, light, rendered = _drawn(stage, spec, paste)
+        layer, light, rendered = _from_render(stage, spec, paste)
         sigma = _RENDERED_SIGMA
     extra = math.sqrt(max(0.0, spec.lens.blur_sigma_px**2 - sigma**2))
     layer = _softened(layer, min(extra, _MOST_BLUR), (spec.width_px, spec.height_px))
@@ -84,9 +86,9 @@ def _laid(
     for mask in nearer:
         alpha = alpha * (1 - crop(mask, layer.left_px, layer.top_px, alpha.shape))
     if paste.about is not None:
-        layer = dataclasses.replace(layer, rgb=_as_about(layer, paste.about))
-    layer = dataclasses.replace(layer, rgb=_as_in_photo(layer, spec, place), alpha=alpha)
-    return Laid(paste=paste, layer=layer, light=light, nearer=nearer, rendered=rendered)
+        layer = dataclasses.replace(layer, rgb=_match_surroundings(layer, paste.about))
+    layer = dataclasses.replace(layer, rgb=_match_photo(layer, spec, place), alpha=alpha)
+    return PasteLayer(paste=paste, layer=layer, light=light, nearer=nearer, rendered=rendered)
 
 
 def _mask_layer(person: Annotated, size: tuple[int, int]) -> CutoutLayer:
@@ -108,16 +110,18 @@ def _mask_layer(person: Annotated, size: tuple[int, int]) -> CutoutLayer:
 # Cut-outs ----------------------------------------------------------------------------------
 
 
-def _cut(stage: Stage, spec: PhotoSpec, paste: PasteSpec) -> tuple[CutoutLayer, F32 | None, float]:
-    wanted = paste.cutout
-    assert wanted is not None
-    rgba = stage.cutout(wanted.asset)
+def _from_cutout(
+    stage: Stage, spec: PhotoSpec, paste: PasteSpec
+) -> tuple[CutoutLayer, F32 | None, float]:
+    cutout = paste.cutout
+    assert cutout is not None
+    rgba = stage.cutout(cutout.asset)
     size = (spec.width_px, spec.height_px)
-    layer = cutout_layer(wanted, rgba, instance=paste.instance, frame_wh=size)
+    layer = cutout_layer(cutout, rgba, instance=paste.instance, frame_wh=size)
     gained = srgb_to_linear(layer.rgb) * np.array(paste.gain_rgb, np.float32)
     layer = dataclasses.replace(layer, rgb=linear_to_srgb_u8(toned(gained)))
     shown = int((rgba[..., 3] > 0).any(axis=0).sum())
-    sigma = max(wanted.feather_px, _CUTOUT_SIGMA * wanted.size_px[0] / max(1, shown))
+    sigma = max(cutout.feather_px, _CUTOUT_SIGMA * cutout.size_px[0] / max(1, shown))
     light = _contact(layer, size) if paste.grounded else None
     return layer, light, sigma
 
@@ -152,7 +156,9 @@ def _contact(layer: CutoutLayer, size: tuple[int, int]) -> F32:
 # What is rendered --------------------------------------------------------------------------
 
 
-def _drawn(stage: Stage, spec: PhotoSpec, paste: PasteSpec) -> tuple[CutoutLayer, F32, Rendered]:
+def _from_render(
+    stage: Stage, spec: PhotoSpec, paste: PasteSpec
+) -> tuple[CutoutLayer, F32, Rendered]:
     """The layer of a thing or a person drawn alone, its shadow on the floor, the scene.
 
     Drawn before black it is colour times alpha. Drawn before white without its sun, it leaves
@@ -257,7 +263,7 @@ def _softened(layer: CutoutLayer, sigma: float, size: tuple[int, int]) -> Cutout
     )
 
 
-def _as_about(layer: CutoutLayer, about: GreySpec) -> U8:
+def _match_surroundings(layer: CutoutLayer, about: GreySpec) -> U8:
     """The layer's colours (h, w, 3) with grey levels nearer to those of its surroundings.
 
     Part of the way: a thing may well be darker or plainer than what is about it.
@@ -271,13 +277,13 @@ def _as_about(layer: CutoutLayer, about: GreySpec) -> U8:
     times = min(max(_SPREAD * about.spread / max(spread, 1.0), _LEAST_TIMES), _MOST_TIMES)
     shift = _NEARER * min(max(about.mean - mean, -_FAR_GREY), _FAR_GREY)
     # All channels by the factor of the grey: hues stay.
-    wanted = np.clip(mean + shift + (grey - mean) * times, 1, 254)
-    factor = np.clip(wanted / np.maximum(grey, 4.0), 0.4, 2.5)[..., None]
+    target = np.clip(mean + shift + (grey - mean) * times, 1, 254)
+    factor = np.clip(target / np.maximum(grey, 4.0), 0.4, 2.5)[..., None]
     matched: U8 = np.clip(np.rint(layer.rgb * factor), 0, 255).astype(np.uint8)
     return matched
 
 
-def _as_in_photo(layer: CutoutLayer, spec: PhotoSpec, place: int) -> U8:
+def _match_photo(layer: CutoutLayer, spec: PhotoSpec, place: int) -> U8:
     """The layer's colours (h, w, 3) with the photo's haze, saturation and noise."""
     colour: F32 = srgb_to_linear(layer.rgb)
     grey = (colour @ _LUMINANCE)[..., None]

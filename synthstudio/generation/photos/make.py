@@ -29,8 +29,8 @@ from synthstudio.dataset.rows import Row
 from synthstudio.formats.joints import convert_row
 from synthstudio.generation import pipeline
 from synthstudio.generation.photos import measure
-from synthstudio.generation.photos.layers import Laid, lay
-from synthstudio.generation.photos.photos import Album, Sample
+from synthstudio.generation.photos.album import Album, Sample
+from synthstudio.generation.photos.layers import PasteLayer, paste_layers
 from synthstudio.generation.stage import Settings, Stage
 from synthstudio.label.photo import Annotated, Relabelled, radii_px, relabel
 from synthstudio.props.assets import AssetTable
@@ -188,20 +188,20 @@ def make_frame(stage: PhotoStage, sample: Sample, spec: PhotoSpec) -> PhotoFrame
     """Replay a spec over its photo: the same spec and annotations give the same bytes."""
     photo = stage.pixels(spec.photo)
     people = [annotated(row, stage.annotated_skeleton) for row in sample.people]
-    laid = lay(stage, spec, people)
-    jpeg = encode_jpeg(composed(photo, laid, people), spec.lens.jpeg_quality)
-    layers = tuple(one.layer for one in laid)
+    pastes = paste_layers(stage, spec, people)
+    jpeg = encode_jpeg(composed(photo, pastes, people), spec.lens.jpeg_quality)
+    layers = tuple(one.layer for one in pastes)
     size = (spec.width_px, spec.height_px)
     out = []
     asks = spec.asks or tuple(Ask() for _ in people)
     for row, person, ask in zip(sample.people, people, asks, strict=True):
         after = relabel(person, layers, frame_px=size)
         out.append(_person_row(row, person, after, ask, spec))
-    out += _pasted_rows(stage, spec, laid)
-    return PhotoFrame(spec=spec, jpeg=jpeg, row=_frame_row(sample, spec, laid, jpeg), people=out)
+    out += _pasted_rows(stage, spec, pastes)
+    return PhotoFrame(spec=spec, jpeg=jpeg, row=_frame_row(sample, spec, pastes, jpeg), people=out)
 
 
-def composed(photo: U8, laid: tuple[Laid, ...], people: list[Annotated]) -> U8:
+def composed(photo: U8, pastes: tuple[PasteLayer, ...], people: list[Annotated]) -> U8:
     """The photo with everything over it, the farthest first.
 
     Shadows fall on what is floor: not on people, nor on what was pasted before.
@@ -219,7 +219,7 @@ def composed(photo: U8, laid: tuple[Laid, ...], people: list[Annotated]) -> U8:
             part = upright[person.top_px : person.top_px + h, person.left_px : person.left_px + w]
             np.maximum(part, person.mask, out=part)
     upright = np.asarray(cv2.GaussianBlur(upright, (0, 0), _SHADE_EDGE_PX), np.float32)
-    for one in reversed(laid):
+    for one in reversed(pastes):
         if one.light is not None:
             seen = dataclasses.replace(seen, rgb=_shaded(seen.rgb, one.light, upright))
         seen = blend.over(seen, (one.layer,))
@@ -282,19 +282,21 @@ def _modal(row: Row, person: Annotated, after: Relabelled, fraction: float) -> R
     }
 
 
-def _pasted_rows(stage: PhotoStage, spec: PhotoSpec, laid: tuple[Laid, ...]) -> list[Row]:
+def _pasted_rows(stage: PhotoStage, spec: PhotoSpec, pastes: tuple[PasteLayer, ...]) -> list[Row]:
     """The rows of pasted people: rendered labels, behind what is nearer."""
     out = []
-    for rank, (one, before) in enumerate(pasted_people(laid)):
+    for rank, (one, before) in enumerate(pasted_people(pastes)):
         out.append(_pasted_row(stage, spec, one, before, rank=rank))
     return sorted(out, key=lambda row: int(row["instance"]))
 
 
-def pasted_people(laid: tuple[Laid, ...]) -> list[tuple[Laid, tuple[CutoutLayer, ...]]]:
+def pasted_people(
+    pastes: tuple[PasteLayer, ...],
+) -> list[tuple[PasteLayer, tuple[CutoutLayer, ...]]]:
     """Each pasted person with all that lies before it, the nearest person first."""
     return [
-        (one, (*one.nearer, *(other.layer for other in reversed(laid[:place]))))  # later: on top
-        for place, one in enumerate(laid)
+        (one, (*one.nearer, *(other.layer for other in reversed(pastes[:place]))))  # later: on top
+        for place, one in enumerate(pastes)
         if one.paste.person is not None and one.rendered is not None
     ]
 
@@ -302,7 +304,7 @@ def pasted_people(laid: tuple[Laid, ...]) -> list[tuple[Laid, tuple[CutoutLayer,
 def _pasted_row(
     stage: PhotoStage,
     spec: PhotoSpec,
-    one: Laid,
+    one: PasteLayer,
     before: tuple[CutoutLayer, ...],
     *,
     rank: int,
@@ -360,10 +362,10 @@ def renumbered(
     return tuple(out), back
 
 
-def _frame_row(sample: Sample, spec: PhotoSpec, laid: tuple[Laid, ...], jpeg: bytes) -> Row:
+def _frame_row(sample: Sample, spec: PhotoSpec, pastes: tuple[PasteLayer, ...], jpeg: bytes) -> Row:
     photo = sample.frame
-    things = [(one.paste.instance, _kind(one)) for one in laid if one.paste.person is None]
-    drawn = next((one.paste.camera for one in laid if one.paste.person is not None), None)
+    things = [(one.paste.instance, _kind(one)) for one in pastes if one.paste.person is None]
+    drawn = next((one.paste.camera for one in pastes if one.paste.person is not None), None)
     return {
         **photo,
         "index": spec.index,
@@ -384,7 +386,7 @@ def _frame_row(sample: Sample, spec: PhotoSpec, laid: tuple[Laid, ...], jpeg: by
     }
 
 
-def _kind(one: Laid) -> str:
+def _kind(one: PasteLayer) -> str:
     paste = one.paste
     if paste.cutout is not None:
         return paste.cutout.kind

@@ -14,6 +14,7 @@ from synthstudio.dataset.manifest import FRAMES_PER_SHARD, Identity
 from synthstudio.dataset.shards import OnEvent, StagedShard, no_event, write_shard
 from synthstudio.dataset.writer import open_or_create
 from synthstudio.generation.engines import local
+from synthstudio.generation.photos.album import Gathered, gather
 from synthstudio.generation.photos.make import (
     PhotoFrame,
     PhotoStage,
@@ -21,7 +22,6 @@ from synthstudio.generation.photos.make import (
     make_frame,
     rows_of,
 )
-from synthstudio.generation.photos.photos import Gathered, gather
 from synthstudio.generation.pipeline import OnProgress, ShardJob, Summary, run_shards
 from synthstudio.generation.stage import PHOTOS, Settings, identity_of, prepare_caches
 from synthstudio.recipe.schema.recipe import Recipe
@@ -103,7 +103,7 @@ def settings_for(settings: Settings, found: Gathered) -> Settings:
 
 def _check(recipe: Recipe) -> None:
     """Refuse what would be asked for and never searched."""
-    wanted, targets = recipe.photo_options, recipe.targets
+    options, targets = recipe.photo_options, recipe.targets
     if targets.causes or targets.crowd_index is not None:
         raise RecipeError(
             "photos are hidden by fraction and joints alone",
@@ -111,15 +111,15 @@ def _check(recipe: Recipe) -> None:
             got="causes or crowd_index",
             then="Leave them out.",
         )
-    if recipe.cutouts and wanted.cutouts and recipe.cutouts.folder != wanted.cutouts.folder:
+    if recipe.cutouts and options.cutouts and recipe.cutouts.folder != options.cutouts.folder:
         raise RecipeError(
             "a recipe has one folder of cut-outs",
             where=f"{recipe.name}: occlude.cutouts.folder",
             expected=recipe.cutouts.folder,
-            got=wanted.cutouts.folder,
+            got=options.cutouts.folder,
         )
-    if recipe.cutouts is None and wanted.cutouts is None and not recipe.things:
-        if not wanted.by.get("person"):
+    if recipe.cutouts is None and options.cutouts is None and not recipe.things:
+        if not options.by.get("person"):
             raise RecipeError(
                 "there is nothing to hide people behind",
                 where=f"{recipe.name}: occlude.by",
