@@ -10,7 +10,7 @@ from photo_world import opened, settings
 
 from synthstudio.core.photo import GreySpec
 from synthstudio.core.scene import CutoutLayer
-from synthstudio.generation.photos.layers import _as_about
+from synthstudio.generation.photos.layers import _match_surroundings
 from synthstudio.generation.photos.make import PhotoStage, ref_of, view_of
 from synthstudio.recipe.search import photo_candidates as items
 from synthstudio.recipe.search.photo_occluders import fits
@@ -108,13 +108,15 @@ def test_contrast_and_brightness_come_nearer_to_those_about():
     ramp = np.linspace(90, 120, 64)[None, :, None] * np.array([1.2, 1.0, 0.6])
     rgb = np.repeat(np.rint(ramp).astype(np.uint8), 8, axis=0)
     grey = rgb @ np.array([0.2126, 0.7152, 0.0722])
-    made = _as_about(layer(rgb), GreySpec(mean=160.0, spread=60.0))
+    made = _match_surroundings(layer(rgb), GreySpec(mean=160.0, spread=60.0))
     after = made @ np.array([0.2126, 0.7152, 0.0722])
     assert after.std() == pytest.approx(1.7 * grey.std(), rel=0.05)  # no more than that
     assert grey.mean() + 10 < after.mean() < 160
     hue = made[..., 0] / np.maximum(made[..., 2], 1)
     assert np.abs(hue - 2.0).max() < 0.1
-    flat = _as_about(layer(rgb), GreySpec(mean=float(grey.mean()), spread=float(grey.std()) / 0.8))
+    flat = _match_surroundings(
+        layer(rgb), GreySpec(mean=float(grey.mean()), spread=float(grey.std()) / 0.8)
+    )
     assert np.abs(flat.astype(int) - rgb).max() <= 1
-    dark = _as_about(layer(rgb), GreySpec(mean=20.0, spread=1.0))
+    dark = _match_surroundings(layer(rgb), GreySpec(mean=20.0, spread=1.0))
     assert dark.mean() < rgb.mean() - 10 and dark.std() < rgb.std()
