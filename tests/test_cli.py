@@ -116,7 +116,7 @@ def test_strict_says_that_targets_were_missed(run, tmp_path: Path) -> None:  # t
     assert told["unmet"]
     asked = json.loads(run("stats", out, "--json").out)["targets"]
     assert asked["occluded_fraction"]["people"] == asked["people"] > 0
-    assert "asked against achieved" in run("stats", out).out
+    assert "requested against achieved" in run("stats", out).out
     lenient = run("generate", path, "--out", out, "--resume")
     assert lenient.code == 0
     assert "target not met" in lenient.err

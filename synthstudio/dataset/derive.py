@@ -132,7 +132,7 @@ def link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def told_of(source: Dataset) -> dict[str, Any]:
+def source_summary(source: Dataset) -> dict[str, Any]:
     """Return what a derived set says of a source: what it is, not where it lay."""
     return {
         "index_sha256": file_sha256(source.folder / INDEX_NAME),

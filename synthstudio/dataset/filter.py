@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.dataset.derive import Chunk, aligned, chosen, told_of, write_derived
+from synthstudio.dataset.derive import Chunk, aligned, chosen, source_summary, write_derived
 from synthstudio.dataset.matching import matching_frames, matching_people
 from synthstudio.dataset.query import Query, parse
 from synthstudio.dataset.reader import Dataset
@@ -32,11 +32,9 @@ class Counted:
     all_people: int
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for --json."""
         return dataclasses.asdict(self)
 
     def text(self) -> str:
-        """Return it as a line."""
         return (
             f"{self.people} of {self.all_people} people in {self.frames} of "
             f"{self.all_frames} frames match"
@@ -49,7 +47,6 @@ def query_of(dataset: Dataset, text: str) -> Query:
 
 
 def count(dataset: Dataset, query: Query) -> Counted:
-    """Count what matches; nothing is held."""
     people = frames = 0
     if query.of_frames:
         frames = sum(1 for _ in matching_frames(dataset, query))
@@ -85,7 +82,7 @@ def filter_dataset(
         "by": "filter",
         "query": query.text,
         "keep": "people" if keep_people else "frames",
-        "sources": [told_of(dataset)],
+        "sources": [source_summary(dataset)],
     }
     identity = dataclasses.replace(dataset.identity, frames=len(frames), derived=derived)
     who = matching_people(dataset, query) if keep_people else None
@@ -99,7 +96,7 @@ def without(dataset: Dataset, bad: set[int], out: Path, *, resume: bool = False)
         raise DatasetError(
             "no frame is without errors", where=str(dataset.folder), got=f"{len(bad)} bad"
         )
-    derived = {"by": "mend", "left_out": sorted(bad), "sources": [told_of(dataset)]}
+    derived = {"by": "mend", "left_out": sorted(bad), "sources": [source_summary(dataset)]}
     identity = dataclasses.replace(dataset.identity, frames=left, derived=derived)
     gone = np.array(sorted(bad), np.int64)
     kept = (

@@ -23,7 +23,7 @@ from synthstudio.dataset.derive import (
     link_or_copy,
     replaced,
     respecify,
-    told_of,
+    source_summary,
     write_derived,
 )
 from synthstudio.dataset.durable import canonical_json, disk_errors, read_json, remove
@@ -178,7 +178,7 @@ def merge_sets(
             "by": "merge",
             "runs": runs,
             "doubled_left_out": [len(gone) for gone in kept],
-            "sources": [told_of(source) for source in sources],
+            "sources": [source_summary(source) for source in sources],
         },
     )
     chunks = _all_chunks(sources, kept, runs if len(set(runs)) > 1 else None)
@@ -248,7 +248,7 @@ def _all_chunks(
 
 
 def _named_apart(source: Dataset) -> bool:
-    """Say whether names in this set begin with their run already: it was merged of several."""
+    """Whether names in this set begin with their run already: it was merged of several."""
     value: Mapping[str, Any] = source.identity.derived
     while value:
         if value.get("by") == "merge" and len(set(value.get("runs", ()))) > 1:

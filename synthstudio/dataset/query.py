@@ -42,8 +42,6 @@ class Compare:
 
 @dataclass(frozen=True, kw_only=True)
 class FieldTest:
-    """A field of a person or a frame, compared."""
-
     field: Field
     compare: Compare
 
@@ -61,8 +59,6 @@ class JointTest:
 
 @dataclass(frozen=True, kw_only=True)
 class Not:
-    """What does not match."""
-
     item: Node
 
 
@@ -87,12 +83,11 @@ class Query:
 
     @property
     def of_frames(self) -> bool:
-        """Return whether only frames are asked about: then frames without people match too."""
+        """Whether only frames are asked about: then frames without people match too."""
         return all(isinstance(n, FieldTest) and n.field.table == "frame" for n in leaves(self.tree))
 
 
 def leaves(node: Node) -> Iterable[FieldTest | JointTest]:
-    """Yield the tests of a tree."""
     if isinstance(node, Not):
         yield from leaves(node.item)
     elif isinstance(node, Both):

@@ -23,7 +23,14 @@ from numpy.typing import NDArray
 from synthstudio.core.bins import FRACTIONS, fraction_of
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.rng import stream
-from synthstudio.dataset.derive import Chunk, aligned, replaced, respecify, told_of, write_derived
+from synthstudio.dataset.derive import (
+    Chunk,
+    aligned,
+    replaced,
+    respecify,
+    source_summary,
+    write_derived,
+)
 from synthstudio.dataset.durable import damaged, replace_file
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
@@ -48,7 +55,6 @@ class Splits:
     keys: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Return what was achieved."""
         sizes = np.bincount(self.component)
         return {
             "keys": list(self.keys),
@@ -69,7 +75,6 @@ class Splits:
         }
 
     def text(self) -> str:
-        """Return what was achieved for people to read."""
         told = self.as_json()
         lines = [
             f"{told['frames']} frames in {told['components']} components by "
@@ -183,7 +188,7 @@ def read_table(path: Path) -> dict[int, str]:
 
 def apply(dataset: Dataset, splits: Splits, out: Path, *, resume: bool = False) -> Dataset:
     """Write a data set whose frames say the new splits, in their rows and stored specs."""
-    derived = {"by": "split", "keys": list(splits.keys), "sources": [told_of(dataset)]}
+    derived = {"by": "split", "keys": list(splits.keys), "sources": [source_summary(dataset)]}
     identity = dataclasses.replace(dataset.identity, frames=len(splits.frames), derived=derived)
 
     def renamed() -> Iterator[Chunk]:

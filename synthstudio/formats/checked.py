@@ -249,7 +249,6 @@ def _check_joints(row: Mapping[str, Any]) -> None:
 
 
 def _all_finite(values: Any, most: float, least: float) -> bool:
-    """Say whether no number is NaN or beyond a bound, as is so of nearly all rows."""
     return all(map(math.isfinite, values)) and max(values) <= most and min(values) >= least
 
 

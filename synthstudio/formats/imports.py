@@ -178,7 +178,6 @@ class _Merger:
         return _Frame(row, people, {"index": index, "name": name, "licence": licence})
 
     def _converted(self, people: Sequence[Row], frame: Row) -> list[Row]:
-        """Return rows of the file's skeleton in that of the data set."""
         return [convert_row(row, frame, self.skeleton) for row in people]
 
     def _restored(self, read: Row, people: list[Row], frame: Row, sidecar: Sidecar) -> list[Row]:
@@ -214,7 +213,7 @@ class _Merger:
 
 
 def _is_complete(row: Row) -> bool:
-    """Return whether a row knows more than x, y and v."""
+    """Whether a row knows more than x, y and v."""
     return row["origin"] != ["human"] * len(row["origin"]) or not all(
         map(math.isnan, row["shares"])
     )
@@ -275,7 +274,6 @@ def _frame_indices(opened: Opened, sidecar: Sidecar | None) -> Sequence[int]:
 def _write_shard(
     temporary: Path, shard: int, indices: range, frames: Sequence[_Frame]
 ) -> StagedShard:
-    """Write the tables beside the images; indices without a frame are noted as absent."""
     present = {frame.row["index"] for frame in frames}
     people = [row for frame in frames for row in frame.people]
     head = {

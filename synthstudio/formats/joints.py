@@ -63,12 +63,10 @@ def _rule(joint: str, source: Skeleton) -> Rule:
 
 
 def lost_joints(source: Skeleton, target: Skeleton) -> list[str]:
-    """Return the joints of `source` that `target` does not have."""
     return [joint for joint in source.joints if joint not in target.joints]
 
 
 def convert_frame(frame: Mapping[str, Any], target: Skeleton) -> Row:
-    """Return a frame's row for another skeleton."""
     return {**frame, "skeleton": target.name}
 
 

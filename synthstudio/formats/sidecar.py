@@ -42,20 +42,17 @@ class SidecarWriter:
     """Writes the frames one by one; the people are copied from the data set at the end."""
 
     def __init__(self, out: Path) -> None:
-        """Make the folder; OSError."""
         self._folder = out / FOLDER
         self._folder.mkdir()
         self._rows: list[Mapping[str, Any]] = []
         self._file = _writer(self._folder / FRAMES_NAME, FRAME_SCHEMA)
 
     def add(self, frame: Mapping[str, Any]) -> None:
-        """Add a frame's row, named as in the export."""
         self._rows.append(frame)
         if len(self._rows) == GROUP_ROWS:
             self._flush()
 
     def close(self, dataset: Labelled) -> None:
-        """Write the rest."""
         self._flush()
         self._file.close()
         with _writer(self._folder / INSTANCES_NAME, INSTANCE_SCHEMA) as people:
@@ -107,7 +104,6 @@ class Sidecar:
 
     @property
     def names(self) -> list[str]:
-        """Return the names of the images, in the order of frames."""
         return list(self._number)
 
     def index_of(self, name: str) -> int | None:
@@ -145,7 +141,6 @@ class Groups:
     """A Parquet file of the rows of one table, a group of rows in memory; FormatError."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        """Open the file, whose columns must be those of `schema`."""
         self._path, self._at, self._rows = path, -1, list[Row]()
         with parquet_errors(path):
             self._file = open_parquet(path)
@@ -157,12 +152,10 @@ class Groups:
         self._ends = np.cumsum(counts) if counts else np.zeros(0, np.int64)
 
     def column(self, name: str) -> list[Any]:
-        """Return a whole column."""
         with parquet_errors(self._path):
             return self._file.read(columns=[name], use_threads=False)[name].to_pylist()
 
     def row(self, number: int) -> Row:
-        """Return a row by its place in the file."""
         group = int(np.searchsorted(self._ends, number, side="right"))
         if group != self._at:
             with parquet_errors(self._path):

@@ -141,9 +141,9 @@ class CocoChecker:
             or ("keypoints" in entry and category not in self.skeletons)
         ):
             known = isinstance(category, int) and category in self.categories
-            told = "has no keypoints" if known else "does not exist"
+            problem = "has no keypoints" if known else "does not exist"
             yield Finding(
-                kind="category_mismatch", where=where, what=f"category {category!r} {told}", **at
+                kind="category_mismatch", where=where, what=f"category {category!r} {problem}", **at
             )
         if entry.get("iscrowd"):
             return
@@ -208,47 +208,58 @@ class CocoChecker:
         yield from check_person(subject)
         key = keypoint_key(subject)
         if key is not None:
-            told = digest(entry["image_id"], key)
-            if told in self.twins and self.twins[told] != entry.get("id"):
+            mark = digest(entry["image_id"], key)
+            if mark in self.twins and self.twins[mark] != entry.get("id"):
                 yield Finding(
                     kind="twins",
                     where=where,
-                    what=f"the same as annotation {self.twins[told]}",
+                    what=f"the same as annotation {self.twins[mark]}",
                     **at,
                 )
-            self.twins.setdefault(told, entry.get("id"))
+            self.twins.setdefault(mark, entry.get("id"))
+
+
+def box_problem(mask: Mask, box: Sequence[float]) -> tuple[str, float]:
+    """Return the kind of finding that a box with sides above 0 is, "" for none, and how far.
+
+    How far: the pixels by which the mask leaves the box. COCO's boxes are off by up to 1 px.
+    """
+    x, y, w, h = mask.box
+    out = max(box[0] - x, box[1] - y, x + w - box[0] - box[2], y + h - box[1] - box[3])
+    if out > _BOX_SLACK_PX:
+        return "box_mask", out
+    loose = w * h < _LOOSE * box[2] * box[3] and box[2] * box[3] > 64
+    return "box_loose" if loose else "", out
+
+
+def area_fits(mask: Mask, area: float, *, loose: bool = False) -> bool:
+    """Whether an area is that of the mask, or of the polygons it was made of.
+
+    `loose`: it may be that of polygons which nobody knows.
+    """
+    counts = [float(mask.area)]
+    slack = 1.0
+    if mask.polygon_area is not None:
+        counts.append(mask.polygon_area)
+    if loose or mask.polygon_area is not None:
+        slack = 4 + _AREA_SHARE * mask.area
+    return min(abs(area - count) for count in counts) <= slack
 
 
 def mask_findings(
     mask: Mask, box: Any, area: Any, *, where: str, at: Mapping[str, Any], loose: bool = False
 ) -> Iterator[Finding]:
-    """Yield where a box or an area does not fit its mask. COCO's boxes are off by up to 1 px.
-
-    `loose`: the area may be that of polygons which the mask was made of.
-    """
-    if is_box(box):
-        x, y, w, h = mask.box
-        out = max(box[0] - x, box[1] - y, x + w - box[0] - box[2], y + h - box[1] - box[3])
-        if mask.area and box[2] > 0 and box[3] > 0:
-            if out > _BOX_SLACK_PX:
-                yield Finding(
-                    kind="box_mask", where=where, what=f"its mask is {out:.1f} px beyond it", **at
-                )
-            elif w * h < _LOOSE * box[2] * box[3] and box[2] * box[3] > 64:
-                yield Finding(
-                    kind="box_loose",
-                    where=where,
-                    what=f"{box[2]:g} x {box[3]:g} for a mask of {w:g} x {h:g}",
-                    **at,
-                )
+    """Yield where a box or an area does not fit its mask; `loose` as in `area_fits`."""
+    if is_box(box) and mask.area and box[2] > 0 and box[3] > 0:
+        kind, out = box_problem(mask, box)
+        w, h = mask.box[2:]
+        what = f"{box[2]:g} x {box[3]:g} for a mask of {w:g} x {h:g}"
+        if kind == "box_mask":
+            what = f"its mask is {out:.1f} px beyond it"
+        if kind:
+            yield Finding(kind=kind, where=where, what=what, **at)
     if is_number(area) and _finite(area):
-        counts = [float(mask.area)]
-        slack = 1.0
-        if mask.polygon_area is not None:
-            counts.append(mask.polygon_area)
-        if loose or mask.polygon_area is not None:
-            slack = 4 + _AREA_SHARE * mask.area
-        if min(abs(area - count) for count in counts) > slack:
+        if not area_fits(mask, area, loose=loose):
             yield Finding(
                 kind="area", where=where, what=f"{area:g}, its mask has {mask.area} pixels", **at
             )

@@ -378,7 +378,6 @@ def _nulls(column: pa.Array) -> NDArray[np.bool_]:
 
 
 def _reals(column: pa.Array) -> F64:
-    """Return a column of numbers, 0 for null."""
     values: F64 = pc.fill_null(column, 0).to_numpy(zero_copy_only=False).astype(np.float64)
     return values
 

@@ -49,7 +49,6 @@ def text(found: Coverage, *, at_least: float | None = None) -> str:
 
 
 def _people(found: Coverage, at_least: float | None) -> list[str]:
-    """Return people by pose family and view, with the sums of both."""
     counts, rows, columns = _cut(found, "family", "view")
     views = [_VIEWS.get(name, name) for name in columns]
     title = "people by pose family and side seen"
@@ -84,7 +83,6 @@ def _causes(found: Coverage, at_least: float | None) -> list[str]:
 
 
 def _cut(found: Coverage, first: str, second: str) -> tuple[I64, list[str], list[str]]:
-    """Return counts of two axes with the names of rows and columns."""
     joints = {"joint", "cause"} & {first, second}
     counts = found.of_joints(first, second) if joints else found.of_people(first, second)
     places = [

@@ -110,17 +110,7 @@ class Finding:
 
     @property
     def severity(self) -> Severity:
-        """Return whether this is an error or a warning."""
         return KINDS[self.kind].severity
-
-
-@dataclass(frozen=True, kw_only=True)
-class Example:
-    """A finding with what it was found in, to draw it."""
-
-    finding: Finding
-    image: dict[str, Any]
-    people: tuple[dict[str, Any], ...]
 
 
 @dataclass
@@ -134,7 +124,6 @@ class Findings:
     not_checked: list[str] = field(default_factory=list)
 
     def add(self, found: Iterable[Finding]) -> None:
-        """Count findings."""
         for finding in found:
             self.counts[finding.kind] += 1
             kept = self.kept.setdefault(finding.kind, [])
@@ -143,19 +132,16 @@ class Findings:
 
     @property
     def errors(self) -> int:
-        """Return how many errors were found."""
         return self._sum("error")
 
     @property
     def warnings(self) -> int:
-        """Return how many warnings were found."""
         return self._sum("warning")
 
     def _sum(self, severity: Severity) -> int:
         return sum(n for kind, n in self.counts.items() if KINDS[kind].severity == severity)
 
     def as_json(self) -> dict[str, Any]:
-        """Return counts and examples as JSON can hold them."""
         return {
             "images": self.images,
             "people": self.people,
@@ -176,15 +162,14 @@ class Findings:
         }
 
     def text(self) -> str:
-        """Return the findings for people to read."""
         head = f"{self.images} images, {self.people} people: "
         if not self.counts:
             lines = [head + "nothing wrong was found"]
         else:
             lines = [head + f"{self.errors} errors, {self.warnings} warnings"]
-        for kind, told in KINDS.items():
+        for kind, row in KINDS.items():
             if self.counts[kind]:
-                lines.append(f"{told.severity:<8}{self.counts[kind]:>7}  {told.title} ({kind})")
+                lines.append(f"{row.severity:<8}{self.counts[kind]:>7}  {row.title} ({kind})")
                 lines += [f"{'':17}{f.where}: {f.what}" for f in self.kept[kind][:2]]
         lines += [f"not checked: {what}" for what in self.not_checked]
         return "\n".join(lines)

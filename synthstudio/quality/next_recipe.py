@@ -99,7 +99,7 @@ def recipe_of(dataset: Dataset) -> dict[str, Any]:
 
 
 def is_of_photos(dataset: Dataset) -> bool:
-    """Return whether `occlude` made a data set: then the next recipe is for `occlude` too."""
+    """Whether `occlude` made a data set: then the next recipe is for `occlude` too."""
     return PHOTOS in recipe_of(dataset)
 
 
@@ -127,9 +127,9 @@ def _of_photos(
     occlude["by"] = by
     hidden = photos * occlude["each"] * sum(support(own.occlude.hide if own.occlude else 1)) / 2
     wanted |= {"occlude": occlude, "quotas": None, "frames": parse({"name": "x"}).frames}
-    wanted["targets"] |= _asked_joints(
+    wanted["targets"] |= _joint_targets(
         own, found, at_least, people=hidden, alone=False
-    ) or _asked_fractions(own, found, at_least, anew=True)
+    ) or _fraction_targets(own, found, at_least, anew=True)
     return _finished(wanted, ("name", "description", "seed"))
 
 
@@ -209,16 +209,16 @@ def _targets(
 ) -> dict[str, Any]:
     """Return what to ask for: joints that others seldom hide, else people who hide, fractions."""
     if not own.things:  # somebody has to do the hiding
-        return _asked_people(own, found, at_least)
+        return _cause_targets(own, found, at_least)
     people = wanted["frames"] * sum(support(own.people.count)) / 2
     return (
-        _asked_joints(own, found, at_least, people=people)
-        or _asked_people(own, found, at_least)
-        or _asked_fractions(own, found, at_least)
+        _joint_targets(own, found, at_least, people=people)
+        or _cause_targets(own, found, at_least)
+        or _fraction_targets(own, found, at_least)
     )
 
 
-def _asked_joints(
+def _joint_targets(
     own: Recipe, found: Coverage, at_least: float | None, *, people: float, alone: bool = True
 ) -> dict[str, Any]:
     """Return the joints that others seldom hide, and how often they are to be hidden.
@@ -247,7 +247,7 @@ def _asked_joints(
     return {"joints": {**own.targets.joints, **{group: rates[group] for group in seldom}}}
 
 
-def _asked_people(own: Recipe, found: Coverage, at_least: float | None) -> dict[str, Any]:
+def _cause_targets(own: Recipe, found: Coverage, at_least: float | None) -> dict[str, Any]:
     """Return that people hide joints, where they seldom do; in every frame there must be two."""
     counts = found.of_joints("cause")
     by_people, by_things = (counts[SHARES.index(cause)] for cause in ("person", "object"))
@@ -259,7 +259,7 @@ def _asked_people(own: Recipe, found: Coverage, at_least: float | None) -> dict[
     return {"causes": {**dump(own)["targets"]["causes"], "person": list(_BY_PEOPLE)}}
 
 
-def _asked_fractions(
+def _fraction_targets(
     own: Recipe, found: Coverage, at_least: float | None, *, anew: bool = False
 ) -> dict[str, Any]:
     """Return the occluded fractions that are thin; with `anew` also where others were asked."""

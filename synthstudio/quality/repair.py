@@ -1,6 +1,6 @@
-"""A mended copy of a COCO file: only what can be mended without knowing more than the file says.
+"""A repaired copy of a COCO file: only what can be repaired from the file itself.
 
-What each kind's mending is stands in `findings.KINDS`; everything else stays as it is.
+How each kind is repaired stands in `findings.KINDS`; everything else stays as it is.
 """
 
 from __future__ import annotations
@@ -8,25 +8,22 @@ from __future__ import annotations
 import functools
 import json
 import math
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from synthstudio.dataset.durable import TEMPORARY, disk_errors, sync_folder
+from synthstudio.dataset.durable import atomic_file, disk_errors
+from synthstudio.quality.coco import area_fits, box_problem
 from synthstudio.quality.subject import Mask, digest, is_box, is_id, is_number, read_mask
 
 Entries = Callable[[], Iterable[Mapping[str, Any]]]
-_BOX_SLACK_PX = 2.0
-_LOOSE = 0.5
-_AREA_SHARE = 0.1
 
 
 @dataclass
-class Mender:
-    """What a mended copy needs to know: `sizes` of images kept, and where new ids begin."""
+class _Repairer:
+    """State of a repair: `sizes` of images kept, and where new ids begin."""
 
     sizes: Mapping[Any, tuple[int, int]]
     joints: Mapping[Any, int]
@@ -34,7 +31,7 @@ class Mender:
     seen: dict[Any, int] = field(default_factory=dict)
     done: Counter[str] = field(default_factory=Counter)
 
-    def mend(self, entry: Mapping[str, Any]) -> dict[str, Any] | None:
+    def repair(self, entry: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the annotation as it should be, or None if it is to be left out."""
         if not isinstance(entry, Mapping) or not is_id(entry.get("id")):
             self.done["schema"] += 1
@@ -47,25 +44,25 @@ class Mender:
             return None
         if out.get("iscrowd"):
             return out
-        self._mend_mask_fields(out)
-        self._mend_keypoints(out)
+        self._repair_mask_fields(out)
+        self._repair_keypoints(out)
         return out
 
     def _identified(self, out: dict[str, Any]) -> bool:
-        told = digest(json.dumps(out, sort_keys=True, default=str))
+        mark = digest(json.dumps(out, sort_keys=True, default=str))
         had = self.seen.get(out.get("id"))
         if had is None:
-            self.seen[out.get("id")] = told
+            self.seen[out.get("id")] = mark
             return True
         self.done["duplicate_id"] += 1
-        if had == told:
+        if had == mark:
             return False
         out["id"] = self.next_id
-        self.seen[self.next_id] = told
+        self.seen[self.next_id] = mark
         self.next_id += 1
         return True
 
-    def _mend_mask_fields(self, out: dict[str, Any]) -> None:
+    def _repair_mask_fields(self, out: dict[str, Any]) -> None:
         width, height = self.sizes[out["image_id"]]
         try:
             mask = read_mask(out.get("segmentation"), height, width)
@@ -77,17 +74,13 @@ class Mender:
         if kind:
             out["bbox"] = list(mask.box)
             self.done[kind] += 1
-        area, slack = out.get("area"), 1.0
-        counts = [float(mask.area)]
-        if mask.polygon_area is not None:
-            counts.append(mask.polygon_area)
-            slack = 4 + _AREA_SHARE * mask.area
+        area = out.get("area")
         finite = is_number(area) and math.isfinite(area)  # type: ignore[arg-type]
-        if not finite or min(abs(float(area or 0) - count) for count in counts) > slack:
+        if not finite or not area_fits(mask, float(area or 0)):
             out["area"] = mask.area
             self.done["area"] += 1
 
-    def _mend_keypoints(self, out: dict[str, Any]) -> None:
+    def _repair_keypoints(self, out: dict[str, Any]) -> None:
         flat = out.get("keypoints")
         category = out.get("category_id")
         joints = self.joints.get(category, -1) if isinstance(category, int) else -1
@@ -95,14 +88,14 @@ class Mender:
         if not fits or not isinstance(flat, list) or not all(map(is_number, flat)):
             return
         width, height = self.sizes[out["image_id"]]
-        mended = list(flat)
+        repaired = list(flat)
         for j in range(0, len(flat), 3):
             kind = _joint_kind(flat[j : j + 3], width, height)
             if kind:
-                mended[j : j + 3] = [0, 0, 0]
+                repaired[j : j + 3] = [0, 0, 0]
                 self.done[kind] += 1
-        out["keypoints"] = mended
-        count = sum(v > 0 for v in mended[2::3])
+        out["keypoints"] = repaired
+        count = sum(v > 0 for v in repaired[2::3])
         if "num_keypoints" in out and out["num_keypoints"] != count:
             out["num_keypoints"] = count
             self.done["num_keypoints"] += 1
@@ -116,7 +109,7 @@ def write_repaired(
     *,
     left_out: set[Any],
 ) -> Counter[str]:
-    """Write the mended file, whole or not at all; return how often each kind was mended.
+    """Write the repaired file, whole or not at all; return how often each kind was repaired.
 
     `head`: every top-level entry but images and annotations. `left_out`: ids of images that
     are missing or broken; they go, with their annotations.
@@ -132,30 +125,21 @@ def write_repaired(
     }
     numbers = (a.get("id") for a in annotations() if isinstance(a, Mapping))
     largest = max((n for n in numbers if isinstance(n, int)), default=0)
-    mender = Mender(sizes=sizes, joints=joints, next_id=largest + 1)
-    temporary = out_path.with_name(f"{TEMPORARY}{out_path.name}-{os.getpid()}")
+    repairer = _Repairer(sizes=sizes, joints=joints, next_id=largest + 1)
     with disk_errors(out_path):
         out_path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("w", encoding="utf-8") as file:
-                file.write('{\n"annotations": [')
-                _write(file, (mender.mend(entry) for entry in annotations()))
-                file.write('\n],\n"images": [')
-                _write(file, usable())
-                file.write("\n]")
-                for name in sorted(set(head) - {"images", "annotations"}):
-                    file.write(f",\n{json.dumps(name)}: {_dump(head[name])}")
-                file.write("\n}\n")
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(out_path)
-            sync_folder(out_path.parent)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+    with atomic_file(out_path) as file:
+        file.write('{\n"annotations": [')
+        _write(file, (repairer.repair(entry) for entry in annotations()))
+        file.write('\n],\n"images": [')
+        _write(file, usable())
+        file.write("\n]")
+        for name in sorted(set(head) - {"images", "annotations"}):
+            file.write(f",\n{json.dumps(name)}: {_dump(head[name])}")
+        file.write("\n}\n")
     if left_out:
-        mender.done["image_missing"] += len(left_out)
-    return +mender.done
+        repairer.done["image_missing"] += len(left_out)
+    return +repairer.done
 
 
 def _usable(images: Entries, left_out: set[Any]) -> Iterator[Mapping[str, Any]]:
@@ -184,16 +168,9 @@ def _dump(value: Any) -> str:
 
 
 def _box_kind(box: Any, mask: Mask) -> str:
-    """Return which kind of finding a box is that its mask contradicts; empty: none."""
     if not is_box(box):
         return "not_finite"
-    if box[2] <= 0 or box[3] <= 0:
-        return "box_empty"
-    x, y, w, h = mask.box
-    out = max(box[0] - x, box[1] - y, x + w - box[0] - box[2], y + h - box[1] - box[3])
-    if out > _BOX_SLACK_PX:
-        return "box_mask"
-    return "box_loose" if w * h < _LOOSE * box[2] * box[3] and box[2] * box[3] > 64 else ""
+    return "box_empty" if box[2] <= 0 or box[3] <= 0 else box_problem(mask, box)[0]
 
 
 def _joint_kind(joint: list[float], width: int, height: int) -> str:

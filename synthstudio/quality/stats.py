@@ -276,7 +276,6 @@ def _flat(column: pa.Array) -> NDArray[Any]:
 
 
 def _sorted(found: Counter[str]) -> dict[str, int]:
-    """Return counts, the largest first, then by name."""
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 

@@ -118,7 +118,7 @@ def subject_of_entry(
 
 
 def _is_drawn(origin: Any) -> bool:
-    """Return whether a whole body was labelled; what says nothing of its origin is taken so."""
+    """Whether a whole body was labelled; what says nothing of its origin is taken so."""
     return not isinstance(origin, list) or not origin or "rendered" in origin
 
 

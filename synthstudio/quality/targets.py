@@ -1,4 +1,4 @@
-"""Asked against achieved: how near a data set came to its recipe's targets.
+"""Requested against achieved: how near a data set came to its recipe's targets.
 
 Only base and occluder frames count: other variants differ from what was asked on purpose.
 Memory does not grow with the data set: distributions are counted in bins of 1e-4.
@@ -131,7 +131,6 @@ class TargetTally:
         self._worst = max(self._worst, off)
 
     def _hidden(self, group: str, state: Sequence[int]) -> bool:
-        """Return whether every joint of a group is hidden or outside."""
         names = group.split("+")
         if any(name not in self._places for name in names):
             raise DatasetError("a stored ask names no joint", where="ask_hidden", got=group)
@@ -243,7 +242,7 @@ def unmet(found: Mapping[str, Any], targets: Mapping[str, Any] | None) -> list[s
             goal = max(_GOALS[kind] * t, 1 / row["people"])
             if abs(row["asked"] - row["achieved"]) > goal + 1e-9:
                 lines.append(
-                    f"{kind}: {name}: {row['asked']:.1%} asked, {row['achieved']:.1%} achieved "
+                    f"{kind}: {name}: {row['asked']:.1%} requested, {row['achieved']:.1%} achieved "
                     f"(at most {goal:.1%} apart)"
                 )
     crowd = got["crowd_index"]
@@ -285,7 +284,7 @@ def _nobody_asked(got: Mapping[str, Any], targets: Mapping[str, Any]) -> list[st
         empty[f"joints: {group}"] = group not in got["joints"]
     for cause, of in (targets.get("causes") or {}).items():
         empty[f"causes: {cause}"] = of is not None and cause not in got["causes"]
-    return [f"{name}: nobody was asked for it" for name, is_so in empty.items() if is_so]
+    return [f"{name}: no person or frame has this target" for name, is_so in empty.items() if is_so]
 
 
 def text(found: Mapping[str, Any]) -> list[str]:
@@ -302,17 +301,17 @@ def text(found: Mapping[str, Any]) -> list[str]:
     rows += [(f"joints by cause: {name}", row) for name, row in found["causes"].items()]
     width = max((len(name) for name, _ in rows), default=0)
     lines += [
-        f"  {name:<{width}} {row['asked']:8.1%} asked {row['achieved']:8.1%} achieved"
+        f"  {name:<{width}} {row['asked']:8.1%} requested {row['achieved']:8.1%} achieved"
         for name, row in rows
     ]
     if crowd["frames"]:
         lines.append(
-            f"  crowd index: {crowd['asked']:.3f} asked, {crowd['achieved']:.3f} achieved on "
+            f"  crowd index: {crowd['asked']:.3f} requested, {crowd['achieved']:.3f} achieved on "
             f"average; off by {crowd['mean_off']:.3f}, at most {crowd['max_off']:.3f}"
         )
     if not lines:
         return []
-    head = f"asked against achieved ({found['people']} people asked)"
+    head = f"requested against achieved ({found['people']} people with targets)"
     if missed["count"]:
         some = ", ".join(f"{m['frame']}/{m['person']}" for m in missed["first"][:6])
         more = ", ..." if missed["count"] > 6 else ""

@@ -44,10 +44,6 @@ _MIRROR_Z = -3.5
 _CLIP = 150.0
 
 
-def no_step(what: str, done: int) -> None:
-    """Ignore progress."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Validated:
     """Findings; `bad`: ids of images (frames) with errors; `unusable`: those without a picture."""
@@ -62,7 +58,7 @@ def validate_samples(
     skeleton: Skeleton,
     *,
     image: Callable[[Row], bytes] | None = None,
-    on_step: OnStep = no_step,
+    on_step: OnStep = lambda what, done: None,
 ) -> Validated:
     """Check frames with their people, one frame in memory at a time.
 
@@ -105,7 +101,7 @@ def validate_samples(
 
 
 def validate_dataset(
-    dataset: Dataset, *, pictures: bool = True, on_step: OnStep = no_step
+    dataset: Dataset, *, pictures: bool = True, on_step: OnStep = lambda what, done: None
 ) -> Validated:
     """Check a data set: the hash of every file, every row, every picture."""
     problems: list[Finding] = []
@@ -134,7 +130,7 @@ def validate_coco(
     annotations: Entries,
     *,
     folder: Path | None = None,
-    on_step: OnStep = no_step,
+    on_step: OnStep = lambda what, done: None,
 ) -> Validated:
     """Check a COCO keypoint file whose entries can be gone through twice.
 

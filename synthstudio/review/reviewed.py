@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from synthstudio.core.errors import ReviewError
 from synthstudio.core.labels import SHARES, STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.dataset.derive import Chunk, aligned, chosen, told_of, write_derived
+from synthstudio.dataset.derive import Chunk, aligned, chosen, source_summary, write_derived
 from synthstudio.dataset.durable import canonical_json
 from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.reader import Dataset
@@ -163,7 +163,7 @@ def reviewed(
         "only": only,
         "layer": layer,
         "states": _digest(found),
-        "sources": [told_of(dataset)],
+        "sources": [source_summary(dataset)],
     }
     return Reviewed(
         dataset=dataset,

@@ -191,15 +191,15 @@ def test_variants_and_people_not_asked_do_not_count() -> None:
     assert compared(people, variant="clean", crowd_ask=0.5)["targets"]["people"] == 0
     found = compared([person(ask_met=None)])
     assert found["targets"]["people"] == 0
-    assert "asked" not in text(found)
+    assert "requested" not in text(found)
 
 
 def test_a_target_that_nobody_was_asked_for_is_said() -> None:
     lines = unmet(compared([person()]), TARGETS)
     assert lines == [
-        "occluded_fraction: nobody was asked for it",
-        "joints: left_wrist+right_wrist: nobody was asked for it",
-        "causes: object: nobody was asked for it",
+        "occluded_fraction: no person or frame has this target",
+        "joints: left_wrist+right_wrist: no person or frame has this target",
+        "causes: object: no person or frame has this target",
     ]
 
 
@@ -210,7 +210,8 @@ def test_one_person_is_never_too_much() -> None:
     assert unmet(compared([*people, person(ask_hidden=[both])]), wants) == []
     two = [person(ask_hidden=[both])] * 2
     assert (
-        "joints: left_wrist+right_wrist: 100.0% asked" in unmet(compared([*people, *two]), wants)[0]
+        "joints: left_wrist+right_wrist: 100.0% requested"
+        in unmet(compared([*people, *two]), wants)[0]
     )
 
 

@@ -155,7 +155,6 @@ def head(skeleton: Skeleton, assets: Sequence[AssetRow]) -> dict[str, Any]:
 
 
 def image_entry(frame: Mapping[str, Any]) -> Row:
-    """Return a frame's entry of `images`."""
     things = zip(frame["thing_instance"], frame["thing_kind"], frame["thing_held_by"], strict=True)
     return {
         "id": frame["index"],
@@ -309,7 +308,7 @@ def instance_row(entry: Mapping[str, Any], frame: Row, number: int, joints: int)
 
 
 def _are_points(keypoints: Any, joints: int) -> bool:
-    """Say whether `_points` would take these: the quick way for entries of ours."""
+    """Whether `_points` would take these: the quick way for entries of ours."""
     return (
         isinstance(keypoints, list)
         and len(keypoints) == 3 * joints
@@ -321,7 +320,6 @@ def _are_points(keypoints: Any, joints: int) -> bool:
 
 
 def _points(keypoints: Any, joints: int) -> list[tuple[float, float, int]]:
-    """Return (x, y, v) a joint in continuous pixels of COCO's flat pixel indices."""
     if not isinstance(keypoints, list) or len(keypoints) != 3 * joints:
         got = len(keypoints) if isinstance(keypoints, list) else type(keypoints).__name__
         raise ValueError(f"keypoints: expected {3 * joints} numbers; got {got}")
@@ -403,7 +401,6 @@ def _nested(flat: Sequence[float] | None, columns: int) -> list[list[Any]] | Non
 
 
 def _flat(nested: Sequence[Sequence[Any]] | None) -> list[float] | None:
-    """Undo `_nested`."""
     if nested is None:
         return None
     return checked.numbers(list(chain.from_iterable(nested)), 1e12)

@@ -45,8 +45,6 @@ MAX_CATEGORIES = 10_000
 
 
 class _Entry(NamedTuple):
-    """An annotation as the database has it."""
-
     id: int
     image: int
     category: int
@@ -95,7 +93,6 @@ class CocoFile:
         return int(self._base.execute("SELECT count(*) FROM images").fetchone()[0])
 
     def ids(self) -> Iterator[int]:
-        """Yield the ids of the images, rising."""
         for (found,) in self._base.execute("SELECT id FROM images ORDER BY id"):
             yield found
 

@@ -58,7 +58,6 @@ def dump_all(entries: Sequence[Row], names: Sequence[str]) -> list[str]:
 
 
 def _texts(columns: Sequence[Reals | None]) -> list[str | None]:
-    """Return the text of each of some lists, None for None."""
     found = {k: v for k, v in enumerate(columns) if v is not None}
     quick = {k: v for k, v in found.items() if _is_quick(v)}
     slow = {k: dump(v.nested()) for k, v in found.items() if k not in quick}
@@ -90,7 +89,6 @@ def _quick_texts(lists: Sequence[Reals]) -> list[str]:
 
 
 def _joined(texts: pa.Array, counts: NDArray[np.int64], sign: str) -> pa.Array:
-    """Return texts joined by a sign, so many at a time."""
     ends = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
     return pc.binary_join(
         pa.ListArray.from_arrays(_array(ends, pa.int32()), texts), _strings([sign])[0]

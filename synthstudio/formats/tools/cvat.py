@@ -45,7 +45,6 @@ Element = tuple[str, dict[str, str]]
 
 
 def head(skeleton: Skeleton, count: int) -> str:
-    """Return the text before the first picture."""
     labels = [("person", "skeleton", "")] + [(j, "points", "person") for j in skeleton.joints]
     lines = "".join(
         f"<label><name>{name}</name><type>{kind}</type><attributes></attributes>"
@@ -64,7 +63,6 @@ TAIL = "</annotations>\n"
 
 
 def to_cvat(frame: Row, people: Iterable[Row], skeleton: Skeleton) -> str:
-    """Return a frame's element."""
     lines = [
         f'<image id="{frame["index"]}" name={quoteattr(frame["file_name"].removeprefix(_FOLDER))} '
         f'width="{frame["width_px"]}" height="{frame["height_px"]}">\n'
@@ -290,8 +288,6 @@ class _EndOfImage(Exception):
 
 
 class _Collector(_Parser):
-    """Keeps the elements of one image."""
-
     def __init__(self, where: str) -> None:
         super().__init__(where)
         self.found: list[Element] = []

@@ -62,12 +62,10 @@ SCHEMA = _schema()
 
 
 def image_name(frame: Row) -> str:
-    """Return the name that a frame's image has."""
     return f"{frame['index']:06d}{Path(frame['file_name']).suffix}"
 
 
 def to_huggingface(frame: Row, people: Sequence[Row], image: bytes) -> Row:
-    """Return a picture's row."""
     picture = {"bytes": image, "path": frame["file_name"]}
     return {"image": picture, **frame, "people": list(people)}
 
@@ -142,8 +140,6 @@ def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
 
 
 class _SplitWriter:
-    """The files of one split."""
-
     def __init__(self, folder: Path, split: str) -> None:
         self._folder, self._split, self._count = folder, split, 0
         self._file: pq.ParquetWriter | None = None

@@ -55,7 +55,6 @@ def label_config(skeleton: Skeleton) -> str:
 
 
 def to_label_studio(frame: Row, people: Iterable[Row], skeleton: Skeleton) -> Row:
-    """Return a frame's task."""
     w, h = frame["width_px"], frame["height_px"]
     found: list[Row] = []
     for row in people:

@@ -30,12 +30,10 @@ _MEMBER = re.compile(r"([0-9]{6,12})\.(jpg|png|webp|bmp|json)")
 
 
 def image_name(frame: Row) -> str:
-    """Return the name of a frame's image in its shard."""
     return f"{frame['index']:06d}{Path(frame['file_name']).suffix}"
 
 
 def to_webdataset(frame: Row, people: Iterable[Row]) -> bytes:
-    """Return a frame's JSON."""
     value = {
         "frame": to_json_row(frame),
         "people": [to_json_row(row) for row in people],

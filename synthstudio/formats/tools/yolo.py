@@ -53,7 +53,6 @@ def image_name(frame: Row) -> str:
 
 
 def to_yolo(frame: Row, people: Iterable[Row]) -> str:
-    """Return the text of a frame's label file."""
     return "".join(_line(frame, row) for row in people)
 
 
