@@ -48,7 +48,7 @@ from synthstudio.recipe.schema import load
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import open_store, register
 from synthstudio.review.values import User
-from synthstudio.studio.editor.queue import Ask, order_of
+from synthstudio.studio.editor.queue import QueueRequest, build_queue
 
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = os.environ.get("SYNTHSTUDIO_CHROMIUM", "/usr/bin/chromium")
@@ -274,10 +274,10 @@ def filters(dataset: Dataset, work: Path) -> dict[str, Any]:
     with closing(open_store(f"sqlite:///{work / 'filters.db'}")) as store:
         register(store, dataset, "bench")
         for query in QUERIES:
-            ask = Ask(queue="all", query=query)
-            order_of(store, table, ask, who=who)
+            ask = QueueRequest(queue="all", query=query)
+            build_queue(store, table, ask, who=who)
             began = time.perf_counter()
-            rows = order_of(store, table, ask, who=who).rows
+            rows = build_queue(store, table, ask, who=who).rows
             found[query] = {"ms": (time.perf_counter() - began) * 1e3, "people": len(rows)}
     return {"filters": found, "filter_max_ms": max(f["ms"] for f in found.values())}
 

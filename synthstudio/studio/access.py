@@ -31,7 +31,7 @@ STEP_S = 900
 """Expiry is a multiple of it, and a URL does not change while it has as long to go."""
 KEY_NAME = "studio.key"
 MAX_CHARS = 2048
-_KEPT = 20_000
+_MOST_GIVEN = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +66,12 @@ class Tokens:
         signing = {"digest_method": hashlib.sha256}
         self._secret, self._now = secret, now
         self._grants = URLSafeSerializer(
-            derived(secret, "grants"), salt="synthstudio.grant", signer_kwargs=signing
+            derive_key(secret, "grants"), salt="synthstudio.grant", signer_kwargs=signing
         )
-        self._browsers = Signer(derived(secret, "browsers"), digest_method=hashlib.sha256)
+        self._browsers = Signer(derive_key(secret, "browsers"), digest_method=hashlib.sha256)
         self._given: OrderedDict[Grant, tuple[str, float]] = OrderedDict()
         self._lock = threading.Lock()
-        self.cookie = f"synthstudio_{derived(secret, 'cookie name').hex()[:8]}"
+        self.cookie = f"synthstudio_{derive_key(secret, 'cookie name').hex()[:8]}"
         """The cookie that tells browsers apart; servers on one host have different ones."""
 
     def token(self, grant: Grant) -> str:
@@ -84,25 +84,25 @@ class Tokens:
                 text = str(self._grants.dumps([*(getattr(grant, f) for f in _FIELDS), expiry]))
                 self._given[grant] = (text, expiry)
             self._given.move_to_end(grant)
-            if len(self._given) > _KEPT:
+            if len(self._given) > _MOST_GIVEN:
                 self._given.popitem(last=False)
         return text
 
     def read(self, token: str, *, kinds: tuple[Kind, ...]) -> Grant:
         """Return what a token allows; StudioError when it is forged, spent or of another kind."""
         if len(token) > MAX_CHARS:
-            raise _bad("longer than any of ours")
+            raise _invalid("longer than any of ours")
         try:
             values = self._grants.loads(token)
         except (BadData, ValueError, RecursionError) as error:
-            raise _bad("not signed by this server") from error
+            raise _invalid("not signed by this server") from error
         if not isinstance(values, list) or len(values) != len(_FIELDS) + 1:
-            raise _bad("of another version")
-        grant = Grant(**_typed(dict(zip(_FIELDS, values, strict=False))))
+            raise _invalid("of another version")
+        grant = Grant(**_check_types(dict(zip(_FIELDS, values, strict=False))))
         if not isinstance(values[-1], (int, float)) or values[-1] <= self._now():
-            raise _bad("expired")
+            raise _invalid("expired")
         if grant.kind not in kinds:
-            raise _bad(f"for {grant.kind}")
+            raise _invalid(f"for {grant.kind}")
         return grant
 
     def new_browser(self) -> str:
@@ -118,7 +118,7 @@ class Tokens:
         return hashlib.sha256(value).hexdigest()[:24]
 
 
-def derived(secret: bytes, purpose: str) -> bytes:
+def derive_key(secret: bytes, purpose: str) -> bytes:
     """Return 32 bytes that belong to one purpose; nothing of the secret can be learnt of them."""
     return hmac.digest(secret, f"synthstudio {purpose}".encode(), "sha256")
 
@@ -128,29 +128,29 @@ def load_secret(folder: Path) -> bytes:
 
     SYNTHSTUDIO_SECRET in the environment goes first. StudioError when others may read the file.
     """
-    said = os.environ.get("SYNTHSTUDIO_SECRET")
-    if said is not None:
-        if len(said.encode()) < 32:
+    given = os.environ.get("SYNTHSTUDIO_SECRET")
+    if given is not None:
+        if len(given.encode()) < 32:
             raise StudioError(
                 "the signing key is too short",
                 where="SYNTHSTUDIO_SECRET",
                 expected="32 characters or more",
                 then="Make one: openssl rand -hex 32",
             )
-        return said.encode()
+        return given.encode()
     path = folder / KEY_NAME
     with disk_errors(path):
         folder.mkdir(parents=True, exist_ok=True)
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
-            return bytes.fromhex(private_text(path).strip())
+            return bytes.fromhex(read_private_file(path).strip())
         with os.fdopen(descriptor, "w") as file:
             file.write(made := secrets.token_hex(32))
     return bytes.fromhex(made)
 
 
-def private_text(path: Path) -> str:
+def read_private_file(path: Path) -> str:
     """Return the text of a file that only its owner, who is us, may read; else StudioError."""
     try:
         found = path.stat()
@@ -169,14 +169,14 @@ def private_text(path: Path) -> str:
     return text
 
 
-def _typed(values: dict[str, Any]) -> dict[str, Any]:
+def _check_types(values: dict[str, Any]) -> dict[str, Any]:
     for name, value in values.items():
         if type(value) is not _TYPES[name]:
-            raise _bad("of another version")
+            raise _invalid("of another version")
     return values
 
 
-def _bad(why: str) -> StudioError:
+def _invalid(why: str) -> StudioError:
     return StudioError("this link is not valid", where="token", got=f"one {why}")
 
 
@@ -220,7 +220,6 @@ def auth_section(
 
 
 def is_signed_in(section: Mapping[str, Any]) -> bool:
-    """Tell whether people have to sign in."""
     return bool(section)
 
 
@@ -246,7 +245,7 @@ def identity(claims: Mapping[str, Any], environment: Mapping[str, str] | None = 
     return checked_name(value)
 
 
-class Names:
+class BrowserNames:
     """The names that people of this machine gave, by browser; kept over restarts."""
 
     def __init__(self, folder: Path) -> None:
@@ -256,9 +255,8 @@ class Names:
         self._names: dict[str, str] | None = None
 
     def get(self, browser: str) -> str | None:
-        """Return the name given at this browser, None when there is none."""
         with self._lock:
-            return self._read().get(_short(browser)) if browser else None
+            return self._read().get(_browser_digest(browser)) if browser else None
 
     def put(self, browser: str, name: str) -> None:
         """Remember a checked name; without a browser (no cookie) nothing can be remembered."""
@@ -266,16 +264,15 @@ class Names:
             return
         with self._lock:
             names = self._read()
-            names.pop(_short(browser), None)
-            names[_short(browser)] = name
+            names.pop(_browser_digest(browser), None)
+            names[_browser_digest(browser)] = name
             while len(names) > _NAMES_KEPT:
                 del names[next(iter(names))]
             replace_file(self._path, json.dumps(names).encode())
 
     def drop(self, browser: str) -> None:
-        """Forget the name given at this browser."""
         with self._lock:
-            if self._read().pop(_short(browser), None) is not None:
+            if self._read().pop(_browser_digest(browser), None) is not None:
                 replace_file(self._path, json.dumps(self._names).encode())
 
     def _read(self) -> dict[str, str]:
@@ -288,26 +285,26 @@ class Names:
         return self._names
 
 
-def _short(browser: str) -> str:
+def _browser_digest(browser: str) -> str:
     return hashlib.sha256(browser.encode()).hexdigest()[:24]
 
 
 def _from_file(path: Path) -> dict[str, Any]:
     try:
-        section = tomllib.loads(private_text(path)).get("auth", {})
+        section = tomllib.loads(read_private_file(path)).get("auth", {})
     except tomllib.TOMLDecodeError as error:
         raise StudioError(f"this is no TOML: {error}", where=str(path)) from error
     return dict(section) if isinstance(section, dict) else {}
 
 
 def _check(section: Mapping[str, Any]) -> None:
-    wanted = (*_ENVIRONMENT, "redirect_uri")
-    missing = [key for key in wanted if not isinstance(section.get(key), str) or not section[key]]
+    required = (*_ENVIRONMENT, "redirect_uri")
+    missing = [key for key in required if not isinstance(section.get(key), str) or not section[key]]
     if missing:
         raise StudioError(
             "sign-in is set up in part",
             where="[auth]",
-            expected=", ".join(wanted),
+            expected=", ".join(required),
             got=f"no {', '.join(missing)}",
             then=f"Set {', '.join(_ENVIRONMENT.values())} and --url, or all of [auth].",
         )

@@ -7,8 +7,8 @@ from pathlib import Path
 import streamlit as st
 
 from synthstudio.core.errors import DatasetError, Refused
-from synthstudio.studio.context import Context, context, current_user, refuse_unguarded, whose
-from synthstudio.studio.page_parts import cannot_read, show_refusal
+from synthstudio.studio.context import Context, context, current_user, refuse_unguarded, show_user
+from synthstudio.studio.page_parts import show_refusal, show_unreadable
 from synthstudio.studio.settings import STYLE, icon
 
 _PAGES = Path(__file__).with_name("pages")
@@ -23,7 +23,6 @@ _TITLES = {
 
 
 def main() -> None:
-    """Show the page that was asked for."""
     st.set_page_config(page_title="synthstudio", page_icon=icon(), layout="wide")
     st.html(STYLE)
     refuse_unguarded()
@@ -38,18 +37,17 @@ def main() -> None:
     me = current_user()
     page = st.navigation(pages)
     with st.sidebar:
-        _pick_set(ctx)
-        whose(me)
+        _choose_dataset(ctx)
+        show_user(me)
     try:
         page.run()
     except Refused as error:  # a page handles those that it expects; a role may go at any time
         show_refusal(error, user=me.name)
     except DatasetError as error:
-        cannot_read(ctx.chosen().name, error)
+        show_unreadable(ctx.chosen().name, error)
 
 
-def _pick_set(ctx: Context) -> None:
-    """Let the person choose a data set; ?set=KEY in the address chooses it too."""
+def _choose_dataset(ctx: Context) -> None:
     sets = ctx.sets
     asked = st.query_params.get("set")
     if asked != st.session_state.get("set_asked"):

@@ -14,7 +14,7 @@ from typing import Any
 import streamlit as st
 
 
-def turn_of(last: tuple[int, str] | None, text: str) -> tuple[int, str]:
+def sequence_number(last: tuple[int, str] | None, text: str) -> tuple[int, str]:
     """Return (number, text): a higher number than the last one's if what is shown changed.
 
     By the clock, so that it also rises when a restarted server has forgotten the last one.
@@ -30,7 +30,6 @@ STATE = ("outbox", "view")
 
 @lru_cache(1)
 def editor_source() -> tuple[str, str]:
-    """Return the editor's module and style sheet."""
     folder = resources.files("synthstudio.studio") / "editor"
     parts = sorted((p for p in (folder / "js").iterdir() if p.name.endswith(".js")), key=str)
     js = "\n".join(part.read_text("utf-8") for part in parts)
@@ -46,7 +45,9 @@ def mount_editor(
     data that JSON cannot hold: it would reach the browser as one string, silently.
     """
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))
-    st.session_state[f"{key}_turn"] = turn = turn_of(st.session_state.get(f"{key}_turn"), text)
+    st.session_state[f"{key}_turn"] = turn = sequence_number(
+        st.session_state.get(f"{key}_turn"), text
+    )
     result = _editor()(
         key=key,
         data={"json": text, "turn": turn[0]},
@@ -84,7 +85,6 @@ class Cell:
 
     @property
     def id(self) -> str:
-        """Return what names the cell in the browser."""
         return f"{self.frame}/{self.instance}"
 
     @property
@@ -116,32 +116,29 @@ def people_grid(
         "label": label,
         "pick": pick,
         "wide": wide,
-        "picked": sorted(set(_picked(kept)) & set(shown)),
+        "picked": sorted(set(_valid_ids(kept)) & set(shown)),
     }
     # A value that JSON cannot hold would reach the browser as one string, silently.
     text = json.dumps(data, allow_nan=False)
-    st.session_state[f"{key}_turn"] = turn = turn_of(st.session_state.get(f"{key}_turn"), text)
+    st.session_state[f"{key}_turn"] = turn = sequence_number(
+        st.session_state.get(f"{key}_turn"), text
+    )
     data = {**json.loads(text), "turn": turn[0]}
     result = _grid()(
-        key=key,
-        data=data,
-        default={"picked": []},
-        on_picked_change=_nothing,
-        on_open_change=_nothing,
+        key=key, data=data, default={"picked": []}, on_picked_change=_ignore, on_open_change=_ignore
     )
     opened = getattr(result, "open", None)
     return (
         shown.get(opened) if isinstance(opened, str) else None,
-        [shown[name] for name in _picked(result) if pick and name in shown],
+        [shown[name] for name in _valid_ids(result) if pick and name in shown],
     )
 
 
-def _nothing() -> None:
+def _ignore() -> None:
     """Exist: a state is only kept for those who say that they want to hear of it."""
 
 
-def _picked(result: Any) -> list[str]:
-    """Return the ids that the browser says are picked, if they look like ids."""
+def _valid_ids(result: Any) -> list[str]:
     names = result.get("picked") if hasattr(result, "get") else None
     if not isinstance(names, list):
         return []
@@ -151,7 +148,6 @@ def _picked(result: Any) -> list[str]:
 
 @lru_cache(maxsize=1)
 def grid_source() -> tuple[str, str]:
-    """Return the grid's module and style sheet."""
     folder = resources.files("synthstudio.studio") / "grid"
     return (folder / "grid.js").read_text("utf-8"), (folder / "grid.css").read_text("utf-8")
 

@@ -48,8 +48,7 @@ class OpenSet:
 
     @cached_property
     def source(self) -> pictures.Source:
-        """Return where its pictures come from."""
-        return pictures.source_of(self.dataset, self.skeleton)
+        return pictures.read_source(self.dataset, self.skeleton)
 
     @cached_property
     def table(self) -> PeopleTable:
@@ -72,7 +71,7 @@ class Context:
         """Open the store and the data sets; SynthStudioError for what cannot be."""
         self.settings = settings
         self.tokens = Tokens(load_secret(settings.state))
-        self.names = access.Names(settings.state)
+        self.names = access.BrowserNames(settings.state)
         self.cache = pictures.Cache(settings.limits.cache_bytes)
         self.store: Store = open_store(settings.database)
         self.signed_in = False
@@ -135,7 +134,7 @@ class Context:
             if title:
                 st.title(title)
             lead = may(current_user().role, "generate")
-            page_parts.nothing(
+            page_parts.empty_state(
                 "No data set is open, so there is nothing to show here yet. "
                 + ("Make one, or start" if lead else "Ask a lead to make one, or start")
                 + " the studio with the folder of one that you have.",
@@ -165,7 +164,6 @@ class Context:
 
 @functools.lru_cache(4)
 def context_of(settings: Settings) -> Context:
-    """Return the one context of these settings in this process."""
     return Context(settings)
 
 
@@ -185,9 +183,9 @@ def refuse_unguarded() -> None:
         return
     host = urlsplit(f"//{st.context.headers.get('Host', '')}").hostname
     here = settings.is_local(host) and settings.is_local(st.get_option("server.address"))
-    if guard.is_installed() and (context().signed_in or here):
+    if guard.is_guarded() and (context().signed_in or here):
         return
-    guard.refused("a page of a server without guard or sign-in", host=host or "")
+    guard.log_refusal("a page of a server without guard or sign-in", host=host or "")
     st.error(
         "The studio is served to this machine only, unless sign-in is set up. "
         "Start it by: synthstudio studio"
@@ -208,7 +206,7 @@ def current_user() -> User:
     name = _signed_in_name() if ctx.signed_in else _given_name(ctx)
     role = ctx.role_of(name)
     if role is None:
-        guard.refused("a stranger", user=name)
+        guard.log_refusal("a stranger", user=name)
         st.error(f"{plain(name)} is no member here. Ask an admin to be added on the page Team.")
         _leave(ctx)
         st.stop()
@@ -219,7 +217,7 @@ def require(role: Role) -> User:
     """Return who uses this session if that person may; else say so and stop the page."""
     me = current_user()
     if ROLES.index(me.role) < ROLES.index(role):
-        guard.refused("a page for another role", user=me.name, role=me.role, needed=role)
+        guard.log_refusal("a page for another role", user=me.name, role=me.role, needed=role)
         st.warning(f"This page is for the role {role}; you are {me.role}.")
         st.stop()
     return me
@@ -272,7 +270,7 @@ def _signed_in_name() -> str:
     try:
         return access.identity(st.user.to_dict())
     except StudioError as error:
-        guard.refused("an identity that is not vouched for", why=error)
+        guard.log_refusal("an identity that is not vouched for", why=error)
         st.error(plain(error))
         st.button("Sign out", on_click=st.logout)
         st.stop()
@@ -294,7 +292,7 @@ def _given_name(ctx: Context) -> str:
         try:
             name = checked_name(text)
         except StudioError as error:
-            guard.refused("a name", name=text)
+            guard.log_refusal("a name", name=text)
             st.error(plain(error))
         else:
             st.session_state["me"] = name
@@ -313,7 +311,7 @@ def _leave(ctx: Context) -> None:
             st.rerun()
 
 
-def whose(me: User) -> None:
+def show_user(me: User) -> None:
     """Show who is there, and let that person leave."""
     st.text(f"{me.name} · {me.role}")
     _leave(context())

@@ -35,13 +35,13 @@ _ROLES = logging.getLogger("synthstudio.review.roles")
 LOG_NAME = "studio-guard.log"
 _LOG_BYTES, _LOG_FILES = 5 * 2**20, 4
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
-_ONCE = (b"host", b"origin", b"content-length", b"cookie", b"sec-fetch-site")
+_UNREPEATABLE = (b"host", b"origin", b"content-length", b"cookie", b"sec-fetch-site")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _UPLOAD = "/_stcore/upload_file/"
 _CALLBACK = "/oauth2callback"
-_CLOSED = ("/_stcore/metrics", "/_stcore/script-health-check", "/_stcore/agent")
-_OURS = ("/img/", "/download/")
-_OWN_BROWSER = ("/media/", _UPLOAD)
+_BLOCKED_PATHS = ("/_stcore/metrics", "/_stcore/script-health-check", "/_stcore/agent")
+_OUR_PATHS = ("/img/", "/download/")
+_BROWSER_PATHS = ("/media/", _UPLOAD)
 """Streamlit itself asks nothing of who fetches from here."""
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -84,17 +84,17 @@ def open_log(folder: Path) -> Path:
     return path
 
 
-def refused(reason: str, **facts: object) -> None:
-    """Log something that was refused: one line, whatever the facts hold."""
-    told = " ".join(f"{name}={log_text(value)!r}" for name, value in facts.items())
-    LOG.warning("refused %s %s", reason, told)
+def log_refusal(reason: str, **fields: object) -> None:
+    """Log something that was refused: one line, whatever the fields hold."""
+    text = " ".join(f"{name}={log_text(value)!r}" for name, value in fields.items())
+    LOG.warning("refused %s %s", reason, text)
 
 
 _installed: list[bool] = []
 
 
-def is_installed() -> bool:
-    """Tell whether a guard stands before this process's server."""
+def is_guarded() -> bool:
+    """Whether a guard stands before this process's server."""
     return bool(_installed)
 
 
@@ -102,7 +102,6 @@ class Guard:
     """ASGI middleware; see the module."""
 
     def __init__(self, app: Asgi, *, policy: Policy, tokens: Tokens) -> None:
-        """Stand before `app`."""
         self.app, self.policy, self.tokens = app, policy, tokens
         _installed.append(True)
 
@@ -113,24 +112,26 @@ class Guard:
             return
         headers = header_map(scope)
         browser = self.tokens.browser(cookies(headers).get(self.tokens.cookie))
-        why = self._stranger(scope, headers) or self._foreign(scope, headers)
-        why = why or self._forbidden(scope, headers, browser)
+        why = self._host_error(scope, headers) or self._origin_error(scope, headers)
+        why = why or self._path_error(scope, headers, browser)
         if why:
-            refused(why, **_facts(scope, headers))
-            await _answer(scope, send, 403)
+            log_refusal(why, **_request_fields(scope, headers))
+            await _refuse(scope, send, 403)
             return
         length = headers.get("content-length", "0")
         limit = self.policy.upload_bytes if _path(scope).startswith(_UPLOAD) else 0
         if not length.isdecimal() or int(length) > limit + 2**16:
-            refused("a body that is too large", length=length, **_facts(scope, headers))
-            await _answer(scope, send, 413)
+            log_refusal(
+                "a body that is too large", length=length, **_request_fields(scope, headers)
+            )
+            await _refuse(scope, send, 413)
             return
-        await self.app(scope, receive, self._watched(scope, headers, send, new=not browser))
+        await self.app(scope, receive, self._wrap_send(scope, headers, send, new=not browser))
 
-    def _stranger(self, scope: Scope, headers: Mapping[str, str]) -> str:
+    def _host_error(self, scope: Scope, headers: Mapping[str, str]) -> str:
         """Say why the machine that asks, or the name it asks for, is not served; else ""."""
         names = [name.lower() for name, _ in scope["headers"]]
-        if any(names.count(name) > 1 for name in _ONCE):
+        if any(names.count(name) > 1 for name in _UNREPEATABLE):
             return "a repeated header"
         host = _hostname(headers.get("host", ""))
         if host not in self.policy.hosts:
@@ -145,7 +146,7 @@ class Guard:
             return "a forwarded request, without sign-in"
         return ""
 
-    def _foreign(self, scope: Scope, headers: Mapping[str, str]) -> str:
+    def _origin_error(self, scope: Scope, headers: Mapping[str, str]) -> str:
         """Say why the page that asks is not ours; else ""."""
         origin = headers.get("origin")
         changes = scope["type"] == "websocket" or scope["method"] not in _SAFE
@@ -154,38 +155,46 @@ class Guard:
         if origin is not None and urlsplit(origin).netloc != headers.get("host"):
             return "a foreign origin"
         site = headers.get("sec-fetch-site", "none")
-        if site not in ("same-origin", "none") and _path(scope).startswith((*_OURS, *_OWN_BROWSER)):
+        if site not in ("same-origin", "none") and _path(scope).startswith(
+            (*_OUR_PATHS, *_BROWSER_PATHS)
+        ):
             return "a request by another site's page"
         return ""
 
-    def _forbidden(self, scope: Scope, headers: Mapping[str, str], browser: str) -> str:
+    def _path_error(self, scope: Scope, headers: Mapping[str, str], browser: str) -> str:
         path = _path(scope)
-        if path.startswith(_CLOSED):
+        if path.startswith(_BLOCKED_PATHS):
             return "a closed path"
-        if path.startswith(_OWN_BROWSER):
+        if path.startswith(_BROWSER_PATHS):
             if not browser:
                 return "a browser that did not open the studio"
             if self.policy.signed_in and self.policy.user_of(cookies(headers)) is None:
                 return "a file for somebody who did not sign in"
         return ""
 
-    def _watched(self, scope: Scope, headers: Mapping[str, str], send: Send, *, new: bool) -> Send:
+    def _wrap_send(
+        self, scope: Scope, headers: Mapping[str, str], send: Send, *, new: bool
+    ) -> Send:
         """Return `send` that adds our headers and logs what layers below refuse."""
 
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._dress(scope, message, new=new)
-                if message["status"] in (400, 403, 405, 413) and not _path(scope).startswith(_OURS):
-                    refused(f"with {message['status']}", **_facts(scope, headers))
+                self._add_headers(scope, message, new=new)
+                if message["status"] in (400, 403, 405, 413) and not _path(scope).startswith(
+                    _OUR_PATHS
+                ):
+                    log_refusal(f"with {message['status']}", **_request_fields(scope, headers))
                 elif _path(scope) == _CALLBACK and not _signs_in(message):
-                    refused("a sign-in", **_facts(scope, headers))
+                    log_refusal("a sign-in", **_request_fields(scope, headers))
             elif message["type"] == "websocket.close" and message.get("code") in (1002, 1008, 1009):
-                refused(f"websocket closed with {message['code']}", **_facts(scope, headers))
+                log_refusal(
+                    f"websocket closed with {message['code']}", **_request_fields(scope, headers)
+                )
             await send(message)
 
         return watched
 
-    def _dress(self, scope: Scope, message: Message, *, new: bool) -> None:
+    def _add_headers(self, scope: Scope, message: Message, *, new: bool) -> None:
         """Add the headers that every answer has, and to a page its policy and cookie."""
         found = {name.lower(): value for name, value in message.get("headers", ())}
         extra = [(name, value) for name, value in _HEADERS if name not in found]
@@ -221,7 +230,6 @@ def header_map(scope: Scope) -> dict[str, str]:
 
 
 def cookies(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the request's cookies."""
     pairs = (part.split("=", 1) for part in headers.get("cookie", "").split(";") if "=" in part)
     return {name.strip(): value.strip().strip('"') for name, value in pairs}
 
@@ -241,12 +249,12 @@ def _path(scope: Scope) -> str:
 
 
 def _signs_in(message: Message) -> bool:
-    """Tell whether an answer hands out the cookie of somebody who signed in."""
+    """Whether an answer hands out the cookie of somebody who signed in."""
     values = [v for name, v in message.get("headers", ()) if name.lower() == b"set-cookie"]
     return any(re.match(rb'_streamlit_user="?[^";]', value) for value in values)
 
 
-def _facts(scope: Scope, headers: Mapping[str, str]) -> dict[str, object]:
+def _request_fields(scope: Scope, headers: Mapping[str, str]) -> dict[str, object]:
     return {
         "method": scope.get("method", "WEBSOCKET"),
         "path": scope["path"],
@@ -256,7 +264,7 @@ def _facts(scope: Scope, headers: Mapping[str, str]) -> dict[str, object]:
     }
 
 
-async def _answer(scope: Scope, send: Send, status: int) -> None:
+async def _refuse(scope: Scope, send: Send, status: int) -> None:
     """Refuse; a websocket that is closed before it is accepted is answered with 403."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008})

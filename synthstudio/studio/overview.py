@@ -28,7 +28,7 @@ from synthstudio.review.store import Store
 from synthstudio.review.values import MAIN, Event
 from synthstudio.studio.context import OpenSet
 from synthstudio.studio.jobs import process
-from synthstudio.studio.jobs.process import Running, printed
+from synthstudio.studio.jobs.process import Running, read_result
 
 _MOST_SETS = 500
 _lock = threading.Lock()
@@ -45,28 +45,25 @@ class People:
 
     @property
     def total(self) -> int:
-        """Return how many there are."""
         return sum(self.status.values())
 
     @property
     def decided(self) -> int:
-        """Return how many are approved, rejected or flagged."""
         return sum(self.status.get(name, 0) for name in DECIDED)
 
     @property
     def waiting(self) -> int:
-        """Return how many still have to be decided on."""
         return self.total - self.decided
 
 
-def people_of(store: Store, key: str) -> People:
+def count_people(store: Store, key: str) -> People:
     """Return the count of a data set, made anew after each event in it."""
     event = last_event_id(store, key)
     with _lock:
         kept = _people_cache.get((store.url, key))
     if kept is not None and kept[0] == event:
         return kept[1]
-    made = _count_people(store, key)
+    made = _tally_people(store, key)
     with _lock:
         _people_cache[store.url, key] = (event, made)
         while len(_people_cache) > _MOST_SETS:
@@ -74,7 +71,7 @@ def people_of(store: Store, key: str) -> People:
     return made
 
 
-def added_words(people: People) -> str:
+def added_note(people: People) -> str:
     """Return what a list of the people on disk leaves out, as a sentence; "" for nothing."""
     if not people.added:
         return ""
@@ -83,7 +80,7 @@ def added_words(people: People) -> str:
     return f"{people.added:,} {who} in Review alone."
 
 
-def _count_people(store: Store, key: str) -> People:
+def _tally_people(store: Store, key: str) -> People:
     untouched, rows = by_status(store, key)
     status: Counter[str] = Counter()
     for name, deleted, added, count in rows:
@@ -104,7 +101,7 @@ _lock = threading.Lock()
 _progress_cache: dict[tuple[str, str], tuple[int, dict[str, int]]] = {}
 
 
-def progress_of(store: Store, dataset: str) -> dict[str, int]:
+def review_progress(store: Store, dataset: str) -> dict[str, int]:
     """Return {"done", "total"}: people decided on, and all, as of the newest event."""
     name = (store.url, dataset)
     with _lock:
@@ -142,7 +139,7 @@ _CHECKS: tuple[tuple[Kind, str], ...] = (("validation", "Validation"), ("audit",
 COMMAND = "`synthstudio review check DATASET`"
 
 
-def checks_words(ran: Mapping[Kind, CheckRun], *, frames: int) -> str:
+def checks_summary(ran: Mapping[Kind, CheckRun], *, frames: int) -> str:
     """Return of whom the checks have doubts and since when; how to run those that never were.
 
     `frames`: how many the data set has.
@@ -167,12 +164,12 @@ def _said(title: str, run: CheckRun, frames: int) -> str:
 
 _READ_SHARDS = 100
 _size_cache: OrderedDict[str, tuple[int, bool]] = OrderedDict()
-_facts_cache: OrderedDict[tuple[str, str], tuple[int, Facts]] = OrderedDict()
+_facts_cache: OrderedDict[tuple[str, str], tuple[int, DatasetFacts]] = OrderedDict()
 _MOST_SETS = 500
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class DatasetFacts:
     """A data set at a glance. `people`: counted as everywhere; `estimate`: if any."""
 
     frames: int
@@ -184,7 +181,7 @@ class Facts:
     estimate: Estimate | None
 
 
-def facts(store: Store, found: OpenSet) -> Facts:
+def dataset_facts(store: Store, found: OpenSet) -> DatasetFacts:
     """Return the figures of a data set, counted anew after each event in it.
 
     SynthStudioError when it or the store is damaged.
@@ -200,14 +197,14 @@ def facts(store: Store, found: OpenSet) -> Facts:
     return made
 
 
-def _collect_facts(store: Store, found: OpenSet) -> Facts:
+def _collect_facts(store: Store, found: OpenSet) -> DatasetFacts:
     last, by = last_edit(store, found.key)
     size, exact = stored_bytes(found.key, found.dataset)
     share = share_of(store, found.key, "control_share")
     guess = estimate(store, found.table, share=share) if last is not None else None
-    return Facts(
+    return DatasetFacts(
         frames=found.dataset.frames,
-        people=people_of(store, found.key),
+        people=count_people(store, found.key),
         bytes=size,
         is_exact=exact,
         last=last,
@@ -256,7 +253,7 @@ class Health:
     message: str = ""
 
 
-class Clinic:
+class HealthChecks:
     """Checks data sets one after another; safe for threads. Results outlive the server."""
 
     def __init__(self, state: Path) -> None:
@@ -265,7 +262,7 @@ class Clinic:
         self._lock = threading.Lock()
         self._running: dict[str, Running] = {}
 
-    def look(self, key: str, dataset: Path, *, begin: bool) -> Health:
+    def status(self, key: str, dataset: Path, *, begin: bool) -> Health:
         """Return what is known of a data set; `begin`: have it checked if nothing is known."""
         folder = self._folder / key[:16] / _mark(dataset)
         with self._lock:
@@ -284,18 +281,17 @@ class Clinic:
             return Health(state="checking")
 
     def _forget_ended(self) -> None:
-        for name in [n for n, running in self._running.items() if not process.alive(running)]:
+        for name in [n for n, running in self._running.items() if not process.is_alive(running)]:
             del self._running[name]
 
 
 @functools.lru_cache(4)
-def clinic(state: Path) -> Clinic:
-    """Return the clinic of a studio, the same for all of its sessions."""
-    return Clinic(state)
+def health_checks(state: Path) -> HealthChecks:
+    return HealthChecks(state)
 
 
 def _read(folder: Path, dataset: Path) -> Health:
-    found = printed(folder / process.OUT_NAME)
+    found = read_result(folder / process.OUT_NAME)
     if found is None:
         said = process.tail(folder / process.ERR_NAME, lines=4)
         if not said:  # the server ended while it was checked: begin again when asked

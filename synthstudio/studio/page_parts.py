@@ -15,23 +15,23 @@ HOME, REVIEW, GALLERY, QUEUE, TEAM, GENERATE = (
     f"pages/{name}.py" for name in ("home", "review", "gallery", "queue", "team", "generate")
 )
 NO_PEOPLE = "This data set holds no people, so there is nobody to show or review."
-_told: set[str] = set()
+_logged: set[str] = set()
 
 
-def nothing(why: str, *ways: tuple[str, str], good: bool = False) -> None:
-    """Say in a sentence why nothing is here; each of `ways` is a button: (its words, a page).
+def empty_state(why: str, *links: tuple[str, str], good: bool = False) -> None:
+    """Say in a sentence why empty_state is here; each of `links` is a button: (its words, a page).
 
     `good`: it is as it should be.
     """
     (st.success if good else st.info)(why)
-    if ways:
+    if links:
         with st.container(horizontal=True):
-            for k, (label, page) in enumerate(ways):
+            for k, (label, page) in enumerate(links):
                 if st.button(label, key=f"way {label}", type="secondary" if k else "primary"):
                     st.switch_page(page)
 
 
-def cannot_read(name: str, error: SynthStudioError) -> None:
+def show_unreadable(name: str, error: SynthStudioError) -> None:
     """Say that a data set cannot be read, by its name; what the error tells goes to the log."""
     log_unreadable(name, error)
     st.warning(
@@ -42,14 +42,14 @@ def cannot_read(name: str, error: SynthStudioError) -> None:
 
 def log_unreadable(name: str, error: SynthStudioError) -> None:
     """Write to the log what is wrong with a data set, once a process."""
-    if str(error) not in _told:
-        _told.add(str(error))
+    if str(error) not in _logged:
+        _logged.add(str(error))
         guard.LOG.warning("cannot read %s: %s", log_text(name), log_text(error, longest=2_000))
 
 
 def show_refusal(error: SynthStudioError, *, user: str = "") -> None:
     """Log what was refused, with who asked, and say it on the page."""
-    guard.refused("what a page asked for", user=user, why=error)
+    guard.log_refusal("what a page asked for", user=user, why=error)
     st.error(plain(error))
 
 
@@ -74,6 +74,6 @@ def open_review(params: dict[str, str]) -> NoReturn:
     st.switch_page(REVIEW, query_params=params)
 
 
-def message(text: str) -> None:
+def field_error(text: str) -> None:
     """Say what is wrong, beside the field that it is about."""
     st.markdown(f":red[{plain(text)}]")

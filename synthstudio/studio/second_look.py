@@ -32,8 +32,14 @@ from synthstudio.review.values import ItemState, JointLabel, Person, Status, Use
 from synthstudio.studio.context import Context, OpenSet
 from synthstudio.studio.drawing import pictures, plots
 from synthstudio.studio.drawing.marks import legend_html
-from synthstudio.studio.gallery.view import forget_columns
-from synthstudio.studio.page_parts import QUEUE, nothing, open_review, review_params, show_refusal
+from synthstudio.studio.gallery.view import clear_columns
+from synthstudio.studio.page_parts import (
+    QUEUE,
+    empty_state,
+    open_review,
+    review_params,
+    show_refusal,
+)
 from synthstudio.studio.text import plain
 
 
@@ -90,7 +96,7 @@ def _take(ctx: Context, me: User, chosen: OpenSet, share: float) -> None:
         show_refusal(error, user=me.name)
         return
     if not people:
-        nothing(
+        empty_state(
             "Nobody waits for your second look: others have to decide on people first.",
             ("Review people yourself", QUEUE),
         )
@@ -102,11 +108,11 @@ def _take(ctx: Context, me: User, chosen: OpenSet, share: float) -> None:
     )
 
 
-def agreeing(ctx: Context, chosen: OpenSet) -> None:
+def show_agreement(ctx: Context, chosen: OpenSet) -> None:
     """Show how far two looks at the same people agree, joint by joint."""
     found = agreement(ctx.store, chosen.table)
     if not found.people:
-        nothing(
+        empty_state(
             "Nobody has been looked at twice yet, so there is no agreement to show. Two people "
             "have to decide on the same person, the second one by the button above.",
             ("Begin with the Risk queue", QUEUE),
@@ -154,7 +160,6 @@ def agreement_words(found: Agreement) -> str:
 
 
 def joint_lines(found: Agreement) -> list[dict[str, object]]:
-    """Return a line a joint."""
     return [_line(one) for one in found.joints]
 
 
@@ -187,16 +192,16 @@ DELETED: Literal["deleted"] = "deleted"
 _WORDS = {2: "visible", 1: "hidden", 0: "outside", None: "unlabelled"}
 
 
-def decisions(ctx: Context, me: User, chosen: OpenSet) -> None:
+def show_decisions(ctx: Context, me: User, chosen: OpenSet) -> None:
     """Show the largest difference that nobody has decided on yet."""
     if not may(me.role, "adjudicate"):
-        nothing(
+        empty_state(
             "Leads decide where two looks differ, and you are no lead.", ("Go on reviewing", QUEUE)
         )
         return
     open_ones = disagreements(ctx.store, chosen.table)
     if not open_ones:
-        nothing(
+        empty_state(
             "There is nothing to decide: no two looks at one person differ, or a lead has decided "
             "already. More people are looked at twice under Second look.",
             ("Go on reviewing", QUEUE),
@@ -287,7 +292,7 @@ def _choices(ctx: Context, me: User, chosen: OpenSet, found: Disagreement, base:
         except Refused as error:
             show_refusal(error, user=me.name)
             return
-        forget_columns()
+        clear_columns()
         st.rerun()
 
 

@@ -30,7 +30,7 @@ from synthstudio.review.team.second_pass import blinded_among
 from synthstudio.review.values import Person, User
 from synthstudio.studio import access
 from synthstudio.studio import settings as options
-from synthstudio.studio.access import Grant, Kind, derived, load_secret
+from synthstudio.studio.access import Grant, Kind, derive_key, load_secret
 from synthstudio.studio.context import Context, OpenSet, context
 from synthstudio.studio.drawing import pictures
 from synthstudio.studio.guard import (
@@ -40,25 +40,24 @@ from synthstudio.studio.guard import (
     UserOf,
     cookies,
     header_map,
+    log_refusal,
     open_log,
     page_policy,
-    refused,
 )
 from synthstudio.studio.jobs import scheduler
 from synthstudio.studio.settings import Settings, is_local
 from synthstudio.studio.text import log_text
 
-SLOW_S = 0.015
-AGAIN_S = 1800.0
+SLOW_COLLECTION_S = 0.015
+UNFREEZE_EVERY_S = 1800.0
 """So long what was set aside stays unlooked at."""
 _FULL = 2
 
 
-class Keeper:
+class GcTuner:
     """Watches collections; one for a process."""
 
     def __init__(self) -> None:
-        """Begin with nothing set aside."""
         self._began = 0.0
         self._thawed = time.monotonic()
 
@@ -68,18 +67,18 @@ class Keeper:
             return
         now = time.monotonic()
         if phase == "start":
-            if now - self._thawed > AGAIN_S:
+            if now - self._thawed > UNFREEZE_EVERY_S:
                 self._thawed = now
                 gc.unfreeze()
             self._began = time.thread_time()
-        elif time.thread_time() - self._began > SLOW_S:
+        elif time.thread_time() - self._began > SLOW_COLLECTION_S:
             gc.freeze()
 
 
-def keep_short() -> None:
+def limit_gc_pauses() -> None:
     """Begin to keep collections of this process short; once is enough."""
-    if not any(isinstance(each, Keeper) for each in gc.callbacks):
-        gc.callbacks.append(Keeper())
+    if not any(isinstance(each, GcTuner) for each in gc.callbacks):
+        gc.callbacks.append(GcTuner())
 
 
 _PICTURES: tuple[Kind, ...] = ("image", "clean", "crop", "mask", "amodal", "depth")
@@ -90,19 +89,19 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-_NEVER_KEPT = {**_HEADERS, "Cache-Control": "no-store"}
+_UNCACHED = {**_HEADERS, "Cache-Control": "no-store"}
 
 
 def routes(user_of: UserOf) -> list[Route]:
     """Return our routes. `user_of` tells the signed-in user of a request's cookies."""
 
-    def answering(
+    def handler(
         kinds: tuple[Kind, ...], use: Callable[[Context, Grant], Response]
     ) -> Callable[[Request], Response]:
         def answer(request: Request) -> Response:
             ctx = context()
             try:
-                grant = _granted(ctx, request, kinds, user_of)
+                grant = _verify_grant(ctx, request, kinds, user_of)
             except StudioError as error:
                 return _refusal(request, error, 403)
             try:
@@ -113,13 +112,15 @@ def routes(user_of: UserOf) -> list[Route]:
         return answer
 
     return [
-        Route("/img/{token:path}", answering(_PICTURES, _picture), methods=["GET"]),
-        Route("/download/{token:path}", answering(("download",), _file), methods=["GET"]),
+        Route("/img/{token:path}", handler(_PICTURES, _picture), methods=["GET"]),
+        Route("/download/{token:path}", handler(("download",), _file), methods=["GET"]),
         Route("/healthz", _health, methods=["GET"]),
     ]
 
 
-def _granted(ctx: Context, request: Request, kinds: tuple[Kind, ...], user_of: UserOf) -> Grant:
+def _verify_grant(
+    ctx: Context, request: Request, kinds: tuple[Kind, ...], user_of: UserOf
+) -> Grant:
     """Return what the request's token allows to who sent it; StudioError for nothing."""
     grant = ctx.tokens.read(str(request.path_params["token"]), kinds=kinds)
     sent = cookies(header_map(request.scope))
@@ -141,8 +142,8 @@ def _picture(ctx: Context, grant: Grant) -> Response:
         index = frame if grant.kind == "image" else source.clean_of(frame)
         if index is None:
             raise StudioError(f"frame {frame}: it has no frame without occluders.")
-        return _sent(pictures.image(source, index), pictures.media_type(source, index))
-    if grant.labels and grant.revision and _is_veiled(ctx, open_set, grant):
+        return _picture_response(pictures.image(source, index), pictures.media_type(source, index))
+    if grant.labels and grant.revision and _is_blinded(ctx, open_set, grant):
         grant = replace(grant, revision=0)  # as on disk: a second look at this person is open
     key = (
         grant.kind,
@@ -153,18 +154,18 @@ def _picture(ctx: Context, grant: Grant) -> Response:
         grant.labels,
         grant.revision,
     )
-    data = ctx.cache.get(key) or ctx.cache.put(key, _made(ctx, open_set, grant))
-    return _sent(data, "image/jpeg" if grant.kind == "crop" else "image/png")
+    data = ctx.cache.get(key) or ctx.cache.put(key, _render(ctx, open_set, grant))
+    return _picture_response(data, "image/jpeg" if grant.kind == "crop" else "image/png")
 
 
-def _is_veiled(ctx: Context, open_set: OpenSet, grant: Grant) -> bool:
+def _is_blinded(ctx: Context, open_set: OpenSet, grant: Grant) -> bool:
     who = User(name=grant.user, role=ctx.role_of(grant.user) or "viewer")
     share = share_of(ctx.store, open_set.key, "second_share")
     one = (grant.frame, grant.instance)
     return one in blinded_among(ctx.store, open_set.table, [one], who=who, share=share)
 
 
-def _made(ctx: Context, open_set: OpenSet, grant: Grant) -> bytes:
+def _render(ctx: Context, open_set: OpenSet, grant: Grant) -> bytes:
     source, frame, instance = open_set.source, grant.frame, grant.instance
     if grant.kind == "depth":
         return pictures.depth(source, frame)
@@ -188,29 +189,28 @@ def _made(ctx: Context, open_set: OpenSet, grant: Grant) -> bytes:
 def _file(ctx: Context, grant: Grant) -> Response:
     path = file_inside(ctx.settings.exports, grant.name, where="download")
     return FileResponse(
-        path, filename=path.name, media_type="application/octet-stream", headers=_NEVER_KEPT
+        path, filename=path.name, media_type="application/octet-stream", headers=_UNCACHED
     )
 
 
 def _health(request: Request) -> Response:
-    """Say that server and store answer; nothing else."""
     try:
         with context().store.reading():
-            return JSONResponse({"status": "ok"}, headers=_NEVER_KEPT)
+            return JSONResponse({"status": "ok"}, headers=_UNCACHED)
     except SynthStudioError:
-        return JSONResponse({"status": "no store"}, status_code=503, headers=_NEVER_KEPT)
+        return JSONResponse({"status": "no store"}, status_code=503, headers=_UNCACHED)
 
 
-def _sent(data: bytes, media_type: str) -> Response:
+def _picture_response(data: bytes, media_type: str) -> Response:
     return Response(data, media_type=media_type, headers=_HEADERS)
 
 
 def _refusal(request: Request, error: Exception, status: int) -> Response:
     """Log why, and tell the browser nothing of it."""
     client = request.client.host if request.client else "?"
-    refused(f"with {status}", path=request.scope["path"], why=error, client=client)
+    log_refusal(f"with {status}", path=request.scope["path"], why=error, client=client)
     text = "refused\n" if status == 403 else "not found\n"
-    return PlainTextResponse(text, status_code=status, headers=_NEVER_KEPT)
+    return PlainTextResponse(text, status_code=status, headers=_UNCACHED)
 
 
 SCRIPT = Path(__file__).with_name("app.py")
@@ -239,7 +239,7 @@ def serve(settings: Settings) -> None:
     for name, value in flags.items():
         config.set_option(name, value)
     app = st.App(SCRIPT, **build(settings))
-    sys.stderr.write(f"synthstudio studio: {_shown(settings)} (stop with Ctrl-C)\n")
+    sys.stderr.write(f"synthstudio studio: {_address_text(settings)} (stop with Ctrl-C)\n")
     app.run(config=flags)
 
 
@@ -249,12 +249,12 @@ def build(settings: Settings) -> dict[str, Any]:
     section = access.auth_section(settings, others=own)
     if section:
         section.setdefault(
-            "cookie_secret", derived(load_secret(settings.state), "sign-in cookies").hex()
+            "cookie_secret", derive_key(load_secret(settings.state), "sign-in cookies").hex()
         )
     # Otherwise Streamlit itself would serve the files of pages/ before anybody gave a name.
     PagesManager.uses_pages_directory = False
     log = open_log(settings.state)
-    hosts = _hosts(settings, section)
+    hosts = _allowed_hosts(settings, section)
     _enforce(hosts, signed_in=bool(section))
     ctx = context()
     ctx.signed_in = bool(section)
@@ -271,7 +271,7 @@ def build(settings: Settings) -> dict[str, Any]:
     async def lifespan(_: Any) -> AsyncIterator[None]:
         _enforce(hosts, signed_in=bool(section))  # options may have been read anew since
         LOG.info("started, sign-in %s, log %s", "on" if section else "off", log)
-        keep_short()
+        limit_gc_pauses()
         scheduler.start(settings, ctx.store)  # jobs that outlived the last server are found again
         yield
 
@@ -280,7 +280,7 @@ def build(settings: Settings) -> dict[str, Any]:
         "middleware": [Middleware(Guard, policy=policy, tokens=ctx.tokens)],
         "secrets": {"auth": section} if section else None,
         "lifespan": lifespan,
-        "on_script_error": _failed,
+        "on_script_error": _log_page_error,
     }
 
 
@@ -296,7 +296,7 @@ def check_address(address: str | None) -> None:
         )
 
 
-def _failed(error: Exception) -> None:
+def _log_page_error(error: Exception) -> None:
     """Log an error that a page did not catch; the browser is shown its type only."""
     LOG.error("a page failed: %s", log_text(repr(error), longest=500), exc_info=error)
 
@@ -326,13 +326,12 @@ def _enforce(hosts: tuple[str, ...], *, signed_in: bool) -> None:
         )
 
 
-def _hosts(settings: Settings, section: Mapping[str, Any]) -> tuple[str, ...]:
+def _allowed_hosts(settings: Settings, section: Mapping[str, Any]) -> tuple[str, ...]:
     back = urlsplit(str(section.get("redirect_uri", ""))).hostname
     return tuple(dict.fromkeys((*settings.hosts, *((back,) if back else ()))))
 
 
 def _user_of(redirect_uri: str) -> UserOf:
-    """Return what tells the signed-in user of cookies, as Streamlit signed them."""
     parts = urlsplit(redirect_uri)
     origin = f"{parts.scheme}://{parts.netloc}"
 
@@ -355,6 +354,6 @@ def _index_html() -> str:
     return (Path(st.__file__).parent / "static" / "index.html").read_text("utf-8")
 
 
-def _shown(settings: Settings) -> str:
+def _address_text(settings: Settings) -> str:
     host = f"[{settings.address}]" if ":" in settings.address else settings.address
     return settings.url or f"http://{host}:{settings.port}"

@@ -128,7 +128,7 @@ def current() -> Settings:
 
 
 def is_local(address: str | None) -> bool:
-    """Tell whether only this machine can reach an address or host name."""
+    """Whether only this machine can reach an address or host name."""
     if address == "localhost":
         return True
     try:

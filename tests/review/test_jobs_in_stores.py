@@ -69,13 +69,13 @@ def test_a_job_is_added_and_read_back(store: Store, settings: Settings) -> None:
 def test_of_many_who_ask_for_one_place_one_gets_it(
     store: Store, settings: Settings, monkeypatch
 ) -> None:
-    told, ready, as_spec = [], threading.Barrier(6), orders.as_spec
+    told, ready, order_to_spec = [], threading.Barrier(6), orders.order_to_spec
 
     def slowly(order):
         time.sleep(0.3)  # between the look at the queue and the new row
-        return as_spec(order)
+        return order_to_spec(order)
 
-    monkeypatch.setattr(orders, "as_spec", slowly)
+    monkeypatch.setattr(orders, "order_to_spec", slowly)
 
     def ask() -> None:
         ready.wait()

@@ -26,7 +26,7 @@ from synthstudio.review.risk.queue import risk_order
 from synthstudio.review.risk.scores import risk_of
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import dataset_key, default_url, open_store
-from synthstudio.studio.overview import checks_words
+from synthstudio.studio.overview import checks_summary
 
 HIDERS = ("hidden_joint", "hidden_instance", "hidden_share")
 WRIST = JOINTS.index("left_wrist")
@@ -175,13 +175,13 @@ def test_the_queue_says_when_checks_were_run() -> None:
     noon = datetime(2026, 3, 1, 12, 5, tzinfo=UTC)
     rows = CheckRun(at=noon, people=1, frames=None)
     rays = CheckRun(at=noon, people=0, frames=1000)
-    assert "have not been run yet" in checks_words({}, frames=9)
-    assert "review check" in checks_words({}, frames=9)
-    assert checks_words({"validation": rows, "audit": rays}, frames=2000) == (
+    assert "have not been run yet" in checks_summary({}, frames=9)
+    assert "review check" in checks_summary({}, frames=9)
+    assert checks_summary({"validation": rows, "audit": rays}, frames=2000) == (
         "Validation of all frames doubts 1 person (01 Mar 2026 12:05 UTC). The audit of the first "
         "1,000 of 2,000 frames doubts nobody (01 Mar 2026 12:05 UTC)."
     )
-    one = checks_words({"validation": rows}, frames=9)
+    one = checks_summary({"validation": rows}, frames=9)
     assert one.endswith(
         "The audit has not been run yet: `synthstudio review check DATASET` runs it."
     )

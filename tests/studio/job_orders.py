@@ -12,7 +12,7 @@ import yaml
 from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.review.store import Store
 from synthstudio.review.values import User
-from synthstudio.studio.jobs import job_store
+from synthstudio.studio.jobs import job_store, scheduler
 from synthstudio.studio.jobs.job_store import Job
 from synthstudio.studio.jobs.orders import Generate
 from synthstudio.studio.settings import Limits, Settings
@@ -60,7 +60,7 @@ def drive(
     """Look after the jobs, as a server does, until one of them is as wanted."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        job_store.tend(store, settings)
+        scheduler.run_once(store, settings)
         seen = job_store.job(store, number)
         if until(seen):
             return seen

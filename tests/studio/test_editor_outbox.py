@@ -12,7 +12,7 @@ from synthstudio.review.models import DatasetRow, utc_now
 from synthstudio.review.store import open_store
 from synthstudio.review.values import JointLabel, Person, User
 from synthstudio.studio.editor import outbox
-from synthstudio.studio.editor.outbox import deliver, read
+from synthstudio.studio.editor.outbox import apply_message, parse_message
 
 KEY = "d" * 64
 CLIENT = "c0ffee00c0ffee00"
@@ -56,7 +56,7 @@ def message(*ops, **more):
 
 
 def tell(store, *ops, who=ADA):
-    return deliver(store, read(message(*ops), dataset=KEY), who=who, base_of=base_of)
+    return apply_message(store, parse_message(message(*ops), dataset=KEY), who=who, base_of=base_of)
 
 
 def told(store):
@@ -150,7 +150,7 @@ def test_roles_and_people_that_are_not_there(store):
 )
 def test_no_message_at_all(payload):
     with pytest.raises(Refused) as refused:
-        read(payload, dataset=KEY)
+        parse_message(payload, dataset=KEY)
     assert refused.value.reason == "invalid"
     assert len(str(refused.value)) < 400
 

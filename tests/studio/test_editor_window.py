@@ -18,7 +18,7 @@ from synthstudio.review.values import JointLabel, Op, Person, User
 from synthstudio.studio import components
 from synthstudio.studio.drawing import pictures
 from synthstudio.studio.editor import window
-from synthstudio.studio.editor.queue import Ask, order_of
+from synthstudio.studio.editor.queue import QueueRequest, build_queue
 
 ADA = User(name="Ada", role="reviewer")
 
@@ -43,7 +43,7 @@ def frames(dataset):
 
 def give(store, dataset, frames, people, **more):
     key = register(store, dataset, "crates")
-    source = pictures.source_of(dataset, frames.skeleton)
+    source = pictures.read_source(dataset, frames.skeleton)
     found = window.items(
         store,
         key,
@@ -122,18 +122,20 @@ def test_where_a_stretch_ends():
 
 def test_queues(store, dataset, tmp_path):
     table = people_table(dataset, cache=tmp_path)
-    everybody = order_of(store, table, Ask(queue="all"), who=ADA)
+    everybody = build_queue(store, table, QueueRequest(queue="all"), who=ADA)
     assert everybody.people(table, 0, 3) == [(0, 1), (0, 2), (1, 1)]
-    risky = order_of(store, table, Ask(queue="risk"), who=ADA)
+    risky = build_queue(store, table, QueueRequest(queue="risk"), who=ADA)
     assert sorted(risky.rows) == list(everybody.rows)
     assert len(risky.reasons(0, 5)) == 5
-    assert len(order_of(store, table, Ask(queue="mine"), who=ADA).rows) == 0
-    some = order_of(store, table, Ask(queue="all", query="any joint hidden by person"), who=ADA)
+    assert len(build_queue(store, table, QueueRequest(queue="mine"), who=ADA).rows) == 0
+    some = build_queue(
+        store, table, QueueRequest(queue="all", query="any joint hidden by person"), who=ADA
+    )
     assert 0 < len(some.rows) <= len(everybody.rows)
     with pytest.raises(DatasetError):
-        order_of(store, table, Ask(query="wrist of"), who=ADA)
+        build_queue(store, table, QueueRequest(query="wrist of"), who=ADA)
     say(store, dataset, (0, 1), "status", 9, revision=0, status="approved")
-    todo = order_of(store, table, Ask(queue="all", todo=True), who=ADA)
+    todo = build_queue(store, table, QueueRequest(queue="all", todo=True), who=ADA)
     assert len(todo.rows) == len(everybody.rows) - 1 and todo.place_of(table, 0, 1) is None
     first = todo.with_first(table, 0, 1)
     assert first.place_of(table, 0, 1) == 0 and len(first.rows) == len(everybody.rows)

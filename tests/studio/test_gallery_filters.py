@@ -13,11 +13,11 @@ from synthstudio.studio.gallery.filters import (
     RANGES,
     TESTS,
     Form,
-    JointAsk,
-    form_of,
-    quoted,
-    text_of,
-    whiches,
+    JointCondition,
+    form_from_query,
+    joint_choices,
+    query_text,
+    quote,
     with_choice,
     with_joint,
     with_range,
@@ -30,7 +30,9 @@ _words = st.text("abc_ -'é12", min_size=1, max_size=8)
 
 @st.composite
 def forms(draw: st.DrawFn) -> Form:
-    ask = st.builds(JointAsk, which=st.sampled_from(whiches(JOINTS)), test=st.sampled_from(TESTS))
+    ask = st.builds(
+        JointCondition, which=st.sampled_from(joint_choices(JOINTS)), test=st.sampled_from(TESTS)
+    )
     form = Form(joints=tuple(draw(st.lists(ask, max_size=MAX_JOINT_TESTS, unique=True))))
     for name in RANGES:
         low = draw(_hundredths)
@@ -44,20 +46,20 @@ def forms(draw: st.DrawFn) -> Form:
 
 @given(forms())
 def test_a_form_becomes_text_and_the_text_the_same_form(form: Form) -> None:
-    text = text_of(form)
-    assert form_of(parse_query(text, JOINTS) if text else None) == form
+    text = query_text(form)
+    assert form_from_query(parse_query(text, JOINTS) if text else None) == form
 
 
 def test_the_text_is_what_a_person_would_write() -> None:
-    form = with_joint(Form(), JointAsk(which="left_wrist", test="hidden by object"))
+    form = with_joint(Form(), JointCondition(which="left_wrist", test="hidden by object"))
     form = with_range(form, "occluded", (0.3, 1.0))
     form = with_choice(form, "pose family", ["sit", "kneel"])
     form = with_choice(form, "status", ["pending"])
-    assert text_of(form) == (
+    assert query_text(form) == (
         "left_wrist hidden by object and occluded >= 0.3 and pose family in (sit, kneel)"
         " and status = pending"
     )
-    assert text_of(Form()) == ""
+    assert query_text(Form()) == ""
 
 
 @pytest.mark.parametrize(
@@ -79,28 +81,28 @@ def test_the_text_is_what_a_person_would_write() -> None:
     ],
 )
 def test_a_query_that_says_more_has_no_form(text: str) -> None:
-    assert form_of(parse_query(text, JOINTS)) is None
+    assert form_from_query(parse_query(text, JOINTS)) is None
 
 
 def test_both_wrists_and_all_wrists_are_one_thing_to_the_form() -> None:
-    form = form_of(parse_query("both wrists hidden by person", JOINTS))
+    form = form_from_query(parse_query("both wrists hidden by person", JOINTS))
     assert form is not None
-    assert form.joints == (JointAsk(which="all wrist", test="hidden by person"),)
+    assert form.joints == (JointCondition(which="all wrist", test="hidden by person"),)
 
 
 def test_a_click_adds_a_joint_and_the_oldest_gives_way() -> None:
     form = Form()
     for name in ("nose", "left_eye", "right_eye"):
-        form = with_joint(form, JointAsk(which=name, test="hidden"))
+        form = with_joint(form, JointCondition(which=name, test="hidden"))
     assert [ask.which for ask in form.joints] == ["left_eye", "right_eye"]
 
 
 def test_names_are_quoted_and_one_that_cannot_be_is_refused() -> None:
-    assert quoted("ann") == "ann"
-    assert quoted("Ann B") == '"Ann B"'
-    assert quoted('5" screen') == "'5\" screen'"
+    assert quote("ann") == "ann"
+    assert quote("Ann B") == '"Ann B"'
+    assert quote('5" screen') == "'5\" screen'"
     with pytest.raises(DatasetError, match="both kinds of quotes"):
-        quoted("\"'")
+        quote("\"'")
 
 
 def test_a_mistake_is_shown_with_a_caret_and_review_fields_are_among_the_hints() -> None:

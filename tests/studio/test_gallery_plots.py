@@ -13,16 +13,16 @@ from synthstudio.review.risk.people import facet, joint_facet
 from synthstudio.review.risk.review_fields import matching_rows, parse_query
 from synthstudio.review.risk.table import PeopleTable, people_table
 from synthstudio.studio.drawing import plots
-from synthstudio.studio.gallery.filters import Form, text_of
-from synthstudio.studio.gallery.panel import _place, _with, narrow
+from synthstudio.studio.gallery.filters import Form, query_text
+from synthstudio.studio.gallery.panel import _add_filter, _clicked_point, narrow
 from synthstudio.studio.gallery.view import (
-    Look,
+    GalleryState,
     csv_header,
     csv_rows,
-    ordered,
     page_of,
     percent,
-    set_text,
+    set_query,
+    sort_rows,
 )
 from synthstudio.studio.text import csv_bytes
 
@@ -50,7 +50,7 @@ def columns(table: PeopleTable) -> dict[str, np.ndarray]:
 
 def _counts(plot: plots.Plot, table: PeopleTable, columns: dict[str, np.ndarray]) -> list[int]:
     """Return how many people each click finds."""
-    texts = [text_of(_with(Form(), ask)) for ask in plot.asks]
+    texts = [query_text(_add_filter(Form(), ask)) for ask in plot.filters]
     return [len(matching_rows(table, parse_query(text, table.joints), columns)) for text in texts]
 
 
@@ -63,7 +63,7 @@ def test_each_cell_of_the_heat_map_finds_the_people_it_counts(
     cells = _counts(plot, table, columns)
     assert cells == counts[:, :5].ravel().tolist()
     assert sum(cells) == table.people * len(table.joints)
-    assert len(plot.figure.data[1].x) == len(plot.asks)
+    assert len(plot.figure.data[1].x) == len(plot.filters)
 
 
 def test_each_bin_finds_the_people_it_counts(
@@ -91,30 +91,30 @@ def test_bars_of_families_and_statuses_find_the_people_they_count(
 
 
 def test_a_click_narrows_the_query_and_nonsense_of_a_browser_is_none(table: PeopleTable) -> None:
-    now = Look()
-    ask = plots.Ask(field="occluded", limits=(0.3, 0.4))
+    now = GalleryState()
+    ask = plots.PlotFilter(field="occluded", limits=(0.3, 0.4))
     narrow(now, ask, table.joints)
     assert now.query == "occluded >= 0.3 and occluded < 0.4"
-    set_text(now, "nose visible or left_ear visible", table.joints)
-    narrow(now, plots.Ask(which="left_knee", test="hidden by self"), table.joints)
+    set_query(now, "nose visible or left_ear visible", table.joints)
+    narrow(now, plots.PlotFilter(which="left_knee", test="hidden by self"), table.joints)
     assert now.query == "(nose visible or left_ear visible) and left_knee hidden by self"
     good = {"selection": {"points": [{"point_index": 3}]}}
-    assert _place(good, 4) == 3
+    assert _clicked_point(good, 4) == 3
     wrong = [None, {}, {"selection": {"points": []}}, {"selection": {"points": ["x"]}}]
     for event in wrong:
-        assert _place(event, 4) is None
+        assert _clicked_point(event, 4) is None
     for index in (4, -1, "0", True, 1.0):
-        assert _place({"selection": {"points": [{"point_index": index}]}}, 4) is None
+        assert _clicked_point({"selection": {"points": [{"point_index": index}]}}, 4) is None
 
 
 def test_a_mistake_keeps_the_last_query(table: PeopleTable) -> None:
-    now = Look()
-    set_text(now, "occluded > 0.2", table.joints)
-    set_text(now, "occluded > bananas", table.joints)
+    now = GalleryState()
+    set_query(now, "occluded > 0.2", table.joints)
+    set_query(now, "occluded > bananas", table.joints)
     assert (now.query, now.text) == ("occluded > 0.2", "occluded > bananas")
-    assert "no number" in now.mistake and "^" in now.mistake
-    set_text(now, "", table.joints)
-    assert (now.query, now.mistake) == ("", "")
+    assert "no number" in now.query_error and "^" in now.query_error
+    set_query(now, "", table.joints)
+    assert (now.query, now.query_error) == ("", "")
 
 
 def test_review_fields_join_label_fields_by_the_same_logic(
@@ -146,11 +146,11 @@ def test_orders_put_the_unknown_last_and_pages_end(
     table: PeopleTable, columns: dict[str, np.ndarray]
 ) -> None:
     rows = np.arange(table.people)
-    risk = columns["risk"][ordered(rows, "risk", table, columns)]
+    risk = columns["risk"][sort_rows(rows, "risk", table, columns)]
     known = risk[np.isfinite(risk)]
     assert (np.diff(known) <= 0).all() and np.isnan(risk[len(known) :]).all()
-    assert (np.diff(table.occluded[ordered(rows, "occluded", table, columns)]) <= 0).all()
-    assert (np.diff(table.occluded[ordered(rows, "shown", table, columns)]) >= 0).all()
+    assert (np.diff(table.occluded[sort_rows(rows, "occluded", table, columns)]) <= 0).all()
+    assert (np.diff(table.occluded[sort_rows(rows, "shown", table, columns)]) >= 0).all()
     page = page_of(rows, number=99, size=10)
     assert (page.number, page.pages, page.first) == (2, 3, 20)
     assert page.rows.tolist() == rows[20:].tolist()
@@ -182,7 +182,7 @@ def test_percent_says_nothing_of_what_nobody_knows() -> None:
 def test_plots_without_people_say_so() -> None:
     assert "none" in plots.bars({}, field="status").alt
     assert "none" in plots.histogram(np.zeros(10, np.int64)).alt
-    assert plots.heat_map(np.zeros((2, len(CAUSES)), np.int64), ("nose", "chin")).asks
+    assert plots.heat_map(np.zeros((2, len(CAUSES)), np.int64), ("nose", "chin")).filters
 
 
 def test_the_interval_is_drawn_where_it_is() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from synthstudio.studio.components import grid_source, turn_of
+from synthstudio.studio.components import grid_source, sequence_number
 
 _HOST = """
 async (js) => {
@@ -39,9 +39,9 @@ def test_an_older_call_that_comes_late_changes_nothing(new_page: Callable[..., A
 
 
 def test_the_turn_rises_when_what_is_shown_changes() -> None:
-    first = turn_of(None, "a")
-    assert turn_of(first, "a") == first
+    first = sequence_number(None, "a")
+    assert sequence_number(first, "a") == first
     ahead = (first[0] + 10**12, "a")  # a clock that was set back
-    assert turn_of(ahead, "b") == (ahead[0] + 1, "b")
-    assert turn_of(first, "b")[0] > first[0]
+    assert sequence_number(ahead, "b") == (ahead[0] + 1, "b")
+    assert sequence_number(first, "b")[0] > first[0]
     assert first[0] < 2**53  # JavaScript holds it exactly

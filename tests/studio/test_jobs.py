@@ -75,7 +75,7 @@ def said(settings: Settings, number: int) -> str:
 def test_a_job_makes_a_data_set_and_the_next_one_waits(store: Store, settings: Settings) -> None:
     first = job_store.add(store, order(frames=3), settings, who=LEAD)
     second = job_store.add(store, order("second"), settings, who=LEAD)
-    assert {j.id for j in job_store.tend(store, settings)} == {first.id}
+    assert {j.id for j in scheduler.run_once(store, settings)} == {first.id}
     assert job_store.job(store, second.id).state == "queued"
     assert os.getsid(pid_of(store, first.id)) == pid_of(store, first.id) != os.getsid(0)
     seen = drive(store, settings, first.id, until=ended)
@@ -95,9 +95,9 @@ def test_a_job_outlives_its_server(store: Store, settings: Settings) -> None:
         from pathlib import Path
         from job_orders import settings_in
         from synthstudio.review.store import open_store
-        from synthstudio.studio.jobs import job_store
+        from synthstudio.studio.jobs import scheduler
         settings = settings_in(Path({str(settings.exports.parent)!r}), jobs=1)
-        job_store.tend(open_store(settings.database), settings)
+        scheduler.run_once(open_store(settings.database), settings)
         os.kill(os.getpid(), 9)
     """
     died = subprocess.run([sys.executable, "-c", textwrap.dedent(server)], check=False)
@@ -152,16 +152,16 @@ def _left(group: int) -> list[psutil.Process]:
 
 
 def test_cancel_insists(store, settings, instead, monkeypatch) -> None:
-    monkeypatch.setattr(job_store, "TERM_AFTER_S", 3600.0)
-    monkeypatch.setattr(job_store, "KILL_AFTER_S", 3600.0)
+    monkeypatch.setattr(scheduler, "TERM_AFTER_S", 3600.0)
+    monkeypatch.setattr(scheduler, "KILL_AFTER_S", 3600.0)
     instead(STUBBORN)
     made = job_store.add(store, order(), settings, who=LEAD)
     drive(store, settings, made.id, until=lambda _: "ready" in said(settings, made.id))
     job_store.cancel(store, made.id, who=LEAD)
     drive(store, settings, made.id, until=lambda _: "asked" in said(settings, made.id))
-    monkeypatch.setattr(job_store, "TERM_AFTER_S", 0.5)
+    monkeypatch.setattr(scheduler, "TERM_AFTER_S", 0.5)
     drive(store, settings, made.id, until=lambda _: "told" in said(settings, made.id))
-    monkeypatch.setattr(job_store, "KILL_AFTER_S", 1.0)
+    monkeypatch.setattr(scheduler, "KILL_AFTER_S", 1.0)
     assert drive(store, settings, made.id, until=ended).state == "cancelled"
     assert said(settings, made.id).split() == ["ready", "asked", "told"]  # once each
 
@@ -180,32 +180,32 @@ def test_a_recycled_number_is_not_taken_for_the_job(store, settings) -> None:
         seen = drive(store, settings, made.id, until=ended)
         assert seen.state == "cancelled" and innocent.poll() is None
         born = psutil.Process(innocent.pid).create_time()
-        assert process.alive(Running(pid=innocent.pid, born=born))
-        assert not process.send(Running(pid=innocent.pid, born=born - 60), signal.SIGKILL)
+        assert process.is_alive(Running(pid=innocent.pid, born=born))
+        assert not process.send_signal(Running(pid=innocent.pid, born=born - 60), signal.SIGKILL)
     finally:
         innocent.kill()
         innocent.wait()
 
 
 def test_a_job_whose_server_died_while_beginning_it(store, settings, instead, monkeypatch) -> None:
-    monkeypatch.setattr(job_store, "_CLAIM_S", 3600.0)
+    monkeypatch.setattr(scheduler, "_CLAIM_S", 3600.0)
     instead("import time; time.sleep(600)")
     made = job_store.add(store, order(), settings, who=LEAD)
-    assert job_store._claim(store, settings) == made.id  # and then the server died
-    assert job_store.tend(store, settings) == []  # it might be about to begin
+    assert scheduler._claim(store, settings) == made.id  # and then the server died
+    assert scheduler.run_once(store, settings) == []  # it might be about to begin
     line = orders.command("generate", made.spec, settings)
     running = process.start(
         line, job_store.log_folder(settings, made.id)
     )  # or just after beginning
-    job_store.tend(store, settings)
+    scheduler.run_once(store, settings)
     assert pid_of(store, made.id) == 0  # it still might be about to
-    monkeypatch.setattr(job_store, "_CLAIM_S", 0.0)
-    job_store.tend(store, settings)
+    monkeypatch.setattr(scheduler, "_CLAIM_S", 0.0)
+    scheduler.run_once(store, settings)
     assert pid_of(store, made.id) == running.pid
     os.killpg(running.pid, signal.SIGKILL)
     assert drive(store, settings, made.id, until=ended).state == "lost"
     other = job_store.add(store, order("other"), settings, who=LEAD)
-    assert job_store._claim(store, settings) == other.id
+    assert scheduler._claim(store, settings) == other.id
     assert drive(store, settings, other.id, until=ended).state == "lost"
 
 
@@ -230,7 +230,9 @@ def test_many_tenders_begin_a_job_once(store, settings, instead, tmp_path) -> No
     before = set(process._children)
     for k in range(3):
         job_store.add(store, order(f"set{k}"), settings, who=LEAD)
-    threads = [threading.Thread(target=job_store.tend, args=(store, settings)) for _ in range(6)]
+    threads = [
+        threading.Thread(target=scheduler.run_once, args=(store, settings)) for _ in range(6)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -245,7 +247,7 @@ def test_jobs_of_another_machine_are_left_alone(store, settings) -> None:
     with store.session() as session:
         row = session.get(JobRow, made.id)
         row.progress, row.state, row.pid = {"total": 4, "node": "elsewhere"}, "running", 1
-    assert job_store.tend(store, settings) == []
+    assert scheduler.run_once(store, settings) == []
     assert job_store.job(store, made.id).state == "running"
 
 

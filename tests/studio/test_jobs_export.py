@@ -14,7 +14,7 @@ from synthstudio.review.store import dataset_key, open_store, register
 from synthstudio.studio.jobs import export_worker, job_store
 from synthstudio.studio.jobs.orders import Export
 from synthstudio.studio.jobs.process import OUT_NAME
-from synthstudio.studio.overview import Clinic, Health
+from synthstudio.studio.overview import Health, HealthChecks
 
 
 def test_an_export_is_whole_or_not_there(tmp_path: Path, studio_set: Path) -> None:
@@ -54,10 +54,10 @@ def test_an_export_that_cannot_be_says_why(tmp_path: Path, studio_set: Path) -> 
     store.close()
 
 
-def checked(clinic: Clinic, dataset: Path) -> Health:
+def checked(health_checks: HealthChecks, dataset: Path) -> Health:
     deadline = time.monotonic() + 300
     key = dataset_key(Dataset(dataset))
-    while (seen := clinic.look(key, dataset, begin=True)).state in ("checking", "waiting"):
+    while (seen := health_checks.status(key, dataset, begin=True)).state in ("checking", "waiting"):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     return seen
@@ -65,20 +65,20 @@ def checked(clinic: Clinic, dataset: Path) -> Health:
 
 def test_a_clinic_remembers(tmp_path: Path, studio_set: Path) -> None:
     key = dataset_key(Dataset(studio_set))
-    clinic = Clinic(tmp_path)
-    assert clinic.look(key, studio_set, begin=False).state == "unknown"
-    assert clinic.look(key, studio_set, begin=True).state == "checking"
+    health_checks = HealthChecks(tmp_path)
+    assert health_checks.status(key, studio_set, begin=False).state == "unknown"
+    assert health_checks.status(key, studio_set, begin=True).state == "checking"
     other = tmp_path / "other"
     other.mkdir()
     (other / "index.json").write_text("{}")
-    assert clinic.look("other", other, begin=True).state == "waiting"  # one at a time
-    seen = checked(clinic, studio_set)
+    assert health_checks.status("other", other, begin=True).state == "waiting"  # one at a time
+    seen = checked(health_checks, studio_set)
     assert (seen.state, seen.errors) == ("known", 0)
-    again = Clinic(tmp_path)  # the server was started anew
-    assert again.look(key, studio_set, begin=False) == seen
+    again = HealthChecks(tmp_path)  # the server was started anew
+    assert again.status(key, studio_set, begin=False) == seen
     output = next((tmp_path / "health").glob(f"*/*/{OUT_NAME}"))
     output.write_text('{"errors": 1}')
-    assert Clinic(tmp_path).look(key, studio_set, begin=False).state == "failed"
+    assert HealthChecks(tmp_path).status(key, studio_set, begin=False).state == "failed"
     output.write_text("")  # the server died while it was checked
-    assert Clinic(tmp_path).look(key, studio_set, begin=False).state == "unknown"
+    assert HealthChecks(tmp_path).status(key, studio_set, begin=False).state == "unknown"
     assert not output.exists()

@@ -154,7 +154,7 @@ def test_exports_know_their_formats(settings: Settings) -> None:
 
 
 def test_arguments_are_fixed(settings: Settings) -> None:
-    line = orders.command("generate", orders.as_spec(order()), settings)
+    line = orders.command("generate", orders.order_to_spec(order()), settings)
     exports = settings.exports
     assert line[1:] == [
         "-m",
@@ -169,13 +169,13 @@ def test_arguments_are_fixed(settings: Settings) -> None:
         "1",
         "--json",
     ]
-    spec = {**orders.as_spec(order()), "out": "../../etc"}
+    spec = {**orders.order_to_spec(order()), "out": "../../etc"}
     with pytest.raises(Refused):
         orders.command("generate", spec, settings)
     with pytest.raises(Refused):
-        orders.command("rm", orders.as_spec(order()), settings)
+        orders.command("rm", orders.order_to_spec(order()), settings)
     export = Export(dataset="/sets/a", form="coco", out="first")
-    line = orders.command("export", orders.as_spec(export), settings)
+    line = orders.command("export", orders.order_to_spec(export), settings)
     assert settings.database not in " ".join(line)  # it may hold a password
     assert settings.database in orders.environment("export", settings).values()
     assert orders.environment("generate", settings) == {}

@@ -36,7 +36,7 @@ def drawer(settings: Settings) -> Iterator[Previews]:
 
 def waited(drawer: Previews, key: str, seconds: float = 300) -> Preview:
     deadline = time.monotonic() + seconds
-    while (seen := drawer.look(key)).state == "waiting":
+    while (seen := drawer.status(key)).state == "waiting":
         assert time.monotonic() < deadline, "no answer"
         time.sleep(0.05)
     return seen
@@ -44,8 +44,8 @@ def waited(drawer: Previews, key: str, seconds: float = 300) -> Preview:
 
 def test_one_process_draws_them_all(drawer: Previews) -> None:
     before = psutil.Process().memory_info().rss
-    key = drawer.ask(TINY, assets=0, index=0)
-    assert drawer.ask(TINY, assets=0, index=0) == key  # asked twice, drawn once
+    key = drawer.request(TINY, assets=0, index=0)
+    assert drawer.request(TINY, assets=0, index=0) == key  # asked twice, drawn once
     first = waited(drawer, key)
     assert first.state == "done", first.message
     assert (
@@ -53,48 +53,48 @@ def test_one_process_draws_them_all(drawer: Previews) -> None:
         == decode_rgb(first.picture, "preview").shape[0] / 3
     )
     pid = drawer._worker.pid
-    other = waited(drawer, drawer.ask(TINY, assets=0, index=1))
+    other = waited(drawer, drawer.request(TINY, assets=0, index=1))
     assert other.state == "done" and other.picture != first.picture
     assert drawer._worker.pid == pid and other.seconds < first.seconds
     bad = parse({**RECIPE, "people": {"count": 1, "poses": {"names": {"no such pose": 1}}}})
-    failed = waited(drawer, drawer.ask(bad, assets=0, index=0))
+    failed = waited(drawer, drawer.request(bad, assets=0, index=0))
     assert failed.state == "failed" and "no such pose" in failed.message
     assert drawer._worker.pid == pid  # an error of ours does not end it
-    key_of_bad = drawer.ask(bad, assets=0, index=0)
-    assert drawer.look(key_of_bad).state == "failed"  # a page that asks again changes nothing
+    key_of_bad = drawer.request(bad, assets=0, index=0)
+    assert drawer.status(key_of_bad).state == "failed"  # a page that asks again changes nothing
     drawer.forget(key_of_bad)
-    assert "not there" in drawer.look(key_of_bad).message
-    again = waited(drawer, drawer.ask(bad, assets=0, index=0))
+    assert "not there" in drawer.status(key_of_bad).message
+    again = waited(drawer, drawer.request(bad, assets=0, index=0))
     assert again.state == "failed" and "no such pose" in again.message  # tried anew
     os.kill(pid, signal.SIGKILL)
-    again = waited(drawer, drawer.ask(TINY, assets=0, index=2))
+    again = waited(drawer, drawer.request(TINY, assets=0, index=2))
     assert again.state == "done" and drawer._worker.pid != pid
     assert psutil.Process().memory_info().rss - before < 60e6  # nothing was drawn here
     drawer.close()
-    assert drawer.look(key).state == "done"  # kept on disk
+    assert drawer.status(key).state == "done"  # kept on disk
 
 
 def test_one_that_takes_too_long_is_ended(drawer: Previews, monkeypatch) -> None:
     monkeypatch.setattr(previewing, "LONGEST_S", 0.2)
     monkeypatch.setattr(previewing, "FIRST_S", 0.2)
-    seen = waited(drawer, drawer.ask(TINY, assets=0, index=0))
+    seen = waited(drawer, drawer.request(TINY, assets=0, index=0))
     assert seen.state == "failed" and "could not be drawn" in seen.message
     assert drawer._worker is None
 
 
 def test_the_queue_and_the_requests_are_bounded(drawer: Previews, monkeypatch) -> None:
     gate = threading.Event()
-    monkeypatch.setattr(Previews, "_answered", lambda *_: {"seconds": float(gate.wait(300))})
+    monkeypatch.setattr(Previews, "_request_answer", lambda *_: {"seconds": float(gate.wait(300))})
     with pytest.raises(Refused, match="too many previews"):
         for index in range(previewing.MOST_WAITING + 1):
-            drawer.ask(TINY, assets=0, index=index)
+            drawer.request(TINY, assets=0, index=index)
     for index in (-1, previewing.LAST_FRAME + 1):
         with pytest.raises(Refused, match="no such frame"):
-            drawer.ask(TINY, assets=0, index=index)
+            drawer.request(TINY, assets=0, index=index)
     photo = parse({**RECIPE, "backdrop": {"kind": "photo", "folder": "photos"}})
     with pytest.raises(Refused, match="asset folders are not there"):
-        drawer.ask(photo, assets=0, index=0)
-    assert drawer.look("0" * 32).state == "failed"
+        drawer.request(photo, assets=0, index=0)
+    assert drawer.status("0" * 32).state == "failed"
     drawer.close()
     gate.set()
 
@@ -106,7 +106,7 @@ def test_old_pictures_go(drawer: Previews, settings: Settings, monkeypatch) -> N
     for k in range(6):
         (folder / f"{k}.jpg").write_bytes(b"x")
         os.utime(folder / f"{k}.jpg", (1000 + k, 1000 + k))
-    drawer._tidy()
+    drawer._delete_old()
     assert sorted(p.stem for p in folder.glob("*.jpg")) == ["3", "4", "5"]
 
 

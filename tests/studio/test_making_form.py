@@ -29,11 +29,14 @@ def test_every_field_of_every_scene_round_trips(path: Path) -> None:
     recipe = load(path)
     values = dump(recipe)
     fields = form.main_fields(values, most_frames=20_000)
-    for part in form.parts(values):
-        fields += form.further(values, part)
+    for part in form.sections(values):
+        fields += form.section_fields(values, part)
     assert len({f.path for f in fields}) == len(fields) > 60
-    said = {f.path: form.read_text(form.as_text(form.get(values, f.path))) for f in fields}
-    made, faults = form.checked(recipe, said)
+    said = {
+        f.path: form.parse_yaml_line(form.to_yaml_line(form.value_at(values, f.path)))
+        for f in fields
+    }
+    made, faults = form.apply_edits(recipe, said)
     assert faults == {} and made == recipe
     named = [f for f in fields if f.help]
     assert len(named) > 0.9 * len(fields)
@@ -43,7 +46,7 @@ def test_no_field_leads_to_a_folder() -> None:
     folder = {"kind": "photo", "folder": "photos"}
     recipe = parse({**RECIPE, "backdrop": folder, "cutouts": {"folder": "cut"}})
     values = dump(recipe)
-    fields = [f for part in form.parts(values) for f in form.further(values, part)]
+    fields = [f for part in form.sections(values) for f in form.section_fields(values, part)]
     assert not [f for f in fields if "folder" in f.name]
     for path, value in (
         (("backdrop", "folder"), "other"),
@@ -52,23 +55,26 @@ def test_no_field_leads_to_a_folder() -> None:
         (("cutouts",), {"folder": "other"}),
         (("motion",), {"folder": "other"}),
     ):
-        made, faults = form.checked(recipe, {path: value})
+        made, faults = form.apply_edits(recipe, {path: value})
         assert made is None and faults, path
-    assert form.checked(recipe, {("backdrop", "kind"): "photo"})[1] == {}
+    assert form.apply_edits(recipe, {("backdrop", "kind"): "photo"})[1] == {}
 
 
 def test_faults_stand_beside_their_fields() -> None:
     recipe = parse(RECIPE)
     edits = {("frames",): 0, ("camera", "height_m"): [3, 1], ("people", "identities"): 0}
-    made, faults = form.checked(recipe, edits)
+    made, faults = form.apply_edits(recipe, edits)
     assert made is None and set(faults) == {"frames", "camera.height_m", "people.identities"}
     assert "low 3 is greater than 1" in faults["camera.height_m"]
-    camera = {f.name: f for f in form.further(dump(recipe), "camera")}
-    assert form.of_field(faults, camera["camera.height_m"]) == faults["camera.height_m"]
-    assert form.of_field(faults, camera["camera.vertical_fov_deg"]) == ""
+    camera = {f.name: f for f in form.section_fields(dump(recipe), "camera")}
+    assert form.field_errors(faults, camera["camera.height_m"]) == faults["camera.height_m"]
+    assert form.field_errors(faults, camera["camera.vertical_fov_deg"]) == ""
     inside = {"camera.height_m.normal.sd": "too small"}
-    assert form.of_field(inside, camera["camera.height_m"]) == "too small"
-    assert "each layer once" in form.checked(recipe, {("layers",): ["depth", "depth"]})[1]["layers"]
+    assert form.field_errors(inside, camera["camera.height_m"]) == "too small"
+    assert (
+        "each layer once"
+        in form.apply_edits(recipe, {("layers",): ["depth", "depth"]})[1]["layers"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,7 +92,7 @@ def test_faults_stand_beside_their_fields() -> None:
 )
 def test_text_that_is_no_value(text: str) -> None:
     with pytest.raises(RecipeError):
-        form.read_text(text)
+        form.parse_yaml_line(text)
 
 
 def test_ranges_beyond_a_slider_become_text() -> None:
@@ -101,7 +107,7 @@ def test_ranges_beyond_a_slider_become_text() -> None:
 
 def test_changing_does_not_touch_the_scene() -> None:
     values = dump(parse(RECIPE))
-    made = form.changed(values, {("camera", "height_m"): [1, 2], ("frames",): 9})
+    made = form.with_edits(values, {("camera", "height_m"): [1, 2], ("frames",): 9})
     assert made["frames"] == 9 and values["frames"] == 4
     assert values["camera"]["height_m"] != made["camera"]["height_m"] == [1, 2]
 

@@ -13,7 +13,7 @@ from PIL import Image
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.skeleton import COLOURS, get_skeleton
 from synthstudio.studio.drawing import marks
-from synthstudio.studio.drawing.marks import Marked, legend_html, marked
+from synthstudio.studio.drawing.marks import JointMarks, draw_marks, legend_html
 
 U8 = NDArray[np.uint8]
 BONES = get_skeleton("coco17")
@@ -31,8 +31,8 @@ def one(cause: str, joint: str = "left_wrist", *, state: int | None = None, px: 
     if cause == "unlabelled":
         states = [None] * len(places)
     blank = np.full((180, 180, 3), GREY, np.uint8)
-    labels = Marked(skeleton=BONES, px=places, state=states, cause=[cause] * len(places))
-    return marked(blank, labels)
+    labels = JointMarks(skeleton=BONES, px=places, state=states, cause=[cause] * len(places))
+    return draw_marks(blank, labels)
 
 
 def light(picture: U8) -> NDArray[np.float64]:
@@ -89,8 +89,8 @@ def test_bones_are_thin_and_dashed_where_an_end_is_hidden() -> None:
         places[ends] = [[20, 90], [160, 90]]
         state = [STATES.get(cause, 1)] * len(places)
         blank = np.full((180, 180, 3), GREY, np.uint8)
-        labels = Marked(skeleton=BONES, px=places, state=state, cause=[cause] * len(places))
-        lit[cause] = (marked(blank, labels)[80:100, 40:140] != GREY).any(axis=2)
+        labels = JointMarks(skeleton=BONES, px=places, state=state, cause=[cause] * len(places))
+        lit[cause] = (draw_marks(blank, labels)[80:100, 40:140] != GREY).any(axis=2)
     high = {cause: int(mask.any(axis=1).sum()) for cause, mask in lit.items()}
     assert high["visible"] > high["object"] > 0 == high["truncated"]
     gaps = {cause: int((~mask.any(axis=0)).sum()) for cause, mask in lit.items()}

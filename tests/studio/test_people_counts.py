@@ -20,7 +20,7 @@ from synthstudio.review.team.second_pass import (
     second_rows,
 )
 from synthstudio.review.values import Op, Person, User
-from synthstudio.studio.overview import added_words, people_of
+from synthstudio.studio.overview import added_note, count_people
 from synthstudio.studio.second_look import progress_words
 
 ADA = User(name="Ada", role="admin")
@@ -56,9 +56,9 @@ def busy(review: Reviewed) -> None:
 
 def test_people_are_counted_alike_everywhere(review: Reviewed) -> None:
     key, on_disk = review.table.key, review.table.people
-    assert people_of(review.store, key).status == {"pending": on_disk}
+    assert count_people(review.store, key).status == {"pending": on_disk}
     busy(review)
-    found = people_of(review.store, key)
+    found = count_people(review.store, key)
     assert found.status == {
         "approved": 2,
         "rejected": 1,
@@ -71,7 +71,7 @@ def test_people_are_counted_alike_everywhere(review: Reviewed) -> None:
     whole = counts(review.store, key)  # what the command line tells
     assert (whole.people, dict(whole.status)) == (found.total, found.status)
     assert done_and_total(review.store, key) == (found.decided, found.total)  # the editor
-    assert added_words(found) == "1 person whom reviewers added is in Review alone."
+    assert added_note(found) == "1 person whom reviewers added is in Review alone."
 
 
 def test_second_looks_count_each_person_once(review: Reviewed) -> None:
@@ -91,7 +91,7 @@ def test_second_looks_count_each_person_once(review: Reviewed) -> None:
     assert f"{everybody} people (100%)" in told
     assert f"So far: {everybody - 5} not yet, 2 once, 3 twice" in told
     assert "a lead has decided 1." in told
-    found = people_of(store, table.key)  # a second look changes no count but by its decision
+    found = count_people(store, table.key)  # a second look changes no count but by its decision
     assert found.decided == 5 and found.status["rejected"] == 1
 
 

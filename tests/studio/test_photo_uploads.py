@@ -17,7 +17,7 @@ from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.review.values import User
 from synthstudio.studio.generating import form, scenes
 from synthstudio.studio.generating.scenes import Scene, may_have_photos, with_photos
-from synthstudio.studio.jobs.orders import Generate, check_name, check_order, roots_of
+from synthstudio.studio.jobs.orders import Generate, asset_roots, check_name, check_order
 from synthstudio.studio.settings import Limits
 
 LIMITS = Limits()
@@ -121,13 +121,13 @@ def test_a_scene_takes_uploaded_photos_and_nothing_else_of_the_exports(tmp_path:
     scene = Scene(name="tiny", recipe=parse(RECIPE), roots=(0,))
     own = with_photos(scene, "street", settings)
     assert own.recipe.folders == {"backgrounds": "street"} and own.name == "tiny-street"
-    root = roots_of(settings)[own.roots[0]]
+    root = asset_roots(settings)[own.roots[0]]
     (found,) = scan_images(root, "street", kind="background")
     assert found.asset.name == f"street/{path.name}"
     made = Generate(recipe=dump(own.recipe), out="first", assets=own.roots[0])
     check_order(made, settings, LEAD)
     for field, value in ((("backdrop", "folder"), "../../etc"), (("backdrop", "folder"), "other")):
-        assert form.checked(own.recipe, {field: value})[0] is None
+        assert form.apply_edits(own.recipe, {field: value})[0] is None
     with pytest.raises(RecipeError, match="below the asset root"):
         with_photos(scene, "../studio", settings)
     with pytest.raises(Refused, match="asset folders are not there"):

@@ -22,9 +22,16 @@ from synthstudio.studio import server
 from synthstudio.studio.access import Grant
 from synthstudio.studio.drawing import pictures
 from synthstudio.studio.editor import outbox, window
-from synthstudio.studio.editor.outbox import Held, book_of, deliver, keep, let_go, read
-from synthstudio.studio.editor.queue import Ask, order_of
-from synthstudio.studio.overview import progress_of
+from synthstudio.studio.editor.outbox import (
+    HeldLeases,
+    apply_message,
+    parse_message,
+    release_decided,
+    renew_leases,
+    storage_key,
+)
+from synthstudio.studio.editor.queue import QueueRequest, build_queue
+from synthstudio.studio.overview import review_progress
 
 ADA, BEN = User(name="Ada", role="reviewer"), User(name="Ben", role="reviewer")
 LEA = User(name="Lea", role="lead")
@@ -58,20 +65,20 @@ def tell(review, person, seq, *, who, held=None, layer="main", **more):
     op = {
         "client": client,
         "seq": seq,
-        "dataset": book_of(review.table.key, layer),
+        "dataset": storage_key(review.table.key, layer),
         "frame": person.frame,
         "instance": person.instance,
         "revision": 0,
         **more,
     }
-    message = read(
+    message = parse_message(
         {"v": 1, "tab": client, "n": seq, "ops": [op]}, dataset=review.table.key, layer=layer
     )
     if held is not None:
-        keep(review.store, held, (), who=who, edited=[person])
-    answer = deliver(review.store, message, who=who, base_of=frames(review).base_of)
+        renew_leases(review.store, held, (), who=who, edited=[person])
+    answer = apply_message(review.store, message, who=who, base_of=frames(review).base_of)
     if held is not None:
-        let_go(review.store, held, message, answer, who=who)
+        release_decided(review.store, held, message, answer, who=who)
     return answer
 
 
@@ -88,7 +95,7 @@ def test_a_lease_that_ended_is_renewed_where_the_editor_is_used(review):
     person, other = taken_long_ago(review, ADA, 0, 1)
     refused = tell(review, other, 1, who=ADA, **NOSE).refused  # the control: nobody renews
     assert [r[2] for r in refused] == ["lease"]
-    answer = tell(review, person, 2, who=ADA, held=Held(), **NOSE)
+    answer = tell(review, person, 2, who=ADA, held=HeldLeases(), **NOSE)
     assert answer.done and not answer.refused
     assert leases(review.store, review.table.key, who="Ada")
 
@@ -96,7 +103,7 @@ def test_a_lease_that_ended_is_renewed_where_the_editor_is_used(review):
 def test_a_lease_that_somebody_else_took_stays_lost(review):
     (person,) = taken_long_ago(review, ADA, 0)
     claim(review.store, [person], who=BEN)
-    answer = tell(review, person, 1, who=ADA, held=Held(), **NOSE)
+    answer = tell(review, person, 1, who=ADA, held=HeldLeases(), **NOSE)
     assert [r[2] for r in answer.refused] == ["lease"] and not answer.done
     assert [one.who for one in leases(review.store, review.table.key).values()] == ["Ben"]
 
@@ -109,23 +116,25 @@ def test_a_window_is_renewed_once_a_minute(review, clock, monkeypatch):
     )
     people = taken_long_ago(review, ADA, 0, 1, 2)
     nobodys = review.person(5)
-    held = Held()
+    held = HeldLeases()
     for clock.s in (1000, 1030, 1059, 1061):
-        keep(review.store, held, [*people, nobodys], who=ADA)
+        renew_leases(review.store, held, [*people, nobodys], who=ADA)
     assert said == [people, people]
-    keep(review.store, held, people, who=ADA, edited=[people[0]])
+    renew_leases(review.store, held, people, who=ADA, edited=[people[0]])
     assert len(said) == 2
-    keep(review.store, held, people, who=ADA, edited=[review.person(9)])  # not in that window
+    renew_leases(
+        review.store, held, people, who=ADA, edited=[review.person(9)]
+    )  # not in that window
     assert len(said) == 3
     assert len(leases(review.store, review.table.key)) == 3  # none was made
-    keep(review.store, Held(), people, who=User(name="Eve", role="viewer"))
+    renew_leases(review.store, HeldLeases(), people, who=User(name="Eve", role="viewer"))
     assert len(said) == 3
 
 
 def test_who_was_decided_on_is_given_back(review):
     first, second = (review.person(row) for row in (0, 1))
     claim(review.store, [first, second], who=ADA, count=2)
-    held = Held()
+    held = HeldLeases()
     tell(review, first, 1, who=ADA, held=held, **NOSE)
     assert len(leases(review.store, review.table.key)) == 2
     tell(review, first, 2, who=ADA, held=held, revision=1, kind="status", status="approved")
@@ -139,7 +148,7 @@ def test_who_was_decided_on_is_given_back(review):
 def test_a_lead_who_is_refused_gives_back_nobodys_lease(review):
     person = review.person(0)
     claim(review.store, [person], who=ADA)
-    answer = tell(review, person, 1, who=LEA, held=Held(), kind="status", status="approved")
+    answer = tell(review, person, 1, who=LEA, held=HeldLeases(), kind="status", status="approved")
     assert answer.refused
     assert leases(review.store, review.table.key, who="Ada")
 
@@ -159,7 +168,7 @@ def shown(review, who, people, *, layer="main"):
         if layer == "main"
         else set()
     )
-    source = pictures.source_of(review.dataset, frames(review).skeleton)
+    source = pictures.read_source(review.dataset, frames(review).skeleton)
     stretch = window.Stretch(start=0, people=people, veiled=hidden)
     return window.items(
         review.store,
@@ -195,29 +204,29 @@ def test_an_open_second_look_hides_the_first_from_who_may_do_it(review):
     assert blinded_among(review.store, review.table, people, who=BEN, share=0.0) == set()
     (taken,) = begin_second_looks(review.store, review.table, who=BEN, share=1.0)
     assert (taken.frame, taken.instance) == people[0]
-    assert tell(review, taken, 1, who=BEN, held=Held(), layer=SECOND, **NOSE).done
+    assert tell(review, taken, 1, who=BEN, held=HeldLeases(), layer=SECOND, **NOSE).done
     assert shown(review, BEN, people[:1], layer=SECOND)[0]["state"]["revision"] == 1
     assert shown(review, BEN, people[:1])[0]["veiled"]  # not decided yet
     status = {"kind": "status", "status": "approved", "revision": 1}
-    assert tell(review, taken, 2, who=BEN, held=Held(), layer=SECOND, **status).done
+    assert tell(review, taken, 2, who=BEN, held=HeldLeases(), layer=SECOND, **status).done
     assert not shown(review, BEN, people[:1])[0]["veiled"]
     undo = {"kind": "revert", "undoes": [("Ben" * 8)[:16], 2], "revision": 2}
-    assert tell(review, taken, 3, who=BEN, held=Held(), layer=SECOND, **undo).done
+    assert tell(review, taken, 3, who=BEN, held=HeldLeases(), layer=SECOND, **undo).done
 
 
 def test_queues_do_not_tell_what_is_veiled(review):
     person = second_look(review)
     row = int(review.table.row_of(person.frame, person.instance))
-    ask = Ask(queue="all", query="status = rejected")
-    assert list(order_of(review.store, review.table, ask, who=ADA).rows) == [row]
-    assert list(order_of(review.store, review.table, ask, who=BEN).rows) == []
-    todo = order_of(review.store, review.table, Ask(queue="all", todo=True), who=BEN)
+    ask = QueueRequest(queue="all", query="status = rejected")
+    assert list(build_queue(review.store, review.table, ask, who=ADA).rows) == [row]
+    assert list(build_queue(review.store, review.table, ask, who=BEN).rows) == []
+    todo = build_queue(review.store, review.table, QueueRequest(queue="all", todo=True), who=BEN)
     assert row not in todo.rows and len(todo.rows) == review.table.people - 1
 
 
 def test_crops_do_not_draw_what_is_veiled(review):
     person = second_look(review)
-    source = pictures.source_of(review.dataset, frames(review).skeleton)
+    source = pictures.read_source(review.dataset, frames(review).skeleton)
     key = review.table.key
     roles = {"Ada": "reviewer", "Ben": "reviewer", "Lea": "lead"}
     open_set = SimpleNamespace(
@@ -253,7 +262,10 @@ def test_progress_follows_every_event(review):
     def check():
         now = history.counts(review.store, review.table.key)
         done = sum(now.status.get(s, 0) for s in ("approved", "rejected", "flagged"))
-        assert progress_of(review.store, review.table.key) == {"done": done, "total": now.people}
+        assert review_progress(review.store, review.table.key) == {
+            "done": done,
+            "total": now.people,
+        }
         assert history.done_and_total(review.store, review.table.key) == (done, now.people)
         return done
 
@@ -331,8 +343,8 @@ def test_a_store_that_is_busy_stops_nobody(review, monkeypatch, caplog):
 
     with monkeypatch.context() as patch:
         patch.setattr(outbox, "renew", busy)
-        held = Held()
-        keep(review.store, held, [person], who=ADA)
+        held = HeldLeases()
+        renew_leases(review.store, held, [person], who=ADA)
     assert "locked" in caplog.text and not held.people
-    keep(review.store, held, [person], who=ADA)
+    renew_leases(review.store, held, [person], who=ADA)
     assert leases(review.store, review.table.key, who="Ada")

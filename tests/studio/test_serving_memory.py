@@ -40,7 +40,7 @@ def test_the_cache_is_bounded_by_bytes():
 @pytest.fixture(scope="module")
 def source(studio_set):
     dataset = Dataset(studio_set)
-    return pictures.source_of(dataset, get_skeleton(dataset.identity.skeleton))
+    return pictures.read_source(dataset, get_skeleton(dataset.identity.skeleton))
 
 
 def test_clean_twins(source):
@@ -71,16 +71,16 @@ def test_a_crop_is_the_same_by_row_and_by_table(source):
     table = people_table(source.dataset)
     for frame in source.frames:
         for row in source.dataset.instances(frame):
-            by_row = pictures.seen_in_row(source, frame, row["instance"])
-            by_table = pictures.seen_in_table(table, frame, row["instance"])
+            by_row = pictures.labels_from_row(source, frame, row["instance"])
+            by_table = pictures.labels_from_table(table, frame, row["instance"])
             np.testing.assert_allclose(by_table.px, by_row.px, atol=1e-3)
             np.testing.assert_array_equal(by_table.state, by_row.state)
             np.testing.assert_allclose(by_table.box_px, by_row.box_px, atol=1e-3)
     by_table = pictures.crop(source, 0, 2, size=64, labels=True, table=table)
     assert by_table == pictures.crop(source, 0, 2, size=64, labels=True)
     for read in (
-        lambda: pictures.seen_in_row(source, 0, 77),
-        lambda: pictures.seen_in_table(table, 0, 77),
+        lambda: pictures.labels_from_row(source, 0, 77),
+        lambda: pictures.labels_from_table(table, 0, 77),
     ):
         with pytest.raises(SynthStudioError):
             read()

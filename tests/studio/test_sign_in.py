@@ -17,7 +17,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.review.store import dataset_key, open_store
 from synthstudio.review.team.members import set_role
 from synthstudio.review.values import User
-from synthstudio.studio.access import Names, auth_section, identity
+from synthstudio.studio.access import BrowserNames, auth_section, identity
 from synthstudio.studio.settings import parse
 
 ADA, BO, EVE = "ada@lab.example", "bo@lab.example", "eve@lab.example"
@@ -223,12 +223,12 @@ def test_who_somebody_is():
 
 
 def test_names_are_remembered_by_browser(tmp_path):
-    names = Names(tmp_path)
+    names = BrowserNames(tmp_path)
     assert names.get("one") is None
     names.put("one", "Ada")
     names.put("", "Nobody")
-    assert Names(tmp_path).get("one") == "Ada" and Names(tmp_path).get("") is None
+    assert BrowserNames(tmp_path).get("one") == "Ada" and BrowserNames(tmp_path).get("") is None
     names.drop("one")
-    assert Names(tmp_path).get("one") is None
+    assert BrowserNames(tmp_path).get("one") is None
     (tmp_path / "studio-names.json").write_text('{"x": "<script>"}')
-    assert Names(tmp_path).get("one") is None
+    assert BrowserNames(tmp_path).get("one") is None

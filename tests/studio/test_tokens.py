@@ -7,7 +7,14 @@ import stat
 import pytest
 
 from synthstudio.core.errors import StudioError
-from synthstudio.studio.access import LIFETIME_S, STEP_S, Grant, Tokens, load_secret, private_text
+from synthstudio.studio.access import (
+    LIFETIME_S,
+    STEP_S,
+    Grant,
+    Tokens,
+    load_secret,
+    read_private_file,
+)
 
 SECRET = bytes(range(32))
 GRANT = Grant(kind="image", dataset="d" * 64, user="Ada", browser="b", frame=3)
@@ -129,12 +136,12 @@ def test_the_key_from_the_environment(tmp_path, monkeypatch):
 def test_private_files(tmp_path):
     path = tmp_path / "secrets.toml"
     with pytest.raises(StudioError, match="cannot read"):
-        private_text(path)
+        read_private_file(path)
     path.write_text("x")
     for mode, fine in ((0o600, True), (0o400, True), (0o644, False), (0o620, False)):
         path.chmod(mode)
         if fine:
-            assert private_text(path) == "x"
+            assert read_private_file(path) == "x"
         else:
             with pytest.raises(StudioError, match="mode"):
-                private_text(path)
+                read_private_file(path)

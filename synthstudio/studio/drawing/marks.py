@@ -27,9 +27,9 @@ Colour = tuple[int, ...]
 Point = tuple[float, float]
 
 _INK = (18, 20, 26)
-_FINE = 2  # pixels of the drawing a pixel of the picture: lines of half a pixel
+_SUPERSAMPLE = 2  # pixels of the drawing a pixel of the picture: lines of half a pixel
 _SHIFT = 4
-_SIDES = {"visible": (0, 0.0, 1.0), "self": (0, 0.0, 1.0), "person": (3, -90.0, 1.4),
+_SHAPES = {"visible": (0, 0.0, 1.0), "self": (0, 0.0, 1.0), "person": (3, -90.0, 1.4),
           "object": (4, 45.0, 1.3), "unknown": (4, 0.0, 1.35)}  # fmt: skip
 """Cause -> corners (0: a circle), turn in degrees, how much larger than a dot."""
 _LEGEND = (
@@ -47,7 +47,7 @@ _LEGEND_PX = 44  # shown at half of it: sharp on fine screens
 
 
 @dataclass(frozen=True, kw_only=True)
-class Marked:
+class JointMarks:
     """Labels to draw. `px` (J, 2) continuous pixels of the picture, NaN: no place.
 
     `state` (J,): 0, 1, 2, or None for a joint that nobody labelled; `cause` (J,) of CAUSES.
@@ -59,23 +59,23 @@ class Marked:
     cause: Sequence[str]
 
 
-def marked(rgb: U8, labels: Marked) -> U8:
+def draw_marks(rgb: U8, labels: JointMarks) -> U8:
     """Return the picture (h, w, 3) with labels drawn in; what lies outside it, at its border."""
     high, wide = rgb.shape[:2]
-    pen = _Pen(canvas=np.repeat(np.repeat(rgb, _FINE, axis=0), _FINE, axis=1))
+    pen = _Pen(canvas=np.repeat(np.repeat(rgb, _SUPERSAMPLE, axis=0), _SUPERSAMPLE, axis=1))
     radius = min(8.0, max(4.5, max(high, wide) / 44))
     places = [
-        None if state is None or not np.isfinite(at).all() else _inside(at, wide, high, radius)
+        None if state is None or not np.isfinite(at).all() else _clamp(at, wide, high, radius)
         for at, state in zip(labels.px, labels.state, strict=True)
     ]
-    _bones(pen, labels, places, radius)
+    _draw_bones(pen, labels, places, radius)
     # What is hidden comes last: it is what one looks for.
     order = sorted(range(len(places)), key=lambda j: labels.cause[j] != "visible")
     for j in order:
         at = places[j]
         if at is not None:
-            size = min(radius, max(3.0, 0.55 * _room(j, places)))
-            _mark(pen, at, labels.cause[j], labels.skeleton.sides[j], size)
+            size = min(radius, max(3.0, 0.55 * _nearest_distance(j, places)))
+            _draw_mark(pen, at, labels.cause[j], labels.skeleton.sides[j], size)
     small = cv2.resize(pen.canvas, (wide, high), interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.uint8)
 
@@ -100,28 +100,26 @@ def legend_html() -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class _Pen:
-    """A canvas (h, w, 3 or 4) at _FINE times the picture; all lengths in the picture's pixels."""
+    """A canvas (h, w, 3 or 4), supersampled; all lengths are in pixels of the picture."""
 
     canvas: U8
 
     def place(self, at: Point) -> tuple[int, int]:
         """Return a continuous point in OpenCV's fixed-point pixel indices."""
-        x, y = (round((v * _FINE - 0.5) * (1 << _SHIFT)) for v in at)
+        x, y = (round((v * _SUPERSAMPLE - 0.5) * (1 << _SHIFT)) for v in at)
         return x, y
 
     def line(self, a: Point, b: Point, colour: Colour, width: float) -> None:
-        """Draw a line."""
-        thick = max(1, round(width * _FINE))
+        thick = max(1, round(width * _SUPERSAMPLE))
         cv2.line(
             self.canvas, self.place(a), self.place(b), self._ink(colour), thick, cv2.LINE_AA, _SHIFT
         )
 
     def disc(self, at: Point, radius: float, colour: Colour) -> None:
-        """Fill a circle."""
         cv2.circle(
             self.canvas,
             self.place(at),
-            round(radius * _FINE * (1 << _SHIFT)),
+            round(radius * _SUPERSAMPLE * (1 << _SHIFT)),
             self._ink(colour),
             -1,
             cv2.LINE_AA,
@@ -129,7 +127,6 @@ class _Pen:
         )
 
     def polygon(self, points: Sequence[Point], colour: Colour) -> None:
-        """Fill a polygon."""
         ring = np.array([self.place(at) for at in points], np.int32)
         cv2.fillPoly(self.canvas, [ring], self._ink(colour), cv2.LINE_AA, _SHIFT)
 
@@ -137,7 +134,9 @@ class _Pen:
         return (*colour, 255) if self.canvas.shape[2] == 4 else colour
 
 
-def _bones(pen: _Pen, labels: Marked, places: Sequence[Point | None], radius: float) -> None:
+def _draw_bones(
+    pen: _Pen, labels: JointMarks, places: Sequence[Point | None], radius: float
+) -> None:
     unit = radius / 6
     for a, b in labels.skeleton.edges:
         start, end, states = places[a], places[b], (labels.state[a] or 0, labels.state[b] or 0)
@@ -164,7 +163,7 @@ def _dashes(a: Point, b: Point, dash: float) -> list[tuple[Point, Point]]:
     return [(at(k / count), at((k + 0.45) / count)) for k in range(count)]
 
 
-def _mark(pen: _Pen, at: Point, cause: str, side: str, r: float) -> None:
+def _draw_mark(pen: _Pen, at: Point, cause: str, side: str, r: float) -> None:
     colour, doubled = COLOURS[side], side == "right"
     r = 0.88 * r if doubled else r
     line = max(1.0, 0.3 * r)
@@ -178,18 +177,18 @@ def _mark(pen: _Pen, at: Point, cause: str, side: str, r: float) -> None:
                 pen.line(a, b, _INK, 0.7 * line)
         return
     outer = r + 2.2 * line if doubled else r
-    _shape(pen, at, cause, outer + 1.0, _INK)
+    _draw_shape(pen, at, cause, outer + 1.0, _INK)
     if doubled:
-        _shape(pen, at, cause, outer, colour)
-        _shape(pen, at, cause, outer - 0.8 * line, _INK)
-    _shape(pen, at, cause, r, colour)
+        _draw_shape(pen, at, cause, outer, colour)
+        _draw_shape(pen, at, cause, outer - 0.8 * line, _INK)
+    _draw_shape(pen, at, cause, r, colour)
     if cause != "visible":
-        _shape(pen, at, cause, r - 1.05 * line, _INK)
+        _draw_shape(pen, at, cause, r - 1.05 * line, _INK)
 
 
-def _shape(pen: _Pen, at: Point, cause: str, radius: float, colour: Colour) -> None:
+def _draw_shape(pen: _Pen, at: Point, cause: str, radius: float, colour: Colour) -> None:
     """Fill a cause's shape. `radius`: to its edge, so that rims are as wide for every shape."""
-    corners, turn, grow = _SIDES.get(cause, _SIDES["unknown"])
+    corners, turn, grow = _SHAPES.get(cause, _SHAPES["unknown"])
     if not corners:
         pen.disc(at, max(0.3, radius), colour)
         return
@@ -203,7 +202,7 @@ def _polar(at: Point, reach: float, degrees: float) -> Point:
     return at[0] + reach * math.cos(angle), at[1] + reach * math.sin(angle)
 
 
-def _inside(at: F64, wide: int, high: int, radius: float) -> Point:
+def _clamp(at: F64, wide: int, high: int, radius: float) -> Point:
     """Return the place nearest to a point where its mark is all in the picture."""
     inset = radius + 1
     return (
@@ -212,16 +211,15 @@ def _inside(at: F64, wide: int, high: int, radius: float) -> Point:
     )
 
 
-def _room(j: int, places: Sequence[Point | None]) -> float:
-    """Return how far the nearest other joint is."""
+def _nearest_distance(j: int, places: Sequence[Point | None]) -> float:
     own = places[j]
     others = [at for k, at in enumerate(places) if k != j and at is not None]
     return min((math.dist(own, at) for at in others), default=math.inf) if own else math.inf
 
 
 def _legend_mark(cause: str, side: str) -> bytes:
-    pen = _Pen(canvas=np.zeros((_LEGEND_PX * _FINE, _LEGEND_PX * _FINE, 4), np.uint8))
+    pen = _Pen(canvas=np.zeros((_LEGEND_PX * _SUPERSAMPLE, _LEGEND_PX * _SUPERSAMPLE, 4), np.uint8))
     middle = (_LEGEND_PX / 2, _LEGEND_PX / 2)
-    _mark(pen, middle, cause, side, 11.0)
+    _draw_mark(pen, middle, cause, side, 11.0)
     small = cv2.resize(pen.canvas, (_LEGEND_PX, _LEGEND_PX), interpolation=cv2.INTER_AREA)
     return encode_png(np.asarray(small, np.uint8))

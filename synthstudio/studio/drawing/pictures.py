@@ -25,7 +25,7 @@ from synthstudio.dataset.rows import NO_STATE
 from synthstudio.report.draw import person_colour
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.values import JointLabel
-from synthstudio.studio.drawing.marks import Marked, marked
+from synthstudio.studio.drawing.marks import JointMarks, draw_marks
 
 U8 = NDArray[np.uint8]
 MAX_SIZE_PX = 1024
@@ -35,9 +35,7 @@ _FRAMES = ["index", "file_name", "group_id", "variant", "layers", "width_px", "h
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrameFact:
-    """What the studio keeps of every frame."""
-
+class FrameInfo:
     file_name: str
     group_id: str
     variant: str
@@ -52,20 +50,20 @@ class Source:
 
     dataset: Dataset
     skeleton: Skeleton
-    frames: Mapping[int, FrameFact]
+    frames: Mapping[int, FrameInfo]
     clean: Mapping[str, int]
     """Group -> its frame without occluders."""
 
     def clean_of(self, frame: int) -> int | None:
         """Return the frame of the same view and moment without occluders, None for none."""
-        fact = self.frames.get(frame)
-        alike = fact is not None and fact.variant in ("base", "occluder")
-        return self.clean.get(fact.group_id) if fact is not None and alike else None
+        info = self.frames.get(frame)
+        alike = info is not None and info.variant in ("base", "occluder")
+        return self.clean.get(info.group_id) if info is not None and alike else None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
-    """What a crop shows of a person: `px` (J, 2), `state` and `cause` (J,), box of what is seen.
+class CropLabels:
+    """What a crop shows of a person: `px` (J, 2), `state` and `cause` (J,), box of what is shown.
 
     `box_px`: x, y, w, h.
     """
@@ -76,10 +74,9 @@ class Seen:
     box_px: NDArray[np.float64]
 
 
-def source_of(dataset: Dataset, skeleton: Skeleton) -> Source:
-    """Read what the studio keeps of every frame."""
+def read_source(dataset: Dataset, skeleton: Skeleton) -> Source:
     frames = {
-        row["index"]: FrameFact(
+        row["index"]: FrameInfo(
             file_name=row["file_name"],
             group_id=row["group_id"],
             variant=row["variant"],
@@ -97,18 +94,15 @@ class Cache:
     """Keeps answers up to a number of bytes, the least asked for going first."""
 
     def __init__(self, most_bytes: int) -> None:
-        """Keep at most so many bytes."""
         self._most, self._bytes = most_bytes, 0
         self._kept: OrderedDict[object, bytes] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
     def size(self) -> int:
-        """Return how many bytes are kept."""
         return self._bytes
 
     def get(self, key: object) -> bytes | None:
-        """Return what is kept under `key`."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
@@ -127,20 +121,19 @@ class Cache:
 
 def image(source: Source, frame: int) -> bytes:
     """Return a frame's picture file as stored, checked against its hash; DatasetError for none."""
-    fact = _fact(source, frame)
-    return source.dataset.image_bytes_of({"index": frame, "file_name": fact.file_name})
+    info = _frame_info(source, frame)
+    return source.dataset.image_bytes_of({"index": frame, "file_name": info.file_name})
 
 
 def media_type(source: Source, frame: int) -> str:
-    """Return the media type of a frame's picture file."""
-    suffix = _fact(source, frame).file_name.rsplit(".", 1)[-1]
+    suffix = _frame_info(source, frame).file_name.rsplit(".", 1)[-1]
     return {"jpg": "image/jpeg"}.get(suffix, f"image/{suffix}")
 
 
-def seen_in_row(source: Source, frame: int, instance: int) -> Seen:
+def labels_from_row(source: Source, frame: int, instance: int) -> CropLabels:
     """Return what a crop shows of a person, as its shard tells."""
-    row = _person(source, frame, instance)
-    return Seen(
+    row = _person_row(source, frame, instance)
+    return CropLabels(
         px=np.array(row["joints_px"], np.float64).reshape(-1, 2),
         state=np.array(row["state"], np.uint8),
         cause=tuple(row["cause"]),
@@ -148,10 +141,10 @@ def seen_in_row(source: Source, frame: int, instance: int) -> Seen:
     )
 
 
-def seen_in_table(table: PeopleTable, frame: int, instance: int) -> Seen:
+def labels_from_table(table: PeopleTable, frame: int, instance: int) -> CropLabels:
     """Return the same of the table of all people: no shard has to be opened for it."""
     row = table.row_of(frame, instance)
-    return Seen(
+    return CropLabels(
         px=np.array(table.joints_px[row], np.float64),
         state=np.array(table.state[row]),
         cause=tuple(CAUSES[c] if c < len(CAUSES) else "unknown" for c in table.cause[row]),
@@ -172,37 +165,37 @@ def crop(
     """Return a person, square and `size` px wide, as JPEG; with labels drawn in if asked.
 
     `changed`: joints that reviewers moved or judged anew. `table`: where it was read already,
-    it spares opening the person's shard. The square is the box of what is seen
+    it spares opening the person's shard. The square is the box of what is shown
     (of the joints where nothing is) with a margin; what of it lies outside the frame is grey.
     """
     if table is None:
-        seen = seen_in_row(source, frame, instance)
+        shown = labels_from_row(source, frame, instance)
     else:
-        seen = seen_in_table(table, frame, instance)
+        shown = labels_from_table(table, frame, instance)
     rgb = decode_rgb(image(source, frame), f"frame {frame}")
-    x0, y0, side = _square(_box(seen, rgb.shape))
+    x0, y0, side = _square(_box(shown, rgb.shape))
     picture = _window(rgb, x0, y0, side, min(max(size, 16), MAX_SIZE_PX))
     if labels:
-        found = _labels(seen, source.skeleton, changed or {})
+        found = _labels(shown, source.skeleton, changed or {})
         scale = picture.shape[0] / side
-        picture = marked(picture, replace(found, px=(found.px - [x0, y0]) * scale))
+        picture = draw_marks(picture, replace(found, px=(found.px - [x0, y0]) * scale))
     return encode_jpeg(picture, _QUALITY)
 
 
 def mask(source: Source, frame: int, instance: int, *, amodal: bool) -> bytes:
     """Return a PNG as large as the frame, clear but for masks; instance 0: of all people.
 
-    `amodal`: the whole person, what is hidden of it twice as dense as what is seen.
+    `amodal`: the whole person, what is hidden of it twice as dense as what is shown.
     """
-    fact = _fact(source, frame)
-    out = np.zeros((fact.height_px, fact.width_px, 4), np.uint8)
-    people = [_person(source, frame, instance)] if instance else _people(source, frame)
+    info = _frame_info(source, frame)
+    out = np.zeros((info.height_px, info.width_px, 4), np.uint8)
+    people = [_person_row(source, frame, instance)] if instance else _people_rows(source, frame)
     for row in people:
-        seen = _decoded(row, "modal_counts", out.shape)
-        whole = _decoded(row, "amodal_counts", out.shape) if amodal else seen
-        out[whole | seen, :3] = person_colour(row["instance"])
-        out[seen, 3] = 90 if amodal else 120
-        out[whole & ~seen, 3] = 180
+        shown = _decode_mask(row, "modal_counts", out.shape)
+        whole = _decode_mask(row, "amodal_counts", out.shape) if amodal else shown
+        out[whole | shown, :3] = person_colour(row["instance"])
+        out[shown, 3] = 90 if amodal else 120
+        out[whole & ~shown, 3] = 180
     return encode_png(out)
 
 
@@ -210,8 +203,8 @@ def depth(source: Source, frame: int) -> bytes:
     """Return a frame's stored depth as a grey PNG, near is bright; DatasetError if not stored."""
     import cv2
 
-    fact = _fact(source, frame)
-    if not fact.depth:
+    info = _frame_info(source, frame)
+    if not info.depth:
         raise DatasetError(
             "the depth was not stored",
             where=f"frame {frame}",
@@ -219,7 +212,7 @@ def depth(source: Source, frame: int) -> bytes:
         )
     data = source.dataset.layer_path(frame, "depth").read_bytes()
     stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if stored is None or stored.shape != (fact.height_px, fact.width_px):
+    if stored is None or stored.shape != (info.height_px, info.width_px):
         raise DatasetError("the depth is damaged", where=f"frame {frame}")
     known = stored > 0
     inverse = 1000 / np.clip(stored, 1, None).astype(np.float64)
@@ -229,44 +222,44 @@ def depth(source: Source, frame: int) -> bytes:
     return encode_png(np.where(known, np.rint(40 + 215 * bright), 0).astype(np.uint8))
 
 
-def _fact(source: Source, frame: int) -> FrameFact:
-    fact = source.frames.get(frame)
-    if fact is None:
+def _frame_info(source: Source, frame: int) -> FrameInfo:
+    info = source.frames.get(frame)
+    if info is None:
         raise DatasetError(
             "the data set does not hold this frame",
             where=str(source.dataset.folder),
             got=str(frame),
         )
-    return fact
+    return info
 
 
-def _people(source: Source, frame: int) -> list[dict[str, Any]]:
-    _fact(source, frame)
+def _people_rows(source: Source, frame: int) -> list[dict[str, Any]]:
+    _frame_info(source, frame)
     return source.dataset.instances(frame)
 
 
-def _person(source: Source, frame: int, instance: int) -> dict[str, Any]:
-    for row in _people(source, frame):
+def _person_row(source: Source, frame: int, instance: int) -> dict[str, Any]:
+    for row in _people_rows(source, frame):
         if row["instance"] == instance:
             return row
     raise DatasetError("the frame has no such person", where=f"frame {frame}", got=str(instance))
 
 
-def _labels(seen: Seen, skeleton: Skeleton, changed: Mapping[str, JointLabel]) -> Marked:
+def _labels(shown: CropLabels, skeleton: Skeleton, changed: Mapping[str, JointLabel]) -> JointMarks:
     """Return labels as they are drawn, in pixels of the frame."""
-    joints, causes = seen.px.copy(), list(seen.cause)
-    states = [None if state == NO_STATE else int(state) for state in seen.state]
+    joints, causes = shown.px.copy(), list(shown.cause)
+    states = [None if state == NO_STATE else int(state) for state in shown.state]
     for j, name in enumerate(skeleton.joints):
         if (label := changed.get(name)) is not None:
             joints[j] = [np.nan if v is None else v for v in (label.x_px, label.y_px)]
             states[j], causes[j] = label.state, label.cause
-    return Marked(skeleton=skeleton, px=joints, state=states, cause=causes)
+    return JointMarks(skeleton=skeleton, px=joints, state=states, cause=causes)
 
 
-def _box(seen: Seen, shape: Sequence[int]) -> Sequence[float]:
-    if seen.box_px[2] > 0 and seen.box_px[3] > 0:
-        return [float(v) for v in seen.box_px]
-    known = seen.px[np.isfinite(seen.px).all(axis=1)]
+def _box(shown: CropLabels, shape: Sequence[int]) -> Sequence[float]:
+    if shown.box_px[2] > 0 and shown.box_px[3] > 0:
+        return [float(v) for v in shown.box_px]
+    known = shown.px[np.isfinite(shown.px).all(axis=1)]
     if not len(known):
         return [0.0, 0.0, float(shape[1]), float(shape[0])]
     low, high = known.min(axis=0), known.max(axis=0)
@@ -274,14 +267,12 @@ def _box(seen: Seen, shape: Sequence[int]) -> Sequence[float]:
 
 
 def _square(box: Sequence[float]) -> tuple[float, float, float]:
-    """Return left, top and side of the square about a box, with a margin."""
     x, y, w, h = box
     side = max(8.0, max(w, h) * (1 + 2 * _MARGIN))
     return x + w / 2 - side / 2, y + h / 2 - side / 2, side
 
 
 def _window(rgb: U8, x0: float, y0: float, side: float, size: int) -> U8:
-    """Return the square scaled to `size`; grey where the frame ends."""
     h, w = rgb.shape[:2]
     left, top = max(0.0, x0), max(0.0, y0)
     right, low = min(float(w), x0 + side), min(float(h), y0 + side)
@@ -296,8 +287,7 @@ def _window(rgb: U8, x0: float, y0: float, side: float, size: int) -> U8:
     return out
 
 
-def _decoded(row: Mapping[str, Any], column: str, shape: Sequence[int]) -> NDArray[np.bool_]:
-    """Return a mask (H, W) of a row; nothing where the row has none."""
+def _decode_mask(row: Mapping[str, Any], column: str, shape: Sequence[int]) -> NDArray[np.bool_]:
     counts, size = row[column], (shape[0], shape[1])
     if not counts or tuple(row["mask_size"]) != size:
         return np.zeros(size, np.bool_)

@@ -1,6 +1,6 @@
-"""Plots of the studio: pure figures from counts, each bar or cell with what a click on it asks.
+"""Plots of the studio: pure figures from counts, each bar or cell with what a click on it filters.
 
-Selection in a browser sends places of points back; `Plot.asks` says what each place means, so no
+Selection in a browser sends places of points back; `Plot.filters` says what each place means, so no
 text of the browser is believed. Colours of causes are those of the report.
 """
 
@@ -31,13 +31,13 @@ ACCENT = "#3a86c8"
 OCCLUDED_EDGES = tuple(round(0.1 * k, 1) for k in range(11))
 """Bins of the occluded fraction; the upper end belongs to the last bin alone."""
 _QUIET = {"displayModeBar": False, "scrollZoom": False}
-CONFIG = dict(_QUIET)
+CONFIG = _QUIET
 """For st.plotly_chart: no tool bar, no zoom by wheel."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ask:
-    """What a click asks: joints by cause (`which`, `test`), a `field`'s values or its range."""
+class PlotFilter:
+    """What a click filters: joints by cause (`which`, `test`), a `field`'s values or its range."""
 
     which: str = ""
     test: str = ""
@@ -48,10 +48,10 @@ class Ask:
 
 @dataclass(frozen=True, kw_only=True)
 class Plot:
-    """A figure, what each of its points asks for, and the same as sentences for screen readers."""
+    """A figure, the filter behind each of its points, and a description for screen readers."""
 
     figure: go.Figure
-    asks: tuple[Ask, ...]
+    filters: tuple[PlotFilter, ...]
     alt: str
 
 
@@ -93,18 +93,18 @@ def heat_map(counts: I64, joints: Sequence[str], *, dark: bool = False) -> Plot:
         y=[rows[j] for j, _ in cells],
         mode="markers+text",
         text=[_percent(shares[j, i]) for j, i in cells],
-        textfont={"size": 11, "color": [_ink(shares[j, i], dark=dark) for j, i in cells]},
+        textfont={"size": 11, "color": [_text_colour(shares[j, i], dark=dark) for j, i in cells]},
         marker={"size": 22, "opacity": 0, "symbol": "square"},
         hovertext=[f"{rows[j]}: {names[i]}, {counts[j, used[i]]:,} people" for j, i in cells],
         hoverinfo="text",
         selected={"marker": {"opacity": 0}},
         unselected={"marker": {"opacity": 0}},
     )
-    _calm(figure, height=20 * len(joints) + 44)
+    _set_layout(figure, height=20 * len(joints) + 44)
     figure.update_yaxes(range=[len(joints) - 0.5, -0.5], showgrid=False)
     figure.update_xaxes(side="top", range=[-0.5, len(names) - 0.5], showgrid=False)
-    asks = tuple(Ask(which=joints[j], test=_test(names[i])) for j, i in cells)
-    return Plot(figure=figure, asks=asks, alt=_heat_alt(counts, joints))
+    filters = tuple(PlotFilter(which=joints[j], test=_joint_test(names[i])) for j, i in cells)
+    return Plot(figure=figure, filters=filters, alt=_heat_alt(counts, joints))
 
 
 def histogram(counts: I64, *, field: str = "occluded") -> Plot:
@@ -118,14 +118,16 @@ def histogram(counts: I64, *, field: str = "occluded") -> Plot:
             marker={"color": ACCENT},
             hoverinfo="text",
             hovertext=[f"{name}: {n:,} people" for name, n in zip(labels, counts, strict=True)],
-            **_CLICKED,
+            **_SELECTED_STYLE,
         )
     )
-    _calm(figure, height=150)
+    _set_layout(figure, height=150)
     figure.update_xaxes(tickformat=".0%", range=[0, 1], dtick=0.2, showgrid=False)
-    asks = tuple(Ask(field=field, limits=limits) for limits in _bins())
-    told = ", ".join(f"{n} at {name}" for name, n in zip(labels, counts, strict=True) if n)
-    return Plot(figure=figure, asks=asks, alt=f"People by {field} fraction: {told or 'none'}.")
+    filters = tuple(PlotFilter(field=field, limits=limits) for limits in _bins())
+    parts = ", ".join(f"{n} at {name}" for name, n in zip(labels, counts, strict=True) if n)
+    return Plot(
+        figure=figure, filters=filters, alt=f"People by {field} fraction: {parts or 'none'}."
+    )
 
 
 def bars(
@@ -149,15 +151,15 @@ def bars(
             cliponaxis=False,
             hovertext=[f"{name}: {n:,} people" for name, n in rows],
             hoverinfo="text",
-            **_CLICKED,
+            **_SELECTED_STYLE,
         )
     )
-    _calm(figure, height=24 * max(1, len(rows)) + 16)
+    _set_layout(figure, height=24 * max(1, len(rows)) + 16)
     figure.update_yaxes(autorange="reversed", type="category")
     figure.update_xaxes(visible=False, range=[0, 1.25 * max([1, *(n for _, n in rows)])])
-    told = ", ".join(f"{n} {name}" for name, n in rows)
-    asks = tuple(Ask(field=field, values=(name,)) for name in names)
-    return Plot(figure=figure, asks=asks, alt=f"People by {field}: {told or 'none'}.")
+    parts = ", ".join(f"{n} {name}" for name, n in rows)
+    filters = tuple(PlotFilter(field=field, values=(name,)) for name in names)
+    return Plot(figure=figure, filters=filters, alt=f"People by {field}: {parts or 'none'}.")
 
 
 def interval(rate: float, low: float, high: float) -> Plot:
@@ -175,14 +177,14 @@ def interval(rate: float, low: float, high: float) -> Plot:
         hovertext=[f"{rate:.1%}"],
         marker={"size": 13, "color": "#d55e00", "line": {"color": "white", "width": 2}},
     )
-    _calm(figure, height=84)
+    _set_layout(figure, height=84)
     figure.update_layout(margin={"l": 12, "r": 24, "t": 4, "b": 30})
     figure.update_xaxes(
         range=[0, far], tickformat=".0%", nticks=6, automargin=False, showgrid=True, showline=True
     )
     figure.update_yaxes(visible=False, range=[-1, 1])
     alt = f"{rate:.1%} of the labels are wrong, between {low:.1%} and {high:.1%}."
-    return Plot(figure=figure, asks=(), alt=alt)
+    return Plot(figure=figure, filters=(), alt=alt)
 
 
 def per_joint(values: F64, joints: Sequence[str], *, means: str, digits: int = 2) -> Plot:
@@ -201,13 +203,13 @@ def per_joint(values: F64, joints: Sequence[str], *, means: str, digits: int = 2
             hoverinfo="skip",
         )
     )
-    _calm(figure, height=20 * len(rows) + 34)
+    _set_layout(figure, height=20 * len(rows) + 34)
     figure.update_yaxes(autorange="reversed", type="category")
     figure.update_xaxes(title={"text": means, "font": {"size": 11}}, showgrid=True)
-    told = ", ".join(
+    parts = ", ".join(
         f"{row} {v:.{digits}f}" for row, v, ok in zip(rows, values, known, strict=True) if ok
     )
-    return Plot(figure=figure, asks=(), alt=f"{means}: {told or 'nothing yet'}.")
+    return Plot(figure=figure, filters=(), alt=f"{means}: {parts or 'nothing yet'}.")
 
 
 def over_days(days: Sequence[str], counts: Mapping[str, Sequence[float]], *, means: str) -> Plot:
@@ -218,20 +220,23 @@ def over_days(days: Sequence[str], counts: Mapping[str, Sequence[float]], *, mea
         figure.add_bar(
             x=list(days), y=list(values), name=name, marker={"color": palette[k % len(palette)]}
         )
-    _calm(figure, height=200)
+    _set_layout(figure, height=200)
     figure.update_layout(
         barmode="stack", showlegend=len(counts) > 1, legend={"orientation": "h", "y": -0.25}
     )
     figure.update_xaxes(type="category")
     figure.update_yaxes(title={"text": means, "font": {"size": 11}})
-    told = ", ".join(f"{name} {sum(values):g}" for name, values in counts.items())
-    return Plot(figure=figure, asks=(), alt=f"{means} by day: {told or 'none'}.")
+    parts = ", ".join(f"{name} {sum(values):g}" for name, values in counts.items())
+    return Plot(figure=figure, filters=(), alt=f"{means} by day: {parts or 'none'}.")
 
 
-_CLICKED = {"selected": {"marker": {"opacity": 1}}, "unselected": {"marker": {"opacity": 0.85}}}
+_SELECTED_STYLE = {
+    "selected": {"marker": {"opacity": 1}},
+    "unselected": {"marker": {"opacity": 0.85}},
+}
 
 
-def _calm(figure: go.Figure, *, height: int) -> None:
+def _set_layout(figure: go.Figure, *, height: int) -> None:
     figure.update_layout(
         height=height,
         margin={"l": 4, "r": 4, "t": 4, "b": 4},
@@ -252,29 +257,27 @@ def _bins() -> list[tuple[float, float]]:
     return list(itertools.pairwise(OCCLUDED_EDGES))
 
 
-def _test(cause: str) -> str:
-    return {
-        "visible": "visible",
-        "truncated": "cause = truncated",
-        "unlabelled": "unlabelled",
-    }.get(cause, f"hidden by {cause}")
+def _joint_test(cause: str) -> str:
+    return {"visible": "visible", "truncated": "cause = truncated", "unlabelled": "unlabelled"}.get(
+        cause, f"hidden by {cause}"
+    )
 
 
 def _percent(share: float) -> str:
     return "" if share == 0 else "<1" if share < 0.01 else f"{100 * share:.0f}"
 
 
-def _ink(share: float, *, dark: bool) -> str:
+def _text_colour(share: float, *, dark: bool) -> str:
     return "#ffffff" if dark or share >= 0.6 else "#1d2125"
 
 
 def _heat_alt(counts: I64, joints: Sequence[str]) -> str:
     people = max(1, int(counts.sum(axis=1).max(initial=0)))
-    told = "; ".join(
+    parts = "; ".join(
         f"{joint.replace('_', ' ')} visible {counts[j, 0] / people:.0%}"
         for j, joint in enumerate(joints)
     )
-    return f"Causes by joint, percent of people: {told}."
+    return f"Causes by joint, percent of people: {parts}."
 
 
 __all__ = [
@@ -282,7 +285,7 @@ __all__ = [
     "CAUSE_COLOURS",
     "CONFIG",
     "STATUS_COLOURS",
-    "Ask",
+    "PlotFilter",
     "Plot",
     "bars",
     "heat_map",

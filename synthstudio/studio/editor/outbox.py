@@ -1,8 +1,9 @@
-"""What the editor in a browser sends: checked, made into ops, done, and answered one by one.
+"""Edits from the editor in a browser: checked, applied, and answered one by one.
 
-The browser says every edit again until it is told "done" or "refused"; an op is named by (client,
-seq) and so happens once, however often it is said. Nothing in a message is believed: who acts and
-which data set is meant come from the session, and review.edits checks the rest.
+The browser repeats every edit until it is told "done" or "refused"; an op is named by (client,
+seq), so it is applied once, however often it arrives. Nothing in a message is trusted: who acts and
+which data set is meant come from the session, and review.edits checks the rest. Here too: leases
+are renewed while the editor is in use, and released once a person is decided on.
 """
 
 from __future__ import annotations
@@ -38,10 +39,10 @@ _FIELDS = {
     "event",
     "undoes",
 }
-_TROUBLE = "The server met an error of its own; it is in its log. Trying again."
+_SERVER_ERROR = "The server met an error of its own; it is in its log. Trying again."
 log = logging.getLogger(__name__)
 
-Name = tuple[str, int]
+OpName = tuple[str, int]
 """Of an op: its client and seq."""
 
 
@@ -60,30 +61,29 @@ class Answer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Said:
-    """An op as a browser said it. `undoes`, `after`: other ops by their names.
+class ReceivedOp:
+    """An op as a browser sent it. `undoes`, `after`: other ops by their names.
 
     `undoes`: the op whose event a revert takes back, where the browser does not know the event's
     number yet. `after`: an op of the same person that this one builds on.
     """
 
     op: Op
-    undoes: Name | None = None
-    after: Name | None = None
+    undoes: OpName | None = None
+    after: OpName | None = None
 
     @property
-    def name(self) -> Name:
-        """Return what names the op."""
+    def name(self) -> OpName:
         return self.op.client, self.op.seq
 
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """A message. `ops`: those that could be read; `refused`: those that could not."""
+    """A message. `ops`: those that could be parse_message; `refused`: those that could not."""
 
     tab: str
     n: int
-    ops: tuple[Said, ...]
+    ops: tuple[ReceivedOp, ...]
     refused: tuple[tuple[str, int, str, str], ...] = ()
 
 
@@ -92,10 +92,10 @@ class _Delivery:
     store: Store
     who: User
     base_of: Callable[[Person], Base]
-    events: dict[Name, int] = field(default_factory=dict)
+    events: dict[OpName, int] = field(default_factory=dict)
 
 
-def read(payload: object, *, dataset: str, layer: str = MAIN) -> Message:
+def parse_message(payload: object, *, dataset: str, layer: str = MAIN) -> Message:
     """Return what a payload says; Refused("invalid") when it is no message at all.
 
     `dataset`: the key of the one that the session looks at; ops of another are refused.
@@ -107,7 +107,7 @@ def read(payload: object, *, dataset: str, layer: str = MAIN) -> Message:
         _invalid("a message has a tab and a number", "outbox", "tab and n", [tab, n])
     if not isinstance(ops, list) or len(ops) > MOST_OPS:
         _invalid("a message has ops", "outbox.ops", f"a list of at most {MOST_OPS}", type(ops))
-    found: list[Said] = []
+    found: list[ReceivedOp] = []
     refused: list[tuple[str, int, str, str]] = []
     for item in ops:
         if not isinstance(item, dict):
@@ -116,13 +116,13 @@ def read(payload: object, *, dataset: str, layer: str = MAIN) -> Message:
         if not _is_client(client) or not _is_int(seq):
             _invalid("an op has a client and a seq", "outbox.ops", "both", [client, seq])
         try:
-            found.append(_said(item, dataset, layer))
+            found.append(_parse_op(item, dataset, layer))
         except Refused as error:
             refused.append((str(client), int(seq or 0), error.reason, str(error)))
     return Message(tab=str(tab), n=int(n or 0), ops=tuple(found), refused=tuple(refused))
 
 
-def deliver(
+def apply_message(
     store: Store, message: Message, *, who: User, base_of: Callable[[Person], Base]
 ) -> Answer:
     """Do what a message says, op by op in its order, and tell what became of each.
@@ -134,30 +134,30 @@ def deliver(
     refused = list(message.refused)
     wait = ""
     delivery = _Delivery(store=store, who=who, base_of=base_of)
-    for said in message.ops:
+    for received in message.ops:
         try:
-            event, revision = _do(delivery, said)
+            event, revision = _apply_op(delivery, received)
         except Refused as error:
             if error.reason == "busy":
                 wait = str(error)
                 break
-            refused.append((*said.name, error.reason, str(error)))
+            refused.append((*received.name, error.reason, str(error)))
         except DatasetError as error:
-            refused.append((*said.name, "gone", str(error)))
+            refused.append((*received.name, "gone", str(error)))
         except Exception:
             # Whatever it is, the browser keeps the edit and says it again.
-            log.exception("an edit could not be stored: %s", said.name)
-            wait = _TROUBLE
+            log.exception("an edit could not be stored: %s", received.name)
+            wait = _SERVER_ERROR
             break
         else:
-            delivery.events[said.name] = event
-            done.append((*said.name, event, revision))
+            delivery.events[received.name] = event
+            done.append((*received.name, event, revision))
     return Answer(tab=message.tab, n=message.n, done=tuple(done), refused=tuple(refused), wait=wait)
 
 
-def _do(delivery: _Delivery, said: Said) -> tuple[int, int]:
-    op = said.op
-    if said.after is not None and _event(delivery, op.person, said.after) is None:
+def _apply_op(delivery: _Delivery, received: ReceivedOp) -> tuple[int, int]:
+    op = received.op
+    if received.after is not None and _event_of(delivery, op.person, received.after) is None:
         # The one before it was refused: this one was made over a state that never was.
         raise Refused(
             "the edit before this one was not taken",
@@ -165,13 +165,11 @@ def _do(delivery: _Delivery, said: Said) -> tuple[int, int]:
             then="Look at the person again and decide about both.",
             reason="revision",
         )
-    if said.undoes is not None:
-        found = _event(delivery, op.person, said.undoes)
+    if received.undoes is not None:
+        found = _event_of(delivery, op.person, received.undoes)
         if found is None:
             raise Refused(
-                "what shall be undone was never stored",
-                where=_where(op.person),
-                reason="gone",
+                "what shall be undone was never stored", where=_where(op.person), reason="gone"
             )
         op = Op(
             client=op.client,
@@ -185,7 +183,7 @@ def _do(delivery: _Delivery, said: Said) -> tuple[int, int]:
     return event.id, event.revision
 
 
-def _event(delivery: _Delivery, person: Person, name: Name) -> int | None:
+def _event_of(delivery: _Delivery, person: Person, name: OpName) -> int | None:
     """Return the event that an op of this person made, None when it made none."""
     if name not in delivery.events:
         for event in events(delivery.store, person.dataset, person=person, limit=10_000):
@@ -193,41 +191,44 @@ def _event(delivery: _Delivery, person: Person, name: Name) -> int | None:
     return delivery.events.get(name)
 
 
-def book_of(dataset: str, layer: str) -> str:
+def storage_key(dataset: str, layer: str) -> str:
     """Return what the browser calls a layer of a data set: it keeps its edits under that name."""
     return dataset if layer == MAIN else f"{dataset}.{layer}"
 
 
-def _said(item: Mapping[str, Any], dataset: str, layer: str) -> Said:
+def _parse_op(item: Mapping[str, Any], dataset: str, layer: str) -> ReceivedOp:
     unknown = set(item) - _FIELDS
     if unknown:
         _invalid("an op has no such field", "outbox.ops", ", ".join(sorted(_FIELDS)), unknown)
-    if item.get("dataset") != book_of(dataset, layer):
+    if item.get("dataset") != storage_key(dataset, layer):
         _invalid("this edit is of another data set", "dataset", dataset[:16], item.get("dataset"))
     text = item.get("text", "")
     if not isinstance(text, str) or len(text) > MAX_TEXT:
         _invalid("this text is not taken", "text", f"at most {MAX_TEXT:,} characters", type(text))
-    undoes, after = (_name(item.get(key), key) for key in ("undoes", "after"))
+    undoes, after = (_parse_name(item.get(key), key) for key in ("undoes", "after"))
     if undoes is not None and item.get("kind") != "revert":
         _invalid("only a revert undoes", "undoes", "none", undoes)
     person = Person(
-        dataset=dataset, frame=_int(item, "frame"), instance=_int(item, "instance"), layer=layer
+        dataset=dataset,
+        frame=_whole_number(item, "frame"),
+        instance=_whole_number(item, "instance"),
+        layer=layer,
     )
     op = Op(
         client=item["client"],
         seq=item["seq"],
         person=person,
-        revision=_int(item, "revision"),
+        revision=_whole_number(item, "revision"),
         kind=item.get("kind"),  # type: ignore[arg-type]
-        joints=dict(_joints(item.get("joints", {}))),
+        joints=dict(_parse_joints(item.get("joints", {}))),
         status=item.get("status"),
         text=text,
-        event=_int(item, "event") if item.get("event") is not None else None,
+        event=_whole_number(item, "event") if item.get("event") is not None else None,
     )
-    return Said(op=op, undoes=undoes, after=after)
+    return ReceivedOp(op=op, undoes=undoes, after=after)
 
 
-def _joints(value: object) -> Iterator[tuple[str, JointLabel]]:
+def _parse_joints(value: object) -> Iterator[tuple[str, JointLabel]]:
     if not isinstance(value, dict) or len(value) > MOST_JOINTS:
         _invalid("joints go by their names", "joints", "an object", type(value))
     for name, row in value.items():
@@ -244,7 +245,7 @@ def _joints(value: object) -> Iterator[tuple[str, JointLabel]]:
         yield name, JointLabel(x_px=x, y_px=y, state=state, cause=cause)
 
 
-def _name(value: object, where: str) -> Name | None:
+def _parse_name(value: object, where: str) -> OpName | None:
     if value is None:
         return None
     if isinstance(value, list) and len(value) == 2 and _is_client(value[0]) and _is_int(value[1]):
@@ -252,7 +253,7 @@ def _name(value: object, where: str) -> Name | None:
     _invalid("an op is named by client and seq", where, "[client, seq]", value)
 
 
-def _int(item: Mapping[str, Any], key: str) -> int:
+def _whole_number(item: Mapping[str, Any], key: str) -> int:
     value = item.get(key)
     if not _is_int(value):
         _invalid("this is no number of the kind", key, "a whole number from 0", value)
@@ -285,16 +286,16 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Held:
+class HeldLeases:
     """Of whom a session renewed its leases, and when (monotonic seconds)."""
 
     at: float = -EVERY_S
     people: frozenset[Person] = field(default_factory=frozenset)
 
 
-def keep(
+def renew_leases(
     store: Store,
-    held: Held,
+    held: HeldLeases,
     window: Sequence[Person],
     *,
     who: User,
@@ -317,18 +318,20 @@ def keep(
     held.at, held.people = time.monotonic(), frozenset(people)
 
 
-def let_go(store: Store, held: Held, message: Message, answer: Answer, *, who: User) -> None:
+def release_decided(
+    store: Store, held: HeldLeases, message: Message, answer: Answer, *, who: User
+) -> None:
     """Give back the leases of people whom this message decided on.
 
     Those of second looks end by themselves: without one, nobody could take a decision back.
     """
     done = {(client, seq) for client, seq, _, _ in answer.done}
     people = [
-        said.op.person
-        for said in message.ops
-        if said.name in done
-        and said.op.person.layer != SECOND
-        and (said.op.kind == "delete" or said.op.status in _DECIDED)
+        received.op.person
+        for received in message.ops
+        if received.name in done
+        and received.op.person.layer != SECOND
+        and (received.op.kind == "delete" or received.op.status in _DECIDED)
     ]
     if not people or not may(who.role, "claim"):
         return

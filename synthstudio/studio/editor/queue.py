@@ -18,7 +18,7 @@ from synthstudio.review.store import Store
 from synthstudio.review.team.members import assigned
 from synthstudio.review.team.second_pass import blinded
 from synthstudio.review.values import MAIN, User
-from synthstudio.studio.gallery.view import unseen
+from synthstudio.studio.gallery.view import hide_reviews
 
 I64 = NDArray[np.int64]
 QUEUES = {
@@ -31,7 +31,7 @@ QUEUES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ask:
+class QueueRequest:
     """What a queue shall hold. `query`: as `filter` takes it; `todo`: only who is undecided."""
 
     queue: str = "risk"
@@ -40,21 +40,19 @@ class Ask:
 
     @property
     def layer(self) -> str:
-        """Return the layer that is looked at."""
         return SECOND if self.queue == "second" else MAIN
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class ReviewQueue:
     """A queue: `rows` (N,) of the people table in their order; `control` (N,): drawn at random."""
 
-    ask: Ask
+    request: QueueRequest
     rows: I64
     control: NDArray[np.bool_]
     risk: Risk
 
     def people(self, table: PeopleTable, start: int, stop: int) -> list[tuple[int, int]]:
-        """Return (frame, instance) of a stretch."""
         return table.ids(self.rows[start:stop])
 
     def reasons(self, start: int, stop: int) -> list[list[str]]:
@@ -81,7 +79,7 @@ class Order:
             place = int(same[-1]) if len(same) else 0
         return place
 
-    def with_first(self, table: PeopleTable, frame: int, instance: int) -> Order:
+    def with_first(self, table: PeopleTable, frame: int, instance: int) -> ReviewQueue:
         """Return the queue; a person whom it leaves out is put first."""
         row = table.rows_of(np.array([frame]), np.array([instance]))
         if row[0] < 0 or row[0] in self.rows:
@@ -90,39 +88,40 @@ class Order:
         return replace(self, rows=np.concatenate([row, self.rows]), control=control)
 
 
-def order_of(store: Store, table: PeopleTable, ask: Ask, *, who: User) -> Order:
+def build_queue(
+    store: Store, table: PeopleTable, request: QueueRequest, *, who: User
+) -> ReviewQueue:
     """Return a queue; DatasetError for a query that cannot be read."""
-    columns = review_columns(store, table, layer=ask.layer)
+    columns = review_columns(store, table, layer=request.layer)
     hidden = np.zeros(table.people, bool)
-    if ask.layer == MAIN:
+    if request.layer == MAIN:
         share = share_of(store, table.key, "second_share")
         hidden = blinded(store, table, who=who, share=share)
-        unseen(columns, hidden)
+        hide_reviews(columns, hidden)
     rows = np.arange(table.people, dtype=np.int64)
-    if ask.query.strip():
-        rows = matching_rows(table, parse_query(ask.query, table.joints), columns)
-    if ask.queue == "mine":
+    if request.query.strip():
+        rows = matching_rows(table, parse_query(request.query, table.joints), columns)
+    if request.queue == "mine":
         rows = rows[np.isin(rows, _mine(store, table, who))]
-    elif ask.queue == "second":
+    elif request.queue == "second":
         rows = rows[
             np.isin(rows, _rows(table, leases(store, table.key, layer=SECOND, who=who.name)))
         ]
     rows = rows[~columns["deleted"][rows]]
-    if ask.todo:
+    if request.todo:
         rows = rows[np.isin(columns["status"][rows], ["pending", "skipped"]) & ~hidden[rows]]
     risk = risk_of(store, table)
     control = np.zeros(len(rows), bool)
-    if ask.queue == "risk":
+    if request.queue == "risk":
         share = share_of(store, table.key, "control_share")
         found = risk_order(risk, share=share, rows=rows)
         rows, control = found.rows, found.control
-    return Order(ask=ask, rows=rows.astype(np.int64), control=control, risk=risk)
+    return ReviewQueue(request=request, rows=rows.astype(np.int64), control=control, risk=risk)
 
 
 def _mine(store: Store, table: PeopleTable, who: User) -> I64:
     return _rows(
-        table,
-        [*leases(store, table.key, who=who.name), *assigned(store, table.key, who=who.name)],
+        table, [*leases(store, table.key, who=who.name), *assigned(store, table.key, who=who.name)]
     )
 
 

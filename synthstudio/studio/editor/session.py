@@ -1,4 +1,4 @@
-"""What the page Review does: a session's seat at the editor, and the editor over its queue."""
+"""What the page Review does: a session's session at the editor, and the editor over its queue."""
 
 from __future__ import annotations
 
@@ -19,12 +19,20 @@ from synthstudio.studio import guard
 from synthstudio.studio.components import mount_editor
 from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
 from synthstudio.studio.editor import window
-from synthstudio.studio.editor.outbox import Answer, Held, book_of, deliver, keep, let_go, read
-from synthstudio.studio.editor.queue import QUEUES, Ask, Order, order_of
-from synthstudio.studio.overview import progress_of
+from synthstudio.studio.editor.outbox import (
+    Answer,
+    HeldLeases,
+    apply_message,
+    parse_message,
+    release_decided,
+    renew_leases,
+    storage_key,
+)
+from synthstudio.studio.editor.queue import QUEUES, QueueRequest, ReviewQueue, build_queue
+from synthstudio.studio.overview import review_progress
 from synthstudio.studio.text import plain
 
-_TOLD = 300  # answers that a session says again, for a browser that missed a run
+_MOST_RESULTS = 300  # answers that a session says again, for a browser that missed a run
 _STYLE = """<style>
 .stMainBlockContainer { padding: 2.7rem .75rem .5rem; max-width: none; }
 .stMain [data-testid="stVerticalBlock"] { gap: .25rem; }
@@ -32,7 +40,7 @@ _STYLE = """<style>
 
 
 @dataclass
-class Seat:
+class EditorSession:
     """What a session remembers of its editor.
 
     `at`: the place in the queue round which the browser holds people; `goto` changes when the
@@ -41,85 +49,85 @@ class Seat:
 
     key: str
     user: str
-    ask: Ask = field(default_factory=Ask)
-    order: Order | None = None
-    at: int = 0
+    request: QueueRequest = field(default_factory=QueueRequest)
+    queue: ReviewQueue | None = None
+    position: int = 0
     goto: str = ""
     answer: Answer = field(default_factory=Answer)
-    told: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)
-    seen: dict[str, tuple[str, int]] = field(default_factory=dict)
-    past: str | None = None
+    results: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)
+    last_messages: dict[str, tuple[str, int]] = field(default_factory=dict)
+    history_of: str | None = None
     person: str = ""
     address: tuple[str, ...] = ()
-    mistake: str = ""
-    held: Held = field(default_factory=Held)
+    query_error: str = ""
+    leases: HeldLeases = field(default_factory=HeldLeases)
 
 
 def show() -> None:
     """Show the editor and take in what it says."""
     ctx, me = context(), current_user()
     chosen = ctx.chosen()
-    seat = _seat(chosen, me, fresh=not _is_open(chosen, me))
+    session = _session(chosen, me, fresh=not _is_open(chosen, me))
     st.html(_STYLE)
-    _choices(seat)
-    if seat.order is None:
-        seat.order = _ordered(ctx, chosen, me, seat)
-    if seat.mistake:
-        st.error(plain(seat.mistake))
+    _choices(session)
+    if session.queue is None:
+        session.queue = _build_queue(ctx, chosen, me, session)
+    if session.query_error:
+        st.error(plain(session.query_error))
 
-    layer = seat.ask.layer
-    name = _name(chosen, me, layer)
+    layer = session.request.layer
+    name = _editor_key(chosen, me, layer)
 
-    def heard() -> None:
+    def on_change() -> None:
         value = st.session_state[name]
-        _take_view(seat, value.get("view"))
-        _take_outbox(ctx, me.name, chosen, seat, value.get("outbox"), layer=layer)
+        _take_view(session, value.get("view"))
+        _take_outbox(ctx, me.name, chosen, session, value.get("outbox"), layer=layer)
 
-    said = mount_editor(
-        _data(ctx, me, chosen, seat),
-        key=name,
-        on_outbox=heard,
-        on_view=heard,
+    received = mount_editor(
+        _browser_data(ctx, me, chosen, session), key=name, on_outbox=on_change, on_view=on_change
     )
     # After a restart of the server a session is new: its callbacks are not called for what the
     # browser says again.
-    new = _take_view(seat, said["view"])
-    if _take_outbox(ctx, me.name, chosen, seat, said["outbox"], layer=layer) or new:
+    new = _take_view(session, received["view"])
+    if _take_outbox(ctx, me.name, chosen, session, received["outbox"], layer=layer) or new:
         st.rerun()
 
 
-def _name(chosen: OpenSet, me: User, layer: str) -> str:
+def _editor_key(chosen: OpenSet, me: User, layer: str) -> str:
     """Return the editor's key: each layer has an editor, and a box of edits, of its own."""
     return f"editor {chosen.key[:16]} {layer} {me.name}"
 
 
 def _is_open(chosen: OpenSet, me: User) -> bool:
-    return any(_name(chosen, me, layer) in st.session_state for layer in (MAIN, SECOND))
+    return any(_editor_key(chosen, me, layer) in st.session_state for layer in (MAIN, SECOND))
 
 
-def _seat(chosen: OpenSet, me: User, *, fresh: bool) -> Seat:
-    seat = st.session_state.get("review_seat")
-    if not isinstance(seat, Seat) or seat.key != chosen.key or seat.user != me.name:
-        seat = Seat(key=chosen.key, user=me.name)
-        st.session_state["review_seat"] = seat
+def _session(chosen: OpenSet, me: User, *, fresh: bool) -> EditorSession:
+    session = st.session_state.get("review_session")
+    if (
+        not isinstance(session, EditorSession)
+        or session.key != chosen.key
+        or session.user != me.name
+    ):
+        session = EditorSession(key=chosen.key, user=me.name)
+        st.session_state["review_session"] = session
     asked = tuple(st.query_params.get(name, "") for name in ("frame", "instance", "q", "queue"))
-    if fresh and any(asked) and asked != seat.address:
-        seat.address = asked
-        queue = asked[3] if asked[3] in QUEUES else seat.ask.queue
-        seat.ask = Ask(queue=queue, query=asked[2] or "", todo=False)
-        seat.order = None
-    return seat
+    if fresh and any(asked) and asked != session.address:
+        session.address = asked
+        queue = asked[3] if asked[3] in QUEUES else session.request.queue
+        session.request = QueueRequest(queue=queue, query=asked[2] or "", todo=False)
+        session.queue = None
+    return session
 
 
-def _choices(seat: Seat) -> None:
-    """Let the person choose the queue."""
+def _choices(session: EditorSession) -> None:
     for name in ("queue", "query", "todo"):
-        st.session_state[f"review_{name}"] = getattr(seat.ask, name)
+        st.session_state[f"review_{name}"] = getattr(session.request, name)
 
     def changed() -> None:
         values = {n: st.session_state[f"review_{n}"] for n in ("queue", "query", "todo")}
-        seat.ask = Ask(**values)
-        seat.order, seat.address = None, ()
+        session.request = QueueRequest(**values)
+        session.queue, session.address = None, ()
 
     with st.sidebar:
         st.selectbox(
@@ -140,85 +148,89 @@ def _choices(seat: Seat) -> None:
         st.toggle("Only undecided", key="review_todo", on_change=changed)
 
 
-def _ordered(ctx: Context, chosen: OpenSet, me: User, seat: Seat) -> Order:
-    """Return the queue anew and set where the browser shall begin."""
+def _build_queue(ctx: Context, chosen: OpenSet, me: User, session: EditorSession) -> ReviewQueue:
     table = chosen.table
-    seat.mistake = ""
+    session.query_error = ""
     try:
-        order = order_of(ctx.store, table, seat.ask, who=me)
+        order = build_queue(ctx.store, table, session.request, who=me)
     except DatasetError as error:
-        seat.mistake = str(error)
-        order = order_of(ctx.store, table, Ask(queue=seat.ask.queue), who=me)
-    seat.at, seat.goto, seat.person = 0, secrets.token_hex(6), ""
-    if seat.address and all(text.isdecimal() and len(text) < 10 for text in seat.address[:2]):
-        frame, instance = int(seat.address[0]), int(seat.address[1])
+        session.query_error = str(error)
+        order = build_queue(ctx.store, table, QueueRequest(queue=session.request.queue), who=me)
+    session.position, session.goto, session.person = 0, secrets.token_hex(6), ""
+    if session.address and all(text.isdecimal() and len(text) < 10 for text in session.address[:2]):
+        frame, instance = int(session.address[0]), int(session.address[1])
         order = order.with_first(table, frame, instance)
-        seat.person = f"{frame}:{instance}"
-        seat.at = order.place_near(table, frame, instance)
+        session.person = f"{frame}:{instance}"
+        session.position = order.place_near(table, frame, instance)
     return order
 
 
-def _data(ctx: Context, me: User, chosen: OpenSet, seat: Seat) -> dict[str, Any]:
-    """Return what the browser shall hold now."""
-    assert seat.order is not None
-    order, total = seat.order, len(seat.order.rows)
-    start, stop = window.span(seat.at, total)
+def _browser_data(
+    ctx: Context, me: User, chosen: OpenSet, session: EditorSession
+) -> dict[str, Any]:
+    assert session.queue is not None
+    order, total = session.queue, len(session.queue.rows)
+    start, stop = window.span(session.position, total)
     shown = order.people(chosen.table, start, stop)
     stretch = window.Stretch(
         start=start,
         people=shown,
         reasons=order.reasons(start, stop),
-        veiled=_veiled(ctx, me, chosen, seat, shown),
+        veiled=_veiled(ctx, me, chosen, session, shown),
     )
     people = [
-        Person(dataset=chosen.key, frame=frame, instance=instance, layer=seat.ask.layer)
+        Person(dataset=chosen.key, frame=frame, instance=instance, layer=session.request.layer)
         for frame, instance in stretch.people
     ]
-    keep(ctx.store, seat.held, people, who=me)
+    renew_leases(ctx.store, session.leases, people, who=me)
     found = window.items(
         ctx.store,
         chosen.key,
         frames_of(chosen),
         stretch,
         who=me,
-        layer=seat.ask.layer,
+        layer=session.request.layer,
         url=lambda kind, frame: image_url(ctx, me, chosen, kind=kind, frame=frame),  # type: ignore[arg-type]
         clean_of=chosen.source.clean_of,
     )
     return {
-        "dataset": book_of(chosen.key, seat.ask.layer),
+        "dataset": storage_key(chosen.key, session.request.layer),
         "user": me.name,
         "can": {"edit": may(me.role, "edit")},
         "skeleton": window.skeleton_json(chosen.skeleton),
         "queue": {
-            "id": order.ask.queue,
-            "query": order.ask.query,
+            "id": order.request.queue,
+            "query": order.request.query,
             "total": total,
-            "label": QUEUES[order.ask.queue],
-            "empty": _EMPTY.get(order.ask.queue, _NOBODY),
+            "label": QUEUES[order.request.queue],
+            "empty": _EMPTY_TEXTS.get(order.request.queue, _NO_MATCH),
         },
-        "at": seat.at,
-        "goto": seat.goto,
-        "person": seat.person,
+        "at": session.position,
+        "goto": session.goto,
+        "person": session.person,
         "items": found,
-        "results": _results(seat),
-        "history": _history(ctx, me, chosen, seat),
-        "progress": progress_of(ctx.store, chosen.key),
+        "results": _results(session),
+        "history": _history(ctx, me, chosen, session),
+        "progress": review_progress(ctx.store, chosen.key),
     }
 
 
 def _veiled(
-    ctx: Context, me: User, chosen: OpenSet, seat: Seat, people: Sequence[tuple[int, int]]
+    ctx: Context,
+    me: User,
+    chosen: OpenSet,
+    session: EditorSession,
+    people: Sequence[tuple[int, int]],
 ) -> set[tuple[int, int]]:
     """Return those of `people` of whom the layer main may not be shown yet."""
-    if seat.ask.layer != MAIN:
+    if session.request.layer != MAIN:
         return set()
     share = share_of(ctx.store, chosen.key, "second_share")
     return blinded_among(ctx.store, chosen.table, people, who=me, share=share)
 
 
-_NOBODY = "Nobody here fits. Ask for less in the sidebar."
-_EMPTY = {
+_NO_MATCH = "Nobody here fits. QueueRequest for less in the sidebar."
+_EMPTY_TEXTS = {
     "second": "You hold nobody for a second look. Take people on the page Team.",
     "mine": "Nobody is assigned or leased to you. Claim people on the page Risk queue.",
 }
@@ -234,86 +246,90 @@ def frames_of(chosen: OpenSet) -> window.Frames:
     return _frames(f"{chosen.key} {id(chosen)}", chosen)
 
 
-def _results(seat: Seat) -> dict[str, Any]:
-    told = [row for row in seat.told.values() if len(row) == 4]
+def _results(session: EditorSession) -> dict[str, Any]:
+    told = [row for row in session.results.values() if len(row) == 4]
     return {
-        "tab": seat.answer.tab,
-        "n": seat.answer.n,
+        "tab": session.answer.tab,
+        "n": session.answer.n,
         "done": [list(row) for row in told if type(row[2]) is int],
         "refused": [list(row) for row in told if type(row[2]) is str],
-        "wait": seat.answer.wait,
+        "wait": session.answer.wait,
     }
 
 
-def _is_new(seat: Seat, what: str, payload: object) -> bool:
-    """Say whether a state of the browser was not taken yet; it is from now on."""
+def _take_new(session: EditorSession, what: str, payload: object) -> bool:
+    """Whether a state of the browser was not taken yet; it is from now on."""
     if not isinstance(payload, dict):
         return False
     name = (str(payload.get("tab"))[:80], payload.get("n"))
-    if seat.seen.get(what) == name:
+    if session.last_messages.get(what) == name:
         return False
-    seat.seen[what] = name  # type: ignore[assignment]
+    session.last_messages[what] = name  # type: ignore[assignment]
     return True
 
 
 def _take_outbox(
-    ctx: Context, who: str, chosen: OpenSet, seat: Seat, payload: object, *, layer: str
+    ctx: Context, who: str, chosen: OpenSet, session: EditorSession, payload: object, *, layer: str
 ) -> bool:
     """Do what the browser says; say whether that was anything new."""
-    if not _is_new(seat, "outbox", payload):
+    if not _take_new(session, "outbox", payload):
         return False
     try:
-        message = read(payload, dataset=chosen.key, layer=layer)
+        message = parse_message(payload, dataset=chosen.key, layer=layer)
     except Refused as error:
-        guard.refused("a message of the editor", user=who, why=error)
+        guard.log_refusal("a message of the editor", user=who, why=error)
         return False
     # What a person may do is asked now: the run that mounted the editor may be long ago.
     me = User(name=who, role=ctx.role_of(who) or "viewer")
-    edited = {said.op.person for said in message.ops}
-    keep(ctx.store, seat.held, tuple(seat.held.people), who=me, edited=edited)
-    answer = deliver(ctx.store, message, who=me, base_of=frames_of(chosen).base_of)
-    let_go(ctx.store, seat.held, message, answer, who=me)
+    edited = {received.op.person for received in message.ops}
+    renew_leases(ctx.store, session.leases, tuple(session.leases.people), who=me, edited=edited)
+    answer = apply_message(ctx.store, message, who=me, base_of=frames_of(chosen).base_of)
+    release_decided(ctx.store, session.leases, message, answer, who=me)
     for client, seq, why, text in answer.refused:
-        guard.refused("an edit", user=who, client=client, seq=seq, why=why, text=text)
+        guard.log_refusal("an edit", user=who, client=client, seq=seq, why=why, text=text)
     answers: list[tuple[Any, ...]] = [*answer.done, *answer.refused]
     for row in answers:
-        seat.told.pop((row[0], row[1]), None)
-        seat.told[row[0], row[1]] = row
-    while len(seat.told) > _TOLD:
-        seat.told.pop(next(iter(seat.told)))
-    seat.answer = answer
+        session.results.pop((row[0], row[1]), None)
+        session.results[row[0], row[1]] = row
+    while len(session.results) > _MOST_RESULTS:
+        session.results.pop(next(iter(session.results)))
+    session.answer = answer
     return True
 
 
-def _take_view(seat: Seat, payload: object) -> bool:
-    if not _is_new(seat, "view", payload):
+def _take_view(session: EditorSession, payload: object) -> bool:
+    if not _take_new(session, "view", payload):
         return False
     assert isinstance(payload, Mapping)
     at, past = payload.get("pos"), payload.get("history")
-    total = len(seat.order.rows) if seat.order is not None else 0
+    total = len(session.queue.rows) if session.queue is not None else 0
     if payload.get("v") != 1 or type(at) is not int or not 0 <= at < max(total, 1):
-        guard.refused("a view of the editor", user=seat.user, at=repr(at)[:40])
+        guard.log_refusal("a view of the editor", user=session.user, at=repr(at)[:40])
         return False
-    seat.at = at
-    seat.past = past if isinstance(past, str) and len(past) < 40 else None
+    session.position = at
+    session.history_of = past if isinstance(past, str) and len(past) < 40 else None
     return True
 
 
-def _history(ctx: Context, me: User, chosen: OpenSet, seat: Seat) -> dict[str, Any] | None:
-    frame, _, instance = (seat.past or "").partition(":")
+def _history(
+    ctx: Context, me: User, chosen: OpenSet, session: EditorSession
+) -> dict[str, Any] | None:
+    frame, _, instance = (session.history_of or "").partition(":")
     if not (frame.isdecimal() and instance.isdecimal() and max(len(frame), len(instance)) < 10):
         return None
     person = Person(
-        dataset=chosen.key, frame=int(frame), instance=int(instance), layer=seat.ask.layer
+        dataset=chosen.key, frame=int(frame), instance=int(instance), layer=session.request.layer
     )
-    if _veiled(ctx, me, chosen, seat, [(person.frame, person.instance)]):
-        return {"id": seat.past, "events": []}
+    if _veiled(ctx, me, chosen, session, [(person.frame, person.instance)]):
+        return {"id": session.history_of, "events": []}
     found = history.events(ctx.store, chosen.key, person=person)
-    return {"id": seat.past, "events": [_told(event) for event in reversed(found[-40:])]}
+    return {
+        "id": session.history_of,
+        "events": [_describe_event(event) for event in reversed(found[-40:])],
+    }
 
 
-def _told(event: Event) -> dict[str, str]:
-    """Return an event in words."""
+def _describe_event(event: Event) -> dict[str, str]:
     after = event.after
     what: str = event.kind
     if event.kind in ("edit", "add"):

@@ -83,7 +83,6 @@ class Frames:
     """The last frames that were asked for; safe for threads."""
 
     def __init__(self, dataset: Dataset, skeleton: Skeleton) -> None:
-        """Read from `dataset`."""
         self.skeleton = skeleton
         self._dataset, self._lock = dataset, threading.Lock()
         self._kept: OrderedDict[int, FrameRows] = OrderedDict()
@@ -117,17 +116,16 @@ class Frames:
 def _read(dataset: Dataset, frame: int) -> FrameRows:
     """Read one frame and its people; the reader itself would make rows of the whole shard."""
     shard = dataset.folder / SHARDS_DIR / shard_name(frame // dataset.identity.frames_per_shard)
-    rows = _some(shard / FRAMES_NAME, _FRAME_FIELDS, frame)
+    rows = _read_rows(shard / FRAMES_NAME, _FRAME_FIELDS, frame)
     if len(rows) != 1:
         raise DatasetError(
             "the data set does not hold this frame", where=str(dataset.folder), got=str(frame)
         )
-    people = _some(shard / INSTANCES_NAME, _PERSON_FIELDS, frame)
+    people = _read_rows(shard / INSTANCES_NAME, _PERSON_FIELDS, frame)
     return FrameRows(frame=rows[0], people={row["instance"]: row for row in people})
 
 
-def _some(path: Path, columns: Sequence[str], frame: int) -> list[Row]:
-    """Return the rows of a frame; the first of the columns holds its number."""
+def _read_rows(path: Path, columns: Sequence[str], frame: int) -> list[Row]:
     try:
         with pq.ParquetFile(path) as file:
             table = file.read(columns=list(columns), use_threads=False)
@@ -177,20 +175,20 @@ def items(
     `clean_of`: the frame without occluders that belongs to a frame, None for none. People of
     frames that cannot be read are left out, and so is what is damaged of a mask.
     """
-    there = [(frame, instance) for frame, instance in stretch.people]
+    listed = [(frame, instance) for frame, instance in stretch.people]
     added = {
         (frame, instance): None
-        for frame in dict.fromkeys(frame for frame, _ in there)
+        for frame in dict.fromkeys(frame for frame, _ in listed)
         for instance in _free_numbers(frames.get(frame))
     }
-    state_of = states(store, key, layer=layer, people=[*there, *added])
+    state_of = states(store, key, layer=layer, people=[*listed, *added])
     held = leases(store, key, layer=layer)
     found: list[dict[str, Any]] = []
     shown: set[tuple[int, int]] = set()
-    for place, person in enumerate(there):
+    for place, person in enumerate(listed):
         extra = (
             [p for p in added if p[0] == person[0] and p in state_of and p not in shown]
-            if _last_of_frame(there, place)
+            if _last_of_frame(listed, place)
             else []
         )
         for one in [person, *extra]:
@@ -229,7 +227,6 @@ def _free_numbers(found: FrameRows) -> range:
 
 
 def _last_of_frame(people: Sequence[tuple[int, int]], place: int) -> bool:
-    """Say whether no later person of the stretch is of the same frame."""
     return all(frame != people[place][0] for frame, _ in people[place + 1 :])
 
 
@@ -256,7 +253,9 @@ def _item(
         "exists": row is not None,
         "next_instance": _free_numbers(found).start,
         "others": [_other(p) for n, p in found.people.items() if n != instance],
-        **(_labels(found, row, frames.skeleton) if row is not None else _nothing(frames.skeleton)),
+        **(
+            _labels(found, row, frames.skeleton) if row is not None else _no_labels(frames.skeleton)
+        ),
         "state": _state(state),
     }
 
@@ -264,11 +263,11 @@ def _item(
 def _labels(found: FrameRows, row: Row, skeleton: Skeleton) -> dict[str, Any]:
     """Return what does not change of a person; every answer to an edit holds it again."""
     if row["instance"] not in found.made:
-        found.made[row["instance"]] = _labels_made(found, row, skeleton)
+        found.made[row["instance"]] = _make_labels(found, row, skeleton)
     return found.made[row["instance"]]
 
 
-def _labels_made(found: FrameRows, row: Row, skeleton: Skeleton) -> dict[str, Any]:
+def _make_labels(found: FrameRows, row: Row, skeleton: Skeleton) -> dict[str, Any]:
     labels = labels_of(row, skeleton.joints)
     joints = len(skeleton.joints)
     return {
@@ -276,16 +275,15 @@ def _labels_made(found: FrameRows, row: Row, skeleton: Skeleton) -> dict[str, An
         "shares": [
             [_rounded(v, 3) for v in row["shares"][5 * j : 5 * j + 5]] for j in range(joints)
         ],
-        "hider": _hiders(found, row),
-        "xyz": _space(row["joints_camera_m"], joints),
+        "hider": _occluders(found, row),
+        "xyz": _points_3d(row["joints_camera_m"], joints),
         "modal": {"box": _box(row["modal_box_px"]), "counts": _mask(found, row, "modal_counts")},
         "amodal": {"box": _box(row["amodal_box_px"]), "counts": _mask(found, row, "amodal_counts")},
         "facts": _facts(found.frame, row),
     }
 
 
-def _nothing(skeleton: Skeleton) -> dict[str, Any]:
-    """Return the labels of a person whom the data set does not have."""
+def _no_labels(skeleton: Skeleton) -> dict[str, Any]:
     return {
         "base": [[None, None, None, "unlabelled", "human"]] * len(skeleton.joints),
         "shares": None,
@@ -320,18 +318,17 @@ def _other(row: Row) -> dict[str, Any]:
     }
 
 
-def _hiders(found: FrameRows, row: Row) -> list[str | None]:
-    """Return for each joint what hides most of it, by name."""
+def _occluders(found: FrameRows, row: Row) -> list[str | None]:
     kinds = dict(zip(found.frame["thing_instance"], found.frame["thing_kind"], strict=True))
     names: list[str | None] = []
     for j, pairs in enumerate(hidden_by(row)):
-        wanted = row["cause"][j]
+        cause = row["cause"][j]
         name = None
         for instance, _ in pairs:
             thing = instance >= FIRST_THING
-            if wanted == "object" and thing:
+            if cause == "object" and thing:
                 name = str(kinds.get(instance, "thing")).replace("_", " ")
-            elif wanted == "person" and not thing and instance != row["instance"]:
+            elif cause == "person" and not thing and instance != row["instance"]:
                 name = f"person {instance}"
             if name is not None:
                 break
@@ -352,7 +349,7 @@ def _facts(frame: Row, row: Row) -> list[str]:
     return facts
 
 
-def _space(flat: Sequence[float] | None, joints: int) -> list[list[float] | None] | None:
+def _points_3d(flat: Sequence[float] | None, joints: int) -> list[list[float] | None] | None:
     if flat is None or len(flat) != 3 * joints:
         return None
     points = [flat[3 * j : 3 * j + 3] for j in range(joints)]
@@ -361,7 +358,6 @@ def _space(flat: Sequence[float] | None, joints: int) -> list[list[float] | None
 
 
 def _mask(found: FrameRows, row: Row, column: str) -> str | None:
-    """Return a run-length code that the browser may decode, None for none of the frame's size."""
     counts, size = row[column], [found.frame["height_px"], found.frame["width_px"]]
     if not counts or list(row["mask_size"]) != size:
         return None

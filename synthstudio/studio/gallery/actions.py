@@ -16,14 +16,14 @@ from synthstudio.review.team import members
 from synthstudio.review.values import Op, Person, User, may
 from synthstudio.studio.context import Context, OpenSet
 from synthstudio.studio.gallery.view import (
-    Found,
-    Look,
+    GalleryState,
+    SearchResult,
+    apply_options,
+    clear_columns,
     csv_header,
     csv_rows,
-    forget_columns,
-    options_of,
-    set_text,
-    take_options,
+    set_query,
+    view_options,
 )
 from synthstudio.studio.page_parts import show_refusal
 from synthstudio.studio.text import csv_bytes, plain
@@ -34,26 +34,21 @@ MOST_AT_ONCE = 2_000
 _PAGE, _ALL, _PICKED = "this page", "all that were found", "the selected"
 
 
-def people_of(found: Found, rows: I64, key: str) -> list[Person]:
-    """Return rows as people of the store."""
+def as_persons(found: SearchResult, rows: I64, key: str) -> list[Person]:
     return [Person(dataset=key, frame=f, instance=i) for f, i in found.table.ids(rows)]
 
 
-def bulk(
+def bulk_actions(
     ctx: Context,
     me: User,
-    now: Look,
+    state: GalleryState,
     chosen: OpenSet,
-    found: Found,
+    found: SearchResult,
     *,
     picked: Sequence[tuple[int, int]],
 ) -> None:
     """Show what a lead may do with many people: assign them, or flag them with a reason."""
-    rows = {
-        _PICKED: _rows_of(found, picked),
-        _PAGE: found.page.rows,
-        _ALL: found.rows,
-    }
+    rows = {_PICKED: _rows_of(found, picked), _PAGE: found.page.rows, _ALL: found.rows}
     with st.container(border=True, key="gallery_bulk"):
         told = st.empty()
         scope, whom, give, why, flag = st.columns(
@@ -61,13 +56,13 @@ def bulk(
         )
         # No numbers in here: a choice is known by its words, and would be lost when they change.
         which = scope.selectbox("People", list(rows), key="gallery_scope")
-        people = people_of(found, rows[which], chosen.key)
+        people = as_persons(found, rows[which], chosen.key)
         told.caption(f"{len(people):,} {'person' if len(people) == 1 else 'people'}: {which}")
         team = list(members.members(ctx.store)) or [me.name]
         to = whom.selectbox("Assign to", team, key="gallery_to", format_func=plain)
         if give.button("Assign", disabled=not people, width="stretch", key="gallery_assign"):
             count = members.assign(ctx.store, people, to=to, by=me)
-            _done(now, f"{count:,} people assigned to {to}.")
+            _finish(state, f"{count:,} people assigned to {to}.")
         reason = why.text_input("Reason", key="gallery_reason", max_chars=2_000)
         many = len(people) > MOST_AT_ONCE
         if flag.button(
@@ -77,7 +72,7 @@ def bulk(
             key="gallery_flag",
             help=f"At most {MOST_AT_ONCE:,} at once, with a reason." if many else None,
         ):
-            _done(now, flag_people(ctx, me, chosen, people, reason.strip()))
+            _finish(state, flag_people(ctx, me, chosen, people, reason.strip()))
 
 
 def flag_people(
@@ -114,7 +109,7 @@ def flag_people(
     return said
 
 
-def views_menu(ctx: Context, me: User, now: Look, chosen: OpenSet) -> None:
+def views_menu(ctx: Context, me: User, state: GalleryState, chosen: OpenSet) -> None:
     """Show the saved views: open one, keep this one, forget one."""
     joints = chosen.skeleton.joints
     with st.popover("Views", width="content"):
@@ -129,8 +124,8 @@ def views_menu(ctx: Context, me: User, now: Look, chosen: OpenSet) -> None:
                 width="stretch",
                 help=plain(view.query) or "everybody",
             ):
-                set_text(now, view.query, joints)
-                take_options(now, view.options)
+                set_query(state, view.query, joints)
+                apply_options(state, view.options)
                 st.rerun()
             if _may_drop(me, view) and drop.button(
                 "✕", key=f"view_drop_{view.id}", help=f"Forget {plain(view.name)}"
@@ -138,10 +133,10 @@ def views_menu(ctx: Context, me: User, now: Look, chosen: OpenSet) -> None:
                 settings.delete_view(ctx.store, view, who=me)
                 st.rerun()
         if may(me.role, "save_view"):
-            _save_form(ctx, me, now, chosen)
+            _save_form(ctx, me, state, chosen)
 
 
-def _save_form(ctx: Context, me: User, now: Look, chosen: OpenSet) -> None:
+def _save_form(ctx: Context, me: User, state: GalleryState, chosen: OpenSet) -> None:
     with st.form("gallery_save", border=False, clear_on_submit=True):
         name = st.text_input("Save this view as", max_chars=80)
         for_all = may(me.role, "save_view_for_all") and st.checkbox("for everybody")
@@ -152,9 +147,9 @@ def _save_form(ctx: Context, me: User, now: Look, chosen: OpenSet) -> None:
                 ctx.store,
                 chosen.key,
                 name=name.strip(),
-                query=now.query,
+                query=state.query,
                 who=me,
-                options=options_of(now),
+                options=view_options(state),
                 for_all=for_all,
             )
         except Refused as error:
@@ -163,7 +158,7 @@ def _save_form(ctx: Context, me: User, now: Look, chosen: OpenSet) -> None:
             st.rerun()
 
 
-def csv_button(chosen: OpenSet, found: Found) -> None:
+def csv_button(chosen: OpenSet, found: SearchResult) -> None:
     """Offer the list as a CSV; it is made when it is asked for."""
 
     def made() -> bytes:
@@ -185,13 +180,13 @@ def _may_drop(me: User, view: settings.View) -> bool:
     return may(me.role, "save_view" if view.who else "save_view_for_all")
 
 
-def _rows_of(found: Found, picked: Sequence[tuple[int, int]]) -> I64:
+def _rows_of(found: SearchResult, picked: Sequence[tuple[int, int]]) -> I64:
     pairs = np.array(picked, np.int64).reshape(-1, 2)
     rows = found.table.rows_of(pairs[:, 0], pairs[:, 1])
     return rows[rows >= 0]
 
 
-def _done(now: Look, said: str) -> None:
-    now.said = said
-    forget_columns()
+def _finish(state: GalleryState, said: str) -> None:
+    state.notice = said
+    clear_columns()
     st.rerun()

@@ -1,7 +1,7 @@
 """The gallery's filter form, and the query text that says the same; there and back.
 
 The text is the truth. A form is what most people ask; a query that says more (or, brackets,
-other fields) has no form: `form_of` then returns None and the page shows the text alone.
+other fields) has no form: `form_from_query` then returns None and the page shows the text alone.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _WORD = re.compile(r"[A-Za-z_][\w-]*")
 
 
 @dataclass(frozen=True, kw_only=True)
-class JointAsk:
+class JointCondition:
     """Joints (a name, or "any wrist") and what shall be true of them, one of TESTS."""
 
     which: str
@@ -56,12 +56,12 @@ class JointAsk:
 class Form:
     """What the form asks; all of it must hold. What is not in a mapping may be anything."""
 
-    joints: tuple[JointAsk, ...] = ()
+    joints: tuple[JointCondition, ...] = ()
     ranges: Mapping[str, Range] = dataclasses.field(default_factory=dict)
     choices: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
 
-def whiches(joints: tuple[str, ...]) -> tuple[str, ...]:
+def joint_choices(joints: tuple[str, ...]) -> tuple[str, ...]:
     """Return what a form may name: every joint, and any or all of each group."""
     return tuple(_labels(joints).values())
 
@@ -78,7 +78,7 @@ def _labels(joints: tuple[str, ...]) -> dict[tuple[tuple[int, ...], int], str]:
     return found | {((j,), 1): name for j, name in enumerate(joints)}
 
 
-def text_of(form: Form) -> str:
+def query_text(form: Form) -> str:
     """Return the query that says what a form asks; "" when it asks nothing."""
     parts = [f"{ask.which} {ask.test}" for ask in form.joints]
     for name in RANGES:
@@ -88,13 +88,13 @@ def text_of(form: Form) -> str:
     for name in CHOICES:
         values = form.choices.get(name, ())
         if len(values) == 1:
-            parts.append(f"{name} = {quoted(values[0])}")
+            parts.append(f"{name} = {quote(values[0])}")
         elif values:
-            parts.append(f"{name} in ({', '.join(map(quoted, values))})")
+            parts.append(f"{name} in ({', '.join(map(quote, values))})")
     return " and ".join(parts)
 
 
-def quoted(value: str) -> str:
+def quote(value: str) -> str:
     """Return a text as the query language writes it; DatasetError for one with both quotes."""
     if _WORD.fullmatch(value):
         return value
@@ -104,17 +104,17 @@ def quoted(value: str) -> str:
     raise DatasetError(f"query: {value!r} holds both kinds of quotes; no query can name it.")
 
 
-def form_of(query: Query | None) -> Form | None:
+def form_from_query(query: Query | None) -> Form | None:
     """Return the form that asks the same, or None when a form cannot say it."""
     if query is None:
         return Form()
-    found = _Filled()
-    if all(found.take(node, query.joints) for node in _parts(query.tree)):
+    found = _FormBuilder()
+    if all(found.add(node, query.joints) for node in _parts(query.tree)):
         return found.form()
     return None
 
 
-def with_joint(form: Form, ask: JointAsk) -> Form:
+def with_joint(form: Form, ask: JointCondition) -> Form:
     """Return a form that asks this of joints too; the newest MAX_JOINT_TESTS stay."""
     kept = tuple(one for one in form.joints if one != ask)
     return dataclasses.replace(form, joints=(*kept, ask)[-MAX_JOINT_TESTS:])
@@ -140,11 +140,11 @@ def _parts(node: Node) -> Iterator[Node]:
         yield node
 
 
-class _Filled:
+class _FormBuilder:
     """A form as it is filled from the parts of a query."""
 
     def __init__(self) -> None:
-        self.joints: list[JointAsk] = []
+        self.joints: list[JointCondition] = []
         self.ranges: dict[str, dict[str, float]] = {}
         self.choices: dict[str, tuple[str, ...]] = {}
 
@@ -155,7 +155,7 @@ class _Filled:
         }
         return Form(joints=tuple(self.joints), ranges=ranges, choices=self.choices)
 
-    def take(self, node: Node, joints: tuple[str, ...]) -> bool:
+    def add(self, node: Node, joints: tuple[str, ...]) -> bool:
         """Take a part in; False when the form has no place for it."""
         if isinstance(node, JointTest):
             return self._joint(node, joints)
@@ -167,10 +167,10 @@ class _Filled:
         return name in CHOICES and self._choice(name, node.compare)
 
     def _joint(self, test: JointTest, joints: tuple[str, ...]) -> bool:
-        which, what = _labels(joints).get((test.joints, test.least)), _test_of(test)
+        which, what = _labels(joints).get((test.joints, test.least)), _test_name(test)
         if which is None or what is None or len(self.joints) == MAX_JOINT_TESTS:
             return False
-        ask = JointAsk(which=which, test=what)
+        ask = JointCondition(which=which, test=what)
         self.joints += [ask] if ask not in self.joints else []
         return True
 
@@ -190,7 +190,7 @@ class _Filled:
         return True
 
 
-def _test_of(test: JointTest) -> str | None:
+def _test_name(test: JointTest) -> str | None:
     if test.kind == "state":
         return test.what
     if test.kind == "cause" and test.compare is not None and test.compare.op == "=":

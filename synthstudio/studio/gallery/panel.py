@@ -17,14 +17,20 @@ from synthstudio.studio.gallery.filters import (
     TESTS,
     WHOLE,
     Form,
-    JointAsk,
-    text_of,
-    whiches,
+    JointCondition,
+    joint_choices,
+    query_text,
     with_choice,
     with_joint,
     with_range,
 )
-from synthstudio.studio.gallery.view import Found, Look, form_now, set_form, set_text
+from synthstudio.studio.gallery.view import (
+    GalleryState,
+    SearchResult,
+    current_form,
+    set_form,
+    set_query,
+)
 
 _ANY = "any"
 _SLIDERS = {
@@ -39,14 +45,13 @@ _FIRST_SLIDERS, _MORE_SLIDERS = ("occluded", "crowd"), ("truncated", "disagreeme
 Changed = Callable[[], None]
 
 
-def panel(now: Look, chosen: OpenSet, found: Found) -> None:
-    """Show the form."""
+def panel(state: GalleryState, chosen: OpenSet, found: SearchResult) -> None:
     joints = chosen.skeleton.joints
-    form = form_now(now, joints)
+    form = current_form(state, joints)
     off = form is None
 
     def changed() -> None:
-        set_form(now, _read(joints), joints)
+        set_form(state, _read(joints), joints)
 
     shown = form or Form()
     with st.container(key="gallery_form", gap="xsmall"):
@@ -57,7 +62,7 @@ def panel(now: Look, chosen: OpenSet, found: Found) -> None:
             _slider(name, shown, changed, off=off)
         for name, label in _FIRST.items():
             _choice(name, label, shown, _values(name, found), changed, off=off)
-        with st.expander("More", expanded=_asks_more(shown)):
+        with st.expander("More", expanded=_has_more_filters(shown)):
             for name in _MORE_SLIDERS:
                 _slider(name, shown, changed, off=off)
             for name, label in _MORE.items():
@@ -66,9 +71,9 @@ def panel(now: Look, chosen: OpenSet, found: Found) -> None:
             st.caption("The query says more than this form can show.")
         st.button(
             "Clear",
-            on_click=set_text,
-            args=(now, "", joints),
-            disabled=not now.text,
+            on_click=set_query,
+            args=(state, "", joints),
+            disabled=not state.text,
             width="stretch",
         )
 
@@ -82,10 +87,10 @@ def _joint(k: int, form: Form, joints: tuple[str, ...], changed: Changed, *, off
     st.session_state[f"gallery_which_{k}"] = ask.which if ask else _ANY
     st.selectbox(
         "Joint" if k == 0 else "And joint",
-        (_ANY, *whiches(joints)),
+        (_ANY, *joint_choices(joints)),
         key=f"gallery_which_{k}",
         on_change=changed,
-        format_func=_words,
+        format_func=_label,
         disabled=off,
     )
     if ask:
@@ -95,7 +100,7 @@ def _joint(k: int, form: Form, joints: tuple[str, ...], changed: Changed, *, off
             TESTS,
             key=f"gallery_test_{k}",
             on_change=changed,
-            format_func=_test_words,
+            format_func=_test_label,
             disabled=off,
         )
     else:
@@ -120,20 +125,22 @@ def _choice(
         options,
         key=f"gallery_{name}",
         on_change=changed,
-        format_func=_words,
+        format_func=_label,
         placeholder="any" if options else "none yet",
         disabled=off or not options,
     )
 
 
 def _read(joints: tuple[str, ...]) -> Form:
-    """Return the form as its widgets say it now."""
+    """Return the form as its widgets say it state."""
     state = st.session_state
     asks = []
     for k in range(MAX_JOINT_TESTS):
         which = state.get(f"gallery_which_{k}", _ANY)
-        if which in whiches(joints):
-            asks.append(JointAsk(which=which, test=state.get(f"gallery_test_{k}") or TESTS[1]))
+        if which in joint_choices(joints):
+            asks.append(
+                JointCondition(which=which, test=state.get(f"gallery_test_{k}") or TESTS[1])
+            )
     form = Form(joints=tuple(dict.fromkeys(asks)))
     for name in _SLIDERS:
         low, high = state.get(f"gallery_{name}", WHOLE)
@@ -145,8 +152,7 @@ def _read(joints: tuple[str, ...]) -> Form:
     return form
 
 
-def _values(name: str, found: Found) -> tuple[str, ...]:
-    """Return what a field can be in this data set."""
+def _values(name: str, found: SearchResult) -> tuple[str, ...]:
     if name == "status":
         return STATUSES
     if name in ("reviewer", "assigned"):
@@ -155,19 +161,19 @@ def _values(name: str, found: Found) -> tuple[str, ...]:
     return tuple(sorted(value for value in names if value))
 
 
-def _asks_more(form: Form) -> bool:
+def _has_more_filters(form: Form) -> bool:
     return any(n in form.ranges for n in _MORE_SLIDERS) or any(n in form.choices for n in _MORE)
 
 
-def _words(text: str) -> str:
+def _label(text: str) -> str:
     return text.replace("_", " ")
 
 
-def _test_words(test: str) -> str:
+def _test_label(test: str) -> str:
     return "truncated" if test.startswith("cause") else test
 
 
-def statistics(now: Look, chosen: OpenSet, found: Found) -> None:
+def statistics(state: GalleryState, chosen: OpenSet, found: SearchResult) -> None:
     """Show four plots of all people found."""
     rows, table = found.rows, found.table
     joints = chosen.skeleton.joints
@@ -179,7 +185,7 @@ def statistics(now: Look, chosen: OpenSet, found: Found) -> None:
     left, right = st.columns([3, 2], gap="medium")
     with left:
         _plot(
-            now,
+            state,
             joints,
             "Joints by cause, % of people",
             "causes",
@@ -187,7 +193,7 @@ def statistics(now: Look, chosen: OpenSet, found: Found) -> None:
         )
     with right:
         _plot(
-            now,
+            state,
             joints,
             "Occluded fraction, people",
             "occluded",
@@ -195,10 +201,10 @@ def statistics(now: Look, chosen: OpenSet, found: Found) -> None:
         )
         shown = dict(zip(families.values, families.counts.tolist(), strict=True))
         _plot(
-            now, joints, "Pose family, people", "families", plots.bars(shown, field="pose family")
+            state, joints, "Pose family, people", "families", plots.bars(shown, field="pose family")
         )
         _plot(
-            now,
+            state,
             joints,
             "Status, people",
             "statuses",
@@ -212,14 +218,16 @@ def statistics(now: Look, chosen: OpenSet, found: Found) -> None:
         st.dataframe(lines, hide_index=True, alt="People by joint and cause")
 
 
-def _plot(now: Look, joints: tuple[str, ...], title: str, name: str, plot: plots.Plot) -> None:
-    key = f"gallery_plot_{name}_{now.clicks}"
+def _plot(
+    state: GalleryState, joints: tuple[str, ...], title: str, name: str, plot: plots.Plot
+) -> None:
+    key = f"gallery_plot_{name}_{state.clicks}"
 
     def clicked() -> None:
-        place = _place(st.session_state.get(key), len(plot.asks))
+        place = _clicked_point(st.session_state.get(key), len(plot.filters))
         if place is not None:
-            now.clicks += 1
-            narrow(now, plot.asks[place], joints)
+            state.clicks += 1
+            narrow(state, plot.filters[place], joints)
 
     st.markdown(f"**{title}**")
     st.plotly_chart(
@@ -232,8 +240,7 @@ def _plot(now: Look, joints: tuple[str, ...], title: str, name: str, plot: plots
     )
 
 
-def _place(event: Any, count: int) -> int | None:
-    """Return which point a browser says was clicked, if there is such a one."""
+def _clicked_point(event: Any, count: int) -> int | None:
     try:
         place = event["selection"]["points"][0]["point_index"]
     except (KeyError, IndexError, TypeError):
@@ -241,18 +248,18 @@ def _place(event: Any, count: int) -> int | None:
     return place if type(place) is int and 0 <= place < count else None
 
 
-def narrow(now: Look, ask: plots.Ask, joints: tuple[str, ...]) -> None:
+def narrow(state: GalleryState, clicked: plots.PlotFilter, joints: tuple[str, ...]) -> None:
     """Ask for this too: in the form's words, or behind a query that no form can say."""
-    form = form_now(now, joints)
+    form = current_form(state, joints)
     if form is None:
-        set_text(now, f"({now.query}) and {text_of(_with(Form(), ask))}", joints)
+        set_query(state, f"({state.query}) and {query_text(_add_filter(Form(), clicked))}", joints)
     else:
-        set_text(now, text_of(_with(form, ask)), joints)
+        set_query(state, query_text(_add_filter(form, clicked)), joints)
 
 
-def _with(form: Form, ask: plots.Ask) -> Form:
-    if ask.which:
-        return with_joint(form, JointAsk(which=ask.which, test=ask.test))
-    if ask.limits is not None:
-        return with_range(form, ask.field, ask.limits)
-    return with_choice(form, ask.field, ask.values)
+def _add_filter(form: Form, clicked: plots.PlotFilter) -> Form:
+    if clicked.which:
+        return with_joint(form, JointCondition(which=clicked.which, test=clicked.test))
+    if clicked.limits is not None:
+        return with_range(form, clicked.field, clicked.limits)
+    return with_choice(form, clicked.field, clicked.values)

@@ -30,7 +30,7 @@ from synthstudio.review.store import Store
 from synthstudio.review.team.second_pass import blinded
 from synthstudio.review.values import User
 from synthstudio.studio.context import Context, OpenSet
-from synthstudio.studio.gallery.filters import Form, form_of, text_of
+from synthstudio.studio.gallery.filters import Form, form_from_query, query_text
 
 I64 = NDArray[np.int64]
 SORTS: dict[str, str] = {
@@ -58,7 +58,7 @@ class Page:
     total: int
 
 
-def ordered(rows: I64, how: str, table: PeopleTable, columns: Mapping[str, NDArray[Any]]) -> I64:
+def sort_rows(rows: I64, how: str, table: PeopleTable, columns: Mapping[str, NDArray[Any]]) -> I64:
     """Return rows sorted by one of SORTS; what nobody knows comes last, ties by frame."""
     keys: dict[str, Callable[[], NDArray[np.float64]]] = {
         "risk": lambda: -columns["risk"][rows],
@@ -81,14 +81,13 @@ def page_of(rows: I64, *, number: int, size: int) -> Page:
     )
 
 
-def place_of(rows: I64, row: int) -> int | None:
+def index_of(rows: I64, row: int) -> int | None:
     """Return where a row is in a list, None when it is not."""
     found = np.flatnonzero(rows == row)
     return int(found[0]) if len(found) else None
 
 
 def csv_header(joints: Sequence[str]) -> list[str]:
-    """Return the columns of the CSV."""
     texts = [name.replace(" ", "_") for name in _TEXTS]
     return ["frame", "instance", *_REVIEW, "edited", *_FACTS, *texts, *joints]
 
@@ -104,9 +103,9 @@ def csv_rows(
         yield [
             int(table.frame[row]),
             int(table.instance[row]),
-            *(_said(columns[name][row]) for name in _REVIEW),
-            _moment(columns["edited"][row]),
-            *(_said(values[k]) for values in numbers),
+            *(_csv_value(columns[name][row]) for name in _REVIEW),
+            _iso_time(columns["edited"][row]),
+            *(_csv_value(values[k]) for values in numbers),
             *(values[k] for values in texts),
             *(CAUSES[code] if code < len(CAUSES) else "" for code in causes[:, k]),
         ]
@@ -117,13 +116,13 @@ def percent(value: float) -> str:
     return f"{value:.0%}" if np.isfinite(value) else ""
 
 
-def _said(value: object) -> object:
+def _csv_value(value: object) -> object:
     if isinstance(value, float):
         return f"{value:.6g}" if np.isfinite(value) else ""
     return value
 
 
-def _moment(seconds: float) -> str:
+def _iso_time(seconds: float) -> str:
     if not np.isfinite(seconds):
         return ""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
@@ -134,7 +133,7 @@ SHOWS = ("People", "Statistics")
 
 
 @dataclass(kw_only=True)
-class Look:
+class GalleryState:
     """What one session looks at in one data set.
 
     `text`: as it was typed; `query`: the last one that could be read, which the page shows.
@@ -142,7 +141,7 @@ class Look:
 
     text: str = ""
     query: str = ""
-    mistake: str = ""
+    query_error: str = ""
     sort: str = "frame"
     size: int = PAGE_SIZES[0]
     number: int = 0
@@ -151,11 +150,11 @@ class Look:
     clean: bool = False
     picking: bool = False
     clicks: int = 0  # renames the plots, so that a click leaves nothing selected
-    said: str = ""  # what the last action did, to be shown once
+    notice: str = ""  # what the last action did, to be shown once
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class SearchResult:
     """The people of a data set that the query finds, in the order that was asked for."""
 
     rows: I64
@@ -164,31 +163,31 @@ class Found:
     table: PeopleTable
 
 
-def look(chosen: OpenSet) -> Look:
+def gallery_state(chosen: OpenSet) -> GalleryState:
     """Return what the session looks at; at first what the address asks for."""
     looks = st.session_state.setdefault("gallery", {})
     if chosen.key not in looks:
-        looks[chosen.key] = Look()
-        _from_address(looks[chosen.key], chosen)
-    found: Look = looks[chosen.key]
+        looks[chosen.key] = GalleryState()
+        _read_address(looks[chosen.key], chosen)
+    found: GalleryState = looks[chosen.key]
     return found
 
 
-def _from_address(now: Look, chosen: OpenSet) -> None:
+def _read_address(state: GalleryState, chosen: OpenSet) -> None:
     asked = st.query_params
-    set_text(now, asked.get("q", ""), chosen.skeleton.joints)
+    set_query(state, asked.get("q", ""), chosen.skeleton.joints)
     if asked.get("sort") in SORTS:
-        now.sort = asked["sort"]
+        state.sort = asked["sort"]
     if asked.get("page", "").isdecimal():
-        now.number = max(0, int(asked["page"][:9]) - 1)
+        state.number = max(0, int(asked["page"][:9]) - 1)
 
 
-def to_address(now: Look) -> None:
+def write_address(state: GalleryState) -> None:
     """Write what is looked at into the address, so that it can be passed on."""
     said = {
-        "q": now.query,
-        "sort": now.sort if now.sort != "frame" else "",
-        "page": str(now.number + 1) if now.number else "",
+        "q": state.query,
+        "sort": state.sort if state.sort != "frame" else "",
+        "page": str(state.number + 1) if state.number else "",
     }
     for name, value in said.items():
         if value:
@@ -197,48 +196,47 @@ def to_address(now: Look) -> None:
             del st.query_params[name]
 
 
-def set_text(now: Look, text: str, joints: tuple[str, ...]) -> None:
+def set_query(state: GalleryState, text: str, joints: tuple[str, ...]) -> None:
     """Take a query as typed; a mistake keeps the last one that could be read."""
-    now.text = text.strip()
-    now.number = 0
+    state.text = text.strip()
+    state.number = 0
     try:
-        if now.text:
-            parse_query(now.text, joints)
+        if state.text:
+            parse_query(state.text, joints)
     except DatasetError as error:
-        now.mistake = str(error)
+        state.query_error = str(error)
     else:
-        now.query, now.mistake = now.text, ""
+        state.query, state.query_error = state.text, ""
 
 
-def set_form(now: Look, form: Form, joints: tuple[str, ...]) -> None:
-    """Take what a form asks."""
-    set_text(now, text_of(form), joints)
+def set_form(state: GalleryState, form: Form, joints: tuple[str, ...]) -> None:
+    set_query(state, query_text(form), joints)
 
 
-def form_now(now: Look, joints: tuple[str, ...]) -> Form | None:
+def current_form(state: GalleryState, joints: tuple[str, ...]) -> Form | None:
     """Return the form that says what is shown, None when no form can."""
-    return form_of(parse_query(now.query, joints) if now.query else None)
+    return form_from_query(parse_query(state.query, joints) if state.query else None)
 
 
-def find_people(ctx: Context, chosen: OpenSet, me: User, now: Look) -> Found:
+def find_people(ctx: Context, chosen: OpenSet, me: User, state: GalleryState) -> SearchResult:
     """Return the people whom the query finds; deleted ones are left out."""
     table = chosen.table
     columns = columns_of(ctx, chosen, me)
     joints = chosen.skeleton.joints
-    if now.query:
-        rows = matching_rows(table, parse_query(now.query, joints), columns)
+    if state.query:
+        rows = matching_rows(table, parse_query(state.query, joints), columns)
     else:
         rows = np.arange(table.people, dtype=np.int64)
-    rows = ordered(rows[~columns["deleted"][rows]], now.sort, table, columns)
-    page = page_of(rows, number=now.number, size=now.size)
-    now.number = page.number
-    return Found(rows=rows, page=page, columns=columns, table=table)
+    rows = sort_rows(rows[~columns["deleted"][rows]], state.sort, table, columns)
+    page = page_of(rows, number=state.number, size=state.size)
+    state.number = page.number
+    return SearchResult(rows=rows, page=page, columns=columns, table=table)
 
 
 def columns_of(ctx: Context, chosen: OpenSet, me: User) -> Columns:
     """Return what the store knows of every person, at most a few seconds old but for edits.
 
-    Of those whom `me` may still look at blindly, it is as if nobody had touched them.
+    Of those whom `me` may still gallery_state at blindly, it is as if nobody had touched them.
     """
     table, share = chosen.table, share_of(ctx.store, chosen.key, "second_share")
     event = last_event_id(ctx.store, table.key)
@@ -247,7 +245,7 @@ def columns_of(ctx: Context, chosen: OpenSet, me: User) -> Columns:
     )
 
 
-def forget_columns() -> None:
+def clear_columns() -> None:
     """Read them anew next time: something else than an event was changed."""
     _columns.clear()
 
@@ -263,10 +261,12 @@ def _columns(
     who: str,
     share: float,
 ) -> Columns:
-    return unseen(review_columns(_store, _table), blinded(_store, _table, who=_me, share=share))
+    return hide_reviews(
+        review_columns(_store, _table), blinded(_store, _table, who=_me, share=share)
+    )
 
 
-def unseen(columns: dict[str, NDArray[Any]], hidden: NDArray[np.bool_]) -> Columns:
+def hide_reviews(columns: dict[str, NDArray[Any]], hidden: NDArray[np.bool_]) -> Columns:
     """Return columns that say nothing of reviews of some people (P,)."""
     blank = {
         "status": "pending",
@@ -280,17 +280,17 @@ def unseen(columns: dict[str, NDArray[Any]], hidden: NDArray[np.bool_]) -> Colum
     return columns
 
 
-def options_of(now: Look) -> dict[str, str]:
+def view_options(state: GalleryState) -> dict[str, str]:
     """Return how it is shown, as a saved view keeps it."""
-    return {"sort": now.sort, "size": str(now.size), "clean": "yes" if now.clean else "no"}
+    return {"sort": state.sort, "size": str(state.size), "clean": "yes" if state.clean else "no"}
 
 
-def take_options(now: Look, options: Mapping[str, Any]) -> None:
+def apply_options(state: GalleryState, options: Mapping[str, Any]) -> None:
     """Show it as a saved view says; what cannot be is left as it is."""
-    now.sort = options["sort"] if options.get("sort") in SORTS else now.sort
+    state.sort = options["sort"] if options.get("sort") in SORTS else state.sort
     size = str(options.get("size", ""))
-    now.size = int(size) if size in map(str, PAGE_SIZES) else now.size
-    now.clean = options.get("clean") == "yes"
+    state.size = int(size) if size in map(str, PAGE_SIZES) else state.size
+    state.clean = options.get("clean") == "yes"
 
 
 def pager(page: Page, key: str, turn: Callable[[int], None]) -> None:

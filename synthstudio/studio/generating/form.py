@@ -1,4 +1,4 @@
-"""The form of a recipe, made from its schema: fields with limits and help; values in, faults out.
+"""The form of a recipe, made from its schema: fields with limits and help; values in, errors out.
 
 No field that names a folder or a file is in it: what a recipe takes from outside stays as its
 scene says.
@@ -18,14 +18,14 @@ from synthstudio.core.errors import RecipeError
 from synthstudio.recipe.schema.load import dump, json_schema, parse
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.studio.generating.scenes import Scene
-from synthstudio.studio.page_parts import message
+from synthstudio.studio.page_parts import field_error
 from synthstudio.studio.text import plain
 
 Path = tuple[str | int, ...]
 Kind = Literal["whole", "range", "choices", "text"]
 MOST_TEXT = 400
-_FAULT = re.compile(r"^recipe: ([A-Za-z_][\w.]*): (.*)$")
-_CLOSED = {
+_ERROR_LINE = re.compile(r"^recipe: ([A-Za-z_][\w.]*): (.*)$")
+_FIXED = {
     "name",
     "description",
     "skeleton",
@@ -39,7 +39,7 @@ _CLOSED = {
 }
 _DISTRIBUTIONS = ({"normal"}, {"choice"})
 _MANY_PEOPLE = 8
-_FIRST = ("people", "camera", "things", "targets", "backdrop", "light", "lens", "variants")
+_SECTION_ORDER = ("people", "camera", "things", "targets", "backdrop", "light", "lens", "variants")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +57,12 @@ class Field:
 
     @property
     def name(self) -> str:
-        """Return the path as messages say it."""
         return ".".join(map(str, self.path))
 
 
 def main_fields(recipe: Mapping[str, Any], *, most_frames: int) -> list[Field]:
     """Return the fields that matter first, as fits a recipe's values."""
-    count = get(recipe, ("people", "count"))
+    count = value_at(recipe, ("people", "count"))
     ends = count if isinstance(count, list) else [count]
     many = any(isinstance(v, int) and v > _MANY_PEOPLE for v in ends)
     wanted = [
@@ -95,25 +94,29 @@ def main_fields(recipe: Mapping[str, Any], *, most_frames: int) -> list[Field]:
             options=("depth", "instance", "part", "normals"),
         ),
     ]
-    return [field if _fits(field, get(recipe, field.path)) else _as_text(field) for field in wanted]
+    return [
+        field if _fits(field, value_at(recipe, field.path)) else _as_text(field) for field in wanted
+    ]
 
 
-def parts(recipe: Mapping[str, Any]) -> list[str]:
-    """Return the names of the parts of a recipe that have further fields, the liveliest first."""
-    names = [name for name in recipe if any(True for _ in further(recipe, name))]
-    return sorted(names, key=lambda n: _FIRST.index(n) if n in _FIRST else len(_FIRST))
+def sections(recipe: Mapping[str, Any]) -> list[str]:
+    """Return the names of the parts of a recipe that have further fields, main ones first."""
+    names = [name for name in recipe if any(True for _ in section_fields(recipe, name))]
+    return sorted(
+        names, key=lambda n: _SECTION_ORDER.index(n) if n in _SECTION_ORDER else len(_SECTION_ORDER)
+    )
 
 
-def further(recipe: Mapping[str, Any], part: str) -> Iterator[Field]:
+def section_fields(recipe: Mapping[str, Any], part: str) -> Iterator[Field]:
     """Yield the fields of one part of a recipe, as text in YAML, without the main ones."""
     main = {field.path for field in main_fields(recipe, most_frames=1)}
     for path in _leaves(recipe.get(part), (part,)):
-        if path not in main and not _CLOSED & set(path):
+        if path not in main and not _FIXED & set(path):
             label = " · ".join(str(p).replace("_", " ") for p in path[1:]) or part
             yield _field(path, label, "text")
 
 
-def get(values: Mapping[str, Any], path: Path) -> Any:
+def value_at(values: Mapping[str, Any], path: Path) -> Any:
     """Return the value at a path of plain values; None where there is none."""
     found: Any = values
     for part in path:
@@ -124,7 +127,7 @@ def get(values: Mapping[str, Any], path: Path) -> Any:
     return found
 
 
-def changed(values: Mapping[str, Any], edits: Mapping[Path, Any]) -> dict[str, Any]:
+def with_edits(values: Mapping[str, Any], edits: Mapping[Path, Any]) -> dict[str, Any]:
     """Return a copy of plain values with others at some paths."""
     out = yaml.safe_load(yaml.safe_dump(dict(values)))  # a deep copy of plain values
     for path, value in edits.items():
@@ -137,24 +140,24 @@ def changed(values: Mapping[str, Any], edits: Mapping[Path, Any]) -> dict[str, A
     return dict(out)
 
 
-def checked(base: Recipe, edits: Mapping[Path, Any]) -> tuple[Recipe | None, dict[str, str]]:
+def apply_edits(base: Recipe, edits: Mapping[Path, Any]) -> tuple[Recipe | None, dict[str, str]]:
     """Return the recipe with the edits, or None and what is wrong by field ("": all of it)."""
-    if any(_CLOSED & set(path) for path in edits):
+    if any(_FIXED & set(path) for path in edits):
         return None, {"": "This field cannot be changed here."}
     try:
-        made = parse(changed(dump(base), edits))
+        made = parse(with_edits(dump(base), edits))
     except RecipeError as error:
-        return None, faults(str(error))
+        return None, errors(str(error))
     if made.folders != base.folders:
         return None, {"": "What a recipe takes from folders cannot be changed here."}
     return made, {}
 
 
-def faults(message: str) -> dict[str, str]:
+def errors(message: str) -> dict[str, str]:
     """Return the messages of a RecipeError by field."""
     out: dict[str, str] = {}
     for line in message.splitlines():
-        found = _FAULT.match(line)
+        found = _ERROR_LINE.match(line)
         field, text = found.groups() if found else ("", line.removeprefix("recipe: "))
         if field == "the recipe":
             field = ""
@@ -162,7 +165,7 @@ def faults(message: str) -> dict[str, str]:
     return out
 
 
-def of_field(found: Mapping[str, str], field: Field) -> str:
+def field_errors(found: Mapping[str, str], field: Field) -> str:
     """Return what is wrong with a field, or with something inside it."""
     return " ".join(
         text
@@ -171,13 +174,13 @@ def of_field(found: Mapping[str, str], field: Field) -> str:
     )
 
 
-def as_text(value: Any) -> str:
+def to_yaml_line(value: Any) -> str:
     """Return a value as one line of YAML."""
     text = yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True)
     return str(text).removesuffix("\n").removesuffix("\n...").strip()
 
 
-def read_text(text: str) -> Any:
+def parse_yaml_line(text: str) -> Any:
     """Return the value of a line of YAML; RecipeError for what is none."""
     if len(text) > MOST_TEXT:
         raise RecipeError(f"Longer than {MOST_TEXT} characters.")
@@ -198,7 +201,6 @@ def _as_text(field: Field) -> Field:
 
 
 def _fits(field: Field, value: Any) -> bool:
-    """Say whether a field's widget can show a value."""
     if field.kind == "whole":
         return isinstance(value, int) and field.low <= value <= field.high
     if field.kind == "choices":
@@ -222,12 +224,12 @@ def _leaves(value: Any, path: Path) -> Iterator[Path]:
     elif isinstance(value, list) and value and all(isinstance(v, dict) for v in value):
         for k, below in enumerate(value):
             yield from _leaves(below, (*path, k))
-    elif value is not None or path[-1] not in _CLOSED:
+    elif value is not None or path[-1] not in _FIXED:
         yield path
 
 
 def _description(path: Path) -> str:
-    for schema in _at(path[:-1]):
+    for schema in _schemas_at(path[:-1]):
         found = schema.get("properties", {}).get(path[-1])
         if found and "description" in found:
             return str(found["description"])
@@ -236,31 +238,31 @@ def _description(path: Path) -> str:
 
 def _properties(path: Path) -> dict[str, Any]:
     out: dict[str, Any] = {}
-    for schema in _at(path):
+    for schema in _schemas_at(path):
         out |= schema.get("properties", {})
     return out
 
 
-def _at(path: Path) -> list[dict[str, Any]]:
+def _schemas_at(path: Path) -> list[dict[str, Any]]:
     """Return the schemas that describe what is at a path, alternatives opened."""
     root = json_schema()
-    here = _opened([root], root)
+    here = _expand_schemas([root], root)
     for part in path:
         if isinstance(part, int):
             found = [s["items"] for s in here if "items" in s]
         else:
             found = [s["properties"][part] for s in here if part in s.get("properties", {})]
-        here = _opened(found, root)
+        here = _expand_schemas(found, root)
     return here
 
 
-def _opened(schemas: list[dict[str, Any]], root: dict[str, Any]) -> list[dict[str, Any]]:
+def _expand_schemas(schemas: list[dict[str, Any]], root: dict[str, Any]) -> list[dict[str, Any]]:
     out: list[dict[str, Any]] = []
     for schema in schemas:
         if "$ref" in schema:
-            out += _opened([root["$defs"][schema["$ref"].rsplit("/", 1)[-1]]], root)
+            out += _expand_schemas([root["$defs"][schema["$ref"].rsplit("/", 1)[-1]]], root)
         members = [m for key in ("anyOf", "oneOf", "allOf") for m in schema.get(key, [])]
-        out += _opened(members, root)
+        out += _expand_schemas(members, root)
         out.append(schema)
     return out
 
@@ -281,19 +283,17 @@ class Draft:
         self._mine = mine
 
     def value(self, field: Field) -> Any:
-        """Return a field's value as it stands."""
-        return self.edits.get(field.path, get(self.values, field.path))
+        return self.edits.get(field.path, value_at(self.values, field.path))
 
     def put(self, field: Field, value: Any) -> None:
         """Take a field's new value; the scene's own is no edit."""
         self.wrong.pop(field.name, None)
-        if value == get(self.values, field.path):
+        if value == value_at(self.values, field.path):
             self.edits.pop(field.path, None)
         else:
             self.edits[field.path] = value
 
     def key(self, field: Field) -> str:
-        """Return the key of a field's widget."""
         return f"f_{self.scene.name}_{self._mine['turn']}_{field.name}"
 
     def forget(self) -> None:
@@ -304,45 +304,45 @@ class Draft:
 
     def checked(self) -> tuple[Recipe | None, dict[str, str]]:
         """Return the recipe, or None and what is wrong by field."""
-        recipe, faults = checked(self.scene.recipe, self.edits)
-        faults = {**faults, **self.wrong}
-        return (None if faults else recipe), faults
+        recipe, errors = apply_edits(self.scene.recipe, self.edits)
+        errors = {**errors, **self.wrong}
+        return (None if errors else recipe), errors
 
 
-def show_main_fields(draft: Draft, faults: Mapping[str, str], *, most_frames: int) -> None:
+def show_main_fields(draft: Draft, errors: Mapping[str, str], *, most_frames: int) -> None:
     """Show the fields that matter first, two beside each other."""
     fields = main_fields(draft.values, most_frames=most_frames)
     for k in range(0, len(fields), 2):
         for column, field in zip(st.columns(2), fields[k : k + 2], strict=False):
             with column:
-                _show_field(draft, field, faults)
+                _show_field(draft, field, errors)
 
 
-def show_further_fields(draft: Draft, faults: Mapping[str, str]) -> None:
+def show_further_fields(draft: Draft, errors: Mapping[str, str]) -> None:
     """Show the other fields of one part of the recipe."""
-    names = parts(draft.values)
-    first = next((n for n in names if any(f.split(".")[0] == n for f in faults)), names[0])
+    names = sections(draft.values)
+    first = next((n for n in names if any(f.split(".")[0] == n for f in errors)), names[0])
     part = st.selectbox(
         "Part of the recipe", names, index=names.index(first), key=f"part_{draft.scene.name}"
     )
     st.caption("Values as in a recipe: `3`, `[low, high]` or `{normal: {mean: 0.5, sd: 0.1}}`.")
-    for field in further(draft.values, part):
-        _show_field(draft, field, faults)
+    for field in section_fields(draft.values, part):
+        _show_field(draft, field, errors)
 
 
-def _show_field(draft: Draft, field: Field, faults: Mapping[str, str]) -> None:
+def _show_field(draft: Draft, field: Field, errors: Mapping[str, str]) -> None:
     draft.shown.add(field.name)
     value = draft.value(field)
     _WIDGETS[field.kind](draft, field, value)
-    found = {**faults, **draft.wrong}
+    found = {**errors, **draft.wrong}
     for name in found:
         if name.startswith(f"{field.name}."):
             draft.shown.add(name)
-    if text := of_field(found, field):
-        message(text)
+    if text := field_errors(found, field):
+        field_error(text)
 
 
-def _started(key: str, value: Any) -> str:
+def _init_state(key: str, value: Any) -> str:
     """Return a widget's key, its value set where nobody has set one yet."""
     st.session_state.setdefault(key, value)
     return key
@@ -351,13 +351,13 @@ def _started(key: str, value: Any) -> str:
 def _whole(draft: Draft, field: Field, value: Any) -> None:
     # Without the widget's own limits: what lies outside them would stay in the browser, and the
     # page would go on with the value before. The recipe says what is wrong.
-    key = _started(draft.key(field), int(value))
+    key = _init_state(draft.key(field), int(value))
     draft.put(field, int(st.number_input(field.label, step=1, key=key, help=_help(field))))
 
 
 def _range(draft: Draft, field: Field, value: Any) -> None:
     if field.path[0] == "targets":  # what may be left out
-        key = _started(f"{draft.key(field)}_ask", value is not None)
+        key = _init_state(f"{draft.key(field)}_ask", value is not None)
         if not st.checkbox(f"Ask for: {field.label.lower()}", key=key, help=_help(field)):
             draft.put(field, None)
             return
@@ -365,13 +365,13 @@ def _range(draft: Draft, field: Field, value: Any) -> None:
     low, high = value if isinstance(value, list) else (value, value)
     number = int if field.step == 1 else float
     ends = (number(field.low), number(field.high))
-    key = _started(draft.key(field), (number(low), number(high)))
+    key = _init_state(draft.key(field), (number(low), number(high)))
     chosen: Any = st.slider(field.label, *ends, step=number(field.step), key=key, help=_help(field))
     draft.put(field, value if tuple(chosen) == (low, high) else list(chosen))
 
 
 def _choices(draft: Draft, field: Field, value: Any) -> None:
-    key = _started(draft.key(field), list(value or []))
+    key = _init_state(draft.key(field), list(value or []))
     chosen = st.multiselect(
         field.label, field.options, key=key, help=_help(field), placeholder="none"
     )
@@ -380,10 +380,10 @@ def _choices(draft: Draft, field: Field, value: Any) -> None:
 
 
 def _text(draft: Draft, field: Field, value: Any) -> None:
-    key = _started(draft.key(field), as_text(value))
+    key = _init_state(draft.key(field), to_yaml_line(value))
     said = st.text_input(field.label, key=key, max_chars=MOST_TEXT, help=_help(field))
     try:
-        draft.put(field, read_text(said))
+        draft.put(field, parse_yaml_line(said))
     except RecipeError as error:
         draft.wrong[field.name] = str(error)
 

@@ -11,7 +11,7 @@ from synthstudio.review.values import User, may
 from synthstudio.studio.context import Context, download_url
 from synthstudio.studio.jobs import job_store, scheduler
 from synthstudio.studio.jobs.job_store import Job
-from synthstudio.studio.jobs.orders import archive, place_of
+from synthstudio.studio.jobs.orders import archive_path, output_folder
 from synthstudio.studio.page_parts import show_refusal
 from synthstudio.studio.text import plain
 
@@ -89,7 +89,7 @@ def _do(action: object) -> None:
 
 
 def _open_link(ctx: Context, job: Job) -> None:
-    place = place_of(ctx.settings, job.out).resolve()
+    place = output_folder(ctx.settings, job.out).resolve()
     for key, found in ctx.sets.items():
         if found.dataset.folder.resolve() == place:
             st.page_link("pages/review.py", label="Open and review", query_params={"set": key})
@@ -98,8 +98,7 @@ def _open_link(ctx: Context, job: Job) -> None:
 
 
 def download_link(ctx: Context, me: User, job: Job) -> None:
-    """Show a link to the file that an export made."""
-    path = archive(place_of(ctx.settings, job.out))
+    path = archive_path(output_folder(ctx.settings, job.out))
     try:
         size = path.stat().st_size
         url = download_url(ctx, me, path.name)
@@ -128,7 +127,6 @@ def waiting_text(job: Job) -> str:
 
 
 def ended_text(job: Job, now: datetime) -> str:
-    """Return how a job ended and how long ago."""
     parts = []
     if job.kind == "generate":
         parts.append(f"{job.done:,} of {job.total:,} frames")

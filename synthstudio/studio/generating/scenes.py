@@ -17,9 +17,9 @@ from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.review.values import User, require
 from synthstudio.studio.context import Context
-from synthstudio.studio.guard import refused
-from synthstudio.studio.jobs.orders import folders_lacking, roots_of
-from synthstudio.studio.page_parts import message
+from synthstudio.studio.guard import log_refusal
+from synthstudio.studio.jobs.orders import asset_roots, missing_folders
+from synthstudio.studio.page_parts import field_error
 from synthstudio.studio.settings import Limits, Settings
 from synthstudio.studio.text import plain
 
@@ -37,7 +37,7 @@ class Scene:
 
     @property
     def usable(self) -> bool:
-        """Say whether the studio can make it: a root has its folders, and it needs no photos."""
+        """Whether the studio can make it: a root has its folders, and it needs no photos."""
         return bool(self.roots) and self.recipe.occlude is None
 
     @property
@@ -69,8 +69,8 @@ def scenes(settings: Settings) -> tuple[list[Scene], list[str]]:
 
 def _scene(path: Path, settings: Settings) -> Scene:
     recipe = load(path)
-    roots = roots_of(settings)
-    fit = [k for k, root in enumerate(roots) if not folders_lacking(recipe, root)]
+    roots = asset_roots(settings)
+    fit = [k for k, root in enumerate(roots) if not missing_folders(recipe, root)]
     return Scene(name=path.stem, recipe=recipe, roots=tuple(fit))
 
 
@@ -120,7 +120,7 @@ def keep_photo(data: bytes, root: Path, folder: str, *, limits: Limits, who: Use
         if not path.exists():
             _check_room(root, place, len(made))
     except (StudioError, AssetError) as error:
-        refused("an upload", user=who.name, folder=folder, bytes=len(data), why=error)
+        log_refusal("an upload", user=who.name, folder=folder, bytes=len(data), why=error)
         raise
     with disk_errors(path):
         place.mkdir(parents=True, exist_ok=True)
@@ -220,12 +220,12 @@ def background(ctx: Context, scene: Scene) -> Scene:
     try:
         return with_photos(scene, picked, ctx.settings)
     except RecipeError as error:
-        message(f"This scene cannot have photos behind it: {error}")
+        field_error(f"This scene cannot have photos behind it: {error}")
         return scene
 
 
 def may_have_photos(scene: Scene) -> bool:
-    """Say whether a scene can take uploaded photos: one asset root holds all that it takes."""
+    """Whether a scene can take uploaded photos: one asset root holds all that it takes."""
     return scene.recipe.occlude is None and not set(scene.recipe.folders) - {"backgrounds", "hdris"}
 
 
@@ -235,7 +235,7 @@ def with_photos(scene: Scene, folder: str, settings: Settings) -> Scene:
     RecipeError where the recipe does not allow photos.
     """
     values = {**dump(scene.recipe), "backdrop": {"kind": "photo", "folder": folder}}
-    root = roots_of(settings).index(settings.uploads)
+    root = asset_roots(settings).index(settings.uploads)
     return replace(scene, name=f"{scene.name}-{folder}", recipe=parse(values), roots=(root,))
 
 
@@ -243,7 +243,7 @@ def photo_form(ctx: Context, me: User) -> None:
     """Take in photos, and say of each that is refused why."""
     with st.container():  # whatever it says, the part below keeps its place and stays open
         for line in st.session_state.get("photos_said", ()):  # until the next ones are sent
-            (st.success if line.startswith("+") else message)(line[1:])
+            (st.success if line.startswith("+") else field_error)(line[1:])
     with st.expander("Your own background photos"):
         st.caption(
             f"They become backdrops: photos of places without people, at most "

@@ -82,7 +82,6 @@ def pack(folder: Path, out: Path) -> int:
 
 
 def print_json(result: dict[str, object]) -> None:
-    """Print the result as the last line of the output."""
     sys.stdout.write(json.dumps(result, sort_keys=True) + "\n")
 
 

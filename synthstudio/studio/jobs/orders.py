@@ -54,7 +54,7 @@ FORMATS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Generate:
-    """A data set to be made. `assets`: place of the asset root in `roots_of`."""
+    """A data set to be made. `assets`: place of the asset root in `asset_roots`."""
 
     recipe: Mapping[str, Any]
     out: str
@@ -75,7 +75,7 @@ class Export:
 Order = Generate | Export
 
 
-def roots_of(settings: Settings) -> tuple[Path, ...]:
+def asset_roots(settings: Settings) -> tuple[Path, ...]:
     """Return the folders that recipes may take assets from.
 
     The scenes' own comes first, that of uploaded photos last.
@@ -96,14 +96,14 @@ def check_name(name: str) -> str:
     return name
 
 
-def place_of(settings: Settings, name: str) -> Path:
+def output_folder(settings: Settings, name: str) -> Path:
     """Return the folder that an output of this name has; it lies right below the exports."""
     return settings.exports / check_name(name)
 
 
-def check_free(settings: Settings, name: str) -> Path:
+def check_name_free(settings: Settings, name: str) -> Path:
     """Return the place of a new output; Refused when something is there already."""
-    place = place_of(settings, name)
+    place = output_folder(settings, name)
     for taken in (place, place.with_suffix(".yaml"), place.with_suffix(".zip")):
         if taken.exists() or taken.is_symlink():
             raise _refused(
@@ -130,7 +130,7 @@ def check_order(order: Order, settings: Settings, who: User) -> None:
             raise _refused(
                 "no such choice", "only", expected=", ".join(ONLY), got=repr(order.only)[:80]
             )
-    check_free(settings, order.out)
+    check_name_free(settings, order.out)
 
 
 def check_resumed(order: Generate, settings: Settings, who: User, *, made: int) -> None:
@@ -150,7 +150,7 @@ def _check_generate(order: Generate, settings: Settings, *, made: int = 0) -> No
             expected=f"1 to {MOST_WORKERS}",
             got=repr(order.workers)[:40],
         )
-    roots = roots_of(settings)
+    roots = asset_roots(settings)
     if type(order.assets) is not int or not 0 <= order.assets < len(roots):
         raise _refused(
             "no such asset root",
@@ -158,7 +158,7 @@ def _check_generate(order: Generate, settings: Settings, *, made: int = 0) -> No
             expected=f"0 to {len(roots) - 1}",
             got=repr(order.assets)[:40],
         )
-    lacking = folders_lacking(recipe, roots[order.assets])
+    lacking = missing_folders(recipe, roots[order.assets])
     if lacking:
         raise _refused(
             "the recipe's asset folders are not there",
@@ -202,7 +202,7 @@ def check_size(recipe: Recipe, limits: Limits) -> None:
         )
 
 
-def folders_lacking(recipe: Recipe, root: Path) -> list[str]:
+def missing_folders(recipe: Recipe, root: Path) -> list[str]:
     """Return the asset folders of a recipe that are not below a root."""
     return sorted({name for name in recipe.folders.values() if not (root / name).is_dir()})
 
@@ -245,7 +245,7 @@ DATABASE = "SYNTHSTUDIO_JOB_DATABASE"
 everybody on a machine can read a command line."""
 
 
-def as_spec(order: Order) -> dict[str, Any]:
+def order_to_spec(order: Order) -> dict[str, Any]:
     """Return an order as plain values, as the job table holds it."""
     if isinstance(order, Generate):
         return {
@@ -255,16 +255,11 @@ def as_spec(order: Order) -> dict[str, Any]:
             "workers": order.workers,
             "resume": False,
         }
-    return {
-        "dataset": order.dataset,
-        "form": order.form,
-        "out": order.out,
-        "only": order.only,
-    }
+    return {"dataset": order.dataset, "form": order.form, "out": order.out, "only": order.only}
 
 
-def as_order(spec: Mapping[str, Any]) -> Generate:
-    """Return the order of a data set that `as_spec` made these values of."""
+def order_from_spec(spec: Mapping[str, Any]) -> Generate:
+    """Return the order of a data set that `order_to_spec` made these values of."""
     return Generate(
         recipe=spec["recipe"], out=spec["out"], assets=spec["assets"], workers=spec["workers"]
     )
@@ -272,9 +267,9 @@ def as_order(spec: Mapping[str, Any]) -> Generate:
 
 def command(kind: str, spec: Mapping[str, Any], settings: Settings) -> list[str]:
     """Return the arguments of a job; Refused when its row holds what no order can."""
-    place = place_of(settings, str(spec["out"]))
+    place = output_folder(settings, str(spec["out"]))
     if kind == "generate":
-        roots = roots_of(settings)
+        roots = asset_roots(settings)
         number = spec["assets"]
         if type(number) is not int or not 0 <= number < len(roots):
             raise _damaged("assets", number)
@@ -283,7 +278,7 @@ def command(kind: str, spec: Mapping[str, Any], settings: Settings) -> list[str]
             "-m",
             "synthstudio",
             "generate",
-            str(recipe_file(place)),
+            str(recipe_path(place)),
             "--out",
             str(place),
             "--assets",
@@ -305,7 +300,7 @@ def command(kind: str, spec: Mapping[str, Any], settings: Settings) -> list[str]
             "--only",
             str(spec["only"]),
             "--out",
-            str(archive(place)),
+            str(archive_path(place)),
         ]
     raise _damaged("kind", kind)
 
@@ -315,22 +310,20 @@ def environment(kind: str, settings: Settings) -> dict[str, str]:
     return {DATABASE: settings.database} if kind == "export" else {}
 
 
-def archive(place: Path) -> Path:
-    """Return the file that an export makes."""
+def archive_path(place: Path) -> Path:
     return place.with_suffix(".zip")
 
 
-def recipe_file(place: Path) -> Path:
-    """Return where the recipe of an output lies: beside it."""
+def recipe_path(place: Path) -> Path:
     return place.with_suffix(".yaml")
 
 
-def prepare(kind: str, spec: Mapping[str, Any], settings: Settings) -> None:
+def write_inputs(kind: str, spec: Mapping[str, Any], settings: Settings) -> None:
     """Write what the job reads: a recipe as YAML beside its output. DiskError when it cannot."""
     if kind != "generate":
         return
     settings.exports.mkdir(parents=True, exist_ok=True)
-    path = recipe_file(place_of(settings, str(spec["out"])))
+    path = recipe_path(output_folder(settings, str(spec["out"])))
     text = yaml.safe_dump(dict(spec["recipe"]), sort_keys=False, allow_unicode=True)
     write_file(path, f"# Made by the studio.\n{text}".encode())
 

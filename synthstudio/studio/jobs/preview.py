@@ -22,7 +22,7 @@ from synthstudio.core.errors import Refused, StudioError
 from synthstudio.dataset.durable import canonical_json
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.studio.jobs import process
-from synthstudio.studio.jobs.orders import folders_lacking, recipe_values, roots_of
+from synthstudio.studio.jobs.orders import asset_roots, missing_folders, recipe_values
 from synthstudio.studio.settings import Settings
 
 LONGEST_S, FIRST_S = 60.0, 240.0
@@ -54,7 +54,7 @@ class Previews:
         self._folder, self._settings = settings.state / "previews", settings
         self._waiting: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._failed: OrderedDict[str, str] = OrderedDict()
-        self._took: dict[str, float] = {}
+        self._seconds: dict[str, float] = {}
         self._lock = threading.Condition()
         self._thread: threading.Thread | None = None
         self._worker: subprocess.Popen[str] | None = None
@@ -62,9 +62,9 @@ class Previews:
 
     def warm(self) -> None:
         """Start the process if it does not run, so that the first preview is quick."""
-        self._put("warm", {"key": "warm"})
+        self._enqueue("warm", {"key": "warm"})
 
-    def ask(self, recipe: Recipe, *, assets: int, index: int, labels: bool = True) -> str:
+    def request(self, recipe: Recipe, *, assets: int, index: int, labels: bool = True) -> str:
         """Order a preview and return its key; the same request has the same key.
 
         One that has failed is not tried again before `forget`.
@@ -78,8 +78,8 @@ class Previews:
                 got=str(index),
                 reason="invalid",
             )
-        root = roots_of(self._settings)[assets]
-        lacking = folders_lacking(recipe, root)
+        root = asset_roots(self._settings)[assets]
+        lacking = missing_folders(recipe, root)
         if lacking:
             raise Refused(
                 "the recipe's asset folders are not there",
@@ -104,10 +104,10 @@ class Previews:
                 "labels": labels,
                 "out": str(self._path(key)),
             }
-            self._put(key, request)
+            self._enqueue(key, request)
         return key
 
-    def look(self, key: str) -> Preview:
+    def status(self, key: str) -> Preview:
         """Return how a preview stands; "failed" too when nobody asked for it."""
         with self._lock:
             if key in self._waiting:
@@ -118,7 +118,7 @@ class Previews:
             data = self._path(key).read_bytes()
         except OSError:
             return Preview(state="failed", message="The preview is not there any more.")
-        return Preview(state="done", picture=data, seconds=self._took.get(key, 0.0))
+        return Preview(state="done", picture=data, seconds=self._seconds.get(key, 0.0))
 
     def forget(self, key: str) -> None:
         """Let a preview that failed be tried again."""
@@ -132,12 +132,12 @@ class Previews:
             worker, self._worker = self._worker, None
         if worker is not None:
             worker.kill()
-            _let_go(worker)
+            _close_worker(worker)
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}.jpg"
 
-    def _put(self, key: str, request: dict[str, Any]) -> None:
+    def _enqueue(self, key: str, request: dict[str, Any]) -> None:
         with self._lock:
             if key in self._waiting:
                 return
@@ -163,7 +163,7 @@ class Previews:
                 key, request = next(iter(self._waiting.items()))
             message = ""
             try:
-                self._took[key] = float(self._answered(request).get("seconds", 0.0))
+                self._seconds[key] = float(self._request_answer(request).get("seconds", 0.0))
             except (StudioError, OSError) as error:
                 message = str(error)
             with self._lock:
@@ -172,18 +172,19 @@ class Previews:
                     self._failed[key] = message
                     while len(self._failed) > MOST_FILES:
                         self._failed.popitem(last=False)
-            self._tidy()
+            self._delete_old()
         if worker is not None:
             worker.kill()
-            _let_go(worker)
+            _close_worker(worker)
 
-    def _answered(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the process's answer; StudioError for a preview that cannot be made."""
+    def _request_answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self._folder.mkdir(parents=True, exist_ok=True)
         used = self._worker
-        answer = self._one_answer(worker := self._fresh(), request)
+        answer = self._exchange(worker := self._worker_process(), request)
         if answer is None and worker is used and worker.poll() is not None:
-            answer = self._one_answer(self._fresh(), request)  # it had died since the last one
+            answer = self._exchange(
+                self._worker_process(), request
+            )  # it had died since the last one
         if answer is None:
             self._end()
             told = process.tail(self._folder / process.ERR_NAME, lines=3)
@@ -199,7 +200,7 @@ class Previews:
             raise StudioError(str(answer["error"]))
         return dict(answer)
 
-    def _one_answer(
+    def _exchange(
         self, worker: subprocess.Popen[str], request: Mapping[str, Any]
     ) -> dict[str, Any] | None:
         """Return what a process says to a request; None when it died or takes too long."""
@@ -217,7 +218,7 @@ class Previews:
         except (OSError, ValueError, subprocess.TimeoutExpired):
             return None
 
-    def _fresh(self) -> subprocess.Popen[str]:
+    def _worker_process(self) -> subprocess.Popen[str]:
         """Return the running process, or a new one where it has ended, drawn much or grown."""
         worker = self._worker
         if worker is not None and worker.poll() is None and self._drawn < MOST_DRAWN:
@@ -244,19 +245,17 @@ class Previews:
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.kill()
-            _let_go(worker)
+            _close_worker(worker)
 
-    def _tidy(self) -> None:
-        """Keep the newest pictures only."""
+    def _delete_old(self) -> None:
         found = sorted(self._folder.glob("*.jpg"), key=_age)
         for old in found[MOST_FILES:]:
             old.unlink(missing_ok=True)
-            self._took.pop(old.stem, None)
+            self._seconds.pop(old.stem, None)
 
 
 @functools.lru_cache(4)
 def previews(settings: Settings) -> Previews:
-    """Return the previews of a studio, the same for all of its sessions."""
     return Previews(settings)
 
 
@@ -267,7 +266,7 @@ def _age(path: Path) -> float:
         return float("inf")
 
 
-def _let_go(worker: subprocess.Popen[str]) -> None:
+def _close_worker(worker: subprocess.Popen[str]) -> None:
     for pipe in (worker.stdin, worker.stdout):
         if pipe is not None:
             try:

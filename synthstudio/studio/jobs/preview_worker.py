@@ -40,7 +40,6 @@ def main() -> None:
 
 
 def warm_up() -> None:
-    """Read what every frame needs."""
     from synthstudio.recipe.schema.load import parse
 
     tiny = {"name": "warm", "frames": 1, "image": {"width_px": 64, "height_px": 64}}

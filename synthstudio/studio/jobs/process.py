@@ -22,7 +22,7 @@ from synthstudio.dataset.shards import SHARDS_DIR, is_shard_name, read_entry
 OUT_NAME = "out.txt"
 ERR_NAME = "err.txt"
 TAIL_BYTES = 8_000
-_SAME_S = 2.0  # a clock that is set moves all births a little
+_BIRTH_TOLERANCE_S = 2.0  # a clock that is set moves all births a little
 _SECRET = ("SECRET", "TOKEN", "PASSWORD", "COOKIE", "CREDENTIAL", "API_KEY")
 _OURS = ("STREAMLIT_", "SYNTHSTUDIO_")
 _children: dict[int, subprocess.Popen[bytes]] = {}
@@ -65,7 +65,6 @@ def start(
 
 
 def own_environment() -> dict[str, str]:
-    """Return what this server's jobs may see of its environment."""
     return clean_environment(os.environ)
 
 
@@ -78,9 +77,9 @@ def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def alive(process: Running) -> bool:
-    """Say whether this very process still runs; one that only waits to be reaped does not."""
-    if _found(process) is not None:
+def is_alive(process: Running) -> bool:
+    """Whether this very process still runs; one that only waits to be reaped does not."""
+    if _process_of(process) is not None:
         return True
     with _lock:
         child = _children.pop(process.pid, None)
@@ -89,7 +88,7 @@ def alive(process: Running) -> bool:
     return False
 
 
-def find(command: Sequence[str]) -> Running | None:
+def find_process(command: Sequence[str]) -> Running | None:
     """Return the process that runs exactly this command, if there is one."""
     wanted = list(command)
     for process in psutil.process_iter():
@@ -99,9 +98,9 @@ def find(command: Sequence[str]) -> Running | None:
     return None
 
 
-def send(process: Running, number: signal.Signals) -> bool:
+def send_signal(process: Running, number: signal.Signals) -> bool:
     """Send a signal to the process and all that it has started; False when it has ended."""
-    if _found(process) is None:
+    if _process_of(process) is None:
         return False
     with suppress(ProcessLookupError, PermissionError):
         # Its session is its own, so its group holds it and its workers alone.
@@ -113,14 +112,14 @@ def send(process: Running, number: signal.Signals) -> bool:
     return False
 
 
-def sweep(process: Running) -> None:
+def kill_leftovers(process: Running) -> None:
     """Kill what a dead process has left in its group: workers that outlived it."""
-    if process.pid in (0, 1, os.getpid(), os.getpgrp()) or _taken(process.pid):
+    if process.pid in (0, 1, os.getpid(), os.getpgrp()) or _pid_in_use(process.pid):
         return
     for left in psutil.process_iter():
         with suppress(psutil.Error, ProcessLookupError, PermissionError):
             same = os.getpgid(left.pid) == process.pid and os.getsid(left.pid) == process.pid
-            if same and left.create_time() >= process.born - _SAME_S:
+            if same and left.create_time() >= process.born - _BIRTH_TOLERANCE_S:
                 left.kill()
 
 
@@ -137,20 +136,20 @@ def tail(path: Path, *, lines: int = 12) -> str:
     return "\n".join(kept.strip().splitlines()[-lines:])
 
 
-def _taken(pid: int) -> bool:
-    """Say whether a living process has this number: then the old group is gone for certain."""
+def _pid_in_use(pid: int) -> bool:
+    """Whether a living process has this number: then the old group is gone for certain."""
     try:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False
 
 
-def _found(process: Running) -> psutil.Process | None:
+def _process_of(process: Running) -> psutil.Process | None:
     if process.pid <= 0:
         return None
     try:
         found = psutil.Process(process.pid)
-        if abs(found.create_time() - process.born) > _SAME_S:
+        if abs(found.create_time() - process.born) > _BIRTH_TOLERANCE_S:
             return None
         return None if found.status() == psutil.STATUS_ZOMBIE else found
     except psutil.Error:
@@ -165,7 +164,7 @@ Ending = Literal["done", "failed", "cancelled", "lost"]
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a process ended. `result`: the JSON object that it printed last, if it did."""
+    """How a process ended. `result`: the JSON object that it read_result last, if it did."""
 
     state: Ending
     message: str
@@ -178,7 +177,7 @@ def frames_on_disk(dataset: Path) -> int:
     try:
         for place in (dataset / SHARDS_DIR).iterdir():
             if is_shard_name(place.name):
-                made += _complete(place)
+                made += _frames_in_shard(place)
             elif place.name.startswith(f"{TEMPORARY}shard-"):
                 made += sum(1 for _ in (place / "images").iterdir())
     except OSError:  # not there yet, or renamed while we looked
@@ -186,34 +185,34 @@ def frames_on_disk(dataset: Path) -> int:
     return made
 
 
-def _complete(shard: Path) -> int:
+def _frames_in_shard(shard: Path) -> int:
     try:
         return read_entry(shard).frames
     except SynthStudioError:
         return 0  # generate will say so when it resumes
 
 
-def outcome(folder: Path, *, cancelled: bool) -> Outcome:
+def read_outcome(folder: Path, *, cancelled: bool) -> Outcome:
     """Return how the process that wrote into `folder` ended; it must have ended.
 
     A result on stdout: done. An error of ours: failed. Neither, and nobody asked: lost.
     """
-    result, said = printed(folder / OUT_NAME), tail(folder / ERR_NAME)
+    result, errors_text = read_result(folder / OUT_NAME), tail(folder / ERR_NAME)
     if result is not None:
-        return Outcome(state="done", message=_last(said), result=result)
+        return Outcome(state="done", message=_last_line(errors_text), result=result)
     if cancelled:
         return Outcome(state="cancelled", message="Cancelled; complete shards are kept.", result={})
-    errors = [line for line in said.splitlines() if line.startswith(_ERROR)]
+    errors = [line for line in errors_text.splitlines() if line.startswith(_ERROR)]
     if errors:
-        whole = said[said.rindex(errors[-1]) :]
+        whole = errors_text[errors_text.rindex(errors[-1]) :]
         return Outcome(state="failed", message=whole.removeprefix(_ERROR), result={})
-    if "Traceback (most recent call last)" in said or "Usage:" in said:
-        return Outcome(state="failed", message=said, result={})
+    if "Traceback (most recent call last)" in errors_text or "Usage:" in errors_text:
+        return Outcome(state="failed", message=errors_text, result={})
     why = "The process ended and nobody recorded why (killed, or the machine was restarted)."
-    return Outcome(state="lost", message=f"{why}\n{said}".strip(), result={})
+    return Outcome(state="lost", message=f"{why}\n{errors_text}".strip(), result={})
 
 
-def printed(path: Path) -> dict[str, Any] | None:
+def read_result(path: Path) -> dict[str, Any] | None:
     """Return the JSON object in the last line of a job's output, or None."""
     try:
         if path.stat().st_size > MOST_OUT_BYTES:
@@ -225,6 +224,6 @@ def printed(path: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _last(said: str) -> str:
-    lines = [line for line in said.splitlines() if not line.startswith(_STOPPED)]
+def _last_line(errors_text: str) -> str:
+    lines = [line for line in errors_text.splitlines() if not line.startswith(_STOPPED)]
     return lines[-1] if lines else ""

@@ -11,27 +11,27 @@ from synthstudio.studio.components import Cell, people_grid
 from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
 from synthstudio.studio.drawing import plots
 from synthstudio.studio.drawing.marks import legend_html
-from synthstudio.studio.gallery.actions import bulk, csv_button, views_menu
+from synthstudio.studio.gallery.actions import bulk_actions, csv_button, views_menu
 from synthstudio.studio.gallery.panel import panel, statistics
 from synthstudio.studio.gallery.view import (
     PAGE_SIZES,
     SHOWS,
     SORTS,
-    Found,
-    Look,
+    GalleryState,
+    SearchResult,
     find_people,
-    look,
+    gallery_state,
     pager,
     percent,
-    set_text,
-    to_address,
+    set_query,
+    write_address,
 )
-from synthstudio.studio.overview import added_words, people_of
+from synthstudio.studio.overview import added_note, count_people
 from synthstudio.studio.page_parts import (
     GENERATE,
     HOME,
     NO_PEOPLE,
-    nothing,
+    empty_state,
     open_review,
     review_href,
     review_params,
@@ -42,63 +42,63 @@ _CROP_PX = 256
 
 
 def main() -> None:
-    """Show the page."""
     ctx, me = context(), current_user()
     chosen = ctx.chosen("Gallery")
-    now = look(chosen)
+    state = gallery_state(chosen)
     st.title("Gallery")
     bar = st.container(horizontal=True, vertical_alignment="bottom", key="gallery_head")
-    _query(now, chosen, bar)
-    found = find_people(ctx, chosen, me, now)
+    _query(state, chosen, bar)
+    found = find_people(ctx, chosen, me, state)
     with bar:
-        views_menu(ctx, me, now, chosen)
+        views_menu(ctx, me, state, chosen)
         csv_button(chosen, found)
     with st.sidebar:
-        panel(now, chosen, found)
-    _toolbar(ctx, me, now, chosen, found)
-    if now.said:
-        st.success(plain(now.said))
-        now.said = ""
+        panel(state, chosen, found)
+    _toolbar(ctx, me, state, chosen, found)
+    if state.notice:
+        st.success(plain(state.notice))
+        state.notice = ""
     if not found.page.total:
-        _nobody(now, chosen, found)
-    elif now.show == "Statistics":
-        statistics(now, chosen, found)
+        _empty_result(state, chosen, found)
+    elif state.show == "Statistics":
+        statistics(state, chosen, found)
     else:
-        _people(ctx, me, now, chosen, found)
-    to_address(now)
+        _people(ctx, me, state, chosen, found)
+    write_address(state)
 
 
-def _query(now: Look, chosen: OpenSet, bar: DeltaGenerator) -> None:
-    """Show the query as text; a mistake with a caret below its place."""
+def _query(state: GalleryState, chosen: OpenSet, bar: DeltaGenerator) -> None:
     joints = chosen.skeleton.joints
-    st.session_state["gallery_text"] = now.text
+    st.session_state["gallery_text"] = state.text
     bar.text_input(
         "Query",
         key="gallery_text",
         max_chars=10_000,
-        on_change=lambda: set_text(now, st.session_state["gallery_text"], joints),
+        on_change=lambda: set_query(state, st.session_state["gallery_text"], joints),
         placeholder="left_wrist hidden by object and occluded > 0.3 and status = pending",
         help="The language of `synthstudio filter`, and: status, reviewer, assigned, changed, "
         "comments, risk, disagreement. The form on the left writes it too.",
     )
-    if now.mistake:
-        said, _, place = now.mistake.partition("\n")
+    if state.query_error:
+        said, _, place = state.query_error.partition("\n")
         st.error(plain(said))
         if place:
             st.code(place, language=None)
-        st.caption(f"Shown until it can be read: {plain(now.query) or 'everybody'}")
+        st.caption(f"Shown until it can be read: {plain(state.query) or 'everybody'}")
 
 
-def _toolbar(ctx: Context, me: User, now: Look, chosen: OpenSet, found: Found) -> None:
+def _toolbar(
+    ctx: Context, me: User, state: GalleryState, chosen: OpenSet, found: SearchResult
+) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="gallery_bar"):
-        people = people_of(ctx.store, chosen.key)
+        people = count_people(ctx.store, chosen.key)
         st.markdown(
             f"**{found.page.total:,}** of {people.total:,} people",
             width="content",
-            help=added_words(people) or None,
+            help=added_note(people) or None,
         )
-        _kept(
-            now,
+        _bound_widget(
+            state,
             "show",
             st.segmented_control,
             "Show",
@@ -106,10 +106,10 @@ def _toolbar(ctx: Context, me: User, now: Look, chosen: OpenSet, found: Found) -
             required=True,
             label_visibility="collapsed",
         )
-        if now.show != SHOWS[0]:
+        if state.show != SHOWS[0]:
             return
-        _kept(
-            now,
+        _bound_widget(
+            state,
             "sort",
             st.selectbox,
             "Sort by",
@@ -118,8 +118,8 @@ def _toolbar(ctx: Context, me: User, now: Look, chosen: OpenSet, found: Found) -
             label_visibility="collapsed",
             width=175,
         )
-        _kept(
-            now,
+        _bound_widget(
+            state,
             "size",
             st.selectbox,
             "People on a page",
@@ -128,53 +128,57 @@ def _toolbar(ctx: Context, me: User, now: Look, chosen: OpenSet, found: Found) -
             label_visibility="collapsed",
             width=125,
         )
-        _kept(now, "labels", st.toggle, "Labels")
-        _kept(
-            now,
+        _bound_widget(state, "labels", st.toggle, "Labels")
+        _bound_widget(
+            state,
             "clean",
             st.toggle,
             "Beside clean",
             help="Each person beside the same moment without occluders",
         )
         if may(me.role, "assign"):
-            _kept(now, "picking", st.toggle, "Select", help="Assign or flag many at once")
+            _bound_widget(state, "picking", st.toggle, "Select", help="Assign or flag many at once")
 
 
-def _kept(now: Look, name: str, widget, *args, **kwargs) -> None:  # type: ignore[no-untyped-def]
-    """Show a widget whose value is kept in `now`, also while other pages are open."""
+def _bound_widget(state: GalleryState, name: str, widget, *args, **kwargs) -> None:  # type: ignore[no-untyped-def]
+    """Show a widget whose value is kept in `state`, also while other pages are open."""
     key = f"gallery_{name}"
-    st.session_state[key] = getattr(now, name)
+    st.session_state[key] = getattr(state, name)
 
     def changed() -> None:
-        setattr(now, name, st.session_state[key])
+        setattr(state, name, st.session_state[key])
         if name in ("sort", "size"):
-            now.number = 0
+            state.number = 0
 
     widget(*args, key=key, on_change=changed, **kwargs)
 
 
-def _people(ctx: Context, me: User, now: Look, chosen: OpenSet, found: Found) -> None:
-    if now.labels:
+def _people(
+    ctx: Context, me: User, state: GalleryState, chosen: OpenSet, found: SearchResult
+) -> None:
+    if state.labels:
         st.html(legend_html())
-    cells = [_cell(ctx, me, now, chosen, found, row) for row in found.page.rows.tolist()]
+    cells = [_cell(ctx, me, state, chosen, found, row) for row in found.page.rows.tolist()]
     page = found.page
-    above = st.container() if now.picking and may(me.role, "assign") else None
+    above = st.container() if state.picking and may(me.role, "assign") else None
     opened, picked = people_grid(
         cells,
         key="gallery_grid",
         pick=above is not None,
-        page=f"{chosen.key} {now.query} {now.sort} {page.number} {now.size}",
+        page=f"{chosen.key} {state.query} {state.sort} {page.number} {state.size}",
         label=f"people {page.first + 1} to {page.first + len(cells)} of {page.total}",
     )
     if opened is not None:
-        open_review(_params(now, chosen, *opened))
-    pager(page, "gallery", lambda number: setattr(now, "number", number))
+        open_review(_params(state, chosen, *opened))
+    pager(page, "gallery", lambda number: setattr(state, "number", number))
     if above is not None:
         with above:
-            bulk(ctx, me, now, chosen, found, picked=picked)
+            bulk_actions(ctx, me, state, chosen, found, picked=picked)
 
 
-def _cell(ctx: Context, me: User, now: Look, chosen: OpenSet, found: Found, row: int) -> Cell:
+def _cell(
+    ctx: Context, me: User, state: GalleryState, chosen: OpenSet, found: SearchResult, row: int
+) -> Cell:
     table, columns = found.table, found.columns
     frame, instance = int(table.frame[row]), int(table.instance[row])
     status, fraction = str(columns["status"][row]), float(table.occluded[row])
@@ -195,8 +199,8 @@ def _cell(ctx: Context, me: User, now: Look, chosen: OpenSet, found: Found, row:
             revision=stamp if labels else 0,
         )
 
-    pictures = [(crop(frame, labels=now.labels), f"{where}, {hidden}, {status}")]
-    if now.clean:
+    pictures = [(crop(frame, labels=state.labels), f"{where}, {hidden}, {status}")]
+    if state.clean:
         clean = _clean(chosen, frame, instance)
         address = "" if clean is None else crop(clean, labels=False)
         pictures.append((address, f"{where}, nothing in front"))
@@ -206,7 +210,7 @@ def _cell(ctx: Context, me: User, now: Look, chosen: OpenSet, found: Found, row:
         instance=instance,
         pictures=tuple(pictures),
         status=status,
-        href=review_href(_params(now, chosen, frame, instance)),
+        href=review_href(_params(state, chosen, frame, instance)),
         colour=plots.STATUS_COLOURS.get(status, "#8b9199"),
         value=percent(fraction),
         extra=f"risk {risk:.2f}" if risk == risk else "",
@@ -214,7 +218,6 @@ def _cell(ctx: Context, me: User, now: Look, chosen: OpenSet, found: Found, row:
 
 
 def _clean(chosen: OpenSet, frame: int, instance: int) -> int | None:
-    """Return the frame that shows this person with nothing in front, None for none."""
     clean = chosen.source.clean_of(frame)
     if clean is None:
         return None
@@ -222,29 +225,28 @@ def _clean(chosen: OpenSet, frame: int, instance: int) -> int | None:
     return clean if row[0] >= 0 else None
 
 
-def _params(now: Look, chosen: OpenSet, frame: int, instance: int) -> dict[str, str]:
-    return review_params(chosen.key, frame=frame, instance=instance, q=now.query)
+def _params(state: GalleryState, chosen: OpenSet, frame: int, instance: int) -> dict[str, str]:
+    return review_params(chosen.key, frame=frame, instance=instance, q=state.query)
 
 
-def _nobody(now: Look, chosen: OpenSet, found: Found) -> None:
-    """Say why nobody is found, and what helps."""
+def _empty_result(state: GalleryState, chosen: OpenSet, found: SearchResult) -> None:
     if not found.table.people:
-        nothing(NO_PEOPLE, ("Other data sets", HOME), ("Generate one", GENERATE))
+        empty_state(NO_PEOPLE, ("Other data sets", HOME), ("Generate one", GENERATE))
         return
-    if "disagreement" in now.query and not np.isfinite(found.columns["disagreement"]).any():
-        nothing(
+    if "disagreement" in state.query and not np.isfinite(found.columns["disagreement"]).any():
+        empty_state(
             "Nobody is found because no model's predictions of this data set are stored, and "
             "`disagreement` asks for them. This command stores some:"
         )
         line = f"synthstudio predict RUN {chosen.name} --out predictions --into DB --layer NAME"
         st.code(line, language=None)
     else:
-        nothing(f"Nobody is found: {_why_nobody(now)}.")
-    st.button("Show everybody", on_click=set_text, args=(now, "", chosen.skeleton.joints))
+        empty_state(f"Nobody is found: {_empty_reason(state)}.")
+    st.button("Show everybody", on_click=set_query, args=(state, "", chosen.skeleton.joints))
 
 
-def _why_nobody(now: Look) -> str:
-    if now.query:
+def _empty_reason(state: GalleryState) -> str:
+    if state.query:
         return "none of these people is all that the query asks for"
     return "reviewers have deleted all of its people"
 

@@ -20,27 +20,26 @@ from synthstudio.studio.jobs import job_store
 from synthstudio.studio.jobs.orders import (
     MOST_WORKERS,
     Generate,
+    asset_roots,
     bytes_needed,
-    check_free,
+    check_name_free,
     check_order,
-    roots_of,
 )
 from synthstudio.studio.jobs.preview import Previews, previews
-from synthstudio.studio.page_parts import HOME, message, nothing
+from synthstudio.studio.page_parts import HOME, empty_state, field_error
 from synthstudio.studio.text import plain
 
 _LOOK_EVERY_S = 0.4
 
 
 def main() -> None:
-    """Show the page."""
     ctx, me = context(), require("lead")
     st.title("Generate")
     found, wrong = scenes(ctx.settings)
     for line in wrong:
         st.warning(plain(line))
     if not found:
-        nothing(
+        empty_state(
             "The folder of scenes holds no recipe, so there is nothing to start from. Start "
             "the studio with the folder of some: --scenes FOLDER.",
             ("Home", HOME),
@@ -52,16 +51,16 @@ def main() -> None:
         scene = background(ctx, _pick(found))
         draft = Draft(scene)
         recipe: Recipe | None = None
-        faults: dict[str, str] = {}
+        errors: dict[str, str] = {}
         if scene.usable:
-            recipe, faults = _form(ctx, draft)
+            recipe, errors = _form(ctx, draft)
         else:
             st.info(plain(scene.why_not))
         photo_form(ctx, me)
     with right:
         if scene.usable:
             _preview(ctx, draft, recipe)
-            _order(ctx, me, draft, recipe, faults)
+            _order(ctx, me, draft, recipe, errors)
     st.subheader("Jobs")
     if not job_store.jobs(ctx.store, limit=1):
         st.caption("None yet. A job goes on when you close this page or the server is restarted.")
@@ -87,20 +86,19 @@ def _pick(found: list[Scene]) -> Scene:
 
 
 def _form(ctx: Context, draft: Draft) -> tuple[Recipe | None, dict[str, str]]:
-    """Show the form; return the recipe that it describes, or what is wrong by field."""
     _, before = draft.checked()
     show_main_fields(draft, before, most_frames=ctx.settings.limits.frames)
     opened = any(not _is_main(name) for name in before)
     with st.expander("Everything else", expanded=opened):
         show_further_fields(draft, before)
-    recipe, faults = draft.checked()
-    if faults != before:
+    recipe, errors = draft.checked()
+    if errors != before:
         st.rerun()  # messages stand beside fields that were drawn before this was known
-    _general(draft, faults)
+    _other_errors(draft, errors)
     if draft.edits and st.button("As the scene has it", key=f"reset_{draft.scene.name}"):
         draft.forget()
         st.rerun()
-    return recipe, faults
+    return recipe, errors
 
 
 def _is_main(name: str) -> bool:
@@ -117,51 +115,49 @@ def _is_main(name: str) -> bool:
     )
 
 
-def _general(draft: Draft, faults: dict[str, str]) -> None:
-    """Say what is wrong with fields that are not on the page."""
-    for name, text in faults.items():
+def _other_errors(draft: Draft, errors: dict[str, str]) -> None:
+    for name, text in errors.items():
         if name not in draft.shown:
-            message(f"{name}: {text}" if name else text)
+            field_error(f"{name}: {text}" if name else text)
 
 
 def _preview(ctx: Context, draft: Draft, recipe: Recipe | None) -> None:
-    """Show a frame of the recipe, drawn anew when it changes."""
     drawer = previews(ctx.settings)
     kept: dict[str, Any] = st.session_state.setdefault("preview", {"index": 0, "key": ""})
     if kept.get("scene") != draft.scene.name:
         kept.update(scene=draft.scene.name, index=0, shown="")
     if recipe is not None:
         try:
-            kept["key"] = drawer.ask(recipe, assets=draft.root, index=kept["index"])
+            kept["key"] = drawer.request(recipe, assets=draft.root, index=kept["index"])
             kept["of"] = kept["index"]  # a form that is wrong, or a refusal, leaves the old key
         except Refused as error:
-            message(str(error))
+            field_error(str(error))
     if not kept["key"]:
         st.caption("A frame is drawn here as soon as the form is right.")
         return
-    waiting = drawer.look(kept["key"]).state == "waiting"
+    waiting = drawer.status(kept["key"]).state == "waiting"
     every = _LOOK_EVERY_S if waiting else None
     st.fragment(_picture, run_every=every)(drawer, kept, waiting, [])
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Another frame", key="next_frame"):
             kept["index"] += 1
             st.rerun()
-        if drawer.look(kept["key"]).state == "failed" and st.button("Try again", key="retry"):
+        if drawer.status(kept["key"]).state == "failed" and st.button("Try again", key="retry"):
             drawer.forget(kept["key"])
             st.rerun()
 
 
 def _picture(drawer: Previews, kept: dict[str, Any], waited: bool, alone: list[bool]) -> None:
     """Show the picture, or that it is waited for; `alone` as in job_list._told."""
-    seen = drawer.look(kept["key"])
+    seen = drawer.status(kept["key"])
     if waited and seen.state != "waiting" and alone:
         st.rerun()
     alone[:] = [True]
     if seen.state == "done":
         kept.update(shown=kept["key"], shown_index=kept["of"])
-    shown = drawer.look(kept["shown"]) if kept.get("shown") else seen
+    shown = drawer.status(kept["shown"]) if kept.get("shown") else seen
     if seen.state == "failed":
-        message(seen.message)
+        field_error(seen.message)
     elif shown.state == "done":
         code = base64.b64encode(shown.picture).decode("ascii")
         alt = f"frame {kept['shown_index']} of this recipe with its labels drawn in"
@@ -176,9 +172,8 @@ def _picture(drawer: Previews, kept: dict[str, Any], waited: bool, alone: list[b
 
 
 def _order(
-    ctx: Context, me: User, draft: Draft, recipe: Recipe | None, faults: dict[str, str]
+    ctx: Context, me: User, draft: Draft, recipe: Recipe | None, errors: dict[str, str]
 ) -> None:
-    """Ask for a name and start the job."""
     if said := st.session_state.pop("ordered", ""):
         st.success(plain(said))
     name_key = f"out_{draft.scene.name}_{st.session_state.get('orders', 0)}"
@@ -203,26 +198,25 @@ def _order(
             fault = str(error).removeprefix("recipe: ")
         _summary(recipe)
     if fault:
-        message(fault)
+        field_error(fault)
     ready = recipe is not None and not fault
     if st.button("Generate", type="primary", disabled=not ready, key="start") and ready:
         try:
             job_store.add(ctx.store, order, ctx.settings, who=me)
         except SynthStudioError as error:
-            guard.refused("what a page asked for", user=me.name, why=error)
-            message(str(error))
+            guard.log_refusal("what a page asked for", user=me.name, why=error)
+            field_error(str(error))
             return
         st.session_state["orders"] = st.session_state.get("orders", 0) + 1
         st.session_state["ordered"] = f"{name} is being made: see Jobs below."
         st.rerun()
-    if faults:
+    if errors:
         st.caption("Mend what is marked in the form first.")
 
 
 def _root(ctx: Context, draft: Draft) -> None:
-    """Let the person choose where assets come from, when there is a choice."""
     if draft.scene.recipe.folders and len(draft.scene.roots) > 1:
-        roots = roots_of(ctx.settings)
+        roots = asset_roots(ctx.settings)
         draft.root = st.selectbox(
             "Assets from",
             draft.scene.roots,
@@ -238,13 +232,12 @@ def _summary(recipe: Recipe) -> None:
 
 
 def _free_name(ctx: Context, wanted: str) -> str:
-    """Return the first of NAME, NAME-2, NAME-3, ... that nothing is called yet."""
     waiting = {job.out for job in job_store.jobs(ctx.store) if job.active}
     base = "".join(c for c in wanted.lower() if c.isascii() and (c.isalnum() or c in "-_"))[:40]
     for number in range(1, 1000):
         name = base if number == 1 else f"{base}-{number}"
         try:
-            check_free(ctx.settings, name)
+            check_name_free(ctx.settings, name)
         except Refused:
             continue
         if name not in waiting:

@@ -12,9 +12,16 @@ from synthstudio.studio import guard
 from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
 from synthstudio.studio.generating.job_list import bytes_text, job_list, seconds_text
 from synthstudio.studio.jobs import job_store
-from synthstudio.studio.jobs.orders import FORMATS, ONLY, Export, check_free
-from synthstudio.studio.overview import MOST_FRAMES, Facts, Health, People, clinic, facts
-from synthstudio.studio.page_parts import cannot_read, message, review_params
+from synthstudio.studio.jobs.orders import FORMATS, ONLY, Export, check_name_free
+from synthstudio.studio.overview import (
+    MOST_FRAMES,
+    DatasetFacts,
+    Health,
+    People,
+    dataset_facts,
+    health_checks,
+)
+from synthstudio.studio.page_parts import field_error, review_params, show_unreadable
 from synthstudio.studio.text import plain
 
 _LOOK_EVERY_S = 1.0
@@ -22,7 +29,6 @@ _WORKING = ("waiting", "checking")
 
 
 def main() -> None:
-    """Show the page."""
     ctx, me = context(), current_user()
     st.title("Home")
     for name in ctx.refresh():
@@ -42,7 +48,6 @@ def main() -> None:
 
 
 def _empty(me: User) -> None:
-    """Say how to begin."""
     with st.container(border=True, key="first_set"):
         st.subheader("Generate your first set")
         st.write(
@@ -60,9 +65,9 @@ def _empty(me: User) -> None:
 
 def _set(ctx: Context, me: User, found: OpenSet) -> None:
     try:
-        seen = facts(ctx.store, found)
+        seen = dataset_facts(ctx.store, found)
     except SynthStudioError as error:
-        cannot_read(found.name, error)
+        show_unreadable(found.name, error)
         return
     picture, told, buttons = st.columns([2, 7, 3], gap="medium")
     with picture:
@@ -88,7 +93,7 @@ def _thumbnail(ctx: Context, me: User, found: OpenSet) -> None:
     st.html(f'<img src="{url}" alt="frame {frame}" style="width:100%;border-radius:6px">')
 
 
-def _figures(seen: Facts) -> None:
+def _figures(seen: DatasetFacts) -> None:
     about = "" if seen.is_exact else "about "
     parts = [
         f"{seen.frames:,} frames",
@@ -101,7 +106,7 @@ def _figures(seen: Facts) -> None:
     st.markdown(f":gray[{plain(' · '.join(parts))}]")
 
 
-def _progress(seen: Facts) -> None:
+def _progress(seen: DatasetFacts) -> None:
     people = seen.people
     st.progress(people.decided / max(1, people.total), text=progress_text(people))
     if seen.estimate is not None:
@@ -114,7 +119,6 @@ def _progress(seen: Facts) -> None:
 
 
 def progress_text(people: People) -> str:
-    """Return how far a review is."""
     if not people.total:
         return "No people in it: nothing to review"
     if not people.decided:
@@ -131,14 +135,14 @@ def progress_text(people: People) -> str:
 def _health(ctx: Context, found: OpenSet) -> None:
     asked = st.session_state.get(f"check_{found.key}", False)
     begin = bool(asked or found.dataset.frames <= MOST_FRAMES)
-    seen = clinic(ctx.settings.state).look(found.key, found.dataset.folder, begin=begin)
+    seen = health_checks(ctx.settings.state).status(found.key, found.dataset.folder, begin=begin)
     waiting = seen.state in _WORKING
     every = _LOOK_EVERY_S if waiting else None
     st.fragment(_health_now, run_every=every)(ctx, found, begin, waiting)
 
 
 def _health_now(ctx: Context, found: OpenSet, begin: bool, waited: bool) -> None:
-    seen = clinic(ctx.settings.state).look(found.key, found.dataset.folder, begin=begin)
+    seen = health_checks(ctx.settings.state).status(found.key, found.dataset.folder, begin=begin)
     if waited and seen.state not in _WORKING:
         st.rerun()  # the page stops to ask
     if seen.state == "unknown":
@@ -171,7 +175,7 @@ def health_text(seen: Health) -> str:
     return ":green-badge[sound] :gray[validate found nothing wrong]"
 
 
-def _links(me: User, found: OpenSet, seen: Facts) -> None:
+def _links(me: User, found: OpenSet, seen: DatasetFacts) -> None:
     label = "Go on reviewing" if seen.people.decided else "Start reviewing"
     if not may(me.role, "edit"):
         label = "Look through it"
@@ -182,7 +186,7 @@ def _links(me: User, found: OpenSet, seen: Facts) -> None:
         st.switch_page("pages/gallery.py", query_params={"set": found.key})
 
 
-def _export(ctx: Context, me: User, found: OpenSet, seen: Facts) -> None:
+def _export(ctx: Context, me: User, found: OpenSet, seen: DatasetFacts) -> None:
     mine = found.key[:16]
     turn = st.session_state.setdefault("exports_ordered", 0)  # another one: it closes
     with st.popover("Export labels", key=f"export_{mine}_{turn}", width="stretch"):
@@ -206,8 +210,8 @@ def _export(ctx: Context, me: User, found: OpenSet, seen: Facts) -> None:
             try:
                 job_store.add(ctx.store, order, ctx.settings, who=me)
             except SynthStudioError as error:
-                guard.refused("what a page asked for", user=me.name, why=error)
-                message(str(error))
+                guard.log_refusal("what a page asked for", user=me.name, why=error)
+                field_error(str(error))
             else:
                 st.session_state["exports_ordered"] = turn + 1
                 st.toast("It is being written. A link to it appears below, under Jobs.")
@@ -215,14 +219,13 @@ def _export(ctx: Context, me: User, found: OpenSet, seen: Facts) -> None:
 
 
 def _free_name(ctx: Context, name: str, form: str) -> str:
-    """Return the first free name for an export of a data set."""
     plain_name = "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower()).strip("-")
     base = f"{plain_name[:24] or 'set'}-{form}"
     waiting = {job.out for job in job_store.jobs(ctx.store) if job.active}
     for number in range(1, 1000):
         wanted = base if number == 1 else f"{base}-{number}"
         try:
-            check_free(ctx.settings, wanted)
+            check_name_free(ctx.settings, wanted)
         except SynthStudioError:
             continue
         if wanted not in waiting:

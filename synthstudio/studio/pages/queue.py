@@ -19,7 +19,7 @@ from synthstudio.studio.context import Context, OpenSet, context, current_user, 
 from synthstudio.studio.drawing import plots
 from synthstudio.studio.drawing.marks import legend_html
 from synthstudio.studio.gallery.view import columns_of, page_of, pager
-from synthstudio.studio.overview import added_words, checks_words, people_of
+from synthstudio.studio.overview import added_note, checks_summary, count_people
 from synthstudio.studio.page_parts import (
     GALLERY,
     GENERATE,
@@ -27,7 +27,7 @@ from synthstudio.studio.page_parts import (
     NO_PEOPLE,
     REVIEW,
     TEAM,
-    nothing,
+    empty_state,
     open_review,
     review_href,
     review_params,
@@ -42,13 +42,12 @@ _ENOUGH = 100
 
 
 def main() -> None:
-    """Show the page."""
     ctx, me = context(), current_user()
     chosen = ctx.chosen("Risk queue")
     st.title("Risk queue")
     table = chosen.table
     if not table.people:
-        nothing(NO_PEOPLE, ("Other data sets", HOME), ("Generate one", GENERATE))
+        empty_state(NO_PEOPLE, ("Other data sets", HOME), ("Generate one", GENERATE))
         return
     share = share_of(ctx.store, chosen.key, "control_share")
     order = risk_order(risk_of(ctx.store, table), share=share)
@@ -61,8 +60,8 @@ def main() -> None:
     with right:
         _error_rate(estimate(ctx.store, table, share=share))
     if not len(places):
-        left_over = added_words(people_of(ctx.store, chosen.key))
-        nothing(
+        left_over = added_note(count_people(ctx.store, chosen.key))
+        empty_state(
             f"Nobody waits: all who are listed here have been decided on. {left_over}".strip(),
             ("Export the labels on Home", HOME),
             ("See them in the Gallery", GALLERY),
@@ -76,18 +75,17 @@ def main() -> None:
 def _progress(
     ctx: Context, me: User, chosen: OpenSet, order: Order, places: np.ndarray, share: float
 ) -> None:
-    """Say how much is left, and offer to begin."""
-    people, control = people_of(ctx.store, chosen.key), int(order.control.sum())
+    people, control = count_people(ctx.store, chosen.key), int(order.control.sum())
     left_of_control = int(order.control[places].sum())
     risky = int((order.risk.score[order.rows[places]] >= 0.5).sum())
     st.markdown(
         f"**{people.waiting:,}** of {people.total:,} people wait, **{risky:,}** of them with a "
         f"risk of 0.5 or more. The likeliest mistakes come first; mixed in are people drawn at "
         f"random ({share:.0%}): {control:,}, of whom {left_of_control:,} still wait. "
-        f"{added_words(people)}"
+        f"{added_note(people)}"
     )
     st.progress(people.decided / max(1, people.total))
-    st.caption(checks_words(last_runs(ctx.store, chosen.key), frames=chosen.table.frames))
+    st.caption(checks_summary(last_runs(ctx.store, chosen.key), frames=chosen.table.frames))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if st.button("Review these in this order", type="primary", disabled=not len(places)):
             row = int(order.rows[places[0]])
@@ -111,7 +109,7 @@ def _take(ctx: Context, me: User, chosen: OpenSet, order: Order) -> None:
         show_refusal(error, user=me.name)
         return
     if not people:
-        nothing("Others work on everybody who waits.", ("See who, on Team", TEAM))
+        empty_state("Others work on everybody who waits.", ("See who, on Team", TEAM))
         return
     open_review(_params(chosen, people[0].frame, people[0].instance, "mine"))
 
@@ -121,7 +119,6 @@ def _params(chosen: OpenSet, frame: int, instance: int, queue: str) -> dict[str,
 
 
 def _error_rate(found: Estimate) -> None:
-    """Say how much of the set is wrong, as far as the control people tell."""
     st.markdown("**How much is wrong?**")
     if not found.n:
         st.markdown(none_words(found))

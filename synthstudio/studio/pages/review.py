@@ -6,17 +6,16 @@ import streamlit as st
 
 from synthstudio.studio.context import context, current_user
 from synthstudio.studio.editor import session
-from synthstudio.studio.overview import people_of
-from synthstudio.studio.page_parts import GENERATE, HOME, NO_PEOPLE, nothing
+from synthstudio.studio.overview import count_people
+from synthstudio.studio.page_parts import GENERATE, HOME, NO_PEOPLE, empty_state
 
 
 def main() -> None:
-    """Show the page."""
     ctx, _ = context(), current_user()
     chosen = ctx.chosen("Review")
-    if not people_of(ctx.store, chosen.key).total:
+    if not count_people(ctx.store, chosen.key).total:
         st.title("Review")
-        nothing(NO_PEOPLE, ("Other data sets", HOME), ("Generate one", GENERATE))
+        empty_state(NO_PEOPLE, ("Other data sets", HOME), ("Generate one", GENERATE))
         return
     session.show()
 

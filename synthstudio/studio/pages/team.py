@@ -1,4 +1,4 @@
-"""The page Team: who reviews, who has what, how far two agree, and decisions between them."""
+"""The page Team: who reviews, who has what, how far two agree, and show_decisions between them."""
 
 from __future__ import annotations
 
@@ -20,21 +20,16 @@ from synthstudio.review.team.statistics import Pace, throughput
 from synthstudio.review.values import ROLES, Person, Role, User, may
 from synthstudio.studio.context import Context, OpenSet, context, current_user
 from synthstudio.studio.drawing import plots
-from synthstudio.studio.gallery.view import columns_of, forget_columns
-from synthstudio.studio.overview import added_words, people_of
-from synthstudio.studio.page_parts import QUEUE, nothing, show_refusal
-from synthstudio.studio.second_look import agreeing, decisions, second_look
+from synthstudio.studio.gallery.view import clear_columns, columns_of
+from synthstudio.studio.overview import added_note, count_people
+from synthstudio.studio.page_parts import QUEUE, empty_state, show_refusal
+from synthstudio.studio.second_look import second_look, show_agreement, show_decisions
 from synthstudio.studio.text import checked_name, plain
 
-_WORDS = {
-    "viewer": "looks",
-    "reviewer": "corrects",
-    "lead": "assigns",
-    "admin": "gives roles",
-}
+_WORDS = {"viewer": "looks", "reviewer": "corrects", "lead": "assigns", "admin": "gives roles"}
 
 
-def team(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> None:
+def show_members(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> None:
     """Show the members with their work; admins change roles."""
     found = members.members(ctx.store)
     if not found:
@@ -48,7 +43,7 @@ def team(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> None:
             lines, hide_index=True, width="stretch", row_height=30, alt="Members and their work"
         )
     if may(me.role, "members"):
-        _roles(ctx, me, found)
+        _role_form(ctx, me, found)
 
 
 def member_lines(ctx: Context, chosen: OpenSet, columns: Columns) -> list[dict[str, object]]:
@@ -76,13 +71,12 @@ def member_lines(ctx: Context, chosen: OpenSet, columns: Columns) -> list[dict[s
 
 
 def _pace(found: list[Pace]) -> int | None:
-    """Return people an hour over all days, None for too little work to say."""
     known = [pace for pace in found if math.isfinite(pace.per_hour)]
     hours = sum(pace.active_h for pace in known)
     return round(sum(p.per_hour * p.active_h for p in known) / hours) if hours else None
 
 
-def _roles(ctx: Context, me: User, found: object) -> None:
+def _role_form(ctx: Context, me: User, found: object) -> None:
     with st.form("team_role", border=True):
         name, role, go = st.columns([3, 2, 1], vertical_alignment="bottom")
         who = name.text_input("Name", max_chars=64)
@@ -109,14 +103,14 @@ def _roles(ctx: Context, me: User, found: object) -> None:
     st.rerun()
 
 
-def work(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> None:
+def show_work(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> None:
     """Let leads give out the next people by risk; show who works on whom now."""
     waiting = np.isin(columns["status"], ("pending", "skipped")) & ~columns["deleted"]
     free = waiting & np.array([name is None for name in columns["assigned"]], bool)
-    people = people_of(ctx.store, chosen.key)
-    st.markdown(f"**{people.waiting:,}** of {people.total:,} people wait. {added_words(people)}")
+    people = count_people(ctx.store, chosen.key)
+    st.markdown(f"**{people.waiting:,}** of {people.total:,} people wait. {added_note(people)}")
     if may(me.role, "assign"):
-        _give(ctx, me, chosen, np.flatnonzero(free))
+        _assign_form(ctx, me, chosen, np.flatnonzero(free))
     held = leases.leases(ctx.store, chosen.key)
     if not held:
         st.caption("Nobody is working on anybody right now.")
@@ -142,7 +136,7 @@ def work(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> None:
         st.rerun()
 
 
-def _give(ctx: Context, me: User, chosen: OpenSet, free: np.ndarray) -> None:
+def _assign_form(ctx: Context, me: User, chosen: OpenSet, free: np.ndarray) -> None:
     names = list(members.members(ctx.store)) or [me.name]
     with st.form("team_give", border=True):
         whom, count, go = st.columns([3, 2.2, 1.8], vertical_alignment="bottom")
@@ -158,15 +152,15 @@ def _give(ctx: Context, me: User, chosen: OpenSet, free: np.ndarray) -> None:
             for frame, instance in chosen.table.ids(order.rows[: int(many)])
         ]
         members.assign(ctx.store, people, to=to, by=me)
-        forget_columns()
+        clear_columns()
         st.rerun()
 
 
-def pace(ctx: Context, chosen: OpenSet) -> None:
+def show_pace(ctx: Context, chosen: OpenSet) -> None:
     """Show how many people each reviewer decided on, by day."""
     found = throughput(ctx.store, chosen.key)
     if not found:
-        nothing(
+        empty_state(
             "Nobody has been decided on yet, so there is no pace to show.",
             ("Begin with the Risk queue", QUEUE),
         )
@@ -184,7 +178,6 @@ PARTS = ("Members", "Second look", "Decide")
 
 
 def main() -> None:
-    """Show the page."""
     ctx, me = context(), current_user()
     chosen = ctx.chosen("Team")
     st.title("Team")
@@ -202,18 +195,18 @@ def main() -> None:
         left, right = st.columns([3, 2], gap="large")
         with left:
             st.subheader("Members")
-            team(ctx, me, chosen, columns)
+            show_members(ctx, me, chosen, columns)
             st.subheader("Decided by day")
-            pace(ctx, chosen)
+            show_pace(ctx, chosen)
         with right:
             st.subheader("Work")
-            work(ctx, me, chosen, columns)
+            show_work(ctx, me, chosen, columns)
     elif part == "Second look":
         second_look(ctx, me, chosen)
         st.subheader("Agreement")
-        agreeing(ctx, chosen)
+        show_agreement(ctx, chosen)
     else:
-        decisions(ctx, me, chosen)
+        show_decisions(ctx, me, chosen)
 
 
 main()
