@@ -126,12 +126,14 @@ def cutouts(folder: Path) -> Path:
 def cost(root: Path, count: int) -> dict[str, float]:
     """Part, hide and cut out `count` pictures; return processor seconds and memory, by step."""
     from synthstudio.experiment import run as running
-    from synthstudio.experiment.config import Asked, settle
+    from synthstudio.experiment.config import ExperimentConfig, claim_folder
 
     write(root, count)
     out = root / "out"
     out.mkdir()
-    asked = Asked(annotations=root / "coco.json", images=root / "images", out=out, size="nano")
+    config = ExperimentConfig(
+        annotations=root / "coco.json", images=root / "images", out=out, size="nano"
+    )
     told: dict[str, float] = {"photos": count}
 
     def quiet(title: str) -> Callable[[int, int, float], None]:
@@ -145,13 +147,13 @@ def cost(root: Path, count: int) -> dict[str, float]:
         return now
 
     began = _processor_s()
-    settle(asked)
-    running._parted(asked)
+    claim_folder(config)
+    running._split(config)
     began = ended("part", began)
     for name in ("train", "test"):
-        running._hide(asked, name, cutouts=False, step=quiet)
+        running._occlude(config, name, cutouts=False, step=quiet)
     began = ended("hide", began)
-    running._poses(asked, quiet)
+    running._count_poses(config, quiet)
     ended("crop", began)
     return told
 

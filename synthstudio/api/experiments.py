@@ -27,12 +27,12 @@ def real_photos(
     values, and what they say, a sentence each; no sentence where it was stopped.
     """
     from synthstudio.evaluation import storage
-    from synthstudio.experiment import figures, page
-    from synthstudio.experiment.config import Asked
-    from synthstudio.experiment.run import real as run
+    from synthstudio.experiment import page, results
+    from synthstudio.experiment.config import ExperimentConfig
+    from synthstudio.experiment.run import run
 
     folder = to_path(out, "out")
-    config = Asked(
+    config = ExperimentConfig(
         annotations=to_path(annotations, "annotations"),
         images=to_path(images, "images"),
         out=folder,
@@ -53,5 +53,5 @@ def real_photos(
     }
     if made.findings is None:
         return storage.json_ready(result), []
-    result |= figures.as_json(made.findings)
+    result |= results.as_json(made.findings)
     return storage.json_ready(result), list(page.sentences(made.findings))

@@ -14,7 +14,7 @@ SizeName = Literal["nano", "small", "base"]
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """A network's size and how it is trained; `steps` unless told otherwise."""
+    """A network's size and how it is trained; `steps`: the default."""
 
     network: dict[str, Any]
     training: dict[str, Any]
@@ -34,7 +34,7 @@ class Arm:
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What two arms that differ in one thing answer: what it brings."""
+    """Two arms that differ in one thing, and what their difference shows."""
 
     text: str
     ours: str
@@ -57,7 +57,7 @@ SIZES: dict[str, Size] = {
         steps=20_000,
     ),
 }  # fmt: skip
-"""As scenes/training/*.yaml. Behind `base` stands a backbone that saw people before, in every arm:
+"""As scenes/training/*.yaml. The backbone of `base` saw people before, in every arm:
 "from nothing" there means without generated people."""
 
 PRETRAIN = Arm(name="pretrain", title="pretraining on generated people", pretrained=True)
@@ -94,11 +94,10 @@ LEAST_POSES = 10
 
 
 def arms(*, pretrained: bool) -> tuple[Arm, ...]:
-    """Return the arms of an experiment with or without generated people."""
     return tuple(arm for arm in ARMS if pretrained or not arm.pretrained)
 
 
-def config(
+def training_config(
     arm: Arm,
     *,
     seed: int,
@@ -108,16 +107,16 @@ def config(
     bank: bool,
     start: Path | None,
 ) -> Config:
-    """Return the config of an arm's training on the data set `people`.
+    """The config of an arm's training on the data set `people`.
 
     `bank`: ORN has a bank of poses; `start`: weights to start from.
     """
-    known = SIZES[size]
-    network = {**known.network, "block": arm.block}
+    preset = SIZES[size]
+    network = {**preset.network, "block": arm.block}
     if not bank:
         network["bank"] = 0
-    every = arm is PRETRAIN or arm.occlude
-    source = {"dataset": str(people), "variants": [] if every else ["clean"]}
+    clean_only = arm is not PRETRAIN and not arm.occlude
+    source = {"dataset": str(people), "variants": ["clean"] if clean_only else []}
     return configs.parse(
         {
             "name": arm.title,
@@ -128,6 +127,6 @@ def config(
             "start": "" if start is None else str(start),
             "epochs": 1_000_000,
             "save_every": min(200, max(steps // 4, 1)),
-            **known.training,
+            **preset.training,
         }
     )

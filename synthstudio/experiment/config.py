@@ -1,4 +1,4 @@
-"""What an experiment was asked for, kept in its folder: another question is refused there."""
+"""The configuration of an experiment, kept in its folder: another one is refused there."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ SETTINGS = "experiment.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What an experiment on photos is asked. `pretrain`: a generated data set; `cutouts`: a
-    folder of pictures with transparency; `steps` None: those of the size."""
+class ExperimentConfig:
+    """An experiment on photos. `pretrain`: a generated data set; `cutouts`: a folder of pictures
+    with transparency; `steps` None: those of the size."""
 
     annotations: Path
     images: Path
@@ -42,64 +42,65 @@ class Asked:
     workers: int = 1
 
     @property
-    def trained(self) -> int:
-        """Return the steps of every training."""
+    def training_steps(self) -> int:
         return self.steps or SIZES[self.size].steps
 
 
-def settle(asked: Asked) -> None:
-    """Write down what is asked, or check that it is what was asked before.
+def claim_folder(config: ExperimentConfig) -> None:
+    """Store the configuration in the folder, or check that it is the one stored there.
 
     ModelError when the folder holds something else, or an experiment with other settings or
     files; more seeds are the same experiment. What a killed run left unfinished is deleted.
     """
-    told, kept = settings(asked), asked.out / SETTINGS
+    current, kept = settings(config), config.out / SETTINGS
     if kept.is_file():
         before = read_json(kept)
-        changed = sorted(k for k in told if told[k] != before.get(k))
+        changed = sorted(k for k in current if current[k] != before.get(k))
         if changed:
             raise ModelError(
                 "this experiment was begun with other settings",
-                where=str(asked.out),
+                where=str(config.out),
                 expected=", ".join(f"{k} {str(before.get(k))[:16]}" for k in changed),
-                got=", ".join(f"{k} {str(told[k])[:16]}" for k in changed),
-                then="Choose another --out, or ask as before.",
+                got=", ".join(f"{k} {str(current[k])[:16]}" for k in changed),
+                then="Choose another --out, or the settings it was begun with.",
             )
     else:
         own = (LOCK_NAME,)
-        if any(p.name not in own and not p.name.startswith(TEMPORARY) for p in asked.out.iterdir()):
+        if any(
+            p.name not in own and not p.name.startswith(TEMPORARY) for p in config.out.iterdir()
+        ):
             raise ModelError(
                 "the folder is not empty",
-                where=str(asked.out),
+                where=str(config.out),
                 expected="a new folder, or that of an experiment",
                 then="Choose another --out.",
             )
-        write_file(kept, canonical_json(told))
-    for unfinished in asked.out.rglob(f"{TEMPORARY}*"):
+        write_file(kept, canonical_json(current))
+    for unfinished in config.out.rglob(f"{TEMPORARY}*"):
         remove(unfinished)
 
 
-def settings(asked: Asked) -> dict[str, Any]:
-    """Return all that decides the results, as plain values; files by their hashes."""
-    if not asked.annotations.is_file():
+def settings(config: ExperimentConfig) -> dict[str, Any]:
+    """All that decides the results, as plain values; files by their hashes."""
+    if not config.annotations.is_file():
         raise FormatError(
             "there is no such file",
-            where=str(asked.annotations),
+            where=str(config.annotations),
             expected="COCO keypoint annotations",
         )
     return {
         "format": FORMAT,
-        "annotations": file_sha256(asked.annotations),
-        "pretrain": None if asked.pretrain is None else _of_dataset(asked.pretrain),
-        "cutouts": None if asked.cutouts is None else _of_folder(asked.cutouts),
-        "steps": asked.trained,
-        "size": asked.size,
-        "seed": asked.seed,
+        "annotations": file_sha256(config.annotations),
+        "pretrain": None if config.pretrain is None else _dataset_sha256(config.pretrain),
+        "cutouts": None if config.cutouts is None else _folder_sha256(config.cutouts),
+        "steps": config.training_steps,
+        "size": config.size,
+        "seed": config.seed,
     }
 
 
-def _of_dataset(folder: Path) -> str:
-    """Return a name of a data set's content; ModelError unless it was generated."""
+def _dataset_sha256(folder: Path) -> str:
+    """ModelError unless the data set was generated."""
     dataset = Dataset(folder)
     if PHOTOS in dataset.identity.recipe or IMPORTED in dataset.identity.recipe:
         raise ModelError(
@@ -114,9 +115,9 @@ def _of_dataset(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _of_folder(folder: Path) -> str:
+def _folder_sha256(folder: Path) -> str:
     if not folder.is_dir():
         raise AssetError("there is no such folder", where=str(folder), expected="cut-outs")
     files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
-    told = [[p.name, file_sha256(p)] for p in files]
-    return hashlib.sha256(canonical_json(told)).hexdigest()
+    hashes = [[p.name, file_sha256(p)] for p in files]
+    return hashlib.sha256(canonical_json(hashes)).hexdigest()

@@ -1,8 +1,8 @@
-"""What hides people in the photos of an experiment: other things in training than in the test.
+"""The occluders of an experiment: other ones in training than in the test.
 
-Built-in things are parted by kind, cut-outs by category, a cut-out bicycle with the built-in
-one; cut-outs of one category, or without any, by file. No people are pasted: they would be learnt
-from themselves, as rendered people.
+Built-in things are split by kind, cut-outs by category, a cut-out bicycle with the built-in one;
+cut-outs of one category, or without any, by file. No people are pasted: as rendered people, they
+would be training data themselves.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _TEST_SHARE = 0.4
 
 
 def recipe(name: str, *, seed: int, cutouts: bool) -> dict[str, Any]:
-    """Return the recipe by which the people of a part are hidden. `cutouts`: there are some."""
+    """The recipe by which the people of a part are occluded."""
     occlude: dict[str, Any] = {
         "each": EACH[name],
         "hide": [1, 3],
@@ -71,7 +71,7 @@ def recipe(name: str, *, seed: int, cutouts: bool) -> dict[str, Any]:
     }
 
 
-def part_cutouts(folder: Path, out: Path, *, seed: int) -> dict[str, list[str]]:
+def split_cutouts(folder: Path, out: Path, *, seed: int) -> dict[str, list[str]]:
     """Copy the cut-outs of `folder` into out/train and out/test; return the names of each.
 
     AssetError when there are fewer than two, all belong to built-in things of one part, or one is
@@ -80,7 +80,7 @@ def part_cutouts(folder: Path, out: Path, *, seed: int) -> dict[str, list[str]]:
     found = scan_images(folder.parent, folder.name, kind="cutout")
     by_file = len({picture.category for picture in found}) < 2
     key = {p: p.asset.sha256 if by_file else p.category for p in found}
-    held = _held(set(key.values()), seed=seed)
+    held = _test_kinds(set(key.values()), seed=seed)
     parts = {
         "train": [p for p in found if key[p] not in held],
         "test": [p for p in found if key[p] in held],
@@ -111,7 +111,7 @@ def part_cutouts(folder: Path, out: Path, *, seed: int) -> dict[str, list[str]]:
 
 
 def _one_sided(folder: Path, keys: Collection[str], part: str) -> AssetError:
-    """Return why cut-outs cannot be parted: too few, or kin of the things of `part` alone."""
+    """Why cut-outs cannot be split: too few, or all of them kinds of the things of `part`."""
     kinds = sorted(set(keys))
     if len(kinds) < 2:
         return AssetError(
@@ -130,18 +130,18 @@ def _one_sided(folder: Path, keys: Collection[str], part: str) -> AssetError:
     )
 
 
-def _held(kinds: set[str], *, seed: int) -> set[str]:
-    """Return the kinds of cut-outs that are held out: those of held out things, then by lot."""
+def _test_kinds(kinds: set[str], *, seed: int) -> set[str]:
+    """The kinds of cut-outs for the test: those of its built-in things, then by hash."""
     as_things = {name: {k for k in kinds if _is_one_of(k, KINDS[name])} for name in KINDS}
     free = sorted(
         kinds - as_things["train"] - as_things["test"],
         key=lambda k: hashlib.blake2b(f"{seed} {k}".encode()).digest(),
     )
-    wanted = max(1, round(_TEST_SHARE * len(kinds))) - len(as_things["test"])
-    return as_things["test"] | set(free[: max(0, min(wanted, len(kinds) - 1))])
+    count = max(1, round(_TEST_SHARE * len(kinds))) - len(as_things["test"])
+    return as_things["test"] | set(free[: max(0, min(count, len(kinds) - 1))])
 
 
 def _is_one_of(category: str, kinds: tuple[str, ...]) -> bool:
-    """Return whether a category is a built-in kind, or a sort of one ("dining table")."""
+    """Whether a category is a built-in kind, or a sort of one ("dining table")."""
     plain = "_" + category.strip().lower().replace(" ", "_")
     return any(plain.endswith("_" + kind) for kind in kinds)

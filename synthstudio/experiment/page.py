@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from synthstudio.evaluation.intervals import Interval, few_seeds_note
-from synthstudio.experiment.config import Asked
-from synthstudio.experiment.figures import MEASURES, PARTS, Answered, Findings, verdict
+from synthstudio.experiment.config import ExperimentConfig
+from synthstudio.experiment.results import MEASURES, PARTS, Comparison, Findings, verdict
 from synthstudio.report import plots
 from synthstudio.report.html import render
 
@@ -17,28 +17,28 @@ FEW_PHOTOS = 50
 
 
 def sentences(found: Findings) -> list[str]:
-    """Return one plain sentence a question: what helped, what harmed, what was not shown."""
-    return [_sentence(answered) for answered in found.answered]
+    """One plain sentence a question: what helped, what harmed, what was not shown."""
+    return [_sentence(comparison) for comparison in found.comparisons]
 
 
-def _sentence(answered: Answered) -> str:
+def _sentence(comparison: Comparison) -> str:
     by: dict[str, list[str]] = {}
-    for cell in answered.cells:
+    for cell in comparison.cells:
         if cell.measure == "PCK":
-            word, told = verdict(cell.found), PARTS[cell.part]
+            word, part = verdict(cell.found), PARTS[cell.part]
             if word in ("helped", "harmed"):
-                told += f" {cell.found.text()}"
-            by.setdefault(word, []).append(told)
+                part += f" {cell.found.text()}"
+            by.setdefault(word, []).append(part)
     order = ("helped", "harmed", "not shown", "nothing to measure")
     parts = [f"{word}: {'; '.join(by[word])}" for word in order if word in by]
     if set(by) == {"not shown"}:
         parts = ["not shown on any joints"]
-    text = answered.question.text
+    text = comparison.question.text
     return f"{text[0].upper()}{text[1:]}. " + ". ".join(p[0].upper() + p[1:] for p in parts) + "."
 
 
 def warning(facts: dict[str, Any]) -> str:
-    """Return what must be said before all else, or nothing."""
+    """What a reader must know before all else, or nothing."""
     test = facts["photos"]["test"]
     if test >= FEW_PHOTOS:
         return ""
@@ -49,7 +49,7 @@ def warning(facts: dict[str, Any]) -> str:
 
 
 def value(found: Interval) -> str:
-    """Return a share as "43.1 (38.0 to 48.3)"."""
+    """Format a share as "43.1 (38.0 to 48.3)"."""
     if not np.isfinite(found.value):
         return "-"
     if not np.isfinite(found.low):
@@ -58,14 +58,14 @@ def value(found: Interval) -> str:
 
 
 def difference(found: Interval) -> str:
-    """Return a difference in points as "+3.1 (+1.2 to +5.0) *"; the star: it excludes zero."""
+    """Format a difference in points as "+3.1 (+1.2 to +5.0) *"; the star: it excludes zero."""
     if not np.isfinite(found.value):
         return "-"
     return found.text() + (" *" if found.excludes_zero else "")
 
 
-def notes(found: Findings, facts: dict[str, Any], asked: Asked) -> list[str]:
-    """Return what a reader must know to judge the figures."""
+def notes(found: Findings, facts: dict[str, Any], config: ExperimentConfig) -> list[str]:
+    """What a reader must know to judge the metrics."""
     photos, people = facts["photos"], facts["people"]
     pasted = (
         "cut-outs and built-in things"
@@ -73,10 +73,10 @@ def notes(found: Findings, facts: dict[str, Any], asked: Asked) -> list[str]:
         else "built-in things alone (no cut-outs were given)"
     )
     out = [
-        f"{photos['train']:,} photos with {people['train']:,} people to learn from, "
-        f"{photos['test']:,} with {people['test']:,} to be judged by; no photo is in both.",
+        f"{photos['train']:,} photos with {people['train']:,} people for training, "
+        f"{photos['test']:,} with {people['test']:,} for the test; no photo is in both.",
         f"Skeleton {facts['skeleton']}, {len(facts['joints'])} joints labelled.",
-        f"All arms: {asked.size}, {asked.trained:,} steps, {found.seeds} "
+        f"All arms: {config.size}, {config.training_steps:,} steps, {found.seeds} "
         f"seed{'s' if found.seeds > 1 else ''}; photos alone or with {facts['each']['train']} "
         f"occluded copies of each. The same steps, so an arm with copies sees each clean photo "
         "less often.",
@@ -87,38 +87,35 @@ def notes(found: Findings, facts: dict[str, Any], asked: Asked) -> list[str]:
         "interval excludes zero. Nothing is corrected for looking at many figures.",
     ]
     if found.seeds == 1:
-        out.append("One seed: the luck of a single training is in no interval.")
-    if told := few_seeds_note(found.seeds):
-        out.append(told)
+        out.append("One seed: the spread between trainings is in no interval.")
+    if note := few_seeds_note(found.seeds):
+        out.append(note)
     out.append(_costs(facts["operations"]))
-    if asked.pretrain is not None:
+    if config.pretrain is not None:
         out.append("Pretraining: as many steps again on generated people, joints by their names.")
     if facts["bank"]:
         out.append(
-            "ORN's bank: poses of the photos to learn from; where those are few, a "
+            "ORN's bank: poses of the training photos; where those are few, a "
             "pretrained one is filled up with generated poses."
         )
     else:
-        out.append(
-            "ORN has no bank of poses in any arm: hardly anybody's pose is labelled as a whole."
-        )
+        out.append("ORN has no bank of poses in any arm: too few poses are labelled as a whole.")
     return out + list(facts["notes"])
 
 
 def _costs(operations: dict[str, int]) -> str:
-    """Return what a reader must know of KPE beside ORN; `operations`: of a picture, by block."""
+    """What KPE costs beside ORN; `operations`: of a picture, by block."""
     text = "KPE has ORN's width and backbone and is the cheaper network"
     if not {"orn", "kpe"} <= set(operations):
-        return f"{text}: what ORN brings is not told apart from what it costs."
+        return f"{text}: ORN's gain is not separated from its cost."
     kpe, orn = (operations[name] / 1e6 for name in ("kpe", "orn"))
     return (
         f"{text}: {kpe:,.0f} million operations a picture beside ORN's {orn:,.0f} million "
-        "(products and convolutions). What ORN brings is not told apart from what it costs."
+        "(products and convolutions). ORN's gain is not separated from its cost."
     )
 
 
-def markdown(found: Findings, facts: dict[str, Any], asked: Asked) -> str:
-    """Return the findings as Markdown."""
+def markdown(found: Findings, facts: dict[str, Any], config: ExperimentConfig) -> str:
     lines = ["# Experiment on photos", ""]
     lines += [warning(facts), ""] if warning(facts) else []
     lines += [*(f"* {s}" for s in sentences(found)), ""]
@@ -130,12 +127,11 @@ def markdown(found: Findings, facts: dict[str, Any], asked: Asked) -> str:
             *_lines(_differences(found, measure)),
             "",
         ]
-    lines += ["## Notes", "", *(f"* {note}" for note in notes(found, facts, asked)), ""]
+    lines += ["## Notes", "", *(f"* {note}" for note in notes(found, facts, config)), ""]
     return "\n".join(lines)
 
 
-def html(found: Findings, facts: dict[str, Any], asked: Asked) -> bytes:
-    """The findings as a page."""
+def html(found: Findings, facts: dict[str, Any], config: ExperimentConfig) -> bytes:
     kinds = {"built-in things": facts["kinds"], "cut-outs": facts["cutouts"]}
     return render(
         "experiment.html",
@@ -146,9 +142,9 @@ def html(found: Findings, facts: dict[str, Any], asked: Asked) -> bytes:
             for measure, title in MEASURES.items()
         ],
         forests=[
-            (a.question.text, plots.forest(_forest(a), unit="points")) for a in found.answered
+            (a.question.text, plots.forest(_forest(a), unit="points")) for a in found.comparisons
         ],
-        notes=notes(found, facts, asked),
+        notes=notes(found, facts, config),
         occluders=[
             (name, ", ".join(parts["train"]), ", ".join(parts["test"]))
             for name, parts in kinds.items()
@@ -157,10 +153,10 @@ def html(found: Findings, facts: dict[str, Any], asked: Asked) -> bytes:
     )
 
 
-def _forest(answered: Answered) -> list[tuple[str, float, float, float]]:
+def _forest(comparison: Comparison) -> list[tuple[str, float, float, float]]:
     return [
         (cell.part, 100 * cell.found.value, 100 * cell.found.low, 100 * cell.found.high)
-        for cell in answered.cells
+        for cell in comparison.cells
         if cell.measure == "PCK"
     ]
 
@@ -169,15 +165,15 @@ def _figures(found: Findings, measure: str) -> list[list[str]]:
     rows = [["", *PARTS.values()]]
     for arm in found.arms:
         rows.append([arm.title, *(value(found.cell(arm.name, p, measure)) for p in PARTS)])
-    rows.append(["joints judged", *(f"{found.counts[p]:,}" for p in PARTS)])
+    rows.append(["joints tested", *(f"{found.counts[p]:,}" for p in PARTS)])
     return rows
 
 
 def _differences(found: Findings, measure: str) -> list[list[str]]:
     rows = [["", *PARTS.values()]]
-    for answered in found.answered:
-        cells = [difference(c.found) for c in answered.cells if c.measure == measure]
-        rows.append([answered.question.text, *cells])
+    for comparison in found.comparisons:
+        cells = [difference(c.found) for c in comparison.cells if c.measure == measure]
+        rows.append([comparison.question.text, *cells])
     return rows
 
 

@@ -1,8 +1,8 @@
-"""A COCO keypoint file checked and parted into photos to learn from and photos to be judged by.
+"""A COCO keypoint file checked and split into photos for training and photos for the test.
 
 Nothing of a photo is in both parts, also where two entries show the same file or the same bytes.
-The parts are COCO files again, of the smallest known skeleton that holds every joint that anybody
-labelled: a file with 17 joint names of which 12 are used becomes one of 12.
+The parts are COCO files again, of the smallest known skeleton that holds every labelled joint:
+a file with 17 joint names of which 12 are used becomes one of 12.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _PERSON = 1
 
 
 @dataclass(kw_only=True)
-class _Read:
-    """What a first reading of the file found. Counts are by category and place of the joint."""
+class _Summary:
+    """What a first reading of the file found. Counts are by category and index of the joint."""
 
     names: dict[int, tuple[str, ...]] = field(default_factory=dict)  # of categories with joints
     images: dict[int, str] = field(default_factory=dict)
@@ -42,12 +42,12 @@ class _Read:
     left_out: Counter[str] = field(default_factory=Counter)
 
 
-def part(annotations: Path, images: Path, out: Path, *, seed: int) -> dict[str, Any]:
+def split(annotations: Path, images: Path, out: Path, *, seed: int) -> dict[str, Any]:
     """Write PARTS as COCO files and FACTS into the new folder `out`; return the facts.
 
-    AssetError when there is no folder of pictures; FormatError for whatever else is wrong: nobody
-    with a box and a labelled joint, all of them hidden, joints that no known skeleton has, fewer
-    than LEAST_PHOTOS photos.
+    AssetError when there is no folder of pictures; FormatError for whatever else is wrong: no
+    person with a box and a labelled joint, all joints hidden, joints that no known skeleton has,
+    fewer than LEAST_PHOTOS photos.
     """
     if not images.is_dir():
         raise AssetError("there is no such folder", where=str(images), expected="the photos")
@@ -70,8 +70,8 @@ def part(annotations: Path, images: Path, out: Path, *, seed: int) -> dict[str, 
     return facts
 
 
-def _read(path: Path) -> _Read:
-    found = _Read()
+def _read(path: Path) -> _Summary:
+    found = _Summary()
     for key, entry in read_entries(path):
         if key not in _LISTS:
             continue
@@ -88,8 +88,8 @@ def _read(path: Path) -> _Read:
     return found
 
 
-def _count(entry: dict[str, Any], found: _Read) -> None:
-    if why := _useless(entry):
+def _count(entry: dict[str, Any], found: _Summary) -> None:
+    if why := _unusable(entry):
         found.left_out[why] += 1
         return
     found.people[checked.integer(entry["image_id"])] += 1
@@ -100,8 +100,8 @@ def _count(entry: dict[str, Any], found: _Read) -> None:
         flags.setdefault(v, Counter())
 
 
-def _useless(entry: dict[str, Any]) -> str:
-    """Return why nobody can learn from an annotation, or nothing."""
+def _unusable(entry: dict[str, Any]) -> str:
+    """Why an annotation cannot be used, or nothing."""
     if entry.get("iscrowd"):
         return "crowd region"
     points = entry.get("keypoints")
@@ -113,16 +113,16 @@ def _useless(entry: dict[str, Any]) -> str:
     return ""
 
 
-def _names(found: _Read, path: Path) -> tuple[tuple[str, ...], int]:
-    """Return the joints' names and the category that people with joints are of."""
-    told = ", ".join(f"{n} x {what}" for what, n in sorted(found.left_out.items()))
+def _names(found: _Summary, path: Path) -> tuple[tuple[str, ...], int]:
+    """The joints' names and the category that people with joints are of."""
+    left_out = ", ".join(f"{n} x {what}" for what, n in sorted(found.left_out.items()))
     used = [number for number in found.flags if number in found.names]
     if not used:
         raise FormatError(
-            "nobody can be learnt from",
+            "no usable person",
             where=str(path),
             expected="people of a category with keypoints, with a box and a labelled joint",
-            got=told
+            got=left_out
             or f"{sum(found.people.values())} people, {len(found.names)} categories with keypoints",
         )
     if len(used) > 1 or len(found.flags) > 1:
@@ -146,7 +146,7 @@ def _names(found: _Read, path: Path) -> tuple[tuple[str, ...], int]:
     return names, used[0]
 
 
-def _check_flags(flags: dict[int, Counter[int]], found: _Read, path: Path) -> None:
+def _check_flags(flags: dict[int, Counter[int]], found: _Summary, path: Path) -> None:
     if not flags[2]:
         raise FormatError(
             "every labelled joint is hidden",
@@ -155,17 +155,17 @@ def _check_flags(flags: dict[int, Counter[int]], found: _Read, path: Path) -> No
             got=f"{flags[1].total()} with v=1",
             then="Check how the file marks visibility (v=2 is visible).",
         )
-    strange = [i for i in found.people if i not in found.images]
-    if strange:
+    unknown = [i for i in found.people if i not in found.images]
+    if unknown:
         raise FormatError(
             "people of images that are not in the file",
             where=str(path),
-            got=", ".join(map(str, strange[:5])),
+            got=", ".join(map(str, unknown[:5])),
         )
 
 
 def _skeleton(names: Sequence[str], labelled: set[str], path: Path) -> Skeleton:
-    """Return the smallest known skeleton that has all joints that anybody labelled."""
+    """The smallest known skeleton that has all labelled joints."""
     known = [*SKELETONS.values(), *FOREIGN.values()]
     fitting = [s for s in known if labelled <= set(s.joints)]
     if not fitting or len(set(names)) != len(names):
@@ -178,17 +178,17 @@ def _skeleton(names: Sequence[str], labelled: set[str], path: Path) -> Skeleton:
     return min(fitting, key=lambda s: len(s.joints))
 
 
-def _test_photos(found: _Read, images: Path, path: Path, *, seed: int) -> set[int]:
-    """Return the images to be judged by: the seed and each photo's bytes decide."""
+def _test_photos(found: _Summary, images: Path, path: Path, *, seed: int) -> set[int]:
+    """The images of the test: the seed and each photo's bytes decide."""
     same: dict[str, list[int]] = {}
     for number in sorted(found.people):
         file = file_inside(images, found.images[number], where=f"image {number}")
         same.setdefault(file_sha256(file), []).append(number)
     if len(same) < LEAST_PHOTOS:
         raise FormatError(
-            "too few photos to part",
+            "too few photos to split",
             where=str(path),
-            expected=f"{LEAST_PHOTOS} or more with people who can be learnt from",
+            expected=f"{LEAST_PHOTOS} or more with usable people",
             got=f"{len(same)} with {found.people.total()} people",
         )
     order = sorted(same, key=lambda sha: hashlib.blake2b(f"{seed} {sha}".encode()).digest())
@@ -196,7 +196,7 @@ def _test_photos(found: _Read, images: Path, path: Path, *, seed: int) -> set[in
 
 
 def _facts(
-    found: _Read,
+    found: _Summary,
     flags: dict[int, Counter[int]],
     names: Sequence[str],
     skeleton: Skeleton,
@@ -205,10 +205,10 @@ def _facts(
     used = {names[j] for v in (1, 2) for j in flags[v]}
     notes = [f"Left out: {n} x {what}." for what, n in sorted(found.left_out.items())]
     if never := [name for name in skeleton.joints if name not in used]:
-        notes.append(f"Nobody labelled {', '.join(never)}: not learnt, not judged.")
+        notes.append(f"Never labelled: {', '.join(never)}; neither trained nor tested.")
     if not flags[1]:
         notes.append(
-            "No joint is marked as hidden (v=1): only those that pastes hide are judged as hidden."
+            "No joint is marked as hidden (v=1): only those that pastes hide are tested as hidden."
         )
     return {
         "skeleton": skeleton.name,
@@ -257,7 +257,7 @@ def _image(entry: dict[str, Any], photos: set[int]) -> dict[str, Any] | None:
 
 
 def _person(entry: dict[str, Any], photos: set[int], place: Sequence[int]) -> dict[str, Any] | None:
-    if entry.get("image_id") not in photos or _useless(entry):
+    if entry.get("image_id") not in photos or _unusable(entry):
         return None
     points = entry["keypoints"]
     with checked.reading(f"annotation {str(entry.get('id'))[:40]}"):

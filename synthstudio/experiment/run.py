@@ -1,11 +1,11 @@
 """The experiment on photos, from annotations to findings: read it from top to bottom.
 
-    OUT/experiment.json     what was asked; anything else is refused here
-    OUT/photos/             the annotations, parted into train.json and test.json
-    OUT/hiders/             cut-outs, parted likewise
+    OUT/experiment.json     the configuration; another one is refused here
+    OUT/photos/             the annotations, split into train.json and test.json
+    OUT/hiders/             cut-outs (occluders), split likewise
     OUT/data/train, test    data sets: each photo clean, then with people hidden
     OUT/crops/              people cut out once, shared by all arms
-    OUT/runs/ARM-SEED/      a training; evaluations/test/ holds its answers
+    OUT/runs/ARM-SEED/      a training; evaluations/test/ holds its predictions
     OUT/report.html, results.md, results.json
 
 Every step leaves its folder whole or not at all, or goes on by itself: the same call after a kill
@@ -27,10 +27,10 @@ from synthstudio.dataset.lock import hold_lock
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.writer import INDEX_NAME
 from synthstudio.evaluation import storage
-from synthstudio.experiment import figures, occluders, page, photos
-from synthstudio.experiment.arms import LEAST_POSES, PRETRAIN, QUESTIONS, Arm, arms, config
-from synthstudio.experiment.config import Asked, settle
-from synthstudio.experiment.figures import Findings
+from synthstudio.experiment import occluders, page, photos, results
+from synthstudio.experiment.arms import LEAST_POSES, PRETRAIN, QUESTIONS, Arm, arms, training_config
+from synthstudio.experiment.config import ExperimentConfig, claim_folder
+from synthstudio.experiment.results import Findings
 from synthstudio.generation.photos.run import occlude
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import parse
@@ -42,56 +42,56 @@ from synthstudio.training.loop import CUTTING, train
 
 Report = Callable[[int, int, float], None]
 Step = Callable[[str], Report]
-"""Begins a step of work for people to see; its answer is told (done, total, a second)."""
-_PAGE = b"<!doctype html><title>answers</title>Answers of one network; see the experiment's page.\n"
+"""Begins a step of the progress display; returns what to call with (done, total, a second)."""
+_PAGE = b"<!doctype html><title>predictions</title>One network; see the experiment's page.\n"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What an experiment came to. `findings` None: it was stopped; the same call goes on."""
+    """The result of an experiment. `findings` None: it was stopped; the same call goes on."""
 
     findings: Findings | None
     facts: dict[str, Any]
 
 
-def real(asked: Asked, *, say: Callable[[str], None], step: Step) -> Outcome:
-    """Train and judge every arm with every seed on the photos; write the page and the tables.
+def run(config: ExperimentConfig, *, say: Callable[[str], None], step: Step) -> Outcome:
+    """Train and test every arm with every seed on the photos; write the page and the tables.
 
     FormatError, AssetError: something is wrong with annotations, photos or cut-outs; ModelError:
     the folder or the pretraining set does not fit; DatasetError, DiskError.
     """
-    with disk_errors(asked.out):
-        asked.out.mkdir(parents=True, exist_ok=True)
-    with hold_lock(asked.out):
-        settle(asked)
-        facts = _parted(asked)
+    with disk_errors(config.out):
+        config.out.mkdir(parents=True, exist_ok=True)
+    with hold_lock(config.out):
+        claim_folder(config)
+        facts = _split(config)
         for note in facts["notes"]:
             say(note)
         for name in photos.PARTS:
-            _hide(asked, name, cutouts=bool(facts["cutouts"]), step=step)
-        facts["bank"] = _poses(asked, step) >= LEAST_POSES
-        ways = arms(pretrained=asked.pretrain is not None)
-        for seed in range(asked.seeds):
+            _occlude(config, name, cutouts=bool(facts["cutouts"]), step=step)
+        facts["bank"] = _count_poses(config, step) >= LEAST_POSES
+        ways = arms(pretrained=config.pretrain is not None)
+        for seed in range(config.seeds):
             for arm in ways:
-                if not _judged(asked, arm, seed, bank=facts["bank"], say=say, step=step):
+                if not _train_and_test(config, arm, seed, bank=facts["bank"], say=say, step=step):
                     return Outcome(findings=None, facts=facts)
-        found = _findings(asked, ways, get_skeleton(facts["skeleton"]), step)
-        facts["operations"] = _operations(asked)
-        _write(asked, found, facts)
+        found = _findings(config, ways, get_skeleton(facts["skeleton"]), step)
+        facts["operations"] = _operations(config)
+        _write(config, found, facts)
     return Outcome(findings=found, facts=facts)
 
 
-def _parted(asked: Asked) -> dict[str, Any]:
-    """Return facts about the photos and what hides their people; part both if nobody has."""
-    folder = asked.out / "photos"
+def _split(config: ExperimentConfig) -> dict[str, Any]:
+    """Split photos and cut-outs unless that was done; return facts about both."""
+    folder = config.out / "photos"
     if not (folder / photos.FACTS).is_file():
-        photos.part(asked.annotations, asked.images, folder, seed=asked.seed)
+        photos.split(config.annotations, config.images, folder, seed=config.seed)
     facts = read_json(folder / photos.FACTS)
     facts["cutouts"] = None
-    if asked.cutouts is not None:
-        root = asked.out / "hiders"
+    if config.cutouts is not None:
+        root = config.out / "hiders"
         if not (root / "train").is_dir():
-            occluders.part_cutouts(asked.cutouts, root, seed=asked.seed)
+            occluders.split_cutouts(config.cutouts, root, seed=config.seed)
         facts["cutouts"] = {
             part: sorted(
                 p.name
@@ -105,143 +105,158 @@ def _parted(asked: Asked) -> dict[str, Any]:
     return facts
 
 
-def _hide(asked: Asked, name: str, *, cutouts: bool, step: Step) -> None:
-    """Make the data set of a part: each photo clean, then its hidden copies."""
-    out = asked.out / "data" / name
+def _occlude(config: ExperimentConfig, name: str, *, cutouts: bool, step: Step) -> None:
+    """Make the data set of a part: each photo clean, then its occluded copies."""
+    out = config.out / "data" / name
     if (out / INDEX_NAME).is_file():
         return
-    wanted = occluders.recipe(name, seed=asked.seed, cutouts=cutouts)
-    assets = asked.out / "hiders" / name
+    recipe = occluders.recipe(name, seed=config.seed, cutouts=cutouts)
+    assets = config.out / "hiders" / name
     settings = prepare(
-        parse(wanted, f"experiment, {name}"), assets=assets if cutouts else asked.out, device="cpu"
+        parse(recipe, f"experiment, {name}"), assets=assets if cutouts else config.out, device="cpu"
     )
     made = occlude(
         settings,
-        asked.out / "photos" / f"{name}.json",
+        config.out / "photos" / f"{name}.json",
         out,
-        images=asked.images,
-        workers=asked.workers,
+        images=config.images,
+        workers=config.workers,
         resume=True,
         on_progress=step(f"hiding people, {name} photos"),
     )
     step(f"{made.photos} photos, {made.summary.frames} frames")(1, 1, 0.0)
 
 
-def _poses(asked: Asked, step: Step) -> int:
-    """Return of how many people to learn from the whole pose is known, their mirrors counted."""
-    plain = config(
+def _count_poses(config: ExperimentConfig, step: Step) -> int:
+    """How many training people have a whole pose, their mirrors counted."""
+    plain = training_config(
         Arm(name="", title=""),
         seed=0,
-        size=asked.size,
+        size=config.size,
         steps=1,
         bank=True,
-        people=asked.out / "data" / "train",
+        people=config.out / "data" / "train",
         start=None,
     )
-    learn, _, skeleton = data.join(
-        plain.train, plain, asked.out / "crops", _told(step("cutting people out"))
+    people, _, skeleton = data.join(
+        plain.train, plain, config.out / "crops", _with_rate(step("cutting people out"))
     )
     bank = networks.pose_bank(
-        learn.crops,
+        people.crops,
         skeleton,
-        rows=learn.rows,
+        rows=people.rows,
         size=plain.network.size,
         count=2 * LEAST_POSES,
-        seed=asked.seed,
+        seed=config.seed,
     )
-    _check_shared(asked, skeleton)
+    _check_shared(config, skeleton)
     return 0 if bank is None else len(bank.poses)
 
 
-def _check_shared(asked: Asked, skeleton: Skeleton) -> None:
-    if asked.pretrain is None:
+def _check_shared(config: ExperimentConfig, skeleton: Skeleton) -> None:
+    if config.pretrain is None:
         return
-    other = get_skeleton(Dataset(asked.pretrain).identity.skeleton)
+    other = get_skeleton(Dataset(config.pretrain).identity.skeleton)
     if not set(other.joints) & set(skeleton.joints):
         raise ModelError(
             "the generated people have none of the photos' joints",
-            where=str(asked.pretrain),
+            where=str(config.pretrain),
             expected=f"some of {', '.join(skeleton.joints)}",
             got=other.name,
         )
 
 
-def _judged(
-    asked: Asked, arm: Arm, seed: int, *, bank: bool, say: Callable[[str], None], step: Step
+def _train_and_test(
+    config: ExperimentConfig,
+    arm: Arm,
+    seed: int,
+    *,
+    bank: bool,
+    say: Callable[[str], None],
+    step: Step,
 ) -> bool:
-    """Train an arm with a seed and keep its answers, or what is left of that; False: stopped."""
-    run = _run(asked, arm, seed)
-    if (run / "evaluations" / "test" / storage.METRICS_FILE).is_file():
+    """Train an arm with a seed and store its predictions, from where it stopped; False: stopped."""
+    folder = _run_folder(config, arm, seed)
+    if (folder / "evaluations" / "test" / storage.METRICS_FILE).is_file():
         return True
     start = None
     if arm.pretrained:
-        assert asked.pretrain is not None
-        start = _run(asked, PRETRAIN, seed) / "last.safetensors"
-        told = config(
+        assert config.pretrain is not None
+        start = _run_folder(config, PRETRAIN, seed) / "last.safetensors"
+        pretraining = training_config(
             PRETRAIN,
             seed=seed,
-            size=asked.size,
-            steps=asked.trained,
+            size=config.size,
+            steps=config.training_steps,
             bank=bank,
-            people=asked.pretrain,
+            people=config.pretrain,
             start=None,
         )
-        if not _trained(asked, told, start.parent, f"{PRETRAIN.title}, seed {seed}", say, step):
+        if not _trained(
+            config, pretraining, start.parent, f"{PRETRAIN.title}, seed {seed}", say, step
+        ):
             return False
-    told = config(
+    training = training_config(
         arm,
         seed=seed,
-        size=asked.size,
-        steps=asked.trained,
+        size=config.size,
+        steps=config.training_steps,
         bank=bank,
-        people=asked.out / "data" / "train",
+        people=config.out / "data" / "train",
         start=start,
     )
-    if not _trained(asked, told, run, f"{arm.title}, seed {seed}", say, step):
+    if not _trained(config, training, folder, f"{arm.title}, seed {seed}", say, step):
         return False
-    _answer(asked, arm, seed, told, step)
+    _predict(config, arm, seed, training, step)
     return True
 
 
-def _run(asked: Asked, arm: Arm, seed: int) -> Path:
-    return asked.out / "runs" / f"{arm.name}-{seed}"
+def _run_folder(config: ExperimentConfig, arm: Arm, seed: int) -> Path:
+    return config.out / "runs" / f"{arm.name}-{seed}"
 
 
 def _trained(
-    asked: Asked, told: Config, run: Path, title: str, say: Callable[[str], None], step: Step
+    config: ExperimentConfig,
+    training: Config,
+    folder: Path,
+    title: str,
+    say: Callable[[str], None],
+    step: Step,
 ) -> bool:
-    """Train to the last step; all say the same about the people, so only the first is heard."""
-    if (run / "done").is_file():
+    """Train to the last step; all runs note the same about the people, so only one is shown."""
+    if (folder / "done").is_file():
         return True
-    report = _told(step(title))
+    report = _with_rate(step(title))
     done = train(
-        told,
-        run,
+        training,
+        folder,
         resume=True,
-        cache=asked.out / "crops",
-        say=say if told.start else lambda text: None,
+        cache=config.out / "crops",
+        say=say if training.start else lambda text: None,
         progress=lambda at, total, text: None if text == CUTTING else report(at, total),
     )
     if done.finished:
-        write_file(run / "done", b"")
+        write_file(folder / "done", b"")
     return done.finished
 
 
-def _answer(asked: Asked, arm: Arm, seed: int, told: Config, step: Step) -> None:
-    """Ask a trained network about the held-out people, clean and hidden; keep its answers."""
-    run, device = _run(asked, arm, seed), parallel.device("auto")
-    net, _, skeleton = checkpoint.load_network(run / "last.safetensors")
-    source = Source(dataset=str(asked.out / "data" / "test"))
+def _predict(config: ExperimentConfig, arm: Arm, seed: int, training: Config, step: Step) -> None:
+    """Store a trained network's predictions of the held-out people, clean and occluded."""
+    folder, device = _run_folder(config, arm, seed), parallel.device("auto")
+    net, _, skeleton = checkpoint.load_network(folder / "last.safetensors")
+    source = Source(dataset=str(config.out / "data" / "test"))
     people, _, _ = data.join(
-        (source,), told, asked.out / "crops", _told(step("cutting people out"))
+        (source,), training, config.out / "crops", _with_rate(step("cutting people out"))
     )
-    frame = Frame(size=told.network.size, cells=networks.cells(told.network), skeleton=skeleton)
+    frame = Frame(
+        size=training.network.size, cells=networks.cells(training.network), skeleton=skeleton
+    )
     answers = answer(
         net.to(device),
         people,
         frame,
         device=device,
-        progress=_told(step(f"asking {arm.title}, seed {seed}")),
+        progress=_with_rate(step(f"testing {arm.title}, seed {seed}")),
     )
     about = {
         "name": arm.title,
@@ -249,23 +264,23 @@ def _answer(asked: Asked, arm: Arm, seed: int, told: Config, step: Step) -> None
         "seed": seed,
         "skeleton": skeleton.name,
         "dataset": "test",
-        "weights": f"{run.name}/last.safetensors",
+        "weights": f"{folder.name}/last.safetensors",
     }
     made = storage.Evaluation(about=about, metrics={}, predictions=answers)
-    storage.write(run / "evaluations" / "test", made, _PAGE)
+    storage.write(folder / "evaluations" / "test", made, _PAGE)
 
 
-def _operations(asked: Asked) -> dict[str, int]:
-    """Return the floating-point operations of a picture's products and convolutions, by block.
+def _operations(config: ExperimentConfig) -> dict[str, int]:
+    """Floating-point operations of a picture's products and convolutions, by block.
 
-    Without those whose weights somebody has taken away.
+    Only of blocks whose weights are still there.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
     out = {}
     for name in ("orn", "kpe"):  # the arms that are held against each other
-        path = asked.out / "runs" / f"{name}-0" / "last.safetensors"
+        path = config.out / "runs" / f"{name}-0" / "last.safetensors"
         if path.is_file():
             net, told, _ = checkpoint.load_network(path)
             with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -274,42 +289,44 @@ def _operations(asked: Asked) -> dict[str, int]:
     return out
 
 
-def _told(report: Report) -> Callable[[int, int], None]:
-    """Return what is told (done, total) and adds how many a second that were."""
+def _with_rate(report: Report) -> Callable[[int, int], None]:
+    """Progress (done, total) passed on with how many a second that were."""
     first: list[tuple[int, float]] = []
 
-    def told(done: int, total: int) -> None:
+    def progress(done: int, total: int) -> None:
         if not first:
             first.append((done, time.monotonic()))
         count, since = first[0]
         report(done, total, (done - count) / max(1e-6, time.monotonic() - since))
 
-    return told
+    return progress
 
 
-def _findings(asked: Asked, ways: tuple[Arm, ...], skeleton: Skeleton, step: Step) -> Findings:
-    told, done = _told(step("measuring")), 0
-    results = {}
+def _findings(
+    config: ExperimentConfig, ways: tuple[Arm, ...], skeleton: Skeleton, step: Step
+) -> Findings:
+    progress, done = _with_rate(step("measuring")), 0
+    reductions = {}
     for arm in ways:
         reduced = []
-        for seed in range(asked.seeds):
-            kept = storage.read(_run(asked, arm, seed) / "evaluations" / "test")
-            reduced.append(figures.reduce(kept.predictions, skeleton))
+        for seed in range(config.seeds):
+            kept = storage.read(_run_folder(config, arm, seed) / "evaluations" / "test")
+            reduced.append(results.reduce(kept.predictions, skeleton))
             done += 1
-            told(done, len(ways) * asked.seeds)
-        results[arm.name] = reduced
+            progress(done, len(ways) * config.seeds)
+        reductions[arm.name] = reduced
     step("drawing intervals")(0, 1, 0.0)
-    return figures.findings(ways, results, QUESTIONS)
+    return results.findings(ways, reductions, QUESTIONS)
 
 
-def _write(asked: Asked, found: Findings, facts: dict[str, Any]) -> None:
-    told = figures.as_json(found) | {
-        "steps": asked.trained,
-        "size": asked.size,
-        "seed": asked.seed,
+def _write(config: ExperimentConfig, found: Findings, facts: dict[str, Any]) -> None:
+    out = results.as_json(found) | {
+        "steps": config.training_steps,
+        "size": config.size,
+        "seed": config.seed,
         "photos": facts,
-        "pretrained": asked.pretrain is not None,
+        "pretrained": config.pretrain is not None,
     }
-    write_file(asked.out / "results.json", canonical_json(storage.json_ready(told)))
-    write_file(asked.out / "results.md", page.markdown(found, facts, asked).encode())
-    write_file(asked.out / "report.html", page.html(found, facts, asked))
+    write_file(config.out / "results.json", canonical_json(storage.json_ready(out)))
+    write_file(config.out / "results.md", page.markdown(found, facts, config).encode())
+    write_file(config.out / "report.html", page.html(found, facts, config))

@@ -1,4 +1,4 @@
-"""Annotations parted into photos to learn from and photos to be judged by; what is refused."""
+"""Annotations split into training and test photos; what is refused."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def part(root: Path, out: Path, file: str | Path = "coco.json", seed: int = 0) -> dict[str, Any]:
-    return photos.part(root / file, root / "images", out, seed=seed)
+    return photos.split(root / file, root / "images", out, seed=seed)
 
 
 def read(out: Path, name: str) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def test_a_joint_that_nobody_labelled_is_told_of(tmp_path: Path) -> None:
     root = world.write(tmp_path / "people", 5, names=world.COCO17, labelled=used)
     facts = part(root, tmp_path / "out")
     assert facts["skeleton"] == "coco17"
-    assert "Nobody labelled left_ear: not learnt, not judged." in facts["notes"]
+    assert "Never labelled: left_ear; neither trained nor tested." in facts["notes"]
 
 
 def test_a_set_without_hidden_joints_is_told_of(root: Path, tmp_path: Path) -> None:
@@ -170,9 +170,9 @@ def _long(told: dict[str, Any]) -> None:
 BAD = {
     _long: "category 7: people have more labelled joints.*expected 12 joints.*got a label of "
     "joint 13",
-    _empty: "nobody can be learnt from.*expected people",
-    _one: "too few photos to part.*expected 4 or more.*got 1 with 1 people",
-    _no_boxes: "nobody can be learnt from.*12 x person without a box",
+    _empty: "no usable person.*expected people",
+    _one: "too few photos to split.*expected 4 or more.*got 1 with 1 people",
+    _no_boxes: "no usable person.*12 x person without a box",
     _hidden: "every labelled joint is hidden.*got 144 with v=1",
     _flags: "annotations, id 4.*whole number from 0 to 2",
     _strange: "no known skeleton has these joints.*antenna",
@@ -191,7 +191,7 @@ def test_bad_annotations_are_one_clear_message(root: Path, tmp_path: Path, chang
 
 def test_missing_pictures_are_one_clear_message(root: Path, tmp_path: Path) -> None:
     with pytest.raises(AssetError, match=r"no such folder.*the photos"):
-        photos.part(root / "coco.json", tmp_path / "nowhere", tmp_path / "out", seed=0)
+        photos.split(root / "coco.json", tmp_path / "nowhere", tmp_path / "out", seed=0)
     (tmp_path / "empty").mkdir()
     with pytest.raises(FormatError, match=r"image 1: there is no such file.*p00000.png"):
-        photos.part(root / "coco.json", tmp_path / "empty", tmp_path / "out", seed=0)
+        photos.split(root / "coco.json", tmp_path / "empty", tmp_path / "out", seed=0)

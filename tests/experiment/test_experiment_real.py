@@ -21,7 +21,7 @@ from synthstudio.core.errors import ModelError, SynthStudioError
 from synthstudio.dataset.durable import TEMPORARY
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import storage
-from synthstudio.experiment.figures import PARTS
+from synthstudio.experiment.results import PARTS
 from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import parse

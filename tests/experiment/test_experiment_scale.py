@@ -33,7 +33,7 @@ def peaks(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, float
         root = world.write(tmp_path_factory.mktemp("scale") / "set", count + 5)
         out = root / "out"
         parted = peak_kb(
-            lambda r=root, o=out: photos.part(r / "coco.json", r / "images", o, seed=0)
+            lambda r=root, o=out: photos.split(r / "coco.json", r / "images", o, seed=0)
         )
         import_from("coco", out / "train.json", root / "data", images=root / "images")
         cut = peak_kb(

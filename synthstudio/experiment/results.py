@@ -1,7 +1,7 @@
-"""What is measured of each network on the held-out photos, and the intervals of what it shows.
+"""Metrics of each network on the held-out photos, and intervals of the differences.
 
-Letters: P people, J joints, G photos, S seeds. A network's answers are reduced to sums of each
-photo and matched answers before the next network is looked at: memory does not grow with arms.
+Letters: P people, J joints, G photos, S seeds. A network's predictions are reduced to sums of each
+photo and matched predictions before the next network is read: memory does not grow with arms.
 """
 
 from __future__ import annotations
@@ -46,13 +46,16 @@ MEASURES = {
 }
 
 
-def parts(answers: Predictions) -> dict[str, Bools]:
-    """Return the joints (P, J) of each of PARTS; occluded people are those who lost something."""
-    seen, hidden = answers.state == STATE_VISIBLE, answers.state == STATE_HIDDEN
-    clean = answers.known & (answers.variant == "clean")[:, None]
-    lost = answers.known & ((answers.variant == "occluder") & (answers.fraction > 0))[:, None]
-    paired = answers.clean >= 0
-    before = answers.state[np.where(paired, answers.clean, 0)] == STATE_VISIBLE
+def parts(predictions: Predictions) -> dict[str, Bools]:
+    """The joints (P, J) of each of PARTS; occluded people are those who lost something."""
+    seen, hidden = predictions.state == STATE_VISIBLE, predictions.state == STATE_HIDDEN
+    clean = predictions.known & (predictions.variant == "clean")[:, None]
+    lost = (
+        predictions.known
+        & ((predictions.variant == "occluder") & (predictions.fraction > 0))[:, None]
+    )
+    paired = predictions.clean >= 0
+    before = predictions.state[np.where(paired, predictions.clean, 0)] == STATE_VISIBLE
     return {
         "clean visible": clean & seen,
         "clean hidden": clean & hidden,
@@ -63,34 +66,32 @@ def parts(answers: Predictions) -> dict[str, Bools]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reduced:
-    """What is left of a network's answers: by part (hits, counts) of each photo, and AP as a
-    function of how often each photo is drawn."""
+class Reduction:
+    """A network's predictions reduced: by part (hits, counts) of each photo, and AP as a function
+    of how often each photo is drawn."""
 
     hits: Mapping[str, tuple[F64, F64]]
     precision: Mapping[str, Statistic]
     counts: Mapping[str, int]
 
 
-def reduce(answers: Predictions, skeleton: Skeleton) -> Reduced:
-    """Return what the intervals need of a network's answers about the held-out photos."""
+def reduce(predictions: Predictions, skeleton: Skeleton) -> Reduction:
     hits, precision, counts = {}, {}, {}
-    for name, which in parts(answers).items():
-        right, counted = pck_by_group(answers, which)
-        hits[name] = right, counted
-        counts[name] = int(which.sum())
-        precision[name] = _precision(answers, which, skeleton)
-    return Reduced(hits=hits, precision=precision, counts=counts)
+    for name, subset in parts(predictions).items():
+        hits[name] = pck_by_group(predictions, subset)
+        counts[name] = int(subset.sum())
+        precision[name] = _precision(predictions, subset, skeleton)
+    return Reduction(hits=hits, precision=precision, counts=counts)
 
 
-def _precision(answers: Predictions, which: Bools, skeleton: Skeleton) -> Statistic:
-    asked = which.any(1)
-    people = select(answers, np.flatnonzero(asked))
-    score = people.score.mean(1)  # every arm's own chance of the maps: only ORN says a quality
+def _precision(predictions: Predictions, subset: Bools, skeleton: Skeleton) -> Statistic:
+    counted = subset.any(1)
+    people = select(predictions, np.flatnonzero(counted))
+    score = people.score.mean(1)  # of the maps, in every arm: only ORN predicts a quality
     found = None
-    if asked.any():
+    if counted.any():
         found = matches(
-            truth_of(people), people.xy, score, sigmas=skeleton.sigmas, only=which[asked]
+            truth_of(people), people.xy, score, sigmas=skeleton.sigmas, only=subset[counted]
         )
     if found is None:
         return lambda weight: float("nan")
@@ -100,7 +101,7 @@ def _precision(answers: Predictions, which: Bools, skeleton: Skeleton) -> Statis
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A figure of an arm, or a difference, on a part of the joints."""
+    """A metric of an arm, or a difference, on a part of the joints."""
 
     part: str
     measure: str
@@ -108,7 +109,7 @@ class Cell:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answered:
+class Comparison:
     """A question with its differences, ours minus theirs."""
 
     question: Question
@@ -117,41 +118,37 @@ class Answered:
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """All that came out: figures of each arm, differences of each question, joints counted."""
+    """Metrics of each arm, differences of each question, joints counted by part."""
 
     arms: tuple[Arm, ...]
     seeds: int
     figures: Mapping[str, tuple[Cell, ...]]
-    answered: tuple[Answered, ...]
+    comparisons: tuple[Comparison, ...]
     counts: Mapping[str, int]
 
     def cell(self, arm: str, part: str, measure: str) -> Interval:
-        """Return a figure of an arm."""
-        return _cell(self.figures[arm], part, measure)
-
-
-def _cell(cells: Sequence[Cell], part: str, measure: str) -> Interval:
-    return next(c.found for c in cells if c.part == part and c.measure == measure)
+        cells = self.figures[arm]
+        return next(c.found for c in cells if (c.part, c.measure) == (part, measure))
 
 
 def findings(
-    arms: Sequence[Arm], results: Mapping[str, Sequence[Reduced]], questions: Sequence[Question]
+    arms: Sequence[Arm], results: Mapping[str, Sequence[Reduction]], questions: Sequence[Question]
 ) -> Findings:
-    """Return figures and differences of arms by their seeds' results, all of the same photos."""
+    """Metrics and differences of arms by their seeds' results, all of the same photos."""
     drawn = {(arm.name, part): _drawn(results[arm.name], part) for arm in arms for part in PARTS}
     figures = {}
     for arm in arms:
         cells = []
         for part in PARTS:
-            rated = ratio_interval(
-                *_sides(results[arm.name], part), seed=SEED, rounds=ROUNDS["PCK"]
+            pck = ratio_interval(
+                *_hits_and_counts(results[arm.name], part), seed=SEED, rounds=ROUNDS["PCK"]
             )
-            cells.append(Cell(part=part, measure="PCK", found=rated))
+            cells.append(Cell(part=part, measure="PCK", found=pck))
             cells.append(Cell(part=part, measure="AP", found=drawn[arm.name, part].interval()))
         figures[arm.name] = tuple(cells)
     names = {arm.name for arm in arms}
-    answered = [
-        Answered(question=q, cells=_differences(q, results, drawn))
+    comparisons = [
+        Comparison(question=q, cells=_differences(q, results, drawn))
         for q in questions
         if {q.ours, q.theirs} <= names
     ]
@@ -160,37 +157,37 @@ def findings(
         arms=tuple(arms),
         seeds=len(first),
         figures=figures,
-        answered=tuple(answered),
+        comparisons=tuple(comparisons),
         counts=first[0].counts,
     )
 
 
 def _differences(
-    asked: Question,
-    results: Mapping[str, Sequence[Reduced]],
+    question: Question,
+    results: Mapping[str, Sequence[Reduction]],
     drawn: Mapping[tuple[str, str], Bootstrap],
 ) -> tuple[Cell, ...]:
     cells = []
     for part in PARTS:
-        apart = paired_interval(
-            _sides(results[asked.ours], part),
-            _sides(results[asked.theirs], part),
+        pck = paired_interval(
+            _hits_and_counts(results[question.ours], part),
+            _hits_and_counts(results[question.theirs], part),
             seed=SEED,
             rounds=ROUNDS["PCK"],
         )
-        cells.append(Cell(part=part, measure="PCK", found=apart))
-        precise = drawn[asked.ours, part].minus(drawn[asked.theirs, part])
-        cells.append(Cell(part=part, measure="AP", found=precise))
+        cells.append(Cell(part=part, measure="PCK", found=pck))
+        ap = drawn[question.ours, part].minus(drawn[question.theirs, part])
+        cells.append(Cell(part=part, measure="AP", found=ap))
     return tuple(cells)
 
 
-def _sides(seeds: Sequence[Reduced], part: str) -> tuple[F64, F64]:
-    """Return (S, G) hits and counts."""
+def _hits_and_counts(seeds: Sequence[Reduction], part: str) -> tuple[F64, F64]:
+    """(S, G) hits and counts."""
     pairs = [seed.hits[part] for seed in seeds]
     return np.concatenate([p[0] for p in pairs]), np.concatenate([p[1] for p in pairs])
 
 
-def _drawn(seeds: Sequence[Reduced], part: str) -> Bootstrap:
+def _drawn(seeds: Sequence[Reduction], part: str) -> Bootstrap:
     groups = seeds[0].hits[part][0].shape[1]
     return intervals.bootstrap(
         [s.precision[part] for s in seeds], groups=groups, seed=SEED, rounds=ROUNDS["AP"]
@@ -198,7 +195,7 @@ def _drawn(seeds: Sequence[Reduced], part: str) -> Bootstrap:
 
 
 def verdict(found: Interval) -> str:
-    """Return what a difference shows: "helped", "harmed", "not shown" or "nothing to measure"."""
+    """What a difference shows: "helped", "harmed", "not shown" or "nothing to measure"."""
     if not np.isfinite(found.value) or not np.isfinite(found.low):
         return "nothing to measure"
     if not found.excludes_zero:
@@ -207,21 +204,21 @@ def verdict(found: Interval) -> str:
 
 
 def as_json(found: Findings) -> dict[str, Any]:
-    """Return plain values (NaN where there is nothing; save.plain for JSON)."""
+    """Plain values (NaN where there is nothing; `storage.json_ready` for JSON)."""
 
-    def told(cells: Sequence[Cell]) -> dict[str, Any]:
+    def by_part(cells: Sequence[Cell]) -> dict[str, Any]:
         return {m: {c.part: vars(c.found) for c in cells if c.measure == m} for m in MEASURES}
 
     return {
         "seeds": found.seeds,
         "joints": dict(found.counts),
         "arms": {
-            arm.name: {"title": arm.title} | told(found.figures[arm.name]) for arm in found.arms
+            arm.name: {"title": arm.title} | by_part(found.figures[arm.name]) for arm in found.arms
         },
         "differences": [
             {"question": a.question.text, "ours": a.question.ours, "theirs": a.question.theirs}
-            | told(a.cells)
+            | by_part(a.cells)
             | {"verdict": {c.part: verdict(c.found) for c in a.cells if c.measure == "PCK"}}
-            for a in found.answered
+            for a in found.comparisons
         ],
     }

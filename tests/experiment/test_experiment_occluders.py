@@ -23,7 +23,7 @@ def test_kinds_are_known_and_in_one_part() -> None:
 
 
 def held(tmp_path: Path, folder: Path, seed: int = 0) -> dict[str, list[str]]:
-    return occluders.part_cutouts(folder, tmp_path / f"out-{seed}", seed=seed)
+    return occluders.split_cutouts(folder, tmp_path / f"out-{seed}", seed=seed)
 
 
 def test_cutouts_are_parted_by_category_with_their_licences(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_kin_of_the_things_of_one_part_alone_is_told_as_such(
 @pytest.mark.parametrize("seed", range(6))
 def test_a_cutout_goes_with_the_built_in_thing_of_its_kind(seed: int) -> None:
     kinds = {"suitcase", "office chair", "dining_table", "bicycle", "dog", "cat", "tv", "stable"}
-    held = occluders._held(kinds, seed=seed)
+    held = occluders._test_kinds(kinds, seed=seed)
     assert {"dining_table", "bicycle"} <= held
     assert not {"suitcase", "office chair"} & held
     assert 2 <= len(held) <= 4 and len({"stable", "dog", "cat", "tv"} & held) >= 1

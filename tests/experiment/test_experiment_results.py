@@ -13,15 +13,15 @@ from synthstudio.evaluation.intervals import Interval
 from synthstudio.evaluation.metrics import truth_of
 from synthstudio.evaluation.precision import average_precision
 from synthstudio.evaluation.storage import Predictions
-from synthstudio.experiment import figures, page
-from synthstudio.experiment.arms import ARMS, QUESTIONS, SIZES, Arm, Question, arms, config
-from synthstudio.experiment.config import Asked
+from synthstudio.experiment import page, results
+from synthstudio.experiment.arms import ARMS, QUESTIONS, SIZES, Arm, Question, arms, training_config
+from synthstudio.experiment.config import ExperimentConfig
 from synthstudio.training import config as configs
 
 BONES = get_skeleton("body12")
 PHOTOS, J = 12, 12
 KPE, ORN = Arm(name="kpe", title="KPE", block="kpe"), Arm(name="orn", title="ORN")
-ASKED = Question(text="a thing", ours="orn", theirs="kpe")
+QUESTION = Question(text="a thing", ours="orn", theirs="kpe")
 
 SCENES = Path(__file__).resolve().parents[2] / "scenes"
 
@@ -72,7 +72,7 @@ def answers(*, off_px: float, seed: int = 0) -> Predictions:
 
 
 def test_each_joint_counts_where_it_belongs() -> None:
-    found = {name: which.sum() for name, which in figures.parts(answers(off_px=0)).items()}
+    found = {name: which.sum() for name, which in results.parts(answers(off_px=0)).items()}
     assert found == {
         "clean visible": PHOTOS * 11,
         "clean hidden": PHOTOS,
@@ -84,8 +84,8 @@ def test_each_joint_counts_where_it_belongs() -> None:
 
 def test_reduced_precision_is_pycocotools_own() -> None:
     told = answers(off_px=6)
-    made = figures.reduce(told, BONES)
-    for name, which in figures.parts(told).items():
+    made = results.reduce(told, BONES)
+    for name, which in results.parts(told).items():
         ours = made.precision[name](np.ones(PHOTOS))
         theirs = average_precision(
             truth_of(told), told.xy, told.score.mean(1), sigmas=BONES.sigmas, only=which
@@ -94,13 +94,18 @@ def test_reduced_precision_is_pycocotools_own() -> None:
     assert made.precision["under the paste"](np.ones(PHOTOS)) < 0.9
 
 
+@pytest.fixture(autouse=True)
+def fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "ROUNDS", {"PCK": 300, "AP": 60})
+
+
 @functools.cache
-def found(*off_px: float, seeds: int = 3) -> figures.Findings:
-    results = {
-        arm.name: [figures.reduce(answers(off_px=off, seed=s), BONES) for s in range(seeds)]
+def found(*off_px: float, seeds: int = 3) -> results.Findings:
+    reductions = {
+        arm.name: [results.reduce(answers(off_px=off, seed=s), BONES) for s in range(seeds)]
         for arm, off in zip((ORN, KPE), off_px, strict=True)
     }
-    return figures.findings((ORN, KPE), results, (ASKED, *QUESTIONS))
+    return results.findings((ORN, KPE), reductions, (QUESTION, *QUESTIONS))
 
 
 @pytest.mark.parametrize(
@@ -111,17 +116,17 @@ def test_what_differs_is_found_where_it_differs(
     orn: float, kpe: float, verdict: str, points: float
 ) -> None:
     told = found(orn, kpe)
-    cells = {(c.part, c.measure): c.found for c in told.answered[0].cells}
-    assert figures.verdict(cells["under the paste", "PCK"]) == verdict
+    cells = {(c.part, c.measure): c.found for c in told.comparisons[0].cells}
+    assert results.verdict(cells["under the paste", "PCK"]) == verdict
     assert 100 * cells["under the paste", "PCK"].value == pytest.approx(points)
     assert np.sign(cells["under the paste", "AP"].value) == np.sign(points)
-    assert figures.verdict(cells["clean visible", "PCK"]) == "not shown"
+    assert results.verdict(cells["clean visible", "PCK"]) == "not shown"
     sentence = page.sentences(told)[0]
     assert sentence.startswith("A thing. ")
     if points:
         word, _, rest = sentence.partition("Not shown: ")
         assert word == f"A thing. {told_as(told, 'occluded hidden', 'under the paste')}. "
-        assert rest == "; ".join(figures.PARTS[p] for p in UNTOUCHED) + "."
+        assert rest == "; ".join(results.PARTS[p] for p in UNTOUCHED) + "."
     else:
         assert sentence == "A thing. Not shown on any joints."
 
@@ -129,17 +134,17 @@ def test_what_differs_is_found_where_it_differs(
 UNTOUCHED = ("clean visible", "clean hidden", "occluded visible")
 
 
-def told_as(told: figures.Findings, *parts: str) -> str:
+def told_as(told: results.Findings, *parts: str) -> str:
     """Return how the parts with a difference are told of."""
-    cells = {c.part: c.found for c in told.answered[0].cells if c.measure == "PCK"}
-    words = {figures.verdict(cells[p]).capitalize() for p in parts}
+    cells = {c.part: c.found for c in told.comparisons[0].cells if c.measure == "PCK"}
+    words = {results.verdict(cells[p]).capitalize() for p in parts}
     assert len(words) == 1
-    return f"{words.pop()}: " + "; ".join(f"{figures.PARTS[p]} {cells[p].text()}" for p in parts)
+    return f"{words.pop()}: " + "; ".join(f"{results.PARTS[p]} {cells[p].text()}" for p in parts)
 
 
 def test_only_questions_of_arms_that_are_there_are_answered() -> None:
     told = found(0, 0, seeds=1)
-    assert [a.question.text for a in told.answered] == [
+    assert [a.question.text for a in told.comparisons] == [
         "a thing",
         "ORN instead of KPE, photos alone",
     ]
@@ -155,14 +160,14 @@ def test_only_questions_of_arms_that_are_there_are_answered() -> None:
     ],
 )
 def test_verdicts(low: float, high: float, word: str) -> None:
-    assert figures.verdict(Interval(value=(low + high) / 2, low=low, high=high)) == word
+    assert results.verdict(Interval(value=(low + high) / 2, low=low, high=high)) == word
 
 
 def test_nothing_to_measure_is_a_dash_and_valid_json() -> None:
     empty = answers(off_px=0)
     empty.state[:, 0] = 2
-    results = {arm.name: [figures.reduce(empty, BONES)] for arm in (ORN, KPE)}
-    told = figures.findings((ORN, KPE), results, (ASKED,))
+    reductions = {arm.name: [results.reduce(empty, BONES)] for arm in (ORN, KPE)}
+    told = results.findings((ORN, KPE), reductions, (QUESTION,))
     assert page.value(told.cell("orn", "clean hidden", "PCK")) == "-"
     assert page.value(told.cell("orn", "clean hidden", "AP")) == "-"
     assert "Nothing to measure: clean photos, joints marked as hidden." in page.sentences(told)[0]
@@ -182,8 +187,10 @@ def test_the_page_and_the_table_say_the_same() -> None:
         "notes": ["<b>a note</b>"],
         "operations": {"orn": 41_600_000, "kpe": 30_400_000},
     }
-    asked = Asked(annotations=Path("a"), images=Path("b"), out=Path("c"), seeds=3, steps=7)
-    text, html = page.markdown(told, facts, asked), page.html(told, facts, asked).decode()
+    config = ExperimentConfig(
+        annotations=Path("a"), images=Path("b"), out=Path("c"), seeds=3, steps=7
+    )
+    text, html = page.markdown(told, facts, config), page.html(told, facts, config).decode()
     for part in (
         "+100.0 (+100.0 to +100.0) *",
         "7 steps, 3 seeds",
@@ -194,11 +201,11 @@ def test_the_page_and_the_table_say_the_same() -> None:
         assert part in text and part in html
     assert "&lt;b&gt;a note" in html and "<b>a note" not in html
     assert "http" not in html.replace("http-equiv", "")
-    enough = page.notes(dataclasses.replace(told, seeds=5), facts | {"operations": {}}, asked)
+    enough = page.notes(dataclasses.replace(told, seeds=5), facts | {"operations": {}}, config)
     assert not any("too narrow" in note or "a picture beside" in note for note in enough)
     assert any("KPE" in note and "the cheaper network" in note for note in enough)
     rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert {row.count("|") for row in rows} == {len(figures.PARTS) + 2}
+    assert {row.count("|") for row in rows} == {len(results.PARTS) + 2}
 
 
 def test_arms_differ_in_what_they_say_and_in_nothing_else() -> None:
@@ -206,7 +213,7 @@ def test_arms_differ_in_what_they_say_and_in_nothing_else() -> None:
     assert [a.name for a in arms(pretrained=False)] == ["orn", "orn-occlude", "kpe", "kpe-occlude"]
     assert len(ways) == 6
     made = {
-        a.name: config(
+        a.name: training_config(
             a,
             seed=1,
             size="nano",
@@ -235,7 +242,9 @@ def test_arms_differ_in_what_they_say_and_in_nothing_else() -> None:
 @pytest.mark.parametrize("size", SIZES)
 def test_the_sizes_are_those_of_the_scenes(size: str) -> None:
     theirs = configs.load(SCENES / "training" / f"{size}.yaml")
-    ours = config(ARMS[0], seed=0, size=size, steps=5, people=Path("set"), bank=True, start=None)
+    ours = training_config(
+        ARMS[0], seed=0, size=size, steps=5, people=Path("set"), bank=True, start=None
+    )
     assert ours.network == theirs.network
     same = ("batch", "rate", "ema", "augment", "layer_decay", "precision", "losses", "warm_up")
     assert all(getattr(ours, name) == getattr(theirs, name) for name in same)
