@@ -1,18 +1,16 @@
-"""Dressed Anny people in the world, behind the `Body` protocol."""
+"""Dressed Anny people in the world: what the pipeline asks of the body model."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.body.atlas import Atlas, BareBody, bare_body, bones_of, load_atlas
 from synthstudio.body.footing import Gait, gait_of, soles_of, steps
-from synthstudio.body.palms import palm_frames
 from synthstudio.body.patches import PatchTable, patches, posed_patches
 from synthstudio.body.poses import BONES
 from synthstudio.body.recording import Motion, mirrored
@@ -28,56 +26,18 @@ _GAIT_CACHE = 32  # about 1 MB a second of motion each
 _DRESSED_CACHE = 32  # about 1.5 MB each; a crowd that was drawn is then built from it
 
 
-class Body(Protocol):
-    """What the pipeline asks of a body model. All answers are pure functions of arguments."""
-
-    def posed(self, person: PersonSpec, *, instance: int) -> PosedPerson:
-        """Return the dressed person where its spec puts it."""
-        ...
-
-    def surfaces(self, person: PersonSpec, *, instance: int) -> tuple[Surface, ...]:
-        """Return what can be drawn of the dressed person where its spec puts it."""
-        ...
-
-    def drop_m(self, person: PersonSpec) -> float:
-        """Return the z of `position_m` that puts the lowest drawn vertex on z = 0."""
-        ...
-
-    def joints_m(self, person: PersonSpec) -> F64:
-        """Return (J, 3) world joints."""
-        ...
-
-    def fresh_patches(self, person: PersonSpec, *, points: int, seed: int) -> JointPatches:
-        """Return other points of the same joints, for the audit."""
-        ...
-
-    def palms_m(self, person: PersonSpec) -> F64:
-        """Return (2, 4, 4) world frames of the left and the right palm: see body/palms.py."""
-        ...
-
-    def skin_m(self, person: PersonSpec, parts: tuple[str, ...]) -> F64:
-        """Return (N, 3) world points of the bare body's skin on some of PARTS."""
-        ...
-
-    def steps(
-        self, person: PersonSpec, motion: Motion, *, times_s: tuple[float, ...], mirror: bool
-    ) -> tuple[Step, ...]:
-        """Return how the person goes through a motion: see body/footing.py."""
-        ...
-
-
 @functools.cache
-def load(skeleton_name: str = "coco23") -> AnnyBody:
+def load(skeleton_name: str = "coco23") -> Body:
     """Return the body of that skeleton, built once a process; RecipeError if it is unknown."""
     count = len(get_skeleton(skeleton_name).joints)
-    return AnnyBody(
+    return Body(
         atlas=load_atlas(), table=patches(skeleton_name), skeleton=skeleton_name, joints=count
     )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class AnnyBody:
-    """The `Body` made of Anny; get it from `load`."""
+class Body:
+    """Anny with a skeleton; get it from `load`. All answers are pure functions of the arguments."""
 
     atlas: Atlas
     table: PatchTable
@@ -248,3 +208,68 @@ def _with_arrays(
         out.append(dataclasses.replace(surface, vertices_m=vertices_m[first:end], normals=own))
         first = end
     return tuple(out)
+
+
+# Palms -----------------------------------------------------------------------------------
+
+BAR_M = 0.03
+"""Thickness of the bar at whose middle a palm's origin lies."""
+_SIDES = ("L", "R")
+_KNUCKLES = ((2, 1), (3, 2), (4, 3), (5, 4))  # finger, metacarpal
+_SHARED = 0.2  # of a vertex at a knuckle, both bones have at least this weight
+_FACING = 0.6  # cosine of palm skin to the palm's normal
+_NEAR_KNUCKLES = (-0.042, 0.004)  # metres along the fingers: the fleshy part under the fingers
+
+
+def palm_frames(atlas: Atlas, bare: BareBody) -> F64:
+    """Return (2, 4, 4): the left and the right palm of a body, in the body's own frame.
+
+    A frame's columns are x, y, z and the origin. x runs along a bar in the closed hand towards
+    the thumb's side, z out of the palm; y completes a right-handed frame, so that it runs to the
+    wrist in the left hand and to the fingertips in the right one. The origin is the middle of
+    such a bar of `BAR_M`.
+    """
+    out = np.tile(np.eye(4), (2, 1, 1))
+    for place, side in enumerate(_SIDES):
+        skin, axes = _palm(side)
+        turned = bare.bone_deltas[atlas.bone_names.index(f"wrist.{side}")] @ axes
+        out[place, :3, :3] = turned
+        out[place, :3, 3] = bare.vertices_m[skin].mean(axis=0) + BAR_M / 2 * turned[:, 2]
+    return out
+
+
+@functools.cache
+def _palm(side: str) -> tuple[NDArray[np.intp], F64]:
+    """Return the palm's skin vertices and its axes (3, 3) in the identity pose."""
+    atlas = load_atlas()
+    points = atlas.template_m.astype(np.float64)
+    knuckles = np.stack(
+        [_between(atlas, f"metacarpal{m}.{side}", f"finger{f}-1.{side}") for f, m in _KNUCKLES]
+    )
+    wrist = _between(atlas, f"lowerarm02.{side}", f"wrist.{side}")
+    x = knuckles[0] - knuckles[-1]
+    x /= np.linalg.norm(x)
+    fingers = knuckles[:2].mean(axis=0) - wrist
+    fingers -= x * (fingers @ x)
+    fingers /= np.linalg.norm(fingers)
+    z = np.cross(x, fingers) if side == "R" else np.cross(fingers, x)
+    own = [atlas.bone_names.index(f"metacarpal{k}.{side}") for k in range(1, 5)]
+    flesh = np.asarray(atlas.weights[:, own].sum(axis=1)).ravel() > 0.5
+    along = (points - knuckles.mean(axis=0)) @ fingers
+    low, high = _NEAR_KNUCKLES
+    faces = atlas.body_faces[atlas.skin_face]
+    a, b, c = (points[faces[:, k]] for k in range(3))
+    across = np.cross(b - a, c - a)
+    facing = across @ z > _FACING * np.linalg.norm(across, axis=1)
+    palm = np.zeros(len(points), np.bool_)
+    palm[np.unique(faces[facing])] = True
+    skin = np.flatnonzero(palm & flesh & (along > low) & (along < high))
+    return skin, np.stack([x, np.cross(z, x), z], axis=1)
+
+
+def _between(atlas: Atlas, one: str, other: str) -> F64:
+    """Return the joint of two bones: the mean of the skin that both of them move."""
+    bones = [atlas.bone_names.index(name) for name in (one, other)]
+    shared = atlas.weights[:, bones].toarray().min(axis=1) > _SHARED
+    out: F64 = atlas.template_m[shared].astype(np.float64).mean(axis=0)
+    return out

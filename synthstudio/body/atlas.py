@@ -23,9 +23,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import sparse
 
-from synthstudio.body.chain import Chain, chain_of, posed_chain
 from synthstudio.body.motion import with_turns
-from synthstudio.body.poses import bone_rotations
+from synthstudio.body.poses import Chain, bone_rotations, chain_of, posed_chain
 from synthstudio.core.errors import DiskError
 from synthstudio.core.scene import F32, F64, I32, PARTS, U8, Bool
 from synthstudio.core.skeleton import SKELETONS
@@ -181,7 +180,6 @@ def bare_body(
 
 
 def bones_of(phenotype: Phenotype) -> Chain:
-    """Return the bones of that phenotype."""
     return _rest_of(phenotype).chain
 
 

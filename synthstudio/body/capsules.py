@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.body.atlas import bare_body, bones_of, load_atlas
-from synthstudio.body.chain import posed_chain
-from synthstudio.body.poses import BONES, bone_rotations
+from synthstudio.body.poses import BONES, bone_rotations, posed_chain
 from synthstudio.core.scene import F64, PARTS
 from synthstudio.core.spec import Numbers, Phenotype
 
@@ -177,7 +176,6 @@ def _pairs() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def _order() -> list[_Piece]:
-    """Return the pieces in the order of `_pieces`."""
     out = [_Piece(part, True) for part, count in _SLABS.items() for _ in range(count)]
     for side in ("left", "right"):
         out += [_Piece(f"{side}_{limb}", far) for limb, *_ in _LIMBS for far in (False, True)]

@@ -17,7 +17,6 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from synthstudio.body.chain import Chain
 from synthstudio.body.motion import (
     DOWN,
     Retargeted,
@@ -27,7 +26,7 @@ from synthstudio.body.motion import (
     retarget,
     sampled,
 )
-from synthstudio.body.poses import BONES
+from synthstudio.body.poses import BONES, Chain
 from synthstudio.body.recording import Motion
 from synthstudio.core.scene import F32, F64
 from synthstudio.core.solve import Step
@@ -58,13 +57,7 @@ _LIMB_ENDS = {
     "upperleg": "lowerleg01",
     "lowerleg": "foot",
 }
-_PADS_M = {
-    "wrist": 0.05,
-    "lowerarm01": 0.05,
-    "lowerleg01": 0.06,
-    "head": 0.1,
-    "root": 0.12,
-}
+_PADS_M = {"wrist": 0.05, "lowerarm01": 0.05, "lowerleg01": 0.06, "head": 0.1, "root": 0.12}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

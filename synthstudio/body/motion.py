@@ -264,9 +264,7 @@ def _hand(upper: F64, hand: F64, side: str, s: str) -> tuple[F64, F64]:
     held = np.stack([-m * kept[0], m * kept[1], -kept[2]], axis=1)
     beyond = (own != kept).any(axis=0)
     hand = np.where(
-        beyond[:, None, None],
-        frame @ Rotation.from_euler("ZYX", held).as_matrix() @ hanging,
-        hand,
+        beyond[:, None, None], frame @ Rotation.from_euler("ZYX", held).as_matrix() @ hanging, hand
     )
     about = np.zeros_like(held)
     about[:, 2] = _TWIST_SHARE * held[:, 0]

@@ -296,11 +296,7 @@ def _patch(
     keep = keep[: _CANDIDATES * points]
     place = place[keep]
     chosen, share = _thin(place, centre, points)
-    return (
-        faces[pick[keep[chosen]]].astype(np.int32),
-        barycentric[keep[chosen]],
-        share,
-    )
+    return (faces[pick[keep[chosen]]].astype(np.int32), barycentric[keep[chosen]], share)
 
 
 def _thin(place: F64, centre: F64, points: int) -> tuple[NDArray[np.int64], F64]:

@@ -15,11 +15,7 @@ from synthstudio.core.solve import KeyPose
 
 FILES = ("poses.yaml", "poses_contact.yaml")
 """The first holds what goes for all: `relaxed` and the shapes of hands."""
-_HANDS = {
-    "left_hand": ("left_",),
-    "right_hand": ("right_",),
-    "both_hands": ("left_", "right_"),
-}
+_HANDS = {"left_hand": ("left_",), "right_hand": ("right_",), "both_hands": ("left_", "right_")}
 _FLAGS = {"mirrored_ok": True, "stands": True, "dynamic": False}
 _ANGLE = "_deg"
 

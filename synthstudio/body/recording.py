@@ -102,7 +102,6 @@ class Motion:
 
     @property
     def frames(self) -> int:
-        """Return the number of frames."""
         return len(self.root_m)
 
     @property
@@ -259,7 +258,6 @@ def _basis(parents: tuple[int, ...], offsets: F64, roles: dict[str, int], where:
 
 
 def _axis(along: F64) -> F64:
-    """Return the signed axis nearest to a direction."""
     out = np.zeros(3)
     place = int(np.argmax(np.abs(along)))
     out[place] = np.copysign(1.0, along[place])

@@ -10,8 +10,7 @@ import numpy as np
 
 from synthstudio.body.atlas import Atlas, BareBody
 from synthstudio.body.clothes.cloth import Cloth
-from synthstudio.body.clothes.design import Design, design, drawn_faces
-from synthstudio.body.clothes.kinds import FIT, GARMENTS, SKIN
+from synthstudio.body.clothes.kinds import FIT, GARMENTS, SKIN, Design, design, drawn_faces
 from synthstudio.body.clothes.sew import Sewn, Wearer, sewn, wearer_of
 from synthstudio.body.clothes.weave import basis
 from synthstudio.body.skin import skin_surfaces

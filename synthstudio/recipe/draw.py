@@ -84,11 +84,7 @@ class Moment:
 
 
 def draw_group(
-    recipe: Recipe,
-    number: int,
-    solve: Solve,
-    *,
-    moment: Callable[[int], Moment] | None = None,
+    recipe: Recipe, number: int, solve: Solve, *, moment: Callable[[int], Moment] | None = None
 ) -> Group:
     """Return group `number` as the first camera sees it, and its variants after it.
 
@@ -99,12 +95,7 @@ def draw_group(
     drawn = draw_moment(recipe, place, solve) if moment is None else moment(place)
     base = drawn.base if recipe.clip is None else clips.at(recipe, drawn.base, t, solve)
     return variants_of(
-        base,
-        draw=drawn.frame,
-        solve=solve,
-        behind=drawn.behind,
-        others=drawn.others,
-        rig=drawn.rig,
+        base, draw=drawn.frame, solve=solve, behind=drawn.behind, others=drawn.others, rig=drawn.rig
     )
 
 

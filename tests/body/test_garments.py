@@ -7,22 +7,30 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import sparse
 from scipy.spatial import cKDTree
-from wardrobe_people import OUTFITS, bare_of, dressed, face_cross, person, unit
+from wardrobe_people import OUTFITS, bare_of, dressed, face_cross, person
+from wardrobe_people import unit as unit_of
 
 from synthstudio.body import wardrobe
 from synthstudio.body.atlas import Atlas, load_atlas
-from synthstudio.body.clothes import design as designs
+from synthstudio.body.clothes import kinds as designs
 from synthstudio.body.clothes.weave import (
     Weave,
     basis,
     boundary_edges,
     clipped,
+    cross_of,
+    length,
     places,
+    spread,
+    tall,
+    unit,
     weave_of,
 )
 from synthstudio.core.camera import Camera, look_at
 from synthstudio.core.errors import GeometryError
+from synthstudio.core.rng import stream
 from synthstudio.core.scene import PARTS, Light, PosedPerson, Scene, Surface
 from synthstudio.core.spec import Detail, PersonSpec
 from synthstudio.render.pack import pack
@@ -219,7 +227,7 @@ def _uncovered(atlas: Atlas, spec: PersonSpec) -> tuple[int, int]:
     base = basis(atlas, spec.detail)
     bare = bare_of(atlas, spec)
     made = wardrobe.dress(atlas, bare, spec)
-    normals = unit(base.normal_sum @ face_cross(bare.vertices_m, atlas.body_faces))
+    normals = unit_of(base.normal_sum @ face_cross(bare.vertices_m, atlas.body_faces))
     tree = cKDTree(bare.vertices_m[base.skin])
     pairs = missing = 0
     pieces = {}
@@ -232,7 +240,7 @@ def _uncovered(atlas: Atlas, spec: PersonSpec) -> tuple[int, int]:
         if at is None or s.name in ("short_hair", "cap"):
             continue
         centre = s.vertices_m[s.faces].mean(axis=1)[::6]
-        facing = unit(face_cross(s.vertices_m, s.faces))[::6]
+        facing = unit_of(face_cross(s.vertices_m, s.faces))[::6]
         rest = at[s.faces].mean(axis=1)[::6]
         distance, near = tree.query(centre, k=24, distance_upper_bound=0.07)
         i, j = np.nonzero(np.isfinite(distance))
@@ -334,3 +342,37 @@ def test_folds_differ_between_people_and_not_between_calls(atlas: Atlas) -> None
     other = dressed(atlas, replace(spec, identity="other")).surfaces[3].vertices_m
     assert np.array_equal(one, again)
     assert 0.0002 < np.abs(one - other).mean() < 0.02
+
+
+# Test vectors ----------------------------------------------------------------------------
+
+RNG = stream(0, "vectors")
+V = RNG.normal(size=(3, 40)).astype(np.float32)
+FACES = RNG.integers(0, 40, size=(60, 3))
+
+
+def test_spread_is_a_product() -> None:
+    matrix = sparse.random_array((25, 40), density=0.2, rng=RNG, format="csr", dtype=np.float32)
+    assert np.allclose(spread(matrix, V), (matrix @ V.T).T, atol=1e-6)
+    assert np.array_equal(spread(matrix, V), spread(matrix, np.asfortranarray(V)))
+    assert spread(matrix, V).dtype == np.float32
+
+
+@pytest.mark.parametrize("wrong", [V[:, :39], V.astype(np.float64)])
+def test_spread_refuses_other_sizes_and_types(wrong: np.ndarray) -> None:
+    with pytest.raises(AssertionError):
+        spread(sparse.csr_array(np.eye(40, dtype=np.float32)), wrong)
+
+
+def test_crosses_lengths_and_units() -> None:
+    assert np.allclose(cross_of(V, FACES.T), face_cross(V.T, FACES).T, atol=1e-6)
+    assert np.allclose(length(V), np.linalg.norm(V, axis=0), atol=1e-6)
+    assert np.allclose(unit(V), unit_of(V.T).T, atol=1e-6)
+    assert not unit(np.zeros((3, 2), np.float32)).any()
+
+
+def test_tall_puts_one_after_the_other() -> None:
+    made = tall(V, V[:, :2])
+    assert made.shape == (42, 3)
+    assert np.array_equal(made, np.vstack([V.T, V.T[:2]]))
+    assert made.flags.c_contiguous

@@ -1,16 +1,27 @@
 """Anatomical angles, limits and the authored library."""
 
+from __future__ import annotations
+
 import functools
 from importlib.resources import files
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks import touch
 from synthstudio.body import capsules
 from synthstudio.body.atlas import bare_body, load_atlas
 from synthstudio.body.pose_library import hands, library, read_library
-from synthstudio.body.poses import BONES, HAND_ANGLES, LIMITS_RAD, bone_rotations, mirrored
+from synthstudio.body.poses import (
+    BONES,
+    HAND_ANGLES,
+    LIMITS_RAD,
+    bone_rotations,
+    chain_of,
+    mirrored,
+    posed_chain,
+)
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import PARTS
 from synthstudio.core.skeleton import SKELETONS
@@ -355,3 +366,29 @@ poses:
         "left_knee_flexion": 30,
         "right_knee_flexion": 30,
     }
+
+
+# Test chain ------------------------------------------------------------------------------
+
+ANGLES = {pose.name: pose.angles_rad for pose in library()}
+
+
+@pytest.mark.parametrize("pose", sorted(ANGLES)[::6])
+@pytest.mark.parametrize("weight", [0.2, 0.9])
+def test_transforms_are_annys(pose: str, weight: float) -> None:
+    atlas = load_atlas()
+    turns = bone_rotations(ANGLES[pose])
+    with torch.inference_mode():
+        *_, parameters, local, facial = atlas.model.get_tensor_inputs(
+            None, {"weight": weight, "gender": 0.8}, None, None
+        )
+        shape = atlas.model._get_phenotype_blendshape_coefficients(parameters, local, facial)
+        rest = atlas.model.get_rest_model(shape)["rest_bone_poses"]
+        delta = torch.eye(4).repeat(1, len(turns), 1, 1)
+        delta[0, :, :3, :3] = torch.from_numpy(turns.astype(np.float32))
+        theirs = atlas.model.get_bone_transforms(delta, rest)[0][0].numpy()
+    ours, whole = posed_chain(chain_of(atlas.model, rest, atlas.bone_parents), turns)
+    assert ours.dtype == np.float32
+    assert np.abs(ours - theirs[:, :3]).max() < 5e-6
+    assert np.allclose(whole @ whole.transpose(0, 2, 1), np.eye(3), atol=1e-9)
+    assert np.array_equal(whole[0], turns[0])

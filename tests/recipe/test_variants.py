@@ -10,8 +10,7 @@ from synthstudio.core.errors import RecipeError
 from synthstudio.core.spec import HdriBackdrop, PersonSpec, RoomBackdrop, ThingSpec
 from synthstudio.core.spec_json import to_json
 from synthstudio.recipe.draw import draw, draw_group
-from synthstudio.recipe.layout.placement import Placed
-from synthstudio.recipe.layout.placement import Stage as PlacingStage
+from synthstudio.recipe.layout.placement import Layout, Placed
 from synthstudio.recipe.layout.rig import draw_rig
 from synthstudio.recipe.layout.variants import REMOVED, clean, differing, in_order
 from synthstudio.recipe.sampling.choose import Draw, split_of
@@ -256,7 +255,7 @@ def test_a_camera_goes_aside_where_a_wall_would_hide_everybody(walled):
     )
     items = [*base.people, wall] if walled else [*base.people]
     standing = [Placed(item=item, box_m=solve.box_m(item)) for item in items]
-    stage = PlacingStage(draw=frame, solve=solve, camera=base.camera, distance_m=4.0)
+    stage = Layout(draw=frame, solve=solve, camera=base.camera, distance_m=4.0)
     (camera,) = draw_rig(stage, standing)
     middle = np.array([x, y])
     turned = (_azimuth_deg(camera, middle) - _azimuth_deg(base.camera, middle)) % 360

@@ -124,10 +124,7 @@ def bun_hair(base: Basis, shape: Shape) -> Tailored:
     at = (ball * [1, 0.8, 1] * size * lumps[:, None] + centre).astype(np.float32)
     bun = anchored(base, at, faces, _scalp(base))
     return Tailored(
-        pieces=(
-            _hair(weave, p.at, offset, passes=2),
-            _hair(bun, at, np.zeros(len(at)), passes=0),
-        ),
+        pieces=(_hair(weave, p.at, offset, passes=2), _hair(bun, at, np.zeros(len(at)), passes=0)),
         inside=nowhere,
     )
 
@@ -233,7 +230,6 @@ def _grid(rows: int, columns: int) -> I32:
 
 
 def _ball(columns: int, rows: int) -> tuple[F32, I32]:
-    """Return a unit sphere."""
     turn = np.linspace(0, 2 * np.pi, columns, endpoint=False)
     rise = np.linspace(np.pi / 2, -np.pi / 2, rows + 1)
     up, round_ = np.meshgrid(rise, turn, indexing="ij")

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from synthstudio.body.clothes.vectors import spread
-from synthstudio.body.clothes.weave import Places
+from synthstudio.body.clothes.weave import Places, spread
 from synthstudio.core.scene import F32, F64
 
 _LEVEL_M = 0.025
@@ -53,9 +52,7 @@ def hang_of(where: Places, weight: F32, *, taper: float) -> Hang:
     right = x < 0
     axis = _axis(where, on_leg, right)
     centre = np.where(
-        on_leg[:, None],
-        axis @ _template_joints()[:, :2],
-        np.array([[0.0, _AXIS_Y_M]]),
+        on_leg[:, None], axis @ _template_joints()[:, :2], np.array([[0.0, _AXIS_Y_M]])
     )
     azimuth = np.arctan2(x - centre[:, 0], -(y - centre[:, 1])) / (2 * np.pi) * _AZIMUTHS
     level, first, last = _levels(z, on_leg, right)

@@ -1,15 +1,23 @@
-"""Every kind of garment, hair and hat. To add one: write its cut, and one entry here."""
+"""Every kind of garment, hair and hat, and its designs: cut, compiled and kept for the next person.
+
+To add a kind: write its cut, and one entry here.
+"""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from synthstudio.body.clothes import bottoms, hair, hats, shoes, tops
+import numpy as np
+
+from synthstudio.body.clothes import bottoms, hair, hats, tops
+from synthstudio.body.clothes.cloth import Cloth, compiled
 from synthstudio.body.clothes.tailor import Shape, Tailored
 from synthstudio.body.clothes.weave import Basis
+from synthstudio.core.scene import Bool
 from synthstudio.core.solve import GarmentKind, Slot
-from synthstudio.core.spec import Pattern, Vec2
+from synthstudio.core.spec import GarmentSpec, Pattern, Vec2
 
 SHOES, SKIN, BOTTOM, TOP, COAT, HAIR, HAT = 10, 15, 20, 30, 35, 40, 50
 """Layers from the skin outwards; SKIN is a top that is tucked in."""
@@ -37,12 +45,7 @@ _ANYBODY, _MEN, _WOMEN = (0.0, 1.0), (0.0, 0.5), (0.5, 1.0)
 
 
 def _kind(
-    name: str,
-    slot: Slot,
-    patterns: tuple[Pattern, ...],
-    gender: Vec2 = _ANYBODY,
-    /,
-    **shape: Vec2,
+    name: str, slot: Slot, patterns: tuple[Pattern, ...], gender: Vec2 = _ANYBODY, /, **shape: Vec2
 ) -> GarmentKind:
     return GarmentKind(kind=name, slot=slot, shape=shape, patterns=patterns, steps=3, gender=gender)
 
@@ -105,15 +108,15 @@ GARMENTS: dict[str, Entry] = {
     ),
     "sneakers": Entry(
         kind=_kind("sneakers", "shoes", _PLAIN, top=(0.0, 0.05), sole=(0.014, 0.026)),
-        cut=shoes.sneakers, layer=SHOES,
+        cut=bottoms.sneakers, layer=SHOES,
     ),
     "low_shoes": Entry(
         kind=_kind("low_shoes", "shoes", _PLAIN, top=(-0.015, 0.01), open=(0.0, 0.025)),
-        cut=shoes.low_shoes, layer=SHOES,
+        cut=bottoms.low_shoes, layer=SHOES,
     ),
     "boots": Entry(
         kind=_kind("boots", "shoes", _PLAIN, top=(0.07, 0.22)),
-        cut=shoes.boots, layer=SHOES,
+        cut=bottoms.boots, layer=SHOES,
     ),
     "short_hair": Entry(
         kind=_kind("short_hair", "hair", _PLAIN, thick=(0.008, 0.026)),
@@ -150,3 +153,87 @@ GARMENTS: dict[str, Entry] = {
     ),
 }
 # fmt: on
+
+
+# Design ----------------------------------------------------------------------------------
+
+_DESIGNS = 320  # a data set has some 130 in each detail
+_HIDE_SKIN_M = 0.02  # skin this far inside a garment is not drawn
+_SHOW_INNER_M = 0.030  # an inner garment this far under an outer one is not drawn
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Design:
+    """A garment that is cut and compiled; it fits every person and pose."""
+
+    key: tuple[object, ...]
+    basis: Basis
+    cloths: tuple[Cloth, ...]
+    tailored: Tailored
+    thick_m: float  # how far it reaches off the shoulders
+    hides: Bool  # (body F,) skin well inside the garment
+
+
+def forget_designs() -> None:
+    """Empty the caches of designs."""
+    _CACHE.clear()
+    _HIDDEN.clear()
+
+
+_CACHE: OrderedDict[tuple[object, ...], Design] = OrderedDict()
+_HIDDEN: OrderedDict[tuple[object, ...], Bool] = OrderedDict()
+
+
+def design(base: Basis, garment: GarmentSpec) -> Design:
+    """Return the cut of a garment, from the cache of the last 320 when it is there."""
+    entry = GARMENTS[garment.kind]
+    shape = {k: round(v, 6) for k, v in sorted(garment.shape.items())}
+    cut_by = {k: v for k, v in shape.items() if k != FIT}
+    key = (base, garment.kind, *cut_by.items())
+    if key in _CACHE:
+        _CACHE.move_to_end(key)
+        return _CACHE[key]
+    tailored = entry.cut(base, cut_by)
+    hidden = (tailored.hides or tailored.inside)(base.places)
+    cloths = tuple(compiled(base, piece) for piece in tailored.pieces)
+    made = Design(
+        key=key,
+        basis=base,
+        cloths=cloths,
+        tailored=tailored,
+        thick_m=max(_thick_m(cloth) for cloth in cloths),
+        hides=np.all(hidden[base.atlas.body_faces] > _HIDE_SKIN_M, axis=1),
+    )
+    _CACHE[key] = made
+    while len(_CACHE) > _DESIGNS:
+        _CACHE.popitem(last=False)
+    return made
+
+
+def _thick_m(cloth: Cloth) -> float:
+    x, _, z = cloth.where.at.T
+    high = (z > 0.30) & (z < 0.53) & (np.abs(x) < 0.20)
+    return float(cloth.offset_m[high].max()) if high.any() else 0.0
+
+
+def drawn_faces(made: Design, place: int, outer: list[Design]) -> Bool:
+    """Return the faces of a piece that no outer garment hides for certain."""
+    cloth = made.cloths[place]
+    drawn = np.ones(len(cloth.all_faces), bool)
+    for over in outer:
+        drawn &= ~_under(made, place, over)
+    return drawn
+
+
+def _under(made: Design, place: int, over: Design) -> Bool:
+    key = (made.key, place, over.key)
+    if key not in _HIDDEN:
+        cloth = made.cloths[place]
+        inside = over.tailored.inside(cloth.where)
+        deep = np.concatenate([inside, inside[cloth.rim[:, 0]]]) > _SHOW_INNER_M
+        _HIDDEN[key] = np.all(deep[cloth.all_faces], axis=1)
+        while len(_HIDDEN) > 4 * _DESIGNS:
+            _HIDDEN.popitem(last=False)
+    else:
+        _HIDDEN.move_to_end(key)
+    return _HIDDEN[key]

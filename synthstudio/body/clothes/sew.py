@@ -1,4 +1,4 @@
-"""Sewing: a piece of cloth put on one posed person. Vectors lie as in vectors.py."""
+"""Sewing: a piece of cloth put on one posed person. Vectors lie as in weave.py."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from synthstudio.body.atlas import BareBody
-from synthstudio.body.clothes.cloth import Cloth, Settle
+from synthstudio.body.clothes.cloth import Cloth, Settle, along_m
 from synthstudio.body.clothes.hang import hung_m
-from synthstudio.body.clothes.texture import along_m
-from synthstudio.body.clothes.vectors import cross_of, length, spread, tall, unit
-from synthstudio.body.clothes.weave import Basis
+from synthstudio.body.clothes.weave import Basis, cross_of, length, spread, tall, unit
 from synthstudio.core.scene import F32, F64, I32, U32
 
 STATURE_M = 1.660  # of the template, so that one pattern scale fits every stature

@@ -103,7 +103,6 @@ def contact_thing(
 
 
 def _holding(draw: Draw, unit: Unit, rng: Generator) -> tuple[Unit, Contact]:
-    """Return the unit with arms that hold a thing, and the thing."""
     kind = _kind(draw, rng)
     if kind.grip == BACK:
         return unit, Contact(kinds=(kind,), hand=BACK)
@@ -122,7 +121,6 @@ _OTHER = {"left_hand": "right_hand", "right_hand": "left_hand"}
 
 
 def _leaning(draw: Draw, unit: Unit, rng: Generator) -> tuple[Unit, Contact]:
-    """Return the unit leaning, and on what."""
     seats = bool(seats_in(draw))
     known = {kind.kind for kind in draw.catalogue.things}
     able = [p for p in draw.catalogue.poses if known & set(p.leans)]

@@ -85,7 +85,6 @@ class Put:
 
 
 def put_into_hands(holder: Holder) -> Put:
-    """Return where the thing is that the holder holds."""
     return GRIPS[holder.kind.grip](holder)
 
 
@@ -128,7 +127,6 @@ def _axes(*, x: F64, z: F64) -> F64:
 
 
 def _at(holder: Holder, turn: F64, point: F64, size: Vec3 | None = None) -> Put:
-    """Return the thing turned so, with its grip at `point`."""
     size = size or holder.size_m
     grip = np.array(holder.kind.grip_share) * size
     return Put(turn=turn, origin_m=point - turn @ grip, size_m=size)

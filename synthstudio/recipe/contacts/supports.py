@@ -92,7 +92,6 @@ def _near_edge_m(solve: Solve, person: PersonSpec, *, top: float, ahead: F64, si
 
 
 def _as_high_as(kinds: tuple[ThingKind, ...], top: float, rng: Generator) -> ThingKind:
-    """Return one of the kinds that are naturally so high, or the one that is nearest to it."""
 
     def off(kind: ThingKind) -> float:
         return max(kind.size_low_m[2] - top, top - kind.size_high_m[2], 0.0)

@@ -135,7 +135,6 @@ def _if_free(layout: Layout, everybody: list[Placed], place: int, pose: PoseSpec
 
 
 def _own(item: PersonSpec | ThingSpec, place: int) -> bool:
-    """Return whether a thing is held by, or under, the person at that place."""
     return isinstance(item, ThingSpec) and (
         item.held_by == place or item.role in ("seat", "support")
     )

@@ -184,7 +184,6 @@ class Kinds:
     weights: dict[int, float]
 
     def pick(self, rng: Generator) -> ThingKind | MeshAsset:
-        """Return one of them."""
         return self.left[pick(self.weights, rng)]
 
 
@@ -260,10 +259,7 @@ def _candidate(
         dx, dy = cx - x, cy - y
         length = math.hypot(dx, dy)
         aside = offset + math.copysign(_ASIDE_M * late, offset)
-        return (
-            x + dx * between - dy / length * aside,
-            y + dy * between + dx / length * aside,
-        )
+        return (x + dx * between - dy / length * aside, y + dy * between + dx / length * aside)
     if wanted.placement == "beside":
         return x + offset + math.copysign(_ASIDE_M * late, offset), y + (u - 0.5) * (0.6 + late)
     radius = abs(offset) + 0.5 * late

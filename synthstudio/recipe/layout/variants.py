@@ -79,12 +79,7 @@ def group(
             made = _relit(base, own, behind)
         else:
             made = dataclasses.replace(
-                base,
-                camera=rig[number],
-                camera_id=number + 1,
-                cutouts=(),
-                asks=(),
-                crowd_ask=None,
+                base, camera=rig[number], camera_id=number + 1, cutouts=(), asks=(), crowd_ask=None
             )
         out.append(dataclasses.replace(made, variant=kind, differs=differing(base, made)))
     return tuple(out)

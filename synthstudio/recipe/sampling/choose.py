@@ -101,7 +101,6 @@ def pose_held(recipe: Recipe) -> Callable[[KeyPose], bool]:
 
 
 def asset_held(called: Iterable[str]) -> Callable[[AssetRef], bool]:
-    """Return whether an asset is called by one of the names."""
     held = set(called)
     return lambda asset: not held.isdisjoint(names(asset))
 
@@ -113,7 +112,6 @@ def pick_one(
     weights: dict[str, float] | None = None,
     name: Callable[[T], str] = str,
 ) -> T:
-    """Return one of the items, by weight of its name."""
     places = {i: 1.0 if weights is None else weights.get(name(x), 0.0) for i, x in enumerate(items)}
     return items[pick(places, rng)]
 
@@ -130,10 +128,7 @@ def check(recipe: Recipe, catalogue: Catalogue) -> None:
     _known(recipe, "people.poses.names", wants.poses.names or (), poses)
     _known(recipe, "people.poses.families", wants.poses.families or (), families)
     _known(
-        recipe,
-        "people.wardrobe.kinds",
-        wants.wardrobe.kinds,
-        {g.kind for g in catalogue.garments},
+        recipe, "people.wardrobe.kinds", wants.wardrobe.kinds, {g.kind for g in catalogue.garments}
     )
     for i, things in enumerate(recipe.things):
         if isinstance(things, ProceduralThings):

@@ -204,7 +204,6 @@ def at(recipe: Recipe, base: FrameSpec, t: int, solve: Solve) -> FrameSpec:
 
 
 def _move_of(draw: Draw) -> Move:
-    """Return how the moment's camera moves."""
     assert draw.recipe.clip is not None
     return pick(draw.recipe.clip.moves, draw.shared_rng("clip camera"))
 
@@ -225,7 +224,6 @@ def cameras(
 def _then(
     draw: Draw, solve: Solve, start: tuple[PersonSpec, ...], first: Camera, *, time_s: float
 ) -> tuple[tuple[PersonSpec, ...], Camera]:
-    """Return the people and the camera `time_s` after the clip's start."""
     people, gone = [], []
     for place, person in enumerate(start):
         walk = walk_of(draw, place)
@@ -295,7 +293,6 @@ def _times(seconds: float) -> int:
 def _steps(
     solve: Solve, person: PersonSpec, walk: Walk, times_s: tuple[float, ...]
 ) -> tuple[Step, ...]:
-    """Return the person's steps at times from the clip's start."""
     times = tuple(walk.start_s + t for t in times_s)
     return solve.steps(person, walk.motion, times_s=times, mirrored=walk.mirrored)
 

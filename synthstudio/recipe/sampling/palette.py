@@ -65,14 +65,8 @@ _SURFACE: dict[Pattern, tuple[tuple[Vec3, ...], tuple[Vec3, ...]]] = {
         _row("d8d5cc b9b4a8 8e9aa0 a4917a e8e6e0"),
         _row("9a968c 7f7b72 b3aea4 6a665f c9c5ba"),
     ),
-    "concrete": (
-        _row("9b9a96 85847f b3b1ab 6f6e6a"),
-        _row("7d7c78 6a6965 95938e 575653"),
-    ),
-    "grass": (
-        _row("4b6a2c 5d7a35 3d5a28 77803f"),
-        _row("2f4a1c 3b5522 263d18 5a5f2c"),
-    ),
+    "concrete": (_row("9b9a96 85847f b3b1ab 6f6e6a"), _row("7d7c78 6a6965 95938e 575653")),
+    "grass": (_row("4b6a2c 5d7a35 3d5a28 77803f"), _row("2f4a1c 3b5522 263d18 5a5f2c")),
 }
 _SCALE_M: dict[Pattern, tuple[float, float]] = {
     "plain": (0.1, 0.1), "stripes": (0.02, 0.11), "checks": (0.025, 0.09), "dots": (0.025, 0.08),
@@ -93,7 +87,6 @@ def choose(colours: Sequence[Vec3], rng: Generator) -> Vec3:
 
 
 def between(low: float, high: float, rng: Generator) -> float:
-    """Return a value between low and high."""
     return low + (high - low) * float(rng.random())
 
 
@@ -180,7 +173,6 @@ def _apart(base: Vec3, second: Vec3) -> Vec3:
 
 
 def _raised(rgb: Vec3, add: float) -> Vec3:
-    """Return the colour with each channel raised by `add`."""
     r, g, b = (min(c + add, 0.9) for c in rgb)
     return r, g, b
 

@@ -274,7 +274,6 @@ def _weight(recipe: Recipe, pose: KeyPose) -> float:
 
 
 def _key_pose(recipe: Recipe, poses: Sequence[KeyPose], rng: Generator) -> KeyPose:
-    """Return a family by its weight, then one of its poses by theirs."""
     wants = recipe.people.poses
     families = sorted({pose.family for pose in poses})
     family = pick_one(families, rng, weights=wants.families)

@@ -240,11 +240,7 @@ def _grey(rgb: Vec3) -> float:
 
 def _tinted(level: float, warmth: float) -> Vec3:
     """Return a light of luminance `level`: at warmth 1 about 3,500 K, at -1 about 10,000 K."""
-    rgb: Vec3 = (
-        math.exp(0.30 * warmth),
-        1.0,
-        math.exp((-0.55 if warmth > 0 else -0.35) * warmth),
-    )
+    rgb: Vec3 = (math.exp(0.30 * warmth), 1.0, math.exp((-0.55 if warmth > 0 else -0.35) * warmth))
     scale = level / _grey(rgb)
     return rgb[0] * scale, rgb[1] * scale, rgb[2] * scale
 

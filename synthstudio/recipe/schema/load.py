@@ -270,7 +270,6 @@ def _line(node: yaml.Node | None, path: Path_) -> int | None:
 
 
 def _siblings(path: Path_) -> list[str]:
-    """Return the fields that the schema knows at `path`."""
     schema = _schema()
     here = _open([schema], schema)
     for part in path:

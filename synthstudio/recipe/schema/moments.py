@@ -66,7 +66,6 @@ class Clip(Base):
 
     @property
     def moves(self) -> dict[Move, float]:
-        """Return the moves that may occur, with weights."""
         named = {self.camera: 1.0} if isinstance(self.camera, str) else self.camera
         return {move: weight for move, weight in named.items() if weight > 0}
 

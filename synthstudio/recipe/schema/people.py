@@ -217,8 +217,7 @@ class Quotas(Base):
         "back, back_right, right, front_right, and their shares; null: as facing_deg says.",
     )
     family: Shares | None = Field(
-        default=None,
-        description="Families of poses and their shares; null: as people.poses says.",
+        default=None, description="Families of poses and their shares; null: as people.poses says."
     )
     body: Annotated[Shares, AfterValidator(_bodies)] | None = Field(
         default=None,

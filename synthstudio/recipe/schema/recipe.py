@@ -11,14 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from synthstudio.core.skeleton import SKELETONS
-from synthstudio.recipe.schema.distributions import (
-    Base,
-    Number,
-    Whole,
-    Within,
-    bell,
-    support,
-)
+from synthstudio.recipe.schema.distributions import Base, Number, Whole, Within, bell, support
 from synthstudio.recipe.schema.moments import Clip, Motion, Variants
 from synthstudio.recipe.schema.people import People, Quotas
 from synthstudio.recipe.schema.scene import (
@@ -170,7 +163,6 @@ class Recipe(Base):
 
     @property
     def backdrops(self) -> tuple[Share, ...]:
-        """Return the backdrops that may occur, with weights."""
         if isinstance(self.backdrop, Mix):
             return tuple(share for share in self.backdrop.choices if share.weight > 0)
         return (Share(weight=1.0, backdrop=self.backdrop),)

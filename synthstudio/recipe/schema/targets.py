@@ -43,8 +43,7 @@ def _within_all(causes: dict[str, AnyNumber]) -> dict[str, AnyNumber]:
 
 Causes = Annotated[
     dict[
-        Literal["self", "person", "object", "truncated"],
-        Annotated[Number, Within(0, MOST_ASKED)],
+        Literal["self", "person", "object", "truncated"], Annotated[Number, Within(0, MOST_ASKED)]
     ],
     AfterValidator(_within_all),
 ]
@@ -90,13 +89,11 @@ class Targets(Base):
 
     @property
     def any(self) -> bool:
-        """Return whether anything is asked."""
         asked = (self.occluded_fraction, self.crowd_index)
         return any(of is not None for of in asked) or bool(self.joints or self.causes)
 
     @property
     def by_things(self) -> bool:
-        """Return whether things are needed to meet the asks."""
         return (
             self.occluded_fraction is not None
             or any(rate > 0 for rate in self.joints.values())

@@ -37,11 +37,9 @@ class Card:
 
     @property
     def right_px(self) -> float:
-        """Return the right edge."""
         return self.left_px + self.alpha.shape[1] * self.per_px
 
     def moved(self, x_px: float, y_px: float = 0.0) -> Card:
-        """Return the card elsewhere."""
         return dataclasses.replace(self, left_px=self.left_px + x_px, top_px=self.top_px + y_px)
 
     def rows(self, y_px: F64) -> I32:
@@ -103,7 +101,6 @@ class PhotoVisibility:
 
 
 def as_annotated(person: PhotoPerson) -> PhotoVisibility:
-    """Return the person as annotated."""
     h, w = person.mask.shape
     step = max(1.0, max(h, w) / SAMPLES)
     rows = np.minimum(np.arange(step / 2, h, step), h - 1)
@@ -137,9 +134,7 @@ def behind(before: PhotoVisibility, card: Card) -> PhotoVisibility:
     hidden = card.grid(before.x_px, before.y_px) >= _OPAQUE
     points = np.nan_to_num(before.points_px, nan=-1e9)
     return dataclasses.replace(
-        before,
-        shown=before.shown & ~hidden,
-        left=before.left * (1 - card.at(points)),
+        before, shown=before.shown & ~hidden, left=before.left * (1 - card.at(points))
     )
 
 
