@@ -9,16 +9,7 @@ import numpy as np
 from synthstudio.core.scene import F64, I32
 from synthstudio.core.spec import Phenotype
 
-VIEWS = (
-    "front",
-    "front_left",
-    "left",
-    "back_left",
-    "back",
-    "back_right",
-    "right",
-    "front_right",
-)
+VIEWS = ("front", "front_left", "left", "back_left", "back", "back_right", "right", "front_right")
 """Which side of a person the camera sees: eight sectors of 45 degrees, front is 0 +- 22.5.
 
 Their order is that of the camera's azimuth about the person, counted towards its left. So a

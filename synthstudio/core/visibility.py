@@ -12,14 +12,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synthstudio.core.labels import (
-    F64,
-    SHARES,
-    STATE_HIDDEN,
-    STATE_OUTSIDE,
-    STATE_VISIBLE,
-    U8,
-)
+from synthstudio.core.labels import F64, SHARES, STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE, U8
 from synthstudio.core.spec import THING_BASE
 
 Bool = NDArray[np.bool_]

@@ -12,7 +12,7 @@ joints in the tests.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.core.camera import NEAR_M, Camera
-from synthstudio.core.scene import (
-    F32,
-    F64,
-    I32,
-    Bool,
-    CutoutLayer,
-    JointPatches,
-    PosedPerson,
-)
+from synthstudio.core.scene import F32, F64, I32, Bool, CutoutLayer, JointPatches, PosedPerson
 from synthstudio.core.spec import THING_BASE
 from synthstudio.core.visibility import EMPTY_BASE, VISIBLE_THRESHOLD
 from synthstudio.dataset.reader import Dataset
@@ -78,18 +70,8 @@ class Tally:
     findings: list[Finding] = field(default_factory=list)
 
     def add(self, other: Tally) -> None:
-        """Add the counts of another tally."""
-        for name in (
-            "frames",
-            "people",
-            "joints",
-            "far_joints",
-            "state_differs",
-            "cause_differs",
-            "fresh_joints",
-            "fresh_error_sum",
-            "fresh_state_differs",
-        ):
+        counts = (f.name for f in fields(self) if f.name not in ("largest_share_error", "findings"))
+        for name in counts:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.largest_share_error = max(self.largest_share_error, other.largest_share_error)
         self.findings += other.findings

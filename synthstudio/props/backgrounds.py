@@ -57,11 +57,7 @@ def panorama_backdrop(spec: HdriBackdrop, radiance: F32, camera: Camera, *, expo
     # One column more on either side, so that bilinear taps wrap round.
     wrapped = np.concatenate([radiance[:, -1:], radiance, radiance[:, :1]], axis=1)
     seen = cv2.remap(
-        wrapped,
-        column + np.float32(1),
-        row,
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
+        wrapped, column + np.float32(1), row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     return linear_to_srgb_u8(toned(seen * np.float32(spec.gain * exposure)))
 
@@ -74,17 +70,6 @@ def plain_backdrop(spec: PlainBackdrop, camera: Camera, *, exposure: float = 1.0
 def sky_backdrop(spec: RoomBackdrop, camera: Camera, *, exposure: float = 1.0) -> U8:
     """(H, W, 3) sRGB: the plain sky that is seen over a room's walls or floor."""
     return _gradient(spec.sky_rgb, spec.sky_rgb, camera, exposure)
-
-
-def turned_panorama(radiance: F32, yaw_rad: float) -> F32:
-    """The panorama turned by `yaw_rad` about z (left is positive), for lighting."""
-    w = radiance.shape[1]
-    shift = -yaw_rad / (2 * math.pi) * w
-    whole = math.floor(shift)
-    part = np.float32(shift - whole)
-    near = np.roll(radiance, whole, axis=1)
-    out: F32 = near * (1 - part) + np.roll(near, 1, axis=1) * part
-    return out
 
 
 def panorama_gain(radiance: F32) -> float:

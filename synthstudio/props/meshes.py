@@ -178,9 +178,7 @@ def _nodes(scene: trimesh.Scene, where: str) -> list[tuple[trimesh.Trimesh, F64]
                 placed.append((mesh, np.asarray(transform, np.float64)))
     except (LookupError, ValueError, TypeError) as error:
         raise AssetError(
-            f"the mesh's nodes do not hang together ({error})",
-            where=where,
-            then="Export it again.",
+            f"the mesh's nodes do not hang together ({error})", where=where, then="Export it again."
         ) from error
     return placed
 

@@ -109,11 +109,7 @@ class Alone:
 
 
 def rasterise(
-    packed: Packed,
-    *,
-    scale: int = 1,
-    only_instance: int | None = None,
-    drawn_only: bool = True,
+    packed: Packed, *, scale: int = 1, only_instance: int | None = None, drawn_only: bool = True
 ) -> VisibilityBuffer:
     """The nearest triangle at every sample centre of the frame.
 
@@ -275,12 +271,7 @@ def view_of(packed: Packed, only_instance: int | None, *, scale: int) -> Any:
 
 
 def _draw(
-    packed: Packed,
-    view: Any,
-    faces: tuple[int, int],
-    shape: tuple[int, int],
-    *,
-    mesh: Any = None,
+    packed: Packed, view: Any, faces: tuple[int, int], shape: tuple[int, int], *, mesh: Any = None
 ) -> wp.array[Any]:
     keys = wp.full(shape, NOTHING, dtype=wp.uint64, device=packed.device)
     first, last = faces

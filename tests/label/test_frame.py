@@ -149,7 +149,7 @@ def test_both_skeletons() -> None:
 
 
 def _evidence(monkeypatch) -> tuple[PersonEvidence, np.ndarray]:
-    """Return what a labelled frame was made of."""
+    """What a labelled frame was made of."""
     kept = {}
 
     def keep(camera, skeleton, **given) -> FrameLabels:

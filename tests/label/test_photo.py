@@ -16,7 +16,7 @@ OBJECT, PERSON = 1000, 9
 
 
 def person(**changes: object) -> Annotated:
-    """Return somebody with four joints: seen, seen, hidden, unlabelled."""
+    """Somebody with four joints: seen, seen, hidden, unlabelled."""
     mask = np.ones((30, 24), np.bool_)
     base = Annotated(
         instance=1,
@@ -48,7 +48,7 @@ def layer(x: int, y: int, w: int, h: int, alpha: float, instance: int = OBJECT) 
 
 
 def looped(who: Annotated, joint: int, layers: tuple[CutoutLayer, ...]) -> dict[int, float]:
-    """Return what each layer hides of a joint's disc: pixel by pixel, in plain Python."""
+    """What each layer hides of a joint's disc: pixel by pixel, in plain Python."""
     x, y = (float(v) for v in who.joints_px[joint])
     r = float(who.radius_px[joint])
     inside = [

@@ -18,7 +18,7 @@ POINTS = 1000  # a person
 
 
 def first_hit(triangles, rays):
-    """Return (z share along each ray, triangle) of the first hit from the eye on, by Embree."""
+    """(z share along each ray, triangle) of the first hit from the eye on, by Embree."""
     scene = EmbreeScene()
     TriangleMesh(scene, triangles.astype(np.float32))
     hit = scene.run(np.zeros_like(rays), rays, query="INTERSECT", output=True)

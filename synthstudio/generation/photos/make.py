@@ -344,9 +344,7 @@ def _pasted_row(
     return convert_row(row, frame, stage.annotated_skeleton)
 
 
-def renumbered(
-    layers: tuple[CutoutLayer, ...],
-) -> tuple[tuple[CutoutLayer, ...], dict[int, int]]:
+def renumbered(layers: tuple[CutoutLayer, ...]) -> tuple[tuple[CutoutLayer, ...], dict[int, int]]:
     """Layers whose people are numbered from 2, and what those numbers stand for.
 
     Where a pasted person is drawn alone it is person 1, whoever that is in the photo.

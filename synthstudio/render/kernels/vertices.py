@@ -117,10 +117,7 @@ def normal_map_kernel(
 
 @wp.kernel
 def merge_kernel(
-    part: wp.array2d[wp.uint64],
-    left: wp.int32,
-    top: wp.int32,
-    keys: wp.array2d[wp.uint64],
+    part: wp.array2d[wp.uint64], left: wp.int32, top: wp.int32, keys: wp.array2d[wp.uint64]
 ):
     """Take over the nearer samples of a part of the buffer: dim (rows, runs of RUN columns)."""
     i, run = wp.tid()
