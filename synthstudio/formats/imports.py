@@ -1,6 +1,6 @@
 """Another tool's file or folder imported as a data set.
 
-What the importers read is not trusted: see core/safe_json.py, safe_npz.py, safe_paths.py, rle.py
+What the importers read is not trusted: see core/safe_json.py, safe_files.py, masks.py
 and formats/checked.py. Images are decoded once and copied; nothing outside `out` is written.
 """
 

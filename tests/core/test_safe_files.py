@@ -5,7 +5,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from synthstudio.core import safe_files as safe_npz
+from synthstudio.core import safe_files
 from synthstudio.core.errors import FormatError
 from synthstudio.core.safe_files import NpzWriter, file_inside, plain_name, read_npz
 
@@ -115,7 +115,7 @@ def test_members_that_are_not_what_they_say(data, tmp_path) -> None:
 
 
 def test_bombs_and_broken_archives(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(safe_npz, "_FREE_BYTES", 100_000)
+    monkeypatch.setattr(safe_files, "_FREE_BYTES", 100_000)
     bomb = archive(tmp_path / "bomb.npz", a=npy(np.zeros(1_000_000)))
     with pytest.raises(FormatError, match="unpacks to"):
         read_npz(bomb, ["a"], tmp_path)
