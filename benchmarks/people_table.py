@@ -26,9 +26,10 @@ from benchmarks import scale_dataset
 from benchmarks.studio import source_set
 from synthstudio.dataset.query import parse
 from synthstudio.dataset.reader import Dataset
+from synthstudio.review.risk.people import facet, find, joint_facet
 from synthstudio.review.risk.queue import control_rows, risk_order
 from synthstudio.review.risk.scores import risk
-from synthstudio.review.risk.table import facet, find, joint_facet, people_table
+from synthstudio.review.risk.table import people_table
 
 FILTER_LIMIT_MS = 300
 QUERIES = (

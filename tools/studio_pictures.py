@@ -31,9 +31,10 @@ from synthstudio.recipe.schema import load
 from synthstudio.review.check import base_of
 from synthstudio.review.edits import apply
 from synthstudio.review.history import state
+from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.queue import next_people, risk_order
 from synthstudio.review.risk.scores import risk_of
-from synthstudio.review.risk.table import PeopleTable, people_table
+from synthstudio.review.risk.table import people_table
 from synthstudio.review.settings import set_share
 from synthstudio.review.store import Store, open_store, register
 from synthstudio.review.team import members

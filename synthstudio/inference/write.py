@@ -196,7 +196,7 @@ def put_layer(
     if key not in datasets(store):
         register(store, dataset, dataset.folder.resolve().name[:80] or "dataset")
     rows = (_prediction(person, skeleton) for person in people)
-    return put_predictions(store, key, layer, rows, anew=True)
+    return put_predictions(store, key, layer, rows, replace=True)
 
 
 def _prediction(person: Person, skeleton: Skeleton) -> Prediction:

@@ -9,7 +9,7 @@ from typing import Literal
 from sqlalchemy import func, or_, select
 
 from synthstudio.core.errors import Refused
-from synthstudio.review.check import check_name
+from synthstudio.review.check import check_name, invalid
 from synthstudio.review.models import SavedViewRow, SettingRow
 from synthstudio.review.risk.queue import CONTROL_SHARE
 from synthstudio.review.store import Store
@@ -21,7 +21,7 @@ _DEFAULTS: dict[Share, float] = {"second_share": SECOND_SHARE, "control_share": 
 
 
 def share_of(store: Store, dataset: str, name: Share) -> float:
-    """Return the chosen share of a data set's people, or the usual one; 0 to 1."""
+    """The chosen share of a data set's people, or the default; 0 to 1."""
     with store.reading() as session:
         row = session.get(SettingRow, (dataset, name))
         value = _DEFAULTS[name] if row is None else row.value
@@ -32,13 +32,7 @@ def set_share(store: Store, dataset: str, name: Share, share: float, *, by: User
     """Choose a share. Refused: "role", "invalid"."""
     require(by, "assign")
     if not _is_share(share):
-        raise Refused(
-            "no such share",
-            where=name,
-            expected="0 to 1",
-            got=repr(share)[:40],
-            reason="invalid",
-        )
+        invalid("not a share", name, expected="0 to 1", got=share)
     with store.session() as session:
         session.merge(SettingRow(dataset=dataset, key=name, value=float(share)))
 
@@ -48,7 +42,7 @@ def _is_share(value: object) -> bool:
 
 
 MAX_VIEWS = 200
-"""That one person, or everybody together, may keep for a data set."""
+"""Of one user, and of all users together, for each data set."""
 MAX_QUERY = 10_000
 
 
@@ -64,7 +58,7 @@ class View:
 
 
 def views(store: Store, dataset: str, *, who: User) -> list[View]:
-    """Return the views that a person sees: those for all, then the person's own, by name."""
+    """The views that a user sees: those for all, then the user's own, by name."""
     query = select(SavedViewRow).where(
         SavedViewRow.dataset == dataset,
         or_(SavedViewRow.who.is_(None), SavedViewRow.who == who.name),
@@ -84,12 +78,12 @@ def save_view(
     options: Mapping[str, str] | None = None,
     for_all: bool = False,
 ) -> View:
-    """Keep a view; one of the same name and owner is replaced. Refused: "role" or "invalid"."""
+    """Save a view; one of the same name and owner is replaced. Refused: "role" or "invalid"."""
     require(who, "save_view_for_all" if for_all else "save_view")
     check_name(name, "name of the view")
     kept = {str(k): str(v) for k, v in (options or {}).items()}
     if len(query) > MAX_QUERY or sum(len(k) + len(v) for k, v in kept.items()) > MAX_QUERY:
-        raise _invalid("this view is too long", f"at most {MAX_QUERY:,} characters")
+        invalid("this view is too long", "view", expected=f"at most {MAX_QUERY:,} characters")
     owner = None if for_all else who.name
     same_owner = SavedViewRow.who.is_(None) if for_all else SavedViewRow.who == owner
     with store.session() as session:
@@ -97,7 +91,8 @@ def save_view(
         row = session.scalars(own.where(SavedViewRow.name == name)).first()
         if row is None:
             if (session.scalar(select(func.count()).select_from(own.subquery())) or 0) >= MAX_VIEWS:
-                raise _invalid("there are too many saved views", f"at most {MAX_VIEWS}")
+                expected = f"at most {MAX_VIEWS}"
+                invalid("there are too many saved views", "view", expected=expected)
             row = SavedViewRow(dataset=dataset, name=name, who=owner)
             session.add(row)
         row.query, row.options = query, kept
@@ -106,7 +101,7 @@ def save_view(
 
 
 def delete_view(store: Store, view: View, *, who: User) -> None:
-    """Forget a view: one's own, or one for all by a lead. Refused("gone") when there is none."""
+    """Delete a view: one's own, or one for all by a lead. Refused("gone") when there is none."""
     require(who, "save_view_for_all" if view.who is None else "save_view")
     with store.session() as session:
         row = session.get(SavedViewRow, view.id)
@@ -117,7 +112,3 @@ def delete_view(store: Store, view: View, *, who: User) -> None:
 
 def _view(row: SavedViewRow) -> View:
     return View(id=row.id, name=row.name, query=row.query, who=row.who, options=dict(row.options))
-
-
-def _invalid(what: str, expected: str) -> Refused:
-    return Refused(what, where="view", expected=expected, reason="invalid")

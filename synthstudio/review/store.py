@@ -1,4 +1,4 @@
-"""The review store: a SQLite file or a PostgreSQL database, opened, migrated and locked right."""
+"""The review store: a SQLite file or a PostgreSQL database, opened, migrated, locked, copied."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BUSY_S = 10.0
 """How long a writer waits for another one before the op is refused as busy."""
 FILE_NAME = "review.db"
 _FULL = ("disk is full", "no space left", "disk full", "53100")
-_SAY_AGAIN = ("locked", "busy", *_FULL, "readonly", "read-only", "unable to open", "disk i/o")
+_TEMPORARY = ("locked", "busy", *_FULL, "readonly", "read-only", "unable to open", "disk i/o")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,12 +62,11 @@ class Store:
             yield session
 
     def close(self) -> None:
-        """Give back all connections."""
         self.engine.dispose()
 
 
 def default_url(folder: Path) -> str:
-    """Return the URL of the SQLite store in a folder: beside data sets, never inside one."""
+    """The URL of the SQLite store in a folder: beside data sets, never inside one."""
     path = (Path(folder) / FILE_NAME).resolve()
     return URL.create("sqlite", database=str(path)).render_as_string()
 
@@ -101,7 +100,7 @@ def open_store(url: str, *, make: bool = True) -> Store:
 
 
 def dataset_key(dataset: Dataset) -> str:
-    """Return what the store calls a data set: the SHA-256 of its dataset.json."""
+    """The store's name of a data set: the SHA-256 of its dataset.json."""
     return hashlib.sha256((dataset.folder / MANIFEST_NAME).read_bytes()).hexdigest()
 
 
@@ -171,7 +170,7 @@ def _bad_url(what: str) -> ReviewError:
 
 
 def _engine(url: URL, *, foreign_keys: bool) -> Engine:
-    """Return an engine; one without foreign keys is for migrations, one connection at a time."""
+    """An engine; one without foreign keys is for migrations, one connection at a time."""
     more: dict[str, Any] = {} if foreign_keys else {"poolclass": NullPool}
     if url.get_backend_name() == "sqlite":
         engine = create_engine(url, connect_args={"timeout": BUSY_S}, **more)
@@ -194,7 +193,7 @@ def _engine(url: URL, *, foreign_keys: bool) -> Engine:
 def _set_up_sqlite(engine: Engine, *, foreign_keys: bool) -> None:
     @event.listens_for(engine, "connect")
     def _connected(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # this file says BEGIN itself
+        connection.isolation_level = None  # this file sends BEGIN itself
         # Full: what was acknowledged is there after a power cut too.
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
@@ -223,7 +222,7 @@ def _use_wal(engine: Engine, where: str) -> None:
 
 @contextmanager
 def refusing(where: str) -> Iterator[None]:
-    """Turn what will pass by itself into Refused("busy")."""
+    """Turn a temporary failure into Refused("busy")."""
     try:
         yield
     except (exc.OperationalError, exc.TimeoutError) as error:
@@ -231,10 +230,10 @@ def refusing(where: str) -> Iterator[None]:
 
 
 def as_refused(error: Exception, where: str) -> Exception:
-    """Return Refused("busy") for a database that is locked, full or away; else the error."""
+    """Refused("busy") for a database that is locked, full or unreachable; else the error."""
     text = str(getattr(error, "orig", error)).lower()
     if isinstance(error, exc.OperationalError) and "sqlite" in str(type(error.orig)):
-        if not any(sign in text for sign in _SAY_AGAIN):
+        if not any(sign in text for sign in _TEMPORARY):
             return _unusable(where, error)
     if any(sign in text for sign in _FULL):
         what, then = "the database's disk is full", "Free some space; it will be sent again."
@@ -265,7 +264,7 @@ def backup(store: Store, path: Path) -> Path:
     """
     if path.exists():
         raise ReviewError(
-            "a backup overwrites nothing", where=str(path), expected="a new file name"
+            "a backup does not overwrite a file", where=str(path), expected="a new file name"
         )
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -28,7 +28,7 @@ from synthstudio.studio.settings import Settings
 from synthstudio.studio.text import NAME_CHARS, checked_name, plain
 
 if TYPE_CHECKING:
-    from synthstudio.review.risk.table import PeopleTable
+    from synthstudio.review.risk.people import PeopleTable
 
 _ROLE_KEPT_S = 10.0
 _MARKS = ("dataset.json", "index.json")

@@ -20,14 +20,8 @@ from synthstudio.dataset.query_fields import FIELDS, GROUPS
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE
 from synthstudio.review.risk import table as caching
-from synthstudio.review.risk.table import (
-    PeopleTable,
-    _frame_rows,
-    facet,
-    find,
-    joint_facet,
-    people_table,
-)
+from synthstudio.review.risk.people import PeopleTable, facet, find, joint_facet
+from synthstudio.review.risk.table import _frame_rows, people_table
 
 EDGES = (0.0, 0.1, 0.25, 0.3, 0.5, 1.0, 2.0, 40.0)
 

@@ -1,5 +1,7 @@
 """The docs of review name what there is: every field of a query, every command."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,30 @@ def test_review_docs_name_every_command() -> None:
     names = [c.name or c.callback.__name__ for c in app.registered_commands]
     assert len(names) == 7
     assert [name for name in names if f"synthstudio review {name} " not in text] == []
+
+
+WITHOUT_DATABASES = """
+import sys
+from importlib.machinery import PathFinder
+
+class Without:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        hidden = name.split(".")[0] in ("sqlalchemy", "alembic", "psycopg")
+        return None if hidden else PathFinder.find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Without
+import synthstudio.cli, synthstudio.generation.audit, synthstudio.generation.pipeline
+import synthstudio.formats.export, synthstudio.inference.write
+from synthstudio.core.errors import ReviewError
+try:
+    import synthstudio.review.store
+except ReviewError as error:
+    print(error)
+"""
+
+
+def test_without_its_packages_it_says_what_to_install_and_the_rest_works() -> None:
+    command = [sys.executable, "-c", WITHOUT_DATABASES]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert 'pip install "synthstudio[studio]"' in done.stdout

@@ -21,6 +21,7 @@ from synthstudio.review.risk.findings import (
     stored_signals,
     validation_findings,
 )
+from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.predictions import (
     Prediction,
     disagreement,
@@ -31,7 +32,7 @@ from synthstudio.review.risk.predictions import (
     put_predictions,
 )
 from synthstudio.review.risk.scores import Risk, risk, table_signals
-from synthstudio.review.risk.table import PeopleTable, people_table
+from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import open_store
 
 FRAMES, EACH, BAD = 150, 4, 6  # 1 person in 100 is spoilt
@@ -288,7 +289,7 @@ def test_predictions_are_kept_and_checked(store_url: str, tmp_path: Path) -> Non
     put_predictions(store, key, "a", [better])
     assert [list(iter_predictions(store, key, layer)) for layer in "ab"] == [[better], [first]]
     other = Prediction(frame=0, instance=1)
-    assert put_predictions(store, key, "a", [other], anew=True) == 1
+    assert put_predictions(store, key, "a", [other], replace=True) == 1
     assert list(iter_predictions(store, key, "a")) == [other]
     bad: list[dict[str, object]] = [
         {"joints": {"nose": (math.nan, 0.0, 1.0)}},
@@ -304,7 +305,7 @@ def test_predictions_are_kept_and_checked(store_url: str, tmp_path: Path) -> Non
     for changes in bad:
         values = {"frame": 0, "instance": 1} | changes
         with pytest.raises(Refused):
-            put_predictions(store, key, "a", [better, Prediction(**values)], anew=True)
+            put_predictions(store, key, "a", [better, Prediction(**values)], replace=True)
     assert list(iter_predictions(store, key, "a")) == [other]  # all or none
     with pytest.raises(ReviewError, match="does not know"):
         put_predictions(store, "0" * 64, "a", [better])

@@ -308,7 +308,7 @@ def test_backup_while_others_write(store, tmp_path, request):
     edits.apply(copy, op("edit", len(found)), who=ANNA, base=ON_DISK)
     copy.close()
     assert sorted(p.name for p in path.parent.iterdir())[0] == "copy"
-    with pytest.raises(ReviewError, match="overwrites nothing"):
+    with pytest.raises(ReviewError, match="does not overwrite"):
         backup(store, path)
 
 

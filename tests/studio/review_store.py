@@ -12,7 +12,8 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.review.check import base_of
 from synthstudio.review.edits import apply
 from synthstudio.review.history import state
-from synthstudio.review.risk.table import PeopleTable, people_table
+from synthstudio.review.risk.people import PeopleTable
+from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import Store, open_store
 from synthstudio.review.team import members
 from synthstudio.review.values import MAIN, JointLabel, Op, Person, Role, Status, User

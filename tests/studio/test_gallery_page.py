@@ -20,7 +20,8 @@ from synthstudio.dataset.filter import query_of
 from synthstudio.dataset.matching import matching_people
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review import history, settings
-from synthstudio.review.risk.table import PeopleTable, people_table
+from synthstudio.review.risk.people import PeopleTable
+from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import Store, dataset_key, open_store
 from synthstudio.review.team import members
 from synthstudio.review.values import User

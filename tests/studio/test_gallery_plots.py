@@ -9,9 +9,9 @@ import pytest
 
 from synthstudio.core.labels import CAUSES
 from synthstudio.dataset.reader import Dataset
-from synthstudio.review.risk.people import facet, joint_facet
+from synthstudio.review.risk.people import PeopleTable, facet, joint_facet
 from synthstudio.review.risk.review_fields import matching_rows, parse_query
-from synthstudio.review.risk.table import PeopleTable, people_table
+from synthstudio.review.risk.table import people_table
 from synthstudio.studio.drawing import plots
 from synthstudio.studio.gallery.filters import Form, query_text
 from synthstudio.studio.gallery.panel import _add_filter, _clicked_point, narrow

@@ -12,7 +12,7 @@ from synthstudio.quality.subject import flip_of
 from synthstudio.review.risk.people import F64, I64, PeopleTable, bones_of
 from synthstudio.review.risk.signals import Signal, in_chunks, labelled_px, ramp, signal, worst
 
-_SAMPLE = 20_000  # people that the usual lengths of bones are learnt from
+_SAMPLE = 20_000  # people that the usual lengths of bones are estimated from
 _LEAST_BONES = 4
 _LEAST_PEOPLE = 30
 _SHORT = 0.15  # log of the least ratio that lengths of bones are thought to vary by
@@ -137,7 +137,7 @@ def _known(px: F64, state: NDArray[np.uint8], joint: int) -> Mask:
 
 
 def _turn(side: F64, down: F64) -> F64:
-    """Return (N,) sines from `side` to `down` (2, N): positive when seen from the front."""
+    """(N,) sines from `side` to `down` (2, N): positive when seen from the front."""
     size = _length(side) * _length(down)
     with np.errstate(invalid="ignore"):
         turned = (side[0] * down[1] - side[1] * down[0]) / np.maximum(size, 1e-9)
@@ -151,7 +151,7 @@ def _length(vectors: F64) -> F64:
 def bones(table: PeopleTable) -> Signal:
     """Bones that are too long (in 3D also too short) beside the rest of their body.
 
-    What is usual is learnt from the set itself. A body's size is the median over its bones of
+    What is usual is estimated from the set itself. A body's size is the median over its bones of
     how long each is beside the usual one, so one wrong joint does not move it. In a picture a
     bone may look short, never long.
     """
@@ -198,7 +198,7 @@ def _logs_2d(table: PeopleTable, pairs: I64, some: slice | I64) -> F64:
 
 
 def _beside_body(logs: F64, usual: F64) -> F64:
-    """Return (B, N) logs of lengths over what the rest of each body lets expect; NaN: unknown."""
+    """(B, N) logs of lengths over those expected from the rest of each body; NaN: unknown."""
     beside = logs - usual[:, None]
     enough = np.isfinite(beside).sum(axis=0) >= _LEAST_BONES
     size = _median(np.where(enough, beside, 0.0), axis=0)
@@ -206,7 +206,7 @@ def _beside_body(logs: F64, usual: F64) -> F64:
 
 
 def _usual(table: PeopleTable, pairs: I64, *, space: bool) -> tuple[F64, F64]:
-    """Return (B,) the usual log of each bone's length, and how far above it is still usual.
+    """(B,) the usual log of each bone's length, and how far above it is still usual.
 
     Infinite where fewer than _LEAST_PEOPLE tell: then no length is unusual.
     """
@@ -230,7 +230,7 @@ def _usual(table: PeopleTable, pairs: I64, *, space: bool) -> tuple[F64, F64]:
 
 
 def _median(values: F64, axis: int) -> F64:
-    """Return medians that leave NaN out; NaN where nothing else is, without a warning."""
+    """Medians without NaN (np.nanmedian is slower and warns); NaN where nothing else is."""
     ordered = np.sort(values, axis=axis)  # NaN last
     counts = np.isfinite(values).sum(axis=axis, keepdims=True)
     low = np.take_along_axis(ordered, np.maximum((counts - 1) // 2, 0), axis)

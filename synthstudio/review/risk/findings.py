@@ -119,32 +119,32 @@ def audit_findings(path: Path) -> Iterator[PersonFinding]:
     yield from parse_audit(read_json(path).get("findings"), str(path))
 
 
-def parse_audit(told: object, where: str) -> Iterator[PersonFinding]:
+def parse_audit(findings: object, where: str) -> Iterator[PersonFinding]:
     """Yield what a list of an audit's findings says; ReviewError for anything else."""
-    if not isinstance(told, list):
+    if not isinstance(findings, list):
         raise ReviewError(
-            "this audit does not say which joints differ",
+            "this audit does not list the joints that differ",
             where=where,
             expected="a list `findings`",
-            got=type(told).__name__,
+            got=type(findings).__name__,
             then="Make it with: synthstudio audit DATASET --json > FILE",
         )
-    for place, finding in enumerate(told):
-        yield _audited(finding, f"{where}, findings[{place}]")
+    for place, finding in enumerate(findings):
+        yield _audit_finding(finding, f"{where}, findings[{place}]")
 
 
-def _audited(finding: Any, where: str) -> PersonFinding:
+def _audit_finding(finding: Any, where: str) -> PersonFinding:
     try:
         frame, instance, joint = finding["frame"], finding["instance"], finding["joint"]
         causes = finding["stored_cause"], finding["again_cause"]
         shares = float(finding["stored"][0]), float(finding["again"][0])
         if type(frame) is not int or type(instance) is not int or not math.isfinite(sum(shares)):
-            raise ValueError("numbers that are none")
+            raise ValueError("not numbers")
         if not all(isinstance(text, str) for text in (joint, *causes)):
-            raise ValueError("names that are none")
+            raise ValueError("not names")
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise ReviewError(
-            "no finding of an audit",
+            "not a finding of an audit",
             where=where,
             got=repr(error)[:120],
             expected="frame, instance, joint, stored, again and their causes",
@@ -163,7 +163,7 @@ def store_findings(
     store: Store,
     key: str,
     kind: Kind,
-    doubts: Iterable[PersonFinding],
+    findings: Iterable[PersonFinding],
     *,
     frames: int | None = None,
 ) -> CheckRun:
@@ -173,13 +173,13 @@ def store_findings(
     `frames`: only the first so many were looked at; None: all.
     """
     gathered: dict[tuple[int, int], list[PersonFinding]] = {}
-    for doubt in doubts:
-        own = gathered.setdefault((doubt.frame, doubt.instance), [])
-        own.append(doubt)
+    for finding in findings:
+        own = gathered.setdefault((finding.frame, finding.instance), [])
+        own.append(finding)
         own.sort(key=lambda d: -d.score)
         del own[_MOST_TEXTS:]
     with store.session() as session:
-        _forget(session, key, kind)
+        _remove_findings(session, key, kind)
         people = iter(sorted(gathered))
         while some := list(islice(people, _AT_ONCE)):
             had = {(row.frame, row.instance): row for row in _rows(session, key, some)}
@@ -210,7 +210,7 @@ def last_runs(store: Store, key: str) -> dict[Kind, CheckRun]:
         }
 
 
-def _forget(session: Session, key: str, kind: Kind) -> None:
+def _remove_findings(session: Session, key: str, kind: Kind) -> None:
     rows = session.scalars(select(RiskRow).where(RiskRow.dataset == key)).all()
     alone = []
     for row in rows:
@@ -245,13 +245,13 @@ def stored_signals(store: Store, table: PeopleTable) -> tuple[Signal, ...]:
         result = session.execute(query.where(RiskRow.dataset == table.key))
         for page in result.partitions(2000):
             numbers = np.array([(r.frame, r.instance) for r in page], np.int64).reshape(-1, 2)
-            for row, told in zip(table.rows_of(*numbers.T).tolist(), page, strict=True):
+            for row, stored in zip(table.rows_of(*numbers.T).tolist(), page, strict=True):
                 if row >= 0:
-                    _sort_in(texts, scores, row, told.reasons)
+                    _add_reasons(texts, scores, row, stored.reasons)
     return tuple(_signal(kind, table.people, scores[kind], texts[kind]) for kind in texts)
 
 
-def _sort_in(
+def _add_reasons(
     texts: Mapping[Kind, dict[int, tuple[str, ...]]],
     scores: Mapping[Kind, np.ndarray],
     row: int,
@@ -266,8 +266,8 @@ def _sort_in(
 
 def _score(reasons: list[str]) -> float:
     """Return the largest score that texts have before their colon."""
-    told = [re.match(r"[a-z]+ (0\.\d\d|1\.00): ", text) for text in reasons]
-    return max((float(match[1]) for match in told if match), default=0.0)
+    matches = [re.match(r"[a-z]+ (0\.\d\d|1\.00): ", text) for text in reasons]
+    return max((float(match[1]) for match in matches if match), default=0.0)
 
 
 def _signal(
@@ -303,7 +303,7 @@ def validate_rows(
         report(done, total, done / max(1e-6, time.monotonic() - started))
 
     found = validation_findings(dataset, frames=frames, on_step=step)
-    return _kept(store, dataset, "validation", list(found), frames)
+    return _store(store, dataset, "validation", list(found), frames)
 
 
 def audit_by_rays(
@@ -328,7 +328,7 @@ def audit_by_rays(
         found = _photos(dataset, frames, assets, device, report)
     else:
         found = _rendered(dataset, frames, assets, workers, device, report)
-    return _kept(store, dataset, "audit", list(found), frames)
+    return _store(store, dataset, "audit", list(found), frames)
 
 
 def import_audit(store: Store, dataset: Dataset, path: Path) -> CheckRun:
@@ -337,22 +337,22 @@ def import_audit(store: Store, dataset: Dataset, path: Path) -> CheckRun:
     ReviewError for another file, and for an audit of people whom the set does not hold.
     """
     found = list(audit_findings(path))
-    strangers = {(doubt.frame, doubt.instance) for doubt in found}
+    unknown = {(finding.frame, finding.instance) for finding in found}
     for row in dataset.iter_instances(["frame_index", "instance"]):
-        strangers.discard((row["frame_index"], row["instance"]))
-    if strangers:
-        frame, instance = min(strangers)
+        unknown.discard((row["frame_index"], row["instance"]))
+    if unknown:
+        frame, instance = min(unknown)
         raise ReviewError(
             "this audit is of another data set",
             where=str(path),
             got=f"frame {frame}, person {instance}",
             expected=f"people of {dataset.folder.name}",
         )
-    looked = read_json(path).get("frames")
-    return _kept(store, dataset, "audit", found, looked if type(looked) is int else None)
+    checked = read_json(path).get("frames")
+    return _store(store, dataset, "audit", found, checked if type(checked) is int else None)
 
 
-def _kept(
+def _store(
     store: Store, dataset: Dataset, kind: Kind, found: list[PersonFinding], frames: int | None
 ) -> CheckRun:
     part = None if frames is None or frames >= dataset.frames else frames
@@ -401,7 +401,7 @@ def _sentence(text: str) -> PersonFinding:
     """Return what the audit of photos says of a person of a photo."""
     match = _SENTENCE.fullmatch(text)
     if match is None:
-        raise ReviewError("no finding of an audit of photos", where="audit", got=text[:80])
+        raise ReviewError("not a finding of an audit of photos", where="audit", got=text[:80])
     frame, instance, joint, what = match.groups()
     return PersonFinding(
         frame=int(frame),

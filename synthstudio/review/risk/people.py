@@ -1,10 +1,10 @@
-"""All people of a data set as columns of numbers: what filters, plots and risks are reckoned on.
+"""All people of a data set as columns of numbers: what filters, plots and risks are computed on.
 
 Columns lie one after the other in memory (joints first, people last), so that a question about
 one joint reads that joint's numbers alone. Letters: P people, F frames, J joints, B bones.
 
     frame (P), frame_row (P), instance (P)     where a person is; frame_row: place among F frames
-    px (2J, P) f32                             x and y of each joint, NaN where nobody knows
+    px (2J, P) f32                             x and y of each joint, NaN where unknown
     state, cause, origin (J, P) u8             codes: NO_STATE, CAUSES, ORIGINS; OTHER: none of them
     ambiguous (J, P) bool    shares (5J, P)    as stored, float64: filters say the same as `filter`
     person.COLUMN (P), frame.COLUMN (F)        every field of the query language: float64 with NaN
@@ -50,7 +50,7 @@ _BOX = "modal_box_px"
 
 
 def bones_of(joints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
-    """Return B pairs of joints that a skeleton joins by a bone of about one length a person.
+    """B pairs of joints with a bone between them, whose length is constant for a person.
 
     Feet and faces are left out: their ends lie on the skin, and their lengths say little.
     """
@@ -62,14 +62,14 @@ def bones_of(joints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
 
 
 def column_name(field: Field) -> str:
-    """Return the name under which a field of the query language is held."""
+    """The key in `arrays` of a field of the query language."""
     table = "frame" if field.table == "frame" else "person"
     element = "" if field.element is None else f"[{field.element}]"
     return f"{table}.{field.column}{element}"
 
 
 def number_columns(table: str) -> dict[str, tuple[str, int | None]]:
-    """Return name -> (stored column, element) of all numbers of a table, "person" or "frame"."""
+    """Name -> (stored column, element) of all numbers of a table, "person" or "frame"."""
     wanted = [
         (f.column, f.element, column_name(f))
         for f in FIELDS.values()
@@ -81,7 +81,7 @@ def number_columns(table: str) -> dict[str, tuple[str, int | None]]:
 
 
 def text_columns(table: str) -> dict[str, str]:
-    """Return name -> stored column of all texts, lists of names and flags of a table."""
+    """Name -> stored column of all texts, lists of names and flags of a table."""
     return {
         column_name(f): f.column for f in FIELDS.values() if f.table == table and f.kind != "number"
     }
@@ -103,117 +103,88 @@ class PeopleTable:
 
     @property
     def skeleton(self) -> Skeleton:
-        """Return the skeleton of the data set."""
         return get_skeleton(self.skeleton_name)
 
     @property
     def joints(self) -> tuple[str, ...]:
-        """Return the names of the joints."""
         return self.skeleton.joints
 
     @property
     def people(self) -> int:
-        """Return P."""
         return len(self.arrays["frame"])
 
     def field(self, field: Field) -> Column:
-        """Return a field's values, for queries."""
         name = column_name(field)
         rows = self.arrays["frame_row"] if field.table == "frame" else None
         return Column(self.arrays[name], self.names.get(name), rows)
 
     def joint_values(self, name: str, place: int) -> Array:
-        """Return (P,) entry `place` of each person's list `name`, for queries."""
+        """(P,) entry `place` of each person's list `name`, for queries."""
         return self.arrays[name][place]
 
     @property
     def frames(self) -> int:
-        """Return F, frames without people included."""
+        """F, frames without people included."""
         return len(self.arrays["frame.index"])
 
     @property
     def frame(self) -> I64:
-        """Return (P,) the index of each person's frame, rising."""
+        """(P,) the index of each person's frame, rising."""
         return self.arrays["frame"]
 
     @property
     def instance(self) -> I64:
-        """Return (P,) the number of each person in its frame."""
+        """(P,) the number of each person in its frame."""
         return self.arrays["instance"]
 
     @property
     def joints_px(self) -> NDArray[np.float32]:
-        """Return (P, J, 2) places, NaN where nobody knows."""
+        """(P, J, 2) places, NaN where unknown."""
         return self.arrays["px"].reshape(len(self.joints), 2, self.people).transpose(2, 0, 1)
 
     @property
     def state(self) -> NDArray[np.uint8]:
-        """Return (P, J) states; NO_STATE: unlabelled."""
+        """(P, J) states; NO_STATE: unlabelled."""
         return self.arrays["state"].T
 
     @property
     def cause(self) -> NDArray[np.uint8]:
-        """Return (P, J) places in core.labels.CAUSES."""
+        """(P, J) places in core.labels.CAUSES."""
         return self.arrays["cause"].T
 
     @property
-    def origin(self) -> NDArray[np.uint8]:
-        """Return (P, J) places in ORIGINS."""
-        return self.arrays["origin"].T
-
-    @property
-    def ambiguous(self) -> NDArray[np.bool_]:
-        """Return (P, J) whether a joint is nearly as much hidden as visible."""
-        return self.arrays["ambiguous"].T
-
-    @property
     def shares(self) -> F64:
-        """Return (P, J, 5) shares in the order of SHARES, NaN where nobody knows."""
+        """(P, J, 5) shares in the order of SHARES, NaN where unknown."""
         flat = self.arrays["shares"].reshape(len(self.joints), len(SHARES), self.people)
         return flat.transpose(2, 0, 1)
 
     @property
     def modal_box_px(self) -> F64:
-        """Return (P, 4) x, y, width and height of what is seen of each person."""
+        """(P, 4) x, y, width and height of what is seen of each person."""
         return np.stack([self.arrays[f"person.{_BOX}[{k}]"] for k in range(4)], axis=1)
 
     @property
     def occluded(self) -> F64:
-        """Return (P,) the occluded fraction, NaN where nobody knows."""
+        """(P,) the occluded fraction, NaN where unknown."""
         return self.number("occluded")
 
     @property
-    def truncated(self) -> F64:
-        """Return (P,) the share outside the frame, NaN where nobody knows."""
-        return self.number("truncated")
-
-    @property
-    def depth(self) -> F64:
-        """Return (P,) metres from the camera, NaN where nobody knows."""
-        return self.number("depth")
-
-    @property
-    def crowd(self) -> F64:
-        """Return (P,) the crowd index of each person's frame, NaN where nobody knows."""
-        return self.number("crowd")
-
-    @property
     def area_px(self) -> F64:
-        """Return (P,) the area that errors are measured by: of the whole person where it is known.
+        """(P,) the area that errors are measured by: of the whole person where it is known.
 
-        Never below one pixel. It is the modal area of people whose whole outline nobody knows.
+        Never below one pixel. It is the modal area of people whose complete outline is unknown.
         """
         whole, seen = self.number("whole_area"), self.number("area")
         return np.maximum(np.where(np.isnan(whole), seen, np.maximum(whole, seen)), 1.0)
 
     def number(self, name: str) -> F64:
-        """Return (P,) a field of the query language that is a number; DatasetError for others."""
+        """(P,) a field of the query language that is a number; DatasetError for others."""
         field = _field(name, ("number",))
         values = self.arrays[column_name(field)]
         return values[self.arrays["frame_row"]] if field.table == "frame" else values
 
     def codes(self, name: str) -> tuple[NDArray[np.int32], pa.Array]:
-        """Return (P,) places in the names, -1 for null, and the names of a field that is text."""
+        """(P,) places in the names, -1 for null, and the names of a field that is text."""
         column = column_name(_field(name, ("text", "list", "flag")))
         values = self.arrays[column]
         if column.startswith("frame."):
@@ -221,7 +192,7 @@ class PeopleTable:
         return values, self.names[column]
 
     def texts(self, name: str, rows: I64) -> list[str | None]:
-        """Return the values of a field that is text for some rows; lists joined by commas."""
+        """The values of a text field in some rows; lists are joined by commas."""
         codes, names = self.codes(name)
         own = codes[rows]
         found = names.take(pa.array(own, mask=own < 0)).to_pylist()
@@ -230,7 +201,7 @@ class PeopleTable:
         return [None if text is None else format_list(text) for text in found]
 
     def row_of(self, frame: int, instance: int) -> int:
-        """Return the row of a person; DatasetError when the data set has no such person."""
+        """The row of a person; DatasetError when the data set has no such person."""
         found = int(self.rows_of(np.array([frame]), np.array([instance]))[0])
         if found < 0:
             raise DatasetError(
@@ -240,18 +211,17 @@ class PeopleTable:
 
     def rows_of(self, frames: I64, instances: I64) -> I64:
         """Return (N,) the row of each (frame, instance), -1 where the data set has none."""
-        wanted_frame, wanted = np.asarray(frames, np.int64), np.asarray(instances, np.int64)
-        start = np.searchsorted(self.frame, wanted_frame, side="left")
-        stop = np.searchsorted(self.frame, wanted_frame, side="right")
-        found = np.full(len(wanted), -1, np.int64)
+        frames, instances = np.asarray(frames, np.int64), np.asarray(instances, np.int64)
+        start = np.searchsorted(self.frame, frames, side="left")
+        stop = np.searchsorted(self.frame, frames, side="right")
+        found = np.full(len(instances), -1, np.int64)
         for step in range(int((stop - start).max(initial=0))):
             row = np.minimum(start + step, self.people - 1)
-            hit = (start + step < stop) & (self.instance[row] == wanted)
+            hit = (start + step < stop) & (self.instance[row] == instances)
             found = np.where(hit & (found < 0), row, found)
         return found
 
     def ids(self, rows: I64) -> list[tuple[int, int]]:
-        """Return (frame, instance) of rows."""
         return list(zip(self.frame[rows].tolist(), self.instance[rows].tolist(), strict=True))
 
 
@@ -269,7 +239,7 @@ def _field(name: str, kinds: tuple[str, ...]) -> Field:
 
 
 def layout(skeleton: Skeleton, people: int, frames: int) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Return name -> (shape, kind) of every array of a table."""
+    """Name -> (shape, dtype) of every array of a table."""
     joints = len(skeleton.joints)
     found: dict[str, tuple[tuple[int, ...], str]] = {
         "frame": ((people,), "<i8"),

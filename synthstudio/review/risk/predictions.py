@@ -1,6 +1,4 @@
-"""What models say of people: layers of predicted joints beside the labels, one layer a model.
-
-Where a model and the labels disagree: distances in units of each joint's OKS sigma.
+"""Predictions of models: layers of predicted joints in the store, one a model, and their risk.
 
 e = |predicted - labelled| / (2 sigma sqrt(area))         OKS of a joint = exp(-e^2 / 2)
 """
@@ -44,11 +42,11 @@ class Prediction:
 
 
 def put_predictions(
-    store: Store, key: str, layer: str, rows: Iterable[Prediction], *, anew: bool = False
+    store: Store, key: str, layer: str, rows: Iterable[Prediction], *, replace: bool = False
 ) -> int:
     """Store predictions of a model under `layer`; return how many.
 
-    Those of the same people are replaced, and with `anew` all that the layer had. All are stored
+    Those of the same people are replaced, and with `replace` all that the layer had. All are stored
     or none. `rows` may be lazy. ReviewError for a data set the store does not know, Refused
     ("invalid") for joints the skeleton lacks and numbers that are none.
     """
@@ -61,7 +59,7 @@ def put_predictions(
                 "the store does not know this data set", where=key[:16], then="Register it first."
             )
         joints = frozenset(get_skeleton(known.skeleton).joints)
-        if anew:
+        if replace:
             session.execute(
                 delete(PredictionRow).where(
                     PredictionRow.dataset == key, PredictionRow.layer == layer

@@ -1,22 +1,17 @@
-"""In which order to look: by risk, with a random control share mixed in.
+"""In which order to look, and how many of the labels are wrong.
 
-The control people are a uniform draw from all, decided by the data set's key and the share; a
-larger share holds those of a smaller one. They come at fixed places of the queue, in their own
-random order, and nowhere else: so those looked at so far are a random part of the set, whatever
-their risk, and the share of wrong ones among them is an estimate without bias (control.py).
+The queue goes by risk, with random control people mixed in: a uniform draw from all, decided by
+the data set's key and the share; a larger share contains those of a smaller one. They come at
+fixed places of the queue, in their own random order, and nowhere else: so those looked at so far
+are a random part of the set, whatever their risk, and the share of wrong ones among them is an
+unbiased estimate.
 
-
-How much of a set is wrong: from the control people that were looked at, and only from them.
-
-Of the people who come first by risk far more are wrong than of all; an estimate from them would be
-far too high. The control people are a random draw in a random order, so those looked at in that
-order are one too. The estimate therefore takes the control people up to the first who is still
-pending; who was looked at out of turn (found in the gallery, or while another held a lease before)
-waits until those before are decided too.
-
-A person counts as wrong when it was rejected or deleted, or when a reviewer changed a state or a
-cause, or moved a joint by more than `tolerance` of its OKS tolerance 2 sigma sqrt(area). Flagged
-and skipped people are no decision: they are left out and counted apart. The interval is Wilson's.
+Of the people who come first by risk far more are wrong than of all, so the estimate uses control
+people only, up to the first who is still pending; who was looked at out of turn (found in the
+gallery, or while another held a lease before) waits until those before are decided too. A person
+counts as wrong when it was rejected or deleted, or when a reviewer changed a state or a cause, or
+moved a joint by more than `tolerance` of its OKS tolerance 2 sigma sqrt(area). Flagged and skipped
+people are no decision: they are left out and counted apart. The interval is Wilson's.
 """
 
 from __future__ import annotations
@@ -55,13 +50,12 @@ class Order:
     control: Mask  # (P,)
 
     def reasons(self, place: int) -> list[str]:
-        """Return why the person at a place comes there."""
         found = self.risk.reasons(int(self.rows[place]))
         return found or (["chosen at random"] if self.control[place] else [])
 
 
 def control_rows(table: PeopleTable, *, share: float = CONTROL_SHARE) -> I64:
-    """Return the rows of the control people, in the order in which they are looked at."""
+    """The rows of the control people, in the order in which they are looked at."""
     if isinstance(share, bool) or not 0 <= share <= 1:
         raise ReviewError(
             "no such control share", where="control share", expected="0 to 1", got=repr(share)[:40]
@@ -71,21 +65,20 @@ def control_rows(table: PeopleTable, *, share: float = CONTROL_SHARE) -> I64:
 
 
 def risk_order(risk: Risk, *, share: float = CONTROL_SHARE, rows: I64 | None = None) -> Order:
-    """Return the queue: the riskiest first, every 1/share-th place a control person.
+    """The queue: the riskiest first, every 1/share-th place a control person.
 
     `rows`: only these people (a filter, an assignment); control people that are not among them
     then do not come.
     """
     table = risk.table
     chosen = control_rows(table, share=share)
-    wanted = np.ones(table.people, bool)
+    included = np.full(table.people, rows is None)
     if rows is not None:
-        wanted[:] = False
-        wanted[rows] = True
+        included[rows] = True
     is_control = np.zeros(table.people, bool)
     is_control[chosen] = True
-    own = chosen[wanted[chosen]]
-    others = np.flatnonzero(wanted & ~is_control)
+    own = chosen[included[chosen]]
+    others = np.flatnonzero(included & ~is_control)
     others = others[np.argsort(-risk.score[others], kind="stable")]
     total = len(own) + len(others)
     places = (np.arange(len(own)) * total // max(1, len(own))).astype(np.int64)
@@ -118,10 +111,10 @@ def next_people(
     held = leases(store, table.key, layer=layer, now=now)
     others = [person for person, lease in held.items() if lease.who != who.name]
     own = [person for person, lease in held.items() if lease.who == who.name]
-    mine = mask_of(table, own)
+    held_by_user = mask_of(table, own)
     waiting = ~done & ~mask_of(table, others)
-    first = order.rows[waiting[order.rows] & mine[order.rows]]
-    rest = order.rows[waiting[order.rows] & ~mine[order.rows]]
+    first = order.rows[waiting[order.rows] & held_by_user[order.rows]]
+    rest = order.rows[waiting[order.rows] & ~held_by_user[order.rows]]
     found = claim(
         store, _people(table, first, rest, layer), who=who, count=count, minutes=minutes, now=now
     )
@@ -147,7 +140,7 @@ def _still_open(
 def decided_mask(
     store: Store, table: PeopleTable, *, layer: str = MAIN, skipped: bool = True
 ) -> Mask:
-    """Return (P,) who has a status other than pending, or is deleted.
+    """(P,) who has a status other than pending, or is deleted.
 
     `skipped`: whether that counts as one.
     """
@@ -161,7 +154,7 @@ def decided_mask(
 
 
 def touched_elsewhere_mask(store: Store, table: PeopleTable, *, who: str, layer: str) -> Mask:
-    """Return (P,) whom somebody said something of in another layer."""
+    """(P,) of whom somebody has events in another layer."""
     query = (
         select(EventRow.frame, EventRow.instance)
         .where(EventRow.dataset == table.key, EventRow.layer != layer, EventRow.who == who)
@@ -173,7 +166,7 @@ def touched_elsewhere_mask(store: Store, table: PeopleTable, *, who: str, layer:
 def touched(
     store: Store, dataset: str, people: Collection[tuple[int, int]], *, who: str
 ) -> set[tuple[int, int]]:
-    """Return those of a few people whom `who` said something of, but for second looks."""
+    """Those of a few people of whom `who` has events, except second looks."""
     query = select(EventRow.frame, EventRow.instance).where(
         EventRow.dataset == dataset,
         EventRow.layer != SECOND,
@@ -185,7 +178,6 @@ def touched(
 
 
 def mask_of(table: PeopleTable, people: Collection[tuple[int, int]]) -> Mask:
-    """Return (P,) who is among some (frame, instance)."""
     found = np.zeros(table.people, bool)
     rows = table.rows_of(*_columns(list(people)))
     found[rows[rows >= 0]] = True
@@ -207,7 +199,7 @@ def _columns(people: list[tuple[int, int]]) -> tuple[I64, I64]:
 
 
 def _people(table: PeopleTable, first: I64, rest: I64, layer: str) -> Iterator[Person]:
-    """Yield people lazily: of a million rows only the first few are asked for."""
+    """Yield people lazily: of a million rows only the first few are used."""
     for rows in (first, rest):
         for row in rows:
             yield Person(
@@ -249,7 +241,7 @@ def estimate(
     share: float = CONTROL_SHARE,
     tolerance: float = TOLERANCE,
 ) -> Estimate:
-    """Return the share of people whose labels are wrong, with its 95 % interval."""
+    """The share of people whose labels are wrong, with its 95 % interval."""
     chosen = control_rows(table, share=share)
     done = decided_mask(store, table)[chosen]
     in_turn = int(done.argmin()) if not done.all() else len(done)
@@ -279,7 +271,7 @@ def estimate(
 def verdict_of(
     state: ItemState | None, table: PeopleTable, row: int, *, tolerance: float = TOLERANCE
 ) -> str:
-    """Return what a review says of a person's stored labels: pending, right, wrong, undecided."""
+    """What a review says of a person's stored labels: pending, right, wrong, undecided."""
     if state is None or (state.status == "pending" and not state.deleted):
         return "pending"
     if state.deleted or state.status == "rejected":
@@ -292,7 +284,7 @@ def verdict_of(
 def labels_changed(
     joints: Mapping[str, JointLabel], table: PeopleTable, row: int, *, tolerance: float
 ) -> bool:
-    """Return whether labels differ from a person's stored ones by more than taste."""
+    """Whether labels differ from a person's stored ones by more than the tolerance."""
     area = float(table.area_px[row]) if joints else 1.0
     for name, label in joints.items():
         j = table.joints.index(name)
@@ -313,7 +305,7 @@ def labels_changed(
 
 
 def wilson(wrong: int, n: int, *, z: float = Z_95) -> tuple[float, float]:
-    """Return Wilson's score interval of a share, `wrong` of `n`; (0, 1) when n is 0."""
+    """Wilson's score interval of a share, `wrong` of `n`; (0, 1) when n is 0."""
     if not n:
         return 0.0, 1.0
     share = wrong / n

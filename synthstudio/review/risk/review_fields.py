@@ -27,7 +27,7 @@ Columns = dict[str, NDArray[Any]]
 
 
 def review_columns(store: Store, table: PeopleTable, *, layer: str = MAIN) -> Columns:
-    """Return the columns of review.finding.REVIEW_FIELDS, and two more.
+    """The columns of REVIEW_FIELDS, and two more.
 
     `edited`: seconds since 1970 of the last event, NaN for people whom nobody touched;
     `deleted`: whether a reviewer deleted the person. People whom reviewers added are not here.
@@ -74,14 +74,14 @@ def review_columns(store: Store, table: PeopleTable, *, layer: str = MAIN) -> Co
 
 
 def last_event_id(store: Store, dataset: str) -> int:
-    """Return the id of the newest event of a data set, 0 for none: a mark of its state."""
+    """The id of the newest event of a data set, 0 for none; it marks the review's state."""
     query = select(EventRow.id).where(EventRow.dataset == dataset)
     with store.reading() as session:
         return session.scalar(query.order_by(EventRow.id.desc()).limit(1)) or 0
 
 
 def _placed(table: PeopleTable, found: Sequence[Any]) -> list[tuple[int, Any]]:
-    """Return each of the store's rows beside the table's row of the same person, if it has one."""
+    """Pairs of (row in the table, stored row) of those people whom the table has."""
     if not found:
         return []
     frames = np.array([row[0] for row in found], np.int64)
@@ -107,12 +107,12 @@ ALL_FIELDS: dict[str, Field] = {**FIELDS, **REVIEW_FIELDS}
 
 
 def parse_query(text: str, joints: tuple[str, ...]) -> Query:
-    """Return a query that may ask REVIEW_FIELDS too; DatasetError points at what is wrong."""
+    """Parse a query that may use REVIEW_FIELDS too; DatasetError points at what is wrong."""
     return parse(text, joints, fields=ALL_FIELDS)
 
 
 def matching_rows(table: PeopleTable, query: Query, columns: Columns) -> I64:
-    """Return the rows of the people that match, rising; `columns`: those of REVIEW_FIELDS."""
+    """The rows of the people that match, rising; `columns`: those of REVIEW_FIELDS."""
     return np.flatnonzero(evaluate(query.tree, _Reviewed(table, columns))[0]).astype(np.int64)
 
 

@@ -55,7 +55,7 @@ from synthstudio.review.risk.signals import (
 from synthstudio.review.store import Store
 
 T = TypeVar("T")
-_LEAST_SAID = 0.02
+_MIN_WEIGHT = 0.02
 _KEPT = 6
 _lock = threading.Lock()
 _cache: OrderedDict[object, Any] = OrderedDict()
@@ -70,57 +70,57 @@ class Risk:
     signals: tuple[Signal, ...]
 
     def reasons(self, row: int, *, most: int = 5) -> list[str]:
-        """Return why a person has its score, in words, the weightiest first."""
-        said = [
+        """Why a person has its score, in words, the weightiest first."""
+        reasons = [
             (signal.weight * float(signal.score[row]), words)
             for signal in self.signals
             for words in signal.words(self.table, row)
         ]
-        said = [pair for pair in said if pair[0] >= _LEAST_SAID]
-        return [words for _, words in sorted(said, key=lambda pair: -pair[0])][:most]
+        reasons.sort(key=lambda pair: -pair[0])
+        return [words for weight, words in reasons if weight >= _MIN_WEIGHT][:most]
 
     def by_signal(self, row: int) -> dict[str, float]:
-        """Return what each check adds: name -> weight x score, those above 0."""
+        """Name of each check -> weight x score, those above 0."""
         found = {s.name: s.weight * float(s.score[row]) for s in self.signals}
         return {name: value for name, value in found.items() if value > 0}
 
 
 def risk(table: PeopleTable, *, more: Iterable[Signal] = ()) -> Risk:
-    """Return everybody's risk by all checks of the table, and `more` (stored, of models)."""
+    """Everybody's risk by all checks of the table, and `more` (stored findings, models)."""
     signals = (*table_signals(table), *more)
     return Risk(table=table, score=combine(signals, table.people), signals=signals)
 
 
 def table_signals(table: PeopleTable) -> tuple[Signal, ...]:
-    """Return the checks that need nothing but the table."""
+    """The signals that need nothing but the table."""
     checks = (contradiction, projection, sides, position, bones, threshold, hidden)
     return tuple(check(table) for check in checks)
 
 
 def combine(signals: Sequence[Signal], people: int) -> F64:
-    """Return (P,) the risk by the formula at the top of this file."""
-    fine = np.ones(people)
-    for one in signals:
-        fine *= 1.0 - one.weight * one.score
-    return 1.0 - fine
+    """(P,) the risk by the formula at the top of this file."""
+    correct = np.ones(people)
+    for signal in signals:
+        correct *= 1.0 - signal.weight * signal.score
+    return 1.0 - correct
 
 
 @dataclass(frozen=True, kw_only=True)
 class Models:
-    """What models say of a table's people. `disagreement` (P,): the largest of them, or NaN."""
+    """Signals of models. `disagreement` (P,): the largest of them, NaN without predictions."""
 
     signals: tuple[Signal, ...]
     disagreement: F64
 
 
 def risk_of(store: Store, table: PeopleTable) -> Risk:
-    """Return the risk of every person of a table; quick when nothing was stored since."""
+    """The risk of every person of a table; fast when nothing was stored since."""
     found = _mark(store, table.key)
     return _once(("risk", store.url, *_name(table), found), lambda: _risk(store, table))
 
 
 def models_of(store: Store, table: PeopleTable) -> Models:
-    """Return where models and labels disagree, over all models that said something."""
+    """Where models and labels disagree, over all models with predictions."""
     found = _mark(store, table.key)[1]
     return _once(("models", store.url, *_name(table), found), lambda: _models(store, table))
 
@@ -146,7 +146,7 @@ def _name(table: PeopleTable) -> tuple[str, str]:
 
 
 def _mark(store: Store, key: str) -> tuple[tuple[Any, ...], tuple[tuple[Any, ...], ...]]:
-    """Return what tells one state of the stored findings and predictions from another."""
+    """What distinguishes one state of the stored findings and predictions from another."""
     risks = select(func.count(), func.sum(RiskRow.score)).where(RiskRow.dataset == key)
     models = select(PredictionRow.layer, func.count(), func.sum(PredictionRow.score))
     models = models.where(PredictionRow.dataset == key).group_by(PredictionRow.layer)
@@ -158,7 +158,7 @@ def _mark(store: Store, key: str) -> tuple[tuple[Any, ...], tuple[tuple[Any, ...
 
 
 def _once(key: object, make: Callable[[], T]) -> T:
-    """Return what is kept under a key, made now if it is not; a few are kept."""
+    """The cached value of a key, made now if it is missing; a few are kept."""
     with _lock:
         if key in _cache:
             _cache.move_to_end(key)

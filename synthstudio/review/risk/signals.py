@@ -44,7 +44,7 @@ class Signal:
     texts: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     def words(self, table: PeopleTable, row: int) -> tuple[str, ...]:
-        """Return why a person is here, in words; empty where the score is 0."""
+        """Why a person is in doubt, in words; empty where the score is 0."""
         if not self.score[row] > 0:
             return ()
         if row in self.texts:
@@ -57,7 +57,6 @@ class Signal:
 
 
 def readable(joint: str) -> str:
-    """Return a joint's name as people read it."""
     return joint.replace("_", " ")
 
 
@@ -71,14 +70,14 @@ def signal(
     value: F64 | None = None,
     texts: Mapping[int, tuple[str, ...]] | None = None,
 ) -> Signal:
-    """Return a signal; NaN scores are 0, others are held to 0..1."""
-    held = np.clip(np.nan_to_num(score, nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0)
-    people = len(held)
+    """Make a signal; NaN scores are 0, others are clipped to 0..1."""
+    clipped = np.clip(np.nan_to_num(score, nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0)
+    people = len(clipped)
     return Signal(
         name=name,
         weight=weight,
         text=text,
-        score=held.astype(np.float32),
+        score=clipped.astype(np.float32),
         joint=np.full(people, NOBODY, np.int16) if joint is None else joint.astype(np.int16),
         value=np.zeros(people, np.float32) if value is None else value.astype(np.float32),
         texts=texts or {},
@@ -86,7 +85,7 @@ def signal(
 
 
 def worst(scores: F64, values: F64) -> tuple[F64, NDArray[np.int64], F64]:
-    """Return the largest of scores (J, P) over joints, which joint it is, and its value."""
+    """The largest of scores (J, P) over joints, which joint it is, and its value."""
     if not len(scores):
         nothing = np.zeros(scores.shape[1])
         return nothing, np.full(scores.shape[1], NOBODY, np.int64), nothing
@@ -97,12 +96,12 @@ def worst(scores: F64, values: F64) -> tuple[F64, NDArray[np.int64], F64]:
 
 
 def ramp(values: F64, start: float, stop: float) -> F64:
-    """Return 0 up to `start`, 1 from `stop`, straight between; NaN is 0."""
+    """0 up to `start`, 1 from `stop`, straight between; NaN is 0."""
     return np.clip((np.nan_to_num(values, nan=start) - start) / (stop - start), 0.0, 1.0)
 
 
 def in_chunks(people: int, size: int = 65_536) -> list[slice]:
-    """Return slices that cover all people: float64 of many planes are held for one at a time."""
+    """Slices that cover all people: float64 of many planes is in memory for one at a time."""
     return [slice(start, min(start + size, people)) for start in range(0, people, size)]
 
 
@@ -196,7 +195,7 @@ def position(table: PeopleTable) -> Signal:
 
 
 def _extent(values: F64, known: np.ndarray) -> F64:
-    """Return (N,) how far apart known values (J, N) lie; 0 where there are none."""
+    """(N,) how far apart known values (J, N) lie; 0 where there are none."""
     low = np.where(known, values, np.inf).min(axis=0)
     high = np.where(known, values, -np.inf).max(axis=0)
     some = known.any(axis=0)
@@ -242,7 +241,7 @@ def hidden(table: PeopleTable) -> Signal:
 
 
 def labelled_px(table: PeopleTable, some: slice | I64) -> tuple[F64, F64, np.ndarray]:
-    """Return x, y (J, N) and whether a joint has a place that somebody labelled."""
+    """x, y (J, N) and whether a joint has a labelled place."""
     px = table.arrays["px"][:, some].astype(np.float64)
     state = table.arrays["state"][:, some]
     x, y = px[0::2], px[1::2]

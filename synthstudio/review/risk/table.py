@@ -1,20 +1,14 @@
-"""A people table on disk: one .npy a column, mapped when read, under a manifest of their hashes.
+"""Build a people table from a data set, a batch of rows at a time, and cache it on disk.
 
-A table is cached in `CACHE/people-KEY/`, where KEY is a hash of what the data set's own files say
-of its bytes. It is written aside and renamed. One that is damaged, or that another release wrote,
-is thrown away and built again.
-
-
-Build the arrays of a people table from the Parquet batches of a data set, a batch at a time.
+people_table(dataset, cache=…) ─► PeopleTable ─► find(table, query): rows that match
+                                             └─► facet, joint_facet: counts for plots
 
 Values go from Arrow's buffers to NumPy; no row becomes a Python object. What is held beside the
 arrays themselves is one batch, 200 bytes a frame for its camera, and the texts.
 
-
-All people of a data set as arrays: built once, asked in milliseconds.
-
-people_table(dataset, cache=…) ─► PeopleTable ─► find(table, query): rows that match
-                                             └─► facet, joint_facet: counts for plots
+A table is cached in `CACHE/people-KEY/`, one .npy a column under a manifest of their hashes, and
+mapped when read. KEY is a hash of what the data set's own files say of its bytes. The table is
+written aside and renamed. One that is damaged, or of another release, is deleted and built again.
 """
 
 from __future__ import annotations
@@ -64,12 +58,8 @@ from synthstudio.review.risk.people import (
     ORIGIN_NAMES,
     ORIGINS,
     Array,
-    Facet,
     PeopleTable,
     bones_of,
-    facet,
-    find,
-    joint_facet,
     layout,
     number_columns,
     text_columns,
@@ -81,18 +71,44 @@ _HEAD = "table.json"
 Layout = Mapping[str, tuple[tuple[int, ...], str]]
 Names = Mapping[str, pa.Array]
 Fill = Callable[[Mapping[str, Array]], Names]
+_LISTS = ("joints_px", "shares", "state", "cause", "ambiguous", "origin")
+_SPACE = ("joints_camera_m", "joints_world_m")
+_FURTHEST_PX = 60_000.0  # float16 ends at 65,504
 log = logging.getLogger(__name__)
 
 
+def people_table(dataset: Dataset, *, cache: Path | None = None) -> PeopleTable:
+    """The table of all people of a data set.
+
+    `cache`: a folder in which tables are kept as files that are mapped, not read: with it a
+    table takes next to no memory (about 1.2 kB a person otherwise), and opening it again costs
+    its hashes. DatasetError when the rows do not fit; DiskError when the cache cannot be written.
+    """
+    skeleton = get_skeleton(dataset.identity.skeleton)
+    shapes = layout(skeleton, dataset.people, dataset.frames)
+    filled = functools.partial(fill, dataset, skeleton)
+    content = content_key(dataset)
+    if cache is None:
+        arrays, names = in_memory(shapes, filled)
+    else:
+        arrays, names = cached(cache, content, shapes, filled)
+    return PeopleTable(
+        key=file_sha256(dataset.folder / MANIFEST_NAME),
+        content=content,
+        skeleton_name=skeleton.name,
+        arrays=arrays,
+        names=names,
+    )
+
+
 def content_key(dataset: Dataset) -> str:
-    """Return a hash of everything that decides the rows of a data set, without reading them."""
-    told = [VERSION, file_sha256(dataset.folder / MANIFEST_NAME)]
-    told += [f"{entry.shard} {entry.sha256}" for entry in dataset.entries]
-    return hashlib.sha256(repr(told).encode()).hexdigest()
+    """A hash of everything that decides the rows of a data set, without reading them."""
+    parts = [VERSION, file_sha256(dataset.folder / MANIFEST_NAME)]
+    parts += [f"{entry.shard} {entry.sha256}" for entry in dataset.entries]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def in_memory(layout: Layout, fill: Fill) -> tuple[dict[str, Array], Names]:
-    """Return a table's arrays, held in memory."""
     arrays = {name: np.empty(shape, kind) for name, (shape, kind) in layout.items()}
     names = fill(arrays)
     for array in arrays.values():
@@ -101,10 +117,7 @@ def in_memory(layout: Layout, fill: Fill) -> tuple[dict[str, Array], Names]:
 
 
 def cached(folder: Path, key: str, layout: Layout, fill: Fill) -> tuple[dict[str, Array], Names]:
-    """Return a table's arrays, mapped from below `folder`, where they are written if need be.
-
-    DiskError when it cannot be written.
-    """
+    """A table's arrays, mapped from below `folder`, written there first if need be; DiskError."""
     place = folder / f"people-{key[:24]}"
     found = _read(place, key, layout)
     if found is not None:
@@ -161,17 +174,17 @@ def _file(name: str) -> str:
 
 
 def _read(folder: Path, key: str, layout: Layout) -> tuple[dict[str, Array], Names] | None:
-    """Return what is cached; None when it is missing, damaged or of another release."""
+    """The cached table; None when it is missing, damaged or of another release."""
     if not folder.is_dir() or folder.is_symlink():
         return None
     try:
         head = read_json(folder / _HEAD)
-        _same(head.get("version"), VERSION)
-        _same(head.get("key"), key)
-        _same(sorted(head["arrays"]), sorted(layout))
-        _same(file_sha256(folder / "names.json"), head["names"])
-        told = read_json(folder / "names.json")
-        names = {name: pa.array(values, pa.string()) for name, values in told.items()}
+        _check_equal(head.get("version"), VERSION)
+        _check_equal(head.get("key"), key)
+        _check_equal(sorted(head["arrays"]), sorted(layout))
+        _check_equal(file_sha256(folder / "names.json"), head["names"])
+        texts = read_json(folder / "names.json")
+        names = {name: pa.array(values, pa.string()) for name, values in texts.items()}
         arrays = {
             name: _column(folder / _file(name), head["arrays"][name], shape, kind)
             for name, (shape, kind) in layout.items()
@@ -183,32 +196,29 @@ def _read(folder: Path, key: str, layout: Layout) -> tuple[dict[str, Array], Nam
 
 
 def _column(path: Path, sha256: str, shape: tuple[int, ...], kind: str) -> Array:
-    _same(file_sha256(path), sha256)
+    _check_equal(file_sha256(path), sha256)
     array: Any = np.load(path, mmap_mode="r" if np.prod(shape) else None, allow_pickle=False)
-    _same((array.shape, array.dtype), (shape, np.dtype(kind)))
+    _check_equal((array.shape, array.dtype), (shape, np.dtype(kind)))
     array.flags.writeable = False
     return array
 
 
-def _same(got: object, expected: object) -> None:
+def _check_equal(got: object, expected: object) -> None:
     if got != expected:
         raise ValueError(f"expected {str(expected)[:80]}, got {str(got)[:80]}")
 
 
-_LISTS = ("joints_px", "shares", "state", "cause", "ambiguous", "origin")
-_SPACE = ("joints_camera_m", "joints_world_m")
-_FURTHEST_PX = 60_000.0  # float16 ends at 65,504
-
-
 def fill(dataset: Dataset, skeleton: Skeleton, arrays: Mapping[str, Array]) -> Names:
-    """Fill arrays of `people.layout` from a data set; return the names of the text columns.
+    """Fill arrays of `people.layout`; return the names of the text columns.
 
     DatasetError when the tables do not fit each other or their counts.
     """
     texts = _Texts()
     cameras = _fill_frames(dataset, arrays, texts)
     _fill_people(dataset, skeleton, arrays, texts, cameras)
-    _count_people(arrays)
+    row = arrays["frame_row"]
+    counts = np.bincount(row, minlength=len(arrays["frame.index"]))
+    arrays["person.people"][:] = counts[row]
     names = texts.finish(arrays)
     names["person.view"] = VIEW_NAMES
     return names
@@ -237,10 +247,10 @@ class _Texts:
         names: dict[str, pa.Array] = {}
         kind = pa.dictionary(pa.int32(), pa.string())
         for name, parts in self._parts.items():
-            whole = pa.chunked_array(parts, kind).unify_dictionaries().combine_chunks()
-            whole = whole if isinstance(whole, pa.DictionaryArray) else whole.chunk(0)
-            arrays[name][:] = pc.fill_null(whole.indices, -1).to_numpy(zero_copy_only=False)
-            names[name] = whole.dictionary
+            column = pa.chunked_array(parts, kind).unify_dictionaries().combine_chunks()
+            column = column if isinstance(column, pa.DictionaryArray) else column.chunk(0)
+            arrays[name][:] = pc.fill_null(column.indices, -1).to_numpy(zero_copy_only=False)
+            names[name] = column.dictionary
         return names
 
 
@@ -250,10 +260,10 @@ def _fill_frames(dataset: Dataset, arrays: Mapping[str, Array], texts: _Texts) -
     cameras = _Cameras(
         K=np.full((len(index), 9), np.nan), world_to_camera=np.full((len(index), 16), np.nan)
     )
-    wanted = {column for column, _ in numbers.values()} | set(names.values())
+    stored = {column for column, _ in numbers.values()} | set(names.values())
     done = 0
-    for batch in dataset.iter_batches("frames", sorted(wanted | {"K", "world_to_camera"})):
-        here = _room(done, len(batch), len(index), "frames")
+    for batch in dataset.iter_batches("frames", sorted(stored | {"K", "world_to_camera"})):
+        here = _rows(done, batch, len(index), "frames")
         for name, (column, _) in numbers.items():
             arrays[name][here] = as_numbers(batch[column])
         for name, column in names.items():
@@ -262,7 +272,8 @@ def _fill_frames(dataset: Dataset, arrays: Mapping[str, Array], texts: _Texts) -
             known, values = _optional(batch[name], into.shape[1], name)
             into[here][known] = values
         done += len(batch)
-    _whole(done, len(index), "frames")
+    if done != len(index):
+        raise _misfit("frames", f"{len(index)} rows, as index.json says", str(done))
     if (np.diff(index) <= 0).any():
         raise _misfit("frames", "frame indices that rise", "others")
     return cameras
@@ -276,11 +287,11 @@ def _fill_people(
     cameras: _Cameras,
 ) -> None:
     numbers, names = number_columns("person"), text_columns("person")
-    wanted = {column for column, _ in numbers.values()} | set(names.values()) | set(_LISTS)
-    columns = ["frame_index", "instance", *sorted(wanted | set(_SPACE) - {"instance"})]
+    stored = {column for column, _ in numbers.values()} | set(names.values()) | set(_LISTS)
+    columns = ["frame_index", "instance", *sorted(stored | set(_SPACE) - {"instance"})]
     total, done, last = len(arrays["frame"]), 0, -1
     for batch in dataset.iter_batches("instances", list(dict.fromkeys(columns))):
-        here = _room(done, len(batch), total, "instances")
+        here = _rows(done, batch, total, "instances")
         frame = batch["frame_index"].to_numpy()
         place = _frame_rows(arrays["frame.index"], frame, last)
         arrays["frame"][here], arrays["frame_row"][here] = frame, place
@@ -292,11 +303,12 @@ def _fill_people(
         _fill_joints(batch, skeleton, arrays, here)
         _fill_space(batch, skeleton, arrays, here, cameras, place)
         done, last = done + len(batch), int(frame[-1]) if len(frame) else last
-    _whole(done, total, "instances")
+    if done != total:
+        raise _misfit("instances", f"{total} rows, as index.json says", str(done))
 
 
 def _frame_rows(index: F64, frame: I64, last: int) -> I64:
-    """Return the place of each person's frame; DatasetError when people are out of order."""
+    """Row of each person's frame; DatasetError when people are out of order."""
     place = np.searchsorted(index, frame)
     fits = (place < len(index)) & (index[np.minimum(place, len(index) - 1)] == frame)
     rises = len(frame) == 0 or (frame[0] >= last and (np.diff(frame) >= 0).all())
@@ -348,8 +360,8 @@ def _fill_space(
     px = arrays["px"][:, here].astype(np.float64).reshape(joints, 2, -1).transpose(2, 0, 1)
     rendered = np.equal(arrays["origin"][:, here].T, ORIGINS.index("rendered"))
     flip = flip_of(skeleton.joints)
-    for name, wanted in (("off_px", seen), ("mirror_px", seen[:, flip])):
-        off = np.sqrt(((wanted - px) ** 2).sum(axis=2))
+    for name, projected in (("off_px", seen), ("mirror_px", seen[:, flip])):
+        off = np.sqrt(((projected - px) ** 2).sum(axis=2))
         arrays[name][:, here] = np.where(rendered, np.minimum(off, _FURTHEST_PX), np.nan).T
     _flat_length(batch["joints_world_m"], 3 * joints, "joints_world_m")
     cameras_m = camera_places(cameras.world_to_camera[place])
@@ -357,27 +369,21 @@ def _fill_space(
 
 
 def _projected(at: F64, K: F64) -> F64:
-    """Return (N, J, 2) pixels of camera points (N, J, 3); NaN before the near plane."""
+    """(N, J, 2) pixels of camera points (N, J, 3); NaN before the near plane."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         flat = np.einsum("nij,nkj->nki", K, at)
         near = at[:, :, 2:] >= NEAR_M
         return np.where(near, flat[:, :, :2] / at[:, :, 2:], np.nan)
 
 
-def _count_people(arrays: Mapping[str, Array]) -> None:
-    row = arrays["frame_row"]
-    counts = np.bincount(row, minlength=len(arrays["frame.index"]))
-    arrays["person.people"][:] = counts[row]
-
-
 def _optional(column: pa.Array, each: int, name: str) -> tuple[Array, F64]:
-    """Return (N,) which rows hold a list, and (N held, each) their numbers."""
+    """(N,) which rows hold a list, and (N held, each) their numbers."""
     known = column.is_valid().to_numpy(zero_copy_only=False)
     return known, _flat(column, each, name).reshape(int(known.sum()), each)
 
 
 def _flat(column: pa.Array, each: int, name: str) -> Array:
-    """Return the entries of all lists in a row; DatasetError unless each holds `each`."""
+    """The entries of all lists in a row; DatasetError unless each holds `each`."""
     _flat_length(column, each, name)
     return column.flatten().to_numpy(zero_copy_only=False)
 
@@ -385,22 +391,14 @@ def _flat(column: pa.Array, each: int, name: str) -> Array:
 def _flat_length(column: pa.Array, each: int, name: str) -> None:
     lengths = pc.drop_null(pc.list_value_length(column)).to_numpy()
     if (lengths != each).any():
-        raise _misfit(
-            "instances",
-            f"{each} entries of {name} in each row",
-            str(int(lengths[lengths != each][0])),
-        )
+        got = str(int(lengths[lengths != each][0]))
+        raise _misfit("instances", f"{each} entries of {name} in each row", got)
 
 
-def _room(done: int, more: int, total: int, table: str) -> slice:
-    if done + more > total:
+def _rows(done: int, batch: pa.RecordBatch, total: int, table: str) -> slice:
+    if done + len(batch) > total:
         raise _misfit(table, f"{total} rows, as index.json says", "more")
-    return slice(done, done + more)
-
-
-def _whole(done: int, total: int, table: str) -> None:
-    if done != total:
-        raise _misfit(table, f"{total} rows, as index.json says", str(done))
+    return slice(done, done + len(batch))
 
 
 def _misfit(table: str, expected: str, got: str) -> DatasetError:
@@ -410,31 +408,4 @@ def _misfit(table: str, expected: str, got: str) -> DatasetError:
         expected=expected,
         got=got,
         then="Check the data set with: synthstudio validate.",
-    )
-
-
-__all__ = ["Facet", "PeopleTable", "facet", "find", "joint_facet", "people_table"]
-
-
-def people_table(dataset: Dataset, *, cache: Path | None = None) -> PeopleTable:
-    """Return the table of all people of a data set.
-
-    `cache`: a folder in which tables are kept as files that are mapped, not read: with it a
-    table takes next to no memory (about 1.2 kB a person otherwise), and opening it again costs
-    its hashes. DatasetError when the rows do not fit; DiskError when the cache cannot be written.
-    """
-    skeleton = get_skeleton(dataset.identity.skeleton)
-    shapes = layout(skeleton, dataset.people, dataset.frames)
-    filled = functools.partial(fill, dataset, skeleton)
-    content = content_key(dataset)
-    if cache is None:
-        arrays, names = in_memory(shapes, filled)
-    else:
-        arrays, names = cached(cache, content, shapes, filled)
-    return PeopleTable(
-        key=file_sha256(dataset.folder / MANIFEST_NAME),
-        content=content,
-        skeleton_name=skeleton.name,
-        arrays=arrays,
-        names=names,
     )

@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple
 
-from sqlalchemy import Delete, and_, delete, func, or_, select
+from sqlalchemy import delete, func, or_, select
 
 from synthstudio.core.errors import Refused
 from synthstudio.review.check import check_name
-from synthstudio.review.models import AssignmentRow, MemberRow, utc_now
+from synthstudio.review.models import AssignmentRow, MemberRow, is_person, utc_now
 from synthstudio.review.store import Store, upsert
 from synthstudio.review.values import MAIN, ROLES, Person, Role, User, require
 
 
 def members(store: Store) -> Mapping[str, Role]:
-    """Return name -> role of all members, by name; empty when nobody was named yet."""
+    """Name -> role of all members, by name; empty when nobody was named yet."""
     with store.reading() as session:
         rows = session.scalars(select(MemberRow).order_by(MemberRow.name))
         return {row.name: _role(row.role) for row in rows}
 
 
 def role_of(store: Store, name: str) -> Role | None:
-    """Return the role of a member; None for somebody who is none."""
     with store.reading() as session:
         row = session.get(MemberRow, name)
         return None if row is None else _role(row.role)
@@ -64,13 +63,12 @@ def set_role(store: Store, name: str, role: Role | None, *, by: User) -> None:
 
 
 def count(store: Store) -> int:
-    """Return how many members there are."""
     with store.reading() as session:
         return session.scalar(select(func.count()).select_from(MemberRow)) or 0
 
 
 def _role(text: str) -> Role:
-    """Return a stored role; what another release may have written is the least one."""
+    """A stored role; what another release may have written is the lowest one."""
     return next((role for role in ROLES if role == text), "viewer")
 
 
@@ -81,12 +79,12 @@ def assign(store: Store, people: Sequence[Person], *, to: str, by: User) -> int:
     """Give people to somebody; whoever had them has them no more. Refused: "role", "invalid"."""
     require(by, "assign")
     check_name(to, "assigned to")
-    said = {"who": to, "by": by.name, "when": utc_now()}
+    given = {"who": to, "by": by.name, "when": utc_now()}
     # All leads write in one order: two with the same people cannot wait for each other in a ring.
     unique = sorted(set(people), key=astuple)
     with store.session() as session:
         for start in range(0, len(unique), _AT_ONCE):
-            rows = [asdict(person) | said for person in unique[start : start + _AT_ONCE]]
+            rows = [asdict(person) | given for person in unique[start : start + _AT_ONCE]]
             upsert(session, AssignmentRow, rows)
     return len(unique)
 
@@ -96,13 +94,14 @@ def unassign(store: Store, people: Sequence[Person], *, by: User) -> None:
     require(by, "assign")
     with store.session() as session:
         for start in range(0, len(people), _AT_ONCE):
-            session.execute(_of(people[start : start + _AT_ONCE]))
+            some = (is_person(AssignmentRow, p) for p in people[start : start + _AT_ONCE])
+            session.execute(delete(AssignmentRow).where(or_(*some)))
 
 
 def assigned(
     store: Store, dataset: str, *, layer: str = MAIN, who: str | None = None
 ) -> dict[tuple[int, int], str]:
-    """Return (frame, instance) -> who shall look at it; `who`: only that person's."""
+    """(frame, instance) -> who shall look at it; `who`: only that reviewer's."""
     query = select(AssignmentRow.frame, AssignmentRow.instance, AssignmentRow.who).where(
         AssignmentRow.dataset == dataset, AssignmentRow.layer == layer
     )
@@ -113,7 +112,7 @@ def assigned(
 
 
 def assignment_counts(store: Store, dataset: str, *, layer: str = MAIN) -> dict[str, int]:
-    """Return name -> how many people are assigned."""
+    """Name -> how many people are assigned."""
     query = (
         select(AssignmentRow.who, func.count().label("people"))
         .where(AssignmentRow.dataset == dataset, AssignmentRow.layer == layer)
@@ -122,19 +121,3 @@ def assignment_counts(store: Store, dataset: str, *, layer: str = MAIN) -> dict[
     )
     with store.reading() as session:
         return {row.who: row.people for row in session.execute(query)}
-
-
-def _of(people: Sequence[Person]) -> Delete:
-    return delete(AssignmentRow).where(
-        or_(
-            *(
-                and_(
-                    AssignmentRow.dataset == p.dataset,
-                    AssignmentRow.frame == p.frame,
-                    AssignmentRow.instance == p.instance,
-                    AssignmentRow.layer == p.layer,
-                )
-                for p in people
-            )
-        )
-    )

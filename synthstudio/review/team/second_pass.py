@@ -1,8 +1,8 @@
 """A blind second look at a share of the people, and the decision where the two differ.
 
-    layer main      what the first reviewer says, and in the end what a lead decides
-    layer second    what another reviewer says, who sees neither the first one's labels nor status
-    layer adjudicated   a lead's note that the two were laid side by side, and what was chosen
+    layer main      labels of the first reviewer, and in the end those that a lead chose
+    layer second    labels of another reviewer, who sees neither the first one's labels nor status
+    layer adjudicated   a lead's note that the two were compared, and which was chosen
 
 Whom to look at twice is a uniform draw decided by the data set's key and the share; a larger share
 contains those of a smaller one. The second reviewer starts from the data set's own labels. Only
@@ -91,7 +91,7 @@ class Progress:
 
 
 def second_rows(table: PeopleTable, *, share: float = SECOND_SHARE) -> I64:
-    """Return the rows of the people to be looked at twice, in a random order."""
+    """The rows of the people to be looked at twice, in a random order."""
     if isinstance(share, bool) or not 0 <= share <= 1:
         raise Refused(
             "no such share",
@@ -100,12 +100,12 @@ def second_rows(table: PeopleTable, *, share: float = SECOND_SHARE) -> I64:
             got=repr(share)[:40],
             reason="invalid",
         )
-    return _drawn(table.key, table.people)[: round(share * table.people)].copy()
+    return _random_order(table.key, table.people)[: round(share * table.people)].copy()
 
 
 @lru_cache(8)
-def _drawn(key: str, people: int) -> I64:
-    """Return all rows in the random order of a data set; pages ask for it at every edit."""
+def _random_order(key: str, people: int) -> I64:
+    """All rows in the random order of a data set; pages need it at every edit."""
     return stream(0, "second pass", key).permutation(people).astype(np.int64)
 
 
@@ -130,7 +130,7 @@ def begin_second_looks(
     )
     open_to &= ~touched_elsewhere_mask(store, table, who=who.name, layer=SECOND)
     own = mask_of(table, list(leases(store, table.key, layer=SECOND, who=who.name, now=now)))
-    wanted = np.concatenate([rows[open_to[rows] & own[rows]], rows[open_to[rows] & ~own[rows]]])
+    ordered = np.concatenate([rows[open_to[rows] & own[rows]], rows[open_to[rows] & ~own[rows]]])
     people = (
         Person(
             dataset=table.key,
@@ -138,15 +138,15 @@ def begin_second_looks(
             instance=int(table.instance[row]),
             layer=SECOND,
         )
-        for row in wanted
+        for row in ordered
     )
     return claim(store, people, who=who, count=count, minutes=minutes, now=now)
 
 
 def blinded(store: Store, table: PeopleTable, *, who: User, share: float = SECOND_SHARE) -> Mask:
-    """Return (P,) whose layer main `who` may not see yet: a second look at them is still open.
+    """(P,) people whose layer main `who` may not see yet: their second look is still open.
 
-    Leads see all, and everybody what they touched there themselves.
+    Leads see all, and everybody sees what they touched there themselves.
     """
     found = np.zeros(table.people, bool)
     if may(who.role, "adjudicate"):
@@ -166,7 +166,7 @@ def blinded_among(
     who: User,
     share: float = SECOND_SHARE,
 ) -> set[tuple[int, int]]:
-    """Return those of a few (frame, instance) who are `blinded`, without asking of all others."""
+    """Those of a few (frame, instance) who are `blinded`, without computing all others."""
     if may(who.role, "adjudicate") or not people:
         return set()
     chosen = np.zeros(table.people, bool)
@@ -176,15 +176,16 @@ def blinded_among(
     found = {
         pair for pair, row in zip(pairs, rows.tolist(), strict=True) if row >= 0 and chosen[row]
     }
-    for layer, wanted in ((MAIN, True), (SECOND, False)):
+    for layer, decided_there in ((MAIN, True), (SECOND, False)):
         if found:
             now = states(store, table.key, layer=layer, people=sorted(found))
-            found = {pair for pair in found if (pair in now and is_decided(now[pair])) == wanted}
+            found = {
+                pair for pair in found if (pair in now and is_decided(now[pair])) == decided_there
+            }
     return found - touched(store, table.key, found, who=who.name) if found else found
 
 
 def progress(store: Store, table: PeopleTable, *, share: float = SECOND_SHARE) -> Progress:
-    """Return how far a second pass is."""
     rows = second_rows(table, share=share)
     once, twice = (
         decided_mask(store, table, skipped=False)[rows],
@@ -234,20 +235,20 @@ def adjudicate(
     if main is None or second is None or not is_decided(second) or person.layer != MAIN:
         raise Refused(
             "there are no two looks at this person",
-            where=f"frame {one[0]}, person {one[1]}",
+            where=person.where,
             expected="two reviewers who decided",
             reason="invalid",
         )
     mark = _mark(marked)
     first = main if mark is None else _as_of(store, main.person, mark[1])
-    ops = _decided(main, first, second, decision, base)
-    told = f"{decision.choice}, first at revision {first.revision}"
+    ops = _adjudication(main, first, second, decision, base)
+    note = f"{decision.choice}, first at revision {first.revision}"
     client = f"adjudicate-{secrets.token_hex(12)}"
-    said = [
+    all_ops = [
         Op(client=client, seq=k, person=person, revision=revision + k, **values)  # type: ignore[arg-type]
         for k, values in enumerate(ops)
     ]
-    said.append(
+    all_ops.append(
         Op(
             client=client,
             seq=len(ops),
@@ -255,49 +256,50 @@ def adjudicate(
             kind="status",
             revision=0 if marked is None else marked.revision,
             status="approved",
-            text=told,
+            text=note,
         )
     )
     if not ops and revision != main.revision:
         raise Refused(
             "somebody changed this person meanwhile",
-            where=f"frame {one[0]}, person {one[1]}",
-            then="Look again and decide anew.",
+            where=person.where,
+            then="Look again and decide again.",
             reason="revision",
             state=main,
         )
-    return apply_together(store, said, who=who, base=base)
+    return apply_together(store, all_ops, who=who, base=base)
 
 
-def _decided(
+def _adjudication(
     main: ItemState, first: ItemState, second: ItemState, decision: Decision, base: Base
 ) -> list[dict[str, object]]:
-    """Return what has to be done in the layer main, as fields of ops."""
+    """The changes of the layer main, as fields of ops."""
     own = decision.choice == "own"
     kept = second if first.deleted and not second.deleted else first
     chosen = {"first": first, "second": second, "own": kept}[decision.choice]
     joints = {**chosen.joints, **decision.joints} if own else chosen.joints
-    said = decision if own else chosen
-    status, deleted = said.status, said.deleted
-    if deleted:  # a deletion has no reason of its own: a comment tells it
+    outcome = decision if own else chosen
+    if outcome.deleted:  # a deletion has no reason of its own: a comment gives it
         why: list[dict[str, object]] = (
             [{"kind": "comment", "text": decision.text}] if decision.text.strip() else []
         )
         return why if main.deleted else [*why, {"kind": "delete"}]
-    wanted = _target(main, joints, base)
+    labels = _changes(main, joints, base)
     restore: list[dict[str, object]] = [{"kind": "restore"}] if main.deleted else []
-    edit: list[dict[str, object]] = [{"kind": "edit", "joints": wanted}] if wanted else []
-    return [*restore, *edit, {"kind": "status", "status": status, "text": decision.text}]
+    edit: list[dict[str, object]] = [{"kind": "edit", "joints": labels}] if labels else []
+    return [*restore, *edit, {"kind": "status", "status": outcome.status, "text": decision.text}]
 
 
-def _target(main: ItemState, joints: Mapping[str, JointLabel], base: Base) -> dict[str, JointLabel]:
-    """Return what has to be written so that the layer main has exactly these joints changed."""
+def _changes(
+    main: ItemState, joints: Mapping[str, JointLabel], base: Base
+) -> dict[str, JointLabel]:
+    """What has to be written so that the layer main has exactly these joints changed."""
     on_disk = base.joints or {}
     found: dict[str, JointLabel] = {}
     for name in dict.fromkeys([*main.joints, *joints]):
-        wanted, had = joints.get(name, on_disk.get(name)), main.joints.get(name)
-        if wanted is not None and (had is None or _plain(wanted) != _plain(had)):
-            found[name] = wanted
+        new, old = joints.get(name, on_disk.get(name)), main.joints.get(name)
+        if new is not None and (old is None or _plain(new) != _plain(old)):
+            found[name] = new
     return found
 
 
@@ -311,7 +313,6 @@ def _mark(state: ItemState | None) -> tuple[str, int] | None:
 
 
 def _as_of(store: Store, person: Person, revision: int) -> ItemState:
-    """Return what a person's events up to a revision add up to."""
     found = ItemState(person=person)
     with store.reading() as session:
         for event in item_events(session, person):

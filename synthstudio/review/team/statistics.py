@@ -1,26 +1,20 @@
-"""Cohen's kappa: how far two agree beyond what chance would give them.
-
-How far two reviewers agree: on places, states and causes, joint by joint.
+"""How far two reviewers agree, joint by joint, and how fast each of them is.
 
 Distances between two places are measured as OKS measures them, against sqrt(area) and the joint's
-sigma. Two who each err by s differ by s sqrt(2), so
+sigma. If each of two errs by s, they differ by s sqrt(2), so
 
     spread = sqrt(mean(d^2 / area) / 2) / sigma
 
 is the error of one reviewer in units of sigma: 1 is as good as those whose labels COCO's sigmas
-were measured on. Joints that neither changed count as agreed: both let them stand.
+were measured on. Joints that neither changed count as agreed.
 
-Who deletes a person says that it shall go, as who rejects it: that counts for the verdict (right
-or wrong), whatever status it had before. It says nothing of joints, so the joints of a person
-whom either look deleted are compared nowhere.
+Deleting a person counts for the verdict (right or wrong) like rejecting it, whatever status it had
+before. It says nothing of joints, so the joints of a person whom either look deleted are ignored.
 
-
-How fast reviewers are: people decided an hour, by reviewer and day, without their pauses.
-
-Events of one reviewer that lie at most PAUSE apart are one sitting; its length is from its first to
-its last event. How long somebody looked before the first event of a sitting is not known, so a
-decision that opens a sitting counts as done, but not for the pace. A person counts once a day,
-at the last decision.
+The pace is people decided per hour of work. Events of one reviewer at most MAX_PAUSE apart are one
+sitting, whose length is from its first to its last event. How long somebody looked before the
+first event is not known, so a decision that opens a sitting counts as done, but not for the pace.
+A person counts once a day, at the last decision.
 """
 
 from __future__ import annotations
@@ -46,10 +40,10 @@ from synthstudio.review.values import ItemState
 
 @dataclass(frozen=True, kw_only=True)
 class Kappa:
-    """Agreement of two on `n` things. `counts[a, b]`: the first said a, the second b.
+    """Agreement of two raters on `n` things. `counts[a, b]`: the first chose a, the second b.
 
     `value`: 1 is full agreement, 0 what chance gives, below 0 less. NaN when there is nothing to
-    agree on, or when both said one and the same thing throughout: chance then explains it all.
+    agree on, or when both always chose the same one: chance then explains it all.
     """
 
     value: float
@@ -60,13 +54,13 @@ class Kappa:
 
 
 def kappa(counts: NDArray[np.int64], names: tuple[str, ...]) -> Kappa:
-    """Return Cohen's kappa of a square table of counts, a row for what the first said."""
+    """Cohen's kappa of a square table of counts; its rows are the first rater's answers."""
     n, agreed = int(counts.sum()), int(np.trace(counts))
     value = math.nan
     if n:
-        seen = agreed / n
+        observed = agreed / n
         by_chance = float((counts.sum(axis=1) * counts.sum(axis=0)).sum()) / n**2
-        value = (seen - by_chance) / (1 - by_chance) if by_chance < 1 else math.nan
+        value = (observed - by_chance) / (1 - by_chance) if by_chance < 1 else math.nan
     return Kappa(value=value, n=n, agreed=agreed, counts=counts, names=names)
 
 
@@ -114,15 +108,15 @@ class Disagreement:
 
 @dataclass(frozen=True, kw_only=True)
 class Looks:
-    """What N looks say of J joints, those that they left as on disk included."""
+    """The labels of J joints in N looks, those left as on disk included."""
 
-    px: NDArray[np.float64]  # (N, J, 2) NaN where nobody knows
+    px: NDArray[np.float64]  # (N, J, 2) NaN where unknown
     state: NDArray[np.int64]  # (N, J) places in STATES
     cause: NDArray[np.int64]  # (N, J) places in CAUSES
 
 
 def looks(table: PeopleTable, found: Iterable[tuple[int, ItemState]]) -> Looks:
-    """Return what people's rows and the states over them say together."""
+    """Labels of people: their rows in the table with the edits of `found` (row, state) applied."""
     listed = list(found)
     rows = np.array([row for row, _ in listed], np.int64)
     px = table.joints_px[rows].astype(np.float64)
@@ -144,12 +138,10 @@ def looks(table: PeopleTable, found: Iterable[tuple[int, ItemState]]) -> Looks:
 
 
 def agreement(store: Store, table: PeopleTable) -> Agreement:
-    """Return how far the first and second looks at a data set agree."""
     return agreement_of(table, list(pairs(store, table)))
 
 
 def agreement_of(table: PeopleTable, both: list[Pair]) -> Agreement:
-    """Return how far pairs of looks agree."""
     kept = [p for p in both if not _either_deleted(p)]
     a = looks(table, [(p.row, p.first) for p in kept])
     b = looks(table, [(p.row, p.second) for p in kept])
@@ -170,7 +162,7 @@ def agreement_of(table: PeopleTable, both: list[Pair]) -> Agreement:
 def disagreements(
     store: Store, table: PeopleTable, *, open_only: bool = True, tolerance: float = TOLERANCE
 ) -> list[Disagreement]:
-    """Return the pairs that differ by more than taste, the largest differences first.
+    """The pairs that differ by more than the tolerance, the largest differences first.
 
     `open_only`: leave out those a lead has decided on.
     """
@@ -199,10 +191,10 @@ def _differs(
         parts.append(_OF_STATUS)
         what.append(f"{_word(pair.first)} or {_word(pair.second)}")
     for j, name in enumerate(() if _either_deleted(pair) else table.joints):
-        said = _joint_words(name, k, j, a, b, float(off[j]), tolerance)
-        if said is not None:
-            parts.append(said[0])
-            what.append(said[1])
+        difference = _joint_difference(name, k, j, a, b, float(off[j]), tolerance)
+        if difference is not None:
+            parts.append(difference[0])
+            what.append(difference[1])
             joints.append(name)
     if not parts:
         return None
@@ -217,10 +209,10 @@ def _differs(
     )
 
 
-def _joint_words(
+def _joint_difference(
     name: str, k: int, j: int, a: Looks, b: Looks, off: float, tolerance: float
 ) -> tuple[float, str] | None:
-    """Return by how much two looks at a joint differ, and how; None: they do not."""
+    """By how much two looks at a joint differ, and how; None: they do not."""
     first, second = int(a.state[k, j]), int(b.state[k, j])
     if first != second:
         return _OF_STATE, f"{name}: {STATES[first]} or {STATES[second]}"
@@ -234,7 +226,7 @@ def _joint_words(
 
 
 def _errors(table: PeopleTable, both: list[Pair], a: Looks, b: Looks) -> NDArray[np.float64]:
-    """Return (N, J) distances between two looks over sigma sqrt(area); NaN where one has none."""
+    """(N, J) distances between two looks over sigma sqrt(area); NaN where one has none."""
     rows = np.array([p.row for p in both], np.int64)
     apart = np.hypot(*np.moveaxis(a.px - b.px, 2, 0))
     placed = np.isin(a.state, (1, 2)) & np.isin(b.state, (1, 2))
@@ -266,12 +258,11 @@ def _either_deleted(pair: Pair) -> bool:
 
 
 def _is_flagged(state: ItemState) -> bool:
-    """Say whether a look left the decision to others."""
     return state.status == "flagged" and not state.deleted
 
 
 def _verdict(state: ItemState) -> int:
-    """Return 0 for a person that may stay, 1 for one that shall go."""
+    """0: the person stays; 1: it goes."""
     return int(state.deleted or state.status == "rejected")
 
 
@@ -285,8 +276,6 @@ MIN_ACTIVE = timedelta(minutes=1)
 
 @dataclass(frozen=True, kw_only=True)
 class Moment:
-    """Something that happened: who did it to whom, when, and whether it was a decision."""
-
     who: str
     when: datetime
     person: tuple[int, int, str]
@@ -315,16 +304,10 @@ class _Day:
 
 
 def throughput(store: Store, key: str, *, zone: tzinfo = UTC) -> list[Pace]:
-    """Return reviewers' paces by day (of `zone`) and name."""
-    columns = (
-        EventRow.who,
-        EventRow.when,
-        EventRow.frame,
-        EventRow.instance,
-        EventRow.layer,
-        EventRow.kind,
-    )
-    query = select(*columns).where(EventRow.dataset == key).order_by(EventRow.id)
+    """Reviewers' paces by day (of `zone`) and name."""
+    row = EventRow
+    query = select(row.who, row.when, row.frame, row.instance, row.layer, row.kind)
+    query = query.where(EventRow.dataset == key).order_by(EventRow.id)
     with store.reading() as session:
         rows = session.execute(query.execution_options(yield_per=5000))
         return paces(
@@ -342,7 +325,7 @@ def throughput(store: Store, key: str, *, zone: tzinfo = UTC) -> list[Pace]:
 
 
 def paces(moments: Iterable[Moment], *, zone: tzinfo = UTC) -> list[Pace]:
-    """Return paces of moments that come in the order in which they happened."""
+    """Paces of moments, which come in the order in which they happened."""
     days: dict[tuple[date, str], _Day] = {}
     last: dict[str, datetime] = {}
     for moment in moments:
