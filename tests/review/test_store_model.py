@@ -180,8 +180,10 @@ class Machine(RuleBasedStateMachine):
         """Take back, and take back what took back: undo and redo in all orders."""
         for pick in picks:
             item = self.items[n]
-            told = [entry[0] for entry in item.told]
-            told = [e for e in told if item.may_revert(e) or not legal]
+            # Roots, and of what reverts or redoes one the latest: who else would be clicked on?
+            latest = {root: event for event, _, root, _ in item.told}
+            told = [e for e, *_ in item.told if item.is_root(e) or e in latest.values()]
+            told = [e for e in told if item.may_revert(e) == legal]
             if not told:
                 return
             target = told[-1 - pick % len(told)]
@@ -234,7 +236,10 @@ def test_store_does_what_the_model_does(store_url):
         suppress_health_check=list(HealthCheck),
     )
     made = {"store": store, "runs": iter(range(10**9)), "counted": Counter()}
-    run_state_machine_as_test(type("Named", (Machine,), made), settings=chosen)
     counted = made["counted"]
+    for attempt in range(8):  # each name has random numbers of its own
+        run_state_machine_as_test(type(f"Named{attempt}", (Machine,), made), settings=chosen)
+        if min(counted[name] for name in ("reverted", "redone", "in the way")) > 4:
+            break
     assert min(counted[name] for name in ("reverted", "redone", "in the way")) > 4, counted
     store.close()
