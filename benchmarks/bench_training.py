@@ -30,12 +30,12 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.generation import pipeline
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.losses import Weights, pose_losses
-from synthstudio.training import batches
 from synthstudio.training import config as configs
-from synthstudio.training.batches import Batch, Frame
 from synthstudio.training.config import Config, Network
-from synthstudio.training.crops import take
-from synthstudio.training.networks import build, cells
+from synthstudio.training.data import batches
+from synthstudio.training.data.batches import Batch, InputSpec
+from synthstudio.training.data.crops import crop_dataset
+from synthstudio.training.networks import build_network
 
 SCENES = proofs.ROOT / "scenes"
 WAITING, LATENCY = 0.05, 1.15
@@ -43,16 +43,16 @@ _WARM_UP = 5
 
 
 def nano() -> Config:
-    """Return the config whose loader is measured."""
     return configs.load(SCENES / "training" / "nano.yaml")
 
 
-def trainer(config: Config, frame: Frame) -> Callable[[Batch], None]:
-    """Return what takes a batch and makes a whole step of it: forward, back, AdamW."""
-    skeleton = frame.skeleton
+def trainer(config: Config, spec: InputSpec) -> Callable[[Batch], None]:
+    """A function that takes a whole training step: forward, backward, AdamW."""
+    skeleton = spec.skeleton
     torch.manual_seed(0)
-    net = build(config.network, skeleton, bank=_bank(config.network, len(skeleton.joints))).train()
-    optimiser = torch.optim.AdamW(net.parameters(), lr=config.rate)
+    bank = _bank(config.network, len(skeleton.joints))
+    net = build_network(config.network, skeleton, bank=bank).train()
+    optimizer = torch.optim.AdamW(net.parameters(), lr=config.lr)
     weights = Weights(**config.losses.model_dump())
     sigmas, balance = torch.from_numpy(skeleton.sigmas).float(), torch.ones(4)
 
@@ -61,9 +61,9 @@ def trainer(config: Config, frame: Frame) -> Callable[[Batch], None]:
             net(batch.images), batch.labels, weights=weights, sigmas=sigmas, balance=balance
         )
         torch.autograd.backward(torch.stack(list(terms.values())).sum())
-        nn.utils.clip_grad_norm_(net.parameters(), config.clip)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
+        nn.utils.clip_grad_norm_(net.parameters(), config.clip_norm)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
 
     return step
 
@@ -74,25 +74,27 @@ def _bank(network: Network, joints: int) -> PoseBank | None:
     return PoseBank(torch.rand(network.bank, joints, 2), torch.rand(network.bank, joints, 3))
 
 
-def _passed(step: Callable[[Batch], None], coming: Iterator[Batch]) -> tuple[float, float, float]:
-    """Return seconds, processor seconds and seconds of waiting a batch, once it runs."""
+def _time_steps(
+    step: Callable[[Batch], None], stream: Iterator[Batch]
+) -> tuple[float, float, float]:
+    """Seconds and processor seconds per batch, and the share of waiting, after a warm-up."""
     waited, count, began, cpu = 0.0, -_WARM_UP, 0.0, 0.0
     while True:
         if count == 0:
             waited, began, cpu = 0.0, time.perf_counter(), time.process_time()
-        asked = time.perf_counter()
-        batch = next(coming, None)
-        waited += time.perf_counter() - asked
+        waiting = time.perf_counter()
+        batch = next(stream, None)
+        waited += time.perf_counter() - waiting
         if batch is None:
             break
         step(batch)
         count += 1
-    took = time.perf_counter() - began
-    return took / count, (time.process_time() - cpu) / count, waited / took
+    elapsed = time.perf_counter() - began
+    return elapsed / count, (time.process_time() - cpu) / count, waited / elapsed
 
 
 def loader(*, frames: int = 48, steps: int = 60) -> dict[str, float]:
-    """Return people a second of the loader alone, of steps alone and of both, and the waiting.
+    """People per second of the loader alone, of steps alone and of both, and the waiting.
 
     `possible`: the highest share of the steps' own rate that both together can reach here.
     """
@@ -101,23 +103,21 @@ def loader(*, frames: int = 48, steps: int = 60) -> dict[str, float]:
         data = Path(folder) / "people"
         settings = proofs.settings_for(SCENES / "bench.yaml", assets=SCENES, frames=frames)
         pipeline.generate(settings, data, workers=2)
-        taken = take(
+        source = crop_dataset(
             data, size=config.network.size, cache=Path(folder), progress=lambda done, total: None
         )
-        frame = Frame(
-            size=config.network.size, cells=cells(config.network), skeleton=taken.skeleton
-        )
-        step = trainer(config, frame)
-        rows = np.resize(np.arange(len(taken.crops)), config.batch)
+        spec = InputSpec.of(config.network, source.skeleton)
+        step = trainer(config, spec)
+        rows = np.resize(np.arange(len(source.crops)), config.batch)
 
         def make(number: int) -> Batch:
-            return batches.make(taken.crops, rows, frame, config.augment, seed=0, step=number)
+            return batches.make_batch(source.crops, rows, spec, config.augment, step=number)
 
-        whole = range(steps + _WARM_UP)
-        alone, cpu_step, _ = _passed(step, iter([make(0)] * len(whole)))
-        loading, cpu_load, _ = _passed(lambda batch: None, (make(k) for k in whole))
-        both, _, waiting = _passed(step, batches.ahead(make, whole))
-        again, _, _ = _passed(step, iter([make(0)] * len(whole)))
+        numbers = range(steps + _WARM_UP)
+        alone, cpu_step, _ = _time_steps(step, iter([make(0)] * len(numbers)))
+        loading, cpu_load, _ = _time_steps(lambda batch: None, (make(k) for k in numbers))
+        both, _, waiting = _time_steps(step, batches.prefetch(make, numbers))
+        again, _, _ = _time_steps(step, iter([make(0)] * len(numbers)))
     raw = min(alone, again)
     cores = os.cpu_count() or 1
     least = max((cpu_step + cpu_load) / cores, raw)
@@ -133,7 +133,7 @@ def loader(*, frames: int = 48, steps: int = 60) -> dict[str, float]:
 
 
 def latency(*, rounds: int = 60) -> dict[str, float]:
-    """Return milliseconds of KPE and ORN, in turn, and their ratio for each batch and precision.
+    """Milliseconds of KPE and ORN, in turn, and their ratio for each batch size and precision.
 
     `wide KPE` is that of the proof: as many multiplications in training as ORN has.
     """
@@ -149,7 +149,7 @@ def latency(*, rounds: int = 60) -> dict[str, float]:
     for block, change in changes.items():
         torch.manual_seed(0)
         one = network.model_copy(update=change)
-        nets[block] = build(one, get_skeleton("coco17"), bank=_bank(one, joints)).eval()
+        nets[block] = build_network(one, get_skeleton("coco17"), bank=_bank(one, joints)).eval()
     kinds = {"float32": torch.float32}
     if torch.ops.mkldnn._is_mkldnn_bf16_supported():
         kinds["bfloat16"] = torch.bfloat16
@@ -171,20 +171,20 @@ def latency(*, rounds: int = 60) -> dict[str, float]:
 def in_turn(
     nets: dict[str, nn.Module], images: torch.Tensor, kind: torch.dtype, *, rounds: int
 ) -> dict[str, list[float]]:
-    """Return seconds of each call from images to maps, the networks taking turns."""
-    took: dict[str, list[float]] = {name: [] for name in nets}
+    """Seconds of each call from images to maps, the networks taking turns."""
+    times: dict[str, list[float]] = {name: [] for name in nets}
     with torch.inference_mode(), torch.autocast("cpu", kind, enabled=kind != torch.float32):
         for k in range(rounds + 3):
             for name, net in nets.items():
                 began = time.perf_counter()
                 net(images)
                 if k >= 3:
-                    took[name].append(time.perf_counter() - began)
-    return took
+                    times[name].append(time.perf_counter() - began)
+    return times
 
 
 def flops(net: nn.Module, size: tuple[int, int]) -> int:
-    """Return the floating-point operations of one picture's products and convolutions."""
+    """Floating-point operations of one image's products and convolutions."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         net(torch.zeros(1, 3, *size))
     return int(counter.get_total_flops())

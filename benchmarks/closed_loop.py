@@ -1,13 +1,12 @@
-"""One turn of the closed loop: train, see what fails, make more of it, train again.
+"""One turn of the closed loop: train, find the errors, generate more of them, train again.
 
     python -m benchmarks.closed_loop
 
-A network learns from people of scenes/people.yaml and is judged by others of them (the split
-val). `suggest` turns what it missed into a recipe. Two networks start anew: one learns from the
-first people and as many of that recipe, the other from the first people and as many more of the
-first recipe; so both see as many people for as many steps. Both are judged by people of the test
-split of the scene, made with another seed. Writes docs/closed_loop.md and its log. Everything
-lies in a cache folder; a killed run goes on where it stood.
+A network is trained on people of scenes/people.yaml and validated on others of them. `suggest`
+turns its errors into a recipe. Two networks are then trained anew: one on the first people and more
+of that recipe, the other on the first people and as many more of the first recipe, for as many
+steps. Both are tested on people of the scene's test split, made with another seed. Writes
+docs/closed_loop.md and its log. Everything is kept in a cache folder; a killed run resumes.
 """
 
 from __future__ import annotations
@@ -43,14 +42,13 @@ from synthstudio.generation.stage import prepare
 from synthstudio.inference import suggest
 from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.training import config as configs
-from synthstudio.training import data
-from synthstudio.training.answer import answer
 from synthstudio.training.config import Config, Source
-from synthstudio.training.data import People
+from synthstudio.training.data.sources import TrainingData, load_subset
+from synthstudio.training.predictions import predict_subset
 
 Bools = NDArray[np.bool_]
 SCENE = scene_file("people.yaml")
-BONES = get_skeleton(load(SCENE).skeleton)
+SKELETON = get_skeleton(load(SCENE).skeleton)
 TEST_SEED, MORE_SEED = 900, 901
 ARMS = {
     "before": "the first people alone",
@@ -61,7 +59,7 @@ ARMS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """Frames of each set, and how the networks are trained."""
+    """Frames of each set, and how the networks are trained; `picture`: the network's (H, W)."""
 
     first: int
     more: int
@@ -77,24 +75,21 @@ SMALL = Size(first=20, more=8, test=8, steps=3, batch=8, seeds=1, picture=(48, 3
 
 
 class Loop:
-    """One turn: its size, and where it lies."""
-
     def __init__(self, size: Size, cache: Path, say: Callable[[str], None]) -> None:
-        """Name the folder after all that decides the results but this code and the seeds."""
         self.size, self.say = size, say
         self.scene = dump(load(SCENE))
-        told = [dataclasses.asdict(dataclasses.replace(size, seeds=0)), self.scene]
-        self.folder = cache / hashlib.sha256(canonical_json(told)).hexdigest()[:12]
+        key = [dataclasses.asdict(dataclasses.replace(size, seeds=0)), self.scene]
+        self.folder = cache / hashlib.sha256(canonical_json(key)).hexdigest()[:12]
 
     def data(self, name: str, recipe: Mapping[str, Any], *, workers: int) -> None:
-        """Generate a set, or what is lacking of it."""
+        """Generate a set, or what is missing of it."""
         settings = prepare(parse(dict(recipe), name), assets=SCENE.parent, device="cpu")
         out = self.folder / name
         made = pipeline.generate(settings, out, workers=workers, resume=out.exists())
         self.say(f"{name}: {made.frames} frames with {made.people} people")
 
     def config(self, arm: str, seed: int) -> Config:
-        """Return how the network of an arm learns: all alike but for the people."""
+        """An arm's training config; arms differ in their people alone."""
         sets = ["first"] if arm == "before" else ["first", arm]
         size = self.size
         return configs.parse(
@@ -111,53 +106,52 @@ class Loop:
             }
         )
 
-    def answers(self, arm: str, seed: int, judged: str, split: str) -> Predictions:
-        """Train an arm's network, or go on with it, and ask it about people."""
+    def answers(self, arm: str, seed: int, test: str, split: str) -> Predictions:
+        """Train an arm's network, or resume, and predict the people of a set's split."""
         config = self.config(arm, seed)
         out, crops = self.folder / "runs" / f"{arm}-{seed}", self.folder / "crops"
-        asked = ready(
+        result = ready(
             config,
             out,
-            Source(dataset=str(self.folder / judged), splits=(split,)),
-            BONES,
+            Source(dataset=str(self.folder / test), splits=(split,)),
+            SKELETON,
             crops=crops,
-            only=self._as_many(arm),
-            again=f"{arm} seed {seed} was stopped; run this again to go on",
+            select=self._as_many(arm),
+            stopped=f"{arm} seed {seed} was stopped; run this again to resume",
         )
-        return answer(asked.net, asked.people, asked.frame, device=torch.device("cpu"))
+        return predict_subset(result.net, result.people, result.spec, device=torch.device("cpu"))
 
-    def _as_many(self, arm: str) -> Callable[[People], People]:
-        """Return what leaves both arms that learn from two sets as many people."""
+    def _as_many(self, arm: str) -> Callable[[TrainingData], TrainingData]:
+        """Limit both arms that train on two sets to the same number of people."""
         if arm == "before":
-            return lambda people: people
+            return lambda data: data
         count = self._fewest
 
-        def cut(people: People) -> People:
-            key = hashlib.sha256(f"{people.key} first {count}".encode()).hexdigest()
-            learn = data.only(people.learn, np.arange(count))
-            return dataclasses.replace(people, learn=learn, key=key)
+        def select(data: TrainingData) -> TrainingData:
+            key = hashlib.sha256(f"{data.key} first {count}".encode()).hexdigest()
+            return dataclasses.replace(data, train=data.train.take(np.arange(count)), key=key)
 
-        return cut
+        return select
 
     @functools.cached_property
     def _fewest(self) -> int:
-        """How many people the arms that learn from two sets have, the smaller number of both."""
+        """The smaller number of people of the two arms that train on two sets."""
         configs = [self.config(name, 0) for name in ("more", "suggested")]
         crops = self.folder / "crops"
-        return min(len(data.join(c.train, c, crops, lambda done, total: None)[0]) for c in configs)
+        return min(len(load_subset(c.train, c, crops)[0]) for c in configs)
 
     def recipe(self) -> tuple[dict[str, Any], str]:
-        """Return what `suggest` says of the first network, and the profile; reckoned once."""
+        """The suggested recipe and the error profile of the first network; computed once."""
         path = self.folder / "suggested.json"
         if not path.is_file():
-            found = suggest.profile(self.answers("before", 0, "first", "val"), BONES)
-            asked = suggest.next_recipe(found, frames=self.size.more, like=load(SCENE))
-            write_file(path, canonical_json({"recipe": asked, "profile": found.text()}))
-        told = json.loads(path.read_text(encoding="utf-8"))
-        return told["recipe"], told["profile"]
+            found = suggest.profile(self.answers("before", 0, "first", "val"), SKELETON)
+            suggested = suggest.next_recipe(found, frames=self.size.more, like=load(SCENE))
+            write_file(path, canonical_json({"recipe": suggested, "profile": found.text()}))
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        return stored["recipe"], stored["profile"]
 
     def turn(self, workers: int) -> tuple[dict[str, list[Predictions]], dict[str, Any], str]:
-        """Do all of it; return the arms' answers by seed, the suggested recipe, the profile."""
+        """Run it all; return the arms' predictions by seed, the suggested recipe, the profile."""
         size, scene = self.size, self.scene
         first = {"splits": {"train": 0.75, "val": 0.25, "test": 0.0}}
         test = {"splits": {"train": 0.0, "val": 0.0, "test": 1.0}}
@@ -168,18 +162,18 @@ class Loop:
         recipe, profile = self.recipe()
         self.data("suggested", recipe, workers=workers)
         self.data("more", {**scene, "frames": size.more, "seed": MORE_SEED}, workers=workers)
-        said: dict[str, list[Predictions]] = {arm: [] for arm in ARMS}
+        results: dict[str, list[Predictions]] = {arm: [] for arm in ARMS}
         for seed in range(size.seeds):
             for arm in ARMS:
-                said[arm].append(self.answers(arm, seed, "test", "test"))
-                self.say(f"{arm}, seed {seed}: asked")
-        return said, recipe, profile
+                results[arm].append(self.answers(arm, seed, "test", "test"))
+                self.say(f"{arm}, seed {seed}: done")
+        return results, recipe, profile
 
 
 def measures(recipe: Mapping[str, Any]) -> dict[str, Callable[[Predictions], Bools]]:
-    """Return the joints that are judged: all, visible, hidden, and hidden ones asked for."""
+    """The joints that are evaluated: all, visible, hidden, and hidden ones of the target pair."""
     pairs = (recipe.get("targets") or {}).get("joints") or {}
-    asked = [BONES.joints.index(name) for pair in pairs for name in pair.split("+")]
+    targeted = [SKELETON.joints.index(name) for pair in pairs for name in pair.split("+")]
 
     def of(a: Predictions, state: int) -> Bools:
         return np.asarray(a.known & (a.state == state))
@@ -189,28 +183,28 @@ def measures(recipe: Mapping[str, Any]) -> dict[str, Callable[[Predictions], Boo
         "visible": lambda a: of(a, STATE_VISIBLE),
         "hidden": lambda a: of(a, STATE_HIDDEN),
     }
-    if asked:
-        only = np.isin(np.arange(len(BONES.joints)), asked)
-        named["hidden, of the pair asked for"] = lambda a: of(a, STATE_HIDDEN) & only
+    if targeted:
+        only = np.isin(np.arange(len(SKELETON.joints)), targeted)
+        named["hidden, of the targeted pair"] = lambda a: of(a, STATE_HIDDEN) & only
     return named
 
 
-def table(said: Mapping[str, list[Predictions]], recipe: Mapping[str, Any]) -> str:
-    """Return PCK@0.1 of each arm, and the suggested recipe against more of the same."""
+def table(results: Mapping[str, list[Predictions]], recipe: Mapping[str, Any]) -> str:
+    """PCK@0.1 of each arm, and the suggested recipe against more of the same."""
     parts = measures(recipe)
     sides = {
         (arm, name): tuple(
             np.concatenate([pck_by_group(a, which(a))[k] for a in answers]) for k in (0, 1)
         )
-        for arm, answers in said.items()
+        for arm, answers in results.items()
         for name, which in parts.items()
     }
-    lines = ["| learnt from | " + " | ".join(parts) + " |", "|---" * (1 + len(parts)) + "|"]
+    lines = ["| trained on | " + " | ".join(parts) + " |", "|---" * (1 + len(parts)) + "|"]
     for arm, title in ARMS.items():
         cells = [interval(vars(ratio_interval(*sides[arm, name], seed=1))) for name in parts]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
-    told = [paired_interval(sides["suggested", n], sides["more", n], seed=1).text() for n in parts]
-    lines.append("| suggested against more of the same, points | " + " | ".join(told) + " |")
+    gains = [paired_interval(sides["suggested", n], sides["more", n], seed=1).text() for n in parts]
+    lines.append("| suggested against more of the same, points | " + " | ".join(gains) + " |")
     return "\n".join(lines)
 
 
@@ -218,30 +212,30 @@ PAGE = """# One turn of the closed loop
 
     python -m benchmarks.closed_loop
 
-A network learns, an evaluation finds what it misses, `suggest` writes a recipe that makes more \
-of that, and a network learns again. Does that help more than as many frames of the recipe that \
-one has already? Written by the command above; the log is \
+Train a network, evaluate it, let `suggest` write a recipe that makes more of its errors, and \
+train again: does that help more than as many frames of the recipe that is there already? Written \
+by the command above; the log is \
 [evidence/closed_loop.log](evidence/closed_loop.log).
 
-* {first} frames of `scenes/people.yaml`, three quarters of them to learn from; `suggest` reads \
-what was missed in the others, where half of the things and poses were never learnt from. \
+* {first} frames of `scenes/people.yaml`, three quarters of them for training; `suggest` reads \
+the errors on the others, where half of the things and poses never occurred in training. \
 Then {more} frames of the suggested recipe, and {more} of the first one with another seed. \
-Four fifths of either are learnt from (the split train), and as many people of both.
-* Nano ORN, {steps} steps of {batch} people for every arm, {seeds} seeds. Judged by {test} frames \
-of the scene's test split with another seed: nobody there was learnt from, nor half of the things \
-and poses.
+Four fifths of either are trained on (the split train), and as many people of both.
+* Nano ORN, {steps} steps of {batch} people for every arm, {seeds} seeds. Tested on {test} frames \
+of the scene's test split with another seed: with other people, and half of the things and poses \
+new.
 * PCK@0.1 of the amodal box's longer side, 95 % intervals over seeds and moments, paired. With so \
 few seeds an interval is too narrow: it cannot reach beyond those drawn.
 
 {table}
 
-What the first network missed:
+The errors of the first network:
 
 ```
 {profile}
 ```
 
-What `suggest` asked for, beside what stands in the scene:
+What `suggest` asked for, beyond the scene itself:
 
 ```yaml
 {recipe}
@@ -250,30 +244,29 @@ What `suggest` asked for, beside what stands in the scene:
 
 
 def asked_for(recipe: Mapping[str, Any]) -> str:
-    """Return the parts of a recipe that ask for something, as YAML."""
+    """The targets and quotas of a recipe as YAML."""
     kept = {name: recipe[name] for name in ("targets", "quotas") if recipe.get(name)}
     return yaml.safe_dump(kept, sort_keys=False, default_flow_style=None, width=96).strip()
 
 
 def main(words: list[str]) -> int:
-    """Run one turn and write its page; return 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.closed_loop", description=__doc__)
     parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "closed_loop")
     parser.add_argument("--docs", type=Path, help="where the page goes; default: docs/")
     parser.add_argument("--small", action="store_true", help="a few steps, to try it out")
     parser.add_argument("--workers", type=int, default=2)
-    asked = parser.parse_args(words)
-    if asked.small and asked.docs is None:
+    args = parser.parse_args(words)
+    if args.small and args.docs is None:
         parser.error("--small needs --docs: what it finds is not for the project's own page")
-    size = SMALL if asked.small else FULL
+    size = SMALL if args.small else FULL
     lines: list[str] = []
 
     def say(text: str) -> None:
         lines.append(text)
         print(text, flush=True)
 
-    said, recipe, profile = Loop(size, asked.cache, say).turn(asked.workers)
-    say(table(said, recipe))
+    results, recipe, profile = Loop(size, args.cache, say).turn(args.workers)
+    say(table(results, recipe))
     page = PAGE.format(
         first=size.first,
         more=size.more,
@@ -281,11 +274,11 @@ def main(words: list[str]) -> int:
         steps=size.steps,
         batch=size.batch,
         seeds=size.seeds,
-        table=table(said, recipe),
+        table=table(results, recipe),
         profile=profile,
         recipe=asked_for(recipe),
     )
-    docs = asked.docs or ROOT / "docs"
+    docs = args.docs or ROOT / "docs"
     write_file(docs / "closed_loop.md", page.encode())
     write_file(docs / "evidence" / "closed_loop.log", ("\n".join(lines) + "\n").encode())
     return 0

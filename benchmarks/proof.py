@@ -1,10 +1,10 @@
 """Does occlusion in training help, and does ORN? `make proof`, or `python -m benchmarks.proof`.
 
-Generates people to learn from and people with unseen hiders, poses and backgrounds to be judged
-by; trains every arm with every seed on the same samples at the same cost; compares them on the
-same joints; writes docs/proof.md and docs/evidence/proof.log. Everything lies in a cache folder
-and a killed proof goes on where it stood: data by shards, trainings from their last saved state,
-results one file an arm and seed, apart for every state of the code that trains.
+Generates training people, and test people with unseen occluders, poses and backgrounds; trains
+every arm with every seed on the same samples at the same cost; compares them on the same joints;
+writes docs/proof.md and docs/evidence/proof.log. Everything is kept in a cache folder and a killed
+proof resumes: data by shards, trainings from their last saved state, results as one file per arm
+and seed, apart for every version of the training code.
 """
 
 from __future__ import annotations
@@ -32,69 +32,65 @@ from synthstudio.evaluation import storage
 from synthstudio.generation import pipeline
 from synthstudio.generation.plan import plan
 from synthstudio.generation.stage import Settings, prepare
+from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.blocks.orn import ORN
 from synthstudio.recipe.schema.load import parse
-from synthstudio.training import data, networks
-from synthstudio.training.answer import answer
 from synthstudio.training.config import Config, Source
-from synthstudio.training.crops import take
-from synthstudio.training.networks import build, pose_bank
+from synthstudio.training.data.crops import crop_dataset
+from synthstudio.training.data.sources import load_subset
+from synthstudio.training.networks import build_network, pose_bank
+from synthstudio.training.predictions import predict_subset
 
 LIMIT_H = 2.0
-BONES = get_skeleton(proof_arms.BONES)
+SKELETON = get_skeleton(proof_arms.SKELETON_NAME)
 _MAKE_MS = 0.7
-"""Processor time in which a sample is augmented (measured once); the plan adds it."""
+"""Processor time to augment a sample (measured once); the plan adds it."""
 _FRAMES_PER_S = 6.0
 _WORTH_A_SAMPLE = 200
-"""Data sets of so many frames are planned by a sample of them, smaller ones by the rate above."""
+"""Larger data sets are planned by a sample of them, smaller ones by the rate above."""
 _ANSWER_S = 40
-"""Processor time in which a network is asked about the test people and its AP is reckoned."""
+"""Processor time to predict the test people and compute the AP."""
 
 
 class Proof:
-    """One proof: its size and where it lies: data and crops in `folder`, the rest in `made`."""
+    """One proof: its size and its folders: data and crops in `folder`, the rest in `made`."""
 
     def __init__(self, size: Size, cache: Path) -> None:
-        """Name the folders after all that decides the data, and `made` also after the code."""
         self.size = size
         self.recipes = {test: proof_arms.recipe(size, test=test) for test in (False, True)}
         self.width = proof_arms.matched_width(size)
-        told = [
+        key_parts = [
             dataclasses.asdict(size),
             self.recipes[False],
             self.recipes[True],
             self.width,
             {name: dataclasses.asdict(arm) for name, arm in ARMS.items()},
         ]
-        key = hashlib.sha256(canonical_json(told)).hexdigest()[:12]
+        key = hashlib.sha256(canonical_json(key_parts)).hexdigest()[:12]
         self.folder = cache / key
         self.crops = self.folder / "crops"
         self.code = code()
         self.made = self.folder / f"by-{self.code}"
 
     def settings(self, *, test: bool) -> Settings:
-        """Return what makes the training or the test people."""
         return prepare(parse(self.recipes[test]), assets=ROOT, device="cpu")
 
     def data(self, *, test: bool) -> Path:
-        """Return where the training or the test people lie."""
         return self.folder / ("test" if test else "train")
 
     def config(self, arm: str, seed: int) -> Config:
-        """Return the config of an arm's network."""
         train_set = str(self.data(test=False))
         return proof_arms.config(arm, seed, size=self.size, train=train_set, width=self.width)
 
     def result(self, arm: str, seed: int) -> Path:
-        """Return the file of a result."""
         return self.made / "results" / f"{_word(arm)}-{seed}.json"
 
 
 def code() -> str:
-    """Return a digest of what trains and asks networks: results of other code are not taken up."""
+    """A digest of the training code: results of other code are not reused."""
     digest = hashlib.sha256()
     for folder in ("models", "training"):
-        for path in sorted((ROOT / "synthstudio" / folder).glob("*.py")):
+        for path in sorted((ROOT / "synthstudio" / folder).rglob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -104,23 +100,23 @@ def _word(arm: str) -> str:
 
 
 def costs(proof: Proof, arms: tuple[str, ...]) -> dict[str, int]:
-    """Return the operations a person of each trained arm; AssertionError when KPE and ORN differ.
+    """Operations per person of each trained arm; AssertionError when KPE and ORN differ.
 
-    An arm with pairs also asks its teacher about half of the people; that is not counted.
+    An arm with pairs also runs its teacher on half of the people; that is not counted.
     """
     found = {
         arm: proof_arms.step_flops(proof.config(arm, 0).network) for arm in proof_arms.trained(arms)
     }
-    whole = {arm: cost for arm, cost in found.items() if not ARMS[arm].network}  # no ablations
-    spread = max(whole.values()) / min(whole.values()) - 1
-    assert spread <= proof_arms.WITHIN, f"training costs lie {spread:.1%} apart: {whole}"
+    complete = {arm: cost for arm, cost in found.items() if not ARMS[arm].network}  # no ablations
+    spread = max(complete.values()) / min(complete.values()) - 1
+    assert spread <= proof_arms.WITHIN, f"training costs lie {spread:.1%} apart: {complete}"
     return found
 
 
 def show_plan(
     proof: Proof, arms: tuple[str, ...], seeds: int, workers: int, say: Callable[[str], None]
 ) -> float:
-    """Say what will be done and about how long it takes; return the hours."""
+    """Report what will be done and about how long it takes; return the hours."""
     size, cost = proof.size, costs(proof, arms)
     say(f"KPE {proof.width} wide against ORN; operations a person, forward and back:")
     for arm, flops in cost.items():
@@ -163,87 +159,88 @@ def _teacher(arm: str) -> float:
 
 
 def _step_s(network: Any, batch: int) -> float:
-    """Return the processor time of a step, measured now on one thread."""
+    """Processor time of a step, measured now on one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    bank = networks.PoseBank(torch.rand(max(network.bank, 1), len(BONES.joints), 2))
-    net = build(network, BONES, bank=bank if network.block == "orn" else None).train()
+    bank = PoseBank(torch.rand(max(network.bank, 1), len(SKELETON.joints), 2))
+    net = build_network(network, SKELETON, bank=bank if network.block == "orn" else None).train()
     net = net.to(memory_format=torch.channels_last)
     images = torch.rand(batch, 3, *network.size).contiguous(memory_format=torch.channels_last)
-    took = []
+    seconds = []
     for _ in range(3):
         began = time.process_time()
         with torch.autocast("cpu", torch.bfloat16):
-            said = net(images)
-        sum(stage.float().logsumexp((2, 3)).sum() for stage in said.logits).backward()
-        took.append(time.process_time() - began)
+            outputs = net(images)
+        sum(stage.float().logsumexp((2, 3)).sum() for stage in outputs.logits).backward()
+        seconds.append(time.process_time() - began)
     torch.set_num_threads(threads)
-    return min(took)
+    return min(seconds)
 
 
 def make_data(proof: Proof, workers: int, say: Callable[[str], None]) -> None:
-    """Generate both data sets and cut their people out, or what is lacking of that."""
+    """Generate both data sets and crop their people, or what is missing of that."""
     for test in (False, True):
         out = proof.data(test=test)
         made = pipeline.generate(
             proof.settings(test=test), out, workers=workers, resume=out.exists()
         )
         say(f"{made.frames} frames with {made.people} people in {out.name}")
-        take(out, size=proof.size.picture, cache=proof.crops, progress=lambda done, total: None)
+        crop_dataset(
+            out, size=proof.size.picture, cache=proof.crops, progress=lambda done, total: None
+        )
 
 
 def run_job(proof: Proof, arm: str, seed: int, arms: tuple[str, ...]) -> None:
-    """Train an arm with a seed, or go on with it, and write the results that come of it."""
-    wanted = [name for name in _answered(arm, arms) if not proof.result(name, seed).is_file()]
-    if not wanted:
+    """Train an arm with a seed, or resume it, and write its results."""
+    missing = [name for name in _answered(arm, arms) if not proof.result(name, seed).is_file()]
+    if not missing:
         return
     torch.set_num_threads(1)
     config = proof.config(arm, seed)
     out = proof.made / "runs" / f"{_word(arm)}-{seed}"
-    asked = ready(
+    result = ready(
         config,
         out,
         Source(dataset=str(proof.data(test=True))),
-        BONES,
+        SKELETON,
         crops=proof.crops,
-        again=f"({arm}) seed {seed} was stopped; run the proof again to go on",
+        stopped=f"({arm}) seed {seed} was stopped; run the proof again to resume",
     )
-    net, people, frame = asked.net, asked.people, asked.frame
-    for name in wanted:
+    net, people, spec = result.net, result.people, result.spec
+    for name in missing:
         bank = _bank(proof, config) if ARMS[name].bank else None
         if isinstance(net.block, ORN):
             net.block.last_word = ARMS[name].last_word
-        answers = answer(
-            net, people, frame, device=torch.device("cpu"), decode=ARMS[name].decode, bank=bank
+        answers = predict_subset(
+            net, people, spec, device=torch.device("cpu"), decode=ARMS[name].decode, bank=bank
         )
-        told = {
+        measured = {
             "arm": name,
             "seed": seed,
-            "rate": asked.done.rate,
-            "waited": asked.done.waited,
+            "rate": result.trained.people_per_second,
+            "waited": result.trained.wait_share,
             "step_gflops": proof_arms.step_flops(config.network) * config.batch / 1e9,
-            **proof_table.measured(answers, BONES),
-            "words": proof_words.words(net, people, frame, answers, proof.data(test=True), BONES),
+            **proof_table.measured(answers, SKELETON),
+            "words": proof_words.words(net, people, spec, answers, proof.data(test=True), SKELETON),
         }
-        about = {"name": config.name, "skeleton": BONES.name, "seed": seed, "arm": name}
+        about = {"name": config.name, "skeleton": SKELETON.name, "seed": seed, "arm": name}
         kept = out / "evaluations" / _word(name)
         if not kept.exists():
             made = storage.Evaluation(about=about, metrics={}, predictions=answers)
             storage.write(kept, made, b"<!doctype html><title>proof</title>made by make proof\n")
-        write_file(proof.result(name, seed), canonical_json(told))
+        write_file(proof.result(name, seed), canonical_json(measured))
 
 
 def _answered(arm: str, arms: tuple[str, ...]) -> list[str]:
-    """Return the wanted arms that are answered by the network of `arm`."""
+    """The requested arms that are decoded from the network of `arm`."""
     return [name for name in arms if name == arm or ARMS[name].of == arm]
 
 
-def _bank(proof: Proof, config: Config) -> networks.PoseBank | None:
-    learn, _, _ = data.join(config.train, config, proof.crops, lambda done, total: None)
+def _bank(proof: Proof, config: Config) -> PoseBank | None:
+    people, _ = load_subset(config.train, config, proof.crops)
     return pose_bank(
-        learn.crops,
-        BONES,
-        rows=learn.rows,
+        people,
+        SKELETON,
         size=config.network.size,
         count=proof.size.bank,
         seed=config.seed,
@@ -258,7 +255,7 @@ def run_all(
     say: Callable[[str], None],
     words: list[str],
 ) -> None:
-    """Run what is lacking, `workers` at once."""
+    """Run what is missing, `workers` at once."""
     jobs = proof_arms.jobs(arms, seeds)
     if workers == 1:
         for arm, seed in jobs:
@@ -316,7 +313,7 @@ def _start(proof: Proof, job: tuple[str, int], words: list[str]) -> subprocess.P
             env=os.environ | threads,
             stdout=file,
             stderr=file,
-            start_new_session=True,  # a Ctrl-C is the parent's, who asks each to save and stop
+            start_new_session=True,  # Ctrl-C goes to the parent, which makes each save and stop
         )
 
 
@@ -338,30 +335,31 @@ without them. Test frames show only kinds of things ({occluders}) and poses that
 shows: {poses} poses of families that training frames know by others, and whole families \
 ({families}); people of another pool, floors and walls of other patterns.
 * **Arms** see the same people, steps, batch sizes and augmentations. (a) and (a') see the frames \
-without hiders, all others both. No arm was tuned: rates, losses and sizes are the defaults. \
-ORN's fixed parts were chosen on other people in other poses behind other things; that an earlier \
-form of it had missed the aim for attention on these test people was known. The operations \
-that (d) spends on asking its teacher come on top.
+without occluders, all others both. No arm was tuned: learning rates, losses and sizes are the \
+defaults. ORN's fixed constants were chosen on other people in other poses behind other things; it \
+was known that an earlier version had missed the aim for attention on these test people. The \
+operations that (d) spends on its teacher come on top.
 * **Measures**: PCK@0.1 of the amodal box's longer side, on joints of state 1 (hidden) or 2, and \
 OKS-AP with amodal areas; the crop is the amodal box. Intervals are 95 %: seeds, then moments \
 drawn anew, paired where arms are compared; those of AP are the range of the seeds. With three \
 seeds an interval is too narrow: it cannot reach beyond those drawn.
-* **Decoding**: KPE by its post-processing (the highest peak, refined below the cell), ORN by \
+* **Decoding**: KPE by its post-processing (the highest peak with sub-cell refinement), ORN by \
 expected hits, unless the line says otherwise.
 
 {tables}
 
-What (c) says of joints, on all test frames, seed by seed; intervals over moments. Attention to \
-pixels is mass on the occluder over what even attention puts there, 1 being attention that does \
-not care: over the whole window, and over the person's silhouette alone; then the same for the \
-occluder's mask moved by half a box (evaluation/attention.py says how each is to be read).
+Visibility, cause and attention of (c) on all test frames, seed by seed; intervals over moments. \
+Attention to pixels is mass on the occluder over what uniform attention puts there, 1 being \
+indifferent attention: over the whole window, and over the person's silhouette alone; then the \
+same for the occluder's mask moved by half a box (evaluation/attention.py says how each is to be \
+read).
 
 {words}
 """
 
 
 def page(proof: Proof, found: proof_table.Found, *, seeds: int, command: str) -> str:
-    """Return docs/proof.md."""
+    """The text of docs/proof.md."""
     size = proof.size
     return HEAD.format(
         seeds=seeds,
@@ -384,16 +382,15 @@ def page(proof: Proof, found: proof_table.Found, *, seeds: int, command: str) ->
     )
 
 
-def _command(asked: argparse.Namespace) -> str:
-    """Return what to type for the same again; where things lie is left out."""
-    words = ["python -m benchmarks.proof", *(["--small"] if asked.small else [])]
-    words += [f"--arms {asked.arms}"] if asked.arms != ",".join(ARMS) else []
-    words += [f"--seeds {asked.seeds}"] if asked.seeds else []
+def _command(args: argparse.Namespace) -> str:
+    """The command line that repeats this, without paths."""
+    words = ["python -m benchmarks.proof", *(["--small"] if args.small else [])]
+    words += [f"--arms {args.arms}"] if args.arms != ",".join(ARMS) else []
+    words += [f"--seeds {args.seeds}"] if args.seeds else []
     return " ".join(words)
 
 
 def main(words: list[str]) -> int:
-    """Run the proof, or one job of it; return 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.proof", description=__doc__)
     parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "proof")
     parser.add_argument("--docs", type=Path, help="where the page goes; default: docs/")
@@ -404,18 +401,18 @@ def main(words: list[str]) -> int:
     parser.add_argument("--plan", action="store_true", help="only say what would be done")
     parser.add_argument("--job", default="", help="ARM:SEED, as the proof starts it itself")
     parser.add_argument("--code", default="", help="with --job: what the code must be")
-    asked = parser.parse_args(words)
-    if asked.small and asked.docs is None and not asked.job:
+    args = parser.parse_args(words)
+    if args.small and args.docs is None and not args.job:
         parser.error("--small needs --docs: what it finds is not for the project's own page")
-    arms = tuple(name for name in ARMS if name in asked.arms.split(","))
-    unknown = sorted(set(asked.arms.split(",")) - set(ARMS))
+    arms = tuple(name for name in ARMS if name in args.arms.split(","))
+    unknown = sorted(set(args.arms.split(",")) - set(ARMS))
     if unknown:
         parser.error(f"no such arm: {', '.join(unknown)}; there are {', '.join(ARMS)}")
-    proof = Proof(SMALL if asked.small else FULL, asked.cache)
-    if asked.job:
-        if asked.code != proof.code:
+    proof = Proof(SMALL if args.small else FULL, args.cache)
+    if args.job:
+        if args.code != proof.code:
             raise SystemExit("the code has changed since the proof began: begin it anew")
-        arm, seed = asked.job.rsplit(":", 1)
+        arm, seed = args.job.rsplit(":", 1)
         run_job(proof, arm, int(seed), arms)
         return 0
     lines: list[str] = []
@@ -424,20 +421,20 @@ def main(words: list[str]) -> int:
         lines.append(text)
         print(text, flush=True)
 
-    command = _command(asked)
+    command = _command(args)
     say(f"$ {command}")
-    seeds = asked.seeds or proof.size.seeds
-    show_plan(proof, arms, seeds, asked.workers, say)
-    if asked.plan:
+    seeds = args.seeds or proof.size.seeds
+    show_plan(proof, arms, seeds, args.workers, say)
+    if args.plan:
         return 0
     started = time.monotonic()
-    make_data(proof, asked.workers, say)
-    run_all(proof, arms, seeds, asked.workers, say, words)
+    make_data(proof, args.workers, say)
+    run_all(proof, arms, seeds, args.workers, say, words)
     found = proof_table.read(proof.made / "results", arms, seeds)
     say(proof_table.tables(found))
     say(proof_words.table(found.results))
     say(f"this call took {(time.monotonic() - started) / 60:.1f} min")
-    docs = asked.docs or ROOT / "docs"
+    docs = args.docs or ROOT / "docs"
     write_file(docs / "proof.md", page(proof, found, seeds=seeds, command=command).encode())
     write_file(docs / "evidence" / "proof.log", ("\n".join(lines) + "\n").encode())
     return 0

@@ -13,9 +13,9 @@ from synthstudio.body import pose_library
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.training import config as configs
-from synthstudio.training.answer import Decode
 from synthstudio.training.config import Config, Network
-from synthstudio.training.networks import build
+from synthstudio.training.networks import build_network
+from synthstudio.training.predictions import Decode
 
 HELD_OCCLUDERS = (
     "bicycle",
@@ -43,12 +43,12 @@ HELD_FAMILIES = (
     "stretch",
     "throw",
 )
-BONES = "coco17"
+SKELETON_NAME = "coco17"
 
 
 @functools.cache
 def held_poses() -> tuple[str, ...]:
-    """Return the names of every third pose of the other families, in the library's order."""
+    """Every third pose of the other families, in the library's order."""
     families: dict[str, list[str]] = {}
     for pose in pose_library.library():
         families.setdefault(pose.family, []).append(pose.name)
@@ -63,7 +63,7 @@ WITHIN = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How large the proof is. Frames are pictures: half of them show a moment without hiders."""
+    """How large the proof is. Frames are pictures: half of them show a moment without occluders."""
 
     train_frames: int
     test_frames: int
@@ -88,9 +88,9 @@ SMALL = Size(
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """One line of the table. `of`: another arm's network, only asked otherwise.
+    """One line of the table. `of`: another arm's network, decoded differently.
 
-    `last_word`: whether ORN lets the poses speak last.
+    `last_word`: whether ORN's final fusion with the poses is on.
     """
 
     title: str
@@ -131,7 +131,7 @@ ABLATION_SEEDS = 3
 
 
 def jobs(arms: tuple[str, ...], seeds: int) -> list[tuple[str, int]]:
-    """Return the trainings (arm, seed) of a proof: one seed of all arms before the next."""
+    """The trainings (arm, seed) of a proof: one seed of all arms before the next."""
     most = {
         arm: min(seeds, ABLATION_SEEDS) if ARMS[arm].network else seeds for arm in trained(arms)
     }
@@ -139,7 +139,7 @@ def jobs(arms: tuple[str, ...], seeds: int) -> list[tuple[str, int]]:
 
 
 def trained(arms: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the arms that need a network of their own, with those that others are decoded from."""
+    """The arms with a network of their own, including those that others are decoded from."""
     return tuple(
         name
         for name, arm in ARMS.items()
@@ -148,7 +148,7 @@ def trained(arms: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def recipe(size: Size, *, test: bool) -> dict[str, Any]:
-    """Return the recipe of the training or of the test people.
+    """The recipe of the training or of the test people.
 
     Test frames show held-out kinds of things and poses only (whole families, and single poses of
     the others), other people (their pool has another seed), floors and walls of other patterns;
@@ -181,12 +181,12 @@ def recipe(size: Size, *, test: bool) -> dict[str, Any]:
                 {"weight": 0.3, "backdrop": {"kind": "plain"}},
             ],
         }
-        splits = {"train": 0.999, "val": 0.001, "test": 0.0}  # val is not looked at
+        splits = {"train": 0.999, "val": 0.001, "test": 0.0}  # val is not used
     return {
         "name": "proof-test" if test else "proof-train",
         "seed": 2 if test else 1,
         "frames": size.test_frames if test else size.train_frames,
-        "skeleton": BONES,
+        "skeleton": SKELETON_NAME,
         "image": {"width_px": size.frame[0], "height_px": size.frame[1]},
         "variants": {"clean": 1},
         "splits": splits,
@@ -209,7 +209,7 @@ def recipe(size: Size, *, test: bool) -> dict[str, Any]:
 
 
 def config(name: str, seed: int, *, size: Size, train: str, width: int) -> Config:
-    """Return the config of an arm's network: all alike but for what the arm is about."""
+    """An arm's training config; arms differ in what they are about alone."""
     arm = ARMS[name]
     network = {"block": arm.block, "size": list(size.picture), "bank": size.bank, **arm.network}
     if arm.block == "kpe":
@@ -234,27 +234,20 @@ def config(name: str, seed: int, *, size: Size, train: str, width: int) -> Confi
 
 @functools.cache
 def step_flops(network: Network) -> int:
-    """Return the floating-point operations of a forward and a backward pass of one person."""
-    skeleton = get_skeleton(BONES)
+    """Floating-point operations of a forward and a backward pass of one person."""
+    skeleton = get_skeleton(SKELETON_NAME)
     bank = PoseBank(torch.rand(network.bank, len(skeleton.joints), 2)) if network.bank else None
-    net = build(network, skeleton, bank=bank if network.block == "orn" else None).train()
+    net = build_network(network, skeleton, bank=bank if network.block == "orn" else None).train()
     count = 2  # norms need two
     with FlopCounterMode(display=False) as counter:
-        said = net(torch.rand(count, 3, *network.size))
-        answers = [
-            *said.logits,
-            said.presence,
-            said.shares,
-            said.quality,
-            said.occluder,
-            said.xyz_m,
-        ]
-        torch.stack([a.sum() for a in answers if a is not None]).sum().backward()
+        out = net(torch.rand(count, 3, *network.size))
+        heads = [*out.logits, out.presence, out.shares, out.quality, out.occluder, out.xyz_m]
+        torch.stack([h.sum() for h in heads if h is not None]).sum().backward()
     return int(counter.get_total_flops()) // count
 
 
 def matched_width(size: Size) -> int:
-    """Return the width at which KPE costs as much as ORN; ValueError when it is over WITHIN off."""
+    """The width at which KPE costs as much as ORN; ValueError when it is over WITHIN off."""
     orn = Network(block="orn", size=size.picture, bank=size.bank)
     wanted = step_flops(orn)
     low, high = 8, 256

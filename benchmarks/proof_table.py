@@ -37,7 +37,7 @@ HITS = {
 
 
 def measured(answers: Predictions, skeleton: Skeleton) -> dict[str, Any]:
-    """Return hits and counts by group for HITS, and OKS-AP with amodal areas, as plain values."""
+    """Hits and counts by group for HITS, and OKS-AP with amodal areas, as plain values."""
     hits = {}
     for name, (which, at) in _parts(answers).items():
         right, counted = pck_by_group(answers, which, at=at)
@@ -78,11 +78,11 @@ class Found:
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """Return the arms with results, in the order of ARMS."""
+        """The arms with results, in the order of ARMS."""
         return tuple(name for name in ARMS if any(arm == name for arm, _ in self.results))
 
     def seeds(self, arm: str) -> list[int]:
-        """Return the seeds of an arm."""
+        """The seeds of an arm."""
         return sorted(seed for name, seed in self.results if name == arm)
 
     def sides(self, arm: str, measure: str, seeds: list[int]) -> tuple[F64, F64]:
@@ -91,12 +91,12 @@ class Found:
         return np.array([r["hits"] for r in rows]), np.array([r["counts"] for r in rows])
 
     def value(self, arm: str, measure: str) -> Interval:
-        """Return a measure of an arm over its seeds and all groups."""
+        """A measure of an arm over its seeds and all groups."""
         sides = self.sides(arm, measure, self.seeds(arm))
         return ratio_interval(*sides, seed=SEED, rounds=ROUNDS)
 
     def difference(self, ours: str, theirs: str, measure: str) -> Interval:
-        """Return how much better ours is, paired by seed and group."""
+        """How much better ours is, paired by seed and group."""
         seeds = sorted(set(self.seeds(ours)) & set(self.seeds(theirs)))
         return paired_interval(
             self.sides(ours, measure, seeds),
@@ -106,7 +106,7 @@ class Found:
         )
 
     def precision(self, arm: str, name: str) -> str:
-        """Return an AP's mean and the range of its seeds."""
+        """An AP's mean and the range of its seeds."""
         values = [self.results[arm, seed]["AP"][name] for seed in self.seeds(arm)]
         told = [100 * v for v in values if v is not None]
         if not told:
@@ -115,7 +115,7 @@ class Found:
 
 
 def read(folder: Path, arms: tuple[str, ...], seeds: int) -> Found:
-    """Return what lies in a folder of results, of these arms and of the first `seeds` seeds."""
+    """What lies in a folder of results, of these arms and of the first `seeds` seeds."""
     results = {}
     for path in sorted(folder.glob("*.json")):
         told = json.loads(path.read_text(encoding="utf-8"))
@@ -203,7 +203,7 @@ AIMS = (
 
 
 def tables(found: Found) -> str:
-    """Return the figures of all arms and the aims, as Markdown."""
+    """The figures of all arms and the aims, as Markdown."""
     return "\n\n".join([_figures(found), _precisions(found), _aims(found)])
 
 

@@ -1,4 +1,4 @@
-"""What the proof tells of ORN's words: visibility, cause, and where its attention lies."""
+"""The proof's metrics of ORN's visibility, cause and attention."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch  # noqa: TID253 - it asks networks
+import torch  # noqa: TID253 - it runs networks
 from torch import nn  # noqa: TID253
 
 from synthstudio.core.skeleton import Skeleton
@@ -17,11 +17,10 @@ from synthstudio.evaluation.intervals import Interval
 from synthstudio.evaluation.metrics import visibility_metrics
 from synthstudio.evaluation.storage import Predictions
 from synthstudio.training import diagnostics
-from synthstudio.training.batches import Frame
-from synthstudio.training.bodies import Silhouettes
-from synthstudio.training.data import Chosen
+from synthstudio.training.data.batches import CropSubset, InputSpec
+from synthstudio.training.evaluate import Silhouettes
 
-_WORDS = ("AUROC", "AUROC_over_peak", "cause_F1", "cause_F1_over_majority")
+_METRICS = ("AUROC", "AUROC_over_peak", "cause_F1", "cause_F1_over_majority")
 _COLUMNS = (
     "visibility AUROC",
     "over that of the peak",
@@ -36,44 +35,46 @@ _COLUMNS = (
 
 def words(
     net: nn.Module,
-    people: Chosen,
-    frame: Frame,
+    people: CropSubset,
+    spec: InputSpec,
     answers: Predictions,
     dataset: Path,
     skeleton: Skeleton,
 ) -> dict[str, Any]:
-    """Return the figures of a network that says what is visible; {} for one that does not."""
-    told = visibility_metrics(answers, skeleton)
-    if not told:
+    """The metrics of a network that predicts visibility; {} for any other."""
+    metrics = visibility_metrics(answers, skeleton)
+    if not metrics:
         return {}
-    found = diagnostics.gazes(
+    found = diagnostics.attention_maps(
         net,
         people,
-        frame,
+        spec,
         device=torch.device("cpu"),
-        bodies=Silhouettes(Dataset(dataset), people.crops, frame),
+        silhouettes=Silhouettes(Dataset(dataset), people.crops, spec),
     )
-    return {name: told[name] for name in _WORDS} | {"attention": attention_ratios(found)}
+    return {name: metrics[name] for name in _METRICS} | {"attention": attention_ratios(found)}
 
 
 def table(results: Mapping[tuple[str, int], Mapping[str, Any]], arm: str = "c") -> str:
-    """Return a line for each seed of an arm, as Markdown; "" without any."""
+    """A line for each seed of an arm, as Markdown; "" without any."""
     lines = []
-    for (name, seed), told in sorted(results.items()):
-        if name == arm and told.get("words"):
-            lines.append(f"| {seed} | " + " | ".join(_cells(told["words"])) + " |")
+    for (name, seed), result in sorted(results.items()):
+        if name == arm and result.get("words"):
+            lines.append(f"| {seed} | " + " | ".join(_cells(result["words"])) + " |")
     if not lines:
         return ""
     head = ["| seed | " + " | ".join(_COLUMNS) + " |", "|---" * (1 + len(_COLUMNS)) + "|"]
     return "\n".join(head + lines)
 
 
-def _cells(told: Mapping[str, Any]) -> list[str]:
+def _cells(result: Mapping[str, Any]) -> list[str]:
     cells = [
-        Interval(**told[name]).text(scale=1, digits=3) if "over" in name else ratio(told[name], 3)
-        for name in _WORDS
+        Interval(**result[name]).text(scale=1, digits=3)
+        if "over" in name
+        else ratio(result[name], 3)
+        for name in _METRICS
     ]
-    gaze = told["attention"]
+    gaze = result["attention"]
     for part in (gaze, gaze.get("person", {})):
         for name in ("on_occluder", "on_moved_mask"):
             cells.append(ratio(part[name], 3) if value_of(part.get(name)) is not None else "-")

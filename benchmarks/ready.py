@@ -1,4 +1,4 @@
-"""A benchmark's network, trained or gone on with, and the people that it is asked about."""
+"""A trained network of a benchmark, and the people it is tested on."""
 
 from __future__ import annotations
 
@@ -8,42 +8,40 @@ from pathlib import Path
 
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.models.contract import PoseNet
-from synthstudio.training import checkpoint, data, networks
-from synthstudio.training.batches import Frame
+from synthstudio.training import checkpoint
 from synthstudio.training.config import Config, Source
-from synthstudio.training.data import People
+from synthstudio.training.data.batches import CropSubset, InputSpec
+from synthstudio.training.data.sources import TrainingData, load_subset
 from synthstudio.training.loop import Trained, train
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ready:
-    """A network that learnt, what came of the training, and whom it is asked about."""
-
     net: PoseNet
-    done: Trained
-    people: data.Chosen
-    frame: Frame
+    trained: Trained
+    people: CropSubset
+    spec: InputSpec
 
 
 def ready(
     config: Config,
     out: Path,
-    judged: Source,
+    test: Source,
     skeleton: Skeleton,
     *,
     crops: Path,
-    again: str,
-    only: Callable[[People], People] = lambda people: people,
+    stopped: str,
+    select: Callable[[TrainingData], TrainingData] = lambda data: data,
 ) -> Ready:
-    """Train in `out`, or go on there, and cut out the people of `judged`.
+    """Train in `out`, or resume there, and crop the people of `test`.
 
-    SystemExit, which says `again`, when the training was stopped.
+    SystemExit with the message `stopped` when the training was stopped.
     """
-    done = train(config, out, resume=True, cache=crops, only=only)
-    if not done.finished:
-        raise SystemExit(again)
+    trained = train(config, out, resume=True, cache=crops, select=select)
+    if not trained.finished:
+        raise SystemExit(stopped)
     net, _, _ = checkpoint.load_network(out / "last.safetensors")
-    people, _, _ = data.join((judged,), config, crops, lambda done, total: None)
-    size = config.network.size
-    frame = Frame(size=size, cells=networks.cells(config.network), skeleton=skeleton)
-    return Ready(net=net, done=done, people=people, frame=frame)
+    people, _ = load_subset((test,), config, crops)
+    return Ready(
+        net=net, trained=trained, people=people, spec=InputSpec.of(config.network, skeleton)
+    )

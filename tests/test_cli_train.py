@@ -57,12 +57,12 @@ def write(path: Path, dataset: Path, **changes: Any) -> Path:
     fields = {
         "name": path.stem,
         "train": [{"dataset": str(dataset)}],
-        "validate_on": [{"dataset": str(dataset)}],
+        "val": [{"dataset": str(dataset)}],
         "batch": 8,
         "epochs": 99,
         "steps": 8,
         "device": "cpu",
-        "rate": 5e-3,
+        "lr": 5e-3,
         "network": network | changes.pop("network", {}),
     }
     path.write_text(yaml.safe_dump(fields | changes))
@@ -97,19 +97,19 @@ def test_shipped_configs_name_and_explain_every_field(size: str) -> None:
     for line in path.read_text().splitlines():
         if line.lstrip().startswith("#"):
             since = 0
-        elif ":" in line and not line.startswith(("train", "network", "augment", "validate_on")):
+        elif ":" in line and not line.startswith(("train", "network", "augment", "val")):
             since += 1
             assert since <= 4, f"{path.name}: no comment above {line.strip()}"
 
 
 def test_sizes_are_what_they_say() -> None:
     from synthstudio.core.skeleton import get_skeleton
-    from synthstudio.training.networks import build
+    from synthstudio.training.networks import build_network
 
     count = {}
     for size in ("nano", "small"):
         network = configs.load(RUNS / f"{size}.yaml").network
-        net = build(network, get_skeleton("coco23"), bank=None)
+        net = build_network(network, get_skeleton("coco23"), bank=None)
         count[size] = sum(p.numel() for p in net.parameters())
     assert count["nano"] < 1e6 < count["small"] < 1e7
 
@@ -148,7 +148,7 @@ def test_a_dry_run_keeps_nothing(run, dataset: Path, tmp_path: Path) -> None:  #
 def test_few_people_are_learnt_by_heart(run, dataset: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     # Without a bank: one of these very poses would know the answers.
     network = {"size": [96, 72], "widths": [16, 24], "width": 24, "bank": 0}
-    path = write(tmp_path / "mine.yaml", dataset, steps=0, rate=1e-2, network=network)
+    path = write(tmp_path / "mine.yaml", dataset, steps=0, lr=1e-2, network=network)
     out = tmp_path / "run"
     run("train", path, "--out", out, "--overfit", 3, "--cache", tmp_path / "cache")
     log = (out / "log.csv").read_text().splitlines()
@@ -165,16 +165,17 @@ def test_few_people_are_learnt_by_heart(run, dataset: Path, tmp_path: Path) -> N
 def _pck(out: Path, dataset: Path, cache: Path, *, people: int) -> float:
     """Return PCK@0.05 of the first people."""
     from synthstudio.evaluation.localization import pck
-    from synthstudio.training import checkpoint, data
-    from synthstudio.training.answer import answer
+    from synthstudio.training import checkpoint
+    from synthstudio.training.data import sources
+    from synthstudio.training.predictions import predict_subset
 
     net, settings, _ = checkpoint.load_network(out / "last.safetensors")
-    gathered = data.gather(settings, cache=cache, say=lambda text: None)
-    judge = data.first(gathered, people).judge
-    assert judge is not None
-    said = answer(net, judge, gathered.frame, device=torch.device("cpu"))
-    hits = pck(said.xy, said.true_xy, length=said.side, at=0.05)
-    return float(hits[said.known].mean())
+    gathered = sources.load_data(settings, cache=cache, say=lambda text: None)
+    val = sources.overfit_subset(gathered, people).val
+    assert val is not None
+    answers = predict_subset(net, val, gathered.spec, device=torch.device("cpu"))
+    hits = pck(answers.xy, answers.true_xy, length=answers.side, at=0.05)
+    return float(hits[answers.known].mean())
 
 
 def test_ways_to_ask_and_runs_side_by_side(  # type: ignore[no-untyped-def]

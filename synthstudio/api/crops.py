@@ -12,7 +12,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from synthstudio.core.errors import ArgumentError, DatasetError
 from synthstudio.core.labels import CAUSES, SHARES
-from synthstudio.training.crops import cut, window
+from synthstudio.training.data.crops import crop_and_resize, crop_window
 
 SPLITS = ("train", "val", "test")
 _LEAST, _MOST = 8, 4096
@@ -70,7 +70,7 @@ class PersonCrops(TorchDataset[Any]):
         image, people = self._opened(index)
         high, wide = self.size
         box = people.amodal_boxes_px[row]
-        x, y, w, h = window(box if np.isfinite(box).all() else people.boxes_px[row], self.size)
+        x, y, w, h = crop_window(box if np.isfinite(box).all() else people.boxes_px[row], self.size)
         scale = wide / w
         joints = (people.joints_px[row] - [x, y]) * scale
         state = people.state[row]
@@ -78,7 +78,7 @@ class PersonCrops(TorchDataset[Any]):
         sample = {
             "image": torch.from_numpy(
                 np.ascontiguousarray(
-                    cut(image, np.array([x, y]), scale, (high, wide)).transpose(2, 0, 1)
+                    crop_and_resize(image, np.array([x, y]), scale, (high, wide)).transpose(2, 0, 1)
                 )
             ),
             "joints_px": torch.from_numpy(joints.astype(np.float32)),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from synthstudio.evaluation.storage import Evaluation
     from synthstudio.inference.predict import Person
-    from synthstudio.inference.sources import Picture, Source
+    from synthstudio.inference.sources import Source, SourceImage
     from synthstudio.training.config import Config
     from synthstudio.training.loop import Trained
 
@@ -67,12 +67,11 @@ class Model:
         Raises:
             ModelError: when there are none, or they are no network of ours.
         """
-        from synthstudio.training import checkpoint, parallel
-        from synthstudio.training.assess import weights_of
+        from synthstudio.training import checkpoint, devices
 
-        weights = weights_of(to_path(path, "path"))
+        weights = checkpoint.weights_file(to_path(path, "path"))
         net, config, skeleton = checkpoint.load_network(weights)
-        place = parallel.device(to_choice(device, "device", DEVICES))
+        place = devices.get_device(to_choice(device, "device", DEVICES))
         return cls(net.to(place).eval(), config, skeleton, weights)
 
     @property
@@ -105,7 +104,7 @@ class Model:
             FormatError: for a source that cannot be read or a box outside its picture.
             ModelError: when the device's memory does not hold a batch.
         """
-        from synthstudio.inference.predict import predict, smoothed
+        from synthstudio.inference.predict import PredictOptions, predict, smoothed
 
         opened = _open(source)
         people = list(
@@ -113,10 +112,12 @@ class Model:
                 self.net,
                 opened.read(),
                 _find(boxes, opened),
-                size=self.size,
-                skeleton=self.skeleton,
-                batch=to_count(batch, "batch", most=4096),
-                flip=flip,
+                PredictOptions(
+                    size=self.size,
+                    skeleton=self.skeleton,
+                    batch=to_count(batch, "batch", most=4096),
+                    flip=flip,
+                ),
             )
         )
         if any(person.sequence for person in people):
@@ -175,26 +176,27 @@ def run_train(
     say: Callable[[str], None] = lambda line: None,
 ) -> Trained:
     """As `train`, for a read config; `dry_run`: two steps and one validation, kept nowhere."""
-    from synthstudio.training import data
-    from synthstudio.training.log import bars
+    from synthstudio.training.data import sources
+    from synthstudio.training.log import progress_bars
     from synthstudio.training.loop import train as run
 
-    def only(people: data.People) -> data.People:
+    def select(data: sources.TrainingData) -> sources.TrainingData:
         if overfit is not None:
-            return data.first(people, overfit)
-        return data.dry(people, batch=config.batch) if dry_run else people
+            return sources.overfit_subset(data, overfit)
+        return sources.fast_dev_run_subset(data, batch=config.batch) if dry_run else data
 
     if dry_run:
         config = config.model_copy(update={"steps": 2, "epochs": 1, "save_every": 1})
         out.parent.mkdir(parents=True, exist_ok=True)
     with progress_steps() if progress else _quiet() as step:
+        bars = progress_bars(step)
         if not dry_run:
             return run(
-                config, out, resume=resume, cache=cache, say=say, progress=bars(step), only=only
+                config, out, resume=resume, cache=cache, say=say, progress=bars, select=select
             )
         with tempfile.TemporaryDirectory(prefix=".dry-run-", dir=out.parent) as folder:
             return run(
-                config, Path(folder) / "run", cache=cache, say=say, progress=bars(step), only=only
+                config, Path(folder) / "run", cache=cache, say=say, progress=bars, select=select
             )
 
 
@@ -225,24 +227,26 @@ def evaluate(
     Returns:
         `metrics` (nested dict), `predictions` (one row a person) and `about`; the same is in `out`.
     """
-    from synthstudio.training import assess
+    from synthstudio.training.checkpoint import weights_file
+    from synthstudio.training.evaluate import EvaluationOptions
+    from synthstudio.training.evaluate import evaluate as run_evaluation
 
-    weights = model.path if isinstance(model, Model) else assess.weights_of(to_path(model, "model"))
+    weights = model.path if isinstance(model, Model) else weights_file(to_path(model, "model"))
     folder = to_dataset(dataset).path
     splits = (split,) if isinstance(split, str) else tuple(split)
-    asked = assess.Asked(
+    options = EvaluationOptions(
         splits=splits,
         decode=to_choice(decode, "decode", DECODERS),  # type: ignore[arg-type]
         flip=flip,
         bank=bank,
     )
-    target = assess.folder_of(weights, folder, asked) if out is None else to_path(out, "out")
+    target = options.default_folder(weights, folder) if out is None else to_path(out, "out")
     with progress_steps() if progress else _quiet() as step:
-        return assess.evaluate(
+        return run_evaluation(
             weights,
             folder,
             target,
-            asked=asked,
+            options=options,
             cache=weights.parent / "cache" if cache is None else to_path(cache, "cache"),
             device=to_choice(device, "device", DEVICES),
             step=step,
@@ -267,7 +271,7 @@ def to_config(value: Any) -> Config:
 
 
 def _open(source: Any) -> Source:
-    from synthstudio.inference.sources import Picture, Source, open_source
+    from synthstudio.inference.sources import Source, SourceImage, open_source
 
     if isinstance(source, Dataset):
         return open_source(source.path)
@@ -275,7 +279,7 @@ def _open(source: Any) -> Source:
         return open_source(to_path(source, "source"))
     single = hasattr(source, "shape") or hasattr(source, "convert")
     arrays = [_pixels(one) for one in ([source] if single else _listed(source))]
-    pictures = [Picture(number=i, name=str(i), rgb=rgb) for i, rgb in enumerate(arrays)]
+    pictures = [SourceImage(number=i, name=str(i), rgb=rgb) for i, rgb in enumerate(arrays)]
     return Source(
         kind="photos", path=Path("pictures"), total=len(pictures), read=lambda: iter(pictures)
     )
@@ -306,14 +310,14 @@ def _pixels(picture: Any) -> U8:
     return rgb
 
 
-def _find(boxes: Any, source: Source) -> Callable[[Picture], Any]:
-    from synthstudio.inference.boxes import boxes_from, own_boxes
+def _find(boxes: Any, source: Source) -> Callable[[SourceImage], Any]:
+    from synthstudio.inference.boxes import boxes_from_file, source_boxes
     from synthstudio.inference.sources import Boxes
 
     if boxes is None:
-        return own_boxes
+        return source_boxes
     if isinstance(boxes, str) or hasattr(boxes, "__fspath__"):
-        return boxes_from(to_path(boxes, "boxes"), source)
+        return boxes_from_file(to_path(boxes, "boxes"), source)
     if isinstance(boxes, Mapping):
         by_name = {str(name): _xywh(value) for name, value in boxes.items()}
         return lambda picture: _boxes(Boxes, by_name.get(picture.name, np.zeros((0, 4))))
@@ -361,10 +365,10 @@ def _columns(persons: list[Person], skeleton: Skeleton) -> PredictedPeople:
     places: dict[int, int] = {}
     labels = []
     for person in persons:
-        place = places[person.picture] = places.get(person.picture, -1) + 1
+        place = places[person.image] = places.get(person.image, -1) + 1
         labels.append(labels_of(person, place))
     base = stack(labels, skeleton)
-    picture = np.array([person.picture for person in persons], np.int64)
+    picture = np.array([person.image for person in persons], np.int64)
     unknown = np.full((len(persons), joints, 3), math.nan)
     shares = np.full(base.shares.shape, math.nan)
     for i, person in enumerate(persons):
@@ -390,7 +394,7 @@ def _columns(persons: list[Person], skeleton: Skeleton) -> PredictedPeople:
         **fields,
         picture=picture,
         name=np.array([person.name for person in persons], object),
-        score=np.array([person.sureness for person in persons], np.float64),
+        score=np.array([person.confidence for person in persons], np.float64),
         joint_score=joined("score"),
         expected_oks=joined("quality"),
         in_picture=joined("present"),

@@ -56,19 +56,19 @@ def predict(
     """Find the joints of people, what hides them, and how sure that is."""
     from synthstudio.inference import boxes as box_sources
     from synthstudio.inference import write
+    from synthstudio.inference.predict import PredictOptions
     from synthstudio.inference.sources import open_source
-    from synthstudio.training import parallel
-    from synthstudio.training.assess import weights_of
-    from synthstudio.training.checkpoint import load_network
+    from synthstudio.training import devices
+    from synthstudio.training.checkpoint import load_network, weights_file
 
     if boxes is not None and detector:
         raise typer.BadParameter("give --boxes or --detector, not both", param_hint="--boxes")
-    net, config, skeleton = load_network(weights_of(weights))
+    net, config, skeleton = load_network(weights_file(weights))
     asked = open_source(source, images=images)
     if into is not None:
         _check_into(asked, skeleton, given=boxes is not None or bool(detector))
     write.prepare_out(out)
-    place = parallel.device(device.value)
+    place = devices.get_device(device.value)
     find = _finder(asked, boxes, detector, sure, place)
     facts: dict[int, dict[str, Any]] = {}
     with progress("looking") as report:
@@ -78,11 +78,9 @@ def predict(
             find,
             facts,
             report,
-            size=config.network.size,
-            skeleton=skeleton,
-            batch=batch,
-            flip=flip,
-            peaks=peaks,
+            PredictOptions(
+                size=config.network.size, skeleton=skeleton, batch=batch, flip=flip, peaks=peaks
+            ),
         )
     if boxes is not None:
         box_sources.check_found(len(people), boxes)
@@ -125,18 +123,18 @@ def _finder(asked: Any, boxes: Path | None, detector: str, sure: float, place: A
     from synthstudio.inference import boxes as box_sources
 
     if boxes is not None:
-        return box_sources.boxes_from(boxes, asked, least=sure)
+        return box_sources.boxes_from_file(boxes, asked, min_score=sure)
     if detector:
-        return box_sources.Detector(detector, device=place, least=sure)
-    return box_sources.own_boxes
+        return box_sources.Detector(detector, device=place, min_score=sure)
+    return box_sources.source_boxes
 
 
 def _people(
-    net: Any, asked: Source, find: Any, facts: dict[int, dict[str, Any]], report: Any, **how: Any
+    net: Any, asked: Source, find: Any, facts: dict[int, dict[str, Any]], report: Any, options: Any
 ) -> list[Person]:
     import time
 
-    from synthstudio.inference.predict import predict as ask
+    from synthstudio.inference.predict import predict as run
 
     began = time.monotonic()
 
@@ -149,7 +147,7 @@ def _people(
     def step(done: int) -> None:
         report(done, asked.total or done, done / max(time.monotonic() - began, 1e-6))
 
-    return list(ask(net, pictures(), find, progress=step, **how))
+    return list(run(net, pictures(), find, options, progress=step))
 
 
 def _over_time(people: list[Person], frames: int) -> list[Person]:
@@ -165,7 +163,7 @@ def _draw(asked: Source, people: list[Person], skeleton: Any, out: Path, most: i
 
     by_picture: dict[int, list[Person]] = {}
     for person in people:
-        by_picture.setdefault(person.picture, []).append(person)
+        by_picture.setdefault(person.image, []).append(person)
     for picture in islice(asked.read(), most):
         draw_into(out, picture, by_picture.get(picture.number, []), skeleton)
 
@@ -185,8 +183,8 @@ def _check_into(asked: Source, skeleton: Any, *, given: bool) -> None:
 
 def _store(url: str, source: Path, layer: str, people: list[Person], skeleton: Any) -> int:
     from synthstudio.dataset.reader import Dataset
-    from synthstudio.inference.write import put_layer
+    from synthstudio.inference.write import store_predictions
     from synthstudio.review.store import open_store
 
     with closing(open_store(url)) as store:
-        return put_layer(store, Dataset(source), layer, people, skeleton)
+        return store_predictions(store, Dataset(source), layer, people, skeleton)

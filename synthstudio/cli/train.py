@@ -88,18 +88,24 @@ def _train(
     overfit: int | None = None,
     dry: bool = False,
 ) -> Trained:
-    from synthstudio.training import data
-    from synthstudio.training.log import bars
+    from synthstudio.training.data import sources
+    from synthstudio.training.log import progress_bars
     from synthstudio.training.loop import train as run
 
-    def only(people: data.People) -> data.People:
+    def select(data: sources.TrainingData) -> sources.TrainingData:
         if overfit is not None:
-            return data.first(people, overfit)
-        return data.dry(people, batch=settings.batch) if dry else people
+            return sources.overfit_subset(data, overfit)
+        return sources.fast_dev_run_subset(data, batch=settings.batch) if dry else data
 
     with progress_steps() as step:
         return run(
-            settings, out, resume=resume, cache=cache, say=say, progress=bars(step), only=only
+            settings,
+            out,
+            resume=resume,
+            cache=cache,
+            say=say,
+            progress=progress_bars(step),
+            select=select,
         )
 
 
@@ -112,14 +118,15 @@ def _finish(done: Trained, out: Path, as_json: bool, text: str) -> None:
         "epochs": done.epochs,
         "finished": done.finished,
         "best": done.best,
-        "waited": round(done.waited, 4),
-        "people_per_second": round(done.rate, 1),
+        "waited": round(done.wait_share, 4),
+        "people_per_second": round(done.people_per_second, 1),
     }
     best = "" if done.best is None else f", best validation PCK@0.1 {100 * done.best:.1f}"
     finish(
         told,
         as_json,
-        f"{done.steps} steps{best}, {done.rate:.0f} people/s, waited {done.waited:.1%}: {text}",
+        f"{done.steps} steps{best}, {done.people_per_second:.0f} people/s, "
+        f"waited {done.wait_share:.1%}: {text}",
     )
 
 
@@ -174,25 +181,29 @@ def evaluate(
 ) -> None:
     """Judge a network on a data set: figures with intervals, and a page to read."""
     from synthstudio.evaluation import storage
-    from synthstudio.training import assess
+    from synthstudio.training.checkpoint import weights_file
+    from synthstudio.training.evaluate import EvaluationOptions, headline
+    from synthstudio.training.evaluate import evaluate as run_evaluation
 
-    weights = assess.weights_of(run)
-    asked = assess.Asked(splits=tuple(split or ()), decode=decode.value, flip=flip, bank=bank)
-    folder = out or assess.folder_of(weights, dataset, asked)
+    weights = weights_file(run)
+    options = EvaluationOptions(
+        splits=tuple(split or ()), decode=decode.value, flip=flip, bank=bank
+    )
+    folder = out or options.default_folder(weights, dataset)
     with progress_steps() as step:
-        made = assess.evaluate(
+        evaluation = run_evaluation(
             weights,
             dataset,
             folder,
-            asked=asked,
+            options=options,
             cache=cache or weights.parent / "cache",
             device=device.value,
             step=step,
         )
     told = storage.json_ready(
-        {"folder": str(folder), "about": made.about, "measures": made.metrics}
+        {"folder": str(folder), "about": evaluation.about, "measures": evaluation.metrics}
     )
-    finish(told, as_json, f"{assess.headline(made)}. Read {folder / storage.PAGE_FILE}")
+    finish(told, as_json, f"{headline(evaluation)}. Read {folder / storage.PAGE_FILE}")
 
 
 def compare(

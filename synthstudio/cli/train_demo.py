@@ -12,11 +12,11 @@ from synthstudio.evaluation.storage import Evaluation
 from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import dump, load, parse
-from synthstudio.training import assess
+from synthstudio.training import checkpoint, evaluate
 from synthstudio.training import config as configs
-from synthstudio.training.assess import Asked, Step
 from synthstudio.training.config import Config
-from synthstudio.training.log import bars
+from synthstudio.training.evaluate import EvaluationOptions, Step
+from synthstudio.training.log import progress_bars
 from synthstudio.training.loop import train
 
 SCENE, RUN = "people.yaml", "training/nano.yaml"
@@ -54,7 +54,9 @@ def train_demo(
     )
     settings = _on(people, config or configs.load(scene_file(RUN)), epochs)
     run = out / "run"
-    done = train(settings, run, resume=True, cache=out / "crops", say=say, progress=bars(step))
+    done = train(
+        settings, run, resume=True, cache=out / "crops", say=say, progress=progress_bars(step)
+    )
     told: dict[str, Any] = {
         "frames": made.frames,
         "people": made.people,
@@ -62,7 +64,7 @@ def train_demo(
         "run": str(run),
         "steps": done.steps,
         "finished": done.finished,
-        "waited": round(done.waited, 4),
+        "waited": round(done.wait_share, 4),
     }
     if not done.finished:
         return told
@@ -71,7 +73,7 @@ def train_demo(
         told
         | _figures(judged[1])
         | {
-            "network": str(assess.weights_of(run)),
+            "network": str(checkpoint.weights_file(run)),
             "pictures": str(run / "pictures"),
             "report": str(judged[0] / storage.PAGE_FILE),
         }
@@ -83,7 +85,7 @@ def _on(people: Path, config: Config, epochs: int | None) -> Config:
     here = {"dataset": str(people)}
     changes: dict[str, Any] = {
         "train": tuple(s.model_copy(update=here) for s in config.train),
-        "validate_on": tuple(s.model_copy(update=here) for s in config.validate_on),
+        "val": tuple(s.model_copy(update=here) for s in config.val),
     }
     if epochs is not None:
         changes["epochs"] = epochs
@@ -92,11 +94,13 @@ def _on(people: Path, config: Config, epochs: int | None) -> Config:
 
 def _judged(run: Path, people: Path, *, cache: Path, step: Step) -> tuple[Path, Evaluation]:
     """Return the evaluation on the test split and its folder; made once."""
-    weights, asked = assess.weights_of(run), Asked(splits=("test",))
-    folder = assess.folder_of(weights, people, asked)
+    weights, options = checkpoint.weights_file(run), EvaluationOptions(splits=("test",))
+    folder = options.default_folder(weights, people)
     if (folder / storage.METRICS_FILE).is_file():
         return folder, storage.read(folder)
-    return folder, assess.evaluate(weights, people, folder, asked=asked, cache=cache, step=step)
+    return folder, evaluate.evaluate(
+        weights, people, folder, options=options, cache=cache, step=step
+    )
 
 
 def _figures(made: Evaluation) -> dict[str, Any]:

@@ -42,17 +42,17 @@ class Question:
 
 
 SIZES: dict[str, Size] = {
-    "nano": Size(network={"size": [96, 72]}, training={"batch": 64, "rate": 2e-3}, steps=2000),
+    "nano": Size(network={"size": [96, 72]}, training={"batch": 64, "lr": 2e-3}, steps=2000),
     "small": Size(
         network={"size": [192, 144], "widths": [32, 64, 128, 256], "depth": 2, "width": 96,
                  "bank": 2000},
-        training={"batch": 128, "rate": 1.5e-3, "ema": 0.999, "augment": {"half_body": 0.1}},
+        training={"batch": 128, "lr": 1.5e-3, "ema": 0.999, "augment": {"half_body": 0.1}},
         steps=10_000,
     ),
     "base": Size(
         network={"size": [256, 192], "width": 128, "bank": 4000, "frozen_epochs": 2,
                  "pretrained": "usyd-community/vitpose-base-simple"},
-        training={"batch": 256, "rate": 5e-4, "ema": 0.9995, "augment": {"half_body": 0.2},
+        training={"batch": 256, "lr": 5e-4, "ema": 0.9995, "augment": {"half_body": 0.2},
                   "layer_decay": 0.75, "precision": "bfloat16", "deterministic": False},
         steps=20_000,
     ),
@@ -124,7 +124,7 @@ def training_config(
             "train": [source],
             "network": network,
             "steps": steps,
-            "start": "" if start is None else str(start),
+            "init_from": "" if start is None else str(start),
             "epochs": 1_000_000,
             "save_every": min(200, max(steps // 4, 1)),
             **preset.training,

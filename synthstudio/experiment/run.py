@@ -34,11 +34,13 @@ from synthstudio.experiment.results import Findings
 from synthstudio.generation.photos.run import occlude
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import parse
-from synthstudio.training import checkpoint, data, networks, parallel
-from synthstudio.training.answer import answer
-from synthstudio.training.batches import Frame
+from synthstudio.training import checkpoint, devices, networks
 from synthstudio.training.config import Config, Source
-from synthstudio.training.loop import CUTTING, train
+from synthstudio.training.data.batches import InputSpec
+from synthstudio.training.data.sources import load_subset
+from synthstudio.training.log import CROPPING
+from synthstudio.training.loop import train
+from synthstudio.training.predictions import predict_subset
 
 Report = Callable[[int, int, float], None]
 Step = Callable[[str], Report]
@@ -138,13 +140,12 @@ def _count_poses(config: ExperimentConfig, step: Step) -> int:
         people=config.out / "data" / "train",
         start=None,
     )
-    people, _, skeleton = data.join(
+    people, skeleton = load_subset(
         plain.train, plain, config.out / "crops", _with_rate(step("cutting people out"))
     )
     bank = networks.pose_bank(
-        people.crops,
+        people,
         skeleton,
-        rows=people.rows,
         size=plain.network.size,
         count=2 * LEAST_POSES,
         seed=config.seed,
@@ -232,8 +233,8 @@ def _trained(
         folder,
         resume=True,
         cache=config.out / "crops",
-        say=say if training.start else lambda text: None,
-        progress=lambda at, total, text: None if text == CUTTING else report(at, total),
+        say=say if training.init_from else lambda text: None,
+        progress=lambda at, total, text: None if text == CROPPING else report(at, total),
     )
     if done.finished:
         write_file(folder / "done", b"")
@@ -242,19 +243,17 @@ def _trained(
 
 def _predict(config: ExperimentConfig, arm: Arm, seed: int, training: Config, step: Step) -> None:
     """Store a trained network's predictions of the held-out people, clean and occluded."""
-    folder, device = _run_folder(config, arm, seed), parallel.device("auto")
+    folder, device = _run_folder(config, arm, seed), devices.get_device("auto")
     net, _, skeleton = checkpoint.load_network(folder / "last.safetensors")
     source = Source(dataset=str(config.out / "data" / "test"))
-    people, _, _ = data.join(
+    people, _ = load_subset(
         (source,), training, config.out / "crops", _with_rate(step("cutting people out"))
     )
-    frame = Frame(
-        size=training.network.size, cells=networks.cells(training.network), skeleton=skeleton
-    )
-    answers = answer(
+    spec = InputSpec.of(training.network, skeleton)
+    answers = predict_subset(
         net.to(device),
         people,
-        frame,
+        spec,
         device=device,
         progress=_with_rate(step(f"testing {arm.title}, seed {seed}")),
     )

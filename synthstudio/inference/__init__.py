@@ -1,1 +1,1 @@
-"""Ask a trained network about photos, videos and data sets; recipes for what it missed."""
+"""Predictions of a trained network for photos, videos and data sets; recipes for its errors."""

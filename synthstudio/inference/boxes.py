@@ -1,4 +1,4 @@
-"""Where people are: from a file, from a person detector of transformers, or the whole picture."""
+"""Boxes of people: from a file, from a transformers person detector, or the whole image."""
 
 from __future__ import annotations
 
@@ -11,39 +11,40 @@ import numpy as np
 import torch
 
 from synthstudio.core.errors import FormatError, ModelError
+from synthstudio.core.extras import import_extra
 from synthstudio.core.safe_json import BEGIN, read_list
 from synthstudio.inference.sources import (
     F64,
     U8,
     Boxes,
-    Picture,
     Source,
-    box_of,
-    boxes_of,
+    SourceImage,
+    check_id,
     coco_boxes,
-    score_of,
-    whole,
+    make_boxes,
+    read_box,
+    read_score,
 )
 
-Find = Callable[[Picture], Boxes]
+FindPeople = Callable[[SourceImage], Boxes]
 _PERSON = 1
-"""The category of people in COCO's results files."""
+"""The category of people in COCO results files."""
 
 
-def own_boxes(picture: Picture) -> Boxes:
-    """Return the boxes that a picture came with; the whole picture when it came without."""
-    if picture.boxes is not None:
-        return picture.boxes
-    high, wide = picture.rgb.shape[:2]
-    return Boxes(xywh=np.array([[0.0, 0.0, wide, high]]), score=np.ones(1))
+def source_boxes(image: SourceImage) -> Boxes:
+    """The boxes that an image came with; the whole image when it came without."""
+    if image.boxes is not None:
+        return image.boxes
+    height, width = image.rgb.shape[:2]
+    return Boxes(xywh=np.array([[0.0, 0.0, width, height]]), score=np.ones(1))
 
 
-def boxes_from(path: Path, source: Source, *, least: float = 0.0) -> Find:
-    """Return what looks boxes up in a COCO annotations or results file.
+def boxes_from_file(path: Path, source: Source, *, min_score: float = 0.0) -> FindPeople:
+    """Look boxes up in a COCO annotations or results file; FormatError for a bad one.
 
-    Annotations name their pictures by file name (photos, COCO files) or by frame number (videos,
-    data sets); results by `image_id`: the COCO file's id, the frame's number, or the photo's
-    place in its folder, from 0. Boxes with a score below `least` are left out. FormatError.
+    Annotations are matched by file name (photos, COCO files) or by frame number (videos, data
+    sets); results by `image_id`: the COCO file's id, the frame's number, or the photo's index in
+    its folder. Boxes with a score below `min_score` are left out.
     """
     if not path.is_file():
         raise FormatError("there is no such file", where=str(path))
@@ -58,13 +59,13 @@ def boxes_from(path: Path, source: Source, *, least: float = 0.0) -> Find:
         PurePosixPath(n).name: b for n, b in by_name.items() if ends[PurePosixPath(n).name] == 1
     }
 
-    def find(picture: Picture) -> Boxes:
-        found = by_number.get(picture.number)
+    def find(image: SourceImage) -> Boxes:
+        found = by_number.get(image.number)
         if named:
-            found = by_name.get(picture.name) or by_end.get(PurePosixPath(picture.name).name)
+            found = by_name.get(image.name) or by_end.get(PurePosixPath(image.name).name)
         if found is None:
             return Boxes(xywh=np.zeros((0, 4)), score=np.zeros(0))
-        use = np.flatnonzero(found.score >= least)
+        use = np.flatnonzero(found.score >= min_score)
         return Boxes(xywh=found.xywh[use], score=found.score[use])
 
     return find
@@ -81,63 +82,64 @@ def _results(path: Path) -> dict[int, Boxes]:
         entry: Any = span.value
         where = f"{path}: entry {number}"
         if not isinstance(entry, dict):
-            raise FormatError("this is no result", where=where, got=repr(entry)[:80])
+            raise FormatError("not a COCO result", where=where, got=repr(entry)[:80])
         if entry.get("category_id", _PERSON) == _PERSON:
-            row = (box_of(entry, where), score_of(entry, where), number)
-            found.setdefault(whole(entry.get("image_id"), where), []).append(row)
-    return {image: boxes_of(rows) for image, rows in found.items()}
+            row = (read_box(entry, where), read_score(entry, where), number)
+            found.setdefault(check_id(entry.get("image_id"), where), []).append(row)
+    return {image: make_boxes(rows) for image, rows in found.items()}
 
 
 def check_found(count: int, path: Path) -> None:
-    """FormatError when a file of boxes named nobody in the pictures that were looked at."""
+    """FormatError when a file of boxes has none for the images."""
     if not count:
         raise FormatError(
-            "no box of this file belongs to any of the pictures",
+            "no box of this file belongs to any of the images",
             where=str(path),
-            expected="the pictures' file names or numbers, and scores above --sure",
+            expected="the images' file names or numbers, and scores above --sure",
         )
 
 
 class Detector:
-    """A person detector of `transformers`: anything that AutoModelForObjectDetection opens."""
+    """A `transformers` person detector: the name or folder of any AutoModelForObjectDetection.
 
-    def __init__(self, name: str, *, device: torch.device, least: float = 0.5) -> None:
-        """Open a name or a local folder; ModelError when it cannot be, or knows no person."""
-        from transformers import AutoImageProcessor, AutoModelForObjectDetection
+    ModelError when it cannot be loaded, or has no label "person".
+    """
 
+    def __init__(self, name: str, *, device: torch.device, min_score: float = 0.5) -> None:
+        transformers = import_extra("transformers", extra="train")
         try:
-            self._prepare: Any = AutoImageProcessor.from_pretrained(name)  # type: ignore[no-untyped-call]
-            model: Any = AutoModelForObjectDetection.from_pretrained(name)
+            self._processor: Any = transformers.AutoImageProcessor.from_pretrained(name)
+            model: Any = transformers.AutoModelForObjectDetection.from_pretrained(name)
         except (OSError, ValueError, ImportError, KeyError) as error:
             raise ModelError(
                 "the detector cannot be loaded",
                 where=name,
-                expected="a name or folder of transformers with an object detector",
+                expected="the name or folder of a transformers object detector",
                 got=str(error)[:200],
             ) from error
         names = {int(k): str(v) for k, v in model.config.id2label.items()}
         self._labels = [k for k, v in names.items() if v.lower() == "person"]
         if not self._labels:
             raise ModelError(
-                "the detector knows no label person",
+                "the detector has no label person",
                 where=name,
                 got=", ".join(list(names.values())[:8]),
             )
-        self._model, self._device, self._least = model.to(device).eval(), device, least
+        self._model, self._device, self._min_score = model.to(device).eval(), device, min_score
 
-    def __call__(self, picture: Picture) -> Boxes:
-        """Return the people of a picture, those surest first; boxes end at its edges."""
-        rgb: U8 = picture.rgb
-        high, wide = rgb.shape[:2]
-        inputs = self._prepare(images=rgb, return_tensors="pt").to(self._device)
+    def __call__(self, image: SourceImage) -> Boxes:
+        """People by falling score; boxes are clipped to the image."""
+        rgb: U8 = image.rgb
+        height, width = rgb.shape[:2]
+        inputs = self._processor(images=rgb, return_tensors="pt").to(self._device)
         with torch.inference_mode():
-            said = self._model(**inputs)
-        found = self._prepare.post_process_object_detection(
-            said, threshold=self._least, target_sizes=[(high, wide)]
+            outputs = self._model(**inputs)
+        found = self._processor.post_process_object_detection(
+            outputs, threshold=self._min_score, target_sizes=[(height, width)]
         )[0]
         use = torch.isin(found["labels"].cpu(), torch.tensor(self._labels))
         corners = found["boxes"].cpu()[use].double().numpy().reshape(-1, 4)
-        corners = np.clip(corners, 0, [wide, high, wide, high])
+        corners = np.clip(corners, 0, [width, height, width, height])
         score = found["scores"].cpu()[use].double().numpy()
         sides = corners[:, 2:] - corners[:, :2]
         order = np.argsort(-score, kind="stable")

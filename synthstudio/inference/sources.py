@@ -1,4 +1,4 @@
-"""What a network is asked about: a photo, a folder of photos, a video, a data set, a COCO file."""
+"""Images to predict on: a photo, a folder of photos, a video, a data set, a COCO file."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _log = logging.getLogger("synthstudio")
 
 @dataclass(frozen=True, kw_only=True)
 class Boxes:
-    """Where people are: `xywh` (P, 4) continuous pixels, `score` (P,) how sure that is, and
-    `instance` (P,) who they are where a data set says so, else None. `measured`: true boxes of a
-    data set of ours, as large as they are."""
+    """Boxes of people: `xywh` (P, 4) continuous pixels, `score` (P,), and their `instance` (P,)
+    numbers where the source has them. `measured`: true boxes of a synthstudio data set, which may
+    be larger than the image."""
 
     xywh: F64
     score: F64
@@ -39,14 +39,13 @@ class Boxes:
     measured: bool = False
 
     def __len__(self) -> int:
-        """Return P."""
         return len(self.xywh)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture:
-    """One picture. `boxes`: what its source says of people. `sequence`: pictures of one name
-    follow one another at `time` (frames); "" for single ones."""
+class SourceImage:
+    """One image. `boxes`: the people its source lists. `sequence`: images of one name form a clip,
+    in the order of `time` (frames); "" for single images."""
 
     number: int
     name: str
@@ -58,24 +57,24 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Pictures that can be gone through more than once. `total`: how many, None: not known."""
+    """Images that can be read more than once. `total`: how many, None if unknown."""
 
     kind: Kind
     path: Path
     total: int | None
-    read: Callable[[], Iterator[Picture]]
+    read: Callable[[], Iterator[SourceImage]]
 
 
 def open_source(path: Path, *, images: Path | None = None) -> Source:
-    """Find out what `path` is; FormatError when it is nothing that can be looked at.
+    """Open the images at `path`; FormatError for an unknown kind of file.
 
-    `images`: where a COCO file's pictures lie, by default beside it.
+    `images`: the folder of a COCO file's images, by default beside it.
     """
     if path.is_dir():
         return _dataset(path) if (path / MANIFEST_NAME).is_file() else _photos(path)
     if not path.is_file():
         raise FormatError(
-            "there is nothing of that name",
+            "there is no such file or folder",
             where=str(path),
             expected="a photo, a folder of photos, a video, a data set or a COCO file",
         )
@@ -89,12 +88,12 @@ def open_source(path: Path, *, images: Path | None = None) -> Source:
             kind="photos",
             path=path,
             total=1,
-            read=lambda: iter([Picture(number=0, name=path.name, rgb=read_rgb(path))]),
+            read=lambda: iter([SourceImage(number=0, name=path.name, rgb=read_rgb(path))]),
         )
     raise FormatError(
-        "this kind of file is not known",
+        "unknown kind of file",
         where=str(path),
-        got=suffix or "no ending",
+        got=suffix or "no suffix",
         expected=", ".join((*SUFFIXES, *VIDEOS, ".json")),
     )
 
@@ -103,39 +102,39 @@ def _photos(folder: Path) -> Source:
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     if not files:
         raise FormatError(
-            "there is no photo in this folder",
+            "there are no photos in this folder",
             where=str(folder),
             expected=f"files that end in {', '.join(SUFFIXES)}",
         )
 
-    def read() -> Iterator[Picture]:
+    def read() -> Iterator[SourceImage]:
         for number, file in enumerate(files):
             name = file.relative_to(folder).as_posix()
-            yield Picture(number=number, name=name, rgb=read_rgb(file))
+            yield SourceImage(number=number, name=name, rgb=read_rgb(file))
 
     return Source(kind="photos", path=folder, total=len(files), read=read)
 
 
 def _video(path: Path) -> Source:
-    said = 0
-    for _ in _frames_of(path):  # the first frame is there, or an error is
+    stated = 0
+    for _ in _frames_of(path):  # an error unless the first frame can be decoded
         break
     film = cv2.VideoCapture(str(path))
     count = film.get(cv2.CAP_PROP_FRAME_COUNT)
     film.release()
-    if math.isfinite(count) and 0 < count < 1e9:  # a damaged head says anything
-        said = int(count)
+    if math.isfinite(count) and 0 < count < 1e9:  # a damaged header states anything
+        stated = int(count)
 
-    def read() -> Iterator[Picture]:
+    def read() -> Iterator[SourceImage]:
         done = 0
         for rgb in _frames_of(path):
             name = f"{path.name}#{done:06d}"
-            yield Picture(number=done, name=name, rgb=rgb, sequence="video", time=done)
+            yield SourceImage(number=done, name=name, rgb=rgb, sequence="video", time=done)
             done += 1
-        if done < 0.9 * said:
-            _log.warning("%s: only %d of %d frames could be decoded", path, done, said)
+        if done < 0.9 * stated:
+            _log.warning("%s: only %d of %d frames could be decoded", path, done, stated)
 
-    return Source(kind="video", path=path, total=said or None, read=read)
+    return Source(kind="video", path=path, total=stated or None, read=read)
 
 
 def _frames_of(path: Path) -> Iterator[U8]:
@@ -158,10 +157,10 @@ def _frames_of(path: Path) -> Iterator[U8]:
             yield np.ascontiguousarray(bgr[..., ::-1])
         if not done:
             raise FormatError(
-                "this video holds no frame that can be decoded",
+                "no frame of this video can be decoded",
                 where=str(path),
                 then="Convert it, for example to MP4 with H.264, or give its frames as a "
-                "folder of pictures.",
+                "folder of images.",
             )
     finally:
         film.release()
@@ -170,7 +169,7 @@ def _frames_of(path: Path) -> Iterator[U8]:
 def _dataset(folder: Path) -> Source:
     dataset = Dataset(folder)
 
-    def read() -> Iterator[Picture]:
+    def read() -> Iterator[SourceImage]:
         for frame in dataset.iter_frames():
             index = frame["index"]
             people = dataset.instances(index)
@@ -179,9 +178,9 @@ def _dataset(folder: Path) -> Source:
                 k
                 for k, box in enumerate(boxes)
                 if box and box[2] > 0 and box[3] > 0 and people[k]["amodal_area_px"] != 0
-            ]  # 0: wholly outside
+            ]  # area 0: fully outside
             clip = frame["clip_id"]
-            yield Picture(
+            yield SourceImage(
                 number=index,
                 name=f"{index:06d}",
                 rgb=decode_rgb(dataset.image_bytes_of(frame), str(dataset.image_of(frame))),
@@ -203,23 +202,25 @@ def _coco(path: Path, root: Path) -> Source:
     if not names:
         raise FormatError("the file lists no images", where=str(path))
 
-    def read() -> Iterator[Picture]:
+    def read() -> Iterator[SourceImage]:
         for number, name in names.items():
             file = file_inside(root, name, where=f"{path}, image {number}")
-            found = boxes.get(number)
-            yield Picture(number=number, name=name, rgb=read_rgb(file), boxes=found or _NOBODY)
+            found = boxes.get(number, _NO_PEOPLE)
+            yield SourceImage(
+                number=number, name=name, rgb=read_rgb(file), boxes=found or _NO_PEOPLE
+            )
 
     return Source(kind="coco", path=path, total=len(names), read=read)
 
 
-_NOBODY = Boxes(xywh=np.zeros((0, 4)), score=np.zeros(0), instance=())
+_NO_PEOPLE = Boxes(xywh=np.zeros((0, 4)), score=np.zeros(0), instance=())
 
 
 def coco_boxes(path: Path) -> tuple[dict[int, str], dict[int, Boxes]]:
-    """Return the names of a COCO file's images and the boxes of their people, by image id.
+    """The names of a COCO file's images and the boxes of their people, by image id.
 
-    Crowds (iscrowd) and other categories than "person" are left out, where there is one of that
-    name; FormatError for a file that is no such thing.
+    Crowds (iscrowd) are left out, and other categories than "person" if there is one of that name.
+    FormatError for any other file.
     """
     names: dict[int, str] = {}
     found: dict[int, list[tuple[F64, float, int]]] = {}
@@ -232,22 +233,24 @@ def coco_boxes(path: Path) -> tuple[dict[int, str], dict[int, Boxes]]:
         for entry in file.images():
             where = f"{path}: images"
             if not isinstance(entry, dict) or not isinstance(entry.get("file_name"), str):
-                raise _entry("an image has no file_name", where, entry)
-            names[whole(entry.get("id"), where)] = entry["file_name"]
+                raise _invalid("an image has no file_name", where, entry)
+            names[check_id(entry.get("id"), where)] = entry["file_name"]
         for number, entry in enumerate(file.annotations()):
             where = f"{path}: annotation {number}"
             if not isinstance(entry, dict):
-                raise _entry("this is no annotation", where, entry)
+                raise _invalid("not an annotation", where, entry)
             if entry.get("iscrowd") or (people and entry.get("category_id") not in people):
                 continue
-            own = whole(entry.get("id"), where)
-            image = whole(entry.get("image_id"), where)
-            found.setdefault(image, []).append((box_of(entry, where), score_of(entry, where), own))
-    return names, {image: boxes_of(rows) for image, rows in found.items()}
+            own = check_id(entry.get("id"), where)
+            image = check_id(entry.get("image_id"), where)
+            found.setdefault(image, []).append(
+                (read_box(entry, where), read_score(entry, where), own)
+            )
+    return names, {image: make_boxes(rows) for image, rows in found.items()}
 
 
-def boxes_of(rows: list[tuple[F64, float, int]]) -> Boxes:
-    """Return (box, score, annotation id) of a picture's people as columns."""
+def make_boxes(rows: list[tuple[F64, float, int]]) -> Boxes:
+    """Columns from (box, score, annotation id) of an image's people."""
     return Boxes(
         xywh=np.stack([row[0] for row in rows]),
         score=np.array([row[1] for row in rows]),
@@ -255,34 +258,34 @@ def boxes_of(rows: list[tuple[F64, float, int]]) -> Boxes:
     )
 
 
-def box_of(entry: dict[str, Any], where: str) -> F64:
-    """Return an entry's bbox (4,) x y w h; FormatError unless it is a box with an area."""
+def read_box(entry: dict[str, Any], where: str) -> F64:
+    """An entry's bbox (4,) x y w h; FormatError unless its area is positive."""
     box = entry.get("bbox")
-    good = isinstance(box, list) and len(box) == 4 and all(_is_number(v) for v in box)
+    good = isinstance(box, list) and len(box) == 4 and all(_is_finite(v) for v in box)
     if not good or not (box[2] > 0 and box[3] > 0) or max(map(abs, box)) > 1e6:  # type: ignore[index,arg-type]
-        raise _entry("the box is none", where, box, "bbox: [x, y, width, height], both above 0")
+        raise _invalid("not a box", where, box, "bbox: [x, y, width, height], both above 0")
     return np.array(box, np.float64)
 
 
-def score_of(entry: dict[str, Any], where: str) -> float:
-    """Return an entry's score, 1 without one; FormatError unless it is from 0 to 1."""
+def read_score(entry: dict[str, Any], where: str) -> float:
+    """An entry's score, by default 1; FormatError unless it is from 0 to 1."""
     score = entry.get("score", 1.0)
-    if not _is_number(score) or not 0 <= score <= 1:
-        raise _entry("the score is none", where, score, "a number from 0 to 1")
+    if not _is_finite(score) or not 0 <= score <= 1:
+        raise _invalid("not a score", where, score, "a number from 0 to 1")
     return float(score)
 
 
-def whole(value: object, where: str) -> int:
-    """Return an id; FormatError unless it is a whole number."""
+def check_id(value: object, where: str) -> int:
+    """FormatError unless an id is a whole number."""
     if not isinstance(value, int) or isinstance(value, bool) or not abs(value) < 2**53:
-        raise _entry("an id is none", where, value, "a whole number")
+        raise _invalid("not an id", where, value, "a whole number")
     return value
 
 
-def _is_number(value: object) -> bool:
+def _is_finite(value: object) -> bool:
     fine = isinstance(value, int | float) and not isinstance(value, bool)
     return fine and math.isfinite(value)  # type: ignore[arg-type]
 
 
-def _entry(what: str, where: str, got: object, expected: str | None = None) -> FormatError:
+def _invalid(what: str, where: str, got: object, expected: str | None = None) -> FormatError:
     return FormatError(what, where=where, expected=expected, got=repr(got)[:80])

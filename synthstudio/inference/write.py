@@ -1,8 +1,8 @@
 """Predictions on disk and in the review store.
 
 OUT/results.json     COCO keypoint results, one entry a person; pycocotools' loadRes reads it
-OUT/pictures.json    the pictures by id, and the category with the joints' names
-OUT/pictures/*.jpg   some of them drawn: hidden joints differ in shape by what hides them
+OUT/pictures.json    the images by id, and the category with the joints' names
+OUT/pictures/*.jpg   drawn predictions: the marker of a hidden joint shows what hides it
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import canonical_json, disk_errors, write_file
 from synthstudio.dataset.reader import Dataset
 from synthstudio.inference.predict import TRUNCATED, Person
-from synthstudio.inference.sources import Picture
+from synthstudio.inference.sources import SourceImage
 from synthstudio.report.draw import draw_labels
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ _QUALITY = 92
 
 
 def prepare_out(out: Path) -> None:
-    """Make the folder; FormatError when something is in it already."""
+    """Make the folder; FormatError unless it is new or empty."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FormatError(
             "the folder is not empty",
@@ -55,13 +55,12 @@ def prepare_out(out: Path) -> None:
 
 
 def results(people: Iterable[Person]) -> list[dict[str, Any]]:
-    """Return people as entries of a COCO keypoint results file.
+    """Entries of a COCO keypoint results file.
 
     Keypoints are pixel indices (docs/conventions.md), the third number of each is its score.
     Beside COCO's own fields: `joints` (what hides each, the visible share, the expected OKS and
-    the chance that it lies in the picture; null: the network does not say; the map's `peaks`
-    as x, y, value, where they were asked for), `instance_id`
-    (who it is in the source) and `track_id` (in clips).
+    the probability that it lies in the image; null: no such output; the map's `peaks` as x, y,
+    value, if requested), `instance_id` (of the source) and `track_id` (in clips).
     """
     return [_result(person) for person in people]
 
@@ -69,11 +68,11 @@ def results(people: Iterable[Person]) -> list[dict[str, Any]]:
 def _result(person: Person) -> dict[str, Any]:
     places = np.concatenate([person.xy - 0.5, person.score[:, None]], 1)
     entry: dict[str, Any] = {
-        "image_id": person.picture,
+        "image_id": person.image,
         "category_id": 1,
         "keypoints": [round(float(v), 4) for v in places.ravel()],
         "bbox": [round(float(v), 3) for v in person.box],
-        "score": round(person.sureness, 6),
+        "score": round(person.confidence, 6),
         "joints": {
             "cause": list(person.causes),
             "visible": _numbers(person.shares[:, 0]),
@@ -91,9 +90,9 @@ def _result(person: Person) -> dict[str, Any]:
 
 
 def _peaks(found: F64) -> list[list[float]]:
-    """Return the peaks (K, 3) that there are, as pixel indices and values."""
-    there = found[np.isfinite(found).all(1)] - [0.5, 0.5, 0]
-    return [[round(float(v), 4) for v in peak] for peak in there]
+    """The existing peaks (K, 3) as pixel indices and values."""
+    existing = found[np.isfinite(found).all(1)] - [0.5, 0.5, 0]
+    return [[round(float(v), 4) for v in peak] for peak in existing]
 
 
 def _numbers(values: F64) -> list[float | None]:
@@ -103,7 +102,7 @@ def _numbers(values: F64) -> list[float | None]:
 def write_results(
     out: Path, people: list[Person], pictures: Mapping[int, dict[str, Any]], skeleton: Skeleton
 ) -> None:
-    """Write results.json and pictures.json, each wholly or not at all; DiskError."""
+    """Write results.json and pictures.json atomically; DiskError."""
     joints = [[a + 1, b + 1] for a, b in skeleton.edges]
     category = {"id": 1, "name": "person", "keypoints": list(skeleton.joints), "skeleton": joints}
     named = [{"id": number, **facts} for number, facts in pictures.items()]
@@ -111,23 +110,22 @@ def write_results(
     write_file(out / RESULTS, canonical_json(results(people)))
 
 
-def drawn(picture: Picture, people: list[Person], skeleton: Skeleton) -> U8:
-    """Return a picture with its people drawn in, as labels are drawn (report/draw.py).
+def drawn(image: SourceImage, people: list[Person], skeleton: Skeleton) -> U8:
+    """Draw the predicted people into an image, as labels are drawn (report/draw.py).
 
-    A joint that the network calls hidden is a ring, triangle or square by its cause, one that it
-    takes to lie outside a cross; of networks that say nothing of it all joints are dots.
+    A hidden joint is a ring, triangle or square by its cause, one outside the image a cross;
+    without such outputs all joints are dots.
     """
     labels = FrameLabels(
         people=tuple(labels_of(p, k) for k, p in enumerate(people)), crowd_index=0.0, things=()
     )
-    told = any(cause is not None for p in people for cause in p.causes)
-    return draw_labels(picture.rgb, labels, skeleton, legend=told)
+    legend = any(cause is not None for p in people for cause in p.causes)
+    return draw_labels(image.rgb, labels, skeleton, legend=legend)
 
 
-def draw_into(out: Path, picture: Picture, people: list[Person], skeleton: Skeleton) -> None:
-    """Write a drawn picture under its number; DiskError."""
-    rgb = drawn(picture, people, skeleton)
-    write_file(out / "pictures" / f"{picture.number:06d}.jpg", encode_jpeg(rgb, _QUALITY))
+def draw_into(out: Path, image: SourceImage, people: list[Person], skeleton: Skeleton) -> None:
+    rgb = drawn(image, people, skeleton)
+    write_file(out / "pictures" / f"{image.number:06d}.jpg", encode_jpeg(rgb, _QUALITY))
 
 
 _STATES = {None: STATE_VISIBLE, "visible": STATE_VISIBLE, TRUNCATED: STATE_OUTSIDE}
@@ -168,10 +166,10 @@ def labels_of(person: Person, place: int) -> PersonLabel:
 
 
 def check_skeleton(dataset: Dataset, skeleton: Skeleton) -> None:
-    """ModelError when the network knows joints that the data set's skeleton lacks."""
+    """ModelError unless the network and the data set have the same skeleton."""
     if dataset.identity.skeleton != skeleton.name:
         raise ModelError(
-            "the network knows other joints than the data set",
+            "the network has another skeleton than the data set",
             where=str(dataset.folder),
             expected=dataset.identity.skeleton,
             got=skeleton.name,
@@ -179,13 +177,13 @@ def check_skeleton(dataset: Dataset, skeleton: Skeleton) -> None:
         )
 
 
-def put_layer(
+def store_predictions(
     store: Store, dataset: Dataset, layer: str, people: Iterable[Person], skeleton: Skeleton
 ) -> int:
-    """Store predictions on a data set as a layer of its review; return how many people.
+    """Store predictions on a data set as a layer of its review; return the number of people.
 
-    The layer's earlier predictions go. Joints that the network takes to lie outside the picture
-    are left out. ModelError for another skeleton; ReviewError and Refused as the store says.
+    The layer's earlier predictions are replaced. Joints predicted to lie outside the image are
+    left out. ModelError for another skeleton; ReviewError and Refused of the store.
     """
     from synthstudio.review.history import datasets
     from synthstudio.review.risk.predictions import put_predictions
@@ -204,9 +202,9 @@ def _prediction(person: Person, skeleton: Skeleton) -> Prediction:
 
     if person.instance is None:
         raise ModelError(
-            "nobody knows which of the data set's people this is",
+            "the prediction belongs to none of the data set's people",
             where=person.name,
-            then="Ask with the data set's own boxes: leave out --boxes and --detector.",
+            then="Use the data set's own boxes: leave out --boxes and --detector.",
         )
     joints = {
         name: (float(xy[0]), float(xy[1]), float(np.clip(score, 0, 1)))
@@ -216,5 +214,5 @@ def _prediction(person: Person, skeleton: Skeleton) -> Prediction:
         if cause != TRUNCATED and (np.abs(xy) <= MAX_COORDINATE_PX).all()
     }
     return Prediction(
-        frame=person.picture, instance=person.instance, joints=joints, score=person.sureness
+        frame=person.image, instance=person.instance, joints=joints, score=person.confidence
     )

@@ -1,4 +1,4 @@
-"""What every block returns, so that blocks, losses and evaluation fit together."""
+"""PoseNet, a backbone with a block, and PoseOutputs, which every block returns."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from synthstudio.models.heatmaps import (
 )
 
 VISIBLE, SELF, PERSON, OBJECT = range(4)
-"""The order of `shares`: core.labels.SHARES without `truncated`, which `presence` answers."""
+"""The order of `shares`: core.labels.SHARES without `truncated`, which `presence` predicts."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PoseMaps:
-    """What a block says of B crops of one person each. Letters: J joints, h, w cells, S stages.
+class PoseOutputs:
+    """A block's outputs for B crops of one person each. Letters: J joints, h, w cells, S stages.
 
-    `logits`: S tensors (B, J, h, w), softmax over the cells, that are learnt from; the last one
-    is the answer unless there is an `answer` (B, J, h, w): maps that sum to one.
-    Logits too: `presence` (B, J) the joint lies in the picture; `shares` (B, J, 4) of the joint's
-    surface: visible, hidden by self, person, object; `quality` (B, J) the OKS to expect;
-    `occluder` (B, 1, h, w) a cell is covered by something in front of the person.
-    `xyz_m` (B, J, 3): root-relative, camera axes. `attention`: what the block attended to, by
-    name ("pixels" (B, J, h, w), "joints" (B, J, J), "poses" (B, N)). None: it does not say.
+    `logits`: heat-map logits of the S stages (B, J, h, w), all trained; the last one is decoded
+    unless there are `fused` maps (B, J, h, w) that sum to one.
+    Logits too: `presence` (B, J), the joint lies in the image; `shares` (B, J, 4) of the joint's
+    surface: visible, hidden by self, person, object; `quality` (B, J), the expected OKS;
+    `occluder` (B, 1, h, w), a cell is covered by something in front of the person.
+    `xyz_m` (B, J, 3): root-relative, camera axes. `attention`: attention weights by name ("pixels"
+    (B, J, h, w), "joints" (B, J, J), "poses" (B, N)). None: the block has no such output.
     """
 
     logits: tuple[Tensor, ...]
-    answer: Tensor | None = None
+    fused: Tensor | None = None
     presence: Tensor | None = None
     shares: Tensor | None = None
     quality: Tensor | None = None
@@ -45,8 +45,8 @@ class PoseMaps:
 
     @property
     def maps(self) -> Tensor:
-        """Return (B, J, h, w) the answer as maps that sum to one."""
-        return probabilities(self.logits[-1]) if self.answer is None else self.answer
+        """The maps (B, J, h, w) that joints are decoded from, each summing to one."""
+        return probabilities(self.logits[-1]) if self.fused is None else self.fused
 
 
 class PoseNet(nn.Module):
@@ -63,44 +63,44 @@ class PoseNet(nn.Module):
         mean: tuple[float, float, float] = (0.485, 0.456, 0.406),
         std: tuple[float, float, float] = (0.229, 0.224, 0.225),
     ) -> None:
-        """Join them. `mean` and `std`: of sRGB from 0 to 1, as the backbone was trained with."""
+        """`mean` and `std`: of sRGB from 0 to 1, as the backbone was trained with."""
         super().__init__()
         self.features, self.block = features, block
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
-    def forward(self, images: Tensor) -> PoseMaps:
-        """Return what the block says of images (B, 3, H, W): uint8, or floats from 0 to 1."""
+    def forward(self, images: Tensor) -> PoseOutputs:
+        """Run on images (B, 3, H, W): uint8, or floats from 0 to 1."""
         if images.ndim != 4 or images.shape[1] != 3:
             raise ModelError(
-                "these are no images",
+                "not a batch of images",
                 where="PoseNet",
                 expected="(B, 3, H, W)",
                 got=str(tuple(images.shape)),
             )
         levels = images.to(self.mean.dtype) / 255 if images.dtype == torch.uint8 else images
-        answer: PoseMaps = self.block(self.features((levels - self.mean) / self.std))
-        return answer
+        outputs: PoseOutputs = self.block(self.features((levels - self.mean) / self.std))
+        return outputs
 
 
-def joints_of(
+def predict_joints(
     net: nn.Module, images: Tensor, *, flip: Tensor | None = None, hits: bool = True
-) -> tuple[Decoded, PoseMaps]:
-    """Return the joints of images in cells, and what the block said of the unflipped ones.
+) -> tuple[Decoded, PoseOutputs]:
+    """Joints in cells, and the outputs for the unflipped images.
 
-    `flip` (J,): also look at the mirrored images, and average the maps (the flip test). `hits`:
-    decode by expected hits, else by the highest peak.
+    `flip` (J,), a skeleton's mirror order: also run on the mirrored images and average the maps
+    (test-time flip). `hits`: decode by expected hits, else by the highest peak.
     """
-    maps, said = maps_of(net, images, flip=flip)
-    return (expected_hits(maps) if hits else decode_peak(maps)), said
+    maps, outputs = predict_maps(net, images, flip=flip)
+    return (expected_hits(maps) if hits else decode_peak(maps)), outputs
 
 
-def maps_of(
+def predict_maps(
     net: nn.Module, images: Tensor, *, flip: Tensor | None = None
-) -> tuple[Tensor, PoseMaps]:
-    """Return the maps that joints are read from, and what the block said; `flip` as above."""
-    said: PoseMaps = net(images)
-    maps = said.maps
+) -> tuple[Tensor, PoseOutputs]:
+    """The maps that joints are decoded from, and all outputs; `flip` as above."""
+    outputs: PoseOutputs = net(images)
+    maps = outputs.maps
     if flip is not None:
         maps = (maps + mirrored_maps(net(images.flip(-1)).maps, flip)) / 2
-    return maps, said
+    return maps, outputs

@@ -17,7 +17,7 @@ from torch import Tensor
 
 
 def cell_centres(h: int, w: int, like: Tensor) -> Tensor:
-    """Return (h*w, 2) the centres of the cells, x y, row by row."""
+    """Centres (h*w, 2) of the cells, x y, row by row."""
     y, x = torch.meshgrid(
         torch.arange(h, dtype=like.dtype, device=like.device) + 0.5,
         torch.arange(w, dtype=like.dtype, device=like.device) + 0.5,
@@ -27,7 +27,7 @@ def cell_centres(h: int, w: int, like: Tensor) -> Tensor:
 
 
 def gaussian_map(xy: Tensor, h: int, w: int, *, sigma: float = 1.0) -> Tensor:
-    """Return (B, J, h, w) Gaussians about `xy` (B, J, 2) in cells, each summing to one.
+    """Gaussians (B, J, h, w) about `xy` (B, J, 2) in cells, each summing to one.
 
     A joint outside the map gets the part of its Gaussian that lies inside, scaled to one: the
     loss then pulls towards the nearest border. Mask such joints where that is not wanted.
@@ -37,7 +37,7 @@ def gaussian_map(xy: Tensor, h: int, w: int, *, sigma: float = 1.0) -> Tensor:
 
 
 def oks_map(xy: Tensor, sigmas: Tensor, area: Tensor, h: int, w: int) -> Tensor:
-    """Return (B, J, h, w) the OKS that an answer in each cell's centre would score.
+    """The OKS (B, J, h, w) that a prediction at each cell's centre would score.
 
     `sigmas` (J,) are the skeleton's; `area` (B,) is the person's in square cells.
     OKS of a joint: exp(-d^2 / (2 area (2 sigma)^2)) (cocodataset.org/#keypoints-eval). The scale
@@ -55,7 +55,7 @@ def _squared_distance(xy: Tensor, h: int, w: int) -> Tensor:
 
 
 def probabilities(logits: Tensor) -> Tensor:
-    """Return (B, J, h, w) maps that sum to one each: softmax over the cells."""
+    """Softmax of logits (B, J, h, w) over the cells."""
     return torch.softmax(logits.flatten(2), -1).view_as(logits)
 
 
@@ -68,7 +68,7 @@ class Decoded:
 
 
 def decode_peak(maps: Tensor) -> Decoded:
-    """Read the highest cell of each map (B, J, h, w), refined below the cell.
+    """Decode the highest cell of each map (B, J, h, w), refined below the cell.
 
     Refinement: the vertex of the parabola through the logarithms of a cell and its two
     neighbours, along x and y (exact for a Gaussian; DARK, Zhang et al. 2020, to second order
@@ -84,7 +84,7 @@ def decode_peak(maps: Tensor) -> Decoded:
 
 
 def _vertex(logs: Tensor, row: Tensor, column: Tensor, step: tuple[int, int]) -> Tensor:
-    """Return (B, J) how far from the peak's centre the parabola's vertex lies; 0 at the border."""
+    """Offset (B, J) of the parabola's vertex from the peak's centre; 0 at the border."""
     h, w = logs.shape[-2:]
     flat = logs.flatten(2)
 
@@ -102,7 +102,7 @@ def _vertex(logs: Tensor, row: Tensor, column: Tensor, step: tuple[int, int]) ->
 
 
 def soft_disc(radius: float, like: Tensor) -> Tensor:
-    """Return (k, k) one inside a disc of `radius` cells and nought outside, with a soft edge."""
+    """A disc (k, k) of `radius` cells: 1 inside, 0 outside, with a soft edge."""
     reach = int(radius + 1.5)
     steps = torch.arange(-reach, reach + 1, dtype=like.dtype, device=like.device)
     distance = (steps[:, None] ** 2 + steps[None] ** 2).sqrt()
@@ -110,11 +110,11 @@ def soft_disc(radius: float, like: Tensor) -> Tensor:
 
 
 def expected_hits(maps: Tensor, *, radius: float = 1.9) -> Decoded:
-    """Read where an answer has the best chance to lie within `radius` cells of the joint.
+    """Decode where a prediction is most likely to lie within `radius` cells of the joint.
 
-    The map is summed over a disc about every cell, and the best is refined as a peak is. A map
-    with two hills is answered by the heavier one, not by the sharper one, and never between
-    them, as its mean would. The score is that chance.
+    The map is summed over a disc about every cell, and the highest sum is refined as a peak is. Of
+    two modes the heavier wins, not the sharper one, and never a point between them, as the mean
+    would be. The score is that probability.
     """
     disc = soft_disc(radius, maps)[None, None]
     b, j, h, w = maps.shape
@@ -124,9 +124,9 @@ def expected_hits(maps: Tensor, *, radius: float = 1.9) -> Decoded:
 
 
 def blur(maps: Tensor, sigma: float) -> Tensor:
-    """Return maps (B, J, h, w) blurred by a Gaussian of `sigma` cells; what leaves is lost.
+    """Blur maps (B, J, h, w) by a Gaussian of `sigma` cells; what leaves the map is lost.
 
-    As two products with banded matrices: convolutions of one channel are 40 times slower here.
+    Two products with banded matrices: single-channel convolutions are 40 times slower on CPUs.
     """
     (h, w), kind = maps.shape[-2:], (maps.dtype, maps.device)
     return _band(h, sigma, *kind) @ maps @ _band(w, sigma, *kind)
@@ -134,8 +134,8 @@ def blur(maps: Tensor, sigma: float) -> Tensor:
 
 @functools.lru_cache(maxsize=64)
 def _band(size: int, sigma: float, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return (size, size) what each cell of a line gives to each other one; symmetric."""
-    with torch.inference_mode(mode=False), torch.no_grad():  # kept: also for those who learn
+    """The symmetric blur matrix (size, size) of a row of cells."""
+    with torch.inference_mode(mode=False), torch.no_grad():  # cached, so it must allow gradients
         reach = max(1, round(3 * sigma))
         steps = torch.arange(-reach, reach + 1, dtype=dtype, device=device)
         total = torch.exp(-(steps**2) / (2 * sigma**2)).sum()
@@ -146,10 +146,10 @@ def _band(size: int, sigma: float, dtype: torch.dtype, device: torch.device) -> 
 
 
 def find_peaks(maps: Tensor, *, count: int = 3, least: float = 0.0, reach: int = 1) -> Decoded:
-    """Return the `count` highest local peaks of each map, `xy` (B, J, count, 2), best first.
+    """The `count` highest local peaks of each map, `xy` (B, J, count, 2), best first.
 
-    Non-maximum suppression: a cell stays when nothing within `reach` cells is higher, nor as high
-    and before it in rows. Missing or too low ones have score 0 and NaN coordinates.
+    Non-maximum suppression: a cell stays when no cell within `reach` is higher, or equal and
+    earlier in rows. Missing and too low peaks have score 0 and NaN coordinates.
     """
     h, w = maps.shape[-2:]
     _, top = F.max_pool2d(maps, 2 * reach + 1, stride=1, padding=reach, return_indices=True)
@@ -167,8 +167,5 @@ def find_peaks(maps: Tensor, *, count: int = 3, least: float = 0.0, reach: int =
 
 
 def mirrored_maps(maps: Tensor, flip: Tensor) -> Tensor:
-    """Return what maps (B, J, h, w) of a mirrored crop say of the crop itself.
-
-    `flip` (J,): the joint that each joint becomes in a mirror.
-    """
+    """Maps (B, J, h, w) of a mirrored crop, mirrored back; `flip` (J,): the mirror joints."""
     return maps.flip(-1)[:, flip]

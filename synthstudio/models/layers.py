@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 def conv(inputs: int, outputs: int, *, size: int = 3, stride: int = 1) -> nn.Sequential:
-    """Return convolution, batch norm, ReLU; the size is divided by `stride`."""
+    """Convolution, batch norm, ReLU; the size is divided by `stride`."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False),
         nn.BatchNorm2d(outputs),
@@ -19,20 +19,18 @@ class Residual(nn.Module):
     """Two convolutions beside a shortcut (He et al. 2016); the shape stays."""
 
     def __init__(self, channels: int) -> None:
-        """Make the block; the last norm starts at nought, so that it begins as the identity."""
         super().__init__()
         self.first = conv(channels, channels)
         self.second = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
         self.norm = nn.BatchNorm2d(channels)
-        nn.init.zeros_(self.norm.weight)
+        nn.init.zeros_(self.norm.weight)  # begins as the identity
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return x + f(x)."""
         return F.relu(x + self.norm(self.second(self.first(x))))
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return x (B, C, *, *) as (B, C, h, w), bilinear, pixel edges on pixel edges."""
+    """Bilinear resize of x (B, C, *, *) to (B, C, h, w), with edges aligned."""
     if tuple(x.shape[-2:]) == tuple(size):
         return x
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)

@@ -1,9 +1,8 @@
-"""Joints of clips, smoothed over time: who is who from frame to frame, and a filter without delay.
+"""Tracking of people through clips, and zero-lag smoothing of their joints.
 
-A clip is at hand as a whole, so the filter looks as far ahead as back: each place is read from a
-polynomial that fits the frames about it (Savitzky & Golay 1964), every frame counted by how sure
-the network was. Motion in a straight line comes through unchanged, at the ends too; a filter that
-only looks back (the one-euro filter) would lag behind it.
+The filter looks as far ahead as back: each position comes from a polynomial fit to the frames about
+it (Savitzky & Golay 1964), weighted by the network's confidence. Linear motion passes unchanged, at
+the ends too; a causal filter (the one-euro filter) would lag behind it.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
 WINDOW = 7
-_LEAST_WEIGHT = 1e-3
-"""An unsure frame counts little, but never nothing: else a fit could have no frames."""
+_MIN_WEIGHT = 1e-3
+"""Keeps a fit possible where every frame is uncertain."""
 
 
 def overlaps(a: F64, b: F64) -> F64:
-    """Return (A, B) the intersection over union of boxes x y w h, (A, 4) and (B, 4)."""
+    """Intersection over union (A, B) of boxes x y w h, (A, 4) and (B, 4)."""
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, :2] + a[:, None, 2:], b[None, :, :2] + b[None, :, 2:])
     shared = np.maximum(high - low, 0).prod(-1)
@@ -32,10 +31,10 @@ def overlaps(a: F64, b: F64) -> F64:
 
 
 def tracks(frames: Sequence[F64], *, least: float = 0.3, memory: int = 5) -> list[I64]:
-    """Return, for each frame's boxes (P, 4: x y w h), the numbers of the people they belong to.
+    """Track numbers (P,) for each frame's boxes (P, 4: x y w h).
 
-    Boxes are paired with each person's last one so that the overlaps' sum is largest; pairs that
-    overlap by less than `least` are none. Somebody unseen for more than `memory` frames is new.
+    Boxes are matched with each person's last one to maximise the sum of overlaps, of at least
+    `least` each. Somebody unseen for more than `memory` frames is new.
     """
     last: dict[int, tuple[int, F64]] = {}
     out: list[I64] = []
@@ -65,11 +64,11 @@ def smooth(
     window: int = WINDOW,
     degree: int = 2,
 ) -> F64:
-    """Return (T, J, 2) places along one person's track, each fitted to its neighbours in time.
+    """Smooth the joints (T, J, 2) of one track, each fitted to its neighbours in time.
 
-    `weight` (T, J): how sure each place is, from 0 to 1. `at` (T,): when, in frames, rising;
-    frames that are missing leave a gap, and nothing is filled in. `window` (odd): frames from
-    end to end; the nearest ones count most. A fit that has too few frames takes a lower degree.
+    `weight` (T, J): confidences from 0 to 1. `at` (T,): rising frame numbers; gaps are not filled.
+    `window` (odd): frames from end to end; the nearest count most. A fit with too few frames takes
+    a lower degree.
     """
     steps = np.arange(len(xy), dtype=np.float64) if at is None else np.asarray(at, np.float64)
     half = (window - 1) // 2
@@ -82,6 +81,6 @@ def smooth(
         fall = (1 - (np.abs(apart) / (half + 1)) ** 3) ** 3  # tricube: no frame drops out at once
         power = np.vander(apart, min(degree, max(len(near) - 2, 0)) + 1, increasing=True)
         for j in range(xy.shape[1]):
-            w = np.sqrt(fall * np.maximum(weight[near, j], _LEAST_WEIGHT))[:, None]
+            w = np.sqrt(fall * np.maximum(weight[near, j], _MIN_WEIGHT))[:, None]
             out[t, j] = np.linalg.lstsq(power * w, xy[near, j] * w, rcond=None)[0][0]
     return out

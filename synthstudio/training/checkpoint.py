@@ -1,17 +1,17 @@
-"""A run on disk: one safetensors file holds all that decides the rest of it.
+"""A run on disk, and a run initialised from another's weights.
 
-    RUN/config.yaml     as it was understood
+    RUN/config.yaml     the config, defaults included
     RUN/best.safetensors, last.safetensors     weights to use; their metadata holds the config
-    RUN/state.safetensors                      weights, averages, optimiser, place: to go on from
-    RUN/log.csv, events.*                      what was measured
+    RUN/state.safetensors                      weights, average, optimizer, progress: to resume
+    RUN/log.csv, events.*                      losses and metrics
 
-Files are replaced whole, so a kill at any moment leaves the one before.
+Files are replaced atomically, so a kill at any moment leaves the one before.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,18 +23,19 @@ from torch import Tensor, nn
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.dataset.durable import disk_errors, replace_file
+from synthstudio.dataset.durable import TEMPORARY, disk_errors, replace_file
+from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseNet
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
-from synthstudio.training.networks import build, empty_bank, told_backbone
+from synthstudio.training.networks import build_network, describe_backbone, empty_bank
 
 FORMAT = "synthstudio-pose-1"
 
 
 @dataclass(kw_only=True)
-class Place:
-    """Where a run stands. `best`: the validation of `best_epoch`; `data` names the people."""
+class Progress:
+    """How far a run is. `best`: the validation score of `best_epoch`; `data`: the data's key."""
 
     step: int = 0
     best: float = float("-inf")
@@ -44,37 +45,80 @@ class Place:
     data: str = ""
 
 
+def prepare_folder(out: Path, config: Config, *, resume: bool) -> None:
+    """Make the run's folder; ModelError when it holds another run, or one without `resume`."""
+    saved = out / "config.yaml"
+    if saved.is_file():
+        if not resume:
+            raise ModelError(
+                "there is a run already",
+                where=str(out),
+                expected="a new folder",
+                then="Choose another --out, or continue it with --resume.",
+            )
+        before = configs.load(saved)
+        if before != config:
+            old = configs.dump(before)
+            changed = [key for key, value in configs.dump(config).items() if value != old[key]]
+            raise ModelError(
+                "the run began with another config",
+                where=str(saved),
+                got=f"changed: {', '.join(changed)}",
+                then="Choose another --out, or use the config.yaml there.",
+            )
+        return
+    if out.exists() and any(
+        p.name != "cache" and not p.name.startswith(TEMPORARY) for p in out.iterdir()
+    ):
+        raise ModelError(
+            "the folder is not empty",
+            where=str(out),
+            expected="a new or empty folder",
+            then="Choose another --out.",
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    replace_file(saved, configs.dump_yaml(config).encode())
+
+
+def weights_file(path: Path) -> Path:
+    """The weights that a path means: a file, or a run's best ones; ModelError without any."""
+    if path.is_file():
+        return path
+    best = path / "best.safetensors"
+    if not best.is_file():
+        raise ModelError(
+            "there are no weights",
+            where=str(path),
+            expected="a run with best.safetensors, or a .safetensors file",
+            then="Train first: synthstudio train CONFIG --out RUN.",
+        )
+    return best
+
+
 def save_weights(
     path: Path, net: nn.Module, config: Config, *, skeleton: Skeleton, note: str
 ) -> None:
     """Write a network that `load_network` reads; DiskError on failure."""
-    told = {
-        "format": FORMAT,
-        "config": json.dumps(configs.dump(config)),
-        "skeleton": skeleton.name,
-        "note": note,
-        "backbone": told_backbone(net),
-    }
-    with disk_errors(path):
-        replace_file(path, save(_plain(net.state_dict()), metadata=_one(told)))
+    metadata = _metadata(config, skeleton) | {"note": note, "backbone": describe_backbone(net)}
+    _write(path, net.state_dict(), metadata)
 
 
 def load_network(path: Path) -> tuple[PoseNet, Config, Skeleton]:
-    """Return the network of a weights file, in evaluation mode.
+    """Load the network of a weights file, in evaluation mode.
 
     ModelError when the file is damaged, of another kind, or does not fit its own config. Nothing
     but the file is read: one that only names a backbone is refused.
     """
-    tensors, told = read(path)
+    tensors, metadata = read(path)
     try:
-        config = configs.parse(json.loads(told.get("config", "null")), str(path))
+        config = configs.parse(json.loads(metadata.get("config", "null")), str(path))
     except (ValueError, RecursionError) as error:
-        raise _lacks("a config", path, str(error)) from error
-    skeleton = get_skeleton(told["skeleton"])
-    bank, backbone = empty_bank(tensors), told.get("backbone", "")
+        raise _incomplete("a config", path, str(error)) from error
+    skeleton = get_skeleton(metadata["skeleton"])
+    bank, backbone = empty_bank(tensors), metadata.get("backbone", "")
     if config.network.pretrained and not backbone:
-        raise _lacks("the description of its backbone", path, config.network.pretrained)
-    net = build(config.network, skeleton, bank=bank, backbone=backbone)
+        raise _incomplete("the description of its backbone", path, config.network.pretrained)
+    net = build_network(config.network, skeleton, bank=bank, backbone=backbone)
     try:
         net.load_state_dict(tensors)
     except RuntimeError as error:
@@ -87,20 +131,20 @@ def load_network(path: Path) -> tuple[PoseNet, Config, Skeleton]:
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return the tensors and the metadata of a file of ours; ModelError for any other."""
+    """The tensors and the metadata of a file of this package; ModelError for any other."""
     try:
         with safe_open(path, framework="pt") as file:
-            told = _several(file.metadata())
-            if told.get("format") != FORMAT:
+            metadata = _parse_metadata(file.metadata())
+            if metadata.get("format") != FORMAT:
                 raise ModelError(
-                    "this file holds no pose network of ours",
+                    "this file holds no synthstudio pose network",
                     where=str(path),
                     expected=FORMAT,
-                    got=str(told.get("format")),
+                    got=str(metadata.get("format")),
                 )
-            if "skeleton" not in told:
-                raise _lacks("the name of a skeleton", path)
-            return {name: file.get_tensor(name) for name in file.keys()}, told  # noqa: SIM118
+            if "skeleton" not in metadata:
+                raise _incomplete("the name of a skeleton", path)
+            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ModelError(
             "the checkpoint cannot be read",
@@ -110,11 +154,11 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         ) from error
 
 
-def _lacks(what: str, path: Path, got: str | None = None) -> ModelError:
+def _incomplete(missing: str, path: Path, got: str | None = None) -> ModelError:
     return ModelError(
-        "the checkpoint does not say all that it must",
+        "the checkpoint is incomplete",
         where=str(path),
-        expected=what,
+        expected=missing,
         got=None if got is None else got[:200],
         then="Take another one, or train again.",
     )
@@ -125,9 +169,9 @@ def save_state(
     *,
     net: nn.Module,
     ema: nn.Module | None,
-    optimiser: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
-    place: Place,
+    progress: Progress,
     config: Config,
     skeleton: Skeleton,
 ) -> None:
@@ -135,21 +179,13 @@ def save_state(
     tensors = {f"net.{k}": v for k, v in net.state_dict().items()}
     if ema is not None:
         tensors |= {f"ema.{k}": v for k, v in ema.state_dict().items()}
-    moments = optimiser.state_dict()["state"]
-    for number, state in moments.items():
+    for number, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimiser.{number}.{k}": torch.as_tensor(v) for k, v in state.items()}
     tensors["torch_rng"] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors["cuda_rng"] = torch.cuda.get_rng_state()
-    told = {
-        "format": FORMAT,
-        "config": json.dumps(configs.dump(config)),
-        "skeleton": skeleton.name,
-        "place": json.dumps(vars(place)),
-        "scaler": json.dumps(scaler.state_dict()),
-    }
-    with disk_errors(path):
-        replace_file(path, save(_plain(tensors), metadata=_one(told)))
+    metadata = {"place": json.dumps(vars(progress)), "scaler": json.dumps(scaler.state_dict())}
+    _write(path, tensors, _metadata(config, skeleton) | metadata)
 
 
 def load_state(
@@ -157,18 +193,22 @@ def load_state(
     *,
     net: nn.Module,
     ema: nn.Module | None,
-    optimiser: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
-) -> Place:
-    """Put a run back where it stood; ModelError when the file does not fit."""
-    tensors, told = read(path)
+) -> Progress:
+    """Restore a run; ModelError when the file does not fit it."""
+    tensors, metadata = read(path)
     try:
         net.load_state_dict(_under(tensors, "net."))
         if ema is not None:
             ema.load_state_dict(_under(tensors, "ema."))
-        _load_optimiser(optimiser, _under(tensors, "optimiser."))
-        place = Place(**json.loads(told["place"]))
-        scaler.load_state_dict(json.loads(told["scaler"]))
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in _under(tensors, "optimiser.").items():
+            number, key = name.split(".", 1)
+            moments.setdefault(int(number), {})[key] = value
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+        progress = Progress(**json.loads(metadata["place"]))
+        scaler.load_state_dict(json.loads(metadata["scaler"]))
         torch.set_rng_state(tensors["torch_rng"])
     except (RuntimeError, KeyError, ValueError, TypeError) as error:
         raise ModelError(
@@ -179,36 +219,152 @@ def load_state(
         ) from error
     if "cuda_rng" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["cuda_rng"])
-    return place
-
-
-def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    whole = optimiser.state_dict()
-    moments: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        number, key = name.split(".", 1)
-        moments.setdefault(int(number), {})[key] = value
-    whole["state"] = moments
-    optimiser.load_state_dict(whole)
+    return progress
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
-def _one(told: dict[str, str]) -> dict[str, str]:
-    """Return metadata of a single entry: safetensors writes several in no fixed order."""
-    return {"synthstudio": json.dumps(told, sort_keys=True)}
+def _metadata(config: Config, skeleton: Skeleton) -> dict[str, str]:
+    dumped = json.dumps(configs.dump(config))
+    return {"format": FORMAT, "config": dumped, "skeleton": skeleton.name}
 
 
-def _several(metadata: Any) -> dict[str, str]:
+def _write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write tensors, with metadata in one entry: safetensors orders several at random."""
+    own = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    one = {"synthstudio": json.dumps(metadata, sort_keys=True)}
+    with disk_errors(path):
+        replace_file(path, save(own, metadata=one))
+
+
+def _parse_metadata(entries: Any) -> dict[str, str]:
     try:
-        told = json.loads((metadata or {}).get("synthstudio", "{}"))
+        metadata = json.loads((entries or {}).get("synthstudio", "{}"))
     except ValueError:
         return {}
-    return {str(k): str(v) for k, v in told.items()} if isinstance(told, dict) else {}
+    return {str(k): str(v) for k, v in metadata.items()} if isinstance(metadata, dict) else {}
 
 
-def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return tensors that own their memory, on the CPU: what safetensors asks for."""
-    return {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+# A run initialised from another's weights: tensors with a part for each joint are copied by joint
+# names, so a network of 17 joints can initialise one of 12, or the other way round. Joints that the
+# file lacks stay random, and take no part in the poses of its bank. A 2D joint can lie outside the
+# crop, but no 3D position means "none": a file that lacks joints gives no 3D poses.
+
+POSES, POSES_3D = "block.bank.poses", "block.bank.xyz_m"
+REFINER = "block.refiner.maps.weight"
+JOINT_AXES = {
+    "block.maps.weight": 0, "block.maps.bias": 0,
+    "block.first.weight": 0, "block.first.bias": 0,
+    "block.reader.match.weight": 0, "block.reader.name": 0,
+    "block.lean.own": 0, "block.heads.own": 0,
+    REFINER: 1,
+    "block.refiner.last.weight": 0, "block.refiner.last.bias": 0,
+}  # fmt: skip
+"""Tensors with a part for each joint, and the axis of the joints. The refiner's first channel is
+the occluder map."""
+OUTSIDE = -1.0
+"""A coordinate outside every crop: there a joint of a pose takes no part."""
+
+
+def initialize(net: nn.Module, path: Path, *, skeleton: Skeleton, poses: int) -> str:
+    """Load what fits of a weights file into `net`; return a report of what matched, in lines.
+
+    `skeleton`: that of `net`, whose bank keeps its own poses and is filled up to `poses` with those
+    of the file. ModelError when nothing fits, or the file is not of this package.
+    """
+    tensors, metadata = read(path)
+    source = get_skeleton(metadata["skeleton"])
+    own = net.state_dict()
+    tensors = map_joints(own, tensors, joints=skeleton.joints, source=source.joints)
+    bank = merge_banks(getattr(getattr(net, "block", None), "bank", None), tensors, most=poses)
+    tensors.pop(POSES, None)
+    tensors.pop(POSES_3D, None)
+    if bank is not None:
+        net.block.bank = bank  # type: ignore[union-attr]
+        tensors |= {f"block.bank.{k}": v for k, v in bank.state_dict().items()}
+        own = net.state_dict()
+    fitting = {k: v for k, v in tensors.items() if k in own and own[k].shape == v.shape}
+    if not fitting:
+        raise ModelError(
+            "none of these weights fits the network",
+            where=str(path),
+            expected=f"names like {next(iter(own))}",
+            got=f"names like {next(iter(tensors), 'none')}",
+        )
+    net.load_state_dict(fitting, strict=False)
+    missing = [k for k in own if k not in fitting]
+    kept = [k for k in missing if k in (POSES, POSES_3D)]
+    missing = [k for k in missing if k not in kept]
+    lines = [f"{len(fitting)} of {len(fitting) + len(missing)} tensors loaded"]
+    for title, names in (
+        ("not in the file", missing),
+        ("not used", [k for k in tensors if k not in own]),
+        ("of another shape", [k for k in tensors if k in own and k not in fitting]),
+    ):
+        if names:
+            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+            lines.append(f"  {title}: {', '.join(names[:5])}{more}")
+    if kept:
+        lines.append("the bank holds only the poses of the training people")
+    if source.joints != skeleton.joints:
+        new = [name for name in skeleton.joints if name not in source.joints]
+        lines.append(
+            f"{len(skeleton.joints) - len(new)} of {len(skeleton.joints)} joints by name from "
+            f"{source.name}" + (f"; new: {', '.join(new)}" if new else "")
+        )
+    return "\n".join(lines)
+
+
+def map_joints(
+    own: Mapping[str, Tensor],
+    state: Mapping[str, Tensor],
+    *,
+    joints: Sequence[str],
+    source: Sequence[str],
+) -> dict[str, Tensor]:
+    """Weights `state` of the joints `source`, rearranged for a network `own` of `joints`.
+
+    Tensors that differ in anything but the number of joints stay as they are.
+    """
+    pairs = [(j, source.index(name)) for j, name in enumerate(joints) if name in source]
+    out = dict(state)
+    for name, axis in JOINT_AXES.items():
+        if name in own and name in state:
+            before = 1 if name == REFINER else 0
+            target, given = own[name].movedim(axis, 0), state[name].movedim(axis, 0)
+            repeats = [(len(t) - before) / len(j) for t, j in ((target, joints), (given, source))]
+            if target.shape[1:] != given.shape[1:] or any(r != int(r) or r < 1 for r in repeats):
+                continue
+            mapped = target.clone()
+            mapped[:before] = given[:before]
+            for k in range(int(min(repeats))):  # first maps, then those of the bank
+                for ours, theirs in pairs:
+                    mapped[before + k * len(joints) + ours] = given[
+                        before + k * len(source) + theirs
+                    ]
+            out[name] = mapped.movedim(0, axis).contiguous()
+    for name in (POSES, POSES_3D):
+        if name in state:
+            poses = state[name]
+            out[name] = torch.full((len(poses), len(joints), poses.shape[-1]), OUTSIDE).to(poses)
+            for ours, theirs in pairs:
+                out[name][:, ours] = poses[:, theirs]
+    if len(pairs) < len(joints):
+        out.pop(POSES_3D, None)
+    return out
+
+
+def merge_banks(own: PoseBank | None, state: Mapping[str, Tensor], *, most: int) -> PoseBank | None:
+    """The bank `own` filled up to `most` poses with those of `state`.
+
+    3D poses stay only if both have them. None when there is no bank, or nothing to add.
+    """
+    if own is None or POSES not in state or len(own.poses) >= most:
+        return None
+    more = state[POSES][: most - len(own.poses)]
+    xyz = None
+    if own.xyz_m is not None and POSES_3D in state:
+        xyz = torch.cat([own.xyz_m, state[POSES_3D][: len(more)]])
+    return PoseBank(torch.cat([own.poses, more]), xyz)

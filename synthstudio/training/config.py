@@ -1,4 +1,4 @@
-"""What a training run is told: a YAML file, checked; every field with what it means above it."""
+"""The config of a training run: a validated YAML file, each field documented above it."""
 
 from __future__ import annotations
 
@@ -9,45 +9,56 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from synthstudio.core.aliases import rename_keys
 from synthstudio.core.errors import ModelError
 from synthstudio.recipe.schema.load import read_yaml
-from synthstudio.training.augment import NONE, Augment
 
 STRIDE = 4
-"""A cell of the maps is so many pixels of the network's picture."""
-LEAST_SIDE = 16
+"""Pixels of the network's input per heat-map cell."""
+MIN_SIDE = 16
+RENAMED_KEYS = {
+    "rate": "lr",
+    "end_rate": "end_lr_ratio",
+    "backbone_rate": "backbone_lr_ratio",
+    "decay": "weight_decay",
+    "warm_up": "warmup",
+    "clip": "clip_norm",
+    "weak_tail": "no_augmentation_tail",
+    "validate_on": "val",
+    "start": "init_from",
+}
+"""Keys of older configs and checkpoints, which are still read, and their names now."""
 
 
-class _Part(BaseModel):
+class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Source(_Part):
+class Source(_Section):
     """People to train or to validate on: one of `dataset`, `coco` and `recipe`."""
 
-    # Folder of a data set of ours, relative to where the command runs.
+    # Folder of a synthstudio data set, relative to the working directory.
     dataset: str = ""
-    # Or a COCO keypoints file, and the folder of its pictures; "": beside the file.
+    # Or a COCO keypoints file, and the folder of its images; "": beside the file.
     coco: str = ""
     images: str = ""
-    # Or a recipe whose people are rendered while the network learns; nothing is written.
+    # Or a recipe whose people are rendered during training; nothing is written.
     recipe: str = ""
     # The folder that the recipe's asset folders are in; "": the recipe's own.
     assets: str = ""
-    # Moments of the recipe that a pass goes through, held in memory.
+    # Moments of the recipe in one epoch, held in memory.
     moments: int = Field(default=0, ge=0, le=100_000)
-    # So many of them are new in each further pass, the oldest go; 0: all.
+    # How many of them each later epoch replaces, oldest first; 0: all.
     renew: int = Field(default=0, ge=0, le=100_000)
-    # Only frames of these splits; empty: all, of a recipe `train` (`val` to validate on).
+    # Only frames of these splits; empty: all, for a recipe `train` (`val` to validate on).
     splits: tuple[str, ...] = ()
     # Only frames of these variants (base, clean, occluder, appearance, light, view); empty: all.
     variants: tuple[str, ...] = ()
-    # How often its people are drawn, beside other sources' people.
+    # Sampling weight of each person, relative to other sources.
     weight: float = Field(default=1.0, gt=0)
 
     @property
     def name(self) -> str:
-        """Return the path that it is told by."""
         return self.dataset or self.coco or self.recipe
 
     @model_validator(mode="after")
@@ -66,124 +77,158 @@ class Source(_Part):
         return self
 
 
-class Network(_Part):
+class Network(_Section):
     """The network. Sizes: nano for tests and laptops, small and base for GPUs."""
 
-    # What stands behind the backbone: the plain block or the occlusion robust one.
+    # The block after the backbone: plain (kpe) or occlusion robust (orn).
     block: Literal["kpe", "orn"] = "orn"
-    # Height and width of the picture that the network sees, in pixels: multiples of 4.
+    # Height and width of the network's input in pixels: multiples of 4.
     size: tuple[int, int] = (96, 72)
     # Channels of the small backbone at strides 4, 8, 16, ...
     widths: tuple[int, ...] = (24, 48, 96)
     # Residual blocks at each stride.
     depth: int = Field(default=1, ge=1, le=8)
-    # Channels inside the block.
+    # Channels of the block.
     width: int = Field(default=48, ge=8, le=1024)
     # Convolutions of KPE; ORN has two.
     layers: int = Field(default=2, ge=1, le=8)
-    # A backbone of transformers instead: a name or a folder of any that AutoBackbone knows, or of
-    # a VitPoseForPoseEstimation (its size must be `size`); "": none.
+    # A transformers backbone instead: the name or folder of any that AutoBackbone knows, or of a
+    # VitPoseForPoseEstimation (whose size must be `size`); "": none.
     pretrained: str = ""
-    # Its weights stay as they are for so many epochs; -1: for good.
+    # Epochs in which its weights are frozen; -1: all.
     frozen_epochs: int = Field(default=0, ge=-1)
-    # ORN: poses of the bank, taken from the training people; 0: no bank.
+    # ORN: size of the pose bank, taken from the training people; 0: no bank.
     bank: int = Field(default=1000, ge=0, le=50_000)
-    # ORN: attention to pixels and joints; refinement; the poses' last word. Off for ablations.
+    # ORN: attention to pixels and joints; refinement; final fusion with the poses. For ablations.
     attention: bool = True
     refine: bool = True
     last_word: bool = True
 
+    @property
+    def cells(self) -> tuple[int, int]:
+        """Rows and columns of the heat-maps."""
+        return self.size[0] // STRIDE, self.size[1] // STRIDE
+
     @field_validator("size")
     @classmethod
-    def _whole_cells(cls, size: tuple[int, int]) -> tuple[int, int]:
-        """Refuse a size that is no whole number of cells: places would come out shifted."""
-        if any(side < LEAST_SIDE or side % STRIDE for side in size):
-            raise ValueError(f"height and width are multiples of {STRIDE}, {LEAST_SIDE} at least")
+    def _check_size(cls, size: tuple[int, int]) -> tuple[int, int]:
+        # A size that is not a whole number of cells would shift the joints.
+        if any(side < MIN_SIDE or side % STRIDE for side in size):
+            raise ValueError(f"height and width are multiples of {STRIDE}, {MIN_SIDE} at least")
         return size
 
     @field_validator("widths")
     @classmethod
-    def _some_width(cls, widths: tuple[int, ...]) -> tuple[int, ...]:
+    def _check_widths(cls, widths: tuple[int, ...]) -> tuple[int, ...]:
         if not widths or min(widths) < 1:
             raise ValueError("widths are the channels at one stride or more, each 1 at least")
         return widths
 
 
-class Losses(_Part):
-    """How much each term counts; 0 leaves it out."""
+class Augment(_Section):
+    """Augmentation strengths; all zero: the plain crop."""
 
-    # Cross-entropy of the answer's maps, and of the maps of the stages before it.
+    # Chance that left and right are swapped.
+    flip: float = Field(default=0.5, ge=0, le=1)
+    # The person is up to this much larger or smaller: 0.25 is from 0.75 to 1.25.
+    scale: float = Field(default=0.25, ge=0, le=0.6)
+    # Up to this many degrees either way, for a share `rotated` of the people.
+    rotation_deg: float = Field(default=30, ge=0, le=180)
+    rotated: float = Field(default=0.6, ge=0, le=1)
+    # Up to this share of the crop either way.
+    shift: float = Field(default=0.08, ge=0, le=0.5)
+    # Chance that only the upper or the lower half of the body fills the crop.
+    half_body: float = Field(default=0.0, ge=0, le=1)
+    # Brightness, contrast and colour change by up to this factor.
+    colour: float = Field(default=0.25, ge=0, le=1)
+    # Chance of coarse dropout: one grey box of 20 to 40 % of each side. Labels do not follow.
+    dropout: float = Field(default=0.0, ge=0, le=1)
+    # Chance that a piece of another image is pasted over the person. Labels follow.
+    paste: float = Field(default=0.0, ge=0, le=1)
+
+
+NO_AUGMENTATION = Augment(
+    flip=0, scale=0, rotation_deg=0, rotated=0, shift=0, half_body=0, colour=0, dropout=0, paste=0
+)
+
+
+class Losses(_Section):
+    """Weights of the loss terms; 0 leaves a term out."""
+
+    # Cross-entropy of the last stage's maps, and of those of the stages before it.
     map: float = Field(default=1.0, ge=0)
     stages: float = Field(default=0.5, ge=0)
-    # 1 - OKS that answers drawn from the maps would score.
+    # 1 - the OKS expected of joints drawn from the maps.
     oks: float = Field(default=0.0, ge=0)
-    # Whether a joint lies in the picture; what hides it; the OKS to expect; what covers a cell.
+    # Whether a joint lies in the image; what hides it; its expected OKS; what covers a cell.
     presence: float = Field(default=0.1, ge=0)
     shares: float = Field(default=0.1, ge=0)
     quality: float = Field(default=0.05, ge=0)
     occluder: float = Field(default=0.2, ge=0)
-    # Root-relative places in 3D.
+    # Root-relative 3D joints.
     lift: float = Field(default=0.02, ge=0)
-    # Pairs: the answer without the occluder teaches the one with it, at hidden joints.
+    # Pairs: the prediction without the occluder teaches the one with it, at hidden joints.
     agreement: float = Field(default=0.0, ge=0)
 
 
-class Config(_Part):
+class Config(_Section):
     """One training run."""
 
-    # A name for people; it stands in reports.
+    # A name that appears in reports.
     name: str = Field(default="run", max_length=80)
-    # Decides weights, order and augmentation.
+    # Decides initial weights, sample order and augmentation.
     seed: int = Field(default=0, ge=0)
-    # People to learn from, and people to choose the best checkpoint by.
+    # People to train on, and people to choose the best checkpoint by.
     train: tuple[Source, ...] = Field(min_length=1)
-    validate_on: tuple[Source, ...] = ()
+    val: tuple[Source, ...] = ()
     network: Network = Network()
     augment: Augment = Augment()
     losses: Losses = Losses()
-    # People in a batch, and batches whose gradients are added up before a step.
+    # People per batch, and batches whose gradients are accumulated into one step.
     batch: int = Field(default=64, ge=1, le=8192)
     accumulate: int = Field(default=1, ge=1, le=64)
-    # Passes over the training people; or stop after so many steps, or so many minutes of one call
-    # (0: no limit; --resume has them anew).
+    # Passes over the training people; or stop after this many steps, or minutes of one call
+    # (0: no limit; --resume starts the minutes anew).
     epochs: int = Field(default=15, ge=1)
     steps: int = Field(default=0, ge=0)
     minutes: float = Field(default=0.0, ge=0)
-    # AdamW: highest rate, weight decay, share of the run that warms up, rate at the end.
-    rate: float = Field(default=2e-3, gt=0)
-    decay: float = Field(default=0.05, ge=0)
-    warm_up: float = Field(default=0.05, ge=0, le=0.5)
-    end_rate: float = Field(default=0.01, ge=0, le=1)
-    # A pretrained backbone's rate, beside the block's; each layer below the top once more.
-    backbone_rate: float = Field(default=0.3, gt=0, le=1)
+    # AdamW: peak learning rate, weight decay, share of the run that warms up, and the final
+    # learning rate as a share of the peak.
+    lr: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=0.05, ge=0)
+    warmup: float = Field(default=0.05, ge=0, le=0.5)
+    end_lr_ratio: float = Field(default=0.01, ge=0, le=1)
+    # A pretrained backbone's learning rate relative to the block's, and the further factor for
+    # each layer below its top.
+    backbone_lr_ratio: float = Field(default=0.3, gt=0, le=1)
     layer_decay: float = Field(default=1.0, gt=0, le=1)
-    # The gradient's norm is cut to this.
-    clip: float = Field(default=1.0, gt=0)
-    # Average of the weights that is kept and answered with; 0: the last weights.
+    # The gradient is clipped to this norm.
+    clip_norm: float = Field(default=1.0, gt=0)
+    # Decay of the exponential moving average of weights, which is what is saved; 0: no average.
     ema: float = Field(default=0.998, ge=0, lt=1)
     # The last share of the run without dropout, pastes, half bodies and shifts.
-    weak_tail: float = Field(default=0.1, ge=0, le=1)
-    # People with a higher occluded fraction join pass by pass over this share of the run; 0: all
+    no_augmentation_tail: float = Field(default=0.1, ge=0, le=1)
+    # People with a higher occluded fraction join epoch by epoch over this share of the run; 0: all
     # from the start.
     curriculum: float = Field(default=0.0, ge=0, le=1)
-    # Stop when the validation did not improve for so many epochs; 0: never.
+    # Stop when validation has not improved for this many epochs; 0: never.
     patience: int = Field(default=0, ge=0)
-    # Numbers: "float32", or "bfloat16" and "float16" for products alone.
+    # "float32", or mixed precision with "bfloat16" or "float16".
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    # The same bytes for the same seed, at some cost.
+    # The same weights, bit for bit, for the same seed; slower.
     deterministic: bool = True
-    # Where: "auto" takes CUDA when it is there.
+    # "auto" takes CUDA when available; or cpu, cuda, cuda:1.
     device: str = "auto"
-    # Processes that render the people of recipes; they take cores from the training.
+    # Processes that render the people of recipes; they compete with training for cores.
     workers: int = Field(default=1, ge=1, le=256)
-    # A checkpoint to start from (its network must fit; a report tells what matched); "": none.
-    start: str = ""
-    # Steps between two saved states; a run that is cut off loses no more than that.
+    # A checkpoint to initialise from (a report tells which tensors matched); "": none.
+    init_from: str = ""
+    # Steps between two saved states; a killed run loses no more than that.
     save_every: int = Field(default=200, ge=1)
 
 
 def load(path: Path) -> Config:
-    """Read a run's YAML; ModelError names the file, the field, what was expected and got."""
+    """Read a config file; ModelError names the file, the field, what was expected and got."""
     return parse(read_yaml(path), str(path))
 
 
@@ -191,33 +236,31 @@ def parse(data: Any, where: str = "config") -> Config:
     """Build a config from plain values; ModelError lists every fault."""
     if not isinstance(data, dict):
         raise ModelError(
-            "this is no training config",
+            "not a training config",
             where=where,
             expected="fields and values",
             got=type(data).__name__,
         )
     try:
-        return Config.model_validate(data)
+        return Config.model_validate(rename_keys(data, RENAMED_KEYS, where=where))
     except ValidationError as error:
         raise ModelError("\n".join(_fault(dict(f), where) for f in error.errors())) from error
 
 
 def overfitted(config: Config, people: int) -> Config:
-    """Return a config to learn `people` by heart: no augmentation, no decay, full rate sooner.
-
-    Steps stay as given, or are 400.
-    """
+    """Return a config for --overfit: no augmentation, weight decay or validation; 400 steps
+    unless `steps` is set."""
     return config.model_copy(
         update={
             "name": f"{config.name[:60]}, {people} by heart",
-            "augment": NONE,
-            "decay": 0.0,
+            "augment": NO_AUGMENTATION,
+            "weight_decay": 0.0,
             "batch": min(config.batch, people),
             "accumulate": 1,
             "epochs": 1,
-            "validate_on": (),
+            "val": (),
             "steps": config.steps or 400,
-            "weak_tail": 0.0,
+            "no_augmentation_tail": 0.0,
             "curriculum": 0.0,
             "patience": 0,
             "ema": min(config.ema, 0.98),
@@ -227,12 +270,11 @@ def overfitted(config: Config, people: int) -> Config:
 
 
 def dump(config: Config) -> dict[str, Any]:
-    """Return the config as plain JSON values with every default filled in."""
+    """The config as plain JSON values, defaults included."""
     return config.model_dump(mode="json")
 
 
 def dump_yaml(config: Config) -> str:
-    """Return the config as YAML that `load` reads."""
     return str(yaml.safe_dump(dump(config), sort_keys=False))
 
 
@@ -243,17 +285,17 @@ def _fault(fault: dict[str, Any], where: str) -> str:
         near = difflib.get_close_matches(str(fault["loc"][-1]), names, 1)
         then = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(names)}."
         return str(ModelError("unknown field", where=f"{where}: {path}", then=then))
-    said = str(fault["msg"]).removeprefix("Value error, ")
-    return str(ModelError(said, where=f"{where}: {path}", got=repr(fault["input"])[:80]))
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    return str(ModelError(message, where=f"{where}: {path}", got=repr(fault["input"])[:80]))
 
 
 def _names(path: tuple[str | int, ...]) -> list[str]:
-    parts: dict[str, type[BaseModel]] = {
+    sections: dict[str, type[BaseModel]] = {
         "network": Network,
         "augment": Augment,
         "losses": Losses,
         "train": Source,
-        "validate_on": Source,
+        "val": Source,
     }
-    model: type[BaseModel] = parts.get(str(path[0]), Config) if path else Config
+    model: type[BaseModel] = sections.get(str(path[0]), Config) if path else Config
     return list(model.model_fields)

@@ -1,9 +1,8 @@
-"""What a network looks at, how it takes a patch, how long it takes: asked for an evaluation."""
+"""What a network attends to, how it reacts to an occluding patch, and its latency."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
@@ -21,121 +20,124 @@ from synthstudio.evaluation.attention import (
 )
 from synthstudio.evaluation.latency import Latency, latency
 from synthstudio.models.blocks.bank import PoseBank
-from synthstudio.models.contract import PoseMaps
+from synthstudio.models.contract import PoseOutputs
 from synthstudio.models.heatmaps import Decoded, expected_hits, find_peaks
-from synthstudio.training import batches, memory
-from synthstudio.training.augment import NONE
-from synthstudio.training.batches import Batch, Frame
-from synthstudio.training.data import Chosen, only
+from synthstudio.training import devices
+from synthstudio.training.config import NO_AUGMENTATION
+from synthstudio.training.data import batches
+from synthstudio.training.data.batches import Batch, CropSubset, InputSpec
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
 Report = Callable[[int, int], None]
-Bodies = Callable[[I64, F64], F64]
-"""Rows of the crops (R,) and how each is seen (R, 2, 3) -> silhouettes (R, h, w), see bodies.py."""
+Silhouette = Callable[[I64, F64], F64]
+"""Rows of the crops (R,) and their views (R, 2, 3) -> silhouettes (R, h, w), see evaluate.py."""
 _BATCH = 64
-_MOST = 2000
+_MAX_PEOPLE = 2000
 _POSES = 8
 
 
-def spread(count: int, most: int) -> I64:
-    """Return up to `most` places evenly over 0 to count - 1: chosen by no result."""
+def evenly_spaced(count: int, most: int) -> I64:
+    """Up to `most` indices evenly over 0 to count - 1: a choice independent of any result."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
 
 
-def gazes(
+def attention_maps(
     net: nn.Module,
-    people: Chosen,
-    frame: Frame,
+    people: CropSubset,
+    spec: InputSpec,
     *,
     device: torch.device,
-    bodies: Bodies | None = None,
+    silhouettes: Silhouette | None = None,
     progress: Report = lambda done, total: None,
 ) -> list[AttentionMass]:
-    """Return where the network's attention to pixels lies, for people whom something hides.
+    """Attention to pixels of all known joints, for up to 2,000 people who are partly hidden.
 
-    All known joints count, of up to 2,000 people; empty for a network without such attention.
-    `bodies`: silhouettes, which crops do not hold; without them nothing is told of the person.
+    Empty for a network without such attention. `silhouettes`: without them nothing is measured
+    within the person.
     """
-    chosen = only(people, spread(len(people), _MOST))
+    chosen = people.take(evenly_spaced(len(people), _MAX_PEOPLE))
     found: list[AttentionMass] = []
-    for at in range(0, len(chosen), _BATCH):
-        made, said = _said(net, chosen, np.arange(at, min(at + _BATCH, len(chosen))), frame, device)
-        if "pixels" not in said.attention:
+    for start in range(0, len(chosen), _BATCH):
+        end = min(start + _BATCH, len(chosen))
+        batch, outputs = _predict(net, chosen, np.arange(start, end), spec, device)
+        if "pixels" not in outputs.attention:
             return []
-        cover = made.labels.occluder[:, 0].double().numpy()
+        cover = batch.labels.occluder[:, 0].double().numpy()
         use = cover.mean((1, 2)) >= LEAST_SHARE
         if use.any():
-            rows = made.rows[use]
-            cell = frame.size[1] / frame.cells[1]
+            rows = batch.rows[use]
+            cell = spec.size[1] / spec.cells[1]
             half = people.crops.box[rows, 2:] * people.crops.scale[rows, None] / cell / 2
-            unknown = np.full((len(rows), *frame.cells), np.nan)
+            unknown = np.full((len(rows), *spec.cells), np.nan)
             found.append(
                 attention_mass(
-                    said.attention["pixels"].double().cpu().numpy()[use],
+                    outputs.attention["pixels"].double().cpu().numpy()[use],
                     cover[use],
-                    made.labels.known.numpy()[use],
-                    hidden=made.labels.state.numpy()[use] == STATE_HIDDEN,
-                    body=unknown if bodies is None else bodies(rows, made.view[use]),
+                    batch.labels.known.numpy()[use],
+                    hidden=batch.labels.state.numpy()[use] == STATE_HIDDEN,
+                    body=unknown if silhouettes is None else silhouettes(rows, batch.view[use]),
                     half=half.round().astype(np.int64),
                     group=people.crops.group[rows],
                 )
             )
-        progress(min(at + _BATCH, len(chosen)), len(chosen))
+        progress(end, len(chosen))
     return found
 
 
 def examples(
-    net: nn.Module, people: Chosen, frame: Frame, *, device: torch.device, count: int = 6
+    net: nn.Module, people: CropSubset, spec: InputSpec, *, device: torch.device, count: int = 6
 ) -> list[AttentionExample]:
-    """Return what the network looked at for one hidden joint of a few people, chosen evenly."""
+    """What the network attends to for one hidden joint of a few people, evenly spaced."""
     crops = people.crops
-    outer = (CAUSES.index("person"), CAUSES.index("object"))
-    hidden = (crops.state[people.rows] == STATE_HIDDEN) & np.isin(crops.cause[people.rows], outer)
+    external = (CAUSES.index("person"), CAUSES.index("object"))
+    hidden = crops.state[people.rows] == STATE_HIDDEN
+    hidden &= np.isin(crops.cause[people.rows], external)
     _, first = np.unique(np.where(hidden.any(1), crops.group[people.rows], -1), return_index=True)
-    places = np.sort(first[hidden[first].any(1)])
-    if not len(places):
+    chosen = np.sort(first[hidden[first].any(1)])
+    if not len(chosen):
         return []
-    places = places[spread(len(places), count)]
-    made, said = _said(net, people, places, frame, device)
-    found = expected_hits(said.maps)
-    shares = np.where(hidden[places], crops.shares[made.rows][..., 0], 2.0)
-    known = made.labels.known.numpy()
-    joints = np.where(known & hidden[places], np.nan_to_num(shares, nan=1.5), 9.0).argmin(1)
+    chosen = chosen[evenly_spaced(len(chosen), count)]
+    batch, outputs = _predict(net, people, chosen, spec, device)
+    decoded = expected_hits(outputs.maps)
+    # Of each person, the hidden joint of which least is visible.
+    visible = np.where(hidden[chosen], crops.shares[batch.rows][..., 0], 2.0)
+    known = batch.labels.known.numpy()
+    joints = np.where(known & hidden[chosen], np.nan_to_num(visible, nan=1.5), 9.0).argmin(1)
+    bank = getattr(getattr(net, "block", None), "bank", None)
     return [
-        _example(people, made, said, found, b, int(j), net, frame)
+        _example(people, batch, outputs, decoded, b, int(j), bank, spec)
         for b, j in enumerate(joints)
-        if known[b, j] and hidden[places[b], j]
+        if known[b, j] and hidden[chosen[b], j]
     ]
 
 
 def _example(
-    people: Chosen,
-    made: Batch,
-    said: PoseMaps,
-    found: Decoded,
+    people: CropSubset,
+    batch: Batch,
+    outputs: PoseOutputs,
+    decoded: Decoded,
     b: int,
     j: int,
-    net: nn.Module,
-    frame: Frame,
+    bank: object,
+    spec: InputSpec,
 ) -> AttentionExample:
-    row, size = int(made.rows[b]), np.array([frame.cells[1], frame.cells[0]], np.float64)
+    row, size = int(batch.rows[b]), np.array([spec.cells[1], spec.cells[0]], np.float64)
     poses, weights = None, None
-    bank = getattr(getattr(net, "block", None), "bank", None)
-    if isinstance(bank, PoseBank) and "poses" in said.attention:
-        top = said.attention["poses"][b].float().topk(min(_POSES, len(bank.poses)))
+    if isinstance(bank, PoseBank) and "poses" in outputs.attention:
+        top = outputs.attention["poses"][b].float().topk(min(_POSES, len(bank.poses)))
         poses = bank.poses[top.indices].double().cpu().numpy()
         weights = top.values.double().cpu().numpy()
-    pixels = said.attention.get("pixels")
+    pixels = outputs.attention.get("pixels")
     return AttentionExample(
-        picture=made.images[b].numpy().transpose(1, 2, 0).copy(),
+        picture=batch.images[b].numpy().transpose(1, 2, 0).copy(),
         joint=j,
-        true=made.labels.xy[b, j].double().numpy(),
-        predicted=found.xy[b, j].double().cpu().numpy() / size,
-        heatmap=said.maps[b, j].double().cpu().numpy(),
-        peaks=_peaks(said.maps[b : b + 1, j : j + 1]) / size,
-        cover=made.labels.occluder[b, 0].double().nan_to_num().numpy(),
+        true=batch.labels.xy[b, j].double().numpy(),
+        predicted=decoded.xy[b, j].double().cpu().numpy() / size,
+        heatmap=outputs.maps[b, j].double().cpu().numpy(),
+        peaks=_peaks(outputs.maps[b : b + 1, j : j + 1]) / size,
+        cover=batch.labels.occluder[b, 0].double().nan_to_num().numpy(),
         pixels=None if pixels is None else pixels[b, j].double().cpu().numpy(),
         poses=poses,
         weights=weights,
@@ -146,76 +148,75 @@ def _example(
 
 
 def _peaks(maps: Tensor) -> F64:
-    """Return (K, 2) cells: up to three peaks of a map, a tenth of its highest at least."""
+    """Cells (K, 2) of up to three peaks of a map, at least a tenth of its highest."""
     found = find_peaks(maps, count=3, least=0.1 * float(maps.max()), reach=2)
     xy = found.xy[0, 0].double().cpu().numpy()
     return np.asarray(xy[np.isfinite(xy).all(1)])
 
 
-def patched(
+def patch_sensitivity(
     net: nn.Module,
-    people: Chosen,
-    frame: Frame,
+    people: CropSubset,
+    spec: InputSpec,
     *,
     device: torch.device,
     count: int = 6,
     progress: Report = lambda done, total: None,
 ) -> list[Sensitivity]:
-    """Slide a patch, a quarter of the window wide, over people of whom most is seen.
+    """Slide a patch, a quarter of the window wide, over people who are mostly visible.
 
     Errors are distances in longer sides of the amodal box.
     """
     fraction = np.nan_to_num(people.crops.fraction[people.rows])
-    open_ones = np.flatnonzero(fraction <= np.quantile(fraction, 0.5))
-    places = open_ones[spread(len(open_ones), count)]
-    made, _ = _said(net, people, places, frame, device)
-    size = np.array([frame.size[1], frame.size[0]], np.float64)
-    cell = frame.size[1] / frame.cells[1]
-    patch = max(frame.size[1] // 4, 1)
+    visible = np.flatnonzero(fraction <= np.quantile(fraction, 0.5))
+    chosen = visible[evenly_spaced(len(visible), count)]
+    batch, _ = _predict(net, people, chosen, spec, device)
+    size = np.array([spec.size[1], spec.size[0]], np.float64)
+    cell = spec.size[1] / spec.cells[1]
+    patch = max(spec.size[1] // 4, 1)
     out = []
-    for b in range(len(places)):
-        true = made.labels.xy[b].double().numpy() * size
-        side = float(people.crops.side[made.rows[b]])
+    for b in range(len(chosen)):
+        true = batch.labels.xy[b].double().numpy() * size
+        side = float(people.crops.side[batch.rows[b]])
 
-        def error(pictures: U8, true: F64 = true, side: float = side) -> F64:
-            images = torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2)))
-            with _enough(device, len(pictures)), torch.inference_mode():
-                xy = expected_hits(net(images.to(device)).maps).xy.double().cpu().numpy() * cell
+        def error(images: U8, true: F64 = true, side: float = side) -> F64:
+            stacked = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+            xy = expected_hits(_run(net, stacked, device).maps).xy.double().cpu().numpy() * cell
             return np.asarray(np.linalg.norm(xy - true, axis=-1) / side)
 
-        known = made.labels.known[b].numpy()
+        known = batch.labels.known[b].numpy()
         if known.any():
-            picture = made.images[b].numpy().transpose(1, 2, 0)
+            image = batch.images[b].numpy().transpose(1, 2, 0)
+            stride = max(patch // 2, 1)
             out.append(
-                occlusion_sensitivity(
-                    error, picture, true, known=known, patch=patch, stride=max(patch // 2, 1)
-                )
+                occlusion_sensitivity(error, image, true, known=known, patch=patch, stride=stride)
             )
-        progress(b + 1, len(places))
+        progress(b + 1, len(chosen))
     return out
 
 
-def timed(
-    net: nn.Module, frame: Frame, *, device: torch.device, rounds: int = 30, batch: int = 1
+def measure_latency(
+    net: nn.Module, spec: InputSpec, *, device: torch.device, rounds: int = 30, batch: int = 1
 ) -> Latency:
-    """Time crops of `batch` people to joints: network and decoding, the copy to the device too."""
-    images = torch.full((batch, 3, *frame.size), 114, dtype=torch.uint8)
+    """Time from `batch` uint8 crops to joints: network, decoding, copies to and from the device."""
+    images = torch.full((batch, 3, *spec.size), 114, dtype=torch.uint8)
 
     def call() -> object:
-        with _enough(device, batch), torch.inference_mode():
-            return expected_hits(net(images.to(device)).maps).xy.cpu()  # waits for the device
+        return expected_hits(_run(net, images, device).maps).xy.cpu()  # waits for the device
 
     return latency(call, rounds=rounds)
 
 
-def _said(
-    net: nn.Module, people: Chosen, places: I64, frame: Frame, device: torch.device
-) -> tuple[Batch, PoseMaps]:
-    made = batches.make(people.crops, people.rows[places], frame, NONE, seed=0, step=0)
-    with _enough(device, len(places)), torch.inference_mode():
-        said: PoseMaps = net(made.images.to(device))
-    return made, said
+def _predict(
+    net: nn.Module, people: CropSubset, chosen: I64, spec: InputSpec, device: torch.device
+) -> tuple[Batch, PoseOutputs]:
+    batch = batches.make_batch(people.crops, people.rows[chosen], spec, NO_AUGMENTATION)
+    return batch, _run(net, batch.images, device)
 
 
-def _enough(device: torch.device, people: int) -> AbstractContextManager[None]:
-    return memory.enough(device, got=f"{people} people", then=memory.ELSEWHERE)
+@torch.inference_mode()
+def _run(net: nn.Module, images: Tensor, device: torch.device) -> PoseOutputs:
+    guard = devices.memory_guard(device, got=f"{len(images)} people", then=devices.OTHER_DEVICE)
+    with guard:
+        outputs: PoseOutputs = net(images.to(device))
+    return outputs

@@ -1,4 +1,4 @@
-"""What a run tells while it goes on: bars, CSV for people, TensorBoard for curves, pictures."""
+"""What a run reports: progress bars, log.csv, TensorBoard curves, images of batches."""
 
 from __future__ import annotations
 
@@ -8,79 +8,82 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import nn
 
-from synthstudio.core.skeleton import Skeleton
-from synthstudio.training.batches import Batch
-from synthstudio.training.pictures import batch_picture
+from synthstudio.core.extras import import_extra
+from synthstudio.core.images import encode_png
+from synthstudio.core.labels import STATE_HIDDEN
+from synthstudio.core.skeleton import COLOURS, Skeleton
+from synthstudio.models.contract import predict_joints
+from synthstudio.training.data.batches import Batch
 
-CUTTING = "cutting people out"
+U8 = NDArray[np.uint8]
+CROPPING = "cropping people"
 _EVERY = 10
 
 
-def bars(
+def progress_bars(
     step: Callable[[str], Callable[[int, int, float], None]],
 ) -> Callable[[int, int, str], None]:
-    """Return what `train` tells its progress to: a bar for CUTTING, one for the steps.
-
-    `step(title)` begins a bar.
-    """
+    """A `progress` for `train`: a bar for CROPPING, one for training. `step(title)` begins one."""
     begun: dict[bool, tuple[Callable[[int, int, float], None], float, int]] = {}
 
     def report(done: int, total: int, text: str) -> None:
-        cutting = text == CUTTING
-        if cutting not in begun:
-            begun[cutting] = (step(CUTTING if cutting else "training"), time.monotonic(), done)
-        show, since, first = begun[cutting]
+        cropping = text == CROPPING
+        if cropping not in begun:
+            begun[cropping] = (step(CROPPING if cropping else "training"), time.monotonic(), done)
+        show, since, first = begun[cropping]
         show(done, total, (done - first) / max(1e-6, time.monotonic() - since))
 
     return report
 
 
 class Log:
-    """log.csv (one row every 10 steps and every validation) and TensorBoard's files of a run.
+    """log.csv (a row every 10 steps and every validation) and TensorBoard's files of a run.
 
-    `keep_before`: rows from this step on are of a run that was cut off; they are written anew.
+    `keep_before`: rows from this step on belong to a run that was cut off, and are dropped.
     """
 
     def __init__(self, folder: Path, *, keep_before: int) -> None:
-        """Open both; rows that the run will write again are taken out."""
-        from torch.utils.tensorboard import SummaryWriter
-
+        tensorboard = import_tensorboard()
         self.path = folder / "log.csv"
-        self.pictures_folder = folder / "pictures"
-        kept = self._kept(keep_before)
+        self.image_folder = folder / "pictures"
+        kept = self._rows_before(keep_before)
         self.file = self.path.open("w", newline="", encoding="utf-8")
         self.rows = csv.writer(self.file)
         self.rows.writerows(kept or [["step", "what", "value"]])
         purge: dict[str, Any] = {"purge_step": keep_before} if keep_before else {}
-        self.board = SummaryWriter(str(folder), **purge)
+        self.board = tensorboard.SummaryWriter(str(folder), **purge)
 
-    def _kept(self, before: int) -> list[list[str]]:
+    def _rows_before(self, step: int) -> list[list[str]]:
         if not self.path.is_file():
             return []
         with self.path.open(newline="", encoding="utf-8") as file:
             head, *rows = list(csv.reader(file)) or [[]]
-        return [head, *(row for row in rows if len(row) == 3 and int(row[0]) < before)]
+        return [head, *(row for row in rows if len(row) == 3 and int(row[0]) < step)]
 
-    def step(self, step: int, terms: dict[str, float], *, rate: float, norm: float) -> None:
-        """Note a step's loss terms, rate and gradient."""
+    def step(self, step: int, losses: dict[str, float], *, lr: float, grad_norm: float) -> None:
         if step % _EVERY == 0:
-            self._write(step, {f"loss/{k}": v for k, v in terms.items()})
-            self._write(step, {"loss/all": sum(terms.values()), "rate": rate, "gradient": norm})
+            self._write(step, {f"loss/{k}": v for k, v in losses.items()})
+            total = sum(losses.values())
+            self._write(step, {"loss/all": total, "rate": lr, "gradient": grad_norm})
             self.file.flush()  # a kill after the next saved state would lose the row for good
 
-    def validation(self, step: int, found: dict[str, float]) -> None:
-        """Note what a validation found after `step` steps."""
-        self._write(step - 1, {f"validation/{k}": v for k, v in found.items()})
+    def validation(self, step: int, metrics: dict[str, float]) -> None:
+        """Log the metrics after `step` steps."""
+        self._write(step - 1, {f"validation/{k}": v for k, v in metrics.items()})
         self.file.flush()
 
-    def pictures(self, step: int, batch: Batch, net: nn.Module, skeleton: Skeleton) -> None:
-        """Draw a batch with its targets and the network's answers."""
-        self.pictures_folder.mkdir(exist_ok=True)
-        rgb = batch_picture(batch, net, skeleton)
-        (self.pictures_folder / f"batch_{step:06d}.png").write_bytes(rgb[1])
-        self.board.add_image("batch", rgb[0], step, dataformats="HWC")
+    def images(self, step: int, batch: Batch, net: nn.Module, skeleton: Skeleton) -> None:
+        """Draw a batch with its labels and predictions."""
+        self.image_folder.mkdir(exist_ok=True)
+        rgb = draw_batch(batch, net, skeleton)
+        (self.image_folder / f"batch_{step:06d}.png").write_bytes(encode_png(rgb))
+        self.board.add_image("batch", rgb, step, dataformats="HWC")
 
     def _write(self, step: int, values: dict[str, float]) -> None:
         for name, value in values.items():
@@ -88,6 +91,55 @@ class Log:
             self.board.add_scalar(name, value, step)
 
     def close(self) -> None:
-        """Write what is left."""
         self.file.close()
         self.board.close()
+
+
+def import_tensorboard() -> Any:
+    """torch's TensorBoard writers; ModelError names the extra when TensorBoard is missing."""
+    import_extra("tensorboard", extra="train")
+    return import_extra("torch.utils.tensorboard", extra="train")
+
+
+def draw_batch(batch: Batch, net: nn.Module, skeleton: Skeleton, *, people: int = 12) -> U8:
+    """Image (H, W, 3): labels in the upper row, predictions below; hidden joints are rings."""
+    count = min(people, len(batch.images))
+    device = next(net.parameters()).device
+    was_training = net.training
+    net.eval()
+    with torch.inference_mode():
+        joints, _ = predict_joints(net, batch.images[:count].to(device))
+    net.train(was_training)
+    height, width = batch.images.shape[-2:]
+    zoom = max(1, 192 // height)
+    predicted = joints.xy.cpu().numpy() * (width / batch.labels.occluder.shape[-1]) * zoom
+    labelled = batch.labels.xy[:count].numpy() * [width * zoom, height * zoom]
+    known = batch.labels.known[:count].numpy()
+    hidden = batch.labels.state[:count].numpy() == STATE_HIDDEN
+    rows = []
+    for xy, drawn in ((labelled, known), (predicted, np.ones_like(known))):
+        tiles = []
+        for b in range(count):
+            image = batch.images[b].numpy().transpose(1, 2, 0)
+            tile = np.repeat(np.repeat(image, zoom, 0), zoom, 1).copy()
+            tiles.append(_draw_person(tile, xy[b], drawn[b], hidden[b], skeleton))
+        rows.append(np.concatenate(tiles, 1))
+    return np.concatenate(rows, 0)
+
+
+def _draw_person(
+    tile: U8,
+    xy: NDArray[np.float64],
+    drawn: NDArray[np.bool_],
+    hidden: NDArray[np.bool_],
+    skeleton: Skeleton,
+) -> U8:
+    at = np.round(np.nan_to_num(xy, nan=-99)).astype(int).clip(-9999, 9999).tolist()
+    for a, b in skeleton.edges:
+        if drawn[a] and drawn[b]:
+            cv2.line(tile, tuple(at[a]), tuple(at[b]), (90, 90, 90), 1, cv2.LINE_AA)
+    for j, side in enumerate(skeleton.sides):
+        if drawn[j]:
+            fill = 1 if hidden[j] else -1
+            cv2.circle(tile, tuple(at[j]), 3, COLOURS[side], fill, cv2.LINE_AA)
+    return tile

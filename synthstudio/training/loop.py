@@ -1,20 +1,22 @@
-"""The training loop: read it from top to bottom.
+"""The training loop: read `train` from top to bottom.
 
-Everything random comes from (seed, step) or (seed, epoch), so a run that was cut off and goes on
-from its saved state ends with the same weights as one that was not.
+All randomness comes from (seed, step) or (seed, epoch), so a run that was cut off and resumes from
+its saved state ends with the same weights as one that was not.
 """
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import math
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,55 +24,34 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synthstudio.core.errors import ModelError
-from synthstudio.dataset.durable import TEMPORARY, replace_file
-from synthstudio.models.contract import PoseMaps, PoseNet
-from synthstudio.models.losses import Weights, agreement_loss, pose_losses
-from synthstudio.training import (
-    batches,
-    checkpoint,
-    data,
-    memory,
-    networks,
-    parallel,
-    rates,
-    starting,
-)
-from synthstudio.training import config as configs
-from synthstudio.training.batches import Batch
+from synthstudio.core.labels import STATE_HIDDEN
+from synthstudio.models.contract import PoseNet, PoseOutputs
+from synthstudio.models.losses import Labels, Weights, agreement_loss, pose_losses
+from synthstudio.training import checkpoint, devices, networks, optimization
 from synthstudio.training.config import Config
-from synthstudio.training.log import CUTTING as CUTTING
-from synthstudio.training.log import Log
-from synthstudio.training.validation import validate
+from synthstudio.training.data import batches, sources
+from synthstudio.training.data.batches import Batch, CropSubset
+from synthstudio.training.data.sources import TrainingData
+from synthstudio.training.log import CROPPING, Log, import_tensorboard
+from synthstudio.training.predictions import validate
 
-_WEAK = {"dropout": 0.0, "paste": 0.0, "half_body": 0.0, "shift": 0.0}
+_TAIL = {"dropout": 0.0, "paste": 0.0, "half_body": 0.0, "shift": 0.0}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """What a run came to."""
+    """The outcome of a run."""
 
     folder: Path
     steps: int
     epochs: int
-    best: float | None  # best validation PCK@0.1 of hidden and visible joints; None: none was
-    finished: bool  # False: stopped by Ctrl-C or a limit of time; --resume goes on
-    waited: float  # share of the time in which the network waited for batches
-    rate: float  # people a second
+    best: float | None  # best validation PCK@0.1; None without validation
+    finished: bool  # False: stopped by Ctrl-C or a time limit; --resume continues it
+    wait_share: float  # share of the time spent waiting for batches
+    people_per_second: float
 
 
-@dataclass(kw_only=True)
-class _Run:
-    """What changes while a run goes on."""
-
-    net: nn.Module
-    ema: nn.Module | None
-    optimiser: torch.optim.Optimizer
-    scaler: torch.amp.GradScaler
-    place: checkpoint.Place
-    stop: list[str] = field(default_factory=list)
-
-
-def train(  # noqa: C901 - one run, from top to bottom
+def train(
     config: Config,
     out: Path,
     *,
@@ -79,381 +60,360 @@ def train(  # noqa: C901 - one run, from top to bottom
     steps: int | None = None,
     say: Callable[[str], None] = print,
     progress: Callable[[int, int, str], None] = lambda done, total, text: None,
-    only: Callable[[data.People], data.People] = lambda people: people,
+    select: Callable[[TrainingData], TrainingData] = lambda data: data,
 ) -> Trained:
     """Train a network into the folder `out`; Ctrl-C stops after the step and saves.
 
-    `resume`: go on from the saved state there. `steps`: no more than these in this call (a dry
-    run, or a piece of a long one). `progress` is told (done, total, text), CUTTING before the
-    first step and the loss's terms after; `only` leaves fewer people. ModelError for whatever
-    does not fit.
+    `resume`: continue from the saved state there. `steps`: at most this many in this call (for a
+    dry run, or a part of a long run). `progress` gets (done, total, text): CROPPING before the
+    first step, then the losses. `select` reduces the people. ModelError for whatever does not fit.
     """
     started = time.monotonic()
-    device = parallel.device(config.device)
-    world = parallel.world(device)
-    parallel.check_share(config.batch, world)
-    _fix(config)
-    if not world.first:
+    device = devices.get_device(config.device)
+    world = devices.join_world(device)
+    devices.check_batch_divides(config.batch, world)
+    import_tensorboard()
+    seed_everything(config)
+    if not world.is_main:
         say, progress = (lambda text: None), (lambda done, total, text: None)
-    with parallel.first_goes_first(world):
-        prepare_folder(out, config, resume=resume or not world.first)
-        people = only(
-            data.gather(
-                config,
-                cache=cache or out / "cache",
-                say=say,
-                progress=lambda done, total: progress(done, total, CUTTING),
-            )
-        )
-    full = memory.enough(device, got=f"{config.batch // world.size} people", then=memory.HALVE)
-    with closing(people), full:
-        data.check_labels(people, say=say)
-        skeleton, frame = people.skeleton, people.frame
-
-        net = _network(config, people, say=say).to(device)
-        networks.weigh(net, people.balance)
-        ema = copy.deepcopy(net).eval() if config.ema else None
-        run = _Run(
-            net=net,
-            ema=ema,
-            optimiser=rates.optimiser(net, config),
-            scaler=torch.amp.GradScaler(device.type, enabled=config.precision == "float16"),
-            place=checkpoint.Place(data=people.key),
-        )
-        state_file = out / "state.safetensors"
-        if resume and state_file.is_file():
-            run.place = checkpoint.load_state(
-                state_file, net=net, ema=ema, optimiser=run.optimiser, scaler=run.scaler
-            )
-            data.check_same(run.place.data, people.key, out)
-        model = parallel.wrap(net, idle=bool(config.network.pretrained))
-
-        a_pass = max(len(people.learn) // (config.batch * config.accumulate), 1)
-        total = config.steps or a_pass * config.epochs
-        end = min(total, run.place.step + steps if steps is not None else total)
-        first_of_call, waited, begun = run.place.step, 0.0, run.place.seconds
-        _out_of_patience(run, config)
-        stopped = parallel.agreed(run.stop)
-        weights = Weights(**config.losses.model_dump())
-        sigmas = torch.from_numpy(skeleton.sigmas).float().to(device)
-        balance = torch.from_numpy(people.balance).float().to(device)
-        log = Log(out, keep_before=run.place.step) if world.first else None
-
-        def in_pass(epoch: int) -> tuple[data.Chosen, NDArray[np.int64]]:
-            """Return who is learnt from in a pass, and in which order."""
-            chosen = people.at(epoch)
-            reach = _reach(config, (epoch + 1) * a_pass, total)
-            return chosen, chosen.order(config.seed, epoch, reach=reach)
-
-        passes = functools.lru_cache(1)(in_pass)
-
-        def make(number: int) -> Batch:
-            """Return batch `number`, counted in steps times accumulation."""
-            step, part = divmod(number, config.accumulate)
-            chosen, order = passes(step // a_pass)
-            rows = _rows(config, order, step % a_pass, part, world)
-            augment = config.augment
-            if step >= total * (1 - config.weak_tail):
-                augment = augment.model_copy(update=_WEAK)
-            return batches.make(
-                chosen.crops,
-                rows,
-                frame,
-                augment,
-                seed=config.seed,
-                step=number * world.size + world.rank,
-                paired=bool(config.losses.agreement),
-            )
-
-        numbers = range(run.place.step * config.accumulate, end * config.accumulate)
-        coming = batches.ahead(make, numbers)
-        with _ctrl_c(run.stop), ExitStack() as at_end:
-            at_end.callback(coming.close)
-            if log is not None:
-                at_end.callback(log.close)
-            while run.place.step < end and not stopped:
-                step = run.place.step
-                rates.set_rates(run.optimiser, config, step, total)
-                rates.awake(net, config, step // a_pass)
-
-                terms: dict[str, float] = {}
+    with devices.main_process_first(world):
+        checkpoint.prepare_folder(out, config, resume=resume or not world.is_main)
+        report = functools.partial(_report_cropping, progress)
+        data = sources.load_data(config, cache=cache or out / "cache", say=say, progress=report)
+        data = select(data)
+    memory = devices.memory_guard(
+        device, got=f"{config.batch // world.size} people", then=devices.SMALLER_BATCH
+    )
+    with closing(data), memory:
+        sources.check_labels(data, say=say)
+        run = _Run(config, out, data, device, world, say=say, resume=resume)
+        first = run.progress.step
+        end = min(run.total, first + steps if steps is not None else run.total)
+        seconds_before, waited = run.progress.seconds, 0.0
+        stopped = devices.agreed_stop_reason(run.stop)
+        numbers = range(first * config.accumulate, end * config.accumulate)
+        batch_stream = batches.prefetch(run.make_batch, numbers)
+        with _stop_on_signals(run.stop), closing(run), closing(batch_stream):
+            while run.progress.step < end and not stopped:
+                step = run.progress.step
+                run.prepare_step(step)
+                losses: dict[str, float] = {}
                 for _ in range(config.accumulate):
-                    asked = time.monotonic()
-                    batch = next(coming)
-                    waited += time.monotonic() - asked
-                    loss, told = _loss(
-                        model, run.ema, batch, config, weights, sigmas, balance, device
-                    )
-                    torch.autograd.backward(run.scaler.scale(loss / config.accumulate))
-                    for name, value in told.items():
-                        terms[name] = terms.get(name, 0.0) + value / config.accumulate
-                terms = parallel.mean(terms)
-                _guard(terms, step, out)
-                run.scaler.unscale_(run.optimiser)
-                norm = float(nn.utils.clip_grad_norm_(net.parameters(), config.clip))
-                if not run.scaler.is_enabled():  # it leaves such a step out
-                    _guard({"gradient": norm}, step, out)
-                run.scaler.step(run.optimiser)
-                run.scaler.update()
-                run.optimiser.zero_grad(set_to_none=True)
-                if ema is not None:
-                    _average(ema, net, config.ema, step)
+                    waiting = time.monotonic()
+                    batch = next(batch_stream)
+                    waited += time.monotonic() - waiting
+                    for name, value in run.backward(batch).items():
+                        losses[name] = losses.get(name, 0.0) + value / config.accumulate
+                losses = devices.mean(losses)
+                check_finite(losses, what="loss", where=f"{out}, step {step}")
+                run.update(step, losses, batch)
 
-                run.place.step = step + 1
-                run.place.seconds = begun + time.monotonic() - started
-                if log is not None:
-                    log.step(step, terms, rate=run.optimiser.param_groups[-1]["lr"], norm=norm)
-                    if step in (0, total // 2):
-                        log.pictures(step, batch, ema or net, skeleton)
-                progress(step + 1, total, " ".join(f"{k} {v:.3f}" for k, v in terms.items()))
-
-                epoch_ends = run.place.step % a_pass == 0 or run.place.step == total
-                if epoch_ends:
-                    run.place.epoch += 1
-                    _judge(run, config, people, out, log, device, world.first)
-                if config.minutes and run.place.seconds - begun > config.minutes * 60:
+                run.progress.step = step + 1
+                run.progress.seconds = seconds_before + time.monotonic() - started
+                text = " ".join(f"{name} {value:.3f}" for name, value in losses.items())
+                progress(step + 1, run.total, text)
+                if run.at_epoch_end:
+                    run.validate_and_checkpoint()
+                elapsed = run.progress.seconds - seconds_before
+                if config.minutes and elapsed > config.minutes * 60:
                     run.stop.append(f"{config.minutes:g} minutes are over")
-                stopped = parallel.agreed(run.stop)
-                due = run.place.step % config.save_every == 0 or epoch_ends
-                if world.first and (due or stopped or run.place.step == end):
-                    _guard_weights(run, out)
-                    checkpoint.save_state(
-                        state_file,
-                        net=net,
-                        ema=ema,
-                        optimiser=run.optimiser,
-                        scaler=run.scaler,
-                        place=run.place,
-                        config=config,
-                        skeleton=skeleton,
-                    )
-        done = run.place.step - first_of_call
-        took = max(run.place.seconds - begun, 1e-9)
+                stopped = devices.agreed_stop_reason(run.stop)
+                if run.save_is_due or stopped or run.progress.step == end:
+                    run.save_state()
         if stopped:
-            say(f"stopped after step {run.place.step} of {total}: {stopped}")
-        return Trained(
-            folder=out,
-            steps=run.place.step,
-            epochs=run.place.epoch,
-            best=run.place.best if people.judge is not None and run.place.best_epoch >= 0 else None,
-            finished=run.place.step >= total or "improve" in stopped,
-            waited=waited / took,
-            rate=done * config.batch * config.accumulate / took,
+            say(f"stopped after step {run.progress.step} of {run.total}: {stopped}")
+        elapsed = max(run.progress.seconds - seconds_before, 1e-9)
+        people = (run.progress.step - first) * config.batch * config.accumulate
+        return run.outcome(
+            finished=run.progress.step >= run.total or "improve" in stopped,
+            wait_share=waited / elapsed,
+            people_per_second=people / elapsed,
         )
 
 
-def _fix(config: Config) -> None:
-    """Seed what draws weights; in deterministic mode forbid kernels whose sums vary."""
+def _report_cropping(progress: Callable[[int, int, str], None], done: int, total: int) -> None:
+    progress(done, total, CROPPING)
+
+
+def seed_everything(config: Config) -> None:
+    """Seed weight initialisation; in deterministic mode forbid kernels whose sums vary."""
     torch.manual_seed(config.seed)
     torch.use_deterministic_algorithms(config.deterministic, warn_only=config.device != "cpu")
 
 
-def prepare_folder(out: Path, config: Config, *, resume: bool) -> None:
-    """Make the run's folder; ModelError when it holds another run, or one and no --resume."""
-    kept = out / "config.yaml"
-    if kept.is_file():
-        if not resume:
-            raise ModelError(
-                "there is a run already",
-                where=str(out),
-                expected="a new folder",
-                then="Choose another --out, or go on with --resume.",
-            )
-        before = configs.load(kept)
-        if before != config:
-            changed = [k for k, v in configs.dump(config).items() if v != configs.dump(before)[k]]
-            raise ModelError(
-                "the run was begun with another config",
-                where=str(kept),
-                got=f"changed: {', '.join(changed)}",
-                then="Choose another --out, or use the config.yaml there.",
-            )
-        return
-    if out.exists() and any(
-        p.name != "cache" and not p.name.startswith(TEMPORARY) for p in out.iterdir()
-    ):
-        raise ModelError(
-            "the folder is not empty",
-            where=str(out),
-            expected="a new or empty folder",
-            then="Choose another --out.",
-        )
-    out.mkdir(parents=True, exist_ok=True)
-    replace_file(kept, configs.dump_yaml(config).encode())
-
-
-def _network(config: Config, people: data.People, *, say: Callable[[str], None]) -> PoseNet:
+def build_for_training(
+    config: Config, data: TrainingData, *, say: Callable[[str], None]
+) -> PoseNet:
+    """The network of a config with a pose bank of the training people, on the CPU."""
     bank = None
     if config.network.block == "orn":
         bank = networks.pose_bank(
-            people.train,
-            people.skeleton,
-            rows=people.learn.rows,
+            data.train,
+            data.skeleton,
             size=config.network.size,
             count=config.network.bank,
             seed=config.seed,
         )
     torch.manual_seed(config.seed)
-    net = networks.build(config.network, people.skeleton, bank=bank)
-    if config.start:
-        poses = config.network.bank
-        say(starting.start(net, Path(config.start), skeleton=people.skeleton, poses=poses))
-    for parameter in net.parameters():  # what convolutions are fastest with
+    net = networks.build_network(config.network, data.skeleton, bank=bank)
+    if config.init_from:
+        path, poses = Path(config.init_from), config.network.bank
+        say(checkpoint.initialize(net, path, skeleton=data.skeleton, poses=poses))
+    for parameter in net.parameters():  # convolutions are fastest in this layout
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    networks.set_share_balance(net, data.balance)
     return net
 
 
-def _rows(
-    config: Config, order: NDArray[np.int64], step: int, part: int, world: parallel.World
-) -> NDArray[np.int64]:
-    """Return the crops of a batch of a pass; each process takes a share.
+class _Run:
+    """The state of a run and the parts of a step."""
 
-    A pass goes through its order from the start, again and again where that is shorter.
+    def __init__(
+        self,
+        config: Config,
+        out: Path,
+        data: TrainingData,
+        device: torch.device,
+        world: devices.World,
+        *,
+        say: Callable[[str], None],
+        resume: bool,
+    ) -> None:
+        self.config, self.out, self.data = config, out, data
+        self.device, self.world = device, world
+        self.net = build_for_training(config, data, say=say).to(device)
+        self.ema = copy.deepcopy(self.net).eval() if config.ema else None
+        self.optimizer = optimization.make_optimizer(self.net, config)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
+        self.progress = checkpoint.Progress(data=data.key)
+        self.state_file = out / "state.safetensors"
+        if resume and self.state_file.is_file():
+            self.progress = checkpoint.load_state(
+                self.state_file,
+                net=self.net,
+                ema=self.ema,
+                optimizer=self.optimizer,
+                scaler=self.scaler,
+            )
+            sources.check_unchanged(self.progress.data, data.key, out)
+        self.model = devices.distribute(self.net, unused=bool(config.network.pretrained))
+
+        self.steps_per_epoch = max(len(data.train) // (config.batch * config.accumulate), 1)
+        self.total = config.steps or self.steps_per_epoch * config.epochs
+        self.stop: list[str] = []
+        self._check_patience()
+        self.epoch_order = functools.lru_cache(1)(self._epoch_order)
+        self.weights = Weights(**config.losses.model_dump())
+        self.sigmas = torch.from_numpy(data.skeleton.sigmas).float().to(device)
+        self.balance = torch.from_numpy(data.balance).float().to(device)
+        self.log = Log(out, keep_before=self.progress.step) if world.is_main else None
+
+    def _epoch_order(self, epoch: int) -> tuple[CropSubset, NDArray[np.int64]]:
+        """The people of an epoch and the order in which they are used."""
+        people = self.data.of_epoch(epoch)
+        last = (epoch + 1) * self.steps_per_epoch
+        max_fraction = curriculum_fraction(self.config, last, self.total)
+        return people, people.epoch_order(self.config.seed, epoch, max_fraction=max_fraction)
+
+    def make_batch(self, number: int) -> Batch:
+        """Batch `number`, counted in steps times accumulation."""
+        config = self.config
+        step, part = divmod(number, config.accumulate)
+        epoch, step_in_epoch = divmod(step, self.steps_per_epoch)
+        people, order = self.epoch_order(epoch)
+        augment = config.augment
+        if step >= self.total * (1 - config.no_augmentation_tail):
+            augment = augment.model_copy(update=_TAIL)
+        return batches.make_batch(
+            people.crops,
+            batch_rows(config, order, step_in_epoch, part, self.world),
+            self.data.spec,
+            augment,
+            seed=config.seed,
+            step=number * self.world.size + self.world.rank,
+            paired=bool(config.losses.agreement),
+        )
+
+    def prepare_step(self, step: int) -> None:
+        optimization.set_lr(self.optimizer, self.config, step, self.total)
+        epoch = step // self.steps_per_epoch
+        optimization.set_backbone_trainable(self.net, self.config, epoch)
+
+    def backward(self, batch: Batch) -> dict[str, float]:
+        """Add a batch's gradients; return its losses by name."""
+        labels = Labels(**{k: v.to(self.device) for k, v in vars(batch.labels).items()})
+        images = batch.images.to(self.device).contiguous(memory_format=torch.channels_last)
+        outputs = self._forward(self.model, images)
+        terms = pose_losses(
+            outputs, labels, weights=self.weights, sigmas=self.sigmas, balance=self.balance
+        )
+        if batch.clean is not None and batch.paired is not None and self.ema is not None:
+            with torch.no_grad():
+                teacher = self._forward(self.ema, batch.clean.to(self.device)).logits[-1]
+            paired = batch.paired.to(self.device)[:, None]
+            hidden = labels.known & (labels.state == STATE_HIDDEN) & paired
+            agreement = agreement_loss(outputs.logits[-1], teacher, hidden)
+            terms["agreement"] = self.weights.agreement * agreement
+        loss = torch.stack(list(terms.values())).sum()
+        torch.autograd.backward(self.scaler.scale(loss / self.config.accumulate))
+        return {name: value.item() for name, value in terms.items()}
+
+    def _forward(self, net: nn.Module, images: Tensor) -> PoseOutputs:
+        kind = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(self.config.precision)
+        with torch.autocast(self.device.type, kind, enabled=kind is not None):
+            outputs: PoseOutputs = net(images)
+        return _to_float32(outputs)
+
+    def update(self, step: int, losses: dict[str, float], batch: Batch) -> None:
+        """Take the optimizer's step and log it."""
+        self.scaler.unscale_(self.optimizer)
+        norm = float(nn.utils.clip_grad_norm_(self.net.parameters(), self.config.clip_norm))
+        if not self.scaler.is_enabled():  # the scaler skips such a step
+            check_finite({"gradient": norm}, what="gradient", where=f"{self.out}, step {step}")
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.ema is not None:
+            optimization.update_average(self.ema, self.net, self.config.ema, step)
+        if self.log is not None:
+            lr = self.optimizer.param_groups[-1]["lr"]
+            self.log.step(step, losses, lr=lr, grad_norm=norm)
+            if step in (0, self.total // 2):
+                self.log.images(step, batch, self.ema or self.net, self.data.skeleton)
+
+    @property
+    def at_epoch_end(self) -> bool:
+        step = self.progress.step
+        return step % self.steps_per_epoch == 0 or step == self.total
+
+    @property
+    def save_is_due(self) -> bool:
+        return self.progress.step % self.config.save_every == 0 or self.at_epoch_end
+
+    def validate_and_checkpoint(self) -> None:
+        """Validate; save the last and the best weights; stop after `patience` epochs."""
+        self._check_weights()
+        self.progress.epoch += 1
+        net, progress = self.ema or self.net, self.progress
+        metrics = validate(net, self.data.val, self.data.spec, device=self.device)
+        score = metrics["pck"] if self.data.val is not None else float(progress.epoch)
+        better = score > progress.best
+        if better:
+            progress.best, progress.best_epoch = score, progress.epoch
+        if self.world.is_main:
+            for name in ("last", "best") if better else ("last",):
+                checkpoint.save_weights(
+                    self.out / f"{name}.safetensors",
+                    net,
+                    self.config,
+                    skeleton=self.data.skeleton,
+                    note=f"step {progress.step}",
+                )
+        if self.log is not None:
+            self.log.validation(progress.step, metrics)
+        self._check_patience()
+
+    def _check_patience(self) -> None:
+        """Ask to stop a run whose validation has not improved for `patience` epochs."""
+        progress, patience = self.progress, self.config.patience
+        if patience and progress.epoch and progress.epoch - progress.best_epoch >= patience:
+            self.stop.append(f"the validation did not improve for {patience} epochs")
+
+    def save_state(self) -> None:
+        if self.world.is_main:
+            self._check_weights()
+            checkpoint.save_state(
+                self.state_file,
+                net=self.net,
+                ema=self.ema,
+                optimizer=self.optimizer,
+                scaler=self.scaler,
+                progress=self.progress,
+                config=self.config,
+                skeleton=self.data.skeleton,
+            )
+
+    def _check_weights(self) -> None:
+        """Refuse to save weights that cannot be trained on: even their squares overflow."""
+        for net in (self.net, self.ema):
+            squares = [] if net is None else [p.detach().square().sum() for p in net.parameters()]
+            if squares and not torch.stack(squares).isfinite().all():
+                raise ModelError(
+                    "the weights are not finite any more",
+                    where=f"{self.out}, step {self.progress.step}",
+                    then="The last saved state is good; lower `lr`.",
+                )
+
+    def outcome(self, **figures: Any) -> Trained:
+        progress = self.progress
+        validated = self.data.val is not None and progress.best_epoch >= 0
+        best = progress.best if validated else None
+        return Trained(
+            folder=self.out, steps=progress.step, epochs=progress.epoch, best=best, **figures
+        )
+
+    def close(self) -> None:
+        if self.log is not None:
+            self.log.close()
+
+
+def batch_rows(
+    config: Config, order: NDArray[np.int64], step: int, part: int, world: devices.World
+) -> NDArray[np.int64]:
+    """The crops of one batch of an epoch; each process takes a share of it.
+
+    An order shorter than the epoch is repeated.
     """
-    at = (step * config.accumulate + part) * config.batch
-    rows = order[np.arange(at, at + config.batch) % len(order)]
+    start = (step * config.accumulate + part) * config.batch
+    rows = order[np.arange(start, start + config.batch) % len(order)]
     return rows[world.rank :: world.size]
 
 
-def _reach(config: Config, step: int, total: int) -> float:
-    """Return the highest occluded fraction that the curriculum lets into a pass that ends so."""
+def curriculum_fraction(config: Config, step: int, total: int) -> float:
+    """The highest occluded fraction in an epoch that ends with `step`."""
     if not config.curriculum:
         return 1.0
     return min(1.0, 0.1 + step / (config.curriculum * total))
 
 
-def _loss(
-    model: nn.Module,
-    ema: nn.Module | None,
-    batch: Batch,
-    config: Config,
-    weights: Weights,
-    sigmas: Tensor,
-    balance: Tensor,
-    device: torch.device,
-) -> tuple[Tensor, dict[str, float]]:
-    labels = type(batch.labels)(**{k: v.to(device) for k, v in vars(batch.labels).items()})
-    images = batch.images.to(device).contiguous(memory_format=torch.channels_last)
-    kind = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(config.precision)
-    with torch.autocast(device.type, kind, enabled=kind is not None):
-        said: PoseMaps = model(images)
-    said = _as_float(said)
-    terms = pose_losses(said, labels, weights=weights, sigmas=sigmas, balance=balance)
-    if batch.clean is not None and batch.paired is not None and ema is not None:
-        with torch.no_grad(), torch.autocast(device.type, kind, enabled=kind is not None):
-            teacher = _as_float(ema(batch.clean.to(device))).logits[-1]
-        hidden = labels.known & (labels.state == 1) & batch.paired.to(device)[:, None]
-        terms["agreement"] = weights.agreement * agreement_loss(said.logits[-1], teacher, hidden)
-    loss = torch.stack(list(terms.values())).sum()
-    return loss, {name: value.item() for name, value in terms.items()}
+def _to_float32(outputs: PoseOutputs) -> PoseOutputs:
+    """Outputs of mixed precision in float32, in which losses are summed over cells."""
+    values: dict[str, Any] = {
+        f.name: value.float()
+        for f in dataclasses.fields(outputs)
+        if isinstance(value := getattr(outputs, f.name), Tensor)
+    }
+    return dataclasses.replace(outputs, logits=tuple(s.float() for s in outputs.logits), **values)
 
 
-def _as_float(said: PoseMaps) -> PoseMaps:
-    """Return the maps in float32: sums over cells are taken in full precision."""
-
-    def full(value: Tensor | None) -> Tensor | None:
-        return None if value is None else value.float()
-
-    return PoseMaps(
-        logits=tuple(stage.float() for stage in said.logits),
-        presence=full(said.presence),
-        shares=full(said.shares),
-        quality=full(said.quality),
-        occluder=full(said.occluder),
-        xyz_m=full(said.xyz_m),
-        attention=said.attention,
-    )
-
-
-def _guard(terms: dict[str, float], step: int, out: Path) -> None:
-    if not all(math.isfinite(v) for v in terms.values()):
-        shown = ", ".join(f"{k} {v:g}" for k, v in terms.items())
+def check_finite(values: dict[str, float], *, what: str, where: str) -> None:
+    if not all(math.isfinite(v) for v in values.values()):
         raise ModelError(
-            f"the {'gradient' if 'gradient' in terms else 'loss'} is no number",
-            where=f"{out}, step {step}",
-            got=shown,
-            then="The last saved state is good; lower `rate`, or use float32.",
+            f"the {what} is not finite",
+            where=where,
+            got=", ".join(f"{k} {v:g}" for k, v in values.items()),
+            then="The last saved state is good; lower `lr`, or use float32.",
         )
 
 
-def _guard_weights(run: _Run, out: Path) -> None:
-    """Refuse to save weights that nothing can go on from: their squares already overflow."""
-    for net in (run.net, run.ema):
-        squares = [] if net is None else [p.detach().square().sum() for p in net.parameters()]
-        if squares and not torch.stack(squares).isfinite().all():
-            raise ModelError(
-                "the weights are no numbers any more",
-                where=f"{out}, step {run.place.step}",
-                then="A state that was saved before is good; lower `rate`.",
-            )
-
-
-def _average(ema: nn.Module, net: nn.Module, keep: float, step: int) -> None:
-    """Move the average towards the weights; faster at the start, when it knows little."""
-    keep = min(keep, (1 + step) / (10 + step))
-    with torch.no_grad():
-        for mean, value in zip(ema.parameters(), net.parameters(), strict=True):
-            mean.lerp_(value, 1 - keep)
-        for kept, now in zip(ema.buffers(), net.buffers(), strict=True):
-            kept.copy_(now)
-
-
-def _judge(
-    run: _Run,
-    config: Config,
-    people: data.People,
-    out: Path,
-    log: Log | None,
-    device: torch.device,
-    first: bool,
-) -> None:
-    """Validate; keep the best weights and the last; stop when nothing improved for long."""
-    _guard_weights(run, out)
-    net = run.ema or run.net
-    found = validate(net, people.judge, people.frame, device=device)
-    score = found["pck"] if people.judge is not None else float(run.place.epoch)
-    better = score > run.place.best
-    if better:
-        run.place.best, run.place.best_epoch = score, run.place.epoch
-    if first:
-        for name in ("last", "best") if better else ("last",):
-            checkpoint.save_weights(
-                out / f"{name}.safetensors",
-                net,
-                config,
-                skeleton=people.skeleton,
-                note=f"step {run.place.step}",
-            )
-    if log is not None:
-        log.validation(run.place.step, found)
-    _out_of_patience(run, config)
-
-
-def _out_of_patience(run: _Run, config: Config) -> None:
-    """Stop a run whose validation did not improve for long; also one that is only looked at."""
-    place = run.place
-    if config.patience and place.epoch and place.epoch - place.best_epoch >= config.patience:
-        run.stop.append(f"the validation did not improve for {config.patience} epochs")
-
-
 @contextmanager
-def _ctrl_c(stop: list[str]) -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into a stop after the step; a second one breaks off."""
-    kept = {}
+def _stop_on_signals(stop: list[str]) -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into a stop after the step; a second one interrupts."""
+    previous = {}
 
-    def ask(number: int, _: object) -> None:
+    def handle(number: int, _: object) -> None:
         if stop:
             raise KeyboardInterrupt
-        stop.append("interrupted; go on with --resume")
+        stop.append("interrupted; continue with --resume")
 
     for number in (signal.SIGINT, signal.SIGTERM):
         try:
-            kept[number] = signal.signal(number, ask)
-        except ValueError:  # not the main thread: its owner has the say
+            previous[number] = signal.signal(number, handle)
+        except ValueError:  # not the main thread: its owner handles signals
             continue
     try:
         yield
     finally:
-        for number, before in kept.items():
-            signal.signal(number, before)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

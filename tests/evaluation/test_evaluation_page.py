@@ -20,7 +20,7 @@ from synthstudio.evaluation.storage import Evaluation, Predictions, json_ready, 
 from synthstudio.report import plots
 from synthstudio.report.evaluation import report
 from synthstudio.report.evaluation_drawings import Case, draw_example, worst
-from synthstudio.training.assess import headline
+from synthstudio.training.evaluate import headline
 
 ABOUT = {"name": "a <b>run</b>", "block": "ORN 96x72", "dataset": "people", "splits": ["test"]}
 VOID = {"meta", "link", "br", "img", "line", "circle", "polygon", "polyline", "rect"}

@@ -8,7 +8,7 @@ import pytest
 
 from synthstudio.experiment import photos
 from synthstudio.formats.imports import import_from
-from synthstudio.training.crops import canvas_size, take
+from synthstudio.training.data.crops import canvas_size, crop_dataset
 
 FEW, MANY = 60, 360
 SIZE = (96, 72)
@@ -37,7 +37,7 @@ def peaks(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, float
         )
         import_from("coco", out / "train.json", root / "data", images=root / "images")
         cut = peak_kb(
-            lambda r=root: take(r / "data", size=SIZE, cache=r / "crops", progress=_quiet)
+            lambda r=root: crop_dataset(r / "data", size=SIZE, cache=r / "crops", progress=_quiet)
         )
         told[count] = {"part": parted, "cut": cut}
     return told

@@ -14,7 +14,7 @@ from synthstudio.models.backbones.pyramid import ConvPyramid, HuggingFaceFeature
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.blocks.kpe import KPE
 from synthstudio.models.blocks.orn import ORN
-from synthstudio.models.contract import PoseMaps, PoseNet, joints_of
+from synthstudio.models.contract import PoseNet, PoseOutputs, predict_joints
 from synthstudio.models.layers import Residual
 from synthstudio.models.losses import (
     Labels,
@@ -60,7 +60,7 @@ def labels(count: int = 2) -> Labels:
     )
 
 
-def losses(said: PoseMaps, told: Labels) -> dict[str, torch.Tensor]:
+def losses(said: PoseOutputs, told: Labels) -> dict[str, torch.Tensor]:
     return pose_losses(said, told, weights=Weights(oks=0.5), sigmas=SIGMAS, balance=torch.ones(4))
 
 
@@ -177,8 +177,8 @@ def test_flip_test_equals_the_mirrored_network() -> None:
     net = nano().eval()
     flip = torch.from_numpy(get_skeleton("coco17").flip)
     picture = images()
-    both, _ = joints_of(net, picture, flip=flip)
-    mirrored, _ = joints_of(net, picture.flip(-1), flip=flip)
+    both, _ = predict_joints(net, picture, flip=flip)
+    mirrored, _ = predict_joints(net, picture.flip(-1), flip=flip)
     back = torch.stack([SIZE[1] - mirrored.xy[..., 0], mirrored.xy[..., 1]], -1)[:, flip]
     assert torch.allclose(back, both.xy, atol=1e-3)
 
@@ -234,7 +234,7 @@ def test_after_vitpose(frozen: bool) -> None:
 
 
 def test_wrong_inputs_are_refused() -> None:
-    with pytest.raises(ModelError, match="no images"):
+    with pytest.raises(ModelError, match="not a batch of images"):
         nano()(torch.rand(3, 96, 72))
     with pytest.raises(ModelError, match="another skeleton"):
         ORN(8, 12, size=SIZE, bank=bank())

@@ -11,7 +11,7 @@ import torch
 import transformers
 from torch import nn
 
-from synthstudio.models.contract import PoseMaps
+from synthstudio.models.contract import PoseOutputs
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "blocks.md"
 CODE = dict(re.findall(r"^## ([^\n]+)\n.*?```python\n(.*?)```", DOCS.read_text(), re.S | re.M))
@@ -63,7 +63,7 @@ def step(names: dict[str, Any]) -> nn.Module:
 def test_each_backbone_gives_joints_and_learns(title: str) -> None:
     assert len(CODE[title].strip().splitlines()) <= 12
     names = run(title)
-    said: PoseMaps = names["said"]
+    said: PoseOutputs = names["outputs"]
     assert names["joints"].xy.shape == (2, 17, 2)
     assert said.maps.shape == (2, 17, 64, 48)
     assert torch.allclose(said.maps.sum((-2, -1)), torch.ones(2, 17), atol=1e-4)

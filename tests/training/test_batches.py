@@ -12,13 +12,13 @@ import torch
 from synthstudio.core.masks import encode
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.training import augment as aug
-from synthstudio.training import batches, crops
-from synthstudio.training.augment import NONE, Augment
+from synthstudio.training.config import NO_AUGMENTATION, Augment
+from synthstudio.training.data import augment as aug
+from synthstudio.training.data import batches, crops
 
 BONES = get_skeleton("coco17")
 SIZE, CELLS = (96, 72), (24, 18)
-FRAME = batches.Frame(size=SIZE, cells=CELLS, skeleton=BONES)
+FRAME = batches.InputSpec(size=SIZE, cells=CELLS, skeleton=BONES)
 STRONG = Augment(half_body=0.3, rotated=1.0, shift=0.15)
 
 
@@ -52,7 +52,7 @@ def some_crops(people: int = 4, pictures: np.ndarray | None = None) -> crops.Cro
     rows = []
     for i in range(people):
         person = a_person(i)
-        made = crops.crop(
+        made = crops.crop_person(
             marked(person) if pictures is None else pictures, person, BONES, size=SIZE
         )
         assert made is not None
@@ -84,7 +84,7 @@ def test_a_marker_stays_on_its_joint_through_augmentation() -> None:
     taken, checked = some_crops(), 0
     plain = STRONG.model_copy(update={"colour": 0.0})
     for step in range(12):
-        batch = batches.make(taken, np.arange(4), FRAME, plain, seed=1, step=step)
+        batch = batches.make_batch(taken, np.arange(4), FRAME, plain, seed=1, step=step)
         for b in range(4):
             place = batch.labels.xy[b, 0].numpy() * [72, 96]  # the nose is its own mirror
             beyond = np.array(batch.images[b].numpy() == 114).any(0)
@@ -99,12 +99,17 @@ def test_a_marker_stays_on_its_joint_through_augmentation() -> None:
 def test_flips_swap_sides_and_mirror_3d() -> None:
     taken = some_crops(1)
     draws = {"zoom": np.ones(1), "angle": np.zeros(1), "shift": np.zeros((1, 2)), "size": SIZE}
-    still = aug.views(flipped=np.zeros(1, bool), **draws)[0]
-    turned = aug.views(flipped=np.ones(1, bool), **draws)[0]
-    a, b = aug.moved(taken.xy[0], still), aug.moved(taken.xy[0], turned)
+    still = aug.view_matrices(flipped=np.zeros(1, bool), **draws)[0]
+    turned = aug.view_matrices(flipped=np.ones(1, bool), **draws)[0]
+    a, b = aug.transform_points(taken.xy[0], still), aug.transform_points(taken.xy[0], turned)
     assert b == pytest.approx(np.stack([72 - a[:, 0], a[:, 1]], -1), abs=1e-4)
-    batch = batches.make(
-        taken, np.zeros(1, int), FRAME, NONE.model_copy(update={"flip": 1.0}), seed=0, step=0
+    batch = batches.make_batch(
+        taken,
+        np.zeros(1, int),
+        FRAME,
+        NO_AUGMENTATION.model_copy(update={"flip": 1.0}),
+        seed=0,
+        step=0,
     )
     assert batch.labels.xy[0].numpy() * [72, 96] == pytest.approx(b[BONES.flip], abs=1e-3)
     mirrored = taken.xyz_m[0][BONES.flip] * [-1, 1, 1]
@@ -113,7 +118,9 @@ def test_flips_swap_sides_and_mirror_3d() -> None:
 
 
 def test_cover_lies_over_the_hidden_half() -> None:
-    batch = batches.make(some_crops(1), np.zeros(1, int), FRAME, NONE, seed=0, step=0)
+    batch = batches.make_batch(
+        some_crops(1), np.zeros(1, int), FRAME, NO_AUGMENTATION, seed=0, step=0
+    )
     cover = batch.labels.occluder[0, 0]
     assert cover.shape == CELLS
     assert cover[4, 9] == 0 and cover[16, 9] == 1
@@ -122,7 +129,7 @@ def test_cover_lies_over_the_hidden_half() -> None:
 
 
 def test_window_is_the_padded_amodal_box() -> None:
-    x, y, w, h = crops.window(np.array([60.0, 40.0, 80.0, 160.0]), SIZE)
+    x, y, w, h = crops.crop_window(np.array([60.0, 40.0, 80.0, 160.0]), SIZE)
     assert (w, h) == (150, 200)  # 160 * 1.25 high, 3:4
     assert (x + w / 2, y + h / 2) == (100, 120)
     taken = some_crops(1)
@@ -134,12 +141,14 @@ def test_seed_and_step_decide_every_number() -> None:
     taken = some_crops()
     rows = np.array([2, 0, 1])
     busy = Augment(paste=1.0, dropout=1.0, half_body=0.5)
-    a, b = (batches.make(taken, rows, FRAME, busy, seed=3, step=5, paired=True) for _ in range(2))
+    a, b = (
+        batches.make_batch(taken, rows, FRAME, busy, seed=3, step=5, paired=True) for _ in range(2)
+    )
     assert torch.equal(a.images, b.images)
     for field in dataclasses.fields(a.labels):
         x, y = getattr(a.labels, field.name), getattr(b.labels, field.name)
         assert torch.equal(x.nan_to_num(9), y.nan_to_num(9))
-    other = batches.make(taken, rows, FRAME, busy, seed=3, step=6)
+    other = batches.make_batch(taken, rows, FRAME, busy, seed=3, step=6)
     assert not torch.equal(a.images, other.images)
 
 
@@ -147,9 +156,9 @@ def test_a_paste_hides_what_lies_under_it_and_nothing_else() -> None:
     taken = some_crops(3)
     noise = stream(9, "noise").integers(0, 256, taken.images.shape, np.uint8)
     taken = dataclasses.replace(taken, images=noise)
-    pasting = NONE.model_copy(update={"paste": 1.0})
-    before = batches.make(taken, np.arange(3), FRAME, NONE, seed=1, step=1)
-    after = batches.make(taken, np.arange(3), FRAME, pasting, seed=1, step=1)
+    pasting = NO_AUGMENTATION.model_copy(update={"paste": 1.0})
+    before = batches.make_batch(taken, np.arange(3), FRAME, NO_AUGMENTATION, seed=1, step=1)
+    after = batches.make_batch(taken, np.arange(3), FRAME, pasting, seed=1, step=1)
     moved = (before.images != after.images).any(1)
     assert moved.flatten(1).any(1).all()
     extra = after.labels.occluder[:, 0] > before.labels.occluder[:, 0] + 0.05
@@ -170,10 +179,15 @@ def test_a_paste_hides_what_lies_under_it_and_nothing_else() -> None:
 def test_a_moment_is_never_pasted_over_itself() -> None:
     taken = some_crops(3)
     alone = dataclasses.replace(taken, group=np.zeros(3, np.int64))
-    batch = batches.make(
-        alone, np.arange(3), FRAME, NONE.model_copy(update={"paste": 1.0}), seed=1, step=1
+    batch = batches.make_batch(
+        alone,
+        np.arange(3),
+        FRAME,
+        NO_AUGMENTATION.model_copy(update={"paste": 1.0}),
+        seed=1,
+        step=1,
     )
-    plain = batches.make(alone, np.arange(3), FRAME, NONE, seed=1, step=1)
+    plain = batches.make_batch(alone, np.arange(3), FRAME, NO_AUGMENTATION, seed=1, step=1)
     assert torch.equal(batch.images, plain.images)
     assert torch.equal(batch.labels.occluder, plain.labels.occluder)
 
@@ -181,18 +195,18 @@ def test_a_moment_is_never_pasted_over_itself() -> None:
 def test_nan_shares_stay_unknown_under_a_paste() -> None:
     shares = np.full((1, 5), np.nan, np.float32)
     mask = np.full(SIZE, 255, np.uint8)
-    assert np.isnan(aug.hidden_shares(shares, np.array([[30.0, 40]]), mask, np.ones(1))).all()
+    assert np.isnan(aug.shares_under_paste(shares, np.array([[30.0, 40]]), mask, np.ones(1))).all()
 
 
 def test_a_person_without_a_labelled_joint_is_left_out() -> None:
     person = a_person() | {"state": [255] * 17}
-    assert crops.crop(marked(a_person()), person, BONES, size=SIZE) is None
+    assert crops.crop_person(marked(a_person()), person, BONES, size=SIZE) is None
 
 
 def test_a_crop_beyond_the_picture_is_grey() -> None:
     person = a_person()
     person["amodal_box_px"] = [-400.0, -300.0, 80.0, 160.0]
-    made = crops.crop(marked(person), person, BONES, size=SIZE)
+    made = crops.crop_person(marked(person), person, BONES, size=SIZE)
     assert made is not None
     assert (made["image"] == 114).all()
 
@@ -203,10 +217,12 @@ def test_batches_ahead_come_in_order_and_raise_what_was_raised() -> None:
     def make(step: int) -> batches.Batch:
         if step == 4:
             raise ValueError("broken")
-        return batches.make(taken, np.array([step % 4]), FRAME, NONE, seed=0, step=step)
+        return batches.make_batch(
+            taken, np.array([step % 4]), FRAME, NO_AUGMENTATION, seed=0, step=step
+        )
 
     seen = []
     with pytest.raises(ValueError, match="broken"):
-        for batch in batches.ahead(make, range(9)):
+        for batch in batches.prefetch(make, range(9)):
             seen.append(int(batch.rows[0]))
     assert seen == [0, 1, 2, 3]

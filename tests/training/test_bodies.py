@@ -12,25 +12,26 @@ from test_looking import CPU, net_of
 
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation.attention import attention_ratios
-from synthstudio.training import batches, data, diagnostics
-from synthstudio.training.answer import answer, cut_windows
-from synthstudio.training.augment import NONE
-from synthstudio.training.bodies import Silhouettes, picture_sizes
-from synthstudio.training.crops import PADDING
+from synthstudio.training import diagnostics
+from synthstudio.training.config import NO_AUGMENTATION
+from synthstudio.training.data import batches, sources
+from synthstudio.training.data.crops import PADDING
+from synthstudio.training.evaluate import Silhouettes, image_sizes
+from synthstudio.training.predictions import clip_windows, predict_subset
 
 
 @pytest.fixture(scope="module")
-def people(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> data.People:
+def people(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> sources.TrainingData:
     cache = tmp_path_factory.mktemp("bodies")
-    return data.gather(tiny.config(pairs), cache=cache, say=lambda text: None)
+    return sources.load_data(tiny.config(pairs), cache=cache, say=lambda text: None)
 
 
 def test_silhouettes_hold_what_is_covered_and_fill_their_boxes(
-    pairs: Path, people: data.People
+    pairs: Path, people: sources.TrainingData
 ) -> None:
-    crops, frame = people.train, people.frame
+    crops, frame = people.train.crops, people.spec
     rows = np.arange(len(crops))
-    made = batches.make(crops, rows, frame, NONE, seed=0, step=0)
+    made = batches.make_batch(crops, rows, frame, NO_AUGMENTATION)
     found = Silhouettes(Dataset(pairs), crops, frame)(rows, made.view)
     assert found.shape == (len(crops), *frame.cells) and found.max() == 1
     cover = made.labels.occluder[:, 0].numpy()
@@ -45,22 +46,24 @@ def test_silhouettes_hold_what_is_covered_and_fill_their_boxes(
         assert inside.any() and (extent <= wanted + 2.5).all()  # a picture's edge may cut it
 
 
-def test_unknown_silhouettes_are_no_numbers(pairs: Path, people: data.People) -> None:
-    bodies = Silhouettes(Dataset(pairs), people.train, people.frame)
-    bodies.packed = {k: (size, None) for k, (size, _) in bodies.packed.items()}
+def test_unknown_silhouettes_are_no_numbers(pairs: Path, people: sources.TrainingData) -> None:
+    bodies = Silhouettes(Dataset(pairs), people.train.crops, people.spec)
+    bodies.masks = {k: (size, None) for k, (size, _) in bodies.masks.items()}
     rows = np.arange(2)
-    view = batches.make(people.train, rows, people.frame, NONE, seed=0, step=0).view
+    view = batches.make_batch(people.train.crops, rows, people.spec, NO_AUGMENTATION).view
     assert np.isnan(bodies(rows, view)).all()
 
 
 def test_attention_is_told_of_the_person_where_silhouettes_are_known(
-    pairs: Path, people: data.People
+    pairs: Path, people: sources.TrainingData
 ) -> None:
-    assert people.judge is not None
+    assert people.val is not None
     net = net_of(people)
-    bodies = Silhouettes(Dataset(pairs), people.train, people.frame)
+    bodies = Silhouettes(Dataset(pairs), people.train.crops, people.spec)
     with_them, without = (
-        attention_ratios(diagnostics.gazes(net, people.judge, people.frame, device=CPU, bodies=b))
+        attention_ratios(
+            diagnostics.attention_maps(net, people.val, people.spec, device=CPU, silhouettes=b)
+        )
         for b in (bodies, None)
     )
     assert without["person"] == {}
@@ -71,19 +74,19 @@ def test_attention_is_told_of_the_person_where_silhouettes_are_known(
         assert person[name]["value"] == pytest.approx(1, abs=0.25)
 
 
-def test_windows_end_with_their_pictures(pairs: Path, people: data.People) -> None:
-    assert people.judge is not None
+def test_windows_end_with_their_pictures(pairs: Path, people: sources.TrainingData) -> None:
+    assert people.val is not None
     torch.manual_seed(0)
-    free = answer(net_of(people), people.judge, people.frame, device=CPU)
+    free = predict_subset(net_of(people), people.val, people.spec, device=CPU)
     high = np.maximum(free.box[:, 3], free.box[:, 2] * 48 / 36) * PADDING
     size = free.window[:, 2:] - free.window[:, :2]
     assert size == pytest.approx(np.stack([high * 36 / 48, high], 1), rel=1e-4)
     middle = (free.window[:, 2:] + free.window[:, :2]) / 2
     assert middle == pytest.approx(free.box[:, :2] + free.box[:, 2:] / 2, abs=1e-2)
-    sizes = picture_sizes(Dataset(pairs), free.frame)
+    sizes = image_sizes(Dataset(pairs), free.frame)
     identity = {(r["index"]): (r["width_px"], r["height_px"]) for r in Dataset(pairs).iter_frames()}
     assert [tuple(s) for s in sizes] == [identity[int(f)] for f in free.frame]
-    cut = cut_windows(free, sizes).window
+    cut = clip_windows(free, sizes).window
     assert (cut[:, :2] >= 0).all() and (cut[:, 2:] <= sizes).all()
     within = (free.window[:, :2] >= 0).all(1) & (free.window[:, 2:] <= sizes).all(1)
     assert (cut[within] == free.window[within]).all() and not within.all()

@@ -30,7 +30,7 @@ def test_there_and_back(tmp_path: Path) -> None:
         (LEAST | {"network": {"size": [48, 12]}}, "size: .* 16 at least"),
         (LEAST | {"network": {"widths": []}}, "widths: .*one stride or more"),
         (LEAST | {"batch": 0}, "batch.*greater"),
-        (LEAST | {"rate": "fast"}, "rate.*number.*fast"),
+        (LEAST | {"lr": "fast"}, "lr.*number.*fast"),
         ({"train": [{"dataset": "a", "split": "train"}]}, r"train\.0\.split: unknown.*splits"),
         ({"train": [{}]}, r"train\.0: name one of dataset, coco and recipe, not 0"),
         ({"train": [{"dataset": "a", "coco": "b"}]}, "name one of .* not 2"),
@@ -38,7 +38,7 @@ def test_there_and_back(tmp_path: Path) -> None:
         ({"train": [{"recipe": "a"}]}, "a recipe needs moments"),
         ({"train": [{"recipe": "a", "moments": 2, "renew": 3}]}, "renew is at most moments"),
         ({"train": [{"coco": "a", "moments": 2}]}, "belong to recipe"),
-        ([1], "no training config.*list"),
+        ([1], "not a training config.*list"),
     ],
 )
 def test_faults_name_the_field(bad: object, says: str) -> None:
@@ -48,7 +48,7 @@ def test_faults_name_the_field(bad: object, says: str) -> None:
 
 def test_every_field_has_a_comment_above_it() -> None:
     lines = Path(configs.__file__).read_text().splitlines()
-    from synthstudio.training import augment
+    from synthstudio.training.data import augment
 
     lines += Path(augment.__file__).read_text().splitlines()
     inside, bare, above = False, [], ""

@@ -15,7 +15,7 @@ from synthstudio.core.errors import DiskError, ModelError
 from synthstudio.core.images import resample
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.training import crops
+from synthstudio.training.data import crops
 
 BONES = get_skeleton("coco17")
 SIZE = (48, 36)
@@ -45,8 +45,8 @@ def sample(seed: int = 0) -> crops.Sample:
     return crops.Sample(frame=frame, people=[person], rgb=lambda: rgb)
 
 
-def cut_out(out: Path, *, total: int = 2) -> None:
-    crops.cut_out(
+def write_crops(out: Path, *, total: int = 2) -> None:
+    crops.write_crops(
         (sample(k) for k in range(2)),
         BONES,
         size=SIZE,
@@ -58,7 +58,7 @@ def cut_out(out: Path, *, total: int = 2) -> None:
 
 
 def test_crops_come_back_as_they_were_cut(tmp_path: Path) -> None:
-    cut_out(tmp_path, total=50)
+    write_crops(tmp_path, total=50)
     assert len(crops.open_crops(tmp_path)) == 2
     held = (tmp_path / "images.npy").stat()
     assert held.st_blocks * 512 >= held.st_size  # also what nobody filled: no holes
@@ -71,9 +71,9 @@ def test_a_full_disk_is_told_before_anybody_is_cut_out(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    monkeypatch.setattr(crops, "rows_of", lambda *given, **named: pytest.fail("somebody was"))
+    monkeypatch.setattr(crops, "crop_people", lambda *given, **named: pytest.fail("somebody was"))
     with pytest.raises(DiskError, match=r"images\.npy: the disk is full"):
-        cut_out(tmp_path)
+        write_crops(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["images.npy", "cover.npy", "labels.npz"])
@@ -88,7 +88,7 @@ def test_a_full_disk_is_told_before_anybody_is_cut_out(
     ids=["missing", "empty", "short", "zeros"],
 )
 def test_a_damaged_cache_is_told(tmp_path: Path, name: str, harm: Callable[[Path], None]) -> None:
-    cut_out(tmp_path)
+    write_crops(tmp_path)
     harm(tmp_path / name)
     with pytest.raises(ModelError, match=r"crop cache is damaged.*Delete that folder"):
         crops.open_crops(tmp_path)
@@ -116,14 +116,14 @@ def test_a_window_is_the_same_bytes_as_if_all_of_it_were_in_memory() -> None:
         reach = 10.0 ** rng.uniform(1, 3.3)  # from a corner of the picture to far more than it
         corner = rng.uniform(-reach, 160, 2)
         scale, fill = 72 / reach, (114, 0)[k % 2]
-        made = crops.cut(rgb, corner, scale, (96, 72), fill=fill)
+        made = crops.crop_and_resize(rgb, corner, scale, (96, 72), fill=fill)
         assert (made == whole(rgb, corner, scale, (96, 72), fill)).all(), (k, corner, reach)
 
 
 def test_a_huge_window_needs_no_memory_for_what_is_beyond_the_picture() -> None:
     rgb = np.full((120, 160, 3), 200, np.uint8)
     tracemalloc.start()
-    made = crops.cut(rgb, np.array([-9000.0, -9000.0]), 72 / 20_000, (96, 72))
+    made = crops.crop_and_resize(rgb, np.array([-9000.0, -9000.0]), 72 / 20_000, (96, 72))
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert made.shape == (96, 72, 3) and most < 100e6  # all of it: 1.6 GB

@@ -53,7 +53,7 @@ def small() -> Config:
         Path("elsewhere"),
         steps=12,
         train=[{"dataset": "elsewhere", **fields}],
-        validate_on=[{"dataset": "elsewhere", "splits": ["val"]}],
+        val=[{"dataset": "elsewhere", "splits": ["val"]}],
     )
 
 

@@ -15,35 +15,40 @@ from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.evaluation.attention import attention_ratios
 from synthstudio.models.backbones.pyramid import HuggingFaceFeatures, VitPoseFeatures
+from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseNet
-from synthstudio.training import checkpoint, data, diagnostics, networks
+from synthstudio.training import checkpoint, diagnostics, networks
 from synthstudio.training.config import Network, overfitted
+from synthstudio.training.data import sources
+from synthstudio.training.data.batches import CropSubset
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def people(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> data.People:
+def people(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> sources.TrainingData:
     cache = tmp_path_factory.mktemp("looking")
-    return data.gather(tiny.config(pairs), cache=cache, say=lambda text: None)
+    return sources.load_data(tiny.config(pairs), cache=cache, say=lambda text: None)
 
 
-def net_of(people: data.People, block: str = "orn") -> PoseNet:
+def net_of(people: sources.TrainingData, block: str = "orn") -> PoseNet:
     torch.manual_seed(0)
     network = Network(block=block, size=(48, 36), widths=(8, 12), width=16)
-    bank = networks.pose_bank(
-        people.train, people.skeleton, rows=people.learn.rows, size=(48, 36), count=8, seed=0
-    )
-    return networks.build(network, people.skeleton, bank=bank if block == "orn" else None).eval()
+    bank = networks.pose_bank(people.train, people.skeleton, size=(48, 36), count=8, seed=0)
+    return networks.build_network(
+        network, people.skeleton, bank=bank if block == "orn" else None
+    ).eval()
 
 
-def test_a_bank_knows_only_the_people_that_are_learnt_from(people: data.People) -> None:
-    crops, skeleton = people.train, people.skeleton
+def test_a_bank_knows_only_the_people_that_are_learnt_from(people: sources.TrainingData) -> None:
+    crops, skeleton = people.train.crops, people.skeleton
     few = np.array([2, 5])
-    bank = networks.pose_bank(crops, skeleton, rows=few, size=(48, 36), count=500, seed=0)
-    every = networks.pose_bank(
-        crops, skeleton, rows=np.arange(len(crops)), size=(48, 36), count=500, seed=0
-    )
+
+    def bank_of(rows: np.ndarray) -> PoseBank | None:
+        chosen = CropSubset(crops=crops, rows=rows, weight=np.ones(len(rows)))
+        return networks.pose_bank(chosen, skeleton, size=(48, 36), count=500, seed=0)
+
+    bank, every = bank_of(few), bank_of(np.arange(len(crops)))
     assert bank is not None and every is not None
     assert len(bank.poses) <= 4 < len(every.poses)
     own = (crops.xy[few] - np.array([36, 48]) * 0.25) / [36, 48]
@@ -51,8 +56,8 @@ def test_a_bank_knows_only_the_people_that_are_learnt_from(people: data.People) 
         assert np.abs(own - pose).max((1, 2)).min() < 1e-5
 
 
-def test_attention_that_shuns_cover_is_seen_to(people: data.People) -> None:
-    assert people.judge is not None
+def test_attention_that_shuns_cover_is_seen_to(people: sources.TrainingData) -> None:
+    assert people.val is not None
     net, found = net_of(people), {}
     for odds in (-9.0, 9.0):
         cover = net.get_submodule("block.cover")
@@ -60,7 +65,7 @@ def test_attention_that_shuns_cover_is_seen_to(people: data.People) -> None:
             cover.get_parameter("weight").zero_()
             cover.get_parameter("bias").fill_(odds)
         found[odds] = attention_ratios(
-            diagnostics.gazes(net, people.judge, people.frame, device=CPU)
+            diagnostics.attention_maps(net, people.val, people.spec, device=CPU)
         )
     # Cover said to be as likely everywhere repels evenly, however likely: nothing may change.
     assert found[9.0]["people"] == found[-9.0]["people"] > 3
@@ -72,19 +77,19 @@ def test_attention_that_shuns_cover_is_seen_to(people: data.People) -> None:
     assert known["difference"]["high"] < 0
 
 
-def _told_the_cover(net: PoseNet, people: data.People) -> dict[str, dict[str, float]]:
+def _told_the_cover(net: PoseNet, people: sources.TrainingData) -> dict[str, dict[str, float]]:
     """Return the figures of a network whose cover map is the true one."""
-    assert people.judge is not None
+    assert people.val is not None
     covers = iter(
         [
             batch.labels.occluder
-            for at in range(0, len(people.judge), diagnostics._BATCH)
+            for at in range(0, len(people.val), diagnostics._BATCH)
             for batch in [
-                diagnostics._said(
+                diagnostics._predict(
                     net,
-                    people.judge,
-                    np.arange(at, min(at + diagnostics._BATCH, len(people.judge))),
-                    people.frame,
+                    people.val,
+                    np.arange(at, min(at + diagnostics._BATCH, len(people.val))),
+                    people.spec,
                     CPU,
                 )[0]
             ]
@@ -94,23 +99,25 @@ def _told_the_cover(net: PoseNet, people: data.People) -> dict[str, dict[str, fl
         lambda module, inputs, output: torch.logit(next(covers).float().clamp(1e-4, 1 - 1e-4))
     )
     try:
-        return attention_ratios(diagnostics.gazes(net, people.judge, people.frame, device=CPU))
+        return attention_ratios(
+            diagnostics.attention_maps(net, people.val, people.spec, device=CPU)
+        )
     finally:
         hook.remove()
 
 
-def test_a_plain_block_has_no_gaze(people: data.People) -> None:
-    assert people.judge is not None
+def test_a_plain_block_has_no_gaze(people: sources.TrainingData) -> None:
+    assert people.val is not None
     net = net_of(people, "kpe")
-    assert diagnostics.gazes(net, people.judge, people.frame, device=CPU) == []
-    told = diagnostics.examples(net, people.judge, people.frame, device=CPU)
+    assert diagnostics.attention_maps(net, people.val, people.spec, device=CPU) == []
+    told = diagnostics.examples(net, people.val, people.spec, device=CPU)
     assert told and all(e.pixels is None and e.poses is None for e in told)
 
 
-def test_examples_are_hidden_joints_of_different_moments(people: data.People) -> None:
-    assert people.judge is not None
-    told = diagnostics.examples(net_of(people), people.judge, people.frame, device=CPU, count=4)
-    crops = people.judge.crops
+def test_examples_are_hidden_joints_of_different_moments(people: sources.TrainingData) -> None:
+    assert people.val is not None
+    told = diagnostics.examples(net_of(people), people.val, people.spec, device=CPU, count=4)
+    crops = people.val.crops
     moments = set()
     for example in told:
         row = np.flatnonzero((crops.frame == example.frame) & (crops.instance == example.instance))
@@ -125,32 +132,36 @@ def test_examples_are_hidden_joints_of_different_moments(people: data.People) ->
     assert len(moments) == len(told) > 1
 
 
-def test_a_patch_slides_over_people(people: data.People) -> None:
-    assert people.judge is not None
-    maps = diagnostics.patched(net_of(people), people.judge, people.frame, device=CPU, count=2)
+def test_a_patch_slides_over_people(people: sources.TrainingData) -> None:
+    assert people.val is not None
+    maps = diagnostics.patch_sensitivity(
+        net_of(people), people.val, people.spec, device=CPU, count=2
+    )
     assert len(maps) == 2
     assert maps[0].increase.shape == (10, 7, 23)
     assert np.nanmax(np.abs(maps[0].increase)) > 0
-    assert diagnostics.timed(net_of(people), people.frame, device=CPU, rounds=2).mean_ms > 0
+    assert (
+        diagnostics.measure_latency(net_of(people), people.spec, device=CPU, rounds=2).mean_ms > 0
+    )
 
 
 def test_spread_is_even_and_whole() -> None:
-    assert diagnostics.spread(100, 5).tolist() == [0, 25, 50, 74, 99]
-    assert diagnostics.spread(3, 8).tolist() == [0, 1, 2]
+    assert diagnostics.evenly_spaced(100, 5).tolist() == [0, 25, 50, 74, 99]
+    assert diagnostics.evenly_spaced(3, 8).tolist() == [0, 1, 2]
 
 
-def test_first_people_are_learnt_and_judged(people: data.People, pairs: Path) -> None:
-    some = data.first(people, 3, times=4)
-    assert some.judge is not None and len(some.judge) == 3 and len(some.learn) == 12
-    assert set(some.learn.rows) == set(some.judge.rows) == set(people.learn.rows[:3])
-    assert some.key != people.key != data.first(people, 4).key
+def test_first_people_are_learnt_and_judged(people: sources.TrainingData, pairs: Path) -> None:
+    some = sources.overfit_subset(people, 3, repeats=4)
+    assert some.val is not None and len(some.val) == 3 and len(some.train) == 12
+    assert set(some.train.rows) == set(some.val.rows) == set(people.train.rows[:3])
+    assert some.key != people.key != sources.overfit_subset(people, 4).key
     changed = overfitted(tiny.config(pairs, steps=0), 3)
     assert changed.batch == 3 and changed.steps == 400 and changed.augment.flip == 0
 
 
 @pytest.mark.parametrize("kind", ["resnet", "vitpose"])
 def test_a_config_names_a_folder_of_transformers(
-    people: data.People, tmp_path: Path, kind: str
+    people: sources.TrainingData, tmp_path: Path, kind: str
 ) -> None:
     if kind == "resnet":
         config = transformers.ResNetConfig(
@@ -168,7 +179,7 @@ def test_a_config_names_a_folder_of_transformers(
         )
         model.save_pretrained(tmp_path / kind)
     network = Network(pretrained=str(tmp_path / kind), size=(48, 32), width=16, bank=0)
-    net = networks.build(network, people.skeleton, bank=None)
+    net = networks.build_network(network, people.skeleton, bank=None)
     wanted = HuggingFaceFeatures if kind == "resnet" else VitPoseFeatures
     assert type(net.features) is wanted
     assert net(torch.zeros(1, 3, 48, 32)).maps.shape == (1, 23, 12, 8)
@@ -181,13 +192,13 @@ def test_a_config_names_a_folder_of_transformers(
     assert all(torch.equal(a, b) for a, b in both)
 
 
-def test_what_is_no_backbone_is_refused(people: data.People, tmp_path: Path) -> None:
+def test_what_is_no_backbone_is_refused(people: sources.TrainingData, tmp_path: Path) -> None:
     for folder, said in ((tmp_path / "none", "cannot be loaded"), (tmp_path, "no backbone")):
         if folder == tmp_path:
             transformers.BertConfig().save_pretrained(tmp_path)
         network = Network(pretrained=str(folder), size=(48, 32), bank=0)
         with pytest.raises(ModelError, match=said):
-            networks.build(network, people.skeleton, bank=None)
+            networks.build_network(network, people.skeleton, bank=None)
 
 
 @pytest.mark.parametrize("told", ["", "{}"])
@@ -201,14 +212,14 @@ def test_a_backbone_whose_library_is_missing_is_told(
     monkeypatch.setattr(transformers.AutoConfig, "for_model", lacks)
     network = Network(pretrained="some/backbone", size=(48, 32), bank=0)
     with pytest.raises(ModelError, match="library that is not installed"):
-        networks.build(network, get_skeleton("coco17"), bank=None, backbone=told)
+        networks.build_network(network, get_skeleton("coco17"), bank=None, backbone=told)
 
 
 @pytest.mark.parametrize("what", ["gazes", "patched", "timed"])
 def test_memory_that_does_not_hold_a_batch_is_told(
-    people: data.People, monkeypatch: pytest.MonkeyPatch, what: str
+    people: sources.TrainingData, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    assert people.judge is not None
+    assert people.val is not None
     net = net_of(people)
 
     def full(images: torch.Tensor) -> None:
@@ -216,9 +227,9 @@ def test_memory_that_does_not_hold_a_batch_is_told(
 
     monkeypatch.setattr(net, "forward", full)
     ask = {
-        "gazes": lambda: diagnostics.gazes(net, people.judge, people.frame, device=CPU),
-        "patched": lambda: diagnostics.patched(net, people.judge, people.frame, device=CPU),
-        "timed": lambda: diagnostics.timed(net, people.frame, device=CPU),
+        "gazes": lambda: diagnostics.attention_maps(net, people.val, people.spec, device=CPU),
+        "patched": lambda: diagnostics.patch_sensitivity(net, people.val, people.spec, device=CPU),
+        "timed": lambda: diagnostics.measure_latency(net, people.spec, device=CPU),
     }
-    with pytest.raises(ModelError, match=r"memory does not hold a batch.*another --device"):
+    with pytest.raises(ModelError, match=r"out of memory for a batch.*another --device"):
         ask[what]()

@@ -19,10 +19,10 @@ import torch
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.models.contract import PoseMaps, PoseNet
-from synthstudio.training import checkpoint, loop, networks
+from synthstudio.models.contract import PoseNet, PoseOutputs
+from synthstudio.training import checkpoint, log, loop, networks
 from synthstudio.training import config as configs
-from synthstudio.training.loop import prepare_folder
+from synthstudio.training.checkpoint import prepare_folder
 
 SCRIPT = Path(tiny.__file__)
 
@@ -122,16 +122,16 @@ def test_two_processes_lose_as_much_as_one(pairs: Path, tmp_path: Path) -> None:
 
 def test_no_number_stops_the_run_and_keeps_the_last_good_state(pairs: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    tiny.run(tiny.config(pairs, rate=1e30), out, resume=True, steps=0)
-    with pytest.raises(ModelError, match=r"no number.*last saved state"):
-        tiny.run(tiny.config(pairs, rate=1e30), out, resume=True)
+    tiny.run(tiny.config(pairs, lr=1e30), out, resume=True, steps=0)
+    with pytest.raises(ModelError, match=r"not finite.*last saved state"):
+        tiny.run(tiny.config(pairs, lr=1e30), out, resume=True)
 
 
 def test_weights_that_nothing_can_go_on_from_are_not_saved(pairs: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    tiny.run(tiny.config(pairs, rate=1e30, save_every=1), out, steps=0)
-    with pytest.raises(ModelError, match="weights are no numbers"):
-        tiny.run(tiny.config(pairs, rate=1e30, save_every=1), out, resume=True)
+    tiny.run(tiny.config(pairs, lr=1e30, save_every=1), out, steps=0)
+    with pytest.raises(ModelError, match="weights are not finite"):
+        tiny.run(tiny.config(pairs, lr=1e30, save_every=1), out, resume=True)
     assert not [p.name for p in out.glob("*.safetensors")]
 
 
@@ -148,13 +148,13 @@ def test_a_gradient_that_is_no_number_changes_nothing(
         return cut(before, most)
 
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", broken)
-    with pytest.raises(ModelError, match="gradient is no number"):
+    with pytest.raises(ModelError, match="gradient is not finite"):
         tiny.run(tiny.config(pairs), tmp_path / "run")
     assert all(p.isfinite().all() for p in before)
 
 
 def test_patience_that_is_used_up_is_not_had_again(pairs: Path, tmp_path: Path) -> None:
-    settings = tiny.config(pairs, patience=1, rate=1e-12, ema=0.0, steps=0)
+    settings = tiny.config(pairs, patience=1, lr=1e-12, ema=0.0, steps=0)
     first = tiny.run(settings, tmp_path / "run")
     assert first.finished and first.epochs == 2
     again = tiny.run(settings, tmp_path / "run", resume=True)
@@ -168,7 +168,7 @@ def test_minutes_are_those_of_one_call(
     monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
 
     def minute(done: int, total: int, text: str) -> None:
-        now[0] += 0 if text == loop.CUTTING else 60
+        now[0] += 0 if text == log.CROPPING else 60
 
     settings = tiny.config(pairs, minutes=2.5)
     found = [tiny.run(settings, tmp_path / "run", resume=True, progress=minute) for _ in range(3)]
@@ -177,7 +177,7 @@ def test_minutes_are_those_of_one_call(
 
 
 def test_without_a_validation_there_is_no_best(pairs: Path, tmp_path: Path) -> None:
-    settings = tiny.config(pairs, validate_on=[], steps=2)
+    settings = tiny.config(pairs, val=[], steps=2)
     assert tiny.run(settings, tmp_path / "run").best is None
 
 
@@ -187,7 +187,7 @@ def test_memory_that_runs_out_is_one_message(
 ) -> None:
     forward = PoseNet.forward
 
-    def full(net: PoseNet, images: torch.Tensor) -> PoseMaps:
+    def full(net: PoseNet, images: torch.Tensor) -> PoseOutputs:
         if net.training == (where == "training"):
             raise torch.OutOfMemoryError("CUDA out of memory")
         return forward(net, images)
@@ -198,8 +198,8 @@ def test_memory_that_runs_out_is_one_message(
         "training": r"8 people.*Halve `batch` and double `accumulate`",
         "validation": "128 people.*another --device",
     }
-    monkeypatch.setattr(loop.Log, "pictures", lambda *given: None)
-    with pytest.raises(ModelError, match="memory does not hold.*" + says[where]):
+    monkeypatch.setattr(loop.Log, "images", lambda *given: None)
+    with pytest.raises(ModelError, match="out of memory.*" + says[where]):
         tiny.run(settings, tmp_path / "run")
 
 
@@ -220,8 +220,8 @@ def test_folders_of_other_runs_are_left_alone(pairs: Path, tmp_path: Path) -> No
     prepare_folder(tmp_path / "a", settings, resume=False)
     with pytest.raises(ModelError, match="run already"):
         prepare_folder(tmp_path / "a", settings, resume=False)
-    with pytest.raises(ModelError, match=r"another config.*changed: rate"):
-        prepare_folder(tmp_path / "a", tiny.config(pairs, rate=1e-3), resume=True)
+    with pytest.raises(ModelError, match=r"another config.*changed: lr"):
+        prepare_folder(tmp_path / "a", tiny.config(pairs, lr=1e-3), resume=True)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "mine.txt").write_text("x")
     with pytest.raises(ModelError, match="not empty"):
@@ -240,7 +240,7 @@ def test_damaged_and_foreign_checkpoints_are_refused(unbroken: Path, tmp_path: P
     from safetensors.torch import save_file
 
     save_file({"a": torch.zeros(1)}, tmp_path / "foreign.safetensors")
-    with pytest.raises(ModelError, match="no pose network of ours"):
+    with pytest.raises(ModelError, match="no synthstudio pose network"):
         checkpoint.load_network(tmp_path / "foreign.safetensors")
 
 
@@ -249,7 +249,7 @@ def test_damaged_and_foreign_checkpoints_are_refused(unbroken: Path, tmp_path: P
     [
         ({"skeleton": None}, "expected the name of a skeleton"),
         ({"config": "{"}, "expected a config"),
-        ({"config": None}, "no training config"),
+        ({"config": None}, "not a training config"),
         ({"network": {"pretrained": "someone/repo"}}, "description of its backbone.*someone/repo"),
     ],
 )
@@ -279,11 +279,11 @@ def test_a_checkpoint_of_another_size_says_what_matched(
     from synthstudio.training.loop import train
 
     settings = tiny.config(
-        pairs, steps=1, start=str(unbroken / "last.safetensors"), network={"bank": 4}
+        pairs, steps=1, init_from=str(unbroken / "last.safetensors"), network={"bank": 4}
     )
     train(settings, tmp_path / "run", cache=tmp_path / "cache", say=said.append)
     report = "\n".join(said)
     assert "tensors loaded" in report
-    assert "the bank holds the poses of the people to learn from alone" in report
+    assert "the bank holds only the poses of the training people" in report
     assert "not in the file" not in report
     assert get_skeleton("coco17").name == "coco17"

@@ -19,9 +19,9 @@ from synthstudio.core.errors import AssetError, FormatError, ModelError, SynthSt
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
-from synthstudio.training import batches, data
-from synthstudio.training.augment import NONE, Augment
-from synthstudio.training.crops import take
+from synthstudio.training.config import NO_AUGMENTATION, Augment
+from synthstudio.training.data import batches, sources
+from synthstudio.training.data.crops import crop_dataset
 from synthstudio.training.networks import pose_bank
 
 BONES = get_skeleton("coco17")
@@ -65,61 +65,61 @@ def source(file: Path, **more: Any) -> dict[str, Any]:
 
 
 def gathered(
-    tmp_path: Path, *sources: dict[str, Any], said: list[str] | None = None
-) -> data.People:
-    config = tiny.config(Path("x"), train=list(sources), validate_on=[])
-    say = (lambda text: None) if said is None else said.append
-    return data.gather(config, cache=tmp_path / "cache", say=say)
+    tmp_path: Path, *entries: dict[str, Any], notes: list[str] | None = None
+) -> sources.TrainingData:
+    config = tiny.config(Path("x"), train=list(entries), val=[])
+    say = (lambda text: None) if notes is None else notes.append
+    return sources.load_data(config, cache=tmp_path / "cache", say=say)
 
 
 def test_they_are_those_that_an_import_gives(tmp_path: Path) -> None:
     file = coco(tmp_path / "set")
     people = gathered(tmp_path, source(file))
     import_from("coco", file, tmp_path / "imported", images=file.parent / "pictures")
-    other = take(
+    other = crop_dataset(
         tmp_path / "imported",
         size=SIZE,
         cache=tmp_path / "cache",
         progress=lambda done, total: None,
     ).crops
-    assert people.skeleton.name == "coco17" and len(people.learn) == len(other) == 3
+    assert people.skeleton.name == "coco17" and len(people.train) == len(other) == 3
     for name in ("xy", "state", "present", "shares", "xyz_m", "area", "side", "scale", "group"):
-        np.testing.assert_array_equal(getattr(people.train, name), getattr(other, name), name)
+        np.testing.assert_array_equal(getattr(people.train.crops, name), getattr(other, name), name)
     for k in range(3):
-        np.testing.assert_array_equal(people.train.images[k], other.images[k])
+        np.testing.assert_array_equal(people.train.crops.images[k], other.images[k])
 
 
 def test_what_nobody_labelled_stays_unknown(tmp_path: Path) -> None:
     people = gathered(tmp_path, source(coco(tmp_path / "set")))
-    crops = people.train
+    crops = people.train.crops
     assert np.isnan(crops.shares).all() and np.isnan(crops.xyz_m).all()
     assert np.isnan(crops.xy[:, 10]).all() and np.isnan(crops.present[:, 10]).all()
     assert (crops.state[:, 9] == 1).all() and (crops.state[:, 10] == 255).all()
-    batch = batches.make(crops, np.arange(3), people.frame, NONE, seed=0, step=0)
+    batch = batches.make_batch(crops, np.arange(3), people.spec, NO_AUGMENTATION)
     assert batch.labels.occluder.isnan().all()  # nobody said what covers these people
     assert not batch.labels.known[:, 10].any() and batch.labels.known[:, 9].all()
-    pasted = batches.make(
-        crops, np.arange(3), people.frame, Augment(paste=1.0, rotated=0.0), seed=0, step=1
+    pasted = batches.make_batch(
+        crops, np.arange(3), people.spec, Augment(paste=1.0, rotated=0.0), seed=0, step=1
     )
-    told = pasted.labels.occluder
-    assert (told[~told.isnan()] == 1).all() and (~told.isnan()).any()
-    bank = pose_bank(crops, BONES, rows=people.learn.rows, size=SIZE, count=9, seed=0)
+    cover = pasted.labels.occluder
+    assert (cover[~cover.isnan()] == 1).all() and (~cover.isnan()).any()
+    bank = pose_bank(people.train, BONES, size=SIZE, count=9, seed=0)
     assert bank is None  # nobody's pose is whole
 
 
 def test_they_mix_with_ours_by_weight(pairs: Path, tmp_path: Path) -> None:
-    said: list[str] = []
+    notes: list[str] = []
     file = coco(tmp_path / "set")
-    people = gathered(tmp_path, {"dataset": str(pairs)}, source(file, weight=20.0), said=said)
+    people = gathered(tmp_path, {"dataset": str(pairs)}, source(file, weight=20.0), notes=notes)
     assert people.skeleton.name == "coco23"
-    theirs = people.train.xy[-3:]
+    theirs = people.train.crops.xy[-3:]
     assert np.isfinite(theirs[:, :10]).all() and np.isnan(theirs[:, 17:]).all()
-    assert any("coco17 as coco23" in text and "left_big_toe" in text for text in said)
-    drawn = np.concatenate([people.learn.order(0, e, reach=1.0) for e in range(40)])
+    assert any("coco17 converted to coco23" in text and "left_big_toe" in text for text in notes)
+    drawn = np.concatenate([people.train.epoch_order(0, e, max_fraction=1.0) for e in range(40)])
     share = float((drawn >= len(people.train) - 3).mean())
     assert share == pytest.approx(60 / (60 + 32), abs=0.05)
     around = gathered(tmp_path, source(file), {"dataset": str(pairs)})
-    assert around.skeleton.name == "coco17" and around.train.xy.shape[1:] == (17, 2)
+    assert around.skeleton.name == "coco17" and around.train.crops.xy.shape[1:] == (17, 2)
 
 
 def test_a_run_learns_from_both(pairs: Path, tmp_path: Path) -> None:
@@ -135,9 +135,11 @@ def test_a_run_learns_from_both(pairs: Path, tmp_path: Path) -> None:
 def test_our_own_export_keeps_its_labels(pairs: Path, tmp_path: Path) -> None:
     made = export("coco", pairs, tmp_path / "coco")
     people = gathered(tmp_path, {"coco": str(made.annotations), "variants": ["base"]})
-    assert set(people.train.variant.tolist()) == {"base", "clean"}
-    assert len(people.learn) == (people.train.variant == "base").sum() > 0
-    assert np.isfinite(people.train.shares).all() and np.isfinite(people.train.xyz_m).all()
+    assert set(people.train.crops.variant.tolist()) == {"base", "clean"}
+    assert len(people.train) == (people.train.crops.variant == "base").sum() > 0
+    assert (
+        np.isfinite(people.train.crops.shares).all() and np.isfinite(people.train.crops.xyz_m).all()
+    )
 
 
 def changed(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
@@ -181,8 +183,8 @@ def _short(told: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (_far, "image 8.*box lies outside the picture"),
-        (_absurd, "absurdly large.*at most 480"),
+        (_far, "image 8.*box lies outside the image"),
+        (_absurd, "far too large.*at most 480"),
         (_out, "leads out of its folder"),
         (_gone, "no such file"),
         (_huge, "too large"),
@@ -206,15 +208,15 @@ def test_missing_files_and_sets_without_joints(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="no such file"):
         gathered(tmp_path, {"coco": str(tmp_path / "none.json")})
     nothing = [annotation(1, 7, keypoints=[0] * 51, num_keypoints=0)]
-    with pytest.raises(ModelError, match="nobody here has a labelled joint"):
+    with pytest.raises(ModelError, match="nobody has a labelled joint"):
         gathered(tmp_path, source(coco(tmp_path / "empty", annotations=nothing)))
     some = [annotation(1, 7), annotation(2, 8, area=0), annotation(3, 9, bbox=[1, 1, 0, 0]),
             annotation(4, 9, iscrowd=1)]  # fmt: skip
-    said: list[str] = []
-    people = gathered(tmp_path, source(coco(tmp_path / "few", annotations=some)), said=said)
-    assert len(people.learn) == 1
-    assert any("2 x a person without a labelled joint, a box or an area" in s for s in said)
-    assert any("1 x iscrowd region" in s for s in said)
+    notes: list[str] = []
+    people = gathered(tmp_path, source(coco(tmp_path / "few", annotations=some)), notes=notes)
+    assert len(people.train) == 1
+    assert any("2 x a person without a labelled joint, a box or an area" in s for s in notes)
+    assert any("1 x iscrowd region" in s for s in notes)
 
 
 def test_a_picture_that_changed_is_noticed(tmp_path: Path) -> None:
@@ -222,7 +224,7 @@ def test_a_picture_that_changed_is_noticed(tmp_path: Path) -> None:
     before = gathered(tmp_path, source(file))
     assert gathered(tmp_path, source(file)).key == before.key
     (file.parent / "pictures" / "1.jpg").write_bytes(_jpeg(90))
-    with pytest.raises(ModelError, match=r"1\.jpg.*picture changed.*delete"):
+    with pytest.raises(ModelError, match=r"1\.jpg.*image changed.*delete"):
         gathered(tmp_path, source(file))
     again = copy.copy(file)
     people = gathered(tmp_path / "anew", source(again))

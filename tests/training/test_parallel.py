@@ -17,7 +17,7 @@ import torch.distributed as dist
 import transformers
 
 from synthstudio.core.errors import DeviceError, ModelError
-from synthstudio.training import parallel
+from synthstudio.training import devices
 
 CPU = torch.device("cpu")
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
@@ -43,7 +43,7 @@ def test_the_backend_is_that_of_the_runs_device(
         dist, "init_process_group", lambda name, *, timeout: found.extend((name, timeout))
     )
     monkeypatch.setattr(dist, "get_rank", lambda: 1)
-    world = parallel.world(torch.device(kind))
+    world = devices.join_world(torch.device(kind))
     assert (world.rank, world.size) == (1, 2)
     assert found[0] == backend
     assert found[1] > timedelta(hours=2)  # the first one cuts people out meanwhile
@@ -56,17 +56,17 @@ def test_a_gpu_is_the_one_that_is_named_or_that_torchrun_gives(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     monkeypatch.delenv("LOCAL_RANK", raising=False)
-    assert parallel.device("cuda:1") == torch.device("cuda", 1)
-    assert parallel.device("cuda") == parallel.device("auto") == torch.device("cuda", 0)
+    assert devices.get_device("cuda:1") == torch.device("cuda", 1)
+    assert devices.get_device("cuda") == devices.get_device("auto") == torch.device("cuda", 0)
     monkeypatch.setenv("LOCAL_RANK", "3")
-    assert parallel.device("cuda:1") == torch.device("cuda", 3)
+    assert devices.get_device("cuda:1") == torch.device("cuda", 3)
     assert [place.index for place in chosen] == [1, 0, 0, 3]
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:x", "meta", ""])
 def test_devices_that_are_none_are_refused(name: str) -> None:
     with pytest.raises(DeviceError, match=r"device: .*expected auto, cpu, cuda"):
-        parallel.device(name)
+        devices.get_device(name)
 
 
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,22 +77,22 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "set_device", lacks)
     with pytest.raises(DeviceError, match=r"cuda:99 .*invalid device ordinal"):
-        parallel.device("cuda:99")
+        devices.get_device("cuda:99")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(DeviceError, match="no CUDA here"):
-        parallel.device("cuda:0")
+    with pytest.raises(DeviceError, match="CUDA is not available"):
+        devices.get_device("cuda:0")
 
 
 def test_one_process_stops_for_its_first_reason() -> None:
-    assert parallel.agreed([]) == ""
-    assert parallel.agreed(["a", "b"]) == "a"
+    assert devices.agreed([]) == ""
+    assert devices.agreed(["a", "b"]) == "a"
 
 
 def test_a_batch_that_cannot_be_dealt_out_is_refused() -> None:
-    parallel.check_share(8, parallel.World(size=2))
+    devices.check_batch_divides(8, devices.World(size=2))
     for batch, size in ((9, 2), (2, 4)):
         with pytest.raises(ModelError, match=rf"batch: .*multiple of {size}.*got {batch}"):
-            parallel.check_share(batch, parallel.World(size=size))
+            devices.check_batch_divides(batch, devices.World(size=size))
 
 
 STOP = """
@@ -101,7 +101,7 @@ from pathlib import Path
 sys.path.insert(0, {here!r})
 import tiny
 from synthstudio.core.errors import ModelError
-from synthstudio.training import loop, parallel
+from synthstudio.training import loop, devices
 
 rank = int(os.environ["RANK"])
 data, out = Path({data!r}), Path({out!r})
@@ -112,12 +112,12 @@ except ModelError as error:
 else:
     raise AssertionError("9 people of two processes")
 
-judge = loop._judge
-def judged(run, *rest):
-    judge(run, *rest)
-    if rank == 1 and run.place.step == 4:  # one alone finds that nothing improves
+validate = loop._Run.validate_and_checkpoint
+def validated(run):
+    validate(run)
+    if rank == 1 and run.progress.step == 4:  # one alone finds that nothing improves
         run.stop.append("the validation did not improve, says 1")
-loop._judge = judged
+loop._Run.validate_and_checkpoint = validated
 done = tiny.run(tiny.config(data), out, resume=True)
 assert (done.steps, done.finished) == (4, True), (rank, done)
 (out.parent / f"said_{{rank}}").write_text("stopped")
@@ -165,7 +165,7 @@ def test_the_variance_over_all_processes_is_never_below_nothing(
     monkeypatch.setattr(shared, "all_reduce", lambda sums: sums)
     values = torch.full((2, 1, 7, 7), 1319.1)
     assert values.square().mean() - values.mean() ** 2 < 0  # what rounding makes of them
-    norm = parallel._SharedNorm(1, momentum=1.0)
+    norm = devices._SyncBatchNorm(1, momentum=1.0)
     said = norm(values)
     assert norm.running_var is not None and float(norm.running_var) == 0
     assert said.isfinite().all()

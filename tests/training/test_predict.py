@@ -19,24 +19,24 @@ from synthstudio.core.errors import FormatError, ModelError
 from synthstudio.core.images import encode_png
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.inference import boxes, sources, write
-from synthstudio.inference.boxes import boxes_from, own_boxes
-from synthstudio.inference.predict import Person, predict, smoothed
-from synthstudio.inference.sources import Boxes, Picture, open_source
-from synthstudio.models.contract import PoseMaps
+from synthstudio.inference.boxes import boxes_from_file, source_boxes
+from synthstudio.inference.predict import Person, PredictOptions, predict, smoothed
+from synthstudio.inference.sources import Boxes, SourceImage, open_source
+from synthstudio.models.contract import PoseOutputs
 
 SIZE = (96, 72)
 BONES = get_skeleton("coco17")
 
 
 class RedDot(torch.nn.Module):
-    """Answers every joint with the reddest place; says that all but the first are hidden."""
+    """Predictions every joint with the reddest place; says that all but the first are hidden."""
 
     def __init__(self) -> None:
         super().__init__()
         self.scale = torch.nn.Parameter(torch.tensor(1.0))
         self.asked: list[int] = []
 
-    def forward(self, images: torch.Tensor) -> PoseMaps:
+    def forward(self, images: torch.Tensor) -> PoseOutputs:
         self.asked.append(len(images))
         rgb = images.float()
         red = (rgb[:, :1] - rgb[:, 1:].amax(1, keepdim=True)).clamp_min(0)
@@ -49,7 +49,7 @@ class RedDot(torch.nn.Module):
         presence = torch.full((len(images), 17), 5.0)
         presence[:, 16] = -5
         quality = torch.zeros(len(images), 17)
-        return PoseMaps(logits=(logits,), shares=shares, presence=presence, quality=quality)
+        return PoseOutputs(logits=(logits,), shares=shares, presence=presence, quality=quality)
 
 
 def _spotted(at: tuple[float, float], size: tuple[int, int] = (240, 320)) -> np.ndarray:
@@ -58,9 +58,9 @@ def _spotted(at: tuple[float, float], size: tuple[int, int] = (240, 320)) -> np.
     return rgb
 
 
-def _ask(pictures: list[Picture], boxes: Boxes | None = None, **how: Any) -> list[Person]:
-    find = own_boxes if boxes is None else (lambda picture: boxes)
-    return list(predict(RedDot(), pictures, find, size=SIZE, skeleton=BONES, **how))
+def _ask(pictures: list[SourceImage], boxes: Boxes | None = None, **how: Any) -> list[Person]:
+    find = source_boxes if boxes is None else (lambda picture: boxes)
+    return list(predict(RedDot(), pictures, find, PredictOptions(size=SIZE, skeleton=BONES, **how)))
 
 
 @pytest.mark.parametrize("at", [(120.5, 90.5), (40.5, 200.5), (300.5, 30.5)])
@@ -70,12 +70,12 @@ def test_a_marker_comes_back_at_its_place_in_the_picture(
 ) -> None:
     box = np.array([[at[0] - 37, at[1] - 55, 80.0, 100.0]])
     boxes = Boxes(xywh=box, score=np.array([0.8]))
-    one = _ask([Picture(number=3, name="a", rgb=_spotted(at))], boxes, flip=flip)[0]
+    one = _ask([SourceImage(number=3, name="a", rgb=_spotted(at))], boxes, flip=flip)[0]
     assert np.abs(one.xy - at).max() < 2.5  # a cell is 7 px of this picture
     wrong = Boxes(xywh=box + np.array([15, 0, 0, 0]), score=np.ones(1))
-    other = _ask([Picture(number=3, name="a", rgb=_spotted(at))], wrong)[0]
+    other = _ask([SourceImage(number=3, name="a", rgb=_spotted(at))], wrong)[0]
     assert np.abs(other.xy - at).max() < 2.5  # the box moves, the joint does not
-    assert one.sureness == pytest.approx(0.5 * 0.8)
+    assert one.confidence == pytest.approx(0.5 * 0.8)
     assert one.causes == ("visible", *["object"] * 15, "truncated")
 
 
@@ -85,7 +85,7 @@ def test_peaks_are_all_the_places_that_a_joint_may_be_at(flip: bool, tmp_path: P
     for at, red in (((120, 60), 255), ((200, 180), 190)):  # another, paler spot
         cv2.circle(rgb, at, 25, (red, 60, 60), -1)
     rgb = cv2.GaussianBlur(rgb, (0, 0), 12)  # maps of networks have no plateaus
-    picture = Picture(number=0, name="a", rgb=rgb)
+    picture = SourceImage(number=0, name="a", rgb=rgb)
     one = _ask([picture], peaks=4, flip=flip)[0]
     assert one.peaks.shape == (17, 4, 3)
     for peak, at in zip(one.peaks[0], ((120.5, 60.5), (200.5, 180.5)), strict=False):
@@ -102,22 +102,26 @@ def test_peaks_are_all_the_places_that_a_joint_may_be_at(flip: bool, tmp_path: P
 
 def test_crops_are_batched_over_the_edges_of_pictures() -> None:
     net = RedDot()
-    pictures = [Picture(number=k, name=str(k), rgb=_spotted((50.5 + k, 60.5))) for k in range(7)]
-    found = list(predict(net, pictures, own_boxes, size=SIZE, skeleton=BONES, batch=3))
+    pictures = [
+        SourceImage(number=k, name=str(k), rgb=_spotted((50.5 + k, 60.5))) for k in range(7)
+    ]
+    found = list(
+        predict(net, pictures, source_boxes, PredictOptions(size=SIZE, skeleton=BONES, batch=3))
+    )
     assert net.asked == [3, 3, 1]
-    assert [p.picture for p in found] == list(range(7))
+    assert [p.image for p in found] == list(range(7))
     assert np.diff([p.xy[0, 0] for p in found]).min() > -2
 
 
 def test_boxes_that_are_no_place_in_the_picture_are_refused() -> None:
-    picture = Picture(number=0, name="a", rgb=_spotted((50, 50)))
+    picture = SourceImage(number=0, name="a", rgb=_spotted((50, 50)))
     for box in ([400.0, 10, 50, 50], [0.0, 0, 5000, 10]):
-        with pytest.raises(FormatError, match="no place in the picture"):
+        with pytest.raises(FormatError, match="outside the image"):
             _ask([picture], Boxes(xywh=np.array([box]), score=np.ones(1)))
 
 
 def test_measured_boxes_may_be_as_large_as_they_are() -> None:
-    picture = Picture(number=0, name="a", rgb=_spotted((50, 50)))
+    picture = SourceImage(number=0, name="a", rgb=_spotted((50, 50)))
     box = np.array([[-2000.0, -1500, 5000, 4000]])
     assert len(_ask([picture], Boxes(xywh=box, score=np.ones(1), measured=True))) == 1
 
@@ -157,7 +161,7 @@ def test_people_of_a_set_who_are_wholly_outside_are_not_asked_about(
 def test_results_are_what_pycocotools_reads_and_pixel_indices(tmp_path: Path) -> None:
     from pycocotools.coco import COCO
 
-    found = _ask([Picture(number=5, name="a.jpg", rgb=_spotted((120.5, 90.5)))])
+    found = _ask([SourceImage(number=5, name="a.jpg", rgb=_spotted((120.5, 90.5)))])
     facts = {5: {"file_name": "a.jpg", "width": 320, "height": 240}}
     write.write_results(tmp_path, found, facts, BONES)
     base = COCO()
@@ -173,7 +177,7 @@ def test_results_are_what_pycocotools_reads_and_pixel_indices(tmp_path: Path) ->
 
 
 def test_hidden_joints_are_drawn_differently() -> None:
-    picture = Picture(number=0, name="a", rgb=_spotted((120.5, 90.5)))
+    picture = SourceImage(number=0, name="a", rgb=_spotted((120.5, 90.5)))
     one = _ask([picture])[0]
     seen = _with(one, shares=np.tile([1.0, 0, 0, 0], (17, 1)), present=np.ones(17))
     hidden = _with(one, shares=np.tile([0.0, 0, 0, 1], (17, 1)), present=np.ones(17))
@@ -198,7 +202,7 @@ def photos(tmp_path: Path) -> Path:
     (folder / "more").mkdir(parents=True)
     for k, name in enumerate(("b.png", "a.jpg", "more/c.png")):
         Image.fromarray(_spotted((60.5 + 40 * k, 90.5))).save(folder / name)
-    (folder / "notes.txt").write_text("no photo")
+    (folder / "notes.txt").write_text("no photos")
     return folder
 
 
@@ -215,9 +219,9 @@ def test_what_cannot_be_looked_at_is_one_message(tmp_path: Path) -> None:
     (tmp_path / "film.mp4").write_bytes(b"\0" * 2000)
     (tmp_path / "none.mp4").write_bytes(b"")
     for name, message in (
-        ("empty", "no photo"),
-        ("a.txt", "not known"),
-        ("gone.jpg", "nothing of that name"),
+        ("empty", "no photos"),
+        ("a.txt", "unknown kind"),
+        ("gone.jpg", "no such file"),
         ("film.mp4", "no frame"),
         ("none.mp4", "no frame"),
     ):
@@ -250,12 +254,12 @@ def test_a_video_is_smoothed_along_time_and_its_people_are_numbered(tmp_path: Pa
     assert abs(lag) < 0.3
     jerk = [np.abs(np.diff(xy, n=2, axis=0)).mean() for xy in (before, after)]
     assert jerk[1] < 0.6 * jerk[0]
-    single = smoothed(_ask([Picture(number=0, name="a", rgb=_spotted((9, 9)))]), frames=7)
+    single = smoothed(_ask([SourceImage(number=0, name="a", rgb=_spotted((9, 9)))]), frames=7)
     assert single[0].track is None
 
 
 def test_people_of_a_clip_are_who_the_data_set_says_they_are() -> None:
-    shot = _ask([Picture(number=0, name="a", rgb=_spotted((60.5, 100.5)))])[0]
+    shot = _ask([SourceImage(number=0, name="a", rgb=_spotted((60.5, 100.5)))])[0]
     people = []
     for t in range(8):
         for instance, x in ((1, 20.0 + 20 * t), (2, 160.0 - 20 * t)):  # they walk through another
@@ -268,7 +272,7 @@ def test_people_of_a_clip_are_who_the_data_set_says_they_are() -> None:
                     box=box,
                     xy=places,
                     time=t,
-                    picture=t,
+                    image=t,
                     sequence="clip 0",
                 )
             )
@@ -298,14 +302,14 @@ def test_given_boxes_belong_to_photos_by_name_and_to_frames_by_number(
 ) -> None:
     source = open_source(photos)
     file = _coco(tmp_path / "boxes.json", ["b.png", "c.png"], [[1.0, 2, 30, 40], [5.0, 6, 70, 80]])
-    find = boxes_from(file, source)
+    find = boxes_from_file(file, source)
     found = {p.name: find(p).xywh.tolist() for p in source.read()}
     assert found == {"a.jpg": [], "b.png": [[1, 2, 30, 40]], "more/c.png": [[5, 6, 70, 80]]}
     results = tmp_path / "results.json"
     rows = [{"image_id": 2, "bbox": [1, 2, 30, 40], "score": s, "category_id": c}
             for s, c in ((0.9, 1), (0.2, 1), (0.9, 17))]  # fmt: skip
     results.write_text(json.dumps(rows))
-    find = boxes_from(results, source, least=0.5)
+    find = boxes_from_file(results, source, min_score=0.5)
     assert [find(p).score.tolist() for p in source.read()] == [[], [], [0.9]]
 
 
@@ -314,7 +318,7 @@ def test_a_coco_file_is_a_source_with_its_own_boxes(photos: Path) -> None:
         photos / "people.json", ["a.jpg", "more/c.png"], [[1.0, 2, 30, 40], [9.0, 9, 5, 5]]
     )
     got = [
-        (p.name, own_boxes(p).xywh.tolist(), own_boxes(p).instance)
+        (p.name, source_boxes(p).xywh.tolist(), source_boxes(p).instance)
         for p in open_source(path).read()
     ]
     assert got == [("a.jpg", [[1, 2, 30, 40]], (10,)), ("more/c.png", [[9, 9, 5, 5]], (11,))]
@@ -332,7 +336,7 @@ def test_bad_boxes_are_told_with_their_entry(
     path = tmp_path / "r.json"
     path.write_text(json.dumps([{"image_id": 0, **entry}]))
     with pytest.raises(FormatError, match="entry 0"):
-        boxes_from(path, open_source(photos))
+        boxes_from_file(path, open_source(photos))
 
 
 @pytest.fixture(scope="module")
@@ -365,14 +369,14 @@ def detectors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, st
 def test_a_detector_of_transformers_finds_boxes_inside_the_picture(
     detectors: dict[str, str],
 ) -> None:
-    picture = Picture(number=0, name="a", rgb=_spotted((50, 50)))
-    detector = boxes.Detector(detectors["people"], device=torch.device("cpu"), least=0.0)
+    picture = SourceImage(number=0, name="a", rgb=_spotted((50, 50)))
+    detector = boxes.Detector(detectors["people"], device=torch.device("cpu"), min_score=0.0)
     found = detector(picture)
     assert 0 < len(found) <= 12
     assert (found.xywh[:, :2] >= 0).all()
     assert (found.xywh[:, :2] + found.xywh[:, 2:] <= [320, 240]).all()
     assert (np.diff(found.score) <= 0).all()
-    none = boxes.Detector(detectors["people"], device=torch.device("cpu"), least=1.0)
+    none = boxes.Detector(detectors["people"], device=torch.device("cpu"), min_score=1.0)
     assert len(none(picture)) == 0
 
 

@@ -21,20 +21,21 @@ from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.inference import write
-from synthstudio.inference.boxes import own_boxes
-from synthstudio.inference.predict import Person, predict
+from synthstudio.inference.boxes import source_boxes
+from synthstudio.inference.predict import Person, PredictOptions, predict
 from synthstudio.inference.sources import open_source
 from synthstudio.models.blocks.bank import PoseBank
-from synthstudio.models.contract import PoseMaps
+from synthstudio.models.contract import PoseOutputs
 from synthstudio.review.risk.predictions import iter_predictions, prediction_layers
 from synthstudio.review.risk.scores import models_of
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import dataset_key, default_url, open_store
-from synthstudio.training import batches, checkpoint, networks
+from synthstudio.training import checkpoint, networks
 from synthstudio.training import config as configs
-from synthstudio.training.augment import NONE
-from synthstudio.training.batches import Frame
-from synthstudio.training.crops import take
+from synthstudio.training.config import NO_AUGMENTATION
+from synthstudio.training.data import batches
+from synthstudio.training.data.batches import InputSpec
+from synthstudio.training.data.crops import crop_dataset
 
 app = typer.Typer()
 app.command()(commands.predict)
@@ -60,7 +61,7 @@ def _weights(path: Path, *, block: str = "orn", skeleton: str = "coco23") -> Pat
     }
     config, own = configs.parse(told), get_skeleton(skeleton)
     bank = PoseBank(torch.rand(6, len(own.joints), 2)) if block == "orn" else None
-    net = networks.build(config.network, own, bank=bank)
+    net = networks.build_network(config.network, own, bank=bank)
     checkpoint.save_weights(path, net, config, skeleton=own, note="untrained")
     return path
 
@@ -149,10 +150,10 @@ def test_predictions_become_a_layer_of_the_review(
 
 def test_the_network_sees_what_it_saw_in_training(pairs: Path, tmp_path: Path) -> None:
     size, skeleton = (48, 36), get_skeleton("coco23")
-    taken = take(pairs, size=size, cache=tmp_path, progress=lambda done, total: None)
-    frame = Frame(size=size, cells=(12, 9), skeleton=skeleton)
+    taken = crop_dataset(pairs, size=size, cache=tmp_path, progress=lambda done, total: None)
+    frame = InputSpec(size=size, cells=(12, 9), skeleton=skeleton)
     rows = np.arange(len(taken.crops))
-    learnt = batches.make(taken.crops, rows, frame, NONE, seed=0, step=0).images
+    learnt = batches.make_batch(taken.crops, rows, frame, NO_AUGMENTATION).images
     seen: list[torch.Tensor] = []
 
     class Watch(torch.nn.Module):
@@ -160,14 +161,19 @@ def test_the_network_sees_what_it_saw_in_training(pairs: Path, tmp_path: Path) -
             super().__init__()
             self.one = torch.nn.Parameter(torch.ones(1))
 
-        def forward(self, images: torch.Tensor) -> PoseMaps:
+        def forward(self, images: torch.Tensor) -> PoseOutputs:
             seen.append(images)
-            return PoseMaps(logits=(torch.zeros(len(images), 23, 12, 9),))
+            return PoseOutputs(logits=(torch.zeros(len(images), 23, 12, 9),))
 
     asked = list(
-        predict(Watch(), open_source(pairs).read(), own_boxes, size=size, skeleton=skeleton)
+        predict(
+            Watch(),
+            open_source(pairs).read(),
+            source_boxes,
+            PredictOptions(size=size, skeleton=skeleton),
+        )
     )
-    who = {(p.picture, p.instance): k for k, p in enumerate(asked)}
+    who = {(p.image, p.instance): k for k, p in enumerate(asked)}
     order = [who[f, i] for f, i in zip(taken.crops.frame, taken.crops.instance, strict=True)]
     apart = (torch.cat(seen)[order].float() - learnt.float()).abs()
     assert apart.mean() < 0.5
@@ -183,7 +189,7 @@ def test_the_model_disagrees_where_its_answers_are_wrong_and_only_there(
     moved = dataclasses.replace(people[2], xy=people[2].xy + np.array([40.0, 25.0]))
     with closing(open_store(default_url(tmp_path))) as store:
         rows = [moved if k == 2 else p for k, p in enumerate(people)]
-        write.put_layer(store, dataset, "m", rows, skeleton)
+        write.store_predictions(store, dataset, "m", rows, skeleton)
         found = models_of(store, people_table(dataset)).disagreement
     assert np.argmax(found) == 2
     assert found[2] > 5 * max(np.delete(found, 2).max(), 1e-3)
@@ -192,7 +198,7 @@ def test_the_model_disagrees_where_its_answers_are_wrong_and_only_there(
 def _truth(row: dict[str, Any]) -> Person:
     nan = np.full(23, np.nan)
     return Person(
-        picture=row["frame_index"],
+        image=row["frame_index"],
         name="",
         instance=row["instance"],
         box_score=1.0,
@@ -210,7 +216,7 @@ def test_layers_need_the_sets_own_joints_and_people(
 ) -> None:
     other = _weights(tmp_path / "coco17.safetensors", skeleton="coco17")
     url = default_url(tmp_path)
-    with pytest.raises(ModelError, match="other joints"):
+    with pytest.raises(ModelError, match="another skeleton"):
         run("predict", other, pairs, "--out", tmp_path / "o", "--into", url, "--json")
     assert not (tmp_path / "o").exists()
     boxes = tmp_path / "b.json"
@@ -231,8 +237,8 @@ def test_layers_need_the_sets_own_joints_and_people(
     )
     assert refused.exit_code == 2
     nobody = dataclasses.replace(_truth(next(Dataset(pairs).iter_instances())), instance=None)
-    with closing(open_store(url)) as store, pytest.raises(ModelError, match="which of the data"):
-        write.put_layer(store, Dataset(pairs), "m", [nobody], get_skeleton("coco23"))
+    with closing(open_store(url)) as store, pytest.raises(ModelError, match="none of the data"):
+        write.store_predictions(store, Dataset(pairs), "m", [nobody], get_skeleton("coco23"))
 
 
 def test_boxes_of_other_pictures_are_told(weights: Path, tmp_path: Path) -> None:

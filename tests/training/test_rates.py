@@ -14,9 +14,10 @@ import torch
 import transformers
 
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.training import checkpoint, data, loop, networks, parallel, rates
+from synthstudio.training import checkpoint, devices, loop, networks, optimization
 from synthstudio.training.config import Config, Network
-from synthstudio.training.crops import Crops
+from synthstudio.training.data import sources
+from synthstudio.training.data.crops import Crops
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def config(pretrained: str, **changes: object) -> Config:
 
 
 def built(settings: Config) -> torch.nn.Module:
-    return networks.build(settings.network, get_skeleton("coco17"), bank=None)
+    return networks.build_network(settings.network, get_skeleton("coco17"), bank=None)
 
 
 def test_a_frozen_backbone_keeps_the_statistics_of_its_norms(backbones: dict[str, str]) -> None:
@@ -56,11 +57,11 @@ def test_a_frozen_backbone_keeps_the_statistics_of_its_norms(backbones: dict[str
     before = {k: v.clone() for k, v in net.features.state_dict().items()}
     assert any(k.endswith("running_mean") for k in before)
     images = torch.rand(4, 3, 48, 32)
-    rates.awake(net, settings, 0)
+    optimization.set_backbone_trainable(net, settings, 0)
     net(images)
     assert all(torch.equal(v, before[k]) for k, v in net.features.state_dict().items())
     assert net.block.training and not any(p.requires_grad for p in net.features.parameters())
-    rates.awake(net, settings, 1)  # from here on it learns
+    optimization.set_backbone_trainable(net, settings, 1)  # from here on it learns
     net(images)
     assert all(p.requires_grad for p in net.features.parameters())
     means = [k for k in before if k.endswith("running_mean")]
@@ -71,7 +72,7 @@ def test_layers_decay_from_the_backbones_own_top(backbones: dict[str, str]) -> N
     settings = config(backbones["vitpose"], backbone_rate=0.5, layer_decay=0.5)
     net = built(settings)
     net.block.deep = torch.nn.ModuleList(torch.nn.Linear(1, 1) for _ in range(9))
-    each = {n: rates.rate_of(n, net, settings) for n, _ in net.named_parameters()}
+    each = {n: optimization.lr_scale(n, net, settings) for n, _ in net.named_parameters()}
     blocks = [r for n, r in each.items() if n.startswith("block.")]
     assert blocks and set(blocks) == {1.0}
     for layer, rate in ((0, 0.125), (1, 0.25), (2, 0.5)):
@@ -102,11 +103,11 @@ def test_a_checkpoint_needs_no_pretrained_weights(
         assert torch.equal(again(images).maps, net(images).maps)
 
 
-def people(fractions: np.ndarray) -> data.Chosen:
+def people(fractions: np.ndarray) -> sources.CropSubset:
     """Return people of whom only the occluded fraction is known."""
     crops = dataclasses.make_dataclass("Some", ["fraction"])(fractions.astype(np.float32))
     rows = np.arange(len(fractions))
-    return data.Chosen(crops=crops, rows=rows, weight=np.ones(len(rows)))  # type: ignore[arg-type]
+    return sources.CropSubset(crops=crops, rows=rows, weight=np.ones(len(rows)))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("curriculum", [0.0, 0.5, 1.0])
@@ -116,11 +117,11 @@ def test_a_pass_sees_everybody_it_lets_in_equally_often(curriculum: float) -> No
     a_pass, passes = 4, 6
     total, before = a_pass * passes, 0
     for epoch in range(passes):
-        reach = loop._reach(settings, (epoch + 1) * a_pass, total)
-        order = chosen.order(0, epoch, reach=reach)
+        reach = loop.curriculum_fraction(settings, (epoch + 1) * a_pass, total)
+        order = chosen.epoch_order(0, epoch, max_fraction=reach)
         rows = np.concatenate(
             [
-                loop._rows(settings, order, step, part, parallel.World())
+                loop.batch_rows(settings, order, step, part, devices.World())
                 for step in range(a_pass)
                 for part in range(2)
             ]
@@ -133,7 +134,9 @@ def test_a_pass_sees_everybody_it_lets_in_equally_often(curriculum: float) -> No
         before = int(let_in.sum())
     assert before == 64
     if curriculum:
-        first = chosen.order(0, 0, reach=loop._reach(settings, a_pass, total))
+        first = chosen.epoch_order(
+            0, 0, max_fraction=loop.curriculum_fraction(settings, a_pass, total)
+        )
         assert len(first) < 64
 
 
@@ -141,15 +144,15 @@ def test_a_run_with_a_curriculum_goes_through_its_passes(
     pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows: list[np.ndarray] = []
-    made = loop.batches.make
+    made = loop.batches.make_batch
 
     def noted(crops: Crops, which: np.ndarray, *rest: Any, **options: Any) -> Any:
         rows.append(which)
         return made(crops, which, *rest, **options)
 
-    monkeypatch.setattr(loop.batches, "make", noted)
+    monkeypatch.setattr(loop.batches, "make_batch", noted)
     settings = tiny.config(
-        pairs, curriculum=1.0, batch=4, steps=8, validate_on=[], losses={"agreement": 0.0}
+        pairs, curriculum=1.0, batch=4, steps=8, val=[], losses={"agreement": 0.0}
     )
     tiny.run(settings, tmp_path / "run")
     assert len(rows) == 8
@@ -161,9 +164,9 @@ def test_a_run_with_a_curriculum_goes_through_its_passes(
 
 def test_one_pass_with_a_curriculum_lets_everybody_in() -> None:
     settings = tiny.config(Path("x"), curriculum=0.5)
-    assert loop._reach(settings, 12, 12) == 1.0
+    assert loop.curriculum_fraction(settings, 12, 12) == 1.0
 
 
 def test_network_fields_are_kept_apart() -> None:
-    assert networks.told_backbone(built(tiny.config(Path("x")))) == ""
+    assert networks.describe_backbone(built(tiny.config(Path("x")))) == ""
     assert Network().pretrained == ""

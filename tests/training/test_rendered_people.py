@@ -17,10 +17,10 @@ from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.sampling.choose import split_of
 from synthstudio.recipe.schema.load import load, parse
-from synthstudio.training import data
 from synthstudio.training.config import Source
-from synthstudio.training.crops import Crops, take
-from synthstudio.training.rendered import Rendered
+from synthstudio.training.data import sources
+from synthstudio.training.data.crops import Crops, crop_dataset
+from synthstudio.training.data.rendered import RenderedPeople
 
 SIZE = (48, 36)
 
@@ -32,9 +32,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def opened(scene: Path, *, workers: int = 1, **more: Any) -> Rendered:
+def opened(scene: Path, *, workers: int = 1, **more: Any) -> RenderedPeople:
     source = Source(recipe=str(scene), **({"moments": 3, "renew": 2} | more))
-    return Rendered(source, splits=source.splits or ("train",), size=SIZE, workers=workers)
+    return RenderedPeople(source, splits=source.splits or ("train",), size=SIZE, workers=workers)
 
 
 def same(a: Crops, b: Crops, rows: np.ndarray) -> None:
@@ -54,13 +54,13 @@ def test_a_window_is_what_a_data_set_of_its_frames_holds(scene: Path, tmp_path: 
     frames = 2 * (numbers[4] + 1)
     settings = prepare(parse(recipe(frames)), assets=tmp_path, device="cpu")
     generate(settings, tmp_path / "set", workers=1)
-    stored = take(
+    stored = crop_dataset(
         tmp_path / "set", size=SIZE, cache=tmp_path / "cache", progress=lambda done, total: None
     ).crops
     people = opened(scene, workers=2)
     try:
         for epoch in (0, 1):
-            window = people.window(epoch)
+            window = people.of_epoch(epoch)
             mine = numbers[2 * epoch : 2 * epoch + 3]
             rows = np.flatnonzero(np.isin(stored.frame // 2, mine))
             same(window, stored, rows)
@@ -72,7 +72,7 @@ def test_a_window_is_what_a_data_set_of_its_frames_holds(scene: Path, tmp_path: 
         # Another window: other people, and one without what came before it.
         late = opened(scene)
         try:
-            same(late.window(1), window, np.arange(len(window)))
+            same(late.of_epoch(1), window, np.arange(len(window)))
         finally:
             late.close()
     finally:
@@ -82,9 +82,9 @@ def test_a_window_is_what_a_data_set_of_its_frames_holds(scene: Path, tmp_path: 
 
 def test_a_run_in_pieces_ends_as_an_unbroken_one(scene: Path, tmp_path: Path) -> None:
     train = [{"recipe": str(scene), "moments": 2, "renew": 1, "variants": ["base"]}]
-    judge = [{"recipe": str(scene), "moments": 1, "splits": ["test"]}]
+    val = [{"recipe": str(scene), "moments": 1, "splits": ["test"]}]
     config = tiny.config(
-        Path("x"), train=train, validate_on=judge, steps=4, batch=4, losses={"agreement": 0.0}
+        Path("x"), train=train, val=val, steps=4, batch=4, losses={"agreement": 0.0}
     )
     done = tiny.run(config, tmp_path / "whole")
     assert done.finished and done.epochs == 4  # four people a pass: each has its own window
@@ -98,12 +98,12 @@ def test_a_run_in_pieces_ends_as_an_unbroken_one(scene: Path, tmp_path: Path) ->
 
 def test_passes_show_other_people(scene: Path, tmp_path: Path) -> None:
     config = tiny.config(
-        Path("x"), train=[{"recipe": str(scene), "moments": 2, "renew": 1}], validate_on=[]
+        Path("x"), train=[{"recipe": str(scene), "moments": 2, "renew": 1}], val=[]
     )
-    people = data.gather(config, cache=tmp_path, say=lambda text: None)
+    people = sources.load_data(config, cache=tmp_path, say=lambda text: None)
     try:
-        first, second = people.at(0).crops, people.at(1).crops
-        assert people.at(0) is people.learn
+        first, second = people.of_epoch(0).crops, people.of_epoch(1).crops
+        assert people.of_epoch(0) is people.train
         half = len(first) // 2
         np.testing.assert_array_equal(first.xy[half:], second.xy[:half])  # the moment that stayed
         assert not np.array_equal(first.xy[:half], second.xy[half:])
@@ -112,14 +112,14 @@ def test_passes_show_other_people(scene: Path, tmp_path: Path) -> None:
 
 
 def test_refusals(scene: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no moments to take"):
+    with pytest.raises(ModelError, match="no moments to use"):
         opened(scene, splits=("nowhere",))
     with pytest.raises(SynthStudioError, match="no recipe there"):
         opened(tmp_path / "none.yaml")
     narrow = recipe(4) | {"holdout": {"poses": ["no_such_pose"]}}
     path = tmp_path / "wrong.yaml"
     path.write_text(yaml.safe_dump(narrow))
-    config = tiny.config(Path("x"), train=[{"recipe": str(path), "moments": 1}], validate_on=[])
+    config = tiny.config(Path("x"), train=[{"recipe": str(path), "moments": 1}], val=[])
     with pytest.raises(SynthStudioError, match=r"frame \d+.*no_such_pose"):
-        data.gather(config, cache=tmp_path, say=lambda text: None)
+        sources.load_data(config, cache=tmp_path, say=lambda text: None)
     assert "rendering" not in [t.name for t in threading.enumerate()]

@@ -8,9 +8,9 @@ import torch
 from synthstudio.core.skeleton import SKELETONS, Skeleton, get_skeleton
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseNet
-from synthstudio.training import checkpoint, config, starting
+from synthstudio.training import checkpoint, config
 from synthstudio.training.config import Config, Network
-from synthstudio.training.networks import build
+from synthstudio.training.networks import build_network
 
 COCO, BODY = SKELETONS["coco17"], get_skeleton("body12")
 FACE = 5
@@ -20,7 +20,7 @@ def network(skeleton: Skeleton, *, block: str, poses: int = 0, seed: int = 0) ->
     torch.manual_seed(seed)
     bank = PoseBank(torch.rand(poses, len(skeleton.joints), 2)) if poses else None
     small = Network(block=block, size=(48, 36), widths=(8, 12), width=16)
-    net = build(small, skeleton, bank=bank)
+    net = build_network(small, skeleton, bank=bank)
     for tensor in net.state_dict().values():
         if tensor.dtype.is_floating_point and tensor.ndim:
             tensor.add_(0.1 * torch.rand_like(tensor))  # the refiner's last layer begins at 0
@@ -40,8 +40,8 @@ def saved(net: PoseNet, skeleton: Skeleton, path: Path) -> Path:
 def test_every_tensor_with_a_part_for_each_joint_has_a_layout(block: str, poses: int) -> None:
     a, b = (network(skeleton, block=block, poses=poses).state_dict() for skeleton in (COCO, BODY))
     differ = {name for name in a if a[name].shape != b[name].shape}
-    bank = {starting.POSES} if poses else set()
-    assert differ == (set(starting.LAYOUTS) & set(a)) | bank
+    bank = {checkpoint.POSES} if poses else set()
+    assert differ == (set(checkpoint.JOINT_AXES) & set(a)) | bank
 
 
 @pytest.mark.parametrize("block", ["kpe", "orn"])
@@ -51,7 +51,7 @@ def test_the_common_joints_are_answered_as_before(block: str, tmp_path: Path) ->
     with torch.inference_mode():
         before, other = whole(images).logits[0][:, FACE:], fewer(images).logits[0]
         assert not torch.allclose(before, other, atol=1e-3)
-        text = starting.start(
+        text = checkpoint.initialize(
             fewer, saved(whole, COCO, tmp_path / "w.safetensors"), skeleton=BODY, poses=0
         )
         after = fewer(images).logits[0]
@@ -64,7 +64,7 @@ def test_the_common_joints_are_answered_as_before(block: str, tmp_path: Path) ->
 def test_the_refiner_reads_each_joint_from_its_own_map(poses: int, tmp_path: Path) -> None:
     whole = network(COCO, block="orn", poses=poses)
     fewer = network(BODY, block="orn", poses=poses, seed=1)
-    starting.start(
+    checkpoint.initialize(
         fewer, saved(whole, COCO, tmp_path / "w.safetensors"), skeleton=BODY, poses=poses
     )
     name = "block.refiner.maps.weight"
@@ -78,7 +78,7 @@ def test_the_refiner_reads_each_joint_from_its_own_map(poses: int, tmp_path: Pat
 def test_joints_that_the_file_does_not_know_stay_as_they_were(tmp_path: Path) -> None:
     fewer, whole = network(BODY, block="kpe"), network(COCO, block="kpe", seed=1)
     before = whole.state_dict()["block.maps.weight"].clone()
-    text = starting.start(
+    text = checkpoint.initialize(
         whole, saved(fewer, BODY, tmp_path / "w.safetensors"), skeleton=COCO, poses=0
     )
     after = whole.state_dict()["block.maps.weight"]
@@ -90,22 +90,24 @@ def test_joints_that_the_file_does_not_know_stay_as_they_were(tmp_path: Path) ->
 def test_the_bank_keeps_its_poses_and_is_filled_up(tmp_path: Path) -> None:
     whole = network(COCO, block="orn", poses=6)
     fewer = network(BODY, block="orn", poses=2, seed=1)
-    own = fewer.state_dict()[starting.POSES].clone()
+    own = fewer.state_dict()[checkpoint.POSES].clone()
     path = saved(whole, COCO, tmp_path / "w.safetensors")
-    starting.start(fewer, path, skeleton=BODY, poses=5)
-    found = fewer.state_dict()[starting.POSES]
+    checkpoint.initialize(fewer, path, skeleton=BODY, poses=5)
+    found = fewer.state_dict()[checkpoint.POSES]
     assert found.shape == (5, 12, 2) and torch.equal(found[:2], own)
-    assert torch.equal(found[2:], whole.state_dict()[starting.POSES][:3, FACE:])
-    starting.start(fewer, path, skeleton=BODY, poses=5)  # full: nothing is added
-    assert torch.equal(fewer.state_dict()[starting.POSES], found)
+    assert torch.equal(found[2:], whole.state_dict()[checkpoint.POSES][:3, FACE:])
+    checkpoint.initialize(fewer, path, skeleton=BODY, poses=5)  # full: nothing is added
+    assert torch.equal(fewer.state_dict()[checkpoint.POSES], found)
 
 
 def test_a_joint_that_poses_lack_lies_outside_and_takes_no_part(tmp_path: Path) -> None:
     fewer = network(BODY, block="orn", poses=6)
     whole = network(COCO, block="orn", poses=1, seed=1)
-    starting.start(whole, saved(fewer, BODY, tmp_path / "w.safetensors"), skeleton=COCO, poses=7)
-    found = whole.state_dict()[starting.POSES]
-    assert (found[1:, :FACE] == starting.OUTSIDE).all() and (found[:, FACE:] >= 0).all()
+    checkpoint.initialize(
+        whole, saved(fewer, BODY, tmp_path / "w.safetensors"), skeleton=COCO, poses=7
+    )
+    found = whole.state_dict()[checkpoint.POSES]
+    assert (found[1:, :FACE] == checkpoint.OUTSIDE).all() and (found[:, FACE:] >= 0).all()
     with torch.inference_mode():
         assert torch.isfinite(whole(torch.rand(1, 3, 48, 36)).logits[-1]).all()
 
@@ -118,7 +120,9 @@ def test_a_file_that_lacks_joints_gives_no_places_in_3d(lacks: bool, tmp_path: P
         poses = of.get_buffer("block.bank.poses")
         places = torch.rand(len(poses), len(skeleton.joints), 3)
         of.get_submodule("block").bank = PoseBank(poses, places)
-    starting.start(net, saved(other, theirs, tmp_path / "w.safetensors"), skeleton=ours, poses=6)
+    checkpoint.initialize(
+        net, saved(other, theirs, tmp_path / "w.safetensors"), skeleton=ours, poses=6
+    )
     bank = net.get_submodule("block.bank")
     assert isinstance(bank, PoseBank) and len(bank.poses) == 6
     if lacks:  # a place of (-1, -1, -1) metres would be mixed into what is said of the joint
@@ -129,8 +133,10 @@ def test_a_file_that_lacks_joints_gives_no_places_in_3d(lacks: bool, tmp_path: P
 
 def test_a_network_of_another_width_keeps_what_does_not_fit(tmp_path: Path) -> None:
     whole = network(COCO, block="kpe")
-    other = build(Network(block="kpe", size=(48, 36), widths=(8, 12), width=24), BODY, bank=None)
+    other = build_network(
+        Network(block="kpe", size=(48, 36), widths=(8, 12), width=24), BODY, bank=None
+    )
     before = other.state_dict()["block.maps.weight"].clone()
     path = saved(whole, COCO, tmp_path / "w.safetensors")
-    assert "of another shape" in starting.start(other, path, skeleton=BODY, poses=0)
+    assert "of another shape" in checkpoint.initialize(other, path, skeleton=BODY, poses=0)
     assert torch.equal(other.state_dict()["block.maps.weight"], before)

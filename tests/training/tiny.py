@@ -19,7 +19,7 @@ def config(data: Path, **changes: Any) -> Config:
     network = {"size": [48, 36], "widths": [8, 12], "width": 16, "bank": 8}
     fields = {
         "train": [{"dataset": str(data), "variants": ["base"]}],
-        "validate_on": [{"dataset": str(data)}],
+        "val": [{"dataset": str(data)}],
         "network": network | changes.pop("network", {}),
         "batch": 8,
         "epochs": 99,
@@ -27,7 +27,7 @@ def config(data: Path, **changes: Any) -> Config:
         "device": "cpu",
         "losses": {"agreement": 0.5} | changes.pop("losses", {}),
         "save_every": 2,
-        "rate": 5e-3,
+        "lr": 5e-3,
     }
     return configs.parse(fields | changes)
 

@@ -1,1 +1,1 @@
-"""Backbones: a picture in, one feature map out."""
+"""Backbones: an image in, one feature map out."""

@@ -1,6 +1,6 @@
 """Backbones: images (B, 3, H, W) to one feature map (B, C, h', w'). `channels` says C.
 
-Blocks plug in after anything that does so. Pretrained backbones come from `transformers`.
+Blocks plug in after any such module. Pretrained backbones come from `transformers`.
 """
 
 from __future__ import annotations
@@ -18,16 +18,15 @@ if TYPE_CHECKING:
 
 
 class ConvPyramid(nn.Module):
-    """A small convolutional network whose deep, coarse maps flow back into the fine one.
+    """A small feature pyramid network (FPN, Lin et al. 2017).
 
     Strides 4, 8, 16, ... with `widths` channels and `depth` residual blocks each; laterals and a
-    top-down sum as in FPN (Lin et al. 2017); the answer has stride 4 and `channels` channels.
+    top-down sum; the output has stride 4 and `channels` channels.
     """
 
     def __init__(
         self, *, widths: Sequence[int] = (24, 48, 96), channels: int = 48, depth: int = 1
     ) -> None:
-        """Make the network; `widths[0]` also is the stem's."""
         super().__init__()
         self.channels = channels
         self.stem = conv(3, widths[0], stride=2)
@@ -41,7 +40,6 @@ class ConvPyramid(nn.Module):
         self.smooth = conv(channels, channels)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return (B, channels, H/4, W/4)."""
         levels, x = [], self.stem(images)
         for step in self.steps:
             x = step(x)
@@ -50,29 +48,29 @@ class ConvPyramid(nn.Module):
         for level, lateral in zip(levels[-2::-1], list(self.laterals)[-2::-1], strict=True):
             side = lateral(level)
             top = side + resize(top, side.shape[-2:])
-        answer: Tensor = self.smooth(top)
-        return answer
+        smoothed: Tensor = self.smooth(top)
+        return smoothed
 
 
 class HuggingFaceFeatures(nn.Module):
-    """A `transformers` AutoBackbone: its feature maps, side by side at the finest one's size."""
+    """A `transformers` AutoBackbone: its feature maps, concatenated at the finest one's size.
+
+    `frozen`: its weights get no gradient and its norms keep their statistics.
+    """
 
     def __init__(self, backbone: Any, *, frozen: bool = False) -> None:
-        """Wrap it. `frozen`: its weights get no gradient and its norms keep their statistics."""
         super().__init__()
         self.backbone, self.frozen = backbone, frozen
         self.channels = sum(int(c) for c in backbone.channels)
         _freeze(self, frozen)
 
     def train(self, mode: bool = True) -> HuggingFaceFeatures:
-        """Set training mode; a frozen backbone stays in evaluation mode."""
         super().train(mode)
         if self.frozen:
             self.backbone.eval()
         return self
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return (B, channels, h', w')."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             maps = self.backbone(images).feature_maps
         size = maps[0].shape[-2:]
@@ -80,10 +78,9 @@ class HuggingFaceFeatures(nn.Module):
 
 
 class VitPoseFeatures(nn.Module):
-    """The backbone of a `VitPoseForPoseEstimation`; its own head is left out."""
+    """The backbone of a `VitPoseForPoseEstimation` without its head; `frozen` as above."""
 
     def __init__(self, model: Any, *, frozen: bool = False) -> None:
-        """Wrap it. `frozen` as in HuggingFaceFeatures."""
         super().__init__()
         self.backbone, self.frozen = model.backbone, frozen
         config = model.config.backbone_config
@@ -94,14 +91,13 @@ class VitPoseFeatures(nn.Module):
         _freeze(self, frozen)
 
     def train(self, mode: bool = True) -> VitPoseFeatures:
-        """Set training mode; a frozen backbone stays in evaluation mode."""
         super().train(mode)
         if self.frozen:
             self.backbone.eval()
         return self
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return (B, channels, H/16, W/16); ModelError for images of another size."""
+        """Features (B, channels, H/16, W/16); ModelError for images of another size."""
         if tuple(images.shape[-2:]) != self.image_size:
             raise ModelError(
                 "the images do not fit the backbone",

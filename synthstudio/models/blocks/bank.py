@@ -1,9 +1,8 @@
-"""A bank of poses: where a joint may be, given how well whole poses fit the other joints' maps.
+"""A pose bank: where a joint may be, given how well known poses fit the other joints' maps.
 
-Method and constants: a decoder that needs no training, worth 5 to 7 points of PCK on hidden
-joints in the project's first trial; here also differentiable, as a layer of ORN. It is attention
-over bodies instead of pixels: the maps of all joints are the query, poses the keys, and their
-joints' places the values.
+Attention over poses instead of pixels: the maps of all joints are the query, poses the keys, and
+their joints' positions the values. It needs no training, and is differentiable, so it is also a
+layer of ORN.
 """
 
 from __future__ import annotations
@@ -17,15 +16,15 @@ from synthstudio.core.errors import ModelError
 from synthstudio.models.heatmaps import blur
 
 FACTOR = 0.6
-"""How much a joint's log-map counts: maps of neighbouring joints are not independent."""
+"""Factor on each joint's log-map: maps of neighbouring joints are not independent."""
 FLOOR = 0.03
-"""The share of an even map mixed in, so that one joint in the wrong place forbids no pose."""
+"""Share of a uniform map mixed in, so that one misplaced joint rules out no pose."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attended:
-    """What a bank says. `maps` (B, J, h, w) sum to one; `weights` (B, N): of the poses, for all
-    joints together; `xyz` (B, J, 3): the weighted root-relative places, None without 3D."""
+    """`maps` (B, J, h, w) sum to one each; `weights` (B, N) of the poses, for all joints together;
+    `xyz` (B, J, 3): the weighted root-relative 3D joints, or None."""
 
     maps: Tensor
     weights: Tensor
@@ -35,7 +34,7 @@ class Attended:
 class PoseBank(nn.Module):
     """Known poses, in units of the crop: x and y from 0 to 1 across it.
 
-    `poses` (N, J, 2); one outside the crop takes no part for that joint. `xyz_m` (N, J, 3):
+    `poses` (N, J, 2); a joint outside the crop takes no part. `xyz_m` (N, J, 3):
     the same poses in 3D, relative to the root, in metres, camera axes.
     """
 
@@ -43,7 +42,6 @@ class PoseBank(nn.Module):
     xyz_m: Tensor | None
 
     def __init__(self, poses: Tensor, xyz_m: Tensor | None = None) -> None:
-        """Keep the poses as buffers: they go with the checkpoint. ModelError for wrong shapes."""
         super().__init__()
         if poses.ndim != 3 or poses.shape[-1] != 2 or not len(poses):
             raise ModelError(
@@ -65,21 +63,21 @@ class PoseBank(nn.Module):
     def forward(self, maps: Tensor, trust: Tensor | None = None) -> Attended:
         """Attend to the poses that `maps` (B, J, h, w) support.
 
-        `trust` (B, J): how much each joint's evidence counts, 1 without. A joint's own map never
-        speaks for itself: its second map comes from the others'. Always in float32.
+        `trust` (B, J): the weight of each joint's evidence, by default 1. A joint's own map does
+        not affect its new map, which comes from the others'. Always in float32.
         """
         with torch.autocast(maps.device.type, enabled=False):
             return self._attend(maps.float(), None if trust is None else trust.float())
 
     def _attend(self, maps: Tensor, trust: Tensor | None) -> Attended:
         b, joints, h, w = maps.shape
-        even = 1 / (h * w)
-        soft = (1 - FLOOR) * blur(maps, 1.5) + FLOOR * even
+        uniform = 1 / (h * w)
+        soft = (1 - FLOOR) * blur(maps, 1.5) + FLOOR * uniform
         logs = FACTOR * soft.clamp_min(1e-9).log().flatten(2)  # (B, J, h*w)
         if trust is not None:
             logs = logs * trust[..., None]
-        # One cell more, for joints outside the crop: it fits no better than the worst, and is told
-        # nothing.
+        # One more cell for joints outside the crop: it fits as the worst cell does, and its mass is
+        # dropped.
         logs = torch.cat([logs, logs.amin(-1, keepdim=True)], -1)
         index = self._cells(h, w).t()[None].expand(b, -1, -1)  # (B, J, N)
         fit = logs.gather(2, index)
@@ -96,7 +94,7 @@ class PoseBank(nn.Module):
         return Attended(maps=second, weights=weights, xyz=xyz)
 
     def _cells(self, h: int, w: int) -> Tensor:
-        """Return (N, J) the cell of each joint; h * w for one outside the crop."""
+        """The cell (N, J) of each joint; h * w for one outside the crop."""
         size = self.poses.new_tensor([w, h])
         at = (self.poses * size).floor().long()
         inside = ((self.poses >= 0) & (self.poses < 1)).all(-1)
@@ -105,6 +103,6 @@ class PoseBank(nn.Module):
 
 
 def fuse(maps: Tensor, second: Tensor, power: Tensor | float = 0.5) -> Tensor:
-    """Return maps * second ** power, each summing to one: first evidence, then the poses'."""
+    """maps * second ** power, each normalised to one."""
     joined = (maps + 2e-7).log() + power * second.clamp_min(1e-9).log()
     return torch.softmax(joined.flatten(2), -1).view_as(maps)

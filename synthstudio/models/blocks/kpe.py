@@ -1,4 +1,4 @@
-"""KPE, the plain keypoint estimation block: features -> heat-maps."""
+"""KPE, the plain keypoint estimation block: features to heat-maps."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import itertools
 
 from torch import Tensor, nn
 
-from synthstudio.models.contract import PoseMaps
+from synthstudio.models.contract import PoseOutputs
 from synthstudio.models.layers import conv, resize
 
 
 class KPE(nn.Module):
-    """Features (B, channels, h', w') -> one map a joint, resized to `size` cells if need be.
+    """Features (B, channels, h', w') to one map per joint, resized to `size` cells if needed.
 
     The "simple decoder" of ViTPose (Xu et al. 2022) with a convolution or two more: `width`
     channels, `depth` convolutions.
@@ -20,7 +20,6 @@ class KPE(nn.Module):
     def __init__(
         self, channels: int, joints: int, *, size: tuple[int, int], width: int = 48, depth: int = 2
     ) -> None:
-        """Make the block for `joints` joints and maps of `size` (h, w)."""
         super().__init__()
         self.size = size
         widths = [channels] + [width] * depth
@@ -28,6 +27,5 @@ class KPE(nn.Module):
         self.stem = nn.Sequential(*steps)
         self.maps = nn.Conv2d(widths[-1], joints, 1)
 
-    def forward(self, features: Tensor) -> PoseMaps:
-        """Return maps of one stage and nothing else."""
-        return PoseMaps(logits=(self.maps(self.stem(resize(features, self.size))),))
+    def forward(self, features: Tensor) -> PoseOutputs:
+        return PoseOutputs(logits=(self.maps(self.stem(resize(features, self.size))),))

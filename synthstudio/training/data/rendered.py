@@ -1,9 +1,8 @@
-"""People of a recipe, rendered while a network learns: held in memory, never written.
+"""People of a recipe, rendered during training: held in memory, never written.
 
-A *window* is what one pass goes through: the moments renew * e to renew * e + moments - 1 of pass
-e, counted among those of the wanted splits. (Recipe, seed, index) alone decide each, so a pass is
-the same for any number of processes and after a kill. While one window is learnt from, what the
-next one adds is rendered.
+Epoch e uses the moments renew * e to renew * e + moments - 1, counted among those of the requested
+splits. (Recipe, seed, index) alone decide each, so an epoch is the same for any number of
+processes and after a kill. While one epoch trains, what the next one adds is rendered.
 """
 
 from __future__ import annotations
@@ -30,39 +29,46 @@ from synthstudio.recipe.sampling.clips import frames_of
 from synthstudio.recipe.schema.load import load
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.training.config import Source
-from synthstudio.training.crops import Crops, Sample, held, rows_of, sizes_key, unlike
+from synthstudio.training.data.crops import (
+    Crops,
+    Sample,
+    conversion_notes,
+    crop_people,
+    crops_in_memory,
+    sizes_key,
+)
 
-_NAP_S = 0.05
-_LOOK_S = 1.0
+_IDLE_S = 0.05
+_POLL_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Render moment `number`, the `place`-th of the wanted splits; place -1: rest a little."""
+    """Render moment `number`, the `place`-th of the requested splits; place -1: idle a little."""
 
     place: int = -1
     number: int = -1
 
     def __str__(self) -> str:
-        """Name the job in messages."""
         return f"moment {self.number}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cutting:
-    """What a worker needs: it renders a moment and keeps its people's crops."""
+class CropSettings:
+    """What a worker needs to render a moment and crop its people."""
 
-    settings: Settings
+    stage: Settings
     variants: tuple[str, ...]
     skeleton: Skeleton
     size: tuple[int, int]
 
 
-Made = tuple[int, list[dict[str, Any]]]
+Rendered = tuple[int, list[dict[str, Any]]]
+"""The place of a moment and the rows of its people (crops.crop_people)."""
 
 
-class Rendered:
-    """The people of a recipe, window by window. `close` ends its processes."""
+class RenderedPeople:
+    """The people of a recipe, epoch by epoch. `close` ends its processes."""
 
     def __init__(
         self,
@@ -79,16 +85,16 @@ class Rendered:
         settings = prepare(recipe, assets=Path(source.assets) if source.assets else path.parent)
         own = get_skeleton(recipe.skeleton)
         self.skeleton = skeleton or own
-        self.notes = unlike(own, self.skeleton)
+        self.notes = conversion_notes(own, self.skeleton)
         self.source, self.splits, self.workers = source, tuple(splits), workers
-        self.cutting = Cutting(
-            settings=settings, variants=source.variants, skeleton=self.skeleton, size=size
+        self.settings = CropSettings(
+            stage=settings, variants=source.variants, skeleton=self.skeleton, size=size
         )
         _check_splits(recipe, self.splits, path)
         self.key = self._key(size)
-        self._numbers = _Numbers(recipe, self.splits)
-        self._made: dict[int, list[dict[str, Any]]] = {}
-        self._wanted = range(0)
+        self._numbers = _MomentNumbers(recipe, self.splits)
+        self._rows: dict[int, list[dict[str, Any]]] = {}
+        self._needed = range(0)
         self._changed = threading.Condition()
         self._error: BaseException | None = None
         self._closed = False
@@ -96,54 +102,54 @@ class Rendered:
 
     def _key(self, size: tuple[int, int]) -> str:
         source = self.source
-        told = asdict(identity_of(self.cutting.settings)) | {
+        identity = asdict(identity_of(self.settings.stage)) | {
             "source": [source.moments, source.renew, *self.splits],
             "bones": self.skeleton.name,
         }
-        return hashlib.sha256(canonical_json(told) + sizes_key(size)).hexdigest()
+        return hashlib.sha256(canonical_json(identity) + sizes_key(size)).hexdigest()
 
-    def window(
+    def of_epoch(
         self, epoch: int, progress: Callable[[int, int], None] = lambda done, total: None
     ) -> Crops:
-        """Return the people of a pass; wait until they are rendered. Passes are asked for rising.
+        """Wait for the people of an epoch; epochs must be requested in rising order.
 
-        ModelError when nobody in them has a labelled joint; what rendering raised is raised here.
+        ModelError when nobody in it has a labelled joint; errors of rendering are raised here.
         """
         moments, renew = self.source.moments, self.source.renew or self.source.moments
-        mine = range(epoch * renew, epoch * renew + moments)
+        places = range(epoch * renew, epoch * renew + moments)
         with self._changed:
-            self._wanted = range(mine.start, mine.stop + renew)
-            for place in [p for p in self._made if p < mine.start]:
-                del self._made[place]
-            self._begin()
-            while any(place not in self._made for place in mine):
+            self._needed = range(places.start, places.stop + renew)
+            for place in [p for p in self._rows if p < places.start]:
+                del self._rows[place]
+            self._start()
+            while any(place not in self._rows for place in places):
                 if self._error is not None:
                     raise self._error
                 if self._closed:
-                    raise WorkerError("rendering was ended", where=self.source.recipe)
-                self._changed.wait(_LOOK_S)
-                progress(sum(place in self._made for place in mine), moments)
-            rows = [row for place in mine for row in self._made[place]]
+                    raise WorkerError("rendering was closed", where=self.source.recipe)
+                self._changed.wait(_POLL_S)
+                progress(sum(place in self._rows for place in places), moments)
+            rows = [row for place in places for row in self._rows[place]]
         if not rows:
             raise ModelError(
-                "nobody is in these moments",
+                "there is nobody in these moments",
                 where=self.source.recipe,
                 expected="people with joints",
                 got=f"{moments} moments without any",
             )
-        return held(rows)
+        return crops_in_memory(rows)
 
     def close(self) -> None:
-        """End the processes; a moment that is being rendered is finished first."""
+        """End the processes once they finish the moment they are rendering."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
         if self._thread is not None:
             self._thread.join()
 
-    def _begin(self) -> None:
+    def _start(self) -> None:
         if self._thread is None:
-            prepare_caches(self.cutting.settings)
+            prepare_caches(self.settings.stage)
             self._thread = threading.Thread(target=self._render, name="rendering", daemon=True)
             self._thread.start()
 
@@ -153,8 +159,8 @@ class Rendered:
                 render_moment,
                 self._jobs(),
                 workers=self.workers,
-                initializer=Cutter,
-                initargs=(self.cutting,),
+                initializer=CropWorker,
+                initargs=(self.settings,),
                 on_done=self._store,
             )
         except BaseException as error:
@@ -163,28 +169,28 @@ class Rendered:
                 self._changed.notify_all()
 
     def _jobs(self) -> Iterator[Job]:
-        """Yield the moments that are wanted, each once; rests while there are none to do.
+        """Yield each needed moment once, and idle jobs while there are none.
 
-        It never waits: whoever asks also hears the workers.
+        It never blocks: the thread that takes the jobs also collects the workers' results.
         """
         for place in itertools.count():
-            while not self._closed and place >= self._wanted.stop:
+            while not self._closed and place >= self._needed.stop:
                 yield Job()
             if self._closed:
                 return
-            if place >= self._wanted.start:
+            if place >= self._needed.start:
                 yield Job(place=place, number=self._numbers[place])
 
-    def _store(self, made: Made) -> None:
-        place, rows = made
+    def _store(self, rendered: Rendered) -> None:
+        place, rows = rendered
         with self._changed:
-            if place >= self._wanted.start:
-                self._made[place] = rows
+            if place >= self._needed.start:
+                self._rows[place] = rows
             self._changed.notify_all()
 
 
-class _Numbers:
-    """The numbers of the moments of some splits: the n-th of them, in rising order."""
+class _MomentNumbers:
+    """The numbers of the moments of some splits, in rising order, found lazily."""
 
     def __init__(self, recipe: Recipe, splits: tuple[str, ...]) -> None:
         self.found: list[int] = []
@@ -199,47 +205,45 @@ class _Numbers:
 def _check_splits(recipe: Recipe, splits: tuple[str, ...], path: Path) -> None:
     if not any(split_of(recipe, n) in splits for n in range(10 * SPLIT_BLOCK)):
         raise ModelError(
-            "the recipe has no moments to take",
+            "the recipe has no moments to use",
             where=str(path),
             expected=f"a share of {' or '.join(splits)} in its splits",
             got=str(recipe.splits.model_dump()),
         )
 
 
-class Cutter:
-    """What a worker holds: a stage, and how people are cut out."""
+class CropWorker:
+    """A worker's state: the stage, and how people are cropped."""
 
-    def __init__(self, cutting: Cutting) -> None:
-        """Open the stage."""
-        self.cutting, self.stage = cutting, Stage(cutting.settings)
+    def __init__(self, settings: CropSettings) -> None:
+        self.settings, self.stage = settings, Stage(settings.stage)
 
 
-def render_moment(cutter: Cutter, job: Job, report: local.Report) -> Made:
-    """Return a moment's place and the rows of its people in the order of its frames."""
+def render_moment(worker: CropWorker, job: Job, report: local.Report) -> Rendered:
     if job.place < 0:
-        time.sleep(_NAP_S)
+        time.sleep(_IDLE_S)
         return -1, []
-    recipe, rows = cutter.cutting.settings.recipe, []
+    recipe, rows = worker.settings.stage.recipe, []
     frames = recipe.variants.per_moment * frames_of(recipe)
     for index in range(job.number * frames, (job.number + 1) * frames):
         try:
-            rows += _people_of(cutter, index)
+            rows += _crop_frame(worker, index)
         except SynthStudioError as error:
             raise type(error)(f"{recipe.name}, frame {index}: {error}") from error
         report(1)
     return job.place, rows
 
 
-def _people_of(cutter: Cutter, index: int) -> list[dict[str, Any]]:
-    """Return rows as a data set of these frames would give them, to the byte."""
-    cutting, spec = cutter.cutting, draw_spec(cutter.stage, index)
-    if cutting.variants and spec.variant not in cutting.variants:
+def _crop_frame(worker: CropWorker, index: int) -> list[dict[str, Any]]:
+    """Crop a frame's people, to the byte as from a data set of these frames."""
+    settings, spec = worker.settings, draw_spec(worker.stage, index)
+    if settings.variants and spec.variant not in settings.variants:
         return []
-    frame = make_frame(cutter.stage, spec)
+    frame = make_frame(worker.stage, spec)
     name = f"frame {index}"
     sample = Sample(
         frame=frame_row(frame, name),
         people=instance_rows(frame),
         rgb=lambda: decode_rgb(frame.jpeg, name),
     )
-    return rows_of(sample, cutting.skeleton, size=cutting.size)
+    return crop_people(sample, settings.skeleton, size=settings.size)

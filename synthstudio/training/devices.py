@@ -1,4 +1,4 @@
-"""Several processes, one a GPU, started by torchrun; a single one needs nothing of this."""
+"""Devices, their memory, and several training processes (one per GPU, started by torchrun)."""
 
 from __future__ import annotations
 
@@ -16,69 +16,82 @@ from torch import Tensor, nn
 
 from synthstudio.core.errors import DeviceError, ModelError
 
-_PATIENCE = timedelta(hours=12)
-"""Processes wait so long for one another: the first one cuts everybody out alone."""
-_LAST_S = 0.5
+SMALLER_BATCH = "Halve `batch` and double `accumulate`; then a smaller `network.size`."
+OTHER_DEVICE = "Free some of it, or use another --device."
+_TIMEOUT = timedelta(hours=12)
+"""How long processes wait for one another: the first one crops everybody alone."""
+_LINGER_S = 0.5
+
+
+@contextmanager
+def memory_guard(device: torch.device, *, got: str, then: str) -> Iterator[None]:
+    """Turn the device running out of memory into a ModelError that says what to do."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            "out of memory for a batch", where=str(device), got=got, then=then
+        ) from error
 
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """Which process this is, of how many."""
+    """The rank of this process and the number of processes."""
 
     rank: int = 0
     size: int = 1
 
     @property
-    def first(self) -> bool:
-        """Return whether this process writes files and speaks."""
+    def is_main(self) -> bool:
+        """Whether this process writes files and messages."""
         return self.rank == 0
 
 
-def world(device: torch.device) -> World:
-    """Join the processes that torchrun started, each on its `device`; alone without it."""
+def join_world(device: torch.device) -> World:
+    """Join the processes that torchrun started, each on its `device`; without it, one process."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return World()
     if not dist.is_initialized():
         backend = "nccl" if device.type == "cuda" else "gloo"
-        dist.init_process_group(backend, timeout=_PATIENCE)
+        dist.init_process_group(backend, timeout=_TIMEOUT)
         atexit.register(_leave)
     return World(rank=dist.get_rank(), size=size)
 
 
 def _leave() -> None:
-    """Leave the other processes, with time for gloo's threads to let go of Python's objects.
+    """Leave the other processes, with time for gloo's threads to release Python objects.
 
-    One that does so when the interpreter is gone already aborts the process. Nothing tells when
+    A thread that does so after the interpreter is gone aborts the process. Nothing signals when
     they are done, and torch keeps them to the end: `group.WORLD` is a default of its functions.
     """
-    time.sleep(_LAST_S)
+    time.sleep(_LINGER_S)
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
-def device(name: str) -> torch.device:
-    """Return the device to train on; DeviceError when it is not there, or none at all.
+def get_device(name: str) -> torch.device:
+    """The torch device of a name ("auto", "cpu", "cuda", "cuda:1"); DeviceError if unusable.
 
-    Of torchrun's processes each takes the GPU of its own number, whatever number `name` has.
+    Each of torchrun's processes takes the GPU of its own rank, whatever number `name` has.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        place = torch.device(name)
-        if place.type == "cuda":
+        device = torch.device(name)
+        if device.type == "cuda":
             if not torch.cuda.is_available():
                 raise DeviceError(
-                    "there is no CUDA here",
+                    "CUDA is not available",
                     where="device",
                     expected="an NVIDIA GPU",
                     got=name,
                     then="Use device: cpu, or auto.",
                 )
-            place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", place.index or 0)))
-            torch.cuda.set_device(place)
-        elif place.type != "cpu":
-            torch.zeros(1, device=place).item()
+            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", device.index or 0)))
+            torch.cuda.set_device(device)
+        elif device.type != "cpu":
+            torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
         raise DeviceError(
             "this device cannot be used",
@@ -86,87 +99,81 @@ def device(name: str) -> torch.device:
             expected="auto, cpu, cuda, or cuda: and a GPU's number",
             got=f"{name} ({str(error).splitlines()[0][:120]})",
         ) from error
-    return place
+    return device
 
 
 @contextmanager
-def first_goes_first(world: World) -> Iterator[None]:
-    """Let the first process do the body before the others, who then find what it made."""
-    if not world.first:
+def main_process_first(world: World) -> Iterator[None]:
+    """Run the body in the main process before the others, which then find what it made."""
+    if not world.is_main:
         dist.barrier()
     yield
-    if world.first and world.size > 1:
+    if world.is_main and world.size > 1:
         dist.barrier()
 
 
-def check_share(batch: int, world: World) -> None:
-    """ModelError when a batch cannot be dealt out evenly: shares' gradients count the same."""
+def check_batch_divides(batch: int, world: World) -> None:
+    """ModelError when a batch cannot be split evenly: gradients are averaged with equal weights."""
     if batch % world.size:
         raise ModelError(
-            "the processes' shares of a batch differ",
+            "the batch cannot be split evenly among the processes",
             where="batch",
             expected=f"a multiple of {world.size} (processes)",
             got=str(batch),
         )
 
 
-def wrap(net: nn.Module, *, idle: bool) -> nn.Module:
-    """Return the network to call: gradients and norms are those of all processes together.
+def distribute(net: nn.Module, *, unused: bool) -> nn.Module:
+    """The module to call, whose gradients and batch norms are those of all processes together.
 
-    `idle`: some parameters may get no gradient, as those of a frozen backbone.
+    `unused`: some parameters may get no gradient, as those of a frozen backbone.
     """
     if not dist.is_initialized():
         return net
-    _synchronise(net)
+    for child in net.modules():  # torch's SyncBatchNorm needs CUDA
+        if type(child) is nn.BatchNorm2d:
+            child.__class__ = _SyncBatchNorm
     return nn.parallel.DistributedDataParallel(
-        net, broadcast_buffers=False, find_unused_parameters=idle
+        net, broadcast_buffers=False, find_unused_parameters=unused
     )
 
 
 def mean(values: dict[str, float]) -> dict[str, float]:
-    """Return each value's mean over all processes."""
+    """Each value's mean over all processes."""
     if not dist.is_initialized():
         return values
-    summed = torch.tensor(list(values.values()), device=_kind())
+    summed = torch.tensor(list(values.values()), device=_collective_device())
     dist.all_reduce(summed)
     return dict(zip(values, (summed / dist.get_world_size()).tolist(), strict=True))
 
 
-def agreed(reasons: Sequence[str]) -> str:
-    """Return why all processes stop after this step, "" when none has a reason to.
+def agreed_stop_reason(reasons: Sequence[str]) -> str:
+    """The reason why all processes stop after this step, or "".
 
-    Clocks, signals and validations differ between them; one that stopped alone would leave the
-    others waiting. All call it, once a step.
+    Clocks, signals and validations differ between processes, and one that stopped alone would
+    leave the others waiting; so all call this once per step.
     """
     own = reasons[0] if reasons else ""
     if not dist.is_initialized():
         return own
-    speaker = torch.tensor([dist.get_rank() + 1 if own else 0], device=_kind())
-    dist.all_reduce(speaker, dist.ReduceOp.MAX)
-    number = int(speaker.item()) - 1
+    highest = torch.tensor([dist.get_rank() + 1 if own else 0], device=_collective_device())
+    dist.all_reduce(highest, dist.ReduceOp.MAX)
+    number = int(highest.item()) - 1
     if number < 0:
         return ""
-    told = [own]
-    dist.broadcast_object_list(told, src=number)
-    return told[0]
+    message = [own]
+    dist.broadcast_object_list(message, src=number)
+    return message[0]
 
 
-def _kind() -> str:
+def _collective_device() -> str:
     return "cuda" if dist.get_backend() == "nccl" else "cpu"
 
 
-def _synchronise(module: nn.Module) -> None:
-    """Let every batch norm take its statistics over all processes (also on CPUs)."""
-    for child in module.modules():
-        if type(child) is nn.BatchNorm2d:
-            child.__class__ = _SharedNorm
-
-
-class _SharedNorm(nn.BatchNorm2d):
+class _SyncBatchNorm(nn.BatchNorm2d):
     """Batch norm over the batches of all processes, which are of one size."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return x normalised; in evaluation as ever."""
         if not self.training:
             return super().forward(x)
         from torch.distributed.nn.functional import all_reduce
@@ -175,7 +182,7 @@ class _SharedNorm(nn.BatchNorm2d):
         sums = torch.stack([values.mean((0, 2, 3)), values.square().mean((0, 2, 3))])
         shared: Tensor = all_reduce(sums)  # type: ignore[no-untyped-call]
         mean, square = (shared / dist.get_world_size()).unbind(0)
-        variance = (square - mean**2).clamp_min(0)  # rounding leaves less than nothing
+        variance = (square - mean**2).clamp_min(0)  # rounding may leave it negative
         if self.running_mean is not None and self.running_var is not None:
             count = x.numel() / x.shape[1] * dist.get_world_size()
             momentum = 0.1 if self.momentum is None else self.momentum

@@ -1,0 +1,173 @@
+"""Augmentation of one person's crop: geometry that labels follow, colours, dropout and pastes.
+
+The random numbers of a whole batch are drawn at once (`draw`), so a batch depends on its seed
+and step alone. A *view* is a 2x3 matrix from continuous pixels of the network's input to those of
+the canvas (crops.py).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from synthstudio.core.labels import SHARES
+from synthstudio.core.rng import Generator
+from synthstudio.training.config import Augment
+from synthstudio.training.data.crops import GREY, MARGIN, Crops
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+U8 = NDArray[np.uint8]
+
+_OBJECT, _VISIBLE = SHARES.index("object"), SHARES.index("visible")
+_UPPER = ("nose", "eye", "ear", "shoulder", "elbow", "wrist")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draws:
+    """The random choices for B samples; each array has B rows."""
+
+    view: F64  # (B, 2, 3)
+    flipped: NDArray[np.bool_]
+    gain: F32  # (B, 3) factor of each channel
+    lift: F32  # (B,) added grey, 0 to 255
+    hole: F64  # (B, 4) x y w h of the dropout box in shares of the crop; width 0: none
+    paste: F64  # (B, 4) as `hole`
+    paste_shape: F64  # (B, 8) radii of the pasted polygon's corners
+    paste_from: NDArray[np.int64]  # (B,) which sample to paste from
+
+
+def draw(augment: Augment, rng: Generator, *, count: int, size: tuple[int, int]) -> Draws:
+    """Draw for `count` samples of a network's input (H, W)."""
+    height, width = size
+    zoom = 1 + rng.uniform(-augment.scale, augment.scale, count)
+    rotated = rng.random(count) < augment.rotated
+    angle = np.deg2rad(rng.uniform(-1, 1, count) * augment.rotation_deg) * rotated
+    shift = rng.uniform(-1, 1, (count, 2)) * augment.shift * [width, height]
+    flipped = rng.random(count) < augment.flip
+    gain = 1 + rng.uniform(-1, 1, (count, 1)) * augment.colour
+    gain = gain * (1 + rng.uniform(-1, 1, (count, 3)) * augment.colour * 0.3)
+    hole_size = rng.uniform(0.2, 0.4, (count, 2)) * (rng.random((count, 1)) < augment.dropout)
+    paste_size = rng.uniform(0.25, 0.7, (count, 2)) * (rng.random((count, 1)) < augment.paste)
+    return Draws(
+        view=view_matrices(zoom=zoom, angle=angle, shift=shift, flipped=flipped, size=size),
+        flipped=flipped,
+        gain=gain.astype(np.float32),
+        lift=(rng.uniform(-60, 60, count) * augment.colour).astype(np.float32),
+        hole=np.concatenate([rng.uniform(0, 1, (count, 2)) * (1 - hole_size), hole_size], 1),
+        paste=np.concatenate([rng.uniform(-0.1, 1.1, (count, 2)) - paste_size / 2, paste_size], 1),
+        paste_shape=rng.uniform(0.6, 1.0, (count, 8)),
+        paste_from=rng.integers(0, max(count, 1), count),
+    )
+
+
+def view_matrices(
+    *, zoom: F64, angle: F64, shift: F64, flipped: NDArray[np.bool_], size: tuple[int, int]
+) -> F64:
+    """Views (B, 2, 3) about the crop's centre: flip first, then rotate and scale."""
+    centre = np.array([size[1], size[0]]) / 2
+    c, s = np.cos(angle) / zoom, np.sin(angle) / zoom
+    linear = np.stack([np.stack([c, -s], -1), np.stack([s, c], -1)], 1)
+    linear[:, :, 0] *= np.where(flipped, -1, 1)[:, None]
+    offset = centre * MARGIN + shift - np.einsum("bij,j->bi", linear, centre)
+    return np.concatenate([linear, offset[:, :, None]], 2)
+
+
+def half_body(
+    draws: Draws,
+    crops: Crops,
+    rows: NDArray[np.int64],
+    *,
+    names: tuple[str, ...],
+    size: tuple[int, int],
+    rng: Generator,
+    chance: float,
+) -> Draws:
+    """Replace some views by ones that show only the upper or the lower half of the body."""
+    upper = np.array(
+        [name.removeprefix("left_").removeprefix("right_") in _UPPER for name in names]
+    )
+    chosen, lower = rng.random(len(rows)) < chance, rng.random(len(rows)) < 0.4
+    view = draws.view.copy()
+    for b in np.flatnonzero(chosen):
+        xy = crops.xy[rows[b]][upper != lower[b]]
+        xy = xy[np.isfinite(xy).all(-1)]
+        if len(xy) < 3:
+            continue
+        low, high = xy.min(0).astype(np.float64), xy.max(0).astype(np.float64)
+        extent = np.maximum(high - low, 4) * 1.5
+        zoom = min(size[1] / extent[0], size[0] / extent[1], 3.0)
+        one = view_matrices(
+            zoom=np.array([max(zoom, 1.0)]),
+            angle=np.zeros(1),
+            shift=np.zeros((1, 2)),
+            flipped=draws.flipped[b : b + 1],
+            size=size,
+        )[0]
+        centre = one[:, :2] @ (np.array([size[1], size[0]]) / 2) + one[:, 2]
+        one[:, 2] += (low + high) / 2 - centre
+        view[b] = one
+    return dataclasses.replace(draws, view=view)
+
+
+def warp(image: U8, view: F64, size: tuple[int, int], *, fill: int = GREY) -> U8:
+    """Resample a canvas through a view to the network's input (H, W, ...)."""
+    index = view.copy()
+    index[:, 2] += index[:, :2] @ [0.5, 0.5] - 0.5  # OpenCV counts from pixel centres
+    return np.asarray(
+        cv2.warpAffine(
+            image,
+            index,
+            (size[1], size[0]),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=(fill,) * 3,
+        )
+    )
+
+
+def transform_points(xy: F32, view: F64) -> F64:
+    """Points (J, 2) of the canvas in pixels of the network's input."""
+    inverse = np.linalg.inv(view[:, :2])
+    return np.asarray((xy.astype(np.float64) - view[:, 2]) @ inverse.T)
+
+
+def apply_colour(rgb: U8, gain: F32, lift: float) -> U8:
+    return np.asarray(np.clip(rgb * gain + np.float32(lift), 0, 255).astype(np.uint8))
+
+
+def paste_mask(box: F64, shape: F64, size: tuple[int, int]) -> U8:
+    """Mask (H, W) of a pasted piece, an octagon with antialiased edges: 255 inside."""
+    height, width = size
+    angle = np.arange(8) * np.pi / 4
+    centre = (box[:2] + box[2:] / 2) * [width, height]
+    corners = centre + np.stack([np.cos(angle), np.sin(angle)], -1) * shape[:, None] * (
+        box[2:] / 2 * [width, height] * 1.2
+    )
+    mask = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(mask, [np.round(corners * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+    return mask
+
+
+def shares_under_paste(shares: F32, xy: F64, mask: U8, radius_px: F64) -> F32:
+    """Shares (J, 5) after a paste: the covered part of each joint is hidden by an object.
+
+    Crops hold no body surface, so the covered part is the mask's mean over a square of the
+    joint's size.
+    """
+    out = shares.copy()
+    height, width = mask.shape
+    for j, (x, y) in enumerate(xy):
+        if not (np.isfinite(x) and np.isfinite(y)) or not (0 <= x < width and 0 <= y < height):
+            continue
+        r = max(1.0, float(radius_px[j]))
+        x0, x1 = max(int(x - r), 0), min(int(x + r) + 1, width)
+        y0, y1 = max(int(y - r), 0), min(int(y + r) + 1, height)
+        covered = float(mask[y0:y1, x0:x1].mean()) / 255
+        out[j] *= 1 - covered
+        out[j, _OBJECT] += covered if np.isfinite(out[j, _VISIBLE]) else 0
+    return out

@@ -1,0 +1,253 @@
+"""Batches of augmented people with their labels, decided by (seed, step) alone."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from synthstudio.core.rng import stream
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.models.losses import Labels
+from synthstudio.training.config import Augment, Network
+from synthstudio.training.data import augment as aug
+from synthstudio.training.data.augment import Draws
+from synthstudio.training.data.crops import GREY, Crops
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+U8 = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CropSubset:
+    """Crops and which of them are used: `rows` (R,), and their sampling weights (R,)."""
+
+    crops: Crops
+    rows: I64
+    weight: F64
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, index: I64) -> CropSubset:
+        """Fewer people of the same crops; `index` counts within this subset."""
+        return CropSubset(crops=self.crops, rows=self.rows[index], weight=self.weight[index])
+
+    def epoch_order(self, seed: int, epoch: int, *, max_fraction: float) -> I64:
+        """The shuffled rows of an epoch: everybody whose occluded fraction is at most
+        `max_fraction`, each once, or drawn by weight where weights differ."""
+        fraction = np.nan_to_num(self.crops.fraction[self.rows])
+        allowed = fraction <= max_fraction
+        if not allowed.any():
+            allowed = fraction <= fraction.min()
+        rows, weight = self.rows[allowed], self.weight[allowed]
+        rng = stream(seed, "order", epoch)
+        if np.ptp(weight) == 0:
+            return rng.permutation(rows)
+        return rng.choice(rows, len(rows), p=weight / weight.sum())
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputSpec:
+    """What batches are made for: the network's input (H, W), its maps' (h, w), its skeleton."""
+
+    size: tuple[int, int]
+    cells: tuple[int, int]
+    skeleton: Skeleton
+
+    @classmethod
+    def of(cls, network: Network, skeleton: Skeleton) -> InputSpec:
+        return cls(size=network.size, cells=network.cells, skeleton=skeleton)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """B people. `images` (B, 3, H, W) uint8; `rows` (B,) of the crops; `view` (B, 2, 3).
+
+    `clean`: the same views of the same moments without occluders, where `paired` (B,); or None.
+    """
+
+    images: torch.Tensor
+    labels: Labels
+    rows: I64
+    view: F64
+    clean: torch.Tensor | None = None
+    paired: torch.Tensor | None = None
+
+
+def make_batch(
+    crops: Crops,
+    rows: I64,
+    spec: InputSpec,
+    augment: Augment,
+    *,
+    seed: int = 0,
+    step: int = 0,
+    paired: bool = False,
+) -> Batch:
+    """Make the batch of `rows`, augmented by the random stream of (seed, step)."""
+    rng = stream(seed, "augment", step)
+    draws = aug.draw(augment, rng, count=len(rows), size=spec.size)
+    if augment.half_body:
+        draws = aug.half_body(
+            draws,
+            crops,
+            rows,
+            names=spec.skeleton.joints,
+            size=spec.size,
+            rng=rng,
+            chance=augment.half_body,
+        )
+    samples = [_sample(crops, rows, spec, draws, b) for b in range(len(rows))]
+    clean, has_clean = None, None
+    if paired:
+        clean_rows = crops.clean[rows]
+        has_clean = torch.from_numpy((clean_rows >= 0) & (clean_rows != rows))
+        colour = aug.draw(augment, rng, count=len(rows), size=spec.size)
+        clean = _stack(
+            [
+                aug.apply_colour(
+                    aug.warp(crops.images[k if k >= 0 else row], draws.view[b], spec.size),
+                    colour.gain[b],
+                    float(colour.lift[b]),
+                )
+                for b, (row, k) in enumerate(zip(rows, clean_rows, strict=True))
+            ]
+        )
+    return Batch(
+        images=_stack([s.image for s in samples]),
+        labels=_labels(crops, rows, samples, draws, spec),
+        rows=rows,
+        view=draws.view,
+        clean=clean,
+        paired=has_clean,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sample:
+    image: U8
+    cover: NDArray[np.float32]  # (h, w) 0 to 1, NaN unknown
+    xy: F64  # (J, 2) input pixels, joints in the order of the skeleton after a flip
+    shares: NDArray[np.float32]
+
+
+def _sample(crops: Crops, rows: I64, spec: InputSpec, draws: Draws, b: int) -> _Sample:
+    row, view = int(rows[b]), draws.view[b]
+    image = aug.warp(crops.images[row], view, spec.size)
+    cover = aug.warp(crops.cover[row], view, spec.size, fill=0)
+    order = spec.skeleton.flip if draws.flipped[b] else slice(None)
+    xy = aug.transform_points(crops.xy[row], view)[order]
+    shares = crops.shares[row][order].copy()
+    # Paste from the same batch, so never from another split, and from another moment: a piece of
+    # the person's own moment would hide nothing.
+    others = rows[crops.group[rows] != crops.group[row]]
+    if draws.paste[b, 2] and len(others):
+        mask = aug.paste_mask(draws.paste[b], draws.paste_shape[b], spec.size)
+        texture = crops.images[int(others[draws.paste_from[b] % len(others)])]
+        alpha = (mask / np.float32(255))[..., None]
+        image = (image * (1 - alpha) + aug.warp(texture, view, spec.size) * alpha).astype(np.uint8)
+        radius = 2 * spec.skeleton.sigmas * np.sqrt(crops.area[row]) * _zoom(view)
+        shares = aug.shares_under_paste(shares, xy, mask, radius)
+        cover = np.maximum(cover, mask)
+    image = aug.apply_colour(image, draws.gain[b], float(draws.lift[b]))
+    if draws.hole[b, 2]:
+        x, y, w, h = (draws.hole[b].reshape(2, 2) * [spec.size[1], spec.size[0]]).ravel()
+        image[int(y) : int(y + h), int(x) : int(x + w)] = GREY
+    cells = cv2.resize(cover, spec.cells[::-1], interpolation=cv2.INTER_AREA)
+    cells = cells.astype(np.float32) / np.float32(255)
+    if np.isnan(crops.fraction[row]):  # only the paste is known to cover this person
+        cells[cells < 1] = np.nan
+    return _Sample(image=image, cover=cells, xy=xy, shares=shares)
+
+
+def _zoom(view: F64) -> float:
+    """How much larger the input shows things than the canvas."""
+    return float(1 / np.sqrt(abs(np.linalg.det(view[:, :2]))))
+
+
+def _stack(images: list[U8]) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2)))
+
+
+def _labels(
+    crops: Crops, rows: I64, samples: list[_Sample], draws: Draws, spec: InputSpec
+) -> Labels:
+    height, width = spec.size
+    order = np.where(
+        draws.flipped[:, None], spec.skeleton.flip, np.arange(len(spec.skeleton.joints))
+    )
+    xy = np.stack([s.xy for s in samples])
+    state = np.take_along_axis(crops.state[rows], order, 1)
+    inside = np.isfinite(xy).all(-1) & (xy >= 0).all(-1) & (xy < [width, height]).all(-1)
+    shares = np.stack([s.shares for s in samples])[..., :4]  # without truncated
+    total = shares.sum(-1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = np.where(total > 0.05, shares / total, np.nan)
+    xyz = np.take_along_axis(crops.xyz_m[rows], order[..., None], 1)
+    zoom = np.array([_zoom(v) for v in draws.view])
+    return Labels(
+        xy=torch.from_numpy((xy / [width, height]).astype(np.float32)),
+        known=torch.from_numpy(np.isin(state, (1, 2)) & inside),
+        present=torch.from_numpy(np.take_along_axis(crops.present[rows], order, 1)),
+        shares=torch.from_numpy(shares.astype(np.float32)),
+        state=torch.from_numpy(state.astype(np.int64)),
+        area=torch.from_numpy((crops.area[rows] * zoom**2 / (width * height)).astype(np.float32)),
+        occluder=torch.from_numpy(np.stack([s.cover for s in samples])[:, None]),
+        xyz_m=torch.from_numpy(_rotate_3d(xyz, draws)),
+    )
+
+
+def _rotate_3d(xyz: NDArray[np.float32], draws: Draws) -> NDArray[np.float32]:
+    """Rotate 3D joints (B, J, 3) about the viewing axis, and mirror them, as the images are."""
+    inverse = np.linalg.inv(draws.view[:, :, :2])
+    inverse = inverse / np.sqrt(np.abs(np.linalg.det(inverse)))[:, None, None]
+    out = xyz.copy()
+    out[..., :2] = np.einsum("bij,bkj->bki", inverse, xyz[..., :2].astype(np.float64))
+    return out
+
+
+def prefetch(make: Callable[[int], Batch], numbers: range, *, depth: int = 3) -> Generator[Batch]:
+    """Yield `make(number)` for each number; a thread works up to `depth` batches ahead.
+
+    OpenCV and NumPy release the interpreter lock, so training does not wait. Exceptions of the
+    thread are raised here.
+    """
+    ready: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=depth)
+    stop = threading.Event()
+
+    def put(item: Batch | BaseException | None) -> None:
+        while not stop.is_set():
+            try:
+                ready.put(item, timeout=0.2)
+                return
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        try:
+            for number in numbers:
+                if stop.is_set():
+                    return
+                put(make(number))
+            put(None)
+        except BaseException as error:
+            put(error)
+
+    thread = threading.Thread(target=work, name="batches", daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        thread.join(timeout=5)

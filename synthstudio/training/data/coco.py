@@ -1,0 +1,170 @@
+"""People cropped straight from a COCO keypoints file and its images.
+
+The file is checked as the importers do (formats/coco/file.py). What is not labelled stays unknown:
+joints with v=0, causes and shares, what covers a person, 3D joints.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from synthstudio.core.errors import FormatError, ModelError
+from synthstudio.core.images import decode_rgb, read_bytes
+from synthstudio.core.safe_files import file_inside
+from synthstudio.core.skeleton import Skeleton, get_skeleton
+from synthstudio.dataset.durable import file_sha256
+from synthstudio.dataset.rows import Row
+from synthstudio.formats.coco.file import CocoFile
+from synthstudio.training.data.crops import (
+    U8,
+    CroppedSource,
+    Sample,
+    cached_crops,
+    conversion_notes,
+    open_crops,
+    sizes_key,
+    write_crops,
+)
+
+MAX_BOX_SIDES = 4.0
+"""The longest side of a person's box, in longer sides of the image."""
+MAX_BOX_PX = 12_000.0
+"""And in pixels: a crop has to fit into memory."""
+_HINT = "synthstudio validate FILE lists such boxes; --fix COPY takes them from masks."
+
+
+def crop_coco(
+    path: Path,
+    images: Path | None,
+    *,
+    size: tuple[int, int],
+    cache: Path,
+    progress: Callable[[int, int], None],
+    skeleton: Skeleton | None = None,
+) -> CroppedSource:
+    """Crop the people of a COCO keypoints file, or read them from the cache.
+
+    `images`: the folder of its images, by default beside it. `size`: the network's (H, W).
+    `skeleton`: convert people to it, as import does. FormatError or AssetError for a bad file or
+    image; ModelError when nobody has a labelled joint, or images changed since they were cropped.
+    """
+    root = images or path.parent
+    if not path.is_file():
+        raise FormatError(
+            "there is no such file", where=str(path), expected="a COCO keypoints file"
+        )
+    target = "" if skeleton is None else skeleton.name
+    digest = hashlib.sha256(f"{file_sha256(path)} {root.resolve()} {target}".encode())
+    digest.update(sizes_key(size))
+
+    def make(out: Path) -> dict[str, Any]:
+        with closing(CocoFile(path)) as opened:
+            lengths, total = _check_entries(opened, root)
+            own = opened.skeleton
+            used = skeleton or own
+            written = write_crops(
+                _samples(opened, root),
+                used,
+                size=size,
+                total=total,
+                out=out,
+                progress=progress,
+                where=str(path),
+            )
+            missing = "a person without a labelled joint, a box or an area"
+            if written < total:
+                opened.left_out[missing] = total - written
+            notes = [*conversion_notes(own, used)]
+            notes += [f"left out: {note}" for note in opened.notes]
+        return {"skeleton": used.name, "pictures": lengths, "notes": notes}
+
+    folder, metadata = cached_crops(cache, digest.hexdigest(), make)
+    _check_images_unchanged(metadata["pictures"], root, folder)
+    # The key leaves out where the images are: another machine has the same one.
+    content = [file_sha256(path), sorted(metadata["pictures"].items()), metadata["skeleton"]]
+    key = hashlib.sha256(repr(content).encode() + sizes_key(size)).hexdigest()
+    return CroppedSource(
+        crops=open_crops(folder),
+        key=key,
+        skeleton=get_skeleton(metadata["skeleton"]),
+        notes=tuple(metadata["notes"]),
+    )
+
+
+def _check_entries(opened: CocoFile, root: Path) -> tuple[dict[str, int], int]:
+    """Check every entry before the first image is decoded; return file lengths and people."""
+    lengths, people, counted = {}, 0, opened.left_out.copy()
+    for frame, persons in opened.samples():
+        where = f"{opened.path}, image {frame['index']}"
+        lengths[frame["file_name"]] = (
+            file_inside(root, frame["file_name"], where=where).stat().st_size
+        )
+        people += len(persons)
+        for person in persons:
+            _check_box(person, frame, where)
+    opened.left_out = counted  # the second reading counts again
+    return lengths, people
+
+
+def _check_box(person: Row, frame: Row, where: str) -> None:
+    x, y, w, h = person["amodal_box_px"] or person["modal_box_px"]
+    if not (w > 0 and h > 0):
+        return  # such people are left out when cropping
+    width, height = frame["width_px"], frame["height_px"]
+    most = min(MAX_BOX_SIDES * max(width, height), MAX_BOX_PX)
+    if w > most or h > most:
+        raise FormatError(
+            "a person's box is far too large",
+            where=where,
+            expected=f"sides of at most {most:g} px in an image of {width} x {height}",
+            got=f"x {x:g}, y {y:g}, {w:g} x {h:g}",
+            then=_HINT,
+        )
+    if x >= width or y >= height or x + w <= 0 or y + h <= 0:
+        raise FormatError(
+            "a person's box lies outside the image",
+            where=where,
+            expected=f"some of it inside {width} x {height}",
+            got=f"x {x:g}, y {y:g}, {w:g} x {h:g}",
+            then=_HINT,
+        )
+
+
+def _samples(opened: CocoFile, root: Path) -> Iterator[Sample]:
+    for frame, people in opened.samples():
+        name = frame["file_name"]
+        path = file_inside(root, name, where=f"image {frame['index']}")
+
+        def rgb(path: Path = path, frame: Row = frame) -> U8:
+            image = decode_rgb(read_bytes(path), str(path))
+            stated = (frame["height_px"], frame["width_px"])
+            if image.shape[:2] != stated:
+                raise FormatError(
+                    "the image has another size",
+                    where=str(path),
+                    expected=f"{stated[1]} x {stated[0]}, as the file says",
+                    got=f"{image.shape[1]} x {image.shape[0]}",
+                    then="Labels are of the upright image.",
+                )
+            return image
+
+        group = frame["group_id"] or f"image {frame['index']}"
+        yield Sample(frame={**frame, "group_id": group}, people=people, rgb=rgb)
+
+
+def _check_images_unchanged(lengths: dict[str, int], root: Path, folder: Path) -> None:
+    for name, length in lengths.items():
+        path = root / name
+        now = path.stat().st_size if path.is_file() else None
+        if now != length:
+            raise ModelError(
+                "an image changed since its people were cropped",
+                where=str(path),
+                expected=f"{length} bytes",
+                got="no file" if now is None else f"{now}",
+                then=f"Bring it back, or delete {folder} to crop everybody anew.",
+            )

@@ -1,0 +1,342 @@
+"""The people of a training run: crops of one or more sources, checked before the first step."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthstudio.core.errors import ModelError
+from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.core.visibility import is_labelled
+from synthstudio.training.config import Config, Source
+from synthstudio.training.data.batches import CropSubset, InputSpec
+from synthstudio.training.data.coco import crop_coco
+from synthstudio.training.data.crops import Crops, ImageSequence, crop_dataset
+from synthstudio.training.data.rendered import RenderedPeople
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+U8 = NDArray[np.uint8]
+Report = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingData:
+    """The people of a run. `key` is a hash of all of it; `balance` (4,) weighs rare causes up.
+
+    `train` is the first epoch's; `later_epoch` gives those of another one where people are rendered
+    during training, and is None where all epochs share them. `close` ends what renders.
+    """
+
+    train: CropSubset
+    val: CropSubset | None
+    spec: InputSpec
+    key: str
+    balance: F64
+    later_epoch: Callable[[int], CropSubset] | None = None
+    close: Callable[[], None] = lambda: None
+
+    @property
+    def skeleton(self) -> Skeleton:
+        return self.spec.skeleton
+
+    def of_epoch(self, epoch: int) -> CropSubset:
+        """The people of an epoch; epochs must be requested in rising order."""
+        return self.train if self.later_epoch is None or not epoch else self.later_epoch(epoch)
+
+
+def load_data(
+    config: Config,
+    *,
+    cache: Path,
+    say: Callable[[str], None],
+    progress: Report = lambda done, total: None,
+) -> TrainingData:
+    """Load the people that a config names; `close` the result after use.
+
+    ModelError when sources do not fit each other; FormatError, RecipeError for what is read.
+    """
+    train = _open(config.train, config, cache, progress, split="train")
+    val: list[_OpenSource] = []
+    try:
+        val_subset, skeleton, key = None, train[0].skeleton, _key(train)
+        if config.val:
+            val = _open(config.val, config, cache, progress, split="val", skeleton=skeleton)
+            val_subset = _subset(val, 0)
+            key = hashlib.sha256(f"{key} {_key(val)}".encode()).hexdigest()
+        train_subset = _subset(train, 0)
+    except BaseException:
+        _close(train)
+        raise
+    finally:
+        _close(val)
+    for opened in (*train, *val):
+        for note in opened.notes:
+            say(f"{opened.source.name}: {note}")
+    count = 0 if val_subset is None else len(val_subset)
+    say(f"{len(train_subset)} people to train on, {count} to validate on")
+    return TrainingData(
+        train=train_subset,
+        val=val_subset,
+        spec=InputSpec.of(config.network, skeleton),
+        key=key,
+        balance=_cause_balance(train_subset),
+        later_epoch=functools.partial(_subset, train) if any(s.rendered for s in train) else None,
+        close=functools.partial(_close, train),
+    )
+
+
+def load_subset(
+    sources: Sequence[Source],
+    config: Config,
+    cache: Path,
+    progress: Report = lambda done, total: None,
+) -> tuple[CropSubset, Skeleton]:
+    """Load the people of several sources (of a recipe those of the first epoch)."""
+    opened = _open(sources, config, cache, progress, split="train")
+    try:
+        return _subset(opened, 0), opened[0].skeleton
+    finally:
+        _close(opened)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _OpenSource:
+    """The people of one source: `crops(epoch)`; `rendered`: other ones in each epoch."""
+
+    source: Source
+    skeleton: Skeleton
+    key: str
+    crops: Callable[[int], Crops]
+    notes: tuple[str, ...] = ()
+    rendered: bool = False
+    close: Callable[[], None] = lambda: None
+
+
+def _open(
+    sources: Sequence[Source],
+    config: Config,
+    cache: Path,
+    progress: Report,
+    *,
+    split: str,
+    skeleton: Skeleton | None = None,
+) -> list[_OpenSource]:
+    """Open sources; `skeleton`, or else the first one's, is that of all. `split`: the default
+    split of recipes."""
+    opened: list[_OpenSource] = []
+    try:
+        for source in sources:
+            target = opened[0].skeleton if opened else skeleton
+            opened.append(_open_one(source, config, cache, progress, split, target))
+    except BaseException:
+        _close(opened)
+        raise
+    return opened
+
+
+def _open_one(
+    source: Source,
+    config: Config,
+    cache: Path,
+    progress: Report,
+    split: str,
+    skeleton: Skeleton | None,
+) -> _OpenSource:
+    size = config.network.size
+    if source.recipe:
+
+        def silent(done: int, total: int) -> None:
+            """From the second epoch on the bar shows training steps."""
+
+        people = RenderedPeople(
+            source,
+            splits=source.splits or (split,),
+            size=size,
+            workers=config.workers,
+            skeleton=skeleton,
+        )
+        return _OpenSource(
+            source=source,
+            skeleton=people.skeleton,
+            key=people.key,
+            notes=people.notes,
+            crops=lambda epoch: people.of_epoch(epoch, silent if epoch else progress),
+            rendered=True,
+            close=people.close,
+        )
+    if source.coco:
+        images = Path(source.images) if source.images else None
+        cropped = crop_coco(
+            Path(source.coco), images, size=size, cache=cache, progress=progress, skeleton=skeleton
+        )
+    else:
+        cropped = crop_dataset(
+            Path(source.dataset), size=size, cache=cache, progress=progress, skeleton=skeleton
+        )
+    return _OpenSource(
+        source=source,
+        skeleton=cropped.skeleton,
+        key=cropped.key,
+        notes=cropped.notes,
+        crops=lambda epoch: cropped.crops,
+    )
+
+
+def _subset(sources: Sequence[_OpenSource], epoch: int) -> CropSubset:
+    rows, weights, start = [], [], 0
+    parts = [opened.crops(epoch) for opened in sources]
+    for opened, crops in zip(sources, parts, strict=True):
+        selected = _selected_rows(opened.source, crops)
+        rows.append(selected + start)
+        weights.append(np.full(len(selected), opened.source.weight))
+        start += len(crops)
+    crops = parts[0] if len(parts) == 1 else _concatenate(parts)
+    return CropSubset(crops=crops, rows=np.concatenate(rows), weight=np.concatenate(weights))
+
+
+def _key(sources: Sequence[_OpenSource]) -> str:
+    return hashlib.sha256("".join(opened.key for opened in sources).encode()).hexdigest()
+
+
+def _close(sources: Sequence[_OpenSource]) -> None:
+    for opened in sources:
+        opened.close()
+
+
+def _selected_rows(source: Source, crops: Crops) -> I64:
+    use = np.ones(len(crops), bool)
+    if source.splits:
+        use &= np.isin(crops.split, source.splits)
+    if source.variants:
+        use &= np.isin(crops.variant, source.variants)
+    if not use.any():
+        raise ModelError(
+            "no people are left to use",
+            where=source.name,
+            expected=f"splits {source.splits or 'any'}, variants {source.variants or 'any'}",
+            got=f"splits {sorted(set(crops.split.tolist()))}, "
+            f"variants {sorted(set(crops.variant.tolist()))}",
+        )
+    return np.flatnonzero(use)
+
+
+@dataclass(frozen=True)
+class _Concatenation:
+    """Images of several sources, one after the other, without a copy."""
+
+    parts: tuple[ImageSequence, ...]
+    ends: I64
+
+    def __getitem__(self, row: int) -> U8:
+        part = int(np.searchsorted(self.ends, row, side="right"))
+        return self.parts[part][int(row - (self.ends[part - 1] if part else 0))]
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+
+def _concatenate(parts: Sequence[Crops]) -> Crops:
+    ends = np.cumsum([len(p) for p in parts])
+    starts = ends - [len(p) for p in parts]
+    plain = {f.name for f in fields(Crops)} - {"images", "cover", "group", "clean"}
+    columns = {name: np.concatenate([getattr(p, name) for p in parts]) for name in plain}
+    groups = np.cumsum([0] + [int(p.group.max()) + 1 for p in parts])
+    return Crops(
+        images=_Concatenation(tuple(p.images for p in parts), ends),
+        cover=_Concatenation(tuple(p.cover for p in parts), ends),
+        group=np.concatenate([p.group + g for p, g in zip(parts, groups, strict=False)]),
+        clean=np.concatenate(
+            [np.where(p.clean < 0, -1, p.clean + s) for p, s in zip(parts, starts, strict=True)]
+        ),
+        **columns,
+    )
+
+
+def _cause_balance(train: CropSubset) -> F64:
+    """Weights (4,) of the causes: 1 / sqrt of each one's share, mean 1 over people's joints."""
+    shares = train.crops.shares[train.rows][..., :4].reshape(-1, 4).astype(np.float64)
+    shares = shares[np.isfinite(shares).all(-1)]
+    if not len(shares):
+        return np.ones(4)
+    share = np.maximum(shares.mean(0) / max(shares.mean(0).sum(), 1e-9), 1e-3)
+    weight = share**-0.5
+    return np.asarray(weight / (weight * share).sum())
+
+
+def check_labels(data: TrainingData, *, say: Callable[[str], None]) -> None:
+    """Check labels before the first step: ModelError for unusable ones, notes for odd ones."""
+    crops, rows, names = data.train.crops, data.train.rows, data.skeleton.joints
+    state, xy = crops.state[rows], crops.xy[rows]
+    known = is_labelled(state) & np.isfinite(xy).all(-1)
+    where = "labels of the training people"
+    if not known.any():
+        raise ModelError("no joint is labelled", where=where)
+    if not (known & (state == STATE_VISIBLE)).any():
+        raise ModelError(
+            "every labelled joint is hidden",
+            where=where,
+            expected="some visible ones",
+            then="Check how the file marks visibility (v=2 is visible).",
+        )
+    spread = np.array(
+        [
+            np.nanstd(np.where(k[..., None], p, np.nan), axis=0).max()
+            for p, k in zip(xy, known, strict=True)
+            if k.sum() > 1
+        ]
+    )
+    if len(spread) and np.median(spread) < 1:
+        raise ModelError(
+            "most people's joints lie at one point",
+            where=where,
+            then="Check the coordinates with synthstudio validate.",
+        )
+    never = [names[j] for j in np.flatnonzero(~known.any(0))]
+    if never:
+        say(f"never labelled, so not learnt: {', '.join(never)}")
+    if not (known & (state == STATE_HIDDEN)).any():
+        say("no joint is hidden: nothing about occlusion can be learnt")
+    shares = crops.shares[rows][known]
+    for k, cause in enumerate(("self", "person", "object"), 1):
+        labelled = shares[:, k][np.isfinite(shares[:, k])]
+        if len(labelled) and not (labelled > 0.5).any():
+            say(f"no joint is hidden by {cause}: that cause cannot be learnt")
+
+
+def check_unchanged(before: str, now: str, out: Path) -> None:
+    """ModelError when a resumed run would see other people than it did."""
+    if before != now:
+        raise ModelError(
+            "the data changed since this run began",
+            where=str(out),
+            expected=f"crops {before[:16]}",
+            got=now[:16],
+            then="Bring the data set back, or start anew in another folder.",
+        )
+
+
+def overfit_subset(data: TrainingData, count: int, *, repeats: int = 50) -> TrainingData:
+    """Train and validate on the first `count` people alone (--overfit).
+
+    An epoch repeats them, so that validation does not follow every step.
+    """
+    val = data.train.take(np.arange(min(count, len(data.train))))
+    train = val.take(np.tile(np.arange(len(val)), repeats))
+    key = hashlib.sha256(f"{data.key} first {len(val)}".encode()).hexdigest()
+    return dataclasses.replace(data, train=train, val=val, key=key, later_epoch=None)
+
+
+def fast_dev_run_subset(data: TrainingData, *, batch: int) -> TrainingData:
+    """Validate on one batch alone (--fast-dev-run)."""
+    if data.val is None:
+        return data
+    return dataclasses.replace(data, val=data.val.take(np.arange(min(batch, len(data.val)))))

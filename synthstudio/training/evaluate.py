@@ -1,0 +1,298 @@
+"""Evaluate a trained network on a data set: predictions, metrics and a page, in one folder."""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from synthstudio.core.errors import ModelError
+from synthstudio.core.masks import decode
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.dataset.durable import file_sha256
+from synthstudio.dataset.reader import Dataset
+from synthstudio.evaluation import attention, storage
+from synthstudio.evaluation.attention import AttentionExample, Sensitivity, attention_ratios
+from synthstudio.evaluation.formatting import interval, percent, value_of
+from synthstudio.evaluation.metrics import compute_metrics
+from synthstudio.evaluation.storage import Evaluation
+from synthstudio.models.blocks.bank import PoseBank
+from synthstudio.report import evaluation_drawings
+from synthstudio.report.evaluation import report
+from synthstudio.training import checkpoint, devices, diagnostics, networks
+from synthstudio.training.config import Config, Source
+from synthstudio.training.data import augment
+from synthstudio.training.data.batches import CropSubset, InputSpec
+from synthstudio.training.data.crops import Crops, canvas_size, crop_and_resize
+from synthstudio.training.data.sources import load_subset
+from synthstudio.training.predictions import Decode, clip_windows, predict_subset
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+Step = Callable[[str], Callable[[int, int, float], None]]
+"""Begin a progress step by its title; the result takes (done, total, per second)."""
+_WORST = 8
+_BATCH = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationOptions:
+    """How a network is evaluated. `bank`: fuse a plain block's maps with its training poses."""
+
+    splits: tuple[str, ...] = ()
+    decode: Decode = "hits"
+    flip: bool = False
+    bank: bool = False
+
+    def default_folder(self, weights: Path, dataset: Path) -> Path:
+        """RUN/evaluations/DATASET, with the options that differ from the defaults."""
+        extras = [*self.splits, *(["peak"] if self.decode == "peak" else [])]
+        extras += [name for name in ("flip", "bank") if getattr(self, name)]
+        name = "-".join([dataset.resolve().name, *extras])
+        return weights.parent / "evaluations" / name
+
+
+def evaluate(
+    weights: Path,
+    dataset: Path,
+    out: Path,
+    *,
+    options: EvaluationOptions,
+    cache: Path,
+    device: str = "auto",
+    step: Step,
+) -> Evaluation:
+    """Evaluate the network of a weights file on a data set, into the new folder `out`.
+
+    ModelError when they do not fit each other, or `out` exists; DatasetError for damaged data.
+    """
+    storage.check_free(out)
+    on = devices.get_device(device)
+    net, config, skeleton = checkpoint.load_network(weights)
+    people = _people(dataset, config, skeleton, options, cache, step)
+    bank = _bank(net, config, skeleton, cache).to(on) if options.bank else None
+    net = net.to(on)
+    spec = InputSpec.of(config.network, skeleton)
+    answers = predict_subset(
+        net,
+        people,
+        spec,
+        device=on,
+        decode=options.decode,
+        bank=bank,
+        flip=options.flip,
+        progress=_untimed(step("predicting")),
+    )
+    if not answers.known.any():
+        raise ModelError("no joint of these people is labelled", where=str(dataset))
+    source = Dataset(dataset)
+    answers = clip_windows(answers, image_sizes(source, answers.frame))
+    step("computing metrics")(0, 1, 0.0)
+    metrics = compute_metrics(answers, skeleton)
+    shown, maps = _diagnose(net, people, spec, on, source, metrics, step)
+    evaluation = Evaluation(
+        about=_about(weights, config, skeleton, dataset, options),
+        metrics=metrics,
+        predictions=answers,
+    )
+    step("drawing the page")(0, 1, 0.0)
+    worst = evaluation_drawings.worst(answers, count=_WORST)
+    cases = evaluation_drawings.cases(source, answers, worst, skeleton)
+    page = report(evaluation, skeleton, cases=cases, examples=shown, patched=maps)
+    storage.write(out, evaluation, page)
+    return evaluation
+
+
+def _untimed(report: Callable[[int, int, float], None]) -> Callable[[int, int], None]:
+    return lambda done, total: report(done, total, 0.0)
+
+
+def _people(
+    dataset: Path,
+    config: Config,
+    skeleton: Skeleton,
+    options: EvaluationOptions,
+    cache: Path,
+    step: Step,
+) -> CropSubset:
+    source = Source(dataset=str(dataset), splits=options.splits)
+    people, other = load_subset((source,), config, cache, _untimed(step("cropping people")))
+    if other.joints != skeleton.joints:
+        raise ModelError(
+            "the data set has another skeleton than the network",
+            where=str(dataset),
+            expected=skeleton.name,
+            got=other.name,
+            then="Convert it: synthstudio export --skeleton, then import.",
+        )
+    return people
+
+
+def _bank(net: nn.Module, config: Config, skeleton: Skeleton, cache: Path) -> PoseBank:
+    if getattr(getattr(net, "block", None), "bank", None) is not None:
+        raise ModelError(
+            "the network has a pose bank of its own",
+            where="--bank",
+            then="Leave out --bank: it is for networks without one.",
+        )
+    people, other = load_subset(config.train, config, cache)
+    bank = None
+    if other.joints == skeleton.joints:
+        count = config.network.bank or 1000
+        bank = networks.pose_bank(
+            people, skeleton, size=config.network.size, count=count, seed=config.seed
+        )
+    if bank is None:
+        raise ModelError(
+            "no pose bank can be made of its training people",
+            where="--bank",
+            expected="people all of whose joints are labelled",
+        )
+    return bank
+
+
+def _diagnose(
+    net: nn.Module,
+    people: CropSubset,
+    spec: InputSpec,
+    device: torch.device,
+    source: Dataset,
+    metrics: dict[str, Any],
+    step: Step,
+) -> tuple[list[AttentionExample], list[Sensitivity]]:
+    """Add attention, patch sensitivity and latency to `metrics`; return what is to be drawn."""
+    gazes = diagnostics.attention_maps(
+        net,
+        people,
+        spec,
+        device=device,
+        silhouettes=Silhouettes(source, people.crops, spec),
+        progress=_untimed(step("measuring attention")),
+    )
+    metrics["attention"] = attention_ratios(gazes)
+    maps = diagnostics.patch_sensitivity(
+        net, people, spec, device=device, progress=_untimed(step("sliding a patch over people"))
+    )
+    metrics["sensitivity"] = attention.sensitivity_summary(maps) | {
+        "maps": [m.map.tolist() for m in maps]
+    }
+    metrics["latency"] = _cost(net, spec, device)
+    return diagnostics.examples(net, people, spec, device=device), maps
+
+
+def _cost(net: nn.Module, spec: InputSpec, device: torch.device) -> dict[str, Any]:
+    one = diagnostics.measure_latency(net, spec, device=device)
+    many = diagnostics.measure_latency(net, spec, device=device, batch=_BATCH, rounds=5)
+    if device.type == "cuda":
+        peak, name = torch.cuda.max_memory_allocated(device), torch.cuda.get_device_name(device)
+    else:
+        peak, name = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "CPU"
+    tensors = list(net.state_dict().values())
+    return vars(one) | {
+        "batch": _BATCH,
+        "batch_ms": many.mean_ms / _BATCH,
+        "device": name,
+        "threads": torch.get_num_threads(),
+        "peak_mb": peak / 1e6,
+        "peak_of": "accelerator" if device.type == "cuda" else "process",
+        "parameters": sum(p.numel() for p in net.parameters()),
+        "weights_mb": sum(t.numel() * t.element_size() for t in tensors) / 1e6,
+    }
+
+
+def _about(
+    weights: Path, config: Config, skeleton: Skeleton, dataset: Path, options: EvaluationOptions
+) -> dict[str, Any]:
+    _, metadata = checkpoint.read(weights)
+    sets = [s for s in config.train if s.dataset]
+    own = [s for s in sets if Path(s.dataset).resolve() == dataset.resolve()]
+    notes = []
+    splits = options.splits
+    if any(not s.splits or not splits or set(s.splits) & set(splits) for s in own):
+        notes.append("The network was trained on some of these people: its metrics are too good.")
+    digest = hashlib.sha256()
+    for name in ("dataset.json", "index.json"):
+        digest.update((dataset / name).read_bytes())
+    height, width = config.network.size
+    return {
+        "name": config.name,
+        "weights": f"{weights.resolve().parent.name}/{weights.name}",
+        "weights_sha256": file_sha256(weights),
+        "note": metadata.get("note", ""),
+        "block": f"{config.network.block.upper()} {height}x{width}",
+        "seed": config.seed,
+        "skeleton": skeleton.name,
+        "dataset": dataset.resolve().name,
+        "dataset_sha256": digest.hexdigest(),
+        "splits": list(splits),
+        "decode": options.decode,
+        "flip": options.flip,
+        "bank": options.bank,
+        "trained_here": bool(own),
+        "notes": notes,
+    }
+
+
+def headline(evaluation: Evaluation) -> str:
+    """The most important metrics as a line; "-" where there is nothing to measure."""
+    metrics, answers = evaluation.metrics, evaluation.predictions
+    hidden, visible = (interval(metrics["places"][p]["PCK@0.1"]) for p in ("hidden", "visible"))
+    lost = metrics["counterfactual"].get("newly_hidden")
+    cost = "" if value_of(lost) is None else f", an occluder costs {interval(lost)} points"
+    return (
+        f"{len(answers)} people, {len(np.unique(answers.group))} moments: PCK@0.1 hidden {hidden}, "
+        f"visible {visible}{cost}; AP {percent(metrics['precision']['all']['AP'])}"
+    )
+
+
+def image_sizes(dataset: Dataset, frames: I64) -> F64:
+    """Width and height (P, 2) of each person's image; `frames` (P,)."""
+    sizes = {
+        int(row["index"]): (row["width_px"], row["height_px"])
+        for row in dataset.iter_frames(["index", "width_px", "height_px"])
+    }
+    return np.array([sizes[int(f)] for f in frames], np.float64).reshape(-1, 2)
+
+
+class Silhouettes:
+    """The amodal masks of a data set's people, for `diagnostics.attention_maps`."""
+
+    def __init__(self, dataset: Dataset, crops: Crops, spec: InputSpec) -> None:
+        self.crops, self.spec = crops, spec
+        people = set(zip(crops.frame.tolist(), crops.instance.tolist(), strict=True))
+        columns = ["frame_index", "instance", "mask_size", "amodal_counts"]
+        self.masks = {
+            (row["frame_index"], row["instance"]): (row["mask_size"], row["amodal_counts"])
+            for row in dataset.iter_instances(columns)
+            if (row["frame_index"], row["instance"]) in people
+        }
+
+    def __call__(self, rows: I64, views: F64) -> F64:
+        """The share (R, h, w) of each cell that the person fills; NaN for a missing mask."""
+        return np.stack([self._one(int(r), v) for r, v in zip(rows, views, strict=True)])
+
+    def _one(self, row: int, view: F64) -> F64:
+        crops, (h, w) = self.crops, self.spec.cells
+        size, counts = self.masks[int(crops.frame[row]), int(crops.instance[row])]
+        if counts is None:
+            return np.full((h, w), np.nan)
+        mask = decode({"size": [int(v) for v in size], "counts": counts}) * np.uint8(255)
+        canvas = crop_and_resize(
+            np.repeat(mask[..., None], 3, -1),
+            crops.corner[row].astype(np.float64),
+            float(crops.scale[row]),
+            canvas_size(*self.spec.size),
+            fill=0,
+        )[..., 0]
+        warped = augment.warp(canvas, view, self.spec.size, fill=0)
+        cells = cv2.resize(warped, (w, h), interpolation=cv2.INTER_AREA)
+        return np.asarray(cells.astype(np.float64) / 255)

@@ -1,0 +1,168 @@
+"""A network's predictions for people of a data set, beside the truth, in image pixels."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from synthstudio.core.visibility import is_ambiguous
+from synthstudio.evaluation.localization import pck
+from synthstudio.evaluation.metrics import joint_subsets
+from synthstudio.evaluation.storage import Predictions
+from synthstudio.models.blocks.bank import PoseBank, fuse
+from synthstudio.models.contract import predict_maps
+from synthstudio.models.heatmaps import decode_peak, expected_hits, probabilities
+from synthstudio.training import devices
+from synthstudio.training.config import NO_AUGMENTATION
+from synthstudio.training.data import batches
+from synthstudio.training.data.batches import Batch, CropSubset, InputSpec
+from synthstudio.training.data.crops import MARGIN
+
+F64 = NDArray[np.float64]
+Decode = Literal["peak", "hits"]
+"""Decode a joint at the highest peak, or where it most likely lies within the tolerance."""
+_BATCH = 128
+
+
+def predict_subset(
+    net: nn.Module,
+    people: CropSubset,
+    spec: InputSpec,
+    *,
+    device: torch.device,
+    decode: Decode = "hits",
+    bank: PoseBank | None = None,
+    flip: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Predictions:
+    """Predict the joints of `people` from their unaugmented crops (true amodal boxes).
+
+    `bank`: fuse the maps with these poses (for blocks without a bank). `flip`: average with the
+    predictions on mirrored crops (test-time flip). Windows may reach beyond their images, whose
+    sizes crops do not know: see `clip_windows`. ModelError when out of memory.
+    """
+    was_training = net.training
+    net.eval()
+    found: dict[str, list[NDArray[Any]]] = {}
+    with devices.memory_guard(device, got=f"{_BATCH} people", then=devices.OTHER_DEVICE):
+        for start in range(0, len(people), _BATCH):
+            rows = people.rows[start : start + _BATCH]
+            batch = batches.make_batch(people.crops, rows, spec, NO_AUGMENTATION)
+            predicted = _predict_batch(net, batch, people, spec, flip, decode, bank, device)
+            for name, value in predicted.items():
+                found.setdefault(name, []).append(value)
+            progress(min(start + _BATCH, len(people)), len(people))
+    net.train(was_training)
+    return _table(people, spec, {name: np.concatenate(values) for name, values in found.items()})
+
+
+@torch.inference_mode()
+def _predict_batch(
+    net: nn.Module,
+    batch: Batch,
+    people: CropSubset,
+    spec: InputSpec,
+    flip: bool,
+    decode: Decode,
+    bank: PoseBank | None,
+    device: torch.device,
+) -> dict[str, NDArray[Any]]:
+    mirrored = torch.from_numpy(spec.skeleton.flip).to(device) if flip else None
+    maps, outputs = predict_maps(net, batch.images.to(device), flip=mirrored)
+    if bank is not None:
+        maps = fuse(maps, bank(maps).maps)
+    joints = decode_peak(maps) if decode == "peak" else expected_hits(maps)
+    xy = joints.xy.double().cpu().numpy() * (spec.size[1] / spec.cells[1])
+
+    def array(value: Tensor | None, shape: tuple[int, ...] = ()) -> F64:
+        if value is None:
+            return np.full((*joints.score.shape, *shape), np.nan)
+        return np.asarray(value.cpu().numpy(), np.float64)
+
+    def doubled(value: Tensor | None) -> Tensor | None:
+        return None if value is None else value.double()
+
+    shares, presence, quality = map(doubled, (outputs.shares, outputs.presence, outputs.quality))
+    return {
+        "xy": _to_image(xy, people, batch.rows, spec),
+        "score": array(joints.score.double()),
+        "peak": array(probabilities(outputs.logits[0]).flatten(2).amax(-1).double()),
+        "present": array(None if presence is None else presence.sigmoid()),
+        "shares": array(None if shares is None else shares.softmax(-1), (4,)),
+        "quality": array(None if quality is None else quality.sigmoid()),
+        "xyz_m": array(doubled(outputs.xyz_m), (3,)),
+        "known": batch.labels.known.numpy(),
+    }
+
+
+def _to_image(xy: F64, people: CropSubset, rows: NDArray[np.int64], spec: InputSpec) -> F64:
+    """Points (R, K, 2) of the network's input in image pixels."""
+    crops = people.crops
+    offset = np.array([spec.size[1], spec.size[0]]) * (MARGIN - 1) / 2
+    scale = crops.scale[rows].astype(np.float64)[:, None, None]
+    return np.asarray((xy + offset) / scale + crops.corner[rows].astype(np.float64)[:, None])
+
+
+def clip_windows(answers: Predictions, image_sizes: F64) -> Predictions:
+    """Clip windows to their images; `image_sizes` (P, 2): width, height."""
+    low, high = np.maximum(answers.window[:, :2], 0), np.minimum(answers.window[:, 2:], image_sizes)
+    return dataclasses.replace(answers, window=np.concatenate([low, high], 1))
+
+
+def _table(people: CropSubset, spec: InputSpec, predicted: dict[str, NDArray[Any]]) -> Predictions:
+    crops, rows = people.crops, people.rows
+    scale = crops.scale[rows].astype(np.float64)
+    index = np.full(len(crops) + 1, -1, np.int64)
+    index[rows] = np.arange(len(rows))
+    shares = crops.shares[rows].astype(np.float64)
+    true_xy = crops.xy[rows].astype(np.float64) / scale[:, None, None]
+    corners = np.stack([np.zeros(2), np.array([spec.size[1], spec.size[0]], np.float64)])
+    windows = _to_image(np.broadcast_to(corners, (len(people), 2, 2)), people, rows, spec)
+    return Predictions(
+        **predicted,
+        true_xy=true_xy + crops.corner[rows].astype(np.float64)[:, None],
+        true_shares=shares,
+        true_xyz_m=crops.xyz_m[rows].astype(np.float64),
+        state=crops.state[rows],
+        cause=crops.cause[rows],
+        ambiguous=is_ambiguous(shares[..., 0]),
+        area=crops.area[rows] / scale**2,
+        side=crops.side[rows] / scale,
+        box=crops.box[rows].astype(np.float64),
+        window=windows.reshape(len(people), 4),
+        fraction=crops.fraction[rows].astype(np.float64),
+        crowd=crops.crowd[rows].astype(np.float64),
+        frame=crops.frame[rows],
+        instance=crops.instance[rows],
+        group=crops.group[rows],
+        clean=index[crops.clean[rows]],
+        variant=crops.variant[rows],
+        family=crops.family[rows],
+    )
+
+
+def validate(
+    net: nn.Module,
+    people: CropSubset | None,
+    spec: InputSpec,
+    *,
+    device: torch.device,
+    at: float = 0.1,
+) -> dict[str, float]:
+    """PCK of all, visible and hidden joints at `at` times the longer side of the amodal box."""
+    if people is None:
+        return {}
+    answers = predict_subset(net, people, spec, device=device)
+    hits = pck(answers.xy, answers.true_xy, length=answers.side, at=at)
+    return {
+        "pck" if name == "all" else f"pck_{name}": float(hits[selected].mean())
+        if selected.any()
+        else float("nan")
+        for name, selected in joint_subsets(answers).items()
+    }
