@@ -40,7 +40,7 @@ def test_a_visible_joint_lies_where_its_label_says(size) -> None:
         person, joints_px=far, modal_box_px=(0, 0, 0, 0), amodal_box_px=(9e3, 9e3, 9e3, 99)
     )
     labels = dataclasses.replace(NOBODY, people=(alone,))
-    bare = dataclasses.replace(COCO17, skeleton=())
+    bare = dataclasses.replace(COCO17, edges=())
     out = draw_labels(grey(*size), labels, bare, legend=False).astype(int)
     zoom = out.shape[0] // size[1]
     ink = np.abs(out - 128).sum(axis=2)
