@@ -149,7 +149,6 @@ def _check_there(op: Op, old: ItemState, base: Base) -> None:
 
 
 def _change(session: Session, op: Op, old: ItemState) -> tuple[dict[str, Any], dict[str, Any]]:
-    """`before` and `after` of the event."""
     after: dict[str, Any]
     if op.kind == "revert":
         target = _to_revert(session, op)

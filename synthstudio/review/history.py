@@ -149,7 +149,6 @@ def _fields(event: Event, by_id: Mapping[int, Event]) -> set[Field]:
 
 
 def datasets(store: Store) -> dict[str, str]:
-    """Return key -> name of the data sets that the store knows, by name."""
     with store.reading() as session:
         rows = session.scalars(select(DatasetRow).order_by(DatasetRow.name, DatasetRow.key))
         return {row.key: row.name for row in rows}

@@ -112,7 +112,6 @@ class _FilePeople:
 def _frames(
     dataset: Dataset, file: Dataset, result: ImportResult
 ) -> Iterator[tuple[Row, list[Row], _FilePeople]]:
-    """Yield each frame that both have, in the file's order."""
     own: dict[str, list[int]] = {}
     for row in dataset.iter_frames(["index", "image_sha256"]):
         own.setdefault(row["image_sha256"], []).append(row["index"])

@@ -87,7 +87,6 @@ def check(session: Session, person: Person, who: User, now: datetime) -> None:
 
 
 def _looks_second(session: Session, person: Person, who: User, now: datetime) -> bool:
-    """Whether `who` is in the middle of a second look at a person of the layer main."""
     key = replace(person, layer=SECOND).key
     lease = session.get(LeaseRow, key)
     if lease is None or lease.who != who.name or lease.until <= now:
@@ -97,7 +96,6 @@ def _looks_second(session: Session, person: Person, who: User, now: datetime) ->
 
 
 def _has_looked_first(session: Session, person: Person, who: User) -> bool:
-    """Whether `who` wrote anything to the layer main of a person of the layer second."""
     first = is_person(EventRow, replace(person, layer=MAIN))
     query = select(EventRow.id).where(first, EventRow.who == who.name)
     return session.scalar(query.limit(1)) is not None

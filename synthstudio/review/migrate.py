@@ -31,7 +31,6 @@ def _config(connection: Connection | None = None) -> Config:
 
 
 def revisions() -> tuple[str, ...]:
-    """Return the revisions that this release knows, oldest first."""
     steps = ScriptDirectory.from_config(_config()).walk_revisions()
     return tuple(step.revision for step in steps)[::-1]
 

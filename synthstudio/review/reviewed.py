@@ -101,7 +101,6 @@ class Reviewed:
             yield from batch.filter(pa.array(keep)).to_pylist()
 
     def iter_batches(self, kind: Literal["instances"]) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of the people as reviewers left them."""
         for chunk in self.chunks():
             yield from chunk.people.to_batches()
 
@@ -179,7 +178,6 @@ def _is_approved(item: ItemState | None) -> bool:
 
 
 def _digest(found: States) -> str:
-    """A hash of everything that decides labels."""
     deciding = [
         [
             frame,
@@ -234,7 +232,6 @@ def _reviewed(row: Row, item: ItemState | None, names: tuple[str, ...], only: On
 
 
 def with_edits(row: Row, item: ItemState, names: Sequence[str]) -> Row:
-    """A person's row with the joints that somebody edited."""
     new = _copied(row)
     for name, label in item.joints.items():
         _put(new, names.index(name), label)

@@ -200,7 +200,6 @@ def store_findings(
 
 
 def last_runs(store: Store, key: str) -> dict[Kind, CheckRun]:
-    """Return when each check of a data set was last run; none for those that never were."""
     with store.reading() as session:
         rows = {kind: session.get(SettingRow, (key, _RUN + kind)) for kind in _WEIGHTS}
         return {
@@ -237,7 +236,6 @@ def _any(people: list[tuple[int, int]]) -> Any:
 
 
 def stored_signals(store: Store, table: PeopleTable) -> tuple[Signal, ...]:
-    """Return what is stored of a table's people as signals, one for each kind of check."""
     texts: dict[Kind, dict[int, tuple[str, ...]]] = {"validation": {}, "audit": {}}
     scores = {kind: np.zeros(table.people, np.float32) for kind in texts}
     query = select(RiskRow.frame, RiskRow.instance, RiskRow.score, RiskRow.reasons)
@@ -265,7 +263,6 @@ def _add_reasons(
 
 
 def _score(reasons: list[str]) -> float:
-    """Return the largest score that texts have before their colon."""
     matches = [re.match(r"[a-z]+ (0\.\d\d|1\.00): ", text) for text in reasons]
     return max((float(match[1]) for match in matches if match), default=0.0)
 
@@ -398,7 +395,6 @@ def _photos(
 
 
 def _sentence(text: str) -> PersonFinding:
-    """Return what the audit of photos says of a person of a photo."""
     match = _SENTENCE.fullmatch(text)
     if match is None:
         raise ReviewError("not a finding of an audit of photos", where="audit", got=text[:80])

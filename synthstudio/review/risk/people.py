@@ -129,12 +129,10 @@ class PeopleTable:
 
     @property
     def frame(self) -> I64:
-        """(P,) the index of each person's frame, rising."""
         return self.arrays["frame"]
 
     @property
     def instance(self) -> I64:
-        """(P,) the number of each person in its frame."""
         return self.arrays["instance"]
 
     @property
@@ -210,7 +208,7 @@ class PeopleTable:
         return found
 
     def rows_of(self, frames: I64, instances: I64) -> I64:
-        """Return (N,) the row of each (frame, instance), -1 where the data set has none."""
+        """(N,) the row of each (frame, instance), -1 where the data set has none."""
         frames, instances = np.asarray(frames, np.int64), np.asarray(instances, np.int64)
         start = np.searchsorted(self.frame, frames, side="left")
         stop = np.searchsorted(self.frame, frames, side="right")
@@ -226,7 +224,6 @@ class PeopleTable:
 
 
 def format_list(text: str) -> str:
-    """Return a list held as one text as people read it."""
     return ", ".join(text.strip(LIST_MARK).split(LIST_MARK))
 
 

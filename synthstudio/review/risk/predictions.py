@@ -83,7 +83,6 @@ def iter_predictions(store: Store, key: str, layer: str) -> Iterator[Prediction]
 
 
 def prediction_layers(store: Store, key: str) -> dict[str, int]:
-    """Return the models that said something of a data set: layer -> people."""
     query = (
         select(PredictionRow.layer, func.count().label("people"))
         .where(PredictionRow.dataset == key)
@@ -184,7 +183,7 @@ def gather_predictions(table: PeopleTable, predictions: Iterable[Prediction]) ->
 
 
 def joint_errors(table: PeopleTable, found: PredictionArrays) -> F64:
-    """Return (J, N) distances e; NaN for joints that nobody labelled or the model did not find."""
+    """(J, N) distances e; NaN for joints that nobody labelled or the model did not find."""
     out = np.full((len(table.joints), len(found.rows)), np.nan)
     scale = 2.0 * table.skeleton.sigmas[:, None]
     area = np.sqrt(table.area_px)
@@ -217,7 +216,7 @@ def model_signal(table: PeopleTable, found: PredictionArrays) -> Signal:
 
 
 def disagreement(table: PeopleTable, found: PredictionArrays) -> F64:
-    """Return (P,) 1 - OKS between labels and predictions over labelled joints; NaN: not known.
+    """(P,) 1 - OKS between labels and predictions over labelled joints; NaN: not known.
 
     A labelled joint that the model did not find counts as wholly missed.
     """

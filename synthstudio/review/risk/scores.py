@@ -92,7 +92,6 @@ def risk(table: PeopleTable, *, more: Iterable[Signal] = ()) -> Risk:
 
 
 def table_signals(table: PeopleTable) -> tuple[Signal, ...]:
-    """The signals that need nothing but the table."""
     checks = (contradiction, projection, sides, position, bones, threshold, hidden)
     return tuple(check(table) for check in checks)
 

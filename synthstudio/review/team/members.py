@@ -112,7 +112,6 @@ def assigned(
 
 
 def assignment_counts(store: Store, dataset: str, *, layer: str = MAIN) -> dict[str, int]:
-    """Name -> how many people are assigned."""
     query = (
         select(AssignmentRow.who, func.count().label("people"))
         .where(AssignmentRow.dataset == dataset, AssignmentRow.layer == layer)
