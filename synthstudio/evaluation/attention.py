@@ -143,7 +143,7 @@ def attention_ratios(masses: Sequence[AttentionMass]) -> dict[str, Any]:
 
     1: attention ignores the occluder; each with an interval over groups of frames. Of the window;
     under "hidden_joints" of hidden joints alone; under "person" of the person (see above), {}
-    without silhouettes. {"people": 0} when nobody is hidden enough.
+    without silhouettes. {"people": 0} when no person is occluded enough.
     """
     if not any((mass.share > 0).any() for mass in masses):
         return {"people": 0}

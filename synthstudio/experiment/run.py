@@ -281,9 +281,9 @@ def _operations(config: ExperimentConfig) -> dict[str, int]:
     for name in ("orn", "kpe"):  # the arms that are held against each other
         path = config.out / "runs" / f"{name}-0" / "last.safetensors"
         if path.is_file():
-            net, told, _ = checkpoint.load_network(path)
+            net, training, _ = checkpoint.load_network(path)
             with FlopCounterMode(display=False) as counter, torch.no_grad():
-                net(torch.zeros(1, 3, *told.network.size))
+                net(torch.zeros(1, 3, *training.network.size))
             out[name] = int(counter.get_total_flops())
     return out
 

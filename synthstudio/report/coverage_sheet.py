@@ -34,12 +34,12 @@ COLUMNS = 9
 _GAP, _SIDE, _HEAD, _TITLE, _STRIP = 6, 128, 26, 50, 20
 _FAINT = (120, 126, 136)
 _EMPTY = (36, 39, 45)
-_HIDERS = {
+_OCCLUDERS = {
     "self": "hidden by\nitself",
     "person": "hidden by\na person",
     "object": "hidden by\na thing",
     "truncated": "outside\nthe frame",
-    "unknown": "hidden,\nnobody said\nby what",
+    "unknown": "hidden,\nby what is\nunknown",
 }
 _HIDDEN_BY = (
     "all seen",
@@ -74,34 +74,34 @@ class Section:
 
 
 def sheet(dataset: Dataset, found: Coverage, *, on_progress: OnProgress | None = None) -> U8:
-    """Return the sheet (h, w, 3) of a data set whose coverage was counted.
+    """The sheet (h, w, 3) of a data set whose coverage was counted.
 
     DatasetError when a stored image is damaged.
     """
     blocks = sections(found)
-    wanted = sorted(
+    examples = sorted(
         {cell.example for block in blocks for row in block.cells for cell in row if cell.example},
         key=lambda e: (e.frame, e.instance, e.joint),
     )
     pictures, started = {}, time.monotonic()
-    for k, (example, picture) in enumerate(_pictures(dataset, wanted)):
+    for k, (example, picture) in enumerate(_pictures(dataset, examples)):
         pictures[example] = picture
         if on_progress is not None:
-            on_progress(k + 1, len(wanted), (k + 1) / max(1e-6, time.monotonic() - started))
+            on_progress(k + 1, len(examples), (k + 1) / max(1e-6, time.monotonic() - started))
     return _page(found, blocks, pictures)
 
 
 def sections(found: Coverage) -> tuple[Section, ...]:
-    """Return the blocks of the sheet with an example for every bin that has one.
+    """The blocks of the sheet with an example for every bin that has one.
 
-    What a set knows of nobody (the side seen and the body of people in photos) has no block.
+    What a set holds of no person (the side seen and the body of people in photos) has no block.
     """
     blocks = (_hidden(found), _causes(found), _bodies(found), _families(found))
     return tuple(block for block in blocks if block is not None)
 
 
 def _hidden(found: Coverage) -> Section:
-    """Return the block of fractions by side, or in one row where no side is known."""
+    """The block of fractions by side, or in one row where no side is known."""
     bins, views, fractions = found.examples.by_view, len(VIEWS), len(FRACTIONS)
     title = "How much of a person is hidden"
     of = [[f * (views + 1) + v for v in range(views + 1)] for f in range(fractions + 1)]
@@ -128,7 +128,7 @@ def _causes(found: Coverage) -> Section:
     causes = [c for c in of if c != UNKNOWN or bins.counts[of[c]].any()]
     return Section(
         title="What hides which part of the body",
-        rows=tuple(_HIDERS[cause] for cause in causes),
+        rows=tuple(_OCCLUDERS[cause] for cause in causes),
         columns=tuple(REGIONS),
         cells=_grid(bins, [of[cause] for cause in causes]),
     )
@@ -165,7 +165,7 @@ def _families(found: Coverage) -> Section | None:
 
 
 def _grid(bins: Bins, places: Sequence[Sequence[int]]) -> tuple[tuple[Cell, ...], ...]:
-    """Return the cells of bins: nobody twice while a bin has others, the rarest choose first."""
+    """The cells of bins: no person twice while a bin has others, the rarest bins choose first."""
     used: set[int] = set()
     chosen: dict[int, Example | None] = {}
     every = [place for row in places for place in row]
@@ -176,11 +176,11 @@ def _grid(bins: Bins, places: Sequence[Sequence[int]]) -> tuple[tuple[Cell, ...]
     return tuple(tuple(Cell(example=chosen[place]) for place in row) for row in places)
 
 
-def _pictures(dataset: Dataset, wanted: Sequence[Example]) -> Iterator[tuple[Example, U8]]:
+def _pictures(dataset: Dataset, examples: Sequence[Example]) -> Iterator[tuple[Example, U8]]:
     """Yield the picture of each example; frames are read once and in order."""
     skeleton = get_skeleton(dataset.identity.skeleton)
     last, rgb = -1, np.zeros((1, 1, 3), np.uint8)
-    for example in wanted:
+    for example in examples:
         if example.frame != last:
             last = example.frame
             rgb = decode_rgb(dataset.image_bytes(last), str(dataset.image_path(last)))
@@ -204,7 +204,7 @@ def _ring(picture: U8, at_px: F64) -> None:
 
 
 def _cut_out(rgb: U8, person: PersonLabel, joint: int) -> tuple[U8, PersonLabel]:
-    """Return the picture of a person, or about one joint, and the labels moved into it."""
+    """The picture of a person, or about one joint, and the labels moved into it."""
     wide, high = CELL_PX
     x, y, w, h = person.amodal_box_px
     middle, tall = np.array([x + w / 2, y + h / 2]), max(1.12 * h, 1.12 * w * high / wide, 24.0)
@@ -223,10 +223,10 @@ def _cut_out(rgb: U8, person: PersonLabel, joint: int) -> tuple[U8, PersonLabel]
     scale = high / tall
     matrix = np.array([[scale, 0, -corner[0] * scale], [0, scale, -corner[1] * scale]])
     matrix[:, 2] += (scale - 1) / 2  # warpAffine takes pixel centres at whole numbers
-    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     source = rgb
     if scale < 0.7:  # warpAffine does not average: shrink the frame first
-        small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=way)
+        small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=method)
         source = np.asarray(small, np.uint8)
         ratio = np.array([source.shape[1], source.shape[0]]) / frame
         matrix = np.array([[1.0, 0, -corner[0] * ratio[0]], [0, 1.0, -corner[1] * ratio[1]]])

@@ -230,7 +230,7 @@ def _heat(found: Coverage, rows: str, columns: str) -> Markup:
 
 
 def _target_rows(targets: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """(target, asked, achieved, people) of what the recipe asked for."""
+    """(target, requested, achieved, people) of the recipe's targets."""
     rows: list[tuple[Any, ...]] = []
     for title, section in (("hidden", "joints"), ("joints by cause", "causes")):
         for name, row in targets[section].items():
@@ -283,7 +283,7 @@ def known_limits(dataset: Dataset, facts: Facts, audit: Mapping[str, Any] | None
 
 
 def _absent(facts: Facts) -> list[str]:
-    """What nobody, or hardly anybody, in the set is."""
+    """What the set lacks, or hardly has."""
     found, lines = facts.coverage, []
     absent = [name for name, n in facts.skin.items() if not n] if any(facts.skin.values()) else []
     if absent:

@@ -55,12 +55,11 @@ class _Pen:
     marker: float  # radius of a joint's marker, output pixels
 
     def place(self, px: Sequence[float] | F64) -> tuple[int, int]:
-        """Return a continuous frame point in OpenCV's fixed-point pixel indices."""
+        """A continuous frame point in OpenCV's fixed-point pixel indices."""
         x, y = (round((float(v) * self.zoom - 0.5) * (1 << _SHIFT)) for v in (px[0], px[1]))
         return x, y
 
     def width(self, strokes: float) -> int:
-        """Return a line width of so many strokes."""
         return max(1, round(self.unit * strokes))
 
 
@@ -73,7 +72,7 @@ def draw_labels(
     legend: bool = True,
     names: bool = True,
 ) -> U8:
-    """Return the frame (H, W, 3), enlarged by a whole number to about `rows_px`, with its labels.
+    """Draw labels into a frame (H, W, 3), enlarged by a whole number to about `rows_px`.
 
     Modal boxes are solid, amodal ones dashed. A joint outside the frame is a cross at the
     nearest border. With `legend` a strip below says what the marks mean, with `names` a tag who
@@ -95,7 +94,7 @@ def draw_labels(
 
 
 def contact_sheet(images: Sequence[U8], *, columns: int = 6, gap_px: int = 8) -> U8:
-    """Return images (h, w, 3) in a grid, row by row, each centred in a cell of the largest size."""
+    """Arrange images (h, w, 3) in a grid, each centred in a cell of the largest size."""
     if not images or columns < 1:
         return np.full((1, 1, 3), PAPER, np.uint8)
     high, wide = max(i.shape[0] for i in images), max(i.shape[1] for i in images)
@@ -112,7 +111,7 @@ def contact_sheet(images: Sequence[U8], *, columns: int = 6, gap_px: int = 8) ->
 
 
 def captioned(rgb: U8, text: str) -> U8:
-    """Return the picture (h, w, 3) with a line of text below it, as small as it has to be."""
+    """Add a line of text below a picture (h, w, 3), shrunk until it fits."""
     high = max(18, round(rgb.shape[0] / 16))
     strip = Image.new("RGB", (rgb.shape[1], high), PAPER)
     size = round(0.62 * high)
@@ -125,17 +124,16 @@ def captioned(rgb: U8, text: str) -> U8:
 
 
 def legend_strip(width: int) -> U8:
-    """Return a strip (h, width, 3) that says what the marks mean."""
+    """A strip (h, width, 3) that says what the marks mean."""
     return _legend(width, _Pen(zoom=1, unit=1.3, marker=6.0))
 
 
 def person_colour(instance: int) -> Colour:
-    """Return the sRGB colour of a person's box and name."""
     return _PEOPLE[(instance - 1) % len(_PEOPLE)]
 
 
 def _finer(pen: _Pen, person: PersonLabel, rows: int) -> _Pen:
-    """Return a finer pen for a person who is small in the picture."""
+    """A finer pen for a person who is small in the picture."""
     share = person.amodal_box_px[3] * pen.zoom / rows
     by = min(1.0, max(0.5, share / 0.4))
     return _Pen(zoom=pen.zoom, unit=pen.unit * by, marker=max(2.0, pen.marker * by))
@@ -250,19 +248,19 @@ def _line(
 def _clip(
     a: Sequence[float] | F64, b: Sequence[float] | F64, width: float, height: float
 ) -> tuple[F64, F64] | None:
-    """Return the part of a segment inside the frame grown by 2 px (Liang-Barsky); None: none."""
+    """The part of a segment inside the frame grown by 2 px (Liang-Barsky); None: none."""
     p, q = np.asarray(a, np.float64), np.asarray(b, np.float64)
     low, high = 0.0, 1.0
     for axis, size in ((0, width), (1, height)):
         step = q[axis] - p[axis]
-        for way, room in ((-step, p[axis] + 2), (step, size + 2 - p[axis])):
-            if way == 0:
+        for direction, room in ((-step, p[axis] + 2), (step, size + 2 - p[axis])):
+            if direction == 0:
                 if room < 0:
                     return None
-            elif way < 0:
-                low = max(low, room / way)
+            elif direction < 0:
+                low = max(low, room / direction)
             else:
-                high = min(high, room / way)
+                high = min(high, room / direction)
     return (p + (q - p) * low, p + (q - p) * high) if low <= high else None
 
 
@@ -285,15 +283,15 @@ def _draw_names(canvas: U8, people: Sequence[PersonLabel], skeleton: Skeleton, p
 
 
 def _tag(person: PersonLabel) -> str:
-    """Return number, pose and share hidden, as far as they are known."""
-    said = [person.pose.replace("_", " ")] if person.pose else []
+    """Number, pose and share hidden, as far as they are known."""
+    parts = [person.pose.replace("_", " ")] if person.pose else []
     if math.isfinite(person.occluded_fraction):
-        said.append(f"{person.occluded_fraction:.0%} hidden")
-    return "  ".join(filter(None, [f"{person.instance}", ", ".join(said)]))
+        parts.append(f"{person.occluded_fraction:.0%} hidden")
+    return "  ".join(filter(None, [f"{person.instance}", ", ".join(parts)]))
 
 
 def _head(person: PersonLabel, skeleton: Skeleton, pen: _Pen) -> Rectangle | None:
-    """Return where a person's head is, output pixels; None if no joint of it has a place."""
+    """Where a person's head is, output pixels; None if no joint of it has a place."""
     face = [j for j, name in enumerate(skeleton.joints) if name.endswith(_FACE)]
     at = person.joints_px[face]
     at = at[np.isfinite(at).all(axis=1)]
@@ -314,7 +312,7 @@ def _free_place(
     canvas_shape: tuple[int, ...],
     pen: _Pen,
 ) -> Rectangle:
-    """Return a name's place about the person that covers no head and no other name.
+    """A name's place about the person that covers no head and no other name.
 
     Above the amodal box, or the next place that is free; where none is, the one that covers
     least.
@@ -354,13 +352,12 @@ def _free_place(
 
 
 def _overlap(a: Rectangle, b: Rectangle) -> float:
-    """Return the area that two rectangles share."""
     wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     return max(0.0, wide) * max(0.0, high)
 
 
 def _legend(width: int, pen: _Pen) -> U8:
-    """Return a strip (h, width, 3) that says what the marks mean."""
+    """A strip (h, width, 3) that says what the marks mean."""
     unit = min(pen.unit, width / _LEGEND_UNITS)
     pen = _Pen(zoom=1, unit=unit, marker=pen.marker * unit / pen.unit)
     high = math.ceil(30 * pen.unit)

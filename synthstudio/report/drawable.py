@@ -17,10 +17,10 @@ _NO_RANK = 1_000_000
 
 
 def drawable(frame: Mapping[str, Any], people: Iterable[Mapping[str, Any]]) -> FrameLabels:
-    """Return what `draw_labels` draws of a frame's rows, whoever made them.
+    """What `draw_labels` draws of a frame's rows, rendered, annotated or imported.
 
     Annotated and imported people have no 3D, pose or amodal mask: they are drawn by what they
-    have, the larger before the smaller, with NaN for what nobody knows.
+    have, the larger before the smaller, with NaN for what is unknown.
     """
     found = [_drawable(row) for row in people]
     order = sorted(found, key=lambda p: (p.depth_rank, -p.modal_area_px, p.instance))

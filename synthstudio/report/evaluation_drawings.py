@@ -1,4 +1,4 @@
-"""Pictures of a report: worst cases, truth against answer, and what the network attended to."""
+"""Pictures of a report: worst cases, truth against prediction, and what the network attended to."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _SHIFT = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A person to look at: `rgb` (h, w, 3) holds the truth at the left, the answer at the right."""
+    """`rgb` (h, w, 3): a person with the truth at the left, the prediction at the right."""
 
     rgb: U8
     frame: int
@@ -49,81 +49,81 @@ class Case:
     family: str
 
 
-def worst(answers: Predictions, *, count: int) -> I64:
-    """Return the rows of the people whose hidden joints lie farthest off, one of each moment."""
-    apart = distances(answers.xy, answers.true_xy) / answers.side[:, None]
-    which = answers.known & (answers.state == STATE_HIDDEN) & np.isfinite(apart)
+def worst(predictions: Predictions, *, count: int) -> I64:
+    """The rows of the people whose hidden joints lie farthest off, one of each moment."""
+    apart = distances(predictions.xy, predictions.true_xy) / predictions.side[:, None]
+    which = predictions.known & (predictions.state == STATE_HIDDEN) & np.isfinite(apart)
     number = which.sum(1)
     error = np.where(which, apart, 0).sum(1) / np.maximum(number, 1)
     order = [int(r) for r in np.argsort(-error, kind="stable") if number[r]]
     seen: set[int] = set()
     chosen = []
     for row in order:
-        if int(answers.group[row]) not in seen:
-            seen.add(int(answers.group[row]))
+        if int(predictions.group[row]) not in seen:
+            seen.add(int(predictions.group[row]))
             chosen.append(row)
     return np.array(chosen[:count], np.int64)
 
 
-def cases(dataset: Dataset, answers: Predictions, rows: I64, skeleton: Skeleton) -> list[Case]:
+def cases(dataset: Dataset, predictions: Predictions, rows: I64, skeleton: Skeleton) -> list[Case]:
     """Draw people of a data set; DatasetError when a picture of it is damaged."""
     out = []
     for row in rows.tolist():
-        frame = dataset.frame(int(answers.frame[row]))
+        frame = dataset.frame(int(predictions.frame[row]))
         rgb = decode_rgb(dataset.image_bytes_of(frame), str(dataset.image_of(frame)))
-        which = answers.known[row] & (answers.state[row] == STATE_HIDDEN)
-        apart = distances(answers.xy[row], answers.true_xy[row]) / answers.side[row]
+        which = predictions.known[row] & (predictions.state[row] == STATE_HIDDEN)
+        apart = distances(predictions.xy[row], predictions.true_xy[row]) / predictions.side[row]
         out.append(
             Case(
-                rgb=_pair(rgb, answers, row, skeleton),
-                frame=int(answers.frame[row]),
-                instance=int(answers.instance[row]),
+                rgb=_pair(rgb, predictions, row, skeleton),
+                frame=int(predictions.frame[row]),
+                instance=int(predictions.instance[row]),
                 error=float(apart[which].mean()),
                 hidden=int(which.sum()),
-                fraction=float(answers.fraction[row]),
-                family=str(answers.family[row]),
+                fraction=float(predictions.fraction[row]),
+                family=str(predictions.family[row]),
             )
         )
     return out
 
 
-def _pair(rgb: U8, answers: Predictions, row: int, skeleton: Skeleton) -> U8:
-    x, y, w, h = (float(v) for v in answers.box[row])
+def _pair(rgb: U8, predictions: Predictions, row: int, skeleton: Skeleton) -> U8:
+    x, y, w, h = (float(v) for v in predictions.box[row])
     high, wide = _TILE
     tall = max(h, w * high / wide) * _AROUND
     zoom = high / tall
     corner = np.array([x + w / 2 - tall * wide / high / 2, y + h / 2 - tall / 2])
     view = np.array([[zoom, 0, -corner[0] * zoom], [0, zoom, -corner[1] * zoom]])
-    way = cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC
+    method = cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC
     tile = np.asarray(
-        cv2.warpAffine(rgb, view, (wide, high), flags=way, borderValue=(_GREY,) * 3), np.uint8
+        cv2.warpAffine(rgb, view, (wide, high), flags=method, borderValue=(_GREY,) * 3), np.uint8
     )
-    known, hidden = answers.known[row], answers.state[row] == STATE_HIDDEN
-    true = (answers.true_xy[row] - corner) * zoom
-    said = (answers.xy[row] - corner) * zoom
+    known, hidden = predictions.known[row], predictions.state[row] == STATE_HIDDEN
+    true = (predictions.true_xy[row] - corner) * zoom
+    predicted = (predictions.xy[row] - corner) * zoom
     left, right = tile.copy(), tile.copy()
     _bones(left, true, known, skeleton)
     for j in np.flatnonzero(known):
         if hidden[j]:
-            _ring(left, true[j], _hex(CAUSE_COLOURS[CAUSES[answers.cause[row, j]]]), 9)
+            _ring(left, true[j], _hex(CAUSE_COLOURS[CAUSES[predictions.cause[row, j]]]), 9)
         else:
             _disc(left, true[j], COLOURS[skeleton.sides[j]], 4)
-    wrong = known & (distances(said, true) > _LEAST_WRONG * answers.side[row] * zoom)
+    wrong = known & (distances(predicted, true) > _LEAST_WRONG * predictions.side[row] * zoom)
     for j in np.flatnonzero(wrong):
-        cv2.line(right, _at(said[j]), _at(true[j]), _MISS, 2, cv2.LINE_AA, _SHIFT)
-    _bones(right, said, known, skeleton)
+        cv2.line(right, _at(predicted[j]), _at(true[j]), _MISS, 2, cv2.LINE_AA, _SHIFT)
+    _bones(right, predicted, known, skeleton)
     for j in np.flatnonzero(known):
         draw = _ring if hidden[j] else _disc
-        draw(right, said[j], COLOURS[skeleton.sides[j]], 8 if hidden[j] else 4)
+        draw(right, predicted[j], COLOURS[skeleton.sides[j]], 8 if hidden[j] else 4)
     gap = np.full((high, 4, 3), _INK, np.uint8)
     return np.concatenate([left, gap, right], 1)
 
 
 def draw_example(example: AttentionExample, skeleton: Skeleton) -> U8:
-    """Return one joint's story: its attention to pixels, the poses of the bank, the answer.
+    """Draw for one joint the attention to pixels, the poses of the bank and the predicted map.
 
-    A large ring is where the joint truly is, small ones are the answer's separate peaks; a line is
-    the edge of what hides the person.
+    A large ring is where the joint truly is, small ones are the map's separate peaks; a line is the
+    edge of what hides the person.
     """
     high = _TILE[0] * 2 // 3
     zoom = high / example.picture.shape[0]
@@ -154,7 +154,7 @@ def draw_example(example: AttentionExample, skeleton: Skeleton) -> U8:
 
 
 def draw_sensitivity(maps: Sequence[Sensitivity]) -> U8:
-    """Return people side by side, red where a patch's middle harms: full red is its worst place."""
+    """People side by side, red where a patch's middle adds error: full red is its worst place."""
     high = _TILE[0] // 2
     tiles = []
     for found in maps:

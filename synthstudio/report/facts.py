@@ -38,12 +38,12 @@ class Facts:
 
     @property
     def rendered(self) -> int:
-        """Return how many frames were rendered whole."""
+        """Frames that were rendered as a whole."""
         return self.replayable - self.photos
 
     @property
     def outside(self) -> int:
-        """Return how many frames are somebody's pictures: photos, or imported."""
+        """Frames from outside: photos, or imported."""
         return int(self.stats["frames"]) - self.rendered
 
 
@@ -88,7 +88,7 @@ def gather(dataset: Dataset, *, on_step: Callable[[str], None] | None = None) ->
 
 
 def skin_of(linear_rgb: list[float]) -> str:
-    """Return which of SKIN an albedo is: by ITA = atan((L* - 50) / b*) in degrees."""
+    """Which of SKIN an albedo is: by ITA = atan((L* - 50) / b*) in degrees."""
     y, z = np.cbrt(np.clip(_TO_YZ @ np.array(linear_rgb, np.float64), 1e-6, None))
     lightness, b = 116 * y - 16, 200 * (y - z)
     angle = float(np.degrees(np.arctan2(lightness - 50, b)))

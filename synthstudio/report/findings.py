@@ -149,7 +149,7 @@ def _entry_figure(
 
 
 def _decoded(read: Callable[[], bytes] | None, size: Mapping[str, Any]) -> U8:
-    """Return the picture, or a blank one of the stated size where there is none."""
+    """The picture, or a blank one of the stated size where there is none."""
     try:
         if read is not None:
             return np.ascontiguousarray(decode_rgba(read(), "example")[..., :3])

@@ -54,7 +54,7 @@ def group_sheet(settings: Settings, number: int, out: Path, *, columns: int = 4)
 
 
 def variant_text(spec: FrameSpec) -> str:
-    """Return what a frame of a moment is, and what of it differs from the base."""
+    """What a frame of a moment is, and what of it differs from the base."""
     what = f": other {', '.join(spec.differs)}" if spec.differs else ""
     return f"frame {spec.index}, {spec.variant or 'base'}{what}"
 
@@ -101,7 +101,7 @@ _ENCODERS: dict[str, Callable[[U8], bytes]] = {
 
 
 def drawn(dataset: Dataset, index: int, *, rows_px: int = 900, legend: bool = True) -> U8:
-    """Return a stored frame (h, w, 3) with its stored labels drawn in, about `rows_px` high."""
+    """A stored frame (h, w, 3) with its stored labels drawn in, about `rows_px` high."""
     labels = drawable(dataset.frame(index), dataset.instances(index))
     rgb = decode_rgb(dataset.image_bytes(index), str(dataset.image_path(index)))
     joints = get_skeleton(dataset.identity.skeleton)
@@ -123,7 +123,7 @@ def sheet(folder: Path, out: Path, *, frames: int = 12, columns: int = 4) -> Non
 
 
 def clip_frames(settings: Settings, number: int, *, frames: int) -> list[U8]:
-    """Return evenly spread frames of clip `number` of a recipe with labels and their times."""
+    """Evenly spread frames of clip `number` of a recipe with labels and their times."""
     clip, per = settings.recipe.clip, settings.recipe.variants.per_moment
     if clip is None:
         raise RecipeError(

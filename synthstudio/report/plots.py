@@ -10,7 +10,7 @@ from markupsafe import Markup
 from synthstudio.report.html import macro
 
 Point = tuple[float, float, float, float]  # x, y, low, high
-# After Okabe and Ito (2008): told apart by every common kind of colour vision.
+# After Okabe and Ito (2008): distinguishable with every common kind of colour vision.
 CAUSE_COLOURS = {
     "visible": "#009e73",
     "self": "#e69f00",
