@@ -54,8 +54,8 @@ def draw_contacts(
     draw: Draw, people: tuple[Unit, ...]
 ) -> tuple[tuple[Unit, ...], Mapping[int, Contact]]:
     """Return the people in the poses in which they hold or lean, and what, by their place."""
-    wants = draw.recipe.people.hold
-    if wants.share == 0 and wants.lean == 0:
+    options = draw.recipe.people.hold
+    if options.share == 0 and options.lean == 0:
         return people, {}
     out, contacts = [], {}
     for place, unit in enumerate(people):
@@ -63,7 +63,7 @@ def draw_contacts(
             out.append(unit)
             continue
         rng = draw.rng("hold", place)
-        holds, leans = rng.random() < wants.share, rng.random() < wants.lean
+        holds, leans = rng.random() < options.share, rng.random() < options.lean
         found: tuple[Unit, Contact] | None = None
         if leans:
             found = _leaning(draw, unit, rng)

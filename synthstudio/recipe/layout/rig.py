@@ -32,22 +32,24 @@ def draw_rig(layout: Layout, standing: list[Placed]) -> tuple[Camera, ...]:
 
     RecipeError when one finds no place that is `CLEAR_M` off everything that stands.
     """
-    wants = layout.draw.recipe.variants
-    return tuple(_placed(layout, standing, number) for number in range(wants.view))
+    options = layout.draw.recipe.variants
+    return tuple(_placed(layout, standing, number) for number in range(options.view))
 
 
 def _placed(layout: Layout, standing: list[Placed], number: int) -> Camera:
     """Return the first place that sees enough of everybody; else the one that sees most."""
-    wants, first = layout.draw.recipe.variants.rig, layout.camera
+    options, first = layout.draw.recipe.variants.rig, layout.camera
     rng = layout.draw.rng("rig", number)
     middle, joints_m = _middle(standing), _joints_m(layout, standing)
     away = np.array(first.position_m[:2]) - middle
     start = math.atan2(away[1], away[0]) + math.radians(_azimuth_deg(layout, number, rng))
     height, aim, roll, pitch = _drawn(layout, rng)
-    given = wants.distance_m is not None
+    given = options.distance_m is not None
     # A recipe that cuts people off, or looks elsewhere, wants its other cameras to do so, too.
     whole = pitch is None and _fits(first, standing, whole=True)
-    distance = sample(wants.distance_m, rng) if wants.distance_m is not None else layout.distance_m
+    distance = (
+        sample(options.distance_m, rng) if options.distance_m is not None else layout.distance_m
+    )
     best: Camera | None = None
     best_off = (math.inf, True)
     for nudge in _NUDGES_DEG:
@@ -97,18 +99,18 @@ def _joints_m(layout: Layout, standing: list[Placed]) -> F64:
 
 
 def _azimuth_deg(layout: Layout, number: int, rng: Generator) -> float:
-    wants = layout.draw.recipe.variants
-    if wants.rig.azimuths_deg == "ring":
-        return 360.0 * (number + 1) / (wants.view + 1)
-    return sample(wants.rig.azimuths_deg[number], rng)
+    options = layout.draw.recipe.variants
+    if options.rig.azimuths_deg == "ring":
+        return 360.0 * (number + 1) / (options.view + 1)
+    return sample(options.rig.azimuths_deg[number], rng)
 
 
 def _drawn(layout: Layout, rng: Generator) -> tuple[float, float, float, float | None]:
     """Return height and aim in metres, roll and pitch in radians; pitch None: by the aim."""
-    usual, wants = layout.draw.recipe.camera, layout.draw.recipe.variants.rig
-    height = sample(usual.height_m if wants.height_m is None else wants.height_m, rng)
+    usual, options = layout.draw.recipe.camera, layout.draw.recipe.variants.rig
+    height = sample(usual.height_m if options.height_m is None else options.height_m, rng)
     aim, roll = sample(usual.aim_height_m, rng), math.radians(sample(usual.roll_deg, rng))
-    pitch = None if wants.pitch_deg is None else math.radians(sample(wants.pitch_deg, rng))
+    pitch = None if options.pitch_deg is None else math.radians(sample(options.pitch_deg, rng))
     return height, aim, roll, pitch
 
 

@@ -55,36 +55,36 @@ def place_things(layout: Layout, placed: list[Placed]) -> list[Placed]:
     searched = targets.search and targets.by_things
     people = [p for p in placed if isinstance(p.item, PersonSpec)]
     out: list[Placed] = []
-    for entry, wanted in enumerate(layout.draw.recipe.things):
-        if searched and wanted.placement == "in_front":
+    for place, entry in enumerate(layout.draw.recipe.things):
+        if searched and entry.placement == "in_front":
             continue
-        count = sample_count(wanted.count, layout.draw.shared_rng("things", entry))
+        count = sample_count(entry.count, layout.draw.shared_rng("things", place))
         for number in range(count):
-            rng = layout.draw.rng("thing", entry, number)
-            out.append(_place(layout, wanted, people, [*placed, *out], rng))
+            rng = layout.draw.rng("thing", place, number)
+            out.append(_place(layout, entry, people, [*placed, *out], rng))
     return out
 
 
 def _place(
-    layout: Layout, wanted: Standing, people: list[Placed], placed: list[Placed], rng: Generator
+    layout: Layout, entry: Standing, people: list[Placed], placed: list[Placed], rng: Generator
 ) -> Placed:
     """Return the best free candidate. Geometry is asked only of candidates that would be taken."""
-    target = _target(layout, wanted, people, rng)
+    target = _target(layout, entry, people, rng)
     best: Placed | None = None
     best_off = target.depth_m.size + 1
-    kind = draw_kind(layout.draw, wanted, rng)
+    kind = draw_kind(layout.draw, entry, rng)
     made_of = materials(kind, rng) if isinstance(kind, ThingKind) else ()
     for attempt in range(_DESIGNS):
         if attempt * _SPOTS >= _SEARCHED and best_off <= _FAR_OFF * target.depth_m.shape[1]:
             break
-        thing = design(wanted, kind, made_of, rng, shrink=attempt / _DESIGNS)
+        thing = design(entry, kind, made_of, rng, shrink=attempt / _DESIGNS)
         origin = Placed(item=thing, box_m=_box_m(thing))
         exact: Placed | None = None
         for spot in range(_SPOTS):
             number = attempt * _SPOTS + spot
-            shift = _candidate(layout, wanted, target, rng, number)
+            shift = _candidate(layout, entry, target, rng, number)
             here = moved(origin, *shift)
-            off = _off(layout, wanted, target, here.box_m)
+            off = _off(layout, entry, target, here.box_m)
             if off >= best_off or not layout.clear(here.box_m):
                 continue
             exact = exact or Placed(item=thing, box_m=layout.solve.box_m(thing))
@@ -129,20 +129,20 @@ def _box_m(thing: ThingSpec) -> F64:
     return np.array([[-x, -y, 0.0], [x, y, height]])
 
 
-def _off(layout: Layout, wanted: Standing, target: _Target, box_m: F64) -> int:
+def _off(layout: Layout, entry: Standing, target: _Target, box_m: F64) -> int:
     """Return how many joints too many or too few a candidate hides; 0 where that is no matter.
 
-    Of all others, it counts what is hidden beyond the most that the recipe wants of one.
+    Of all others, it counts what is hidden beyond the most that the recipe options of one.
     """
-    if wanted.placement != "in_front" or target.depth_m.size == 0:
+    if entry.placement != "in_front" or target.depth_m.size == 0:
         return 0
     hidden = _hidden(layout, target, box_m)
     own = hidden.pop(target.place)
     return abs(own - target.hidden) + sum(max(0, other - target.most) for other in hidden)
 
 
-def _target(layout: Layout, wanted: Standing, people: list[Placed], rng: Generator) -> _Target:
-    u, share = float(rng.random()), sample(wanted.hides, rng)
+def _target(layout: Layout, entry: Standing, people: list[Placed], rng: Generator) -> _Target:
+    u, share = float(rng.random()), sample(entry.hides, rng)
     if not people:
         nobody = np.zeros((0, 0))
         return _Target(at_m=(0.0, 0.0), joints_px=np.zeros((0, 0, 2)), depth_m=nobody)
@@ -155,7 +155,7 @@ def _target(layout: Layout, wanted: Standing, people: list[Placed], rng: Generat
         at_m=(x, y),
         place=place,
         hidden=round(share * count),
-        most=round(support(wanted.hides)[1] * count),
+        most=round(support(entry.hides)[1] * count),
         joints_px=layout.camera.project(seen),
         depth_m=seen[..., 2],
     )
@@ -187,22 +187,22 @@ class Kinds:
         return self.left[pick(self.weights, rng)]
 
 
-def draw_kind(draw: Draw, wanted: Standing, rng: Generator) -> ThingKind | MeshAsset:
+def draw_kind(draw: Draw, entry: Standing, rng: Generator) -> ThingKind | MeshAsset:
     """Return what to build; held-out kinds never in train."""
-    return kinds_left(draw, wanted, rng).pick(rng)
+    return kinds_left(draw, entry, rng).pick(rng)
 
 
-def kinds_left(draw: Draw, wanted: Standing, rng: Generator) -> Kinds:
+def kinds_left(draw: Draw, entry: Standing, rng: Generator) -> Kinds:
     """Return what may be built: in train nothing held out. RecipeError when nothing is left."""
     held = set(draw.recipe.holdout.occluders)
     left: tuple[ThingKind, ...] | tuple[MeshAsset, ...]
-    if isinstance(wanted, MeshThings):
+    if isinstance(entry, MeshThings):
         called = asset_held(held)
         left = draw.allowed(draw.catalogue.meshes, rng, held=lambda mesh: called(mesh.asset))
         weights = dict.fromkeys(range(len(left)), 1.0)
     else:
-        assert isinstance(wanted, ProceduralThings)
-        given = wanted.kinds
+        assert isinstance(entry, ProceduralThings)
+        given = entry.kinds
         kinds = [kind for kind in draw.catalogue.things if "occluder" in kind.roles]
         if given is not None:
             kinds = [kind for kind in kinds if given.get(kind.kind, 0.0) > 0]
@@ -222,7 +222,7 @@ def _nothing(draw: Draw) -> RecipeError:
 
 
 def design(
-    wanted: Standing,
+    entry: Standing,
     kind: ThingKind | MeshAsset,
     made_of: tuple[Material, ...],
     rng: Generator,
@@ -232,8 +232,8 @@ def design(
     """Return a thing at the origin; `shrink` 0..1 takes it towards its least size."""
     yaw = (float(rng.random()) * 2 - 1) * math.pi
     if isinstance(kind, MeshAsset):
-        assert isinstance(wanted, MeshThings)
-        scale = sample(wanted.scale, rng)
+        assert isinstance(entry, MeshThings)
+        scale = sample(entry.scale, rng)
         width, depth, height = (size * scale for size in kind.size_m)
         return ThingSpec(kind="mesh", size_m=(width, depth, height), asset=kind.asset, yaw_rad=yaw)
     shared = float(rng.random())
@@ -247,20 +247,20 @@ def design(
 
 
 def _candidate(
-    layout: Layout, wanted: Standing, target: _Target, rng: Generator, number: int
+    layout: Layout, entry: Standing, target: _Target, rng: Generator, number: int
 ) -> tuple[float, float]:
     """Return the world x, y of a candidate; later ones reach farther out."""
-    between, offset = sample(wanted.between, rng), sample(wanted.offset_m, rng)
+    between, offset = sample(entry.between, rng), sample(entry.offset_m, rng)
     u = float(rng.random())
     x, y = target.at_m
     late = max(0, number - _SEARCHED) / _SPOTS
-    if wanted.placement == "in_front":
+    if entry.placement == "in_front":
         cx, cy, _ = layout.camera.position_m
         dx, dy = cx - x, cy - y
         length = math.hypot(dx, dy)
         aside = offset + math.copysign(_ASIDE_M * late, offset)
         return (x + dx * between - dy / length * aside, y + dy * between + dx / length * aside)
-    if wanted.placement == "beside":
+    if entry.placement == "beside":
         return x + offset + math.copysign(_ASIDE_M * late, offset), y + (u - 0.5) * (0.6 + late)
     radius = abs(offset) + 0.5 * late
     return radius * math.cos(2 * math.pi * u), radius * math.sin(2 * math.pi * u)
@@ -271,10 +271,10 @@ def _candidate(
 
 def draw_cutouts(layout: Layout, people: list[Placed]) -> tuple[CutoutSpec, ...]:
     """Return the recipe's cut-outs, many of them over a joint of somebody."""
-    wanted = layout.draw.recipe.cutouts
-    if wanted is None:
+    options = layout.draw.recipe.cutouts
+    if options is None:
         return ()
-    count = sample_count(wanted.count, layout.draw.shared_rng("cutouts"))
+    count = sample_count(options.count, layout.draw.shared_rng("cutouts"))
     joints = [layout.solve.joints_m(p.item) for p in people if isinstance(p.item, PersonSpec)]
     seen = layout.camera.project(
         layout.camera.to_camera(np.concatenate([*joints, np.zeros((0, 3))]))
@@ -282,22 +282,22 @@ def draw_cutouts(layout: Layout, people: list[Placed]) -> tuple[CutoutSpec, ...]
     size = np.array([layout.camera.width_px, layout.camera.height_px])
     seen = seen[((seen >= 0) & (seen < size)).all(axis=1)]
     return tuple(
-        _cutout(layout.draw, wanted, seen, layout.draw.rng("cutout", number))
+        _cutout(layout.draw, options, seen, layout.draw.rng("cutout", number))
         for number in range(count)
     )
 
 
-def _cutout(draw: Draw, wanted: Cutouts, seen_px: F64, rng: Generator) -> CutoutSpec:
+def _cutout(draw: Draw, options: Cutouts, seen_px: F64, rng: Generator) -> CutoutSpec:
     """Return one cut-out; `seen_px` (N, 2) are the joints inside the frame."""
-    asset = _picture(draw, wanted, rng)
+    asset = _picture(draw, options, rng)
     image = draw.recipe.image
-    scale = sample(wanted.height_share, rng) * image.height_px / asset.height_px
-    scale = min(scale, wanted.enlarge_at_most)
+    scale = sample(options.height_share, rng) * image.height_px / asset.height_px
+    scale = min(scale, options.enlarge_at_most)
     width, height = (max(2, round(side * scale)) for side in (asset.width_px, asset.height_px))
     x, y = rng.random(2) * (image.width_px, image.height_px)
     over, stands, which = (
-        rng.random() < wanted.over_person,
-        rng.random() < wanted.stands,
+        rng.random() < options.over_person,
+        rng.random() < options.stands,
         rng.random(),
     )
     if over and len(seen_px):
@@ -308,7 +308,7 @@ def _cutout(draw: Draw, wanted: Cutouts, seen_px: F64, rng: Generator) -> Cutout
     foot = palette.between(0.67, 1.08, rng) * image.height_px
     if stands:
         top = max(foot, y if over else foot) - height
-    gain, feather = sample(wanted.gain, rng), sample(wanted.feather_px, rng)
+    gain, feather = sample(options.gain, rng), sample(options.feather_px, rng)
     return CutoutSpec(
         asset=asset.asset,
         kind=asset.category or "unknown",
@@ -317,11 +317,11 @@ def _cutout(draw: Draw, wanted: Cutouts, seen_px: F64, rng: Generator) -> Cutout
         mirrored=bool(rng.random() < 0.5),
         gain=gain,
         feather_px=feather,
-        depth_m=None if wanted.depth_m is None else sample(wanted.depth_m, rng),
+        depth_m=None if options.depth_m is None else sample(options.depth_m, rng),
     )
 
 
-def _picture(draw: Draw, wanted: Cutouts, rng: Generator) -> ImageAsset:
+def _picture(draw: Draw, options: Cutouts, rng: Generator) -> ImageAsset:
     """Return a picture: a category first, so that many pictures of one do not crowd out others."""
     held = set(draw.recipe.holdout.occluders)
     called = asset_held(held)
@@ -330,7 +330,7 @@ def _picture(draw: Draw, wanted: Cutouts, rng: Generator) -> ImageAsset:
     )
     if not left:
         raise RecipeError(
-            "no cut-out is left to draw", where=f"{draw.where}: folder {wanted.folder}"
+            "no cut-out is left to draw", where=f"{draw.where}: folder {options.folder}"
         )
     category = pick_one(sorted({picture.category for picture in left}), rng)
     return pick_one([picture for picture in left if picture.category == category], rng)

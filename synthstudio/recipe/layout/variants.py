@@ -32,7 +32,7 @@ from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.choose import Draw
 from synthstudio.recipe.sampling.people import dyed, look_of, outfit_of
 from synthstudio.recipe.sampling.view import Behind, detail_at, draw_light
-from synthstudio.recipe.schema import scene as wish
+from synthstudio.recipe.schema import scene as scene_schema
 from synthstudio.recipe.schema.distributions import sample
 
 REMOVED = ("held", "occluder")
@@ -136,12 +136,12 @@ def _relit(base: FrameSpec, own: Draw, behind: Behind) -> FrameSpec:
     """Return the spec under another sun and sky; a panorama is turned and lit otherwise."""
     backdrop: Backdrop = base.backdrop
     if isinstance(backdrop, HdriBackdrop):
-        assert isinstance(behind.wanted, wish.Hdri)
+        assert isinstance(behind.options, scene_schema.Hdri)
         rng = own.rng("backdrop")
         backdrop = dataclasses.replace(
             backdrop,
-            yaw_rad=math.radians(sample(behind.wanted.yaw_deg, rng)),
-            gain=sample(behind.wanted.gain, rng),
+            yaw_rad=math.radians(sample(behind.options.yaw_deg, rng)),
+            gain=sample(behind.options.gain, rng),
         )
     return dataclasses.replace(base, backdrop=backdrop, light=draw_light(own, behind))
 
@@ -190,8 +190,8 @@ def _dressed(
         else:
             recut[kind.slot] = dyed(own, kind, dict(garment.shape), rng)
     same_cut = dataclasses.replace(person, look=look, outfit=tuple(recut.values()))
-    wanted = outfit_of(own, person.phenotype.gender, recut["hair"], own.rng("outfit", place))
-    outfit = tuple(recut[slots[g.kind].slot] if slots[g.kind].slot in _KEPT else g for g in wanted)
+    drawn = outfit_of(own, person.phenotype.gender, recut["hair"], own.rng("outfit", place))
+    outfit = tuple(recut[slots[g.kind].slot] if slots[g.kind].slot in _KEPT else g for g in drawn)
     new = dataclasses.replace(same_cut, outfit=outfit)
     least = own.recipe.people.min_gap_m
     # Through a clip clothes are the same: what fits at one time may touch at another.

@@ -124,18 +124,21 @@ def check(recipe: Recipe, catalogue: Catalogue) -> None:
     meshes = {n for m in catalogue.meshes for n in names(m.asset)}
     cutouts = {n for c in catalogue.cutouts for n in (c.category, *names(c.asset)) if n}
     places = {n for b in (*catalogue.backgrounds, *catalogue.hdris) for n in names(b.asset)}
-    wants = recipe.people
-    _known(recipe, "people.poses.names", wants.poses.names or (), poses)
-    _known(recipe, "people.poses.families", wants.poses.families or (), families)
+    options = recipe.people
+    _known(recipe, "people.poses.names", options.poses.names or (), poses)
+    _known(recipe, "people.poses.families", options.poses.families or (), families)
     _known(
-        recipe, "people.wardrobe.kinds", wants.wardrobe.kinds, {g.kind for g in catalogue.garments}
+        recipe,
+        "people.wardrobe.kinds",
+        options.wardrobe.kinds,
+        {g.kind for g in catalogue.garments},
     )
     for i, things in enumerate(recipe.things):
         if isinstance(things, ProceduralThings):
             occluders = {t.kind for t in catalogue.things if "occluder" in t.roles}
             _known(recipe, f"things.{i}.kinds", things.kinds or (), occluders)
     held = {t.kind for t in catalogue.things if t.grip}
-    _known(recipe, "people.hold.kinds", wants.hold.kinds or (), held)
+    _known(recipe, "people.hold.kinds", options.hold.kinds or (), held)
     motions = {m.name for m in catalogue.motions}
     _known(recipe, "motion.names", (recipe.motion and recipe.motion.names) or (), motions)
     moving = motions | {FAMILY} if motions else set()
@@ -145,8 +148,8 @@ def check(recipe: Recipe, catalogue: Catalogue) -> None:
     _something_left(recipe, catalogue)
 
 
-def _known(recipe: Recipe, field: str, wanted: Iterable[str], known: set[str]) -> None:
-    for name in wanted:
+def _known(recipe: Recipe, field: str, names_given: Iterable[str], known: set[str]) -> None:
+    for name in names_given:
         if name not in known:
             near = difflib.get_close_matches(name, sorted(known), n=1)
             raise RecipeError(

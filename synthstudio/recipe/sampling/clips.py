@@ -56,16 +56,18 @@ def walk_of(draw: Draw, place: int) -> Walk | None:
 
     RecipeError when the hold-out or the clip's length leaves no motion.
     """
-    wants, clip = draw.recipe.motion, draw.recipe.clip
+    options, clip = draw.recipe.motion, draw.recipe.clip
     number = quotas.person_number(draw.recipe, draw.index, place)
-    if wants is None or quotas.bin_of(draw.recipe, "family", number) is not None:
+    if options is None or quotas.bin_of(draw.recipe, "family", number) is not None:
         return None
     rng = draw.shared_rng("motion", place)
-    moves, mirror, phase = rng.random() < wants.share, rng.random() < wants.mirror, rng.random()
+    moves, mirror, phase = rng.random() < options.share, rng.random() < options.mirror, rng.random()
     if not moves:
         return None
     seconds = 0.0 if clip is None else clip.seconds
-    named = [m for m in draw.catalogue.motions if wants.names is None or wants.names.get(m.name)]
+    named = [
+        m for m in draw.catalogue.motions if options.names is None or options.names.get(m.name)
+    ]
     long_enough = [m for m in named if m.seconds >= seconds - 1e-9]
     held = set(draw.recipe.holdout.poses)
     left = draw.allowed(long_enough, rng, held=lambda m: m.name in held or FAMILY in held)
@@ -78,7 +80,7 @@ def walk_of(draw: Draw, place: int) -> Walk | None:
             got=f"{len(named)} motions, the longest {longest:.2f} s",
             then="Use fewer clip.frames or a higher clip.fps, or hold out less.",
         )
-    motion = pick_one(left, rng, weights=wants.names, name=lambda m: m.name)
+    motion = pick_one(left, rng, weights=options.names, name=lambda m: m.name)
     start = float(phase) * max(0.0, motion.seconds - seconds)
     return Walk(motion=motion, mirrored=bool(mirror), start_s=round(start, 4))
 
@@ -135,7 +137,7 @@ def path(draw: Draw, solve: Solve, person: PersonSpec, place: int) -> tuple[Pers
 def headed(draw: Draw, solve: Solve, camera: Camera, people: tuple[Unit, ...]) -> tuple[Unit, ...]:
     """Return the people, those who move turned so that their paths stay in view if they can.
 
-    Of a few turns as the recipe wants them, the first whose path lies in a steady camera's view
+    Of a few turns as the recipe options them, the first whose path lies in a steady camera's view
     is taken, else the one most of which does.
     """
     if draw.recipe.clip is None or _move_of(draw) in _AFTER:

@@ -230,7 +230,7 @@ def _pose(
     draw: Draw, body: Body, seats: bool, place: int, *again: int | str
 ) -> tuple[KeyPose, PoseSpec]:
     """Return a key pose and what was made of it: mirrored, mixed, other hands, jittered."""
-    wants, rng = draw.recipe.people.poses, draw.rng("pose", place, *again)
+    options, rng = draw.recipe.people.poses, draw.rng("pose", place, *again)
     # Hands that grip are drawn with what they hold: contacts.py.
     poses = [p for p in draw.catalogue.poses if not (p.holds or p.leans)]
     poses = [p for p in poses if seats or p.needs != "seat"]
@@ -246,7 +246,7 @@ def _pose(
     family = quotas.bin_of(draw.recipe, "family", number)
     asked = poses if family is None else quotas.of_family(draw, family, poses, weighted)
     key = _key_pose(draw.recipe, asked, rng)
-    flip, mix = rng.random() < wants.mirror and key.mirrored_ok, rng.random() < wants.mix
+    flip, mix = rng.random() < options.mirror and key.mirrored_ok, rng.random() < options.mix
     parts, angles, name = [key], dict(key.angles_rad), key.name
     others = [p for p in poses if p.name != key.name and is_upright(p)]
     if mix and others and is_upright(key):
@@ -267,18 +267,18 @@ def _pose(
 
 
 def _weight(recipe: Recipe, pose: KeyPose) -> float:
-    wants = recipe.people.poses
-    family = 1.0 if wants.families is None else wants.families.get(pose.family, 0.0)
-    own = 1.0 if wants.names is None else wants.names.get(pose.name, 0.0)
+    options = recipe.people.poses
+    family = 1.0 if options.families is None else options.families.get(pose.family, 0.0)
+    own = 1.0 if options.names is None else options.names.get(pose.name, 0.0)
     return family * own
 
 
 def _key_pose(recipe: Recipe, poses: Sequence[KeyPose], rng: Generator) -> KeyPose:
-    wants = recipe.people.poses
+    options = recipe.people.poses
     families = sorted({pose.family for pose in poses})
-    family = pick_one(families, rng, weights=wants.families)
+    family = pick_one(families, rng, weights=options.families)
     own = [pose for pose in poses if pose.family == family]
-    return pick_one(own, rng, weights=wants.names, name=lambda pose: pose.name)
+    return pick_one(own, rng, weights=options.names, name=lambda pose: pose.name)
 
 
 def _is(angle: str, groups: tuple[str, ...]) -> bool:
@@ -301,8 +301,8 @@ def outfit_of(
     draw: Draw, gender: float, hair: GarmentSpec, rng: Generator
 ) -> tuple[GarmentSpec, ...]:
     """Return a top, a bottom, shoes, that hair and sometimes a hat."""
-    wants = draw.recipe.people.wardrobe
-    hat = rng.random() < wants.hat
+    options = draw.recipe.people.wardrobe
+    hat = rng.random() < options.hat
     out = []
     for slot in _SLOTS:
         if slot == "hair":
@@ -323,10 +323,10 @@ def dyed(draw: Draw, kind: GarmentKind, shape: dict[str, float], rng: Generator)
     if kind.slot == "shoes":
         upper, sole = palette.shoes(rng)
         return GarmentSpec(kind=kind.kind, shape=shape, material=upper, second_material=sole)
-    wants = draw.recipe.people.wardrobe
-    patterns = [p for p in kind.patterns if wants.patterns is None or p in wants.patterns]
+    options = draw.recipe.people.wardrobe
+    patterns = [p for p in kind.patterns if options.patterns is None or p in options.patterns]
     first, second = (
-        palette.cloth(patterns, rng, patterned=wants.patterned, saturated=wants.saturated)
+        palette.cloth(patterns, rng, patterned=options.patterned, saturated=options.saturated)
         for _ in range(2)
     )
     return GarmentSpec(kind=kind.kind, shape=shape, material=first, second_material=_plain(second))
@@ -348,15 +348,15 @@ def _garment(
     """Return a garment for the slot, by weight; RecipeError if nothing fits: nobody is bare."""
     weights = recipe.people.wardrobe.kinds
     fits = [g for g in garments if g.slot == slot and g.gender[0] <= gender <= g.gender[1]]
-    wanted = {g.kind: weights.get(g.kind, 1.0) for g in fits}
-    if not any(wanted.values()):
+    fitting = {g.kind: weights.get(g.kind, 1.0) for g in fits}
+    if not any(fitting.values()):
         raise RecipeError(
             f"nobody goes without {slot}",
             where=f"{recipe.name}: people.wardrobe.kinds",
             expected=f"one {slot} of weight above 0 for gender {gender:g}",
-            got=", ".join(sorted(wanted)) or "none in the wardrobe",
+            got=", ".join(sorted(fitting)) or "none in the wardrobe",
         )
-    return pick_one(fits, rng, weights=wanted, name=lambda g: g.kind)
+    return pick_one(fits, rng, weights=fitting, name=lambda g: g.kind)
 
 
 def _shape(kind: GarmentKind, recipe: Recipe, rng: Generator) -> dict[str, float]:
@@ -378,11 +378,11 @@ def other_hands(
     draw: Draw, angles_rad: dict[str, float], free: tuple[str, ...], rng: Generator
 ) -> dict[str, float]:
     """Return the angles with each free hand (left, right) in another shape as often as asked."""
-    wants, shapes = draw.recipe.people.poses.hands, draw.catalogue.hands
+    options, shapes = draw.recipe.people.poses.hands, draw.catalogue.hands
     out = dict(angles_rad)
     for side in ("left", "right"):
         changes, which = rng.random(2)
-        if changes >= wants or side not in free or not shapes:
+        if changes >= options or side not in free or not shapes:
             continue
         shape = shapes[sorted(shapes)[int(which * len(shapes))]]
         hand = {name for one in shapes.values() for name in one}

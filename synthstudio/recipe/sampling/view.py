@@ -27,7 +27,7 @@ from synthstudio.core.spec import (
 )
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.choose import Draw, asset_held
-from synthstudio.recipe.schema import scene as wish
+from synthstudio.recipe.schema import scene as scene_schema
 from synthstudio.recipe.schema.distributions import pick, sample, sample_count
 
 GROUND_ALBEDO = 0.3
@@ -45,7 +45,7 @@ _LUMINANCE = (0.2126, 0.7152, 0.0722)
 class Behind:
     """The backdrop that was chosen, and what a photo's sidecar says of its camera."""
 
-    wanted: wish.Single
+    options: scene_schema.Single
     photo: PhotoBackdrop | None = None
     facts: ImageAsset | None = None
     hdri: HdriBackdrop | None = None
@@ -55,19 +55,19 @@ def draw_behind(draw: Draw) -> Behind:
     """Return what is behind the people; a room is built later, round all that stands in it."""
     rng = draw.rng("backdrop")
     shares = draw.recipe.backdrops
-    wanted = shares[pick({i: share.weight for i, share in enumerate(shares)}, rng)].backdrop
-    if isinstance(wanted, wish.Photo):
-        asset = _asset(draw, draw.catalogue.backgrounds, wanted.folder, rng)
-        return Behind(wanted=wanted, photo=_cropped(draw, asset, rng), facts=asset)
-    if isinstance(wanted, wish.Hdri):
-        asset = _asset(draw, draw.catalogue.hdris, wanted.folder, rng)
+    options = shares[pick({i: share.weight for i, share in enumerate(shares)}, rng)].backdrop
+    if isinstance(options, scene_schema.Photo):
+        asset = _asset(draw, draw.catalogue.backgrounds, options.folder, rng)
+        return Behind(options=options, photo=_cropped(draw, asset, rng), facts=asset)
+    if isinstance(options, scene_schema.Hdri):
+        asset = _asset(draw, draw.catalogue.hdris, options.folder, rng)
         hdri = HdriBackdrop(
             asset=asset.asset,
-            yaw_rad=math.radians(sample(wanted.yaw_deg, rng)),
-            gain=sample(wanted.gain, rng),
+            yaw_rad=math.radians(sample(options.yaw_deg, rng)),
+            gain=sample(options.gain, rng),
         )
-        return Behind(wanted=wanted, hdri=hdri)
-    return Behind(wanted=wanted)
+        return Behind(options=options, hdri=hdri)
+    return Behind(options=options)
 
 
 def _asset(draw: Draw, assets: Sequence[ImageAsset], folder: str, rng: Generator) -> ImageAsset:
@@ -106,12 +106,12 @@ def draw_camera(draw: Draw, behind: Behind) -> tuple[Camera, float]:
     of view where it knows them (focal length and principal point follow its crop).
     """
     rng = draw.rng("camera")
-    wants, image, facts = draw.recipe.camera, draw.recipe.image, behind.facts
-    distance, height = sample(wants.distance_m, rng), sample(wants.height_m, rng)
-    fov = math.radians(sample(wants.vertical_fov_deg, rng))
-    aim, shift = sample(wants.aim_height_m, rng), sample(wants.off_centre, rng)
-    roll = math.radians(sample(wants.roll_deg, rng))
-    pitch = None if wants.pitch_deg is None else math.radians(sample(wants.pitch_deg, rng))
+    options, image, facts = draw.recipe.camera, draw.recipe.image, behind.facts
+    distance, height = sample(options.distance_m, rng), sample(options.height_m, rng)
+    fov = math.radians(sample(options.vertical_fov_deg, rng))
+    aim, shift = sample(options.aim_height_m, rng), sample(options.off_centre, rng)
+    roll = math.radians(sample(options.roll_deg, rng))
+    pitch = None if options.pitch_deg is None else math.radians(sample(options.pitch_deg, rng))
     focal, centre = image.height_px / 2 / math.tan(fov / 2), None
     if facts is not None and behind.photo is not None:
         height = facts.camera_height_m if facts.camera_height_m is not None else height
@@ -154,10 +154,10 @@ def draw_backdrop(
     if behind.hdri is not None:
         return behind.hdri
     rng = draw.rng("room")
-    if isinstance(behind.wanted, wish.Room):
-        return _room(behind.wanted, reach_m, focal_px, rng)
-    assert isinstance(behind.wanted, wish.Plain)
-    grey = sample(behind.wanted.brightness, rng)
+    if isinstance(behind.options, scene_schema.Room):
+        return _room(behind.options, reach_m, focal_px, rng)
+    assert isinstance(behind.options, scene_schema.Plain)
+    grey = sample(behind.options.brightness, rng)
     tints = [palette.between(0.9, 1.1, rng) for _ in range(3)]
     fall = palette.between(0.55, 1.0, rng)
     top: Vec3 = (grey * tints[0], grey * tints[1], grey * tints[2])
@@ -165,7 +165,7 @@ def draw_backdrop(
 
 
 def _room(
-    wanted: wish.Room, reach_m: tuple[Vec2, Vec2], focal_px: float, rng: Generator
+    options: scene_schema.Room, reach_m: tuple[Vec2, Vec2], focal_px: float, rng: Generator
 ) -> RoomBackdrop:
     """Return a room of the wanted size, grown where something would stand in a wall.
 
@@ -173,8 +173,8 @@ def _room(
     where the horizon seems to be, and is grass rather more often; with walls it is not grass
     unless nothing else is wanted.
     """
-    least = [sample(wanted.width_m, rng), sample(wanted.depth_m, rng)]
-    height, walls = sample(wanted.height_m, rng), bool(rng.random() < wanted.walls)
+    least = [sample(options.width_m, rng), sample(options.depth_m, rng)]
+    height, walls = sample(options.height_m, rng), bool(rng.random() < options.walls)
     if not walls:
         least = [min(_OPEN_M, _OPEN_PX / focal_px)] * 2
     centre, size = [], []
@@ -184,7 +184,7 @@ def _room(
         start = low - _MARGIN_M - spare * (palette.between(0.15, 0.85, rng) if walls else 0.5)
         size.append(need + spare)
         centre.append(start + (need + spare) / 2)
-    floor, wall = pick(_floors(wanted, walls), rng), pick(wanted.wall_patterns, rng)
+    floor, wall = pick(_floors(options, walls), rng), pick(options.wall_patterns, rng)
     return RoomBackdrop(
         size_m=(size[0], size[1], height),
         centre_m=(centre[0], centre[1]),
@@ -194,24 +194,24 @@ def _room(
     )
 
 
-def _floors(wanted: wish.Room, walls: bool) -> dict[Pattern, float]:
+def _floors(options: scene_schema.Room, walls: bool) -> dict[Pattern, float]:
     by: dict[Pattern, float] = {"grass": 0.0} if walls else _OPEN_FLOORS
-    floors = {p: w * by.get(p, 1.0) for p, w in wanted.floor_patterns.items()}
-    return floors if any(floors.values()) else wanted.floor_patterns
+    floors = {p: w * by.get(p, 1.0) for p, w in options.floor_patterns.items()}
+    return floors if any(floors.values()) else options.floor_patterns
 
 
 def draw_light(draw: Draw, behind: Behind) -> LightSpec:
     """Return sun and sky. A white surface facing the sun under the open sky reflects 1.
 
     Exposure puts mid-grey that is lit at 45 degrees a quarter stop below mid-grey, so that white
-    floors are not all clipped. A panorama is its own light:
-    what it is scaled by is known only where it is read, so there exposure is the wish alone.
+    floors are not all clipped. A panorama is its own light: what it is scaled by is known only
+    where it is read, so there exposure is the recipe's brightness alone.
     """
     rng = draw.rng("light")
-    wants = draw.recipe.light
-    elevation = math.radians(sample(wants.sun_elevation_deg, rng))
-    azimuth = math.radians(sample(wants.sun_azimuth_deg, rng))
-    share, warmth = sample(wants.sun_share, rng), sample(wants.warmth, rng)
+    options = draw.recipe.light
+    elevation = math.radians(sample(options.sun_elevation_deg, rng))
+    azimuth = math.radians(sample(options.sun_azimuth_deg, rng))
+    share, warmth = sample(options.sun_share, rng), sample(options.warmth, rng)
     flat = math.cos(elevation)
     # Azimuth 0 is behind the camera, at world -y.
     direction = (flat * math.sin(azimuth), -flat * math.cos(azimuth), math.sin(elevation))
@@ -230,7 +230,7 @@ def draw_light(draw: Draw, behind: Behind) -> LightSpec:
         sun_rgb=sun,
         sky_rgb=sky,
         ground_rgb=ground,
-        exposure=sample(wants.brightness, rng) * (1.0 if behind.hdri else _HEADROOM / lit),
+        exposure=sample(options.brightness, rng) * (1.0 if behind.hdri else _HEADROOM / lit),
     )
 
 
@@ -248,19 +248,21 @@ def _tinted(level: float, warmth: float) -> Vec3:
 def draw_lens(draw: Draw) -> LensSpec:
     """Return what lens, sensor and encoder do. Every value is drawn, also one that is not used."""
     rng = draw.rng("lens")
-    wants = draw.recipe.lens
-    blurred, shaken, noisy = (rng.random() < p for p in (wants.blur, wants.motion, wants.noise))
-    blur, motion = sample(wants.blur_sigma_px, rng), sample(wants.motion_px, rng)
-    noise = sample(wants.noise_sigma, rng)
+    options = draw.recipe.lens
+    blurred, shaken, noisy = (
+        rng.random() < p for p in (options.blur, options.motion, options.noise)
+    )
+    blur, motion = sample(options.blur_sigma_px, rng), sample(options.motion_px, rng)
+    noise = sample(options.noise_sigma, rng)
     return LensSpec(
         blur_sigma_px=blur if blurred else 0.0,
         motion_px=motion if shaken else 0.0,
         motion_angle_rad=math.pi * float(rng.random()) if shaken else 0.0,
         noise_sigma=noise if noisy else 0.0,
         noise_seed=int(rng.integers(2**31)),
-        exposure_ev=sample(wants.exposure_ev, rng),
-        vignette=sample(wants.vignette, rng),
-        jpeg_quality=sample_count(wants.jpeg_quality, rng),
+        exposure_ev=sample(options.exposure_ev, rng),
+        vignette=sample(options.vignette, rng),
+        jpeg_quality=sample_count(options.jpeg_quality, rng),
     )
 
 

@@ -134,8 +134,8 @@ def _crowd_joints(joints_m: F64, names: tuple[str, ...]) -> F64:
     """Return CrowdPose's joints as far as the skeleton has them; see label.frame.crowd_index."""
     at = {name: place for place, name in enumerate(names)}
     sides = ("left", "right")
-    wanted = [f"{side}_{k}" for k in _CROWD for side in sides]
-    out = [joints_m[at[name]] for name in wanted if name in at]
+    counted = [f"{side}_{k}" for k in _CROWD for side in sides]
+    out = [joints_m[at[name]] for name in counted if name in at]
     for pair in (("left_shoulder", "right_shoulder"), ("left_ear", "right_ear")):
         if all(name in at for name in pair):
             out.append(joints_m[[at[name] for name in pair]].mean(axis=0))

@@ -105,13 +105,13 @@ def _aimed(
         if (seen := shown(cards(other), layout.camera, other.position_m)) is not None
     ]
     spots = _spots(layout, others, place=place, reach_m=reach_m)
-    offs = []
+    errors = []
     for x, y in spots:
         here = shown(own, layout.camera, (x, y, person.position_m[2]))
-        offs.append(np.inf if here is None else _off(layout, [*before, here], goals, crowd))
+        errors.append(np.inf if here is None else _error(layout, [*before, here], goals, crowd))
     # Among places that are alike, those drawn first come first.
     step = _ALIKE if crowd is None else _ALIKE_CROWD
-    steps = [(round(off / step) if np.isfinite(off) else 1_000_000) for off in offs]
+    steps = [(round(error / step) if np.isfinite(error) else 1_000_000) for error in errors]
     order = sorted(range(len(spots)), key=lambda k: (steps[k], k))
     best: tuple[float, float] | None = None
     least, checked = np.inf, 0
@@ -125,16 +125,16 @@ def _aimed(
         exact = here_parts[0].item
         assert isinstance(exact, PersonSpec)
         seen = shown(cards(exact), layout.camera, exact.position_m)
-        off = np.inf if seen is None else abs(crowd_index(layout.camera, [*before, seen]) - crowd)
-        if off < least:
-            best, least = spots[k], off
+        error = np.inf if seen is None else abs(crowd_index(layout.camera, [*before, seen]) - crowd)
+        if error < least:
+            best, least = spots[k], error
         checked += 1
         if least <= _CROWD_NEAR or checked == _CROWD_TRIES:
             break
     return best or first_free(layout, built, placed, place=place, reach_m=reach_m)
 
 
-def _off(layout: Layout, everybody: list[Shown], goals: list[Goal], crowd: float | None) -> float:
+def _error(layout: Layout, everybody: list[Shown], goals: list[Goal], crowd: float | None) -> float:
     """Return how far the people placed so far are from what is asked; the last is the new one."""
     out = 0.0
     apart = crowd is None and not any(PERSON in own.shares for own in goals)
@@ -148,11 +148,11 @@ def _off(layout: Layout, everybody: list[Shown], goals: list[Goal], crowd: float
             out += _OVERLAP * share + _CLOSE * _closeness(everybody, k)
         if PERSON in own.shares:
             # Things hide some of these joints as well, and then count for them.
-            wanted = own.shares[PERSON] / max(0.1, 1 - 0.5 * own.shares.get(OBJECT, 0.0))
-            off = float(joints.mean()) - wanted
+            person_share = own.shares[PERSON] / max(0.1, 1 - 0.5 * own.shares.get(OBJECT, 0.0))
+            error = float(joints.mean()) - person_share
             # Somebody who comes later may hide more of those who stand already.
             last = len(everybody) in (k + 1, len(goals))
-            out += abs(off) if last else max(0.0, off)
+            out += abs(error) if last else max(0.0, error)
         if TRUNCATED in own.shares and k == len(everybody) - 1:
             seen = everybody[k]
             outside = ~inside(layout.camera, seen.at(seen.card.joints_m))
@@ -252,24 +252,24 @@ def _fitting(layout: Layout, unit: Unit, own: Goal, place: int, seats: bool) -> 
     """Return the person in the first pose and turn that fits, or the best of a few."""
     others = sum(share for cause, share in own.shares.items() if cause != SELF)
     # What hides the rest takes some of the joints that the person hides itself.
-    wanted = own.shares[SELF] / max(0.1, 1 - 0.5 * others) if SELF in own.shares else None
-    if wanted is None and not (own.shown or own.hidden):
+    self_share = own.shares[SELF] / max(0.1, 1 - 0.5 * others) if SELF in own.shares else None
+    if self_share is None and not (own.shown or own.hidden):
         return unit
-    best, least = _turned(layout, unit, own, place, wanted)
+    best, least = _turned(layout, unit, own, place, self_share)
     person, key = unit
     fixed = bool(person.pose.turns or key.holds or key.leans)  # a motion's, or a hand's business
     for number in range(_POSES):
         if least <= _POSE_NEAR or fixed:
             break
         again = posed_anew(layout.draw, layout.solve, person, place, number, seats=seats)
-        tried, off = _turned(layout, again, own, place, wanted)
-        if off < least:
-            best, least = tried, off
+        tried, error = _turned(layout, again, own, place, self_share)
+        if error < least:
+            best, least = tried, error
     return best
 
 
 def _turned(
-    layout: Layout, unit: Unit, own: Goal, place: int, wanted: float | None
+    layout: Layout, unit: Unit, own: Goal, place: int, self_share: float | None
 ) -> tuple[Unit, float]:
     """Return the person with the best of a few drawn turns, and how far off it is."""
     person, key = unit
@@ -277,15 +277,15 @@ def _turned(
     best, least = person, np.inf
     for number in range(_YAWS):
         yaw = person.yaw_rad if number == 0 else facing_rad(layout.draw, place, rng)
-        off = _turn_off(layout, dataclasses.replace(person, yaw_rad=yaw), own, wanted)
-        if off < least:
-            best, least = dataclasses.replace(person, yaw_rad=yaw), off
+        error = _turn_error(layout, dataclasses.replace(person, yaw_rad=yaw), own, self_share)
+        if error < least:
+            best, least = dataclasses.replace(person, yaw_rad=yaw), error
         if least <= _YAW_NEAR:
             break
     return (best, key), float(least)
 
 
-def _turn_off(layout: Layout, person: PersonSpec, own: Goal, wanted: float | None) -> float:
+def _turn_error(layout: Layout, person: PersonSpec, own: Goal, self_share: float | None) -> float:
     """Return how far a turn is from what is asked; joints to be hidden should be near together.
 
     What the person hides itself is looked at only where it is asked for, or must not be: that
@@ -300,13 +300,13 @@ def _turn_off(layout: Layout, person: PersonSpec, own: Goal, wanted: float | Non
             apart = float(np.ptp(at[group], axis=0).max()) / high
             near = _TOGETHER[0] + _TOGETHER[1] * (0.5 if own.fraction is None else own.fraction)
             out += _EASE * max(0.0, apart - near)
-    if own.shown or wanted is not None:
+    if own.shown or self_share is not None:
         # Dressed as finely as most will be where they stand: then that is kept.
         person = dataclasses.replace(person, detail=detail_at(layout.camera, 0.0, 0.0))
         stood = dataclasses.replace(person, position_m=(0.0, 0.0, layout.solve.drop_m(person)))
         points = points_alone(layout.solve, stood, layout.camera)
         clear = points.causes(threshold=_CLEARLY)
         out += sum(bool((clear[group] != VISIBLE).all()) for group in own.shown)
-        if wanted is not None:
-            out += abs(float((points.causes() == SELF).mean()) - wanted)
+        if self_share is not None:
+            out += abs(float((points.causes() == SELF).mean()) - self_share)
     return out

@@ -73,9 +73,9 @@ def draw_item(
     person = view.people[who]
     if kind == "cutout":
         return _cutout(draw, view, solve, person, rng)
-    wanted = draw.recipe.occlude
-    assert wanted is not None  # the caller took the kind from it
-    ahead = _ahead(view, person, 1 - sample(wanted.between, rng))
+    options = draw.recipe.occlude
+    assert options is not None  # the caller took the kind from it
+    ahead = _ahead(view, person, 1 - sample(options.between, rng))
     camera = ground_camera(view, person)
     spot = floor_m(camera, (person.box_px[0] + person.box_px[2] / 2, person.foot_px)) * ahead
     nearest, least = (
@@ -242,13 +242,13 @@ def _light(person: PhotoPerson, rng: Generator) -> LightSpec:
 def _cutout(
     draw: Draw, view: PhotoView, solve: PhotoSolve, person: PhotoPerson, rng: Generator
 ) -> Item | None:
-    wanted = draw.recipe.occlude
-    assert wanted is not None and wanted.cutouts is not None  # the caller saw to it
-    asset, category = _picture(draw, wanted.cutouts, rng)
+    options = draw.recipe.occlude
+    assert options is not None and options.cutouts is not None  # the caller saw to it
+    asset, category = _picture(draw, options.cutouts, rng)
     known = true_size(category)
-    own = wanted.cutouts.sizes_m.get(category)
+    own = options.cutouts.sizes_m.get(category)
     metres = palette.between(known.low_m, known.high_m, rng) if own is None else sample(own, rng)
-    ahead = 1 - sample(wanted.between, rng)
+    ahead = 1 - sample(options.between, rng)
     if known.stands:
         ahead = _ahead(view, person, ahead)
     away = view.focal_px / person.px_per_m
@@ -265,7 +265,7 @@ def _cutout(
     per_m = person.px_per_m / ahead
     outline = solve.outline(asset)
     scale = metres * per_m / max(outline.width_px, outline.height_px)
-    if scale > wanted.cutouts.enlarge_at_most:
+    if scale > options.cutouts.enlarge_at_most:
         return None
     width, height = (max(1, round(v * scale)) for v in (outline.width_px, outline.height_px))
     if max(width, height) < _LEAST_SIDE_PX or max(width, height) > 4096:
@@ -303,13 +303,13 @@ def _cutout(
     return Item(paste=paste, card=card, foot_px=max(foot, bottom), px_per_m=per_m)
 
 
-def _picture(draw: Draw, wanted: PhotoCutouts, rng: Generator) -> tuple[AssetRef, str]:
+def _picture(draw: Draw, options: PhotoCutouts, rng: Generator) -> tuple[AssetRef, str]:
     held = set(draw.recipe.holdout.occluders)
     called = asset_held(held)
     left = draw.allowed(
         draw.catalogue.cutouts, rng, held=lambda c: c.category in held or called(c.asset)
     )
-    weights = wanted.categories
+    weights = options.categories
     names = sorted({picture.category or UNNAMED for picture in left})
     if weights is not None:
         names = [name for name in names if weights.get(name, 0.0) > 0]
