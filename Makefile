@@ -9,7 +9,7 @@ PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 # Every process would compile all that it imports anew: half of a short run's time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo train-demo test check fix bench soak proof interop lock docs clean
+.PHONY: setup demo train-demo test check fix bench soak proof interop lock docs site wheel-test clean
 
 setup: $(STAMP)
 
@@ -59,6 +59,12 @@ proof: $(STAMP)       ## does ORN help? five seeds an arm, three of ablations (a
 
 interop: $(STAMP)     ## other people's software reads our exports; needs PyPI once, about 2 GB
 	$(BIN)/python -m benchmarks.interop
+
+wheel-test: $(STAMP)  ## build the wheel, install it without extras into an empty environment, use it
+	$(BIN)/python tools/wheel_test.py --log docs/evidence/wheel.log
+
+site: $(STAMP)        ## docs/ as a site with the API reference, in site/ (no network to view it)
+	$(BIN)/python -m mkdocs build --strict
 
 clean:
 	rm -rf .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,4 +1,4 @@
-"""The first block of docs/api.md, run as it is printed: as a script and as a notebook."""
+"""docs/api.md, run as it is printed: the page as a script, its first block as a notebook."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
+
+import synthstudio as ss
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "api.md"
@@ -24,10 +26,8 @@ def folder(desk: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def block() -> str:
-    found = re.search(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
-    assert found
-    return found[1]
+def blocks() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
 
 
 def run(*command: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -48,16 +48,23 @@ assert len(crops) > 50 and people.joints_px.shape == (1, 23, 2)
 """
 
 
-def test_as_a_script_without_a_guard(folder: Path) -> None:
+def test_the_page_as_a_script_without_a_guard(folder: Path) -> None:
     script = folder / "first.py"
     quiet = "import PIL.Image\nPIL.Image.Image.show = lambda self, title=None: None\n"
-    script.write_text(quiet + block() + CHECKS, encoding="utf-8")
+    script.write_text("".join([quiet, blocks()[0], CHECKS, *blocks()[1:]]), encoding="utf-8")
     run(sys.executable, script, folder=folder)
     assert (folder / "exports" / "hard" / "annotations.json").is_file()
 
 
+def test_every_public_name_has_an_example() -> None:
+    text = "".join(blocks())
+    for name in ss.__all__:
+        assert f"ss.{name}" in text or name in ("Frame", "People"), name
+        assert re.search(rf"^## .*{name}", PAGE.read_text(encoding="utf-8"), re.M), name
+
+
 def test_as_a_notebook(folder: Path) -> None:
-    cells = [nbformat.v4.new_code_cell(text) for text in (block(), "frame", "ds", CHECKS)]
+    cells = [nbformat.v4.new_code_cell(text) for text in (blocks()[0], "frame", "ds", CHECKS)]
     notebook = nbformat.v4.new_notebook(cells=cells)
     nbformat.write(notebook, folder / "first.ipynb")
     run(
