@@ -1,9 +1,9 @@
-"""From what a network fails at to a recipe that makes more of it.
+"""From a network's errors to a recipe that makes more such people.
 
-The *failure profile* counts, for every joint that an evaluation knows, whether the answer was
-within a tenth of the amodal box's longer side, along five axes at once: joint, cause, occluded
-fraction, side seen, pose family. Bins with too few joints are drawn towards the mean, so that
-luck writes no recipe.
+The *error profile* counts, for every labelled joint of an evaluation, whether the prediction was
+within a tenth of the amodal box's longer side, along five axes: joint, cause, occluded fraction,
+side seen, pose family. Bins with few joints are shrunk towards the mean, so that chance writes no
+recipe.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ AT = 0.1
 AXES = ("region", "cause", "fraction", "view", "family")
 UNKNOWN = "unknown"
 _BY = ("object", "person", "self")
-_LIKE_MEAN = 40
-"""So many joints that fail as often as all do are added to every bin before it is judged."""
-_CLEARLY = 1.15
-"""An axis is asked for when its worst bin fails so many times as often as all joints do."""
+_PRIOR_JOINTS = 40
+"""Joints of the mean error rate added to every bin (shrinkage)."""
+_CLEAR_RATIO = 1.15
+"""An axis gets quotas when its worst bin's error rate is this many times the mean."""
 _MIDDLES = {"0-.1": 0.05, ".1-.3": 0.2, ".3-.5": 0.4, ".5-.7": 0.6, ".7-.9": 0.75}
 _MOST_WITH_JOINTS = 0.6
-"""Who is hidden more hides wrists and ankles too, so nobody could be asked to show them."""
+"""Above this occluded fraction wrists and ankles are hidden anyway: none can be made visible."""
 _MOST_OWN = 0.25
-"""What people hide themselves more often than this cannot be asked to be shown by the rest."""
+"""Joints that people hide themselves more often than this cannot be required visible."""
 _MORE = 0.3
-"""How often the worst pair of joints is to be hidden, above how often it is anyway."""
+"""Target for the worst pair of joints, above how often it is hidden anyway."""
 _EVEN = 0.5
-"""This part of a quota is shared out evenly: a network forgets what it never sees."""
+"""The evenly distributed part of a quota: a network forgets what it never sees."""
 _WORST = 8
 _NAME_LENGTH = 64
 
@@ -72,18 +72,16 @@ class Profile:
 
     @property
     def rate(self) -> float:
-        """Return the share of all joints that is missed."""
         return self.missed / self.joints
 
     def rates(self, axis: str) -> dict[str, float]:
-        """Return how often each bin fails, few joints drawn towards the mean."""
+        """Each bin's error rate, shrunk towards the mean."""
         return {
-            name: (self.misses[axis][name] + _LIKE_MEAN * self.rate) / (count + _LIKE_MEAN)
+            name: (self.misses[axis][name] + _PRIOR_JOINTS * self.rate) / (count + _PRIOR_JOINTS)
             for name, count in self.counts[axis].items()
         }
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as plain values."""
         return {
             "joints": self.joints,
             "missed": self.missed,
@@ -101,12 +99,12 @@ class Profile:
         }
 
     def text(self) -> str:
-        """Return it as lines: the worst bins of each axis, then of all together."""
+        """Lines: the worst bins of each axis, then of all axes together."""
         lines = [f"{self.missed} of {self.joints} joints missed ({self.rate:.0%})"]
         for axis in AXES:
             rates = sorted(self.rates(axis).items(), key=lambda item: (-item[1], item[0]))
-            told = ", ".join(f"{name} {self._share(axis, name)}" for name, _ in rates[:4])
-            lines.append(f"{axis}: {told}")
+            worst = ", ".join(f"{name} {self._share(axis, name)}" for name, _ in rates[:4])
+            lines.append(f"{axis}: {worst}")
         for bins, missed, joints in self.worst[:3]:
             lines.append(f"most: {', '.join(bins)}: {missed} of {joints}")
         return "\n".join(lines)
@@ -117,7 +115,7 @@ class Profile:
 
 
 def read_evaluation(path: Path) -> tuple[Predictions, Skeleton]:
-    """Return the answers of an evaluation's folder, or of the only one of a run; ModelError."""
+    """The answers of an evaluation's folder, or of the only one of a run; ModelError."""
     folder = storage.find(path)
     found = storage.read(folder)
     name = found.about.get("skeleton")
@@ -189,7 +187,7 @@ def profile(answers: Predictions, skeleton: Skeleton) -> Profile:
 
 
 def regions(skeleton: Skeleton) -> dict[str, list[int]]:
-    """Return groups of joints that the same thing hides, by their names joined with +."""
+    """Groups of joints that the same thing hides, by their names joined with +."""
     found = []
     for ends in REGIONS.values():
         places = [j for j, name in enumerate(skeleton.joints) if name.endswith(ends)]
@@ -210,13 +208,13 @@ def _counted(names: tuple[str, ...], at: I64) -> dict[str, int]:
 
 
 def _fractions(answers: Predictions) -> I64:
-    told = np.isfinite(answers.fraction)
+    known = np.isfinite(answers.fraction)
     places = fraction_of(np.nan_to_num(answers.fraction).clip(0, 1)).astype(np.int64)
-    return np.where(told, places, len(FRACTIONS))
+    return np.where(known, places, len(FRACTIONS))
 
 
 def _views(answers: Predictions, skeleton: Skeleton) -> I64:
-    """Return which side the camera sees, by the places in 3D as from straight ahead."""
+    """Which side the camera sees, by the places in 3D as from straight ahead."""
     names = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
     out = np.full(len(answers), len(VIEWS), np.int64)
     if not all(name in skeleton.joints for name in names):
@@ -226,8 +224,8 @@ def _views(answers: Predictions, skeleton: Skeleton) -> I64:
     eyes = level.mean(1) + np.array([0, -1000, 0])
     with np.errstate(invalid="ignore"):
         angle = camera_azimuth_rad(level, eyes)
-    told = np.isfinite(angle)
-    out[told] = view_of(angle[told])
+    known = np.isfinite(angle)
+    out[known] = view_of(angle[known])
     return out
 
 
@@ -256,13 +254,12 @@ def _own(answers: Predictions, groups: Mapping[str, list[int]]) -> dict[str, flo
 
 
 def next_recipe(found: Profile, *, frames: int, like: Recipe | None = None) -> dict[str, Any]:
-    """Return a recipe that makes more of what fails, as YAML holds it: no defaults.
+    """A recipe that makes more of what fails, as YAML holds it: no defaults.
 
-    `like`: a recipe to start from; the rest of it stays, and with another seed no frame of it
-    comes twice. What is asked for: by things, the fractions and the joints that fail; by people,
-    where they hide most of what is missed, their share of joints; views and families of poses by
-    how much worse than the mean they are. RecipeError for recipes of clips, which can ask for
-    nothing.
+    `like`: a recipe to start from; the rest of it stays, with another seed, so that no frame
+    repeats. Targets: if things hide most of the missed joints, their occluded fractions and joints;
+    if people do, their share of causes. Quotas: views and pose families that are clearly worse than
+    the mean. RecipeError for recipes of clips, which cannot have targets.
     """
     if like is not None and like.clip is not None:
         raise RecipeError(
@@ -308,7 +305,7 @@ def _base(found: Profile) -> dict[str, Any]:
 
 
 def _targets(found: Profile, wanted: dict[str, Any]) -> dict[str, Any]:
-    """Return what to ask for, by what hides most of the joints that are missed."""
+    """What to ask for, by what hides most of the joints that are missed."""
     by = found.hidden_by
     if by["person"] > max(by["object"], by["self"]):
         wanted["people"]["count"] = [2, 4]
@@ -327,7 +324,7 @@ def _fractions_asked(found: Profile, *, most: float) -> dict[str, int]:
 
 
 def _joints_asked(found: Profile, drawable: tuple[str, ...]) -> dict[str, float]:
-    """Return the pair of joints (left and right) that fails most, of those that others can hide."""
+    """The pair of joints (left and right) that fails most, of those that others can hide."""
     rates = found.rates("region")
     pairs = {}
     for left in rates:
@@ -345,7 +342,7 @@ def _joints_asked(found: Profile, drawable: tuple[str, ...]) -> dict[str, float]
 
 
 def _views_asked(found: Profile, wanted: Mapping[str, Any], like: Recipe | None) -> dict[str, int]:
-    """Return shares of the sides seen; none where the recipe says how people face."""
+    """Shares of the sides seen; none where the recipe says how people face."""
     if "causes" in wanted["targets"] and "self" in wanted["targets"]["causes"]:
         return {}  # people are turned to hide joints of their own
     if like is not None and like.people.facing_deg != Recipe(name="x").people.facing_deg:
@@ -354,7 +351,7 @@ def _views_asked(found: Profile, wanted: Mapping[str, Any], like: Recipe | None)
 
 
 def _families_asked(found: Profile, like: Recipe | None) -> dict[str, int]:
-    """Return shares of families of poses that can be drawn anywhere; none where others are set."""
+    """Shares of families of poses that can be drawn anywhere; none where others are set."""
     recipe = Recipe(name="x") if like is None else like
     poses, hold = recipe.people.poses, recipe.people.hold
     if poses.names is not None or hold.share > 0 or hold.lean > 0 or recipe.motion is not None:
@@ -372,13 +369,13 @@ def _families_asked(found: Profile, like: Recipe | None) -> dict[str, int]:
 
 def _clear(found: Profile, axis: str, able: list[str]) -> dict[str, int]:
     rates = {name: rate for name, rate in found.rates(axis).items() if name in able}
-    if len(rates) < 2 or max(rates.values()) < _CLEARLY * found.rate:
+    if len(rates) < 2 or max(rates.values()) < _CLEAR_RATIO * found.rate:
         return {}
     return _shares(rates)
 
 
 def _shares(rates: Mapping[str, float]) -> dict[str, int]:
-    """Return shares of 100: half of it even, half by the square of how often each fails."""
+    """Shares of 100: half of it even, half by the square of how often each fails."""
     squared = {name: rate**2 for name, rate in rates.items()}
     total = sum(squared.values())
     return {
@@ -388,7 +385,7 @@ def _shares(rates: Mapping[str, float]) -> dict[str, int]:
 
 
 def as_yaml(recipe: Mapping[str, Any], found: Profile) -> str:
-    """Return the recipe as YAML, with the failure profile in its first lines."""
+    """The recipe as YAML, with the failure profile in its first lines."""
     lines = ["For what a network missed; written by `synthstudio suggest`. Read and edit it."]
     lines += found.text().splitlines()
     head = "".join(f"# {_plain(line)}\n" for line in lines)
@@ -398,5 +395,5 @@ def as_yaml(recipe: Mapping[str, Any], found: Profile) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return one printable line: names of families come from a file."""
+    """One printable line: names of families come from a file."""
     return "".join(c if c.isprintable() else "?" for c in text)[:200]

@@ -1,0 +1,76 @@
+"""Configs and checkpoints written before config keys were renamed still load, with one note each;
+without the train extra, commands say what to install."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from synthstudio.core import aliases
+from synthstudio.core.errors import ModelError
+from synthstudio.core.extras import import_extra
+from synthstudio.training import checkpoint
+from synthstudio.training import config as configs
+from synthstudio.training.config import RENAMED_KEYS
+from synthstudio.training.log import import_tensorboard
+
+OLD = json.loads((Path(__file__).parent / "checkpoint_old_keys.json").read_text())
+"""Metadata and tensor names, shapes and types of a checkpoint of 953e850."""
+
+
+def test_a_checkpoint_with_old_keys_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(aliases, "_noted", set())
+    tensors = {
+        name: torch.zeros(shape, dtype=getattr(torch, kind))
+        for name, (*shape, kind) in OLD["tensors"].items()
+    }
+    path = tmp_path / "last.safetensors"
+    save_file(tensors, path, metadata={"synthstudio": json.dumps(OLD["metadata"], sort_keys=True)})
+    with caplog.at_level(logging.WARNING, logger="synthstudio"):
+        net, config, skeleton = checkpoint.load_network(path)
+        checkpoint.load_network(path)
+    assert set(net.state_dict()) == set(tensors) and skeleton.name == OLD["metadata"]["skeleton"]
+    old = json.loads(OLD["metadata"]["config"])
+    now = configs.dump(config)
+    assert now == {RENAMED_KEYS.get(key, key): value for key, value in old.items()}
+    assert config.lr == 0.003 and config.no_augmentation_tail == 0.3
+    notes = [r.getMessage() for r in caplog.records if "deprecated" in r.getMessage()]
+    assert len(notes) == len(RENAMED_KEYS) == len(set(notes))
+    assert all(any(repr(key) in note for note in notes) for key in RENAMED_KEYS)
+
+
+def test_a_run_with_an_old_config_is_resumed(tmp_path: Path) -> None:
+    old = json.loads(OLD["metadata"]["config"])
+    (tmp_path / "config.yaml").write_text(json.dumps(old))
+    checkpoint.prepare_folder(tmp_path, configs.parse(old), resume=True)
+
+
+def test_a_key_under_both_names_is_refused() -> None:
+    with pytest.raises(ModelError, match="rate: unknown field"):
+        configs.parse({"train": [{"dataset": "x"}], "rate": 1e-3, "lr": 1e-3})
+
+
+@pytest.mark.parametrize("module", ["transformers", "tensorboard"])
+def test_a_missing_extra_is_named(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.import_module
+
+    def missing(name: str) -> ModuleType:
+        if name.split(".")[0] == module:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return real(name)
+
+    monkeypatch.setattr(importlib, "import_module", missing)
+    with pytest.raises(ModelError, match=r'pip install "synthstudio\[train\]"'):
+        if module == "tensorboard":
+            import_tensorboard()
+        else:
+            import_extra(module, extra="train")
