@@ -109,7 +109,9 @@ def generate(out: Path, options: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    import driver  # workers find jobs by the name of a module that they can import
+
     try:
-        generate(Path(sys.argv[1]), json.loads(sys.argv[2]))
+        driver.generate(Path(sys.argv[1]), json.loads(sys.argv[2]))
     except SynthStudioError as error:
         sys.exit(f"{type(error).__name__}: {error}")
