@@ -230,8 +230,8 @@ def test_arms_differ_in_what_they_say_and_in_nothing_else() -> None:
         text = question.text
         kinds = {
             "copies": {"train"},
-            "pretraining": {"start"},
-            "both": {"train", "start"},
+            "pretraining": {"init_from"},
+            "both": {"train", "init_from"},
             "instead": {"network"},
         }
         word = next(w for w in ("instead", "both", "pretraining", "copies") if w in text)
@@ -246,5 +246,5 @@ def test_the_sizes_are_those_of_the_scenes(size: str) -> None:
         ARMS[0], seed=0, size=size, steps=5, people=Path("set"), bank=True, start=None
     )
     assert ours.network == theirs.network
-    same = ("batch", "rate", "ema", "augment", "layer_decay", "precision", "losses", "warm_up")
+    same = ("batch", "lr", "ema", "augment", "layer_decay", "precision", "losses", "warmup")
     assert all(getattr(ours, name) == getattr(theirs, name) for name in same)
