@@ -203,7 +203,7 @@ class Editor:
         self.page = page
         page.goto(f"{url}/review?queue=all")
         page.get_by_role("textbox", name="Your name").fill("Ada")
-        page.get_by_role("button", name="Begin").click()
+        page.get_by_role("button", name="Continue").click()
         page.locator(".ed[data-shown]").wait_for(timeout=300_000)
         # In the page itself: a look from outside would cost more than what is measured.
         page.evaluate("""() => {

@@ -184,7 +184,7 @@ def shoot(url: str, browser: Any) -> None:
     page.set_default_timeout(60_000)
     page.goto(url)
     page.get_by_role("textbox", name="Your name").fill(LEAD.name)
-    page.get_by_role("button", name="Begin").click()
+    page.get_by_role("button", name="Continue").click()
     page.get_by_role("heading", name="Home").wait_for()
     for name, path in (
         ("home", ""),

@@ -135,7 +135,7 @@ def people_grid(
 
 
 def _ignore() -> None:
-    """Exist: a state is only kept for those who say that they want to hear of it."""
+    """A state is kept only if a callback is registered for it."""
 
 
 def _valid_ids(result: Any) -> list[str]:

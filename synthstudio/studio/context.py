@@ -207,7 +207,7 @@ def current_user() -> User:
     role = ctx.role_of(name)
     if role is None:
         guard.log_refusal("a stranger", user=name)
-        st.error(f"{plain(name)} is no member here. Ask an admin to be added on the page Team.")
+        st.error(f"{plain(name)} is not a member. Ask an admin to add you on the Team page.")
         _leave(ctx)
         st.stop()
     return User(name=name, role=role)
@@ -218,7 +218,7 @@ def require(role: Role) -> User:
     me = current_user()
     if ROLES.index(me.role) < ROLES.index(role):
         guard.log_refusal("a page for another role", user=me.name, role=me.role, needed=role)
-        st.warning(f"This page is for the role {role}; you are {me.role}.")
+        st.warning(f"This page needs the role {role}; your role is {me.role}.")
         st.stop()
     return me
 
@@ -264,7 +264,7 @@ def download_url(ctx: Context, user: User, name: str) -> str:
 def _signed_in_name() -> str:
     if not st.user.get("is_logged_in"):
         st.title("synthstudio")
-        st.write("Sign in to review and make data sets.")
+        st.write("Sign in to review and generate data sets.")
         st.button("Sign in", type="primary", on_click=st.login)
         st.stop()
     try:
@@ -284,10 +284,10 @@ def _given_name(ctx: Context) -> str:
         return str(known)
     with st.container(width=420):
         st.title("synthstudio")
-        st.write("Under which name do you work? It is kept with everything that you change.")
+        st.write("What is your name? It is stored with every change that you make.")
         with st.form("name", border=False):
             text = st.text_input("Your name", max_chars=NAME_CHARS)
-            sent = st.form_submit_button("Begin", type="primary")
+            sent = st.form_submit_button("Continue", type="primary")
     if sent:
         try:
             name = checked_name(text)
@@ -302,7 +302,7 @@ def _given_name(ctx: Context) -> str:
 
 
 def _leave(ctx: Context) -> None:
-    if st.button("Sign out" if ctx.signed_in else "Another name"):
+    if st.button("Sign out" if ctx.signed_in else "Change name"):
         if ctx.signed_in:
             st.logout()
         else:

@@ -14,14 +14,14 @@ from synthstudio.studio.text import log_text, plain
 HOME, REVIEW, GALLERY, QUEUE, TEAM, GENERATE = (
     f"pages/{name}.py" for name in ("home", "review", "gallery", "queue", "team", "generate")
 )
-NO_PEOPLE = "This data set holds no people, so there is nobody to show or review."
+NO_PEOPLE = "This data set has no people to show or review."
 _logged: set[str] = set()
 
 
 def empty_state(why: str, *links: tuple[str, str], good: bool = False) -> None:
-    """Say in a sentence why empty_state is here; each of `links` is a button: (its words, a page).
+    """Explain why a page is empty; each of `links` is a button (label, page).
 
-    `good`: it is as it should be.
+    `good`: being empty is a success.
     """
     (st.success if good else st.info)(why)
     if links:

@@ -70,7 +70,7 @@ def second_look(ctx: Context, me: User, chosen: OpenSet) -> None:
     st.markdown(progress_words(done, share))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if may(me.role, "claim") and st.button(
-            "Take people for a second look", help="Those whom you have not touched"
+            "Take people for a second look", help="People you have not reviewed yet"
         ):
             _take(ctx, me, chosen, share)
         if may(me.role, "assign"):

@@ -279,7 +279,7 @@ def open_as() -> Callable[..., Any]:
         asked.or_(page.get_by_test_id("stSidebar")).first.wait_for()
         if asked.count():
             asked.fill(name)
-            page.get_by_role("button", name="Begin").click()
+            page.get_by_role("button", name="Continue").click()
             page.get_by_test_id("stSidebar").wait_for()
         settled(page)
         return page

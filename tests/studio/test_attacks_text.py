@@ -108,13 +108,13 @@ def test_hostile_names_and_addresses_are_refused(told, page, open_as):
     for k, name in enumerate(names):
         settled(page)
         field.fill(name)
-        page.get_by_role("button", name="Begin").click()
+        page.get_by_role("button", name="Continue").click()
         eventually(lambda: log_of(told).count("refused a name"), logged + k + 1)
         page.get_by_text("this cannot be a name").wait_for()
         settled(page)
         assert page.evaluate(FOUND) == [None]
     field.fill("Ada")
-    page.get_by_role("button", name="Begin").click()
+    page.get_by_role("button", name="Continue").click()
     page.get_by_test_id("stSidebar").wait_for()
     settled(page)
     assert page.evaluate(FOUND) == [None]
@@ -124,10 +124,10 @@ def test_hostile_names_and_addresses_are_refused(told, page, open_as):
 def test_a_stranger_where_members_are_defined(told, page):
     page.goto(told.url)
     page.get_by_role("textbox", name="Your name").fill("Zoe")
-    page.get_by_role("button", name="Begin").click()
-    page.get_by_text("Zoe is no member here").wait_for()
+    page.get_by_role("button", name="Continue").click()
+    page.get_by_text("Zoe is not a member").wait_for()
     settled(page)
     expect(page.get_by_text("Data set", exact=True)).to_have_count(0)
     eventually(lambda: "refused a stranger" in log_of(told), True)
-    page.get_by_role("button", name="Another name").click()
+    page.get_by_role("button", name="Change name").click()
     page.get_by_role("textbox", name="Your name").wait_for()

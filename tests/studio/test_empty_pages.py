@@ -61,7 +61,7 @@ def test_disagreement_without_predictions(
     studio: Any, page: Any, open_as: Callable[..., Any], screenshots: Any
 ) -> None:
     open_as(page, studio, "gallery?q=disagreement > 0.1")
-    shown(page, "Gallery", "no model's predictions of this data set are stored")
+    shown(page, "Gallery", "no model predictions are stored for this data set")
     page.get_by_text("synthstudio predict RUN").wait_for()
     screenshots(page, "empty_predictions")
     page.get_by_role("button", name="Show everybody").click()

@@ -150,7 +150,7 @@ def test_jobs_in_words() -> None:
     assert ended_text(Job(**values), now + timedelta(hours=3)) == (
         "30 of 120 frames · took 70 s · 3 h ago"
     )
-    assert waiting_text(Job(**{**values, "state": "queued"})) == "Waits for its turn."
+    assert waiting_text(Job(**{**values, "state": "queued"})) == "Waiting in the queue."
     assert [seconds_text(s) for s in (-1, 7, 100, 7200, 4e5)] == [
         "0 s",
         "7 s",

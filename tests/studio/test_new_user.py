@@ -53,7 +53,7 @@ def test_the_first_corrected_label(
     page.goto(studio.url)
     says(page, "Your name")
     page.get_by_role("textbox", name="Your name").fill("Nia")
-    page.get_by_role("button", name="Begin").click()
+    page.get_by_role("button", name="Continue").click()
     says(page, "Nobody reviewed yet")
     page.get_by_role("button", name="Start reviewing").click()
     says(page, "Tab chooses a joint")

@@ -71,14 +71,14 @@ def choose(page: Any, *files: tuple[str, str, bytes], folder: str = "street") ->
 def send(page: Any, *files: tuple[str, str, bytes], folder: str = "street") -> None:
     choose(page, *files, folder=folder)
     arrived(page, *files)
-    page.get_by_role("button", name="Keep these photos").click()
+    page.get_by_role("button", name="Upload these photos").click()
 
 
 def arrived(page: Any, *files: tuple[str, str, bytes]) -> None:
     """Wait until files are with the server: what could be cancelled can then be removed."""
     for name, _, _ in files:
         page.get_by_role("button", name=f"Remove {name}", exact=True).wait_for()
-    expect(page.get_by_role("button", name="Keep these photos")).to_be_enabled()
+    expect(page.get_by_role("button", name="Upload these photos")).to_be_enabled()
 
 
 def kept(maker: Any) -> list[Path]:
@@ -123,7 +123,7 @@ def test_what_is_too_large_is_refused(
     (tmp_path / "large.jpg").write_bytes(PHOTO + bytes(21 * 2**20))
     page.locator("input[type=file]").set_input_files(tmp_path / "large.jpg")
     page.get_by_text("must be 20.0MB or smaller").wait_for()
-    page.get_by_role("button", name="Keep these photos").click()
+    page.get_by_role("button", name="Upload these photos").click()
     page.get_by_text("Choose some photos first").wait_for()
     assert kept(maker) == [] and state_of(maker) == before
 
@@ -155,7 +155,7 @@ def test_who_is_no_lead_any_more_keeps_nothing(photos: Callable[..., Any], maker
     role(maker, Lea="viewer")
     before = state_of(maker)
     page.wait_for_timeout(11_000)  # roles are asked for every ten seconds
-    keep = page.get_by_role("button", name="Keep these photos")
+    keep = page.get_by_role("button", name="Upload these photos")
     refusal = page.get_by_text("This page is for the role lead")
     keep.or_(refusal).first.wait_for()
     settled(page)

@@ -71,7 +71,7 @@ def test_a_query_makes_a_queue_and_a_mistake_is_said(studio, studio_set, page, o
     place, people = page.locator(".ed .place"), len(Labels(studio_set).people)
     everybody, fewer = (re.compile(rf"^\d+ of {n}$") for n in (people, rf"(?!{people}$)\d+"))
     expect(place).to_have_text(everybody)
-    box = page.get_by_role("textbox", name="Only people who")
+    box = page.get_by_role("textbox", name="Filter")
     box.fill("any joint hidden by person and occluded > 0.02")
     box.press("Enter")
     expect(place).to_have_text(fewer, timeout=60_000)

@@ -106,7 +106,7 @@ def test_pictures_are_for_whom_they_were_meant(new_page, guarded, studio_set):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(("who", "told"), [("Eve", "is no member here"), ("Mallory", "verified")])
+@pytest.mark.parametrize(("who", "told"), [("Eve", "is not a member"), ("Mallory", "verified")])
 def test_who_is_not_let_in(who, told, page, guarded):
     sign_in(page, guarded, who)
     page.get_by_text(told).wait_for()

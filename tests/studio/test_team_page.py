@@ -187,7 +187,7 @@ def test_leads_give_leases_back(team_page: Callable[..., Any], looked_twice: Rev
     una = User(name="Una", role="reviewer")
     leases.claim(review.store, [review.person(20), review.person(21)], who=una, count=2)
     page = team_page()
-    page.get_by_role("button", name="Give all leases back").click()
+    page.get_by_role("button", name="Release all leases").click()
     eventually(lambda: len(leases.leases(review.store, review.table.key)), 0)
 
 

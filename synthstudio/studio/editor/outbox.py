@@ -39,7 +39,7 @@ _FIELDS = {
     "event",
     "undoes",
 }
-_SERVER_ERROR = "The server met an error of its own; it is in its log. Trying again."
+_SERVER_ERROR = "Internal server error (see the server's log). Retrying."
 log = logging.getLogger(__name__)
 
 OpName = tuple[str, int]
@@ -79,7 +79,7 @@ class ReceivedOp:
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """A message. `ops`: those that could be parse_message; `refused`: those that could not."""
+    """A message. `ops`: those that could be read; `refused`: those that could not."""
 
     tab: str
     n: int

@@ -138,14 +138,14 @@ def _choices(session: EditorSession) -> None:
             on_change=changed,
         )
         st.text_input(
-            "Only people who",
+            "Filter",
             key="review_query",
             max_chars=10_000,
             on_change=changed,
             placeholder="any wrist hidden by object",
-            help="The language of `synthstudio filter`.",
+            help="Uses the query language of `synthstudio filter`.",
         )
-        st.toggle("Only undecided", key="review_todo", on_change=changed)
+        st.toggle("Undecided only", key="review_todo", on_change=changed)
 
 
 def _build_queue(ctx: Context, chosen: OpenSet, me: User, session: EditorSession) -> ReviewQueue:
@@ -229,10 +229,10 @@ def _veiled(
     return blinded_among(ctx.store, chosen.table, people, who=me, share=share)
 
 
-_NO_MATCH = "Nobody here fits. QueueRequest for less in the sidebar."
+_NO_MATCH = "No people match. Relax the filter in the sidebar."
 _EMPTY_TEXTS = {
-    "second": "You hold nobody for a second look. Take people on the page Team.",
-    "mine": "Nobody is assigned or leased to you. Claim people on the page Risk queue.",
+    "second": "You have no second looks to do. Claim people on the Team page.",
+    "mine": "No people are assigned to you or claimed by you. Claim people on the Risk queue page.",
 }
 
 

@@ -115,7 +115,7 @@ def views_menu(ctx: Context, me: User, state: GalleryState, chosen: OpenSet) -> 
     with st.popover("Views", width="content"):
         kept = settings.views(ctx.store, chosen.key, who=me)
         if not kept:
-            st.caption("A view keeps a query with its order. None is saved yet.")
+            st.caption("A view saves a query and its sort order. No views saved yet.")
         for view in kept:
             name, drop = st.columns([5, 1], vertical_alignment="center")
             if name.button(
@@ -128,7 +128,7 @@ def views_menu(ctx: Context, me: User, state: GalleryState, chosen: OpenSet) -> 
                 apply_options(state, view.options)
                 st.rerun()
             if _may_drop(me, view) and drop.button(
-                "✕", key=f"view_drop_{view.id}", help=f"Forget {plain(view.name)}"
+                "✕", key=f"view_drop_{view.id}", help=f"Delete {plain(view.name)}"
             ):
                 settings.delete_view(ctx.store, view, who=me)
                 st.rerun()

@@ -68,7 +68,7 @@ def panel(state: GalleryState, chosen: OpenSet, found: SearchResult) -> None:
             for name, label in _MORE.items():
                 _choice(name, label, shown, _values(name, found), changed, off=off)
         if off:
-            st.caption("The query says more than this form can show.")
+            st.caption("This query is too complex for the form.")
         st.button(
             "Clear",
             on_click=set_query,

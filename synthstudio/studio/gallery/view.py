@@ -236,7 +236,7 @@ def find_people(ctx: Context, chosen: OpenSet, me: User, state: GalleryState) ->
 def columns_of(ctx: Context, chosen: OpenSet, me: User) -> Columns:
     """Return what the store knows of every person, at most a few seconds old but for edits.
 
-    Of those whom `me` may still gallery_state at blindly, it is as if nobody had touched them.
+    Of those whom `me` may still review blindly, it is as if nobody had touched them.
     """
     table, share = chosen.table, share_of(ctx.store, chosen.key, "second_share")
     event = last_event_id(ctx.store, table.key)

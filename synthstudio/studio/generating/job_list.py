@@ -60,7 +60,7 @@ def _told(ctx: Context, drawn: Job, alone: list[bool]) -> None:
     else:
         st.caption(ended_text(job, datetime.now(UTC)))
     if job.state in ("failed", "lost"):
-        with st.expander("What it said"):
+        with st.expander("Details"):
             st.code(job.message, language=None, wrap_lines=True)
 
 
@@ -71,7 +71,9 @@ def _buttons(ctx: Context, me: User, job: Job) -> None:
             if st.button("Cancel", key=f"cancel_{job.id}", disabled=job.stopping):
                 _do(lambda: job_store.cancel(ctx.store, job.id, who=me))
         if job.resumable and lead:
-            if st.button("Resume", key=f"resume_{job.id}", help="What is complete is kept."):
+            if st.button(
+                "Resume", key=f"resume_{job.id}", help="Continues after the last complete shard."
+            ):
                 _do(lambda: job_store.resume(ctx.store, job.id, ctx.settings, who=me))
         if job.state == "done" and job.kind == "generate":
             _open_link(ctx, job)
@@ -94,7 +96,7 @@ def _open_link(ctx: Context, job: Job) -> None:
         if found.dataset.folder.resolve() == place:
             st.page_link("pages/review.py", label="Open and review", query_params={"set": key})
             return
-    st.caption("Its folder is gone.")
+    st.caption("The folder no longer exists.")
 
 
 def download_link(ctx: Context, me: User, job: Job) -> None:
@@ -103,7 +105,7 @@ def download_link(ctx: Context, me: User, job: Job) -> None:
         size = path.stat().st_size
         url = download_url(ctx, me, path.name)
     except (OSError, SynthStudioError):
-        st.caption("Its file is gone.")
+        st.caption("The file no longer exists.")
         return
     st.link_button(f"Download {plain(path.name)} ({bytes_text(size)})", url)
 
@@ -122,7 +124,7 @@ def progress_text(job: Job) -> str:
 def waiting_text(job: Job) -> str:
     """Return what a job without figures is doing."""
     if job.state == "queued":
-        return "Waits for its turn."
+        return "Waiting in the queue."
     return "Stopping." if job.stopping else "Writing."
 
 

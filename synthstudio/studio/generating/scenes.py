@@ -198,7 +198,7 @@ def _photos(place: Path) -> list[Path]:
 
 
 MOST_AT_ONCE = 40
-_OWN = "As the scene has it"
+_OWN = "Reset to the scene's values"
 _NAME = "photos"
 
 
@@ -257,12 +257,12 @@ def photo_form(ctx: Context, me: User) -> None:
                 "Name for these photos",
                 value=_NAME,
                 max_chars=40,
-                help="a-z, 0-9, - and _. Photos of the same name are drawn from together.",
+                help="a-z, 0-9, - and _. Photos with the same name form one set.",
             )
             files = st.file_uploader(
                 "Photos", type=[suffix[1:] for suffix in SUFFIXES], accept_multiple_files=True
             )
-            sent = st.form_submit_button("Keep these photos")
+            sent = st.form_submit_button("Upload these photos")
         if sent:
             given = [(file.name, file.getvalue()) for file in files]
             st.session_state["photos_said"] = keep(ctx, me, name.strip(), given)

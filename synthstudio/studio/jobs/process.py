@@ -164,7 +164,7 @@ Ending = Literal["done", "failed", "cancelled", "lost"]
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a process ended. `result`: the JSON object that it read_result last, if it did."""
+    """How a process ended. `result`: the JSON object that it printed last, if it did."""
 
     state: Ending
     message: str

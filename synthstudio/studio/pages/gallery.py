@@ -76,15 +76,15 @@ def _query(state: GalleryState, chosen: OpenSet, bar: DeltaGenerator) -> None:
         max_chars=10_000,
         on_change=lambda: set_query(state, st.session_state["gallery_text"], joints),
         placeholder="left_wrist hidden by object and occluded > 0.3 and status = pending",
-        help="The language of `synthstudio filter`, and: status, reviewer, assigned, changed, "
-        "comments, risk, disagreement. The form on the left writes it too.",
+        help="Uses the query language of `synthstudio filter`, plus: status, reviewer, assigned, "
+        "changed, comments, risk, disagreement. The form on the left edits this query too.",
     )
     if state.query_error:
         said, _, place = state.query_error.partition("\n")
         st.error(plain(said))
         if place:
             st.code(place, language=None)
-        st.caption(f"Shown until it can be read: {plain(state.query) or 'everybody'}")
+        st.caption(f"Still showing the last valid query: {plain(state.query) or 'everybody'}")
 
 
 def _toolbar(
@@ -134,7 +134,7 @@ def _toolbar(
             "clean",
             st.toggle,
             "Beside clean",
-            help="Each person beside the same moment without occluders",
+            help="Show each person next to the same moment without occluders",
         )
         if may(me.role, "assign"):
             _bound_widget(state, "picking", st.toggle, "Select", help="Assign or flag many at once")
@@ -235,8 +235,8 @@ def _empty_result(state: GalleryState, chosen: OpenSet, found: SearchResult) -> 
         return
     if "disagreement" in state.query and not np.isfinite(found.columns["disagreement"]).any():
         empty_state(
-            "Nobody is found because no model's predictions of this data set are stored, and "
-            "`disagreement` asks for them. This command stores some:"
+            "No people match: no model predictions are stored for this data set, and "
+            "`disagreement` needs them. This command stores some:"
         )
         line = f"synthstudio predict RUN {chosen.name} --out predictions --into DB --layer NAME"
         st.code(line, language=None)

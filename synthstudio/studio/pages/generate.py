@@ -63,7 +63,9 @@ def main() -> None:
             _order(ctx, me, draft, recipe, errors)
     st.subheader("Jobs")
     if not job_store.jobs(ctx.store, limit=1):
-        st.caption("None yet. A job goes on when you close this page or the server is restarted.")
+        st.caption(
+            "No jobs yet. Jobs keep running when you close this page or the server restarts."
+        )
     job_list(ctx, me)
 
 
@@ -77,7 +79,7 @@ def _pick(found: list[Scene]) -> Scene:
         list(by_name),
         key="scene",
         format_func=lambda n: n.replace("_", " ") + ("" if by_name[n].usable else " (not here)"),
-        help="A recipe of the scenes folder. What you change below is kept in a copy.",
+        help="A recipe from the scenes folder. Your changes apply to a copy.",
     )
     st.session_state["scene_kept"] = name
     scene = by_name[name]
@@ -95,7 +97,7 @@ def _form(ctx: Context, draft: Draft) -> tuple[Recipe | None, dict[str, str]]:
     if errors != before:
         st.rerun()  # messages stand beside fields that were drawn before this was known
     _other_errors(draft, errors)
-    if draft.edits and st.button("As the scene has it", key=f"reset_{draft.scene.name}"):
+    if draft.edits and st.button("Reset to the scene's values", key=f"reset_{draft.scene.name}"):
         draft.forget()
         st.rerun()
     return recipe, errors
@@ -133,7 +135,7 @@ def _preview(ctx: Context, draft: Draft, recipe: Recipe | None) -> None:
         except Refused as error:
             field_error(str(error))
     if not kept["key"]:
-        st.caption("A frame is drawn here as soon as the form is right.")
+        st.caption("A preview appears here once the form is valid.")
         return
     waiting = drawer.status(kept["key"]).state == "waiting"
     every = _LOOK_EVERY_S if waiting else None
@@ -183,10 +185,15 @@ def _order(
         value=_free_name(ctx, draft.scene.name),
         key=name_key,
         max_chars=48,
-        help="It becomes a folder below the exports folder: a-z, 0-9, - and _.",
+        help="Name of the new folder inside the exports folder. Allowed: a-z, 0-9, - and _.",
     )
     workers = workers_at.number_input(
-        "Workers", 1, MOST_WORKERS, 1, key="workers", help="Processes; no byte depends on it."
+        "Workers",
+        1,
+        MOST_WORKERS,
+        1,
+        key="workers",
+        help="Number of worker processes. It does not affect the output.",
     )
     _root(ctx, draft)
     fault = ""
@@ -211,7 +218,7 @@ def _order(
         st.session_state["ordered"] = f"{name} is being made: see Jobs below."
         st.rerun()
     if errors:
-        st.caption("Mend what is marked in the form first.")
+        st.caption("Fix the errors in the form first.")
 
 
 def _root(ctx: Context, draft: Draft) -> None:

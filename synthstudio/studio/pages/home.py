@@ -58,8 +58,8 @@ def _empty(me: User) -> None:
             if st.button("Generate your first set", type="primary", key="go_generate"):
                 st.switch_page("pages/generate.py")
         else:
-            st.caption("Ask somebody with the role lead: only they may generate.")
-        st.caption("Sets from elsewhere: start the studio with their folders, as in")
+            st.caption("Only leads can generate data sets. Ask someone with the role lead.")
+        st.caption("To open existing data sets, start the studio with their folders:")
         st.code("synthstudio studio exports/demo/dataset", language=None)
 
 

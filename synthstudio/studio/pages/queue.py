@@ -62,7 +62,8 @@ def main() -> None:
     if not len(places):
         left_over = added_note(count_people(ctx.store, chosen.key))
         empty_state(
-            f"Nobody waits: all who are listed here have been decided on. {left_over}".strip(),
+            "Nothing left to review: every person listed here has been decided on. "
+            f"{left_over}".strip(),
             ("Export the labels on Home", HOME),
             ("See them in the Gallery", GALLERY),
             *([("Go to Review", REVIEW)] if left_over else []),
@@ -93,7 +94,7 @@ def _progress(
         if may(me.role, "claim") and st.button(
             f"Take {_TAKE} for me",
             disabled=not len(places),
-            help="Nobody else gets them for half an hour; then they go back by themselves",
+            help="Reserves these people for you for half an hour",
         ):
             _take(ctx, me, chosen, order)
         if may(me.role, "assign"):
@@ -109,7 +110,7 @@ def _take(ctx: Context, me: User, chosen: OpenSet, order: Order) -> None:
         show_refusal(error, user=me.name)
         return
     if not people:
-        empty_state("Others work on everybody who waits.", ("See who, on Team", TEAM))
+        empty_state("All waiting people are claimed by others.", ("See who, on Team", TEAM))
         return
     open_review(_params(chosen, people[0].frame, people[0].instance, "mine"))
 
@@ -119,7 +120,7 @@ def _params(chosen: OpenSet, frame: int, instance: int, queue: str) -> dict[str,
 
 
 def _error_rate(found: Estimate) -> None:
-    st.markdown("**How much is wrong?**")
+    st.markdown("**Estimated error rate**")
     if not found.n:
         st.markdown(none_words(found))
         return

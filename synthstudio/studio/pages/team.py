@@ -113,7 +113,7 @@ def show_work(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> None
         _assign_form(ctx, me, chosen, np.flatnonzero(free))
     held = leases.leases(ctx.store, chosen.key)
     if not held:
-        st.caption("Nobody is working on anybody right now.")
+        st.caption("Nobody holds a lease right now.")
         return
     now = datetime.now(UTC)
     counts = Counter(lease.who for lease in held.values())
@@ -131,7 +131,7 @@ def show_work(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> None
         row_height=30,
         alt="Who works on how many people now",
     )
-    if may(me.role, "assign") and st.button("Give all leases back"):
+    if may(me.role, "assign") and st.button("Release all leases"):
         leases.release(ctx.store, [lease.person for lease in held.values()], who=me)
         st.rerun()
 
@@ -140,7 +140,7 @@ def _assign_form(ctx: Context, me: User, chosen: OpenSet, free: np.ndarray) -> N
     names = list(members.members(ctx.store)) or [me.name]
     with st.form("team_give", border=True):
         whom, count, go = st.columns([3, 2.2, 1.8], vertical_alignment="bottom")
-        st.caption(f"{len(free):,} of those who wait are assigned to nobody.")
+        st.caption(f"{len(free):,} waiting people are unassigned.")
         to = whom.selectbox("Assign the riskiest to", names, format_func=plain)
         many = count.number_input("People", min_value=1, max_value=100_000, value=50)
         sent = go.form_submit_button("Assign", width="stretch", disabled=not len(free))
