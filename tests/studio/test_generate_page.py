@@ -174,7 +174,7 @@ def test_reviewers_are_sent_away(maker: Any, page: Any, open_as: Callable[..., A
     store.close()
     open_as(page, maker, name="Rudi")
     page.get_by_role("link", name="Generate", exact=True).click()
-    page.get_by_text("This page is for the role lead").wait_for()
+    page.get_by_text("This page needs the role lead").wait_for()
     settled(page)
     expect(start(page)).to_have_count(0)
     assert not Path(maker.exports / "rudi").exists()

@@ -141,7 +141,7 @@ def test_a_viewer_has_no_way_in(
 ) -> None:
     before = state_of(maker)
     open_as(page, maker, "generate", name="Vi")
-    page.get_by_text("This page is for the role lead").wait_for()
+    page.get_by_text("This page needs the role lead").wait_for()
     settled(page)
     expect(page.locator("input[type=file]")).to_have_count(0)
     refused(maker, "a page for another role")
@@ -156,7 +156,7 @@ def test_who_is_no_lead_any_more_keeps_nothing(photos: Callable[..., Any], maker
     before = state_of(maker)
     page.wait_for_timeout(11_000)  # roles are asked for every ten seconds
     keep = page.get_by_role("button", name="Upload these photos")
-    refusal = page.get_by_text("This page is for the role lead")
+    refusal = page.get_by_text("This page needs the role lead")
     keep.or_(refusal).first.wait_for()
     settled(page)
     if keep.count():  # the page was not drawn again by itself meanwhile

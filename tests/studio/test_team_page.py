@@ -70,7 +70,7 @@ def test_leads_give_out_the_riskiest(team_page: Callable[..., Any], review: Revi
     page.get_by_label("People", exact=True).press("Tab")
     page.get_by_role("button", name="Assign", exact=True).click()
     eventually(lambda: members.assignment_counts(review.store, review.table.key), {"Ada": 3})
-    page.get_by_text("21 of those who wait are assigned to nobody").wait_for()
+    page.get_by_text("21 waiting people are unassigned").wait_for()
 
 
 def test_reviewers_see_no_forms_of_leads(team_page: Callable[..., Any]) -> None:
