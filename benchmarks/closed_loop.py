@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from benchmarks.proofs import ROOT
 from benchmarks.ready import ready
-from synthstudio.cli.demo import scene_file
+from synthstudio.api.recipes import scene_file
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.durable import canonical_json, write_file

@@ -156,9 +156,7 @@ def train(
     folder = to_path(out, "out")
     settings = to_config(config)
     if overfit is not None:
-        from synthstudio.training.config import overfitted
-
-        settings = overfitted(settings, to_count(overfit, "overfit"))
+        settings = overfit_config(settings, overfit)
     kept = folder / "cache" if cache is None else to_path(cache, "cache")
     run_train(settings, folder, cache=kept, resume=resume, overfit=overfit, progress=progress)
     return Model.load(folder)
@@ -227,6 +225,35 @@ def evaluate(
     Returns:
         `metrics` (nested dict), `predictions` (one row a person) and `about`; the same is in `out`.
     """
+    evaluation, _ = run_evaluate(
+        model,
+        dataset,
+        split=split,
+        out=out,
+        decode=decode,
+        flip=flip,
+        bank=bank,
+        cache=cache,
+        device=device,
+        progress=progress,
+    )
+    return evaluation
+
+
+def run_evaluate(
+    model: Model | PathLike,
+    dataset: Dataset | PathLike,
+    *,
+    split: str | Sequence[str],
+    out: PathLike | None,
+    decode: str,
+    flip: bool,
+    bank: bool,
+    cache: PathLike | None,
+    device: str,
+    progress: bool = True,
+) -> tuple[Evaluation, Path]:
+    """As `evaluate`; also returns the folder that it was written to."""
     from synthstudio.training.checkpoint import weights_file
     from synthstudio.training.evaluate import EvaluationOptions
     from synthstudio.training.evaluate import evaluate as run_evaluation
@@ -242,7 +269,7 @@ def evaluate(
     )
     target = options.default_folder(weights, folder) if out is None else to_path(out, "out")
     with progress_steps() if progress else _quiet() as step:
-        return run_evaluation(
+        made = run_evaluation(
             weights,
             folder,
             target,
@@ -251,6 +278,31 @@ def evaluate(
             device=to_choice(device, "device", DEVICES),
             step=step,
         )
+    return made, target
+
+
+def evaluation_json(evaluation: Evaluation, folder: Path) -> dict[str, Any]:
+    """An evaluation as plain JSON values."""
+    from synthstudio.evaluation.storage import json_ready
+
+    plain: dict[str, Any] = json_ready(
+        {"folder": str(folder), "about": evaluation.about, "measures": evaluation.metrics}
+    )
+    return plain
+
+
+def headline(evaluation: Evaluation) -> str:
+    """The main figures in one line."""
+    from synthstudio.training.evaluate import headline as text
+
+    return text(evaluation)
+
+
+def overfit_config(config: Config, people: int) -> Config:
+    """The config for learning so many people by heart, without augmentation."""
+    from synthstudio.training.config import overfitted
+
+    return overfitted(config, to_count(people, "overfit"))
 
 
 def predict(model: Model | PathLike, source: Any, **options: Any) -> PredictedPeople:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import yaml
 from pydantic import PrivateAttr
 
 from synthstudio.api.arguments import PathLike, shown, to_path
-from synthstudio.core.errors import ArgumentError
+from synthstudio.core.errors import ArgumentError, AssetError
 from synthstudio.dataset.durable import write_file
 from synthstudio.recipe.schema import load as yaml_files
 from synthstudio.recipe.schema import recipe as schema
@@ -88,3 +89,13 @@ def to_recipe(value: Any) -> Recipe:
         expected="a Recipe, a path or a dict",
         got=shown(value),
     )
+
+
+def scene_file(name: str) -> Path:
+    """A file of scenes/: in the checkout, or where the wheel has put it."""
+    beside = Path(__file__).resolve().parents[2] / "scenes" / name
+    installed = Path(sys.prefix) / "share" / "synthstudio" / "scenes" / name
+    found = next((path for path in (beside, installed) if path.is_file()), None)
+    if found is None:
+        raise AssetError("the package's scenes are not installed", where=name, got=str(installed))
+    return found

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 from synthstudio.api.exchange import export
 from synthstudio.api.generation import audit, contact_sheet, generate
 from synthstudio.api.quality import report
-from synthstudio.api.recipes import Recipe
-from synthstudio.core.errors import AssetError
-
-SCENE = "quickstart.yaml"
-
-
-def scene_file(name: str = SCENE) -> Path:
-    """A file of scenes/: in the checkout, or where the wheel has put it."""
-    beside = Path(__file__).resolve().parents[2] / "scenes" / name
-    installed = Path(sys.prefix) / "share" / "synthstudio" / "scenes" / name
-    found = next((path for path in (beside, installed) if path.is_file()), None)
-    if found is None:
-        raise AssetError("the package's scenes are not installed", where=name, got=str(installed))
-    return found
+from synthstudio.api.recipes import Recipe, scene_file
 
 
 def demo(out: Path, *, frames: int, workers: int) -> dict[str, Any]:
@@ -30,7 +16,7 @@ def demo(out: Path, *, frames: int, workers: int) -> dict[str, Any]:
 
     A second call with the same folder and settings takes over what is there.
     """
-    recipe = Recipe.load(scene_file()).with_(frames=frames)
+    recipe = Recipe.load(scene_file("quickstart.yaml")).with_(frames=frames)
     dataset = generate(recipe, out / "dataset", workers=workers, resume=True, frames_per_shard=8)
     audited = audit(dataset, workers=workers)
     figures = {k: v for k, v in audited.figures.items() if k != "findings"}

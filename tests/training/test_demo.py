@@ -15,7 +15,7 @@ import pytest
 import tiny
 import torch
 
-from synthstudio.cli import train_demo
+from synthstudio.api import train_demo
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import storage

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from synthstudio.cli.demo import scene_file
+from synthstudio.api.recipes import scene_file
 from synthstudio.evaluation import storage
 from synthstudio.evaluation.storage import Evaluation
 from synthstudio.generation.pipeline import generate

@@ -1,0 +1,230 @@
+"""Predictions written to a folder, runs compared, and the next recipe suggested."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synthstudio.api.arguments import PathLike, to_choice, to_count, to_path
+from synthstudio.api.networks import DEVICES
+from synthstudio.api.progress import progress
+from synthstudio.core.errors import ArgumentError, ModelError
+
+if TYPE_CHECKING:
+    from synthstudio.core.skeleton import Skeleton
+    from synthstudio.evaluation.compare import Arm
+    from synthstudio.inference.predict import Person
+    from synthstudio.inference.sources import Source, SourceImage
+
+
+def predict_to_folder(
+    weights: PathLike,
+    source: PathLike,
+    out: PathLike,
+    *,
+    boxes: PathLike | None = None,
+    detector: str = "",
+    min_score: float = 0.5,
+    images: PathLike | None = None,
+    draw: int = 100,
+    smooth: int = 7,
+    flip: bool = False,
+    peaks: int = 0,
+    batch: int = 64,
+    into: str | None = None,
+    layer: str = "",
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Find the joints of people and write them: COCO results and drawn pictures.
+
+    Args:
+        weights: A run's folder or a .safetensors file.
+        source: A photo, a folder of photos, a video, a data set or a COCO file.
+        out: A new folder.
+        boxes: COCO annotations or results that say where people are.
+        detector: Or a person detector of transformers: a name or a folder.
+        min_score: Leave out boxes with a lower score.
+        images: A COCO file's pictures; default: beside it.
+        draw: Draw the first so many pictures.
+        smooth: Frames that a clip's joints are smoothed over.
+        flip: Ask about mirrored crops too.
+        peaks: Also write so many separate peaks of each joint's map.
+        batch: Crops at once.
+        into: Store them in this review store too, as the layer `layer`.
+
+    Returns:
+        Counts, and where the results are.
+    """
+    from synthstudio.inference import boxes as box_sources
+    from synthstudio.inference import write
+    from synthstudio.inference.predict import PredictOptions, predict, smoothed
+    from synthstudio.inference.sources import open_source
+    from synthstudio.training import devices
+    from synthstudio.training.checkpoint import load_network, weights_file
+
+    folder = to_path(out, "out")
+    known = None if boxes is None else to_path(boxes, "boxes")
+    if known is not None and detector:
+        raise ArgumentError("give boxes or a detector, not both", where="boxes")
+    net, config, skeleton = load_network(weights_file(to_path(weights, "weights")))
+    where = None if images is None else to_path(images, "images")
+    opened = open_source(to_path(source, "source"), images=where)
+    if into is not None:
+        _check_into(opened, skeleton, given=known is not None or bool(detector))
+    write.prepare_out(folder)
+    place = devices.get_device(to_choice(device, "device", DEVICES))
+    if known is not None:
+        find: Any = box_sources.boxes_from_file(known, opened, min_score=min_score)
+    elif detector:
+        find = box_sources.Detector(detector, device=place, min_score=min_score)
+    else:
+        find = box_sources.source_boxes
+    options = PredictOptions(
+        size=config.network.size,
+        skeleton=skeleton,
+        batch=to_count(batch, "batch", most=4096),
+        flip=flip,
+        peaks=peaks,
+    )
+    facts: dict[int, dict[str, Any]] = {}
+    began = time.monotonic()
+
+    def pictures() -> Iterator[SourceImage]:
+        for picture in opened.read():
+            high, wide = picture.rgb.shape[:2]
+            facts[picture.number] = {"file_name": picture.name, "width": wide, "height": high}
+            yield picture
+
+    with progress("predicting") as report:
+
+        def step(done: int) -> None:
+            report(done, opened.total or done, done / max(time.monotonic() - began, 1e-6))
+
+        people = list(predict(net.to(place), pictures(), find, options, progress=step))
+    if known is not None:
+        box_sources.check_found(len(people), known)
+    people = smoothed(people, frames=smooth)
+    write.write_results(folder, people, facts, skeleton)
+    _draw(opened, people, skeleton, folder, draw)
+    result: dict[str, Any] = {"out": str(folder), "pictures": len(facts), "people": len(people)}
+    if into is not None:
+        name = layer or config.name
+        result |= {"layer": name, "stored": _store(into, opened.path, name, people, skeleton)}
+    return result
+
+
+def _draw(source: Source, people: list[Person], skeleton: Skeleton, out: Path, most: int) -> None:
+    from synthstudio.inference.write import draw_into
+
+    by_picture: dict[int, list[Person]] = {}
+    for person in people:
+        by_picture.setdefault(person.image, []).append(person)
+    for picture in islice(source.read(), most):
+        draw_into(out, picture, by_picture.get(picture.number, []), skeleton)
+
+
+def _check_into(source: Source, skeleton: Skeleton, *, given: bool) -> None:
+    from synthstudio.dataset.reader import Dataset
+    from synthstudio.inference.write import check_skeleton
+
+    if source.kind != "dataset":
+        raise ArgumentError("only for one of our data sets", where="into", got=source.kind)
+    if given:
+        raise ArgumentError("needs the data set's own boxes: they say who is who", where="into")
+    check_skeleton(Dataset(source.path), skeleton)
+
+
+def _store(url: str, source: Path, layer: str, people: list[Person], skeleton: Skeleton) -> int:
+    from synthstudio.dataset.reader import Dataset
+    from synthstudio.inference.write import store_predictions
+    from synthstudio.review.store import open_store
+
+    with closing(open_store(url)) as store:
+        return store_predictions(store, Dataset(source), layer, people, skeleton)
+
+
+def compare(runs: list[str], *, out: PathLike | None = None) -> tuple[dict[str, Any], str]:
+    """Compare runs or evaluations by paired tests on the same people.
+
+    Args:
+        runs: Folders; the first is what others are compared with. Seeds of one way to train are
+            joined by commas: "A1,A2".
+        out: A new folder for comparison.json and report.html.
+
+    Returns:
+        Figures as plain values, and the same as a table for people.
+    """
+    from synthstudio.dataset.durable import canonical_json, disk_errors, whole_folder
+    from synthstudio.evaluation import compare as comparing
+    from synthstudio.evaluation import storage
+    from synthstudio.report.comparison import comparison_page
+
+    arms = _arms(runs)
+    folder = None if out is None else to_path(out, "out")
+    if folder is not None:
+        storage.check_free(folder)
+    rows = comparing.compare(arms)
+    figures = storage.json_ready(comparing.as_json(arms, rows))
+    if folder is not None:
+        with disk_errors(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with whole_folder(folder) as unfinished:
+                unfinished.mkdir()
+                (unfinished / "comparison.json").write_bytes(canonical_json(figures))
+                (unfinished / storage.PAGE_FILE).write_bytes(comparison_page(arms, rows))
+    return figures, comparing.text(arms, rows)
+
+
+def _arms(names: list[str]) -> list[Arm]:
+    from synthstudio.evaluation import storage
+    from synthstudio.evaluation.compare import Arm
+
+    arms: list[Arm] = []
+    for name in names:
+        parts = name.split(",")
+        if not all(part.strip() for part in parts):
+            raise ModelError(
+                "a way to train has a run without a name",
+                where="compare",
+                expected="folders of runs or evaluations, seeds joined by commas",
+                got=repr(name),
+                then="Leave the empty name away.",
+            )
+        runs = tuple(storage.read(storage.find(Path(part))) for part in parts)
+        title = str(runs[0].about.get("name", name))
+        if title in (a.name for a in arms):
+            title = f"{title} ({len(arms) + 1})"
+        arms.append(Arm(name=title, runs=runs))
+    return arms
+
+
+def suggest(
+    evaluation: PathLike, out: PathLike, *, like: PathLike | None = None, frames: int = 200
+) -> tuple[dict[str, Any], str]:
+    """Write a recipe for more of what a network fails at.
+
+    Args:
+        evaluation: An evaluation's folder.
+        out: The recipe's file; it must not exist.
+        like: A recipe to start from, e.g. that of the training data.
+        frames: How many frames it asks for.
+
+    Returns:
+        The recipe and the profile of failures as plain values, and the profile for people.
+    """
+    from synthstudio.dataset.durable import write_file
+    from synthstudio.inference import suggest as suggesting
+    from synthstudio.recipe.schema.load import load
+
+    file = to_path(out, "out")
+    if file.exists():
+        raise ArgumentError("there is something already", where="out", got=str(file))
+    base = None if like is None else load(to_path(like, "like"))
+    found = suggesting.profile(*suggesting.read_evaluation(to_path(evaluation, "evaluation")))
+    recipe = suggesting.next_recipe(found, frames=to_count(frames, "frames"), like=base)
+    write_file(file, suggesting.as_yaml(recipe, found).encode())
+    return {"recipe": recipe, "profile": found.as_json()}, found.text()
