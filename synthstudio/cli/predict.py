@@ -50,6 +50,12 @@ def predict(
 
     if boxes is not None and detector:
         raise typer.BadParameter("give --boxes or --detector, not both", param_hint="--boxes")
+    if into is not None and (boxes is not None or detector):
+        raise typer.BadParameter(
+            "needs the dataset's own boxes: they identify people", param_hint="--into"
+        )
+    if into is not None and not (source / "dataset.json").is_file():
+        raise typer.BadParameter("only for a dataset of synthstudio", param_hint="--into")
     result = predict_to_folder(
         weights,
         source,
