@@ -216,12 +216,14 @@ def _cause(was: Row, j: int, hidden: dict[int, float], covered: float, state: in
     """The cause; None where it is too near to call or the earlier shares have a say."""
     if state == 2:
         return "visible"
+    if np.isfinite(was["shares"][5 * j : 5 * j + 5]).all():
+        return None
     if was["state"][j] == 1 and covered < _HALF:
         return None if covered > _HALF - _SAME else str(was["cause"][j])
     own = was["instance"]
     people = sum(s for i, s in hidden.items() if i < THING_BASE and i != own)
     things = sum(s for i, s in hidden.items() if i >= THING_BASE)
-    if abs(people - things) < _SAME or np.isfinite(was["shares"][5 * j : 5 * j + 5]).all():
+    if abs(people - things) < _SAME:
         return None
     return "person" if people > things else "object"
 
