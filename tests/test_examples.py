@@ -1,0 +1,101 @@
+"""Every file of examples/ runs as a person would start it, with small numbers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = sorted((ROOT / "examples").glob("[0-9]*"))
+# What each one takes, besides the data set of the first, and what it leaves below exports/.
+SMALL = {
+    "02_hard_frames_to_coco.py": ("", ["hard-coco/annotations.json", "hard-coco-imported"]),
+    "03_torch_training_loop.py": ("--epochs 2", ["own-network.pt"]),
+    "04_own_photos_occluded.py": ("--photos 3 --each 2", ["own-photos/dataset.json"]),
+    "05_own_occluders.py": ("--frames 4", ["own-occluders/dataset.json"]),
+    "06_orn_after_own_backbone.py": ("--epochs 1", []),
+    "07_arrow_pandas.py": ("", ["joints.parquet"]),
+}
+
+
+def run(*command: str | Path, folder: Path) -> str:
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path, "JUPYTER_PLATFORM_DIRS": "1"}
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def first(once: Callable[..., Path]) -> Path:
+    """The folder in which the first example ran. Read only."""
+
+    def make(folder: Path) -> None:
+        (folder / "scenes").symlink_to(ROOT / "scenes")
+        output = run(ROOT / "examples" / "01_first_dataset.py", "--frames", "16", folder=folder)
+        assert "16 frames with 32 people" in output and "hidden by object" in output
+        assert "within the goals" in output
+        assert (folder / "exports" / "first-frame.png").is_file()
+
+    return once("examples", make)
+
+
+@pytest.fixture
+def folder(first: Path, tmp_path: Path) -> Path:
+    """A folder as the first example leaves it."""
+    (tmp_path / "scenes").symlink_to(ROOT / "scenes")
+    (tmp_path / "exports").mkdir()
+    (tmp_path / "exports" / "first").symlink_to(first / "exports" / "first")
+    return tmp_path
+
+
+def test_examples_are_numbered_titled_and_short() -> None:
+    names = [path.name for path in EXAMPLES]
+    assert [name[:3] for name in names] == [f"{n:02}_" for n in range(1, len(names) + 1)]
+    assert {"01_first_dataset.py", "08_notebook.ipynb", *SMALL} == set(names)
+    for path in EXAMPLES:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".py":
+            assert len(text.splitlines()) < 60, path.name
+            assert text.splitlines()[0].startswith('"""') and f"examples/{path.name}" in text
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_it_runs(name: str, folder: Path) -> None:
+    options, left = SMALL[name]
+    output = run(ROOT / "examples" / name, *options.split(), folder=folder)
+    assert output and "NOT agree" not in output
+    for file in left:
+        assert (folder / "exports" / file).exists(), file
+
+
+def test_the_notebook_runs(folder: Path) -> None:
+    (folder / "examples").mkdir()
+    path = folder / "examples" / "08_notebook.ipynb"
+    path.write_bytes((ROOT / "examples" / path.name).read_bytes())
+    run("-m", "jupyter", "execute", "--inplace", path, folder=folder)
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    shown = [output for cell in cells for output in cell.get("outputs", [])]
+    html = "".join("".join(out.get("data", {}).get("text/html", "")) for out in shown)
+    assert "data:image/jpeg;base64," in html and "occluded_fraction" in html
+
+
+def test_the_notebook_is_stored_without_outputs_and_is_ten_lines() -> None:
+    notebook = json.loads((ROOT / "examples" / "08_notebook.ipynb").read_text(encoding="utf-8"))
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert not any(cell["outputs"] or cell["execution_count"] for cell in cells)
+    lines = [line for cell in cells for line in cell["source"] if line.strip()]
+    assert len(lines) == 10
