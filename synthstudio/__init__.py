@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from synthstudio.api.exchange import export, import_
     from synthstudio.api.frames import Frame
     from synthstudio.api.generation import audit, generate, occlude, preview, stream
-    from synthstudio.api.networks import Model, evaluate, predict, train
+    from synthstudio.api.model import Model, predict
+    from synthstudio.api.networks import evaluate, train
     from synthstudio.api.recipes import Recipe
     from synthstudio.core.errors import SynthStudioError
     from synthstudio.core.people import People
@@ -31,7 +32,8 @@ _HOMES = {
     "api.exchange": ("export", "import_"),
     "api.frames": ("Frame",),
     "api.generation": ("audit", "generate", "occlude", "preview", "stream"),
-    "api.networks": ("Model", "evaluate", "predict", "train"),
+    "api.model": ("Model", "predict"),
+    "api.networks": ("evaluate", "train"),
     "api.recipes": ("Recipe",),
     "core.errors": ("SynthStudioError",),
     "core.people": ("People",),

@@ -20,10 +20,10 @@ def test_files_are_short() -> None:
     long = {
         str(p.relative_to(ROOT)): n
         for p in SOURCES
-        if (n := len(p.read_text(encoding="utf-8").splitlines())) > 600
+        if (n := len(p.read_text(encoding="utf-8").splitlines())) > 420
     }
     tests = (ROOT / "tests").rglob("*.py")
-    long |= {str(p.relative_to(ROOT)): n for p in tests if (n := p.read_bytes().count(b"\n")) > 700}
+    long |= {str(p.relative_to(ROOT)): n for p in tests if (n := p.read_bytes().count(b"\n")) > 450}
     assert not long
 
 

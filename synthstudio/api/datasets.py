@@ -175,7 +175,7 @@ class Dataset(Sequence[Frame]):
 
     def people(self) -> Iterator[People]:
         """All people, as columns, some hundred at a time."""
-        from synthstudio.dataset.rows import people_from_table
+        from synthstudio.dataset.people import people_from_table
 
         for batch in self.iter_batches("instances"):
             yield people_from_table(batch, self.skeleton)

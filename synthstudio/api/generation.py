@@ -19,7 +19,6 @@ from synthstudio.core.errors import ArgumentError
 if TYPE_CHECKING:
     from synthstudio.dataset.reader import Dataset as StoredDataset
     from synthstudio.generation.plan import Plan
-    from synthstudio.generation.replay import Agreement
     from synthstudio.generation.stage import Settings
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -314,81 +313,6 @@ def plan(
             workers=to_count(workers, "workers", most=MOST_WORKERS),
             on_progress=report,
         )
-
-
-def draw_preview(
-    recipe: Recipe | PathLike | dict[str, Any],
-    index: int,
-    out: PathLike,
-    *,
-    moment: bool = False,
-    assets: PathLike | None = None,
-    device: str = "auto",
-    renderer: str = "raster",
-) -> None:
-    """Draw a frame with its labels into a PNG, JPG or WebP file.
-
-    `moment`: all of moment `index`, its variants side by side, or its clip as a strip (as a film
-    where `out` ends in .webp).
-    """
-    from synthstudio.report import pictures
-
-    settings = settings_for(recipe, assets=assets, device=device, renderer=renderer)
-    draw = pictures.moment if moment else pictures.preview
-    draw(settings, to_count(index, "index", least=0), to_path(out, "out"))
-
-
-def remake(
-    dataset: Dataset | PathLike,
-    index: int,
-    *,
-    out: PathLike | None = None,
-    drawn: PathLike | None = None,
-    assets: PathLike | None = None,
-    device: str = "auto",
-) -> Agreement:
-    """Make a stored frame again from its spec and say whether it is the same.
-
-    Args:
-        dataset: A generated data set; it may be unfinished.
-        index: The frame's.
-        out: Write the picture made again here.
-        drawn: Write it with its labels drawn in: PNG, JPG or WebP.
-        assets: Where its asset folders are now; default: where they were.
-    """
-    from synthstudio.dataset.durable import write_file
-    from synthstudio.generation import replay, stage
-    from synthstudio.report import pictures
-
-    picture = None if drawn is None else to_path(drawn, "drawn")
-    if picture is not None:
-        pictures.check_name(picture)
-    opened = dataset if isinstance(dataset, Dataset) else Dataset(dataset, unfinished=True)
-    settings = stage.settings_of(
-        opened._stored,
-        assets=None if assets is None else to_path(assets, "assets"),
-        device=to_choice(device, "device", DEVICES),
-    )
-    made, agreement = replay.replay(opened.path, to_count(index, "index", least=0), settings)
-    if out is not None:
-        write_file(to_path(out, "out"), made.jpeg)
-    if picture is not None:
-        pictures.save_drawn(made, settings.recipe.skeleton, picture)
-    return agreement
-
-
-def contact_sheet(dataset: Dataset | PathLike, out: PathLike) -> None:
-    """Write evenly spread frames of a data set with their labels as one picture."""
-    from synthstudio.report.pictures import sheet
-
-    sheet(to_dataset(dataset).path, to_path(out, "out"))
-
-
-def recipe_schema() -> dict[str, Any]:
-    """The JSON Schema of recipes; editors complete and check YAML files with it."""
-    from synthstudio.recipe.schema.load import json_schema
-
-    return json_schema()
 
 
 def settings_for(

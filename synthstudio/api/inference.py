@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthstudio.api.arguments import PathLike, to_choice, to_count, to_path
-from synthstudio.api.networks import DEVICES
+from synthstudio.api.model import DEVICES
 from synthstudio.api.progress import progress
 from synthstudio.core.errors import ArgumentError, ModelError
 

@@ -1,131 +1,23 @@
-"""`ss.train`, `ss.evaluate`, `ss.predict` and `ss.Model`: pose networks."""
+"""`ss.train` and `ss.evaluate`: pose networks."""
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from synthstudio.api.arguments import PathLike, shown, to_choice, to_count, to_path
+from synthstudio.api.arguments import PathLike, to_choice, to_count, to_path
 from synthstudio.api.datasets import Dataset, to_dataset
+from synthstudio.api.model import DEVICES, Model
 from synthstudio.api.progress import progress_steps
-from synthstudio.core.errors import ArgumentError
-from synthstudio.core.people import People, stack
-from synthstudio.core.skeleton import Skeleton
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from synthstudio.evaluation.storage import Evaluation
-    from synthstudio.inference.predict import Person
-    from synthstudio.inference.sources import Source, SourceImage
     from synthstudio.training.config import Config
     from synthstudio.training.loop import Trained
 
-U8 = NDArray[np.uint8]
-F64 = NDArray[np.float64]
-DEVICES = ("auto", "cpu", "cuda")
 DECODERS = ("hits", "peak")
-
-
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class PredictedPeople(People):
-    """People as a network finds them, and how sure it is. What it does not say is NaN.
-
-    `origin` is "predicted"; `instance` numbers people of one picture from 1, or is the track of
-    a clip or video plus 1.
-    """
-
-    picture: NDArray[np.int64]  # (P,) number of the picture, as frame_index
-    name: NDArray[np.object_]  # (P,) its file name
-    score: F64  # (P,) of the person, 0 to 1
-    joint_score: F64  # (P, J) the chance to be right that the maps give
-    expected_oks: F64  # (P, J)
-    in_picture: F64  # (P, J) the chance that the joint lies inside the picture
-
-
-class Model:
-    """A trained pose network with its skeleton and its configuration."""
-
-    def __init__(self, net: nn.Module, config: Config, skeleton: Skeleton, path: Path) -> None:
-        self.net = net
-        self.config = config
-        self.skeleton = skeleton
-        self.path = path
-
-    @classmethod
-    def load(cls, path: PathLike, *, device: str = "auto") -> Model:
-        """Load a run's best weights, or a .safetensors file of one.
-
-        Raises:
-            ModelError: when there are none, or they are no network of ours.
-        """
-        from synthstudio.training import checkpoint, devices
-
-        weights = checkpoint.weights_file(to_path(path, "path"))
-        net, config, skeleton = checkpoint.load_network(weights)
-        place = devices.get_device(to_choice(device, "device", DEVICES))
-        return cls(net.to(place).eval(), config, skeleton, weights)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(H, W) pixels of the crops that it sees."""
-        return self.config.network.size
-
-    def predict(
-        self,
-        source: PathLike | U8 | Sequence[U8] | Any,
-        *,
-        boxes: Any = None,
-        flip: bool = False,
-        batch: int = 64,
-        smooth: int = 0,
-    ) -> PredictedPeople:
-        """Find the joints of people, what hides them, and how sure that is.
-
-        Args:
-            source: A photo, a folder of photos, a video, a data set or a COCO file by path; or
-                a picture (H, W, 3) uint8 RGB as an array or PIL image, or a list of those.
-            boxes: Where people are. For one picture (P, 4) numbers x, y, width, height; for
-                several a list of such or a dict by file name; or the path of COCO annotations
-                or results. Default: the source's own boxes, else each whole picture.
-            flip: Ask about the mirrored crops too (the flip test); twice the time.
-            batch: Crops at once.
-            smooth: Frames that a clip's joints are smoothed over, odd; 0 leaves them.
-
-        Raises:
-            FormatError: for a source that cannot be read or a box outside its picture.
-            ModelError: when the device's memory does not hold a batch.
-        """
-        from synthstudio.inference.predict import PredictOptions, predict, smoothed
-
-        opened = _open(source)
-        people = list(
-            predict(
-                self.net,
-                opened.read(),
-                _find(boxes, opened),
-                PredictOptions(
-                    size=self.size,
-                    skeleton=self.skeleton,
-                    batch=to_count(batch, "batch", most=4096),
-                    flip=flip,
-                ),
-            )
-        )
-        if any(person.sequence for person in people):
-            people = smoothed(people, frames=to_count(smooth, "smooth", least=0, most=99))
-        return _columns(people, self.skeleton)
-
-    def __repr__(self) -> str:
-        return f"Model({str(self.path)!r}, {self.config.network.block}, {self.skeleton.name})"
 
 
 def train(
@@ -305,12 +197,6 @@ def overfit_config(config: Config, people: int) -> Config:
     return overfitted(config, to_count(people, "overfit"))
 
 
-def predict(model: Model | PathLike, source: Any, **options: Any) -> PredictedPeople:
-    """Find people's joints in pictures: `Model.load(model).predict(source, ...)`."""
-    loaded = model if isinstance(model, Model) else Model.load(model)
-    return loaded.predict(source, **options)
-
-
 def to_config(value: Any) -> Config:
     """A training configuration from its file, its fields or one that was read before."""
     from synthstudio.training import config as configs
@@ -320,137 +206,6 @@ def to_config(value: Any) -> Config:
     if isinstance(value, dict):
         return configs.parse(value)
     return configs.load(to_path(value, "config"))
-
-
-def _open(source: Any) -> Source:
-    from synthstudio.inference.sources import Source, SourceImage, open_source
-
-    if isinstance(source, Dataset):
-        return open_source(source.path)
-    if isinstance(source, str) or hasattr(source, "__fspath__"):
-        return open_source(to_path(source, "source"))
-    single = hasattr(source, "shape") or hasattr(source, "convert")
-    arrays = [_pixels(one) for one in ([source] if single else _listed(source))]
-    pictures = [SourceImage(number=i, name=str(i), rgb=rgb) for i, rgb in enumerate(arrays)]
-    return Source(
-        kind="photos", path=Path("pictures"), total=len(pictures), read=lambda: iter(pictures)
-    )
-
-
-def _listed(source: Any) -> list[Any]:
-    if isinstance(source, Sequence) and not isinstance(source, bytes):
-        return list(source)
-    raise ArgumentError(
-        "this is nothing to look at",
-        where="source",
-        expected="a path, a picture (H, W, 3) uint8, or a list of pictures",
-        got=shown(source),
-    )
-
-
-def _pixels(picture: Any) -> U8:
-    if hasattr(picture, "convert"):  # a PIL image
-        picture = picture.convert("RGB")
-    rgb = np.asarray(picture)
-    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or 0 in rgb.shape:
-        raise ArgumentError(
-            "this is no picture",
-            where="source",
-            expected="(H, W, 3) uint8 RGB",
-            got=f"{rgb.shape} {rgb.dtype}",
-        )
-    return rgb
-
-
-def _find(boxes: Any, source: Source) -> Callable[[SourceImage], Any]:
-    from synthstudio.inference.boxes import boxes_from_file, source_boxes
-    from synthstudio.inference.sources import Boxes
-
-    if boxes is None:
-        return source_boxes
-    if isinstance(boxes, str) or hasattr(boxes, "__fspath__"):
-        return boxes_from_file(to_path(boxes, "boxes"), source)
-    if isinstance(boxes, Mapping):
-        by_name = {str(name): _xywh(value) for name, value in boxes.items()}
-        return lambda picture: _boxes(Boxes, by_name.get(picture.name, np.zeros((0, 4))))
-    nested = source.total != 1 or (len(boxes) == 1 and np.ndim(boxes[0]) == 2)
-    by_number = [_xywh(value) for value in boxes] if nested else [_xywh(boxes)]
-    if source.total is not None and len(by_number) != source.total:
-        raise ArgumentError(
-            "boxes are needed for each picture",
-            where="boxes",
-            expected=f"{source.total} arrays (P, 4)",
-            got=str(len(by_number)),
-        )
-    return lambda picture: _boxes(Boxes, by_number[picture.number])
-
-
-def _boxes(kind: Any, xywh: F64) -> Any:
-    return kind(xywh=xywh, score=np.ones(len(xywh)))
-
-
-def _xywh(value: Any) -> F64:
-    try:
-        found = np.asarray(value, np.float64)
-        found = found.reshape(-1, 4) if found.size == 0 or found.ndim == 1 else found
-    except (TypeError, ValueError) as error:
-        raise ArgumentError(
-            "these are no boxes",
-            where="boxes",
-            expected="(P, 4) numbers x, y, w, h",
-            got=shown(value),
-        ) from error
-    if found.ndim != 2 or found.shape[1] != 4 or not np.isfinite(found).all():
-        raise ArgumentError(
-            "these are no boxes",
-            where="boxes",
-            expected="(P, 4) finite numbers x, y, w, h",
-            got=str(found.shape),
-        )
-    return found
-
-
-def _columns(persons: list[Person], skeleton: Skeleton) -> PredictedPeople:
-    from synthstudio.inference.write import labels_of
-
-    joints = len(skeleton.joints)
-    places: dict[int, int] = {}
-    labels = []
-    for person in persons:
-        place = places[person.image] = places.get(person.image, -1) + 1
-        labels.append(labels_of(person, place))
-    base = stack(labels, skeleton)
-    picture = np.array([person.image for person in persons], np.int64)
-    unknown = np.full((len(persons), joints, 3), math.nan)
-    shares = np.full(base.shares.shape, math.nan)
-    for i, person in enumerate(persons):
-        shares[i, :, :4] = person.shares
-
-    def joined(name: str) -> F64:
-        values = [getattr(person, name) for person in persons]
-        return np.array(values, np.float64).reshape(len(persons), joints)
-
-    fields = {f.name: getattr(base, f.name) for f in dataclasses.fields(base)}
-    fields |= {
-        "frame_index": picture,
-        "joints_camera_m": unknown,
-        "joints_world_m": unknown,
-        "shares": shares,
-        "origin": np.full((len(persons), joints), "predicted", object),
-        "modal": (None,) * len(persons),
-        "amodal": (None,) * len(persons),
-        "depth_m": np.full(len(persons), math.nan),
-        "stature_m": np.full(len(persons), math.nan),
-    }
-    return PredictedPeople(
-        **fields,
-        picture=picture,
-        name=np.array([person.name for person in persons], object),
-        score=np.array([person.confidence for person in persons], np.float64),
-        joint_score=joined("score"),
-        expected_oks=joined("quality"),
-        in_picture=joined("present"),
-    )
 
 
 class _quiet:

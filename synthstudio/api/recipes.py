@@ -99,3 +99,8 @@ def scene_file(name: str) -> Path:
     if found is None:
         raise AssetError("the package's scenes are not installed", where=name, got=str(installed))
     return found
+
+
+def recipe_schema() -> dict[str, Any]:
+    """The JSON Schema of recipes; editors complete and check YAML files with it."""
+    return yaml_files.json_schema()

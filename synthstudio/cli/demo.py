@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from synthstudio.api.drawing import contact_sheet
 from synthstudio.api.exchange import export
-from synthstudio.api.generation import audit, contact_sheet, generate
+from synthstudio.api.generation import audit, generate
 from synthstudio.api.quality import report
 from synthstudio.api.recipes import Recipe, scene_file
 

@@ -150,7 +150,7 @@ def preview(
     as_json: JsonOption = False,
 ) -> None:
     """Draw one frame of a recipe with its joints, boxes and causes of occlusion."""
-    from synthstudio.api.generation import draw_preview
+    from synthstudio.api.drawing import draw_preview
     from synthstudio.api.recipes import Recipe
 
     recipe = Recipe.load(scene)
@@ -171,7 +171,7 @@ def preview(
 
 def schema() -> None:
     """Print the JSON Schema of recipes, for editors and other tools."""
-    from synthstudio.api.generation import recipe_schema
+    from synthstudio.api.recipes import recipe_schema
 
     typer.echo(json.dumps(recipe_schema(), indent=2, sort_keys=True))
 
@@ -188,7 +188,7 @@ def frame(
     as_json: JsonOption = False,
 ) -> None:
     """Re-render a stored frame and compare it with what is stored."""
-    from synthstudio.api.generation import remake
+    from synthstudio.api.drawing import remake
 
     with waiting(f"re-rendering frame {index}"):
         agreement = remake(dataset, index, out=out, drawn=drawn, assets=assets, device=device.value)

@@ -24,7 +24,8 @@ from synthstudio.core.spec import FrameSpec
 from synthstudio.core.spec_json import from_json
 from synthstudio.dataset.durable import damaged, file_sha256, read_json
 from synthstudio.dataset.manifest import Identity, read_identity
-from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row, people_from_table
+from synthstudio.dataset.people import people_from_table
+from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
 from synthstudio.dataset.shards import (
     FRAMES_NAME,
     INSTANCES_NAME,

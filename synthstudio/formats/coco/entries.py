@@ -200,7 +200,6 @@ def unfinished_entries(
 
 
 def max_iou(boxes: Sequence[Sequence[float]]) -> list[float]:
-    """Return for each box x, y, w, h the largest intersection over union with another one."""
     found = [0.0] * len(boxes)
     for i, (ax, ay, aw, ah) in enumerate(boxes):
         for j, (bx, by, bw, bh) in enumerate(boxes[:i]):
