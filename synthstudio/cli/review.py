@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -22,9 +22,6 @@ from synthstudio.cli.options import (
     WorkersOption,
     finish,
 )
-
-if TYPE_CHECKING:
-    from synthstudio.review.values import Event
 
 DATASET = "dataset"
 FormName = StrEnum("FormName", [DATASET, *(form.value for form in ExportFormat)])  # type: ignore[misc]
@@ -250,7 +247,7 @@ def members(
     finish({"members": found}, as_json, "\n".join(lines) or "no members: whoever comes is admin")
 
 
-def _line(event: Event) -> str:
+def _line(event: Any) -> str:
     person, after = event.person, event.after
     joints: Any = after.get("joints", {})
     told = [f"revert of {event.reverts}"] if event.reverts is not None else []

@@ -6,7 +6,7 @@ import json
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,9 +19,6 @@ from synthstudio.cli.options import (
     finish,
     say,
 )
-
-if TYPE_CHECKING:
-    from synthstudio.training.loop import Trained
 
 CacheOption = Annotated[
     Path | None, typer.Option(help="Folder of cached crops; default: in the run's folder.")
@@ -74,7 +71,7 @@ def train(
     _finish(done, out, as_json, text)
 
 
-def _finish(done: Trained, out: Path, as_json: bool, text: str) -> None:
+def _finish(done: Any, out: Path, as_json: bool, text: str) -> None:
     if os.environ.get("RANK", "0") != "0":  # only the first of torchrun's processes reports
         return
     result = {
