@@ -17,7 +17,7 @@ from synthstudio.body.recording import Motion, mirrored
 from synthstudio.body.wardrobe import dress
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.scene import F32, F64, PARTS, JointPatches, PosedPerson, Surface
-from synthstudio.core.skeleton import get_skeleton
+from synthstudio.core.skeleton import JOINTS, get_skeleton
 from synthstudio.core.solve import Step
 from synthstudio.core.spec import BoneTurn, PersonSpec, Phenotype, PoseSpec
 
@@ -29,9 +29,12 @@ _DRESSED_CACHE = 32  # about 1.5 MB each; a crowd that was drawn is then built f
 @functools.cache
 def load(skeleton_name: str = "coco23") -> Body:
     """Return the body of that skeleton, built once a process; RecipeError if it is unknown."""
-    count = len(get_skeleton(skeleton_name).joints)
+    rows = [JOINTS.index(name) for name in get_skeleton(skeleton_name).joints]
     return Body(
-        atlas=load_atlas(), table=patches(skeleton_name), skeleton=skeleton_name, joints=count
+        atlas=load_atlas(),
+        table=patches(skeleton_name),
+        skeleton=skeleton_name,
+        rows=np.array(rows),
     )
 
 
@@ -42,7 +45,7 @@ class Body:
     atlas: Atlas
     table: PatchTable
     skeleton: str
-    joints: int
+    rows: NDArray[np.int64]  # (J,) of BareBody.joints_m
 
     def posed(self, person: PersonSpec, *, instance: int) -> PosedPerson:
         """Return the dressed person in the world, its surfaces marked with `instance`."""
@@ -67,7 +70,7 @@ class Body:
 
     def joints_m(self, person: PersonSpec) -> F64:
         """Return (J, 3) world joints in the order of the skeleton."""
-        own = _bare(person.phenotype, person.pose).joints_m[: self.joints]
+        own = _bare(person.phenotype, person.pose).joints_m[self.rows]
         out: F64 = own @ _turn(person.yaw_rad).T + np.array(person.position_m)
         return out
 

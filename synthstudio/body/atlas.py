@@ -27,7 +27,7 @@ from synthstudio.body.motion import with_turns
 from synthstudio.body.poses import Chain, bone_rotations, chain_of, posed_chain
 from synthstudio.core.errors import DiskError
 from synthstudio.core.scene import F32, F64, I32, PARTS, U8, Bool
-from synthstudio.core.skeleton import SKELETONS
+from synthstudio.core.skeleton import JOINTS
 from synthstudio.core.spec import BoneTurn, Phenotype
 
 log = logging.getLogger(__name__)
@@ -69,6 +69,8 @@ _MIDDLE = {
     "clavicle": "torso",
     "shoulder": "torso",
 }
+JOINT_MEANS: dict[str, tuple[str, ...]] = {}
+"""Joints that Anny's regressor does not have: each is the mean of these that it has."""
 _REST_CACHE = 256  # about 0.5 MB each: as many as a pool of people has
 _KEPT = "build_compact_model_data_*.safetensors"
 
@@ -95,7 +97,7 @@ class Atlas:
     bone_parents: tuple[int, ...]  # (B,) -1 for the root
     part: U8  # (F,) place in PARTS of each body face
     vertex_part: U8  # (V,) of every vertex, helpers too
-    joint_weights: sparse.csr_array  # (J, V) regressor of coco23, float64
+    joint_weights: sparse.csr_array  # (J, V) regressor of core.skeleton.JOINTS, float64
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,7 +110,7 @@ class BareBody:
     vertices_m: F32  # (V, 3) posed
     rest_m: F32  # (V, 3) the same phenotype in the identity pose
     bone_deltas: F64  # (B, 3, 3) rotation of each bone from the identity pose
-    joints_m: F64  # (J, 3) in the order of coco23
+    joints_m: F64  # (J, 3) in the order of core.skeleton.JOINTS
     stature_m: float
 
 
@@ -377,6 +379,8 @@ def _face_parts(faces: I32, vertex_part: U8) -> U8:
 def _joint_weights(model: Any) -> sparse.csr_array:
     from anny.keypoints import KeypointsRegressor
 
-    labels = list(SKELETONS["coco23"].joints)
-    regressor = KeypointsRegressor.coco(model, labels)
-    return sparse.csr_array(regressor.regression_weights.numpy().astype(np.float64))
+    known = [name for name in JOINTS if name not in JOINT_MEANS]
+    found = KeypointsRegressor.coco(model, known).regression_weights.numpy().astype(np.float64)
+    rows = dict(zip(known, found, strict=True))
+    rows |= {name: np.mean([rows[n] for n in of], axis=0) for name, of in JOINT_MEANS.items()}
+    return sparse.csr_array(np.stack([rows[name] for name in JOINTS]))

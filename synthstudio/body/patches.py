@@ -14,6 +14,7 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from scipy.spatial import cKDTree
 from synthstudio.body.atlas import Atlas, cache_folder, load_atlas
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import F32, F64, I32, PARTS, U8, JointPatches
-from synthstudio.core.skeleton import SKELETONS, get_skeleton
+from synthstudio.core.skeleton import JOINTS, get_skeleton
 
 VERSION = "1"  # of the recipe below: part of the cache key
 DIRECTIONS = 128  # over the whole sphere, so 64 over the half that a point faces
@@ -70,14 +71,9 @@ def patches(skeleton_name: str, points: int = 96, seed: int = 0) -> PatchTable:
     It is built in seconds and kept beside Anny's cache under the hash of all that decides it.
     Other seeds give fresh points, for the audit. RecipeError for an unknown skeleton.
     """
-    count = len(get_skeleton(skeleton_name).joints)
-    table = _whole(points, seed)  # coco17 is the beginning of coco23
-    return PatchTable(
-        face=table.face[:count],
-        barycentric=table.barycentric[:count],
-        weights=table.weights[:count],
-        part=table.part[:count],
-    )
+    rows = [JOINTS.index(name) for name in get_skeleton(skeleton_name).joints]
+    table = _whole(points, seed)
+    return PatchTable(**{name: _frozen(array[rows]) for name, array in vars(table).items()})
 
 
 def posed_patches(table: PatchTable, vertices_m: F32, faces: I32) -> JointPatches:
@@ -105,16 +101,31 @@ def _whole(points: int, seed: int) -> PatchTable:
     table = _read(path) or _build(atlas, points, seed)
     if not path.exists():
         _write(path, table)
-    for array in vars(table).values():
-        array.flags.writeable = False
     return table
+
+
+def _frozen(array: Any) -> Any:
+    array.flags.writeable = False
+    return array
 
 
 def _key(atlas: Atlas, points: int, seed: int) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    for array in (atlas.template_m, atlas.body_faces, atlas.part):
+    weights = atlas.joint_weights
+    for array in (atlas.template_m, atlas.body_faces, atlas.part, weights.data, weights.indices):
         digest.update(array.tobytes())
-    rules = (VERSION, points, seed, DIRECTIONS, EXTERIOR, _CANDIDATES, _LLOYD, RADII_M, _LIMBS)
+    rules = (
+        VERSION,
+        JOINTS,
+        points,
+        seed,
+        DIRECTIONS,
+        EXTERIOR,
+        _CANDIDATES,
+        _LLOYD,
+        RADII_M,
+        _LIMBS,
+    )
     digest.update(repr(rules).encode())
     return digest.hexdigest()
 
@@ -143,35 +154,35 @@ def _write(path: Path, table: PatchTable) -> None:
 
 
 def _build(atlas: Atlas, points: int, seed: int) -> PatchTable:
-    joints = SKELETONS["coco23"].joints
     corners = atlas.template_m.astype(np.float64)[atlas.body_faces]
     centres = atlas.joint_weights @ atlas.template_m.astype(np.float64)
     near = {
         name: _near_faces(atlas, corners, at, name)
-        for name, at in zip(joints, centres, strict=True)
+        for name, at in zip(JOINTS, centres, strict=True)
     }
     # Right patches are mirror images, so only the left ones need the test.
-    tried = np.unique(np.concatenate([near[n] for n in joints if not n.startswith("right_")]))
+    tried = np.unique(np.concatenate([near[n] for n in JOINTS if not n.startswith("right_")]))
     outside = tried[escape_share(corners, tried) > EXTERIOR]
     found: dict[str, tuple[I32, F64, F64]] = {}
-    for centre, name in zip(centres, joints, strict=True):
+    for centre, name in zip(centres, JOINTS, strict=True):
         if name.startswith("right_"):
             found[name] = _mirror(corners, near[name], found["left_" + name[6:]])
         else:
             faces = np.intersect1d(near[name], outside)
             found[name] = _patch(corners, faces, centre, name, points, seed)
-    face = np.stack([found[name][0] for name in joints])
+    face = np.stack([found[name][0] for name in JOINTS])
     return PatchTable(
         face=face,
-        barycentric=np.stack([found[name][1] for name in joints]),
-        weights=np.stack([found[name][2] for name in joints]),
+        barycentric=np.stack([found[name][1] for name in JOINTS]),
+        weights=np.stack([found[name][2] for name in JOINTS]),
         part=atlas.part[face],
     )
 
 
 def _near_faces(atlas: Atlas, corners: F64, centre: F64, joint: str) -> NDArray[np.int64]:
     """Return the faces of a joint's parts and side that may reach into its radius."""
-    side, _, kind = joint.partition("_") if joint != "nose" else ("", "", "nose")
+    kind = joint.removeprefix("left_").removeprefix("right_")
+    side = joint.removesuffix(kind).rstrip("_")
     parts = [PARTS.index(name if name in PARTS else f"{side}_{name}") for name in _LIMBS[kind]]
     middle = corners.mean(axis=1)
     reach = np.linalg.norm(corners - middle[:, None], axis=2).max(axis=1)

@@ -170,6 +170,8 @@ SKELETONS = {
         _SOURCE + "; feet: COCO-WholeBody (Jin et al. 2020)",
     ),
 }
+JOINTS = tuple(dict.fromkeys(name for each in SKELETONS.values() for name in each.joints))
+"""All joints of SKELETONS, each once: what the body has places and patches for."""
 
 # COCO's sigma of each kind of joint; a trunk or head joint takes that of the joints it is near.
 _SIGMA = {
