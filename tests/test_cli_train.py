@@ -129,7 +129,7 @@ def test_from_a_data_set_to_a_page(run, dataset: Path, tmp_path: Path) -> None: 
     assert stored["measures"]["counts"]["people"] == 24
     assert stored["measures"]["counterfactual"]["pairs"] > 0
     assert stored["measures"]["latency"]["p95_ms"] >= stored["measures"]["latency"]["p50_ms"] > 0
-    assert "some of these very people" in stored["about"]["notes"][0]
+    assert "some of these people" in stored["about"]["notes"][0]
     page = (folder / "report.html").read_text()
     assert "mine" in page and page.count("data:image/jpeg") > 3
     assert str(tmp_path) not in page + json.dumps(stored)
@@ -239,8 +239,8 @@ def test_refusals_are_one_message(  # type: ignore[no-untyped-def]
     refused = {
         "no weights": [tmp_path, dataset],
         "cannot be read": [tmp_path / "junk.safetensors", dataset],
-        "bank of poses of its own": [trained["orn"], dataset, "--bank"],
-        "nobody is left": [trained["orn"], dataset, "--split", "nowhere"],
+        "pose bank of its own": [trained["orn"], dataset, "--bank"],
+        "no people are left": [trained["orn"], dataset, "--split", "nowhere"],
     }
     for said, arguments in refused.items():
         out = tmp_path / "evaluation"

@@ -33,7 +33,7 @@ def test_the_page_tells_the_arms_what_failed_and_what_was_asked_for(made: Path) 
     assert "joints missed" in page
     asked = yaml.safe_load(page.split("```yaml")[1].split("```")[0])
     assert asked["targets"]
-    assert (made / "docs" / "evidence" / "closed_loop.log").read_text().count("asked\n") == 3
+    assert (made / "docs" / "evidence" / "closed_loop.log").read_text().count(": done\n") == 3
 
 
 def test_the_arms_learn_from_as_many_people_and_are_judged_by_others(made: Path) -> None:

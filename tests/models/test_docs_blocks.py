@@ -15,7 +15,7 @@ from synthstudio.models.contract import PoseOutputs
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "blocks.md"
 CODE = dict(re.findall(r"^## ([^\n]+)\n.*?```python\n(.*?)```", DOCS.read_text(), re.S | re.M))
-SHOWN = [title for title in CODE if title != "Learning"]
+SHOWN = [title for title in CODE if title != "Training"]
 DOWNLOADS = {"microsoft/resnet-50", "usyd-community/vitpose-base-simple"}
 
 
@@ -54,7 +54,7 @@ def run(title: str, code: str | None = None) -> dict[str, Any]:
 
 def step(names: dict[str, Any]) -> nn.Module:
     """Run the page's step of learning after one of its networks."""
-    exec(compile(CODE["Learning"], "docs/blocks.md: Learning", "exec"), names)
+    exec(compile(CODE["Training"], "docs/blocks.md: Training", "exec"), names)
     net: nn.Module = names["net"]
     return net
 

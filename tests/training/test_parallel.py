@@ -84,8 +84,8 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_one_process_stops_for_its_first_reason() -> None:
-    assert devices.agreed([]) == ""
-    assert devices.agreed(["a", "b"]) == "a"
+    assert devices.agreed_stop_reason([]) == ""
+    assert devices.agreed_stop_reason(["a", "b"]) == "a"
 
 
 def test_a_batch_that_cannot_be_dealt_out_is_refused() -> None:
