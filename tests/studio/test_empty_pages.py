@@ -90,7 +90,7 @@ def test_a_queue_in_which_nobody_waits(
     for row in range(review.table.people):
         review.decide(User(name="Ada", role="admin"), review.person(row))
     open_as(page, studio, "queue")
-    shown(page, "Risk queue", "Nobody waits")
+    shown(page, "Risk queue", "Nothing left to review")
     settled(page)
     expect(page.locator("a.card")).to_have_count(0)
     screenshots(page, "empty_queue")
