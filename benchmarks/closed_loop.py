@@ -209,6 +209,8 @@ def table(results: Mapping[str, list[Predictions]], recipe: Mapping[str, Any]) -
 
 
 PAGE = """# One turn of the closed loop
+One turn of a loop, measured: train a network, find what it misses, generate people who show \
+that, train again. Does it help more than the same number of other people?
 
     python -m benchmarks.closed_loop
 

@@ -322,6 +322,9 @@ def _log(proof: Proof, job: tuple[str, int]) -> Path:
 
 
 HEAD = """# The proof
+Does training on occlusion help, and does ORN? Networks of equal cost are trained on the same \
+people and compared on unseen poses behind unseen objects, five seeds each, with paired \
+intervals.
 
     make proof
 

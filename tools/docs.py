@@ -26,7 +26,12 @@ FIELDS = "## Fields\n\nWritten by `make docs` from the recipe's model."
 
 def cli_reference() -> str:
     """Return every command's --help as Markdown."""
-    parts = ["# Commands", "", "Written by `make docs` from `--help`; checked by `make check`.", ""]
+    parts = [
+        "# Commands",
+        "",
+        "Every command with its options. `synthstudio COMMAND --help` prints the same; this page is written by `make docs` from it.",
+        "",
+    ]
     for words in command_words():
         call = [*words, "--help"]
         text = CliRunner().invoke(app, call, prog_name="synthstudio").output
