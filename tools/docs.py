@@ -29,7 +29,8 @@ def cli_reference() -> str:
     parts = [
         "# Commands",
         "",
-        "Every command with its options. `synthstudio COMMAND --help` prints the same; this page is written by `make docs` from it.",
+        "Every command with its options. `synthstudio COMMAND --help` prints the same; this page "
+        "is written by `make docs` from it.",
         "",
     ]
     for words in command_words():
