@@ -1,0 +1,253 @@
+"""What must not change, held against a base commit: `make golden BASE=COMMIT`.
+
+A checkout of the base and a copy of the working tree run the same commands on this machine with
+this Python; what they stored, printed and refused is compared. What the base gave is kept below
+.cache/golden, so a second run costs one side alone. Differences that are meant stand in
+golden_expected.yaml; one of labels can not be meant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import hashlib
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks import golden_digest, golden_frames, golden_inputs, golden_json, golden_sides
+from benchmarks.golden_digest import Facts
+from benchmarks.golden_sides import ROOT, Context, Side
+
+EXPECTED = Path(__file__).with_name("golden_expected.yaml")
+LOG = ROOT / "docs" / "evidence" / "golden.log"
+CACHE = ROOT / ".cache" / "golden"
+BASE = "953e850"
+SHARED_CODE = ("golden_sides.py", "golden_driver.py", "golden_digest.py", "golden_inputs.py")
+PROGRAM = ("versions.synthstudio",)
+"""What a data set's identity says of the program itself: another release may say another."""
+GROWS = ("commands/",)
+"""Facts that the new side may have more of: commands and options that are added."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """A part of the comparison: what it gathers of a side, and the file whose change renews it."""
+
+    gather: Callable[[Side, Context], Facts]
+    source: str
+
+
+CHECKS: dict[str, Check] = {
+    "frames": Check(gather=golden_frames.frames, source="golden_frames.py"),
+    "exports": Check(gather=golden_frames.exports, source="golden_frames.py"),
+    "commands": Check(gather=golden_json.surface, source="golden_json.py"),
+    "json": Check(gather=golden_json.outputs, source="golden_json.py"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """A difference that is meant: a glob on its key, and why."""
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a check came to."""
+
+    name: str
+    facts: int
+    seconds: float
+    unlisted: dict[str, tuple[Any, Any]]
+    listed: dict[str, str] = field(default_factory=dict)
+    program: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def read_expected(path: Path = EXPECTED) -> tuple[Expected, ...]:
+    """Return the differences that are meant; SystemExit for one that could hide labels."""
+    entries = yaml.safe_load(path.read_text(encoding="utf-8")) or []
+    found = []
+    for entry in entries:
+        if set(entry) != {"what", "reason"} or not str(entry["reason"]).strip():
+            raise SystemExit(f"{path.name}: an entry has `what` and `reason`: {entry}")
+        if golden_digest.allows_labels(entry["what"]):
+            raise SystemExit(f"{path.name}: {entry['what']!r} would allow a difference of labels")
+        found.append(Expected(what=entry["what"], reason=entry["reason"]))
+    return tuple(found)
+
+
+def compare(name: str, base: Facts, new: Facts, expected: tuple[Expected, ...]) -> Outcome:
+    """Sort the differences of two sides into meant ones and others."""
+    unlisted: dict[str, tuple[Any, Any]] = {}
+    listed: dict[str, str] = {}
+    program = 0
+    for key, pair in golden_digest.differences(base, new).items():
+        part = key.partition(":")[2]
+        if part.endswith(PROGRAM):
+            program += 1
+            continue
+        if pair[0] is None and key.startswith(GROWS):
+            continue
+        reason = next((e.reason for e in expected if fnmatch.fnmatchcase(key, e.what)), None)
+        if reason is None or golden_digest.is_label(key):
+            unlisted[key] = pair
+        else:
+            listed[key] = reason
+    return Outcome(
+        name=name, facts=len(base), seconds=0, unlisted=unlisted, listed=listed, program=program
+    )
+
+
+def sides(base: str, cache: Path, *, new: Path = ROOT) -> tuple[Side, Side]:
+    """Return the base commit's side and that of the working tree, both checked."""
+    commit = golden_sides.commit_of(base)
+    home = cache / f"{commit[:12]}-{golden_sides.machine_key()}"
+    root = golden_sides.checkout(commit, cache / f"base-{commit[:12]}")
+    here = golden_sides.snapshot(home / "new-tree", new)
+    pair = (
+        Side(name="base", root=root, work=home / "base"),
+        Side(name="new", root=here, work=home / "new"),
+    )
+    for side in pair:
+        side.work.mkdir(parents=True, exist_ok=True)
+        golden_sides.checked_package(side)
+    scenes = home / "base-scenes"
+    if not scenes.is_dir():
+        shutil.copytree(root / "scenes", scenes)
+    return pair
+
+
+def base_facts(name: str, side: Side, context: Context) -> tuple[Facts, bool]:
+    """Return the base's facts of a check, and whether they were there already."""
+    check = CHECKS[name]
+    told = "".join(
+        Path(__file__).with_name(file).read_text(encoding="utf-8")
+        for file in (*SHARED_CODE, check.source)
+    )
+    mark = hashlib.sha256(f"{context.frames} {context.shared} {told}".encode()).hexdigest()[:12]
+    path = side.work.parent / "facts" / f"{name}-{mark}.json"
+    if path.is_file():
+        return json.loads(path.read_text(encoding="utf-8")), True
+    found = check.gather(side, context)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(found, indent=0, sort_keys=True), encoding="utf-8")
+    return found, False
+
+
+def run(names: list[str], pair: tuple[Side, Side], context: Context) -> list[Outcome]:
+    """Run checks one after the other on both sides."""
+    base, new = pair
+    expected = read_expected()
+    golden_inputs.make_inputs(base, context)
+    outcomes = []
+    for name in names:
+        start = time.monotonic()
+        had, kept = base_facts(name, base, context)
+        middle = time.monotonic()
+        has = json.loads(json.dumps(CHECKS[name].gather(new, context)))
+        found = compare(name, json.loads(json.dumps(had)), has, expected)
+        end = time.monotonic()
+        notes = ["base kept" if kept else f"base {middle - start:.0f} s"]
+        notes.append(f"new {end - middle:.0f} s")
+        outcome = Outcome(
+            name=name,
+            facts=found.facts,
+            seconds=end - start,
+            unlisted=found.unlisted,
+            listed=found.listed,
+            program=found.program,
+            notes=tuple(notes),
+        )
+        outcomes.append(outcome)
+        verdict = "DIFFERS" if outcome.unlisted else "equal"
+        context.say(f"{name}: {verdict}, {outcome.facts} facts, {', '.join(notes)}")
+        for line in _details(outcome, pair):
+            context.say(f"  {line}")
+    return outcomes
+
+
+def _details(outcome: Outcome, pair: tuple[Side, Side], most: int = 40) -> list[str]:
+    """Return a line for each difference that nobody meant."""
+    lines = []
+    for key, (was, now) in list(outcome.unlisted.items())[:most]:
+        label = " [labels]" if golden_digest.is_label(key) else ""
+        stored = key.partition("/")[2]
+        places = [side.work / ("sets" if outcome.name == "frames" else "") for side in pair]
+        why = golden_digest.explain(stored, *places)
+        lines.append(f"{key}{label}: {why or f'{_short(was)} -> {_short(now)}'}")
+    if len(outcome.unlisted) > most:
+        lines.append(f"and {len(outcome.unlisted) - most} more")
+    return lines
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is None else str(value)
+    return text if len(text) < 100 else text[:97] + "..."
+
+
+def summary(outcomes: list[Outcome]) -> list[str]:
+    """Return a table, a line for each check."""
+    lines = [f"{'check':<12}{'facts':>8}{'differ':>8}{'meant':>8}{'program':>9}{'seconds':>9}"]
+    for one in outcomes:
+        counts = f"{one.facts:>8}{len(one.unlisted):>8}{len(one.listed):>8}{one.program:>9}"
+        lines.append(f"{one.name:<12}{counts}{one.seconds:>9.0f}")
+    reasons = {reason for one in outcomes for reason in one.listed.values()}
+    lines += [f"meant: {reason}" for reason in sorted(reasons)]
+    return lines
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--base", default=BASE, help="the commit to compare with")
+    parser.add_argument("--new", type=Path, default=ROOT, help="the working tree to compare")
+    parser.add_argument("--only", action="append", choices=list(CHECKS), help="may be repeated")
+    parser.add_argument("--frames", type=int, default=24, help="frames of each recipe")
+    parser.add_argument("--workers", type=int, default=2, choices=[1, 2], help="processes at once")
+    parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument("--cache", type=Path, default=CACHE)
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    parser.add_argument("--log", action="store_true", help="write docs/evidence/golden.log too")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Compare, and return the exit status: 1 on a difference that is not listed."""
+    asked = _arguments()
+    lines: list[str] = []
+
+    def say(text: str) -> None:
+        lines.append(text)
+        print(text, file=sys.stderr if asked.json else sys.stdout, flush=True)
+
+    context = Context(
+        frames=asked.frames, workers=asked.workers, shared=asked.shared.resolve(), say=say
+    )
+    start = time.monotonic()
+    pair = sides(asked.base, asked.cache.resolve(), new=asked.new.resolve())
+    outcomes = run(asked.only or list(CHECKS), pair, context)
+    for line in summary(outcomes):
+        say(line)
+    failed = any(one.unlisted for one in outcomes)
+    took = f"{time.monotonic() - start:.0f} s on {os.cpu_count()} cores"
+    say(f"{'DIFFERENT from' if failed else 'equal to'} {asked.base}, {took}")
+    if asked.json:
+        print(json.dumps([vars(one) for one in outcomes], sort_keys=True))
+    if asked.log:
+        LOG.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,269 @@
+"""What files come to as short facts: a digest of the bytes, and one of each column or key.
+
+Facts of a file lie under `FILE` (its bytes) and `FILE:PART` (a column, a key path, an array), so
+that bytes which differ are explained by the parts that do.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+import re
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+Facts = dict[str, Any]
+UNHASHED = ("run.log", "run.lock", "log.jsonl")
+"""Files that may hold times, hosts and process numbers."""
+LABELS = frozenset(
+    {
+        "joints_px",
+        "joints_camera_m",
+        "joints_world_m",
+        "shares",
+        "state",
+        "cause",
+        "ambiguous",
+        "hidden_joint",
+        "hidden_instance",
+        "hidden_share",
+        "modal_counts",
+        "amodal_counts",
+        "mask_size",
+        "modal_box_px",
+        "amodal_box_px",
+        "box",
+        "boxes",
+        "masks",
+        "modal_area_px",
+        "amodal_area_px",
+        "occluded_fraction",
+        "truncated_fraction",
+        "visible_share",
+        "origin",
+        "occluder_id",
+        "keypoints",
+        "bbox",
+        "segmentation",
+        "area",
+        "num_keypoints",
+        "joints",
+    }
+)
+"""Keys that say what is seen, wherever they stand. Of `instances.parquet` every column does."""
+_CONSEQUENCE = re.compile(r"(shard|index)\.json:.*(sha256|bytes|check)$|\.json:identity$")
+
+
+def is_label(key: str) -> bool:
+    """Return whether a fact is a digest of labels: a difference in it is never expected."""
+    path, _, part = key.partition(":")
+    if path.endswith("instances.parquet") or "/layers/" in path:
+        return True
+    if not part or path.endswith(("dataset.json", ".yaml")) or path.startswith("json/"):
+        return False  # what was asked for, such as `people.shape`, and keys without values
+    return any(word in LABELS for word in re.split(r"[.\[\]/]+", part))
+
+
+def allows_labels(pattern: str) -> bool:
+    """Return whether a glob could let a difference of labels pass."""
+    probes = [f"frames/x/shards/00000/instances.parquet:{name}" for name in sorted(LABELS)]
+    probes += [f"exports/coco/annotations.json:annotations[].{name}" for name in sorted(LABELS)]
+    return any(fnmatch.fnmatchcase(probe, pattern) for probe in probes)
+
+
+def digest(data: bytes | str) -> str:
+    """Return the first 16 digits of a SHA-256."""
+    return hashlib.sha256(data.encode() if isinstance(data, str) else data).hexdigest()[:16]
+
+
+def plain(value: Any) -> str:
+    """Return a value as text that is equal for equal values alone (NaN and -0.0 included)."""
+    return json.dumps(
+        value, sort_keys=True, default=lambda v: v.hex() if isinstance(v, bytes) else repr(v)
+    )
+
+
+def folder_facts(folder: Path, name: str) -> Facts:
+    """Return the facts of every stored file below a folder, under `name/RELATIVE`."""
+    found: Facts = {f"{name}:files": 0}
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in UNHASHED):
+        found[f"{name}:files"] += 1
+        found |= file_facts(path, f"{name}/{path.relative_to(folder).as_posix()}")
+    return found
+
+
+def file_facts(path: Path, name: str) -> Facts:
+    """Return the facts of one file."""
+    data = path.read_bytes()
+    parts = _PARTS.get(path.suffix, lambda path, data: {})(path, data)
+    return {name: digest(data)} | {f"{name}:{part}": value for part, value in parts.items()}
+
+
+def json_parts(value: Any) -> dict[str, str]:
+    """Return a digest of the values at each key path; places in lists are not told apart."""
+    held: dict[str, list[str]] = {}
+    for path, leaf in _leaves(value, ""):
+        held.setdefault(path, []).append(plain(leaf))
+    return {path: digest("\n".join(leaves)) for path, leaves in held.items()}
+
+
+def key_types(value: Any, path: str = "") -> dict[str, str]:
+    """Return key path -> the types of the values there, without the values."""
+    held: dict[str, set[str]] = {}
+    for where, leaf in _leaves(value, path, branches=True):
+        held.setdefault(where or ".", set()).add(_KINDS.get(type(leaf), "?"))
+    return {where: "|".join(sorted(kinds)) for where, kinds in held.items()}
+
+
+_KINDS = {
+    dict: "object",
+    list: "list",
+    str: "text",
+    int: "number",
+    float: "number",
+    bool: "bool",
+    type(None): "null",
+}
+
+
+def _leaves(value: Any, path: str, *, branches: bool = False) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        if branches or not value:
+            yield path, {}
+        for key in sorted(value):
+            yield from _leaves(value[key], f"{path}.{key}" if path else key, branches=branches)
+    elif isinstance(value, list):
+        if branches or not value:
+            yield path, []
+        for inner in value:
+            yield from _leaves(inner, f"{path}[]", branches=branches)
+    else:
+        yield path, value
+
+
+def table_columns(path: Path) -> dict[str, list[Any]]:
+    """Return the values of a Parquet file's columns; JSON text is decoded."""
+    table = pq.read_table(path, use_threads=False, partitioning=None)
+    columns = {name: table.column(name).to_pylist() for name in table.column_names}
+    for name in ("spec", "identity"):
+        if name in columns:
+            columns[name] = [_decoded(v) for v in columns[name]]
+    return columns
+
+
+def _decoded(text: Any) -> Any:
+    try:
+        return json.loads(text) if isinstance(text, str) else text
+    except ValueError:
+        return text
+
+
+def _parquet(path: Path, data: bytes) -> dict[str, str]:
+    found = {"rows": str(pq.ParquetFile(path).metadata.num_rows)}
+    for name, values in table_columns(path).items():
+        if any(isinstance(v, dict) for v in values):
+            parts = json_parts(values).items()
+            found |= {f"{name}{where.removeprefix('[]')}": part for where, part in parts}
+        else:
+            found[name] = digest(plain(values))
+    return found
+
+
+def _json(path: Path, data: bytes) -> dict[str, str]:
+    return json_parts(json.loads(data))
+
+
+def _lines(path: Path, data: bytes) -> dict[str, str]:
+    return json_parts([json.loads(line) for line in data.splitlines() if line.strip()])
+
+
+def _npz(path: Path, data: bytes) -> dict[str, str]:
+    with zipfile.ZipFile(path) as archive:
+        return {info.filename: digest(archive.read(info)) for info in archive.infolist()}
+
+
+def _tar(path: Path, data: bytes) -> dict[str, str]:
+    found: dict[str, str] = {}
+    with tarfile.open(path) as archive:
+        for member in archive:
+            held = archive.extractfile(member)
+            inside = held.read() if held else b""
+            found[member.name] = digest(inside)
+            if member.name.endswith(".json"):
+                parts = json_parts(json.loads(inside))
+                found |= {f"{member.name}/{part}": value for part, value in parts.items()}
+    return found
+
+
+def tensors(path: Path) -> dict[str, str]:
+    """Return a digest of each tensor of a safetensors file: type, shape and bytes."""
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    head = json.loads(data[8 : 8 + length])
+    head.pop("__metadata__", None)
+    body = data[8 + length :]
+    return {
+        name: digest(
+            plain([row["dtype"], row["shape"]]).encode() + body[slice(*row["data_offsets"])]
+        )
+        for name, row in head.items()
+    }
+
+
+_PARTS = {
+    ".parquet": _parquet,
+    ".json": _json,
+    ".jsonl": _lines,
+    ".npz": _npz,
+    ".tar": _tar,
+    ".safetensors": lambda path, data: tensors(path),
+}
+
+
+def differences(base: Facts, new: Facts) -> dict[str, tuple[Any, Any]]:
+    """Return the facts that differ: key -> (base, new), None where a side lacks it.
+
+    Bytes of a file are left out when one of its parts tells why they differ, hashes of other
+    files when something else of the same set differs.
+    """
+    found = {
+        key: (base.get(key), new.get(key))
+        for key in sorted(set(base) | set(new))
+        if base.get(key) != new.get(key)
+    }
+    explained = {key.partition(":")[0] for key in found if ":" in key}
+    kept = {key: pair for key, pair in found.items() if ":" in key or key not in explained}
+    causes = {_set_of(key) for key in kept if not _CONSEQUENCE.search(key)}
+    return {
+        key: pair
+        for key, pair in kept.items()
+        if not (_CONSEQUENCE.search(key) and _set_of(key) in causes)
+    }
+
+
+def _set_of(key: str) -> str:
+    return "/".join(key.split("/")[:2])
+
+
+def explain(key: str, base: Path, new: Path) -> str:
+    """Return in which rows a Parquet column of two folders differs, "" where that says nothing."""
+    path, _, column = key.partition(":")
+    name = column.partition(".")[0]
+    files = (base / path, new / path)
+    if not path.endswith(".parquet") or not all(file.is_file() for file in files):
+        return ""
+    had, has = (table_columns(file).get(name) for file in files)
+    if had is None or has is None or len(had) != len(has):
+        return "the column is missing or has another length"
+    rows = [k for k, (a, b) in enumerate(zip(had, has, strict=True)) if plain(a) != plain(b)]
+    if not rows:
+        return ""
+    first = rows[0]
+    was, now = plain(had[first])[:120], plain(has[first])[:120]
+    return f"{len(rows)} of {len(had)} rows, first row {first}: {was} -> {now}"
