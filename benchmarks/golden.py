@@ -17,13 +17,22 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from benchmarks import golden_digest, golden_frames, golden_inputs, golden_json, golden_sides
+from benchmarks import (
+    golden_digest,
+    golden_frames,
+    golden_inputs,
+    golden_json,
+    golden_review,
+    golden_sides,
+    golden_training,
+    golden_verdicts,
+)
 from benchmarks.golden_digest import Facts
 from benchmarks.golden_sides import ROOT, Context, Side
 
@@ -40,17 +49,22 @@ GROWS = ("commands/",)
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """A part of the comparison: what it gathers of a side, and the file whose change renews it."""
+    """A part of the comparison: what it gathers of a side, and the files whose change renews it."""
 
     gather: Callable[[Side, Context], Facts]
-    source: str
+    sources: tuple[str, ...]
 
 
 CHECKS: dict[str, Check] = {
-    "frames": Check(gather=golden_frames.frames, source="golden_frames.py"),
-    "exports": Check(gather=golden_frames.exports, source="golden_frames.py"),
-    "commands": Check(gather=golden_json.surface, source="golden_json.py"),
-    "json": Check(gather=golden_json.outputs, source="golden_json.py"),
+    "frames": Check(gather=golden_frames.frames, sources=("golden_frames.py",)),
+    "exports": Check(gather=golden_frames.exports, sources=("golden_frames.py",)),
+    "commands": Check(gather=golden_json.surface, sources=("golden_json.py",)),
+    "json": Check(gather=golden_json.outputs, sources=("golden_json.py",)),
+    "training": Check(gather=golden_training.training, sources=("golden_training.py",)),
+    "verdicts": Check(
+        gather=golden_verdicts.verdicts, sources=("golden_verdicts.py", "golden_corpus.py")
+    ),
+    "review": Check(gather=golden_review.review, sources=("golden_review.py", "golden_edits.py")),
 }
 
 
@@ -72,6 +86,7 @@ class Outcome:
     unlisted: dict[str, tuple[Any, Any]]
     listed: dict[str, str] = field(default_factory=dict)
     program: int = 0
+    wording: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -92,11 +107,14 @@ def compare(name: str, base: Facts, new: Facts, expected: tuple[Expected, ...]) 
     """Sort the differences of two sides into meant ones and others."""
     unlisted: dict[str, tuple[Any, Any]] = {}
     listed: dict[str, str] = {}
-    program = 0
+    program = wording = 0
     for key, pair in golden_digest.differences(base, new).items():
         part = key.partition(":")[2]
         if part.endswith(PROGRAM):
             program += 1
+            continue
+        if key.startswith("wording/"):
+            wording += 1
             continue
         if pair[0] is None and key.startswith(GROWS):
             continue
@@ -106,7 +124,13 @@ def compare(name: str, base: Facts, new: Facts, expected: tuple[Expected, ...]) 
         else:
             listed[key] = reason
     return Outcome(
-        name=name, facts=len(base), seconds=0, unlisted=unlisted, listed=listed, program=program
+        name=name,
+        facts=len(base),
+        seconds=0,
+        unlisted=unlisted,
+        listed=listed,
+        program=program,
+        wording=wording,
     )
 
 
@@ -122,6 +146,9 @@ def sides(base: str, cache: Path, *, new: Path = ROOT) -> tuple[Side, Side]:
     )
     for side in pair:
         side.work.mkdir(parents=True, exist_ok=True)
+        link = side.work / "inputs"  # so that INPUTS holds in a folder of `work` as well
+        if not link.is_symlink():
+            link.symlink_to("../inputs")
         golden_sides.checked_package(side)
     scenes = home / "base-scenes"
     if not scenes.is_dir():
@@ -134,7 +161,7 @@ def base_facts(name: str, side: Side, context: Context) -> tuple[Facts, bool]:
     check = CHECKS[name]
     told = "".join(
         Path(__file__).with_name(file).read_text(encoding="utf-8")
-        for file in (*SHARED_CODE, check.source)
+        for file in (*SHARED_CODE, *check.sources)
     )
     mark = hashlib.sha256(f"{context.frames} {context.shared} {told}".encode()).hexdigest()[:12]
     path = side.work.parent / "facts" / f"{name}-{mark}.json"
@@ -161,15 +188,7 @@ def run(names: list[str], pair: tuple[Side, Side], context: Context) -> list[Out
         end = time.monotonic()
         notes = ["base kept" if kept else f"base {middle - start:.0f} s"]
         notes.append(f"new {end - middle:.0f} s")
-        outcome = Outcome(
-            name=name,
-            facts=found.facts,
-            seconds=end - start,
-            unlisted=found.unlisted,
-            listed=found.listed,
-            program=found.program,
-            notes=tuple(notes),
-        )
+        outcome = replace(found, seconds=end - start, notes=tuple(notes))
         outcomes.append(outcome)
         verdict = "DIFFERS" if outcome.unlisted else "equal"
         context.say(f"{name}: {verdict}, {outcome.facts} facts, {', '.join(notes)}")
@@ -199,10 +218,12 @@ def _short(value: Any) -> str:
 
 def summary(outcomes: list[Outcome]) -> list[str]:
     """Return a table, a line for each check."""
-    lines = [f"{'check':<12}{'facts':>8}{'differ':>8}{'meant':>8}{'program':>9}{'seconds':>9}"]
+    heads = ("facts", "differ", "meant", "program", "wording", "seconds")
+    lines = [f"{'check':<12}" + "".join(f"{head:>9}" for head in heads)]
     for one in outcomes:
-        counts = f"{one.facts:>8}{len(one.unlisted):>8}{len(one.listed):>8}{one.program:>9}"
-        lines.append(f"{one.name:<12}{counts}{one.seconds:>9.0f}")
+        counts = (one.facts, len(one.unlisted), len(one.listed), one.program, one.wording)
+        row = "".join(f"{count:>9}" for count in (*counts, round(one.seconds)))
+        lines.append(f"{one.name:<12}{row}")
     reasons = {reason for one in outcomes for reason in one.listed.values()}
     lines += [f"meant: {reason}" for reason in sorted(reasons)]
     return lines

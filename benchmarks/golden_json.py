@@ -145,7 +145,12 @@ def outputs(side: Side, context: Context, *, parts: Sequence[Told] | None = None
     chosen = (SLOW[1], SLOW[2], RENDERED, SLOW[3], SLOW[0], NETWORKS, QUICK)
     batches = [jobs_of(part, side) for part in (parts or chosen)]
     found: Facts = {}
-    for name, verdict in run_batches(side, batches, context).items():
+    verdicts = run_batches(side, batches, context)
+    if side.name == "base":
+        for verdict in verdicts.values():  # two failures alike would prove nothing
+            if verdict.error or verdict.status not in (0, 1):
+                raise SystemExit(f"base: {verdict.name} failed: {verdict.stderr[-2000:]}")
+    for name, verdict in verdicts.items():
         found |= json_facts(name, verdict)
     return found
 
