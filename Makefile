@@ -9,7 +9,7 @@ PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 # Every process would compile all that it imports anew: half of a short run's time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo train-demo test check fix bench soak proof interop lock docs site wheel-test clean
+.PHONY: setup demo train-demo test check fix bench soak golden proof interop lock docs site wheel-test clean
 
 setup: $(STAMP)
 
@@ -53,6 +53,10 @@ bench: $(STAMP)       ## speed, as ratios in one run; the table of people and th
 
 soak: $(STAMP)        ## the Done-when lines at their full size (an hour or more)
 	$(BIN)/python -m benchmarks.soak
+
+BASE ?= 953e850
+golden: $(STAMP)      ## nothing changed since BASE: bytes, --json, verdicts, weights, reviews
+	$(BIN)/python -m benchmarks.golden --base $(BASE) $(GOLDEN_ARGS)
 
 proof: $(STAMP)       ## does ORN help? five seeds an arm, three of ablations (about an hour)
 	$(BIN)/python -m benchmarks.proof

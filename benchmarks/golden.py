@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,7 @@ from benchmarks import (
     golden_json,
     golden_review,
     golden_sides,
+    golden_small,
     golden_training,
     golden_verdicts,
 )
@@ -239,6 +241,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    parser.add_argument("--write-tests", action="store_true", help="write tests/golden anew")
     parser.add_argument("--log", action="store_true", help="write docs/evidence/golden.log too")
     return parser.parse_args()
 
@@ -252,6 +255,11 @@ def main() -> int:
         lines.append(text)
         print(text, file=sys.stderr if asked.json else sys.stdout, flush=True)
 
+    if asked.write_tests:
+        with tempfile.TemporaryDirectory() as folder:
+            for path in golden_small.write(Path(folder)):
+                say(f"{path} ({path.stat().st_size} bytes)")
+        return 0
     context = Context(
         frames=asked.frames, workers=asked.workers, shared=asked.shared.resolve(), say=say
     )

@@ -39,16 +39,28 @@ class Case:
 
 def cases(inputs: Path) -> list[Case]:
     """Return all cases; `inputs` is the folder of golden_inputs.make_inputs."""
-    found = [*_recipes(), *_assets(), *_annotations(inputs), *_exchanged(), *_sets(inputs)]
-    found += [*_configs(), *_networks(inputs), *_occlusions(inputs)]
+    found = [*cases_of_files(), *cases_of_sets(inputs), *_assets(inputs)]
+    found += [*_networks(inputs), *_occlusions(inputs)]
     names = [case.name for case in found]
     assert len(set(names)) == len(names), "names of cases"
     return found
 
 
+def cases_of_files() -> list[Case]:
+    """Return the cases that need no inputs and draw nothing: recipes, configs, others' files."""
+    return [*_recipes(), *_exchanged(), *_configs()]
+
+
+def cases_of_sets(inputs: Path) -> list[Case]:
+    """Return the cases made of the data set `pairs` and of its export `coco`."""
+    return [*_annotations(inputs), *_sets(inputs)]
+
+
 def write(folder: Path, found: list[Case]) -> None:
     """Write all cases below a folder, once."""
-    if (folder / ".whole").is_file():
+    text = Path(__file__).read_text(encoding="utf-8")
+    whole = folder / ".whole"
+    if whole.is_file() and whole.read_text(encoding="utf-8") == text:
         return
     shutil.rmtree(folder, ignore_errors=True)
     for case in found:
@@ -59,7 +71,7 @@ def write(folder: Path, found: list[Case]) -> None:
             (here / name).write_bytes(data)
         if case.make is not None:
             case.make(here)
-    (folder / ".whole").touch()
+    whole.write_text(text, encoding="utf-8")
 
 
 def _json(value: Any) -> bytes:
@@ -183,14 +195,14 @@ def _asset(name: str, recipe: dict[str, Any], files: dict[str, bytes]) -> Case:
     return Case(name=name, files={"a.yaml": _json(recipe), **held}, commands=(PREVIEW,))
 
 
-def _assets() -> Iterator[Case]:
+def _assets(inputs: Path) -> Iterator[Case]:
     good = {
         "photo.png": (_PHOTO, picture("PNG")),
         "photo.jpg": (_PHOTO, picture("JPEG")),
         "photo.webp": (_PHOTO, picture("WEBP")),
         "cutout.png": (_CUTOUT, picture("PNG", alpha=True)),
         "sky.hdr": (_SKY, sky()),
-        "walk.bvh": (_MOTION, WALK.encode()),
+        "walk.bvh": (_MOTION, (inputs / "assets/motions/stroll.bvh").read_bytes()),
         "box.obj": (_MESH, OBJ.encode()),
         "box.ply": (_MESH, PLY.encode()),
         "box.stl": (_MESH, stl()),

@@ -25,7 +25,7 @@ SURFACES: dict[str, dict[str, str]] = {
         "Person": "synthstudio.review.values:Person",
         "JointLabel": "synthstudio.review.values:JointLabel",
     },
-    "new": {},
+    "new": {"base_of": "synthstudio.review.check:base_of"},
 }
 """Name -> module:attribute. `new` holds only what has moved since the base; it is tried first."""
 
@@ -84,7 +84,8 @@ def script() -> list[Step]:
     ]
     for frame, instance in itertools.product(range(4, 16), (1, 2)):
         who = (anna, ben)[frame % 2]
-        joints = {"left_knee": label(3.0 * frame, 90.0, 2 - instance % 2, "visible")}
+        state, cause = ((2, "visible"), (1, "object"))[instance % 2]
+        joints = {"left_knee": label(3.0 * frame, 90.0, state, cause)}
         steps.append((*who, "edit", frame, instance, {"joints": joints}))
         if frame % 3:
             status = "approved" if frame % 3 == 1 else "skipped"

@@ -82,10 +82,10 @@ def exports(side: Side, context: Context) -> Facts:
     jobs: list[Job] = []
     for source in SOURCES:
         for form in FORMATS:
-            jobs += _there_and_back(source, form)
-    jobs += _there_and_back("pairs", "coco", "--polygons", name="coco-polygons")
+            jobs += there_and_back(source, form)
+    jobs += there_and_back("pairs", "coco", "--polygons", name="coco-polygons")
     for bones in ("coco17", "mpii16", "crowdpose14", "h36m17", "lsp14", "ochuman19"):
-        jobs += _there_and_back("pairs", "coco", "--skeleton", bones, name=f"coco-{bones}")
+        jobs += there_and_back("pairs", "coco", "--skeleton", bones, name=f"coco-{bones}")
     jobs += [
         Job(name=f"frame/{k}", arguments=("frame", f"{INPUTS}/pairs", str(k), "--json"))
         for k in (0, 1, 7)
@@ -104,7 +104,8 @@ def exports(side: Side, context: Context) -> Facts:
     return found
 
 
-def _there_and_back(source: str, form: str, *more: str, name: str = "") -> list[Job]:
+def there_and_back(source: str, form: str, *more: str, name: str = "") -> list[Job]:
+    """Return the export of a set of the base and the import of what that wrote."""
     name = f"{source}-{name or form}"
     made, taken = f"exports/{name}", f"imports/{name}"
     where = f"{INPUTS}/{source}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import random
@@ -61,9 +62,12 @@ def training_config(dataset: str, *, steps: int, **changes: Any) -> dict[str, An
 def make_inputs(base: Side, context: Context) -> None:
     """Make the inputs of both sides once: `.whole` says that they are complete."""
     folder = base.inputs
-    if (folder / ".whole").is_file():
+    told = f"{context.frames} {context.shared} {Path(__file__).read_text(encoding='utf-8')}"
+    mark, whole = hashlib.sha256(told.encode()).hexdigest(), folder / ".whole"
+    if whole.is_file() and whole.read_text(encoding="utf-8") == mark:
         return
     shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(folder.parent / "corpus", ignore_errors=True)  # made of them
     folder.mkdir(parents=True)
     make_assets(folder, base.scenes, context.shared)
     make_people(folder / "people", context.shared, photos=context.frames // 2)
@@ -106,7 +110,7 @@ def make_inputs(base: Side, context: Context) -> None:
     ]
     coco = Job(name="coco", arguments=("export", "pairs", "--out", "coco"), folder=INSIDE)
     need(run_batches(base, [[*runs, *judge, coco]], context), base)
-    (folder / ".whole").touch()
+    whole.write_text(mark, encoding="utf-8")
 
 
 INSIDE = "../inputs"

@@ -23,6 +23,8 @@ def review(side: Side, context: Context) -> Facts:
     work.mkdir()
     words = [str(EDITS), f"{INPUTS}/pairs", f"sqlite:///{work / 'own.db'}"]
     done = python(side, words)
+    if done.returncode and side.name == "base":
+        raise SystemExit(f"base: the edits failed: {done.stderr[-2000:]}")
     if done.returncode:
         return {"review/own/edits:status": done.stderr.strip().splitlines()[-1:]}
     found: Facts = {

@@ -96,6 +96,8 @@ def environment(side: Side, **more: str) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("SYNTHSTUDIO", "PYTEST"))}
     kept.pop("PYTHONDONTWRITEBYTECODE", None)
     fixed = {"COLUMNS": "200", "NO_COLOR": "1", "TZ": "UTC", "PYTHONHASHSEED": "0"}
+    # Another number of threads adds up in another order.
+    fixed |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     return {**kept, **fixed, "PYTHONPATH": str(side.root), **more}
 
 
@@ -211,6 +213,21 @@ def snapshot(folder: Path, root: Path = ROOT) -> Path:
     return folder
 
 
+PACKAGES = (
+    *("numpy", "scipy", "torch", "warp-lang", "anny", "opencv-python-headless", "albumentations"),
+    *("pillow", "trimesh", "pyrender", "pycocotools", "pyarrow", "pydantic", "pyyaml", "typer"),
+    *("safetensors", "sqlalchemy", "transformers"),
+)
+"""What decides bytes and verdicts; another release of one asks the base anew."""
+
+
+def _release(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "absent"
+
+
 def machine_key() -> str:
     """Return a short name of this kind of machine with these packages."""
     cpu = platform.machine()
@@ -220,11 +237,7 @@ def machine_key() -> str:
         cpu += "|".join(
             sorted({x for x in lines if x.startswith(("model name", "flags", "Features"))})
         )
-    packages = sorted(
-        f"{d.metadata['Name']}=={d.version}"
-        for d in metadata.distributions()
-        if d.metadata["Name"] != "synthstudio"
-    )
+    packages = {name: _release(name) for name in PACKAGES}
     told = json.dumps([platform.python_version(), cpu, packages])
     return hashlib.sha256(told.encode()).hexdigest()[:10]
 

@@ -22,7 +22,6 @@ RENAMED_FIGURES: dict[str, str] = {}
 """Names in log.csv that changed: the base's -> the new one."""
 STEPS = 40
 WEIGHTS = ("last.safetensors", "best.safetensors")
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 TRIES = 5
 
 
@@ -59,7 +58,7 @@ def _train(side: Side, config: Path, out: Path, *more: str) -> subprocess.Comple
     return subprocess.run(
         _command(side, config, out, *more),
         cwd=side.work,
-        env=environment(side, **ONE_THREAD),
+        env=environment(side),
         capture_output=True,
         text=True,
         check=False,
@@ -73,7 +72,7 @@ def _killed(side: Side, config: Path, out: Path) -> bool:
         child = subprocess.Popen(
             _command(side, config, out),
             cwd=side.work,
-            env=environment(side, **ONE_THREAD),
+            env=environment(side),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
