@@ -26,6 +26,7 @@ TAKEN = ("synthstudio", "scenes", "streamlit_app.py", "pyproject.toml")
 """What of a checkout a side needs."""
 INPUTS = "../inputs"
 """Where both sides find what the base made for both, seen from where commands run."""
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 Facts = dict[str, Any]
 
 
@@ -96,8 +97,6 @@ def environment(side: Side, **more: str) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("SYNTHSTUDIO", "PYTEST"))}
     kept.pop("PYTHONDONTWRITEBYTECODE", None)
     fixed = {"COLUMNS": "200", "NO_COLOR": "1", "TZ": "UTC", "PYTHONHASHSEED": "0"}
-    # Another number of threads adds up in another order.
-    fixed |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     return {**kept, **fixed, "PYTHONPATH": str(side.root), **more}
 
 
@@ -124,8 +123,14 @@ def checked_package(side: Side) -> str:
     return version
 
 
-def run_jobs(side: Side, jobs: Sequence[Job], context: Context) -> dict[str, Verdict]:
-    """Run commands in one process, and in another one after each that kills it."""
+def run_jobs(
+    side: Side, jobs: Sequence[Job], context: Context, *, free: bool = False
+) -> dict[str, Verdict]:
+    """Run commands in one process, and in another one after each that kills it.
+
+    On one thread, for another number adds up in another order; `free`: on as many as they like,
+    where no byte may depend on it.
+    """
     got: dict[str, Verdict] = {}
     left = list(jobs)
     scratch = side.work / f".driver-{threading.get_ident()}"
@@ -134,7 +139,8 @@ def run_jobs(side: Side, jobs: Sequence[Job], context: Context) -> dict[str, Ver
         listed, results = scratch / "jobs.json", scratch / "results.jsonl"
         listed.write_text(json.dumps([asdict(job) for job in left]), encoding="utf-8")
         results.unlink(missing_ok=True)
-        done = python(side, [str(DRIVER), str(listed), str(results)], stdin=subprocess.DEVNULL)
+        words, more = [str(DRIVER), str(listed), str(results)], {} if free else ONE_THREAD
+        done = python(side, words, stdin=subprocess.DEVNULL, more=more)
         lines = results.read_text(encoding="utf-8").splitlines() if results.is_file() else []
         if not lines or not Path(json.loads(lines[0])["package"]).is_relative_to(side.root):
             raise SystemExit(f"{side.name}: the driver did not start: {done.stderr[-2000:]}")
@@ -151,12 +157,12 @@ def run_jobs(side: Side, jobs: Sequence[Job], context: Context) -> dict[str, Ver
 
 
 def run_batches(
-    side: Side, batches: Sequence[Sequence[Job]], context: Context
+    side: Side, batches: Sequence[Sequence[Job]], context: Context, *, free: bool = False
 ) -> dict[str, Verdict]:
     """Run lists of commands, each in a process of its own, `context.workers` at once."""
     found: dict[str, Verdict] = {}
     with ThreadPoolExecutor(context.workers) as pool:
-        for got in pool.map(lambda jobs: run_jobs(side, jobs, context), batches):
+        for got in pool.map(lambda jobs: run_jobs(side, jobs, context, free=free), batches):
             found |= got
     return found
 

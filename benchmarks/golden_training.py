@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.golden_digest import Facts, digest, tensors
 from benchmarks.golden_inputs import training_config
-from benchmarks.golden_sides import Context, Side, environment
+from benchmarks.golden_sides import ONE_THREAD, Context, Side, environment
 
 RENAMED_TENSORS: dict[str, str] = {}
 """Tensors whose names changed: the base's name -> the new one."""
@@ -58,7 +58,7 @@ def _train(side: Side, config: Path, out: Path, *more: str) -> subprocess.Comple
     return subprocess.run(
         _command(side, config, out, *more),
         cwd=side.work,
-        env=environment(side),
+        env=environment(side, **ONE_THREAD),
         capture_output=True,
         text=True,
         check=False,
@@ -72,7 +72,7 @@ def _killed(side: Side, config: Path, out: Path) -> bool:
         child = subprocess.Popen(
             _command(side, config, out),
             cwd=side.work,
-            env=environment(side),
+            env=environment(side, **ONE_THREAD),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
