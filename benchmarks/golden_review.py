@@ -30,14 +30,12 @@ def review(side: Side, context: Context) -> Facts:
     found: Facts = {
         f"review/own/edits:{k:02}": line for k, line in enumerate(json.loads(done.stdout))
     }
-    kept = side.work.parent / "base" / "review" / "base.db"
+    kept = side.work.parent / "base" / "review" / "kept.db"  # as it is before the import
     if side.name == "base":
-        shutil.copyfile(work / "own.db", work / "base.db")
-    elif kept.is_file():
-        shutil.copyfile(kept, work / "base.db")
+        shutil.copyfile(work / "own.db", kept)
+    shutil.copyfile(kept, work / "base.db")
     for store in ("own", "base"):  # a store of the base must be read by both
-        if (work / f"{store}.db").is_file():
-            found |= _asked(side, context, store)
+        found |= _asked(side, context, store)
     return found
 
 
