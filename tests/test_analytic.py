@@ -180,11 +180,11 @@ def test_a_fault_in_one_oracle_is_found(
 ) -> None:
     ask = points.nearest_blockers
 
-    def moved(packed, points_m, owner, part, wanted=None):  # type: ignore[no-untyped-def]
-        return ask(packed, points_m - np.array([0.03, 0, 0]), owner, part, wanted=wanted)
+    def moved(packed, points_m, owner, part, needed=None):  # type: ignore[no-untyped-def]
+        return ask(packed, points_m - np.array([0.03, 0, 0]), owner, part, needed=needed)
 
-    def uncovered(packed, points_m, owner, part, wanted=None):  # type: ignore[no-untyped-def]
-        return ask(packed, points_m, owner, np.full_like(part, 31), wanted=wanted)
+    def uncovered(packed, points_m, owner, part, needed=None):  # type: ignore[no-untyped-def]
+        return ask(packed, points_m, owner, np.full_like(part, 31), needed=needed)
 
     def tolerant(*arguments, **named):  # type: ignore[no-untyped-def]
         return ask(*arguments, **named, self_tolerance_m=0.05)

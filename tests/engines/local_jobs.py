@@ -91,4 +91,6 @@ def hang(folder: str, workers: int) -> None:
 if __name__ == "__main__":
     import sys
 
-    hang(sys.argv[1], int(sys.argv[2]))
+    import local_jobs  # workers import this module by its name, not the caller's __main__
+
+    local_jobs.hang(sys.argv[1], int(sys.argv[2]))
