@@ -17,6 +17,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -45,6 +46,8 @@ BASE = "953e850"
 SHARED_CODE = ("golden_sides.py", "golden_driver.py", "golden_digest.py", "golden_inputs.py")
 PROGRAM = ("versions.synthstudio",)
 """What a data set's identity says of the program itself: another release may say another."""
+EACH, MOST = 4, 60
+"""So many differences of one file are shown, and of one check."""
 GROWS = ("commands/",)
 """Facts that the new side may have more of: commands and options that are added."""
 
@@ -199,22 +202,26 @@ def run(names: list[str], pair: tuple[Side, Side], context: Context) -> list[Out
     return outcomes
 
 
-def _details(outcome: Outcome, pair: tuple[Side, Side], most: int = 40) -> list[str]:
-    """Return a line for each difference that nobody meant."""
-    lines = []
-    for key, (was, now) in list(outcome.unlisted.items())[:most]:
+def _details(outcome: Outcome, pair: tuple[Side, Side]) -> list[str]:
+    """Return lines for differences that nobody meant: failures first, a few of each file."""
+    lines: list[str] = []
+    told: Counter[str] = Counter()
+    places = [side.work / ("sets" if outcome.name == "frames" else "") for side in pair]
+    for key in sorted(outcome.unlisted, key=lambda key: (not key.endswith(":status"), key)):
+        path = key.partition(":")[0]
+        told[path] += 1
+        if told[path] > EACH or len(lines) >= MOST:
+            continue
         label = " [labels]" if golden_digest.is_label(key) else ""
-        stored = key.partition("/")[2]
-        places = [side.work / ("sets" if outcome.name == "frames" else "") for side in pair]
-        why = golden_digest.explain(stored, *places)
+        was, now = outcome.unlisted[key]
+        why = golden_digest.explain(key.partition("/")[2], *places)
         lines.append(f"{key}{label}: {why or f'{_short(was)} -> {_short(now)}'}")
-    if len(outcome.unlisted) > most:
-        lines.append(f"and {len(outcome.unlisted) - most} more")
-    return lines
+    left = len(outcome.unlisted) - len(lines)
+    return [*lines, f"and {left} more, in all of {len(told)} files or commands"] if left else lines
 
 
 def _short(value: Any) -> str:
-    text = "nothing" if value is None else str(value)
+    text = "absent" if value is None else str(value)
     return text if len(text) < 100 else text[:97] + "..."
 
 
