@@ -136,6 +136,15 @@ def test_progress_counts_what_jobs_report() -> None:
     assert seen[-1].per_second == pytest.approx(8 / seen[-1].seconds)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_progress_raises_ends_the_run_as_it_is(workers: int) -> None:
+    def enough(now: Progress) -> None:
+        raise LookupError("enough")
+
+    with pytest.raises(LookupError, match="enough"):
+        execute([Task(i) for i in range(4)], workers, on_progress=enough)
+
+
 def test_our_errors_keep_kind_and_message() -> None:
     with pytest.raises(GeometryError, match=r"^frame 7: too large\.$"):
         execute([Task(i, "own error") for i in range(4)], workers=2)

@@ -123,11 +123,17 @@ def _run_here(
     context: Context | None = None
     units, done, ready_at = 0, 0, 0.0
 
+    stopped: list[BaseException] = []  # what `on_progress` raises is the caller's, not the job's
+
     def report(more: int) -> None:
         nonlocal units
         units += more
         if on_progress is not None:
-            on_progress(_progress(units, done, ready_at))
+            try:
+                on_progress(_progress(units, done, ready_at))
+            except BaseException as error:
+                stopped.append(error)
+                raise
 
     for job in jobs:
         try:
@@ -140,6 +146,8 @@ def _run_here(
         except SynthStudioError:
             raise
         except Exception as error:
+            if error in stopped:
+                raise
             raise _portable(error) from error
         done += 1
         on_done(result)
