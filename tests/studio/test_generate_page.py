@@ -158,6 +158,7 @@ def test_cancel_and_resume(opened: Any, maker: Any, screenshots: Any) -> None:
     fill(page, "Frames", "3000", role="spinbutton")
     page.get_by_text("3,000 frames").wait_for()
     fill(page, "Name of the data set", "long")
+    settled(page)
     start(page).click()
     press(page, "long", "Cancel")
     card(page, "long").get_by_text("cancelled").wait_for(timeout=SLOW)
