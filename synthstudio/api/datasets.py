@@ -34,8 +34,8 @@ I64 = NDArray[np.int64]
 class Dataset(Sequence[Frame]):
     """Frames with exact labels: `len(ds)`, `ds[17]`, `ds[-1]`, `ds[10:20]`, iteration.
 
-    Opening one reads two small files, a frame its shard's tables and its picture: no more,
-    however many frames there are. Slices and `query` give a Dataset over some of the frames.
+    Opening one reads dataset.json and index.json, a frame its own shard's tables and its
+    picture. Slices and `query` give a Dataset over some of the frames.
     """
 
     def __init__(self, path: PathLike, *, unfinished: bool = False) -> None:
