@@ -346,6 +346,25 @@ def test_ctrl_c_says_that_nothing_complete_is_lost(tmp_path: Path) -> None:
     assert not list(out.glob("shards/.tmp-*"))
 
 
+def test_ctrl_c_while_text_is_executed_ends_with_the_same_status(tmp_path: Path) -> None:
+    # Imports of dataclasses and numba run exec("text"), which has CPython die of SIGINT later.
+    (tmp_path / "interrupted.py").write_text(
+        "from synthstudio import cli\n"
+        "@cli.app.command()\n"
+        "def interrupt():\n"
+        "    exec('raise KeyboardInterrupt')\n"
+        "cli.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "interrupted", "interrupt"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 130
+    assert "--resume" in done.stderr
+
+
 def test_a_changed_or_missing_stored_image_is_noticed(  # type: ignore[no-untyped-def]
     run, dataset: Path, tmp_path: Path
 ) -> None:

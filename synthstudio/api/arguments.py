@@ -11,6 +11,7 @@ import numpy as np
 
 from synthstudio.core.errors import ArgumentError
 
+DEVICES = ("auto", "cpu", "cuda")
 PathLike = str | os.PathLike[str]
 
 

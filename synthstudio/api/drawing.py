@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from synthstudio.api.arguments import PathLike, to_choice, to_count, to_path
+from synthstudio.api.arguments import DEVICES, PathLike, to_choice, to_count, to_path
 from synthstudio.api.datasets import Dataset, to_dataset
-from synthstudio.api.generation import DEVICES, settings_for
+from synthstudio.api.generation import settings_for
 from synthstudio.api.recipes import Recipe
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import sys
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -14,7 +13,6 @@ from numpy.typing import NDArray
 
 from synthstudio.core.errors import ArgumentError, DatasetError
 from synthstudio.core.images import decode, decode_rgb, encode_jpeg
-from synthstudio.core.labels import FrameLabels
 from synthstudio.core.people import People
 
 if TYPE_CHECKING:
@@ -25,8 +23,6 @@ if TYPE_CHECKING:
 
 U8 = NDArray[np.uint8]
 F64 = NDArray[np.float64]
-UNLABELLED = 255
-_BEHIND_ALL = 1_000_000
 _SHOWN_ROWS_PX = 480
 
 
@@ -132,9 +128,9 @@ class Frame:
     def drawn(self, *, rows_px: int = _SHOWN_ROWS_PX, legend: bool = True) -> U8:
         """The picture (h, w, 3), about `rows_px` high, with its labels drawn in."""
         from synthstudio.report.draw import draw_labels
+        from synthstudio.report.drawable import drawable
 
-        people = tuple(map(_drawable, self.people))
-        labels = FrameLabels(people=people, crowd_index=0.0, things=())
+        labels = drawable(self.people)
         return draw_labels(self.image, labels, self.skeleton, rows_px=rows_px, legend=legend)
 
     def show(self) -> None:
@@ -191,19 +187,6 @@ def stored_frame(dataset: StoredDataset, index: int) -> Frame:
         layer=lambda name: dataset.layer_path(index, name).read_bytes(),
         where=f"{dataset.folder}, frame {index}",
     )
-
-
-def _drawable(person: Any) -> Any:
-    """What can be drawn of a person of whom not everything is known."""
-    changes: dict[str, Any] = {}
-    unlabelled = person.state == UNLABELLED
-    if unlabelled.any():
-        changes["joints_px"] = np.where(unlabelled[:, None], np.nan, person.joints_px)
-    if person.depth_rank < 0:
-        changes["depth_rank"] = _BEHIND_ALL
-    if not np.isfinite(person.amodal_box_px).all():
-        changes["amodal_box_px"] = person.modal_box_px
-    return dataclasses.replace(person, **changes) if changes else person
 
 
 def to_index(key: Any, length: int, where: str) -> int:

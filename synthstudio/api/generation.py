@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synthstudio.api.arguments import PathLike, shown, to_choice, to_count, to_path
+from synthstudio.api.arguments import DEVICES, PathLike, shown, to_choice, to_count, to_path
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.frames import Frame, made_frame
-from synthstudio.api.progress import progress_steps
+from synthstudio.api.progress import Report, steps_if
 from synthstudio.api.recipes import Recipe, to_recipe
 from synthstudio.core.errors import ArgumentError
 
@@ -21,10 +20,9 @@ if TYPE_CHECKING:
     from synthstudio.generation.plan import Plan
     from synthstudio.generation.stage import Settings
 
-DEVICES = ("auto", "cpu", "cuda")
 RENDERERS = ("raster", "pyrender")
 MOST_WORKERS = 256
-Progress = bool | Callable[[int, int, float], None]
+Progress = bool | Report
 """True shows a bar on a terminal; a function is called with done, all and how many a second."""
 
 
@@ -69,7 +67,8 @@ def generate(
     from synthstudio.generation import pipeline
 
     settings = settings_for(recipe, assets=assets, device=device, renderer=renderer)
-    with _reporter(progress, f"generating {settings.recipe.name}") as report:
+    with steps_if(progress) as step:
+        report = step(f"generating {settings.recipe.name}")
         summary = pipeline.generate(
             settings,
             to_path(out, "out"),
@@ -170,7 +169,8 @@ def audit(
     where = None if assets is None else to_path(assets, "assets")
     place = to_choice(device, "device", DEVICES)
     processes = to_count(workers, "workers", most=MOST_WORKERS)
-    with _reporter(progress, "auditing") as report:
+    with steps_if(progress) as step:
+        report = step("auditing")
         if photos.is_of_photos(stored):
             settings = photos.settings_of(stored, assets=where, device=place)
             return _audit_photos(stored, settings, most, report)
@@ -204,8 +204,7 @@ def _audit_photos(
     pasted, started = rendered.Tally(), time.monotonic()
 
     def on_frame(done: int, total: int) -> None:
-        if report is not None:
-            report(done, total, done / (time.monotonic() - started))
+        report(done, total, done / (time.monotonic() - started))
 
     tally, found = photos.audit(
         stored.folder,
@@ -277,7 +276,8 @@ def occlude(
         changes["seed"] = to_count(seed, "seed", least=0)
     settings = settings_for(chosen.with_(**changes), assets=assets, device=device)
     file, folder = to_path(annotations, "annotations"), to_path(out, "out")
-    with _reporter(progress, f"occluding {file.name}") as report:
+    with steps_if(progress) as step:
+        report = step(f"occluding {file.name}")
         made = run.occlude(
             settings,
             file,
@@ -306,7 +306,8 @@ def plan(
     from synthstudio.generation import plan as planning
 
     settings = settings_for(recipe, assets=assets, device=device, renderer=renderer)
-    with _reporter(progress, "measuring") as report:
+    with steps_if(progress) as step:
+        report = step("measuring")
         return planning.plan(
             settings,
             near=to_path(out, "out"),
@@ -356,14 +357,3 @@ def _part(value: Any) -> tuple[int, int] | None:
             "a part is two numbers", where="part", expected="(k, n), e.g. (3, 8)", got=shown(value)
         ) from error
     return to_count(k, "part"), to_count(n, "part")
-
-
-@contextmanager
-def _reporter(progress: Any, title: str) -> Iterator[Callable[[int, int, float], None] | None]:
-    if callable(progress):
-        yield progress
-    elif progress:
-        with progress_steps() as step:
-            yield step(title)
-    else:
-        yield None

@@ -9,8 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synthstudio.api.arguments import PathLike, to_choice, to_count, to_path
-from synthstudio.api.model import DEVICES
+from synthstudio.api.arguments import DEVICES, PathLike, to_choice, to_count, to_path
 from synthstudio.api.progress import progress
 from synthstudio.core.errors import ArgumentError, ModelError
 

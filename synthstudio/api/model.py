@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.api.arguments import PathLike, shown, to_choice, to_count, to_path
+from synthstudio.api.arguments import DEVICES, PathLike, shown, to_choice, to_count, to_path
 from synthstudio.api.datasets import Dataset
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.people import People, stack
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 U8 = NDArray[np.uint8]
 F64 = NDArray[np.float64]
-DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synthstudio.api.arguments import PathLike, to_choice, to_count, to_path
+from synthstudio.api.arguments import DEVICES, PathLike, to_choice, to_count, to_path
 from synthstudio.api.datasets import Dataset, to_dataset
-from synthstudio.api.model import DEVICES, Model
-from synthstudio.api.progress import progress_steps
+from synthstudio.api.model import Model
+from synthstudio.api.progress import steps_if
 
 if TYPE_CHECKING:
     from synthstudio.evaluation.storage import Evaluation
@@ -78,7 +78,7 @@ def run_train(
     if dry_run:
         config = config.model_copy(update={"steps": 2, "epochs": 1, "save_every": 1})
         out.parent.mkdir(parents=True, exist_ok=True)
-    with progress_steps() if progress else _quiet() as step:
+    with steps_if(progress) as step:
         bars = progress_bars(step)
         if not dry_run:
             return run(
@@ -160,7 +160,7 @@ def run_evaluate(
         bank=bank,
     )
     target = options.default_folder(weights, folder) if out is None else to_path(out, "out")
-    with progress_steps() if progress else _quiet() as step:
+    with steps_if(progress) as step:
         made = run_evaluation(
             weights,
             folder,
@@ -206,13 +206,3 @@ def to_config(value: Any) -> Config:
     if isinstance(value, dict):
         return configs.parse(value)
     return configs.load(to_path(value, "config"))
-
-
-class _quiet:
-    """What `progress_steps` gives, without a bar or a line."""
-
-    def __enter__(self) -> Callable[[str], Callable[[int, int, float], None]]:
-        return lambda title: lambda done, total, per_second: None
-
-    def __exit__(self, *error: object) -> None:
-        return None

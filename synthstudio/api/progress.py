@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
+Report = Callable[[int, int, float], None]
+"""Called with done, all and how many a second."""
 
 LOG_EVERY_S = 30.0
 SLOW_S = 2.0
@@ -17,21 +19,34 @@ _REPORT_EVERY = 64
 
 
 @contextmanager
-def progress(title: str) -> Iterator[Callable[[int, int, float], None]]:
+def progress(title: str) -> Iterator[Report]:
     """Show a bar with rate and time left on stderr while the body runs; yield its reporter."""
     with progress_steps() as step:
         yield step(title)
 
 
-def counted(
-    items: Iterable[T], total: int, report: Callable[[int, int, float], None]
-) -> Iterator[T]:
+def counted(items: Iterable[T], total: int, report: Report) -> Iterator[T]:
     """Yield the items and report how many have gone by."""
     started = time.monotonic()
     for done, item in enumerate(items, 1):
         yield item
         if done % _REPORT_EVERY == 0:
             report(done, total, done / max(1e-6, time.monotonic() - started))
+
+
+@contextmanager
+def steps_if(wanted: bool | Report) -> Iterator[Callable[[str], Report]]:
+    """As `progress_steps` for True; for a function every step reports to it; else nobody hears."""
+    if wanted is True:
+        with progress_steps() as step:
+            yield step
+    else:
+        report = wanted if callable(wanted) else _unheard
+        yield lambda title: report
+
+
+def _unheard(done: int, total: int, per_second: float) -> None:
+    return
 
 
 @contextmanager
@@ -59,7 +74,7 @@ def waiting(title: str) -> Iterator[None]:
 
 
 @contextmanager
-def progress_steps() -> Iterator[Callable[[str], Callable[[int, int, float], None]]]:
+def progress_steps() -> Iterator[Callable[[str], Report]]:
     """Show a bar for each step that the body begins; yield what begins one."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -78,7 +93,7 @@ def progress_steps() -> Iterator[Callable[[str], Callable[[int, int, float], Non
         return
     with Progress(*columns, console=console, transient=True) as bar:
 
-        def step(title: str) -> Callable[[int, int, float], None]:
+        def step(title: str) -> Report:
             task = bar.add_task(title, total=None, rate="starting")
 
             def report(done: int, total: int, per_second: float) -> None:
@@ -89,7 +104,7 @@ def progress_steps() -> Iterator[Callable[[str], Callable[[int, int, float], Non
         yield step
 
 
-def plain_progress(title: str) -> Callable[[int, int, float], None]:
+def plain_progress(title: str) -> Report:
     """Return a reporter for logs: a line now and then instead of a bar."""
     last = time.monotonic()
 

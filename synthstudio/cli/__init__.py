@@ -83,6 +83,9 @@ def main() -> None:
                 "stopped; what was complete is kept. A run goes on with --resume, an experiment "
                 "by the same command."
             )
+            # `python -m` would die of SIGINT after all if Ctrl-C came while some library ran
+            # exec("text"): CPython's flag of an unhandled one is only reset by the next exec.
+            exec("")
         raise
 
 

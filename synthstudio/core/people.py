@@ -16,7 +16,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core import masks as rle
+from synthstudio.core import masks
 from synthstudio.core.labels import SHARES, PersonLabel, Rle
 from synthstudio.core.skeleton import Skeleton
 
@@ -202,15 +202,13 @@ def stack(persons: Sequence[PersonLabel], skeleton: Skeleton, *, frame_index: in
     )
 
 
-def _decoded(masks: Sequence[Rle | None]) -> Bool:
-    height, width = next((mask["size"] for mask in masks if mask and mask["counts"]), (0, 0))
-    out = np.zeros((len(masks), height, width), np.bool_)
-    for place, mask in zip(out, masks, strict=True):
+def _decoded(codes: Sequence[Rle | None]) -> Bool:
+    height, width = next((mask["size"] for mask in codes if mask and mask["counts"]), (0, 0))
+    out = np.zeros((len(codes), height, width), np.bool_)
+    for place, mask in zip(out, codes, strict=True):
         if mask and mask["counts"]:
-            rle.check_counts(mask["counts"], (height, width))
-            lengths = rle.runs(mask["counts"])
-            inside = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
-            place[:] = inside.reshape(width, height).T  # COCO's codes go down the columns
+            masks.check_counts(mask["counts"], (height, width))
+            place[:] = masks.decode(mask)
     return out
 
 

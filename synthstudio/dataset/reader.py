@@ -103,16 +103,22 @@ class Dataset:
     @cached_property
     def entries(self) -> tuple[ShardEntry, ...]:
         """Return the shard table; DatasetError when index.json and the shards do not agree."""
-        if not self.finished:
-            names = sorted(p.name for p in (self.folder / SHARDS_DIR).glob("*"))
-            return tuple(
-                read_entry(self.folder / SHARDS_DIR / name) for name in names if is_shard_name(name)
-            )
-        return tuple(self._checked_entry(shard) for shard in self._listed)
+        return tuple(self._entry_of_shard(shard) for shard in self._listed)
 
     @cached_property
     def _listed(self) -> dict[int, _Listed]:
-        """What index.json says of each shard, in its order; no shard is opened."""
+        """What index.json says of each shard, in its order; no shard is opened.
+
+        An unfinished set has no index.json: its shards are asked.
+        """
+        if not self.finished:
+            names = sorted(p.name for p in (self.folder / SHARDS_DIR).glob("*"))
+            found = [read_entry(self.folder / SHARDS_DIR / n) for n in names if is_shard_name(n)]
+            self._entries.update({entry.shard: entry for entry in found})
+            return {
+                e.shard: _Listed(e.first, e.frames, e.people, len(e.failed), e.sha256)
+                for e in found
+            }
         path = self.folder / INDEX_NAME
         listed = self._index.get("shards")
         if not isinstance(listed, list):
@@ -127,7 +133,7 @@ class Dataset:
                 raise damaged(path, "a row for each shard", repr(error)) from error
             if name != f"{SHARDS_DIR}/{shard:05d}":
                 raise damaged(path, f"path {SHARDS_DIR}/{shard:05d}", name)
-            out[shard] = _Listed(*counts, failed=failed, sha256=sha256)
+            out[shard] = _Listed(*counts, failed, sha256)
         return out
 
     def _checked_entry(self, shard: int) -> ShardEntry:
@@ -148,16 +154,12 @@ class Dataset:
     @property
     def frames(self) -> int:
         """Return how many frames are stored (failed ones are not)."""
-        if self.finished:
-            return sum(row.frames - row.failed for row in self._listed.values())
-        return sum(entry.frames - len(entry.failed) for entry in self.entries)
+        return sum(row.frames - row.failed for row in self._listed.values())
 
     @property
     def people(self) -> int:
         """Return how many people are stored."""
-        if self.finished:
-            return sum(row.people for row in self._listed.values())
-        return sum(entry.people for entry in self.entries)
+        return sum(row.people for row in self._listed.values())
 
     @property
     def failed(self) -> tuple[FailedFrame, ...]:
@@ -214,7 +216,7 @@ class Dataset:
         if not 0 <= position < (ends[-1] if len(ends) else 0):
             raise IndexError(f"frame {position} of a data set of {self.frames} frames")
         place = int(np.searchsorted(ends, position, side="right"))
-        entry = self._entry_of_shard(self._shards[place])
+        entry = self._entry_of_shard(tuple(self._listed)[place])
         failed = {f.index for f in entry.failed}
         within = position - int(ends[place - 1] if place else 0)
         if not failed:
@@ -223,16 +225,9 @@ class Dataset:
         return stored[within]
 
     @cached_property
-    def _shards(self) -> tuple[int, ...]:
-        return tuple(self._listed) if self.finished else tuple(e.shard for e in self.entries)
-
-    @cached_property
     def _ends(self) -> NDArray[np.int64]:
         """How many frames are stored up to and with each shard."""
-        if self.finished:
-            counts = [row.frames - row.failed for row in self._listed.values()]
-        else:
-            counts = [e.frames - len(e.failed) for e in self.entries]
+        counts = [row.frames - row.failed for row in self._listed.values()]
         return np.cumsum(counts, dtype=np.int64)
 
     def spec(self, index: int) -> FrameSpec:
@@ -308,7 +303,7 @@ class Dataset:
 
     def _entry(self, index: int) -> ShardEntry:
         shard = index // self.identity.frames_per_shard
-        entry = self._entry_of_shard(shard) if shard in self._known_shards else None
+        entry = self._entry_of_shard(shard) if shard in self._listed else None
         if entry is None or not entry.first <= index < entry.first + entry.frames:
             raise DatasetError(
                 "the data set does not hold this frame",
@@ -318,18 +313,11 @@ class Dataset:
             )
         return entry
 
-    @cached_property
-    def _known_shards(self) -> frozenset[int]:
-        return frozenset(self._shards)
-
     def _entry_of_shard(self, shard: int) -> ShardEntry:
         """Return a shard's entry; only that shard is opened, and only the first time."""
         found = self._entries.get(shard)
         if found is None:
-            if self.finished:
-                found = self._checked_entry(shard)
-            else:
-                found = next(entry for entry in self.entries if entry.shard == shard)
+            found = self._checked_entry(shard)
             self._entries[shard] = found
         return found
 

@@ -14,7 +14,6 @@ from PIL import Image, ImageDraw, ImageFont
 from synthstudio.core.bins import BODIES, FRACTIONS, VIEWS
 from synthstudio.core.images import decode_rgb
 from synthstudio.core.labels import CAUSES, F64, U8, PersonLabel
-from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.quality.coverage import (
     HIDDEN,
@@ -178,14 +177,14 @@ def _grid(bins: Bins, places: Sequence[Sequence[int]]) -> tuple[tuple[Cell, ...]
 
 def _pictures(dataset: Dataset, examples: Sequence[Example]) -> Iterator[tuple[Example, U8]]:
     """Yield the picture of each example; frames are read once and in order."""
-    skeleton = get_skeleton(dataset.identity.skeleton)
+    skeleton = dataset.skeleton
     last, rgb = -1, np.zeros((1, 1, 3), np.uint8)
     for example in examples:
         if example.frame != last:
             last = example.frame
             rgb = decode_rgb(dataset.image_bytes(last), str(dataset.image_path(last)))
-        own = [r for r in dataset.instances(last) if r["instance"] == example.instance]
-        labels = drawable(dataset.frame(last), own)
+        people = dataset.people_of(last)
+        labels = drawable(people[people.instance == example.instance])
         picture, moved = _cut_out(rgb, labels.people[0], example.joint)
         labels = dataclasses.replace(labels, people=(moved,))
         rows = picture.shape[0]

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from synthstudio.core.bins import FRACTIONS, HEIGHTS, VIEWS, WEIGHTS
 from synthstudio.core.images import decode_rgb
 from synthstudio.core.labels import CAUSES, U8
-from synthstudio.core.skeleton import COLOURS, get_skeleton
+from synthstudio.core.skeleton import COLOURS
 from synthstudio.dataset.reader import Dataset
 from synthstudio.quality import targets as goals
 from synthstudio.quality.coverage import UNKNOWN, Coverage, Example, thin_pairs
@@ -313,14 +313,13 @@ def _figure(value: Any) -> str:
 
 def drawn(dataset: Dataset, index: int, instance: int) -> U8:
     """A stored frame with its labels, cut to the surroundings of one person."""
-    row, people = dataset.frame(index), dataset.instances(index)
-    rgb = decode_rgb(dataset.image_bytes_of(row), str(dataset.image_path(index)))
-    skeleton = get_skeleton(dataset.identity.skeleton)
-    labels = drawable(row, people)
-    made = draw_labels(rgb, labels, skeleton, rows_px=_MIN_ROWS_PX, legend=False, names=False)
-    person = next(person for person in people if person["instance"] == instance)
-    box = person["amodal_box_px"] or person["modal_box_px"]
-    return _crop_about(made, box, made.shape[0] / rgb.shape[0])
+    rgb = decode_rgb(dataset.image_bytes(index), str(dataset.image_path(index)))
+    labels = drawable(dataset.people_of(index))
+    made = draw_labels(
+        rgb, labels, dataset.skeleton, rows_px=_MIN_ROWS_PX, legend=False, names=False
+    )
+    person = next(person for person in labels.people if person.instance == instance)
+    return _crop_about(made, person.amodal_box_px, made.shape[0] / rgb.shape[0])
 
 
 def _crop_about(rgb: U8, box: Sequence[float], zoom: float) -> U8:

@@ -102,10 +102,9 @@ _ENCODERS: dict[str, Callable[[U8], bytes]] = {
 
 def drawn(dataset: Dataset, index: int, *, rows_px: int = 900, legend: bool = True) -> U8:
     """A stored frame (h, w, 3) with its stored labels drawn in, about `rows_px` high."""
-    labels = drawable(dataset.frame(index), dataset.instances(index))
+    labels = drawable(dataset.people_of(index))
     rgb = decode_rgb(dataset.image_bytes(index), str(dataset.image_path(index)))
-    joints = get_skeleton(dataset.identity.skeleton)
-    return draw_labels(rgb, labels, joints, rows_px=rows_px, legend=legend)
+    return draw_labels(rgb, labels, dataset.skeleton, rows_px=rows_px, legend=legend)
 
 
 def sheet(folder: Path, out: Path, *, frames: int = 12, columns: int = 4) -> None:
