@@ -3,10 +3,13 @@
 import io
 import sys
 import time
+from contextlib import contextmanager
+from pathlib import Path
 
+import covered_set
 import pytest
 
-from synthstudio.api import progress
+from synthstudio.api import progress, quality, selection
 
 
 class Terminal(io.StringIO):
@@ -43,3 +46,44 @@ def test_a_log_sees_nothing_and_errors_pass(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(sys, "stderr", Terminal())
     with pytest.raises(ValueError, match="mine"), progress.waiting("merging"):
         raise ValueError("mine")
+
+
+def test_long_work_over_data_sets_counts_to_its_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    heard: dict[str, list[tuple[int, int]]] = {}
+
+    @contextmanager
+    def steps():  # type: ignore[no-untyped-def]
+        yield (
+            lambda title: (
+                lambda done, total, rate: heard.setdefault(title, []).append((done, total))
+            )
+        )
+
+    monkeypatch.setattr(quality, "progress_steps", steps)
+    monkeypatch.setattr(selection, "progress_steps", steps)
+    made, shard = covered_set.store(tmp_path / "set"), 4
+    quality.stats(made)
+    quality.diff(made, made)
+    quality.coverage(made)
+    selection.filter(made, "frame >= 0", tmp_path / "filtered")
+    selection.split(made, by=("pose", "group"), shares=(1, 0, 0), out=tmp_path / "split")
+    selection.leaks(made, by=("group",))
+    selection.merge([made], tmp_path / "merged", sets=True)
+    frames = {
+        "counting",
+        "counting the first",
+        "counting the second",
+        "filtering",
+        "reading what frames share",
+        "writing the data set",
+        "looking for leaks",
+        "merging",
+    }
+    assert set(heard) == frames | {"counting people"}
+    for title in frames:
+        assert heard[title][-1] == (12, 12), title
+    assert heard["counting people"][-1] == (24, 24)
+    for title in ("filtering", "writing the data set", "merging"):
+        assert [done for done, _ in heard[title]] == list(range(shard, 13, shard))

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from synthstudio.api.arguments import DEVICES, PathLike, shown, to_choice, to_count, to_path
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.frames import Frame, made_frame
-from synthstudio.api.progress import Report, steps_if
+from synthstudio.api.progress import steps_if
 from synthstudio.api.recipes import Recipe, to_recipe
 from synthstudio.core.errors import ArgumentError
+from synthstudio.core.progress import OnProgress
 
 if TYPE_CHECKING:
     from synthstudio.dataset.reader import Dataset as StoredDataset
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 RENDERERS = ("raster", "pyrender")
 MOST_WORKERS = 256
-Progress = bool | Report
+Progress = bool | OnProgress
 """True shows a bar on a terminal; a function is called with done, all and how many a second."""
 
 

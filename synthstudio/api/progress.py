@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from synthstudio.core.progress import OnProgress
+
 T = TypeVar("T")
-Report = Callable[[int, int, float], None]
-"""Called with done, all and how many a second."""
 
 LOG_EVERY_S = 30.0
 SLOW_S = 2.0
@@ -19,13 +19,13 @@ _REPORT_EVERY = 64
 
 
 @contextmanager
-def progress(title: str) -> Iterator[Report]:
+def progress(title: str) -> Iterator[OnProgress]:
     """Show a bar with rate and time left on stderr while the body runs; yield its reporter."""
     with progress_steps() as step:
         yield step(title)
 
 
-def counted(items: Iterable[T], total: int, report: Report) -> Iterator[T]:
+def counted(items: Iterable[T], total: int, report: OnProgress) -> Iterator[T]:
     """Yield the items and report how many have gone by."""
     started = time.monotonic()
     for done, item in enumerate(items, 1):
@@ -35,7 +35,7 @@ def counted(items: Iterable[T], total: int, report: Report) -> Iterator[T]:
 
 
 @contextmanager
-def steps_if(wanted: bool | Report) -> Iterator[Callable[[str], Report]]:
+def steps_if(wanted: bool | OnProgress) -> Iterator[Callable[[str], OnProgress]]:
     """As `progress_steps` for True; for a function every step reports to it; else nobody hears."""
     if wanted is True:
         with progress_steps() as step:
@@ -74,7 +74,7 @@ def waiting(title: str) -> Iterator[None]:
 
 
 @contextmanager
-def progress_steps() -> Iterator[Callable[[str], Report]]:
+def progress_steps() -> Iterator[Callable[[str], OnProgress]]:
     """Show a bar for each step that the body begins; yield what begins one."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -93,7 +93,7 @@ def progress_steps() -> Iterator[Callable[[str], Report]]:
         return
     with Progress(*columns, console=console, transient=True) as bar:
 
-        def step(title: str) -> Report:
+        def step(title: str) -> OnProgress:
             task = bar.add_task(title, total=None, rate="starting")
 
             def report(done: int, total: int, per_second: float) -> None:
@@ -104,7 +104,7 @@ def progress_steps() -> Iterator[Callable[[str], Report]]:
         yield step
 
 
-def plain_progress(title: str) -> Report:
+def plain_progress(title: str) -> OnProgress:
     """Return a reporter for logs: a line now and then instead of a bar."""
     last = time.monotonic()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,8 +106,11 @@ class CoverageReport:
     recipe_note: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """Counts along each axis and the thin pairs, as plain values."""
-        return self.counts.as_json()
+        """Every count that is not 0, and the gaps that no chance explains, as plain values."""
+        from synthstudio.quality.gaps import gaps
+
+        found = gaps(self.counts, at_least=self.at_least)
+        return {**self.counts.as_json(), "gaps": [asdict(gap) for gap in found]}
 
     def text(self) -> str:
         """Tables for people."""
@@ -210,7 +213,8 @@ def _validate_dataset(
         write_dataset_findings(found.findings, dataset, report)
     if fix is None:
         return Validation(found=found)
-    without(dataset, found.bad, fix)
+    with progress_steps() as step:
+        without(dataset, found.bad, fix, on_progress=step("writing the fixed copy"))
     return Validation(found=found, fixed={"frames left out": len(found.bad)})
 
 
@@ -295,7 +299,8 @@ def diff(a: Dataset | PathLike, b: Dataset | PathLike) -> dict[str, Any]:
     """Compare two data sets: how they were made, counts, distributions, rates of joints."""
     from synthstudio.quality import stats as comparing
 
-    return comparing.diff(to_dataset(a)._stored, to_dataset(b)._stored)
+    with progress_steps() as step:
+        return comparing.diff(to_dataset(a)._stored, to_dataset(b)._stored, on_step=step)
 
 
 def diff_text(found: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from synthstudio.api.arguments import PathLike, to_path
 from synthstudio.api.datasets import Dataset, to_dataset
+from synthstudio.api.progress import progress_steps
 
 if TYPE_CHECKING:
     from synthstudio.dataset.filter import Counted
@@ -37,7 +38,15 @@ def filter(
     source = to_dataset(dataset)._stored
     folder = to_path(out, "out")
     wanted = filtering.query_of(source, query)
-    filtering.filter_dataset(source, wanted, folder, keep_people=keep_people, resume=resume)
+    with progress_steps() as step:
+        filtering.filter_dataset(
+            source,
+            wanted,
+            folder,
+            keep_people=keep_people,
+            resume=resume,
+            on_progress=step("filtering"),
+        )
     return Dataset(folder)
 
 
@@ -78,11 +87,20 @@ def split(
     from synthstudio.dataset import splits
 
     source = to_dataset(dataset)._stored
-    made = splits.split(source, keys=list(by), shares=list(shares), seed=seed)
-    if table is not None:
-        splits.write_table(made, to_path(table, "table"))
-    if out is not None:
-        splits.apply(source, made, to_path(out, "out"))
+    with progress_steps() as step:
+        made = splits.split(
+            source,
+            keys=list(by),
+            shares=list(shares),
+            seed=seed,
+            on_progress=step("reading what frames share"),
+        )
+        if table is not None:
+            splits.write_table(made, to_path(table, "table"))
+        if out is not None:
+            splits.apply(
+                source, made, to_path(out, "out"), on_progress=step("writing the data set")
+            )
     return made
 
 
@@ -98,7 +116,9 @@ def leaks(
     stored: Mapping[int, str] | None = None
     if table is not None:
         stored = splits.read_table(to_path(table, "table"))
-    return list(splits.leaks(to_dataset(dataset)._stored, keys=list(by), table=stored))
+    with progress_steps() as step:
+        source, report = to_dataset(dataset)._stored, step("looking for leaks")
+        return list(splits.leaks(source, keys=list(by), table=stored, on_progress=report))
 
 
 def merge(
@@ -127,7 +147,9 @@ def merge(
     folder = to_path(out, "out")
     if sets:
         opened = [Dataset(path)._stored for path in paths]
-        merge_sets(opened, folder, drop_doubled=drop_doubled, resume=resume)
+        with progress_steps() as step:
+            report = step("merging")
+            merge_sets(opened, folder, drop_doubled=drop_doubled, resume=resume, on_progress=report)
     else:
         join(paths, folder, resume=resume, allow_mixed=allow_mixed)
     return Dataset(folder)

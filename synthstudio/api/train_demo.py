@@ -57,7 +57,7 @@ def train_demo(
     done = train(
         settings, run, resume=True, cache=out / "crops", say=say, progress=progress_bars(step)
     )
-    told: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "frames": made.frames,
         "people": made.people,
         "dataset": str(people),
@@ -67,10 +67,10 @@ def train_demo(
         "waited": round(done.wait_share, 4),
     }
     if not done.finished:
-        return told
+        return summary
     judged = _judged(run, people, cache=out / "crops", step=step)
     return (
-        told
+        summary
         | _figures(judged[1])
         | {
             "network": str(checkpoint.weights_file(run)),
@@ -105,11 +105,11 @@ def _judged(run: Path, people: Path, *, cache: Path, step: Step) -> tuple[Path, 
 
 def _figures(made: Evaluation) -> dict[str, Any]:
     """Return PCK@0.1 beside that of the mean pose, and what an occluder costs."""
-    told, answers = storage.json_ready(made.metrics), made.predictions
-    lost = told["counterfactual"].get("newly_hidden")
+    metrics, answers = storage.json_ready(made.metrics), made.predictions
+    lost = metrics["counterfactual"].get("newly_hidden")
     figures = {
-        part: told["places"][part]["PCK@0.1"]
-        | {"mean_pose": told["prior"][part]["mean_pose_PCK@0.1"]}
+        part: metrics["places"][part]["PCK@0.1"]
+        | {"mean_pose": metrics["prior"][part]["mean_pose_PCK@0.1"]}
         for part in _PARTS
     }
     return {

@@ -162,8 +162,8 @@ def _pose(
 
 def _free(entry: dict[str, Any]) -> tuple[str, ...]:
     """Return the sides of which an entry says nothing about the hand's shape."""
-    said = {"both_hands", *(f"both_{angle}_deg" for angle in HAND_ANGLES)} & set(entry)
-    sides = () if said or "both_hands" in entry.get("holds", {}) else ("left", "right")
+    both = {"both_hands", *(f"both_{angle}_deg" for angle in HAND_ANGLES)} & set(entry)
+    sides = () if both or "both_hands" in entry.get("holds", {}) else ("left", "right")
     return tuple(
         side
         for side in sides

@@ -18,7 +18,7 @@ app = typer.Typer(
     name="synthstudio",
     help="Generate labelled images of partly hidden people. Start with: synthstudio demo",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )

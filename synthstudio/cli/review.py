@@ -250,10 +250,10 @@ def members(
 def _line(event: Any) -> str:
     person, after = event.person, event.after
     joints: Any = after.get("joints", {})
-    told = [f"revert of {event.reverts}"] if event.reverts is not None else []
-    told += [*joints, *(str(after[k]) for k in ("status", "reason", "comment") if after.get(k))]
+    notes = [f"revert of {event.reverts}"] if event.reverts is not None else []
+    notes += [*joints, *(str(after[k]) for k in ("status", "reason", "comment") if after.get(k))]
     layer = "" if person.layer == "main" else f" ({person.layer})"
-    text = _plain(", ".join(told))
+    text = _plain(", ".join(notes))
     head = f"{event.id}  {event.when:%Y-%m-%d %H:%M:%S}  {_plain(event.who)}"
     return f"{head}  frame {person.frame} person {person.instance}{layer}  {event.kind} {text}"
 

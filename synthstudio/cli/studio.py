@@ -45,7 +45,7 @@ def studio(
     from synthstudio.studio.server import serve
     from synthstudio.studio.settings import parse
 
-    said: list[str] = [str(path) for path in datasets or ()]
+    arguments: list[str] = [str(path) for path in datasets or ()]
     given = {
         "db": db,
         "exports": exports,
@@ -56,7 +56,7 @@ def studio(
         "url": url,
         "secrets": secrets,
     }
-    said += [f"--{name}={value}" for name, value in given.items() if value is not None]
-    said += [f"--assets={path}" for path in assets or ()]
-    said += [f"--admin={name}" for name in admin or ()]
-    serve(parse(said))
+    arguments += [f"--{name}={value}" for name, value in given.items() if value is not None]
+    arguments += [f"--assets={path}" for path in assets or ()]
+    arguments += [f"--admin={name}" for name in admin or ()]
+    serve(parse(arguments))

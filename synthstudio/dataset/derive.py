@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from synthstudio.core.errors import DatasetError
+from synthstudio.core.progress import OnProgress, counter
 from synthstudio.dataset import rows
 from synthstudio.dataset.durable import damaged, disk_errors, file_sha256, read_json, remove
 from synthstudio.dataset.manifest import Identity
@@ -150,6 +151,7 @@ def write_derived(
     chunks: Iterator[Chunk],
     *,
     resume: bool = False,
+    on_progress: OnProgress | None = None,
 ) -> Dataset:
     """Write the frames as data set `out`, numbered from 0; images are linked where possible.
 
@@ -160,10 +162,12 @@ def write_derived(
         _keep_asset_root(session, sources)
         todo = set(session.todo)
         portions = _portions(chunks, identity.frames_per_shard)
+        report = counter(on_progress, identity.frames)
         for shard in range(identity.shards):
             portion = next(portions, [])
             if shard in todo:
                 session.publish(_write_shard(session, shard, sources, portion))
+            report(identity.frames_of(shard).stop)
         session.finish()
     return Dataset(out)
 

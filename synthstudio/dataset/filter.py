@@ -13,8 +13,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from synthstudio.core.errors import DatasetError
+from synthstudio.core.progress import OnProgress
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.dataset.derive import Chunk, aligned, chosen, source_summary, write_derived
+from synthstudio.dataset.derive import (
+    Chunk,
+    aligned,
+    chosen,
+    source_summary,
+    write_derived,
+)
 from synthstudio.dataset.matching import matching_frames, matching_people
 from synthstudio.dataset.query import Query, parse
 from synthstudio.dataset.reader import Dataset
@@ -63,12 +70,18 @@ def count(dataset: Dataset, query: Query) -> Counted:
 
 
 def filter_dataset(
-    dataset: Dataset, query: Query, out: Path, *, keep_people: bool = False, resume: bool = False
+    dataset: Dataset,
+    query: Query,
+    out: Path,
+    *,
+    keep_people: bool = False,
+    resume: bool = False,
+    on_progress: OnProgress | None = None,
 ) -> Dataset:
     """Write the frames with a matching person as data set `out`, with everyone in them.
 
     With `keep_people` only the matching people keep their rows; the others stay in the
-    pictures, and as hiders. DatasetError when nothing matches. Held are 8 bytes a chosen frame.
+    pictures, and as occluders. DatasetError when nothing matches. Held are 8 bytes a chosen frame.
     """
     frames = np.fromiter(matching_frames(dataset, query), np.int64)
     if not len(frames):
@@ -86,10 +99,24 @@ def filter_dataset(
     }
     identity = dataclasses.replace(dataset.identity, frames=len(frames), derived=derived)
     who = matching_people(dataset, query) if keep_people else None
-    return write_derived(out, identity, [dataset], _chosen(dataset, frames, who), resume=resume)
+    return write_derived(
+        out,
+        identity,
+        [dataset],
+        _chosen(dataset, frames, who),
+        resume=resume,
+        on_progress=on_progress,
+    )
 
 
-def without(dataset: Dataset, bad: set[int], out: Path, *, resume: bool = False) -> Dataset:
+def without(
+    dataset: Dataset,
+    bad: set[int],
+    out: Path,
+    *,
+    resume: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Dataset:
     """Write a data set without some frames; DatasetError when none would be left."""
     left = dataset.frames - len(bad)
     if left < 1:
@@ -103,7 +130,7 @@ def without(dataset: Dataset, bad: set[int], out: Path, *, resume: bool = False)
         chosen(chunk, ~np.isin(chunk.frames["index"].to_numpy(), gone))
         for chunk in aligned(dataset)
     )
-    return write_derived(out, identity, [dataset], kept, resume=resume)
+    return write_derived(out, identity, [dataset], kept, resume=resume, on_progress=on_progress)
 
 
 def _chosen(

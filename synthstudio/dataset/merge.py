@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from synthstudio.core.errors import DatasetError
+from synthstudio.core.progress import OnProgress
 from synthstudio.dataset.derive import (
     Chunk,
     aligned,
@@ -152,7 +153,12 @@ def _check_same(made: ShardEntry, had: ShardEntry, source: Path) -> None:
 
 
 def merge_sets(
-    sources: Sequence[Dataset], out: Path, *, drop_doubled: bool = False, resume: bool = False
+    sources: Sequence[Dataset],
+    out: Path,
+    *,
+    drop_doubled: bool = False,
+    resume: bool = False,
+    on_progress: OnProgress | None = None,
 ) -> Dataset:
     """Join whole data sets of any runs as `out`: the frames of the first, then of the next, ...
 
@@ -182,7 +188,7 @@ def merge_sets(
         },
     )
     chunks = _all_chunks(sources, kept, runs if len(set(runs)) > 1 else None)
-    return write_derived(out, identity, sources, chunks, resume=resume)
+    return write_derived(out, identity, sources, chunks, resume=resume, on_progress=on_progress)
 
 
 def run_name(identity: Identity) -> str:
@@ -191,8 +197,8 @@ def run_name(identity: Identity) -> str:
     Frames of a longer run begin with those of a shorter one, so its length does not count.
     """
     recipe = {k: v for k, v in identity.recipe.items() if k != "frames"}
-    told = canonical_json({"recipe": recipe, "seed": identity.seed})
-    return hashlib.sha256(told).hexdigest()[:8]
+    identity_json = canonical_json({"recipe": recipe, "seed": identity.seed})
+    return hashlib.sha256(identity_json).hexdigest()[:8]
 
 
 def _check_sets(sources: Sequence[Dataset]) -> None:

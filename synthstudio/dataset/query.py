@@ -25,7 +25,7 @@ from synthstudio.dataset.query_fields import FIELDS, GROUPS, Field, joints_of
 
 Value = float | str
 STATES = ("visible", "hidden", "outside", "unlabelled", "ambiguous")
-HIDERS = ("self", "person", "object", "unknown")
+HIDDEN_CAUSES = ("self", "person", "object", "unknown")
 _COMPARE = ("=", "!=", "<=", ">=", "<", ">")
 _QUANTIFIERS = ("any", "all", "both", "no")
 MAX_CHARS = 10_000
@@ -165,7 +165,7 @@ class _Parser:
         """Raise DatasetError with a caret at the token, and what was perhaps meant."""
         names = list(dict.fromkeys(known))
         near = difflib.get_close_matches(token.text.lower(), names, n=3, cutoff=0.6)
-        said = f"{token.text!r} {what}" if token.text else "the query ends too early"
+        problem = f"{token.text!r} {what}" if token.text else "the query ends too early"
         hint = ""
         if near:
             hint = f" Did you mean {' or '.join(near)}?"
@@ -174,7 +174,7 @@ class _Parser:
             hint = f" Expected {'one of ' if len(names) > 1 else ''}{listed}."
         line = self.text.replace("\n", " ").replace("\t", " ")
         caret = " " * token.at + "^" * max(1, len(token.text))
-        raise DatasetError(f"query: {said}.{hint}\n  {line}\n  {caret}")
+        raise DatasetError(f"query: {problem}.{hint}\n  {line}\n  {caret}")
 
     def query(self, depth: int) -> Node:
         if depth > MAX_DEPTH:
@@ -271,7 +271,7 @@ class _Parser:
                 compare=self._compare(causes),
             )
         if word == "hidden" and self.take("by"):
-            by = Compare(op="=", values=(self.need(*HIDERS),))
+            by = Compare(op="=", values=(self.need(*HIDDEN_CAUSES),))
             return JointTest(joints=joints, least=least, kind="cause", what="cause", compare=by)
         if word in STATES:
             return JointTest(joints=joints, least=least, kind="state", what=word)

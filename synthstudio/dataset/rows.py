@@ -1,7 +1,7 @@
 """The two tables of a data set: one row a frame, one row a person in a frame; there and back.
 
 Lists are flat, in row-major order of the shapes below. Letters: J joints of the skeleton,
-T things, B pairs (joint, hider). Pixels are continuous. A 2D joint before the near plane is NaN.
+T things, B pairs (joint, occluder). Pixels are continuous. A 2D joint before the near plane is NaN.
 Columns marked * may be null in rows that were imported from elsewhere.
 
 frames
@@ -193,9 +193,9 @@ def instance_rows(frame: Frame) -> list[Row]:
 
 def ask_row(ask: Ask) -> Row:
     """Return the columns that say what was asked of a person."""
-    asked = ask.occluded_fraction is not None or bool(ask.hidden or ask.shown or ask.causes)
+    requested = ask.occluded_fraction is not None or bool(ask.hidden or ask.shown or ask.causes)
     causes = [ask.causes.get(cause, math.nan) for cause in SHARES] if ask.causes else None
-    met = ask.met if asked else None
+    met = ask.met if requested else None
     values = (ask.occluded_fraction, list(ask.hidden), list(ask.shown), causes, met)
     return dict(zip(_ASK_COLUMNS, values, strict=True))
 

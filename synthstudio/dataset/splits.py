@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.bins import FRACTIONS, fraction_of
 from synthstudio.core.errors import DatasetError
+from synthstudio.core.progress import OnProgress, counter
 from synthstudio.core.rng import stream
 from synthstudio.dataset.derive import (
     Chunk,
@@ -35,6 +36,7 @@ from synthstudio.dataset.durable import damaged, replace_file
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
 
+_REPORT_EVERY = 64
 KEYS = ("group", "clip", "motion", "identity", "pose", "asset")
 """What frames may share. `asset`: any file from outside that the stored spec names."""
 NAMES = ("train", "val", "test")
@@ -75,12 +77,12 @@ class Splits:
         }
 
     def text(self) -> str:
-        told = self.as_json()
+        summary = self.as_json()
         lines = [
-            f"{told['frames']} frames in {told['components']} components by "
-            f"{', '.join(self.keys)}; the largest holds {told['largest_component']:.1%}"
+            f"{summary['frames']} frames in {summary['components']} components by "
+            f"{', '.join(self.keys)}; the largest holds {summary['largest_component']:.1%}"
         ]
-        for name, row in told["splits"].items():
+        for name, row in summary["splits"].items():
             hidden = [
                 f"{n / max(1, row['people']):.0%}" for n in row["by_occluded_fraction"].values()
             ]
@@ -107,6 +109,7 @@ def split(
     keys: Sequence[str] = ("group", "clip", "identity"),
     shares: Sequence[float] = (0.8, 0.1, 0.1),
     seed: int = 0,
+    on_progress: OnProgress | None = None,
 ) -> Splits:
     """Return a split into train, val and test; the same (set, keys, shares, seed) give the same.
 
@@ -115,7 +118,7 @@ def split(
     wanted = _shares(shares)
     union, occluded = _Union(), []
     frames: list[int] = []
-    for place, (index, values, fractions) in enumerate(_keyed(dataset, keys)):
+    for place, (index, values, fractions) in enumerate(_keyed(dataset, keys, on_progress)):
         frames.append(index)
         occluded.append(_bins(fractions))
         for value in values:
@@ -145,7 +148,11 @@ def split(
 
 
 def leaks(
-    dataset: Dataset, *, keys: Sequence[str] = KEYS, table: Mapping[int, str] | None = None
+    dataset: Dataset,
+    *,
+    keys: Sequence[str] = KEYS,
+    table: Mapping[int, str] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> list[Leak]:
     """Return every value that is in more than one split, by key.
 
@@ -153,7 +160,7 @@ def leaks(
     """
     seen: dict[tuple[str, str], Counter[str]] = {}
     stored = table if table is not None else _stored(dataset)
-    for index, values, _ in _keyed(dataset, keys):
+    for index, values, _ in _keyed(dataset, keys, on_progress):
         if index not in stored:
             raise DatasetError(
                 "the split table lacks a frame", where="split table", got=f"frame {index}"
@@ -186,7 +193,14 @@ def read_table(path: Path) -> dict[int, str]:
         raise damaged(path, "a split table: frame_index,split,component", repr(error)) from error
 
 
-def apply(dataset: Dataset, splits: Splits, out: Path, *, resume: bool = False) -> Dataset:
+def apply(
+    dataset: Dataset,
+    splits: Splits,
+    out: Path,
+    *,
+    resume: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Dataset:
     """Write a data set whose frames say the new splits, in their rows and stored specs."""
     derived = {"by": "split", "keys": list(splits.keys), "sources": [source_summary(dataset)]}
     identity = dataclasses.replace(dataset.identity, frames=len(splits.frames), derived=derived)
@@ -203,11 +217,13 @@ def apply(dataset: Dataset, splits: Splits, out: Path, *, resume: bool = False) 
             )
             yield dataclasses.replace(chunk, frames=frames)
 
-    return write_derived(out, identity, [dataset], renamed(), resume=resume)
+    return write_derived(
+        out, identity, [dataset], renamed(), resume=resume, on_progress=on_progress
+    )
 
 
 def _keyed(
-    dataset: Dataset, keys: Sequence[str]
+    dataset: Dataset, keys: Sequence[str], on_progress: OnProgress | None
 ) -> Iterator[tuple[int, set[tuple[str, str]], list[float | None]]]:
     """Yield each frame's index, its values of the keys, and its people's occluded fractions."""
     unknown = sorted(set(keys) - set(KEYS))
@@ -220,9 +236,11 @@ def _keyed(
         frame_columns.append("spec")
     person = [(k, _PERSON_COLUMNS[k]) for k in keys if k in _PERSON_COLUMNS]
     columns = ["frame_index", "instance", "occluded_fraction", *(c for _, c in person)]
-    for frame, people in pair_rows(
-        dataset.iter_frames(frame_columns), dataset.iter_instances(columns)
-    ):
+    samples = pair_rows(dataset.iter_frames(frame_columns), dataset.iter_instances(columns))
+    report = counter(on_progress, dataset.frames)
+    for done, (frame, people) in enumerate(samples, 1):
+        if done % _REPORT_EVERY == 0 or done == dataset.frames:
+            report(done)
         values = {(k, frame[_COLUMNS[k]]) for k in keys if k in _COLUMNS and frame[_COLUMNS[k]]}
         values |= {(k, row[c]) for row in people for k, c in person if row[c]}
         if "asset" in keys and frame["spec"]:

@@ -110,7 +110,7 @@ def _notes(to: Format, exported: Exported, dataset: Labelled, target: Skeleton) 
     if source.name != target.name:
         table = rules(source, target)
         near = [
-            f"{j} (mean of {', '.join(r.parts)}; {r.off})"
+            f"{j} (mean of {', '.join(r.parts)}; {r.deviation})"
             for j, r in table.items()
             if r.kind == "approximation"
         ]

@@ -25,11 +25,11 @@ Kind = Literal["same", "approximation", "missing"]
 
 @dataclass(frozen=True)
 class Rule:
-    """How a joint comes from those of another skeleton; `off` says how far it lies from it."""
+    """How a joint comes from those of another skeleton; `deviation`: how far it lies from it."""
 
     kind: Kind
     parts: tuple[str, ...] = ()
-    off: str = ""
+    deviation: str = ""
 
 
 _SHOULDERS, _HIPS = ("left_shoulder", "right_shoulder"), ("left_hip", "right_hip")
@@ -44,7 +44,7 @@ _TRUNK: dict[str, Rule] = {
         (*_SHOULDERS, "left_ear", "right_ear"),
         "7 cm below the base of the skull",
     ),
-    "head_top": Rule("missing", off="the crown lies 13 cm above the ears; nothing marks it"),
+    "head_top": Rule("missing", deviation="the crown lies 13 cm above the ears; nothing marks it"),
 }
 TARGETS = ("coco17", "mpii16", "crowdpose14", "h36m17", "lsp14", "ochuman19")
 """Skeletons that coco23 and coco17 are converted to."""
@@ -104,7 +104,7 @@ class _Joint:
 
 
 def _joints(row: Mapping[str, Any]) -> list[_Joint]:
-    hiders = hidden_by(row)
+    occluders = hidden_by(row)
 
     def at(name: str, j: int, columns: int) -> Sequence[float]:
         values = row[name]
@@ -121,7 +121,7 @@ def _joints(row: Mapping[str, Any]) -> list[_Joint]:
             row["ambiguous"][j],
             row["occluder_id"][j],
             row["origin"][j],
-            hiders[j],
+            occluders[j],
         )
         for j, state in enumerate(row["state"])
     ]
@@ -153,10 +153,10 @@ def _averaged(parts: Sequence[_Joint], size: tuple[int, int]) -> _Joint:
     else:
         # The centre lies inside, so it is not truncated, whatever a part of it is.
         state, cause = STATE_HIDDEN, "unknown" if worst.cause == "truncated" else worst.cause
-    hiders: dict[int, float] = {}
+    occluders: dict[int, float] = {}
     for part in parts:
         for instance, share in part.hidden_by:
-            hiders[instance] = hiders.get(instance, 0.0) + share / len(parts)
+            occluders[instance] = occluders.get(instance, 0.0) + share / len(parts)
     return _Joint(
         px,
         _mean([p.camera_m for p in parts]),
@@ -167,7 +167,7 @@ def _averaged(parts: Sequence[_Joint], size: tuple[int, int]) -> _Joint:
         any(p.ambiguous for p in parts),
         worst.occluder_id if state == STATE_HIDDEN and cause == worst.cause else 0,
         "human" if any(p.origin == "human" for p in parts) else "rendered",
-        sorted(hiders.items(), key=lambda pair: (-pair[1], pair[0])),
+        sorted(occluders.items(), key=lambda pair: (-pair[1], pair[0])),
     )
 
 

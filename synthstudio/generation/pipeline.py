@@ -22,6 +22,7 @@ from synthstudio.compose import blend, lens
 from synthstudio.core.errors import SynthStudioError, WorkerError
 from synthstudio.core.images import encode_jpeg, encode_png
 from synthstudio.core.labels import Frame, FrameLabels
+from synthstudio.core.progress import OnProgress
 from synthstudio.core.scene import U8, CutoutLayer, Light, Rendering, Scene, Surface
 from synthstudio.core.spec import PERSON_BASE, FrameSpec, HdriBackdrop, PhotoBackdrop, RoomBackdrop
 from synthstudio.dataset.manifest import FRAMES_PER_SHARD
@@ -238,10 +239,6 @@ class ShardJob:
     def __str__(self) -> str:
         """Name the job in messages."""
         return f"shard {self.shard} (frames {self.frames.start} to {self.frames.stop - 1})"
-
-
-OnProgress = Callable[[int, int, float], None]
-"""Called with frames done, frames in all and frames a second."""
 
 
 def generate(  # noqa: PLR0913 - the options of one command

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from synthstudio.core.progress import OnProgress
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.dataset.manifest import FRAMES_PER_SHARD
-from synthstudio.generation.pipeline import OnProgress, generate
+from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import Settings
 
 SAMPLE_SHARDS = 3  # a worker's, as large as in the run

@@ -280,7 +280,10 @@ def next_recipe(found: Profile, *, frames: int, like: Recipe | None = None) -> d
     wanted["targets"] = _targets(found, wanted)
     if not any(thing["kind"] == "procedural" for thing in wanted.get("things") or ()):
         wanted["things"] = [*(wanted.get("things") or ()), {"kind": "procedural"}]
-    quotas = {"view": _views_asked(found, wanted, like), "family": _families_asked(found, like)}
+    quotas = {
+        "view": _views_requested(found, wanted, like),
+        "family": _families_requested(found, like),
+    }
     wanted["quotas"] = {axis: shares for axis, shares in quotas.items() if shares} or None
     made = dump(parse({k: v for k, v in wanted.items() if v is not None}, "the suggested recipe"))
     first = ("name", "description", "frames", "seed")
@@ -312,18 +315,18 @@ def _targets(found: Profile, wanted: dict[str, Any]) -> dict[str, Any]:
         return {"causes": {"person": [0.05, 0.15]}}
     if by["self"] > max(by["object"], by["person"]):
         return {"causes": {"self": [0.15, 0.3]}}
-    joints = _joints_asked(found, SKELETONS[wanted["skeleton"]].joints)
-    fractions = _fractions_asked(found, most=_MOST_WITH_JOINTS if joints else 1.0)
+    joints = _joints_requested(found, SKELETONS[wanted["skeleton"]].joints)
+    fractions = _fractions_requested(found, most=_MOST_WITH_JOINTS if joints else 1.0)
     return {"occluded_fraction": {"choice": fractions}} | ({"joints": joints} if joints else {})
 
 
-def _fractions_asked(found: Profile, *, most: float) -> dict[str, int]:
+def _fractions_requested(found: Profile, *, most: float) -> dict[str, int]:
     rates = found.rates("fraction")
     rates = {n: rates.get(n, found.rate) for n, middle in _MIDDLES.items() if middle <= most}
     return {str(_MIDDLES[name]): share for name, share in _shares(rates).items()}
 
 
-def _joints_asked(found: Profile, drawable: tuple[str, ...]) -> dict[str, float]:
+def _joints_requested(found: Profile, drawable: tuple[str, ...]) -> dict[str, float]:
     """The pair of joints (left and right) that fails most, of those that others can hide."""
     rates = found.rates("region")
     pairs = {}
@@ -341,7 +344,9 @@ def _joints_asked(found: Profile, drawable: tuple[str, ...]) -> dict[str, float]
     return {worst: round(min(found.own[left], _MOST_OWN) / 2 + _MORE, 2)}
 
 
-def _views_asked(found: Profile, wanted: Mapping[str, Any], like: Recipe | None) -> dict[str, int]:
+def _views_requested(
+    found: Profile, wanted: Mapping[str, Any], like: Recipe | None
+) -> dict[str, int]:
     """Shares of the sides seen; none where the recipe says how people face."""
     if "causes" in wanted["targets"] and "self" in wanted["targets"]["causes"]:
         return {}  # people are turned to hide joints of their own
@@ -350,7 +355,7 @@ def _views_asked(found: Profile, wanted: Mapping[str, Any], like: Recipe | None)
     return _clear(found, "view", [v for v in VIEWS if v in found.counts["view"]])
 
 
-def _families_asked(found: Profile, like: Recipe | None) -> dict[str, int]:
+def _families_requested(found: Profile, like: Recipe | None) -> dict[str, int]:
     """Shares of families of poses that can be drawn anywhere; none where others are set."""
     recipe = Recipe(name="x") if like is None else like
     poses, hold = recipe.people.poses, recipe.people.hold

@@ -323,8 +323,8 @@ def _against_all(
     flat = np.array(entry["keypoints"], np.float64).reshape(joints, 3)
     there = np.array([[np.nan if v is None else v for v in p] for p in full], np.float64) - HALF_PX
     known = flat[:, 2] > 0
-    off = np.where(known[:, None], np.abs(flat[:, :2] - there), 0.0).max(axis=1)
-    if (off > _AGREE_PX).any():
+    error = np.where(known[:, None], np.abs(flat[:, :2] - there), 0.0).max(axis=1)
+    if (error > _AGREE_PX).any():
         flip = flip_of(skeleton.joints)
         other = np.abs(flat[:, :2] - there[flip]).max(axis=1)
         sided = known & (flip != np.arange(joints))
@@ -336,12 +336,12 @@ def _against_all(
                 **at,
             )
         else:
-            j = int(np.argmax(off))
+            j = int(np.argmax(error))
             yield Finding(
                 kind="fields_disagree",
                 where=where,
                 joint=j,
-                what=f"{skeleton.joints[j]} is {off[j]:.1f} px from keypoints_all",
+                what=f"{skeleton.joints[j]} is {error[j]:.1f} px from keypoints_all",
                 **at,
             )
     if isinstance(state, list) and len(state) == joints and all(map(_is_state, state)):

@@ -10,9 +10,7 @@ Letters: P people of a batch, J joints.
 from __future__ import annotations
 
 import hashlib
-import itertools
-import time
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +22,7 @@ from numpy.typing import NDArray
 from synthstudio.core.bins import BODIES, FRACTIONS, VIEWS, body_places, fraction_of
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES, SHARES
+from synthstudio.core.progress import OnProgress, counter
 from synthstudio.core.scene import F64, I32
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.matching import OTHER, camera_places, cause_codes, view_codes
@@ -60,8 +59,6 @@ HIDDEN = SHARES[1:]
 
 KEPT = 8
 """How many people are remembered for a bin, so that its neighbours need not show the same."""
-OnProgress = Callable[[int, int, float], None]
-"""Called with people done, people in all and people a second."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -295,12 +292,11 @@ def _summed(counts: I64, axes: tuple[str, ...]) -> I64:
 
 def coverage(dataset: Dataset, *, on_progress: OnProgress | None = None) -> Coverage:
     found = Coverage(get_skeleton(dataset.identity.skeleton))
-    beside, done, people, started = _Frames(dataset), 0, dataset.people, time.monotonic()
+    beside, done, report = _Frames(dataset), 0, counter(on_progress, dataset.people)
     for batch in dataset.iter_batches("instances", PERSON_COLUMNS):
         found.add(batch, *beside.of(batch["frame_index"].to_numpy()))
         done += batch.num_rows
-        if on_progress is not None:
-            on_progress(done, people, done / max(1e-6, time.monotonic() - started))
+        report(done)
     found.frames = dataset.frames
     return found
 
@@ -380,29 +376,6 @@ def _nulls(column: pa.Array) -> NDArray[np.bool_]:
 def _reals(column: pa.Array) -> F64:
     values: F64 = pc.fill_null(column, 0).to_numpy(zero_copy_only=False).astype(np.float64)
     return values
-
-
-def thin_pairs(
-    found: Coverage, pair: tuple[str, str], *, at_least: float | None = None
-) -> list[tuple[str, str, int]]:
-    """Return the bins of two axes with fewer than `at_least`, thinnest first, with their counts.
-
-    People are counted, or joints where one axis is joint or cause. By default a bin is thin
-    with less than half of an even share of what is there. Bins that nothing can be in
-    (unknown, unlabelled) do not count.
-    """
-    joints = {"joint", "cause"} & set(pair)
-    counts = found.of_joints(*pair) if joints else found.of_people(*pair)
-    rows, columns = (known_places(found, axis) for axis in pair)
-    here = counts[np.ix_(rows, columns)]
-    least = thin_below(here, at_least)
-    names = [found.labels[axis] for axis in pair]
-    bins = [
-        (names[0][i], names[1][j], int(here[a, b]))
-        for (a, i), (b, j) in itertools.product(enumerate(rows), enumerate(columns))
-        if here[a, b] < least
-    ]
-    return sorted(bins, key=lambda each: each[2])
 
 
 def known_places(found: Coverage, axis: str) -> list[int]:

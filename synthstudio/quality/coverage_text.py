@@ -8,11 +8,11 @@ import numpy as np
 
 from synthstudio.core.bins import HEIGHTS
 from synthstudio.core.labels import SHARES
-from synthstudio.quality.coverage import I64, UNKNOWN, Coverage, thin_below, thin_pairs
+from synthstudio.quality.coverage import I64, UNKNOWN, Coverage, thin_below
+from synthstudio.quality.gaps import PAIRS, Gap, gaps, thin_pairs
 
-PAIRS = (("joint", "cause"), ("cause", "fraction"), ("family", "view"))
-"""The pairs of axes whose thin bins are listed."""
-LISTED = 10
+LISTED = 8
+"""So many gaps are listed."""
 _CAUSES = dict(
     zip(SHARES, ("seen", "by itself", "by a person", "by a thing", "outside"), strict=True)
 )
@@ -25,7 +25,7 @@ _VIEWS = {
 
 
 def text(found: Coverage, *, at_least: float | None = None) -> str:
-    """Return the counts that show what is thin: marginals, three pairs of axes, thin bins."""
+    """The counts that show what is thin: marginals, pairs of axes; last the gaps that matter."""
     rule = (
         f"fewer than {at_least:g}"
         if at_least is not None
@@ -43,8 +43,7 @@ def text(found: Coverage, *, at_least: float | None = None) -> str:
         "",
         *_causes(found, at_least),
     ]
-    for pair in PAIRS:
-        lines += ["", *_thinnest(found, pair, at_least)]
+    lines += ["", *_gaps(found, at_least)]
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -131,23 +130,40 @@ def _cell(count: int, width: int, least: float) -> str:
     return f"{count or '.':>{width - 1}}" + ("*" if 0 < count < least else " ")
 
 
-def _thinnest(found: Coverage, pair: tuple[str, str], at_least: float | None) -> list[str]:
-    thin = thin_pairs(found, pair, at_least=at_least)
-    title = f"{pair[0]} x {pair[1]}"
+def _gaps(found: Coverage, at_least: float | None) -> list[str]:
+    """The worst gaps, a line each, and what the other thin bins are."""
+    thin = sum(len(thin_pairs(found, pair, at_least=at_least)) for pair in PAIRS)
     if not thin:
-        return [f"{title}: nothing is thin"]
-    empty = sum(count == 0 for *_, count in thin)
-    named = [f"{_CAUSES.get(a, a)} {_CAUSES.get(b, b)} {count}" for a, b, count in thin[:LISTED]]
-    more = f", and {len(thin) - LISTED} more" if len(thin) > LISTED else ""
-    return [f"{title}: {len(thin)} thin bins, {empty} of them empty:", *_wrapped(named, more)]
+        return ["nothing is thin"]
+    worst = gaps(found, at_least=at_least)
+    if not worst:
+        return [
+            f"{thin} thin bins of pairs, none beyond what chance explains in a set of this size:",
+            "more frames fill them",
+        ]
+    listed = [(_gap_name(gap), gap) for gap in worst[:LISTED]]
+    width = max(len(name) for name, _ in listed)
+    lines = [
+        f"  {name:<{width}}  {gap.count:,}, {_expected(gap)} {gap.expected:,.0f}"
+        for name, gap in listed
+    ]
+    more = len(worst) - len(listed)
+    return [
+        "what is lacking most (--write FILE makes a recipe for it):",
+        *lines,
+        *([f"  and {more} more in --json"] if more else []),
+        f"{thin} thin bins of pairs: the others follow from these or are chance",
+    ]
 
 
-def _wrapped(parts: Sequence[str], end: str, width: int = 92) -> list[str]:
-    lines: list[str] = []
-    line = " "
-    for k, part in enumerate(parts):
-        piece = f" {part}{',' if k < len(parts) - 1 else end}"
-        if len(line) + len(piece) > width:
-            lines, line = [*lines, line], " "
-        line += piece
-    return [*lines, line]
+def _expected(gap: Gap) -> str:
+    return "an even share is" if len(gap.axes) == 1 else "expected from either alone"
+
+
+def _gap_name(gap: Gap) -> str:
+    unit = "joints" if {"joint", "cause"} & set(gap.axes) else "people"
+    named = [
+        f"occluded {name}" if axis == "fraction" else _CAUSES.get(name, name)
+        for axis, name in zip(gap.axes, gap.names, strict=True)
+    ]
+    return f"{unit}: {', '.join(named)}"

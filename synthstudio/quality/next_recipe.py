@@ -72,8 +72,8 @@ def next_recipe(
         "family": _lacking(found, "family", _families(own, families), at_least),
         "body": _bodies(own, wanted, found, at_least),
     }
-    asked = {**(wanted["quotas"] or {}), **{axis: q for axis, q in quotas.items() if q}}
-    wanted["quotas"] = asked or None
+    requested = {**(wanted["quotas"] or {}), **{axis: q for axis, q in quotas.items() if q}}
+    wanted["quotas"] = requested or None
     if own.clip is None and own.cutouts is None:  # what has them can ask for nothing
         wanted["targets"] |= _targets(own, wanted, found, at_least)
     return _finished(wanted, ("name", "description", "frames", "seed"))
@@ -171,10 +171,12 @@ def _families(own: Recipe, families: Iterable[str]) -> list[str]:
     poses = own.people.poses
     if poses.names is not None or own.people.hold.share > 0 or own.people.hold.lean > 0:
         return []  # single poses are wanted, or others than are drawn: families say too little
-    asked = poses.families if own.quotas is None else own.quotas.family or poses.families
+    requested = poses.families if own.quotas is None else own.quotas.family or poses.families
     held = set(own.holdout.poses)
     return sorted(
-        name for name in families if name not in held and (asked is None or asked.get(name, 0) > 0)
+        name
+        for name in families
+        if name not in held and (requested is None or requested.get(name, 0) > 0)
     )
 
 
@@ -251,8 +253,8 @@ def _cause_targets(own: Recipe, found: Coverage, at_least: float | None) -> dict
     """Return that people hide joints, where they seldom do; in every frame there must be two."""
     counts = found.of_joints("cause")
     by_people, by_things = (counts[SHARES.index(cause)] for cause in ("person", "object"))
-    asked = own.targets.crowd_index is not None or "person" in own.targets.causes
-    if support(own.people.count)[0] < 2 or asked:
+    requested = own.targets.crowd_index is not None or "person" in own.targets.causes
+    if support(own.people.count)[0] < 2 or requested:
         return {}
     if by_people >= thin_below(np.array([by_people, by_things]), at_least):
         return {}

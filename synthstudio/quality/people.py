@@ -107,11 +107,11 @@ def _far(s: Subject) -> Iterator[Finding]:
             continue
         x, y, w, h = box
         room = share * math.hypot(w, h) + 4
-        asked = s.labelled
+        checked = s.labelled
         if box is s.box and s.amodal_box is not None:
-            asked = s.state == 2  # a hidden joint may lie far from what is seen
+            checked = s.state == 2  # a hidden joint may lie far from what is seen
         out = np.maximum((x, y) - s.px, s.px - (x + w, y + h)).max(axis=1)
-        for j in np.flatnonzero(asked & (out > room))[:1]:
+        for j in np.flatnonzero(checked & (out > room))[:1]:
             yield _found(s, "joint_far", f"{out[j]:.0f} px outside its box", j)
             return
 
@@ -181,9 +181,9 @@ def _limb_2d(s: Subject) -> Iterator[Finding]:
     if wrong.any():
         k = int(np.argmax(np.where(wrong, says, 0.0)))
         names = s.skeleton.joints
-        told = f"{names[limbs.a[k]]} to {names[limbs.b[k]]} is {length[k]:.0f} px"
+        sentence = f"{names[limbs.a[k]]} to {names[limbs.b[k]]} is {length[k]:.0f} px"
         limit = f"at most {most[k] * limbs.share[k]:.0f} by the rest of the body"
-        yield _found(s, "limb_length", f"{told}, {limit}", limbs.b[k])
+        yield _found(s, "limb_length", f"{sentence}, {limit}", limbs.b[k])
 
 
 def _limb_3d(s: Subject) -> Iterator[Finding]:
@@ -199,9 +199,9 @@ def _limb_3d(s: Subject) -> Iterator[Finding]:
     if wrong.any():
         k = int(np.argmax(wrong))
         names = s.skeleton.joints
-        told = f"{names[limbs.a[k]]} to {names[limbs.b[k]]} is {length[k]:.2f} m"
+        sentence = f"{names[limbs.a[k]]} to {names[limbs.b[k]]} is {length[k]:.2f} m"
         yield _found(
-            s, "limb_length", f"{told}, its twin {length[limbs.twin[k]]:.2f} m", limbs.b[k]
+            s, "limb_length", f"{sentence}, its twin {length[limbs.twin[k]]:.2f} m", limbs.b[k]
         )
 
 
@@ -211,16 +211,16 @@ def _projected(s: Subject) -> Iterator[Finding]:
     z = s.camera_m[:, 2]
     with np.errstate(divide="ignore", invalid="ignore"):
         px = (s.camera_m @ s.K.T)[:, :2] / z[:, None]
-    off = np.where(s.labelled & (z >= NEAR_M), np.abs(px - s.px).max(axis=1), 0.0)
-    j = int(np.nanargmax(off)) if np.isfinite(off).any() else 0
-    if not off[j] <= _PROJECTION_PX:
+    error = np.where(s.labelled & (z >= NEAR_M), np.abs(px - s.px).max(axis=1), 0.0)
+    j = int(np.nanargmax(error)) if np.isfinite(error).any() else 0
+    if not error[j] <= _PROJECTION_PX:
         flip = flip_of(s.skeleton.joints)
         mirrored = np.where(s.labelled[:, None], px[flip] - s.px, 0.0)
         sides = flip != np.arange(len(flip))
         if sides.any() and np.nanmax(np.abs(mirrored[sides])) <= _PROJECTION_PX:
             yield _found(s, "swapped", "left joints are where the right ones are in 3D")
             return
-        yield _found(s, "projection", f"{off[j]:.1f} px from its 3D joint", j)
+        yield _found(s, "projection", f"{error[j]:.1f} px from its 3D joint", j)
 
 
 def _swapped_3d(s: Subject) -> Iterator[Finding]:

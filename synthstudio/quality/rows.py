@@ -55,7 +55,9 @@ def check_frame(
             continue
         found += check_person(subject)
         found += _joints(subject, row)
-        found += _hiders(subject, row, known, whole="spec" in frame and frame["spec"] is not None)
+        found += _check_occluders(
+            subject, row, known, whole="spec" in frame and frame["spec"] is not None
+        )
         found += _camera(subject, frame, row)
         for mask, problems in _masks(subject, row, imported=frame["spec"] is None):
             found += problems
@@ -95,8 +97,8 @@ def _joints(s: Subject, row: Mapping[str, Any]) -> Iterator[Finding]:
     """Shares, states and causes; where a person decided, only what can be told from outside."""
     shares = np.array(row["shares"], np.float64).reshape(-1, len(SHARES))
     known = np.isfinite(shares).all(axis=1)
-    off = known & ((np.abs(shares.sum(axis=1) - 1) > _SUM) | (shares < -_SLACK).any(axis=1))
-    for j in np.flatnonzero(off):
+    error = known & ((np.abs(shares.sum(axis=1) - 1) > _SUM) | (shares < -_SLACK).any(axis=1))
+    for j in np.flatnonzero(error):
         yield _at(s, "shares", f"{np.round(shares[j], 3).tolist()}", j)
     bad = ~np.isin(s.state, (0, 1, 2, NO_STATE))
     for j in np.flatnonzero(bad):
@@ -133,8 +135,8 @@ def _causes(
                 yield _at(s, "cause", f"{cause} is not the largest share", j)
 
 
-def _hiders(s: Subject, row: Mapping[str, Any], known: set[int], *, whole: bool) -> Any:
-    """Who hides what: every hider is in the frame, and their shares make up the joint's."""
+def _check_occluders(s: Subject, row: Mapping[str, Any], known: set[int], *, whole: bool) -> Any:
+    """Who hides what: every occluder is in the frame, and their shares make up the joint's."""
     sums = np.zeros((len(s.state), 3))
     pairs = zip(row["hidden_joint"], row["hidden_instance"], row["hidden_share"], strict=True)
     for j, instance, share in pairs:
@@ -147,10 +149,10 @@ def _hiders(s: Subject, row: Mapping[str, Any], known: set[int], *, whole: bool)
         kind = 0 if instance == s.person else 1 if instance < THING_BASE else 2
         sums[j, kind] += share
     shares = np.array(row["shares"], np.float64).reshape(-1, len(SHARES))[:, 2:4]
-    off = np.abs(sums[:, 1:] - shares).max(axis=1)
+    error = np.abs(sums[:, 1:] - shares).max(axis=1)
     rendered = np.array([origin == "rendered" for origin in row["origin"]])
-    for j in np.flatnonzero(rendered & (off > 1e-5)):
-        yield _at(s, "hidden_by", f"its hiders' shares are {off[j]:.3f} off", j)
+    for j in np.flatnonzero(rendered & (error > 1e-5)):
+        yield _at(s, "hidden_by", f"its occluders' shares are {error[j]:.3f} off", j)
         return
 
 
@@ -160,10 +162,10 @@ def _camera(s: Subject, frame: Mapping[str, Any], row: Mapping[str, Any]) -> Ite
         return
     to_camera = np.array(matrix, np.float64).reshape(4, 4)
     there = np.array(world, np.float64).reshape(-1, 3) @ to_camera[:3, :3].T + to_camera[:3, 3]
-    off = np.abs(there - s.camera_m).max(axis=1)
-    j = int(np.argmax(np.nan_to_num(off)))
-    if off[j] > 1e-4:
-        yield _at(s, "projection", f"world and camera places are {off[j]:.3f} m apart", j)
+    error = np.abs(there - s.camera_m).max(axis=1)
+    j = int(np.argmax(np.nan_to_num(error)))
+    if error[j] > 1e-4:
+        yield _at(s, "projection", f"world and camera places are {error[j]:.3f} m apart", j)
 
 
 def _masks(

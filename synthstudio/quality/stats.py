@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -16,6 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from synthstudio.core.labels import CAUSES
+from synthstudio.core.progress import OnProgress, counter
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import THING_BASE
 from synthstudio.dataset.derive import aligned
@@ -26,8 +26,6 @@ from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Sample
 from synthstudio.quality import targets
 
 I64 = NDArray[np.int64]
-OnProgress = Callable[[int, int, float], None]
-"""Called with how many are done, how many there are, and how many a second."""
 
 FRAME_COLUMNS = (
     "index",
@@ -77,13 +75,12 @@ _STATE_CODES = (2, 1, 0, 3)
 def dataset_stats(dataset: Dataset, *, on_progress: OnProgress | None = None) -> dict[str, Any]:
     """Return the counts of `stats`, reading only the columns they need."""
     tally = _Tally(get_skeleton(dataset.identity.skeleton))
-    done, frames, started = 0, dataset.frames, time.monotonic()
+    done, report = 0, counter(on_progress, dataset.frames)
     for chunk in aligned(dataset, frame_columns=FRAME_COLUMNS, person_columns=PERSON_COLUMNS):
         index, owners = chunk.frames["index"].to_numpy(), chunk.people["frame_index"].to_numpy()
         tally.add(chunk.frames, chunk.people, np.searchsorted(index, owners))
         done += len(index)
-        if on_progress is not None:
-            on_progress(done, frames, done / max(1e-6, time.monotonic() - started))
+        report(done)
     return tally.result()
 
 
@@ -325,14 +322,20 @@ def _percent(part: int, whole: int) -> str:
     return f"{part / max(1, whole):.1%}"
 
 
-def diff(a: Dataset, b: Dataset) -> dict[str, Any]:
+def diff(
+    a: Dataset,
+    b: Dataset,
+    *,
+    on_step: Callable[[str], OnProgress] = lambda title: lambda done, total, per_second: None,
+) -> dict[str, Any]:
     """Return what differs, as JSON can hold it; every pair is [a, b].
 
     `made`: a line for each field of dataset.json; `counts`; `distances`: the total variation
     distance (0 the same, 1 nothing in common) of each distribution; `joints`: the rate of each
     cause of each joint that both skeletons have; `names`: counts of what is named, by kind.
     """
-    had, has = dataset_stats(a), dataset_stats(b)
+    had = dataset_stats(a, on_progress=on_step("counting the first"))
+    has = dataset_stats(b, on_progress=on_step("counting the second"))
     longer = a.identity.frames > b.identity.frames
     wants = dataclasses.replace(b.identity, frames=a.identity.frames) if longer else b.identity
     return {

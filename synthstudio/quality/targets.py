@@ -74,33 +74,36 @@ class TargetTally:
     def add(self, frames: pa.Table, people: pa.Table, own: I64) -> None:
         """Count F frames and their P people; `own` (P,): place of each person's frame."""
         counted = np.isin(frames["variant"].to_pylist(), ASKED)
-        asked, achieved = (
+        requested, achieved = (
             as_numbers(frames[name].combine_chunks())[counted]
             for name in ("crowd_ask", "crowd_index")
         )
-        known = ~(np.isnan(asked) | np.isnan(achieved))
-        asked, achieved = asked[known], achieved[known]
-        off = np.abs(asked - achieved)
-        for k, values in enumerate((np.ones(len(off)), asked, achieved, off)):
+        known = ~(np.isnan(requested) | np.isnan(achieved))
+        requested, achieved = requested[known], achieved[known]
+        error = np.abs(requested - achieved)
+        for k, values in enumerate((np.ones(len(error)), requested, achieved, error)):
             self._crowd[k] = add_in_order(self._crowd[k], values)
-        self._crowd[4] = max(self._crowd[4], off.max(initial=0.0))
-        of_asked = people["ask_met"].is_valid().to_numpy() & counted[own]
-        for row in people.select(_COLUMNS).filter(pa.array(of_asked)).to_pylist():
+        self._crowd[4] = max(self._crowd[4], error.max(initial=0.0))
+        of_requested = people["ask_met"].is_valid().to_numpy() & counted[own]
+        for row in people.select(_COLUMNS).filter(pa.array(of_requested)).to_pylist():
             self._add_person(row)
 
     def _add_person(self, row: Mapping[str, Any]) -> None:
         self._people += 1
-        asked: dict[str, Any] = {}
+        requested: dict[str, Any] = {}
         achieved: dict[str, Any] = {}
         if row["ask_fraction"] is not None:
-            asked[_FRACTION], achieved[_FRACTION] = row["ask_fraction"], row["occluded_fraction"]
+            requested[_FRACTION], achieved[_FRACTION] = (
+                row["ask_fraction"],
+                row["occluded_fraction"],
+            )
             self._add_fraction(row["ask_fraction"], row["occluded_fraction"])
         groups = [(g, "hidden") for g in row["ask_hidden"]] + [
             (g, "shown") for g in row["ask_shown"]
         ]
         for group, want in groups:
             is_hidden = self._hidden(group, row["state"])
-            asked.setdefault(want, []).append(group)
+            requested.setdefault(want, []).append(group)
             achieved.setdefault("hidden" if is_hidden else "shown", []).append(group)
             self._joints.setdefault(group, Counter()).update(
                 {want: 1, f"{want}_met": (want == "hidden") == is_hidden, "was_hidden": is_hidden}
@@ -108,7 +111,7 @@ class TargetTally:
         for cause, share in zip(SHARES, row["ask_causes"] or (), strict=False):
             if not math.isnan(share):
                 got = row["cause"].count(cause) / len(row["cause"])
-                asked.setdefault("causes", {})[cause] = share
+                requested.setdefault("causes", {})[cause] = share
                 achieved.setdefault("causes", {})[cause] = got
                 self._causes[cause] += (1, share, got)
         if not row["ask_met"]:
@@ -118,17 +121,17 @@ class TargetTally:
                     {
                         "frame": row["frame_index"],
                         "person": row["instance"],
-                        "asked": asked,
+                        "asked": requested,
                         "achieved": achieved,
                     }
                 )
 
-    def _add_fraction(self, asked: float, achieved: float) -> None:
-        off = abs(asked - achieved)
-        for line, value in zip(self._fractions, (asked, achieved), strict=True):
+    def _add_fraction(self, requested: float, achieved: float) -> None:
+        error = abs(requested - achieved)
+        for line, value in zip(self._fractions, (requested, achieved), strict=True):
             line[round(value * _STEPS)] += 1
-        self._errors[round(off * _STEPS)] += 1
-        self._worst = max(self._worst, off)
+        self._errors[round(error * _STEPS)] += 1
+        self._worst = max(self._worst, error)
 
     def _hidden(self, group: str, state: Sequence[int]) -> bool:
         names = group.split("+")
@@ -144,8 +147,8 @@ class TargetTally:
             _FRACTION: self._fraction_result(),
             "joints": {name: _joint_result(self._joints[name]) for name in sorted(self._joints)},
             "causes": {
-                cause: {"people": int(n), "asked": asked / n, "achieved": achieved / n}
-                for cause, (n, asked, achieved) in self._causes.items()
+                cause: {"people": int(n), "asked": requested / n, "achieved": achieved / n}
+                for cause, (n, requested, achieved) in self._causes.items()
                 if n
             },
             "crowd_index": {
@@ -182,7 +185,7 @@ def add_in_order(total: float, values: NDArray[np.float64]) -> float:
     return float(np.cumsum(np.concatenate([[total], values]))[-1])
 
 
-def ks_distance(asked: I64, achieved: I64) -> float:
+def ks_distance(requested: I64, achieved: I64) -> float:
     """Return the Kolmogorov-Smirnov distance of two histograms over 0..1 with as many counts.
 
     The greatest difference between the shares of people up to any value. Where one value is
@@ -190,9 +193,9 @@ def ks_distance(asked: I64, achieved: I64) -> float:
     although both are what was asked, so asked and achieved values within `ATOM_WIDTH` of an
     atom first move onto it, to the nearest if there are several.
     """
-    n = int(asked.sum())
-    atoms = np.flatnonzero(asked >= max(3.0, ATOM_SHARE * n))
-    a, b = _on_atoms(asked, atoms), _on_atoms(achieved, atoms)
+    n = int(requested.sum())
+    atoms = np.flatnonzero(requested >= max(3.0, ATOM_SHARE * n))
+    a, b = _on_atoms(requested, atoms), _on_atoms(achieved, atoms)
     return float(np.abs(np.cumsum(a) - np.cumsum(b)).max() / n)
 
 
@@ -236,7 +239,7 @@ def unmet(found: Mapping[str, Any], targets: Mapping[str, Any] | None) -> list[s
     if targets is None:
         return []
     t, got = float(targets["tolerance"]), found["targets"]
-    lines = _nobody_asked(got, targets) + _unmet_fraction(got[_FRACTION], t)
+    lines = _nothing_requested(got, targets) + _unmet_fraction(got[_FRACTION], t)
     for kind in ("joints", "causes"):
         for name, row in got[kind].items():
             goal = max(_GOALS[kind] * t, 1 / row["people"])
@@ -274,7 +277,7 @@ def _unmet_fraction(got: Mapping[str, Any], t: float) -> list[str]:
     return out
 
 
-def _nobody_asked(got: Mapping[str, Any], targets: Mapping[str, Any]) -> list[str]:
+def _nothing_requested(got: Mapping[str, Any], targets: Mapping[str, Any]) -> list[str]:
     """Return a sentence for each target that no stored person or frame was asked for."""
     empty = {
         _FRACTION: targets.get(_FRACTION) is not None and not got[_FRACTION]["people"],

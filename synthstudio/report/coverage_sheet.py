@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from synthstudio.core.bins import BODIES, FRACTIONS, VIEWS
 from synthstudio.core.images import decode_rgb
 from synthstudio.core.labels import CAUSES, F64, U8, PersonLabel
+from synthstudio.core.progress import OnProgress, counter
 from synthstudio.dataset.reader import Dataset
 from synthstudio.quality.coverage import (
     HIDDEN,
@@ -22,7 +22,6 @@ from synthstudio.quality.coverage import (
     Bins,
     Coverage,
     Example,
-    OnProgress,
 )
 from synthstudio.report.draw import PAPER, TEXT, draw_labels, legend_strip
 from synthstudio.report.drawable import drawable
@@ -82,11 +81,10 @@ def sheet(dataset: Dataset, found: Coverage, *, on_progress: OnProgress | None =
         {cell.example for block in blocks for row in block.cells for cell in row if cell.example},
         key=lambda e: (e.frame, e.instance, e.joint),
     )
-    pictures, started = {}, time.monotonic()
+    pictures, report = {}, counter(on_progress, len(examples))
     for k, (example, picture) in enumerate(_pictures(dataset, examples)):
         pictures[example] = picture
-        if on_progress is not None:
-            on_progress(k + 1, len(examples), (k + 1) / max(1e-6, time.monotonic() - started))
+        report(k + 1)
     return _page(found, blocks, pictures)
 
 

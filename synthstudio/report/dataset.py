@@ -17,7 +17,8 @@ from synthstudio.core.labels import CAUSES, U8
 from synthstudio.core.skeleton import COLOURS
 from synthstudio.dataset.reader import Dataset
 from synthstudio.quality import targets as goals
-from synthstudio.quality.coverage import UNKNOWN, Coverage, Example, thin_pairs
+from synthstudio.quality.coverage import UNKNOWN, Coverage, Example
+from synthstudio.quality.gaps import thin_pairs
 from synthstudio.report import plots
 from synthstudio.report.draw import draw_labels, person_colour
 from synthstudio.report.drawable import drawable

@@ -49,11 +49,11 @@ def main() -> None:
 
 def _choose_dataset(ctx: Context) -> None:
     sets = ctx.sets
-    asked = st.query_params.get("set")
-    if asked != st.session_state.get("set_asked"):
-        st.session_state["set_asked"] = asked
-        if asked in sets:
-            st.session_state["set"] = asked
+    requested = st.query_params.get("set")
+    if requested != st.session_state.get("set_asked"):
+        st.session_state["set_asked"] = requested
+        if requested in sets:
+            st.session_state["set"] = requested
     if st.session_state.get("set") not in sets:
         st.session_state.pop("set", None)
     if sets:

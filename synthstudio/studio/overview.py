@@ -149,14 +149,16 @@ def checks_summary(ran: Mapping[Kind, CheckRun], *, frames: int) -> str:
             f"Validation and audit have not been run yet: {COMMAND} runs both, and whom they "
             "doubt then comes first here."
         )
-    told = [_said(title, ran[kind], frames) for kind, title in _CHECKS if kind in ran]
+    sentences = [
+        _check_sentence(title, ran[kind], frames) for kind, title in _CHECKS if kind in ran
+    ]
     lacking = [title.lower() for kind, title in _CHECKS if kind not in ran]
     if lacking:
-        told.append(f"{lacking[0].capitalize()} has not been run yet: {COMMAND} runs it.")
-    return " ".join(told)
+        sentences.append(f"{lacking[0].capitalize()} has not been run yet: {COMMAND} runs it.")
+    return " ".join(sentences)
 
 
-def _said(title: str, run: CheckRun, frames: int) -> str:
+def _check_sentence(title: str, run: CheckRun, frames: int) -> str:
     people = {0: "nobody", 1: "1 person"}.get(run.people, f"{run.people:,} people")
     some = "all frames" if run.frames is None else f"the first {run.frames:,} of {frames:,} frames"
     return f"{title} of {some} doubts {people} ({run.at:%d %b %Y %H:%M} UTC)."
@@ -293,13 +295,13 @@ def health_checks(state: Path) -> HealthChecks:
 def _read(folder: Path, dataset: Path) -> Health:
     found = read_result(folder / process.OUT_NAME)
     if found is None:
-        said = process.tail(folder / process.ERR_NAME, lines=4)
-        if not said:  # the server ended while it was checked: begin again when asked
+        output = process.tail(folder / process.ERR_NAME, lines=4)
+        if not output:  # the server ended while it was checked: begin again when asked
             (folder / process.OUT_NAME).unlink(missing_ok=True)
             return Health(state="unknown")
         # Where the set lies on this machine is nobody's business but the log's beside it.
-        said = said.removeprefix("error: ").replace(f"{dataset.parent}/", "")
-        return Health(state="failed", message=said)
+        output = output.removeprefix("error: ").replace(f"{dataset.parent}/", "")
+        return Health(state="failed", message=output)
     try:
         return _health(found)
     except (KeyError, TypeError, ValueError):

@@ -239,8 +239,8 @@ def _side_by_side(chosen: OpenSet, found: Disagreement) -> None:
     ):
         with column:
             gone = " · deleted" if state.deleted else ""
-            said = f"{plain(state.who or 'nobody')} · {state.status}{gone}"
-            st.markdown(f"**{letter}** · {said}")
+            title = f"{plain(state.who or 'nobody')} · {state.status}{gone}"
+            st.markdown(f"**{letter}** · {title}")
             try:
                 picture = pictures.crop(
                     chosen.source,

@@ -143,8 +143,8 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
     )
 
     def option(name: str, default: Any, text: str, **more: Any) -> None:
-        said = env.get(PREFIX + name.upper(), default)
-        parser.add_argument(f"--{name}", default=said, help=text, **more)
+        value = env.get(PREFIX + name.upper(), default)
+        parser.add_argument(f"--{name}", default=value, help=text, **more)
 
     parser.add_argument("datasets", nargs="*", help="Folders of data sets.")
     option("db", None, "Database URL or SQLite file; default: review.db in the state folder.")

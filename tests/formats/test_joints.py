@@ -33,7 +33,7 @@ def test_every_joint_of_every_target_has_a_rule(name, sample) -> None:
     checked.check_person(new, frame, len(target.joints))
     for j, joint in enumerate(target.joints):
         rule = table[joint]
-        assert rule.off or rule.kind == "same"
+        assert rule.deviation or rule.kind == "same"
         parts = [COCO23.joints.index(p) for p in rule.parts]
         if rule.kind == "missing":
             assert new["state"][j] == 255

@@ -153,5 +153,5 @@ def test_rules_name_every_joint() -> None:
     table = rules(get_skeleton("coco23"), get_skeleton("mpii16"))
     assert table["left_wrist"].kind == "same"
     assert table["pelvis"].kind == "approximation"
-    assert table["pelvis"].off
+    assert table["pelvis"].deviation
     assert table["head_top"].kind == "missing"

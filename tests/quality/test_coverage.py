@@ -37,9 +37,9 @@ from synthstudio.quality.coverage import (
     PERSON_COLUMNS,
     Coverage,
     coverage,
-    thin_pairs,
 )
 from synthstudio.quality.coverage_text import text
+from synthstudio.quality.gaps import gaps, thin_pairs
 from synthstudio.quality.next_recipe import as_yaml, next_recipe
 from synthstudio.recipe.schema.load import load, parse
 from synthstudio.report import coverage_sheet
@@ -191,6 +191,49 @@ def test_thin_bins_are_those_below_half_of_an_even_share(found: Coverage) -> Non
     assert len(thin_pairs(found, ("joint", "cause"), at_least=10**6)) == 17 * 5
     across = found.of_joints("cause", "joint")
     assert np.array_equal(across, found.of_joints("joint", "cause").T)
+
+
+def filled(counts: dict[tuple[str, str], int]) -> Coverage:
+    """Counts of people by family and view alone: everybody's joints are all seen."""
+    found = Coverage(COCO17)
+    found.families = sorted({family for family, _ in counts})
+    found._counts = np.zeros((len(found.families), *found._shape), np.int32)
+    for (family, view), n in counts.items():
+        place = found.families.index(family)
+        for body in range(len(BODIES)):
+            people = n // len(BODIES) + (body < n % len(BODIES))
+            found._counts[place, :, 0, body % len(FRACTIONS), VIEWS.index(view), body] += people
+    return found
+
+
+def test_a_gap_is_what_chance_does_not_explain() -> None:
+    even = {(f, v): 90 for f in ("sit", "walk", "lie") for v in VIEWS}
+    assert [g for g in gaps(filled(even)) if g.axes in (("family",), ("view",))] == []
+    assert [g for g in gaps(filled(even)) if g.axes == ("family", "view")] == []
+    # In few people bins are empty by luck: that is no gap.
+    few = {(f, v): (k + len(f)) % 3 for f in ("sit", "walk", "lie") for k, v in enumerate(VIEWS)}
+    assert thin_pairs(filled(few), ("family", "view"))
+    assert [g for g in gaps(filled(few)) if g.axes[0] != "cause"] == []
+    # Nobody who lies is seen from behind; whoever is seen from the left is rare everywhere.
+    holes = {**even, ("lie", "back"): 0, **{(f, "left"): 2 for f in ("sit", "walk", "lie")}}
+    found = [g for g in gaps(filled(holes)) if "cause" not in g.axes and g.axes != ("body",)]
+    assert [(g.axes, g.names) for g in found if "fraction" not in g.axes] == [
+        (("view",), ("left",)),
+        (("family", "view"), ("lie", "back")),
+    ]
+    left, lie = (g for g in found if "fraction" not in g.axes)
+    assert left.count == 6 and left.expected == pytest.approx((3 * 8 * 90 - 90 - 3 * 88) / 8)
+    people = 3 * 8 * 90 - 90 - 3 * 88
+    assert lie.expected == pytest.approx((6 * 90 + 2) * 180 / people)
+
+
+def test_the_text_names_the_gaps_that_matter(found: Coverage) -> None:
+    holes = {(f, v): 90 * (v != "left") for f in ("sit", "walk", "lie") for v in VIEWS}
+    lines = text(filled(holes)).splitlines()
+    start = next(k for k, line in enumerate(lines) if line.startswith("what is lacking most"))
+    assert len(lines) - start <= 11
+    assert any(" ".join(line.split()) == "people: left 0, an even share is 236" for line in lines)
+    assert "none beyond what chance explains" in text(found)  # 24 people
 
 
 def test_the_text_fits_a_terminal_and_marks_what_is_thin(found: Coverage) -> None:

@@ -168,7 +168,7 @@ def _person(index: int, instance: int, rng: Generator, photos: bool) -> Row:
     low, high = np.maximum(low, 0), np.minimum(high, (WIDTH, HEIGHT))
     seen = [*low.tolist(), *np.maximum(high - low, 0).tolist()]
     area = int(0.4 * seen[2] * seen[3])
-    hiders = [(j, s[3]) for j, s in enumerate(shares) if s[3]]
+    occluders = [(j, s[3]) for j, s in enumerate(shares) if s[3]]
     row: Row = {
         "frame_index": index,
         "instance": instance,
@@ -185,9 +185,9 @@ def _person(index: int, instance: int, rng: Generator, photos: bool) -> Row:
         "ambiguous": [0.2 <= s[0] < 0.5 for s in shares],
         "occluder_id": [1002 if c == "object" else 0 for c in cause],
         "origin": ["rendered"] * len(JOINTS),
-        "hidden_joint": [j for j, _ in hiders],
-        "hidden_instance": [1002 for _ in hiders],
-        "hidden_share": [s for _, s in hiders],
+        "hidden_joint": [j for j, _ in occluders],
+        "hidden_instance": [1002 for _ in occluders],
+        "hidden_share": [s for _, s in occluders],
         "mask_size": [HEIGHT, WIDTH],
         "modal_counts": None,
         "amodal_counts": None,

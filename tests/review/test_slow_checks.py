@@ -28,7 +28,7 @@ from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import dataset_key, default_url, open_store
 from synthstudio.studio.overview import checks_summary
 
-HIDERS = ("hidden_joint", "hidden_instance", "hidden_share")
+HIDDEN_BY = ("hidden_joint", "hidden_instance", "hidden_share")
 WRIST = JOINTS.index("left_wrist")
 RECIPE = {
     "name": "tiny",
@@ -65,7 +65,7 @@ def damaged(dataset: Dataset, folder: Path, frame: int, place: int, change) -> D
     rows = pq.read_table(path)
     listed = rows.to_pylist()
     change([row for row in listed if row["frame_index"] == frame][place])
-    for name in ("joints_px", "state", "cause", "shares", "occluder_id", *HIDERS):
+    for name in ("joints_px", "state", "cause", "shares", "occluder_id", *HIDDEN_BY):
         rows = replaced(rows, name, [row[name] for row in listed])
     pq.write_table(rows, path)
     return Dataset(folder)
@@ -94,7 +94,7 @@ def lied(row: dict) -> None:
     row["state"][j], row["cause"][j], row["occluder_id"][j] = 1, "self", row["instance"]
     row["shares"][5 * j : 5 * j + 5] = [0.05, 0.95, 0.0, 0.0, 0.0]
     place = sum(k < j for k in row["hidden_joint"])
-    for name, value in zip(HIDERS, (j, row["instance"], 0.95), strict=True):
+    for name, value in zip(HIDDEN_BY, (j, row["instance"], 0.95), strict=True):
         row[name].insert(place, value)
 
 

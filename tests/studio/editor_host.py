@@ -74,7 +74,7 @@ def item(number: int, **more: Any) -> dict[str, Any]:
         "others": [],
         "base": base,
         "shares": [[1, 0, 0, 0, 0]] * 17,
-        "hider": [None] * 17,
+        "occluder": [None] * 17,
         "xyz": [[0.1 * j, 0.05 * j, 3.0] for j in range(17)],
         "modal": None,
         "amodal": None,

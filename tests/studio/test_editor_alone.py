@@ -281,7 +281,7 @@ def test_names_and_comments_are_text_not_html(page):
     editor = Alone(page)
     bad = "<img src=x onerror='window.bad=1'><script>window.bad=1</script>"
     state = item(0)["state"] | {"reason": bad, "who": bad, "status": "flagged"}
-    items = [item(0, facts=[bad], risk=[bad], hider=[bad] * 17, lease=bad, state=state)]
+    items = [item(0, facts=[bad], risk=[bad], occluder=[bad] * 17, lease=bad, state=state)]
     editor.give(
         items=items, history={"id": "0:1", "events": [{"who": bad, "when": bad, "what": bad}]}
     )

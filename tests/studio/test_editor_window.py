@@ -82,7 +82,7 @@ def test_all_of_a_person(store, dataset, frames):
         assert [joint[3] for joint in item["base"]] == list(row["cause"])
         assert item["modal"]["counts"] == row["modal_counts"]
         assert item["image"] == f"/img/image-{person[0]}" and item["next_instance"] == 3
-        named = [h is not None for h in item["hider"]]
+        named = [h is not None for h in item["occluder"]]
         assert named == [c in ("person", "object") for c in row["cause"]]
     assert [item["clean"] is None for item in found] == [False, False, True]  # frame 1 is clean
     assert found[0]["others"][0]["instance"] == 2

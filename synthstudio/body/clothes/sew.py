@@ -149,12 +149,12 @@ def _settled(v: F32, loose: Settle | None, wearer: Wearer, over_m: float) -> F32
     if loose.hair:  # it does not spread sideways over the shoulders
         least = np.minimum(least, np.float32(min(over_m, _HAIR_OVER_M) + 0.010))
         keep = np.array([[0.15], [1], [1]], np.float32)
-    asked = v.take(loose.moving, axis=1)
-    near = loose.skin[tree.query(asked.T)[1]]
+    requested = v.take(loose.moving, axis=1)
+    near = loose.skin[tree.query(requested.T)[1]]
     for number in range(loose.rounds):
         if number:
             now = v.take(loose.moving, axis=1)
-            gone = np.flatnonzero(length(now - asked) > _STILL_NEAR_M)
+            gone = np.flatnonzero(length(now - requested) > _STILL_NEAR_M)
             near[gone] = loose.skin[tree.query(now[:, gone].T)[1]]
         for last in (False, False, True):
             before = v.take(loose.moving, axis=1)

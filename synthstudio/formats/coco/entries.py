@@ -45,7 +45,7 @@ INFO: dict[str, str] = {
     "ambiguous": f"J: visible share between {AMBIGUOUS_FROM} and {VISIBLE_THRESHOLD}",
     "hidden_by": "J lists of [instance, share], largest first; people from 1, things from 1000 "
     "(`things` on images)",
-    "occluder_id": "J: the largest hider of the winning cause; 0 none",
+    "occluder_id": "J: the largest occluder of the winning cause; 0 none",
     "truncated": "part of the person's camera-facing surface is outside the frame",
     "crowdIndex": "on images, as in CrowdPose: the same as crowd_index",
     "other keys": "columns of the data set's own tables (synthstudio/dataset/rows.py)",

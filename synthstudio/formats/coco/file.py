@@ -132,13 +132,13 @@ class CocoFile:
 
     def _person(self, value: dict[str, Any], frame: Row, number: int) -> Row:
         row = instance_row(value, frame, number, len(self.skeleton.joints))
-        stray = sum(
+        unnamed = sum(
             1
             for x, y, v in zip(*(value["keypoints"][k::3] for k in range(3)), strict=True)
             if v == 0 and (x or y)
         )
-        if stray:
-            self.left_out["coordinates of a joint with v=0"] += stray
+        if unnamed:
+            self.left_out["coordinates of a joint with v=0"] += unnamed
         return row
 
     def _scan(self) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from synthstudio.core.errors import RecipeError, SynthStudioError, WorkerError
+from synthstudio.core.progress import OnProgress
 from synthstudio.dataset.manifest import FRAMES_PER_SHARD, Identity
 from synthstudio.dataset.shards import OnEvent, StagedShard, no_event, write_shard
 from synthstudio.dataset.writer import open_or_create
@@ -22,7 +23,7 @@ from synthstudio.generation.photos.make import (
     make_frame,
     rows_of,
 )
-from synthstudio.generation.pipeline import OnProgress, ShardJob, Summary, run_shards
+from synthstudio.generation.pipeline import ShardJob, Summary, run_shards
 from synthstudio.generation.stage import PHOTOS, Settings, identity_of, prepare_caches
 from synthstudio.recipe.schema.recipe import Recipe
 

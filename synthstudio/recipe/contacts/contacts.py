@@ -218,8 +218,8 @@ def _steady(draw: Draw, angles: dict[str, float], rng: Generator) -> dict[str, f
     jitter = draw.recipe.people.poses.jitter_deg
     out = {}
     for name, value in sorted(angles.items()):
-        stray = _STEADY * math.radians(sample(jitter, rng))
+        change = _STEADY * math.radians(sample(jitter, rng))
         low, high = draw.catalogue.limits_rad[name]
         moves = _is(name, (*_ARM, *_LOOK, "spine")) and not _is(name, _HAND)
-        out[name] = min(max(round(value + stray, 4), low), high) if moves else value
+        out[name] = min(max(round(value + change, 4), low), high) if moves else value
     return out

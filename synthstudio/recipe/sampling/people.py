@@ -244,8 +244,8 @@ def _pose(
         )
     number = quotas.person_number(draw.recipe, draw.index, place)
     family = quotas.bin_of(draw.recipe, "family", number)
-    asked = poses if family is None else quotas.of_family(draw, family, poses, weighted)
-    key = _key_pose(draw.recipe, asked, rng)
+    requested = poses if family is None else quotas.of_family(draw, family, poses, weighted)
+    key = _key_pose(draw.recipe, requested, rng)
     flip, mix = rng.random() < options.mirror and key.mirrored_ok, rng.random() < options.mix
     parts, angles, name = [key], dict(key.angles_rad), key.name
     others = [p for p in poses if p.name != key.name and is_upright(p)]

@@ -83,11 +83,11 @@ def _jittered(draw: Draw, angles: dict[str, float], rng: Generator) -> dict[str,
     for name, (low, high) in draw.catalogue.limits_rad.items():
         value = angles.get(name, 0.0)
         named = not name.endswith(_INDEX) or name in angles
-        stray = math.radians(sample(jitter, rng)) * (
+        change = math.radians(sample(jitter, rng)) * (
             _LEG_JITTER if name.split("_", 1)[-1].startswith(_LEGS) else 1.0
         )
         if not _stiff(name):
-            value = round(value + stray, 4)
+            value = round(value + change, 4)
         if named:
             out[name] = min(max(value, low), high)
     return {k: value for k, value in out.items() if value != 0.0 or k.endswith(_INDEX)}

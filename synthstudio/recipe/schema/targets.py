@@ -89,8 +89,8 @@ class Targets(Base):
 
     @property
     def any(self) -> bool:
-        asked = (self.occluded_fraction, self.crowd_index)
-        return any(of is not None for of in asked) or bool(self.joints or self.causes)
+        targets = (self.occluded_fraction, self.crowd_index)
+        return any(of is not None for of in targets) or bool(self.joints or self.causes)
 
     @property
     def by_things(self) -> bool:

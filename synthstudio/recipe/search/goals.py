@@ -48,7 +48,7 @@ def _ask(draw: Draw, place: int, count: int) -> Ask:
     targets = draw.recipe.targets
     fraction = targets.occluded_fraction
     if fraction is not None:
-        asked_fraction = round(quantile(fraction, _planned(draw, f"fraction/{place}")), 4)
+        requested_fraction = round(quantile(fraction, _planned(draw, f"fraction/{place}")), 4)
     hidden: list[str] = []
     shown: list[str] = []
     for group, rate in targets.joints.items():
@@ -60,7 +60,7 @@ def _ask(draw: Draw, place: int, count: int) -> Ask:
             share = share * count / (count - 1) if place else 0.0
         causes[cause] = round(min(share, 1.0), 4)
     return Ask(
-        occluded_fraction=None if fraction is None else asked_fraction,
+        occluded_fraction=None if fraction is None else requested_fraction,
         hidden=tuple(hidden),
         shown=tuple(shown),
         causes=causes,

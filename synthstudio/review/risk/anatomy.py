@@ -44,13 +44,13 @@ def sides(table: PeopleTable) -> Signal:
 
 def _by_space(table: PeopleTable, some: slice) -> tuple[F64, NDArray[np.int64]]:
     """A joint lies where its twin is seen, and that is not where itself is seen."""
-    off = table.arrays["off_px"][:, some].astype(np.float64)
+    error = table.arrays["off_px"][:, some].astype(np.float64)
     twin = table.arrays["mirror_px"][:, some].astype(np.float64)
     paired = flip_of(table.joints) != np.arange(len(table.joints))
     with np.errstate(invalid="ignore"):
-        closer = off / np.maximum(twin, 0.5)
-        found = np.where(paired[:, None] & (off > 2.0), ramp(closer, 2.0, 4.0), 0.0)
-    score, joint, _ = worst(found, off)
+        closer = error / np.maximum(twin, 0.5)
+        found = np.where(paired[:, None] & (error > 2.0), ramp(closer, 2.0, 4.0), 0.0)
+    score, joint, _ = worst(found, error)
     return score, joint
 
 
@@ -213,15 +213,15 @@ def _usual(table: PeopleTable, pairs: I64, *, space: bool) -> tuple[F64, F64]:
     step = max(1, table.people // _SAMPLE)
     rows = np.arange(0, table.people, step)
     logs = _logs_3d(table, rows) if space else _logs_2d(table, pairs, rows)
-    told = np.isfinite(logs).sum(axis=1) >= _LEAST_PEOPLE
-    logs = np.where(told[:, None], logs, np.nan)
+    enough = np.isfinite(logs).sum(axis=1) >= _LEAST_PEOPLE
+    logs = np.where(enough[:, None], logs, np.nan)
     usual = np.nan_to_num(_median(logs, axis=1))
     for _ in range(3):
         over = _beside_body(logs, usual)
         usual = usual + np.nan_to_num(_median(over, axis=1))
     over = np.abs(over) if space else over
     spread = np.full(len(pairs), np.inf)
-    for bone in np.flatnonzero(told):
+    for bone in np.flatnonzero(enough):
         known = over[bone][np.isfinite(over[bone])]
         if len(known) >= _LEAST_PEOPLE:
             # Two in a hundred may be wrong already and must not widen what is usual.

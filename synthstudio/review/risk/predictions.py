@@ -190,21 +190,23 @@ def joint_errors(table: PeopleTable, found: PredictionArrays) -> F64:
     for some in in_chunks(len(found.rows)):
         rows = found.rows[some]
         labelled = table.arrays["px"][:, rows].astype(np.float64)
-        told = found.px[some].astype(np.float64)
-        off = np.hypot(labelled[0::2] - told[:, :, 0].T, labelled[1::2] - told[:, :, 1].T)
+        predicted = found.px[some].astype(np.float64)
+        error = np.hypot(
+            labelled[0::2] - predicted[:, :, 0].T, labelled[1::2] - predicted[:, :, 1].T
+        )
         known = np.isin(table.arrays["state"][:, rows], (1, 2))
-        out[:, some] = np.where(known, off / (scale * area[rows]), np.nan)
+        out[:, some] = np.where(known, error / (scale * area[rows]), np.nan)
     return out
 
 
 def model_signal(table: PeopleTable, found: PredictionArrays) -> Signal:
     """Labelled joints that a model sees elsewhere, weighed by its confidence."""
-    off = joint_errors(table, found)
+    error = joint_errors(table, found)
     visible = table.arrays["state"][:, found.rows] == 2
     sure = found.confidence.T.astype(np.float64) * np.where(visible, 1.0, _HIDDEN_COUNTS)
-    doubt = sure * (1.0 - np.exp(-0.5 * (off / 2.0) ** 2))
+    doubt = sure * (1.0 - np.exp(-0.5 * (error / 2.0) ** 2))
     score, joint, value = np.zeros(table.people), np.full(table.people, -1), np.zeros(table.people)
-    score[found.rows], joint[found.rows], value[found.rows] = worst(doubt, off)
+    score[found.rows], joint[found.rows], value[found.rows] = worst(doubt, error)
     return signal(
         "model",
         weight=0.7,
@@ -220,10 +222,10 @@ def disagreement(table: PeopleTable, found: PredictionArrays) -> F64:
 
     A labelled joint that the model did not find counts as wholly missed.
     """
-    off = joint_errors(table, found)
+    error = joint_errors(table, found)
     known = np.isin(table.arrays["state"][:, found.rows], (1, 2))
     known &= np.isfinite(table.arrays["px"][0::2, :][:, found.rows])
-    oks = np.where(known, np.exp(-0.5 * np.nan_to_num(off, nan=np.inf) ** 2), 0.0)
+    oks = np.where(known, np.exp(-0.5 * np.nan_to_num(error, nan=np.inf) ** 2), 0.0)
     counts = known.sum(axis=0)
     out = np.full(table.people, np.nan)
     out[found.rows] = np.where(counts > 0, 1.0 - oks.sum(axis=0) / np.maximum(counts, 1), np.nan)

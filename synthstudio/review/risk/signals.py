@@ -145,10 +145,10 @@ def projection(table: PeopleTable) -> Signal:
     sigmas = table.skeleton.sigmas[:, None]
     score, joint, value = np.zeros(table.people), np.full(table.people, -1), np.zeros(table.people)
     for some in in_chunks(table.people):
-        off = table.arrays["off_px"][:, some].astype(np.float64)
+        error = table.arrays["off_px"][:, some].astype(np.float64)
         size = np.maximum(1.0, 0.2 * sigmas * np.sqrt(table.area_px[some]))
-        found = 1.0 - np.exp(-np.maximum(off - _SURE_PX, 0.0) / size)
-        score[some], joint[some], value[some] = worst(found, off)
+        found = 1.0 - np.exp(-np.maximum(error - _SURE_PX, 0.0) / size)
+        score[some], joint[some], value[some] = worst(found, error)
     return signal(
         "projection",
         weight=0.95,
@@ -181,8 +181,8 @@ def position(table: PeopleTable) -> Signal:
         spread = np.maximum(_extent(x, known), _extent(y, known))
         point = (known.sum(axis=0) >= 4) & (spread <= np.maximum(1e-6, 0.004 * size[some]))
         score[some] = np.where(point, 1.0, score[some])
-        told = ("all joints lie at one point",)
-        texts |= dict.fromkeys((some.start + np.flatnonzero(point)).tolist(), told)
+        text = ("all joints lie at one point",)
+        texts |= dict.fromkeys((some.start + np.flatnonzero(point)).tolist(), text)
     return signal(
         "place",
         weight=0.9,

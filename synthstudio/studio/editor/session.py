@@ -111,11 +111,11 @@ def _session(chosen: OpenSet, me: User, *, fresh: bool) -> EditorSession:
     ):
         session = EditorSession(key=chosen.key, user=me.name)
         st.session_state["review_session"] = session
-    asked = tuple(st.query_params.get(name, "") for name in ("frame", "instance", "q", "queue"))
-    if fresh and any(asked) and asked != session.address:
-        session.address = asked
-        queue = asked[3] if asked[3] in QUEUES else session.request.queue
-        session.request = QueueRequest(queue=queue, query=asked[2] or "", todo=False)
+    requested = tuple(st.query_params.get(name, "") for name in ("frame", "instance", "q", "queue"))
+    if fresh and any(requested) and requested != session.address:
+        session.address = requested
+        queue = requested[3] if requested[3] in QUEUES else session.request.queue
+        session.request = QueueRequest(queue=queue, query=requested[2] or "", todo=False)
         session.queue = None
     return session
 
@@ -247,12 +247,12 @@ def frames_of(chosen: OpenSet) -> window.Frames:
 
 
 def _results(session: EditorSession) -> dict[str, Any]:
-    told = [row for row in session.results.values() if len(row) == 4]
+    results = [row for row in session.results.values() if len(row) == 4]
     return {
         "tab": session.answer.tab,
         "n": session.answer.n,
-        "done": [list(row) for row in told if type(row[2]) is int],
-        "refused": [list(row) for row in told if type(row[2]) is str],
+        "done": [list(row) for row in results if type(row[2]) is int],
+        "refused": [list(row) for row in results if type(row[2]) is str],
         "wait": session.answer.wait,
     }
 

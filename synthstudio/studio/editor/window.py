@@ -275,7 +275,7 @@ def _make_labels(found: FrameRows, row: Row, skeleton: Skeleton) -> dict[str, An
         "shares": [
             [_rounded(v, 3) for v in row["shares"][5 * j : 5 * j + 5]] for j in range(joints)
         ],
-        "hider": _occluders(found, row),
+        "occluder": _occluders(found, row),
         "xyz": _points_3d(row["joints_camera_m"], joints),
         "modal": {"box": _box(row["modal_box_px"]), "counts": _mask(found, row, "modal_counts")},
         "amodal": {"box": _box(row["amodal_box_px"]), "counts": _mask(found, row, "amodal_counts")},
@@ -287,7 +287,7 @@ def _no_labels(skeleton: Skeleton) -> dict[str, Any]:
     return {
         "base": [[None, None, None, "unlabelled", "human"]] * len(skeleton.joints),
         "shares": None,
-        "hider": [],
+        "occluder": [],
         "xyz": None,
         "modal": None,
         "amodal": None,

@@ -50,14 +50,14 @@ def bulk_actions(
     """Show what a lead may do with many people: assign them, or flag them with a reason."""
     rows = {_PICKED: _rows_of(found, picked), _PAGE: found.page.rows, _ALL: found.rows}
     with st.container(border=True, key="gallery_bulk"):
-        told = st.empty()
+        summary = st.empty()
         scope, whom, give, why, flag = st.columns(
             [3, 2.4, 1.2, 3, 1.2], vertical_alignment="bottom"
         )
         # No numbers in here: a choice is known by its words, and would be lost when they change.
         which = scope.selectbox("People", list(rows), key="gallery_scope")
         people = as_persons(found, rows[which], chosen.key)
-        told.caption(f"{len(people):,} {'person' if len(people) == 1 else 'people'}: {which}")
+        summary.caption(f"{len(people):,} {'person' if len(people) == 1 else 'people'}: {which}")
         team = list(members.members(ctx.store)) or [me.name]
         to = whom.selectbox("Assign to", team, key="gallery_to", format_func=plain)
         if give.button("Assign", disabled=not people, width="stretch", key="gallery_assign"):
@@ -103,10 +103,10 @@ def flag_people(
 
     done = edits.apply_all(ctx.store, ops, me, on_disk)
     refused = [result for result in done if isinstance(result, Refused)]
-    said = f"{len(done) - len(refused):,} people flagged."
+    notice = f"{len(done) - len(refused):,} people flagged."
     if refused:
-        said += f" {len(refused):,} refused; the first: {refused[0]}"
-    return said
+        notice += f" {len(refused):,} refused; the first: {refused[0]}"
+    return notice
 
 
 def views_menu(ctx: Context, me: User, state: GalleryState, chosen: OpenSet) -> None:
@@ -186,7 +186,7 @@ def _rows_of(found: SearchResult, picked: Sequence[tuple[int, int]]) -> I64:
     return rows[rows >= 0]
 
 
-def _finish(state: GalleryState, said: str) -> None:
-    state.notice = said
+def _finish(state: GalleryState, notice: str) -> None:
+    state.notice = notice
     clear_columns()
     st.rerun()

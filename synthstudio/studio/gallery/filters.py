@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.dataset.query import (
-    HIDERS,
+    HIDDEN_CAUSES,
     STATES,
     Both,
     Compare,
@@ -34,7 +34,7 @@ CHOICES = ("pose family", "view", "variant", "split", "status", "reviewer", "ass
 TESTS = (
     "visible",
     "hidden",
-    *(f"hidden by {cause}" for cause in HIDERS),
+    *(f"hidden by {cause}" for cause in HIDDEN_CAUSES),
     "cause = truncated",
     *STATES[2:],
 )
@@ -195,6 +195,6 @@ def _test_name(test: JointTest) -> str | None:
         return test.what
     if test.kind == "cause" and test.compare is not None and test.compare.op == "=":
         cause = str(test.compare.values[0])
-        said = f"hidden by {cause}" if cause in HIDERS else f"cause = {cause}"
-        return said if said in TESTS else None
+        name = f"hidden by {cause}" if cause in HIDDEN_CAUSES else f"cause = {cause}"
+        return name if name in TESTS else None
     return None

@@ -117,9 +117,9 @@ def _slider(name: str, form: Form, changed: Changed, *, off: bool) -> None:
 def _choice(
     name: str, label: str, form: Form, values: tuple[str, ...], changed: Changed, *, off: bool
 ) -> None:
-    asked = form.choices.get(name, ())
-    options = (*values, *(value for value in asked if value not in values))
-    st.session_state[f"gallery_{name}"] = list(asked)
+    chosen = form.choices.get(name, ())
+    options = (*values, *(value for value in chosen if value not in values))
+    st.session_state[f"gallery_{name}"] = list(chosen)
     st.multiselect(
         label,
         options,

@@ -174,22 +174,22 @@ def gallery_state(chosen: OpenSet) -> GalleryState:
 
 
 def _read_address(state: GalleryState, chosen: OpenSet) -> None:
-    asked = st.query_params
-    set_query(state, asked.get("q", ""), chosen.skeleton.joints)
-    if asked.get("sort") in SORTS:
-        state.sort = asked["sort"]
-    if asked.get("page", "").isdecimal():
-        state.number = max(0, int(asked["page"][:9]) - 1)
+    parameters = st.query_params
+    set_query(state, parameters.get("q", ""), chosen.skeleton.joints)
+    if parameters.get("sort") in SORTS:
+        state.sort = parameters["sort"]
+    if parameters.get("page", "").isdecimal():
+        state.number = max(0, int(parameters["page"][:9]) - 1)
 
 
 def write_address(state: GalleryState) -> None:
     """Write what is looked at into the address, so that it can be passed on."""
-    said = {
+    parameters = {
         "q": state.query,
         "sort": state.sort if state.sort != "frame" else "",
         "page": str(state.number + 1) if state.number else "",
     }
-    for name, value in said.items():
+    for name, value in parameters.items():
         if value:
             st.query_params[name] = value
         elif name in st.query_params:

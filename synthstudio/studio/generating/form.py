@@ -381,9 +381,9 @@ def _choices(draft: Draft, field: Field, value: Any) -> None:
 
 def _text(draft: Draft, field: Field, value: Any) -> None:
     key = _init_state(draft.key(field), to_yaml_line(value))
-    said = st.text_input(field.label, key=key, max_chars=MOST_TEXT, help=_help(field))
+    text = st.text_input(field.label, key=key, max_chars=MOST_TEXT, help=_help(field))
     try:
-        draft.put(field, parse_yaml_line(said))
+        draft.put(field, parse_yaml_line(text))
     except RecipeError as error:
         draft.wrong[field.name] = str(error)
 

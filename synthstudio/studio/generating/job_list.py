@@ -31,15 +31,15 @@ def job_list(ctx: Context, me: User, *, limit: int = 6) -> None:
     scheduler.start(ctx.settings, ctx.store)
     for job in job_store.jobs(ctx.store, limit=limit):
         with st.container(border=True, key=f"job_{job.id}"):
-            told, buttons = st.columns([5, 2], vertical_alignment="center")
-            with told:
+            details, buttons = st.columns([5, 2], vertical_alignment="center")
+            with details:
                 every = EVERY_S if job.active else None
-                st.fragment(_told, run_every=every)(ctx, job, [])
+                st.fragment(_job_details, run_every=every)(ctx, job, [])
             with buttons:  # not in what runs by itself: a click at that moment would be lost
                 _buttons(ctx, me, job)
 
 
-def _told(ctx: Context, drawn: Job, alone: list[bool]) -> None:
+def _job_details(ctx: Context, drawn: Job, alone: list[bool]) -> None:
     """Tell of a job. `alone`: filled when the page drew this, as it does first.
 
     What follows runs by itself. The page's own run is not begun again from here: a click that it

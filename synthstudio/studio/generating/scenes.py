@@ -208,12 +208,12 @@ def background(ctx: Context, scene: Scene) -> Scene:
     here = st.container()  # also without a choice: what follows keeps its place
     if not found or not may_have_photos(scene):
         return scene
-    told = {folder.name: f"Your photos: {folder.name} ({folder.photos:,})" for folder in found}
+    titles = {folder.name: f"Your photos: {folder.name} ({folder.photos:,})" for folder in found}
     key, kept = f"background_{scene.name}", st.session_state.setdefault("backgrounds", {})
-    options = (_OWN, *told)
+    options = (_OWN, *titles)
     if key not in st.session_state and kept.get(scene.name) in options:
         st.session_state[key] = kept[scene.name]  # widgets forget when another page was shown
-    picked = here.selectbox("Background", options, key=key, format_func=lambda n: told.get(n, n))
+    picked = here.selectbox("Background", options, key=key, format_func=lambda n: titles.get(n, n))
     kept[scene.name] = picked
     if picked == _OWN:
         return scene
@@ -275,13 +275,13 @@ def keep(ctx: Context, me: User, folder: str, files: list[tuple[str, bytes]]) ->
         return ["-Choose some photos first."]
     if len(files) > MOST_AT_ONCE:
         return [f"-These are {len(files):,} photos: take at most {MOST_AT_ONCE} at a time."]
-    kept, said = set(), []
+    kept, refused = set(), []
     for name, data in files:
         try:
             kept.add(
                 keep_photo(data, ctx.settings.uploads, folder, limits=ctx.settings.limits, who=me)
             )
         except SynthStudioError as error:
-            said.append(f"-{name}: {error}")
+            refused.append(f"-{name}: {error}")
     photos = "photo is" if len(kept) == 1 else "photos are"
-    return [f"+{len(kept):,} {photos} kept as {plain(folder)}.", *said] if kept else said
+    return [f"+{len(kept):,} {photos} kept as {plain(folder)}.", *refused] if kept else refused

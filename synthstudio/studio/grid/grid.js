@@ -19,8 +19,8 @@ function picture(source, alt) {
   return image;
 }
 
-function told(cell) {
-  const box = make("span", "told");
+function caption(cell) {
+  const box = make("span", "caption");
   box.style.display = "block";
   const first = make("span", "row");
   first.append(make("span", "name", cell.name), make("span", "value", cell.value));
@@ -47,7 +47,7 @@ function card(cell, state) {
   link.dataset.id = cell.id;
   const pictures = make("span", "pictures");
   for (const [source, alt] of cell.pictures) pictures.append(picture(source, alt));
-  link.append(pictures, told(cell));
+  link.append(pictures, caption(cell));
   item.append(link);
   if (state.data.pick) {
     const label = make("label", "pick");

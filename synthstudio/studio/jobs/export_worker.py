@@ -30,12 +30,12 @@ def main() -> None:
     parser.add_argument("--format", choices=FORMATS, required=True)
     parser.add_argument("--only", choices=ONLY, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     try:
         url = os.environ.get(DATABASE)
         if not url:
             raise ReviewError("no store was named", where=DATABASE)
-        print_json(write(url, asked.dataset, asked.out, form=asked.format, only=asked.only))
+        print_json(write(url, options.dataset, options.out, form=options.format, only=options.only))
     except SynthStudioError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(1)
@@ -60,8 +60,8 @@ def write(url: str, dataset: Path, out: Path, *, form: str, only: str) -> dict[s
             packed.rename(out)
             sync_folder(out.parent)
         sys.stderr.write(f"{made.text()}\n")
-        told = {key: value for key, value in made.as_json().items() if _short(value)}
-        return {**told, "zip": out.name, "files": files, "bytes": out.stat().st_size}
+        summary = {key: value for key, value in made.as_json().items() if _short(value)}
+        return {**summary, "zip": out.name, "files": files, "bytes": out.stat().st_size}
     finally:
         store.close()
         shutil.rmtree(work, ignore_errors=True)
@@ -72,11 +72,11 @@ def pack(folder: Path, out: Path) -> int:
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     with zipfile.ZipFile(out, "w", allowZip64=True) as archive:
         for path in files:
-            told = zipfile.ZipInfo(path.relative_to(folder.parent).as_posix(), _EPOCH)
+            entry = zipfile.ZipInfo(path.relative_to(folder.parent).as_posix(), _EPOCH)
             small = path.suffix.lower() in _PACKED
-            told.compress_type = zipfile.ZIP_STORED if small else zipfile.ZIP_DEFLATED
-            told.external_attr = 0o644 << 16
-            with path.open("rb") as source, archive.open(told, "w", force_zip64=True) as target:
+            entry.compress_type = zipfile.ZIP_STORED if small else zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            with path.open("rb") as source, archive.open(entry, "w", force_zip64=True) as target:
                 shutil.copyfileobj(source, target, 1 << 20)
     return len(files)
 

@@ -91,8 +91,8 @@ class Previews:
         values = recipe_values(recipe)
         # A folder's time changes when a photo is added to it.
         times = [(root / name).stat().st_mtime_ns for name in sorted(recipe.folders.values())]
-        told = canonical_json([values, str(root), times, index, labels])
-        key = hashlib.sha256(told).hexdigest()[:32]
+        identity = canonical_json([values, str(root), times, index, labels])
+        key = hashlib.sha256(identity).hexdigest()[:32]
         with self._lock:
             known = key in self._failed
         if not known and not self._path(key).is_file():
@@ -187,12 +187,12 @@ class Previews:
             )  # it had died since the last one
         if answer is None:
             self._end()
-            told = process.tail(self._folder / process.ERR_NAME, lines=3)
+            output = process.tail(self._folder / process.ERR_NAME, lines=3)
             raise StudioError(
                 "the preview could not be drawn",
                 where="preview",
                 expected=f"an answer within {LONGEST_S:.0f} s",
-                got=told or "nothing",
+                got=output or "nothing",
                 then="Ask for less, or try another frame.",
             )
         self._drawn += 1

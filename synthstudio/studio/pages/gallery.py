@@ -80,8 +80,8 @@ def _query(state: GalleryState, chosen: OpenSet, bar: DeltaGenerator) -> None:
         "changed, comments, risk, disagreement. The form on the left edits this query too.",
     )
     if state.query_error:
-        said, _, place = state.query_error.partition("\n")
-        st.error(plain(said))
+        problem, _, place = state.query_error.partition("\n")
+        st.error(plain(problem))
         if place:
             st.code(place, language=None)
         st.caption(f"Still showing the last valid query: {plain(state.query) or 'everybody'}")

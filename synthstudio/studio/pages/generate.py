@@ -176,8 +176,8 @@ def _picture(drawer: Previews, kept: dict[str, Any], waited: bool, alone: list[b
 def _order(
     ctx: Context, me: User, draft: Draft, recipe: Recipe | None, errors: dict[str, str]
 ) -> None:
-    if said := st.session_state.pop("ordered", ""):
-        st.success(plain(said))
+    if notice := st.session_state.pop("ordered", ""):
+        st.success(plain(notice))
     name_key = f"out_{draft.scene.name}_{st.session_state.get('orders', 0)}"
     name_at, workers_at = st.columns([3, 1])
     name = name_at.text_input(

@@ -69,10 +69,10 @@ def _set(ctx: Context, me: User, found: OpenSet) -> None:
     except SynthStudioError as error:
         show_unreadable(found.name, error)
         return
-    picture, told, buttons = st.columns([2, 7, 3], gap="medium")
+    picture, details, buttons = st.columns([2, 7, 3], gap="medium")
     with picture:
         _thumbnail(ctx, me, found)
-    with told:
+    with details:
         st.markdown(f"##### {plain(found.name)}")
         _figures(seen)
         _progress(seen)
@@ -111,11 +111,11 @@ def _progress(seen: DatasetFacts) -> None:
     st.progress(people.decided / max(1, people.total), text=progress_text(people))
     if seen.estimate is not None:
         guess = seen.estimate
-        said = (
+        text = (
             f"About {guess.rate:.0%} of people have wrong labels ({guess.low:.0%} to "
             f"{guess.high:.0%}; {guess.n} looked at by chance)"
         )
-        st.markdown(f":gray[{plain(said)}]")
+        st.markdown(f":gray[{plain(text)}]")
 
 
 def progress_text(people: People) -> str:
@@ -123,18 +123,18 @@ def progress_text(people: People) -> str:
         return "No people in it: nothing to review"
     if not people.decided:
         return f"Nobody reviewed yet: {people.waiting:,} people wait"
-    told = [f"{people.decided / people.total:.0%} reviewed"]
-    told += [
+    details = [f"{people.decided / people.total:.0%} reviewed"]
+    details += [
         f"{people.status[name]:,} {name}"
         for name in ("approved", "rejected", "flagged", "skipped", "pending")
         if people.status.get(name)
     ]
-    return " · ".join(told)
+    return " · ".join(details)
 
 
 def _health(ctx: Context, found: OpenSet) -> None:
-    asked = st.session_state.get(f"check_{found.key}", False)
-    begin = bool(asked or found.dataset.frames <= MOST_FRAMES)
+    requested = st.session_state.get(f"check_{found.key}", False)
+    begin = bool(requested or found.dataset.frames <= MOST_FRAMES)
     seen = health_checks(ctx.settings.state).status(found.key, found.dataset.folder, begin=begin)
     waiting = seen.state in _WORKING
     every = _LOOK_EVERY_S if waiting else None

@@ -146,14 +146,14 @@ def none_words(found: Estimate) -> str:
 def error_words(found: Estimate) -> str:
     """Return the estimate as a sentence."""
     people = "person" if found.n == 1 else "people"
-    said = (
+    text = (
         f"Of {found.n:,} {people} drawn at random, {found.wrong:,} had wrong labels: "
         f"**{found.rate:.1%}**. Of the whole set it is between **{found.low:.1%}** and "
         f"**{found.high:.1%}** (95 %)."
     )
     if found.n < _ENOUGH:
-        said += " The more of them are decided, the narrower this gets."
-    return said
+        text += " The more of them are decided, the narrower this gets."
+    return text
 
 
 def rest_words(found: Estimate) -> str:

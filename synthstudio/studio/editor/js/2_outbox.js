@@ -131,14 +131,14 @@ function receive(S, results) {
   if (results.tab === box.client && results.n > box.answered) {
     Object.assign(box, { answered: results.n, patience: RETRY_MS, away: false });
   }
-  const said = new Map(results.done.map((d) => [`${d[0]}.${d[1]}`, d]));
+  const answers = new Map(results.done.map((d) => [`${d[0]}.${d[1]}`, d]));
   const no = new Map(results.refused.map((d) => [`${d[0]}.${d[1]}`, d]));
   box.note = results.wait;
   const left = [];
   for (const op of box.pending) {
     const key = `${op.client}.${op.seq}`;
-    if (said.has(key)) {
-      box.events.set(key, said.get(key)[2]);
+    if (answers.has(key)) {
+      box.events.set(key, answers.get(key)[2]);
       if (op.sentAt) box.ackMs.push(performance.now() - op.sentAt);
       forget(box, op);
       if (op.before) box.before += 1;

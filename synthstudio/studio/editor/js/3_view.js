@@ -170,8 +170,8 @@ function drawTag(S, joints, place, shown) {
   const yes = shown && S.layers.names && j !== null && place[j];
   show(S.marks.tag, yes);
   if (!yes) return;
-  const hider = joints[j].state === 1 && S.item.hider[j] ? ` (${S.item.hider[j]})` : "";
-  S.marks.tag.textContent = `${nice(S.skeleton.joints[j])} · ${say(joints[j])}${hider}`;
+  const occluder = joints[j].state === 1 && S.item.occluder[j] ? ` (${S.item.occluder[j]})` : "";
+  S.marks.tag.textContent = `${nice(S.skeleton.joints[j])} · ${say(joints[j])}${occluder}`;
   const left = place[j][0] > S.ui.stage.clientWidth - 220;
   S.marks.tag.setAttribute("text-anchor", left ? "end" : "start");
   S.marks.tag.setAttribute("x", place[j][0] + (left ? -15 : 15));

@@ -214,7 +214,7 @@ function buildTable(S) {
     node.dataset.joint = name;
     const row = { node, drawn: "", mark: el("span", "mark", null, node) };
     el("span", "name", nice(name), node);
-    row.said = el("span", "said", "", node);
+    row.reason = el("span", "reason", "", node);
     const share = el("span", "share", null, node);
     row.fill = el("span", "fill", null, share);
     el("span", "half", null, share);
@@ -229,13 +229,13 @@ function fillTable(S) {
   S.rows.forEach((row, j) => {
     const joint = S.now.joints[j];
     const share = S.item.shares?.[j]?.[0] ?? null;
-    const hider = joint.state === 1 && S.item.hider[j] && joint.origin !== "human" ? S.item.hider[j] : "";
+    const occluder = joint.state === 1 && S.item.occluder[j] && joint.origin !== "human" ? S.item.occluder[j] : "";
     const near = share !== null && share >= 0.2 && share < 0.5;
-    const look = [joint.cause, joint.state, hider, share, joint.origin, S.joint === j].join("|");
+    const look = [joint.cause, joint.state, occluder, share, joint.origin, S.joint === j].join("|");
     if (row.drawn === look) return;
     row.drawn = look;
     row.mark.replaceChildren(glyph(joint.cause, S.skeleton.sides[j]));
-    row.said.textContent = hider || (joint.state === null ? "no label" : joint.state === 1 ? CAUSE_WORD[joint.cause] : STATE_WORD[joint.state]);
+    row.reason.textContent = occluder || (joint.state === null ? "no label" : joint.state === 1 ? CAUSE_WORD[joint.cause] : STATE_WORD[joint.state]);
     row.fill.style.width = share === null ? "0" : `${Math.round(share * 100)}%`;
     row.share.classList.toggle("none", share === null);
     row.share.classList.toggle("near", near);
@@ -246,7 +246,7 @@ function fillTable(S) {
     row.node.classList.toggle("chosen", chosen);
     row.node.setAttribute("aria-pressed", String(chosen));
     row.node.tabIndex = chosen || (S.joint < 0 && j === 0) ? 0 : -1;
-    row.node.setAttribute("aria-label", `${nice(S.skeleton.joints[j])}, ${say(joint)}${hider ? ` (${hider})` : ""}, ${bar}${joint.origin === "human" ? ", edited" : ""}`);
+    row.node.setAttribute("aria-label", `${nice(S.skeleton.joints[j])}, ${say(joint)}${occluder ? ` (${occluder})` : ""}, ${bar}${joint.origin === "human" ? ", edited" : ""}`);
     if (chosen) row.node.scrollIntoView({ block: "nearest" });
   });
 }

@@ -223,7 +223,7 @@ function addPerson(S) {
   const state = { revision: 0, status: "pending", reason: "", joints: {}, deleted: false, added: false, who: null, comments: 0 };
   const added = {
     ...item, id: `${item.frame}:${instance}`, instance, exists: false, local: true, others, state, base: joints.map(() => nothing),
-    shares: null, hider: [], xyz: null, modal: null, amodal: null, facts: ["added by hand"], risk: [], lease: null, next_instance: instance + 1,
+    shares: null, occluder: [], xyz: null, modal: null, amodal: null, facts: ["added by hand"], risk: [], lease: null, next_instance: instance + 1,
   };
   S.list.splice(S.list.indexOf(item) + 1, 0, added);
   const look = [S.zoom, S.tx, S.ty];

@@ -45,7 +45,7 @@ function setItem(S, item) {
 
 function showPicture(S) {
   const { item } = S;
-  const asked = S.pressedAt ?? performance.now();
+  const pressed = S.pressedAt ?? performance.now();
   const picture = pictureOf(S, item.image);
   S.broken = false;
   if (!picture.bitmap) veil(S, "Loading the picture…");
@@ -63,7 +63,7 @@ function showPicture(S) {
     drawLoupe(S);
     requestAnimationFrame(() => setTimeout(() => {
       S.root.dataset.shown = item.id;
-      S.paints.push(performance.now() - asked);
+      S.paints.push(performance.now() - pressed);
       S.root.dataset.paintMs = S.paints[S.paints.length - 1].toFixed(2);
     }, 0));
     prefetch(S);
@@ -100,10 +100,10 @@ function lookAhead(S) {
 function askView(S, extra) {
   const now = performance.now();
   const pos = extra.pos ?? S.wanted ?? S.item.pos;
-  const same = S.asked && S.asked.pos === pos && !("history" in extra) && now - S.asked.at < RETRY_MS;
+  const same = S.request && S.request.pos === pos && !("history" in extra) && now - S.request.at < RETRY_MS;
   if (same) return;
   S.views += 1;
-  S.asked = { pos, at: now, n: S.views };
+  S.request = { pos, at: now, n: S.views };
   if ("history" in extra) S.history = extra.history;
   S.host.setStateValue("view", { v: 1, n: S.views, tab: S.box.client, pos, history: S.history ?? null });
 }
@@ -181,7 +181,7 @@ function update(S, data) {
     const k = S.list.findLastIndex((other) => other.frame === item.frame && other.pos === item.pos);
     if (k >= 0 && (pendingOf(S, item.id).length || refusedOf(S, item.id).length || item === last)) S.list.splice(k + 1, 0, item);
   }
-  S.asked = null;
+  S.request = null;
   if (!S.list.length) {
     nobody(S, data.queue.empty);
     return;
