@@ -1,0 +1,130 @@
+"""What a data set lacks: bins with too little in them, and which of those are no accident."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import poisson
+
+from synthstudio.core.scene import F64
+from synthstudio.quality.coverage import I64, Coverage, known_places, thin_below
+
+B = NDArray[np.bool_]
+PAIRS = (("joint", "cause"), ("cause", "fraction"), ("family", "view"))
+"""The pairs of axes whose thin bins are listed."""
+GAP_PAIRS = (("joint", "cause"), ("family", "view"))
+"""Without cause x fraction, where most bins follow from what an occluded fraction is."""
+CHANCE = 0.01
+"""A whole table of bins filled by chance alone shows a gap this often."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """A value of one axis, or of a pair of axes, with far less than `expected`.
+
+    Of one axis an even share is expected; of a pair, what follows from how often either value
+    occurs. Counts are joints where an axis is joint or cause, people elsewhere.
+    """
+
+    axes: tuple[str, ...]
+    names: tuple[str, ...]
+    count: int
+    expected: float
+
+
+def gaps(found: Coverage, *, at_least: float | None = None) -> list[Gap]:
+    """Gaps along single axes and `GAP_PAIRS`, the emptiest first.
+
+    A bin is a gap when it holds less than half of what is expected (or less than `at_least`)
+    and a Poisson count would be as small in fewer than one of a hundred tables (Bonferroni over
+    its bins). Joints of one person are hidden together, so for bins that one person can be in
+    several times people are what is counted for that. Pairs of which one value is a gap already
+    are not repeated.
+    """
+    single = [
+        gap
+        for axis in ("cause", "fraction", "view", "family", "body")
+        for gap in _of_axis(found, axis, at_least)
+    ]
+    alone = {(gap.axes[0], gap.names[0]) for gap in single}
+    pairs = [
+        gap
+        for pair in GAP_PAIRS
+        for gap in _of_pair(found, pair, at_least)
+        if alone.isdisjoint(zip(gap.axes, gap.names, strict=True))
+    ]
+    return [
+        *sorted(single, key=lambda gap: gap.count / gap.expected),
+        *sorted(pairs, key=lambda gap: gap.count / gap.expected),
+    ]
+
+
+def _of_axis(found: Coverage, axis: str, at_least: float | None) -> list[Gap]:
+    counts = found.of_joints(axis) if axis == "cause" else found.of_people(axis)
+    places = known_places(found, axis)
+    here = counts[places]
+    expected = np.full(here.shape, here.sum() / max(1, here.size))
+    several = len(found.skeleton.joints) if axis == "cause" else 1
+    return [
+        Gap(
+            axes=(axis,),
+            names=(found.labels[axis][places[k]],),
+            count=int(here[k]),
+            expected=float(expected[k]),
+        )
+        for (k,) in np.argwhere(_is_gap(here, expected, several, at_least))
+    ]
+
+
+def _of_pair(found: Coverage, pair: tuple[str, str], at_least: float | None) -> list[Gap]:
+    here, names = _table(found, pair)
+    down, across = here.sum(axis=1), here.sum(axis=0)
+    expected = np.outer(down, across) / max(1, here.sum())
+    return [
+        Gap(
+            axes=pair,
+            names=(names[0][i], names[1][j]),
+            count=int(here[i, j]),
+            expected=float(expected[i, j]),
+        )
+        for i, j in np.argwhere(_is_gap(here, expected, 1, at_least))
+    ]
+
+
+def _is_gap(counts: I64, expected: F64, several: int, at_least: float | None) -> B:
+    few = counts < (0.5 * expected if at_least is None else at_least)
+    chance = poisson.cdf(np.ceil(counts / several), expected / several)
+    unlikely: B = chance < CHANCE / max(1, counts.size)
+    return few & (expected > 0) & unlikely
+
+
+def thin_pairs(
+    found: Coverage, pair: tuple[str, str], *, at_least: float | None = None
+) -> list[tuple[str, str, int]]:
+    """Return the bins of two axes with fewer than `at_least`, thinnest first, with their counts.
+
+    People are counted, or joints where one axis is joint or cause. By default a bin is thin
+    with less than half of an even share of what is there. Bins that nothing can be in
+    (unknown, unlabelled) do not count.
+    """
+    here, names = _table(found, pair)
+    least = thin_below(here, at_least)
+    bins = [
+        (a, b, int(here[i, j]))
+        for (i, a), (j, b) in itertools.product(enumerate(names[0]), enumerate(names[1]))
+        if here[i, j] < least
+    ]
+    return sorted(bins, key=lambda each: each[2])
+
+
+def _table(found: Coverage, pair: tuple[str, str]) -> tuple[I64, list[list[str]]]:
+    joints = {"joint", "cause"} & set(pair)
+    counts = found.of_joints(*pair) if joints else found.of_people(*pair)
+    places = [known_places(found, axis) for axis in pair]
+    names = [
+        [found.labels[axis][k] for k in where] for axis, where in zip(pair, places, strict=True)
+    ]
+    return counts[np.ix_(*places)], names
