@@ -9,7 +9,7 @@ PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 # Every process would compile all that it imports anew: half of a short run's time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo train-demo test check fix bench soak golden proof interop lock docs site wheel-test clean
+.PHONY: setup demo train-demo test check fix bench soak golden proof interop lock docs site wheel wheel-test dependencies clean
 
 setup: $(STAMP)
 
@@ -64,6 +64,13 @@ proof: $(STAMP)       ## does ORN help? five seeds an arm, three of ablations (a
 interop: $(STAMP)     ## other people's software reads our exports; needs PyPI once, about 2 GB
 	$(BIN)/python -m benchmarks.interop
 
+dependencies: $(STAMP) ## licences of all locked packages, known vulnerabilities where they can be had
+	$(BIN)/python tools/dependencies.py licences
+	$(BIN)/python tools/dependencies.py advisories
+
+wheel: $(STAMP)       ## build the wheel with its SBOM into dist/
+	$(BIN)/python tools/dependencies.py wheel
+
 wheel-test: $(STAMP)  ## build the wheel, install it without extras into an empty environment, use it
 	$(BIN)/python tools/wheel_test.py --log docs/evidence/wheel.log
 
@@ -71,4 +78,4 @@ site: $(STAMP)        ## docs/ as a site with the API reference, in site/ (no ne
 	$(BIN)/python -m mkdocs build --strict
 
 clean:
-	rm -rf .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .cache .tools dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,10 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tools import dependencies  # noqa: E402
+
 ABSENT = ("streamlit", "sqlalchemy", "alembic", "authlib", "transformers", "tensorboard")
 EXTRAS = {  # a command without what it needs -> the extra that its message names
     ("train", "config.yaml", "--out", "run"): "train",
@@ -56,14 +59,7 @@ def main() -> None:
 def check(folder: Path, say) -> list[str]:  # type: ignore[no-untyped-def]
     """What does not hold, a line each."""
     failed: list[str] = []
-    source = folder / "source"  # a copy: a build leaves files that the next one would pack
-    for name in run("git", "ls-files", cwd=ROOT).stdout.splitlines():
-        if (ROOT / name).is_file():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, source / name)
-    build = (sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q")
-    run(*build, "-w", folder / "dist", source, cwd=folder)
-    (wheel,) = (folder / "dist").glob("synthstudio-*.whl")
+    wheel = dependencies.wheel(folder / "dist")
     say(f"{wheel.name}: {wheel.stat().st_size / 1e6:.2f} MB")
     run(sys.executable, "-m", "venv", folder / "env", cwd=folder)
     python = folder / "env" / "bin" / "python"
@@ -77,6 +73,12 @@ def check(folder: Path, say) -> list[str]:  # type: ignore[no-untyped-def]
     names = {entry["name"].lower() for entry in json.loads(listed)}
     say(f"{len(names)} packages; absent: {', '.join(sorted(set(ABSENT) - names))}")
     failed += [f"{name} is installed" for name in ABSENT if name in names]
+    boms = list((folder / "env").rglob("synthstudio-*.dist-info/sboms/*.cdx.json"))
+    if boms:
+        listed = json.loads(boms[0].read_text(encoding="utf-8"))["components"]
+        say(f"{boms[0].name}: {len(listed)} components, those of all extras too")
+    else:
+        failed.append("no SBOM is in the wheel")
 
     desk = folder / "anywhere"
     desk.mkdir()
