@@ -9,7 +9,7 @@ PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 # Every process would compile all that it imports anew: half of a short run's time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo train-demo test check fix bench soak golden proof interop lock docs site wheel wheel-test dependencies clean
+.PHONY: setup demo train-demo test check fix bench soak golden fuzz proof interop lock docs site wheel wheel-test dependencies clean
 
 setup: $(STAMP)
 
@@ -57,6 +57,10 @@ soak: $(STAMP)        ## the Done-when lines at their full size (an hour or more
 BASE ?= 953e850
 golden: $(STAMP)      ## nothing changed since BASE: bytes, --json, verdicts, weights, reviews
 	$(BIN)/python -m benchmarks.golden --base $(BASE) $(GOLDEN_ARGS)
+
+CASES ?= 20000
+fuzz: $(STAMP)        ## damaged and hostile inputs of every kind (an hour); goes on where it was stopped
+	$(BIN)/python -m benchmarks.fuzz --cases $(CASES) $(FUZZ_ARGS)
 
 proof: $(STAMP)       ## does ORN help? five seeds an arm, three of ablations (about an hour)
 	$(BIN)/python -m benchmarks.proof

@@ -23,7 +23,7 @@ from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.dataset.query import Both, Compare, FieldTest, JointTest, Node, Not, Query, leaves
 from synthstudio.dataset.query_fields import Field
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import NO_STATE
+from synthstudio.dataset.rows import NO_STATE, people_of_no_frame
 
 Mask = NDArray[np.bool_]
 Known = tuple[Mask, Mask]
@@ -341,17 +341,23 @@ class _Frames:
         self._table: pa.Table | None = None
 
     def of(self, frames: I64) -> pa.Table:
-        """Return a row for each frame index (rising, as people are stored)."""
+        """Return a row for each frame index (rising, as people are stored); DatasetError."""
         while self._table is None or (
             len(frames) and (not len(self._table) or self._last() < frames[-1])
         ):
-            batch = pa.Table.from_batches([next(self._batches)])
+            more = next(self._batches, None)
+            if more is None:
+                raise people_of_no_frame(f"people of frame {int(frames.max())}")
+            batch = pa.Table.from_batches([more])
             if self._table is None:
                 self._table = batch
             else:
                 kept = self._table.filter(pc.field("index") >= pa.scalar(int(frames[0])))
                 self._table = pa.concat_tables([kept, batch])
-        places = np.searchsorted(self._table["index"].to_numpy(), frames)
+        known = self._table["index"].to_numpy()
+        places = np.searchsorted(known, frames)
+        if (lost := np.append(known, -1)[places] != frames).any():
+            raise people_of_no_frame(f"people of frame {int(frames[lost][0])}")
         return self._table.take(pa.array(places))
 
     def _last(self) -> int:

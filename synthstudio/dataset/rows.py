@@ -375,13 +375,18 @@ def pair_rows(frames: Iterable[Row], instances: Iterable[Row]) -> Iterator[tuple
             person = next(people, None)
         yield frame, found
     if person is not None:
-        raise DatasetError(
-            "the tables of frames and instances do not fit",
-            where="instances",
-            expected="people of stored frames, in the order of the frames",
-            got=f"person {person['instance']} of frame {person['frame_index']}",
-            then="Check the data set with: synthstudio validate.",
-        )
+        raise people_of_no_frame(f"person {person['instance']} of frame {person['frame_index']}")
+
+
+def people_of_no_frame(got: str) -> DatasetError:
+    """The error for people whose frame is not stored, or who come out of order."""
+    return DatasetError(
+        "the tables of frames and instances do not fit",
+        where="instances",
+        expected="people of stored frames, in the order of the frames",
+        got=got,
+        then="Check the data set with: synthstudio validate.",
+    )
 
 
 def _refuse_nulls(table: pa.Table, where: str) -> None:

@@ -30,6 +30,7 @@ from synthstudio.dataset.shards import (
     seal,
 )
 from synthstudio.dataset.writer import open_or_create
+from synthstudio.formats import checked
 from synthstudio.formats.exchange import (
     MIN_AREA_PX,
     Opened,
@@ -199,9 +200,10 @@ class _Merger:
             target = get_skeleton(read["skeleton"])
             converted = [convert_row(row, frame, target) for row in exported]
             # Annotated people of a photo say no more than x, y and v: one who does is enough.
-            unedited = self.source.round_trip(
-                convert_frame(frame, target), converted, any(complete)
-            )
+            with checked.reading(f"the sidecar's rows of {frame['file_name']}"):
+                unedited = self.source.round_trip(
+                    convert_frame(frame, target), converted, any(complete)
+                )
             people, edited = restore(
                 self._converted(people, read),
                 self._converted(unedited, read),

@@ -222,11 +222,15 @@ def _use_wal(engine: Engine, where: str) -> None:
 
 @contextmanager
 def refusing(where: str) -> Iterator[None]:
-    """Turn a temporary failure into Refused("busy")."""
+    """Turn a temporary failure into Refused("busy"), a damaged file into ReviewError."""
     try:
         yield
     except (exc.OperationalError, exc.TimeoutError) as error:
         raise as_refused(error, where) from error
+    except exc.DatabaseError as error:
+        if type(error) is not exc.DatabaseError:  # its subclasses say what was asked wrongly
+            raise
+        raise _unusable(where, error) from error
 
 
 def as_refused(error: Exception, where: str) -> Exception:

@@ -1,0 +1,12 @@
+"""What is fuzzed: a module for related kinds of input, and the table of all."""
+
+from __future__ import annotations
+
+from benchmarks.fuzz.cases import Target
+from benchmarks.fuzz.targets import assets, datasets, exchange, networks, recipes, reviews
+
+TARGETS: dict[str, Target] = {
+    target.name: target
+    for module in (recipes, exchange, assets, datasets, networks, reviews)
+    for target in module.TARGETS
+}

@@ -1,0 +1,112 @@
+"""The user's files that a recipe names: pictures, cut-outs, panoramas, meshes, motions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks import golden_corpus as corpus
+from benchmarks.fuzz.cases import Case, Target
+from benchmarks.fuzz.mutate import Files
+from benchmarks.fuzz.targets.calls import command
+
+ROOT = Path(__file__).resolve().parents[3]
+_IMAGE = {"width_px": 64, "height_px": 64, "supersample": 1}
+_EMPTY: dict[str, Any] = {"name": "a", "frames": 1, "image": _IMAGE, "people": {"count": 0}}
+_PERSON: dict[str, Any] = {**_EMPTY, "people": {"count": 1}}
+RECIPES: dict[str, dict[str, Any]] = {
+    "photo": {**_EMPTY, "backdrop": {"kind": "photo", "folder": "in"}},
+    "sky": {**_EMPTY, "backdrop": {"kind": "hdri", "folder": "in"}},
+    "cutout": {**_EMPTY, "cutouts": {"folder": "in", "count": 1}},
+    "mesh": {**_EMPTY, "things": [{"kind": "mesh", "folder": "in", "placement": "beside"}]},
+    "motion": {**_PERSON, "motion": {"folder": "in", "share": 1.0}},
+}
+_SIDECAR = b"camera_height_m: 1.5\npitch_deg: -5\nvertical_fov_deg: 50\n"
+
+
+def _manifest(name: str) -> bytes:
+    return (
+        b'[{"file": "%s", "category": "dog", "license": "CC0", "source": "drawn"}]' % name.encode()
+    )
+
+
+def photos(sound: Path) -> list[Files]:
+    found: list[Files] = [
+        {f"a.{kind.lower()}": corpus.picture(kind)} for kind in ("PNG", "JPEG", "WEBP")
+    ]
+    first = found[0]["a.png"]
+    found.append({"a.png": first, "a.camera.yaml": _SIDECAR, "manifest.json": _manifest("a.png")})
+    return found
+
+
+def cutouts(sound: Path) -> list[Files]:
+    data = corpus.picture("PNG", alpha=True)
+    return [{"a.png": data}, {"a.png": data, "manifest.json": _manifest("a.png")}]
+
+
+def skies(sound: Path) -> list[Files]:
+    flat = corpus.sky()
+    head = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\nEXPOSURE=1.0\n\n-Y 16 +X 32\n"
+    row = b"\x02\x02\x00\x20" + b"\xa0\x80" * 4  # 32 equal values, run-length coded, four times
+    return [{"a.hdr": flat}, {"a.hdr": head + row * 16}]
+
+
+def meshes(sound: Path) -> list[Files]:
+    tree = corpus.gltf()
+    material = b"newmtl red\nKd 1 0 0\nmap_Kd a.png\n"
+    coloured = ("mtllib a.mtl\nusemtl red\n" + corpus.OBJ).encode()
+    return [
+        {"a.obj": corpus.OBJ.encode()},
+        {"a.obj": coloured, "a.mtl": material, "a.png": corpus.picture("PNG")},
+        {"a.ply": corpus.PLY.encode()},
+        {"a.stl": corpus.stl()},
+        {"a.glb": corpus.glb(tree)},
+        {"a.gltf": corpus._json(tree)},
+        {"a.gltf": corpus._json(tree)},
+    ]
+
+
+def motions(sound: Path) -> list[Files]:
+    lines = (ROOT / "scenes" / "motions" / "stroll.bvh").read_text(encoding="utf-8").splitlines()
+    at = next(k for k, line in enumerate(lines) if line.startswith("Frames:"))
+    few = [*lines[:at], "Frames: 24", *lines[at + 1 : at + 26]]
+    return [{"a.bvh": "\n".join(lines).encode()}, {"a.bvh": "\n".join(few).encode()}]
+
+
+def ask(kind: str, *, draws: float = 1.0) -> Callable[[Case], None]:
+    """Ask for a frame that uses the folder; the others are only looked for and checked."""
+
+    def asked(case: Case) -> None:
+        import synthstudio as ss
+        from synthstudio.api import generation
+
+        recipe, number = RECIPES[kind], case.rng.randrange(50)
+        if case.rng.random() < 0.02:
+            from benchmarks.fuzz.mutate import as_json
+
+            file = case.out.with_name("cwd") / "a.yaml"
+            file.write_bytes(as_json(recipe))
+            try:
+                command(case, "preview", file, "--assets", case.input.parent, "--device", "cpu",
+                        "--out", case.out.with_name("out.png"))  # fmt: skip
+            finally:
+                file.unlink()
+                case.out.with_name("out.png").unlink(missing_ok=True)
+            return
+        case.done.append(f"{kind}: settings_for")
+        generation.settings_for(recipe, assets=case.input.parent, device="cpu")
+        if case.rng.random() < draws:
+            case.done.append(f"{kind}: preview {number}")
+            ss.preview(recipe, number, assets=case.input.parent, device="cpu")
+
+    return asked
+
+
+TARGETS = (
+    Target(name="images", weight=16, inputs=photos, ask=ask("photo")),
+    Target(name="cutouts", weight=8, inputs=cutouts, ask=ask("cutout")),
+    Target(name="hdr", weight=10, inputs=skies, ask=ask("sky")),
+    Target(name="meshes", weight=16, inputs=meshes, ask=ask("mesh")),
+    Target(name="bvh", weight=10, inputs=motions, ask=ask("motion", draws=0.3)),
+)

@@ -1,0 +1,31 @@
+"""A store with bytes that are not its own is named, not stumbled over."""
+
+import pytest
+from review_ops import ANNA, op
+from sqlalchemy import select
+
+from synthstudio.core.errors import ReviewError
+from synthstudio.review import edits
+from synthstudio.review.models import EventRow
+from synthstudio.review.store import open_store
+
+
+def test_malformed_pages(store, store_url, tmp_path) -> None:
+    if not store_url.startswith("sqlite"):
+        pytest.skip("PostgreSQL looks after its own pages")
+    from review_ops import ON_DISK
+
+    for revision in range(200):
+        edits.apply(store, op("comment", revision, text="x" * 1000), who=ANNA, base=ON_DISK)
+    store.close()
+    path = tmp_path / "review.db"
+    data = bytearray(path.read_bytes())
+    data[-40 * 4096 :] = b"\x05" * (40 * 4096)
+    path.write_bytes(bytes(data))
+    with pytest.raises(ReviewError, match="cannot be used"):
+        broken = open_store(store_url)
+        try:
+            with broken.reading() as session:
+                session.scalars(select(EventRow)).all()
+        finally:
+            broken.close()
