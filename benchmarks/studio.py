@@ -45,8 +45,9 @@ from synthstudio.dataset.writer import open_or_create
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema import load
+from synthstudio.review.datasets import register
 from synthstudio.review.risk.table import people_table
-from synthstudio.review.store import open_store, register
+from synthstudio.review.store import open_store
 from synthstudio.review.values import User
 from synthstudio.studio.editor.queue import QueueRequest, build_queue
 

@@ -136,6 +136,13 @@ class Dataset:
             out[shard] = _Listed(*counts, failed, sha256)
         return out
 
+    @property
+    def shard_digests(self) -> dict[int, str]:
+        """The SHA-256 of each shard's shard.json, which holds that of each of its files."""
+        if self.finished:
+            return {shard: row.sha256 for shard, row in self._listed.items()}
+        return {entry.shard: entry.sha256 for entry in self.entries}
+
     def _checked_entry(self, shard: int) -> ShardEntry:
         listed, folder = self._listed[shard], self.folder / SHARDS_DIR / f"{shard:05d}"
         entry = read_entry(folder)

@@ -185,12 +185,12 @@ def store_predictions(
     The layer's earlier predictions are replaced. Joints predicted to lie outside the image are
     left out. ModelError for another skeleton; ReviewError and Refused of the store.
     """
+    from synthstudio.review.datasets import dataset_key, register
     from synthstudio.review.history import datasets
     from synthstudio.review.risk.predictions import put_predictions
-    from synthstudio.review.store import dataset_key, register
 
     check_skeleton(dataset, skeleton)
-    key = dataset_key(dataset)
+    key = dataset_key(store, dataset)
     if key not in datasets(store):
         register(store, dataset, dataset.folder.resolve().name[:80] or "dataset")
     rows = (_prediction(person, skeleton) for person in people)

@@ -25,10 +25,11 @@ from synthstudio.formats.exchange import exportable
 from synthstudio.formats.imports import import_from
 from synthstudio.formats.registry import FORMATS
 from synthstudio.review.check import FIRST_THING, base_of, labels_of
+from synthstudio.review.datasets import dataset_key
 from synthstudio.review.edits import apply
 from synthstudio.review.history import states
 from synthstudio.review.reviewed import FrameStates, by_frame, reviewed_people
-from synthstudio.review.store import Store, dataset_key
+from synthstudio.review.store import Store
 from synthstudio.review.values import MAIN, ItemState, JointLabel, Kind, Op, Person, User, require
 
 MOVED_PX = 0.02
@@ -84,7 +85,7 @@ def import_corrections(
     know. FormatError, AssetError: the file is wrong; Refused: "role", "busy".
     """
     require(who, "import")
-    key = dataset_key(dataset)
+    key = dataset_key(store, dataset)
     result = ImportResult()
     with disk_errors(Path(tempfile.gettempdir())):
         work = Path(tempfile.mkdtemp(prefix="review-import-"))

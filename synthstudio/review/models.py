@@ -78,15 +78,18 @@ def _layer(*, primary: bool = True) -> Mapped[str]:
 
 
 class DatasetRow(Base):
-    """A data set that is reviewed; `key` is the SHA-256 of its dataset.json."""
+    """A data set that is reviewed: `content` says which one, see review/datasets.py."""
 
     __tablename__ = "dataset"
+    __table_args__ = (Index(None, "content", unique=True),)
 
     key: Mapped[str] = mapped_column(String(KEY_LENGTH), primary_key=True)
     name: Mapped[str] = mapped_column(String(NAME_LENGTH))
     skeleton: Mapped[str] = mapped_column(String(NAME_LENGTH))
     people: Mapped[int] = mapped_column(Integer)
     added_at: Mapped[datetime] = mapped_column(UtcTime)
+    content: Mapped[str | None] = mapped_column(String(KEY_LENGTH))
+    """None: a row of an earlier release, of which it is not known yet whose it is."""
 
 
 class ItemRow(Base):

@@ -31,8 +31,9 @@ from synthstudio.dataset.rows import INSTANCE_SCHEMA, NO_STATE, Row
 from synthstudio.formats.checked import person_of
 from synthstudio.formats.export import Exported, export
 from synthstudio.review.check import finite_or_none
+from synthstudio.review.datasets import dataset_key
 from synthstudio.review.history import states
-from synthstudio.review.store import Store, dataset_key
+from synthstudio.review.store import Store
 from synthstudio.review.values import MAIN, ItemState, JointLabel
 
 HUMAN = "human"
@@ -145,7 +146,7 @@ def reviewed(
     or those with somebody "approved", where everybody who is not loses their joints. ReviewError
     when no frame is left.
     """
-    found = states(store, dataset_key(dataset), layer=layer)
+    found = states(store, dataset_key(store, dataset), layer=layer)
     frames = {row["index"] for row in dataset.iter_frames(["index"])}
     if only == "touched":
         frames &= {frame for frame, _ in found}

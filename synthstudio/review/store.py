@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -19,11 +18,8 @@ from sqlalchemy.pool import NullPool
 
 from synthstudio.core.errors import Refused, ReviewError
 from synthstudio.dataset.durable import disk_errors
-from synthstudio.dataset.manifest import MANIFEST_NAME
-from synthstudio.dataset.reader import Dataset
-from synthstudio.review.check import check_name
 from synthstudio.review.migrate import BEGIN, copy_sqlite, migrate_store
-from synthstudio.review.models import Base, DatasetRow, utc_now
+from synthstudio.review.models import Base
 
 BUSY_S = 10.0
 """How long a writer waits for another one before the op is refused as busy."""
@@ -97,33 +93,6 @@ def open_store(url: str, *, make: bool = True) -> Store:
     finally:
         migrating.dispose()
     return Store(engine=_engine(parsed, foreign_keys=True), url=shown)
-
-
-def dataset_key(dataset: Dataset) -> str:
-    """The store's name of a data set: the SHA-256 of its dataset.json."""
-    return hashlib.sha256((dataset.folder / MANIFEST_NAME).read_bytes()).hexdigest()
-
-
-def register(store: Store, dataset: Dataset, name: str) -> str:
-    """Make a data set known to the store under a name (1 to 80 characters); return its key.
-
-    One that is known already keeps its events and takes the new name.
-    """
-    check_name(name, "name of the data set")
-    key = dataset_key(dataset)
-    values = {"name": name, "skeleton": dataset.identity.skeleton, "people": dataset.people}
-    try:
-        with store.session() as session:
-            row = session.get(DatasetRow, key)
-            if row is None:
-                session.add(DatasetRow(key=key, added_at=utc_now(), **values))
-            elif row.name != name:
-                row.name = name
-    except exc.IntegrityError:
-        with store.reading() as session:  # another process was faster
-            if session.get(DatasetRow, key) is None:
-                raise
-    return key
 
 
 def upsert(session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:

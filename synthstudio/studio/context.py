@@ -18,7 +18,8 @@ from synthstudio.core.errors import StudioError, SynthStudioError
 from synthstudio.core.safe_files import file_inside
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.reader import Dataset
-from synthstudio.review.store import Store, open_store, register
+from synthstudio.review.datasets import INNER, content_key, register
+from synthstudio.review.store import Store, open_store
 from synthstudio.review.team import members
 from synthstudio.review.values import ROLES, Role, User, may
 from synthstudio.studio import access, guard, page_parts, settings
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 _ROLE_KEPT_S = 10.0
 _MARKS = ("dataset.json", "index.json")
-_INNER = "dataset"
-"""What `synthstudio demo` calls the data set in its folder."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -41,6 +40,7 @@ class OpenSet:
     """A data set that is served. `key` names it in the store and in addresses."""
 
     key: str
+    content: str
     name: str
     dataset: Dataset
     skeleton: Skeleton
@@ -55,7 +55,7 @@ class OpenSet:
         """Return its people as columns; made once, then read from the cache folder."""
         from synthstudio.review.risk.table import people_table
 
-        return people_table(self.dataset, cache=self.cache)
+        return people_table(self.dataset, key=self.key, cache=self.cache)
 
     @property
     def table_if_read(self) -> PeopleTable | None:
@@ -75,6 +75,8 @@ class Context:
         self.cache = pictures.Cache(settings.limits.cache_bytes)
         self.store: Store = open_store(settings.database)
         self.signed_in = False
+        self.copies: dict[Path, tuple[str, str]] = {}
+        """Folder of a copy -> its name and that of the data set it is a copy of."""
         self._sets: dict[str, OpenSet] = {}
         self._lock = threading.Lock()
         self._roles: dict[str, tuple[float, Role | None]] = {}
@@ -88,32 +90,39 @@ class Context:
         return dict(self._sets)
 
     def open(self, folder: Path) -> OpenSet:
-        """Open and register a data set; DatasetError when it is none."""
+        """Open and register a data set; DatasetError when it is none.
+
+        A copy of one that is open is that one; `copies` names it.
+        """
         dataset = Dataset(folder)
+        content = content_key(dataset)
         with self._lock:
-            key = register(self.store, dataset, _name_of(folder))
-            if key not in self._sets:
-                self._sets[key] = OpenSet(
-                    key=key,
-                    name=_name_of(folder),
-                    dataset=dataset,
-                    skeleton=get_skeleton(dataset.identity.skeleton),
-                    cache=self.settings.state / "tables",
-                )
-        return self._sets[key]
+            twin = next((s for s in self._sets.values() if s.content == content), None)
+            if twin is not None:
+                if folder.resolve() != twin.dataset.folder.resolve():
+                    self.copies[folder.resolve()] = (_name_of(folder), twin.name)
+                return twin
+            known = (*self.settings.datasets, *self._exported())
+            key = register(self.store, dataset, _name_of(folder), known=known)
+            self._sets[key] = OpenSet(
+                key=key,
+                content=content,
+                name=_name_of(folder),
+                dataset=dataset,
+                skeleton=get_skeleton(dataset.identity.skeleton),
+                cache=self.settings.state / "tables",
+            )
+            return self._sets[key]
 
     def refresh(self) -> list[str]:
         """Open finished data sets below the exports folder, or a folder deeper as the demo's is.
 
         Returns the names of those that cannot be read; what is wrong with them goes to the log.
         """
-        exports, failed = self.settings.exports, []
-        known = {s.dataset.folder.resolve() for s in self._sets.values()}
-        direct = [p for p in exports.iterdir() if p.is_dir()] if exports.is_dir() else []
-        for folder in sorted([*direct, *(p / _INNER for p in direct)]):
-            place = folder.resolve()
-            whole = all((place / mark).is_file() for mark in _MARKS)
-            if not whole or place in known or not place.is_relative_to(exports.resolve()):
+        failed = []
+        known = {s.dataset.folder.resolve() for s in self._sets.values()} | set(self.copies)
+        for folder in self._exported():
+            if folder.resolve() in known:
                 continue
             try:
                 self.open(folder)
@@ -121,6 +130,16 @@ class Context:
                 page_parts.log_unreadable(_name_of(folder), error)
                 failed.append(_name_of(folder))
         return failed
+
+    def _exported(self) -> list[Path]:
+        exports = self.settings.exports
+        direct = [p for p in exports.iterdir() if p.is_dir()] if exports.is_dir() else []
+        return [
+            folder
+            for folder in sorted([*direct, *(p / INNER for p in direct)])
+            if all((folder / mark).is_file() for mark in _MARKS)
+            and folder.resolve().is_relative_to(exports.resolve())
+        ]
 
     def chosen(self, title: str = "") -> OpenSet:
         """Return the data set that the session looks at.
@@ -318,4 +337,4 @@ def show_user(me: User) -> None:
 
 
 def _name_of(folder: Path) -> str:
-    return folder.resolve().parent.name if folder.name == _INNER else folder.name
+    return folder.resolve().parent.name if folder.name == INNER else folder.name

@@ -17,7 +17,8 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row
 from synthstudio.dataset.shards import write_shard
 from synthstudio.dataset.writer import open_or_create
-from synthstudio.review.store import Store, register
+from synthstudio.review.datasets import register
+from synthstudio.review.store import Store
 
 JOINTS = get_skeleton("coco17").joints
 WIDTH, HEIGHT, FOCAL = 640, 480, 800.0

@@ -277,7 +277,7 @@ def test_another_set_has_another_cache(mixed: Dataset, tmp_path: Path) -> None:
     rows.people[5]["state"][3] = 1
     other = write_rows(rows, tmp_path / "other")
     made = people_table(other, cache=tmp_path / "cache")
-    assert caching.content_key(other) != caching.content_key(mixed)
+    assert caching.rows_key(other) != caching.rows_key(mixed)
     assert made.state[5, 3] == 1
 
 

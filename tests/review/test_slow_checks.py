@@ -21,11 +21,12 @@ from synthstudio.generation.audit import Finding, Tally
 from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import parse
+from synthstudio.review.datasets import content_key
 from synthstudio.review.risk.findings import CheckRun, _sentence, import_audit, last_runs
 from synthstudio.review.risk.queue import risk_order
 from synthstudio.review.risk.scores import risk_of
 from synthstudio.review.risk.table import people_table
-from synthstudio.review.store import dataset_key, default_url, open_store
+from synthstudio.review.store import default_url, open_store
 from synthstudio.studio.overview import checks_summary
 
 HIDDEN_BY = ("hidden_joint", "hidden_instance", "hidden_share")
@@ -52,7 +53,7 @@ def queue(dataset: Dataset):
     """Return the queue by risk alone, from the store beside a data set, and when it was made."""
     store = open_store(default_url(dataset.folder.parent))
     made = risk_of(store, people_table(dataset))
-    ran = last_runs(store, dataset_key(dataset))
+    ran = last_runs(store, content_key(dataset))
     store.close()
     return risk_order(made, share=0.0), ran
 
@@ -153,10 +154,10 @@ def test_an_audit_made_elsewhere_is_taken(sticks: Dataset, tmp_path: Path) -> No
     check(here, "--audited", file, "--no-audit", code=2)
     file.write_text(json.dumps(said).replace('"instance": 3', '"instance": 9'))
     store = open_store(default_url(tmp_path))
-    before = last_runs(store, dataset_key(here))
+    before = last_runs(store, content_key(here))
     with pytest.raises(ReviewError, match="another data set"):
         import_audit(store, here, file)
-    assert last_runs(store, dataset_key(here)) == before
+    assert last_runs(store, content_key(here)) == before
     store.close()
 
 

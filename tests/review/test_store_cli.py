@@ -12,7 +12,8 @@ from synthstudio.core.errors import Refused, ReviewError
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review import edits, history
 from synthstudio.review.check import base_of
-from synthstudio.review.store import default_url, open_store, register
+from synthstudio.review.datasets import register
+from synthstudio.review.store import default_url, open_store
 from synthstudio.review.values import Person
 
 

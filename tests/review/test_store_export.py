@@ -18,9 +18,10 @@ from synthstudio.formats.registry import FORMATS
 from synthstudio.quality.validate import validate_dataset
 from synthstudio.review import edits, history
 from synthstudio.review.check import base_of, labels_of
+from synthstudio.review.datasets import register
 from synthstudio.review.imports import import_corrections
 from synthstudio.review.reviewed import export_reviewed, reviewed_dataset
-from synthstudio.review.store import open_store, register
+from synthstudio.review.store import open_store
 from synthstudio.review.values import JointLabel, Person
 
 NAMES = get_skeleton("coco17").joints

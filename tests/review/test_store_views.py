@@ -14,6 +14,7 @@ from synthstudio.core.errors import Refused
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review import settings
 from synthstudio.review.check import base_of
+from synthstudio.review.datasets import register
 from synthstudio.review.edits import apply
 from synthstudio.review.history import events, state
 from synthstudio.review.risk.findings import PersonFinding, store_findings
@@ -22,7 +23,7 @@ from synthstudio.review.risk.review_fields import last_event_id, review_columns
 from synthstudio.review.risk.scores import models_of, risk_of
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.settings import set_share, share_of
-from synthstudio.review.store import Store, register
+from synthstudio.review.store import Store
 from synthstudio.review.team.members import assign
 from synthstudio.review.values import Op, Person, User
 

@@ -14,7 +14,8 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review import history
 from synthstudio.review.check import labels_of
-from synthstudio.review.store import dataset_key, open_store
+from synthstudio.review.datasets import content_key
+from synthstudio.review.store import open_store
 from synthstudio.review.values import Event, JointLabel
 
 
@@ -112,8 +113,8 @@ class Labels:
 def stored(studio: Any, folder: Path, *, person: str | None = None) -> list[Event]:
     """Return all events of the studio's store, or those of one item ("frame:instance")."""
     with closing(open_store(f"sqlite:///{getattr(studio, 'database', studio.db)}")) as store:
-        found = list(history.iter_events(store, dataset_key(Dataset(folder))))
-        history.check_replay(store, dataset_key(Dataset(folder)))
+        found = list(history.iter_events(store, content_key(Dataset(folder))))
+        history.check_replay(store, content_key(Dataset(folder)))
     if person is None:
         return found
     return [e for e in found if f"{e.person.frame}:{e.person.instance}" == person]

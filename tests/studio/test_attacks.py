@@ -12,13 +12,13 @@ from PIL import Image
 from reviewing import eventually
 
 from synthstudio.dataset.reader import Dataset
-from synthstudio.review.store import dataset_key
+from synthstudio.review.datasets import content_key
 from synthstudio.studio.access import LIFETIME_S, STEP_S, Grant, Tokens, load_secret
 
 
 @pytest.fixture(scope="module")
 def key(studio_set) -> str:
-    return dataset_key(Dataset(studio_set))
+    return content_key(Dataset(studio_set))
 
 
 @pytest.fixture

@@ -13,10 +13,11 @@ from synthstudio.core.errors import Refused
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review import history, settings
 from synthstudio.review.check import Base, base_of
+from synthstudio.review.datasets import register
 from synthstudio.review.edits import apply
 from synthstudio.review.leases import claim
 from synthstudio.review.models import utc_now
-from synthstudio.review.store import open_store, register
+from synthstudio.review.store import open_store
 from synthstudio.review.team.members import assign, role_of, set_role
 from synthstudio.review.values import JointLabel, Op, Person, User
 from synthstudio.studio.guard import LOG, open_log

@@ -13,8 +13,9 @@ from reviewing import eventually
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review import settings
 from synthstudio.review.check import base_of
+from synthstudio.review.datasets import content_key
 from synthstudio.review.edits import apply
-from synthstudio.review.store import dataset_key, open_store
+from synthstudio.review.store import open_store
 from synthstudio.review.team.members import set_role
 from synthstudio.review.values import Op, Person, User
 
@@ -49,7 +50,7 @@ def told(start_studio, studio_set, tmp_path_factory) -> Studio:
     studio = start_studio(folder)
     admin = User(name="Ada", role="admin")
     store, dataset = open_store(f"sqlite:///{studio.db}"), Dataset(folder)
-    key, base = dataset_key(dataset), base_of(dataset, 0, 1)
+    key, base = content_key(dataset), base_of(dataset, 0, 1)
     person = Person(dataset=key, frame=0, instance=1)
     set_role(store, "Ada", "admin", by=admin)
     set_role(store, NAME, "reviewer", by=admin)

@@ -11,9 +11,10 @@ from synthstudio.core.errors import DatasetError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.check import base_of
+from synthstudio.review.datasets import register
 from synthstudio.review.edits import apply
 from synthstudio.review.risk.table import people_table
-from synthstudio.review.store import open_store, register
+from synthstudio.review.store import open_store
 from synthstudio.review.values import JointLabel, Op, Person, User
 from synthstudio.studio import components
 from synthstudio.studio.drawing import pictures

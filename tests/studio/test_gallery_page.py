@@ -20,9 +20,10 @@ from synthstudio.dataset.filter import query_of
 from synthstudio.dataset.matching import matching_people
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review import history, settings
+from synthstudio.review.datasets import content_key
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.table import people_table
-from synthstudio.review.store import Store, dataset_key, open_store
+from synthstudio.review.store import Store, open_store
 from synthstudio.review.team import members
 from synthstudio.review.values import User
 
@@ -194,7 +195,7 @@ def test_cards_are_reached_by_keyboard_and_enter_opens_the_review_page(
     frame, instance = map(str, names(page)[1])
     page.keyboard.press("Enter")
     page.wait_for_url("**/review?**")
-    wanted = [dataset_key(Dataset(studio_set)), frame, instance]
+    wanted = [content_key(Dataset(studio_set)), frame, instance]
     eventually(lambda: [address(page).get(k) for k in ("set", "frame", "instance")], wanted)
 
 
@@ -212,7 +213,7 @@ def test_beside_clean_shows_the_same_person_without_occluder(
 def test_leads_flag_and_assign_many_and_every_one_is_an_event(
     gallery: Callable[..., Any], store: Store, studio_set: Path
 ) -> None:
-    key = dataset_key(Dataset(studio_set))
+    key = content_key(Dataset(studio_set))
     before = len(history.events(store, key))
     page = gallery("variant = occluder")
     page.get_by_text("Select", exact=True).click()
@@ -249,7 +250,7 @@ def test_views_are_saved_opened_and_their_names_are_text(
     page.get_by_role("textbox", name="Save this view as").fill(name)
     page.get_by_role("button", name="Save", exact=True).click()
     page.get_by_role("button", name=name).wait_for()
-    (view,) = settings.views(store, dataset_key(Dataset(studio_set)), who=ADMIN)
+    (view,) = settings.views(store, content_key(Dataset(studio_set)), who=ADMIN)
     assert (view.name, view.query, view.options["sort"]) == (name, "variant = clean", "occluded")
     page.keyboard.press("Escape")
     expect(page.get_by_role("textbox", name="Save this view as")).not_to_be_visible()

@@ -15,7 +15,8 @@ from playwright.sync_api import expect
 from reviewing import Desk, eventually
 
 from synthstudio.dataset.reader import Dataset
-from synthstudio.review.store import dataset_key, open_store
+from synthstudio.review.datasets import content_key
+from synthstudio.review.store import open_store
 from synthstudio.review.team import members
 from synthstudio.review.values import User
 
@@ -103,7 +104,7 @@ def test_a_set_is_made_through_reload_and_restart(
     assert Dataset(maker.exports / "five").frames == 5
     assert (maker.exports / "five.yaml").is_file()
     link.click()
-    key = dataset_key(Dataset(maker.exports / "five"))
+    key = content_key(Dataset(maker.exports / "five"))
     page.wait_for_url(lambda url: f"/review?set={key}" in url, timeout=SLOW)
     Desk(page=page, studio=maker).shown(timeout=SLOW / 1000)
 

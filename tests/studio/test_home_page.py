@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
@@ -13,13 +14,16 @@ from typing import Any
 
 import pytest
 from conftest import settled
+from imported_photos import import_photos
 from playwright.sync_api import expect
 from reviewing import eventually
 
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.check import base_of
+from synthstudio.review.datasets import content_key
 from synthstudio.review.edits import apply
-from synthstudio.review.store import dataset_key, open_store
+from synthstudio.review.models import DatasetRow, utc_now
+from synthstudio.review.store import open_store
 from synthstudio.review.values import JointLabel, Op, Person, User
 
 pytestmark = pytest.mark.browser
@@ -30,7 +34,7 @@ ADA = User(name="Ada", role="admin")
 def approve(studio: Any, folder: Path, frame: int, **joints: JointLabel) -> None:
     """Let somebody change joints of person 1 of a frame and approve that person."""
     store, dataset = open_store(f"sqlite:///{studio.db}"), Dataset(folder)
-    person = Person(dataset=dataset_key(dataset), frame=frame, instance=1)
+    person = Person(dataset=content_key(dataset), frame=frame, instance=1)
     common = {"client": f"test{frame}", "person": person}
     ops = [Op(seq=1, revision=0, kind="edit", joints=joints, **common)] if joints else []
     ops.append(Op(seq=2, revision=len(ops), kind="status", status="approved", **common))
@@ -95,14 +99,33 @@ def test_finished_sets_below_the_exports_appear(
 ) -> None:
     open_as(page, studio)
     page.get_by_text("crates").first.wait_for()
-    changed = studio.exports / "arrived"
-    shutil.copytree(studio_set, studio.exports / ".tmp-arrived")
-    stored = json.loads((studio.exports / ".tmp-arrived" / "dataset.json").read_text())
-    stored["recipe"]["description"] = "another"  # other bytes: another set
-    (studio.exports / ".tmp-arrived" / "dataset.json").write_text(json.dumps(stored))
-    (studio.exports / ".tmp-arrived").rename(changed)
+    for name, shade in (("photos", 40), ("others", 90)):  # the same dataset.json
+        import_photos(studio.folder / name, shade).folder.rename(studio.exports / name)
+    shutil.copytree(studio_set, studio.exports / "twin")
     page.reload()
-    page.locator('[class*="st-key-set_"]').filter(has_text="arrived").wait_for(timeout=SLOW)
+    sets = page.locator('[class*="st-key-set_"]')
+    for name in ("photos", "others"):
+        sets.filter(has_text=name).wait_for(timeout=SLOW)
+    page.get_by_text("twin is a copy of crates: they are one data set here.").wait_for()
+    expect(sets).to_have_count(3)
+
+
+def test_reviews_that_nobody_can_assign_are_told(
+    start_studio: Callable[..., Any], tmp_path: Path, page: Any, open_as: Callable[..., Any]
+) -> None:
+    sets = [import_photos(tmp_path / name, shade) for name, shade in (("a", 40), ("b", 90))]
+    studio = start_studio(*(dataset.folder for dataset in sets))
+    store = open_store(f"sqlite:///{studio.db}")
+    old = hashlib.sha256((sets[0].folder / "dataset.json").read_bytes()).hexdigest()
+    with store.session() as session:  # as an earlier release left it
+        session.add(DatasetRow(key=old, name="a", skeleton="coco17", people=3, added_at=utc_now()))
+    person = Person(dataset=old, frame=0, instance=1)
+    op = Op(client="t", seq=1, person=person, revision=0, kind="status", status="approved")
+    apply(store, op, who=ADA, base=base_of(sets[0], 0, 1))
+    store.close()
+    open_as(page, studio)
+    page.get_by_text("Edits under the name a (1) were made in an earlier release").wait_for()
+    expect(page.get_by_text("Nobody reviewed yet: 3 people wait")).to_have_count(2)
 
 
 def test_a_set_that_cannot_be_read_is_told_by_its_name(

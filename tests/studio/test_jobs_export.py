@@ -10,7 +10,8 @@ from job_orders import LEAD, drive, ended, settings_in
 
 from synthstudio.core.errors import ReviewError
 from synthstudio.dataset.reader import Dataset
-from synthstudio.review.store import dataset_key, open_store, register
+from synthstudio.review.datasets import content_key, register
+from synthstudio.review.store import open_store
 from synthstudio.studio.jobs import export_worker, job_store
 from synthstudio.studio.jobs.orders import Export
 from synthstudio.studio.jobs.process import OUT_NAME
@@ -56,7 +57,7 @@ def test_an_export_that_cannot_be_says_why(tmp_path: Path, studio_set: Path) -> 
 
 def checked(health_checks: HealthChecks, dataset: Path) -> Health:
     deadline = time.monotonic() + 300
-    key = dataset_key(Dataset(dataset))
+    key = content_key(Dataset(dataset))
     while (seen := health_checks.status(key, dataset, begin=True)).state in ("checking", "waiting"):
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -64,7 +65,7 @@ def checked(health_checks: HealthChecks, dataset: Path) -> Health:
 
 
 def test_a_clinic_remembers(tmp_path: Path, studio_set: Path) -> None:
-    key = dataset_key(Dataset(studio_set))
+    key = content_key(Dataset(studio_set))
     health_checks = HealthChecks(tmp_path)
     assert health_checks.status(key, studio_set, begin=False).state == "unknown"
     assert health_checks.status(key, studio_set, begin=True).state == "checking"

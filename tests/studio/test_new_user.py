@@ -15,7 +15,8 @@ from reviewing import Desk
 
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review import history
-from synthstudio.review.store import dataset_key, open_store
+from synthstudio.review.datasets import content_key
+from synthstudio.review.store import open_store
 
 pytestmark = pytest.mark.browser
 SLOW = 240_000
@@ -38,7 +39,7 @@ def exported(page: Any, studio: Any, link: Any) -> dict[str, Any]:
 def stored(studio: Any, folder: Path, joint: int) -> float:
     """Return where a joint of the one approved person is on disk, px from the left."""
     dataset, store = Dataset(folder), open_store(f"sqlite:///{studio.db}")
-    states = history.states(store, dataset_key(dataset))
+    states = history.states(store, content_key(dataset))
     store.close()
     (frame, instance), *others = [who for who, s in states.items() if s.status == "approved"]
     assert not others

@@ -9,9 +9,9 @@ import pytest
 from review_store import Reviewed, reviewed
 
 from synthstudio.review.check import base_of
+from synthstudio.review.datasets import register
 from synthstudio.review.edits import apply
 from synthstudio.review.history import counts, done_and_total
-from synthstudio.review.store import register
 from synthstudio.review.team.second_pass import (
     Decision,
     adjudicate,

@@ -12,10 +12,10 @@ from reviewing import sit_down, stored
 from synthstudio.core.errors import Refused
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.review import history
+from synthstudio.review.datasets import register
 from synthstudio.review.leases import SECOND, claim, leases
 from synthstudio.review.models import utc_now
 from synthstudio.review.settings import set_share
-from synthstudio.review.store import register
 from synthstudio.review.team.second_pass import begin_second_looks, blinded, blinded_among
 from synthstudio.review.values import User
 from synthstudio.studio import server

@@ -12,7 +12,7 @@ from attackers import Browser
 from playwright.sync_api import expect
 
 from synthstudio.dataset.reader import Dataset
-from synthstudio.review.store import dataset_key
+from synthstudio.review.datasets import content_key
 from synthstudio.studio.context import Context
 from synthstudio.studio.settings import parse
 
@@ -47,7 +47,7 @@ def test_the_set_that_the_address_names(start_studio, studio_set, tmp_path, page
     studio = start_studio(studio_set, other)
     box = page.get_by_role("combobox", name="Data set")
     for folder in (other, studio_set):
-        open_as(page, studio, f"gallery?set={dataset_key(Dataset(folder))}")
+        open_as(page, studio, f"gallery?set={content_key(Dataset(folder))}")
         expect(box).to_have_value(folder.name)
     open_as(page, studio, "gallery?set=nonsense")
     expect(box).to_have_value(studio_set.name)
@@ -99,7 +99,7 @@ def test_a_data_set_is_read_by_many_threads(studio_set):
 
 def test_links_outlive_a_restart(studio, studio_set):
     browser = Browser(studio)
-    token = browser.grant("image", dataset=dataset_key(Dataset(studio_set)), frame=2)
+    token = browser.grant("image", dataset=content_key(Dataset(studio_set)), frame=2)
     assert browser.ask(f"/img/{token}").status == 200
     studio.restart()
     assert browser.ask(f"/img/{token}").status == 200

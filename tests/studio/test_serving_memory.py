@@ -13,8 +13,8 @@ from synthstudio.core.errors import SynthStudioError
 from synthstudio.core.images import decode_rgba
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
+from synthstudio.review.datasets import content_key
 from synthstudio.review.risk.table import people_table
-from synthstudio.review.store import dataset_key
 from synthstudio.review.values import JointLabel
 from synthstudio.studio.drawing import pictures
 from synthstudio.studio.drawing.pictures import Cache
@@ -98,7 +98,7 @@ def test_masks_are_those_of_the_labels(source):
 
 @pytest.mark.timeout(1200)
 def test_the_server_does_not_grow(studio, studio_set):
-    browser, key = Browser(studio), dataset_key(Dataset(studio_set))
+    browser, key = Browser(studio), content_key(Dataset(studio_set))
     process = psutil.Process(studio.process.pid)
     kinds = ("image", "crop", "amodal", "clean")
     sizes = itertools.count(40)

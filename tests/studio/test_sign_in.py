@@ -14,7 +14,8 @@ from reviewing import eventually
 
 from synthstudio.core.errors import StudioError
 from synthstudio.dataset.reader import Dataset
-from synthstudio.review.store import dataset_key, open_store
+from synthstudio.review.datasets import content_key
+from synthstudio.review.store import open_store
 from synthstudio.review.team.members import set_role
 from synthstudio.review.values import User
 from synthstudio.studio.access import BrowserNames, auth_section, identity
@@ -81,7 +82,7 @@ def test_pictures_are_for_whom_they_were_meant(new_page, guarded, studio_set):
     ada, bo = (sign_in(new_page(), guarded, who) for who in ("Ada", "Bo"))
     ada.get_by_text(f"{ADA} · admin").wait_for()
     bo.get_by_text(f"{BO} · reviewer").wait_for()
-    key = dataset_key(Dataset(studio_set))
+    key = content_key(Dataset(studio_set))
 
     def link(page, user: str) -> str:
         mine = Browser(guarded)

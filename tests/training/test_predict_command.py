@@ -26,10 +26,11 @@ from synthstudio.inference.predict import Person, PredictOptions, predict
 from synthstudio.inference.sources import open_source
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseOutputs
+from synthstudio.review.datasets import content_key
 from synthstudio.review.risk.predictions import iter_predictions, prediction_layers
 from synthstudio.review.risk.scores import models_of
 from synthstudio.review.risk.table import people_table
-from synthstudio.review.store import dataset_key, default_url, open_store
+from synthstudio.review.store import default_url, open_store
 from synthstudio.training import checkpoint, networks
 from synthstudio.training import config as configs
 from synthstudio.training.config import NO_AUGMENTATION
@@ -140,8 +141,8 @@ def test_predictions_become_a_layer_of_the_review(
     assert told["layer"] == "tiny"
     assert told["stored"] == told["people"] == dataset.people
     with closing(open_store(url)) as store:
-        assert prediction_layers(store, dataset_key(dataset)) == {"tiny": dataset.people}
-        stored = list(iter_predictions(store, dataset_key(dataset), "tiny"))
+        assert prediction_layers(store, content_key(dataset)) == {"tiny": dataset.people}
+        stored = list(iter_predictions(store, content_key(dataset), "tiny"))
         rows = {(r["frame_index"], r["instance"]) for r in dataset.iter_instances()}
         assert {(p.frame, p.instance) for p in stored} == rows
         found = models_of(store, people_table(dataset)).disagreement

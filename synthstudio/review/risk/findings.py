@@ -33,10 +33,11 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
 from synthstudio.quality.findings import KINDS
 from synthstudio.quality.rows import check_frame
+from synthstudio.review.datasets import dataset_key
 from synthstudio.review.models import RiskRow, SettingRow, utc_now
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.signals import NOBODY, Signal, readable
-from synthstudio.review.store import Store, dataset_key
+from synthstudio.review.store import Store
 
 Kind = Literal["validation", "audit"]
 _WEIGHTS: dict[Kind, float] = {"validation": 0.95, "audit": 0.9}
@@ -353,7 +354,7 @@ def _store(
     store: Store, dataset: Dataset, kind: Kind, found: list[PersonFinding], frames: int | None
 ) -> CheckRun:
     part = None if frames is None or frames >= dataset.frames else frames
-    return store_findings(store, dataset_key(dataset), kind, found, frames=part)
+    return store_findings(store, dataset_key(store, dataset), kind, found, frames=part)
 
 
 def _rendered(

@@ -52,6 +52,7 @@ from synthstudio.dataset.matching import (
 )
 from synthstudio.dataset.reader import Dataset
 from synthstudio.quality.subject import flip_of
+from synthstudio.review.datasets import content_key
 from synthstudio.review.risk.people import (
     F64,
     I64,
@@ -77,8 +78,10 @@ _FURTHEST_PX = 60_000.0  # float16 ends at 65,504
 log = logging.getLogger(__name__)
 
 
-def people_table(dataset: Dataset, *, cache: Path | None = None) -> PeopleTable:
-    """The table of all people of a data set.
+def people_table(
+    dataset: Dataset, *, key: str | None = None, cache: Path | None = None
+) -> PeopleTable:
+    """The table of all people of a data set. `key`: the store's of it, if it has one of its own.
 
     `cache`: a folder in which tables are kept as files that are mapped, not read: with it a
     table takes next to no memory (about 1.2 kB a person otherwise), and opening it again costs
@@ -87,13 +90,13 @@ def people_table(dataset: Dataset, *, cache: Path | None = None) -> PeopleTable:
     skeleton = get_skeleton(dataset.identity.skeleton)
     shapes = layout(skeleton, dataset.people, dataset.frames)
     filled = functools.partial(fill, dataset, skeleton)
-    content = content_key(dataset)
+    content = rows_key(dataset)
     if cache is None:
         arrays, names = in_memory(shapes, filled)
     else:
         arrays, names = cached(cache, content, shapes, filled)
     return PeopleTable(
-        key=file_sha256(dataset.folder / MANIFEST_NAME),
+        key=content_key(dataset) if key is None else key,
         content=content,
         skeleton_name=skeleton.name,
         arrays=arrays,
@@ -101,10 +104,10 @@ def people_table(dataset: Dataset, *, cache: Path | None = None) -> PeopleTable:
     )
 
 
-def content_key(dataset: Dataset) -> str:
+def rows_key(dataset: Dataset) -> str:
     """A hash of everything that decides the rows of a data set, without reading them."""
     parts = [VERSION, file_sha256(dataset.folder / MANIFEST_NAME)]
-    parts += [f"{entry.shard} {entry.sha256}" for entry in dataset.entries]
+    parts += [f"{shard} {digest}" for shard, digest in dataset.shard_digests.items()]
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from synthstudio.core.errors import SynthStudioError
+from synthstudio.review.datasets import unassigned
 from synthstudio.review.values import User, may
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
@@ -36,6 +37,10 @@ def main() -> None:
             f"{plain(name)}, a folder of the exports folder, cannot be read as a data set. Copy it "
             "again or make it anew; the server's log says what is wrong."
         )
+    for copy, original in ctx.copies.values():
+        st.caption(plain(f"{copy} is a copy of {original}: they are one data set here."))
+    if may(me.role, "assign"):
+        _unassigned(ctx)
     sets = list(ctx.sets.values())
     if not sets:
         _empty(me)
@@ -45,6 +50,18 @@ def main() -> None:
     if job_store.jobs(ctx.store, limit=1):
         st.subheader("Jobs")
         job_list(ctx, me)
+
+
+def _unassigned(ctx: Context) -> None:
+    for old in unassigned(ctx.store):
+        st.warning(
+            plain(
+                f"Edits under the name {old.name} ({old.events:,}) were made in an earlier release, "
+                "which took data sets with the same dataset.json for one. Nobody can tell whose "
+                "they are, so they are shown nowhere. If you know it: "
+            )
+            + "`synthstudio review adopt DATASET`"
+        )
 
 
 def _empty(me: User) -> None:
