@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from typing import Any
 
 import pytest
 from attackers import Browser
+from imported_photos import import_photos
 from playwright.sync_api import expect
 
 from synthstudio.dataset.reader import Dataset
@@ -41,9 +41,7 @@ def test_the_theme_follows_the_browser(scheme, ground, new_page, studio, open_as
 @pytest.mark.browser
 def test_the_set_that_the_address_names(start_studio, studio_set, tmp_path, page, open_as):
     other = tmp_path / "other"
-    shutil.copytree(studio_set, other)
-    identity = json.loads((other / "dataset.json").read_text())
-    (other / "dataset.json").write_text(json.dumps(identity | {"versions": {}}))
+    import_photos(other, 40)
     studio = start_studio(studio_set, other)
     box = page.get_by_role("combobox", name="Data set")
     for folder in (other, studio_set):
