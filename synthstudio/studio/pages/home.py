@@ -57,8 +57,8 @@ def _unassigned(ctx: Context) -> None:
         st.warning(
             plain(
                 f"Edits under the name {old.name} ({old.events:,}) were made in an earlier "
-                "release, which took data sets with the same dataset.json for one. Nobody can tell whose "
-                "they are, so they are shown nowhere. If you know it: "
+                "release, which took data sets with the same dataset.json for one. Nobody can "
+                "tell whose they are, so they are shown nowhere. If you know it: "
             )
             + "`synthstudio review adopt DATASET`"
         )
