@@ -13,8 +13,9 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.imports import import_from
 
 
-def import_photos(folder: Path, shade: int) -> Dataset:
+def import_photos(folder: Path, shade: int, *, empty: int | None = None) -> Dataset:
     """Import three photos with one person each; `shade` decides their pixels and joints.
+    Nobody is in the photo `empty`.
 
     The COCO file stays beside the data set, in FOLDER-coco.
     """
@@ -27,6 +28,8 @@ def import_photos(folder: Path, shade: int) -> Dataset:
         cv2.imwrite(str(source / "images" / name), pixels)
         images.append({"id": k, "file_name": name, "width": 64, "height": 48})
         points = [v for j in range(17) for v in (10 + shade % 7 + j, 20, 2)]
+        if k == empty:
+            continue
         people.append(
             {
                 "id": k,

@@ -89,8 +89,8 @@ def check_op(op: Op, base: Base) -> None:
     check_names(op)
     if op.kind in ("edit", "add"):
         _check_joints(op.joints, base)
-        if op.kind == "edit" and not op.joints:
-            invalid("an edit changes something", "joints", expected="a joint at least")
+        if not op.joints:
+            invalid(f"an {op.kind} has joints", "joints", expected="a joint at least")
     elif op.joints:
         invalid(f"{op.kind} has no joints", "joints", expected="none")
     if op.kind == "add" and not 1 <= op.person.instance < FIRST_THING:

@@ -102,6 +102,8 @@ def _apply(session: Session, op: Op, *, who: User, base: Base) -> Event:
         raise _changed(old)
     _check_there(op, old, base)
     before, after = _change(session, op, old)
+    if not base.exists:
+        _check_undecided(op, old, after)
     return _write(session, op, (before, after), old, who=who.name, now=now)
 
 
@@ -146,6 +148,18 @@ def _check_there(op: Op, old: ItemState, base: Base) -> None:
             raise _gone("this person is deleted", op.person, old)
     if op.kind == "restore" and not old.deleted:
         invalid("only a deleted person can be restored", op.person.where, expected="a deleted one")
+
+
+def _check_undecided(op: Op, old: ItemState, after: dict[str, Any]) -> None:
+    """Refuse to leave a decision on somebody who is not there: counts would hold it."""
+    gone = not after.get("added", old.added)
+    decided = after.get("deleted", old.deleted) or after.get("status", old.status) != "pending"
+    if gone and decided:
+        invalid(
+            "a person who was added is taken back as one to review",
+            op.person.where,
+            expected="the decision on this person, or its deletion, to be taken back first",
+        )
 
 
 def _change(session: Session, op: Op, old: ItemState) -> tuple[dict[str, Any], dict[str, Any]]:

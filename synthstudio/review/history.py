@@ -186,6 +186,37 @@ def states(
     return found
 
 
+def states_in(
+    store: Store, dataset: str, frames: Iterable[int], *, layer: str = MAIN
+) -> dict[tuple[int, int], ItemState]:
+    """Return (frame, instance) -> state of all whom somebody touched in some frames."""
+    listed = sorted(set(frames))
+    query = select(ItemRow).where(ItemRow.dataset == dataset, ItemRow.layer == layer)
+    with store.reading() as session:
+        return {
+            (row.frame, row.instance): state_of(row)
+            for start in range(0, len(listed), _FRAMES_AT_ONCE)
+            for row in session.scalars(
+                query.where(ItemRow.frame.in_(listed[start : start + _FRAMES_AT_ONCE])).order_by(
+                    ItemRow.frame, ItemRow.instance
+                )
+            )
+        }
+
+
+def added_people(store: Store, dataset: str, *, layer: str = MAIN) -> dict[tuple[int, int], str]:
+    """Return (frame, instance) -> status of all whom reviewers added and did not delete again."""
+    query = select(ItemRow.frame, ItemRow.instance, ItemRow.status).where(
+        ItemRow.dataset == dataset,
+        ItemRow.layer == layer,
+        ItemRow.added.is_(True),
+        ItemRow.deleted.is_(False),
+    )
+    with store.reading() as session:
+        rows = session.execute(query.order_by(ItemRow.frame, ItemRow.instance)).all()
+        return {(frame, instance): status for frame, instance, status in rows}
+
+
 def events(
     store: Store,
     dataset: str,

@@ -77,7 +77,7 @@ def added_note(people: People) -> str:
         return ""
     one = people.added == 1
     who = "person whom reviewers added is" if one else "people whom reviewers added are"
-    return f"{people.added:,} {who} in Review alone."
+    return f"{people.added:,} {who} in Review, where they have a queue of their own."
 
 
 def _tally_people(store: Store, key: str) -> People:

@@ -355,6 +355,26 @@ def test_add_and_delete(alone):
     assert [op["kind"] for op in alone.ops()[3:]] == ["delete", "restore"]
 
 
+def test_a_person_is_added_to_a_frame_without_any(page):
+    nothing = [[None, None, None, "unlabelled", "human"]] * 17
+    blank = {"exists": False, "base": nothing, "shares": None, "hider": [], "xyz": None}
+    empty = item(0, id="0:0", instance=0, next_instance=1, **blank)
+    far = item(1, id="1:999", instance=999, next_instance=2)
+    editor = Alone(page)
+    editor.give(items=[empty, far])
+    expect(page.get_by_role("heading", name="Frame 0 · nobody")).to_be_visible()
+    editor.press("Tab", "s", "a", "Delete")
+    assert editor.ops() == []
+    expect(page.locator(".flash")).to_contain_text("Nobody is in this frame")
+    editor.press("i")
+    assert editor.said("item") == "0:1"
+    editor.press("n", "i")  # a number far away blocks nobody
+    assert [(op["kind"], op["frame"], op["instance"]) for op in editor.ops()] == [
+        ("add", 0, 1),
+        ("add", 1, 2),
+    ]
+
+
 def test_brightness_changes_the_picture_and_no_label(alone):
     alone.press("]", "]", "}")
     canvas = alone.page.locator("canvas.picture").first

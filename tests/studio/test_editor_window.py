@@ -6,13 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from imported_photos import import_photos
 
-from synthstudio.core.errors import DatasetError
+from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
+from synthstudio.review import history
 from synthstudio.review.check import base_of
 from synthstudio.review.datasets import register
 from synthstudio.review.edits import apply
+from synthstudio.review.reviewed import reviewed
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import open_store
 from synthstudio.review.values import JointLabel, Op, Person, User
@@ -20,6 +23,7 @@ from synthstudio.studio import components
 from synthstudio.studio.drawing import pictures
 from synthstudio.studio.editor import window
 from synthstudio.studio.editor.queue import QueueRequest, build_queue
+from synthstudio.studio.overview import count_people, review_progress
 
 ADA = User(name="Ada", role="reviewer")
 
@@ -111,6 +115,81 @@ def test_edits_and_added_people_are_in_it(store, dataset, frames):
     ]
     assert found[0]["state"]["joints"] == {"nose": [3.5, 4.5, 1, "object", "human"]}
     assert found[2]["state"]["added"] and not found[2]["exists"]
+
+
+def walk(store, dataset, frames, table, request):
+    """Everybody whom a browser is given that goes through a whole queue; each once."""
+    order = build_queue(store, table, request, who=ADA)
+    found = []
+    for start in range(0, len(order.rows), 5):
+        people = order.people(table, start, start + 5)
+        found += give(store, dataset, frames, people, elsewhere=order.extra)
+    ids = [item["id"] for item in found]
+    assert len(ids) == len(set(ids)) == len(order.rows)
+    return set(ids)
+
+
+def test_as_many_people_everywhere(store, dataset, frames, tmp_path):
+    """Lists, queue, counts and export agree for 0 to 30 people added to one frame."""
+    table, key = people_table(dataset), register(store, dataset, "crates")
+    nose = {"nose": JointLabel(x_px=3.5, y_px=4.5, state=1, cause="object")}
+    on_disk = {f"{r['frame_index']}:{r['instance']}" for r in dataset.iter_instances()}
+    added = set()
+    for number in range(31):
+        if number:
+            instance = give(store, dataset, frames, [(4, 1)])[0]["next_instance"]
+            say(store, dataset, (4, instance), "add", number, revision=0, joints=nose)
+            added.add(f"4:{instance}")
+        total = len(on_disk) + number
+        everybody = on_disk | added
+        for request in (QueueRequest(), QueueRequest(queue="all"), QueueRequest(todo=True)):
+            assert walk(store, dataset, frames, table, request) == everybody
+        assert walk(store, dataset, frames, table, QueueRequest(queue="added")) == added
+        assert count_people(store, key).total == total
+        assert count_people(store, key).added == number
+        assert history.counts(store, key).people == total
+        assert review_progress(store, key) == {"done": 0, "total": total}
+        rows = reviewed(store, dataset, only="all").iter_instances()
+        assert {f"{r['frame_index']}:{r['instance']}" for r in rows} == everybody
+    # Those added in this session have no place in the queue yet: they come after their frame.
+    alone = give(store, dataset, frames, [(4, 1), (5, 1)])
+    assert len(alone) == 2 + 30 and [item["frame"] for item in alone[-2:]] == [4, 5]
+    assert give(store, dataset, frames, [(4, 1)])[0]["next_instance"] == 33
+
+
+def test_a_number_far_away_hides_nobody_and_blocks_nobody(store, dataset, frames):
+    nose = {"nose": JointLabel(x_px=3.5, y_px=4.5, state=1, cause="object")}
+    with pytest.raises(Refused, match="an add has joints"):
+        say(store, dataset, (0, 999), "add", 1, revision=0)
+    say(store, dataset, (0, 999), "add", 2, revision=0, joints=nose)
+    found = give(store, dataset, frames, [(0, 1), (0, 2)])
+    assert [item["id"] for item in found] == ["0:1", "0:2", "0:999"]
+    assert {item["next_instance"] for item in found} == {3}
+
+
+def test_frames_without_people_are_reached(tmp_path):
+    dataset = import_photos(tmp_path / "set", 40, empty=1)
+    frames = window.Frames(dataset, get_skeleton("coco17"))
+    with closing(open_store(f"sqlite:///{tmp_path}/review.db")) as store:
+        register(store, dataset, "set")
+        table, ask = people_table(dataset), QueueRequest(queue="empty")
+        assert walk(store, dataset, frames, table, ask) == {"1:0"}
+        say(store, dataset, (0, 1), "delete", 1, revision=0)
+        assert walk(store, dataset, frames, table, ask) == {"0:0", "1:0"}
+        (item,) = give(store, dataset, frames, [(1, 0)])
+        assert item["next_instance"] == 1 and not item["exists"]
+        assert item["facts"] == ["nobody is in it"]
+        everybody = build_queue(store, table, QueueRequest(queue="all"), who=ADA)
+        first = everybody.with_first(table, 1, 0)  # as an address says
+        assert first.people(table, 0, 9) == [(1, 0), *everybody.people(table, 0, 9)]
+        assert first.place_near(table, 1, 1) == 0
+        assert everybody.with_first(table, 77, 0) is everybody
+        nose = JointLabel(x_px=3.5, y_px=4.5, state=2, cause="visible")
+        with pytest.raises(Refused):
+            say(store, dataset, (1, 0), "add", 2, revision=0, joints={"nose": nose})
+        say(store, dataset, (1, 1), "add", 3, revision=0, joints={"nose": nose})
+        assert walk(store, dataset, frames, table, ask) == {"0:0"}
+        assert walk(store, dataset, frames, table, QueueRequest()) == {"1:1", "2:1"}
 
 
 def test_where_a_stretch_ends():

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from review_store import Reviewed, reviewed
 
+from synthstudio.core.errors import Refused
 from synthstudio.review.check import base_of
 from synthstudio.review.datasets import register
 from synthstudio.review.edits import apply
-from synthstudio.review.history import counts, done_and_total
+from synthstudio.review.history import counts, done_and_total, events, state
 from synthstudio.review.team.second_pass import (
     Decision,
     adjudicate,
@@ -71,7 +72,9 @@ def test_people_are_counted_alike_everywhere(review: Reviewed) -> None:
     whole = counts(review.store, key)  # what the command line tells
     assert (whole.people, dict(whole.status)) == (found.total, found.status)
     assert done_and_total(review.store, key) == (found.decided, found.total)  # the editor
-    assert added_note(found) == "1 person whom reviewers added is in Review alone."
+    assert added_note(found) == (
+        "1 person whom reviewers added is in Review, where they have a queue of their own."
+    )
 
 
 def test_second_looks_count_each_person_once(review: Reviewed) -> None:
@@ -104,3 +107,27 @@ def test_second_looks_count_only_the_chosen(review: Reviewed) -> None:
     told = progress_words(progress(review.store, review.table, share=0.5), 0.5).replace("**", "")
     assert f"{len(rows)} people (50%)" in told
     assert f"{len(rows) - 2} not yet, 2 once, 0 twice" in told
+
+
+def test_an_added_person_is_taken_back_only_as_it_was_added(review: Reviewed) -> None:
+    """Else somebody who is not there would count as approved or deleted."""
+    person = Person(dataset=review.table.key, frame=0, instance=60)
+    before = count_people(review.store, review.table.key)
+    say(review, ADA, person, 200, kind="add", joints=review.on_disk(review.person(0)))
+    (added,) = events(review.store, review.table.key, person=person)
+    for k, change in enumerate(({"kind": "delete"}, {"kind": "status", "status": "approved"})):
+        revision = state(review.store, person).revision
+        say(review, ADA, person, 210 + k, revision, **change)
+        latest = events(review.store, review.table.key, person=person)[-1]
+        with pytest.raises(Refused, match="taken back first"):
+            say(review, ADA, person, 220 + k, revision + 1, kind="revert", event=added.id)
+        say(review, ADA, person, 230 + k, revision + 1, kind="revert", event=latest.id)
+    revision = state(review.store, person).revision
+    say(review, ADA, person, 240, revision, kind="revert", event=added.id)
+    assert count_people(review.store, review.table.key) == before
+    say(review, ADA, person, 250, revision + 1, kind="revert", event=_last(review, person))
+    assert count_people(review.store, review.table.key).added == 1
+
+
+def _last(review: Reviewed, person: Person) -> int:
+    return events(review.store, review.table.key, person=person)[-1].id

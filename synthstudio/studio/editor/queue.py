@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.review.history import added_people
 from synthstudio.review.leases import SECOND, leases
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.queue import risk_order
@@ -21,11 +22,14 @@ from synthstudio.review.values import MAIN, User
 from synthstudio.studio.gallery.view import hide_reviews
 
 I64 = NDArray[np.int64]
+TODO = ("pending", "skipped")
 QUEUES = {
     "risk": "Likely wrong first",
     "all": "As they are stored",
     "mine": "Mine",
     "second": "My second looks",
+    "added": "Added by reviewers",
+    "empty": "Frames without people",
 }
 """Name of a queue -> what the page calls it."""
 
@@ -45,47 +49,69 @@ class QueueRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class ReviewQueue:
-    """A queue: `rows` (N,) of the people table in their order; `control` (N,): drawn at random."""
+    """A queue: `rows` (N,) in their order; `control` (N,): drawn at random.
+
+    A row is one of the people table, or -1 - its place in `extra`: (frame, instance) of those whom
+    reviewers added, and (frame, 0) for a frame without people.
+    """
 
     request: QueueRequest
     rows: I64
     control: NDArray[np.bool_]
     risk: Risk
+    extra: tuple[tuple[int, int], ...] = ()
 
     def people(self, table: PeopleTable, start: int, stop: int) -> list[tuple[int, int]]:
-        return table.ids(self.rows[start:stop])
+        rows = self.rows[start:stop]
+        on_disk = iter(table.ids(rows[rows >= 0]))
+        return [self.extra[-1 - row] if row < 0 else next(on_disk) for row in rows.tolist()]
 
     def reasons(self, start: int, stop: int) -> list[list[str]]:
         """Return for each of a stretch why that person is worth a look."""
-        return [
-            [text.replace("_", " ") for text in self.risk.reasons(int(self.rows[k]), most=4)]
-            or (["drawn at random"] if self.control[k] else [])
-            for k in range(start, stop)
-        ]
+        return [self._reasons(k) for k in range(start, stop)]
+
+    def _reasons(self, place: int) -> list[str]:
+        row = int(self.rows[place])
+        if row < 0:
+            return []
+        found = [text.replace("_", " ") for text in self.risk.reasons(row, most=4)]
+        return found or (["drawn at random"] if self.control[place] else [])
 
     def place_of(self, table: PeopleTable, frame: int, instance: int) -> int | None:
         """Return where a person comes, None for nowhere."""
-        row = int(table.rows_of(np.array([frame]), np.array([instance]))[0])
-        if row < 0:
-            return None
-        found = np.flatnonzero(self.rows == row)
+        row = self._row(table, frame, instance)
+        found = np.flatnonzero(self.rows == row) if row is not None else np.zeros(0, np.int64)
         return int(found[0]) if len(found) else None
 
     def place_near(self, table: PeopleTable, frame: int, instance: int) -> int:
         """Return where a person comes; for one whom reviewers added where its frame does; or 0."""
         place = self.place_of(table, frame, instance)
+        if place is None and (frame, 0) in self.extra:
+            place = self.place_of(table, frame, 0)
         if place is None:
-            same = np.flatnonzero(table.frame[self.rows] == frame)
+            same = _places_of_frame(self.rows, table, frame)
             place = int(same[-1]) if len(same) else 0
         return place
 
     def with_first(self, table: PeopleTable, frame: int, instance: int) -> ReviewQueue:
-        """Return the queue; a person whom it leaves out is put first."""
-        row = table.rows_of(np.array([frame]), np.array([instance]))
-        if row[0] < 0 or row[0] in self.rows:
+        """Return the queue; a person whom it leaves out is put first, so is a frame without any."""
+        row, extra = self._row(table, frame, instance), self.extra
+        if row is None:
+            index = table.arrays["frame.index"]
+            if frame not in index or frame in table.frame or any(f == frame for f, _ in extra):
+                return self
+            row, extra = -1 - len(extra), (*extra, (frame, 0))
+        if row in self.rows:
             return self
         control = np.concatenate([[False], self.control])
-        return replace(self, rows=np.concatenate([row, self.rows]), control=control)
+        rows = np.concatenate([[row], self.rows])
+        return replace(self, rows=rows, control=control, extra=extra)
+
+    def _row(self, table: PeopleTable, frame: int, instance: int) -> int | None:
+        if (frame, instance) in self.extra:
+            return -1 - self.extra.index((frame, instance))
+        row = int(table.rows_of(np.array([frame]), np.array([instance]))[0])
+        return row if row >= 0 else None
 
 
 def build_queue(
@@ -99,7 +125,7 @@ def build_queue(
         hidden = blinded(store, table, who=who, share=share)
         hide_reviews(columns, hidden)
     rows = np.arange(table.people, dtype=np.int64)
-    if request.query.strip():
+    if request.query.strip() and request.queue != "empty":
         rows = matching_rows(table, parse_query(request.query, table.joints), columns)
     if request.queue == "mine":
         rows = rows[np.isin(rows, _mine(store, table, who))]
@@ -108,15 +134,54 @@ def build_queue(
             np.isin(rows, _rows(table, leases(store, table.key, layer=SECOND, who=who.name)))
         ]
     rows = rows[~columns["deleted"][rows]]
+    extra = _extra(store, table, request, table.frame[rows])
+    if request.queue in ("added", "empty"):
+        rows = rows[:0]
     if request.todo:
-        rows = rows[np.isin(columns["status"][rows], ["pending", "skipped"]) & ~hidden[rows]]
+        rows = rows[np.isin(columns["status"][rows], TODO) & ~hidden[rows]]
     risk = risk_of(store, table)
     control = np.zeros(len(rows), bool)
     if request.queue == "risk":
         share = share_of(store, table.key, "control_share")
         found = risk_order(risk, share=share, rows=rows)
         rows, control = found.rows, found.control
-    return ReviewQueue(request=request, rows=rows.astype(np.int64), control=control, risk=risk)
+    rows = rows.astype(np.int64)
+    at = _places_after_frames(rows, table, [frame for frame, _ in extra])
+    return ReviewQueue(
+        request=request,
+        rows=np.insert(rows, at, -1 - np.arange(len(extra))),
+        control=np.insert(control, at, False),
+        risk=risk,
+        extra=extra,
+    )
+
+
+def _extra(
+    store: Store, table: PeopleTable, request: QueueRequest, inhabited: I64
+) -> tuple[tuple[int, int], ...]:
+    """Whom and what a queue holds beside people on disk. `inhabited`: frames of those in it."""
+    added = added_people(store, table.key) if request.layer == MAIN else {}
+    if request.queue == "empty":
+        here = {*inhabited.tolist(), *(frame for frame, _ in added)}
+        return tuple(
+            (f, 0) for f in table.arrays["frame.index"].astype(np.int64).tolist() if f not in here
+        )
+    if request.query.strip() or request.queue == "mine":
+        return ()  # neither asks anything that is known of them
+    return tuple(p for p, status in added.items() if not request.todo or status in TODO)
+
+
+def _places_of_frame(rows: I64, table: PeopleTable, frame: int) -> I64:
+    return np.flatnonzero((rows >= 0) & (table.frame[np.maximum(rows, 0)] == frame))
+
+
+def _places_after_frames(rows: I64, table: PeopleTable, frames: list[int]) -> list[int]:
+    """Where each of `frames` ends in a queue of people on disk; its end for one that is not."""
+    last = dict.fromkeys(frames, len(rows))
+    of_rows = table.frame[rows]
+    for place in np.flatnonzero(np.isin(of_rows, frames)).tolist():
+        last[int(of_rows[place])] = place + 1
+    return [last[frame] for frame in frames]
 
 
 def _mine(store: Store, table: PeopleTable, who: User) -> I64:

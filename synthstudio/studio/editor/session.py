@@ -29,7 +29,7 @@ from synthstudio.studio.editor.outbox import (
     storage_key,
 )
 from synthstudio.studio.editor.queue import QUEUES, QueueRequest, ReviewQueue, build_queue
-from synthstudio.studio.overview import review_progress
+from synthstudio.studio.overview import added_note, count_people, review_progress
 from synthstudio.studio.text import plain
 
 _MOST_RESULTS = 300  # answers that a session says again, for a browser that missed a run
@@ -74,6 +74,8 @@ def show() -> None:
         session.queue = _build_queue(ctx, chosen, me, session)
     if session.query_error:
         st.error(plain(session.query_error))
+    if session.request.query.strip() and (note := added_note(count_people(ctx.store, chosen.key))):
+        st.caption(f"The filter knows the people on disk. {note}")
 
     layer = session.request.layer
     name = _editor_key(chosen, me, layer)
@@ -177,6 +179,7 @@ def _browser_data(
         people=shown,
         reasons=order.reasons(start, stop),
         veiled=_veiled(ctx, me, chosen, session, shown),
+        elsewhere=order.extra,
     )
     people = [
         Person(dataset=chosen.key, frame=frame, instance=instance, layer=session.request.layer)
@@ -232,6 +235,8 @@ def _veiled(
 _NO_MATCH = "No people match. Relax the filter in the sidebar."
 _EMPTY_TEXTS = {
     "second": "You have no second looks to do. Claim people on the Team page.",
+    "added": "Nobody has added people to this data set.",
+    "empty": "Every frame has somebody in it.",
     "mine": "No people are assigned to you or claimed by you. Claim people on the Risk queue page.",
 }
 

@@ -24,15 +24,13 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row, hidden_by
 from synthstudio.dataset.shards import FRAMES_NAME, INSTANCES_NAME, SHARDS_DIR, shard_name
 from synthstudio.review.check import FIRST_THING, Base, finite_or_none, labels_of
-from synthstudio.review.history import states
+from synthstudio.review.history import states_in
 from synthstudio.review.leases import leases
 from synthstudio.review.store import Store
 from synthstudio.review.values import MAIN, ItemState, JointLabel, Person, User
 
 BACK, AHEAD = 5, 18
 """How many people behind and ahead of the shown one a browser holds."""
-MOST_ADDED = 6
-"""People added to one frame that the editor finds again."""
 _KEPT_FRAMES = 600
 _FRAME_FIELDS = (
     "index",
@@ -151,6 +149,8 @@ class Stretch:
     """For each of `people` why it is worth a look; empty: nobody asked."""
     veiled: Collection[tuple[int, int]] = ()
     """Those of whom nothing may be shown that reviewers said."""
+    elsewhere: Collection[tuple[int, int]] = ()
+    """People not on disk who have a place of their own in the queue."""
 
 
 def span(at: int, total: int) -> tuple[int, int]:
@@ -176,28 +176,20 @@ def items(
     frames that cannot be read are left out, and so is what is damaged of a mask.
     """
     listed = [(frame, instance) for frame, instance in stretch.people]
-    added = {
-        (frame, instance): None
-        for frame in dict.fromkeys(frame for frame, _ in listed)
-        for instance in _free_numbers(frames.get(frame))
-    }
-    state_of = states(store, key, layer=layer, people=[*listed, *added])
+    state_of = states_in(store, key, {frame for frame, _ in listed}, layer=layer)
+    apart = {*listed, *stretch.elsewhere}
+    added = [p for p in state_of if p not in apart and p[1] not in frames.get(p[0]).people]
     held = leases(store, key, layer=layer)
     found: list[dict[str, Any]] = []
-    shown: set[tuple[int, int]] = set()
     for place, person in enumerate(listed):
-        extra = (
-            [p for p in added if p[0] == person[0] and p in state_of and p not in shown]
-            if _last_of_frame(listed, place)
-            else []
-        )
+        extra = [p for p in added if p[0] == person[0]] if _last_of_frame(listed, place) else []
         for one in [person, *extra]:
-            shown.add(one)
             lease = held.get(one)
             other = lease.who if lease is not None and lease.who != who.name else None
             why = stretch.reasons[place] if stretch.reasons and one is person else ()
             veiled = one in stretch.veiled
             item = _item(frames, one, url, clean_of, None if veiled else state_of.get(one))
+            item["next_instance"] = _free_number(frames.get(one[0]), state_of)
             found.append(
                 item
                 | {
@@ -221,9 +213,12 @@ def skeleton_json(skeleton: Skeleton) -> dict[str, Any]:
     }
 
 
-def _free_numbers(found: FrameRows) -> range:
-    first = max([n for n in found.people if n < FIRST_THING], default=0) + 1
-    return range(first, min(first + MOST_ADDED, FIRST_THING))
+def _free_number(found: FrameRows, state_of: Mapping[tuple[int, int], ItemState]) -> int:
+    """The first number above those of the people on disk that nobody was added under."""
+    number = max([n for n in found.people if n < FIRST_THING], default=0) + 1
+    while (found.frame["index"], number) in state_of:
+        number += 1
+    return number
 
 
 def _last_of_frame(people: Sequence[tuple[int, int]], place: int) -> bool:
@@ -251,10 +246,11 @@ def _item(
         "clean": url("clean", frame) if clean is not None and clean != frame else None,
         "depth": url("depth", frame) if "depth" in found.frame["layers"] else None,
         "exists": row is not None,
-        "next_instance": _free_numbers(found).start,
         "others": [_other(p) for n, p in found.people.items() if n != instance],
         **(
-            _labels(found, row, frames.skeleton) if row is not None else _no_labels(frames.skeleton)
+            _labels(found, row, frames.skeleton)
+            if row is not None
+            else _no_labels(frames.skeleton, "added by hand" if instance else "nobody is in it")
         ),
         "state": _state(state),
     }
@@ -283,7 +279,7 @@ def _make_labels(found: FrameRows, row: Row, skeleton: Skeleton) -> dict[str, An
     }
 
 
-def _no_labels(skeleton: Skeleton) -> dict[str, Any]:
+def _no_labels(skeleton: Skeleton, fact: str) -> dict[str, Any]:
     return {
         "base": [[None, None, None, "unlabelled", "human"]] * len(skeleton.joints),
         "shares": None,
@@ -291,7 +287,7 @@ def _no_labels(skeleton: Skeleton) -> dict[str, Any]:
         "xyz": None,
         "modal": None,
         "amodal": None,
-        "facts": ["added by hand"],
+        "facts": [fact],
     }
 
 

@@ -95,8 +95,9 @@ def _toolbar(
         st.markdown(
             f"**{found.page.total:,}** of {people.total:,} people",
             width="content",
-            help=added_note(people) or None,
         )
+        if note := added_note(people):
+            st.caption(note, width="content")
         _bound_widget(
             state,
             "show",

@@ -10,7 +10,7 @@ const STATE_WORD = { 2: "visible", 1: "hidden", 0: "outside" };
 const HIDDEN_BY = ["self", "person", "object"]; // the order of shares 1..3
 const STATUS_WORD = {
   pending: "to review", approved: "approved", rejected: "rejected",
-  flagged: "flagged", skipped: "skipped",
+  flagged: "flagged", skipped: "skipped", empty: "nobody",
 };
 
 function say(joint) {

@@ -253,8 +253,8 @@ function fillTable(S) {
 
 function fillPanel(S) {
   const { ui, item, now } = S;
-  ui.who.textContent = `Frame ${item.frame} · person ${item.instance}`;
-  const status = now.deleted ? "deleted" : now.status;
+  ui.who.textContent = `Frame ${item.frame} · ${item.instance ? `person ${item.instance}` : "nobody"}`;
+  const status = !item.instance ? "empty" : now.deleted ? "deleted" : now.status;
   ui.chip.textContent = item.veiled ? "second look open" : STATUS_WORD[status] ?? status;
   ui.chip.className = `chip ${status}`;
   ui.chip.title = item.veiled ? VEILED : now.reason || (item.state.who ? `last change by ${item.state.who}` : "nobody has touched it");
@@ -264,7 +264,8 @@ function fillPanel(S) {
   if (now.comments) extra.push(`${now.comments} comment${now.comments === 1 ? "" : "s"}`);
   ui.facts.textContent = [...item.facts, ...extra].join(" · ");
   ui.risk.replaceChildren(...item.risk.map((text) => el("li", "", text)));
-  for (const node of [...ui.decide, ui.swap, ui.mirror, ui.add, ui.del]) node.disabled = !S.can.edit || item.veiled;
+  for (const node of [...ui.decide, ui.swap, ui.mirror, ui.del]) node.disabled = !S.can.edit || item.veiled || !item.instance;
+  ui.add.disabled = !S.can.edit || item.veiled;
   ui.undo.disabled = !stackOf(S, item.id).undo.length;
   ui.redo.disabled = !stackOf(S, item.id).redo.length;
   for (const [name] of LAYERS) ui.layers[name].setAttribute("aria-pressed", String(S.layers[name]));

@@ -95,6 +95,7 @@ function open(S, deleted) {
     : S.item.veiled ? VEILED
     : S.broken ? "The picture could not be loaded, so nothing can be changed."
     : refusedOf(S, S.item.id).length ? "First decide about the edit that was not taken (Alt+T theirs, Alt+R try again)."
+    : !S.item.instance ? "Nobody is in this frame. Press i to add a person."
     : !S.now.exists ? "This added person was taken back. Redo with Shift+Z."
     : S.now.deleted && !deleted ? "This person is deleted. Delete brings it back."
     : null;
@@ -213,12 +214,13 @@ function remove(S) {
 function addPerson(S) {
   if (!S.can.edit) return;
   const { item } = S;
-  const taken = [...S.list.filter((other) => other.frame === item.frame).map((other) => other.instance), item.next_instance - 1];
-  const instance = Math.max(...taken) + 1;
+  const taken = new Set(S.list.filter((other) => other.frame === item.frame).map((other) => other.instance));
+  let instance = item.next_instance;
+  while (taken.has(instance)) instance += 1;
   const [x, y] = toFrame(S, S.ui.stage.clientWidth / 2, S.ui.stage.clientHeight / 2);
   const high = Math.min(item.h * 0.7, (S.ui.stage.clientHeight * 0.6) / S.zoom);
   const joints = standing(S, [x - high * 0.19, y - high / 2, high * 0.38, high]);
-  const others = [...item.others, { instance: item.instance, xy: S.now.joints.map((j) => (known(j) ? [j.x, j.y] : null)) }];
+  const others = !item.instance ? item.others : [...item.others, { instance: item.instance, xy: S.now.joints.map((j) => (known(j) ? [j.x, j.y] : null)) }];
   const nothing = [null, null, null, "unlabelled", "human"];
   const state = { revision: 0, status: "pending", reason: "", joints: {}, deleted: false, added: false, who: null, comments: 0 };
   const added = {
