@@ -28,7 +28,7 @@ from synthstudio.dataset.manifest import AssetRow, Identity
 if TYPE_CHECKING:
     from numpy.random import Generator  # noqa: TID251
 
-J = 4
+J = 17  # coco17
 PER_SHARD = 4
 
 

@@ -265,7 +265,7 @@ def test_a_folder_with_other_things_in_it(run, tmp_path: Path) -> None:  # type:
     (tmp_path / "mine.txt").write_text("keep me")
     ran = run("generate", QUICK, "--frames", 1, "--out", tmp_path)
     assert ran.code == 1
-    assert "not empty" in ran.err
+    assert "holds mine.txt" in ran.err
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
 
 

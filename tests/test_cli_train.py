@@ -133,7 +133,7 @@ def test_from_a_data_set_to_a_page(run, dataset: Path, tmp_path: Path) -> None: 
     page = (folder / "report.html").read_text()
     assert "mine" in page and page.count("data:image/jpeg") > 3
     assert str(tmp_path) not in page + json.dumps(stored)
-    assert "something already" in run("evaluate", out, dataset, code=1)[1]
+    assert "a folder of its own" in run("evaluate", out, dataset, code=1)[1]
 
 
 def test_a_dry_run_keeps_nothing(run, dataset: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

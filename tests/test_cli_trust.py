@@ -80,7 +80,7 @@ def test_validate_says_what_is_wrong_by_its_status(coco: Path, tmp_path: Path) -
     left = _json("validate", tmp_path / "mended.json", "--no-pictures", code=1)
     assert set(left["kinds"]) == {"fields_disagree"}  # v against our own state: a person's matter
     _run("validate", coco, code=1)  # no pictures beside it
-    _run("validate", bad, "--no-pictures", "--fix", tmp_path / "mended.json", code=2)
+    _run("validate", bad, "--no-pictures", "--fix", tmp_path / "mended.json", code=1)
 
 
 def test_validate_of_a_data_set_without_real_pictures(folder: Path, tmp_path: Path) -> None:

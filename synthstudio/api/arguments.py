@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from synthstudio.core.errors import ArgumentError
+from synthstudio.core.outputs import free_folder, plain_file
 
 DEVICES = ("auto", "cpu", "cuda")
 PathLike = str | os.PathLike[str]
@@ -24,6 +25,20 @@ def to_path(value: Any, name: str) -> Path:
     raise ArgumentError(
         "this is no path", where=name, expected="a str or pathlib.Path", got=shown(value)
     )
+
+
+def to_folder(value: Any, name: str) -> Path:
+    """Where a new folder goes; DiskError at once for what is not free."""
+    path = to_path(value, name)
+    free_folder(path)
+    return path
+
+
+def to_file(value: Any, name: str, *, new: bool = False) -> Path:
+    """Where a file goes; DiskError at once for what is no plain file, or not `new`."""
+    path = to_path(value, name)
+    plain_file(path, new=new)
+    return path
 
 
 def to_count(value: Any, name: str, *, least: int = 1, most: int | None = None) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from synthstudio.api.arguments import DEVICES, PathLike, to_choice, to_count, to_path
+from synthstudio.api.arguments import DEVICES, PathLike, to_choice, to_count, to_file, to_path
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.generation import settings_for
 from synthstudio.api.recipes import Recipe
@@ -30,9 +30,11 @@ def draw_preview(
     """
     from synthstudio.report import pictures
 
+    file = to_file(out, "out")
+    pictures.check_name(file)
     settings = settings_for(recipe, assets=assets, device=device, renderer=renderer)
     draw = pictures.moment if moment else pictures.preview
-    draw(settings, to_count(index, "index", least=0), to_path(out, "out"))
+    draw(settings, to_count(index, "index", least=0), file)
 
 
 def remake(
@@ -57,7 +59,8 @@ def remake(
     from synthstudio.generation import replay, stage
     from synthstudio.report import pictures
 
-    picture = None if drawn is None else to_path(drawn, "drawn")
+    image = None if out is None else to_file(out, "out")
+    picture = None if drawn is None else to_file(drawn, "drawn")
     if picture is not None:
         pictures.check_name(picture)
     opened = dataset if isinstance(dataset, Dataset) else Dataset(dataset, unfinished=True)
@@ -67,8 +70,8 @@ def remake(
         device=to_choice(device, "device", DEVICES),
     )
     made, agreement = replay.replay(opened.path, to_count(index, "index", least=0), settings)
-    if out is not None:
-        write_file(to_path(out, "out"), made.jpeg)
+    if image is not None:
+        write_file(image, made.jpeg)
     if picture is not None:
         pictures.save_drawn(made, settings.recipe.skeleton, picture)
     return agreement
@@ -78,4 +81,4 @@ def contact_sheet(dataset: Dataset | PathLike, out: PathLike) -> None:
     """Write evenly spread frames of a data set with their labels as one picture."""
     from synthstudio.report.pictures import sheet
 
-    sheet(to_dataset(dataset).path, to_path(out, "out"))
+    sheet(to_dataset(dataset).path, to_file(out, "out"))

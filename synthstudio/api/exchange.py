@@ -38,8 +38,8 @@ def export(
         Where the annotations are, how many images and people, and notes on what was left out.
 
     Raises:
-        DatasetError: when `out` is not free or the data set is damaged; FormatError: for
-            skeletons that do not fit; DiskError.
+        DatasetError: when the data set is damaged; FormatError: for skeletons that do not
+            fit; DiskError: when `out` is not free, or writing fails.
     """
     return to_dataset(dataset).export(format, out, polygons=polygons, skeleton=skeleton)
 

@@ -9,7 +9,15 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synthstudio.api.arguments import DEVICES, PathLike, to_choice, to_count, to_path
+from synthstudio.api.arguments import (
+    DEVICES,
+    PathLike,
+    to_choice,
+    to_count,
+    to_file,
+    to_folder,
+    to_path,
+)
 from synthstudio.api.progress import progress
 from synthstudio.core.errors import ArgumentError, ModelError
 
@@ -58,6 +66,7 @@ def predict_to_folder(
     Returns:
         Counts, and where the results are.
     """
+    from synthstudio.dataset.durable import whole_folder
     from synthstudio.inference import boxes as box_sources
     from synthstudio.inference import write
     from synthstudio.inference.predict import PredictOptions, predict, smoothed
@@ -65,7 +74,7 @@ def predict_to_folder(
     from synthstudio.training import devices
     from synthstudio.training.checkpoint import load_network, weights_file
 
-    folder = to_path(out, "out")
+    folder = to_folder(out, "out")
     known = None if boxes is None else to_path(boxes, "boxes")
     if known is not None and detector:
         raise ArgumentError("give boxes or a detector, not both", where="boxes")
@@ -74,7 +83,6 @@ def predict_to_folder(
     opened = open_source(to_path(source, "source"), images=where)
     if into is not None:
         _check_into(opened, skeleton, given=known is not None or bool(detector))
-    write.prepare_out(folder)
     place = devices.get_device(to_choice(device, "device", DEVICES))
     if known is not None:
         find: Any = box_sources.boxes_from_file(known, opened, min_score=min_score)
@@ -107,8 +115,9 @@ def predict_to_folder(
     if known is not None:
         box_sources.check_found(len(people), known)
     people = smoothed(people, frames=smooth)
-    write.write_results(folder, people, facts, skeleton)
-    _draw(opened, people, skeleton, folder, draw)
+    with whole_folder(folder) as unfinished:
+        write.write_results(unfinished, people, facts, skeleton)
+        _draw(opened, people, skeleton, unfinished, draw)
     result: dict[str, Any] = {"out": str(folder), "pictures": len(facts), "people": len(people)}
     if into is not None:
         name = layer or config.name
@@ -157,24 +166,19 @@ def compare(runs: list[str], *, out: PathLike | None = None) -> tuple[dict[str, 
     Returns:
         Figures as plain values, and the same as a table for people.
     """
-    from synthstudio.dataset.durable import canonical_json, disk_errors, whole_folder
+    from synthstudio.dataset.durable import canonical_json, whole_folder
     from synthstudio.evaluation import compare as comparing
     from synthstudio.evaluation import storage
     from synthstudio.report.comparison import comparison_page
 
+    folder = None if out is None else to_folder(out, "out")
     arms = _arms(runs)
-    folder = None if out is None else to_path(out, "out")
-    if folder is not None:
-        storage.check_free(folder)
     rows = comparing.compare(arms)
     figures = storage.json_ready(comparing.as_json(arms, rows))
     if folder is not None:
-        with disk_errors(folder):
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with whole_folder(folder) as unfinished:
-                unfinished.mkdir()
-                (unfinished / "comparison.json").write_bytes(canonical_json(figures))
-                (unfinished / storage.PAGE_FILE).write_bytes(comparison_page(arms, rows))
+        with whole_folder(folder) as unfinished:
+            (unfinished / "comparison.json").write_bytes(canonical_json(figures))
+            (unfinished / storage.PAGE_FILE).write_bytes(comparison_page(arms, rows))
     return figures, comparing.text(arms, rows)
 
 
@@ -219,9 +223,7 @@ def suggest(
     from synthstudio.inference import suggest as suggesting
     from synthstudio.recipe.schema.load import load
 
-    file = to_path(out, "out")
-    if file.exists():
-        raise ArgumentError("there is something already", where="out", got=str(file))
+    file = to_file(out, "out", new=True)
     base = None if like is None else load(to_path(like, "like"))
     found = suggesting.profile(*suggesting.read_evaluation(to_path(evaluation, "evaluation")))
     recipe = suggesting.next_recipe(found, frames=to_count(frames, "frames"), like=base)

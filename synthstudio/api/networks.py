@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synthstudio.api.arguments import DEVICES, PathLike, to_choice, to_count, to_path
+from synthstudio.api.arguments import DEVICES, PathLike, to_choice, to_count, to_folder, to_path
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.model import Model
 from synthstudio.api.progress import steps_if
+from synthstudio.core.outputs import disk_errors
 
 if TYPE_CHECKING:
     from synthstudio.evaluation.storage import Evaluation
@@ -66,6 +68,7 @@ def run_train(
     say: Callable[[str], None] = lambda line: None,
 ) -> Trained:
     """As `train`, for a read config; `dry_run`: two steps and one validation, kept nowhere."""
+    from synthstudio.dataset.durable import new_parents
     from synthstudio.training.data import sources
     from synthstudio.training.log import progress_bars
     from synthstudio.training.loop import train as run
@@ -77,17 +80,23 @@ def run_train(
 
     if dry_run:
         config = config.model_copy(update={"steps": 2, "epochs": 1, "save_every": 1})
-        out.parent.mkdir(parents=True, exist_ok=True)
     with steps_if(progress) as step:
         bars = progress_bars(step)
         if not dry_run:
             return run(
                 config, out, resume=resume, cache=cache, say=say, progress=bars, select=select
             )
-        with tempfile.TemporaryDirectory(prefix=".dry-run-", dir=out.parent) as folder:
-            return run(
-                config, Path(folder) / "run", cache=cache, say=say, progress=bars, select=select
-            )
+        with new_parents(out), _scratch(out.parent) as folder:
+            return run(config, folder / "run", cache=cache, say=say, progress=bars, select=select)
+
+
+@contextmanager
+def _scratch(beside: Path) -> Iterator[Path]:
+    """A folder that goes away; DiskError."""
+    with disk_errors(beside):
+        kept = tempfile.TemporaryDirectory(prefix=".dry-run-", dir=beside)
+    with kept as folder:
+        yield Path(folder)
 
 
 def evaluate(
@@ -150,6 +159,7 @@ def run_evaluate(
     from synthstudio.training.evaluate import EvaluationOptions
     from synthstudio.training.evaluate import evaluate as run_evaluation
 
+    written = None if out is None else to_folder(out, "out")
     weights = model.path if isinstance(model, Model) else weights_file(to_path(model, "model"))
     folder = to_dataset(dataset).path
     splits = (split,) if isinstance(split, str) else tuple(split)
@@ -159,7 +169,7 @@ def run_evaluate(
         flip=flip,
         bank=bank,
     )
-    target = options.default_folder(weights, folder) if out is None else to_path(out, "out")
+    target = written or options.default_folder(weights, folder)
     with steps_if(progress) as step:
         made = run_evaluation(
             weights,

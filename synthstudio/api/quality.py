@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synthstudio.api.arguments import PathLike, to_count, to_path
+from synthstudio.api.arguments import PathLike, to_count, to_file, to_folder, to_path
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.progress import counted, progress_steps
 from synthstudio.core.errors import ArgumentError
@@ -73,7 +73,8 @@ def coverage(
     from synthstudio.quality import coverage as counting
 
     stored = to_dataset(dataset)._stored
-    picture = None if sheet is None else to_path(sheet, "sheet")
+    next_file = None if recipe is None else to_file(recipe, "recipe")
+    picture = None if sheet is None else to_file(sheet, "sheet")
     if picture is not None and picture.suffix.lower() not in SHEET_SUFFIXES:
         raise ArgumentError(
             "this is no picture's name",
@@ -86,11 +87,11 @@ def coverage(
         if picture is not None:
             _write_sheet(stored, found, picture, step("drawing the sheet"))
     note = ""
-    if recipe is not None:
+    if next_file is not None:
         note = _write_next(
             stored,
             found,
-            to_path(recipe, "recipe"),
+            next_file,
             frames=None if frames is None else to_count(frames, "frames"),
             at_least=at_least,
         )
@@ -188,13 +189,17 @@ def validate(
         report: Write an HTML page with examples drawn in.
         fix: Write a mended copy here: a COCO file, or a data set's folder.
     """
+    from synthstudio.dataset.writer import is_unfinished
+
     source = to_path(path, "path")
-    page = None if report is None else to_path(report, "report")
+    page = None if report is None else to_file(report, "report")
     target = None if fix is None else to_path(fix, "fix")
     folder = None if images is None else to_path(images, "images")
     if source.is_dir():
         if folder is not None:
             raise ArgumentError("a data set has its own pictures", where="images")
+        if target is not None and not is_unfinished(target):
+            to_folder(target, "fix")
         return _validate_dataset(source, pictures, page, target)
     return _validate_coco(source, (folder or source.parent) if pictures else None, page, target)
 
@@ -203,10 +208,11 @@ def _validate_dataset(
     path: Path, pictures: bool, report: Path | None, fix: Path | None
 ) -> Validation:
     from synthstudio.dataset.filter import without
+    from synthstudio.dataset.reader import Dataset as StoredDataset
     from synthstudio.quality import validate as validating
     from synthstudio.report.findings import write_dataset_findings
 
-    dataset = Dataset(path)._stored
+    dataset = StoredDataset(path, check=False)
     with _steps({"frames": dataset.frames}) as step:
         found = validating.validate_dataset(dataset, pictures=pictures, on_step=step)
     if report is not None:
@@ -221,13 +227,14 @@ def _validate_dataset(
 def _validate_coco(
     path: Path, folder: Path | None, report: Path | None, fix: Path | None
 ) -> Validation:
+    from synthstudio.core.outputs import plain_file
     from synthstudio.formats.coco.file import RawCoco
     from synthstudio.quality import validate as validating
     from synthstudio.quality.repair import write_repaired
     from synthstudio.report.findings import write_coco_findings
 
-    if fix is not None and fix.exists():
-        raise ArgumentError("there is something already", where="fix", got=str(fix))
+    if fix is not None:
+        plain_file(fix, new=True)
     with RawCoco(path) as source:
         categories = source.head["categories"]
         with _steps({}) as step:
@@ -289,10 +296,11 @@ def report(
     from synthstudio.dataset.durable import read_json
     from synthstudio.report.dataset import report as write
 
+    page = to_file(out, "out")
     known = audit is None or isinstance(audit, dict)
     audited: Any = audit if known else read_json(to_path(audit, "audit"))
     stored = to_dataset(dataset)._stored
-    return dict(write(stored, to_path(out, "out"), audit=audited, on_step=on_step).stats)
+    return dict(write(stored, page, audit=audited, on_step=on_step).stats)
 
 
 def diff(a: Dataset | PathLike, b: Dataset | PathLike) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synthstudio.api.arguments import PathLike, to_path
+from synthstudio.api.arguments import PathLike, to_file, to_folder, to_path
 from synthstudio.api.datasets import Dataset
 from synthstudio.api.progress import note, progress_steps
 
@@ -42,8 +42,9 @@ def export_reviewed(
     """
     from synthstudio.review.reviewed import export_reviewed as export
 
+    folder = to_folder(out, "out")
     with opened(dataset, db) as (store, data):
-        return export(store, data, to_path(out, "out"), form=format, only=only, skeleton=skeleton)
+        return export(store, data, folder, form=format, only=only, skeleton=skeleton)
 
 
 def reviewed_dataset(
@@ -177,7 +178,7 @@ def backup(db: str, out: PathLike) -> int:
     """Copy a whole store as it is at one moment; returns the copy's bytes."""
     from synthstudio.review import store as stores
 
-    target = to_path(out, "out")
+    target = to_file(out, "out", new=True)
     store = stores.open_store(db, make=False)
     try:
         stores.backup(store, target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from synthstudio.api.arguments import PathLike, to_path
+from synthstudio.api.arguments import PathLike, to_file, to_folder, to_path
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.progress import progress_steps
 
@@ -85,8 +85,13 @@ def split(
         out: Write a data set that says them.
     """
     from synthstudio.dataset import splits
+    from synthstudio.dataset.writer import is_unfinished
 
     source = to_dataset(dataset)._stored
+    table_file = None if table is None else to_file(table, "table")
+    folder = None if out is None else to_path(out, "out")
+    if folder is not None and not is_unfinished(folder):
+        to_folder(folder, "out")
     with progress_steps() as step:
         made = splits.split(
             source,
@@ -95,12 +100,11 @@ def split(
             seed=seed,
             on_progress=step("reading what frames share"),
         )
-        if table is not None:
-            splits.write_table(made, to_path(table, "table"))
-        if out is not None:
-            splits.apply(
-                source, made, to_path(out, "out"), on_progress=step("writing the data set")
-            )
+        if table_file is not None:
+            splits.write_table(made, table_file)
+        if folder is not None:
+            resume, report = is_unfinished(folder), step("writing the data set")
+            splits.apply(source, made, folder, resume=resume, on_progress=report)
     return made
 
 

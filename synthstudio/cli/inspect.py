@@ -102,8 +102,6 @@ def validate(
 
     if path.is_dir() and images is not None:
         raise typer.BadParameter("a dataset has its own images", param_hint="--images")
-    if not path.is_dir() and fix is not None and fix.exists():
-        raise typer.BadParameter("there is something already", param_hint="--fix")
     found = quality.validate(path, images=images, pictures=not no_pictures, report=report, fix=fix)
     result, text = found.as_json(), found.text()
     if found.fixed is not None:

@@ -91,8 +91,6 @@ def suggest(
     """Write a recipe for more of what a network fails at."""
     from synthstudio.api import inference
 
-    if out.exists():
-        raise typer.BadParameter(f"{out} is there already", param_hint="--out")
     found, text = inference.suggest(evaluation, out, like=like, frames=frames)
     finish(
         {"out": str(out), **found},

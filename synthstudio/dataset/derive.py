@@ -47,6 +47,7 @@ ORIGIN_SCHEMA = pa.schema(
         pa.field("source_index", pa.int64(), nullable=False),
     ]
 )
+_COPY_BYTES = 1 << 20
 _NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES)
 
 
@@ -129,8 +130,10 @@ def link_or_copy(source: Path, target: Path) -> None:
         os.link(source, target, follow_symlinks=False)
     except OSError as error:
         if error.errno not in _NO_LINK:
+            error.filename, error.filename2 = str(target), None
             raise
-        shutil.copyfile(source, target)
+        with source.open("rb") as read, target.open("wb") as written:
+            shutil.copyfileobj(read, written, _COPY_BYTES)
 
 
 def source_summary(source: Dataset) -> dict[str, Any]:

@@ -2,49 +2,26 @@
 
 from __future__ import annotations
 
-import errno
+import fcntl
 import hashlib
 import json
+import math
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from synthstudio.core.errors import DatasetError, DiskError
+from synthstudio.core.errors import DatasetError
+from synthstudio.core.outputs import TEMPORARY as TEMPORARY
+from synthstudio.core.outputs import disk_errors as disk_errors
+from synthstudio.core.outputs import free_folder, plain_file
 
-TEMPORARY = ".tmp-"
-"""Every unfinished file or folder has this prefix; the holder of the lock may delete it."""
 MAX_JSON_BYTES = 256 * 1024 * 1024
-
-_FREE = "Free some space, then run it again (generate: with --resume)."
-_OTHER = "Choose another --out."
-_WHY = {
-    errno.ENOSPC: ("the disk is full", _FREE),
-    errno.EDQUOT: ("the disk quota is used up", _FREE),
-    errno.EROFS: ("the file system is read-only", _OTHER),
-    errno.EACCES: ("no permission to write here", "Choose another --out or change its owner."),
-    errno.ENOTDIR: ("a file is where a folder should be", _OTHER),
-    errno.EISDIR: ("a folder is where a file should be", _OTHER),
-    errno.EEXIST: ("something is there already", _OTHER),
-    errno.EPERM: ("no permission to write here", "Choose another --out or change its owner."),
-}
-
-
-@contextmanager
-def disk_errors(where: Path) -> Iterator[None]:
-    """Turn an OSError of the body into a DiskError that names `where` and says what to do."""
-    try:
-        yield
-    except OSError as error:
-        what, then = _WHY.get(
-            error.errno or 0,
-            ("writing failed", "Check the disk, then run it again (a generate with --resume)."),
-        )
-        place = str(error.filename or where)
-        raise DiskError(what, where=place, got=str(error), then=then) from error
+_MOST_NAME_BYTES = 200
+_TOKEN = 8
 
 
 def sync_folder(folder: Path) -> None:
@@ -83,25 +60,85 @@ def replace_file(path: Path, data: bytes) -> None:
 
 @contextmanager
 def _atomic(path: Path, mode: str, encoding: str | None) -> Iterator[IO[Any]]:
-    temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
-    with disk_errors(path):
-        try:
-            with temporary.open(mode, encoding=encoding) as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-            sync_folder(path.parent)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+    with whole_file(path) as unfinished, unfinished.open(mode, encoding=encoding) as file:
+        yield file
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield an empty file to fill; it becomes `path` when the body ends well. DiskError."""
+    path = plain_file(path)
+    with disk_errors(path), _started(path, path.parent, Path.touch) as unfinished:
+        yield unfinished
+        sync_file(unfinished)
+        unfinished.replace(path)
 
 
 def write_file(path: Path, data: bytes) -> None:
     """Write a file that stands alone, making its folder; DiskError on failure."""
+    with new_parents(plain_file(path)):
+        replace_file(path, data)
+
+
+@contextmanager
+def _started(path: Path, place: Path, make: Callable[[Path], None]) -> Iterator[Path]:
+    """Yield what `make` made in `place` under an unfinished name for `path`; it goes on errors.
+
+    It is locked while the body runs, which gives it its name in the end. What killed writers of
+    `path` left in `place` is not locked, and goes first.
+    """
+    kept = os.fsencode(path.name)[:_MOST_NAME_BYTES].decode("utf-8", "ignore")
+    for left in sorted(place.glob(f"{TEMPORARY}*")):
+        if left.name[:-_TOKEN] == f"{TEMPORARY}{kept}-":
+            with suppress(OSError), _held(left):
+                remove(left)
+    with ExitStack() as held:
+        while True:
+            unfinished = place / f"{TEMPORARY}{kept}-{secrets.token_hex(_TOKEN // 2)}"
+            make(unfinished)
+            with suppress(FileNotFoundError, BlockingIOError):  # a cleaner that was faster
+                if held.enter_context(_held(unfinished, needed=False)):
+                    break
+        try:
+            yield unfinished
+            sync_folder(path.parent)
+        except BaseException:
+            if unfinished.exists():
+                remove(unfinished)
+            raise
+
+
+@contextmanager
+def _held(path: Path, *, needed: bool = True) -> Iterator[bool]:
+    """Hold a lock on a file or folder, and say whether it is still there; BlockingIOError.
+
+    A disk that has no locks is an OSError only if one is `needed`.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if needed or isinstance(error, BlockingIOError):
+                raise
+        yield path.exists()
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def new_parents(path: Path) -> Iterator[None]:
+    """Make the folders above `path`; those that are new and still empty go when the body fails."""
+    new = [p for p in path.parents if not p.exists()]
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, data)
+    try:
+        yield
+    except BaseException:
+        for folder in new:
+            with suppress(OSError):  # somebody else has put something there
+                folder.rmdir()
+        raise
 
 
 def remove(path: Path) -> None:
@@ -132,12 +169,19 @@ def read_json(path: Path) -> dict[str, Any]:
         size = path.stat().st_size
         if size > MAX_JSON_BYTES:
             raise damaged(path, f"at most {MAX_JSON_BYTES} bytes", f"{size} bytes")
-        value = json.loads(path.read_bytes())
+        value = json.loads(path.read_bytes(), parse_float=_finite, parse_constant=_finite)
     except (OSError, ValueError, RecursionError) as error:
         raise damaged(path, "a JSON object", str(error)) from error
     if not isinstance(value, dict):
         raise damaged(path, "a JSON object", type(value).__name__)
     return value
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no finite number")
+    return number
 
 
 def damaged(path: Path, expected: str, got: str) -> DatasetError:
@@ -153,19 +197,22 @@ def damaged(path: Path, expected: str, got: str) -> DatasetError:
 
 @contextmanager
 def whole_folder(out: Path) -> Iterator[Path]:
-    """Yield a name beside `out` to make a folder under; it becomes `out` whole, or goes away.
+    """Yield an empty folder to fill; it becomes `out` whole, or goes away. DiskError.
 
-    `out` is missing or an empty folder. DiskError when it cannot be put into place.
+    `out` is missing or empty, links followed. An empty folder that cannot be replaced, the
+    current one or a mount point, gets all that was made moved into it in the end.
     """
-    unfinished = out.with_name(f"{TEMPORARY}{out.name}-{secrets.token_hex(4)}")
-    try:
-        yield unfinished
-        with disk_errors(out):
-            if out.exists():
-                out.rmdir()
-            unfinished.rename(out)
-            sync_folder(out.parent)
-    except BaseException:
-        if unfinished.exists():
-            remove(unfinished)
-        raise
+    target = free_folder(out)
+    with new_parents(target), disk_errors(out):
+        inside = target.is_dir() and (
+            target.samefile(Path.cwd()) or os.path.ismount(target) or any(target.iterdir())
+        )
+        with _started(target, target if inside else target.parent, Path.mkdir) as unfinished:
+            yield unfinished
+            if inside:
+                for path in sorted(unfinished.iterdir()):
+                    path.rename(target / path.name)
+                unfinished.rmdir()
+                sync_folder(target)
+            else:
+                unfinished.rename(target)  # over an empty folder too, in one step

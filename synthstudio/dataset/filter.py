@@ -25,6 +25,7 @@ from synthstudio.dataset.derive import (
 from synthstudio.dataset.matching import matching_frames, matching_people
 from synthstudio.dataset.query import Query, parse
 from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.writer import is_unfinished
 
 I64 = NDArray[np.int64]
 
@@ -114,10 +115,12 @@ def without(
     bad: set[int],
     out: Path,
     *,
-    resume: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Dataset:
-    """Write a data set without some frames; DatasetError when none would be left."""
+    """Write a data set without some frames; DatasetError when none would be left.
+
+    One that was killed goes on.
+    """
     left = dataset.frames - len(bad)
     if left < 1:
         raise DatasetError(
@@ -130,6 +133,7 @@ def without(
         chosen(chunk, ~np.isin(chunk.frames["index"].to_numpy(), gone))
         for chunk in aligned(dataset)
     )
+    resume = is_unfinished(out)
     return write_derived(out, identity, [dataset], kept, resume=resume, on_progress=on_progress)
 
 

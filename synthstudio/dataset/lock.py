@@ -23,7 +23,7 @@ def hold_lock(folder: Path) -> Iterator[None]:
     """Hold the lock of a data set folder; DatasetError naming the process that has it.
 
     Children do not inherit the lock: a run whose parent dies is free to be resumed at once.
-    The file stays, since deleting it would let two runs lock two different files.
+    The file stays; a refused run that takes it away with its folder leaves a waiting one without.
     """
     path = folder / LOCK_NAME
     with disk_errors(path):
@@ -31,6 +31,8 @@ def hold_lock(folder: Path) -> Iterator[None]:
     try:
         _take(descriptor, path)
         with disk_errors(path):
+            if not os.path.samestat(os.fstat(descriptor), path.stat()):
+                raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))  # a refused run undid it
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
         yield

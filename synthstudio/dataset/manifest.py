@@ -192,6 +192,9 @@ def _check_types(path: Path, value: dict[str, Any]) -> None:
     for name, kind in kinds.items():
         if not isinstance(value[name], kind) or isinstance(value[name], bool):
             raise damaged(path, f"{name} as {kind.__name__}", repr(value[name]))
+    if value["frames"] < 0 or value["frames_per_shard"] < 1:
+        got = f"{value['frames']} and {value['frames_per_shard']}"
+        raise damaged(path, "frames from 0 and frames_per_shard from 1", got)
     columns = {f.name for f in dataclasses.fields(AssetRow)}
     for row in value["assets"]:
         if not isinstance(row, dict) or set(row) != columns:

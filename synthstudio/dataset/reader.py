@@ -25,6 +25,7 @@ from synthstudio.core.spec_json import from_json
 from synthstudio.dataset.durable import damaged, file_sha256, read_json
 from synthstudio.dataset.manifest import Identity, read_identity
 from synthstudio.dataset.people import people_from_table
+from synthstudio.dataset.row_checks import check_rows
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
 from synthstudio.dataset.shards import (
     FRAMES_NAME,
@@ -61,12 +62,14 @@ class _Listed:
 class Dataset:
     """A data set on disk. Nothing but its small tables is held in memory.
 
-    `allow_unfinished`: take one without index.json too, with the shards that it has.
+    `allow_unfinished`: take one without index.json too, with the shards that it has. `check`:
+    rows are checked against their schema when they are read (row_checks.py).
     """
 
-    def __init__(self, folder: Path, *, allow_unfinished: bool = False) -> None:
+    def __init__(self, folder: Path, *, allow_unfinished: bool = False, check: bool = True) -> None:
         """Open the data set; DatasetError when there is none, it is unfinished or damaged."""
         self.folder = Path(folder)
+        self._check = check
         self.identity: Identity = read_identity(self.folder)
         self.finished = (self.folder / INDEX_NAME).is_file()
         self._kept: dict[int, tuple[pa.Table, pa.Table]] = {}
@@ -215,7 +218,10 @@ class Dataset:
     @cached_property
     def skeleton(self) -> Skeleton:
         """Return the skeleton that the joints are those of."""
-        return get_skeleton(self.identity.skeleton)
+        try:
+            return get_skeleton(self.identity.skeleton)
+        except RecipeError as error:
+            raise DatasetError(str(error), where=str(self.folder)) from error
 
     def index_at(self, position: int) -> int:
         """Return the index of the frame at a position from 0 to len - 1; IndexError beyond."""
@@ -347,13 +353,23 @@ class Dataset:
 
     def _table_of(self, entry: ShardEntry, kind: Kind) -> pa.Table:
         with self._opened(entry, kind) as file:
-            return file.read(use_threads=False).combine_chunks()
+            table = file.read(use_threads=False).combine_chunks()
+            self._check_rows(table, entry, kind)
+            return table
+
+    def _check_rows(self, rows: pa.RecordBatch | pa.Table, entry: ShardEntry, kind: Kind) -> None:
+        if self._check:
+            frames = range(entry.first, entry.first + entry.frames)
+            path = self.folder / entry.path / _FILES[kind]
+            check_rows(rows, len(self.skeleton.joints), frames, path)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"folder": self.folder, "unfinished": not self.finished}
+        return {"folder": self.folder, "unfinished": not self.finished, "check": self._check}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["folder"], allow_unfinished=state["unfinished"])  # type: ignore[misc]
+        self.__init__(  # type: ignore[misc]
+            state["folder"], allow_unfinished=state["unfinished"], check=state["check"]
+        )
 
     @contextmanager
     def _opened(self, entry: ShardEntry, kind: Kind) -> Iterator[pq.ParquetFile]:
@@ -361,6 +377,9 @@ class Dataset:
         with _parquet_errors(path), pq.ParquetFile(path, memory_map=True) as file:
             if not file.schema_arrow.equals(_SCHEMAS[kind]):
                 raise damaged(path, "this version's columns", ", ".join(file.schema_arrow.names))
+            rows = entry.people if kind == "instances" else entry.frames - len(entry.failed)
+            if self._check and file.metadata.num_rows != rows:
+                raise damaged(path, f"{rows} rows, as shard.json says", f"{file.metadata.num_rows}")
             yield file
 
     def _batches(
@@ -376,7 +395,9 @@ class Dataset:
                     expected=f"some of {', '.join(_SCHEMAS[kind].names)}",
                     got=", ".join(unknown),
                 )
-            yield from file.iter_batches(batch_size=BATCH_ROWS, columns=wanted, use_threads=False)
+            for batch in file.iter_batches(BATCH_ROWS, columns=wanted, use_threads=False):
+                self._check_rows(batch, entry, kind)
+                yield batch
 
 
 def _rows_of(table: pa.Table, column: str, value: int) -> range:

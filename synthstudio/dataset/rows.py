@@ -314,6 +314,8 @@ def pairs_by_joint(
     joints: int, joint: Sequence[int], instance: Sequence[int], share: Sequence[float]
 ) -> tuple[tuple[tuple[int, float], ...], ...]:
     found: list[list[tuple[int, float]]] = [[] for _ in range(joints)]
+    if not len(joint) == len(instance) == len(share):
+        raise DatasetError("the lists of what hides joints differ in length", where="instances")
     for j, who, much in zip(joint, instance, share, strict=True):
         if not 0 <= j < joints:
             raise DatasetError("hidden_joint is no joint", where="instances", got=str(j))

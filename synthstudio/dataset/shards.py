@@ -35,6 +35,7 @@ SHARD_NAME = "shard.json"
 FRAMES_NAME = "frames.parquet"
 INSTANCES_NAME = "instances.parquet"
 _LAYER = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_MOST_COUNT = 1 << 53
 _FOLDER = re.compile(r"[0-9]{5,}")
 
 OnEvent = Callable[[str], None]
@@ -197,7 +198,9 @@ def read_entry(folder: Path) -> ShardEntry:
             FailedFrame(index=int(f["index"]), error=str(f["error"])) for f in value["failed"]
         )
         counts = {name: int(value[name]) for name in ("shard", "first", "frames", "people")}
-    except (KeyError, TypeError, ValueError) as error:
+        if min(counts.values()) < 0 or max(counts.values()) > _MOST_COUNT:
+            raise ValueError(f"impossible counts: {counts}")
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DatasetError("not the table of a shard", where=str(path), got=repr(error)) from error
     return ShardEntry(**counts, failed=failed, sha256=file_sha256(path))
 

@@ -32,7 +32,7 @@ from synthstudio.dataset.derive import (
     source_summary,
     write_derived,
 )
-from synthstudio.dataset.durable import damaged, replace_file
+from synthstudio.dataset.durable import damaged, write_file
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
 
@@ -181,7 +181,7 @@ def write_table(splits: Splits, path: Path) -> None:
     writer.writerow(("frame_index", "split", "component"))
     for row in zip(splits.frames, splits.table, splits.component, strict=True):
         writer.writerow((int(row[0]), NAMES[row[1]], int(row[2])))
-    replace_file(path, text.getvalue().encode("utf-8"))
+    write_file(path, text.getvalue().encode("utf-8"))
 
 
 def read_table(path: Path) -> dict[int, str]:

@@ -13,11 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from synthstudio.core.errors import DatasetError, SynthStudioError
+from synthstudio.core.errors import DatasetError, SynthStudioError, WorkerError
+from synthstudio.core.outputs import free_folder
 from synthstudio.dataset.durable import (
     TEMPORARY,
     canonical_json,
     disk_errors,
+    new_parents,
     read_json,
     remove,
     replace_file,
@@ -149,11 +151,10 @@ def open_or_create(
     "before-first-shard".
     """
     _check_part(part)
-    _check_folder(out, resume)
-    with disk_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
-    with hold_lock(out):
+    out = _check_folder(out, resume)
+    with new_parents(out / LOCK_NAME), hold_lock(out):
         _check_folder(out, resume)
+        begun = (out / MANIFEST_NAME).exists()
         session = Session(folder=out, identity=identity, part=part, on_event=on_event)
         _clear_temporaries(out)
         try:
@@ -170,11 +171,31 @@ def open_or_create(
             yield session
         except BaseException as error:
             with suppress(SynthStudioError):
-                session.log("stopped", error=f"{type(error).__name__}: {error}")
+                if begun or session.done or not _is_refusal(error):
+                    session.log("stopped", error=f"{type(error).__name__}: {error}")
+                else:
+                    _undo(out)
             raise
         finally:
             with suppress(SynthStudioError):
                 _clear_temporaries(out)
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Whether a run cannot go on before something outside is mended: there is nothing to resume."""
+    return isinstance(error, SynthStudioError) and not isinstance(error, WorkerError)
+
+
+def _undo(out: Path) -> None:
+    """Take away what a run without a shard has begun, so that the folder is as it was."""
+    with disk_errors(out):
+        for name in (SHARDS_DIR, MANIFEST_NAME, MIXED_NAME, LOG_NAME, LOCK_NAME):
+            remove(out / name)
+
+
+def is_unfinished(out: Path) -> bool:
+    """Whether a run began a data set there and did not end it."""
+    return os.path.isfile(out / MANIFEST_NAME) and not os.path.exists(out / INDEX_NAME)  # noqa: PTH110, PTH113
 
 
 def shards_of(identity: Identity, part: Part | None) -> range:
@@ -208,33 +229,17 @@ def _check_part(part: Part | None) -> None:
         )
 
 
-def _check_folder(out: Path, resume: bool) -> None:
-    """Refuse a folder that is not free, before anything is written into it."""
-    with disk_errors(out):
-        if not out.exists() and not out.is_symlink():
-            return
-        names = [p.name for p in out.iterdir()] if out.is_dir() else None
-    if names is None:
+def _check_folder(out: Path, resume: bool) -> Path:
+    """The folder that `out` means, if it is free or a data set to go on with; before any write."""
+    if not os.path.exists(out / MANIFEST_NAME):  # noqa: PTH110 - also where no name can be so long
+        return free_folder(out, own=_RUN_FILES.__contains__)
+    if not resume:
         raise DatasetError(
-            "the output must be a folder", where=str(out), got="a file or a broken link"
-        )
-    if MANIFEST_NAME in names:
-        if not resume:
-            raise DatasetError(
-                "a data set is already here",
-                where=str(out),
-                then="Go on with it by --resume, or choose another --out.",
-            )
-        return
-    others = sorted(n for n in names if n not in _RUN_FILES and not n.startswith(TEMPORARY))
-    if others:
-        raise DatasetError(
-            "the output folder is not empty",
+            "a data set is already here",
             where=str(out),
-            expected="an empty or missing folder",
-            got=f"{len(others)} other entries, such as {others[0]}",
-            then="Choose another --out.",
+            then="Go on with it by --resume, or choose another --out.",
         )
+    return out
 
 
 def _begin(session: Session, allow_mixed: bool) -> None:

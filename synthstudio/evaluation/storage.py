@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from synthstudio.core.errors import DatasetError, ModelError
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
 from synthstudio.core.safe_files import UNREADABLE
-from synthstudio.dataset.durable import canonical_json, disk_errors, read_json, whole_folder
+from synthstudio.dataset.durable import canonical_json, read_json, whole_folder
 from synthstudio.dataset.rows import NO_STATE
 
 F64 = NDArray[np.float64]
@@ -130,29 +130,14 @@ class Evaluation:
 
 
 def write(out: Path, evaluation: Evaluation, page: bytes) -> None:
-    """Write an evaluation into a new folder; ModelError when one is there, DiskError on failure."""
-    check_free(out)
-    with disk_errors(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with whole_folder(out) as unfinished:
-            unfinished.mkdir()
-            archive = io.BytesIO()
-            np.savez_compressed(archive, **vars(evaluation.predictions))
-            (unfinished / PREDICTIONS_FILE).write_bytes(archive.getvalue())
-            kept = {"format": FORMAT, "about": evaluation.about, "measures": evaluation.metrics}
-            (unfinished / METRICS_FILE).write_bytes(canonical_json(json_ready(kept)))
-            (unfinished / PAGE_FILE).write_bytes(page)
-
-
-def check_free(out: Path) -> None:
-    """ModelError when something is at `out` already: an evaluation is never written over."""
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        raise ModelError(
-            "there is something already",
-            where=str(out),
-            expected="a new folder",
-            then="Delete it, or choose another --out.",
-        )
+    """Write an evaluation into a new folder; DiskError."""
+    with whole_folder(out) as unfinished:
+        archive = io.BytesIO()
+        np.savez_compressed(archive, **vars(evaluation.predictions))
+        (unfinished / PREDICTIONS_FILE).write_bytes(archive.getvalue())
+        kept = {"format": FORMAT, "about": evaluation.about, "measures": evaluation.metrics}
+        (unfinished / METRICS_FILE).write_bytes(canonical_json(json_ready(kept)))
+        (unfinished / PAGE_FILE).write_bytes(page)
 
 
 def read(folder: Path) -> Evaluation:

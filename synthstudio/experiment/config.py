@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from synthstudio.core.errors import AssetError, FormatError, ModelError
+from synthstudio.core.outputs import free_folder
 from synthstudio.dataset.durable import (
     TEMPORARY,
     canonical_json,
@@ -46,11 +47,10 @@ class ExperimentConfig:
         return self.steps or SIZES[self.size].steps
 
 
-def claim_folder(config: ExperimentConfig) -> None:
-    """Store the configuration in the folder, or check that it is the one stored there.
+def check_folder(config: ExperimentConfig) -> None:
+    """Check that the folder is free, or of an experiment with these settings and files.
 
-    ModelError when the folder holds something else, or an experiment with other settings or
-    files; more seeds are the same experiment. What a killed run left unfinished is deleted.
+    More seeds are the same experiment. DiskError, ModelError; FormatError without annotations.
     """
     current, kept = settings(config), config.out / SETTINGS
     if kept.is_file():
@@ -65,17 +65,18 @@ def claim_folder(config: ExperimentConfig) -> None:
                 then="Choose another --out, or the settings it was begun with.",
             )
     else:
-        own = (LOCK_NAME,)
-        if any(
-            p.name not in own and not p.name.startswith(TEMPORARY) for p in config.out.iterdir()
-        ):
-            raise ModelError(
-                "the folder is not empty",
-                where=str(config.out),
-                expected="a new folder, or that of an experiment",
-                then="Choose another --out.",
-            )
-        write_file(kept, canonical_json(current))
+        free_folder(config.out, own={LOCK_NAME}.__contains__)
+
+
+def claim_folder(config: ExperimentConfig) -> None:
+    """Store the configuration in the folder, if it is not there; `check_folder`'s errors.
+
+    What a killed run left unfinished is deleted.
+    """
+    check_folder(config)
+    kept = config.out / SETTINGS
+    if not kept.is_file():
+        write_file(kept, canonical_json(settings(config)))
     for unfinished in config.out.rglob(f"{TEMPORARY}*"):
         remove(unfinished)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from synthstudio.core.errors import AssetError
-from synthstudio.dataset.durable import canonical_json, disk_errors, whole_folder
+from synthstudio.dataset.durable import canonical_json, whole_folder
 from synthstudio.props.assets import scan_images
 
 FOLDER = "cutouts"
@@ -87,26 +87,24 @@ def split_cutouts(folder: Path, out: Path, *, seed: int) -> dict[str, list[str]]
     }
     if not all(parts.values()):
         raise _one_sided(folder, key.values(), "test" if held else "train")
-    with disk_errors(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with whole_folder(out) as unfinished:
-            for name, pictures in parts.items():
-                target = unfinished / name / FOLDER
-                target.mkdir(parents=True)
-                for picture in pictures:
-                    shutil.copyfile(
-                        folder.parent / picture.asset.name, target / Path(picture.asset.name).name
-                    )
-                ledger = [
-                    {
-                        "file": Path(p.asset.name).name,
-                        "category": p.category,
-                        "license": p.licence,
-                        "source": p.source,
-                    }
-                    for p in pictures
-                ]
-                (target / "manifest.json").write_bytes(canonical_json(ledger))
+    with whole_folder(out) as unfinished:
+        for name, pictures in parts.items():
+            target = unfinished / name / FOLDER
+            target.mkdir(parents=True)
+            for picture in pictures:
+                shutil.copyfile(
+                    folder.parent / picture.asset.name, target / Path(picture.asset.name).name
+                )
+            ledger = [
+                {
+                    "file": Path(p.asset.name).name,
+                    "category": p.category,
+                    "license": p.licence,
+                    "source": p.source,
+                }
+                for p in pictures
+            ]
+            (target / "manifest.json").write_bytes(canonical_json(ledger))
     return {n: [Path(p.asset.name).name for p in pictures] for n, pictures in parts.items()}
 
 

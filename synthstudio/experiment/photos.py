@@ -18,7 +18,7 @@ from typing import Any
 from synthstudio.core.errors import AssetError, FormatError
 from synthstudio.core.safe_files import file_inside, plain_name
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
-from synthstudio.dataset.durable import canonical_json, disk_errors, file_sha256, whole_folder
+from synthstudio.dataset.durable import canonical_json, file_sha256, whole_folder
 from synthstudio.formats import checked
 from synthstudio.formats.coco.file import plain_joint_name, read_entries
 
@@ -59,14 +59,11 @@ def split(annotations: Path, images: Path, out: Path, *, seed: int) -> dict[str,
     skeleton = _skeleton(names, labelled, annotations)
     test = _test_photos(found, images, annotations, seed=seed)
     facts = _facts(found, flags, names, skeleton, test)
-    with disk_errors(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with whole_folder(out) as unfinished:
-            unfinished.mkdir()
-            for name in PARTS:
-                photos = {i for i in found.people if (i in test) == (name == "test")}
-                _write(unfinished / f"{name}.json", annotations, photos, category, names, skeleton)
-            (unfinished / FACTS).write_bytes(canonical_json(facts))
+    with whole_folder(out) as unfinished:
+        for name in PARTS:
+            photos = {i for i in found.people if (i in test) == (name == "test")}
+            _write(unfinished / f"{name}.json", annotations, photos, category, names, skeleton)
+        (unfinished / FACTS).write_bytes(canonical_json(facts))
     return facts
 
 

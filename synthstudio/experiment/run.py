@@ -22,14 +22,14 @@ from typing import Any
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.dataset.durable import canonical_json, disk_errors, read_json, write_file
-from synthstudio.dataset.lock import hold_lock
+from synthstudio.dataset.durable import canonical_json, new_parents, read_json, write_file
+from synthstudio.dataset.lock import LOCK_NAME, hold_lock
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.writer import INDEX_NAME
 from synthstudio.evaluation import storage
 from synthstudio.experiment import occluders, page, photos, results
 from synthstudio.experiment.arms import LEAST_POSES, PRETRAIN, QUESTIONS, Arm, arms, training_config
-from synthstudio.experiment.config import ExperimentConfig, claim_folder
+from synthstudio.experiment.config import ExperimentConfig, check_folder, claim_folder
 from synthstudio.experiment.results import Findings
 from synthstudio.generation.photos.run import occlude
 from synthstudio.generation.stage import prepare
@@ -62,9 +62,8 @@ def run(config: ExperimentConfig, *, say: Callable[[str], None], step: Step) -> 
     FormatError, AssetError: something is wrong with annotations, photos or cut-outs; ModelError:
     the folder or the pretraining set does not fit; DatasetError, DiskError.
     """
-    with disk_errors(config.out):
-        config.out.mkdir(parents=True, exist_ok=True)
-    with hold_lock(config.out):
+    check_folder(config)
+    with new_parents(config.out / LOCK_NAME), hold_lock(config.out):
         claim_folder(config)
         facts = _split(config)
         for note in facts["notes"]:

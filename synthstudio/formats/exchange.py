@@ -9,12 +9,10 @@ from typing import IO, Any, Literal, Protocol, TypeVar
 
 import pyarrow as pa
 
-from synthstudio.core.errors import DatasetError
 from synthstudio.core.images import image_size
 from synthstudio.core.safe_files import file_inside
 from synthstudio.core.safe_json import parse
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.dataset.durable import disk_errors
 from synthstudio.dataset.manifest import AssetRow, Identity
 from synthstudio.dataset.rows import Row
 from synthstudio.formats.checked import frame_of, reading, size
@@ -77,19 +75,6 @@ class Opened:
     notes: Callable[[], list[str]] = field(default=list)
     licence: Callable[[], str] = lambda: ""
     close: Callable[[], None] = lambda: None
-
-
-def check_free(out: Path) -> None:
-    """Refuse a folder that is not free and make its parent; DatasetError, DiskError."""
-    with disk_errors(out):
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise DatasetError(
-                "this needs a folder of its own",
-                where=str(out),
-                expected="an empty or missing folder",
-                then="Choose another --out.",
-            )
-        out.parent.mkdir(parents=True, exist_ok=True)
 
 
 def exportable(people: Iterable[_Person]) -> list[_Person]:

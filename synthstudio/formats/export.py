@@ -9,10 +9,10 @@ from typing import Any
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.dataset.durable import disk_errors, whole_folder
+from synthstudio.dataset.durable import whole_folder
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
-from synthstudio.formats.exchange import Labelled, Picture, Target, check_free, exportable
+from synthstudio.formats.exchange import Labelled, Picture, Target, exportable
 from synthstudio.formats.joints import convert_frame, convert_row, lost_joints, rules
 from synthstudio.formats.registry import Format, get_format
 from synthstudio.formats.sidecar import FOLDER, SidecarWriter
@@ -48,8 +48,8 @@ def export(
 
     `format_name`: a key of registry.FORMATS. The folder appears whole or not at all. `polygons`:
     COCO masks as polygons; `skeleton`: convert to this one (formats/joints.py). What the format
-    cannot hold goes to OUT/synthstudio/, as the notes list. DatasetError when `out` is not free or
-    the data set is damaged; FormatError for skeletons that do not fit; DiskError on failure.
+    cannot hold goes to OUT/synthstudio/, as the notes list. DatasetError when the data set is
+    damaged; FormatError for skeletons that do not fit; DiskError when `out` is not free.
     """
     to = get_format(format_name)
     dataset = Dataset(source) if isinstance(source, Path) else source
@@ -63,9 +63,7 @@ def export(
     joints = get_skeleton(to.skeleton or skeleton or dataset.identity.skeleton)
     target = Target(skeleton=joints, assets=dataset.identity.assets, polygons=polygons)
     exported = Exported(annotations=out)
-    check_free(out)
-    with whole_folder(out) as unfinished, disk_errors(unfinished):
-        unfinished.mkdir()
+    with whole_folder(out) as unfinished:
         sidecar = SidecarWriter(unfinished) if to.missing else None
         pictures = _pictures(dataset, to, joints, sidecar, exported)
         path = to.write(pictures, unfinished, target)

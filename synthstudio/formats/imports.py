@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.images import decode, read_bytes
+from synthstudio.core.outputs import free_folder
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset import manifest
 from synthstudio.dataset.durable import disk_errors, whole_folder
@@ -35,7 +36,6 @@ from synthstudio.formats.exchange import (
     MIN_AREA_PX,
     Opened,
     ReadSample,
-    check_free,
     exportable,
 )
 from synthstudio.formats.joints import convert_frame, convert_row
@@ -78,11 +78,11 @@ def import_from(format_name: str, path: Path, out: Path, *, images: Path | None 
 
     `images`: where the images are, if not beside the file. What our own export put into
     synthstudio/ is restored for everything that the file still says. FormatError, AssetError:
-    something is wrong with what is read; DatasetError: `out` is not free; DiskError.
+    something is wrong with what is read; DiskError: `out` is not free, or writing failed.
     """
     source = get_format(format_name)
     imported = Imported(folder=out)
-    check_free(out)
+    free_folder(out)
     sidecar = _open_sidecar(path if path.is_dir() else path.parent, imported)
     opened = source.read(path, images, sidecar.names if sidecar else ())
     try:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.errors import FormatError, ModelError
+from synthstudio.core.errors import ModelError
 from synthstudio.core.images import encode_jpeg
 from synthstudio.core.labels import (
     STATE_HIDDEN,
@@ -25,7 +25,7 @@ from synthstudio.core.labels import (
     PersonLabel,
 )
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.dataset.durable import canonical_json, disk_errors, write_file
+from synthstudio.dataset.durable import canonical_json, write_file
 from synthstudio.dataset.reader import Dataset
 from synthstudio.inference.predict import TRUNCATED, Person
 from synthstudio.inference.sources import SourceImage
@@ -39,19 +39,6 @@ F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]
 RESULTS, PICTURES = "results.json", "pictures.json"
 _QUALITY = 92
-
-
-def prepare_out(out: Path) -> None:
-    """Make the folder; FormatError unless it is new or empty."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FormatError(
-            "the folder is not empty",
-            where=str(out),
-            expected="a new or empty folder",
-            then="Choose another --out.",
-        )
-    with disk_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
 
 
 def results(people: Iterable[Person]) -> list[dict[str, Any]]:

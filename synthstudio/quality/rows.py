@@ -12,6 +12,7 @@ from synthstudio.core.labels import SHARES
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.spec import THING_BASE
 from synthstudio.core.visibility import VISIBLE_THRESHOLD, joint_states, occluded_fraction
+from synthstudio.dataset.row_checks import JOINT_LISTS
 from synthstudio.dataset.rows import NO_STATE
 from synthstudio.quality.coco import mask_findings
 from synthstudio.quality.findings import Finding
@@ -22,16 +23,6 @@ F64 = NDArray[np.float64]
 _SUM = 1e-6
 _SLACK = 1e-6
 _CAUSE_OF_STATE = {2: "visible", 0: "truncated", NO_STATE: "unlabelled"}
-_J_LISTS = {
-    "state": 1,
-    "cause": 1,
-    "ambiguous": 1,
-    "occluder_id": 1,
-    "origin": 1,
-    "joints_px": 2,
-    "shares": len(SHARES),
-}
-_J_OPTIONAL = {"joints_camera_m": 3, "joints_world_m": 3}
 
 
 def check_frame(
@@ -87,7 +78,7 @@ def _subject(
     joints = len(skeleton.joints)
     found = [
         Finding(kind="list_length", what=f"{name}: {len(row[name])} for {joints} joints", **where)
-        for name, columns in (*_J_LISTS.items(), *_J_OPTIONAL.items())
+        for name, columns in JOINT_LISTS.items()
         if row[name] is not None and len(row[name]) != joints * columns
     ]
     return (None if found else subject_of_row(frame, row, skeleton)), found

@@ -15,7 +15,7 @@ import numpy as np
 from markupsafe import Markup
 
 from synthstudio.core.labels import U8
-from synthstudio.dataset.durable import disk_errors, replace_file
+from synthstudio.dataset.durable import write_file
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -57,9 +57,7 @@ def macro(template: str, name: str) -> Callable[..., Markup]:
 
 def write_page(out: Path, page: bytes) -> None:
     """Replace the file `out` and create its folder; DiskError when writing fails."""
-    with disk_errors(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(out, page)
+    write_file(out, page)
 
 
 def embed(

@@ -6,7 +6,6 @@ two processes that open the same store at once do them once, and a kill leaves t
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from alembic import command
@@ -16,6 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect, text
 
 from synthstudio.core.errors import ReviewError
+from synthstudio.dataset.durable import whole_file
 
 BEGIN = "sqlite_begin"
 """The execution option that says how store.py's SQLite transactions begin; "" for none."""
@@ -87,13 +87,9 @@ def copy_sqlite(engine: Engine, path: Path) -> None:
 
     The copy gets its name only when it is whole.
     """
-    partial = path.with_name(path.name + ".partial")
-    partial.unlink(missing_ok=True)
-    with engine.connect().execution_options(**{BEGIN: ""}) as connection:
-        connection.exec_driver_sql("VACUUM INTO ?", (str(partial),))
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.replace(path)
+    reading = engine.connect().execution_options(**{BEGIN: ""})
+    with whole_file(path) as unfinished, reading as connection:
+        connection.exec_driver_sql("VACUUM INTO ?", (str(unfinished),))
 
 
 def _check(now: str | None, known: tuple[str, ...], tables: list[str], where: str) -> None:

@@ -16,8 +16,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import NullPool
 
-from synthstudio.core.errors import Refused, ReviewError
-from synthstudio.dataset.durable import disk_errors
+from synthstudio.core.errors import DiskError, Refused, ReviewError
+from synthstudio.core.outputs import plain_file
+from synthstudio.dataset.durable import new_parents, whole_file
 from synthstudio.review.migrate import BEGIN, copy_sqlite, migrate_store
 from synthstudio.review.models import Base
 
@@ -232,48 +233,54 @@ _MOST_SECONDS = 24 * 3600
 def backup(store: Store, path: Path) -> Path:
     """Copy the store to a new file: a SQLite database, or pg_dump's custom format.
 
-    The file appears only when it is whole. ReviewError when it exists already, or when pg_dump
-    is missing or fails; DiskError; Refused ("busy").
+    The file appears only when it is whole. ReviewError when pg_dump is missing or fails;
+    DiskError when something is there already, or writing fails.
     """
-    if path.exists():
-        raise ReviewError(
-            "a backup does not overwrite a file", where=str(path), expected="a new file name"
-        )
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with new_parents(plain_file(path, new=True)):
         if store.engine.dialect.name == "sqlite":
-            with refusing(store.url):
+            try:
                 copy_sqlite(store.engine, path)
+            except exc.DBAPIError as error:
+                text = str(error.orig)
+                full = any(sign in text.lower() for sign in _FULL)
+                raise DiskError(
+                    "the disk is full" if full else "the copy could not be made",
+                    where=str(path),
+                    got=text.splitlines()[0][:200],
+                    then=f"The store is as it was. {_MORE_SPACE if full else _LATER}",
+                ) from error
         else:
             _dump(store, path)
     return path
 
 
+_MORE_SPACE = "Free some space or choose another --out, then run it again."
+_LATER = "Run it again when nobody writes to the store."
+
+
 def _dump(store: Store, path: Path) -> None:
     url = store.engine.url
     program = _pg_dump()
-    partial = path.with_name(path.name + ".partial")
     plain = url.set(drivername="postgresql", password=None).render_as_string()
     # A password on a command line could be read by everybody on the machine.
     secret = {"PGPASSWORD": url.password} if url.password else {}
-    command = [program, "--format=custom", f"--file={partial}", "--no-password", plain]
-    done = subprocess.run(
-        command,
-        env={**os.environ, **secret},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_MOST_SECONDS,
-    )
-    if done.returncode:
-        partial.unlink(missing_ok=True)
-        raise ReviewError(
-            "pg_dump failed",
-            where=store.url,
-            got=done.stderr.strip()[:300],
-            then="Its release must not be older than the server's.",
+    with whole_file(path) as unfinished:
+        command = [program, "--format=custom", f"--file={unfinished}", "--no-password", plain]
+        done = subprocess.run(
+            command,
+            env={**os.environ, **secret},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_MOST_SECONDS,
         )
-    partial.replace(path)
+        if done.returncode:
+            raise ReviewError(
+                "pg_dump failed",
+                where=store.url,
+                got=done.stderr.strip()[:300],
+                then="Its release must not be older than the server's.",
+            )
 
 
 def _pg_dump() -> str:

@@ -11,7 +11,8 @@ Files are replaced atomically, so a kill at any moment leaves the one before.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from synthstudio.core.errors import ModelError
+from synthstudio.core.errors import ModelError, SynthStudioError
+from synthstudio.core.outputs import free_folder
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.dataset.durable import TEMPORARY, disk_errors, replace_file
+from synthstudio.dataset.durable import new_parents, remove, replace_file
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseNet
 from synthstudio.training import config as configs
@@ -45,39 +47,47 @@ class Progress:
     data: str = ""
 
 
-def prepare_folder(out: Path, config: Config, *, resume: bool) -> None:
-    """Make the run's folder; ModelError when it holds another run, or one without `resume`."""
+@contextmanager
+def prepared_folder(out: Path, config: Config, *, resume: bool) -> Iterator[None]:
+    """Make the run's folder; ModelError when it holds another run, or one without `resume`.
+
+    What is wrong before the first step, in the body, leaves nothing of a new run.
+    """
     saved = out / "config.yaml"
     if saved.is_file():
-        if not resume:
-            raise ModelError(
-                "there is a run already",
-                where=str(out),
-                expected="a new folder",
-                then="Choose another --out, or continue it with --resume.",
-            )
-        before = configs.load(saved)
-        if before != config:
-            old = configs.dump(before)
-            changed = [key for key, value in configs.dump(config).items() if value != old[key]]
-            raise ModelError(
-                "the run began with another config",
-                where=str(saved),
-                got=f"changed: {', '.join(changed)}",
-                then="Choose another --out, or use the config.yaml there.",
-            )
+        _check_config(saved, config, resume=resume)
+        yield
         return
-    if out.exists() and any(
-        p.name != "cache" and not p.name.startswith(TEMPORARY) for p in out.iterdir()
-    ):
+    free_folder(out, own={"cache"}.__contains__)
+    had = set(out.iterdir()) if out.exists() else set()
+    with new_parents(saved):
+        try:
+            replace_file(saved, configs.dump_yaml(config).encode())
+            yield
+        except SynthStudioError:
+            for path in set(out.iterdir()) - had:
+                remove(path)
+            raise
+
+
+def _check_config(saved: Path, config: Config, *, resume: bool) -> None:
+    if not resume:
         raise ModelError(
-            "the folder is not empty",
-            where=str(out),
-            expected="a new or empty folder",
-            then="Choose another --out.",
+            "there is a run already",
+            where=str(saved.parent),
+            expected="a new folder",
+            then="Choose another --out, or continue it with --resume.",
         )
-    out.mkdir(parents=True, exist_ok=True)
-    replace_file(saved, configs.dump_yaml(config).encode())
+    before = configs.load(saved)
+    if before != config:
+        old = configs.dump(before)
+        changed = [key for key, value in configs.dump(config).items() if value != old[key]]
+        raise ModelError(
+            "the run began with another config",
+            where=str(saved),
+            got=f"changed: {', '.join(changed)}",
+            then="Choose another --out, or use the config.yaml there.",
+        )
 
 
 def weights_file(path: Path) -> Path:
@@ -235,8 +245,7 @@ def _write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) 
     """Write tensors, with metadata in one entry: safetensors orders several at random."""
     own = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
     one = {"synthstudio": json.dumps(metadata, sort_keys=True)}
-    with disk_errors(path):
-        replace_file(path, save(own, metadata=one))
+    replace_file(path, save(own, metadata=one))
 
 
 def _parse_metadata(entries: Any) -> dict[str, str]:

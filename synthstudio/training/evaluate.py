@@ -17,6 +17,7 @@ from torch import nn
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.masks import decode
+from synthstudio.core.outputs import free_folder
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.reader import Dataset
@@ -73,9 +74,9 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate the network of a weights file on a data set, into the new folder `out`.
 
-    ModelError when they do not fit each other, or `out` exists; DatasetError for damaged data.
+    ModelError when they do not fit each other; DatasetError for damaged data; DiskError.
     """
-    storage.check_free(out)
+    free_folder(out)
     on = devices.get_device(device)
     net, config, skeleton = checkpoint.load_network(weights)
     people = _people(dataset, config, skeleton, options, cache, step)

@@ -13,7 +13,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,17 +76,24 @@ def train(
     seed_everything(config)
     if not world.is_main:
         say, progress = (lambda text: None), (lambda done, total, text: None)
-    with devices.main_process_first(world):
-        checkpoint.prepare_folder(out, config, resume=resume or not world.is_main)
-        report = functools.partial(_report_cropping, progress)
-        data = sources.load_data(config, cache=cache or out / "cache", say=say, progress=report)
-        data = select(data)
     memory = devices.memory_guard(
         device, got=f"{config.batch // world.size} people", then=devices.SMALLER_BATCH
     )
-    with closing(data), memory:
-        sources.check_labels(data, say=say)
-        run = _Run(config, out, data, device, world, say=say, resume=resume)
+    with ExitStack() as held:
+        with ExitStack() as before:
+            with devices.main_process_first(world):
+                before.enter_context(
+                    checkpoint.prepared_folder(out, config, resume=resume or not world.is_main)
+                )
+                report = functools.partial(_report_cropping, progress)
+                data = sources.load_data(
+                    config, cache=cache or out / "cache", say=say, progress=report
+                )
+                data = select(data)
+            held.enter_context(closing(data))
+            held.enter_context(memory)
+            sources.check_labels(data, say=say)
+            run = _Run(config, out, data, device, world, say=say, resume=resume)
         first = run.progress.step
         end = min(run.total, first + steps if steps is not None else run.total)
         seconds_before, waited = run.progress.seconds, 0.0

@@ -11,7 +11,7 @@ import fake_frames
 import pytest
 from written_sets import drive, leftovers, make, write
 
-from synthstudio.core.errors import DatasetError
+from synthstudio.core.errors import DatasetError, DiskError
 from synthstudio.dataset.shards import FailedFrame, hashed_files, verify_shard, write_shard
 from synthstudio.dataset.writer import open_or_create, shards_of
 
@@ -69,13 +69,13 @@ def test_what_would_not_fit_is_never_mixed(begun: Path, change: dict[str, Any]) 
 def test_a_folder_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("words")
     for resume in (False, True):
-        with pytest.raises(DatasetError, match=r"not empty.*thesis\.tex"):
+        with pytest.raises(DiskError, match=r"new or empty.*thesis\.tex"):
             make(tmp_path, fake_frames.identity(), resume=resume)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
-    with pytest.raises(DatasetError, match="must be a folder"):
+    with pytest.raises(DiskError, match=r"a folder of its own.*got a file"):
         make(tmp_path / "thesis.tex", fake_frames.identity())
     (tmp_path / "dangling").symlink_to(tmp_path / "absent")
-    with pytest.raises(DatasetError, match="broken link"):
+    with pytest.raises(DiskError, match="leads nowhere"):
         make(tmp_path / "dangling", fake_frames.identity())
 
 

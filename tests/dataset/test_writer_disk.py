@@ -54,7 +54,7 @@ def test_a_full_disk_is_one_message_and_keeps_whole_shards(
 
 @pytest.mark.parametrize(
     ("number", "message"),
-    [(errno.EROFS, "read-only"), (errno.EACCES, "no permission"), (errno.EIO, "writing failed")],
+    [(errno.EROFS, "read-only"), (errno.EACCES, "no permission"), (errno.EIO, "the disk failed")],
 )
 def test_a_folder_that_cannot_be_written_is_one_message(
     number: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

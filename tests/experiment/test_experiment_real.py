@@ -17,7 +17,7 @@ from tiny_pairs import recipe
 from typer.testing import CliRunner
 
 from synthstudio.cli import app
-from synthstudio.core.errors import ModelError, SynthStudioError
+from synthstudio.core.errors import DiskError, ModelError, SynthStudioError
 from synthstudio.dataset.durable import TEMPORARY
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import storage
@@ -198,7 +198,7 @@ def test_other_annotations_are_refused(root: Path, whole: Path) -> None:
 def test_strange_folders_and_sets_are_refused(root: Path, whole: Path, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine")
-    with pytest.raises(ModelError, match="the folder is not empty"):
+    with pytest.raises(DiskError, match="a folder of its own"):
         run(root, tmp_path / "full")
     with pytest.raises(ModelError, match="pretraining takes generated people"):
         run(root, tmp_path / "a", pretrain=whole / "data/train")

@@ -17,7 +17,7 @@ from postgres_programs import missing, programs
 from review_ops import ANNA, KEY, ON_DISK, PERSON, hidden, op, seen
 from sqlalchemy import create_engine, event, make_url, text
 
-from synthstudio.core.errors import Refused, ReviewError
+from synthstudio.core.errors import DiskError, Refused
 from synthstudio.core.rng import stream
 from synthstudio.review import edits, history
 from synthstudio.review import store as store_module
@@ -308,7 +308,7 @@ def test_backup_while_others_write(store, tmp_path, request):
     edits.apply(copy, op("edit", len(found)), who=ANNA, base=ON_DISK)
     copy.close()
     assert sorted(p.name for p in path.parent.iterdir())[0] == "copy"
-    with pytest.raises(ReviewError, match="does not overwrite"):
+    with pytest.raises(DiskError, match="a file of its own"):
         backup(store, path)
 
 

@@ -17,7 +17,7 @@ import pytest
 import tiny
 import torch
 
-from synthstudio.core.errors import ModelError
+from synthstudio.core.errors import DiskError, ModelError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.models.contract import PoseNet, PoseOutputs
 from synthstudio.training import checkpoint, log, loop, networks
@@ -224,7 +224,7 @@ def test_folders_of_other_runs_are_left_alone(pairs: Path, tmp_path: Path) -> No
         prepare_folder(tmp_path / "a", tiny.config(pairs, lr=1e-3), resume=True)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "mine.txt").write_text("x")
-    with pytest.raises(ModelError, match="not empty"):
+    with pytest.raises(DiskError, match="a folder of its own"):
         prepare_folder(tmp_path / "b", settings, resume=False)
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / ".tmp-config.yaml-7").write_text("na")  # killed while it was written

@@ -90,7 +90,7 @@ def test_a_folder_of_photos_gives_results_and_drawings(weights: Path, tmp_path: 
         "000000.jpg",
         "000001.jpg",
     ]
-    with pytest.raises(Exception, match="not empty"):
+    with pytest.raises(Exception, match="a folder of its own"):
         run("predict", weights, photos, "--out", tmp_path / "out", "--json")
 
 

@@ -130,8 +130,6 @@ def cached(folder: Path, key: str, layout: Layout, fill: Fill) -> tuple[dict[str
         if place.exists():
             remove(place)
     with contextlib.suppress(DiskError), whole_folder(place) as unfinished:
-        with disk_errors(unfinished):
-            unfinished.mkdir()
         _write(unfinished, key, layout, fill)
     # Two that build at once: the second finds the place taken, by the same bytes.
     found = _read(place, key, layout)

@@ -181,9 +181,7 @@ def cached_crops(
     """
     folder = cache / f"crops-{key[:16]}"
     if not (folder / "facts.json").is_file():
-        folder.parent.mkdir(parents=True, exist_ok=True)
         with whole_folder(folder) as unfinished:
-            unfinished.mkdir()
             metadata = {"key": key, **make(unfinished)}
             (unfinished / "facts.json").write_bytes(canonical_json(metadata))
     return folder, read_json(folder / "facts.json")

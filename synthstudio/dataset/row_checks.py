@@ -1,0 +1,104 @@
+"""Rows against their schema when they are read: counts, order, lengths of lists, nulls.
+
+Cheap: offsets and counts of Arrow's arrays, no object a number. What rows mean is checked by
+`quality`, which reads without this.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from synthstudio.core.labels import SHARES
+from synthstudio.dataset.durable import damaged
+
+JOINT_LISTS = {
+    "state": 1,
+    "cause": 1,
+    "ambiguous": 1,
+    "occluder_id": 1,
+    "origin": 1,
+    "joints_px": 2,
+    "joints_camera_m": 3,
+    "joints_world_m": 3,
+    "shares": len(SHARES),
+}
+"""How many entries a joint has in each list of the instances table."""
+_LISTS = {
+    "K": 9,
+    "world_to_camera": 16,
+    "phenotype": 6,
+    "mask_size": 2,
+    "modal_box_px": 4,
+    "amodal_box_px": 4,
+    "ask_causes": len(SHARES),
+}
+_ALIKE = (
+    ("hidden_joint", "hidden_instance", "hidden_share"),
+    ("thing_instance", "thing_kind", "thing_held_by"),
+)
+_SIZES = ("width_px", "height_px")
+_MOST_PX = 1 << 16
+
+
+def check_rows(rows: pa.RecordBatch | pa.Table, joints: int, frames: range, path: Path) -> None:
+    """Raise DatasetError unless rows of either table, all columns or some, fit the schema.
+
+    `frames`: the shard's, that the rows may be of.
+    """
+    for place, field in enumerate(rows.schema):
+        column = rows.column(place)
+        column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+        if column.null_count and not field.nullable:
+            raise damaged(path, f"no null in {field.name}", f"{column.null_count} nulls")
+        if pa.types.is_list(field.type):
+            _check_list(column, field.name, joints, path)
+        elif field.name in ("index", "frame_index"):
+            _check_numbers(column.to_numpy(), field.name, frames, path)
+        elif field.name in _SIZES:
+            sides = column.to_numpy()
+            if len(sides) and not 0 < sides.min() <= sides.max() <= _MOST_PX:
+                raise damaged(path, f"{field.name} from 1 to {_MOST_PX}", str(sides.min()))
+    for names in _ALIKE:
+        if set(names) <= set(rows.schema.names):
+            first, *others = (_lengths(rows, name) for name in names)
+            if any((first != other).any() for other in others):
+                raise damaged(path, f"as many entries in {', '.join(names)}", "other lengths")
+
+
+def _check_list(column: pa.Array, name: str, joints: int, path: Path) -> None:
+    each = JOINT_LISTS[name] * joints if name in JOINT_LISTS else _LISTS.get(name)
+    lengths = column.value_lengths()
+    if each is not None and len(lengths):
+        wrong = lengths.drop_null().to_numpy() != each
+        if wrong.any():
+            got = int(lengths.drop_null()[int(np.argmax(wrong))].as_py())
+            raise damaged(path, f"{each} values in each {name}", f"{got} values")
+    values = column.flatten()
+    if values.null_count:
+        raise damaged(path, f"no null in the lists {name}", f"{values.null_count} nulls")
+    if name == "hidden_joint" and len(values):
+        places = values.to_numpy()
+        if places.min() < 0 or places.max() >= joints:
+            raise damaged(path, f"joints from 0 to {joints - 1}", f"hidden_joint {places.max()}")
+
+
+def _check_numbers(numbers: NDArray[np.int64], name: str, frames: range, path: Path) -> None:
+    if not len(numbers):
+        return
+    if numbers.min() < frames.start or numbers.max() >= frames.stop:
+        got = f"{numbers.min()} to {numbers.max()}"
+        raise damaged(path, f"{name} from {frames.start} to {frames.stop - 1}", got)
+    least = 1 if name == "index" else 0
+    if (np.diff(numbers) < least).any():
+        raise damaged(path, f"rows in the order of {name}", "another order")
+
+
+def _lengths(rows: pa.RecordBatch | pa.Table, name: str) -> NDArray[np.int64]:
+    column = rows.column(name)
+    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    lengths: NDArray[np.int64] = column.value_lengths().fill_null(-1).to_numpy()
+    return lengths

@@ -1,0 +1,145 @@
+"""What is damaged in a data set is one message, whichever command reads it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from exchange_sets import make_set
+from typer.testing import CliRunner
+
+from synthstudio.cli import app
+from synthstudio.core.errors import DatasetError, SynthStudioError
+from synthstudio.dataset.durable import canonical_json
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import write_table
+from synthstudio.dataset.shards import _check
+
+COMMANDS = {
+    "stats": ("stats", "set"),
+    "diff": ("diff", "set", "whole"),
+    "filter": ("filter", "set", "occluded >= 0", "--out", "out"),
+    "filter by joints": ("filter", "set", "nose visible", "--count"),
+    "filter by view": ("filter", "set", "view = front or identity = x", "--count"),
+    "split": ("split", "set", "--by", "group"),
+    "merge": ("merge", "--sets", "set", "whole", "--out", "out"),
+    "export": ("export", "set", "--out", "out"),
+    "export yolo": ("export", "set", "--format", "yolo", "--out", "out"),
+    "report": ("report", "set", "--out", "out.html"),
+    "coverage": ("coverage", "set"),
+    "validate": ("validate", "set"),
+    "frame": ("frame", "set", "0"),
+}
+
+
+def _people(change: Callable[[list[dict[str, Any]]], object]) -> Callable[[Path], None]:
+    return lambda folder: _change(folder / "shards/00000", "instances.parquet", change)
+
+
+def _frames(change: Callable[[list[dict[str, Any]]], object]) -> Callable[[Path], None]:
+    return lambda folder: _change(folder / "shards/00000", "frames.parquet", change)
+
+
+def _change(shard: Path, name: str, change: Callable[[list[dict[str, Any]]], object]) -> None:
+    """Change rows of a shard and make its hashes fit: only the rows themselves are wrong."""
+    table = pq.read_table(shard / name)
+    rows = table.to_pylist()
+    change(rows)
+    write_table(shard / name, pa.Table.from_pylist(rows, schema=table.schema))
+    _seal(shard, lambda value: None)
+
+
+def _seal(shard: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    value = json.loads((shard / "shard.json").read_text())
+    del value["check"]
+    for name, facts in value["files"].items():
+        data = (shard / name).read_bytes()
+        facts.update(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+    change(value)
+    data = canonical_json({**value, "check": _check(value)})
+    (shard / "shard.json").write_bytes(data)
+    index = json.loads((shard.parents[1] / "index.json").read_text())
+    index["shards"][0]["sha256"] = hashlib.sha256(data).hexdigest()
+    (shard.parents[1] / "index.json").write_bytes(canonical_json(index))
+
+
+def _text(name: str, old: str, new: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        text = (folder / name).read_text()
+        assert old in text
+        (folder / name).write_text(text.replace(old, new, 1))
+
+    return change
+
+
+DAMAGES = {
+    "shares of a wrong length": _people(lambda rows: rows[0]["shares"].pop()),
+    "states of a wrong length": _people(lambda rows: rows[0]["state"].append(1)),
+    "a box of three numbers": _people(lambda rows: rows[0]["modal_box_px"].pop()),
+    "more rows than the shard says": _people(lambda rows: rows.append(rows[-1])),
+    "fewer rows": _people(lambda rows: rows.pop()),
+    "people of another shard": _people(lambda rows: rows[-1].update(frame_index=99)),
+    "people in another order": _people(lambda rows: rows.reverse()),
+    "a hidden joint that is none": _people(
+        lambda rows: rows[0].update(hidden_joint=[99], hidden_instance=[1], hidden_share=[0.5])
+    ),
+    "pairs of different lengths": _people(lambda rows: rows[0].update(hidden_share=[0.5] * 7)),
+    "a frame twice": _frames(lambda rows: rows[1].update(index=0)),
+    "a frame of no width": _frames(lambda rows: rows[0].update(width_px=0)),
+    "a frame of terapixels": _frames(lambda rows: rows[0].update(width_px=2**31 - 1)),
+    "a camera of eight numbers": _frames(lambda rows: rows[0]["K"].pop()),
+    "things of different lengths": _frames(lambda rows: rows[0]["thing_kind"].append("box")),
+    "an endless number in shard.json": _text(
+        "shards/00000/shard.json", '"people": ', '"people": 1e400, "x": '
+    ),
+    "NaN in shard.json": _text("shards/00000/shard.json", '"people": ', '"people": NaN, "x": '),
+    "an endless number in index.json": _text("index.json", '"people": ', '"people": 1e400, "x": '),
+    "NaN in the identity": _text("dataset.json", '"name": "sticks"', '"name": NaN'),
+    "an endless number in the identity": _text("dataset.json", '"name": "sticks"', '"name": 1e999'),
+    "no frames in a shard": _text("dataset.json", '"frames_per_shard": 4', '"frames_per_shard": 0'),
+    "an unknown skeleton": _text("dataset.json", '"skeleton": "coco23"', '"skeleton": "worm"'),
+}
+
+
+@pytest.fixture
+def world(tmp_path: Path, once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    made = once("damaged-rows", lambda folder: make_set(folder / "set"))
+    shutil.copytree(made / "set", tmp_path / "set")
+    (tmp_path / "whole").symlink_to(made / "set")
+    return tmp_path
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_every_command_says_what_is_damaged(damage: str, world: Path) -> None:
+    DAMAGES[damage](world / "set")
+    with pytest.raises(DatasetError) as found, chdir(world):
+        dataset = Dataset(Path("set"))
+        list(dataset.iter_frames())
+        list(dataset.iter_instances())
+    assert "set/" in str(found.value) or "skeleton" in str(found.value)
+    said = 0
+    with chdir(world):
+        for words in COMMANDS.values():
+            wrong = CliRunner().invoke(app, list(words)).exception
+            assert isinstance(wrong, SynthStudioError | SystemExit | None), (words, repr(wrong))
+            said += wrong is not None
+    assert said >= 3, "hardly a command noticed"
+    assert {path.name for path in world.iterdir()} <= {"set", "whole", "out", "out.html"}
+
+
+def test_whole_rows_pass(world: Path) -> None:
+    with chdir(world):
+        for name, words in COMMANDS.items():
+            if name in ("split", "merge", "frame"):
+                continue
+            shutil.rmtree("out", ignore_errors=True)
+            result = CliRunner().invoke(app, list(words))
+            assert not isinstance(result.exception, Exception), (words, result.exception)
