@@ -20,11 +20,16 @@ def to_path(value: Any, name: str) -> Path:
     """A path argument; ArgumentError for anything but text and path objects."""
     if isinstance(value, str | os.PathLike) and not isinstance(value, bytes):
         text = os.fspath(value)
-        if isinstance(text, str) and text and "\0" not in text:
+        if isinstance(text, str) and text and "\0" not in text and _is_utf8(text):
             return Path(text).expanduser()
     raise ArgumentError(
-        "this is no path", where=name, expected="a str or pathlib.Path", got=shown(value)
+        "this is no path", where=name, expected="a str or pathlib.Path, in UTF-8", got=shown(value)
     )
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether a path can be printed and stored: one of other bytes holds halves of characters."""
+    return not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def to_folder(value: Any, name: str) -> Path:

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from synthstudio.core.progress import OnProgress
@@ -112,11 +112,12 @@ def plain_progress(title: str) -> OnProgress:
         nonlocal last
         if time.monotonic() - last >= LOG_EVERY_S:
             last = time.monotonic()
-            sys.stderr.write(f"{title}: {done} of {total}, {per_second:.1f}/s\n")
+            note(f"{title}: {done} of {total}, {per_second:.1f}/s")
 
     return report
 
 
 def note(line: str) -> None:
-    """Tell something that is worth knowing, on stderr."""
-    sys.stderr.write(f"{line}\n")
+    """Tell something that is worth knowing, on stderr if it can be written."""
+    with suppress(OSError):
+        sys.stderr.write(f"{line}\n")

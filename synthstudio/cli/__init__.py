@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +13,7 @@ import typer
 from synthstudio.cli import experiment, generate, inspect, predict, review, select, studio, train
 from synthstudio.cli.options import say
 from synthstudio.core.errors import SynthStudioError
+from synthstudio.core.outputs import disk_errors
 
 INTERRUPTED = 130
 
@@ -71,9 +74,14 @@ app.add_typer(experiment.app)
 
 def main() -> None:
     """Run the command line; an error of ours is one message and exit status 1."""
+    _open_streams()
     show_notices()
     try:
-        app()
+        with disk_errors(Path("the output")):
+            try:
+                app()
+            finally:
+                sys.stdout.flush()
     except SynthStudioError as error:
         say(f"error: {error}")
         sys.exit(1)
@@ -87,6 +95,22 @@ def main() -> None:
             # exec("text"): CPython's flag of an unhandled one is only reset by the next exec.
             exec("")
         raise
+
+
+def _open_streams() -> None:
+    """Give every standard stream a place: a file that took a closed one's would get its text."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            place = os.open(os.devnull, os.O_RDWR)  # the lowest free number is this one
+            if getattr(sys, name) is None:
+                mode = "r" if name == "stdin" else "w"
+                setattr(sys, name, os.fdopen(place, mode, encoding="utf-8"))
+        else:
+            stream = getattr(sys, name)
+            if name != "stdin" and hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")
 
 
 def show_notices() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -55,7 +56,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 
 def say(text: str) -> None:
     """Print a line for people: to stderr, so that stdout stays for --json."""
-    typer.echo(text, err=True)
+    with suppress(OSError):  # nobody can be told: stderr is full or gone
+        typer.echo(text, err=True)
 
 
 def finish(result: dict[str, Any], as_json: bool, text: str) -> None:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from synthstudio.core.errors import FormatError
 
 MAX_NAME_CHARS = 1024
-_BAD = re.compile(r"[\x00-\x1f\x7f\\]|^[A-Za-z]:")
+_BAD = re.compile(r"[\x00-\x1f\x7f-\x9f\\]|^[A-Za-z]:")
 
 
 def plain_name(name: object, *, where: str) -> str:

@@ -161,7 +161,7 @@ def write_derived(
     `chunks` hold `identity.frames` frames. One shard's rows are in memory at a time. An image
     whose bytes are not those of its row is a DatasetError. Safe to run again with `resume`.
     """
-    with open_or_create(out, identity, resume=resume) as session:
+    with open_or_create(out, identity, resume=resume, keep=False) as session:
         _keep_asset_root(session, sources)
         todo = set(session.todo)
         portions = _portions(chunks, identity.frames_per_shard)

@@ -89,7 +89,7 @@ def filter_dataset(
         raise DatasetError(
             "nothing matches the query",
             where=str(dataset.folder),
-            got=query.text,
+            got=query.text if len(query.text) <= 200 else f"{query.text[:200]}...",
             then="Try it with --count first.",
         )
     derived = {

@@ -29,6 +29,8 @@ HIDDEN_CAUSES = ("self", "person", "object", "unknown")
 _COMPARE = ("=", "!=", "<=", ">=", "<", ">")
 _QUANTIFIERS = ("any", "all", "both", "no")
 MAX_CHARS = 10_000
+_SHOWN_CHARS = 60
+"""How much of a query a message shows before the fault and from it on."""
 MAX_DEPTH = 60
 
 
@@ -165,15 +167,19 @@ class _Parser:
         """Raise DatasetError with a caret at the token, and what was perhaps meant."""
         names = list(dict.fromkeys(known))
         near = difflib.get_close_matches(token.text.lower(), names, n=3, cutoff=0.6)
-        problem = f"{token.text!r} {what}" if token.text else "the query ends too early"
+        problem = (
+            f"{token.text[:_SHOWN_CHARS]!r} {what}" if token.text else "the query ends too early"
+        )
         hint = ""
         if near:
             hint = f" Did you mean {' or '.join(near)}?"
         elif names:
             listed = ", ".join(names[:40]) + (", ..." if len(names) > 40 else "")
             hint = f" Expected {'one of ' if len(names) > 1 else ''}{listed}."
-        line = self.text.replace("\n", " ").replace("\t", " ")
-        caret = " " * token.at + "^" * max(1, len(token.text))
+        start = max(0, token.at - _SHOWN_CHARS)
+        line = self.text[start : token.at + 2 * _SHOWN_CHARS]
+        line = "".join(c if c.isprintable() else " " for c in line)
+        caret = " " * (token.at - start) + "^" * max(1, min(len(token.text), _SHOWN_CHARS))
         raise DatasetError(f"query: {problem}.{hint}\n  {line}\n  {caret}")
 
     def query(self, depth: int) -> Node:

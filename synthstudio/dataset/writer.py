@@ -138,6 +138,7 @@ def open_or_create(
     resume: bool = False,
     allow_mixed: bool = False,
     part: Part | None = None,
+    keep: bool = True,
     on_event: OnEvent = no_event,
     on_check: Callable[[int, int], None] | None = None,
 ) -> Iterator[Session]:
@@ -147,7 +148,8 @@ def open_or_create(
     temporaries of a killed run go, every shard is checked (`on_check(done, total)`) and a bad
     one moved to set-aside/. DatasetError: a folder with other things in it, a data set without
     `resume`, another run at work, another identity without `allow_mixed` (which is written
-    down), fewer frames than before. DiskError: not writable or full. `on_event` hears
+    down), fewer frames than before. DiskError: not writable or full. Without `keep` a
+    new folder is taken away when it fails, with whole shards in it too. `on_event` hears
     "before-first-shard".
     """
     _check_part(part)
@@ -171,7 +173,7 @@ def open_or_create(
             yield session
         except BaseException as error:
             with suppress(SynthStudioError):
-                if begun or session.done or not _is_refusal(error):
+                if begun or (session.done and keep) or not _is_refusal(error):
                     session.log("stopped", error=f"{type(error).__name__}: {error}")
                 else:
                     _undo(out)

@@ -204,6 +204,10 @@ def check_person(row: Mapping[str, Any], frame: Mapping[str, Any], joints: int) 
     for name, columns in _COLUMNS.items():
         if row[name] is not None and len(row[name]) != joints * columns:
             raise ValueError(f"{name} has {joints * columns} entries, not {len(row[name])}")
+    for name, kinds in _SCALARS.items():
+        value = row[name]
+        if value is not None and (type(value) not in kinds or value in _ENDLESS):
+            raise ValueError(f"{name} is {str(value)[:40]}")
     _check_joints(row)
     hidden = [row[n] for n in ("hidden_joint", "hidden_instance", "hidden_share")]
     if len({len(column) for column in hidden}) != 1:
@@ -222,6 +226,12 @@ _COLUMNS = {
     "state": 1, "cause": 1, "ambiguous": 1, "occluder_id": 1, "origin": 1,
 }  # fmt: skip
 """Numbers a joint in each list of joints."""
+_SCALARS: dict[str, tuple[type, ...]] = {
+    f.name: (int,) if pa.types.is_integer(f.type) else (int, float)
+    for f in INSTANCE_SCHEMA
+    if pa.types.is_integer(f.type) or pa.types.is_floating(f.type)
+}
+_ENDLESS = (math.inf, -math.inf)
 _PERSON_TEXTS = [
     name
     for name in INSTANCE_SCHEMA.names

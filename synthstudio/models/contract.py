@@ -98,9 +98,18 @@ def predict_joints(
 def predict_maps(
     net: nn.Module, images: Tensor, *, flip: Tensor | None = None
 ) -> tuple[Tensor, PoseOutputs]:
-    """The maps that joints are decoded from, and all outputs; `flip` as above."""
+    """The maps that joints are decoded from, and all outputs; `flip` as above.
+
+    ModelError when a map is not finite.
+    """
     outputs: PoseOutputs = net(images)
     maps = outputs.maps
     if flip is not None:
         maps = (maps + mirrored_maps(net(images.flip(-1)).maps, flip)) / 2
+    if not torch.isfinite(maps).all():
+        raise ModelError(
+            "the network's maps are not finite",
+            got="NaN or infinity",
+            then="Its weights are damaged, or the training diverged: take another checkpoint.",
+        )
     return maps, outputs

@@ -20,6 +20,7 @@ from synthstudio.quality.people import check_person, keypoint_key
 from synthstudio.quality.subject import Mask, Subject, read_mask, subject_of_row
 
 F64 = NDArray[np.float64]
+_PAIRS = ("hidden_joint", "hidden_instance", "hidden_share")
 _SUM = 1e-6
 _SLACK = 1e-6
 _CAUSE_OF_STATE = {2: "visible", 0: "truncated", NO_STATE: "unlabelled"}
@@ -81,6 +82,9 @@ def _subject(
         for name, columns in JOINT_LISTS.items()
         if row[name] is not None and len(row[name]) != joints * columns
     ]
+    if len({len(row[name]) for name in _PAIRS}) > 1:
+        what = f"{', '.join(_PAIRS)}: of different lengths"
+        found.append(Finding(kind="list_length", what=what, **where))
     return (None if found else subject_of_row(frame, row, skeleton)), found
 
 
@@ -129,7 +133,7 @@ def _causes(
 def _check_occluders(s: Subject, row: Mapping[str, Any], known: set[int], *, whole: bool) -> Any:
     """Who hides what: every occluder is in the frame, and their shares make up the joint's."""
     sums = np.zeros((len(s.state), 3))
-    pairs = zip(row["hidden_joint"], row["hidden_instance"], row["hidden_share"], strict=True)
+    pairs = zip(*(row[name] for name in _PAIRS), strict=True)
     for j, instance, share in pairs:
         if not 0 <= j < len(s.state) or not 0 < share <= 1 + _SLACK:
             yield _at(s, "hidden_by", f"joint {j}, share {share}")

@@ -12,6 +12,7 @@ import yaml
 from markupsafe import Markup
 
 from synthstudio.core.bins import FRACTIONS, HEIGHTS, VIEWS, WEIGHTS
+from synthstudio.core.errors import DatasetError
 from synthstudio.core.images import decode_rgb
 from synthstudio.core.labels import CAUSES, U8
 from synthstudio.core.skeleton import COLOURS
@@ -61,6 +62,7 @@ def report(
 
     DatasetError when an image or a row is damaged; DiskError when writing fails.
     """
+    _check_audit(audit)
     facts = gather(dataset, on_step=on_step)
     if on_step is not None:
         on_step("drawing examples")
@@ -99,6 +101,19 @@ def report(
     )
     write_page(out, page)
     return facts
+
+
+def _check_audit(audit: Mapping[str, Any] | None) -> None:
+    if audit is None:
+        return
+    wrong = [name for name in _AUDIT if not isinstance(audit.get(name, 0), int | float)]
+    if wrong or not isinstance(audit.get("passed"), bool):
+        raise DatasetError(
+            "these are not the figures of an audit",
+            where="audit",
+            expected="what synthstudio audit --json printed",
+            got=f"no number under {wrong[0]}" if wrong else "no passed",
+        )
 
 
 def _headline(facts: Facts, audit: Mapping[str, Any] | None) -> dict[str, str]:

@@ -125,7 +125,7 @@ def check_name(name: object, where: str) -> None:
     expected = f"1 to {MAX_NAME} characters"
     if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME or not name.strip():
         invalid("not a valid name", where, expected=expected, got=name)
-    if any(ord(c) < 32 or ord(c) == 127 for c in name):
+    if any(ord(c) < 32 or 127 <= ord(c) < 160 for c in name):
         invalid("a name has no control characters", where, expected=expected, got=name)
     _check_encodable(name, where)
 

@@ -22,7 +22,8 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.models.contract import PoseNet, PoseOutputs
 from synthstudio.training import checkpoint, log, loop, networks
 from synthstudio.training import config as configs
-from synthstudio.training.checkpoint import prepare_folder
+from synthstudio.training.checkpoint import prepared_folder
+from synthstudio.training.config import Config
 
 SCRIPT = Path(tiny.__file__)
 
@@ -217,18 +218,23 @@ def test_changed_data_are_refused(pairs: Path, tmp_path: Path) -> None:
 
 def test_folders_of_other_runs_are_left_alone(pairs: Path, tmp_path: Path) -> None:
     settings = tiny.config(pairs)
-    prepare_folder(tmp_path / "a", settings, resume=False)
+
+    def prepare(name: str, chosen: Config, *, resume: bool) -> None:
+        with prepared_folder(tmp_path / name, chosen, resume=resume):
+            pass
+
+    prepare("a", settings, resume=False)
     with pytest.raises(ModelError, match="run already"):
-        prepare_folder(tmp_path / "a", settings, resume=False)
+        prepare("a", settings, resume=False)
     with pytest.raises(ModelError, match=r"another config.*changed: lr"):
-        prepare_folder(tmp_path / "a", tiny.config(pairs, lr=1e-3), resume=True)
+        prepare("a", tiny.config(pairs, lr=1e-3), resume=True)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "mine.txt").write_text("x")
     with pytest.raises(DiskError, match="a folder of its own"):
-        prepare_folder(tmp_path / "b", settings, resume=False)
+        prepare("b", settings, resume=False)
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / ".tmp-config.yaml-7").write_text("na")  # killed while it was written
-    prepare_folder(tmp_path / "c", settings, resume=True)
+    prepare("c", settings, resume=True)
     assert configs.load(tmp_path / "c" / "config.yaml") == settings
 
 

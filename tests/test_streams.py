@@ -1,0 +1,120 @@
+"""Streams that are closed or full, and inputs from outside: one message, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import chdir
+from pathlib import Path
+
+import pytest
+from exchange_sets import make_set
+from typer.testing import CliRunner
+
+from synthstudio.cli import app
+from synthstudio.core.errors import SynthStudioError
+
+MAIN = "from synthstudio.cli import main; main()"
+
+
+def _shell(line: str, folder: Path) -> tuple[int, str, str]:
+    """Run a shell line, `$S` being the program; return its status and what it printed."""
+    program = f'{sys.executable} -c "{MAIN}"'
+    done = subprocess.run(
+        ["bash", "-c", line.replace("$S", program)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        check=False,
+        timeout=300,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def folder(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    return once("streams", lambda made: make_set(made / "set"))
+
+
+@pytest.mark.parametrize(
+    ("streams", "status"),
+    [
+        ("2>&-", 0),
+        (">&-", 0),
+        ("<&- >&- 2>&-", 0),
+        ("2>/dev/full", 0),
+        (">/dev/full", 1),
+        (">/dev/full 2>/dev/full", 1),
+    ],
+)
+def test_closed_and_full_streams(streams: str, status: int, folder: Path, tmp_path: Path) -> None:
+    code, _, err = _shell(
+        f"$S filter {folder}/set 'occluded >= 0' --count --json {streams}", tmp_path
+    )
+    assert code == status, err
+    assert "Traceback" not in err and "Exception" not in err
+    if streams == ">/dev/full":
+        assert err.startswith("error: the output: the disk is full")
+
+
+def test_a_closed_stderr_gets_no_ones_file(folder: Path, tmp_path: Path) -> None:
+    code, _, _ = _shell(f"$S export {folder}/set --out coco 2>&-", tmp_path)
+    assert code == 0
+    json.loads((tmp_path / "coco/annotations.json").read_text())
+
+
+def test_an_error_with_stderr_closed_or_full_keeps_its_status(tmp_path: Path) -> None:
+    for streams in ("2>&-", "2>/dev/full"):
+        assert _shell(f"$S stats nothing {streams}", tmp_path)[0] == 1
+
+
+def test_path_bytes_that_are_not_utf8(folder: Path, tmp_path: Path) -> None:
+    for words in (
+        r"stats $'n\xff'",
+        rf"export {folder}/set --out $'n\xff'",
+        r"generate $'n\xff.yaml'",
+        rf"report {folder}/set --out $'n\xff.html'",
+    ):
+        code, _, err = _shell(f"$S {words}", tmp_path)
+        assert code == 1 and err.startswith("error: ") and "Traceback" not in err, err
+    assert not list(tmp_path.iterdir())
+
+
+def test_inputs_that_ended_in_tracebacks(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "set").symlink_to(folder / "set")
+    (tmp_path / "file").write_text("")
+    invoke = CliRunner().invoke
+    with chdir(tmp_path):
+        assert invoke(app, ["export", "set", "--out", "coco"]).exit_code == 0
+        doc = json.loads(Path("coco/annotations.json").read_text())
+        doc["annotations"][0]["amodal_area"] = "CON"
+        Path("coco/annotations.json").write_text(json.dumps(doc))
+        sources = "train: [{coco: coco/annotations.json, images: coco}]\n"
+        Path("coco.yaml").write_text(sources)
+        Path("set.yaml").write_text("train: [{dataset: set}]\n")
+        for number, audit in enumerate(("{}", '{"passed": true, "disagreement_rate": "x"}')):
+            Path(f"audit{number}.json").write_text(audit)
+        for words in (
+            ("train", "coco.yaml", "--out", "run"),
+            ("train", "set.yaml", "--fast-dev-run", "--out", "file/below/run"),
+            ("import", "coco", "--out", "back"),
+            ("report", "set", "--audit", "audit0.json"),
+            ("report", "set", "--audit", "audit1.json"),
+        ):
+            wrong = invoke(app, list(words)).exception
+            assert isinstance(wrong, SynthStudioError), (words, repr(wrong))
+
+
+def test_an_error_in_a_long_query_is_short(folder: Path) -> None:
+    for query in (
+        f"{'(' * 20} wrst hidden",
+        f"nose visible and {'x' * 3000}",
+        "nose \x9b31m visible",
+    ):
+        wrong = CliRunner().invoke(app, ["filter", str(folder / "set"), query, "--count"]).exception
+        assert isinstance(wrong, SynthStudioError) and len(str(wrong)) < 1200, str(wrong)
+        assert str(wrong).replace("\n", "").isprintable()
