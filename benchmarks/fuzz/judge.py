@@ -254,6 +254,7 @@ def serve(pipe: Any, work: str, sound: str, seed: int, growing: bool) -> None:
 
 def prepare() -> None:
     """Load what cases need, on one thread each."""
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path.home() / ".cache" / "torchinductor"))
     import cv2
     import torch
 

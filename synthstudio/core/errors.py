@@ -19,6 +19,9 @@ A message says what is wrong, where (file, field path, frame), what was expected
 found and what to do next. The command line prints it and exits with 1.
 """
 
+_MOST_GOT = 1000
+"""Characters of what was found: it may be a whole file in one line."""
+
 
 class SynthStudioError(Exception):
     """Base of all errors that are the user's to mend.
@@ -43,7 +46,8 @@ class SynthStudioError(Exception):
         if expected is not None:
             parts.append(f"expected {expected}")
         if got is not None:
-            parts.append(f"got {got}")
+            cut = got if len(got) <= _MOST_GOT else f"{got[:_MOST_GOT]}…"
+            parts.append(f"got {cut}")
         text = "; ".join(parts) + "."
         super().__init__(f"{text} {then}" if then else text)
 

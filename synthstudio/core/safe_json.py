@@ -275,8 +275,16 @@ def _no_constant(name: str) -> NoReturn:
     raise _Doubled(f"{name} is no number of JSON")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
-_LENIENT = json.JSONDecoder(object_pairs_hook=_unique)
+def _whole(text: str) -> int | float:
+    """A whole number; one that no float can hold becomes infinite, as 1e400 does."""
+    return int(text) if len(text) < _FLOAT_DIGITS else float(text)
+
+
+_FLOAT_DIGITS = 300
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_whole
+)
+_LENIENT = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_whole)
 
 
 class _reading:

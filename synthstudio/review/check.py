@@ -165,7 +165,7 @@ def _check_place(value: object, most: float, where: str) -> None:
     if value is None:
         return
     fine = isinstance(value, int | float) and not isinstance(value, bool)
-    if not fine or not math.isfinite(value) or abs(value) > most:  # type: ignore[arg-type]
+    if not fine or not abs(value) <= most:  # type: ignore[arg-type]
         invalid(
             "this place is not accepted", where, expected=f"pixels, at most {most:g}", got=value
         )

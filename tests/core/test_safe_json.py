@@ -1,4 +1,5 @@
 import json
+import math
 import tracemalloc
 
 import pytest
@@ -131,3 +132,11 @@ def test_files_that_cannot_be_read(tmp_path) -> None:
     (tmp_path / "a.json").write_text("[" * 50)
     with pytest.raises(FormatError, match="too large"):
         read_value(tmp_path / "a.json", limit=10)
+
+
+@pytest.mark.parametrize("nan", [False, True])
+def test_a_number_that_no_float_holds_is_infinite(tmp_path, nan) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(f'{{"a": -{"9" * 400}, "b": {"9" * 200}}}')
+    found = {key: span.value for key, span in read_members(path, streamed=(), nan=nan)}
+    assert found == {"a": -math.inf, "b": int("9" * 200)}

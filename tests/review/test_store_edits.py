@@ -206,6 +206,7 @@ BAD_JOINTS = [
     {"nose": seen(10, INF)},
     {"nose": seen(-INF)},
     {"nose": seen(1281)},
+    {"nose": seen(10**400)},
     {"nose": seen(10, -961)},
     {"nose": seen("12")},
     {"nose": seen(True)},

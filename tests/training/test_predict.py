@@ -328,7 +328,15 @@ def test_a_coco_file_is_a_source_with_its_own_boxes(photos: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "entry", [{"bbox": [1, 2, -3, 4]}, {"bbox": "x"}, {"bbox": [1, 2, 3, 4], "score": 7}, {}]
+    "entry",
+    [
+        {"bbox": [1, 2, -3, 4]},
+        {"bbox": "x"},
+        {"bbox": [1, 2, 3, 10**299]},
+        {"bbox": [1, 2, 3, 10**400]},
+        {"bbox": [1, 2, 3, 4], "score": 7},
+        {},
+    ],
 )
 def test_bad_boxes_are_told_with_their_entry(
     photos: Path, tmp_path: Path, entry: dict[str, Any]
@@ -337,6 +345,18 @@ def test_bad_boxes_are_told_with_their_entry(
     path.write_text(json.dumps([{"image_id": 0, **entry}]))
     with pytest.raises(FormatError, match="entry 0"):
         boxes_from_file(path, open_source(photos))
+
+
+def test_a_category_may_have_any_id_until_it_is_used(photos: Path, tmp_path: Path) -> None:
+    value = {
+        "images": [{"id": 1, "file_name": "a.jpg"}],
+        "categories": [{"id": [1], "name": "person"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": {}, "bbox": [1, 2, 3, 4]}],
+    }
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(value))
+    find = boxes_from_file(path, open_source(photos))
+    assert not len(find(next(iter(open_source(photos).read()))).xywh)
 
 
 @pytest.fixture(scope="module")

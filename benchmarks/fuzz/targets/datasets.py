@@ -85,7 +85,7 @@ def ask(case: Case) -> None:  # noqa: C901
 
     def validate() -> None:
         page = case.out if rng.random() < 0.2 else None
-        fix = case.out.with_name("out2") if rng.random() < 0.4 else None
+        fix = case.out.with_name("out2") if rng.random() < 0.4 and page is None else None
         say(f"validate {page and 'report'} {fix and 'fix'}")
         made = quality.validate(folder, report=page, fix=fix)
         made.text(), made.as_json()

@@ -145,6 +145,10 @@ AnyNumber = float | tuple[float, float] | NormalNumber | ChoiceNumber
 AnyCount = int | tuple[int, int] | ChoiceCount
 
 
+_LARGE = 10**300
+"""A whole number beyond it may not fit a float."""
+
+
 @dataclass(frozen=True)
 class Within:
     """Limits that hold for everything a distribution can give; JSON Schema describes them."""
@@ -173,7 +177,8 @@ class Within:
     def _check(self, value: Any) -> Any:
         low, high = support(value)
         if low < self.low or high > self.high:
-            got = f"{low:g}" if low == high else f"[{low:g}, {high:g}]"
+            given = [f"{v:g}" if abs(v) < _LARGE else "a number too large" for v in (low, high)]
+            got = given[0] if low == high else f"[{given[0]}, {given[1]}]"
             raise ValueError(f"outside [{self.low:g}, {self.high:g}]: {got}")
         return value
 
