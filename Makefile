@@ -9,7 +9,7 @@ PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 # Every process would compile all that it imports anew: half of a short run's time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo train-demo test check fix bench soak golden fuzz proof interop lock docs site wheel wheel-test dependencies clean
+.PHONY: setup demo train-demo test check fix bench soak golden attack fuzz proof interop lock docs site wheel wheel-test dependencies clean
 
 setup: $(STAMP)
 
@@ -61,6 +61,9 @@ golden: $(STAMP)      ## nothing changed since BASE: bytes, --json, verdicts, we
 CASES ?= 20000
 fuzz: $(STAMP)        ## damaged and hostile inputs of every kind (an hour); goes on where it was stopped
 	$(BIN)/python -m benchmarks.fuzz --cases $(CASES) $(FUZZ_ARGS)
+
+attack: $(STAMP)      ## 600 seeded attacks on the studio (two minutes); the tests run every tenth
+	SYNTHSTUDIO_ATTACKS=all $(BIN)/python -m pytest -q -n0 tests/studio/test_attack_cases.py
 
 proof: $(STAMP)       ## does ORN help? five seeds an arm, three of ablations (about an hour)
 	$(BIN)/python -m benchmarks.proof

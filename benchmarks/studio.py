@@ -49,6 +49,7 @@ from synthstudio.review.datasets import register
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import open_store
 from synthstudio.review.values import User
+from synthstudio.studio.access import load_secret, local_key
 from synthstudio.studio.editor.queue import QueueRequest, build_queue
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -199,10 +200,10 @@ def serving(dataset: Path, work: Path) -> Iterator[tuple[str, psutil.Process]]:
 class Editor:
     """The editor in a browser."""
 
-    def __init__(self, page: Any, url: str) -> None:
+    def __init__(self, page: Any, url: str, key: str) -> None:
         """Open the review page as Ada."""
         self.page = page
-        page.goto(f"{url}/review?queue=all")
+        page.goto(f"{url}/review?queue=all&key={key}")
         page.get_by_role("textbox", name="Your name").fill("Ada")
         page.get_by_role("button", name="Continue").click()
         page.locator(".ed[data-shown]").wait_for(timeout=300_000)
@@ -309,7 +310,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
             )
             page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
-            editor = Editor(page, url)
+            editor = Editor(page, url, local_key(load_secret(work)))
             found |= edits(editor, options.edits)
             found |= walk(editor, server, options.steps, options.pause_s)
             browser.close()

@@ -11,6 +11,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -52,23 +53,35 @@ def atomic_file(path: Path) -> Iterator[IO[str]]:
         yield file
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Write `path` so that a reader sees the old bytes or the new ones; DiskError on failure."""
-    with _atomic(path, "wb", None) as file:
+def replace_file(path: Path, data: bytes, *, private: bool = False) -> None:
+    """Write `path` so that a reader sees the old bytes or the new ones; DiskError on failure.
+
+    `private`: nobody but its owner may read it (mode 600).
+    """
+    with _atomic(path, "wb", None, private=private) as file:
         file.write(data)
 
 
 @contextmanager
-def _atomic(path: Path, mode: str, encoding: str | None) -> Iterator[IO[Any]]:
-    with whole_file(path) as unfinished, unfinished.open(mode, encoding=encoding) as file:
+def _atomic(
+    path: Path, mode: str, encoding: str | None, *, private: bool = False
+) -> Iterator[IO[Any]]:
+    with (
+        whole_file(path, private=private) as unfinished,
+        unfinished.open(mode, encoding=encoding) as file,
+    ):
         yield file
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Yield an empty file to fill; it becomes `path` when the body ends well. DiskError."""
+def whole_file(path: Path, *, private: bool = False) -> Iterator[Path]:
+    """Yield an empty file to fill; it becomes `path` when the body ends well. DiskError.
+
+    `private`: nobody but its owner may read it (mode 600).
+    """
     path = plain_file(path)
-    with disk_errors(path), _started(path, path.parent, Path.touch) as unfinished:
+    make = partial(Path.touch, mode=0o600) if private else Path.touch
+    with disk_errors(path), _started(path, path.parent, make) as unfinished:
         yield unfinished
         sync_file(unfinished)
         unfinished.replace(path)

@@ -88,7 +88,7 @@ def copy_sqlite(engine: Engine, path: Path) -> None:
     The copy gets its name only when it is whole.
     """
     reading = engine.connect().execution_options(**{BEGIN: ""})
-    with whole_file(path) as unfinished, reading as connection:
+    with whole_file(path, private=True) as unfinished, reading as connection:
         connection.exec_driver_sql("VACUUM INTO ?", (str(unfinished),))
 
 

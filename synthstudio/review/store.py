@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,7 @@ def open_store(url: str, *, make: bool = True) -> Store:
     migrating = _engine(parsed, foreign_keys=False)
     try:
         if parsed.get_backend_name() == "sqlite":
+            _make_private(Path(str(parsed.database)))
             _use_wal(migrating, shown)
         migrate_store(migrating, shown)
     except exc.DBAPIError as error:
@@ -174,6 +175,15 @@ def _set_up_sqlite(engine: Engine, *, foreign_keys: bool) -> None:
         begin = connection.get_execution_options().get(BEGIN, "BEGIN IMMEDIATE")
         if begin:
             connection.exec_driver_sql(begin)
+
+
+def _make_private(path: Path) -> None:
+    """Let nobody but the owner read the store: SQLite gives its other files the same mode."""
+    with suppress(OSError):  # somebody else's file: its owner decides; opening it says more
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
+            if file.is_file() and file.stat().st_uid == os.getuid():
+                file.chmod(0o600)
 
 
 def _use_wal(engine: Engine, where: str) -> None:
@@ -264,7 +274,7 @@ def _dump(store: Store, path: Path) -> None:
     plain = url.set(drivername="postgresql", password=None).render_as_string()
     # A password on a command line could be read by everybody on the machine.
     secret = {"PGPASSWORD": url.password} if url.password else {}
-    with whole_file(path) as unfinished:
+    with whole_file(path, private=True) as unfinished:
         command = [program, "--format=custom", f"--file={unfinished}", "--no-password", plain]
         done = subprocess.run(
             command,

@@ -13,6 +13,7 @@ import time
 import tomllib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -245,12 +246,19 @@ def identity(claims: Mapping[str, Any], environment: Mapping[str, str] | None = 
     return checked_name(value)
 
 
+def local_key(secret: bytes) -> str:
+    """Return what proves, without sign-in, that somebody may read what the server prints."""
+    return derive_key(secret, "local key").hex()[:32]
+
+
 class BrowserNames:
     """The names that people of this machine gave, by browser; kept over restarts."""
 
-    def __init__(self, folder: Path) -> None:
-        """Remember in `folder`."""
-        self._path = folder / "studio-names.json"
+    def __init__(self, folder: Path, file: str = "studio-names.json") -> None:
+        """Remember in `folder`, in a file that its owner alone may read."""
+        self._path = folder / file
+        with suppress(OSError):
+            self._path.chmod(0o600)  # earlier releases let others read it
         self._lock = threading.Lock()
         self._names: dict[str, str] | None = None
 
@@ -268,12 +276,12 @@ class BrowserNames:
             names[_browser_digest(browser)] = name
             while len(names) > _NAMES_KEPT:
                 del names[next(iter(names))]
-            replace_file(self._path, json.dumps(names).encode())
+            replace_file(self._path, json.dumps(names).encode(), private=True)
 
     def drop(self, browser: str) -> None:
         with self._lock:
             if self._read().pop(_browser_digest(browser), None) is not None:
-                replace_file(self._path, json.dumps(self._names).encode())
+                replace_file(self._path, json.dumps(self._names).encode(), private=True)
 
     def _read(self) -> dict[str, str]:
         if self._names is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hmac
 import threading
 import time
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ from synthstudio.studio import access, guard, page_parts, settings
 from synthstudio.studio.access import Grant, Kind, Tokens, load_secret
 from synthstudio.studio.drawing import pictures
 from synthstudio.studio.settings import Settings
-from synthstudio.studio.text import NAME_CHARS, checked_name, plain
+from synthstudio.studio.text import NAME_CHARS, checked_name, log_text, look_alike, plain
 
 if TYPE_CHECKING:
     from synthstudio.review.risk.people import PeopleTable
@@ -75,11 +76,14 @@ class Context:
         self.cache = pictures.Cache(settings.limits.cache_bytes)
         self.store: Store = open_store(settings.database)
         self.signed_in = False
+        self.local_key = access.local_key(load_secret(settings.state))
+        self.keys = access.BrowserNames(settings.state, "studio-keys.json")
+        """Browsers that have shown the key; without sign-in they alone get any role."""
         self.copies: dict[Path, tuple[str, str]] = {}
         """Folder of a copy -> its name and that of the data set it is a copy of."""
         self._sets: dict[str, OpenSet] = {}
         self._lock = threading.Lock()
-        self._roles: dict[str, tuple[float, Role | None]] = {}
+        self._roles: dict[str, tuple[float, Role | None, bool]] = {}
         for folder in settings.datasets:
             self.open(folder)
         self.refresh()
@@ -162,19 +166,42 @@ class Context:
             st.stop()
         return found
 
-    def role_of(self, name: str) -> Role | None:
-        """Return what a person may do, None for a stranger; asked of the store every 10 s."""
+    def role_of(self, name: str, browser: str) -> Role | None:
+        """Return what a person may do, None for a stranger; asked of the store every 10 s.
+
+        Without sign-in a name proves nothing: in a browser that has not shown the server's key
+        it is a reviewer's at most, and a viewer's where nobody has been named.
+        """
+        role, named = self._role_of(name)
+        if role is None or self.signed_in or self.keys.get(browser) is not None:
+            return role
+        return min(role, "reviewer" if named else "viewer", key=ROLES.index)
+
+    def _role_of(self, name: str) -> tuple[Role | None, bool]:
+        """Return the role of a name, and whether somebody gave it that."""
         if name in self.settings.admins:
-            return "admin"
-        at, role = self._roles.get(name, (0.0, None))
+            return "admin", True
+        at, role, named = self._roles.get(name, (0.0, None, False))
         if time.monotonic() - at > _ROLE_KEPT_S or at == 0.0:
             if len(self._roles) > 10_000:
                 self._roles.clear()
             role = members.role_of(self.store, name)
-            if role is None and not self.signed_in and not members.count(self.store):
+            named = role is not None
+            if not named and not self.signed_in and not members.count(self.store):
                 role = "admin"
-            self._roles[name] = (time.monotonic(), role)
-        return role
+            self._roles[name] = (time.monotonic(), role, named)
+        return role, named
+
+    def check_free(self, name: str) -> None:
+        """Raise StudioError for a name that reads the same as that of an admin or member."""
+        known = (*self.settings.admins, *members.members(self.store))
+        if name not in known and (other := look_alike(name, known)) is not None:
+            raise StudioError(
+                "this cannot be a name: it reads the same as another's",
+                where="name",
+                expected="a name of your own",
+                got=repr(log_text(name, longest=80)) + f", like {other}",
+            )
 
     def forget_roles(self) -> None:
         """Ask the store anew, after roles were changed."""
@@ -223,7 +250,7 @@ def current_user() -> User:
     refuse_unguarded()
     ctx = context()
     name = _signed_in_name() if ctx.signed_in else _given_name(ctx)
-    role = ctx.role_of(name)
+    role = ctx.role_of(name, browser())
     if role is None:
         guard.log_refusal("a stranger", user=name)
         st.error(f"{plain(name)} is not a member. Ask an admin to add you on the Team page.")
@@ -297,6 +324,10 @@ def _signed_in_name() -> str:
 
 def _given_name(ctx: Context) -> str:
     mine = browser()
+    key = st.query_params.get("key")
+    if key is not None:
+        del st.query_params["key"]
+        _take_key(ctx, key)
     known = st.session_state.get("me") or ctx.names.get(mine)
     if known:
         st.session_state["me"] = known
@@ -306,18 +337,41 @@ def _given_name(ctx: Context) -> str:
         st.write("What is your name? It is stored with every change that you make.")
         with st.form("name", border=False):
             text = st.text_input("Your name", max_chars=NAME_CHARS)
+            given = "" if ctx.keys.get(mine) else _key_field()
             sent = st.form_submit_button("Continue", type="primary")
     if sent:
         try:
             name = checked_name(text)
+            ctx.check_free(name)
         except StudioError as error:
             guard.log_refusal("a name", name=text)
             st.error(plain(error))
         else:
-            st.session_state["me"] = name
-            ctx.names.put(mine, name)
-            st.rerun()
+            if not given or _take_key(ctx, given):
+                st.session_state["me"] = name
+                ctx.names.put(mine, name)
+                st.rerun()
     st.stop()
+
+
+def _key_field() -> str:
+    return st.text_input(
+        "Server key (optional)",
+        type="password",
+        max_chars=64,
+        help="The server printed it when it started. Without it you can look at everything, and "
+        "review if you are a member.",
+    )
+
+
+def _take_key(ctx: Context, text: str) -> bool:
+    """Remember that this browser has shown the server's key; else say that it has not."""
+    if hmac.compare_digest(text.strip().encode(), ctx.local_key.encode()):
+        ctx.keys.put(browser(), "shown")
+        return True
+    guard.log_refusal("a server key", browser=browser())
+    st.error("This is not the key that the server printed when it started.")
+    return False
 
 
 def _leave(ctx: Context) -> None:
@@ -332,8 +386,14 @@ def _leave(ctx: Context) -> None:
 
 def show_user(me: User) -> None:
     """Show who is there, and let that person leave."""
+    ctx = context()
     st.text(f"{me.name} · {me.role}")
-    _leave(context())
+    if not ctx.signed_in and not ctx.keys.get(browser()):
+        with st.popover("Enter the server's key"):
+            given = _key_field()
+            if given and _take_key(ctx, given):
+                st.rerun()
+    _leave(ctx)
 
 
 def _name_of(folder: Path) -> str:

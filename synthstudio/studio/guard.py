@@ -65,15 +65,29 @@ class Policy:
     user_of: UserOf
 
 
+class _PrivateLog(logging.handlers.RotatingFileHandler):
+    """A log that nobody but its owner may read, also after it was rotated."""
+
+    def _open(self) -> Any:
+        path = Path(self.baseFilename)
+        path.touch(mode=0o600)
+        path.chmod(0o600)
+        return super()._open()
+
+
 def open_log(folder: Path) -> Path:
     """Write refusals to a file in `folder` too, at most 25 MB of them; return its path."""
     path = folder / LOG_NAME
     with disk_errors(path):
         folder.mkdir(parents=True, exist_ok=True)
-        handler = logging.handlers.RotatingFileHandler(
+        handler = _PrivateLog(
             path, maxBytes=_LOG_BYTES, backupCount=_LOG_FILES, encoding="utf-8", delay=True
         )
-        path.touch(mode=0o600)
+        handler.acquire()
+        try:
+            handler.stream = handler._open()
+        finally:
+            handler.release()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     for logger in (LOG, _ROLES):
         for old in list(logger.handlers):

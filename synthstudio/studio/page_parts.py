@@ -9,7 +9,7 @@ import streamlit as st
 
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.studio import guard
-from synthstudio.studio.text import log_text, plain
+from synthstudio.studio.text import log_text, plain, without_paths
 
 HOME, REVIEW, GALLERY, QUEUE, TEAM, GENERATE = (
     f"pages/{name}.py" for name in ("home", "review", "gallery", "queue", "team", "generate")
@@ -50,7 +50,7 @@ def log_unreadable(name: str, error: SynthStudioError) -> None:
 def show_refusal(error: SynthStudioError, *, user: str = "") -> None:
     """Log what was refused, with who asked, and say it on the page."""
     guard.log_refusal("what a page asked for", user=user, why=error)
-    st.error(plain(error))
+    st.error(plain(without_paths(error)))
 
 
 REVIEW = "pages/review.py"
@@ -76,4 +76,4 @@ def open_review(params: dict[str, str]) -> NoReturn:
 
 def field_error(text: str) -> None:
     """Say what is wrong, beside the field that it is about."""
-    st.markdown(f":red[{plain(text)}]")
+    st.markdown(f":red[{plain(without_paths(text))}]")

@@ -128,7 +128,7 @@ def _verify_grant(
         raise StudioError("token: it was given to another browser.")
     if ctx.signed_in and user_of(sent) != grant.user:
         raise StudioError("token: it was given to another user.")
-    if ctx.role_of(grant.user) is None:
+    if ctx.role_of(grant.user, grant.browser) is None:
         raise StudioError("token: its user is no member any more.")
     return grant
 
@@ -159,7 +159,7 @@ def _picture(ctx: Context, grant: Grant) -> Response:
 
 
 def _is_blinded(ctx: Context, open_set: OpenSet, grant: Grant) -> bool:
-    who = User(name=grant.user, role=ctx.role_of(grant.user) or "viewer")
+    who = User(name=grant.user, role=ctx.role_of(grant.user, grant.browser) or "viewer")
     share = share_of(ctx.store, open_set.key, "second_share")
     one = (grant.frame, grant.instance)
     return one in blinded_among(ctx.store, open_set.table, [one], who=who, share=share)
@@ -271,6 +271,11 @@ def build(settings: Settings) -> dict[str, Any]:
     async def lifespan(_: Any) -> AsyncIterator[None]:
         _enforce(hosts, signed_in=bool(section))  # options may have been read anew since
         LOG.info("started, sign-in %s, log %s", "on" if section else "off", log)
+        if not section:
+            sys.stderr.write(
+                f"Open {_local_url()}/?key={ctx.local_key} once: this key makes you more than a "
+                "viewer.\n"
+            )
         limit_gc_pauses()
         scheduler.start(settings, ctx.store)  # jobs that outlived the last server are found again
         yield
@@ -352,6 +357,10 @@ def _user_of(redirect_uri: str) -> UserOf:
 
 def _index_html() -> str:
     return (Path(st.__file__).parent / "static" / "index.html").read_text("utf-8")
+
+
+def _local_url() -> str:
+    return f"http://{options.LOCAL}:{config.get_option('server.port')}"
 
 
 def _address_text(settings: Settings) -> str:

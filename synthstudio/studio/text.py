@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+
+from confusable_homoglyphs import categories, confusables
 
 from synthstudio.core.errors import StudioError
 
@@ -18,6 +21,15 @@ _JOINER = "\u2060"
 _FULL_WIDTH = "\uff1d\uff0b\uff0d\uff20"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%", *_FULL_WIDTH)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_PATH = re.compile(
+    r"(?:\b(?:sqlite|file):/{2,3}|(?<![\w:/.]))"  # the start of a path
+    r"/(?:[^/\s;:,'\"()]+/)+([^/\s;:,'\"()]*)"
+)
+_TOGETHER = (
+    {"HAN", "HIRAGANA", "KATAKANA", "LATIN"},
+    {"HAN", "HANGUL", "LATIN"},
+    {"HAN", "BOPOMOFO", "LATIN"},
+)
 _NAME = re.compile(r"[^\W_](?:[\w .,'@+\-]*[\w.])?")
 
 
@@ -55,7 +67,14 @@ def log_text(value: object, *, longest: int = 200) -> str:
 
 def checked_name(text: str) -> str:
     """Return a person's name, trimmed; StudioError unless it is short and of plain characters."""
-    name = unicodedata.normalize("NFC", text).strip()
+    name = unicodedata.normalize("NFKC", text).strip()
+    if mixes_scripts(name):
+        raise StudioError(
+            "this cannot be a name: it mixes scripts whose letters look alike",
+            where="name",
+            expected="letters of one script",
+            got=repr(log_text(text, longest=80)),
+        )
     if not 1 <= len(name) <= NAME_CHARS or not _NAME.fullmatch(name):
         raise StudioError(
             "this cannot be a name",
@@ -64,6 +83,39 @@ def checked_name(text: str) -> str:
             got=repr(log_text(text, longest=80)) if text else "nothing",
         )
     return name
+
+
+def mixes_scripts(name: str) -> bool:
+    """Whether a name's letters are of several scripts that no language writes together."""
+    scripts = categories.unique_aliases(name) - {"COMMON", "INHERITED"}
+    return len(scripts) > 1 and not any(scripts <= together for together in _TOGETHER)
+
+
+def look_alike(name: str, known: Iterable[str]) -> str | None:
+    """Return which other of `known` names reads the same as this one, None for none."""
+    drawn = _drawn(name)
+    return next((other for other in known if other != name and _drawn(other) == drawn), None)
+
+
+def _drawn(name: str) -> str:
+    return "".join(map(_prototype, unicodedata.normalize("NFKC", name)))
+
+
+@functools.lru_cache(4096)
+def _prototype(letter: str) -> str:
+    """The first of all letters that look like this one (Unicode's table of confusables)."""
+    same, new = {letter}, [letter]
+    while new:
+        for other in confusables.confusables_data.get(new.pop(), ()):
+            if len(other["c"]) == 1 and other["c"] not in same:
+                same.add(other["c"])
+                new.append(other["c"])
+    return min(same)
+
+
+def without_paths(text: object) -> str:
+    """Return a message without the folders of this machine: of a path its last part stays."""
+    return _PATH.sub(r"\1", str(text))
 
 
 def _printable(text: str) -> str:

@@ -79,6 +79,13 @@ class Studio:
         return self.folder / "state" / "review.db"
 
     @property
+    def key(self) -> str:
+        """What the server prints for its own user."""
+        from synthstudio.studio.access import load_secret, local_key
+
+        return local_key(load_secret(self.db.parent))
+
+    @property
     def exports(self) -> Path:
         return self.folder / "exports"
 
@@ -273,8 +280,11 @@ def open_as() -> Callable[..., Any]:
     open_as(page, studio, "review?frame=0", name="Ada") returns when the script has run.
     """
 
-    def open_it(page: Any, studio: Studio, path: str = "", *, name: str = "Ada") -> Any:
-        page.goto(f"{studio.url}/{path}")
+    def open_it(
+        page: Any, studio: Studio, path: str = "", *, name: str = "Ada", key: bool = True
+    ) -> Any:
+        shown = f"{'&' if '?' in path else '?'}key={studio.key}" if key else ""
+        page.goto(f"{studio.url}/{path}{shown}")
         asked = page.get_by_role("textbox", name="Your name")
         asked.or_(page.get_by_test_id("stSidebar")).first.wait_for()
         if asked.count():

@@ -8,6 +8,7 @@ import io
 import pytest
 
 from synthstudio.core.errors import StudioError
+from synthstudio.studio import text
 from synthstudio.studio.text import checked_name, csv_bytes, csv_cell, log_text, plain
 
 NASTY = "<img src=x onerror=alert(1)>![a](http://evil.example/b.png)[c](javascript:x) **d** :red[e]"
@@ -62,3 +63,46 @@ def test_names(name):
 def test_no_names(name):
     with pytest.raises(StudioError, match="cannot be a name"):
         checked_name(name)
+
+
+@pytest.mark.parametrize("name", ["\u0410da", "Ad\u0430", "Bo\u03b1", "\u0391da"])
+def test_names_of_mixed_scripts_are_refused(name):
+    with pytest.raises(StudioError, match="mixes scripts"):
+        text.checked_name(name)
+
+
+def test_names_of_one_script_or_of_those_written_together_are_names():
+    names = [
+        "Ada",
+        "Jos\u00e9 O'Neil",
+        "\u0410\u0434\u0430\u043c",
+        "\u7530\u4e2d\u3055\u3093",
+        "\u0391\u03bd\u03bd\u03b1",
+    ]
+    assert [text.checked_name(name) for name in names] == names
+    assert text.checked_name("\uff21da") == "Ada"  # full width: the same letters
+
+
+def test_who_reads_the_same():
+    known = ("Bo", "Al", "\u0410\u0441\u0435", "Ada")
+    assert [text.look_alike(n, known) for n in ("\u0412\u043e", "AI", "A1", "Ace")] == [
+        "Bo",
+        "Al",
+        "Al",
+        "\u0410\u0441\u0435",
+    ]
+    assert not any(text.look_alike(name, known) for name in ("Ada", "Bob", "Alan", "Adam"))
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("/srv/exports/first: gone; got 7.", "first: gone; got 7."),
+        ("sqlite:////srv/state/review.db: busy", "review.db: busy"),
+        ("open '/home/ada/my set/a.json'", "open 'my set/a.json'"),
+        ("https://studio.example/review/1 and 1/2/3 and and/or/not", None),
+        ("/tmp", None),
+    ],
+)
+def test_messages_name_no_folder_of_the_machine(said, shown):
+    assert text.without_paths(said) == (said if shown is None else shown)

@@ -21,6 +21,7 @@ from synthstudio.review.history import events
 from synthstudio.review.leases import SECOND, release, renew
 from synthstudio.review.store import Store
 from synthstudio.review.values import MAIN, JointLabel, Op, Person, User, may
+from synthstudio.studio.text import without_paths
 
 MOST_OPS = 200
 MOST_JOINTS = 200
@@ -139,11 +140,12 @@ def apply_message(
             event, revision = _apply_op(delivery, received)
         except Refused as error:
             if error.reason == "busy":
-                wait = str(error)
+                wait = without_paths(error)
                 break
-            refused.append((*received.name, error.reason, str(error)))
+            refused.append((*received.name, error.reason, without_paths(error)))
         except DatasetError as error:
-            refused.append((*received.name, "gone", str(error)))
+            log.warning("an edit of nobody: %s", error)
+            refused.append((*received.name, "gone", without_paths(error)))
         except Exception:
             # Whatever it is, the browser keeps the edit and says it again.
             log.exception("an edit could not be stored: %s", received.name)

@@ -93,6 +93,7 @@ def _role_form(ctx: Context, me: User, found: object) -> None:
     try:
         given: Role | None = next((r for r in ROLES if r == what), None)
         target = checked_name(who)
+        ctx.check_free(target)
         if not found and target != me.name:
             members.set_role(ctx.store, me.name, "admin", by=me)
         members.set_role(ctx.store, target, given, by=me)

@@ -1,0 +1,310 @@
+"""600 seeded attacks on the studio: requests, websockets, edits, uploads, names, paths, roles.
+
+Each case is decided by its kind and number alone. `make attack` runs all of them
+(SYNTHSTUDIO_ATTACKS=all); the tests run every tenth. Whatever is sent: nothing is changed that may
+not be, nothing is told that is nobody's business, nothing fails but by a typed refusal.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import string
+import unicodedata
+from contextlib import closing, suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attackers import Browser, state_of
+from hostile_pictures import bomb, picture
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
+
+from synthstudio.core.errors import AssetError, FormatError, Refused, StudioError
+from synthstudio.core.safe_files import file_inside
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.dataset.reader import Dataset
+from synthstudio.review import history
+from synthstudio.review.datasets import content_key, register
+from synthstudio.review.leases import SECOND
+from synthstudio.review.reviewed import reviewed
+from synthstudio.review.risk.table import people_table
+from synthstudio.review.store import open_store
+from synthstudio.review.values import KINDS, MAIN, ROLES, STATUSES, User, may
+from synthstudio.studio.editor import window
+from synthstudio.studio.editor.outbox import apply_message, parse_message, storage_key
+from synthstudio.studio.editor.queue import QueueRequest, build_queue
+from synthstudio.studio.generating import scenes
+from synthstudio.studio.overview import count_people
+from synthstudio.studio.settings import Limits
+from synthstudio.studio.text import checked_name, csv_cell, mixes_scripts, plain
+
+NUMBERS = {"http": 220, "websocket": 60, "edit": 160, "upload": 40, "name": 60, "path": 60}
+assert sum(NUMBERS.values()) == 600
+EVERY = 1 if os.environ.get("SYNTHSTUDIO_ATTACKS") == "all" else 10
+SECRETS = (b"root:", b"Traceback", b"studio.key", b"SQLite format", b"BEGIN ")
+JOINTS = get_skeleton("coco17").joints
+HOSTILE = ("", "nose", "<script>", "'; DROP TABLE event; --", "../../etc/passwd", "a\0b", "\ud800")
+NUMERIC = (-1, 0, 1, 7, 999, 1000, 2**31, 2**70, 1.5, 1e308, float("nan"), float("inf"))
+ODD: tuple[Any, ...] = (None, True, [], [1], {}, {"a": 1}, "x" * 9000, *HOSTILE, *NUMERIC)
+
+
+def cases(kind: str) -> list[random.Random]:
+    """The random numbers of each case of a kind that is to be run."""
+    return [random.Random(f"{kind} {number}") for number in range(0, NUMBERS[kind], EVERY)]
+
+
+def dirty(rng: random.Random, longest: int = 60) -> str:
+    """A text of letters, marks, controls and signs of anywhere in Unicode."""
+    pools = (
+        string.ascii_letters,
+        string.punctuation,
+        "/\\.%\0\r\n\t ",
+        "\u202e\u200b\ufeff\u2066\u0000\u009b\x1b",
+        "\u0410\u0430\u0435\u043e\u03b1\u0391\u7530\uff21",
+    )
+    size = rng.randrange(longest)
+    return "".join(rng.choice(rng.choice(pools)) for _ in range(size))
+
+
+# ---- requests and websockets, to a server of its own
+
+
+@pytest.fixture(scope="module")
+def besieged(start_studio, studio_set):
+    return start_studio(studio_set)
+
+
+PLACES = (
+    "",
+    "img",
+    "download",
+    "healthz",
+    "media",
+    "static",
+    "component",
+    "team",
+    "oauth2callback",
+)
+INNER = ("upload_file", "metrics", "stream", "agent", "script-health-check", "host-config")
+STEPS = (
+    "..",
+    "%2e%2e",
+    "..%2f",
+    "%00",
+    "....//",
+    "%c0%ae",
+    "etc/passwd",
+    "studio.key",
+    "review.db",
+)
+
+
+def path_of(rng: random.Random, browser: Browser, key: str) -> str:
+    token = browser.grant("image", dataset=key, frame=rng.randrange(-2, 20))
+    if rng.random() < 0.3:  # a token of ours, changed somewhere
+        at = rng.randrange(len(token))
+        return f"/img/{token[:at]}{rng.choice(string.ascii_letters)}{token[at + 1 :]}"
+    steps = [rng.choice(STEPS) for _ in range(rng.randrange(6))]
+    tail = "/".join(steps) + (f"?key={'0' * 32}" if rng.random() < 0.2 else "")
+    place = rng.choice((*PLACES, *(f"_stcore/{name}" for name in INNER)))
+    return f"/{place}/{tail}" if place and tail else f"/{place}{tail}"
+
+
+def headers_of(rng: random.Random, studio: Any) -> dict[str, str]:
+    hosts = (f"127.0.0.1:{studio.port}", "evil.example", "127.0.0.1@evil.example", "[::1", "a b")
+    found = {
+        "Origin": rng.choice(
+            ("", "null", f"http://127.0.0.1:{studio.port}", "http://evil.example")
+        ),
+        "Sec-Fetch-Site": rng.choice(("", "cross-site", "same-origin", "none")),
+        "X-Forwarded-For": rng.choice(("", "", "", "10.0.0.1")),
+        "X-Streamlit-User": rng.choice(("", "eyJlbWFpbCI6ImFkYSJ9")),
+        "Range": rng.choice(("", "bytes=0-1", "bytes=9-1")),
+    }
+    return found | {"Host": rng.choice(hosts)}
+
+
+def test_requests(besieged, studio_set):
+    browser, key = Browser(besieged), content_key(Dataset(studio_set))
+    before, secret = state_of(besieged), besieged.key.encode()
+    for rng in cases("http"):
+        method = rng.choice(("GET", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+        path, headers = path_of(rng, browser, key), headers_of(rng, besieged)
+        host = headers.pop("Host")
+        body = rng.randbytes(rng.randrange(200)) if method in ("POST", "PUT", "PATCH") else None
+        asked = (method, path, host, headers)
+        answer = browser.ask(
+            path, method=method, headers=headers, host=host, body=body, cookie=rng.random() < 0.5
+        )
+        assert answer.status < 500 or answer.status == 501, asked
+        assert host.startswith("127.0.0.1:") or answer.status in (400, 403), asked
+        if method not in ("GET", "HEAD", "OPTIONS"):
+            assert answer.status >= 400, asked
+        told = answer.body + repr(answer.headers).encode()
+        for nobodys in (*SECRETS, secret, str(besieged.folder).encode()):
+            assert nobodys not in told, (nobodys, asked)
+    assert state_of(besieged) == before and "Traceback" not in besieged.output
+    good = browser.ask(f"/img/{browser.grant('image', dataset=key, frame=1)}")  # the control
+    assert good.status == 200 and good.body == Dataset(studio_set).image_bytes(1)
+
+
+def test_websockets(besieged):
+    browser, before = Browser(besieged), state_of(besieged)
+    own, taken = f"http://127.0.0.1:{besieged.port}", 0
+    for rng in cases("websocket"):
+        origin = rng.choice((own, own, own, "http://evil.example", "null", None))
+        cookie = rng.choice((f"{browser.tokens.cookie}={browser.cookie}", "", "a=b"))
+        other = dirty(rng, 3).encode().hex() or "x"
+        address = f"ws://127.0.0.1:{besieged.port}/_stcore/stream"
+        with (
+            suppress(WebSocketException, OSError, EOFError),
+            connect(
+                address,
+                origin=origin,  # type: ignore[arg-type]
+                additional_headers={"Cookie": cookie} if cookie else {},
+                subprotocols=["streamlit", other],  # type: ignore[list-item]
+                close_timeout=1,
+            ) as socket,
+        ):
+            taken += 1
+            assert origin == own, origin
+            for _ in range(rng.randrange(1, 5)):
+                socket.send(rng.choice((rng.randbytes(rng.randrange(300)), dirty(rng))))
+    assert taken >= len(cases("websocket")) // 5  # the control: pages of ours are answered
+    assert browser.ask("/healthz").status == 200
+    assert state_of(besieged) == before
+
+
+# ---- edits, as a browser sends them, by every role
+
+
+@pytest.fixture
+def store(tmp_path):
+    with closing(open_store(f"sqlite:///{tmp_path / 'review.db'}")) as found:
+        yield found
+
+
+def message_of(rng: random.Random, key: str, layer: str, seq: int) -> dict[str, Any]:
+    """A message that might be one of the editor's, but for what is wrong with it."""
+    joint = [rng.uniform(-2000, 2000), rng.uniform(-2000, 2000), 2, "visible"]
+    kind = rng.choice(KINDS)
+    op = {
+        "client": f"attack{seq:06d}",
+        "seq": seq,
+        "dataset": storage_key(key, layer),
+        "frame": rng.choice((0, 1, 2, 11, 4000)),
+        "instance": rng.choice((0, 1, 2, 3, 9, 500, 999, 1000)),
+        "revision": rng.choice((0, 0, 0, 1, 2)),
+        "kind": kind,
+        "joints": {rng.choice(JOINTS): joint} if kind in ("edit", "add") else {},
+        "status": rng.choice(STATUSES) if kind == "status" else None,
+        "text": "text" if kind == "comment" else "",
+        "event": rng.randrange(1, 40) if kind == "revert" else None,
+    }
+    for _ in range(rng.randrange(3)):
+        name = rng.choice((*op, "undoes", "after", "layer", "user", "role"))
+        op[name] = rng.choice(ODD)
+    if rng.random() < 0.2 and isinstance(op["joints"], dict):
+        op["joints"] = {rng.choice((*JOINTS, "__proto__")): [rng.choice(ODD) for _ in range(4)]}
+    message = {"v": 1, "tab": "t" * 16, "n": seq, "ops": [op] * rng.choice((1, 1, 1, 2))}
+    if rng.random() < 0.1:
+        message[rng.choice(tuple(message))] = rng.choice(ODD)
+    return message
+
+
+def test_edits(store, studio_set):
+    dataset = Dataset(studio_set)
+    key, table = register(store, dataset, "crates"), people_table(dataset)
+    frames = window.Frames(dataset, get_skeleton(dataset.identity.skeleton))
+    stored, seqs = 0, count(1)
+    for rng in cases("edit"):
+        who = User(name=rng.choice(("Ann", "Bo")), role=rng.choice(ROLES))
+        layer = MAIN if rng.random() < 0.9 else SECOND
+        for _ in range(8):  # several of one kind of attacker build on one another
+            payload = message_of(rng, key, layer, next(seqs))
+            events = history.counts(store, key).events
+            try:
+                message = parse_message(payload, dataset=key, layer=layer)
+            except Refused:
+                continue
+            answer = apply_message(store, message, who=who, base_of=frames.base_of)
+            assert answer.wait == "", (payload, answer.wait)
+            told = " ".join(text for *_, text in answer.refused)
+            assert str(studio_set.parent) not in told and "sqlite" not in told, told
+            assert may(who.role, "edit") or not answer.done, (who, payload)
+            new = history.counts(store, key).events - events
+            assert new == len({row[2] for row in answer.done}) or layer != MAIN, payload
+            stored += new
+    assert stored >= 3  # the control: some of them are edits as people make them
+    assert history.check_replay(store, key) == []
+    order = build_queue(store, table, QueueRequest(queue="all"), who=User(name="x", role="lead"))
+    listed = set(order.people(table, 0, len(order.rows)))
+    rows = reviewed(store, dataset, only="all").iter_instances()
+    assert listed == {(row["frame_index"], row["instance"]) for row in rows}
+    assert count_people(store, key).total == len(listed) == history.counts(store, key).people
+
+
+# ---- uploads, names, paths
+
+
+def test_uploads(tmp_path):
+    root = tmp_path / "uploads"
+    for rng in cases("upload"):
+        kind = rng.choice(("PNG", "JPEG", "WEBP", "BMP", "GIF"))
+        data = bytearray(
+            picture(kind=kind) if rng.random() < 0.8 else bomb(rng.choice((50, 60_000)))
+        )
+        for _ in range(rng.choice((0, 0, 1, 5, 50))):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        if rng.random() < 0.3:
+            del data[rng.randrange(len(data)) :]
+        bad = rng.choice(("..", "a/b", "", "CON", "\0", ".hidden", dirty(rng)))
+        folder = rng.choice(("a", "b", bad))
+        who = User(name="Ann", role=rng.choice((*ROLES, "lead", "lead")))
+        try:
+            path = scenes.keep_photo(bytes(data), root, folder, limits=Limits(), who=who)
+        except (Refused, StudioError, AssetError) as error:
+            assert str(tmp_path) not in plain(error) or not may(who.role, "generate")
+            continue
+        assert may(who.role, "generate") and path.resolve().is_relative_to(root.resolve())
+        assert path.name.removesuffix(path.suffix).isalnum() and len(path.stem) == 64
+    lead = User(name="Lee", role="lead")  # the control
+    assert scenes.keep_photo(picture(), root, "a", limits=Limits(), who=lead).is_file()
+    assert all(p.is_relative_to(root) for p in tmp_path.rglob("*") if p.is_file())
+
+
+def test_names():
+    taken = 0
+    for rng in cases("name"):
+        text = rng.choice(("Ada", "Bo", "")) + dirty(rng, 12) if rng.random() < 0.7 else "Ada Lo"
+        assert not set("<>\n\r\0\u202e") & set(plain(text).replace("\\<", "").replace("\\>", ""))
+        assert not csv_cell(text).lstrip(" ").startswith(("=", "+", "@", "\t", "\r", "\n"))
+        try:
+            name = checked_name(text)
+        except StudioError:
+            continue
+        taken += 1
+        assert checked_name(name) == name and 1 <= len(name) <= 64 and not mixes_scripts(name)
+        assert not any(unicodedata.category(letter)[0] == "C" for letter in name)
+    assert taken
+
+
+def test_paths(tmp_path):
+    root = tmp_path / "exports"
+    (root / "set").mkdir(parents=True)
+    (root / "set" / "a.zip").write_bytes(b"zip")
+    (tmp_path / "secret").write_text("secret")
+    (root / "out").symlink_to(tmp_path / "secret")
+    (root / "circle").symlink_to(root / "circle")
+    parts = ("set", "a.zip", "out", "circle", "..", ".", "", "secret", "%2e%2e", "~", "C:", "\\")
+    for rng in cases("path"):
+        steps = [rng.choice(parts) for _ in range(rng.randrange(1, 5))]
+        name = rng.choice(("/", "")) + "/".join(steps)
+        name = rng.choice((name, name, "set/a.zip", dirty(rng, 300), str(rng.choice(ODD))))
+        with suppress(FormatError):
+            path: Path = file_inside(root, name, where="download")
+            assert path == (root / "set" / "a.zip").resolve()
+    assert file_inside(root, "set/a.zip", where="download").is_file()  # the control

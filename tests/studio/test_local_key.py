@@ -1,0 +1,97 @@
+"""Without sign-in: a typed name makes nobody an admin, the key that the server printed does."""
+
+from __future__ import annotations
+
+import re
+import stat
+from typing import Any
+
+import pytest
+from attackers import log_of
+from conftest import settled
+from playwright.sync_api import expect
+
+from synthstudio.review.store import backup, open_store
+from synthstudio.review.team.members import set_role
+from synthstudio.review.values import User
+from synthstudio.studio.access import BrowserNames
+from synthstudio.studio.guard import LOG, open_log
+
+pytestmark = pytest.mark.browser
+
+
+def come(page: Any, studio: Any, name: str, key: str = "") -> Any:
+    """Give a name, and a key, in the form of the first visit."""
+    page.goto(studio.url)
+    page.get_by_role("textbox", name="Your name").fill(name)
+    if key:
+        page.locator("input[type=password]").fill(key)
+    page.get_by_role("button", name="Continue").click()
+    return page
+
+
+def test_the_printed_address_makes_the_user_admin_for_good(start_studio, studio_set, new_page):
+    studio = start_studio(studio_set)
+    (address,) = re.findall(r"Open (\S+\?key=\w{32}) once", studio.output)
+    page = new_page()
+    page.goto(address)
+    page.get_by_role("textbox", name="Your name").fill("Ada")
+    expect(page.locator("input[type=password]")).to_have_count(0)
+    page.get_by_role("button", name="Continue").click()
+    page.get_by_text("Ada · admin").wait_for()
+    settled(page)
+    assert "key=" not in page.url
+    page.goto("about:blank")
+    studio.restart()
+    page.goto(studio.url)
+    page.get_by_text("Ada · admin").wait_for()
+    files = [studio.db, *(studio.db.parent / f"studio-{name}.json" for name in ("names", "keys"))]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+
+
+def test_a_typed_name_makes_nobody_admin(start_studio, studio_set, new_page, open_as):
+    studio = start_studio(studio_set, more=("--admin", "Ada"))
+    store = open_store(f"sqlite:///{studio.db}")
+    for name, role in (("Ann", "admin"), ("Bo", "reviewer"), ("Vic", "viewer")):
+        set_role(store, name, role, by=User(name="x", role="admin"))  # type: ignore[arg-type]
+    store.close()
+    for name, role in (("Ada", "reviewer"), ("Ann", "reviewer"), ("Bo", "reviewer")):
+        come(new_page(), studio, name).get_by_text(f"{name} · {role}").wait_for()
+    come(new_page(), studio, "Vic").get_by_text("Vic · viewer").wait_for()
+    page = come(new_page(), studio, "Ann", key="0" * 32)
+    page.get_by_text("This is not the key that the server printed").wait_for()
+    assert "refused a server key" in log_of(studio)
+    come(page, studio, "Ann", key=studio.key).get_by_text("Ann · admin").wait_for()
+    # Names that read the same as an admin's are nobody's.
+    page = new_page()
+    for name, why in (("\u0410nn", "mixes scripts"), ("\u0410da", "mixes scripts")):
+        come(page, studio, name).get_by_text(why).wait_for()
+    page = come(new_page(), studio, "\u0412\u043e")  # Cyrillic
+    page.get_by_text("reads the same as another's").wait_for()
+
+
+def test_where_nobody_is_named_one_looks_until_the_key_is_given(start_studio, studio_set, page):
+    studio = start_studio(studio_set)
+    come(page, studio, "Ada").get_by_text("Ada · viewer").wait_for()
+    settled(page)
+    page.get_by_text("Enter the server's key").click()
+    page.locator("input[type=password]").fill(studio.key)
+    page.keyboard.press("Enter")
+    page.get_by_text("Ada · admin").wait_for()
+
+
+def test_nobody_else_reads_what_the_studio_stores(tmp_path):
+    for name in ("review.db", "studio-names.json", "studio-guard.log"):
+        (tmp_path / name).touch(0o644)  # as an earlier release left it
+    BrowserNames(tmp_path).put("browser", "Ada")
+    store = open_store(f"sqlite:///{tmp_path / 'review.db'}")
+    open_log(tmp_path)
+    try:
+        with store.session():  # so that its files for writing are there
+            backup(store, tmp_path / "copy.db")
+            LOG.handlers[-1].doRollover()  # type: ignore[attr-defined]
+            modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in tmp_path.iterdir()}
+    finally:
+        open_log(tmp_path / "elsewhere")
+        store.close()
+    assert len(modes) >= 5 and set(modes.values()) == {0o600}, modes
