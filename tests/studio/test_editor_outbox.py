@@ -196,3 +196,25 @@ def test_a_bad_op_is_refused_and_its_neighbours_done(store, more):
     ((client, seq, reason, text),) = answer.refused
     assert (client, seq, reason) == (CLIENT, 2, "invalid") and len(text) < 500
     assert {(e.person.frame, e.person.dataset) for e in told(store)} == {(2, KEY), (3, KEY)}
+
+
+def test_a_refusal_names_no_folder_of_the_server(tmp_path):
+    def nowhere(person):
+        raise DatasetError(
+            "the data set does not hold this frame", where=str(tmp_path / "a" / "set")
+        )
+
+    op = {
+        "client": "c" * 16,
+        "seq": 1,
+        "dataset": "d" * 64,
+        "frame": 9,
+        "instance": 1,
+        "revision": 0,
+    }
+    told = {"v": 1, "tab": "t" * 16, "n": 1, "ops": [op | {"kind": "delete"}]}
+    with closing(open_store(f"sqlite:///{tmp_path / 'review.db'}")) as store:
+        message = parse_message(told, dataset="d" * 64)
+        who = User(name="Vi", role="viewer")
+        ((_, _, reason, text),) = apply_message(store, message, who=who, base_of=nowhere).refused
+    assert (reason, text) == ("gone", "set: the data set does not hold this frame.")

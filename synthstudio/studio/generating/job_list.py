@@ -13,7 +13,7 @@ from synthstudio.studio.jobs import job_store, scheduler
 from synthstudio.studio.jobs.job_store import Job
 from synthstudio.studio.jobs.orders import archive_path, output_folder
 from synthstudio.studio.page_parts import show_refusal
-from synthstudio.studio.text import plain
+from synthstudio.studio.text import plain, without_paths
 
 EVERY_S = 1.0
 _COLOURS = {
@@ -61,7 +61,7 @@ def _job_details(ctx: Context, drawn: Job, alone: list[bool]) -> None:
         st.caption(ended_text(job, datetime.now(UTC)))
     if job.state in ("failed", "lost"):
         with st.expander("Details"):
-            st.code(job.message, language=None, wrap_lines=True)
+            st.code(without_paths(job.message), language=None, wrap_lines=True)
 
 
 def _buttons(ctx: Context, me: User, job: Job) -> None:
