@@ -61,6 +61,7 @@ def stub_people(index: int) -> list[Row]:
                 "joints_px": px[k].ravel().tolist(),
                 "joints_camera_m": metres[k].ravel().tolist(),
                 "joints_world_m": (metres[k] + 1 / 3).ravel().tolist(),
+                "kinematic_joints_world_m": (metres[k] + 2 / 3).ravel().tolist(),
                 "shares": shares[k].ravel().tolist(),
                 "mask_size": [HEIGHT_PX, WIDTH_PX],
                 "state": [1, 2] * (JOINTS // 2) + [2],

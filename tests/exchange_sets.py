@@ -24,7 +24,13 @@ FRAMES = 7
 SPLITS = ("train", "train", "val", "train", "test", "train", "train")
 
 
-def make_set(out: Path, *, skeleton: str = "coco23", frames: int = FRAMES) -> Dataset:
+def make_set(
+    out: Path,
+    *,
+    skeleton: str = "coco23",
+    frames: int = FRAMES,
+    format_version: int = manifest.FORMAT_VERSION,
+) -> Dataset:
     """Write a data set: one wholly hidden, one cut by the frame, a crowd of 4, and nobody."""
     made = [frame_at(k, skeleton) for k in range(frames)]
     identity = Identity(
@@ -36,11 +42,12 @@ def make_set(out: Path, *, skeleton: str = "coco23", frames: int = FRAMES) -> Da
         assets=(AssetRow(sha256="ab" * 32, name="tree.png", licence="CC0-1.0", category="leaf"),),
         versions=manifest.package_versions(),
         machine=manifest.machine_kind("cpu"),
+        format_version=format_version,
     )
     with open_or_create(out, identity) as session:
         for shard in session.todo:
             mine = [made[k] for k in identity.frames_of(shard)]
-            session.publish(write_shard(out, shard, mine))
+            session.publish(write_shard(out, shard, mine, format_version=format_version))
         session.finish()
     return Dataset(out)
 

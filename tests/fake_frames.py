@@ -114,6 +114,7 @@ def _person(instance: int, rng: Generator) -> PersonLabel:
         joints_px=rng.random((J, 2)),
         joints_camera_m=rng.random((J, 3)),
         joints_world_m=rng.random((J, 3)),
+        kinematic_joints_world_m=rng.random((J, 3)),
         shares=rng.dirichlet(np.ones(5), J),
         state=np.full(J, 1, np.uint8),
         cause=("self",) * J,

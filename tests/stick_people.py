@@ -76,6 +76,7 @@ def make_posed(
         instance=instance,
         surfaces=(),
         joints_m=joints,
+        kinematic_joints_m=joints * 1.02,
         patches=JointPatches(
             points_m=joints[:, None] + 0.04 * ball,
             normals=np.broadcast_to(ball, (count, _N, 3)).copy(),

@@ -241,6 +241,7 @@ def _columns(persons: list[Person], skeleton: Skeleton) -> PredictedPeople:
         "frame_index": picture,
         "joints_camera_m": unknown,
         "joints_world_m": unknown,
+        "kinematic_joints_world_m": unknown,
         "shares": shares,
         "origin": np.full((len(persons), joints), "predicted", object),
         "modal": (None,) * len(persons),

@@ -54,6 +54,7 @@ class Body:
             instance=instance,
             surfaces=_placed(dressed, person, instance),
             joints_m=self.joints_m(person),
+            kinematic_joints_m=self.kinematic_joints_m(person),
             patches=posed_patches(
                 self.table, _moved(bare.vertices_m, person), self.atlas.body_faces
             ),
@@ -69,9 +70,15 @@ class Body:
         return -_dressed(_unplaced(person)).lowest_m
 
     def joints_m(self, person: PersonSpec) -> F64:
-        """Return (J, 3) world joints in the order of the skeleton."""
-        own = _bare(person.phenotype, person.pose).joints_m[self.rows]
-        out: F64 = own @ _turn(person.yaw_rad).T + np.array(person.position_m)
+        """Return (J, 3) world joints in the order of the skeleton, regressed from the surface."""
+        return self._placed(_bare(person.phenotype, person.pose).joints_m, person)
+
+    def kinematic_joints_m(self, person: PersonSpec) -> F64:
+        """Return (J, 3) world rotation centres in the order of the skeleton (body.kinematic)."""
+        return self._placed(_bare(person.phenotype, person.pose).kinematic_joints_m, person)
+
+    def _placed(self, joints_m: F64, person: PersonSpec) -> F64:
+        out: F64 = joints_m[self.rows] @ _turn(person.yaw_rad).T + np.array(person.position_m)
         return out
 
     def fresh_patches(self, person: PersonSpec, *, points: int, seed: int) -> JointPatches:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import sparse
 
+from synthstudio.body import kinematic
 from synthstudio.body.motion import with_turns
 from synthstudio.body.poses import Chain, bone_rotations, chain_of, posed_chain
 from synthstudio.core.errors import DiskError
@@ -110,7 +111,8 @@ class BareBody:
     vertices_m: F32  # (V, 3) posed
     rest_m: F32  # (V, 3) the same phenotype in the identity pose
     bone_deltas: F64  # (B, 3, 3) rotation of each bone from the identity pose
-    joints_m: F64  # (J, 3) in the order of core.skeleton.JOINTS
+    joints_m: F64  # (J, 3) in the order of core.skeleton.JOINTS: regressed from the surface
+    kinematic_joints_m: F64  # (J, 3) rotation centres, moved by the bones alone
     stature_m: float
 
 
@@ -119,6 +121,7 @@ class _Rest:
     vertices: F32  # (V, 3) before Anny's reference orientations: what its skinning takes
     chain: Chain
     rest_m: F32
+    kinematic_m: F64  # (K, 3) of `_own_joints`, as `vertices`
     stature_m: float
 
 
@@ -177,6 +180,9 @@ def bare_body(
         rest_m=rest.rest_m,
         bone_deltas=_frozen(whole),
         joints_m=_frozen(atlas.joint_weights @ vertices.astype(np.float64)),
+        kinematic_joints_m=_frozen(
+            _mixing() @ kinematic.moved(transforms, rest.kinematic_m, _own_joints())
+        ),
         stature_m=rest.stature_m,
     )
 
@@ -198,7 +204,11 @@ def _rest_of(phenotype: Phenotype) -> _Rest:
     identity = np.tile(np.eye(3), (len(atlas.bone_names), 1, 1))
     rest_m = _skin(atlas.weights, posed_chain(chain, identity)[0], vertices)
     z = rest_m[_body_vertices(), 2]
-    return _Rest(vertices, chain, _frozen(rest_m), float(z.max() - z.min()))
+    regressed = atlas.joint_weights @ vertices.astype(np.float64)
+    points = kinematic.rest_points(
+        chain, regressed[[JOINTS.index(name) for name in _own_joints()]], _own_joints()
+    )
+    return _Rest(vertices, chain, _frozen(rest_m), points, float(z.max() - z.min()))
 
 
 @functools.cache
@@ -379,8 +389,21 @@ def _face_parts(faces: I32, vertex_part: U8) -> U8:
 def _joint_weights(model: Any) -> sparse.csr_array:
     from anny.keypoints import KeypointsRegressor
 
-    known = [name for name in JOINTS if name not in JOINT_MEANS]
-    found = KeypointsRegressor.coco(model, known).regression_weights.numpy().astype(np.float64)
-    rows = dict(zip(known, found, strict=True))
-    rows |= {name: np.mean([rows[n] for n in of], axis=0) for name, of in JOINT_MEANS.items()}
-    return sparse.csr_array(np.stack([rows[name] for name in JOINTS]))
+    found = KeypointsRegressor.coco(model, list(_own_joints())).regression_weights.numpy()
+    return sparse.csr_array(_mixing() @ found.astype(np.float64))
+
+
+def _own_joints() -> tuple[str, ...]:
+    """The K joints that Anny has."""
+    return tuple(name for name in JOINTS if name not in JOINT_MEANS)
+
+
+@functools.cache
+def _mixing() -> F64:
+    """(J, K) JOINTS as means of `_own_joints`."""
+    own = _own_joints()
+    out = np.zeros((len(JOINTS), len(own)))
+    for row, joint in zip(out, JOINTS, strict=True):
+        parts = JOINT_MEANS.get(joint, (joint,))
+        row[[own.index(part) for part in parts]] = 1 / len(parts)
+    return out

@@ -43,8 +43,9 @@ class People:
     pose: Text  # (P,)
     pose_family: Text  # (P,)
     joints_px: F64  # (P, J, 2) continuous pixels, also outside the frame
-    joints_camera_m: F64  # (P, J, 3) NaN where nobody knows
+    joints_camera_m: F64  # (P, J, 3) regressed from the surface; NaN where nobody knows
     joints_world_m: F64  # (P, J, 3)
+    kinematic_joints_world_m: F64  # (P, J, 3) rotation centres: bones keep their lengths
     shares: F64  # (P, J, 5) in the order of core.labels.SHARES
     state: U8  # (P, J) 2 visible, 1 hidden, 0 outside the frame, 255 unlabelled
     cause: Text  # (P, J) one of core.labels.CAUSES
@@ -99,6 +100,7 @@ class People:
             joints_px=self.joints_px[i],
             joints_camera_m=self.joints_camera_m[i],
             joints_world_m=self.joints_world_m[i],
+            kinematic_joints_world_m=self.kinematic_joints_world_m[i],
             shares=self.shares[i],
             state=self.state[i],
             cause=tuple(self.cause[i]),
@@ -184,6 +186,7 @@ def stack(persons: Sequence[PersonLabel], skeleton: Skeleton, *, frame_index: in
         joints_px=column("joints_px", (joints, 2), np.float64),
         joints_camera_m=column("joints_camera_m", (joints, 3), np.float64),
         joints_world_m=column("joints_world_m", (joints, 3), np.float64),
+        kinematic_joints_world_m=column("kinematic_joints_world_m", (joints, 3), np.float64),
         shares=column("shares", (joints, len(SHARES)), np.float64),
         state=column("state", (joints,), np.uint8),
         cause=column("cause", (joints,), object),

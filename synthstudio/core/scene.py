@@ -84,7 +84,8 @@ class PosedPerson:
 
     instance: int
     surfaces: tuple[Surface, ...]
-    joints_m: F64  # (J, 3) world, in the order of the skeleton
+    joints_m: F64  # (J, 3) world, in the order of the skeleton: regressed from the surface
+    kinematic_joints_m: F64  # (J, 3) world, rotation centres: bones keep their lengths
     patches: JointPatches
     stature_m: float  # height of the unposed body
 

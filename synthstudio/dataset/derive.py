@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.progress import OnProgress, counter
-from synthstudio.dataset import rows
+from synthstudio.dataset import rows, versions
 from synthstudio.dataset.durable import damaged, disk_errors, file_sha256, read_json, remove
-from synthstudio.dataset.manifest import Identity
+from synthstudio.dataset.manifest import FORMAT_VERSION, Identity
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import (
     FRAMES_NAME,
@@ -161,6 +161,7 @@ def write_derived(
     `chunks` hold `identity.frames` frames. One shard's rows are in memory at a time. An image
     whose bytes are not those of its row is a DatasetError. Safe to run again with `resume`.
     """
+    identity = dataclasses.replace(identity, format_version=FORMAT_VERSION)
     with open_or_create(out, identity, resume=resume, keep=False) as session:
         _keep_asset_root(session, sources)
         todo = set(session.todo)
@@ -272,7 +273,8 @@ def _write_shard(
                 for frame, index in zip(columns, new, strict=True):
                     _link_files(sources[chunk.source], frame, temporary, index)
             rows.write_table(temporary / FRAMES_NAME, frames)
-            rows.write_table(temporary / INSTANCES_NAME, people)
+            names = versions.instance_schema(session.identity.format_version).names
+            rows.write_table(temporary / INSTANCES_NAME, people.select(names))
             rows.write_table(temporary / ORIGIN_NAME, origin)
             head = {
                 "shard": shard,

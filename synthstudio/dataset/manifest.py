@@ -16,8 +16,10 @@ from synthstudio.core.visibility import VISIBLE_THRESHOLD
 from synthstudio.dataset.durable import canonical_json, damaged, read_json, replace_file
 
 MANIFEST_NAME = "dataset.json"
-FORMAT_VERSION = 2
-"""1: before clips, variants and asks (release 0.1.0). 2: with their columns in both tables."""
+FORMAT_VERSION = 3
+READABLE_VERSIONS = (2, 3)
+"""1: before clips, variants and asks (release 0.1.0). 2: with their columns in both tables.
+3: with kinematic_joints_world_m in instances."""
 FRAMES_PER_SHARD = 64
 
 CONVENTIONS = {
@@ -159,11 +161,11 @@ def read_identity(folder: Path) -> Identity:
             "this is no data set", where=str(folder), expected=f"a file {MANIFEST_NAME}"
         )
     value = read_json(path)
-    if value.get("format_version") != FORMAT_VERSION:
+    if value.get("format_version") not in READABLE_VERSIONS:
         raise DatasetError(
             "this data set has another format",
             where=str(path),
-            expected=f"format_version {FORMAT_VERSION}",
+            expected=f"format_version {' or '.join(map(str, READABLE_VERSIONS))}",
             got=str(value.get("format_version")),
             then="Read it with the release of synthstudio that made it (see versions).",
         )

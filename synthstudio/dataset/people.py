@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import SHARES
 from synthstudio.core.people import People
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.dataset.rows import pairs_by_joint
+from synthstudio.dataset.rows import KINEMATIC, pairs_by_joint
 
 
 def people_from_table(table: pa.Table | pa.RecordBatch, skeleton: Skeleton) -> People:
@@ -55,6 +57,7 @@ def people_from_table(table: pa.Table | pa.RecordBatch, skeleton: Skeleton) -> P
         joints_px=lists("joints_px", (joints, 2), np.float64),
         joints_camera_m=lists("joints_camera_m", (joints, 3), np.float64),
         joints_world_m=lists("joints_world_m", (joints, 3), np.float64),
+        kinematic_joints_world_m=lists("kinematic_joints_world_m", (joints, 3), np.float64),
         shares=lists("shares", (joints, len(SHARES)), np.float64),
         state=lists("state", (joints,), np.uint8),
         cause=lists("cause", (joints,), object),
@@ -74,6 +77,16 @@ def people_from_table(table: pa.Table | pa.RecordBatch, skeleton: Skeleton) -> P
         depth_rank=rank.to_numpy(zero_copy_only=False).astype(np.int32),
         stature_m=numbers("stature_m"),
     )
+
+
+def kinematic_camera_m(row: Mapping[str, Any], frame: Mapping[str, Any]) -> NDArray[np.float64]:
+    """(J, 3) rotation centres of a person in camera metres; NaN where nobody knows."""
+    world, matrix = row[KINEMATIC], frame["world_to_camera"]
+    if world is None or matrix is None:
+        return np.full((len(row["state"]), 3), math.nan)
+    to_camera = np.array(matrix, np.float64).reshape(4, 4)
+    out: NDArray[np.float64] = np.array(world, np.float64).reshape(-1, 3) @ to_camera[:3, :3].T
+    return out + to_camera[:3, 3]
 
 
 def _combined(table: pa.Table | pa.RecordBatch, name: str) -> pa.Array:

@@ -38,12 +38,14 @@ from synthstudio.dataset.shards import (
     read_entry,
     verify_shard,
 )
+from synthstudio.dataset.versions import instance_schema, with_columns
 from synthstudio.dataset.writer import INDEX_NAME, Part, read_mixed
 
 Kind = Literal["frames", "instances"]
 _FILES: dict[Kind, str] = {"frames": FRAMES_NAME, "instances": INSTANCES_NAME}
 _SCHEMAS: dict[Kind, pa.Schema] = {"frames": FRAME_SCHEMA, "instances": INSTANCE_SCHEMA}
 _IMAGE = re.compile(r"images/[0-9]{6,}\.(?:jpg|png|webp|bmp)")  # rendered ones are jpg
+_OLDER: dict[Kind, tuple[pa.Schema, ...]] = {"frames": (), "instances": (instance_schema(2),)}
 BATCH_ROWS = 256
 KEPT_SHARDS = 4
 
@@ -354,6 +356,7 @@ class Dataset:
     def _table_of(self, entry: ShardEntry, kind: Kind) -> pa.Table:
         with self._opened(entry, kind) as file:
             table = file.read(use_threads=False).combine_chunks()
+            table = with_columns(table, _SCHEMAS[kind])
             self._check_rows(table, entry, kind)
             return table
 
@@ -375,7 +378,7 @@ class Dataset:
     def _opened(self, entry: ShardEntry, kind: Kind) -> Iterator[pq.ParquetFile]:
         path = self.folder / entry.path / _FILES[kind]
         with _parquet_errors(path), pq.ParquetFile(path, memory_map=True) as file:
-            if not file.schema_arrow.equals(_SCHEMAS[kind]):
+            if not any(map(file.schema_arrow.equals, (_SCHEMAS[kind], *_OLDER[kind]))):
                 raise damaged(path, "this version's columns", ", ".join(file.schema_arrow.names))
             rows = entry.people if kind == "instances" else entry.frames - len(entry.failed)
             if self._check and file.metadata.num_rows != rows:
@@ -395,7 +398,9 @@ class Dataset:
                     expected=f"some of {', '.join(_SCHEMAS[kind].names)}",
                     got=", ".join(unknown),
                 )
-            for batch in file.iter_batches(BATCH_ROWS, columns=wanted, use_threads=False):
+            stored = None if wanted is None else [n for n in wanted if n in file.schema_arrow.names]
+            for part in file.iter_batches(BATCH_ROWS, columns=stored, use_threads=False):
+                batch = with_columns(part, _SCHEMAS[kind], wanted)
                 self._check_rows(batch, entry, kind)
                 yield batch
 

@@ -24,6 +24,7 @@ JOINT_LISTS = {
     "joints_px": 2,
     "joints_camera_m": 3,
     "joints_world_m": 3,
+    "kinematic_joints_world_m": 3,
     "shares": len(SHARES),
 }
 """How many entries a joint has in each list of the instances table."""

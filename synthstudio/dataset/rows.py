@@ -20,7 +20,7 @@ frames
 instances
     frame_index, instance
     identity*, pose*, pose_family*, phenotype (6)*: gender age muscle weight height proportions
-    joints_px (J,2), joints_camera_m (J,3)*, joints_world_m (J,3)*
+    joints_px (J,2), joints_camera_m (J,3)*, joints_world_m (J,3)*, kinematic_joints_world_m (J,3)*
     shares (J,5): visible self person object truncated; NaN where nobody knows
     state (J), cause (J), ambiguous (J), occluder_id (J), origin (J)   state 255: unlabelled
     hidden_joint, hidden_instance, hidden_share (B)    largest share first for each joint
@@ -60,6 +60,8 @@ Sample = tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]
 
 NO_STATE = 255
 """The state of a joint that nobody labelled; only imported rows have it."""
+KINEMATIC = "kinematic_joints_world_m"
+"""Rotation centres: a column that sets of format 2 lack, and null in rows read from them."""
 
 
 def _fields(kind: pa.DataType, *names: str, null: bool = False) -> list[pa.Field]:
@@ -99,7 +101,7 @@ INSTANCE_SCHEMA = pa.schema(
         *_fields(pa.string(), "identity", "pose", "pose_family", null=True),
         *_fields(_REALS, "phenotype", null=True),
         *_fields(_REALS, "joints_px"),
-        *_fields(_REALS, "joints_camera_m", "joints_world_m", null=True),
+        *_fields(_REALS, "joints_camera_m", "joints_world_m", KINEMATIC, null=True),
         *_fields(_REALS, "shares"),
         *_fields(_list(pa.uint8()), "state"),
         *_fields(_TEXTS, "cause"),
@@ -129,7 +131,7 @@ _CLIP_COLUMNS = ("clip_id", "clip_frame", "clip_frames", "time_s")
 _ASK_COLUMNS = ("ask_fraction", "ask_hidden", "ask_shown", "ask_causes", "ask_met")
 # What a rendered frame's rows may lack: labels hold none of it.
 _FRAME_NULLS = ("spec", "crowd_ask", *_CLIP_COLUMNS)
-_INSTANCE_NULLS = ("phenotype", "track_id", "motion", *_ASK_COLUMNS)
+_INSTANCE_NULLS = ("phenotype", "track_id", "motion", KINEMATIC, *_ASK_COLUMNS)
 
 
 def frame_row(frame: Frame, file_name: str) -> Row:
@@ -211,6 +213,7 @@ def person_row(person: PersonLabel) -> Row:
         "joints_px": person.joints_px.ravel().tolist(),
         "joints_camera_m": person.joints_camera_m.ravel().tolist(),
         "joints_world_m": person.joints_world_m.ravel().tolist(),
+        KINEMATIC: person.kinematic_joints_world_m.ravel().tolist(),
         "shares": person.shares.ravel().tolist(),
         "state": person.state.tolist(),
         "cause": list(person.cause),
@@ -264,7 +267,7 @@ def person_from_row(row: Mapping[str, Any]) -> PersonLabel:
     joints = len(row["state"])
 
     def matrix(name: str, columns: int) -> NDArray[np.float64]:
-        values = np.array(row[name], np.float64)
+        values = np.array(row[name] or [math.nan] * (joints * columns), np.float64)
         if values.size != joints * columns:
             raise DatasetError(
                 f"the list {name} does not fit its row",
@@ -283,6 +286,7 @@ def person_from_row(row: Mapping[str, Any]) -> PersonLabel:
         joints_px=matrix("joints_px", 2),
         joints_camera_m=matrix("joints_camera_m", 3),
         joints_world_m=matrix("joints_world_m", 3),
+        kinematic_joints_world_m=matrix(KINEMATIC, 3),
         shares=matrix("shares", len(SHARES)),
         state=np.array(row["state"], np.uint8),
         cause=tuple(row["cause"]),

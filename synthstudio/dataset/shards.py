@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import Frame
-from synthstudio.dataset import rows
+from synthstudio.dataset import rows, versions
 from synthstudio.dataset.durable import (
     TEMPORARY,
     canonical_json,
@@ -29,6 +29,7 @@ from synthstudio.dataset.durable import (
     sync_file,
     sync_folder,
 )
+from synthstudio.dataset.manifest import FORMAT_VERSION
 
 SHARDS_DIR = "shards"
 SHARD_NAME = "shard.json"
@@ -126,6 +127,7 @@ def write_shard(
     frames: Iterable[Stored | FailedFrame],
     *,
     rows_of: RowsOf = rendered_rows,
+    format_version: int = FORMAT_VERSION,
     on_event: OnEvent = no_event,
 ) -> StagedShard:
     """Write a shard under a temporary name, every file and folder synced; any process may.
@@ -154,12 +156,13 @@ def write_shard(
             indices.append(frame.spec.index)
             row, people = rows_of(frame, image_name(frame.spec.index))
             frame_rows.append(row)
-            instance_rows.extend(people)
+            instance_rows.extend(versions.in_format(person, format_version) for person in people)
             on_event("frame-written")
         _check_order(shard, indices)
         with disk_errors(temporary):
             rows.write_parquet(temporary / FRAMES_NAME, rows.FRAME_SCHEMA, frame_rows)
-            rows.write_parquet(temporary / INSTANCES_NAME, rows.INSTANCE_SCHEMA, instance_rows)
+            schema = versions.instance_schema(format_version)
+            rows.write_parquet(temporary / INSTANCES_NAME, schema, instance_rows)
             head = {
                 "shard": shard,
                 "first": indices[0],

@@ -251,6 +251,10 @@ def _begin(session: Session, allow_mixed: bool) -> None:
         write_identity(folder, wanted)
         return
     had = read_identity(folder)
+    # What was begun in an older format is finished in it.
+    wanted = dataclasses.replace(
+        wanted, format_version=min(had.format_version, wanted.format_version)
+    )
     differences = identity_differences(had, wanted)
     if differences:
         if not allow_mixed or structural_differences(had, wanted):

@@ -44,7 +44,7 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 SEED = 2022
 _NEAR_PX = 0.5
-OPTIONS = ("decode", "flip", "bank")
+OPTIONS = ("decode", "flip", "bank", "joints_3d")
 """How a network was evaluated (`about` of an evaluation)."""
 STATISTIC_ROUNDS = 500
 """Draws of metrics that are no sum over people (AP, AUROC, F1, calibration): they cost more."""

@@ -19,7 +19,7 @@ from synthstudio.core.labels import CAUSES, SHARES, STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.masks import check_counts
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, get_skeleton
 from synthstudio.core.visibility import is_labelled
-from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, NO_STATE, Row
+from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, KINEMATIC, NO_STATE, Row
 
 MAX_PIXELS = 100_000_000
 MAX_PEOPLE = 999
@@ -222,7 +222,7 @@ def check_person(row: Mapping[str, Any], frame: Mapping[str, Any], joints: int) 
 
 
 _COLUMNS = {
-    "joints_px": 2, "joints_camera_m": 3, "joints_world_m": 3, "shares": len(SHARES),
+    "joints_px": 2, "joints_camera_m": 3, "joints_world_m": 3, KINEMATIC: 3, "shares": len(SHARES),
     "state": 1, "cause": 1, "ambiguous": 1, "occluder_id": 1, "origin": 1,
 }  # fmt: skip
 """Numbers a joint in each list of joints."""
@@ -302,6 +302,8 @@ def _plain(value: Any) -> Any:
 
 def from_json_row(row: Any, schema: pa.Schema) -> Row:
     """Undo `to_json_row`; ValueError when a column is missing, unknown or of another kind."""
+    if isinstance(row, dict) and schema is INSTANCE_SCHEMA:
+        row = {KINEMATIC: None, **row}  # a row of format 2 lacks it
     if not isinstance(row, dict) or set(row) != set(schema.names):
         got = set(row) if isinstance(row, dict) else {type(row).__name__}
         raise ValueError(f"missing or unknown: {', '.join(sorted(got ^ set(schema.names)))[:200]}")

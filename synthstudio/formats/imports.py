@@ -22,7 +22,11 @@ from synthstudio.core.outputs import free_folder
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset import manifest
 from synthstudio.dataset.durable import disk_errors, whole_folder
-from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row, write_parquet
+from synthstudio.dataset.rows import (
+    FRAME_SCHEMA,
+    Row,
+    write_parquet,
+)
 from synthstudio.dataset.shards import (
     FRAMES_NAME,
     INSTANCES_NAME,
@@ -30,6 +34,7 @@ from synthstudio.dataset.shards import (
     new_temporary,
     seal,
 )
+from synthstudio.dataset.versions import in_format, instance_schema
 from synthstudio.dataset.writer import open_or_create
 from synthstudio.formats import checked
 from synthstudio.formats.exchange import (
@@ -129,7 +134,8 @@ def _write_dataset(
             while pending is not None and pending[0] in indices:
                 frames.append(merger.frame(*pending, temporary, licence=opened.licence()))
                 pending = next(samples, None)
-            session.publish(_write_shard(temporary, shard, indices, frames))
+            version = session.identity.format_version
+            session.publish(_write_shard(temporary, shard, indices, frames, version))
         session.finish()
 
 
@@ -274,10 +280,10 @@ def _frame_indices(opened: Opened, sidecar: Sidecar | None) -> Sequence[int]:
 
 
 def _write_shard(
-    temporary: Path, shard: int, indices: range, frames: Sequence[_Frame]
+    temporary: Path, shard: int, indices: range, frames: Sequence[_Frame], format_version: int
 ) -> StagedShard:
     present = {frame.row["index"] for frame in frames}
-    people = [row for frame in frames for row in frame.people]
+    people = [in_format(row, format_version) for frame in frames for row in frame.people]
     head = {
         "shard": shard,
         "first": indices.start,
@@ -289,6 +295,6 @@ def _write_shard(
     with disk_errors(temporary):
         (temporary / "images").mkdir(parents=True, exist_ok=True)
         write_parquet(temporary / FRAMES_NAME, FRAME_SCHEMA, [frame.row for frame in frames])
-        write_parquet(temporary / INSTANCES_NAME, INSTANCE_SCHEMA, people)
+        write_parquet(temporary / INSTANCES_NAME, instance_schema(format_version), people)
         write_parquet(temporary / SOURCES_NAME, SOURCES_SCHEMA, sources)
         return seal(temporary, head)

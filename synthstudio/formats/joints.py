@@ -18,7 +18,7 @@ from typing import Any, Literal
 from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import SHARES, STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.dataset.rows import NO_STATE, Row, hidden_by
+from synthstudio.dataset.rows import KINEMATIC, NO_STATE, Row, hidden_by
 
 Kind = Literal["same", "approximation", "missing"]
 
@@ -89,11 +89,12 @@ def convert_row(row: Mapping[str, Any], frame: Mapping[str, Any], target: Skelet
 
 @dataclass(frozen=True)
 class _Joint:
-    """One joint's entries in the lists of a row; `metres`: camera, then world, or empty."""
+    """One joint's entries in the lists of a row; 3D is empty where the list is null."""
 
     px: Sequence[float]
     camera_m: Sequence[float]
     world_m: Sequence[float]
+    kinematic_m: Sequence[float]
     shares: Sequence[float]
     state: int
     cause: str
@@ -115,6 +116,7 @@ def _joints(row: Mapping[str, Any]) -> list[_Joint]:
             at("joints_px", j, 2),
             at("joints_camera_m", j, 3),
             at("joints_world_m", j, 3),
+            at(KINEMATIC, j, 3),
             at("shares", j, len(SHARES)),
             state,
             row["cause"][j],
@@ -129,6 +131,7 @@ def _joints(row: Mapping[str, Any]) -> list[_Joint]:
 
 _MISSING = _Joint(
     (math.nan,) * 2,
+    (math.nan,) * 3,
     (math.nan,) * 3,
     (math.nan,) * 3,
     (math.nan,) * 5,
@@ -161,6 +164,7 @@ def _averaged(parts: Sequence[_Joint], size: tuple[int, int]) -> _Joint:
         px,
         _mean([p.camera_m for p in parts]),
         _mean([p.world_m for p in parts]),
+        _mean([p.kinematic_m for p in parts]),
         shares,
         state,
         cause,
@@ -188,6 +192,7 @@ def _columns(joints: Sequence[_Joint], row: Mapping[str, Any]) -> Row:
         "joints_px": flat("px", True),
         "joints_camera_m": flat("camera_m", row["joints_camera_m"] is not None),
         "joints_world_m": flat("world_m", row["joints_world_m"] is not None),
+        KINEMATIC: flat("kinematic_m", row[KINEMATIC] is not None),
         "shares": flat("shares", True),
         "hidden_joint": [j for j, _, _ in hidden],
         "hidden_instance": [i for _, i, _ in hidden],

@@ -100,7 +100,7 @@ FORMATS: dict[str, Format] = {
     "h36m": Format(
         home="tools.arrays:H36M",
         skeleton="h36m17",
-        missing="boxes, masks, shares, causes, occluders, FrameSpec",
+        missing="boxes, masks, shares, causes, occluders, 3D regressed from the surface, FrameSpec",
         has_boxes=False,
     ),
 }

@@ -25,8 +25,13 @@ from synthstudio.core.errors import FormatError
 from synthstudio.core.safe_json import read_value
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, get_skeleton
 from synthstudio.dataset.durable import canonical_json
-from synthstudio.dataset.manifest import FORMAT_VERSION, AssetRow
-from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
+from synthstudio.dataset.manifest import FORMAT_VERSION, READABLE_VERSIONS, AssetRow
+from synthstudio.dataset.rows import (
+    FRAME_SCHEMA,
+    INSTANCE_SCHEMA,
+    Row,
+)
+from synthstudio.dataset.versions import instance_schema, with_columns
 from synthstudio.formats.checked import check_frame, check_person, integer, reading, text
 from synthstudio.formats.exchange import Labelled
 
@@ -78,8 +83,10 @@ class Sidecar:
         where = folder / FOLDER
         head = read_value(where / HEAD_NAME)
         with reading(str(where / HEAD_NAME)):
-            if head["format_version"] != FORMAT_VERSION:
-                raise ValueError(f"format_version {head['format_version']}, not {FORMAT_VERSION}")
+            if head["format_version"] not in READABLE_VERSIONS:
+                raise ValueError(
+                    f"format_version {head['format_version']}, not one of {READABLE_VERSIONS}"
+                )
             self.identity: dict[str, Any] = head["identity"]
             canonical_json(self.identity)  # 1e400 was taken for infinity
             name = text(self.identity["skeleton"])
@@ -92,7 +99,7 @@ class Sidecar:
                 for row in self.identity["assets"]
             )
         self._frames = Groups(where / FRAMES_NAME, FRAME_SCHEMA)
-        self._people = Groups(where / INSTANCES_NAME, INSTANCE_SCHEMA)
+        self._people = Groups(where / INSTANCES_NAME, INSTANCE_SCHEMA, instance_schema(2))
         names = self._frames.column("file_name")
         self._number = {name: k for k, name in enumerate(names)}
         self._index = np.array(self._frames.column("index"), np.int64)
@@ -138,13 +145,17 @@ class Sidecar:
 
 
 class Groups:
-    """A Parquet file of the rows of one table, a group of rows in memory; FormatError."""
+    """A Parquet file of the rows of one table, a group of rows in memory; FormatError.
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
+    `older`: schemas of earlier versions, read with null in the columns they lack.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema, *older: pa.Schema) -> None:
         self._path, self._at, self._rows = path, -1, list[Row]()
+        self._schema = schema
         with parquet_errors(path):
             self._file = open_parquet(path)
-            if not self._file.schema_arrow.equals(schema):
+            if not any(map(self._file.schema_arrow.equals, (schema, *older))):
                 raise ValueError("other columns than this version's")
             counts = [
                 self._file.metadata.row_group(g).num_rows for g in range(self._file.num_row_groups)
@@ -161,7 +172,7 @@ class Groups:
             with parquet_errors(self._path):
                 table = self._file.read_row_group(group, use_threads=False)
                 table.validate(full=True)
-                self._rows = table.to_pylist()
+                self._rows = with_columns(table, self._schema).to_pylist()
             self._at = group
         return dict(self._rows[number - (int(self._ends[group - 1]) if group else 0)])
 

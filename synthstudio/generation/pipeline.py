@@ -234,6 +234,7 @@ class ShardJob:
     shard: int
     frames: range
     skip_failed: bool
+    format_version: int
     on_event: OnEvent
 
     def __str__(self) -> str:
@@ -300,6 +301,7 @@ def run_shards(  # noqa: PLR0913 - what a run of any kind consists of
             shard=shard,
             frames=session.identity.frames_of(shard),
             skip_failed=skip_failed,
+            format_version=session.identity.format_version,
             on_event=on_event,
         )
         for shard in session.todo
@@ -341,7 +343,8 @@ def make_shard(stage: Stage, job: ShardJob, report: local.Report) -> StagedShard
             yield _tried_twice(stage, index, job.skip_failed)
             report(1)
 
-    return write_shard(job.folder, job.shard, frames(), on_event=job.on_event)
+    made, version = frames(), job.format_version
+    return write_shard(job.folder, job.shard, made, format_version=version, on_event=job.on_event)
 
 
 def _tried_twice(stage: Stage, index: int, skip_failed: bool) -> Frame | FailedFrame:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from synthstudio.core.images import decode_rgb
 from synthstudio.core.labels import Frame
-from synthstudio.dataset import rows
+from synthstudio.dataset import rows, versions
 from synthstudio.dataset.reader import Dataset
 from synthstudio.generation.pipeline import make_frame
 from synthstudio.generation.stage import Settings, Stage
@@ -52,7 +52,8 @@ def compare(dataset: Dataset, index: int, frame: Frame) -> Agreement:
     same_image = stored == frame.jpeg
     row = dataset.frame(index)
     again = rows.frame_row(frame, row["file_name"])
-    same_labels = _text(had, rows.INSTANCE_SCHEMA) == _text(made, rows.INSTANCE_SCHEMA) and _text(
+    people = versions.instance_schema(dataset.identity.format_version)
+    same_labels = _text(had, people) == _text(made, people) and _text(
         [row], rows.FRAME_SCHEMA
     ) == _text([again], rows.FRAME_SCHEMA)
     joints_px = _largest(had, made, "joints_px")

@@ -132,6 +132,7 @@ def labels_of(person: Person, place: int) -> PersonLabel:
         joints_px=person.xy,
         joints_camera_m=np.zeros((joints, 3)),
         joints_world_m=np.zeros((joints, 3)),
+        kinematic_joints_world_m=np.full((joints, 3), math.nan),
         shares=shares,
         state=np.array([_STATES.get(c, STATE_HIDDEN) for c in person.causes], np.uint8),
         cause=tuple(c or "visible" for c in person.causes),

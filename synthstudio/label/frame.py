@@ -96,12 +96,13 @@ def _label_person(
     rank: int,
 ) -> PersonLabel:
     posed, instance = person.posed, person.posed.instance
-    if posed.joints_m.shape != (len(skeleton.joints), 3):
-        raise _mismatch(
-            f"joints of person {instance}",
-            expected=f"the {len(skeleton.joints)} of {skeleton.name}",
-            got=str(posed.joints_m.shape),
-        )
+    for joints in (posed.joints_m, posed.kinematic_joints_m):
+        if joints.shape != (len(skeleton.joints), 3):
+            raise _mismatch(
+                f"joints of person {instance}",
+                expected=f"the {len(skeleton.joints)} of {skeleton.name}",
+                got=str(joints.shape),
+            )
     modal = instance_map == instance
     beyond = np.count_nonzero(modal & ~person.amodal)
     if beyond:
@@ -129,6 +130,7 @@ def _label_person(
         joints_px=places.px,
         joints_camera_m=places.camera_m,
         joints_world_m=places.world_m,
+        kinematic_joints_world_m=posed.kinematic_joints_m,
         shares=visibility.shares,
         state=visibility.state,
         cause=visibility.cause,

@@ -27,7 +27,7 @@ from synthstudio.dataset.derive import Chunk, aligned, chosen, source_summary, w
 from synthstudio.dataset.durable import canonical_json
 from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import INSTANCE_SCHEMA, NO_STATE, Row
+from synthstudio.dataset.rows import INSTANCE_SCHEMA, KINEMATIC, NO_STATE, Row
 from synthstudio.formats.checked import person_of
 from synthstudio.formats.export import Exported, export
 from synthstudio.review.check import finite_or_none
@@ -282,7 +282,7 @@ def _put(row: Row, j: int, label: JointLabel) -> None:
         keep = [k for k, joint in enumerate(row["hidden_joint"]) if joint != j]
         row.update({name: [row[name][k] for k in keep] for name in _HIDDEN_LISTS})
     if old != new:
-        for name in ("joints_camera_m", "joints_world_m"):
+        for name in ("joints_camera_m", "joints_world_m", KINEMATIC):
             if row[name] is not None:
                 row[name][3 * j : 3 * j + 3] = [math.nan] * 3
     row["joints_px"][2 * j : 2 * j + 2] = [math.nan if v is None else float(v) for v in new]

@@ -28,6 +28,7 @@ from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import new_parents, remove, replace_file
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseNet
+from synthstudio.recipe.schema.load import read_yaml
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
 from synthstudio.training.networks import build_network, describe_backbone, empty_bank
@@ -48,29 +49,30 @@ class Progress:
 
 
 @contextmanager
-def prepared_folder(out: Path, config: Config, *, resume: bool) -> Iterator[None]:
+def prepared_folder(out: Path, config: Config, *, resume: bool) -> Iterator[Config]:
     """Make the run's folder; ModelError when it holds another run, or one without `resume`.
 
-    What is wrong before the first step, in the body, leaves nothing of a new run.
+    What is wrong before the first step, in the body, leaves nothing of a new run. Yields the
+    config of the run: one begun before `joints_3d` goes on with the regressed joints, unless
+    `config` says otherwise.
     """
     saved = out / "config.yaml"
     if saved.is_file():
-        _check_config(saved, config, resume=resume)
-        yield
+        yield _check_config(saved, config, resume=resume)
         return
     free_folder(out, own={"cache"}.__contains__)
     had = set(out.iterdir()) if out.exists() else set()
     with new_parents(saved):
         try:
             replace_file(saved, configs.dump_yaml(config).encode())
-            yield
+            yield config
         except SynthStudioError:
             for path in set(out.iterdir()) - had:
                 remove(path)
             raise
 
 
-def _check_config(saved: Path, config: Config, *, resume: bool) -> None:
+def _check_config(saved: Path, config: Config, *, resume: bool) -> Config:
     if not resume:
         raise ModelError(
             "there is a run already",
@@ -78,7 +80,10 @@ def _check_config(saved: Path, config: Config, *, resume: bool) -> None:
             expected="a new folder",
             then="Choose another --out, or continue it with --resume.",
         )
-    before = configs.load(saved)
+    stored = read_yaml(saved)
+    before = configs.parse_stored(stored, str(saved))
+    if "joints_3d" not in config.model_fields_set and "joints_3d" not in (stored or {}):
+        config = config.model_copy(update={"joints_3d": before.joints_3d})
     if before != config:
         old = configs.dump(before)
         changed = [key for key, value in configs.dump(config).items() if value != old[key]]
@@ -88,6 +93,7 @@ def _check_config(saved: Path, config: Config, *, resume: bool) -> None:
             got=f"changed: {', '.join(changed)}",
             then="Choose another --out, or use the config.yaml there.",
         )
+    return config
 
 
 def weights_file(path: Path) -> Path:
@@ -121,7 +127,7 @@ def load_network(path: Path) -> tuple[PoseNet, Config, Skeleton]:
     """
     tensors, metadata = read(path)
     try:
-        config = configs.parse(json.loads(metadata.get("config", "null")), str(path))
+        config = configs.parse_stored(json.loads(metadata.get("config", "null")), str(path))
     except (ValueError, RecursionError) as error:
         raise _incomplete("a config", path, str(error)) from error
     skeleton = get_skeleton(metadata["skeleton"])

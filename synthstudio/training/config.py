@@ -30,6 +30,9 @@ RENAMED_KEYS = {
 """Keys of older configs and checkpoints, which are still read, and their names now."""
 
 
+Joints3D = Literal["kinematic", "regressed"]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -217,6 +220,9 @@ class Config(_Section):
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     # The same weights, bit for bit, for the same seed; slower.
     deterministic: bool = True
+    # The 3D joints that are learnt and measured: rotation centres, whose bones keep their lengths,
+    # or those regressed from the body's surface, of which the 2D joints are the projection.
+    joints_3d: Joints3D = "kinematic"
     # "auto" takes CUDA when available; or cpu, cuda, cuda:1.
     device: str = "auto"
     # Processes that render the people of recipes; they compete with training for cores.
@@ -245,6 +251,11 @@ def parse(data: Any, where: str = "config") -> Config:
         return Config.model_validate(rename_keys(data, RENAMED_KEYS, where=where))
     except ValidationError as error:
         raise ModelError("\n".join(_fault(dict(f), where) for f in error.errors())) from error
+
+
+def parse_stored(data: Any, where: str) -> Config:
+    """Parse a config that a run wrote; one without `joints_3d` had no choice but the regressed."""
+    return parse({"joints_3d": "regressed", **data} if isinstance(data, dict) else data, where)
 
 
 def overfitted(config: Config, people: int) -> Config:

@@ -236,6 +236,7 @@ def _about(
         "dataset_sha256": digest.hexdigest(),
         "splits": list(splits),
         "decode": options.decode,
+        "joints_3d": config.joints_3d,
         "flip": options.flip,
         "bank": options.bank,
         "trained_here": bool(own),

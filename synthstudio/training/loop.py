@@ -82,7 +82,7 @@ def train(
     with ExitStack() as held:
         with ExitStack() as before:
             with devices.main_process_first(world):
-                before.enter_context(
+                config = before.enter_context(
                     checkpoint.prepared_folder(out, config, resume=resume or not world.is_main)
                 )
                 report = functools.partial(_report_cropping, progress)

@@ -125,6 +125,7 @@ def test_yaw_and_position_move_everything_rigidly():
         return points @ turn.T + (3.0, -2.0, 0.9)
 
     np.testing.assert_allclose(there.joints_m, moved(here.joints_m), atol=1e-12)
+    np.testing.assert_allclose(there.kinematic_joints_m, moved(here.kinematic_joints_m), atol=1e-12)
     np.testing.assert_allclose(there.patches.points_m, moved(here.patches.points_m), atol=2e-6)
     cosine = ((here.patches.normals @ turn.T) * there.patches.normals).sum(axis=-1)
     assert cosine.min() > 1 - 1e-4
@@ -197,6 +198,7 @@ def test_coco17_is_the_same_body_with_fewer_joints():
     person = _person("dance_step")
     short, whole = load("coco17").posed(person, instance=1), load().posed(person, instance=1)
     np.testing.assert_array_equal(short.joints_m, whole.joints_m[:17])
+    np.testing.assert_array_equal(short.kinematic_joints_m, whole.kinematic_joints_m[:17])
     np.testing.assert_array_equal(short.patches.points_m, whole.patches.points_m[:17])
 
 

@@ -100,6 +100,7 @@ def _picture(surfaces: list[Surface], camera: Camera) -> tuple[np.ndarray, np.nd
         instance=1,
         surfaces=tuple(replace(s, instance=1) for s in surfaces),
         joints_m=np.zeros((0, 3)),
+        kinematic_joints_m=np.zeros((0, 3)),
         patches=None,  # type: ignore[arg-type]
         stature_m=1.7,
     )

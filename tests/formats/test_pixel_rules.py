@@ -130,7 +130,9 @@ def h36m(root):
     with np.load(root / "h36m/poses.npz") as arrays:
         camera = arrays["positions_3d"][0, 13]
         projected = arrays["K"][0] @ camera
-        assert np.allclose(projected[:2] / projected[2], arrays["positions_2d"][0, 13])
+        # The rotation centre, not the regressed joint, of which the 2D is the projection.
+        off = np.abs(projected[:2] / projected[2] - arrays["positions_2d"][0, 13]).max()
+        assert 0.1 < off < 10
         return arrays["positions_2d"][0, 13]
 
 

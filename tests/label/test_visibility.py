@@ -203,6 +203,7 @@ def _posed(joints, points, weights, normals=None) -> PosedPerson:
         instance=ME,
         surfaces=(),
         joints_m=joints,
+        kinematic_joints_m=joints,
         stature_m=1.7,
         patches=JointPatches(
             points_m=points.astype(float),

@@ -92,6 +92,7 @@ def peopled(made):
             instance=instance,
             surfaces=tuple(s for s in made.things if s.instance == instance),
             joints_m=np.zeros((0, 3)),
+            kinematic_joints_m=np.zeros((0, 3)),
             patches=patches,
             stature_m=1.7,
         )

@@ -165,7 +165,12 @@ def test_no_sun_no_map(light):
 def test_a_far_thing_does_not_coarsen_people_s_shadows():
     figure = box((0, 0, 0.9), (0.5, 0.3, 1.8), instance=1)
     person = PosedPerson(
-        instance=1, surfaces=(figure,), joints_m=np.zeros((0, 3)), patches=None, stature_m=1.8
+        instance=1,
+        surfaces=(figure,),
+        joints_m=np.zeros((0, 3)),
+        kinematic_joints_m=np.zeros((0, 3)),
+        patches=None,
+        stature_m=1.8,
     )
     light, far = lit((1, 0, 1), 0.5), box((60, 0, 0.5), (3, 3, 1))
     _, alone = maps([], light, (person,))

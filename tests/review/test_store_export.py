@@ -98,6 +98,7 @@ def test_reviewed_set(store, small_set, key, do, tmp_path):
     assert row["shares"][5 * WRIST : 5 * WRIST + 5] == old["shares"][5 * WRIST : 5 * WRIST + 5]
     assert all(math.isnan(v) for v in row["joints_camera_m"][3 * WRIST : 3 * WRIST + 3])
     assert all(math.isnan(v) for v in row["joints_world_m"][3 * WRIST : 3 * WRIST + 3])
+    assert all(math.isnan(v) for v in row["kinematic_joints_world_m"][3 * WRIST : 3 * WRIST + 3])
     assert all(math.isnan(v) for v in row["shares"][:5])
     assert 0 not in row["hidden_joint"] and row["occluder_id"][0] == 0
     assert row["joints_camera_m"][3:6] == old["joints_camera_m"][3:6]  # an untouched joint
@@ -106,6 +107,7 @@ def test_reviewed_set(store, small_set, key, do, tmp_path):
         "joints_px",
         "joints_camera_m",
         "joints_world_m",
+        "kinematic_joints_world_m",
         "shares",
         "state",
         "cause",

@@ -15,6 +15,7 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.training.config import NO_AUGMENTATION, Augment
 from synthstudio.training.data import augment as aug
 from synthstudio.training.data import batches, crops
+from synthstudio.training.data.joints_3d import root_relative
 
 BONES = get_skeleton("coco17")
 SIZE, CELLS = (96, 72), (24, 18)
@@ -56,6 +57,7 @@ def some_crops(people: int = 4, pictures: np.ndarray | None = None) -> crops.Cro
             marked(person) if pictures is None else pictures, person, BONES, size=SIZE
         )
         assert made is not None
+        made["xyz_m"] = root_relative(person, {}, BONES, "regressed")
         extra = {"group": np.int64(i), "crowd": np.float32(0), "clean": np.int64(-1)}
         extra |= {"split": "train", "variant": "base", "family": "stand"}
         rows.append(made | extra)

@@ -41,6 +41,7 @@ def test_a_checkpoint_with_old_keys_loads(
     assert set(net.state_dict()) == set(tensors) and skeleton.name == OLD["metadata"]["skeleton"]
     old = json.loads(OLD["metadata"]["config"])
     now = configs.dump(config)
+    assert now.pop("joints_3d") == "regressed"  # it had no choice then
     assert now == {RENAMED_KEYS.get(key, key): value for key, value in old.items()}
     assert config.lr == 0.003 and config.no_augmentation_tail == 0.3
     notes = [r.getMessage() for r in caplog.records if "deprecated" in r.getMessage()]
@@ -51,7 +52,14 @@ def test_a_checkpoint_with_old_keys_loads(
 def test_a_run_with_an_old_config_is_resumed(tmp_path: Path) -> None:
     old = json.loads(OLD["metadata"]["config"])
     (tmp_path / "config.yaml").write_text(json.dumps(old))
-    checkpoint.prepare_folder(tmp_path, configs.parse(old), resume=True)
+    with checkpoint.prepared_folder(tmp_path, configs.parse(old), resume=True) as taken:
+        assert taken.joints_3d == "regressed"
+    other = configs.parse({**old, "joints_3d": "kinematic"})
+    with (
+        pytest.raises(ModelError, match="joints_3d"),
+        checkpoint.prepared_folder(tmp_path, other, resume=True),
+    ):
+        pass
 
 
 def test_a_key_under_both_names_is_refused() -> None:

@@ -30,7 +30,7 @@ def sample(seed: int = 0) -> crops.Sample:
         "amodal_box_px": [20.0, 10.0, 60.0, 100.0], "modal_box_px": [20.0, 10.0, 60.0, 100.0],
         "modal_counts": None, "amodal_counts": None, "modal_area_px": 5000,
         "amodal_area_px": 5000, "occluded_fraction": 0.0, "frame_index": seed, "instance": 1,
-        "joints_camera_m": None, "pose_family": "stand",
+        "joints_camera_m": None, "kinematic_joints_world_m": None, "pose_family": "stand",
     }  # fmt: skip
     frame = {
         "group_id": str(seed),
@@ -40,6 +40,7 @@ def sample(seed: int = 0) -> crops.Sample:
         "variant": "base",
         "crowd_index": 0.0,
         "skeleton": "coco17",
+        "world_to_camera": None,
     }
     rgb = rng.integers(0, 256, (120, 160, 3), np.uint8)
     return crops.Sample(frame=frame, people=[person], rgb=lambda: rgb)
@@ -54,6 +55,7 @@ def write_crops(out: Path, *, total: int = 2) -> None:
         out=out,
         progress=lambda done, total: None,
         where="here",
+        joints_3d="kinematic",
     )
 
 

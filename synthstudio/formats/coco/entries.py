@@ -14,43 +14,23 @@ from synthstudio.core.labels import SHARES, STATE_OUTSIDE, Rle
 from synthstudio.core.masks import decode
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.spec import THING_BASE
-from synthstudio.core.visibility import AMBIGUOUS_FROM, VISIBLE_THRESHOLD
 from synthstudio.dataset.manifest import AssetRow
-from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, NO_STATE, Row, hidden_by
+from synthstudio.dataset.rows import (
+    FRAME_SCHEMA,
+    INSTANCE_SCHEMA,
+    KINEMATIC,
+    NO_STATE,
+    Row,
+    hidden_by,
+)
 from synthstudio.formats import checked
+from synthstudio.formats.coco.info import FIXED_DATE, INFO
 from synthstudio.formats.coco.masks import compressed_counts, mask_polygons
 from synthstudio.formats.coco.text import Reals
 from synthstudio.formats.exchange import HALF_PX, exportable
 from synthstudio.formats.sidecar import merge
 
 CATEGORY_ID = 1
-FIXED_DATE = "1970-01-01 00:00:00"
-
-INFO: dict[str, str] = {
-    "description": "synthetic people with exact keypoints and visibility, made by synthstudio",
-    "date_created": FIXED_DATE,
-    "keypoints": "pixel indices: continuous pixels - 0.5; v 2 visible, 1 hidden, 0 outside the "
-    "frame or unlabelled (then 0,0,0)",
-    "bbox, segmentation, area": "modal (what is seen): x y w h in continuous pixels, mask, pixels",
-    "amodal_bbox, amodal_segmentation, amodal_area": "the person alone; the box may leave the "
-    "frame, mask and area are inside it",
-    "keypoints_all": "J x (x, y) continuous pixels, also hidden and outside; null before the "
-    "near plane",
-    "keypoints_3d_camera_m, keypoints_3d_world_m": "J x (x, y, z) metres; camera: x right, y "
-    "down, z forward; world: z up",
-    "K, world_to_camera": "on images; K projects keypoints_3d_camera_m to keypoints_all",
-    "shares": f"J x ({', '.join(SHARES)}), of the surface patch round the joint, sum 1; null: "
-    "nobody knows",
-    "cause": "J: visible, or what hides most of the patch, or truncated (outside the frame)",
-    "ambiguous": f"J: visible share between {AMBIGUOUS_FROM} and {VISIBLE_THRESHOLD}",
-    "hidden_by": "J lists of [instance, share], largest first; people from 1, things from 1000 "
-    "(`things` on images)",
-    "occluder_id": "J: the largest occluder of the winning cause; 0 none",
-    "truncated": "part of the person's camera-facing surface is outside the frame",
-    "crowdIndex": "on images, as in CrowdPose: the same as crowd_index",
-    "other keys": "columns of the data set's own tables (synthstudio/dataset/rows.py)",
-    "max_iou": "as in OCHuman: the largest overlap (IoU) of the person's box with another's",
-}
 _SAME_NAME = (
     "ambiguous",
     "cause",
@@ -93,6 +73,7 @@ _PERSON_ELSEWHERE = (
     "joints_px",
     "joints_camera_m",
     "joints_world_m",
+    KINEMATIC,
     "shares",
     "state",
     "hidden_joint",
@@ -121,7 +102,13 @@ def _rest(schema: pa.Schema, elsewhere: Sequence[str]) -> dict[str, bool]:
     }
 
 
-REALS = ("keypoints_3d_camera_m", "keypoints_3d_world_m", "keypoints_all", "shares")
+REALS = (
+    "keypoints_3d_camera_m",
+    "keypoints_3d_kinematic_world_m",
+    "keypoints_3d_world_m",
+    "keypoints_all",
+    "shares",
+)
 """Names in an annotation, sorted, under which nearly all of its reals stand."""
 _FRAME_REST = _rest(FRAME_SCHEMA, _FRAME_ELSEWHERE)
 _PERSON_REST = _rest(INSTANCE_SCHEMA, _PERSON_ELSEWHERE)
@@ -225,6 +212,7 @@ def _annotation_entry(frame: Mapping[str, Any], row: Mapping[str, Any], *, polyg
         "num_keypoints": sum(v > 0 for v in keypoints[2::3]),
         "keypoints_all": _reals(row["joints_px"], 2),
         "keypoints_3d_camera_m": _reals(row["joints_camera_m"], 3),
+        "keypoints_3d_kinematic_world_m": _reals(row[KINEMATIC], 3),
         "keypoints_3d_world_m": _reals(row["joints_world_m"], 3),
         "shares": _reals(row["shares"], len(SHARES)),
         "state": [None if s == NO_STATE else s for s in row["state"]],
@@ -339,6 +327,7 @@ def _stated(entry: Mapping[str, Any]) -> Row:
         "joints_px": _flat(entry["keypoints_all"]),
         "joints_camera_m": _flat(entry["keypoints_3d_camera_m"]),
         "joints_world_m": _flat(entry["keypoints_3d_world_m"]),
+        KINEMATIC: _flat(entry.get("keypoints_3d_kinematic_world_m")),
         "shares": _flat(entry["shares"]),
         "state": [NO_STATE if s is None else s for s in entry["state"]],
         "hidden_joint": [j for j, _, _ in hidden],

@@ -25,7 +25,8 @@ from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked
-from synthstudio.formats.coco.entries import INFO, bad, frame_row, instance_row
+from synthstudio.formats.coco.entries import bad, frame_row, instance_row
+from synthstudio.formats.coco.info import INFO
 from synthstudio.formats.exchange import parse_range
 
 FILE_NAME = "annotations.json"

@@ -2,13 +2,15 @@
 
 joints.npz (LSP)      joints (N, 3, 14): pixel indices x, y, and visible: 1, 0 hidden; NaN: outside
                       or unlabelled; as `joints(:, :, n)` of LSP's joints.mat, a person a column
-poses.npz (H36M)      positions_2d (N, 17, 2) continuous pixels, positions_3d (N, 17, 3) camera
-                      metres, state (N, 17): 2, 1, 0 outside, 255 unlabelled; K (N, 3, 3),
-                      world_to_camera (N, 4, 4), size_px (N, 2): width, height; NaN: unknown
+poses.npz (H36M)      positions_2d (N, 17, 2) continuous pixels, positions_3d (N, 17, 3) rotation
+                      centres in camera metres, state (N, 17): 2, 1, 0 outside, 255 unlabelled;
+                      K (N, 3, 3), world_to_camera (N, 4, 4), size_px (N, 2): width, height;
+                      NaN: unknown
 both                  image (N): the picture's name; joint_names
 
 No array holds objects: `numpy.load(..., allow_pickle=False)` reads all. To the sidecar: boxes,
-masks, shares, causes, joints that the skeleton lacks, pictures in which nobody is.
+masks, 3D joints regressed from the surface, shares, causes, joints that the skeleton lacks,
+pictures in which nobody is.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ from synthstudio.core.labels import STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
 from synthstudio.core.safe_files import NpzWriter, plain_name, read_npz
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.visibility import is_labelled
-from synthstudio.dataset.rows import NO_STATE, Row
+from synthstudio.dataset.people import kinematic_camera_m
+from synthstudio.dataset.rows import KINEMATIC, NO_STATE, Row
 from synthstudio.formats import checked
 from synthstudio.formats.exchange import (
     HALF_PX,
@@ -82,7 +85,7 @@ def to_h36m(frame: Row, row: Row) -> Row:
     return {
         "image": frame["file_name"],
         "positions_2d": np.reshape(row["joints_px"], (17, 2)),
-        "positions_3d": _or_nan(row["joints_camera_m"], (17, 3)),
+        "positions_3d": kinematic_camera_m(row, frame),
         "state": row["state"],
         "K": _or_nan(frame["K"], (3, 3)),
         "world_to_camera": _or_nan(frame["world_to_camera"], (4, 4)),
@@ -91,7 +94,7 @@ def to_h36m(frame: Row, row: Row) -> Row:
 
 
 def from_h36m(entry: Mapping[str, NDArray[Any]], frame: Row, number: int) -> Row:
-    """Undo `to_h36m`; ValueError. World positions follow from the camera."""
+    """Undo `to_h36m`; ValueError. Without a camera the positions are those of joints_camera_m."""
     state = [int(v) for v in entry["state"]]
     px, camera_m = entry["positions_2d"], entry["positions_3d"]
     if not set(state) <= {STATE_OUTSIDE, STATE_HIDDEN, STATE_VISIBLE, NO_STATE}:
@@ -109,9 +112,11 @@ def from_h36m(entry: Mapping[str, NDArray[Any]], frame: Row, number: int) -> Row
     if (np.abs(px[np.isfinite(px)]) > checked.LARGEST_PX).any():
         raise ValueError("a joint is no place in or round a picture")
     row["joints_px"] = [float(v) for v in px.ravel()]
-    row["joints_camera_m"] = _or_null(camera_m)
-    if row["joints_camera_m"] is not None and frame["world_to_camera"] is not None:
-        row["joints_world_m"] = _to_world(camera_m, frame["world_to_camera"])
+    found = _or_null(camera_m)
+    if found is None or frame["world_to_camera"] is None:
+        row["joints_camera_m"] = found
+    else:
+        row[KINEMATIC] = _to_world(camera_m, frame["world_to_camera"])
     return row
 
 

@@ -18,7 +18,13 @@ import pyarrow.parquet as pq
 from synthstudio.core.errors import FormatError
 from synthstudio.core.safe_files import plain_name
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
+from synthstudio.dataset.rows import (
+    FRAME_SCHEMA,
+    INSTANCE_SCHEMA,
+    KINEMATIC,
+    Row,
+)
+from synthstudio.dataset.versions import instance_schema
 from synthstudio.formats import checked
 from synthstudio.formats.exchange import Opened, Picture, ReadSample, Target
 from synthstudio.formats.sidecar import Groups
@@ -35,9 +41,6 @@ def _loose(field: pa.Field) -> pa.Field:
     return pa.field(field.name, kind)
 
 
-_PERSON = pa.struct([_loose(f) for f in INSTANCE_SCHEMA])
-
-
 def _feature(kind: pa.DataType) -> Any:
     if pa.types.is_list(kind):
         return {"feature": _feature(kind.value_type), "_type": "List"}
@@ -47,18 +50,19 @@ def _feature(kind: pa.DataType) -> Any:
     return {"dtype": names.get(str(kind), str(kind)), "_type": "Value"}
 
 
-def _schema() -> pa.Schema:
+def _schema(format_version: int) -> pa.Schema:
+    person = pa.struct([_loose(f) for f in instance_schema(format_version)])
     fields = [
         pa.field("image", _IMAGE),
         *(_loose(f) for f in FRAME_SCHEMA),
-        pa.field("people", pa.list_(_PERSON)),
+        pa.field("people", pa.list_(person)),
     ]
     features = {f.name: _feature(f.type) for f in fields[1:]}
     metadata = {"info": {"features": {"image": {"_type": "Image"}, **features}}}
     return pa.schema(fields, metadata={"huggingface": json.dumps(metadata)})
 
 
-SCHEMA = _schema()
+SCHEMA, _OLD_SCHEMA = _schema(3), _schema(2)
 
 
 def image_name(frame: Row) -> str:
@@ -73,7 +77,7 @@ def to_huggingface(frame: Row, people: Sequence[Row], image: bytes) -> Row:
 def from_huggingface(row: Row) -> ReadSample:
     """Undo `to_huggingface`; ValueError."""
     frame = {name: row[name] for name in FRAME_SCHEMA.names}
-    people = [{name: person[name] for name in INSTANCE_SCHEMA.names} for person in row["people"]]
+    people = [{KINEMATIC: None, **person} for person in row["people"]]
     for one, schema in [(frame, FRAME_SCHEMA), *((p, INSTANCE_SCHEMA) for p in people)]:
         for field in schema:
             value = one[field.name]
@@ -171,7 +175,7 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
     files = sorted((path / "data").glob("*.parquet"))
     places: list[tuple[int, int, int]] = []  # index, file, place in it
     for number, file in enumerate(files):
-        index = Groups(file, SCHEMA).column("index")
+        index = Groups(file, SCHEMA, _OLD_SCHEMA).column("index")
         with checked.reading(str(file)):
             found = (checked.integer(i, 0, 2**40) for i in index)
             places += [(i, number, k) for k, i in enumerate(found)]
@@ -181,7 +185,7 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
     numbers = [i for i, _, _ in places]
     if len(set(numbers)) != len(numbers):
         raise FormatError("two rows have one index", where=str(path))
-    readers = [Groups(file, SCHEMA) for file in files]
+    readers = [Groups(file, SCHEMA, _OLD_SCHEMA) for file in files]
     kind = readers[places[0][1]].row(places[0][2])["skeleton"]
     with checked.reading(str(path)):
         joints = get_skeleton(checked.text(kind, 80))

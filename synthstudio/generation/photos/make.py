@@ -328,6 +328,7 @@ def _pasted_row(
         "occluder_id": [swap.get(i, i) for i in own["occluder_id"]],
         "hidden_instance": [swap.get(i, i) for i in own["hidden_instance"]],
         "joints_world_m": None,  # each paste has a floor of its own
+        rows.KINEMATIC: None,
         "phenotype": [float(v) for v in dataclasses.astuple(person.phenotype)],
         "depth_rank": rank,
         "track_id": None,

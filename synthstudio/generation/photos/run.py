@@ -149,7 +149,14 @@ def make_shard(stage: PhotoStage, job: ShardJob, report: local.Report) -> Staged
             yield _made(stage, index)
             report(1)
 
-    return write_shard(job.folder, job.shard, frames(), rows_of=rows_of, on_event=job.on_event)
+    return write_shard(
+        job.folder,
+        job.shard,
+        frames(),
+        rows_of=rows_of,
+        format_version=job.format_version,
+        on_event=job.on_event,
+    )
 
 
 def _made(stage: PhotoStage, index: int) -> PhotoFrame:

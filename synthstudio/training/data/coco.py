@@ -19,6 +19,7 @@ from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.rows import Row
 from synthstudio.formats.coco.file import CocoFile
+from synthstudio.training.config import Joints3D
 from synthstudio.training.data.crops import (
     U8,
     CroppedSource,
@@ -45,6 +46,7 @@ def crop_coco(
     cache: Path,
     progress: Callable[[int, int], None],
     skeleton: Skeleton | None = None,
+    joints_3d: Joints3D = "kinematic",
 ) -> CroppedSource:
     """Crop the people of a COCO keypoints file, or read them from the cache.
 
@@ -59,7 +61,7 @@ def crop_coco(
         )
     target = "" if skeleton is None else skeleton.name
     digest = hashlib.sha256(f"{file_sha256(path)} {root.resolve()} {target}".encode())
-    digest.update(sizes_key(size))
+    digest.update(sizes_key(size, joints_3d))
 
     def make(out: Path) -> dict[str, Any]:
         with closing(CocoFile(path)) as opened:
@@ -74,6 +76,7 @@ def crop_coco(
                 out=out,
                 progress=progress,
                 where=str(path),
+                joints_3d=joints_3d,
             )
             missing = "a person without a labelled joint, a box or an area"
             if written < total:
@@ -86,7 +89,7 @@ def crop_coco(
     _check_images_unchanged(metadata["pictures"], root, folder)
     # The key leaves out where the images are: another machine has the same one.
     content = [file_sha256(path), sorted(metadata["pictures"].items()), metadata["skeleton"]]
-    key = hashlib.sha256(repr(content).encode() + sizes_key(size)).hexdigest()
+    key = hashlib.sha256(repr(content).encode() + sizes_key(size, joints_3d)).hexdigest()
     return CroppedSource(
         crops=open_crops(folder),
         key=key,

@@ -29,6 +29,8 @@ from synthstudio.dataset.durable import canonical_json, disk_errors, read_json, 
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row
 from synthstudio.formats.joints import convert_row, rules
+from synthstudio.training.config import Joints3D
+from synthstudio.training.data.joints_3d import missing_centres, root_relative
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
@@ -120,10 +122,12 @@ def crop_dataset(
     cache: Path,
     progress: Callable[[int, int], None],
     skeleton: Skeleton | None = None,
+    joints_3d: Joints3D = "kinematic",
 ) -> CroppedSource:
     """Crop the people of a data set, or read them from the cache. `size`: the network's (H, W).
 
-    `skeleton`: convert people to it. ModelError when nobody has a labelled joint.
+    `skeleton`: convert people to it. `joints_3d`: which `xyz_m` are. ModelError when nobody has a
+    labelled joint.
     """
     dataset = Dataset(folder)
     own = get_skeleton(dataset.identity.skeleton)
@@ -131,7 +135,7 @@ def crop_dataset(
     digest = hashlib.sha256()
     for name in ("dataset.json", "index.json"):
         digest.update((dataset.folder / name).read_bytes())
-    digest.update(sizes_key(size))
+    digest.update(sizes_key(size, joints_3d))
     if target.name != own.name:
         digest.update(target.name.encode())
     key = digest.hexdigest()
@@ -145,18 +149,22 @@ def crop_dataset(
             out=out,
             progress=progress,
             where=str(dataset.folder),
+            joints_3d=joints_3d,
         )
         return {}
 
     cached, _ = cached_crops(cache, key, make)
-    return CroppedSource(
-        crops=open_crops(cached), key=key, skeleton=target, notes=conversion_notes(own, target)
-    )
+    found = open_crops(cached)
+    notes = conversion_notes(own, target)
+    if joints_3d == "kinematic":
+        notes += missing_centres(dataset, found.xyz_m)
+    return CroppedSource(crops=found, key=key, skeleton=target, notes=notes)
 
 
-def sizes_key(size: tuple[int, int]) -> bytes:
-    """The part of a cache key that names the sizes and the version of this code."""
-    return json.dumps([VERSION, PADDING, MARGIN, *size]).encode()
+def sizes_key(size: tuple[int, int], joints_3d: Joints3D) -> bytes:
+    """The part of a cache key that names the sizes, the 3D joints and the version of this code."""
+    kinematic = ["kinematic"] if joints_3d == "kinematic" else []
+    return json.dumps([VERSION, PADDING, MARGIN, *size, *kinematic]).encode()
 
 
 def conversion_notes(own: Skeleton, target: Skeleton) -> tuple[str, ...]:
@@ -196,6 +204,7 @@ def write_crops(
     out: Path,
     progress: Callable[[int, int], None],
     where: str,
+    joints_3d: Joints3D,
 ) -> int:
     """Write the crops of at most `total` people into the folder `out`; return how many there are.
 
@@ -206,7 +215,7 @@ def write_crops(
     cover = _allocate(out / "cover.npy", (max(total, 1), height, width))
     rows: list[dict[str, Any]] = []
     for sample in samples:
-        for row in crop_people(sample, skeleton, size=size):
+        for row in crop_people(sample, skeleton, size=size, joints_3d=joints_3d):
             images[len(rows)], cover[len(rows)] = row.pop("image"), row.pop("cover")
             rows.append(row)
             progress(len(rows), total)
@@ -253,16 +262,18 @@ def dataset_samples(dataset: Dataset) -> Iterator[Sample]:
 
 
 def crop_people(
-    sample: Sample, skeleton: Skeleton, *, size: tuple[int, int]
+    sample: Sample, skeleton: Skeleton, *, size: tuple[int, int], joints_3d: Joints3D = "kinematic"
 ) -> list[dict[str, Any]]:
     """A row for each person of an image who has a labelled joint, for `crops_in_memory`."""
     if not sample.people:
         return []
     frame, rgb, out = sample.frame, sample.rgb(), []
     for person in sample.people:
-        row = crop_person(rgb, convert_row(person, frame, skeleton), skeleton, size=size)
+        converted = convert_row(person, frame, skeleton)
+        row = crop_person(rgb, converted, skeleton, size=size)
         if row is None:
             continue
+        row["xyz_m"] = root_relative(converted, frame, skeleton, joints_3d)
         moment = (frame["group_id"], frame["camera_id"], frame["clip_frame"], person["instance"])
         out.append(
             row
@@ -307,7 +318,8 @@ def crop_window(box: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.f
 def crop_person(
     rgb: U8, person: Row, skeleton: Skeleton, *, size: tuple[int, int]
 ) -> dict[str, Any] | None:
-    """One person's row of Crops, without the frame's columns; None without a labelled joint."""
+    """One person's row of Crops, without 3D and the frame's columns; None without a labelled
+    joint."""
     joints = len(skeleton.joints)
     xy = np.array(person["joints_px"], np.float64).reshape(joints, 2)
     state = np.array(person["state"], np.uint8)
@@ -331,7 +343,6 @@ def crop_person(
         "shares": np.array(person["shares"], np.float32).reshape(joints, 5),
         "state": state,
         "cause": np.array([CAUSES.index(name) for name in person["cause"]], np.uint8),
-        "xyz_m": _root_relative(person, skeleton),
         "area": np.float32(area * scale**2),
         "box": box.astype(np.float32),
         "side": np.float32(box[2:].max() * scale),
@@ -376,16 +387,6 @@ def _cover(person: Row) -> U8:
         return np.zeros((*size, 3), np.uint8)
     visible, full = (decode({"size": size, "counts": c}) for c in (modal, amodal))
     return np.repeat(((full & ~visible) * np.uint8(255))[..., None], 3, -1)
-
-
-def _root_relative(person: Row, skeleton: Skeleton) -> F32:
-    """3D joints (J, 3) relative to the midpoint of the hips; NaN unknown."""
-    joints = len(skeleton.joints)
-    hips = [skeleton.joints.index(n) for n in ("left_hip", "right_hip") if n in skeleton.joints]
-    if person["joints_camera_m"] is None or len(hips) != 2:
-        return np.full((joints, 3), np.nan, np.float32)
-    xyz = np.array(person["joints_camera_m"], np.float64).reshape(joints, 3)
-    return np.asarray((xyz - xyz[hips].mean(0)).astype(np.float32))
 
 
 def _number(value: float | None) -> np.float32:

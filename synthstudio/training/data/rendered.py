@@ -28,7 +28,7 @@ from synthstudio.recipe.sampling.choose import SPLIT_BLOCK, split_of
 from synthstudio.recipe.sampling.clips import frames_of
 from synthstudio.recipe.schema.load import load
 from synthstudio.recipe.schema.recipe import Recipe
-from synthstudio.training.config import Source
+from synthstudio.training.config import Joints3D, Source
 from synthstudio.training.data.crops import (
     Crops,
     Sample,
@@ -61,6 +61,7 @@ class CropSettings:
     variants: tuple[str, ...]
     skeleton: Skeleton
     size: tuple[int, int]
+    joints_3d: Joints3D
 
 
 Rendered = tuple[int, list[dict[str, Any]]]
@@ -78,6 +79,7 @@ class RenderedPeople:
         size: tuple[int, int],
         workers: int,
         skeleton: Skeleton | None = None,
+        joints_3d: Joints3D = "kinematic",
     ) -> None:
         """Read the recipe and its assets; RecipeError, AssetError. Nothing is rendered yet."""
         path = Path(source.recipe)
@@ -88,10 +90,14 @@ class RenderedPeople:
         self.notes = conversion_notes(own, self.skeleton)
         self.source, self.splits, self.workers = source, tuple(splits), workers
         self.settings = CropSettings(
-            stage=settings, variants=source.variants, skeleton=self.skeleton, size=size
+            stage=settings,
+            variants=source.variants,
+            skeleton=self.skeleton,
+            size=size,
+            joints_3d=joints_3d,
         )
         _check_splits(recipe, self.splits, path)
-        self.key = self._key(size)
+        self.key = self._key(size, joints_3d)
         self._numbers = _MomentNumbers(recipe, self.splits)
         self._rows: dict[int, list[dict[str, Any]]] = {}
         self._needed = range(0)
@@ -100,13 +106,13 @@ class RenderedPeople:
         self._closed = False
         self._thread: threading.Thread | None = None
 
-    def _key(self, size: tuple[int, int]) -> str:
+    def _key(self, size: tuple[int, int], joints_3d: Joints3D) -> str:
         source = self.source
         identity = asdict(identity_of(self.settings.stage)) | {
             "source": [source.moments, source.renew, *self.splits],
             "bones": self.skeleton.name,
         }
-        return hashlib.sha256(canonical_json(identity) + sizes_key(size)).hexdigest()
+        return hashlib.sha256(canonical_json(identity) + sizes_key(size, joints_3d)).hexdigest()
 
     def of_epoch(
         self, epoch: int, progress: Callable[[int, int], None] = lambda done, total: None
@@ -246,4 +252,4 @@ def _crop_frame(worker: CropWorker, index: int) -> list[dict[str, Any]]:
         people=instance_rows(frame),
         rgb=lambda: decode_rgb(frame.jpeg, name),
     )
-    return crop_people(sample, settings.skeleton, size=settings.size)
+    return crop_people(sample, settings.skeleton, size=settings.size, joints_3d=settings.joints_3d)

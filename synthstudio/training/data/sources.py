@@ -163,6 +163,7 @@ def _open_one(
             size=size,
             workers=config.workers,
             skeleton=skeleton,
+            joints_3d=config.joints_3d,
         )
         return _OpenSource(
             source=source,
@@ -176,11 +177,22 @@ def _open_one(
     if source.coco:
         images = Path(source.images) if source.images else None
         cropped = crop_coco(
-            Path(source.coco), images, size=size, cache=cache, progress=progress, skeleton=skeleton
+            Path(source.coco),
+            images,
+            size=size,
+            cache=cache,
+            progress=progress,
+            skeleton=skeleton,
+            joints_3d=config.joints_3d,
         )
     else:
         cropped = crop_dataset(
-            Path(source.dataset), size=size, cache=cache, progress=progress, skeleton=skeleton
+            Path(source.dataset),
+            size=size,
+            cache=cache,
+            progress=progress,
+            skeleton=skeleton,
+            joints_3d=config.joints_3d,
         )
     return _OpenSource(
         source=source,

@@ -1,0 +1,66 @@
+"""Rotation centres: joints that the bones alone move, so that no pose changes a bone's length.
+
+The joints that labels are named after (`BareBody.joints_m`) are regressed from the posed surface:
+they lie where a person points at the limb, and slide along it as the skin stretches. Those of this
+module are carried rigidly. A joint about which a bone turns is that bone's head. One about which
+nothing turns is the regressed place on the unposed body, carried by the bone it lies on; so toes
+are those of a foot whose toes are straight.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthstudio.body.poses import BONES, Chain
+from synthstudio.core.scene import F32, F64
+
+CENTRES = {
+    "shoulder": "upperarm01",
+    "elbow": "lowerarm01",
+    "wrist": "wrist",
+    "hip": "upperleg01",
+    "knee": "lowerleg01",
+    "ankle": "foot",
+}
+"""Kinds of joints and the bone whose head they are."""
+CARRIED = {
+    "nose": "head",
+    "eye": "head",
+    "ear": "head",
+    "heel": "foot",
+    "big_toe": "foot",
+    "small_toe": "foot",
+}
+"""Kinds of joints about which nothing turns, and the bone that carries them."""
+
+
+def rest_points(chain: Chain, regressed_m: F64, joints: Sequence[str]) -> F64:
+    """(K, 3) the joints of an unposed body, of which `regressed_m` (K, 3) are the regressed."""
+    centre = np.array([_kind(joint) in CENTRES for joint in joints])
+    return np.where(centre[:, None], chain.heads_m[_bones(tuple(joints))], regressed_m)
+
+
+def moved(transforms: F32, points_m: F64, joints: Sequence[str]) -> F64:
+    """(K, 3) those points where the skinning transforms (B, 3, 4) of a pose carry them."""
+    each = transforms[_bones(tuple(joints))].astype(np.float64)
+    out: F64 = (each[:, :, :3] @ points_m[:, :, None])[:, :, 0] + each[:, :, 3]
+    return out
+
+
+@functools.cache
+def _bones(joints: tuple[str, ...]) -> NDArray[np.intp]:
+    """(K,) the place in BONES of the bone that moves each joint."""
+    return np.array([BONES.index(_bone(joint)) for joint in joints])
+
+
+def _bone(joint: str) -> str:
+    bone = (CENTRES | CARRIED)[_kind(joint)]
+    return bone if bone in BONES else f"{bone}.{'L' if joint.startswith('left_') else 'R'}"
+
+
+def _kind(joint: str) -> str:
+    return joint.removeprefix("left_").removeprefix("right_")

@@ -1,0 +1,89 @@
+"""Rotation centres: bones keep their lengths, and centres lie where bones turn."""
+
+import numpy as np
+import pytest
+
+from synthstudio.body import kinematic
+from synthstudio.body.atlas import bare_body, load_atlas
+from synthstudio.body.pose_library import library
+from synthstudio.body.poses import LIMITS_RAD
+from synthstudio.core.rng import stream
+from synthstudio.core.skeleton import JOINTS
+from synthstudio.core.spec import BoneTurn, Phenotype
+
+MAN = Phenotype(gender=0.0, age=0.6, muscle=0.6, weight=0.5, height=0.4, proportions=0.5)
+WOMAN = Phenotype(gender=1.0, age=0.9, muscle=0.3, weight=0.8, height=0.3, proportions=0.3)
+SIDED = (
+    ("shoulder", "elbow"),
+    ("elbow", "wrist"),
+    ("hip", "knee"),
+    ("knee", "ankle"),
+    ("ankle", "heel"),
+    ("ankle", "big_toe"),
+    ("ankle", "small_toe"),
+    ("eye", "ear"),
+)
+BONES = [
+    *((f"{side}_{a}", f"{side}_{b}") for side in ("left", "right") for a, b in SIDED),
+    ("left_hip", "right_hip"),
+    ("left_eye", "right_eye"),
+    ("left_ear", "right_ear"),
+    *(("nose", f"{side}_{b}") for side in ("left", "right") for b in ("eye", "ear")),
+]
+
+
+def lengths(joints_m: np.ndarray) -> np.ndarray:
+    """(N, bones) metres of (N, J, 3)."""
+    a, b = (joints_m[:, [JOINTS.index(bone[k]) for bone in BONES]] for k in (0, 1))
+    return np.linalg.norm(a - b, axis=-1)
+
+
+@pytest.mark.parametrize("shape", [MAN, WOMAN])
+def test_bones_keep_their_lengths_in_1000_poses(shape: Phenotype) -> None:
+    rng, atlas = stream(14, "poses"), load_atlas()
+    angles = [pose.angles_rad for pose in library()]
+    while len(angles) < 500:  # of each shape
+        angles.append({k: float(rng.uniform(low, high)) for k, (low, high) in LIMITS_RAD.items()})
+    bodies = [bare_body(atlas, shape, each) for each in angles]
+    kept = lengths(np.array([body.kinematic_joints_m for body in bodies]))
+    assert np.ptp(kept, axis=0).max() < 0.0005
+    regressed = lengths(np.array([body.joints_m for body in bodies]))
+    assert np.ptp(regressed, axis=0).max() > 0.03  # why there are two kinds
+
+
+def test_a_recordings_turns_keep_lengths_too() -> None:
+    rng, atlas = stream(14, "turns"), load_atlas()
+    bones = ("upperarm01.L", "lowerarm01.L", "upperleg01.R", "lowerleg01.R", "foot.R", "spine03")
+    found = []
+    for _ in range(50):
+        turns = [BoneTurn(bone=b, turn_rad=tuple(rng.uniform(-1, 1, 3).tolist())) for b in bones]
+        found.append(bare_body(atlas, MAN, {}, tuple(turns)).kinematic_joints_m)
+    assert np.ptp(lengths(np.array(found)), axis=0).max() < 0.0005
+
+
+def test_a_joint_stays_where_its_bone_turns() -> None:
+    straight, bent = (
+        bare_body(load_atlas(), MAN, {"left_elbow_flexion": angle, "right_knee_flexion": angle})
+        for angle in (0.0, 2.0)
+    )
+    for joint in ("left_elbow", "right_knee"):
+        j = JOINTS.index(joint)
+        apart = straight.kinematic_joints_m[j] - bent.kinematic_joints_m[j]
+        assert np.linalg.norm(apart) < 1e-5
+        assert np.linalg.norm(straight.joints_m[j] - bent.joints_m[j]) > 0.01
+    wrist = JOINTS.index("left_wrist")
+    moved = straight.kinematic_joints_m[wrist] - bent.kinematic_joints_m[wrist]
+    assert np.linalg.norm(moved) > 0.2
+
+
+def test_centres_lie_near_the_regressed_joints() -> None:
+    for shape in (MAN, WOMAN):
+        body = bare_body(load_atlas(), shape, {})
+        apart = np.linalg.norm(body.joints_m - body.kinematic_joints_m, axis=1)
+        assert apart.max() < 0.06
+
+
+def test_every_joint_has_a_bone() -> None:
+    kinds = {joint.removeprefix("left_").removeprefix("right_") for joint in JOINTS}
+    assert kinds == kinematic.CENTRES.keys() | kinematic.CARRIED.keys()
+    assert not kinematic.CENTRES.keys() & kinematic.CARRIED.keys()
