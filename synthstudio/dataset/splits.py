@@ -11,6 +11,7 @@ import csv
 import dataclasses
 import io
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,12 +34,14 @@ from synthstudio.dataset.derive import (
     write_derived,
 )
 from synthstudio.dataset.durable import damaged, write_file
+from synthstudio.dataset.overlap import merged_notes
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
 
 _REPORT_EVERY = 64
 KEYS = ("group", "clip", "motion", "identity", "pose", "asset")
 """What frames may share. `asset`: any file from outside that the stored spec names."""
+log = logging.getLogger(__name__)
 NAMES = ("train", "val", "test")
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -116,6 +119,8 @@ def split(
     DatasetError: an unknown key, shares that are none, or fewer components than splits.
     """
     wanted = _shares(shares)
+    for note in merged_notes(dataset):
+        log.warning(note)
     union, occluded = _Union(), []
     frames: list[int] = []
     for place, (index, values, fractions) in enumerate(_keyed(dataset, keys, on_progress)):

@@ -20,6 +20,7 @@ from synthstudio.core.masks import decode
 from synthstudio.core.outputs import free_folder
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import file_sha256
+from synthstudio.dataset.overlap import shared_notes
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import attention, storage
 from synthstudio.evaluation.attention import AttentionExample, Sensitivity, attention_ratios
@@ -220,6 +221,9 @@ def _about(
     splits = options.splits
     if any(not s.splits or not splits or set(s.splits) & set(splits) for s in own):
         notes.append("The network was trained on some of these people: its metrics are too good.")
+    for other in sets:
+        if other not in own and (Path(other.dataset) / "index.json").is_file():
+            notes += shared_notes([Path(other.dataset), dataset])
     digest = hashlib.sha256()
     for name in ("dataset.json", "index.json"):
         digest.update((dataset / name).read_bytes())

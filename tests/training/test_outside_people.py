@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,17 @@ def test_they_mix_with_ours_by_weight(pairs: Path, tmp_path: Path) -> None:
     assert share == pytest.approx(60 / (60 + 32), abs=0.05)
     around = gathered(tmp_path, source(file), {"dataset": str(pairs)})
     assert around.skeleton.name == "coco17" and around.train.crops.xy.shape[1:] == (17, 2)
+
+
+def test_sources_that_share_people_are_named(pairs: Path, tmp_path: Path) -> None:
+    shutil.copytree(pairs, tmp_path / "again")
+    notes: list[str] = []
+    gathered(tmp_path, {"dataset": str(pairs)}, {"dataset": str(tmp_path / "again")}, notes=notes)
+    (note,) = [text for text in notes if "identities" in text]
+    assert pairs.name in note and "again" in note
+    notes.clear()
+    gathered(tmp_path, {"dataset": str(pairs)}, {"dataset": str(pairs)}, notes=notes)
+    assert not [text for text in notes if "identities" in text]
 
 
 def test_a_run_learns_from_both(pairs: Path, tmp_path: Path) -> None:

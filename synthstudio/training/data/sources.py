@@ -16,6 +16,7 @@ from synthstudio.core.errors import ModelError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import is_labelled
+from synthstudio.dataset.overlap import shared_notes
 from synthstudio.training.config import Config, Source
 from synthstudio.training.data.batches import CropSubset, InputSpec
 from synthstudio.training.data.coco import crop_coco
@@ -81,6 +82,8 @@ def load_data(
     for opened in (*train, *val):
         for note in opened.notes:
             say(f"{opened.source.name}: {note}")
+    for note in shared_notes(Path(s.dataset) for s in (*config.train, *config.val) if s.dataset):
+        say(note)
     count = 0 if val_subset is None else len(val_subset)
     say(f"{len(train_subset)} people to train on, {count} to validate on")
     return TrainingData(
