@@ -110,10 +110,29 @@ def make_inputs(base: Side, context: Context) -> None:
     ]
     coco = Job(name="coco", arguments=("export", "pairs", "--out", "coco"), folder=INSIDE)
     need(run_batches(base, [[*runs, *judge, coco]], context), base)
+    make_flat(base.inputs / "coco")
     whole.write_text(mark, encoding="utf-8")
 
 
 INSIDE = "../inputs"
+
+
+def make_flat(export: Path) -> None:
+    """Give a COCO export one annotations.json, as it was before a file per split: all read it."""
+    parts = sorted((export / "annotations").glob("*.json"))
+    whole: dict[str, Any] = {}
+    for path in parts:
+        part = json.loads(path.read_text(encoding="utf-8"))
+        split = path.stem.removeprefix("person_keypoints_")
+        for image in part["images"]:
+            image["file_name"] = f"images/{split}/{image['file_name']}"
+        for name in ("images", "annotations"):
+            part[name] = sorted(whole.get(name, []) + part[name], key=lambda one: one["id"])
+        whole = part
+        path.unlink()
+    if parts:
+        (export / "annotations").rmdir()
+        _write(export / "annotations.json", whole)
 
 
 def _network(block: str) -> dict[str, Any]:

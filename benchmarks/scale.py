@@ -33,6 +33,7 @@ from synthstudio.dataset.shards import FRAMES_NAME, INSTANCES_NAME, image_name, 
 from synthstudio.dataset.writer import open_or_create
 from synthstudio.formats import export as exporting
 from synthstudio.formats.checked import complete
+from synthstudio.formats.coco.file import annotation_files
 from synthstudio.formats.imports import import_from
 
 PEOPLE_A_FRAME = 50
@@ -190,7 +191,7 @@ def take(folder: Path, people: int, form: str = "coco") -> None:
 def again(folder: Path, people: int) -> None:
     """Export what was imported: the same bytes."""
     export("coco", folder / "coco-back", folder / "coco-again")
-    one, two = (folder / n / "annotations.json" for n in ("coco", "coco-again"))
+    one, two = (annotation_files(folder / n)[0] for n in ("coco", "coco-again"))
     with one.open("rb") as a, two.open("rb") as b:
         while chunk := a.read(1 << 20):
             if chunk != b.read(1 << 20):
@@ -295,8 +296,8 @@ def run(folder: Path, people: int, steps: Sequence[str]) -> int:
             flush=True,
         )
         if step == "again":
-            size = (folder / "coco" / "annotations.json").stat().st_size
-            print(f"annotations.json: {size / 1e9:.2f} GB; made again, the same bytes", flush=True)
+            size = annotation_files(folder / "coco")[0].stat().st_size
+            print(f"annotations: {size / 1e9:.2f} GB; made again, the same bytes", flush=True)
     return int(worst > MOST_BYTES)
 
 

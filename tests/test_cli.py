@@ -15,6 +15,7 @@ from PIL import Image
 
 from synthstudio.cli import main
 from synthstudio.core.images import image_size
+from synthstudio.formats.coco.file import annotation_files, image_folder
 from synthstudio.recipe.schema.load import json_schema, load
 
 SCENES = Path(__file__).resolve().parents[1] / "scenes"
@@ -128,12 +129,15 @@ def test_export_then_pycocotools_opens_it(run, dataset: Path, tmp_path: Path) ->
     told = json.loads(made.out)
     from pycocotools.coco import COCO
 
-    coco = COCO(told["annotations"])
-    assert len(coco.imgs) == told["images"] == 6
-    assert len(coco.anns) == told["people"]
-    for image in coco.imgs.values():
-        with Image.open(tmp_path / "coco" / image["file_name"]) as opened:
-            assert opened.size == (image["width"], image["height"])
+    images = people = 0
+    for path in annotation_files(tmp_path / "coco"):
+        coco = COCO(str(path))
+        images, people = images + len(coco.imgs), people + len(coco.anns)
+        for image in coco.imgs.values():
+            with Image.open(image_folder(path) / image["file_name"]) as opened:
+                assert opened.size == (image["width"], image["height"])
+    assert Path(told["annotations"]) == tmp_path / "coco" / "annotations"  # of several splits
+    assert (images, people) == (told["images"], told["people"]) == (6, told["people"])
     again = run("export", dataset, "--out", tmp_path / "coco")
     assert again.code == 1
     assert "a folder of its own" in again.err

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("[0-9]*"))
 # What each one takes, besides the data set of the first, and what it leaves below exports/.
 SMALL = {
-    "02_hard_frames_to_coco.py": ("", ["hard-coco/annotations.json", "hard-coco-imported"]),
+    "02_hard_frames_to_coco.py": ("", ["hard-coco/annotations", "hard-coco-imported"]),
     "03_torch_training_loop.py": ("--epochs 2", ["own-network.pt"]),
     "04_own_photos_occluded.py": ("--photos 3 --each 2", ["own-photos/dataset.json"]),
     "05_own_occluders.py": ("--frames 4", ["own-occluders/dataset.json"]),

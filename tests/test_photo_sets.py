@@ -156,7 +156,7 @@ def told(data: Dataset) -> str:
 
 def test_one_joint_that_somebody_moved_is_one_person(stored: Dataset, tmp_path: Path):
     export("coco", stored.folder, tmp_path / "out")
-    path = tmp_path / "out" / "annotations.json"
+    path = tmp_path / "out" / "annotations/person_keypoints_train.json"
     file = json.loads(path.read_text())
     mixed = {a["image_id"] for a in file["annotations"] if a["origin"][0] == "rendered"}
     entry = next(
@@ -175,7 +175,7 @@ def test_one_joint_that_somebody_moved_is_one_person(stored: Dataset, tmp_path: 
         )
         if json.dumps(was) != json.dumps(now)
     ]
-    assert changed == [(entry["image_id"], entry["instance_id"], pytest.approx(3.0))]
+    assert changed == [(entry["image_id"], entry["instance_number"], pytest.approx(3.0))]
 
 
 def test_an_untouched_set_has_no_findings_and_planted_ones_are_found(

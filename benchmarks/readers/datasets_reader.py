@@ -2,6 +2,7 @@
 
 import json
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import datasets
@@ -18,4 +19,11 @@ for split in datasets.load_dataset(str(root / "huggingface"), cache_dir=scratch)
             ]
             for p in row["people"]
         ]
-print(json.dumps({"huggingface": {"rule": "continuous", "all_people": True, "frames": frames}}))
+print(
+    json.dumps(
+        {
+            "version": version("datasets"),
+            "huggingface": {"rule": "continuous", "all_people": True, "frames": frames},
+        }
+    )
+)

@@ -1,31 +1,47 @@
-"""Read with fiftyone's COCO importer: keypoints. It divides by the sides and keeps no v=0 joint."""
+"""Read with FiftyOne: Dataset.from_dir(dataset_type=COCODetectionDataset, data_path, labels_path).
+
+Where its database cannot be had, the importer that from_dir makes of these arguments; every label
+is then encoded as the database would store it. It keeps no place of a joint with v=0 (NaN).
+"""
 
 import json
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
+import bson
+import fiftyone as fo
 import fiftyone.utils.coco as fouc
 
-root = Path(sys.argv[1])
-importer = fouc.COCODetectionDatasetImporter(
-    data_path=str(root / "coco"),
-    labels_path=str(root / "coco/annotations.json"),
-    label_types=["keypoints"],
-    extra_attrs=False,
-)
-frames = {}
-with importer:
-    for path, meta, label in importer:
-        found = []
-        for person in label.keypoints if label is not None else []:
-            flags = person["visible"] if person.has_field("visible") else None
-            found.append(
-                [
-                    [x * meta.width, y * meta.height, None if flags is None else int(flags[j])]
-                    if x == x
-                    else [0, 0, 0]
-                    for j, (x, y) in enumerate(person.points)
-                ]
-            )
-        frames[Path(path).stem] = found
-print(json.dumps({"coco": {"rule": "index", "frames": frames}}))
+
+def labels(images, file):
+    """Yield (image, its size, its labels)."""
+    try:
+        data = fo.Dataset.from_dir(
+            dataset_type=fo.types.COCODetectionDataset, data_path=images, labels_path=file
+        )
+    except fo.core.config.FiftyOneConfigError:
+        with fouc.COCODetectionDatasetImporter(data_path=images, labels_path=file) as importer:
+            for path, size, label in importer:
+                for one in label.values():
+                    bson.encode(one.to_mongo())
+                yield path, size, label
+        return
+    data.compute_metadata()
+    for sample in data:
+        yield sample.filepath, sample.metadata, {"keypoints": sample.keypoints}
+
+
+frames, root = {}, Path(sys.argv[1]) / "coco"
+for file in sorted((root / "annotations").glob("*.json")):
+    split = file.stem.removeprefix("person_keypoints_")
+    for path, size, label in labels(str(root / "images" / split), str(file)):
+        people = label["keypoints"].keypoints if label.get("keypoints") else []
+        frames[Path(path).stem] = [
+            [
+                [x * size.width, y * size.height, v] if x == x else [0, 0, v]
+                for (x, y), v in zip(person.points, person["visible"], strict=True)
+            ]
+            for person in people
+        ]
+print(json.dumps({"version": version("fiftyone"), "coco": {"rule": "index", "frames": frames}}))

@@ -5,6 +5,7 @@ Its converter writes v=2 for every keypoint that is there, and whole pixels into
 
 import json
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 from label_studio_sdk.converter import Converter
@@ -31,6 +32,7 @@ for path in sorted((scratch / "yolo/labels").glob("*.txt")):
 print(
     json.dumps(
         {
+            "version": version("label-studio-sdk"),
             "label-studio": {"rule": "continuous", "hidden": False, "frames": frames},
         }
     )

@@ -1,31 +1,41 @@
-"""Read with supervision: boxes and masks of COCO, boxes of YOLO (it loads no keypoints)."""
+"""Read with supervision: DetectionDataset.from_coco and from_yolo (it loads no keypoints)."""
 
 import json
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
-import supervision
+import supervision as sv
 
-root = Path(sys.argv[1])
-coco = supervision.DetectionDataset.from_coco(
-    images_directory_path=str(root / "coco"),
-    annotations_path=str(root / "coco/annotations.json"),
-    force_masks=True,
-)
-boxes = {}
-for path, _, found in coco:
-    areas = [int(m.sum()) for m in found.mask] if found.mask is not None else [None] * len(found)
-    boxes[Path(path).stem] = [
-        {"box": list(map(float, b)), "area": a} for b, a in zip(found.xyxy, areas, strict=True)
-    ]
-yolo = {}
+root, coco, yolo = Path(sys.argv[1]), {}, {}
+
+
+def people(data) -> dict:
+    """The boxes and, where they are read, the areas of masks in each picture."""
+    found = {}
+    for path, _, one in data:
+        areas = [None] * len(one) if one.mask is None else [int(m.sum()) for m in one.mask]
+        pairs = zip(one.xyxy.tolist(), areas, strict=True)
+        found[Path(path).stem] = [{"box": box, "area": area} for box, area in pairs]
+    return found
+
+
 for split in ("train", "val", "test"):
-    if (root / "yolo/images" / split).is_dir():
-        part = supervision.DetectionDataset.from_yolo(
+    coco |= people(
+        sv.DetectionDataset.from_coco(
+            images_directory_path=str(root / "coco/images" / split),
+            annotations_path=str(root / f"coco/annotations/person_keypoints_{split}.json"),
+        )
+    )
+    yolo |= people(
+        sv.DetectionDataset.from_yolo(
             images_directory_path=str(root / "yolo/images" / split),
             annotations_directory_path=str(root / "yolo/labels" / split),
             data_yaml_path=str(root / "yolo/data.yaml"),
         )
-        for path, _, found in part:
-            yolo[Path(path).stem] = [{"box": list(map(float, b)), "area": None} for b in found.xyxy]
-print(json.dumps({"coco": {"boxes": boxes}, "yolo": {"boxes": yolo}}))
+    )
+print(
+    json.dumps(
+        {"version": version("supervision"), "coco": {"boxes": coco}, "yolo": {"boxes": yolo}}
+    )
+)

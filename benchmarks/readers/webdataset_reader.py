@@ -2,6 +2,7 @@
 
 import json
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import webdataset
@@ -16,4 +17,11 @@ for sample in webdataset.WebDataset(shards, shardshuffle=False).decode("rgb8"):
         [[p["joints_px"][2 * j], p["joints_px"][2 * j + 1], p["state"][j]] for j in range(joints)]
         for p in value["people"]
     ]
-print(json.dumps({"webdataset": {"rule": "continuous", "all_people": True, "frames": frames}}))
+print(
+    json.dumps(
+        {
+            "version": version("webdataset"),
+            "webdataset": {"rule": "continuous", "all_people": True, "frames": frames},
+        }
+    )
+)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from synthstudio.generation.stage import Settings
 
 RENDERERS = ("raster", "pyrender")
+ASSETS = Path("assets")
 MOST_WORKERS = 256
 Progress = bool | OnProgress
 """True shows a bar on a terminal; a function is called with done, all and how many a second."""
@@ -50,7 +51,8 @@ def generate(
     Args:
         recipe: A Recipe, the path of its YAML file, or its fields.
         out: A folder that is empty or does not exist.
-        assets: The folder that the recipe's asset folders are in; default: the recipe's own.
+        assets: The folder that the recipe's asset folders are in; default: the recipe's own,
+            else `assets`.
         workers: Processes. 1 works in this process; more need no `__main__` guard.
         device: `auto`, `cpu` or `cuda`.
         renderer: Who draws the colours, `raster` or `pyrender`; labels never depend on it.
@@ -259,7 +261,8 @@ def occlude(
         out: The data set's folder.
         each: Occluded frames of each photo; default: the recipe's.
         seed: Instead of the recipe's.
-        assets: The folder that the recipe's asset folders are in; default: the recipe's own.
+        assets: The folder that the recipe's asset folders are in; default: the recipe's own,
+            else `assets`.
         workers: Processes; 1 works in this one.
         skip_broken: Leave out photos that cannot be used.
 
@@ -330,10 +333,19 @@ def settings_for(
     chosen = to_recipe(recipe)
     return prepare(
         chosen,
-        assets=chosen.folder if assets is None else to_path(assets, "assets"),
+        assets=_asset_root(chosen) if assets is None else to_path(assets, "assets"),
         device=to_choice(device, "device", DEVICES),
         renderer=to_choice(renderer, "renderer", RENDERERS),
     )
+
+
+def _asset_root(recipe: Recipe) -> Path:
+    """The recipe's folder; `assets` of the current one where only that has what it names."""
+
+    def lacks(root: Path) -> bool:
+        return not all((root / name).is_dir() for name in recipe.folders.values())
+
+    return ASSETS if lacks(recipe.folder) and not lacks(ASSETS) else recipe.folder
 
 
 def _made(folder: Path, summary: Any) -> Dataset:

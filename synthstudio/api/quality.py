@@ -184,7 +184,7 @@ def validate(
 
     Args:
         path: A data set's folder or a COCO file.
-        images: A COCO file's pictures; default: its own folder.
+        images: A COCO file's pictures; default: images/SPLIT of an export, else beside the file.
         pictures: Also open pictures and check hashes.
         report: Write an HTML page with examples drawn in.
         fix: Write a mended copy here: a COCO file, or a data set's folder.
@@ -201,7 +201,10 @@ def validate(
         if target is not None and not is_unfinished(target):
             to_folder(target, "fix")
         return _validate_dataset(source, pictures, page, target)
-    return _validate_coco(source, (folder or source.parent) if pictures else None, page, target)
+    from synthstudio.formats.coco.file import image_folder
+
+    folder = (folder or image_folder(source)) if pictures else None
+    return _validate_coco(source, folder, page, target)
 
 
 def _validate_dataset(

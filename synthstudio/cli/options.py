@@ -35,7 +35,9 @@ SceneArgument = Annotated[Path, typer.Argument(help="Recipe file, e.g. scenes/qu
 DatasetArgument = Annotated[Path, typer.Argument(help="Folder of a dataset.")]
 AssetsOption = Annotated[
     Path | None,
-    typer.Option(help="Root of the recipe's asset folders; default: the recipe's own folder."),
+    typer.Option(
+        help="Root of the recipe's asset folders; default: the recipe's own folder, else ./assets."
+    ),
 ]
 StoredAssetsOption = Annotated[
     Path | None,

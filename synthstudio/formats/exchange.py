@@ -87,6 +87,12 @@ def image_name(frame: Row) -> str:
     return f"images/{frame['index']:06d}{Path(frame['file_name']).suffix}"
 
 
+def split_image_name(frame: Row) -> str:
+    """The name of a frame's image in its split's folder: frames of no split are for training."""
+    suffix = Path(frame["file_name"]).suffix
+    return f"images/{frame['split'] or 'train'}/{frame['index']:06d}{suffix}"
+
+
 def save_image(out: Path, picture: Picture) -> None:
     (out / picture[0]["file_name"]).write_bytes(picture[2])
 

@@ -37,6 +37,7 @@ from synthstudio.dataset.shards import (
 from synthstudio.dataset.versions import in_format, instance_schema
 from synthstudio.dataset.writer import open_or_create
 from synthstudio.formats import checked
+from synthstudio.formats.coco.file import ANNOTATIONS
 from synthstudio.formats.exchange import (
     MIN_AREA_PX,
     Opened,
@@ -252,7 +253,12 @@ def _image_properties(image: Any) -> tuple[tuple[int, int], bool, str]:
 
 
 def _open_sidecar(folder: Path, imported: Imported) -> Sidecar | None:
-    """Open the sidecar in a folder; one of another version is noted and not used."""
+    """Open the sidecar in a folder, or beside one of annotations.
+
+    One of another version is noted and not used.
+    """
+    if folder.name == ANNOTATIONS:
+        folder = folder.parent
     if not (folder / FOLDER / HEAD_NAME).is_file():
         return None
     try:

@@ -18,7 +18,7 @@ from synthstudio.core.images import MAX_PIXELS, SUFFIXES, decode_rgb, read_rgb
 from synthstudio.core.safe_files import file_inside
 from synthstudio.dataset.manifest import MANIFEST_NAME
 from synthstudio.dataset.reader import Dataset
-from synthstudio.formats.coco.file import RawCoco
+from synthstudio.formats.coco.file import RawCoco, image_folder
 
 F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]
@@ -82,7 +82,7 @@ def open_source(path: Path, *, images: Path | None = None) -> Source:
     if suffix in VIDEOS:
         return _video(path)
     if suffix == ".json":
-        return _coco(path, images or path.parent)
+        return _coco(path, images or image_folder(path))
     if suffix in SUFFIXES:
         return Source(
             kind="photos",

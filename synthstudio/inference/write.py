@@ -47,7 +47,7 @@ def results(people: Iterable[Person]) -> list[dict[str, Any]]:
     Keypoints are pixel indices (docs/conventions.md), the third number of each is its score.
     Beside COCO's own fields: `joints` (what hides each, the visible share, the expected OKS and
     the probability that it lies in the image; null: no such output; the map's `peaks` as x, y,
-    value, if requested), `instance_id` (of the source) and `track_id` (in clips).
+    value, if requested), `instance_number` (of the source) and `track_id` (in clips).
     """
     return [_result(person) for person in people]
 
@@ -70,7 +70,7 @@ def _result(person: Person) -> dict[str, Any]:
     if person.peaks.size:
         entry["joints"]["peaks"] = [_peaks(of_one) for of_one in person.peaks]
     if person.instance is not None:
-        entry["instance_id"] = person.instance
+        entry["instance_number"] = person.instance
     if person.track is not None:
         entry["track_id"] = person.track
     return entry

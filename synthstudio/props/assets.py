@@ -190,7 +190,7 @@ def _folder(root: Path, folder: str) -> Path:
             "this is a file, not a folder" if path.exists() else "there is no such folder",
             where=folder,
             expected=f"a folder below {root}",
-            then="Check the path in the recipe.",
+            then="Check the path in the recipe, or name the asset root that has it (--assets).",
         )
     return path
 

@@ -139,8 +139,8 @@ def test_keypoints_are_indices_and_zero_outside(samples, written) -> None:
     rows = {(f["index"], r["instance"]): r for f, people in samples for r in people}
     seen = set()
     for entry in annotations(written):
-        row = rows[entry["image_id"], entry["instance_id"]]
-        assert entry["id"] == entry["image_id"] * 1000 + entry["instance_id"]
+        row = rows[entry["image_id"], entry["instance_number"]]
+        assert entry["id"] == entry["image_id"] * 1000 + entry["instance_number"]
         px = np.reshape(row["joints_px"], (-1, 2))
         for j, (x, y, v) in enumerate(np.reshape(entry["keypoints"], (-1, 3))):
             assert v == row["state"][j]

@@ -19,7 +19,7 @@ def original(tmp_path_factory):
 
 
 def edit_coco(out, row) -> None:
-    path = out / "annotations.json"
+    path = out / "annotations" / "person_keypoints_train.json"
     data = json.loads(path.read_text())
     entry = next(a for a in data["annotations"] if a["id"] == row["frame_index"] * 1000 + 1)
     entry["keypoints"][3 * JOINT : 3 * JOINT + 3] = [49.5, 59.5, 1]
@@ -29,7 +29,7 @@ def edit_coco(out, row) -> None:
 def edit_coco_stripped(out, row) -> None:
     """As a tool would save that keeps nothing but COCO's own keys."""
     edit_coco(out, row)
-    path = out / "annotations.json"
+    path = out / "annotations" / "person_keypoints_train.json"
     data = json.loads(path.read_text())
     keep = ("id", "image_id", "category_id", "keypoints", "bbox", "area", "iscrowd", "segmentation")
     data["annotations"] = [{k: a[k] for k in keep} for a in data["annotations"]]

@@ -172,7 +172,7 @@ def edited(exports, tmp_path, name, file, old, new):
 
 
 CLIMBS = [
-    ("coco", "annotations.json", "images/000000.jpg", "../evil.jpg"),
+    ("coco", "annotations/person_keypoints_train.json", "000000.jpg", "../../evil.jpg"),
     ("ochuman", "ochuman.json", "000000.jpg", "../evil.jpg"),
     ("cvat", "annotations.xml", "000000.jpg", "../evil.jpg"),
     ("mpii", "annotations.json", "000000.jpg", "../evil.jpg"),

@@ -80,7 +80,8 @@ def read_json(root, name, file):
 
 
 def coco_like(root, name, index):
-    points = read_json(root, name, "annotations.json")["annotations"][0]["keypoints"]
+    file = read_json(root, name, "annotations/person_keypoints_train.json")
+    points = file["annotations"][0]["keypoints"]
     return np.array(points[3 * index : 3 * index + 2]) + 0.5  # pixel indices
 
 

@@ -10,6 +10,7 @@ import pytest
 from exchange_sets import make_set
 
 from benchmarks import interop
+from synthstudio.formats.coco.file import annotation_files
 from synthstudio.formats.export import export
 
 
@@ -53,7 +54,7 @@ def evaluators():
 @pytest.mark.parametrize("tool", ["pycocotools", "faster-coco-eval"])
 @pytest.mark.parametrize("name", ["coco", "crowdpose"])
 def test_coco_evaluators_open_the_file_and_score_one(tool, name, exported) -> None:
-    path = exported[1] / name / "annotations.json"
+    path = exported[1] / name / "annotations/person_keypoints_train.json"
     sigmas = json.loads(path.read_text())["categories"][0]["sigmas"]
     assert score(evaluators()[tool], path, sigmas) == pytest.approx(1.0, abs=1e-9)
 
@@ -61,15 +62,13 @@ def test_coco_evaluators_open_the_file_and_score_one(tool, name, exported) -> No
 @pytest.mark.parametrize("tool", ["pycocotools", "faster-coco-eval"])
 def test_joints_and_flags_are_read_as_written(tool, exported) -> None:
     original, root = exported
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco = evaluators()[tool][0](str(root / "coco/annotations.json"))
-    frames = {
-        f"{number:06d}": [
-            np.reshape(a["keypoints"], (-1, 3)).tolist()
-            for a in coco.loadAnns(coco.getAnnIds(imgIds=[number]))
-        ]
-        for number in coco.getImgIds()
-    }
+    frames = {}
+    for path in annotation_files(root / "coco"):
+        with contextlib.redirect_stdout(io.StringIO()):
+            coco = evaluators()[tool][0](str(path))
+        for number in coco.getImgIds():
+            people = coco.loadAnns(coco.getAnnIds(imgIds=[number]))
+            frames[f"{number:06d}"] = [np.reshape(a["keypoints"], (-1, 3)).tolist() for a in people]
     read = {"rule": "index", "frames": frames}
     outcome = interop.compare("fiftyone", "coco", read, original)
     assert outcome.problems == []

@@ -83,7 +83,7 @@ def test_export_then_import(place, tmp_path):
     assert made["images"] == 5
     assert told("export", place, "--out", tmp_path / "set", "--format", "dataset")["frames"] == 1
     assert Dataset(tmp_path / "set").identity.derived["only"] == "approved"
-    path = tmp_path / "coco" / "annotations.json"
+    path = tmp_path / "coco" / "annotations/person_keypoints_train.json"
     assert told("import", place, path, "--by", "ben")["edited"] == 0
     data = json.loads(path.read_text())
     data["annotations"][0]["keypoints"][:3] = [70.5, 60.5, 2]
@@ -116,7 +116,7 @@ def test_import_into_a_new_store(small_set, tmp_path):
     with pytest.raises(ReviewError, match="does not know"):
         run("stats", small_set.folder, "--db", url, fails=True)
     run("export", small_set.folder, "--out", tmp_path / "coco", "--only", "all", "--db", url)
-    path = tmp_path / "coco" / "annotations.json"
+    path = tmp_path / "coco" / "annotations/person_keypoints_train.json"
     assert told("import", small_set.folder, path, "--by", "ben", "--db", url)["frames"] == 5
     assert told("stats", small_set.folder, "--db", url)["events"] == 0
 

@@ -196,7 +196,7 @@ def test_frames_keep_their_numbers_and_names(store, small_set, do, tmp_path, for
     assert part.items() <= whole.items()
     if form == "coco":
         entries, had = (
-            json.loads((tmp_path / d / told.annotations.name).read_text())
+            json.loads((tmp_path / d / "annotations" / told.annotations.name).read_text())
             for d in ("part", "whole")
         )
         assert [e["id"] for e in entries["images"]] == [3, 4]

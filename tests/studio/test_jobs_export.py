@@ -33,7 +33,7 @@ def test_an_export_is_whole_or_not_there(tmp_path: Path, studio_set: Path) -> No
         assert one.testzip() is None and told["files"] == len(one.namelist())
         names = {n.removeprefix("first/"): one.read(n) for n in one.namelist()}
         again = {n.removeprefix("second/"): two.read(n) for n in two.namelist()}
-    assert len(json.loads(names["annotations.json"])["images"]) == 12
+    assert len(json.loads(names["annotations/person_keypoints_train.json"])["images"]) == 12
     assert names == again
     assert not any(n.startswith(("/", "..")) for n in names)
     with pytest.raises(ReviewError, match="there already"):

@@ -172,7 +172,7 @@ def test_results_are_what_pycocotools_reads_and_pixel_indices(tmp_path: Path) ->
     assert points[:, :2] == pytest.approx(found[0].xy - 0.5, abs=1e-4)
     assert entry["joints"]["cause"][1] == "object"
     assert entry["joints"]["expected_oks"][0] == pytest.approx(0.5)
-    assert "instance_id" not in entry
+    assert "instance_number" not in entry
     assert list(base.dataset["categories"][0]["keypoints"]) == list(BONES.joints)
 
 

@@ -31,6 +31,8 @@ from synthstudio.formats.exchange import HALF_PX, exportable
 from synthstudio.formats.sidecar import merge
 
 CATEGORY_ID = 1
+INSTANCE, _INSTANCE_BEFORE = "instance_number", "instance_id"
+"""Key of a person's number. FiftyOne keeps `instance_id` for itself and opens no file with it."""
 _SAME_NAME = (
     "ambiguous",
     "cause",
@@ -217,7 +219,7 @@ def _annotation_entry(frame: Mapping[str, Any], row: Mapping[str, Any], *, polyg
         "shares": _reals(row["shares"], len(SHARES)),
         "state": [None if s == NO_STATE else s for s in row["state"]],
         "hidden_by": [[list(pair) for pair in pairs] for pairs in hidden_by(row)],
-        "instance_id": row["instance"],
+        INSTANCE: row["instance"],
         "amodal_area": row["amodal_area_px"],
         "amodal_bbox": row["amodal_box_px"],
         "amodal_segmentation": _rle(size, row["amodal_counts"]),
@@ -285,7 +287,7 @@ def instance_row(entry: Mapping[str, Any], frame: Row, number: int, joints: int)
         }
         if ours:
             more |= _stated(entry) | _rest_from_json(entry, _PERSON_REST)
-            number = entry.get("instance_id", number)
+            number = entry.get(INSTANCE, entry.get(_INSTANCE_BEFORE, number))
             own = {"frame_index": frame["index"], "instance": number, "mask_size": size}
             row = checked.complete({**own, "modal_box_px": box, **more}, INSTANCE_SCHEMA)
         else:

@@ -29,7 +29,10 @@ from synthstudio.formats.coco.entries import bad, frame_row, instance_row
 from synthstudio.formats.coco.info import INFO
 from synthstudio.formats.exchange import parse_range
 
-FILE_NAME = "annotations.json"
+ANNOTATIONS, IMAGES, PREFIX = "annotations", "images", "person_keypoints_"
+"""An export, as COCO lays its own out: annotations/person_keypoints_SPLIT.json, images/SPLIT/."""
+FLAT_NAME = "annotations.json"
+"""The one file of exports before, whose images have their folder in their names."""
 _LISTS = ("images", "annotations", "categories")
 _STREAMED = (*_LISTS, "licenses")
 _TABLES = """
@@ -43,6 +46,34 @@ _RAW_LISTS = ("images", "annotations")
 _RAW_GLANCES = {"annotations": glance()}
 _URLS = ("flickr_url", "coco_url", "url")
 MAX_CATEGORIES = 10_000
+
+
+def annotation_files(folder: Path) -> list[Path]:
+    """The annotation files of an export's folder by name; FormatError if there is none."""
+    flat = folder / FLAT_NAME
+    found = sorted((folder / ANNOTATIONS).glob(f"{PREFIX}*.json"))
+    if not found and not flat.is_file():
+        raise FormatError(
+            "there is no COCO file",
+            where=str(folder),
+            expected=f"{ANNOTATIONS}/{PREFIX}SPLIT.json, or {FLAT_NAME}",
+        )
+    return found or [flat]
+
+
+def image_folder(file: Path) -> Path:
+    """Where the images of an annotation file lie by default.
+
+    Of annotations/person_keypoints_SPLIT.json in images/SPLIT or, as COCO unpacks, in SPLIT beside
+    annotations/; of any other file beside it.
+    """
+    if file.parent.name == ANNOTATIONS and file.stem.startswith(PREFIX):
+        split = file.stem.removeprefix(PREFIX)
+        top = file.parent.parent
+        for folder in (top / IMAGES / split, top / split):
+            if split and folder.is_dir():
+                return folder
+    return file.parent
 
 
 class _Entry(NamedTuple):
@@ -273,7 +304,7 @@ def match_skeleton(names: Any) -> Skeleton | None:
 def _check_numbers(people: list[Row], image: int) -> None:
     numbers = [row["instance"] for row in people]
     if len(set(numbers)) != len(numbers):
-        raise FormatError(f"image {image}: two people have one instance_id.")
+        raise FormatError(f"image {image}: two people have one instance_number.")
 
 
 class RawCoco:

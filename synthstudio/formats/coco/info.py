@@ -28,6 +28,7 @@ INFO: dict[str, str] = {
     "ambiguous": f"J: visible share between {AMBIGUOUS_FROM} and {VISIBLE_THRESHOLD}",
     "hidden_by": "J lists of [instance, share], largest first; people from 1, things from 1000 "
     "(`things` on images)",
+    "instance_number": "the person's number in the image, from 1, as in hidden_by",
     "occluder_id": "J: the largest occluder of the winning cause; 0 none",
     "truncated": "part of the person's camera-facing surface is outside the frame",
     "crowdIndex": "on images, as in CrowdPose: the same as crowd_index",

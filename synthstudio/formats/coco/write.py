@@ -1,6 +1,6 @@
 """COCO keypoint files, there and back. What each key means: `info.INFO`, in each file.
 
-    samples (frame row, its instance rows) ──► write_coco ──► one JSON file
+    samples (frame row, its instance rows) ──► coco_writer ──► a JSON file per split
     file ──► file.CocoFile ──► samples
 
 Image id = frame index; annotation id = frame index x 1000 + instance: the same person has the
@@ -9,13 +9,17 @@ same id in every export.
 
 from __future__ import annotations
 
+import heapq
 import shutil
 import tempfile
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from synthstudio.core.errors import FormatError
 from synthstudio.core.safe_files import file_inside
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import atomic_file, disk_errors
@@ -29,61 +33,115 @@ from synthstudio.formats.coco.entries import (
     instance_row,
     unfinished_entries,
 )
-from synthstudio.formats.coco.file import FILE_NAME, CocoFile
+from synthstudio.formats.coco.file import (
+    ANNOTATIONS,
+    IMAGES,
+    PREFIX,
+    CocoFile,
+    annotation_files,
+    image_folder,
+)
 from synthstudio.formats.coco.text import dump, dump_all
 from synthstudio.formats.exchange import (
     Opened,
     Picture,
     ReadSample,
     Target,
-    locate,
     save_image,
+    split_image_name,
 )
 
 _BATCH = 8
 _STANDARD = ("id", "bbox", "area", "segmentation", "keypoints")
 
 
+image_name = split_image_name
+
+
 def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
-    """Write annotations.json and images/; return the former. OSError, DiskError."""
-    (out / "images").mkdir()
+    """Write a file and a folder of images per split; return the file, or the folder of several.
 
-    def samples() -> Iterator[Sample]:
-        for picture in pictures:
-            save_image(out, picture)
-            yield picture[:2]
+    OSError, DiskError.
+    """
+    folder = out / ANNOTATIONS
+    folder.mkdir()
+    with ExitStack() as stack:
+        writers: dict[str, CocoWriter] = {}
 
-    path = out / FILE_NAME
-    write_coco(
-        samples(),
-        path,
-        skeleton=target.skeleton,
-        assets=target.assets,
-        polygons=target.polygons,
-    )
-    return path
+        def writer(split: str) -> CocoWriter:
+            if split not in writers:
+                (out / IMAGES / split).mkdir(parents=True)
+                path = folder / f"{PREFIX}{split}.json"
+                writers[split] = stack.enter_context(
+                    coco_writer(
+                        path,
+                        skeleton=target.skeleton,
+                        assets=target.assets,
+                        polygons=target.polygons,
+                    )
+                )
+            return writers[split]
+
+        for frame, people, data in pictures:
+            name = Path(frame["file_name"])
+            writer(name.parent.name).add({**frame, "file_name": name.name}, people)
+            save_image(out, (frame, people, data))
+        if not writers:
+            writer("train")
+    return folder if len(writers) > 1 else folder / f"{PREFIX}{next(iter(writers))}.json"
 
 
 def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
-    """Open a COCO file (or its folder); images are beside it, or below `images`. FormatError."""
-    file, root = locate(path, FILE_NAME, images)
-    opened = CocoFile(file)
-    ids = array("q", opened.ids())
+    """Open a COCO file, or the folder of an export with a file per split; FormatError.
 
-    def samples() -> Iterator[ReadSample]:
-        for frame, people in opened.samples():
-            where = f"image {frame['index']}"
-            yield frame, people, file_inside(root, frame["file_name"], where=where)
+    Images are in `images`, or where `image_folder` says.
+    """
+    with ExitStack() as stack:
+        files = annotation_files(path) if path.is_dir() else [path]
+        parts = [_Part(stack.enter_context(closing(CocoFile(f))), images) for f in files]
+        skeleton = parts[0].file.skeleton
+        if any(part.file.skeleton.name != skeleton.name for part in parts):
+            raise FormatError("the splits have different skeletons", where=str(path))
+        ids = sorted(number for part in parts for number in part.file.ids())
+        together = all(part.file.ours for part in parts) and all(map(int.__lt__, ids, ids[1:]))
+        last = parts[:1]
 
+        def samples() -> Iterator[ReadSample]:
+            for part in parts:
+                last[0] = part
+                yield from part.samples()
+
+        by_id = heapq.merge(*(part.samples() for part in parts), key=lambda s: s[0]["index"])
+        close = stack.pop_all().close
+    assets = {row: None for part in parts for row in part.file.assets}
     return Opened(
-        skeleton=opened.skeleton,
-        numbers=ids if opened.ours else range(len(ids)),
-        samples=samples(),
-        assets=opened.assets,
-        notes=lambda: opened.notes,
-        licence=lambda: opened.licence,
-        close=opened.close,
+        skeleton=skeleton,
+        numbers=array("q", ids) if together else range(len(ids)),
+        samples=by_id if together else samples(),
+        assets=list(assets),
+        notes=lambda: [note for part in parts for note in part.file.notes],
+        licence=lambda: last[0].file.licence,
+        close=close,
     )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One annotation file. Images in a split's folder are known by it and their name."""
+
+    file: CocoFile
+    images: Path | None
+
+    def samples(self) -> Iterator[ReadSample]:
+        path = self.file.path
+        root = self.images or image_folder(path)
+        split = "" if root == path.parent else path.stem.removeprefix(PREFIX)
+        in_layout = self.images is None and split
+        for frame, people in self.file.samples():
+            name = frame["file_name"]
+            image = file_inside(root, name, where=f"image {frame['index']}")
+            named = f"{IMAGES}/{split}/{name}" if in_layout else name
+            yield {**frame, "file_name": named}, people, image
 
 
 def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
@@ -103,54 +161,68 @@ def write_coco(
     assets: Sequence[AssetRow] = (),
     polygons: bool = False,
 ) -> int:
-    """Write a COCO file whole or not at all, a few frames in memory at a time.
+    """Write one COCO file, whole or not at all; return the number of annotations. DiskError."""
+    with coco_writer(out_path, skeleton=skeleton, assets=assets, polygons=polygons) as writer:
+        for frame, people in samples:
+            writer.add(frame, people)
+    return writer.count
 
-    `file_name` is taken from the frame rows as it stands. The same samples give the same bytes.
-    `polygons` writes modal masks as polygons instead of run-length codes. Returns the number of
-    annotations. DiskError when writing fails.
-    """
+
+@contextmanager
+def coco_writer(
+    path: Path, *, skeleton: Skeleton, assets: Sequence[AssetRow] = (), polygons: bool = False
+) -> Iterator[CocoWriter]:
+    """Yield what writes a COCO file, which is there when the body ends well; DiskError."""
     with (
-        disk_errors(out_path),
-        tempfile.TemporaryFile("w+", dir=out_path.parent, encoding="utf-8") as images,
-        atomic_file(out_path) as file,
+        disk_errors(path),
+        tempfile.TemporaryFile("w+", dir=path.parent, encoding="utf-8") as images,
+        atomic_file(path) as file,
     ):
-        count = _write_annotations(file, images, samples, polygons)
-        for name, value in sorted(head(skeleton, assets).items()):
+        writer = CocoWriter(file=file, images=images, polygons=polygons)
+        file.write('{\n"annotations": [')
+        yield writer
+        writer.finish(head(skeleton, assets))
+
+
+@dataclass(kw_only=True)
+class CocoWriter:
+    """Writes a COCO file a few frames in memory at a time; the same samples give the same bytes.
+
+    `file_name` is taken from the frame rows as it stands. `images` holds what comes later in the
+    file than annotations. `polygons` writes modal masks as polygons instead of run-length codes.
+    """
+
+    file: IO[str]
+    images: IO[str]
+    polygons: bool
+    count: int = 0
+    frames: int = 0
+    _batch: list[Row] = field(default_factory=list)
+
+    def add(self, frame: Row, people: Sequence[Row]) -> None:
+        """Write a frame and those of its people who are seen enough."""
+        self.images.write((",\n" if self.frames else "\n") + dump(image_entry(frame)))
+        self.frames += 1
+        self._batch += unfinished_entries(frame, people, polygons=self.polygons)
+        if len(self._batch) >= _BATCH:
+            self._flush()
+
+    def _flush(self) -> None:
+        for text in dump_all(self._batch, REALS):
+            self.file.write(",\n" if self.count else "\n")
+            self.file.write(text)
+            self.count += 1
+        self._batch.clear()
+
+    def finish(self, head_entries: Row) -> None:
+        """Write what follows the annotations."""
+        self._flush()
+        self.file.write("\n]")
+        for name, value in sorted(head_entries.items()):
             if name == "info":
-                _append_images(file, images)
-            file.write(f',\n"{name}": {dump(value)}')
-        file.write("\n}\n")
-    return count
-
-
-def _write_annotations(
-    file: IO[str], images: IO[str], samples: Iterable[Sample], polygons: bool
-) -> int:
-    """Write annotations to `file`, and the images, which come later in it, to a second file."""
-    count = 0
-    batch: list[Row] = []
-
-    def flush() -> None:
-        nonlocal count
-        for text in dump_all(batch, REALS):
-            file.write(",\n" if count else "\n")
-            file.write(text)
-            count += 1
-        batch.clear()
-
-    file.write('{\n"annotations": [')
-    for number, (frame, people) in enumerate(samples):
-        images.write((",\n" if number else "\n") + dump(image_entry(frame)))
-        batch += unfinished_entries(frame, people, polygons=polygons)
-        if len(batch) >= _BATCH:
-            flush()
-    flush()
-    file.write("\n]")
-    return count
-
-
-def _append_images(file: IO[str], images: IO[str]) -> None:
-    file.write(',\n"images": [')
-    images.seek(0)
-    shutil.copyfileobj(images, file, 1 << 13)
-    file.write("\n]")
+                self.file.write(',\n"images": [')
+                self.images.seek(0)
+                shutil.copyfileobj(self.images, self.file, 1 << 13)
+                self.file.write("\n]")
+            self.file.write(f',\n"{name}": {dump(value)}')
+        self.file.write("\n}\n")

@@ -1,6 +1,6 @@
 """YOLO pose in Ultralytics' layout, there and back.
 
-    data.yaml               kpt_shape, flip_idx, kpt_names, the splits
+    data.yaml               kpt_shape, flip_idx, the splits
     images/SPLIT/NAME.jpg   labels/SPLIT/NAME.txt: a line a person
     class cx cy w h, then x y v a joint; all but class and v divided by the picture's sides
 
@@ -35,6 +35,7 @@ from synthstudio.formats.exchange import (
     locate,
     save_image,
     sorted_by_stem,
+    split_image_name,
 )
 
 HEAD_NAME = "data.yaml"
@@ -46,10 +47,7 @@ _INSIDE = 1e-6
 """How far a number may lie outside 0 to 1: rounding of others."""
 
 
-def image_name(frame: Row) -> str:
-    """Return the name of a frame's image: frames of no split are for training."""
-    suffix = Path(frame["file_name"]).suffix
-    return f"images/{frame['split'] or 'train'}/{frame['index']:06d}{suffix}"
+image_name = split_image_name
 
 
 def to_yolo(frame: Row, people: Iterable[Row]) -> str:
@@ -109,7 +107,9 @@ def _share(value: float) -> float:
 def data_yaml(skeleton: Skeleton, splits: Iterable[str]) -> str:
     """Return the text of data.yaml. A split without pictures points to the training pictures.
 
-    There is no `path`: then Ultralytics starts at the file's own folder.
+    There is no `path`: then Ultralytics starts at the file's own folder. There is no `kpt_names`:
+    CVAT and its datumaro take any key that they do not know for a split. Joints are known by
+    their number and mirror pairs.
     """
     present = set(splits)
     lines = {s: f"images/{s}" if s in present else "" for s in SPLITS}
@@ -121,9 +121,9 @@ def data_yaml(skeleton: Skeleton, splits: Iterable[str]) -> str:
         "kpt_shape": [len(skeleton.joints), 3],
         "flip_idx": skeleton.flip.tolist(),
         "names": {0: "person"},
-        "kpt_names": {0: list(skeleton.joints)},
     }
-    return yaml.safe_dump(head, sort_keys=False, default_flow_style=None, width=1000)
+    joints = f"# joints: {', '.join(skeleton.joints)}\n"
+    return joints + yaml.safe_dump(head, sort_keys=False, default_flow_style=None, width=1000)
 
 
 def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:

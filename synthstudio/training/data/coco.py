@@ -18,7 +18,7 @@ from synthstudio.core.safe_files import file_inside
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.rows import Row
-from synthstudio.formats.coco.file import CocoFile
+from synthstudio.formats.coco.file import CocoFile, image_folder
 from synthstudio.training.config import Joints3D
 from synthstudio.training.data.crops import (
     U8,
@@ -50,11 +50,11 @@ def crop_coco(
 ) -> CroppedSource:
     """Crop the people of a COCO keypoints file, or read them from the cache.
 
-    `images`: the folder of its images, by default beside it. `size`: the network's (H, W).
+    `images`: the folder of its images; default: `image_folder`. `size`: the network's (H, W).
     `skeleton`: convert people to it, as import does. FormatError or AssetError for a bad file or
     image; ModelError when nobody has a labelled joint, or images changed since they were cropped.
     """
-    root = images or path.parent
+    root = images or image_folder(path)
     if not path.is_file():
         raise FormatError(
             "there is no such file", where=str(path), expected="a COCO keypoints file"
