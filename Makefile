@@ -9,7 +9,7 @@ PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 # Every process would compile all that it imports anew: half of a short run's time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo train-demo test check fix bench soak golden attack fuzz proof interop lock docs site wheel wheel-test dependencies clean
+.PHONY: setup demo train-demo test check fix bench soak golden attack fuzz proof pages interop lock docs site wheel wheel-test dependencies clean
 
 setup: $(STAMP)
 
@@ -68,7 +68,10 @@ attack: $(STAMP)      ## 600 seeded attacks on the studio (two minutes); the tes
 proof: $(STAMP)       ## does ORN help? five seeds an arm, three of ablations (about an hour)
 	$(BIN)/python -m benchmarks.proof
 
-interop: $(STAMP)     ## other people's software reads our exports; needs PyPI once, about 2 GB
+pages: $(STAMP)       ## every command of README and docs at its full size, page by page (hours)
+	SYNTHSTUDIO_PAGES=full $(BIN)/python -m pytest -n0 --timeout 0 tests/test_pages.py $(PYTEST_ARGS)
+
+interop: $(STAMP)     ## other people's software reads our exports; needs PyPI and GitHub once, about 6 GB
 	$(BIN)/python -m benchmarks.interop
 
 dependencies: $(STAMP) ## licences of all locked packages, known vulnerabilities where they can be had

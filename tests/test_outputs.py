@@ -23,7 +23,12 @@ RECIPE = "name: tiny\nframes: 1\nimage: {width_px: 64, height_px: 64}\n"
 FOLDERS = {
     "generate": ("generate", "recipe.yaml", "--out", "OUT"),
     "occlude": (
-        *("occlude", "coco/annotations.json", "--images", "coco"),
+        *(
+            "occlude",
+            "coco/annotations/person_keypoints_train.json",
+            "--images",
+            "coco/images/train",
+        ),
         *("--recipe", "hide.yaml", "--out", "OUT"),
     ),
     "filter": ("filter", "set", "occluded >= 0", "--out", "OUT"),
@@ -38,8 +43,8 @@ FOLDERS = {
     "compare": ("compare", "none", "none", "--out", "OUT"),
     "predict": ("predict", "none", "set", "--out", "OUT"),
     "experiment": (
-        *("experiment", "real", "--annotations", "coco/annotations.json"),
-        *("--images", "coco/images", "--out", "OUT"),
+        *("experiment", "real", "--annotations", "coco/annotations/person_keypoints_train.json"),
+        *("--images", "coco/images/train", "--out", "OUT"),
     ),
 }
 FILES = {
@@ -51,7 +56,14 @@ FILES = {
     "coverage --write": ("coverage", "set", "--write", "OUT.yaml"),
     "validate --report": ("validate", "set", "--no-pictures", "--report", "OUT.html"),
     "validate --fix COCO": (
-        *("validate", "coco/annotations.json", "--images", "coco", "--fix", "OUT.json"),
+        *(
+            "validate",
+            "coco/annotations/person_keypoints_train.json",
+            "--images",
+            "coco/images/train",
+            "--fix",
+            "OUT.json",
+        ),
     ),
     "split --table": ("split", "set", "--table", "OUT.csv"),
     "suggest": ("suggest", "none", "--out", "OUT.yaml"),
@@ -190,7 +202,7 @@ def test_a_name_as_long_as_a_disk_takes(world: Path) -> None:
     with chdir(world):
         _run("export", "set", "--out", "n" * 255)
         _run("report", "set", "--out", "r" * 250 + ".html")
-    assert (world / ("n" * 255) / "annotations.json").is_file()
+    assert (world / ("n" * 255) / "annotations/person_keypoints_train.json").is_file()
 
 
 @pytest.mark.parametrize("name", ["export", "import", "train", "filter", "occlude", "generate"])

@@ -64,7 +64,7 @@ def test_closed_and_full_streams(streams: str, status: int, folder: Path, tmp_pa
 def test_a_closed_stderr_gets_no_ones_file(folder: Path, tmp_path: Path) -> None:
     code, _, _ = _shell(f"$S export {folder}/set --out coco 2>&-", tmp_path)
     assert code == 0
-    json.loads((tmp_path / "coco/annotations.json").read_text())
+    json.loads((tmp_path / "coco/annotations/person_keypoints_train.json").read_text())
 
 
 def test_an_error_with_stderr_closed_or_full_keeps_its_status(tmp_path: Path) -> None:
@@ -90,10 +90,10 @@ def test_inputs_that_ended_in_tracebacks(folder: Path, tmp_path: Path) -> None:
     invoke = CliRunner().invoke
     with chdir(tmp_path):
         assert invoke(app, ["export", "set", "--out", "coco"]).exit_code == 0
-        doc = json.loads(Path("coco/annotations.json").read_text())
+        doc = json.loads(Path("coco/annotations/person_keypoints_train.json").read_text())
         doc["annotations"][0]["amodal_area"] = "CON"
-        Path("coco/annotations.json").write_text(json.dumps(doc))
-        sources = "train: [{coco: coco/annotations.json, images: coco}]\n"
+        Path("coco/annotations/person_keypoints_train.json").write_text(json.dumps(doc))
+        sources = "train: [{coco: coco/annotations/person_keypoints_train.json}]\n"
         Path("coco.yaml").write_text(sources)
         Path("set.yaml").write_text("train: [{dataset: set}]\n")
         for number, audit in enumerate(("{}", '{"passed": true, "disagreement_rate": "x"}')):

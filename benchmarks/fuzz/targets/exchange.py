@@ -13,6 +13,7 @@ from benchmarks.fuzz.targets.calls import command, read_whole
 OTHERS = ("crowdpose", "ochuman", "yolo", "cvat", "webdataset", "huggingface")
 OTHERS += ("label-studio", "mpii", "lsp", "h36m")
 _PICTURES = ("images/",)
+_COCO_FILE = "annotations/person_keypoints_train.json"
 
 
 def tree(folder: Path) -> Files:
@@ -29,9 +30,9 @@ def coco_inputs(sound: Path) -> list[Files]:
     whole = tree(sound / "exports" / "coco")
     polygons = tree(sound / "exports" / "polygons")
     plain = without_sidecar(whole)
-    few = json.loads(plain["annotations.json"])
+    few = json.loads(plain[_COCO_FILE])
     few["annotations"] = few["annotations"][:2]
-    short = {**plain, "annotations.json": json.dumps(few).encode()}
+    short = {**plain, _COCO_FILE: json.dumps(few).encode()}
     return [short, short, plain, without_sidecar(polygons), whole]
 
 
@@ -39,7 +40,7 @@ def ask_coco(case: Case) -> None:
     import synthstudio as ss
     from synthstudio.api import quality
 
-    file = case.input / "annotations.json"
+    file = case.input / _COCO_FILE
 
     def take() -> None:
         case.done.append("import_ coco")
