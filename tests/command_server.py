@@ -14,6 +14,7 @@ import os
 import shutil
 import socket
 import sys
+import traceback
 import warnings
 from pathlib import Path
 
@@ -72,6 +73,10 @@ def answer(call: dict, files: list[int]) -> int:
     """Run one command in this process, which is a fork."""
     for number, file in enumerate(files):
         os.dup2(file, number)
+    sys.stdin, sys.stdout, sys.stderr = (
+        os.fdopen(number, mode, encoding="utf-8", closefd=False)
+        for number, mode in enumerate(("r", "w", "w"))
+    )
     os.environ.clear()
     os.environ.update(call["env"])
     os.chdir(call["cwd"])
@@ -111,6 +116,8 @@ def serve(address: str) -> None:
                     status = 70
                     try:
                         status = answer(json.loads(data), files)
+                    except BaseException:
+                        traceback.print_exc()
                     finally:
                         os._exit(status)
                 for file in files:

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import mmpose
+from mmengine.registry import init_default_scope
 from mmpose.datasets import CocoDataset
-from mmpose.utils import register_all_modules
 
-register_all_modules(init_default_scope=True)
+init_default_scope("mmpose")
 frames, root = {}, Path(sys.argv[1]) / "coco17"
 for file in sorted((root / "annotations").glob("*.json")):
     split = file.stem.removeprefix("person_keypoints_")
