@@ -13,11 +13,11 @@ import heapq
 import shutil
 import tempfile
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.safe_files import file_inside
@@ -199,7 +199,7 @@ class CocoWriter:
     frames: int = 0
     _batch: list[Row] = field(default_factory=list)
 
-    def add(self, frame: Row, people: Sequence[Row]) -> None:
+    def add(self, frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]]) -> None:
         """Write a frame and those of its people who are seen enough."""
         self.images.write((",\n" if self.frames else "\n") + dump(image_entry(frame)))
         self.frames += 1
