@@ -190,8 +190,8 @@ def _litter(work: Path, before: dict[str, tuple[int, int]], case: Case, *, refus
         if after.get(name) == before.get(name) or (may and name.startswith(may)):
             continue
         made = name not in before
-        if refused and (work / name.partition("/")[0] / "dataset.json").is_file():
-            continue  # a data set that was begun is there to be resumed
+        if refused and any((work / name.partition("/")[0] / "shards").glob("0*")):
+            continue  # a data set that was begun, with a whole shard: there to be resumed
         if made and not refused and name.partition("/")[0] in ("out", "out2"):
             if any(part.startswith((".tmp", "tmp")) for part in Path(name).parts):
                 wrong.append(f"temporary: {name}")

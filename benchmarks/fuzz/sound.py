@@ -84,8 +84,9 @@ def _reviewed(folder: Path) -> None:
     from review_ops import ANNA, LEAD, hidden, make_set, op, seen
 
     from synthstudio.review.check import base_of
+    from synthstudio.review.datasets import register
     from synthstudio.review.edits import apply
-    from synthstudio.review.store import default_url, open_store, register
+    from synthstudio.review.store import default_url, open_store
     from synthstudio.review.values import Person
 
     data = make_set(folder / "reviewed")

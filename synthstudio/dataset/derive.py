@@ -203,7 +203,7 @@ def respecify(
 ) -> pa.Table:
     """Return frames whose stored specs have the fields that `changes(place, spec)` gives."""
     specs = [
-        None if text is None else _spec_text(json.loads(text), place, changes)
+        None if text is None else _spec_text(rows.spec_fields(text), place, changes)
         for place, text in enumerate(frames["spec"].to_pylist())
     ]
     return replaced(frames, "spec", specs)

@@ -55,6 +55,7 @@ def check_rows(rows: pa.RecordBatch | pa.Table, joints: int, frames: range, path
         column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
         if column.null_count and not field.nullable:
             raise damaged(path, f"no null in {field.name}", f"{column.null_count} nulls")
+        _check_text(column, field.name, path)
         if pa.types.is_list(field.type):
             _check_list(column, field.name, joints, path)
         elif field.name in ("index", "frame_index"):
@@ -68,6 +69,17 @@ def check_rows(rows: pa.RecordBatch | pa.Table, joints: int, frames: range, path
             first, *others = (_lengths(rows, name) for name in names)
             if any((first != other).any() for other in others):
                 raise damaged(path, f"as many entries in {', '.join(names)}", "other lengths")
+
+
+def _check_text(column: pa.Array, name: str, path: Path) -> None:
+    """Text is UTF-8; the bytes of other columns mean something anyway."""
+    kind = column.type.value_type if pa.types.is_list(column.type) else column.type
+    if not pa.types.is_string(kind):
+        return
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise damaged(path, f"text in {name}", str(error)) from error
 
 
 def _check_list(column: pa.Array, name: str, joints: int, path: Path) -> None:

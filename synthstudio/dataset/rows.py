@@ -37,6 +37,7 @@ instances
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple
@@ -382,6 +383,23 @@ def pair_rows(frames: Iterable[Row], instances: Iterable[Row]) -> Iterator[tuple
         yield frame, found
     if person is not None:
         raise people_of_no_frame(f"person {person['instance']} of frame {person['frame_index']}")
+
+
+def spec_fields(text: str) -> dict[str, Any]:
+    """The fields of a stored spec; DatasetError for what is no JSON object."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise no_spec(str(error)) from error
+    if not isinstance(value, dict):
+        raise no_spec(type(value).__name__)
+    return value
+
+
+def no_spec(got: str) -> DatasetError:
+    """The error for a stored spec that is none."""
+    then = "Check the data set with: synthstudio validate."
+    return DatasetError("not a stored frame spec", where="frames.spec", got=got, then=then)
 
 
 def people_of_no_frame(got: str) -> DatasetError:

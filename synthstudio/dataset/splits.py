@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import json
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,7 +35,7 @@ from synthstudio.dataset.derive import (
 from synthstudio.dataset.durable import damaged, write_file
 from synthstudio.dataset.overlap import merged_notes
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import pair_rows
+from synthstudio.dataset.rows import pair_rows, spec_fields
 
 _REPORT_EVERY = 64
 KEYS = ("group", "clip", "motion", "identity", "pose", "asset")
@@ -248,8 +247,8 @@ def _keyed(
             report(done)
         values = {(k, frame[_COLUMNS[k]]) for k in keys if k in _COLUMNS and frame[_COLUMNS[k]]}
         values |= {(k, row[c]) for row in people for k, c in person if row[c]}
-        if "asset" in keys and frame["spec"]:
-            values |= {("asset", name) for name in _assets(json.loads(frame["spec"]))}
+        if "asset" in keys and frame["spec"] is not None:
+            values |= {("asset", name) for name in _assets(spec_fields(frame["spec"]))}
         yield frame["index"], values, [row["occluded_fraction"] for row in people]
 
 

@@ -21,8 +21,12 @@ def drawable(people: People) -> FrameLabels:
     have, the larger before the smaller, with NaN for what is unknown.
     """
     found = [_drawable(person) for person in people]
-    order = sorted(found, key=lambda p: (p.depth_rank, -p.modal_area_px, p.instance))
-    ranked = [dataclasses.replace(p, depth_rank=order.index(p)) for p in found]
+    order = sorted(
+        range(len(found)),
+        key=lambda k: (found[k].depth_rank, -found[k].modal_area_px, found[k].instance),
+    )
+    rank = {k: place for place, k in enumerate(order)}
+    ranked = [dataclasses.replace(p, depth_rank=rank[k]) for k, p in enumerate(found)]
     return FrameLabels(people=tuple(ranked), crowd_index=0.0, things=())
 
 

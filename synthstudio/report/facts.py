@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 from synthstudio.core.bins import FRACTIONS, VIEWS
 from synthstudio.core.labels import CAUSES
 from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import no_spec, spec_fields
 from synthstudio.quality.coverage import REGIONS, Coverage, Example, coverage
 from synthstudio.quality.stats import dataset_stats
 
@@ -64,17 +64,20 @@ def gather(dataset: Dataset, *, on_step: Callable[[str], None] | None = None) ->
         sizes[f"{row['width_px']} x {row['height_px']}"] += 1
         if row["spec"] is None:
             continue
-        spec = json.loads(row["spec"])
+        spec = spec_fields(row["spec"])
         replayable += 1
         if "backdrop" not in spec:  # a real photo, with what was pasted over it
             backdrops["real photo"] += 1
             photos += 1
             continue
-        backdrops[str(spec["backdrop"]["kind"])] += 1
-        height = np.degrees(np.arcsin(np.clip(spec["light"]["sun_direction"][2], 0, 1)))
-        lights[min(8, int(height / 10))] += 1
-        for person in spec["people"]:
-            skin[skin_of(person["look"]["skin_rgb"])] += 1
+        try:
+            backdrops[str(spec["backdrop"]["kind"])] += 1
+            height = np.degrees(np.arcsin(np.clip(spec["light"]["sun_direction"][2], 0, 1)))
+            lights[min(8, int(height / 10))] += 1
+            for person in spec["people"]:
+                skin[skin_of(person["look"]["skin_rgb"])] += 1
+        except (LookupError, TypeError, ValueError) as error:
+            raise no_spec(f"{type(error).__name__}: {error}") from error
     return Facts(
         stats=found,
         coverage=covered,

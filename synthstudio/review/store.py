@@ -90,7 +90,7 @@ def open_store(url: str, *, make: bool = True) -> Store:
             _make_private(Path(str(parsed.database)))
             _use_wal(migrating, shown)
         migrate_store(migrating, shown)
-    except exc.DBAPIError as error:
+    except (exc.DBAPIError, UnicodeDecodeError) as error:
         raise _unusable(shown, error) from error
     finally:
         migrating.dispose()
@@ -211,6 +211,8 @@ def refusing(where: str) -> Iterator[None]:
         if type(error) is not exc.DatabaseError:  # its subclasses say what was asked wrongly
             raise
         raise _unusable(where, error) from error
+    except UnicodeDecodeError as error:  # also in SQLite's own words, where they quote the file
+        raise _unusable(where, error) from error
 
 
 def as_refused(error: Exception, where: str) -> Exception:
@@ -232,8 +234,8 @@ def as_refused(error: Exception, where: str) -> Exception:
     )
 
 
-def _unusable(where: str, error: exc.DBAPIError | exc.StatementError) -> ReviewError:
-    first = str(error.orig).strip().splitlines() or [type(error).__name__]
+def _unusable(where: str, error: Exception) -> ReviewError:
+    first = str(getattr(error, "orig", error)).strip().splitlines() or [type(error).__name__]
     return ReviewError("the review store cannot be used", where=where, got=first[0][:200])
 
 

@@ -243,3 +243,11 @@ def test_the_schema_gives_limits_to_editors():
     distance = json_schema()["$defs"]["Camera"]["properties"]["distance_m"]
     forms = distance.get("oneOf") or distance.get("anyOf")
     assert {"minimum": 0.6, "maximum": 60}.items() <= forms[0].items()
+
+
+def test_a_fault_does_not_repeat_the_whole_file(tmp_path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("name: a\nbackdrop: {kind: %s}\n" % ("a" * 100_000), "utf-8")
+    with pytest.raises(RecipeError) as caught:
+        load.load(path)
+    assert len(str(caught.value)) < 1000 and "backdrop" in str(caught.value)

@@ -1,7 +1,7 @@
 """A store with bytes that are not its own is named, not stumbled over."""
 
 import pytest
-from review_ops import ANNA, op
+from review_ops import ANNA, ON_DISK, op
 from sqlalchemy import select
 
 from synthstudio.core.errors import ReviewError
@@ -13,8 +13,6 @@ from synthstudio.review.store import open_store
 def test_malformed_pages(store, store_url, tmp_path) -> None:
     if not store_url.startswith("sqlite"):
         pytest.skip("PostgreSQL looks after its own pages")
-    from review_ops import ON_DISK
-
     for revision in range(200):
         edits.apply(store, op("comment", revision, text="x" * 1000), who=ANNA, base=ON_DISK)
     store.close()
@@ -29,3 +27,15 @@ def test_malformed_pages(store, store_url, tmp_path) -> None:
                 session.scalars(select(EventRow)).all()
         finally:
             broken.close()
+
+
+@pytest.mark.parametrize("place", [b"CREATE TABLE event", b"CREATE TABLE item"])
+def test_a_schema_that_is_no_text(place, tmp_path) -> None:
+    url = f"sqlite:///{tmp_path / 'review.db'}"
+    open_store(url).close()
+    path = tmp_path / "review.db"
+    data = path.read_bytes()
+    assert place in data
+    path.write_bytes(data.replace(place, b"CREATE TABL\xee" + place[12:]))
+    with pytest.raises(ReviewError, match="cannot be used"):
+        open_store(url)

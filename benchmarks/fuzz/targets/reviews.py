@@ -135,14 +135,15 @@ def ask_message(case: Case) -> None:
     from synthstudio.core.errors import SynthStudioError
     from synthstudio.dataset.reader import Dataset
     from synthstudio.review.check import base_of
-    from synthstudio.review.store import dataset_key, open_store
+    from synthstudio.review.datasets import content_key
+    from synthstudio.review.store import open_store
     from synthstudio.review.values import User
     from synthstudio.studio.editor import outbox
 
     case.changes = _DB
     shutil.copyfile(case.sound / "store" / "review.db", case.input / "review.db")
     data = Dataset(case.sound / "reviewed")
-    url, key = f"sqlite:///{case.input / 'review.db'}", dataset_key(data)
+    url, key = f"sqlite:///{case.input / 'review.db'}", content_key(data)
     try:
         sent = json.loads(
             (case.input / "a.json").read_bytes().replace(b'"KEY"', b'"%s"' % key.encode())

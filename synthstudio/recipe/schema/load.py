@@ -182,7 +182,7 @@ def _validate(data: Any, where: str, node: yaml.Node | None, kind: type[R]) -> R
 def _fault(fault: ErrorDetails, data: Any, where: str, node: yaml.Node | None) -> str:
     """Say one fault: file, line, field path, value, what to do."""
     path = _path(fault, data)
-    text = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    text = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")[:_LONGEST]
     got: Any = fault["input"]
     if fault["type"] == "value_error":
         path, text, got = _named(path, text, data, got)
@@ -199,6 +199,8 @@ def _fault(fault: ErrorDetails, data: Any, where: str, node: yaml.Node | None) -
 
 
 _NOTHING = object()
+_LONGEST = 400
+"""Characters of a fault: it may repeat what the file says."""
 _FIELD = re.compile(r"([a-z]\w*(?:\.[a-z]\w*)*)(: | )")
 
 
