@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, islice
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 from synthstudio.dataset.derive import origins
 from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import no_spec, spec_fields
 
 FRAMES = 500
 """Frames of each source that are looked at."""
@@ -26,11 +27,15 @@ class Drawn:
     designs: set[str] = field(default_factory=set)
 
     def add(self, spec: str) -> None:
-        people: Sequence[Mapping[str, Any]] = json.loads(spec).get("people") or ()
-        for person in people if isinstance(people, list) else ():
-            self.identities.add(_text(person["phenotype"], person["look"]))
-            self.poses.add(_text(person["pose"]))
-            self.designs.update(_text(g["kind"], g["shape"]) for g in person["outfit"])
+        """Add the people of a stored spec; DatasetError for one that is none."""
+        people = spec_fields(spec).get("people") or ()
+        try:
+            for person in people if isinstance(people, list) else ():
+                self.identities.add(_text(person["phenotype"], person["look"]))
+                self.poses.add(_text(person["pose"]))
+                self.designs.update(_text(g["kind"], g["shape"]) for g in person["outfit"])
+        except (LookupError, TypeError) as error:
+            raise no_spec(f"{type(error).__name__}: {error}") from error
 
 
 def shared_notes(folders: Iterable[Path]) -> list[str]:

@@ -14,6 +14,7 @@ from tampered import tamper
 from synthstudio.api import quality, selection
 from synthstudio.core.errors import DatasetError
 from synthstudio.dataset import filter as filtering
+from synthstudio.dataset.overlap import shared_notes
 from synthstudio.dataset.reader import Dataset
 from synthstudio.report.drawable import drawable
 
@@ -72,3 +73,10 @@ def test_two_people_of_one_number_are_drawn(folder: Path) -> None:
     dataset = Dataset(folder, check=False)
     people = dataclasses.replace(dataset.people_of(0), instance=np.ones(2, np.int64))
     assert sorted(p.depth_rank for p in drawable(people).people) == [0, 1]
+
+
+@pytest.mark.parametrize("spec", ["{", "[1]", '{"people": [3]}', '{"people": [{"pose": 1}]}'])
+def test_a_spec_that_is_none_among_sources(spec: str, folder: Path) -> None:
+    tamper(folder, "frames.parquet", _with("spec", [spec] * 3))
+    with pytest.raises(DatasetError, match="not a stored frame spec"):
+        shared_notes([folder])
