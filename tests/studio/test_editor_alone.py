@@ -231,6 +231,19 @@ def test_next_makes_no_request_inside_the_window(page):
     assert editor.sent("view")[-1]["pos"] in (3, 4, 5)  # near its end it asks for more
 
 
+def test_a_slow_server_is_not_kept_from_answering(page):
+    page.clock.install()
+    editor = Alone(page)
+    editor.give(queue={"total": 40, "label": "", "empty": ""})
+    editor.press("n", "n", "n")  # beyond the window
+    page.locator(".veil.on", has_text="Fetching").wait_for()
+    page.clock.run_for(60_000)
+    # Each request ends the server's work on the last one: after 3, 6, 12, 24 s, not every 3 s.
+    assert 3 <= len(editor.sent("view")) <= 6
+    editor.give(items=[item(k) for k in range(3, 6)])
+    assert editor.said("item") == "3:1"
+
+
 def test_masks_are_decoded_as_coco_says(page):
     editor = Alone(page)
     mask = np.zeros((240, 320), np.uint8, order="F")

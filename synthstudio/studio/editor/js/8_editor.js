@@ -100,10 +100,13 @@ function lookAhead(S) {
 function askView(S, extra) {
   const now = performance.now();
   const pos = extra.pos ?? S.wanted ?? S.item.pos;
-  const same = S.request && S.request.pos === pos && !("history" in extra) && now - S.request.at < RETRY_MS;
-  if (same) return;
+  // A request ends the server's work on the one before it. So one is open at a time, and each
+  // waits twice as long for its answer: a slow server would only hear requests.
+  const open = S.request && now - S.request.at < S.request.patience;
+  if (open && !("history" in extra)) return;
+  const patience = S.request ? Math.min(2 * S.request.patience, 60000) : RETRY_MS;
   S.views += 1;
-  S.request = { pos, at: now, n: S.views };
+  S.request = { pos, at: now, n: S.views, patience };
   if ("history" in extra) S.history = extra.history;
   S.host.setStateValue("view", { v: 1, n: S.views, tab: S.box.client, pos, history: S.history ?? null });
 }
