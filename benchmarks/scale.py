@@ -27,8 +27,9 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.visibility import occluded_fraction
 from synthstudio.dataset import manifest
 from synthstudio.dataset.manifest import Identity
+from synthstudio.dataset.parquet import write_parquet
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row, write_parquet
+from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
 from synthstudio.dataset.shards import FRAMES_NAME, INSTANCES_NAME, image_name, new_temporary, seal
 from synthstudio.dataset.writer import open_or_create
 from synthstudio.formats import export as exporting

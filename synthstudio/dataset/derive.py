@@ -26,6 +26,7 @@ from synthstudio.core.progress import OnProgress, counter
 from synthstudio.dataset import rows, versions
 from synthstudio.dataset.durable import damaged, disk_errors, file_sha256, read_json, remove
 from synthstudio.dataset.manifest import FORMAT_VERSION, Identity
+from synthstudio.dataset.parquet import write_table
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import (
     FRAMES_NAME,
@@ -272,10 +273,10 @@ def _write_shard(
                 columns = chunk.frames.select(["index", "file_name", "layers"]).to_pylist()
                 for frame, index in zip(columns, new, strict=True):
                     _link_files(sources[chunk.source], frame, temporary, index)
-            rows.write_table(temporary / FRAMES_NAME, frames)
+            write_table(temporary / FRAMES_NAME, frames)
             names = versions.instance_schema(session.identity.format_version).names
-            rows.write_table(temporary / INSTANCES_NAME, people.select(names))
-            rows.write_table(temporary / ORIGIN_NAME, origin)
+            write_table(temporary / INSTANCES_NAME, people.select(names))
+            write_table(temporary / ORIGIN_NAME, origin)
             head = {
                 "shard": shard,
                 "first": numbers.start,

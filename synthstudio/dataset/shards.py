@@ -30,6 +30,7 @@ from synthstudio.dataset.durable import (
     sync_folder,
 )
 from synthstudio.dataset.manifest import FORMAT_VERSION
+from synthstudio.dataset.parquet import write_parquet
 
 SHARDS_DIR = "shards"
 SHARD_NAME = "shard.json"
@@ -160,9 +161,9 @@ def write_shard(
             on_event("frame-written")
         _check_order(shard, indices)
         with disk_errors(temporary):
-            rows.write_parquet(temporary / FRAMES_NAME, rows.FRAME_SCHEMA, frame_rows)
+            write_parquet(temporary / FRAMES_NAME, rows.FRAME_SCHEMA, frame_rows)
             schema = versions.instance_schema(format_version)
-            rows.write_parquet(temporary / INSTANCES_NAME, schema, instance_rows)
+            write_parquet(temporary / INSTANCES_NAME, schema, instance_rows)
             head = {
                 "shard": shard,
                 "first": indices[0],

@@ -22,11 +22,8 @@ from synthstudio.core.outputs import free_folder
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset import manifest
 from synthstudio.dataset.durable import disk_errors, whole_folder
-from synthstudio.dataset.rows import (
-    FRAME_SCHEMA,
-    Row,
-    write_parquet,
-)
+from synthstudio.dataset.parquet import write_parquet
+from synthstudio.dataset.rows import FRAME_SCHEMA, Row
 from synthstudio.dataset.shards import (
     FRAMES_NAME,
     INSTANCES_NAME,

@@ -10,10 +10,9 @@ import copy
 import dataclasses
 import functools
 import math
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ from synthstudio.training.config import Config
 from synthstudio.training.data import batches, sources
 from synthstudio.training.data.batches import Batch, CropSubset
 from synthstudio.training.data.sources import TrainingData
+from synthstudio.training.interrupts import stop_on_signals
 from synthstudio.training.log import CROPPING, Log, import_tensorboard
 from synthstudio.training.predictions import validate
 
@@ -100,7 +100,7 @@ def train(
         stopped = devices.agreed_stop_reason(run.stop)
         numbers = range(first * config.accumulate, end * config.accumulate)
         batch_stream = batches.prefetch(run.make_batch, numbers)
-        with _stop_on_signals(run.stop), closing(run), closing(batch_stream):
+        with stop_on_signals(run.stop), closing(run), closing(batch_stream):
             while run.progress.step < end and not stopped:
                 step = run.progress.step
                 run.prepare_step(step)
@@ -287,6 +287,7 @@ class _Run:
             lr = self.optimizer.param_groups[-1]["lr"]
             self.log.step(step, losses, lr=lr, grad_norm=norm)
             if step in (0, self.total // 2):
+                self._check_weights()  # the pictures are drawn from what it predicts
                 self.log.images(step, batch, self.ema or self.net, self.data.skeleton)
 
     @property
@@ -402,25 +403,3 @@ def check_finite(values: dict[str, float], *, what: str, where: str) -> None:
             got=", ".join(f"{k} {v:g}" for k, v in values.items()),
             then="The last saved state is good; lower `lr`, or use float32.",
         )
-
-
-@contextmanager
-def _stop_on_signals(stop: list[str]) -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into a stop after the step; a second one interrupts."""
-    previous = {}
-
-    def handle(number: int, _: object) -> None:
-        if stop:
-            raise KeyboardInterrupt
-        stop.append("interrupted; continue with --resume")
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            previous[number] = signal.signal(number, handle)
-        except ValueError:  # not the main thread: its owner handles signals
-            continue
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

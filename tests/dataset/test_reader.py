@@ -10,7 +10,7 @@ import pytest
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.spec_json import to_json
-from synthstudio.dataset import rows, shards
+from synthstudio.dataset import parquet, rows, shards
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import FailedFrame, write_shard
 from synthstudio.dataset.writer import open_or_create
@@ -113,7 +113,7 @@ def test_a_table_of_other_columns_is_one_message(own: Path) -> None:
 def _rewrite(out: Path, column: str, value: str) -> None:
     path = out / "shards" / "00000" / "frames.parquet"
     stored = [{**row, column: value} for row in pq.read_table(path).to_pylist()]
-    rows.write_parquet(path, rows.FRAME_SCHEMA, stored)
+    parquet.write_parquet(path, rows.FRAME_SCHEMA, stored)
 
 
 @pytest.mark.parametrize(

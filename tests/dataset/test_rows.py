@@ -14,6 +14,7 @@ from synthstudio.core.labels import Frame
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import Ask, ClipSpec
 from synthstudio.core.spec_json import from_json
+from synthstudio.dataset.parquet import write_parquet
 from synthstudio.dataset.rows import (
     FRAME_SCHEMA,
     INSTANCE_SCHEMA,
@@ -21,7 +22,6 @@ from synthstudio.dataset.rows import (
     instance_rows,
     labels_from_rows,
     pair_rows,
-    write_parquet,
 )
 
 

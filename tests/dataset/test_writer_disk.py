@@ -32,7 +32,7 @@ def _fail_at(call: int, real: Callable[..., Any], error: OSError) -> Callable[..
 @pytest.mark.parametrize("call", [0, 1, 9])
 @pytest.mark.parametrize(
     ("owner", "name"),
-    [(Path, "write_bytes"), (os, "fsync"), (Path, "rename"), (shards.rows, "write_parquet")],
+    [(Path, "write_bytes"), (os, "fsync"), (Path, "rename"), (shards, "write_parquet")],
 )
 def test_a_full_disk_is_one_message_and_keeps_whole_shards(
     owner: Any, name: str, call: int, unbroken: Path, begun: Path, monkeypatch: pytest.MonkeyPatch
