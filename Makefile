@@ -9,7 +9,11 @@ PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 # Every process would compile all that it imports anew: half of a short run's time.
 unexport PYTHONDONTWRITEBYTECODE
 
+<<<<<<< HEAD
 .PHONY: setup demo train-demo test check fix bench soak golden attack fuzz proof pages interop lock docs site wheel wheel-test dependencies clean
+=======
+.PHONY: setup demo train-demo test check fix bench soak golden faults fuzz proof interop lock docs site wheel wheel-test dependencies clean
+>>>>>>> fad5f92 (make faults: every writing command killed, on full disks, twice at once; what runs so far is in the log)
 
 setup: $(STAMP)
 
@@ -57,6 +61,9 @@ soak: $(STAMP)        ## the Done-when lines at their full size (an hour or more
 BASE ?= 953e850
 golden: $(STAMP)      ## nothing changed since BASE: bytes, --json, verdicts, weights, reviews
 	$(BIN)/python -m benchmarks.golden --base $(BASE) $(GOLDEN_ARGS)
+
+faults: $(STAMP)      ## every writing command killed, on full disks, twice at once, ... (an hour or more)
+	$(BIN)/python -m benchmarks.faults $(FAULTS_ARGS)
 
 CASES ?= 20000
 fuzz: $(STAMP)        ## damaged and hostile inputs of every kind (an hour); goes on where it was stopped

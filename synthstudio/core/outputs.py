@@ -8,6 +8,7 @@ leads nowhere, nor a file where a folder is due or the other way round.
 from __future__ import annotations
 
 import errno
+import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -57,7 +58,8 @@ def disk_errors(where: Path) -> Iterator[None]:
         )
         named = error.filename2 or error.filename
         place = shown(Path(named) if isinstance(named, str) else where)
-        raise DiskError(what, where=place, got=error.strerror or str(error), then=then) from error
+        got = os.strerror(error.errno) if error.errno else str(error)
+        raise DiskError(what, where=place, got=got, then=then) from error
 
 
 def shown(path: Path) -> str:

@@ -191,7 +191,7 @@ def _is_refusal(error: BaseException) -> bool:
 def _undo(out: Path) -> None:
     """Take away what a run without a shard has begun, so that the folder is as it was."""
     with disk_errors(out):
-        for name in (SHARDS_DIR, MANIFEST_NAME, MIXED_NAME, LOG_NAME, LOCK_NAME):
+        for name in (INDEX_NAME, SHARDS_DIR, MANIFEST_NAME, MIXED_NAME, LOG_NAME, LOCK_NAME):
             remove(out / name)
 
 

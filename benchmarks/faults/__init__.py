@@ -1,0 +1,1 @@
+"""Faults of the machine put into every command that writes: `make faults`."""
