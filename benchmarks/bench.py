@@ -185,7 +185,7 @@ def search(*, moments: int = 60) -> dict[str, float]:
 def training() -> dict[str, Any]:
     """Return what benchmarks/bench_training.py finds, in a process that may use all cores."""
     free = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
-    told = subprocess.run(
+    reported = subprocess.run(
         [sys.executable, "-m", "benchmarks.bench_training"],
         cwd=SCENES.parent,
         env=free,
@@ -193,7 +193,7 @@ def training() -> dict[str, Any]:
         text=True,
         check=True,
     )
-    found: dict[str, Any] = json.loads(told.stdout.splitlines()[-1])
+    found: dict[str, Any] = json.loads(reported.stdout.splitlines()[-1])
     return found
 
 

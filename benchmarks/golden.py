@@ -164,11 +164,11 @@ def sides(base: str, cache: Path, *, new: Path = ROOT) -> tuple[Side, Side]:
 def base_facts(name: str, side: Side, context: Context) -> tuple[Facts, bool]:
     """Return the base's facts of a check, and whether they were there already."""
     check = CHECKS[name]
-    told = "".join(
+    reported = "".join(
         Path(__file__).with_name(file).read_text(encoding="utf-8")
         for file in (*SHARED_CODE, *check.sources)
     )
-    mark = hashlib.sha256(f"{context.frames} {context.shared} {told}".encode()).hexdigest()[:12]
+    mark = hashlib.sha256(f"{context.frames} {context.shared} {reported}".encode()).hexdigest()[:12]
     path = side.work.parent / "facts" / f"{name}-{mark}.json"
     if path.is_file():
         return json.loads(path.read_text(encoding="utf-8")), True
@@ -205,19 +205,21 @@ def run(names: list[str], pair: tuple[Side, Side], context: Context) -> list[Out
 def _details(outcome: Outcome, pair: tuple[Side, Side]) -> list[str]:
     """Return lines for differences that nobody meant: failures first, a few of each file."""
     lines: list[str] = []
-    told: Counter[str] = Counter()
+    reported: Counter[str] = Counter()
     places = [side.work / ("sets" if outcome.name == "frames" else "") for side in pair]
     for key in sorted(outcome.unlisted, key=lambda key: (not key.endswith(":status"), key)):
         path = key.partition(":")[0]
-        told[path] += 1
-        if told[path] > EACH or len(lines) >= MOST:
+        reported[path] += 1
+        if reported[path] > EACH or len(lines) >= MOST:
             continue
         label = " [labels]" if golden_digest.is_label(key) else ""
         was, now = outcome.unlisted[key]
         why = golden_digest.explain(key.partition("/")[2], *places)
         lines.append(f"{key}{label}: {why or f'{_short(was)} -> {_short(now)}'}")
     left = len(outcome.unlisted) - len(lines)
-    return [*lines, f"and {left} more, in all of {len(told)} files or commands"] if left else lines
+    return (
+        [*lines, f"and {left} more, in all of {len(reported)} files or commands"] if left else lines
+    )
 
 
 def _short(value: Any) -> str:
@@ -255,32 +257,35 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> int:
     """Compare, and return the exit status: 1 on a difference that is not listed."""
-    asked = _arguments()
+    requested = _arguments()
     lines: list[str] = []
 
     def say(text: str) -> None:
         lines.append(text)
-        print(text, file=sys.stderr if asked.json else sys.stdout, flush=True)
+        print(text, file=sys.stderr if requested.json else sys.stdout, flush=True)
 
-    if asked.write_tests:
+    if requested.write_tests:
         with tempfile.TemporaryDirectory() as folder:
             for path in golden_small.write(Path(folder)):
                 say(f"{path} ({path.stat().st_size} bytes)")
         return 0
     context = Context(
-        frames=asked.frames, workers=asked.workers, shared=asked.shared.resolve(), say=say
+        frames=requested.frames,
+        workers=requested.workers,
+        shared=requested.shared.resolve(),
+        say=say,
     )
     start = time.monotonic()
-    pair = sides(asked.base, asked.cache.resolve(), new=asked.new.resolve())
-    outcomes = run(asked.only or list(CHECKS), pair, context)
+    pair = sides(requested.base, requested.cache.resolve(), new=requested.new.resolve())
+    outcomes = run(requested.only or list(CHECKS), pair, context)
     for line in summary(outcomes):
         say(line)
     failed = any(one.unlisted for one in outcomes)
     took = f"{time.monotonic() - start:.0f} s on {os.cpu_count()} cores"
-    say(f"{'DIFFERENT from' if failed else 'equal to'} {asked.base}, {took}")
-    if asked.json:
+    say(f"{'DIFFERENT from' if failed else 'equal to'} {requested.base}, {took}")
+    if requested.json:
         print(json.dumps([vars(one) for one in outcomes], sort_keys=True))
-    if asked.log:
+    if requested.log:
         LOG.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return int(failed)
 

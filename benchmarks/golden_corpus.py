@@ -444,23 +444,23 @@ WALK = _walk()
 
 
 def _annotations(inputs: Path) -> Iterator[Case]:
-    told = json.loads((inputs / "coco" / "annotations.json").read_text(encoding="utf-8"))
-    told["images"] = told["images"][:3]
-    kept = {image["id"] for image in told["images"]}
-    told["annotations"] = [a for a in told["annotations"] if a["image_id"] in kept]
+    reported = json.loads((inputs / "coco" / "annotations.json").read_text(encoding="utf-8"))
+    reported["images"] = reported["images"][:3]
+    kept = {image["id"] for image in reported["images"]}
+    reported["annotations"] = [a for a in reported["annotations"] if a["image_id"] in kept]
     images = str(inputs / "coco")
-    asked: tuple[Words, ...] = (
+    requested: tuple[Words, ...] = (
         ("validate", "{here}/a.json", "--images", images),
         ("import", "{here}/a.json", "--images", images, "--out", "{out}"),
     )
-    for how, data in spoilt(_json(told), "coco").items():
-        yield Case(name=f"coco-{how}", files={"a.json": data}, commands=asked)
+    for how, data in spoilt(_json(reported), "coco").items():
+        yield Case(name=f"coco-{how}", files={"a.json": data}, commands=requested)
     for name, change in _COCO.items():
-        doc = copy.deepcopy(told)
+        doc = copy.deepcopy(reported)
         doc = change(doc) or doc
-        yield Case(name=f"coco-{name}", files={"a.json": _json(doc)}, commands=asked)
+        yield Case(name=f"coco-{name}", files={"a.json": _json(doc)}, commands=requested)
     deep = b'{"images": ' + b"[" * 100_000
-    yield Case(name="coco-deep", files={"a.json": deep}, commands=asked)
+    yield Case(name="coco-deep", files={"a.json": deep}, commands=requested)
 
 
 def _set(where: str, name: str, value: Any, k: int = 0) -> Callable[[dict[str, Any]], None]:
@@ -598,7 +598,7 @@ def _shards() -> dict[str, bytes]:
         info.type, info.linkname = kind, "/etc/passwd"
         return info, b""
 
-    image, told = tarfile.TarInfo("000000.jpg"), tarfile.TarInfo("000000.json")
+    image, reported = tarfile.TarInfo("000000.jpg"), tarfile.TarInfo("000000.json")
     head = tarfile.TarInfo("x")
     head.type, head.size = tarfile.XHDTYPE, 2 * 1024**3
     return {
@@ -608,8 +608,8 @@ def _shards() -> dict[str, bytes]:
         "hardlink": tar(link(tarfile.LNKTYPE)),
         "device": tar(link(tarfile.CHRTYPE)),
         "alone": tar((image, b"x")),
-        "no-image": tar((told, b"{}")),
-        "empty-row": tar((image, b"x"), (told, b"{}")),
+        "no-image": tar((reported, b"{}")),
+        "empty-row": tar((image, b"x"), (reported, b"{}")),
         "nothing": tar(),
         "gigabytes": head.tobuf(tarfile.USTAR_FORMAT) + bytes(4096),
         "junk": b"no tar at all",
@@ -620,7 +620,7 @@ def _shards() -> dict[str, bytes]:
 
 
 def _sets(inputs: Path) -> Iterator[Case]:
-    asked: tuple[Words, ...] = (
+    requested: tuple[Words, ...] = (
         ("stats", "{here}/set"),
         ("validate", "{here}/set"),
         ("frame", "{here}/set", "1"),
@@ -633,7 +633,7 @@ def _sets(inputs: Path) -> Iterator[Case]:
             shutil.copytree(inputs / "pairs", here / "set")
             change(here / "set")
 
-        yield Case(name=f"set-{name}", make=make, commands=asked)
+        yield Case(name=f"set-{name}", make=make, commands=requested)
     for query in ("", "occluded >", "no_such = 1", "left_wrist hidden by fog", "(" * 300):
         words = ("filter", str(inputs / "pairs"), query, "--count")
         name = query.replace("(", "")[:12].strip().replace(" ", "-") or f"q{len(query)}"
@@ -744,7 +744,7 @@ def _configs() -> Iterator[Case]:
 def _networks(inputs: Path) -> Iterator[Case]:
     data = (inputs / "orn" / "last.safetensors").read_bytes()
     pairs = str(inputs / "pairs")
-    asked: tuple[Words, ...] = (
+    requested: tuple[Words, ...] = (
         ("evaluate", "{here}/a.safetensors", pairs, "--out", "{out}", "--cache", "{out}-crops"),
         ("predict", "{here}/a.safetensors", pairs, "--out", "{out}-answers"),
     )
@@ -759,7 +759,7 @@ def _networks(inputs: Path) -> Iterator[Case]:
     bad["offsets"] = _safetensors(lied, data)
     bad["pickle"] = b"\x80\x04cos\nsystem\n(S'true'\ntR."
     for how, content in bad.items():
-        yield Case(name=f"network-{how}", files={"a.safetensors": content}, commands=asked)
+        yield Case(name=f"network-{how}", files={"a.safetensors": content}, commands=requested)
     resume = ("train", str(inputs / "orn.yaml"), "--out", "{here}", "--resume")
     yield Case(name="resume-junk", files={"state.safetensors": b"junk"}, commands=(resume,))
 
@@ -778,19 +778,19 @@ def _occlusions(inputs: Path) -> Iterator[Case]:
         "occlude": {"each": 1, "cutouts": {"folder": "occluders"}},
         "targets": {"occluded_fraction": [0.1, 0.5], "effort": 4},
     }
-    told = json.loads((few / "coco.json").read_text(encoding="utf-8"))
-    lost = copy.deepcopy(told)
+    reported = json.loads((few / "coco.json").read_text(encoding="utf-8"))
+    lost = copy.deepcopy(reported)
     lost["images"][0]["file_name"] = "lost.jpg"
-    climbs = copy.deepcopy(told)
+    climbs = copy.deepcopy(reported)
     climbs["images"][0]["file_name"] = "../../secret.jpg"
-    wrong = copy.deepcopy(told)
+    wrong = copy.deepcopy(reported)
     wrong["images"][0]["width"] = 17
-    nobody = {**told, "annotations": []}
+    nobody = {**reported, "annotations": []}
     words = ("occlude", "{here}/a.json", "--images", str(few / "images"), "--recipe")
     words += ("{here}/a.yaml", "--assets", str(inputs / "assets"), "--out", "{out}")
     for name, doc in {"lost": lost, "climbs": climbs, "size": wrong, "nobody": nobody}.items():
         files = {"a.json": _json(doc), "a.yaml": _json(recipe)}
         yield Case(name=f"occlude-{name}", files=files, commands=(words,))
     plain = {k: v for k, v in recipe.items() if k != "occlude"}
-    files = {"a.json": _json(told), "a.yaml": _json(plain)}
+    files = {"a.json": _json(reported), "a.yaml": _json(plain)}
     yield Case(name="occlude-no-recipe", files=files, commands=(words,))

@@ -22,8 +22,8 @@ def recipes(scenes: Path) -> dict[str, Path]:
     """Return the recipes of frames below a folder by name; configs of trainings are none."""
     found = {}
     for path in sorted([*scenes.glob("*.yaml"), *scenes.glob("training/*.yaml")]):
-        told = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if isinstance(told, dict) and "train" not in told and "network" not in told:
+        reported = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if isinstance(reported, dict) and "train" not in reported and "network" not in reported:
             found[path.relative_to(scenes).with_suffix("").as_posix()] = path
     return found
 
@@ -67,12 +67,14 @@ def _generate(name: str, recipe: Path, out: str, context: Context) -> Job:
 
 def _set_facts(folder: Path, name: str, verdict: Verdict, *, notes: int = 0) -> Facts:
     """Return the facts of a set; more than so many notes of deprecation are one too."""
-    said = sum("deprecat" in line.lower() for line in verdict.stderr.splitlines())
-    told = verdict.told or {}
+    output = sum("deprecat" in line.lower() for line in verdict.stderr.splitlines())
+    reported = verdict.output or {}
     found: Facts = {
         f"{name}/command:status": verdict.status,
-        f"{name}/command:notes": max(said - notes, 0),
-        f"{name}/command:counts": [told.get(k) for k in ("frames", "people", "failed", "unmet")],
+        f"{name}/command:notes": max(output - notes, 0),
+        f"{name}/command:counts": [
+            reported.get(k) for k in ("frames", "people", "failed", "unmet")
+        ],
     }
     return found | (folder_facts(folder, name) if folder.is_dir() else {})
 
@@ -100,7 +102,7 @@ def exports(side: Side, context: Context) -> Facts:
         name = job.name if job.name.startswith("frame/") else _out(job)
         found[f"exports/{name}:status"] = [verdict.status, verdict.error]
         if job.name.startswith("frame/"):
-            found[f"exports/{name}:agreement"] = verdict.told
+            found[f"exports/{name}:agreement"] = verdict.output
         elif (side.work / name).is_dir():
             found |= folder_facts(side.work / name, f"exports/{name}")
     return found

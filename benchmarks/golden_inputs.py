@@ -62,8 +62,8 @@ def training_config(dataset: str, *, steps: int, **changes: Any) -> dict[str, An
 def make_inputs(base: Side, context: Context) -> None:
     """Make the inputs of both sides once: `.whole` says that they are complete."""
     folder = base.inputs
-    told = f"{context.frames} {context.shared} {Path(__file__).read_text(encoding='utf-8')}"
-    mark, whole = hashlib.sha256(told.encode()).hexdigest(), folder / ".whole"
+    found = f"{context.frames} {context.shared} {Path(__file__).read_text(encoding='utf-8')}"
+    mark, whole = hashlib.sha256(found.encode()).hexdigest(), folder / ".whole"
     if whole.is_file() and whole.read_text(encoding="utf-8") == mark:
         return
     shutil.rmtree(folder, ignore_errors=True)
@@ -165,15 +165,15 @@ def make_people(folder: Path, shared: Path, *, photos: int) -> None:
     images.mkdir(parents=True)
     source = shared / "people"
     if (source / "person_keypoints.json").is_file():
-        told = json.loads((source / "person_keypoints.json").read_text(encoding="utf-8"))
-        told["images"] = told["images"][:photos]
-        kept = {image["id"] for image in told["images"]}
-        told["annotations"] = [a for a in told["annotations"] if a["image_id"] in kept]
-        for image in told["images"]:
+        found = json.loads((source / "person_keypoints.json").read_text(encoding="utf-8"))
+        found["images"] = found["images"][:photos]
+        kept = {image["id"] for image in found["images"]}
+        found["annotations"] = [a for a in found["annotations"] if a["image_id"] in kept]
+        for image in found["images"]:
             shutil.copyfile(source / "images" / image["file_name"], images / image["file_name"])
     else:
-        told = drawn_people(images, photos)
-    (folder / "coco.json").write_text(json.dumps(told), encoding="utf-8")
+        found = drawn_people(images, photos)
+    (folder / "coco.json").write_text(json.dumps(found), encoding="utf-8")
 
 
 def drawn_people(images: Path, photos: int) -> dict[str, Any]:
@@ -231,12 +231,12 @@ def _panoramas(folder: Path) -> None:
 
 
 def _cutouts(folder: Path) -> None:
-    told = []
+    found = []
     for name, (wide, high) in {"suitcase": (70, 90), "dog": (90, 70)}.items():
         y, x = np.mgrid[:high, :wide]
         inside = ((x - wide / 2) / (wide / 2 - 3)) ** 2 + ((y - high / 2) / (high / 2 - 3)) ** 2 < 1
         rgba = np.full((high, wide, 4), (180, 90, 40, 255), np.uint8)
         rgba[..., 3] *= inside
         Image.fromarray(rgba).save(folder / f"{name}.png")
-        told.append({"file": f"{name}.png", "category": name, "license": "CC0"})
-    _write(folder / "manifest.json", told)
+        found.append({"file": f"{name}.png", "category": name, "license": "CC0"})
+    _write(folder / "manifest.json", found)

@@ -124,7 +124,7 @@ VALUES = frozenset(
 """Commands whose values are compared too, where they do not tell of time or place."""
 
 
-def jobs_of(told: Told, side: Side) -> list[Job]:
+def jobs_of(reported: Told, side: Side) -> list[Job]:
     """Return commands that print JSON, in one folder."""
     fill = {"{scenes}": str(side.scenes)}
     return [
@@ -134,7 +134,7 @@ def jobs_of(told: Told, side: Side) -> list[Job]:
             folder="json",
             limit_s=900,
         )
-        for name, words in told.items()
+        for name, words in reported.items()
     ]
 
 
@@ -158,12 +158,12 @@ def outputs(side: Side, context: Context, *, parts: Sequence[Told] | None = None
 def json_facts(name: str, verdict: Verdict) -> Facts:
     """Return the key paths of what a command printed, and digests of its steady values."""
     found: Facts = {f"json/{name}:status": [verdict.status, verdict.error]}
-    if verdict.told is None:
+    if verdict.output is None:
         found[f"json/{name}:printed"] = "no JSON" if verdict.stdout else "nothing"
         return found
-    found |= {f"json/{name}:{path}": kinds for path, kinds in key_types(verdict.told).items()}
+    found |= {f"json/{name}:{path}": kinds for path, kinds in key_types(verdict.output).items()}
     if name in VALUES:
-        values = json_parts(verdict.told).items()
+        values = json_parts(verdict.output).items()
         found |= {f"values/{name}:{path}": d for path, d in values if not UNSTEADY.search(path)}
     return found
 
@@ -193,10 +193,10 @@ def surface(side: Side, context: Context) -> Facts:
 
 def without_json(commands: Facts) -> list[str]:
     """Return commands that print JSON and that no call of this file reaches."""
-    told: dict[str, None] = {}
+    reported: dict[str, None] = {}
     for part in (QUICK, NETWORKS, RENDERED, *SLOW):
         for words in part.values():
-            told[words[0]] = None
-            told[" ".join(words[:2])] = None
+            reported[words[0]] = None
+            reported[" ".join(words[:2])] = None
     names = [k.removeprefix("commands/").partition(":") for k in commands]
-    return sorted(n for n, _, option in names if option == "--json" and n not in told)
+    return sorted(n for n, _, option in names if option == "--json" and n not in reported)

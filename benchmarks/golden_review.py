@@ -50,23 +50,23 @@ def _asked(side: Side, context: Context, store: str) -> Facts:
         arguments = ("review", command, pairs, *words, *db, "--json")
         return Job(name=name, arguments=arguments, folder="review")
 
-    asked = [job("edited stats", "stats"), job("edited history", "history")]
-    asked.append(job("import", "import", "corrected", "--by", "otto"))
-    asked += [job("stats", "stats"), job("history", "history", "--limit", "1000")]
-    asked += [job("history of one", "history", "--frame", "0", "--instance", "1")]
-    asked += [job("history of anna", "history", "--who", "anna")]
-    asked += [job("replay", "history", "--check"), job("check", "check", "--no-audit")]
+    requested = [job("edited stats", "stats"), job("edited history", "history")]
+    requested.append(job("import", "import", "corrected", "--by", "otto"))
+    requested += [job("stats", "stats"), job("history", "history", "--limit", "1000")]
+    requested += [job("history of one", "history", "--frame", "0", "--instance", "1")]
+    requested += [job("history of anna", "history", "--who", "anna")]
+    requested += [job("replay", "history", "--check"), job("check", "check", "--no-audit")]
     outs = {}
     for form in FORMS:
         for only in ONLY:
             out = f"{store}-{form}-{only}"
             outs[out] = job(out, "export", "--format", form, "--only", only, "--out", out)
-    verdicts = run_jobs(side, [*asked, *outs.values()], context)
+    verdicts = run_jobs(side, [*requested, *outs.values()], context)
     found: Facts = {}
     for name, verdict in verdicts.items():
         key = f"review/{store}/{name}"
         found[f"{key}:status"] = [verdict.status, verdict.error]
-        parts = json_parts(_steady(verdict.told)).items()
+        parts = json_parts(_steady(verdict.output)).items()
         found |= {f"{key}:{path}": value for path, value in parts}
     for out in outs:
         if (side.work / "review" / out).is_dir():
@@ -87,12 +87,12 @@ def _correct(coco: Path, folder: Path) -> None:
         return
     shutil.copytree(coco, folder)
     path = folder / "annotations.json"
-    told = json.loads(path.read_text(encoding="utf-8"))
-    for number, person in enumerate(told["annotations"]):
+    reported = json.loads(path.read_text(encoding="utf-8"))
+    for number, person in enumerate(reported["annotations"]):
         if number % 4 == 0:
             person["keypoints"][0] += 3.5
             person["keypoints"][1] -= 1.25
         if number % 6 == 5:
             person["keypoints"][27:30] = [0, 0, 0]
-    del told["annotations"][7]
-    path.write_text(json.dumps(told), encoding="utf-8")
+    del reported["annotations"][7]
+    path.write_text(json.dumps(reported), encoding="utf-8")

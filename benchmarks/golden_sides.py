@@ -71,7 +71,7 @@ class Verdict:
     seconds: float = 0.0
 
     @property
-    def told(self) -> Any:
+    def output(self) -> Any:
         """Return the JSON object that the command printed, None when it printed none."""
         try:
             return json.loads(self.stdout)
@@ -171,8 +171,8 @@ def need(verdicts: dict[str, Verdict], side: Side) -> None:
     """SystemExit when a command that the harness itself relies on failed."""
     for verdict in verdicts.values():
         if verdict.status != 0:
-            said = verdict.stderr[-2000:]
-            raise SystemExit(f"{side.name}: {verdict.name} ended with {verdict.status}: {said}")
+            text = verdict.stderr[-2000:]
+            raise SystemExit(f"{side.name}: {verdict.name} ended with {verdict.status}: {text}")
 
 
 def commit_of(revision: str) -> str:
@@ -244,8 +244,8 @@ def machine_key() -> str:
             sorted({x for x in lines if x.startswith(("model name", "flags", "Features"))})
         )
     packages = {name: _release(name) for name in PACKAGES}
-    told = json.dumps([platform.python_version(), cpu, packages])
-    return hashlib.sha256(told.encode()).hexdigest()[:10]
+    reported = json.dumps([platform.python_version(), cpu, packages])
+    return hashlib.sha256(reported.encode()).hexdigest()[:10]
 
 
 def timed(context: Context, name: str) -> Callable[[], None]:

@@ -52,8 +52,8 @@ def _inputs(side: Side, context: Context) -> dict[str, Any]:
     jobs.append(Job(name="export", arguments=("export", "pairs", "--out", "coco"), folder=INSIDE))
     verdicts = golden_sides.run_jobs(side, jobs, context)
     golden_sides.need(verdicts, side)
-    told = verdicts["generate"].told
-    return {name: told[name] for name in ("frames", "people", "failed", "made")}
+    reported = verdicts["generate"].output
+    return {name: reported[name] for name in ("frames", "people", "failed", "made")}
 
 
 def _commands(side: Side, context: Context) -> dict[str, list[str]]:
@@ -75,7 +75,7 @@ def _keys(side: Side, context: Context) -> dict[str, dict[str, str]]:
     verdicts = golden_sides.run_jobs(side, jobs, context)
     failed = {name: v.stderr for name, v in verdicts.items() if v.error or v.status not in (0, 1)}
     assert not failed, failed
-    return {name: key_types(verdict.told) for name, verdict in sorted(verdicts.items())}
+    return {name: key_types(verdict.output) for name, verdict in sorted(verdicts.items())}
 
 
 def _round_trips(side: Side, context: Context) -> dict[str, list[str]]:

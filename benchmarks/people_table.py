@@ -165,14 +165,14 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=100_000)
     parser.add_argument("--work", type=Path)
     parser.add_argument("--step", choices=sorted(STEPS))
-    asked = parser.parse_args()
-    if asked.step:
-        print(json.dumps(measure(asked.step, asked.work / "set", asked.work)))
+    requested = parser.parse_args()
+    if requested.step:
+        print(json.dumps(measure(requested.step, requested.work / "set", requested.work)))
         return
     with tempfile.TemporaryDirectory() as temporary:
-        work = asked.work or Path(temporary)
+        work = requested.work or Path(temporary)
         if not (work / "set" / "index.json").is_file():
-            scale_dataset.make(asked.source or source_set(work), work / "set", asked.people)
+            scale_dataset.make(requested.source or source_set(work), work / "set", requested.people)
         for step in STEPS:
             command = [
                 sys.executable,

@@ -205,9 +205,9 @@ def check_frame(stage: Stage, spec: FrameSpec, report: Report) -> None:
     report.things += len(solids)
     for place, person in enumerate(spec.people):
         where = f"frame {spec.index}, person {place + 1} ({person.pose.name})"
-        said = [*_through(place, spec, bodies, solids, users, report)]
-        report.through += bool(said)
-        report.findings += [f"{where}: {line}" for line in said]
+        output = [*_through(place, spec, bodies, solids, users, report)]
+        report.through += bool(output)
+        report.findings += [f"{where}: {line}" for line in output]
         excess = beyond_rad(person)
         if excess > _LIMIT_RAD:
             report.beyond += 1

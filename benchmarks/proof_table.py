@@ -108,19 +108,19 @@ class Found:
     def precision(self, arm: str, name: str) -> str:
         """An AP's mean and the range of its seeds."""
         values = [self.results[arm, seed]["AP"][name] for seed in self.seeds(arm)]
-        told = [100 * v for v in values if v is not None]
-        if not told:
+        reported = [100 * v for v in values if v is not None]
+        if not reported:
             return "-"
-        return f"{np.mean(told):.1f} ({min(told):.1f} to {max(told):.1f})"
+        return f"{np.mean(reported):.1f} ({min(reported):.1f} to {max(reported):.1f})"
 
 
 def read(folder: Path, arms: tuple[str, ...], seeds: int) -> Found:
     """What lies in a folder of results, of these arms and of the first `seeds` seeds."""
     results = {}
     for path in sorted(folder.glob("*.json")):
-        told = json.loads(path.read_text(encoding="utf-8"))
-        if told["arm"] in arms and told["seed"] < seeds:
-            results[told["arm"], told["seed"]] = told
+        reported = json.loads(path.read_text(encoding="utf-8"))
+        if reported["arm"] in arms and reported["seed"] < seeds:
+            results[reported["arm"], reported["seed"]] = reported
     return Found(results=results)
 
 

@@ -63,7 +63,7 @@ def any_frame(folder: Path, assets: Path) -> tuple[bool, str]:
     settings = proofs.settings_for(SCENES / "photo_backdrop.yaml", assets=assets, frames=200)
     pipeline.generate(settings, out, workers=2)
     held = proofs.replayed(out, range(0, 200, 10))
-    wrong = {index: said for index, said in held.items() if said != "same bytes"}
+    wrong = {index: output for index, output in held.items() if output != "same bytes"}
     return not wrong, f"{len(held)} frames made again, not the same: {wrong}"
 
 
@@ -107,8 +107,10 @@ def plan_holds(folder: Path, assets: Path) -> tuple[bool, str]:
     took = time.monotonic() - start
     size = sum(p.stat().st_size for p in made.folder.rglob("*") if p.is_file())
     time_off, disk_off = foretold.seconds / took - 1, foretold.disk_bytes / size - 1
-    said = f"time {took:.0f} s, foretold {time_off:+.1%}; disk {size / 1e6:.1f} MB, {disk_off:+.1%}"
-    return abs(time_off) <= 0.25 and abs(disk_off) <= 0.25, said
+    output = (
+        f"time {took:.0f} s, foretold {time_off:+.1%}; disk {size / 1e6:.1f} MB, {disk_off:+.1%}"
+    )
+    return abs(time_off) <= 0.25 and abs(disk_off) <= 0.25, output
 
 
 def coco_scores_itself(folder: Path, assets: Path) -> tuple[bool, str]:
@@ -228,12 +230,12 @@ def reviewer(folder: Path, assets: Path) -> tuple[bool, str]:
         }
     )
     pipeline.generate(prepare(recipe, assets=folder, device="cpu"), folder / "set", workers=2)
-    told = {"SYNTHSTUDIO_REVIEW_PEOPLE": str(people), "SYNTHSTUDIO_REVIEW_SET": folder / "set"}
+    reported = {"SYNTHSTUDIO_REVIEW_PEOPLE": str(people), "SYNTHSTUDIO_REVIEW_SET": folder / "set"}
     test = "tests/studio/test_review_keyboard.py"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", test],
         cwd=proofs.ROOT,
-        env=os.environ | told,
+        env=os.environ | reported,
         capture_output=True,
         text=True,
         check=False,
@@ -271,10 +273,10 @@ def main() -> int:
     for name in arguments.checks or CHECKS:
         start = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
-            held, said = CHECKS[name](Path(folder), arguments.assets)
+            held, output = CHECKS[name](Path(folder), arguments.assets)
         failed += not held
         took = time.monotonic() - start
-        print(f"{'held  ' if held else 'FAILED'} {name} ({took:.0f} s)\n  {said}", flush=True)
+        print(f"{'held  ' if held else 'FAILED'} {name} ({took:.0f} s)\n  {output}", flush=True)
     print(
         f"{len(arguments.checks or CHECKS) - failed} held, {failed} failed; {os.cpu_count()} cores"
     )

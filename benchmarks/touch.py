@@ -65,9 +65,9 @@ def depths_m(points_m: F64, vertices_m: F64, faces: I32) -> NDArray[np.float32]:
     """Return (N,) how deep points (N, 3) lie inside a closed mesh; 0 outside it."""
     runtime.init("cpu")
     low, high = vertices_m.min(axis=0), vertices_m.max(axis=0)
-    asked = np.flatnonzero(((points_m > low) & (points_m < high)).all(axis=1))
+    requested = np.flatnonzero(((points_m > low) & (points_m < high)).all(axis=1))
     out = np.zeros(len(points_m), np.float32)
-    if not len(asked):
+    if not len(requested):
         return out
     middle = (low + high) / 2  # float32 is finest about the origin
     mesh = wp.Mesh(
@@ -75,16 +75,18 @@ def depths_m(points_m: F64, vertices_m: F64, faces: I32) -> NDArray[np.float32]:
         indices=wp.array(np.ascontiguousarray(faces).reshape(-1), dtype=wp.int32, device="cpu"),
         support_winding_number=True,
     )
-    points = wp.array((points_m[asked] - middle).astype(np.float32), dtype=wp.vec3, device="cpu")
-    found = wp.zeros(len(asked), dtype=wp.float32, device="cpu")
+    points = wp.array(
+        (points_m[requested] - middle).astype(np.float32), dtype=wp.vec3, device="cpu"
+    )
+    found = wp.zeros(len(requested), dtype=wp.float32, device="cpu")
     wp.launch(
         depth_kernel,
-        dim=len(asked),
+        dim=len(requested),
         inputs=[mesh.id, points, REACH_M],
         outputs=[found],
         device="cpu",
     )
-    out[asked] = found.numpy()
+    out[requested] = found.numpy()
     return out
 
 
@@ -199,8 +201,8 @@ def self_touches(body: BareBody, joints: tuple[str, ...]) -> Iterator[tuple[str,
         for a, (own, _, _) in _bands().items():
             if a == b:
                 continue
-            asked = own[_asked(a, b, at, vertices[own])]
-            deepest = float(_compact_depths(vertices[asked], places, faces).max(initial=0.0))
+            requested = own[_asked(a, b, at, vertices[own])]
+            deepest = float(_compact_depths(vertices[requested], places, faces).max(initial=0.0))
             if deepest > 0:
                 yield a, b, deepest
 

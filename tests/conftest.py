@@ -62,8 +62,8 @@ def once(
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Yield the machine's own Chromium, without a window; skip where there is none."""
-    said = os.environ.get("SYNTHSTUDIO_CHROMIUM", "")
-    found = next(filter(None, map(shutil.which, (said, *CHROMIUM) if said else CHROMIUM)), None)
+    output = os.environ.get("SYNTHSTUDIO_CHROMIUM", "")
+    found = next(filter(None, map(shutil.which, (output, *CHROMIUM) if output else CHROMIUM)), None)
     if found is None:
         missing("chromium", f"none of {', '.join(CHROMIUM)} is installed")
     from playwright.sync_api import sync_playwright

@@ -71,11 +71,11 @@ def write(
     (root / "images").mkdir(parents=True)
     images, people = [], []
     for k in range(count):
-        rgb, told = person(k, seed)
+        rgb, found = person(k, seed)
         cv2.imwrite(str(root / "images" / f"p{k:05}.png"), rgb[..., ::-1])
         points: list[float] = []
         for name in names:
-            x, y = told["places"][name]
+            x, y = found["places"][name]
             v = 0 if name not in labelled else 1 if name == hidden and k % 3 == 0 else 2
             points += [round(x, 2), round(y, 2), v] if v else [0, 0, 0]
         images.append({"id": k + 1, "file_name": f"p{k:05}.png", "width": WIDE, "height": HIGH})
@@ -87,8 +87,8 @@ def write(
                 "iscrowd": 0,
                 "keypoints": points,
                 "num_keypoints": len(labelled),
-                "bbox": told["box"],
-                "area": 0.5 * told["box"][2] * told["box"][3],
+                "bbox": found["box"],
+                "area": 0.5 * found["box"][2] * found["box"][3],
                 "segmentation": [],
             }
         )
@@ -103,23 +103,23 @@ def write(
 
 def changed(root: Path, change: Any) -> Path:
     """Write another annotation file beside, changed by `change(the whole of it)`; its path."""
-    told = json.loads((root / "coco.json").read_text())
-    change(told)
+    found = json.loads((root / "coco.json").read_text())
+    change(found)
     path = root / f"changed-{len(list(root.iterdir()))}.json"
-    path.write_text(json.dumps(told))
+    path.write_text(json.dumps(found))
     return path
 
 
 def cutouts(folder: Path) -> Path:
     """Write four small cut-outs of four categories."""
     folder.mkdir(parents=True)
-    told = []
+    found = []
     for k, category in enumerate(("suitcase", "clock", "dog", "tv")):
         rgba = np.zeros((60, 50, 4), np.uint8)
         cv2.ellipse(rgba, (25, 30), (20, 26), 0, 0, 360, (40 * k + 60, 90, 200 - 40 * k, 255), -1)
         cv2.imwrite(str(folder / f"{category}.png"), rgba)
-        told.append({"file": f"{category}.png", "category": category, "license": "CC0"})
-    (folder / "manifest.json").write_text(json.dumps(told))
+        found.append({"file": f"{category}.png", "category": category, "license": "CC0"})
+    (folder / "manifest.json").write_text(json.dumps(found))
     return folder
 
 
@@ -134,16 +134,16 @@ def cost(root: Path, count: int) -> dict[str, float]:
     config = ExperimentConfig(
         annotations=root / "coco.json", images=root / "images", out=out, size="nano"
     )
-    told: dict[str, float] = {"photos": count}
+    found: dict[str, float] = {"photos": count}
 
     def quiet(title: str) -> Callable[[int, int, float], None]:
         return lambda done, total, rate: None
 
     def ended(name: str, began: float) -> float:
         now = _processor_s()
-        told[f"{name}_s"] = now - began
+        found[f"{name}_s"] = now - began
         for who, use in (("own", resource.RUSAGE_SELF), ("worker", resource.RUSAGE_CHILDREN)):
-            told[f"{name}_{who}_mb"] = resource.getrusage(use).ru_maxrss / 1024
+            found[f"{name}_{who}_mb"] = resource.getrusage(use).ru_maxrss / 1024
         return now
 
     began = _processor_s()
@@ -155,7 +155,7 @@ def cost(root: Path, count: int) -> dict[str, float]:
     began = ended("hide", began)
     running._count_poses(config, quiet)
     ended("crop", began)
-    return told
+    return found
 
 
 def _processor_s() -> float:

@@ -67,9 +67,9 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
         text=True,
         check=True,
     )
-    said = json.loads(done.stdout)
-    assert said["frames"] == 6
-    assert said["people"] == 12
+    output = json.loads(done.stdout)
+    assert output["frames"] == 6
+    assert output["people"] == 12
     assert "Traceback" not in done.stderr
     return out
 
@@ -84,9 +84,9 @@ def test_stats_counts_every_joint(run, dataset: Path) -> None:  # type: ignore[n
 
 
 def test_coverage_is_counted_drawn_and_followed_up(run, dataset: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    told = json.loads(run("coverage", dataset, "--json").out)
-    assert (told["frames"], told["people"]) == (6, 12)
-    assert sum(told["cells"]["count"]) == 12 * 23
+    reported = json.loads(run("coverage", dataset, "--json").out)
+    assert (reported["frames"], reported["people"]) == (6, 12)
+    assert sum(reported["cells"]["count"]) == 12 * 23
     sheet, follow = tmp_path / "some" / "sheet.jpg", tmp_path / "next.yaml"
     ran = run("coverage", dataset, "--sheet", sheet, "--write", follow, "--at-least", 3)
     assert ran.code == 0
@@ -112,11 +112,11 @@ def test_strict_says_that_targets_were_missed(run, tmp_path: Path) -> None:  # t
     ran = run("generate", path, "--out", out, "--strict", "--json")
     assert ran.code == 1
     assert "target not met: occluded_fraction: error in the median" in ran.err
-    told = json.loads(ran.out)
-    assert told["frames"] == 3
-    assert told["unmet"]
-    asked = json.loads(run("stats", out, "--json").out)["targets"]
-    assert asked["occluded_fraction"]["people"] == asked["people"] > 0
+    reported = json.loads(ran.out)
+    assert reported["frames"] == 3
+    assert reported["unmet"]
+    requested = json.loads(run("stats", out, "--json").out)["targets"]
+    assert requested["occluded_fraction"]["people"] == requested["people"] > 0
     assert "requested against achieved" in run("stats", out).out
     lenient = run("generate", path, "--out", out, "--resume")
     assert lenient.code == 0
@@ -126,7 +126,7 @@ def test_strict_says_that_targets_were_missed(run, tmp_path: Path) -> None:  # t
 def test_export_then_pycocotools_opens_it(run, dataset: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     made = run("export", dataset, "--out", tmp_path / "coco", "--json")
     assert made.code == 0
-    told = json.loads(made.out)
+    reported = json.loads(made.out)
     from pycocotools.coco import COCO
 
     images = people = 0
@@ -136,8 +136,8 @@ def test_export_then_pycocotools_opens_it(run, dataset: Path, tmp_path: Path) ->
         for image in coco.imgs.values():
             with Image.open(image_folder(path) / image["file_name"]) as opened:
                 assert opened.size == (image["width"], image["height"])
-    assert Path(told["annotations"]) == tmp_path / "coco" / "annotations"  # of several splits
-    assert (images, people) == (told["images"], told["people"]) == (6, told["people"])
+    assert Path(reported["annotations"]) == tmp_path / "coco" / "annotations"  # of several splits
+    assert (images, people) == (reported["images"], reported["people"]) == (6, reported["people"])
     again = run("export", dataset, "--out", tmp_path / "coco")
     assert again.code == 1
     assert "a folder of its own" in again.err
@@ -179,9 +179,9 @@ def test_parts_merge(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-de
 
 
 def test_plan_says_rate_time_and_disk(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    said = run("generate", QUICK, "--frames", 30, "--plan", "--out", tmp_path / "never", "--json")
-    assert said.code == 0
-    plan = json.loads(said.out)
+    output = run("generate", QUICK, "--frames", 30, "--plan", "--out", tmp_path / "never", "--json")
+    assert output.code == 0
+    plan = json.loads(output.out)
     assert plan["frames"] == 30
     assert plan["frames_per_second"] > 0
     assert plan["disk_bytes"] > 10_000
@@ -341,12 +341,12 @@ def test_ctrl_c_says_that_nothing_complete_is_lost(tmp_path: Path) -> None:
             time.sleep(0.1)
         time.sleep(1)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, output = process.communicate(timeout=60)
     finally:
         process.kill()
     assert process.returncode == 130
-    assert "--resume" in said
-    assert "Traceback" not in said
+    assert "--resume" in output
+    assert "Traceback" not in output
     assert not list(out.glob("shards/.tmp-*"))
 
 

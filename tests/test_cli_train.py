@@ -37,9 +37,9 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):  #
             main()
         except SystemExit as stop:
             found = int(stop.code or 0)
-        told = capsys.readouterr()
-        assert found == code, told.err
-        return told.out, told.err
+        reported = capsys.readouterr()
+        assert found == code, reported.err
+        return reported.out, reported.err
 
     return call
 
@@ -116,8 +116,8 @@ def test_sizes_are_what_they_say() -> None:
 
 def test_from_a_data_set_to_a_page(run, dataset: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     path, out = write(tmp_path / "mine.yaml", dataset), tmp_path / "run"
-    told = json.loads(run("train", path, "--out", out, "--json")[0])
-    assert told["finished"] and told["steps"] == 8 and told["best"] > 0
+    reported = json.loads(run("train", path, "--out", out, "--json")[0])
+    assert reported["finished"] and reported["steps"] == 8 and reported["best"] > 0
     again = json.loads(run("train", path, "--out", out, "--resume", "--json")[0])
     assert again["steps"] == 8
     found = json.loads(run("evaluate", out, dataset, "--json")[0])
@@ -138,8 +138,8 @@ def test_from_a_data_set_to_a_page(run, dataset: Path, tmp_path: Path) -> None: 
 
 def test_a_dry_run_keeps_nothing(run, dataset: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     path, out = write(tmp_path / "mine.yaml", dataset), tmp_path / "run"
-    told = json.loads(run("train", path, "--out", out, "--fast-dev-run", "--json")[0])
-    assert told["steps"] == 2 and told["best"] is not None
+    reported = json.loads(run("train", path, "--out", out, "--fast-dev-run", "--json")[0])
+    assert reported["steps"] == 2 and reported["best"] is not None
     assert [p.name for p in out.iterdir()] == ["cache"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mine.yaml", "run"]
     assert json.loads(run("train", path, "--out", out, "--json")[0])["steps"] == 8
@@ -182,7 +182,7 @@ def test_ways_to_ask_and_runs_side_by_side(  # type: ignore[no-untyped-def]
     run, trained: dict[str, Path], dataset: Path, tmp_path: Path
 ) -> None:
     cache = dataset.parent / "cache"
-    told = {}
+    reported = {}
     for name, options in {
         "orn": [trained["orn"]],
         "plain": [trained["kpe"]],
@@ -190,12 +190,12 @@ def test_ways_to_ask_and_runs_side_by_side(  # type: ignore[no-untyped-def]
         "flip": [trained["kpe"] / "last.safetensors", "--flip"],
         "bank": [trained["kpe"], "--bank"],
     }.items():
-        asked = [options[0], dataset, *options[1:], "--out", tmp_path / name, "--cache", cache]
-        told[name] = json.loads(run("evaluate", *asked, "--json")[0])["measures"]
-    hit = {name: t["places"]["all"]["PCK@0.1"]["value"] for name, t in told.items()}
+        requested = [options[0], dataset, *options[1:], "--out", tmp_path / name, "--cache", cache]
+        reported[name] = json.loads(run("evaluate", *requested, "--json")[0])["measures"]
+    hit = {name: t["places"]["all"]["PCK@0.1"]["value"] for name, t in reported.items()}
     assert len({round(hit[n], 6) for n in ("plain", "peak", "flip", "bank")}) == 4
     assert hit["bank"] > hit["plain"]  # the bank knows these very people
-    assert told["orn"]["visibility"] and not told["plain"]["visibility"]
+    assert reported["orn"]["visibility"] and not reported["plain"]["visibility"]
 
     out, _ = run("compare", tmp_path / "plain", tmp_path / "bank", "--out", tmp_path / "both")
     assert re.search(r"^PCK@0.1 hidden \(%\)", out, re.M)
@@ -242,8 +242,8 @@ def test_refusals_are_one_message(  # type: ignore[no-untyped-def]
         "pose bank of its own": [trained["orn"], dataset, "--bank"],
         "no people are left": [trained["orn"], dataset, "--split", "nowhere"],
     }
-    for said, arguments in refused.items():
+    for output, arguments in refused.items():
         out = tmp_path / "evaluation"
         err = run("evaluate", *arguments, "--out", out, "--cache", tmp_path / "cache", code=1)[1]
-        assert said in err and "Traceback" not in err
+        assert output in err and "Traceback" not in err
         assert not out.exists()

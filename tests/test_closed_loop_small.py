@@ -31,8 +31,8 @@ def test_the_page_tells_the_arms_what_failed_and_what_was_asked_for(made: Path) 
     assert [line.split(" | ")[0][2:] for line in table[1:4]] == list(closed_loop.ARMS.values())
     assert table[4].startswith("| suggested against more of the same")
     assert "joints missed" in page
-    asked = yaml.safe_load(page.split("```yaml")[1].split("```")[0])
-    assert asked["targets"]
+    requested = yaml.safe_load(page.split("```yaml")[1].split("```")[0])
+    assert requested["targets"]
     assert (made / "docs" / "evidence" / "closed_loop.log").read_text().count(": done\n") == 3
 
 
@@ -46,12 +46,12 @@ def test_the_arms_learn_from_as_many_people_and_are_judged_by_others(made: Path)
     one = Loop(SMALL, made / "cache", print)
     plain = [one.config(arm, 0).model_dump(exclude={"name", "train"}) for arm in closed_loop.ARMS]
     assert plain[0] == plain[1] == plain[2]
-    told = {
+    found = {
         name: json.loads((folder / name / "dataset.json").read_bytes())["recipe"]
         for name in ("suggested", "more")
     }
-    assert told["suggested"]["holdout"] == told["more"]["holdout"]
-    assert told["suggested"]["targets"] != told["more"]["targets"]
+    assert found["suggested"]["holdout"] == found["more"]["holdout"]
+    assert found["suggested"]["targets"] != found["more"]["targets"]
     assert {f["split"] for f in Dataset(folder / "test").iter_frames(["split"])} == {"test"}
 
 
@@ -59,6 +59,6 @@ def test_a_second_call_trains_nothing_again(made: Path, monkeypatch: pytest.Monk
     (folder,) = (made / "cache").iterdir()
     before = {p: p.stat().st_mtime_ns for p in folder.rglob("last.safetensors")}
     assert len(before) == 3
-    said, _, _ = Loop(SMALL, made / "cache", print).turn(1)
-    assert [len(answers) for answers in said.values()] == [SMALL.seeds] * 3
+    output, _, _ = Loop(SMALL, made / "cache", print).turn(1)
+    assert [len(answers) for answers in output.values()] == [SMALL.seeds] * 3
     assert {p: p.stat().st_mtime_ns for p in folder.rglob("last.safetensors")} == before

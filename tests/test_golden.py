@@ -34,7 +34,9 @@ def test_the_same_as_stored(name: str, gathered: dict[str, Any]) -> None:
 def test_a_traceback_is_no_verdict() -> None:
     verdicts = golden_small.stored()["verdicts"]
     assert len(verdicts) > 150
-    assert not [name for name, said in verdicts.items() if "traceback" in said or "died" in said]
+    assert not [
+        name for name, output in verdicts.items() if "traceback" in output or "died" in output
+    ]
 
 
 def test_what_is_stored_is_small() -> None:

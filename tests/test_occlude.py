@@ -242,20 +242,20 @@ def test_targets_are_met_on_real_photos(shared_data: Path, tmp_path: Path):
     stage = PhotoStage(
         settings_for(base, found), people / "images", found.album, found.skeleton.name
     )
-    asked, got, samples = [], [], []
+    requested, got, samples = [], [], []
     for place in range(found.count):
         sample, spec = stage.sample(place), stage.specs(place)[1]
         frame = make_frame(stage, sample, spec)
         samples.append(rows_of(frame, f"images/{spec.index:06d}.jpg"))
         for row in frame.people:
             if row["ask_fraction"] is not None:
-                asked.append(row["ask_fraction"])
+                requested.append(row["ask_fraction"])
                 got.append(row["occluded_fraction"])
-    off = np.abs(np.array(asked) - np.array(got))
+    off = np.abs(np.array(requested) - np.array(got))
     assert len(off) >= 20
     assert np.median(off) <= 0.03
     # What others were asked for is not what these got: the match is no accident.
-    assert np.median(np.abs(np.roll(asked, 1) - np.array(got))) > 0.08
+    assert np.median(np.abs(np.roll(requested, 1) - np.array(got))) > 0.08
     assert dict(validate_samples(samples, BONES).findings.counts) == {}
 
 
@@ -302,8 +302,8 @@ def test_photos_that_cannot_be_used(world: Path, tmp_path: Path):
     exif = turned.getexif()
     exif[0x0112] = 6
     turned.save(images / "p0.jpg", exif=exif)
-    said = refused(world, tmp_path, changed(file_name="p0.jpg"), images=images)
-    assert "turned by its EXIF" in said
+    output = refused(world, tmp_path, changed(file_name="p0.jpg"), images=images)
+    assert "turned by its EXIF" in output
     (tmp_path / "bad.json").write_text(json.dumps(changed(file_name="p0.jpg")))
     scratch = tmp_path / "scratch"
     scratch.mkdir()

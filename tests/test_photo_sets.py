@@ -148,10 +148,10 @@ def test_labels_come_back_exactly_and_nobody_differs(stored: Dataset, tmp_path: 
     export(form, stored.folder, tmp_path / "out")
     made = import_from(form, tmp_path / "out", tmp_path / "back")
     assert made.edited == 0
-    assert told(Dataset(tmp_path / "back")) == told(stored)
+    assert reported(Dataset(tmp_path / "back")) == reported(stored)
 
 
-def told(data: Dataset) -> str:
+def reported(data: Dataset) -> str:
     return json.dumps(list(data.iter_instances()))  # NaN is NaN there
 
 
@@ -283,13 +283,13 @@ def test_the_commands_say_the_same(stored: Dataset, imported: Dataset, world: Pa
         return made.exit_code, made.output + str(made.exception or "")
 
     sheet, plan = tmp_path / "s.png", tmp_path / "n.yaml"
-    code, said = run("coverage", stored.folder, "--sheet", sheet, "--write", plan)
-    assert code == 0, said
-    assert "synthstudio occlude" in said and sheet.is_file() and load(plan).occlude
-    code, said = run("audit", stored.folder, "--assets", world, "--device", "cpu", "--json")
-    assert code == 0, said
-    told = json.loads(next(line for line in said.splitlines() if line.startswith("{")))
-    assert told["passed"] and told["pasted"]["people"]
+    code, output = run("coverage", stored.folder, "--sheet", sheet, "--write", plan)
+    assert code == 0, output
+    assert "synthstudio occlude" in output and sheet.is_file() and load(plan).occlude
+    code, output = run("audit", stored.folder, "--assets", world, "--device", "cpu", "--json")
+    assert code == 0, output
+    reported = json.loads(next(line for line in output.splitlines() if line.startswith("{")))
+    assert reported["passed"] and reported["pasted"]["people"]
     assert "no recipe to go on from" in run("coverage", imported.folder, "--write", plan)[1]
     assert "imported" in run("audit", imported.folder)[1]
     assert "does not hold the photos" in run("frame", stored.folder, 1)[1]
@@ -326,8 +326,8 @@ def test_the_command_tells_of_what_is_in_several_splits(world: Path, tmp_path: P
         ],
     )
     assert made.exit_code == 0, made.output
-    told = json.loads(next(line for line in made.output.splitlines() if line.startswith("{")))
-    assert told["leaks"] == 1 == len(splits.leaks(Dataset(out), keys=("asset", "identity")))
+    reported = json.loads(next(line for line in made.output.splitlines() if line.startswith("{")))
+    assert reported["leaks"] == 1 == len(splits.leaks(Dataset(out), keys=("asset", "identity")))
     assert "more than one split" in made.output
     everywhere = {row["index"]: "train" for row in Dataset(out).iter_frames(["index"])}
     assert not splits.leaks(Dataset(out), keys=("asset", "identity"), table=everywhere)

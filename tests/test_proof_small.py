@@ -137,10 +137,10 @@ def test_kpe_costs_as_much_as_orn_and_the_proof_refuses_anything_else(tmp_path: 
 
 def test_all_arms_see_the_same_samples_steps_and_augmentations(tmp_path: Path) -> None:
     one = proof.Proof(SMALL, tmp_path)
-    told = {}
+    reported = {}
     for name in proof_arms.trained(tuple(ARMS)):
         config = one.config(name, 3)
-        told[name] = config.model_dump(
+        reported[name] = config.model_dump(
             exclude={
                 "name": True,
                 "network": True,
@@ -149,7 +149,7 @@ def test_all_arms_see_the_same_samples_steps_and_augmentations(tmp_path: Path) -
                 "augment": {"dropout"},
             }
         )
-    assert all(value == told["a"] for value in told.values())
+    assert all(value == reported["a"] for value in reported.values())
     assert proof_arms.trained(("g",)) == ("b",)
     assert one.config("a'", 0).augment.dropout > 0
     assert one.config("a", 0).train[0].variants == ("clean",)

@@ -111,8 +111,8 @@ def test_asks_are_a_plan() -> None:
     assert np.abs(fractions - np.linspace(0.1, 0.5, 200)).max() < 0.005
     hidden = np.array([bool(ask.hidden) for ask in drawn])
     assert abs(hidden.mean() - 0.4) <= 0.01
-    asked = np.array([ask.occluded_fraction or 0.0 for ask in drawn])
-    assert asked[hidden].mean() > asked[~hidden].mean() + 0.05
+    requested = np.array([ask.occluded_fraction or 0.0 for ask in drawn])
+    assert requested[hidden].mean() > requested[~hidden].mean() + 0.05
 
 
 def test_nobody_stands_before_the_first() -> None:
@@ -122,7 +122,7 @@ def test_nobody_stands_before_the_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "message"),
     [
         ({"targets": {"joints": {"left_wirst": 0.4}}}, "left_wrist"),
         ({"targets": {"joints": {"left_wrist+left_wrist": 0.4}}}, "different joints"),
@@ -132,8 +132,8 @@ def test_nobody_stands_before_the_first() -> None:
         ({"targets": {"occluded_fraction": {"normal": {"mean": float("nan")}}}}, "targets"),
     ],
 )
-def test_bad_targets_are_one_clear_message(fields: dict[str, Any], said: str) -> None:
-    with pytest.raises(RecipeError, match=said):
+def test_bad_targets_are_one_clear_message(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
         parse({**SMALL, **fields}, "test")
 
 

@@ -125,13 +125,13 @@ def test_every_command_says_what_is_damaged(damage: str, world: Path) -> None:
         list(dataset.iter_frames())
         list(dataset.iter_instances())
     assert "set/" in str(found.value) or "skeleton" in str(found.value)
-    said = 0
+    output = 0
     with chdir(world):
         for words in COMMANDS.values():
             wrong = CliRunner().invoke(app, list(words)).exception
             assert isinstance(wrong, SynthStudioError | SystemExit | None), (words, repr(wrong))
-            said += wrong is not None
-    assert said >= 3, "hardly a command noticed"
+            output += wrong is not None
+    assert output >= 3, "hardly a command noticed"
     assert {path.name for path in world.iterdir()} <= {"set", "whole", "out", "out.html"}
 
 

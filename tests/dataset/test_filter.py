@@ -204,10 +204,10 @@ def tangled(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 def test_a_split_leaks_nothing_and_holds_its_shares(tangled: Dataset, tmp_path: Path) -> None:
     made = splits.split(tangled, keys=("group",), shares=(0.5, 0.25, 0.25), seed=3)
-    told = made.as_json()
-    assert told["components"] == 8
-    assert [told["splits"][n]["frames"] for n in splits.NAMES] == [12, 6, 6]
-    assert sum(told["splits"][n]["people"] for n in splits.NAMES) == tangled.people
+    reported = made.as_json()
+    assert reported["components"] == 8
+    assert [reported["splits"][n]["frames"] for n in splits.NAMES] == [12, 6, 6]
+    assert sum(reported["splits"][n]["people"] for n in splits.NAMES) == tangled.people
     splits.write_table(made, tmp_path / "splits.csv")
     table = splits.read_table(tmp_path / "splits.csv")
     assert splits.leaks(tangled, keys=("group",), table=table) == []
@@ -247,9 +247,9 @@ def test_splits_are_alike_in_what_is_hidden(tmp_path: Path) -> None:
             dataclasses.replace(made, labels=dataclasses.replace(made.labels, people=people))
         )
     dataset = write_set(tmp_path / "set", frames)
-    told = splits.split(dataset, keys=("group",), shares=(0.5, 0.25, 0.25)).as_json()["splits"]
+    reported = splits.split(dataset, keys=("group",), shares=(0.5, 0.25, 0.25)).as_json()["splits"]
     for name, frames_of in (("train", 10), ("val", 5), ("test", 5)):
-        bins = told[name]["by_occluded_fraction"]
+        bins = reported[name]["by_occluded_fraction"]
         assert (bins["0"], bins[".7-.9"]) == (frames_of, frames_of)
 
 

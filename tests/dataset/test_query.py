@@ -161,17 +161,17 @@ def joint_case(draw: st.DrawFn) -> Case:
     one: Callable[[Row, int], Said]
     if kind == "state":
         word = draw(st.sampled_from(["visible", "hidden", "outside", "unlabelled", "ambiguous"]))
-        said, one = word, lambda p, j: _state(p, j, word)
+        output, one = word, lambda p, j: _state(p, j, word)
     elif kind == "by":
         who = draw(st.sampled_from(["self", "person", "object", "unknown"]))
-        said, one = f"hidden by {who}", lambda p, j: p["cause"][j] == who
+        output, one = f"hidden by {who}", lambda p, j: p["cause"][j] == who
     elif kind == "cause":
         some = draw(st.lists(st.sampled_from(SHARES), min_size=1, max_size=2))
-        said, one = f"cause in ({', '.join(some)})", lambda p, j: p["cause"][j] in some
+        output, one = f"cause in ({', '.join(some)})", lambda p, j: p["cause"][j] in some
     else:
         name, op = draw(st.sampled_from(SHARES)), draw(OPS)
         k = SHARES.index(name)
-        said = f"{name} share {op} 0.25"
+        output = f"{name} share {op} 0.25"
         one = lambda p, j: _compare(p["shares"][5 * j + k], op, 0.25)  # noqa: E731
     part = draw(st.sampled_from(["wrist", "eye", "knee", "joint", "face"]))
     own = {"face": ("nose", "left_eye", "right_eye", "left_ear", "right_ear"), "joint": JOINTS}.get(
@@ -180,19 +180,22 @@ def joint_case(draw: st.DrawFn) -> Case:
     places = [JOINTS.index(name) for name in own]
     how = draw(st.sampled_from(["one", "any", "all", "no", "least", "side"]))
     if how == "one":
-        return f"{own[0]} {said}", lambda f, p: one(p, places[0])
+        return f"{own[0]} {output}", lambda f, p: one(p, places[0])
     if how == "side" and part != "face" and part != "joint":
-        return f"any left {part}s {said}", lambda f, p: one(p, places[0])
+        return f"any left {part}s {output}", lambda f, p: one(p, places[0])
     if how == "all":
-        return f"all {part}s {said}", lambda f, p: functools.reduce(
+        return f"all {part}s {output}", lambda f, p: functools.reduce(
             _and, (one(p, j) for j in places)
         )
     if how == "least" and len(places) > 3:
-        return f"at least 3 {part} {said}", lambda f, p: sum(one(p, j) is True for j in places) >= 3
+        return (
+            f"at least 3 {part} {output}",
+            lambda f, p: sum(one(p, j) is True for j in places) >= 3,
+        )
     some_are = lambda p: functools.reduce(_or, (one(p, j) for j in places))  # noqa: E731
     if how == "no":
-        return f"no {part} {said}", lambda f, p: _not(some_are(p))
-    return f"any {part} {said}", lambda f, p: some_are(p)
+        return f"no {part} {output}", lambda f, p: _not(some_are(p))
+    return f"any {part} {output}", lambda f, p: some_are(p)
 
 
 def _join(word: str, both: Callable[[Said, Said], Said]) -> Callable[[tuple[Case, Case]], Case]:
@@ -281,8 +284,8 @@ def test_queries_of_frames_alone_find_empty_frames() -> None:
 def test_errors_point_at_the_place(text: str, at: int, hint: str) -> None:
     with pytest.raises(DatasetError) as caught:
         language.parse(text, JOINTS)
-    said, line, caret = str(caught.value).split("\n")
-    assert hint in said, said
+    output, line, caret = str(caught.value).split("\n")
+    assert hint in output, output
     assert line == f"  {text}" and caret.index("^") == at + 2
 
 

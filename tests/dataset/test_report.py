@@ -43,7 +43,7 @@ class Page(HTMLParser):
         self.anchors: set[str] = set()
         self.links: set[str] = set()
         self.tags: set[str] = set()
-        self.said = ""
+        self.text = ""
         self.feed(html)
         self.close()
         assert self.open == []
@@ -68,7 +68,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.said += data
+        self.text += data
 
 
 @pytest.fixture(scope="module")
@@ -80,12 +80,14 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 def test_the_page_needs_nothing_else(dataset: Dataset, tmp_path: Path) -> None:
     steps: list[str] = []
-    told = dataset_report.report(dataset, tmp_path / "r.html", audit=AUDIT, on_step=steps.append)
+    reported = dataset_report.report(
+        dataset, tmp_path / "r.html", audit=AUDIT, on_step=steps.append
+    )
     text = (tmp_path / "r.html").read_text("utf-8")
     page = Page(text)
     assert page.fetched == [] and "script" not in page.tags and "url(" not in text
     assert "default-src 'none'" in text and "prefers-color-scheme:dark" in text
-    assert "<script>alert(1)</script>" in page.said  # as text
+    assert "<script>alert(1)</script>" in page.text  # as text
     assert page.links <= page.anchors
     assert {
         "examples",
@@ -101,19 +103,19 @@ def test_the_page_needs_nothing_else(dataset: Dataset, tmp_path: Path) -> None:
     assert len(pictures) >= 6
     for code in pictures:
         assert decode_rgb(base64.b64decode(code.split(",")[1]), "example").shape == (480, 640, 3)
-    assert f"{dataset.people} people of 3 identities" in page.said
-    assert "Within the goals" in page.said and len(steps) == 4
-    assert told.stats["frames"] == 6 and len(text) < 3_000_000
-    counts = [int(n) for n in re.findall(r"(\d+) · \d+%", page.said)]
+    assert f"{dataset.people} people of 3 identities" in page.text
+    assert "Within the goals" in page.text and len(steps) == 4
+    assert reported.stats["frames"] == 6 and len(text) < 3_000_000
+    counts = [int(n) for n in re.findall(r"(\d+) · \d+%", page.text)]
     assert dataset.people in counts  # everyone has one pose family
 
 
 def test_what_is_not_there_is_said(dataset: Dataset, tmp_path: Path) -> None:
     dataset_report.report(dataset, tmp_path / "r.html")
     page = Page((tmp_path / "r.html").read_text("utf-8"))
-    assert "No audit was given" in page.said
-    assert "The recipe sets no targets" in page.said
-    assert "To be answered by whoever publishes the set." in page.said
+    assert "No audit was given" in page.text
+    assert "The recipe sets no targets" in page.text
+    assert "To be answered by whoever publishes the set." in page.text
     limits = dataset_report.known_limits(dataset, facts.gather(dataset), None)
     assert any("No rendered person has" in line for line in limits)
     assert any("Nobody has an occluded fraction" in line for line in limits)
@@ -141,7 +143,7 @@ def test_findings_of_both_kinds_are_drawn(dataset: Dataset, tmp_path: Path) -> N
     found = validate.validate_samples(samples, skeleton).findings
     findings.write_dataset_findings(found, dataset, tmp_path / "set.html")
     page = Page((tmp_path / "set.html").read_text("utf-8"))
-    assert "frame 1, person 1" in page.said and len(page.pictures) >= 2 and not page.fetched
+    assert "frame 1, person 1" in page.text and len(page.pictures) >= 2 and not page.fetched
 
     doc = to_coco(samples[2:], skeleton)
     doc["annotations"][0]["keypoints"][:3] = [float("nan"), 1e300, 2]
@@ -162,7 +164,7 @@ def test_findings_of_both_kinds_are_drawn(dataset: Dataset, tmp_path: Path) -> N
         folder=tmp_path,
     )
     page = Page((tmp_path / "coco.html").read_text("utf-8"))
-    assert not page.fetched and "a<b>.json" in page.said
+    assert not page.fetched and "a<b>.json" in page.text
     assert {"not_finite", "image_missing", "schema"} <= page.anchors
 
 

@@ -35,7 +35,7 @@ class Seen:
     """What a page did while it was looked at."""
 
     complaints: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
+    requested: list[str] = field(default_factory=list)
     widths: list[int] = field(default_factory=list)
     decoded: list[bool] = field(default_factory=list)
 
@@ -55,7 +55,7 @@ def looked_at(browser: Browser, path: Path, size: tuple[int, int], *, dark: bool
             if url == path.as_uri():
                 route.continue_()
             else:
-                seen.asked.append(url)
+                seen.requests.append(url)
                 route.abort()
 
         page.route(lambda url: not url.startswith("data:"), handle)
@@ -90,7 +90,7 @@ def test_a_report_opens_quietly(
     browser: Browser, pages: dict[str, Path], name: str, size: str
 ) -> None:
     seen = looked_at(browser, pages[name], SIZES[size], dark=size == "phone")
-    assert seen.complaints == [] and seen.asked == []
+    assert seen.complaints == [] and seen.requests == []
     assert seen.widths == [SIZES[size][0]] * 2, "the page scrolls sideways"
     assert len(seen.decoded) >= 6 and all(seen.decoded)
 
@@ -103,20 +103,20 @@ def test_a_page_that_misbehaves_is_caught(browser: Browser, tmp_path: Path) -> N
         '<img src="http://127.0.0.1:9/x.png"><script>console.error("no"); missing()</script>'
     )
     seen = looked_at(browser, bad, SIZES["phone"])
-    assert seen.asked == ["http://127.0.0.1:9/x.png"]
+    assert seen.requests == ["http://127.0.0.1:9/x.png"]
     assert any("error: no" in line for line in seen.complaints) and len(seen.complaints) >= 3
     assert seen.widths[0] > seen.widths[1] and seen.decoded == [False, False]
 
 
 def test_what_is_said_of_pictures_from_outside(browser: Browser, pages: dict[str, Path]) -> None:
-    said = {}
+    output = {}
     for name, path in pages.items():
         page = browser.new_page()
         page.goto(path.as_uri())
         page.eval_on_selector_all("details", "all => all.forEach(one => { one.open = true; })")
-        said[name] = page.inner_text("body")
+        output[name] = page.inner_text("body")
         page.close()
-    assert "No real person is shown" in said["ours"] and "6 rendered pictures" in said["ours"]
-    assert "6 pictures from outside with up to 3 annotated people" in said["theirs"]
-    assert "Real people may be shown" in said["theirs"]
-    assert "Labels are exact" in said["ours"] and "Labels are exact" not in said["theirs"]
+    assert "No real person is shown" in output["ours"] and "6 rendered pictures" in output["ours"]
+    assert "6 pictures from outside with up to 3 annotated people" in output["theirs"]
+    assert "Real people may be shown" in output["theirs"]
+    assert "Labels are exact" in output["ours"] and "Labels are exact" not in output["theirs"]

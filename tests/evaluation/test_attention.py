@@ -26,7 +26,7 @@ def covers() -> np.ndarray:
     return cover
 
 
-def told(pixels: np.ndarray, cover: np.ndarray) -> dict:  # type: ignore[type-arg]
+def reported(pixels: np.ndarray, cover: np.ndarray) -> dict:  # type: ignore[type-arg]
     """Return the figures of joints' attention (P, h, w), the same for all joints."""
     spread = np.repeat((pixels / pixels.sum((1, 2), keepdims=True))[:, None], J, 1)
     return attention_ratios(
@@ -128,7 +128,7 @@ def test_hidden_joints_are_told_alone() -> None:
 
 
 def test_attention_that_looks_nowhere_has_the_masks_share() -> None:
-    found = told(np.ones((P, H, W)), covers())
+    found = reported(np.ones((P, H, W)), covers())
     assert found["people"] == P
     assert found["on_occluder"]["value"] == pytest.approx(1)
     assert found["on_moved_mask"]["value"] == pytest.approx(1)
@@ -138,7 +138,7 @@ def test_attention_that_looks_nowhere_has_the_masks_share() -> None:
 
 def test_averted_attention_shows_on_the_occluder_and_vanishes_on_the_moved_mask() -> None:
     cover = covers()
-    found = told(1 - 0.8 * cover, cover)
+    found = reported(1 - 0.8 * cover, cover)
     assert found["on_occluder"]["high"] < 0.5
     assert 0.9 < found["on_moved_mask"]["value"] < 1.2
     assert found["difference"]["high"] < 0
@@ -146,7 +146,7 @@ def test_averted_attention_shows_on_the_occluder_and_vanishes_on_the_moved_mask(
 
 def test_attracted_attention_is_no_aversion() -> None:
     cover = covers()
-    found = told(1 + 3 * cover, cover)
+    found = reported(1 + 3 * cover, cover)
     assert found["on_occluder"]["low"] > 1.5
     assert found["difference"]["low"] > 0
 
@@ -200,10 +200,10 @@ def test_a_local_weakness_lies_under_the_patch() -> None:
     assert found.increase.shape == (9, 7, 3)
     assert np.isnan(found.increase[..., 2]).all()
     assert np.array_equal(found.increase[..., :2] > 0, found.under[..., :2])
-    told = sensitivity_summary([found])
-    assert told["elsewhere"] == 0
-    assert told["under_patch"] == pytest.approx(0.4)
-    assert told["max"] == pytest.approx(0.2)  # one of two joints
+    reported = sensitivity_summary([found])
+    assert reported["elsewhere"] == 0
+    assert reported["under_patch"] == pytest.approx(0.4)
+    assert reported["max"] == pytest.approx(0.2)  # one of two joints
 
 
 def test_harm_elsewhere_is_told_apart() -> None:
@@ -211,9 +211,9 @@ def test_harm_elsewhere_is_told_apart() -> None:
 
 
 def test_a_network_that_never_looks_is_not_harmed() -> None:
-    told = run(lambda pictures: np.full((len(pictures), 3), 0.3))
-    assert told["mean"] == told["max"] == 0
-    assert np.isnan(told["elsewhere"])
+    reported = run(lambda pictures: np.full((len(pictures), 3), 0.3))
+    assert reported["mean"] == reported["max"] == 0
+    assert np.isnan(reported["elsewhere"])
 
 
 @pytest.mark.parametrize(

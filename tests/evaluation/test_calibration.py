@@ -35,10 +35,10 @@ def test_auroc_is_the_chance_of_a_right_order() -> None:
 
 def test_reliability_of_one_who_is_always_right_and_one_who_is_too_sure() -> None:
     rng = stream(2, "calibration")
-    said = rng.random(40_000)
-    came = rng.random(40_000) < said
-    assert calibration.reliability(said, came).ece < 0.01
-    assert calibration.reliability(np.sqrt(said), came).ece > 0.1
+    output = rng.random(40_000)
+    came = rng.random(40_000) < output
+    assert calibration.reliability(output, came).ece < 0.01
+    assert calibration.reliability(np.sqrt(output), came).ece > 0.1
     table = calibration.reliability(
         np.array([1.0, 0.0, 0.5]), np.array([True, False, True]), bins=2
     )

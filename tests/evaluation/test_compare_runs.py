@@ -81,19 +81,24 @@ def test_the_pairing_makes_the_interval_narrower() -> None:
 
 def test_weighted_figures_equal_those_of_an_evaluation() -> None:
     made = noisy(4)
-    rows, told = compare([arm("a", made), arm("b", made)], rounds=2), compute_metrics(made, BONES)
+    rows, reported = (
+        compare([arm("a", made), arm("b", made)], rounds=2),
+        compute_metrics(made, BONES),
+    )
     for part in ("hidden", "visible", "all"):
-        wanted = told["precision"][part]["AP"]
+        wanted = reported["precision"][part]["AP"]
         assert row(rows, f"AP {part}").values[0].value == pytest.approx(wanted, abs=1e-9)
         assert wanted > 0.1
-    wanted = told["beyond"]["said"]["AP"]
+    wanted = reported["beyond"]["said"]["AP"]
     assert row(rows, "AP by Ex-OKS").values[0].value == pytest.approx(wanted, abs=1e-9)
     for name, key in (("AUROC", "AUROC"), ("cause F1", "cause_F1")):
-        assert row(rows, name).values[0].value == pytest.approx(told["visibility"][key]["value"])
-    assert row(rows, "ECE").values[0].value == pytest.approx(told["visibility"]["ECE"])
+        assert row(rows, name).values[0].value == pytest.approx(
+            reported["visibility"][key]["value"]
+        )
+    assert row(rows, "ECE").values[0].value == pytest.approx(reported["visibility"]["ECE"])
     for name in ("MPJPE", "N-MPJPE", "PA-MPJPE"):
         found = row(rows, f"{name} hidden").values[0].value
-        assert found == pytest.approx(told["lifting"]["hidden"][f"{name}_mm"] / 1000, abs=1e-12)
+        assert found == pytest.approx(reported["lifting"]["hidden"][f"{name}_mm"] / 1000, abs=1e-12)
 
 
 def test_a_better_lift_and_a_better_word_on_visibility_are_told() -> None:
@@ -173,8 +178,8 @@ def test_what_was_asked_otherwise_is_told() -> None:
 def test_few_seeds_are_told(seeds: int, few: bool) -> None:
     arms = [arm(name, *[noisy(9, k) for k in range(seeds)]) for name in "ab"]
     rows = compare(arms, rounds=2)
-    for told in (text(arms, rows), comparison_page(arms, rows).decode()):
-        assert (f"Only {seeds} seeds" in told and "too narrow" in told) == few
+    for reported in (text(arms, rows), comparison_page(arms, rows).decode()):
+        assert (f"Only {seeds} seeds" in reported and "too narrow" in reported) == few
     assert bool(as_json(arms, rows)["caveats"]) == few
 
 
@@ -195,9 +200,9 @@ def test_one_run_alone_is_refused() -> None:
 def test_it_is_told_as_text_json_and_a_page() -> None:
     arms = [arm("<b>bad</b>", noisy(25)), arm("good", noisy(4, 1))]
     rows = compare(arms, rounds=100)
-    told = json.loads(json.dumps(storage.json_ready(as_json(arms, rows)), allow_nan=False))
-    assert told["people"] == 40
-    assert {r["name"] for r in told["rows"]} >= {"PCK@0.1 hidden", "MPJPE hidden", "AP all"}
+    reported = json.loads(json.dumps(storage.json_ready(as_json(arms, rows)), allow_nan=False))
+    assert reported["people"] == 40
+    assert {r["name"] for r in reported["rows"]} >= {"PCK@0.1 hidden", "MPJPE hidden", "AP all"}
     lines = text(arms, rows).splitlines()
     assert lines[0].split() == ["<b>bad</b>", "good"]
     assert any(line.startswith("PCK@0.1 hidden (%)") and line.endswith("*") for line in lines)

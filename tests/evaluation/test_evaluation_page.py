@@ -72,11 +72,11 @@ def example(**change: object) -> AttentionExample:
 
 def test_the_line_of_an_evaluation_names_nothing_that_was_not_measured() -> None:
     whole = answers()
-    told = headline(made(whole))
-    assert re.search(r"hidden \d+\.\d \(\d+\.\d to \d+\.\d\)", told)
+    found = headline(made(whole))
+    assert re.search(r"hidden \d+\.\d \(\d+\.\d to \d+\.\d\)", found)
     seen = dataclasses.replace(whole, state=np.full_like(whole.state, 2))
-    told = headline(made(seen))
-    assert "hidden -, visible" in told and "nan" not in told and "costs" not in told
+    found = headline(made(seen))
+    assert "hidden -, visible" in found and "nan" not in found and "costs" not in found
 
 
 def test_headlines_and_intervals_stand_in_the_page() -> None:
@@ -147,23 +147,23 @@ def test_a_plain_block_and_single_frames_say_what_is_missing() -> None:
         np.arange(0, 40, 2),
     )
     text = read(report(made(bare), BONES))
-    for said in (
+    for output in (
         "does not predict visibility",
         "No places in 3D",
         "no moment here has a frame without its occluder",
         "no attention to show",
         "not measured",
     ):
-        assert said in text
+        assert output in text
 
 
 def test_figures_that_were_stored_as_null_are_dashes() -> None:
     one = made(answers())
     stored = dataclasses.replace(one, metrics=json_ready(one.metrics))
     assert read(report(stored, BONES)) == read(report(one, BONES))
-    told = json_ready(one.metrics)
-    told["precision"]["hidden"]["AP"] = None
-    page = read(report(dataclasses.replace(one, metrics=told), BONES))
+    found = json_ready(one.metrics)
+    found["precision"]["hidden"]["AP"] = None
+    page = read(report(dataclasses.replace(one, metrics=found), BONES))
     assert "nan" not in page.lower().replace("nano", "")
 
 

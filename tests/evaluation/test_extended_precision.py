@@ -48,10 +48,10 @@ def likeness(truth: Truth, answer: np.ndarray, beyond: Presence, a: int, p: int)
             continue
         (x, y), (u, v), window = answer[a, j], truth.xy[p, j], beyond.window[p]
         placed = window[0] <= x < window[2] and window[1] <= y < window[3]
-        said, really = bool(beyond.claimed[a, j]) and placed, bool(beyond.inside[p, j])
-        if said and really:
+        output, really = bool(beyond.claimed[a, j]) and placed, bool(beyond.inside[p, j])
+        if output and really:
             d = math.hypot(x - u, y - v)
-        elif said:
+        elif output:
             d = to_edge(x, y, window)
         elif really:
             d = to_edge(u, v, window)
@@ -128,14 +128,14 @@ def cut_off(claims: float) -> Predictions:
 
 
 def test_saying_that_a_joint_is_outside_is_rewarded() -> None:
-    told = {claims: compute_metrics(cut_off(claims), BONES)["beyond"] for claims in (0.1, 0.9)}
+    reported = {claims: compute_metrics(cut_off(claims), BONES)["beyond"] for claims in (0.1, 0.9)}
     outside = int((cut_off(0.1).state == 0).sum())
-    assert told[0.1]["joints_outside"] == told[0.9]["joints_outside"] == outside > 100
-    assert told[0.1]["said"]["AP"] == 1
-    assert told[0.9]["said"]["AP"] < 0.3
-    for same in (told[0.1]["never_outside"], told[0.9]["never_outside"]):
-        assert same == pytest.approx(told[0.9]["said"], nan_ok=True)
-    assert told[0.1]["AUROC"] == 1 and told[0.9]["AUROC"] == 0.5
+    assert reported[0.1]["joints_outside"] == reported[0.9]["joints_outside"] == outside > 100
+    assert reported[0.1]["said"]["AP"] == 1
+    assert reported[0.9]["said"]["AP"] < 0.3
+    for same in (reported[0.1]["never_outside"], reported[0.9]["never_outside"]):
+        assert same == pytest.approx(reported[0.9]["said"], nan_ok=True)
+    assert reported[0.1]["AUROC"] == 1 and reported[0.9]["AUROC"] == 0.5
 
 
 def test_a_network_without_a_word_on_presence_claims_everything() -> None:

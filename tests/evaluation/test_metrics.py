@@ -35,16 +35,16 @@ def answers(*, hidden_error: float = 30.0, seen_error: float = 2.0) -> Predictio
     shares = np.zeros((count, J, 5))
     shares[..., 0] = state == 2
     shares[..., 3] = state == 1
-    said = np.full((count, J, 4), 0.1)
-    said[..., 0] = np.where(state == 2, 0.7, 0.3)
-    said[..., 3] = np.where(state == 2, 0.1, 0.5)
+    output = np.full((count, J, 4), 0.1)
+    output[..., 0] = np.where(state == 2, 0.7, 0.3)
+    output[..., 3] = np.where(state == 2, 0.1, 0.5)
     number = np.arange(count)
     return Predictions(
         xy=true + error[..., None] * [1, 0],
         score=np.full((count, J), 0.5),
         peak=np.full((count, J), 0.5),
         present=np.ones((count, J)),
-        shares=said,
+        shares=output,
         quality=np.full((count, J), np.nan),
         xyz_m=xyz + np.array([0, 0, 0.02]),
         true_xy=true,
@@ -128,20 +128,20 @@ def test_shares_that_are_exact_are_no_calibrated_chance() -> None:
     exact = made.true_shares.copy()
     exact[..., 0] = np.where(made.state == 2, 0.8, 0.2)
     exact[..., 3] = 1 - exact[..., 0]
-    told = compute_metrics(
+    reported = compute_metrics(
         dataclasses.replace(made, true_shares=exact, shares=exact[..., :4]), BONES
     )
-    assert told["visibility"]["ECE"] == pytest.approx(0.2)
+    assert reported["visibility"]["ECE"] == pytest.approx(0.2)
 
 
 def test_visibility_against_its_bars() -> None:
-    told = compute_metrics(answers(), BONES)["visibility"]
-    assert told["AUROC"]["value"] == 1 and told["AUROC_of_peak"]["value"] == 0.5
-    assert told["AUROC_of_mass"]["value"] == 0.5
-    assert told["cause_F1"]["value"] == 1
-    assert told["state_F1"] == 1 > told["state_F1_of_majority"]
-    assert told["Brier"] == pytest.approx(0.09)
-    assert told["ECE"] == pytest.approx(0.3)
+    reported = compute_metrics(answers(), BONES)["visibility"]
+    assert reported["AUROC"]["value"] == 1 and reported["AUROC_of_peak"]["value"] == 0.5
+    assert reported["AUROC_of_mass"]["value"] == 0.5
+    assert reported["cause_F1"]["value"] == 1
+    assert reported["state_F1"] == 1 > reported["state_F1_of_majority"]
+    assert reported["Brier"] == pytest.approx(0.09)
+    assert reported["ECE"] == pytest.approx(0.3)
 
 
 def test_lifting_is_in_millimetres() -> None:

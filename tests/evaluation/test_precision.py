@@ -64,9 +64,14 @@ def by_hand(
                 "bbox": truth.box[p].tolist(),
             }
         )
-        said = [v for j in range(17) for v in (*(answer[p, j] - 0.5).tolist(), 1)]
+        output = [v for j in range(17) for v in (*(answer[p, j] - 0.5).tolist(), 1)]
         answers.append(
-            {"image_id": int(image), "category_id": 1, "keypoints": said, "score": float(score[p])}
+            {
+                "image_id": int(image),
+                "category_id": 1,
+                "keypoints": output,
+                "score": float(score[p]),
+            }
         )
     images = [{"id": i} for i in sorted({int(i) for i in truth.image})]
     whole = {

@@ -69,7 +69,7 @@ def test_nothing_is_nothing() -> None:
 
 
 def test_they_stand_among_the_figures() -> None:
-    told = compute_metrics(answers(), BONES)["visibility"]
+    reported = compute_metrics(answers(), BONES)["visibility"]
     for bar in ("peak", "mass"):
-        assert told[f"AUROC_over_{bar}"] == {"value": 0.5, "low": 0.5, "high": 0.5}
-    assert told["cause_F1_over_majority"]["value"] == 0  # only one cause occurs
+        assert reported[f"AUROC_over_{bar}"] == {"value": 0.5, "low": 0.5, "high": 0.5}
+    assert reported["cause_F1_over_majority"]["value"] == 0  # only one cause occurs

@@ -84,7 +84,7 @@ def test_a_joint_without_a_state_is_read(folder: Path) -> None:
 
 
 def test_a_wrong_byte_anywhere_is_one_message_or_read(folder: Path) -> None:
-    path, said = folder / "answers.npz", set()
+    path, output = folder / "answers.npz", set()
     whole = path.read_bytes()
     for place in range(0, len(whole), max(1, len(whole) // 400)):
         broken = bytearray(whole)
@@ -94,8 +94,8 @@ def test_a_wrong_byte_anywhere_is_one_message_or_read(folder: Path) -> None:
             storage.read(folder)
         except ModelError as error:
             assert "the evaluation is damaged" in str(error)
-            said.add(type(error.__cause__).__module__)
-    assert "zlib" in said  # else this shows nothing
+            output.add(type(error.__cause__).__module__)
+    assert "zlib" in output  # else this shows nothing
 
 
 @pytest.mark.parametrize(
@@ -135,5 +135,5 @@ def test_damaged_measures_are_refused(folder: Path, text: str) -> None:
 
 
 def test_null_stands_where_there_is_no_number() -> None:
-    told = storage.json_ready({"a": float("nan"), 1: (np.float64("inf"), np.int64(3), 0.5)})
-    assert told == {"a": None, "1": [None, 3, 0.5]}
+    found = storage.json_ready({"a": float("nan"), 1: (np.float64("inf"), np.int64(3), 0.5)})
+    assert found == {"a": None, "1": [None, 3, 0.5]}

@@ -71,12 +71,12 @@ def test_kin_of_the_things_of_one_part_alone_is_told_as_such(
 ) -> None:
     folder = world.cutouts(tmp_path / "things")
     ledger = json.loads((folder / "manifest.json").read_text())
-    told = [entry | {"category": c} for entry, c in zip(ledger, categories, strict=True)]
-    (folder / "manifest.json").write_text(json.dumps(told))
+    reported = [entry | {"category": c} for entry, c in zip(ledger, categories, strict=True)]
+    (folder / "manifest.json").write_text(json.dumps(reported))
     with pytest.raises(AssetError, match=f"all cut-outs are sorts of built-in things that {use}"):
         held(tmp_path, folder)
-    told[0]["category"] = "dog"
-    (folder / "manifest.json").write_text(json.dumps(told))
+    reported[0]["category"] = "dog"
+    (folder / "manifest.json").write_text(json.dumps(reported))
     assert all(held(tmp_path, folder).values())
 
 

@@ -40,22 +40,22 @@ def test_every_photo_is_in_one_part_and_the_seed_decides_which(root: Path, tmp_p
     part(root, tmp_path / "c", seed=1)
     assert names(tmp_path / "c", "test") != test
     for name, people in (("train", 8), ("test", 4)):
-        told = read(tmp_path / "a", name)
-        assert len(told["annotations"]) == people == facts["people"][name]
-        assert {p["image_id"] for p in told["annotations"]} == {i["id"] for i in told["images"]}
+        found = read(tmp_path / "a", name)
+        assert len(found["annotations"]) == people == facts["people"][name]
+        assert {p["image_id"] for p in found["annotations"]} == {i["id"] for i in found["images"]}
 
 
 def test_a_photo_with_two_names_is_in_one_part(root: Path, tmp_path: Path) -> None:
     mine = tmp_path / "set"
     shutil.copytree(root, mine)
-    told = json.loads((mine / "coco.json").read_text())
+    found = json.loads((mine / "coco.json").read_text())
     for k in range(12):  # every photo once more under another name
-        image, who = dict(told["images"][k]), dict(told["annotations"][k])
+        image, who = dict(found["images"][k]), dict(found["annotations"][k])
         shutil.copy(mine / "images" / image["file_name"], mine / "images" / f"again{k}.png")
         image |= {"id": 100 + k, "file_name": f"again{k}.png"}
-        told["images"].append(image)
-        told["annotations"].append(who | {"id": 100 + k, "image_id": 100 + k})
-    (mine / "coco.json").write_text(json.dumps(told))
+        found["images"].append(image)
+        found["annotations"].append(who | {"id": 100 + k, "image_id": 100 + k})
+    (mine / "coco.json").write_text(json.dumps(found))
     part(mine, tmp_path / "out")
     for name in photos.PARTS:
         numbers = {i["id"] for i in read(tmp_path / "out", name)["images"]}
@@ -93,8 +93,8 @@ def test_a_joint_that_nobody_labelled_is_told_of(tmp_path: Path) -> None:
 
 
 def test_a_set_without_hidden_joints_is_told_of(root: Path, tmp_path: Path) -> None:
-    def all_seen(told: dict[str, Any]) -> None:
-        for who in told["annotations"]:
+    def all_seen(found: dict[str, Any]) -> None:
+        for who in found["annotations"]:
             who["keypoints"][2::3] = [2 if v else 0 for v in who["keypoints"][2::3]]
 
     facts = part(root, tmp_path / "out", world.changed(root, all_seen))
@@ -104,10 +104,10 @@ def test_a_set_without_hidden_joints_is_told_of(root: Path, tmp_path: Path) -> N
 
 
 def test_people_without_a_box_are_left_out_and_counted(root: Path, tmp_path: Path) -> None:
-    def no_box(told: dict[str, Any]) -> None:
-        del told["annotations"][0]["bbox"]
-        told["annotations"][1]["bbox"][2] = 0
-        told["annotations"][2]["iscrowd"] = 1
+    def no_box(found: dict[str, Any]) -> None:
+        del found["annotations"][0]["bbox"]
+        found["annotations"][1]["bbox"][2] = 0
+        found["annotations"][2]["iscrowd"] = 1
 
     facts = part(root, tmp_path / "out", world.changed(root, no_box))
     assert sum(facts["people"].values()) == sum(facts["photos"].values()) == 9
@@ -116,8 +116,8 @@ def test_people_without_a_box_are_left_out_and_counted(root: Path, tmp_path: Pat
 
 
 def test_the_parts_are_read_by_the_importer(root: Path, tmp_path: Path) -> None:
-    def no_area(told: dict[str, Any]) -> None:
-        for who in told["annotations"]:
+    def no_area(found: dict[str, Any]) -> None:
+        for who in found["annotations"]:
             del who["area"]
 
     part(root, tmp_path / "out", world.changed(root, no_area))
@@ -129,42 +129,42 @@ def test_the_parts_are_read_by_the_importer(root: Path, tmp_path: Path) -> None:
         assert people and all(row["modal_area_px"] > 0 for row in people)
 
 
-def _empty(told: dict[str, Any]) -> None:
-    told["images"], told["annotations"] = [], []
+def _empty(found: dict[str, Any]) -> None:
+    found["images"], found["annotations"] = [], []
 
 
-def _one(told: dict[str, Any]) -> None:
-    told["annotations"] = told["annotations"][:1]
+def _one(found: dict[str, Any]) -> None:
+    found["annotations"] = found["annotations"][:1]
 
 
-def _no_boxes(told: dict[str, Any]) -> None:
-    for who in told["annotations"]:
+def _no_boxes(found: dict[str, Any]) -> None:
+    for who in found["annotations"]:
         who.pop("bbox")
 
 
-def _hidden(told: dict[str, Any]) -> None:
-    for who in told["annotations"]:
+def _hidden(found: dict[str, Any]) -> None:
+    for who in found["annotations"]:
         who["keypoints"][2::3] = [1] * 12
 
 
-def _flags(told: dict[str, Any]) -> None:
-    told["annotations"][3]["keypoints"][2] = 3
+def _flags(found: dict[str, Any]) -> None:
+    found["annotations"][3]["keypoints"][2] = 3
 
 
-def _strange(told: dict[str, Any]) -> None:
-    told["categories"][0]["keypoints"][0] = "antenna"
+def _strange(found: dict[str, Any]) -> None:
+    found["categories"][0]["keypoints"][0] = "antenna"
 
 
-def _orphans(told: dict[str, Any]) -> None:
-    told["images"] = told["images"][:-1]
+def _orphans(found: dict[str, Any]) -> None:
+    found["images"] = found["images"][:-1]
 
 
-def _short(told: dict[str, Any]) -> None:
-    told["annotations"][2]["keypoints"] = told["annotations"][2]["keypoints"][:30]
+def _short(found: dict[str, Any]) -> None:
+    found["annotations"][2]["keypoints"] = found["annotations"][2]["keypoints"][:30]
 
 
-def _long(told: dict[str, Any]) -> None:
-    told["annotations"][2]["keypoints"] += [5, 5, 2]
+def _long(found: dict[str, Any]) -> None:
+    found["annotations"][2]["keypoints"] += [5, 5, 2]
 
 
 BAD = {

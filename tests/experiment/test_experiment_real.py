@@ -42,7 +42,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def call(root: Path, out: Path, **changes: Any) -> list[str]:
-    told = {
+    reported = {
         "annotations": root / "set/coco.json",
         "images": root / "set/images",
         "out": out,
@@ -51,7 +51,7 @@ def call(root: Path, out: Path, **changes: Any) -> list[str]:
         "seeds": 1,
         "steps": STEPS,
     } | changes
-    words = [f"--{k}={v}" for k, v in told.items() if v is not None]
+    words = [f"--{k}={v}" for k, v in reported.items() if v is not None]
     return ["experiment", "real", "--json", *words]
 
 
@@ -73,10 +73,10 @@ def results(out: Path) -> dict[str, Any]:
 
 
 def test_every_arm_is_trained_and_judged_on_photos_that_none_saw(whole: Path) -> None:
-    told = results(whole)
-    costs = told["photos"]["operations"]
+    reported = results(whole)
+    costs = reported["photos"]["operations"]
     assert costs["orn"] > costs["kpe"] > 1e6
-    assert set(told["arms"]) == {
+    assert set(reported["arms"]) == {
         "orn",
         "orn-occlude",
         "orn-pretrain",
@@ -84,15 +84,22 @@ def test_every_arm_is_trained_and_judged_on_photos_that_none_saw(whole: Path) ->
         "kpe",
         "kpe-occlude",
     }
-    assert told["photos"]["skeleton"] == "body12" and told["photos"]["bank"]
-    assert (told["steps"], told["seeds"], told["photos"]["photos"]["test"]) == (STEPS, 1, 3)
-    assert told["joints"]["clean visible"] >= 3 * 10 and told["joints"]["under the paste"] > 0
-    for arm in told["arms"].values():
+    assert reported["photos"]["skeleton"] == "body12" and reported["photos"]["bank"]
+    assert (reported["steps"], reported["seeds"], reported["photos"]["photos"]["test"]) == (
+        STEPS,
+        1,
+        3,
+    )
+    assert (
+        reported["joints"]["clean visible"] >= 3 * 10 and reported["joints"]["under the paste"] > 0
+    )
+    for arm in reported["arms"].values():
         assert set(arm["PCK"]) == set(PARTS)
         assert 0 <= arm["PCK"]["clean visible"]["value"] <= 1
     # Each arm answered about the same people; no picture of a test photo was learnt from.
     kept = [
-        storage.read(whole / f"runs/{name}-0/evaluations/test").predictions for name in told["arms"]
+        storage.read(whole / f"runs/{name}-0/evaluations/test").predictions
+        for name in reported["arms"]
     ]
     assert len({one.true_xy.tobytes() for one in kept}) == 1
     assert len({one.xy.tobytes() for one in kept}) == len(kept)
@@ -101,7 +108,7 @@ def test_every_arm_is_trained_and_judged_on_photos_that_none_saw(whole: Path) ->
         for n in ("train", "test")
     ]
     assert not parts[0] & parts[1] and len(parts[0] | parts[1]) == PHOTOS
-    configs = {n: (whole / f"runs/{n}-0/config.yaml").read_text() for n in told["arms"]}
+    configs = {n: (whole / f"runs/{n}-0/config.yaml").read_text() for n in reported["arms"]}
     assert not any("data/test" in text for text in configs.values())
     assert [n for n, t in configs.items() if "pretrain-0" in t] == [
         "orn-pretrain",
@@ -110,8 +117,8 @@ def test_every_arm_is_trained_and_judged_on_photos_that_none_saw(whole: Path) ->
 
 
 def test_what_hides_people_in_the_test_was_never_seen_in_training(whole: Path) -> None:
-    told = results(whole)["photos"]
-    assert not set(told["cutouts"]["train"]) & set(told["cutouts"]["test"])
+    reported = results(whole)["photos"]
+    assert not set(reported["cutouts"]["train"]) & set(reported["cutouts"]["test"])
     used = {
         name: {k for f in Dataset(whole / "data" / name).iter_frames() for k in f["thing_kind"]}
         for name in ("train", "test")
@@ -188,8 +195,8 @@ def test_another_question_is_refused(
 
 
 def test_other_annotations_are_refused(root: Path, whole: Path) -> None:
-    def fewer(told: dict[str, Any]) -> None:
-        told["annotations"].pop()
+    def fewer(reported: dict[str, Any]) -> None:
+        reported["annotations"].pop()
 
     with pytest.raises(ModelError, match=r"begun with other settings.*annotations"):
         run(root, whole, annotations=world.changed(root / "set", fewer))
@@ -210,11 +217,11 @@ def test_strange_folders_and_sets_are_refused(root: Path, whole: Path, tmp_path:
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="../shared/data is not here")
 def test_it_runs_on_real_photos(tmp_path: Path) -> None:
-    told = json.loads((REAL / "people/person_keypoints.json").read_text())
-    some = {image["id"] for image in told["images"][:6]}
-    told["images"] = [i for i in told["images"] if i["id"] in some]
-    told["annotations"] = [a for a in told["annotations"] if a["image_id"] in some]
-    (tmp_path / "some.json").write_text(json.dumps(told))
+    reported = json.loads((REAL / "people/person_keypoints.json").read_text())
+    some = {image["id"] for image in reported["images"][:6]}
+    reported["images"] = [i for i in reported["images"] if i["id"] in some]
+    reported["annotations"] = [a for a in reported["annotations"] if a["image_id"] in some]
+    (tmp_path / "some.json").write_text(json.dumps(reported))
     found = run(
         tmp_path,
         tmp_path / "out",

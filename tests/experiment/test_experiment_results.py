@@ -83,12 +83,12 @@ def test_each_joint_counts_where_it_belongs() -> None:
 
 
 def test_reduced_precision_is_pycocotools_own() -> None:
-    told = answers(off_px=6)
-    made = results.reduce(told, BONES)
-    for name, which in results.parts(told).items():
+    reported = answers(off_px=6)
+    made = results.reduce(reported, BONES)
+    for name, which in results.parts(reported).items():
         ours = made.precision[name](np.ones(PHOTOS))
         theirs = average_precision(
-            truth_of(told), told.xy, told.score.mean(1), sigmas=BONES.sigmas, only=which
+            truth_of(reported), reported.xy, reported.score.mean(1), sigmas=BONES.sigmas, only=which
         )
         assert ours == pytest.approx(theirs["AP"], abs=1e-9)
     assert made.precision["under the paste"](np.ones(PHOTOS)) < 0.9
@@ -115,17 +115,17 @@ def found(*off_px: float, seeds: int = 3) -> results.Findings:
 def test_what_differs_is_found_where_it_differs(
     orn: float, kpe: float, verdict: str, points: float
 ) -> None:
-    told = found(orn, kpe)
-    cells = {(c.part, c.measure): c.found for c in told.comparisons[0].cells}
+    reported = found(orn, kpe)
+    cells = {(c.part, c.measure): c.found for c in reported.comparisons[0].cells}
     assert results.verdict(cells["under the paste", "PCK"]) == verdict
     assert 100 * cells["under the paste", "PCK"].value == pytest.approx(points)
     assert np.sign(cells["under the paste", "AP"].value) == np.sign(points)
     assert results.verdict(cells["clean visible", "PCK"]) == "not shown"
-    sentence = page.sentences(told)[0]
+    sentence = page.sentences(reported)[0]
     assert sentence.startswith("A thing. ")
     if points:
         word, _, rest = sentence.partition("Not shown: ")
-        assert word == f"A thing. {told_as(told, 'occluded hidden', 'under the paste')}. "
+        assert word == f"A thing. {told_as(reported, 'occluded hidden', 'under the paste')}. "
         assert rest == "; ".join(results.PARTS[p] for p in UNTOUCHED) + "."
     else:
         assert sentence == "A thing. Not shown on any joints."
@@ -134,17 +134,17 @@ def test_what_differs_is_found_where_it_differs(
 UNTOUCHED = ("clean visible", "clean hidden", "occluded visible")
 
 
-def told_as(told: results.Findings, *parts: str) -> str:
+def told_as(reported: results.Findings, *parts: str) -> str:
     """Return how the parts with a difference are told of."""
-    cells = {c.part: c.found for c in told.comparisons[0].cells if c.measure == "PCK"}
+    cells = {c.part: c.found for c in reported.comparisons[0].cells if c.measure == "PCK"}
     words = {results.verdict(cells[p]).capitalize() for p in parts}
     assert len(words) == 1
     return f"{words.pop()}: " + "; ".join(f"{results.PARTS[p]} {cells[p].text()}" for p in parts)
 
 
 def test_only_questions_of_arms_that_are_there_are_answered() -> None:
-    told = found(0, 0, seeds=1)
-    assert [a.question.text for a in told.comparisons] == [
+    reported = found(0, 0, seeds=1)
+    assert [a.question.text for a in reported.comparisons] == [
         "a thing",
         "ORN instead of KPE, photos alone",
     ]
@@ -167,14 +167,16 @@ def test_nothing_to_measure_is_a_dash_and_valid_json() -> None:
     empty = answers(off_px=0)
     empty.state[:, 0] = 2
     reductions = {arm.name: [results.reduce(empty, BONES)] for arm in (ORN, KPE)}
-    told = results.findings((ORN, KPE), reductions, (QUESTION,))
-    assert page.value(told.cell("orn", "clean hidden", "PCK")) == "-"
-    assert page.value(told.cell("orn", "clean hidden", "AP")) == "-"
-    assert "Nothing to measure: clean photos, joints marked as hidden." in page.sentences(told)[0]
+    reported = results.findings((ORN, KPE), reductions, (QUESTION,))
+    assert page.value(reported.cell("orn", "clean hidden", "PCK")) == "-"
+    assert page.value(reported.cell("orn", "clean hidden", "AP")) == "-"
+    assert (
+        "Nothing to measure: clean photos, joints marked as hidden." in page.sentences(reported)[0]
+    )
 
 
 def test_the_page_and_the_table_say_the_same() -> None:
-    told = found(0, 60)
+    reported = found(0, 60)
     facts = {
         "photos": {"train": 20, "test": 12},
         "people": {"train": 20, "test": 12},
@@ -190,7 +192,7 @@ def test_the_page_and_the_table_say_the_same() -> None:
     config = ExperimentConfig(
         annotations=Path("a"), images=Path("b"), out=Path("c"), seeds=3, steps=7
     )
-    text, html = page.markdown(told, facts, config), page.html(told, facts, config).decode()
+    text, html = page.markdown(reported, facts, config), page.html(reported, facts, config).decode()
     for part in (
         "+100.0 (+100.0 to +100.0) *",
         "7 steps, 3 seeds",
@@ -201,7 +203,7 @@ def test_the_page_and_the_table_say_the_same() -> None:
         assert part in text and part in html
     assert "&lt;b&gt;a note" in html and "<b>a note" not in html
     assert "http" not in html.replace("http-equiv", "")
-    enough = page.notes(dataclasses.replace(told, seeds=5), facts | {"operations": {}}, config)
+    enough = page.notes(dataclasses.replace(reported, seeds=5), facts | {"operations": {}}, config)
     assert not any("too narrow" in note or "a picture beside" in note for note in enough)
     assert any("KPE" in note and "the cheaper network" in note for note in enough)
     rows = [line for line in text.splitlines() if line.startswith("|")]

@@ -28,7 +28,7 @@ def peak_kb(work: Callable[[], object]) -> float:
 @pytest.fixture(scope="module")
 def peaks(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, float]]:
     """Return the most memory that each step held, in KB, by the number of photos."""
-    told: dict[int, dict[str, float]] = {}
+    found: dict[int, dict[str, float]] = {}
     for count in (3, FEW, MANY):  # the first time loads what all need
         root = world.write(tmp_path_factory.mktemp("scale") / "set", count + 5)
         out = root / "out"
@@ -39,8 +39,8 @@ def peaks(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, float
         cut = peak_kb(
             lambda r=root: crop_dataset(r / "data", size=SIZE, cache=r / "crops", progress=_quiet)
         )
-        told[count] = {"part": parted, "cut": cut}
-    return told
+        found[count] = {"part": parted, "cut": cut}
+    return found
 
 
 def _quiet(done: int, total: int) -> None: ...

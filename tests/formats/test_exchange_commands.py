@@ -24,9 +24,9 @@ def test_export_and_import(tmp_path) -> None:
     run = CliRunner().invoke
     made = run(app, ["export", str(tmp_path / "set"), "--format", "yolo", "--out", out, "--json"])
     assert made.exit_code == 0, made.output
-    told = json.loads(made.stdout)
-    assert told["annotations"].endswith("data.yaml")
-    assert told["left_out"] == 1
+    found = json.loads(made.stdout)
+    assert found["annotations"].endswith("data.yaml")
+    assert found["left_out"] == 1
     made = run(app, ["import", out, "--format", "yolo", "--out", back, "--json"])
     assert made.exit_code == 0, made.output
     assert json.loads(made.stdout)["people"] == original.people

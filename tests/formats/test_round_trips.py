@@ -138,7 +138,7 @@ def _shown(dataset, frame):
 
 def test_notes_say_what_is_elsewhere(original, tmp_path) -> None:
     made = export("mpii", original.folder, tmp_path / "out")
-    said = "\n".join(made.notes)
+    output = "\n".join(made.notes)
     for part in (
         "1 people under 16",
         "masks",
@@ -146,7 +146,7 @@ def test_notes_say_what_is_elsewhere(original, tmp_path) -> None:
         "head_top",
         "left_heel",
     ):
-        assert part in said
+        assert part in output
     assert made.text().count("\n") == len(made.notes)
 
 

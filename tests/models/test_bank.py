@@ -20,7 +20,7 @@ def poses(count: int, seed: int = 0) -> torch.Tensor:
 def test_a_plain_loop_says_the_same() -> None:
     known, maps = poses(7), gaussian_map(poses(2, 1) * torch.tensor([W, H]), H, W, sigma=3)
     known[3, 2] = torch.tensor([1.2, 0.5])  # outside the crop
-    said = PoseBank(known)(maps)
+    output = PoseBank(known)(maps)
     soft = (1 - FLOOR) * blur(maps, 1.5) + FLOOR / (H * W)
     logs = FACTOR * soft.log()
     for b in range(2):
@@ -38,8 +38,8 @@ def test_a_plain_loop_says_the_same() -> None:
                 if 0 <= x < 1 and 0 <= y < 1:
                     placed[0, 0, int(y * H), int(x * W)] += weight[n]
             second = blur(placed, 1.2) + 1e-6
-            assert torch.allclose(said.maps[b, j], (second / second.sum())[0, 0], atol=1e-5)
-        assert torch.allclose(said.weights[b], torch.softmax(fit.sum(1), 0), atol=1e-5)
+            assert torch.allclose(output.maps[b, j], (second / second.sum())[0, 0], atol=1e-5)
+        assert torch.allclose(output.weights[b], torch.softmax(fit.sum(1), 0), atol=1e-5)
 
 
 def test_a_joints_own_map_never_speaks_for_itself() -> None:
@@ -84,10 +84,10 @@ def test_trust_takes_a_wrong_joints_voice_away() -> None:
 def test_places_in_3d_are_those_of_the_poses() -> None:
     known = poses(20)
     xyz = torch.randn(20, 4, 3)
-    said = PoseBank(known, xyz)(gaussian_map(known[3:4] * torch.tensor([W, H]), H, W, sigma=0.7))
-    assert said.xyz is not None
-    assert said.weights[0].argmax() == 3
-    assert torch.allclose(said.xyz[0], (said.weights[0, :, None, None] * xyz).sum(0), atol=1e-5)
+    output = PoseBank(known, xyz)(gaussian_map(known[3:4] * torch.tensor([W, H]), H, W, sigma=0.7))
+    assert output.xyz is not None
+    assert output.weights[0].argmax() == 3
+    assert torch.allclose(output.xyz[0], (output.weights[0, :, None, None] * xyz).sum(0), atol=1e-5)
 
 
 def test_gradients_reach_maps_and_trust() -> None:

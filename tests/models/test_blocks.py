@@ -60,8 +60,10 @@ def labels(count: int = 2) -> Labels:
     )
 
 
-def losses(said: PoseOutputs, told: Labels) -> dict[str, torch.Tensor]:
-    return pose_losses(said, told, weights=Weights(oks=0.5), sigmas=SIGMAS, balance=torch.ones(4))
+def losses(output: PoseOutputs, found: Labels) -> dict[str, torch.Tensor]:
+    return pose_losses(
+        output, found, weights=Weights(oks=0.5), sigmas=SIGMAS, balance=torch.ones(4)
+    )
 
 
 def test_shapes_of_kpe_and_orn() -> None:
@@ -70,17 +72,17 @@ def test_shapes_of_kpe_and_orn() -> None:
     assert [tuple(s.shape) for s in plain.logits] == [(2, J, *SIZE)]
     assert (plain.presence, plain.shares, plain.occluder, plain.xyz_m) == (None,) * 4
     with torch.no_grad():
-        said = nano()(images())
-    assert [tuple(s.shape) for s in said.logits] == [(2, J, *SIZE)] * 3
-    assert said.presence is not None and said.presence.shape == (2, J)
-    assert said.shares is not None and said.shares.shape == (2, J, 4)
-    assert said.quality is not None and said.quality.shape == (2, J)
-    assert said.occluder is not None and said.occluder.shape == (2, 1, *SIZE)
-    assert said.xyz_m is not None and said.xyz_m.shape == (2, J, 3)
-    assert said.attention["pixels"].sum((-2, -1)) == pytest.approx(torch.ones(2, J), abs=1e-5)
-    assert said.attention["joints"].sum(-1) == pytest.approx(torch.ones(2, J), abs=1e-5)
-    assert said.attention["poses"].sum(-1) == pytest.approx(torch.ones(2), abs=1e-5)
-    assert said.maps.sum((-2, -1)) == pytest.approx(torch.ones(2, J), abs=1e-5)
+        output = nano()(images())
+    assert [tuple(s.shape) for s in output.logits] == [(2, J, *SIZE)] * 3
+    assert output.presence is not None and output.presence.shape == (2, J)
+    assert output.shares is not None and output.shares.shape == (2, J, 4)
+    assert output.quality is not None and output.quality.shape == (2, J)
+    assert output.occluder is not None and output.occluder.shape == (2, 1, *SIZE)
+    assert output.xyz_m is not None and output.xyz_m.shape == (2, J, 3)
+    assert output.attention["pixels"].sum((-2, -1)) == pytest.approx(torch.ones(2, J), abs=1e-5)
+    assert output.attention["joints"].sum(-1) == pytest.approx(torch.ones(2, J), abs=1e-5)
+    assert output.attention["poses"].sum(-1) == pytest.approx(torch.ones(2), abs=1e-5)
+    assert output.maps.sum((-2, -1)) == pytest.approx(torch.ones(2, J), abs=1e-5)
 
 
 def test_nano_is_under_a_million_parameters() -> None:
@@ -133,8 +135,8 @@ def test_every_term_has_a_gradient_and_every_parameter_gets_one() -> None:
 
 def test_the_loss_of_the_first_stage_alone_leaves_the_refiner_alone() -> None:
     net = nano()
-    said = net(images())
-    first = dataclasses.replace(said, logits=said.logits[:1])
+    output = net(images())
+    first = dataclasses.replace(output, logits=output.logits[:1])
     losses(first, labels())["map"].backward()
     block = net.block
     assert isinstance(block, ORN) and block.refiner is not None
@@ -143,16 +145,16 @@ def test_the_loss_of_the_first_stage_alone_leaves_the_refiner_alone() -> None:
 
 
 def test_unknown_labels_cost_nothing_and_make_no_nan() -> None:
-    told = labels()
+    found = labels()
     nothing = Labels(
-        xy=torch.full_like(told.xy, torch.nan),
-        known=torch.zeros_like(told.known),
-        present=torch.full_like(told.present, torch.nan),
-        shares=torch.full_like(told.shares, torch.nan),
-        state=torch.full_like(told.state, 255),
-        area=told.area,
-        occluder=torch.full_like(told.occluder, torch.nan),
-        xyz_m=torch.full_like(told.xyz_m, torch.nan),
+        xy=torch.full_like(found.xy, torch.nan),
+        known=torch.zeros_like(found.known),
+        present=torch.full_like(found.present, torch.nan),
+        shares=torch.full_like(found.shares, torch.nan),
+        state=torch.full_like(found.state, 255),
+        area=found.area,
+        occluder=torch.full_like(found.occluder, torch.nan),
+        xyz_m=torch.full_like(found.xyz_m, torch.nan),
     )
     net = nano()
     terms = losses(net(images()), nothing)
@@ -185,8 +187,8 @@ def test_flip_test_equals_the_mirrored_network() -> None:
 
 def test_after_a_plain_cnn() -> None:
     cnn = nn.Sequential(nn.Conv2d(3, 20, 7, 8, 3), nn.ReLU())  # stride 8: resized by the block
-    said = PoseNet(cnn, ORN(20, J, size=SIZE, bank=bank()))(images())
-    assert said.maps.shape == (2, J, *SIZE)
+    output = PoseNet(cnn, ORN(20, J, size=SIZE, bank=bank()))(images())
+    assert output.maps.shape == (2, J, *SIZE)
 
 
 def test_after_an_auto_backbone() -> None:
@@ -225,9 +227,9 @@ def test_after_vitpose(frozen: bool) -> None:
     )
     features = VitPoseFeatures(VitPoseForPoseEstimation(config), frozen=frozen)
     net = PoseNet(features, ORN(features.channels, J, size=(24, 16), bank=bank()))
-    said = net(images(size=(96, 64)))
-    assert said.maps.shape == (2, J, 24, 16)
-    said.logits[-1].square().mean().backward()
+    output = net(images(size=(96, 64)))
+    assert output.maps.shape == (2, J, 24, 16)
+    output.logits[-1].square().mean().backward()
     assert any(p.grad is not None for p in features.parameters()) != frozen
     with pytest.raises(ModelError, match="do not fit"):
         net(images(size=(96, 72)))
@@ -258,7 +260,7 @@ def test_said_shares_are_the_true_ones_however_the_loss_weighs_them() -> None:
             part.zero_()
         block.heads.own[:, 1:5] = logits.detach()[0, 0]  # behind presence
         raw = net(images()).shares
-        said = net.eval()(images()).shares
-    assert raw is not None and said is not None
+        output = net.eval()(images()).shares
+    assert raw is not None and output is not None
     assert torch.allclose(torch.softmax(raw, -1)[0, 0], learnt, atol=1e-3)
-    assert torch.allclose(torch.softmax(said, -1)[0, 0], true, atol=1e-3)
+    assert torch.allclose(torch.softmax(output, -1)[0, 0], true, atol=1e-3)

@@ -63,10 +63,10 @@ def step(names: dict[str, Any]) -> nn.Module:
 def test_each_backbone_gives_joints_and_learns(title: str) -> None:
     assert len(CODE[title].strip().splitlines()) <= 12
     names = run(title)
-    said: PoseOutputs = names["outputs"]
+    output: PoseOutputs = names["outputs"]
     assert names["joints"].xy.shape == (2, 17, 2)
-    assert said.maps.shape == (2, 17, 64, 48)
-    assert torch.allclose(said.maps.sum((-2, -1)), torch.ones(2, 17), atol=1e-4)
+    assert output.maps.shape == (2, 17, 64, 48)
+    assert torch.allclose(output.maps.sum((-2, -1)), torch.ones(2, 17), atol=1e-4)
     net = step(names)
     block = [p.grad for p in net.get_submodule("block").parameters() if p.grad is not None]
     assert any(g.abs().sum() > 0 for g in block)

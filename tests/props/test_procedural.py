@@ -169,11 +169,11 @@ def test_given_materials_are_used_in_their_order() -> None:
 @pytest.mark.parametrize("seat", [0.1, 0.3, 0.43, 0.6])
 def test_seats_carry_a_surface_at_seat_height(kind: str, seat: float) -> None:
     backed = "seat_height_m" in KINDS[kind].shape
-    asked = {"seat_height_m": seat} if backed else {}
+    requested = {"seat_height_m": seat} if backed else {}
     width, depth, _ = _size(kind, 0.5)
-    spec = _spec(kind, shape=asked, size_m=(width, depth, seat + 0.4 if backed else seat))
+    spec = _spec(kind, shape=requested, size_m=(width, depth, seat + 0.4 if backed else seat))
     height = seat_height_m(spec)
-    assert height == asked.get("seat_height_m", spec.size_m[2])
+    assert height == requested.get("seat_height_m", spec.size_m[2])
     mesh = trimesh.util.concatenate(
         [trimesh.Trimesh(s.vertices_m, s.faces, process=False) for s in build(spec, instance=1002)]
     )

@@ -121,16 +121,16 @@ def by_hand(data: Dataset) -> Counter:
 
 
 def test_counts_are_those_by_hand(stored: Dataset, found: Coverage) -> None:
-    told = found.as_json()
-    columns, labels = told["cells"], told["labels"]
+    reported = found.as_json()
+    columns, labels = reported["cells"], reported["labels"]
     named = [[labels[axis][k] for k in columns[axis]] for axis in AXES]
     cells = dict(zip(zip(*named, strict=True), columns["count"], strict=True))
     assert cells == by_hand(stored)
     assert found.people == stored.people == 24
     assert found.frames == 12
     assert sum(columns["count"]) == 24 * 17
-    assert sum(told["marginals"]["view"].values()) == 24
-    json.dumps(told, allow_nan=False)
+    assert sum(reported["marginals"]["view"].values()) == 24
+    json.dumps(reported, allow_nan=False)
 
 
 def test_how_rows_are_cut_into_batches_does_not_matter(found: Coverage) -> None:
@@ -233,10 +233,10 @@ def test_the_text_names_the_gaps_that_matter(found: Coverage) -> None:
 
 
 def test_the_text_fits_a_terminal_and_marks_what_is_thin(found: Coverage) -> None:
-    told = text(found)
-    assert max(map(len, told.splitlines())) <= 96
-    assert told.startswith("12 frames, 24 people, 408 joints\n")
-    assert "left_wrist" in told and "woman, heavy" in told and "thin bins" in told
+    reported = text(found)
+    assert max(map(len, reported.splitlines())) <= 96
+    assert reported.startswith("12 frames, 24 people, 408 joints\n")
+    assert "left_wrist" in reported and "woman, heavy" in reported and "thin bins" in reported
     assert "fewer than 3" in text(found, at_least=3)
     assert "*" not in text(found, at_least=0).split("\n", 2)[2]
     assert "nothing is thin" in text(found, at_least=0)
@@ -245,10 +245,10 @@ def test_the_text_fits_a_terminal_and_marks_what_is_thin(found: Coverage) -> Non
 
 def test_the_sheet_has_a_picture_for_each_bin_that_holds_somebody(stored, found) -> None:
     blocks = coverage_sheet.sections(found)
-    told = found.of_people("fraction", "view")
+    reported = found.of_people("fraction", "view")
     for f, v in np.ndindex(7, 8):
         example = blocks[0].cells[f][v].example
-        assert (0 if example is None else example.count) == told[f, v]
+        assert (0 if example is None else example.count) == reported[f, v]
     seen = [c.example for b in blocks for row in b.cells for c in row]
     assert None in seen
     page = coverage_sheet.sheet(stored, found)

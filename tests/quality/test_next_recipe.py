@@ -56,13 +56,13 @@ def test_rates_are_above_what_people_hide_themselves(tmp_path: Path) -> None:
 
 
 def test_people_are_asked_to_hide_people_only_where_there_are_two(tmp_path: Path) -> None:
-    for count, asked in ((2, True), ([1, 3], False)):
-        folder = tmp_path / str(asked)
+    for count, requested in ((2, True), ([1, 3], False)):
+        folder = tmp_path / str(requested)
         people = {"count": count, "identities": 40}
         data, found = made(folder, things=[], people=people)
         wanted = next_recipe(data, found, families=FAMILIES, at_least=10**4)
-        assert ("causes" in wanted.get("targets", {})) == asked
-        if asked:
+        assert ("causes" in wanted.get("targets", {})) == requested
+        if requested:
             assert parse(wanted).targets.causes["person"] == (0.05, 0.15)
         assert "targets" not in next_recipe(data, found, families=FAMILIES, at_least=0)
 

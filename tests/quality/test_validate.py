@@ -357,4 +357,4 @@ def test_a_mended_copy(clean: Doc, folder: Path, tmp_path: Path) -> None:
     assert len(mended["images"]) == 5
     ids = [entry["id"] for entry in mended["annotations"]]
     assert len(set(ids)) == len(ids) == 10
-    assert set(done) <= {kind for kind, told in findings.KINDS.items() if told.mend}
+    assert set(done) <= {kind for kind, reported in findings.KINDS.items() if reported.mend}

@@ -158,10 +158,10 @@ class FakeSolve:
     catalogue: Catalogue = CATALOGUE
     width_m: float = 0.5
     depth_m: float = 0.35
-    asked: dict[str, int] = field(default_factory=dict)
+    requests: dict[str, int] = field(default_factory=dict)
 
     def _count(self, name: str) -> None:
-        self.asked[name] = self.asked.get(name, 0) + 1
+        self.requests[name] = self.requests.get(name, 0) + 1
 
     def stature_m(self, person: PersonSpec) -> float:
         body = person.phenotype

@@ -266,8 +266,12 @@ _CLEAR = parse({"name": "x"}, "x") and draw(recipe(motion=None, clip=None), 0, F
 def test_the_ledger_names_motions_and_a_broken_file_stops_the_run(root: Path, tmp_path: Path):
     rows = identity_of(prepare(recipe(), assets=root, device="cpu")).assets
     (row,) = [row for row in rows if row.name.startswith("motions/")]
-    (told,) = json.loads((MOTIONS / "manifest.json").read_text())
-    assert (row.licence, row.source, len(row.sha256)) == (told["license"], told["source"], 64)
+    (reported,) = json.loads((MOTIONS / "manifest.json").read_text())
+    assert (row.licence, row.source, len(row.sha256)) == (
+        reported["license"],
+        reported["source"],
+        64,
+    )
     (tmp_path / "motions").mkdir()
     with pytest.raises(AssetError, match="no file that can be used"):
         prepare(recipe(), assets=tmp_path, device="cpu")

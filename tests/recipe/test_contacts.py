@@ -174,10 +174,10 @@ def _without_things(spec: FrameSpec) -> FrameSpec:
 def test_nobody_holds_anything_unless_asked_and_the_rest_stays() -> None:
     solve = FakeSolve()
     plain = parse({"name": "a", "people": {"count": 2}}, "test")
-    asked = parse({"name": "a", "people": {"count": 2, "hold": {"share": 0.0}}}, "test")
+    requested = parse({"name": "a", "people": {"count": 2, "hold": {"share": 0.0}}}, "test")
     for index in range(5):
         spec = draw(plain, index, solve)
-        assert spec == draw(asked, index, solve)
+        assert spec == draw(requested, index, solve)
         assert all(thing.held_by is None for thing in spec.things)
 
 

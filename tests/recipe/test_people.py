@@ -167,7 +167,7 @@ class Touchy(FakeSolve):
     """A body whose limbs touch while its left elbow is bent."""
 
     def touches_m(self, phenotype, angles_rad, like=()):
-        self.asked["like"] = max(self.asked.get("like", 0), len(like))
+        self.requests["like"] = max(self.requests.get("like", 0), len(like))
         return max(0.0, angles_rad.get("left_elbow_flexion", 0.0) - math.radians(2))
 
 
@@ -178,7 +178,7 @@ def test_poses_in_which_limbs_touch_are_drawn_again():
     bent = math.radians(2) + 0.015
     drawn = people({"poses": wanted}, frames=60, solve=solve)
     assert all(p.pose.angles_rad.get("left_elbow_flexion", 0.0) <= bent for p in drawn)
-    assert solve.asked["like"] == 2  # a mixed pose may touch as either of its two does
+    assert solve.requests["like"] == 2  # a mixed pose may touch as either of its two does
     careless = people({"poses": wanted}, frames=60)
     over = sum(p.pose.angles_rad.get("left_elbow_flexion", 0.0) > bent for p in careless)
     assert over > 10  # control

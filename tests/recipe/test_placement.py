@@ -180,5 +180,5 @@ def test_fewer_questions_than_pairs_are_put_to_geometry():
         }
     )
     draw(wish, 0, solve)
-    assert solve.asked["drop_m"] == 20
-    assert solve.asked.get("gap_m", 0) < 190
+    assert solve.requests["drop_m"] == 20
+    assert solve.requests.get("gap_m", 0) < 190

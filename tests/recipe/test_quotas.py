@@ -50,13 +50,13 @@ def drift(bins: list[str], shares: dict[str, float]) -> float:
 
 
 def test_every_hundred_people_hold_every_bin_by_its_share() -> None:
-    asked = recipe({"view": VIEW_SHARES})
-    bins = [bin_of(asked, "view", n) for n in range(1000)]
+    requested = recipe({"view": VIEW_SHARES})
+    bins = [bin_of(requested, "view", n) for n in range(1000)]
     for k in range(0, 1000, 100):
         counts = Counter(bins[k : k + 100])
         assert all(abs(counts[view] - 12.5 * share) <= 1 for view, share in VIEW_SHARES.items())
     assert drift(bins, VIEW_SHARES) < 14
-    assert bin_of(asked, "body", 3) is None
+    assert bin_of(requested, "body", 3) is None
     assert bin_of(recipe(None), "view", 3) is None
 
 
@@ -70,12 +70,12 @@ def test_the_order_of_names_does_not_matter() -> None:
 
 def test_people_show_the_side_that_was_asked_for() -> None:
     wide = {"arrangement": {"kind": "group", "spread_m": 2.0}, "count": 3}
-    asked = recipe({"view": VIEW_SHARES}, people=wide)
+    requested = recipe({"view": VIEW_SHARES}, people=wide)
     shown, solve = [], FakeSolve()
     for index in range(60):
-        spec = draw(asked, index, solve)
+        spec = draw(requested, index, solve)
         for place, person in enumerate(spec.people):
-            view = bin_of(asked, "view", person_number(asked, index, place))
+            view = bin_of(requested, "view", person_number(requested, index, place))
             angle = azimuth_rad(spec, person)
             assert off_rad(angle, view_azimuth_rad(view)) < SECTOR_RAD / 2
             assert VIEWS[view_of(np.array(angle))] == view
@@ -94,20 +94,20 @@ def test_without_turning_to_the_camera_people_at_the_side_show_another() -> None
 
 def test_families_and_bodies_are_those_of_the_plan() -> None:
     bodies = {"woman-tall": 2, "woman-mid": 1, "man-slim": 1}
-    asked = recipe(
+    requested = recipe(
         {"family": FAMILY_SHARES, "body": bodies},
         holdout={"identities": 20, "poses": ["run"]},
         people={"identities": 160},
     )
     families, solve = [], FakeSolve()
     for index in range(60):
-        spec = draw(asked, index, solve)
+        spec = draw(requested, index, solve)
         assert len({p.identity for p in spec.people}) == 2
         for place, person in enumerate(spec.people):
-            number = person_number(asked, index, place)
+            number = person_number(requested, index, place)
             families.append(person.pose.family)
-            assert person.pose.family == bin_of(asked, "family", number)
-            assert body_of(person.phenotype) in bodies_in(bin_of(asked, "body", number))
+            assert person.pose.family == bin_of(requested, "family", number)
+            assert body_of(person.phenotype) in bodies_in(bin_of(requested, "body", number))
             assert spec.split != "train" or int(person.identity[3:]) <= 140
             assert spec.split != "train" or not person.pose.name.startswith("run")
     assert drift(families, FAMILY_SHARES) < 14
@@ -180,9 +180,9 @@ NO_SEATS = tuple(t for t in CATALOGUE.things if "seat" not in t.roles)
     ],
 )
 def test_what_a_frame_could_not_keep_is_refused(quotas, changes, message) -> None:
-    asked = recipe(quotas, **changes)
+    requested = recipe(quotas, **changes)
     with pytest.raises(RecipeError, match=f"(?s){message}"):
-        draw(asked, 0, FakeSolve())
+        draw(requested, 0, FakeSolve())
 
 
 def test_poses_that_hold_are_asked_for_elsewhere() -> None:
@@ -201,8 +201,10 @@ def test_sitting_needs_a_seat_in_the_world() -> None:
 
 
 def test_a_share_of_zero_asks_for_nothing() -> None:
-    asked = recipe({"family": {"walk": 1, "lie": 0}}, holdout={"poses": ["lie"]})
-    assert {p.pose.family for i in range(5) for p in draw(asked, i, FakeSolve()).people} == {"walk"}
+    requested = recipe({"family": {"walk": 1, "lie": 0}}, holdout={"poses": ["lie"]})
+    assert {p.pose.family for i in range(5) for p in draw(requested, i, FakeSolve()).people} == {
+        "walk"
+    }
 
 
 def test_an_unknown_family_is_found_before_anything_is_made(tmp_path):

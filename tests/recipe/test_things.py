@@ -133,7 +133,7 @@ def test_no_things_and_no_people_are_possible():
 def test_geometry_is_asked_of_few_candidates():
     solve, _ = frames(50, things=[{"kind": "procedural"}])
     # Two people, two boxes; a thing needs the boxes of the designs that might be taken.
-    assert solve.asked["box_m"] - 2 * solve.asked["gap_m"] < 50 * (2 + 4)
+    assert solve.requests["box_m"] - 2 * solve.requests["gap_m"] < 50 * (2 + 4)
 
 
 def cutouts(count, **wanted):

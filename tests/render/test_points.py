@@ -194,7 +194,7 @@ def test_cuda_gives_the_same_answers():
     if not wp.is_cuda_available():
         pytest.skip("no CUDA device")
     made = busy_scene(7)
-    asked = skin_points(made, 7, 3000)
-    ours, theirs = (nearest_blockers(pack(made, device=d), *asked) for d in ("cpu", "cuda:0"))
+    requested = skin_points(made, 7, 3000)
+    ours, theirs = (nearest_blockers(pack(made, device=d), *requested) for d in ("cpu", "cuda:0"))
     assert np.array_equal(ours.instance, theirs.instance)
     assert np.array_equal(ours.depth_m, theirs.depth_m)

@@ -63,12 +63,12 @@ def cases():
 
 @pytest.fixture(scope="module")
 def answers(cases):
-    return [nearest_blockers(packed, *asked) for _, packed, asked in cases]
+    return [nearest_blockers(packed, *requested) for _, packed, requested in cases]
 
 
 @pytest.fixture(scope="module")
 def rays(cases):
-    return [nearest_blockers_by_rays(made, *asked) for made, _, asked in cases]
+    return [nearest_blockers_by_rays(made, *requested) for made, _, requested in cases]
 
 
 def differing(a, b):
@@ -88,8 +88,8 @@ def test_both_oracles_agree_on_every_point(answers, rays):
 
 def test_embree_agrees_with_both(cases, answers, rays):
     wrong_points = wrong_rays = 0
-    for (made, _, asked), a, b in zip(cases, answers, rays, strict=True):
-        third = by_embree(made, *asked)
+    for (made, _, requested), a, b in zip(cases, answers, rays, strict=True):
+        third = by_embree(made, *requested)
         wrong_points += int((a.instance != third).sum())
         wrong_rays += int((b.instance != third).sum())
     assert wrong_points <= 2
@@ -97,7 +97,7 @@ def test_embree_agrees_with_both(cases, answers, rays):
 
 
 def test_a_wrong_tolerance_in_one_oracle_is_seen(cases, rays):
-    wrong = [nearest_blockers(p, *asked, self_tolerance_m=0.05) for _, p, asked in cases]
+    wrong = [nearest_blockers(p, *requested, self_tolerance_m=0.05) for _, p, requested in cases]
     assert differing(wrong, rays) > 100
 
 

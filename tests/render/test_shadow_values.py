@@ -31,21 +31,21 @@ def seen(made, *want):
 
 def test_shadow_values_come_only_when_wanted_and_change_no_pixel():
     made = scene([square(0.25, 0.6, material=GREY)])
-    plain, told = seen(made), seen(made, "shadow")
+    plain, found = seen(made), seen(made, "shadow")
     assert plain.shadow is None
-    assert told.shadow.shape == (128, 128, 2)
-    assert told.shadow.dtype == np.float32
-    np.testing.assert_array_equal(plain.rgb, told.rgb)
+    assert found.shadow.shape == (128, 128, 2)
+    assert found.shadow.dtype == np.float32
+    np.testing.assert_array_equal(plain.rgb, found.rgb)
 
 
 @pytest.mark.parametrize("caught", [False, True], ids=["drawn floor", "undrawn floor"])
 def test_the_sun_reaches_all_but_the_plates_shadow(caught):
     plate = square(0.25, 0.6, material=GREY)
     things = [plate] if caught else [plate, square(9.0, 0.0, **FLOOR)]
-    told = seen(scene(things), "shadow")
-    floor = np.isin(told.instance, (0, 1000))
+    found = seen(scene(things), "shadow")
+    floor = np.isin(found.instance, (0, 1000))
     inside = 0.25 - np.abs(floor_xy(VIEW) - (-0.6, 0.0)).max(axis=-1)  # metres, negative outside
-    sun, sky = told.shadow[..., 0], told.shadow[..., 1]
+    sun, sky = found.shadow[..., 0], found.shadow[..., 1]
     assert (sun[floor & (inside > 0.03)] == 0.0).all()
     assert (sun[floor & (inside < -0.03)] == 1.0).all()
     away = np.abs(floor_xy(VIEW)).max(axis=-1)
@@ -55,8 +55,8 @@ def test_the_sun_reaches_all_but_the_plates_shadow(caught):
 
 
 def test_without_casters_everything_is_lit():
-    told = seen(scene([square(9.0, 0.0, **FLOOR)]), "shadow")
-    assert (told.shadow == 1.0).all()
+    found = seen(scene([square(9.0, 0.0, **FLOOR)]), "shadow")
+    assert (found.shadow == 1.0).all()
 
 
 def test_in_a_given_box_what_another_thing_leaves_is_the_same_bit_by_bit():
@@ -83,6 +83,6 @@ def test_a_caster_beyond_the_box_still_throws_its_shadow_into_it():
     packed = pack(made)
     sun = shadow.sun_map(packed, shadow.casters(packed), made.light)
     assert sun.far > 3.0
-    told = seen(made, "shadow")
+    found = seen(made, "shadow")
     middle = np.abs(floor_xy(made.camera)).max(axis=-1) < 0.2
-    assert (told.shadow[middle, 0] == 0.0).all()
+    assert (found.shadow[middle, 0] == 0.0).all()

@@ -31,8 +31,8 @@ def postgres_server():
         command = [*prefix, str(folder / program), *arguments]
         done = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False)
         log = home / "log"
-        said = log.read_text() if log.is_file() else ""
-        assert done.returncode == 0, f"{program}: {done.stderr}\n{said}"
+        output = log.read_text() if log.is_file() else ""
+        assert done.returncode == 0, f"{program}: {done.stderr}\n{output}"
 
     data = str(home / "data")
     run("initdb", "-D", data, "-U", "tester", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")

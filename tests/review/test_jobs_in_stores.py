@@ -69,7 +69,7 @@ def test_a_job_is_added_and_read_back(store: Store, settings: Settings) -> None:
 def test_of_many_who_ask_for_one_place_one_gets_it(
     store: Store, settings: Settings, monkeypatch
 ) -> None:
-    told, ready, order_to_spec = [], threading.Barrier(6), orders.order_to_spec
+    found, ready, order_to_spec = [], threading.Barrier(6), orders.order_to_spec
 
     def slowly(order):
         time.sleep(0.3)  # between the look at the queue and the new row
@@ -80,16 +80,16 @@ def test_of_many_who_ask_for_one_place_one_gets_it(
     def ask() -> None:
         ready.wait()
         try:
-            told.append(job_store.add(store, order(), settings, who=LEAD).state)
+            found.append(job_store.add(store, order(), settings, who=LEAD).state)
         except Refused as refused:
-            told.append(refused.reason)
+            found.append(refused.reason)
 
     threads = [threading.Thread(target=ask) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(told) == ["invalid"] * 5 + ["queued"]
+    assert sorted(found) == ["invalid"] * 5 + ["queued"]
     assert len(job_store.jobs(store)) == 1
 
 

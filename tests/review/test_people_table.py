@@ -120,7 +120,7 @@ def joint_text(draw: st.DrawFn) -> str:
     )
     share = f"{draw(st.sampled_from(SHARES))} share {draw(SIGNS)} {draw(st.sampled_from(EDGES))}"
     cause = ", ".join(draw(st.lists(st.sampled_from(CAUSES), min_size=1, max_size=3)))
-    said = st.sampled_from(
+    output = st.sampled_from(
         [
             "visible",
             "hidden",
@@ -135,7 +135,7 @@ def joint_text(draw: st.DrawFn) -> str:
             share,
         ]
     )
-    return f"{who} {draw(said)}"
+    return f"{who} {draw(output)}"
 
 
 QUERIES = st.recursive(

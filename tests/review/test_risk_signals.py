@@ -257,8 +257,8 @@ def test_models_that_see_a_joint_elsewhere(store_url: str, tmp_path: Path) -> No
     chosen = candidates[5:65:15]
     store = open_store(store_url)
     key = registered(store, Dataset(tmp_path / "set"))
-    told = _of_model(table, dict.fromkeys(chosen, 60.0))
-    assert put_predictions(store, key, "net-1", iter(told)) == table.people
+    reported = _of_model(table, dict.fromkeys(chosen, 60.0))
+    assert put_predictions(store, key, "net-1", iter(reported)) == table.people
     assert prediction_layers(store, key) == {"net-1": table.people}
     found = gather_predictions(table, iter_predictions(store, key, "net-1"))
     assert found.rows.tolist() == list(range(table.people))
@@ -328,7 +328,7 @@ def test_findings_of_slow_checks_are_kept_by_kind(store_url: str, tmp_path: Path
     assert not any("_" in text for r in (4, 9) for text in validation.words(table, r))
     assert any(text.startswith("left wrist: ") for text in validation.words(table, 4))
     assert not audit.score.any()
-    told = {
+    reported = {
         "findings": [
             {"frame": 2, "instance": 2, "joint": "nose", "stored": [0.9, 0.1, 0, 0, 0],
              "again": [0.2, 0.8, 0, 0, 0], "stored_cause": "visible", "again_cause": "self"},
@@ -336,7 +336,7 @@ def test_findings_of_slow_checks_are_kept_by_kind(store_url: str, tmp_path: Path
              "again": [0.5, 0.5, 0, 0, 0], "stored_cause": "self", "again_cause": "self"},
         ]
     }  # fmt: skip
-    (tmp_path / "audit.json").write_text(json.dumps(told))
+    (tmp_path / "audit.json").write_text(json.dumps(reported))
     store_findings(store, key, "audit", audit_findings(tmp_path / "audit.json"))
     validation, audit = stored_signals(store, table)
     assert {r: float(audit.score[r]) for r in np.flatnonzero(audit.score)} == {

@@ -43,8 +43,8 @@ RECIPE = {
 
 
 def check(dataset: Dataset, *words: object, code: int = 0) -> dict:
-    asked = ["review", "check", str(dataset.folder), *map(str, words), "--json"]
-    ran = CliRunner().invoke(app, asked)
+    requested = ["review", "check", str(dataset.folder), *map(str, words), "--json"]
+    ran = CliRunner().invoke(app, requested)
     assert ran.exit_code == code, f"{ran.output}\n{ran.exception!r}"
     return json.loads(ran.stdout) if code == 0 else {"error": ran.exception}
 
@@ -101,8 +101,8 @@ def lied(row: dict) -> None:
 
 def test_a_moved_joint_comes_first(sticks: Dataset, tmp_path: Path) -> None:
     assert queue(sticks)[1] == {}
-    told = check(sticks, "--no-audit")
-    assert told == {"validation": {"frames": 10, "people": 0}}
+    reported = check(sticks, "--no-audit")
+    assert reported == {"validation": {"frames": 10, "people": 0}}
     order, ran = queue(sticks)
     assert order.risk.by_signal(int(order.rows[0])).get("validation") is None
     assert (ran["validation"].people, ran["validation"].frames) == (0, None) and "audit" not in ran
@@ -144,15 +144,15 @@ def test_an_audit_made_elsewhere_is_taken(sticks: Dataset, tmp_path: Path) -> No
         frame=8, instance=3, joint="nose", stored=(1.0, 0.0, 0.0, 0.0, 0.0),
         again=(0.1, 0.9, 0.0, 0.0, 0.0), stored_cause="visible", again_cause="self",
     )  # fmt: skip
-    said = {**Tally(frames=9).report(), "findings": [dataclasses.asdict(differs)]}
+    output = {**Tally(frames=9).report(), "findings": [dataclasses.asdict(differs)]}
     file = tmp_path / "audit.json"
-    file.write_text(json.dumps(said))
-    told = check(here, "--audited", file)
-    assert told["audit"] == {"frames": 9, "people": 1}
+    file.write_text(json.dumps(output))
+    reported = check(here, "--audited", file)
+    assert reported["audit"] == {"frames": 9, "people": 1}
     assert queue(here)[0].rows[0] == 8 * 4 + 2
     check(here, "--audited", file, "--frames", 1, code=2)
     check(here, "--audited", file, "--no-audit", code=2)
-    file.write_text(json.dumps(said).replace('"instance": 3', '"instance": 9'))
+    file.write_text(json.dumps(output).replace('"instance": 3', '"instance": 9'))
     store = open_store(default_url(tmp_path))
     before = last_runs(store, content_key(here))
     with pytest.raises(ReviewError, match="another data set"):

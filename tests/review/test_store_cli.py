@@ -33,8 +33,8 @@ def place(small_set, tmp_path):
     base = base_of(dataset, 0, 1)
     first = op("edit", 0, person=person, joints={"nose": seen(50, 60)})
     edits.apply(store, first, who=ANNA, base=base)
-    said = op("status", 1, person=person, status="approved", text="ok\x1b[31m")
-    edits.apply(store, said, who=ANNA, base=base)
+    output = op("status", 1, person=person, status="approved", text="ok\x1b[31m")
+    edits.apply(store, output, who=ANNA, base=base)
     store.close()
     return folder
 
@@ -47,24 +47,24 @@ def run(*arguments, fails=False):
     return done
 
 
-def told(*arguments):
+def found(*arguments):
     return json.loads(run(*arguments, "--json").stdout)
 
 
 def test_stats_and_history(place):
-    counts = told("stats", place)
+    counts = found("stats", place)
     assert counts["status"] == {"approved": 1, "pending": 9} and counts["joints"] == 1
     assert counts["reviewers"] == {"anna": {"edit": 1, "status": 1}}
-    rows = told("history", place)["events"]
+    rows = found("history", place)["events"]
     assert [(r["kind"], r["who"], r["revision"]) for r in rows] == [
         ("edit", "anna", 1),
         ("status", "anna", 2),
     ]
     assert rows[0]["after"]["joints"]["nose"]["x_px"] == 50
-    assert len(told("history", place, "--limit", 1)["events"]) == 1
-    assert told("history", place, "--frame", 3)["events"] == []
-    assert told("history", place, "--who", "ben")["events"] == []
-    assert told("history", place, "--check") == {"problems": []}
+    assert len(found("history", place, "--limit", 1)["events"]) == 1
+    assert found("history", place, "--frame", 3)["events"] == []
+    assert found("history", place, "--who", "ben")["events"] == []
+    assert found("history", place, "--check") == {"problems": []}
     text = run("history", place).stderr
     assert "edit nose" in text and "\x1b" not in text  # no escape gets to a terminal
 
@@ -79,17 +79,19 @@ def test_check_says_when_the_store_was_tampered_with(place):
 
 
 def test_export_then_import(place, tmp_path):
-    made = told("export", place, "--out", tmp_path / "coco", "--only", "all")
+    made = found("export", place, "--out", tmp_path / "coco", "--only", "all")
     assert made["images"] == 5
-    assert told("export", place, "--out", tmp_path / "set", "--format", "dataset")["frames"] == 1
+    assert found("export", place, "--out", tmp_path / "set", "--format", "dataset")["frames"] == 1
     assert Dataset(tmp_path / "set").identity.derived["only"] == "approved"
     path = tmp_path / "coco" / "annotations/person_keypoints_train.json"
-    assert told("import", place, path, "--by", "ben")["edited"] == 0
+    assert found("import", place, path, "--by", "ben")["edited"] == 0
     data = json.loads(path.read_text())
     data["annotations"][0]["keypoints"][:3] = [70.5, 60.5, 2]
     path.write_text(json.dumps(data))
-    assert told("import", place, path, "--by", "ben")["edited"] == 1
-    assert told("history", place, "--who", "ben")["events"][0]["after"]["joints"].keys() == {"nose"}
+    assert found("import", place, path, "--by", "ben")["edited"] == 1
+    assert found("history", place, "--who", "ben")["events"][0]["after"]["joints"].keys() == {
+        "nose"
+    }
     assert (
         run(
             "export",
@@ -117,26 +119,26 @@ def test_import_into_a_new_store(small_set, tmp_path):
         run("stats", small_set.folder, "--db", url, fails=True)
     run("export", small_set.folder, "--out", tmp_path / "coco", "--only", "all", "--db", url)
     path = tmp_path / "coco" / "annotations/person_keypoints_train.json"
-    assert told("import", small_set.folder, path, "--by", "ben", "--db", url)["frames"] == 5
-    assert told("stats", small_set.folder, "--db", url)["events"] == 0
+    assert found("import", small_set.folder, path, "--by", "ben", "--db", url)["frames"] == 5
+    assert found("stats", small_set.folder, "--db", url)["events"] == 0
 
 
 def test_backup_and_members(place, tmp_path):
     url = default_url(place.parent)
-    made = told("backup", "--db", url, "--out", tmp_path / "copy.db")
+    made = found("backup", "--db", url, "--out", tmp_path / "copy.db")
     assert made["bytes"] == (tmp_path / "copy.db").stat().st_size
     copy = open_store(f"sqlite:///{tmp_path / 'copy.db'}")
     (key,) = history.datasets(copy)
     assert len(history.events(copy, key)) == 2 and history.check_replay(copy, key) == []
     copy.close()
-    assert told("members", "--db", url) == {"members": {}}
-    made = told("members", "--db", url, "--set", "anna", "--role", "admin")
+    assert found("members", "--db", url) == {"members": {}}
+    made = found("members", "--db", url, "--set", "anna", "--role", "admin")
     assert made == {"members": {"anna": "admin"}}
     assert run("members", "--db", url, "--set", "ben", fails=True).exit_code == 2
     with pytest.raises(Refused):  # the last admin stays
         run("members", "--db", url, "--remove", "anna", fails=True)
-    told("members", "--db", url, "--set", "ada", "--role", "admin")
-    assert told("members", "--db", url, "--remove", "anna") == {"members": {"ada": "admin"}}
+    found("members", "--db", url, "--set", "ada", "--role", "admin")
+    assert found("members", "--db", url, "--remove", "anna") == {"members": {"ada": "admin"}}
 
 
 @pytest.mark.parametrize("where", ["beside", "above", "exports"])
@@ -148,4 +150,4 @@ def test_the_studios_own_store_is_found(place, tmp_path, monkeypatch, where):
     elsewhere = open_store(default_url(place.parent))  # a store that knows nothing of the set
     elsewhere.close()
     monkeypatch.chdir(tmp_path)
-    assert told("stats", place)["reviewers"] == {"anna": {"edit": 1, "status": 1}}
+    assert found("stats", place)["reviewers"] == {"anna": {"edit": 1, "status": 1}}

@@ -77,14 +77,14 @@ def test_every_kind_in_a_row(store):
 
 
 def test_said_twice_happens_once(store):
-    said = op("edit", 0)
-    event = do(store, said)
+    output = op("edit", 0)
+    event = do(store, output)
     do(store, op("status", 1, status="approved"))
-    assert do(store, said) == event
+    assert do(store, output) == event
     assert len(history.events(store, KEY)) == 2
     other = dataclasses.replace(PERSON, instance=2)
-    assert refused(store, dataclasses.replace(said, person=other)).reason == "invalid"
-    assert refused(store, said, who=BEN).reason == "invalid"  # nobody reads another's event
+    assert refused(store, dataclasses.replace(output, person=other)).reason == "invalid"
+    assert refused(store, output, who=BEN).reason == "invalid"  # nobody reads another's event
 
 
 def test_old_revision_is_refused_with_what_is_there(store):
@@ -313,9 +313,9 @@ def test_unknown_data_set(store):
 
 def test_batch_goes_on_after_a_refusal_but_not_after_busy(store, monkeypatch):
     other = dataclasses.replace(PERSON, instance=2)
-    said = [op("edit", 0), op("edit", 0), op("edit", 1), op("edit", 0, person=other)]
-    told = edits.apply_all(store, said, ANNA, lambda person: ON_DISK)
-    assert [getattr(t, "reason", "done") for t in told] == ["done", "revision", "done", "done"]
+    output = [op("edit", 0), op("edit", 0), op("edit", 1), op("edit", 0, person=other)]
+    reported = edits.apply_all(store, output, ANNA, lambda person: ON_DISK)
+    assert [getattr(t, "reason", "done") for t in reported] == ["done", "revision", "done", "done"]
     real = edits._write
 
     def full(session, what, *more, **words):
@@ -324,23 +324,23 @@ def test_batch_goes_on_after_a_refusal_but_not_after_busy(store, monkeypatch):
         return real(session, what, *more, **words)
 
     monkeypatch.setattr(edits, "_write", full)
-    said = [op("edit", 1, person=other), op("edit", 2), op("edit", 2, person=other)]
-    told = edits.apply_all(store, said, ANNA, lambda person: ON_DISK)
-    assert [getattr(t, "reason", "done") for t in told] == ["done", "busy", "busy"]
+    output = [op("edit", 1, person=other), op("edit", 2), op("edit", 2, person=other)]
+    reported = edits.apply_all(store, output, ANNA, lambda person: ON_DISK)
+    assert [getattr(t, "reason", "done") for t in reported] == ["done", "busy", "busy"]
     monkeypatch.undo()
-    again = edits.apply_all(store, said, ANNA, lambda person: ON_DISK)
-    assert again[0] == told[0] and [e.revision for e in again] == [2, 3, 3]
+    again = edits.apply_all(store, output, ANNA, lambda person: ON_DISK)
+    assert again[0] == reported[0] and [e.revision for e in again] == [2, 3, 3]
     assert history.check_replay(store, KEY) == []
 
 
 def test_together_is_all_or_none(store):
-    said = [op("edit", 0), op("status", 1, status="approved")]
+    output = [op("edit", 0), op("status", 1, status="approved")]
     with pytest.raises(Refused):
-        edits.apply_together(store, [*said, op("edit", 0)], who=ANNA, base=ON_DISK)
+        edits.apply_together(store, [*output, op("edit", 0)], who=ANNA, base=ON_DISK)
     assert history.events(store, KEY) == [] and history.states(store, KEY) == {}
-    told = edits.apply_together(store, said, who=ANNA, base=ON_DISK)
-    assert [event.revision for event in told] == [1, 2]
-    assert edits.apply_together(store, said, who=ANNA, base=ON_DISK) == told
+    reported = edits.apply_together(store, output, who=ANNA, base=ON_DISK)
+    assert [event.revision for event in reported] == [1, 2]
+    assert edits.apply_together(store, output, who=ANNA, base=ON_DISK) == reported
     assert history.state(store, PERSON).status == "approved"
     assert history.check_replay(store, KEY) == []
 

@@ -168,11 +168,11 @@ def test_every_format_takes_it_and_gives_it_back(form, only, small_set, tmp_path
 
     review_some(apply, small_set)
     out = tmp_path / "out"
-    told = export_reviewed(store, small_set, out, form=form, only=only)
-    assert told.images == {"all": 5, "touched": 4, "approved": 2}[only]
+    found = export_reviewed(store, small_set, out, form=form, only=only)
+    assert found.images == {"all": 5, "touched": 4, "approved": 2}[only]
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
     events = len(history.events(store, key))
-    path = told.annotations if told.annotations.is_file() else out
+    path = found.annotations if found.annotations.is_file() else out
     made = import_corrections(store, small_set, path, form=form, who=LEAD)
     assert (made.edited, made.added, made.deleted, made.refused) == (0, 0, 0, []), made
     assert len(history.events(store, key)) == events
@@ -190,13 +190,13 @@ def test_frames_keep_their_numbers_and_names(store, small_set, do, tmp_path, for
     do("status", 3, 2, status="approved")
     do("status", 4, 1, status="approved")
     export(form, small_set.folder, tmp_path / "whole")
-    told = export_reviewed(store, small_set, tmp_path / "part", form=form, only=only)
+    found = export_reviewed(store, small_set, tmp_path / "part", form=form, only=only)
     whole, part = pictures_of(tmp_path / "whole"), pictures_of(tmp_path / "part")
     assert len(part) == 2 and all("000003" in name or "000004" in name for name in part)
     assert part.items() <= whole.items()
     if form == "coco":
         entries, had = (
-            json.loads((tmp_path / d / "annotations" / told.annotations.name).read_text())
+            json.loads((tmp_path / d / "annotations" / found.annotations.name).read_text())
             for d in ("part", "whole")
         )
         assert [e["id"] for e in entries["images"]] == [3, 4]
@@ -205,7 +205,7 @@ def test_frames_keep_their_numbers_and_names(store, small_set, do, tmp_path, for
         assert {a["image_id"] for a in entries["annotations"]} == {3, 4}
     back = import_from(
         form,
-        told.annotations if told.annotations.is_file() else tmp_path / "part",
+        found.annotations if found.annotations.is_file() else tmp_path / "part",
         tmp_path / "back",
     )
     held = list(Dataset(back.folder).iter_frames(["index", "image_sha256"]))
@@ -227,8 +227,8 @@ def test_a_set_of_its_own_says_which_frames_its_own_were(store, small_set, do, t
 
 def test_coco_says_origin(store, small_set, do, tmp_path):
     moved = review_some(do, small_set)
-    told = export_reviewed(store, small_set, tmp_path / "out", form="coco", only="all")
-    data = json.loads(told.annotations.read_text())
+    found = export_reviewed(store, small_set, tmp_path / "out", form="coco", only="all")
+    data = json.loads(found.annotations.read_text())
     entry = next(a for a in data["annotations"] if a["id"] == 1)  # frame 0, person 1
     assert entry["origin"][WRIST] == "human" and entry["origin"][5] == "rendered"
     assert entry["keypoints"][3 * WRIST : 3 * WRIST + 2] == [moved.x_px - 0.5, moved.y_px - 0.5]

@@ -29,11 +29,11 @@ SECOND = dataclasses.replace(PERSON, instance=2)
 HERE = str(Path(__file__).parent)
 
 
-def send(store, said, who):
+def send(store, output, who):
     """Apply as the studio does: what was busy (on a slow machine) is sent again."""
     while True:
         try:
-            return edits.apply(store, said, who=who, base=ON_DISK)
+            return edits.apply(store, output, who=who, base=ON_DISK)
         except Refused as refused:
             if refused.reason != "busy":
                 raise
@@ -45,7 +45,7 @@ def one_reviewer(job):
     rng = stream(number, "reviewer")
     store = open_store(url)
     who = User(name=f"reviewer {number}", role="reviewer")
-    told = Counter()
+    reported = Counter()
     for seq in range(EACH):
         person = dataclasses.replace(PERSON, instance=1 + int(rng.integers(ITEMS)))
         revision = history.state(store, person).revision - int(rng.random() < 0.1)
@@ -56,7 +56,7 @@ def one_reviewer(job):
             "comment": {"text": "?"},
             "revert": {"event": 1 + int(rng.integers(200))},
         }[kind]
-        said = Op(
+        output = Op(
             client=f"c{number}",
             seq=seq,
             person=person,
@@ -65,13 +65,13 @@ def one_reviewer(job):
             **more,
         )
         try:
-            first = send(store, said, who)
-            assert send(store, said, who) == first
-            told["accepted"] += 1
+            first = send(store, output, who)
+            assert send(store, output, who) == first
+            reported["accepted"] += 1
         except Refused as refused:
-            told[refused.reason] += 1
+            reported[refused.reason] += 1
     store.close()
-    return told
+    return reported
 
 
 def check_whole(store, *, accepted=None):
@@ -91,8 +91,8 @@ def check_whole(store, *, accepted=None):
 
 def test_eight_reviewers_at_once(store, store_url):
     with multiprocessing.get_context("fork").Pool(REVIEWERS) as pool:
-        told = pool.map(one_reviewer, [(store_url, n) for n in range(REVIEWERS)], chunksize=1)
-    total = sum(told, Counter())
+        reported = pool.map(one_reviewer, [(store_url, n) for n in range(REVIEWERS)], chunksize=1)
+    total = sum(reported, Counter())
     assert total.total() == REVIEWERS * EACH
     found = check_whole(store, accepted=total["accepted"])
     # The test means nothing unless they met: several on one item, and some came too late.
@@ -102,25 +102,25 @@ def test_eight_reviewers_at_once(store, store_url):
 
 
 def test_threads_share_a_store(store):
-    told: list[str] = []
+    reported: list[str] = []
 
     def work(number):
         for seq in range(20):
             revision = history.state(store, PERSON).revision
-            said = op("edit", revision, client=f"t{number}", seq=seq, joints={"nose": seen(seq)})
+            output = op("edit", revision, client=f"t{number}", seq=seq, joints={"nose": seen(seq)})
             try:
-                send(store, said, ANNA)
-                told.append("accepted")
+                send(store, output, ANNA)
+                reported.append("accepted")
             except Refused as refused:
-                told.append(refused.reason)
+                reported.append(refused.reason)
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(told) == 80 and set(told) <= {"accepted", "revision"}
-    check_whole(store, accepted=told.count("accepted"))
+    assert len(reported) == 80 and set(reported) <= {"accepted", "revision"}
+    check_whole(store, accepted=reported.count("accepted"))
 
 
 WRITER = """
@@ -202,32 +202,32 @@ def locked(url):
 
 
 def test_a_store_locked_for_a_while_loses_nothing(store, store_url):
-    said = [op("edit", revision, joints={"nose": seen(revision)}) for revision in range(3)]
-    told = []
+    output = [op("edit", revision, joints={"nose": seen(revision)}) for revision in range(3)]
+    reported = []
 
     def send():
-        told.extend(edits.apply_all(store, said, ANNA, lambda person: ON_DISK))
+        reported.extend(edits.apply_all(store, output, ANNA, lambda person: ON_DISK))
 
     thread = threading.Thread(target=send)
     with locked(store_url):
         thread.start()
         time.sleep(2)
-        assert told == []
+        assert reported == []
     thread.join(30)
-    assert [entry.revision for entry in told] == [1, 2, 3]
+    assert [entry.revision for entry in reported] == [1, 2, 3]
     check_whole(store, accepted=3)
 
 
 def test_locked_for_too_long_is_busy_and_may_be_sent_again(store_url, store, monkeypatch):
     monkeypatch.setattr(store_module, "BUSY_S", 0.3)
     hasty = open_store(store_url)
-    said = [op("edit", 0), op("edit", 1, joints={"left_eye": hidden()})]
+    output = [op("edit", 0), op("edit", 1, joints={"left_eye": hidden()})]
     with locked(store_url):
-        told = edits.apply_all(hasty, said, ANNA, lambda person: ON_DISK)
-    assert [entry.reason for entry in told] == ["busy", "busy"]
-    assert "sent again" in str(told[0])
+        reported = edits.apply_all(hasty, output, ANNA, lambda person: ON_DISK)
+    assert [entry.reason for entry in reported] == ["busy", "busy"]
+    assert "sent again" in str(reported[0])
     assert history.events(store, KEY) == []
-    again = edits.apply_all(hasty, said, ANNA, lambda person: ON_DISK)
+    again = edits.apply_all(hasty, output, ANNA, lambda person: ON_DISK)
     assert [entry.revision for entry in again] == [1, 2]
     check_whole(store, accepted=2)
     hasty.close()
@@ -351,9 +351,11 @@ def test_ids_rise_as_things_happen(store, store_url):
     assert seen_ids == [entry.id for entry in history.iter_events(store, KEY)]
 
 
-@pytest.mark.parametrize(("asked", "outcome"), [("", "Skipped"), ("chromium,postgres", "Failed")])
-def test_missing_programs_are_skipped_unless_they_are_asked_for(monkeypatch, asked, outcome):
-    monkeypatch.setenv("SYNTHSTUDIO_REQUIRE", asked)
+@pytest.mark.parametrize(
+    ("requested", "outcome"), [("", "Skipped"), ("chromium,postgres", "Failed")]
+)
+def test_missing_programs_are_skipped_unless_they_are_asked_for(monkeypatch, requested, outcome):
+    monkeypatch.setenv("SYNTHSTUDIO_REQUIRE", requested)
     with pytest.raises(BaseException, match="no initdb") as caught:
         missing("no initdb")
     assert caught.typename == outcome

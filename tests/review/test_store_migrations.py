@@ -190,8 +190,8 @@ def test_two_processes_open_a_new_store_at_once(store_url):
     for process in started:
         process.stdin.write("x")
         process.stdin.flush()
-    said = [process.communicate(timeout=120)[1] for process in started]
-    assert [p.returncode for p in started] == [0, 0, 0], said
+    output = [process.communicate(timeout=120)[1] for process in started]
+    assert [p.returncode for p in started] == [0, 0, 0], output
     assert revision_of(store_url) == NEW
 
 

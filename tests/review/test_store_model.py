@@ -31,7 +31,7 @@ class Item:
     def __init__(self, exists):
         self.exists = exists
         self.stacks = {}
-        self.told = []  # (event id, whether it puts, its root event, stacks right after it)
+        self.log = []  # (event id, whether it puts, its root event, stacks right after it)
         self.values = {}  # root event -> field -> value
         self.reverted = {}
 
@@ -45,19 +45,19 @@ class Item:
     def put(self, event, root):
         for field in self.values[root]:
             self.stacks.setdefault(field, []).append(root)
-        self.told.append((event, True, root, self.image(self.values[root])))
+        self.log.append((event, True, root, self.image(self.values[root])))
 
     def take(self, event, root):
         for field in self.values[root]:
             assert self.stacks[field].pop() == root
-        self.told.append((event, False, root, self.image(self.values[root])))
+        self.log.append((event, False, root, self.image(self.values[root])))
 
     def holds(self, event):
         by = self.reverted.get(event)
         return by is None or not self.holds(by)
 
     def may_revert(self, event):
-        known = [entry for entry in self.told if entry[0] == event]
+        known = [entry for entry in self.log if entry[0] == event]
         if not known or not self.holds(event):
             return False
         _, puts, root, after = known[0]
@@ -67,7 +67,7 @@ class Item:
         return self.image(fields) == after
 
     def revert(self, new, event):
-        _, puts, root, _ = next(entry for entry in self.told if entry[0] == event)
+        _, puts, root, _ = next(entry for entry in self.log if entry[0] == event)
         self.reverted[event] = new
         (self.take if puts else self.put)(new, root)
 
@@ -100,7 +100,7 @@ class Machine(RuleBasedStateMachine):
         self.items = {1: Item(exists=True), 2: Item(exists=False)}
         self.revisions = {1: 0, 2: 0}
         self.comments = {1: [], 2: []}
-        self.said = []
+        self.sent = []
 
     def person(self, n):
         return Person(dataset=self.key, frame=0, instance=n)
@@ -110,10 +110,10 @@ class Machine(RuleBasedStateMachine):
         revision = self.revisions[n] - back
         if revision < 0:
             return None
-        said = op(kind, revision, person=self.person(n), **more)
+        edit_op = op(kind, revision, person=self.person(n), **more)
         base = ON_DISK if self.items[n].exists else NOBODY
         try:
-            event = edits.apply(self.store, said, who=who, base=base)
+            event = edits.apply(self.store, edit_op, who=who, base=base)
         except Refused as refused:
             assert back or not fine, refused
             assert refused.reason == ("revision" if back else refused.reason)
@@ -121,7 +121,7 @@ class Machine(RuleBasedStateMachine):
         assert fine and not back
         self.revisions[n] += 1
         assert event.revision == self.revisions[n]
-        self.said.append((said, base, who, event))
+        self.sent.append((edit_op, base, who, event))
         if values is not None:
             self.items[n].values[event.id] = values
             self.items[n].put(event.id, event.id)
@@ -181,12 +181,12 @@ class Machine(RuleBasedStateMachine):
         for pick in picks:
             item = self.items[n]
             # Roots, and of what reverts or redoes one the latest: who else would be clicked on?
-            latest = {root: event for event, _, root, _ in item.told}
-            told = [e for e, *_ in item.told if item.is_root(e) or e in latest.values()]
-            told = [e for e in told if item.may_revert(e) == legal]
-            if not told:
+            latest = {root: event for event, _, root, _ in item.log}
+            known_events = [e for e, *_ in item.log if item.is_root(e) or e in latest.values()]
+            known_events = [e for e in known_events if item.may_revert(e) == legal]
+            if not known_events:
                 return
-            target = told[-1 - pick % len(told)]
+            target = known_events[-1 - pick % len(known_events)]
             fine = item.may_revert(target)
             event = self.send(n, "revert", fine=fine, event=target)
             self.counted["reverted" if fine else "in the way"] += 1
@@ -196,9 +196,9 @@ class Machine(RuleBasedStateMachine):
 
     @rule(pick=st.integers(0, 10**6))
     def say_again(self, pick):
-        if self.said:
-            said, base, who, event = self.said[pick % len(self.said)]
-            assert edits.apply(self.store, said, who=who, base=base) == event
+        if self.sent:
+            edit_op, base, who, event = self.sent[pick % len(self.sent)]
+            assert edits.apply(self.store, edit_op, who=who, base=base) == event
 
     @invariant()
     def store_says_what_the_model_says(self):
@@ -215,7 +215,7 @@ class Machine(RuleBasedStateMachine):
     def teardown(self):
         assert history.check_replay(self.store, self.key) == []
         found = history.events(self.store, self.key, limit=10**6)
-        assert found == [event for *_, event in self.said]
+        assert found == [event for *_, event in self.sent]
 
 
 def test_store_does_what_the_model_does(store_url):

@@ -135,10 +135,10 @@ def test_verdicts_count_deletions_and_leave_flags_out(table: PeopleTable) -> Non
 def test_perfect_raters_and_random_ones(table: PeopleTable) -> None:
     """Two who say the same have kappa 1; two who throw dice have kappa about 0."""
     rng = stream(8, "dice")
-    said = ((2, "visible"), (1, "object"), (1, "person"), (1, "self"))
+    output = ((2, "visible"), (1, "object"), (1, "person"), (1, "self"))
     same, random = [], []
     for row, _ in itertools.product(range(table.people), range(20)):
-        a, b = (said[int(k)] for k in rng.integers(0, 4, 2))
+        a, b = (output[int(k)] for k in rng.integers(0, 4, 2))
         first = _nose(50, 50, *a)
         same.append(_pair(table, row, first, _nose(50, 50, *a)))
         random.append(_pair(table, row, first, _nose(50, 50, *b)))
@@ -170,8 +170,8 @@ def test_pace_by_day_and_reviewer() -> None:
     ben = _moments("ben", (1, 1, True), (1.2, 2, True), start=NOON)
     both = sorted([*late, *ben], key=lambda m: m.when)
     made = paces(both)
-    told = [(p.who, p.day.day, p.people) for p in made]
-    assert told == [("anna", 1, 1), ("ben", 1, 2), ("anna", 2, 1)]
+    reported = [(p.who, p.day.day, p.people) for p in made]
+    assert reported == [("anna", 1, 1), ("ben", 1, 2), ("anna", 2, 1)]
     assert math.isnan(made[1].per_hour)  # 12 seconds say nothing
     east = paces(both, zone=timezone(timedelta(hours=2)))
     assert [(p.who, p.day.day) for p in east] == [("ben", 1), ("anna", 2)]

@@ -279,9 +279,9 @@ def test_disagreements_come_sorted_with_what_differs(team: Team, table: PeopleTa
     scores = [one.score for one in found]
     assert scores == sorted(scores, reverse=True)
     assert [p.row for p in pairs(team.store, table)] == sorted([a, b, c, d, e])
-    told = agreement(team.store, table)
-    assert told.people == 5 and told.verdict.agreed == 5
-    nose = told.joints[0].state
+    reported = agreement(team.store, table)
+    assert reported.people == 5 and reported.verdict.agreed == 5
+    nose = reported.joints[0].state
     assert nose.n == 5 and nose.agreed == 4
 
 
@@ -394,8 +394,8 @@ def test_a_lead_decides_whether_a_deleted_person_stays(
     (found,) = disagreements(team.store, table)
     words = ("approved or deleted", "deleted or approved")[kept == "second"]
     assert (found.what, found.joints) == ((words,), ())  # nothing is said of joints
-    told = agreement(team.store, table)
-    assert (told.people, told.verdict.agreed, told.joints[0].state.n) == (1, 0, 0)
+    reported = agreement(team.store, table)
+    assert (reported.people, reported.verdict.agreed, reported.joints[0].state.n) == (1, 0, 0)
     gone = status == "deleted"
     adjudicate(
         team.store,

@@ -77,14 +77,14 @@ class Browser:
 
     def websocket(self, **options: Any) -> Answer:
         """Ask for Streamlit's websocket."""
-        asked = {
+        requested = {
             "Connection": "Upgrade",
             "Upgrade": "websocket",
             "Sec-WebSocket-Version": "13",
             "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
             "Sec-WebSocket-Protocol": "streamlit",
         }
-        headers = asked | options.pop("headers", {})
+        headers = requested | options.pop("headers", {})
         return self.ask("/_stcore/stream", headers=headers, **options)
 
 

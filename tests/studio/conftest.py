@@ -285,10 +285,10 @@ def open_as() -> Callable[..., Any]:
     ) -> Any:
         shown = f"{'&' if '?' in path else '?'}key={studio.key}" if key else ""
         page.goto(f"{studio.url}/{path}{shown}")
-        asked = page.get_by_role("textbox", name="Your name")
-        asked.or_(page.get_by_test_id("stSidebar")).first.wait_for()
-        if asked.count():
-            asked.fill(name)
+        requested = page.get_by_role("textbox", name="Your name")
+        requested.or_(page.get_by_test_id("stSidebar")).first.wait_for()
+        if requested.count():
+            requested.fill(name)
             page.get_by_role("button", name="Continue").click()
             page.get_by_test_id("stSidebar").wait_for()
         settled(page)

@@ -142,7 +142,7 @@ class Alone:
     def root(self) -> Any:
         return self.page.locator(".ed")
 
-    def said(self, name: str) -> str:
+    def reads(self, name: str) -> str:
         return str(self.root.get_attribute(f"data-{name}") or "")
 
     def press(self, *keys: str) -> None:
@@ -156,7 +156,7 @@ class Alone:
         """Return what the editor told its host under a name."""
         return [value for key, value in self.page.evaluate("window.sent") if key == name]
 
-    def told(self) -> dict[str, Any]:
+    def message(self) -> dict[str, Any]:
         """Wait for a message that was not answered yet; return the newest."""
         self.page.wait_for_function(_NEWER, arg=self.answered)
         return self.sent()[-1]
@@ -165,8 +165,8 @@ class Alone:
         """Return every op once, in order: those that were sent, and those that wait."""
         self.page.wait_for_timeout(200)
         kept = self.page.evaluate("Object.values(localStorage).map((v) => JSON.parse(v))")
-        said = [op for message in self.sent() for op in message["ops"]]
-        found = {(op["client"], op["seq"]): op for op in [*kept, *said]}
+        output = [op for message in self.sent() for op in message["ops"]]
+        found = {(op["client"], op["seq"]): op for op in [*kept, *output]}
         return [found[name] for name in sorted(found, key=lambda n: n[1])]
 
     def answer(
@@ -174,9 +174,9 @@ class Alone:
     ) -> None:
         """Answer messages as the server would, until all is said: done, refused, or left."""
         for _ in range(20):
-            if self.said("pending") == "0":
+            if self.reads("pending") == "0":
                 return
-            message = self.told()
+            message = self.message()
             self.answered = message["n"]
             self._answer(message, refuse, wait)
             if wait:

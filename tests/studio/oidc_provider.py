@@ -63,29 +63,29 @@ class Provider:
             "code_challenge_methods_supported": ["S256"],
         }
 
-    def authorize(self, asked: dict[str, str]) -> str:
+    def authorize(self, requested: dict[str, str]) -> str:
         """Return the page on which one chooses who one is."""
-        assert asked["client_id"] == CLIENT and asked["response_type"] == "code"
-        assert asked["code_challenge_method"] == "S256"
+        assert requested["client_id"] == CLIENT and requested["response_type"] == "code"
+        assert requested["code_challenge_method"] == "S256"
         links = ""
         for name in self.people:
             code = secrets.token_urlsafe(16)
-            self.codes[code] = asked | {"person": name}
-            back = urlencode({"code": code, "state": asked["state"]})
-            links += f'<p><a href="{asked["redirect_uri"]}?{back}">I am {name}</a></p>'
+            self.codes[code] = requested | {"person": name}
+            back = urlencode({"code": code, "state": requested["state"]})
+            links += f'<p><a href="{requested["redirect_uri"]}?{back}">I am {name}</a></p>'
         icon = '<link rel="icon" href="data:,">'
         return f"<!DOCTYPE html><title>Provider</title>{icon}<h1>Provider</h1>{links}"
 
-    def token(self, asked: dict[str, str], authorization: str) -> dict[str, Any] | None:
+    def token(self, requested: dict[str, str], authorization: str) -> dict[str, Any] | None:
         """Return the tokens for a code, once; None for whom it was not given to."""
-        given = self.codes.pop(asked.get("code", ""), None)
+        given = self.codes.pop(requested.get("code", ""), None)
         basic = base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode()
-        verifier = hashlib.sha256(asked.get("code_verifier", "").encode()).digest()
+        verifier = hashlib.sha256(requested.get("code_verifier", "").encode()).digest()
         challenge = base64.urlsafe_b64encode(verifier).rstrip(b"=").decode()
         if (
             given is None
             or authorization != f"Basic {basic}"
-            or asked.get("redirect_uri") != given["redirect_uri"]
+            or requested.get("redirect_uri") != given["redirect_uri"]
             or challenge != given["code_challenge"]
         ):
             return None
@@ -114,15 +114,15 @@ class Provider:
                 elif parts.path == "/keys":
                     self.answer({"keys": [provider.key.as_dict(private=False)]})
                 elif parts.path == "/authorize":
-                    asked = {k: v[0] for k, v in parse_qs(parts.query).items()}
-                    self.answer(provider.authorize(asked))
+                    requested = {k: v[0] for k, v in parse_qs(parts.query).items()}
+                    self.answer(provider.authorize(requested))
                 else:
                     self.answer({}, 404)
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                asked = {k: v[0] for k, v in parse_qs(body).items()}
-                found = provider.token(asked, self.headers.get("Authorization", ""))
+                requested = {k: v[0] for k, v in parse_qs(body).items()}
+                found = provider.token(requested, self.headers.get("Authorization", ""))
                 self.answer(found or {"error": "invalid_grant"}, 200 if found else 400)
 
             def answer(self, what: Any, status: int = 200) -> None:

@@ -30,7 +30,7 @@ class Desk:
     def root(self) -> Any:
         return self.page.locator(".ed")
 
-    def said(self, name: str) -> str:
+    def reads(self, name: str) -> str:
         return str(self.root.get_attribute(f"data-{name}") or "")
 
     def status(self) -> str:
@@ -53,22 +53,24 @@ class Desk:
 
     def choose(self, joint: str, joints: Sequence[str]) -> None:
         """Choose a joint by Tab, from none."""
-        if self.said("joint"):
+        if self.reads("joint"):
             self.press("Escape")
         self.press(*["Tab"] * (joints.index(joint) + 1))
-        self.wait(lambda: self.said("joint") == joint)
+        self.wait(lambda: self.reads("joint") == joint)
 
     def saved(self, *, timeout: float = 90.0) -> None:
         """Wait until everything is in the store, as the page says."""
-        self.wait(lambda: self.said("pending") == "0", timeout)
+        self.wait(lambda: self.reads("pending") == "0", timeout)
 
     def shown(self, item: str | None = None, *, timeout: float = 90.0) -> str:
         """Wait until an item (any) is painted; return it."""
         self.wait(
-            lambda: self.said("shown") == (item or self.said("item")) and self.said("item") != "",
+            lambda: (
+                self.reads("shown") == (item or self.reads("item")) and self.reads("item") != ""
+            ),
             timeout,
         )
-        return self.said("shown")
+        return self.reads("shown")
 
     def wait(self, true: Callable[[], bool], timeout: float = 60.0) -> None:
         deadline = time.monotonic() + timeout
@@ -78,9 +80,9 @@ class Desk:
 
     def state(self) -> str:
         names = ("item", "shown", "joint", "pending", "refused", "saved", "seq")
-        told = {name: self.said(name) for name in names}
+        reported = {name: self.reads(name) for name in names}
         foot = self.page.locator(".ed .status").text_content()
-        return f"{told} {foot}\n{self.studio.output[-1500:]}"
+        return f"{reported} {foot}\n{self.studio.output[-1500:]}"
 
 
 def sit_down(open_as: Any, page: Any, studio: Any, path: str = "", *, name: str = "Ada") -> Desk:
@@ -129,15 +131,15 @@ class Reviewer:
 
     desk: Desk
     labels: Labels
-    told: dict[tuple[int, int], list[tuple[str, dict[str, Any]]]] = field(default_factory=dict)
+    reported: dict[tuple[int, int], list[tuple[str, dict[str, Any]]]] = field(default_factory=dict)
 
     def person(self, number: int) -> tuple[int, int]:
         """Review the person who is shown, in one of three ways, and go on; return who it was."""
-        done = {f"{frame}:{instance}" for frame, instance in self.told}
-        self.desk.wait(lambda: self.desk.said("item") not in done)
+        done = {f"{frame}:{instance}" for frame, instance in self.decisions}
+        self.desk.wait(lambda: self.desk.reads("item") not in done)
         frame, instance = map(int, self.desk.shown().split(":"))
         person = (frame, instance)
-        events = self.told.setdefault(person, [])
+        events = self.decisions.setdefault(person, [])
         joint = self._joint(person)
         before = self.labels.labels[person][joint]
         assert before.x_px is not None and before.y_px is not None
@@ -175,12 +177,12 @@ class Reviewer:
         found: dict[tuple[int, int], list[Event]] = {}
         for event in events:
             found.setdefault((event.person.frame, event.person.instance), []).append(event)
-        assert set(found) == set(self.told)
-        for person, told in self.told.items():
+        assert set(found) == set(self.decisions)
+        for person, reported in self.decisions.items():
             mine = found[person]
-            assert [e.kind for e in mine] == [kind for kind, _ in told], person
-            assert [e.revision for e in mine] == list(range(1, len(told) + 1))
-            for event, (kind, change) in zip(mine, told, strict=True):
+            assert [e.kind for e in mine] == [kind for kind, _ in reported], person
+            assert [e.revision for e in mine] == list(range(1, len(reported) + 1))
+            for event, (kind, change) in zip(mine, reported, strict=True):
                 check_change(event, kind, change)
 
 

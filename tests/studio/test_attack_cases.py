@@ -135,17 +135,17 @@ def test_requests(besieged, studio_set):
         path, headers = path_of(rng, browser, key), headers_of(rng, besieged)
         host = headers.pop("Host")
         body = rng.randbytes(rng.randrange(200)) if method in ("POST", "PUT", "PATCH") else None
-        asked = (method, path, host, headers)
+        requested = (method, path, host, headers)
         answer = browser.ask(
             path, method=method, headers=headers, host=host, body=body, cookie=rng.random() < 0.5
         )
-        assert answer.status < 500 or answer.status == 501, asked
-        assert host.startswith("127.0.0.1:") or answer.status in (400, 403), asked
+        assert answer.status < 500 or answer.status == 501, requested
+        assert host.startswith("127.0.0.1:") or answer.status in (400, 403), requested
         if method not in ("GET", "HEAD", "OPTIONS"):
-            assert answer.status >= 400, asked
-        told = answer.body + repr(answer.headers).encode()
+            assert answer.status >= 400, requested
+        reported = answer.body + repr(answer.headers).encode()
         for nobodys in (*SECRETS, secret, str(besieged.folder).encode()):
-            assert nobodys not in told, (nobodys, asked)
+            assert nobodys not in reported, (nobodys, requested)
     assert state_of(besieged) == before and "Traceback" not in besieged.output
     good = browser.ask(f"/img/{browser.grant('image', dataset=key, frame=1)}")  # the control
     assert good.status == 200 and good.body == Dataset(studio_set).image_bytes(1)
@@ -232,8 +232,8 @@ def test_edits(store, studio_set):
                 continue
             answer = apply_message(store, message, who=who, base_of=frames.base_of)
             assert answer.wait == "", (payload, answer.wait)
-            told = " ".join(text for *_, text in answer.refused)
-            assert str(studio_set.parent) not in told and "sqlite" not in told, told
+            reported = " ".join(text for *_, text in answer.refused)
+            assert str(studio_set.parent) not in reported and "sqlite" not in reported, reported
             assert may(who.role, "edit") or not answer.done, (who, payload)
             new = history.counts(store, key).events - events
             assert new == len({row[2] for row in answer.done}) or layer != MAIN, payload

@@ -43,7 +43,7 @@ FOUND = """() => {
 
 
 @pytest.fixture(scope="module")
-def told(start_studio, studio_set, tmp_path_factory) -> Studio:
+def found(start_studio, studio_set, tmp_path_factory) -> Studio:
     """Return a studio in whose store every text is hostile, also the data set's name."""
     folder = tmp_path_factory.mktemp("evil") / "<b class=evil>![e](x)"
     shutil.copytree(studio_set, folder)
@@ -75,8 +75,8 @@ def told(start_studio, studio_set, tmp_path_factory) -> Studio:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_no_page_makes_an_element_of_it(name, told, page, open_as, screenshots):
-    open_as(page, told, f"{name}?frame=0&instance=1")
+def test_no_page_makes_an_element_of_it(name, found, page, open_as, screenshots):
+    open_as(page, found, f"{name}?frame=0&instance=1")
     shown = page.get_by_role("combobox", name="Data set").first
     expect(shown).to_have_value("<b class=evil>![e](x)")  # letter by letter
     if name in PAINTED:
@@ -87,30 +87,30 @@ def test_no_page_makes_an_element_of_it(name, told, page, open_as, screenshots):
     assert page.evaluate(FOUND) == [None]
 
 
-def test_negative_control_the_search_finds_elements(told, page, open_as):
-    open_as(page, told)
+def test_negative_control_the_search_finds_elements(found, page, open_as):
+    open_as(page, found)
     page.evaluate("document.body.insertAdjacentHTML('beforeend', '<i class=evil></i>')")
     assert page.evaluate(FOUND) == [None, '<i class="evil"></i>']
 
 
-def test_comments_are_shown_letter_by_letter(told, page, open_as):
-    open_as(page, told, "review?frame=0&instance=1&queue=all")
+def test_comments_are_shown_letter_by_letter(found, page, open_as):
+    open_as(page, found, "review?frame=0&instance=1&queue=all")
     page.get_by_text("window.evil=2").first.wait_for()
     assert page.evaluate(FOUND) == [None]
 
 
-def test_hostile_names_and_addresses_are_refused(told, page, open_as):
-    before = state_of(told)
-    page.goto(f"{told.url}/review?set=<img class=evil>&q=<script>window.evil=1</script>&frame=x")
+def test_hostile_names_and_addresses_are_refused(found, page, open_as):
+    before = state_of(found)
+    page.goto(f"{found.url}/review?set=<img class=evil>&q=<script>window.evil=1</script>&frame=x")
     field = page.get_by_role("textbox", name="Your name")
     field.wait_for()
     names = ("<b class=evil>a", "=cmd()", "![a](http://evil.example/a.png)", "a\u202eb")
-    logged = log_of(told).count("refused a name")
+    logged = log_of(found).count("refused a name")
     for k, name in enumerate(names):
         settled(page)
         field.fill(name)
         page.get_by_role("button", name="Continue").click()
-        eventually(lambda: log_of(told).count("refused a name"), logged + k + 1)
+        eventually(lambda: log_of(found).count("refused a name"), logged + k + 1)
         page.get_by_text("this cannot be a name").wait_for()
         settled(page)
         assert page.evaluate(FOUND) == [None]
@@ -119,16 +119,16 @@ def test_hostile_names_and_addresses_are_refused(told, page, open_as):
     page.get_by_test_id("stSidebar").wait_for()
     settled(page)
     assert page.evaluate(FOUND) == [None]
-    assert state_of(told) == before
+    assert state_of(found) == before
 
 
-def test_a_stranger_where_members_are_defined(told, page):
-    page.goto(told.url)
+def test_a_stranger_where_members_are_defined(found, page):
+    page.goto(found.url)
     page.get_by_role("textbox", name="Your name").fill("Zoe")
     page.get_by_role("button", name="Continue").click()
     page.get_by_text("Zoe is not a member").wait_for()
     settled(page)
     expect(page.get_by_text("Data set", exact=True)).to_have_count(0)
-    eventually(lambda: "refused a stranger" in log_of(told), True)
+    eventually(lambda: "refused a stranger" in log_of(found), True)
     page.get_by_role("button", name="Change name").click()
     page.get_by_role("textbox", name="Your name").wait_for()

@@ -33,7 +33,7 @@ def test_states_and_causes_by_one_key(alone):
     }.items():
         alone.press("Tab", key)
         ((name, row),) = alone.ops()[-1]["joints"].items()
-        assert name == alone.said("joint")
+        assert name == alone.reads("joint")
         assert row[2:] == [state, cause]
     assert "hidden by self" in alone.label(JOINTS[0])
 
@@ -127,7 +127,7 @@ def test_a_refused_edit_comes_back_with_its_reason(alone):
     panel = alone.page.locator(".refused")
     expect(panel).to_contain_text("2 edits were not taken")
     expect(panel).to_contain_text("somebody changed")
-    assert alone.said("pending") == "0" and alone.said("refused") == "2"
+    assert alone.reads("pending") == "0" and alone.reads("refused") == "2"
     assert "hidden" not in alone.label(JOINTS[0])  # what is stored is shown
     count = len(alone.ops())
     alone.press("p", "a", "Delete", "z")
@@ -139,7 +139,7 @@ def test_a_refused_edit_comes_back_with_its_reason(alone):
     alone.answer(refuse=lambda op: "again")
     alone.press("Alt+t")
     expect(panel).to_be_hidden()
-    assert alone.said("refused") == "0"
+    assert alone.reads("refused") == "0"
     assert alone.page.evaluate("localStorage.length") == 0
 
 
@@ -148,11 +148,11 @@ def test_edits_are_in_the_browser_before_they_are_sent(alone):
     alone.press("Tab", "s", "o")
     assert alone.page.evaluate(kept) == ["edit", "edit"]
     alone.answer(wait="The database's disk is full.")
-    assert alone.said("saved") == "waiting"
+    assert alone.reads("saved") == "waiting"
     expect(alone.page.locator(".status")).to_contain_text("disk is full")
     assert alone.page.evaluate(kept) == ["edit", "edit"]
     alone.answer()  # to what it says again, after a while
-    assert alone.said("saved") == "saved"
+    assert alone.reads("saved") == "saved"
     assert alone.page.evaluate(kept) == []
 
 
@@ -162,7 +162,7 @@ def test_a_full_browser_storage_is_said_and_the_edit_still_sent(alone):
         " throw new DOMException('', 'QuotaExceededError') })"
     )
     alone.press("Tab", "s")
-    alone.told()
+    alone.message()
     assert len(alone.ops()) == 1
     alone.answer(wait="Busy.")
     expect(alone.page.locator(".status")).to_contain_text("kept in this tab only")
@@ -174,10 +174,10 @@ def test_another_users_edits_are_left_alone(alone):
     other = Alone(alone.page, user="Ben")
     other.give()
     alone.page.wait_for_timeout(300)
-    assert other.sent() == [] and other.said("pending") == "0"
+    assert other.sent() == [] and other.reads("pending") == "0"
     mine = Alone(alone.page)
     mine.give()
-    assert len(mine.told()["ops"]) == 1
+    assert len(mine.message()["ops"]) == 1
 
 
 def test_keys_typed_before_the_picture_is_there_are_not_lost(page):
@@ -188,7 +188,7 @@ def test_keys_typed_before_the_picture_is_there_are_not_lost(page):
     )
     page.evaluate("data => window.give(data)", json.loads(json.dumps(editor.now)))
     editor.press("Tab", "s", "n", "Tab", "o")
-    assert editor.said("shown") == ""
+    assert editor.reads("shown") == ""
     page.evaluate("() => window.letGo()")
     for _ in range(100):
         if len(editor.ops()) == 2:
@@ -213,7 +213,7 @@ def test_a_picture_that_cannot_be_loaded_blocks_edits(page, watch):
     assert editor.ops() == []
     assert editor.sent("view")  # it asked for a new address
     editor.press("n")
-    assert editor.said("item") == "1:1"
+    assert editor.reads("item") == "1:1"
 
 
 def test_next_makes_no_request_inside_the_window(page):
@@ -241,7 +241,7 @@ def test_a_slow_server_is_not_kept_from_answering(page):
     # Each request ends the server's work on the last one: after 3, 6, 12, 24 s, not every 3 s.
     assert 3 <= len(editor.sent("view")) <= 6
     editor.give(items=[item(k) for k in range(3, 6)])
-    assert editor.said("item") == "3:1"
+    assert editor.reads("item") == "3:1"
 
 
 def test_masks_are_decoded_as_coco_says(page):
@@ -264,7 +264,7 @@ def test_peeks_last_as_long_as_their_key(alone):
     for key, name, cls in (("c", "clean", "canvas.picture >> nth=2"), ("k", "3d", "canvas.turn")):
         alone.page.keyboard.down(key)
         alone.page.locator(cls).wait_for()
-        assert alone.said("peek") == name
+        assert alone.reads("peek") == name
         alone.page.keyboard.up(key)
         alone.page.locator(cls).wait_for(state="hidden")
     alone.page.keyboard.down("d")
@@ -274,8 +274,8 @@ def test_peeks_last_as_long_as_their_key(alone):
 
 
 def test_less_motion_when_asked(new_page):
-    for asked, moves in (("reduce", False), ("no-preference", True)):
-        editor = Alone(new_page(reduced_motion=asked))
+    for requested, moves in (("reduce", False), ("no-preference", True)):
+        editor = Alone(new_page(reduced_motion=requested))
         editor.give()
         editor.page.keyboard.down("k")
         turn = editor.page.locator("canvas.turn")
@@ -310,10 +310,10 @@ def test_a_viewer_may_look_and_not_touch(page):
     editor.give(can={"edit": False})
     editor.press("Tab", "s", "a", "Delete", "w", "ArrowRight", "i", "x")
     assert editor.ops() == []
-    assert editor.said("item") == "0:1"
+    assert editor.reads("item") == "0:1"
     expect(editor.page.get_by_role("button", name="Approve and go on")).to_be_disabled()
     editor.press("n")
-    assert editor.said("item") == "1:1"
+    assert editor.reads("item") == "1:1"
 
 
 def test_no_keyboard_trap(alone):
@@ -321,9 +321,9 @@ def test_no_keyboard_trap(alone):
     focus = "document.getElementById('host').shadowRoot.activeElement?.className ?? ''"
     assert page.evaluate(focus) == "stage"
     alone.press("Tab", "Tab", "Shift+Tab")
-    assert page.evaluate(focus) == "stage" and alone.said("joint") == JOINTS[0]
+    assert page.evaluate(focus) == "stage" and alone.reads("joint") == JOINTS[0]
     alone.press("Escape")
-    assert alone.said("joint") == ""
+    assert alone.reads("joint") == ""
     alone.press("Escape", "Tab")
     assert "btn" in page.evaluate(focus)
     seen = set()
@@ -357,13 +357,13 @@ def test_every_key_is_listed_and_none_means_two_things(alone):
 
 def test_add_and_delete(alone):
     alone.press("i")
-    assert alone.said("item") == "0:2" and alone.said("joint") == "whole"
+    assert alone.reads("item") == "0:2" and alone.reads("joint") == "whole"
     (op,) = alone.ops()
     assert op["kind"] == "add" and op["instance"] == 2 and set(op["joints"]) == set(JOINTS)
     alone.press("ArrowRight", "a")
     kinds = [(op["kind"], op["instance"], op["revision"]) for op in alone.ops()]
     assert kinds == [("add", 2, 0), ("edit", 2, 1), ("status", 2, 2)]
-    assert alone.said("item") == "1:1"
+    assert alone.reads("item") == "1:1"
     alone.press("Delete", "s", "Delete")
     assert [op["kind"] for op in alone.ops()[3:]] == ["delete", "restore"]
 
@@ -380,7 +380,7 @@ def test_a_person_is_added_to_a_frame_without_any(page):
     assert editor.ops() == []
     expect(page.locator(".flash")).to_contain_text("Nobody is in this frame")
     editor.press("i")
-    assert editor.said("item") == "0:1"
+    assert editor.reads("item") == "0:1"
     editor.press("n", "i")  # a number far away blocks nobody
     assert [(op["kind"], op["frame"], op["instance"]) for op in editor.ops()] == [
         ("add", 0, 1),

@@ -32,7 +32,7 @@ def desk(studio, studio_set, page, open_as):
 
 def place(desk, joint):
     """Return where a joint is drawn, in the page's pixels."""
-    zoom, tx, ty = (float(desk.said(name)) for name in ("zoom", "tx", "ty"))
+    zoom, tx, ty = (float(desk.reads(name)) for name in ("zoom", "tx", "ty"))
     box = desk.page.locator(".ed .stage").bounding_box()
     label = desk.labels[joint]
     return box["x"] + label.x_px * zoom + tx, box["y"] + label.y_px * zoom + ty
@@ -60,7 +60,7 @@ def lonely(desk):
 def test_a_dragged_joint_lands_within_a_fiftieth_of_a_pixel(desk, studio, studio_set, steps):
     for _ in range(abs(steps)):
         desk.press("+" if steps > 0 else "-")
-    zoom = float(desk.said("zoom"))
+    zoom = float(desk.reads("zoom"))
     joint = lonely(desk)
     x, y = place(desk, joint)
     # Not at its centre: the joint must not jump under the pointer.
@@ -69,7 +69,7 @@ def test_a_dragged_joint_lands_within_a_fiftieth_of_a_pixel(desk, studio, studio
     desk.page.mouse.move(x + 30, y + 9, steps=3)
     desk.page.mouse.move(x + 4 + 37, y - 3 + 23, steps=2)
     desk.page.mouse.up()
-    desk.wait(lambda: desk.said("seq") == "1")
+    desk.wait(lambda: desk.reads("seq") == "1")
     desk.saved()
     (event,) = stored(studio, studio_set, person="{}:{}".format(*desk.person))
     assert set(event.after["joints"]) == {joint}
@@ -78,14 +78,14 @@ def test_a_dragged_joint_lands_within_a_fiftieth_of_a_pixel(desk, studio, studio
     assert abs(got["y_px"] - (before.y_px + 23 / zoom)) < 0.02
     assert abs(got["x_px"] - before.x_px) > 0.2  # it moved at all
     assert (got["state"], got["cause"]) == (before.state, before.cause)
-    assert desk.said("joint") == joint
+    assert desk.reads("joint") == joint
 
 
 def test_the_three_zooms_differ(desk):
-    zooms = [float(desk.said("zoom"))]
+    zooms = [float(desk.reads("zoom"))]
     for key in ("-", "+"):
         desk.press(*[key] * 6)
-        zooms.append(float(desk.said("zoom")))
+        zooms.append(float(desk.reads("zoom")))
     assert zooms[1] < zooms[0] * 0.4
 
 
@@ -96,17 +96,17 @@ def test_a_click_moves_nothing(desk, studio, studio_set):
     desk.page.mouse.down()
     desk.page.mouse.move(x + 2, y + 1)
     desk.page.mouse.up()
-    desk.wait(lambda: desk.said("joint") == joint)
-    assert desk.said("seq") == "0"
+    desk.wait(lambda: desk.reads("joint") == joint)
+    assert desk.reads("seq") == "0"
     box = desk.page.locator(".ed .stage").bounding_box()
     desk.page.mouse.move(box["x"] + 30, box["y"] + box["height"] - 30)  # nothing is there
-    before = desk.said("tx")
+    before = desk.reads("tx")
     desk.page.mouse.down()
     desk.page.mouse.move(box["x"] + 90, box["y"] + box["height"] - 60, steps=3)
     desk.page.mouse.up()
-    desk.wait(lambda: desk.said("tx") != before)  # the picture moved, nobody else
+    desk.wait(lambda: desk.reads("tx") != before)  # the picture moved, nobody else
     desk.saved()
-    assert desk.said("seq") == "0"
+    assert desk.reads("seq") == "0"
     assert stored(studio, studio_set, person="{}:{}".format(*desk.person)) == []
 
 
@@ -116,22 +116,22 @@ def test_the_pick_radius_is_the_same_on_the_screen(desk):
         joint = lonely(desk)
         x, y = place(desk, joint)
         desk.page.mouse.click(x + 9, y)
-        desk.wait(lambda joint=joint: desk.said("joint") == joint)
+        desk.wait(lambda joint=joint: desk.reads("joint") == joint)
         desk.press("Escape")
-        desk.wait(lambda: desk.said("joint") == "")
+        desk.wait(lambda: desk.reads("joint") == "")
         desk.page.mouse.click(x + 22, y)
-        assert desk.said("joint") != joint
+        assert desk.reads("joint") != joint
 
 
 def test_the_whole_skeleton_moves_by_its_handle_only(desk, studio, studio_set):
     handle = desk.page.locator(".ed .handle rect").bounding_box()
     x, y = handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2
-    zoom = float(desk.said("zoom"))
+    zoom = float(desk.reads("zoom"))
     desk.page.mouse.move(x, y)
     desk.page.mouse.down()
     desk.page.mouse.move(x - 40, y + 25, steps=4)
     desk.page.mouse.up()
-    desk.wait(lambda: desk.said("seq") == "1")
+    desk.wait(lambda: desk.reads("seq") == "1")
     desk.saved()
     (event,) = stored(studio, studio_set, person="{}:{}".format(*desk.person))
     known = {name for name, label in desk.labels.items() if label.x_px is not None}

@@ -59,7 +59,7 @@ def tell(store, *ops, who=ADA):
     return apply_message(store, parse_message(message(*ops), dataset=KEY), who=who, base_of=base_of)
 
 
-def told(store):
+def found(store):
     return history.events(store, KEY)
 
 
@@ -69,7 +69,7 @@ def test_an_edit_is_done_once_however_often_it_is_said(store):
     ((client, seq, event, revision),) = first.done
     assert (client, seq, revision) == (CLIENT, 1, 1)
     assert again.done[0] == first.done[0] and (again.tab, again.n) == (CLIENT, 3)
-    events = told(store)
+    events = found(store)
     assert [e.id for e in events] == [event, again.done[1][2]]
     assert events[0].who == "Ada"
 
@@ -89,7 +89,7 @@ def test_what_builds_on_a_refused_edit_is_refused_too(store):
     tell(store, op(1))  # somebody else's: the item is at revision 1 now
     answer = tell(store, op(5, revision=0), op(6, revision=1, after=[CLIENT, 5]))
     assert [r[1:3] for r in answer.refused] == [(5, "revision"), (6, "revision")]
-    assert len(told(store)) == 1
+    assert len(found(store)) == 1
     alone = tell(store, op(7, revision=1))  # the control: without `after` it would have been
     assert alone.done
 
@@ -126,7 +126,7 @@ def test_roles_and_people_that_are_not_there(store):
     viewer = tell(store, op(1), who=User(name="Eve", role="viewer"))
     assert viewer.refused[0][2] == "role"
     assert tell(store, op(2, frame=12)).refused[0][2] == "gone"
-    assert told(store) == []
+    assert found(store) == []
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_a_bad_op_is_refused_and_its_neighbours_done(store, more):
     assert [d[1] for d in answer.done] == [1, 3]
     ((client, seq, reason, text),) = answer.refused
     assert (client, seq, reason) == (CLIENT, 2, "invalid") and len(text) < 500
-    assert {(e.person.frame, e.person.dataset) for e in told(store)} == {(2, KEY), (3, KEY)}
+    assert {(e.person.frame, e.person.dataset) for e in found(store)} == {(2, KEY), (3, KEY)}
 
 
 def test_a_refusal_names_no_folder_of_the_server(tmp_path):
@@ -212,9 +212,9 @@ def test_a_refusal_names_no_folder_of_the_server(tmp_path):
         "instance": 1,
         "revision": 0,
     }
-    told = {"v": 1, "tab": "t" * 16, "n": 1, "ops": [op | {"kind": "delete"}]}
+    found = {"v": 1, "tab": "t" * 16, "n": 1, "ops": [op | {"kind": "delete"}]}
     with closing(open_store(f"sqlite:///{tmp_path / 'review.db'}")) as store:
-        message = parse_message(told, dataset="d" * 64)
+        message = parse_message(found, dataset="d" * 64)
         who = User(name="Vi", role="viewer")
         ((_, _, reason, text),) = apply_message(store, message, who=who, base_of=nowhere).refused
     assert (reason, text) == ("gone", "set: the data set does not hold this frame.")

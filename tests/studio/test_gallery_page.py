@@ -56,8 +56,8 @@ def gallery(page: Any, studio: Any, open_as: Callable[..., Any]) -> Callable[...
 
 def shows(page: Any, people: int) -> None:
     """Wait until the page says that it found so many of 24, and no part of an older run is left."""
-    said = page.get_by_text(re.compile(r"^[\d,]+ of [\d,]+ people$"))
-    expect(said).to_have_text([f"{people} of 24 people"])
+    output = page.get_by_text(re.compile(r"^[\d,]+ of [\d,]+ people$"))
+    expect(output).to_have_text([f"{people} of 24 people"])
     settled(page)
 
 
@@ -128,8 +128,8 @@ def test_a_query_finds_whom_the_command_line_finds(
 def test_form_and_query_say_the_same(gallery: Callable[..., Any]) -> None:
     page = gallery("left_knee hidden by self and status = pending")
     form = page.get_by_test_id("stSidebar")
-    for k, said in (("which_0", "left knee"), ("test_0", "hidden by self")):
-        expect(form.locator(f".st-key-gallery_{k} input")).to_have_value(said)
+    for k, output in (("which_0", "left knee"), ("test_0", "hidden by self")):
+        expect(form.locator(f".st-key-gallery_{k} input")).to_have_value(output)
     form.locator(".st-key-gallery_status").get_by_text("pending").first.wait_for()
     form.locator(".st-key-gallery_test_0 input").click()
     page.get_by_role("option", name="visible", exact=True).click()
@@ -268,9 +268,9 @@ def test_views_are_saved_opened_and_their_names_are_text(
 
 def test_the_csv_holds_the_list(gallery: Callable[..., Any]) -> None:
     page = gallery("variant = clean")
-    with page.expect_download() as told:
+    with page.expect_download() as found:
         page.get_by_role("button", name="CSV").click()
-    lines = list(csv.DictReader(io.StringIO(Path(told.value.path()).read_text("utf-8"))))
+    lines = list(csv.DictReader(io.StringIO(Path(found.value.path()).read_text("utf-8"))))
     assert lines
     eventually(lambda: names(page), [(int(r["frame"]), int(r["instance"])) for r in lines])
     assert {r["variant"] for r in lines} == {"clean"}

@@ -113,8 +113,8 @@ def test_faults_stand_beside_fields_and_nothing_starts(opened: Any) -> None:
     page = opened
     for bad in ("../x", "a b", "Ä", "-x", "studio"):
         fill(page, "Name of the data set", bad)
-        told = rf"this is no name for an output.* got '{re.escape(bad)}'"
-        page.get_by_text(re.compile(told)).wait_for()
+        found = rf"this is no name for an output.* got '{re.escape(bad)}'"
+        page.get_by_text(re.compile(found)).wait_for()
         expect(start(page)).to_be_disabled()
     fill(page, "Name of the data set", "good")
     page.get_by_text("this is no name for an output").wait_for(state="detached")

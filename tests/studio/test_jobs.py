@@ -68,7 +68,7 @@ def pid_of(store: Store, number: int) -> int:
         return int(session.get(JobRow, number).pid or 0)
 
 
-def said(settings: Settings, number: int) -> str:
+def output(settings: Settings, number: int) -> str:
     return process.tail(job_store.log_folder(settings, number) / process.ERR_NAME)
 
 
@@ -156,14 +156,14 @@ def test_cancel_insists(store, settings, instead, monkeypatch) -> None:
     monkeypatch.setattr(scheduler, "KILL_AFTER_S", 3600.0)
     instead(STUBBORN)
     made = job_store.add(store, order(), settings, who=LEAD)
-    drive(store, settings, made.id, until=lambda _: "ready" in said(settings, made.id))
+    drive(store, settings, made.id, until=lambda _: "ready" in output(settings, made.id))
     job_store.cancel(store, made.id, who=LEAD)
-    drive(store, settings, made.id, until=lambda _: "asked" in said(settings, made.id))
+    drive(store, settings, made.id, until=lambda _: "asked" in output(settings, made.id))
     monkeypatch.setattr(scheduler, "TERM_AFTER_S", 0.5)
-    drive(store, settings, made.id, until=lambda _: "told" in said(settings, made.id))
+    drive(store, settings, made.id, until=lambda _: "told" in output(settings, made.id))
     monkeypatch.setattr(scheduler, "KILL_AFTER_S", 1.0)
     assert drive(store, settings, made.id, until=ended).state == "cancelled"
-    assert said(settings, made.id).split() == ["ready", "asked", "told"]  # once each
+    assert output(settings, made.id).split() == ["ready", "asked", "told"]  # once each
 
 
 def test_a_recycled_number_is_not_taken_for_the_job(store, settings) -> None:
@@ -215,11 +215,11 @@ def test_errors_are_told(store, settings, instead) -> None:
         "raise KeyError('who knows')": "who knows",
         "print('not json')": "nobody recorded why",
     }
-    for k, (program, told) in enumerate(programs.items()):
+    for k, (program, reported) in enumerate(programs.items()):
         instead(program)
         made = job_store.add(store, order(f"set{k}"), settings, who=LEAD)
         seen = drive(store, settings, made.id, until=ended)
-        assert seen.state == ("lost" if k == 2 else "failed") and told in seen.message
+        assert seen.state == ("lost" if k == 2 else "failed") and reported in seen.message
 
 
 def test_many_tenders_begin_a_job_once(store, settings, instead, tmp_path) -> None:

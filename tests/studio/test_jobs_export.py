@@ -26,11 +26,11 @@ def test_an_export_is_whole_or_not_there(tmp_path: Path, studio_set: Path) -> No
     with pytest.raises(ReviewError):  # nobody has approved anything
         export_worker.write(settings.database, studio_set, first, form="coco", only="approved")
     assert list(settings.exports.iterdir()) == []
-    told = export_worker.write(settings.database, studio_set, first, form="coco", only="all")
-    assert told["zip"] == "first.zip" and told["bytes"] == first.stat().st_size
+    found = export_worker.write(settings.database, studio_set, first, form="coco", only="all")
+    assert found["zip"] == "first.zip" and found["bytes"] == first.stat().st_size
     export_worker.write(settings.database, studio_set, second, form="coco", only="all")
     with zipfile.ZipFile(first) as one, zipfile.ZipFile(second) as two:
-        assert one.testzip() is None and told["files"] == len(one.namelist())
+        assert one.testzip() is None and found["files"] == len(one.namelist())
         names = {n.removeprefix("first/"): one.read(n) for n in one.namelist()}
         again = {n.removeprefix("second/"): two.read(n) for n in two.namelist()}
     assert len(json.loads(names["annotations/person_keypoints_train.json"])["images"]) == 12

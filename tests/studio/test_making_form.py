@@ -32,11 +32,11 @@ def test_every_field_of_every_scene_round_trips(path: Path) -> None:
     for part in form.sections(values):
         fields += form.section_fields(values, part)
     assert len({f.path for f in fields}) == len(fields) > 60
-    said = {
+    output = {
         f.path: form.parse_yaml_line(form.to_yaml_line(form.value_at(values, f.path)))
         for f in fields
     }
-    made, faults = form.apply_edits(recipe, said)
+    made, faults = form.apply_edits(recipe, output)
     assert faults == {} and made == recipe
     named = [f for f in fields if f.help]
     assert len(named) > 0.9 * len(fields)

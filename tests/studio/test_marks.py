@@ -98,8 +98,8 @@ def test_bones_are_thin_and_dashed_where_an_end_is_hidden() -> None:
 
 
 def test_the_legend_shows_every_mark_as_it_is_drawn() -> None:
-    told = {cause for cause, _, _ in marks._LEGEND}
-    assert told == set(DRAWN)
+    reported = {cause for cause, _, _ in marks._LEGEND}
+    assert reported == set(DRAWN)
     assert {side for _, side, _ in marks._LEGEND} == {"left", "right", "middle"}
     assert legend_html().count("<img") == len(marks._LEGEND)
     shapes = set()

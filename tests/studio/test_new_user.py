@@ -64,8 +64,8 @@ def test_the_first_corrected_label(
     desk.root.focus()
     page.keyboard.press("Tab")
     says(page, "arrows move")  # it names the joint that was chosen, and what can be done to it
-    desk.wait(lambda: desk.said("joint") != "")
-    joint = desk.said("joint")
+    desk.wait(lambda: desk.reads("joint") != "")
+    joint = desk.reads("joint")
     for _ in range(12):
         page.keyboard.press("ArrowRight")
     page.keyboard.press("a")

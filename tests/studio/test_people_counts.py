@@ -89,11 +89,11 @@ def test_second_looks_count_each_person_once(review: Reviewed) -> None:
     first = Person(dataset=table.key, frame=taken[0].frame, instance=taken[0].instance)
     base = base_of(review.dataset, first.frame, first.instance)
     adjudicate(store, first, Decision(choice="second"), revision=1, who=ADA, base=base)
-    told = progress_words(progress(store, table, share=1.0), 1.0).replace("**", "")
+    reported = progress_words(progress(store, table, share=1.0), 1.0).replace("**", "")
     everybody = table.people
-    assert f"{everybody} people (100%)" in told
-    assert f"So far: {everybody - 5} not yet, 2 once, 3 twice" in told
-    assert "a lead has decided 1." in told
+    assert f"{everybody} people (100%)" in reported
+    assert f"So far: {everybody - 5} not yet, 2 once, 3 twice" in reported
+    assert "a lead has decided 1." in reported
     found = count_people(store, table.key)  # a second look changes no count but by its decision
     assert found.decided == 5 and found.status["rejected"] == 1
 
@@ -104,9 +104,11 @@ def test_second_looks_count_only_the_chosen(review: Reviewed) -> None:
     for row in (rows[0], rows[1], others[0]):
         review.decide(REX, review.person(row))
     assert len(begin_second_looks(review.store, review.table, who=UNA, count=9, share=0.5)) == 2
-    told = progress_words(progress(review.store, review.table, share=0.5), 0.5).replace("**", "")
-    assert f"{len(rows)} people (50%)" in told
-    assert f"{len(rows) - 2} not yet, 2 once, 0 twice" in told
+    reported = progress_words(progress(review.store, review.table, share=0.5), 0.5).replace(
+        "**", ""
+    )
+    assert f"{len(rows)} people (50%)" in reported
+    assert f"{len(rows) - 2} not yet, 2 once, 0 twice" in reported
 
 
 def test_an_added_person_is_taken_back_only_as_it_was_added(review: Reviewed) -> None:

@@ -189,8 +189,8 @@ def test_a_photo_becomes_the_background(
     page.get_by_role("button", name="Generate", exact=True).click()
     job = page.locator('[class*="st-key-job_"]').filter(has_text="quickstart-street")
     job.get_by_role("link", name="Open and review").wait_for(timeout=SLOW)
-    told = (maker.exports / "quickstart-street" / "dataset.json").read_text("utf-8")
-    assert str(maker.exports) not in told and '"street"' in told
+    found = (maker.exports / "quickstart-street" / "dataset.json").read_text("utf-8")
+    assert str(maker.exports) not in found and '"street"' in found
     page.get_by_role("combobox", name="Scene").click()
     page.get_by_role("option", name="street", exact=True).click()  # now it is here
     expect(name).to_have_value("street")

@@ -104,9 +104,9 @@ def test_the_error_rate_and_its_interval_are_those_of_the_store(
     page = queue()
     found = estimate(review.store, review.table, share=SHARE)
     assert (found.n, found.wrong) == (8, 2)
-    said = page.get_by_text(re.compile("Of 8 people drawn at random"))
+    output = page.get_by_text(re.compile("Of 8 people drawn at random"))
     for number in ("2 had wrong labels", "25.0%", f"{found.low:.1%}", f"{found.high:.1%}"):
-        expect(said).to_contain_text(number)
+        expect(output).to_contain_text(number)
     page.locator(".js-plotly-plot").wait_for()
     waiting = set(range(24)) - set(drawn[:8].tolist())
     assert len(waiting) == 16

@@ -57,7 +57,7 @@ def _check_coco(studio, folder, out, reviewer, approved):
         if e["keypoints"][3 * j + 2] == 1
     ]
     for person in approved:
-        (_, change) = [c for c in reviewer.told[person] if c[0] == "revert"][-1]
+        (_, change) = [c for c in reviewer.decisions[person] if c[0] == "revert"][-1]
         ((name, (x, y, state, _)),) = change.items()
         assert state == 1
         assert any(

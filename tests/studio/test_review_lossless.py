@@ -26,32 +26,32 @@ def hammer(desk, joints, *, keys, pause_s, first=0):
 
     Two key presses an edit. `keys`: how many edits.
     """
-    said = []
+    output = []
     for k in range(first, first + keys):
         desk.page.wait_for_timeout(pause_s * 1000)
         desk.press("Tab")
         desk.page.wait_for_timeout(pause_s * 1000)
         key = "so"[(k // len(joints)) % 2] if k >= 0 else "s"
-        joint = desk.said("joint")
+        joint = desk.reads("joint")
         desk.press("t", key)  # two edits whatever the joint was: outside, then a cause
-        said += [(joint, "truncated"), (joint, CAUSES[key])]
-    return said
+        output += [(joint, "truncated"), (joint, CAUSES[key])]
+    return output
 
 
-def check(events, said, *, who="Ada"):
+def check(events, output, *, who="Ada"):
     """Every edit once, in order, one revision after the other."""
     assert [e.revision for e in events] == list(range(1, len(events) + 1))
-    told = []
+    found = []
     for event in events:
         assert event.kind == "edit" and event.who == who
         ((joint, label),) = event.after["joints"].items()
-        told.append((joint, label["cause"]))
+        found.append((joint, label["cause"]))
     wanted, before = [], {}
-    for joint, cause in said:  # a key that says what is there already is no edit
+    for joint, cause in output:  # a key that says what is there already is no edit
         if before.get(joint) != cause:
             wanted.append((joint, cause))
         before[joint] = cause
-    assert told == wanted
+    assert found == wanted
 
 
 @contextmanager
@@ -97,14 +97,14 @@ def place(studio, studio_set):
 def test_ten_keys_a_second_against_a_slow_server(studio, studio_set, page, open_as, place, joints):
     desk = sit_down(open_as, page, studio, place[0])
     desk.shown(place[1])
-    said, standing = [], set()
+    output, standing = [], set()
     with stuttering(studio):
         for k in range(20):
-            said += hammer(desk, joints, keys=1, pause_s=0.1, first=k)
-            standing.add(desk.said("saved"))
+            output += hammer(desk, joints, keys=1, pause_s=0.1, first=k)
+            standing.add(desk.reads("saved"))
     assert standing - {"saved"}  # the server really was behind
     desk.saved(timeout=90)
-    check(stored(studio, studio_set, person=place[1]), said)
+    check(stored(studio, studio_set, person=place[1]), output)
 
 
 def test_keys_that_turn_on_while_the_server_is_slow_stay_in_order(
@@ -133,14 +133,14 @@ def test_two_browsers_on_one_person(studio, studio_set, page, new_page, open_as,
     first.press("Tab", "t")
     first.saved()
     second.press("Tab", "t", "s", "o")  # made over what Ben saw: nothing of Ada's
-    second.wait(lambda: second.said("refused") == "3", 60)
+    second.wait(lambda: second.reads("refused") == "3", 60)
     expect(second.page.locator(".ed .refused")).to_contain_text("somebody changed")
     second.press("a")  # blocked until decided
-    assert second.said("item") == place[1] and second.said("pending") == "0"
+    assert second.reads("item") == place[1] and second.reads("pending") == "0"
     assert len(stored(studio, studio_set, person=place[1])) == 1
     second.press("Alt+r")
     second.saved()
-    assert second.said("refused") == "0"
+    assert second.reads("refused") == "0"
     events = stored(studio, studio_set, person=place[1])
     assert [e.who for e in events] == ["Ada", "Ben", "Ben", "Ben"]
     assert [e.after["joints"][joints[0]]["cause"] for e in events][1:] == [
@@ -149,9 +149,9 @@ def test_two_browsers_on_one_person(studio, studio_set, page, new_page, open_as,
         "object",
     ]
     first.press("Tab", "s")
-    first.wait(lambda: first.said("refused") == "1", 60)
+    first.wait(lambda: first.reads("refused") == "1", 60)
     first.press("Alt+t")
-    first.wait(lambda: first.said("refused") == "0")
+    first.wait(lambda: first.reads("refused") == "0")
     assert len(stored(studio, studio_set, person=place[1])) == 4
     row = first.page.locator(f".joint-row[data-joint={joints[0]}]")
     expect(row).to_have_attribute("aria-label", re.compile("hidden by object"))  # theirs
@@ -170,50 +170,50 @@ def test_server_killed_in_mid_edit(studio, studio_set, page, open_as, place, joi
         "server is not responding",
     ]
     desk = sit_down(open_as, page, studio, place[0])
-    said = hammer(desk, joints, keys=3, pause_s=0.05)
+    output = hammer(desk, joints, keys=3, pause_s=0.05)
     studio.kill()
-    said += hammer(desk, joints, keys=3, pause_s=0.05, first=3)
-    assert int(desk.said("pending")) >= 5
-    desk.wait(lambda: desk.said("saved") == "offline", 60)
+    output += hammer(desk, joints, keys=3, pause_s=0.05, first=3)
+    assert int(desk.reads("pending")) >= 5
+    desk.wait(lambda: desk.reads("saved") == "offline", 60)
     studio.start()
     desk.saved(timeout=180)
-    check(stored(studio, studio_set, person=place[1]), said)
+    check(stored(studio, studio_set, person=place[1]), output)
     dialog = desk.page.get_by_role("dialog")  # Streamlit's, about the connection
     dialog.wait_for(state="hidden", timeout=60_000)
     settled(desk.page)
     desk.wait(lambda: desk.focused())
-    said += hammer(desk, joints, keys=1, pause_s=0.05, first=6)
+    output += hammer(desk, joints, keys=1, pause_s=0.05, first=6)
     desk.saved()
-    check(stored(studio, studio_set, person=place[1]), said)
+    check(stored(studio, studio_set, person=place[1]), output)
 
 
 def test_tab_closed_and_opened_again(studio, studio_set, page, open_as, place, joints):
     desk = sit_down(open_as, page, studio, place[0])
     studio.process.send_signal(signal.SIGSTOP)
-    said = hammer(desk, joints, keys=4, pause_s=0.02)
-    assert int(desk.said("pending")) == 8
+    output = hammer(desk, joints, keys=4, pause_s=0.02)
+    assert int(desk.reads("pending")) == 8
     context = page.context
     page.close()
     studio.process.send_signal(signal.SIGCONT)
     again = sit_down(open_as, context.new_page(), studio, place[0])
     again.saved(timeout=90)
-    check(stored(studio, studio_set, person=place[1]), said)
+    check(stored(studio, studio_set, person=place[1]), output)
 
     assert again.page.evaluate(_KEPT) == []
 
 
 def test_a_page_with_pending_edits_warns(studio, page, open_as, place):
     desk = sit_down(open_as, page, studio, place[0])
-    asked = []
+    requested = []
 
-    def told(dialog):
-        asked.append(dialog.type)
+    def found(dialog):
+        requested.append(dialog.type)
         dialog.accept()
         studio.process.send_signal(signal.SIGCONT)  # else nobody would answer the reload
 
-    page.on("dialog", told)
+    page.on("dialog", found)
     page.reload()
-    assert asked == []
+    assert requested == []
     page.locator(".ed[data-ready]").wait_for(timeout=90_000)
     desk.shown()
     studio.process.send_signal(signal.SIGSTOP)
@@ -222,7 +222,7 @@ def test_a_page_with_pending_edits_warns(studio, page, open_as, place):
         page.reload(timeout=90_000)
     finally:
         studio.process.send_signal(signal.SIGCONT)
-    assert asked == ["beforeunload"]
+    assert requested == ["beforeunload"]
     page.locator(".ed[data-ready]").wait_for(timeout=90_000)
     desk.shown()
     desk.saved(timeout=90)
@@ -232,12 +232,12 @@ def test_database_locked_for_five_seconds(studio, studio_set, page, open_as, pla
     desk = sit_down(open_as, page, studio, place[0])
     with closing(sqlite3.connect(studio.db, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        said = hammer(desk, joints, keys=5, pause_s=0.05)
+        output = hammer(desk, joints, keys=5, pause_s=0.05)
         time.sleep(5)
-        assert desk.said("pending") == "10"
+        assert desk.reads("pending") == "10"
         other.execute("ROLLBACK")
     desk.saved()
-    check(stored(studio, studio_set, person=place[1]), said)
+    check(stored(studio, studio_set, person=place[1]), output)
 
 
 def test_database_locked_longer_than_the_server_waits(
@@ -246,12 +246,12 @@ def test_database_locked_longer_than_the_server_waits(
     desk = sit_down(open_as, page, studio, place[0])
     with closing(sqlite3.connect(studio.db, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        said = hammer(desk, joints, keys=2, pause_s=0.02)
-        told = re.compile("[24] edits kept in this browser.*(locked|busy)")
-        expect(page.locator(".ed .status")).to_have_text(told, timeout=120_000)
+        output = hammer(desk, joints, keys=2, pause_s=0.02)
+        found = re.compile("[24] edits kept in this browser.*(locked|busy)")
+        expect(page.locator(".ed .status")).to_have_text(found, timeout=120_000)
         other.execute("ROLLBACK")
     desk.saved()
-    check(stored(studio, studio_set, person=place[1]), said)
+    check(stored(studio, studio_set, person=place[1]), output)
 
 
 @pytest.fixture
@@ -303,17 +303,17 @@ def test_no_file_may_grow(start_studio, studio_set, page, open_as, joints):
 
 def _full(studio, folder, page, open_as, joints, *, fill, free):
     desk = sit_down(open_as, page, studio)
-    item = desk.said("item")
-    said = hammer(desk, joints, keys=2, pause_s=0.02)
+    item = desk.reads("item")
+    output = hammer(desk, joints, keys=2, pause_s=0.02)
     desk.saved()
     fill()
-    said += hammer(desk, joints, keys=3, pause_s=0.02, first=2)
+    output += hammer(desk, joints, keys=3, pause_s=0.02, first=2)
     desk.wait(lambda: "disk" in desk.status(), timeout=120)
     assert len(stored(studio, folder, person=item)) == 4
-    assert desk.said("pending") == "6"
+    assert desk.reads("pending") == "6"
     free()
     desk.saved(timeout=120)
-    check(stored(studio, folder, person=item), said)
+    check(stored(studio, folder, person=item), output)
 
 
 def _fill(path):
@@ -329,7 +329,7 @@ def _fill(path):
 def test_more_edits_than_one_message_holds(studio, studio_set, page, open_as, place, joints):
     desk = sit_down(open_as, page, studio, place[0])
     studio.process.send_signal(signal.SIGSTOP)
-    said = hammer(desk, joints, keys=(MOST_OPS // 2) + 5, pause_s=0.0)
+    output = hammer(desk, joints, keys=(MOST_OPS // 2) + 5, pause_s=0.0)
     studio.process.send_signal(signal.SIGCONT)
     desk.saved(timeout=180)
-    check(stored(studio, studio_set, person=place[1]), said)
+    check(stored(studio, studio_set, person=place[1]), output)

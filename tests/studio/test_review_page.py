@@ -14,22 +14,22 @@ pytestmark = pytest.mark.browser
 @pytest.fixture
 def wire(page):
     """Return what the page sends: addresses, and "frame" for each message of its socket."""
-    said = []
-    page.on("request", lambda request: said.append(request.url))
-    page.on("websocket", lambda socket: socket.on("framesent", lambda _: said.append("frame")))
-    return said
+    output = []
+    page.on("request", lambda request: output.append(request.url))
+    page.on("websocket", lambda socket: socket.on("framesent", lambda _: output.append("frame")))
+    return output
 
 
 def test_next_asks_nothing_of_the_server_inside_the_window(studio, page, open_as, wire):
     desk = sit_down(open_as, page, studio, "review?queue=all")
-    desk.wait(lambda: desk.said("fetching") == "0", 60)
+    desk.wait(lambda: desk.reads("fetching") == "0", 60)
     settled(page)
     before = len(wire)
     assert "frame" in wire  # the watch sees what is sent
     for _ in range(6):
-        was = desk.said("item")
+        was = desk.reads("item")
         desk.press("n")
-        desk.wait(lambda was=was: desk.said("item") != was)
+        desk.wait(lambda was=was: desk.reads("item") != was)
         desk.shown()
     page.wait_for_timeout(500)
     assert wire[before:] == []
@@ -43,7 +43,7 @@ def test_the_window_moves_on_before_it_ends(studio, studio_set, page, open_as):
     desk.shown(last, timeout=90)
     desk.press("n")
     expect(page.locator(".flash")).to_contain_text("last one")
-    assert desk.said("item") == last
+    assert desk.reads("item") == last
     desk.press(*["b"] * (len(people) - 1))
     desk.shown("{}:{}".format(*people[0]), timeout=90)
     expect(page.locator(".ed .place")).to_have_text(f"1 of {len(people)}")
@@ -128,11 +128,11 @@ def test_forged_messages_change_nothing(studio, studio_set, page, open_as, watch
     )
     page.reload()
     page.locator(".ed[data-ready]").wait_for(timeout=90_000)
-    desk.wait(lambda: desk.said("pending") == "0", 60)
-    desk.wait(lambda: desk.said("refused") == "3")
+    desk.wait(lambda: desk.reads("pending") == "0", 60)
+    desk.wait(lambda: desk.reads("refused") == "3")
     assert len(stored(studio, studio_set)) == before
 
-    def told():
+    def found():
         return studio.output + json.dumps([p.read_text() for p in studio.db.parent.glob("*.log")])
 
-    eventually(lambda: "refused an edit" in told(), True)
+    eventually(lambda: "refused an edit" in found(), True)

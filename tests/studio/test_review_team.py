@@ -109,26 +109,26 @@ def test_a_lease_that_somebody_else_took_stays_lost(review):
 
 
 def test_a_window_is_renewed_once_a_minute(review, clock, monkeypatch):
-    said = []
+    output = []
     real = outbox.renew
     monkeypatch.setattr(
-        outbox, "renew", lambda store, people, who: said.append(real(store, people, who=who))
+        outbox, "renew", lambda store, people, who: output.append(real(store, people, who=who))
     )
     people = taken_long_ago(review, ADA, 0, 1, 2)
     nobodys = review.person(5)
     held = HeldLeases()
     for clock.s in (1000, 1030, 1059, 1061):
         renew_leases(review.store, held, [*people, nobodys], who=ADA)
-    assert said == [people, people]
+    assert output == [people, people]
     renew_leases(review.store, held, people, who=ADA, edited=[people[0]])
-    assert len(said) == 2
+    assert len(output) == 2
     renew_leases(
         review.store, held, people, who=ADA, edited=[review.person(9)]
     )  # not in that window
-    assert len(said) == 3
+    assert len(output) == 3
     assert len(leases(review.store, review.table.key)) == 3  # none was made
     renew_leases(review.store, HeldLeases(), people, who=User(name="Eve", role="viewer"))
-    assert len(said) == 3
+    assert len(output) == 3
 
 
 def test_who_was_decided_on_is_given_back(review):

@@ -242,7 +242,7 @@ def test_addresses(address, local):
     assert settings.is_local(address) is local
 
 
-def asked(*, signed_in: bool, user: str | None = None, **scope) -> int:
+def requested(*, signed_in: bool, user: str | None = None, **scope) -> int:
     """Return the status with which a guard answers one request."""
     tokens = Tokens(b"k" * 32)
     policy = Policy(
@@ -276,7 +276,7 @@ def asked(*, signed_in: bool, user: str | None = None, **scope) -> int:
 
 
 def test_the_guard_looks_at_the_socket_itself():
-    assert asked(signed_in=False) == 200
+    assert requested(signed_in=False) == 200
     for scope in (
         {"server": ("10.0.0.5", 80)},
         {"server": None},
@@ -284,22 +284,22 @@ def test_the_guard_looks_at_the_socket_itself():
         {"client": ("10.0.0.9", 3)},
         {"client": None},
     ):
-        assert asked(signed_in=False, **scope) == 403, scope
+        assert requested(signed_in=False, **scope) == 403, scope
     elsewhere = {"server": ("10.0.0.5", 80), "client": ("10.0.0.9", 3)}
     host = {"headers": [(b"host", b"studio.example"), (b"x-forwarded-for", b"10.0.0.9")]}
-    assert asked(signed_in=True, **elsewhere, **host) == 200
-    assert asked(signed_in=False, **host) == 403
-    assert asked(signed_in=True, headers=[(b"host", b"other.example")]) == 403
-    assert asked(signed_in=True, headers=[]) == 403
+    assert requested(signed_in=True, **elsewhere, **host) == 200
+    assert requested(signed_in=False, **host) == 403
+    assert requested(signed_in=True, headers=[(b"host", b"other.example")]) == 403
+    assert requested(signed_in=True, headers=[]) == 403
     for twice in ("studio.example", "evil.example"):
         hosts = [(b"host", twice.encode()), (b"Host", b"studio.example")]
-        assert asked(signed_in=True, headers=hosts) == 403
+        assert requested(signed_in=True, headers=hosts) == 403
 
 
 def test_with_sign_in_media_is_for_those_who_did():
-    assert asked(signed_in=True, path="/media/a.png") == 403
-    assert asked(signed_in=True, path="/media/a.png", user="Ada") == 200
-    assert asked(signed_in=True, path="//media//a.png") == 403
+    assert requested(signed_in=True, path="/media/a.png") == 403
+    assert requested(signed_in=True, path="/media/a.png", user="Ada") == 200
+    assert requested(signed_in=True, path="//media//a.png") == 403
 
 
 def test_cookies_are_read_as_browsers_send_them():

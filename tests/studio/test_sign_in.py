@@ -107,10 +107,10 @@ def test_pictures_are_for_whom_they_were_meant(new_page, guarded, studio_set):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(("who", "told"), [("Eve", "is not a member"), ("Mallory", "verified")])
-def test_who_is_not_let_in(who, told, page, guarded):
+@pytest.mark.parametrize(("who", "reported"), [("Eve", "is not a member"), ("Mallory", "verified")])
+def test_who_is_not_let_in(who, reported, page, guarded):
     sign_in(page, guarded, who)
-    page.get_by_text(told).wait_for()
+    page.get_by_text(reported).wait_for()
     settled(page)
     expect(page.get_by_test_id("stSidebar").get_by_text("Data set")).to_have_count(0)
     expect(page.get_by_text("admin", exact=False).and_(page.get_by_text(ADA))).to_have_count(0)

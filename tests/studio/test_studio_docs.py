@@ -32,11 +32,13 @@ def _cell(key: str) -> str:
 
 def test_the_table_of_keys_is_the_editors() -> None:
     text = DOCS.read_text("utf-8")
-    told = re.search(
+    reported = re.search(
         r"<!-- keys:.*?-->\n\n\| key .*?\n\|---\|---\|\n(.*?)\n\n<!-- /keys -->", text, re.S
     )
-    assert told
-    assert told[1] == table(keys_of_the_editor()), "paste the output of `table` into docs/studio.md"
+    assert reported
+    assert reported[1] == table(keys_of_the_editor()), (
+        "paste the output of `table` into docs/studio.md"
+    )
 
 
 def test_the_fields_of_the_review_are_named() -> None:

@@ -95,7 +95,7 @@ def test_who_reads_the_same():
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("output", "shown"),
     [
         ("/srv/exports/first: gone; got 7.", "first: gone; got 7."),
         ("sqlite:////srv/state/review.db: busy", "review.db: busy"),
@@ -104,5 +104,5 @@ def test_who_reads_the_same():
         ("/tmp", None),
     ],
 )
-def test_messages_name_no_folder_of_the_machine(said, shown):
-    assert text.without_paths(said) == (said if shown is None else shown)
+def test_messages_name_no_folder_of_the_machine(output, shown):
+    assert text.without_paths(output) == (output if shown is None else shown)

@@ -106,8 +106,8 @@ def test_agreement_on_the_page_is_that_of_the_store(
     found = agreement(looked_twice.store, looked_twice.table)
     assert found.people == 4
     page = team_page("Second look")
-    said = re.sub(r"\*\*", "", agreement_words(found))
-    expect(page.get_by_text(said)).to_have_count(1)
+    output = re.sub(r"\*\*", "", agreement_words(found))
+    expect(page.get_by_text(output)).to_have_count(1)
     page.locator(".js-plotly-plot").nth(1).wait_for()
     wrist = next(line for line in joint_lines(found) if line["joint"] == "left wrist")
     others = [line for line in joint_lines(found) if line["joint"] != "left wrist"]
@@ -124,8 +124,8 @@ def test_leads_choose_the_share(team_page: Callable[..., Any], looked_twice: Rev
         box.fill(str(share))
         box.press("Enter")
         eventually(lambda: share_of(looked_twice.store, key, "second_share"), share / 100)
-        told = rf"{people} people \({share}%\) are to be looked at twice"
-        page.get_by_text(re.compile(told)).wait_for()
+        reported = rf"{people} people \({share}%\) are to be looked at twice"
+        page.get_by_text(re.compile(reported)).wait_for()
 
 
 def test_a_lead_takes_one_joint_of_the_second_look(

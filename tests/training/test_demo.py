@@ -64,33 +64,33 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict, list[str
 
 
 def test_from_nothing_to_a_report(made: tuple[Path, dict, list[str]]) -> None:
-    out, told, titles = made
-    assert told["finished"] and told["steps"] == 12 and told["frames"] == 40
+    out, found, titles = made
+    assert found["finished"] and found["steps"] == 12 and found["frames"] == 40
     for name in ("dataset", "network", "pictures", "report"):
-        assert Path(told[name]).exists(), name
+        assert Path(found[name]).exists(), name
     assert "generating people" in titles and "training" in titles
-    page = Path(told["report"]).read_text()
+    page = Path(found["report"]).read_text()
     assert "mean pose" in page.lower() and page.count("data:image/jpeg") > 3
     # Judged on the test split alone, of which no frame was learnt from.
     dataset = Dataset(out / "people")
     split = {row["index"]: row["split"] for row in dataset.iter_frames()}
-    answers = storage.read(Path(told["report"]).parent).predictions
+    answers = storage.read(Path(found["report"]).parent).predictions
     assert {split[int(f)] for f in answers.frame} == {"test"}
-    assert told["judged_people"] == len(answers) > 0
-    stored = json.loads((Path(told["report"]).parent / "measures.json").read_text())
+    assert found["judged_people"] == len(answers) > 0
+    stored = json.loads((Path(found["report"]).parent / "measures.json").read_text())
     assert stored["about"]["notes"] == []
 
 
 def test_its_summary_says_what_the_figures_are(made: tuple[Path, dict, list[str]]) -> None:
-    told = made[1]
-    text = train_demo.summary(told)
-    hidden = told["PCK@0.1"]["hidden"]
+    found = made[1]
+    text = train_demo.summary(found)
+    hidden = found["PCK@0.1"]["hidden"]
     assert f"{100 * hidden['value']:.1f} %" in text
     assert f"{100 * hidden['mean_pose']:.1f} %" in text
-    measures = storage.read(Path(told["report"]).parent).metrics
+    measures = storage.read(Path(found["report"]).parent).metrics
     assert hidden["mean_pose"] == measures["prior"]["hidden"]["mean_pose_PCK@0.1"]
-    assert told["report"] in text and told["network"] in text
-    lost = told | {"lost_by_the_occluder": {"value": -0.25, "low": -0.3, "high": -0.2}}
+    assert found["report"] in text and found["network"] in text
+    lost = found | {"lost_by_the_occluder": {"value": -0.25, "low": -0.3, "high": -0.2}}
     assert "25.0 points more (20.0 to 30.0)" in train_demo.summary(lost)
     stopped = train_demo.summary({"finished": False, "steps": 3, "run": "there"})
     assert "stopped after 3 steps" in stopped
@@ -107,23 +107,23 @@ def test_without_hidden_joints_it_says_the_same_twice(
     assert np.isnan(first.metrics["places"]["hidden"]["PCK@0.1"]["value"])
     assert np.isnan(first.metrics["counterfactual"]["newly_hidden"]["value"])
     storage.write(tmp_path / "set", first, b"")
-    told = [train_demo._figures(one) for one in (first, storage.read(tmp_path / "set"))]
-    json.dumps(told[0], allow_nan=False)
-    assert told[0] == told[1] and told[0]["lost_by_the_occluder"] is None
-    text = train_demo.summary(made[1] | told[0])
+    found = [train_demo._figures(one) for one in (first, storage.read(tmp_path / "set"))]
+    json.dumps(found[0], allow_nan=False)
+    assert found[0] == found[1] and found[0]["lost_by_the_occluder"] is None
+    text = train_demo.summary(made[1] | found[0])
     assert "nan" not in text and "hidden  " not in text and "visible " in text
     assert "without the thing in front" not in text
 
 
 def test_it_does_nothing_twice(made: tuple[Path, dict, list[str]]) -> None:
-    out, told, _ = made
+    out, found, _ = made
     before = {p: p.stat().st_mtime_ns for p in out.rglob("*.safetensors")}
-    page = Path(told["report"]).stat().st_mtime_ns
+    page = Path(found["report"]).stat().st_mtime_ns
     titles: list[str] = []
-    assert run(out, titles) == told | {"waited": 0.0}
+    assert run(out, titles) == found | {"waited": 0.0}
     assert "training" not in titles and "drawing the page" not in titles
     assert {p: p.stat().st_mtime_ns for p in out.rglob("*.safetensors")} == before
-    assert Path(told["report"]).stat().st_mtime_ns == page
+    assert Path(found["report"]).stat().st_mtime_ns == page
 
 
 def test_killed_anywhere_it_ends_alike(made: tuple[Path, dict, list[str]], tmp_path: Path) -> None:
@@ -138,12 +138,12 @@ def test_killed_anywhere_it_ends_alike(made: tuple[Path, dict, list[str]], tmp_p
                 time.sleep(0.02)
             process.send_signal(signal.SIGKILL)
         assert process.returncode == -signal.SIGKILL
-    told = run(out)
+    found = run(out)
     weights = [folder / "run" / "best.safetensors" for folder in (out, made[0])]
     nets = [torch_state(path) for path in weights]
     assert nets[0].keys() == nets[1].keys()
     assert all(torch.equal(nets[0][k], nets[1][k]) for k in nets[0])
-    assert told["PCK@0.1"] == made[1]["PCK@0.1"]
+    assert found["PCK@0.1"] == made[1]["PCK@0.1"]
 
 
 def torch_state(path: Path) -> dict[str, torch.Tensor]:

@@ -110,16 +110,16 @@ def test_a_plain_block_has_no_gaze(people: sources.TrainingData) -> None:
     assert people.val is not None
     net = net_of(people, "kpe")
     assert diagnostics.attention_maps(net, people.val, people.spec, device=CPU) == []
-    told = diagnostics.examples(net, people.val, people.spec, device=CPU)
-    assert told and all(e.pixels is None and e.poses is None for e in told)
+    reported = diagnostics.examples(net, people.val, people.spec, device=CPU)
+    assert reported and all(e.pixels is None and e.poses is None for e in reported)
 
 
 def test_examples_are_hidden_joints_of_different_moments(people: sources.TrainingData) -> None:
     assert people.val is not None
-    told = diagnostics.examples(net_of(people), people.val, people.spec, device=CPU, count=4)
+    reported = diagnostics.examples(net_of(people), people.val, people.spec, device=CPU, count=4)
     crops = people.val.crops
     moments = set()
-    for example in told:
+    for example in reported:
         row = np.flatnonzero((crops.frame == example.frame) & (crops.instance == example.instance))
         assert crops.state[row[0], example.joint] == 1
         assert example.cause in ("person", "object")
@@ -129,7 +129,7 @@ def test_examples_are_hidden_joints_of_different_moments(people: sources.Trainin
         column, row_of = (example.peaks[0] * [9, 12]).astype(int)
         assert example.heatmap[row_of, column] == example.heatmap.max()
         moments.add(int(crops.group[row[0]]))
-    assert len(moments) == len(told) > 1
+    assert len(moments) == len(reported) > 1
 
 
 def test_a_patch_slides_over_people(people: sources.TrainingData) -> None:
@@ -186,24 +186,24 @@ def test_a_config_names_a_folder_of_transformers(
     settings = tiny.config(tmp_path).model_copy(update={"network": network})
     path = tmp_path / "net.safetensors"
     checkpoint.save_weights(path, net, settings, skeleton=people.skeleton, note="")
-    again, told, _ = checkpoint.load_network(path)
-    assert json.loads(told.model_dump_json()) == json.loads(settings.model_dump_json())
+    again, reported, _ = checkpoint.load_network(path)
+    assert json.loads(reported.model_dump_json()) == json.loads(settings.model_dump_json())
     both = zip(net.state_dict().values(), again.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in both)
 
 
 def test_what_is_no_backbone_is_refused(people: sources.TrainingData, tmp_path: Path) -> None:
-    for folder, said in ((tmp_path / "none", "cannot be loaded"), (tmp_path, "no backbone")):
+    for folder, reply in ((tmp_path / "none", "cannot be loaded"), (tmp_path, "no backbone")):
         if folder == tmp_path:
             transformers.BertConfig().save_pretrained(tmp_path)
         network = Network(pretrained=str(folder), size=(48, 32), bank=0)
-        with pytest.raises(ModelError, match=said):
+        with pytest.raises(ModelError, match=reply):
             networks.build_network(network, people.skeleton, bank=None)
 
 
-@pytest.mark.parametrize("told", ["", "{}"])
+@pytest.mark.parametrize("reported", ["", "{}"])
 def test_a_backbone_whose_library_is_missing_is_told(
-    told: str, monkeypatch: pytest.MonkeyPatch
+    reported: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lacks(*given: object, **named: object) -> None:
         raise ImportError("it needs a library that is not installed")
@@ -212,7 +212,7 @@ def test_a_backbone_whose_library_is_missing_is_told(
     monkeypatch.setattr(transformers.AutoConfig, "for_model", lacks)
     network = Network(pretrained="some/backbone", size=(48, 32), bank=0)
     with pytest.raises(ModelError, match="library that is not installed"):
-        networks.build_network(network, get_skeleton("coco17"), bank=None, backbone=told)
+        networks.build_network(network, get_skeleton("coco17"), bank=None, backbone=reported)
 
 
 @pytest.mark.parametrize("what", ["gazes", "patched", "timed"])

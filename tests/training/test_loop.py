@@ -62,8 +62,8 @@ def test_it_learns_and_writes_what_it_says(pairs: Path, tmp_path: Path) -> None:
     } <= names
     assert any(n.startswith("events.") for n in names)
     assert configs.load(tmp_path / "run" / "config.yaml") == settings
-    net, told, skeleton = checkpoint.load_network(tmp_path / "run" / "best.safetensors")
-    assert told == settings and skeleton.name == "coco23"
+    net, reported, skeleton = checkpoint.load_network(tmp_path / "run" / "best.safetensors")
+    assert reported == settings and skeleton.name == "coco23"
     assert net(torch.zeros(1, 3, 48, 36)).maps.shape == (1, 23, 12, 9)
     assert net.block.balance.min() < 1 < net.block.balance.max()  # what the loss weighed causes by
 
@@ -208,10 +208,10 @@ def test_changed_data_are_refused(pairs: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     tiny.run(tiny.config(pairs), out, steps=2)
     state = out / "state.safetensors"
-    told = state.read_bytes()
+    reported = state.read_bytes()
     key = json.loads(checkpoint.read(state)[1]["place"])["data"]
-    assert told.count(key.encode()) == 1
-    state.write_bytes(told.replace(key.encode(), b"0" * 64))
+    assert reported.count(key.encode()) == 1
+    state.write_bytes(reported.replace(key.encode(), b"0" * 64))
     with pytest.raises(ModelError, match="data changed"):
         tiny.run(tiny.config(pairs), out, resume=True)
 
@@ -269,11 +269,11 @@ def test_checkpoints_that_do_not_say_all_are_refused(
 
     monkeypatch.setattr(networks, "_pretrained", fetch)
     named = {"train": [{"dataset": "x"}]} | {k: v for k, v in changes.items() if k == "network"}
-    told = {"format": checkpoint.FORMAT, "skeleton": "coco17", "config": json.dumps(named)}
-    told |= {k: v for k, v in changes.items() if k != "network"}
-    told = {k: v for k, v in told.items() if v is not None}
+    reported = {"format": checkpoint.FORMAT, "skeleton": "coco17", "config": json.dumps(named)}
+    reported |= {k: v for k, v in changes.items() if k != "network"}
+    reported = {k: v for k, v in reported.items() if v is not None}
     path = tmp_path / "foreign.safetensors"
-    save_file({"a": torch.zeros(1)}, path, metadata={"synthstudio": json.dumps(told)})
+    save_file({"a": torch.zeros(1)}, path, metadata={"synthstudio": json.dumps(reported)})
     with pytest.raises(ModelError, match=says):
         checkpoint.load_network(path)
 
@@ -281,14 +281,14 @@ def test_checkpoints_that_do_not_say_all_are_refused(
 def test_a_checkpoint_of_another_size_says_what_matched(
     pairs: Path, unbroken: Path, tmp_path: Path
 ) -> None:
-    said: list[str] = []
+    output: list[str] = []
     from synthstudio.training.loop import train
 
     settings = tiny.config(
         pairs, steps=1, init_from=str(unbroken / "last.safetensors"), network={"bank": 4}
     )
-    train(settings, tmp_path / "run", cache=tmp_path / "cache", say=said.append)
-    report = "\n".join(said)
+    train(settings, tmp_path / "run", cache=tmp_path / "cache", say=output.append)
+    report = "\n".join(output)
     assert "tensors loaded" in report
     assert "the bank holds only the poses of the training people" in report
     assert "not in the file" not in report

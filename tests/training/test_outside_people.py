@@ -51,13 +51,13 @@ def coco(folder: Path, *, pictures: int = 3, **changes: Any) -> Path:
         pixels[10:110, 30:70] = 200
         Image.fromarray(pixels).save(folder / "pictures" / f"{i}.jpg")
         images.append({"id": i + 7, "file_name": f"{i}.jpg", "width": 100, "height": 120})
-    told = {
+    found = {
         "images": images,
         "annotations": [annotation(i + 1, i + 7) for i in range(pictures)],
         "categories": [{"id": 1, "name": "person", "keypoints": list(BONES.joints)}],
     }
     file = folder / "people.json"
-    file.write_text(json.dumps(told | changes))
+    file.write_text(json.dumps(found | changes))
     return file
 
 
@@ -155,41 +155,41 @@ def test_our_own_export_keeps_its_labels(pairs: Path, tmp_path: Path) -> None:
 
 
 def changed(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    told = json.loads(file.read_text())
-    change(told)
-    file.write_text(json.dumps(told))
+    found = json.loads(file.read_text())
+    change(found)
+    file.write_text(json.dumps(found))
 
 
-def _far(told: dict[str, Any]) -> None:
-    told["annotations"][1]["bbox"] = [500, 10, 40, 100]
+def _far(found: dict[str, Any]) -> None:
+    found["annotations"][1]["bbox"] = [500, 10, 40, 100]
 
 
-def _absurd(told: dict[str, Any]) -> None:
-    told["annotations"][1]["bbox"] = [0, 0, 9e6, 9e6]
+def _absurd(found: dict[str, Any]) -> None:
+    found["annotations"][1]["bbox"] = [0, 0, 9e6, 9e6]
 
 
-def _out(told: dict[str, Any]) -> None:
-    told["images"][1]["file_name"] = "../people.json"
+def _out(found: dict[str, Any]) -> None:
+    found["images"][1]["file_name"] = "../people.json"
 
 
-def _gone(told: dict[str, Any]) -> None:
-    told["images"][1]["file_name"] = "9.jpg"
+def _gone(found: dict[str, Any]) -> None:
+    found["images"][1]["file_name"] = "9.jpg"
 
 
-def _huge(told: dict[str, Any]) -> None:
-    told["images"][1] |= {"width": 10**6, "height": 10**6}
+def _huge(found: dict[str, Any]) -> None:
+    found["images"][1] |= {"width": 10**6, "height": 10**6}
 
 
-def _other(told: dict[str, Any]) -> None:
-    told["images"][1] |= {"width": 120, "height": 100}
+def _other(found: dict[str, Any]) -> None:
+    found["images"][1] |= {"width": 120, "height": 100}
 
 
-def _nan(told: dict[str, Any]) -> None:
-    told["annotations"][1]["keypoints"][0] = 1e30
+def _nan(found: dict[str, Any]) -> None:
+    found["annotations"][1]["keypoints"][0] = 1e30
 
 
-def _short(told: dict[str, Any]) -> None:
-    told["annotations"][1]["keypoints"].pop()
+def _short(found: dict[str, Any]) -> None:
+    found["annotations"][1]["keypoints"].pop()
 
 
 @pytest.mark.parametrize(

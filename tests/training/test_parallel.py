@@ -26,9 +26,9 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 def together(*words: object) -> subprocess.CompletedProcess[str]:
     """Start a script as two processes of torchrun."""
     command = [*TORCHRUN, *map(str, words)]
-    told = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    reported = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=300, env=told, check=False
+        command, capture_output=True, text=True, timeout=300, env=reported, check=False
     )
 
 
@@ -166,6 +166,6 @@ def test_the_variance_over_all_processes_is_never_below_nothing(
     values = torch.full((2, 1, 7, 7), 1319.1)
     assert values.square().mean() - values.mean() ** 2 < 0  # what rounding makes of them
     norm = devices._SyncBatchNorm(1, momentum=1.0)
-    said = norm(values)
+    output = norm(values)
     assert norm.running_var is not None and float(norm.running_var) == 0
-    assert said.isfinite().all()
+    assert output.isfinite().all()

@@ -34,10 +34,10 @@ class RedDot(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.scale = torch.nn.Parameter(torch.tensor(1.0))
-        self.asked: list[int] = []
+        self.batch_sizes: list[int] = []
 
     def forward(self, images: torch.Tensor) -> PoseOutputs:
-        self.asked.append(len(images))
+        self.batch_sizes.append(len(images))
         rgb = images.float()
         red = (rgb[:, :1] - rgb[:, 1:].amax(1, keepdim=True)).clamp_min(0)
         # As wide as a real network's maps: a map in one cell has no best disc about it.
@@ -108,7 +108,7 @@ def test_crops_are_batched_over_the_edges_of_pictures() -> None:
     found = list(
         predict(net, pictures, source_boxes, PredictOptions(size=SIZE, skeleton=BONES, batch=3))
     )
-    assert net.asked == [3, 3, 1]
+    assert net.batch_sizes == [3, 3, 1]
     assert [p.image for p in found] == list(range(7))
     assert np.diff([p.xy[0, 0] for p in found]).min() > -2
 
@@ -292,8 +292,12 @@ def _coco(path: Path, names: list[str], boxes: list[list[float]]) -> Path:
         for k, box in enumerate(boxes)
     ]
     images = [{"id": k, "file_name": n, "width": 320, "height": 240} for k, n in enumerate(names)]
-    told = {"images": images, "annotations": entries, "categories": [{"id": 1, "name": "person"}]}
-    path.write_text(json.dumps(told))
+    reported = {
+        "images": images,
+        "annotations": entries,
+        "categories": [{"id": 1, "name": "person"}],
+    }
+    path.write_text(json.dumps(reported))
     return path
 
 

@@ -55,12 +55,12 @@ def run(*words: object) -> Any:
 def _weights(path: Path, *, block: str = "orn", skeleton: str = "coco23") -> Path:
     torch.set_num_threads(1)
     torch.manual_seed(1)
-    told = {
+    reported = {
         "train": [{"dataset": "none"}],
         "name": "tiny",
         "network": {"size": [48, 36], "widths": [8, 12], "width": 16, "block": block},
     }
-    config, own = configs.parse(told), get_skeleton(skeleton)
+    config, own = configs.parse(reported), get_skeleton(skeleton)
     bank = PoseBank(torch.rand(6, len(own.joints), 2)) if block == "orn" else None
     net = networks.build_network(config.network, own, bank=bank)
     checkpoint.save_weights(path, net, config, skeleton=own, note="untrained")
@@ -78,8 +78,8 @@ def test_a_folder_of_photos_gives_results_and_drawings(weights: Path, tmp_path: 
     for k in range(3):
         rgb = np.random.Philox(k).random_raw(120 * 80 * 3).astype(np.uint8)
         Image.fromarray(rgb.reshape(120, 80, 3)).save(photos / f"{k}.png")
-    told = run("predict", weights, photos, "--out", tmp_path / "out", "--draw", 2, "--json")
-    assert (told["pictures"], told["people"]) == (3, 3)
+    reported = run("predict", weights, photos, "--out", tmp_path / "out", "--draw", 2, "--json")
+    assert (reported["pictures"], reported["people"]) == (3, 3)
     entries = json.loads((tmp_path / "out" / "results.json").read_text())
     assert [e["image_id"] for e in entries] == [0, 1, 2]
     assert entries[0]["bbox"] == [0, 0, 80, 120]  # the whole picture
@@ -134,12 +134,12 @@ def test_predictions_become_a_layer_of_the_review(
     weights: Path, pairs: Path, tmp_path: Path
 ) -> None:
     url = default_url(tmp_path)
-    told = run(
+    reported = run(
         "predict", weights, pairs, "--out", tmp_path / "out", "--draw", 1, "--into", url, "--json"
     )
     dataset = Dataset(pairs)
-    assert told["layer"] == "tiny"
-    assert told["stored"] == told["people"] == dataset.people
+    assert reported["layer"] == "tiny"
+    assert reported["stored"] == reported["people"] == dataset.people
     with closing(open_store(url)) as store:
         assert prediction_layers(store, content_key(dataset)) == {"tiny": dataset.people}
         stored = list(iter_predictions(store, content_key(dataset), "tiny"))
@@ -166,7 +166,7 @@ def test_the_network_sees_what_it_saw_in_training(pairs: Path, tmp_path: Path) -
             seen.append(images)
             return PoseOutputs(logits=(torch.zeros(len(images), 23, 12, 9),))
 
-    asked = list(
+    requested = list(
         predict(
             Watch(),
             open_source(pairs).read(),
@@ -174,7 +174,7 @@ def test_the_network_sees_what_it_saw_in_training(pairs: Path, tmp_path: Path) -
             PredictOptions(size=size, skeleton=skeleton),
         )
     )
-    who = {(p.image, p.instance): k for k, p in enumerate(asked)}
+    who = {(p.image, p.instance): k for k, p in enumerate(requested)}
     order = [who[f, i] for f, i in zip(taken.crops.frame, taken.crops.instance, strict=True)]
     apart = (torch.cat(seen)[order].float() - learnt.float()).abs()
     assert apart.mean() < 0.5
@@ -273,9 +273,11 @@ def test_suggest_writes_a_recipe_and_never_over_one(tmp_path: Path) -> None:
 
     made = storage.Evaluation(about={"skeleton": "coco17"}, metrics={}, predictions=answers())
     storage.write(tmp_path / "e", made, b"x")
-    told = run("suggest", tmp_path / "e", "--out", tmp_path / "next.yaml", "--frames", 7, "--json")
+    reported = run(
+        "suggest", tmp_path / "e", "--out", tmp_path / "next.yaml", "--frames", 7, "--json"
+    )
     assert load(tmp_path / "next.yaml").frames == 7
-    assert told["profile"]["axes"]["family"]["squat"]["missed"] == 240
+    assert reported["profile"]["axes"]["family"]["squat"]["missed"] == 240
     again = CliRunner().invoke(
         app, ["suggest", str(tmp_path / "e"), "--out", str(tmp_path / "next.yaml")]
     )
@@ -289,4 +291,4 @@ def test_suggest_writes_a_recipe_and_never_over_one(tmp_path: Path) -> None:
         tmp_path / "next.yaml",
         "--json",
     )
-    assert more["recipe"]["seed"] == told["recipe"]["seed"] + 1
+    assert more["recipe"]["seed"] == reported["recipe"]["seed"] + 1

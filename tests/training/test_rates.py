@@ -96,8 +96,8 @@ def test_a_checkpoint_needs_no_pretrained_weights(
     path = tmp_path / "net.safetensors"
     checkpoint.save_weights(path, net, settings, skeleton=get_skeleton("coco17"), note="")
     shutil.rmtree(folder)
-    again, told, _ = checkpoint.load_network(path)
-    assert told == settings
+    again, reported, _ = checkpoint.load_network(path)
+    assert reported == settings
     images = torch.rand(2, 3, 48, 32)
     with torch.inference_mode():
         assert torch.equal(again(images).maps, net(images).maps)

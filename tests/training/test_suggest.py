@@ -204,8 +204,8 @@ def test_a_small_run_is_as_asked(tmp_path: Path) -> None:
     found = dataset_stats(dataset)
     hidden = found["targets"]["joints"]["left_wrist+right_wrist"]
     assert hidden["achieved"] == pytest.approx(hidden["asked"], abs=0.2)
-    told = unmet(found, settings.recipe.targets.model_dump(mode="json"))
-    assert not [t for t in told if "fraction" in t and "median" in t], told
+    reported = unmet(found, settings.recipe.targets.model_dump(mode="json"))
+    assert not [t for t in reported if "fraction" in t and "median" in t], reported
 
 
 def test_a_recipe_to_start_from_keeps_the_rest_of_itself(tmp_path: Path) -> None:
