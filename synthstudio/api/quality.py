@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synthstudio.api.arguments import PathLike, to_count, to_file, to_folder, to_path
+from synthstudio.api.arguments import PathLike, to_count, to_file, to_path
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.progress import counted, progress_steps
 from synthstudio.core.errors import ArgumentError
@@ -189,7 +189,7 @@ def validate(
         report: Write an HTML page with examples drawn in.
         fix: Write a mended copy here: a COCO file, or a data set's folder.
     """
-    from synthstudio.dataset.writer import is_unfinished
+    from synthstudio.dataset.writer import check_folder, is_unfinished
 
     source = to_path(path, "path")
     page = None if report is None else to_file(report, "report")
@@ -198,8 +198,8 @@ def validate(
     if source.is_dir():
         if folder is not None:
             raise ArgumentError("a data set has its own pictures", where="images")
-        if target is not None and not is_unfinished(target):
-            to_folder(target, "fix")
+        if target is not None:
+            check_folder(target, is_unfinished(target))
         return _validate_dataset(source, pictures, page, target)
     from synthstudio.formats.coco.file import image_folder
 

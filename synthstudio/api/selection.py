@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from synthstudio.api.arguments import PathLike, to_file, to_folder, to_path
+from synthstudio.api.arguments import PathLike, to_file, to_path
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.progress import progress_steps
 
@@ -85,13 +85,13 @@ def split(
         out: Write a data set that says them.
     """
     from synthstudio.dataset import splits
-    from synthstudio.dataset.writer import is_unfinished
+    from synthstudio.dataset.writer import check_folder, is_unfinished
 
     source = to_dataset(dataset)._stored
     table_file = None if table is None else to_file(table, "table")
     folder = None if out is None else to_path(out, "out")
-    if folder is not None and not is_unfinished(folder):
-        to_folder(folder, "out")
+    if folder is not None:
+        check_folder(folder, is_unfinished(folder))
     with progress_steps() as step:
         made = splits.split(
             source,

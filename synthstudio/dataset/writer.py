@@ -153,9 +153,9 @@ def open_or_create(
     "before-first-shard".
     """
     _check_part(part)
-    out = _check_folder(out, resume)
+    out = check_folder(out, resume)
     with new_parents(out / LOCK_NAME), hold_lock(out):
-        _check_folder(out, resume)
+        check_folder(out, resume)
         begun = (out / MANIFEST_NAME).exists()
         session = Session(folder=out, identity=identity, part=part, on_event=on_event)
         _clear_temporaries(out)
@@ -231,7 +231,7 @@ def _check_part(part: Part | None) -> None:
         )
 
 
-def _check_folder(out: Path, resume: bool) -> Path:
+def check_folder(out: Path, resume: bool) -> Path:
     """The folder that `out` means, if it is free or a data set to go on with; before any write."""
     if not os.path.exists(out / MANIFEST_NAME):  # noqa: PTH110 - also where no name can be so long
         return free_folder(out, own=_RUN_FILES.__contains__)
