@@ -43,6 +43,14 @@ _ALIKE = (
 )
 _SIZES = ("width_px", "height_px")
 _MOST_PX = 1 << 16
+_RANGES = {
+    **dict.fromkeys(_SIZES, (1, _MOST_PX)),
+    **dict.fromkeys(
+        ("occluded_fraction", "truncated_fraction", "ask_fraction", "crowd_index", "crowd_ask"),
+        (0, 1),
+    ),
+}
+_ROUNDING = 1e-6
 
 
 def check_rows(rows: pa.RecordBatch | pa.Table, joints: int, frames: range, path: Path) -> None:
@@ -60,15 +68,21 @@ def check_rows(rows: pa.RecordBatch | pa.Table, joints: int, frames: range, path
             _check_list(column, field.name, joints, path)
         elif field.name in ("index", "frame_index"):
             _check_numbers(column.to_numpy(), field.name, frames, path)
-        elif field.name in _SIZES:
-            sides = column.to_numpy()
-            if len(sides) and not 0 < sides.min() <= sides.max() <= _MOST_PX:
-                raise damaged(path, f"{field.name} from 1 to {_MOST_PX}", str(sides.min()))
+        elif field.name in _RANGES:
+            _check_range(column, field.name, path)
     for names in _ALIKE:
         if set(names) <= set(rows.schema.names):
             first, *others = (_lengths(rows, name) for name in names)
             if any((first != other).any() for other in others):
                 raise damaged(path, f"as many entries in {', '.join(names)}", "other lengths")
+
+
+def _check_range(column: pa.Array, name: str, path: Path) -> None:
+    """NaN says that nobody knows, as null does."""
+    (low, high), values = _RANGES[name], column.drop_null().to_numpy()
+    outside = (values < low - _ROUNDING) | (values > high + _ROUNDING)
+    if outside.any():
+        raise damaged(path, f"{name} from {low} to {high}", str(values[outside][0]))
 
 
 def _check_text(column: pa.Array, name: str, path: Path) -> None:

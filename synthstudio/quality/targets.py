@@ -97,7 +97,8 @@ class TargetTally:
                 row["ask_fraction"],
                 row["occluded_fraction"],
             )
-            self._add_fraction(row["ask_fraction"], row["occluded_fraction"])
+            if row["occluded_fraction"] is not None:
+                self._add_fraction(row["ask_fraction"], row["occluded_fraction"])
         groups = [(g, "hidden") for g in row["ask_hidden"]] + [
             (g, "shown") for g in row["ask_shown"]
         ]

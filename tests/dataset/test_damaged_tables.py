@@ -80,3 +80,18 @@ def test_a_spec_that_is_none_among_sources(spec: str, folder: Path) -> None:
     tamper(folder, "frames.parquet", _with("spec", [spec] * 3))
     with pytest.raises(DatasetError, match="not a stored frame spec"):
         shared_notes([folder])
+
+
+@pytest.mark.parametrize("name", ["ask_fraction", "occluded_fraction", "truncated_fraction"])
+@pytest.mark.parametrize("value", [2.0**31, -0.1, np.inf])
+def test_a_fraction_out_of_range(name: str, value: float, folder: Path) -> None:
+    tamper(folder, "instances.parquet", _with(name, [value] * 6))
+    with pytest.raises(DatasetError, match=f"{name} from 0 to 1"):
+        quality.stats(folder)
+
+
+def test_unknown_fractions_count_no_error(folder: Path) -> None:
+    tamper(folder, "instances.parquet", _with("ask_fraction", [0.5] * 6))
+    tamper(folder, "instances.parquet", _with("ask_met", [True] * 6))
+    tamper(folder, "instances.parquet", _with("occluded_fraction", [None] * 6))
+    assert quality.stats(folder)["people"] == 6
