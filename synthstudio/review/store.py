@@ -211,7 +211,7 @@ def refusing(where: str) -> Iterator[None]:
         if type(error) is not exc.DatabaseError:  # its subclasses say what was asked wrongly
             raise
         raise _unusable(where, error) from error
-    except UnicodeDecodeError as error:  # also in SQLite's own words, where they quote the file
+    except ValueError as error:  # a cell that is no time, JSON or text; also where SQLite quotes it
         raise _unusable(where, error) from error
 
 

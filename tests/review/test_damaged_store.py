@@ -2,7 +2,7 @@
 
 import pytest
 from review_ops import ANNA, ON_DISK, op
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from synthstudio.core.errors import ReviewError
 from synthstudio.review import edits
@@ -39,3 +39,13 @@ def test_a_schema_that_is_no_text(place, tmp_path) -> None:
     path.write_bytes(data.replace(place, b"CREATE TABL\xee" + place[12:]))
     with pytest.raises(ReviewError, match="cannot be used"):
         open_store(url)
+
+
+def test_a_time_that_is_none(store, store_url) -> None:
+    if not store_url.startswith("sqlite"):
+        pytest.skip("PostgreSQL has a type for times")
+    edits.apply(store, op("comment", 0, text="x"), who=ANNA, base=ON_DISK)
+    with store.session() as session:
+        session.execute(text("UPDATE event SET \"when\" = '202x-11-21 15:18:20.813638'"))
+    with pytest.raises(ReviewError, match="cannot be used"), store.reading() as session:
+        session.scalars(select(EventRow)).all()
