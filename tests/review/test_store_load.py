@@ -246,7 +246,8 @@ def test_full_disk_changes_nothing_and_may_be_sent_again(tmp_path, monkeypatch):
     with store.session() as session:
         session.execute(
             text(
-                "INSERT INTO dataset (key, name, skeleton, people, added_at) VALUES (:k, 'a', 'coco17', 1, '2026-01-01 00:00:00')"
+                "INSERT INTO dataset (key, name, skeleton, people, added_at) "
+                + "VALUES (:k, 'a', 'coco17', 1, '2026-01-01 00:00:00')"
             ),
             {"k": KEY},
         )
