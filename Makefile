@@ -9,11 +9,8 @@ PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 # Every process would compile all that it imports anew: half of a short run's time.
 unexport PYTHONDONTWRITEBYTECODE
 
-<<<<<<< HEAD
-.PHONY: setup demo train-demo test check fix bench soak golden attack fuzz proof pages interop lock docs site wheel wheel-test dependencies clean
-=======
-.PHONY: setup demo train-demo test check fix bench soak golden faults fuzz proof interop lock docs site wheel wheel-test dependencies clean
->>>>>>> fad5f92 (make faults: every writing command killed, on full disks, twice at once; what runs so far is in the log)
+.PHONY: setup demo train-demo test check fix bench soak golden attack faults fuzz proof pages interop
+.PHONY: lock docs site wheel wheel-test dependencies clean
 
 setup: $(STAMP)
 
