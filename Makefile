@@ -63,7 +63,7 @@ faults: $(STAMP)      ## every writing command killed, on full disks, twice at o
 	$(BIN)/python -m benchmarks.faults $(FAULTS_ARGS)
 
 CASES ?= 20000
-fuzz: $(STAMP)        ## damaged and hostile inputs of every kind (an hour); goes on where it was stopped
+fuzz: $(STAMP)        ## damaged and hostile inputs of every kind; goes on where it was stopped
 	$(BIN)/python -m benchmarks.fuzz --cases $(CASES) $(FUZZ_ARGS)
 
 attack: $(STAMP)      ## 600 seeded attacks on the studio (two minutes); the tests run every tenth
