@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks import golden_corpus, golden_frames, golden_json, golden_sides, golden_verdicts
 from benchmarks.golden_digest import folder_facts, key_types
-from benchmarks.golden_inputs import INSIDE, pairs_recipe
+from benchmarks.golden_inputs import INSIDE, make_flat, pairs_recipe
 from benchmarks.golden_sides import ROOT, Context, Job, Side
 
 STORED = ROOT / "tests" / "golden"
@@ -52,6 +52,7 @@ def _inputs(side: Side, context: Context) -> dict[str, Any]:
     jobs.append(Job(name="export", arguments=("export", "pairs", "--out", "coco"), folder=INSIDE))
     verdicts = golden_sides.run_jobs(side, jobs, context)
     golden_sides.need(verdicts, side)
+    make_flat(side.inputs / "coco")
     reported = verdicts["generate"].output
     return {name: reported[name] for name in ("frames", "people", "failed", "made")}
 

@@ -25,8 +25,9 @@ print(f"{len(hard)} of {len(ds)} frames: {args.query}")
 exported = hard.export("coco", args.out, skeleton="coco17")
 print(exported.text())
 
-# What any COCO tool reads. Per-joint shares and causes are further keys of each annotation.
-document = json.loads(exported.annotations.read_text(encoding="utf-8"))
+# What any COCO tool reads, a file for each split. Per-joint shares and causes are further keys
+# of each annotation.
+document = json.loads(exported.files[0].read_text(encoding="utf-8"))
 first = document["annotations"][0]
 print(f"keys of an annotation: {', '.join(first)}")
 print(f"{first['num_keypoints']} labelled keypoints, box {first['bbox']}")

@@ -24,8 +24,9 @@ args = parser.parse_args()
 annotations, images = args.annotations, args.images
 if annotations is None:
     stand_in = args.out.with_name(f"{args.out.name}-input")
-    annotations = ss.Dataset(args.dataset)[: args.photos].export("coco", stand_in).annotations
-    images = stand_in  # file names in the annotations are relative to this folder
+    annotations = ss.Dataset(args.dataset)[: args.photos].export("coco", stand_in).files[0]
+    split = annotations.stem.removeprefix("person_keypoints_")
+    images = stand_in / "images" / split  # file names are relative to this folder
 
 # By built-in 3D things and rendered people. Example 05 shows cut-outs of one's own.
 recipe = ss.Recipe.load("scenes/occlude.yaml").with_(

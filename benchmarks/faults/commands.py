@@ -13,7 +13,13 @@ from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.golden_inputs import make_assets, make_people, pairs_recipe, training_config
+from benchmarks.golden_inputs import (
+    make_assets,
+    make_flat,
+    make_people,
+    pairs_recipe,
+    training_config,
+)
 from synthstudio.formats.registry import FORMATS
 
 SCENES = Path(__file__).resolve().parents[2] / "scenes"
@@ -108,6 +114,7 @@ def make(folder: Path, *, make_set: Callable[[Path], object] | None = None) -> N
     else:
         make_set(folder / "set")
     cli(folder, "export", "set", "--out", "coco")
+    make_flat(folder / "coco")
     _correct(folder)
     cli(
         folder,

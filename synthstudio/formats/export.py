@@ -28,6 +28,13 @@ class Exported:
     left_out: int = 0
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def files(self) -> list[Path]:
+        """The annotation files by name: COCO has one for each split."""
+        if self.annotations.is_dir():
+            return sorted(path for path in self.annotations.iterdir() if path.is_file())
+        return [self.annotations]
+
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "annotations": str(self.annotations)}
 

@@ -73,7 +73,6 @@ def test_a_byte_order_mark_is_passed_over(tmp_path) -> None:
         (b'{"images": ["\xff"]}', "no UTF-8"),
         (b'{"images": ["\xc3', "no UTF-8"),
         (b'{"a": 1} x', "follows its end"),
-        (b'{"images": [' + b"9" * 5000 + b"]}", "digits"),
         (b'{"images": [' + b"[" * 100_000, "recursion"),
         (b'{"images": ["a\nb"]}', "control character"),
         (b"{1: 2}", "a key is no text"),

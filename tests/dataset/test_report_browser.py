@@ -35,7 +35,7 @@ class Seen:
     """What a page did while it was looked at."""
 
     complaints: list[str] = field(default_factory=list)
-    requested: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
     widths: list[int] = field(default_factory=list)
     decoded: list[bool] = field(default_factory=list)
 
@@ -77,7 +77,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]
     )
     exported = export("coco", root / "ours", root / "coco")
     shutil.rmtree(root / "coco" / "synthstudio")  # the sidecar: what comes back is COCO alone
-    import_from("coco", exported.annotations, root / "theirs", images=exported.annotations.parent)
+    import_from("coco", exported.annotations, root / "theirs")
     for name, dataset in (("ours", ours), ("theirs", Dataset(root / "theirs"))):
         report(dataset, root / f"{name}.html")
     yield {name: root / f"{name}.html" for name in ("ours", "theirs")}

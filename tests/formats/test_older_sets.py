@@ -62,10 +62,11 @@ def test_human36m_holds_the_centres(new: Dataset, tmp_path: Path) -> None:
 def test_exports_of_before_are_read(new: Dataset, tmp_path: Path) -> None:
     """A COCO file and a sidecar without the centres, as earlier versions wrote them."""
     made = export("coco", new.folder, tmp_path / "out")
-    value = json.loads(made.annotations.read_text())
-    for entry in value["annotations"]:
-        del entry["keypoints_3d_kinematic_world_m"]
-    made.annotations.write_text(json.dumps(value))
+    for file in made.files:
+        value = json.loads(file.read_text())
+        for entry in value["annotations"]:
+            del entry["keypoints_3d_kinematic_world_m"]
+        file.write_text(json.dumps(value))
     side = tmp_path / "out" / "synthstudio"
     table = pq.read_table(side / "instances.parquet")
     pq.write_table(

@@ -8,7 +8,7 @@ import shutil
 import pytest
 from review_ops import ANNA, GUEST, LEAD, PEOPLE, hidden, op, seen
 
-from synthstudio.core.errors import DatasetError, Refused, ReviewError
+from synthstudio.core.errors import DiskError, Refused, ReviewError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.derive import origins
 from synthstudio.dataset.reader import Dataset
@@ -306,7 +306,7 @@ def test_export_leaves_what_is_there(store, small_set, do, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
     do("status", 0, 1, status="approved")
-    with pytest.raises(DatasetError):
+    with pytest.raises(DiskError, match=r"holds mine\.txt"):
         export_reviewed(store, small_set, tmp_path / "out", form="coco")
     assert (tmp_path / "out" / "mine.txt").read_text() == "mine"
 

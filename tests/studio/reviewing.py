@@ -126,12 +126,12 @@ def stored(studio: Any, folder: Path, *, person: str | None = None) -> list[Even
 class Reviewer:
     """Goes through people by keyboard and notes what the store has to hold.
 
-    `told`: (frame, instance) -> for each event its kind and what it changes.
+    `decisions`: (frame, instance) -> for each event its kind and what it changes.
     """
 
     desk: Desk
     labels: Labels
-    reported: dict[tuple[int, int], list[tuple[str, dict[str, Any]]]] = field(default_factory=dict)
+    decisions: dict[tuple[int, int], list[tuple[str, dict[str, Any]]]] = field(default_factory=dict)
 
     def person(self, number: int) -> tuple[int, int]:
         """Review the person who is shown, in one of three ways, and go on; return who it was."""

@@ -176,9 +176,9 @@ def test_reviewed_labels_are_exported(
     answer = page.context.request.get(f"{studio.url}{address}")
     assert answer.status == 200 and "attachment" in answer.headers["content-disposition"]
     with zipfile.ZipFile(io.BytesIO(answer.body())) as archive:
-        name = next(n for n in archive.namelist() if n.endswith("keypoints_train.json"))
-        found = json.loads(archive.read(name))
-    noses = [a["keypoints"][:3] for a in found["annotations"]]
+        files = [n for n in archive.namelist() if "/person_keypoints_" in n]
+        found = [json.loads(archive.read(name)) for name in files]
+    noses = [a["keypoints"][:3] for part in found for a in part["annotations"]]
     assert [12.0, 19.75, 2] in noses  # pixel indices: continuous - 0.5
     stranger = page.context.browser.new_context()
     assert stranger.request.get(f"{studio.url}{address}").status == 403

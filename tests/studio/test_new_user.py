@@ -32,7 +32,7 @@ def exported(page: Any, studio: Any, link: Any) -> dict[str, Any]:
     answer = page.context.request.get(f"{studio.url}{link.get_attribute('href')}")
     assert answer.status == 200
     with zipfile.ZipFile(io.BytesIO(answer.body())) as archive:
-        name = next(n for n in archive.namelist() if n.endswith("keypoints_train.json"))
+        (name,) = [n for n in archive.namelist() if "/person_keypoints_" in n]  # of one person
         return json.loads(archive.read(name))
 
 

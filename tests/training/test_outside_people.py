@@ -146,7 +146,7 @@ def test_a_run_learns_from_both(pairs: Path, tmp_path: Path) -> None:
 
 def test_our_own_export_keeps_its_labels(pairs: Path, tmp_path: Path) -> None:
     made = export("coco", pairs, tmp_path / "coco")
-    people = gathered(tmp_path, {"coco": str(made.annotations), "variants": ["base"]})
+    people = gathered(tmp_path, {"coco": str(made.files[0]), "variants": ["base"]})
     assert set(people.train.crops.variant.tolist()) == {"base", "clean"}
     assert len(people.train) == (people.train.crops.variant == "base").sum() > 0
     assert (

@@ -49,9 +49,10 @@ MAX_CATEGORIES = 10_000
 
 
 def annotation_files(folder: Path) -> list[Path]:
-    """The annotation files of an export's folder by name; FormatError if there is none."""
+    """The annotation files of an export's folder, or of its annotations/; FormatError if none."""
     flat = folder / FLAT_NAME
-    found = sorted((folder / ANNOTATIONS).glob(f"{PREFIX}*.json"))
+    inside = folder if folder.name == ANNOTATIONS else folder / ANNOTATIONS
+    found = sorted(inside.glob(f"{PREFIX}*.json"))
     if not found and not flat.is_file():
         raise FormatError(
             "there is no COCO file",

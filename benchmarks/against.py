@@ -1,0 +1,89 @@
+"""Is anything slower than at another commit? `make bench-against BASE=COMMIT`.
+
+Both checkouts run the same commands on the same machine, one after the other in turn (base, new,
+new, base, ...), on one core. What counts is processor time, which a busy neighbour stretches
+less than the clock does; a ratio is the median of the rounds', with the least and the greatest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import tempfile
+from pathlib import Path
+
+from benchmarks.golden import sides
+from benchmarks.golden_sides import ROOT, Side, python
+
+GENERATED = ("generate", "SCENES/quickstart.yaml", "--frames", "64", "--out", "made")
+COMMANDS = (
+    ("--help",),
+    GENERATED,
+    ("generate", "SCENES/targets.yaml", "--frames", "24", "--out", "targets"),
+    ("audit", "made", "--frames", "24"),
+    ("stats", "made"),
+    ("coverage", "made", "--json"),
+    ("validate", "made"),
+    ("filter", "made", "occluded > 0.1", "--out", "filtered"),
+    ("split", "made", "--out", "split"),
+    ("export", "made", "--format", "coco", "--out", "coco"),
+    ("export", "made", "--format", "yolo", "--out", "yolo"),
+    ("import", "yolo", "--format", "yolo", "--out", "imported"),
+)
+LIMIT = 1.03
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--base", required=True, help="Commit to compare with.")
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="against-") as folder:
+        base, new = sides(options.base, ROOT / ".cache" / "golden")
+        base, new = (
+            Side(name=side.name, root=side.root, work=Path(folder) / name)
+            for side, name in ((base, "base"), (new, "new"))
+        )
+        seconds: dict[tuple[str, str], list[float]] = {}
+        for number in range(options.rounds + 1):
+            for side in (base, new) if number % 2 else (new, base):
+                shutil.rmtree(side.work, ignore_errors=True)
+                side.work.mkdir()
+                for words in COMMANDS:
+                    took = run(side, words)
+                    if number:  # the first round compiles and fills caches
+                        seconds.setdefault((side.name, " ".join(words)), []).append(took)
+    print(f"processor seconds of {options.rounds} rounds, base {options.base}; new / base")
+    slower = []
+    for words in COMMANDS:
+        name = " ".join(words)
+        was, now = seconds[base.name, name], seconds[new.name, name]
+        ratios = [b / a for a, b in zip(was, now, strict=True)]
+        ratio = statistics.median(ratios)
+        print(
+            f"  {name:<66} {statistics.median(was):7.2f} {statistics.median(now):7.2f} "
+            f"{ratio:6.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
+        )
+        slower += [name] if ratio > LIMIT else []
+    print(f"slower by more than {LIMIT - 1:.0%}: {', '.join(slower) or 'nothing'}")
+
+
+def run(side: Side, words: tuple[str, ...]) -> float:
+    """The processor seconds of a command; SystemExit when it fails."""
+    call = [word.replace("SCENES", str(side.scenes)) for word in words]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    one = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    done: subprocess.CompletedProcess[str] = python(side, ["-m", "synthstudio", *call], more=one)
+    if done.returncode:
+        raise SystemExit(f"{side.name}: {' '.join(call)}: {done.stderr[-1000:]}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    main()
