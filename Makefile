@@ -10,7 +10,7 @@ PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo train-demo test check fix bench soak golden attack faults fuzz proof pages interop
-.PHONY: lock docs site wheel wheel-test dependencies clean
+.PHONY: bench-against lock docs site wheel wheel-test dependencies clean
 
 setup: $(STAMP)
 
@@ -51,6 +51,9 @@ bench: $(STAMP)       ## speed, as ratios in one run; the table of people and th
 	$(BIN)/python -m benchmarks.bench
 	$(BIN)/python -m benchmarks.people_table --people 20000
 	$(BIN)/python -m benchmarks.studio --people 20000 --steps 300 --edits 50
+
+bench-against: $(STAMP) ## is anything slower than at BASE?
+	$(BIN)/python -m benchmarks.against --base $(BASE)
 
 soak: $(STAMP)        ## the Done-when lines at their full size (an hour or more)
 	$(BIN)/python -m benchmarks.soak

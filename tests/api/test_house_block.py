@@ -53,7 +53,7 @@ def test_the_page_as_a_script_without_a_guard(folder: Path) -> None:
     quiet = "import PIL.Image\nPIL.Image.Image.show = lambda self, title=None: None\n"
     script.write_text("".join([quiet, blocks()[0], CHECKS, *blocks()[1:]]), encoding="utf-8")
     run(sys.executable, script, folder=folder)
-    assert (folder / "exports" / "hard" / "annotations").is_file()
+    assert (folder / "exports" / "hard" / "annotations").is_dir()
 
 
 def test_every_public_name_has_an_example() -> None:

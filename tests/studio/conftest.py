@@ -76,6 +76,8 @@ class Studio:
 
     @property
     def db(self) -> Path:
+        if "--db" in self.more:
+            return Path(self.more[self.more.index("--db") + 1])
         return self.folder / "state" / "review.db"
 
     @property

@@ -114,7 +114,7 @@ class Labels:
 
 def stored(studio: Any, folder: Path, *, person: str | None = None) -> list[Event]:
     """Return all events of the studio's store, or those of one item ("frame:instance")."""
-    with closing(open_store(f"sqlite:///{getattr(studio, 'database', studio.db)}")) as store:
+    with closing(open_store(f"sqlite:///{studio.db}")) as store:
         found = list(history.iter_events(store, content_key(Dataset(folder))))
         history.check_replay(store, content_key(Dataset(folder)))
     if person is None:

@@ -270,7 +270,6 @@ def small_disk(tmp_path):
 
 def test_disk_full(start_studio, studio_set, page, open_as, small_disk, joints):
     studio = start_studio(studio_set, more=("--db", str(small_disk / "review.db")))
-    studio.database = small_disk / "review.db"
     _full(
         studio,
         studio_set,
