@@ -1,7 +1,7 @@
 """Is anything slower than at another commit? `make bench-against BASE=COMMIT`.
 
-Both checkouts run the same commands on the same machine, one after the other in turn (base, new,
-new, base, ...), on one core. What counts is processor time, which a busy neighbour stretches
+Both checkouts run the same commands on the base's recipes on the same machine, in turn (base,
+new, new, base, ...), on one core. What counts is processor time, which a busy neighbour stretches
 less than the clock does; a ratio is the median of the rounds', with the least and the greatest.
 """
 
@@ -23,13 +23,13 @@ GENERATED = ("generate", "SCENES/quickstart.yaml", "--frames", "64", "--out", "m
 COMMANDS = (
     ("--help",),
     GENERATED,
-    ("generate", "SCENES/targets.yaml", "--frames", "24", "--out", "targets"),
+    ("generate", "SCENES/target_fraction.yaml", "--frames", "24", "--out", "targets"),
     ("audit", "made", "--frames", "24"),
     ("stats", "made"),
     ("coverage", "made", "--json"),
     ("validate", "made"),
     ("filter", "made", "occluded > 0.1", "--out", "filtered"),
-    ("split", "made", "--out", "split"),
+    ("split", "made", "--by", "group", "--out", "split"),
     ("export", "made", "--format", "coco", "--out", "coco"),
     ("export", "made", "--format", "yolo", "--out", "yolo"),
     ("import", "yolo", "--format", "yolo", "--out", "imported"),
@@ -54,7 +54,7 @@ def main() -> None:
                 shutil.rmtree(side.work, ignore_errors=True)
                 side.work.mkdir()
                 for words in COMMANDS:
-                    took = run(side, words)
+                    took = run(side, words, base)
                     if number:  # the first round compiles and fills caches
                         seconds.setdefault((side.name, " ".join(words)), []).append(took)
     print(f"processor seconds of {options.rounds} rounds, base {options.base}; new / base")
@@ -72,9 +72,9 @@ def main() -> None:
     print(f"slower by more than {LIMIT - 1:.0%}: {', '.join(slower) or 'nothing'}")
 
 
-def run(side: Side, words: tuple[str, ...]) -> float:
+def run(side: Side, words: tuple[str, ...], base: Side) -> float:
     """The processor seconds of a command; SystemExit when it fails."""
-    call = [word.replace("SCENES", str(side.scenes)) for word in words]
+    call = [word.replace("SCENES", str(base.scenes)) for word in words]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     one = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     done: subprocess.CompletedProcess[str] = python(side, ["-m", "synthstudio", *call], more=one)
