@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -199,7 +200,10 @@ class Judge:
         lines = [line for line in ended.err.splitlines() if line.strip()]
         problems = []
         if "Traceback" in ended.err or ended.status not in (0, 1):
-            problems.append(f"status {ended.status}: {' | '.join(lines[-3:])[-400:]}")
+            last = " | ".join(lines[-3:])
+            for place in (sys.prefix, str(Path(sys.prefix).resolve())):  # the log names no machine
+                last = last.replace(place, ".venv")
+            problems.append(f"status {ended.status}: {last[-400:]}")
         elif ended.status and not any(line.startswith("error: ") for line in lines):
             problems.append(f"no message: {' | '.join(lines[-2:])[-300:]}")
         if ended.status and TEMPORARY in ended.err:
