@@ -26,6 +26,7 @@ from typing import Any
 import yaml
 
 from benchmarks import (
+    golden_case,
     golden_digest,
     golden_frames,
     golden_inputs,
@@ -67,7 +68,7 @@ CHECKS: dict[str, Check] = {
     "json": Check(gather=golden_json.outputs, sources=("golden_json.py",)),
     "training": Check(gather=golden_training.training, sources=("golden_training.py",)),
     "verdicts": Check(
-        gather=golden_verdicts.verdicts, sources=("golden_verdicts.py", "golden_corpus.py")
+        gather=golden_verdicts.verdicts, sources=("golden_verdicts.py", *golden_case.SOURCES)
     ),
     "review": Check(gather=golden_review.review, sources=("golden_review.py", "golden_edits.py")),
 }

@@ -11,7 +11,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from benchmarks import golden_corpus, golden_frames, golden_json, golden_sides, golden_verdicts
+from benchmarks import (
+    golden_case,
+    golden_corpus,
+    golden_frames,
+    golden_json,
+    golden_sides,
+    golden_verdicts,
+)
 from benchmarks.golden_digest import folder_facts, key_types
 from benchmarks.golden_inputs import INSIDE, make_flat, pairs_recipe
 from benchmarks.golden_sides import ROOT, Context, Job, Side
@@ -97,7 +104,7 @@ def _verdicts(side: Side, context: Context) -> dict[str, str]:
     cases = [*golden_corpus.cases_of_files(), *golden_corpus.cases_of_sets(side.inputs)]
     chosen = [case for case in cases if case.name.startswith(CASES)]
     corpus = side.work.parent / "corpus"
-    golden_corpus.write(corpus, chosen)
+    golden_case.write(corpus, chosen)
     (side.work / "verdicts" / "out").mkdir(parents=True)
     jobs = golden_verdicts.jobs(chosen, corpus)
     jobs = [job for job in jobs if "--plan" not in job.arguments and not _again(job)]

@@ -6,7 +6,8 @@ import re
 import shutil
 from pathlib import Path
 
-from benchmarks.golden_corpus import Case, cases, write
+from benchmarks.golden_case import Case, write
+from benchmarks.golden_corpus import cases
 from benchmarks.golden_digest import Facts, digest
 from benchmarks.golden_sides import Context, Job, Side, Verdict, run_batches
 

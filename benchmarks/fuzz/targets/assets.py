@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import golden_corpus as corpus
+from benchmarks import golden_case_assets as corpus
 from benchmarks.fuzz.cases import Case, Target
 from benchmarks.fuzz.mutate import Files
 from benchmarks.fuzz.targets.calls import command
+from benchmarks.golden_case import json_bytes
 
 ROOT = Path(__file__).resolve().parents[3]
 _IMAGE = {"width_px": 64, "height_px": 64, "supersample": 1}
@@ -62,8 +63,8 @@ def meshes(sound: Path) -> list[Files]:
         {"a.ply": corpus.PLY.encode()},
         {"a.stl": corpus.stl()},
         {"a.glb": corpus.glb(tree)},
-        {"a.gltf": corpus._json(tree)},
-        {"a.gltf": corpus._json(tree)},
+        {"a.gltf": json_bytes(tree)},
+        {"a.gltf": json_bytes(tree)},
     ]
 
 
