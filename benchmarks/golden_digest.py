@@ -176,12 +176,16 @@ def _decoded(text: Any) -> Any:
 def _parquet(path: Path, data: bytes) -> dict[str, str]:
     found = {"rows": str(pq.ParquetFile(path).metadata.num_rows)}
     for name, values in table_columns(path).items():
-        if any(isinstance(v, dict) for v in values):
+        if any(isinstance(v, dict) or (isinstance(v, list) and _dicts(v)) for v in values):
             parts = json_parts(values).items()
             found |= {f"{name}{where.removeprefix('[]')}": part for where, part in parts}
         else:
             found[name] = digest(plain(values))
     return found
+
+
+def _dicts(values: list[Any]) -> bool:
+    return any(isinstance(value, dict) for value in values)
 
 
 def _json(path: Path, data: bytes) -> dict[str, str]:
@@ -203,10 +207,11 @@ def _tar(path: Path, data: bytes) -> dict[str, str]:
         for member in archive:
             held = archive.extractfile(member)
             inside = held.read() if held else b""
-            found[member.name] = digest(inside)
             if member.name.endswith(".json"):
                 parts = json_parts(json.loads(inside))
                 found |= {f"{member.name}/{part}": value for part, value in parts.items()}
+            else:
+                found[member.name] = digest(inside)
     return found
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from benchmarks.golden_digest import Facts, digest, folder_facts
+from benchmarks.golden_digest import Facts, digest, folder_facts, json_parts
+from benchmarks.golden_inputs import make_flat
 from benchmarks.golden_sides import INPUTS, Context, Job, Side, Verdict, need, run_batches
 
 OCCLUDE = "occlude"
@@ -29,22 +30,20 @@ def recipes(scenes: Path) -> dict[str, Path]:
 
 
 def frames(side: Side, context: Context) -> Facts:
-    """Make the frames of every recipe of this side, and of the base's where they differ."""
+    """Make the frames of the base's recipes; of this side's own the fields are facts."""
     sets = side.work / "sets"
     shutil.rmtree(sets, ignore_errors=True)
     own, old = recipes(side.scenes), recipes(side.work.parent / "base-scenes")
-    changed = {n for n in old if n not in own or own[n].read_bytes() != old[n].read_bytes()}
-    jobs = [_generate(n, path, f"sets/{n}", context) for n, path in own.items()]
-    jobs += [_generate(f"old/{n}", old[n], f"sets/old/{n}", context) for n in sorted(changed)]
+    jobs = [_generate(name, path, f"sets/{name}", context) for name, path in old.items()]
     verdicts = run_batches(side, [[job] for job in jobs], context, free=True)
     if side.name == "base":
         need(verdicts, side)  # two failures alike would prove nothing
     found: Facts = {}
-    for name in own:
-        found |= _set_facts(sets / name, f"frames/{name}", verdicts[name])
+    for name, path in own.items():
+        fields = json_parts(yaml.safe_load(path.read_text(encoding="utf-8")))
+        found |= {f"recipes/{name}.yaml:{field}": value for field, value in fields.items()}
     for name in old:
-        again = f"old/{name}" if name in changed else name
-        found |= _set_facts(sets / again, f"frames of old recipes/{name}", verdicts[again], notes=1)
+        found |= _set_facts(sets / name, f"frames/{name}", verdicts[name], notes=1)
     others = (p for p in side.scenes.rglob("*") if p.is_file() and p.suffix != ".yaml")
     for path in others:
         if path.name != "schema.json":
@@ -104,6 +103,7 @@ def exports(side: Side, context: Context) -> Facts:
         if job.name.startswith("frame/"):
             found[f"exports/{name}:agreement"] = verdict.output
         elif (side.work / name).is_dir():
+            make_flat(side.work / name, images=True)
             found |= folder_facts(side.work / name, f"exports/{name}")
     return found
 

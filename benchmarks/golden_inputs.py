@@ -117,19 +117,27 @@ def make_inputs(base: Side, context: Context) -> None:
 INSIDE = "../inputs"
 
 
-def make_flat(export: Path) -> None:
-    """Give a COCO export one annotations.json, as it was before a file per split: all read it."""
+def make_flat(export: Path, *, images: bool = False) -> None:
+    """Give a COCO export one annotations.json, as it was before a file per split: all read it.
+
+    `images`: put its images into one folder as well.
+    """
     parts = sorted((export / "annotations").glob("*.json"))
     whole: dict[str, Any] = {}
     for path in parts:
         part = json.loads(path.read_text(encoding="utf-8"))
         split = path.stem.removeprefix("person_keypoints_")
         for image in part["images"]:
-            image["file_name"] = f"images/{split}/{image['file_name']}"
+            name = image["file_name"]
+            image["file_name"] = f"images/{name}" if images else f"images/{split}/{name}"
         for name in ("images", "annotations"):
             part[name] = sorted(whole.get(name, []) + part[name], key=lambda one: one["id"])
         whole = part
         path.unlink()
+        if images:
+            for picture in (export / "images" / split).iterdir():
+                picture.rename(export / "images" / picture.name)
+            (export / "images" / split).rmdir()
     if parts:
         (export / "annotations").rmdir()
         _write(export / "annotations.json", whole)

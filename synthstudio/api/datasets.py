@@ -94,7 +94,8 @@ class Dataset(Sequence[Frame]):
         fields = self._stored.identity.recipe
         if "people" not in fields:
             return None
-        return Recipe.parse({**fields, "frames": self._stored.identity.frames})
+        frames = self._stored.identity.frames
+        return Recipe.parse({"streams": "", **fields, "frames": frames})
 
     def __len__(self) -> int:
         return len(self._stored) if self._chosen is None else len(self._chosen)

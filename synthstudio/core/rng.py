@@ -21,6 +21,16 @@ def _encode(key: Key) -> bytes:
     return b"s" + struct.pack("<I", len(raw)) + raw
 
 
+def named(seed: int, name: str) -> int:
+    """The seed of the streams that `seed` and `name` decide together; `seed` itself without one."""
+    if not name:
+        return seed
+    digest = hashlib.blake2b(
+        _encode(seed) + _encode(name), digest_size=8, person=b"synthstudio-name"
+    ).digest()
+    return int.from_bytes(digest, "little")
+
+
 def stream(seed: int, *keys: Key) -> np.random.Generator:
     """The generator named by `seed` and `keys`: Philox keyed by BLAKE2b of both.
 

@@ -81,7 +81,8 @@ def _notes(found: Sequence[Drawn]) -> list[str]:
             notes.append(
                 f"{a.name} and {b.name} share {people} identities, {poses} poses and {designs} "
                 "designs of garments: they were drawn from one seed, so what is measured on one "
-                "after training on the other is too good. Give one of the recipes another seed."
+                "after training on the other is too good. Give one of the recipes another seed "
+                "or name."
             )
     return notes
 

@@ -11,7 +11,7 @@ from synthstudio.core.errors import FormatError
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import whole_folder
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import pair_rows
+from synthstudio.dataset.rows import KINEMATIC, pair_rows
 from synthstudio.formats.exchange import Labelled, Picture, Target, exportable
 from synthstudio.formats.joints import convert_frame, convert_row, lost_joints, rules
 from synthstudio.formats.registry import Format, get_format
@@ -123,7 +123,23 @@ def _notes(to: Format, exported: Exported, dataset: Labelled, target: Skeleton) 
         lost = lost_joints(source, target)
         titled = {"Approximated": near, "Left empty": missing, "Not in the format": lost}
         notes += [f"{title}: {'; '.join(names)}." for title, names in titled.items() if names]
+    if to.has_centres and (unknown := _without_centres(dataset)):
+        notes.append(
+            f"3D joints of {unknown} people are NaN: the set has no {KINEMATIC} of them. Make it "
+            "again to have them."
+        )
     layers = {name for row in dataset.iter_frames(["layers"]) for name in row["layers"]}
     if layers:
         notes.append(f"Layers stay in the data set: {', '.join(sorted(layers))}.")
     return notes
+
+
+def _without_centres(dataset: Labelled) -> int:
+    """How many people have 3D joints, but no rotation centres."""
+    batches = (
+        batch.select(["joints_camera_m", KINEMATIC]) for batch in dataset.iter_batches("instances")
+    )
+    return sum(
+        int((batch[0].is_valid().to_numpy(False) & batch[1].is_null().to_numpy(False)).sum())
+        for batch in batches
+    )

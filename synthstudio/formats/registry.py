@@ -28,13 +28,14 @@ class Format:
 
     `skeleton`: the only one the format knows; people are converted to it.
     `missing`: what it cannot hold and goes to the sidecar; "" for one that holds whole rows.
-    `has_boxes`: there is a box of each person.
+    `has_boxes`: there is a box of each person. `has_centres`: its 3D joints are rotation centres.
     """
 
     home: str
     skeleton: str | None = None
     missing: str = ""
     has_boxes: bool = True
+    has_centres: bool = False
 
     @property
     def write(self) -> Write:
@@ -102,6 +103,7 @@ FORMATS: dict[str, Format] = {
         skeleton="h36m17",
         missing="boxes, masks, shares, causes, occluders, 3D regressed from the surface, FrameSpec",
         has_boxes=False,
+        has_centres=True,
     ),
 }
 

@@ -29,7 +29,14 @@ from synthstudio.dataset.manifest import FRAMES_PER_SHARD
 from synthstudio.dataset.shards import FailedFrame, OnEvent, StagedShard, no_event, write_shard
 from synthstudio.dataset.writer import Part, Session, open_or_create
 from synthstudio.generation.engines import local
-from synthstudio.generation.stage import FIRST_THING, Settings, Stage, identity_of, prepare_caches
+from synthstudio.generation.stage import (
+    FIRST_THING,
+    Settings,
+    Stage,
+    as_begun,
+    identity_of,
+    prepare_caches,
+)
 from synthstudio.label.frame import PersonEvidence, label_frame
 from synthstudio.label.visibility import patch_query
 from synthstudio.props import backgrounds, cutouts
@@ -262,6 +269,7 @@ def generate(  # noqa: PLR0913 - the options of one command
     complete shards stay in place whatever happens.
     """
     started = time.monotonic()
+    settings = as_begun(settings, out)
     prepare_caches(settings)
     identity = identity_of(settings, frames_per_shard)
     with open_or_create(

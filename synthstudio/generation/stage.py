@@ -39,10 +39,12 @@ from synthstudio.core.spec import (
 )
 from synthstudio.dataset.manifest import (
     FRAMES_PER_SHARD,
+    MANIFEST_NAME,
     AssetRow,
     Identity,
     machine_kind,
     package_versions,
+    read_identity,
 )
 from synthstudio.dataset.reader import Dataset
 from synthstudio.label.visibility import patch_query, subsample_patches
@@ -133,6 +135,8 @@ def identity_of(settings: Settings, frames_per_shard: int = FRAMES_PER_SHARD) ->
     recipe, catalogue = settings.recipe, settings.catalogue
     written = dump(recipe)
     del written["frames"]  # may grow; Identity.frames holds it
+    if recipe.streams == "":
+        del written["streams"]  # as in sets of before there was the field
     credited = (*catalogue.backgrounds, *catalogue.hdris, *catalogue.cutouts)
     ledger = [
         AssetRow(
@@ -185,12 +189,27 @@ def settings_of(dataset: Dataset, *, assets: Path | None = None, device: str = "
             then="Check the labels with synthstudio validate. Of a set of ours that left and "
             "came back, audit the one that it was exported from.",
         )
-    recipe = parse(
-        {**identity.recipe, "frames": identity.frames}, str(dataset.folder / "dataset.json")
-    )
+    recipe = stored_recipe(dataset)
     root = assets or asset_root(dataset.folder)
     renderer = identity.machine.get("renderer", "raster")
     return prepare(recipe, assets=root, device=device, renderer=renderer)
+
+
+def stored_recipe(dataset: Dataset) -> Recipe:
+    """The recipe that a run's data set was made with; RecipeError when it is damaged."""
+    kept = {k: v for k, v in dataset.identity.recipe.items() if k != PHOTOS}
+    return parse(
+        {"streams": "", **kept, "frames": dataset.identity.frames},
+        str(dataset.folder / MANIFEST_NAME),
+    )
+
+
+def as_begun(settings: Settings, out: Path) -> Settings:
+    """The settings to go on with in `out`: a set from before `streams` keeps its people."""
+    if not (out / MANIFEST_NAME).is_file() or "streams" in read_identity(out).recipe:
+        return settings
+    recipe: Recipe = settings.recipe.model_copy(update={"streams": ""})
+    return dataclasses.replace(settings, recipe=recipe)
 
 
 def asset_root(folder: Path) -> Path:

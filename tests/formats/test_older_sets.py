@@ -59,6 +59,12 @@ def test_human36m_holds_the_centres(new: Dataset, tmp_path: Path) -> None:
     assert held == len(arrays["image"]) > 0
 
 
+def test_human36m_says_when_there_are_none(old: Dataset, new: Dataset, tmp_path: Path) -> None:
+    notes = export("h36m", old.folder, tmp_path / "old").notes
+    assert any(note.startswith(f"3D joints of {old.people} people are NaN") for note in notes)
+    assert not any("NaN" in note for note in export("h36m", new.folder, tmp_path / "new").notes)
+
+
 def test_exports_of_before_are_read(new: Dataset, tmp_path: Path) -> None:
     """A COCO file and a sidecar without the centres, as earlier versions wrote them."""
     made = export("coco", new.folder, tmp_path / "out")

@@ -48,9 +48,17 @@ def test_a_longer_run_begins_with_the_shorter():
     assert stored(short, range(10)) == stored(long, range(10))
 
 
-def test_neither_name_nor_description_nor_layers_change_a_frame():
-    other = {**FULL, "name": "other", "description": "x", "layers": ["depth"]}
+def test_neither_description_nor_layers_change_a_frame():
+    other = {**FULL, "description": "x", "layers": ["depth"]}
     assert stored(FULL, range(5)) == stored(other, range(5))
+
+
+def test_another_name_draws_others_and_equal_streams_the_same():
+    renamed = {**FULL, "name": "other"}
+    assert not set(stored(FULL, range(20))) & set(stored(renamed, range(20)))
+    assert stored({**renamed, "streams": "full"}, range(5)) == stored(FULL, range(5))
+    alone = stored({**FULL, "streams": ""}, range(5))
+    assert alone == stored({**renamed, "streams": ""}, range(5)) != stored(FULL, range(5))
 
 
 def test_frames_and_seeds_differ():
@@ -60,7 +68,10 @@ def test_frames_and_seeds_differ():
 
 
 def test_a_choice_added_to_one_purpose_changes_no_other():
-    plain, lens = (json.loads(stored(r, [4])[0]) for r in (FULL, {**FULL, "lens": {"blur": 1.0}}))
+    plain, lens = (
+        json.loads(stored(r, [6])[0])
+        for r in (FULL, {**FULL, "lens": {"blur": 1.0, "blur_sigma_px": 8}})
+    )
     assert plain.pop("lens") != lens.pop("lens")
     assert plain == lens
 

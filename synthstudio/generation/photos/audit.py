@@ -28,9 +28,8 @@ from synthstudio.dataset.rows import Row
 from synthstudio.generation.photos.layers import PasteLayer, paste_layers
 from synthstudio.generation.photos.make import annotated, pasted_people, renumbered
 from synthstudio.generation.pipeline import Built
-from synthstudio.generation.stage import PHOTOS, Settings, Stage, asset_root, prepare
+from synthstudio.generation.stage import PHOTOS, Settings, Stage, asset_root, prepare, stored_recipe
 from synthstudio.recipe.draw_photo import CLEAN
-from synthstudio.recipe.schema.load import parse
 
 Compare = Callable[[Built, list[Row], list[JointPatches], tuple[str, ...], int], Any]
 """The oracle of rendered people: built scene, rows, fresh patches, joints, frame -> a tally."""
@@ -79,12 +78,8 @@ def is_of_photos(dataset: Dataset) -> bool:
 
 def settings_of(dataset: Dataset, *, assets: Path | None = None, device: str = "auto") -> Settings:
     """The settings with which pastes are made again; `assets` as in `stage.settings_of`."""
-    made = {k: v for k, v in dataset.identity.recipe.items() if k != PHOTOS}
-    recipe = parse(
-        {**made, "frames": dataset.identity.frames}, str(dataset.folder / "dataset.json")
-    )
     root = assets or asset_root(dataset.folder)
-    return prepare(recipe, assets=root, device=device)
+    return prepare(stored_recipe(dataset), assets=root, device=device)
 
 
 def audit(

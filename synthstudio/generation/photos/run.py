@@ -24,7 +24,7 @@ from synthstudio.generation.photos.make import (
     rows_of,
 )
 from synthstudio.generation.pipeline import ShardJob, Summary, run_shards
-from synthstudio.generation.stage import PHOTOS, Settings, identity_of, prepare_caches
+from synthstudio.generation.stage import PHOTOS, Settings, as_begun, identity_of, prepare_caches
 from synthstudio.recipe.schema.recipe import Recipe
 
 
@@ -61,7 +61,7 @@ def occlude(  # noqa: PLR0913 - the options of one command
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="synthstudio-") as scratch:
         found = gather(annotations, images, Path(scratch), skip_broken=skip_broken)
-        settings = settings_for(settings, found)
+        settings = as_begun(settings_for(settings, found), out)
         prepare_caches(settings)
         identity = identity_for(settings, found, annotations.name, frames_per_shard)
         with open_or_create(

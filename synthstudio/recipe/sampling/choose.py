@@ -45,11 +45,11 @@ class Draw:
 
     def rng(self, *keys: int | str) -> Generator:
         """Return the frame's own stream of random numbers for one purpose."""
-        return stream(self.recipe.seed, "frame", self.index, *keys, *self.variant)
+        return stream(self.recipe.stream_seed, "frame", self.index, *keys, *self.variant)
 
     def shared_rng(self, *keys: int | str) -> Generator:
         """Return the stream that all variants of the frame share for one purpose."""
-        return stream(self.recipe.seed, "frame", self.index, *keys)
+        return stream(self.recipe.stream_seed, "frame", self.index, *keys)
 
     def again(self, kind: str, number: int) -> Draw:
         """Return the same frame for variant `number` of a kind, with streams of its own."""
@@ -78,8 +78,8 @@ def split_of(recipe: Recipe, index: int) -> Split:
     20 times a share is whole) and over any long run.
     """
     block, place = divmod(index, SPLIT_BLOCK)
-    order = stream(recipe.seed, "split", block).permutation(SPLIT_BLOCK)
-    shift = (float(stream(recipe.seed, "split").random()) + block * _GOLDEN) % 1.0
+    order = stream(recipe.stream_seed, "split", block).permutation(SPLIT_BLOCK)
+    shift = (float(stream(recipe.stream_seed, "split").random()) + block * _GOLDEN) % 1.0
     at = (int(order[place]) + shift) / SPLIT_BLOCK
     # A share of 0.1 is two twentieths: do not let 0.1 + 0.1 lose a place to rounding.
     if at < recipe.splits.test - 1e-12:

@@ -76,7 +76,7 @@ def draw_people(draw: Draw, solve: Solve, *, seats: bool) -> tuple[tuple[PersonS
 
 def identity(recipe: Recipe, number: int, garments: tuple[GarmentKind, ...]) -> Identity:
     """Return person `number` (from 0) of the recipe's pool."""
-    rng = stream(recipe.seed, "identity", number)
+    rng = stream(recipe.stream_seed, "identity", number)
     shape = recipe.people.shape
     phenotype = _phenotype(shape, rng)
     look = look_of(shape, phenotype, rng)
@@ -103,7 +103,7 @@ def look_of(shape: Shape, phenotype: Phenotype, rng: Generator) -> Look:
 def pool_by_body(recipe: Recipe) -> dict[str, I32]:
     """Return the numbers of all identities of the pool by their bin of core.bins.BODIES."""
     shape = recipe.people.shape.model_dump_json()
-    return _pool_by_body(recipe.seed, recipe.people.identities, shape)
+    return _pool_by_body(recipe.stream_seed, recipe.people.identities, shape)
 
 
 @functools.lru_cache(maxsize=4)
@@ -362,7 +362,7 @@ def _garment(
 def _shape(kind: GarmentKind, recipe: Recipe, rng: Generator) -> dict[str, float]:
     """Return one of the kind's designs; a data set has few, so that workers can keep them all."""
     number = int(rng.random() * DESIGNS_A_KIND)
-    own = stream(recipe.seed, "design", kind.kind, number)
+    own = stream(recipe.stream_seed, "design", kind.kind, number)
     shape = {}
     for name, (low, high) in sorted(kind.shape.items()):
         step = min(int(own.random() * kind.steps), kind.steps - 1)

@@ -40,7 +40,7 @@ def bin_of(recipe: Recipe, axis: Axis, number: int) -> str | None:
     # In the order of names: a stored recipe has its keys sorted.
     bins = sorted((name, share) for name, share in shares.items() if share > 0)
     sums = list(itertools.accumulate(share for _, share in bins))
-    u = stratified(recipe.seed, f"quota {axis}", number=number)
+    u = stratified(recipe.stream_seed, f"quota {axis}", number=number)
     return bins[min(bisect.bisect_right(sums, u * sums[-1]), len(bins) - 1)][0]
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from synthstudio.core.rng import named
 from synthstudio.core.skeleton import SKELETONS
 from synthstudio.recipe.schema.distributions import Base, Number, Whole, Within, bell, support
 from synthstudio.recipe.schema.moments import Clip, Motion, Variants
@@ -121,6 +122,11 @@ class Recipe(Base):
     seed: Annotated[Whole, Field(ge=0, le=2**63 - 1)] = Field(
         default=0, description="With the frame's index it decides everything."
     )
+    streams: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None,
+        description="Recipes of one seed draw the same people where this is the same too. "
+        'null: the recipe\'s name; "": the seed alone decides.',
+    )
     image: Image = Field(default=Image(), description="The picture's size.")
     skeleton: Annotated[str, Field(json_schema_extra={"enum": sorted(SKELETONS)})] = Field(
         default="coco23", description="Which joints are labelled."
@@ -155,6 +161,11 @@ class Recipe(Base):
     occlude: Occlude | None = Field(
         default=None, description="How `synthstudio occlude` hides people in photos."
     )
+
+    @property
+    def stream_seed(self) -> int:
+        """What every stream of random numbers starts from."""
+        return named(self.seed, self.name if self.streams is None else self.streams)
 
     @property
     def photo_options(self) -> Occlude:

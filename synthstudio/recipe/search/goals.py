@@ -77,7 +77,7 @@ def _is_hidden(draw: Draw, group: str, rate: float, place: int) -> bool:
     fraction = draw.recipe.targets.occluded_fraction
     if fraction is None:
         return _planned(draw, f"joints/{group}/{place}") < rate
-    seed, key = draw.recipe.seed, f"target/fraction/{place}"
+    seed, key = draw.recipe.stream_seed, f"target/fraction/{place}"
     first = draw.index - draw.index % STRATA
     planned = np.array([stratified(seed, key, number=first + k) for k in range(STRATA)])
     order = np.argsort(planned, kind="stable")
@@ -102,7 +102,7 @@ def _chances(fractions: F64, rate: float) -> F64:
 
 
 def _planned(draw: Draw, key: str) -> float:
-    return stratified(draw.recipe.seed, f"target/{key}", number=draw.index)
+    return stratified(draw.recipe.stream_seed, f"target/{key}", number=draw.index)
 
 
 def reassigned(asks: tuple[Ask, ...], hidden_already: F64) -> tuple[Ask, ...]:

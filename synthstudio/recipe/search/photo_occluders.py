@@ -84,7 +84,7 @@ def kinds_of(draw: Draw, nth: int, number: int) -> list[str]:
         kinds.pop("cutout", None)
     if not draw.recipe.things:
         kinds.pop("thing", None)
-    first = stratified(draw.recipe.seed, f"occlude-by {nth}/{number}", number=draw.index)
+    first = stratified(draw.recipe.stream_seed, f"occlude-by {nth}/{number}", number=draw.index)
     rng = draw.rng("paste-kinds", nth, number)
     order: list[str] = []
     while kinds:
