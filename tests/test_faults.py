@@ -43,6 +43,21 @@ def test_a_command_that_leaves_litter_or_other_bytes_is_found(world: Path, tmp_p
     assert Outcome().text() == ""
 
 
+SMALL = ("import", "export coco", "filter", "split", "validate --fix SET", "review import")
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_commands_stand_faults(name: str, world: Path, tmp_path: Path) -> None:
+    command = next(c for c in commands.COMMANDS if c.name == name)
+    judging = Judge(command, world, tmp_path, moments=2)
+    found = dict(judging.outcomes(("killed", "disk full", "no HOME")))
+    assert not [line for outcome in found.values() for line in outcome.wrong]
+    assert all(outcome.tally for outcome in found.values())
+    assert "killed, done again" in found["killed"].tally
+    if name != "review import":  # a store's pages are written where no hook looks
+        assert "refused" in found["disk full"].tally
+
+
 def test_moments_are_counted_and_come_again(tmp_path: Path) -> None:
     folder = tmp_path / "case"
     folder.mkdir()

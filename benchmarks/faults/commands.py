@@ -72,7 +72,7 @@ COMMANDS = (
     ),
     _light("filter", "filter", "set", "frame >= 1", "--out", "out", again=RESUME),
     _light("split", "split", "set", "--by", "group", "--out", "out", resumes=True),
-    _light("merge --sets", "merge", "--sets", "set", "set", "--out", "out", again=RESUME),
+    _light("merge --sets", "merge", "--sets", "set", "other", "--out", "out", again=RESUME),
     _light("merge", "merge", "part1", "part2", "--out", "out", again=RESUME, group="rendered"),
     _light("validate --fix SET", "validate", "set", "--fix", "out", resumes=True),
     _light(
@@ -103,6 +103,9 @@ def make(folder: Path, *, make_set: Callable[[Path], object] | None = None) -> N
         recipe = pairs_recipe(6)
         (folder / "pairs.yaml").write_text(json.dumps(recipe))
         cli(folder, "generate", "pairs.yaml", "--out", "set")
+        other = {**recipe, "name": "other"}
+        (folder / "other.yaml").write_text(json.dumps(other))
+        cli(folder, "generate", "other.yaml", "--out", "other")
         for k in (1, 2):
             _parts(folder, k)
         make_assets(folder, SCENES, shared)
