@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from tiny_pairs import recipe
 
 from synthstudio.cli import main
+from synthstudio.dataset.parquet import write_table
 from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import parse
@@ -247,3 +253,53 @@ def test_refusals_are_one_message(  # type: ignore[no-untyped-def]
         err = run("evaluate", *arguments, "--out", out, "--cache", tmp_path / "cache", code=1)[1]
         assert output in err and "Traceback" not in err
         assert not out.exists()
+
+
+def test_evaluate_names_people_that_were_learnt_from(  # type: ignore[no-untyped-def]
+    run, trained: dict[str, Path], dataset: Path, tmp_path: Path
+) -> None:
+    wanted = recipe(12)
+    streams = {"name": "other", "streams": wanted["name"], "frames": 4}
+    notes = {}
+    for name, changes in {"alike": streams, "other": {**streams, "streams": "other"}}.items():
+        made = parse({**wanted, **changes})
+        generate(prepare(made, assets=tmp_path, device="cpu"), tmp_path / name, workers=1)
+        words = ["evaluate", trained["kpe"], tmp_path / name, "--out", tmp_path / f"{name}-found"]
+        found = json.loads(run(*words, "--cache", tmp_path / "cache", "--json")[0])
+        notes[name] = " ".join(found["about"]["notes"])
+    assert "people and alike share " in notes["alike"] and "identities" in notes["alike"]
+    assert "share" not in notes["other"]
+
+
+def test_maps_that_are_not_finite_are_one_message(  # type: ignore[no-untyped-def]
+    run, trained: dict[str, Path], dataset: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "kpe"
+    shutil.copytree(trained["kpe"], broken, ignore=shutil.ignore_patterns("evaluations"))
+    for path in broken.glob("*.safetensors"):
+        weights = load_file(path)
+        with safe_open(path, "pt") as file:
+            facts = file.metadata()
+        spoilt = {k: v * float("nan") if v.is_floating_point() else v for k, v in weights.items()}
+        save_file(spoilt, path, facts)
+    for words in (["predict", broken, dataset], ["evaluate", broken, dataset]):
+        err = run(*words, "--out", tmp_path / "out", code=1)[1]
+        assert "not finite" in err and "Traceback" not in err
+        assert not (tmp_path / "out").exists()
+
+
+def test_damaged_rows_are_one_message(  # type: ignore[no-untyped-def]
+    run, trained: dict[str, Path], dataset: Path, tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(dataset, damaged)
+    path = next(damaged.rglob("instances.parquet"))
+    table = pq.read_table(path, partitioning=None)
+    rows = table.to_pylist()
+    rows[0]["shares"].pop()
+    write_table(path, pa.Table.from_pylist(rows, table.schema))
+    config = write(tmp_path / "mine.yaml", damaged)
+    cache = ["--cache", tmp_path / "cache"]
+    for words in (["evaluate", trained["kpe"], damaged, *cache], ["train", config]):
+        err = run(*words, "--out", tmp_path / "out", code=1)[1]
+        assert "instances.parquet" in err and "Traceback" not in err

@@ -12,6 +12,13 @@ import pyarrow.parquet as pq
 from synthstudio.core.errors import DatasetError
 
 
+class ParquetWriter(pq.ParquetWriter):  # type: ignore[misc]
+    """pyarrow's, for files that grow; one that failed leaves it at that."""
+
+    def __del__(self) -> None:
+        """Write nothing: pyarrow's would go on, and print a traceback when that fails too."""
+
+
 def write_parquet(path: Path, schema: pa.Schema, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write rows as one Parquet file. The same rows and library give the same bytes.
 

@@ -26,6 +26,7 @@ from synthstudio.core.safe_json import read_value
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, get_skeleton
 from synthstudio.dataset.durable import canonical_json
 from synthstudio.dataset.manifest import FORMAT_VERSION, READABLE_VERSIONS, AssetRow
+from synthstudio.dataset.parquet import ParquetWriter
 from synthstudio.dataset.rows import (
     FRAME_SCHEMA,
     INSTANCE_SCHEMA,
@@ -285,8 +286,8 @@ def _regrouped(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     yield kept.combine_chunks()
 
 
-def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    return pq.ParquetWriter(
+def _writer(path: Path, schema: pa.Schema) -> ParquetWriter:
+    return ParquetWriter(
         path,
         schema,
         version="2.6",

@@ -2,15 +2,18 @@
 
 import json
 import shutil
+import sqlite3
 
 import pytest
 from review_ops import ANNA, op, seen
+from sqlalchemy import exc
 from typer.testing import CliRunner
 
 from synthstudio.cli import app
-from synthstudio.core.errors import Refused, ReviewError
+from synthstudio.core.errors import DiskError, Refused, ReviewError
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review import edits, history
+from synthstudio.review import store as review_store
 from synthstudio.review.check import base_of
 from synthstudio.review.datasets import register
 from synthstudio.review.store import default_url, open_store
@@ -151,3 +154,38 @@ def test_the_studios_own_store_is_found(place, tmp_path, monkeypatch, where):
     elsewhere.close()
     monkeypatch.chdir(tmp_path)
     assert found("stats", place)["reviewers"] == {"anna": {"edit": 1, "status": 1}}
+
+
+@pytest.mark.parametrize("name", ["an\x85na", "an\x9bna", "an\x7fna", "an\nna"])
+def test_a_name_has_no_control_characters(place, name):
+    with pytest.raises(ReviewError, match="no control characters") as refused:
+        run(
+            "members",
+            "--db",
+            default_url(place.parent),
+            "--set",
+            name,
+            "--role",
+            "admin",
+            fails=True,
+        )
+    assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("fault", "title", "advice"),
+    [
+        ("database or disk is full", "the disk is full", "Free some space or choose another --out"),
+        ("database is locked", "the copy could not be made", "when nobody writes to the store"),
+    ],
+)
+def test_a_backup_that_fails_says_what_helps(place, tmp_path, monkeypatch, fault, title, advice):
+    def fails(engine, path):
+        raise exc.OperationalError("BACKUP", {}, sqlite3.OperationalError(fault))
+
+    monkeypatch.setattr(review_store, "copy_sqlite", fails)
+    with pytest.raises(DiskError) as failed:
+        run("backup", "--db", default_url(place.parent), "--out", tmp_path / "copy.db", fails=True)
+    text = str(failed.value)
+    assert title in text and advice in text and "The store is as it was" in text
+    assert not list(tmp_path.glob("copy*"))

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.safe_files import plain_name
 from synthstudio.core.skeleton import Skeleton, get_skeleton
+from synthstudio.dataset.parquet import ParquetWriter
 from synthstudio.dataset.rows import (
     FRAME_SCHEMA,
     INSTANCE_SCHEMA,
@@ -146,14 +146,14 @@ def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
 class _SplitWriter:
     def __init__(self, folder: Path, split: str) -> None:
         self._folder, self._split, self._count = folder, split, 0
-        self._file: pq.ParquetWriter | None = None
+        self._file: ParquetWriter | None = None
         self._rows: list[Row] = []
 
     def add(self, row: Row) -> None:
         if self._count % FILE_ROWS == 0:
             self.close()
             name = f"{self._split}-{self._count // FILE_ROWS:05d}.parquet"
-            self._file = pq.ParquetWriter(self._folder / name, SCHEMA, compression="zstd")
+            self._file = ParquetWriter(self._folder / name, SCHEMA, compression="zstd")
         self._rows.append(row)
         self._count += 1
         if len(self._rows) == GROUP_ROWS:
