@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import pytest
 import trimesh
 from PIL import Image
@@ -367,6 +368,29 @@ def test_ctrl_c_while_text_is_executed_ends_with_the_same_status(tmp_path: Path)
     )
     assert done.returncode == 130
     assert "--resume" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("Failed to allocate 921600 bytes on device 'cpu'"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+        cv2.error("(-4:Insufficient memory) Failed to allocate 3 bytes"),
+    ],
+)
+def test_too_little_memory_is_one_message(  # type: ignore[no-untyped-def]
+    run, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def app() -> None:
+        raise error
+
+    monkeypatch.setattr("synthstudio.cli.app", app)
+    ended = run("demo")
+    assert ended.code == 1 and ended.err.startswith("error: there is not enough memory")
+    error = RuntimeError("a fault of ours")
+    with pytest.raises(RuntimeError, match="of ours"):
+        run("demo")
 
 
 def test_a_changed_or_missing_stored_image_is_noticed(  # type: ignore[no-untyped-def]

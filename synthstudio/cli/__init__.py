@@ -95,6 +95,29 @@ def main() -> None:
             # exec("text"): CPython's flag of an unhandled one is only reset by the next exec.
             exec("")
         raise
+    except Exception as error:
+        if not _is_out_of_memory(error):
+            raise
+        got = str(error).strip().splitlines()[:1]
+        short = SynthStudioError(
+            "there is not enough memory", got=got[0] if got else None, then=_MEMORY
+        )
+        say(f"error: {short}")
+        sys.exit(1)
+
+
+_MEMORY = (
+    "Close other programs, use fewer --workers or smaller pictures, and run it again (generate: "
+    "with --resume)."
+)
+_SHORT = ("allocate", "insufficient memory", "out of memory")
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether it is Python's, or what Warp, PyTorch and OpenCV raise instead."""
+    named = type(error).__module__.partition(".")[0] in ("builtins", "torch", "cv2")
+    words = str(error).lower()
+    return isinstance(error, MemoryError) or (named and any(word in words for word in _SHORT))
 
 
 def _open_streams() -> None:

@@ -37,6 +37,7 @@ _WHY = {
     errno.ELOOP: ("links lead in a circle", _OTHER),
     errno.ENOENT: ("a folder of the path is missing, or was deleted meanwhile", "Run it again."),
     errno.EMFILE: ("too many files are open", "Raise the limit (ulimit -n), then run it again."),
+    errno.ENOMEM: ("there is not enough memory", "Close other programs, then run it again."),
     errno.EIO: ("the disk failed", "Check the disk, then run it again (generate: with --resume)."),
 }
 _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
