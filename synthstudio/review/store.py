@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -212,7 +213,15 @@ def refusing(where: str) -> Iterator[None]:
             raise
         raise _unusable(where, error) from error
     except ValueError as error:  # a cell that is no time, JSON or text; also where SQLite quotes it
+        if _is_ours(error):
+            raise
         raise _unusable(where, error) from error
+
+
+def _is_ours(error: ValueError) -> bool:
+    """Whether this package raised it: then it is a fault here, not in the file."""
+    *_, last = traceback.walk_tb(error.__traceback__)
+    return str(last[0].f_globals.get("__name__", "")).startswith("synthstudio.")
 
 
 def as_refused(error: Exception, where: str) -> Exception:
