@@ -49,8 +49,8 @@ PROGRAM = ("versions.synthstudio",)
 """What a data set's identity says of the program itself: another release may say another."""
 EACH, MOST = 4, 60
 """So many differences of one file are shown, and of one check."""
-GROWS = ("commands/",)
-"""Facts that the new side may have more of: commands and options that are added."""
+GROWS = ("commands/", "json/", "values/")
+"""Facts that the new side may have more of: commands, options and keys that are added."""
 ADDED = ("kinematic_joints_world_m", "keypoints_3d_kinematic_world_m")
 """A column that the base's rows do not have, and its name in COCO files."""
 

@@ -263,7 +263,7 @@ _DAMAGES: dict[str, Callable[[Path], None]] = {
     "no-identity": lambda folder: (folder / "dataset.json").unlink(),
     "identity-junk": _put("dataset.json", b"{"),
     "identity-deep": _put("dataset.json", b"[" * 100_000),
-    "identity-format": _replace("dataset.json", b'"format_version": 3', b'"format_version": 99'),
+    "identity-format": _replace("dataset.json", b'"format_version": ', b'"format_version": 9'),
     "identity-skeleton": _replace("dataset.json", b'"skeleton": "coco17",', b'"skeleton": "x",'),
     "identity-seed": _replace("dataset.json", b'"seed": 5', b'"seed": "five"'),
     "no-index": lambda folder: (folder / "index.json").unlink(),

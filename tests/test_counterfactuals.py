@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 WISH = {
     "name": "pairs",
     "seed": 11,
+    "streams": "",  # of this seed three frames have cut-outs
     "image": {"width_px": 256, "height_px": 192},
     "people": {"count": 2, "identities": 8},
     "things": [{"kind": "procedural", "count": [1, 2], "hides": [0.3, 0.6]}],
