@@ -14,6 +14,7 @@ import pytest
 import trimesh
 from PIL import Image
 
+from synthstudio import cli
 from synthstudio.cli import main
 from synthstudio.core.images import image_size
 from synthstudio.formats.coco.file import annotation_files, image_folder
@@ -385,6 +386,9 @@ def test_too_little_memory_is_one_message(  # type: ignore[no-untyped-def]
     def app() -> None:
         raise error
 
+    caused = RuntimeError("Failed to load the shared library")
+    caused.__cause__ = OSError("warp.so: failed to map segment from shared object")
+    assert cli._is_out_of_memory(caused)
     monkeypatch.setattr("synthstudio.cli.app", app)
     ended = run("demo")
     assert ended.code == 1 and ended.err.startswith("error: there is not enough memory")

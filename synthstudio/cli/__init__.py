@@ -110,14 +110,16 @@ _MEMORY = (
     "Close other programs, use fewer --workers or smaller pictures, and run it again (generate: "
     "with --resume)."
 )
-_SHORT = ("allocate", "insufficient memory", "out of memory")
+_SHORT = ("allocate", "insufficient memory", "out of memory", "failed to map segment")
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    """Whether it is Python's, or what Warp, PyTorch and OpenCV raise instead."""
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether it is Python's, or what Warp, PyTorch, OpenCV and the system's loader raise."""
     named = type(error).__module__.partition(".")[0] in ("builtins", "torch", "cv2")
     words = str(error).lower()
-    return isinstance(error, MemoryError) or (named and any(word in words for word in _SHORT))
+    if isinstance(error, MemoryError) or (named and any(word in words for word in _SHORT)):
+        return True
+    return error.__cause__ is not None and _is_out_of_memory(error.__cause__)
 
 
 def _open_streams() -> None:
