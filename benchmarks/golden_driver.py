@@ -77,15 +77,20 @@ def run(arguments: list[str], out: Captured, err: Captured) -> dict[str, Any]:
     }
 
 
-def draw_as_before() -> None:
-    """Recipes draw from their seed alone, as before they had `streams`: else no frame compares."""
-    from synthstudio.api.recipes import Recipe
+def default_as_before() -> None:
+    """Recipes draw from their seed alone, networks learn regressed 3D joints.
 
-    for kind in reversed(Recipe.__mro__):
-        field = getattr(kind, "__pydantic_fields__", {}).get("streams")
-        if field is not None:
-            field.default = ""
-            kind.model_rebuild(force=True)
+    Both are fields that the base does not have; with other values no frame or weight compares.
+    """
+    from synthstudio.api.recipes import Recipe
+    from synthstudio.training.config import Config
+
+    for last, name, value in ((Recipe, "streams", ""), (Config, "joints_3d", "regressed")):
+        for kind in reversed(last.__mro__):
+            field = getattr(kind, "__pydantic_fields__", {}).get(name)
+            if field is not None:
+                field.default = value
+                kind.model_rebuild(force=True)
 
 
 def main(jobs: Path, results: Path) -> None:
@@ -93,7 +98,7 @@ def main(jobs: Path, results: Path) -> None:
     import synthstudio
 
     if (Path(synthstudio.__file__).parent / "api" / "recipes.py").is_file():
-        draw_as_before()
+        default_as_before()
     warnings.simplefilter("default")
     out, err = Captured(), Captured()
     home = Path.cwd()

@@ -85,7 +85,8 @@ def main() -> int:
     options = parser.parse_args()
     began = time.monotonic()
     starts = tuple(filter(None, options.only.split(",")))
-    names = [c.name for c in COMMANDS if not starts or c.name.startswith(starts)]
+    known = [c.name for c in COMMANDS]
+    names = [n for n in known if not starts or n in starts or n.startswith(_beginnings(starts))]
     options.kept.mkdir(parents=True, exist_ok=True)
     if not options.resume:
         for name in names:
@@ -105,6 +106,11 @@ def main() -> int:
             preload()
             _judge_all(names, options, world, scratch)
     return _report(options.kept, options.log, time.monotonic() - began)
+
+
+def _beginnings(starts: tuple[str, ...]) -> tuple[str, ...]:
+    """Those that are no command's whole name: `export` means eleven, `generate` one."""
+    return tuple(start for start in starts if start not in {c.name for c in COMMANDS})
 
 
 def _started(parts: list[list[str]], options: argparse.Namespace, world: Path) -> None:
