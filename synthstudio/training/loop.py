@@ -161,6 +161,12 @@ def build_for_training(
             count=config.network.bank,
             seed=config.seed,
         )
+        held = 0 if bank is None else len(bank.poses)
+        if held < config.network.bank:
+            say(
+                f"the pose bank holds {held} of {config.network.bank} poses: only people of whom "
+                "every joint is labelled give one" + ("" if held else "; no pose is filled in")
+            )
     torch.manual_seed(config.seed)
     net = networks.build_network(config.network, data.skeleton, bank=bank)
     if config.init_from:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
+import time
 import tracemalloc
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +79,27 @@ def test_a_full_disk_is_told_before_anybody_is_cut_out(
     monkeypatch.setattr(crops, "crop_people", lambda *given, **named: pytest.fail("somebody was"))
     with pytest.raises(DiskError, match=r"images\.npy: the disk is full"):
         write_crops(tmp_path)
+
+
+def test_two_trainings_cut_the_same_people_once(tmp_path: Path) -> None:
+    began, made = threading.Event(), []
+
+    def make(out: Path) -> dict[str, int]:
+        made.append(out)
+        began.set()
+        time.sleep(0.3)
+        write_crops(out)
+        return {"people": 2}
+
+    def cut(_: int) -> tuple[Path, dict[str, object]]:
+        return crops.cached_crops(tmp_path / "cache", "k" * 64, make)
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(cut, 1)
+        assert began.wait(10)
+        second = pool.submit(cut, 2)
+        assert first.result() == second.result()
+    assert len(made) == 1 and len(crops.open_crops(first.result()[0])) == 2
 
 
 @pytest.mark.parametrize("name", ["images.npy", "cover.npy", "labels.npz"])

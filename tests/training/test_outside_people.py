@@ -23,6 +23,7 @@ from synthstudio.formats.imports import import_from
 from synthstudio.training.config import NO_AUGMENTATION, Augment
 from synthstudio.training.data import batches, sources
 from synthstudio.training.data.crops import crop_dataset
+from synthstudio.training.loop import build_for_training
 from synthstudio.training.networks import pose_bank
 
 BONES = get_skeleton("coco17")
@@ -106,6 +107,25 @@ def test_what_nobody_labelled_stays_unknown(tmp_path: Path) -> None:
     assert (cover[~cover.isnan()] == 1).all() and (~cover.isnan()).any()
     bank = pose_bank(people.train, BONES, size=SIZE, count=9, seed=0)
     assert bank is None  # nobody's pose is whole
+
+
+def test_a_small_pose_bank_is_said(pairs: Path, tmp_path: Path) -> None:
+    file = coco(tmp_path / "set")
+    said: dict[str, str] = {}
+    for name, entry, count in (
+        ("none", source(file), 9),
+        ("few", {"dataset": str(pairs)}, 1000),
+        ("whole", {"dataset": str(pairs)}, 2),
+    ):
+        notes: list[str] = []
+        config = tiny.config(Path("x"), train=[entry], val=[], network={"bank": count})
+        data = sources.load_data(config, cache=tmp_path / "cache", say=lambda text: None)
+        net = build_for_training(config, data, say=notes.append)
+        assert (net.block.bank is None) == (name == "none")
+        said[name] = " ".join(notes)
+    assert "holds 0 of 9 poses" in said["none"] and "no pose is filled in" in said["none"]
+    assert " of 1000 poses: only people of whom every joint" in said["few"]
+    assert not said["whole"]
 
 
 def test_they_mix_with_ours_by_weight(pairs: Path, tmp_path: Path) -> None:
