@@ -96,15 +96,8 @@ def folder_facts(folder: Path, name: str) -> Facts:
     found: Facts = {f"{name}:files": 0}
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in UNHASHED):
         found[f"{name}:files"] += 1
-        found |= file_facts(path, f"{name}/{_before(path.relative_to(folder).as_posix())}")
+        found |= file_facts(path, f"{name}/{path.relative_to(folder).as_posix()}")
     return found
-
-
-def _before(name: str) -> str:
-    """What a file of a COCO export of one split was called before there was one per split."""
-    if "/annotations/" in f"/{name}":
-        return name.replace("annotations/person_keypoints_train.json", "annotations.json")
-    return name
 
 
 def file_facts(path: Path, name: str) -> Facts:

@@ -25,7 +25,10 @@ SURFACES: dict[str, dict[str, str]] = {
         "Person": "synthstudio.review.values:Person",
         "JointLabel": "synthstudio.review.values:JointLabel",
     },
-    "new": {"base_of": "synthstudio.review.check:base_of"},
+    "new": {
+        "base_of": "synthstudio.review.check:base_of",
+        "register": "synthstudio.review.datasets:register",
+    },
 }
 """Name -> module:attribute. `new` holds only what has moved since the base; it is tried first."""
 

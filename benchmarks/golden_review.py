@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.golden_digest import Facts, folder_facts, json_parts
+from benchmarks.golden_inputs import make_flat
 from benchmarks.golden_sides import INPUTS, Context, Job, Side, python, run_jobs
 
 EDITS = Path(__file__).with_name("golden_edits.py")
@@ -70,6 +71,7 @@ def _asked(side: Side, context: Context, store: str) -> Facts:
         found |= {f"{key}:{path}": value for path, value in parts}
     for out in outs:
         if (side.work / "review" / out).is_dir():
+            make_flat(side.work / "review" / out, images=True)
             found |= folder_facts(side.work / "review" / out, f"review/{out}")
     return found
 

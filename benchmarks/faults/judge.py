@@ -204,7 +204,7 @@ class Judge:
             for place in (sys.prefix, str(Path(sys.prefix).resolve())):  # the log names no machine
                 last = last.replace(place, ".venv")
             problems.append(f"status {ended.status}: {last[-400:]}")
-        elif ended.status and not any(line.startswith("error: ") for line in lines):
+        elif ended.status and not any(line.startswith(("error: ", "refused: ")) for line in lines):
             problems.append(f"no message: {' | '.join(lines[-2:])[-300:]}")
         if ended.status and TEMPORARY in ended.err:
             problems.append(f"a temporary name: {ended.err[-300:]}")
