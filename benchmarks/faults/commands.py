@@ -23,8 +23,8 @@ from benchmarks.golden_inputs import (
 from synthstudio.formats.registry import FORMATS
 
 SCENES = Path(__file__).resolve().parents[2] / "scenes"
-UNHASHED = ("run.lock", "run.log", "log.csv", "config.yaml")
-"""Files that may say when, where and how often."""
+UNHASHED = ("run.lock", "run.log", "log.csv", "config.yaml", "state.safetensors")
+"""Files that may say when, where, how often and how long."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -213,7 +213,9 @@ class Judge:
     def _left(self, folder: Path) -> list[str]:
         """What a refused run may not leave: anything but a run to go on with."""
         known = {p.name for p in self.world.iterdir()}
+        stores = {name for name in known if name.endswith(".db")}
         new = sorted(p.name for p in folder.iterdir() if p.name not in known)
+        new = [name for name in new if not _of(name, stores)]  # SQLite's; the next opening ends it
         stays = (self.command.again or self.command.resumes) and self._begun(folder)
         allowed = {self.command.out} if stays or self.command.name == "review import" else set()
         return [f"left behind: {name}" for name in new if not _of(name, allowed)]
