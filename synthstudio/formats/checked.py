@@ -193,6 +193,9 @@ def check_frame(row: Mapping[str, Any], schema: pa.Schema = FRAME_SCHEMA) -> Non
     things = [row[n] for n in ("thing_instance", "thing_kind", "thing_held_by")]
     if len({len(column) for column in things}) != 1:
         raise ValueError("the lists of things are of different lengths")
+    for field in schema:
+        if field.name not in ("K", "world_to_camera"):
+            _typed(row[field.name], field)
     _check_texts(row, schema.names)
 
 

@@ -53,6 +53,19 @@ def coco(**changes) -> dict:
     }
 
 
+@pytest.mark.parametrize(
+    "value",
+    [{"crowd_ask": {"a": "z" * 9000}}, {"crowd_ask": 1e400}, {"variant": 7}, {"seed": "one"}],
+)
+def test_columns_of_ours_that_lie_are_named_with_their_image(value, tmp_path) -> None:
+    data = coco()
+    data["images"][0].update(value)
+    picture(tmp_path / "a.jpg")
+    with pytest.raises(FormatError, match=r"image 5|NaN|Infinity") as refused:
+        take(tmp_path, data)
+    assert len(str(refused.value)) < 500
+
+
 def take(tmp_path, data, name="coco", file="a.json"):
     path = tmp_path / file
     if isinstance(data, bytes):
