@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 
 from synthstudio.core.errors import DatasetError
 
-
 _SHOWN = 200
 
 
