@@ -26,7 +26,8 @@ PLATE_Y_M = -1.5  # between the camera and the person, who stands at the origin
 
 @pytest.fixture(scope="module")
 def stage() -> Stage:
-    return Stage(prepare(load(SCENES / "quickstart.yaml"), assets=SCENES, device="cpu"))
+    recipe = load(SCENES / "quickstart.yaml").model_copy(update={"streams": ""})
+    return Stage(prepare(recipe, assets=SCENES, device="cpu"))
 
 
 @pytest.fixture(scope="module")

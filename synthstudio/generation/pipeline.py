@@ -42,7 +42,6 @@ from synthstudio.label.visibility import patch_query
 from synthstudio.props import backgrounds, cutouts
 from synthstudio.recipe.draw import draw
 from synthstudio.render import light, points, raster, shade
-from synthstudio.render import raster as extent
 from synthstudio.render.pack import Packed, pack
 
 DEPTH_UNIT_M = 0.001
@@ -188,8 +187,8 @@ def decide_labels(
                 blocker_instance=found.instance[mine].reshape(query.needed.shape),
                 blocker_depth_m=found.depth_m[mine].reshape(query.needed.shape),
                 amodal=alone.mask(size),
-                amodal_extent_px=extent.amodal_extent_px(packed, person.instance),
-                outside_share=extent.outside_share(packed, person.instance),
+                amodal_extent_px=raster.amodal_extent_px(packed, person.instance),
+                outside_share=raster.outside_share(packed, person.instance),
                 depth_m=float(np.median(alone.depth_m if alone.depth_m.size else query.depth_m)),
             )
         )

@@ -26,6 +26,7 @@ RECIPE = """
 name: studio
 frames: 12
 seed: 11
+streams: ""
 layers: [depth]
 variants: {clean: 1, occluder: 1}
 image: {width_px: 320, height_px: 240, supersample: 1}

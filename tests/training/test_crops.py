@@ -19,6 +19,7 @@ from synthstudio.core.images import resample
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.training.data import crops
+from synthstudio.training.data.cache import cached_crops
 
 BONES = get_skeleton("coco17")
 SIZE = (48, 36)
@@ -92,7 +93,7 @@ def test_two_trainings_cut_the_same_people_once(tmp_path: Path) -> None:
         return {"people": 2}
 
     def cut(_: int) -> tuple[Path, dict[str, object]]:
-        return crops.cached_crops(tmp_path / "cache", "k" * 64, make)
+        return cached_crops(tmp_path / "cache", "k" * 64, make)
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(cut, 1)

@@ -20,11 +20,11 @@ from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.rows import Row
 from synthstudio.formats.coco.file import CocoFile, image_folder
 from synthstudio.training.config import Joints3D
+from synthstudio.training.data.cache import cached_crops
 from synthstudio.training.data.crops import (
     U8,
     CroppedSource,
     Sample,
-    cached_crops,
     conversion_notes,
     open_crops,
     sizes_key,

@@ -8,12 +8,10 @@ pixels of the canvas.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,17 +25,12 @@ from synthstudio.core.labels import CAUSES, STATE_OUTSIDE
 from synthstudio.core.masks import decode
 from synthstudio.core.safe_files import UNREADABLE
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.dataset.durable import (
-    canonical_json,
-    disk_errors,
-    new_parents,
-    read_json,
-    whole_folder,
-)
+from synthstudio.dataset.durable import disk_errors
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row
 from synthstudio.formats.joints import convert_row, rules
 from synthstudio.training.config import Joints3D
+from synthstudio.training.data.cache import cached_crops
 from synthstudio.training.data.joints_3d import missing_centres, root_relative
 
 F32 = NDArray[np.float32]
@@ -186,36 +179,6 @@ def conversion_notes(own: Skeleton, target: Skeleton) -> tuple[str, ...]:
     parts += [f"missing: {', '.join(missing)}"] if missing else []
     parts += [f"approximated: {', '.join(moved)}"] if moved else []
     return ("; ".join(parts),)
-
-
-def cached_crops(
-    cache: Path, key: str, make: Callable[[Path], dict[str, Any]]
-) -> tuple[Path, dict[str, Any]]:
-    """Return the cache folder of a key and its metadata.
-
-    `make(folder)` fills a new one and returns further metadata.
-    """
-    folder = cache / f"crops-{key[:16]}"
-    facts = folder / "facts.json"
-    if not facts.is_file():
-        with new_parents(folder), _turn(cache):
-            if not facts.is_file():
-                with whole_folder(folder) as unfinished:
-                    metadata = {"key": key, **make(unfinished)}
-                    (unfinished / facts.name).write_bytes(canonical_json(metadata))
-    return folder, read_json(facts)
-
-
-@contextmanager
-def _turn(cache: Path) -> Iterator[None]:
-    """Wait while another training cuts people out, perhaps the same ones."""
-    with disk_errors(cache):
-        folder = os.open(cache, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
 
 
 def write_crops(
