@@ -19,8 +19,8 @@ A message says what is wrong, where (file, field path, frame), what was expected
 found and what to do next. The command line prints it and exits with 1.
 """
 
-_MOST_GOT = 1000
-"""Characters of what was found: it may be a whole file in one line."""
+_MOST = {"what": 3000, "where": 500, "expected": 500, "got": 1000}
+"""Characters of each field: what was found, or a name, may be a whole file in one line."""
 
 
 class SynthStudioError(Exception):
@@ -40,16 +40,20 @@ class SynthStudioError(Exception):
         then: str | None = None,
     ) -> None:
         if where is None and expected is None and got is None and then is None:
-            super().__init__(what)
+            super().__init__(_cut("what", what))
             return
-        parts = [f"{where}: {what}" if where else what]
+        what = _cut("what", what)
+        parts = [f"{_cut('where', where)}: {what}" if where else what]
         if expected is not None:
-            parts.append(f"expected {expected}")
+            parts.append(f"expected {_cut('expected', expected)}")
         if got is not None:
-            cut = got if len(got) <= _MOST_GOT else f"{got[:_MOST_GOT]}…"
-            parts.append(f"got {cut}")
+            parts.append(f"got {_cut('got', got)}")
         text = "; ".join(parts) + "."
         super().__init__(f"{text} {then}" if then else text)
+
+
+def _cut(name: str, text: str) -> str:
+    return text if len(text) <= _MOST[name] else f"{text[: _MOST[name]]}…"
 
 
 class ArgumentError(SynthStudioError, ValueError):

@@ -11,8 +11,6 @@ import pyarrow.parquet as pq
 
 from synthstudio.core.errors import DatasetError
 
-_SHOWN = 200
-
 
 class ParquetWriter(pq.ParquetWriter):  # type: ignore[misc]
     """pyarrow's, for files that grow; one that failed leaves it at that."""
@@ -40,9 +38,7 @@ def write_parquet(path: Path, schema: pa.Schema, rows: Sequence[Mapping[str, Any
         table = pa.Table.from_pylist(list(rows), schema=schema)
         table.validate(full=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-        got = str(error)
-        got = got if len(got) <= _SHOWN else f"{got[:_SHOWN]}..."  # it quotes the whole value
-        raise DatasetError("a value does not fit", where=path.name, got=got) from error
+        raise DatasetError("a value does not fit", where=path.name, got=str(error)) from error
     _refuse_nulls(table, path.name)
     write_table(path, table)
 

@@ -1,6 +1,8 @@
 """Messages: all parts in one order, and short whatever was found."""
 
-from synthstudio.core.errors import FormatError
+import pytest
+
+from synthstudio.core.errors import AssetError, FormatError
 
 
 def test_what_was_found_is_cut() -> None:
@@ -10,3 +12,10 @@ def test_what_was_found_is_cut() -> None:
     text = str(error)
     assert text.startswith("a.json: no number; expected one; got 999") and text.endswith("Mend it.")
     assert len(text) < 1200
+
+
+@pytest.mark.parametrize("field", ["where", "expected", "got"])
+def test_a_message_stays_short_whatever_it_quotes(field: str) -> None:
+    text = str(AssetError("too long", **{field: "a" * 100_000}))
+    assert "too long" in text and "…" in text and len(text) < 1100
+    assert len(str(AssetError("a" * 100_000))) < 3100
