@@ -47,7 +47,10 @@ def test_versions_agree() -> None:
     assert f'version = "{synthstudio.__version__}"' in text
 
 
-@pytest.mark.parametrize("heavy", ["torch", "warp", "streamlit", "albumentations", "anny", "scipy"])
+@pytest.mark.parametrize(
+    "heavy",
+    ["torch", "warp", "streamlit", "albumentations", "anny", "scipy", "numpy", "pyarrow", "yaml"],
+)
 def test_the_command_line_starts_without(heavy: str) -> None:
     code = f"import sys, synthstudio.cli; sys.exit({heavy!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from synthstudio.api.arguments import PathLike, to_choice, to_path
-from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.formats.registry import FORMATS as _FORMATS
 
 FORMATS = tuple(_FORMATS)
@@ -13,7 +11,9 @@ FORMATS = tuple(_FORMATS)
 SKELETONS = ("coco17", "mpii16", "crowdpose14", "h36m17", "lsp14", "ochuman19")
 """Skeletons that joints are converted to."""
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the command line lists FORMATS before it knows what is to be done
+    from synthstudio.api.arguments import PathLike
+    from synthstudio.api.datasets import Dataset
     from synthstudio.formats.export import Exported
 
 
@@ -41,6 +41,8 @@ def export(
         DatasetError: when the data set is damaged; FormatError: for skeletons that do not
             fit; DiskError: when `out` is not free, or writing fails.
     """
+    from synthstudio.api.datasets import to_dataset
+
     return to_dataset(dataset).export(format, out, polygons=polygons, skeleton=skeleton)
 
 
@@ -58,6 +60,8 @@ def import_(
     Raises:
         FormatError: for a file that is damaged, hostile or of another layout, with the place.
     """
+    from synthstudio.api.arguments import to_choice, to_path
+    from synthstudio.api.datasets import Dataset
     from synthstudio.formats.imports import import_from
 
     name = to_choice(format, "format", FORMATS)
