@@ -12,6 +12,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from synthstudio.core.errors import ArgumentError, DatasetError
 from synthstudio.core.labels import CAUSES, SHARES
+from synthstudio.dataset.arrays import as_numpy
 from synthstudio.training.data.crops import crop_and_resize, crop_window
 
 SPLITS = ("train", "val", "test")
@@ -125,10 +126,10 @@ def _labelled_people(dataset: Any, split: str | None) -> NDArray[np.int64]:
     splits = _frames_of(dataset, split)
     last, place = -1, 0
     for batch in dataset.iter_batches("instances", _COLUMNS):
-        frame = batch["frame_index"].to_numpy()
+        frame = as_numpy(batch["frame_index"])
         joints = len(dataset.skeleton.joints)
-        state = batch["state"].flatten().to_numpy().reshape(-1, joints)
-        box = batch["modal_box_px"].flatten().to_numpy().reshape(-1, 4)
+        state = as_numpy(batch["state"].flatten()).reshape(-1, joints)
+        box = as_numpy(batch["modal_box_px"].flatten()).reshape(-1, 4)
         starts = np.flatnonzero(np.concatenate([[True], frame[1:] != frame[:-1]]))
         places = np.arange(len(frame)) - np.repeat(starts, np.diff([*starts, len(frame)]))
         if frame[0] == last:  # the frame went on from the batch before

@@ -18,6 +18,7 @@ from synthstudio.core.errors import ArgumentError, DatasetError
 from synthstudio.core.people import People
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset import reader
+from synthstudio.dataset.arrays import as_numpy
 from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.rows import INSTANCE_SCHEMA, Row
 
@@ -121,7 +122,7 @@ class Dataset(Sequence[Frame]):
         if self._chosen is not None:
             return self._chosen
         parts = [
-            batch["index"].to_numpy() for batch in self._stored.iter_batches("frames", ["index"])
+            as_numpy(batch["index"]) for batch in self._stored.iter_batches("frames", ["index"])
         ]
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 

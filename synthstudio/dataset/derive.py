@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.dataset import rows, versions
+from synthstudio.dataset.arrays import as_numpy
 from synthstudio.dataset.durable import damaged, disk_errors, file_sha256, read_json, remove
 from synthstudio.dataset.manifest import FORMAT_VERSION, Identity
 from synthstudio.dataset.parquet import write_table
@@ -92,7 +93,7 @@ def aligned(
             if more is not None:
                 waiting.append(pa.Table.from_batches([more]).select(names))
         held = pa.concat_tables(waiting).combine_chunks()
-        count = int(np.searchsorted(held["frame_index"].to_numpy(), last, side="right"))
+        count = int(np.searchsorted(as_numpy(held["frame_index"]), last, side="right"))
         frames, own = pa.Table.from_batches([batch]), held.slice(0, count)
         _check_owners(dataset, frames, own)
         yield Chunk(source=source, frames=frames, people=own)
@@ -103,7 +104,7 @@ def aligned(
 
 def _check_owners(dataset: Dataset, frames: pa.Table, people: pa.Table) -> None:
     """Raise DatasetError for people of no frame."""
-    lost = ~np.isin(people["frame_index"].to_numpy(), frames["index"].to_numpy())
+    lost = ~np.isin(as_numpy(people["frame_index"]), as_numpy(frames["index"]))
     if lost.any():
         raise DatasetError(
             "people of no frame",
@@ -115,8 +116,8 @@ def _check_owners(dataset: Dataset, frames: pa.Table, people: pa.Table) -> None:
 
 def chosen(chunk: Chunk, keep: NDArray[np.bool_]) -> Chunk:
     """Return only the frames where `keep` (frames,) is true, with their people."""
-    index = chunk.frames["index"].to_numpy()
-    own = np.searchsorted(index, chunk.people["frame_index"].to_numpy())
+    index = as_numpy(chunk.frames["index"])
+    own = np.searchsorted(index, as_numpy(chunk.people["frame_index"]))
     return Chunk(
         source=chunk.source,
         frames=chunk.frames.filter(pa.array(keep)),
@@ -240,7 +241,7 @@ def _cut(chunk: Chunk, frames: int) -> tuple[Chunk, Chunk]:
         )
         return chunk, rest
     behind = chunk.frames["index"][frames].as_py()
-    people = int(np.searchsorted(chunk.people["frame_index"].to_numpy(), behind))
+    people = int(np.searchsorted(as_numpy(chunk.people["frame_index"]), behind))
     first, rest = (
         Chunk(source=chunk.source, frames=f, people=p)
         for f, p in (
@@ -306,8 +307,8 @@ def _renumbered(portion: Sequence[Chunk], first: int) -> tuple[pa.Table, pa.Tabl
     """
     frames, people, origin = [], [], []
     for chunk, new in _with_numbers(portion, first):
-        old = chunk.frames["index"].to_numpy()
-        own = np.searchsorted(old, chunk.people["frame_index"].to_numpy())
+        old = as_numpy(chunk.frames["index"])
+        own = np.searchsorted(old, as_numpy(chunk.people["frame_index"]))
         people.append(replaced(chunk.people, "frame_index", np.array(new, np.int64)[own]))
         made = replaced(chunk.frames, "index", np.array(new, np.int64))
         made = replaced(made, "file_name", [image_name(index) for index in new])

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.progress import OnProgress
 from synthstudio.core.skeleton import get_skeleton
+from synthstudio.dataset.arrays import as_numpy
 from synthstudio.dataset.derive import (
     Chunk,
     aligned,
@@ -130,8 +131,7 @@ def without(
     identity = dataclasses.replace(dataset.identity, frames=left, derived=derived)
     gone = np.array(sorted(bad), np.int64)
     kept = (
-        chosen(chunk, ~np.isin(chunk.frames["index"].to_numpy(), gone))
-        for chunk in aligned(dataset)
+        chosen(chunk, ~np.isin(as_numpy(chunk.frames["index"]), gone)) for chunk in aligned(dataset)
     )
     resume = is_unfinished(out)
     return write_derived(out, identity, [dataset], kept, resume=resume, on_progress=on_progress)
@@ -143,7 +143,7 @@ def _chosen(
     """Yield the chosen frames; with `who` only the people that it names, in order."""
     wanted = next(who, None) if who is not None else None
     for chunk in aligned(dataset):
-        part = chosen(chunk, np.isin(chunk.frames["index"].to_numpy(), frames))
+        part = chosen(chunk, np.isin(as_numpy(chunk.frames["index"]), frames))
         if who is not None:
             last = chunk.frames["index"][-1].as_py()
             named: set[tuple[int, int]] = set()

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.bins import VIEWS, camera_azimuth_rad, view_of
 from synthstudio.core.labels import CAUSES, SHARES
+from synthstudio.dataset.arrays import as_numpy
 from synthstudio.dataset.query import Both, Compare, FieldTest, JointTest, Node, Not, Query, leaves
 from synthstudio.dataset.query_fields import Field
 from synthstudio.dataset.reader import Dataset
@@ -34,8 +35,7 @@ LIST_MARK = "\x1f"
 """Stands round each entry of a list that is compared as text."""
 OTHER = 255
 """The code of a cause that has no name here."""
-CAUSE_NAMES = pa.array(CAUSES)
-VIEW_NAMES = pa.array(VIEWS)
+_CAUSE_CODES = {name: code for code, name in enumerate(CAUSES)}
 VIEW_JOINTS = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 _OPS: dict[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq,
@@ -183,7 +183,7 @@ def matching_frames(dataset: Dataset, query: Query) -> Iterator[int]:
         for batch in dataset.iter_batches("frames", list(names)):
             table = pa.Table.from_batches([batch])
             found = evaluate(query.tree, _Batch(table, table, ()))[0]
-            yield from table["index"].to_numpy()[found].tolist()
+            yield from as_numpy(table["index"])[found].tolist()
         return
     last = None
     for index, _ in matching_people(dataset, query):
@@ -210,8 +210,12 @@ def as_numbers(column: pa.Array, element: int | None = None) -> F64:
 
 def cause_codes(column: pa.Array) -> NDArray[Any]:
     """Return places in CAUSES of all entries of a list column, OTHER for none of them."""
-    codes = pc.fill_null(pc.index_in(column.flatten(), value_set=CAUSE_NAMES), OTHER)
-    return codes.to_numpy(zero_copy_only=False)
+    words = column.flatten()
+    words = words.combine_chunks() if isinstance(words, pa.ChunkedArray) else words
+    coded = words.dictionary_encode()
+    codes = [_CAUSE_CODES.get(word, OTHER) for word in coded.dictionary.to_pylist()]
+    places = coded.indices.fill_null(len(codes)).to_numpy(zero_copy_only=False)
+    return np.array([*codes, OTHER], np.int32)[places]
 
 
 def camera_places(world_to_camera: F64) -> F64:
@@ -228,7 +232,7 @@ def view_codes(joints_world_m: pa.Array, joints: Sequence[str], cameras_m: F64) 
     out = np.full(len(joints_world_m), -1, np.int32)
     if all(name in joints for name in VIEW_JOINTS):
         known = joints_world_m.is_valid().to_numpy(zero_copy_only=False)
-        points = joints_world_m.flatten().to_numpy().reshape(-1, len(joints), 3)
+        points = as_numpy(joints_world_m.flatten()).reshape(-1, len(joints), 3)
         wanted = points[:, [joints.index(name) for name in VIEW_JOINTS]]
         angle = camera_azimuth_rad(wanted, cameras_m[known])
         out[known] = np.where(np.isfinite(angle), view_of(np.nan_to_num(angle)), -1)
@@ -257,10 +261,10 @@ class _Batch:
         if field.column == "view":
             cameras = camera_places(_matrices(_array(self._frames["world_to_camera"])))
             places = _array(self.table["joints_world_m"])
-            return Column(view_codes(places, self._joints, cameras), VIEW_NAMES)
+            return Column(view_codes(places, self._joints, cameras), pa.array(VIEWS))
         if field.table == "made" and self._counts is not None:
             indices, counts = self._counts
-            own = np.searchsorted(indices, self.table["frame_index"].to_numpy())
+            own = np.searchsorted(indices, as_numpy(self.table["frame_index"]))
             return Column(counts[own].astype(np.float64))
         column = _array((self._frames if field.table == "frame" else self.table)[field.column])
         if field.kind == "number":
@@ -290,7 +294,7 @@ def _matrices(column: pa.Array) -> F64:
     """Return (N, 16) 4x4 matrices, NaN for null."""
     out = np.full((len(column), 16), np.nan)
     known = column.is_valid().to_numpy(zero_copy_only=False)
-    out[known] = column.flatten().to_numpy().reshape(-1, 16)
+    out[known] = as_numpy(column.flatten()).reshape(-1, 16)
     return out
 
 
@@ -311,7 +315,7 @@ def _batches(dataset: Dataset, query: Query) -> Iterator[_Batch]:
     frames = _Frames(dataset, sorted(frame - {"index"}))
     columns = ["frame_index", "instance", *sorted(person - {"frame_index", "instance"})]
     for batch in dataset.iter_batches("instances", columns):
-        beside = frames.of(batch["frame_index"].to_numpy())
+        beside = frames.of(as_numpy(batch["frame_index"]))
         yield _Batch(pa.Table.from_batches([batch]), beside, query.joints, counts)
 
 
@@ -327,7 +331,7 @@ def _joint_columns(query: Query) -> set[str]:
 def _people_by_frame(dataset: Dataset) -> tuple[I64, I64]:
     """Return frame indices, rising, and how many people each has: 16 bytes a frame."""
     parts = [
-        batch["frame_index"].to_numpy()
+        as_numpy(batch["frame_index"])
         for batch in dataset.iter_batches("instances", ["frame_index"])
     ]
     return np.unique(np.concatenate([*parts, np.zeros(0, np.int64)]), return_counts=True)
@@ -354,7 +358,7 @@ class _Frames:
             else:
                 kept = self._table.filter(pc.field("index") >= pa.scalar(int(frames[0])))
                 self._table = pa.concat_tables([kept, batch])
-        known = self._table["index"].to_numpy()
+        known = as_numpy(self._table["index"])
         places = np.searchsorted(known, frames)
         if (lost := np.append(known, -1)[places] != frames).any():
             raise people_of_no_frame(f"people of frame {int(frames[lost][0])}")

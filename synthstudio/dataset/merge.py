@@ -17,6 +17,7 @@ import numpy as np
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.progress import OnProgress
+from synthstudio.dataset.arrays import as_numpy
 from synthstudio.dataset.derive import (
     Chunk,
     aligned,
@@ -249,7 +250,7 @@ def _all_chunks(
         run = None if runs is None or _named_apart(source) else runs[number]
         gone = np.array(sorted(left_out[number]), np.int64)
         for chunk in aligned(source, source=number):
-            kept = chosen(chunk, ~np.isin(chunk.frames["index"].to_numpy(), gone))
+            kept = chosen(chunk, ~np.isin(as_numpy(chunk.frames["index"]), gone))
             yield kept if run is None else _apart(kept, run)
 
 

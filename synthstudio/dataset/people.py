@@ -14,6 +14,7 @@ from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import SHARES
 from synthstudio.core.people import People
 from synthstudio.core.skeleton import Skeleton
+from synthstudio.dataset.arrays import as_numpy, is_known, list_lengths
 from synthstudio.dataset.rows import KINEMATIC, pairs_by_joint
 
 
@@ -28,7 +29,7 @@ def people_from_table(table: pa.Table | pa.RecordBatch, skeleton: Skeleton) -> P
         return _list_column(table, name, (count, *shape), dtype)
 
     def numbers(name: str) -> NDArray[np.float64]:
-        return _combined(table, name).cast(pa.float64()).to_numpy(zero_copy_only=False)
+        return as_numpy(table.column(name)).astype(np.float64)
 
     def texts(name: str) -> NDArray[np.object_]:
         return np.array(table.column(name).to_pylist(), object)
@@ -46,11 +47,11 @@ def people_from_table(table: pa.Table | pa.RecordBatch, skeleton: Skeleton) -> P
         for name in ("hidden_joint", "hidden_instance", "hidden_share")
     ]
     occluders = tuple(pairs_by_joint(joints, *found) for found in zip(*pairs, strict=True))
-    rank = _combined(table, "depth_rank").fill_null(-1)
+    rank = np.nan_to_num(as_numpy(table.column("depth_rank")), nan=-1)
     return People(
         skeleton=skeleton,
-        frame_index=_combined(table, "frame_index").to_numpy(),
-        instance=_combined(table, "instance").to_numpy(),
+        frame_index=as_numpy(table.column("frame_index")),
+        instance=as_numpy(table.column("instance")),
         identity=texts("identity"),
         pose=texts("pose"),
         pose_family=texts("pose_family"),
@@ -74,7 +75,7 @@ def people_from_table(table: pa.Table | pa.RecordBatch, skeleton: Skeleton) -> P
         occluded_fraction=numbers("occluded_fraction"),
         truncated_fraction=numbers("truncated_fraction"),
         depth_m=numbers("depth_m"),
-        depth_rank=rank.to_numpy(zero_copy_only=False).astype(np.int32),
+        depth_rank=rank.astype(np.int32),
         stature_m=numbers("stature_m"),
     )
 
@@ -100,18 +101,19 @@ def _list_column(
     """A list column as one array; rows that are null are NaN."""
     column = _combined(table, name)
     each = int(np.prod(shape[1:]))
-    lengths = column.value_lengths().fill_null(each).to_numpy(zero_copy_only=False)
-    if len(lengths) and (lengths != each).any():
-        row = int(np.argmax(lengths != each))
+    lengths = list_lengths(column)
+    wrong = (lengths != each) & (lengths >= 0)
+    if wrong.any():
+        row = int(np.argmax(wrong))
         raise DatasetError(
             f"the list {name} does not fit its row",
             where=f"frame {table.column('frame_index')[row]}",
             expected=f"{each} values",
             got=str(int(lengths[row])),
         )
-    values = column.flatten().to_numpy(zero_copy_only=False)
+    values = as_numpy(column.flatten())
     if not column.null_count:
         return values.astype(dtype, copy=False).reshape(shape)
     out = np.full((shape[0], each), np.nan, np.float64)
-    out[column.is_valid().to_numpy(zero_copy_only=False)] = values.reshape(-1, each)
+    out[is_known(column)] = values.reshape(-1, each)
     return out.reshape(shape)

@@ -22,6 +22,7 @@ from synthstudio.core.people import People
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import FrameSpec
 from synthstudio.core.spec_json import from_json
+from synthstudio.dataset.arrays import as_numpy
 from synthstudio.dataset.durable import damaged, file_sha256, read_json
 from synthstudio.dataset.manifest import Identity, read_identity
 from synthstudio.dataset.people import people_from_table
@@ -407,7 +408,7 @@ class Dataset:
 
 def _rows_of(table: pa.Table, column: str, value: int) -> range:
     """The rows of a table sorted by `column` that hold a value."""
-    values = table.column(column).to_numpy()
+    values = as_numpy(table.column(column))
     start, stop = np.searchsorted(values, [value, value + 1])
     return range(int(start), int(stop))
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from synthstudio.core.labels import SHARES
+from synthstudio.dataset.arrays import as_numpy, is_known, list_lengths
 from synthstudio.dataset.durable import damaged
 
 JOINT_LISTS = {
@@ -67,19 +68,19 @@ def check_rows(rows: pa.RecordBatch | pa.Table, joints: int, frames: range, path
         if pa.types.is_list(field.type):
             _check_list(column, field.name, joints, path)
         elif field.name in ("index", "frame_index"):
-            _check_numbers(column.to_numpy(), field.name, frames, path)
+            _check_numbers(as_numpy(column), field.name, frames, path)
         elif field.name in _RANGES:
             _check_range(column, field.name, path)
     for names in _ALIKE:
         if set(names) <= set(rows.schema.names):
-            first, *others = (_lengths(rows, name) for name in names)
+            first, *others = (list_lengths(rows.column(name)) for name in names)
             if any((first != other).any() for other in others):
                 raise damaged(path, f"as many entries in {', '.join(names)}", "other lengths")
 
 
 def _check_range(column: pa.Array, name: str, path: Path) -> None:
     """NaN says that nobody knows, as null does."""
-    (low, high), values = _RANGES[name], column.drop_null().to_numpy()
+    (low, high), values = _RANGES[name], as_numpy(column)[is_known(column)]
     outside = (values < low - _ROUNDING) | (values > high + _ROUNDING)
     if outside.any():
         raise damaged(path, f"{name} from {low} to {high}", str(values[outside][0]))
@@ -98,17 +99,17 @@ def _check_text(column: pa.Array, name: str, path: Path) -> None:
 
 def _check_list(column: pa.Array, name: str, joints: int, path: Path) -> None:
     each = JOINT_LISTS[name] * joints if name in JOINT_LISTS else _LISTS.get(name)
-    lengths = column.value_lengths()
-    if each is not None and len(lengths):
-        wrong = lengths.drop_null().to_numpy() != each
+    lengths = list_lengths(column)
+    if each is not None:
+        wrong = (lengths != each) & (lengths >= 0)
         if wrong.any():
-            got = int(lengths.drop_null()[int(np.argmax(wrong))].as_py())
+            got = int(lengths[np.argmax(wrong)])
             raise damaged(path, f"{each} values in each {name}", f"{got} values")
     values = column.flatten()
     if values.null_count:
         raise damaged(path, f"no null in the lists {name}", f"{values.null_count} nulls")
     if name == "hidden_joint" and len(values):
-        places = values.to_numpy()
+        places = as_numpy(values)
         if places.min() < 0 or places.max() >= joints:
             raise damaged(path, f"joints from 0 to {joints - 1}", f"hidden_joint {places.max()}")
 
@@ -122,10 +123,3 @@ def _check_numbers(numbers: NDArray[np.int64], name: str, frames: range, path: P
     least = 1 if name == "index" else 0
     if (np.diff(numbers) < least).any():
         raise damaged(path, f"rows in the order of {name}", "another order")
-
-
-def _lengths(rows: pa.RecordBatch | pa.Table, name: str) -> NDArray[np.int64]:
-    column = rows.column(name)
-    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    lengths: NDArray[np.int64] = column.value_lengths().fill_null(-1).to_numpy()
-    return lengths

@@ -25,6 +25,7 @@ from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.core.scene import F64, I32
 from synthstudio.core.skeleton import Skeleton, get_skeleton
+from synthstudio.dataset.arrays import as_numpy
 from synthstudio.dataset.matching import OTHER, camera_places, cause_codes, view_codes
 from synthstudio.dataset.reader import Dataset
 
@@ -158,7 +159,7 @@ class Examples:
         area = pc.fill_null(batch["modal_area_px"], 0).to_numpy(zero_copy_only=False)
         cut = pc.fill_null(batch["truncated_fraction"], 0).to_numpy(zero_copy_only=False)
         scores = area * (1.0 - cut)
-        frames, instances = batch["frame_index"].to_numpy(), batch["instance"].to_numpy()
+        frames, instances = as_numpy(batch["frame_index"]), as_numpy(batch["instance"])
         whom = groups * 1009 + instances  # wraps around: a doubled number only costs a picture
         who = np.column_stack([frames, instances, np.full(len(frames), -1), whom]).astype(np.int64)
         self.by_view.offer(fraction * (len(VIEWS) + 1) + view, scores, who)
@@ -214,7 +215,7 @@ class Coverage:
         joint = np.tile(np.arange(joints), (people, 1))
         a, b, c, d = (each[:, None] for each in (family, fraction, view, body))
         np.add.at(self._counts, (a, joint, causes, b, c, d), 1)
-        own = batch["frame_index"].to_numpy().astype(np.int64) if groups is None else groups
+        own = as_numpy(batch["frame_index"]).astype(np.int64) if groups is None else groups
         self.examples.add(batch, groups=own, causes=causes, fraction=fraction, view=view, body=body)
 
     def _family_places(self, column: pa.Array) -> I32:
@@ -294,7 +295,7 @@ def coverage(dataset: Dataset, *, on_progress: OnProgress | None = None) -> Cove
     found = Coverage(get_skeleton(dataset.identity.skeleton))
     beside, done, report = _Frames(dataset), 0, counter(on_progress, dataset.people)
     for batch in dataset.iter_batches("instances", PERSON_COLUMNS):
-        found.add(batch, *beside.of(batch["frame_index"].to_numpy()))
+        found.add(batch, *beside.of(as_numpy(batch["frame_index"])))
         done += batch.num_rows
         report(done)
     found.frames = dataset.frames
@@ -324,7 +325,7 @@ class _Frames:
             batch = next(self._batches, None)
             if batch is None:
                 break
-            self._indices = np.concatenate([self._indices, batch["index"].to_numpy()])
+            self._indices = np.concatenate([self._indices, as_numpy(batch["index"])])
             self._cameras = np.concatenate([self._cameras, _cameras_m(batch["world_to_camera"])])
             self._groups = np.concatenate([self._groups, _group_numbers(batch)])
         at = np.searchsorted(self._indices, frames)
@@ -342,7 +343,7 @@ class _Frames:
 def _cameras_m(column: pa.Array) -> F64:
     """Return (F, 3) camera centres of 4x4 `world_to_camera`; NaN where there is none."""
     matrices = np.full((len(column), 16), np.nan)
-    matrices[~_nulls(column)] = column.flatten().to_numpy().reshape(-1, 16)
+    matrices[~_nulls(column)] = as_numpy(column.flatten()).reshape(-1, 16)
     return camera_places(matrices)
 
 
@@ -357,13 +358,13 @@ def _group_numbers(batch: pa.RecordBatch) -> I64:
     numbers = np.array([int.from_bytes(d, "little") for d in digests], np.int64)
     alone = np.array([not name for name in names], np.bool_)
     places = coded.indices.to_numpy()
-    found: I64 = np.where(alone[places], batch["index"].to_numpy(), numbers[places])
+    found: I64 = np.where(alone[places], as_numpy(batch["index"]), numbers[places])
     return found
 
 
 def _bodies(column: pa.Array) -> I32:
     out = np.full(len(column), len(BODIES), np.int32)
-    axes = column.flatten().to_numpy().reshape(-1, _PHENOTYPE)
+    axes = as_numpy(column.flatten()).reshape(-1, _PHENOTYPE)
     out[~_nulls(column)] = body_places(axes[:, 0], axes[:, 3], axes[:, 4])
     return out
 

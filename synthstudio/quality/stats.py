@@ -18,6 +18,7 @@ from synthstudio.core.labels import CAUSES
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import THING_BASE
+from synthstudio.dataset.arrays import as_numpy
 from synthstudio.dataset.derive import aligned
 from synthstudio.dataset.manifest import identity_differences
 from synthstudio.dataset.matching import OTHER, cause_codes
@@ -77,7 +78,7 @@ def dataset_stats(dataset: Dataset, *, on_progress: OnProgress | None = None) ->
     tally = _Tally(get_skeleton(dataset.identity.skeleton))
     done, report = 0, counter(on_progress, dataset.frames)
     for chunk in aligned(dataset, frame_columns=FRAME_COLUMNS, person_columns=PERSON_COLUMNS):
-        index, owners = chunk.frames["index"].to_numpy(), chunk.people["frame_index"].to_numpy()
+        index, owners = as_numpy(chunk.frames["index"]), as_numpy(chunk.people["frame_index"])
         tally.add(chunk.frames, chunk.people, np.searchsorted(index, owners))
         done += len(index)
         report(done)
@@ -124,7 +125,7 @@ class _Histogram:
 
     def add(self, column: pa.Array) -> None:
         self.unknown += column.null_count
-        values = column.drop_null().to_numpy()
+        values = as_numpy(column.drop_null())
         places = (values * _BINS).astype(np.int64).clip(0, _BINS - 1)
         self.counts += np.bincount(places, minlength=_BINS)
         self.zero += int((values == 0).sum())
@@ -202,7 +203,7 @@ class _Tally:
         """Count hidden joints by the kind of thing: `things` are instances in frames `own`."""
         lists = _array(frames["thing_instance"])
         instances, kinds = _flat(lists), _flat(_array(frames["thing_kind"]))
-        first = np.repeat(np.arange(len(lists)), pc.list_value_length(lists).to_numpy())
+        first = np.repeat(np.arange(len(lists)), as_numpy(pc.list_value_length(lists)))
         order = np.lexsort((instances, first))
         keys = first[order] * _KEY + instances[order]
         wanted = own * _KEY + things

@@ -27,9 +27,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.lib import format as npy
 
+from synthstudio.core.bins import VIEWS
 from synthstudio.core.camera import NEAR_M
 from synthstudio.core.errors import DatasetError, DiskError
-from synthstudio.core.labels import SHARES
+from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import (
     canonical_json,
@@ -42,9 +43,7 @@ from synthstudio.dataset.durable import (
 )
 from synthstudio.dataset.manifest import MANIFEST_NAME
 from synthstudio.dataset.matching import (
-    CAUSE_NAMES,
     OTHER,
-    VIEW_NAMES,
     as_numbers,
     as_text,
     camera_places,
@@ -221,7 +220,7 @@ def fill(dataset: Dataset, skeleton: Skeleton, arrays: Mapping[str, Array]) -> N
     counts = np.bincount(row, minlength=len(arrays["frame.index"]))
     arrays["person.people"][:] = counts[row]
     names = texts.finish(arrays)
-    names["person.view"] = VIEW_NAMES
+    names["person.view"] = pa.array(VIEWS)
     return names
 
 
@@ -333,7 +332,7 @@ def _fill_joints(
     arrays["shares"][:, here] = planes("shares", len(SHARES))
     for name in ("state", "ambiguous"):
         arrays[name][:, here] = planes(name, 1)
-    for name, texts in (("cause", CAUSE_NAMES), ("origin", ORIGIN_NAMES)):
+    for name, texts in (("cause", pa.array(CAUSES)), ("origin", ORIGIN_NAMES)):
         values = batch[name]
         _flat_length(values, joints, name)
         codes = pc.fill_null(pc.index_in(values.flatten(), value_set=texts), OTHER)
