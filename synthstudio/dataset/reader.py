@@ -408,8 +408,7 @@ class Dataset:
 
 def _rows_of(table: pa.Table, column: str, value: int) -> range:
     """The rows of a table sorted by `column` that hold a value."""
-    values = as_numpy(table.column(column))
-    start, stop = np.searchsorted(values, [value, value + 1])
+    start, stop = np.searchsorted(as_numpy(table.column(column)), [value, value + 1])
     return range(int(start), int(stop))
 
 
