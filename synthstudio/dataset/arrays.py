@@ -31,6 +31,12 @@ def as_numpy(column: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
     return np.where(_bits(validity, array), values.astype(np.float64), math.nan)
 
 
+def as_arrow(places: NDArray[np.int64]) -> pa.Array:
+    """Whole numbers as a column."""
+    data = pa.py_buffer(np.ascontiguousarray(places, np.int64))
+    return pa.Array.from_buffers(pa.int64(), len(places), [None, data])
+
+
 def is_known(column: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
     """Where a column is not null."""
     array = _whole(column)
@@ -47,7 +53,11 @@ def list_lengths(column: pa.ListArray | pa.ChunkedArray) -> NDArray[np.int64]:
 
 
 def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if not isinstance(column, pa.ChunkedArray):
+        return column
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    return column.combine_chunks() if column.num_chunks else pa.nulls(0, column.type)
 
 
 def _bits(buffer: pa.Buffer, array: pa.Array) -> NDArray[np.bool_]:

@@ -80,7 +80,7 @@ def aligned(
     """
     names = rows.INSTANCE_SCHEMA.names if person_columns is None else list(person_columns)
     people = dataset.iter_batches("instances", names)
-    held = rows.INSTANCE_SCHEMA.empty_table().select(names)
+    held = pa.Table.from_batches([], rows.INSTANCE_SCHEMA).select(names)
     ended = False
     for batch in dataset.iter_batches("frames", frame_columns):
         last = batch["index"][-1].as_py()
@@ -99,7 +99,7 @@ def aligned(
         yield Chunk(source=source, frames=frames, people=own)
         held = held.slice(count)
     lost = [held, *(pa.Table.from_batches([more]).select(names) for more in people)]
-    _check_owners(dataset, rows.FRAME_SCHEMA.empty_table(), pa.concat_tables(lost))
+    _check_owners(dataset, pa.Table.from_batches([], rows.FRAME_SCHEMA), pa.concat_tables(lost))
 
 
 def _check_owners(dataset: Dataset, frames: pa.Table, people: pa.Table) -> None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.bins import VIEWS, camera_azimuth_rad, view_of
 from synthstudio.core.labels import CAUSES, SHARES
-from synthstudio.dataset.arrays import as_numpy
+from synthstudio.dataset.arrays import as_arrow, as_numpy, is_known
 from synthstudio.dataset.query import Both, Compare, FieldTest, JointTest, Node, Not, Query, leaves
 from synthstudio.dataset.query_fields import Field
 from synthstudio.dataset.reader import Dataset
@@ -169,7 +169,7 @@ def matching_people(dataset: Dataset, query: Query) -> Iterator[tuple[int, int]]
     """Yield (frame index, instance) of every person that matches, in the order of the set."""
     for batch in _batches(dataset, query):
         found = np.flatnonzero(evaluate(query.tree, batch)[0])
-        frames, instances = (batch.table[n].to_numpy() for n in ("frame_index", "instance"))
+        frames, instances = (as_numpy(batch.table[n]) for n in ("frame_index", "instance"))
         yield from zip(frames[found].tolist(), instances[found].tolist(), strict=True)
 
 
@@ -205,7 +205,7 @@ def as_text(column: pa.Array) -> pa.Array:
 def as_numbers(column: pa.Array, element: int | None = None) -> F64:
     """Return a column, or one element of its lists, as float64, null as NaN."""
     values = column if element is None else pc.list_element(column, element)
-    return values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return as_numpy(values).astype(np.float64)
 
 
 def cause_codes(column: pa.Array) -> NDArray[Any]:
@@ -214,7 +214,7 @@ def cause_codes(column: pa.Array) -> NDArray[Any]:
     words = words.combine_chunks() if isinstance(words, pa.ChunkedArray) else words
     coded = words.dictionary_encode()
     codes = [_CAUSE_CODES.get(word, OTHER) for word in coded.dictionary.to_pylist()]
-    places = coded.indices.fill_null(len(codes)).to_numpy(zero_copy_only=False)
+    places = np.nan_to_num(as_numpy(coded.indices), nan=len(codes)).astype(np.int64)
     return np.array([*codes, OTHER], np.int32)[places]
 
 
@@ -231,7 +231,7 @@ def view_codes(joints_world_m: pa.Array, joints: Sequence[str], cameras_m: F64) 
     """
     out = np.full(len(joints_world_m), -1, np.int32)
     if all(name in joints for name in VIEW_JOINTS):
-        known = joints_world_m.is_valid().to_numpy(zero_copy_only=False)
+        known = is_known(joints_world_m)
         points = as_numpy(joints_world_m.flatten()).reshape(-1, len(joints), 3)
         wanted = points[:, [joints.index(name) for name in VIEW_JOINTS]]
         angle = camera_azimuth_rad(wanted, cameras_m[known])
@@ -293,7 +293,7 @@ def _array(column: pa.ChunkedArray) -> pa.Array:
 def _matrices(column: pa.Array) -> F64:
     """Return (N, 16) 4x4 matrices, NaN for null."""
     out = np.full((len(column), 16), np.nan)
-    known = column.is_valid().to_numpy(zero_copy_only=False)
+    known = is_known(column)
     out[known] = as_numpy(column.flatten()).reshape(-1, 16)
     return out
 
@@ -362,7 +362,7 @@ class _Frames:
         places = np.searchsorted(known, frames)
         if (lost := np.append(known, -1)[places] != frames).any():
             raise people_of_no_frame(f"people of frame {int(frames[lost][0])}")
-        return self._table.take(pa.array(places))
+        return self._table.take(as_arrow(places))
 
     def _last(self) -> int:
         return int(self._table["index"][-1].as_py()) if self._table is not None else -1

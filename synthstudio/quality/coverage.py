@@ -25,7 +25,7 @@ from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.core.scene import F64, I32
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.dataset.arrays import as_numpy
+from synthstudio.dataset.arrays import as_numpy, is_known
 from synthstudio.dataset.matching import OTHER, camera_places, cause_codes, view_codes
 from synthstudio.dataset.reader import Dataset
 
@@ -156,8 +156,8 @@ class Examples:
 
         `groups` (P,): a number for the group of frames that each one is in.
         """
-        area = pc.fill_null(batch["modal_area_px"], 0).to_numpy(zero_copy_only=False)
-        cut = pc.fill_null(batch["truncated_fraction"], 0).to_numpy(zero_copy_only=False)
+        area = _reals(batch["modal_area_px"])
+        cut = _reals(batch["truncated_fraction"])
         scores = area * (1.0 - cut)
         frames, instances = as_numpy(batch["frame_index"]), as_numpy(batch["instance"])
         whom = groups * 1009 + instances  # wraps around: a doubled number only costs a picture
@@ -171,7 +171,7 @@ class Examples:
         self.by_cause.offer(places, scores[person], who)
 
     def _family_places(self, column: pa.Array) -> I32:
-        names = pc.fill_null(column, "unknown").to_pylist()
+        names = ["unknown" if name is None else name for name in column.to_pylist()]
         self.families += sorted(set(names) - set(self.families))
         self.by_family.grow(len(self.families))
         where = {name: k for k, name in enumerate(self.families)}
@@ -220,7 +220,7 @@ class Coverage:
 
     def _family_places(self, column: pa.Array) -> I32:
         """Return places in `families`, which grows by those that are new."""
-        names = pc.fill_null(column, UNKNOWN).to_pylist()
+        names = [UNKNOWN if name is None else name for name in column.to_pylist()]
         new = sorted(set(names) - set(self.families))
         if new:
             more = np.zeros((len(new), *self._shape), np.int32)
@@ -357,7 +357,7 @@ def _group_numbers(batch: pa.RecordBatch) -> I64:
     digests = [hashlib.blake2b(name, digest_size=6).digest() for name in names]
     numbers = np.array([int.from_bytes(d, "little") for d in digests], np.int64)
     alone = np.array([not name for name in names], np.bool_)
-    places = coded.indices.to_numpy()
+    places = as_numpy(coded.indices)
     found: I64 = np.where(alone[places], as_numpy(batch["index"]), numbers[places])
     return found
 
@@ -370,12 +370,11 @@ def _bodies(column: pa.Array) -> I32:
 
 
 def _nulls(column: pa.Array) -> NDArray[np.bool_]:
-    found: NDArray[np.bool_] = column.is_null().to_numpy(zero_copy_only=False)
-    return found
+    return ~is_known(column)
 
 
 def _reals(column: pa.Array) -> F64:
-    values: F64 = pc.fill_null(column, 0).to_numpy(zero_copy_only=False).astype(np.float64)
+    values: F64 = np.nan_to_num(as_numpy(column), nan=0.0).astype(np.float64)
     return values
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import poisson
+from scipy.special import pdtr
 
 from synthstudio.core.scene import F64
 from synthstudio.quality.coverage import I64, Coverage, known_places, thin_below
@@ -96,7 +96,7 @@ def _of_pair(found: Coverage, pair: tuple[str, str], at_least: float | None) -> 
 
 def _is_gap(counts: I64, expected: F64, several: int, at_least: float | None) -> B:
     few = counts < (0.5 * expected if at_least is None else at_least)
-    chance = poisson.cdf(np.ceil(counts / several), expected / several)
+    chance = pdtr(np.ceil(counts / several), expected / several)  # Poisson's cdf
     unlikely: B = chance < CHANCE / max(1, counts.size)
     return few & (expected > 0) & unlikely
 

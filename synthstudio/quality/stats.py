@@ -175,8 +175,10 @@ class _Tally:
         self.clips.update(clips.unique().to_pylist())
         self.clip_frames += len(clips)
         self.targets.add(frames, people, own)
-        family = people["pose_family"]
-        _count(self.named["pose_families"], pc.if_else(pc.equal(family, ""), None, family), UNNAMED)
+        families = self.named["pose_families"]
+        _count(families, people["pose_family"], UNNAMED)
+        if "" in families:
+            families[UNNAMED] += families.pop("")
         _count(self.named["motions"], people["motion"])
         self.named["motions"].pop("", None)
         self.identities.update(filter(None, people["identity"].unique().to_pylist()))
@@ -269,8 +271,7 @@ def _array(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _flat(column: pa.Array) -> NDArray[Any]:
-    entries: NDArray[Any] = column.flatten().to_numpy(zero_copy_only=False)
-    return entries
+    return as_numpy(column.flatten())
 
 
 def _sorted(found: Counter[str]) -> dict[str, int]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import SHARES, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton
+from synthstudio.dataset.arrays import as_arrow, is_known
 from synthstudio.dataset.matching import as_numbers
 
 I64 = NDArray[np.int64]
@@ -84,8 +85,8 @@ class TargetTally:
         for k, values in enumerate((np.ones(len(error)), requested, achieved, error)):
             self._crowd[k] = add_in_order(self._crowd[k], values)
         self._crowd[4] = max(self._crowd[4], error.max(initial=0.0))
-        of_requested = people["ask_met"].is_valid().to_numpy() & counted[own]
-        for row in people.select(_COLUMNS).filter(pa.array(of_requested)).to_pylist():
+        of_requested = is_known(people["ask_met"]) & counted[own]
+        for row in people.select(_COLUMNS).take(as_arrow(np.flatnonzero(of_requested))).to_pylist():
             self._add_person(row)
 
     def _add_person(self, row: Mapping[str, Any]) -> None:
