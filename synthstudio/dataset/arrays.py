@@ -1,7 +1,6 @@
 """Arrow columns as NumPy by their buffers.
 
-pyarrow's own ways import pandas (`to_numpy`, where it is there) and its library of functions
-(`cast`, `is_valid`, `value_lengths`): a quarter of a second before the first frame is read.
+pyarrow's `to_numpy` imports pandas where it is there: a fifth of a second before the first frame.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 def as_numpy(column: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
     """A column of numbers, truths or texts, null numbers as NaN; read-only if not copied."""
-    array = _whole(column)
+    array = one_array(column)
     if not len(array):
         return np.zeros(0, array.type.to_pandas_dtype())
     if pa.types.is_string(array.type):
@@ -39,7 +38,7 @@ def as_arrow(places: NDArray[np.int64]) -> pa.Array:
 
 def is_known(column: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
     """Where a column is not null."""
-    array = _whole(column)
+    array = one_array(column)
     if not array.null_count:
         return np.ones(len(array), np.bool_)
     return _bits(array.buffers()[0], array)
@@ -47,12 +46,13 @@ def is_known(column: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
 
 def list_lengths(column: pa.ListArray | pa.ChunkedArray) -> NDArray[np.int64]:
     """How many entries each list has; -1: null."""
-    array = _whole(column)
+    array = one_array(column)
     lengths = np.diff(as_numpy(array.offsets)) if len(array) else np.zeros(0)
     return np.where(is_known(array), lengths, -1).astype(np.int64)
 
 
-def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+def one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A column in one piece."""
     if not isinstance(column, pa.ChunkedArray):
         return column
     if column.num_chunks == 1:

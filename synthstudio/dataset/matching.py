@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.bins import VIEWS, camera_azimuth_rad, view_of
 from synthstudio.core.labels import CAUSES, SHARES
-from synthstudio.dataset.arrays import as_arrow, as_numpy, is_known
+from synthstudio.dataset.arrays import as_arrow, as_numpy, is_known, one_array
 from synthstudio.dataset.query import Both, Compare, FieldTest, JointTest, Node, Not, Query, leaves
 from synthstudio.dataset.query_fields import Field
 from synthstudio.dataset.reader import Dataset
@@ -210,9 +210,7 @@ def as_numbers(column: pa.Array, element: int | None = None) -> F64:
 
 def cause_codes(column: pa.Array) -> NDArray[Any]:
     """Return places in CAUSES of all entries of a list column, OTHER for none of them."""
-    words = column.flatten()
-    words = words.combine_chunks() if isinstance(words, pa.ChunkedArray) else words
-    coded = words.dictionary_encode()
+    coded = one_array(column.flatten()).dictionary_encode()
     codes = [_CAUSE_CODES.get(word, OTHER) for word in coded.dictionary.to_pylist()]
     places = np.nan_to_num(as_numpy(coded.indices), nan=len(codes)).astype(np.int64)
     return np.array([*codes, OTHER], np.int32)[places]

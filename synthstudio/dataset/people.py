@@ -14,7 +14,7 @@ from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import SHARES
 from synthstudio.core.people import People
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.dataset.arrays import as_numpy, is_known, list_lengths
+from synthstudio.dataset.arrays import as_numpy, is_known, list_lengths, one_array
 from synthstudio.dataset.rows import KINEMATIC, pairs_by_joint
 
 
@@ -90,16 +90,11 @@ def kinematic_camera_m(row: Mapping[str, Any], frame: Mapping[str, Any]) -> NDAr
     return out + to_camera[:3, 3]
 
 
-def _combined(table: pa.Table | pa.RecordBatch, name: str) -> pa.Array:
-    column = table.column(name)
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-
-
 def _list_column(
     table: pa.Table | pa.RecordBatch, name: str, shape: tuple[int, ...], dtype: Any
 ) -> NDArray[Any]:
     """A list column as one array; rows that are null are NaN."""
-    column = _combined(table, name)
+    column = one_array(table.column(name))
     each = int(np.prod(shape[1:]))
     lengths = list_lengths(column)
     wrong = (lengths != each) & (lengths >= 0)

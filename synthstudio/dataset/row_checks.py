@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from synthstudio.core.labels import SHARES
-from synthstudio.dataset.arrays import as_numpy, is_known, list_lengths
+from synthstudio.dataset.arrays import as_numpy, is_known, list_lengths, one_array
 from synthstudio.dataset.durable import damaged
 
 JOINT_LISTS = {
@@ -60,8 +60,7 @@ def check_rows(rows: pa.RecordBatch | pa.Table, joints: int, frames: range, path
     `frames`: the shard's, that the rows may be of.
     """
     for place, field in enumerate(rows.schema):
-        column = rows.column(place)
-        column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+        column = one_array(rows.column(place))
         if column.null_count and not field.nullable:
             raise damaged(path, f"no null in {field.name}", f"{column.null_count} nulls")
         _check_text(column, field.name, path)
