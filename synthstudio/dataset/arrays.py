@@ -6,11 +6,15 @@ pyarrow's `to_numpy` imports pandas where it is there: a fifth of a second befor
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+OTHER = 255
+"""The code of a text that is none of the words asked for."""
 
 
 def as_numpy(column: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
@@ -28,6 +32,20 @@ def as_numpy(column: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
     if not array.null_count:
         return values
     return np.where(_bits(validity, array), values.astype(np.float64), math.nan)
+
+
+def as_numbers(column: pa.Array | pa.ChunkedArray) -> NDArray[np.float64]:
+    """A column of numbers or truths as float64, null as NaN."""
+    return as_numpy(column).astype(np.float64)
+
+
+def word_codes(column: pa.ListArray | pa.ChunkedArray, words: Sequence[str]) -> NDArray[Any]:
+    """Places in `words` of all entries of a column of lists of texts; OTHER for none of them."""
+    known = {word: place for place, word in enumerate(words)}
+    coded = one_array(one_array(column).flatten()).dictionary_encode()
+    codes = [known.get(word, OTHER) for word in coded.dictionary.to_pylist()]
+    places = np.nan_to_num(as_numpy(coded.indices), nan=len(codes)).astype(np.int64)
+    return np.array([*codes, OTHER], np.int32)[places]
 
 
 def as_arrow(places: NDArray[np.int64]) -> pa.Array:

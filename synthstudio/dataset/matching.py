@@ -20,7 +20,13 @@ from numpy.typing import NDArray
 
 from synthstudio.core.bins import VIEWS, camera_azimuth_rad, view_of
 from synthstudio.core.labels import CAUSES, SHARES
-from synthstudio.dataset.arrays import as_arrow, as_numpy, is_known, one_array
+from synthstudio.dataset.arrays import (
+    as_arrow,
+    as_numbers,
+    as_numpy,
+    is_known,
+    word_codes,
+)
 from synthstudio.dataset.query import Both, Compare, FieldTest, JointTest, Node, Not, Query, leaves
 from synthstudio.dataset.query_fields import Field
 from synthstudio.dataset.reader import Dataset
@@ -33,9 +39,6 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 LIST_MARK = "\x1f"
 """Stands round each entry of a list that is compared as text."""
-OTHER = 255
-"""The code of a cause that has no name here."""
-_CAUSE_CODES = {name: code for code, name in enumerate(CAUSES)}
 VIEW_JOINTS = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 _OPS: dict[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq,
@@ -202,20 +205,6 @@ def as_text(column: pa.Array) -> pa.Array:
     return column
 
 
-def as_numbers(column: pa.Array, element: int | None = None) -> F64:
-    """Return a column, or one element of its lists, as float64, null as NaN."""
-    values = column if element is None else pc.list_element(column, element)
-    return as_numpy(values).astype(np.float64)
-
-
-def cause_codes(column: pa.Array) -> NDArray[Any]:
-    """Return places in CAUSES of all entries of a list column, OTHER for none of them."""
-    coded = one_array(column.flatten()).dictionary_encode()
-    codes = [_CAUSE_CODES.get(word, OTHER) for word in coded.dictionary.to_pylist()]
-    places = np.nan_to_num(as_numpy(coded.indices), nan=len(codes)).astype(np.int64)
-    return np.array([*codes, OTHER], np.int32)[places]
-
-
 def camera_places(world_to_camera: F64) -> F64:
     """Return (N, 3) where cameras stand in the world, of 4x4 matrices (N, 16); NaN stays NaN."""
     matrices = world_to_camera.reshape(-1, 4, 4)
@@ -266,7 +255,9 @@ class _Batch:
             return Column(counts[own].astype(np.float64))
         column = _array((self._frames if field.table == "frame" else self.table)[field.column])
         if field.kind == "number":
-            return Column(as_numbers(column, field.element))
+            if field.element is not None:
+                column = pc.list_element(column, field.element)
+            return Column(as_numbers(column))
         coded = as_text(column).dictionary_encode()
         places = pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False)
         return Column(places, coded.dictionary)
@@ -275,7 +266,7 @@ class _Batch:
         if name not in self._lists:
             column = _array(self.table[name])
             if name == "cause":
-                flat = cause_codes(column)
+                flat = word_codes(column, CAUSES)
             else:
                 flat = column.flatten().to_numpy(zero_copy_only=False)
             self._lists[name] = flat.reshape(self.people, -1).T if self.people else flat[None]

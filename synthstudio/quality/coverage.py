@@ -25,8 +25,8 @@ from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.core.scene import F64, I32
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.dataset.arrays import as_numpy, is_known
-from synthstudio.dataset.matching import OTHER, camera_places, cause_codes, view_codes
+from synthstudio.dataset.arrays import OTHER, as_numpy, is_known, word_codes
+from synthstudio.dataset.matching import camera_places, view_codes
 from synthstudio.dataset.reader import Dataset
 
 I64 = NDArray[np.int64]
@@ -204,7 +204,7 @@ class Coverage:
         if not people:
             return
         joints = len(self.skeleton.joints)
-        causes = cause_codes(batch["cause"]).astype(np.int32).reshape(people, joints)
+        causes = word_codes(batch["cause"], CAUSES).astype(np.int32).reshape(people, joints)
         causes[causes == OTHER] = len(CAUSES) - 1
         fraction = fraction_of(_reals(batch["occluded_fraction"]))
         fraction[_nulls(batch["occluded_fraction"])] = len(FRACTIONS)

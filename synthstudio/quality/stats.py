@@ -11,17 +11,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import THING_BASE
-from synthstudio.dataset.arrays import as_numpy
+from synthstudio.dataset.arrays import OTHER, as_numpy, list_lengths, one_array, word_codes
 from synthstudio.dataset.derive import aligned
 from synthstudio.dataset.manifest import identity_differences
-from synthstudio.dataset.matching import OTHER, cause_codes
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Sample
 from synthstudio.quality import targets
@@ -169,8 +167,8 @@ class _Tally:
             self.people_per_frame.update(np.bincount(own, minlength=len(frames)).tolist())
         for name, column in (("splits", "split"), ("variants", "variant")):
             _count(self.named[name], frames[column])
-        _count(self.named["things"], pc.list_flatten(frames["thing_kind"]))
-        self.crowd.add(_array(frames["crowd_index"]))
+        _count(self.named["things"], one_array(frames["thing_kind"]).flatten())
+        self.crowd.add(one_array(frames["crowd_index"]))
         clips = frames["clip_id"].drop_null()
         self.clips.update(clips.unique().to_pylist())
         self.clip_frames += len(clips)
@@ -182,15 +180,18 @@ class _Tally:
         _count(self.named["motions"], people["motion"])
         self.named["motions"].pop("", None)
         self.identities.update(filter(None, people["identity"].unique().to_pylist()))
-        self.occluded.add(_array(people["occluded_fraction"]))
-        self.truncated.add(_array(people["truncated_fraction"]))
+        self.occluded.add(one_array(people["occluded_fraction"]))
+        self.truncated.add(one_array(people["truncated_fraction"]))
         self._add_joints(frames, people, own)
 
     def _add_joints(self, frames: pa.Table, people: pa.Table, own: I64) -> None:
         shape = (len(people), len(self.names))
         cause, state, ambiguous, occluder = (
-            (cause_codes if name == "cause" else _flat)(_array(people[name])).reshape(shape)
-            for name in ("cause", "state", "ambiguous", "occluder_id")
+            found.reshape(shape)
+            for found in (
+                word_codes(people["cause"], CAUSES),
+                *(_flat(people[name]) for name in ("state", "ambiguous", "occluder_id")),
+            )
         )
         joint = np.broadcast_to(np.arange(shape[1]), shape)
         named = cause != OTHER
@@ -203,9 +204,9 @@ class _Tally:
 
     def _add_kinds(self, frames: pa.Table, own: I64, things: I64) -> None:
         """Count hidden joints by the kind of thing: `things` are instances in frames `own`."""
-        lists = _array(frames["thing_instance"])
-        instances, kinds = _flat(lists), _flat(_array(frames["thing_kind"]))
-        first = np.repeat(np.arange(len(lists)), as_numpy(pc.list_value_length(lists)))
+        lists = one_array(frames["thing_instance"])
+        instances, kinds = _flat(lists), _flat(frames["thing_kind"])
+        first = np.repeat(np.arange(len(lists)), list_lengths(lists).clip(0))
         order = np.lexsort((instances, first))
         keys = first[order] * _KEY + instances[order]
         wanted = own * _KEY + things
@@ -265,13 +266,8 @@ def _count(into: Counter[str], column: pa.ChunkedArray, missing: str | None = No
             into[name] += found["counts"]
 
 
-def _array(column: pa.ChunkedArray) -> pa.Array:
-    found = column.combine_chunks()
-    return found if isinstance(found, pa.Array) else pa.concat_arrays(found.chunks)
-
-
-def _flat(column: pa.Array) -> NDArray[Any]:
-    return as_numpy(column.flatten())
+def _flat(column: pa.ChunkedArray) -> NDArray[Any]:
+    return as_numpy(one_array(column).flatten())
 
 
 def _sorted(found: Counter[str]) -> dict[str, int]:

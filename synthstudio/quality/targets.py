@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import SHARES, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.dataset.arrays import as_arrow, is_known
-from synthstudio.dataset.matching import as_numbers
+from synthstudio.dataset.arrays import as_arrow, as_numbers, is_known
 
 I64 = NDArray[np.int64]
 
@@ -76,8 +75,7 @@ class TargetTally:
         """Count F frames and their P people; `own` (P,): place of each person's frame."""
         counted = np.isin(frames["variant"].to_pylist(), ASKED)
         requested, achieved = (
-            as_numbers(frames[name].combine_chunks())[counted]
-            for name in ("crowd_ask", "crowd_index")
+            as_numbers(frames[name])[counted] for name in ("crowd_ask", "crowd_index")
         )
         known = ~(np.isnan(requested) | np.isnan(achieved))
         requested, achieved = requested[known], achieved[known]

@@ -260,9 +260,6 @@ def layout(skeleton: Skeleton, people: int, frames: int) -> dict[str, tuple[tupl
     return found
 
 
-ORIGIN_NAMES = pa.array(ORIGINS)
-
-
 BINS = 20
 _STATES = ("outside", "hidden", "visible", "unlabelled")
 

@@ -32,6 +32,7 @@ from synthstudio.core.camera import NEAR_M
 from synthstudio.core.errors import DatasetError, DiskError
 from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.core.skeleton import Skeleton, get_skeleton
+from synthstudio.dataset.arrays import as_numbers, word_codes
 from synthstudio.dataset.durable import (
     canonical_json,
     disk_errors,
@@ -42,20 +43,13 @@ from synthstudio.dataset.durable import (
     whole_folder,
 )
 from synthstudio.dataset.manifest import MANIFEST_NAME
-from synthstudio.dataset.matching import (
-    OTHER,
-    as_numbers,
-    as_text,
-    camera_places,
-    view_codes,
-)
+from synthstudio.dataset.matching import as_text, camera_places, view_codes
 from synthstudio.dataset.reader import Dataset
 from synthstudio.quality.subject import flip_of
 from synthstudio.review.datasets import content_key
 from synthstudio.review.risk.people import (
     F64,
     I64,
-    ORIGIN_NAMES,
     ORIGINS,
     Array,
     PeopleTable,
@@ -297,7 +291,10 @@ def _fill_people(
         arrays["frame"][here], arrays["frame_row"][here] = frame, place
         arrays["instance"][here] = batch["instance"].to_numpy()
         for name, (column, element) in numbers.items():
-            arrays[name][here] = as_numbers(batch[column], element)
+            values = batch[column]
+            arrays[name][here] = as_numbers(
+                values if element is None else pc.list_element(values, element)
+            )
         for name, column in names.items():
             texts.add(name, batch[column])
         _fill_joints(batch, skeleton, arrays, here)
@@ -332,12 +329,9 @@ def _fill_joints(
     arrays["shares"][:, here] = planes("shares", len(SHARES))
     for name in ("state", "ambiguous"):
         arrays[name][:, here] = planes(name, 1)
-    for name, texts in (("cause", pa.array(CAUSES)), ("origin", ORIGIN_NAMES)):
-        values = batch[name]
-        _flat_length(values, joints, name)
-        codes = pc.fill_null(pc.index_in(values.flatten(), value_set=texts), OTHER)
-        flat = codes.to_numpy(zero_copy_only=False).reshape(len(batch), joints)
-        arrays[name][:, here] = flat.T
+    for name, words in (("cause", CAUSES), ("origin", ORIGINS)):
+        _flat_length(batch[name], joints, name)
+        arrays[name][:, here] = word_codes(batch[name], words).reshape(len(batch), joints).T
 
 
 def _fill_space(
