@@ -38,7 +38,8 @@ from synthstudio.recipe.schema.load import parse
 from synthstudio.training.config import Config, Source
 from synthstudio.training.data.crops import crop_dataset
 from synthstudio.training.data.sources import load_subset
-from synthstudio.training.networks import build_network, pose_bank
+from synthstudio.training.networks import build_network
+from synthstudio.training.poses import pose_bank
 from synthstudio.training.predictions import predict_subset
 
 LIMIT_H = 2.0

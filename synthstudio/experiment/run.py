@@ -34,7 +34,7 @@ from synthstudio.experiment.results import Findings
 from synthstudio.generation.photos.run import occlude
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import parse
-from synthstudio.training import checkpoint, devices, networks
+from synthstudio.training import checkpoint, devices, poses
 from synthstudio.training.config import Config, Source
 from synthstudio.training.data.batches import InputSpec
 from synthstudio.training.data.sources import load_subset
@@ -142,7 +142,7 @@ def _count_poses(config: ExperimentConfig, step: Step) -> int:
     people, skeleton = load_subset(
         plain.train, plain, config.out / "crops", _with_rate(step("cutting people out"))
     )
-    bank = networks.pose_bank(
+    bank = poses.pose_bank(
         people,
         skeleton,
         size=plain.network.size,

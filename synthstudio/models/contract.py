@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -69,8 +70,11 @@ class PoseNet(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
-    def forward(self, images: Tensor) -> PoseOutputs:
-        """Run on images (B, 3, H, W): uint8, or floats from 0 to 1."""
+    def forward(self, images: Tensor, sample: Any = None) -> PoseOutputs:
+        """Run on images (B, 3, H, W): uint8, or floats from 0 to 1.
+
+        `sample`: what the block takes beside features while it is trained (ORN: bank.BankSample).
+        """
         if images.ndim != 4 or images.shape[1] != 3:
             raise ModelError(
                 "not a batch of images",
@@ -79,7 +83,8 @@ class PoseNet(nn.Module):
                 got=str(tuple(images.shape)),
             )
         levels = images.to(self.mean.dtype) / 255 if images.dtype == torch.uint8 else images
-        outputs: PoseOutputs = self.block(self.features((levels - self.mean) / self.std))
+        features = self.features((levels - self.mean) / self.std)
+        outputs: PoseOutputs = self.block(features, *([] if sample is None else [sample]))
         return outputs
 
 

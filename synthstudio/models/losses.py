@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from synthstudio.models.contract import PoseOutputs
+from synthstudio.core.labels import STATE_HIDDEN
+from synthstudio.models.contract import VISIBLE, PoseOutputs
 from synthstudio.models.heatmaps import gaussian_map, oks_map, probabilities
 
 
@@ -58,11 +59,19 @@ def presence_loss(predicted: Tensor, labels: Labels) -> Tensor:
 
 
 def shares_loss(predicted: Tensor, labels: Labels, balance: Tensor) -> Tensor:
-    """Cross-entropy of the four shares; `balance` (4,) weighs rare causes up."""
+    """Cross-entropy of the four shares; `balance` (4,) weighs rare causes up.
+
+    A joint that is hidden (state 1) by nobody knows what teaches that it is not visible.
+    """
     known = ~labels.shares.isnan().any(-1)
     target = labels.shares.nan_to_num() * balance
     each = -(target * F.log_softmax(predicted, -1)).sum(-1)
-    return _mean(each, known)
+    unnamed = ~known & (labels.state == STATE_HIDDEN)
+    hidden = torch.cat([predicted[..., :VISIBLE], predicted[..., VISIBLE + 1 :]], -1)
+    unseen = torch.logsumexp(predicted, -1) - torch.logsumexp(hidden, -1)
+    weight = balance.sum() - balance[VISIBLE]
+    each = torch.where(unnamed, unseen * weight / (len(balance) - 1), each)
+    return _mean(each, known | unnamed)
 
 
 def quality_loss(predicted: Tensor, logits: Tensor, labels: Labels, sigmas: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from synthstudio.core.errors import ModelError, SynthStudioError
 from synthstudio.core.outputs import free_folder
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import new_parents, remove, replace_file
-from synthstudio.models.blocks.bank import PoseBank
+from synthstudio.models.blocks.bank import OUTSIDE, PoseBank
 from synthstudio.models.contract import PoseNet
 from synthstudio.recipe.schema.load import read_yaml
 from synthstudio.training import config as configs
@@ -279,8 +279,6 @@ JOINT_AXES = {
 }  # fmt: skip
 """Tensors with a part for each joint, and the axis of the joints. The refiner's first channel is
 the occluder map."""
-OUTSIDE = -1.0
-"""A coordinate outside every crop: there a joint of a pose takes no part."""
 
 
 def initialize(net: nn.Module, path: Path, *, skeleton: Skeleton, poses: int) -> str:

@@ -101,7 +101,9 @@ class Network(_Section):
     # Epochs in which its weights are frozen; -1: all.
     frozen_epochs: int = Field(default=0, ge=-1)
     # ORN: size of the pose bank, taken from the training people; 0: no bank.
-    bank: int = Field(default=1000, ge=0, le=50_000)
+    bank: int = Field(default=8000, ge=0, le=50_000)
+    # How many of its poses take part in a training step; 0: all. Answers use all of them.
+    bank_sample: int = Field(default=1000, ge=0, le=50_000)
     # ORN: attention to pixels and joints; refinement; final fusion with the poses. For ablations.
     attention: bool = True
     refine: bool = True
@@ -146,8 +148,21 @@ class Augment(_Section):
     colour: float = Field(default=0.25, ge=0, le=1)
     # Chance of coarse dropout: one grey box of 20 to 40 % of each side. Labels do not follow.
     dropout: float = Field(default=0.0, ge=0, le=1)
-    # Chance that a piece of another image is pasted over the person. Labels follow.
+    # Chance that something is pasted over the person. Labels follow.
     paste: float = Field(default=0.0, ge=0, le=1)
+    # Folder of cut-outs (RGBA pictures) to paste instead; "": pieces of other people's pictures.
+    cutouts: str = ""
+    # The fraction of the person that a cut-out covers: the least and the most.
+    paste_fraction: tuple[float, float] = (0.1, 0.6)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        low, high = self.paste_fraction
+        if not 0 < low <= high <= 1:
+            raise ValueError("paste_fraction is the least and the most, above 0, up to 1")
+        if self.cutouts and not self.paste:
+            raise ValueError("cutouts need paste: the chance that one is pasted")
+        return self
 
 
 NO_AUGMENTATION = Augment(

@@ -30,7 +30,7 @@ from synthstudio.evaluation.storage import Evaluation
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.report import evaluation_drawings
 from synthstudio.report.evaluation import report
-from synthstudio.training import checkpoint, devices, diagnostics, networks
+from synthstudio.training import checkpoint, devices, diagnostics, poses
 from synthstudio.training.config import Config, Source
 from synthstudio.training.data import augment
 from synthstudio.training.data.batches import CropSubset, InputSpec
@@ -150,7 +150,7 @@ def _bank(net: nn.Module, config: Config, skeleton: Skeleton, cache: Path) -> Po
     bank = None
     if other.joints == skeleton.joints:
         count = config.network.bank or 1000
-        bank = networks.pose_bank(
+        bank = poses.pose_bank(
             people, skeleton, size=config.network.size, count=count, seed=config.seed
         )
     if bank is None:

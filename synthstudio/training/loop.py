@@ -24,9 +24,10 @@ from torch import Tensor, nn
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.labels import STATE_HIDDEN
+from synthstudio.models.blocks.bank import BankSample
 from synthstudio.models.contract import PoseNet, PoseOutputs
 from synthstudio.models.losses import Labels, Weights, agreement_loss, pose_losses
-from synthstudio.training import checkpoint, devices, networks, optimization
+from synthstudio.training import checkpoint, devices, networks, optimization, poses
 from synthstudio.training.config import Config
 from synthstudio.training.data import batches, sources
 from synthstudio.training.data.batches import Batch, CropSubset
@@ -92,7 +93,7 @@ def train(
                 data = select(data)
             held.enter_context(closing(data))
             held.enter_context(memory)
-            sources.check_labels(data, say=say)
+            sources.check_labels(data, pasted=bool(config.augment.paste), say=say)
             run = _Run(config, out, data, device, world, say=say, resume=resume)
         first = run.progress.step
         end = min(run.total, first + steps if steps is not None else run.total)
@@ -154,24 +155,20 @@ def build_for_training(
     """The network of a config with a pose bank of the training people, on the CPU."""
     bank = None
     if config.network.block == "orn":
-        bank = networks.pose_bank(
+        bank = poses.pose_bank(
             data.train,
             data.skeleton,
             size=config.network.size,
             count=config.network.bank,
             seed=config.seed,
         )
-        held = 0 if bank is None else len(bank.poses)
-        if held < config.network.bank:
-            say(
-                f"the pose bank holds {held} of {config.network.bank} poses: only people of whom "
-                "every joint is labelled give one" + ("" if held else "; no pose is filled in")
-            )
+        if config.network.bank:
+            say(poses.about_bank(bank, data.train))
     torch.manual_seed(config.seed)
     net = networks.build_network(config.network, data.skeleton, bank=bank)
     if config.init_from:
-        path, poses = Path(config.init_from), config.network.bank
-        say(checkpoint.initialize(net, path, skeleton=data.skeleton, poses=poses))
+        path, most = Path(config.init_from), config.network.bank
+        say(checkpoint.initialize(net, path, skeleton=data.skeleton, poses=most))
     for parameter in net.parameters():  # convolutions are fastest in this layout
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
@@ -246,6 +243,7 @@ class _Run:
             seed=config.seed,
             step=number * self.world.size + self.world.rank,
             paired=bool(config.losses.agreement),
+            cutouts=self.data.cutouts,
         )
 
     def prepare_step(self, step: int) -> None:
@@ -256,8 +254,9 @@ class _Run:
     def backward(self, batch: Batch) -> dict[str, float]:
         """Add a batch's gradients; return its losses by name."""
         labels = Labels(**{k: v.to(self.device) for k, v in vars(batch.labels).items()})
+        sample = poses.bank_sample(self.net, batch, self.config, step=self.progress.step)
         images = batch.images.to(self.device).contiguous(memory_format=torch.channels_last)
-        outputs = self._forward(self.model, images)
+        outputs = self._forward(self.model, images, sample)
         terms = pose_losses(
             outputs, labels, weights=self.weights, sigmas=self.sigmas, balance=self.balance
         )
@@ -272,10 +271,12 @@ class _Run:
         torch.autograd.backward(self.scaler.scale(loss / self.config.accumulate))
         return {name: value.item() for name, value in terms.items()}
 
-    def _forward(self, net: nn.Module, images: Tensor) -> PoseOutputs:
+    def _forward(
+        self, net: nn.Module, images: Tensor, sample: BankSample | None = None
+    ) -> PoseOutputs:
         kind = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(self.config.precision)
         with torch.autocast(self.device.type, kind, enabled=kind is not None):
-            outputs: PoseOutputs = net(images)
+            outputs: PoseOutputs = net(images, sample)
         return _to_float32(outputs)
 
     def update(self, step: int, losses: dict[str, float], batch: Batch) -> None:

@@ -1,4 +1,4 @@
-"""Networks from a config, pose banks from training people, and weights from elsewhere."""
+"""Networks from a config, and weights from elsewhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.extras import import_extra
-from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.models.backbones.pyramid import ConvPyramid, HuggingFaceFeatures, VitPoseFeatures
 from synthstudio.models.blocks.bank import PoseBank
@@ -21,8 +20,6 @@ from synthstudio.models.blocks.kpe import KPE
 from synthstudio.models.blocks.orn import ORN
 from synthstudio.models.contract import PoseNet
 from synthstudio.training.config import Network
-from synthstudio.training.data.batches import CropSubset
-from synthstudio.training.data.crops import MARGIN
 
 
 def build_network(
@@ -125,39 +122,6 @@ def layers_below_top(net: nn.Module) -> dict[str, int]:
             found[name] = level
     top = max(found.values(), default=0)
     return {name: top - level for name, level in found.items()}
-
-
-def pose_bank(
-    people: CropSubset,
-    skeleton: Skeleton,
-    *,
-    size: tuple[int, int],
-    count: int,
-    seed: int,
-) -> PoseBank | None:
-    """Sample a bank of `count` poses from `people` (of the training split only), half mirrored.
-
-    Only people whose joints are all known take part, hidden or not; sampling is without
-    replacement. None when there is no such person, or `count` is 0.
-    """
-    crops, rows = people.crops, np.sort(people.rows)
-    complete = rows[np.isfinite(crops.xy[rows]).all((1, 2)) & (crops.state[rows] != 255).all(1)]
-    if not count or not len(complete):
-        return None
-    _, first = np.unique(
-        crops.group[complete] * 1000 + crops.instance[complete] % 1000, return_index=True
-    )
-    complete = complete[np.sort(first)]  # a moment's variants show one pose
-    drawn = stream(seed, "bank").permutation(complete)[: max(count // 2, 1)]
-    extent = np.array([size[1], size[0]], np.float64)
-    poses = (crops.xy[drawn] - extent * (MARGIN - 1) / 2) / extent
-    mirrored = (poses * [-1, 1] + [1, 0])[:, skeleton.flip]
-    xyz = crops.xyz_m[drawn]
-    both = np.concatenate([xyz, (xyz * [-1, 1, 1])[:, skeleton.flip]])
-    return PoseBank(
-        torch.from_numpy(np.concatenate([poses, mirrored])).float(),
-        torch.from_numpy(both).float() if np.isfinite(both).all() else None,
-    )
 
 
 def empty_bank(state: Mapping[str, Tensor]) -> PoseBank | None:

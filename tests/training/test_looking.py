@@ -17,7 +17,7 @@ from synthstudio.evaluation.attention import attention_ratios
 from synthstudio.models.backbones.pyramid import HuggingFaceFeatures, VitPoseFeatures
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseNet
-from synthstudio.training import checkpoint, diagnostics, networks
+from synthstudio.training import checkpoint, diagnostics, networks, poses
 from synthstudio.training.config import Network, overfitted
 from synthstudio.training.data import sources
 from synthstudio.training.data.batches import CropSubset
@@ -34,7 +34,7 @@ def people(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> sources.Tra
 def net_of(people: sources.TrainingData, block: str = "orn") -> PoseNet:
     torch.manual_seed(0)
     network = Network(block=block, size=(48, 36), widths=(8, 12), width=16)
-    bank = networks.pose_bank(people.train, people.skeleton, size=(48, 36), count=8, seed=0)
+    bank = poses.pose_bank(people.train, people.skeleton, size=(48, 36), count=8, seed=0)
     return networks.build_network(
         network, people.skeleton, bank=bank if block == "orn" else None
     ).eval()
@@ -46,7 +46,7 @@ def test_a_bank_knows_only_the_people_that_are_learnt_from(people: sources.Train
 
     def bank_of(rows: np.ndarray) -> PoseBank | None:
         chosen = CropSubset(crops=crops, rows=rows, weight=np.ones(len(rows)))
-        return networks.pose_bank(chosen, skeleton, size=(48, 36), count=500, seed=0)
+        return poses.pose_bank(chosen, skeleton, size=(48, 36), count=500, seed=0)
 
     bank, every = bank_of(few), bank_of(np.arange(len(crops)))
     assert bank is not None and every is not None

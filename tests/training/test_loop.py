@@ -188,10 +188,10 @@ def test_memory_that_runs_out_is_one_message(
 ) -> None:
     forward = PoseNet.forward
 
-    def full(net: PoseNet, images: torch.Tensor) -> PoseOutputs:
+    def full(net: PoseNet, images: torch.Tensor, sample: object = None) -> PoseOutputs:
         if net.training == (where == "training"):
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return forward(net, images)
+        return forward(net, images, sample)
 
     monkeypatch.setattr(PoseNet, "forward", full)
     settings = tiny.config(pairs, losses={"agreement": 0.0}, steps=2, ema=0.0)

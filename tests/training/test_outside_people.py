@@ -24,7 +24,7 @@ from synthstudio.training.config import NO_AUGMENTATION, Augment
 from synthstudio.training.data import batches, sources
 from synthstudio.training.data.crops import crop_dataset
 from synthstudio.training.loop import build_for_training
-from synthstudio.training.networks import pose_bank
+from synthstudio.training.poses import pose_bank
 
 BONES = get_skeleton("coco17")
 SIZE = (48, 36)
@@ -106,26 +106,36 @@ def test_what_nobody_labelled_stays_unknown(tmp_path: Path) -> None:
     cover = pasted.labels.occluder
     assert (cover[~cover.isnan()] == 1).all() and (~cover.isnan()).any()
     bank = pose_bank(people.train, BONES, size=SIZE, count=9, seed=0)
-    assert bank is None  # nobody's pose is whole
+    assert bank is not None and len(bank.poses) == 6
+    wrist = bank.poses[:3, 10]  # nobody labelled it: their left wrists, mirrored, say where
+    assert torch.allclose(wrist, bank.poses[3:, 9] * torch.tensor([-1, 1]) + torch.tensor([1, 0]))
 
 
 def test_a_small_pose_bank_is_said(pairs: Path, tmp_path: Path) -> None:
-    file = coco(tmp_path / "set")
+    lacking = [annotation(k + 1, k + 7) for k in range(3)]
+    lacking[0]["keypoints"][3:6] = [0, 0, 0]
+    parts = []  # three people of whom three joints each are labelled, each time others
+    for k in range(3):
+        points = [0.0] * 51
+        points[9 * k : 9 * k + 9] = annotation(1, 7)["keypoints"][9 * k : 9 * k + 9]
+        parts.append(annotation(k + 1, k + 7, keypoints=points, num_keypoints=3))
     said: dict[str, str] = {}
     for name, entry, count in (
-        ("none", source(file), 9),
+        ("none", source(coco(tmp_path / "bad", annotations=parts)), 9),
+        ("gaps", source(coco(tmp_path / "gaps", annotations=lacking)), 4),
         ("few", {"dataset": str(pairs)}, 1000),
-        ("whole", {"dataset": str(pairs)}, 2),
+        ("nothing", {"dataset": str(pairs)}, 0),
     ):
         notes: list[str] = []
         config = tiny.config(Path("x"), train=[entry], val=[], network={"bank": count})
         data = sources.load_data(config, cache=tmp_path / "cache", say=lambda text: None)
         net = build_for_training(config, data, say=notes.append)
-        assert (net.block.bank is None) == (name == "none")
+        assert (net.block.bank is None) == (name in ("none", "nothing"))
         said[name] = " ".join(notes)
-    assert "holds 0 of 9 poses" in said["none"] and "no pose is filled in" in said["none"]
-    assert " of 1000 poses: only people of whom every joint" in said["few"]
-    assert not said["whole"]
+    assert "no pose bank: of nobody are half of the joints" in said["none"]
+    assert "4 poses, half of them mirrored, of 3 people, 1 of them with" in said["gaps"]
+    assert "fewer than 100 help little" in said["few"] and "filled in" not in said["few"]
+    assert not said["nothing"]
 
 
 def test_they_mix_with_ours_by_weight(pairs: Path, tmp_path: Path) -> None:

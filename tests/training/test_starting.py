@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from synthstudio.core.skeleton import SKELETONS, Skeleton, get_skeleton
-from synthstudio.models.blocks.bank import PoseBank
+from synthstudio.models.blocks.bank import OUTSIDE, PoseBank
 from synthstudio.models.contract import PoseNet
 from synthstudio.training import checkpoint, config
 from synthstudio.training.config import Config, Network
@@ -107,7 +107,7 @@ def test_a_joint_that_poses_lack_lies_outside_and_takes_no_part(tmp_path: Path) 
         whole, saved(fewer, BODY, tmp_path / "w.safetensors"), skeleton=COCO, poses=7
     )
     found = whole.state_dict()[checkpoint.POSES]
-    assert (found[1:, :FACE] == checkpoint.OUTSIDE).all() and (found[:, FACE:] >= 0).all()
+    assert (found[1:, :FACE] == OUTSIDE).all() and (found[:, FACE:] >= 0).all()
     with torch.inference_mode():
         assert torch.isfinite(whole(torch.rand(1, 3, 48, 36)).logits[-1]).all()
 

@@ -15,8 +15,12 @@ from torch import Tensor, nn
 from synthstudio.core.errors import ModelError
 from synthstudio.models.heatmaps import blur
 
+OUTSIDE = -9.0
+"""A coordinate outside every crop, however it was moved: there a joint of a pose takes no part."""
 FACTOR = 0.6
 """Factor on each joint's log-map: maps of neighbouring joints are not independent."""
+SAME = 0.01
+"""Two poses are the same when no joint is further apart than this share of the crop."""
 FLOOR = 0.03
 """Share of a uniform map mixed in, so that one misplaced joint rules out no pose."""
 
@@ -29,6 +33,22 @@ class Attended:
     maps: Tensor
     weights: Tensor
     xyz: Tensor | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BankSample:
+    """What a training step sees of a bank, so that it is as much use there as in answers.
+
+    `rows` (n,): the poses that take part. Augmentation moved each person, and the poses move along:
+    `move` (B, 2, 3) in units of the crop, `turn` (B, 2, 2) its rotation in pixels, for 3D. `own`
+    (B, J, 2): the labels, NaN unknown; a pose that agrees with all of them is left out, or training
+    would find in the bank what no other bank holds.
+    """
+
+    rows: Tensor
+    move: Tensor
+    turn: Tensor
+    own: Tensor
 
 
 class PoseBank(nn.Module):
@@ -59,47 +79,80 @@ class PoseBank(nn.Module):
             )
         self.register_buffer("poses", poses.float().contiguous())
         self.register_buffer("xyz_m", None if xyz_m is None else xyz_m.float().contiguous())
+        self._index: dict[tuple[int, int, torch.device], Tensor] = {}
+        self.register_load_state_dict_post_hook(_forget_cells)  # type: ignore[no-untyped-call]
 
-    def forward(self, maps: Tensor, trust: Tensor | None = None) -> Attended:
-        """Attend to the poses that `maps` (B, J, h, w) support.
+    def forward(
+        self, maps: Tensor, trust: Tensor | None = None, sample: BankSample | None = None
+    ) -> Attended:
+        """Attend to the poses that `maps` (B, J, h, w) support; to those of `sample` only.
 
         `trust` (B, J): the weight of each joint's evidence, by default 1. A joint's own map does
         not affect its new map, which comes from the others'. Always in float32.
         """
         with torch.autocast(maps.device.type, enabled=False):
-            return self._attend(maps.float(), None if trust is None else trust.float())
+            return self._attend(maps.float(), None if trust is None else trust.float(), sample)
 
-    def _attend(self, maps: Tensor, trust: Tensor | None) -> Attended:
+    def _attend(self, maps: Tensor, trust: Tensor | None, sample: BankSample | None) -> Attended:
         b, joints, h, w = maps.shape
-        uniform = 1 / (h * w)
-        soft = (1 - FLOOR) * blur(maps, 1.5) + FLOOR * uniform
+        soft = (1 - FLOOR) * blur(maps, 1.5) + FLOOR / (h * w)
         logs = FACTOR * soft.clamp_min(1e-9).log().flatten(2)  # (B, J, h*w)
         if trust is not None:
             logs = logs * trust[..., None]
         # One more cell for joints outside the crop: it fits as the worst cell does, and its mass is
         # dropped.
         logs = torch.cat([logs, logs.amin(-1, keepdim=True)], -1)
-        index = self._cells(h, w).t()[None].expand(b, -1, -1)  # (B, J, N)
-        fit = logs.gather(2, index)
-        total = fit.sum(1, keepdim=True)  # (B, 1, N)
-        others = torch.softmax(total - fit, -1)  # (B, J, N): without the joint itself
-        placed = torch.zeros(b, joints, h * w + 1, dtype=maps.dtype, device=maps.device)
-        placed = placed.scatter_add(2, index, others)[..., :-1].view(b, joints, h, w)
-        second = blur(placed, 1.2) + 1e-6
+        own, xyz_m = None, self.xyz_m
+        if sample is None:
+            index = self._own_cells(h, w).expand(b, -1, -1)  # (B, J, N)
+        else:
+            moved = torch.einsum("bik,njk->bnji", sample.move[:, :, :2], self.poses[sample.rows])
+            moved = moved + sample.move[:, None, None, :, 2]
+            index = _cells(moved, h, w).transpose(1, 2)
+            apart = (moved - sample.own[:, None]).abs().nan_to_num()
+            own = (apart < SAME).all(-1).all(-1)  # (B, n)
+            xyz_m = None if xyz_m is None else xyz_m[sample.rows]
+        total = logs.gather(2, index).sum(1)  # (B, N)
+        if own is not None:
+            total = total.masked_fill(own, -1e4)
+        weights = torch.softmax(total, -1)
+        if own is not None:
+            weights = weights.masked_fill(own, 0)  # all of them: no pose speaks
+        # Without the joint's own fit each weight is weights / exp(fit), up to a factor for each
+        # joint; the fit is that of the pose's cell, so the division can follow the sum over poses.
+        placed = maps.new_zeros(b, joints, h * w + 1)
+        placed = placed.scatter_add(2, index, weights[:, None].expand(-1, joints, -1))
+        placed = placed * torch.exp(logs.amin(-1, keepdim=True) - logs)
+        placed = placed / placed.sum(-1, keepdim=True).clamp_min(1e-30)
+        second = blur(placed[..., :-1].view(b, joints, h, w), 1.2) + 1e-6
         second = second / second.sum((-2, -1), keepdim=True)
-        weights = torch.softmax(total.squeeze(1), -1)
         xyz = None
-        if self.xyz_m is not None:
-            xyz = torch.einsum("bn,njc->bjc", weights, self.xyz_m)
+        if xyz_m is not None:
+            xyz = torch.einsum("bn,njc->bjc", weights, xyz_m)
+            if sample is not None:
+                flat = torch.einsum("bik,bjk->bji", sample.turn, xyz[..., :2])
+                xyz = torch.cat([flat, xyz[..., 2:]], -1)
         return Attended(maps=second, weights=weights, xyz=xyz)
 
-    def _cells(self, h: int, w: int) -> Tensor:
-        """The cell (N, J) of each joint; h * w for one outside the crop."""
-        size = self.poses.new_tensor([w, h])
-        at = (self.poses * size).floor().long()
-        inside = ((self.poses >= 0) & (self.poses < 1)).all(-1)
-        column, row = at[..., 0].clamp(0, w - 1), at[..., 1].clamp(0, h - 1)
-        return torch.where(inside, row * w + column, h * w)
+    def _own_cells(self, h: int, w: int) -> Tensor:
+        """The cells (1, J, N) of the poses as they are."""
+        key = (h, w, self.poses.device)
+        if key not in self._index:
+            with torch.inference_mode(mode=False), torch.no_grad():  # kept: must allow gradients
+                self._index = {key: _cells(self.poses, h, w).t()[None].contiguous()}
+        return self._index[key]
+
+
+def _forget_cells(bank: PoseBank, _: object) -> None:
+    bank._index.clear()
+
+
+def _cells(poses: Tensor, h: int, w: int) -> Tensor:
+    """The cell (..., J) of each joint of poses (..., J, 2); h * w for one outside the crop."""
+    at = (poses * poses.new_tensor([w, h])).floor().long()
+    inside = ((poses >= 0) & (poses < 1)).all(-1)
+    column, row = at[..., 0].clamp(0, w - 1), at[..., 1].clamp(0, h - 1)
+    return torch.where(inside, row * w + column, h * w)
 
 
 def fuse(maps: Tensor, second: Tensor, power: Tensor | float = 0.5) -> Tensor:

@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthstudio.core.errors import ModelError
-from synthstudio.models.blocks.bank import PoseBank, fuse
+from synthstudio.models.blocks.bank import BankSample, PoseBank, fuse
 from synthstudio.models.contract import VISIBLE, PoseOutputs
 from synthstudio.models.heatmaps import blur, probabilities
 from synthstudio.models.layers import conv, resize
@@ -85,7 +85,8 @@ class ORN(nn.Module):
         maps = 2 if bank is None else 3  # the first, the poses', the last
         self.heads = _Heads(2 * width + maps * _FACTS, width, joints, _OUTPUTS)
 
-    def forward(self, features: Tensor) -> PoseOutputs:
+    def forward(self, features: Tensor, sample: BankSample | None = None) -> PoseOutputs:
+        """`sample`: what a training step sees of the bank."""
         x = self.stem(resize(features, self.size))
         first, occluder = self.first(x).float(), self.cover(x).float()
         maps, covered = probabilities(first), torch.sigmoid(occluder)
@@ -97,7 +98,7 @@ class ORN(nn.Module):
         stages, known, xyz_m, facts = [first], [maps], None, [_facts(maps, covered)]
         if self.bank is not None and self.lean is not None:
             lean = self.lean(torch.cat([tokens, *facts], -1))
-            poses = self.bank(maps, torch.sigmoid(lean["trust"] + 2))
+            poses = self.bank(maps, torch.sigmoid(lean["trust"] + 2), sample)
             attended["poses"], xyz_m = poses.weights, poses.xyz
             power = F.softplus(lean["power"])[..., None, None]
             joined = F.log_softmax(first.flatten(2), -1).view_as(first) + power * poses.maps.log()

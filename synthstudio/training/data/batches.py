@@ -12,13 +12,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from synthstudio.core.labels import SHARES, STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
+from synthstudio.core.visibility import is_visible
 from synthstudio.models.losses import Labels
 from synthstudio.training.config import Augment, Network
 from synthstudio.training.data import augment as aug
 from synthstudio.training.data.augment import Draws
 from synthstudio.training.data.crops import GREY, Crops
+from synthstudio.training.data.cutouts import Cutouts, PasteDraws, draw_pastes, paste
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -91,8 +94,12 @@ def make_batch(
     seed: int = 0,
     step: int = 0,
     paired: bool = False,
+    cutouts: Cutouts | None = None,
 ) -> Batch:
-    """Make the batch of `rows`, augmented by the random stream of (seed, step)."""
+    """Make the batch of `rows`, augmented by the random streams of (seed, step).
+
+    `cutouts` are what `augment.paste` pastes; None: pieces of other people's pictures.
+    """
     rng = stream(seed, "augment", step)
     draws = aug.draw(augment, rng, count=len(rows), size=spec.size)
     if augment.half_body:
@@ -105,11 +112,16 @@ def make_batch(
             rng=rng,
             chance=augment.half_body,
         )
-    samples = [_sample(crops, rows, spec, draws, b) for b in range(len(rows))]
+    pastes = None
+    if cutouts is not None:
+        drawn = stream(seed, "cutouts", step)
+        pastes = draw_pastes(augment, drawn, count=len(rows), cutouts=len(cutouts))
+    samples = [_sample(crops, rows, spec, draws, b, cutouts, pastes) for b in range(len(rows))]
     clean, has_clean = None, None
     if paired:
         clean_rows = crops.clean[rows]
-        has_clean = torch.from_numpy((clean_rows >= 0) & (clean_rows != rows))
+        pasted = np.array([s.pasted for s in samples])
+        has_clean = torch.from_numpy((clean_rows >= 0) & (clean_rows != rows) | pasted)
         colour = aug.draw(augment, rng, count=len(rows), size=spec.size)
         clean = _stack(
             [
@@ -137,25 +149,46 @@ class _Sample:
     cover: NDArray[np.float32]  # (h, w) 0 to 1, NaN unknown
     xy: F64  # (J, 2) input pixels, joints in the order of the skeleton after a flip
     shares: NDArray[np.float32]
+    state: U8
+    pasted: bool
 
 
-def _sample(crops: Crops, rows: I64, spec: InputSpec, draws: Draws, b: int) -> _Sample:
+def _sample(
+    crops: Crops,
+    rows: I64,
+    spec: InputSpec,
+    draws: Draws,
+    b: int,
+    cutouts: Cutouts | None,
+    pastes: PasteDraws | None,
+) -> _Sample:
     row, view = int(rows[b]), draws.view[b]
     image = aug.warp(crops.images[row], view, spec.size)
     cover = aug.warp(crops.cover[row], view, spec.size, fill=0)
     order = spec.skeleton.flip if draws.flipped[b] else slice(None)
     xy = aug.transform_points(crops.xy[row], view)[order]
-    shares = crops.shares[row][order].copy()
+    shares, state = crops.shares[row][order].copy(), crops.state[row][order].copy()
+    # Photos say visible or hidden, not by how much or what.
+    said = np.isnan(shares).any(-1) & (state == STATE_VISIBLE)
+    shares[said] = np.eye(len(SHARES), dtype=np.float32)[SHARES.index("visible")]
+    mask = None
     # Paste from the same batch, so never from another split, and from another moment: a piece of
     # the person's own moment would hide nothing.
     others = rows[crops.group[rows] != crops.group[row]]
-    if draws.paste[b, 2] and len(others):
+    if cutouts is not None and pastes is not None:
+        if pastes.pasted[b]:
+            found = paste(image, xy, cutouts.pictures[pastes.which[b]], pastes, b)
+            image, mask = (image, None) if found is None else found
+    elif draws.paste[b, 2] and len(others):
         mask = aug.paste_mask(draws.paste[b], draws.paste_shape[b], spec.size)
         texture = crops.images[int(others[draws.paste_from[b] % len(others)])]
         alpha = (mask / np.float32(255))[..., None]
         image = (image * (1 - alpha) + aug.warp(texture, view, spec.size) * alpha).astype(np.uint8)
+    if mask is not None:
         radius = 2 * spec.skeleton.sigmas * np.sqrt(crops.area[row]) * _zoom(view)
         shares = aug.shares_under_paste(shares, xy, mask, radius)
+        gone = (state == STATE_VISIBLE) & ~is_visible(shares[:, SHARES.index("visible")])
+        state[gone] = STATE_HIDDEN
         cover = np.maximum(cover, mask)
     image = aug.apply_colour(image, draws.gain[b], float(draws.lift[b]))
     if draws.hole[b, 2]:
@@ -165,7 +198,9 @@ def _sample(crops: Crops, rows: I64, spec: InputSpec, draws: Draws, b: int) -> _
     cells = cells.astype(np.float32) / np.float32(255)
     if np.isnan(crops.fraction[row]):  # only the paste is known to cover this person
         cells[cells < 1] = np.nan
-    return _Sample(image=image, cover=cells, xy=xy, shares=shares)
+    return _Sample(
+        image=image, cover=cells, xy=xy, shares=shares, state=state, pasted=mask is not None
+    )
 
 
 def _zoom(view: F64) -> float:
@@ -185,7 +220,7 @@ def _labels(
         draws.flipped[:, None], spec.skeleton.flip, np.arange(len(spec.skeleton.joints))
     )
     xy = np.stack([s.xy for s in samples])
-    state = np.take_along_axis(crops.state[rows], order, 1)
+    state = np.stack([s.state for s in samples])
     inside = np.isfinite(xy).all(-1) & (xy >= 0).all(-1) & (xy < [width, height]).all(-1)
     shares = np.stack([s.shares for s in samples])[..., :4]  # without truncated
     total = shares.sum(-1, keepdims=True)

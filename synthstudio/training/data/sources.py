@@ -21,6 +21,7 @@ from synthstudio.training.config import Config, Source
 from synthstudio.training.data.batches import CropSubset, InputSpec
 from synthstudio.training.data.coco import crop_coco
 from synthstudio.training.data.crops import Crops, ImageSequence, crop_dataset
+from synthstudio.training.data.cutouts import Cutouts, load_cutouts
 from synthstudio.training.data.rendered import RenderedPeople
 
 F64 = NDArray[np.float64]
@@ -34,7 +35,8 @@ class TrainingData:
     """The people of a run. `key` is a hash of all of it; `balance` (4,) weighs rare causes up.
 
     `train` is the first epoch's; `later_epoch` gives those of another one where people are rendered
-    during training, and is None where all epochs share them. `close` ends what renders.
+    during training, and is None where all epochs share them. `cutouts` are pasted over people.
+    `close` ends what renders.
     """
 
     train: CropSubset
@@ -42,6 +44,7 @@ class TrainingData:
     spec: InputSpec
     key: str
     balance: F64
+    cutouts: Cutouts | None = None
     later_epoch: Callable[[int], CropSubset] | None = None
     close: Callable[[], None] = lambda: None
 
@@ -74,6 +77,9 @@ def load_data(
             val_subset = _subset(val, 0)
             key = hashlib.sha256(f"{key} {_key(val)}".encode()).hexdigest()
         train_subset = _subset(train, 0)
+        cutouts = _cutouts(config)
+        if cutouts is not None:
+            key = hashlib.sha256(f"{key} {cutouts.key}".encode()).hexdigest()
     except BaseException:
         _close(train)
         raise
@@ -92,9 +98,15 @@ def load_data(
         spec=InputSpec.of(config.network, skeleton),
         key=key,
         balance=_cause_balance(train_subset),
+        cutouts=cutouts,
         later_epoch=functools.partial(_subset, train) if any(s.rendered for s in train) else None,
         close=functools.partial(_close, train),
     )
+
+
+def _cutouts(config: Config) -> Cutouts | None:
+    folder = config.augment.cutouts
+    return load_cutouts(Path(folder)) if folder else None
 
 
 def load_subset(
@@ -287,8 +299,11 @@ def _cause_balance(train: CropSubset) -> F64:
     return np.asarray(weight / (weight * share).sum())
 
 
-def check_labels(data: TrainingData, *, say: Callable[[str], None]) -> None:
-    """Check labels before the first step: ModelError for unusable ones, notes for odd ones."""
+def check_labels(data: TrainingData, *, pasted: bool, say: Callable[[str], None]) -> None:
+    """Check labels before the first step: ModelError for unusable ones, notes for odd ones.
+
+    `pasted`: things are pasted over people while they are trained on, so some joints get hidden.
+    """
     crops, rows, names = data.train.crops, data.train.rows, data.skeleton.joints
     state, xy = crops.state[rows], crops.xy[rows]
     known = is_labelled(state) & np.isfinite(xy).all(-1)
@@ -318,12 +333,13 @@ def check_labels(data: TrainingData, *, say: Callable[[str], None]) -> None:
     never = [names[j] for j in np.flatnonzero(~known.any(0))]
     if never:
         say(f"never labelled, so not learnt: {', '.join(never)}")
-    if not (known & (state == STATE_HIDDEN)).any():
+    if not (known & (state == STATE_HIDDEN)).any() and not pasted:
         say("no joint is hidden: nothing about occlusion can be learnt")
     shares = crops.shares[rows][known]
     for k, cause in enumerate(("self", "person", "object"), 1):
         labelled = shares[:, k][np.isfinite(shares[:, k])]
-        if len(labelled) and not (labelled > 0.5).any():
+        covered = pasted and cause == "object"
+        if len(labelled) and not (labelled > 0.5).any() and not covered:
             say(f"no joint is hidden by {cause}: that cause cannot be learnt")
 
 

@@ -1,0 +1,151 @@
+"""The poses of a bank: those of the training people, and what a training step sees of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from synthstudio.core.rng import stream
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.models.blocks.bank import OUTSIDE, BankSample, PoseBank
+from synthstudio.models.contract import PoseNet
+from synthstudio.training.config import Config
+from synthstudio.training.data.batches import Batch, CropSubset
+from synthstudio.training.data.crops import MARGIN
+
+F64 = NDArray[np.float64]
+LEAST_KNOWN = 0.5
+"""People with a smaller share of the joints labelled give no pose: most of it would be guessed."""
+SMALL_BANK = 100
+_LEAST_PAIRS = 10
+
+
+def pose_bank(
+    people: CropSubset,
+    skeleton: Skeleton,
+    *,
+    size: tuple[int, int],
+    count: int,
+    seed: int,
+) -> PoseBank | None:
+    """Sample a bank of `count` poses from `people` (of the training split only), half mirrored.
+
+    Everybody takes part of whom at least LEAST_KNOWN of the joints that are labelled at all are
+    known, hidden or not; those with all of them first. What they lack is filled in (`filled`).
+    Sampling is without replacement. None when there is nobody, or `count` is 0.
+    """
+    crops, (rows, known) = people.crops, _posed(people)
+    if not count or not len(rows):
+        return None
+    order = stream(seed, "bank").permutation(len(rows))
+    order = order[np.argsort(_gaps(known)[order], kind="stable")]
+    drawn = rows[order[: max(count // 2, 1)]]
+    extent = np.array([size[1], size[0]], np.float64)
+
+    def mirror(poses: F64) -> F64:
+        return (poses * [-1, 1] + [1, 0])[:, skeleton.flip]
+
+    everybody = (crops.xy[rows] - extent * (MARGIN - 1) / 2) / extent
+    everybody[~known] = np.nan
+    place = np.searchsorted(rows, drawn)
+    whole = filled(np.concatenate([everybody, mirror(everybody)]))[place]
+    xyz = crops.xyz_m[drawn]
+    both = np.concatenate([xyz, (xyz * [-1, 1, 1])[:, skeleton.flip]])
+    poses = np.nan_to_num(np.concatenate([whole, mirror(whole)]), nan=OUTSIDE)
+    return PoseBank(
+        torch.from_numpy(poses).float(),
+        torch.from_numpy(both).float() if np.isfinite(both).all() else None,
+    )
+
+
+def about_bank(bank: PoseBank | None, people: CropSubset) -> str:
+    """What a training's user should know of its bank, in a sentence."""
+    if bank is None:
+        return (
+            "no pose bank: of nobody are half of the joints labelled, so hidden joints are found "
+            "from the picture alone"
+        )
+    _, known = _posed(people)
+    held, gaps = len(bank.poses), int(_gaps(known).sum())
+    note = f"pose bank: {held} poses, half of them mirrored, of {len(known)} people"
+    note += f", {gaps} of them with unlabelled joints, which are filled in" if gaps else ""
+    return note + (f"; fewer than {SMALL_BANK} help little" if held < SMALL_BANK else "")
+
+
+def _posed(people: CropSubset) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The people (P,) who can give a pose, each once, and which joints are known (P, J)."""
+    crops, rows = people.crops, np.sort(people.rows)
+    known = np.isfinite(crops.xy[rows]).all(-1) & (crops.state[rows] != 255)
+    used = known.any(0)
+    enough = known[:, used].mean(1) >= LEAST_KNOWN if used.any() else known.any(1)
+    known, rows = known[enough], rows[enough]
+    _, first = np.unique(crops.group[rows] * 1000 + crops.instance[rows] % 1000, return_index=True)
+    first = np.sort(first)  # a moment's variants show one pose
+    return rows[first], known[first]
+
+
+def _gaps(known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which people (P,) lack a joint that others have."""
+    return np.asarray(~known[:, known.any(0)].all(1))
+
+
+def filled(poses: F64) -> F64:
+    """Poses (P, J, 2) with unknown joints (NaN) at their mean given the known ones.
+
+    Of a Gaussian whose covariances come from all people who know both coordinates, shrunk by 2 %
+    towards none and cut to be positive definite. Joints that nobody knows stay NaN.
+    """
+    flat = poses.reshape(len(poses), -1)
+    used = np.isfinite(flat).any(0)
+    x = flat[:, used]
+    known = np.isfinite(x)
+    mean = np.nanmean(x, 0) if len(x) else np.zeros(x.shape[1])
+    centred = np.where(known, x - mean, 0)
+    pairs = known.T.astype(np.float64) @ known
+    covariance = np.where(pairs >= _LEAST_PAIRS, centred.T @ centred / np.maximum(pairs, 1), 0)
+    covariance = 0.98 * covariance + np.diag(0.02 * covariance.diagonal() + 1e-6)
+    values, vectors = np.linalg.eigh(covariance)
+    covariance = (vectors * np.maximum(values, 1e-4 * values.max())) @ vectors.T
+    out = flat.copy()
+    patterns, which = np.unique(known, axis=0, return_inverse=True)
+    for number, has in enumerate(patterns):
+        if has.all():
+            continue
+        of = np.flatnonzero(which.ravel() == number)
+        cross, own = covariance[np.ix_(~has, has)], covariance[np.ix_(has, has)]
+        guess = mean[~has] + centred[np.ix_(of, has)] @ np.linalg.solve(own, cross.T)
+        out[np.ix_(of, np.flatnonzero(used)[~has])] = guess
+    return out.reshape(poses.shape)
+
+
+def bank_sample(net: PoseNet, batch: Batch, config: Config, *, step: int) -> BankSample | None:
+    """The poses of the network's bank that take part in a step, moved as `batch` was augmented.
+
+    (Seed, step) draw `bank_sample` of them, 0: all. None when the network has no bank.
+    """
+    bank = getattr(net.block, "bank", None)
+    if not isinstance(bank, PoseBank):
+        return None
+    held, count = len(bank.poses), config.network.bank_sample
+    rows = np.arange(held)
+    if count and count < held:
+        drawn = stream(config.seed, "bank sample", step)
+        rows = np.sort(drawn.choice(held, count, replace=False))
+    extent = np.array([config.network.size[1], config.network.size[0]], np.float64)
+    linear = np.linalg.inv(batch.view[:, :, :2])
+    offset = np.einsum("bij,bj->bi", linear, extent * (MARGIN - 1) / 2 - batch.view[:, :, 2])
+    # A mirrored crop: the bank holds every pose mirrored as well, so its poses need no mirroring.
+    mirrored = np.linalg.det(linear) < 0
+    offset[mirrored] += linear[mirrored][:, :, 0] * extent[0]
+    linear[mirrored, :, 0] *= -1
+    turn = linear / np.sqrt(np.linalg.det(linear))[:, None, None]
+    move = np.concatenate([linear * extent / extent[:, None], (offset / extent)[..., None]], 2)
+    known = ~torch.isnan(batch.labels.xy) & (batch.labels.state != 255)[..., None]
+    device = bank.poses.device
+    return BankSample(
+        rows=torch.from_numpy(rows).to(device),
+        move=torch.from_numpy(move).float().to(device),
+        turn=torch.from_numpy(turn).float().to(device),
+        own=batch.labels.xy.masked_fill(~known, torch.nan).to(device),
+    )

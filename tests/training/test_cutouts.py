@@ -1,0 +1,213 @@
+"""Cut-outs pasted while training: they cover what was asked, and labels follow."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from PIL import Image
+from scipy.spatial import Delaunay
+
+from synthstudio.core.errors import AssetError, ModelError
+from synthstudio.core.rng import stream
+from synthstudio.models.losses import Labels, shares_loss
+from synthstudio.training import config as configs
+from synthstudio.training.config import NO_AUGMENTATION, Augment
+from synthstudio.training.data import batches, sources
+from synthstudio.training.data.cutouts import Cutouts, draw_pastes, load_cutouts, paste
+
+SIZE = (96, 72)
+GREEN = (10, 250, 20)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three cut-outs: a disc, a bar with a hole, and a thing far smaller than its picture."""
+    out = tmp_path_factory.mktemp("assets") / "cutouts"
+    out.mkdir()
+    y, x = np.mgrid[0:300, 0:200]
+    disc = np.hypot(x - 100, y - 150) < 95
+    bar = (abs(x - 100) < 60) & ~((abs(x - 100) < 20) & (abs(y - 150) < 60)) & (y > 1)
+    small = np.hypot(x - 30, y - 30) < 12
+    for name, shape in (("disc", disc), ("bar", bar), ("small", small)):
+        rgba = np.zeros((300, 200, 4), np.uint8)
+        rgba[shape] = (*GREEN, 255)
+        Image.fromarray(rgba).save(out / f"{name}.png")
+    return out
+
+
+@pytest.fixture(scope="module")
+def cutouts(folder: Path) -> Cutouts:
+    return load_cutouts(folder)
+
+
+def a_pose(seed: int) -> np.ndarray:
+    rng = stream(seed, "pose")
+    return rng.uniform((14, 14), (58, 82), (12, 2))
+
+
+def test_the_asked_part_of_the_person_is_covered(cutouts: Cutouts) -> None:
+    """Judged by scipy's triangles over the result, not by the grid it was searched on."""
+    augment = Augment(paste=1.0, paste_fraction=(0.1, 0.6))
+    draws = draw_pastes(augment, stream(0, "test"), count=60, cutouts=len(cutouts))
+    draws = dataclasses.replace(draws, soft_px=np.zeros(60), light=np.zeros(60))
+    yy, xx = np.mgrid[0:96, 0:72] + 0.5
+    off = []
+    for b in range(60):
+        xy, grey = a_pose(b), np.full((*SIZE, 3), 90, np.uint8)
+        made = paste(grey, xy, cutouts.pictures[draws.which[b]], draws, b)
+        assert made is not None
+        image, mask = made
+        inside = Delaunay(xy).find_simplex(np.stack([xx, yy], -1)) >= 0
+        green = np.abs(image.astype(int) - GREEN).max(-1) < 60
+        off.append(abs(green[inside].mean() - draws.fraction[b]))
+        assert (green == (mask > 127)).mean() > 0.97
+        assert (image[mask == 0] == 90).all()
+    assert np.median(off) < 0.015 and max(off) < 0.06
+
+
+def test_a_soft_edge_has_no_fringe(cutouts: Cutouts) -> None:
+    draws = draw_pastes(Augment(paste=1.0), stream(1, "test"), count=1, cutouts=1)
+    draws = dataclasses.replace(draws, soft_px=np.ones(1), light=np.zeros(1))
+    made = paste(np.full((*SIZE, 3), GREEN, np.uint8), a_pose(1), cutouts.pictures[1], draws, 0)
+    assert made is not None
+    assert np.abs(made[0].astype(int) - GREEN).max() <= 3  # green over green stays green
+    assert len(np.unique(made[1])) > 20
+
+
+def test_light_follows_the_picture(cutouts: Cutouts) -> None:
+    draws = draw_pastes(Augment(paste=1.0), stream(2, "test"), count=1, cutouts=1)
+    dark = np.full((*SIZE, 3), 12, np.uint8)
+    for light, brighter in ((0.0, True), (1.0, False)):
+        fixed = dataclasses.replace(draws, light=np.array([light]), soft_px=np.zeros(1))
+        made = paste(dark, a_pose(2), cutouts.pictures[0], fixed, 0)
+        assert made is not None
+        assert (made[0][made[1] == 255].mean() > 80) == brighter
+
+
+def test_people_without_an_area_are_left_alone(cutouts: Cutouts) -> None:
+    draws = draw_pastes(Augment(paste=1.0), stream(3, "test"), count=1, cutouts=1)
+    for xy in (np.full((12, 2), np.nan), a_pose(0)[:2], np.repeat(a_pose(0)[:1], 5, 0)):
+        assert paste(np.zeros((*SIZE, 3), np.uint8), xy, cutouts.pictures[0], draws, 0) is None
+
+
+@pytest.fixture
+def people(pairs: Path, tmp_path: Path, folder: Path) -> sources.TrainingData:
+    asked = {"paste": 1.0, "cutouts": str(folder)}
+    made = tiny.config(pairs, val=[], augment=asked)
+    return sources.load_data(made, cache=tmp_path / "cache", say=lambda text: None)
+
+
+def test_labels_follow(people: sources.TrainingData) -> None:
+    crops, rows = people.train.crops, people.train.rows[:16]
+    only = NO_AUGMENTATION.model_copy(update={"paste": 1.0, "paste_fraction": (0.3, 0.6)})
+    before = batches.make_batch(crops, rows, people.spec, NO_AUGMENTATION)
+    after = batches.make_batch(
+        crops, rows, people.spec, only, seed=1, cutouts=people.cutouts, paired=True
+    )
+    labels, plain = after.labels, before.labels
+    assert torch.allclose(labels.xy, plain.xy, equal_nan=True)
+    changed = (after.images != before.images).any(1)
+    newly = (labels.state == 1) & (plain.state == 2)
+    still = (labels.state == 2) & (plain.state == 2)
+    assert (
+        newly.sum() > 20
+        and still.sum() > 20
+        and not ((plain.state == 1) & (labels.state == 2)).any()
+    )
+    height, width = people.spec.size
+    under = []
+    for b, j in newly.nonzero().tolist():
+        x, y = (labels.xy[b, j] * torch.tensor([width, height])).int().tolist()
+        near = changed[b, max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
+        under.append(float(near.float().mean()))
+    assert np.mean(under) > 0.8
+    share = labels.shares[newly]
+    assert (share[:, 3] > 0.05).all() and float(share[:, 3].median()) > 0.8
+    assert torch.allclose(share.sum(1), torch.ones(len(share)))
+    kept = (labels.shares[still][:, 0] >= 0.5).all()
+    assert kept and (labels.occluder >= plain.occluder.nan_to_num() - 1e-6).all()
+    assert (
+        after.paired is not None and after.paired.all()
+    )  # the same view without the paste teaches
+    assert after.clean is not None
+    seen = batches.make_batch(crops, crops.clean[rows], people.spec, NO_AUGMENTATION)
+    assert torch.equal(after.clean, seen.images)
+
+
+def test_seed_and_step_decide(people: sources.TrainingData) -> None:
+    crops, rows = people.train.crops, people.train.rows[:8]
+    busy = Augment(paste=0.7)
+
+    def made(step: int) -> batches.Batch:
+        return batches.make_batch(
+            crops, rows, people.spec, busy, seed=5, step=step, cutouts=people.cutouts
+        )
+
+    assert torch.equal(made(3).images, made(3).images)
+    assert not torch.equal(made(3).images, made(4).images)
+    bare = batches.make_batch(crops, rows, people.spec, busy.model_copy(update={"paste": 0.0}),
+                              seed=5, step=3)  # fmt: skip
+    same = (made(3).images == bare.images).flatten(1).all(1)
+    assert 0 < same.sum() < 8  # those without a paste are as they would be without cut-outs
+
+
+def test_photos_say_visible_and_hidden_without_a_cause() -> None:
+    """A joint marked v=1 teaches that it is not visible, whatever hides it."""
+    nothing = torch.full((1, 2, 4), torch.nan)
+    labels = Labels(
+        xy=torch.zeros(1, 2, 2), known=torch.ones(1, 2, dtype=torch.bool),
+        present=torch.ones(1, 2), shares=nothing, state=torch.tensor([[1, 255]]),
+        area=torch.ones(1), occluder=torch.zeros(1, 1, 2, 2), xyz_m=torch.zeros(1, 2, 3),
+    )  # fmt: skip
+    logits = torch.zeros(1, 2, 4, requires_grad=True)
+    shares_loss(logits, labels, torch.ones(4)).backward()
+    assert logits.grad is not None
+    assert logits.grad[0, 0, 0] > 0 and (logits.grad[0, 0, 1:] < 0).all()
+    assert torch.allclose(logits.grad[0, 0, 1:], logits.grad[0, 0, 1:].mean())
+    assert (logits.grad[0, 1] == 0).all()
+    sure = torch.zeros(1, 2, 4)
+    sure[0, 0, 0] = -30
+    assert float(shares_loss(sure, labels, torch.ones(4))) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"paste_fraction": [0.6, 0.1]}, "least and the most"),
+        ({"paste_fraction": [0, 0.5]}, "least and the most"),
+        ({"cutouts": "x"}, "cutouts need paste"),
+    ],
+)
+def test_bad_settings_are_named(asked: dict[str, object], says: str) -> None:
+    with pytest.raises(ModelError, match=says):
+        configs.parse({"train": [{"dataset": "x"}], "augment": asked})
+
+
+def test_bad_folders_are_named(pairs: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "opaque").mkdir()
+    Image.fromarray(np.full((20, 20, 3), 9, np.uint8)).save(tmp_path / "opaque" / "a.png")
+    for name, says in (("none", "none"), ("empty", "holds no file"), ("opaque", "opaque")):
+        asked = {"paste": 1.0, "cutouts": str(tmp_path / name)}
+        made = tiny.config(pairs, val=[], augment=asked)
+        with pytest.raises(AssetError, match=says):
+            sources.load_data(made, cache=tmp_path / "cache", say=lambda text: None)
+
+
+def test_other_cutouts_are_another_run(pairs: Path, tmp_path: Path, folder: Path) -> None:
+    keys = []
+    for asked in ({}, {"paste": 0.5}, {"paste": 0.5, "cutouts": str(folder)}):
+        made = tiny.config(pairs, val=[], augment=asked)
+        data = sources.load_data(made, cache=tmp_path / "cache", say=lambda text: None)
+        keys.append(data.key)
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_a_run_trains_with_them(pairs: Path, tmp_path: Path, folder: Path) -> None:
+    made = tiny.config(pairs, steps=3, augment={"paste": 1.0, "cutouts": str(folder)})
+    assert tiny.run(made, tmp_path / "run").finished

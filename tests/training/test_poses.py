@@ -1,0 +1,149 @@
+"""The bank in training: poses move as crops do, nobody finds himself, gaps are filled in."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from torch import nn
+
+from synthstudio.core.rng import stream
+from synthstudio.models.blocks.bank import OUTSIDE, PoseBank
+from synthstudio.models.contract import PoseNet
+from synthstudio.models.heatmaps import gaussian_map
+from synthstudio.training import config
+from synthstudio.training.config import Augment, Config
+from synthstudio.training.data import batches, sources
+from synthstudio.training.data.batches import Batch, CropSubset
+from synthstudio.training.poses import bank_sample, filled, pose_bank
+
+STRONG = Augment(flip=0.5, scale=0.4, rotation_deg=60, rotated=1.0, shift=0.1, colour=0)
+SIZE = (48, 36)
+
+
+@pytest.fixture
+def people(pairs: Path, tmp_path: Path) -> sources.TrainingData:
+    made = tiny.config(pairs, val=[])
+    return sources.load_data(made, cache=tmp_path / "cache", say=lambda text: None)
+
+
+def net_with(bank: PoseBank) -> PoseNet:
+    block = nn.Module()
+    block.bank = bank
+    return PoseNet(nn.Identity(), block)
+
+
+def settings(people: sources.TrainingData, *, count: int = 0) -> Config:
+    return config.parse(
+        {"train": [{"dataset": "x"}], "network": {"size": list(SIZE), "bank_sample": count}}
+    )
+
+
+def augmented(people: sources.TrainingData, rows: np.ndarray, step: int = 0) -> Batch:
+    return batches.make_batch(people.train.crops, rows, people.spec, STRONG, seed=3, step=step)
+
+
+def test_poses_land_where_augmentation_put_the_people(people: sources.TrainingData) -> None:
+    """Found by the labels, which were moved by code of their own: everybody's own pose is there."""
+    bank = pose_bank(people.train, people.skeleton, size=SIZE, count=10_000, seed=0)
+    assert bank is not None
+    mirrored = 0
+    for step in range(6):
+        batch = augmented(people, people.train.rows[:16], step)
+        sample = bank_sample(net_with(bank), batch, settings(people), step=step)
+        assert sample is not None and len(sample.rows) == len(bank.poses)
+        moved = torch.einsum("bik,njk->bnji", sample.move[:, :, :2], bank.poses)
+        moved = moved + sample.move[:, None, None, :, 2]
+        apart = (moved - batch.labels.xy[:, None]).abs().flatten(2).amax(-1)
+        assert float(apart.amin(1).max()) < 1e-4
+        mirrored += int((np.linalg.det(batch.view[:, :, :2]) < 0).sum())
+        if bank.xyz_m is not None:
+            best = apart.argmin(1)
+            turned = bank.xyz_m[best].clone()
+            turned[..., :2] = torch.einsum("bik,bjk->bji", sample.turn, turned[..., :2])
+            assert torch.allclose(turned, batch.labels.xyz_m, atol=1e-4)
+    assert bank.xyz_m is not None and 20 < mirrored < 76
+
+
+def test_nobody_finds_himself(people: sources.TrainingData) -> None:
+    bank = pose_bank(people.train, people.skeleton, size=SIZE, count=10_000, seed=0)
+    assert bank is not None
+    batch = augmented(people, people.train.rows[:8])
+    sample = bank_sample(net_with(bank), batch, settings(people), step=0)
+    h, w = people.spec.cells
+    maps = gaussian_map(batch.labels.xy * torch.tensor([w, h]), h, w, sigma=0.7)
+    kept = bank(maps, None, sample)
+    assert sample is not None
+    stranger = dataclasses.replace(sample, own=torch.full_like(sample.own, 0.5))
+    whole = bank(maps, None, stranger)
+    moved = torch.einsum("bik,njk->bnji", sample.move[:, :, :2], bank.poses)
+    moved = moved + sample.move[:, None, None, :, 2]
+    own = (moved - batch.labels.xy[:, None]).abs().flatten(2).amax(-1) < 0.01
+    assert (kept.weights[own] == 0).all()
+    assert (own.sum(1) >= 1).all() and (own.sum(1) < len(bank.poses)).all()
+    assert float(whole.weights.masked_fill(~own, 0).sum(1).mean()) > 0.3  # it was heard most
+    assert torch.allclose(kept.weights.sum(1), torch.ones(8), atol=1e-5)
+    alone = PoseBank(bank.poses[:1])
+    nobody = dataclasses.replace(
+        sample, rows=torch.zeros(1, dtype=torch.long), own=torch.full_like(sample.own, torch.nan)
+    )
+    answer = alone(maps.requires_grad_(), None, nobody)  # all are left out: nothing is claimed
+    assert torch.allclose(answer.maps, torch.full_like(maps, 1 / (h * w)), atol=1e-6)
+    answer.maps.sum().backward()
+    assert maps.grad is not None and torch.isfinite(maps.grad).all()
+
+
+def test_a_sample_is_drawn_by_seed_and_step(people: sources.TrainingData) -> None:
+    bank = pose_bank(people.train, people.skeleton, size=SIZE, count=10_000, seed=0)
+    assert bank is not None
+    batch = augmented(people, people.train.rows[:2])
+    drawn = [
+        bank_sample(net_with(bank), batch, settings(people, count=5), step=step)
+        for step in (0, 0, 1)
+    ]
+    rows = [s.rows.tolist() for s in drawn if s is not None]
+    assert rows[0] == rows[1] != rows[2] and len(set(rows[0])) == 5
+    assert (
+        bank_sample(PoseNet(nn.Identity(), nn.Identity()), batch, settings(people), step=0) is None
+    )
+
+
+def test_gaps_are_filled_by_what_the_others_show() -> None:
+    rng = stream(0, "gaps")
+    root = rng.uniform(0.3, 0.6, (400, 1, 2))
+    whole = np.concatenate([root, root + 0.1, root * [1, -1] + [0.2, 1.0]], 1)
+    whole += rng.normal(0, 0.002, whole.shape)
+    gaps = whole.copy()
+    gaps[:40, 2] = np.nan
+    gaps[40:60, :2] = np.nan
+    found = filled(gaps)
+    known = np.isfinite(gaps)
+    np.testing.assert_array_equal(found[known], gaps[known])
+    off = np.abs(found - whole).max(-1)
+    assert np.median(off[:40, 2]) < 0.01 and np.median(off[40:60, 0]) < 0.01
+    assert np.abs(whole[:60].mean(0) - whole[:60]).max(-1).mean() > 0.05  # the mean is no answer
+    never = np.concatenate([gaps, np.full((400, 1, 2), np.nan)], 1)
+    assert np.isnan(filled(never)[:, 3]).all() and np.isfinite(filled(never)[:, :3]).all()
+    assert np.isfinite(filled(gaps[:1])).any()  # one person
+
+
+def test_people_with_unlabelled_joints_give_poses(people: sources.TrainingData) -> None:
+    crops = people.train.crops
+    state, xy = crops.state.copy(), crops.xy.copy()
+    state[::2, 3], xy[::2, 3] = 255, np.nan  # half of the people lack a joint,
+    for j in (1, 2):
+        state[:, j], xy[:, j] = 255, np.nan  # all of them lack both eyes,
+    state[1, 5:], xy[1, 5:] = 255, np.nan  # and one person nearly all
+    partly = dataclasses.replace(crops, state=state, xy=xy)
+    subset = CropSubset(crops=partly, rows=people.train.rows, weight=people.train.weight)
+    bank = pose_bank(subset, people.skeleton, size=SIZE, count=10_000, seed=0)
+    every = pose_bank(people.train, people.skeleton, size=SIZE, count=10_000, seed=0)
+    assert bank is not None and every is not None
+    assert len(every.poses) - 2 <= len(bank.poses) <= len(every.poses)
+    lost = (bank.poses == OUTSIDE).all(-1)
+    assert lost[:, 1:3].all()
+    assert torch.isfinite(bank.poses).all() and not lost[:, 3].any()
