@@ -10,7 +10,7 @@ PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo train-demo test check fix bench soak golden attack faults fuzz proof pages interop
-.PHONY: bench-against lock docs site wheel wheel-test dependencies clean
+.PHONY: bench-against transfer lock docs site wheel wheel-test dependencies clean
 
 setup: $(STAMP)
 
@@ -74,6 +74,9 @@ attack: $(STAMP)      ## 600 seeded attacks on the studio (two minutes); the tes
 
 proof: $(STAMP)       ## does ORN help? five seeds an arm, three of ablations (about an hour)
 	$(BIN)/python -m benchmarks.proof
+
+transfer: $(STAMP)    ## how networks do on real photos in FOLDER (about two hours); goes on when started again
+	$(BIN)/python -m benchmarks.transfer --photos "$(FOLDER)" $(TRANSFER_ARGS)
 
 pages: $(STAMP)       ## every command of README and docs at its full size, page by page (hours)
 	SYNTHSTUDIO_PAGES=full $(BIN)/python -m pytest -n0 --timeout 0 tests/test_pages.py $(PYTEST_ARGS)

@@ -37,11 +37,22 @@ def ready(
 
     SystemExit with the message `stopped` when the training was stopped.
     """
-    trained = train(config, out, resume=True, cache=crops, select=select)
-    if not trained.finished:
-        raise SystemExit(stopped)
+    done = trained(config, out, crops=crops, stopped=stopped, select=select)
     net, _, _ = checkpoint.load_network(out / "last.safetensors")
     people, _ = load_subset((test,), config, crops)
-    return Ready(
-        net=net, trained=trained, people=people, spec=InputSpec.of(config.network, skeleton)
-    )
+    return Ready(net=net, trained=done, people=people, spec=InputSpec.of(config.network, skeleton))
+
+
+def trained(
+    config: Config,
+    out: Path,
+    *,
+    crops: Path,
+    stopped: str,
+    select: Callable[[TrainingData], TrainingData] = lambda data: data,
+) -> Trained:
+    """Train in `out`, or resume there; SystemExit with `stopped` when it was stopped."""
+    done = train(config, out, resume=True, cache=crops, select=select)
+    if not done.finished:
+        raise SystemExit(stopped)
+    return done

@@ -1,0 +1,396 @@
+"""Does it hold on real photos? `make transfer FOLDER=...` writes docs/transfer.md.
+
+Trains networks on photos, on generated people and on both, and tests them on other photos: as they
+are, and with cut-outs of other categories over 35 % and 60 % of everybody. A killed run goes on;
+what is there is kept: generated people, trainings from their last saved state, one file of results
+per arm and seed, apart for every version of the training code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch  # noqa: TID253 - it trains
+from numpy.typing import NDArray
+
+import synthstudio as ss
+from benchmarks import transfer_table
+from benchmarks.proof import code
+from benchmarks.proofs import ROOT
+from benchmarks.ready import trained
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.dataset.durable import canonical_json, read_json, replace_file, write_file
+from synthstudio.evaluation.localization import pck
+from synthstudio.experiment.occluders import FOLDER, split_cutouts
+from synthstudio.models.blocks.bank import PoseBank, fuse
+from synthstudio.models.contract import PoseNet, predict_maps
+from synthstudio.models.heatmaps import decode_peak, expected_hits
+from synthstudio.training import checkpoint
+from synthstudio.training import config as configs
+from synthstudio.training.config import NO_AUGMENTATION, Config
+from synthstudio.training.data import batches
+from synthstudio.training.data.batches import CropSubset, InputSpec
+from synthstudio.training.data.coco import crop_coco
+from synthstudio.training.data.cutouts import Cutouts, load_cutouts
+from synthstudio.training.data.sources import load_subset
+from synthstudio.training.poses import pose_bank
+
+FRACTIONS = {"35": 0.35, "60": 0.6}
+_BATCH = 125
+_TEST_SEED = 77
+HELP = """There are no photos in {folder}. It has to hold
+
+  train.json, dev.json   COCO keypoints: people to train on, other people to test on
+  images/                their pictures
+  cutouts/               RGBA cut-outs in several categories (manifest.json names them)
+  natural.json           optional: COCO keypoints with v=1, its pictures in natural/
+
+docs/transfer.md was measured on the LSP extended set (Johnson and Everingham, CVPR 2011;
+github.com/axelcarlier/lsp has a copy): 12 joints, 8,000 people in train.json and 1,000 in dev.json.
+Its photos may not be redistributed: keep the folder outside every repository."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    steps: int
+    pretrain_steps: int
+    generated_frames: int
+    seeds: int
+    network: dict[str, Any] = field(default_factory=dict)
+    batch: int = 64
+
+
+FULL = Size(steps=3750, pretrain_steps=600, generated_frames=900, seeds=3)
+QUICK = Size(steps=1200, pretrain_steps=300, generated_frames=400, seeds=1)
+SMALL = Size(
+    steps=3, pretrain_steps=2, generated_frames=4, seeds=2, batch=4,
+    network={"size": [48, 36], "widths": [8, 12], "width": 16, "bank": 40, "bank_sample": 10},
+)  # fmt: skip
+SIZES = {"full": FULL, "quick": QUICK, "small": SMALL}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """A training. `start`: the arm whose weights it begins with."""
+
+    block: str = "orn"
+    photos: bool = True
+    start: str = ""
+
+
+ARMS = {
+    "kpe": Arm(block="kpe"),
+    "orn": Arm(),
+    "generated": Arm(photos=False),
+    "pretrained": Arm(start="generated"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A row of the table: an arm's network and how it is decoded."""
+
+    title: str
+    arm: str
+    peak: bool = False
+    free: bool = False  # joined with a bank of the training people's poses, without training
+    flip: bool = False
+
+
+ROWS = {
+    "kpe-peak": Row(title="KPE, by peak", arm="kpe", peak=True),
+    "kpe": Row(title="KPE, by expected hits", arm="kpe"),
+    "kpe-free": Row(title="KPE, a free pose bank", arm="kpe", free=True),
+    "orn": Row(title="ORN", arm="orn"),
+    "orn-flip": Row(title="ORN, flip test", arm="orn", flip=True),
+    "pretrained": Row(title="ORN after generated people", arm="pretrained"),
+    "pretrained-flip": Row(title="the same, flip test", arm="pretrained", flip=True),
+    "generated": Row(title="ORN, generated people alone", arm="generated"),
+}
+
+
+class Transfer:
+    """One comparison: the photos, its size, and where things are kept."""
+
+    def __init__(self, photos: Path, size: Size, cache: Path) -> None:
+        self.photos, self.size = photos, size
+        parts: list[Any] = [asdict(size), {n: asdict(a) for n, a in ARMS.items()}]
+        parts += [hashlib.sha256((photos / f"{n}.json").read_bytes()).hexdigest() for n in PARTS]
+        key = hashlib.sha256(canonical_json(parts)).hexdigest()[:12]
+        self.folder = cache / key
+        self.made = self.folder / f"by-{code()}"
+        self.crops = cache / "crops"
+        self.hiders, self.generated = self.folder / "hiders", self.folder / "generated"
+
+    def run_of(self, arm: str, seed: int) -> Path:
+        return self.made / "runs" / f"{arm}-{seed}"
+
+    def result(self, arm: str, seed: int) -> Path:
+        return self.made / "results" / f"{arm}-{seed}.json"
+
+    def prepare(self, say: Callable[[str], None]) -> None:
+        """Part the cut-outs and make the generated people, unless they are there."""
+        if not self.hiders.is_dir():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            split_cutouts(self.photos / "cutouts", self.hiders, seed=0)
+        if not (self.generated / "index.json").is_file():
+            recipe = ss.Recipe.load(ROOT / "scenes" / "people.yaml").with_(
+                frames=self.size.generated_frames
+            )
+            made = ss.generate(
+                recipe,
+                self.generated,
+                workers=2,
+                resume=self.generated.exists(),
+            )
+            say(f"{len(made)} generated frames")
+
+    def cutouts(self, part: str) -> Path:
+        return self.hiders / part / FOLDER
+
+    def config(self, name: str, seed: int) -> Config:
+        arm, size = ARMS[name], self.size
+        photos = {"coco": str(self.photos / "train.json"), "images": str(self.photos / "images")}
+        steps = size.steps if arm.photos else size.pretrain_steps
+        start = self.run_of(arm.start, seed) / "last.safetensors" if arm.start else ""
+        return configs.parse(
+            {
+                "name": name,
+                "seed": seed,
+                "train": [photos if arm.photos else {"dataset": str(self.generated)}],
+                "network": {"block": arm.block, **size.network},
+                "augment": {"paste": 0.5, "cutouts": str(self.cutouts("train"))},
+                "batch": size.batch,
+                "steps": steps,
+                "epochs": 1_000_000,
+                "precision": "bfloat16",
+                "device": "cpu",
+                "init_from": str(start),
+            }
+        )
+
+
+PARTS = ("train", "dev")
+
+
+def run_job(transfer: Transfer, name: str, seed: int) -> None:
+    """Train an arm with a seed, or go on with it, and write what each of its rows found."""
+    if transfer.result(name, seed).is_file():
+        return
+    if start := ARMS[name].start:
+        run_job(transfer, start, seed)
+    torch.set_num_threads(1)
+    config, out = transfer.config(name, seed), transfer.run_of(name, seed)
+    done = trained(
+        config, out, crops=transfer.crops, stopped=f"{name}, seed {seed} was stopped: start again"
+    )
+    net, _, skeleton = checkpoint.load_network(out / "last.safetensors")
+    cutouts = load_cutouts(transfer.cutouts("test"))
+    tests = {"dev": people_of(transfer.photos, "dev", "images", config, transfer.crops, skeleton)}
+    if (transfer.photos / "natural.json").is_file():
+        tests["natural"] = people_of(
+            transfer.photos, "natural", "natural", config, transfer.crops, skeleton
+        )
+    bank = None
+    if any(row.free for row in ROWS.values() if row.arm == name):
+        people, _ = load_subset(config.train, config, transfer.crops)
+        count = config.network.bank
+        bank = pose_bank(people, skeleton, size=config.network.size, count=count, seed=seed)
+    found = {
+        row: tested(net, tests, config, skeleton, cutouts, ROWS[row], bank)
+        for row in ROWS
+        if ROWS[row].arm == name
+    }
+    minutes = round(done.steps * config.batch / max(done.people_per_second, 1e-9) / 60, 1)
+    write_file(transfer.result(name, seed), canonical_json({"rows": found, "minutes": minutes}))
+
+
+def people_of(
+    photos: Path, file: str, images: str, config: Config, cache: Path, skeleton: Skeleton
+) -> CropSubset:
+    """Everybody of a COCO file, with the joints of a network."""
+    crops = crop_coco(
+        photos / f"{file}.json",
+        photos / images,
+        size=config.network.size,
+        cache=cache,
+        progress=lambda done, total: None,
+        skeleton=skeleton,
+    ).crops
+    return CropSubset(crops=crops, rows=np.arange(len(crops)), weight=np.ones(len(crops)))
+
+
+def tested(
+    net: PoseNet,
+    tests: dict[str, CropSubset],
+    config: Config,
+    skeleton: Skeleton,
+    cutouts: Cutouts,
+    row: Row,
+    bank: PoseBank | None,
+) -> dict[str, Any]:
+    """Joints found and asked for of each person, by what they are."""
+    ask = (net.eval(), config, skeleton, cutouts, row, bank)
+    found, known, _ = hits(tests["dev"], 0.0, *ask)
+    out = {"clean": _counted(found, known)}
+    for name, fraction in FRACTIONS.items():
+        found, known, hidden = hits(tests["dev"], fraction, *ask)
+        out[f"{name} visible"] = _counted(found, known & ~hidden)
+        out[f"{name} hidden"] = _counted(found, known & hidden)
+    if "natural" in tests:
+        found, known, hidden = hits(tests["natural"], 0.0, *ask)
+        out["natural visible"] = _counted(found, known & ~hidden)
+        out["natural hidden"] = _counted(found, known & hidden)
+    return out
+
+
+def _counted(found: NDArray[np.bool_], asked: NDArray[np.bool_]) -> dict[str, list[int]]:
+    return {"hits": (found & asked).sum(1).tolist(), "asked": asked.sum(1).tolist()}
+
+
+@torch.inference_mode()
+def hits(
+    people: CropSubset,
+    fraction: float,
+    net: PoseNet,
+    config: Config,
+    skeleton: Skeleton,
+    cutouts: Cutouts,
+    row: Row,
+    bank: PoseBank | None,
+) -> tuple[NDArray[np.bool_], ...]:
+    """Three of (P, J): found within 0.1 of the box's longer side; labelled; hidden.
+
+    `fraction` of everybody's hull is covered by a cut-out, the same one for every network; 0: none.
+    """
+    augment = NO_AUGMENTATION
+    if fraction:
+        augment = augment.model_copy(update={"paste": 1.0, "paste_fraction": (fraction, fraction)})
+    spec = InputSpec.of(config.network, skeleton)
+    flip = torch.from_numpy(skeleton.flip) if row.flip else None
+    size = np.array([spec.size[1], spec.size[0]])
+    parts = []
+    for start in range(0, len(people), _BATCH):
+        rows = people.rows[start : start + _BATCH]
+        batch = batches.make_batch(
+            people.crops, rows, spec, augment, seed=_TEST_SEED, step=start,
+            cutouts=cutouts if fraction else None,
+        )  # fmt: skip
+        maps, _ = predict_maps(net, batch.images, flip=flip)
+        if row.free and bank is not None:
+            maps = fuse(maps, bank(maps).maps)
+        joints = decode_peak(maps) if row.peak else expected_hits(maps)
+        xy = joints.xy.numpy() * (spec.size[1] / spec.cells[1])
+        truth = batch.labels.xy.numpy() * size
+        side = people.crops.side[rows].astype(np.float64)
+        found = pck(xy.astype(np.float64), truth.astype(np.float64), length=side, at=0.1) > 0
+        parts.append((found, batch.labels.known.numpy(), batch.labels.state.numpy() == 1))
+    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+
+
+def jobs(seeds: int) -> list[tuple[str, int]]:
+    """What is trained, in an order in which each starts from what is there."""
+    return [(name, seed) for seed in range(seeds) for name in ARMS]
+
+
+def run_all(transfer: Transfer, options: argparse.Namespace, say: Callable[[str], None]) -> None:
+    """Run what is missing in processes of one thread each; one worker is this process."""
+    waiting = [job for job in jobs(transfer.size.seeds) if not transfer.result(*job).is_file()]
+    total, began = len(waiting), time.monotonic()
+    say(f"{total} trainings on {options.workers} processes of one thread")
+    if options.workers == 1:
+        for name, seed in waiting:
+            run_job(transfer, name, seed)
+        return
+    running: dict[tuple[str, int], subprocess.Popen[bytes]] = {}
+    try:
+        while waiting or running:
+            for job in list(waiting):
+                start = ARMS[job[0]].start
+                if len(running) < options.workers and (
+                    not start or transfer.result(start, job[1]).is_file()
+                ):
+                    waiting.remove(job)
+                    running[job] = _start(job, options)
+            time.sleep(0.5)
+            for job in [job for job, process in running.items() if process.poll() is not None]:
+                if ended := running.pop(job).returncode:
+                    raise SystemExit(f"{job[0]}, seed {job[1]} ended with {ended}")
+                done = total - len(waiting) - len(running)
+                minutes = (time.monotonic() - began) / 60
+                say(f"{done} of {total}: {job[0]}, seed {job[1]}, {minutes:.1f} min")
+    finally:
+        for process in running.values():
+            process.terminate()  # a training saves its state and stops
+        for process in running.values():
+            process.wait()
+
+
+def _start(job: tuple[str, int], options: argparse.Namespace) -> subprocess.Popen[bytes]:
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    words = ["--photos", str(options.photos), "--cache", str(options.cache), "--size", options.size]
+    return subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.transfer", *words, "--job", f"{job[0]}:{job[1]}"],
+        cwd=ROOT,
+        env=os.environ | threads,
+        start_new_session=True,  # Ctrl-C goes to the parent, which makes each save and stop
+    )
+
+
+def results(transfer: Transfer) -> transfer_table.Found:
+    """Read every result that is there: row, then seed."""
+    found: transfer_table.Found = {row: [] for row in ROWS}
+    for name, seed in jobs(transfer.size.seeds):
+        if transfer.result(name, seed).is_file():
+            for row, counts in read_json(transfer.result(name, seed))["rows"].items():
+                found[row].append(counts)
+    return {row: seeds for row, seeds in found.items() if seeds}
+
+
+def main(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--photos", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "transfer")
+    parser.add_argument("--size", choices=SIZES, default="full")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "transfer.md")
+    parser.add_argument("--log", type=Path, default=ROOT / "docs" / "evidence" / "transfer.log")
+    parser.add_argument("--job", help=argparse.SUPPRESS)
+    options = parser.parse_args(words)
+    options.photos = options.photos.resolve()
+    if not all((options.photos / f"{name}.json").is_file() for name in PARTS):
+        print(HELP.format(folder=options.photos), file=sys.stderr)
+        return 2
+    transfer = Transfer(options.photos, SIZES[options.size], options.cache.resolve())
+    if options.job:
+        name, seed = options.job.split(":")
+        run_job(transfer, name, int(seed))
+        return 0
+    lines: list[str] = []
+
+    def say(text: str) -> None:
+        lines.append(text)
+        print(text, flush=True)
+
+    transfer.prepare(say)
+    run_all(transfer, options, say)
+    titles = {name: row.title for name, row in ROWS.items()}
+    page = transfer_table.page(results(transfer), titles, asdict(transfer.size))
+    replace_file(options.out, page.encode())
+    say(page)
+    replace_file(options.log, ("\n".join(lines) + "\n").encode())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

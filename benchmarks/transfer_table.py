@@ -1,0 +1,96 @@
+"""The page of `make transfer`: a table with intervals over seeds and photos, and differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthstudio.evaluation.intervals import (
+    Interval,
+    few_seeds_note,
+    paired_interval,
+    ratio_interval,
+)
+
+F64 = NDArray[np.float64]
+Found = dict[str, list[dict[str, dict[str, list[int]]]]]
+"""Row, seed, column: how many joints of each person were found and asked for."""
+COLUMNS = {
+    "clean": "clean",
+    "35 visible": "35 % covered: visible",
+    "35 hidden": "hidden",
+    "60 visible": "60 % covered: visible",
+    "60 hidden": "hidden",
+    "natural visible": "v=2 of photos with v=1",
+    "natural hidden": "v=1",
+}
+QUESTIONS = (
+    ("orn", "kpe-free", "ORN instead of KPE decoded by the same bank"),
+    ("orn", "kpe-peak", "ORN instead of KPE by peak"),
+    ("pretrained", "orn", "pretraining on generated people"),
+    ("orn-flip", "orn", "the flip test"),
+)
+HEAD = """# Transfer to real photos
+How the networks do on photos that nobody here made: trained on photos, on generated people and on \
+both, tested on other photos, clean and with real cut-outs over part of each person.
+
+    make transfer FOLDER=FOLDER
+
+FOLDER holds `train.json` and `dev.json` (COCO keypoints), `images/` and `cutouts/`; the command \
+says more when it is missing. Measured on the LSP extended set (Johnson and Everingham, CVPR 2011; \
+12 joints, gymnastics, parkour and sports; labels by a crowd, most hidden joints unlabelled): \
+{people}. No photo of it may be redistributed, and nothing made from it is in this project.
+
+A joint is found when it lies within 0.1 of the longer side of the person's box (PCK@0.1). People \
+are cut out by their annotated box. Each is covered once by a cut-out of a category that no \
+training saw, turned by up to 30 degrees, over 35 % and 60 % of the convex hull of the labelled \
+joints; a joint is hidden when less than half of it is left. All networks are `nano` ({steps} \
+steps of {batch} people, bfloat16), with cut-outs pasted over half of the people while training; \
+ORN after generated people had {pretrain_steps} steps on {generated_frames} frames of \
+`scenes/people.yaml` first. Intervals (95 %) draw seeds, then photos. {few}
+
+"""
+
+
+def page(found: Found, titles: Mapping[str, str], size: dict[str, Any]) -> str:
+    seeds = max((len(rows) for rows in found.values()), default=0)
+    people = f"{len(next(iter(found.values()))[0]['clean']['asked'])} people to test on"
+    note = few_seeds_note(seeds) if seeds != 1 else "One seed: luck of the training is not covered."
+    head = HEAD.format(people=people, few=note, **size)
+    columns = [name for name in COLUMNS if any(name in rows[0] for rows in found.values())]
+    lines = ["| network | " + " | ".join(COLUMNS[name] for name in columns) + " | seeds |"]
+    lines.append("|---" * (len(columns) + 2) + "|")
+    for row, rows in found.items():
+        cells = [value(rows, name) for name in columns]
+        lines.append(f"| {titles[row]} | " + " | ".join(cells) + f" | {len(rows)} |")
+    lines += ["", "Differences, in points, of the same seeds on the same photos:", ""]
+    lines += ["| what | " + " | ".join(COLUMNS[name] for name in columns) + " |"]
+    lines.append("|---" * (len(columns) + 1) + "|")
+    for ours, theirs, text in QUESTIONS:
+        if ours in found and theirs in found and len(found[ours]) == len(found[theirs]):
+            cells = [difference(found[ours], found[theirs], name).text() for name in columns]
+            lines.append(f"| {text} | " + " | ".join(cells) + " |")
+    return head + "\n".join(lines) + "\n"
+
+
+def value(rows: list[dict[str, dict[str, list[int]]]], column: str) -> str:
+    found = ratio_interval(*_sides(rows, column), seed=0)
+    return f"{100 * found.value:.1f} ({100 * found.low:.1f} to {100 * found.high:.1f})"
+
+
+def difference(
+    ours: list[dict[str, dict[str, list[int]]]],
+    theirs: list[dict[str, dict[str, list[int]]]],
+    column: str,
+) -> Interval:
+    return paired_interval(_sides(ours, column), _sides(theirs, column), seed=0)
+
+
+def _sides(rows: list[dict[str, dict[str, list[int]]]], column: str) -> tuple[F64, F64]:
+    hits, asked = (
+        np.array([seed[column][name] for seed in rows], np.float64) for name in ("hits", "asked")
+    )
+    return hits, asked

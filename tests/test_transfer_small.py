@@ -1,0 +1,95 @@
+"""A small `make transfer` from end to end: its page adds up, and it goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import experiment_world
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import transfer, transfer_table
+from benchmarks.transfer import ARMS, ROWS, SMALL, Transfer
+
+PEOPLE = {"train": 24, "dev": 6}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stick people as photos, and cut-outs of two categories."""
+    out = tmp_path_factory.mktemp("photos")
+    made = experiment_world.write(out / "world", sum(PEOPLE.values()))
+    shutil.copytree(made / "images", out / "images")
+    whole = json.loads((made / "coco.json").read_text())
+    start = 0
+    for name, count in PEOPLE.items():
+        images = whole["images"][start : start + count]
+        numbers = {image["id"] for image in images}
+        people = [a for a in whole["annotations"] if a["image_id"] in numbers]
+        part = whole | {"images": images, "annotations": people}
+        (out / f"{name}.json").write_text(json.dumps(part))
+        start += count
+    experiment_world.cutouts(out / "cutouts")
+    return out
+
+
+@pytest.fixture(scope="module")
+def made(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    out = tmp_path_factory.mktemp("transfer")
+    words = ["--photos", str(photos), "--size", "small", "--workers", "1"]
+    words += ["--cache", str(out / "cache")]
+    words += ["--out", str(out / "transfer.md"), "--log", str(out / "transfer.log")]
+    assert transfer.main(words) == 0
+    before = {p: p.read_bytes() for p in out.rglob("results/*.json")}
+    lost = sorted(before)[0]
+    lost.unlink()  # the training is there, only its result is made again
+    assert transfer.main(words) == 0
+    assert json.loads(lost.read_bytes())["rows"] == json.loads(before[lost])["rows"]
+    assert "1 trainings" in (out / "transfer.log").read_text()
+    return out
+
+
+def test_the_page_has_every_row_and_adds_up(made: Path, photos: Path) -> None:
+    page = (made / "transfer.md").read_text()
+    lines = [line.split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    rows = {cells[0][2:]: cells[1:] for cells in lines}
+    assert {row.title for row in ROWS.values()} <= set(rows)
+    assert "6 people to test on" in page and "3 steps of 4 people" in page.replace("\n", " ")
+    folder = next((made / "cache").glob("*/by-*"))
+    for name, row in ROWS.items():
+        found = [
+            json.loads((folder / "results" / f"{row.arm}-{seed}.json").read_bytes())["rows"][name]
+            for seed in range(SMALL.seeds)
+        ]
+        for column in found[0]:
+            hits, asked = (sum(sum(seed[column][k]) for seed in found) for k in ("hits", "asked"))
+            text = transfer_table.value(found, column)
+            assert text in rows[row.title] or text in " ".join(rows[row.title])
+            assert float(text.split(" ")[0]) == pytest.approx(100 * hits / asked, abs=0.051)
+        clean = found[0]["clean"]["asked"]
+        for level in transfer.FRACTIONS:
+            parts = [found[0][f"{level} {kind}"]["asked"] for kind in ("visible", "hidden")]
+            assert (np.sum(parts, 0) == clean).all()
+            assert sum(parts[1]) > 0.1 * sum(clean)
+
+
+def test_cutouts_of_training_and_test_are_parted(made: Path, photos: Path) -> None:
+    one = Transfer(photos, SMALL, made / "cache")
+    parts = [{p.name for p in one.cutouts(n).glob("*.png")} for n in ("train", "test")]
+    assert all(parts) and not parts[0] & parts[1]
+    for name in ARMS:
+        config = one.config(name, 0)
+        assert config.augment.cutouts == str(one.cutouts("train"))
+        assert str(photos / "dev.json") not in config.model_dump_json()
+
+
+def test_a_missing_folder_says_what_belongs_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert transfer.main(["--photos", str(tmp_path / "none")]) == 2
+    told = capsys.readouterr().err
+    assert "train.json, dev.json" in told and "axelcarlier/lsp" in told
