@@ -43,7 +43,7 @@ def shared_notes(folders: Iterable[Path]) -> list[str]:
     found = []
     for folder in dict.fromkeys(path.resolve() for path in folders):
         drawn = Drawn(folder.name)
-        for row in islice(Dataset(folder).iter_frames(["spec"]), FRAMES):
+        for row in islice(Dataset(folder, allow_unfinished=True).iter_frames(["spec"]), FRAMES):
             if row["spec"] is not None:
                 drawn.add(row["spec"])
         found.append(drawn)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import threading
 import time
 import tracemalloc
@@ -154,3 +155,21 @@ def test_a_huge_window_needs_no_memory_for_what_is_beyond_the_picture() -> None:
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert made.shape == (96, 72, 3) and most < 100e6  # all of it: 1.6 GB
+
+
+def test_an_unfinished_set_is_used_as_far_as_it_is(pairs: Path, tmp_path: Path) -> None:
+    def cropped(folder: Path) -> crops.CroppedSource:
+        return crops.crop_dataset(
+            folder, size=(48, 36), cache=tmp_path / "cache", progress=lambda done, total: None
+        )
+
+    shutil.copytree(pairs, tmp_path / "set")
+    whole = cropped(tmp_path / "set")
+    (tmp_path / "set" / "index.json").unlink()
+    part = cropped(tmp_path / "set")
+    assert len(part.crops) == len(whole.crops) and part.key != whole.key
+    assert any("unfinished: the 16 frames" in note for note in part.notes)
+    assert not any("unfinished" in note for note in whole.notes)
+    shutil.rmtree(tmp_path / "set" / "shards")
+    with pytest.raises(ModelError, match="nobody has a labelled joint"):
+        cropped(tmp_path / "set")

@@ -26,8 +26,10 @@ from synthstudio.core.masks import decode
 from synthstudio.core.safe_files import UNREADABLE
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import disk_errors
+from synthstudio.dataset.manifest import MANIFEST_NAME
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row
+from synthstudio.dataset.writer import INDEX_NAME
 from synthstudio.formats.joints import convert_row, rules
 from synthstudio.training.config import Joints3D
 from synthstudio.training.data.cache import cached_crops
@@ -127,15 +129,18 @@ def crop_dataset(
 ) -> CroppedSource:
     """Crop the people of a data set, or read them from the cache. `size`: the network's (H, W).
 
-    `skeleton`: convert people to it. `joints_3d`: which `xyz_m` are. ModelError when nobody has a
-    labelled joint.
+    `skeleton`: convert people to it. `joints_3d`: which `xyz_m` are. A data set that is unfinished
+    is taken as far as it is. ModelError when nobody has a labelled joint.
     """
-    dataset = Dataset(folder)
+    dataset = Dataset(folder, allow_unfinished=True)
     own = get_skeleton(dataset.identity.skeleton)
     target = skeleton or own
     digest = hashlib.sha256()
-    for name in ("dataset.json", "index.json"):
-        digest.update((dataset.folder / name).read_bytes())
+    digest.update((dataset.folder / MANIFEST_NAME).read_bytes())
+    if dataset.finished:
+        digest.update((dataset.folder / INDEX_NAME).read_bytes())
+    else:
+        digest.update(repr(sorted(dataset.shard_digests.items())).encode())
     digest.update(sizes_key(size, joints_3d))
     if target.name != own.name:
         digest.update(target.name.encode())
@@ -157,6 +162,11 @@ def crop_dataset(
     cached, _ = cached_crops(cache, key, make)
     found = open_crops(cached)
     notes = conversion_notes(own, target)
+    if not dataset.finished:
+        notes += (
+            f"unfinished: the {dataset.frames} frames that are there are used. When there are more "
+            "of them, this training cannot be resumed",
+        )
     if joints_3d == "kinematic":
         notes += missing_centres(dataset, found.xyz_m)
     return CroppedSource(crops=found, key=key, skeleton=target, notes=notes)
