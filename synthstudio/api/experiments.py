@@ -19,6 +19,7 @@ def real_photos(
     steps: int | None = None,
     size: str = "nano",
     seed: int = 0,
+    flip: bool = False,
     workers: int = 1,
 ) -> tuple[dict[str, Any], list[str]]:
     """Train on annotated photos with and without occlusion and pretraining; evaluate on others.
@@ -42,6 +43,7 @@ def real_photos(
         steps=steps,
         size=size,
         seed=seed,
+        flip=flip,
         workers=workers,
     )
     with progress_steps() as step:

@@ -44,6 +44,7 @@ def real(
     seed: Annotated[
         int, typer.Option(min=0, help="Seed of the photo split and of the occluders.")
     ] = 0,
+    flip: Annotated[bool, typer.Option("--flip", help="Use flip testing; twice the time.")] = False,
     workers: WorkersOption = 1,
     as_json: JsonOption = False,
 ) -> None:
@@ -60,6 +61,7 @@ def real(
         steps=steps,
         size=size.value,
         seed=seed,
+        flip=flip,
         workers=workers,
     )
     if not sentences:

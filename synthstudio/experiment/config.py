@@ -29,7 +29,7 @@ SETTINGS = "experiment.json"
 @dataclass(frozen=True, kw_only=True)
 class ExperimentConfig:
     """An experiment on photos. `pretrain`: a generated data set; `cutouts`: a folder of pictures
-    with transparency; `steps` None: those of the size."""
+    with transparency; `steps` None: those of the size; `flip`: test on mirrored crops too."""
 
     annotations: Path
     images: Path
@@ -40,6 +40,7 @@ class ExperimentConfig:
     steps: int | None = None
     size: str = "nano"
     seed: int = 0
+    flip: bool = False
     workers: int = 1
 
     @property
@@ -97,6 +98,7 @@ def settings(config: ExperimentConfig) -> dict[str, Any]:
         "steps": config.training_steps,
         "size": config.size,
         "seed": config.seed,
+        "flip": config.flip or None,
     }
 
 

@@ -14,6 +14,7 @@ at any moment does what is left.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ from synthstudio.training.data.sources import load_subset
 from synthstudio.training.log import CROPPING
 from synthstudio.training.loop import train
 from synthstudio.training.predictions import predict_subset
+from synthstudio.training.timing import step_seconds
 
 Report = Callable[[int, int, float], None]
 Step = Callable[[str], Report]
@@ -72,6 +74,7 @@ def run(config: ExperimentConfig, *, say: Callable[[str], None], step: Step) -> 
             _occlude(config, name, cutouts=bool(facts["cutouts"]), step=step)
         facts["bank"] = _count_poses(config, step) >= LEAST_POSES
         ways = arms(pretrained=config.pretrain is not None)
+        say(_forecast(config, ways, get_skeleton(facts["skeleton"])))
         for seed in range(config.seeds):
             for arm in ways:
                 if not _train_and_test(config, arm, seed, bank=facts["bank"], say=say, step=step):
@@ -254,6 +257,7 @@ def _predict(config: ExperimentConfig, arm: Arm, seed: int, training: Config, st
         people,
         spec,
         device=device,
+        flip=config.flip,
         progress=_with_rate(step(f"testing {arm.title}, seed {seed}")),
     )
     about = {
@@ -266,6 +270,34 @@ def _predict(config: ExperimentConfig, arm: Arm, seed: int, training: Config, st
     }
     made = storage.Evaluation(about=about, metrics={}, predictions=answers)
     storage.write(folder / "evaluations" / "test", made, _PAGE)
+
+
+def _forecast(config: ExperimentConfig, ways: tuple[Arm, ...], skeleton: Skeleton) -> str:
+    """How long the trainings that are left will take, from a few steps timed now."""
+    left: dict[str, int] = {}
+    for seed in range(config.seeds):
+        for arm in (*ways, PRETRAIN) if config.pretrain is not None else ways:
+            if not (_run_folder(config, arm, seed) / "done").is_file():
+                left[arm.block] = left.get(arm.block, 0) + 1
+    seconds = 0.0
+    for block, count in left.items():
+        plain = training_config(
+            Arm(name="", title="", block=block),
+            seed=0,
+            size=config.size,
+            steps=1,
+            bank=True,
+            people=config.out,
+            start=None,
+        )
+        seconds += count * config.training_steps * step_seconds(plain, skeleton)
+    trainings = sum(left.values())
+    if not trainings:
+        return "all networks are trained"
+    return (
+        f"{trainings} trainings of {config.training_steps} steps: about "
+        f"{max(1, math.ceil(seconds / 60))} min on this machine"
+    )
 
 
 def _operations(config: ExperimentConfig) -> dict[str, int]:

@@ -64,8 +64,34 @@ def run(root: Path, out: Path, **changes: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def whole(root: Path) -> Path:
-    run(root, root / "whole")
+    found = CliRunner().invoke(app, call(root, root / "whole"))
+    assert found.exit_code == 0, found.stderr
+    assert f"7 trainings of {STEPS} steps: about 1 min on this machine" in found.stderr
     return root / "whole"
+
+
+def test_it_says_how_long_it_will_take_and_can_test_mirrored_crops(
+    whole: Path, root: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=r"other settings.*flip None.*flip True"):
+        found = CliRunner().invoke(app, [*call(root, whole), "--flip"])
+        assert found.exception is not None
+        raise found.exception
+    shutil.copytree(whole, tmp_path / "flipped")
+    kept = tmp_path / "flipped" / "experiment.json"
+    kept.write_text(json.dumps(json.loads(kept.read_text()) | {"flip": True}))
+    for folder in (tmp_path / "flipped" / "runs").glob("*/evaluations"):
+        shutil.rmtree(folder)
+    found = CliRunner().invoke(app, [*call(root, tmp_path / "flipped"), "--flip"])
+    assert found.exit_code == 0
+    assert "all networks are trained" in found.stderr
+    for arm in ("kpe", "orn"):
+        plain, both = (
+            storage.read(out / f"runs/{arm}-0/evaluations/test").predictions
+            for out in (whole, tmp_path / "flipped")
+        )
+        assert plain.true_xy.tobytes() == both.true_xy.tobytes()
+        assert plain.xy.tobytes() != both.xy.tobytes()
 
 
 def results(out: Path) -> dict[str, Any]:
