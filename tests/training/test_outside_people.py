@@ -20,6 +20,8 @@ from synthstudio.core.errors import AssetError, FormatError, ModelError, SynthSt
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
+from synthstudio.models.blocks.bank import OUTSIDE, PoseBank
+from synthstudio.training import checkpoint
 from synthstudio.training.config import NO_AUGMENTATION, Augment
 from synthstudio.training.data import batches, sources
 from synthstudio.training.data.crops import crop_dataset
@@ -172,6 +174,26 @@ def test_a_run_learns_from_both(pairs: Path, tmp_path: Path) -> None:
     assert done.finished
     log = (tmp_path / "run" / "log.csv").read_text()
     assert "loss/occluder" in log and "nan" not in log.split("loss/")[1]
+
+
+@pytest.mark.parametrize("case", ["upper bodies", "one person", "everybody lacks another joint"])
+def test_orn_learns_from_people_as_photos_have_them(case: str, tmp_path: Path) -> None:
+    """No joint below the waist, a bank of one pose, nobody whole: a bank, and finite weights."""
+    people = [annotation(k + 1, k + 7) for k in range(1 if case == "one person" else 3)]
+    for k, person in enumerate(people):
+        gone = range(11, 17) if case == "upper bodies" else [5 + k] if len(people) > 1 else []
+        for j in gone:
+            person["keypoints"][3 * j : 3 * j + 3] = [0, 0, 0]
+    file = coco(tmp_path / "set", annotations=people)
+    config = tiny.config(tmp_path, steps=3, train=[source(file)], val=[], augment={"paste": 0.5})
+    torch.use_deterministic_algorithms(False)
+    done = tiny.run(config, tmp_path / "run")
+    net, _, _ = checkpoint.load_network(done.folder / "last.safetensors")
+    assert done.finished and all(torch.isfinite(p).all() for p in net.parameters())
+    bank = net.get_submodule("block.bank")
+    assert isinstance(bank, PoseBank) and torch.isfinite(bank.poses).all()
+    lost = (bank.poses == OUTSIDE).all(-1).all(0)
+    assert lost[11:].all() == (case == "upper bodies") and not lost[5:10].any()
 
 
 def test_our_own_export_keeps_its_labels(pairs: Path, tmp_path: Path) -> None:
