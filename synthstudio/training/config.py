@@ -88,13 +88,13 @@ class Network(_Section):
     # Height and width of the network's input in pixels: multiples of 4.
     size: tuple[int, int] = (96, 72)
     # Channels of the small backbone at strides 4, 8, 16, ...
-    widths: tuple[int, ...] = (24, 48, 96)
+    widths: tuple[int, ...] = (24, 48, 96, 160)
     # Residual blocks at each stride.
     depth: int = Field(default=1, ge=1, le=8)
     # Channels of the block.
     width: int = Field(default=48, ge=8, le=1024)
-    # Convolutions of KPE; ORN has two.
-    layers: int = Field(default=2, ge=1, le=8)
+    # Convolutions of the block before its maps.
+    layers: int = Field(default=1, ge=1, le=8)
     # A transformers backbone instead: the name or folder of any that AutoBackbone knows, or of a
     # VitPoseForPoseEstimation (whose size must be `size`); "": none.
     pretrained: str = ""
@@ -212,7 +212,7 @@ class Config(_Section):
     minutes: float = Field(default=0.0, ge=0)
     # AdamW: peak learning rate, weight decay, share of the run that warms up, and the final
     # learning rate as a share of the peak.
-    lr: float = Field(default=2e-3, gt=0)
+    lr: float = Field(default=3e-3, gt=0)
     weight_decay: float = Field(default=0.05, ge=0)
     warmup: float = Field(default=0.05, ge=0, le=0.5)
     end_lr_ratio: float = Field(default=0.01, ge=0, le=1)
@@ -269,8 +269,12 @@ def parse(data: Any, where: str = "config") -> Config:
 
 
 def parse_stored(data: Any, where: str) -> Config:
-    """Parse a config that a run wrote; one without `joints_3d` had no choice but the regressed."""
-    return parse({"joints_3d": "regressed", **data} if isinstance(data, dict) else data, where)
+    """Parse a config that a run wrote; one without a newer field had no choice in it."""
+    if isinstance(data, dict) and isinstance(network := data.get("network"), dict):
+        if "bank_sample" not in network and network.get("block") != "kpe":
+            network = {**network, "layers": 2}  # ORN always had two
+        data = {"joints_3d": "regressed", **data, "network": network}
+    return parse(data, where)
 
 
 def overfitted(config: Config, people: int) -> Config:

@@ -38,7 +38,9 @@ def build_network(
     joints, size = len(skeleton.joints), network.cells
     block: nn.Module
     if network.block == "kpe":
-        block = KPE(features.channels, joints, size=size, width=network.width, depth=network.layers)
+        block = KPE(
+            features.channels, joints, size=size, width=network.width, layers=network.layers
+        )
     else:
         block = ORN(
             features.channels,
@@ -46,6 +48,7 @@ def build_network(
             size=size,
             bank=bank,
             width=network.width,
+            layers=network.layers,
             attention=network.attention,
             refine=network.refine,
             last_word=network.last_word,

@@ -25,7 +25,7 @@ class ConvPyramid(nn.Module):
     """
 
     def __init__(
-        self, *, widths: Sequence[int] = (24, 48, 96), channels: int = 48, depth: int = 1
+        self, *, widths: Sequence[int] = (24, 48, 96, 160), channels: int = 48, depth: int = 1
     ) -> None:
         super().__init__()
         self.channels = channels

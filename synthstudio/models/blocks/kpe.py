@@ -13,16 +13,16 @@ from synthstudio.models.layers import conv, resize
 class KPE(nn.Module):
     """Features (B, channels, h', w') to one map per joint, resized to `size` cells if needed.
 
-    The "simple decoder" of ViTPose (Xu et al. 2022) with a convolution or two more: `width`
-    channels, `depth` convolutions.
+    The "simple decoder" of ViTPose (Xu et al. 2022) with a convolution or more: `width`
+    channels, `layers` convolutions.
     """
 
     def __init__(
-        self, channels: int, joints: int, *, size: tuple[int, int], width: int = 48, depth: int = 2
+        self, channels: int, joints: int, *, size: tuple[int, int], width: int = 48, layers: int = 1
     ) -> None:
         super().__init__()
         self.size = size
-        widths = [channels] + [width] * depth
+        widths = [channels] + [width] * layers
         steps = [conv(a, b) for a, b in itertools.pairwise(widths)]
         self.stem = nn.Sequential(*steps)
         self.maps = nn.Conv2d(widths[-1], joints, 1)

@@ -19,6 +19,7 @@ It plugs in where KPE does. In order:
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -43,8 +44,8 @@ _FACTS = 3  # of each joint's map: peak, entropy, expected cover
 class ORN(nn.Module):
     """Features (B, channels, h', w') to all of PoseOutputs.
 
-    For ablations `attention` switches steps 2 and 3, `refine` 5 and `last_word` 7; without a `bank`
-    steps 4 and 7 are left out.
+    `layers`: convolutions before the first maps. For ablations `attention` switches steps 2 and 3,
+    `refine` 5 and `last_word` 7; without a `bank` steps 4 and 7 are left out.
 
     `balance` (4,): the loss weights of the shares. Training is biased by them towards rare causes;
     evaluation mode undoes it.
@@ -52,7 +53,7 @@ class ORN(nn.Module):
 
     balance: Tensor
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a switch for each part
         self,
         channels: int,
         joints: int,
@@ -60,6 +61,7 @@ class ORN(nn.Module):
         size: tuple[int, int],
         bank: PoseBank | None,
         width: int = 48,
+        layers: int = 1,
         attention: bool = True,
         refine: bool = True,
         last_word: bool = True,
@@ -74,7 +76,8 @@ class ORN(nn.Module):
             )
         self.size, self.bank, self.last_word = size, bank, last_word
         self.register_buffer("balance", torch.ones(4))
-        self.stem = nn.Sequential(conv(channels, width), conv(width, width))
+        widths = [channels] + [width] * layers
+        self.stem = nn.Sequential(*(conv(a, b) for a, b in itertools.pairwise(widths)))
         self.first = nn.Conv2d(width, joints, 1)
         self.cover = nn.Conv2d(width, 1, 1)
         self.reader = _JointAttention(width, joints) if attention else None
