@@ -82,8 +82,9 @@ def _check_config(saved: Path, config: Config, *, resume: bool) -> Config:
         )
     stored = read_yaml(saved)
     before = configs.parse_stored(stored, str(saved))
-    if "joints_3d" not in config.model_fields_set and "joints_3d" not in (stored or {}):
-        config = config.model_copy(update={"joints_3d": before.joints_3d})
+    if configs.is_older(stored):  # what the caller did not choose is as it was then
+        given = config.model_dump(mode="json", exclude_unset=True)
+        config = configs.parse_stored(given, str(saved))
     if before != config:
         old = configs.dump(before)
         changed = [key for key, value in configs.dump(config).items() if value != old[key]]

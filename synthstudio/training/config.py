@@ -88,9 +88,11 @@ class Network(_Section):
     # Height and width of the network's input in pixels: multiples of 4.
     size: tuple[int, int] = (96, 72)
     # Channels of the small backbone at strides 4, 8, 16, ...
-    widths: tuple[int, ...] = (24, 48, 96, 160)
+    widths: tuple[int, ...] = (32, 64, 128, 128)
     # Residual blocks at each stride.
     depth: int = Field(default=1, ge=1, le=8)
+    # A convolution after the strides are added up.
+    smooth: bool = False
     # Channels of the block.
     width: int = Field(default=48, ge=8, le=1024)
     # Convolutions of the block before its maps.
@@ -268,11 +270,20 @@ def parse(data: Any, where: str = "config") -> Config:
         raise ModelError("\n".join(_fault(dict(f), where) for f in error.errors())) from error
 
 
+def is_older(data: Any) -> bool:
+    """Whether the plain values of a config were written before it had all of its fields."""
+    return isinstance(data, dict) and not (
+        "joints_3d" in data and "smooth" in (data.get("network") or {})
+    )
+
+
 def parse_stored(data: Any, where: str) -> Config:
     """Parse a config that a run wrote; one without a newer field had no choice in it."""
-    if isinstance(data, dict) and isinstance(network := data.get("network"), dict):
-        if "bank_sample" not in network and network.get("block") != "kpe":
-            network = {**network, "layers": 2}  # ORN always had two
+    if is_older(data):
+        network = dict(data.get("network") or {})
+        if "smooth" not in network:
+            layers = network.get("layers", 2) if network.get("block") == "kpe" else 2
+            network |= {"smooth": True, "layers": layers}
         data = {"joints_3d": "regressed", **data, "network": network}
     return parse(data, where)
 

@@ -34,7 +34,12 @@ def build_network(
     if network.pretrained:
         features = _described(backbone) if backbone else _pretrained(network.pretrained)
     else:
-        features = ConvPyramid(widths=network.widths, channels=network.width, depth=network.depth)
+        features = ConvPyramid(
+            widths=network.widths,
+            channels=network.width,
+            depth=network.depth,
+            smooth=network.smooth,
+        )
     joints, size = len(skeleton.joints), network.cells
     block: nn.Module
     if network.block == "kpe":

@@ -21,11 +21,17 @@ class ConvPyramid(nn.Module):
     """A small feature pyramid network (FPN, Lin et al. 2017).
 
     Strides 4, 8, 16, ... with `widths` channels and `depth` residual blocks each; laterals and a
-    top-down sum; the output has stride 4 and `channels` channels.
+    top-down sum; the output has stride 4 and `channels` channels. `smooth`: a convolution follows
+    the sum, as in the paper. On small images it is worth less than wider coarse levels.
     """
 
     def __init__(
-        self, *, widths: Sequence[int] = (24, 48, 96, 160), channels: int = 48, depth: int = 1
+        self,
+        *,
+        widths: Sequence[int] = (32, 64, 128, 128),
+        channels: int = 48,
+        depth: int = 1,
+        smooth: bool = False,
     ) -> None:
         super().__init__()
         self.channels = channels
@@ -37,7 +43,11 @@ class ConvPyramid(nn.Module):
             before = width
         self.steps = nn.ModuleList(steps)
         self.laterals = nn.ModuleList(nn.Conv2d(width, channels, 1) for width in widths)
-        self.smooth = conv(channels, channels)
+        self.smooth = (
+            conv(channels, channels)
+            if smooth
+            else nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         levels, x = [], self.stem(images)
