@@ -142,7 +142,7 @@ class Transfer:
         """Part the cut-outs and make the generated people, unless they are there."""
         if not self.hiders.is_dir():
             self.folder.mkdir(parents=True, exist_ok=True)
-            split_cutouts(self.photos / "cutouts", self.hiders, seed=0)
+            split_cutouts((self.photos / "cutouts").resolve(), self.hiders, seed=0)
         if not (self.generated / "index.json").is_file():
             recipe = ss.Recipe.load(ROOT / "scenes" / "people.yaml").with_(
                 frames=self.size.generated_frames

@@ -74,6 +74,7 @@ class PasteDraws:
 
 def load_cutouts(folder: Path) -> Cutouts:
     """Load the RGBA pictures of a folder; AssetError names one that is no cut-out."""
+    folder = folder.resolve()
     found = scan_images(folder.parent, folder.name, kind="cutout")
     digest, pictures = hashlib.sha256(), []
     for picture in found:
