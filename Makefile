@@ -69,7 +69,7 @@ CASES ?= 20000
 fuzz: $(STAMP)        ## damaged and hostile inputs of every kind; goes on where it was stopped
 	$(BIN)/python -m benchmarks.fuzz --cases $(CASES) $(FUZZ_ARGS)
 
-attack: $(STAMP)      ## 600 seeded attacks on the studio (two minutes); the tests run every tenth
+attack: $(STAMP)      ## 600 seeded attacks on the studio (half a minute); the tests run every tenth
 	SYNTHSTUDIO_ATTACKS=all $(BIN)/python -m pytest -q -n0 tests/studio/test_attack_cases.py
 
 proof: $(STAMP)       ## does ORN help? five seeds an arm, three of ablations (about an hour)
