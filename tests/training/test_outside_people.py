@@ -100,13 +100,18 @@ def test_what_nobody_labelled_stays_unknown(tmp_path: Path) -> None:
     assert np.isnan(crops.xy[:, 10]).all() and np.isnan(crops.present[:, 10]).all()
     assert (crops.state[:, 9] == 1).all() and (crops.state[:, 10] == 255).all()
     batch = batches.make_batch(crops, np.arange(3), people.spec, NO_AUGMENTATION)
-    assert batch.labels.occluder.isnan().all()  # nobody said what covers these people
+    cover = batch.labels.occluder  # nobody said what covers these people, but not visible joints
+    known = ~cover.isnan()
+    assert (cover[known] == 0).all() and 0 < known.float().mean() < 0.5
+    at = (batch.labels.xy * torch.tensor([9, 12])).long()
+    visible = [j for j in range(17) if j not in (9, 10)]
+    assert known[:, 0, at[0, visible, 1], at[0, visible, 0]].all()
     assert not batch.labels.known[:, 10].any() and batch.labels.known[:, 9].all()
     pasted = batches.make_batch(
         crops, np.arange(3), people.spec, Augment(paste=1.0, rotated=0.0), seed=0, step=1
     )
     cover = pasted.labels.occluder
-    assert (cover[~cover.isnan()] == 1).all() and (~cover.isnan()).any()
+    assert (cover == 1).any() and (cover == 0).any() and cover.isnan().any()
     bank = pose_bank(people.train, BONES, size=SIZE, count=9, seed=0)
     assert bank is not None and len(bank.poses) == 6
     wrist = bank.poses[:3, 10]  # nobody labelled it: their left wrists, mirrored, say where

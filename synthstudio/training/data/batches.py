@@ -169,8 +169,10 @@ def _sample(
     xy = aug.transform_points(crops.xy[row], view)[order]
     shares, state = crops.shares[row][order].copy(), crops.state[row][order].copy()
     # Photos say visible or hidden, not by how much or what.
-    said = np.isnan(shares).any(-1) & (state == STATE_VISIBLE)
+    visible = state == STATE_VISIBLE
+    said = np.isnan(shares).any(-1) & visible
     shares[said] = np.eye(len(SHARES), dtype=np.float32)[SHARES.index("visible")]
+    radius = 2 * spec.skeleton.sigmas * np.sqrt(crops.area[row]) * _zoom(view)
     mask = None
     # Paste from the same batch, so never from another split, and from another moment: a piece of
     # the person's own moment would hide nothing.
@@ -185,9 +187,8 @@ def _sample(
         alpha = (mask / np.float32(255))[..., None]
         image = (image * (1 - alpha) + aug.warp(texture, view, spec.size) * alpha).astype(np.uint8)
     if mask is not None:
-        radius = 2 * spec.skeleton.sigmas * np.sqrt(crops.area[row]) * _zoom(view)
         shares = aug.shares_under_paste(shares, xy, mask, radius)
-        gone = (state == STATE_VISIBLE) & ~is_visible(shares[:, SHARES.index("visible")])
+        gone = visible & ~is_visible(shares[:, SHARES.index("visible")])
         state[gone] = STATE_HIDDEN
         cover = np.maximum(cover, mask)
     image = aug.apply_colour(image, draws.gain[b], float(draws.lift[b]))
@@ -196,11 +197,21 @@ def _sample(
         image[int(y) : int(y + h), int(x) : int(x + w)] = GREY
     cells = cv2.resize(cover, spec.cells[::-1], interpolation=cv2.INTER_AREA)
     cells = cells.astype(np.float32) / np.float32(255)
-    if np.isnan(crops.fraction[row]):  # only the paste is known to cover this person
-        cells[cells < 1] = np.nan
+    if np.isnan(crops.fraction[row]):  # nobody said what covers this person
+        cells[(cells < 1) & ~_discs(xy[visible], radius[visible], spec)] = np.nan
     return _Sample(
         image=image, cover=cells, xy=xy, shares=shares, state=state, pasted=mask is not None
     )
+
+
+def _discs(xy: F64, radius_px: F64, spec: InputSpec) -> NDArray[np.bool_]:
+    """The cells (h, w) about joints; about visible ones only what was pasted covers anything."""
+    each = spec.size[0] / spec.cells[0]
+    y, x = np.mgrid[: spec.cells[0], : spec.cells[1]]
+    centres = (np.stack([x, y], -1) + 0.5) * each
+    with np.errstate(invalid="ignore"):
+        apart = np.linalg.norm(centres[None] - xy[:, None, None], axis=-1)
+        return np.asarray((apart <= np.maximum(radius_px, each / 2)[:, None, None]).any(0))
 
 
 def _zoom(view: F64) -> float:
