@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
+from synthstudio.dataset.rows import NO_STATE
 from synthstudio.models.blocks.bank import OUTSIDE, BankSample, PoseBank
 from synthstudio.models.contract import PoseNet
 from synthstudio.training.config import Config
@@ -76,7 +77,7 @@ def about_bank(bank: PoseBank | None, people: CropSubset) -> str:
 def _posed(people: CropSubset) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """The people (P,) who can give a pose, each once, and which joints are known (P, J)."""
     crops, rows = people.crops, np.sort(people.rows)
-    known = np.isfinite(crops.xy[rows]).all(-1) & (crops.state[rows] != 255)
+    known = np.isfinite(crops.xy[rows]).all(-1) & (crops.state[rows] != NO_STATE)
     used = known.any(0)
     enough = known[:, used].mean(1) >= LEAST_KNOWN if used.any() else known.any(1)
     known, rows = known[enough], rows[enough]
@@ -141,11 +142,13 @@ def bank_sample(net: PoseNet, batch: Batch, config: Config, *, step: int) -> Ban
     linear[mirrored, :, 0] *= -1
     turn = linear / np.sqrt(np.linalg.det(linear))[:, None, None]
     move = np.concatenate([linear * extent / extent[:, None], (offset / extent)[..., None]], 2)
-    known = ~torch.isnan(batch.labels.xy) & (batch.labels.state != 255)[..., None]
+    labels = batch.labels.xy.double().numpy()
+    labels[(batch.labels.state == NO_STATE).numpy()] = np.nan
+    own = np.linalg.solve(move[:, :, :2], (labels - move[:, None, :, 2]).transpose(0, 2, 1))
     device = bank.poses.device
     return BankSample(
         rows=torch.from_numpy(rows).to(device),
         move=torch.from_numpy(move).float().to(device),
         turn=torch.from_numpy(turn).float().to(device),
-        own=batch.labels.xy.masked_fill(~known, torch.nan).to(device),
+        own=torch.from_numpy(own.transpose(0, 2, 1)).float().to(device),
     )

@@ -20,7 +20,7 @@ OUTSIDE = -9.0
 FACTOR = 0.6
 """Factor on each joint's log-map: maps of neighbouring joints are not independent."""
 SAME = 0.01
-"""Two poses are the same when no joint is further apart than this share of the crop."""
+"""Two poses are the same when they are no further apart than this share of the crop."""
 FLOOR = 0.03
 """Share of a uniform map mixed in, so that one misplaced joint rules out no pose."""
 
@@ -41,8 +41,8 @@ class BankSample:
 
     `rows` (n,): the poses that take part. Augmentation moved each person, and the poses move along:
     `move` (B, 2, 3) in units of the crop, `turn` (B, 2, 2) its rotation in pixels, for 3D. `own`
-    (B, J, 2): the labels, NaN unknown; a pose that agrees with all of them is left out, or training
-    would find in the bank what no other bank holds.
+    (B, J, 2): the labels where they were before that move, NaN unknown; a pose that agrees with
+    them is left out, or training would find in the bank what no other bank holds.
     """
 
     rows: Tensor
@@ -106,11 +106,8 @@ class PoseBank(nn.Module):
         if sample is None:
             index = self._own_cells(h, w).expand(b, -1, -1)  # (B, J, N)
         else:
-            moved = torch.einsum("bik,njk->bnji", sample.move[:, :, :2], self.poses[sample.rows])
-            moved = moved + sample.move[:, None, None, :, 2]
-            index = _cells(moved, h, w).transpose(1, 2)
-            apart = (moved - sample.own[:, None]).abs().nan_to_num()
-            own = (apart < SAME).all(-1).all(-1)  # (B, n)
+            poses = self.poses[sample.rows]
+            index, own = _moved_cells(poses, sample.move, h, w), _same(poses, sample.own)
             xyz_m = None if xyz_m is None else xyz_m[sample.rows]
         total = logs.gather(2, index).sum(1)  # (B, N)
         if own is not None:
@@ -139,7 +136,8 @@ class PoseBank(nn.Module):
         key = (h, w, self.poses.device)
         if key not in self._index:
             with torch.inference_mode(mode=False), torch.no_grad():  # kept: must allow gradients
-                self._index = {key: _cells(self.poses, h, w).t()[None].contiguous()}
+                x, y = (self.poses * self.poses.new_tensor([w, h])).unbind(-1)
+                self._index = {key: _cells(x, y, h, w).t()[None].contiguous()}
         return self._index[key]
 
 
@@ -147,12 +145,28 @@ def _forget_cells(bank: PoseBank, _: object) -> None:
     bank._index.clear()
 
 
-def _cells(poses: Tensor, h: int, w: int) -> Tensor:
-    """The cell (..., J) of each joint of poses (..., J, 2); h * w for one outside the crop."""
-    at = (poses * poses.new_tensor([w, h])).floor().long()
-    inside = ((poses >= 0) & (poses < 1)).all(-1)
-    column, row = at[..., 0].clamp(0, w - 1), at[..., 1].clamp(0, h - 1)
-    return torch.where(inside, row * w + column, h * w)
+def _moved_cells(poses: Tensor, move: Tensor, h: int, w: int) -> Tensor:
+    """The cells (B, J, n) of poses (n, J, 2) that moved with each crop, `move` (B, 2, 3)."""
+    count, joints, _ = poses.shape
+    flat = poses.permute(2, 1, 0).reshape(2, joints * count)
+    flat = torch.cat([flat, torch.ones_like(flat[:1])])
+    x, y = (move * move.new_tensor([w, h])[:, None] @ flat).unbind(1)
+    return _cells(x, y, h, w).view(len(move), joints, count)
+
+
+def _cells(x: Tensor, y: Tensor, h: int, w: int) -> Tensor:
+    """The cell of each point, x and y in cells; h * w for one outside the crop."""
+    column, row = x.floor(), y.floor()
+    inside = (column >= 0) & (column < w) & (row >= 0) & (row < h)
+    return torch.where(inside, torch.add(column, row, alpha=w), h * w).long()
+
+
+def _same(poses: Tensor, own: Tensor) -> Tensor:
+    """(B, n) which poses (n, J, 2) lie at SAME or less, root mean square, from known labels."""
+    known = (~own.isnan()).flatten(1).double()
+    flat, label = poses.flatten(1).double(), own.nan_to_num().flatten(1).double()
+    apart = known @ flat.square().t() - 2 * label @ flat.t() + label.square().sum(1, keepdim=True)
+    return (apart <= SAME**2 * known.sum(1, keepdim=True)) & known.any(1, keepdim=True)
 
 
 def fuse(maps: Tensor, second: Tensor, power: Tensor | float = 0.5) -> Tensor:
