@@ -385,7 +385,10 @@ def main(words: list[str]) -> int:
     transfer.prepare(say)
     run_all(transfer, options, say)
     titles = {name: row.title for name, row in ROWS.items()}
-    page = transfer_table.page(results(transfer), titles, asdict(transfer.size))
+    more = "" if options.size == "full" else f' TRANSFER_ARGS="--size {options.size}"'
+    page = transfer_table.page(
+        results(transfer), titles, asdict(transfer.size), command=f"make transfer FOLDER=…{more}"
+    )
     replace_file(options.out, page.encode())
     say(page)
     replace_file(options.log, ("\n".join(lines) + "\n").encode())

@@ -24,7 +24,7 @@ COLUMNS = {
     "35 hidden": "hidden",
     "60 visible": "60 % covered: visible",
     "60 hidden": "hidden",
-    "natural visible": "v=2 of photos with v=1",
+    "natural visible": "as they are, other photos: v=2",
     "natural hidden": "v=1",
 }
 QUESTIONS = (
@@ -37,7 +37,7 @@ HEAD = """# Transfer to real photos
 How the networks do on photos that nobody here made: trained on photos, on generated people and on \
 both, tested on other photos, clean and with real cut-outs over part of each person.
 
-    make transfer FOLDER=FOLDER
+    {command}
 
 FOLDER holds `train.json` and `dev.json` (COCO keypoints), `images/` and `cutouts/`; the command \
 says more when it is missing. Measured on the LSP extended set (Johnson and Everingham, CVPR 2011; \
@@ -50,16 +50,18 @@ training saw, turned by up to 30 degrees, over 35 % and 60 % of the convex hull 
 joints; a joint is hidden when less than half of it is left. All networks are `nano` ({steps} \
 steps of {batch} people, bfloat16), with cut-outs pasted over half of the people while training; \
 ORN after generated people had {pretrain_steps} steps on {generated_frames} frames of \
-`scenes/people.yaml` first. Intervals (95 %) draw seeds, then photos. {few}
+`scenes/people.yaml` first. The last two columns are photos in which people are hidden as life has \
+it and somebody marked hidden joints (v=1), with no paste. Intervals (95 %) draw seeds, then \
+photos. {few}
 
 """
 
 
-def page(found: Found, titles: Mapping[str, str], size: dict[str, Any]) -> str:
+def page(found: Found, titles: Mapping[str, str], size: dict[str, Any], *, command: str) -> str:
     seeds = max((len(rows) for rows in found.values()), default=0)
     people = f"{len(next(iter(found.values()))[0]['clean']['asked'])} people to test on"
     note = few_seeds_note(seeds) if seeds != 1 else "One seed: luck of the training is not covered."
-    head = HEAD.format(people=people, few=note, **size)
+    head = HEAD.format(people=people, few=note, command=command, **size)
     columns = [name for name in COLUMNS if any(name in rows[0] for rows in found.values())]
     lines = ["| network | " + " | ".join(COLUMNS[name] for name in columns) + " | seeds |"]
     lines.append("|---" * (len(columns) + 2) + "|")
