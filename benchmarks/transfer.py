@@ -387,7 +387,10 @@ def main(words: list[str]) -> int:
     titles = {name: row.title for name, row in ROWS.items()}
     more = "" if options.size == "full" else f' TRANSFER_ARGS="--size {options.size}"'
     page = transfer_table.page(
-        results(transfer), titles, asdict(transfer.size), command=f"make transfer FOLDER=…{more}"
+        results(transfer),
+        titles,
+        asdict(transfer.size),
+        command=f"make transfer FOLDER=photos{more}",
     )
     replace_file(options.out, page.encode())
     say(page)

@@ -37,7 +37,9 @@ HEAD = """# Transfer to real photos
 How the networks do on photos that nobody here made: trained on photos, on generated people and on \
 both, tested on other photos, clean and with real cut-outs over part of each person.
 
-    {command}
+```sh
+{command}
+```
 
 FOLDER holds `train.json` and `dev.json` (COCO keypoints), `images/` and `cutouts/`; the command \
 says more when it is missing. Measured on the LSP extended set (Johnson and Everingham, CVPR 2011; \
