@@ -200,7 +200,9 @@ class Campaign:
             worker.process.join(10)
             code = worker.process.exitcode
             mark = f"the process died with status {code}"
-            said = worker.log.read_text(encoding="utf-8", errors="replace")[-3000:]
+            said = worker.log.read_text(encoding="utf-8", errors="replace")
+            at = max(said.rfind("Fatal Python error"), 0)  # a list of modules ends such a text
+            said = said[at : at + 3000] if at else said[-3000:]
             if name is None:
                 raise RuntimeError(f"a worker could not start: {mark}\n{said}") from None
             return name, Verdict(what="died", mark=f"{mark} {name.target}", told=said), 1 << 60

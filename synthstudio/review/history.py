@@ -45,7 +45,28 @@ class Counts:
 
 
 def labels_from_json(joints: Mapping[str, Any]) -> dict[str, JointLabel]:
-    return {name: JointLabel(**value) for name, value in joints.items() if value is not None}
+    """Labels as they are stored; ReviewError for what is none."""
+    try:
+        return {name: JointLabel(**value) for name, value in joints.items() if value is not None}
+    except (TypeError, AttributeError) as error:
+        raise _damaged("joints", joints) from error
+
+
+def _values(stored: Any, name: str) -> dict[str, Any]:
+    """A stored JSON object; ReviewError for anything else."""
+    if not isinstance(stored, dict):
+        raise _damaged(name, stored)
+    return stored
+
+
+def _damaged(name: str, stored: Any) -> ReviewError:
+    return ReviewError(
+        "a row is damaged",
+        where=f"review store, {name}",
+        expected="names and labels as the studio writes them",
+        got=repr(stored)[:200],
+        then="Go back to a backup (docs/review.md).",
+    )
 
 
 def state_of(row: ItemRow) -> ItemState:
@@ -71,8 +92,8 @@ def event_of(row: EventRow) -> Event:
         kind=row.kind,  # type: ignore[arg-type]
         who=row.who,
         when=row.when,
-        before=row.before,
-        after=row.after,
+        before=_values(row.before, "event.before"),
+        after=_values(row.after, "event.after"),
         client=row.client,
         seq=row.seq,
         reverts=row.reverts,
@@ -81,7 +102,7 @@ def event_of(row: EventRow) -> Event:
 
 def apply_event(state: ItemState, event: Event) -> ItemState:
     after: Mapping[str, Any] = event.after
-    changed: Mapping[str, Any] = after.get("joints", {})
+    changed = _values(after.get("joints", {}), "event.after, joints")
     kept = {name: label for name, label in state.joints.items() if name not in changed}
     comments = (after.get("comment") is not None) - (event.before.get("comment") is not None)
     return replace(

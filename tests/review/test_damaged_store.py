@@ -3,11 +3,11 @@
 from datetime import datetime
 
 import pytest
-from review_ops import ANNA, ON_DISK, op
+from review_ops import ANNA, KEY, ON_DISK, op
 from sqlalchemy import select, text
 
 from synthstudio.core.errors import ReviewError
-from synthstudio.review import edits
+from synthstudio.review import edits, history
 from synthstudio.review.models import EventRow, UtcTime
 from synthstudio.review.store import open_store
 
@@ -51,6 +51,25 @@ def test_a_time_that_is_none(store, store_url) -> None:
         session.execute(text("UPDATE event SET \"when\" = '202x-11-21 15:18:20.813638'"))
     with pytest.raises(ReviewError, match="cannot be used"), store.reading() as session:
         session.scalars(select(EventRow)).all()
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        '{"joints": {"nose": {"x_px": 1, "y_px": 2, "state": 2, "cause": "", "obigin": ""}}}',
+        '{"joints": {"nose": 5}}',
+        '{"joints": {"nose": {}}}',
+        '{"joints": [1]}',
+        "[1]",
+        "7",
+    ],
+)
+def test_labels_that_are_none(store, stored) -> None:
+    edits.apply(store, op("comment", 0, text="x"), who=ANNA, base=ON_DISK)
+    with store.session() as session:
+        session.execute(text("UPDATE event SET after = :stored"), {"stored": stored})
+    with pytest.raises(ReviewError, match=r"row is damaged.*backup"):
+        history.check_replay(store, KEY)
 
 
 def test_a_fault_of_ours_is_not_blamed_on_the_file(store):
