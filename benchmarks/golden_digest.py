@@ -67,6 +67,8 @@ def is_label(key: str) -> bool:
         return True
     if not part or path.endswith(("dataset.json", ".yaml")) or path.startswith("json/"):
         return False  # what was asked for, such as `people.shape`, and keys without values
+    if path.endswith("log.csv"):
+        return False  # a loss of shares is no share
     if part.startswith("info."):
         return False  # words for people about the file
     return any(word in LABELS for word in re.split(r"[.\[\]/]+", part))

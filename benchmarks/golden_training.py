@@ -37,6 +37,7 @@ def training(side: Side, context: Context) -> Facts:
         config = training_config("../inputs/pairs", steps=STEPS, network=network, losses=losses)
         if side.name != "base":
             config["joints_3d"] = "regressed"  # what the base, which lacks the field, learns
+            network |= {"smooth": True, "layers": 2}  # as all of its networks are
         path = work / f"{block}.yaml"
         path.write_text(json.dumps(config), encoding="utf-8")
         found |= _weights(side, block, "unbroken", _train(side, path, work / block))

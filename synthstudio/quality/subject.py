@@ -284,6 +284,8 @@ def _from_polygons(polygons: Sequence[Any], height: int, width: int) -> Mask:
     rle.check_polygons(polygons)
     if not polygons:
         raise ValueError("has no polygon")
+    if not 0 < height * width <= _MAX_PIXELS:  # pycocotools dies of a size that overflows
+        raise ValueError(f"lies in an image of {width} x {height} pixels")
     area = 0.0
     for ring in polygons:
         x, y = np.array(ring[::2]), np.array(ring[1::2])
