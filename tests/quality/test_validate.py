@@ -16,6 +16,7 @@ from painted_frames import painted, write_set
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row, pair_rows
+from synthstudio.formats.coco.masks import compressed_counts
 from synthstudio.quality import findings, people
 from synthstudio.quality import validate as validating
 from synthstudio.quality.repair import write_repaired
@@ -358,3 +359,15 @@ def test_a_mended_copy(clean: Doc, folder: Path, tmp_path: Path) -> None:
     ids = [entry["id"] for entry in mended["annotations"]]
     assert len(set(ids)) == len(ids) == 10
     assert set(done) <= {kind for kind, reported in findings.KINDS.items() if reported.mend}
+
+
+def test_polygons_in_an_image_whose_size_overflows(clean: Doc) -> None:
+    """pycocotools ends the process on such a size, so it must never see one."""
+    doc = copy.deepcopy(clean)
+    doc["images"][0]["height"] = 240_000_000_000
+    for person in doc["annotations"]:
+        person["segmentation"] = [[10, 10, 90, 10, 90, 90]]
+    found = _check(doc).as_json()
+    assert "mask_broken" in json.dumps(found)
+    with pytest.raises(ValueError, match="in an image of 320 x 240000000000 pixels"):
+        compressed_counts([[10, 10, 90, 10, 90, 90]], (240_000_000_000, 320))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from synthstudio.core.images import MAX_PIXELS
 from synthstudio.core.masks import check_plain_counts, check_polygons
 from synthstudio.formats import checked
 
@@ -105,6 +106,8 @@ def compressed_counts(segmentation: Any, size: Sequence[int]) -> str | None:
     """
     if not segmentation:
         return None
+    if size[0] * size[1] > MAX_PIXELS:  # pycocotools dies of a size that overflows
+        raise ValueError(f"a mask in an image of {size[1]} x {size[0]} pixels")
     if isinstance(segmentation, dict):
         counts = segmentation["counts"]
         if segmentation["size"] != list(size):
