@@ -25,6 +25,7 @@ from synthstudio.dataset.arrays import (
     as_numbers,
     as_numpy,
     is_known,
+    one_array,
     word_codes,
 )
 from synthstudio.dataset.query import Both, Compare, FieldTest, JointTest, Node, Not, Query, leaves
@@ -246,14 +247,14 @@ class _Batch:
 
     def field(self, field: Field) -> Column:
         if field.column == "view":
-            cameras = camera_places(_matrices(_array(self._frames["world_to_camera"])))
-            places = _array(self.table["joints_world_m"])
+            cameras = camera_places(_matrices(one_array(self._frames["world_to_camera"])))
+            places = one_array(self.table["joints_world_m"])
             return Column(view_codes(places, self._joints, cameras), pa.array(VIEWS))
         if field.table == "made" and self._counts is not None:
             indices, counts = self._counts
             own = np.searchsorted(indices, as_numpy(self.table["frame_index"]))
             return Column(counts[own].astype(np.float64))
-        column = _array((self._frames if field.table == "frame" else self.table)[field.column])
+        column = one_array((self._frames if field.table == "frame" else self.table)[field.column])
         if field.kind == "number":
             if field.element is not None:
                 column = pc.list_element(column, field.element)
@@ -264,7 +265,7 @@ class _Batch:
 
     def joint_values(self, name: str, place: int) -> NDArray[Any]:
         if name not in self._lists:
-            column = _array(self.table[name])
+            column = one_array(self.table[name])
             if name == "cause":
                 flat = word_codes(column, CAUSES)
             else:
@@ -272,11 +273,6 @@ class _Batch:
             self._lists[name] = flat.reshape(self.people, -1).T if self.people else flat[None]
         values: NDArray[Any] = self._lists[name][place if self.people else 0]
         return values
-
-
-def _array(column: pa.ChunkedArray) -> pa.Array:
-    found = column.combine_chunks()
-    return found if isinstance(found, pa.Array) else pa.concat_arrays(found.chunks)
 
 
 def _matrices(column: pa.Array) -> F64:

@@ -54,7 +54,7 @@ def cutout_layer(
             expected=f"1 to {MAX_SIDE_PX} pixels a side",
             got=f"{width} x {height}",
         )
-    crop = _crop(rgba)
+    crop = crop_to_alpha(rgba)
     if spec.mirrored:
         crop = crop[:, ::-1]
     sigma = max(0.0, spec.feather_px)
@@ -76,7 +76,8 @@ def cutout_layer(
     )
 
 
-def _crop(rgba: U8) -> U8:
+def crop_to_alpha(rgba: U8) -> U8:
+    """The part of (h, w, 4) that is not transparent everywhere."""
     rows = np.flatnonzero(rgba[..., 3].any(axis=1))
     columns = np.flatnonzero(rgba[..., 3].any(axis=0))
     return rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

@@ -272,15 +272,14 @@ def parse(data: Any, where: str = "config") -> Config:
 
 def is_older(data: Any) -> bool:
     """Whether the plain values of a config were written before it had all of its fields."""
-    return isinstance(data, dict) and not (
-        "joints_3d" in data and "smooth" in (data.get("network") or {})
-    )
+    network = data.get("network", {}) if isinstance(data, dict) else None
+    return isinstance(network, dict) and not ("joints_3d" in data and "smooth" in network)
 
 
 def parse_stored(data: Any, where: str) -> Config:
     """Parse a config that a run wrote; one without a newer field had no choice in it."""
     if is_older(data):
-        network = dict(data.get("network") or {})
+        network = dict(data.get("network", {}))
         if "smooth" not in network:
             layers = network.get("layers", 2) if network.get("block") == "kpe" else 2
             network |= {"smooth": True, "layers": layers}

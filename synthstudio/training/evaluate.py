@@ -157,7 +157,7 @@ def _bank(net: nn.Module, config: Config, skeleton: Skeleton, cache: Path) -> Po
         raise ModelError(
             "no pose bank can be made of its training people",
             where="--bank",
-            expected="people all of whose joints are labelled",
+            expected="people of whom half of the joints are labelled",
         )
     return bank
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from synthstudio.core.images import read_rgba
 from synthstudio.core.rng import Generator
 from synthstudio.props.assets import scan_images
+from synthstudio.props.cutouts import crop_to_alpha
 from synthstudio.training.config import Augment
 
 F64 = NDArray[np.float64]
@@ -84,8 +85,7 @@ def load_cutouts(folder: Path) -> Cutouts:
 
 
 def _levels(rgba: U8) -> Cutout:
-    rows, columns = (np.flatnonzero(rgba[..., 3].any(axis=axis)) for axis in (1, 0))
-    rgba = rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    rgba = crop_to_alpha(rgba)
     picture = rgba.astype(np.float32)
     picture[..., :3] *= picture[..., 3:] / 255
     factor = min(1.0, LONGEST_PX / max(rgba.shape[:2]))
