@@ -70,6 +70,12 @@ def _leave() -> None:
         dist.destroy_process_group()
 
 
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Mixed precision as a config names it; float32 changes nothing."""
+    kind = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision)
+    return torch.autocast(device.type, kind, enabled=kind is not None)
+
+
 def get_device(name: str) -> torch.device:
     """The torch device of a name ("auto", "cpu", "cuda", "cuda:1"); DeviceError if unusable.
 

@@ -274,8 +274,7 @@ class _Run:
     def _forward(
         self, net: nn.Module, images: Tensor, sample: BankSample | None = None
     ) -> PoseOutputs:
-        kind = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(self.config.precision)
-        with torch.autocast(self.device.type, kind, enabled=kind is not None):
+        with devices.autocast(self.device, self.config.precision):
             outputs: PoseOutputs = net(images, sample)
         return _to_float32(outputs)
 

@@ -26,7 +26,8 @@ def step_seconds(config: Config, skeleton: Skeleton, *, steps: int = 3) -> float
     seconds = []
     for _ in range(steps):
         began = time.monotonic()
-        outputs = net(images.contiguous(memory_format=torch.channels_last))
+        with devices.autocast(device, config.precision):
+            outputs = net(images.contiguous(memory_format=torch.channels_last))
         loss = torch.stack([stage.float().logsumexp((2, 3)).sum() for stage in outputs.logits])
         torch.autograd.backward(loss.sum())
         loss.tolist()  # waits for a GPU

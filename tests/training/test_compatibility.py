@@ -65,6 +65,12 @@ def test_a_run_with_an_old_config_is_resumed(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("network", [5, "orn", [1], None])
+def test_a_stored_network_that_is_no_mapping_is_one_message(network: object) -> None:
+    with pytest.raises(ModelError, match="network"):
+        configs.parse_stored({"train": [{"dataset": "x"}], "network": network}, "config.yaml")
+
+
 def test_a_key_under_both_names_is_refused() -> None:
     with pytest.raises(ModelError, match="rate: unknown field"):
         configs.parse({"train": [{"dataset": "x"}], "rate": 1e-3, "lr": 1e-3})
