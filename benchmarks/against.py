@@ -1,8 +1,8 @@
 """Is anything slower than at another commit? `make bench-against BASE=COMMIT`.
 
-Both checkouts run the same commands on the base's recipes on the same machine, in turn (base,
-new, new, base, ...), on one core. What counts is processor time, which a busy neighbour stretches
-less than the clock does; a ratio is the median of the rounds', with the least and the greatest.
+Both checkouts run the same commands on the base's recipes on the same machine, on one core, each
+command in turn (base, new, new, base, ...), the shorter the more often. What counts is processor
+time, which a busy neighbour stretches less than the clock does; a ratio is the median of pairs.
 """
 
 from __future__ import annotations
@@ -35,12 +35,14 @@ COMMANDS = (
     ("import", "yolo", "--format", "yolo", "--out", "imported"),
 )
 LIMIT = 1.03
+LEAST_PAIRS, LONG_S = 3, 40.0
+"""A command is run again until the base has used this many processor seconds for it."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--base", required=True, help="Commit to compare with.")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--pairs", type=int, default=25, help="At most this many of a command.")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="against-") as folder:
         base, new = sides(options.base, ROOT / ".cache" / "golden")
@@ -50,25 +52,29 @@ def main() -> None:
         )
         for side in (base, new):
             _copy_scenes(base.scenes, _scenes(side), streams=side is new)
+        for side in (base, new):  # compiles, fills caches, and makes what later commands read
+            side.work.mkdir()
+            for words in COMMANDS:
+                run(side, words)
         seconds: dict[tuple[str, str], list[float]] = {}
-        for number in range(options.rounds + 1):
-            for side in (base, new) if number % 2 else (new, base):
-                shutil.rmtree(side.work, ignore_errors=True)
-                side.work.mkdir()
-                for words in COMMANDS:
+        for words in COMMANDS:
+            for number in range(options.pairs):
+                for side in (base, new) if number % 2 else (new, base):
                     took = run(side, words)
-                    if number:  # the first round compiles and fills caches
-                        seconds.setdefault((side.name, " ".join(words)), []).append(took)
-    print(f"processor seconds of {options.rounds} rounds, base {options.base}; new / base")
+                    seconds.setdefault((side.name, " ".join(words)), []).append(took)
+                if number + 1 >= LEAST_PAIRS and sum(seconds[base.name, " ".join(words)]) > LONG_S:
+                    break
+    print(f"processor seconds, base {options.base}; new / base: median of pairs, quartiles")
     slower = []
     for words in COMMANDS:
         name = " ".join(words)
         was, now = seconds[base.name, name], seconds[new.name, name]
         ratios = [b / a for a, b in zip(was, now, strict=True)]
         ratio = statistics.median(ratios)
+        low, _, high = statistics.quantiles(ratios)
         print(
             f"  {name:<66} {statistics.median(was):7.2f} {statistics.median(now):7.2f} "
-            f"{ratio:6.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
+            f"{ratio:6.3f} ({low:.3f} to {high:.3f}, {len(ratios)} pairs)"
         )
         slower += [name] if ratio > LIMIT else []
     print(f"slower by more than {LIMIT - 1:.0%}: {', '.join(slower) or 'nothing'}")
@@ -88,6 +94,8 @@ def _copy_scenes(source: Path, target: Path, *, streams: bool) -> None:
 def run(side: Side, words: tuple[str, ...]) -> float:
     """The processor seconds of a command; SystemExit when it fails."""
     call = [word.replace("SCENES", str(_scenes(side))) for word in words]
+    if "--out" in words:
+        shutil.rmtree(side.work / words[words.index("--out") + 1], ignore_errors=True)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     one = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     done: subprocess.CompletedProcess[str] = python(side, ["-m", "synthstudio", *call], more=one)

@@ -36,7 +36,8 @@ def training(side: Side, context: Context) -> Facts:
         losses = {"agreement": 0.5 if block == "orn" else 0.0}
         config = training_config("../inputs/pairs", steps=STEPS, network=network, losses=losses)
         if side.name != "base":
-            config["joints_3d"] = "regressed"  # what the base, which lacks the field, learns
+            # What the base, which lacks these fields, learns and learns by.
+            config |= {"joints_3d": "regressed", "optimizer": "adamw"}
             network |= {"smooth": True, "layers": 2}  # as all of its networks are
         path = work / f"{block}.yaml"
         path.write_text(json.dumps(config), encoding="utf-8")

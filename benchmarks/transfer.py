@@ -39,7 +39,7 @@ from synthstudio.training import checkpoint
 from synthstudio.training import config as configs
 from synthstudio.training.config import NO_AUGMENTATION, Config
 from synthstudio.training.data import batches
-from synthstudio.training.data.batches import CropSubset, InputSpec
+from synthstudio.training.data.batches import CropSubset, InputSpec, Pictures
 from synthstudio.training.data.coco import crop_coco
 from synthstudio.training.data.cutouts import Cutouts, load_cutouts
 from synthstudio.training.data.sources import load_subset
@@ -284,7 +284,7 @@ def hits(
         rows = people.rows[start : start + _BATCH]
         batch = batches.make_batch(
             people.crops, rows, spec, augment, seed=_TEST_SEED, step=start,
-            cutouts=cutouts if fraction else None,
+            pictures=Pictures(cutouts=cutouts if fraction else None),
         )  # fmt: skip
         maps, _ = predict_maps(net, batch.images, flip=flip)
         if row.free and bank is not None:

@@ -148,6 +148,19 @@ class Augment(_Section):
     half_body: float = Field(default=0.0, ge=0, le=1)
     # Brightness, contrast and colour change by up to this factor.
     colour: float = Field(default=0.25, ge=0, le=1)
+    # Chances of what cameras and files do: sampled down and up again, blurred, another gamma, no
+    # colour, noise, JPEG compression.
+    resample: float = Field(default=0.0, ge=0, le=1)
+    blur: float = Field(default=0.0, ge=0, le=1)
+    gamma: float = Field(default=0.0, ge=0, le=1)
+    grey: float = Field(default=0.0, ge=0, le=1)
+    noise: float = Field(default=0.0, ge=0, le=1)
+    jpeg: float = Field(default=0.0, ge=0, le=1)
+    # Chances that the mean and spread of colours, and the lowest frequencies, become those of a
+    # photo in the folder `photos`; nobody need be in it.
+    colours: float = Field(default=0.0, ge=0, le=1)
+    fourier: float = Field(default=0.0, ge=0, le=1)
+    photos: str = ""
     # Chance of coarse dropout: one grey box of 20 to 40 % of each side. Labels do not follow.
     dropout: float = Field(default=0.0, ge=0, le=1)
     # Chance that something is pasted over the person. Labels follow.
@@ -164,6 +177,8 @@ class Augment(_Section):
             raise ValueError("paste_fraction is the least and the most, above 0, up to 1")
         if self.cutouts and not self.paste:
             raise ValueError("cutouts need paste: the chance that one is pasted")
+        if bool(self.photos) != bool(self.colours or self.fourier):
+            raise ValueError("photos and a chance of colours or fourier need each other")
         return self
 
 
@@ -212,7 +227,9 @@ class Config(_Section):
     epochs: int = Field(default=15, ge=1)
     steps: int = Field(default=0, ge=0)
     minutes: float = Field(default=0.0, ge=0)
-    # AdamW: peak learning rate, weight decay, share of the run that warms up, and the final
+    # muon: AdamW, and Muon for convolutions that are no pretrained backbone's; adamw: AdamW alone.
+    optimizer: Literal["muon", "adamw"] = "muon"
+    # Peak learning rate, weight decay, share of the run that warms up, and the final
     # learning rate as a share of the peak.
     lr: float = Field(default=3e-3, gt=0)
     weight_decay: float = Field(default=0.05, ge=0)
@@ -273,7 +290,9 @@ def parse(data: Any, where: str = "config") -> Config:
 def is_older(data: Any) -> bool:
     """Whether the plain values of a config were written before it had all of its fields."""
     network = data.get("network", {}) if isinstance(data, dict) else None
-    return isinstance(network, dict) and not ("joints_3d" in data and "smooth" in network)
+    return isinstance(network, dict) and not (
+        {"joints_3d", "optimizer"} <= data.keys() and "smooth" in network
+    )
 
 
 def parse_stored(data: Any, where: str) -> Config:
@@ -283,7 +302,7 @@ def parse_stored(data: Any, where: str) -> Config:
         if "smooth" not in network:
             layers = network.get("layers", 2) if network.get("block") == "kpe" else 2
             network |= {"smooth": True, "layers": layers}
-        data = {"joints_3d": "regressed", **data, "network": network}
+        data = {"joints_3d": "regressed", "optimizer": "adamw", **data, "network": network}
     return parse(data, where)
 
 

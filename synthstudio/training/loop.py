@@ -243,7 +243,7 @@ class _Run:
             seed=config.seed,
             step=number * self.world.size + self.world.rank,
             paired=bool(config.losses.agreement),
-            cutouts=self.data.cutouts,
+            pictures=self.data.pictures,
         )
 
     def prepare_step(self, step: int) -> None:

@@ -19,6 +19,7 @@ from synthstudio.core.extras import import_extra
 from synthstudio.training import checkpoint
 from synthstudio.training import config as configs
 from synthstudio.training.config import RENAMED_KEYS
+from synthstudio.training.data.style import EFFECTS
 from synthstudio.training.log import import_tensorboard
 
 OLD = json.loads((Path(__file__).parent / "checkpoint_old_keys.json").read_text())
@@ -42,9 +43,11 @@ def test_a_checkpoint_with_old_keys_loads(
     old = json.loads(OLD["metadata"]["config"])
     now = configs.dump(config)
     assert now.pop("joints_3d") == "regressed"  # it had no choice then
+    assert now.pop("optimizer") == "adamw"
     assert now["network"].pop("smooth") is True  # nor here
     assert now["network"].pop("bank_sample") == configs.Network().bank_sample  # newer fields
     assert [now["augment"].pop(name) for name in ("cutouts", "paste_fraction")] == ["", [0.1, 0.6]]
+    assert not any(now["augment"].pop(name) for name in ("photos", *EFFECTS))
     assert now == {RENAMED_KEYS.get(key, key): value for key, value in old.items()}
     assert config.lr == 0.003 and config.no_augmentation_tail == 0.3
     notes = [r.getMessage() for r in caplog.records if "deprecated" in r.getMessage()]

@@ -107,7 +107,7 @@ def test_labels_follow(people: sources.TrainingData) -> None:
     only = NO_AUGMENTATION.model_copy(update={"paste": 1.0, "paste_fraction": (0.3, 0.6)})
     before = batches.make_batch(crops, rows, people.spec, NO_AUGMENTATION)
     after = batches.make_batch(
-        crops, rows, people.spec, only, seed=1, cutouts=people.cutouts, paired=True
+        crops, rows, people.spec, only, seed=1, pictures=people.pictures, paired=True
     )
     labels, plain = after.labels, before.labels
     assert torch.allclose(labels.xy, plain.xy, equal_nan=True)
@@ -145,7 +145,7 @@ def test_seed_and_step_decide(people: sources.TrainingData) -> None:
 
     def made(step: int) -> batches.Batch:
         return batches.make_batch(
-            crops, rows, people.spec, busy, seed=5, step=step, cutouts=people.cutouts
+            crops, rows, people.spec, busy, seed=5, step=step, pictures=people.pictures
         )
 
     assert torch.equal(made(3).images, made(3).images)

@@ -22,6 +22,7 @@ from synthstudio.training.data import augment as aug
 from synthstudio.training.data.augment import Draws
 from synthstudio.training.data.crops import GREY, Crops
 from synthstudio.training.data.cutouts import Cutouts, PasteDraws, draw_pastes, paste
+from synthstudio.training.data.style import Photos, draw_styles, restyle
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -71,6 +72,17 @@ class InputSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pictures:
+    """What augmentation takes from other pictures: what is pasted, and photos with their style."""
+
+    cutouts: Cutouts | None = None
+    photos: Photos | None = None
+
+
+NO_PICTURES = Pictures()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Batch:
     """B people. `images` (B, 3, H, W) uint8; `rows` (B,) of the crops; `view` (B, 2, 3).
 
@@ -94,11 +106,11 @@ def make_batch(
     seed: int = 0,
     step: int = 0,
     paired: bool = False,
-    cutouts: Cutouts | None = None,
+    pictures: Pictures = NO_PICTURES,
 ) -> Batch:
     """Make the batch of `rows`, augmented by the random streams of (seed, step).
 
-    `cutouts` are what `augment.paste` pastes; None: pieces of other people's pictures.
+    Without cut-outs `augment.paste` pastes pieces of other people's pictures.
     """
     rng = stream(seed, "augment", step)
     draws = aug.draw(augment, rng, count=len(rows), size=spec.size)
@@ -112,11 +124,18 @@ def make_batch(
             rng=rng,
             chance=augment.half_body,
         )
-    pastes = None
+    cutouts, pastes = pictures.cutouts, None
     if cutouts is not None:
         drawn = stream(seed, "cutouts", step)
         pastes = draw_pastes(augment, drawn, count=len(rows), cutouts=len(cutouts))
     samples = [_sample(crops, rows, spec, draws, b, cutouts, pastes) for b in range(len(rows))]
+    photos = pictures.photos
+    count = 0 if photos is None else len(photos)
+    styles = draw_styles(augment, seed=seed, step=step, count=len(rows), photos=count)
+
+    def styled(image: U8, b: int) -> U8:
+        return image if styles is None else restyle(image, styles, b, photos)
+
     clean, has_clean = None, None
     if paired:
         clean_rows = crops.clean[rows]
@@ -125,16 +144,19 @@ def make_batch(
         colour = aug.draw(augment, rng, count=len(rows), size=spec.size)
         clean = _stack(
             [
-                aug.apply_colour(
-                    aug.warp(crops.images[k if k >= 0 else row], draws.view[b], spec.size),
-                    colour.gain[b],
-                    float(colour.lift[b]),
+                styled(
+                    aug.apply_colour(
+                        aug.warp(crops.images[k if k >= 0 else row], draws.view[b], spec.size),
+                        colour.gain[b],
+                        float(colour.lift[b]),
+                    ),
+                    b,
                 )
                 for b, (row, k) in enumerate(zip(rows, clean_rows, strict=True))
             ]
         )
     return Batch(
-        images=_stack([s.image for s in samples]),
+        images=_stack([styled(s.image, b) for b, s in enumerate(samples)]),
         labels=_labels(crops, rows, samples, draws, spec),
         rows=rows,
         view=draws.view,

@@ -18,11 +18,12 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.overlap import shared_notes
 from synthstudio.training.config import Config, Source
-from synthstudio.training.data.batches import CropSubset, InputSpec
+from synthstudio.training.data.batches import NO_PICTURES, CropSubset, InputSpec, Pictures
 from synthstudio.training.data.coco import crop_coco
 from synthstudio.training.data.crops import Crops, ImageSequence, crop_dataset
-from synthstudio.training.data.cutouts import Cutouts, load_cutouts
+from synthstudio.training.data.cutouts import load_cutouts
 from synthstudio.training.data.rendered import RenderedPeople
+from synthstudio.training.data.style import load_photos
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -35,8 +36,8 @@ class TrainingData:
     """The people of a run. `key` is a hash of all of it; `balance` (4,) weighs rare causes up.
 
     `train` is the first epoch's; `later_epoch` gives those of another one where people are rendered
-    during training, and is None where all epochs share them. `cutouts` are pasted over people.
-    `close` ends what renders.
+    during training, and is None where all epochs share them. `pictures` are what augmentation
+    takes from elsewhere. `close` ends what renders.
     """
 
     train: CropSubset
@@ -44,7 +45,7 @@ class TrainingData:
     spec: InputSpec
     key: str
     balance: F64
-    cutouts: Cutouts | None = None
+    pictures: Pictures = NO_PICTURES
     later_epoch: Callable[[int], CropSubset] | None = None
     close: Callable[[], None] = lambda: None
 
@@ -77,9 +78,10 @@ def load_data(
             val_subset = _subset(val, 0)
             key = hashlib.sha256(f"{key} {_key(val)}".encode()).hexdigest()
         train_subset = _subset(train, 0)
-        cutouts = _cutouts(config)
-        if cutouts is not None:
-            key = hashlib.sha256(f"{key} {cutouts.key}".encode()).hexdigest()
+        pictures = _pictures(config)
+        for used in (pictures.cutouts, pictures.photos):
+            if used is not None:
+                key = hashlib.sha256(f"{key} {used.key}".encode()).hexdigest()
     except BaseException:
         _close(train)
         raise
@@ -98,15 +100,18 @@ def load_data(
         spec=InputSpec.of(config.network, skeleton),
         key=key,
         balance=_cause_balance(train_subset),
-        cutouts=cutouts,
+        pictures=pictures,
         later_epoch=functools.partial(_subset, train) if any(s.rendered for s in train) else None,
         close=functools.partial(_close, train),
     )
 
 
-def _cutouts(config: Config) -> Cutouts | None:
-    folder = config.augment.cutouts
-    return load_cutouts(Path(folder)) if folder else None
+def _pictures(config: Config) -> Pictures:
+    cutouts, photos = config.augment.cutouts, config.augment.photos
+    return Pictures(
+        cutouts=load_cutouts(Path(cutouts)) if cutouts else None,
+        photos=load_photos(Path(photos)) if photos else None,
+    )
 
 
 def load_subset(
