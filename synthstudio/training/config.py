@@ -206,6 +206,27 @@ class Losses(_Section):
     agreement: float = Field(default=0.0, ge=0)
 
 
+class Adapt(_Section):
+    """Learning from photos without labels, by a mean teacher; off without a file."""
+
+    # A COCO keypoints file whose people's boxes are used, and the folder of its images ("": beside
+    # it). Its keypoints are not looked at.
+    coco: str = ""
+    images: str = ""
+    # Weight of the loss on what the teacher says.
+    weight: float = Field(default=1.0, gt=0)
+    # The share of the run after which the teacher is listened to; a tenth of the run later fully.
+    start: float = Field(default=0.2, ge=0, lt=1)
+    # The share of the people of whom each joint is taught: those of whom the teacher is surest.
+    keep: float = Field(default=0.5, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.images and not self.coco:
+            raise ValueError("images belong to coco")
+        return self
+
+
 class Config(_Section):
     """One training run."""
 
@@ -219,6 +240,7 @@ class Config(_Section):
     network: Network = Network()
     augment: Augment = Augment()
     losses: Losses = Losses()
+    adapt: Adapt = Adapt()
     # People per batch, and batches whose gradients are accumulated into one step.
     batch: int = Field(default=64, ge=1, le=8192)
     accumulate: int = Field(default=1, ge=1, le=64)
@@ -324,6 +346,7 @@ def overfitted(config: Config, people: int) -> Config:
             "patience": 0,
             "ema": min(config.ema, 0.98),
             "losses": config.losses.model_copy(update={"agreement": 0.0}),
+            "adapt": Adapt(),
         }
     )
 
@@ -353,6 +376,7 @@ def _names(path: tuple[str | int, ...]) -> list[str]:
         "network": Network,
         "augment": Augment,
         "losses": Losses,
+        "adapt": Adapt,
         "train": Source,
         "val": Source,
     }

@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -27,6 +28,7 @@ from synthstudio.training.data.style import Photos, draw_styles, restyle
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,16 +284,16 @@ def _rotate_3d(xyz: NDArray[np.float32], draws: Draws) -> NDArray[np.float32]:
     return out
 
 
-def prefetch(make: Callable[[int], Batch], numbers: range, *, depth: int = 3) -> Generator[Batch]:
+def prefetch(make: Callable[[int], Made], numbers: range, *, depth: int = 3) -> Generator[Made]:
     """Yield `make(number)` for each number; a thread works up to `depth` batches ahead.
 
     OpenCV and NumPy release the interpreter lock, so training does not wait. Exceptions of the
     thread are raised here.
     """
-    ready: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=depth)
+    ready: queue.Queue[Made | BaseException | None] = queue.Queue(maxsize=depth)
     stop = threading.Event()
 
-    def put(item: Batch | BaseException | None) -> None:
+    def put(item: Made | BaseException | None) -> None:
         while not stop.is_set():
             try:
                 ready.put(item, timeout=0.2)

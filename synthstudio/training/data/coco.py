@@ -47,12 +47,14 @@ def crop_coco(
     progress: Callable[[int, int], None],
     skeleton: Skeleton | None = None,
     joints_3d: Joints3D = "kinematic",
+    labelled: bool = True,
 ) -> CroppedSource:
     """Crop the people of a COCO keypoints file, or read them from the cache.
 
     `images`: the folder of its images; default: `image_folder`. `size`: the network's (H, W).
-    `skeleton`: convert people to it, as import does. FormatError or AssetError for a bad file or
-    image; ModelError when nobody has a labelled joint, or images changed since they were cropped.
+    `skeleton`: convert people to it, as import does. `labelled`: only people with a labelled joint.
+    FormatError or AssetError for a bad file or image; ModelError when nobody is left, or images
+    changed since they were cropped.
     """
     root = images or image_folder(path)
     if not path.is_file():
@@ -60,6 +62,7 @@ def crop_coco(
             "there is no such file", where=str(path), expected="a COCO keypoints file"
         )
     target = "" if skeleton is None else skeleton.name
+    target += "" if labelled else " unlabelled"
     digest = hashlib.sha256(f"{file_sha256(path)} {root.resolve()} {target}".encode())
     digest.update(sizes_key(size, joints_3d))
 
@@ -69,7 +72,7 @@ def crop_coco(
             own = opened.skeleton
             used = skeleton or own
             written = write_crops(
-                _samples(opened, root),
+                _samples(opened, root, labelled),
                 used,
                 size=size,
                 total=total,
@@ -78,7 +81,8 @@ def crop_coco(
                 where=str(path),
                 joints_3d=joints_3d,
             )
-            missing = "a person without a labelled joint, a box or an area"
+            needed = "a labelled joint, a box or an area" if labelled else "a box"
+            missing = f"a person without {needed}"
             if written < total:
                 opened.left_out[missing] = total - written
             notes = [*conversion_notes(own, used)]
@@ -137,7 +141,7 @@ def _check_box(person: Row, frame: Row, where: str) -> None:
         )
 
 
-def _samples(opened: CocoFile, root: Path) -> Iterator[Sample]:
+def _samples(opened: CocoFile, root: Path, labelled: bool) -> Iterator[Sample]:
     for frame, people in opened.samples():
         name = frame["file_name"]
         path = file_inside(root, name, where=f"image {frame['index']}")
@@ -156,7 +160,7 @@ def _samples(opened: CocoFile, root: Path) -> Iterator[Sample]:
             return image
 
         group = frame["group_id"] or f"image {frame['index']}"
-        yield Sample(frame={**frame, "group_id": group}, people=people, rgb=rgb)
+        yield Sample(frame={**frame, "group_id": group}, people=people, rgb=rgb, labelled=labelled)
 
 
 def _check_images_unchanged(lengths: dict[str, int], root: Path, folder: Path) -> None:

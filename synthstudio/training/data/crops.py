@@ -111,11 +111,15 @@ def canvas_size(height: int, width: int) -> tuple[int, int]:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """An image with the rows of its people; `rgb()` decodes it."""
+    """An image with the rows of its people; `rgb()` decodes it.
+
+    `labelled`: people without a labelled joint are left out.
+    """
 
     frame: Row
     people: list[Row]
     rgb: Callable[[], U8]
+    labelled: bool = True
 
 
 def crop_dataset(
@@ -260,13 +264,13 @@ def dataset_samples(dataset: Dataset) -> Iterator[Sample]:
 def crop_people(
     sample: Sample, skeleton: Skeleton, *, size: tuple[int, int], joints_3d: Joints3D = "kinematic"
 ) -> list[dict[str, Any]]:
-    """A row for each person of an image who has a labelled joint, for `crops_in_memory`."""
+    """A row for each person of an image, for `crops_in_memory`."""
     if not sample.people:
         return []
     frame, rgb, out = sample.frame, sample.rgb(), []
     for person in sample.people:
         converted = convert_row(person, frame, skeleton)
-        row = crop_person(rgb, converted, skeleton, size=size)
+        row = crop_person(rgb, converted, skeleton, size=size, labelled=sample.labelled)
         if row is None:
             continue
         row["xyz_m"] = root_relative(converted, frame, skeleton, joints_3d)
@@ -312,19 +316,21 @@ def crop_window(box: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.f
 
 
 def crop_person(
-    rgb: U8, person: Row, skeleton: Skeleton, *, size: tuple[int, int]
+    rgb: U8, person: Row, skeleton: Skeleton, *, size: tuple[int, int], labelled: bool
 ) -> dict[str, Any] | None:
-    """One person's row of Crops, without 3D and the frame's columns; None without a labelled
-    joint."""
+    """One person's row of Crops, without 3D and the frame's columns; None without a box, and where
+    they are asked for (`labelled`) without a labelled joint or an area."""
     joints = len(skeleton.joints)
     xy = np.array(person["joints_px"], np.float64).reshape(joints, 2)
     state = np.array(person["state"], np.uint8)
     box = np.array(person["amodal_box_px"] or person["modal_box_px"], np.float64)
     area = person["amodal_area_px"] or person["modal_area_px"]
-    if not (np.isin(state, (1, 2)) & np.isfinite(xy).all(-1)).any() or not (box[2:] > 0).all():
+    if not (box[2:] > 0).all():
         return None
-    if not area:  # errors are measured relative to its root
+    known = np.isin(state, (1, 2)) & np.isfinite(xy).all(-1)
+    if labelled and not (known.any() and area):  # errors are measured relative to its root
         return None
+    area = area or float(box[2:].prod()) / 2
     x0, y0, w, h = crop_window(box, size)
     scale = size[1] / w
     corner = np.array([x0, y0]) - np.array([w, h]) * (MARGIN - 1) / 2

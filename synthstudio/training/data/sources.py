@@ -24,6 +24,7 @@ from synthstudio.training.data.crops import Crops, ImageSequence, crop_dataset
 from synthstudio.training.data.cutouts import load_cutouts
 from synthstudio.training.data.rendered import RenderedPeople
 from synthstudio.training.data.style import load_photos
+from synthstudio.training.data.unlabelled import load_unlabelled
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -37,7 +38,8 @@ class TrainingData:
 
     `train` is the first epoch's; `later_epoch` gives those of another one where people are rendered
     during training, and is None where all epochs share them. `pictures` are what augmentation
-    takes from elsewhere. `close` ends what renders.
+    takes from elsewhere; `unlabelled` people are learnt from without labels. `close` ends what
+    renders.
     """
 
     train: CropSubset
@@ -46,6 +48,7 @@ class TrainingData:
     key: str
     balance: F64
     pictures: Pictures = NO_PICTURES
+    unlabelled: CropSubset | None = None
     later_epoch: Callable[[int], CropSubset] | None = None
     close: Callable[[], None] = lambda: None
 
@@ -78,6 +81,9 @@ def load_data(
             val_subset = _subset(val, 0)
             key = hashlib.sha256(f"{key} {_key(val)}".encode()).hexdigest()
         train_subset = _subset(train, 0)
+        others = load_unlabelled(config, skeleton, cache=cache) if config.adapt.coco else None
+        if others is not None:
+            key = hashlib.sha256(f"{key} {others.key}".encode()).hexdigest()
         pictures = _pictures(config)
         for used in (pictures.cutouts, pictures.photos):
             if used is not None:
@@ -94,6 +100,9 @@ def load_data(
         say(note)
     count = 0 if val_subset is None else len(val_subset)
     say(f"{len(train_subset)} people to train on, {count} to validate on")
+    unlabelled = None if others is None else _everybody(others.crops)
+    if unlabelled is not None:
+        say(f"{len(unlabelled)} people without labels to adapt to")
     return TrainingData(
         train=train_subset,
         val=val_subset,
@@ -101,9 +110,14 @@ def load_data(
         key=key,
         balance=_cause_balance(train_subset),
         pictures=pictures,
+        unlabelled=unlabelled,
         later_epoch=functools.partial(_subset, train) if any(s.rendered for s in train) else None,
         close=functools.partial(_close, train),
     )
+
+
+def _everybody(crops: Crops) -> CropSubset:
+    return CropSubset(crops=crops, rows=np.arange(len(crops)), weight=np.ones(len(crops)))
 
 
 def _pictures(config: Config) -> Pictures:

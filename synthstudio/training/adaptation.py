@@ -1,0 +1,95 @@
+"""Learning from photos without labels: a mean teacher says where their joints are.
+
+The teacher is the moving average of the network (Tarvainen and Valpola 2017). It sees a person as
+the photo shows them; the network sees the same person augmented, and learns the joints that the
+teacher is surest of. The labels of those photos are never looked at.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from synthstudio.core.errors import ModelError
+from synthstudio.core.labels import STATE_VISIBLE
+from synthstudio.dataset.rows import NO_STATE
+from synthstudio.models.contract import VISIBLE, PoseOutputs
+from synthstudio.models.heatmaps import expected_hits
+from synthstudio.models.losses import Labels, map_loss
+from synthstudio.training.data.batches import InputSpec
+from synthstudio.training.data.unlabelled import Unlabelled
+
+_COLLAPSED = 0.01
+
+
+def pseudo_labels(outputs: PoseOutputs, batch: Unlabelled, spec: InputSpec, keep: float) -> Labels:
+    """What the teacher's `outputs` for `batch.plain` say of the augmented people.
+
+    Of each joint the share `keep` of the people are labelled of whom the teacher is surest: by the
+    chance that it lies near the decoded place, times its expected OKS and the share of the joint
+    that can be seen, where the network says those. ModelError when it says the same of everybody.
+    """
+    found = expected_hits(outputs.maps)
+    sure = found.score
+    if outputs.quality is not None:
+        sure = sure * torch.sigmoid(outputs.quality)
+    if outputs.shares is not None:
+        sure = sure * torch.softmax(outputs.shares, -1)[..., VISIBLE]
+    least = torch.quantile(sure, 1 - keep, dim=0)
+    labels = batch.augmented.labels
+    height, width = spec.size
+    cell = height / spec.cells[0]
+    xy = found.xy.double().cpu().numpy() * cell
+    if xy.std(0).max() < _COLLAPSED * height:
+        raise ModelError(
+            "the teacher says the same of everybody",
+            where="adapt",
+            expected="joints in other places for other people",
+            then="Let it learn from labels for longer (adapt.start), or lower adapt.weight.",
+        )
+    before, after = batch.plain.view, batch.augmented.view
+    canvas = np.einsum("bij,bkj->bki", before[:, :, :2], xy) + before[:, None, :, 2]
+    linear = np.linalg.inv(after[:, :, :2])
+    moved = np.einsum("bij,bkj->bki", linear, canvas - after[:, None, :, 2])
+    mirrored = np.linalg.det(linear) < 0
+    order = np.where(mirrored[:, None], spec.skeleton.flip, np.arange(moved.shape[1]))
+    moved = np.take_along_axis(moved, order[..., None], 1)
+    chosen = np.take_along_axis((sure >= least).cpu().numpy(), order, 1)
+    inside = (moved >= 0).all(-1) & (moved < [width, height]).all(-1)
+    known = torch.from_numpy(chosen & inside)
+    return dataclasses.replace(
+        labels,
+        xy=torch.from_numpy((moved / [width, height]).astype(np.float32)),
+        known=known,
+        state=torch.where(known, STATE_VISIBLE, NO_STATE),
+    )
+
+
+def pseudo_loss(logits: tuple[Tensor, ...], labels: Labels, stages: float) -> Tensor:
+    """The map loss of all stages; `stages` weighs those before the last."""
+    loss = map_loss(logits[-1], labels)
+    if len(logits) > 1 and stages:
+        loss = loss + stages * torch.stack([map_loss(s, labels) for s in logits[:-1]]).mean()
+    return loss
+
+
+@contextmanager
+def statistics_kept(net: nn.Module, kept: bool) -> Iterator[None]:
+    """Inside, batch norms do not update their running statistics if `kept`.
+
+    The network is to be used on photos, so the statistics are to be those of the photos alone.
+    """
+    norms = [m for m in net.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    before = [norm.momentum for norm in norms]
+    for norm in norms if kept else ():
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, before, strict=True):
+            norm.momentum = momentum
