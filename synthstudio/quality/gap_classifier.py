@@ -21,7 +21,7 @@ from scipy.special import expit
 from synthstudio.core.images import U8
 from synthstudio.core.rng import stream
 from synthstudio.quality.gap_distance import F64, I64
-from synthstudio.quality.gap_pictures import SIDE_PX, Crops
+from synthstudio.quality.gap_pictures import NOISE, ORIENTATIONS, SIDE_PX, Crops, gradients
 from synthstudio.quality.gap_sides import Side, same_group
 
 CELLS = 8
@@ -30,8 +30,6 @@ LEAST_GROUPS = 4
 """Fewer pictures of a side cannot be told apart from the photographer's habits."""
 ROUNDS = 1000
 _PENALTY = 0.05
-_TURNS = 8
-_NOISE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 CUES = {
     "colour": ("light.brightness", "lens.exposure_ev", "people.wardrobe", "backdrop"),
     "edges": ("people.wardrobe.patterned", "backdrop", "things", "people.poses"),
@@ -93,19 +91,15 @@ def classify(sides: tuple[Side, Side], crops: tuple[Crops, Crops]) -> Classifier
 
 def features(rgb: U8) -> tuple[F64, I64]:
     """(N, CELLS * CELLS * K) features of crops, cell by cell, and (K,) the cue of each of the K."""
-    cues = [0] * 4 + [1] * (_TURNS + 1) + [2] * 2
+    cues = [0] * 4 + [1] * (ORIENTATIONS + 1) + [2] * 2
     out = np.zeros((len(rgb), CELLS * CELLS * len(cues)))
     for k, crop in enumerate(rgb):
         lab = cv2.cvtColor(crop.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
         light = lab[..., 0]
-        across = cv2.Sobel(light, cv2.CV_32F, 1, 0, scale=1 / 8)
-        down = cv2.Sobel(light, cv2.CV_32F, 0, 1, scale=1 / 8)
-        strength = np.hypot(across, down)
-        turn = np.mod(np.arctan2(down, across), np.pi) * (_TURNS / np.pi)
-        place = np.minimum(turn.astype(np.int64), _TURNS - 1)
-        edges = [_mean(np.where(place == t, strength, 0)) for t in range(_TURNS)]
+        strength, place = gradients(light)
+        edges = [_mean(np.where(place == t, strength, 0)) for t in range(ORIENTATIONS)]
         total = np.maximum(_mean(strength), 0.05)
-        fine = [np.abs(cv2.Laplacian(light, cv2.CV_32F)), np.abs(cv2.filter2D(light, -1, _NOISE))]
+        fine = [np.abs(cv2.Laplacian(light, cv2.CV_32F)), np.abs(cv2.filter2D(light, -1, NOISE))]
         columns = [_mean(lab[..., c]) for c in range(3)]
         columns += [np.sqrt(np.maximum(_mean(light**2) - columns[0] ** 2, 0))]
         columns += [e / total for e in edges] + [np.log(total)]

@@ -34,7 +34,8 @@ LEAST_PX = 32
 MOST_CROPS = 400
 ORIENTATIONS = 8
 _AROUND = 1.1
-_NOISE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+NOISE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+"""Immerkær's filter: the difference of two Laplacians."""
 _BLOCK = 8
 
 
@@ -43,7 +44,7 @@ class Crops:
     """N crops (N, SIDE_PX, SIDE_PX, 3) of one side, and `figures` (N,) of each by name.
 
     `person` (N,): which of the side's people. `window` (N, 4): x y w h in the picture.
-    `orientations` (N, ORIENTATIONS): shares of the gradients' magnitude from 0 to 180 degrees.
+    `orientations` (N, ORIENTATIONS): shares of the gradients' strength by direction.
     """
 
     rgb: U8
@@ -181,6 +182,17 @@ def lightness(rgb: U8) -> F32:
     return np.asarray(lab[..., 0], np.float32)
 
 
+def gradients(light: F32) -> tuple[F32, I64]:
+    """(H, W) strength of the gradient and which of ORIENTATIONS its direction is nearest to.
+
+    The first is along the rows, so that of upright lines; they follow in even steps of the turn.
+    """
+    across = cv2.Sobel(light, cv2.CV_32F, 1, 0, scale=1 / 8)
+    down = cv2.Sobel(light, cv2.CV_32F, 0, 1, scale=1 / 8)
+    turn = np.arctan2(down, across) * (ORIENTATIONS / np.pi)
+    return np.hypot(across, down), np.mod(np.rint(turn).astype(np.int64), ORIENTATIONS)
+
+
 def _figures(
     crop: U8, picture: U8, window: tuple[float, float, float, float]
 ) -> tuple[dict[str, float], F64]:
@@ -192,13 +204,7 @@ def _figures(
     """
     light = lightness(crop)
     saturation = cv2.cvtColor(crop.astype(np.float32) / 255, cv2.COLOR_RGB2HSV)[..., 1]
-    across, down = (
-        cv2.Sobel(light, cv2.CV_32F, 1, 0, scale=1 / 8),
-        cv2.Sobel(light, cv2.CV_32F, 0, 1, scale=1 / 8),
-    )
-    strength = np.hypot(across, down)
-    turn = np.mod(np.arctan2(down, across), np.pi) * (ORIENTATIONS / np.pi)
-    places = np.minimum(turn.astype(np.int64), ORIENTATIONS - 1)
+    strength, places = gradients(light)
     sums = np.bincount(places.ravel(), strength.ravel(), ORIENTATIONS)
     x, y, s = (round(v) for v in window[:3])
     grey = cv2.cvtColor(picture[y : y + s, x : x + s], cv2.COLOR_RGB2GRAY).astype(np.float32)
@@ -218,7 +224,7 @@ def _figures(
 
 
 def _noise(grey: F32) -> float:
-    inner = cv2.filter2D(grey, cv2.CV_32F, _NOISE)[1:-1, 1:-1]
+    inner = cv2.filter2D(grey, cv2.CV_32F, NOISE)[1:-1, 1:-1]
     return float(np.sqrt(np.pi / 2) / 6 * np.abs(inner).mean()) if inner.size else 0.0
 
 

@@ -87,8 +87,8 @@ def gap_page(
         validated=_validated(gap),
         crops=[len(c) for c in gap.crops],
         orientations=_orientations(gap),
-        orientation_note="Shares of the strength of edges by their normal's direction; total "
-        f"variation {_short(gap.pixels.orientation_distance)}, by chance up to "
+        orientation_note="Shares of the strength of edges by the turn of their lines from upright; "
+        f"total variation {_short(gap.pixels.orientation_distance)}, by chance up to "
         f"{_short(gap.pixels.orientation_chance)}. Moved by backdrop, things, camera.roll_deg.",
         pose_chart=_chart(gap.poses.difference) if gap.poses is not None else None,
         pose_line=_pose_line(gap),
@@ -179,8 +179,9 @@ def _validated(gap: Gap) -> list[tuple[str, ...]]:
 def _orientations(gap: Gap) -> Markup:
     step = 180 / ORIENTATIONS
     ours, theirs = gap.pixels.orientations.tolist()
+    named = {0.0: " (upright)", 90.0: " (level)"}
     rows = [
-        (f"{step * k:.0f} to {step * (k + 1):.0f}°", a, b)
+        (f"{step * k:g}°{named.get(step * k, '')}", a, b)
         for k, (a, b) in enumerate(zip(ours, theirs, strict=True))
     ]
     return plots.paired_bars(rows)

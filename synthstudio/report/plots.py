@@ -22,7 +22,7 @@ CAUSE_COLOURS = {
 }
 COLOURS = {"visible": "#009e73", "hidden": "#d55e00", "all": "#8b9199"}
 SIDES = {"generated": "#3a86c8", "photos": "#e07b00"}
-_PAIR_W, _PAIR_H, _PAIR_BOTTOM, _PAIR_TOP = 360.0, 132.0, 108.0, 6.0
+_PAIR_W, _PAIR_H, _PAIR_BOTTOM, _PAIR_TOP, _PAIR_LEFT = 360.0, 132.0, 108.0, 6.0, 12.0
 _W, _H = 360.0, 230.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 38.0, 10.0, 10.0, 36.0
 _FOREST_MIDDLE, _FOREST_HALF, _FOREST_ROW = 250.0, 84.0, 22
@@ -133,7 +133,7 @@ def paired(edges: Sequence[float], shares: Sequence[Sequence[float]], *, unit: s
     top = max(max(side) for side in shares)
 
     def x(value: float) -> str:
-        return f"{4 + (_PAIR_W - 8) * (value - low) / (high - low):.1f}"
+        return f"{_PAIR_LEFT + (_PAIR_W - 2 * _PAIR_LEFT) * (value - low) / (high - low):.1f}"
 
     def y(share: float) -> str:
         return f"{_PAIR_BOTTOM - (_PAIR_BOTTOM - _PAIR_TOP) * share / top:.1f}"
