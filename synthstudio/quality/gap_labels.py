@@ -54,11 +54,16 @@ class Assumed:
 
 @dataclass(frozen=True, kw_only=True)
 class Camera:
-    """(P,) what 2D says of each person's camera; NaN without an upright trunk in sight."""
+    """(P,) what 2D says of each person's camera; NaN without an upright trunk in sight.
+
+    `row` is `hip_row` after the side's median roll is turned back: who stands aside of the middle
+    is raised or lowered by it.
+    """
 
     roll_deg: F64
     pitch_deg: F64
     distance_m: F64
+    row: F64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,11 +145,16 @@ def middle_x(side: Side) -> F64:
     return middle
 
 
-def hip_row(side: Side) -> F64:
-    """(P,) how far the hips are below the picture's middle, in its heights; NaN where unknown."""
+def hip_row(side: Side, *, roll_deg: float = 0.0) -> F64:
+    """(P,) how far the hips are below the picture's middle, in its heights; NaN where unknown.
+
+    `roll_deg`: of the camera, turned back first.
+    """
     if not set(TRUNK) <= set(side.skeleton.joints):
         return np.full(side.people, np.nan)
-    rows: F64 = side.px[:, side.joints(TRUNK[2:]), 1].mean(axis=1) / side.size[:, 1] - 0.5
+    hips = side.px[:, side.joints(TRUNK[2:])].mean(axis=1)
+    x, y = ((hips - side.size / 2) / side.size[:, 1:]).T
+    rows: F64 = x * np.sin(np.radians(roll_deg)) + y * np.cos(np.radians(roll_deg))
     return rows
 
 
@@ -152,7 +162,7 @@ def estimate(side: Side, assumed: Assumed) -> Camera:
     """What each person's trunk says of the camera."""
     nothing = np.full(side.people, np.nan)
     if not set(TRUNK) <= set(side.skeleton.joints):
-        return Camera(roll_deg=nothing, pitch_deg=nothing, distance_m=nothing)
+        return Camera(roll_deg=nothing, pitch_deg=nothing, distance_m=nothing, row=nothing)
     px = side.px[:, side.joints(TRUNK)]
     hips = px[:, 2:].mean(axis=1)
     axis = px[:, :2].mean(axis=1) - hips
@@ -162,9 +172,11 @@ def estimate(side: Side, assumed: Assumed) -> Camera:
         upright = (np.abs(lean) <= MOST_LEAN_DEG) & (length >= _LEAST_TRUNK)
     length = np.where(upright, length, np.nan)
     distance = assumed.trunk_m * assumed.focal / length
-    aim = assumed.hip_m + hip_row(side) * assumed.trunk_m / length
+    row = hip_row(side, roll_deg=-float(np.median(lean[upright])) if upright.any() else 0.0)
+    aim = assumed.hip_m + row * assumed.trunk_m / length
     return Camera(
         roll_deg=np.where(upright, -lean, np.nan),
+        row=row,
         pitch_deg=np.degrees(np.arctan((aim - assumed.camera_m) / distance)),
         distance_m=distance,
     )

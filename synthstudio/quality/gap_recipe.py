@@ -21,7 +21,7 @@ import yaml
 from synthstudio.core.errors import DatasetError, RecipeError
 from synthstudio.dataset.reader import Dataset
 from synthstudio.quality.gap_distance import F64, LEAST, Difference
-from synthstudio.quality.gap_labels import Labels, hip_row, middle_x, outside_share, touches_edge
+from synthstudio.quality.gap_labels import Labels, middle_x, outside_share, touches_edge
 from synthstudio.quality.gap_sides import Side
 from synthstudio.quality.next_recipe import PHOTOS, recipe_of, shortened
 from synthstudio.recipe.schema.distributions import AnyNumber, quantile
@@ -32,6 +32,7 @@ LEVELS = (np.arange(10) + 0.5) / 10
 _NAME_LENGTH = 64
 _LEAST_CUT, _MOST_CUT = 0.1, 0.6
 """Shares of joints that somebody whom the picture cuts is asked to lack."""
+_PLACING = {"camera.distance_m", "camera.aim_height_m", "camera.pitch_deg", "camera.off_centre"}
 UNSEEN = {
     "camera.height_m, camera.vertical_fov_deg": "a crop shows neither; both sides were read by "
     "the generated medians",
@@ -77,6 +78,8 @@ def fit(dataset: Dataset, labels: Labels, sides: tuple[Side, Side]) -> Fitted:
     kept = dict(UNSEEN)
     for field, key, change in _changes(own, labels, sides):
         why = _unmoved(found.get(key)) or _only_spread(field, found[key])
+        if field == "targets.causes" and not _PLACING.isdisjoint(moved):
+            why = why or "the camera moved, which cuts people too: measure what it makes first"
         if why:
             kept[field] = why
             continue
@@ -136,9 +139,12 @@ def _changes(
 
     def aimed() -> Any:
         # Rows become metres at the near quarter of the distances: who is nearer leaves the picture.
-        far = theirs.distance_m[np.isfinite(theirs.distance_m)]
-        near = np.percentile(far, 25) if len(far) else quantile(camera.distance_m, 0.25)
-        rows = [hip_row(side) * near / labels.assumed.focal for side in sides]
+        near = [c.distance_m[np.isfinite(c.distance_m)] for c in labels.cameras]
+        usual = quantile(camera.distance_m, 0.25)
+        metres = [np.percentile(d, 25) if len(d) else usual for d in near]
+        rows = [
+            c.row * m / labels.assumed.focal for c, m in zip(labels.cameras, metres, strict=True)
+        ]
         return _mapped(camera.aim_height_m, rows[0], rows[1], 4, -1)
 
     def pitch() -> Any:

@@ -111,12 +111,28 @@ def test_cut_people_move_the_recipe_that_then_generates(
     assert found["edge"].beyond_chance and found["outside"].shift > 0.1
     assert found["row"].shift == pytest.approx(110 / 240, abs=0.05)
     recipe = ss.Recipe.load(out)
-    assert max(recipe.targets.causes["truncated"].choice) >= 0.1  # type: ignore[union-attr]
+    assert not recipe.targets.causes and "cuts people too: measure" in out.read_text()
     heights = list(recipe.camera.aim_height_m.choice)  # type: ignore[union-attr]
     assert min(heights) > 1.2  # it looks over their heads, so that they are low in the picture
     tiny = recipe.with_(frames=1, image={"width_px": 64, "height_px": 64, "supersample": 1})
     made = ss.generate(tiny, tmp_path / "made", progress=False)
     assert made.num_people >= 1 and made.recipe is not None
+
+
+def test_only_cut_people_ask_for_truncation(
+    gap_world: Path, gap_photos: Any, tmp_path: Path
+) -> None:
+    def long(told: dict[str, Any]) -> None:
+        for entry in told["annotations"][::2]:
+            entry["bbox"][3] = 240 - entry["bbox"][1]
+
+    file, images = gap_photos(long)
+    out = tmp_path / "cut.yaml"
+    report = run_gap(gap_world / "set", file, images=images, recipe=out)
+    edge = by_key(report)["edge"]
+    assert edge.middle[1] == pytest.approx(0.5, abs=0.1) and edge.beyond_chance
+    asked = ss.Recipe.load(out).targets.causes["truncated"].choice  # type: ignore[union-attr]
+    assert asked == {0.0: pytest.approx(1 - edge.middle[1], abs=0.01), 0.1: pytest.approx(0.5, 0.2)}
 
 
 def test_other_colours_are_told_apart(gap_world: Path, gap_photos: Any) -> None:
@@ -140,7 +156,7 @@ def test_estimates_are_held_against_true_cameras(gap_world: Path) -> None:
     )
     good = {v.name: v for v in report.found.labels.validated}
     assert good["camera roll"].correlation > 0.95 and good["camera roll"].error < 1.5
-    assert good["camera pitch"].correlation > 0.7 and good["camera pitch"].error < 1
+    assert good["camera pitch"].correlation > 0.6 and good["camera pitch"].error < 0.6
     assert good["distance"].error < 0.1 and abs(good["distance"].bias) < 0.1
 
 
