@@ -68,7 +68,7 @@ def fit(dataset: Dataset, labels: Labels, sides: tuple[Side, Side]) -> Fitted:
     own = parse(made, str(dataset.folder / "dataset.json"))
     wanted = copy.deepcopy(dump(own))
     wanted |= {
-        "name": f"{own.name[: _NAME_LENGTH - 7]}-fitted",
+        "name": f"{own.name.removesuffix('-fitted')[: _NAME_LENGTH - 7]}-fitted",
         "description": f"{own.name}, fitted to {sides[1].people} people of "
         f"{sides[1].pictures} photos.",
         "seed": own.seed + 1,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,25 @@ def test_cut_people_move_the_recipe_that_then_generates(
     tiny = recipe.with_(frames=1, image={"width_px": 64, "height_px": 64, "supersample": 1})
     made = ss.generate(tiny, tmp_path / "made", progress=False)
     assert made.num_people >= 1 and made.recipe is not None
+
+
+def test_a_recipe_with_a_pitch_of_its_own_gets_another_pitch(
+    gap_world: Path, gap_photos: Any, tmp_path: Path
+) -> None:
+    shutil.copytree(gap_world / "set", tmp_path / "set")
+    head = json.loads((tmp_path / "set/dataset.json").read_text())
+    head["recipe"] |= {"camera": {"pitch_deg": [-4.0, 0.0]}, "name": "up-fitted"}
+    (tmp_path / "set/dataset.json").write_text(json.dumps(head))
+    low = np.array([[1.0, 0, 0], [0, 1.0, 40.0]])
+    file, images = gap_photos(lambda told: moved(told, low))
+    out = tmp_path / "up.yaml"
+    shift = by_key(run_gap(tmp_path / "set", file, images=images, recipe=out))["pitch_deg"].shift
+    recipe = ss.Recipe.load(out)
+    values = list(recipe.camera.pitch_deg.choice)  # type: ignore[union-attr]
+    # 40 of 240 rows at a focal length of 1.1 picture heights
+    assert shift == pytest.approx(math.degrees(math.atan(40 / 240 / 1.1)), abs=1)
+    assert np.mean(values) == pytest.approx(-2 + shift, abs=1.5)
+    assert recipe.camera.aim_height_m == (0.7, 1.1) and recipe.name == "up-fitted"
 
 
 def test_only_cut_people_ask_for_truncation(
