@@ -26,9 +26,13 @@ def painted(
     split: str = "train",
     group_id: str = "",
     skeleton: str = "coco17",
+    **place: float,
 ) -> Frame:
-    """Return a frame of stick people; `seed` other than 7 only changes what the row says."""
-    made = make_frame(index, people=people, skeleton=skeleton)
+    """Return a frame of stick people; `seed` other than 7 only changes what the row says.
+
+    `place`: of the camera, as in `make_camera`.
+    """
+    made = make_frame(index, people=people, skeleton=skeleton, **place)  # type: ignore[arg-type]
     rows, columns = np.mgrid[:240, :320]
     tint = 37 * index % 64  # no two frames have the same picture
     rgb = np.stack([90 + tint + columns / 8, 150 + rows / 8, 170 - columns / 9], axis=-1)

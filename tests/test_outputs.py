@@ -48,6 +48,10 @@ FOLDERS = {
         *("--images", "coco/images/train", "--out", "OUT"),
     ),
 }
+GAP = (
+    *("--photos", "coco/annotations/person_keypoints_train.json"),
+    *("--images", "coco/images/train"),
+)
 FILES = {
     "preview": ("preview", "recipe.yaml", "--out", "OUT.png"),
     "frame": ("frame", "set", "0", "--out", "OUT.jpg"),
@@ -55,6 +59,8 @@ FILES = {
     "report": ("report", "set", "--out", "OUT.html"),
     "coverage --sheet": ("coverage", "set", "--sheet", "OUT.png"),
     "coverage --write": ("coverage", "set", "--write", "OUT.yaml"),
+    "gap": ("gap", "set", *GAP, "--out", "OUT.html"),
+    "gap --write": ("gap", "set", *GAP, "--out", "page.html", "--write", "OUT.yaml"),
     "validate --report": ("validate", "set", "--no-pictures", "--report", "OUT.html"),
     "validate --fix COCO": (
         *(

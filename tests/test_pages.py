@@ -143,6 +143,7 @@ SUPPLIED: dict[str, Callable[[Path], None]] = {
     "README.md": supply_readme,
     "docs/experiments.md": supply_annotated,
     "docs/occlude.md": supply_annotated,
+    "docs/gap.md": lambda folder: supply_photos(folder, "photos/people.json", "photos/images"),
     "docs/predict.md": lambda folder: supply_photos(folder, "photos/people.json", "photos/images"),
 }
 

@@ -16,6 +16,7 @@ from synthstudio.core.errors import ArgumentError
 
 if TYPE_CHECKING:
     from synthstudio.quality.coverage import Coverage
+    from synthstudio.quality.gap import Gap
     from synthstudio.quality.validate import Validated
 
 SHEET_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -319,3 +320,63 @@ def diff_text(found: dict[str, Any]) -> str:
     from synthstudio.quality import stats as comparing
 
     return comparing.diff_text(found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GapReport:
+    """What `gap` found; `recipe_note` says what the written recipe is."""
+
+    found: Gap
+    recipe_note: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Every figure as plain values; null where too little is known."""
+        return self.found.as_json()
+
+    def text(self) -> str:
+        """Some lines for people."""
+        return self.found.text()
+
+
+def gap(
+    dataset: Dataset | PathLike,
+    photos: PathLike,
+    *,
+    images: PathLike | None = None,
+    out: PathLike | None = None,
+    recipe: PathLike | None = None,
+) -> GapReport:
+    """Measure how far a generated data set is from somebody's photos.
+
+    Args:
+        dataset: The data set.
+        photos: A COCO keypoints file of the photos.
+        images: Their folder; default: images/SPLIT of an export, else beside the file.
+        out: Write one self-contained HTML page.
+        recipe: Write the data set's recipe with the fields fitted that photos can speak for.
+    """
+    from synthstudio.dataset.durable import write_file
+    from synthstudio.formats.coco.file import image_folder
+    from synthstudio.quality.gap import measure
+    from synthstudio.quality.gap_recipe import as_yaml, fit
+
+    file, opened = to_path(photos, "photos"), to_dataset(dataset)
+    folder = image_folder(file) if images is None else to_path(images, "images")
+    page = None if out is None else to_file(out, "out")
+    next_file = None if recipe is None else to_file(recipe, "recipe")
+    with progress_steps() as step:
+        found = measure(opened, str(opened.path), file, folder, step=step)
+    fitted, note = None, ""
+    if next_file is not None:
+        fitted = fit(opened._stored, found.labels, found.sides)
+        write_file(next_file, as_yaml(fitted).encode())
+        fields = ", ".join(fitted.moved) or "nothing: its comments say why"
+        note = f"fitted {fields}. Next: synthstudio generate {next_file}"
+    if page is not None:
+        from synthstudio.report.gap import gap_page
+        from synthstudio.report.html import write_page
+
+        name = str(opened.identity.recipe.get("name", opened.path.name))
+        recipe_name = "" if next_file is None else next_file.name
+        write_page(page, gap_page(found, name, file.name, fitted=fitted, recipe_file=recipe_name))
+    return GapReport(found=found, recipe_note=note)

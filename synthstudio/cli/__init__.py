@@ -47,6 +47,7 @@ COMMANDS = (
     inspect.audit,
     inspect.stats,
     inspect.coverage,
+    inspect.gap,
     inspect.validate,
     inspect.report,
     inspect.diff,

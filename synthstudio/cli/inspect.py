@@ -80,6 +80,28 @@ def coverage(
         say(f"{write}: {found.recipe_note}")
 
 
+def gap(
+    dataset: DatasetArgument,
+    photos: Annotated[Path, typer.Option(help="COCO keypoints file of the photos.")],
+    images: Annotated[
+        Path | None, typer.Option(help="Their pictures; default: the file's own folder.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="HTML file.")] = Path("gap.html"),
+    write: Annotated[
+        Path | None, typer.Option(help="Write its recipe fitted to the photos, e.g. fitted.yaml.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure how far a dataset is from photos: sizes, truncation, cameras, pixels, poses."""
+    from synthstudio.api import quality
+
+    found = quality.gap(dataset, photos, images=images, out=out, recipe=write)
+    typer.echo(json.dumps(found.as_json(), sort_keys=True) if as_json else found.text())
+    say(f"the page is in {out}")
+    if write is not None:
+        say(f"{write}: {found.recipe_note}")
+
+
 def validate(
     path: Annotated[Path, typer.Argument(help="Folder of a dataset, or a COCO file.")],
     images: Annotated[

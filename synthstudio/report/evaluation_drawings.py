@@ -102,18 +102,18 @@ def _pair(rgb: U8, predictions: Predictions, row: int, skeleton: Skeleton) -> U8
     true = (predictions.true_xy[row] - corner) * zoom
     predicted = (predictions.xy[row] - corner) * zoom
     left, right = tile.copy(), tile.copy()
-    _bones(left, true, known, skeleton)
+    bones(left, true, known, skeleton)
     for j in np.flatnonzero(known):
         if hidden[j]:
             _ring(left, true[j], _hex(CAUSE_COLOURS[CAUSES[predictions.cause[row, j]]]), 9)
         else:
-            _disc(left, true[j], COLOURS[skeleton.sides[j]], 4)
+            disc(left, true[j], COLOURS[skeleton.sides[j]], 4)
     wrong = known & (distances(predicted, true) > _LEAST_WRONG * predictions.side[row] * zoom)
     for j in np.flatnonzero(wrong):
         cv2.line(right, _at(predicted[j]), _at(true[j]), _MISS, 2, cv2.LINE_AA, _SHIFT)
-    _bones(right, predicted, known, skeleton)
+    bones(right, predicted, known, skeleton)
     for j in np.flatnonzero(known):
-        draw = _ring if hidden[j] else _disc
+        draw = _ring if hidden[j] else disc
         draw(right, predicted[j], COLOURS[skeleton.sides[j]], 8 if hidden[j] else 4)
     gap = np.full((high, 4, 3), _INK, np.uint8)
     return np.concatenate([left, gap, right], 1)
@@ -132,22 +132,22 @@ def draw_example(example: AttentionExample, skeleton: Skeleton) -> U8:
     dull = (base * 0.45 + 60).astype(np.uint8)
     tiles = []
     if example.pixels is not None:
-        tiles.append(_heated(dull, example.pixels, example.cover))
+        tiles.append(heated(dull, example.pixels, example.cover))
     if example.poses is not None and example.weights is not None:
         tile = dull.copy()
         strong = example.weights / max(float(example.weights.max()), 1e-9)
         for pose, weight in sorted(zip(example.poses, strong, strict=True), key=lambda p: p[1]):
             ink = tuple(int(120 + (b - 120) * weight) for b in (255, 214, 60))
             at = pose * [size[0], size[1]]
-            _bones(tile, at, np.ones(len(pose), bool), skeleton, colour=ink)
-            _disc(tile, at[example.joint], _HEAT, 3)
+            bones(tile, at, np.ones(len(pose), bool), skeleton, colour=ink)
+            disc(tile, at[example.joint], _HEAT, 3)
         tiles.append(tile)
-    tiles.append(_heated(dull, example.heatmap, example.cover))
+    tiles.append(heated(dull, example.heatmap, example.cover))
     for tile in tiles:
         _ring(tile, example.true * [size[0], size[1]], (255, 255, 255), 9)
     for peak in example.peaks:
         _ring(tiles[-1], peak * [size[0], size[1]], (60, 220, 255), 4)
-    _disc(tiles[-1], example.predicted * [size[0], size[1]], (60, 220, 255), 4)
+    disc(tiles[-1], example.predicted * [size[0], size[1]], (60, 220, 255), 4)
     gap = np.full((high, 4, 3), _INK, np.uint8)
     joined = [part for tile in tiles for part in (tile, gap)][:-1]
     return np.concatenate(joined, 1)
@@ -170,12 +170,13 @@ def draw_sensitivity(maps: Sequence[Sensitivity]) -> U8:
             grown, (max(x1 - x0, 1), max(y1 - y0, 1)), interpolation=cv2.INTER_LINEAR
         )
         heat[y0 : y0 + inner.shape[0], x0 : x0 + inner.shape[1]] = inner
-        tiles.append(_heated(dull, heat, np.zeros(dull.shape[:2])))
+        tiles.append(heated(dull, heat, np.zeros(dull.shape[:2])))
         tiles.append(np.full((high, 4, 3), _INK, np.uint8))
     return np.concatenate(tiles[:-1], 1)
 
 
-def _heated(base: U8, heat: F64, cover: F64) -> U8:
+def heated(base: U8, heat: F64, cover: F64) -> U8:
+    """Heat (h, w) in red over a picture, the strongest opaque; the edges of `cover` in blue."""
     size = (base.shape[1], base.shape[0])
     grown = cv2.resize(heat / max(float(heat.max()), 1e-12), size, interpolation=cv2.INTER_CUBIC)
     alpha = np.clip(grown, 0, 1)[..., None] ** 0.7 * 0.9
@@ -186,7 +187,7 @@ def _heated(base: U8, heat: F64, cover: F64) -> U8:
     return out
 
 
-def _bones(
+def bones(
     tile: U8, at: F64, known: Bools, skeleton: Skeleton, *, colour: Sequence[int] | None = None
 ) -> None:
     """Draw bones with an edge; with a `colour` of their own, thin and without."""
@@ -202,7 +203,8 @@ def _ring(tile: U8, at: F64, colour: Colour, radius: int) -> None:
         cv2.circle(tile, _at(at), radius << _SHIFT, ink, width, cv2.LINE_AA, _SHIFT)
 
 
-def _disc(tile: U8, at: F64, colour: Colour, radius: int) -> None:
+def disc(tile: U8, at: F64, colour: Colour, radius: int) -> None:
+    """Draw a dot with an edge at a place in continuous pixels."""
     for grow, ink in ((1, _INK), (0, colour)):
         cv2.circle(tile, _at(at), (radius + grow) << _SHIFT, ink, -1, cv2.LINE_AA, _SHIFT)
 

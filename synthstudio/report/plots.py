@@ -21,6 +21,8 @@ CAUSE_COLOURS = {
     "unlabelled": "#c9ccd1",
 }
 COLOURS = {"visible": "#009e73", "hidden": "#d55e00", "all": "#8b9199"}
+SIDES = {"generated": "#3a86c8", "photos": "#e07b00"}
+_PAIR_W, _PAIR_H, _PAIR_BOTTOM, _PAIR_TOP, _PAIR_LEFT = 360.0, 132.0, 108.0, 6.0, 12.0
 _W, _H = 360.0, 230.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 38.0, 10.0, 10.0, 36.0
 _FOREST_MIDDLE, _FOREST_HALF, _FOREST_ROW = 250.0, 84.0, 22
@@ -119,6 +121,63 @@ def reliability(
     ]
     axes = _axes("predicted visible", "were visible")
     return macro("plots.html", "reliability")(axes, discs, COLOURS["visible"])
+
+
+def paired(edges: Sequence[float], shares: Sequence[Sequence[float]], *, unit: str) -> Markup:
+    """Two histograms over each other, generated and photos: shares (2, B) over edges (B + 1)."""
+    used = [k for k in range(len(edges) - 1) if any(side[k] for side in shares)]
+    if not used:
+        return macro("plots.html", "nothing")("nothing to compare")
+    first, last = used[0], used[-1] + 1
+    low, high = edges[first], edges[last]
+    top = max(max(side) for side in shares)
+
+    def x(value: float) -> str:
+        return f"{_PAIR_LEFT + (_PAIR_W - 2 * _PAIR_LEFT) * (value - low) / (high - low):.1f}"
+
+    def y(share: float) -> str:
+        return f"{_PAIR_BOTTOM - (_PAIR_BOTTOM - _PAIR_TOP) * share / top:.1f}"
+
+    shapes = []
+    for (name, colour), side in zip(SIDES.items(), shares, strict=True):
+        if any(side):
+            steps = [f"{x(edges[k + e])},{y(side[k])}" for k in range(first, last) for e in (0, 1)]
+            ends = [f"{x(low)},{_PAIR_BOTTOM}", *steps, f"{x(high)},{_PAIR_BOTTOM}"]
+            shapes.append((name, colour, " ".join(ends)))
+    ticks = [(x(v), f"{v:g}") for v in _round_numbers(low, high)]
+    size = (f"{_PAIR_W:g}", f"{_PAIR_H:g}", f"{_PAIR_BOTTOM:g}")
+    return macro("plots.html", "paired")(shapes, ticks, unit, size)
+
+
+def _round_numbers(low: float, high: float) -> list[float]:
+    """Three to seven multiples of 1, 2 or 5 times a power of ten."""
+    rough = (high - low) / 5
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = power * next(f for f in (1, 2, 5, 10) if f * power >= rough)
+    first = math.ceil(low / step - 1e-9)
+    count = math.floor(high / step + 1e-9) - first + 1
+    return [round((first + k) * step, 12) for k in range(count)]
+
+
+def paired_bars(rows: Sequence[tuple[str, float, float]]) -> Markup:
+    """A bar of generated people above one of photos a row: (label, share, share)."""
+    most = max([v for _, *pair in rows for v in pair] + [1e-9])
+    lines = [
+        (label, [(SIDES[n], 100 * v / most, f"{v:.1%}") for n, v in zip(SIDES, pair, strict=True)])
+        for label, *pair in rows
+    ]
+    return macro("plots.html", "paired_bars")(lines)
+
+
+def paired_stacks(
+    rows: Sequence[tuple[str, Sequence[Sequence[float]], str]], colours: Mapping[str, str]
+) -> Markup:
+    """Two bars of shares a row, generated above photos: (label, (2, K) shares, a note)."""
+    lines = [
+        (label, [[(n, s) for n, s in zip(colours, side, strict=True)] for side in shares], note)
+        for label, shares, note in rows
+    ]
+    return macro("plots.html", "paired_stacks")(lines, colours)
 
 
 def forest(rows: Sequence[tuple[str, float, float, float]], *, unit: str) -> Markup:

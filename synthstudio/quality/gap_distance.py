@@ -1,0 +1,194 @@
+"""How far two samples lie apart in plain units, and how far chance alone would set them.
+
+Numbers are compared by Wasserstein-1: the mean way that mass has to move, in the number's own
+unit (Villani 2009, ch. 6; in one dimension the area between the two distribution functions).
+Kinds by total variation: half the sum of differences of shares, the share of people who would
+have to be of another kind. Chance: pictures are dealt to the sides anew SHUFFLES times, as many
+to each as before (a permutation test over pictures, since people of one picture are alike); a
+distance above all of them has p < 1/200.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthstudio.core.rng import stream
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+SHUFFLES = 200
+BINS = 24
+LEAST = 5
+"""Fewer values of a side say nothing."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sample:
+    """Values of n people with the picture (or moment) that each one is from."""
+
+    values: F64
+    group: I64
+
+    def finite(self) -> Sample:
+        kept = np.isfinite(self.values)
+        return Sample(values=self.values[kept], group=self.group[kept])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Difference:
+    """One figure of both sides. `fields`: what of a recipe moves it.
+
+    `distance` and `chance` are NaN where a side has fewer than LEAST values. `middle`: of
+    (generated, photos) the median, of whole numbers the mean, as `middle_is` says; `low`, `high`:
+    10th and 90th percentile. `shares` (2, BINS) with `edges`
+    (BINS + 1): values beyond the ends are in the last bins.
+    """
+
+    key: str
+    name: str
+    unit: str
+    fields: tuple[str, ...]
+    count: tuple[int, int]
+    middle_is: str
+    middle: tuple[float, float]
+    low: tuple[float, float]
+    high: tuple[float, float]
+    distance: float
+    chance: float
+    spread: float  # standard deviation of both sides together
+    edges: F64
+    shares: F64
+
+    @property
+    def beyond_chance(self) -> bool:
+        return self.distance > self.chance
+
+    @property
+    def effect(self) -> float:
+        """The distance in standard deviations of both sides together: without a unit."""
+        return self.distance / self.spread if self.spread > 0 else 0.0
+
+    @property
+    def shift(self) -> float:
+        """The middle of the photos less that of the generated ones."""
+        return self.middle[1] - self.middle[0]
+
+
+def difference(
+    key: str,
+    name: str,
+    unit: str,
+    fields: Sequence[str],
+    sides: tuple[Sample, Sample],
+    *,
+    whole: bool = False,
+) -> Difference:
+    """Compare two samples; `whole`: whole numbers get a bin each."""
+    a, b = (side.finite() for side in sides)
+    both = np.concatenate([a.values, b.values])
+    enough = min(len(a.values), len(b.values)) >= LEAST
+    edges = _edges(both, whole)
+    return Difference(
+        key=key,
+        name=name,
+        unit=unit,
+        fields=tuple(fields),
+        count=(len(a.values), len(b.values)),
+        middle_is="mean" if whole else "median",
+        middle=_means(a, b) if whole else _percentile(a, b, 50),
+        low=_percentile(a, b, 10),
+        high=_percentile(a, b, 90),
+        distance=wasserstein(a.values, b.values) if enough else np.nan,
+        chance=_chance(a, b, key) if enough else np.nan,
+        spread=float(both.std()) if len(both) else 0.0,
+        edges=edges,
+        shares=np.stack([_shares(side.values, edges) for side in (a, b)]),
+    )
+
+
+def wasserstein(a: F64, b: F64) -> float:
+    """Wasserstein-1 of two samples of finite numbers."""
+    values = np.concatenate([a, b])
+    weights = np.concatenate([np.full(len(a), 1 / len(a)), np.full(len(b), -1 / len(b))])
+    order = np.argsort(values, kind="stable")
+    return float(np.abs(np.cumsum(weights[order])[:-1]) @ np.diff(values[order]))
+
+
+def total_variation(a: F64, b: F64) -> float:
+    """Half the sum of differences of two lists of shares."""
+    return float(np.abs(a - b).sum() / 2)
+
+
+def deals(groups: I64, first: int, key: str) -> NDArray[np.bool_]:
+    """(SHUFFLES, G) which of the groups are dealt to the first side, `first` of them each time."""
+    rng = stream(0, "gap", key)
+    out = np.zeros((SHUFFLES, len(groups)), np.bool_)
+    for row in out:
+        row[rng.permutation(len(groups))[:first]] = True
+    return out
+
+
+def _chance(a: Sample, b: Sample, key: str) -> float:
+    """The greatest distance of all shuffles."""
+    values = np.concatenate([a.values, b.values])
+    step = int(a.group.max()) + 1
+    names, group = np.unique(np.concatenate([a.group, b.group + step]), return_inverse=True)
+    order = np.argsort(values, kind="stable")
+    gaps, group = np.diff(values[order]), group[order]
+    most = 0.0
+    for dealt in deals(names, int((names < step).sum()), key):
+        ours = dealt[group]
+        n = int(ours.sum())
+        if 0 < n < len(values):
+            weights = np.where(ours, 1 / n, -1 / (len(values) - n))
+            most = max(most, float(np.abs(np.cumsum(weights)[:-1]) @ gaps))
+    return most
+
+
+def kinds_chance(counts: tuple[F64, F64], key: str) -> F64:
+    """Greatest total variation of all shuffles, of (G, J, K) counts a group of each side: (J,)."""
+    both = np.concatenate(counts)
+    most = np.zeros(both.shape[1])
+    for dealt in deals(np.arange(len(both)), len(counts[0]), key):
+        sums = [both[which].sum(axis=0) for which in (dealt, ~dealt)]
+        totals = [s.sum(axis=1, keepdims=True) for s in sums]
+        shares = [s / np.maximum(t, 1) for s, t in zip(sums, totals, strict=True)]
+        known = (totals[0] > 0)[:, 0] & (totals[1] > 0)[:, 0]
+        most = np.maximum(most, np.where(known, np.abs(shares[0] - shares[1]).sum(axis=1) / 2, 0))
+    return most
+
+
+def _means(a: Sample, b: Sample) -> tuple[float, float]:
+    first, second = (float(s.values.mean()) if len(s.values) else float("nan") for s in (a, b))
+    return first, second
+
+
+def _percentile(a: Sample, b: Sample, share: float) -> tuple[float, float]:
+    first, second = (
+        float(np.percentile(s.values, share)) if len(s.values) else float("nan") for s in (a, b)
+    )
+    return first, second
+
+
+def _edges(values: F64, whole: bool) -> F64:
+    """(BINS + 1,) ends of bins that hold nearly all values of both sides."""
+    if not len(values):
+        return np.linspace(0.0, 1.0, BINS + 1)
+    low, high = (float(v) for v in np.percentile(values, [1, 99]))
+    if whole:
+        step = max(1.0, float(np.ceil((high - low + 1) / BINS)))
+        return np.asarray(np.floor(low) - 0.5 + np.arange(BINS + 1) * step)
+    if high - low < 1e-9 * max(1.0, abs(high)):
+        low, high = low - 0.5, high + 0.5
+    return np.linspace(low, high, BINS + 1)
+
+
+def _shares(values: F64, edges: F64) -> F64:
+    if not len(values):
+        return np.zeros(len(edges) - 1)
+    counts = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0]
+    return np.asarray(counts / len(values))

@@ -1,0 +1,335 @@
+"""What labels alone say of the gap: sizes, places, truncation, visible shares, cameras.
+
+Cameras are estimated from 2D alone, by the same code on both sides. A trunk is the line from the
+middle of the hips to that of the shoulders.
+
+    roll       the trunk's lean in the picture, turned round: on average people stand upright
+    distance   from the trunk's length in the picture, if it is as long as generated ones are
+    pitch      atan((aim - camera's height) / distance), where aim is the height above the floor
+               that lies in the picture's middle row at that distance, if hips are as high as
+               generated ones are
+
+These are one person's similar triangles (Hoiem et al. 2008, "Putting objects in perspective").
+What a picture does not tell is taken from the generated side for both (`Assumed`): focal length
+and camera height. People who bend or lie are left out by their lean; those who bend towards the
+camera are not and look too far away. `validated` holds every estimate against the rows' cameras.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from synthstudio.quality.gap_distance import (
+    F64,
+    I64,
+    Difference,
+    Sample,
+    difference,
+    kinds_chance,
+    total_variation,
+)
+from synthstudio.quality.gap_sides import Side
+
+MOST_LEAN_DEG = 45.0
+_LEAST_TRUNK = 0.02
+"""Of the picture's height; a shorter trunk is a few pixels, and its lean is noise."""
+_EDGE = 0.005
+"""A box this near to the picture's edge, in longer sides of it, touches it (at least a pixel)."""
+STATES = ("visible", "hidden", "outside or unlabelled")
+TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assumed:
+    """What no picture tells, the same for both sides: medians of the generated rows, or usual."""
+
+    focal: float = 1.2  # heights of the picture: a vertical angle of view of 45 degrees
+    camera_m: float = 1.4
+    trunk_m: float = 0.48
+    hip_m: float = 0.9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Camera:
+    """(P,) what 2D says of each person's camera; NaN without an upright trunk in sight.
+
+    `row` is `hip_row` after the side's median roll is turned back: who stands aside of the middle
+    is raised or lowered by it.
+    """
+
+    roll_deg: F64
+    pitch_deg: F64
+    distance_m: F64
+    row: F64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validated:
+    """How good an estimate is on the generated side, where the truth is known.
+
+    `error`: the median of absolute errors, `bias` the median error, `spread` the standard
+    deviation of the truth, `correlation` NaN where either does not vary.
+    """
+
+    name: str
+    unit: str
+    people: int
+    error: float
+    bias: float
+    correlation: float
+    spread: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointStates:
+    """Of one joint: shares of STATES of (generated, photos), their distance and that of chance."""
+
+    joint: str
+    shares: tuple[tuple[float, ...], tuple[float, ...]]
+    distance: float
+    chance: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Labels:
+    """What the labels of both sides say. `missing`: joints that the photos' skeleton lacks."""
+
+    differences: tuple[Difference, ...]
+    joints: tuple[JointStates, ...]
+    labelled: tuple[int, int]  # people with a labelled joint
+    common: tuple[str, ...]
+    missing: tuple[str, ...]
+    assumed: Assumed
+    cameras: tuple[Camera, Camera]
+    validated: tuple[Validated, ...]
+
+
+def measure_labels(generated: Side, photos: Side) -> Labels:
+    """Compare all that needs no pixel."""
+    sides = (generated, photos)
+    common = tuple(j for j in generated.skeleton.joints if j in photos.skeleton.joints)
+    assumed = _assumed(generated)
+    cameras = (estimate(generated, assumed), estimate(photos, assumed))
+    return Labels(
+        differences=tuple(_differences(sides, cameras, common)),
+        joints=_joint_states(sides, common),
+        labelled=tuple(int((s.v > 0).any(axis=1).sum()) for s in sides),  # type: ignore[arg-type]
+        common=common,
+        missing=tuple(j for j in generated.skeleton.joints if j not in common),
+        assumed=assumed,
+        cameras=cameras,
+        validated=_validated(generated, cameras[0]),
+    )
+
+
+def touches_edge(side: Side) -> F64:
+    """(P,) 1 where the box touches the picture's edge."""
+    slack = np.maximum(1.0, _EDGE * side.size.max(axis=1))
+    end = side.box[:, :2] + side.box[:, 2:]
+    near = (side.box[:, :2] <= slack[:, None]) | (end >= side.size - slack[:, None])
+    return np.asarray(near.any(axis=1), np.float64)
+
+
+def outside_share(side: Side, common: Sequence[str]) -> F64:
+    """(P,) share of joints without a place in the picture (v=0); NaN of people without any."""
+    v = side.v[:, side.joints(common)]
+    return np.where((v > 0).any(axis=1), (v == 0).mean(axis=1), np.nan)
+
+
+def middle_x(side: Side) -> F64:
+    """(P,) how far the box's middle is to the right of the picture's, in picture widths."""
+    middle: F64 = (side.box[:, 0] + side.box[:, 2] / 2) / side.size[:, 0] - 0.5
+    return middle
+
+
+def hip_row(side: Side, *, roll_deg: float = 0.0) -> F64:
+    """(P,) how far the hips are below the picture's middle, in its heights; NaN where unknown.
+
+    `roll_deg`: of the camera, turned back first.
+    """
+    if not set(TRUNK) <= set(side.skeleton.joints):
+        return np.full(side.people, np.nan)
+    hips = side.px[:, side.joints(TRUNK[2:])].mean(axis=1)
+    x, y = ((hips - side.size / 2) / side.size[:, 1:]).T
+    rows: F64 = x * np.sin(np.radians(roll_deg)) + y * np.cos(np.radians(roll_deg))
+    return rows
+
+
+def estimate(side: Side, assumed: Assumed) -> Camera:
+    """What each person's trunk says of the camera."""
+    nothing = np.full(side.people, np.nan)
+    if not set(TRUNK) <= set(side.skeleton.joints):
+        return Camera(roll_deg=nothing, pitch_deg=nothing, distance_m=nothing, row=nothing)
+    px = side.px[:, side.joints(TRUNK)]
+    hips = px[:, 2:].mean(axis=1)
+    axis = px[:, :2].mean(axis=1) - hips
+    length = np.hypot(axis[:, 0], axis[:, 1]) / side.size[:, 1]
+    lean = np.degrees(np.arctan2(axis[:, 0], -axis[:, 1]))
+    with np.errstate(invalid="ignore"):
+        upright = (np.abs(lean) <= MOST_LEAN_DEG) & (length >= _LEAST_TRUNK)
+    length = np.where(upright, length, np.nan)
+    distance = assumed.trunk_m * assumed.focal / length
+    row = hip_row(side, roll_deg=-float(np.median(lean[upright])) if upright.any() else 0.0)
+    aim = assumed.hip_m + row * assumed.trunk_m / length
+    return Camera(
+        roll_deg=np.where(upright, -lean, np.nan),
+        row=row,
+        pitch_deg=np.degrees(np.arctan((aim - assumed.camera_m) / distance)),
+        distance_m=distance,
+    )
+
+
+def _assumed(generated: Side) -> Assumed:
+    truth, usual = generated.truth, Assumed()
+    if truth is None:
+        return usual
+    found = {name: getattr(truth, name) for name in asdict(usual)}
+    medians = {
+        name: float(np.median(values[np.isfinite(values)]))
+        for name, values in found.items()
+        if np.isfinite(values).any()
+    }
+    return Assumed(**{**asdict(usual), **medians})
+
+
+def _differences(
+    sides: tuple[Side, Side], cameras: tuple[Camera, Camera], common: Sequence[str]
+) -> list[Difference]:
+    def pair(values: Sequence[F64]) -> tuple[Sample, Sample]:
+        a, b = (Sample(values=v, group=s.group) for v, s in zip(values, sides, strict=True))
+        return a, b
+
+    def pictures(values: Sequence[I64]) -> tuple[Sample, Sample]:
+        a, b = (
+            Sample(values=v.astype(np.float64), group=s.groups)
+            for v, s in zip(values, sides, strict=True)
+        )
+        return a, b
+
+    size, place = ("camera.distance_m", "camera.vertical_fov_deg"), "camera.off_centre"
+    edge = ("targets.causes.truncated", "camera.distance_m", place, "camera.aim_height_m")
+    out = [
+        difference(
+            "size",
+            "size of people",
+            "picture heights",
+            size,
+            pair([s.box[:, 3] / s.size[:, 1] for s in sides]),
+        ),
+        difference(
+            "count",
+            "people in a picture",
+            "people",
+            ("people.count",),
+            pictures([s.per_picture for s in sides]),
+            whole=True,
+        ),
+        difference(
+            "place",
+            "place from left to right",
+            "picture widths",
+            (place,),
+            pair([middle_x(s) for s in sides]),
+        ),
+        difference(
+            "row",
+            "hips below the middle row",
+            "picture heights",
+            ("camera.aim_height_m", "camera.pitch_deg"),
+            pair([hip_row(s) for s in sides]),
+        ),
+        difference(
+            "edge",
+            "touching the picture's edge",
+            "share of people",
+            edge,
+            pair([touches_edge(s) for s in sides]),
+            whole=True,
+        ),
+    ]
+    if common:
+        out.append(
+            difference(
+                "outside",
+                "joints outside the picture or unlabelled",
+                "share of a person's joints",
+                edge,
+                pair([outside_share(s, common) for s in sides]),
+            )
+        )
+    for key, name, unit, fields in _CAMERA:
+        values = [getattr(camera, key) for camera in cameras]
+        out.append(difference(key, name, unit, fields, pair(values)))
+    return out
+
+
+_CAMERA = (
+    ("roll_deg", "camera roll", "degrees", ("camera.roll_deg",)),
+    (
+        "pitch_deg",
+        "camera pitch",
+        "degrees",
+        ("camera.pitch_deg", "camera.aim_height_m", "camera.height_m"),
+    ),
+    ("distance_m", "distance", "metres", ("camera.distance_m", "camera.vertical_fov_deg")),
+)
+"""Fields of Camera, as people read them, and what moves them."""
+
+
+def _joint_states(sides: tuple[Side, Side], common: Sequence[str]) -> tuple[JointStates, ...]:
+    """Shares of v by joint, of people with at least one labelled joint."""
+    if not common:
+        return ()
+    counts = []
+    for side in sides:
+        v = side.v[:, side.joints(common)]
+        labelled = (v > 0).any(axis=1)
+        names, group = np.unique(side.group[labelled], return_inverse=True)
+        hot = (v[labelled][..., None] == np.array([2, 1, 0])).astype(np.float64)
+        summed = np.zeros((len(names), len(common), 3))
+        np.add.at(summed, group, hot)
+        counts.append(summed)
+    totals = [c.sum(axis=0) for c in counts]
+    if not all(t.sum() for t in totals):
+        return ()
+    shares = [t / t.sum(axis=1, keepdims=True) for t in totals]
+    chance = kinds_chance((counts[0], counts[1]), "joints")
+    return tuple(
+        JointStates(
+            joint=name,
+            shares=(tuple(shares[0][j].tolist()), tuple(shares[1][j].tolist())),
+            distance=total_variation(shares[0][j], shares[1][j]),
+            chance=float(chance[j]),
+        )
+        for j, name in enumerate(common)
+    )
+
+
+def _validated(side: Side, camera: Camera) -> tuple[Validated, ...]:
+    """Hold the estimates of generated people against their rows; none without cameras."""
+    if side.truth is None:
+        return ()
+    truths = {"distance_m": "depth_m"}
+    out = []
+    for key, name, unit, _ in _CAMERA:
+        told, true = getattr(camera, key), getattr(side.truth, truths.get(key, key))
+        both = np.isfinite(told) & np.isfinite(true)
+        if both.sum() < 2:
+            continue
+        told, true = told[both], true[both]
+        varies = told.std() > 1e-9 and true.std() > 1e-9
+        out.append(
+            Validated(
+                name=name,
+                unit=unit,
+                people=len(told),
+                error=float(np.median(np.abs(told - true))),
+                bias=float(np.median(told - true)),
+                correlation=float(np.corrcoef(told, true)[0, 1]) if varies else float("nan"),
+                spread=float(true.std()),
+            )
+        )
+    return tuple(out)

@@ -1,0 +1,239 @@
+"""Crops of people from both sides, and what their pixels are like: colour, edges, noise.
+
+A crop is a square about a person's box that lies wholly inside the picture, so no side has filled
+margins. Colours, edges and sharpness are measured after scaling to one size (SIDE_PX), noise and
+JPEG blocks in the picture's own pixels. Letters: N crops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from synthstudio.core.errors import AssetError
+from synthstudio.core.images import U8, resample
+from synthstudio.quality.gap_distance import (
+    F64,
+    I64,
+    Difference,
+    Sample,
+    difference,
+    kinds_chance,
+    total_variation,
+)
+from synthstudio.quality.gap_sides import Side
+
+F32 = NDArray[np.float32]
+SIDE_PX = 96
+LEAST_PX = 32
+"""People whose box is smaller are not cropped: nothing but blur would be compared."""
+MOST_CROPS = 400
+ORIENTATIONS = 8
+_AROUND = 1.1
+NOISE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+"""Immerkær's filter: the difference of two Laplacians."""
+_BLOCK = 8
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Crops:
+    """N crops (N, SIDE_PX, SIDE_PX, 3) of one side, and `figures` (N,) of each by name.
+
+    `person` (N,): which of the side's people. `window` (N, 4): x y w h in the picture.
+    `orientations` (N, ORIENTATIONS): shares of the gradients' strength by direction.
+    """
+
+    rgb: U8
+    person: I64
+    window: F64
+    figures: dict[str, F64]
+    orientations: F64
+    unreadable: int
+
+    def __len__(self) -> int:
+        return len(self.rgb)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pixels:
+    """What pixels of both sides say. `orientations` (2, ORIENTATIONS): mean shares."""
+
+    differences: tuple[Difference, ...]
+    orientations: F64
+    orientation_distance: float
+    orientation_chance: float
+
+
+_LIGHT = ("light.brightness", "lens.exposure_ev", "people.wardrobe", "backdrop")
+_FIGURES = {
+    "lightness": ("lightness, mean", "L*", _LIGHT),
+    "lightness_spread": (
+        "lightness, spread in a crop",
+        "L*",
+        ("light.sun_share", "light.sun_elevation_deg", "backdrop"),
+    ),
+    "saturation": ("saturation, mean", "of 1", ("people.wardrobe.saturated", "backdrop")),
+    "saturation_spread": (
+        "saturation, spread in a crop",
+        "of 1",
+        ("people.wardrobe.saturated", "people.wardrobe.patterned"),
+    ),
+    "energy": (
+        "strength of edges",
+        "L* a pixel",
+        ("people.wardrobe.patterned", "backdrop", "things"),
+    ),
+    "sharpness": (
+        "sharpness",
+        "log10 of the Laplacian's variance",
+        ("lens.blur_sigma_px", "lens.blur", "image.width_px"),
+    ),
+    "noise": ("noise", "grey levels", ("lens.noise_sigma", "lens.noise")),
+    "blocks": ("JPEG blocks", "ratio", ("lens.jpeg_quality",)),
+}
+"""Names of figures as people read them, units, and the recipe's fields that move them."""
+
+
+def crop_side(side: Side, *, on_crop: Callable[[int], None] | None = None) -> Crops:
+    """Cut out at most MOST_CROPS people, evenly spread, and measure them.
+
+    A picture that cannot be decoded after all is counted in `unreadable` and left out.
+    """
+    large = np.flatnonzero(side.box[:, 2:].max(axis=1) >= LEAST_PX)
+    take = np.unique(np.linspace(0, len(large) - 1, min(MOST_CROPS, len(large))).round())
+    rgb, person, windows, figures, turns, bad = [], [], [], [], [], 0
+    kept: tuple[int, U8 | None] = (-1, None)
+    for done, p in enumerate(large[take.astype(np.int64)].tolist()):
+        number = int(side.picture[p])
+        if kept[0] != number:
+            kept = (number, _loaded(side, number))
+        if kept[1] is None:
+            bad += 1
+            continue
+        x, y, s, _ = window = crop_window(side.box[p], side.size[p])
+        crop = resample(kept[1], (x, y, x + s, y + s), (SIDE_PX, SIDE_PX))
+        own, shares = _figures(crop, kept[1], window)
+        rgb.append(crop)
+        person.append(p)
+        windows.append(window)
+        figures.append(own)
+        turns.append(shares)
+        if on_crop is not None:
+            on_crop(done + 1)
+    return Crops(
+        rgb=np.array(rgb, np.uint8).reshape(-1, SIDE_PX, SIDE_PX, 3),
+        person=np.array(person, np.int64),
+        window=np.array(windows, np.float64).reshape(-1, 4),
+        figures={name: np.array([f[name] for f in figures]) for name in _FIGURES},
+        orientations=np.array(turns, np.float64).reshape(-1, ORIENTATIONS),
+        unreadable=bad,
+    )
+
+
+def _loaded(side: Side, number: int) -> U8 | None:
+    try:
+        return side.load(number)
+    except AssetError:
+        return None
+
+
+def crop_window(box: F64, size: F64) -> tuple[float, float, float, float]:
+    """The square x y s s about a box x y w h, moved and shrunk until it lies in the picture."""
+    s = float(min(box[2:].max() * _AROUND, size.min()))
+    x, y = np.clip(box[:2] + box[2:] / 2 - s / 2, 0, size - s)
+    return float(x), float(y), s, s
+
+
+def measure_pixels(sides: tuple[Side, Side], crops: tuple[Crops, Crops]) -> Pixels:
+    """Compare the crops' figures."""
+    groups = [side.group[c.person] for side, c in zip(sides, crops, strict=True)]
+    found = []
+    for key, (name, unit, fields) in _FIGURES.items():
+        a, b = (Sample(values=c.figures[key], group=g) for c, g in zip(crops, groups, strict=True))
+        found.append(difference(key, name, unit, fields, (a, b)))
+    enough = min(map(len, crops)) > 0
+    means = [c.orientations.mean(axis=0) if enough else np.zeros(ORIENTATIONS) for c in crops]
+    by_group = [_summed(c.orientations, g) for c, g in zip(crops, groups, strict=True)]
+    return Pixels(
+        differences=tuple(found),
+        orientations=np.stack(means),
+        orientation_distance=total_variation(means[0], means[1]) if enough else float("nan"),
+        orientation_chance=float(kinds_chance((by_group[0], by_group[1]), "orientations")[0])
+        if enough
+        else float("nan"),
+    )
+
+
+def _summed(values: F64, group: I64) -> F64:
+    """(G, 1, K) sums by group."""
+    names, where = np.unique(group, return_inverse=True)
+    out = np.zeros((len(names), 1, values.shape[1]))
+    np.add.at(out[:, 0], where, values)
+    return out
+
+
+def lightness(rgb: U8) -> F32:
+    """CIE L* (0..100) of sRGB pixels (..., H, W, 3)."""
+    lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    return np.asarray(lab[..., 0], np.float32)
+
+
+def gradients(light: F32) -> tuple[F32, I64]:
+    """(H, W) strength of the gradient and which of ORIENTATIONS its direction is nearest to.
+
+    The first is along the rows, so that of upright lines; they follow in even steps of the turn.
+    """
+    across = cv2.Sobel(light, cv2.CV_32F, 1, 0, scale=1 / 8)
+    down = cv2.Sobel(light, cv2.CV_32F, 0, 1, scale=1 / 8)
+    turn = np.arctan2(down, across) * (ORIENTATIONS / np.pi)
+    return np.hypot(across, down), np.mod(np.rint(turn).astype(np.int64), ORIENTATIONS)
+
+
+def _figures(
+    crop: U8, picture: U8, window: tuple[float, float, float, float]
+) -> tuple[dict[str, float], F64]:
+    """Figures of one crop (see _FIGURES) and the shares of its gradients by orientation.
+
+    Saturation is HSV's. Sharpness: variance of the Laplacian (Pech-Pacheco et al. 2000). Noise:
+    Immerkær 1996, the mean of |N * I| in which smooth areas and straight edges cancel. Blocks: mean
+    step of grey over the edges of 8 x 8 blocks over that elsewhere (after Wang et al. 2002).
+    """
+    light = lightness(crop)
+    saturation = cv2.cvtColor(crop.astype(np.float32) / 255, cv2.COLOR_RGB2HSV)[..., 1]
+    strength, places = gradients(light)
+    sums = np.bincount(places.ravel(), strength.ravel(), ORIENTATIONS)
+    x, y, s = (round(v) for v in window[:3])
+    grey = cv2.cvtColor(picture[y : y + s, x : x + s], cv2.COLOR_RGB2GRAY).astype(np.float32)
+    figures = {
+        "lightness": light.mean(),
+        "lightness_spread": light.std(),
+        "saturation": saturation.mean(),
+        "saturation_spread": saturation.std(),
+        "energy": strength.mean(),
+        "sharpness": np.log10(max(1e-3, cv2.Laplacian(light, cv2.CV_32F).var())),
+        "noise": _noise(grey),
+        "blocks": _blocks(grey, x, y),
+    }
+    total = sums.sum()
+    even = np.full(ORIENTATIONS, 1 / ORIENTATIONS)
+    return {k: float(v) for k, v in figures.items()}, sums / total if total > 0 else even
+
+
+def _noise(grey: F32) -> float:
+    inner = cv2.filter2D(grey, cv2.CV_32F, NOISE)[1:-1, 1:-1]
+    return float(np.sqrt(np.pi / 2) / 6 * np.abs(inner).mean()) if inner.size else 0.0
+
+
+def _blocks(grey: F32, x: int, y: int) -> float:
+    """Steps over block edges against steps elsewhere, of a part of a picture from (x, y) on."""
+    ratios = []
+    for axis, first in ((1, x), (0, y)):
+        steps = np.abs(np.diff(grey, axis=axis)).mean(axis=1 - axis)
+        edge = (np.arange(len(steps)) + first + 1) % _BLOCK == 0
+        if edge.any() and not edge.all() and steps[~edge].mean() > 1e-6:
+            ratios.append(float(steps[edge].mean() / steps[~edge].mean()))
+    return float(np.mean(ratios)) if ratios else 1.0

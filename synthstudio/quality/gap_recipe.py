@@ -1,0 +1,254 @@
+"""A data set's own recipe with the fields fitted that photos can speak for.
+
+Quantile mapping (Panofsky and Brier 1968): at each of LEVELS shares of people the recipe's value
+moves by what the same estimate differs between photos and generated people, so that what biases
+both alike drops out, and photos that are like the data set leave its recipe as it is. Only what
+differs by more than chance is moved. Fields are drawn independently of one another, as in every
+recipe; in photos they are not (the nearer, the fewer).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import yaml
+
+from synthstudio.core.errors import DatasetError, RecipeError
+from synthstudio.dataset.reader import Dataset
+from synthstudio.quality.gap_distance import F64, LEAST, Difference
+from synthstudio.quality.gap_labels import Labels, middle_x, outside_share, touches_edge
+from synthstudio.quality.gap_sides import Side
+from synthstudio.quality.next_recipe import PHOTOS, recipe_of, shortened
+from synthstudio.recipe.schema.distributions import AnyNumber, quantile
+from synthstudio.recipe.schema.load import dump, parse
+from synthstudio.recipe.schema.recipe import Recipe
+
+LEVELS = (np.arange(10) + 0.5) / 10
+_NAME_LENGTH = 64
+_LEAST_CUT, _MOST_CUT = 0.1, 0.6
+"""Shares of joints that somebody whom the picture cuts is asked to lack."""
+_PLACING = {"camera.distance_m", "camera.aim_height_m", "camera.pitch_deg", "camera.off_centre"}
+UNSEEN = {
+    "camera.height_m, camera.vertical_fov_deg": "a crop shows neither; both sides were read by "
+    "the generated medians",
+    "people.shape, poses, wardrobe": "the page says how far they are, not what would do",
+    "light, lens, backdrop, things": "several fields make one figure; change them by the page",
+}
+"""What is left alone, and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """A recipe as YAML holds it; `moved` says of each field that changed what it was fitted from,
+    `kept` why others stayed."""
+
+    recipe: dict[str, Any]
+    moved: dict[str, str]
+    kept: dict[str, str]
+
+
+def fit(dataset: Dataset, labels: Labels, sides: tuple[Side, Side]) -> Fitted:
+    """Fit the recipe of a data set to photos.
+
+    DatasetError for a set that was imported or made of photos: its recipe places nobody.
+    """
+    made = recipe_of(dataset)
+    if PHOTOS in made:
+        raise DatasetError(
+            "this data set was made of photos, so its recipe places nobody",
+            where=str(dataset.folder),
+            expected="a set that synthstudio generate made",
+        )
+    made = {**made, "frames": dataset.identity.frames}
+    own = parse(made, str(dataset.folder / "dataset.json"))
+    wanted = copy.deepcopy(dump(own))
+    wanted |= {
+        "name": f"{own.name.removesuffix('-fitted')[: _NAME_LENGTH - 7]}-fitted",
+        "description": f"{own.name}, fitted to {sides[1].people} people of "
+        f"{sides[1].pictures} photos.",
+        "seed": own.seed + 1,
+    }
+    found = {d.key: d for d in labels.differences}
+    moved: dict[str, str] = {}
+    kept = dict(UNSEEN)
+    for field, key, change in _changes(own, labels, sides):
+        why = _unmoved(found.get(key)) or _only_spread(field, found[key])
+        if field == "targets.causes" and not _PLACING.isdisjoint(moved):
+            why = why or "the camera moved, which cuts people too: measure what it makes first"
+        if why:
+            kept[field] = why
+            continue
+        tried = copy.deepcopy(wanted)
+        _put(tried, field, change())
+        try:
+            parse(tried)
+        except RecipeError as error:
+            kept[field] = f"the recipe does not allow it: {str(error)[:200]}"
+            continue
+        wanted, moved[field] = tried, _from_what(found[key])
+    short = shortened(wanted)
+    parse(short, "the fitted recipe")
+    first = {key: wanted[key] for key in ("name", "description", "frames", "seed")}
+    return Fitted(recipe={**first, **short}, moved=moved, kept=kept)
+
+
+def as_yaml(fitted: Fitted) -> str:
+    """The recipe as YAML, with comments on what was fitted from what."""
+    head = [
+        "Written by `synthstudio gap --write`: the data set's own recipe, fitted to photos. Asset",
+        "folders are those of the first recipe: give --assets when this file lies elsewhere.",
+        "Fitted:" if fitted.moved else "Nothing was fitted.",
+        *(f"  {field}: {why}" for field, why in fitted.moved.items()),
+        "As they were:",
+        *(f"  {field}: {why}" for field, why in fitted.kept.items()),
+    ]
+    comments = "".join(f"# {line}\n" for lines in head for line in lines.splitlines())
+    body = yaml.safe_dump(
+        fitted.recipe, sort_keys=False, default_flow_style=None, width=96, allow_unicode=True
+    )
+    return comments + body
+
+
+def _changes(
+    own: Recipe, labels: Labels, sides: tuple[Side, Side]
+) -> list[tuple[str, str, Callable[[], Any]]]:
+    """(field, the difference that speaks for it, what gives its new value)."""
+    camera, (ours, theirs) = own.camera, labels.cameras
+    pitched = camera.pitch_deg
+
+    def shifted() -> Any:
+        by = np.nanmedian(theirs.roll_deg) - np.nanmedian(ours.roll_deg)
+        return _choice(_levels(camera.roll_deg) + by, -45, 45)
+
+    def placed() -> Any:
+        return _mapped(camera.off_centre, _picture_means(sides[0]), _picture_means(sides[1]), 0.6)
+
+    def nearer() -> Any:
+        return _choice(
+            _levels(camera.distance_m)
+            * _quantiles(theirs.distance_m)
+            / _quantiles(ours.distance_m),
+            0.6,
+            60,
+        )
+
+    def aimed() -> Any:
+        # Rows become metres at the near quarter of the distances: who is nearer leaves the picture.
+        near = [c.distance_m[np.isfinite(c.distance_m)] for c in labels.cameras]
+        usual = quantile(camera.distance_m, 0.25)
+        metres = [np.percentile(d, 25) if len(d) else usual for d in near]
+        rows = [
+            c.row * m / labels.assumed.focal for c, m in zip(labels.cameras, metres, strict=True)
+        ]
+        return _mapped(camera.aim_height_m, rows[0], rows[1], 4, -1)
+
+    def pitch() -> Any:
+        assert pitched is not None
+        return _mapped(pitched, ours.pitch_deg, theirs.pitch_deg, 60, -85)
+
+    known = own.people.identities - own.holdout.identities
+    out: list[tuple[str, str, Callable[[], Any]]] = [
+        ("camera.distance_m", "distance_m", nearer),
+        ("camera.aim_height_m", "row", aimed)
+        if pitched is None
+        else ("camera.pitch_deg", "pitch_deg", pitch),
+        ("camera.roll_deg", "roll_deg", shifted),
+        ("camera.off_centre", "place", placed),
+        ("people.count", "count", lambda: _counts(sides[1], known)),
+    ]
+    if own.clip is None and own.cutouts is None:  # what has them can ask for nothing
+        causes = dump(own)["targets"]["causes"]
+        cut = _cut(sides[1], labels.common)
+        out.append(("targets.causes", "edge", lambda: {**causes, "truncated": cut}))
+    return out
+
+
+def _unmoved(found: Difference | None) -> str:
+    """Why a difference moves nothing, or nothing."""
+    if found is None or not np.isfinite(found.distance):
+        counts = (0, 0) if found is None else found.count
+        return f"too few people tell it ({counts[0]} generated, {counts[1]} in photos)"
+    if not found.beyond_chance:
+        return (
+            f"{found.name} differs by {found.distance:.3g} {found.unit}, chance by up to "
+            f"{found.chance:.3g}"
+        )
+    return ""
+
+
+def _only_spread(field: str, d: Difference) -> str:
+    """Why roll stays where only its spread differs: people lean, which no camera does."""
+    if field != "camera.roll_deg" or abs(d.shift) >= d.distance / 2:
+        return ""
+    return (
+        f"medians differ by {d.shift:.2g} degrees only; how far {d.name} spreads is how people lean"
+    )
+
+
+def _from_what(d: Difference) -> str:
+    return (
+        f"{d.name}, {d.unit}: {d.middle_is} {d.middle[0]:.3g} of {d.count[0]} generated, "
+        f"{d.middle[1]:.3g} of {d.count[1]} in photos"
+    )
+
+
+def _mapped(of: AnyNumber, ours: F64, theirs: F64, high: float, low: float | None = None) -> Any:
+    values = _levels(of) + _quantiles(theirs) - _quantiles(ours)
+    return _choice(values, -high if low is None else low, high)
+
+
+def _levels(of: AnyNumber) -> F64:
+    return np.array([quantile(of, float(u)) for u in LEVELS])
+
+
+def _quantiles(values: F64) -> F64:
+    found: F64 = np.percentile(values[np.isfinite(values)], 100 * LEVELS)
+    return found
+
+
+def _choice(values: F64, low: float, high: float) -> Any:
+    """A distribution that takes each of the values alike, within a field's limits."""
+    counts = Counter(round(float(v), 2) for v in np.clip(np.sort(values), low, high))
+    return next(iter(counts)) if len(counts) == 1 else {"choice": dict(counts)}
+
+
+def _picture_means(side: Side) -> F64:
+    """Where the people of each picture with any are on average, in picture widths."""
+    sums = np.bincount(side.picture, middle_x(side), side.pictures)
+    some = side.per_picture > 0
+    means: F64 = sums[some] / side.per_picture[some]
+    return means
+
+
+def _counts(photos: Side, known: int) -> Any:
+    """How many people a photo shows, of those that show any; at most as many as there are."""
+    counts = Counter(np.minimum(photos.per_picture[photos.per_picture > 0], known).tolist())
+    if len(counts) == 1:
+        return next(iter(counts))
+    return {"choice": {int(n): int(counts[n]) for n in sorted(counts)}}
+
+
+def _cut(photos: Side, common: tuple[str, ...]) -> Any:
+    """Nothing, or as many joints as people at the edge lack more than others, as often as that."""
+    edge = touches_edge(photos) > 0
+    share = round(float(edge.mean()), 2)
+    lacking = outside_share(photos, common) if common else np.full(photos.people, np.nan)
+    at, away = (lacking[which][np.isfinite(lacking[which])] for which in (edge, ~edge))
+    more = float(at.mean() - (away.mean() if len(away) else 0.0)) if len(at) >= LEAST else 0.3
+    amount = round(min(max(more, _LEAST_CUT), _MOST_CUT), 2)
+    if share <= 0 or share >= 1:
+        return amount if share else 0.0
+    return {"choice": {0.0: round(1 - share, 2), amount: share}}
+
+
+def _put(recipe: Mapping[str, Any], field: str, value: Any) -> None:
+    *path, last = field.split(".")
+    part: Any = recipe
+    for name in path:
+        part = part[name]
+    part[last] = value

@@ -1,0 +1,369 @@
+"""The two sides that `gap` holds against each other, read alike: a data set and COCO photos.
+
+What a photo's file can say is all that is taken of the data set too: the box of what is seen, cut
+at the picture's edge, and v of COCO (0 outside or unlabelled, 1 hidden, 2 visible). What only a
+rendered row knows (cameras, joints outside) is kept apart in `Truth` and `Side.whole_px`.
+Letters: P people, J joints, F pictures. Pixels are continuous.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthstudio.core.errors import AssetError, DatasetError, FormatError
+from synthstudio.core.images import U8, decode_rgb, image_size, read_bytes
+from synthstudio.core.safe_files import file_inside, plain_name
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.core.visibility import is_labelled
+from synthstudio.dataset.durable import file_sha256
+from synthstudio.dataset.manifest import Identity
+from synthstudio.dataset.rows import Row, pair_rows
+from synthstudio.formats.coco.file import CocoFile
+from synthstudio.formats.exchange import exportable
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+MOST_PEOPLE, MOST_PHOTOS = 20_000, 5_000
+"""Of a larger data set, or of more photos, every second, third, ... is read."""
+LEAST_FOUND = 0.5
+"""The least share of the photos with people whose pictures must be there and readable."""
+_FRAME = (
+    *("index", "file_name", "image_sha256", "width_px", "height_px", "group_id"),
+    *("K", "world_to_camera"),
+)
+_PERSON = (
+    *("frame_index", "instance", "identity", "joints_px", "joints_camera_m", "joints_world_m"),
+    *("state", "modal_box_px", "modal_area_px"),
+)
+_TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
+
+
+class Frames(Protocol):
+    """Frames with their people and pictures, as `dataset.reader.Dataset` gives them."""
+
+    @property
+    def identity(self) -> Identity: ...
+
+    @property
+    def skeleton(self) -> Skeleton: ...
+
+    def iter_frames(self, columns: Sequence[str] | None = None) -> Iterator[Row]: ...
+
+    def iter_instances(self, columns: Sequence[str] | None = None) -> Iterator[Row]: ...
+
+    def image_bytes_of(self, row: Row) -> bytes: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """(P,) what rendered rows know of people and their cameras; NaN where nobody does.
+
+    `pitch_deg` looks up, `roll_deg` turns clockwise seen from behind (core/camera.py); `focal` is
+    in heights of the picture; `hip_m` is the height above the floor of the middle of the hips,
+    `depth_m` their distance along the view, `trunk_m` from there to the middle of the shoulders.
+    """
+
+    pitch_deg: F64
+    roll_deg: F64
+    camera_m: F64
+    focal: F64
+    hip_m: F64
+    trunk_m: F64
+    depth_m: F64
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Side:
+    """P people of F pictures.
+
+    `px` (P, J, 2) is NaN where v is 0, `whole_px` holds every joint that is known. `group` (P,)
+    and `groups` (F,) number what shows one moment: pictures of one base, or of the same bytes.
+    `who` is an identity or "". `load(k)` decodes picture k.
+    """
+
+    name: str
+    skeleton: Skeleton
+    px: F64
+    whole_px: F64
+    v: I64  # (P, J)
+    box: F64  # (P, 4) x y w h inside the picture
+    size: F64  # (P, 2) width and height of the picture
+    picture: I64  # (P,) which of the F pictures
+    group: I64
+    groups: I64
+    who: tuple[str, ...]
+    hashes: tuple[str, ...]  # (F,) SHA-256 of the files
+    labels: tuple[str, ...]  # (F,) how a picture is named to people
+    load: Callable[[int], U8]
+    truth: Truth | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def people(self) -> int:
+        return len(self.box)
+
+    @property
+    def pictures(self) -> int:
+        return len(self.hashes)
+
+    @property
+    def per_picture(self) -> I64:
+        """(F,) people of each picture."""
+        return np.bincount(self.picture, minlength=self.pictures)
+
+    def joints(self, names: Sequence[str]) -> I64:
+        return np.array([self.skeleton.joints.index(n) for n in names], np.int64)
+
+
+def generated_side(dataset: Frames, folder: str) -> Side:
+    """Read a data set; DatasetError when it shows nobody.
+
+    People of whom less is seen than an export takes are left out, as COCO files lack them, and
+    those without a joint in the picture.
+    """
+    frames: list[Row] = []
+    people: list[dict[str, Any]] = []
+    hidden = 0
+    step = max(1, -(-sum(1 for _ in dataset.iter_instances(["frame_index"])) // MOST_PEOPLE))
+    samples = pair_rows(dataset.iter_frames(_FRAME), dataset.iter_instances(_PERSON))
+    skeleton = dataset.skeleton
+    for number, (frame, rows) in enumerate(samples):
+        if number % step:
+            continue
+        seen = exportable(rows)
+        hidden += len(rows) - len(seen)
+        for row in seen:
+            found = _person(row, frame, len(frames), row["modal_box_px"])
+            if found is not None:
+                people.append({**found, "truth": _truth(row, frame, skeleton)})
+        frames.append(frame)
+    if not people:
+        raise DatasetError(
+            "nobody is to be seen in this data set",
+            where=folder,
+            expected="frames with people",
+            got=f"{len(frames)} frames without",
+        )
+    notes = [f"one frame of {step} is read."] if step > 1 else []
+    notes += [f"{hidden} x person hidden nearly whole: left out."] if hidden else []
+    people, unlabelled = _labelled(people)
+    notes += unlabelled
+
+    def load(k: int) -> U8:
+        return decode_rgb(
+            dataset.image_bytes_of(frames[k]), f"{folder}, frame {frames[k]['index']}"
+        )
+
+    names = Truth.__dataclass_fields__
+    truth = Truth(**{name: np.array([p["truth"][name] for p in people]) for name in names})
+    return _side(
+        "generated",
+        skeleton,
+        people,
+        keys=[f["group_id"] or f["image_sha256"] for f in frames],
+        hashes=[f["image_sha256"] for f in frames],
+        labels=[f"frame {f['index']}" for f in frames],
+        load=load,
+        rest={"truth": truth, "notes": tuple(notes)},
+    )
+
+
+def photo_side(path: Path, images: Path) -> Side:
+    """Read people of a COCO keypoints file and its pictures.
+
+    FormatError for a file that is none, nobody in it, or most of its pictures missing or
+    damaged; AssetError when there is no folder of pictures. Fewer that are missing are left out
+    with their people and noted; so are people without a labelled joint where others have one.
+    """
+    if not images.is_dir():
+        raise AssetError("there is no such folder", where=str(images), expected="the photos")
+    if not path.is_file():
+        raise FormatError(
+            "there is no such file", where=str(path), expected="a COCO keypoints file"
+        )
+    frames: list[Row] = []
+    people: list[dict[str, Any]] = []
+    lost: Counter[str] = Counter()
+    with closing(CocoFile(path)) as opened:
+        step = max(1, -(-len(opened) // MOST_PHOTOS))
+        for number, (frame, rows) in enumerate(opened.samples()):
+            if number % step:
+                continue
+            why = _unusable(frame, images)
+            if why:
+                lost[why] += 1
+                continue
+            boxed = [_person(r, frame, len(frames), r["modal_box_px"]) for r in rows]
+            lost["person without a box inside the picture"] += boxed.count(None)
+            people += [p for p in boxed if p is not None]
+            frames.append(frame)
+        skeleton, total, left = opened.skeleton, -(-len(opened) // step), opened.notes
+    _check_found(len(frames), total, lost, path, images)
+    if not people:
+        raise FormatError(
+            "nobody is in the photos",
+            where=str(path),
+            expected="people with keypoints and a box inside their picture",
+            got="; ".join([f"{total} photos", *left]),
+        )
+    files = [images / frame["file_name"] for frame in frames]
+    hashes = [file_sha256(file) for file in files]
+    told = [f"{n} x {what}" for what, n in sorted(lost.items()) if n] + left
+    people, unlabelled = _labelled(people)
+    told += [f"{step - 1} photos of every {step}"] if step > 1 else []
+    return _side(
+        "photos",
+        skeleton,
+        people,
+        keys=hashes,
+        hashes=hashes,
+        labels=[frame["file_name"] for frame in frames],
+        load=partial(_load_photo, files),
+        rest={"notes": tuple([f"{what}: left out." for what in told] + unlabelled)},
+    )
+
+
+def _load_photo(files: Sequence[Path], k: int) -> U8:
+    return decode_rgb(read_bytes(files[k]), str(files[k]))
+
+
+def _unusable(frame: Mapping[str, Any], images: Path) -> str:
+    """Why a photo cannot be used, or nothing. FormatError for a name that leads elsewhere."""
+    name, where = frame["file_name"], f"image {frame['index']}"
+    if not os.path.isfile(images / plain_name(name, where=where)):  # noqa: PTH113 - no OSError
+        return "photo whose file is missing"
+    try:
+        size = image_size(file_inside(images, name, where=where))
+    except AssetError:
+        return "photo that cannot be read"
+    if size != (frame["width_px"], frame["height_px"]):
+        return "photo of another size than the file says"
+    return ""
+
+
+def _check_found(found: int, total: int, lost: Counter[str], path: Path, images: Path) -> None:
+    if found and found >= LEAST_FOUND * total:
+        return
+    got = "; ".join(f"{n} x {what}" for what, n in sorted(lost.items()) if n)
+    raise FormatError(
+        "most photos are missing" if found else "none of the photos can be used",
+        where=str(path),
+        expected=f"its {total} pictures below {images}" if total else "a file that lists photos",
+        got=got or "no photo",
+        then="Give the folder of the pictures with --images." if total else None,
+    )
+
+
+def _labelled(people: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Those with a labelled joint, of whom networks learn; all where nobody has one. And a note."""
+    some = [p for p in people if (p["v"] > 0).any()]
+    if not some:
+        return people, ["nobody has a labelled joint: boxes and pixels alone are compared."]
+    lost = len(people) - len(some)
+    return some, [f"{lost} x person without a labelled joint: left out."] if lost else []
+
+
+def _person(
+    row: Mapping[str, Any], frame: Mapping[str, Any], picture: int, box: Sequence[float]
+) -> dict[str, Any] | None:
+    """What both sides know of a person; None without a box inside the picture."""
+    wide, high = frame["width_px"], frame["height_px"]
+    x0, y0 = max(0.0, box[0]), max(0.0, box[1])
+    x1, y1 = min(float(wide), box[0] + box[2]), min(float(high), box[1] + box[3])
+    if x1 - x0 < 1 or y1 - y0 < 1:
+        return None
+    state = np.array(row["state"], np.int64)
+    whole = np.array(row["joints_px"], np.float64).reshape(-1, 2)
+    v = np.where(is_labelled(state) & np.isfinite(whole).all(axis=1), state, 0)
+    return {
+        "px": np.where((v > 0)[:, None], whole, np.nan),
+        "whole_px": whole,
+        "v": v,
+        "box": (x0, y0, x1 - x0, y1 - y0),
+        "size": (wide, high),
+        "picture": picture,
+        "who": row["identity"] or "",
+    }
+
+
+def _side(
+    name: str,
+    skeleton: Skeleton,
+    people: Sequence[Mapping[str, Any]],
+    *,
+    keys: Sequence[str],
+    hashes: Sequence[str],
+    labels: Sequence[str],
+    load: Callable[[int], U8],
+    rest: Mapping[str, Any],
+) -> Side:
+    numbers = {key: k for k, key in enumerate(dict.fromkeys(keys))}
+    groups = np.array([numbers[key] for key in keys], np.int64)
+    picture = np.array([p["picture"] for p in people], np.int64)
+    columns: dict[str, Any] = {n: np.stack([p[n] for p in people]) for n in ("px", "whole_px", "v")}
+    return Side(
+        name=name,
+        skeleton=skeleton,
+        **columns,
+        box=np.array([p["box"] for p in people], np.float64),
+        size=np.array([p["size"] for p in people], np.float64),
+        picture=picture,
+        group=groups[picture],
+        groups=groups,
+        who=tuple(p["who"] for p in people),
+        hashes=tuple(hashes),
+        labels=tuple(labels),
+        load=load,
+        **rest,
+    )
+
+
+def _truth(
+    row: Mapping[str, Any], frame: Mapping[str, Any], skeleton: Skeleton
+) -> dict[str, float]:
+    out = dict.fromkeys(Truth.__dataclass_fields__, float("nan"))
+    if frame["K"] is None or frame["world_to_camera"] is None or row["joints_camera_m"] is None:
+        return out
+    matrix = np.array(frame["world_to_camera"], np.float64).reshape(4, 4)
+    rotation = matrix[:3, :3]
+    up, centre = rotation[:, 2], -rotation.T @ matrix[:3, 3]
+    out["pitch_deg"] = float(np.degrees(np.arcsin(np.clip(up[2], -1, 1))))
+    out["roll_deg"] = float(-np.degrees(np.arctan2(up[0], -up[1])))
+    out["camera_m"] = float(centre[2])
+    out["focal"] = float(frame["K"][4]) / frame["height_px"]
+    if not set(_TRUNK) <= set(skeleton.joints):
+        return out
+    at = [skeleton.joints.index(name) for name in _TRUNK]
+    camera = np.array(row["joints_camera_m"], np.float64).reshape(-1, 3)[at]
+    shoulders, hips = camera[:2].mean(axis=0), camera[2:].mean(axis=0)
+    world = rotation.T @ (hips - matrix[:3, 3])
+    out["hip_m"] = float(world[2])
+    out["trunk_m"] = float(np.linalg.norm(shoulders - hips))
+    out["depth_m"] = float(hips[2])
+    return out
+
+
+def same_group(a: Side, b: Side) -> tuple[I64, I64]:
+    """(P,) of each side: numbers of groups that both sides share where their files are equal."""
+    of_file: dict[str, int] = {}
+    fresh = itertools.count()
+    out = []
+    for side in (a, b):
+        own: dict[int, int] = {}
+        for group, sha in zip(side.groups.tolist(), side.hashes, strict=True):
+            if group not in own:
+                own[group] = of_file[sha] if sha in of_file else next(fresh)
+            of_file.setdefault(sha, own[group])
+        out.append(np.array([own[g] for g in side.group.tolist()], np.int64))
+    return out[0], out[1]

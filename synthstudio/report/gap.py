@@ -1,0 +1,213 @@
+"""How far a data set is from photos, as one page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from synthstudio.quality.gap import Gap, told_apart
+from synthstudio.quality.gap_classifier import CUES, Accuracy
+from synthstudio.quality.gap_distance import Difference
+from synthstudio.quality.gap_labels import STATES
+from synthstudio.quality.gap_pictures import ORIENTATIONS
+from synthstudio.quality.gap_recipe import Fitted
+from synthstudio.report import plots
+from synthstudio.report.gap_drawings import examples, looks, pose_pairs, sheet
+from synthstudio.report.html import render
+
+_SECTIONS = {
+    "size": ("size", "count"),
+    "edge": ("edge", "outside", "place", "row"),
+    "camera": ("distance_m", "pitch_deg", "roll_deg"),
+}
+_STATE_COLOURS = ("#009e73", "#d55e00", "#b9bec6")
+LIMITS = (
+    "Whether a network gets better: a smaller gap is no promise of higher accuracy. Train on both "
+    "and test on photos (synthstudio experiment).",
+    "Camera height and focal length: a nearer camera with a wider lens makes the same crop. "
+    "Estimates take the generated medians for both sides, so they hold for pictures that are not "
+    "cut out of larger ones.",
+    "Roll, where people lean: dancers and a tilted camera look alike. The median is used, never "
+    "one person.",
+    "Joints outside the picture of photos: COCO marks them like joints that nobody labelled.",
+    "Why a classifier succeeds: it may be the photos' compression or their photographer. That it "
+    "fails says only that this small one does.",
+    "What annotators click: their hips and ears are elsewhere than on a body model (docs/"
+    "conventions.md), which is a part of every distance between poses.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A card: a plot of both sides, medians, the distance and what moves it."""
+
+    title: str
+    plot: Markup
+    line: str
+    distance: str
+    far: bool
+    fields: Sequence[str]
+
+
+def gap_page(
+    gap: Gap, name: str, photos: str, *, fitted: Fitted | None = None, recipe_file: str = ""
+) -> bytes:
+    """The page, self-contained. `name` and `photos` name the sides; `fitted` was written."""
+    found, by_key = gap.classifier, {d.key: d for d in gap.differences}
+    sheets = [(s.name, sheet(s, c)) for s, c in zip(gap.sides, gap.crops, strict=True)]
+    charts = {
+        kind: [_chart(by_key[key]) for key in keys if key in by_key]
+        for kind, keys in _SECTIONS.items()
+    }
+    charts["pixels"] = [_chart(d) for d in gap.pixels.differences]
+    a, b = gap.sides
+    return render(
+        "gap.html",
+        name=name,
+        photos=photos,
+        lead=f"{a.people:,} generated people in {a.pictures:,} frames, held against "
+        f"{b.people:,} people in {b.pictures:,} photos.",
+        headline=_headline(gap),
+        notes=gap.notes,
+        colours=plots.SIDES,
+        sheets=[(title, picture) for title, picture in sheets if picture is not None],
+        ranked=[_ranked(d) for d in gap.ranked],
+        moved=list(fitted.moved.items()) if fitted is not None else [],
+        recipe_file=recipe_file,
+        charts=charts,
+        labelled=gap.labels.labelled,
+        joints=_joints(gap),
+        assumed={
+            "focal": f"{gap.labels.assumed.focal:.2f}",
+            "camera_m": f"{gap.labels.assumed.camera_m:.2f}",
+        },
+        validated=_validated(gap),
+        crops=[len(c) for c in gap.crops],
+        orientations=_orientations(gap),
+        orientation_note="Shares of the strength of edges by the turn of their lines from upright; "
+        f"total variation {_short(gap.pixels.orientation_distance)}, by chance up to "
+        f"{_short(gap.pixels.orientation_chance)}. Moved by backdrop, things, camera.roll_deg.",
+        pose_chart=_chart(gap.poses.difference) if gap.poses is not None else None,
+        pose_line=_pose_line(gap),
+        pose_pairs=pose_pairs(gap),
+        apart_line=_sentence(told_apart(found)),
+        cues=[(n, _accuracy(v), ", ".join(CUES[n])) for n, v in found.by_cue.items()]
+        if found is not None
+        else [],
+        looks=looks(gap, found) if found is not None else [],
+        examples=examples(gap, found) if found is not None else [],
+        limits=LIMITS,
+    )
+
+
+def _headline(gap: Gap) -> dict[str, str]:
+    size = next(d for d in gap.differences if d.key == "size")
+    apart = "-" if gap.classifier is None else f"{gap.classifier.accuracy.value:.0%}"
+    far = "-" if gap.poses is None else _percent(gap.poses.far)
+    return {
+        "told apart (50 % is chance)": apart,
+        "figures beyond chance": f"{len(gap.ranked)} of {len(gap.differences)}",
+        "median size, generated": _percent(size.middle[0]),
+        "median size, photos": _percent(size.middle[1]),
+        "real poses far from all": far,
+    }
+
+
+def _chart(d: Difference) -> Chart:
+    if d.key == "edge":
+        plot = plots.paired_bars([("touch the edge", *d.middle)])
+        line = f"{d.count[0]:,} generated people, {d.count[1]:,} in photos."
+    else:
+        plot = plots.paired(d.edges.tolist(), d.shares.tolist(), unit=d.unit)
+        line = (
+            f"{d.unit}; {d.middle_is} {_short(d.middle[0])} generated ({d.count[0]:,}), "
+            f"{_short(d.middle[1])} photos ({d.count[1]:,})."
+        )
+    distance = (
+        f"Wasserstein-1 {_short(d.distance)}, by chance up to {_short(d.chance)}."
+        if math.isfinite(d.distance)
+        else "Too few to compare."
+    )
+    return Chart(
+        title=_sentence(d.name),
+        plot=plot,
+        line=line,
+        distance=distance,
+        far=d.beyond_chance,
+        fields=d.fields,
+    )
+
+
+def _ranked(d: Difference) -> tuple[str, ...]:
+    return (
+        d.name,
+        *map(_short, d.middle),
+        f"{_short(d.distance)} {d.unit}",
+        _short(d.chance),
+        f"{d.effect:.1f}",
+        ", ".join(d.fields),
+    )
+
+
+def _joints(gap: Gap) -> Markup | None:
+    if not gap.labels.joints:
+        return None
+    colours = dict(zip(STATES, _STATE_COLOURS, strict=True))
+    rows = [
+        (j.joint, j.shares, f"{j.distance:.2f}{' *' if j.distance > j.chance else ''}")
+        for j in gap.labels.joints
+    ]
+    return plots.paired_stacks(rows, colours)
+
+
+def _validated(gap: Gap) -> list[tuple[str, ...]]:
+    return [
+        (
+            f"{v.name}, {v.unit}",
+            _short(v.error),
+            f"{v.bias:+.2g}",
+            _short(v.correlation),
+            _short(v.spread),
+        )
+        for v in gap.labels.validated
+    ]
+
+
+def _orientations(gap: Gap) -> Markup:
+    step = 180 / ORIENTATIONS
+    ours, theirs = gap.pixels.orientations.tolist()
+    named = {0.0: " (upright)", 90.0: " (level)"}
+    rows = [
+        (f"{step * k:g}°{named.get(step * k, '')}", a, b)
+        for k, (a, b) in enumerate(zip(ours, theirs, strict=True))
+    ]
+    return plots.paired_bars(rows)
+
+
+def _pose_line(gap: Gap) -> str:
+    if gap.poses is None or not math.isfinite(gap.poses.far):
+        return ""
+    return (
+        f"{gap.poses.far:.0%} of {len(gap.poses.found):,} real poses lie farther from every "
+        f"generated one than 95 % of generated poses lie from those of other moments "
+        f"({gap.poses.far_beyond:.1%} of the longer side)."
+    )
+
+
+def _accuracy(a: Accuracy) -> str:
+    return f"{_percent(a.value)} ({_percent(a.low)} to {_percent(a.high)})"
+
+
+def _percent(value: float) -> str:
+    return f"{value:.0%}" if math.isfinite(value) else "-"
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}" if math.isfinite(value) else "-"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"

@@ -1,0 +1,53 @@
+"""A data set of stick people before cameras that roll and pitch, and its export as photos."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from painted_frames import painted, write_set
+
+from synthstudio.api.quality import GapReport
+from synthstudio.core.rng import stream
+from synthstudio.dataset.reader import Dataset
+from synthstudio.formats.export import export
+
+FRAMES = 14
+Change = Callable[[dict[str, Any]], None]
+
+
+def make(folder: Path) -> None:
+    rng = stream(5, "gap-test")
+    frames = [
+        painted(
+            k,
+            people=1 + k % 3,
+            roll_rad=math.radians(float(rng.uniform(-12, 12))),
+            pitch_rad=math.radians(float(rng.uniform(-6, 2))),
+        )
+        for k in range(FRAMES)
+    ]
+    write_set(folder / "set", frames)
+    export("coco", Dataset(folder / "set"), folder / "coco")
+    (folder / "coco/annotations/person_keypoints_train.json").rename(folder / "coco/photos.json")
+
+
+def by_key(report: GapReport) -> dict[str, Any]:
+    return {d.key: d for d in report.found.differences}
+
+
+def moved(told: dict[str, Any], matrix: np.ndarray) -> None:
+    """Move joints and boxes of a file by a (2, 3) matrix over continuous pixels."""
+    for entry in told["annotations"]:
+        flat = np.array(entry["keypoints"], float).reshape(-1, 3)
+        labelled = flat[:, 2] > 0
+        flat[labelled, :2] = (flat[labelled, :2] + 0.5) @ matrix[:, :2].T + matrix[:, 2] - 0.5
+        entry["keypoints"] = flat.ravel().tolist()
+        x, y, w, h = entry["bbox"]
+        corners = np.array([(x, y), (x + w, y), (x, y + h), (x + w, y + h)])
+        corners = corners @ matrix[:, :2].T + matrix[:, 2]
+        low, size = corners.min(axis=0), np.ptp(corners, axis=0)
+        entry["bbox"] = [*low.tolist(), *size.tolist()]

@@ -1,0 +1,47 @@
+"""What the tests of the gap share."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+from gap_world import Change, make
+
+from synthstudio.core.images import read_rgb
+
+
+@pytest.fixture(scope="module")
+def gap_world(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """A data set of cameras that roll and pitch, and its own export as photos."""
+    return once("gap-world", make)
+
+
+@pytest.fixture
+def gap_photos(gap_world: Path, tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
+    """Return a function that writes the photos changed: their labels, and every picture."""
+
+    def change(
+        labels: Change | None = None, pixels: Callable[[Any], Any] | None = None
+    ) -> tuple[Path, Path]:
+        told = json.loads((gap_world / "coco/photos.json").read_text())
+        for entry in told["annotations"]:  # as others write them: no rows of ours beside
+            plain = ("id", "image_id", "category_id", "iscrowd", "bbox", "area", "keypoints")
+            kept = {name: entry[name] for name in plain}
+            entry.clear()
+            entry.update(kept | {"segmentation": []})
+        if labels is not None:
+            labels(told)
+        images = tmp_path / "images"
+        shutil.copytree(gap_world / "coco/images/train", images)
+        for path in sorted(images.iterdir()) if pixels is not None else ():
+            cv2.imwrite(str(path), pixels(read_rgb(path)[..., ::-1]))
+        file = tmp_path / "photos.json"
+        file.write_text(json.dumps(told))
+        return file, images
+
+    return change

@@ -1,0 +1,284 @@
+"""The gap between a data set and photos: what is put in is found, and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from gap_world import FRAMES, by_key, moved
+from typer.testing import CliRunner
+
+import synthstudio as ss
+from synthstudio.api.quality import gap as run_gap
+from synthstudio.cli import app
+from synthstudio.core.rng import stream
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.dataset.reader import Dataset
+from synthstudio.quality.gap_classifier import _apart, _folds
+from synthstudio.quality.gap_distance import (
+    LEAST,
+    Sample,
+    difference,
+    total_variation,
+    wasserstein,
+)
+from synthstudio.quality.gap_sides import generated_side, photo_side, same_group
+
+# What is there is found -----------------------------------------------------------------------
+
+
+def test_a_data_set_against_its_own_export_has_no_gap(gap_world: Path, tmp_path: Path) -> None:
+    out = tmp_path / "own.yaml"
+    report = run_gap(
+        gap_world / "set",
+        gap_world / "coco/photos.json",
+        images=gap_world / "coco/images/train",
+        recipe=out,
+    )
+    found = by_key(report)
+    assert max(d.distance for key, d in found.items() if key != "pose") < 1e-6
+    assert report.found.poses is not None
+    assert max(n.distance for n in report.found.poses.found) < 1e-6
+    assert not report.found.ranked and "Nothing differs" in report.text()
+    assert max(j.distance for j in report.found.labels.joints) < 1e-9
+    apart = report.found.classifier
+    assert apart is not None and apart.accuracy.low < 0.5 + 0.1
+    own, written = ss.Dataset(gap_world / "set").identity.recipe, ss.Recipe.load(out)
+    assert written.camera == ss.Recipe.parse(own).camera and "Nothing was fitted" in out.read_text()
+
+
+def test_people_half_as_large_are_found_and_fitted(
+    gap_world: Path, gap_photos: Any, tmp_path: Path
+) -> None:
+    half = np.array([[0.5, 0, 80.0], [0, 0.5, 60.0]])  # about the middle of 320 x 240
+
+    def shrink(rgb: np.ndarray) -> np.ndarray:
+        return cv2.warpAffine(rgb, half, (320, 240), borderMode=cv2.BORDER_REFLECT)
+
+    file, images = gap_photos(lambda told: moved(told, half), shrink)
+    out = tmp_path / "fitted.yaml"
+    report = run_gap(gap_world / "set", file, images=images, recipe=out)
+    size, distance = by_key(report)["size"], by_key(report)["distance_m"]
+    assert size.shift < 0 and size.beyond_chance
+    assert size.middle[1] == pytest.approx(size.middle[0] / 2, rel=0.05)
+    assert distance.middle[1] == pytest.approx(2 * distance.middle[0], rel=0.05)
+    assert "camera.distance_m" in size.fields and distance in report.found.ranked
+    before = ss.Recipe.parse({"name": "sticks"}).camera
+    camera = ss.Recipe.load(out).camera
+    values = [v for v, n in camera.distance_m.choice.items() for _ in range(int(n))]  # type: ignore[union-attr]
+    assert np.mean(values) == pytest.approx(2 * np.mean(before.distance_m), rel=0.1)
+    assert camera.roll_deg == before.roll_deg  # nothing speaks for another one
+    assert "# Fitted:" in out.read_text() and "camera.distance_m: distance" in out.read_text()
+
+
+def test_turned_photos_are_found_as_roll(gap_world: Path, gap_photos: Any, tmp_path: Path) -> None:
+    turn = cv2.getRotationMatrix2D((160, 120), -25, 1.0)  # clockwise as one looks at it
+    file, images = gap_photos(
+        lambda told: moved(told, turn), lambda rgb: cv2.warpAffine(rgb, turn, (320, 240))
+    )
+    out = tmp_path / "rolled.yaml"
+    report = run_gap(gap_world / "set", file, images=images, recipe=out)
+    roll = by_key(report)["roll_deg"]
+    # A camera that rolls counter-clockwise shows the gap_world turned clockwise.
+    assert roll.shift == pytest.approx(-25, abs=4) and roll.beyond_chance
+    camera = ss.Recipe.load(out).camera
+    assert np.mean(list(camera.roll_deg.choice)) == pytest.approx(-25, abs=4)  # type: ignore[union-attr]
+
+
+def test_cut_people_move_the_recipe_that_then_generates(
+    gap_world: Path, gap_photos: Any, tmp_path: Path
+) -> None:
+    low = np.array([[1.0, 0, 0], [0, 1.0, 110.0]])  # so far down that legs leave the picture
+
+    def sunk(told: dict[str, Any]) -> None:
+        moved(told, low)
+        for entry in told["annotations"]:
+            points = entry["keypoints"]
+            for j in range(17):
+                if points[3 * j + 1] >= 239.5:
+                    points[3 * j : 3 * j + 3] = [0, 0, 0]
+
+    file, images = gap_photos(sunk, lambda rgb: cv2.warpAffine(rgb, low, (320, 240)))
+    out = tmp_path / "cut.yaml"
+    report = run_gap(gap_world / "set", file, images=images, recipe=out)
+    found = by_key(report)
+    assert found["edge"].beyond_chance and found["outside"].shift > 0.1
+    assert found["row"].shift == pytest.approx(110 / 240, abs=0.05)
+    recipe = ss.Recipe.load(out)
+    assert not recipe.targets.causes and "cuts people too: measure" in out.read_text()
+    heights = list(recipe.camera.aim_height_m.choice)  # type: ignore[union-attr]
+    assert min(heights) > 1.2  # it looks over their heads, so that they are low in the picture
+    tiny = recipe.with_(frames=1, image={"width_px": 64, "height_px": 64, "supersample": 1})
+    made = ss.generate(tiny, tmp_path / "made", progress=False)
+    assert made.num_people >= 1 and made.recipe is not None
+
+
+def test_a_recipe_with_a_pitch_of_its_own_gets_another_pitch(
+    gap_world: Path, gap_photos: Any, tmp_path: Path
+) -> None:
+    shutil.copytree(gap_world / "set", tmp_path / "set")
+    head = json.loads((tmp_path / "set/dataset.json").read_text())
+    head["recipe"] |= {"camera": {"pitch_deg": [-4.0, 0.0]}, "name": "up-fitted"}
+    (tmp_path / "set/dataset.json").write_text(json.dumps(head))
+    low = np.array([[1.0, 0, 0], [0, 1.0, 40.0]])
+    file, images = gap_photos(lambda told: moved(told, low))
+    out = tmp_path / "up.yaml"
+    shift = by_key(run_gap(tmp_path / "set", file, images=images, recipe=out))["pitch_deg"].shift
+    recipe = ss.Recipe.load(out)
+    values = list(recipe.camera.pitch_deg.choice)  # type: ignore[union-attr]
+    # 40 of 240 rows at a focal length of 1.1 picture heights
+    assert shift == pytest.approx(math.degrees(math.atan(40 / 240 / 1.1)), abs=1)
+    assert np.mean(values) == pytest.approx(-2 + shift, abs=1.5)
+    assert recipe.camera.aim_height_m == (0.7, 1.1) and recipe.name == "up-fitted"
+
+
+def test_only_cut_people_ask_for_truncation(
+    gap_world: Path, gap_photos: Any, tmp_path: Path
+) -> None:
+    def long(told: dict[str, Any]) -> None:
+        for entry in told["annotations"][::2]:
+            entry["bbox"][3] = 240 - entry["bbox"][1]
+
+    file, images = gap_photos(long)
+    out = tmp_path / "cut.yaml"
+    report = run_gap(gap_world / "set", file, images=images, recipe=out)
+    edge = by_key(report)["edge"]
+    assert edge.middle[1] == pytest.approx(0.5, abs=0.1) and edge.beyond_chance
+    asked = ss.Recipe.load(out).targets.causes["truncated"].choice  # type: ignore[union-attr]
+    assert asked == {0.0: pytest.approx(1 - edge.middle[1], abs=0.01), 0.1: pytest.approx(0.5, 0.2)}
+
+
+def test_other_colours_are_told_apart(gap_world: Path, gap_photos: Any) -> None:
+    file, images = gap_photos(pixels=lambda rgb: rgb // 3)
+    report = run_gap(gap_world / "set", file, images=images)
+    apart, lightness = report.found.classifier, by_key(report)["lightness"]
+    assert apart is not None and apart.accuracy.low > 0.8 and apart.by_cue["colour"].low > 0.8
+    assert lightness.shift < -20 and lightness in report.found.ranked
+    assert by_key(report)["size"].distance < 1e-6
+
+
+def test_estimates_are_held_against_true_cameras(gap_world: Path) -> None:
+    side = generated_side(Dataset(gap_world / "set"), "set")
+    specs = [Dataset(gap_world / "set").spec(int(k)).camera for k in side.picture]
+    assert side.truth is not None
+    for name in ("pitch", "roll"):
+        true = [math.degrees(getattr(camera, f"{name}_rad")) for camera in specs]
+        assert getattr(side.truth, f"{name}_deg") == pytest.approx(true)
+    report = run_gap(
+        gap_world / "set", gap_world / "coco/photos.json", images=gap_world / "coco/images/train"
+    )
+    good = {v.name: v for v in report.found.labels.validated}
+    assert good["camera roll"].correlation > 0.95 and good["camera roll"].error < 1.5
+    assert good["camera pitch"].correlation > 0.6 and good["camera pitch"].error < 0.6
+    assert good["distance"].error < 0.1 and abs(good["distance"].bias) < 0.1
+
+
+def test_a_pose_that_nobody_generated_is_the_farthest(gap_world: Path, gap_photos: Any) -> None:
+    def raise_arms(told: dict[str, Any]) -> None:
+        points = told["annotations"][3]["keypoints"]
+        joints = get_skeleton("coco17").joints
+        top = min(y for y, v in zip(points[1::3], points[2::3], strict=True) if v)
+        for name, up in (("left_wrist", 45), ("right_wrist", 45), ("left_elbow", 20)):
+            points[3 * joints.index(name) + 1] = top - up
+            points[3 * joints.index(name) + 2] = 2
+
+    file, images = gap_photos(raise_arms)
+    poses = run_gap(gap_world / "set", file, images=images).found.poses
+    assert poses is not None and poses.found[0].person == 3
+    assert poses.found[0].distance > 0.05 > 1e-6 > poses.found[1].distance
+
+
+def test_a_mirrored_pose_is_the_same_pose(gap_world: Path, gap_photos: Any) -> None:
+    across = np.array([[-1.0, 0, 320], [0, 1, 0]])
+    flip = get_skeleton("coco17").flip
+
+    def mirror(told: dict[str, Any]) -> None:
+        moved(told, across)
+        for entry in told["annotations"]:
+            points = np.array(entry["keypoints"]).reshape(-1, 3)
+            entry["keypoints"] = points[flip].ravel().tolist()
+
+    file, images = gap_photos(mirror, lambda rgb: np.ascontiguousarray(rgb[:, ::-1]))
+    poses = run_gap(gap_world / "set", file, images=images).found.poses
+    assert poses is not None and poses.found[0].distance < 1e-6
+    assert all(n.mirrored and n.person == n.nearest for n in poses.found)
+
+
+# Distances -----------------------------------------------------------------------------------
+
+
+def test_distances_are_what_they_are_called() -> None:
+    a = stream(1, "a").normal(0, 1, 300)
+    assert wasserstein(a, a + 0.7) == pytest.approx(0.7)
+    assert wasserstein(np.array([0.0, 1.0]), np.array([0.0, 0.0, 1.0, 1.0])) == pytest.approx(0)
+    assert total_variation(np.array([0.5, 0.5, 0]), np.array([0, 0.5, 0.5])) == 0.5
+
+
+def test_chance_is_over_pictures_not_people() -> None:
+    """Twenty people of two pictures are two, however far apart they are."""
+    values = np.repeat([0.0, 1.0], 20)
+    few = Sample(values=values, group=np.repeat([0, 1], 20))
+    other = Sample(values=values + 1, group=np.repeat([0, 1], 20))
+    assert not difference("x", "x", "m", (), (few, other)).beyond_chance
+    each = [Sample(values=s.values, group=np.arange(40)) for s in (few, other)]
+    assert difference("x", "x", "m", (), (each[0], each[1])).beyond_chance
+    short = Sample(values=values[: LEAST - 1], group=np.arange(LEAST - 1))
+    assert math.isnan(difference("x", "x", "m", (), (short, other)).distance)
+
+
+def test_equal_files_are_one_group_on_both_sides(gap_world: Path) -> None:
+    generated = generated_side(Dataset(gap_world / "set"), "set")
+    copies = photo_side(gap_world / "coco/photos.json", gap_world / "coco/images/train")
+    ours, theirs = same_group(generated, copies)
+    assert ours.tolist() == theirs.tolist() and len(set(ours.tolist())) == FRAMES
+    other = same_group(generated, dataclasses.replace(copies, hashes=tuple("x" * FRAMES)))
+    assert not set(other[0].tolist()) & set(other[1].tolist())
+
+
+def test_nobody_is_trained_on_and_tested() -> None:
+    rng = stream(2, "people")
+    group = rng.integers(0, 30, 200)
+    who = [f"p{k}" if k < 12 else "" for k in rng.integers(0, 20, 200)]
+    real = rng.random(200) < 0.5
+    folds = _folds(real, group, who)
+    assert set(folds.tolist()) == set(range(5))
+    for k in range(5):
+        test = folds == k
+        train = _apart(test, group, who)
+        assert not set(group[test]) & set(group[train])
+        names = {w for w, t in zip(who, test, strict=True) if t and w}
+        assert not names & {w for w, t in zip(who, train, strict=True) if t}
+
+
+# The command ----------------------------------------------------------------------------------
+
+
+def test_the_command_gives_the_same_bytes_twice(
+    gap_world: Path, gap_photos: Any, tmp_path: Path
+) -> None:
+    file, images = gap_photos(pixels=lambda rgb: 255 - rgb)
+    made = []
+    for turn in ("a", "b"):
+        (tmp_path / turn).mkdir()
+        page, out = tmp_path / turn / "gap.html", tmp_path / turn / "next.yaml"
+        out.write_text("mine")  # replaced, as coverage --write does
+        words = ["gap", gap_world / "set", "--photos", file, "--images", images]
+        words += ["--out", page, "--write", out, "--json"]
+        result = CliRunner().invoke(app, list(map(str, words)))
+        assert result.exit_code == 0, result.output
+        made.append((result.stdout, page.read_bytes(), out.read_bytes()))
+    assert made[0] == made[1]
+    told, page = json.loads(made[0][0]), made[0][1].decode()
+    assert told["sides"]["photos"]["pictures"] == FRAMES and told["classifier"]["accuracy"]["low"]
+    assert "lightness" in told["ranked"]
+    for anchor in ("size", "edge", "joints", "camera", "pixels", "poses", "apart", "limits"):
+        assert f'id="{anchor}"' in page
+    assert "<script" not in page and "http" not in page.replace("http-equiv", "")
+    assert ss.Recipe.load(tmp_path / "a/next.yaml").seed == 1

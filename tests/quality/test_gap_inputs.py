@@ -1,0 +1,185 @@
+"""Photos and data sets that are wrong, thin or of other joints: right figures or one message."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from gap_world import FRAMES, Change, by_key
+from painted_frames import painted, write_set
+
+import synthstudio as ss
+from synthstudio.api.quality import gap as run_gap
+from synthstudio.core.errors import (
+    AssetError,
+    DatasetError,
+    DiskError,
+    FormatError,
+    SynthStudioError,
+)
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.quality.gap_sides import photo_side
+
+
+def _drop(joints: tuple[str, ...]) -> Change:
+    def change(told: dict[str, Any]) -> None:
+        names = told["categories"][0]["keypoints"]
+        for entry in told["annotations"]:
+            for j, name in enumerate(names):
+                if not joints or name.endswith(joints):
+                    entry["keypoints"][3 * j : 3 * j + 3] = [0, 0, 0]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("joints", "lacks"),
+    [((), {"roll_deg", "distance_m", "row"}), (("hip", "knee", "ankle"), {"roll_deg", "row"})],
+)
+def test_unlabelled_joints_are_left_out(
+    gap_world: Path, gap_photos: Any, joints, lacks: set[str]
+) -> None:
+    file, images = gap_photos(_drop(joints))
+    report = run_gap(gap_world / "set", file, images=images)
+    found = by_key(report)
+    assert all(math.isnan(found[key].distance) for key in lacks)
+    assert found["size"].distance < 1e-6 and "Too few people to compare" in report.text()
+    assert (report.found.poses is None) == (not joints)
+    assert bool(report.found.labels.joints) == bool(joints)
+
+
+def _body12(told: dict[str, Any]) -> None:
+    names = get_skeleton("body12").joints
+    own = told["categories"][0]["keypoints"]
+    told["categories"][0]["keypoints"] = list(names)
+    for entry in told["annotations"]:
+        flat = entry["keypoints"]
+        entry["keypoints"] = [v for n in names for v in flat[3 * own.index(n) :][:3]]
+
+
+def test_joints_that_the_photos_lack_are_named(gap_world: Path, gap_photos: Any) -> None:
+    file, images = gap_photos(_body12)
+    report = run_gap(gap_world / "set", file, images=images)
+    assert report.found.labels.missing == (
+        *("nose", "left_eye", "right_eye", "left_ear", "right_ear"),
+    )
+    assert "body12) has no nose, left eye" in report.text()
+    assert "nose" not in report.as_json()["joints"] and by_key(report)["roll_deg"].distance < 1e-6
+
+
+def test_one_person_is_told_and_not_compared(
+    gap_world: Path, gap_photos: Any, tmp_path: Path
+) -> None:
+    def one(told: dict[str, Any]) -> None:
+        told["annotations"] = told["annotations"][:1]
+        told["images"] = [
+            i for i in told["images"] if i["id"] == told["annotations"][0]["image_id"]
+        ]
+
+    file, images = gap_photos(one)
+    page, out = tmp_path / "page.html", tmp_path / "next.yaml"
+    report = run_gap(gap_world / "set", file, images=images, out=page, recipe=out)
+    assert report.found.classifier is None and not report.found.ranked
+    assert b"Too few pictures" in page.read_bytes()
+    assert "too few people tell it" in out.read_text()
+    assert json.loads(json.dumps(report.as_json(), allow_nan=False))["classifier"] is None
+
+
+def test_a_few_missing_photos_are_counted(gap_world: Path, gap_photos: Any) -> None:
+    file, images = gap_photos()
+    names = sorted(p.name for p in images.iterdir())
+    (images / names[0]).unlink()
+    (images / names[1]).write_bytes(b"no picture")
+    cv2.imwrite(str(images / names[2]), np.zeros((10, 10, 3), np.uint8))
+    report = run_gap(gap_world / "set", file, images=images)
+    text = report.text()
+    assert "1 x photo whose file is missing" in text and "1 x photo that cannot be read" in text
+    assert "1 x photo of another size than the file says" in text
+    assert report.found.sides[1].pictures == FRAMES - 3
+
+
+def _named(name: str) -> Change:
+    return lambda told: told["images"][0].update(file_name=name)
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind", "says"),
+    [
+        (lambda told: told.update(images="none"), FormatError, "of another shape"),
+        (lambda told: told.pop("annotations"), FormatError, "no list annotations"),
+        (lambda told: told.update(annotations=[]), FormatError, "nobody is in the photos"),
+        (lambda told: told.update(images=[], annotations=[]), FormatError, "none of the photos"),
+        (lambda told: told["categories"][0].pop("keypoints"), FormatError, "no category"),
+        (lambda told: told["annotations"][0]["keypoints"].pop(), FormatError, "keypoints"),
+        (lambda told: told["annotations"][0].update(bbox=[0, 0, -1, 4]), FormatError, "negative"),
+        (lambda told: told["images"][0].update(width=10**9), FormatError, "cannot be taken in"),
+        (_named("../../photo.jpg"), FormatError, "leads out of its folder"),
+    ],
+)
+def test_a_file_that_is_wrong_is_one_message(
+    gap_world: Path, gap_photos: Any, labels: Change, kind: type[SynthStudioError], says: str
+) -> None:
+    file, images = gap_photos(labels)
+    with pytest.raises(kind, match=says):
+        run_gap(gap_world / "set", file, images=images)
+
+
+def test_no_pictures_and_no_files(gap_world: Path, gap_photos: Any, tmp_path: Path) -> None:
+    file, images = gap_photos()
+    with pytest.raises(AssetError, match="no such folder"):
+        run_gap(gap_world / "set", file, images=tmp_path / "none")
+    with pytest.raises(FormatError, match="no such file"):
+        run_gap(gap_world / "set", tmp_path / "none.json", images=images)
+    for path in sorted(images.iterdir())[2:]:
+        path.unlink()
+    with pytest.raises(FormatError, match="most photos are missing"):
+        run_gap(gap_world / "set", file, images=images)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FormatError, match=r"none of the photos .* --images"):
+        run_gap(gap_world / "set", file, images=tmp_path / "empty")
+    broken = tmp_path / "broken.json"
+    broken.write_bytes(file.read_bytes()[:900])
+    with pytest.raises(FormatError):
+        run_gap(gap_world / "set", broken, images=images)
+
+
+def test_data_sets_that_cannot_be_measured(
+    gap_world: Path, gap_photos: Any, tmp_path: Path
+) -> None:
+    file, images = gap_photos()
+    write_set(tmp_path / "nobody", [painted(k, people=0) for k in range(2)])
+    with pytest.raises(DatasetError, match="nobody is to be seen"):
+        run_gap(tmp_path / "nobody", file, images=images)
+    shutil.copytree(gap_world / "set", tmp_path / "unfinished")
+    (tmp_path / "unfinished/index.json").unlink()
+    with pytest.raises(DatasetError, match="unfinished"):
+        run_gap(tmp_path / "unfinished", file, images=images)
+    ss.import_(file, tmp_path / "imported", images=images)
+    report = run_gap(tmp_path / "imported", file, images=images, out=tmp_path / "page.html")
+    assert not report.found.labels.validated and by_key(report)["size"].distance < 1e-6
+    with pytest.raises(DatasetError, match="imported"):
+        run_gap(tmp_path / "imported", file, images=images, recipe=tmp_path / "next.yaml")
+    shutil.copytree(gap_world / "set", tmp_path / "occluded")
+    head = json.loads((tmp_path / "occluded/dataset.json").read_text())
+    head["recipe"]["photos"] = {"count": 3}
+    (tmp_path / "occluded/dataset.json").write_text(json.dumps(head))
+    with pytest.raises(DatasetError, match="made of photos"):
+        run_gap(tmp_path / "occluded", file, images=images, recipe=tmp_path / "next.yaml")
+    with pytest.raises(DiskError, match="a file of its own"):
+        run_gap(gap_world / "set", file, images=images, recipe=tmp_path)
+
+
+def test_boxes_beyond_the_picture_are_cut(gap_world: Path, gap_photos: Any) -> None:
+    def wide(told: dict[str, Any]) -> None:
+        told["annotations"][0]["bbox"] = [-1e6, -1e6, 3e6, 3e6]
+        told["annotations"][1]["bbox"] = [5000, 5000, 20, 20]
+
+    side = photo_side(*gap_photos(wide))
+    assert side.box[0].tolist() == [0, 0, 320, 240]
+    assert any("1 x person without a box inside the picture" in note for note in side.notes)
