@@ -25,7 +25,7 @@ import torch  # noqa: TID253 - it trains
 from benchmarks import proofs
 from synthstudio.core.rng import stream
 from synthstudio.generation import pipeline
-from synthstudio.training import checkpoint, loop
+from synthstudio.training import checkpoint, loop, trainer
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
 from synthstudio.training.data import crops
@@ -33,7 +33,7 @@ from synthstudio.training.data import crops
 CROPPING, STEP, SAVING = "cropping a person", "a step", "saving the state"
 _POINTS: dict[str, tuple[Any, str]] = {
     CROPPING: (crops, "crop_person"),
-    STEP: (loop, "pose_losses"),
+    STEP: (trainer, "pose_losses"),
     SAVING: (checkpoint, "save_state"),
 }
 """What each phase begins with."""

@@ -12,7 +12,8 @@ from synthstudio.training import checkpoint
 from synthstudio.training.config import Config, Source
 from synthstudio.training.data.batches import CropSubset, InputSpec
 from synthstudio.training.data.sources import TrainingData, load_subset
-from synthstudio.training.loop import Trained, train
+from synthstudio.training.loop import train
+from synthstudio.training.trainer import Trained
 
 
 @dataclass(frozen=True, kw_only=True)

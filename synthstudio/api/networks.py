@@ -17,7 +17,7 @@ from synthstudio.core.outputs import disk_errors
 if TYPE_CHECKING:
     from synthstudio.evaluation.storage import Evaluation
     from synthstudio.training.config import Config
-    from synthstudio.training.run import Trained
+    from synthstudio.training.trainer import Trained
 
 DECODERS = ("hits", "peak")
 

@@ -8,6 +8,7 @@ teacher is surest of. The labels of those photos are never looked at.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -24,7 +25,8 @@ from synthstudio.models.losses import Labels, map_loss
 from synthstudio.training.data.batches import InputSpec
 from synthstudio.training.data.unlabelled import Unlabelled
 
-_COLLAPSED = 0.01
+UNLEARNT = 1.5
+"""Divergence: a map loss on labelled people of this many times that of a map that says nothing."""
 
 
 def pseudo_labels(outputs: PoseOutputs, batch: Unlabelled, spec: InputSpec, keep: float) -> Labels:
@@ -32,6 +34,7 @@ def pseudo_labels(outputs: PoseOutputs, batch: Unlabelled, spec: InputSpec, keep
 
     Of each joint the share `keep` of the people are labelled of whom the teacher is surest: by the
     chance that it lies near the decoded place, times its expected OKS and the share of the joint
+    that can be seen, where the network says those.
     that can be seen, where the network says those. ModelError when it says the same of everybody.
     """
     found = expected_hits(outputs.maps)
@@ -45,13 +48,6 @@ def pseudo_labels(outputs: PoseOutputs, batch: Unlabelled, spec: InputSpec, keep
     height, width = spec.size
     cell = height / spec.cells[0]
     xy = found.xy.double().cpu().numpy() * cell
-    if xy.std(0).max() < _COLLAPSED * height:
-        raise ModelError(
-            "the teacher says the same of everybody",
-            where="adapt",
-            expected="joints in other places for other people",
-            then="Let it learn from labels for longer (adapt.start), or lower adapt.weight.",
-        )
     before, after = batch.plain.view, batch.augmented.view
     canvas = np.einsum("bij,bkj->bki", before[:, :, :2], xy) + before[:, None, :, 2]
     linear = np.linalg.inv(after[:, :, :2])
@@ -76,6 +72,19 @@ def pseudo_loss(logits: tuple[Tensor, ...], labels: Labels, stages: float) -> Te
     if len(logits) > 1 and stages:
         loss = loss + stages * torch.stack([map_loss(s, labels) for s in logits[:-1]]).mean()
     return loss
+
+
+def check_labels_are_learnt(loss: float, spec: InputSpec, where: str) -> None:
+    """ModelError when the map loss on labelled people is far above that of a uniform map."""
+    uniform = math.log(spec.cells[0] * spec.cells[1])
+    if loss > UNLEARNT * uniform:
+        raise ModelError(
+            "adapting to the photos diverges: the network unlearns its labels",
+            where=where,
+            expected=f"a map loss on labelled people below {UNLEARNT * uniform:.1f}",
+            got=f"{loss:.1f}",
+            then="The last saved state is good; lower adapt.weight, or raise adapt.start.",
+        )
 
 
 @contextmanager

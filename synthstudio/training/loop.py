@@ -18,7 +18,7 @@ from synthstudio.training.data import batches, sources
 from synthstudio.training.data.sources import TrainingData
 from synthstudio.training.interrupts import stop_on_signals
 from synthstudio.training.log import CROPPING, import_tensorboard
-from synthstudio.training.run import Run, Trained, check_finite, seed_everything
+from synthstudio.training.trainer import Trained, Trainer, check_finite, seed_everything
 
 
 def train(
@@ -63,7 +63,7 @@ def train(
             held.enter_context(closing(data))
             held.enter_context(memory)
             sources.check_labels(data, pasted=bool(config.augment.paste), say=say)
-            run = Run(config, out, data, device, world, say=say, resume=resume)
+            run = Trainer(config, out, data, device, world, say=say, resume=resume)
         first = run.progress.step
         end = min(run.total, first + steps if steps is not None else run.total)
         seconds_before, waited = run.progress.seconds, 0.0

@@ -25,8 +25,8 @@ from synthstudio.training import checkpoint
 from synthstudio.training.config import NO_AUGMENTATION, Augment
 from synthstudio.training.data import batches, sources
 from synthstudio.training.data.crops import crop_dataset
-from synthstudio.training.loop import build_for_training
 from synthstudio.training.poses import pose_bank
+from synthstudio.training.trainer import build_for_training
 
 BONES = get_skeleton("coco17")
 SIZE = (48, 36)

@@ -101,7 +101,7 @@ from pathlib import Path
 sys.path.insert(0, {here!r})
 import tiny
 from synthstudio.core.errors import ModelError
-from synthstudio.training import loop, devices
+from synthstudio.training import trainer, devices
 
 rank = int(os.environ["RANK"])
 data, out = Path({data!r}), Path({out!r})
@@ -112,12 +112,12 @@ except ModelError as error:
 else:
     raise AssertionError("9 people of two processes")
 
-validate = loop._Run.validate_and_checkpoint
-def validated(run):
-    validate(run)
-    if rank == 1 and run.progress.step == 4:  # one alone finds that nothing improves
-        run.stop.append("the validation did not improve, says 1")
-loop._Run.validate_and_checkpoint = validated
+validate = trainer.Trainer.validate_and_checkpoint
+def validated(state):
+    validate(state)
+    if rank == 1 and state.progress.step == 4:  # one alone finds that nothing improves
+        state.stop.append("the validation did not improve, says 1")
+trainer.Trainer.validate_and_checkpoint = validated
 done = tiny.run(tiny.config(data), out, resume=True)
 assert (done.steps, done.finished) == (4, True), (rank, done)
 (out.parent / f"said_{{rank}}").write_text("stopped")

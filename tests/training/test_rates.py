@@ -14,7 +14,7 @@ import torch
 import transformers
 
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.training import checkpoint, devices, loop, networks, optimization
+from synthstudio.training import checkpoint, devices, networks, optimization, trainer
 from synthstudio.training.config import Config, Network
 from synthstudio.training.data import sources
 from synthstudio.training.data.crops import Crops
@@ -117,11 +117,11 @@ def test_a_pass_sees_everybody_it_lets_in_equally_often(curriculum: float) -> No
     a_pass, passes = 4, 6
     total, before = a_pass * passes, 0
     for epoch in range(passes):
-        reach = loop.curriculum_fraction(settings, (epoch + 1) * a_pass, total)
+        reach = trainer.curriculum_fraction(settings, (epoch + 1) * a_pass, total)
         order = chosen.epoch_order(0, epoch, max_fraction=reach)
         rows = np.concatenate(
             [
-                loop.batch_rows(settings, order, step, part, devices.World())
+                trainer.batch_rows(settings, order, step, part, devices.World())
                 for step in range(a_pass)
                 for part in range(2)
             ]
@@ -135,7 +135,7 @@ def test_a_pass_sees_everybody_it_lets_in_equally_often(curriculum: float) -> No
     assert before == 64
     if curriculum:
         first = chosen.epoch_order(
-            0, 0, max_fraction=loop.curriculum_fraction(settings, a_pass, total)
+            0, 0, max_fraction=trainer.curriculum_fraction(settings, a_pass, total)
         )
         assert len(first) < 64
 
@@ -144,13 +144,13 @@ def test_a_run_with_a_curriculum_goes_through_its_passes(
     pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows: list[np.ndarray] = []
-    made = loop.batches.make_batch
+    made = trainer.batches.make_batch
 
     def noted(crops: Crops, which: np.ndarray, *rest: Any, **options: Any) -> Any:
         rows.append(which)
         return made(crops, which, *rest, **options)
 
-    monkeypatch.setattr(loop.batches, "make_batch", noted)
+    monkeypatch.setattr(trainer.batches, "make_batch", noted)
     settings = tiny.config(
         pairs, curriculum=1.0, batch=4, steps=8, val=[], losses={"agreement": 0.0}
     )
@@ -164,7 +164,7 @@ def test_a_run_with_a_curriculum_goes_through_its_passes(
 
 def test_one_pass_with_a_curriculum_lets_everybody_in() -> None:
     settings = tiny.config(Path("x"), curriculum=0.5)
-    assert loop.curriculum_fraction(settings, 12, 12) == 1.0
+    assert trainer.curriculum_fraction(settings, 12, 12) == 1.0
 
 
 def test_network_fields_are_kept_apart() -> None:

@@ -11,7 +11,8 @@ import torch
 
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
-from synthstudio.training.loop import Trained, train
+from synthstudio.training.loop import train
+from synthstudio.training.trainer import Trained
 
 
 def config(data: Path, **changes: Any) -> Config:

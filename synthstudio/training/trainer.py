@@ -79,7 +79,7 @@ def build_for_training(
     return net
 
 
-class Run:
+class Trainer:
     """The state of a run and the parts of a step."""
 
     def __init__(
@@ -172,7 +172,9 @@ class Run:
         with adaptation.statistics_kept(self.net, kept=without is not None):
             losses = self._backward_labelled(batch)
         if without is not None:
-            losses["adapt"] = self._backward_unlabelled(without)
+            losses["adapt"] = self._backward_unlabelled(
+                without, losses["map"] / max(self.weights.map, 1e-9)
+            )
         return losses
 
     def _backward_labelled(self, batch: Batch) -> dict[str, float]:
@@ -194,9 +196,9 @@ class Run:
         torch.autograd.backward(self.scaler.scale(loss / self.config.accumulate))
         return {name: value.item() for name, value in terms.items()}
 
-    def _backward_unlabelled(self, people: Unlabelled) -> float:
+    def _backward_unlabelled(self, people: Unlabelled, labelled: float) -> float:
         """What the average of the weights says of photos teaches; before `adapt.start` only the
-        norms' statistics learn from them."""
+        norms' statistics learn from them. `labelled`: the map loss of labelled people."""
         adapt, teacher = self.config.adapt, self.ema or self.net
         sample = poses.bank_sample(self.net, people.augmented, self.config, step=self.progress.step)
         images = people.augmented.images.to(self.device)
@@ -206,6 +208,9 @@ class Run:
         turn = (self.progress.step / self.total - adapt.start) / 0.1
         if turn <= 0:
             return 0.0
+        adaptation.check_labels_are_learnt(
+            labelled, self.data.spec, f"{self.out}, step {self.progress.step}"
+        )
         with torch.no_grad():
             told = self._forward(teacher, people.plain.images.to(self.device))
         labels = adaptation.pseudo_labels(told, people, self.data.spec, adapt.keep)
