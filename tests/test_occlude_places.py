@@ -27,7 +27,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> PhotoStage:
 
 def seen(stage: PhotoStage, place: int):
     sample = stage.sample(place)
-    return view_of(sample, stage.pixels(ref_of(sample)), stage.annotated_skeleton)
+    people = stage.people(sample)
+    return view_of(sample, people, stage.pixels(ref_of(sample)), stage.annotated_skeleton)
 
 
 def test_what_stands_has_its_foot_at_or_below_the_feet_of_whom_it_hides(stage: PhotoStage):

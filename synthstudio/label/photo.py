@@ -136,9 +136,9 @@ def patch(person: Annotated, joint: int, frame_px: tuple[int, int]) -> tuple[I32
         np.arange(max(0, int(np.floor(c - r))), min(size, int(np.ceil(c + r))), dtype=np.int32)
         for c, size in ((x, frame_px[0]), (y, frame_px[1]))
     ]
-    columns, rows = np.meshgrid(*span)
-    near = (columns + 0.5 - x) ** 2 + (rows + 0.5 - y) ** 2 <= r * r
-    rows, columns = rows[near], columns[near]
+    near = (span[0] + 0.5 - x) ** 2 + (span[1][:, None] + 0.5 - y) ** 2 <= r * r
+    i, k = np.nonzero(near)
+    rows, columns = span[1][i], span[0][k]
     if person.has_mask:
         own = _lookup(person.mask, rows - person.top_px, columns - person.left_px)
         if own.any():
@@ -158,12 +158,15 @@ def _occluder_shares(
     person: Annotated, joint: int, layers: tuple[CutoutLayer, ...], frame_px: tuple[int, int]
 ) -> dict[int, float]:
     """Instance -> share of the patch that it hides, front to back; only what hides."""
+    near = [layer for layer in layers if _is_near(person, joint, layer)]
+    if not near:
+        return {}
     rows, columns = patch(person, joint, frame_px)
     if not len(rows):
         return {}
     left = np.ones(len(rows))
     out: dict[int, float] = {}
-    for layer in layers:
+    for layer in near:
         h, w = layer.alpha.shape
         i, k = rows - layer.top_px, columns - layer.left_px
         within = (i >= 0) & (i < h) & (k >= 0) & (k < w)
@@ -174,6 +177,15 @@ def _occluder_shares(
         if share > 0:
             out[layer.instance] = out.get(layer.instance, 0.0) + share
     return out
+
+
+def _is_near(person: Annotated, joint: int, layer: CutoutLayer) -> bool:
+    """Whether a layer may reach into a joint's disc."""
+    x, y = person.joints_px[joint]
+    r = person.radius_px[joint] + 1
+    h, w = layer.alpha.shape
+    across = layer.left_px - r < x < layer.left_px + w + r
+    return bool(across and layer.top_px - r < y < layer.top_px + h + r)
 
 
 def _shares_after(

@@ -14,6 +14,9 @@ from synthstudio.core.scene import F32, U8, CutoutLayer
 from synthstudio.core.spec import CutoutSpec
 
 MAX_SIDE_PX = 8192
+_LEVELS = np.arange(256, dtype=np.uint8)
+_LINEAR = np.stack([srgb_to_linear(_LEVELS)] * 3 + [_LEVELS * np.float32(1 / 255)], axis=1)[None]
+"""Linear light and alpha of each level of a channel."""
 
 
 def check_alpha(alpha: U8, where: str) -> None:
@@ -85,9 +88,8 @@ def crop_to_alpha(rgba: U8) -> U8:
 
 def _weighted(rgba: U8) -> F32:
     """(h, w, 4): linear light times alpha, and alpha 0..1."""
-    out = np.empty(rgba.shape, np.float32)
-    out[..., 3] = rgba[..., 3] * np.float32(1 / 255)
-    np.multiply(srgb_to_linear(rgba[..., :3]), out[..., 3:], out=out[..., :3])
+    out = np.asarray(cv2.LUT(np.ascontiguousarray(rgba), _LINEAR), np.float32)
+    out[..., :3] *= out[..., 3:]
     return out
 
 
@@ -101,7 +103,7 @@ def _scale(weighted: F32, width: int, height: int) -> F32:
         size = (width, height)
         grown = cv2.resize(weighted, size, interpolation=cv2.INTER_LANCZOS4)
         weighted = np.asarray(grown, np.float32)
-    return np.clip(weighted, 0, 1)  # Lanczos overshoots
+    return np.clip(weighted, 0, 1, out=weighted)  # Lanczos overshoots
 
 
 def _feather(weighted: F32, sigma: float) -> tuple[F32, NDArray[np.float32]]:
@@ -122,7 +124,7 @@ def _feather(weighted: F32, sigma: float) -> tuple[F32, NDArray[np.float32]]:
     shown[shown < 1 / 512] = 0
     beyond = (alpha <= 0.5) & (shown > 0)
     colour[beyond] = soft[beyond, :3] / soft[beyond, 3:]
-    return np.clip(colour, 0, 1), shown
+    return np.clip(colour, 0, 1, out=colour), shown
 
 
 def _clip(

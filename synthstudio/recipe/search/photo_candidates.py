@@ -255,7 +255,6 @@ def _cutout(
     if not known.stands:
         ahead = palette.between(*_WITHIN_REACH_M, rng) / away
     lies, flip = float(rng.random()), bool(rng.random() < 0.5)
-    camera = ground_camera(view, person)
     if known.stands and (ahead * away < _NEAREST_M or ahead < _LEAST_AHEAD):
         return None
     if ahead > _BEHIND:
@@ -270,6 +269,7 @@ def _cutout(
     width, height = (max(1, round(v * scale)) for v in (outline.width_px, outline.height_px))
     if max(width, height) < _LEAST_SIDE_PX or max(width, height) > 4096:
         return None
+    camera = ground_camera(view, person)
     horizon = person.foot_px - camera.position_m[2] * person.px_per_m
     foot = horizon + (person.foot_px - horizon) / ahead
     bottom = foot if known.stands else view.height_px + height * (0.22 + 0.4 * lies)
@@ -307,7 +307,9 @@ def _picture(draw: Draw, options: PhotoCutouts, rng: Generator) -> tuple[AssetRe
     held = set(draw.recipe.holdout.occluders)
     called = asset_held(held)
     left = draw.allowed(
-        draw.catalogue.cutouts, rng, held=lambda c: c.category in held or called(c.asset)
+        draw.catalogue.cutouts,
+        rng,
+        held=lambda c: bool(held) and (c.category in held or called(c.asset)),
     )
     weights = options.categories
     names = sorted({picture.category or UNNAMED for picture in left})
