@@ -51,7 +51,7 @@ UNNAMED = "unknown"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Item:
-    """A candidate where it lies now; `px_per_m`: how large a metre is there."""
+    """A candidate where its card lies now; `px_per_m`: how large a metre is there."""
 
     paste: PasteSpec
     card: Card
@@ -151,12 +151,7 @@ def moved(view: PhotoView, solve: PhotoSolve, item: Item, shift_px: float) -> It
     """Return the item moved to the right; what is drawn in 3D is looked at anew."""
     paste = item.paste
     if paste.cutout is not None:
-        x, y = paste.cutout.top_left_px
-        whole = float(round(shift_px))
-        cutout = dataclasses.replace(paste.cutout, top_left_px=(x + whole, y))
-        return dataclasses.replace(
-            item, paste=dataclasses.replace(paste, cutout=cutout), card=item.card.moved(whole)
-        )
+        return dataclasses.replace(item, card=item.card.moved(float(round(shift_px))))
     solid = paste.thing or paste.person
     assert solid is not None
     x, y, z = solid.position_m
@@ -169,6 +164,15 @@ def moved(view: PhotoView, solve: PhotoSolve, item: Item, shift_px: float) -> It
             paste, person=dataclasses.replace(paste.person, position_m=place)
         )
     return dataclasses.replace(item, paste=paste, card=_card(solve, paste))
+
+
+def pasted(item: Item) -> PasteSpec:
+    """Return the paste where its card lies."""
+    cutout = item.paste.cutout
+    if cutout is None:
+        return item.paste
+    place = (item.card.left_px, cutout.top_left_px[1])
+    return dataclasses.replace(item.paste, cutout=dataclasses.replace(cutout, top_left_px=place))
 
 
 def _standing(

@@ -29,7 +29,7 @@ from synthstudio.recipe.search.occluders import (
     refined,
     scored,
 )
-from synthstudio.recipe.search.photo_candidates import Item, draw_item, moved
+from synthstudio.recipe.search.photo_candidates import Item, draw_item, moved, pasted
 from synthstudio.recipe.search.photo_visibility import (
     PhotoVisibility,
     as_annotated,
@@ -71,7 +71,7 @@ def hide_people(
     for who in chosen:
         asks[who] = dataclasses.replace(asks[who], met=goals[who].met(seen[who], tolerance))
     items.sort(key=lambda item: -item.foot_px)
-    return tuple(asks), [item.paste for item in items]
+    return tuple(asks), [pasted(item) for item in items]
 
 
 def kinds_of(draw: Draw, nth: int, number: int) -> list[str]:

@@ -36,6 +36,7 @@ class Card:
     left_px: float
     top_px: float
     per_px: float
+    origin: Card | None = None  # this card before it was moved
 
     @property
     def right_px(self) -> float:
@@ -47,6 +48,7 @@ class Card:
             left_px=self.left_px + x_px,
             top_px=self.top_px,
             per_px=self.per_px,
+            origin=self.origin or self,
         )
 
     def rows(self, y_px: F64) -> I32:
@@ -91,11 +93,12 @@ class PhotoVisibility:
     person: PhotoPerson
     x_px: F64  # (W,) centres of the grid
     y_px: F64  # (H,)
-    shown: Bool  # (H, W)
+    alone: Bool  # (H, W) the person's own mask
     area: int
     points_px: F64  # (J, n, 2), far away where unlabelled
     weights: F64  # (J, n) sum 1 a joint, 0 for points outside the mask
-    cards: tuple[Card, ...] = ()
+    before: PhotoVisibility | None = None  # without the last of the cards
+    card: Card | None = None
 
     @cached_property
     def extent_px(self) -> tuple[float, float, float, float]:
@@ -113,9 +116,28 @@ class PhotoVisibility:
         return card.left_px < x1 and card.right_px > x0 and card.top_px < y1 and bottom_px > y0
 
     @cached_property
+    def shown(self) -> Bool:
+        """Return (H, W) which samples are seen."""
+        if self.before is None or self.card is None:
+            return self.alone
+        rows, i = _within(self.card.rows(self.y_px))
+        columns, j = _within(self.card.columns(self.x_px))
+        shown = self.before.shown.copy()
+        shown[i, j] &= self.card.alpha[rows[:, None], columns] < _OPAQUE
+        return shown
+
+    @cached_property
     def shown_area(self) -> int:
         """Return how many samples are seen."""
-        return int(self.shown.sum())
+        if self.before is None or self.card is None:
+            return self.area
+        taken = _taken(self.before, self.card)
+        return self.before.shown_area - int(taken[self.card.columns(self.x_px), self.places].sum())
+
+    @cached_property
+    def places(self) -> I32:
+        """Return (W,) the columns of the grid."""
+        return np.arange(len(self.x_px), dtype=np.int32)
 
     @cached_property
     def occluded_fraction(self) -> float:
@@ -125,10 +147,9 @@ class PhotoVisibility:
     @cached_property
     def left(self) -> F64:
         """Return (J, n) how much of each point is seen."""
-        left = np.ones(self.weights.shape)
-        for card in self.cards:
-            left = left * (1 - card.at(self.points_px))
-        return left
+        if self.before is None or self.card is None:
+            return np.ones(self.weights.shape)
+        return np.asarray(self.before.left * (1 - self.card.at(self.points_px)))
 
     @cached_property
     def causes(self) -> I32:
@@ -163,7 +184,7 @@ def as_annotated(person: PhotoPerson) -> PhotoVisibility:
         person=person,
         x_px=person.left_px + columns,
         y_px=person.top_px + rows,
-        shown=shown,
+        alone=shown,
         area=int(shown.sum()),
         points_px=points,
         weights=own / own.sum(axis=1, keepdims=True),
@@ -172,13 +193,7 @@ def as_annotated(person: PhotoPerson) -> PhotoVisibility:
 
 def behind(before: PhotoVisibility, card: Card) -> PhotoVisibility:
     """What is seen with a card before it."""
-    if not before.near(card):
-        return before
-    rows, i = _within(card.rows(before.y_px))
-    columns, j = _within(card.columns(before.x_px))
-    shown = before.shown.copy()
-    shown[i, j] &= card.alpha[rows[:, None], columns] < _OPAQUE
-    return dataclasses.replace(before, shown=shown, cards=(*before.cards, card))
+    return dataclasses.replace(before, before=before, card=card) if before.near(card) else before
 
 
 def _within(places: I32) -> tuple[I32, slice]:
@@ -191,7 +206,7 @@ def _within(places: I32) -> tuple[I32, slice]:
 def fractions(before: PhotoVisibility, card: Card, shifts_px: F64) -> F64:
     """Return (S,) the occluded fraction with the card moved to the right by each shift."""
     columns = card.columns(before.x_px - shifts_px[:, None])
-    taken = _taken(before, card)[columns, np.arange(len(before.x_px))].sum(axis=1)
+    taken = _taken(before, card)[columns, before.places].sum(axis=1)
     return np.asarray(1 - (before.shown_area - taken) / max(1, before.area))
 
 
@@ -201,14 +216,18 @@ def causes(before: PhotoVisibility, card: Card, shifts_px: F64) -> I32:
     return before.causes_of(left).T
 
 
-@lru_cache(maxsize=1)
 def _taken(before: PhotoVisibility, card: Card) -> F64:
     """Return (w + 1, W) how many samples a column of the card hides of a column of the grid.
 
     The last row is that of no column.
     """
+    return _taken_by(before, card.origin or card)
+
+
+@lru_cache(maxsize=32)
+def _taken_by(before: PhotoVisibility, card: Card) -> F64:
     rows, i = _within(card.rows(before.y_px))
     solid = (card.alpha[rows] >= _OPAQUE).astype(np.float32)
-    taken = np.zeros((solid.shape[1] + 1, before.shown.shape[1]))
+    taken = np.zeros((solid.shape[1] + 1, before.alone.shape[1]))
     taken[:-1] = solid.T @ before.shown[i].astype(np.float32)
     return taken
