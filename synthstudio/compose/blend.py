@@ -59,7 +59,7 @@ def mix(below: U8, above: U8, alpha: F32) -> None:
     """Lay colours (h, w, 3) with alpha (h, w) over those of `below`, in place."""
     full = alpha > SOLID
     np.copyto(below, above, where=full[..., None])
-    touched = (alpha > 0) & ~full
-    weight = alpha[touched][:, None]
+    touched = np.nonzero((alpha > 0) & ~full)
+    weight = np.repeat(alpha[touched], 3).reshape(-1, 3)  # NumPy is slow along an axis of three
     light = srgb_to_linear(above[touched]) * weight + srgb_to_linear(below[touched]) * (1 - weight)
     below[touched] = linear_to_srgb_u8(light)

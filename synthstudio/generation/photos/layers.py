@@ -254,8 +254,9 @@ def _softened(layer: CutoutLayer, sigma: float, size: tuple[int, int]) -> Cutout
     left, top = layer.left_px <= 0, layer.top_px <= 0
     right, bottom = layer.left_px + w >= size[0], layer.top_px + h >= size[1]
     padded = np.zeros((h + 2 * m, w + 2 * m, 4), np.float32)
-    padded[m:-m, m:-m, :3] = srgb_to_linear(layer.rgb) * layer.alpha[..., None]
     padded[m:-m, m:-m, 3] = layer.alpha
+    for k, channel in enumerate(cv2.split(srgb_to_linear(layer.rgb))):
+        np.multiply(channel, layer.alpha, out=padded[m:-m, m:-m, k])
     if left:
         padded[:, :m] = padded[:, m : m + 1]
     if right:
@@ -268,10 +269,11 @@ def _softened(layer: CutoutLayer, sigma: float, size: tuple[int, int]) -> Cutout
     x0, y0 = max(0, layer.left_px - m), max(0, layer.top_px - m)
     x1, y1 = min(size[0], layer.left_px + w + m), min(size[1], layer.top_px + h + m)
     ox, oy = layer.left_px - m, layer.top_px - m
-    soft = soft[y0 - oy : y1 - oy, x0 - ox : x1 - ox]
-    alpha = np.minimum(soft[..., 3], 1)
+    *soft_rgb, whole = cv2.split(soft[y0 - oy : y1 - oy, x0 - ox : x1 - ox])
+    alpha = np.minimum(whole, 1)
     alpha[alpha < _LEAST_ALPHA] = 0
-    colour = soft[..., :3] / np.maximum(soft[..., 3:], 1e-4)
+    below = np.maximum(whole, 1e-4)
+    colour = np.asarray(cv2.merge([channel / below for channel in soft_rgb]), np.float32)
     return CutoutLayer(
         instance=layer.instance,
         left_px=x0,
@@ -297,15 +299,22 @@ def _match_surroundings(layer: CutoutLayer, about: GreySpec) -> U8:
     shift = _NEARER * min(max(about.mean - mean, -_FAR_GREY), _FAR_GREY)
     # All channels by the factor of the grey: hues stay.
     target = np.clip(mean + shift + (grey - mean) * times, 1, 254)
-    factor = np.clip(target / np.maximum(grey, 4.0), 0.4, 2.5)[..., None]
-    matched: U8 = np.clip(np.rint(layer.rgb * factor), 0, 255).astype(np.uint8)
-    return matched
+    factor = np.clip(target / np.maximum(grey, 4.0), 0.4, 2.5)
+    matched = layer.rgb * _three(factor)
+    return np.clip(np.rint(matched, out=matched), 0, 255, out=matched).astype(np.uint8)
+
+
+def _three(plane: F32) -> F32:
+    """A plane (h, w) as three alike: NumPy is slow along an axis of three."""
+    return np.asarray(cv2.merge((plane, plane, plane)), plane.dtype)
 
 
 def _match_photo(layer: CutoutLayer, spec: PhotoSpec, place: int) -> U8:
     """The layer's colours (h, w, 3) with the photo's haze, saturation and noise."""
     colour: F32 = srgb_to_linear(layer.rgb)
-    grey = (colour @ _LUMINANCE)[..., None]
+    if not colour.size:
+        return layer.rgb
+    grey = _three(colour @ _LUMINANCE)
     colour -= grey
     colour *= np.float32(spec.tone.saturation)
     colour += grey
@@ -313,11 +322,11 @@ def _match_photo(layer: CutoutLayer, spec: PhotoSpec, place: int) -> U8:
     colour *= 1 - black
     colour += black
     rgb = linear_to_srgb_u8(colour)
-    if spec.lens.noise_sigma <= 0 or not rgb.size:
+    if spec.lens.noise_sigma <= 0:
         return rgb
     rng = stream(spec.lens.noise_seed, "paste-noise", place)
     noise = rng.standard_normal(rgb.shape[:2])
     grain: F64 = np.asarray(cv2.GaussianBlur(noise, (0, 0), 0.6), np.float64)
     grain *= spec.lens.noise_sigma / max(float(grain.std()), 1e-6)
-    noisy = rgb + grain[..., None]
+    noisy = rgb + _three(grain)
     return np.clip(np.rint(noisy, out=noisy), 0, 255, out=noisy).astype(np.uint8)
