@@ -116,7 +116,7 @@ def _feather(weighted: F32, sigma: float) -> tuple[F32, NDArray[np.float32]]:
     *colour, alpha = cv2.split(weighted)
     edge = np.nonzero((alpha > 0.5) & (alpha < 1))
     for channel in colour:
-        channel[edge] /= alpha[edge]
+        channel[edge] = channel[edge] / alpha[edge]
     soft, shown = [*colour, alpha], alpha
     if sigma > 0:
         blurred = cv2.GaussianBlur(weighted, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)

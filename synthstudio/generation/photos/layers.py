@@ -9,9 +9,11 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear, toned
 from synthstudio.core.photo import GreySpec, PasteSpec, PhotoSpec
@@ -300,13 +302,13 @@ def _match_surroundings(layer: CutoutLayer, about: GreySpec) -> U8:
     # All channels by the factor of the grey: hues stay.
     target = np.clip(mean + shift + (grey - mean) * times, 1, 254)
     factor = np.clip(target / np.maximum(grey, 4.0), 0.4, 2.5)
-    matched = layer.rgb * _three(factor)
+    matched: F32 = layer.rgb * _three(factor)
     return np.clip(np.rint(matched, out=matched), 0, 255, out=matched).astype(np.uint8)
 
 
-def _three(plane: F32) -> F32:
+def _three(plane: NDArray[np.floating]) -> Any:
     """A plane (h, w) as three alike: NumPy is slow along an axis of three."""
-    return np.asarray(cv2.merge((plane, plane, plane)), plane.dtype)
+    return cv2.merge((plane, plane, plane))
 
 
 def _match_photo(layer: CutoutLayer, spec: PhotoSpec, place: int) -> U8:
@@ -328,5 +330,5 @@ def _match_photo(layer: CutoutLayer, spec: PhotoSpec, place: int) -> U8:
     noise = rng.standard_normal(rgb.shape[:2])
     grain: F64 = np.asarray(cv2.GaussianBlur(noise, (0, 0), 0.6), np.float64)
     grain *= spec.lens.noise_sigma / max(float(grain.std()), 1e-6)
-    noisy = rgb + _three(grain)
+    noisy: F64 = rgb + _three(grain)
     return np.clip(np.rint(noisy, out=noisy), 0, 255, out=noisy).astype(np.uint8)

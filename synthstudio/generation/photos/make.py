@@ -213,11 +213,11 @@ def composed(photo: U8, pastes: tuple[PasteLayer, ...], people: list[Annotated])
     """
     rgb = photo.copy()
     upright = np.zeros(photo.shape[:2], np.float32)
-    if any(one.shadow is not None for one in pastes):
-        for person in people:
-            if person.has_mask:
-                part = upright[_window(person.left_px, person.top_px, person.mask)]
-                np.maximum(part, person.mask, out=part)
+    masked = [person for person in people if person.has_mask]
+    if masked and any(one.shadow is not None for one in pastes):
+        for person in masked:
+            part = upright[_window(person.left_px, person.top_px, person.mask)]
+            np.maximum(part, person.mask, out=part)
         upright = np.asarray(cv2.GaussianBlur(upright, (0, 0), _SHADE_EDGE_PX), np.float32)
     for one in reversed(pastes):
         if one.shadow is not None:

@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synthstudio.core.photo import PhotoPerson
 from synthstudio.core.scene import F32, F64, I32, Bool
 from synthstudio.core.visibility import is_visible, occluded_fraction
 from synthstudio.recipe.search.goals import OBJECT, VISIBLE
 
+Places = NDArray[np.intp]
 SAMPLES = 96
 """Rows or columns of a person's grid, whichever are more."""
 _POINTS = 24
@@ -51,11 +53,11 @@ class Card:
             origin=self.origin or self,
         )
 
-    def rows(self, y_px: F64) -> I32:
+    def rows(self, y_px: F64) -> Places:
         """Return the rows of the card at heights in the photo; -1 beyond it."""
         return _places(y_px, self.top_px, self.per_px, self.alpha.shape[0])
 
-    def columns(self, x_px: F64) -> I32:
+    def columns(self, x_px: F64) -> Places:
         """Return the columns of the card at places in the photo; -1 beyond it."""
         return _places(x_px, self.left_px, self.per_px, self.alpha.shape[1])
 
@@ -81,9 +83,9 @@ def _inside(start: float, per: float, count: int, size: int) -> slice:
     return slice(*np.searchsorted(at, (0, size)))
 
 
-def _places(px: F64, start: F64 | float, per: float, count: int) -> I32:
-    found = np.floor((px - start) / per)
-    return np.where((found >= 0) & (found < count), found, -1).astype(np.int32)
+def _places(px: F64, start: F64 | float, per: float, count: int) -> Places:
+    found = np.floor((px - start) / per).astype(np.intp)
+    return np.where((found >= 0) & (found < count), found, -1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -135,9 +137,9 @@ class PhotoVisibility:
         return self.before.shown_area - int(taken[self.card.columns(self.x_px), self.places].sum())
 
     @cached_property
-    def places(self) -> I32:
+    def places(self) -> Places:
         """Return (W,) the columns of the grid."""
-        return np.arange(len(self.x_px), dtype=np.int32)
+        return np.arange(len(self.x_px))
 
     @cached_property
     def occluded_fraction(self) -> float:
@@ -196,7 +198,7 @@ def behind(before: PhotoVisibility, card: Card) -> PhotoVisibility:
     return dataclasses.replace(before, before=before, card=card) if before.near(card) else before
 
 
-def _within(places: I32) -> tuple[I32, slice]:
+def _within(places: Places) -> tuple[Places, slice]:
     """Return the places that lie on a card, which follow one another, and where they are."""
     found = np.flatnonzero(places >= 0)
     part = slice(found[0], found[-1] + 1) if len(found) else slice(0)
