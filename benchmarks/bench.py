@@ -3,7 +3,8 @@
 Prints milliseconds a frame by stage; frames a second with one and two workers; the raster path
 against the pyrender path for the same fully labelled frame; the share of body posing and JPEG
 encoding, which no renderer can save; what a variant costs beside a new moment and a search for
-targets beside a frame; what training waits for its batches and what ORN costs beside KPE
+targets beside a frame; what hiding people in a photo costs beside decoding and encoding it
+(bench_occlude.py); what training waits for its batches and what ORN costs beside KPE
 (bench_training.py); the start of the command line.
 """
 
@@ -24,6 +25,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.bench_occlude import of_generated
 from synthstudio.body import anny
 from synthstudio.core.errors import DeviceError
 from synthstudio.generation import pipeline
@@ -223,6 +225,7 @@ def main() -> None:
         found["raster against pyrender"] = f"not measured: {error}"
     found["variants"] = variants()
     found["search for targets"] = search()
+    found["occlude: 640x480, two people, cut-outs"] = of_generated()
     found |= training()
     found["import synthstudio.cli, s"] = cli_start()
     for name, value in found.items():

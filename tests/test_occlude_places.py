@@ -9,12 +9,14 @@ import pytest
 from photo_world import opened, settings
 
 from synthstudio.core.photo import GreySpec
+from synthstudio.core.rng import stream
 from synthstudio.core.scene import CutoutLayer
+from synthstudio.generation.photos import measure
 from synthstudio.generation.photos.layers import _match_surroundings
 from synthstudio.generation.photos.make import PhotoStage, ref_of, view_of
 from synthstudio.recipe.search import photo_candidates as items
 from synthstudio.recipe.search.photo_occluders import fits
-from synthstudio.recipe.search.photo_visibility import Card
+from synthstudio.recipe.search.photo_visibility import Card, as_annotated, behind, fractions
 
 HEIGHT = 240
 
@@ -27,7 +29,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> PhotoStage:
 
 def seen(stage: PhotoStage, place: int):
     sample = stage.sample(place)
-    return view_of(sample, stage.pixels(ref_of(sample)), stage.annotated_skeleton)
+    people = stage.people(sample)
+    return view_of(sample, people, stage.pixels(ref_of(sample)), stage.annotated_skeleton)
 
 
 def test_what_stands_has_its_foot_at_or_below_the_feet_of_whom_it_hides(stage: PhotoStage):
@@ -120,3 +123,38 @@ def test_contrast_and_brightness_come_nearer_to_those_about():
     assert np.abs(flat.astype(int) - rgb).max() <= 1
     dark = _match_surroundings(layer(rgb), GreySpec(mean=20.0, spread=1.0))
     assert dark.mean() < rgb.mean() - 10 and dark.std() < rgb.std()
+
+
+def test_what_a_card_hides_is_the_same_by_table_and_sample_by_sample(stage: PhotoStage):
+    person = seen(stage, 0).people[0]
+    alone = as_annotated(person)
+    rng = stream(1, "cards")
+    first = Card(
+        alpha=rng.random((50, 40)).astype(np.float32)[:, ::-1],
+        left_px=person.box_px[0] - 15,
+        top_px=person.box_px[1] + 20,
+        per_px=1.3,
+    )
+    shifts = np.arange(-60.0, 200.0, 7.0)
+    before = alone
+    for _ in range(2):
+        table = fractions(before, first, shifts)
+        for shift, fraction in zip(shifts, table, strict=True):
+            card = first.moved(float(shift))
+            x, y = np.meshgrid(before.x_px, before.y_px)
+            hidden = card.at(np.stack([x, y], axis=-1)) >= 0.5
+            after = behind(before, card)
+            assert after.shown_area == (before.shown & ~hidden).sum() == after.shown.sum()
+            assert after.occluded_fraction == pytest.approx(fraction, abs=1e-12)
+        assert len(set(table)) > 5
+        before = behind(before, first.moved(21.0))
+
+
+def test_quantiles_are_numpys():
+    rng = stream(1, "quantiles")
+    for n in (1, 2, 40, 5_000, 60_000):
+        for values in (rng.random(n), rng.integers(0, 9, n), np.sort(rng.standard_normal(n))):
+            for kind in (np.float32, np.float64):
+                for share in (0.02, 0.5, 0.95):
+                    expected = float(np.quantile(values.astype(kind), share))
+                    assert measure.quantile(values.astype(kind), share) == expected

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
-from synthstudio.core.scene import NO_PART, Bool, CutoutLayer, Rendering
+from synthstudio.core.scene import F32, NO_PART, U8, Bool, CutoutLayer, Rendering
 
 OPAQUE = 0.5
 """From this alpha on a cut-out owns the pixel in ids, parts and depth."""
@@ -44,13 +44,7 @@ def _lay(out: Rendering, layer: CutoutLayer, in_front: Bool) -> None:
     h, w = layer.alpha.shape
     box = (slice(layer.top_px, layer.top_px + h), slice(layer.left_px, layer.left_px + w))
     alpha = np.where(in_front[box], layer.alpha, np.float32(0))
-    full = alpha > SOLID
-    out.rgb[box][full] = layer.rgb[full]
-    touched = (alpha > 0) & ~full
-    weight = alpha[touched][:, None]
-    below = srgb_to_linear(out.rgb[box][touched])
-    mixed = srgb_to_linear(layer.rgb[touched]) * weight + below * (1 - weight)
-    out.rgb[box][touched] = linear_to_srgb_u8(mixed)
+    mix(out.rgb[box], layer.rgb, alpha)
     owned = alpha >= OPAQUE
     out.instance[box][owned] = layer.instance
     out.depth_m[box][owned] = layer.depth_m
@@ -59,3 +53,13 @@ def _lay(out: Rendering, layer: CutoutLayer, in_front: Bool) -> None:
         out.normal[box][owned] = (0, 0, -1)
     if out.surface is not None:
         out.surface[box][owned] = -1
+
+
+def mix(below: U8, above: U8, alpha: F32) -> None:
+    """Lay colours (h, w, 3) with alpha (h, w) over those of `below`, in place."""
+    full = alpha > SOLID
+    np.copyto(below, above, where=full[..., None])
+    touched = np.nonzero((alpha > 0) & ~full)
+    weight = np.repeat(alpha[touched], 3).reshape(-1, 3)  # NumPy is slow along an axis of three
+    light = srgb_to_linear(above[touched]) * weight + srgb_to_linear(below[touched]) * (1 - weight)
+    below[touched] = linear_to_srgb_u8(light)

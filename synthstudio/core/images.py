@@ -7,6 +7,7 @@ ignored.
 
 from __future__ import annotations
 
+import functools
 import struct
 import warnings
 from collections.abc import Callable, Iterator
@@ -106,15 +107,15 @@ def read_hdr(path: Path) -> F32:
 
 def decode_rgb(data: bytes, where: str) -> U8:
     """Decode as `read_rgb` does; `where` names the source in messages."""
-    rgba = decode_rgba(data, where)
-    if rgba[..., 3].min() < 255:
-        raise AssetError(
-            "the picture has transparent parts",
-            where=where,
-            expected="an opaque picture",
-            then="Flatten it, or use it as a cut-out.",
-        )
-    return np.ascontiguousarray(rgba[..., :3])
+    return decode(data, where, functools.partial(_opaque, where))
+
+
+def check_rgb(data: bytes, where: str) -> tuple[int, int]:
+    """(width, height) of what `decode_rgb` would give; of a JPEG only 1/8 of the pixels are made.
+
+    AssetError as there: every byte is read.
+    """
+    return decode(data, where, functools.partial(_checked_opaque, where))
 
 
 def decode_rgba(data: bytes, where: str) -> U8:
@@ -237,9 +238,33 @@ def _checked_size(image: Image.Image) -> tuple[int, int]:
     return size
 
 
+def _checked_opaque(where: str, image: Image.Image) -> tuple[int, int]:
+    if image.has_transparency_data:
+        height, width = _opaque(where, image).shape[:2]
+        return width, height
+    return _checked_size(image)
+
+
+def _opaque(where: str, image: Image.Image) -> U8:
+    if image.mode == "RGB" and not image.has_transparency_data:
+        return _upright(image, np.array(image))
+    rgba = _upright(image, _rgba(image))
+    if rgba[..., 3].min() < 255:
+        raise AssetError(
+            "the picture has transparent parts",
+            where=where,
+            expected="an opaque picture",
+            then="Flatten it, or use it as a cut-out.",
+        )
+    return np.ascontiguousarray(rgba[..., :3])
+
+
 def _upright_rgba(image: Image.Image) -> U8:
+    return _upright(image, _rgba(image))
+
+
+def _upright(image: Image.Image, pixels: U8) -> U8:
     turn = _TURNS.get(_orientation(image))
-    pixels = _rgba(image)
     return pixels if turn is None else np.array(Image.fromarray(pixels).transpose(turn))
 
 
@@ -305,7 +330,11 @@ _TO_SRGB = _srgb_table()
 
 def srgb_to_linear(srgb: U8) -> F32:
     """Linear light 0..1 of sRGB values 0..255, any shape."""
-    return _TO_LINEAR[srgb]
+    import cv2
+
+    if not srgb.size:
+        return np.zeros(srgb.shape, np.float32)
+    return np.asarray(cv2.LUT(srgb.reshape(-1), _TO_LINEAR), np.float32).reshape(srgb.shape)
 
 
 def toned(linear: F32) -> F32:
@@ -321,5 +350,7 @@ def toned(linear: F32) -> F32:
 
 def linear_to_srgb_u8(linear: NDArray[np.floating]) -> U8:
     """sRGB values 0..255 of linear light, any shape; what lies outside 0..1 is clipped."""
-    scaled = np.clip(linear, 0, 1) * np.float32(65535) + np.float32(0.5)
-    return _TO_SRGB[scaled.astype(np.uint16)]
+    scaled = np.clip(linear, 0, 1)
+    scaled *= np.float32(65535)
+    scaled += np.float32(0.5)
+    return _TO_SRGB.take(scaled.astype(np.uint16))

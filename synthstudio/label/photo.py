@@ -19,6 +19,7 @@ relative to the earlier mask. Letters: J joints, h, w a crop.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +39,7 @@ from synthstudio.core.visibility import (
 LEAST_RADIUS_PX = 2.0
 OPAQUE = 0.5
 _ALL = 1 - 1e-6
+_NONE = np.zeros(0, np.int32), np.zeros(0, np.int32)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,10 +93,10 @@ def relabel(
     cause, hidden = list(person.cause), list(person.hidden_by)
     ambiguous, occluder = person.ambiguous.copy(), person.occluder_id.copy()
     touched = np.zeros(joints, np.bool_)
-    for j in range(joints):
-        if not is_labelled(state[j]):
-            continue
-        hidden_shares = _occluder_shares(person, j, layers, frame_px)
+    near = [(layer, _is_near(person, layer)) for layer in layers]
+    for j in np.flatnonzero(is_labelled(state)).tolist():
+        before_it = [layer for layer, is_near in near if is_near[j]]
+        hidden_shares = _occluder_shares(person, j, before_it, frame_px)
         if not hidden_shares:
             continue
         touched[j] = True
@@ -131,14 +133,14 @@ def patch(person: Annotated, joint: int, frame_px: tuple[int, int]) -> tuple[I32
     x, y = person.joints_px[joint]
     r = float(person.radius_px[joint])
     if not (np.isfinite(x) and np.isfinite(y)):
-        return np.zeros(0, np.int32), np.zeros(0, np.int32)
+        return _NONE
     span = [
         np.arange(max(0, int(np.floor(c - r))), min(size, int(np.ceil(c + r))), dtype=np.int32)
         for c, size in ((x, frame_px[0]), (y, frame_px[1]))
     ]
-    columns, rows = np.meshgrid(*span)
-    near = (columns + 0.5 - x) ** 2 + (rows + 0.5 - y) ** 2 <= r * r
-    rows, columns = rows[near], columns[near]
+    near = (span[0] + 0.5 - x) ** 2 + (span[1][:, None] + 0.5 - y) ** 2 <= r * r
+    i, k = np.nonzero(near)
+    rows, columns = span[1][i], span[0][k]
     if person.has_mask:
         own = _lookup(person.mask, rows - person.top_px, columns - person.left_px)
         if own.any():
@@ -155,10 +157,10 @@ def _lookup(mask: Bool, rows: I32, columns: I32) -> Bool:
 
 
 def _occluder_shares(
-    person: Annotated, joint: int, layers: tuple[CutoutLayer, ...], frame_px: tuple[int, int]
+    person: Annotated, joint: int, layers: Sequence[CutoutLayer], frame_px: tuple[int, int]
 ) -> dict[int, float]:
     """Instance -> share of the patch that it hides, front to back; only what hides."""
-    rows, columns = patch(person, joint, frame_px)
+    rows, columns = patch(person, joint, frame_px) if layers else _NONE
     if not len(rows):
         return {}
     left = np.ones(len(rows))
@@ -174,6 +176,15 @@ def _occluder_shares(
         if share > 0:
             out[layer.instance] = out.get(layer.instance, 0.0) + share
     return out
+
+
+def _is_near(person: Annotated, layer: CutoutLayer) -> Bool:
+    """(J,) whether a layer may reach into a joint's disc."""
+    x, y = person.joints_px.T
+    r = person.radius_px + 1
+    h, w = layer.alpha.shape
+    across = (layer.left_px - r < x) & (x < layer.left_px + w + r)
+    return np.asarray(across & (layer.top_px - r < y) & (y < layer.top_px + h + r), np.bool_)
 
 
 def _shares_after(

@@ -86,6 +86,23 @@ def test_bad_pictures_are_one_clear_error(tmp_path: Path, name: str) -> None:
         assert name in str(caught.value)
 
 
+def test_a_check_finds_the_size_and_the_faults_that_decoding_finds() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = _saved(Image.fromarray(PHOTO), "JPEG", exif=exif)
+    opaque = _saved(Image.fromarray(PHOTO).convert("RGBA"), "PNG")
+    for data in (GOOD_JPEG, GOOD_PNG, GOOD_WEBP, turned, opaque):
+        height, width = images.decode_rgb(data, "a").shape[:2]
+        assert images.check_rgb(data, "a") == (width, height)
+    clear = Image.fromarray(PHOTO)
+    clear.putalpha(128)
+    keyed = _saved(Image.fromarray(PHOTO), "PNG", transparency=tuple(PHOTO[0, 0].tolist()))
+    for data in (_saved(clear, "PNG"), keyed, BAD["cut.jpg"][0], BAD["cut.png"][0]):
+        for read in (images.decode_rgb, images.check_rgb):
+            with pytest.raises(AssetError, match=r"transparent|damaged"):
+                read(data, "a")
+
+
 @pytest.mark.parametrize("form", ["lossy", "lossless", "extended"])
 def test_a_webp_is_measured_before_its_pixels_are_reserved(
     form: str, monkeypatch: pytest.MonkeyPatch

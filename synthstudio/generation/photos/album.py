@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from synthstudio.core.errors import AssetError, FormatError, SynthStudioError
-from synthstudio.core.images import decode_rgb, read_bytes
+from synthstudio.core.images import check_rgb, read_bytes
 from synthstudio.core.safe_files import file_inside, plain_name
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import file_sha256
@@ -26,7 +26,7 @@ ALBUM_NAME = "album.sqlite"
 _SHOWN = 5
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Sample:
     """A photo and its annotations as rows of the tables."""
 
@@ -144,8 +144,7 @@ def _checked(images: Path, name: str, size: tuple[int, int]) -> str:
     """The hash of a photo that can be decoded and has the annotated size."""
     path = file_inside(images, name, where=name)
     data = read_bytes(path)
-    rgb = decode_rgb(data, name)
-    found = (rgb.shape[1], rgb.shape[0])
+    found = check_rgb(data, name)
     if found != size:
         turned = found == (size[1], size[0])
         raise AssetError(

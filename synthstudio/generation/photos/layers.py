@@ -9,9 +9,11 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear, toned
 from synthstudio.core.photo import GreySpec, PasteSpec, PhotoSpec
@@ -25,6 +27,7 @@ from synthstudio.props.cutouts import cutout_layer
 from synthstudio.render import raster, shade
 from synthstudio.render.pack import Packed, pack
 
+_LEVELS = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _RENDERED_SIGMA = 0.55
 _CUTOUT_SIGMA = 0.7
@@ -50,12 +53,21 @@ class Rendered:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Shadow:
+    """What a paste leaves of the light (h, w) in a window of the photo; beyond it all is left."""
+
+    left_px: int
+    top_px: int
+    light: F32
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class PasteLayer:
-    """A paste as it lies over the photo. `light` (H, W): what its shadow leaves of the light."""
+    """A paste as it lies over the photo, and the shadow that it throws there."""
 
     paste: PasteSpec
     layer: CutoutLayer
-    light: F32 | None
+    shadow: Shadow | None
     nearer: tuple[CutoutLayer, ...] = ()  # masks of the people before it
     rendered: Rendered | None = None
 
@@ -73,10 +85,10 @@ def _paste_layer(
     stage: Stage, spec: PhotoSpec, paste: PasteSpec, place: int, people: Sequence[Annotated]
 ) -> PasteLayer:
     if paste.cutout is not None:
-        layer, light, sigma = _from_cutout(stage, spec, paste)
+        layer, shadow, sigma = _from_cutout(stage, spec, paste)
         rendered = None
     else:
-        layer, light, rendered = _from_render(stage, spec, paste)
+        layer, shadow, rendered = _from_render(stage, spec, paste)
         sigma = _RENDERED_SIGMA
     extra = math.sqrt(max(0.0, spec.lens.blur_sigma_px**2 - sigma**2))
     layer = _softened(layer, min(extra, _MOST_BLUR), (spec.width_px, spec.height_px))
@@ -88,7 +100,7 @@ def _paste_layer(
     if paste.about is not None:
         layer = dataclasses.replace(layer, rgb=_match_surroundings(layer, paste.about))
     layer = dataclasses.replace(layer, rgb=_match_photo(layer, spec, place), alpha=alpha)
-    return PasteLayer(paste=paste, layer=layer, light=light, nearer=nearer, rendered=rendered)
+    return PasteLayer(paste=paste, layer=layer, shadow=shadow, nearer=nearer, rendered=rendered)
 
 
 def _mask_layer(person: Annotated, size: tuple[int, int]) -> CutoutLayer:
@@ -112,45 +124,53 @@ def _mask_layer(person: Annotated, size: tuple[int, int]) -> CutoutLayer:
 
 def _from_cutout(
     stage: Stage, spec: PhotoSpec, paste: PasteSpec
-) -> tuple[CutoutLayer, F32 | None, float]:
+) -> tuple[CutoutLayer, Shadow | None, float]:
     cutout = paste.cutout
     assert cutout is not None
     rgba = stage.cutout(cutout.asset)
     size = (spec.width_px, spec.height_px)
     layer = cutout_layer(cutout, rgba, instance=paste.instance, frame_wh=size)
-    gained = srgb_to_linear(layer.rgb) * np.array(paste.gain_rgb, np.float32)
-    layer = dataclasses.replace(layer, rgb=linear_to_srgb_u8(toned(gained)))
+    gained = toned(srgb_to_linear(_LEVELS) * np.array(paste.gain_rgb, np.float32))
+    if layer.rgb.size:
+        rgb = np.asarray(cv2.LUT(layer.rgb, linear_to_srgb_u8(gained)), np.uint8)
+        layer = dataclasses.replace(layer, rgb=rgb)
     shown = int((rgba[..., 3] > 0).any(axis=0).sum())
     sigma = max(cutout.feather_px, _CUTOUT_SIGMA * cutout.size_px[0] / max(1, shown))
-    light = _contact(layer, size) if paste.grounded else None
-    return layer, light, sigma
+    shadow = _contact(layer, size) if paste.grounded else None
+    return layer, shadow, sigma
 
 
-def _contact(layer: CutoutLayer, size: tuple[int, int]) -> F32:
-    """(H, W) the light that is left where the cut-out meets the floor.
+def _contact(layer: CutoutLayer, size: tuple[int, int]) -> Shadow | None:
+    """The light that is left where the cut-out meets the floor.
 
     Dark under the lowest points of its outline, wide as the thing and flat as a floor is seen.
     """
-    w, h = size
-    light = np.ones((h, w), np.float32)
     solid = layer.alpha >= 0.5
     columns = np.flatnonzero(solid.any(axis=0))
     if not len(columns):
-        return light
+        return None
     lowest = solid.shape[0] - 1 - np.argmax(solid[::-1], axis=0)
     foot = int(lowest[columns].max())
     tall, wide = int(np.ptp(np.flatnonzero(solid.any(axis=1)))) + 1, len(columns)
-    near = [c for c in columns if foot - lowest[c] <= max(2, _CONTACT_REACH * tall)]
-    dark = np.zeros((h, w), np.float32)
+    near = columns[foot - lowest[columns] <= max(2, _CONTACT_REACH * tall)]
     thick = max(1, round(0.02 * tall))
-    for c in near:
-        y, x = layer.top_px + int(lowest[c]), layer.left_px + int(c)
-        dark[max(0, y - thick) : max(0, min(h, y + thick)), x] = 1
     wide_sigma, flat_sigma = max(1.0, 0.05 * wide), max(0.7, 0.02 * max(tall, wide / 2))
+    rows, x = layer.top_px + lowest[near], layer.left_px + near
+    # Beyond five sigma OpenCV's kernels have ended.
+    left, right = _span(int(x[0]), int(x[-1]) + 1, 5 * wide_sigma, size[0])
+    top, bottom = _span(int(rows.min()), int(rows.max()), thick + 5 * flat_sigma, size[1])
+    dark = np.zeros((bottom - top, right - left), np.float32)
+    for c, y in zip(x, rows, strict=True):
+        dark[max(0, y - thick - top) : max(0, y + thick - top), c - left] = 1
     soft = cv2.GaussianBlur(dark, (0, 0), sigmaX=wide_sigma, sigmaY=flat_sigma)
     tight = cv2.GaussianBlur(dark, (0, 0), sigmaX=max(0.8, wide_sigma / 4), sigmaY=flat_sigma / 2)
     both = 0.6 * soft / max(float(soft.max()), 1e-6) + 0.4 * tight / max(float(tight.max()), 1e-6)
-    return np.asarray(1 - _CONTACT * both, np.float32)
+    light = np.asarray(1 - _CONTACT * both, np.float32)
+    return Shadow(left_px=left, top_px=top, light=light)
+
+
+def _span(low: int, high: int, reach: float, size: int) -> tuple[int, int]:
+    return max(0, low - math.ceil(reach)), min(size, high + math.ceil(reach))
 
 
 # What is rendered --------------------------------------------------------------------------
@@ -158,7 +178,7 @@ def _contact(layer: CutoutLayer, size: tuple[int, int]) -> F32:
 
 def _from_render(
     stage: Stage, spec: PhotoSpec, paste: PasteSpec
-) -> tuple[CutoutLayer, F32, Rendered]:
+) -> tuple[CutoutLayer, Shadow, Rendered]:
     """The layer of a thing or a person drawn alone, its shadow on the floor, the scene.
 
     Drawn before black it is colour times alpha. Drawn before white without its sun, it leaves
@@ -194,7 +214,8 @@ def _from_render(
     light: F32 = np.asarray(cv2.erode(kept.astype(np.float32), np.ones((3, 3), np.uint8)))
     light = np.where(alpha > 0, light, kept).astype(np.float32) ** np.float32(1.5)
     layer = _layer(paste.instance, colour, alpha)
-    return layer, light, Rendered(spec=small, built=built, packed=packed, rendering=over_black)
+    shadow = Shadow(left_px=0, top_px=0, light=light)
+    return layer, shadow, Rendered(spec=small, built=built, packed=packed, rendering=over_black)
 
 
 def _coverage(packed: Packed, scale: int) -> F32:
@@ -232,11 +253,12 @@ def _softened(layer: CutoutLayer, sigma: float, size: tuple[int, int]) -> Cutout
     if sigma < 0.2 or h == 0 or w == 0:
         return layer
     m = math.ceil(3 * sigma)
-    premultiplied = np.dstack([srgb_to_linear(layer.rgb) * layer.alpha[..., None], layer.alpha])
     left, top = layer.left_px <= 0, layer.top_px <= 0
     right, bottom = layer.left_px + w >= size[0], layer.top_px + h >= size[1]
     padded = np.zeros((h + 2 * m, w + 2 * m, 4), np.float32)
-    padded[m:-m, m:-m] = premultiplied
+    padded[m:-m, m:-m, 3] = layer.alpha
+    for k, channel in enumerate(cv2.split(srgb_to_linear(layer.rgb))):
+        np.multiply(channel, layer.alpha, out=padded[m:-m, m:-m, k])
     if left:
         padded[:, :m] = padded[:, m : m + 1]
     if right:
@@ -249,10 +271,11 @@ def _softened(layer: CutoutLayer, sigma: float, size: tuple[int, int]) -> Cutout
     x0, y0 = max(0, layer.left_px - m), max(0, layer.top_px - m)
     x1, y1 = min(size[0], layer.left_px + w + m), min(size[1], layer.top_px + h + m)
     ox, oy = layer.left_px - m, layer.top_px - m
-    soft = soft[y0 - oy : y1 - oy, x0 - ox : x1 - ox]
-    alpha = np.minimum(soft[..., 3], 1)
+    *soft_rgb, whole = cv2.split(soft[y0 - oy : y1 - oy, x0 - ox : x1 - ox])
+    alpha = np.minimum(whole, 1)
     alpha[alpha < _LEAST_ALPHA] = 0
-    colour = soft[..., :3] / np.maximum(soft[..., 3:], 1e-4)
+    below = np.maximum(whole, 1e-4)
+    colour = np.asarray(cv2.merge([channel / below for channel in soft_rgb]), np.float32)
     return CutoutLayer(
         instance=layer.instance,
         left_px=x0,
@@ -278,23 +301,34 @@ def _match_surroundings(layer: CutoutLayer, about: GreySpec) -> U8:
     shift = _NEARER * min(max(about.mean - mean, -_FAR_GREY), _FAR_GREY)
     # All channels by the factor of the grey: hues stay.
     target = np.clip(mean + shift + (grey - mean) * times, 1, 254)
-    factor = np.clip(target / np.maximum(grey, 4.0), 0.4, 2.5)[..., None]
-    matched: U8 = np.clip(np.rint(layer.rgb * factor), 0, 255).astype(np.uint8)
-    return matched
+    factor = np.clip(target / np.maximum(grey, 4.0), 0.4, 2.5)
+    matched: F32 = layer.rgb * _three(factor)
+    return np.clip(np.rint(matched, out=matched), 0, 255, out=matched).astype(np.uint8)
+
+
+def _three(plane: NDArray[np.floating]) -> Any:
+    """A plane (h, w) as three alike: NumPy is slow along an axis of three."""
+    return cv2.merge((plane, plane, plane))
 
 
 def _match_photo(layer: CutoutLayer, spec: PhotoSpec, place: int) -> U8:
     """The layer's colours (h, w, 3) with the photo's haze, saturation and noise."""
     colour: F32 = srgb_to_linear(layer.rgb)
-    grey = (colour @ _LUMINANCE)[..., None]
-    light = grey + (colour - grey) * np.float32(spec.tone.saturation)
+    if not colour.size:
+        return layer.rgb
+    grey = _three(colour @ _LUMINANCE)
+    colour -= grey
+    colour *= np.float32(spec.tone.saturation)
+    colour += grey
     black = np.float32(spec.tone.black)
-    rgb = linear_to_srgb_u8(black + (1 - black) * light)
-    if spec.lens.noise_sigma <= 0 or not rgb.size:
+    colour *= 1 - black
+    colour += black
+    rgb = linear_to_srgb_u8(colour)
+    if spec.lens.noise_sigma <= 0:
         return rgb
     rng = stream(spec.lens.noise_seed, "paste-noise", place)
     noise = rng.standard_normal(rgb.shape[:2])
     grain: F64 = np.asarray(cv2.GaussianBlur(noise, (0, 0), 0.6), np.float64)
-    grain = grain * (spec.lens.noise_sigma / max(float(grain.std()), 1e-6))
-    noisy: U8 = np.clip(np.rint(rgb + grain[..., None]), 0, 255).astype(np.uint8)
-    return noisy
+    grain *= spec.lens.noise_sigma / max(float(grain.std()), 1e-6)
+    noisy: F64 = rgb + _three(grain)
+    return np.clip(np.rint(noisy, out=noisy), 0, 255, out=noisy).astype(np.uint8)

@@ -13,13 +13,14 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from synthstudio.compose import blend
 from synthstudio.core import masks
 from synthstudio.core.images import encode_jpeg, linear_to_srgb_u8, read_rgb, srgb_to_linear
 from synthstudio.core.labels import SHARES, STATE_VISIBLE
 from synthstudio.core.photo import Outline, PhotoPerson, PhotoSpec, PhotoView
-from synthstudio.core.scene import F32, NO_PART, U8, Bool, CutoutLayer, Rendering
+from synthstudio.core.scene import F32, U8, Bool, CutoutLayer
 from synthstudio.core.skeleton import SKELETONS, Skeleton, get_skeleton
 from synthstudio.core.spec import PERSON_BASE, THING_BASE, Ask, AssetRef
 from synthstudio.core.spec_json import to_json
@@ -62,14 +63,19 @@ class PhotoStage(Stage):
         self.outline = functools.lru_cache(512)(self._outline)
         opened = Album(album)
         self.sample = functools.lru_cache(4)(opened.sample)
+        self.people = functools.lru_cache(4)(self._people)
         self.specs = functools.lru_cache(4)(self._specs)
 
     def _outline(self, asset: AssetRef) -> Outline:
         return outline(self.cutout(asset))
 
+    def _people(self, sample: Sample) -> list[Annotated]:
+        return [annotated(row, self.annotated_skeleton) for row in sample.people]
+
     def _specs(self, place: int) -> tuple[PhotoSpec, ...]:
         sample = self.sample(place)
-        view = view_of(sample, self.pixels(ref_of(sample)), self.annotated_skeleton)
+        rgb = self.pixels(ref_of(sample))
+        view = view_of(sample, self.people(sample), rgb, self.annotated_skeleton)
         return draw_photo(self.settings.recipe, view, place, self)
 
 
@@ -131,10 +137,9 @@ def annotated(row: Mapping[str, Any], skeleton: Skeleton) -> Annotated:
     )
 
 
-def view_of(sample: Sample, rgb: U8, skeleton: Skeleton) -> PhotoView:
-    """A photo as a draw sees it."""
+def view_of(sample: Sample, found: list[Annotated], rgb: U8, skeleton: Skeleton) -> PhotoView:
+    """A photo and its people as a draw sees them."""
     height, width = rgb.shape[:2]
-    found = [annotated(row, skeleton) for row in sample.people]
     boxes = [tuple(row["modal_box_px"]) for row in sample.people]
     stands = []
     for person, box in zip(found, boxes, strict=True):
@@ -187,7 +192,7 @@ def view_of(sample: Sample, rgb: U8, skeleton: Skeleton) -> PhotoView:
 def make_frame(stage: PhotoStage, sample: Sample, spec: PhotoSpec) -> PhotoFrame:
     """Replay a spec over its photo: the same spec and annotations give the same bytes."""
     photo = stage.pixels(spec.photo)
-    people = [annotated(row, stage.annotated_skeleton) for row in sample.people]
+    people = stage.people(sample)
     pastes = paste_layers(stage, spec, people)
     jpeg = encode_jpeg(composed(photo, pastes, people), spec.lens.jpeg_quality)
     layers = tuple(one.layer for one in pastes)
@@ -206,36 +211,32 @@ def composed(photo: U8, pastes: tuple[PasteLayer, ...], people: list[Annotated])
 
     Shadows fall on what is floor: not on people, nor on what was pasted before.
     """
-    seen = Rendering(
-        rgb=photo,
-        depth_m=np.full(photo.shape[:2], np.inf, np.float32),
-        instance=np.zeros(photo.shape[:2], np.int32),
-        part=np.full(photo.shape[:2], NO_PART, np.uint8),
-    )
+    rgb = photo.copy()
     upright = np.zeros(photo.shape[:2], np.float32)
-    for person in people:
-        if person.has_mask:
-            h, w = person.mask.shape
-            part = upright[person.top_px : person.top_px + h, person.left_px : person.left_px + w]
+    masked = [person for person in people if person.has_mask]
+    if masked and any(one.shadow is not None for one in pastes):
+        for person in masked:
+            part = upright[_window(person.left_px, person.top_px, person.mask)]
             np.maximum(part, person.mask, out=part)
-    upright = np.asarray(cv2.GaussianBlur(upright, (0, 0), _SHADE_EDGE_PX), np.float32)
+        upright = np.asarray(cv2.GaussianBlur(upright, (0, 0), _SHADE_EDGE_PX), np.float32)
     for one in reversed(pastes):
-        if one.light is not None:
-            seen = dataclasses.replace(seen, rgb=_shaded(seen.rgb, one.light, upright))
-        seen = blend.over(seen, (one.layer,))
-        h, w = one.layer.alpha.shape
-        left, top = one.layer.left_px, one.layer.top_px
-        part = upright[top : top + h, left : left + w]
-        np.maximum(part, one.layer.alpha, out=part)
-    return seen.rgb
+        if one.shadow is not None:
+            box = _window(one.shadow.left_px, one.shadow.top_px, one.shadow.light)
+            _shade(rgb[box], one.shadow.light, upright[box])
+        box = _window(one.layer.left_px, one.layer.top_px, one.layer.alpha)
+        blend.mix(rgb[box], one.layer.rgb, one.layer.alpha)
+        np.maximum(upright[box], one.layer.alpha, out=upright[box])
+    return rgb
 
 
-def _shaded(rgb: U8, light: F32, upright: F32) -> U8:
+def _window(left: int, top: int, part: NDArray[Any]) -> tuple[slice, slice]:
+    return slice(top, top + part.shape[0]), slice(left, left + part.shape[1])
+
+
+def _shade(rgb: U8, light: F32, upright: F32) -> None:
     kept = 1 - (1 - light) * (1 - upright)
     dark = kept < 0.995
-    out = rgb.copy()
-    out[dark] = linear_to_srgb_u8(srgb_to_linear(rgb[dark]) * kept[dark][:, None])
-    return out
+    rgb[dark] = linear_to_srgb_u8(srgb_to_linear(rgb[dark]) * kept[dark][:, None])
 
 
 def _person_row(row: Row, person: Annotated, after: Relabelled, ask: Ask, spec: PhotoSpec) -> Row:

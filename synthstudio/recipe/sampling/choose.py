@@ -65,9 +65,11 @@ class Draw:
         """
         u = rng.random()
         kept = tuple(item for item in items if held(item))
+        if not kept:
+            return tuple(items)
         if self.split == "train":
             return tuple(item for item in items if item not in kept)
-        return kept if kept and u < self.recipe.holdout.share else tuple(items)
+        return kept if u < self.recipe.holdout.share else tuple(items)
 
 
 def split_of(recipe: Recipe, index: int) -> Split:
@@ -102,7 +104,7 @@ def pose_held(recipe: Recipe) -> Callable[[KeyPose], bool]:
 
 def asset_held(called: Iterable[str]) -> Callable[[AssetRef], bool]:
     held = set(called)
-    return lambda asset: not held.isdisjoint(names(asset))
+    return lambda asset: bool(held) and not held.isdisjoint(names(asset))
 
 
 def pick_one(

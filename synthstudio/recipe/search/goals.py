@@ -26,6 +26,7 @@ TOLERANCE = 0.015
 _HIDDEN_TOLERANCE = 0.012
 _CAUSE_WEIGHT = 0.6
 _JOINT_WEIGHT = 0.4
+_NO_CAUSES = np.zeros(1, np.int32)
 _LEAN_FROM, _LEAN_LEAST, _BISECTIONS = 0.1, 0.01, 60
 
 
@@ -167,7 +168,7 @@ class Goal:
 
     def error(self, fraction: Any, causes: I32) -> Any:
         """How far from the goal: fraction (...), causes (J, ...); 0 is met exactly."""
-        out = np.zeros(np.shape(fraction))
+        out: Any = 0.0
         if self.fraction is not None:
             out = out + np.abs(fraction - self.fraction)
         for cause, share in self.shares.items():
@@ -175,7 +176,8 @@ class Goal:
         return out + _JOINT_WEIGHT * self.joint_mismatch(causes)
 
     def error_of(self, seen: Visibility) -> float:
-        return float(self.error(seen.occluded_fraction, seen.causes))
+        causes = seen.causes if self.needs_joints else _NO_CAUSES
+        return float(self.error(seen.occluded_fraction, causes))
 
     def joint_mismatch(self, causes: I32) -> Any:
         """(...) how many groups are not as asked: a group to hide counts by its seen joints."""

@@ -51,7 +51,7 @@ UNNAMED = "unknown"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Item:
-    """A candidate where it lies now; `px_per_m`: how large a metre is there."""
+    """A candidate where its card lies now; `px_per_m`: how large a metre is there."""
 
     paste: PasteSpec
     card: Card
@@ -151,12 +151,7 @@ def moved(view: PhotoView, solve: PhotoSolve, item: Item, shift_px: float) -> It
     """Return the item moved to the right; what is drawn in 3D is looked at anew."""
     paste = item.paste
     if paste.cutout is not None:
-        x, y = paste.cutout.top_left_px
-        whole = float(round(shift_px))
-        cutout = dataclasses.replace(paste.cutout, top_left_px=(x + whole, y))
-        return dataclasses.replace(
-            item, paste=dataclasses.replace(paste, cutout=cutout), card=item.card.moved(whole)
-        )
+        return dataclasses.replace(item, card=item.card.moved(float(round(shift_px))))
     solid = paste.thing or paste.person
     assert solid is not None
     x, y, z = solid.position_m
@@ -169,6 +164,15 @@ def moved(view: PhotoView, solve: PhotoSolve, item: Item, shift_px: float) -> It
             paste, person=dataclasses.replace(paste.person, position_m=place)
         )
     return dataclasses.replace(item, paste=paste, card=_card(solve, paste))
+
+
+def pasted(item: Item) -> PasteSpec:
+    """Return the paste where its card lies."""
+    cutout = item.paste.cutout
+    if cutout is None:
+        return item.paste
+    place = (item.card.left_px, cutout.top_left_px[1])
+    return dataclasses.replace(item.paste, cutout=dataclasses.replace(cutout, top_left_px=place))
 
 
 def _standing(
@@ -255,7 +259,6 @@ def _cutout(
     if not known.stands:
         ahead = palette.between(*_WITHIN_REACH_M, rng) / away
     lies, flip = float(rng.random()), bool(rng.random() < 0.5)
-    camera = ground_camera(view, person)
     if known.stands and (ahead * away < _NEAREST_M or ahead < _LEAST_AHEAD):
         return None
     if ahead > _BEHIND:
@@ -270,6 +273,7 @@ def _cutout(
     width, height = (max(1, round(v * scale)) for v in (outline.width_px, outline.height_px))
     if max(width, height) < _LEAST_SIDE_PX or max(width, height) > 4096:
         return None
+    camera = ground_camera(view, person)
     horizon = person.foot_px - camera.position_m[2] * person.px_per_m
     foot = horizon + (person.foot_px - horizon) / ahead
     bottom = foot if known.stands else view.height_px + height * (0.22 + 0.4 * lies)
@@ -307,7 +311,9 @@ def _picture(draw: Draw, options: PhotoCutouts, rng: Generator) -> tuple[AssetRe
     held = set(draw.recipe.holdout.occluders)
     called = asset_held(held)
     left = draw.allowed(
-        draw.catalogue.cutouts, rng, held=lambda c: c.category in held or called(c.asset)
+        draw.catalogue.cutouts,
+        rng,
+        held=lambda c: bool(held) and (c.category in held or called(c.asset)),
     )
     weights = options.categories
     names = sorted({picture.category or UNNAMED for picture in left})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -28,11 +29,12 @@ from synthstudio.recipe.search.occluders import (
     refined,
     scored,
 )
-from synthstudio.recipe.search.photo_candidates import Item, draw_item, moved
+from synthstudio.recipe.search.photo_candidates import Item, draw_item, moved, pasted
 from synthstudio.recipe.search.photo_visibility import (
     PhotoVisibility,
     as_annotated,
     behind,
+    causes,
     fractions,
 )
 
@@ -69,7 +71,7 @@ def hide_people(
     for who in chosen:
         asks[who] = dataclasses.replace(asks[who], met=goals[who].met(seen[who], tolerance))
     items.sort(key=lambda item: -item.foot_px)
-    return tuple(asks), [item.paste for item in items]
+    return tuple(asks), [pasted(item) for item in items]
 
 
 def kinds_of(draw: Draw, nth: int, number: int) -> list[str]:
@@ -154,11 +156,13 @@ class _Paste:
         shifts = np.linspace(low, high, _STEPS)
         error = self.errors(item, shifts)
         ranked = np.argsort(error + _TIE_NOISE * rng.random(len(error)), kind="stable")
+        around = np.linspace(-1, 1, _FINE_STEPS) * (high - low) / (_STEPS - 1)
+        tried = shifts[ranked[:_PLACES], None] + around
+        error = self.errors(item, tried.ravel()).reshape(tried.shape)
         best: Found | None = None
-        for k in ranked[:_PLACES]:
-            around = np.linspace(-1, 1, _FINE_STEPS) * (high - low) / (_STEPS - 1)
-            found = self.best_of(item, shifts[k] + around)
-            if found is not None and (best is None or found.error < best.error):
+        for shift in tried[np.arange(len(tried)), error.argmin(axis=1)]:
+            found = self.at(item, float(shift), math.inf if best is None else best.error)
+            if found is not None:
                 best = found
                 if best.error <= _TOLERANCE:
                     break
@@ -170,26 +174,30 @@ class _Paste:
             return None
         card = found.item.card
         reach = max(1.0, (card.right_px - card.left_px) / 12)
-        return self.best_of(found.item, np.linspace(-reach, reach, 2 * _FINE_STEPS + 1))
+        shifts = np.linspace(-reach, reach, 2 * _FINE_STEPS + 1)
+        shift = float(shifts[int(np.argmin(self.errors(found.item, shifts)))])
+        return self.at(found.item, shift, found.error)
 
-    def best_of(self, item: Item, shifts: F64) -> Found | None:
-        shift = float(shifts[int(np.argmin(self.errors(item, shifts)))])
-        return self.exactly(moved(self.problem.view, self.problem.solve, item, shift))
+    def at(self, item: Item, shift: float, least: float) -> Found | None:
+        """The item moved; None where it cannot be, or its error is not below `least`."""
+        placed = moved(self.problem.view, self.problem.solve, item, shift)
+        own = behind(self.seen[self.person], placed.card)
+        if self.problem.goals[self.person].error_of(own) >= least:
+            return None
+        found = self.exactly(placed, own)
+        return found if found is not None and found.error < least else None
 
     def errors(self, item: Item, shifts: F64) -> F64:
         """(S,) the person's error at each shift."""
         goal, own = self.problem.goals[self.person], self.seen[self.person]
-        found = fractions(own, item.card, shifts)
-        if not (goal.hidden or goal.shown):
-            return np.asarray(goal.error(found, np.zeros((1, len(shifts)), np.int32)))
-        return np.array(
-            [
-                float(goal.error(f, behind(own, item.card.moved(float(s))).causes))
-                for f, s in zip(found, shifts, strict=True)
-            ]
+        of_joints = (
+            causes(own, item.card, shifts)
+            if goal.needs_joints
+            else np.zeros((1, len(shifts)), np.int32)
         )
+        return np.asarray(goal.error(fractions(own, item.card, shifts), of_joints))
 
-    def exactly(self, item: Item) -> Found | None:
+    def exactly(self, item: Item, own: PhotoVisibility) -> Found | None:
         """The item there, and what is then seen of everybody; None where it cannot be.
 
         Somebody who stands before it stays as they are; without a mask nobody knows where that is.
@@ -200,17 +208,21 @@ class _Paste:
         after: list[PhotoVisibility] = []
         nearer: list[int] = []
         for k, before in enumerate(self.seen):
+            if k == self.person:
+                after.append(own)
+                continue
             now, other = behind(before, item.card), before.person
             lost = now.occluded_fraction - before.occluded_fraction
-            if k != self.person and lost > 0 and _is_nearer(view, other, item):
+            if lost > 0 and _is_nearer(view, other, item):
                 if not other.has_mask:
                     return None
                 nearer.append(other.instance)
                 now = before
             after.append(now)
-        paste = dataclasses.replace(item.paste, behind=tuple(nearer))
-        placed = dataclasses.replace(item, paste=paste)
-        return scored(self.problem, self.person, placed, self.seen, after)
+        if item.paste.behind != tuple(nearer):
+            paste = dataclasses.replace(item.paste, behind=tuple(nearer))
+            item = dataclasses.replace(item, paste=paste)
+        return scored(self.problem, self.person, item, self.seen, after)
 
 
 def fits(view: PhotoView, item: Item) -> bool:

@@ -11,19 +11,23 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synthstudio.core.photo import PhotoPerson
 from synthstudio.core.scene import F32, F64, I32, Bool
 from synthstudio.core.visibility import is_visible, occluded_fraction
 from synthstudio.recipe.search.goals import OBJECT, VISIBLE
 
+Places = NDArray[np.intp]
 SAMPLES = 96
 """Rows or columns of a person's grid, whichever are more."""
 _POINTS = 24
 _GOLDEN_RAD = math.pi * (3 - math.sqrt(5))
 _OPAQUE = 0.5
+_FAR_PX = -1e9
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,45 +38,54 @@ class Card:
     left_px: float
     top_px: float
     per_px: float
+    origin: Card | None = None  # this card before it was moved
 
     @property
     def right_px(self) -> float:
         return self.left_px + self.alpha.shape[1] * self.per_px
 
-    def moved(self, x_px: float, y_px: float = 0.0) -> Card:
-        return dataclasses.replace(self, left_px=self.left_px + x_px, top_px=self.top_px + y_px)
+    def moved(self, x_px: float) -> Card:
+        return Card(
+            alpha=self.alpha,
+            left_px=self.left_px + x_px,
+            top_px=self.top_px,
+            per_px=self.per_px,
+            origin=self.origin or self,
+        )
 
-    def rows(self, y_px: F64) -> I32:
+    def rows(self, y_px: F64) -> Places:
         """Return the rows of the card at heights in the photo; -1 beyond it."""
         return _places(y_px, self.top_px, self.per_px, self.alpha.shape[0])
 
-    def columns(self, x_px: F64) -> I32:
+    def columns(self, x_px: F64) -> Places:
         """Return the columns of the card at places in the photo; -1 beyond it."""
         return _places(x_px, self.left_px, self.per_px, self.alpha.shape[1])
 
-    def grid(self, x_px: F64, y_px: F64) -> F32:
-        """Return (H, W) alpha at rows y (H,) and columns x (W,)."""
-        rows, columns = self.rows(y_px), self.columns(x_px)
-        found = self.alpha[np.ix_(np.maximum(rows, 0), np.maximum(columns, 0))]
-        return np.where((rows[:, None] >= 0) & (columns >= 0), found, np.float32(0))
-
-    def at(self, px: F64) -> F32:
-        """Return (...) alpha at places (..., 2)."""
-        rows, columns = self.rows(px[..., 1]), self.columns(px[..., 0])
+    def at(self, px: F64, shifts_px: F64 | float = 0.0) -> F32:
+        """Return (...) alpha at places (..., 2), the card moved to the right by each shift."""
+        rows = self.rows(px[..., 1])
+        columns = _places(px[..., 0], self.left_px + shifts_px, self.per_px, self.alpha.shape[1])
         found = self.alpha[np.maximum(rows, 0), np.maximum(columns, 0)]
         return np.where((rows >= 0) & (columns >= 0), found, np.float32(0))
 
     def area_px(self, width: int, height: int) -> float:
         """Return how many pixels of a picture it covers."""
-        x = self.left_px + (np.arange(self.alpha.shape[1]) + 0.5) * self.per_px
-        y = self.top_px + (np.arange(self.alpha.shape[0]) + 0.5) * self.per_px
-        inside = ((y >= 0) & (y < height))[:, None] & ((x >= 0) & (x < width))
-        return float((self.alpha * inside).sum() * self.per_px**2)
+        i = _inside(self.top_px, self.per_px, self.alpha.shape[0], height)
+        j = _inside(self.left_px, self.per_px, self.alpha.shape[1], width)
+        covered = np.zeros_like(self.alpha)
+        covered[i, j] = self.alpha[i, j]
+        return float(covered.sum() * self.per_px**2)
 
 
-def _places(px: F64, start: float, per: float, count: int) -> I32:
-    found = np.floor((px - start) / per)
-    return np.where((found >= 0) & (found < count), found, -1).astype(np.int32)
+def _inside(start: float, per: float, count: int, size: int) -> slice:
+    """Return which of a card's rows or columns have their centre in the picture."""
+    at = start + (np.arange(count) + 0.5) * per
+    return slice(*np.searchsorted(at, (0, size)))
+
+
+def _places(px: F64, start: F64 | float, per: float, count: int) -> Places:
+    found = np.floor((px - start) / per).astype(np.intp)
+    return np.where((found >= 0) & (found < count), found, -1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,21 +95,72 @@ class PhotoVisibility:
     person: PhotoPerson
     x_px: F64  # (W,) centres of the grid
     y_px: F64  # (H,)
-    shown: Bool  # (H, W)
+    alone: Bool  # (H, W) the person's own mask
     area: int
-    points_px: F64  # (J, n, 2)
+    points_px: F64  # (J, n, 2), far away where unlabelled
     weights: F64  # (J, n) sum 1 a joint, 0 for points outside the mask
-    left: F64  # (J, n) how much of each point is seen
+    before: PhotoVisibility | None = None  # without the last of the cards
+    card: Card | None = None
 
-    @property
+    @cached_property
+    def extent_px(self) -> tuple[float, float, float, float]:
+        """Return x0, y0, x1, y1 of all that a card can hide, and a pixel more."""
+        points = self.points_px[(self.points_px > _FAR_PX).all(axis=-1)]
+        ends = np.stack([self.x_px[[0, -1]], self.y_px[[0, -1]]], axis=1)
+        every = np.concatenate([points, ends])
+        (x0, y0), (x1, y1) = every.min(axis=0) - 1, every.max(axis=0) + 1
+        return float(x0), float(y0), float(x1), float(y1)
+
+    def near(self, card: Card) -> bool:
+        """Return whether a card may hide something."""
+        x0, y0, x1, y1 = self.extent_px
+        bottom_px = card.top_px + card.alpha.shape[0] * card.per_px
+        return card.left_px < x1 and card.right_px > x0 and card.top_px < y1 and bottom_px > y0
+
+    @cached_property
+    def shown(self) -> Bool:
+        """Return (H, W) which samples are seen."""
+        if self.before is None or self.card is None:
+            return self.alone
+        rows, i = _within(self.card.rows(self.y_px))
+        columns, j = _within(self.card.columns(self.x_px))
+        shown = self.before.shown.copy()
+        shown[i, j] &= self.card.alpha[rows[:, None], columns] < _OPAQUE
+        return shown
+
+    @cached_property
+    def shown_area(self) -> int:
+        """Return how many samples are seen."""
+        if self.before is None or self.card is None:
+            return self.area
+        taken = _taken(self.before, self.card)
+        return self.before.shown_area - int(taken[self.card.columns(self.x_px), self.places].sum())
+
+    @cached_property
+    def places(self) -> Places:
+        """Return (W,) the columns of the grid."""
+        return np.arange(len(self.x_px))
+
+    @cached_property
     def occluded_fraction(self) -> float:
         """Return the share of the annotated mask that is hidden."""
-        return occluded_fraction(int(self.shown.sum()), self.area)
+        return occluded_fraction(self.shown_area, self.area)
 
-    @property
+    @cached_property
+    def left(self) -> F64:
+        """Return (J, n) how much of each point is seen."""
+        if self.before is None or self.card is None:
+            return np.ones(self.weights.shape)
+        return np.asarray(self.before.left * (1 - self.card.at(self.points_px)))
+
+    @cached_property
     def causes(self) -> I32:
         """Return (J,) places in goals.CAUSES: hidden by a thing, or visible; as annotated."""
-        seen = is_visible((self.weights * self.left).sum(axis=1))
+        return self.causes_of(self.left)
+
+    def causes_of(self, left: F64) -> I32:
+        """Return (..., J) causes of joints of whose points so much is left (..., J, n)."""
+        seen = is_visible((self.weights * left).sum(axis=-1))
         return np.where(seen & self.person.seen, VISIBLE, OBJECT).astype(np.int32)
 
 
@@ -111,7 +175,8 @@ def as_annotated(person: PhotoPerson) -> PhotoVisibility:
         [np.cos(k * _GOLDEN_RAD), np.sin(k * _GOLDEN_RAD)], axis=1
     )
     points = person.joints_px[:, None] + spiral * person.radius_px[:, None, None]
-    at = np.nan_to_num(points, nan=-1e9) - (person.left_px, person.top_px)
+    points = np.nan_to_num(points, nan=_FAR_PX)
+    at = points - (person.left_px, person.top_px)
     inside = ((at >= 0) & (at < (w, h))).all(axis=-1)
     i = np.where(inside, at[..., 1], 0).astype(int)
     j = np.where(inside, at[..., 0], 0).astype(int)
@@ -121,31 +186,50 @@ def as_annotated(person: PhotoPerson) -> PhotoVisibility:
         person=person,
         x_px=person.left_px + columns,
         y_px=person.top_px + rows,
-        shown=shown,
+        alone=shown,
         area=int(shown.sum()),
         points_px=points,
         weights=own / own.sum(axis=1, keepdims=True),
-        left=np.ones(own.shape),
     )
 
 
 def behind(before: PhotoVisibility, card: Card) -> PhotoVisibility:
     """What is seen with a card before it."""
-    hidden = card.grid(before.x_px, before.y_px) >= _OPAQUE
-    points = np.nan_to_num(before.points_px, nan=-1e9)
-    return dataclasses.replace(
-        before, shown=before.shown & ~hidden, left=before.left * (1 - card.at(points))
-    )
+    return dataclasses.replace(before, before=before, card=card) if before.near(card) else before
+
+
+def _within(places: Places) -> tuple[Places, slice]:
+    """Return the places that lie on a card, which follow one another, and where they are."""
+    found = np.flatnonzero(places >= 0)
+    part = slice(found[0], found[-1] + 1) if len(found) else slice(0)
+    return places[part], part
 
 
 def fractions(before: PhotoVisibility, card: Card, shifts_px: F64) -> F64:
     """Return (S,) the occluded fraction with the card moved to the right by each shift."""
-    rows = card.rows(before.y_px)
-    solid = np.zeros((len(rows), card.alpha.shape[1] + 1), np.bool_)
-    solid[rows >= 0, :-1] = card.alpha[rows[rows >= 0]] >= _OPAQUE  # last column: beyond it
-    now = int(before.shown.sum())
-    out = np.empty(len(shifts_px))
-    for k, shift in enumerate(shifts_px):
-        taken = solid[:, card.columns(before.x_px - shift)] & before.shown
-        out[k] = 1 - (now - int(taken.sum())) / max(1, before.area)
-    return out
+    columns = card.columns(before.x_px - shifts_px[:, None])
+    taken = _taken(before, card)[columns, before.places].sum(axis=1)
+    return np.asarray(1 - (before.shown_area - taken) / max(1, before.area))
+
+
+def causes(before: PhotoVisibility, card: Card, shifts_px: F64) -> I32:
+    """Return (J, S) the joints' causes with the card moved to the right by each shift."""
+    left = before.left * (1 - card.at(before.points_px, shifts_px[:, None, None]))
+    return before.causes_of(left).T
+
+
+def _taken(before: PhotoVisibility, card: Card) -> F64:
+    """Return (w + 1, W) how many samples a column of the card hides of a column of the grid.
+
+    The last row is that of no column.
+    """
+    return _taken_by(before, card.origin or card)
+
+
+@lru_cache(maxsize=32)
+def _taken_by(before: PhotoVisibility, card: Card) -> F64:
+    rows, i = _within(card.rows(before.y_px))
+    solid = (card.alpha[rows] >= _OPAQUE).astype(np.float32)
+    taken = np.zeros((solid.shape[1] + 1, before.alone.shape[1]))
+    taken[:-1] = solid.T @ before.shown[i].astype(np.float32)
+    return taken
