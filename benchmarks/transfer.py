@@ -28,6 +28,7 @@ from benchmarks import transfer_table
 from benchmarks.proof import code
 from benchmarks.proofs import ROOT
 from benchmarks.ready import trained
+from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import canonical_json, read_json, replace_file, write_file
 from synthstudio.evaluation.localization import pck
@@ -81,11 +82,14 @@ SIZES = {"full": FULL, "quick": QUICK, "small": SMALL}
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """A training. `start`: the arm whose weights it begins with."""
+    """A training. `start`: the arm whose weights it begins with; `people`: on how many of the
+    labelled photos, 0: all; `adapt`: to the photos without their labels."""
 
     block: str = "orn"
     photos: bool = True
     start: str = ""
+    people: int = 0
+    adapt: bool = False
 
 
 ARMS = {
@@ -93,7 +97,16 @@ ARMS = {
     "orn": Arm(),
     "generated": Arm(photos=False),
     "pretrained": Arm(start="generated"),
+    "adapted": Arm(photos=False, start="generated", adapt=True),
 }
+LABELS = (250, 1000, 2500, 4000)
+ARMS |= {f"orn-{n}": Arm(people=n) for n in LABELS}
+ARMS |= {f"pretrained-{n}": Arm(people=n, start="generated") for n in LABELS}
+GROUPS = {
+    "main": tuple(name for name, arm in ARMS.items() if not arm.people),
+    "labels": ("generated", *(name for name, arm in ARMS.items() if arm.people)),
+}
+"""What is trained together: the table, and how many labels generated people save."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +129,12 @@ ROWS = {
     "pretrained": Row(title="ORN after generated people", arm="pretrained"),
     "pretrained-flip": Row(title="the same, flip test", arm="pretrained", flip=True),
     "generated": Row(title="ORN, generated people alone", arm="generated"),
+    "adapted": Row(title="the same, adapted to photos without labels", arm="adapted"),
+}
+ROWS |= {f"orn-{n}": Row(title=f"ORN, {n:,} labelled photos", arm=f"orn-{n}") for n in LABELS}
+ROWS |= {
+    f"pretrained-{n}": Row(title=f"the same after generated people, {n:,}", arm=f"pretrained-{n}")
+    for n in LABELS
 }
 
 
@@ -160,7 +179,8 @@ class Transfer:
 
     def config(self, name: str, seed: int) -> Config:
         arm, size = ARMS[name], self.size
-        photos = {"coco": str(self.photos / "train.json"), "images": str(self.photos / "images")}
+        file = self.fewer(arm.people) if arm.people else self.photos / "train.json"
+        photos = {"coco": str(file), "images": str(self.photos / "images")}
         steps = size.steps if arm.photos else size.pretrain_steps
         start = self.run_of(arm.start, seed) / "last.safetensors" if arm.start else ""
         return configs.parse(
@@ -176,8 +196,21 @@ class Transfer:
                 "precision": "bfloat16",
                 "device": "cpu",
                 "init_from": str(start),
+                "adapt": photos | {"start": 0.0} if arm.adapt else {},
             }
         )
+
+    def fewer(self, people: int) -> Path:
+        """A COCO file of so many people to train on: the same ones each time, more hold fewer."""
+        out = self.folder / f"train-{people}.json"
+        if not out.is_file():
+            whole = read_json(self.photos / "train.json")
+            order = stream(0, "fewer people").permutation(len(whole["annotations"]))
+            chosen = [whole["annotations"][k] for k in sorted(order[:people])]
+            shown = {entry["image_id"] for entry in chosen}
+            images = [entry for entry in whole["images"] if entry["id"] in shown]
+            write_file(out, canonical_json(whole | {"annotations": chosen, "images": images}))
+        return out
 
 
 PARTS = ("train", "dev")
@@ -298,14 +331,15 @@ def hits(
     return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
 
-def jobs(seeds: int) -> list[tuple[str, int]]:
+def jobs(seeds: int, group: str) -> list[tuple[str, int]]:
     """What is trained, in an order in which each starts from what is there."""
-    return [(name, seed) for seed in range(seeds) for name in ARMS]
+    return [(name, seed) for seed in range(seeds) for name in GROUPS[group]]
 
 
 def run_all(transfer: Transfer, options: argparse.Namespace, say: Callable[[str], None]) -> None:
     """Run what is missing in processes of one thread each; one worker is this process."""
-    waiting = [job for job in jobs(transfer.size.seeds) if not transfer.result(*job).is_file()]
+    asked = jobs(transfer.size.seeds, options.group)
+    waiting = [job for job in asked if not transfer.result(*job).is_file()]
     total, began = len(waiting), time.monotonic()
     say(f"{total} trainings on {options.workers} processes of one thread")
     if options.workers == 1:
@@ -350,7 +384,7 @@ def _start(job: tuple[str, int], options: argparse.Namespace) -> subprocess.Pope
 def results(transfer: Transfer) -> transfer_table.Found:
     """Read every result that is there: row, then seed."""
     found: transfer_table.Found = {row: [] for row in ROWS}
-    for name, seed in jobs(transfer.size.seeds):
+    for name, seed in ((name, seed) for seed in range(transfer.size.seeds) for name in ARMS):
         if transfer.result(name, seed).is_file():
             for row, counts in read_json(transfer.result(name, seed))["rows"].items():
                 found[row].append(counts)
@@ -362,6 +396,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "transfer")
     parser.add_argument("--size", choices=SIZES, default="full")
+    parser.add_argument("--group", choices=GROUPS, default="main")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "transfer.md")
     parser.add_argument("--log", type=Path, default=ROOT / "docs" / "evidence" / "transfer.log")

@@ -32,6 +32,9 @@ QUESTIONS = (
     ("orn", "kpe-peak", "ORN instead of KPE by peak"),
     ("pretrained", "orn", "pretraining on generated people"),
     ("orn-flip", "orn", "the flip test"),
+    ("adapted", "generated", "adapting generated people alone to photos without labels"),
+    ("pretrained-1000", "orn-1000", "pretraining before 1,000 labelled photos"),
+    ("pretrained-1000", "orn-2500", "pretraining and 1,000 instead of 2,500 labelled photos"),
 )
 HEAD = """# Transfer to real photos
 How the networks do on photos that nobody here made: trained on photos, on generated people and on \
@@ -52,7 +55,8 @@ training saw, turned by up to 30 degrees, over 35 % and 60 % of the convex hull 
 joints; a joint is hidden when less than half of it is left. All networks are `nano` ({steps} \
 steps of {batch} people, bfloat16), with cut-outs pasted over half of the people while training; \
 ORN after generated people had {pretrain_steps} steps on {generated_frames} frames of \
-`scenes/people.yaml` first. The last two columns are photos in which people are hidden as life has \
+`scenes/people.yaml` first; adapted networks had as many more, on those people and on the photos \
+without their labels. `--group labels` adds rows of fewer labelled photos. The last two columns are photos in which people are hidden as life has \
 it and somebody marked hidden joints (v=1), with no paste. Intervals (95 %) draw seeds, then \
 photos. {few}
 

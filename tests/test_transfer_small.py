@@ -57,10 +57,12 @@ def test_the_page_has_every_row_and_adds_up(made: Path, photos: Path) -> None:
     page = (made / "transfer.md").read_text()
     lines = [line.split(" | ") for line in page.splitlines() if line.startswith("| ")]
     rows = {cells[0][2:]: cells[1:] for cells in lines}
-    assert {row.title for row in ROWS.values()} <= set(rows)
+    assert {row.title for row in ROWS.values() if not ARMS[row.arm].people} <= set(rows)
     assert "6 people to test on" in page and "3 steps of 4 people" in page.replace("\n", " ")
     folder = next((made / "cache").glob("*/by-*"))
     for name, row in ROWS.items():
+        if ARMS[row.arm].people:
+            continue
         found = [
             json.loads((folder / "results" / f"{row.arm}-{seed}.json").read_bytes())["rows"][name]
             for seed in range(SMALL.seeds)
@@ -85,6 +87,21 @@ def test_cutouts_of_training_and_test_are_parted(made: Path, photos: Path) -> No
         config = one.config(name, 0)
         assert config.augment.cutouts == str(one.cutouts("train"))
         assert str(photos / "dev.json") not in config.model_dump_json()
+
+
+def test_fewer_people_are_a_part_of_more(photos: Path, tmp_path: Path) -> None:
+    one = Transfer(photos, SMALL, tmp_path)
+    held = []
+    for people in (4, 9):
+        written = json.loads(one.fewer(people).read_text())
+        held.append({entry["id"] for entry in written["annotations"]})
+        assert len(held[-1]) == people
+        assert {e["image_id"] for e in written["annotations"]} == {
+            e["id"] for e in written["images"]
+        }
+    assert held[0] < held[1]
+    adapted = one.config("adapted", 0)
+    assert adapted.adapt.coco == str(photos / "train.json") and not adapted.train[0].coco
 
 
 def test_a_missing_folder_says_what_belongs_there(
