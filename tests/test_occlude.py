@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -354,3 +355,27 @@ def test_rows_name_their_image(stage: PhotoStage):
     row, people = rows_of(make_frame(stage, sample, stage.specs(0)[0]), "images/000000.jpg")
     assert row["file_name"] == "images/000000.jpg"
     assert len(people) == 2
+
+
+def test_a_person_smaller_than_a_pixel_stays_as_it_is(world: Path, tmp_path: Path):
+    value = annotations()
+    place = [40.2, 50.2, 2] * 17
+    tiny = photo_world.someone(9, 1, 40, 40, 20)
+    del tiny["segmentation"]
+    tiny |= {"keypoints": place, "num_keypoints": 17, "bbox": [40.1, 50.1, 0.2, 0.2], "area": 0.04}
+    value["annotations"].append(tiny)
+    (tmp_path / "coco.json").write_text(json.dumps(value))
+    for name in ("images", "occluders"):
+        shutil.copytree(world / name, tmp_path / name)
+    run(tmp_path, tmp_path / "out", workers=1)
+    made = Dataset(tmp_path / "out")
+    small = [
+        row
+        for frame in made.iter_frames()
+        for row in made.instances(frame["index"])
+        if row["modal_box_px"][2] < 1
+    ]
+    assert len(small) >= EACH  # the clean frame has them too
+    for row in small:
+        assert row["modal_box_px"] == pytest.approx([40.1, 50.1, 0.2, 0.2], abs=0.01)
+        assert row["joints_px"][:2] == pytest.approx([40.7, 50.7])  # COCO counts pixels

@@ -158,7 +158,7 @@ def view_of(sample: Sample, found: list[Annotated], rgb: U8, skeleton: Skeleton)
             joints_px=person.joints_px,
             seen=person.state == STATE_VISIBLE,
             radius_px=person.radius_px,
-            mask=person.mask,
+            mask=person.mask if person.mask.size else np.zeros((1, 1), np.bool_),
             has_mask=person.has_mask,
             left_px=person.left_px,
             top_px=person.top_px,
