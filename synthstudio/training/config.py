@@ -265,7 +265,7 @@ class Config(_Section):
     clip_norm: float = Field(default=1.0, gt=0)
     # Decay of the exponential moving average of weights, which is what is saved; 0: no average.
     ema: float = Field(default=0.998, ge=0, lt=1)
-    # The last share of the run without dropout, pastes, half bodies and shifts.
+    # The last share of the run without dropout, half bodies and shifts.
     no_augmentation_tail: float = Field(default=0.1, ge=0, le=1)
     # People with a higher occluded fraction join epoch by epoch over this share of the run; 0: all
     # from the start.

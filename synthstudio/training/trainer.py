@@ -30,7 +30,9 @@ from synthstudio.training.data.unlabelled import Unlabelled
 from synthstudio.training.log import Log
 from synthstudio.training.predictions import validate
 
-_TAIL = {"dropout": 0.0, "paste": 0.0, "half_body": 0.0, "shift": 0.0}
+_TAIL = {"dropout": 0.0, "half_body": 0.0, "shift": 0.0}
+"""Pastes stay, since labels follow them: on photos, where little else is labelled as hidden, a
+network that ends without them says that nothing is (docs/blocks.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)

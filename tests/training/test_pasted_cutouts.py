@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -137,6 +138,27 @@ def test_labels_follow(people: sources.TrainingData) -> None:
     assert after.clean is not None
     seen = batches.make_batch(crops, crops.clean[rows], people.spec, NO_AUGMENTATION)
     assert torch.equal(after.clean, seen.images)
+
+
+def test_pastes_go_on_to_the_end_of_a_run(
+    pairs: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without them a network unlearns on photos that anything is hidden."""
+    make, seen = batches.make_batch, []
+
+    def spy(*given: Any, **options: Any) -> batches.Batch:
+        made = make(*given, **options)
+        seen.append((given[3].dropout, bool((made.labels.occluder == 1).any())))
+        return made
+
+    monkeypatch.setattr(batches, "make_batch", spy)
+    asked = {"paste": 1.0, "dropout": 1.0, "cutouts": str(folder)}
+    settings = tiny.config(
+        pairs, val=[], augment=asked, steps=4, no_augmentation_tail=0.5, losses={"agreement": 0}
+    )
+    tiny.run(settings, tmp_path / "run")
+    assert [dropout for dropout, _ in seen[:4]] == [1.0, 1.0, 0.0, 0.0]
+    assert all(covered for _, covered in seen[:4])
 
 
 def test_seed_and_step_decide(people: sources.TrainingData) -> None:

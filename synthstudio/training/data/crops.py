@@ -316,7 +316,7 @@ def crop_window(box: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.f
 
 
 def crop_person(
-    rgb: U8, person: Row, skeleton: Skeleton, *, size: tuple[int, int], labelled: bool
+    rgb: U8, person: Row, skeleton: Skeleton, *, size: tuple[int, int], labelled: bool = True
 ) -> dict[str, Any] | None:
     """One person's row of Crops, without 3D and the frame's columns; None without a box, and where
     they are asked for (`labelled`) without a labelled joint or an area."""
