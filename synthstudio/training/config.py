@@ -233,7 +233,7 @@ class Config(_Section):
     # A name that appears in reports.
     name: str = Field(default="run", max_length=80)
     # Decides initial weights, sample order and augmentation.
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=2**63 - 1)
     # People to train on, and people to choose the best checkpoint by.
     train: tuple[Source, ...] = Field(min_length=1)
     val: tuple[Source, ...] = ()

@@ -30,6 +30,7 @@ def test_there_and_back(tmp_path: Path) -> None:
         (LEAST | {"network": {"size": [48, 12]}}, "size: .* 16 at least"),
         (LEAST | {"network": {"widths": []}}, "widths: .*one stride or more"),
         (LEAST | {"batch": 0}, "batch.*greater"),
+        (LEAST | {"seed": 2**64}, "seed.*less"),
         (LEAST | {"lr": "fast"}, "lr.*number.*fast"),
         ({"train": [{"dataset": "a", "split": "train"}]}, r"train\.0\.split: unknown.*splits"),
         ({"train": [{}]}, r"train\.0: name one of dataset, coco and recipe, not 0"),
