@@ -26,7 +26,7 @@ from synthstudio.dataset.arrays import as_numpy
 from synthstudio.dataset.durable import damaged, file_sha256, read_json
 from synthstudio.dataset.manifest import Identity, read_identity
 from synthstudio.dataset.people import people_from_table
-from synthstudio.dataset.row_checks import check_rows
+from synthstudio.dataset.row_checks import check_rows, check_text
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
 from synthstudio.dataset.shards import (
     FRAMES_NAME,
@@ -350,8 +350,7 @@ class Dataset:
             found = (self._table_of(entry, "frames"), self._table_of(entry, "instances"))
             with self._lock:
                 self._kept[entry.shard] = found
-                while len(self._kept) > KEPT_SHARDS:
-                    self._kept.pop(next(iter(self._kept)))
+                self._kept = dict(list(self._kept.items())[-KEPT_SHARDS:])
         return found
 
     def _table_of(self, entry: ShardEntry, kind: Kind) -> pa.Table:
@@ -362,10 +361,11 @@ class Dataset:
             return table
 
     def _check_rows(self, rows: pa.RecordBatch | pa.Table, entry: ShardEntry, kind: Kind) -> None:
-        if self._check:
-            frames = range(entry.first, entry.first + entry.frames)
-            path = self.folder / entry.path / _FILES[kind]
-            check_rows(rows, len(self.skeleton.joints), frames, path)
+        path = self.folder / entry.path / _FILES[kind]
+        if not self._check:
+            return check_text(rows, path)
+        frames = range(entry.first, entry.first + entry.frames)
+        return check_rows(rows, len(self.skeleton.joints), frames, path)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"folder": self.folder, "unfinished": not self.finished, "check": self._check}

@@ -77,6 +77,12 @@ def check_rows(rows: pa.RecordBatch | pa.Table, joints: int, frames: range, path
                 raise damaged(path, f"as many entries in {', '.join(names)}", "other lengths")
 
 
+def check_text(rows: pa.RecordBatch | pa.Table, path: Path) -> None:
+    """DatasetError when text is not UTF-8: without it rows cannot be read at all."""
+    for place, field in enumerate(rows.schema):
+        _check_text(one_array(rows.column(place)), field.name, path)
+
+
 def _check_range(column: pa.Array, name: str, path: Path) -> None:
     """NaN says that nobody knows, as null does."""
     (low, high), values = _RANGES[name], as_numpy(column)[is_known(column)]
