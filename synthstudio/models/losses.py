@@ -128,14 +128,20 @@ class Weights:
     agreement: float = 0.5
 
 
+def map_losses(logits: tuple[Tensor, ...], labels: Labels, weights: Weights) -> dict[str, Tensor]:
+    """The weighted terms of the last stage's maps and of those before it."""
+    terms = {"map": weights.map * map_loss(logits[-1], labels)}
+    if len(logits) > 1 and weights.stages:
+        early = [map_loss(stage, labels) for stage in logits[:-1]]
+        terms["stages"] = weights.stages * torch.stack(early).mean()
+    return terms
+
+
 def pose_losses(
     predicted: PoseOutputs, labels: Labels, *, weights: Weights, sigmas: Tensor, balance: Tensor
 ) -> dict[str, Tensor]:
     """Each weighted term by name; their sum is the loss. Terms without an output are left out."""
-    terms = {"map": weights.map * map_loss(predicted.logits[-1], labels)}
-    if len(predicted.logits) > 1 and weights.stages:
-        early = [map_loss(stage, labels) for stage in predicted.logits[:-1]]
-        terms["stages"] = weights.stages * torch.stack(early).mean()
+    terms = map_losses(predicted.logits, labels, weights)
     if weights.oks:
         terms["oks"] = weights.oks * oks_loss(predicted.logits[-1], labels, sigmas)
     if predicted.presence is not None and weights.presence:

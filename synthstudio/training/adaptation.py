@@ -21,7 +21,7 @@ from synthstudio.core.labels import STATE_VISIBLE
 from synthstudio.dataset.rows import NO_STATE
 from synthstudio.models.contract import VISIBLE, PoseOutputs
 from synthstudio.models.heatmaps import expected_hits
-from synthstudio.models.losses import Labels, map_loss
+from synthstudio.models.losses import Labels, Weights, map_losses
 from synthstudio.training.data.batches import InputSpec
 from synthstudio.training.data.unlabelled import Unlabelled
 
@@ -35,7 +35,6 @@ def pseudo_labels(outputs: PoseOutputs, batch: Unlabelled, spec: InputSpec, keep
     Of each joint the share `keep` of the people are labelled of whom the teacher is surest: by the
     chance that it lies near the decoded place, times its expected OKS and the share of the joint
     that can be seen, where the network says those.
-    that can be seen, where the network says those. ModelError when it says the same of everybody.
     """
     found = expected_hits(outputs.maps)
     sure = found.score
@@ -68,10 +67,8 @@ def pseudo_labels(outputs: PoseOutputs, batch: Unlabelled, spec: InputSpec, keep
 
 def pseudo_loss(logits: tuple[Tensor, ...], labels: Labels, stages: float) -> Tensor:
     """The map loss of all stages; `stages` weighs those before the last."""
-    loss = map_loss(logits[-1], labels)
-    if len(logits) > 1 and stages:
-        loss = loss + stages * torch.stack([map_loss(s, labels) for s in logits[:-1]]).mean()
-    return loss
+    terms = map_losses(logits, labels, Weights(map=1.0, stages=stages))
+    return torch.stack(list(terms.values())).sum()
 
 
 def check_labels_are_learnt(loss: float, spec: InputSpec, where: str) -> None:
