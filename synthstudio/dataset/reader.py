@@ -23,7 +23,7 @@ from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import FrameSpec
 from synthstudio.core.spec_json import from_json
 from synthstudio.dataset.arrays import as_numpy
-from synthstudio.dataset.durable import damaged, file_sha256, read_json
+from synthstudio.dataset.durable import damaged, read_json
 from synthstudio.dataset.manifest import Identity, read_identity
 from synthstudio.dataset.people import people_from_table
 from synthstudio.dataset.row_checks import check_rows, check_text
@@ -313,9 +313,8 @@ class Dataset:
         """Check every byte against its hash; yield what is wrong, a line each."""
         for entry in self.entries:
             folder = self.folder / entry.path
-            yield from (f"{entry.path}/{problem}" for problem in verify_shard(folder))
-            if file_sha256(folder / SHARD_NAME) != entry.sha256:
-                yield f"{entry.path}/{SHARD_NAME}: its bytes have changed"
+            problems = verify_shard(folder, sha256=entry.sha256)
+            yield from (f"{entry.path}/{problem}" for problem in problems)
 
     def _entry(self, index: int) -> ShardEntry:
         shard = index // self.identity.frames_per_shard

@@ -209,8 +209,11 @@ def read_entry(folder: Path) -> ShardEntry:
     return ShardEntry(**counts, failed=failed, sha256=file_sha256(path))
 
 
-def verify_shard(folder: Path) -> list[str]:
-    """Return what is wrong with a shard, a line each: files missing, extra or changed."""
+def verify_shard(folder: Path, *, sha256: str | None = None) -> list[str]:
+    """Return what is wrong with a shard, a line each: files missing, extra or changed.
+
+    `sha256`: of its shard.json, as the index has it.
+    """
     try:
         read_entry(folder)
         value = read_json(folder / SHARD_NAME)
@@ -223,6 +226,8 @@ def verify_shard(folder: Path) -> list[str]:
         problems += [f"{name}: not in {SHARD_NAME}" for name in sorted(present - set(table))]
         for name in sorted(present & set(table)):
             problems += _compare(folder / name, name, table[name])
+        if sha256 is not None and file_sha256(folder / SHARD_NAME) != sha256:
+            problems.append(f"{SHARD_NAME}: its bytes have changed")
     except (DatasetError, OSError, KeyError, TypeError) as error:
         return [f"{SHARD_NAME}: {error}"]
     return problems

@@ -103,6 +103,14 @@ def test_damaged_tables_are_one_message(own: Path, name: str, data: bytes) -> No
     assert any(name in line for line in read.verify())
 
 
+def test_a_shard_that_loses_its_table_is_a_line(own: Path) -> None:
+    read = Dataset(own)
+    assert len(read.entries) == 2
+    (own / "shards" / "00001" / "shard.json").unlink()
+    (line,) = read.verify()
+    assert line.startswith("shards/00001/shard.json: ") and "No such file" in line
+
+
 def test_a_table_of_other_columns_is_one_message(own: Path) -> None:
     path = own / "shards" / "00000" / "frames.parquet"
     pq.write_table(pq.read_table(path).drop_columns(["seed"]), path)
