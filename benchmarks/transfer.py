@@ -104,9 +104,11 @@ ARMS |= {f"orn-{n}": Arm(people=n) for n in LABELS}
 ARMS |= {f"pretrained-{n}": Arm(people=n, start="generated") for n in LABELS}
 GROUPS = {
     "main": tuple(name for name, arm in ARMS.items() if not arm.people),
+    "photos": ("kpe", "orn"),
     "labels": ("generated", *(name for name, arm in ARMS.items() if arm.people)),
 }
-"""What is trained together: the table, and how many labels generated people save."""
+"""What is trained together: the table, its rows without generated people, and how many labels
+generated people save."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -317,7 +319,7 @@ def hits(
         rows = people.rows[start : start + _BATCH]
         batch = batches.make_batch(
             people.crops, rows, spec, augment, seed=_TEST_SEED, step=start,
-            pictures=Pictures(cutouts=cutouts if fraction else None),
+            pictures=Pictures(cutouts=cutouts),
         )  # fmt: skip
         maps, _ = predict_maps(net, batch.images, flip=flip)
         if row.free and bank is not None:

@@ -165,8 +165,11 @@ class Augment(_Section):
     dropout: float = Field(default=0.0, ge=0, le=1)
     # Chance that something is pasted over the person. Labels follow.
     paste: float = Field(default=0.0, ge=0, le=1)
-    # Folder of cut-outs (RGBA pictures) to paste instead; "": pieces of other people's pictures.
+    # Folder of cut-outs (RGBA pictures) to paste; "": none.
     cutouts: str = ""
+    # Of the pastes, how many have made-up colours, and most of these a made-up shape. Without
+    # cut-outs all of them.
+    paste_shapes: float = Field(default=0.5, ge=0, le=1)
     # The fraction of the person that a cut-out covers: the least and the most.
     paste_fraction: tuple[float, float] = (0.1, 0.6)
 
@@ -183,7 +186,16 @@ class Augment(_Section):
 
 
 NO_AUGMENTATION = Augment(
-    flip=0, scale=0, rotation_deg=0, rotated=0, shift=0, half_body=0, colour=0, dropout=0, paste=0
+    flip=0,
+    scale=0,
+    rotation_deg=0,
+    rotated=0,
+    shift=0,
+    half_body=0,
+    colour=0,
+    dropout=0,
+    paste=0,
+    paste_shapes=0,
 )
 
 

@@ -16,6 +16,7 @@ from synthstudio.training.config import NO_AUGMENTATION, Augment
 from synthstudio.training.data import augment as aug
 from synthstudio.training.data import batches, crops
 from synthstudio.training.data.joints_3d import root_relative
+from synthstudio.training.data.pasting import shares_under_paste
 
 BONES = get_skeleton("coco17")
 SIZE, CELLS = (96, 72), (24, 18)
@@ -179,25 +180,25 @@ def test_a_paste_hides_what_lies_under_it_and_nothing_else() -> None:
 
 
 def test_a_moment_is_never_pasted_over_itself() -> None:
+    """A piece of these pictures has no green, and a pattern has."""
     taken = some_crops(3)
-    alone = dataclasses.replace(taken, group=np.zeros(3, np.int64))
-    batch = batches.make_batch(
-        alone,
-        np.arange(3),
-        FRAME,
-        NO_AUGMENTATION.model_copy(update={"paste": 1.0}),
-        seed=1,
-        step=1,
-    )
-    plain = batches.make_batch(alone, np.arange(3), FRAME, NO_AUGMENTATION, seed=1, step=1)
-    assert torch.equal(batch.images, plain.images)
-    assert torch.equal(batch.labels.occluder, plain.labels.occluder)
+    plain = np.full_like(taken.images, (255, 0, 255))
+    others = dataclasses.replace(taken, images=plain)
+    alone = dataclasses.replace(others, group=np.zeros(3, np.int64))
+    pasting = NO_AUGMENTATION.model_copy(update={"paste": 1.0})
+    patterns = {True: 0, False: 0}
+    for one, people in ((True, alone), (False, others)):
+        for step in range(20):
+            batch = batches.make_batch(people, np.arange(3), FRAME, pasting, seed=1, step=step)
+            patterns[one] += int((batch.images[:, 1] > 9).flatten(1).any(1).sum())
+    assert patterns[True] > 50 and patterns[False] < 45
 
 
 def test_nan_shares_stay_unknown_under_a_paste() -> None:
     shares = np.full((1, 5), np.nan, np.float32)
     mask = np.full(SIZE, 255, np.uint8)
-    assert np.isnan(aug.shares_under_paste(shares, np.array([[30.0, 40]]), mask, np.ones(1))).all()
+    there = np.array([[30.0, 40]])
+    assert np.isnan(shares_under_paste(shares, there, mask, np.ones(1))).all()
 
 
 def test_a_person_without_a_labelled_joint_is_left_out() -> None:

@@ -46,7 +46,8 @@ def test_a_checkpoint_with_old_keys_loads(
     assert now.pop("optimizer") == "adamw" and not now.pop("adapt")["coco"]
     assert now["network"].pop("smooth") is True  # nor here
     assert now["network"].pop("bank_sample") == configs.Network().bank_sample  # newer fields
-    assert [now["augment"].pop(name) for name in ("cutouts", "paste_fraction")] == ["", [0.1, 0.6]]
+    newer = ("cutouts", "paste_shapes", "paste_fraction")
+    assert [now["augment"].pop(name) for name in newer] == ["", 0.5, [0.1, 0.6]]
     assert not any(now["augment"].pop(name) for name in ("photos", *EFFECTS))
     assert now == {RENAMED_KEYS.get(key, key): value for key, value in old.items()}
     assert config.lr == 0.003 and config.no_augmentation_tail == 0.3

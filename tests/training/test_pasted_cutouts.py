@@ -19,10 +19,12 @@ from synthstudio.models.losses import Labels, shares_loss
 from synthstudio.training import config as configs
 from synthstudio.training.config import NO_AUGMENTATION, Augment
 from synthstudio.training.data import batches, sources
-from synthstudio.training.data.cutouts import Cutouts, draw_pastes, load_cutouts, paste
+from synthstudio.training.data.cutouts import Cutouts, fill, load_cutouts, shapes
+from synthstudio.training.data.pasting import draw_pastes, paste
 
 SIZE = (96, 72)
 GREEN = (10, 250, 20)
+AS_IS = NO_AUGMENTATION.model_copy(update={"paste": 1.0, "paste_fraction": (0.1, 0.6)})
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +55,13 @@ def a_pose(seed: int) -> np.ndarray:
 
 def test_the_asked_part_of_the_person_is_covered(cutouts: Cutouts) -> None:
     """Judged by scipy's triangles over the result, not by the grid it was searched on."""
-    augment = Augment(paste=1.0, paste_fraction=(0.1, 0.6))
-    draws = draw_pastes(augment, stream(0, "test"), count=60, cutouts=len(cutouts))
+    draws = draw_pastes(AS_IS, stream(0, "test"), count=60, cutouts=len(cutouts))
     draws = dataclasses.replace(draws, soft_px=np.zeros(60), light=np.zeros(60))
     yy, xx = np.mgrid[0:96, 0:72] + 0.5
     off = []
     for b in range(60):
         xy, grey = a_pose(b), np.full((*SIZE, 3), 90, np.uint8)
-        made = paste(grey, xy, cutouts.pictures[draws.which[b]], draws, b)
+        made = paste(grey, xy, cutouts, draws, b)
         assert made is not None
         image, mask = made
         inside = Delaunay(xy).find_simplex(np.stack([xx, yy], -1)) >= 0
@@ -72,28 +73,59 @@ def test_the_asked_part_of_the_person_is_covered(cutouts: Cutouts) -> None:
 
 
 def test_a_soft_edge_has_no_fringe(cutouts: Cutouts) -> None:
-    draws = draw_pastes(Augment(paste=1.0), stream(1, "test"), count=1, cutouts=1)
-    draws = dataclasses.replace(draws, soft_px=np.ones(1), light=np.zeros(1))
-    made = paste(np.full((*SIZE, 3), GREEN, np.uint8), a_pose(1), cutouts.pictures[1], draws, 0)
+    draws = draw_pastes(AS_IS, stream(1, "test"), count=1, cutouts=1)
+    draws = dataclasses.replace(draws, soft_px=np.ones(1), light=np.zeros(1), which=np.ones(1, int))
+    made = paste(np.full((*SIZE, 3), GREEN, np.uint8), a_pose(1), cutouts, draws, 0)
     assert made is not None
     assert np.abs(made[0].astype(int) - GREEN).max() <= 3  # green over green stays green
     assert len(np.unique(made[1])) > 20
 
 
 def test_light_follows_the_picture(cutouts: Cutouts) -> None:
-    draws = draw_pastes(Augment(paste=1.0), stream(2, "test"), count=1, cutouts=1)
+    draws = draw_pastes(AS_IS, stream(2, "test"), count=1, cutouts=1)
     dark = np.full((*SIZE, 3), 12, np.uint8)
     for light, brighter in ((0.0, True), (1.0, False)):
         fixed = dataclasses.replace(draws, light=np.array([light]), soft_px=np.zeros(1))
-        made = paste(dark, a_pose(2), cutouts.pictures[0], fixed, 0)
+        made = paste(dark, a_pose(2), cutouts, fixed, 0)
         assert made is not None
         assert (made[0][made[1] == 255].mean() > 80) == brighter
 
 
 def test_people_without_an_area_are_left_alone(cutouts: Cutouts) -> None:
-    draws = draw_pastes(Augment(paste=1.0), stream(3, "test"), count=1, cutouts=1)
+    draws = draw_pastes(AS_IS, stream(3, "test"), count=1, cutouts=1)
     for xy in (np.full((12, 2), np.nan), a_pose(0)[:2], np.repeat(a_pose(0)[:1], 5, 0)):
-        assert paste(np.zeros((*SIZE, 3), np.uint8), xy, cutouts.pictures[0], draws, 0) is None
+        assert paste(np.zeros((*SIZE, 3), np.uint8), xy, cutouts, draws, 0) is None
+
+
+def test_shapes_cover_what_was_asked_and_no_two_are_alike() -> None:
+    """Without cut-outs all pastes are shapes; with them as many as asked."""
+    draws = draw_pastes(AS_IS, stream(4, "test"), count=60, cutouts=0)
+    seen, off = set(), []
+    for b in range(60):
+        grey, xy = np.full((*SIZE, 3), 90, np.uint8), a_pose(b)
+        made = paste(grey, xy, Cutouts(), draws, b)
+        assert made is not None and (made[0][made[1] == 0] == 90).all()
+        seen.add(made[0].tobytes())
+        yy, xx = np.mgrid[0:96, 0:72] + 0.5
+        inside = Delaunay(xy).find_simplex(np.stack([xx, yy], -1)) >= 0
+        off.append(abs(made[1][inside].mean() / 255 - draws.fraction[b]))
+    assert len(seen) == 60 and np.median(off) < 0.02
+    assert len({shape.alpha[0].tobytes() for shape in shapes()}) == len(shapes())
+    half = AS_IS.model_copy(update={"paste_shapes": 0.5})
+    mixed = draw_pastes(half, stream(5, "test"), count=3000, cutouts=3)
+    assert abs(mixed.filled.mean() - 0.5) < 0.04
+    assert (mixed.filled | (mixed.which < 3)).all()
+    assert abs((mixed.which >= 3).sum() / mixed.filled.sum() - 2 / 3) < 0.06
+
+
+def test_colours_come_from_another_picture_or_from_none() -> None:
+    red = np.zeros((60, 50, 3), np.uint8)
+    red[..., 0] = 200
+    pieces = [fill(stream(k, "fill"), red, SIZE) for k in range(40)]
+    taken = sum((np.abs(p.astype(int) - (200, 0, 0)) < 3).all() for p in pieces)
+    assert 10 < taken < 30
+    assert all(p.shape == (*SIZE, 3) for p in pieces)
+    assert np.std([fill(stream(k, "fill"), None, SIZE).mean((0, 1)) for k in range(40)]) > 40
 
 
 @pytest.fixture
@@ -105,7 +137,7 @@ def people(pairs: Path, tmp_path: Path, folder: Path) -> sources.TrainingData:
 
 def test_labels_follow(people: sources.TrainingData) -> None:
     crops, rows = people.train.crops, people.train.rows[:16]
-    only = NO_AUGMENTATION.model_copy(update={"paste": 1.0, "paste_fraction": (0.3, 0.6)})
+    only = AS_IS.model_copy(update={"paste_fraction": (0.3, 0.6)})
     before = batches.make_batch(crops, rows, people.spec, NO_AUGMENTATION)
     after = batches.make_batch(
         crops, rows, people.spec, only, seed=1, pictures=people.pictures, paired=True

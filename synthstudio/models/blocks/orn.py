@@ -32,8 +32,8 @@ from synthstudio.models.contract import VISIBLE, PoseOutputs
 from synthstudio.models.heatmaps import blur, probabilities
 from synthstudio.models.layers import conv, resize
 
-FUSION_POWER = 0.5
-"""Power of the poses' map in the final fusion for a surely hidden joint; 0 for a visible one."""
+LEAST_POWER, FUSION_POWER = 0.2, 0.7
+"""Power of the poses' map in the final fusion for a surely visible and a surely hidden joint."""
 COVER_POWER = 1.5
 """The power of the odds that nothing covers a cell, in attention to pixels. Above 1, since unknown
 things are predicted to cover with less confidence."""
@@ -116,7 +116,8 @@ class ORN(nn.Module):
         fused = None
         if self.bank is not None and self.last_word:
             unseen = 1 - torch.softmax(outputs["shares"], -1)[..., VISIBLE]
-            fused = fuse(last, known[1], FUSION_POWER * unseen[..., None, None])
+            power = LEAST_POWER + (FUSION_POWER - LEAST_POWER) * unseen
+            fused = fuse(last, known[1], power[..., None, None])
         return PoseOutputs(
             logits=tuple(stages),
             fused=fused,

@@ -1,4 +1,4 @@
-"""Augmentation of one person's crop: geometry that labels follow, colours, dropout and pastes.
+"""Augmentation of one person's crop: geometry that labels follow, colours and dropout.
 
 The random numbers of a whole batch are drawn at once (`draw`), so a batch depends on its seed
 and step alone. A *view* is a 2x3 matrix from continuous pixels of the network's input to those of
@@ -14,7 +14,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.labels import SHARES
 from synthstudio.core.rng import Generator
 from synthstudio.training.config import Augment
 from synthstudio.training.data.crops import GREY, MARGIN, Crops
@@ -23,7 +22,6 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]
 
-_OBJECT, _VISIBLE = SHARES.index("object"), SHARES.index("visible")
 _UPPER = ("nose", "eye", "ear", "shoulder", "elbow", "wrist")
 
 
@@ -36,9 +34,6 @@ class Draws:
     gain: F32  # (B, 3) factor of each channel
     lift: F32  # (B,) added grey, 0 to 255
     hole: F64  # (B, 4) x y w h of the dropout box in shares of the crop; width 0: none
-    paste: F64  # (B, 4) as `hole`
-    paste_shape: F64  # (B, 8) radii of the pasted polygon's corners
-    paste_from: NDArray[np.int64]  # (B,) which sample to paste from
 
 
 def draw(augment: Augment, rng: Generator, *, count: int, size: tuple[int, int]) -> Draws:
@@ -52,16 +47,12 @@ def draw(augment: Augment, rng: Generator, *, count: int, size: tuple[int, int])
     gain = 1 + rng.uniform(-1, 1, (count, 1)) * augment.colour
     gain = gain * (1 + rng.uniform(-1, 1, (count, 3)) * augment.colour * 0.3)
     hole_size = rng.uniform(0.2, 0.4, (count, 2)) * (rng.random((count, 1)) < augment.dropout)
-    paste_size = rng.uniform(0.25, 0.7, (count, 2)) * (rng.random((count, 1)) < augment.paste)
     return Draws(
         view=view_matrices(zoom=zoom, angle=angle, shift=shift, flipped=flipped, size=size),
         flipped=flipped,
         gain=gain.astype(np.float32),
         lift=(rng.uniform(-60, 60, count) * augment.colour).astype(np.float32),
         hole=np.concatenate([rng.uniform(0, 1, (count, 2)) * (1 - hole_size), hole_size], 1),
-        paste=np.concatenate([rng.uniform(-0.1, 1.1, (count, 2)) - paste_size / 2, paste_size], 1),
-        paste_shape=rng.uniform(0.6, 1.0, (count, 8)),
-        paste_from=rng.integers(0, max(count, 1), count),
     )
 
 
@@ -138,36 +129,3 @@ def transform_points(xy: F32, view: F64) -> F64:
 
 def apply_colour(rgb: U8, gain: F32, lift: float) -> U8:
     return np.asarray(np.clip(rgb * gain + np.float32(lift), 0, 255).astype(np.uint8))
-
-
-def paste_mask(box: F64, shape: F64, size: tuple[int, int]) -> U8:
-    """Mask (H, W) of a pasted piece, an octagon with antialiased edges: 255 inside."""
-    height, width = size
-    angle = np.arange(8) * np.pi / 4
-    centre = (box[:2] + box[2:] / 2) * [width, height]
-    corners = centre + np.stack([np.cos(angle), np.sin(angle)], -1) * shape[:, None] * (
-        box[2:] / 2 * [width, height] * 1.2
-    )
-    mask = np.zeros((height, width), np.uint8)
-    cv2.fillPoly(mask, [np.round(corners * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    return mask
-
-
-def shares_under_paste(shares: F32, xy: F64, mask: U8, radius_px: F64) -> F32:
-    """Shares (J, 5) after a paste: the covered part of each joint is hidden by an object.
-
-    Crops hold no body surface, so the covered part is the mask's mean over a square of the
-    joint's size.
-    """
-    out = shares.copy()
-    height, width = mask.shape
-    for j, (x, y) in enumerate(xy):
-        if not (np.isfinite(x) and np.isfinite(y)) or not (0 <= x < width and 0 <= y < height):
-            continue
-        r = max(1.0, float(radius_px[j]))
-        x0, x1 = max(int(x - r), 0), min(int(x + r) + 1, width)
-        y0, y1 = max(int(y - r), 0), min(int(y + r) + 1, height)
-        covered = float(mask[y0:y1, x0:x1].mean()) / 255
-        out[j] *= 1 - covered
-        out[j, _OBJECT] += covered if np.isfinite(out[j, _VISIBLE]) else 0
-    return out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import cv2
@@ -22,13 +22,18 @@ from synthstudio.training.config import Augment, Network
 from synthstudio.training.data import augment as aug
 from synthstudio.training.data.augment import Draws
 from synthstudio.training.data.crops import GREY, Crops
-from synthstudio.training.data.cutouts import Cutouts, PasteDraws, draw_pastes, paste
+from synthstudio.training.data.cutouts import Cutouts
+from synthstudio.training.data.pasting import PasteDraws, draw_pastes, paste, shares_under_paste
 from synthstudio.training.data.style import Photos, draw_styles, restyle
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
 Made = TypeVar("Made")
+
+_FACE = ("nose", "eye", "ear")
+_BESIDE = 1 / 8
+"""So far outside the hull of the joints, in heights of the input, nothing is of the person."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +82,7 @@ class InputSpec:
 class Pictures:
     """What augmentation takes from other pictures: what is pasted, and photos with their style."""
 
-    cutouts: Cutouts | None = None
+    cutouts: Cutouts = field(default_factory=Cutouts)
     photos: Photos | None = None
 
 
@@ -112,7 +117,7 @@ def make_batch(
 ) -> Batch:
     """Make the batch of `rows`, augmented by the random streams of (seed, step).
 
-    Without cut-outs `augment.paste` pastes pieces of other people's pictures.
+    Without cut-outs `augment.paste` pastes shapes alone.
     """
     rng = stream(seed, "augment", step)
     draws = aug.draw(augment, rng, count=len(rows), size=spec.size)
@@ -127,7 +132,7 @@ def make_batch(
             chance=augment.half_body,
         )
     cutouts, pastes = pictures.cutouts, None
-    if cutouts is not None:
+    if augment.paste:
         drawn = stream(seed, "cutouts", step)
         pastes = draw_pastes(augment, drawn, count=len(rows), cutouts=len(cutouts))
     samples = [_sample(crops, rows, spec, draws, b, cutouts, pastes) for b in range(len(rows))]
@@ -183,7 +188,7 @@ def _sample(
     spec: InputSpec,
     draws: Draws,
     b: int,
-    cutouts: Cutouts | None,
+    cutouts: Cutouts,
     pastes: PasteDraws | None,
 ) -> _Sample:
     row, view = int(rows[b]), draws.view[b]
@@ -198,20 +203,15 @@ def _sample(
     shares[said] = np.eye(len(SHARES), dtype=np.float32)[SHARES.index("visible")]
     radius = 2 * spec.skeleton.sigmas * np.sqrt(crops.area[row]) * _zoom(view)
     mask = None
-    # Paste from the same batch, so never from another split, and from another moment: a piece of
-    # the person's own moment would hide nothing.
+    # Pieces are of the same batch, so never of another split, and of another moment: a piece of the
+    # person's own moment would hide nothing.
     others = rows[crops.group[rows] != crops.group[row]]
-    if cutouts is not None and pastes is not None:
-        if pastes.pasted[b]:
-            found = paste(image, xy, cutouts.pictures[pastes.which[b]], pastes, b)
-            image, mask = (image, None) if found is None else found
-    elif draws.paste[b, 2] and len(others):
-        mask = aug.paste_mask(draws.paste[b], draws.paste_shape[b], spec.size)
-        texture = crops.images[int(others[draws.paste_from[b] % len(others)])]
-        alpha = (mask / np.float32(255))[..., None]
-        image = (image * (1 - alpha) + aug.warp(texture, view, spec.size) * alpha).astype(np.uint8)
+    if pastes is not None and pastes.pasted[b]:
+        other = crops.images[others[pastes.other[b] % len(others)]] if len(others) else None
+        found = paste(image, xy, cutouts, pastes, b, other)
+        image, mask = (image, None) if found is None else found
     if mask is not None:
-        shares = aug.shares_under_paste(shares, xy, mask, radius)
+        shares = shares_under_paste(shares, xy, mask, radius)
         gone = visible & ~is_visible(shares[:, SHARES.index("visible")])
         state[gone] = STATE_HIDDEN
         cover = np.maximum(cover, mask)
@@ -222,7 +222,10 @@ def _sample(
     cells = cv2.resize(cover, spec.cells[::-1], interpolation=cv2.INTER_AREA)
     cells = cells.astype(np.float32) / np.float32(255)
     if np.isnan(crops.fraction[row]):  # nobody said what covers this person
-        cells[(cells < 1) & ~_discs(xy[visible], radius[visible], spec)] = np.nan
+        sure = _discs(xy[visible], radius[visible], spec)
+        if visible[_body(spec.skeleton)].all():
+            sure |= _beside(xy[visible], spec)
+        cells[(cells < 1) & ~sure] = np.nan
     return _Sample(
         image=image, cover=cells, xy=xy, shares=shares, state=state, pasted=mask is not None
     )
@@ -236,6 +239,22 @@ def _discs(xy: F64, radius_px: F64, spec: InputSpec) -> NDArray[np.bool_]:
     with np.errstate(invalid="ignore"):
         apart = np.linalg.norm(centres[None] - xy[:, None, None], axis=-1)
         return np.asarray((apart <= np.maximum(radius_px, each / 2)[:, None, None]).any(0))
+
+
+def _beside(xy: F64, spec: InputSpec) -> NDArray[np.bool_]:
+    """The cells (h, w) well outside the hull of the joints: of a person all of whom is seen nothing
+    is there that could be covered."""
+    each = spec.size[0] / spec.cells[0]
+    hull = cv2.convexHull(np.round((xy / each - 0.5) * 16).astype(np.int32))
+    inside = np.zeros(spec.cells, np.uint8)
+    cv2.fillConvexPoly(inside, hull, 1, shift=4)
+    reach = 2 * round(_BESIDE * spec.cells[0]) + 1
+    return np.asarray(cv2.dilate(inside, np.ones((reach, reach), np.uint8)) == 0)
+
+
+def _body(skeleton: Skeleton) -> NDArray[np.bool_]:
+    """Which joints (J,) are not of the face, which nobody labels from behind."""
+    return np.array([name.split("_")[-1] not in _FACE for name in skeleton.joints])
 
 
 def _zoom(view: F64) -> float:

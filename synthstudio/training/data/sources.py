@@ -21,7 +21,7 @@ from synthstudio.training.config import Config, Source
 from synthstudio.training.data.batches import NO_PICTURES, CropSubset, InputSpec, Pictures
 from synthstudio.training.data.coco import crop_coco
 from synthstudio.training.data.crops import Crops, ImageSequence, crop_dataset
-from synthstudio.training.data.cutouts import load_cutouts
+from synthstudio.training.data.cutouts import Cutouts, load_cutouts
 from synthstudio.training.data.rendered import RenderedPeople
 from synthstudio.training.data.style import load_photos
 from synthstudio.training.data.unlabelled import load_unlabelled
@@ -86,7 +86,7 @@ def load_data(
             key = hashlib.sha256(f"{key} {others.key}".encode()).hexdigest()
         pictures = _pictures(config)
         for used in (pictures.cutouts, pictures.photos):
-            if used is not None:
+            if used:
                 key = hashlib.sha256(f"{key} {used.key}".encode()).hexdigest()
     except BaseException:
         _close(train)
@@ -123,7 +123,7 @@ def _everybody(crops: Crops) -> CropSubset:
 def _pictures(config: Config) -> Pictures:
     cutouts, photos = config.augment.cutouts, config.augment.photos
     return Pictures(
-        cutouts=load_cutouts(Path(cutouts)) if cutouts else None,
+        cutouts=load_cutouts(Path(cutouts)) if cutouts else Cutouts(),
         photos=load_photos(Path(photos)) if photos else None,
     )
 

@@ -1,0 +1,104 @@
+"""How well do poses fit people in photos? What a bank of them finds when it is told the truth.
+
+Each dev person is covered as in `make transfer`; the bank sees the true places of the joints that
+stay visible and is asked for the hidden ones. A network knows less, so this is a bound for any
+network with that bank, and tells whether generated poses are like people's.
+
+    python -m benchmarks.bank_bound --photos FOLDER [DATASET ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch  # noqa: TID253 - as transfer does
+
+from benchmarks.proofs import ROOT
+from benchmarks.transfer import FRACTIONS, people_of
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.evaluation.localization import pck
+from synthstudio.experiment.occluders import FOLDER, split_cutouts
+from synthstudio.models.blocks.bank import PoseBank
+from synthstudio.models.heatmaps import expected_hits, gaussian_map
+from synthstudio.training import config as configs
+from synthstudio.training.config import NO_AUGMENTATION, Config
+from synthstudio.training.data import batches
+from synthstudio.training.data.batches import CropSubset, InputSpec, Pictures
+from synthstudio.training.data.cutouts import Cutouts, load_cutouts
+from synthstudio.training.data.sources import load_subset
+from synthstudio.training.poses import pose_bank
+
+_BATCH = 125
+_TEST_SEED = 77
+
+
+@torch.inference_mode()
+def bound(
+    bank: PoseBank, people: CropSubset, skeleton: Skeleton, config: Config, cutouts: Cutouts,
+    fraction: float,
+) -> tuple[float, int]:  # fmt: skip
+    """The share of hidden joints that the bank finds (PCK@0.1), and how many there are."""
+    spec = InputSpec.of(config.network, skeleton)
+    augment = NO_AUGMENTATION.model_copy(
+        update={"paste": 1.0, "paste_fraction": (fraction, fraction)}
+    )
+    height, width = spec.cells
+    found = asked = 0
+    for start in range(0, len(people), _BATCH):
+        rows = people.rows[start : start + _BATCH]
+        batch = batches.make_batch(
+            people.crops, rows, spec, augment, seed=_TEST_SEED, step=start,
+            pictures=Pictures(cutouts=cutouts),
+        )  # fmt: skip
+        known, state = batch.labels.known, batch.labels.state
+        seen, hidden = known & (state == 2), known & (state == 1)
+        cells = batch.labels.xy.nan_to_num() * torch.tensor([width, height])
+        even = torch.full((len(rows), known.shape[1], height, width), 1 / (height * width))
+        maps = torch.where(seen[..., None, None], gaussian_map(cells, height, width), even)
+        xy = expected_hits(bank(maps).maps).xy / torch.tensor([width, height])
+        size = np.array([spec.size[1], spec.size[0]])
+        hit = pck(
+            xy.double().numpy() * size,
+            batch.labels.xy.double().numpy() * size,
+            length=people.crops.side[rows].astype(np.float64),
+            at=0.1,
+        )
+        found += int(((hit > 0) & hidden.numpy()).sum())
+        asked += int(hidden.sum())
+    return found / max(asked, 1), asked
+
+
+def main(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--photos", type=Path, required=True, help="as for make transfer")
+    parser.add_argument("--count", type=int, default=8000, help="poses, half of them mirrored")
+    parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "transfer")
+    parser.add_argument("datasets", type=Path, nargs="*", help="generated sets")
+    options = parser.parse_args(words)
+    photos, crops = options.photos.resolve(), options.cache.resolve() / "crops"
+    hiders = options.cache.resolve() / "bank-bound-hiders"
+    if not hiders.is_dir():
+        split_cutouts((photos / "cutouts").resolve(), hiders, seed=0)
+    cutouts = load_cutouts(hiders / "test" / FOLDER)
+    real = {"coco": str(photos / "train.json"), "images": str(photos / "images")}
+    sources = {"photos": real} | {d.name: {"dataset": str(d.resolve())} for d in options.datasets}
+    print(f"{'bank of':30} {'poses':>6}" + "".join(f"{f + ' %':>8}" for f in FRACTIONS))
+    for name, source in sources.items():
+        config = configs.parse({"train": [source], "network": {"block": "orn"}})
+        people, skeleton = load_subset(config.train, config, crops)
+        dev = people_of(photos, "dev", "images", config, crops, skeleton)
+        bank = pose_bank(people, skeleton, size=config.network.size, count=options.count, seed=0)
+        if bank is None:
+            print(f"{name:30} has no poses", file=sys.stderr)
+            return 1
+        shares = [bound(bank, dev, skeleton, config, cutouts, f)[0] for f in FRACTIONS.values()]
+        cells = "".join(f"{100 * share:8.1f}" for share in shares)
+        print(f"{name:30} {len(bank.poses):6}" + cells, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

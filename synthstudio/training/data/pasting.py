@@ -1,0 +1,183 @@
+"""Pastes over people while they are trained on: where they go and how they blend in.
+
+Every batch has new ones over new places, at a fraction of a millisecond a person; `occlude` makes
+sets on disk, with things in 3D. All numbers are drawn from (seed, step).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from synthstudio.core.labels import SHARES
+from synthstudio.core.rng import Generator, stream
+from synthstudio.training.config import Augment
+from synthstudio.training.data.cutouts import SHAPES, Cutout, Cutouts, fill, shapes
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+U8 = NDArray[np.uint8]
+
+_OBJECT, _VISIBLE = SHARES.index("object"), SHARES.index("visible")
+_OUTLINES = 1 / 3
+"""Of the pastes with made-up colours, the share that has a cut-out's outline."""
+_STEPS = 8
+_GROWTHS = 5
+_LEAST_AREA_PX = 9.0
+_COARSE = 2  # pixels of the input per cell when places are tried
+
+
+@dataclass(frozen=True, kw_only=True)
+class PasteDraws:
+    """The random choices for B samples; each array has B rows."""
+
+    pasted: NDArray[np.bool_]
+    which: NDArray[np.int64]  # of the cut-outs, then of `shapes`
+    filled: NDArray[np.bool_]  # with made-up colours
+    other: NDArray[np.int64]  # whose picture a piece is of
+    fraction: F64  # of the person's hull that is to be covered
+    stretch: F64  # the cut-out's area over the area to be covered
+    angle: F64
+    mirrored: NDArray[np.bool_]
+    direction: F64  # from which the cut-out comes
+    aim: F64  # (B, 2) where it would end, in standard deviations of the hull's joints
+    tint: F64  # (B, 3) factors of the channels
+    light: F64  # how far its brightness follows the picture's, 0 to 1
+    soft_px: F64  # blur of its edge
+    seed: NDArray[np.int64]  # of the colours
+
+
+def draw_pastes(augment: Augment, rng: Generator, *, count: int, cutouts: int) -> PasteDraws:
+    """Draw for `count` samples from as many `cutouts`, and from `shapes`."""
+    low, high = augment.paste_fraction
+    filled = rng.random(count) < (augment.paste_shapes if cutouts else 1)
+    shape = filled & ((rng.random(count) >= _OUTLINES) | (cutouts == 0))
+    of_shapes, of_cutouts = (rng.integers(0, n, count) for n in (SHAPES, max(cutouts, 1)))
+    return PasteDraws(
+        pasted=rng.random(count) < augment.paste,
+        which=np.where(shape, cutouts + of_shapes, of_cutouts),
+        filled=filled,
+        other=rng.integers(0, max(count, 1), count),
+        fraction=rng.uniform(low, high, count),
+        stretch=rng.uniform(1.2, 3.0, count),
+        angle=np.deg2rad(rng.uniform(-30, 30, count)) * np.where(shape, 6, 1),
+        mirrored=rng.random(count) < 0.5,
+        direction=rng.uniform(0, 2 * math.pi, count),
+        aim=rng.normal(0, 0.7, (count, 2)),
+        tint=np.exp(rng.normal(0, 1, (count, 3)) * augment.colour),
+        light=rng.uniform(0, 1, count),
+        soft_px=rng.uniform(0, 1, count),
+        seed=rng.integers(0, 2**62, count),
+    )
+
+
+def paste(
+    image: U8, xy: F64, cutouts: Cutouts, draws: PasteDraws, b: int, other: U8 | None = None
+) -> tuple[U8, U8] | None:
+    """The image (H, W, 3) with sample b's cut-out over it, and what that covers (H, W) 0 to 255.
+
+    `other` (h, w, 3): a picture that pieces may be taken of.
+    The cut-out comes in along a line, as far as it takes to cover the asked fraction of the convex
+    hull of the joints `xy` (J, 2); if it is too small for that, it grows. None when the joints span
+    no area.
+    """
+    cutout = (*cutouts.pictures, *shapes())[draws.which[b]]
+    known = xy[np.isfinite(xy).all(-1)]
+    height, width = image.shape[:2]
+    hull = cv2.convexHull(known.astype(np.float32)) if len(known) else np.zeros((0, 1, 2))
+    area = cv2.contourArea(hull) if len(hull) > 2 else 0.0
+    if area < _LEAST_AREA_PX:
+        return None
+    body = np.zeros((height // _COARSE, width // _COARSE), np.uint8)
+    cv2.fillConvexPoly(body, np.round((hull / _COARSE - 0.5) * 16).astype(np.int32), 1, shift=4)
+    fraction = float(draws.fraction[b])
+    full = max(float(cutout.alpha[0].sum()) / 255, 1.0)
+    scale = math.sqrt(area * fraction * draws.stretch[b] / full)
+    end = known.mean(0) + draws.aim[b] * known.std(0)
+    way = np.array([math.cos(draws.direction[b]), math.sin(draws.direction[b])])
+    for _ in range(_GROWTHS):
+        if _covered(body, cutout, _matrix(cutout, scale, end, draws, b)) >= fraction:
+            break
+        scale *= 1.3
+    near, far = 0.0, math.hypot(height, width) + scale * math.hypot(*cutout.shape)
+    for _ in range(_STEPS):
+        middle = (near + far) / 2
+        there = _matrix(cutout, scale, end + middle * way, draws, b)
+        if _covered(body, cutout, there) >= fraction:
+            near = middle
+        else:
+            far = middle
+    there = _matrix(cutout, scale, end + near * way, draws, b)
+    layer = _layer(cutout.rgba, there, (height, width))
+    if draws.soft_px[b] > 0.3:
+        layer = np.asarray(cv2.GaussianBlur(layer, (0, 0), float(draws.soft_px[b])), np.uint8)
+    alpha = layer[..., 3:].astype(np.float32) / np.float32(255)
+    colours = layer[..., :3].astype(np.float32)
+    if draws.filled[b]:
+        colours = fill(stream(int(draws.seed[b]), "fill"), other, (height, width)) * alpha
+    gain = draws.tint[b] * _gain(image, colours, alpha, float(draws.light[b]))
+    colours = colours * gain.astype(np.float32)
+    mixed = np.clip(image * (1 - alpha) + np.minimum(colours, 255 * alpha), 0, 255)
+    return mixed.astype(np.uint8), np.ascontiguousarray(layer[..., 3])
+
+
+def _matrix(cutout: Cutout, scale: float, place: F64, draws: PasteDraws, b: int) -> F64:
+    """From pixels of the full-size cut-out to those of the image: its middle goes to `place`."""
+    c, s = math.cos(draws.angle[b]) * scale, math.sin(draws.angle[b]) * scale
+    side = -1 if draws.mirrored[b] else 1
+    x, y = cutout.shape[1] / 2, cutout.shape[0] / 2
+    return np.array(
+        [
+            [side * c, -s, place[0] - side * c * x + s * y],
+            [side * s, c, place[1] - side * s * x - c * y],
+        ]
+    )
+
+
+def _layer(levels: tuple[U8, ...], matrix: F64, size: tuple[int, int]) -> U8:
+    """The cut-out at its place, from the level that is scaled down least, but never by half."""
+    scale = math.hypot(matrix[0, 1], matrix[1, 1])
+    level = min(max(0, math.floor(-math.log2(max(scale, 1e-6)))), len(levels) - 1)
+    full, own = levels[0].shape, levels[level].shape
+    index = matrix * (full[1] / own[1], full[0] / own[0], 1.0)
+    # OpenCV counts from pixel centres.
+    index[:, 2] += (index[:, 0] + index[:, 1]) / 2 - 0.5
+    moved = cv2.warpAffine(levels[level], index, size[::-1], flags=cv2.INTER_LINEAR)
+    return np.asarray(moved, np.uint8)
+
+
+def _covered(body: U8, cutout: Cutout, matrix: F64) -> float:
+    """The covered share of `body`."""
+    alpha = _layer(cutout.alpha, matrix / _COARSE, (body.shape[0], body.shape[1]))
+    return float(cv2.mean(alpha, mask=body)[0]) / 255
+
+
+def _gain(image: U8, colours: F32, alpha: F32, light: float) -> float:
+    """Factor that takes a paste's brightness `light` of the way to the picture's."""
+    own = float(colours.sum()) / 3 / max(float(alpha.sum()), 1.0)
+    ratio = (float(image.mean()) + 10) / (own + 10)
+    return float(np.clip(ratio, 0.4, 2.5) ** light)
+
+
+def shares_under_paste(shares: F32, xy: F64, mask: U8, radius_px: F64) -> F32:
+    """Shares (J, 5) after a paste: the covered part of each joint is hidden by an object.
+
+    Crops hold no body surface, so the covered part is the mask's mean over a square of the
+    joint's size.
+    """
+    out = shares.copy()
+    height, width = mask.shape
+    for j, (x, y) in enumerate(xy):
+        if not (np.isfinite(x) and np.isfinite(y)) or not (0 <= x < width and 0 <= y < height):
+            continue
+        r = max(1.0, float(radius_px[j]))
+        x0, x1 = max(int(x - r), 0), min(int(x + r) + 1, width)
+        y0, y1 = max(int(y - r), 0), min(int(y + r) + 1, height)
+        covered = float(mask[y0:y1, x0:x1].mean()) / 255
+        out[j] *= 1 - covered
+        out[j, _OBJECT] += covered if np.isfinite(out[j, _VISIBLE]) else 0
+    return out
