@@ -56,9 +56,9 @@ joints; a joint is hidden when less than half of it is left. All networks are `n
 steps of {batch} people, bfloat16), with things pasted over half of the people while training, \
 half of them cut-outs, the others made up; ORN after generated people had {pretrain_steps} steps \
 on {generated_frames} frames of `scenes/people.yaml` first; adapted networks had as many more, on \
-those people and on the photos without their labels. `--group labels` adds rows of fewer labelled photos. The last two columns \
-are photos in which people are hidden as life has it and somebody marked hidden joints (v=1), \
-with no paste. Intervals (95 %) draw seeds, then photos. {few}
+those people and on the photos without their labels. `--group labels` adds rows of fewer labelled \
+photos. The last two columns are photos in which people are hidden as life has it and somebody \
+marked hidden joints (v=1), with no paste. Intervals (95 %) draw seeds, then photos. {few}
 
 """
 
