@@ -138,7 +138,8 @@ def _write_next(
     from synthstudio.dataset.durable import write_file
     from synthstudio.quality.next_recipe import as_yaml, is_of_photos, next_recipe
 
-    families = {pose.family for pose in library() if not (pose.holds or pose.leans)}
+    usual = (pose for pose in library() if not (pose.holds or pose.leans or pose.athletic))
+    families = {pose.family for pose in usual}
     made = next_recipe(stored, found, families=families, frames=frames, at_least=at_least)
     write_file(out, as_yaml(made, found).encode())
     if is_of_photos(stored):

@@ -1,4 +1,5 @@
-"""The authored poses: poses.yaml, and poses_contact.yaml for those that hold, carry or lean."""
+"""The authored poses: poses.yaml, poses_contact.yaml for those that hold, carry or lean, and
+poses_athletic.yaml for sport, stunts and falls."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from synthstudio.body.poses import HAND_ANGLES, LIMITS_RAD
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.solve import KeyPose
 
-FILES = ("poses.yaml", "poses_contact.yaml")
+ATHLETIC = "poses_athletic.yaml"
+FILES = ("poses.yaml", "poses_contact.yaml", ATHLETIC)
 """The first holds what goes for all: `relaxed` and the shapes of hands."""
 _HANDS = {"left_hand": ("left_",), "right_hand": ("right_",), "both_hands": ("left_", "right_")}
 _FLAGS = {"mirrored_ok": True, "stands": True, "dynamic": False}
@@ -49,6 +51,7 @@ def read_library(texts: dict[str, str]) -> tuple[KeyPose, ...]:
       needs: seat           mirrored_ok: false
       stands: false         it is not on its feet
       dynamic: true         a moment of a movement, which need not balance
+      airborne: upright     nothing is on the floor; tumbling: and the body is turned any way
       holds: {right_hand: [handle]}   where it can hold a thing, by which grips
       leans: [counter]      kinds of things that it leans on
     RecipeError for YAML that cannot be read, a name or key twice, aliases, unknown names and
@@ -133,14 +136,18 @@ def _pose(
     family, needs = rest.pop("family", None), rest.pop("needs", "floor")
     flags = {flag: rest.pop(flag, usual) for flag, usual in _FLAGS.items()}
     good = all(isinstance(value, bool) for value in flags.values())
-    if not isinstance(family, str) or needs not in ("floor", "seat") or not good:
+    airborne = rest.pop("airborne", "")
+    good = good and needs in ("floor", "seat") and airborne in ("", "upright", "tumbling")
+    if not isinstance(family, str) or not good:
         raise RecipeError(
-            f"wrong family, needs, {', '.join(_FLAGS)}",
+            f"wrong family, needs, airborne, {', '.join(_FLAGS)}",
             where=where,
-            expected="family: a name; needs: floor or seat; the others: true or false",
-            got=f"{family!r}, {needs!r}, {', '.join(map(repr, flags.values()))}",
+            expected="family: a name; needs: floor or seat; airborne: upright or tumbling; the "
+            "others: true or false",
+            got=f"{family!r}, {needs!r}, {airborne!r}, {', '.join(map(repr, flags.values()))}",
         )
-    flags["stands"] = flags["stands"] and needs == "floor"
+    flags["stands"] = flags["stands"] and needs == "floor" and not airborne
+    flags["dynamic"] = flags["dynamic"] or bool(airborne)
     holds = _mapping(rest.pop("holds", {}), f"{where}: holds")
     for hand in sorted(set(holds) - set(_HANDS)):
         raise RecipeError(
@@ -156,6 +163,8 @@ def _pose(
         holds={hand: _names(grips, f"{where}: holds: {hand}") for hand, grips in holds.items()},
         leans=leans,
         free_hands=_free(entry),
+        athletic=where.startswith(ATHLETIC),
+        airborne=airborne,
         **flags,
     )
 

@@ -38,6 +38,8 @@ class KeyPose:
     leans: tuple[str, ...] = ()  # kinds of things it leans on
     dynamic: bool = False  # a moment of a movement, which need not balance
     free_hands: tuple[str, ...] = ()  # of left and right, those that may take any shape
+    athletic: bool = False  # sport, stunts and falls: drawn where a recipe asks for them
+    airborne: Literal["", "upright", "tumbling"] = ""  # nothing is on the floor; tumbling: any way
 
 
 @dataclass(frozen=True, kw_only=True)

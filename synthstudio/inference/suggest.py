@@ -365,7 +365,7 @@ def _families_requested(found: Profile, like: Recipe | None) -> dict[str, int]:
     able = {
         pose.family
         for pose in pose_library.library()
-        if not (pose.holds or pose.leans)
+        if not (pose.holds or pose.leans or pose.athletic)
         and not {pose.name, pose.family} & held
         and (poses.families is None or poses.families.get(pose.family, 0) > 0)
     }

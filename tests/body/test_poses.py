@@ -32,6 +32,7 @@ JOINTS = SKELETONS["coco23"].joints
 POSES = library()
 TEXT = files("synthstudio.body").joinpath("poses.yaml").read_text(encoding="utf-8")
 OWN = [pose.name for pose in read_library({"poses.yaml": TEXT})]
+ATHLETIC = [pose for pose in POSES if pose.athletic]
 LEFT, RIGHT = (1.0, 0, 0), (-1.0, 0, 0)
 FRONT, BACK = (0, -1.0, 0), (0, 1.0, 0)
 UP = (0, 0, 1.0)
@@ -221,6 +222,19 @@ def test_the_library_is_large_enough_sorted_and_inside_the_limits():
             assert low <= value <= high, (pose.name, name)
 
 
+def test_athletic_poses_are_upside_down_in_the_air_and_folded():
+    assert len(ATHLETIC) >= 50
+    everyday = {pose.family for pose in POSES if not pose.athletic}
+    assert not everyday & {pose.family for pose in ATHLETIC}
+    heads = {}
+    for pose in ATHLETIC:
+        places = _places(pose.angles_rad)
+        heads[pose.name] = places["nose"][2] - places["left_hip"][2]
+    assert sum(height < -0.2 for height in heads.values()) >= 10  # upside down
+    assert sum(bool(pose.airborne) for pose in ATHLETIC) >= 20
+    assert not any(pose.stands and pose.airborne for pose in ATHLETIC)
+
+
 def test_every_limit_names_its_source():
     from synthstudio.body import poses
 
@@ -242,7 +256,7 @@ def _bare(name):
     return bare_body(load_atlas(), PERSON, pose.angles_rad)
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", [*OWN, *(pose.name for pose in ATHLETIC)])
 def test_no_part_runs_through_another(name):
     deep = [(a, b, d) for a, b, d in touch.self_touches(_bare(name), JOINTS) if d > touch.SOFT_M]
     assert not deep

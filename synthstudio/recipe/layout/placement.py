@@ -39,6 +39,8 @@ _WIDEN_EVERY = 16
 _STEP_BACK_M = 0.02
 _IN_VIEW = 0.8
 _SAME_SPOT_M = 0.12
+_LIFT_M = (0.05, 0.8)
+"""How high the lowest point of somebody in the air is."""
 _CORNERS = np.array(list(np.ndindex(2, 2, 2)))
 
 
@@ -200,7 +202,7 @@ def _parts(layout: Layout, person: PersonSpec, key: KeyPose, place: int) -> list
 
     That is the seat if the pose needs one, what they lean on, and what they hold.
     """
-    unit = _stood(layout, person, place)
+    unit = _stood(layout, person, key, place)
     parts = [unit, _seat(layout, unit, key, place)] if key.needs == "seat" else [unit]
     contact = layout.contacts.get(place)
     if contact is not None:
@@ -210,14 +212,18 @@ def _parts(layout: Layout, person: PersonSpec, key: KeyPose, place: int) -> list
     return parts
 
 
-def _stood(layout: Layout, person: PersonSpec, place: int) -> Placed:
-    """Return the person on the floor at the world's origin; of a path the middle lies there."""
+def _stood(layout: Layout, person: PersonSpec, key: KeyPose, place: int) -> Placed:
+    """Return the person on or over the floor at the world's origin; of a path the middle lies
+    there."""
     path = clips.path(layout.draw, layout.solve, person, place)
     if path:
         boxes = np.array([layout.solve.box_m(now) for now in path])
         box = np.stack([boxes[:, 0].min(axis=0), boxes[:, 1].max(axis=0)])
         return Placed(item=path[0], box_m=box, path=path)
-    person = dataclasses.replace(person, position_m=(0.0, 0.0, float(layout.solve.drop_m(person))))
+    height = float(layout.solve.drop_m(person))
+    if key.airborne:
+        height += sample(_LIFT_M, layout.draw.rng("lift", place))
+    person = dataclasses.replace(person, position_m=(0.0, 0.0, height))
     return Placed(item=person, box_m=layout.solve.box_m(person))
 
 

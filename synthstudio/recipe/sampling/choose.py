@@ -150,6 +150,15 @@ def check(recipe: Recipe, catalogue: Catalogue) -> None:
     _something_left(recipe, catalogue)
 
 
+def may_be_drawn(recipe: Recipe, pose: KeyPose) -> bool:
+    """Whether a recipe asks for a pose: all but athletic ones, and those where it says so."""
+    options, quotas = recipe.people.poses, recipe.quotas
+    asked = {*(options.families or ()), *(options.names or ()), *((quotas and quotas.family) or ())}
+    return (
+        not pose.athletic or options.athletic > 0 or not asked.isdisjoint({pose.name, pose.family})
+    )
+
+
 def _known(recipe: Recipe, field: str, names_given: Iterable[str], known: set[str]) -> None:
     for name in names_given:
         if name not in known:
@@ -189,7 +198,8 @@ def _something_left(recipe: Recipe, catalogue: Catalogue) -> None:
                 got=f"{len(uses[use])} files",
             )
     held_out = pose_held(recipe)
-    if recipe.splits.train > 0 and all(held_out(pose) for pose in catalogue.poses):
+    asked = [pose for pose in catalogue.poses if may_be_drawn(recipe, pose)]
+    if recipe.splits.train > 0 and all(held_out(pose) for pose in asked):
         raise RecipeError(
             "holdout.poses leaves no pose to train on", where=f"{recipe.name}: holdout"
         )

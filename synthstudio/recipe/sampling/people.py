@@ -25,7 +25,7 @@ from synthstudio.core.spec import (
     PoseSpec,
 )
 from synthstudio.recipe.sampling import palette, quotas
-from synthstudio.recipe.sampling.choose import Draw, pick_one, pose_held
+from synthstudio.recipe.sampling.choose import Draw, may_be_drawn, pick_one, pose_held
 from synthstudio.recipe.sampling.pose_jitter import Body, apart
 from synthstudio.recipe.schema.distributions import AnyNumber, sample, sample_count
 from synthstudio.recipe.schema.people import Shape
@@ -50,6 +50,7 @@ DESIGNS_A_KIND = 6
 # A pose takes another's arms only while they cannot reach the floor.
 _UPRIGHT_HIP_RAD = math.radians(60)
 _UPRIGHT_ROOT_RAD = math.radians(20)
+_TUMBLE_ROLL_RAD = math.radians(20)
 _SLOTS: tuple[Slot, ...] = ("top", "bottom", "shoes", "hair", "hat")
 
 
@@ -234,6 +235,9 @@ def _pose(
     # Hands that grip are drawn with what they hold: contacts.py.
     poses = [p for p in draw.catalogue.poses if not (p.holds or p.leans)]
     poses = [p for p in poses if seats or p.needs != "seat"]
+    number = quotas.person_number(draw.recipe, draw.index, place)
+    family = quotas.bin_of(draw.recipe, "family", number)
+    poses = _everyday_or_not(draw.recipe, poses, family, rng)
     weighted = [p for p in poses if _weight(draw.recipe, p) > 0]
     poses = list(draw.allowed(weighted, rng, held=pose_held(draw.recipe)))
     if not poses:
@@ -242,8 +246,6 @@ def _pose(
             where=f"{draw.where}: people.poses",
             then="Allow more poses or families, or hold out fewer.",
         )
-    number = quotas.person_number(draw.recipe, draw.index, place)
-    family = quotas.bin_of(draw.recipe, "family", number)
     requested = poses if family is None else quotas.of_family(draw, family, poses, weighted)
     key = _key_pose(draw.recipe, requested, rng)
     flip, mix = rng.random() < options.mirror and key.mirrored_ok, rng.random() < options.mix
@@ -263,7 +265,34 @@ def _pose(
     angles = apart(
         draw, body, angles, rng, like=tuple(map(Numbers, like)), keys=("pose", place, *again)
     )
+    if key.airborne == "tumbling":
+        angles = angles | _tumbled(draw.rng("tumble", place, *again))
     return key, PoseSpec(name=name, family=key.family, angles_rad=angles)
+
+
+def _everyday_or_not(
+    recipe: Recipe, poses: Sequence[KeyPose], family: str | None, rng: Generator
+) -> list[KeyPose]:
+    """Return the athletic poses as often as the recipe asks, or as a quota's family needs them."""
+    options = recipe.people.poses
+    if family is not None:
+        athletic = any(p.athletic for p in poses if p.family == family)
+    elif options.athletic:
+        athletic = bool(rng.random() < options.athletic)
+    elif options.families is not None or options.names is not None:
+        return [p for p in poses if may_be_drawn(recipe, p)]
+    else:
+        athletic = False
+    return [p for p in poses if p.athletic == athletic]
+
+
+def _tumbled(rng: Generator) -> dict[str, float]:
+    """Return how a body in the air is turned: any way about its left-right axis."""
+    pitch, roll = rng.uniform(-math.pi, math.pi), rng.normal(0, _TUMBLE_ROLL_RAD)
+    return {
+        "root_pitch": round(float(pitch), 4),
+        "root_roll": round(float(np.clip(roll, -math.pi, math.pi)), 4),
+    }
 
 
 def _weight(recipe: Recipe, pose: KeyPose) -> float:

@@ -62,6 +62,11 @@ class Poses(Base):
     families: Weights | None = Field(
         default=None, description="Families of poses and their weights; null: all alike."
     )
+    athletic: Probability = Field(
+        default=0.0,
+        description="How often the pose is one of sport, stunts and falls: upside down, in the "
+        "air, folded, on hands and knees. At 0 only those that families or names name.",
+    )
     names: Weights | None = Field(
         default=None, description="Single poses and their weights; null: all of the families."
     )
