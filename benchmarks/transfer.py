@@ -422,7 +422,9 @@ def main(words: list[str]) -> int:
     transfer.prepare(say)
     run_all(transfer, options, say)
     titles = {name: row.title for name, row in ROWS.items()}
-    more = "" if options.size == "full" else f' TRANSFER_ARGS="--size {options.size}"'
+    asked = [f"--{name} {getattr(options, name)}" for name in ("size", "group")
+             if getattr(options, name) != parser.get_default(name)]  # fmt: skip
+    more = f' TRANSFER_ARGS="{" ".join(asked)}"' if asked else ""
     page = transfer_table.page(
         results(transfer),
         titles,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import transfer, transfer_table
+from benchmarks import bank_bound, transfer, transfer_table
 from benchmarks.transfer import ARMS, ROWS, SMALL, Transfer
 
 PEOPLE = {"train": 24, "dev": 6}
@@ -110,3 +110,22 @@ def test_a_missing_folder_says_what_belongs_there(
     assert transfer.main(["--photos", str(tmp_path / "none")]) == 2
     told = capsys.readouterr().err
     assert "train.json, dev.json" in told and "axelcarlier/lsp" in told
+
+
+def test_a_bank_of_the_people_asked_about_finds_their_hidden_joints(
+    made: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And one of generated people fewer: the world's stick people stand otherwise."""
+    generated = next((made / "cache").glob("*/generated"))
+    own = photos.parent / "own"
+    shutil.copytree(photos, own, dirs_exist_ok=True)
+    shutil.copy(photos / "dev.json", own / "train.json")
+    shares = {}
+    for name, folder in (("others", photos), ("own", own)):
+        words = ["--photos", str(folder), "--cache", str(made / "cache"), str(generated)]
+        assert bank_bound.main(words) == 0
+        rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+        shares |= {(name, row[0]): [float(cell) for cell in row[2:]] for row in rows}
+    assert min(shares["own", "photos"]) > 90
+    assert shares["own", "generated"] == shares["others", "generated"]
+    assert max(shares["own", "generated"]) < min(shares["own", "photos"])
