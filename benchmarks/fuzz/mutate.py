@@ -126,7 +126,8 @@ def _text(data: bytes, rng: random.Random) -> bytes:
         lines = data.splitlines(keepends=True)
         if lines:
             at, other = rng.randrange(len(lines)), rng.randrange(len(lines))
-            moved = rng.choice(([], [lines[other]], [lines[at]] * rng.choice((2, 500))))
+            copies = min(rng.choice((2, 500)), 1 + _LONGEST // len(lines[at]))
+            moved = rng.choice(([], [lines[other]], [lines[at]] * copies))
             return b"".join([*lines[:at], *moved, *lines[at + 1 :]])
     found = list((_NUMBER if how % 2 else _WORD).finditer(data))
     if not found:
