@@ -27,7 +27,7 @@ from synthstudio.dataset import rows, versions
 from synthstudio.dataset.arrays import as_numpy
 from synthstudio.dataset.durable import damaged, disk_errors, file_sha256, read_json, remove
 from synthstudio.dataset.manifest import FORMAT_VERSION, Identity
-from synthstudio.dataset.parquet import write_table
+from synthstudio.dataset.parquet import READ_ERRORS, write_table
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import (
     FRAMES_NAME,
@@ -186,7 +186,7 @@ def origins(dataset: Dataset) -> Iterator[tuple[int, int, int]]:
             continue
         try:
             table = pq.read_table(path)
-        except (pa.ArrowException, OSError) as error:
+        except READ_ERRORS as error:
             raise damaged(path, "a Parquet file", str(error)) from error
         if not table.schema.equals(ORIGIN_SCHEMA):
             raise damaged(path, "the columns of an origin", ", ".join(table.schema.names))

@@ -11,6 +11,9 @@ import pyarrow.parquet as pq
 
 from synthstudio.core.errors import DatasetError
 
+READ_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)
+"""What pyarrow raises for a damaged file; the last for names that are no UTF-8."""
+
 
 class ParquetWriter(pq.ParquetWriter):  # type: ignore[misc]
     """pyarrow's, for files that grow; one that failed leaves it at that."""

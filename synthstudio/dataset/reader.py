@@ -25,6 +25,7 @@ from synthstudio.core.spec_json import from_json
 from synthstudio.dataset.arrays import as_numpy
 from synthstudio.dataset.durable import damaged, read_json
 from synthstudio.dataset.manifest import Identity, read_identity
+from synthstudio.dataset.parquet import READ_ERRORS
 from synthstudio.dataset.people import people_from_table
 from synthstudio.dataset.row_checks import check_rows, check_text
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
@@ -415,5 +416,5 @@ def _rows_of(table: pa.Table, column: str, value: int) -> range:
 def _parquet_errors(path: Path) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except READ_ERRORS as error:
         raise damaged(path, "a Parquet file", str(error)) from error

@@ -57,6 +57,15 @@ def _change(shard: Path, name: str, change: Callable[[list[dict[str, Any]]], obj
     _seal(shard, lambda value: None)
 
 
+def _not_unicode(folder: Path) -> None:
+    """Damage the name of a column where the file's own schema has it."""
+    path = folder / "shards/00000/instances.parquet"
+    data = path.read_bytes()
+    assert b"identity" in data
+    path.write_bytes(data.replace(b"identity", b"iden\xc3ity"))
+    _seal(path.parent, lambda value: None)
+
+
 def _seal(shard: Path, change: Callable[[dict[str, Any]], object]) -> None:
     value = json.loads((shard / "shard.json").read_text())
     del value["check"]
@@ -92,6 +101,7 @@ DAMAGES = {
         lambda rows: rows[0].update(hidden_joint=[99], hidden_instance=[1], hidden_share=[0.5])
     ),
     "pairs of different lengths": _people(lambda rows: rows[0].update(hidden_share=[0.5] * 7)),
+    "a column whose name is no UTF-8": _not_unicode,
     "a frame twice": _frames(lambda rows: rows[1].update(index=0)),
     "a frame of no width": _frames(lambda rows: rows[0].update(width_px=0)),
     "a frame of terapixels": _frames(lambda rows: rows[0].update(width_px=2**31 - 1)),

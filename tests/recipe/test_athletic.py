@@ -8,7 +8,9 @@ from recipe_fake import CATALOGUE, FakeSolve, pose, without
 
 from synthstudio.body import pose_library
 from synthstudio.core.errors import RecipeError
+from synthstudio.core.rng import stream
 from synthstudio.recipe.draw import draw
+from synthstudio.recipe.sampling.random_pose import random_pose
 from synthstudio.recipe.schema.load import parse
 
 HANDSTAND = pose("handstand", "inverted", root_pitch=180)
@@ -79,3 +81,49 @@ def test_those_of_the_library_are_athletic_by_their_file():
     found = {one.name: one for one in pose_library.library()}
     assert found["handstand"].athletic and not found["stand_relaxed"].athletic
     assert found["tuck_jump"].airborne == "tumbling" and not found["tuck_jump"].stands
+
+
+def test_made_up_poses_come_as_often_as_asked_and_differ():
+    drawn = people({"random": 0.6}, 100)
+    made_up = [p for p in drawn if p.pose.family == "random"]
+    assert abs(len(made_up) / len(drawn) - 0.6) < 0.1
+    assert len({str(sorted(p.pose.angles_rad.items())) for p in made_up}) == len(made_up)
+    up = [p for p in made_up if p.position_m[2] > SOLVE.drop_m(p)]
+    assert 0.3 < len(up) / len(made_up) < 0.7
+
+
+def test_made_up_poses_keep_within_limits_and_take_limbs_of_both_sides():
+    limits = {name: (math.radians(-30), math.radians(40)) for name in CATALOGUE.limits_rad}
+    angles = {"left_knee_flexion": 0.6, "spine_turn": 0.5}
+    only = pose_library.KeyPose(name="one", family="one", angles_rad=angles)
+    rng = stream(1, "poses")
+    made = [random_pose([only], limits, rng).angles_rad for _ in range(200)]
+    for name in (n for n in limits if not n.startswith("root")):
+        values = np.array([one.get(name, 0.0) for one in made])
+        assert values.min() >= limits[name][0] - 1e-4 and values.max() <= limits[name][1] + 1e-4
+    knees = np.array([[one["left_knee_flexion"], one["right_knee_flexion"]] for one in made])
+    bent = (knees > 0.3).mean(axis=0)
+    assert (bent > 0.25).all() and (bent < 0.8).all()
+    turn = np.array([one["spine_turn"] for one in made])
+    assert (turn > 0).any() and (turn < 0).any()
+
+
+def test_the_freest_of_many_is_taken():
+    class Tangled(FakeSolve):
+        def touches_m(self, phenotype, angles_rad, like):
+            return 0.5 if angles_rad.get("left_elbow_flexion", 0.0) > 0.3 else 0.0
+
+    solve = without(Tangled(), poses=(*CATALOGUE.poses, *WILD))
+    drawn = people({"random": 1.0}, 40, solve=solve)
+    bent = [p for p in drawn if p.pose.angles_rad.get("left_elbow_flexion", 0.0) > 0.3]
+    assert not bent and people({"random": 1.0}, 40) != drawn
+
+
+def test_limbs_of_poses_that_are_held_out_are_not_taken_in_train():
+    held = {"poses": [one.name for one in SOLVE.catalogue.poses], "share": 1.0}
+    with pytest.raises(RecipeError, match="pose"):
+        people({"random": 1.0}, 30, holdout=held)
+
+
+def test_asking_for_none_draws_no_random_number():
+    assert people({"random": 0.0}) == people({})

@@ -27,6 +27,7 @@ from synthstudio.core.spec import (
 from synthstudio.recipe.sampling import palette, quotas
 from synthstudio.recipe.sampling.choose import Draw, may_be_drawn, pick_one, pose_held
 from synthstudio.recipe.sampling.pose_jitter import Body, apart
+from synthstudio.recipe.sampling.random_pose import made_up, tumbled
 from synthstudio.recipe.schema.distributions import AnyNumber, sample, sample_count
 from synthstudio.recipe.schema.people import Shape
 from synthstudio.recipe.schema.recipe import Recipe
@@ -50,7 +51,6 @@ DESIGNS_A_KIND = 6
 # A pose takes another's arms only while they cannot reach the floor.
 _UPRIGHT_HIP_RAD = math.radians(60)
 _UPRIGHT_ROOT_RAD = math.radians(20)
-_TUMBLE_ROLL_RAD = math.radians(20)
 _SLOTS: tuple[Slot, ...] = ("top", "bottom", "shoes", "hair", "hat")
 
 
@@ -247,6 +247,10 @@ def _pose(
             then="Allow more poses or families, or hold out fewer.",
         )
     requested = poses if family is None else quotas.of_family(draw, family, poses, weighted)
+    if family is None and options.random and rng.random() < options.random:
+        limbs = [p for p in draw.catalogue.poses if _weight(draw.recipe, p) > 0]
+        key = made_up(draw, body, limbs, keys=("random pose", place, *again))
+        return key, PoseSpec(name=key.name, family=key.family, angles_rad=key.angles_rad)
     key = _key_pose(draw.recipe, requested, rng)
     flip, mix = rng.random() < options.mirror and key.mirrored_ok, rng.random() < options.mix
     parts, angles, name = [key], dict(key.angles_rad), key.name
@@ -266,7 +270,7 @@ def _pose(
         draw, body, angles, rng, like=tuple(map(Numbers, like)), keys=("pose", place, *again)
     )
     if key.airborne == "tumbling":
-        angles = angles | _tumbled(draw.rng("tumble", place, *again))
+        angles = angles | tumbled(draw.rng("tumble", place, *again))
     return key, PoseSpec(name=name, family=key.family, angles_rad=angles)
 
 
@@ -284,15 +288,6 @@ def _everyday_or_not(
     else:
         athletic = False
     return [p for p in poses if p.athletic == athletic]
-
-
-def _tumbled(rng: Generator) -> dict[str, float]:
-    """Return how a body in the air is turned: any way about its left-right axis."""
-    pitch, roll = rng.uniform(-math.pi, math.pi), rng.normal(0, _TUMBLE_ROLL_RAD)
-    return {
-        "root_pitch": round(float(pitch), 4),
-        "root_roll": round(float(np.clip(roll, -math.pi, math.pi)), 4),
-    }
 
 
 def _weight(recipe: Recipe, pose: KeyPose) -> float:

@@ -24,7 +24,7 @@ _STIFF = (
 )
 _INDEX = "index_curl"
 """Where it is not named, the index follows the other fingers."""
-_SOFT_M = 0.015
+SOFT_M = 0.015
 _TRIES = 6
 _ARMS_OUT_RAD = tuple(math.radians(a) for a in (0, 4, 8, 12))
 _LEG_JITTER = 0.5
@@ -56,7 +56,7 @@ def apart(
     deepest, best = math.inf, angles
     for candidate in _candidates(draw, angles, rng, keys):
         depth = body.solve.touches_m(body.phenotype, candidate, like)
-        if depth <= _SOFT_M:
+        if depth <= SOFT_M:
             return candidate
         if depth < deepest:
             deepest, best = depth, candidate

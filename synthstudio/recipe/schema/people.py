@@ -67,6 +67,11 @@ class Poses(Base):
         description="How often the pose is one of sport, stunts and falls: upside down, in the "
         "air, folded, on hands and knees. At 0 only those that families or names name.",
     )
+    random: Probability = Field(
+        default=0.0,
+        description="How often a pose is made up instead: every limb from another pose, each "
+        "angle strayed by about 14 degrees within its limits, half of them in the air.",
+    )
     names: Weights | None = Field(
         default=None, description="Single poses and their weights; null: all of the families."
     )

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.masks import check_counts
 from synthstudio.core.skeleton import Skeleton
+from synthstudio.dataset.parquet import READ_ERRORS
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row, hidden_by
 from synthstudio.dataset.shards import FRAMES_NAME, INSTANCES_NAME, SHARDS_DIR, shard_name
@@ -130,7 +130,7 @@ def _read_rows(path: Path, columns: Sequence[str], frame: int) -> list[Row]:
         rows: list[Row] = table.filter(pc.equal(table[columns[0]], frame)).to_pylist()
     except FileNotFoundError:
         return []
-    except (pa.ArrowException, OSError, KeyError) as error:
+    except (*READ_ERRORS, KeyError) as error:
         raise DatasetError(
             f"this table cannot be read: {error}",
             where=str(path),

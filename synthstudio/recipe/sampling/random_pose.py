@@ -1,0 +1,130 @@
+"""Poses that nobody authored: every limb from another pose of the library, and wide of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from synthstudio.core.errors import RecipeError
+from synthstudio.core.rng import Generator
+from synthstudio.core.solve import KeyPose
+from synthstudio.core.spec import Vec2
+from synthstudio.recipe.sampling.choose import Draw, pose_held
+from synthstudio.recipe.sampling.pose_jitter import SOFT_M, Body
+
+FAMILY = "random"
+_ARM = ("shoulder", "clavicle", "elbow", "forearm", "wrist", "finger", "index", "thumb")
+_LEG = ("hip", "knee", "ankle", "toe")
+_TRUNK: tuple[str, ...] = ("spine",)
+_HEAD: tuple[str, ...] = ("neck", "gaze")
+_ROOT: tuple[str, ...] = ("root",)
+_ODD = ("turn", "side_bend", "roll")
+_OTHER = {"left": "right", "right": "left"}
+_SPREAD_RAD = math.radians(14)
+_SPREAD = (*_ARM[:4], *_LEG[:2], *_TRUNK, *_HEAD[:1], *_ROOT)
+_ALIKE = 0.35
+_IN_THE_AIR = 0.5
+_TUMBLE_ROLL_RAD = math.radians(20)
+_TRIES = 24
+_DIGITS = 4
+
+
+def made_up(
+    draw: Draw, body: Body, poses: Sequence[KeyPose], *, keys: tuple[int | str, ...]
+) -> KeyPose:
+    """Return a pose of limbs of `poses` in which none runs into another, or of many the freest.
+
+    `keys` name its stream of random numbers.
+    """
+    rng = draw.rng(*keys)
+    free = [p for p in poses if not (p.holds or p.leans or p.needs == "seat")]
+    limbs = draw.allowed(free, rng, held=pose_held(draw.recipe))
+    if not limbs:
+        raise RecipeError(
+            "no pose is left to take limbs from",
+            where=f"{draw.where}: people.poses.random",
+            then="Allow more poses or families, or hold out fewer.",
+        )
+    deepest, best = math.inf, None
+    for _ in range(_TRIES):
+        key = random_pose(limbs, draw.catalogue.limits_rad, rng)
+        depth = body.solve.touches_m(body.phenotype, key.angles_rad, ())
+        if best is None or depth < deepest:
+            deepest, best = depth, key
+        if depth <= SOFT_M:
+            break
+    assert best is not None
+    return best
+
+
+def tumbled(rng: Generator) -> dict[str, float]:
+    """Return how a body in the air is turned: any way about its left-right axis."""
+    pitch, roll = rng.uniform(-math.pi, math.pi), rng.normal(0, _TUMBLE_ROLL_RAD)
+    return {
+        "root_pitch": round(float(pitch), _DIGITS),
+        "root_roll": round(float(np.clip(roll, -math.pi, math.pi)), _DIGITS),
+    }
+
+
+def random_pose(poses: Sequence[KeyPose], limits_rad: dict[str, Vec2], rng: Generator) -> KeyPose:
+    """Return a pose of limbs of different poses, each angle strayed by about 14 degrees.
+
+    Arms, legs, trunk with head, and how the body is turned come from one pose each, of either of
+    its sides; a third have both legs of one pose. All angles are within the limits. Half are in the
+    air, turned any way; others touch the floor with whatever is lowest, as in a movement.
+    """
+
+    def one() -> KeyPose:
+        return poses[int(rng.random() * len(poses))]
+
+    angles: dict[str, float] = {}
+    for groups, alike in ((_ARM, 0.0), (_LEG, _ALIKE)):
+        source, same = one(), rng.random() < alike
+        swapped = rng.random() < 0.5
+        for side in _OTHER:
+            angles |= _limb(source, _OTHER[side] if swapped else side, side, groups)
+            if not same:
+                source, swapped = one(), rng.random() < 0.5
+    for names in (_TRUNK + _HEAD, _ROOT):
+        source, sign = one(), 1 if rng.random() < 0.5 else -1
+        for name, value in source.angles_rad.items():
+            if name.startswith(names):
+                angles[name] = sign * value if name.endswith(_ODD) else value
+    angles = _strayed(angles, limits_rad, rng)
+    in_the_air = rng.random() < _IN_THE_AIR
+    if in_the_air:
+        angles |= tumbled(rng)
+    return KeyPose(
+        name=FAMILY,
+        family=FAMILY,
+        angles_rad=dict(sorted(angles.items())),
+        stands=False,
+        dynamic=True,
+        athletic=True,
+        airborne="tumbling" if in_the_air else "",
+    )
+
+
+def _limb(source: KeyPose, theirs: str, side: str, groups: tuple[str, ...]) -> dict[str, float]:
+    own = f"{theirs}_"
+    return {
+        f"{side}_{name.removeprefix(own)}": value
+        for name, value in source.angles_rad.items()
+        if name.startswith(own) and name.removeprefix(own).startswith(groups)
+    }
+
+
+def _strayed(
+    angles: dict[str, float], limits_rad: dict[str, Vec2], rng: Generator
+) -> dict[str, float]:
+    """Return the angles with all but fingers and feet strayed, cut to their limits."""
+    out = {}
+    for name, (low, high) in sorted(limits_rad.items()):
+        bare = name.removeprefix("left_").removeprefix("right_")
+        stray = float(rng.normal(0.0, _SPREAD_RAD)) if bare.startswith(_SPREAD) else 0.0
+        value = angles.get(name, 0.0) + stray
+        if stray or name in angles:
+            out[name] = round(min(max(value, low), high), _DIGITS)
+    return out
