@@ -75,6 +75,8 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=Path, required=True, help="as for make transfer")
     parser.add_argument("--count", type=int, default=8000, help="poses, half of them mirrored")
+    asked = "what the photos' boxes are about; generated people are cut out by the same"
+    parser.add_argument("--boxes", choices=("limbs", "outline"), default="limbs", help=asked)
     parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "transfer")
     parser.add_argument("datasets", type=Path, nargs="*", help="generated sets")
     options = parser.parse_args(words)
@@ -84,7 +86,9 @@ def main(words: list[str]) -> int:
         split_cutouts((photos / "cutouts").resolve(), hiders, seed=0)
     cutouts = load_cutouts(hiders / "test" / FOLDER)
     real = {"coco": str(photos / "train.json"), "images": str(photos / "images")}
-    sources = {"photos": real} | {d.name: {"dataset": str(d.resolve())} for d in options.datasets}
+    sources = {"photos": real} | {
+        d.name: {"dataset": str(d.resolve()), "boxes": options.boxes} for d in options.datasets
+    }
     print(f"{'bank of':30} {'poses':>6}" + "".join(f"{f + ' %':>8}" for f in FRACTIONS))
     for name, source in sources.items():
         config = configs.parse({"train": [source], "network": {"block": "orn"}})

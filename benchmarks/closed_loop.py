@@ -28,7 +28,7 @@ import yaml
 from numpy.typing import NDArray
 
 from benchmarks.proofs import ROOT
-from benchmarks.ready import ready
+from benchmarks.ready import PRECISION, ready
 from synthstudio.api.recipes import scene_file
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.skeleton import get_skeleton
@@ -101,7 +101,7 @@ class Loop:
                 "batch": size.batch,
                 "steps": size.steps,
                 "epochs": 1,
-                "precision": "bfloat16",
+                "precision": PRECISION,
                 "device": "cpu",
             }
         )

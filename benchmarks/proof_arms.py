@@ -9,6 +9,7 @@ from typing import Any
 import torch  # noqa: TID253 - it counts what networks cost
 from torch.utils.flop_counter import FlopCounterMode  # noqa: TID253
 
+from benchmarks.ready import PRECISION
 from synthstudio.body import pose_library
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.models.blocks.bank import PoseBank
@@ -225,7 +226,7 @@ def config(name: str, seed: int, *, size: Size, train: str, width: int) -> Confi
             "batch": size.batch,
             "steps": size.steps,
             "epochs": 1,
-            "precision": "bfloat16",
+            "precision": PRECISION,
             "device": "cpu",
             "save_every": 200,
         }

@@ -6,14 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch  # noqa: TID253 - it trains
+
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.models.contract import PoseNet
 from synthstudio.training import checkpoint
 from synthstudio.training.config import Config, Source
 from synthstudio.training.data.batches import CropSubset, InputSpec
 from synthstudio.training.data.sources import TrainingData, load_subset
+from synthstudio.training.devices import has_bfloat16
 from synthstudio.training.loop import train
 from synthstudio.training.trainer import Trained
+
+PRECISION = "bfloat16" if has_bfloat16(torch.device("cpu")) else "float32"
+"""What benchmarks train with: the faster one on this machine's CPU."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,7 @@ import synthstudio as ss
 from benchmarks import transfer_table
 from benchmarks.proof import code
 from benchmarks.proofs import ROOT
-from benchmarks.ready import trained
+from benchmarks.ready import PRECISION, trained
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import canonical_json, read_json, replace_file, write_file
@@ -69,10 +69,12 @@ class Size:
     seeds: int
     network: dict[str, Any] = field(default_factory=dict)
     batch: int = 64
+    precision: str = PRECISION
+    boxes: str = "limbs"  # as the annotated boxes of the LSP extended set are made
 
 
-FULL = Size(steps=3750, pretrain_steps=600, generated_frames=900, seeds=3)
-QUICK = Size(steps=1200, pretrain_steps=300, generated_frames=400, seeds=1)
+FULL = Size(steps=3750, pretrain_steps=600, generated_frames=3000, seeds=3)
+QUICK = Size(steps=1200, pretrain_steps=300, generated_frames=1000, seeds=1)
 SMALL = Size(
     steps=3, pretrain_steps=2, generated_frames=4, seeds=2, batch=4,
     network={"size": [48, 36], "widths": [8, 12], "width": 16, "bank": 40, "bank_sample": 10},
@@ -83,19 +85,22 @@ SIZES = {"full": FULL, "quick": QUICK, "small": SMALL}
 @dataclass(frozen=True, kw_only=True)
 class Arm:
     """A training. `start`: the arm whose weights it begins with; `people`: on how many of the
-    labelled photos, 0: all; `adapt`: to the photos without their labels."""
+    labelled photos, 0: all; `adapt`: to the photos without their labels; `whole`: as many steps on
+    generated people as others have on photos."""
 
     block: str = "orn"
     photos: bool = True
     start: str = ""
     people: int = 0
     adapt: bool = False
+    whole: bool = False
 
 
 ARMS = {
     "kpe": Arm(block="kpe"),
     "orn": Arm(),
     "generated": Arm(photos=False),
+    "alone": Arm(photos=False, whole=True),
     "pretrained": Arm(start="generated"),
     "adapted": Arm(photos=False, start="generated", adapt=True),
 }
@@ -103,12 +108,13 @@ LABELS = (250, 1000, 2500, 4000)
 ARMS |= {f"orn-{n}": Arm(people=n) for n in LABELS}
 ARMS |= {f"pretrained-{n}": Arm(people=n, start="generated") for n in LABELS}
 GROUPS = {
-    "main": tuple(name for name, arm in ARMS.items() if not arm.people),
+    "main": tuple(name for name, arm in ARMS.items() if not (arm.people or arm.whole)),
     "photos": ("kpe", "orn"),
+    "alone": ("alone",),
     "labels": ("generated", *(name for name, arm in ARMS.items() if arm.people)),
 }
-"""What is trained together: the table, its rows without generated people, and how many labels
-generated people save."""
+"""What is trained together: the table, its rows without generated people, generated people alone
+for as long, and how many labels generated people save."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +137,7 @@ ROWS = {
     "pretrained": Row(title="ORN after generated people", arm="pretrained"),
     "pretrained-flip": Row(title="the same, flip test", arm="pretrained", flip=True),
     "generated": Row(title="ORN, generated people alone", arm="generated"),
+    "alone": Row(title="ORN, generated people alone, as many steps", arm="alone"),
     "adapted": Row(title="the same, adapted to photos without labels", arm="adapted"),
 }
 ROWS |= {f"orn-{n}": Row(title=f"ORN, {n:,} labelled photos", arm=f"orn-{n}") for n in LABELS}
@@ -165,7 +172,7 @@ class Transfer:
             self.folder.mkdir(parents=True, exist_ok=True)
             split_cutouts((self.photos / "cutouts").resolve(), self.hiders, seed=0)
         if not (self.generated / "index.json").is_file():
-            recipe = ss.Recipe.load(ROOT / "scenes" / "people.yaml").with_(
+            recipe = ss.Recipe.load(ROOT / "scenes" / "wild.yaml").with_(
                 frames=self.size.generated_frames
             )
             made = ss.generate(
@@ -183,19 +190,20 @@ class Transfer:
         arm, size = ARMS[name], self.size
         file = self.fewer(arm.people) if arm.people else self.photos / "train.json"
         photos = {"coco": str(file), "images": str(self.photos / "images")}
-        steps = size.steps if arm.photos else size.pretrain_steps
+        people = {"dataset": str(self.generated), "boxes": self.size.boxes}
+        steps = size.steps if arm.photos or arm.whole else size.pretrain_steps
         start = self.run_of(arm.start, seed) / "last.safetensors" if arm.start else ""
         return configs.parse(
             {
                 "name": name,
                 "seed": seed,
-                "train": [photos if arm.photos else {"dataset": str(self.generated)}],
+                "train": [photos if arm.photos else people],
                 "network": {"block": arm.block, **size.network},
                 "augment": {"paste": 0.5, "cutouts": str(self.cutouts("train"))},
                 "batch": size.batch,
                 "steps": steps,
                 "epochs": 1_000_000,
-                "precision": "bfloat16",
+                "precision": size.precision,
                 "device": "cpu",
                 "init_from": str(start),
                 "adapt": photos | {"start": 0.0} if arm.adapt else {},

@@ -53,10 +53,11 @@ A joint is found when it lies within 0.1 of the longer side of the person's box 
 are cut out by their annotated box. Each is covered once by a cut-out of a category that no \
 training saw, turned by up to 30 degrees, over 35 % and 60 % of the convex hull of the labelled \
 joints; a joint is hidden when less than half of it is left. All networks are `nano` ({steps} \
-steps of {batch} people, bfloat16), with things pasted over half of the people while training, \
+steps of {batch} people, {precision}), with things pasted over half of the people while training, \
 half of them cut-outs, the others made up; ORN after generated people had {pretrain_steps} steps \
-on {generated_frames} frames of `scenes/people.yaml` first; adapted networks had as many more, on \
-those people and on the photos without their labels. `--group labels` adds rows of fewer labelled \
+on {generated_frames} frames of `scenes/wild.yaml` first, cut out by the box of their {boxes}, as \
+the photos are; adapted networks had as many more, on those people and on the photos without their \
+labels. `--group labels` adds rows of fewer labelled \
 photos. The last two columns are photos in which people are hidden as life has it and somebody \
 marked hidden joints (v=1), with no paste. Intervals (95 %) draw seeds, then photos. {few}
 

@@ -103,6 +103,7 @@ class Light:
     sun_rgb: F64  # (3,)
     ambient_sh: F64  # (9, 3)
     exposure: float = 1.0
+    occlusion: float = 0.0  # how much of the ambient light corners and folds lose
 
 
 @dataclass(frozen=True, kw_only=True)

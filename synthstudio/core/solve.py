@@ -56,6 +56,8 @@ class GarmentKind:
     patterns: tuple[Pattern, ...]
     steps: int = 4
     gender: Vec2 = (0.0, 1.0)  # the range of Phenotype.gender that usually wears it
+    worn: Literal["everyday", "always", "sport"] = "everyday"  # always: for sport as well
+    whole: bool = False  # covers trunk and hips: no bottom is worn with it
 
 
 @dataclass(frozen=True, kw_only=True)

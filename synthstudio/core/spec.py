@@ -253,7 +253,9 @@ class LightSpec:
     """A sun and a sky. With an HDRI backdrop the ambient comes from the panorama instead.
 
     `sun_direction` points towards the sun (unit, z up). Radiometry: a white matte surface
-    facing the sun reflects `sun_rgb`; one facing up under the sky alone reflects `sky_rgb`.
+    facing the sun reflects `sun_rgb`; one facing up under the sky alone reflects `sky_rgb`, one
+    facing `side_direction` (unit) `side_rgb` more, as from a window or the brighter half of a
+    sky. `occlusion`: how much of the ambient light corners and folds lose, 0 to 1.
     """
 
     sun_direction: Vec3
@@ -261,6 +263,9 @@ class LightSpec:
     sky_rgb: Vec3
     ground_rgb: Vec3
     exposure: float = 1.0
+    side_direction: Vec3 = (0.0, 0.0, 1.0)
+    side_rgb: Vec3 = (0.0, 0.0, 0.0)
+    occlusion: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

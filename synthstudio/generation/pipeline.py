@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -115,12 +115,15 @@ def _light(stage: Stage, spec: FrameSpec) -> Light:
     if isinstance(behind, HdriBackdrop):
         radiance = stage.panorama(behind.asset)
         exposure = lamp.exposure * backgrounds.panorama_gain(radiance) * behind.gain
-        return light.light_from_panorama(radiance, yaw_rad=behind.yaw_rad, exposure=exposure)
+        lit = light.light_from_panorama(radiance, yaw_rad=behind.yaw_rad, exposure=exposure)
+        return replace(lit, occlusion=lamp.occlusion)
+    ambient = light.ambient_from_sky(lamp.sky_rgb, lamp.ground_rgb)
     return Light(
         sun_direction=np.array(lamp.sun_direction),
         sun_rgb=np.array(lamp.sun_rgb),
-        ambient_sh=light.ambient_from_sky(lamp.sky_rgb, lamp.ground_rgb),
+        ambient_sh=ambient + light.ambient_from_side(lamp.side_rgb, lamp.side_direction),
         exposure=lamp.exposure,
+        occlusion=lamp.occlusion,
     )
 
 

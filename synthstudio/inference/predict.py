@@ -21,7 +21,8 @@ from synthstudio.models.contract import predict_maps
 from synthstudio.models.heatmaps import expected_hits, find_peaks
 from synthstudio.models.smooth import smooth, tracks
 from synthstudio.training import devices
-from synthstudio.training.data.crops import crop_and_resize, crop_window
+from synthstudio.training.data.crops import crop_and_resize
+from synthstudio.training.data.windows import crop_window
 
 F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]

@@ -46,6 +46,18 @@ def ambient_from_sky(sky_rgb: Vec3, ground_rgb: Vec3) -> F64:
     return out
 
 
+def ambient_from_side(rgb: Vec3, direction: Vec3) -> F64:
+    """(9, 3) coefficients of the half of a sphere round a unit `direction`.
+
+    Exact: a white matte surface with normal n reflects (1 + n . direction)/2 rgb.
+    """
+    out = np.zeros((9, 3))
+    out[0] = np.asarray(rgb, np.float64) / 2 / SH_CONSTANTS[0]
+    for place, axis in ((1, 1), (2, 2), (3, 0)):
+        out[place] = np.asarray(rgb, np.float64) * direction[axis] / 2 / SH_CONSTANTS[place]
+    return out
+
+
 def ambient_from_panorama(radiance: NDArray[np.floating], *, yaw_rad: float = 0.0) -> F64:
     """(9, 3) coefficients of a panorama (h, w, 3) of linear radiance, sun included."""
     small = _shrunk(_checked(radiance))

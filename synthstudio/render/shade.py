@@ -19,6 +19,7 @@ from synthstudio.core.camera import NEAR_M
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
 from synthstudio.core.scene import F32, F64, U8, Rendering, Scene, Surface
 from synthstudio.render import shadow
+from synthstudio.render.kernels.occlusion import obscured_kernel, open_kernel
 from synthstudio.render.kernels.optics import Eye, Lamps, Mesh
 from synthstudio.render.kernels.paint import (
     BARE,
@@ -91,6 +92,7 @@ def _painted(packed: Packed, fine: VisibilityBuffer, *, shadows: bool) -> tuple[
         device=device,
     )
     host_kind = to_host(kind)
+    _dim(packed, mesh, eye, sheet)
     if packed.scene.catches_shadow and thrown is not None:
         reach = shadow.floor_reach(thrown, lamps.contact, packed.scene.light)
         pixels = _shadow_pixels(packed.scene, reach, host_kind)
@@ -103,6 +105,22 @@ def _painted(packed: Packed, fine: VisibilityBuffer, *, shadows: bool) -> tuple[
     )
     lit = _shadows(packed, kind, [mesh, eye, lamps, sheet]) if shadows else None
     return to_host(sheet.rgb).reshape(camera.height_px, camera.width_px, 3), lit
+
+
+def _dim(packed: Packed, mesh: Any, eye: Any, sheet: Any) -> None:
+    """Work out what neighbours leave of the sky for each pixel, where the light asks for it."""
+    strength, camera, device = packed.scene.light.occlusion, packed.scene.camera, packed.device
+    sheet.dimmed = int(strength > 0)
+    size = (camera.height_px, camera.width_px) if sheet.dimmed else (1, 1)
+    sheet.open = wp.empty(size, dtype=wp.float32, device=device)
+    if not sheet.dimmed:
+        return
+    loss: Any = wp.empty(size, dtype=wp.float32, device=device)
+    dim = (size[0], -(-size[1] // RUN))
+    inputs = [sheet.keys, sheet.scale, mesh, eye]
+    wp.launch(obscured_kernel, dim=dim, inputs=inputs, outputs=[loss], device=device)
+    inputs = [sheet.keys, sheet.scale, loss, strength]
+    wp.launch(open_kernel, dim=dim, inputs=inputs, outputs=[sheet.open], device=device)
 
 
 def _shadows(packed: Packed, kind: Any, inputs: list[Any]) -> F32:

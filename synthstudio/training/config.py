@@ -31,6 +31,9 @@ RENAMED_KEYS = {
 
 
 Joints3D = Literal["kinematic", "regressed"]
+Boxes = Literal["outline", "limbs"]
+"""What people are cut out by: their outline's box, as COCO has it, or that of their limbs, as sets
+have it whose boxes come from clicked joints (`data/windows.py`)."""
 
 
 class _Section(BaseModel):
@@ -53,6 +56,9 @@ class Source(_Section):
     moments: int = Field(default=0, ge=0, le=100_000)
     # How many of them each later epoch replaces, oldest first; 0: all.
     renew: int = Field(default=0, ge=0, le=100_000)
+    # What people of a data set or recipe are cut out by: their outline's box, or that of their
+    # limbs (shoulders to ankles), 15 % wider on each side, as in photos whose boxes are made so.
+    boxes: Boxes = "outline"
     # Only frames of these splits; empty: all, for a recipe `train` (`val` to validate on).
     splits: tuple[str, ...] = ()
     # Only frames of these variants (base, clean, occluder, appearance, light, view); empty: all.
@@ -75,6 +81,8 @@ class Source(_Section):
             raise ValueError("moments, renew and assets belong to recipe")
         if self.recipe and not self.moments:
             raise ValueError("a recipe needs moments: how many of them a pass goes through")
+        if self.coco and self.boxes != "outline":
+            raise ValueError("boxes belong to dataset and recipe: a COCO file has its own")
         if self.renew > self.moments:
             raise ValueError("renew is at most moments")
         return self

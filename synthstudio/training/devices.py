@@ -76,6 +76,23 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, kind, enabled=kind is not None)
 
 
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a device computes in bfloat16 itself; CPUs without take many times as long as in
+    float32."""
+    if device.type == "cpu":
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+
+
+def slow_precision(device: torch.device, precision: str) -> str:
+    """What to say of a precision that a device has to emulate; "" when it need not."""
+    if precision == "float32" or (precision == "float16" and device.type != "cpu"):
+        return ""
+    if precision == "bfloat16" and has_bfloat16(device):
+        return ""
+    return f"this {device.type.upper()} has no {precision}, which makes it slow: float32 is faster"
+
+
 def get_device(name: str) -> torch.device:
     """The torch device of a name ("auto", "cpu", "cuda", "cuda:1"); DeviceError if unusable.
 

@@ -63,6 +63,8 @@ def train(
             held.enter_context(closing(data))
             held.enter_context(memory)
             sources.check_labels(data, pasted=bool(config.augment.paste), say=say)
+            if note := devices.slow_precision(device, config.precision):
+                say(note)
             run = Trainer(config, out, data, device, world, say=say, resume=resume)
         first = run.progress.step
         end = min(run.total, first + steps if steps is not None else run.total)

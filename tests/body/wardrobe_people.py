@@ -27,6 +27,8 @@ OUTFITS = {
     "summer": ("tank_top", "shorts", "low_shoes", "bun_hair"),
     "party": ("dress", "low_shoes", "long_hair"),
     "winter": ("coat", "trousers", "boots", "cropped_hair", "beanie"),
+    "gym": ("sports_top", "leggings", "bun_hair"),
+    "stage": ("leotard", "long_hair"),
     "sport": ("hoodie", "skirt", "sneakers", "long_hair"),
 }
 POSES = {pose.name: pose for pose in library()}

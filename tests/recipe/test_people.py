@@ -8,7 +8,8 @@ from synthstudio.body import pose_library, poses
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.solve import KeyPose
 from synthstudio.recipe.draw import draw
-from synthstudio.recipe.sampling.people import DESIGNS_A_KIND, identity, mirrored
+from synthstudio.recipe.sampling.outfits import DESIGNS_A_KIND
+from synthstudio.recipe.sampling.people import identity, mirrored
 from synthstudio.recipe.schema.load import parse
 
 SLOT = {garment.kind: garment.slot for garment in GARMENTS}

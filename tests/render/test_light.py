@@ -53,6 +53,12 @@ def test_a_sky_over_ground_is_exact(normals):
     np.testing.assert_allclose(got, (1 + z) / 2 * sky + (1 - z) / 2 * ground, atol=1e-12)
 
 
+def test_a_side_is_exact(normals):
+    rgb, side = (0.2, 0.5, 0.9), np.array([0.6, -0.48, 0.64])
+    got = reflected(light.ambient_from_side(rgb, tuple(side)), normals)
+    np.testing.assert_allclose(got, (1 + normals @ side)[:, None] / 2 * np.array(rgb), atol=1e-12)
+
+
 def test_a_smooth_panorama_agrees_with_the_integral(normals):
     directions, _ = grid()
     x, y, z = np.moveaxis(directions, -1, 0)

@@ -14,7 +14,7 @@ from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.training.config import NO_AUGMENTATION, Augment
 from synthstudio.training.data import augment as aug
-from synthstudio.training.data import batches, crops
+from synthstudio.training.data import batches, crops, windows
 from synthstudio.training.data.joints_3d import root_relative
 from synthstudio.training.data.pasting import shares_under_paste
 
@@ -131,8 +131,35 @@ def test_cover_lies_over_the_hidden_half() -> None:
     assert float(cover.mean()) == pytest.approx(0.4 * 80 / 150, abs=0.02)
 
 
+def test_a_box_of_limbs_is_about_the_joints_that_are_in_the_image() -> None:
+    xy = np.full((len(BONES.joints), 2), 500.0)
+    where = {"left_shoulder": (40, 30), "right_wrist": (100, 50), "left_ankle": (60, 150)}
+    for name, at in where.items():
+        xy[BONES.joints.index(name)] = at
+    known = np.array([name in where or name == "nose" for name in BONES.joints])
+    box = windows.limb_box(xy, known, BONES, (160, 300))
+    assert box is not None  # the longer side is 120, so 18 pixels wider, but not below row 160
+    assert box == pytest.approx([22, 12, 96, 148])
+    known[BONES.joints.index("left_ankle")] = False
+    assert windows.limb_box(xy, known, BONES, (160, 300)) is None
+
+
+def test_people_are_cut_out_by_their_limbs_where_asked() -> None:
+    person = a_person()
+    image = marked(person)
+    plain = crops.crop_person(image, person, BONES, size=SIZE)
+    limbs = crops.crop_person(image, person, BONES, size=SIZE, boxes="limbs")
+    assert plain is not None and limbs is not None
+    xy, state = np.array(person["joints_px"]).reshape(-1, 2), np.array(person["state"])
+    box = windows.limb_box(xy, np.isin(state, (1, 2)), BONES, image.shape[:2])
+    assert box is not None and limbs["box"] == pytest.approx(box)
+    assert not np.allclose(plain["box"], limbs["box"])
+    back = limbs["xy"] / limbs["scale"] + limbs["corner"]
+    assert back == pytest.approx(xy, abs=1e-3)
+
+
 def test_window_is_the_padded_amodal_box() -> None:
-    x, y, w, h = crops.crop_window(np.array([60.0, 40.0, 80.0, 160.0]), SIZE)
+    x, y, w, h = windows.crop_window(np.array([60.0, 40.0, 80.0, 160.0]), SIZE)
     assert (w, h) == (150, 200)  # 160 * 1.25 high, 3:4
     assert (x + w / 2, y + h / 2) == (100, 120)
     taken = some_crops(1)

@@ -15,7 +15,7 @@ from synthstudio.evaluation.attention import attention_ratios
 from synthstudio.training import diagnostics
 from synthstudio.training.config import NO_AUGMENTATION
 from synthstudio.training.data import batches, sources
-from synthstudio.training.data.crops import PADDING
+from synthstudio.training.data.windows import PADDING
 from synthstudio.training.evaluate import Silhouettes, image_sizes
 from synthstudio.training.predictions import clip_windows, predict_subset
 

@@ -37,6 +37,7 @@ def test_there_and_back(tmp_path: Path) -> None:
         ({"train": [{"dataset": "a", "coco": "b"}]}, "name one of .* not 2"),
         ({"train": [{"dataset": "a", "images": "b"}]}, "images belong to coco"),
         ({"train": [{"recipe": "a"}]}, "a recipe needs moments"),
+        ({"train": [{"coco": "a", "boxes": "limbs"}]}, "a COCO file has its own"),
         ({"train": [{"recipe": "a", "moments": 2, "renew": 3}]}, "renew is at most moments"),
         ({"train": [{"coco": "a", "moments": 2}]}, "belong to recipe"),
         ([1], "not a training config.*list"),

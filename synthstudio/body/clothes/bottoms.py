@@ -92,6 +92,24 @@ def shorts(base: Basis, shape: Shape) -> Tailored:
     return Tailored(pieces=(liner(base), cut), inside=inside, hides=hides)
 
 
+def leggings(base: Basis, shape: Shape) -> Tailored:
+    """Close legs, from above the knee to the ankle."""
+
+    def inside(p: Places) -> F32:
+        return legs(p, 0.09, shape["hem"]).astype(np.float32)
+
+    return Tailored(pieces=(close(base, inside),), inside=inside)
+
+
+def close(base: Basis, field: Field, *, off_m: float = 0.004) -> Cut:
+    """Return cloth that follows the skin."""
+    weave, p = suit(base, field)
+    count = len(p.at)
+    return Cut(
+        weave=weave, offset_m=np.full(count, off_m), least_m=np.full(count, 0.002), folds_m=0.0
+    )
+
+
 def skirt(base: Basis, shape: Shape) -> Tailored:
     """A ring of cloth round both legs."""
 
@@ -112,11 +130,7 @@ def lined(p: Places) -> F32:
 
 def liner(base: Basis) -> Cut:
     """Return close shorts under a skirt: nobody is ever nude, whatever the pose."""
-    weave, p = suit(base, lined)
-    count = len(p.at)
-    return Cut(
-        weave=weave, offset_m=np.full(count, 0.003), least_m=np.full(count, 0.002), folds_m=0.0
-    )
+    return close(base, lined, off_m=0.003)
 
 
 def skirt_cut(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -41,13 +42,32 @@ _SHIRT: tuple[Pattern, ...] = ("plain", "stripes", "checks", "plaid")
 _WOOL: tuple[Pattern, ...] = ("plain", "knit", "stripes")
 _PLAIN: tuple[Pattern, ...] = ("plain",)
 _TORSO, _PELVIS = frozenset({"torso"}), frozenset({"pelvis"})
+_WORN: dict[str, Literal["everyday", "always", "sport"]] = {
+    **dict.fromkeys(("t_shirt", "tank_top", "shorts", "sneakers"), "always"),
+    **dict.fromkeys(("sports_top", "leotard", "leggings"), "sport"),
+}
+_WHOLE = ("dress", "leotard")
 _ANYBODY, _MEN, _WOMEN = (0.0, 1.0), (0.0, 0.5), (0.5, 1.0)
 
 
 def _kind(
-    name: str, slot: Slot, patterns: tuple[Pattern, ...], gender: Vec2 = _ANYBODY, /, **shape: Vec2
+    name: str,
+    slot: Slot,
+    patterns: tuple[Pattern, ...],
+    gender: Vec2 = _ANYBODY,
+    /,
+    **shape: Vec2,
 ) -> GarmentKind:
-    return GarmentKind(kind=name, slot=slot, shape=shape, patterns=patterns, steps=3, gender=gender)
+    return GarmentKind(
+        kind=name,
+        slot=slot,
+        shape=shape,
+        patterns=patterns,
+        steps=3,
+        gender=gender,
+        worn=_WORN.get(name, "everyday"),
+        whole=name in _WHOLE,
+    )
 
 
 # fmt: off
@@ -85,6 +105,20 @@ GARMENTS: dict[str, Entry] = {
         kind=_kind("dress", "top", _ALL, _WOMEN, hem=(-0.62, -0.33), sleeve=(0.0, 0.16),
                    width=(0.01, 0.06), loose=(0.9, 1.2)),
         cut=tops.dress, layer=TOP, hides=_TORSO | _PELVIS,
+    ),
+    "sports_top": Entry(
+        kind=_kind("sports_top", "top", _ALL, sleeve=(0.0, 0.32),
+                   hem=(-0.05, 0.0)),
+        cut=tops.sports_top, layer=TOP, hides=_TORSO,
+    ),
+    "leotard": Entry(
+        kind=_kind("leotard", "top", _ALL, _WOMEN, sleeve=(0.0, 0.475),
+                   leg=(-0.19, -0.105)),
+        cut=tops.leotard, layer=SKIN, hides=_TORSO | _PELVIS,
+    ),
+    "leggings": Entry(
+        kind=_kind("leggings", "bottom", _ALL, hem=(-0.80, -0.20)),
+        cut=bottoms.leggings, layer=BOTTOM, hides=_PELVIS,
     ),
     "trousers": Entry(
         kind=_kind("trousers", "bottom", ("plain", "camouflage"), hem=(-0.80, -0.76),

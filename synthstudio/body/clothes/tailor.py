@@ -50,7 +50,7 @@ def neckline(p: Places, drop_m: float, vee_m: float = 0.0) -> F32:
     return made
 
 
-def hem_line(p: Places, z_m: float) -> F32:
+def hem_line(p: Places, z_m: float | F32) -> F32:
     """Return height above a level hem; arms, which hang as low, are far inside."""
     return np.where(on_arm(p), FAR, p.at[:, 2] - z_m)
 

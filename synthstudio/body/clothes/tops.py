@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial import cKDTree
 
-from synthstudio.body.clothes.bottoms import belt, lined, liner, skirt_cut
+from synthstudio.body.clothes.bottoms import belt, close, lined, liner, skirt_cut
 from synthstudio.body.clothes.cloth import Cut
 from synthstudio.body.clothes.tailor import (
     FAR,
@@ -223,10 +223,8 @@ def dress(base: Basis, shape: Shape) -> Tailored:
     """A fitted top and a skirt of one cloth."""
 
     def upper(p: Places) -> F32:
-        arm = armhole(p, 0.143) if shape["sleeve"] < 0.05 else sleeve_end(p, shape["sleeve"])
-        return np.minimum(np.minimum(neckline(p, 0.02, 0.03), hem_line(p, 0.05)), arm).astype(
-            np.float32
-        )
+        trunk = np.minimum(neckline(p, 0.02, 0.03), hem_line(p, 0.05))
+        return np.minimum(trunk, _sleeved(p, shape["sleeve"], 0.143)).astype(np.float32)
 
     def lower(p: Places) -> F32:
         return legs(p, 0.085, shape["hem"]).astype(np.float32)
@@ -243,3 +241,29 @@ def dress(base: Basis, shape: Shape) -> Tailored:
         inside=inside,
         hides=hides,
     )
+
+
+def sports_top(base: Basis, shape: Shape) -> Tailored:
+    """A close top, without sleeves or with some, that ends at the hips."""
+
+    def inside(p: Places) -> F32:
+        trunk = np.minimum(neckline(p, 0.02), hem_line(p, shape["hem"]))
+        return np.minimum(trunk, _sleeved(p, shape["sleeve"])).astype(np.float32)
+
+    return Tailored(pieces=(close(base, inside, off_m=0.006),), inside=inside)
+
+
+def leotard(base: Basis, shape: Shape) -> Tailored:
+    """A close top and briefs in one; `leg`: the height of the leg's edge at the hip's side."""
+
+    def inside(p: Places) -> F32:
+        side = np.maximum(np.abs(p.at[:, 0]) - 0.03, 0)
+        edge = np.minimum(-0.115 + 0.55 * side, shape["leg"] + 0.10)
+        trunk = np.minimum(neckline(p, 0.025, 0.01), hem_line(p, edge))
+        return np.minimum(trunk, _sleeved(p, shape["sleeve"])).astype(np.float32)
+
+    return Tailored(pieces=(close(base, inside),), inside=inside)
+
+
+def _sleeved(p: Places, length_m: float, armhole_m: float = 0.140) -> F32:
+    return armhole(p, armhole_m) if length_m < 0.05 else sleeve_end(p, length_m)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.solve import Solve
+from synthstudio.core.solve import Slot, Solve
 from synthstudio.core.spec import (
     Ask,
     Backdrop,
@@ -30,7 +30,8 @@ from synthstudio.core.spec import (
 from synthstudio.recipe.layout.placement import Placed
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.choose import Draw
-from synthstudio.recipe.sampling.people import dyed, look_of, outfit_of
+from synthstudio.recipe.sampling.outfits import SLOTS, dyed, outfit_of
+from synthstudio.recipe.sampling.people import look_of
 from synthstudio.recipe.sampling.view import Behind, detail_at, draw_light
 from synthstudio.recipe.schema import scene as scene_schema
 from synthstudio.recipe.schema.distributions import sample
@@ -151,7 +152,7 @@ def _relit(base: FrameSpec, own: Draw, behind: Behind) -> FrameSpec:
 _DEEPER_M = 0.003
 """New clothes may come so much nearer to what the old ones already touched, and sink or hover
 by so much."""
-_KEPT = ("shoes", "hair")
+_KEPT: tuple[Slot, ...] = ("shoes", "hair")
 """Slots whose cut stays: shoes carry the body, a hair style belongs to the person."""
 
 
@@ -180,7 +181,7 @@ def _dressed(
     look = look_of(own.recipe.people.shape, person.phenotype, own.rng("look", place))
     slots = {kind.kind: kind for kind in own.catalogue.garments}
     rng = own.rng("dye", place)
-    recut: dict[str, GarmentSpec] = {}
+    recut: dict[Slot, GarmentSpec] = {}
     for garment in person.outfit:
         kind = slots[garment.kind]
         if kind.slot == "hair":
@@ -188,11 +189,13 @@ def _dressed(
                 garment, material=palette.hair(look.hair_rgb, rng)
             )
         else:
-            recut[kind.slot] = dyed(own, kind, dict(garment.shape), rng)
+            recut[kind.slot] = dyed(own, kind, dict(garment.shape), look.skin_rgb, rng)
     same_cut = dataclasses.replace(person, look=look, outfit=tuple(recut.values()))
-    drawn = outfit_of(own, person.phenotype.gender, recut["hair"], own.rng("outfit", place))
-    outfit = tuple(recut[slots[g.kind].slot] if slots[g.kind].slot in _KEPT else g for g in drawn)
-    new = dataclasses.replace(same_cut, outfit=outfit)
+    rng = own.rng("outfit", place)
+    drawn = outfit_of(own, person.phenotype.gender, look.skin_rgb, recut["hair"], rng)
+    worn = {slots[g.kind].slot: g for g in drawn} | {s: recut[s] for s in _KEPT if s in recut}
+    worn = {slot: g for slot, g in worn.items() if slot in recut or slot not in _KEPT}
+    new = dataclasses.replace(same_cut, outfit=tuple(worn[slot] for slot in SLOTS if slot in worn))
     least = own.recipe.people.min_gap_m
     # Through a clip clothes are the same: what fits at one time may touch at another.
     fits = own.recipe.clip is None and _stands_as(person, new, others, solve, least_m=least)

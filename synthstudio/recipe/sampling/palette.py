@@ -76,6 +76,13 @@ _SCALE_M: dict[Pattern, tuple[float, float]] = {
 }  # fmt: skip
 _DENIM = _row("27374f 33486b 4c6486 1a2230 6f88a6 22252b")
 
+# Rows of the matrix from linear sRGB to CIE XYZ (IEC 61966-2-1), each over the white's.
+_TO_XYZ = (
+    (0.4339, 0.3762, 0.1899),
+    (0.2126, 0.7152, 0.0722),
+    (0.0178, 0.1095, 0.8727),
+)
+
 
 def choose(colours: Sequence[Vec3], rng: Generator) -> Vec3:
     """Return one of the colours, a little lighter, darker and tinted."""
@@ -84,6 +91,17 @@ def choose(colours: Sequence[Vec3], rng: Generator) -> Vec3:
     tints = [math.exp((rng.random() - 0.5) * 0.1) for _ in range(3)]
     r, g, b = (min(max(c * gain * t, 0.004), 0.9) for c, t in zip(colour, tints, strict=True))
     return r, g, b
+
+
+def difference(a: Vec3, b: Vec3) -> float:
+    """Return how different two linear RGB colours look: CIE 1976, sRGB's white."""
+
+    def lab(rgb: Vec3) -> Vec3:
+        share = [sum(k * c for k, c in zip(row, rgb, strict=True)) for row in _TO_XYZ]
+        x, y, z = (s ** (1 / 3) if s > 216 / 24389 else (24389 / 27 * s + 16) / 116 for s in share)
+        return 116 * y - 16, 500 * (x - y), 200 * (y - z)
+
+    return math.dist(lab(a), lab(b))
 
 
 def between(low: float, high: float, rng: Generator) -> float:

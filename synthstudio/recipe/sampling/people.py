@@ -14,11 +14,10 @@ from synthstudio.core.bins import body_of
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator, stream
 from synthstudio.core.scene import I32
-from synthstudio.core.solve import GarmentKind, KeyPose, Slot, Solve
+from synthstudio.core.solve import GarmentKind, KeyPose, Solve
 from synthstudio.core.spec import (
     GarmentSpec,
     Look,
-    Material,
     Numbers,
     PersonSpec,
     Phenotype,
@@ -26,6 +25,7 @@ from synthstudio.core.spec import (
 )
 from synthstudio.recipe.sampling import palette, quotas
 from synthstudio.recipe.sampling.choose import Draw, may_be_drawn, pick_one, pose_held
+from synthstudio.recipe.sampling.outfits import design_of, garment_of, outfit_of
 from synthstudio.recipe.sampling.pose_jitter import Body, apart
 from synthstudio.recipe.sampling.random_pose import made_up, tumbled
 from synthstudio.recipe.schema.distributions import AnyNumber, sample, sample_count
@@ -46,12 +46,9 @@ _UPPER = (
 )
 _ODD = ("turn", "side_bend", "root_roll")
 _OTHER = {"left": "right", "right": "left"}
-DESIGNS_A_KIND = 6
-"""A new design costs about as much as a frame; a data set of any length has this many a kind."""
 # A pose takes another's arms only while they cannot reach the floor.
 _UPRIGHT_HIP_RAD = math.radians(60)
 _UPRIGHT_ROOT_RAD = math.radians(20)
-_SLOTS: tuple[Slot, ...] = ("top", "bottom", "shoes", "hair", "hat")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +78,8 @@ def identity(recipe: Recipe, number: int, garments: tuple[GarmentKind, ...]) -> 
     shape = recipe.people.shape
     phenotype = _phenotype(shape, rng)
     look = look_of(shape, phenotype, rng)
-    kind = _garment(recipe, garments, "hair", phenotype.gender, rng)
-    design = _shape(kind, recipe, rng)
+    kind = garment_of(recipe, garments, "hair", phenotype.gender, rng)
+    design = design_of(kind, recipe, rng)
     style = GarmentSpec(kind=kind.kind, shape=design, material=palette.hair(look.hair_rgb, rng))
     return Identity(name=f"id-{number + 1:04d}", phenotype=phenotype, look=look, hair=style)
 
@@ -201,7 +198,9 @@ def _person(
         phenotype=who.phenotype,
         look=who.look,
         pose=pose,
-        outfit=outfit_of(draw, who.phenotype.gender, who.hair, draw.rng("outfit", place)),
+        outfit=outfit_of(
+            draw, who.phenotype.gender, who.look.skin_rgb, who.hair, draw.rng("outfit", place)
+        ),
         yaw_rad=facing_rad(draw, place, draw.rng("facing", place)),
     )
     return person, key
@@ -316,83 +315,6 @@ def is_upright(pose: KeyPose) -> bool:
         return False
     hips = max(angles.get(f"{side}_hip_flexion", 0.0) for side in ("left", "right"))
     return pose.needs == "seat" or hips < _UPRIGHT_HIP_RAD
-
-
-# Outfits -----------------------------------------------------------------------------------
-
-
-def outfit_of(
-    draw: Draw, gender: float, hair: GarmentSpec, rng: Generator
-) -> tuple[GarmentSpec, ...]:
-    """Return a top, a bottom, shoes, that hair and sometimes a hat."""
-    options = draw.recipe.people.wardrobe
-    hat = rng.random() < options.hat
-    out = []
-    for slot in _SLOTS:
-        if slot == "hair":
-            out.append(hair)
-        elif slot != "hat" or hat:
-            out.append(_wear(draw, slot, gender, rng))
-    return tuple(out)
-
-
-def _wear(draw: Draw, slot: Slot, gender: float, rng: Generator) -> GarmentSpec:
-    recipe = draw.recipe
-    kind = _garment(recipe, draw.catalogue.garments, slot, gender, rng)
-    return dyed(draw, kind, _shape(kind, recipe, rng), rng)
-
-
-def dyed(draw: Draw, kind: GarmentKind, shape: dict[str, float], rng: Generator) -> GarmentSpec:
-    """Return a garment of that cut in materials that the recipe allows; not for hair."""
-    if kind.slot == "shoes":
-        upper, sole = palette.shoes(rng)
-        return GarmentSpec(kind=kind.kind, shape=shape, material=upper, second_material=sole)
-    options = draw.recipe.people.wardrobe
-    patterns = [p for p in kind.patterns if options.patterns is None or p in options.patterns]
-    first, second = (
-        palette.cloth(patterns, rng, patterned=options.patterned, saturated=options.saturated)
-        for _ in range(2)
-    )
-    return GarmentSpec(kind=kind.kind, shape=shape, material=first, second_material=_plain(second))
-
-
-def _plain(material: Material) -> Material:
-    return Material(
-        kind="cloth",
-        base_rgb=material.base_rgb,
-        second_rgb=material.second_rgb,
-        roughness=material.roughness,
-        specular=material.specular,
-    )
-
-
-def _garment(
-    recipe: Recipe, garments: Sequence[GarmentKind], slot: Slot, gender: float, rng: Generator
-) -> GarmentKind:
-    """Return a garment for the slot, by weight; RecipeError if nothing fits: nobody is bare."""
-    weights = recipe.people.wardrobe.kinds
-    fits = [g for g in garments if g.slot == slot and g.gender[0] <= gender <= g.gender[1]]
-    fitting = {g.kind: weights.get(g.kind, 1.0) for g in fits}
-    if not any(fitting.values()):
-        raise RecipeError(
-            f"nobody goes without {slot}",
-            where=f"{recipe.name}: people.wardrobe.kinds",
-            expected=f"one {slot} of weight above 0 for gender {gender:g}",
-            got=", ".join(sorted(fitting)) or "none in the wardrobe",
-        )
-    return pick_one(fits, rng, weights=fitting, name=lambda g: g.kind)
-
-
-def _shape(kind: GarmentKind, recipe: Recipe, rng: Generator) -> dict[str, float]:
-    """Return one of the kind's designs; a data set has few, so that workers can keep them all."""
-    number = int(rng.random() * DESIGNS_A_KIND)
-    own = stream(recipe.stream_seed, "design", kind.kind, number)
-    shape = {}
-    for name, (low, high) in sorted(kind.shape.items()):
-        step = min(int(own.random() * kind.steps), kind.steps - 1)
-        share = step / (kind.steps - 1) if kind.steps > 1 else 0.5
-        shape[name] = round(low + (high - low) * share, 6)
-    return shape
 
 
 # Hands -----------------------------------------------------------------------------------

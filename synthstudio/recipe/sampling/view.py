@@ -215,9 +215,11 @@ def draw_light(draw: Draw, behind: Behind) -> LightSpec:
     flat = math.cos(elevation)
     # Azimuth 0 is behind the camera, at world -y.
     direction = (flat * math.sin(azimuth), -flat * math.cos(azimuth), math.sin(elevation))
+    side, side_direction, occlusion = _sided(draw)
     sun = _tinted(share, warmth)
-    sky = _tinted(1 - share, -0.35 * share - 0.1 * warmth)
-    up = [s * direction[2] + k for s, k in zip(sun, sky, strict=True)]
+    cool = -0.35 * share - 0.1 * warmth
+    sky = _tinted((1 - share) * (1 - side), cool)
+    up = [s * direction[2] + k for s, k in zip(sun, _tinted(1 - share, cool), strict=True)]
     ground: Vec3 = (
         up[0] * GROUND_ALBEDO,
         up[1] * GROUND_ALBEDO * 0.95,
@@ -231,7 +233,20 @@ def draw_light(draw: Draw, behind: Behind) -> LightSpec:
         sky_rgb=sky,
         ground_rgb=ground,
         exposure=sample(options.brightness, rng) * (1.0 if behind.hdri else _HEADROOM / lit),
+        side_direction=side_direction,
+        side_rgb=_tinted((1 - share) * side, cool) if side else (0.0, 0.0, 0.0),
+        occlusion=occlusion,
     )
+
+
+def _sided(draw: Draw) -> tuple[float, Vec3, float]:
+    """Return the share of the sky's light that comes from a side, from where, and occlusion."""
+    options, rng = draw.recipe.light, draw.rng("side light")
+    side, occlusion = sample(options.side, rng), sample(options.occlusion, rng)
+    bearing, up = 2 * math.pi * rng.random(), palette.between(-0.1, 0.6, rng)
+    flat = math.sqrt(1 - up * up)
+    direction: Vec3 = (flat * math.cos(bearing), flat * math.sin(bearing), up)
+    return side, direction if side else (0.0, 0.0, 1.0), occlusion
 
 
 def _grey(rgb: Vec3) -> float:

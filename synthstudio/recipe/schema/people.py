@@ -97,13 +97,19 @@ class Poses(Base):
 
 
 class Wardrobe(Base):
-    """What people wear. Everybody wears a top, a bottom, shoes and hair."""
+    """What people wear: a top and a bottom or a dress, shoes, hair, sometimes a hat."""
 
     kinds: dict[str, Weight] = Field(
         default={},
         max_length=100,
         description="Weights of garments, hair styles and hats; those not named weigh 1, so "
-        "{sweater: 0} leaves one out.",
+        "{sweater: 0} leaves one out. Leotard, leggings and sports_top are worn for sport "
+        "alone, unless named.",
+    )
+    sport: Probability = Field(
+        default=0.0,
+        description="How often somebody wears what people do sport in: close tops, leotards, "
+        "leggings, shorts; then two in five are barefoot.",
     )
     hat: Probability = Field(default=0.15, description="How often somebody wears a hat.")
     patterned: Probability = Field(default=0.4, description="How often cloth has a pattern.")

@@ -209,6 +209,16 @@ class Light(Base):
     warmth: Annotated[Number, Within(-1, 1)] = Field(
         default=(-0.4, 0.7), description="Colour of the sun: -1 blue, 0 white, 1 a low evening sun."
     )
+    side: Annotated[Number, Within(0, 1)] = Field(
+        default=0.0,
+        description="How much of the sky's light comes from one side instead, as through a window "
+        "or from the brighter half of a sky.",
+    )
+    occlusion: Annotated[Number, Within(0, 1)] = Field(
+        default=0.0,
+        description="How much of the sky's light corners, folds and what stands close together "
+        "lose: 1 looks like a cloudy day, 0 is fastest.",
+    )
     brightness: Annotated[Number, Within(0.1, 4)] = Field(
         default=(0.85, 1.2), description="Times the exposure that makes lit mid-grey mid-tone."
     )

@@ -261,12 +261,12 @@ def _open_sky(lamps: Lamps, p: Point) -> float:
 
 
 @wp.func
-def _lit(lamps: Lamps, p: Point, s: Look, m: Mat) -> wp.vec3:
+def _lit(lamps: Lamps, p: Point, s: Look, m: Mat, open: float) -> wp.vec3:
     n = p.normal
     if wp.length_sq(s.slope) > 1.0e-8:
         n = _bumped(p, s.slope)
     facing = wp.max(wp.dot(n, p.view), 0.0)
-    sky = ambient_light(lamps, n) * _open_sky(lamps, p)
+    sky = ambient_light(lamps, n) * (_open_sky(lamps, p) * open)
     cosine = wp.dot(n, lamps.sun)
     sun = lamps.sun_rgb * 0.0
     bright = wp.vec3(0.0, 0.0, 0.0)
@@ -299,8 +299,8 @@ def _toned(x: float) -> float:
 
 
 @wp.func
-def shaded(mesh: Mesh, eye: Eye, lamps: Lamps, triangle: int, ray: wp.vec3) -> wp.vec3:
-    """The light, toned to 0..1, that a triangle sends along a ray."""
+def shaded(mesh: Mesh, eye: Eye, lamps: Lamps, triangle: int, ray: wp.vec3, open: float) -> wp.vec3:
+    """The light, toned to 0..1, that a triangle sends along a ray; `open`: its share of the sky."""
     k = mesh.surface[triangle]
     m = mesh.materials[k]
     f = mesh.faces[triangle]
@@ -308,7 +308,7 @@ def shaded(mesh: Mesh, eye: Eye, lamps: Lamps, triangle: int, ray: wp.vec3) -> w
     tint = p.tint
     if m.kind == TEXTURE and m.width > 0:
         tint = wp.cw_mul(tint, _texture(mesh, m, p))
-    rgb = _lit(lamps, p, look(mesh.materials, k, p.coords, p.coords_face, p.foot_m, tint), m)
+    rgb = _lit(lamps, p, look(mesh.materials, k, p.coords, p.coords_face, p.foot_m, tint), m, open)
     return wp.vec3(_toned(rgb[0]), _toned(rgb[1]), _toned(rgb[2]))
 
 

@@ -40,6 +40,8 @@ class Sheet:
     linear: wp.array[wp.float32]  # (256,)
     encoded: wp.array[wp.uint8]  # (LUT,)
     rgb: wp.array2d[wp.uint8]  # (H W, 3)
+    dimmed: int  # whether `open` holds a share of the sky for each pixel, (H, W)
+    open: wp.array2d[wp.float32]
 
 
 @wp.func
@@ -155,6 +157,9 @@ def shade_kernel(
         if int(kind[i]) == MIXED:
             y0, x0, side, step = row * scale, column * scale, scale, 1.0 / float(scale)
         light = wp.vec3(0.0, 0.0, 0.0)
+        open = wp.float32(1.0)
+        if sheet.dimmed == 1:
+            open = sheet.open[row, column]
         for y in range(side):
             for x in range(side):
                 triangle = _face(sheet.keys[y0 + y, x0 + x])
@@ -166,5 +171,5 @@ def shade_kernel(
                         float(column) + (float(x) + 0.5) * step,
                         float(row) + (float(y) + 0.5) * step,
                     )
-                    light += shaded(mesh, eye, lamps, triangle, ray)
+                    light += shaded(mesh, eye, lamps, triangle, ray, open)
         _write(sheet, i, light * (step * step))

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from synthstudio.dataset.durable import (
     canonical_json,
     disk_errors,
@@ -46,3 +48,12 @@ def _turn(cache: Path) -> Iterator[None]:
         yield
     finally:
         os.close(folder)
+
+
+def allocate(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
+    """Map a new file whose blocks are allocated: a full disk behind a sparse one is a SIGBUS."""
+    with disk_errors(path):
+        array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -31,9 +30,10 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row
 from synthstudio.dataset.writer import INDEX_NAME
 from synthstudio.formats.joints import convert_row, rules
-from synthstudio.training.config import Joints3D
-from synthstudio.training.data.cache import cached_crops
+from synthstudio.training.config import Boxes, Joints3D
+from synthstudio.training.data.cache import allocate, cached_crops
 from synthstudio.training.data.joints_3d import missing_centres, root_relative
+from synthstudio.training.data.windows import PADDING, crop_window, limb_box
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
@@ -48,7 +48,6 @@ class ImageSequence(Protocol):
     def __len__(self) -> int: ...
 
 
-PADDING = 1.25
 MARGIN = 1.5
 VERSION = 1
 GREY = 114
@@ -113,13 +112,14 @@ def canvas_size(height: int, width: int) -> tuple[int, int]:
 class Sample:
     """An image with the rows of its people; `rgb()` decodes it.
 
-    `labelled`: people without a labelled joint are left out.
+    `labelled`: people without a labelled joint are left out. `boxes`: what people are cut out by.
     """
 
     frame: Row
     people: list[Row]
     rgb: Callable[[], U8]
     labelled: bool = True
+    boxes: Boxes = "outline"
 
 
 def crop_dataset(
@@ -130,11 +130,12 @@ def crop_dataset(
     progress: Callable[[int, int], None],
     skeleton: Skeleton | None = None,
     joints_3d: Joints3D = "kinematic",
+    boxes: Boxes = "outline",
 ) -> CroppedSource:
     """Crop the people of a data set, or read them from the cache. `size`: the network's (H, W).
 
-    `skeleton`: convert people to it. `joints_3d`: which `xyz_m` are. A data set that is unfinished
-    is taken as far as it is. ModelError when nobody has a labelled joint.
+    `skeleton`: convert people to it. `joints_3d`: which `xyz_m` are. `boxes`: what by. A data
+    set that is unfinished is taken as far as it is. ModelError when nobody has a labelled joint.
     """
     dataset = Dataset(folder, allow_unfinished=True)
     own = get_skeleton(dataset.identity.skeleton)
@@ -145,14 +146,14 @@ def crop_dataset(
         digest.update((dataset.folder / INDEX_NAME).read_bytes())
     else:
         digest.update(repr(sorted(dataset.shard_digests.items())).encode())
-    digest.update(sizes_key(size, joints_3d))
+    digest.update(sizes_key(size, joints_3d, boxes))
     if target.name != own.name:
         digest.update(target.name.encode())
     key = digest.hexdigest()
 
     def make(out: Path) -> dict[str, Any]:
         write_crops(
-            dataset_samples(dataset),
+            dataset_samples(dataset, boxes),
             target,
             size=size,
             total=dataset.people,
@@ -176,10 +177,11 @@ def crop_dataset(
     return CroppedSource(crops=found, key=key, skeleton=target, notes=notes)
 
 
-def sizes_key(size: tuple[int, int], joints_3d: Joints3D) -> bytes:
-    """The part of a cache key that names the sizes, the 3D joints and the version of this code."""
-    kinematic = ["kinematic"] if joints_3d == "kinematic" else []
-    return json.dumps([VERSION, PADDING, MARGIN, *size, *kinematic]).encode()
+def sizes_key(size: tuple[int, int], joints_3d: Joints3D, boxes: Boxes = "outline") -> bytes:
+    """The part of a cache key that names sizes, 3D joints, boxes and the version of this code."""
+    more = ["kinematic"] if joints_3d == "kinematic" else []
+    more += [boxes] if boxes != "outline" else []
+    return json.dumps([VERSION, PADDING, MARGIN, *size, *more]).encode()
 
 
 def conversion_notes(own: Skeleton, target: Skeleton) -> tuple[str, ...]:
@@ -211,8 +213,8 @@ def write_crops(
     ModelError when there are none; DiskError when they do not fit on the disk.
     """
     height, width = canvas_size(*size)
-    images = _allocate(out / "images.npy", (max(total, 1), height, width, 3))
-    cover = _allocate(out / "cover.npy", (max(total, 1), height, width))
+    images = allocate(out / "images.npy", (max(total, 1), height, width, 3))
+    cover = allocate(out / "cover.npy", (max(total, 1), height, width))
     rows: list[dict[str, Any]] = []
     for sample in samples:
         for row in crop_people(sample, skeleton, size=size, joints_3d=joints_3d):
@@ -233,15 +235,6 @@ def write_crops(
     return len(rows)
 
 
-def _allocate(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
-    """Map a new file whose blocks are allocated: a full disk behind a sparse one is a SIGBUS."""
-    with disk_errors(path):
-        array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-        with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    return array
-
-
 def crops_in_memory(rows: Sequence[dict[str, Any]]) -> Crops:
     """Crops of the rows of `crop_people`, in their order; images are not copied."""
     rest = [{k: v for k, v in row.items() if k not in ("image", "cover")} for row in rows]
@@ -252,13 +245,14 @@ def crops_in_memory(rows: Sequence[dict[str, Any]]) -> Crops:
     )
 
 
-def dataset_samples(dataset: Dataset) -> Iterator[Sample]:
+def dataset_samples(dataset: Dataset, boxes: Boxes) -> Iterator[Sample]:
     for frame in dataset.iter_frames():
 
         def rgb(frame: Row = frame) -> U8:
             return decode_rgb(dataset.image_bytes_of(frame), str(dataset.image_of(frame)))
 
-        yield Sample(frame=frame, people=dataset.instances(frame["index"]), rgb=rgb)
+        people = dataset.instances(frame["index"])
+        yield Sample(frame=frame, people=people, rgb=rgb, boxes=boxes)
 
 
 def crop_people(
@@ -270,7 +264,9 @@ def crop_people(
     frame, rgb, out = sample.frame, sample.rgb(), []
     for person in sample.people:
         converted = convert_row(person, frame, skeleton)
-        row = crop_person(rgb, converted, skeleton, size=size, labelled=sample.labelled)
+        row = crop_person(
+            rgb, converted, skeleton, size=size, labelled=sample.labelled, boxes=sample.boxes
+        )
         if row is None:
             continue
         row["xyz_m"] = root_relative(converted, frame, skeleton, joints_3d)
@@ -306,17 +302,14 @@ def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return columns
 
 
-def crop_window(box: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
-    """The window x0 y0 w h about a box x y w h, for a network's (H, W)."""
-    centre, extent = box[:2] + box[2:] / 2, np.maximum(box[2:], 1.0) * PADDING
-    aspect = size[1] / size[0]
-    width = max(extent[0], extent[1] * aspect)
-    full = np.array([width, width / aspect])
-    return np.concatenate([centre - full / 2, full])
-
-
 def crop_person(
-    rgb: U8, person: Row, skeleton: Skeleton, *, size: tuple[int, int], labelled: bool = True
+    rgb: U8,
+    person: Row,
+    skeleton: Skeleton,
+    *,
+    size: tuple[int, int],
+    labelled: bool = True,
+    boxes: Boxes = "outline",
 ) -> dict[str, Any] | None:
     """One person's row of Crops, without 3D and the frame's columns; None without a box, and where
     they are asked for (`labelled`) without a labelled joint or an area."""
@@ -325,9 +318,11 @@ def crop_person(
     state = np.array(person["state"], np.uint8)
     box = np.array(person["amodal_box_px"] or person["modal_box_px"], np.float64)
     area = person["amodal_area_px"] or person["modal_area_px"]
+    known = np.isin(state, (1, 2)) & np.isfinite(xy).all(-1)
+    if boxes == "limbs" and (limbs := limb_box(xy, known, skeleton, rgb.shape[:2])) is not None:
+        box = limbs
     if not (box[2:] > 0).all():
         return None
-    known = np.isin(state, (1, 2)) & np.isfinite(xy).all(-1)
     if labelled and not (known.any() and area):  # errors are measured relative to its root
         return None
     area = area or float(box[2:].prod()) / 2

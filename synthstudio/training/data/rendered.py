@@ -28,7 +28,7 @@ from synthstudio.recipe.sampling.choose import SPLIT_BLOCK, split_of
 from synthstudio.recipe.sampling.clips import frames_of
 from synthstudio.recipe.schema.load import load
 from synthstudio.recipe.schema.recipe import Recipe
-from synthstudio.training.config import Joints3D, Source
+from synthstudio.training.config import Boxes, Joints3D, Source
 from synthstudio.training.data.crops import (
     Crops,
     Sample,
@@ -62,6 +62,7 @@ class CropSettings:
     skeleton: Skeleton
     size: tuple[int, int]
     joints_3d: Joints3D
+    boxes: Boxes
 
 
 Rendered = tuple[int, list[dict[str, Any]]]
@@ -95,6 +96,7 @@ class RenderedPeople:
             skeleton=self.skeleton,
             size=size,
             joints_3d=joints_3d,
+            boxes=source.boxes,
         )
         _check_splits(recipe, self.splits, path)
         self.key = self._key(size, joints_3d)
@@ -112,7 +114,9 @@ class RenderedPeople:
             "source": [source.moments, source.renew, *self.splits],
             "bones": self.skeleton.name,
         }
-        return hashlib.sha256(canonical_json(identity) + sizes_key(size, joints_3d)).hexdigest()
+        return hashlib.sha256(
+            canonical_json(identity) + sizes_key(size, joints_3d, source.boxes)
+        ).hexdigest()
 
     def of_epoch(
         self, epoch: int, progress: Callable[[int, int], None] = lambda done, total: None
@@ -251,5 +255,6 @@ def _crop_frame(worker: CropWorker, index: int) -> list[dict[str, Any]]:
         frame=frame_row(frame, name),
         people=instance_rows(frame),
         rgb=lambda: decode_rgb(frame.jpeg, name),
+        boxes=settings.boxes,
     )
     return crop_people(sample, settings.skeleton, size=settings.size, joints_3d=settings.joints_3d)

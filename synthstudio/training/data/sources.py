@@ -227,6 +227,7 @@ def _open_one(
             progress=progress,
             skeleton=skeleton,
             joints_3d=config.joints_3d,
+            boxes=source.boxes,
         )
     return _OpenSource(
         source=source,

@@ -1,0 +1,128 @@
+"""Ambient occlusion: what it darkens, what it leaves alone, and by how much."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import trimesh
+from render_scenes import surface
+from shade_scenes import GREY, ball, from_above, lit, shot, square
+
+from synthstudio.core.camera import Camera
+
+VIEW = from_above()
+OBLIQUE = Camera(
+    width_px=160,
+    height_px=160,
+    focal_px=260.0,
+    position_m=(0.0, -1.6, 1.1),
+    yaw_rad=0.0,
+    pitch_rad=np.radians(-33),
+)
+FLOOR = square(3.0, 0.0, material=GREY)
+
+
+def dimmed(light, strength=1.0):
+    return dataclasses.replace(light, occlusion=strength)
+
+
+def lost(things, view=VIEW, strength=1.0, supersample=1):
+    """The share of the sky that each pixel loses, (H, W)."""
+    sky = lit(sky=0.6, ground=0.6)
+    _, without = shot(view, things, sky, supersample=supersample)
+    _, with_it = shot(view, things, dimmed(sky, strength), supersample=supersample)
+    return 1 - with_it[..., 0] / np.maximum(without[..., 0], 1e-4)
+
+
+def wall(height_m=1.0):
+    """A long wall whose face y = 0 looks at OBLIQUE."""
+    mesh = trimesh.creation.box((12.0, 0.05, height_m))
+    mesh.apply_translation((0, 0.025, height_m / 2))
+    return surface(mesh, 1003, flat=True, material=GREY)
+
+
+def floor_y(view):
+    """World y (H, W) of the floor under the pixels' centres."""
+    inverse = np.linalg.inv(view.K @ view.world_to_camera[:3, :3])
+    j, i = np.meshgrid(np.arange(view.width_px) + 0.5, np.arange(view.height_px) + 0.5)
+    ray = np.stack([j, i, np.ones_like(j)], axis=-1) @ inverse.T
+    return view.position_m[1] - ray[..., 1] * view.position_m[2] / ray[..., 2]
+
+
+@pytest.mark.parametrize("pitch", [-90, -35])
+def test_a_flat_floor_loses_nothing(pitch):
+    view = dataclasses.replace(
+        VIEW, position_m=(0.0, -2.0 if pitch > -90 else 0.0, 2.0), pitch_rad=np.radians(pitch)
+    )
+    assert np.abs(lost([square(40.0, 0.0, material=GREY)], view)).max() < 0.02
+
+
+def test_no_occlusion_is_what_was_drawn_before():
+    sky = lit(sky=0.5, ground=0.2, sun_rgb=0.4, sun=(1, 0, 2))
+    things = [FLOOR, ball((0, 0, 0.2), 0.2, material=GREY)]
+    plain, none = (shot(VIEW, things, light)[0].rgb for light in (sky, dimmed(sky, 0.0)))
+    assert np.array_equal(plain, none)
+
+
+def test_the_sun_is_left_alone_and_so_are_maps():
+    things = [FLOOR, wall()]
+    plain, dim = (
+        shot(VIEW, things, light)[0] for light in (lit(sun_rgb=0.8), dimmed(lit(sun_rgb=0.8)))
+    )
+    assert np.array_equal(plain.rgb, dim.rgb)
+    dim = shot(VIEW, things, dimmed(lit(sky=0.5)))[0]
+    for name in ("depth_m", "instance", "part"):
+        assert np.array_equal(getattr(plain, name), getattr(dim, name))
+
+
+def test_a_corner_loses_about_what_the_integral_says():
+    """Beside an endless wall of height h the sky's share is 1 - (1 - d / sqrt(d^2 + h^2)) / 2.
+
+    The estimator counts what is within 35 cm, so that is the wall's height here; farther out it
+    fades, to nothing at 35 cm.
+    """
+    height = 0.35
+    found, y = lost([FLOOR, wall(height)], OBLIQUE), floor_y(OBLIQUE)
+    middle = np.zeros(y.shape, bool)
+    middle[:, 50:110] = True  # away from the picture's edge
+    for d in (0.04, 0.08, 0.12, 0.18):
+        at = middle & (np.abs(-y - d) < 0.012)
+        true = (1 - d / np.hypot(d, height)) / 2
+        assert found[at].mean() == pytest.approx(true, abs=0.12), d
+    assert np.abs(found[middle & (y < -0.5) & (y > -1.2)]).max() < 0.02
+
+
+def test_it_grows_towards_what_touches():
+    found, y = lost([FLOOR, wall()], OBLIQUE), floor_y(OBLIQUE)
+    ring = [
+        found[:, 50:110][np.abs(-y[:, 50:110] - d) < 0.015].mean() for d in (0.03, 0.1, 0.2, 0.5)
+    ]
+    assert ring[0] > ring[1] > ring[2] > ring[3] - 0.01
+    assert ring[0] > 0.2 and abs(ring[3]) < 0.02
+
+
+def test_half_the_strength_is_half_the_loss():
+    whole, half = (lost([FLOOR, wall()], OBLIQUE, strength=s) for s in (1.0, 0.5))
+    deep = whole > 0.15
+    assert deep.sum() > 100
+    assert (half[deep] / whole[deep]).mean() == pytest.approx(0.5, abs=0.03)
+
+
+def test_four_samples_a_pixel_find_the_same():
+    one, four = (lost([FLOOR, wall()], OBLIQUE, supersample=s) for s in (1, 2))
+    assert np.abs(one - four).mean() < 0.02
+    assert np.corrcoef(one.ravel(), four.ravel())[0, 1] > 0.9
+
+
+def test_what_is_far_behind_is_not_darkened():
+    """A card a metre over the floor leaves no halo on it."""
+    found = lost([FLOOR, square(0.3, 1.0, material=GREY, instance=1004)])
+    assert np.abs(found).max() < 0.03
+
+
+def test_the_same_picture_twice_and_up_to_the_edge():
+    view = dataclasses.replace(OBLIQUE, width_px=33, height_px=17, focal_px=40.0)
+    things = [FLOOR, wall(), ball((0.3, -0.4, 0.1), 0.1, material=GREY)]
+    sky = dimmed(lit(sky=0.6, ground=0.3))
+    one, two = (shot(view, things, sky)[0].rgb for _ in range(2))
+    assert np.array_equal(one, two)
