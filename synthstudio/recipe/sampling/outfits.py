@@ -18,8 +18,9 @@ SLOTS: tuple[Slot, ...] = ("top", "bottom", "shoes", "hair", "hat")
 _BAREFOOT = 0.4
 _BARE_LEGS = 0.5
 _DYES = 12
-_LIKE_SKIN = 22.0
-"""CIE 1976 difference below which a plain top looks like no top."""
+_LIKE_OWN_SKIN, _LIKE_SKIN = 22.0, 13.0
+"""CIE 1976 differences from the wearer's skin, and from anybody's, below which a plain top looks
+like no top."""
 
 
 def outfit_of(
@@ -60,7 +61,10 @@ def _like_skin(material: Material, skin_rgb: Vec3) -> bool:
     colours = [material.base_rgb]
     if material.pattern not in ("plain", "knit", "denim"):
         colours.append(material.second_rgb)
-    return all(palette.difference(rgb, skin_rgb) < _LIKE_SKIN for rgb in colours)
+    return all(
+        palette.difference(rgb, skin_rgb) < _LIKE_OWN_SKIN or palette.from_skin(rgb) < _LIKE_SKIN
+        for rgb in colours
+    )
 
 
 def dyed(
@@ -68,7 +72,7 @@ def dyed(
 ) -> GarmentSpec:
     """Return a garment of that cut in materials that the recipe allows; not for hair.
 
-    A top is of another colour than its wearer's skin, unless the palette has nothing else.
+    A top is of no colour of skin, least of all its wearer's, unless the palette has nothing else.
     """
     if kind.slot == "shoes":
         upper, sole = palette.shoes(rng)

@@ -111,11 +111,21 @@ def between(low: float, high: float, rng: Generator) -> float:
 def skin_rgb(tone: float, rng: Generator) -> Vec3:
     """Return linear albedo of skin: tone 0 the lightest, 1 the darkest."""
     red, blue = between(0.96, 1.06, rng), between(0.94, 1.06, rng)
+    r, g, b = _skin(tone)
+    return min(r * red, 0.8), g, b * blue
+
+
+def _skin(tone: float) -> Vec3:
     r, g, b = (
         math.exp(math.log(light) * (1 - tone) + math.log(dark) * tone)
         for light, dark in zip(_LIGHT_SKIN, _DARK_SKIN, strict=True)
     )
-    return min(r * red, 0.8), g, b * blue
+    return r, g, b
+
+
+def from_skin(rgb: Vec3) -> float:
+    """Return how different a colour looks from the skin that is nearest to it."""
+    return min(difference(rgb, _skin(tone / 10)) for tone in range(11))
 
 
 def hair_rgb(tone: float, age: float, rng: Generator) -> Vec3:
