@@ -117,14 +117,7 @@ def _light(stage: Stage, spec: FrameSpec) -> Light:
         exposure = lamp.exposure * backgrounds.panorama_gain(radiance) * behind.gain
         lit = light.light_from_panorama(radiance, yaw_rad=behind.yaw_rad, exposure=exposure)
         return replace(lit, occlusion=lamp.occlusion)
-    ambient = light.ambient_from_sky(lamp.sky_rgb, lamp.ground_rgb)
-    return Light(
-        sun_direction=np.array(lamp.sun_direction),
-        sun_rgb=np.array(lamp.sun_rgb),
-        ambient_sh=ambient + light.ambient_from_side(lamp.side_rgb, lamp.side_direction),
-        exposure=lamp.exposure,
-        occlusion=lamp.occlusion,
-    )
+    return light.light_from_spec(lamp)
 
 
 def _backdrop(stage: Stage, spec: FrameSpec) -> U8:

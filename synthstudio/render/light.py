@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.errors import AssetError
 from synthstudio.core.scene import F64, Light
-from synthstudio.core.spec import Vec3
+from synthstudio.core.spec import LightSpec, Vec3
 
 SH_CONSTANTS = np.sqrt(np.array([1, 3, 3, 3, 15, 15, 5 / 4, 15, 15 / 4]) / (4 * math.pi))
 """What 1, y, z, x, xy, yz, 3z^2 - 1, xz, x^2 - y^2 are multiplied by to be orthonormal."""
@@ -32,6 +32,18 @@ def sh_basis(directions: F64) -> F64:
     shapes = [np.ones_like(x), y, z, x, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y]
     out: F64 = np.stack(shapes, axis=-1) * SH_CONSTANTS
     return out
+
+
+def light_from_spec(lamp: LightSpec) -> Light:
+    """A spec's sun, sky and light from a side."""
+    ambient = ambient_from_sky(lamp.sky_rgb, lamp.ground_rgb)
+    return Light(
+        sun_direction=np.array(lamp.sun_direction),
+        sun_rgb=np.array(lamp.sun_rgb),
+        ambient_sh=ambient + ambient_from_side(lamp.side_rgb, lamp.side_direction),
+        exposure=lamp.exposure,
+        occlusion=lamp.occlusion,
+    )
 
 
 def ambient_from_sky(sky_rgb: Vec3, ground_rgb: Vec3) -> F64:
